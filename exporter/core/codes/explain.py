@@ -71,6 +71,7 @@ class Explanation:
     causes: tuple[str, ...] = ()
     actions: tuple[str, ...] = ()
     rows: tuple[ConnectorError, ...] = ()
+    reason: Reason | None = None  # if the text stands for one
 
     @property
     def is_code(self) -> bool:
@@ -238,7 +239,7 @@ def _of_reason(reason: Reason, *, title: str, codes: tuple[int, ...] = ()) -> Ex
     text = REASON_TEXTS[reason]
     advice = BY_REASON.get(reason) or (rows[0].actions if rows else ())
     summary = f"{text[0].upper()}{text[1:]}." + (f" Code: {numbers}." if numbers else "")
-    return Explanation(title=title, summary=summary, actions=advice, rows=rows)
+    return Explanation(title=title, summary=summary, actions=advice, rows=rows, reason=reason)
 
 
 def _codes_of(reason: Reason) -> Iterator[int]:

@@ -15,7 +15,6 @@ from importlib.resources import files
 from aiohttp import web
 
 from exporter.config.dump import effective_pieces
-from exporter.core.codes import find
 from exporter.core.codes.explain import LONGEST, explain
 from exporter.presentation.expiring import all_endings
 from exporter.state.history import ProbeContext
@@ -90,12 +89,10 @@ class PageHandlers:
         return _page(probe_page(self._site, context, entry.report, vantage=config.settings.vantage))
 
     async def explain(self, request: web.Request) -> web.Response:
-        rows = find(request.match_info["code"])
-        return (
-            _page(explain_page(self._site, rows))
-            if rows
-            else _not_found("No connector code has this number or symbol. /explain lists all codes.")
-        )
+        found = explain(request.match_info["code"])
+        if found is None:
+            return _not_found("This text is no known code, message or reason. /explain lists all codes.")
+        return _page(explain_page(self._site, found.rows) if found.is_code else explanation_page(self._site, found))
 
     async def config(self, request: web.Request) -> web.StreamResponse:
         headers = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}

@@ -49,7 +49,7 @@ def codes_page(site: Urls, unknown: str) -> Html:
         _form(site, unknown),
         notice if unknown else None,
         table(
-            ("Code", "Counterpart code", "Symbol", "Who can repair it"),
+            ("Code", "What it means", "Symbol", "Counterpart code", "Who can repair it"),
             [_listed(site, row) for row in CODES],
             caption="All codes.",
         ),
@@ -68,12 +68,13 @@ def _form(site: Urls, text: str) -> Html:
 
 
 def _listed(site: Urls, row: ConnectorError) -> Html:
-    counterpart: Child = "none" if row.counterpart is None else link(site.code(row.counterpart), row.counterpart)
+    counterpart: Child = "" if row.counterpart is None else link(site.code(row.counterpart), row.counterpart)
     return element(
         "tr",
         element("th", link(site.code(row.code), row.code), scope="row"),
-        cell("Counterpart code", counterpart),
+        cell("What it means", prose(row.summary)),
         cell("Symbol", element("code", row.symbol)),
+        cell("Counterpart code", counterpart),
         cell("Who can repair it", OWNERS[row.owner]),
     )
 

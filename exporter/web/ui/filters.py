@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from exporter.core.codes import BY_CODE
+from exporter.core.codes import BY_CODE, both_numbers
+from exporter.core.codes.explain import explain
 from exporter.web.ui.fleet import Fleet
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import in_words
@@ -28,7 +29,7 @@ def filters(site: Urls, choice: TargetQuery, fleet: Fleet) -> Html:
     chosen = "" if choice.verdict is None else choice.verdict.name.lower()
     return element(
         "form",
-        _field("q", "Search", _input("q", choice.words, type_="search", placeholder="name, vault, SQL Server", size=24)),
+        _field("q", "Search", _input("q", choice.words, type_="search", placeholder="name, SQL Server, host, 3303", size=28)),
         _field("verdict", "State", _select("verdict", verdicts, chosen)),
         _field("code", "Code", _input("code", choice.code, suggestions=_codes(fleet), size=8)),
         [_field(f"label{n}", "Label", _input("label", each, identity=f"label{n}")) for n, each in enumerate(choice.labels)],
@@ -45,9 +46,20 @@ def filters(site: Urls, choice: TargetQuery, fleet: Fleet) -> Html:
     )
 
 
-def found(choice: TargetQuery, fleet: Fleet) -> Child:
-    """Return the number of matches; None without a filter."""
-    return None if choice.everything else element("p", f"{len(fleet.shown)} of {fleet.total} targets match.")
+def found(site: Urls, choice: TargetQuery, fleet: Fleet) -> Child:
+    """Return the number of matches, and what the text stands for; None without a filter."""
+    if choice.everything:
+        return None
+    return element("p", f"{len(fleet.shown)} of {fleet.total} targets match.", _meaning(site, choice.code or choice.words))
+
+
+def _meaning(site: Urls, searched: str) -> Child:
+    """Link the explanation of a code, message or log line; None if the text is none."""
+    known = explain(searched) if searched else None
+    if known is None:
+        return None
+    title = known.title or f"{both_numbers(known.rows[0].code)} {known.rows[0].symbol}"
+    return [" Understood as ", link(site.to("/explain", code=searched), title), "."]
 
 
 def _field(identity: str, label: str, control: Child) -> Html:

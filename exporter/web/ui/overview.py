@@ -60,7 +60,7 @@ def overview(site: Urls, page: Page) -> Iterator[Html]:
     """Yield the document in pieces of a few rows."""
     yield Html(head(site, page.title, at=page.path) + as_of(moment(page.now)) + live("standing", _verdict_section(site, page)))
     yield filters(site, page.choice, page.fleet)
-    yield Html('<div id="list" data-live>' + text(found(page.choice, page.fleet)))
+    yield Html('<div id="list" data-live>' + text(found(site, page.choice, page.fleet)))
     yield table_head(COLUMNS, caption=f"State of the vault side, {seen_from(page.vantage)}. {not_tested()}")
     for start in range(0, len(page.shown), _ROWS_AT_ONCE):
         yield text(target_row(site, view, page.choice) for view in page.shown[start : start + _ROWS_AT_ONCE])

@@ -11,11 +11,13 @@ from enum import StrEnum
 from typing import Any
 
 from exporter.config.model import Target
-from exporter.core.codes import find
+from exporter.core.codes.explain import LONGEST, explain
+from exporter.core.faults import Reason
+from exporter.core.model import StepResult
 from exporter.web.ui.view_models import TargetView, Urgency
 
 _LONGEST = 200  # characters of a word or label that count
-_LONGEST_CAUSE = 600  # it has the names of a vault, a key and a reason
+_LIMITS = {"cause": 600, "code": LONGEST}  # a cause has the names of a vault, a key and a reason
 _MOST_LABELS = 10
 
 BY_LABEL = "label:"  # of `sort`, before the label's name
@@ -39,7 +41,8 @@ class SortOrder(StrEnum):
 class TargetQuery:
     """A filter and an order.
 
-    `labels` are `NAME=VALUE` or `NAME`; all must match. `code` is a number or a symbol and matches the counterpart code too.
+    `labels` are `NAME=VALUE` or `NAME`; all must match. `code` is a number, which matches its counterpart too, or a reason. `words` are
+    in names, or are a text that the command `explain` takes.
     A non-empty `by_label` takes precedence over `order`.
     """
 
@@ -80,7 +83,7 @@ def read(query: Iterable[tuple[str, str]], targets: Iterable[Target]) -> TargetQ
     values: dict[str, str] = {}
     labels: dict[str, None] = {}
     for name, value in query:
-        text = value.strip()[: _LONGEST_CAUSE if name == "cause" else _LONGEST]
+        text = value.strip()[: _LIMITS.get(name, _LONGEST)]
         if name == "label" and text and len(labels) < _MOST_LABELS:
             labels[text] = None
         values.setdefault(name, text)
@@ -88,7 +91,7 @@ def read(query: Iterable[tuple[str, str]], targets: Iterable[Target]) -> TargetQ
     return TargetQuery(
         words=values.get("q", ""),
         verdict=VERDICTS.get(values.get("verdict", "")),
-        code=values.get("code", ""),
+        code=_short_form(values.get("code", "")),
         cause=values.get("cause", ""),
         labels=tuple(labels),
         order=orders.get(values.get("sort", ""), SortOrder.URGENCY),
@@ -99,16 +102,17 @@ def read(query: Iterable[tuple[str, str]], targets: Iterable[Target]) -> TargetQ
 
 def matcher(choice: TargetQuery) -> Callable[[TargetView], bool]:
     """Return the filter as a function, prepared once."""
-    words, codes, labels = choice.words.casefold().split(), _numbers(choice.code), [_pair(each) for each in choice.labels]
+    words, labels = choice.words.casefold().split(), [_pair(each) for each in choice.labels]
+    by_code, by_words = _failures(choice.code), _failures(choice.words)
 
     def matches(view: TargetView) -> bool:
         if choice.verdict is not None and view.urgency is not choice.verdict:
             return False
-        if codes is not None and (view.failure is None or view.failure.code not in codes):
+        if choice.code and not by_code(view.failure):
             return False
         if not all(_has(view.target, *label) for label in labels):
             return False
-        return not words or _contains(view.target, words)
+        return not words or _contains(view.target, words) or by_words(view.failure)
 
     return matches
 
@@ -162,15 +166,27 @@ _KEYS: Mapping[SortOrder, Callable[[TargetView], tuple[Any, ...]]] = {
 }
 
 
-def _numbers(text: str) -> frozenset[int] | None:
-    """Return the codes and their counterparts.
+def _short_form(text: str) -> str:
+    """Return the number or the reason that a text stands for, else the beginning of the text."""
+    found = explain(text) if text else None
+    if found is not None and found.reason is not None:
+        return found.reason.value
+    return str(found.rows[0].code) if found is not None and found.rows else text[:_LONGEST]
 
-    None without a filter, empty for an unknown code.
-    """
-    if not text:
-        return None
-    rows = find(text)
-    return frozenset(number for row in rows for number in (row.code, row.counterpart) if number is not None)
+
+def _failures(text: str) -> Callable[[StepResult | None], bool]:
+    """Return the filter for failures that a code, message, reason or log line stands for."""
+    found = explain(text) if text else None
+    reason: Reason | None = None if found is None else found.reason
+    rows = () if found is None else found.rows
+    numbers = {number for row in rows for number in (row.code, row.counterpart) if number is not None}
+
+    def matches(failure: StepResult | None) -> bool:
+        if failure is None or found is None:
+            return False
+        return failure.reason is reason if reason is not None else failure.code in numbers
+
+    return matches
 
 
 def _pair(label: str) -> tuple[str, str | None]:
@@ -184,7 +200,7 @@ def _has(target: Target, name: str, value: str | None) -> bool:
 
 
 def _contains(target: Target, words: list[str]) -> bool:
-    servers = " ".join(each.get("sql_instance", "") for each in target.instances)
+    servers = " ".join(value for each in target.instances for value in each.values())
     text = f"{target.name} {target.vault} {target.key} {servers}".casefold()
     return all(word in text for word in words)
 

@@ -58,6 +58,15 @@ async def shown(*query):
         ([("code", "3077")], {"beta"}),  # the counterpart code
         ([("code", "errorhttpoperationforbidden")], {"beta"}),
         ([("code", "9999")], set()),
+        ([("code", "AADSTS7000222")], {"alpha"}),
+        ([("code", "secret_expired")], {"alpha"}),
+        ([("code", "secret_wrong")], set()),  # another reason of the same code
+        ([("code", "forbidden_firewall")], {"beta"}),
+        ([("code", f"{'x' * 300} Provider error code: 3303")], {"alpha"}),
+        ([("q", "SQL Server error 33111, provider error code: 3303")], {"alpha"}),
+        ([("q", "AADSTS7000222")], {"alpha"}),
+        ([("q", "ag9")], {"gamma"}),
+        ([("q", "n9")], {"delta"}),
         ([("label", "team=dba")], {"alpha", "beta"}),
         ([("label", "team=dba"), ("label", "env=test")], {"beta"}),
         ([("label", "team")], {"alpha", "beta", "delta"}),
@@ -166,3 +175,29 @@ async def test_explain_page_finds_codes_and_messages():
     assert "No such code: &#x27;12345678&#x27;." in words(unknown)
     assert "Cannot find server asymmetric key with thumbprint" in words(message)
     assert len(re.findall(r'<th scope="row"><a href="/explain/\d+">', listed)) == 146
+
+
+async def test_list_names_what_a_search_stands_for():
+    async with serving(fleet()) as session:
+        _, _, html = await get(session, f"/targets?{urlencode({'code': 'x' * 300 + ' AADSTS7000222'})}")
+        _, _, plain = await get(session, "/targets?q=alpha")
+    assert "1 of 4 targets match. Understood as secret_expired ." in words(html)
+    assert '<input id="code" name="code" value="secret_expired"' in html
+    assert "Understood" not in plain
+
+
+@pytest.mark.parametrize("text", ["secret_expired", "AADSTS7000222", "Msg%2033111", "403%20unwrapKey"])
+async def test_explain_path_takes_what_the_command_takes(text):
+    async with serving(fleet()) as session:
+        status, _, html = await get(session, f"/explain/{text}")
+    assert status == 200
+    assert "What to do, in this order" in html
+
+
+async def test_codes_page_has_a_summary_of_each_code():
+    async with serving(fleet()) as session:
+        _, _, html = await get(session, "/explain")
+    first = html.split("<tbody>")[1].split("</tr>")[0]
+    assert len(re.findall('data-label="What it means">[A-Z`<]', html)) == 146
+    assert first.index("What it means") < first.index("Symbol")
+    assert 'data-label="Counterpart code">none' not in html
