@@ -153,6 +153,7 @@ class _Lines:
             self._number = None
         elif matched := _MESSAGE.fullmatch(line.strip()):
             self._number = matched[1]
+            self._chunks = []  # of a section that failed halfway
         elif _SQLCMD.fullmatch(line.strip()):
             self._failure = self._failure or line.strip()
         else:

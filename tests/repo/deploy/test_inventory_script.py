@@ -82,6 +82,7 @@ def test_script_lines_fit_sqlcmd():
     for batch in BATCHES:
         assert set(re.findall(r"\b(\d+) \* l\.n", batch)) == {str(WIDTH)}
         assert f"nvarchar({WIDTH})" in batch
+        assert "WHERE @json IS NOT NULL AND" in batch  # a refused query prints no line
         assert f"AS {section_of(batch)}\n" in batch  # the name of the column
     assert WIDTH + 2 < 80
     assert len("sha256:") + 64 <= WIDTH

@@ -34,6 +34,13 @@ def test_refused_sections_have_the_servers_message():
     assert "keys" in document.sections
 
 
+def test_section_that_fails_halfway_does_not_damage_the_next():
+    text = sqlcmd(rows_of(), failing={"encryption": "denied"}).replace("Msg 300", "|sha256:|\r\nMsg 300")
+    document = only(text)
+    assert document.errors == {"encryption": "message 300: denied"}
+    assert document.sections["databases"]
+
+
 def test_wrapped_lines_are_joined():
     wrapped = "\n".join(line[start : start + 30] for line in lines_of("providers", [{"name": "x"}]) for start in range(0, 74, 30))
     assert only(wrapped).sections["providers"] == ({"name": "x"},)
