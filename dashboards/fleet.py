@@ -12,7 +12,7 @@ from grafana_foundation_sdk.builders import dashboard as building
 from grafana_foundation_sdk.builders import table
 from grafana_foundation_sdk.builders.common import TableSortByFieldState
 
-from dashboards import danger, frame, panels, promql, sheets
+from dashboards import coverage, danger, frame, panels, promql, sheets
 from dashboards.promql import increase, series
 from dashboards.sheets import column, mapped
 from dashboards.words import BAD, GOOD, STATES, WARNING
@@ -185,6 +185,7 @@ def dashboard() -> building.Dashboard:
         ("", [danger.table_of_servers()]),
         ("", [_every_target()]),
         ("", [_over_time()]),
+        ("", [coverage.table_of_keys()]),
         ("Totals", totals),
     ]
     return frame.framed(frame.FLEET, TITLE, DESCRIPTION, frame.variables(), rows)

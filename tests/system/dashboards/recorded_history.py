@@ -6,6 +6,7 @@ failures of ten targets.
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 from collections.abc import Callable, Iterator
@@ -145,7 +146,19 @@ def _target(history: TargetHistory, minute_interval: float = 60.0):
     servers = tuple({"sql_instance": name, "host": host, "ag": ag} for name, host, ag in history.servers)
     name = f"{history.name.split('-')[0].capitalize()}Key"
     version = {} if history.pinned else {"key_version": None}
-    return a_target(history.name, vault=history.vault, key_name=name, instances=servers, **(version | more))
+    return a_target(
+        history.name,
+        vault=history.vault,
+        key_name=name,
+        instances=servers,
+        thumbprint=thumbprint(history.name),
+        **(version | more),
+    )
+
+
+def thumbprint(name: str) -> str:
+    """Return a thumbprint of its own for each name."""
+    return "0x" + hashlib.sha256(name.encode()).hexdigest()[:40].upper()
 
 
 class Exporter:
@@ -290,6 +303,23 @@ def recorded(ends: float, *, healthy: bool) -> Iterator[str]:
         if not healthy:
             yield from _lost(minute, at)
         yield from _foreign(at)
+        yield from _of_sql_servers(histories, at, healthy=healthy)
+
+
+MOVED = "crm-contacts"  # its databases use a version that no target pins
+
+
+def _of_sql_servers(histories: tuple[TargetHistory, ...], at: float, *, healthy: bool) -> Iterator[str]:
+    """Yield the encryption states of two databases on each node; on a bad day one moved, and a SQL Server is new."""
+    used = [
+        (server, thumbprint(one.name if healthy or one.name != MOVED else "moved")) for one in histories for server in one.servers
+    ]
+    new = [] if healthy else [(("SQLNEW01", "x1", ""), thumbprint("new"))]
+    for (sql_instance, host, _), key in [*used, *new]:
+        labels = f'job="ekm_sql",instance="{host}:9399",sql_instance="{sql_instance}",host="{host}"'
+        for database in ("sales", "hr"):
+            own = f'database="{database}",encryptor_type="ASYMMETRIC KEY",encryptor_thumbprint="{key}"'
+            yield f"mssql_ekm_database_encryption_state{{{labels},{own}}} 3 {at:.0f}"
 
 
 LOST_AFTER = 3  # minutes

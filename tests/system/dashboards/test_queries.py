@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from dashboards import frame, promql
+from dashboards import coverage, frame, promql
 from tests.system.dashboards.boards import Query, queries, variables
 from tests.system.dashboards.recorded_history import FLEET, HEALTHY_ENDS, TROUBLED_ENDS
 
@@ -249,3 +249,22 @@ def test_every_expiry_is_listed_with_its_remaining_days(history):
     assert days["key", "orders-core", "vault"] == pytest.approx(9)
     assert days["purge of a deleted key", "legal-hold", "vault"] == pytest.approx(80)
     assert days["TLS certificate", "contoso-orders.vault.azure.net:443", "handshake"] == pytest.approx(60)
+
+
+COVERAGE = f"ekm-fleet: {coverage.TITLE}: A"
+
+
+def covered(history, at, **chosen):
+    return {
+        (labels["sql_instance"], labels["coverage"], labels.get("target")): value
+        for labels, value in history.now(by_name(COVERAGE).filled(**chosen), at)
+    }
+
+
+@pytest.mark.parametrize("target", [".+", "payroll-runs"])
+def test_keys_in_use_have_their_coverage(history, target):
+    servers = {(name, one.name) for one in FLEET for name, _, _ in one.servers}
+    assert covered(history, HEALTHY_ENDS, target=target) == {(name, "probed", of): 2 for name, of in servers}
+    apart = {("SQLCRM01", "crm-contacts"): "another version", ("SQLHR01", "hr-people"): "not known"}
+    expected = {(name, apart.get((name, of), "probed"), None if (name, of) in apart else of): 2 for name, of in servers}
+    assert covered(history, TROUBLED_ENDS, target=target) == expected | {("SQLNEW01", "no target", None): 2}

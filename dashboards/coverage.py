@@ -1,0 +1,78 @@
+"""The table that compares SQL Server with the targets: is every key in use probed, in the version in use?
+
+For: one line for each SQL Server and thumbprint, from the series of `deploy/sql`.
+Not for: the state of targets (see `fleet`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grafana_foundation_sdk.builders import table
+from grafana_foundation_sdk.builders.common import TableSortByFieldState
+
+from dashboards import frame, panels, sheets
+from dashboards.promql import label
+from dashboards.sheets import column, mapped
+from dashboards.words import COVERAGE
+
+TITLE: Final = "Keys that SQL Servers use"
+# All targets, whatever vault and target are chosen: another target may probe the key.
+_EXPORTERS: Final = 'job=~"$job", instance=~"$instance"'
+_PINNED: Final = f'ekm_target_info{{{_EXPORTERS}, thumbprint!="", pin="config", mode!="canary"}}'
+_LISTED: Final = f"ekm_instance_info{{{_EXPORTERS}}}"
+_THUMBPRINTS: Final = (
+    'label_replace(mssql_ekm_database_encryption_state{encryptor_type="ASYMMETRIC KEY", encryptor_thumbprint!=""} > 1, '
+    '"thumbprint", "$1", "encryptor_thumbprint", "(.+)")'
+)
+# The number of databases of each SQL Server and thumbprint, however many nodes have them.
+_USED: Final = f"count by (sql_instance, thumbprint) (group by (sql_instance, database, thumbprint) ({_THUMBPRINTS}))"
+_OPEN: Final = f"({_USED} unless on (thumbprint) {_PINNED})"
+# SQL Servers with a target that declares no thumbprint: it may probe the key.
+_UNDECLARED: Final = (
+    f"({_LISTED} unless on (job, instance, target) {_PINNED}"
+    f' unless on (job, instance, target) ekm_target_info{{{_EXPORTERS}, mode="canary"}})'
+)
+# SQL Servers with a target whose pin none of their databases uses.
+_MISSED: Final = (
+    f"(group by (sql_instance, thumbprint) ({_LISTED} * on (job, instance, target) group_left (thumbprint) {_PINNED})"
+    f" unless on (sql_instance, thumbprint) {_THUMBPRINTS})"
+)
+_BY_TARGET: Final = f"topk by (thumbprint) (1, group by (target, thumbprint) ({_PINNED}))"
+
+
+def _expression() -> str:
+    known = f"({_OPEN} unless on (sql_instance) {_UNDECLARED})"
+    rows = {
+        "probed": f"{_USED} * on (thumbprint) group_left (target) {_BY_TARGET}",
+        "not known": f"{_OPEN} and on (sql_instance) {_UNDECLARED}",
+        "another version": f"{known} and on (sql_instance) {_MISSED}",
+        "no target": f"{known} unless on (sql_instance) {_MISSED}",
+    }
+    return " or ".join(label(expression, "coverage", name) for name, expression in rows.items())
+
+
+def table_of_keys() -> table.Panel:
+    """Return the table, the missing coverage first."""
+    panel = sheets.sheet(
+        TITLE,
+        "Keys that encrypt databases, by SQL Server and thumbprint, and the target that probes each. Another version: the pin of the SQL "
+        "Server's target is not in use (EkmSqlOtherKeyVersion). No target: EkmSqlKeyNotProbed. Not known: a target of this SQL Server "
+        "declares no thumbprint. The choice of vault and target does not apply.",
+        panels.rows(_expression()),
+        size=(24, 8),
+        empty="No series of deploy/sql, so it is not known which keys SQL Servers use.",
+    )
+    names = {
+        "sql_instance": "SQL Server",
+        "coverage": "Coverage",
+        "target": "Target",
+        "Value": "Databases",
+        "thumbprint": "Thumbprint",
+    }
+    sheets.columns(panel, names)
+    column(panel, "SQL Server", width=140)
+    column(panel, "Coverage", mapped(COVERAGE), sheets.FILLED, width=130)
+    column(panel, "Target", frame.to_vault("Target"), width=180)
+    column(panel, "Databases", *sheets.COUNT, width=95)
+    return panel.sort_by([TableSortByFieldState().display_name("Coverage")])
