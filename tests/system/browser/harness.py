@@ -17,7 +17,8 @@ OVERFLOWING = """() => {
 }"""
 
 # Every control that the keyboard must reach, in the order of the page.
-CONTROLS = """() => [...document.querySelectorAll('a[href], button, input, select, summary, pre[tabindex]')]
+CONTROLS = """() => [...document.querySelectorAll('a[href], button, input, select, summary, [tabindex="0"]')]
+  .filter((each) => each.checkVisibility())
   .map((each) => each.id || each.getAttribute('href') || each.textContent.trim().slice(0, 40))"""
 FOCUSED = """() => {
   const each = document.activeElement, box = each.getBoundingClientRect(), drawn = getComputedStyle(each);

@@ -29,7 +29,7 @@ async def every_page(tab):
 async def test_pages_lead_from_a_failing_vault_to_its_repair(open_tab):
     tab = await open_tab("/")
     page = tab.page
-    row = page.get_by_role("row").filter(has=page.get_by_role("link", name="payroll-runs"))
+    row = page.locator("#list").get_by_role("row").filter(has=page.get_by_role("link", name="payroll-runs"))
     assert "not ready" in await row.inner_text()
     assert "the client secret has expired" in await row.inner_text()
     await row.get_by_role("link", name="payroll-runs").click()
@@ -50,6 +50,30 @@ async def test_error_number_leads_to_its_explanation(open_tab):
     await tab.page.keyboard.press("Enter")
     await tab.page.wait_for_url("**/explain/3303")
     assert "Entra ID refused the credential" in await tab.text()
+
+
+async def test_status_page_names_cause_servers_age_action_and_next_expiry(open_tab):
+    tab = await open_tab("/", script=False)
+    cause = tab.page.get_by_role("listitem").filter(has_text="the client secret has expired")
+    text = await cause.inner_text()
+    assert re.search(r"not ready\s+since \d+ (s|min) ago\s+\d+ (SQL Server|target)", text)
+    assert "First: Create a new secret" in text
+    assert await tab.page.get_by_role("button", name="Copy").count() == 0  # it needs the script
+    await cause.locator("summary").click()
+    await cause.get_by_role("link", name="payroll-runs").click()
+    drawing = tab.page.get_by_role("img", name=re.compile("^From the exporter to SQL Server: broken at Credential"))
+    assert await drawing.is_visible()
+
+
+async def test_button_copies_the_command_of_the_first_action(open_tab):
+    tab = await open_tab("/")
+    await tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    action = tab.page.locator("ol.causes [data-copy]").filter(has=tab.page.locator("code")).first
+    await action.get_by_role("button", name="Copy").click()
+    await action.get_by_text("Copied").wait_for()
+    copied = await tab.page.evaluate("navigator.clipboard.readText()")
+    assert copied in await action.inner_text()
+    assert copied.startswith("az ")
 
 
 @pytest.mark.parametrize("script", [True, False])
