@@ -238,8 +238,8 @@ def test_hand_written_target_with_another_version_is_a_gap():
 
 
 def test_hand_written_thumbprint_that_differs_is_a_gap():
-    ours = hand_written("1111aaaa2222")
-    other = HandWritten((dataclasses.replace(ours.targets[0], thumbprint="0xFF"),))
+    declared = hand_written("1111aaaa2222")
+    other = HandWritten((dataclasses.replace(declared.targets[0], thumbprint="0xFF"),))
     assert any(
         "has thumbprint 0xFF, but SQL Server has 0x2C56" in text for text in plan_of(instance(), hand_written=other).findings.gaps
     )
