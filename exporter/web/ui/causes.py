@@ -19,6 +19,7 @@ from exporter.web.ui.layout import Urls, code_link, link
 from exporter.web.ui.rows import copyable
 from exporter.web.ui.view_models import TargetView, Urgency
 
+_SERVERS = 3  # of a cause that are named in its headline
 _NAMED = 20  # targets of a cause that are listed
 _SHOWN = 8  # causes on a page
 _HOST = "this host"
@@ -41,8 +42,8 @@ class CauseGroup:
         return min((view.since for view in self.views if view.since is not None), default=None)
 
     @property
-    def servers(self) -> int:
-        return len({name for view in self.views for name in view.servers})
+    def servers(self) -> list[str]:
+        return sorted({name for view in self.views for name in view.servers})
 
     @property
     def availability_groups(self) -> int:
@@ -87,7 +88,7 @@ def grouped(views: Sequence[TargetView]) -> list[CauseGroup]:
         if view.target.name in causes:
             groups[causes[view.target.name]].append(view)
     found = [CauseGroup(cause, sorted(each, key=lambda view: (view.urgency, view.target.name))) for cause, each in groups.items()]
-    return sorted(found, key=lambda group: (group.urgency, -group.servers, -len(group.views), group.cause.id))
+    return sorted(found, key=lambda group: (group.urgency, -len(group.servers), -len(group.views), group.cause.id))
 
 
 def causes_section(site: Urls, groups: Sequence[CauseGroup], now: float) -> Iterator[Child]:
@@ -129,11 +130,13 @@ def title_of(cause: Cause) -> str:
 
 
 def size_of(group: CauseGroup) -> str:
-    """Return how many SQL Servers depend on it, else how many targets."""
-    if not group.servers:
+    """Return how many SQL Servers depend on it, with the names of a few, else how many targets."""
+    servers = group.servers
+    if not servers:
         return _count(len(group.views), "target")
     within = f" in {_count(group.availability_groups, 'availability group')}" if group.availability_groups else ""
-    return _count(group.servers, "SQL Server") + within
+    named = f": {', '.join(servers)}" if len(servers) <= _SERVERS else ""
+    return _count(len(servers), "SQL Server") + within + named
 
 
 def _count(number: int, noun: str) -> str:

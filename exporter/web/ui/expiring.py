@@ -19,7 +19,7 @@ def expiring_section(site: Urls, endings: Sequence[Ending], now: float) -> Itera
     if not soon:
         return
     feed = link(site.to("/calendar.ics"), "calendar feed")
-    yield element("h2", "Expiring soon")
+    yield element("h2", "Expiring soon", id="expiring")
     rows = [_row(site, ending, now) for ending in soon[:_SHOWN]]
     caption = (
         f"{len(soon)} within 30 days, TLS certificates within 14 days."

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from exporter.core.durations import moment
 from exporter.core.model import Vantage
 from exporter.core.readiness import STATES, seen_from
-from exporter.presentation.expiring import Ending
+from exporter.presentation.expiring import NOUNS, Ending
 from exporter.web.ui.causes import causes_section
 from exporter.web.ui.expiring import expiring_section
 from exporter.web.ui.filters import filters, found
 from exporter.web.ui.fleet import Fleet
 from exporter.web.ui.html import Child, Html, element, text
-from exporter.web.ui.labels import badge, not_tested
+from exporter.web.ui.labels import badge, not_tested, until
 from exporter.web.ui.layout import Urls, as_of, foot, head, link, live, table_foot, table_head
 from exporter.web.ui.query import TargetQuery
 from exporter.web.ui.rows import COLUMNS, target_row
@@ -74,8 +74,18 @@ def _verdict_section(site: Urls, page: Page) -> Iterator[Child]:
     badges = ((u, badge(u, count=counts.get(u, 0))) for u in Urgency)
     entries = [element("li", link(site.targets([("verdict", urgency.name.lower())]), shown)) for urgency, shown in badges]
     yield element("ul", entries, class_="summary", aria_label="Targets by state")
+    yield _next_expiry(page)
     yield from _causes(site, page)
     yield from expiring_section(site, page.endings, page.now)
+
+
+def _next_expiry(page: Page) -> Child:
+    """Return what expires next, if it is soon, with a link to the section."""
+    coming = next((ending for ending in page.endings if ending.at > page.now and ending.is_soon(page.now)), None)
+    if coming is None:
+        return None
+    where = link("#expiring", f"{NOUNS[coming.kind]} {coming.name}")
+    return element("p", element("strong", "Next expiry: "), where, ", ", until(coming.at, page.now), ".")
 
 
 def _causes(site: Urls, page: Page) -> Iterator[Child]:

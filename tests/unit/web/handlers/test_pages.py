@@ -344,6 +344,7 @@ async def test_five_thousand_targets_in_three_causes_are_a_small_page(monkeypatc
         in shown
     )
     assert "Vault contoso-v4999.vault.azure.net: the vault&#x27;s access policies do not allow the operation" in shown
+    assert "1 SQL Server in 1 availability group: SQL4999" in shown
     assert "Key contoso-v4998.vault.azure.net/ContosoRSAKey0/" in shown
     assert html.count("<details") == 3  # two small causes and the legend
     assert "500 of 5000 targets match." in words(chosen)
@@ -385,6 +386,7 @@ async def test_expiring_soon_is_a_section_an_order_a_field_and_a_calendar():
         _, _, ordered = await get(session, "/targets?sort=expiry")
         payload = json.loads((await get(session, "/api/v1/targets"))[2])["expiring"]
         status, headers, feed = await get(session, "/calendar.ics")
+    assert "Next expiry: credential web , in 3 d ." in shown
     assert "Expiring soon 2 within 30 days, TLS certificates within 14 days." in shown
     assert shown.index("web in 3 d credential graph second") < shown.index("sql-prod in 8 d credential graph first")
     assert re.findall(r'<a href="/targets/([^"?]+)"', ordered) == ["second", "first"]
