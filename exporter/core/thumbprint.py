@@ -1,4 +1,4 @@
-"""SQL Server's thumbprint of an asymmetric key, and what it tells about the key.
+"""SQL Server's thumbprint of an asymmetric key, and contradictions between pins.
 
 Connector 1.0.4.0 makes it from the key's name. Connector 1.0.5.0 makes a hash of 20 bytes, equal on all nodes for one key version.
 How the hash is computed is not documented, so no function here computes one.
@@ -47,7 +47,7 @@ def is_hash(thumbprint: str) -> bool:
 def contradiction(one: Pin, other: Pin) -> str:
     """Return why two pins cannot both be right; empty if they can.
 
-    The same key version can be in two vaults. A thumbprint of another length than the hash says nothing about versions.
+    The same key version can be in two vaults. Versions of one key can share a thumbprint that is not as long as the hash.
     """
     same_name = one.key_name.lower() == other.key_name.lower()
     same_version = same_name and (one.key_version or "").lower() == (other.key_version or "").lower()

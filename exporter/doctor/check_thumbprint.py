@@ -1,6 +1,6 @@
 """The check whether pin, thumbprint and public key belong together.
 
-Only SQL Server has the public key beside the thumbprint, so this host can find a contradiction, never a proof.
+Only SQL Server stores the thumbprint together with the public key. This host can find a contradiction, never a proof.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The query that compares the vault's public key with the keys of SQL Server.
 
-No document says in which byte order SQL Server stores the modulus, so the query searches both.
+In which byte order SQL Server stores the modulus is not documented, so the query searches both.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ COMPARE_PUBLIC_KEY: tuple[str, ...] = (
     "    WHERE CONVERT(varchar(max), public_key, 2) LIKE '%MODULUS_END%'",
     "    OR CONVERT(varchar(max), public_key, 2) LIKE '%MODULUS_REVERSED%';",
     "Then write that thumbprint into the configuration. No row means that SQL Server has no key of this version.",
-    "The databases in use of each thumbprint:",
+    "To show the thumbprint that each database uses:",
     "  SELECT DB_NAME(database_id) AS name, CONVERT(varchar(100), encryptor_thumbprint, 1) AS thumbprint",
     "    FROM sys.dm_database_encryption_keys;",
 )

@@ -81,6 +81,18 @@ async def test_other_credential_and_key_are_checked_on_request(config):
     assert (code, outcomes["key_version"], outcomes["newest_version"]) == (0, "pass", "warn")
 
 
+@pytest.mark.parametrize(("version", "outcome"), [(PINNED, "warn"), (OLD, "unknown")])
+async def test_thumbprint_is_that_of_the_declared_version_only(config, version, outcome):
+    declared = json.loads(config.read_text())
+    declared["targets"][0]["thumbprint"] = "0x" + "00FF" * 10
+    declared["global"] = declared.get("global", {}) | {"connector_generation": "classic"}
+    config.write_text(json.dumps(declared))
+    _, out, _ = await run("contoso-key0", "--config.file", config, "--key", f"https://{VAULT}/keys/{KEY}/{version}", "--json")
+    found = next(check for check in json.loads(out)["checks"] if check["check"] == "thumbprint")
+    assert (found["outcome"], "none is declared" in found["detail"]) == (outcome, outcome == "unknown")
+    assert "public_key" in found["fix"]
+
+
 async def test_unusable_key_name_is_a_failed_check(config):
     code, out, _ = await run("contoso-key0", "--config.file", config, "--key", "K" * 27, "--json")
     name = next(check for check in json.loads(out)["checks"] if check["check"] == "key_name")

@@ -424,7 +424,7 @@ COVERED = {
         *pinned("contoso-key0", OLD, "1x200"),
         *pinned("contoso-key1", NEW, "1x200"),
     ],
-    "pinned key of backups beside the one in use": [
+    "second pinned key, for backups": [
         uses("sales", NEW, "3x200"),
         *pinned("contoso-key0", NEW, "1x200"),
         *pinned("contoso-backup", OLD, "1x200"),
@@ -446,7 +446,7 @@ COVERED = {
         *pinned("contoso-key0", NEW, "1x200"),
         *pinned("contoso-key0", NEW, "1x200", exporter="d:10377"),
     ],
-    "canary beside the target": [
+    "canary with another key": [
         uses("sales", NEW, "3x200"),
         *pinned("contoso-key0", NEW, "1x200"),
         *pinned("probe-key", "", "1x200", more='pin="config",mode="canary"'),
