@@ -98,7 +98,7 @@ def _arithmetic() -> Iterator[str]:
         [
             "| probes that fail in a row | interval | false alarms a year |",
             "| --- | --- | --- |",
-            *(f"| 3 | {interval} s | {slo.in_a_row(interval, 3):.1f} |" for interval in (15, 60, 300)),
+            *(f"| {run} | {interval} s | {slo.in_a_row(interval, run):.2f} |" for run, interval in ((4, 15), (4, 60), (3, 300))),
         ]
     )
 

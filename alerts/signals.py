@@ -73,7 +73,7 @@ _INTERMITTENT: Final = """\
   )
   or on ({target})
   (
-    target:ekm_{name}_probes:increase@{RARE} > @{SPIKE_FAILURES}
+    target:ekm_{name}_probes:increase@{RARE} > @{RARE_FAILURES}
     and on ({target}) target:ekm_{name}_probes:increase@{RARE} / on ({target}) target:ekm_probes:increase@{RARE} > @{SPIKE_RATIO}
     and on ({target}) target:ekm_{name}_probes:increase@{LONG} > 0
     and on (job, instance, target) ekm_probe_interval_seconds > @{RARELY}

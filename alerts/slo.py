@@ -20,6 +20,11 @@ TARGETS: Final = 5000
 FALSE_PER_YEAR: Final = 1.0  # false alarms that one rule may cause on all of these targets together
 INTERVALS: Final = range(15, 301)  # probe intervals, in seconds, at which that holds
 
+# A fleet with ten times as many random failures: it must not page in a week.
+NOISY: Final = 0.01
+NOISY_TARGETS: Final = 50
+NOISY_PER_WEEK: Final = 0.1
+
 MINUTE, HOUR, DAY = 60, 3600, 86400
 YEAR: Final = 365 * DAY
 
@@ -75,6 +80,24 @@ def least_failures(window: int, ratio: float) -> int:
             for interval in INTERVALS
         )
     )
+
+
+@cache
+def least_noisy_failures(window: int, ratio: float) -> int:
+    """Return the least number of failures for a window (seconds) that a noisy fleet hardly ever reaches, at any interval."""
+    return next(
+        least
+        for least in range(1, window)
+        if all(
+            noisy_per_week(interval, window, needed(round(window / interval), ratio, least)) <= NOISY_PER_WEEK
+            for interval in INTERVALS
+        )
+    )
+
+
+def noisy_per_week(interval: float, window: float, failures: int) -> float:
+    """Return how often a week random failures fill a window in a noisy fleet; an upper bound."""
+    return false_per_year(interval, window, failures, random=NOISY, targets=NOISY_TARGETS) * 7 * DAY / YEAR
 
 
 def longest_interval(window: int, ratio: float) -> int:

@@ -57,9 +57,9 @@ def _verdict() -> list[panels.Panel]:
     ).decimals(0)
     row = number(
         "Failures in a row",
-        "Failed probes in a row; 0 after a successful one. Three in a row raise a page.",
+        "Failed probes in a row; 0 after a successful one. Four in a row raise a page, or three at an interval of 5 minutes.",
         f"max by (target) ({series('ekm_consecutive_failures')})",
-        levels=((1, WARNING), (3, BAD)),
+        levels=((1, WARNING), (4, BAD)),
         start=GOOD,
     )
     ends = number(

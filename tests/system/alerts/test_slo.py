@@ -130,7 +130,7 @@ def test_more_failures_than_probes_are_impossible():
 def test_rules_use_the_computed_numbers():
     words = placeholders()
     assert (words["BURN_1_FAILURES"], words["BURN_2_FAILURES"], words["BURN_3_FAILURES"]) == ("6.5", "8.5", "16.5")
-    assert words["SPIKE_FAILURES"] == "4.5"
+    assert (words["SPIKE_FAILURES"], words["RARE_FAILURES"]) == ("7.5", "4.5")
     assert (words["BURN_1_RATIO"], words["BURN_3_RATIO"]) == ("0.03", "0.005")
 
 

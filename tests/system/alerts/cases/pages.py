@@ -127,13 +127,13 @@ def _one_credential_for_many() -> RuleCase:
 
 
 def _coming_and_going_refusals() -> RuleCase:
-    target = Target(probes=[*[OK] * 10, *[WRONG, OK, OK] * 6, *[OK] * 10])
+    target = Target(probes=[*[OK] * 10, *[WRONG, OK, OK] * 8, *[OK] * 10])
     exporter = Exporter(targets=[target])
     checks = [
-        (21 * MINUTE, "EkmCredentialRefused", []),
-        (26 * MINUTE, "EkmCredentialRefused", [of_credential(exporter, target, WRONG)]),
+        (30 * MINUTE, "EkmCredentialRefused", []),
+        (33 * MINUTE, "EkmCredentialRefused", [of_credential(exporter, target, WRONG)]),
     ]
-    return RuleCase(name="refusals that come and go", exporters=[exporter], length=26 * MINUTE, checks=checks)
+    return RuleCase(name="refusals that come and go", exporters=[exporter], length=33 * MINUTE, checks=checks)
 
 
 def _without_verdict() -> RuleCase:
@@ -161,7 +161,7 @@ def _without_verdict() -> RuleCase:
     exporter = Exporter(targets=[*bad, *other, *others], more={known: "1x400"})
     on = [target_metric(exporter, target, failure) for target, failure in zip(bad, failures, strict=True)]
     alert = "EkmProbeFails"
-    checks = [(6 * MINUTE + 45, alert, []), (7 * MINUTE + 15, alert, on), (29 * MINUTE, alert, on), (31 * MINUTE, alert, [])]
+    checks = [(7 * MINUTE + 45, alert, []), (8 * MINUTE + 15, alert, on), (29 * MINUTE, alert, on), (31 * MINUTE, alert, [])]
     return RuleCase(name="targets without a verdict that fail", exporters=[exporter], length=31 * MINUTE, checks=checks)
 
 

@@ -51,7 +51,7 @@ def _at(name: str, alert: str, failure: Failed, bad: int, interval: int) -> Rule
 
 
 def _comes_and_goes() -> list[RuleCase]:
-    """One of four probes is refused, never three in a row."""
+    """One of four probes is refused, never two in a row."""
     probes = [*[OK] * 10, *[FORBIDDEN, OK, OK, OK] * 8, *[OK] * 40]
     target = Target(probes=probes)
     rare = Target(name="rare", probes=[*[OK] * 10, *[FORBIDDEN, *[OK] * 14] * 5, OK])
@@ -59,9 +59,9 @@ def _comes_and_goes() -> list[RuleCase]:
     exporter = Exporter(targets=[target, rare, slow])
     checks = [
         (10 * MINUTE, "EkmForbiddenSpike", []),
-        (25 * MINUTE, "EkmForbiddenSpike", []),  # four failures
-        (27 * MINUTE, "EkmForbiddenSpike", [target_metric(exporter, target, FORBIDDEN)]),
-        (27 * MINUTE, "EkmVaultSideNotReady", [target_metric(exporter, target, FORBIDDEN, vantage=" on a central host")]),
+        (37 * MINUTE, "EkmForbiddenSpike", []),  # seven failures
+        (40 * MINUTE, "EkmForbiddenSpike", [target_metric(exporter, target, FORBIDDEN)]),
+        (40 * MINUTE, "EkmVaultSideNotReady", [target_metric(exporter, target, FORBIDDEN, vantage=" on a central host")]),
         (
             48 * MINUTE,
             "EkmForbiddenSpike",
@@ -78,9 +78,9 @@ def _half_throttled() -> RuleCase:
     slow = Target(name="slow", interval=300, probes=[OK, OK, OK, *[THROTTLED, OK] * 5, *[OK] * 10])
     exporter = Exporter(targets=[half, third, slow])
     checks = [
-        (17 * MINUTE, "EkmThrottledSpike", []),
-        (21 * MINUTE, "EkmThrottledSpike", [target_metric(exporter, half)]),
-        (30 * MINUTE, "EkmThrottledSpike", [target_metric(exporter, target) for target in (half, third)]),
+        (23 * MINUTE, "EkmThrottledSpike", []),
+        (26 * MINUTE, "EkmThrottledSpike", [target_metric(exporter, half)]),
+        (34 * MINUTE, "EkmThrottledSpike", [target_metric(exporter, target) for target in (half, third)]),
         (45 * MINUTE, "EkmThrottledSpike", [target_metric(exporter, target) for target in (half, third)]),
         (58 * MINUTE, "EkmThrottledSpike", [target_metric(exporter, target) for target in (third, slow)]),
     ]
@@ -90,22 +90,22 @@ def _half_throttled() -> RuleCase:
 def _refused_at_both_steps() -> RuleCase:
     """Wrap and unwrap of one probe are refused: one failed probe, not two.
 
-    In the other targets three of ten probes are refused, and six of forty; one of the six at an earlier step.
+    In the other targets four probes are refused, and eight; one of the eight at an earlier step.
     """
     forbidden = Failed("wrap_key", 3077, "forbidden_rbac", failed=("unwrap_key",))
     throttled = Failed("wrap_key", 3011, "throttled", failed=("unwrap_key",))
     rare = Target(name="rare", probes=[*[OK] * 20, *[forbidden, *[OK] * 12] * 4])
     third = Target(name="third", probes=[*[OK] * 20, *[throttled, OK, OK] * 4, *[OK] * 46])
     mixed = [FORBIDDEN_TO_READ, OK, OK, OK, forbidden, OK, OK]
-    often = Target(name="often", probes=[*[OK] * 20, *mixed, *[forbidden, OK, OK, OK, forbidden, OK, OK] * 2, *[OK] * 35])
+    often = Target(name="often", probes=[*[OK] * 20, *mixed, *[forbidden, OK, OK, OK, forbidden, OK, OK] * 3, *[OK] * 35])
     exporter = Exporter(targets=[rare, third, often])
     checks = [
         *((minute * MINUTE, "EkmForbiddenSpike", []) for minute in range(20, 34)),
-        (42 * MINUTE, "EkmForbiddenSpike", [target_metric(exporter, often, forbidden)]),
-        *((minute * MINUTE, "EkmForbiddenSpike", []) for minute in range(70, 74)),
+        (50 * MINUTE, "EkmForbiddenSpike", [target_metric(exporter, often, forbidden)]),
+        *((minute * MINUTE, "EkmForbiddenSpike", []) for minute in range(74, 78)),
         *((minute * MINUTE, "EkmThrottledSpike", []) for minute in range(20, 73)),
     ]
-    return RuleCase(name="refused at both steps", exporters=[exporter], length=74 * MINUTE, checks=checks)
+    return RuleCase(name="refused at both steps", exporters=[exporter], length=78 * MINUTE, checks=checks)
 
 
 def _backing_off() -> RuleCase:
@@ -179,7 +179,7 @@ def _only_the_key() -> RuleCase:
 
 
 def _expired_and_once_more() -> RuleCase:
-    """A key that expired long ago, and one probe that fails at another step: no run of three for the other failure."""
+    """A key that expired long ago, and one probe that fails at another step: no run of the other failure."""
     expired = Failed("wrap_key", 3077, "key_expired", ready=True, unwraps=True)
     once = [
         THROTTLED,

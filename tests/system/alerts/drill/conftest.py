@@ -1,4 +1,4 @@
-"""The drill, which all tests of this folder judge. `pytest -k NAME` plays only the incident NAME."""
+"""The drill, played once for all tests of this folder. `pytest -k NAME` plays only the incident NAME."""
 
 import asyncio
 import re

@@ -1,6 +1,6 @@
 """The incidents of the drill: what breaks, for how long, and the one page that must arrive. A literal table.
 
-The targets of an incident have an `env` of their own, so that its messages can be told from the others. Minutes are those of an
+The targets of an incident have an `env` of their own, so that its messages can be recognised. Minutes are those of an
 installation with one probe a minute.
 """
 
@@ -62,7 +62,7 @@ class Incident:
 INCIDENTS = (
     Incident(
         name="region", broken="five vaults of a region respond 503", alert="EkmRegionDown", to="platform",
-        fault={"fault": "vault_unavailable"}, host="region", count=5, words=("westeurope", "100%"),
+        fault={"fault": "vault_unavailable"}, host="region", count=5, words=("westeurope",),
     ),
     Incident(
         name="egress", broken="no host name resolves on the exporter's host", alert="EkmEgressDown", to="platform",

@@ -25,7 +25,7 @@ class Message:
 
 
 def received(arrived: Iterable[Arrived]) -> Iterator[Message]:
-    """The messages that are new or say that an alert is resolved. An update with no more alerts than before is neither."""
+    """The messages that are new, and those of resolved alerts. An update with no more alerts than before is neither."""
     before: dict[object, int] = {}
     for one in arrived:
         kind, to, key, alert, env, firing = _read(one)
