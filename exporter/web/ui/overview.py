@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from exporter.core.durations import moment
 from exporter.core.model import Vantage
 from exporter.core.readiness import STATES, seen_from
-from exporter.presentation.expiring import NOUNS, Ending
+from exporter.presentation.expiring import NOUNS, Ending, EndingKind
 from exporter.web.ui.causes import causes_section
 from exporter.web.ui.expiring import expiring_section
 from exporter.web.ui.filters import filters, found
@@ -80,8 +80,12 @@ def _verdict_section(site: Urls, page: Page) -> Iterator[Child]:
 
 
 def _next_expiry(page: Page) -> Child:
-    """Return what expires next, if it is soon, with a link to the section."""
-    coming = next((ending for ending in page.endings if ending.at > page.now and ending.is_soon(page.now)), None)
+    """Return what expires next, if it is soon, with a link to the section.
+
+    Azure renews its own TLS certificates, so they are in the section only.
+    """
+    planned = (ending for ending in page.endings if ending.kind is not EndingKind.TLS)
+    coming = next((ending for ending in planned if ending.at > page.now and ending.is_soon(page.now)), None)
     if coming is None:
         return None
     where = link("#expiring", f"{NOUNS[coming.kind]} {coming.name}")
