@@ -417,7 +417,7 @@ async def test_changes_page_lists_the_newest_first_with_links():
     )
 
 
-async def test_changes_page_without_a_change_says_so():
+async def test_changes_page_reports_that_nothing_changed():
     async with serving(fleet()) as session:
         _, _, html = await get(session, "/changes")
     assert "Nothing has changed since the first probes." in words(html)
