@@ -111,7 +111,7 @@ def _cause(site: Urls, group: CauseGroup, now: float) -> Html:
         element(
             "p",
             badge(group.urgency),
-            element("span", "since ", when(group.since, now, absent="an unknown time")),
+            element("span", "began ", when(group.since, now, absent="an unknown time")),
             element("strong", size_of(group)),
             element("span", code_link(site, failure.code)) if failure is not None and failure.code is not None else None,
             class_="measure",

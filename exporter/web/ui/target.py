@@ -66,7 +66,7 @@ def _verdict_section(site: Urls, view: TargetView, vantage: Vantage) -> Iterator
 
 
 def _since(view: TargetView) -> Child:
-    return None if view.since is None else [" Since ", when(view.since, view.now), "."]
+    return None if view.since is None else [" Began ", when(view.since, view.now), "."]
 
 
 def _known_facts(

@@ -340,7 +340,7 @@ async def test_five_thousand_targets_in_three_causes_are_a_small_page(monkeypatc
     shown = words(html)
     assert "3 causes · 501 of 5,000 SQL Servers have a vault side that is not ready" in shown
     assert (
-        "Credential sql-prod: the client secret has expired not ready since 37 min ago 500 SQL Servers in 13 availability groups"
+        "Credential sql-prod: the client secret has expired not ready began 37 min ago 500 SQL Servers in 13 availability groups"
         in shown
     )
     assert "Vault contoso-v4999.vault.azure.net: the vault&#x27;s access policies do not allow the operation" in shown
