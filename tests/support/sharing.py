@@ -20,7 +20,6 @@ class Row:
 # The longest tests come first, so that they do not start last. The tests of any other file stay together.
 ROWS = (
     Row("tests/unit/bench/test_run.py"),  # its measurements are not checked
-    Row("tests/system/alerts/drill/", PACED),
     Row("tests/integration/lifecycle/", PACED, each=True),
     Row("tests/integration/reload/test_reload.py", PACED, each=True),
     Row("tests/integration/process/", PACED, each=True),
@@ -35,6 +34,7 @@ ROWS = (
     Row("tests/system/network/test_doctor.py", PACED),
     Row("tests/system/network/", PACED),
     Row("tests/system/endurance/", ALONE),
+    Row("tests/system/alerts/drill/", ALONE),
     Row("tests/system/abuse/test_abuse.py", ALONE),
     Row("tests/integration/simulator/test_simulate_command.py", ALONE),
     Row("tests/system/alerts/test_cases.py"),

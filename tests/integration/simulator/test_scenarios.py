@@ -120,7 +120,7 @@ def rules_of(step, facts):
     by_status = [
         rule for rule in classify.STATUS_RULES if rule.first <= facts.status <= rule.last and step in (rule.steps or Step)
     ]
-    yield next(rule for rule in by_status if not rule.markers or markers & set(rule.markers))
+    yield from [rule for rule in by_status if not rule.markers or markers & set(rule.markers)][:1]  # no rule: a proxy's redirect
     reasons = classify.ENTRA_REASONS if step is Step.TOKEN else classify.VAULT_REASONS
     yield from [rule for rule in reasons if markers & set(rule.markers) and facts.status in (rule.statuses or [facts.status])][:1]
 

@@ -143,5 +143,5 @@ def test_cases_use_series_that_the_exporter_has():
 
 
 def optional_labels(name):
-    """Return the labels that the configuration of an instance may omit."""
-    return {"host", "ag", "sql_instance"} if name == "ekm_instance_info" else set()
+    """Return the labels that are empty, and so absent in Prometheus, unless the configuration sets them."""
+    return {"ekm_instance_info": {"host", "ag", "sql_instance"}, "ekm_target_info": {"thumbprint"}}.get(name, set())

@@ -105,7 +105,7 @@ INCIDENTS = (
     ),
     Incident(
         name="tls", broken="the vault's TLS certificate has expired", alert="EkmVaultSideNotReady",
-        fault={"fault": "tls_expired"}, words=("3008", "3106", "tls_expired"),
+        fault={"fault": "tls_expired"}, words=("3008", "tls_expired"),
     ),
     Incident(
         name="deleted", broken="the key is deleted and can be recovered", alert="EkmKeySoftDeleted",
