@@ -12,6 +12,7 @@ from exporter.cli.main import main
 from exporter.core.codes.explain import KINDS, explain, unknown
 from exporter.core.codes.messages import MESSAGES
 from exporter.core.codes.reasons import REASON_TEXTS
+from exporter.core.codes.render import explanation_data
 from exporter.core.faults import Reason
 from tests.support.web_server import Service, get, serving, words
 
@@ -176,3 +177,21 @@ def test_message_texts_follow_the_rules_of_the_codes():
             assert text.isascii()
             assert text[-1] in ".?"
             assert text.count("`") % 2 == 0
+
+
+def test_unmapped_entra_number_leads_to_its_description():
+    found = explain("AADSTS999999")
+    assert found.title == "AADSTS999999"
+    assert "https://login.microsoftonline.com/error?code=999999" in found.actions[0]
+
+
+def test_data_of_an_explanation_has_summary_actions_and_codes():
+    data = explanation_data(explain("secret_expired"))
+    assert data["title"].startswith("secret_expired")
+    assert data["summary"]
+    assert data["actions"]
+    assert 3303 in data["codes"]
+
+
+def test_data_of_a_code_is_the_code():
+    assert explanation_data(explain("3303"))["code"] == 3303
