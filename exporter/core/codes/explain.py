@@ -97,7 +97,7 @@ def unknown(text: str) -> str:
             "The text of the message may name a provider code. Write AADSTS before a number of Entra ID."
         )
     near = _near_numbers(shown) if shown.isdecimal() else _near_symbols(shown)
-    return f"no such code: {shown!r}. " + (f"Did you mean {', '.join(near)}?" if near else f"Understood are: {KINDS}.")
+    return f"no such code: {shown!r}. " + (f"Did you mean {', '.join(near)}?" if near else f"Accepted inputs: {KINDS}.")
 
 
 def _exact(text: str) -> Explanation | None:
