@@ -116,7 +116,7 @@ def _cause() -> table.Panel:
 
 def _with_limits(panel: timeseries.Panel) -> timeseries.Panel:
     """Dashed lines at 1 s, from where on an answer is slow, and at 5 s, the service's own promise."""
-    style = GraphThresholdsStyleConfig().mode(common.GraphTresholdsStyleMode.DASHED)
+    style = GraphThresholdsStyleConfig().mode(common.GraphThresholdsStyleMode.DASHED)
     return panel.thresholds(panels.steps((1, WARNING), (5, BAD), start="transparent")).thresholds_style(style)
 
 

@@ -64,7 +64,7 @@ def panels(board: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def queries() -> Iterator[Query]:
     for uid, board in BOARDS.items():
         for panel in panels(board):
-            joined = [each["options"]["byField"] for each in panel["transformations"] if each["id"] == "joinByField"]
+            joined = [each["options"]["byField"] for each in panel.get("transformations", []) if each["id"] == "joinByField"]
             for target in panel["targets"]:
                 yield Query(uid, panel["title"], target["refId"], target["expr"], target["range"], *joined)
         for annotation in board["annotations"].get("list", []):

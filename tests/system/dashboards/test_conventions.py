@@ -104,7 +104,7 @@ def test_panel_uses_only_variables_of_its_dashboard(uid, panel):
 
 @pytest.mark.parametrize("panel", TABLES)
 def test_formatted_columns_exist_and_leave_room(panel):
-    renamed = next(each["options"]["renameByName"] for each in panel["transformations"] if each["id"] == "organize")
+    renamed = next(each["options"]["renameByName"] for each in panel.get("transformations", []) if each["id"] == "organize")
     formatted = {each["matcher"]["options"]: each["properties"] for each in panel["fieldConfig"]["overrides"]}
     assert [prop["id"] for prop in formatted.pop("/.*/")] == ["noValue"]
     assert set(formatted) <= set(renamed.values())
@@ -115,7 +115,10 @@ def test_formatted_columns_exist_and_leave_room(panel):
 @pytest.mark.parametrize("panel", PANELS)
 def test_link_names_an_existing_column(panel):
     shown = {
-        name for each in panel["transformations"] if each["id"] == "organize" for name in each["options"]["renameByName"].values()
+        name
+        for each in panel.get("transformations", [])
+        if each["id"] == "organize"
+        for name in each["options"]["renameByName"].values()
     }
     assert set(re.findall(r'__data\.fields\[\\+"([^"\\]+)', json.dumps(panel))) <= shown
 

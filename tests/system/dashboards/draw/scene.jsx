@@ -62,7 +62,7 @@ function variable(each, chosen) {
 
 function panelOf(json, data, range) {
   const raw = new SceneDataNode({ data: { state: LoadingState.Done, series: data, timeRange: range } });
-  const $data = json.transformations.length ? new SceneDataTransformer({ $data: raw, transformations: json.transformations }) : raw;
+  const $data = json.transformations?.length ? new SceneDataTransformer({ $data: raw, transformations: json.transformations }) : raw;
   const { title, description, options, fieldConfig, type } = json;
   return new VizPanel({ title, description, pluginId: type, options, fieldConfig, $data });
 }
