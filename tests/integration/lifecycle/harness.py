@@ -94,6 +94,14 @@ class Harness:
         wanted = Scrape(await self.metrics()).value("ekm_probes_total") + count
         return await self._when(lambda scrape: scrape.value("ekm_probes_total") >= wanted)
 
+    async def shows(self, failure, *, ready):
+        """The first scrape after two more probes with this last failure and readiness.
+
+        A loaded machine can make a probe time out, so the second probe is not always the expected one.
+        """
+        await self.probes(2)
+        return await self._when(lambda scrape: (scrape.failure(), scrape.ready) == (failure, ready))
+
     async def until(self, name, value, **labels):
         """The first scrape with this value, for auxiliary probes, which follow probes."""
         return await self._when(lambda scrape: scrape.value(name, **labels) == value)

@@ -22,7 +22,7 @@ from exporter.simulator.faults import Scope
 from exporter.simulator.scenarios import BY_NAME, SIMULATED, Scenario
 from tests.system.prometheus.servers import running
 
-PATIENCE = 20.0  # seconds until a change must be visible
+PATIENCE = 60.0  # seconds until a change must be visible
 LANES = tuple(f"lane-{number:02}" for number in range(28))
 HEALTHY = ("healthy-one", "healthy-two", "healthy-three")
 # A target with its own sign-in host, so that faults of the host affect no other target.
@@ -63,7 +63,7 @@ def configuration(folder: Path, proxies: Mapping[str, str]) -> dict[str, Any]:
         (folder / name).write_text(f"MARKED-secret-of-{name}\n")
         (folder / name).chmod(0o600)
     return {
-        "global": {"interval": "1s", "timeout": "500ms", "min_interval": "1s", "concurrency": 64, "preflight_interval": "0s"},
+        "global": {"interval": "1500ms", "timeout": "750ms", "min_interval": "1s", "concurrency": 64, "preflight_interval": "0s"},
         "credentials": {name: _credential(number, name) for number, name in enumerate(names)},
         "modules": {
             "default": {},
@@ -93,7 +93,7 @@ def _target(name: str) -> dict[str, Any]:
         "connector_generation": generation_of(name),
         "module": _MODULES.get(name, "default"),
     }
-    return {**target, "interval": "4s", "timeout": "2s"} if name in HEALTHY else target
+    return {**target, "interval": "6s", "timeout": "3s"} if name in HEALTHY else target
 
 
 def redirected(simulated: Mapping[str, Any], proxies: Mapping[str, str]) -> dict[str, Any]:
