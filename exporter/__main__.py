@@ -1,12 +1,12 @@
 """Start `ekm-exporter` and `python -m exporter`, and handle signals meanwhile.
 
-The module imports little, because the command's imports take half a second.
+Signals are held before any other import: the command's imports take half a second.
 """
 
 import os
 import sys
 
-from exporter.runtime import process
+from exporter.runtime import signals
 
 INTERRUPTED = 130
 _SERVING = ("run", "demo", "simulate")  # commands that run until a signal ends them
@@ -14,15 +14,17 @@ _SERVING = ("run", "demo", "simulate")  # commands that run until a signal ends 
 
 def main() -> int:
     """Run the command and return its exit code; a serving command ends the process itself."""
-    process.forbid_core_dumps()
-    serving = sys.argv[1:2] and sys.argv[1] in _SERVING
+    serving, reloads = sys.argv[1:2] and sys.argv[1] in _SERVING, sys.argv[1:2] == ["run"]
     if serving:
-        process.hold_signals(os._exit)  # nothing is open yet, and imports swallow exceptions
+        signals.hold_signals(os._exit, reloads=reloads)  # nothing is open yet, and imports swallow exceptions
     try:
-        from exporter.cli.main import main as command  # noqa: PLC0415 - see above
+        from exporter.runtime import process  # noqa: PLC0415 - see above
+
+        process.forbid_core_dumps()
+        from exporter.cli.main import main as command  # noqa: PLC0415
 
         if serving:
-            process.hold_signals(sys.exit)
+            signals.hold_signals(sys.exit, reloads=reloads)
         code = command()
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -32,7 +34,7 @@ def main() -> int:
         return code
     finally:
         if serving:
-            process.ignore_signals()
+            signals.ignore_signals()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from exporter.app.reload import Reloader
 from exporter.app.reports import Reports
 from exporter.app.sharding import Shard
 from exporter.app.sweeper import Sweeper
-from exporter.clients import quiet_sdk_loggers
 from exporter.config.diff import changed_targets, changed_verdicts
 from exporter.config.model import Config, Target
 from exporter.core.checks import CheckResult
@@ -30,7 +29,7 @@ from exporter.presentation.probe_log import ProbeLog
 from exporter.probing.auxiliary_runner import AuxiliaryRunner
 from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.probing.scheduler import Scheduler
-from exporter.runtime import buffers, process
+from exporter.runtime import process, signals
 from exporter.runtime.clock import loop_time
 from exporter.runtime.logging import fields, place_of
 from exporter.runtime.loop_lag import LoopLag
@@ -57,25 +56,6 @@ class RunOptions:
     config_file: Path | None = None  # to reload from; None: no reload
     auto_reload: bool = False
     mode: str = "run"
-
-
-async def serve(config: Config, options: RunOptions) -> None:
-    """Run the exporter until a stop signal.
-
-    Raises ListenError, NetworkError and StateDirError before the first probe.
-    """
-    stop = asyncio.Event()
-    process.on_stop(stop.set, hangup=options.mode == DEMO)
-    process.raise_file_limit()
-    buffers.bound_tls_buffers()
-    quiet_sdk_loggers()
-    service = Service(config, options)
-    try:
-        await service.start()
-        await stop.wait()
-        _log.info("stopping")
-    finally:
-        await service.stop()
 
 
 class Service:
@@ -165,7 +145,7 @@ class Service:
         self._sweeper.start()
         if self._reloader is not None:
             if self._options.mode != DEMO:
-                process.on_reload(self._reloader.reload_soon)
+                signals.on_reload(self._reloader.reload_soon)
             if self._options.auto_reload:
                 self._reloader.watch()
         process.collect_rarely()

@@ -1,6 +1,6 @@
 """The command `ekm-exporter run`: read the flags and start the exporter.
 
-A bad flag, a bad configuration and a port in use are reported here; `app.service` does the rest.
+A bad flag, a bad configuration and a port in use are reported here; `app.lifecycle` does the rest.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from exporter.app.service import DEFAULT_HISTORY, RunOptions, serve
+from exporter.app.lifecycle import serve
+from exporter.app.service import DEFAULT_HISTORY, RunOptions
 from exporter.app.sharding import Shard, parse_shard
 from exporter.cli import check
 from exporter.clients import NetworkError

@@ -26,7 +26,7 @@ from exporter.cli.check import print_findings
 from exporter.config import load_config
 from exporter.config.model import Config
 from exporter.config.secret_source import SecretUnreadableError
-from exporter.runtime import process
+from exporter.runtime import signals
 from exporter.simulator import Simulator, chaos, demo_story
 from exporter.simulator.configuration import build_environment, exporter_variables, write_config
 from exporter.simulator.reload import reload_credentials
@@ -134,7 +134,7 @@ async def _simulate(args: argparse.Namespace, config: Config) -> None:
     ports = {"port": args.port, "management_port": args.management_port}
     simulator = Simulator(build_environment(config), **ports, arc_token_folder=args.arc_token_folder)
     stop = asyncio.Event()
-    process.on_stop(stop.set, hangup=True)
+    signals.on_stop(stop.set, hangup=True)
     await simulator.start()
     try:
         if args.for_demo:

@@ -1,4 +1,4 @@
-"""The process: signals, limits, locks and garbage collection.
+"""The process: its end, limits, locks and garbage collection. `signals` has its signals.
 
 Here is what differs between operating systems, so that the exporter also runs on Windows.
 """
@@ -8,41 +8,16 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import signal
 import stat
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
-
-if TYPE_CHECKING:
-    import asyncio
+from typing import NoReturn
 
 if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
     import resource
-
-
-_early: set[int] = set()  # signals that arrived before a loop could handle them
-
-
-def hold_signals(end: Callable[[int], object]) -> None:
-    """Keep SIGHUP for a later callback, and call `end` with exit code 0 at SIGTERM.
-
-    Without this, both signals kill the process until its loop runs.
-    """
-    if sys.platform != "win32":
-
-        def leave(number: int, _frame: FrameType | None) -> None:
-            _early.add(number)  # a library may swallow an exception of `end`
-            end(0)
-
-        signal.signal(signal.SIGTERM, leave)
-        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-            signal.signal(signal.SIGHUP, lambda number, _frame: _early.add(number))
 
 
 def leave(code: int) -> NoReturn:
@@ -54,60 +29,6 @@ def leave(code: int) -> NoReturn:
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     os._exit(code)
-
-
-def on_stop(callback: Callable[[], None], *, hangup: bool = False) -> None:
-    """Call `callback` on the running loop at SIGTERM, Ctrl-C and Ctrl-Break.
-
-    With `hangup` also at SIGHUP, unless the process was started to ignore that signal, as `nohup` does.
-    """
-    _on(signal.SIGINT, callback)
-    _on(signal.SIGTERM, callback)
-    if sys.platform == "win32":
-        _on(signal.SIGBREAK, callback)
-    elif hangup and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        _on(signal.SIGHUP, callback)
-
-
-def on_reload(callback: Callable[[], None]) -> None:
-    """Call `callback` on the running loop at SIGHUP, also for a held one.
-
-    Not on Windows.
-    """
-    if sys.platform != "win32":
-        _on(signal.SIGHUP, callback)
-
-
-def ignore_signals() -> None:
-    """Ignore later signals, after the end of the loop.
-
-    They must not change the exit code.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM, *(() if sys.platform == "win32" else (signal.SIGHUP,))):
-        signal.signal(number, signal.SIG_IGN)
-
-
-def _on(number: int, callback: Callable[[], None]) -> None:
-    """Install a handler that outlives the loop.
-
-    A late signal must not kill the process.
-    """
-    loop = _loop()
-
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(callback)
-
-    signal.signal(number, handle)
-    if number in _early:
-        _early.discard(number)
-        loop.call_soon(callback)
-
-
-def _loop() -> asyncio.AbstractEventLoop:
-    import asyncio  # noqa: PLC0415 - this import is slow, and signals must be held before it
-
-    return asyncio.get_running_loop()
 
 
 def forbid_core_dumps() -> None:

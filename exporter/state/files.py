@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter.config.files import FileMissingError, FileUnreadableError
-from exporter.runtime.thread_pool import DaemonThreadPool
+from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
 from exporter.state.private_directory import PrivateDirectory, UnsafeError
 
 VERSION = 1
@@ -102,12 +102,15 @@ class StateFiles:
         self._schedule(file, None)
 
     async def aclose(self) -> None:
-        """Finish pending writes within CLOSING_SECONDS, and release the directory."""
-        if self._writer is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CLOSING_SECONDS):
+        """Finish pending writes and release the directory, within CLOSING_SECONDS.
+
+        A dead mount can hang a close too; the end of the process then releases the directory.
+        """
+        with contextlib.suppress(TimeoutError, PoolExhausted):
+            async with asyncio.timeout(CLOSING_SECONDS):
+                if self._writer is not None:
                     await asyncio.gather(self._writer, return_exceptions=True)
-        self._directory.close()
+                await self._pool.run(self._directory.close)
 
     def _schedule(self, file: str, text: bytes | None) -> None:
         self._pending[file] = text

@@ -45,14 +45,16 @@ class StateStore:
         """
         if self._files is None or self._pool is None:
             return
+        files, self._files = self._files, None  # a thread may hold it even after a time-out or a stop
         try:
             async with asyncio.timeout(OPENING_SECONDS):
-                await self._pool.run(self._files.open)
+                await self._pool.run(files.open)
         except (TimeoutError, PoolExhausted):
-            self._files = None
             _report(
                 f"{self._folder} did not answer within {OPENING_SECONDS:g} s: nothing is kept until a restart; check its mount"
             )
+            return
+        self._files = files
         await self.preload(targets, credentials)
 
     async def preload(self, targets: Iterable[str], credentials: Iterable[str] = ()) -> None:

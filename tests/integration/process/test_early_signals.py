@@ -3,6 +3,8 @@
 import asyncio
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from tests.integration.process.conftest import write_configuration
 
 DELAYS = [0.0, 0.1, 0.3]  # seconds after the first instruction of the exporter
+ROOT = Path(__file__).parents[3]
 HANGUP = 1 << (signal.SIGHUP - 1)
 
 
@@ -51,6 +54,48 @@ async def test_hangup_during_the_start_reloads_afterwards(command, arguments, de
     running.process.send_signal(signal.SIGHUP)
     await running.output("listening(.|\n)*configuration applied")
     assert await running.stop() == 0
+
+
+@pytest.fixture
+def ignored_hangup():
+    """Ignore SIGHUP, also in the processes that the test starts."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+async def hung_up_until_it_listens(running):
+    async with asyncio.timeout(20):
+        while "listening" not in running.text:
+            running.process.send_signal(signal.SIGHUP)
+            await asyncio.sleep(0.001)
+    await running.output("configuration applied")
+    assert await running.stop() == 0
+
+
+async def test_hangups_from_the_first_held_one_reload(command, arguments):
+    running = await command(*arguments["run"])
+    await begun(running, 0.0)
+    await hung_up_until_it_listens(running)
+
+
+@pytest.mark.usefixtures("ignored_hangup")
+async def test_hangups_from_the_first_instruction_reload_if_ignored_at_first(command, arguments):
+    await hung_up_until_it_listens(await command(*arguments["run"]))
+
+
+@pytest.mark.usefixtures("ignored_hangup")
+async def test_ignored_hangup_leaves_a_demo_running(command, arguments):
+    running = await command(*arguments["demo"])
+    await running.output("listening")
+    assert not is_handled(running)
+    assert await running.stop() == 0
+
+
+def test_signals_are_held_before_slow_imports():
+    script = "import sys; before = {*sys.modules}; import exporter.runtime.signals; print(*{*sys.modules} - before)"
+    done = subprocess.run([sys.executable, "-S", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 - a fixed script
+    assert not {"asyncio", "pathlib", "re", "typing"} & set(done.stdout.split())
 
 
 @pytest.mark.parametrize("delay", DELAYS)

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 
 from exporter.cli.main import build_parser
 from exporter.config import load_config
-from exporter.runtime import process
+from exporter.runtime import process, signals
 
 ROOT = Path(__file__).parents[3]
 WRAPPER = ROOT / "deploy" / "windows" / "ekm-exporter.xml"
@@ -42,7 +42,7 @@ def handlers():
 @pytest.mark.usefixtures("windows", "handlers")
 async def test_windows_stop_signals_stop_the_exporter(number):
     stopped = asyncio.Event()
-    process.on_stop(stopped.set)
+    signals.on_stop(stopped.set)
     signal.raise_signal(number)
     async with asyncio.timeout(5):
         await stopped.wait()
@@ -50,7 +50,7 @@ async def test_windows_stop_signals_stop_the_exporter(number):
 
 @pytest.mark.usefixtures("windows")
 async def test_windows_has_no_reload_signal(handlers):
-    process.on_reload(lambda: None)
+    signals.on_reload(lambda: None)
     assert signal.getsignal(signal.SIGHUP) == handlers[signal.SIGHUP]
 
 

@@ -1,8 +1,10 @@
 """Documents in the state directory: writes, restarts, damage and locks."""
 
+import asyncio
 import json
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -219,6 +221,17 @@ async def test_closing_does_not_wait_for_a_hanging_disk(tmp_path, pool, problems
     before = time.monotonic()
     await files.aclose()
     assert time.monotonic() - before < 0.8
+
+
+async def test_closing_does_not_wait_for_a_dead_mount(tmp_path, pool, problems, monkeypatch):
+    monkeypatch.setattr("exporter.state.files.CLOSING_SECONDS", 0.1)
+    files = StateFiles(tmp_path, pool=pool, on_problem=problems.append)
+    files.open()
+    over, close = threading.Event(), files._directory.close
+    monkeypatch.setattr(files._directory, "close", lambda: over.wait(60) and close())
+    async with asyncio.timeout(5):
+        await files.aclose()
+    over.set()
 
 
 async def test_without_a_thread_the_failed_write_is_reported(tmp_path, pool, problems):
