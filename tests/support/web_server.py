@@ -89,7 +89,7 @@ def words(html):
 
 
 async def until(condition):
-    """Wait until another task satisfies the condition, five seconds at most."""
-    async with asyncio.timeout(5):
+    """Wait until another task satisfies the condition, thirty seconds at most."""
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - the exporter sets no event for tests
             await asyncio.sleep(0.001)

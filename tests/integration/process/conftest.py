@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-STARTED = 20.0  # seconds until a process must listen
+STARTED = 60.0  # seconds until a process must listen
 
 # Marked secrets of two kinds of credentials. No process may emit them.
 SECRETS = {"sql-prod": "MARKED~client.secret_8Q", "sql-typed": "c7a1f0e8d29b4c56a3e47d8b1f60925eMARKED-typed-secret_9Z"}

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 import yaml
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 SUCCESSFUL = "ekm_exporter_config_last_reload_successful"
 
 

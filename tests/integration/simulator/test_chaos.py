@@ -50,7 +50,7 @@ async def test_each_event_is_reported_and_active_until_its_end():
         seen.append({active.name for active in simulator.state.active})
 
     raging = asyncio.create_task(chaos.run_chaos(simulator, 0.01, 7, on_line))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while sum(line.endswith("is over") for line in lines) < 20:  # noqa: ASYNC110 - chaos has no event for it
             await asyncio.sleep(0.01)
     raging.cancel()

@@ -41,19 +41,19 @@ async def test_demo_shows_its_codes_and_removes_its_files(tmp_path, number):
                 await asyncio.sleep(0.25)
     finally:
         process.send_signal(number)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             out, err = await process.communicate()
     assert "THIS IS A DEMO" in out.decode()
     assert "Traceback" not in err.decode()
     assert process.returncode == (0 if number == signal.SIGTERM else -number)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while [path for path in tmp_path.iterdir() if path.name.startswith("ekm-demo-")]:  # noqa: ASYNC110 - another process does it
             await asyncio.sleep(0.05)
 
 
 async def test_demo_refuses_a_configuration_file(tmp_path):
     process = await start(tmp_path, "--config.file", "ekm.yml")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         _, err = await process.communicate()
     assert process.returncode == 2
     assert "--config.file" in err.decode()

@@ -122,7 +122,7 @@ async def test_demo_simulator_ends_with_its_parent_and_its_folder(tmp_path):
     config = demo_story.write_demo(folder)
     ports = ("--sim.port", "0", "--sim.management-port", "0")
     process = await command("simulate", "--for-demo", "--config.file", config, "--out", folder / "out", *ports)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         assert (await process.stdout.readline()).startswith(b"management port: http://127.0.0.1:")
     assert "contoso-archive.invalid:443" in (folder / "out" / "ekm.yml").read_text()
     process.stdin.close()

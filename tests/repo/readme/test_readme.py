@@ -110,7 +110,7 @@ class Terminal:
         for process, _, reader in self.lasting:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGINT)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 codes.append(await process.wait())
                 await reader
         self.lasting.clear()

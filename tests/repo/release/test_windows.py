@@ -44,7 +44,7 @@ async def test_windows_stop_signals_stop_the_exporter(number):
     stopped = asyncio.Event()
     signals.on_stop(stopped.set)
     signal.raise_signal(number)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await stopped.wait()
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from playwright.async_api import Browser, BrowserContext, Page
 
 LAPTOP, PHONE = 1366, 390
-PATIENCE_MS = 15_000
+PATIENCE_MS = 30_000
 
 # Elements that overflow to the right and have no scrolling ancestor.
 OVERFLOWING = """() => {

@@ -9,7 +9,7 @@ import yaml
 from exporter.app import reload
 from exporter.app.reload import Reloader
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 async def until(holds):

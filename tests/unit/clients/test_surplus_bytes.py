@@ -72,7 +72,7 @@ async def test_failed_close_of_a_session_still_closes_the_sockets(serve, session
 
 
 async def all_closed(sockets):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while any(each.fileno() != -1 for each in sockets):  # noqa: ASYNC110 - a socket has no event
             await asyncio.sleep(0.01)
     gc.collect()  # an unclosed transport would warn here

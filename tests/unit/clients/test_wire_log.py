@@ -47,7 +47,7 @@ async def test_shown_requests_are_the_sent_ones(serve, authority, fake_vault, tm
         lag=LoopLag(),
         callbacks=ProberCallbacks(on_internal_error=_raise, on_shortage=lambda _shortage: None, on_token_request=lambda: None),
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         report = await prober.probe_on_demand(target, credential=credential, fresh=True)
     await prober.aclose()
     assert report.success, report

@@ -28,7 +28,7 @@ def blocker():
 
 
 async def settle(condition):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - a thread's state has no event
             await asyncio.sleep(0.001)
 

@@ -311,7 +311,7 @@ async def test_own_module_does_not_wait_for_the_minimum_interval():
     waiting = asyncio.create_task(request(cache, "a", "staging", NO_LIMIT))
     hasty = asyncio.create_task(request(cache, "a", "default", Limit(seconds=1.0, remaining=60.0), hasty=True))
     await settle()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         assert await request(cache, "a", "default", NO_LIMIT) == await hasty == CachedReport(report=report(2))
     assert not waiting.done()
     await cache.close()

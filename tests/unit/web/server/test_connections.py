@@ -68,7 +68,7 @@ async def client(port, send=b""):
 
 async def rest(reader):
     """Read until the server closes or resets the connection."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         try:
             return await reader.read()
         except ConnectionError:
