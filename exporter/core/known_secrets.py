@@ -6,12 +6,11 @@ Every text of a server, a proxy or a library is checked when the exporter receiv
 
 from __future__ import annotations
 
-import binascii
-import html
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
-from urllib.parse import unquote, unquote_plus
+
+from exporter.core.decodings import GAPS, decoded, readable
 
 SHORTEST = 8  # characters: a shorter secret would mask common words
 MARK = "<secret>"
@@ -22,15 +21,7 @@ _CACHED = 128  # characters of a text that is cached
 _DEPTH = 3  # encodings inside each other
 _MOST_DECODED = 16 * _SCANNED  # characters of one text in all its decodings; more counts as a secret
 
-_GAPS = re.compile(r"[\s\x00-\x20\x7f-\xa0\xad\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff\ufffd]+")
-_ESCAPE = re.compile(r"[\\%]u([0-9A-Fa-f]{4})|\\(?:u\{([0-9A-Fa-f]{1,6})\}|x([0-9A-Fa-f]{2})|([0-7]{3})|(.))", re.DOTALL)
 _WORD = re.compile(r"\S+")
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{11,}")  # at least eight bytes
-_HEX = re.compile(r"[0-9A-Fa-f]{16,}")
-_BETWEEN_BYTES = re.compile(r"[:,-]|0x")
-_CLEAN = re.compile(r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]{8,}")
-_ALTERNATIVE = str.maketrans("-_", "+/")
-_LAYOUT = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "v": "\v"}
 
 
 class KnownSecrets:
@@ -64,7 +55,7 @@ class KnownSecrets:
 
     def stands_in_bytes(self, data: bytes) -> bool:
         """Whether the readable parts of the bytes hold a known secret."""
-        return self.reveals(_readable(data))
+        return self.reveals(readable(data))
 
     def hide(self, text: str) -> str:
         """Return the text with `MARK` for each word that holds a secret.
@@ -82,7 +73,7 @@ class KnownSecrets:
         for _ in range(_DEPTH):
             if any(self._stands_in(_folded(view)) for view in fresh):
                 return True
-            fresh = {view for each in fresh for view in _decoded(each) if len(view) >= SHORTEST} - views
+            fresh = {view for each in fresh for view in decoded(each) if len(view) >= SHORTEST} - views
             views = views | fresh
             if sum(map(len, views)) > _MOST_DECODED:
                 return True
@@ -131,56 +122,7 @@ def _needles(folded: str) -> Iterator[str]:
 
 def _folded(text: str) -> str:
     """Return the text without case and without characters that may split a secret."""
-    return _GAPS.sub("", text).casefold()
-
-
-def _unescaped(text: str) -> str:
-    return _ESCAPE.sub(_character, text)
-
-
-def _character(match: re.Match[str]) -> str:
-    wide, braced, narrow, octal, other = match.groups()
-    if other is not None:
-        return _LAYOUT.get(other, other)
-    number = int(octal, 8) if octal else int(wide or braced or narrow, 16)
-    return chr(number) if number <= 0x10FFFF else ""
-
-
-_DECODERS: tuple[tuple[str, Callable[[str], str]], ...] = (
-    ("%", unquote),
-    ("+", unquote_plus),
-    ("&", html.unescape),
-    ("\\", _unescaped),
-    ("%u", _unescaped),
-)
-
-
-def _decoded(text: str) -> Iterator[str]:
-    """Yield the text of each decoder.
-
-    Base64 is decoded from each of four offsets, hexadecimal digits from each of two.
-    """
-    for sign, decode in _DECODERS:
-        if sign in text:
-            yield decode(text)
-    dense = _GAPS.sub("", text)
-    if runs := _BASE64.findall(dense):
-        runs = [run.translate(_ALTERNATIVE) for run in runs]
-        for offset in range(4):
-            yield "\n".join(_readable(_base64(run[offset:])) for run in runs)
-    if runs := _HEX.findall(_BETWEEN_BYTES.sub("", dense)):
-        for offset in range(2):
-            yield "\n".join(_readable(bytes.fromhex(run[offset : len(run) - (len(run) - offset) % 2])) for run in runs)
-
-
-def _base64(run: str) -> bytes:
-    whole = run[:-1] if len(run) % 4 == 1 else run
-    return binascii.a2b_base64(whole + "=" * (-len(whole) % 4))
-
-
-def _readable(data: bytes) -> str:
-    """Return the parts that are text in UTF-8 or UTF-16; other bytes are dropped."""
-    return "\n".join(_CLEAN.findall(data.decode("utf-8", errors="replace").replace("\0", "")))
+    return GAPS.sub("", text).casefold()
 
 
 def _ends_within(folded: str, needle: str) -> bool:

@@ -1,6 +1,8 @@
 """A known secret is found in every encoding, in any text around it; other texts stay as they are."""
 
+import quopri
 import random
+import re
 import secrets
 
 import pytest
@@ -9,8 +11,9 @@ from hypothesis import strategies as st
 
 from exporter.core.known_secrets import MARK, SHORTEST, KnownSecrets, remember, stands_in_bytes
 from exporter.core.masking import mask
-from tests.system.abuse.echoes import ENCODINGS, leaks
+from tests.system.abuse.echoes import ENCODINGS, VARIANTS, leaks
 
+FORMS = ENCODINGS | VARIANTS
 SECRET = "Zx9~q&<\"8Q%w'+/\\=0?12#zyxKLm"
 TEXTS = (
     "AADSTS7000215: Invalid client secret provided. Ensure the secret being sent is the client secret value, not its id.",
@@ -27,25 +30,31 @@ def known():
     return made
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("encoding", FORMS)
 @given(
     secret=st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=16, max_size=60), before=st.text(max_size=20)
 )
 def test_any_secret_is_hidden_in_any_encoding(encoding, secret, before):
     known = KnownSecrets()
     known.remember(secret)
-    encoded = ENCODINGS[encoding](secret)
+    encoded = FORMS[encoding](secret)
     hidden = known.hide(f"{before} {encoded} and more")
     assert MARK in hidden
     assert secret not in hidden
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("encoding", FORMS)
 def test_text_around_a_hidden_secret_stays(known, encoding):
-    encoded = ENCODINGS[encoding](SECRET)
+    encoded = FORMS[encoding](SECRET)
     hidden = known.hide(f"client secret {encoded} refused")
     assert hidden in (f"client secret {MARK} refused", MARK)
     assert leaks(hidden, SECRET) == []
+
+
+@pytest.mark.parametrize("line_break", ["=\n", "=\r\n", "= \t\r\n"])
+def test_soft_line_breaks_hide_no_secret(known, line_break):
+    encoded = quopri.encodestring(SECRET.encode(), quotetabs=True).decode()
+    assert MARK in known.hide("sent " + line_break.join(re.findall("=..|.", encoded)))
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -109,5 +118,14 @@ def test_mask_hides_known_secrets_before_a_text_is_cut():
 def test_tangled_text_is_hidden_in_bounded_time(known):
     soup = "".join(random.Random(1).choices("ab %&\\+;#x41", k=8192))  # noqa: S311 - the same text in every run
     assert known.hide(soup) == MARK
-    for text in ("%25" * 3000, "&amp;" * 2000, "\\u005c" * 1500, "QUFB" * 2500, "41" * 5000, "%26amp;\\x25" * 700):
+    for text in (
+        "%25" * 3000,
+        "&amp;" * 2000,
+        "\\u005c" * 1500,
+        "QUFB" * 2500,
+        "IFBEG" * 2000,
+        "=3D" * 3000,
+        "41" * 5000,
+        "%26amp;\\x25" * 700,
+    ):
         assert len(known.hide(text)) <= len(text)
