@@ -42,8 +42,10 @@
 
   const show = (text) => { if (status.textContent !== text) status.textContent = text; };
   const showState = () => {
-    show(paused ? 'Not updating.' : `Updates every ${seconds} s.`);
-    button.textContent = paused ? 'Resume updates' : 'Pause updates';
+    show(paused ? 'Not updating.' : `every ${seconds} s`);
+    place.classList.toggle('going', !paused);
+    button.textContent = paused ? 'Resume' : 'Pause';
+    button.setAttribute('aria-label', `${button.textContent} updates`);
   };
 
   const copyAttributes = (old, fresh) => {
@@ -102,6 +104,7 @@
       showState();
     } catch {
       show('The exporter does not respond. This page is out of date.');
+      place.classList.remove('going');
     }
   };
 

@@ -14,14 +14,13 @@ from exporter.core.model import Step
 from exporter.core.readiness import deciding_failure
 from exporter.presentation.text import recommended_actions
 from exporter.web.ui.html import Child, Html, element
-from exporter.web.ui.labels import badge, when
-from exporter.web.ui.layout import Urls, code_link, link
+from exporter.web.ui.labels import badge, brief_name, when
+from exporter.web.ui.layout import Urls, brief_code, link
 from exporter.web.ui.rows import copyable
 from exporter.web.ui.view_models import TargetView, Urgency
 
-_SERVERS = 3  # of a cause that are named in its headline
-_NAMED = 20  # targets of a cause that are listed
-_SHOWN = 8  # causes on a page
+_NAMED = 3  # SQL Servers and targets of a cause that are named
+SHOWN = 8  # causes on a page
 _HOST = "this host"
 _WIDTH, _HEIGHT, _GAP, _LETTERS = 168, 56, 26, 20
 
@@ -95,9 +94,9 @@ def causes_section(site: Urls, groups: Sequence[CauseGroup], now: float) -> Iter
     """Yield the causes with their size, age and first action."""
     if not groups:
         return
-    yield element("ol", [_cause(site, group, now) for group in groups[:_SHOWN]], class_="causes", aria_label="Causes")
-    if len(groups) > _SHOWN:
-        more = f"{len(groups) - _SHOWN} more causes affect no more SQL Servers than the last one. The table has their targets."
+    yield element("ol", [_cause(site, group, now) for group in groups[:SHOWN]], class_="causes", aria_label="Causes")
+    if len(groups) > SHOWN:
+        more = f"{len(groups) - SHOWN} more causes affect no more SQL Servers than the last one. The table has their targets."
         yield element("p", more)
 
 
@@ -107,52 +106,45 @@ def _cause(site: Urls, group: CauseGroup, now: float) -> Html:
     actions = () if first.report is None else recommended_actions(first.target, first.report, first.record)
     return element(
         "li",
-        element("h2", title_of(group.cause)),
-        element(
-            "p",
-            badge(group.urgency),
-            element("span", "began ", when(group.since, now, absent="an unknown time")),
-            element("strong", size_of(group)),
-            element("span", code_link(site, failure.code)) if failure is not None and failure.code is not None else None,
-            class_="measure",
-        ),
+        badge(group.urgency),
+        element("h2", title_of(group.cause), title=group.cause.name),
+        element("span", "began ", when(group.since, now, absent="an unknown time ago"), class_="age"),
+        element("span", brief_code(site, failure.code), class_="code")
+        if failure is not None and failure.code is not None
+        else None,
+        element("p", size_of(group), ". ", _behind(site, group)),
         copyable(actions[0]) if actions else None,
-        _behind(site, group),
-        class_="notice" + (" bad-edge" if group.urgency is Urgency.NOT_READY else ""),
+        class_="bad-edge" if group.urgency is Urgency.NOT_READY else None,
         data_key=group.cause.id,
     )
 
 
 def title_of(cause: Cause) -> str:
     """Return the cause as text, such as `Credential sql-prod: the client secret has expired`."""
-    name = "" if cause.link is Link.HOST or not cause.name else f" {cause.name}"
+    name = "" if cause.link is Link.HOST or not cause.name else f" {brief_name(cause.name)}"
     return f"{TITLES[cause.link]}{name}: {reason_text(cause.reason)}"
 
 
-def size_of(group: CauseGroup) -> str:
-    """Return how many SQL Servers depend on it, with the names of a few, else how many targets."""
+def size_of(group: CauseGroup) -> Child:
+    """Return how many SQL Servers depend on it, with the names of the first ones, else how many targets."""
     servers = group.servers
     if not servers:
-        return _count(len(group.views), "target")
+        return element("strong", _count(len(group.views), "target"))
     within = f" in {_count(group.availability_groups, 'availability group')}" if group.availability_groups else ""
-    named = f": {', '.join(servers)}" if len(servers) <= _SERVERS else ""
-    return _count(len(servers), "SQL Server") + within + named
+    more = f" and {len(servers) - _NAMED:,} more" if len(servers) > _NAMED else ""
+    return [element("strong", _count(len(servers), "SQL Server")), f"{within}: {', '.join(servers[:_NAMED])}{more}"]
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _behind(site: Urls, group: CauseGroup) -> Html:
-    every = link(site.targets([("cause", group.cause.id)]), f"Show {_count(len(group.views), 'target')}")
+def _behind(site: Urls, group: CauseGroup) -> Child:
+    """Return links to the few targets of a cause, or to the list of many."""
     if len(group.views) > _NAMED:
-        return element("p", every)
-    rows = [element("li", link(site.target(view.target.name), view.target.name), _named(view)) for view in group.views]
-    return element("details", element("summary", _count(len(rows), "target")), element("ul", rows), element("p", every))
-
-
-def _named(view: TargetView) -> str:
-    return f": {', '.join(view.servers)}" if view.servers else ""
+        return link(site.targets([("cause", group.cause.id)]), f"Show {_count(len(group.views), 'target')}")
+    links = [link(site.target(view.target.name), view.target.name) for view in group.views]
+    return ["Target" if len(links) == 1 else "Targets", " ", links[0], [(", ", each) for each in links[1:]]]
 
 
 def chain(view: TargetView) -> Html:

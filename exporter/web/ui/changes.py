@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from exporter.config.model import Target
 from exporter.core.codes import BY_CODE
-from exporter.core.durations import moment
 from exporter.state.changes import Change, ChangeKind
 from exporter.web.ui.html import Child, Html, element
-from exporter.web.ui.labels import when
-from exporter.web.ui.layout import Urls, as_of, cell, code_link, link, live, page, table
+from exporter.web.ui.labels import badge, when
+from exporter.web.ui.layout import Urls, cell, code_link, link, live, page, table
+from exporter.web.ui.view_models import Urgency
 
 SHOWN = 100
 _COLUMNS = ("When", "Target", "What", "Before", "After")
@@ -42,8 +42,12 @@ def changes_page(site: Urls, found: Sequence[TargetChange], now: float) -> Html:
     caption = (
         f"The last {SHOWN} changes of all targets, the newest first. A target keeps 20, with --state.dir also over a restart."
     )
-    shown = table(_COLUMNS, rows, caption=caption) if rows else element("p", "Nothing has changed since the first probes.")
-    return page(site, "Changes", as_of(moment(now)), live("changes", shown), at="/changes")
+    shown = (
+        table(_COLUMNS, rows, caption=caption, name="changes")
+        if rows
+        else element("p", "Nothing has changed since the first probes.")
+    )
+    return page(site, "Changes", live("changes", shown), at="/changes", now=now)
 
 
 def _row(site: Urls, each: TargetChange, now: float) -> Html:
@@ -63,4 +67,4 @@ def _row(site: Urls, each: TargetChange, now: float) -> Html:
 def _value(site: Urls, what: ChangeKind, value: str) -> Child:
     if what is ChangeKind.CODE and value.isdecimal() and int(value) in BY_CODE:
         return code_link(site, int(value))
-    return value.replace("_", " ") if what is ChangeKind.STATE else value
+    return badge(Urgency[value.upper()]) if what is ChangeKind.STATE else value

@@ -89,7 +89,9 @@ def state_bar(recent: str) -> Child:
     paths = [_runs(recent, letter, height) for letter, (_, height) in _STATE_BARS.items() if letter in recent]
     counts = ", ".join(f"{recent.count(letter)} {name}" for letter, (name, _) in _STATE_BARS.items() if letter in recent)
     words = f"last {len(recent)} probes: {counts}"
-    return element("svg", paths, viewBox=f"0 0 {RECENT} 10", class_="probes", role="img", aria_label=words)
+    return element(
+        "svg", paths, viewBox=f"0 0 {RECENT} 10", preserveAspectRatio="none", class_="probes", role="img", aria_label=words
+    )
 
 
 def _runs(recent: str, letter: str, height: int) -> Html:

@@ -52,6 +52,7 @@ def codes_page(site: Urls, unknown: str) -> Html:
             ("Code", "What it means", "Symbol", "Counterpart code", "Who can repair it"),
             [_listed(site, row) for row in CODES],
             caption="All codes.",
+            name="codes",
         ),
         at="/explain",
     )

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from exporter.presentation.expiring import NOUNS, Ending
 from exporter.web.ui.html import Child, Html, element
-from exporter.web.ui.labels import until
-from exporter.web.ui.layout import Urls, cell, link, table
+from exporter.web.ui.labels import brief_name, until
+from exporter.web.ui.layout import Urls, link
 
-_COLUMNS = ("Name", "Expires", "What", "Source", "Targets")
 _SHOWN = 15
 
 
@@ -18,32 +17,25 @@ def expiring_section(site: Urls, endings: Sequence[Ending], now: float) -> Itera
     soon = [ending for ending in endings if ending.is_soon(now)]
     if not soon:
         return
-    feed = link(site.to("/calendar.ics"), "calendar feed")
-    yield element("h2", "Expiring soon", id="expiring")
-    rows = [_row(site, ending, now) for ending in soon[:_SHOWN]]
-    caption = (
-        f"{len(soon)} within 30 days, TLS certificates within 14 days."
-        if len(soon) <= _SHOWN
-        else (f"The first {_SHOWN} of {len(soon)} within 30 days, TLS certificates within 14 days.")
-    )
-    yield table(_COLUMNS, rows, caption=caption)
-    yield element("p", "All known expiry dates: ", feed, ".", class_="quiet")
+    first = f"The first {_SHOWN} of {len(soon):,}" if len(soon) > _SHOWN else f"{len(soon)}"
+    feed = link(site.to("/calendar.ics"), "Calendar of all known expiry dates")
+    within = element("p", f"{first} within 30 days, TLS certificates within 14 days. ", feed, class_="quiet")
+    yield element("div", element("h2", "Expiring soon", id="expiring"), within, class_="headed")
+    yield element("ul", [_item(site, ending, now) for ending in soon[:_SHOWN]], class_="expiring", aria_labelledby="expiring")
 
 
-def _row(site: Urls, ending: Ending, now: float) -> Html:
+def _item(site: Urls, ending: Ending, now: float) -> Html:
     return element(
-        "tr",
-        element("th", ending.name, scope="row"),
-        cell("Expires", until(ending.at, now)),
-        cell("What", NOUNS[ending.kind]),
-        cell("Source", ending.source),
-        cell("Targets", _targets(site, ending)),
+        "li",
+        element("strong", brief_name(ending.name), title=ending.name),
+        element("span", until(ending.at, now), class_=None if ending.at > now else "bad-ink"),
+        element("p", f"{NOUNS[ending.kind]}, {ending.source}", _targets(site, ending), class_="quiet"),
         data_key=f"{ending.kind}-{ending.name}",
     )
 
 
 def _targets(site: Urls, ending: Ending) -> Child:
     if not ending.targets:
-        return ""
-    first = link(site.target(ending.targets[0]), ending.targets[0])
-    return first if len(ending.targets) == 1 else [first, f" and {len(ending.targets) - 1} more"]
+        return None
+    more = len(ending.targets) - 1
+    return [", ", link(site.target(ending.targets[0]), ending.targets[0]), f" and {more:,} more" if more else None]

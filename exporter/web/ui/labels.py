@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from exporter.core import readiness as core_verdict
 from exporter.core.codes import both_numbers
 from exporter.core.durations import moment
@@ -16,12 +18,13 @@ _BADGES = {
     Urgency.READY: ("ready", "good"),
 }
 _OUTCOMES = {Outcome.OK: "good", Outcome.FAILED: "bad", Outcome.SKIPPED: "quiet"}
+_AZURE = re.compile(r"\.(vault|managedhsm)[a-z-]*\.")  # hosts of vaults in every cloud
 _SPANS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
 
 
 def badge(urgency: Urgency, *, count: int | None = None) -> Html:
     words, colour = _BADGES[urgency]
-    return element("span", words if count is None else f"{count} {words}", class_=f"state {colour}")
+    return element("span", words if count is None else f"{count:,} {words}", class_=f"state {colour}")
 
 
 def in_words(urgency: Urgency) -> str:
@@ -51,6 +54,16 @@ def not_tested() -> str:
 def _failed(failure: StepResult) -> str:
     number = "" if failure.code is None else f" with {both_numbers(failure.code)}"
     return f"step {failure.step.value} failed{number}"
+
+
+def brief_name(name: str) -> str:
+    """Return a vault, a key or another name without the domain of Azure and without the key version.
+
+    An example is `contoso-prod/Key0` for `contoso-prod.vault.azure.net/Key0/0123`.
+    """
+    host, _, key = name.partition("/")
+    short = host.partition(".")[0] if _AZURE.search(host) else host
+    return f"{short}/{key.partition('/')[0]}" if key else short
 
 
 def when(at: float | None, now: float, *, absent: str = "never") -> Html:

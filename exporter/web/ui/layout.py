@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 from exporter.core.codes import BY_CODE, both_numbers
+from exporter.core.durations import moment
 from exporter.web.ui.html import Child, Html, element, text
 
 _TICKED = re.compile(r"`([^`]+)`")
@@ -69,12 +70,13 @@ _FOR_PROGRAMS = (
 )
 
 
-def head(site: Urls, title: str, *, at: str = "") -> Html:
+def head(site: Urls, title: str, *, at: str = "", now: float | None = None, heading: bool = True) -> Html:
     """Render everything before the content.
 
     A long page is sent as `head`, content, `foot`.
 
-    `at` is the path of the current entry of the navigation.
+    `at` is the path of the current entry of the navigation, `now` the Unix time of a page that refreshes. Without `heading`
+    the content has it.
     """
     return Html(
         "<!doctype html>\n"
@@ -90,10 +92,10 @@ def head(site: Urls, title: str, *, at: str = "") -> Html:
             "header",
             element("strong", link(site.to("/"), "ekm-exporter")),
             _navigation(site, _FOR_PEOPLE, "Main", at),
-            element("p", id="live", class_="quiet", role="status"),
+            None if now is None else _clock(now),
         )
         + f'<main id="main" tabindex="-1" data-every="{REFRESH_SECONDS}">'
-        + element("h1", title)
+        + (element("h1", title) if heading else "")
     )
 
 
@@ -110,8 +112,8 @@ def _navigation(site: Urls, entries: Iterable[tuple[str, str]], label: str, at: 
     return element("nav", element("ul", shown), aria_label=label)
 
 
-def page(site: Urls, title: str, *content: Child, at: str = "") -> Html:
-    return Html(head(site, title, at=at) + text(content) + foot(site))
+def page(site: Urls, title: str, *content: Child, at: str = "", now: float | None = None) -> Html:
+    return Html(head(site, title, at=at, now=now) + text(content) + foot(site))
 
 
 def live(identity: str, *content: Child) -> Html:
@@ -119,16 +121,13 @@ def live(identity: str, *content: Child) -> Html:
     return element("div", *content, id=identity, data_live=True)
 
 
-def as_of(moment: str) -> Html:
+def _clock(now: float) -> Html:
     """Return the time of the page, and how to refresh it without the script."""
+    exact = moment(now)
+    shown = element("time", f"{exact[11:19]} UTC", datetime=exact, title=exact)
     again = element("noscript", " Reload this page to refresh it.")
-    return element(
-        "div",
-        element("span", "As of ", element("time", moment, datetime=moment), id="as-of", data_live=True),
-        ".",
-        again,
-        class_="quiet",
-    )
+    as_of = element("span", "As of ", shown, id="as-of", data_live=True)
+    return element("div", as_of, again, element("span", id="live", role="status"), class_="clock quiet")
 
 
 def link(address: str, *children: Child) -> Html:
@@ -146,14 +145,14 @@ def section(heading: str, pairs: Iterable[tuple[str, Child]]) -> Child:
     return element("section", element("h2", heading), facts(shown)) if shown else None
 
 
-def table(columns: Iterable[str], rows: Iterable[Child], *, caption: str) -> Html:
-    return Html(table_head(columns, caption=caption) + text(rows) + table_foot())
+def table(columns: Iterable[str], rows: Iterable[Child], *, caption: str, name: str = "") -> Html:
+    return Html(table_head(columns, caption=caption, name=name) + text(rows) + table_foot())
 
 
-def table_head(columns: Iterable[str], *, caption: str) -> Html:
-    """Return the table up to its rows. Screen readers read the caption too."""
+def table_head(columns: Iterable[str], *, caption: str, name: str = "") -> Html:
+    """Return the table up to its rows. Screen readers read the caption too; `name` is for the style sheet."""
     heads = element("thead", element("tr", [element("th", name, scope="col") for name in columns]))
-    return Html('<table class="stacked">' + element("caption", caption, class_="quiet") + heads + "<tbody>")
+    return Html(f'<table class="stacked {name}">' + element("caption", caption, class_="quiet") + heads + "<tbody>")
 
 
 def table_foot() -> Html:
@@ -169,6 +168,13 @@ def prose(words: str) -> Html:
     """Return a text with its `code` spans as code elements."""
     pieces = _TICKED.split(words)
     return text(element("code", piece) if odd else piece for piece, odd in ((p, n % 2) for n, p in enumerate(pieces)))
+
+
+def brief_code(site: Urls, code: int) -> Html:
+    """Return both numbers, linked to the page of the code; the tooltip has the symbol."""
+    entry = BY_CODE[code]
+    other = "" if entry.counterpart is None else f" ({entry.counterpart})"
+    return element("a", f"{code}{other}", href=site.code(code), title=f"{both_numbers(code)} {entry.symbol}")
 
 
 def code_link(site: Urls, code: int) -> Html:

@@ -8,17 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from exporter.core.durations import moment
 from exporter.core.model import Vantage
 from exporter.core.readiness import STATES, seen_from
 from exporter.presentation.expiring import NOUNS, Ending, EndingKind
-from exporter.web.ui.causes import causes_section
+from exporter.web.ui.causes import SHOWN, CauseGroup, causes_section, ids_by_target
 from exporter.web.ui.expiring import expiring_section
 from exporter.web.ui.filters import filters, found
 from exporter.web.ui.fleet import Fleet
 from exporter.web.ui.html import Child, Html, element, text
-from exporter.web.ui.labels import badge, not_tested, until
-from exporter.web.ui.layout import Urls, as_of, foot, head, link, live, table_foot, table_head
+from exporter.web.ui.labels import badge, brief_name, not_tested, until
+from exporter.web.ui.layout import Urls, foot, head, link, live, table_foot, table_head
 from exporter.web.ui.query import TargetQuery
 from exporter.web.ui.rows import COLUMNS, target_row
 from exporter.web.ui.view_models import TargetView, Urgency
@@ -55,28 +54,62 @@ class Page:
     def shown(self) -> Sequence[TargetView]:
         return self.fleet.shown[(self.number - 1) * PER_PAGE : self.number * PER_PAGE]
 
+    @property
+    def causes(self) -> Sequence[CauseGroup]:
+        """All causes on the status page, or the chosen one."""
+        if self.path != "/" and not self.choice.cause:
+            return ()
+        return [group for group in self.fleet.causes if self.choice.cause in ("", group.cause.id)]
+
 
 def overview(site: Urls, page: Page) -> Iterator[Html]:
     """Yield the document in pieces of a few rows."""
-    yield Html(head(site, page.title, at=page.path) + as_of(moment(page.now)) + live("standing", _verdict_section(site, page)))
+    heading = page.path != "/"
+    yield Html(
+        head(site, page.title, at=page.path, now=page.now, heading=heading) + live("standing", _verdict_section(site, page))
+    )
     yield filters(site, page.choice, page.fleet)
     yield Html('<div id="list" data-live>' + text(found(site, page.choice, page.fleet)))
-    yield table_head(COLUMNS, caption=f"State of the vault side, {seen_from(page.vantage)}. {not_tested()}")
+    caption = f"State of the vault side, {seen_from(page.vantage)}. {not_tested()}"
+    yield table_head(COLUMNS, caption=caption, name="targets")
+    advised = ids_by_target(page.causes[:SHOWN])
     for start in range(0, len(page.shown), _ROWS_AT_ONCE):
-        yield text(target_row(site, view, page.choice) for view in page.shown[start : start + _ROWS_AT_ONCE])
+        rows = page.shown[start : start + _ROWS_AT_ONCE]
+        yield text(target_row(site, view, page.choice, action=view.target.name not in advised) for view in rows)
     yield Html(table_foot() + _pages(site, page) + "</div>" + _legend() + foot(site))
 
 
 def _verdict_section(site: Urls, page: Page) -> Iterator[Child]:
-    if not page.ready:
-        yield element("p", "The first round of probes has not finished yet.", class_="notice")
+    if page.path == "/":
+        yield element("h1", _headline(page.fleet), class_="bad-ink" if page.fleet.counts.get(Urgency.NOT_READY) else None)
     counts = page.fleet.counts
     badges = ((u, badge(u, count=counts.get(u, 0))) for u in Urgency)
     entries = [element("li", link(site.targets([("verdict", urgency.name.lower())]), shown)) for urgency, shown in badges]
-    yield element("ul", entries, class_="summary", aria_label="Targets by state")
-    yield _next_expiry(page)
-    yield from _causes(site, page)
+    yield element(
+        "div",
+        element("ul", entries, class_="summary", aria_label="Targets by state"),
+        _causes_count(page),
+        _next_expiry(page),
+        class_="overall",
+    )
+    if not page.ready:
+        yield element("p", "The first round of probes has not finished yet.", class_="notice")
+    yield from causes_section(site, page.causes, page.now)
     yield from expiring_section(site, page.endings, page.now)
+
+
+def _headline(fleet: Fleet) -> str:
+    """Return the state of the fleet in one line."""
+    ready = fleet.counts.get(Urgency.READY, 0) == fleet.total
+    state = "ready" if ready else "not ready"
+    if fleet.servers:
+        return f"{fleet.servers if ready else fleet.at_risk:,} of {fleet.servers:,} SQL Servers: vault side {state}"
+    return f"{fleet.total if ready else fleet.counts.get(Urgency.NOT_READY, 0):,} of {fleet.total:,} targets {state}"
+
+
+def _causes_count(page: Page) -> Child:
+    number = len(page.causes)
+    return element("p", element("strong", f"{number:,} cause{'' if number == 1 else 's'}")) if number else None
 
 
 def _next_expiry(page: Page) -> Child:
@@ -88,20 +121,8 @@ def _next_expiry(page: Page) -> Child:
     coming = next((ending for ending in planned if ending.at > page.now and ending.is_soon(page.now)), None)
     if coming is None:
         return None
-    where = link("#expiring", f"{NOUNS[coming.kind]} {coming.name}")
-    return element("p", element("strong", "Next expiry: "), where, ", ", until(coming.at, page.now), ".")
-
-
-def _causes(site: Urls, page: Page) -> Iterator[Child]:
-    """Yield the causes on the status page, or the chosen one."""
-    if page.path != "/" and not page.choice.cause:
-        return
-    groups = [group for group in page.fleet.causes if page.choice.cause in ("", group.cause.id)]
-    if groups:
-        causes = f"{len(groups)} cause{'' if len(groups) == 1 else 's'}"
-        risk = f"{page.fleet.at_risk:,} of {page.fleet.servers:,} SQL Servers have a vault side that is not ready"
-        yield element("p", element("strong", f"{causes} · {risk}"))
-    yield from causes_section(site, groups, page.now)
+    where = link("#expiring", f"{NOUNS[coming.kind]} {brief_name(coming.name)}")
+    return element("p", "Next expiry: ", element("strong", until(coming.at, page.now)), ", ", where)
 
 
 def _legend() -> Html:

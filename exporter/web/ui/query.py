@@ -142,8 +142,9 @@ def _by_label(name: str) -> Callable[[TargetView], tuple[Any, ...]]:
 
 
 def _urgency(view: TargetView) -> tuple[Any, ...]:
-    failed = 0 if view.record is None else view.record.consecutive_failures
-    return view.urgency, -failed, view.target.name
+    """Sort failures by their beginning, which later probes do not change: no row moves while a page refreshes."""
+    since = view.since if view.urgency in (Urgency.NOT_READY, Urgency.FAILING) else None
+    return view.urgency, since is None, since or 0.0, view.target.name
 
 
 def _code(view: TargetView) -> tuple[Any, ...]:

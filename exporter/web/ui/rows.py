@@ -11,33 +11,33 @@ from exporter.presentation.text import recommended_actions
 from exporter.web.ui.auxiliary import marks
 from exporter.web.ui.charts import state_bar
 from exporter.web.ui.html import Child, Html, element
-from exporter.web.ui.labels import badge, until, when
-from exporter.web.ui.layout import Urls, cell, code_link, link, prose
+from exporter.web.ui.labels import badge, brief_name, until, when
+from exporter.web.ui.layout import Urls, brief_code, cell, link, prose
 from exporter.web.ui.query import TargetQuery
 from exporter.web.ui.view_models import TargetView
 
-COLUMNS = ("SQL Server", "Target", "State", "Since", "Cause and first action", "Last 40 probes", "Next expiry")
+COLUMNS = ("SQL Server", "State", "Since", "Cause", "Last 40 probes", "Next expiry", "Target")
 _SERVERS = 3  # shown in a row
 
 
-def target_row(site: Urls, view: TargetView, choice: TargetQuery) -> Html:
-    """Render a target; a label links to the targets with that label."""
+def target_row(site: Urls, view: TargetView, choice: TargetQuery, *, action: bool) -> Html:
+    """Render a target, with its first action if `action`; a label links to the targets with that label."""
     target = view.target
     return element(
         "tr",
-        element("th", _servers(site, view), scope="row", class_="servers"),
+        element("th", _servers(site, view), scope="row"),
+        cell("State", badge(view.urgency), marks(view)),
+        cell("Since", when(view.since, view.now, absent="unknown"), class_="number"),
+        cell("Cause", _cause(site, view, action=action)),
+        cell("Last 40 probes", _last_probes(view), class_="number"),
+        cell("Next expiry", _next_expiry(view), class_="number"),
         cell(
             "Target",
             element("div", link(site.target(target.name), target.name)),
-            element("div", target.vault, class_="quiet"),
-            _labels(site, view, choice),
-            class_="named",
+            element(
+                "div", element("span", brief_name(target.vault), title=target.vault), _labels(site, view, choice), class_="quiet"
+            ),
         ),
-        cell("State", badge(view.urgency), marks(view)),
-        cell("Since", when(view.since, view.now, absent="unknown"), class_="number"),
-        cell("Cause and first action", _cause(site, view)),
-        cell("Last 40 probes", _last_probes(view), class_="probed"),
-        cell("Next expiry", _next_expiry(view)),
         data_key=target.name,
     )
 
@@ -45,7 +45,7 @@ def target_row(site: Urls, view: TargetView, choice: TargetQuery) -> Html:
 def copyable(words: str) -> Html:
     """Return an action; with the script, a button copies its command."""
     button = element("button", "Copy", type="button", class_="copy")
-    return element("div", element("strong", "First: "), element("span", prose(words)), " ", button, data_copy=True)
+    return element("div", element("p", element("strong", "First: "), element("span", prose(words))), button, data_copy=True)
 
 
 def _servers(site: Urls, view: TargetView) -> Iterator[Child]:
@@ -65,22 +65,21 @@ def _server(labels: Mapping[str, str]) -> Iterator[Child]:
 
 def _labels(site: Urls, view: TargetView, choice: TargetQuery) -> Child:
     labels = [f"{name}={value}" for name, value in view.target.labels.items()]
-    shown = [link(site.targets(choice.and_label(each).parameters()), each) for each in labels]
-    return element("div", [(each, " ") for each in shown], class_="labels") if shown else None
+    return [(" ", link(site.targets(choice.and_label(each).parameters()), each)) for each in labels]
 
 
-def _cause(site: Urls, view: TargetView) -> Iterator[Child]:
+def _cause(site: Urls, view: TargetView, *, action: bool) -> Iterator[Child]:
     failure = None if view.report is None else deciding_failure(view.report)
     if view.readiness.ready is None:
         yield element("div", WHY[view.readiness.why])
     elif failure is None:
-        yield "nothing failed"
+        yield element("span", "nothing failed", class_="quiet")
     if view.report is None or failure is None or failure.code is None:
         return
-    yield element("div", code_link(site, failure.code))
-    yield element("div", f"step {failure.step.value}: {cause(failure.reason)}")
+    yield element("div", cause(failure.reason))
+    yield element("div", brief_code(site, failure.code), f" in step {failure.step.value}", class_="quiet")
     yield element("div", open_detail(failure), class_="quiet") if open_detail(failure) else None
-    first = next(iter(recommended_actions(view.target, view.report, view.record)), None)
+    first = next(iter(recommended_actions(view.target, view.report, view.record)), None) if action else None
     yield copyable(first) if first else None
 
 
@@ -94,5 +93,6 @@ def _next_expiry(view: TargetView) -> Iterator[Child]:
     if view.ending is None:
         yield element("span", "unknown", class_="quiet")
         return
-    yield until(view.ending.at, view.now)
-    yield element("div", NOUNS[view.ending.kind], class_="quiet")
+    noun, expired = NOUNS[view.ending.kind], view.ending.at <= view.now
+    yield element("span", when(view.ending.at, view.now), class_="bad-ink") if expired else until(view.ending.at, view.now)
+    yield element("div", f"{noun} expired" if expired else noun, class_="quiet")

@@ -23,7 +23,7 @@ from exporter.web.ui.charts import legend, waterfall
 from exporter.web.ui.history import history_section
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import badge, not_tested, outcome, verdict, when
-from exporter.web.ui.layout import Urls, as_of, cell, code_link, facts, foot, head, link, live, page, prose, section, table
+from exporter.web.ui.layout import Urls, cell, code_link, facts, foot, head, link, live, page, prose, section, table
 from exporter.web.ui.view_models import TargetView
 
 _STEP_COLUMNS = ("Step", "Outcome", "Took", "Timeline and phases", "What it showed")
@@ -42,7 +42,7 @@ def target_page(
 
     `history` newest first, `ends` by credential, `checks` the last preflight run.
     """
-    yield Html(head(site, view.target.name, at="/targets") + as_of(durations.moment(view.now)))
+    yield head(site, view.target.name, at="/targets", now=view.now)
     yield live("standing", _verdict_section(site, view, vantage))
     yield element(
         "p", link(site.probe_now(view.target.name), "Probe now"), " and show the transcript. ", _bundle(site, view.target)
@@ -120,7 +120,7 @@ def _advice(site: Urls, target: Target, report: ProbeReport, record: TargetRecor
         element("p", "Who can repair it: ", OWNERS[entry.owner], "."),
         element("p", "What to do, in this order:") if actions else None,
         element("ol", [element("li", prose(action)) for action in actions]) if actions else None,
-        class_="notice",
+        class_="notice bad-edge" if report.readiness.ready is False else "notice",
         aria_label="What to do",
     )
 

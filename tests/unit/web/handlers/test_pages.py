@@ -11,11 +11,11 @@ from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.durations import moment
 from exporter.core.faults import Reason
 from exporter.core.model import Outcome, Readiness, Step
-from exporter.state import records
 from exporter.state.changes import Change, ChangeKind
 from exporter.state.records import FailureSummary
 from exporter.web.handlers import pages
 from tests.support.web_factories import bad, config, good, target
+from tests.support.web_fleets import three_causes
 from tests.support.web_server import Service, get, serving, words
 
 NOW = 1767323050.0
@@ -43,11 +43,11 @@ async def test_status_page_shows_servers_at_risk_cause_and_action():
     assert headers["Content-Type"] == "text/html; charset=utf-8"
     assert "1 not ready 1 failing 2 unknown 1 ready" in shown
     assert shown.count("seen from a central host") == 1
-    assert "step wrap_key: no role of the application allows the operation" in shown
+    assert "no role of the application allows the operation 3077 (3113) in step wrap_key" in shown
     assert "no probe has finished yet with the current configuration" in shown
     assert "the last probe is older than three intervals" in shown
-    assert "3303 ErrorGetTokenBadCredentials" in shown
-    assert "step token: the client secret has expired" in shown
+    assert "the client secret has expired 3303 in step token" in shown
+    assert 'title="3303 ErrorGetTokenBadCredentials"' in html
     assert "First:" in shown
     assert "4 s ago" in shown
     assert "SQLPRD01 ag AG7 SQLPRD02" in shown
@@ -64,10 +64,13 @@ async def test_row_starts_with_sql_server_and_names_target_state_and_since():
     assert (
         re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", row))
         .strip()
-        .startswith("SQLPRD01 ag AG7 SQLPRD02 contoso-key0 contoso-prod.vault.azure.net team=dba not ready 37 min ago")
+        .startswith("SQLPRD01 ag AG7 SQLPRD02 not ready 37 min ago the client secret has expired 3303 in step token")
     )
     since = moment(NOW - 37 * 60)
     assert f'<time datetime="{since}" title="{since}">37 min ago</time>' in row
+    assert (
+        '<span title="contoso-prod.vault.azure.net">contoso-prod</span> <a href="/targets?label=team%3Ddba">team=dba</a>' in row
+    )
     assert 'aria-label="last 4 probes: 3 not ready, 1 ready"' in row
 
 
@@ -85,7 +88,27 @@ async def test_row_shows_the_earliest_expiry_of_credential_and_key():
         expired = (await get(session, "/"))[2]
     assert "in 378 d key version" in words(by_key)
     assert "in 8 d credential" in words(by_secret)
-    assert "expired 1 d ago credential" in words(expired)
+    assert "1 d ago credential expired" in words(expired)
+
+
+@pytest.mark.parametrize(
+    ("servers", "reports", "expected"),
+    [
+        (True, (good,), "2 of 2 SQL Servers: vault side ready"),
+        (True, (bad,), "2 of 2 SQL Servers: vault side not ready"),
+        (True, (), "0 of 2 SQL Servers: vault side not ready"),
+        (False, (good,), "1 of 1 targets ready"),
+        (False, (bad,), "1 of 1 targets not ready"),
+    ],
+)
+async def test_headline_counts_sql_servers_else_targets(servers, reports, expected):
+    service = Service(config(target() if servers else target(instances=())))
+    for make in reports:
+        service.add_reports(make())
+    async with serving(service) as session:
+        _, _, html = await get(session, "/")
+    assert re.search(r"<h1[^>]*>(.*)</h1>", html)[1] == expected
+    assert html.count("<h1") == 1
 
 
 async def test_action_has_a_copy_button_and_states_have_a_legend():
@@ -108,9 +131,7 @@ async def test_not_ready_names_the_step_that_keeps_databases_closed():
     service.add_reports(replace(report, steps=steps, readiness=Readiness(ready=False, why="not_ready")))
     async with serving(service) as session:
         _, _, html = await get(session, "/")
-    assert "3077 (3113 on connector 1.0.5.0) ErrorHttpOperationForbidden step unwrap_key: the key version is disabled" in words(
-        html
-    )
+    assert "the key version is disabled 3077 (3113) in step unwrap_key" in words(html)
 
 
 async def test_targets_at_risk_are_first():
@@ -283,7 +304,7 @@ async def test_five_thousand_targets_are_paged_without_blocking():
     assert "target-4999" in last
     assert beyond == last
     assert re.sub("[?]page=x", "", nonsense) == first
-    assert "5000 not ready" in words(first)
+    assert "5,000 not ready" in words(first)
 
 
 async def test_unknown_verdict_shows_its_cause():
@@ -314,41 +335,26 @@ async def test_links_use_the_external_url_and_routes_the_prefix():
     assert all(link.startswith("/outside/") for link in re.findall(r'(?:href|src|action)="([^"#]+)"', html))
 
 
-def three_causes(count):
-    """Return a service of 5,000 targets: an expired secret, a vault that refuses, and an expired key."""
-    targets = [
-        target(f"app{n:04}", vault=f"contoso-v{n:04}.vault.azure.net", labels={"team": "dba"},
-               instances=({"sql_instance": f"SQL{n:04}", "host": f"n{n}", "ag": f"AG{n // 40}"},))
-        for n in range(count)
-    ]  # fmt: skip
-    service = Service(config(*targets))
-    refused = {"step": Step.UNWRAP_KEY, "code": 3077, "reason": Reason.FORBIDDEN_POLICY, "started_at": NOW - 60}
-    wrapless = {"step": Step.WRAP_KEY, "code": 3077, "reason": Reason.KEY_EXPIRED, "ready": True, "started_at": NOW - 60}
-    service.add_reports(*(bad(each.name, started_at=NOW - 37 * 60) for each in targets[: count // 10]))
-    service.add_reports(bad(targets[-1].name, **refused), bad(targets[-2].name, **wrapless))
-    service.add_reports(*(good(each.name, started_at=NOW - 60) for each in targets[count // 10 : -2]))
-    return service
-
-
-async def test_five_thousand_targets_in_three_causes_are_a_small_page(monkeypatch):
-    monkeypatch.setattr(records, "STALE_INTERVALS", 100)
-    service = three_causes(5000)
-    async with serving(service) as session:
+async def test_five_thousand_targets_in_three_causes_are_a_small_page():
+    async with serving(three_causes(5000, NOW)) as session:
         _, _, html = await get(session, "/")
         chosen = (await get(session, "/targets?cause=credential%3Asql-prod%3Asecret_expired"))[2]
     assert len(html.encode()) < 150_000
     shown = words(html)
-    assert "3 causes · 501 of 5,000 SQL Servers have a vault side that is not ready" in shown
+    assert "2,506 of 10,004 SQL Servers: vault side not ready 1,251 not ready 1 failing 0 unknown 3,748 ready 3 causes" in shown
+    assert "Next expiry: in 8 d , credential sql-archive" in shown
     assert (
-        "Credential sql-prod: the client secret has expired not ready began 37 min ago 500 SQL Servers in 13 availability groups"
-        in shown
+        "not ready Credential sql-prod: the client secret has expired began 37 min ago 3303 2,500 SQL Servers in 157 availability "
+        "groups: SQL0006, SQL0007, SQL0008 and 2,497 more. Show 1,250 targets First: The staged credential sql-prod-2027" in shown
     )
-    assert "Vault contoso-v4999.vault.azure.net: the vault&#x27;s access policies do not allow the operation" in shown
-    assert "1 SQL Server in 1 availability group: SQL4999" in shown
-    assert "Key contoso-v4998.vault.azure.net/ContosoRSAKey0/" in shown
-    assert html.count("<details") == 3  # two small causes and the legend
-    assert "500 of 5000 targets match." in words(chosen)
-    assert "app0499" not in html.split("<tbody>")[0]
+    assert "Vault contoso-v0001: the vault&#x27;s access policies do not allow the operation began 2 h ago 3077 (3113)" in shown
+    assert (
+        "6 SQL Servers in 1 availability group: SQL0002-0, SQL0002-1, SQL0002-2 and 3 more. Target billing-0001 First:" in shown
+    )
+    assert "failing Key contoso-v0002/ContosoRSAKey0: the key version has expired began 11 min ago" in shown
+    assert html.count("First:") == 3  # the rows do not repeat the action of their cause
+    assert "1250 of 5000 targets match." in words(chosen)
+    assert "archive-0005" not in html.split("<tbody>")[0]
 
 
 async def test_target_page_draws_the_chain_with_the_broken_link():
@@ -386,9 +392,8 @@ async def test_expiring_soon_is_a_section_an_order_a_field_and_a_calendar():
         _, _, ordered = await get(session, "/targets?sort=expiry")
         payload = json.loads((await get(session, "/api/v1/targets"))[2])["expiring"]
         status, headers, feed = await get(session, "/calendar.ics")
-    assert "Next expiry: credential web , in 3 d ." in shown
-    assert "Expiring soon 2 within 30 days, TLS certificates within 14 days." in shown
-    assert shown.index("web in 3 d credential graph second") < shown.index("sql-prod in 8 d credential graph first")
+    assert "Next expiry: in 3 d , credential web Expiring soon 2 within 30 days, TLS certificates within 14 days." in shown
+    assert shown.index("web in 3 d credential, graph, second") < shown.index("sql-prod in 8 d credential, graph, first")
     assert re.findall(r'<a href="/targets/([^"?]+)"', ordered) == ["second", "first"]
     assert [(each["name"], each["days_left"], each["alert"], each["targets"]) for each in payload] == [
         ("web", 3.1, "EkmCredentialExpiresIn7Days", 1), ("sql-prod", 8.1, "EkmCredentialExpiresIn30Days", 1),

@@ -86,7 +86,7 @@ async def test_filter_shows_matching_targets(query, expected):
 @pytest.mark.parametrize(
     ("order", "expected"),
     [
-        ("urgency", ["alpha", "beta", "delta", "gamma"]),
+        ("urgency", ["beta", "alpha", "delta", "gamma"]),  # the longest failure first
         ("name", ["alpha", "beta", "delta", "gamma"]),
         ("vault", ["gamma", "alpha", "delta", "beta"]),
         ("code", ["beta", "alpha", "delta", "gamma"]),

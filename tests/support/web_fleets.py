@@ -1,0 +1,101 @@
+"""A fleet of any size in three causes for pages: an expired secret, a refusing vault, an expired key."""
+
+from dataclasses import replace
+
+from exporter.config.model import Config, Credential, CredentialKind, SecretSource
+from exporter.core.auxiliary import AuxiliaryKind
+from exporter.core.credential_expiry import CredentialExpiry, Source
+from exporter.core.faults import Reason
+from exporter.core.model import Step
+from exporter.state.records import RECENT
+from tests.support.web_factories import auxiliary_result, bad, good, key, target
+from tests.support.web_factories import config as config_of
+from tests.support.web_server import Service
+
+DAY, MINUTE = 86400.0, 60.0
+SECRET = "sql-prod"  # the broken credential
+_APPS = ("sales", "billing", "payroll", "stock", "crm", "archive", "web", "reports")
+_CREDENTIALS = (SECRET, "sql-finance", "sql-archive", "sql-web")
+_OUTAGE, _REFUSED, _WRAPLESS = 37 * MINUTE, 125 * MINUTE, 11 * MINUTE  # ages
+_SINCE = {"secret": _OUTAGE, "policy": _REFUSED, "key": _WRAPLESS}
+
+
+def three_causes(count: int, now: float) -> Service:
+    """Return the service of `count` targets at `now`, a Unix time; the last probes are fresh."""
+    targets = [_target(number, count) for number in range(count)]
+    service = Service(_config(targets))
+    for number, each in enumerate(targets):
+        _probed(service, each, now - 2 - number % 50, now)
+    ends = {
+        "sql-prod": -_OUTAGE,
+        "sql-prod-2027": 330 * DAY,
+        "sql-finance": 97 * DAY,
+        "sql-archive": 8.4 * DAY,
+        "sql-web": 203 * DAY,
+    }
+    service.ends = {name: (_end(name, now + left, now),) for name, left in ends.items()}
+    return service
+
+
+def cause_of(number: int, count: int) -> str | None:
+    """Return the cause of a target's failure; a quarter of the fleet has the expired secret."""
+    if number in (1, 2):
+        return ("policy", "key")[number - 1]
+    return "secret" if number < 3 + count // 4 and number else None
+
+
+def _target(number: int, count: int):
+    app = _APPS[number % len(_APPS)]
+    credential = SECRET if cause_of(number, count) == "secret" else _CREDENTIALS[1 + number % 3]
+    servers = [f"SQL{number * 2:04}-{n}" for n in range(6)] if number == 1 else [f"SQL{number * 2 + n:04}" for n in range(2)]
+    return target(
+        f"{app}-{number:04}", vault=f"contoso-v{number:04}.vault.azure.net", credential=credential,
+        next_credential="sql-prod-2027" if credential == SECRET else None, labels={"env": "prod", "team": "dba"},
+        instances=tuple({"sql_instance": name, "host": name.replace("SQL", "n"), "ag": f"AG{number // 8}"} for name in servers),
+    )  # fmt: skip
+
+
+def _config(targets) -> Config:
+    secrets = {
+        name: Credential(name=name, kind=CredentialKind.CLIENT_SECRET, client_id="66666666", secret=SecretSource(env="SQL"))
+        for name in (*_CREDENTIALS, "sql-prod-2027")
+    }
+    return replace(config_of(*targets), credentials=secrets)
+
+
+def _probed(service: Service, each, last: float, now: float) -> None:
+    number, count = int(each.name.rpartition("-")[2]), len(service.config.targets)
+    cause = cause_of(number, count)
+    age = _SINCE.get(cause or "", 0.0)
+    expires = now + (21.3 if number == 4 else 120 + number % 400) * DAY
+    shown = replace(key(), expires=expires)
+    service.add_reports(replace(good(each.name, started_at=now - age - 9 * DAY), key=shown))
+    record = service.record_of(each.name)
+    record.recent = "r" * RECENT
+    if cause is None:
+        service.add_reports(replace(good(each.name, started_at=last), key=shown))
+        return
+    failed = int(min(age / each.interval, RECENT))
+    record.recent = "r" * (RECENT - failed)
+    service.add_reports(*(_failed(each.name, cause, at) for at in (now - age, last)))
+    record.recent = ("r" * (RECENT - failed) + ("f" if cause == "key" else "n") * failed)[-RECENT:]
+    if cause == "secret":
+        service.add_auxiliary(auxiliary_result(AuxiliaryKind.NEXT, at=last), name=each.name)
+
+
+def _failed(name: str, cause: str, at: float):
+    if cause == "policy":
+        refused = {
+            "service_code": "Forbidden",
+            "status": 403,
+            "aadsts": None,
+            "client_id": "66666666-7777-8888-9999-000000000000",
+        }
+        return bad(name, step=Step.UNWRAP_KEY, code=3077, reason=Reason.FORBIDDEN_POLICY, started_at=at, **refused)
+    if cause == "key":
+        return bad(name, step=Step.WRAP_KEY, code=3077, reason=Reason.KEY_EXPIRED, ready=True, started_at=at, status=403)
+    return bad(name, started_at=at)
+
+
+def _end(name: str, at: float, now: float) -> CredentialExpiry:
+    return CredentialExpiry(credential=name, source=Source.GRAPH, expires_at=at, looked_up_at=now - 240)
