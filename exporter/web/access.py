@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 
 # Prometheus and an orchestrator need only these. Every other path shows names of vaults, keys and servers.
 OPEN_PATHS = frozenset({"/metrics", "/probe", "/sd/targets", "/-/healthy", "/-/ready"})
+SCRAPED = frozenset({"/metrics", "/probe"})
 REFUSAL = (
     "This listener is not on loopback. It serves only /metrics, /probe without debug=true, /sd/targets, /-/healthy and /-/ready. "
     "Pages need --web.enable-pages, or a --web.config.file with basic_auth_users or RequireAndVerifyClientCert.\n"
@@ -152,6 +153,8 @@ def access_middleware(options: WebOptions, on_fault: Callable[[], None]) -> Midd
             # Prepared here, so that the connection is busy until the client has read the response.
             await response.prepare(request)
             await response.write_eof()
+            if connection.trusted or (response.status == 200 and _route_path(request, options) in SCRAPED):
+                connection.become_known()
             return response
         finally:
             unfinished.give_back(connection)

@@ -1,7 +1,7 @@
 """The limit on unfinished responses: `--web.max-requests`.
 
 An unfinished response is being made or sent. A client that stops reading keeps its place only until another client needs it. An
-address that has more places than others gives one to a client of another address.
+address that has more places than others gives one to a client of another address. A known address has a place at any time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class UnfinishedResponses:
 
     def take(self, connection: Connection) -> bool:
         """Take a place; return False if none is free and none can be freed."""
-        if self.most and len(self._open) >= self.most and not self._make_room(connection.address):
+        if self.most and len(self._open) >= self.most and not self._make_room(connection):
             return False
         self._open[connection] = None
         return True
@@ -36,20 +36,25 @@ class UnfinishedResponses:
         """Free the place, if any; a second call has no effect."""
         self._open.pop(connection, None)
 
-    def _make_room(self, address: str) -> bool:
-        """Cut a client of the address with the most places.
+    def _make_room(self, connection: Connection) -> bool:
+        """Cut a client of the address with the most places above its share.
 
         The client that has not read for the longest time goes first, else the newest one.
         """
         places = Counter(each.address for each in self._open)
+        own = places[connection.address]
+        is_owed = own < connection.share(self.most)
+
+        def excess(each: Connection) -> int:
+            return places[each.address] - each.share(self.most)
 
         def may_be_cut(each: Connection) -> bool:
-            return places[each.address] > places[address] + 1 or each.stalled_seconds > STALLED_SECONDS
+            return places[each.address] > own + 1 or each.stalled_seconds > STALLED_SECONDS or (is_owed and excess(each) > 0)
 
         found = [each for each in reversed(self._open) if may_be_cut(each)]
         if not found:
             return False
-        victim = max(found, key=lambda each: (places[each.address], each.stalled_seconds))
+        victim = max(found, key=lambda each: (excess(each), each.stalled_seconds))
         self.give_back(victim)
         victim.cut()
         return True

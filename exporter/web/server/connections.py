@@ -1,4 +1,4 @@
-"""One client's connection: time limits, size limits and the limits on connections.
+"""One client's connection: its time limits and size limits.
 
 A client that only holds a connection is cut, so that probes keep their sockets and their share of the event loop.
 """
@@ -6,11 +6,10 @@ A client that only holds a connection is cut, so that probes keep their sockets 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
 from exporter.web.client_source import source_of
+from exporter.web.server.known_addresses import KnownAddresses
 
 # For the header of a request, from the connection or from its first byte.
 HEADER_SECONDS = 10.0
@@ -24,13 +23,6 @@ WRITE_SECONDS = 30.0
 _UNSENT_BYTES = 1  # at 0, TLS would never resume writing
 # Request line, header and body of one request.
 MOST_BYTES = 32 * 1024
-# Simultaneous connections: all, those that wait for or send a request, those per address, and busy ones per address. A Prometheus
-# that scrapes `/probe` for thousands of targets can have hundreds of busy ones.
-MOST_CONNECTIONS = 2048
-MOST_WAITING = 128  # half a megabyte each with TLS
-MOST_WAITING_OF_ONE_ADDRESS = 64
-MOST_BUSY_OF_ONE_ADDRESS = 512
-_KNOWN_ADDRESSES = 256  # addresses with an accepted password or certificate
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
@@ -49,8 +41,10 @@ class Connection(asyncio.Protocol):
         vet: Vet,
         on_end: Callable[[Connection], None],
         may_begin: Callable[[Connection], bool] = lambda _connection: True,
+        known: KnownAddresses | None = None,
     ) -> None:
         """`speak` makes the HTTP protocol after `vet` has accepted the client."""
+        self._known = KnownAddresses() if known is None else known
         self._speak = speak
         self._inner: asyncio.Protocol | None = None
         self._vet = vet
@@ -75,6 +69,14 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
         elif self.pending is not None:
             self.pending.cancel()
+
+    def share(self, most: int) -> int:
+        """Return how many of `most` places are kept for the client's address."""
+        return self._known.share_of(self.address, most)
+
+    def become_known(self) -> None:
+        """Record that the client has completed a scrape or a login."""
+        self._known.add(self.address)
 
     @property
     def stalled_seconds(self) -> float:
@@ -163,78 +165,3 @@ def connection_of(transport: asyncio.BaseTransport | None) -> Connection | None:
     """Return the connection of a transport; None in a server without time limits."""
     protocol = transport.get_protocol() if transport is not None else None
     return protocol if isinstance(protocol, Connection) else None
-
-
-@dataclass(slots=True)
-class ConnectionLimiter:
-    """The open connections.
-
-    At the limit, a new client replaces the one that has waited longest.
-    """
-
-    most: int = MOST_CONNECTIONS
-    most_waiting: int = MOST_WAITING
-    most_waiting_of_one: int = MOST_WAITING_OF_ONE_ADDRESS
-    most_busy_of_one: int = MOST_BUSY_OF_ONE_ADDRESS
-    _known: OrderedDict[str, None] = field(default_factory=OrderedDict)
-    _taken: dict[str, dict[Connection, None]] = field(default_factory=dict)
-    _count: int = 0
-
-    def __len__(self) -> int:
-        return self._count
-
-    def take(self, connection: Connection) -> bool:
-        """Add a connection; return False if all others are busy."""
-        self._cut_down(_waiting(self._taken.get(connection.address, ())), self.most_waiting_of_one - 1)
-        waiting = _waiting(self.all())
-        self._cut_down(waiting, min(self.most_waiting, self.most - self._count + len(waiting)) - 1)
-        if self._count >= self.most:
-            return False
-        self._taken.setdefault(connection.address, {})[connection] = None
-        self._count += 1
-        return True
-
-    def may_begin(self, connection: Connection) -> bool:
-        """Whether its address may have one more busy connection.
-
-        Half of all places remain for others.
-        """
-        busy = sum(each.busy for each in self._taken.get(connection.address, ()))
-        return busy <= max(1, min(self.most_busy_of_one, self.most // 2))
-
-    def give_back(self, connection: Connection) -> None:
-        """Remove a connection; a second call has no effect."""
-        own = self._taken.get(connection.address, {})
-        if connection in own:
-            if connection.trusted:
-                self._remember(connection.address)
-            del own[connection]
-            self._count -= 1
-            if not own:
-                del self._taken[connection.address]
-
-    def all(self) -> list[Connection]:
-        return [connection for own in self._taken.values() for connection in own]
-
-    def _remember(self, address: str) -> None:
-        self._known[address] = None
-        self._known.move_to_end(address)
-        if len(self._known) > _KNOWN_ADDRESSES:
-            self._known.popitem(last=False)
-
-    def _cut_down(self, waiting: list[Connection], most: int) -> None:
-        """Cut the connections that have waited longest until `most` are left.
-
-        Clients of unknown addresses go first, and among them clients that have never sent a request.
-        """
-        excess = len(waiting) - max(0, most)
-        if excess <= 0:
-            return
-        waiting.sort(key=lambda each: (each.trusted or each.address in self._known, each.served, each.since))
-        for connection in waiting[:excess]:
-            self.give_back(connection)
-            connection.cut()
-
-
-def _waiting(connections: Iterable[Connection]) -> list[Connection]:
-    return [connection for connection in connections if not connection.busy]

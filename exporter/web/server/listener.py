@@ -21,7 +21,8 @@ from exporter.runtime.logging import fields, place_of
 from exporter.runtime.server_header import SERVER, hide_versions
 from exporter.web.access import ACCESS_CONTROL
 from exporter.web.protocol import HttpProtocol
-from exporter.web.server.connections import MOST_CONNECTIONS, Connection, ConnectionLimiter
+from exporter.web.server.connection_limiter import MOST_CONNECTIONS, ConnectionLimiter
+from exporter.web.server.connections import Connection
 
 _log = logging.getLogger(__name__)
 
@@ -153,6 +154,7 @@ class WebServer:
             vet=self._vet(address),
             on_end=places.give_back,
             may_begin=places.may_begin,
+            known=places.known,
         )
         with contextlib.suppress(OSError):
             client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNREAD_BYTES)

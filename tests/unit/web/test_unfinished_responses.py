@@ -1,7 +1,7 @@
 """The limit on unfinished responses: clients that are accepted, replaced or refused."""
 
 import socket
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -9,7 +9,7 @@ from aiohttp import ClientSession, TCPConnector
 
 from exporter.web import ListenAddress, WebServer, create_app, web_options
 from exporter.web.server import streaming
-from exporter.web.server.connections import ConnectionLimiter
+from exporter.web.server.connection_limiter import ConnectionLimiter
 from exporter.web.unfinished import STALLED_SECONDS, UnfinishedResponses
 from tests.support.web_server import Service, get, until
 
@@ -23,6 +23,10 @@ class Client:
     address: str
     stalled_seconds: float = 0.0
     was_cut: bool = False
+    kept: int = 0
+
+    def share(self, _most):
+        return self.kept
 
     def cut(self):
         self.was_cut = True
@@ -70,6 +74,21 @@ def test_address_with_most_responses_loses_its_longest_stalled():
 def test_clients_of_the_same_address_are_not_replaced_at_once():
     clients = [Client("a", STALLED_SECONDS - 0.1) for _ in range(3)]
     assert not filled(*clients).take(Client("a"))
+    assert not any(client.was_cut for client in clients)
+
+
+def test_known_address_replaces_a_stranger_at_once():
+    clients = [Client("a"), Client("b", 0.1), Client("known", kept=1), Client("c")]
+    unfinished = filled(*clients)
+    assert not unfinished.take(Client("stranger"))
+    assert unfinished.take(Client("scraper", kept=1))
+    assert [client.was_cut for client in clients] == [False, True, False, False]
+    assert not unfinished.take(Client("scraper", kept=1)), "more than its share"
+
+
+def test_known_address_keeps_its_place_among_others():
+    clients = [Client("a", kept=1), Client("b", kept=1)]
+    assert not filled(*clients).take(Client("c", kept=1))
     assert not any(client.was_cut for client in clients)
 
 
@@ -140,6 +159,21 @@ async def test_response_beyond_the_limit_is_503_with_a_sentence(path):
         assert text == "1 responses are unfinished, the limit of --web.max-requests. Try again later.\n"
         for always in ("/-/healthy", "/-/ready", "/probe?target=contoso-key0"):
             assert (await request(server, always, "127.0.0.4"))[0] == 200
+
+
+async def test_flood_of_strangers_leaves_a_place_to_the_scraper():
+    service, places = Service(), ConnectionLimiter(most=8)
+    service.go.clear()
+    async with served(service, places=places) as server, AsyncExitStack() as flood:
+        assert (await request(server, "/metrics", "127.0.0.2"))[0] == 200
+        for number in range(3, 7):
+            await flood.enter_async_context(
+                stalled_clients(server, b"/probe?target=contoso-key0", address=f"127.0.0.{number}", count=2)
+            )
+        await until(lambda: sum(each.busy for each in places.all()) == 8)
+        assert (await request(server, "/metrics", "127.0.0.8"))[0] == 503
+        assert (await request(server, "/metrics", "127.0.0.2"))[0] == 200
+        service.go.set()
 
 
 async def test_another_address_replaces_a_stalled_client():

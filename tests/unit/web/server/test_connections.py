@@ -8,7 +8,8 @@ import pytest
 from aiohttp import web
 
 from exporter.web.server import connections
-from exporter.web.server.connections import MOST_BYTES, Connection, ConnectionLimiter, connection_of
+from exporter.web.server.connection_limiter import ConnectionLimiter
+from exporter.web.server.connections import MOST_BYTES, Connection, connection_of
 from exporter.web.server.listener import ListenAddress, WebServer, _most_clients
 from tests.support.web_server import until
 
@@ -250,6 +251,7 @@ async def test_authenticated_address_keeps_its_connection():
     places = ConnectionLimiter(most_waiting=4)
     prometheus = await a_connection("prometheus", served=True)
     prometheus.trusted = True
+    places.known.add("prometheus")
     assert places.take(prometheus)
     for number in range(20):
         assert places.take(await a_connection(str(number), served=True, since=number + 1.0))
@@ -260,6 +262,30 @@ async def test_authenticated_address_keeps_its_connection():
     for number in range(20):
         assert places.take(await a_connection(str(number), served=True, since=number + 1.0))
     assert again in places.all()
+
+
+async def test_known_address_replaces_a_stranger_if_every_connection_is_busy():
+    places = ConnectionLimiter(most=8)
+    places.known.add("prometheus")
+    strangers = [await a_connection(address, busy=True) for address in "aabbbccc"]
+    for one in strangers:
+        assert places.take(one)
+    assert not places.take(await a_connection("d", busy=True))
+    assert places.take(await a_connection("prometheus", busy=True))
+    assert not places.take(await a_connection("prometheus", busy=True)), "more than its share"
+    assert set(strangers) - set(places.all()) == {strangers[4]}, "the newest of the greediest"
+    assert len(places) == 8
+
+
+async def test_known_address_above_its_share_yields_to_another():
+    places = ConnectionLimiter(most=2)
+    for address in ("greedy", "prometheus"):
+        places.known.add(address)
+    assert places.take(await a_connection("greedy", busy=True))
+    assert places.take(await a_connection("greedy", busy=True))
+    assert places.take(await a_connection("prometheus", busy=True))
+    assert sorted(one.address for one in places.all()) == ["greedy", "prometheus"]
+    assert not places.take(await a_connection("stranger", busy=True))
 
 
 @pytest.mark.parametrize(("files", "clients"), [(None, 2048), (1_000_000, 2048), (1024, 256), (64, 16), (1, 1)])

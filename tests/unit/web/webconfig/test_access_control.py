@@ -1,15 +1,18 @@
 """Headers, the rate limit, and access to pages with authentication."""
 
+import bcrypt
 import pytest
 
 from exporter.web.access import is_refused
 from exporter.web.options import web_options
+from exporter.web.server.connection_limiter import ConnectionLimiter
 from exporter.web.webconfig import AccessControl
 from exporter.web.webconfig.model import RateLimit
 from exporter.web.webconfig.rate_limit import LogThrottle, TokenBucket
 from tests.support.web_server import until
 from tests.unit.web.webconfig.serving import protected, request
 
+RIGHT = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
 HASH = "$2y$10$mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze"
 TLS = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n"
 VERIFY = "  client_ca_file: ca.pem\n  client_auth_type: "
@@ -36,6 +39,23 @@ def test_pages_on_other_addresses_need_authentication(folder, text, open_to_page
 def test_configuration_with_problems_has_no_access_control(folder):
     with pytest.raises(ValueError, match="cannot use a web configuration with problems"):
         AccessControl(folder.path / "web.yml", folder.load("basic_auth_users: {a: b}"))
+
+
+@pytest.mark.parametrize(
+    ("text", "requests", "known"),
+    [
+        ("{}", [("/", None), ("/nowhere", None)], False),
+        ("{}", [("/metrics", None)], True),
+        (f"basic_auth_users: {{alice: {HASH}}}", [("/metrics", None), ("/metrics", "wrong")], False),
+        (f"basic_auth_users: {{alice: {RIGHT}}}", [("/", "right")], True),
+    ],
+)
+async def test_scrape_or_login_makes_an_address_known(folder, text, requests, known):
+    places = ConnectionLimiter()
+    async with protected(folder, text, places=places) as (url, _):
+        for path, password in requests:
+            await request(url, path, user=password and "alice", password=password)
+        assert ("127.0.0.1" in places.known) is known
 
 
 async def test_configured_headers_override_default_headers(folder):
