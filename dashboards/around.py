@@ -63,8 +63,11 @@ def throttling() -> list[panels.Panel]:
     waits = f"max by (step) ({series('ekm_retry_after_seconds')})"
     return [
         panels.bars(
-            "Throttled responses", "Responses with HTTP status 429, by step.", over_time(throttled, "{{step}}"), size=(8, 7)
-        ),
+            "Throttled responses",
+            "Responses with HTTP status 429, by step. Empty if no response was throttled.",
+            over_time(f"{throttled} > 0", "{{step}}"),
+            size=(8, 7),
+        ).no_value("No response was throttled."),
         panels.lines(
             "Retry-After",
             "Wait time in the Retry-After header of throttled responses. Empty without such a header.",
@@ -72,7 +75,7 @@ def throttling() -> list[panels.Panel]:
             size=(8, 7),
         ).no_value("No Retry-After received."),
         panels.lines(
-            "Own share of the vault's limit",
+            "Request budget",
             "The exporter's own requests over the published limit of the vault, busiest ten seconds of each minute.",
             over_time(BUDGET, "{{vault}}"),
             unit="percentunit",
@@ -113,18 +116,18 @@ def facts() -> list[panels.Panel]:
     sheets.columns(key, {"key": "Key", "version": "Version", "kty": "Type", "size_bits": "Bits"})
     column(key, "Version", width=320)
     target = sheets.sheet(
-        "How it is probed",
+        "Probe configuration",
         "One line for each exporter, with credential, mode and vantage.",
         rows(f"max by (instance, vault, credential, mode, generation, pin, vantage) ({series('ekm_target_info')})"),
         size=(16, 5),
         empty="not configured",
     )
     shown = ("instance", "vault", "credential", "mode", "generation", "pin", "vantage")
-    sheets.columns(target, {name: name.capitalize() for name in shown})
-    column(target, "Instance", width=130)
+    sheets.columns(target, {name: name.capitalize() for name in shown} | {"instance": "Exporter"})
+    column(target, "Exporter", width=130)
     column(target, "Vault", width=240)
     servers = sheets.sheet(
-        "SQL Servers that depend on it",
+        "Dependent SQL Servers",
         "As declared in the configuration.",
         rows(promql.SERVERS),
         size=(8, 5),
@@ -132,7 +135,7 @@ def facts() -> list[panels.Panel]:
     )
     sheets.columns(servers, {"sql_instance": "SQL Server", "host": "Host", "ag": "AG"})
     where = sheets.sheet(
-        "Where the vault answers from",
+        "Vault location",
         "Region, service version and kind of connection, from the headers of the vault's responses.",
         rows(f"max by (region, service_version, connection) ({series('ekm_vault_info')})"),
         size=(8, 4),
@@ -143,8 +146,10 @@ def facts() -> list[panels.Panel]:
 
 
 def path() -> list[panels.Panel]:
-    changed = increase("ekm_path_changes_total", "what")
-    return [
-        panels.bars("Changes of the path", "Region, connection, TLS issuer.", over_time(changed, "{{what}}"), size=(16, 7)),
-        _key_facts(),
-    ]
+    changes = panels.bars(
+        "Network path changes",
+        "Changes of region, connection and TLS issuer. Empty if the path did not change.",
+        over_time(f"{increase('ekm_path_changes_total', 'what')} > 0", "{{what}}"),
+        size=(16, 7),
+    )
+    return [changes.no_value("The network path did not change."), _key_facts()]

@@ -1,4 +1,4 @@
-"""The dashboard of dates: everything that ends, by days left, and what must be ready before it does.
+"""The dashboard of dates: everything that expires, by days left, and what must be ready before it does.
 
 For: credentials, certificates, keys, rotation, retained versions, staged credentials, recovery.
 Not for: what fails today (see `fleet`, `vault`).
@@ -13,7 +13,7 @@ from grafana_foundation_sdk.builders import table
 from grafana_foundation_sdk.builders.common import TableSortByFieldState
 
 from dashboards import frame, panels, promql, sheets
-from dashboards.panels import rows
+from dashboards.panels import Number, rows
 from dashboards.promql import label, series
 from dashboards.sheets import column, mapped
 from dashboards.words import BAD, GOOD, OKAY, WARNING
@@ -30,7 +30,7 @@ _TLS: Final = f"min by (endpoint) ({series('ekm_tls_certificate_expiry_timestamp
 
 
 def _named(expression: str, what: str, name: str, source: str) -> str:
-    """One kind of thing that ends, as `what`, `name` and `source`; Unix times."""
+    """One kind of thing that expires, as `what`, `name` and `source`; Unix times."""
     labelled = f'label_replace({expression}, "name", "$1", "{name}", "(.*)")'
     labelled = label(labelled, "what", what)
     return f"max by (what, name, source) ({labelled if source == 'source' else label(labelled, 'source', source)})"
@@ -42,68 +42,66 @@ _KINDS: Final = (
     _named(_PURGES, "purge of a deleted key", "target", "vault"),
     _named(_TLS, "TLS certificate", "endpoint", "handshake"),
 )
-_ENDS: Final = f"({' or '.join(_KINDS)})"
+_EXPIRIES: Final = f"({' or '.join(_KINDS)})"
+_EACH_CREDENTIAL: Final = f"max by (credential) ({promql.credential_expiry(_CHOSEN)})"
 
 
-def _soon() -> list[panels.Panel]:
-    def within(title: str, days: int, bad: str) -> panels.Panel:
-        return panels.number(
-            title,
-            f"Credentials and keys that end within {days} days, or have ended; each source of a date counts once.",
-            f"count(({_named(_CREDENTIALS, 'credential', 'credential', 'source')} or {_named(_KEYS, 'key', 'target', 'vault')}) "
-            f"- time() < {days * _DAY}) or {promql.NONE}",
-            levels=((1, bad),),
-            start=GOOD,
-        )
+def _within(days: int, color: str) -> Number:
+    return Number(
+        f"Expire within {days} days",
+        f"Credentials and keys that expire within {days} days, or have expired. A credential counts once; a date that was looked up takes "
+        "precedence over a declared one.",
+        f"count(({_EACH_CREDENTIAL} or {_named(_KEYS, 'key', 'target', 'vault')}) - time() < {days * _DAY}) or {promql.NONE}",
+        levels=((1, color),),
+        start=GOOD,
+    )
 
-    unknown = panels.number(
-        "Ends not known",
+
+NUMBERS: Final = (
+    _within(7, BAD),
+    _within(14, WARNING),
+    _within(30, WARNING),
+    Number(
+        "Expiry unknown",
         "Credentials with an expiring secret and no known expiry date.",
         f"count(max by (credential) ({series('ekm_credential_expiry_known', _CHOSEN)}) == 0) or {promql.NONE}",
-        levels=panels.ANY_IS_WORTH_A_LOOK,
+        levels=panels.ANY_IS_WARNING,
         start=GOOD,
-    )
-    pending = panels.number(
-        "Rotations pending",
+    ),
+    Number(
+        "Rotation pending",
         "Targets whose key has a newer version in the vault than the one SQL Server uses.",
         f"count(max by (target) ({series('ekm_key_rotation_pending')}) == 1) or {promql.NONE}",
-        levels=panels.ANY_IS_WORTH_A_LOOK,
+        levels=panels.ANY_IS_WARNING,
         start=GOOD,
-    )
-    retained = panels.number(
+    ),
+    Number(
         "Retained unusable",
-        "Key versions that old backups need and that did not unwrap.",
+        "Retained key versions, which old backups need, that did not unwrap.",
         f"count(min by (target, key, version) ({series('ekm_retained_version_usable')}) == 0) or {promql.NONE}",
         levels=panels.ANY_IS_BAD,
         start=GOOD,
-    )
-    return [
-        within("End within 7 days", 7, BAD),
-        within("End within 14 days", 14, WARNING),
-        within("End within 30 days", 30, WARNING),
-        unknown,
-        pending,
-        retained,
-    ]
+    ),
+)
 
 
 def _calendar() -> table.Panel:
     panel = sheets.sheet(
-        "Everything that ends",
+        "Expiry dates",
         "Sorted by days left. Source of the date: declared in the configuration, a certificate, Microsoft Graph, a "
         "Key Vault secret, the vault, or the TLS handshake.",
-        rows(f"({_ENDS} - time()) / {_DAY}", "A"),
-        rows(f"{_ENDS} * 1000", "B"),
+        rows(f"({_EXPIRIES} - time()) / {_DAY}", "A"),
+        rows(f"{_EXPIRIES} * 1000", "B"),
         size=(24, 11),
         empty="No date is known.",
     )
     panel.with_transformation(sheets.transformation("merge", {}))
-    names = {"what": "What", "name": "Name", "source": "Source", "Value #A": "Days left", "Value #B": "Ends"}
+    names = {"what": "What", "name": "Name", "source": "Source", "Value #A": "Days left", "Value #B": "Expires"}
     sheets.columns(panel, names)
     column(panel, "What", width=190)
     column(panel, "Source", width=160)
     column(panel, "Days left", *sheets.DAYS, sheets.FILLED, width=130)
-    column(panel, "Ends", ("unit", "dateTimeAsIso"), width=210)
+    column(panel, "Expires", ("unit", "dateTimeAsIso"), width=210)
     return panel.sort_by([TableSortByFieldState().display_name("Days left")])
 
 
@@ -111,7 +109,7 @@ def _credentials() -> list[panels.Panel]:
     usable = f"min by (target, credential, role) ({series('ekm_credential_usable', _CHOSEN)})"
     staged = sheets.sheet(
         "Current and staged credentials",
-        "Whether each was accepted; the staged one by the whole round trip. Before the current one ends, a staged one must be ok here. "
+        "Whether each was accepted; the staged one by the whole round trip. Before the current one expires, a staged one must be ok here. "
         "A credential with an unknown state has no line.",
         rows(usable),
         size=(16, 9),
@@ -123,11 +121,11 @@ def _credentials() -> list[panels.Panel]:
     column(staged, "Accepted", mapped(OKAY), sheets.FILLED, width=100)
     staged.sort_by([TableSortByFieldState().display_name("Accepted")])
     unknown = sheets.sheet(
-        "Expiry unknown",
+        "Credentials without an expiry date",
         "Credentials with an expiring secret and no known expiry date: declare expires_on, or configure a lookup with Graph.",
         rows(f"max by (credential) ({series('ekm_credential_expiry_known', _CHOSEN)}) == 0"),
         size=(8, 9),
-        empty="Every end is known.",
+        empty="Every date is known.",
     )
     return [staged, sheets.columns(unknown, {"credential": "Credential"})]
 
@@ -135,8 +133,8 @@ def _credentials() -> list[panels.Panel]:
 def _keys() -> list[panels.Panel]:
     key = promql.one_of("ekm_key_info", "key, version, kty, size_bits")
     pending = sheets.sheet(
-        "Rotation pending",
-        "The key has a newer version than the pinned one, which is shown: SQL Server still uses this, and needs it until it is rotated.",
+        "Keys with a newer version",
+        "The version in use of each key that has a newer one. SQL Server uses the pinned version until the key is rotated there.",
         rows(f"(max by (target) ({series('ekm_key_rotation_pending')}) == 1) * on (target) group_left (key, version) {key}"),
         size=(12, 8),
         empty="Every target uses the newest version.",
@@ -145,8 +143,8 @@ def _keys() -> list[panels.Panel]:
     column(pending, "Target", frame.to_vault("Target"))
     column(pending, "Version in use", width=300)
     retained = sheets.sheet(
-        "Retained versions, for old backups",
-        "Whether each key version that old backups need still unwraps. A credential with an unknown state has no line.",
+        "Retained versions",
+        "Whether each key version that old backups need still unwraps. A version with an unknown state has no line.",
         rows(f"min by (target, key, version) ({series('ekm_retained_version_usable')})"),
         size=(12, 8),
         empty="none configured",
@@ -161,8 +159,8 @@ def _keys() -> list[panels.Panel]:
 def _recovery() -> list[panels.Panel]:
     panel = sheets.sheet(
         "Recovery and backup",
-        "Whether the recovery vault unwraps what is encrypted under the primary's key, when it last did, and when the key was last "
-        "backed up, as declared. Empty: not configured, or no answer yet.",
+        "Whether the recovery vault unwraps with the restored key, the time since it last succeeded, and since the declared backup of the "
+        "key. Empty: not configured, or no result yet.",
         rows(f"min by (target) ({series('ekm_recovery_usable')})", "A"),
         rows(f"time() - max by (target) ({series('ekm_recovery_last_success_timestamp_seconds')})", "B"),
         rows(f"time() - max by (target) ({series('ekm_key_backup_timestamp_seconds')})", "C"),
@@ -175,7 +173,7 @@ def _recovery() -> list[panels.Panel]:
     names = {
         "target": "Target",
         "Value #A": "Recovery",
-        "Value #B": "Last proof",
+        "Value #B": "Last success",
         "Value #C": "Last backup",
         "Value #D": "Key enabled",
         "Value #E": "Key supported",
@@ -184,14 +182,14 @@ def _recovery() -> list[panels.Panel]:
     column(panel, "Target", frame.to_vault("Target"))
     for name in ("Recovery", "Key enabled", "Key supported"):
         column(panel, name, mapped(OKAY), sheets.COLORED)
-    column(panel, "Last proof", ("unit", "s"), sheets.levels((_DAY, WARNING), start=GOOD), sheets.COLORED)
+    column(panel, "Last success", ("unit", "s"), sheets.levels((_DAY, WARNING), start=GOOD), sheets.COLORED)
     column(panel, "Last backup", ("unit", "s"), sheets.levels((365 * _DAY, WARNING), start=GOOD), sheets.COLORED)
     return [panel.sort_by([TableSortByFieldState().display_name("Target")])]
 
 
 def dashboard() -> building.Dashboard:
     rows_of_panels: list[frame.Row] = [
-        ("", _soon()),
+        ("", panels.numbers(*NUMBERS)),
         ("", [_calendar()]),
         ("Credentials", _credentials()),
         ("Keys", _keys()),

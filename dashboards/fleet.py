@@ -12,7 +12,8 @@ from grafana_foundation_sdk.builders import dashboard as building
 from grafana_foundation_sdk.builders import table
 from grafana_foundation_sdk.builders.common import TableSortByFieldState
 
-from dashboards import coverage, danger, frame, panels, promql, sheets
+from dashboards import coverage, danger, firing, frame, panels, promql, sheets
+from dashboards.panels import Number
 from dashboards.promql import increase, series
 from dashboards.sheets import column, mapped
 from dashboards.words import BAD, GOOD, STATES, WARNING
@@ -25,73 +26,93 @@ DESCRIPTION: Final = (
 _LAST_HOUR: Final = f"A target that was there in the last {promql.REMEMBERED} and has no series now counts as unknown."
 
 
+_UP: Final = promql.of_exporters(series("up"))
+_SERVERS: Final = f"count by (sql_instance, host) ({promql.DECLARED_SERVERS} and on (target) {promql.IS_NOT_READY})"
+_UNNAMED: Final = f"{promql.IS_NOT_READY} unless on (target) {promql.DECLARED_SERVERS}"
+_THROTTLED: Final = f"sum by (target) ({increase('ekm_throttled_total', 'target, step', '15m')}) > 0"
+
+
 def _count(state: int) -> str:
     return f"count(({promql.STATE}) == {state}) or {promql.NONE}"
 
 
-def _at_a_glance() -> list[panels.Panel]:
-    none = promql.NONE_IN_DANGER
-    servers = f"count by (sql_instance, host) ({promql.DECLARED_SERVERS} and on (target) {promql.IS_NOT_READY})"
-    unnamed = f"{promql.IS_NOT_READY} unless on (target) {promql.DECLARED_SERVERS}"
-    description = {
-        "Not ready": "Targets for which a token, the pinned key version or an unwrap with it failed.",
-        "Unknown": f"Targets without a verdict: no pinned version, or no recent probe. {_LAST_HOUR}",
-        "Ready": "Targets whose last probe got a token, read the pinned key version and unwrapped with it.",
-        "In danger": "Declared SQL Servers that depend on a target that is not ready: after a restart their databases would not "
-        f"open. {danger.NOT_CENTRALLY}",
-        "Unnamed": "Targets that are not ready and have no declared SQL Server: the endangered servers are unknown.",
-        "Throttled": "Targets whose vault or Entra ID responded with 429 within the last 15 minutes.",
-        "Exporters": "Exporters that Prometheus scraped within a day and cannot scrape now: the state of their targets is unknown.",
-    }
-    throttled = f"count(sum by (target) ({increase('ekm_throttled_total', 'target, step', '15m')}) > 0) or {promql.NONE}"
-    up = promql.of_exporters(series("up"))
-    down = f"count({up} == 0) or 0 * count({up})"
-    number = panels.number
-    return [
-        number(
-            "SQL Servers in danger",
-            description["In danger"],
-            f"count({servers}) or {none}",
-            levels=panels.ANY_IS_BAD,
-            start=GOOD,
-        ),
-        number("No server declared", description["Unnamed"], f"count({unnamed}) or {none}", levels=panels.ANY_IS_BAD, start=GOOD),
-        number(
-            "Not ready",
-            description["Not ready"],
-            f"count({promql.IS_NOT_READY}) or {none}",
-            levels=panels.ANY_IS_BAD,
-            start=GOOD,
-            size=(3, 4),
-        ),
-        number("Unknown", description["Unknown"], _count(promql.UNKNOWN), levels=panels.ANY_IS_WORTH_A_LOOK, size=(3, 4)),
-        number("Ready", description["Ready"], _count(promql.READY), levels=((1, GOOD),), size=(3, 4)),
-        number("Throttled", description["Throttled"], throttled, levels=panels.ANY_IS_WORTH_A_LOOK, size=(3, 4)),
-        number("Exporters down", description["Exporters"], down, levels=panels.ANY_IS_BAD),
-    ]
+NUMBERS: Final = (
+    Number(
+        "Exporters down",
+        "Exporters that Prometheus scraped within a day and cannot scrape now: the state of their targets is unknown, so no other number "
+        "is complete.",
+        f"count({_UP} == 0) or 0 * count({_UP})",
+        levels=panels.ANY_IS_BAD,
+        start=GOOD,
+    ),
+    Number(
+        "SQL Servers in danger",
+        "Declared SQL Servers that depend on a target that is not ready: after a restart their databases would not open. "
+        f"{danger.NOT_CENTRALLY}",
+        f"count({_SERVERS}) or {promql.NONE_IN_DANGER}",
+        levels=panels.ANY_IS_BAD,
+        start=GOOD,
+    ),
+    Number(
+        "No server declared",
+        "Targets that are not ready and have no declared SQL Server: the endangered servers are unknown.",
+        f"count({_UNNAMED}) or {promql.NONE_IN_DANGER}",
+        levels=panels.ANY_IS_BAD,
+        start=GOOD,
+    ),
+    Number(
+        "Not ready",
+        "Targets for which a token, the pinned key version or an unwrap with it failed.",
+        f"count({promql.IS_NOT_READY}) or {promql.NONE_IN_DANGER}",
+        levels=panels.ANY_IS_BAD,
+        start=GOOD,
+        size=(3, 4),
+    ),
+    Number(
+        "Unknown",
+        f"Targets without a verdict: no pinned version, or no recent probe. {_LAST_HOUR}",
+        _count(promql.UNKNOWN),
+        levels=panels.ANY_IS_WARNING,
+        size=(3, 4),
+    ),
+    Number(
+        "Ready",
+        "Targets whose last probe got a token, read the pinned key version and unwrapped with it.",
+        _count(promql.READY),
+        levels=((1, GOOD),),
+        size=(3, 4),
+    ),
+    Number(
+        "Throttled",
+        "Targets whose vault or Entra ID responded with 429 within the last 15 minutes.",
+        f"count({_THROTTLED}) or {promql.NONE}",
+        levels=panels.ANY_IS_WARNING,
+        size=(3, 4),
+    ),
+)
+
+
+_MEANING: Final = promql.first_sentence(promql.with_meaning(promql.FAILURE, "summary"), "summary")
 
 
 def _every_target() -> table.Panel:
-    successes = (
-        f"1 - {increase('ekm_probe_failures_total', 'target', '$__range')} / {increase('ekm_probes_total', 'target', '$__range')}"
-    )
     count = f"count by (target) (max by (target, sql_instance, host) ({series('ekm_instance_info')}))"
     panel = sheets.sheet(
         "Every target, worst first",
         f"One line for each vault and key. Success, latency and throttling cover the chosen time range; latency is per step; "
-        f"the next expiry is that of key or credential. {_LAST_HOUR}",
+        f"the next expiry is that of key or credential. A ready target has a code if only wrap fails, or only a central exporter is blocked. {_LAST_HOUR}",
         panels.rows(promql.STATE, "A"),
-        panels.rows(promql.with_page(promql.first_sentence(promql.with_meaning(promql.FAILURE, "summary"), "summary")), "B"),
-        panels.rows(successes, "C"),
+        panels.rows(promql.with_page(promql.with_affected(_MEANING)), "B"),
+        panels.rows(promql.SUCCESS, "C"),
         panels.rows(promql.quantile(0.5, "target", "$__range"), "D"),
         panels.rows(promql.quantile(0.99, "target", "$__range"), "E"),
         panels.rows(f"sum by (target) ({increase('ekm_throttled_total', 'target, step', '$__range')})", "F"),
-        panels.rows(f"({promql.NEXT_END} - time()) / 86400", "G"),
+        panels.rows(f"({promql.NEXT_EXPIRY} - time()) / 86400", "G"),
         panels.rows(count, "H"),
         panels.rows(f"topk by (target) (1, max by (target, team) ({series('ekm_target_info')}))", "I"),
         panels.rows(promql.one_of("ekm_vault_info", "region"), "J"),
         panels.over_time(f"max by (target) ({series('ekm_probe_duration_seconds')})", ref="K"),
-        size=(24, 15),
+        size=(24, 17),
         empty="No exporter has any target.",
     )
     panel.with_transformation(sheets.transformation("timeSeriesTable", {"K": {"stat": "lastNotNull"}}, only="K"))
@@ -111,8 +132,8 @@ def _columns_of_targets(panel: table.Panel) -> table.Panel:
         "Value #D": "p50",
         "Value #E": "p99",
         "Value #F": "Throttled",
-        "Value #G": "Next end",
-        "Trend #K": "Probe took",
+        "Value #G": "Next expiry",
+        "Trend #K": "Duration",
         "team": "Team",
         "region": "Region",
         "page": "Page",
@@ -128,8 +149,8 @@ def _columns_of_targets(panel: table.Panel) -> table.Panel:
     for name in ("p50", "p99"):
         column(panel, name, ("unit", "s"), ("decimals", 1), slow, sheets.COLORED, width=72)
     column(panel, "Throttled", *sheets.COUNT, sheets.levels((0.5, WARNING)), sheets.COLORED, width=88)
-    column(panel, "Next end", *sheets.DAYS, sheets.COLORED, width=85)
-    column(panel, "Probe took", sheets.SPARKLINE, ("unit", "s"), ("color", {"mode": "fixed", "fixedColor": "#56B4E9"}), width=85)
+    column(panel, "Next expiry", *sheets.DAYS, sheets.COLORED, width=85)
+    column(panel, "Duration", sheets.SPARKLINE, ("unit", "s"), ("color", {"mode": "fixed", "fixedColor": "#56B4E9"}), width=85)
     column(panel, "Team", width=78)
     return column(panel, "Region", width=118)
 
@@ -178,14 +199,15 @@ def _by_code() -> panels.Panel:
 
 
 def dashboard() -> building.Dashboard:
-    glance: list[panels.Panel] = _at_a_glance()
     totals: list[panels.Panel] = [_by_code(), _of_each("region", "ekm_vault_info"), _of_each("team", "ekm_target_info")]
     rows: list[frame.Row] = [
-        ("", glance),
+        ("", panels.numbers(*NUMBERS)),
         ("", [danger.table_of_servers()]),
+        ("", [firing.table_of_alerts(firing.EVERYWHERE)]),
         ("", [_every_target()]),
         ("", [_over_time()]),
         ("", [coverage.table_of_keys()]),
         ("Totals", totals),
     ]
-    return frame.framed(frame.FLEET, TITLE, DESCRIPTION, frame.variables(), rows)
+    board = frame.framed(frame.FLEET, TITLE, DESCRIPTION, frame.variables(), rows)
+    return board.annotation(firing.marks(firing.EVERYWHERE))

@@ -30,7 +30,7 @@ Row = tuple[str, Sequence[Panel]]
 
 def to_vault(field: str) -> Property:
     """A link from a cell to the vault dashboard of the target that stands in this field of its row."""
-    return link("What is the matter with it", f'/d/{VAULT}?var-target=${{__data.fields["{field}"]}}&{_KEEP}')
+    return link("Dashboard of the target", f'/d/{VAULT}?var-target=${{__data.fields["{field}"]}}&{_KEEP}')
 
 
 def code_column(panel: table.Panel, *properties: Property, width: int = 100) -> table.Panel:

@@ -11,7 +11,7 @@ from typing import Final
 from grafana_foundation_sdk.builders import dashboard as building
 
 from dashboards import frame, panels, sheets
-from dashboards.panels import over_time, rows
+from dashboards.panels import Number, over_time, rows
 from dashboards.promql import of_exporters, series
 from dashboards.sheets import column, mapped
 from dashboards.words import BAD, GOOD, NEUTRAL, OKAY, WARNING, YES_NO
@@ -25,6 +25,46 @@ DESCRIPTION: Final = (
 _UP: Final = of_exporters(series("up"))
 
 
+_NONE: Final = f"0 * count{_UP}"
+NUMBERS: Final = (
+    Number("Exporters up", "Exporters that Prometheus scrapes.", f"sum{_UP} or vector(0)", levels=((1, GOOD),), start=BAD),
+    Number(
+        "Exporters down",
+        "Exporters that Prometheus scraped within a day and cannot scrape now.",
+        f"count({_UP} == 0) or {_NONE}",
+        levels=panels.ANY_IS_BAD,
+        start=GOOD,
+    ),
+    Number(
+        "Targets",
+        "Targets of all exporters; one that two exporters probe counts twice.",
+        f"sum({series('ekm_exporter_targets')})",
+    ),
+    Number(
+        "Reload failed",
+        "Exporters whose configuration file has a problem: they continue with the last valid one.",
+        f"count({series('ekm_exporter_config_last_reload_successful')} == 0) or {_NONE}",
+        levels=panels.ANY_IS_BAD,
+        start=GOOD,
+    ),
+    Number(
+        "Starting",
+        "Exporters whose first probes have not finished yet.",
+        f"count({series('ekm_exporter_ready')} == 0) or {_NONE}",
+        levels=panels.ANY_IS_WARNING,
+        start=GOOD,
+    ),
+    Number(
+        "Internal errors",
+        "Internal errors of the exporters in the chosen time range; their logs have each one.",
+        f"sum(increase({series('ekm_exporter_internal_errors_total', over='$__range')}))",
+        levels=panels.ANY_IS_WARNING,
+        start=GOOD,
+        decimals=0,
+    ),
+)
+
+
 def _gained(name: str, by: str) -> str:
     return f"sum by ({by}) (increase({series(name, over='$__rate_interval')}))"
 
@@ -32,52 +72,6 @@ def _gained(name: str, by: str) -> str:
 def _lag(share: float) -> str:
     bucket = series("ekm_exporter_schedule_lag_seconds_bucket", over="$__rate_interval")
     return f"histogram_quantile({share}, sum by (le, instance) (rate({bucket})))"
-
-
-def _numbers() -> list[panels.Panel]:
-    number = panels.number
-    return [
-        number(
-            "Exporters up",
-            "Exporters that Prometheus scrapes.",
-            f"sum{_UP} or vector(0)",
-            levels=((1, GOOD),),
-            start=BAD,
-        ),
-        number(
-            "Down",
-            "Exporters that Prometheus scraped within a day and cannot scrape now.",
-            f"count({_UP} == 0) or 0 * count{_UP}",
-            levels=panels.ANY_IS_BAD,
-            start=GOOD,
-        ),
-        number(
-            "Targets",
-            "Targets of all exporters; one that two exporters probe counts twice.",
-            f"sum({series('ekm_exporter_targets')})",
-        ),
-        number(
-            "Bad configurations",
-            "Exporters whose configuration file has a problem: they go on with the one before.",
-            f"count({series('ekm_exporter_config_last_reload_successful')} == 0) or 0 * count{_UP}",
-            levels=panels.ANY_IS_BAD,
-            start=GOOD,
-        ),
-        number(
-            "Not ready",
-            "Exporters whose first probes have not finished yet.",
-            f"count({series('ekm_exporter_ready')} == 0) or 0 * count{_UP}",
-            levels=panels.ANY_IS_WORTH_A_LOOK,
-            start=GOOD,
-        ),
-        number(
-            "Internal errors",
-            "Mistakes of the exporter itself in the chosen time range; its log has each one.",
-            f"sum(increase({series('ekm_exporter_internal_errors_total', over='$__range')}))",
-            levels=panels.ANY_IS_WORTH_A_LOOK,
-            start=GOOD,
-        ).decimals(0),
-    ]
 
 
 def _list() -> list[panels.Panel]:
@@ -125,20 +119,20 @@ def _schedule() -> list[panels.Panel]:
             over_time(_lag(0.99), "{{instance}} p99", "B"),
         ),
         panels.bars(
-            "Probes not made",
-            "Planned probes that were skipped, by reason: the one before still ran, the vault throttles, too few threads to resolve names.",
-            over_time(skipped, "{{instance}} {{reason}}"),
-        ),
+            "Skipped probes",
+            "Planned probes that were skipped, by reason: the last one still ran, the vault throttles, too few threads to resolve names.",
+            over_time(f"{skipped} > 0", "{{instance}} {{reason}}"),
+        ).no_value("No probe was skipped."),
         panels.lines(
             "Event loop lag",
-            "Longest that the event loop kept others waiting in the last minute. Beyond a few hundredths of a second times are tainted.",
+            "Longest delay of the event loop in the last minute. Beyond a few hundredths of a second, probes are tainted.",
             over_time(lag, "{{instance}}"),
         ),
         panels.bars(
             "Tainted probes",
             "Probes during which the event loop lagged; counters and histograms leave them out.",
-            over_time(tainted, "{{instance}}"),
-        ),
+            over_time(f"{tainted} > 0", "{{instance}}"),
+        ).no_value("No probe was tainted."),
     ]
 
 
@@ -184,7 +178,7 @@ def _clocks() -> list[panels.Panel]:
 
 def dashboard() -> building.Dashboard:
     rows_of_panels: list[frame.Row] = [
-        ("", _numbers()),
+        ("", panels.numbers(*NUMBERS)),
         ("", _list()),
         ("Schedule", _schedule()),
         ("Cost", _cost()),

@@ -7,6 +7,7 @@ Not for: tables (see `sheets`), expressions (see `promql`), what a dashboard hol
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol, Self, TypeVar
 
 from grafana_foundation_sdk.builders import bargauge, heatmap, prometheus, stat, statushistory, timeseries
@@ -88,27 +89,37 @@ def steps(*at: tuple[float, str], start: str = NEUTRAL) -> building.ThresholdsCo
 # Days left: gone, a week, a month.
 DAYS_LEFT: Final = ((7, WARNING), (30, GOOD))
 ANY_IS_BAD: Final = ((1, BAD),)
-ANY_IS_WORTH_A_LOOK: Final = ((1, WARNING),)
+ANY_IS_WARNING: Final = ((1, WARNING),)
 
 
-def number(
-    title: str,
-    description: str,
-    expression: str,
-    *,
-    unit: str = "short",
-    levels: Sequence[tuple[float, str]] = (),
-    start: str = NEUTRAL,
-    size: tuple[int, int] = (4, 4),
-    mapping: dashboard.ValueMap | None = None,
-    missing: str = "unknown",
-) -> stat.Panel:
-    """One large number, coloured by its level."""
-    panel = dressed(stat.Panel(), title, description, unit=unit, queries=[now(expression)], size=size)
-    panel.thresholds(steps(*levels, start=start)).no_value(missing).graph_mode(common.BigValueGraphMode.NONE)
-    panel.color_scheme(building.FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS))
-    panel.color_mode(common.BigValueColorMode.BACKGROUND).reduce_options(build.ReduceDataOptions().calcs(["lastNotNull"]))
-    return panel.mappings([not_known(missing), *([] if mapping is None else [mapping])])
+@dataclass(frozen=True, slots=True)
+class Number:
+    """One large number, coloured by its level; `start` is the colour below the first one."""
+
+    title: str
+    description: str
+    expression: str
+    unit: str = "short"
+    levels: Sequence[tuple[float, str]] = ()
+    start: str = NEUTRAL
+    size: tuple[int, int] = (4, 4)
+    decimals: int | None = None
+    mapping: dashboard.ValueMapping | None = None
+    missing: str = "unknown"
+
+    def panel(self) -> stat.Panel:
+        panel = dressed(
+            stat.Panel(), self.title, self.description, unit=self.unit, queries=[now(self.expression)], size=self.size
+        )
+        panel.thresholds(steps(*self.levels, start=self.start)).no_value(self.missing).graph_mode(common.BigValueGraphMode.NONE)
+        panel.color_scheme(building.FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS))
+        panel.color_mode(common.BigValueColorMode.BACKGROUND).reduce_options(build.ReduceDataOptions().calcs(["lastNotNull"]))
+        panel.mappings([not_known(self.missing), *([] if self.mapping is None else [self.mapping])])
+        return panel if self.decimals is None else panel.decimals(self.decimals)
+
+
+def numbers(*rows_of_numbers: Number) -> list[Panel]:
+    return [row.panel() for row in rows_of_numbers]
 
 
 def lines(
@@ -163,8 +174,9 @@ def ranking(
     """One horizontal bar for each series."""
     panel = dressed(bargauge.Panel(), title, description, unit=unit, queries=[now(expression, legend=legend)], size=size)
     panel.orientation(common.VizOrientation.HORIZONTAL).display_mode(common.BarGaugeDisplayMode.BASIC).no_value("none")
+    panel.name_placement(common.BarGaugeNamePlacement.TOP)
     panel.color_scheme(building.FieldColor().mode(dashboard.FieldColorModeId.FIXED).fixed_color(color))
-    panel.text(build.VizTextDisplayOptions().title_size(13).value_size(16)).decimals(0)
+    panel.text(build.VizTextDisplayOptions().title_size(13).value_size(12)).decimals(0)
     return panel.thresholds(steps(start=color)).min(0).reduce_options(build.ReduceDataOptions().calcs(["lastNotNull"]))
 
 

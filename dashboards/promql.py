@@ -51,6 +51,8 @@ def of_exporters(expression: str) -> str:
 
 
 def _scope(name: str) -> Scope:
+    if name.startswith("target:"):  # a recording rule
+        return Scope.TARGET
     return BY_NAME[name if name in BY_NAME else _HISTOGRAM_PART.sub("", name)].scope
 
 
@@ -87,6 +89,11 @@ def with_meaning(expression: str, labels: str) -> str:
     return f"({expression}) * on (code) group_left ({labels}) {_MEANINGS.format(labels=labels)}"
 
 
+def with_affected(expression: str) -> str:
+    """Begin the label `summary` with what the failure affects, if the target is ready all the same."""
+    return f'label_join({expression}, "summary", "", "affects", "summary")'
+
+
 def label(expression: str, name: str, value: str) -> str:
     """Add a label with a constant value to each series."""
     return f'label_replace({expression}, "{name}", "{value}", "", "")'
@@ -97,6 +104,10 @@ def first_sentence(expression: str, name: str) -> str:
     return f'label_replace({expression}, "{name}", "$1", "{name}", "(.{{30,}}?\\\\.)( .*)?")'
 
 
+# The share of successful probes of each target in the chosen time range.
+SUCCESS: Final = (
+    f"1 - {increase('ekm_probe_failures_total', 'target', '$__range')} / {increase('ekm_probes_total', 'target', '$__range')}"
+)
 # Every target of the last hour, 1 each.
 KNOWN: Final = f"max by (target) (last_over_time({series('ekm_target_info', over=REMEMBERED)}))"
 # 0 if any target is known, else no number: without a target the state is unknown.
@@ -134,8 +145,17 @@ def _why_not_ready(vantage: Vantage) -> str:
 
 # The failure behind the verdict not ready, preferably from an exporter on the SQL Server host.
 WHY_NOT_READY: Final = f"({_why_not_ready(Vantage.SQL_HOST)} or on (target) {_why_not_ready(Vantage.CENTRAL)})"
+_ANY_FAILURE: Final = one_of("ekm_last_failure_info", "step, code, symbol, reason")
+
+
+def _affecting(failure: str) -> str:
+    """Add the label `affects`: what a failure affects, if the target is ready all the same."""
+    centrally = f'label_replace({failure}, "affects", "Central exporter only: ", "reason", "{REASONS["FIREWALL"]}")'
+    return f'label_replace({centrally}, "affects", "Wrap only: ", "step", "wrap_key")'
+
+
 # For all other targets, any known failure.
-FAILURE: Final = f"({WHY_NOT_READY} or on (target) {one_of('ekm_last_failure_info', 'step, code, symbol, reason')})"
+FAILURE: Final = f"({WHY_NOT_READY} or on (target) {_affecting(f'({_ANY_FAILURE} and on (target) ({_READY} == 1))')} or on (target) {_ANY_FAILURE})"
 DECLARED_SERVERS: Final = f"max by (target, sql_instance, host, ag) ({series('ekm_instance_info')})"
 # Each SQL Server of each target, including targets without a declared SQL Server.
 SERVERS: Final = f"({DECLARED_SERVERS} or on (target) {label(KNOWN, 'sql_instance', 'none declared')})"
@@ -165,17 +185,22 @@ def with_runbook(expression: str) -> str:
     return named
 
 
-# The first expiry of key and credential, or the purge of a deleted key. Dates from lookups take precedence over declared ones.
-_FROM_LOOKUPS, _DECLARED = 'source!="declared"', 'source="declared"'
-_CREDENTIAL_ENDS: Final = (
-    f"max by (target, credential) ({series('ekm_target_info')}) * on (credential) group_left () ("
-    f"min by (credential) ({series('ekm_credential_expiry_timestamp_seconds', _FROM_LOOKUPS)}) or on (credential) "
-    f"min by (credential) ({series('ekm_credential_expiry_timestamp_seconds', _DECLARED)}))"
+# Dates from lookups take precedence over declared ones: a credential has one expiry date.
+def credential_expiry(more: str = "") -> str:
+    """Return the expiry of each credential, as a Unix time."""
+    name, comma = "ekm_credential_expiry_timestamp_seconds", ", " if more else ""
+    found, declared = (series(name, f'{more}{comma}source{operator}"declared"') for operator in ("!=", "="))
+    return f"(min by (credential) ({found}) or on (credential) min by (credential) ({declared}))"
+
+
+_OF_TARGETS: Final = (
+    f"max by (target, credential) ({series('ekm_target_info')}) * on (credential) group_left () {credential_expiry()}"
 )
-NEXT_END: Final = " or ".join(
+# The first expiry of key and credential, or the purge of a deleted key.
+NEXT_EXPIRY: Final = " or ".join(
     (
         f"min by (target) ({label(series('ekm_key_expiry_timestamp_seconds'), 'what', 'key')}",
         label(series("ekm_key_scheduled_purge_timestamp_seconds"), "what", "purge"),
-        label(_CREDENTIAL_ENDS, "what", "credential") + ")",
+        label(_OF_TARGETS, "what", "credential") + ")",
     )
 )

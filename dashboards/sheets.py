@@ -14,7 +14,7 @@ from grafana_foundation_sdk.builders import prometheus, table
 from grafana_foundation_sdk.models import dashboard
 
 from dashboards.panels import DAYS_LEFT, dressed, prop, steps
-from dashboards.words import BAD, ENDED
+from dashboards.words import BAD, EXPIRED_DAYS
 
 Property = tuple[str, object]
 TEXT: Final = "string"
@@ -94,10 +94,10 @@ def link(title: str, url: str) -> Property:
     return ("links", [{"title": title, "url": url, "targetBlank": False}])
 
 
-# Days left, coloured by number; an expired entry has the text `ended`.
+# Days left, coloured by number; an expired entry has the text `expired`.
 DAYS: Final[tuple[Property, ...]] = (
     ("unit", "suffix: d"),
     ("decimals", 0),
     levels(*DAYS_LEFT, start=BAD),
-    mapped(ENDED),
+    mapped(EXPIRED_DAYS),
 )

@@ -1,6 +1,6 @@
 """The dashboard of the service level: how much of the budget is left, who spends it, and what a restart would have met.
 
-For: the objective of the alert rules, seen over longer times.
+For: the objective of the alert rules over longer times; curves use the recording rules, numbers the chosen time range.
 Not for: alerting itself (see alerts/), single probes (see `vault`).
 """
 
@@ -14,7 +14,7 @@ from grafana_foundation_sdk.builders.common import TableSortByFieldState
 from alerts.slo import BURNS, OBJECTIVE
 from alerts.values import duration
 from dashboards import frame, panels, promql, sheets
-from dashboards.panels import over_time, rows
+from dashboards.panels import Number, over_time, rows
 from dashboards.promql import increase, series
 from dashboards.sheets import column
 from dashboards.words import BAD, GOOD, WARNING
@@ -61,8 +61,13 @@ def _minutes(by: str) -> str:
     return f"max by ({by}) (({lost}) * on (target, instance) group_left (vantage) {seen})"
 
 
-def _numbers() -> list[panels.Panel]:
-    level = panels.number(
+def _recorded(window: int) -> str:
+    """The share of bad probes in a window (seconds) of the alert rules, of each target, as Prometheus recorded it."""
+    return f"max by (target) ({series(f'target:ekm_not_ready_probes:ratio{duration(window)}')})"
+
+
+NUMBERS: Final = (
+    Number(
         "Ready",
         "Share of the probes of all chosen targets in the chosen time range that found the vault side ready.",
         f"1 - {_all_bad('$__range')}",
@@ -70,8 +75,9 @@ def _numbers() -> list[panels.Panel]:
         levels=((OBJECTIVE, GOOD),),
         start=BAD,
         size=(6, 4),
-    ).decimals(2)
-    left = panels.number(
+        decimals=2,
+    ),
+    Number(
         "Budget left",
         "What is left of the failures that the objective allows in the chosen time range. Below zero: the objective is missed.",
         f"1 - {_spent(_all_bad('$__range'))}",
@@ -79,45 +85,50 @@ def _numbers() -> list[panels.Panel]:
         levels=((0, WARNING), (0.5, GOOD)),
         start=BAD,
         size=(6, 4),
-    ).decimals(0)
-    missed = panels.number(
-        "Targets beyond their budget",
+        decimals=0,
+    ),
+    Number(
+        "Targets without budget",
         "Targets that missed the objective in the chosen time range.",
         f"count({_spent(_bad('target', '$__range'))} > 1) or {promql.NONE}",
         levels=panels.ANY_IS_BAD,
         start=GOOD,
         size=(6, 4),
-    )
-    worst = panels.number(
-        "Minutes, worst target",
-        "Minutes in the chosen time range in which a restart of SQL Server would have failed, of the target that had most.",
+    ),
+    Number(
+        "Time not ready, worst target",
+        "Time in the chosen time range in which a restart of SQL Server would have failed, of the target that had most.",
         f"max({_minutes('target')})",
         unit="m",
         levels=((1, WARNING), (30, BAD)),
         start=GOOD,
         size=(6, 4),
-    ).decimals(0)
-    return [level, left, missed, worst]
+        decimals=0,
+    ),
+)
+_NO_RULES: Final = "No series of the recording rules in alerts/ekm.rules.yml."
 
 
 def _burning() -> list[panels.Panel]:
     windows = sorted({BURNS[0].short} | {burn.long for burn in BURNS})
     queries = [
-        over_time(_spent(_all_bad(duration(window))), duration(window), chr(65 + place)) for place, window in enumerate(windows)
+        over_time(f"avg({_spent(_recorded(window))})", duration(window), chr(65 + place)) for place, window in enumerate(windows)
     ]
     rates = ", ".join(f"{burn.rate:g} over {duration(burn.long)} and {duration(burn.short)}" for burn in BURNS)
-    worst = f"topk(5, {_spent(_bad('target', '1h'))} > 0)"
+    window = BURNS[1].short
     return [
         panels.lines(
-            "Burn rate of all targets",
-            f"How many times as fast as it lasts the budget is spent, by window. For a single target, the ticket begins at {rates}.",
+            "Burn rate, mean of all targets",
+            f"How many times as fast as planned the budget is spent, by window. For a single target, the ticket begins at {rates}. "
+            "From the recording rules of the alerts.",
             *queries,
             unit="short",
-        ),
+        ).no_value(_NO_RULES),
         panels.lines(
-            "Burn rate over one hour, worst targets",
-            "The five targets that spend their budget fastest at each moment. Empty if no target spends any.",
-            over_time(worst, "{{target}}"),
+            f"Burn rate over {duration(window)}, worst targets",
+            "The five targets that spend their budget fastest at each moment. Empty if no target spends any. From the recording rules "
+            "of the alerts.",
+            over_time(f"topk(5, {_spent(_recorded(window))} > 0)", "{{target}}"),
             unit="short",
         ).no_value("No target spends budget."),
     ]
@@ -126,9 +137,9 @@ def _burning() -> list[panels.Panel]:
 def _offenders() -> list[panels.Panel]:
     panel = sheets.sheet(
         "Targets by budget spent",
-        "Share of the budget of the chosen time range that each target spent, its failures, and the minutes in which a restart of "
+        "Share of the budget of the chosen time range that each target spent (empty without a verdict), its failures, and the minutes in which a restart of "
         "SQL Server would have failed.",
-        rows(_spent(_bad("target", "$__range")), "A"),
+        rows(f"{_spent(_bad('target', '$__range'))} >= 0", "A"),
         rows(_not_ready("target", "$__range"), "B"),
         rows(_minutes("target"), "C"),
         size=(24, 10),
@@ -151,37 +162,31 @@ def _offenders() -> list[panels.Panel]:
 
 def _vantages() -> list[panels.Panel]:
     minutes = panels.ranking(
-        "Minutes by vantage",
-        "Minutes in which a restart would have failed, by where the exporter stands, of the ten worst. A target that only a central "
-        "exporter sees failing may be well seen from its SQL Server host.",
+        "Time not ready, by vantage",
+        "Time in which a restart would have failed, by the vantage of the exporter, of the ten worst. A target that only a central "
+        "exporter reports may be ready on its SQL Server host.",
         f"topk(10, {_minutes('target, vantage')} > 0.5)",
-        "{{target}}, from {{vantage}}",
+        "{{target}}, {{vantage}}",
         unit="m",
         size=(12, 9),
     )
+    seen = f"max by (target, instance, vantage) ({series('ekm_target_info')})"
+    share = f"max by (target, instance) ({series(f'target:ekm_not_ready_probes:ratio{duration(BURNS[0].short)}')})"
     ready = panels.lines(
         "Ready, by vantage",
-        "Share of probes over half an hour that found the vault side ready, by where the exporter stands.",
-        over_time(
-            f"1 - sum by (vantage) ({_seen(NOT_READY)}) / sum by (vantage) ({_seen()})",
-            "{{vantage}}",
-        ),
+        f"Mean share over {duration(BURNS[0].short)} of probes that found the vault side ready, by vantage. From the recording rules of "
+        "the alerts.",
+        over_time(f"1 - avg by (vantage) ({share} * on (target, instance) group_left (vantage) {seen})", "{{vantage}}"),
         unit="percentunit",
         size=(12, 9),
-    )
+    ).no_value(_NO_RULES)
     return [minutes, ready]
-
-
-def _seen(which: str = "") -> str:
-    info = f"max by (target, instance, vantage) ({series('ekm_target_info')})"
-    gained = f"max by (target, instance) (sum without (verdict) (increase({series(VERDICTS, which, over='30m')})))"
-    return f"{gained} * on (target, instance) group_left (vantage) {info}"
 
 
 def dashboard() -> building.Dashboard:
     objective = frame.constant("objective", f"{OBJECTIVE:g}", "Share of probes that should find the vault side ready")
     rows_of_panels: list[frame.Row] = [
-        ("", _numbers()),
+        ("", panels.numbers(*NUMBERS)),
         ("", _burning()),
         ("", _offenders()),
         ("By vantage", _vantages()),

@@ -14,11 +14,11 @@ from grafana_foundation_sdk.builders.common import GraphThresholdsStyleConfig
 from grafana_foundation_sdk.models import common
 from grafana_foundation_sdk.models.common import TableCellHeight
 
-from dashboards import around, frame, panels, promql, sheets
-from dashboards.panels import over_time, rows
+from dashboards import around, firing, frame, panels, promql, sheets
+from dashboards.panels import Number, over_time, rows
 from dashboards.promql import increase, quantile, series
 from dashboards.sheets import column
-from dashboards.words import BAD, GOOD, NEUTRAL, STATES, WARNING
+from dashboards.words import BAD, EXPIRED_SECONDS, GOOD, NEUTRAL, STATES, WARNING
 
 TITLE: Final = "EKM / Vault"
 DESCRIPTION: Final = (
@@ -27,60 +27,63 @@ DESCRIPTION: Final = (
 _STEPS: Final = 'step=~"$step"'
 
 
-def _verdict() -> list[panels.Panel]:
-    number = panels.number
-    state = number(
+NUMBERS: Final = (
+    Number(
         "Vault side",
         "Whether the last probe got a token, read the pinned key version and unwrapped with it. Unknown if that cannot be determined.",
         promql.STATE,
         levels=((promql.UNKNOWN, NEUTRAL), (promql.READY, GOOD)),
         start=BAD,
         mapping=STATES,
-    )
-    success = number(
+    ),
+    Number(
         "Success",
         "Share of the probes in the chosen time range in which every step succeeded.",
-        f"1 - {increase('ekm_probe_failures_total', 'target', '$__range')} / "
-        f"{increase('ekm_probes_total', 'target', '$__range')}",
+        promql.SUCCESS,
         unit="percentunit",
         levels=((0.99, WARNING), (0.995, GOOD)),
         start=BAD,
-    ).decimals(1)
-    since = number(
+        decimals=1,
+    ),
+    Number(
         "Last success",
         "How long ago the last successful probe started.",
         f"time() - max by (target) ({series('ekm_last_success_timestamp_seconds')})",
         unit="s",
         levels=((300, WARNING), (900, BAD)),
         start=GOOD,
-        missing="never seen",
-    ).decimals(0)
-    row = number(
+        missing="never",
+        decimals=0,
+    ),
+    Number(
         "Failures in a row",
         "Failed probes in a row; 0 after a successful one. Four in a row raise a page, or three at an interval of 5 minutes.",
         f"max by (target) ({series('ekm_consecutive_failures')})",
         levels=((1, WARNING), (4, BAD)),
         start=GOOD,
-    )
-    ends = number(
-        "First end",
+    ),
+    Number(
+        "Next expiry",
         "Time until the first expiry of key and credential, or until the purge of a deleted key.",
-        f"{promql.NEXT_END} - time()",
+        f"{promql.NEXT_EXPIRY} - time()",
         unit="s",
         levels=((7 * 86400, WARNING), (30 * 86400, GOOD)),
         start=BAD,
+        mapping=EXPIRED_SECONDS,
         missing="not known",
-    ).decimals(0)
-    budget = number(
-        "Own share of the limit",
+        decimals=0,
+    ),
+    Number(
+        "Request budget",
         "The exporter's own requests in the busiest ten seconds of the last minute, as a share of the vault's published limit.",
         around.BUDGET,
         unit="percentunit",
         levels=((0.01, WARNING), (0.1, BAD)),
         start=GOOD,
         missing="no limit known",
-    ).decimals(2)
-    return [state, success, since, row, ends, budget]
+        decimals=2,
+    ),
+)
 
 
 def _cause() -> table.Panel:
@@ -88,7 +91,7 @@ def _cause() -> table.Panel:
         "What is wrong now, and what to do",
         "The first failed step of the last probe, with the meaning of its code and the runbook. Empty if no failure is known. If the "
         "vault side is unknown too, no exporter has recent data of the target.",
-        rows(promql.with_runbook(promql.with_meaning(promql.FAILURE, "owner, summary, action"))),
+        rows(promql.with_runbook(promql.with_affected(promql.with_meaning(promql.FAILURE, "owner, summary, action")))),
         size=(24, 6),
         empty="No failure is known.",
     )
@@ -97,7 +100,7 @@ def _cause() -> table.Panel:
         "code": "Code",
         "symbol": "Symbol",
         "reason": "Reason",
-        "owner": "Whose",
+        "owner": "Owner",
         "summary": "What it means",
         "action": "First action",
         "runbook": "Runbook",
@@ -108,7 +111,7 @@ def _cause() -> table.Panel:
     frame.code_column(panel, sheets.FILLED, ("color", {"mode": "fixed", "fixedColor": BAD}))
     column(panel, "Symbol", width=245)
     column(panel, "Reason", width=140)
-    column(panel, "Whose", width=80)
+    column(panel, "Owner", width=80)
     column(panel, "What it means", *sheets.WRAPPED)
     column(panel, "First action", *sheets.WRAPPED)
     return column(panel, "Runbook", frame.to_runbook("Runbook"), width=165)
@@ -138,7 +141,7 @@ def _round_trip() -> list[panels.Panel]:
         ),
         _with_limits(
             panels.lines(
-                "Latency of a step",
+                "Step latency",
                 "Percentiles of single steps. Dashed: 1 s, a slow answer, and 5 s, the service's own promise.",
                 *(
                     over_time(quantile(share, more=_STEPS), f"p{share * 100:.0f}", ref)
@@ -147,7 +150,7 @@ def _round_trip() -> list[panels.Panel]:
             )
         ),
         panels.warmth(
-            "How many steps took how long",
+            "Step durations",
             "Steps by duration and time; a bright cell is a duration that many steps had.",
             f"sum by (le) (increase({series('ekm_step_duration_seconds_bucket', _STEPS, '$__rate_interval')}))",
         ),
@@ -159,7 +162,7 @@ class _Moved(building.AnnotationQuery):
 
     def __init__(self) -> None:
         super().__init__()
-        self.name("Path changed").datasource(panels.DATASOURCE).enable(True).icon_color(WARNING)
+        self.name("Network path changed").datasource(panels.DATASOURCE).enable(True).icon_color(WARNING)
         moves = increase("ekm_path_changes_total", "target, what", "2m", 'what=~"region|connection"')
         self.expr(f"{moves} > 0")
 
@@ -168,8 +171,9 @@ def dashboard() -> building.Dashboard:
     step = building.CustomVariable("step").label("Step").multi(True).include_all(True).all_value(".+")
     step.values("challenge,token,get_key,wrap_key,unwrap_key").description("For phases, latency and steps")
     whole: list[frame.Row] = [
-        ("", _verdict()),
+        ("", panels.numbers(*NUMBERS)),
         ("", [_cause()]),
+        ("", [firing.table_of_alerts(firing.OF_TARGET, rows=6)]),
         ("Over time", around.histories()),
         ("The round trip", _round_trip()),
         ("Errors", around.errors()),
@@ -177,4 +181,8 @@ def dashboard() -> building.Dashboard:
         ("Key, path, dependants", [*around.path(), *around.facts()]),
     ]
     choices = [*frame.variables(one_target=True), step]
-    return frame.framed(frame.VAULT, TITLE, DESCRIPTION, choices, whole).annotation(_Moved())
+    return (
+        frame.framed(frame.VAULT, TITLE, DESCRIPTION, choices, whole)
+        .annotation(_Moved())
+        .annotation(firing.marks(firing.OF_TARGET))
+    )

@@ -92,6 +92,7 @@ COVERAGE: Final = _map(
     }
 )
 OKAY: Final = _map({"0": ("FAILED", BAD), "1": ("ok", GOOD)})
+SEVERITIES: Final = _map({"critical": ("critical", BAD), "warning": ("warning", WARNING)})
 CODES: Final = _map(
     {"0": ("none", GOOD)}
     | {str(row.code): (meaning(row), CATEGORIES.get(row.category, NEUTRAL)) for row in ALL_CODES if row.observable}
@@ -104,12 +105,16 @@ def _pair(row: ConnectorError) -> str:
 
 # For narrow columns: the number, and the counterpart code of the other connector generation.
 NUMBERS: Final = _map({str(row.code): (_pair(row), None) for row in ALL_CODES if row.observable})
-# Of days left. No table of dates goes back further than this.
-ENDED: Final = dashboard.RangeMap(
-    options=dashboard.DashboardRangeMapOptions(
-        from_val=-100_000, to=0, result=dashboard.ValueMappingResult(text="ended", color=BAD, index=0)
-    )
-)
+
+
+def _expired(unit: float) -> dashboard.RangeMap:
+    """Return a text for a time until expiry that is negative; `unit` in seconds. No date is a century old."""
+    result = dashboard.ValueMappingResult(text="expired", color=BAD, index=0)
+    return dashboard.RangeMap(options=dashboard.DashboardRangeMapOptions(from_val=-_CENTURY / unit, to=0, result=result))
+
+
+_CENTURY: Final = 36_525 * 86_400.0  # seconds
+EXPIRED_SECONDS, EXPIRED_DAYS = _expired(1), _expired(86_400)
 
 
 def codes_by_category() -> Iterator[tuple[str, str]]:

@@ -19,6 +19,14 @@ QUERIES = list(queries())
 VARIABLES = list(variables())
 SCRAPED = {"job", "instance"}
 SQL_SERIES = "mssql_ekm_database_encryption_state"
+OF_ALERTS = {"alertname", "severity", "scope", "target", "vault", "credential", "region", "team", "env"}
+RULES = yaml.safe_load((Path(__file__).parents[3] / "alerts" / "ekm.rules.yml").read_text())
+SHARES = {
+    rule["record"]
+    for group in RULES["groups"]
+    for rule in group["rules"]
+    if ":ekm_not_ready_probes:ratio" in rule.get("record", "")
+}
 OF_USERS = {"team", "env"}  # labels that target_defaults of the example give to targets
 ADDED_LABELS = re.compile(r'"(what|coverage|name|source|fact|runbook|page|sql_instance)", "')
 
@@ -31,6 +39,9 @@ def known_series() -> dict[str, set[str]]:
             found |= {f"{spec.name}_bucket": labels | {"le"}, f"{spec.name}_sum": labels, f"{spec.name}_count": labels}
         else:
             found[spec.name] = labels
+    found |= {"ALERTS": OF_ALERTS | {"alertstate"}, "ALERTS_FOR_STATE": OF_ALERTS} | {
+        name: {"target", "vault"} for name in SHARES
+    }
     # of deploy/sql, scraped by another job
     return found | {SQL_SERIES: {"sql_instance", "host", "database", "encryptor_type", "encryptor_thumbprint"}}
 
@@ -80,7 +91,7 @@ def test_expression_names_only_existing_series(query):
 @pytest.mark.parametrize("query", QUERIES, ids=str)
 def test_expression_filters_by_job_and_instance(query):
     for selector in selectors(promql.parse(query.filled(job="J", instance="I"))):
-        if selector.name == SQL_SERIES:
+        if selector.name == SQL_SERIES or selector.name.startswith("ALERTS"):
             continue
         matchers = {matcher.name: (str(matcher.op), matcher.value) for matcher in selector.matchers.matchers}
         assert (matchers["job"][1], matchers["instance"][1]) == ("J", "I")
@@ -90,7 +101,7 @@ def test_expression_filters_by_job_and_instance(query):
 def test_expression_filters_by_target_and_vault(query):
     for selector in selectors(promql.parse(query.filled(target="T", vault="V"))):
         matchers = {matcher.name: matcher.value for matcher in selector.matchers.matchers}
-        if "target" in KNOWN[selector.name]:
+        if "target" in KNOWN[selector.name] and not selector.name.startswith("ALERTS"):
             assert (matchers["target"], matchers["vault"]) == ("T", "V")
 
 

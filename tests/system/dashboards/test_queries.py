@@ -8,8 +8,9 @@ from collections import Counter
 import pytest
 
 from dashboards import coverage, frame, promql
-from tests.system.dashboards.boards import Query, queries, variables
-from tests.system.dashboards.recorded_history import FLEET, HEALTHY_ENDS, TROUBLED_ENDS
+from tests.system.dashboards.boards import PLACE, Query, queries, variables
+from tests.system.dashboards.recorded_history import FLEET, HEALTHY_ENDS, MINUTES, TROUBLED_ENDS
+from tests.system.dashboards.recorded_rules import ALERTS, WATCHDOG
 
 pytestmark = pytest.mark.real
 
@@ -18,17 +19,25 @@ VARIABLES = list(variables())
 # Queries without a result on a good day.
 EMPTY_WHEN_HEALTHY: frozenset[str] = frozenset(
     {
-        "ekm-expiry: Expiry unknown: A",
-        "ekm-expiry: Rotation pending: A",
+        "ekm-expiry: Credentials without an expiry date: A",
+        "ekm-expiry: Keys with a newer version: A",
+        "ekm-exporter: Skipped probes: A",
+        "ekm-exporter: Tainted probes: A",
         "ekm-fleet: Every target, worst first: B",  # the column of codes
         "ekm-fleet: Failures by code: A",
+        "ekm-fleet: Firing alerts: A",
+        "ekm-fleet: Firing alerts: annotation",
         "ekm-fleet: These SQL Servers would not open their databases after a restart: A",
-        "ekm-service-level: Burn rate over one hour, worst targets: A",
-        "ekm-service-level: Minutes by vantage: A",
+        "ekm-service-level: Burn rate over 2h, worst targets: A",
+        "ekm-service-level: Time not ready, by vantage: A",
         "ekm-vault: Retry-After: A",
         "ekm-vault: Errors by code: A",
         "ekm-vault: Errors in the chosen time range: A",
-        "ekm-vault: Path changed: annotation",
+        "ekm-vault: Firing alerts: A",
+        "ekm-vault: Firing alerts: annotation",
+        "ekm-vault: Network path changed: annotation",
+        "ekm-vault: Network path changes: A",
+        "ekm-vault: Throttled responses: A",
         "ekm-vault: What is wrong now, and what to do: A",
     }
 )
@@ -78,9 +87,9 @@ def test_names_of_empty_queries_exist():
     [
         ("ekm-fleet: Exporters down: A", 1),
         ("ekm-exporter: Exporters up: A", 2),
-        ("ekm-exporter: Down: A", 1),
-        ("ekm-exporter: Bad configurations: A", 2),
-        ("ekm-exporter: Not ready: A", 0),
+        ("ekm-exporter: Exporters down: A", 1),
+        ("ekm-exporter: Reload failed: A", 2),
+        ("ekm-exporter: Starting: A", 0),
     ],
 )
 def test_only_exporters_are_counted(history, name, number):
@@ -188,10 +197,63 @@ def test_danger_is_listed_with_its_vantage(history, instance, seen):
     assert {(labels["target"], labels["vantage"], labels["code"], labels["reason"]) for labels in found} == seen
 
 
-def test_failure_of_a_ready_target_is_listed(history):
+def test_failure_of_a_ready_target_is_listed_with_what_it_affects(history):
     found = {labels["target"]: labels for labels in history.rows(by_name("ekm-fleet: Every target, worst first: B").filled())}
     assert (state(history, TROUBLED_ENDS)["orders-core"], found["orders-core"]["reason"]) == (promql.READY, "forbidden_firewall")
     assert found["billing-invoices"]["reason"] == "forbidden_policy"
+    affects = {target: labels["summary"].split(": ")[0] for target, labels in found.items() if ": " in labels["summary"]}
+    assert {"orders-core": "Central exporter only", "web-shop": "Wrap only"}.items() <= affects.items()
+    assert affects["billing-invoices"] == "Status 403"
+
+
+@pytest.mark.parametrize(("days", "number"), [(7, 1), (14, 2), (30, 2)])
+def test_credential_with_two_sources_counts_once(history, days, number):
+    """One has expired by both sources; a key expires in nine days."""
+    assert history.now(by_name(f"ekm-expiry: Expire within {days} days: A").filled()) == [({}, number)]
+
+
+def alerts(history, board, **chosen):
+    found = history.now(by_name(f"{board}: Firing alerts: A").filled(**chosen))
+    return {(labels["alertname"], labels.get("instance", "")): value for labels, value in found}
+
+
+def test_firing_alerts_are_listed_without_the_watchdog(history):
+    assert alerts(history, "ekm-fleet") == {
+        (alert.name, alert.labels["instance"]): (MINUTES - 1 - alert.since) * 60 for alert in ALERTS if alert is not WATCHDOG
+    }
+
+
+def test_fleet_lists_alerts_of_the_chosen_target_or_of_none(history):
+    assert {name for name, _ in alerts(history, "ekm-fleet", target="legal-hold", instance="sqlhost1:10377")} == {
+        "EkmKeySoftDeleted", "EkmReloadFailed", "EkmCredentialExpired",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("target", "names"),
+    [
+        ("payroll-runs", {"EkmReloadFailed", "EkmCredentialExpired"}),
+        ("legal-hold", {"EkmReloadFailed", "EkmKeySoftDeleted"}),
+        ("billing-invoices", {"EkmReloadFailed", "EkmForbiddenSpike"}),
+    ],
+)
+def test_vault_lists_alerts_of_its_target_credential_and_exporter(history, target, names):
+    assert {name for name, _ in alerts(history, "ekm-vault", target=target)} == names
+
+
+def test_vault_lists_alerts_of_its_region(history):
+    """An alert of another target of this region stands for one of the region."""
+    expression = by_name("ekm-vault: Firing alerts: A").filled(target="payroll-runs")
+    of_region = expression.replace('target="", credential="", region!=""', 'region!=""')
+    found = {labels["alertname"] for labels, _ in history.now(of_region)} - {
+        labels["alertname"] for labels, _ in history.now(expression)
+    }
+    assert found == {"EkmKeySoftDeleted"}
+
+
+def test_recorded_alerts_exist_in_the_rules():
+    rules = (PLACE.parent / "alerts" / "ekm.rules.yml").read_text()
+    assert {alert.name for alert in ALERTS} <= set(re.findall(r"- alert: (\w+)", rules))
 
 
 @pytest.mark.parametrize(
@@ -242,7 +304,7 @@ def test_next_expiry_is_the_earliest_of_key_credential_purge(history):
 
 
 def test_every_expiry_is_listed_with_its_remaining_days(history):
-    query = by_name("ekm-expiry: Everything that ends: A")
+    query = by_name("ekm-expiry: Expiry dates: A")
     days = {(labels["what"], labels["name"], labels["source"]): value for labels, value in history.now(query.filled())}
     assert days["credential", "sql-payroll", "graph"] == pytest.approx(-37 / 1440, abs=0.002)
     assert days["credential", "sql-prod", "declared"] == pytest.approx(96.5)

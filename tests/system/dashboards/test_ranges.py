@@ -1,6 +1,6 @@
 """The range of each rate or increase: `$__rate_interval`, which Grafana adapts to scrape interval and width.
 
-Panels with another range are listed, each with its reason.
+Panels with another range are listed in `dashboards/.lint`, each with its reason.
 """
 
 from __future__ import annotations
@@ -8,45 +8,33 @@ from __future__ import annotations
 import re
 
 import pytest
+import yaml
 
-from tests.system.dashboards.boards import queries
+from tests.system.dashboards.boards import BOARDS, PLACE, queries
 
 QUERIES = list(queries())
 USUAL = "$__rate_interval"
 GAINED = re.compile(r"\b(?:rate|increase)\([^\[]*\[([^\]]+)\]")
-CHOSEN, WINDOW = "a number or a table about the whole chosen time range", "a window of an alert rule, by its name"
-
-# Dashboard, panel, range, and why it is not the usual one.
-OTHERS = (
-    ("ekm-exporter", "Internal errors", "$__range", CHOSEN),
-    ("ekm-fleet", "Every target, worst first", "$__range", CHOSEN),
-    ("ekm-fleet", "Failures by code", "$__range", CHOSEN),
-    ("ekm-fleet", "Throttled", "15m", "the recent past is the same for any chosen range"),
-    ("ekm-service-level", "Budget left", "$__range", CHOSEN),
-    ("ekm-service-level", "Burn rate of all targets", "30m", WINDOW),
-    ("ekm-service-level", "Burn rate of all targets", "6h", WINDOW),
-    ("ekm-service-level", "Burn rate of all targets", "1d", WINDOW),
-    ("ekm-service-level", "Burn rate of all targets", "3d", WINDOW),
-    ("ekm-service-level", "Burn rate over one hour, worst targets", "1h", WINDOW),
-    ("ekm-service-level", "Minutes by vantage", "$__range", CHOSEN),
-    ("ekm-service-level", "Minutes, worst target", "$__range", CHOSEN),
-    ("ekm-service-level", "Ready", "$__range", CHOSEN),
-    ("ekm-service-level", "Ready, by vantage", "30m", "a share needs several probes, and a target may be probed every few minutes only"),
-    ("ekm-service-level", "Targets beyond their budget", "$__range", CHOSEN),
-    ("ekm-service-level", "Targets by budget spent", "$__range", CHOSEN),
-    ("ekm-vault", "Errors in the chosen time range", "$__range", CHOSEN),
-    ("ekm-vault", "Path changed", "2m", "a mark shows the time of a change: Grafana queries marks once a minute"),
-    ("ekm-vault", "Success", "$__range", CHOSEN),
-)  # fmt: skip
+CHOSEN = "a number or a table about the whole chosen time range"
+EXCLUDED = yaml.safe_load((PLACE / ".lint").read_text())["exclusions"]
+ENTRIES = EXCLUDED["target-rate-interval-rule"]["entries"]
 
 
 def ranges(query):
     return set(GAINED.findall(query.expression))
 
 
+def place(query):
+    return BOARDS[query.board]["title"], query.panel
+
+
+def places(entries):
+    return sorted((entry["dashboard"], entry["panel"]) for entry in entries)
+
+
 def test_unusual_ranges_have_a_reason():
-    found = {(query.board, query.panel, over) for query in QUERIES for over in ranges(query) if over != USUAL}
-    assert found == {(board, panel, over) for board, panel, over, _ in OTHERS}
+    assert places(ENTRIES) == sorted({place(query) for query in QUERIES if ranges(query) - {USUAL}})
+    assert all(entry["reason"] for entry in ENTRIES)
 
 
 def test_every_range_is_found():
@@ -55,7 +43,18 @@ def test_every_range_is_found():
     assert sum(USUAL in ranges(query) for query in QUERIES) >= 10
 
 
-@pytest.mark.parametrize(("board", "panel", "over", "why"), OTHERS, ids=lambda text: text[:20])
-def test_panel_over_the_whole_range_is_no_curve(board, panel, over, why):
-    kinds = {query.range for query in QUERIES if (query.board, query.panel) == (board, panel) and over in ranges(query)}
-    assert (kinds == {False}) or why is not CHOSEN
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["panel"][:30])
+def test_panel_over_the_chosen_time_range_is_no_curve(entry):
+    found = [query for query in QUERIES if place(query) == (entry["dashboard"], entry["panel"]) and ranges(query) - {USUAL}]
+    chosen = {over for query in found for over in ranges(query) - {USUAL}} == {"$__range"}
+    assert chosen is (entry["reason"] == CHOSEN)
+    assert not chosen or {query.range for query in found} == {False}
+
+
+@pytest.mark.parametrize(
+    ("rule", "matcher"), [("target-job-rule", 'job=~"$job"'), ("target-instance-rule", 'instance=~"$instance"')]
+)
+def test_queries_without_a_matcher_have_a_reason(rule, matcher):
+    """A selector is a name and its matchers in braces."""
+    bare = [query for query in QUERIES if any(matcher not in found for found in re.findall(r"\w\{([^}]*)\}", query.expression))]
+    assert places(EXCLUDED[rule]["entries"]) == sorted({place(query) for query in bare})

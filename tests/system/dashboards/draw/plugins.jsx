@@ -47,7 +47,7 @@ function Bars(props) {
       orientation={VizOrientation.Horizontal} renderCounter={props.renderCounter} minVizHeight={16} getAlignmentFactors={() => alignment}
       renderValue={({ value, width, height, alignmentFactors }) => (
         <BarGauge value={value.display} width={width} height={height} theme={theme} field={{ ...field.config, min: 0, max: top }}
-          orientation={VizOrientation.Horizontal} displayMode="basic" alignmentFactors={alignmentFactors} text={props.options.text} showUnfilled />
+          orientation={VizOrientation.Horizontal} displayMode="basic" namePlacement={props.options.namePlacement} alignmentFactors={alignmentFactors} text={props.options.text} showUnfilled />
       )} />
   );
 }
