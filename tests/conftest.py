@@ -6,6 +6,7 @@ import os
 import re
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from exporter.core.known_secrets import KNOWN
 from tests.support import sharing
@@ -14,6 +15,10 @@ from tests.system.container.summary import pytest_terminal_summary  # noqa: F401
 _FOREIGN = re.compile(
     r"(?i)(https?|all|no)_proxy|(azure|msi|identity|imds|arm|ekm)_.*|ssl_cert_(file|dir)|(requests|curl)_ca_bundle|notify_socket",
 )
+
+# The same examples on every machine, at any speed. The fuzzer looks for new ones.
+settings.register_profile("same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("same")
 
 _LEVEL = logging.getLogger().level
 _COLLECTIONS = gc.get_threshold()

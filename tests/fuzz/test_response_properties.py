@@ -16,7 +16,7 @@ from tests.fuzz import seeds
 from tests.fuzz.exchanges import SECRET, TOKEN, Reported
 from tests.fuzz.invariants import check_answer, check_text
 
-BOUNDED = settings(deadline=timedelta(seconds=1), max_examples=200)
+BOUNDED = settings(deadline=timedelta(seconds=10), max_examples=200)
 
 # Header values as aiohttp decodes them from bytes.
 wire_texts = st.binary(max_size=80).map(lambda octets: octets.decode("utf-8", "surrogateescape"))

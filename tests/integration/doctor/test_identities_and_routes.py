@@ -11,11 +11,9 @@ from exporter.config.model import CredentialKind, ExpectPath, Proxy
 from exporter.core.checks import CheckOutcome
 from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.model import Mode
-from exporter.core.parsing.token_claims import Claims, read_claims
 from exporter.doctor import run_checks
 from exporter.doctor.adhoc import bare_config
 from exporter.simulator.faults import Options
-from exporter.simulator.tokens import TokenSigner
 from tests.support.doctor_simulated import CLIENT, KEY, PINNED, SECRET, TENANT, VAULT
 from tests.support.inspecting_proxy import CRL, inspecting, write_certificates
 
@@ -171,15 +169,3 @@ async def test_silent_vault_fails_within_the_timeout(harness):
     results = await harness.results()
     assert time.monotonic() - began < 10
     assert (results["challenge"].outcome, results["challenge"].code) == (CheckOutcome.FAIL, 3008)
-
-
-def test_opaque_token_has_no_claims():
-    for opaque in ("abc", "a.b.c", "a.b", "eyJhbGciOiJub25lIn0.W10.c2ln", "eyJhbGciOiJub25lIn0.eyJ0aWQiOiJ0In0.c2ln"):
-        assert read_claims(opaque) is None
-
-
-def test_token_claims_keep_three_values_only():
-    token = TokenSigner().sign({"aud": "https://vault.azure.net", "tid": "t", "azp": "a", "secret": SECRET, "roles": ["x"]})
-    claims = read_claims(token)
-    assert claims == Claims(audience="https://vault.azure.net", tenant="t", application="a")
-    assert SECRET not in repr(claims)

@@ -13,7 +13,7 @@ from exporter.config.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, 
 from exporter.config.types import FieldType
 from tests.support.editor import VALIDATOR, read
 
-BOUNDED = settings(deadline=timedelta(seconds=2), max_examples=150)
+BOUNDED = settings(deadline=timedelta(seconds=10), max_examples=150)
 
 words = st.sampled_from(
     [

@@ -2,7 +2,15 @@
 
 import pytest
 
-from exporter.core.auxiliary import CALLER_REFUSED, CREDENTIAL_REFUSED, KEY_REFUSED, AuxiliaryKind, assess, first_failure
+from exporter.core.auxiliary import (
+    CALLER_REFUSED,
+    CREDENTIAL_REFUSED,
+    KEY_REFUSED,
+    AuxiliaryKind,
+    AuxiliaryResult,
+    assess,
+    first_failure,
+)
 from exporter.core.faults import Reason
 from exporter.core.model import Outcome, Step, StepResult
 
@@ -96,3 +104,14 @@ def test_no_reason_is_in_two_sets():
     assert not CREDENTIAL_REFUSED & CALLER_REFUSED
     assert not CALLER_REFUSED & KEY_REFUSED
     assert not CREDENTIAL_REFUSED & KEY_REFUSED
+
+
+def test_a_report_names_its_failure_and_what_it_is_about():
+    failed = tuple(steps(READING, token=Reason.SECRET_EXPIRED))
+    report = AuxiliaryResult(
+        what=AuxiliaryKind.NEXT, name="staged", vault="v", credential="c", at=0.0, usable=False, steps=failed
+    )
+    assert report.failure is first_failure(AuxiliaryKind.NEXT, failed)
+    assert report.failure is not None
+    assert report.failure.step is Step.TOKEN
+    assert report.identity == (AuxiliaryKind.NEXT, "staged", "v")

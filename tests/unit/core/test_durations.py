@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.durations import parse, write
+from exporter.core.durations import moment, parse, write
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,7 @@ def test_duration_is_formatted_in_common_units(seconds: float, text: str):
 @given(st.integers(min_value=0, max_value=10**12))
 def test_formatted_duration_is_parsed_back(milliseconds: int):
     assert parse(write(milliseconds / 1000)) == milliseconds / 1000
+
+
+def test_a_unix_time_is_written_in_utc_to_the_millisecond():
+    assert moment(1767323045.678) == "2026-01-02T03:04:05.678Z"

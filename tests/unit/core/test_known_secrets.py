@@ -129,3 +129,9 @@ def test_tangled_text_is_hidden_in_bounded_time(known):
         "%26amp;\\x25" * 700,
     ):
         assert len(known.hide(text)) <= len(text)
+
+
+def test_forgotten_secrets_with_the_same_start_are_shown_again(known):
+    known.remember(SECRET[: len(SECRET) // 2] + "and another second half")
+    known.forget_all()
+    assert known.hide(SECRET) == SECRET

@@ -1,5 +1,7 @@
 """Properties of reports and step results."""
 
+from dataclasses import replace
+
 import pytest
 
 from exporter.core.faults import Fault
@@ -37,3 +39,39 @@ def test_a_tainted_failure_without_response_is_inconclusive(fault: Fault, *, tai
 def test_a_request_is_sent_once_the_wait_phase_is_reached(reached: Phase | None, *, sent: bool):
     assert StepResult(step=Step.GET_KEY, outcome=Outcome.FAILED, facts=Facts(phase_reached=reached)).sent is sent
     assert not StepResult(step=Step.GET_KEY, outcome=Outcome.SKIPPED).sent
+
+
+def test_a_probe_is_cut_if_the_scrape_cut_one_of_its_steps():
+    whole = report(Fault.READ_TIMEOUT, tainted=False)
+    cut = StepResult(step=Step.WRAP_KEY, outcome=Outcome.FAILED, facts=Facts(fault=Fault.READ_TIMEOUT, cut_by_scrape=True))
+    assert not whole.cut_by_scrape
+    assert replace(whole, steps=(*whole.steps, cut)).cut_by_scrape
+
+
+def test_throttled_facts_are_those_of_failed_steps_with_429():
+    throttled, refused = (Facts(fault=Fault.HTTP_STATUS, status=status) for status in (429, 403))
+    steps = tuple(
+        StepResult(step=step, outcome=outcome, facts=facts)
+        for step, outcome, facts in (
+            (Step.TOKEN, Outcome.OK, throttled),
+            (Step.GET_KEY, Outcome.FAILED, throttled),
+            (Step.WRAP_KEY, Outcome.FAILED, refused),
+            (Step.UNWRAP_KEY, Outcome.FAILED, None),
+        )
+    )
+    assert replace(report(Fault.NONE, tainted=False), steps=steps).throttled_facts == [throttled]
+
+
+def test_the_first_failure_is_the_first_failed_step():
+    good = report(Fault.NONE, tainted=False)
+    failed = [StepResult(step=step, outcome=Outcome.FAILED) for step in (Step.WRAP_KEY, Step.UNWRAP_KEY)]
+    assert good.first_failure is None
+    assert replace(good, steps=(*good.steps, *failed)).first_failure == failed[0]
+
+
+def test_the_time_of_a_purge_is_known_until_the_key_is_back_or_purged():
+    gone = report(Fault.HTTP_STATUS, tainted=False)
+    assert gone.purge_after(None) is None
+    assert gone.purge_after(2.0) == 2.0
+    assert replace(gone, purge_at=3.0).purge_after(2.0) == 3.0
+    assert replace(gone, purged=True).purge_after(2.0) is None

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from exporter.core.faults import Reason
-from exporter.core.model import Mode, Outcome, Readiness, Step, StepResult, Vantage
-from exporter.core.readiness import WHY, assess, in_words
+from exporter.core.model import Mode, Outcome, ProbeReport, Readiness, Step, StepResult, Vantage
+from exporter.core.readiness import WHY, State, assess, deciding_failure, in_words, state_of
 
 
 def steps(**outcomes: Outcome) -> list[StepResult]:
@@ -90,3 +90,34 @@ def test_a_scrape_timeout_gives_no_verdict():
 def test_an_exporter_side_reason_gives_no_verdict(reason: Reason):
     results = [StepResult(step=Step.TOKEN, outcome=Outcome.FAILED, reason=reason)]
     assert verdict(results, unwrapped=None) == Readiness(ready=None, why="exporter_fault")
+
+
+def test_a_step_cut_by_the_scrape_gives_no_verdict():
+    results = [replace(result, reason=Reason.SCRAPE_TIMEOUT) for result in steps(get_key=Outcome.FAILED)]
+    assert verdict(results, unwrapped=None) == Readiness(ready=None, why="scrape_timeout")
+
+
+@pytest.mark.parametrize(
+    ("ready", "success", "state"),
+    [
+        (False, False, State.NOT_READY),
+        (True, False, State.FAILING),
+        (None, False, State.FAILING),
+        (True, True, State.READY),
+        (None, True, State.UNKNOWN),
+        (None, None, State.UNKNOWN),
+    ],
+)
+def test_state_follows_verdict_and_success(*, ready: bool | None, success: bool | None, state: State):
+    assert state_of(Readiness(ready=ready, why="ready"), success=success) is state
+
+
+@pytest.mark.parametrize(("ready", "step"), [(False, Step.UNWRAP_KEY), (True, Step.WRAP_KEY)])
+def test_the_deciding_failure_is_a_needed_step_if_the_vault_side_is_not_ready(*, ready: bool, step: Step):
+    failed = tuple(steps(wrap_key=Outcome.FAILED, unwrap_key=Outcome.FAILED))
+    readiness = Readiness(ready=ready, why="ready")
+    report = ProbeReport(target="a", started_at=0.0, duration=1.0, steps=failed, readiness=readiness, tainted=False)
+    deciding = deciding_failure(report)
+    assert deciding is not None
+    assert deciding.step is step
+    assert deciding_failure(replace(report, steps=tuple(steps()))) is None

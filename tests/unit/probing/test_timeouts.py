@@ -7,9 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.core.deadline import slow_in, slowest
-from exporter.core.faults import Fault, Reason
-from exporter.core.model import Outcome, Phase, Step
+from exporter.core.faults import Reason
+from exporter.core.model import Outcome, Step
 from exporter.tokens import secret_cache
 from tests.support.tls_server import CHALLENGE, ENTRA
 from tests.unit.probing.harness import stalls_after_headers
@@ -111,26 +110,6 @@ async def test_continuous_reloads_fail_no_probe(harness):
     bad = [report for report in reports if report is not None and not report.success and not report.inconclusive]
     assert bad == []
     assert not harness.bugs
-
-
-@pytest.mark.parametrize(
-    ("spent", "left", "culprit"),
-    [
-        ({Step.CHALLENGE: 9.5}, 0.5, Step.CHALLENGE),
-        ({Step.CHALLENGE: 9.5}, -0.1, Step.CHALLENGE),
-        ({Step.CHALLENGE: 1.0, Step.TOKEN: 8.9}, 0.1, Step.TOKEN),
-        ({Step.CHALLENGE: 9.0}, 1.0, None),  # a fair share
-        ({}, 0.0, None),
-        ({Step.CHALLENGE: 0.01}, 0.02, None),
-    ],
-)
-def test_slowest_is_the_step_that_used_the_time(spent, left, culprit):
-    assert slowest(spent, left=left, timeout=10.0) is culprit
-
-
-def test_slow_step_fails_in_its_longest_phase():
-    assert slow_in({Phase.DNS: 0.1, Phase.TLS: 3.0, Phase.WAIT: 0.2}) is Fault.TLS_TIMEOUT
-    assert slow_in({}) is Fault.READ_TIMEOUT
 
 
 async def test_challenge_that_uses_all_time_is_the_failed_step(harness):

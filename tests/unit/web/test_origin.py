@@ -2,27 +2,11 @@
 
 import pytest
 
-from exporter.core.cross_site import host_name
 from exporter.web import options
 from exporter.web.origin import is_cross_site_change, is_own_name
 from tests.support.web_server import Service, get, serving
 
 FOREIGN = {"Host": "evil.example:10377"}
-
-
-@pytest.mark.parametrize(
-    ("host", "name"),
-    [
-        ("EKM.corp:10377", "ekm.corp"),
-        ("ekm.corp.", "ekm.corp"),
-        ("[::1]:10377", "::1"),
-        ("[fe80::1%eth0]", "fe80::1%eth0"),
-        ("127.0.0.1:1", "127.0.0.1"),
-        ("", ""),
-    ],
-)
-def test_a_host_header_has_a_name(host, name):
-    assert host_name(host) == name
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The recommended actions for one failure of one target."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -112,3 +113,14 @@ def test_refusal_of_a_managed_hsm_has_no_command_of_a_vault(reason):
     fixes = [line for check in checks for line in remedy(check, CheckOutcome.FAIL, reason, words)]
     for text in (advice, *fixes):
         assert [words for words in OF_A_VAULT if words in text] == []
+
+
+def test_a_path_is_one_word_of_a_command_or_stays_a_capital_word():
+    action = "Read it: `type SECRET_FILE`."
+    for path, shown in (
+        ("a b", '`type "a b"`'),
+        ("ab", "`type ab`"),
+        ("a`b", "`type SECRET_FILE`"),
+        (None, "`type SECRET_FILE`"),
+    ):
+        assert shown in filled(action, replace(VAULT, secret_file=path))

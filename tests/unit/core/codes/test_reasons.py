@@ -1,7 +1,10 @@
 """Every reason has its own text."""
 
-from exporter.core.codes.reasons import REASON_TEXTS, cause
+from dataclasses import replace
+
+from exporter.core.codes.reasons import OPEN_REASONS, REASON_TEXTS, cause, open_detail
 from exporter.core.faults import Reason
+from exporter.core.model import Facts, Outcome, Step, StepResult
 
 
 def test_every_reason_has_its_own_text():
@@ -13,3 +16,12 @@ def test_reason_text_continues_a_sentence():
     assert [words for words in REASON_TEXTS.values() if words.endswith(".") or len(words) > 90] == []
     assert cause(Reason.SECRET_EXPIRED) == "the client secret has expired"
     assert cause(None) == "the reason is not known"
+
+
+def test_the_detail_is_open_only_without_a_specific_reason():
+    open_reason = next(iter(OPEN_REASONS))
+    facts = Facts(detail="Client address is not authorized")
+    failed = StepResult(step=Step.GET_KEY, outcome=Outcome.FAILED, reason=open_reason, facts=facts)
+    assert open_detail(failed) == "Client address is not authorized"
+    assert open_detail(replace(failed, reason=Reason.SECRET_EXPIRED)) == ""
+    assert open_detail(replace(failed, facts=None)) == ""

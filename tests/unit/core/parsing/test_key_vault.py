@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.core.faults import Fault
-from exporter.core.parsing.key_vault import decode, encode, read_deleted_key, read_error, read_key, read_token, read_value
+from exporter.core.parsing.key_vault import (
+    decode,
+    encode,
+    found_instead,
+    read_deleted_key,
+    read_error,
+    read_key,
+    read_token,
+    read_value,
+)
 
 MODULUS = (1 << 2047) + 12345
 KID = "https://contoso.vault.azure.net/keys/ContosoRSAKey0/cgacf4f763ar42ffb0a1gca546aygd87"
@@ -260,3 +269,10 @@ DELETED = '{"recoveryId": "https://contoso.vault.azure.net/deletedkeys/ContosoRS
 )
 def test_a_deleted_key_has_its_purge_date_or_none(body: str, fault: Fault, purge_at: float | None):
     assert read_deleted_key(body.encode()) == (fault, purge_at)
+
+
+def test_a_response_without_the_address_of_a_version_says_what_it_has():
+    body = key_body(kid="https://contoso.vault.azure.net/keys/K", kty="EC")
+    assert found_instead(Fault.KID_UNUSABLE, body) == "kid is 'https://contoso.vault.azure.net/keys/K', kty is 'EC'"
+    assert found_instead(Fault.HTTP_STATUS, body) == ""
+    assert found_instead(Fault.KID_UNUSABLE, b"[]") == ""

@@ -1,0 +1,43 @@
+"""The fix of a check by outcome and reason, with the names of the target."""
+
+import pytest
+
+from exporter.core.checks.fixes import UNKNOWN
+from exporter.core.checks.fixes_sign_in import switch_to
+from exporter.core.checks.model import CheckOutcome, CheckResult, CheckRun
+from exporter.core.checks.routing import OWNERS, owner_of
+from exporter.core.checks.select_fix import Words, filled, remedy
+from exporter.core.faults import Reason
+from exporter.core.model import Step
+
+WORDS = Words(vault="contoso.vault.azure.net:8443", entra="login.microsoftonline.com", key="K0", version=None, again="again")
+HSM = Words(vault="contoso.managedhsm.azure.net", entra="login.microsoftonline.com", key="K0", version="v", again="again")
+
+
+@pytest.mark.parametrize("step", list(Step))
+def test_a_failure_belongs_to_the_check_of_its_reason_or_of_its_step(step):
+    named, otherwise = OWNERS[step]
+    assert owner_of(step, None) == otherwise
+    assert {reason: owner_of(step, reason) for reason in named} == dict(named)
+
+
+@pytest.mark.parametrize("check", sorted(UNKNOWN))
+def test_an_unknown_outcome_has_the_lines_of_its_check(check):
+    assert remedy(check, CheckOutcome.UNKNOWN, Reason.FORBIDDEN_RBAC, WORDS) == filled(UNKNOWN[check], WORDS)
+
+
+def test_names_are_filled_in_and_unknown_ones_stay_capital_words():
+    lines = ("az keyvault show --name VAULT_NAME --query KEY_NAME/KEY_VERSION CLIENT_ID",)
+    assert filled(lines, WORDS) == ("az keyvault show --name contoso --query K0/KEY_VERSION CLIENT_ID",)
+    assert filled(lines, HSM) == ("az keyvault show --hsm-name contoso --query K0/v CLIENT_ID",)
+
+
+def test_the_switch_to_a_staged_credential_names_it_twice():
+    first, *_, last = switch_to("sql-2027")
+    assert "The staged credential sql-2027 is usable." in first
+    assert "`credential: sql-2027`" in last
+
+
+def test_only_a_failed_check_counts_as_failed():
+    results = tuple(CheckResult(check=outcome, outcome=outcome, detail="") for outcome in CheckOutcome)
+    assert [result.check for result in CheckRun(at=0.0, results=results).failed] == ["fail"]
