@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from exporter.core.faults import Reason
 from exporter.core.model import Step
@@ -129,12 +130,17 @@ SPREADS: tuple[Spread, ...] = (Spread(NO_CONNECTION, Link.HOST), Spread(REFUSED_
 
 def cause_of(failed: Failed) -> Cause:
     """Return the cause of one failure, without regard to other targets."""
-    rule = next(
-        rule
+    link = _link_of(failed.step, failed.reason)
+    return Cause(link, failed.names.get(link, ""), failed.reason)
+
+
+@cache
+def _link_of(step: Step, reason: Reason | None) -> Link:
+    return next(
+        rule.link
         for rule in RULES
-        if (rule.steps is None or failed.step in rule.steps) and (rule.reasons is None or failed.reason in rule.reasons)
+        if (rule.steps is None or step in rule.steps) and (rule.reasons is None or reason in rule.reasons)
     )
-    return Cause(rule.link, failed.names.get(rule.link, ""), failed.reason)
 
 
 def common_causes(failures: Mapping[str, Failed], names: Iterable[Mapping[Link, str]]) -> dict[str, Cause]:

@@ -10,9 +10,11 @@ from exporter.config.build import credentials_in_use
 from exporter.config.model import Config, Target
 from exporter.core.credential_expiry import CredentialExpiry, Source, start_of
 from exporter.core.model import Mode
+from exporter.runtime.slices import in_slices
 from exporter.state.records import TargetRecord
 
 DAY = 86400.0
+_AT_ONCE = 250  # targets or expiry dates between two turns of other tasks
 BACKUP_AGE = 180 * DAY  # an older declared backup is reported by EkmKeyBackupOld
 
 
@@ -99,32 +101,36 @@ def next_ending(target: Target, record: TargetRecord | None, ends: Iterable[Cred
     return min(found, key=lambda ending: ending.at, default=None)
 
 
-def all_endings(
-    config: Config, record_of: Callable[[str], TargetRecord | None], ends_of: Callable[[str], Iterable[CredentialExpiry]]
+async def all_endings(
+    config: Config,
+    record_of: Callable[[str], TargetRecord | None],
+    ends_of: Callable[[str], Iterable[CredentialExpiry]],
+    *,
+    soon_at: float | None = None,
 ) -> list[Ending]:
-    """Return every known expiry once, the earliest first."""
-    found: dict[tuple[EndingKind, str], Ending] = {}
+    """Return every known expiry once, the earliest first; with the Unix time `soon_at` those that are soon then.
+
+    Other tasks run in between.
+    """
+    credentials = dict(_credentials(config, ends_of))
+    found = {(ending.kind, ending.name): ending for ending in credentials.values()}
     users: dict[tuple[EndingKind, str], list[str]] = {}
-    for target, ending in _endings(config, record_of, ends_of):
-        key = (ending.kind, ending.name)
-        if key not in found or ending.at < found[key].at:
-            found[key] = ending
-        users.setdefault(key, []).extend(() if target is None else (target,))
-    listed = (replace(ending, targets=tuple(users[key])) for key, ending in found.items())
+    async for target in in_slices(config.targets.values(), _AT_ONCE):
+        for ending in _of_target(target, record_of(target.name), credentials):
+            key = (ending.kind, ending.name)
+            if key not in found or ending.at < found[key].at:
+                found[key] = ending
+            users.setdefault(key, []).append(target.name)
+    wanted = ((key, ending) for key, ending in found.items() if soon_at is None or ending.is_soon(soon_at))
+    listed = [replace(ending, targets=tuple(users.get(key, ()))) async for key, ending in in_slices(wanted, _AT_ONCE)]
     return sorted(listed, key=lambda ending: (ending.at, ending.kind, ending.name))
 
 
-def _endings(
-    config: Config, record_of: Callable[[str], TargetRecord | None], ends_of: Callable[[str], Iterable[CredentialExpiry]]
-) -> Iterator[tuple[str | None, Ending]]:
-    credentials = dict(_credentials(config, ends_of))
-    yield from ((None, ending) for ending in credentials.values())
-    for target in config.targets.values():
-        record = record_of(target.name)
-        of_target = (credentials.get(target.credential), key_ending(target, record), _backup(target))
-        yield from ((target.name, ending) for ending in of_target if ending is not None)
-        for endpoint, shown in () if record is None else record.certificates.items():
-            yield target.name, Ending(kind=EndingKind.TLS, name=endpoint, at=shown.not_after, source="endpoint")
+def _of_target(target: Target, record: TargetRecord | None, credentials: Mapping[str, Ending]) -> Iterator[Ending]:
+    own = (credentials.get(target.credential), key_ending(target, record), _backup(target))
+    yield from (ending for ending in own if ending is not None)
+    for endpoint, shown in () if record is None else record.certificates.items():
+        yield Ending(kind=EndingKind.TLS, name=endpoint, at=shown.not_after, source="endpoint")
 
 
 def _credentials(config: Config, ends_of: Callable[[str], Iterable[CredentialExpiry]]) -> Iterator[tuple[str, Ending]]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from exporter.config.model import Config, Credential, CredentialKind, SecretSource
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.credential_expiry import CredentialExpiry, Source
-from exporter.core.faults import Reason
+from exporter.core.faults import Fault, Reason
 from exporter.core.model import Step
 from exporter.state.records import RECENT
 from tests.support.web_factories import auxiliary_result, bad, good, key, target
@@ -34,6 +34,21 @@ def three_causes(count: int, now: float) -> Service:
         "sql-web": 203 * DAY,
     }
     service.ends = {name: (_end(name, now + left, now),) for name, left in ends.items()}
+    return service
+
+
+def all_silent(count: int, now: float) -> Service:
+    """Return the service of `count` targets whose vaults do not answer: one cause."""
+    targets = [_target(number, count) for number in range(count)]
+    service = Service(_config(targets))
+    silent = {
+        "step": Step.CHALLENGE,
+        "code": 3008,
+        "reason": Reason.CONNECT_TIMEOUT,
+        "fault": Fault.CONNECT_TIMEOUT,
+        "status": None,
+    }
+    service.add_reports(*(bad(each.name, started_at=now - 2, **silent) for each in targets))
     return service
 
 

@@ -20,6 +20,7 @@ from exporter.presentation import payloads
 from exporter.presentation.calendar import calendar
 from exporter.presentation.expiring import all_endings
 from exporter.presentation.support_bundle import archive, collect_bundle
+from exporter.runtime.slices import in_slices
 from exporter.state.records import TargetRecord, readiness_at
 from exporter.web.handlers.discovery import groups
 from exporter.web.interfaces import Reload, Service
@@ -58,19 +59,16 @@ class ApiHandlers:
         rows = (
             payloads.target_row(target, service.record_of(target.name), now=now) for target in service.config.targets.values()
         )
-        endings = all_endings(service.config, service.record_of, service.credential_ends)
-        speaks: payloads.Payload = {
-            "vantage": service.config.settings.vantage.value,
-            "not_tested": NOT_TESTED,
-            "expiring": [payloads.ending_payload(ending, now=now) for ending in endings],
-            "targets": [],
-        }
-        return await _send(request, _listed(json.dumps(speaks).removesuffix("]}"), rows, "]}"))
+        endings = await all_endings(service.config, service.record_of, service.credential_ends)
+        expiring = [json.dumps(payloads.ending_payload(each, now=now)) async for each in in_slices(endings, _AT_ONCE)]
+        speaks = {"vantage": service.config.settings.vantage.value, "not_tested": NOT_TESTED}
+        opening = f'{json.dumps(speaks).removesuffix("}")}, "expiring": [{", ".join(expiring)}], "targets": ['
+        return await _send(request, _listed(opening, rows, "]}"))
 
     async def calendar(self, request: web.Request) -> web.StreamResponse:
         """Serve all known expiry dates as a calendar feed."""
         service, now = self._service, time.time()
-        endings = all_endings(service.config, service.record_of, service.credential_ends)
+        endings = await all_endings(service.config, service.record_of, service.credential_ends)
         return await stream(request, _encoded(calendar(endings, now=now)), headers=_CALENDAR)
 
     async def target(self, request: web.Request) -> web.StreamResponse:

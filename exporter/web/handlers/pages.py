@@ -5,7 +5,6 @@ Status, targets, probes, codes and the configuration.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import heapq
 import time
@@ -17,6 +16,7 @@ from aiohttp import web
 from exporter.config.dump import effective_pieces
 from exporter.core.codes.explain import LONGEST, explain
 from exporter.presentation.expiring import all_endings
+from exporter.runtime.slices import in_slices
 from exporter.state.history import ProbeContext
 from exporter.web.interfaces import Service
 from exporter.web.options import WebOptions
@@ -37,6 +37,7 @@ _ASSETS = {name: files("exporter.web").joinpath("static", name).read_text("utf-8
 _TAG = hashlib.sha256("".join(_ASSETS.values()).encode()).hexdigest()[:16]
 _DAY_SECONDS = 86400
 _AT_ONCE = 100  # targets between two turns of other tasks
+_MOST_CHANGES = 1000  # in memory while the newest are sought
 
 
 class PageHandlers:
@@ -50,17 +51,16 @@ class PageHandlers:
     async def targets(self, request: web.Request) -> web.StreamResponse:
         return await self._list(request, "Targets", "/targets")
 
-    async def changes(self, _request: web.Request) -> web.Response:
+    async def changes(self, request: web.Request) -> web.StreamResponse:
         service = self._service
         found: list[TargetChange] = []
-        for number, target in enumerate(service.config.targets.values(), 1):
+        async for target in in_slices(service.config.targets.values(), _AT_ONCE):
             record = service.record_of(target.name)
             found += [] if record is None else [TargetChange(each, target) for each in record.changes]
-            if number % _AT_ONCE == 0:
+            if len(found) > _MOST_CHANGES:
                 found = heapq.nlargest(SHOWN, found, key=lambda each: each.order)
-                await asyncio.sleep(0)
         newest = heapq.nlargest(SHOWN, found, key=lambda each: each.order)
-        return _page(changes_page(self._site, newest, time.time()))
+        return await stream(request, _encoded(changes_page(self._site, newest, time.time())), headers=_HTML)
 
     async def target(self, request: web.Request) -> web.StreamResponse:
         service, now = self._service, time.time()
@@ -128,7 +128,7 @@ class PageHandlers:
             vantage=service.config.settings.vantage,
             ready=service.ready,
             now=now,
-            endings=all_endings(service.config, service.record_of, ends.of_credential) if path == "/" else (),
+            endings=await all_endings(service.config, service.record_of, ends.of_credential, soon_at=now) if path == "/" else (),
         )
         return await stream(request, _encoded(overview(self._site, page)), headers=_HTML)
 

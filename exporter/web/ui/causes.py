@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from heapq import nsmallest
 from urllib.parse import urlsplit
 
 from exporter.config.model import Module, Target
@@ -13,6 +14,7 @@ from exporter.core.codes.reasons import cause as reason_text
 from exporter.core.model import Step
 from exporter.core.readiness import deciding_failure
 from exporter.presentation.text import recommended_actions
+from exporter.runtime.slices import in_slices
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import badge, brief_name, when
 from exporter.web.ui.layout import Urls, brief_code, link
@@ -20,33 +22,42 @@ from exporter.web.ui.rows import copyable
 from exporter.web.ui.view_models import TargetView, Urgency
 
 _NAMED = 3  # SQL Servers and targets of a cause that are named
+AT_ONCE = 100  # targets between two turns of other tasks: about a millisecond
 SHOWN = 8  # causes on a page
 _HOST = "this host"
 _WIDTH, _HEIGHT, _GAP, _LETTERS = 168, 56, 26, 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CauseGroup:
-    """A cause and its targets, the most urgent first."""
+    """A cause, its targets, and the SQL Servers and availability groups that depend on them.
+
+    `first` is the most urgent target. `since` is a Unix time, None if unknown.
+    """
 
     cause: Cause
-    views: Sequence[TargetView]
+    first: TargetView
+    views: list[TargetView] = field(default_factory=list)
+    servers: set[str] = field(default_factory=set)
+    availability_groups: set[str] = field(default_factory=set)
+    since: float | None = None
+
+    def add(self, view: TargetView) -> None:
+        """Add one target: a page adds thousands, in slices."""
+        self.views.append(view)
+        self.first = min(self.first, view, key=_order)
+        self.servers.update(view.servers)
+        self.availability_groups.update(each["ag"] for each in view.target.instances if "ag" in each)
+        since = view.since
+        self.since = since if self.since is None or (since is not None and since < self.since) else self.since
 
     @property
     def urgency(self) -> Urgency:
-        return self.views[0].urgency
+        return self.first.urgency
 
-    @property
-    def since(self) -> float | None:
-        return min((view.since for view in self.views if view.since is not None), default=None)
 
-    @property
-    def servers(self) -> list[str]:
-        return sorted({name for view in self.views for name in view.servers})
-
-    @property
-    def availability_groups(self) -> int:
-        return len({each["ag"] for view in self.views for each in view.target.instances if "ag" in each})
+def _order(view: TargetView) -> tuple[Urgency, str]:
+    return view.urgency, view.target.name
 
 
 def links_of(target: Target, module: Module, sign_in: str | None = None) -> dict[Link, str]:
@@ -76,18 +87,18 @@ def _sign_in(view: TargetView) -> str | None:
     return None if step is None or step.facts is None or not step.facts.endpoint else step.facts.endpoint.removesuffix(":443")
 
 
-def grouped(views: Sequence[TargetView]) -> list[CauseGroup]:
-    """Return the causes, the most urgent and the largest first."""
-    failures = {view.target.name: failed for view in views if (failed := failure_of(view)) is not None}
+async def grouped(views: Sequence[TargetView]) -> list[CauseGroup]:
+    """Return the causes, the most urgent and the largest first, and let other tasks run in between."""
+    failures = {view.target.name: failed async for view in in_slices(views, AT_ONCE) if (failed := failure_of(view)) is not None}
     if not failures:
         return []
-    causes = common_causes(failures, (links_of(view.target, view.module) for view in views))
-    groups = defaultdict[Cause, list[TargetView]](list)
-    for view in views:
-        if view.target.name in causes:
-            groups[causes[view.target.name]].append(view)
-    found = [CauseGroup(cause, sorted(each, key=lambda view: (view.urgency, view.target.name))) for cause, each in groups.items()]
-    return sorted(found, key=lambda group: (group.urgency, -len(group.servers), -len(group.views), group.cause.id))
+    names = [links_of(view.target, view.module) async for view in in_slices(views, AT_ONCE)]
+    causes = await asyncio.to_thread(common_causes, failures, names)
+    groups = dict[Cause, CauseGroup]()
+    async for view in in_slices(views, AT_ONCE):
+        if (cause := causes.get(view.target.name)) is not None:
+            groups.setdefault(cause, CauseGroup(cause, view)).add(view)
+    return sorted(groups.values(), key=lambda group: (group.urgency, -len(group.servers), -len(group.views), group.cause.id))
 
 
 def causes_section(site: Urls, groups: Sequence[CauseGroup], now: float) -> Iterator[Child]:
@@ -101,7 +112,7 @@ def causes_section(site: Urls, groups: Sequence[CauseGroup], now: float) -> Iter
 
 
 def _cause(site: Urls, group: CauseGroup, now: float) -> Html:
-    first = group.views[0]
+    first = group.first
     failure = None if first.report is None else deciding_failure(first.report)
     actions = () if first.report is None else recommended_actions(first.target, first.report, first.record)
     return element(
@@ -127,12 +138,13 @@ def title_of(cause: Cause) -> str:
 
 def size_of(group: CauseGroup) -> Child:
     """Return how many SQL Servers depend on it, with the names of the first ones, else how many targets."""
-    servers = group.servers
+    servers, groups = group.servers, group.availability_groups
     if not servers:
         return element("strong", _count(len(group.views), "target"))
-    within = f" in {_count(group.availability_groups, 'availability group')}" if group.availability_groups else ""
+    within = f" in {_count(len(groups), 'availability group')}" if groups else ""
     more = f" and {len(servers) - _NAMED:,} more" if len(servers) > _NAMED else ""
-    return [element("strong", _count(len(servers), "SQL Server")), f"{within}: {', '.join(servers[:_NAMED])}{more}"]
+    named = ", ".join(nsmallest(_NAMED, servers))
+    return [element("strong", _count(len(servers), "SQL Server")), f"{within}: {named}{more}"]
 
 
 def _count(number: int, noun: str) -> str:
@@ -143,7 +155,7 @@ def _behind(site: Urls, group: CauseGroup) -> Child:
     """Return links to the few targets of a cause, or to the list of many."""
     if len(group.views) > _NAMED:
         return link(site.targets([("cause", group.cause.id)]), f"Show {_count(len(group.views), 'target')}")
-    links = [link(site.target(view.target.name), view.target.name) for view in group.views]
+    links = [link(site.target(view.target.name), view.target.name) for view in sorted(group.views, key=_order)]
     return ["Target" if len(links) == 1 else "Targets", " ", links[0], [(", ", each) for each in links[1:]]]
 
 

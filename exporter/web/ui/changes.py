@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from exporter.config.model import Target
 from exporter.core.codes import BY_CODE
 from exporter.state.changes import Change, ChangeKind
-from exporter.web.ui.html import Child, Html, element
+from exporter.web.ui.html import Child, Html, element, text
 from exporter.web.ui.labels import badge, when
-from exporter.web.ui.layout import Urls, cell, code_link, link, live, page, table
+from exporter.web.ui.layout import Urls, cell, code_link, foot, head, link, table_foot, table_head
 from exporter.web.ui.view_models import Urgency
 
 SHOWN = 100
+_ROWS_AT_ONCE = 20
 _COLUMNS = ("When", "Target", "What", "Before", "After")
 _NOUNS = {
     ChangeKind.STATE: "state",
@@ -36,18 +37,20 @@ class TargetChange(NamedTuple):
         return self.change.at, self.target.name, self.change.what
 
 
-def changes_page(site: Urls, found: Sequence[TargetChange], now: float) -> Html:
-    """Render the changes, the newest first."""
-    rows = [_row(site, each, now) for each in found]
+def changes_page(site: Urls, found: Sequence[TargetChange], now: float) -> Iterator[Html]:
+    """Yield the document in pieces of a few changes, the newest first."""
     caption = (
         f"The last {SHOWN} changes of all targets, the newest first. A target keeps 20, with --state.dir also over a restart."
     )
-    shown = (
-        table(_COLUMNS, rows, caption=caption, name="changes")
-        if rows
-        else element("p", "Nothing has changed since the first probes.")
-    )
-    return page(site, "Changes", live("changes", shown), at="/changes", now=now)
+    yield Html(head(site, "Changes", at="/changes", now=now) + '<div id="changes" data-live>')
+    if found:
+        yield table_head(_COLUMNS, caption=caption, name="changes")
+        for start in range(0, len(found), _ROWS_AT_ONCE):
+            yield text(_row(site, each, now) for each in found[start : start + _ROWS_AT_ONCE])
+        yield table_foot()
+    else:
+        yield element("p", "Nothing has changed since the first probes.")
+    yield Html("</div>" + foot(site))
 
 
 def _row(site: Urls, each: TargetChange, now: float) -> Html:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 from exporter.core.codes import CODES, ConnectorError, both_numbers
 from exporter.core.codes.explain import KINDS, Explanation
@@ -48,14 +49,16 @@ def codes_page(site: Urls, unknown: str) -> Html:
         element("p", f"Explains {KINDS}."),
         _form(site, unknown),
         notice if unknown else None,
-        table(
-            ("Code", "What it means", "Symbol", "Counterpart code", "Who can repair it"),
-            [_listed(site, row) for row in CODES],
-            caption="All codes.",
-            name="codes",
-        ),
+        _table(site),
         at="/explain",
     )
+
+
+@cache
+def _table(site: Urls) -> Html:
+    """Return the table of all codes, which never changes."""
+    columns = ("Code", "What it means", "Symbol", "Counterpart code", "Who can repair it")
+    return table(columns, [_listed(site, row) for row in CODES], caption="All codes.", name="codes")
 
 
 def _form(site: Urls, text: str) -> Html:

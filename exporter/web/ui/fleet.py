@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from exporter.web.ui.causes import CauseGroup, grouped, ids_by_target
+from exporter.runtime.slices import in_slices
+from exporter.web.ui.causes import AT_ONCE, CauseGroup, grouped, ids_by_target
 from exporter.web.ui.view_models import TargetView, Urgency
 
-# This number of targets takes about a millisecond; then other tasks run.
-_AT_ONCE = 250
 MOST_LABELS = 200
 
 
@@ -45,7 +43,7 @@ async def fleet(
     counts, codes = Counter[Urgency](), Counter[int]()
     labels, names, servers, at_risk = set[str](), set[str](), set[str](), set[str]()
     every = list[TargetView]()
-    for number, each in enumerate(views, 1):
+    async for each in in_slices(views, AT_ONCE):
         every.append(each)
         counts[each.urgency] += 1
         if each.failure is not None and each.failure.code is not None:
@@ -55,12 +53,13 @@ async def fleet(
         servers.update(each.servers)
         if each.urgency is Urgency.NOT_READY:
             at_risk.update(each.servers)
-        if number % _AT_ONCE == 0:
-            await asyncio.sleep(0)
-    causes = grouped(every)
-    await asyncio.sleep(0)
+    causes = await grouped(every)
     behind = ids_by_target(causes) if cause else {}
-    chosen = [(order(each), each) for each in every if matches(each) and (not cause or behind.get(each.target.name) == cause)]
+    chosen = [
+        (order(each), each)
+        async for each in in_slices(every, AT_ONCE)
+        if matches(each) and (not cause or behind.get(each.target.name) == cause)
+    ]
     chosen.sort(key=lambda pair: pair[0])
     return Fleet(
         shown=[each for _, each in chosen],

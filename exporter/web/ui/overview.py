@@ -23,7 +23,7 @@ from exporter.web.ui.rows import COLUMNS, target_row
 from exporter.web.ui.view_models import TargetView, Urgency
 
 PER_PAGE = 50
-_ROWS_AT_ONCE = 20
+_ROWS_AT_ONCE = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +65,8 @@ class Page:
 def overview(site: Urls, page: Page) -> Iterator[Html]:
     """Yield the document in pieces of a few rows."""
     heading = page.path != "/"
-    yield Html(
-        head(site, page.title, at=page.path, now=page.now, heading=heading) + live("standing", _verdict_section(site, page))
-    )
+    yield head(site, page.title, at=page.path, now=page.now, heading=heading)
+    yield live("standing", _verdict_section(site, page))
     yield filters(site, page.choice, page.fleet)
     yield Html('<div id="list" data-live>' + text(found(site, page.choice, page.fleet)))
     caption = f"State of the vault side, {seen_from(page.vantage)}. {not_tested()}"

@@ -33,12 +33,15 @@ def test_a_looked_up_date_counts_before_a_declared_one():
     assert credential_ending((replace(ends[0], expires_at=None),)) is None
 
 
-def test_everything_that_expires_is_listed_once_earliest_first():
+async def test_everything_that_expires_is_listed_once_earliest_first():
     service = Service(fully_declared_config(backup_on=date(2025, 7, 20)))
     service.add_reports(good())
     service.record_of("contoso-key0").certificates["login:443"] = PeerCertificate(not_after=NOW + 3 * DAY, issuer="CN=x")
     service.ends = {"sql-prod": (expiry(8),), STAGED: (expiry(400, credential=STAGED),)}
-    found = all_endings(service.config, service.record_of, service.credential_ends)
+    found = await all_endings(service.config, service.record_of, service.credential_ends)
+    soon = await all_endings(service.config, service.record_of, service.credential_ends, soon_at=NOW)
+    assert soon == [each for each in found if each.is_soon(NOW)]
+    assert 0 < len(soon) < len(found)
     assert [(each.kind.value, each.name.split("/")[0], len(each.targets)) for each in found] == [
         ("tls_certificate", "login:443", 1),
         ("credential", "sql-prod", 1),
