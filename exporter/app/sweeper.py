@@ -6,11 +6,11 @@ An error is counted; it ends no sweep and delays no other target.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from exporter.metrics.recorder import Recorder
+from exporter.runtime.internal_errors import reported
 from exporter.state.records import TargetRecords
 
 SWEEP_SECONDS = 2.0  # how long a stale verdict may stay
@@ -47,21 +47,14 @@ class Sweeper:
             await asyncio.sleep(SWEEP_SECONDS)
 
     def _sweep(self, now: float) -> None:
-        with self._report_errors():
+        with reported(self._on_internal_error):
             self._recorder.ready(ready=self._ready())
-        with self._report_errors():
+        with reported(self._on_internal_error):
             self._recorder.sweep(now)
-        with self._report_errors():
+        with reported(self._on_internal_error):
             stale = self._records.stale(now)
             self._dropped &= stale
             for name in stale - self._dropped:
-                with self._report_errors():
+                with reported(self._on_internal_error):
                     self._recorder.drop_verdict(name)
                     self._dropped.add(name)
-
-    @contextlib.contextmanager
-    def _report_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001 - the next sweep follows
-            self._on_internal_error(error)

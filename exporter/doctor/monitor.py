@@ -20,6 +20,7 @@ from exporter.core.checks.model import CheckRun
 from exporter.doctor import run_checks
 from exporter.doctor.collect import LookUp
 from exporter.runtime.clock import loop_time
+from exporter.runtime.internal_errors import reported
 from exporter.runtime.logging import fields
 from exporter.runtime.thread_pool import PoolExhausted
 
@@ -150,16 +151,20 @@ class PreflightMonitor:
 
     async def _run(self, entry: _Entry) -> None:
         try:
-            results = tuple(await self._make(entry.target))
-            before, entry.run = entry.run, CheckRun(self._clock(), results)
-            _log_change(entry.target, before, entry.run)
-            self._on_results(entry.target, results)
-        except (NetworkError, PoolExhausted) as error:
-            _log.warning("preflight run failed", extra=fields(target=entry.target.name, problem=str(error)))
-        except Exception as error:  # noqa: BLE001 - an internal error of one target must not stop the others
-            self._on_internal_error(error)
+            with reported(self._on_internal_error):  # an internal error of one target must not stop the others
+                await self._run_checks(entry)
         finally:
             entry.task, entry.due = None, loop_time() + self._interval
+
+    async def _run_checks(self, entry: _Entry) -> None:
+        try:
+            results = tuple(await self._make(entry.target))
+        except (NetworkError, PoolExhausted) as error:
+            _log.warning("preflight run failed", extra=fields(target=entry.target.name, problem=str(error)))
+            return
+        before, entry.run = entry.run, CheckRun(self._clock(), results)
+        _log_change(entry.target, before, entry.run)
+        self._on_results(entry.target, results)
 
 
 def _log_change(target: Target, before: CheckRun | None, now: CheckRun) -> None:

@@ -28,6 +28,7 @@ from exporter.expiry.sources import (
     subject,
 )
 from exporter.runtime.clock import loop_time
+from exporter.runtime.internal_errors import reported
 from exporter.runtime.logging import fields
 
 _log = logging.getLogger(__name__)
@@ -200,11 +201,9 @@ class ExpiryMonitor:
     async def _follow(self, entry: _Entry) -> None:
         while True:
             rest = SECRET_SECONDS
-            try:
+            with reported(self._callbacks.on_internal_error):  # an internal error must not end the loop
                 await self._look_up_due(entry)
                 rest = min(rest, max(0.0, min(state.due for state in entry.states.values()) - loop_time()))
-            except Exception as error:  # noqa: BLE001 - an internal error must not end the loop
-                self._callbacks.on_internal_error(error)
             await asyncio.sleep(rest)
 
     async def _look_up_due(self, entry: _Entry) -> None:
@@ -218,13 +217,10 @@ class ExpiryMonitor:
                 await self._look_up(entry, source)
 
     async def _look_up(self, entry: _Entry, source: Source) -> None:
-        state = entry.states[source]
-        try:
+        state, result = entry.states[source], failed("internal error")
+        with reported(self._callbacks.on_internal_error):
             async with self._slots:
                 result = await self._lookup.look_up(entry.monitored, source)
-        except Exception as error:  # noqa: BLE001 - see `_follow`
-            self._callbacks.on_internal_error(error)
-            result = failed("internal error")
         self._add(entry, source, result)
         # If the answer does not list the credential, the lookup is repeated soon: a new secret is listed with a delay.
         state.failures = state.failures + 1 if result.note else 0

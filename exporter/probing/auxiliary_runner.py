@@ -15,6 +15,7 @@ from exporter.config.model import Target
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.model import ProbeReport
 from exporter.probing.auxiliary_plan import AuxiliaryProbe, is_due
+from exporter.runtime.internal_errors import reported
 
 MakeAuxiliary = Callable[[AuxiliaryProbe], Awaitable[AuxiliaryResult | None]]
 
@@ -79,11 +80,9 @@ class AuxiliaryRunner:
 
     async def _run(self, target: Target, this: _Round, probes: list[AuxiliaryProbe]) -> None:
         for probe in probes:
-            try:
+            with reported(self._on_internal_error):  # an internal error of one must not stop the others
                 async with self._slots:
                     result = await self._make(probe)
                 if result is not None:
                     this.last[probe.identity] = result
                     self._on_result(target, result)
-            except Exception as error:  # noqa: BLE001 - an internal error of one must not stop the others
-                self._on_internal_error(error)

@@ -23,6 +23,7 @@ from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, Step, To
 from exporter.probing.auxiliary_plan import AuxiliaryProbe, probe_request
 from exporter.probing.round_trip import ProbeRequest
 from exporter.probing.vault_probe import LoopClock, auxiliary_result, probe_vault, token_fetch
+from exporter.runtime.internal_errors import is_cancelled
 from exporter.runtime.loop_lag import LoopLag
 from exporter.runtime.shortage import Shortage
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
@@ -174,8 +175,7 @@ class Prober:
         try:
             return await probe
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+            if is_cancelled():
                 raise
             escaped: BaseException = error
         except Exception as error:  # noqa: BLE001 - see above

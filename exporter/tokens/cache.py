@@ -258,7 +258,9 @@ class TokenCache:
             # A timeout or a cancellation here does not reach the fetch: others wait for it, and its response is kept.
             await asyncio.wait([flight.task], timeout=max(0.0, deadline - before))
         if flight.task.cancelled():
-            return _without_request(Facts(fault=Fault.INTERNAL, detail="the exporter is stopping"))
+            if self._closed:
+                return _without_request(Facts(fault=Fault.INTERNAL, detail="the exporter is stopping"))
+            raise RuntimeError("the token request was cancelled from inside")
         if not flight.task.done():
             facts = self._pending_facts(flight.context, flight.module, flight.challenge)
             return TokenResult(facts=facts, token=None, duration=loop_time() - before, shared=not leading)

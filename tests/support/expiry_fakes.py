@@ -53,7 +53,7 @@ class Sources:
 
     async def fingerprint(self, monitored):
         fingerprint = self.fingerprints.get(monitored.credential.name, "first")
-        if isinstance(fingerprint, Exception):
+        if isinstance(fingerprint, BaseException):
             raise fingerprint
         return (fingerprint,)
 
@@ -69,7 +69,7 @@ class Sources:
             (monitored.credential.name, source), [LookupResult(answered=True, expires_at=EXPIRES_AT)]
         )
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         return answer
 

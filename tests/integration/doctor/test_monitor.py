@@ -65,7 +65,7 @@ class FakePreflights:
             self.ended.append(target.name)
         answers = self.answers.get(target.name, [GOOD])
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         return answer
 
@@ -122,12 +122,13 @@ async def test_interval_0_runs_no_checks(fake):
     assert fake.made == []
 
 
-async def test_error_of_one_target_is_reported_and_stops_no_other(fake):
-    fake.answers["a"] = [ZeroDivisionError("a bug")]
+@pytest.mark.parametrize(("bug", "kind"), [(ZeroDivisionError, ZeroDivisionError), (asyncio.CancelledError, RuntimeError)])
+async def test_error_of_one_target_is_reported_and_stops_no_other(fake, bug, kind):
+    fake.answers["a"] = [bug("a bug")]
     fake.preflights.reconcile(a_config("a", "b"))
     await fake.until(lambda: len(fake.bugs) > 1 and ("b", GOOD) in fake.reported)
 
-    assert {type(bug) for bug in fake.bugs} == {ZeroDivisionError}
+    assert {type(bug) for bug in fake.bugs} == {kind}
     assert "a" not in dict(fake.reported)
 
 

@@ -52,7 +52,7 @@ class FakeProbes:
         await self.gate.wait()
         self.at_once -= 1
         answer = self.answers.get(plan.name, True)
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         if answer is None:
             return None
@@ -116,11 +116,12 @@ async def test_auxiliary_probe_without_result_is_repeated(fakes):
     assert fakes.reported == [("t", "staged")]
 
 
-async def test_error_in_one_auxiliary_probe_stops_no_other(fakes):
-    fakes.answers["staged"] = ZeroDivisionError()
+@pytest.mark.parametrize(("bug", "kind"), [(ZeroDivisionError, ZeroDivisionError), (asyncio.CancelledError, RuntimeError)])
+async def test_error_in_one_auxiliary_probe_stops_no_other(fakes, bug, kind):
+    fakes.answers["staged"] = bug()
     await follow(fakes.runner())
     assert fakes.made == NAMES
-    assert [type(bug) for bug in fakes.bugs] == [ZeroDivisionError]
+    assert [type(bug) for bug in fakes.bugs] == [kind]
 
 
 async def test_throttled_probe_starts_no_auxiliary_probe(fakes):

@@ -11,7 +11,9 @@ from exporter.core.model import Outcome
 from tests.unit.probing.harness import SECRET
 from tests.unit.probing.throwing import Plan, thrown_into
 
-KINDS = (RuntimeError, OSError, ValueError, KeyError, AttributeError, asyncio.TimeoutError, aiohttp.ClientError)
+KINDS = (
+    RuntimeError, OSError, ValueError, KeyError, AttributeError, asyncio.TimeoutError, asyncio.CancelledError, aiohttp.ClientError,
+)  # fmt: skip
 FEWEST_SUSPENSIONS = 15  # five exchanges over two connections
 
 
@@ -46,8 +48,9 @@ async def test_exception_at_any_await_is_a_failure_report(harness, kind):
     assert not harness.starved
 
 
-async def test_internal_error_at_any_await_is_counted_once(harness):
-    async for plan, report in each_suspension(harness, RuntimeError, harness.probe):
+@pytest.mark.parametrize("kind", [RuntimeError, asyncio.CancelledError])
+async def test_internal_error_at_any_await_is_counted_once(harness, kind):
+    async for plan, report in each_suspension(harness, kind, harness.probe):
         internal = [step for step in report.steps if step.reason is Reason.INTERNAL]
         assert len(internal) == len(harness.bugs) + len(harness.unexplained) == (not plan.harmless), plan.thrown_in
         assert SECRET not in repr((report, harness.bugs, harness.unexplained))

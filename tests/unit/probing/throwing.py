@@ -33,8 +33,8 @@ class Plan:
 
     @property
     def harmless(self):
-        """Whether all responses have arrived."""
-        return "HostConnection.close" in self.thrown_in
+        """Whether all responses have arrived. A cancellation also ends the task that closes the connection."""
+        return "HostConnection.close" in self.thrown_in and not isinstance(self.error, asyncio.CancelledError)
 
     @property
     def may_be_harmless(self):

@@ -6,6 +6,8 @@ import random
 from datetime import date
 from itertools import pairwise
 
+import pytest
+
 from exporter.core.credential_expiry import CredentialExpiry, LookupResult, Source
 from exporter.expiry.sources import AT_ONCE
 from tests.support.expiry_fakes import EXPIRES_AT, FAILED, WALL, a_config, a_credential, a_monitor, by_certificate, by_graph, now
@@ -141,12 +143,13 @@ async def test_internal_error_is_reported_and_lookups_continue(start, sources, r
     assert monitor.expiry_of("sql")[0].expires_at == EXPIRES_AT
 
 
-async def test_failing_fingerprint_does_not_end_the_loop(start, sources, recorded):
-    sources.fingerprints["sql"] = ZeroDivisionError("bug")
+@pytest.mark.parametrize(("bug", "kind"), [(ZeroDivisionError, ZeroDivisionError), (asyncio.CancelledError, RuntimeError)])
+async def test_failing_fingerprint_does_not_end_the_loop(start, sources, recorded, bug, kind):
+    sources.fingerprints["sql"] = bug("bug")
     start(by_graph())
     await asyncio.sleep(100)
     sources.fingerprints["sql"] = "first"
-    assert {type(error) for error in recorded.bugs} == {ZeroDivisionError}
+    assert {type(error) for error in recorded.bugs} == {kind}
     await asyncio.sleep(100)
     assert sources.times()
 
