@@ -1,12 +1,11 @@
 """Rendered sample lines by family and owner, streamed in chunks.
 
-The stream yields to the event loop after every `CHUNK_BYTES`, so a scrape does not delay probes. Both formats share the sample
-lines; only HELP, TYPE and the end mark differ.
+A chunk has about `CHUNK_BYTES`; the web server runs other tasks between two chunks, so a scrape does not delay probes. Both formats
+share the sample lines; only HELP, TYPE and the end mark differ.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
 
 from exporter.metrics.spec import MetricSpec, MetricType, Scope
@@ -69,7 +68,6 @@ class Exposition:
             if chunk and size + portion > CHUNK_BYTES:
                 yield b"".join(chunk)
                 chunk, size = [], 0
-                await asyncio.sleep(0)
             chunk += pieces
             size += portion
         if chunk:

@@ -24,7 +24,7 @@ class KnownAddresses:
     def add(self, address: str) -> None:
         """Add an address or renew it.
 
-        A full table accepts no other address until one of its own is old, so that strangers displace nobody.
+        A full table accepts no other address until one of its own is old, so that strangers displace no known address.
         """
         if address not in self._last and len(self._last) >= MOST_KNOWN:
             self._last = {each: at for each, at in self._last.items() if self._is_recent(at)}

@@ -294,6 +294,18 @@ def test_most_open_files_are_reserved_for_probes(monkeypatch, files, clients):
     assert _most_clients() == clients
 
 
+async def test_clients_of_a_flood_are_accepted_several_at_a_time(served):
+    port, places, _ = await served(most_waiting_of_one=99)
+    with contextlib.ExitStack() as held:
+        for _ in range(64):
+            held.enter_context(socket.create_connection(("127.0.0.1", port)))
+        turns = 0
+        while len(places) < 64:
+            turns += 1
+            await asyncio.sleep(0)
+    assert turns < 32
+
+
 async def test_error_with_one_client_affects_no_other(served, monkeypatch):
     port, places, _ = await served()
     take, errors = ConnectionLimiter.take, [MemoryError()]

@@ -38,6 +38,27 @@ async def test_client_receives_the_bytes_that_were_sent(zipped):
         assert not zipped or len(body) < len(WHOLE) / 10
 
 
+async def test_other_tasks_run_between_two_slices():
+    slices, turns, ended = 50, [], asyncio.Event()
+
+    async def rendered():
+        other = asyncio.create_task(another_task())
+        for _ in range(slices):
+            yield b"x" * streaming.SLICE_BYTES
+        other.cancel()
+        ended.set()
+
+    async def another_task():
+        while True:
+            turns.append(1)
+            await asyncio.sleep(0)
+
+    async with serving(rendered) as server, ClientSession() as session, session.get(server.urls[0]) as response:
+        await response.read()
+        await ended.wait()
+    assert len(turns) >= slices
+
+
 async def test_head_has_the_headers_and_no_body():
     async def never():
         raise AssertionError("rendered without a client")
