@@ -24,6 +24,7 @@ SKIPPED: Final = (
     "*package-lock.json",
     "CHANGELOG.md",
     "dashboards/*.json",
+    "dashboards/*.v2.yaml",
     "tests/repo/*vocabulary.py",
     "tests/recorded/*",
     "tests/fuzz/crashers/*",

@@ -31,7 +31,7 @@ def variables(board):
 
 def test_committed_files_equal_the_rendered_ones():
     assert {path: path.read_text() for path, _ in build.rendered()} == dict(build.rendered())
-    assert set(PLACE.glob("*.json")) == {path for path, _ in build.rendered()}
+    assert {*PLACE.glob("*.json"), *PLACE.glob("*.yaml")} == {path for path, _ in build.rendered()}
 
 
 def test_check_names_an_outdated_file(tmp_path, monkeypatch, capsys):
