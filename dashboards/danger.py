@@ -59,7 +59,7 @@ def table_of_servers() -> table.Panel:
 
 
 def _formatted(panel: table.Panel) -> table.Panel:
-    column(panel, "SQL Server", sheets.FILLED, ("color", {"mode": "fixed", "fixedColor": BAD}), width=105)
+    column(panel, "SQL Server", sheets.FILLED, ("color", {"mode": "fixed", "fixedColor": BAD}), width=115)
     column(panel, "Host", width=50)
     column(panel, "AG", width=50)
     column(panel, "Target", frame.to_vault("Target"), width=130)

@@ -148,9 +148,9 @@ def _columns_of_targets(panel: table.Panel) -> table.Panel:
     slow = sheets.levels((1, WARNING), (5, BAD))
     for name in ("p50", "p99"):
         column(panel, name, ("unit", "s"), ("decimals", 1), slow, sheets.COLORED, width=72)
-    column(panel, "Throttled", *sheets.COUNT, sheets.levels((0.5, WARNING)), sheets.COLORED, width=88)
-    column(panel, "Next expiry", *sheets.DAYS, sheets.COLORED, width=85)
-    column(panel, "Duration", sheets.SPARKLINE, ("unit", "s"), ("color", {"mode": "fixed", "fixedColor": "#56B4E9"}), width=85)
+    column(panel, "Throttled", *sheets.COUNT, sheets.levels((0.5, WARNING)), sheets.COLORED, width=82)
+    column(panel, "Next expiry", *sheets.DAYS, sheets.COLORED, width=98)
+    column(panel, "Duration", sheets.SPARKLINE, ("unit", "s"), ("color", {"mode": "fixed", "fixedColor": "#56B4E9"}), width=76)
     column(panel, "Team", width=78)
     return column(panel, "Region", width=118)
 
