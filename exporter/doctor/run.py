@@ -25,7 +25,7 @@ from exporter.doctor.check_network import CheckFunction
 from exporter.doctor.collect import EvidenceCollector, LookUp
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.finding import Finding, unknown
-from exporter.tokens.cache import secret_file
+from exporter.tokens.secret_cache import secret_file
 
 _OF_THE_CREDENTIAL: Final = frozenset({"token", "credential_string", "credential_expiry"})
 _ON_HOST: Final = "visible only on the SQL Server host"

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable
-from contextvars import Context, copy_context
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from contextvars import Context
+from typing import Protocol
 
 from exporter.config.model import Credential, Module
 from exporter.core.faults import Fault
@@ -19,8 +18,9 @@ from exporter.core.model import Challenge, Facts, TokenResponse, TokenResult
 from exporter.runtime.clock import loop_time
 from exporter.runtime.shortage import shortage_of
 from exporter.runtime.thread_pool import PoolExhausted
+from exporter.tokens.in_flight import CredentialEntry, InFlightFetch, TokenKey
 from exporter.tokens.reuse import ReuseWindow
-from exporter.tokens.secret_cache import Secret, SecretCache
+from exporter.tokens.secret_cache import Secret, SecretCache, secret_file
 
 # Faults with an HTTP status that the network or the exporter caused, not the credential. The next probe sends a new request.
 TRANSIENT_FAULTS = frozenset({Fault.PROXY_STATUS, Fault.BODY_TRUNCATED, Fault.BODY_TIMEOUT, Fault.INTERNAL})
@@ -39,54 +39,6 @@ class Fetch(Protocol):
 
 # Returns the facts of a timeout now, for a fetch that runs in this context. May raise PoolExhausted, as the fetch may.
 PendingFacts = Callable[[Context, Module, Challenge], Facts]
-
-
-class _Key(NamedTuple):
-    """What a token depends on, in addition to the credential and its secret."""
-
-    authority: str
-    tenant: str
-    resource: str
-    route: Hashable
-
-
-@dataclass(slots=True, eq=False)
-class _CredentialEntry:
-    """Fetches of one credential with one secret. A changed secret gets a new entry."""
-
-    credential: Credential
-    secret: Secret
-    flights: dict[_Key, _InFlightFetch] = field(default_factory=dict)
-
-
-@dataclass(slots=True, eq=False)
-class _InFlightFetch:
-    """A fetch and, when it is done, its response. All times are loop times."""
-
-    entry: _CredentialEntry
-    key: _Key
-    module: Module
-    challenge: Challenge
-    window_start: float  # the start of the first probe that needed it
-    began: float
-    context: Context = field(default_factory=copy_context)
-    # PoolExhausted is a result: a raised error would keep this object alive, and this object keeps the task.
-    task: asyncio.Task[TokenResponse | PoolExhausted] = field(init=False)
-    duration: float = 0.0
-    unusable_from: float = float("inf")  # end of the token's life, less the last seconds
-    counted: bool = False  # one probe has received it as its own measurement
-    timer: asyncio.TimerHandle | None = None
-
-    @property
-    def current(self) -> bool:
-        return self.entry.flights.get(self.key) is self
-
-    def forget(self) -> None:
-        """Give the response to no later probe; those that wait still receive it."""
-        if self.current:
-            del self.entry.flights[self.key]
-        if self.timer is not None:
-            self.timer.cancel()
 
 
 def _timed_out(_context: Context, _module: Module, _challenge: Challenge) -> Facts:
@@ -114,7 +66,7 @@ class TokenCache:
         self.window = window
         self._pending_facts = pending_facts
         self._clock = clock
-        self._entries: dict[str, _CredentialEntry] = {}
+        self._entries: dict[str, CredentialEntry] = {}
         self._tasks: set[asyncio.Task[TokenResponse | PoolExhausted]] = set()
         self._closed = False
 
@@ -145,14 +97,14 @@ class TokenCache:
             unreadable = Facts(fault=Fault.SECRET_UNREADABLE, detail=mask(secret.failure), secret_file=secret_file(credential))
             return _without_request(unreadable)
         entry = self._entry(credential, secret)
-        key = _Key(challenge.authority, credential.tenant_id or challenge.tenant, challenge.resource, module.entra_route)
+        key = TokenKey(challenge.authority, credential.tenant_id or challenge.tenant, challenge.resource, module.entra_route)
         flight = entry.flights.get(key)
         if flight is not None and self._is_reusable(flight, module, started=started, fresh=fresh):
             return await self._wait_for(flight, deadline, leading=False)
         if flight is not None:
             flight.forget()
         return await self._wait_for(
-            self._start(_InFlightFetch(entry, key, module, challenge, started, loop_time())), deadline, leading=True
+            self._start(InFlightFetch(entry, key, module, challenge, started, loop_time())), deadline, leading=True
         )
 
     def invalidate(self, credential: Credential) -> None:
@@ -170,7 +122,7 @@ class TokenCache:
         """Cancel every fetch and forget every token."""
         self._closed = True
         for entry in self._entries.values():
-            _empty(entry)
+            entry.empty()
         self._entries.clear()
         for task in self._tasks:
             task.cancel()
@@ -188,23 +140,23 @@ class TokenCache:
                 raise PoolExhausted("no thread was free to read the secret", lacking) from error
             return None
 
-    def _entry(self, credential: Credential, secret: Secret) -> _CredentialEntry:
+    def _entry(self, credential: Credential, secret: Secret) -> CredentialEntry:
         entry = self._entries.get(credential.name)
         if entry is not None:
             if entry.credential == credential and entry.secret.fingerprint == secret.fingerprint:
                 return entry
-            _empty(entry)
-        entry = self._entries[credential.name] = _CredentialEntry(credential, secret)
+            entry.empty()
+        entry = self._entries[credential.name] = CredentialEntry(credential, secret)
         return entry
 
-    def _is_reusable(self, flight: _InFlightFetch, module: Module, *, started: float, fresh: bool) -> bool:
+    def _is_reusable(self, flight: InFlightFetch, module: Module, *, started: float, fresh: bool) -> bool:
         if not flight.task.done():
             return True
-        granted = _granted(flight)
+        granted = flight.granted
         age_limit = self.window(flight.entry.credential, module).reusable_for(module, granted=granted)
         return not fresh and started < flight.window_start + age_limit and loop_time() < flight.unusable_from
 
-    def _start(self, flight: _InFlightFetch) -> _InFlightFetch:
+    def _start(self, flight: InFlightFetch) -> InFlightFetch:
         name = f"token {flight.entry.credential.name}"
         flight.task = asyncio.create_task(self._run(flight), name=name, context=flight.context)
         flight.task.add_done_callback(lambda _: self._done(flight))
@@ -212,7 +164,7 @@ class TokenCache:
         flight.entry.flights[flight.key] = flight
         return flight
 
-    async def _run(self, flight: _InFlightFetch) -> TokenResponse | PoolExhausted:
+    async def _run(self, flight: InFlightFetch) -> TokenResponse | PoolExhausted:
         entry, response = flight.entry, None
         deadline = flight.began + self.window(entry.credential, flight.module).timeout
         try:
@@ -231,12 +183,12 @@ class TokenCache:
             else:
                 self._drop(flight)
 
-    def _done(self, flight: _InFlightFetch) -> None:
+    def _done(self, flight: InFlightFetch) -> None:
         self._tasks.discard(flight.task)
         if flight.task.cancelled() or flight.task.exception() is not None:  # the waiting probes have received it
             self._drop(flight)
 
-    def _keep(self, flight: _InFlightFetch, response: TokenResponse) -> None:
+    def _keep(self, flight: InFlightFetch, response: TokenResponse) -> None:
         """Keep the response for as long as a probe can reuse it, and no longer."""
         granted = response.token is not None
         if granted and response.expires_at is not None:
@@ -246,13 +198,13 @@ class TokenCache:
         last_request = min(last_start + window.timeout, flight.unusable_from)
         flight.timer = asyncio.get_running_loop().call_at(last_request, self._drop, flight)
 
-    def _drop(self, flight: _InFlightFetch) -> None:
+    def _drop(self, flight: InFlightFetch) -> None:
         flight.forget()
         entry = flight.entry
         if not entry.flights and self._entries.get(entry.credential.name) is entry:
             del self._entries[entry.credential.name]
 
-    async def _wait_for(self, flight: _InFlightFetch, deadline: float, *, leading: bool) -> TokenResult:
+    async def _wait_for(self, flight: InFlightFetch, deadline: float, *, leading: bool) -> TokenResult:
         before = loop_time()
         if not flight.task.done():
             # A timeout or a cancellation here does not reach the fetch: others wait for it, and its response is kept.
@@ -269,23 +221,6 @@ class TokenCache:
             raise PoolExhausted(str(response), response.shortage)
         shared, flight.counted = flight.counted, True
         return TokenResult(facts=response.facts, token=response.token, duration=flight.duration, shared=shared)
-
-
-def secret_file(credential: Credential) -> str | None:
-    """Return the path of the file that holds the secret of a credential."""
-    source = credential.secret or credential.password
-    path = credential.certificate_file if source is None else source.file
-    return None if path is None else str(path)
-
-
-def _granted(flight: _InFlightFetch) -> bool:
-    response = flight.task.result()
-    return not isinstance(response, PoolExhausted) and response.token is not None
-
-
-def _empty(entry: _CredentialEntry) -> None:
-    for flight in list(entry.flights.values()):
-        flight.forget()
 
 
 def _is_worth_keeping(response: TokenResponse) -> bool:
