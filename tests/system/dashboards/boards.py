@@ -71,6 +71,11 @@ def queries() -> Iterator[Query]:
             yield Query(uid, annotation["name"], "annotation", annotation["expr"], range=True)
 
 
+def by_name(text: str) -> Query:
+    """Return the query of this board, panel and reference."""
+    return next(query for query in queries() if str(query) == text)
+
+
 def variables() -> Iterator[Variable]:
     for uid, board in BOARDS.items():
         for each in board["templating"]["list"]:

@@ -8,9 +8,8 @@ from collections import Counter
 import pytest
 
 from dashboards import coverage, frame, promql
-from tests.system.dashboards.boards import PLACE, Query, queries, variables
-from tests.system.dashboards.recorded_history import FLEET, HEALTHY_ENDS, MINUTES, TROUBLED_ENDS
-from tests.system.dashboards.recorded_rules import ALERTS, WATCHDOG
+from tests.system.dashboards.boards import by_name, queries, variables
+from tests.system.dashboards.recorded_history import FLEET, HEALTHY_ENDS, TROUBLED_ENDS
 
 pytestmark = pytest.mark.real
 
@@ -41,10 +40,6 @@ EMPTY_WHEN_HEALTHY: frozenset[str] = frozenset(
         "ekm-vault: What is wrong now, and what to do: A",
     }
 )
-
-
-def by_name(text: str) -> Query:
-    return next(query for query in QUERIES if str(query) == text)
 
 
 def chosen(history, board: str) -> dict[str, str]:
@@ -210,50 +205,6 @@ def test_failure_of_a_ready_target_is_listed_with_what_it_affects(history):
 def test_credential_with_two_sources_counts_once(history, days, number):
     """One has expired by both sources; a key expires in nine days."""
     assert history.now(by_name(f"ekm-expiry: Expire within {days} days: A").filled()) == [({}, number)]
-
-
-def alerts(history, board, **chosen):
-    found = history.now(by_name(f"{board}: Firing alerts: A").filled(**chosen))
-    return {(labels["alertname"], labels.get("instance", "")): value for labels, value in found}
-
-
-def test_firing_alerts_are_listed_without_the_watchdog(history):
-    assert alerts(history, "ekm-fleet") == {
-        (alert.name, alert.labels["instance"]): (MINUTES - 1 - alert.since) * 60 for alert in ALERTS if alert is not WATCHDOG
-    }
-
-
-def test_fleet_lists_alerts_of_the_chosen_target_or_of_none(history):
-    assert {name for name, _ in alerts(history, "ekm-fleet", target="legal-hold", instance="sqlhost1:10377")} == {
-        "EkmKeySoftDeleted", "EkmReloadFailed", "EkmCredentialExpired",
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("target", "names"),
-    [
-        ("payroll-runs", {"EkmReloadFailed", "EkmCredentialExpired"}),
-        ("legal-hold", {"EkmReloadFailed", "EkmKeySoftDeleted"}),
-        ("billing-invoices", {"EkmReloadFailed", "EkmForbiddenSpike"}),
-    ],
-)
-def test_vault_lists_alerts_of_its_target_credential_and_exporter(history, target, names):
-    assert {name for name, _ in alerts(history, "ekm-vault", target=target)} == names
-
-
-def test_vault_lists_alerts_of_its_region(history):
-    """An alert of another target of this region stands for one of the region."""
-    expression = by_name("ekm-vault: Firing alerts: A").filled(target="payroll-runs")
-    of_region = expression.replace('target="", credential="", region!=""', 'region!=""')
-    found = {labels["alertname"] for labels, _ in history.now(of_region)} - {
-        labels["alertname"] for labels, _ in history.now(expression)
-    }
-    assert found == {"EkmKeySoftDeleted"}
-
-
-def test_recorded_alerts_exist_in_the_rules():
-    rules = (PLACE.parent / "alerts" / "ekm.rules.yml").read_text()
-    assert {alert.name for alert in ALERTS} <= set(re.findall(r"- alert: (\w+)", rules))
 
 
 @pytest.mark.parametrize(
