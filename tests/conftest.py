@@ -16,7 +16,7 @@ _FOREIGN = re.compile(
     r"(?i)(https?|all|no)_proxy|(azure|msi|identity|imds|arm|ekm)_.*|ssl_cert_(file|dir)|(requests|curl)_ca_bundle|notify_socket",
 )
 
-# The same examples on every machine, at any speed. The fuzzer looks for new ones.
+# The same examples on every machine, at any speed. The fuzzer searches for new ones.
 settings.register_profile("same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("same")
 

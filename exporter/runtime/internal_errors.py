@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 
 def is_cancelled() -> bool:
-    """Whether the running task was told to end; otherwise a CancelledError in it is an internal error."""
+    """Whether the running task was cancelled from outside; otherwise a CancelledError in it is an internal error."""
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0
 

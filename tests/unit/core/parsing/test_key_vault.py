@@ -271,7 +271,7 @@ def test_a_deleted_key_has_its_purge_date_or_none(body: str, fault: Fault, purge
     assert read_deleted_key(body.encode()) == (fault, purge_at)
 
 
-def test_a_response_without_the_address_of_a_version_says_what_it_has():
+def test_a_response_without_a_version_address_is_described():
     body = key_body(kid="https://contoso.vault.azure.net/keys/K", kty="EC")
     assert found_instead(Fault.KID_UNUSABLE, body) == "kid is 'https://contoso.vault.azure.net/keys/K', kty is 'EC'"
     assert found_instead(Fault.HTTP_STATUS, body) == ""
