@@ -165,11 +165,10 @@ async def test_readme_command_prints_what_is_shown(terminal):
             assert matches(lines, output) == [], f"{command}\n{output}"
 
 
-def test_readme_configuration_loads(tmp_path):
+def test_readme_configuration_loads(tmp_path, monkeypatch):
     block = re.search(r"```yaml\n(global:.*?)```", README, re.DOTALL)
     assert block is not None
-    (tmp_path / "secrets").mkdir()
-    (tmp_path / "secrets" / "sql-prod").write_text("not-a-secret\n")
+    monkeypatch.setenv("EKM_SQL_PROD", "not-a-secret")
     (tmp_path / "ekm.yml").write_text(block[1])
     assert load_config(tmp_path / "ekm.yml").problems == ()
 
