@@ -37,6 +37,12 @@ def three_causes(count: int, now: float) -> Service:
     return service
 
 
+def probe_again(service: Service, now: float) -> None:
+    """Record another probe of each target, with the same outcome."""
+    for number, name in enumerate(service.config.targets):
+        service.add_reports(replace(service.record_of(name).last, started_at=now - 1 - number % 50))
+
+
 def all_silent(count: int, now: float) -> Service:
     """Return the service of `count` targets whose vaults do not answer: one cause."""
     targets = [_target(number, count) for number in range(count)]
@@ -95,7 +101,7 @@ def _probed(service: Service, each, last: float, now: float) -> None:
     service.add_reports(*(_failed(each.name, cause, at) for at in (now - age, last)))
     record.recent = ("r" * (RECENT - failed) + ("f" if cause == "key" else "n") * failed)[-RECENT:]
     if cause == "secret":
-        service.add_auxiliary(auxiliary_result(AuxiliaryKind.NEXT, at=last), name=each.name)
+        service.add_auxiliary(auxiliary_result(AuxiliaryKind.NEXT, at=last, vault=each.vault), name=each.name)
 
 
 def _failed(name: str, cause: str, at: float):

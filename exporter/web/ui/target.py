@@ -128,7 +128,7 @@ def _advice(site: Urls, target: Target, report: ProbeReport, record: TargetRecor
 def _steps(report: ProbeReport) -> Html:
     bars = waterfall(report)
     rows = [_step(result, bars.get(result.step)) for result in report.steps]
-    return Html(table(_STEP_COLUMNS, rows, caption="Steps in the connector's order, on one timeline.") + legend())
+    return Html(table(_STEP_COLUMNS, rows, caption="Steps in the connector's order, on one timeline.", name="steps") + legend())
 
 
 def _step(result: StepResult, bar: Child) -> Html:

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 
 from playwright.async_api import Browser, BrowserContext, Page
 
-LAPTOP, PHONE = 1366, 390
+LAPTOP, PHONE, WALL = 1366, 390, 1920
 PATIENCE_MS = 30_000
+REFRESH_NOW = "document.dispatchEvent(new Event('visibilitychange'))"
 
 # Elements that overflow to the right and have no scrolling ancestor.
 OVERFLOWING = """() => {
@@ -36,10 +37,18 @@ class Tab:
 
     @classmethod
     async def open(
-        cls, browser: Browser, home: str, path: str, *, width: int = LAPTOP, dark: bool = False, script: bool = True
+        cls,
+        browser: Browser,
+        home: str,
+        path: str,
+        *,
+        width: int = LAPTOP,
+        height: int = 844,
+        dark: bool = False,
+        script: bool = True,
     ) -> "Tab":
         context = await browser.new_context(
-            viewport={"width": width, "height": 844},
+            viewport={"width": width, "height": height},
             color_scheme="dark" if dark else "light",
             java_script_enabled=script,
             has_touch=width == PHONE,

@@ -8,12 +8,11 @@ from axe_playwright_python.async_playwright import Axe
 
 from tests.support.web_factories import bad, config, target
 from tests.support.web_server import Service, serving
-from tests.system.browser.harness import CONTROLS, FOCUSED, LAPTOP, PHONE, Tab
+from tests.system.browser.harness import CONTROLS, FOCUSED, LAPTOP, PHONE, REFRESH_NOW, Tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 PAGES = ("/", "/targets?verdict=not_ready&label=env%3Dprod", "/targets/payroll-runs", "/changes", "/explain/3303", "/explain")
-REFRESH_NOW = "document.dispatchEvent(new Event('visibilitychange'))"
 
 
 async def every_page(tab):
