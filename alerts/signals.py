@@ -134,7 +134,7 @@ def advice(actions: Mapping[str, str]) -> str:
     """Return one static series for each reason, with its first action as a label."""
     return "\n".join(
         indent(
-            f"- record: reason:ekm_first_action:info\n  expr: vector(1)\n  labels: {{reason: {reason}, action: {json.dumps(text)}}}",
+            f"- record: reason:ekm_first_action:info\n  expr: vector(1)\n  labels: {{reason: {reason}, action: {json.dumps(text).replace("@", "@@")}}}",
             "      ",
         )
         for reason, text in actions.items()

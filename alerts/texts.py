@@ -5,8 +5,12 @@ They name the target, its failure, the first action with the target's own names,
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Final
+
+from exporter.core.codes.advice_vault import ON_HSM
+from exporter.core.faults import Reason
 
 _TARGET: Final = "job=%q,instance=%q,target=%q"
 _CREDENTIAL: Final = "target:ekm_target_info:labels{job=%q,instance=%q,credential=%q}"
@@ -45,16 +49,33 @@ _STORE_NAME: Final = (r"--(vault-)?name VAULT\\b", "$store")
 _OF_TARGET: Final = (
     _STORE_NAME,
     ("VAULT[.]vault[.]azure[.]net", "$labels.vault"),
+    (r"\\bHOST\\b", "$host"),
     (r"\\bVAULT\\b", _VAULT_NAME),
     (r"\\bKEY\\b", '(reReplaceAll "/.*" "" $key)'),
     (r"\\bVERSION\\b", '(reReplaceAll "^.*/" "" $key)'),
     (r"\\bTARGET\\b", '(printf "%s --config.file FILE" $labels.target)'),
 )
 _CAUSE: Final = " " + _NUMBERS + " {{ .Labels.symbol }} at {{ .Labels.step }}, reason {{ .Labels.reason }}. {{ .Labels.summary }}"
+# The sign-in host of the vault's cloud, or the vault: what the failed step asked. @VAULT is the vault's host name.
+_HOST: Final = (
+    '{{ $host := @VAULT }}{{ if eq .Labels.step "token" }}{{ $host = "login.microsoftonline.com" }}'
+    '{{ if match "[.]usgovcloudapi[.]net$" @VAULT }}{{ $host = "login.microsoftonline.us" }}{{ end }}'
+    '{{ if match "[.]azure[.]cn$" @VAULT }}{{ $host = "login.chinacloudapi.cn" }}{{ end }}{{ end }}'
+)
+# A Managed HSM has roles of its own.
+_HSM_ACTION: Final = (
+    '{{ $do := .Labels.action }}{{ if and (match "[.]managedhsm[.]" @VAULT) (match "^forbidden(_rbac|_policy)?$" .Labels.reason) }}'
+    "{{ $do = " + json.dumps(ON_HSM[Reason.FORBIDDEN_RBAC][0]) + " }}{{ end }}"
+)
 # The configuration has the client id, and no metric does.
 _ACTION: Final = (
-    ' First: {{ @ACTION }}{{ if match "CLIENT_ID" .Labels.action }}'
-    "{{ with $labels.credential }} CLIENT_ID is the client_id of {{ . }} in the exporter's configuration.{{ end }}{{ end }}"
+    _HOST
+    + _HSM_ACTION
+    + ' First: {{ @ACTION }}{{ if match "CLIENT_ID" $do }}'
+    + "{{ with $labels.credential }} CLIENT_ID is the client_id of {{ . }} in the exporter's configuration, or the first 32 digits of its"
+    " connector secret. The exporter's page of the target fills it in.{{ end }}{{ end }}"
+    + '{{ if match "VAULT_ID" $do }} VAULT_ID is the output of az keyvault show --name {{ reReplaceAll "[.].*" "" @VAULT }} --query id'
+    " --output tsv.{{ end }}"
 )
 _INSTANCE: Final = (
     "{{ $one.Labels.sql_instance }}{{ with $one.Labels.host }} on {{ . }}{{ end }}{{ with $one.Labels.ag }} ({{ . }}){{ end }}"
@@ -78,9 +99,9 @@ def _failures(query: str, labels: str, action: str) -> str:
     return "{{ range " + _query(query, labels) + ' | sortByLabel "code" }}' + _CAUSE + action + "{{ end }}"
 
 
-def _action(*replacements: tuple[str, str]) -> str:
-    """Return the first action of a failure, with the words replaced."""
-    return _ACTION.replace("@ACTION", _filled(".Labels.action", *replacements))
+def _action(vault: str, *replacements: tuple[str, str]) -> str:
+    """Return the first action of a failure at `vault`, a template variable, with the words replaced."""
+    return _ACTION.replace("@ACTION", _filled("$do", *replacements)).replace("@VAULT", vault)
 
 
 _KEY: Final = (
@@ -97,6 +118,7 @@ _FIRST_TARGET: Final = (
 _OF_FIRST_TARGET: Final = (
     _STORE_NAME,
     ("VAULT[.]vault[.]azure[.]net", "$vault"),
+    (r"\\bHOST\\b", "$host"),
     (r"\\bVAULT\\b", '(reReplaceAll "[.].*" "" $vault)'),
     (r"\\bTARGET\\b", '(printf "%s --config.file FILE" $target)'),
 )
@@ -127,7 +149,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "TARGET": "{{ $labels.target }} ({{ $labels.vault }}), seen from {{ $labels.instance }}",
     "FAILURES": _KEY
     + _HSM_OPTION.replace("@VAULT", "$labels.vault")
-    + _failures(_OF_ONE_TARGET, "job instance target", _action(*_OF_TARGET)),
+    + _failures(_OF_ONE_TARGET, "job instance target", _action("$labels.vault", *_OF_TARGET)),
     "CAUSES": _failures(_OF_ONE_TARGET, "job instance target", action=""),
     "HELD": _held(
         "ekm_probe_success{job=%[1]q,instance=%[2]q,target=%[3]q}",
@@ -206,7 +228,7 @@ TEXTS: Final[Mapping[str, str]] = {
         + _CREDENTIAL
         + ")",
         "job instance credential",
-        _action(*_OF_FIRST_TARGET),
+        _action("$vault", *_OF_FIRST_TARGET),
     ),
     "CREDENTIAL_TARGETS": _listed(
         f"max by (target) ({_CREDENTIAL})", "job instance credential", "target", "{{ $one.Labels.target }}", none="none"

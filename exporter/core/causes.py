@@ -106,6 +106,11 @@ _ENTRA = NO_CONNECTION | {
     Reason.ANSWER_NOT_JSON,
     Reason.ANSWER_INCOMPLETE,
     Reason.ANSWER_MALFORMED,
+    # Statuses that Entra ID does not send for a sign-in: another device on the route responded.
+    Reason.FORBIDDEN,
+    Reason.NOT_FOUND,
+    Reason.CONFLICT,
+    Reason.CLIENT_ERROR,
 }
 _TOKEN_REFUSED = frozenset(reason for reason in Reason if reason.value.startswith("token_"))
 _KEY = frozenset(reason for reason in Reason if reason.value.startswith("key_")) | {Reason.BYTES_DIFFER}

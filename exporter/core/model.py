@@ -90,6 +90,7 @@ class Facts:
     endpoint: str | None = None  # host:port of the request
     client_id: str | None = None  # of the sign-in; shown in advice only
     secret_file: str | None = None  # that cannot be read; shown in advice only
+    proxy: str | None = None  # host:port, if the request went through one; shown in advice only
     resent: bool = False  # the far side had closed the connection, so the request was sent again on a new one
     # `disabled`, `expired` or `not_yet_valid`, from get_key; `soft_deleted`, from the deleted keys
     key_state: str | None = None

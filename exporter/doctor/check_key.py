@@ -142,7 +142,8 @@ def retained_versions(evidence: Evidence) -> Finding:
     if bad is not None:
         failure = bad.failure
         why = "" if failure is None else f": {failure.step} {failure_text(failure)}"
-        return failed(f"{bad.name}{why}", code=None if failure is None else failure.code)
+        found = failed(f"{bad.name}{why}", code=getattr(failure, "code", None), reason=getattr(failure, "reason", None))
+        return replace(found, subject=bad)
     if owner is not None:
         return blocked(owner)
     unsure = [one.name for one in results if one.usable is None]

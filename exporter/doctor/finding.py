@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.checks.fixes import Lines
 from exporter.core.checks.model import CheckOutcome, FailureMoment
 from exporter.core.checks.routing import owner_of
@@ -35,6 +36,7 @@ class Finding:
     blocked_by: str | None = None
     moment: FailureMoment | None = None  # None: that of the table
     advice: Lines = ()  # replaces that of the tables
+    subject: AuxiliaryResult | None = None  # whose names the fix has, instead of the target's
     codeless: bool = False  # SQL Server shows no code for this, also if the table has one
 
 

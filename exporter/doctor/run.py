@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
+from urllib.parse import urlsplit
 
 from exporter.config.model import Config, Target
-from exporter.core.auxiliary import AuxiliaryKind
+from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.checks.fixes import Lines
 from exporter.core.checks.fixes_sign_in import switch_to
 from exporter.core.checks.model import Check, CheckOutcome, CheckResult
-from exporter.core.checks.select_fix import Words, filled, remedy
+from exporter.core.checks.select_fix import Words, filled, in_lines, remedy
 from exporter.core.checks.table import BY_NAME, CHECKS
 from exporter.core.codes import in_generation
-from exporter.core.codes.actions import Names, actions
+from exporter.core.codes.actions import general_actions
 from exporter.core.model import Step
 from exporter.doctor import check_identity, check_key, check_network, check_thumbprint
 from exporter.doctor.check_network import CheckFunction
@@ -72,9 +74,6 @@ CHECK_FUNCTIONS: Mapping[str, CheckFunction] = MappingProxyType(
         **{check.name: _on_host for check in CHECKS if check.on_host},
     }
 )
-
-_PROBE = "ekm-exporter probe TARGET --config.file FILE"
-_PRINTED_BY_PROBE = f"the request id that `{_PROBE}` prints"
 
 
 def _raise(error: Exception) -> None:
@@ -140,20 +139,39 @@ def _assess(check: Check, evidence: Evidence, roots: Mapping[str, str], again: s
 
 
 def _fix(check: Check, found: Finding, evidence: Evidence, again: str) -> Lines:
-    target = evidence.target
+    words = _words(evidence, found.subject, again)
+    needed = found.outcome in (CheckOutcome.FAIL, CheckOutcome.WARN) and check.name in _OF_THE_CREDENTIAL and not found.advice
+    staged = usable_staged(evidence) if needed else None
+    own = filled(found.advice if staged is None else switch_to(staged), words)
+    lines = own or remedy(check.name, found.outcome, found.reason, words) or _actions_of_code(found, words)
+    return (*lines, *_request_ids(evidence)) if any("request id" in line for line in lines) else lines
+
+
+def _words(evidence: Evidence, subject: AuxiliaryResult | None, again: str) -> Words:
+    target, endpoint = evidence.target, evidence.entra
+    newest = next((one.key for one in evidence.auxiliary if one.what is AuxiliaryKind.NEWEST), None)
     words = Words(
         vault=target.vault,
-        entra="login.microsoftonline.com" if evidence.entra is None else evidence.entra.host,
+        entra="login.microsoftonline.com" if endpoint is None else endpoint.host,
         key=target.key_name,
         version=target.key_version or (None if evidence.report.key is None else evidence.report.key.version),
         again=again,
         client=evidence.secret.client_id or evidence.credential.client_id,
+        newest=None if newest is None else newest.version,
+        secret_file=secret_file(evidence.credential),
+        proxy=_proxy(evidence),
         modulus=b"" if evidence.report.key is None else evidence.report.key.modulus,
     )
-    staged = usable_staged(evidence) if found.outcome is CheckOutcome.FAIL and check.name in _OF_THE_CREDENTIAL else None
-    own = filled(found.advice if staged is None else switch_to(staged), words)
-    lines = own or remedy(check.name, found.outcome, found.reason, words) or _actions_of_code(found, evidence, again)
-    return (*lines, *_request_ids(evidence)) if any("request id" in line for line in lines) else lines
+    if subject is None:
+        return words
+    key, _, version = subject.name.rpartition("/")
+    return replace(words, vault=subject.vault, key=key, version=version)
+
+
+def _proxy(evidence: Evidence) -> str | None:
+    """Return host and port of the active proxy."""
+    url = evidence.vault.proxy or (None if evidence.entra is None else evidence.entra.proxy)
+    return None if url is None else urlsplit(url).netloc.rpartition("@")[2]
 
 
 def usable_staged(evidence: Evidence) -> str | None:
@@ -171,20 +189,6 @@ def _request_ids(evidence: Evidence) -> Iterator[str]:
         yield from named
 
 
-def _actions_of_code(found: Finding, evidence: Evidence, again: str) -> Lines:
+def _actions_of_code(found: Finding, words: Words) -> Lines:
     """Return the actions for the code, if the check has many causes."""
-    if found.code is None:
-        return ()
-    target = evidence.target
-    client = evidence.secret.client_id or evidence.credential.client_id
-    names = Names(
-        target="TARGET",
-        vault=target.vault,
-        key=target.key_name,
-        version=target.key_version,
-        client_id=client,
-        secret_file=secret_file(evidence.credential),
-    )
-    texts = actions(found.code, found.reason, ready=True, names=names)
-    given = (text.replace(_PRINTED_BY_PROBE, "the request id below") for text in texts)
-    return tuple(text.replace(_PROBE, again) for text in given)
+    return () if found.code is None else in_lines(general_actions(found.code), words)

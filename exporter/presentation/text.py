@@ -11,6 +11,7 @@ from exporter.config.model import Target
 from exporter.core.auxiliary import CREDENTIAL_REFUSED, AuxiliaryKind
 from exporter.core.codes import BY_CODE, both_numbers
 from exporter.core.codes.actions import Names, actions, filled
+from exporter.core.codes.advice_texts import ALTER, CRED_AND_STRING
 from exporter.core.codes.render import OWNERS, WIDTH, wrap
 from exporter.core.durations import moment
 from exporter.core.model import Outcome, ProbeReport, Step, StepResult, Vantage
@@ -21,8 +22,8 @@ Line = tuple[str, str]
 _LABEL_WIDTH = 15
 # If the current credential is refused and the staged one is proven. NEXT is the name of the staged credential.
 _SWITCH = (
-    "The staged credential NEXT is usable. On every replica: `ALTER CREDENTIAL CRED WITH IDENTITY = 'VAULT', SECRET = 'STRING';`.",
-    "STRING is the client id without hyphens, followed by the secret's value of NEXT, at most 120 characters.",
+    f"The staged credential NEXT is usable. Give its secret to SQL Server, on every replica: {ALTER}.",
+    CRED_AND_STRING,
     "In the configuration, set `credential: NEXT`, remove `next_credential` and repeat the probe: `ekm-exporter probe TARGET`.",
     "When the probe succeeds, restart the SQL Server service. Databases then leave RECOVERY PENDING automatically.",
 )
@@ -103,14 +104,14 @@ def recommended_actions(target: Target, report: ProbeReport, record: TargetRecor
     failure = deciding_failure(report)
     if failure is None or failure.code is None:
         return ()
-    names = names_of(target, report.steps)
+    names = names_of(target, report.steps, failure)
     if failure.step is Step.TOKEN and failure.reason in CREDENTIAL_REFUSED and _is_staged_usable(target, record):
         return tuple(filled(each.replace("NEXT", target.next_credential or ""), names) for each in _SWITCH)
-    return actions(failure.code, failure.reason, ready=report.readiness.ready, names=names)
+    return actions(failure.code, failure.reason, ready=report.readiness.ready, names=names, step=failure.step)
 
 
-def names_of(target: Target, steps: Sequence[StepResult]) -> Names:
-    """Return the names for commands: those of the target and of its sign-in.
+def names_of(target: Target, steps: Sequence[StepResult], failure: StepResult | None = None) -> Names:
+    """Return the names for commands: those of the target, its sign-in and the failed step.
 
     A target without `config_file`, as in a support bundle, gets no paths.
     """
@@ -122,6 +123,8 @@ def names_of(target: Target, steps: Sequence[StepResult]) -> Names:
         version=target.key_version,
         client_id=next((each.client_id for each in facts if each.client_id), None),
         config_file=None if target.config_file is None else str(target.config_file),
+        host=None if failure is None or failure.facts is None else failure.facts.endpoint,
+        proxy=next((each.proxy for each in facts if each.proxy), None),
         secret_file=next((each.secret_file for each in facts if each.secret_file and target.config_file), None),
     )
 

@@ -117,7 +117,7 @@ def recommended_actions(target: Target, result: AuxiliaryResult) -> tuple[str, .
     first = [_CONSEQUENCES[result.what]] if result.usable is False and _CONSEQUENCES[result.what] else []
     if failure.code is None:
         return tuple(first)
-    advice = actions(failure.code, failure.reason, ready=True, names=_names(target, result))
+    advice = actions(failure.code, failure.reason, ready=True, names=_names(target, result, failure), step=failure.step)
     if result.what is AuxiliaryKind.NEXT:
         advice = tuple(each for each in advice if not any(words in each for words in _OF_THE_SWITCH))
     return (*first, *advice)
@@ -239,12 +239,12 @@ def target_warnings(target: Target, record: TargetRecord | None, expected: Expec
     return (*refused, *(mark for mark, wrong in others.items() if wrong))
 
 
-def _names(target: Target, result: AuxiliaryResult) -> Names:
+def _names(target: Target, result: AuxiliaryResult, failure: StepResult) -> Names:
     key, version = target.key_name, target.key_version
     if result.what is AuxiliaryKind.RETAINED:
         key, _, version = result.name.rpartition("/")
     if result.what is AuxiliaryKind.NEWEST:
         version = None
     arguments = f"{target.name} --credential {result.credential}" if result.what is AuxiliaryKind.NEXT else target.name
-    names = names_of(target, result.steps)
+    names = names_of(target, result.steps, failure)
     return replace(names, target=arguments, vault=result.vault, key=key, version=version)

@@ -68,6 +68,7 @@ class HttpExchange:
     endpoint: str
     timer: ExchangeTimer
     via_proxy: bool = False
+    proxy: str | None = None  # host:port
     answer: RecordedResponse | None = None
     result: object = None
     error: Exception | None = None
@@ -139,6 +140,7 @@ class RecordingTransport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
         if exchange is None:
             raise RuntimeError("a request outside of an exchange")
         exchange.answer, exchange.via_proxy = None, proxy is not None
+        exchange.proxy = None if proxy is None else urlsplit(proxy).netloc.rpartition("@")[2]
         exchange.endpoint, exchange.timer.hop_is_address = _endpoint_of(scheme, authority, proxy)
         exchange.timer.endpoint = exchange.endpoint
         return exchange

@@ -213,6 +213,7 @@ def _facts_of_failure(exchange: HttpExchange) -> Facts:
         phases=exchange.timer.phases(),
         phase_reached=reached,
         endpoint=exchange.endpoint,
+        proxy=exchange.proxy,
         resent=exchange.resent,
         certificate=_certificate_shown(exchange),
     )
@@ -236,6 +237,7 @@ def _facts_of_answer(exchange: HttpExchange, answer: RecordedResponse) -> Facts:
         phase_reached=exchange.timer.reached,
         server_time=headers.server_time(answer.headers),
         endpoint=exchange.endpoint,
+        proxy=exchange.proxy,
         resent=exchange.resent,
         vault=headers.vault_headers(answer.headers),
         certificate=_certificate_shown(exchange),

@@ -11,15 +11,14 @@ from types import MappingProxyType
 
 from exporter.core.checks.fixes_thumbprint import COMPARE_PUBLIC_KEY
 from exporter.core.checks.table import CHECKS
-from exporter.core.faults import Reason
+from exporter.core.codes.advice_texts import CRED_AND_STRING
 
 Lines = tuple[str, ...]
 
 ALTER: Lines = (
     "Give SQL Server the secret that Entra accepts, on every replica:",
-    "  ALTER CREDENTIAL [CREDENTIAL_NAME]",
-    "    WITH IDENTITY = 'VAULT_IDENTITY',",
-    "    SECRET = '<client id without hyphens><secret>';",
+    "  ALTER CREDENTIAL [CRED] WITH IDENTITY = 'VAULT_IDENTITY', SECRET = 'STRING';",
+    CRED_AND_STRING,
     "The new secret is used after the next start of the service. Run the check again before the restart.",
 )
 _NEW_SECRET: Lines = (
@@ -34,21 +33,7 @@ ROLE: Lines = (
     '  az role assignment create --role "Key Vault Crypto Service Encryption User" --assignee CLIENT_ID --scope VAULT_ID',
     "VAULT_ID is the output of the first command.",
 )
-HSM_ROLE: Lines = (
-    "Assign the role to the application:",
-    (
-        '  az keyvault role assignment create --hsm-name VAULT_NAME --role "Managed HSM Crypto Service Encryption User"'
-        " --assignee CLIENT_ID --scope /keys"
-    ),
-)
 _REPLACES = "Name every {}, because this replaces them all:"
-POLICY: Lines = (
-    "The vault uses access policies.",
-    _REPLACES.format("permission that the application needs"),
-    "  az keyvault set-policy --name VAULT_NAME --spn CLIENT_ID --key-permissions get wrapKey unwrapKey",
-    "For a vault that uses roles:",
-    *ROLE[1:],
-)
 _ATTRIBUTES = "  az keyvault key set-attributes --vault-name VAULT_NAME --name KEY_NAME --version KEY_VERSION"
 _INSPECTED = "A proxy on the network path inspects TLS. Exempt {} from the inspection."
 _OTHER_HOST: Lines = (
@@ -241,28 +226,6 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
     }
 )
 
-# Fixes for reasons that are more specific than the check.
-BY_REASON: Mapping[Reason, Lines] = MappingProxyType(
-    {
-        Reason.FORBIDDEN_POLICY: POLICY,
-        Reason.SECRET_EXPIRED: (*_NEW_SECRET, *ALTER),
-        Reason.SECRET_WRONG: (
-            "The secret file must contain the secret's value, not its id. If the value is lost, create a new secret:",
-            _NEW_SECRET[1],
-            *ALTER,
-        ),
-        Reason.CREDENTIALS_REFUSED: (*_NEW_SECRET, *ALTER),
-        Reason.FORBIDDEN_CONNECTION: (
-            "The vault only accepts private endpoints. On the SQL Server host, its name must resolve to a private address:",
-            "  Resolve-DnsName VAULT_HOST",
-        ),
-        Reason.KEY_SOFT_DELETED: (
-            "The key was deleted. Recover it:",
-            "  az keyvault key recover --vault-name VAULT_NAME --name KEY_NAME",
-        ),
-        Reason.KEY_NOT_YET_VALID: ("Set an earlier start:", f"{_ATTRIBUTES} --not-before 2020-01-01T00:00:00Z"),
-    }
-)
 # A warning of these checks needs less than a failure.
 WARNED: Mapping[str, Lines] = MappingProxyType(
     {

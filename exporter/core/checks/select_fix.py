@@ -8,28 +8,20 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from exporter.core.checks.fixes import BY_REASON, FIXES, HSM_ROLE, POLICY, ROLE, UNKNOWN, WARNED, Lines
-from exporter.core.checks.fixes_sign_in import SIGN_IN
+from exporter.core.checks.fixes import FIXES, UNKNOWN, WARNED, Lines
 from exporter.core.checks.fixes_thumbprint import modulus_words
 from exporter.core.checks.model import CheckOutcome
-from exporter.core.codes.actions import BY_REASON as ADVICE
+from exporter.core.codes.actions import Names, advice, identity_of
+from exporter.core.codes.actions import filled as with_names
+from exporter.core.codes.advice_texts import REPEAT
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.endpoints import cloud_of
 from exporter.core.faults import Reason
+from exporter.core.model import Step
 
-_SHARED = (
-    Reason.APPLICATION_NOT_IN_TENANT,
-    Reason.APPLICATION_ID_INVALID,
-    Reason.RESOURCE_PRINCIPAL_DISABLED,
-    Reason.TOKEN_REJECTED,
-    Reason.TOKEN_WRONG_AUDIENCE,
-    Reason.TOKEN_WRONG_ISSUER,
-    Reason.TOKEN_EXPIRED,
-    Reason.TOKEN_REVOKED,
-    Reason.TOKEN_UNVERIFIABLE,
-    Reason.FORBIDDEN_NSP,
-)
-_COMMAND_AT_END = re.compile(r": `([^`]+)`\.$")
+_PROBE = "ekm-exporter probe TARGET"
+_FROM_PROBE = f"from `{_PROBE}`"
+_COMMAND = re.compile(r": `([^`]+)`\.(?: (?=[A-Z])|$)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +37,9 @@ class Words:
     version: str | None
     again: str
     client: str | None = None  # the client id, if the configuration has it
+    newest: str | None = None  # the newest version of the key
+    secret_file: str | None = None
+    proxy: str | None = None  # host:port
     modulus: bytes = b""  # of the key, empty if it was not read
 
 
@@ -52,23 +47,38 @@ def remedy(check: str, outcome: CheckOutcome, reason: Reason | None, words: Word
     """Return the lines for a check that did not pass; empty if the tables have none."""
     if outcome is CheckOutcome.UNKNOWN:
         return filled(UNKNOWN.get(check, ()), words)
-    by_reason = None if reason is None else (SIGN_IN if check == "token" else {}).get(reason) or BY_REASON.get(reason)
     by_outcome = WARNED.get(check) if outcome is CheckOutcome.WARN else None
-    return filled(by_reason or by_outcome or _shared(reason) or FIXES.get(check, ()), words)
+    if by_outcome is not None:
+        return filled(by_outcome, words)
+    step = Step.TOKEN if check == "token" or check.endswith("_entra") else None
+    shared = () if reason is None else advice(reason, step, vault=words.vault)
+    return in_lines(shared, words, step) or filled(FIXES.get(check, ()), words)
 
 
-def _shared(reason: Reason | None) -> Lines:
-    """Return the advice for `reason`, with each command on its own line."""
-    advice = ADVICE[reason] if reason in _SHARED else ()
-    texts = (text for text in advice if text != DO_NOT_RESTART and "`ekm-exporter probe" not in text)
-    return tuple(line for text in texts for line in _COMMAND_AT_END.sub(r":\n  \1", text).split("\n"))
+def in_lines(texts: Lines, words: Words, step: Step | None = None) -> Lines:
+    """Return actions as lines, each command on its own line.
+
+    The check replaces the probe in them.
+    """
+    names = Names(
+        target="TARGET",
+        vault=words.vault,
+        key=words.key,
+        version=words.version,
+        client_id=words.client,
+        secret_file=words.secret_file,
+        host=words.entra if step is Step.TOKEN else None,
+        proxy=words.proxy,
+    )
+    kept = (text for text in texts if text not in (DO_NOT_RESTART, REPEAT))
+    given = (text.replace(_FROM_PROBE, "below").replace(_PROBE, words.again) for text in kept)
+    return tuple(line for text in given for line in _COMMAND.sub(r":\n  \1\n", with_names(text, names)).strip("\n").split("\n"))
 
 
 def filled(lines: Lines, words: Words) -> Lines:
     """Fill in the target's names; for a Managed HSM, use its own role and flags."""
     cloud = cloud_of(words.vault)
     if cloud is not None and cloud.managed_hsm:
-        lines = HSM_ROLE if lines in (ROLE, POLICY) else lines
         lines = tuple(line.replace("--vault-name VAULT_NAME", "--hsm-name VAULT_NAME") for line in lines)
         lines = tuple(line.replace("keyvault show --name", "keyvault show --hsm-name") for line in lines)
         lines = tuple(line.replace("network-rule add --name", "network-rule add --hsm-name") for line in lines)
@@ -80,19 +90,10 @@ def filled(lines: Lines, words: Words) -> Lines:
         "ENTRA_HOST": words.entra.partition(":")[0],
         "KEY_NAME": words.key,
         "KEY_VERSION": words.version or "KEY_VERSION",
+        "NEWEST_VERSION": words.newest or "NEWEST_VERSION",
         "PROBE_AGAIN": words.again,
         "CLIENT_ID": words.client or "CLIENT_ID",
         **modulus_words(words.modulus),
     }
     pattern = re.compile(r"\b(?:" + "|".join(known) + r")\b")
     return tuple(pattern.sub(lambda found: known[found[0]], line) for line in lines)
-
-
-def identity_of(vault: str) -> str:
-    """Return IDENTITY of the SQL credential.
-
-    It is the vault's name in the public cloud, else the vault's host name.
-    """
-    host, cloud = vault.partition(":")[0], cloud_of(vault)
-    plain = cloud is not None and cloud.name == "public" and not cloud.managed_hsm
-    return host.partition(".")[0] if plain else host

@@ -78,7 +78,7 @@ ENGINE: tuple[ConnectorError, ...] = (
         actions=(
             "Show the type and size of the key: `az keyvault key show --vault-name VAULT --name KEY`.",
             "If the key is RSA of 2048 or 3072 bits, upgrade a connector older than 15.0.2000.440.",
-            "Otherwise create a supported key and move SQL Server to it: `az keyvault key create --vault-name VAULT --name NEW --kty RSA`.",
+            "Otherwise create a supported key and move SQL Server to it: `az keyvault key create --vault-name VAULT --name NEW_KEY --kty RSA`.",
             "Do not rely on the size in `sys.asymmetric_keys`: it shows 2048 for 3072 bits too.",
         ),
     ),
@@ -121,7 +121,7 @@ ENGINE: tuple[ConnectorError, ...] = (
         actions=(
             "Find the specific code (such as 3303) in the connector's event log, and run `ekm-exporter explain` with it.",
             "List the logins that have a credential: `SELECT * FROM sys.server_principal_credentials;`.",
-            "Add the missing one: `ALTER LOGIN [LOGIN] ADD CREDENTIAL [CRED];`.",
+            "Add the missing one: `ALTER LOGIN [LOGIN] ADD CREDENTIAL [CRED];`. CRED is its name in `sys.credentials`.",
         ),
         unobservable_because="SQL Server derives it from a more specific code. A probe reports a refused sign-in as 3303.",
     ),

@@ -7,6 +7,7 @@ unreadable ones.
 
 from __future__ import annotations
 
+from exporter.core.codes.advice_texts import ALTER, CRED_AND_STRING
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
 from exporter.core.codes.shared import DO_NOT_RESTART, FIND_INTERCEPTION, SUPPORT, both_generations
 
@@ -188,7 +189,7 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             category=Category.PERMISSION,
             owner=Owner.VAULT,
             summary=(
-                "Status 403: the vault identifies the caller and refuses the operation. If get or unwrap is refused, databases will "
+                "Status 403: the caller is known, and the operation is refused. If get or unwrap is refused, databases will "
                 "not open after a restart. If only wrap is refused, no key can be rotated."
             ),
             causes=(
@@ -201,9 +202,9 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             actions=(
                 "Show the refused step and `reason`: `ekm-exporter probe TARGET`.",
                 "RBAC: assign the role `Key Vault Crypto Service Encryption User` on the vault to the application.",
-                "Policy: `az keyvault set-policy -n VAULT --spn APP --key-permissions P`. P is `get wrapKey unwrapKey`.",
-                "Firewall: allow the caller with `az keyvault network-rule add --name VAULT --ip-address IP`.",
-                "Disabled: `az keyvault key set-attributes --id KEY_ID --enabled true`. Expired: extend `--expires`, then rotate.",
+                "Policy: allow the application `get`, `wrapKey` and `unwrapKey`, as `ekm-exporter explain forbidden_policy` shows.",
+                "Firewall: allow the caller with `az keyvault network-rule add --name VAULT --ip-address ADDRESS`.",
+                "Disabled, expired, perimeter or private endpoint: run `ekm-exporter explain` with the reason, such as `key_disabled`.",
                 DO_NOT_RESTART,
             ),
         ),
@@ -229,7 +230,8 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             "Read the AADSTS number: `ekm-exporter probe TARGET`.",
             "Check that the application exists: `az ad sp show --id CLIENT_ID --query accountEnabled`.",
             "Show the vault's tenant: `az keyvault show --name VAULT --query properties.tenantId`.",
-            "Correct the string: `ALTER CREDENTIAL CRED WITH IDENTITY = 'VAULT', SECRET = 'STRING';`.",
+            f"Correct the string, on every replica: {ALTER}.",
+            CRED_AND_STRING,
             DO_NOT_RESTART,
         ),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exporter.core.codes.advice_texts import ALTER, CRED_AND_STRING
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
 from exporter.core.codes.shared import EVENT_LOG, out_of_memory
 
@@ -41,8 +42,8 @@ INPUTS: tuple[ConnectorError, ...] = (
             "A script used an empty variable, or the string was truncated when copied.",
         ),
         actions=(
-            "Join client id (32 hex digits, no hyphens) and client secret into one string of at most 120 characters.",
-            "Set the string: `ALTER CREDENTIAL CRED WITH IDENTITY = 'VAULT', SECRET = 'STRING';`.",
+            f"Set the string, on every replica: {ALTER}.",
+            CRED_AND_STRING,
             "Test it: `ekm-exporter probe TARGET`. Then restart the SQL Server service on every node.",
             "If the exporter reports it, correct the file that `secret_file` of the credential names.",
         ),
@@ -124,8 +125,9 @@ INPUTS: tuple[ConnectorError, ...] = (
         ),
         actions=(
             "Find the service account: `SELECT servicename, service_account FROM sys.dm_server_services;`.",
-            r"Create `HKLM\SOFTWARE\Microsoft\SQL Server Cryptographic Provider` if missing; give that account Full Control.",
-            "On a failover cluster, add a checkpoint for it: `Add-ClusterCheckpoint -RegistryCheckpoint`.",
+            "Create `HKLM\\SOFTWARE\\Microsoft\\SQL Server Cryptographic Provider` if it is missing.",
+            "Give that account Full Control of it, on every node. The commands are in `docs/connector-upgrade.md`, 2058.",
+            "On a failover cluster, add a registry checkpoint for it with `Add-ClusterCheckpoint`; that page has the command.",
             "Repeat the statement. No restart is needed.",
         ),
         unobservable_because=_LOCAL,

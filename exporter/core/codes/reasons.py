@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from exporter.core.faults import Reason
-from exporter.core.model import StepResult
+from exporter.core.model import Step, StepResult
 
 REASON_TEXTS: Mapping[Reason, str] = MappingProxyType(
     {
@@ -136,6 +136,18 @@ def open_detail(result: StepResult) -> str:
     return result.facts.detail if result.reason in OPEN_REASONS and result.facts is not None else ""
 
 
-def cause(reason: Reason | None) -> str:
-    """Return the text of a reason."""
-    return "the reason is not known" if reason is None else REASON_TEXTS[reason]
+_OTHER_DEVICE = "the sign-in got a status that Entra ID does not send for one"
+# Reasons that mean something else at the sign-in than at the vault.
+_AT_SIGN_IN: Mapping[Reason, str] = MappingProxyType(
+    {
+        **dict.fromkeys((Reason.FORBIDDEN, Reason.NOT_FOUND, Reason.CONFLICT, Reason.CLIENT_ERROR), _OTHER_DEVICE),
+        Reason.THROTTLED: "Entra ID throttles the sign-ins of the application",
+    }
+)
+
+
+def cause(reason: Reason | None, step: Step) -> str:
+    """Return the text of the reason why `step` failed."""
+    if reason is None:
+        return "the reason is not known"
+    return _AT_SIGN_IN.get(reason, REASON_TEXTS[reason]) if step is Step.TOKEN else REASON_TEXTS[reason]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exporter.core.codes.advice_texts import ALTER, CRED_AND_STRING, RESET
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
 from exporter.core.codes.shared import DO_NOT_RESTART, FIND_INTERCEPTION, REWRITTEN, SERVICE_DEFECT, SUPPORT, out_of_memory
 
@@ -48,10 +49,10 @@ TOKEN_STEP: tuple[ConnectorError, ...] = (
         ),
         actions=(
             "List the secrets and their expiry: `az ad app credential list --id CLIENT_ID`.",
-            "Create a new secret and keep the old one: `az ad app credential reset --id CLIENT_ID --append`.",
+            f"Create a new secret and keep the old one: {RESET}.",
             "Test it first: put it into the exporter's secret file, then run `ekm-exporter probe TARGET`.",
-            "On every replica: `ALTER CREDENTIAL CRED WITH IDENTITY = 'VAULT', SECRET = 'STRING';`.",
-            "STRING is the client id without hyphens, followed by the secret's value, at most 120 characters.",
+            f"On every replica: {ALTER}.",
+            CRED_AND_STRING,
             "When the probe succeeds, restart the SQL Server service. Databases then leave RECOVERY PENDING automatically.",
         ),
     ),

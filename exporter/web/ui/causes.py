@@ -133,7 +133,8 @@ def _cause(site: Urls, group: CauseGroup, now: float) -> Html:
 def title_of(cause: Cause) -> str:
     """Return the cause as text, such as `Credential sql-prod: the client secret has expired`."""
     name = "" if cause.link is Link.HOST or not cause.name else f" {brief_name(cause.name)}"
-    return f"{TITLES[cause.link]}{name}: {reason_text(cause.reason)}"
+    step = Step.TOKEN if cause.link is Link.ENTRA else Step.GET_KEY
+    return f"{TITLES[cause.link]}{name}: {reason_text(cause.reason, step)}"
 
 
 def size_of(group: CauseGroup) -> Child:

@@ -46,7 +46,7 @@ def _remembered(site: Urls, target: Target, entry: HistoryEntry) -> Html:
         cell("Result", result),
         cell("Took", transcript.seconds(report.duration), class_="number"),
         cell("Code", code_link(site, failure.code) if failure is not None and failure.code is not None else "none"),
-        cell("Step and cause", "" if failure is None else f"{failure.step.value}: {cause(failure.reason)}"),
+        cell("Step and cause", "" if failure is None else f"{failure.step.value}: {cause(failure.reason, failure.step)}"),
         data_key=entry.id,
     )
 

@@ -76,7 +76,7 @@ def _cause(site: Urls, view: TargetView, *, action: bool) -> Iterator[Child]:
         yield element("span", "nothing failed", class_="quiet")
     if view.report is None or failure is None or failure.code is None:
         return
-    yield element("div", cause(failure.reason))
+    yield element("div", cause(failure.reason, failure.step))
     yield element("div", brief_code(site, failure.code), f" in step {failure.step.value}", class_="quiet")
     yield element("div", open_detail(failure), class_="quiet") if open_detail(failure) else None
     first = next(iter(recommended_actions(view.target, view.report, view.record)), None) if action else None

@@ -114,7 +114,7 @@ def _advice(site: Urls, target: Target, report: ProbeReport, record: TargetRecor
     return element(
         "section",
         element("h2", code_link(site, failure.code)),
-        element("p", element("strong", "Cause: "), f"step {failure.step.value}: {cause(failure.reason)}."),
+        element("p", element("strong", "Cause: "), f"step {failure.step.value}: {cause(failure.reason, failure.step)}."),
         element("p", element("strong", "Detail: "), detail) if detail else None,
         element("p", prose(entry.summary)),
         element("p", "Who can repair it: ", OWNERS[entry.owner], "."),

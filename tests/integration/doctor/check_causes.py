@@ -181,7 +181,7 @@ CAUSES = (
     Cause("credential_string", "hyphens in the client id", typed(CLIENT + SECRET), 3128, "hyphens"),
     Cause("credential_string", "121 characters", typed(_DIGITS + "s" * 89), None, "message 33067"),
     Cause("credential_string", "no secret behind the client id", typed(_DIGITS), None, "contains only the client id"),
-    Cause("token", "the secret has ended", scenario("secret_expired"), 3303, "SECRET = '<client id without hyphens><secret>'"),
+    Cause("token", "the secret has ended", scenario("secret_expired"), 3303, "SECRET = 'STRING'"),
     Cause("token", "the secret is wrong", scenario("secret_wrong"), 3303, "not its id"),
     Cause("token", "the application is unknown", fault("application_unknown", application=CLIENT), 3128, "AADSTS700016"),
     Cause("token", "the answer holds none", fault("token_missing", application=CLIENT), 3306),
@@ -212,7 +212,7 @@ CAUSES = (
     Cause("round_trip", "other bytes come back", fault("other_bytes"), 1, "bytes differ"),
     Cause("round_trip", "nothing comes back", fault("cannot_unwrap"), 3012),
     Cause("retained_versions", "an old one is disabled", fault("key_disabled", version=OLD), 3077, f"{KEY}/{OLD}"),
-    Cause("newest_version", "there is a newer one", fault("key_rotated"), None, "NEWEST_VERSION", outcome=_WARN),
+    Cause("newest_version", "there is a newer one", fault("key_rotated"), None, "PROVIDER_KEY_NAME = 'ContosoRSAKey0/fff", outcome=_WARN),
     Cause("thumbprint", "of the other connector", target(thumbprint="0x" + "00FF" * 10), None, "connector_generation is classic", outcome=_WARN),
     Cause("credential_expiry", "its declared day has passed", credential(expires_on=date(2020, 1, 1)), None, "correct expires_on", outcome=_WARN),
     Cause(

@@ -62,7 +62,7 @@ async def test_failed_check_exits_1_with_code_and_fix(config, harness):
     code, out, err = await run("contoso-key0", "--config.file", config)
     assert (code, err) == (1, "")
     assert "SQL Server would show 3303" in out
-    assert "ALTER CREDENTIAL [CREDENTIAL_NAME]" in out
+    assert "ALTER CREDENTIAL [CRED] WITH IDENTITY =" in out
 
 
 async def test_json_has_every_check(config):

@@ -29,7 +29,7 @@ def test_restart_warning_is_absent_with_verdict_ready():
 
 
 def test_reason_without_advice_gets_the_actions_of_the_code():
-    assert actions(3303, Reason.SECRET_WRONG, ready=None, names=VAULT)[0] == BY_CODE[3303].actions[0]
+    assert actions(3303, Reason.CREDENTIALS_REFUSED, ready=None, names=VAULT)[0] == BY_CODE[3303].actions[0]
     assert actions(3303, None, ready=None, names=VAULT)[0] == BY_CODE[3303].actions[0]
     assert actions(3000, None, ready=None, names=VAULT) == ()
 
@@ -102,7 +102,7 @@ def test_unreadable_secret_file_advice_names_file_and_rights():
 
 
 REFUSED = tuple(reason for reason in Reason if reason.startswith("forbidden"))
-OF_A_VAULT = ("set-policy", "--vault-name", " -n contoso", "--name contoso", "`Key Vault Crypto", '"Key Vault Crypto', "VAULT")
+OF_A_VAULT = ("az role assignment", "set-policy", "--vault-name", " -n contoso", "--name contoso", "`Key Vault Crypto", '"Key Vault Crypto', "VAULT")
 
 
 @pytest.mark.parametrize("reason", REFUSED)

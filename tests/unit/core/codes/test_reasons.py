@@ -14,8 +14,10 @@ def test_every_reason_has_its_own_text():
 
 def test_reason_text_continues_a_sentence():
     assert [words for words in REASON_TEXTS.values() if words.endswith(".") or len(words) > 90] == []
-    assert cause(Reason.SECRET_EXPIRED) == "the client secret has expired"
-    assert cause(None) == "the reason is not known"
+    assert cause(Reason.SECRET_EXPIRED, Step.TOKEN) == "the client secret has expired"
+    assert cause(None, Step.TOKEN) == "the reason is not known"
+    assert "vault" in cause(Reason.FORBIDDEN, Step.GET_KEY)
+    assert "Entra ID does not send" in cause(Reason.FORBIDDEN, Step.TOKEN)
 
 
 def test_the_detail_is_open_only_without_a_specific_reason():

@@ -117,7 +117,7 @@ async def test_action_has_a_copy_button_and_states_have_a_legend():
     async with serving(service) as session:
         _, _, html = await get(session, "/")
     action = html.split("data-copy>")[1].split("</div>")[0]
-    assert "az keyvault set-policy -n contoso-prod" in action
+    assert "az keyvault set-policy --name contoso-prod" in action
     assert '<button type="button" class="copy">Copy</button>' in action
     assert "SQL2 ag AG1 and 6 more" in words(html)
     assert "not ready a step failed that SQL Server needs to open its databases" in words(html)

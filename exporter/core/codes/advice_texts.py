@@ -1,0 +1,23 @@
+"""Sentences and commands that several rows of the advice tables share."""
+
+from __future__ import annotations
+
+from exporter.core.codes.shared import DO_NOT_RESTART
+
+PROBE = "`ekm-exporter probe TARGET`"
+REPEAT = f"Then repeat the probe: {PROBE}."
+AGAIN = (REPEAT, DO_NOT_RESTART)
+CAUSE_IS_ELSEWHERE = "Do not create a new secret: the secret is not the cause."
+STATUS_PAGE = "Check Azure's status page: https://azure.status.microsoft."
+SHOW_TENANT = "Show the vault's tenant: `az keyvault show --name VAULT --query properties.tenantId`."
+SHOW_KEYS_ANSWER = "Show which server responds: `curl -i https://VAULT.vault.azure.net/keys?api-version=7.4`."
+SHOW_CONNECTION = "Show the connection and its response, here and from another network: `curl -v https://HOST`."
+SHOW_HANDSHAKE = (
+    "Show the certificate, its dates and its issuer, here and from another network: "
+    "`openssl s_client -connect HOST:443 -servername HOST`."
+)
+COMPARE_PROXY = "Compare with the proxy of SQL Server's service account, which may be another one."
+RESET = "`az ad app credential reset --id CLIENT_ID --append`"
+ALTER = "`ALTER CREDENTIAL [CRED] WITH IDENTITY = 'VAULT', SECRET = 'STRING';`"
+# The words of ALTER that only the reader knows.
+CRED_AND_STRING = "CRED is its name in `sys.credentials`. STRING is the client id without hyphens, then the secret's value: at most 120 characters."

@@ -1,0 +1,128 @@
+"""Actions for a vault that refuses a request, by reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from exporter.core.codes import BY_CODE
+from exporter.core.codes.advice_texts import AGAIN, PROBE, REPEAT, SHOW_TENANT, STATUS_PAGE
+from exporter.core.codes.shared import DO_NOT_RESTART, FIND_INTERCEPTION, SUPPORT
+from exporter.core.faults import Reason
+
+_ATTRIBUTES = "az keyvault key set-attributes --vault-name VAULT --name KEY --version VERSION"
+_ROLE = "Key Vault Crypto Service Encryption User"
+_HSM_SERVICE_ROLE = "Managed HSM Crypto Service Encryption User"
+_SCOPE = (
+    "VAULT_ID is the output of `az keyvault show --name VAULT --query id --output tsv`. The role takes minutes to become active."
+)
+
+VAULT: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
+    {
+        Reason.FORBIDDEN_RBAC: (
+            (
+                "Assign the role to the application on the vault: "
+                f'`az role assignment create --role "{_ROLE}" --assignee CLIENT_ID --scope VAULT_ID`.'
+            ),
+            _SCOPE,
+            *AGAIN,
+        ),
+        Reason.FORBIDDEN_POLICY: (
+            (
+                "Set the key permissions of the application, and include its other ones, because this replaces them all: "
+                "`az keyvault set-policy --name VAULT --spn CLIENT_ID --key-permissions get wrapKey unwrapKey`."
+            ),
+            *AGAIN,
+        ),
+        Reason.FORBIDDEN_FIREWALL: (
+            f"Run {PROBE} on the SQL Server host: the firewall may allow that host although it blocks this one.",
+            "If the vault refuses there too, allow its address: `az keyvault network-rule add --name VAULT --ip-address ADDRESS`.",
+            DO_NOT_RESTART,
+        ),
+        Reason.FORBIDDEN_CONNECTION: (
+            (
+                "The vault only accepts private endpoints. On the SQL Server host, check that its name resolves to a private "
+                "address: `Resolve-DnsName VAULT.vault.azure.net`."
+            ),
+            "If it is public, link the private DNS zone of the endpoint to this network.",
+            DO_NOT_RESTART,
+        ),
+        Reason.FORBIDDEN_NSP: (
+            "Add this network to an inbound access rule of the network security perimeter, or use a private endpoint.",
+            "Trusted Azure services are blocked too: the perimeter overrides that exception.",
+            *AGAIN,
+        ),
+        Reason.KEY_DISABLED: (
+            f"Enable the key version: `{_ATTRIBUTES} --enabled true`.",
+            REPEAT,
+            "Find out who disabled it: the vault's audit log names the caller.",
+            DO_NOT_RESTART,
+        ),
+        Reason.KEY_EXPIRED: (
+            f"Extend its expiry: `{_ATTRIBUTES} --expires 2030-01-01T00:00:00Z`. An expired key still unwraps but does not wrap.",
+            REPEAT,
+            "Then plan the rotation to a new key version. Rotation fails until the expiry is extended.",
+            DO_NOT_RESTART,
+        ),
+        Reason.KEY_NOT_YET_VALID: (
+            f"Set an earlier start: `{_ATTRIBUTES} --not-before 2020-01-01T00:00:00Z`. Until then the key unwraps but does not wrap.",
+            *AGAIN,
+        ),
+        Reason.KEY_SOFT_DELETED: (
+            "Recover the key with all versions: `az keyvault key recover --vault-name VAULT --name KEY`.",
+            REPEAT,
+            "Find out who deleted it: the vault's audit log names the caller.",
+            DO_NOT_RESTART,
+        ),
+        Reason.KEY_UNSUPPORTED: BY_CODE[3].actions[2:],
+        Reason.CONFLICT: (
+            "Wait a minute: another change to this key or vault is in progress.",
+            *AGAIN,
+            SUPPORT,
+        ),
+        Reason.BYTES_DIFFER: (
+            "Encrypt nothing with this key, and rotate no key, until support has examined it.",
+            REPEAT,
+            FIND_INTERCEPTION,
+            "Open a support request with both request ids from the probe (wrap and unwrap).",
+            DO_NOT_RESTART,
+        ),
+        Reason.TOKEN_REJECTED: (
+            "Read the vault's sentence in the detail of the step. If it names no cause, retry in ten minutes.",
+            STATUS_PAGE,
+            *AGAIN,
+        ),
+        Reason.TOKEN_WRONG_ISSUER: (
+            SHOW_TENANT,
+            "Compare it with `tenant_id` of the credential. Use an application in the vault's tenant.",
+            "After a subscription move, update the vault's tenant and assign the permissions again.",
+            DO_NOT_RESTART,
+        ),
+        Reason.TOKEN_UNVERIFIABLE: (
+            "Wait some minutes: the vault could not fetch the keys that verify tokens.",
+            STATUS_PAGE,
+            *AGAIN,
+        ),
+        Reason.TOKEN_WRONG_AUDIENCE: (
+            "Check that the vault's host name belongs to this cloud, and that no proxy rewrites the vault's 401.",
+            *AGAIN,
+        ),
+    }
+)
+_HSM_ROLE = (
+    "Assign the role to the application: `az keyvault role assignment create --hsm-name VAULT "
+    f'--role "{_HSM_SERVICE_ROLE}" --assignee CLIENT_ID --scope /keys`.'
+)
+# A Managed HSM has roles of its own and no access policies.
+ON_HSM: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
+    {
+        Reason.FORBIDDEN_RBAC: (_HSM_ROLE, *AGAIN),
+        Reason.FORBIDDEN_POLICY: (_HSM_ROLE, *AGAIN),
+        Reason.FORBIDDEN: (
+            _HSM_ROLE,
+            "If the firewall of the HSM blocks the caller: `az keyvault network-rule add --hsm-name VAULT --ip-address ADDRESS`.",
+            "If the key version is disabled: `az keyvault key set-attributes --hsm-name VAULT --name KEY --version VERSION --enabled true`.",
+            *AGAIN,
+        ),
+    }
+)
