@@ -134,11 +134,16 @@ def advice(actions: Mapping[str, str]) -> str:
     """Return one static series for each reason, with its first action as a label."""
     return "\n".join(
         indent(
-            f"- record: reason:ekm_first_action:info\n  expr: vector(1)\n  labels: {{reason: {reason}, action: {json.dumps(text).replace("@", "@@")}}}",
+            f"- record: reason:ekm_first_action:info\n  expr: vector(1)\n  labels: {{reason: {reason}, action: {json.dumps(text).replace('@', '@@')}}}",
             "      ",
         )
         for reason, text in actions.items()
     )
+
+
+def _quoted(text: str) -> str:
+    """Return a text in double quotes, with each @ doubled for the template."""
+    return json.dumps(text).replace("@", "@@")
 
 
 def _rule(name: str, expr: str) -> str:

@@ -56,7 +56,7 @@ _OF_TARGET: Final = (
     (r"\\bTARGET\\b", '(printf "%s --config.file FILE" $labels.target)'),
 )
 _CAUSE: Final = " " + _NUMBERS + " {{ .Labels.symbol }} at {{ .Labels.step }}, reason {{ .Labels.reason }}. {{ .Labels.summary }}"
-# The sign-in host of the vault's cloud, or the vault: what the failed step asked. @VAULT is the vault's host name.
+# The host of the failed request: the vault, or the sign-in host of its cloud. @VAULT is the vault's host name.
 _HOST: Final = (
     '{{ $host := @VAULT }}{{ if eq .Labels.step "token" }}{{ $host = "login.microsoftonline.com" }}'
     '{{ if match "[.]usgovcloudapi[.]net$" @VAULT }}{{ $host = "login.microsoftonline.us" }}{{ end }}'

@@ -39,7 +39,7 @@ class Names:
     client_id: str | None = None
     config_file: str | None = None
     secret_file: str | None = None
-    host: str | None = None  # that the failed step asked; None: the vault
+    host: str | None = None  # of the failed request; None: the vault
     proxy: str | None = None  # host:port
 
 

@@ -49,7 +49,7 @@ _CUT_OFF = (
     *AGAIN,
 )
 _PROXY = (
-    "Check host and port of `proxy` in the module: the exporter cannot reach the proxy, so it asked neither the vault nor Entra ID.",
+    "Check host and port of `proxy` in the module: the exporter cannot reach the proxy.",
     "Show whether the proxy responds: `curl -v -p -x http://PROXY https://HOST`.",
     COMPARE_PROXY,
     "A private endpoint is reached without a proxy: add the vault to `no_proxy`.",

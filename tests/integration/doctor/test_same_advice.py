@@ -7,11 +7,12 @@ import pytest
 import yaml
 
 from exporter.core.checks import CheckOutcome
-from exporter.core.codes.actions import BY_REASON
+from exporter.core.codes.actions import BY_REASON, Names, actions
 from exporter.core.codes.explain import explain
 from exporter.core.codes.reasons import REASON_TEXTS
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.faults import Reason
+from exporter.simulator.scenarios import BY_NAME
 from tests.support.doctor_simulated import VAULT
 
 RULES = Path(__file__).parents[3] / "alerts" / "ekm.rules.yml"
@@ -51,6 +52,52 @@ def test_explain_and_alerts_have_the_advice_of_the_reason(reason, code):
     rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
     actions = {rule["labels"]["reason"]: rule["labels"]["action"] for rule in rules if rule.get("labels", {}).get("reason")}
     assert plain(actions[reason]) == plain(BY_REASON[reason][0])
+
+
+# Scenarios whose advice depends on the reason or the step: each output must begin with the same action.
+SCENARIOS = (
+    "secret_wrong",
+    "credentials_refused",
+    "certificate_unknown",
+    "certificate_expired",
+    "clock_skew",
+    "application_unknown",
+    "application_disabled",
+    "tenant_unknown",
+    "wrong_cloud",
+    "conditional_access",
+    "entra_transient",
+    "sign_in_forbidden",
+    "sign_in_throttled",
+    "token_redirected",
+    "vault_tls_untrusted",
+    "vault_tls_wrong_name",
+    "challenge_garbage",
+    "challenge_redirected",
+    "no_challenge",
+    "foreign_authority",
+    "firewall",
+    "private_only",
+    "nsp_forbidden",
+    "role_removed",
+    "get_forbidden",
+    "key_soft_deleted",
+    "key_disabled_unwrap",
+    "conflict",
+    "throttled",
+    "other_bytes",
+)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+async def test_doctor_begins_with_the_action_of_page_and_probe(harness, scenario):
+    harness.simulator.apply(scenario, vault=VAULT)
+    results = [each for each in (await harness.results()).values() if each.outcome is CheckOutcome.FAIL]
+    row = BY_NAME[scenario]
+    names = Names(target="t", vault=VAULT, key="K", version="v")
+    first = actions(row.classic, row.reason, ready=False, names=names, step=row.step)[0]
+    assert plain(results[0].fix[0]) in plain(first)
+    assert [line for line in results[0].fix if re.search(r"\b(?:VAULT|KEY|TARGET|HOST|CLIENT_ID|VERSION)\b", line)] == []
 
 
 def test_refusals_have_texts_of_their_own():

@@ -58,7 +58,9 @@ def test_proven_staged_credential_replaces_an_expired_one():
     report = bad()
     record = record_of(report, auxiliary_result(AuxiliaryKind.NEXT))
     advice = recommended_actions(TARGET, report, record)
-    assert advice[0].startswith(f"The staged credential {STAGED} is usable. Give its secret to SQL Server, on every replica: `ALTER CREDENTIAL ")
+    assert advice[0].startswith(
+        f"The staged credential {STAGED} is usable. Give its secret to SQL Server, on every replica: `ALTER CREDENTIAL "
+    )
     assert f"`credential: {STAGED}`" in advice[2]
     assert "credential reset" not in " ".join(advice)
     assert "staged credential" in transcript(TARGET, report, vantage=Vantage.CENTRAL, record=record)

@@ -102,7 +102,16 @@ def test_unreadable_secret_file_advice_names_file_and_rights():
 
 
 REFUSED = tuple(reason for reason in Reason if reason.startswith("forbidden"))
-OF_A_VAULT = ("az role assignment", "set-policy", "--vault-name", " -n contoso", "--name contoso", "`Key Vault Crypto", '"Key Vault Crypto', "VAULT")
+OF_A_VAULT = (
+    "az role assignment",
+    "set-policy",
+    "--vault-name",
+    " -n contoso",
+    "--name contoso",
+    "`Key Vault Crypto",
+    '"Key Vault Crypto',
+    "VAULT",
+)
 
 
 @pytest.mark.parametrize("reason", REFUSED)
