@@ -15,6 +15,7 @@ from exporter.core.codes.actions import first_action
 from exporter.core.credential_expiry import Source, start_of
 from exporter.core.endpoints import cloud_of
 from exporter.core.model import KeyFacts, Outcome, PeerCertificate, ProbeReport, Step, StepResult, VaultHeaders
+from exporter.core.readiness import deciding_failure
 from exporter.metrics.text_format import Sample
 from exporter.state.records import TargetRecord
 
@@ -68,7 +69,7 @@ def report_samples(report: ProbeReport) -> Values:
         "ekm_step_success": [(_step(result), float(result.outcome is Outcome.OK)) for result in made],
         "ekm_step_phase_duration_seconds": [sample for result in made if not result.shared for sample in _phases(result)],
         "ekm_last_error_code": _last_error_code(report),
-        "ekm_last_failure_info": _failure(report.first_failure),
+        "ekm_last_failure_info": _failure(deciding_failure(report)),
         "ekm_retry_after_seconds": [
             (_step(result), result.facts.retry_after_seconds)
             for result in made
@@ -223,7 +224,7 @@ def _phases(result: StepResult) -> list[Sample]:
 
 
 def _last_error_code(report: ProbeReport) -> list[Sample]:
-    failure = report.first_failure
+    failure = deciding_failure(report)
     if failure is None:
         return _one(0 if report.success else None)
     return _one(failure.code)

@@ -100,12 +100,14 @@ TARGET_METRICS: Final = (
     # the failures
     _counter("ekm_errors_total", "Failed steps by the code that SQL Server would show.", "step", "code"),
     target_metric(
-        Retention.PROBE, "ekm_last_error_code", "Connector error code of the first failed step; 0 if the probe succeeded."
+        Retention.PROBE,
+        "ekm_last_error_code",
+        "Connector error code of the failed step that decides the verdict, else of the first one; 0 if the probe succeeded.",
     ),
     _info(
         Retention.PROBE,
         "ekm_last_failure_info",
-        "The first failed step and its reason. Absent if the probe succeeded.",
+        "The failed step that decides the verdict, else the first one, and its reason. Absent if the probe succeeded.",
         "step",
         "code",
         "symbol",

@@ -16,7 +16,7 @@ from exporter.core.codes import BY_CODE
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.durations import moment
 from exporter.core.model import Facts, KeyFacts, Outcome, ProbeReport, Readiness, StepResult, Vantage, VaultHeaders
-from exporter.core.readiness import NOT_TESTED, in_words
+from exporter.core.readiness import NOT_TESTED, deciding_failure, in_words
 from exporter.presentation.expiring import DAY, Ending
 from exporter.presentation.wording import auxiliary_results
 from exporter.state.history import HistoryEntry
@@ -38,6 +38,7 @@ def probe_payload(target: Target, report: ProbeReport) -> Payload:
         "vault_side_ready": report.readiness.ready,
         "why": report.readiness.why,
         **failure_payload(report.first_failure),
+        "deciding_step": _deciding_step(report),
         "tainted": report.tainted,
         "steps": [step_payload(result) for result in report.steps],
     }
@@ -56,6 +57,7 @@ def target_row(target: Target, record: TargetRecord | None, *, now: float) -> Pa
         "vault_side_ready": readiness.ready,
         "why": readiness.why,
         **failure_payload(None if report is None else report.first_failure),
+        "deciding_step": None if report is None else _deciding_step(report),
         "rotation_pending": None if record is None else record.rotation_pending,
         "last_probe": None if report is None else moment(report.started_at),
         "last_success": moment_or_none(None if record is None else record.last_success_at),
@@ -152,6 +154,15 @@ def failure_payload(failure: StepResult | None) -> Payload:
         "symbol": _symbol(failure.code),
         "reason": None if failure.reason is None else failure.reason.value,
     }
+
+
+def _deciding_step(report: ProbeReport) -> str | None:
+    """Return the failed step that pages, log and metrics name.
+
+    After a failed wrap, it is a failed unwrap, which keeps databases closed.
+    """
+    failure = deciding_failure(report)
+    return None if failure is None else failure.step.value
 
 
 def _symbol(code: int | None) -> str | None:

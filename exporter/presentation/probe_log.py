@@ -14,6 +14,7 @@ from exporter.core.auxiliary import AuxiliaryResult, Identity
 from exporter.core.codes import BY_CODE
 from exporter.core.faults import Reason
 from exporter.core.model import ProbeReport, StepResult
+from exporter.core.readiness import deciding_failure
 from exporter.runtime.logging import PROBES, Value, fields
 
 _log = logging.getLogger(PROBES)
@@ -63,7 +64,7 @@ class ProbeLog:
 
     def record(self, target: Target, report: ProbeReport) -> None:
         """Log what changed with this probe of the target."""
-        failure = report.first_failure
+        failure = deciding_failure(report)
         if failure is None:
             self._recovered(target, report)
         else:

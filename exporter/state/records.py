@@ -266,7 +266,7 @@ def headers_after(known: VaultHeaders, report: ProbeReport) -> VaultHeaders:
 
 
 def _summary(report: ProbeReport) -> FailureSummary:
-    failure = report.first_failure
+    failure = deciding_failure(report)
     if failure is None:  # nothing failed, and nothing succeeded either
         return FailureSummary(report.started_at, "", None, None, None, None)
     facts = failure.facts

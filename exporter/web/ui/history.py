@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from exporter.config.model import Target
 from exporter.core import durations
 from exporter.core.codes.reasons import cause
+from exporter.core.readiness import deciding_failure
 from exporter.presentation import text as transcript
 from exporter.presentation.payloads import earlier
 from exporter.state.history import HistoryEntry
@@ -38,7 +39,7 @@ def history_section(site: Urls, view: TargetView, history: Sequence[HistoryEntry
 
 def _remembered(site: Urls, target: Target, entry: HistoryEntry) -> Html:
     report = entry.report
-    failure = report.first_failure
+    failure = deciding_failure(report)
     result = element("span", "success" if report.success else "failed", class_="good-ink" if report.success else "bad-ink")
     return element(
         "tr",

@@ -180,7 +180,7 @@ def _about(site: Urls, view: TargetView, history: Sequence[HistoryEntry]) -> Ite
 def _last_failure(site: Urls, view: TargetView, history: Sequence[HistoryEntry]) -> Child:
     for entry in history:
         report = entry.report
-        if (failure := report.first_failure) is not None:
+        if (failure := deciding_failure(report)) is not None:
             code = "" if failure.code is None else code_link(site, failure.code)
             started = link(site.probe(view.target.name, entry.id), when(report.started_at, view.now))
             return [started, " ", code]

@@ -10,7 +10,7 @@ from exporter.config.build import credentials_in_use
 from exporter.config.model import Config, Module, Target
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import Outcome, ProbeReport, Readiness, StepResult
-from exporter.core.readiness import NEEDED, state_of
+from exporter.core.readiness import NEEDED, deciding_failure, state_of
 from exporter.presentation.expiring import Ending, next_ending
 from exporter.state.records import STALE_INTERVALS, TargetRecord, readiness_at
 from exporter.web.interfaces import Service
@@ -44,7 +44,7 @@ class TargetView:
 
     @property
     def failure(self) -> StepResult | None:
-        return None if self.report is None else self.report.first_failure
+        return None if self.report is None else deciding_failure(self.report)
 
     @property
     def blocking(self) -> StepResult | None:

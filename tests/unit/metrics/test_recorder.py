@@ -115,7 +115,7 @@ def test_a_good_probe_shows_success_and_code_zero():
     assert shown(recorder, "ekm_probe_failures_total") == {(): 0}
 
 
-def test_a_failed_probe_has_its_first_failure_and_all_errors():
+def test_a_failed_probe_has_its_deciding_failure_and_all_errors():
     forbidden = {"status": 403, "retry_after_seconds": None}
     recorder = after(
         a_report(
@@ -128,8 +128,8 @@ def test_a_failed_probe_has_its_first_failure_and_all_errors():
     )
 
     assert shown(recorder, "ekm_probe_success") == {(): 0}
-    assert shown(recorder, "ekm_last_error_code") == {(): 3077}
-    assert [labels[:3] for labels in shown(recorder, "ekm_last_failure_info")] == [("3077", "key_expired", "wrap_key")]
+    assert shown(recorder, "ekm_last_error_code") == {(): 3076}
+    assert [labels[:3] for labels in shown(recorder, "ekm_last_failure_info")] == [("3076", "key_not_found", "unwrap_key")]
     assert lines_of(scrape(recorder), "ekm_last_failure_info", 'symbol="')[0].count('symbol=""') == 0
     errors = shown(recorder, "ekm_errors_total")
     assert (errors["3077", "wrap_key"], errors["3076", "unwrap_key"], errors["3077", "unwrap_key"]) == (1, 1, 0)

@@ -3,12 +3,15 @@
 import io
 import logging
 import re
+from dataclasses import replace
 
 import pytest
 
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.faults import Reason
-from exporter.core.model import Step
+from exporter.core.model import Outcome, Readiness, Step
+from exporter.metrics.samples import report_samples
+from exporter.presentation.payloads import probe_payload
 from exporter.presentation.probe_log import ProbeLog
 from exporter.runtime.logging import LogfmtFormatter
 from tests.support.web_factories import STARTED, auxiliary_result, bad, fully_declared, good, refused_auxiliary, target
@@ -193,3 +196,21 @@ def test_auxiliary_results_after_forget_are_logged_again(probe_log):
     assert len(lines()) == 2
     log.auxiliary_recorded(fully_declared(), auxiliary_result(AuxiliaryKind.NEXT))
     assert log._unusable == {}
+
+
+def test_a_failed_wrap_and_unwrap_are_named_by_the_unwrap(probe_log):
+    log, lines = probe_log
+    report = good()
+    reasons = {Step.WRAP_KEY: Reason.KEY_EXPIRED, Step.UNWRAP_KEY: Reason.KEY_DISABLED}
+    steps = tuple(
+        replace(each, outcome=Outcome.FAILED, code=3077, reason=reasons[each.step]) if each.step in reasons else each
+        for each in report.steps
+    )
+    report = replace(report, steps=steps, readiness=Readiness(ready=False, why="not_ready"))
+    log.record(target(), report)
+    assert " step=unwrap_key code=3077 " in lines()[0]
+    assert " reason=key_disabled" in lines()[0]
+    payload = probe_payload(target(), report)
+    assert (payload["step"], payload["reason"]) == ("wrap_key", "key_expired")  # the first failure, by contract
+    assert payload["deciding_step"] == "unwrap_key"
+    assert [dict(labels)["step"] for labels, _ in report_samples(report)["ekm_last_failure_info"]] == [Step.UNWRAP_KEY]
