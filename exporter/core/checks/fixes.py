@@ -173,20 +173,23 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
         "credential_expiry": (*_NEW_SECRET, *ALTER),
         "key_expiry": ("Rotate before that date, or extend it:", f"{_ATTRIBUTES} --expires 2030-01-01T00:00:00Z"),
         "connector_version": (
-            "In SQL Server:",
-            "  SELECT name, version, dll_path, is_enabled FROM sys.cryptographic_providers;",
+            "In SQL Server. `is_enabled` must be 1, and `file_version` is the DLL that runs:",
+            "  SELECT p.name, p.version, p.dll_path, p.is_enabled, m.file_version FROM sys.cryptographic_providers AS p",
+            "    LEFT JOIN sys.dm_os_loaded_modules AS m ON m.name = p.dll_path;",
             "On the host, in PowerShell, with that path:",
-            '  (Get-Item "DLL_PATH").VersionInfo | Select-Object FileVersion, ProductVersion',
+            '  Get-Item "DLL_PATH" | Select-Object LastWriteTime, @{n="FileVersion";e={$_.VersionInfo.FileVersion}}',
+            "Expected: 15.0.2000.440, DLL of 9 November 2024. 15.0.300.96, DLL of 30 January 2018, also calls itself 1.0.5.0.",
+            "Build and path must be equal on all nodes. `version` in the catalog may be that from before an upgrade.",
         ),
         "vc_runtime": (
-            "In PowerShell:",
+            "In PowerShell. Expected for connector 1.0.5.0: 2015 (or 2015-2022) for SQL Server 2016 to 2025, 2013 for older ones:",
             (
                 r"  Get-ItemProperty HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall\* |"
                 " Where-Object DisplayName -like '*Visual C++*' | Select-Object DisplayName, DisplayVersion"
             ),
         ),
         "ekm_enabled": (
-            "In SQL Server:",
+            "In SQL Server. Expected: 1:",
             "  SELECT name, value_in_use FROM sys.configurations WHERE name = 'EKM provider enabled';",
             "To turn it on:",
             "  EXEC sp_configure 'show advanced options', 1; RECONFIGURE;",
@@ -196,13 +199,16 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
             "In PowerShell. The service account must have FullControl:",
             r'  (Get-Acl "HKLM:\SOFTWARE\Microsoft\SQL Server Cryptographic Provider\Azure Key Vault").Access',
         ),
-        "cluster_checkpoint": ("In PowerShell, on a node of a failover cluster:", "  Get-ClusterCheckpoint -RegistryCheckpoint"),
+        "cluster_checkpoint": (
+            r"In PowerShell, on a node of a failover cluster. Expected: SOFTWARE\Microsoft\SQL Server Cryptographic Provider:",
+            "  Get-ClusterCheckpoint -RegistryCheckpoint",
+        ),
         "windows_tls": (
             "In PowerShell. TLS 1.2 is enabled if the key is missing or Enabled is not 0:",
             (r"  Get-ItemProperty 'HKLM:\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Client'"),
         ),
         "service_proxy": (
-            "In PowerShell. SQL_SERVICE is for example NT SERVICE\\MSSQLSERVER:",
+            "In PowerShell. Expected: the `proxy` of the module. SQL_SERVICE is for example NT SERVICE\\MSSQLSERVER:",
             ("  $sid = ([Security.Principal.NTAccount]'SQL_SERVICE').Translate([Security.Principal.SecurityIdentifier]).Value"),
             (
                 r'  Get-ItemProperty "Registry::HKEY_USERS\$sid\Software\Microsoft\Windows\CurrentVersion\Internet Settings" |'

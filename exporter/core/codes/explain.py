@@ -72,6 +72,7 @@ class Explanation:
     actions: tuple[str, ...] = ()
     rows: tuple[ConnectorError, ...] = ()
     reason: Reason | None = None  # if the text stands for one
+    page: str = ""  # of the documentation
 
     @property
     def is_code(self) -> bool:
@@ -144,7 +145,7 @@ def _message(text: str) -> Explanation | None:
     if message is None:
         return None
     title = f"Message {message.number} of SQL Server: {message.title}"
-    return Explanation(title=title, summary=message.summary, causes=message.causes, actions=message.actions)
+    return Explanation(title=title, summary=message.summary, causes=message.causes, actions=message.actions, page=message.page)
 
 
 def _symbol(text: str) -> Explanation | None:

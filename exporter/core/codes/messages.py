@@ -27,6 +27,7 @@ class ServerMessage:
     summary: str
     causes: tuple[str, ...]
     actions: tuple[str, ...]
+    page: str = ""  # of the documentation
 
 
 _TABLE = (
@@ -35,15 +36,18 @@ _TABLE = (
         title="Cannot load library",
         summary="SQL Server could not load the connector's DLL. No request was sent to Entra ID or the vault.",
         causes=(
-            "The Visual C++ 2015 runtime is missing.",
+            "The Visual C++ runtime is missing: 2015 for connector 1.0.5.0 on SQL Server 2016 and later, 2013 for older ones.",
+            "After an upgrade of the connector, `sys.cryptographic_providers` still has the old path.",
             "The DLL is not at the path in `sys.cryptographic_providers`, or the service account cannot read it.",
         ),
         actions=(
             "Show the path: `SELECT name, dll_path FROM sys.cryptographic_providers;`.",
-            "Install the Visual C++ runtime that the connector needs, then repeat the statement.",
-            "If the path is wrong, correct it: `ALTER CRYPTOGRAPHIC PROVIDER NAME FROM FILE = 'PATH';`.",
+            "Show the runtimes: `Get-ItemProperty HKLM:\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Uninstall\\*`.",
+            "Install the missing runtime, then repeat the statement or start the service again.",
+            "If the path is wrong, correct it: `ALTER CRYPTOGRAPHIC PROVIDER [PROVIDER] FROM FILE = 'PATH';`. Then enable it again.",
             "Read the error log: `EXEC sys.sp_readerrorlog 0, 1, N'library';`.",
         ),
+        page="docs/connector-upgrade.md",
     ),
     ServerMessage(
         number=33028,
@@ -59,8 +63,10 @@ _TABLE = (
         causes=("The connector build does not fit this version of SQL Server.", "A connector upgrade is incomplete."),
         actions=(
             _VERSIONS,
-            "Install the connector build for this SQL Server, then run `ALTER CRYPTOGRAPHIC PROVIDER NAME FROM FILE = 'PATH';`.",
+            "Install the connector build for this SQL Server. Then run `ALTER CRYPTOGRAPHIC PROVIDER [PROVIDER] FROM FILE = 'PATH';`.",
+            "That disables the provider, so enable it again: `ALTER CRYPTOGRAPHIC PROVIDER [PROVIDER] ENABLE;`.",
         ),
+        page="docs/connector-upgrade.md",
     ),
     ServerMessage(
         number=33049,
@@ -84,7 +90,12 @@ _TABLE = (
         title="Methods not found in the provider library",
         summary="The DLL lacks methods that SQL Server requires, so SQL Server does not use it as a provider.",
         causes=("The file is not the connector, or it is damaged.", "A connector upgrade is incomplete."),
-        actions=(_VERSIONS, "Reinstall the connector, then run `ALTER CRYPTOGRAPHIC PROVIDER NAME FROM FILE = 'PATH';`."),
+        actions=(
+            _VERSIONS,
+            "Reinstall the connector. Then run `ALTER CRYPTOGRAPHIC PROVIDER [PROVIDER] FROM FILE = 'PATH';`.",
+            "`FROM FILE` disables the provider. Enable it again: `ALTER CRYPTOGRAPHIC PROVIDER [PROVIDER] ENABLE;`.",
+        ),
+        page="docs/connector-upgrade.md",
     ),
     ServerMessage(
         number=33111,
@@ -99,6 +110,7 @@ _TABLE = (
             "Compare on all nodes: `SELECT name, thumbprint FROM sys.asymmetric_keys;` in master.",
             "Create the key from the provider with the key version that the database or backup used.",
         ),
+        page="docs/connector-upgrade.md",
     ),
     ServerMessage(
         number=37563,
@@ -107,8 +119,9 @@ _TABLE = (
         causes=("No identity is assigned to the machine, or none is set as the primary one of SQL Server.",),
         actions=(
             "Check that one is assigned: `az vm identity show --resource-group GROUP --name VM`.",
-            "Set the primary identity for SQL Server, then restart its service.",
+            "Set the primary identity for SQL Server, then restart its service. The page below has the commands.",
         ),
+        page="docs/rollover.md",
     ),
     ServerMessage(
         number=37576,
@@ -116,6 +129,7 @@ _TABLE = (
         summary="The installed connector is too old for managed identities. SQL Server cannot open a session.",
         causes=("The connector is older than the build of November 2024 (15.0.2000.440).",),
         actions=(_VERSIONS, "Upgrade the connector, then repeat the statement.", EVENT_LOG),
+        page="docs/connector-upgrade.md",
     ),
 )
 MESSAGES: Mapping[int, ServerMessage] = MappingProxyType({message.number: message for message in _TABLE})

@@ -13,6 +13,7 @@ from exporter.core.codes import both_numbers
 from exporter.core.codes.explain import Explanation
 from exporter.core.codes.model import ConnectorError, Family, Layer, Owner
 from exporter.core.codes.page import INTRODUCTION, LAYER_TITLES
+from exporter.core.codes.words import words_in
 
 PAGE = "docs/codes.md"
 WIDTH = 80
@@ -74,6 +75,7 @@ def as_text(row: ConnectorError, *, width: int = WIDTH) -> str:
         wrap(row.summary, width),
         _numbered("Likely causes, most likely first", row.causes, width),
         _numbered("What to do, in this order", row.actions, width),
+        _words(row.actions, width),
         "\n".join(
             wrap(value, width, first=f"{name:<10}", rest=" " * 10)
             for name, value in (
@@ -101,7 +103,10 @@ def explanation_text(found: Explanation, *, width: int = WIDTH) -> str:
         wrap(found.summary, width),
         _numbered("Likely causes, most likely first", found.causes, width),
         _numbered("What to do, in this order", found.actions, width),
-        "\n".join(f"More: ekm-exporter explain {row.code}" for row in found.rows),
+        _words(found.actions, width),
+        "\n".join(
+            [*(f"More: ekm-exporter explain {row.code}" for row in found.rows), *([f"More: {found.page}"] if found.page else [])]
+        ),
     ]
     return "\n\n".join(block for block in blocks if block)
 
@@ -119,6 +124,7 @@ def explanation_data(found: Explanation) -> dict[str, object]:
         "causes": list(found.causes),
         "actions": list(found.actions),
         "codes": [row.code for row in found.rows],
+        "link": found.page or None,
     }
 
 
@@ -174,6 +180,12 @@ def _counterpart_note(row: ConnectorError) -> str:
 
 def _markdown_list(title: str, items: tuple[str, ...]) -> str:
     return f"{title}:\n\n" + "\n".join(f"{number}. {item}" for number, item in enumerate(items, 1)) if items else ""
+
+
+def _words(actions: tuple[str, ...], width: int) -> str:
+    """Return what the capital words in the commands stand for."""
+    lines = [wrap(meaning, width, first=f"  {word:<12} ", rest=" " * 15) for word, meaning in words_in(actions)]
+    return "\n".join(["In the commands:", *lines]) if lines else ""
 
 
 def _numbered(title: str, items: tuple[str, ...], width: int) -> str:

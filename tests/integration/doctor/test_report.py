@@ -216,10 +216,22 @@ def test_warnings_and_unknown_checks_are_ok():
 def test_statements_are_valid_t_sql(statement):
     (parsed,) = sqlglot.parse(statement.replace("; RECONFIGURE", ""), dialect="tsql")
     assert parsed is not None
-    for table in parsed.find_all(sqlglot.exp.Table):
-        if table.db == "sys" and table.name in VIEWS:
-            known = set(VIEWS[table.name][1].split()) | {"name", "encryptor_thumbprint"}
-            assert {column.name for column in parsed.find_all(sqlglot.exp.Column)} <= known
+    views = [table.name for table in parsed.find_all(sqlglot.exp.Table) if table.db == "sys" and table.name in VIEWS]
+    known = {"name", "encryptor_thumbprint"}.union(*(VIEWS[view][1].split() for view in views))
+    assert not views or {column.name for column in parsed.find_all(sqlglot.exp.Column)} <= known
+
+
+@pytest.mark.parametrize(
+    ("check", "expected"),
+    [
+        ("connector_version", "15.0.2000.440, DLL of 9 November 2024"),
+        ("vc_runtime", "2015 (or 2015-2022) for SQL Server 2016 to 2025"),
+        ("ekm_enabled", "Expected: 1"),
+        ("cluster_checkpoint", r"SOFTWARE\Microsoft\SQL Server Cryptographic Provider"),
+    ],
+)
+def test_host_check_names_the_expected_value(check, expected):
+    assert any(expected in line for line in remedy(check, CheckOutcome.UNKNOWN, None, WORDS))
 
 
 @pytest.mark.parametrize("command", ["set-policy", "--ops"])

@@ -12,7 +12,7 @@ from exporter.cli.main import main
 from exporter.core.codes.explain import KINDS, explain, unknown
 from exporter.core.codes.messages import MESSAGES
 from exporter.core.codes.reasons import REASON_TEXTS
-from exporter.core.codes.render import explanation_data
+from exporter.core.codes.render import explanation_data, explanation_text
 from exporter.core.faults import Reason
 from tests.support.web_server import Service, get, serving, words
 
@@ -195,3 +195,18 @@ def test_data_of_an_explanation_has_summary_actions_and_codes():
 
 def test_data_of_a_code_is_the_code():
     assert explanation_data(explain("3303"))["code"] == 3303
+
+
+def test_capital_words_of_commands_are_explained():
+    text = explanation_text(explain("3303"))
+    assert "In the commands:" in text
+    assert "first 32 digits of SECRET" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "page"),
+    [("Cannot load library", "docs/connector-upgrade.md"), ("33111", "docs/connector-upgrade.md"), ("37563", "docs/rollover.md")],
+)
+def test_message_names_the_page_with_the_steps(text, page):
+    assert f"More: {page}" in explanation_text(explain(text))
+    assert explanation_data(explain(text))["link"] == page

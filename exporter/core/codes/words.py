@@ -1,0 +1,32 @@
+"""The capital words in commands that only the reader knows, each with the place that has its value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "TARGET": "name of a target, then --config.file FILE",
+        "CLIENT_ID": "client_id of the credential, or the first 32 digits of SECRET",
+        "CRED": "name in sys.credentials",
+        "SECRET_FILE": "path in the configuration",
+        "VAULT": "name of the vault: credential_identity in sys.credentials",
+        "VAULT_ID": "output of az keyvault show --name VAULT --query id",
+        "KEY": "name of the key, before the version in KeyUri",
+        "VERSION": "end of KeyUri in the registry",
+        "HOST": "host name of the vault, or the sign-in host at step token",
+        "PROXY": "host:port of the proxy",
+        "ADDRESS": "public address of the SQL Server host",
+        "PROVIDER": "name in sys.cryptographic_providers",
+        "PATH": "full path of the connector's DLL",
+    }
+)
+_SPAN = re.compile(r"`([^`]*)`")
+
+
+def words_in(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Return the words of the commands in `texts`, each with its meaning."""
+    spans = " ".join(span for text in texts for span in _SPAN.findall(text))
+    return tuple((word, meaning) for word, meaning in WORDS.items() if re.search(rf"(?<![\w-]){word}(?![\w-])", spans))
