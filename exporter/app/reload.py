@@ -11,22 +11,21 @@ import glob
 import hashlib
 import logging
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import NoReturn, Protocol
 
 from exporter.config import Loaded, load_config
 from exporter.config.files import FileUnreadableError, read_whole
 from exporter.config.model import Config
 from exporter.runtime.logging import fields, place_of
+from exporter.runtime.single_flight import SingleFlight
 from exporter.runtime.thread_pool import DaemonThreadPool
 
 CHECK_SECONDS = 5.0
 TRY_AGAIN_SECONDS = 30.0  # the cause of a refusal may be in another file, such as a secret that is created later
 _READINGS = 2  # the second one if the first has found more files
 _LIMIT = 64 * 1024 * 1024  # bytes of one file; far above the limit of a configuration
-
-T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -58,8 +57,8 @@ class Reloader:
         self._last_content: str | None = None  # digest of the files at the last read
         self._last_problems: list[str] = []  # of the last reload
         self._try_again_at = 0.0  # by the monotonic clock
-        self._waiting: asyncio.Task[list[str]] | None = None  # a reload that has not begun
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._begun = 0  # how many reloads have begun: the key of the one that has not
+        self._tasks: SingleFlight[int | str, list[str]] = SingleFlight()
 
     async def reload(self) -> list[str]:
         """Reload and return the problems, one line each.
@@ -68,21 +67,16 @@ class Reloader:
 
         All calls while a reload waits for its turn share that reload.
         """
-        return await asyncio.shield(self._next())
+        return await self._tasks.join(self._begun, self._reload, name="reload")
 
     def reload_soon(self) -> None:
         """Start a reload without waiting, for a signal; the log has the result."""
-        self._next()
-
-    def _next(self) -> asyncio.Task[list[str]]:
-        """Return the reload that has not begun yet; it will read the current files."""
-        if self._waiting is None:
-            self._waiting = self._start(self._reload())
-        return self._waiting
+        if not self._tasks.running(self._begun):
+            self._tasks.start(self._begun, self._reload(), name="reload")
 
     async def _reload(self) -> list[str]:
         async with self._one_at_a_time:
-            self._waiting = None
+            self._begun += 1
             try:
                 return await self._read_and_apply()
             except Exception as error:  # noqa: BLE001 - after a signal no caller would receive it
@@ -102,21 +96,13 @@ class Reloader:
 
     def watch(self) -> None:
         """Reload after each later change of the files."""
-        self._start(self._watch())
+        self._tasks.start("watch", self._watch(), name="reload")
 
     async def aclose(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.aclose()
         self._pool.close()
 
-    def _start(self, work: Coroutine[None, None, T]) -> asyncio.Task[T]:
-        task = asyncio.create_task(work, name="reload")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    async def _watch(self) -> None:
+    async def _watch(self) -> NoReturn:
         while True:
             try:
                 if self._last_content is None:

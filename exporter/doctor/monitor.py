@@ -20,8 +20,8 @@ from exporter.core.checks.model import CheckRun
 from exporter.doctor import run_checks
 from exporter.doctor.collect import LookUp
 from exporter.runtime.clock import loop_time
-from exporter.runtime.internal_errors import reported
 from exporter.runtime.logging import fields
+from exporter.runtime.periodic import PeriodicRunner
 from exporter.runtime.thread_pool import PoolExhausted
 
 _log = logging.getLogger(__name__)
@@ -52,7 +52,6 @@ class _Entry:
 
     target: Target
     due: float
-    task: asyncio.Task[None] | None = None
     run: CheckRun | None = None
 
 
@@ -72,18 +71,15 @@ class PreflightMonitor:
         draw: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._make, self._on_results, self._on_internal_error, self._draw, self._clock = (
-            make,
-            on_results,
-            on_internal_error,
-            draw,
-            clock,
-        )
+        self._make, self._on_results, self._draw, self._clock = make, on_results, draw, clock
         self._interval = 0.0
-        self._entries: dict[str, _Entry] = {}
-        self._changed = asyncio.Event()
-        self._workers: list[asyncio.Task[None]] = []
-        self._ended: set[asyncio.Task[None]] = set()  # cancelled, not yet done
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._runner = PeriodicRunner(
+            self._run,
+            pause=lambda _entry: self._interval,
+            on_error=lambda _entry, error: on_internal_error(error),
+            name="preflight of",
+        )
 
     def reconcile(self, config: Config, changed: Collection[str] = ()) -> None:
         """Check these targets at every `preflight_interval`.
@@ -94,28 +90,22 @@ class PreflightMonitor:
         """
         slower, self._interval = self._interval, config.settings.preflight_interval
         kept = config.targets.keys() - set(changed) if self._interval else set()
-        for name in self._entries.keys() - kept:
-            self._forget(self._entries.pop(name))
+        for name in self._runner.jobs.keys() - kept:
+            self._forget(name)
         for name, target in config.targets.items() if self._interval else ():
-            entry = self._entries.setdefault(name, _Entry(target, self._first()))
-            if self._interval < slower:
-                entry.due = min(entry.due, self._first())
-        self._changed.set()
-        if not self._workers:
-            self._workers = [asyncio.create_task(self._work(), name=f"preflight {place}") for place in range(AT_ONCE)]
+            if name not in self._runner.jobs:
+                self._runner.start(name, _Entry(target, self._first()))
+            elif self._interval < slower:
+                self._runner.advance(name, self._first())
 
     def last_of(self, name: str) -> CheckRun | None:
         """Return the last run of a target; None before the first one."""
-        entry = self._entries.get(name)
+        entry = self._runner.jobs.get(name)
         return None if entry is None else entry.run
 
     async def aclose(self) -> None:
         """Cancel all runs."""
-        tasks = [*self._workers, *self._ended, *(entry.task for entry in self._entries.values() if entry.task is not None)]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._workers.clear()
+        await self._runner.aclose()
 
     def _first(self) -> float:
         """Return when a target's first run is due."""
@@ -123,48 +113,21 @@ class PreflightMonitor:
         settling = min(_SETTLING_SECONDS, longest / 2)
         return loop_time() + settling + self._draw() * (longest - settling)
 
-    def _forget(self, entry: _Entry) -> None:
-        if entry.task is not None:
-            self._ended.add(entry.task)
-            entry.task.add_done_callback(self._ended.discard)
-            entry.task.cancel()
-        if entry.run is not None:
+    def _forget(self, name: str) -> None:
+        entry = self._runner.stop(name)
+        if entry is not None and entry.run is not None:
             self._on_results(entry.target, None)
-
-    async def _work(self) -> None:
-        while True:
-            entry = min((one for one in self._entries.values() if one.task is None), key=lambda one: one.due, default=None)
-            if entry is None or entry.due > loop_time():
-                await self._wait(None if entry is None else entry.due)
-                continue
-            entry.task = asyncio.create_task(self._run(entry), name=f"preflight of {entry.target.name}")
-            await asyncio.wait({entry.task})
-
-    async def _wait(self, until: float | None) -> None:
-        """Wait until that time, or until the configuration changes."""
-        self._changed.clear()
-        try:
-            async with asyncio.timeout_at(until):
-                await self._changed.wait()
-        except TimeoutError:
-            pass
 
     async def _run(self, entry: _Entry) -> None:
         try:
-            with reported(self._on_internal_error):  # an internal error of one target must not stop the others
-                await self._run_checks(entry)
-        finally:
-            entry.task, entry.due = None, loop_time() + self._interval
-
-    async def _run_checks(self, entry: _Entry) -> None:
-        try:
-            results = tuple(await self._make(entry.target))
+            async with self._slots:
+                results = tuple(await self._make(entry.target))
+            before, entry.run = entry.run, CheckRun(self._clock(), results)
+            _log_change(entry.target, before, entry.run)
+            self._on_results(entry.target, results)
         except (NetworkError, PoolExhausted) as error:
             _log.warning("preflight run failed", extra=fields(target=entry.target.name, problem=str(error)))
-            return
-        before, entry.run = entry.run, CheckRun(self._clock(), results)
-        _log_change(entry.target, before, entry.run)
-        self._on_results(entry.target, results)
+        entry.due = loop_time() + self._interval
 
 
 def _log_change(target: Target, before: CheckRun | None, now: CheckRun) -> None:

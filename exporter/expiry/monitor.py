@@ -30,6 +30,7 @@ from exporter.expiry.sources import (
 from exporter.runtime.clock import loop_time
 from exporter.runtime.internal_errors import reported
 from exporter.runtime.logging import fields
+from exporter.runtime.periodic import PeriodicRunner
 
 _log = logging.getLogger(__name__)
 
@@ -76,10 +77,11 @@ class _SourceState:
 
 @dataclass(slots=True)
 class _Entry:
-    """One credential and its sources."""
+    """One credential and its sources. `due` is a loop time."""
 
     monitored: MonitoredCredential
     states: dict[Source, _SourceState]
+    due: float = 0.0
     fingerprint: tuple[str, ...] | None = None
 
 
@@ -103,7 +105,12 @@ class ExpiryMonitor:
         self._clock, self._draw = clock, draw
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._entries = {name: _new_entry(one) for name, one in monitored_credentials(config).items()}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._runner = PeriodicRunner(
+            self._look_up_due,
+            pause=lambda _entry: SECRET_SECONDS,
+            on_error=lambda _entry, error: callbacks.on_internal_error(error),
+            name="expiry of",
+        )
         self._started = False
 
     def restore(self) -> None:
@@ -143,10 +150,7 @@ class ExpiryMonitor:
 
     async def aclose(self) -> None:
         """Cancel all running lookups."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks.clear()
+        await self._runner.aclose()
         await self._lookup.aclose()
 
     def _plan(self, entry: _Entry) -> None:
@@ -157,7 +161,8 @@ class ExpiryMonitor:
     def _follow_all(self) -> None:
         for name, entry in self._entries.items():
             if entry.states:
-                self._tasks.append(asyncio.create_task(self._follow(entry), name=f"expiry of {name}"))
+                entry.due = loop_time()
+                self._runner.start(name, entry)
 
     def _inherit(self, old: _Entry | None, entry: _Entry) -> None:
         """Keep those answers about a changed credential that have the same subject."""
@@ -198,14 +203,6 @@ class ExpiryMonitor:
         await asyncio.gather(*(self._look_up(entry, source) for source in entry.states))
         return self.expiry_of(credential_name)
 
-    async def _follow(self, entry: _Entry) -> None:
-        while True:
-            rest = SECRET_SECONDS
-            with reported(self._callbacks.on_internal_error):  # an internal error must not end the loop
-                await self._look_up_due(entry)
-                rest = min(rest, max(0.0, min(state.due for state in entry.states.values()) - loop_time()))
-            await asyncio.sleep(rest)
-
     async def _look_up_due(self, entry: _Entry) -> None:
         fingerprint = await self._lookup.fingerprint(entry.monitored)
         if entry.fingerprint not in (None, fingerprint):
@@ -215,6 +212,7 @@ class ExpiryMonitor:
         for source, state in entry.states.items():
             if state.due <= loop_time():
                 await self._look_up(entry, source)
+        entry.due = min(loop_time() + SECRET_SECONDS, *(state.due for state in entry.states.values()))
 
     async def _look_up(self, entry: _Entry, source: Source) -> None:
         state, result = entry.states[source], failed("internal error")

@@ -1,4 +1,4 @@
-"""Probes every target at its interval, with one supervised loop per target.
+"""Probes every target at its interval.
 
 Starts are spread evenly, and a target never has two scheduled probes at once. Callbacks report lag, skipped starts and crashes.
 """
@@ -16,6 +16,7 @@ from exporter.config.model import Target
 from exporter.core.model import ProbeReport
 from exporter.probing.backoff import Backoff, first_delay, gap, missed_starts
 from exporter.runtime.clock import loop_time
+from exporter.runtime.periodic import PeriodicRunner
 
 
 class Skip(StrEnum):
@@ -36,13 +37,12 @@ class Changes:
 
 
 @dataclass(slots=True, eq=False)
-class _TargetLoop:
-    """The loop of one target. `planned` is the loop time of its next or current start."""
+class _TargetJob:
+    """The probes of one target. `due` is the loop time of its next or current start."""
 
     target: Target
-    planned: float
+    due: float
     backoff: Backoff = field(default_factory=Backoff)
-    task: asyncio.Task[None] | None = None
 
 
 class Scheduler:
@@ -50,7 +50,7 @@ class Scheduler:
 
     `probe` may return None for a probe that could not be made. `on_report(target, report)` is called once per finished probe, unless
     the target was removed. `on_skip(target, reason, count)` counts skipped starts. `on_lag(seconds)` is how late a probe got its slot.
-    `on_crash(target, error)` is called for an exception in a probe or callback, or if a loop ended; the loop then continues.
+    `on_crash(target, error)` is called for an exception in a probe or callback; the schedule then continues.
     All callbacks are plain functions called on the event loop. `clock` gives Unix time.
     """
 
@@ -74,15 +74,19 @@ class Scheduler:
         self._slots = asyncio.Semaphore(concurrency)
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
         self._clock = clock
-        self._loops: dict[str, _TargetLoop] = {}
-        self._leaving: dict[str, asyncio.Task[None]] = {}
+        self._runner = PeriodicRunner(
+            self._run,
+            pause=lambda job: job.target.interval,
+            on_error=lambda job, error: on_crash(job.target, error),
+            name="target",
+        )
         self._not_yet_probed: set[str] = set()
         self._closed = False
         self.first_round_done = asyncio.Event()
         """Set once every target has been probed; a later reconciliation does not clear it."""
 
     def reconcile(self, targets: Iterable[Target], *, concurrency: int | None = None) -> Changes:
-        """Make the running loops match `targets`, without waiting.
+        """Make the schedule match `targets`, without waiting.
 
         To be called from the event loop.
 
@@ -94,11 +98,12 @@ class Scheduler:
         if concurrency is not None:
             self._slots = asyncio.Semaphore(concurrency)
         wanted = {target.name: target for target in targets}
-        removed = tuple(name for name in self._loops if name not in wanted)
-        started = tuple(name for name in wanted if name not in self._loops)
-        changed = tuple(name for name, loop in self._loops.items() if name in wanted and wanted[name] != loop.target)
+        jobs = self._runner.jobs
+        removed = tuple(name for name in jobs if name not in wanted)
+        started = tuple(name for name in wanted if name not in jobs)
+        changed = tuple(name for name, job in jobs.items() if name in wanted and wanted[name] != job.target)
         for name in removed:
-            self._stop(self._loops.pop(name))
+            self._runner.stop(name)
             self._not_yet_probed.discard(name)
         for name in changed:
             self._replace(wanted[name], restarting=len(started) + len(changed))
@@ -112,115 +117,78 @@ class Scheduler:
 
         None if the target is not scheduled.
         """
-        loop = self._loops.get(name)
-        return None if loop is None else self._clock() + loop.planned - loop_time()
+        job = self._runner.jobs.get(name)
+        return None if job is None else self._clock() + job.due - loop_time()
 
     async def aclose(self) -> None:
-        """Cancel every loop and wait until the running probes have ended.
+        """Cancel all probes and wait until they have ended.
 
         No callback follows.
         """
         self._closed = True
-        for loop in self._loops.values():
-            self._stop(loop)
-        self._loops.clear()
-        if self._leaving:
-            await asyncio.wait(list(self._leaving.values()))
+        await self._runner.aclose()
 
     def _begin(self, target: Target, *, starting: int) -> None:
-        loop = _TargetLoop(target, loop_time() + first_delay(target.interval, starting, self._rng.random()))
-        self._loops[target.name] = loop
         if not self.first_round_done.is_set():
             self._not_yet_probed.add(target.name)
-        self._launch(loop)
+        due = loop_time() + first_delay(target.interval, starting, self._rng.random())
+        self._runner.start(target.name, _TargetJob(target, due))
 
     def _replace(self, target: Target, *, restarting: int) -> None:
-        old = self._loops[target.name]
+        old = self._runner.jobs[target.name]
         now = loop_time()
-        if old.planned > now:
-            planned = min(old.planned, now + target.interval)
+        if old.due > now:
+            due = min(old.due, now + target.interval)
         else:
-            planned = now + first_delay(target.interval, restarting, self._rng.random())
+            due = now + first_delay(target.interval, restarting, self._rng.random())
         backoff = old.backoff if old.target.vault == target.vault else Backoff()
-        self._stop(old)
-        loop = self._loops[target.name] = _TargetLoop(target, planned, backoff)
-        self._launch(loop)
+        self._runner.start(target.name, _TargetJob(target, due, backoff))
 
-    def _launch(self, loop: _TargetLoop) -> None:
-        name = loop.target.name
-        loop.task = asyncio.create_task(self._run(loop, self._leaving.get(name)), name=f"target {name}")
-        loop.task.add_done_callback(lambda task: self._ended(loop, task))
-
-    def _stop(self, loop: _TargetLoop) -> None:
-        if loop.task is not None and loop.task.cancel():
-            self._leaving[loop.target.name] = loop.task
-
-    async def _run(self, loop: _TargetLoop, predecessor: asyncio.Task[None] | None) -> None:
-        if predecessor is not None:  # a cancelled probe first closes its connections
-            await asyncio.wait([predecessor])
-        while self._is_current(loop):  # a probe may swallow the cancellation of its loop
-            await asyncio.sleep(loop.planned - loop_time())
-            if loop_time() - loop.planned < loop.target.interval:
-                await self._take_turn(loop)
-            else:  # all targets wake at once: each waits for its next start, so that they stay spread
-                self._skip_missed(loop, Skip.STALL)
-
-    async def _take_turn(self, loop: _TargetLoop) -> None:
+    async def _run(self, job: _TargetJob) -> None:
+        if loop_time() - job.due >= job.target.interval:
+            # All targets wake at once: each waits for its next start, so that they stay spread.
+            self._skip_missed(job, Skip.STALL)
+            return
         report = None
         try:
             async with self._slots:
-                self._on_lag(max(0.0, loop_time() - loop.planned))
-                report = await self._probe(loop.target)
+                self._on_lag(max(0.0, loop_time() - job.due))
+                report = await self._probe(job.target)
         except Exception as error:  # noqa: BLE001 - an internal error of one target must not stop the others
-            self._on_crash(loop.target, error)
-        if not self._is_current(loop):
+            self._on_crash(job.target, error)
+        if not self._is_current(job):
             return
-        self._plan_next(loop, report)
-        self._report(loop, report)
+        self._plan_next(job, report)
+        self._report(job, report)
 
-    def _plan_next(self, loop: _TargetLoop, report: ProbeReport | None) -> None:
-        target, backoff = loop.target, loop.backoff
+    def _plan_next(self, job: _TargetJob, report: ProbeReport | None) -> None:
+        target, backoff = job.target, job.backoff
         if report is not None:
-            backoff = loop.backoff = backoff.after(report, target.interval)
-        loop.planned += gap(target.interval, self._rng.random())
-        self._skip_missed(loop, Skip.OVERLAP)
-        self._skip(loop, Skip.BACKOFF, backoff.skips)
+            backoff = job.backoff = backoff.after(report, target.interval)
+        job.due += gap(target.interval, self._rng.random())
+        self._skip_missed(job, Skip.OVERLAP)
+        self._skip(job, Skip.BACKOFF, backoff.skips)
 
-    def _skip_missed(self, loop: _TargetLoop, reason: Skip) -> None:
+    def _skip_missed(self, job: _TargetJob, reason: Skip) -> None:
         """Skip the starts that lie in the past."""
-        self._skip(loop, reason, missed_starts(loop.planned, loop_time(), loop.target.interval))
+        self._skip(job, reason, missed_starts(job.due, loop_time(), job.target.interval))
 
-    def _skip(self, loop: _TargetLoop, reason: Skip, starts: int) -> None:
+    def _skip(self, job: _TargetJob, reason: Skip, starts: int) -> None:
         if starts:
-            loop.planned += starts * loop.target.interval
-            self._on_skip(loop.target, reason, starts)
+            job.due += starts * job.target.interval
+            self._on_skip(job.target, reason, starts)
 
-    def _report(self, loop: _TargetLoop, report: ProbeReport | None) -> None:
+    def _report(self, job: _TargetJob, report: ProbeReport | None) -> None:
         try:
             if report is not None:
-                self._on_report(loop.target, report)
+                self._on_report(job.target, report)
         except Exception as error:  # noqa: BLE001 - see above
-            self._on_crash(loop.target, error)
-        self._not_yet_probed.discard(loop.target.name)
+            self._on_crash(job.target, error)
+        self._not_yet_probed.discard(job.target.name)
         self._note_first_round()
 
-    def _ended(self, loop: _TargetLoop, task: asyncio.Task[None]) -> None:
-        """Restart a loop that ended without being stopped.
-
-        Its target must still be probed.
-        """
-        name = loop.target.name
-        error = asyncio.CancelledError("cancelled from inside") if task.cancelled() else task.exception()
-        if self._leaving.get(name) is task:
-            del self._leaving[name]
-        if not self._is_current(loop):
-            return
-        loop.planned = loop_time() + loop.target.interval
-        self._launch(loop)
-        self._on_crash(loop.target, error or RuntimeError("the loop ended"))
-
-    def _is_current(self, loop: _TargetLoop) -> bool:
-        return self._loops.get(loop.target.name) is loop
+    def _is_current(self, job: _TargetJob) -> bool:
+        return self._runner.jobs.get(job.target.name) is job
 
     def _note_first_round(self) -> None:
         if not self._not_yet_probed:

@@ -1,4 +1,4 @@
-"""The process itself: thread pool, loop lag, limits and log formats.
+"""The process itself: thread pool, periodic runs, loop lag, limits, log formats.
 
 For: what any asyncio service needs. Not for: anything about vaults.
 """

@@ -17,6 +17,7 @@ from exporter.core.masking import mask
 from exporter.core.model import Challenge, Facts, TokenResponse, TokenResult
 from exporter.runtime.clock import loop_time
 from exporter.runtime.shortage import shortage_of
+from exporter.runtime.single_flight import SingleFlight
 from exporter.runtime.thread_pool import PoolExhausted
 from exporter.tokens.in_flight import CredentialEntry, InFlightFetch, TokenKey
 from exporter.tokens.reuse import ReuseWindow
@@ -67,7 +68,7 @@ class TokenCache:
         self._pending_facts = pending_facts
         self._clock = clock
         self._entries: dict[str, CredentialEntry] = {}
-        self._tasks: set[asyncio.Task[TokenResponse | PoolExhausted]] = set()
+        self._fetches: SingleFlight[InFlightFetch, TokenResponse | PoolExhausted] = SingleFlight()
         self._closed = False
 
     async def token(
@@ -124,10 +125,7 @@ class TokenCache:
         for entry in self._entries.values():
             entry.empty()
         self._entries.clear()
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(list(self._tasks))
+        await self._fetches.aclose()
 
     async def _secret(self, credential: Credential, deadline: float) -> Secret | None:
         """Return None after the deadline; raise PoolExhausted without a free thread."""
@@ -158,9 +156,8 @@ class TokenCache:
 
     def _start(self, flight: InFlightFetch) -> InFlightFetch:
         name = f"token {flight.entry.credential.name}"
-        flight.task = asyncio.create_task(self._run(flight), name=name, context=flight.context)
+        flight.task = self._fetches.start(flight, self._run(flight), name=name, context=flight.context)
         flight.task.add_done_callback(lambda _: self._done(flight))
-        self._tasks.add(flight.task)
         flight.entry.flights[flight.key] = flight
         return flight
 
@@ -184,7 +181,6 @@ class TokenCache:
                 self._drop(flight)
 
     def _done(self, flight: InFlightFetch) -> None:
-        self._tasks.discard(flight.task)
         if flight.task.cancelled() or flight.task.exception() is not None:  # the waiting probes have received it
             self._drop(flight)
 

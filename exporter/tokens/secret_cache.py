@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.config.model import Credential
 from exporter.config.secret_source import SecretUnreadableError, read_secret
+from exporter.runtime.single_flight import SingleFlight
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
 
 READ_AGAIN_SECONDS = 1.0
@@ -37,12 +38,11 @@ class Secret:
     fingerprint: str = ""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _CachedSecret:
     secret: Secret | None = None
     read_at: float = 0.0
     started: bool = False  # a thread has started the current read
-    reading: asyncio.Task[Secret] | None = None
 
 
 class SecretCache:
@@ -56,6 +56,7 @@ class SecretCache:
         self._clock = clock
         self._key = secrets.token_bytes(32)
         self._entries: dict[Credential, _CachedSecret] = {}
+        self._reads: SingleFlight[_CachedSecret, Secret] = SingleFlight()
 
     async def current(self, credential: Credential) -> Secret:
         """Return the secret, at most a second old; a failed read is a value in `failure`.
@@ -69,12 +70,10 @@ class SecretCache:
         entry = self._entries.setdefault(credential, _CachedSecret())
         if entry.secret is not None and self._clock() - entry.read_at < READ_AGAIN_SECONDS:
             return entry.secret
-        if entry.reading is None or entry.reading.done():
+        if not self._reads.running(entry):
             entry.started = False
-            entry.reading = asyncio.create_task(self._read(credential, entry), name=f"secret of {credential.name}")
-            entry.reading.add_done_callback(_retrieve_exception)
         try:
-            return await asyncio.shield(entry.reading)
+            return await self._reads.join(entry, lambda: self._read(credential, entry), name=f"secret of {credential.name}")
         except asyncio.CancelledError as cancelled:
             if entry.started:
                 raise
@@ -82,10 +81,7 @@ class SecretCache:
 
     async def aclose(self) -> None:
         """Cancel current reads; their threads end with the process."""
-        reading = [entry.reading for entry in self._entries.values() if entry.reading is not None]
-        for task in reading:
-            task.cancel()
-        await asyncio.gather(*reading, return_exceptions=True)
+        await self._reads.aclose()
 
     def keep_only(self, credentials: Iterable[Credential]) -> None:
         """Forget the secrets of all other credentials, after a reload."""
@@ -120,12 +116,6 @@ class SecretCache:
         for part in parts:
             digest.update(len(part).to_bytes(8, "big") + part)
         return digest.hexdigest()
-
-
-def _retrieve_exception(reading: asyncio.Task[Secret]) -> None:
-    """Mark the error of a read without waiting callers as handled."""
-    if not reading.cancelled():
-        reading.exception()
 
 
 def _read_material(credential: Credential) -> tuple[str | None, bytes]:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from exporter.core.model import ProbeReport
+from exporter.runtime.single_flight import SingleFlight
 
 # The part of the offset in which a finished probe may return its report. The rest is for the response.
 _SHARE_OF_OFFSET = 0.5
@@ -109,7 +110,10 @@ class _CachedProbe:
 
 @dataclass(slots=True)
 class _InFlightProbe:
-    """A running or queued probe, and the number of requests that wait for it."""
+    """A running or queued probe, and the number of requests that wait for it.
+
+    It is no `SingleFlight`: it has no task while it waits in its queue, and a request for more time may replace its demand.
+    """
 
     demand: ProbeDemand  # of the request with the most time
     report: asyncio.Future[ProbeReport | None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
@@ -150,7 +154,7 @@ class ProbeCache:
         self._clock = clock
         self._sleep = sleep
         self._queues: dict[str, _Queue] = {}
-        self._runners: set[asyncio.Task[None]] = set()
+        self._runners: SingleFlight[str, None] = SingleFlight()  # by target
         self._recent: dict[str, tuple[_CachedProbe, ...]] = {}  # by target, the newest last
 
     async def report_for(self, demand: ProbeDemand) -> CachedReport | RetryLater | None:
@@ -209,9 +213,7 @@ class ProbeCache:
             queue.changed.set()
             return flight
         self._queues[demand.target] = _Queue(flight)
-        runner = asyncio.create_task(self._run(demand.target), name=f"probes on demand {demand.target}")
-        self._runners.add(runner)
-        runner.add_done_callback(self._runners.discard)
+        self._runners.start(demand.target, self._run(demand.target), name=f"probes on demand {demand.target}")
         return flight
 
     async def _run(self, target: str) -> None:
@@ -274,10 +276,7 @@ class ProbeCache:
 
     async def close(self) -> None:
         """Cancel the running probes; requests that wait for one get no report."""
-        runners = list(self._runners)
-        for runner in runners:
-            runner.cancel()
-        await asyncio.gather(*runners, return_exceptions=True)
+        await self._runners.aclose()
         for target in list(self._queues):  # a runner that was cancelled before its start left its queue
             self._give_up(target)
 

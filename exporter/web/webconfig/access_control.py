@@ -117,7 +117,7 @@ class AccessControl:
             watch.cancel()
             await asyncio.wait([watch])
             if self._passwords is not None:
-                self._passwords.close()
+                await self._passwords.aclose()
 
     async def refresh(self) -> None:
         """Reload the files if they changed, and apply a version without problems."""

@@ -19,6 +19,7 @@ from enum import Enum
 
 import bcrypt
 
+from exporter.runtime.single_flight import SingleFlight
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
 from exporter.web.client_source import source_of
 from exporter.web.webconfig.fairness import FairQueue, Guesses
@@ -68,7 +69,7 @@ class Passwords:
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
         self._right: OrderedDict[bytes, None] = OrderedDict()
-        self._checks: dict[bytes, asyncio.Future[PasswordResult]] = {}  # by digest
+        self._checks: SingleFlight[bytes, PasswordResult] = SingleFlight()  # by digest
         self._guesses = Guesses()
         self._queue: FairQueue[_Check] = FairQueue(MOST_WAITING, MOST_WAITING_OF_ONE_ADDRESS)
         self._worker: asyncio.Task[None] | None = None
@@ -85,31 +86,28 @@ class Passwords:
         if digest in self._right:
             self._right.move_to_end(digest)
             return PasswordResult.RIGHT
-        result = await asyncio.shield(self._checks.get(digest) or self._begin(digest, hashed, password, source_of(address)))
+        result = await self._checks.join(digest, lambda: self._check(hashed, password, source_of(address)), name="password")
         if result is PasswordResult.RIGHT and known is None:
             return PasswordResult.WRONG
         if result is PasswordResult.RIGHT:
             self._remember(digest)
         return result
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         if self._worker is not None:
             self._worker.cancel()
-        for result in self._checks.values():
-            result.cancel()
+        await self._checks.aclose()
         self._pool.close()
 
-    def _begin(self, digest: bytes, hashed: str, password: bytes, source: str) -> asyncio.Future[PasswordResult]:
-        """Return the future result, which other clients can share."""
+    async def _check(self, hashed: str, password: bytes, source: str) -> PasswordResult:
+        """Wait for the turn and the result of a password."""
         result: asyncio.Future[PasswordResult] = asyncio.get_running_loop().create_future()
-        self._checks[digest] = result
-        result.add_done_callback(lambda _result: self._checks.pop(digest, None))
         refused = self._queue.put(_Check(hashed, password[:_MOST_BYTES], result), source, self._guesses.of(source))
         if refused is not None:
             refused.result.set_result(PasswordResult.BUSY)
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work(), name="check of passwords")
-        return result
+        return await result
 
     async def _work(self) -> None:
         while self._queue:

@@ -87,7 +87,7 @@ class Harness:
     async def nothing_open(self):
         """Wait until the server has no connection and no token request is running."""
         async with asyncio.timeout(30):
-            while self.wire.open or self.prober._tokens._tasks:  # noqa: ASYNC110 - the peer's end of a socket has no event
+            while self.wire.open or self.prober._tokens._fetches._tasks:  # noqa: ASYNC110 - the peer's end of a socket has no event
                 await asyncio.sleep(0.001)
 
     def _answer(self, request):

@@ -394,7 +394,7 @@ async def test_responses_are_dropped_when_unusable(cache):
         assert sum(len(entry.flights) for entry in cache._entries.values()) < 330
     await asyncio.sleep(120.0)
     assert not cache._entries
-    assert not cache._tasks
+    assert not cache._fetches._tasks
 
 
 async def test_close_cancels_requests_and_answers_waiters(cache, entra):

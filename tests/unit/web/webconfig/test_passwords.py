@@ -46,7 +46,7 @@ async def counted(monkeypatch):
     monkeypatch.setattr(passwords, "_matches", lambda password, hashed: calls.append(hashed) or real(password, hashed))
     cache = Passwords()
     yield cache, calls
-    cache.close()
+    await cache.aclose()
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ async def test_first_login_precedes_further_guesses_of_other_addresses(counted):
     before = len(calls)
     assert await cache.check(USERS, "alice", PASSWORD.encode(), address="127.0.0.2") is PasswordResult.RIGHT
     assert len(calls) - before <= 2  # the first guess is already being checked
-    cache.close()
+    await cache.aclose()
     await asyncio.gather(*storm, return_exceptions=True)
 
 
