@@ -17,6 +17,7 @@ from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, NO_PROBE, find
 from exporter.cli.probe_once import ProbeOnceResult, probe_once
 from exporter.clients import NetworkError
 from exporter.config import load_config
+from exporter.config.files import plainly
 from exporter.config.model import Config
 from exporter.presentation.support_bundle import archive, collect_bundle
 from exporter.runtime import logging
@@ -60,7 +61,7 @@ def bundle(args: argparse.Namespace) -> int:
     except FileExistsError:
         return _refuse(f"{out} already exists: choose another name, or remove the file")
     except OSError as error:
-        return _refuse(str(error))
+        return _refuse(f"--out: {out}: {plainly(error)}: name a file in a folder that exists and that you may write")
     try:
         result = asyncio.run(probe_once(loaded.config, target, None))
         if result is not None:

@@ -91,6 +91,8 @@ def _run(args: argparse.Namespace) -> int:
     sources = _read(args.sources)
     for failure in sources.failures:
         print(failure, file=sys.stderr)
+    if args.config_file is not None and not args.config_file.is_file():
+        raise FolderError(f"--config.file: {args.config_file}: no such file: create it with the include of {args.out}/*.yml")
     folder = read_folder(args.out)
     facts = read_facts(folder)
     kept = _merge(facts, sources, prune=args.prune)
@@ -112,24 +114,30 @@ def _run(args: argparse.Namespace) -> int:
 
 def _read(patterns: Iterable[str]) -> _Sources:
     sources = _Sources()
-    for file in _files(patterns):
-        try:
-            data = read_whole(file, limit=FILE_LIMIT)
-        except FileUnreadableError as error:
-            sources.failures.append(f"{file}: {error}")
-            continue
-        for document in read_documents(_decoded(data)):
-            _sort(document, file, sources)
+    for pattern in patterns:
+        files = list(_files(pattern))
+        if not files:
+            sources.failures.append(f"{pattern}: no file: copy the output of inventory.ps1 or inventory.sql there")
+        for file in files:
+            _read_file(file, sources)
     return sources
 
 
-def _files(patterns: Iterable[str]) -> Iterator[Path]:
+def _read_file(file: Path, sources: _Sources) -> None:
+    try:
+        data = read_whole(file, limit=FILE_LIMIT)
+    except FileUnreadableError as error:
+        sources.failures.append(f"{file}: {error}")
+        return
+    for document in read_documents(_decoded(data)):
+        _sort(document, file, sources)
+
+
+def _files(pattern: str) -> Iterator[Path]:
     """The files in order; PowerShell leaves patterns to the program."""
-    for pattern in patterns:
-        matches = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else []  # noqa: PTH207 - Path.glob refuses whole paths
-        for match in matches or [pattern]:
-            path = Path(match)
-            yield from sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
+    matches = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]  # noqa: PTH207 - Path.glob refuses whole paths
+    for path in map(Path, matches):
+        yield from sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
 
 
 def _sort(document: Document, file: Path, sources: _Sources) -> None:
@@ -189,7 +197,7 @@ def _apply(todo: Iterable[Change], facts_file: Path, facts: Facts) -> None:
 
 
 def _summary(plan: Plan, sources: _Sources, kept: list[Instance], todo: list[Change], *, dry_run: bool) -> str:
-    read = f"{_count(len(sources.instances), 'instance')} read, {len(sources.failures)} not"
+    read = f"{_count(len(sources.instances), 'instance')} read, {_count(len(sources.failures), 'failure')}"
     changed = f"{_count(len(todo), 'file')} {'would change' if dry_run else 'changed'}" if todo else "no file changed"
     lines = [f"{read}; {_count(len(plan.targets), 'target')}; {changed}"]
     if kept:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import os
 import secrets
 import shlex
@@ -24,6 +25,7 @@ from exporter.app.service import DEMO
 from exporter.cli import run
 from exporter.cli.check import print_findings
 from exporter.config import load_config
+from exporter.config.files import plainly
 from exporter.config.model import Config
 from exporter.config.secret_source import SecretUnreadableError
 from exporter.runtime import signals
@@ -124,10 +126,20 @@ def simulate(args: argparse.Namespace) -> int:
         # The default loop of Windows cannot peek at a connection.
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
             runner.run(_simulate(args, loaded.config))
-    except (OSError, SecretUnreadableError) as error:
+    except SecretUnreadableError as error:
         print(f"ekm-exporter simulate: {error}", file=sys.stderr)
         return _BAD_USAGE
+    except OSError as error:
+        print(f"ekm-exporter simulate: {_unusable(error)}", file=sys.stderr)
+        return _BAD_USAGE
     return _FINE
+
+
+def _unusable(error: OSError) -> str:
+    """Return why a port or a folder cannot be used, and what to do."""
+    if error.errno == errno.EADDRINUSE:
+        return "a port is in use: choose others with --sim.port and --sim.management-port"
+    return str(error) if error.filename is None else f"{error.filename}: {plainly(error)}: name a folder that you may write"
 
 
 async def _simulate(args: argparse.Namespace, config: Config) -> None:

@@ -103,7 +103,8 @@ def _check_references(parts: list[Section], declared: Declarations) -> None:
         for name, kind in REFERENCES.items():
             for reference, location in _references(section, name):
                 if reference not in known[kind] and kind not in unreadable and declared.complete:
-                    location.error(f"no {kind.removesuffix('s')} has this name{nearest(reference, known[kind])}")
+                    action = nearest(reference, known[kind]) or f": declare it under {kind}"
+                    location.error(f"no {kind.removesuffix('s')} has this name{action}")
 
 
 def _references(section: Section, name: str) -> Iterator[tuple[str, Location]]:

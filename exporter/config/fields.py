@@ -120,7 +120,7 @@ def unique_keys(node: Mapping, location: Location) -> list[tuple[Scalar, Node, L
 def read_section(node: Node, location: Location, fields: Sequence[Field], *, kind: str | None = None) -> Section | None:
     """Read a section without its unusable values; None if the node is no mapping."""
     if not isinstance(node, Mapping):
-        report_wrong_type(node, location, "a mapping")
+        report_wrong_type(node, location, f"a mapping with keys such as {fields[0].name}")
         return None
     section = Section(location)
     known = {field_.name: field_ for field_ in fields}

@@ -40,7 +40,7 @@ def read_whole(path: Path, *, limit: int, follow: bool = True, folder: int | Non
     except FileNotFoundError:
         raise FileMissingError("no such file") from None
     except OSError as error:
-        raise FileUnreadableError(_plainly(error)) from None
+        raise FileUnreadableError(plainly(error)) from None
     if len(data) > limit:
         raise FileUnreadableError(f"larger than {limit // 1024} KiB")
     return data
@@ -65,7 +65,8 @@ def world_readable(path: Path) -> bool:
         return False
 
 
-def _plainly(error: OSError) -> str:
+def plainly(error: OSError) -> str:
+    """Return the cause in lower case, without number and name."""
     if isinstance(error, IsADirectoryError):
         return "a directory, not a file"
     if isinstance(error, PermissionError):

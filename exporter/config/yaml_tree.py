@@ -103,7 +103,9 @@ def _decode(data: bytes) -> str:
     except UnicodeDecodeError as error:
         before = data[: error.start]
         column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
-        raise DocumentError(before.count(b"\n") + 1, column, f"not UTF-8: byte 0x{data[error.start]:02x}") from None
+        raise DocumentError(
+            before.count(b"\n") + 1, column, f"not UTF-8: byte 0x{data[error.start]:02x}: save the file as UTF-8"
+        ) from None
     refused = _REFUSED.search(text)
     if refused is not None:
         good = text[: refused.start()]
@@ -158,7 +160,7 @@ def _not_yaml(error: yaml.MarkedYAMLError, text: str) -> DocumentError:
         return DocumentError(line + 1, indentation.index("\t") + 1, "a tab: indent with spaces")
     # The parser quotes at most one character.
     reason = " ".join(part for part in (error.problem, error.context) if part)
-    return DocumentError(line + 1, column + 1, f"not YAML: {reason}")
+    return DocumentError(line + 1, column + 1, f"not YAML: {reason}: check quotes, brackets and indentation up to here")
 
 
 class _Builder:

@@ -15,7 +15,7 @@ from exporter.core.endpoints import vault_host
 from exporter.core.key_reference import KeyReference, parse_key
 from exporter.core.model import Generation
 
-NAME = "typed"
+NAME = "connector-secret-file"
 _TENANT = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}")
 
 
@@ -24,10 +24,20 @@ def key_in(vault: str | None, text: str, *, source: str) -> KeyReference:
 
     `source` is what names `vault`. Raises ValueError with a text for the user.
     """
-    reference = parse_key(text)
+    try:
+        reference = parse_key(text)
+    except ValueError as error:
+        raise ValueError(f"--key: {error}") from None
     if reference.contradicts(vault):
         raise ValueError(f"--key names the vault {reference.vault}, but {source} is {vault}: correct one")
     return reference
+
+
+def _vault(text: str) -> str:
+    try:
+        return vault_host(text)
+    except ValueError as error:
+        raise ValueError(f"--vault: {error}") from None
 
 
 def bare_config(vault: str | None, key: str, secret_file: Path, tenant: str | None) -> Config:
@@ -35,13 +45,13 @@ def bare_config(vault: str | None, key: str, secret_file: Path, tenant: str | No
 
     `vault` may be None if `key` is a KeyUri. Raises ValueError with a text for the user.
     """
-    host = None if vault is None else vault_host(vault)
+    host = None if vault is None else _vault(vault)
     name, version, named = key_in(host, key, source="--vault")
     host = host or named
     if host is None:
         raise ValueError("--key names no vault: add --vault, or give the KeyUri")
     if tenant is not None and not _TENANT.fullmatch(tenant):
-        raise ValueError("expected a tenant: its GUID or one of its domain names")
+        raise ValueError("--tenant: expected its GUID or one of its domain names")
     settings, module = Settings(), Module(name="default")
     credential = Credential(
         name=NAME, kind=CredentialKind.CONNECTOR_SECRET, tenant_id=tenant, secret=SecretSource(file=secret_file)

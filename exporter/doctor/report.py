@@ -15,7 +15,7 @@ from exporter.core.checks.table import BY_NAME
 from exporter.core.codes import both_numbers
 from exporter.core.codes.render import WIDTH, wrap
 
-_OUTCOME, _TITLE = 8, 28
+_OUTCOME, _TITLE, _LABEL = 8, 28, 12
 _BELOW = " " * _OUTCOME
 _COUNTED = (
     (CheckOutcome.FAIL, "failed"),
@@ -82,8 +82,8 @@ def as_data(target: Target, results: Sequence[CheckResult]) -> dict[str, Any]:
 
 def as_text(target: Target, results: Sequence[CheckResult]) -> str:
     """Return the whole list, with a final line break."""
-    head = (("target", target.name), ("vault", target.vault), ("key", target.key), ("as", target.credential))
-    lines = [f"{label:<{_OUTCOME}}{value}" for label, value in head]
+    head = (("target", target.name), ("vault", target.vault), ("key", target.key), ("credential", target.credential))
+    lines = [f"{label:<{_LABEL}}{value}" for label, value in head]
     for result in results:
         lines += _lines(result)
     return "\n".join([*lines[:4], "", *lines[4:], "", *_summary(results)]) + "\n"

@@ -67,6 +67,8 @@ class Change:
 
 def read_folder(path: Path) -> Folder:
     """Read the YAML files of the folder, which may not exist. Raises FolderError."""
+    if path.exists() and not path.is_dir():
+        raise FolderError(f"--out: {path}: a file, not a folder: name a folder")
     own: dict[str, str] = {}
     edited: list[str] = []
     others: list[str] = []

@@ -17,7 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from exporter.config.files import FileMissingError, FileUnreadableError
+from exporter.config.files import FileMissingError, FileUnreadableError, plainly
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
 from exporter.state.private_directory import PrivateDirectory, UnsafeError
 
@@ -63,11 +63,13 @@ class StateFiles:
         try:
             self._directory.open()
         except BlockingIOError:
-            problem = f"{folder}: another exporter uses this state directory"
+            problem = f"{folder}: another exporter uses this state directory: give each exporter its own"
         except UnsafeError as error:
             problem = str(error)
         except OSError as error:
-            problem = f"{folder}: the state directory cannot be used: {error.strerror or error}"
+            problem = (
+                f"{folder}: the state directory cannot be used: {plainly(error)}: name one that the exporter may create and write"
+            )
         else:
             return
         self._directory.close()

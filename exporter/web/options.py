@@ -53,7 +53,7 @@ def web_options(
     host, outside = _external(external_url)
     inside = outside if route_prefix is None else _prefix(route_prefix)
     if not 0 <= timeout_offset < float("inf"):
-        raise ValueError(f"--timeout-offset: {timeout_offset} is not a number of seconds")
+        raise ValueError(f"--timeout-offset: {timeout_offset:g} is not allowed: give 0 or more seconds")
     return WebOptions(
         external_host=host,
         route_prefix=inside,
@@ -81,6 +81,6 @@ def _external(url: str) -> tuple[str, str]:
 
 def _prefix(path: str) -> str:
     stripped = path.strip("/")
-    if any(character in stripped for character in '{}?#"') or stripped != stripped.strip() or not stripped.isprintable():
-        raise ValueError(f"--web.route-prefix: {path!r} cannot be a path")
+    if any(character in stripped for character in ' {}?#"') or not stripped.isprintable():
+        raise ValueError(f"--web.route-prefix: {path!r} cannot be a path: write /PATH without spaces, braces, quotes, ? and #")
     return f"/{stripped}" if stripped else ""

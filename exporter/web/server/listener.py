@@ -40,6 +40,11 @@ _UNREAD_BYTES = 128 * 1024
 _SHARE_OF_FILES = 4
 _SHORTAGE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _SHORTAGE_SECONDS = 1.0
+_ACTIONS = {
+    errno.EADDRINUSE: "choose another with --web.listen-address",
+    errno.EADDRNOTAVAIL: "use an address of this host, or :PORT for all of them",
+    errno.EACCES: "choose a port from 1024",
+}
 _NO_PLACE_TEXT = b"Too many connections are in progress. Try again later.\n"
 _NO_PLACE = (
     b"HTTP/1.1 503 Service Unavailable\r\nServer: %s\r\nRetry-After: 1\r\nConnection: close\r\n"
@@ -253,8 +258,8 @@ def _every_interface(port: int) -> socket.socket:
 
 
 def _why(error: OSError) -> str:
-    """Return the system's message, with the action for a port that is in use."""
+    """Return the system's message, with the action."""
     if isinstance(error, socket.gaierror):
-        return "no such host"
+        return "no such host (use an address of this host, or :PORT for all of them)"
     message = os.strerror(error.errno).lower() if error.errno else str(error)
-    return f"{message} (choose another with --web.listen-address)" if error.errno == errno.EADDRINUSE else message
+    return f"{message} ({_ACTIONS[error.errno]})" if error.errno in _ACTIONS else message

@@ -53,7 +53,7 @@ async def run(*arguments):
 async def test_healthy_target_exits_0_with_one_line_per_check(config):
     code, out, err = await run("contoso-key0", "--config.file", config)
     assert (code, err) == (0, "")
-    assert out.startswith("target  contoso-key0\nvault   contoso-prod.vault.azure.net\n")
+    assert out.startswith("target      contoso-key0\nvault       contoso-prod.vault.azure.net\n")
     assert "\npass    Round trip                  the bytes came back equal\n" in out
 
 
@@ -121,10 +121,13 @@ async def test_unusable_key_name_is_a_failed_check(config):
         (["contoso-key0", "--config.file", "CONFIG", "--credential", "sql-pro"], "did you mean 'sql-prod'?"),
         (["contoso-key0", "--config.file", "CONFIG", "--key", "https://contoso/keys/K/v"], "NAME/VERSION"),
         (["contoso-key0", "--config.file", "nowhere.yml"], "nowhere.yml"),
-        (["--vault", "not a vault", "--key", "K", "--connector-secret-file", "TYPED"], "a vault name has"),
-        (["--vault", "contoso", "--key", "K/", "--connector-secret-file", "TYPED"], "NAME/VERSION"),
+        (["--vault", "not a vault", "--key", "K", "--connector-secret-file", "TYPED"], "--vault: a vault name has"),
+        (["--vault", "contoso", "--key", "K/", "--connector-secret-file", "TYPED"], "--key: expected NAME/VERSION"),
         (["--vault", "contoso", "--key", "K", "--connector-secret-file", "nowhere"], "--connector-secret-file"),
-        (["--vault", "contoso", "--key", "K", "--connector-secret-file", "TYPED", "--tenant", "a b"], "a tenant"),
+        (
+            ["--vault", "contoso", "--key", "K", "--connector-secret-file", "TYPED", "--tenant", "a b"],
+            "--tenant: expected its GUID",
+        ),
         (["--vault", "contoso", "--key", "K", "--connector-secret-file", "TYPED", "--credential", "c"], "--credential"),
     ],
 )

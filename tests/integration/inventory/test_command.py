@@ -66,7 +66,7 @@ def test_300_instances_become_an_accepted_configuration(workspace):
     started = time.monotonic()
     output = workspace.run()
     assert time.monotonic() - started < 60
-    assert "300 instances read, 0 not; 80 targets; 40 files changed" in output
+    assert "300 instances read, 0 failures; 80 targets; 40 files changed" in output
 
     problems = load_config(workspace.config).problems
     assert {problem.message for problem in problems} == {"no such file"}
@@ -190,6 +190,25 @@ def test_folder_that_is_not_included_is_a_gap(workspace):
     workspace.config.write_text("include: [other/*.yml]\n")
     workspace.source("n1.txt", sqlcmd(rows_of("N1")))
     assert "does not include" in workspace.run(code=1)
+
+
+@pytest.mark.parametrize("sources", ["empty", "empty/*.txt"])
+def test_sources_without_a_file_are_an_error(workspace, sources):
+    (workspace.path / "empty").mkdir()
+    output = workspace.run("--from", str(workspace.path / sources), code=1)
+    assert "0 instances read, 1 failure;" in output
+    assert f"{sources}: no file: copy the output of inventory.ps1 or inventory.sql there" in workspace.errors
+
+
+def test_out_that_is_a_file_is_bad_usage(workspace):
+    workspace.run("--out", str(workspace.config), code=2)
+    assert f"--out: {workspace.config}: a file, not a folder: name a folder" in workspace.errors
+
+
+def test_missing_configuration_is_bad_usage(workspace):
+    workspace.config = workspace.path / "gone.yml"
+    workspace.run(code=2)
+    assert f"--config.file: {workspace.config}: no such file: create it with the include of " in workspace.errors
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "utf-8"])

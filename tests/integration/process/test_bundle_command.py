@@ -64,7 +64,9 @@ async def test_bundle_overwrites_no_file(bundle, tmp_path):
     assert "already exists" in output
     assert (await bundle("fnie", out="other.zip"))[0] == 2
     assert not (tmp_path / "other.zip").exists()
-    assert (await bundle("fine", out="no/such/folder.zip"))[0] == 2
+    code, output, _ = await bundle("fine", out="no/such/folder.zip")
+    assert code == 2
+    assert "folder.zip: no such file or directory: name a file in a folder that exists" in output
 
 
 async def test_running_exporter_serves_a_bundle_with_its_history(exporter, tmp_path):

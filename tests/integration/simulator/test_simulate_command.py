@@ -95,7 +95,14 @@ async def test_port_in_use_is_one_line(folder):
         process = await simulate(folder, "--sim.port", taken.getsockname()[1])
         code, out, err = await end(process)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "in use" in err
+    assert "a port is in use: choose others with --sim.port" in err
+
+
+async def test_out_that_is_a_file_is_one_line_with_the_action(folder):
+    (folder / "sim").write_text("")
+    code, out, err = await end(await simulate(folder))
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "sim: file exists: name a folder that you may write" in err
 
 
 async def test_arc_token_folder_is_used_and_a_missing_one_refused(folder):

@@ -39,11 +39,17 @@ def test_no_expected_line_contains_a_secret():
     [
         (b"", "1:1: the file is empty"),
         (b"\xef\xbb\xbf", "1:1: the file is empty"),
-        (b"targets:\n  - name: \xff\n", "2:11: not UTF-8: byte 0xff"),
+        (b"targets:\n  - name: \xff\n", "2:11: not UTF-8: byte 0xff: save the file as UTF-8"),
         (b"\xff\xfet\x00a\x00", "1:1: UTF-16: save the file as UTF-8"),
         (b"\x7fELF\x02\x01\x01\x00", "1:1: not a text file: character U+007F"),
         (b"a: b\nc: \x00", "2:4: not a text file: character U+0000"),
-        (b'targets: "\\ud800"', "1:13: not YAML: found invalid Unicode character escape code while parsing a quoted scalar"),
+        (
+            b'targets: "\\ud800"',
+            (
+                "1:13: not YAML: found invalid Unicode character escape code while parsing a quoted scalar: "
+                "check quotes, brackets and indentation up to here"
+            ),
+        ),
         (b"[" * 900, "1:33: nested deeper than 32 levels"),
         (b"- " * 40, "1:65: nested deeper than 32 levels"),
         (b"&a [*a]", "1:5: an alias without an anchor before it: put a text that starts with * in quotes"),

@@ -208,7 +208,7 @@ async def test_a_killed_process_leaves_its_documents_and_no_lock(open_files, tmp
 async def test_an_unusable_directory_is_one_clear_error(open_files, tmp_path, there):
     blocked = tmp_path / "blocked"
     blocked.write_text("")
-    with pytest.raises(StateDirError, match="cannot be used"):
+    with pytest.raises(StateDirError, match=r"cannot be used: .*: name one that the exporter may create and write$"):
         open_files(blocked if there == "file" else blocked / "state")
 
 

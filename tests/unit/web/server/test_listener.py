@@ -105,8 +105,14 @@ async def test_port_in_use_on_all_interfaces_is_named_as_configured():
 @pytest.mark.parametrize(
     ("address", "line"),
     [
-        ("203.0.113.1:1", "cannot listen on 203.0.113.1:1: cannot assign requested address"),
-        ("no-such-host.invalid:1", "cannot listen on no-such-host.invalid:1: no such host"),
+        (
+            "203.0.113.1:1",
+            "cannot listen on 203.0.113.1:1: cannot assign requested address (use an address of this host, or :PORT for all of them)",
+        ),
+        (
+            "no-such-host.invalid:1",
+            "cannot listen on no-such-host.invalid:1: no such host (use an address of this host, or :PORT for all of them)",
+        ),
     ],
 )
 async def test_address_of_another_host_is_one_clear_line(address, line):

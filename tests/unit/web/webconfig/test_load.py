@@ -94,7 +94,7 @@ def test_certificate_and_key_can_be_inline(folder):
     ("text", "problem"),
     [
         ("", "web.yml:1:1: the file is empty"),
-        ("- a", "web.yml:1:1: expected a mapping, found a list"),
+        ("- a", "web.yml:1:1: expected a mapping with keys such as tls_server_config, found a list"),
         ("tls_config: {}", "web.yml:1:1: tls_config: unknown key (did you mean 'tls_server_config'?)"),
         (f"basic_auth_users: {{alice: {HASH}, alice: {HASH}}}", "web.yml:1:89: basic_auth_users.alice: written twice, first in line 1: remove one"),
         ("basic_auth_users: {alice: hunter2}", "web.yml:1:27: basic_auth_users.alice: expected the bcrypt hash of a password, as `htpasswd -nBC 10 NAME` prints it after the name"),
