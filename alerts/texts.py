@@ -60,7 +60,7 @@ _CAUSE: Final = " " + _NUMBERS + " {{ .Labels.symbol }} at {{ .Labels.step }}, r
 _HOST: Final = (
     '{{ $host := @VAULT }}{{ if eq .Labels.step "token" }}{{ $host = "login.microsoftonline.com" }}'
     '{{ if match "[.]usgovcloudapi[.]net$" @VAULT }}{{ $host = "login.microsoftonline.us" }}{{ end }}'
-    '{{ if match "[.]azure[.]cn$" @VAULT }}{{ $host = "login.chinacloudapi.cn" }}{{ end }}{{ end }}'
+    '{{ if match "[.]azure[.]cn$" @VAULT }}{{ $host = "login.partner.microsoftonline.cn" }}{{ end }}{{ end }}'
 )
 # A Managed HSM has roles of its own.
 _HSM_ACTION: Final = (

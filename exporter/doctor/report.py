@@ -98,7 +98,10 @@ def _lines(result: CheckResult) -> Iterator[str]:
         rest=" " * (_OUTCOME + _TITLE),
     )
     if result.code is not None and result.outcome in (CheckOutcome.FAIL, CheckOutcome.WARN):
-        yield wrap(f"SQL Server would show {both_numbers(result.code)} {_moment(result)}.", WIDTH, first=_BELOW, rest=_BELOW)
+        when = "From that day on, " if (result.check, result.outcome) == ("credential_expiry", CheckOutcome.WARN) else ""
+        yield wrap(
+            f"{when}SQL Server would show {both_numbers(result.code)} {_moment(result)}.", WIDTH, first=_BELOW, rest=_BELOW
+        )
     for line in result.fix:
         yield f"{_BELOW}{line}" if line.startswith("  ") else wrap(line, WIDTH, first=_BELOW, rest=_BELOW)
 

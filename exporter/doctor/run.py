@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from exporter.config.model import Config, Target
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.checks.fixes import Lines
-from exporter.core.checks.fixes_sign_in import switch_to
+from exporter.core.checks.fixes_sign_in import prove_and_switch_to, switch_to
 from exporter.core.checks.model import Check, CheckOutcome, CheckResult
 from exporter.core.checks.select_fix import Words, filled, in_lines, remedy
 from exporter.core.checks.table import BY_NAME, CHECKS
@@ -140,11 +140,20 @@ def _assess(check: Check, evidence: Evidence, roots: Mapping[str, str], again: s
 
 def _fix(check: Check, found: Finding, evidence: Evidence, again: str) -> Lines:
     words = _words(evidence, found.subject, again)
-    needed = found.outcome in (CheckOutcome.FAIL, CheckOutcome.WARN) and check.name in _OF_THE_CREDENTIAL and not found.advice
-    staged = usable_staged(evidence) if needed else None
-    own = filled(found.advice if staged is None else switch_to(staged), words)
+    own = filled(found.advice or _staged_fix(check, found, evidence), words)
     lines = own or remedy(check.name, found.outcome, found.reason, words) or _actions_of_code(found, words)
     return (*lines, *_request_ids(evidence)) if any("request id" in line for line in lines) else lines
+
+
+def _staged_fix(check: Check, found: Finding, evidence: Evidence) -> Lines:
+    """Return the fix of a refused or expiring credential if another one is staged."""
+    if check.name not in _OF_THE_CREDENTIAL:
+        return ()
+    staged = usable_staged(evidence) if found.outcome is CheckOutcome.FAIL else None
+    if staged is not None:
+        return switch_to(staged)
+    expiring = check.name == "credential_expiry" and found.outcome is CheckOutcome.WARN
+    return prove_and_switch_to(evidence.target.next_credential) if expiring and evidence.target.next_credential else ()
 
 
 def _words(evidence: Evidence, subject: AuxiliaryResult | None, again: str) -> Words:

@@ -1,4 +1,4 @@
-"""The fix of a refused sign-in if a staged credential is usable."""
+"""The fix of a credential that is refused or expires soon, if another one is staged."""
 
 from __future__ import annotations
 
@@ -9,6 +9,17 @@ def switch_to(staged: str) -> Lines:
     """Return the lines that make the staged credential the current one."""
     return (
         f"The staged credential {staged} is usable. Give its secret to SQL Server, on every replica:",
+        *ALTER[1:],
+        f"Then set `credential: {staged}` in the configuration, and remove `next_credential`.",
+    )
+
+
+def prove_and_switch_to(staged: str) -> Lines:
+    """Return the lines for a credential that expires soon while another one is staged."""
+    return (
+        f"The credential {staged} is staged. Test it first, on every SQL Server host:",
+        f"  PROBE_AGAIN --credential {staged}",
+        "If it passes, give its secret to SQL Server, on every replica:",
         *ALTER[1:],
         f"Then set `credential: {staged}` in the configuration, and remove `next_credential`.",
     )
