@@ -159,6 +159,19 @@ def test_contributing_names_the_debian_packages_of_each_part(root):
     assert set(wanted) == {"real", "container", "browser", "tools"}
 
 
+def test_contributing_names_existing_files(root):
+    """A name without a folder lies next to the one before it."""
+    text = (root / "CONTRIBUTING.md").read_text().partition("In the tables below")[2].partition("\n## Conventions")[0]
+    missing, folder = [], Path()
+    for name in re.findall(r"`([\w./-]+(?:/|\.(?:py|yml|json|css|md)))`", text):
+        places = (folder / name, *(root / place / name for place in (".", "exporter")))
+        found = next((place for place in places if place.exists()), None)
+        if found is None and name != "alerts/runbooks/NAME.md":
+            missing.append(name)
+        folder = folder if found is None else found.parent
+    assert missing == []
+
+
 def test_contributing_names_every_file_that_a_verb_writes(root):
     table = (root / "CONTRIBUTING.md").read_text().partition("## Generated files")[2].partition("\n## ")[0]
     verbs = re.search(r"^docs\(\) \{\n(.*?)^\}", (root / "dev").read_text(), re.MULTILINE | re.DOTALL)
