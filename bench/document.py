@@ -21,7 +21,7 @@ BEFORE = """\
 # Performance
 
 `./dev bench` writes this page. It measures everything in one run on two cores in about forty-five minutes. `./dev bench PART` measures one part (`start`,
-`probes`, `steps`, `fleet`, `scrapes`, `storm`, `failing`, `day`, `storing`, `spread`); `./dev bench --quick` measures less of everything. Both print their
+`probes`, `steps`, `fleet`, `scrapes`, `pages`, `storm`, `failing`, `day`, `storing`, `spread`); `./dev bench --quick` measures less of everything. Both print their
 tables and do not change this page; quick figures are only indicative. The benchmark needs Linux and Debian's `prometheus` and
 `prometheus-blackbox-exporter`, which it installs if it has the rights. Run nothing else meanwhile.
 
@@ -46,7 +46,7 @@ tables and do not change this page; quick figures are only indicative. The bench
   spread over the interval, so few requests are in flight at once. For 200 in flight, probes of 100 ms would have to start two thousand times a
   second, which is more than one core can do in either program.
 - **A pause** is the slowest response of `/-/healthy`, requested repeatedly on another connection. A probe in flight waits at most this long for a piece of a
-  scrape.
+  scrape or of a page.
 - **A storm** lasts a little longer than an interval, so no vault answers 429 three times in a row. After the third, the exporter probes a target less often for
   a while, and notices its recovery later. `connect_to` names an address, so no name is resolved. Separate threads limit the cost of names that do not
   resolve; see the tests.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import accuracy, day, exposition, failing, probes, scrapes, spread, starts, steady, storing, storm
+from bench import accuracy, day, exposition, failing, pages, probes, scrapes, spread, starts, steady, storing, storm
 from bench.programs import Bench, serving
 from bench.sizes import Sizes
 from bench.table import Figure
@@ -41,6 +41,7 @@ PARTS: dict[str, Part] = {
     "steps": Part("How exact a step's time is", accuracy.measure, wait=accuracy.WAIT),
     "fleet": Part("A large fleet at its steady pace", _fleet),
     "scrapes": Part("Scrapes of every kind", exposition.measure),
+    "pages": Part("The status page of a large fleet", pages.measure),
     "storm": Part("When everything fails at once", storm.measure),
     "failing": Part("When everything fails for a long time", failing.measure),
     "day": Part("A day of one process", day.measure),

@@ -60,7 +60,7 @@ class Fleet:
     """Targets numbered from `first` on, credentials distributed among them, and the interval in seconds.
 
     With `auxiliary`, every fifth target has an auxiliary probe after each probe. Otherwise a target has only its first one.
-    With `named`, hosts are resolved by name.
+    With `named`, hosts are resolved by name. With `servers`, two SQL Servers depend on each target.
     """
 
     targets: int
@@ -69,6 +69,7 @@ class Fleet:
     auxiliary: bool = False
     first: int = 0
     named: bool = False
+    servers: bool = False
 
     @property
     def numbers(self) -> range:
@@ -96,10 +97,15 @@ def configuration(fleet: Fleet, port: int, ca_file: Path) -> str:
     lines.append("targets:")
     lines += [
         f"  - {{name: t{n}, vault: bench-{n:04}, key: Key/{n:032x}, credential: app-{n % fleet.credentials},"
-        f" module: {fleet.module(n)}}}"
+        f" module: {fleet.module(n)}{_instances(n) if fleet.servers else ''}}}"
         for n in fleet.numbers
     ]
     return "\n".join(lines) + "\n"
+
+
+def _instances(number: int) -> str:
+    servers = (f"{{sql_instance: SQL{each:05}, host: n{each}, ag: AG{number // 8}}}" for each in (2 * number, 2 * number + 1))
+    return f", instances: [{', '.join(servers)}]"
 
 
 @contextmanager

@@ -18,14 +18,14 @@ def metrics(url: str) -> str:
         return str(answer.read().decode())
 
 
-def drained(url: str, headers: dict[str, str] | None = None) -> int:
-    """Read `url`/metrics as cheaply as possible. Returns the size of the response with its head in bytes."""
+def drained(url: str, headers: dict[str, str] | None = None, path: str = "/metrics") -> int:
+    """Read a path of `url` as cheaply as possible. Returns the size of the response with its head in bytes."""
     host, _, port = url.removeprefix("http://").partition(":")
     wanted = {"Host": host, "Connection": "close", **(headers or {})}
     head = "".join(f"{name}: {value}\r\n" for name, value in wanted.items())
     buffer, size = bytearray(1 << 20), 0
     with socket.create_connection((host, int(port)), timeout=60) as connection:
-        connection.sendall(f"GET /metrics HTTP/1.1\r\n{head}\r\n".encode())
+        connection.sendall(f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
         while received := connection.recv_into(buffer):
             size += received
     return size

@@ -2,7 +2,8 @@
 
 All compared programs use this server. It wraps by padding, unwraps by cutting, and checks no token. It can wait before each
 response of a vault and records the real waits. A control port reports the requests and sets how vaults fail: `refused` (no
-listener), `silent` (no response), `throttled` (429).
+listener), `silent` (no response), `throttled` (429), `causes` (three causes: vaults with even numbers refuse the caller, vault 1 has
+no such key, vault 3 refuses to unwrap).
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ _CHALLENGE = (
     b'resource="https://vault.azure.net"\r\n'
 )
 _REFUSED = b'{"error":{"code":"Unauthorized","message":"no token"}}'
+_REFUSED_CALLER = b'{"error":{"code":"Forbidden","message":"access denied","innererror":{"code":"AccessDenied"}}}'
+_NO_KEY = b'{"error":{"code":"KeyNotFound","message":"A key with (name/id) Key was not found in this key vault"}}'
 _THROTTLED = b'{"error":{"code":"Throttled","message":"too many requests"}}'
 
 
@@ -77,7 +80,10 @@ class Answering(asyncio.Protocol):
         if self.failing and operation != "token" and _number(fields) < self.first:
             if self.failing == "silent":
                 return
-            status, extra, answer = b"429 Too Many Requests", b"Retry-After: 10\r\n", _THROTTLED
+            if self.failing == "causes":
+                status, answer = in_three_causes(_number(fields), operation, (status, answer))
+            else:
+                status, extra, answer = b"429 Too Many Requests", b"Retry-After: 10\r\n", _THROTTLED
         if self.wait and operation != "token":
             asyncio.get_running_loop().call_later(self.wait, self._send, operation, status, extra, answer, came)
         else:
@@ -109,6 +115,13 @@ def reply(method: bytes, path: bytes, fields: dict[bytes, bytes], body: bytes) -
     kid = f"https://{host}{name}"
     key = {"kid": kid, "kty": "RSA", "key_ops": ["wrapKey", "unwrapKey"], "n": _MODULUS, "e": "AQAB"}
     return "get", b"200 OK", b"", json.dumps({"key": key, "attributes": {"enabled": True}}).encode()
+
+
+def in_three_causes(vault: int, operation: str, good: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    """The status and body of a vault's response while vaults fail in three causes; `good` is what it is otherwise."""
+    if (vault % 2 == 0 and operation == "get") or (vault == 3 and operation == "unwrapkey"):
+        return b"403 Forbidden", _REFUSED_CALLER
+    return (b"404 Not Found", _NO_KEY) if vault == 1 and operation == "get" else good
 
 
 def _crypt(path: bytes, body: bytes) -> tuple[str, bytes, bytes, bytes]:

@@ -199,7 +199,7 @@ def _boxes(shown: Iterable[tuple[str, str, str]]) -> Iterator[Html]:
             element("title", f"{title}: {name}"),
             element("rect", x=x, y=1, width=_WIDTH - 2, height=_HEIGHT, rx=6),
             element("text", label, x=x + 10, y=22, class_="kind"),
-            element("text", _short(name), x=x + 10, y=42),
+            element("text", _short(brief_name(name)), x=x + 10, y=42),
             class_=state,
         )
 

@@ -62,7 +62,9 @@ def brief_name(name: str) -> str:
     An example is `contoso-prod/Key0` for `contoso-prod.vault.azure.net/Key0/0123`.
     """
     host, _, key = name.partition("/")
-    short = host.partition(".")[0] if _AZURE.search(host) else host
+    if not _AZURE.search(host):
+        return name
+    short = host.partition(".")[0]
     return f"{short}/{key.partition('/')[0]}" if key else short
 
 

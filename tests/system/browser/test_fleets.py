@@ -1,4 +1,4 @@
-"""Fleets of 11, 300 and 5,000 targets with three causes: what a short look at the status page shows."""
+"""Fleets of 11, 300 and 5,000 targets with three causes: what the status page shows in five seconds."""
 
 import time
 from types import SimpleNamespace

@@ -34,6 +34,7 @@ def test_one_command_measures_everything_and_writes_one_page(tmp_path):
     for what in (
         *wanted,
         "longest pause",
+        "targets in three causes: size",
         "by time-out",
         "by refusal",
         "by 429",
