@@ -56,8 +56,14 @@ TARGET_METRICS: Final = (
     target_metric(
         Retention.KNOWN, "ekm_last_success_timestamp_seconds", "Start time of the last probe in which every step succeeded."
     ),
-    _counter("ekm_probes_total", "Finished probes with the current credential and key version; tainted probes are not counted."),
-    _counter("ekm_probe_failures_total", "Probes in which at least one step failed; tainted probes are not counted."),
+    _counter(
+        "ekm_probes_total",
+        "Finished probes with the current credential and key version; tainted probes (delayed by the exporter itself) are not counted.",
+    ),
+    _counter(
+        "ekm_probe_failures_total",
+        "Probes in which at least one step failed; tainted probes (delayed by the exporter itself) are not counted.",
+    ),
     _counter(
         "ekm_probe_verdicts_total",
         "Probes with a verdict, by verdict (ready or not_ready); the basis of a service level.",
@@ -86,7 +92,7 @@ TARGET_METRICS: Final = (
         kind=MetricType.HISTOGRAM,
         scope=Scope.TARGET,
         retention=Retention.COUNTED,
-        help="Duration of the step, including failed ones. Tokens fetched by another probe and tainted probes are not counted.",
+        help="Duration of the step, including failed ones. Tokens fetched by another probe and tainted probes (delayed by the exporter itself) are not counted.",
         own=("step",),
         buckets=STEP_BUCKETS,
     ),

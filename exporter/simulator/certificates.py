@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _DAY = timedelta(days=1)
-_LONG = 3 * _DAY  # a run is short, and leaked keys soon expire
+_LONG = 30 * _DAY  # leaked keys soon expire; pages and alerts warn 14 days before
 
 
 class Authority:

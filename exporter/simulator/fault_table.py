@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -71,7 +72,7 @@ _HTML = "<html><head><title>Sign in to the guest network</title></head><body>Acc
 _MEGABYTES = " " * 10_000_000
 _OTHER_SERVICE = "https://graph.microsoft.com"
 _OTHER_TENANT = "0d9e7c5b-3a1f-4e8d-9c6b-7a5f3e1d0b2c"
-_LONG_AGO, _NEVER = 946684800.0, float(2**31)  # Unix times
+_EXPIRED, _NEVER = time.time() - 3 * 86400, float(2**31)  # Unix times; the first is three days before this process
 
 _TABLE: tuple[Fault, ...] = (
     # the route
@@ -156,7 +157,7 @@ _TABLE: tuple[Fault, ...] = (
     Fault(name="secret_wrong", broken="the application has another secret", scopes=_APPLICATION,
           application=change_secrets(lambda secret: replace(secret, value=secret.value + "-replaced"))),
     Fault(name="secret_expired", broken="the application's secret has expired", scopes=_APPLICATION,
-          application=change_secrets(lambda secret: replace(secret, expires=_LONG_AGO))),
+          application=change_secrets(lambda secret: replace(secret, expires=_EXPIRED))),
     Fault(name="token_for_other_service", broken="Entra issues tokens for another audience", scopes=_APPLICATION,
           application=lambda application, _: replace(application, token_audience=_OTHER_SERVICE)),
     Fault(name="token_of_other_tenant", broken="Entra issues tokens of another tenant", scopes=_APPLICATION,
@@ -196,13 +197,13 @@ _TABLE: tuple[Fault, ...] = (
     Fault(name="moved", broken="the vault failed over to another region", scopes=_VAULT, vault=lambda vault, _: replace(vault, region="northeurope")),
     # keys
     Fault(name="key_disabled", broken="the key's versions are disabled", scopes=_VAULT, vault=change_versions(enabled=False)),
-    Fault(name="key_expired", broken="the key has expired", scopes=_VAULT, vault=change_versions(exp=_LONG_AGO)),
+    Fault(name="key_expired", broken="the key has expired", scopes=_VAULT, vault=change_versions(exp=_EXPIRED)),
     Fault(name="key_not_yet_valid", broken="the key is not yet valid", scopes=_VAULT, vault=change_versions(nbf=_NEVER)),
     # the same without a reason in the response
     Fault(name="key_disabled_without_reason", broken="the key is disabled, and the refusal gives no reason", scopes=_VAULT, steps=_WRAPPINGS,
           vault=change_versions(enabled=False), response=refuse(vault_error, "forbidden_policy")),
     Fault(name="key_expired_without_reason", broken="the key has expired, and the refusal gives no reason", scopes=_VAULT, steps=_WRAPPINGS,
-          vault=change_versions(exp=_LONG_AGO), response=refuse(vault_error, "forbidden_policy")),
+          vault=change_versions(exp=_EXPIRED), response=refuse(vault_error, "forbidden_policy")),
     Fault(name="key_not_yet_valid_without_reason", broken="the key is not yet valid, and the refusal gives no reason", scopes=_VAULT, steps=_WRAPPINGS,
           vault=change_versions(nbf=_NEVER), response=refuse(vault_error, "forbidden_policy")),
     Fault(name="key_soft_deleted", broken="the keys are deleted and can be recovered", scopes=_VAULT, vault=delete_keys),

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from exporter.core.credential_expiry import Source
 from exporter.presentation.expiring import NOUNS, Ending
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import brief_name, until
 from exporter.web.ui.layout import Urls, link
 
 _SHOWN = 15
+# Where the date comes from, if that is not obvious.
+_DATES: Mapping[str, str] = {
+    Source.DECLARED: ", declared in the configuration",
+    Source.GRAPH: ", date of Microsoft Graph",
+    Source.KEY_VAULT: ", date of its Key Vault secret",
+}
 
 
 def expiring_section(site: Urls, endings: Sequence[Ending], now: float) -> Iterator[Child]:
@@ -29,7 +36,7 @@ def _item(site: Urls, ending: Ending, now: float) -> Html:
         "li",
         element("strong", brief_name(ending.name), title=ending.name),
         element("span", until(ending.at, now), class_=None if ending.at > now else "bad-ink"),
-        element("p", f"{NOUNS[ending.kind]}, {ending.source}", _targets(site, ending), class_="quiet"),
+        element("p", f"{NOUNS[ending.kind]}{_DATES.get(ending.source, '')}", _targets(site, ending), class_="quiet"),
         data_key=f"{ending.kind}-{ending.name}",
     )
 

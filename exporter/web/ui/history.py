@@ -31,7 +31,7 @@ def history_section(site: Urls, view: TargetView, history: Sequence[HistoryEntry
     """`history` newest first."""
     drawn = [Point(report.duration, not report.success) for report in (entry.report for entry in history[:_DRAWN])]
     yield text([element("h2", "History"), sparkline(drawn[::-1])])
-    yield table_head(_HISTORY_COLUMNS, caption="Newest first. Failures are kept longer.", name="history")
+    yield table_head(_HISTORY_COLUMNS, caption="Newest first. Failed probes stay longer than successful ones.", name="history")
     for entry in history:
         yield _remembered(site, view.target, entry)
     yield Html(table_foot() + text(_earlier(site, earlier(view.record, history))))

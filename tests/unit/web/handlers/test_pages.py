@@ -393,7 +393,9 @@ async def test_expiring_soon_is_a_section_an_order_a_field_and_a_calendar():
         payload = json.loads((await get(session, "/api/v1/targets"))[2])["expiring"]
         status, headers, feed = await get(session, "/calendar.ics")
     assert "Next expiry: in 3 d , credential web Expiring soon 2 within 30 days, TLS certificates within 14 days." in shown
-    assert shown.index("web in 3 d credential, graph, second") < shown.index("sql-prod in 8 d credential, graph, first")
+    assert shown.index("web in 3 d credential, date of Microsoft Graph, second") < shown.index(
+        "sql-prod in 8 d credential, date of Microsoft Graph, first"
+    )
     assert re.findall(r'<a href="/targets/([^"?]+)"', ordered) == ["second", "first"]
     assert [(each["name"], each["days_left"], each["alert"], each["targets"]) for each in payload] == [
         ("web", 3.1, "EkmCredentialExpiresIn7Days", 1), ("sql-prod", 8.1, "EkmCredentialExpiresIn30Days", 1),
