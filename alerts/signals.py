@@ -64,25 +64,43 @@ unless on (job, instance, target) last_over_time(target:ekm_refused_only_central
     "not_ready": """
 unless on (job, instance, target) last_over_time(target:ekm_refused_only_centrally:bool[@{LONG}])""",
 }
-_INTERMITTENT: Final = """\
-(
+# Enough failures within $window, one of them within $recent. An outage within $window has left failures behind: then $recent alone must
+# have enough, so that one random failure after the outage causes no page.
+_ENOUGH: Final = """\
+target:ekm_{name}_probes:increase@{$window} > @{$least}
+and on ({target}) target:ekm_{name}_probes:increase@{$window} / on ({target}) target:ekm_probes:increase@{$window} > @{SPIKE_RATIO}
+and on ({target}) (
   (
-    target:ekm_{name}_probes:increase@{LONG} > @{SPIKE_FAILURES}
-    and on ({target}) target:ekm_{name}_probes:increase@{LONG} / on ({target}) target:ekm_probes:increase@{LONG} > @{SPIKE_RATIO}
-    and on ({target}) target:ekm_{name}_probes:increase@{RECENT} > 0
+    target:ekm_{name}_probes:increase@{$recent} > @{AGAIN_FAILURES}
+    and on ({target}) target:ekm_{name}_probes:increase@{$recent} / on ({target}) target:ekm_probes:increase@{$recent} > @{SPIKE_RATIO}
   )
   or on ({target})
   (
-    target:ekm_{name}_probes:increase@{RARE} > @{RARE_FAILURES}
-    and on ({target}) target:ekm_{name}_probes:increase@{RARE} / on ({target}) target:ekm_probes:increase@{RARE} > @{SPIKE_RATIO}
-    and on ({target}) target:ekm_{name}_probes:increase@{LONG} > 0
-    and on (job, instance, target) ekm_probe_interval_seconds > @{RARELY}
-    unless on (job, instance, target) last_over_time(target:ekm_run:bool[@{LONG}])
+    target:ekm_{name}_probes:increase@{$recent} > 0
+    unless on (job, instance, target) last_over_time(target:ekm_outage:bool[@{$window}])
   )
-)
+)"""
+_RARELY: Final = """
+and on (job, instance, target) ekm_probe_interval_seconds > @{RARELY}
+unless on (job, instance, target) last_over_time(target:ekm_outage:bool[@{LONG}])"""
+_NEITHER: Final = """
 unless on (job, instance, target) last_over_time(target:ekm_run:bool[@{RECENT}])
 unless on (job, instance, target) last_over_time(target:ekm_common_cause:bool[@{HOLD_COMMON}])
 unless on (job, instance, target) last_over_time(target:ekm_maintenance:bool[@{LONG}])"""
+
+
+def _arm(window: str, least: str, recent: str, more: str = "") -> str:
+    """Return the condition of one window, in parentheses."""
+    words = {"$window": window, "$least": least, "$recent": recent}
+    query = _ENOUGH + more
+    for word, value in words.items():
+        query = query.replace(word, value)
+    return f"(\n{indent(query, '  ')}\n)"
+
+
+_ARMS: Final = _arm("LONG", "SPIKE_FAILURES", "RECENT"), _arm("RARE", "RARE_FAILURES", "LONG", _RARELY)
+_EITHER: Final = indent("\n".join((_ARMS[0], "or on ({target})", _ARMS[1])), "  ")
+_INTERMITTENT: Final = f"(\n{_EITHER}\n){_NEITHER}"
 
 
 def counts() -> str:

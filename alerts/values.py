@@ -44,7 +44,7 @@ DURATIONS: Final[Mapping[str, int]] = {
     "LASTING": 15 * MINUTE,
     "CHECKED": 90 * MINUTE,  # preflight checks run again within this time after a restart
     "PREFLIGHT": 6 * HOUR + 30 * MINUTE,  # the next preflight run comes within this time
-    "KEPT": DAY,  # how long the result of an auxiliary probe stays valid after a restart
+    "KEPT": DAY,  # how long the result of an auxiliary probe stays valid after a restart, and internal errors count
     "GONE": HOUR,  # how long an exporter that left the scrape targets counts as missing
 }
 # Seconds. The template gets them as numbers, for comparisons.
@@ -77,7 +77,8 @@ RATIOS: Final[Mapping[str, float]] = {
     "CYCLES": 2,  # failed probes in a row, if many targets fail at once
     "RESTARTS": 4,  # of an exporter, for a crash loop
     "MANY": MANY,  # of what has a cause in common, at least
-    "INTERNAL_ERRORS": 2.5,  # in an hour, more than
+    "AGAIN_FAILURES": 1.5,  # soon after an outage, more than
+    "INTERNAL_ERRORS": 2.5,  # in an hour, more than; and hours of a day with one, more than
 }
 
 # Reasons, as regular expressions.

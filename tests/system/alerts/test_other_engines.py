@@ -8,10 +8,13 @@ import pytest
 import yaml
 
 from alerts import azure, build
+from tests.system.alerts.case import document
+from tests.system.alerts.test_cases import CASES
 
 TEXT = build.RULES.read_text()
 GROUPS = json.loads(build.AZURE.read_text())["resources"]
 RULES = [rule for group in yaml.safe_load(TEXT)["groups"] for rule in group["rules"]]
+GROUP_OF = {rule.get("alert"): group["name"] for group in yaml.safe_load(TEXT)["groups"] for rule in group["rules"]}
 # The properties of Microsoft.AlertsManagement/prometheusRuleGroups, API version 2023-03-01, as published.
 OF_GROUP = {"clusterName", "description", "enabled", "interval", "rules", "scopes"}
 OF_RULE = {
@@ -30,6 +33,28 @@ def test_vmalert_accepts_the_rules(tmp_path):
 
     (tmp_path / "bad.yml").write_text(TEXT.replace("reReplaceAll", "noSuchFunction"))
     assert dry_run(tmp_path / "bad.yml").returncode != 0
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", ["only wrap is refused, because the key has expired", "half of the answers are 429"])
+def test_vmalert_fires_the_same_alerts(name, tmp_path):
+    # Windows of VictoriaMetrics are open at their left end, as those of Prometheus 3 are.
+    case = document(CASES[name], str(build.RULES))
+    for test in case["tests"]:
+        test["metricsql_expr_test"] = [with_group(check) for check in test.pop("promql_expr_test")]
+    (tmp_path / "case.yml").write_text(yaml.safe_dump(case, width=10**6))
+    command = ["vmalert-tool", "unittest", "--files", tmp_path / "case.yml"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)  # noqa: S603 - files of this project
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def with_group(check):
+    """Return a check whose alerts have the label that vmalert adds."""
+    samples = []
+    for one in check["exp_samples"]:
+        name = re.search(r'alertname="(\w+)"', one["labels"])[1]
+        samples.append(one | {"labels": f'{one["labels"].removesuffix("}")}, alertgroup="{GROUP_OF[name]}"}}'})
+    return check | {"exp_samples": samples}
 
 
 def test_azure_template_equals_the_generated_one():

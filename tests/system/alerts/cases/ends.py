@@ -216,4 +216,17 @@ def _of_exporters() -> RuleCase:
     return RuleCase(name="faults of exporters", exporters=[bad, good], length=149 * MINUTE, checks=checks, scrape=60)
 
 
-CASES = [_steps(), _others(), _over(), _restart(), _stale_and_unknown(), _doubtful(), _of_exporters()]
+def _rare_internal_errors() -> RuleCase:
+    """One internal error in each preflight run, every six hours, is a ticket from the third run on. Two bursts in a day are none."""
+    rare = Exporter(more={"ekm_exporter_internal_errors_total": "0x35 1x35 2x35 3x35 4x95"})
+    burst = Exporter(instance="mon2:10377", more={"ekm_exporter_internal_errors_total": "0x47 2x29 4x161"})
+    alert, on = "EkmExporterInternalErrors", Fired({"job": "ekm", "instance": rare.instance})
+    checks = [
+        *((hour * HOUR, alert, []) for hour in range(19)),
+        *((hour * HOUR, alert, [on]) for hour in range(19, 31)),
+        *((hour * HOUR, alert, []) for hour in range(32, 40)),
+    ]
+    return RuleCase(name="rare internal errors", exporters=[rare, burst], length=39 * HOUR, checks=checks, scrape=10 * MINUTE)
+
+
+CASES = [_steps(), _others(), _over(), _restart(), _stale_and_unknown(), _doubtful(), _of_exporters(), _rare_internal_errors()]

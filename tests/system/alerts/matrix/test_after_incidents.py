@@ -1,0 +1,62 @@
+"""What comes after an incident: one random failure, or a maintenance window that ends between two probes, sends nothing more."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from tests.system.alerts.matrix.exposed import Fault, Target
+from tests.system.alerts.matrix.firing import Batch, spans
+from tests.system.alerts.matrix.notified import sent
+
+pytestmark = pytest.mark.real
+MINUTE, LENGTH = 60, 225 * 60
+BEGIN = {60: 20, 300: 6}  # good probes first
+FORBIDDEN, BROKEN = Fault("unwrap_key", 3077, "forbidden_rbac"), Fault("get_key", 3013, "server_error")
+
+
+@dataclass(frozen=True)
+class After:
+    """`probes`: whether each probe fails, from the first failure on. `page`: the one page; empty for none."""
+
+    interval: int
+    fault: Fault
+    probes: list[bool]
+    page: str
+    vaults: int = 1
+    maintenance: tuple[int, ...] = ()  # begin and end in seconds after the first failure
+
+    def targets(self, name):
+        begin = BEGIN[self.interval]
+        probes = [*[None] * begin, *(self.fault if one else None for one in self.probes)]
+        probes += [None] * (LENGTH // self.interval - len(probes))
+        window = [begin * self.interval + second for second in self.maintenance]
+        for number in range(self.vaults):
+            own = f"{name}-{number}"
+            yield Target(instance=name, name=own, interval=self.interval, probes=probes, credential=own, maintenance=window)
+
+
+def then(bad, good):
+    """An outage, its end, and one more failure."""
+    return [*[True] * bad, *[False] * good, True]
+
+
+AFTER = {
+    "vault": After(60, FORBIDDEN, then(12, 25), "EkmForbiddenSpike"),
+    "slow-vault": After(300, FORBIDDEN, then(9, 18), "EkmForbiddenSpike"),
+    "region": After(60, BROKEN, then(12, 25), "EkmRegionDown", vaults=4),
+    "slow-region": After(300, BROKEN, then(9, 18), "EkmRegionDown", vaults=4),
+    "slow-flapping": After(300, BROKEN, [True, True, False] * 10, "EkmRegionDown", vaults=4),
+    "maintenance": After(300, FORBIDDEN, [True] * 10, "", maintenance=(-60, 48 * 60)),
+}
+
+
+@pytest.fixture(scope="session")
+def fired(tmp_path_factory):
+    batch = Batch("after", [target for name, case in AFTER.items() for target in case.targets(name)], LENGTH, MINUTE)
+    return spans(tmp_path_factory.mktemp("after"), [batch])
+
+
+@pytest.mark.parametrize("name", AFTER)
+def test_nothing_is_sent_after_the_page(name, fired):
+    messages = sent({alert: periods for alert, periods in fired.items() if dict(alert).get("instance") == name})
+    assert [one.alertname for one in messages] == [AFTER[name].page] * bool(AFTER[name].page)
