@@ -26,6 +26,15 @@ def every_exception(error: BaseException | None) -> Iterator[BaseException]:
         pending += (one.__cause__, one.__context__, *(each for each in held if isinstance(each, BaseException)))
 
 
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield the exception, its cause, the cause of that, and so on, each once."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__
+
+
 def drop_tracebacks(error: BaseException | None) -> None:
     """Release the frames that the exceptions passed through.
 

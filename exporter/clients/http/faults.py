@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
@@ -28,6 +28,7 @@ from exporter.core.known_secrets import hide
 from exporter.core.masking import mask
 from exporter.core.model import Facts, PeerCertificate, Phase
 from exporter.core.parsing.key_vault import ErrorBody, read_error
+from exporter.runtime.exception_tree import causes
 from exporter.runtime.shortage import error_numbers
 
 
@@ -277,20 +278,12 @@ def fault_of(error: BaseException | None, context: FailureContext) -> tuple[Faul
 
     An exception without a rule is an internal error.
     """
-    chain = tuple(_chain(error))
+    chain = tuple(causes(error))
     for kind, rule in RULES:
         for cause in reversed(chain):
             if isinstance(cause, kind):
                 return rule(cause, context), cause
     return Fault.INTERNAL, chain[-1] if chain else RuntimeError("no response and no error")
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    visited: set[int] = set()
-    while error is not None and id(error) not in visited:
-        visited.add(id(error))
-        yield error
-        error = error.__cause__
 
 
 def _certificate_shown(exchange: HttpExchange) -> PeerCertificate | None:
