@@ -1,5 +1,6 @@
-"""The pages about modes and permissions agree with the tables of the code."""
+"""The pages about modes and permissions agree with the tables of the code, and code reads every setting."""
 
+import dataclasses
 import re
 from datetime import date
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 import yaml
 
 from exporter.config import load_config
-from exporter.config.model import Module
+from exporter.config.model import Credential, Module, Settings, Target
 from exporter.config.schema import CREDENTIAL, TARGET
 from exporter.config.traffic import streams
 from exporter.core.model import Mode, Step
@@ -101,3 +102,12 @@ def test_page_of_permissions_assigns_every_role_it_creates():
     assigned = re.findall(r'az role assignment create .*--role "([^"]+)"', PERMISSIONS)
     assert made
     assert set(made) <= set(assigned)
+
+
+def test_every_setting_is_read():
+    """The table of a setting makes its documentation, so a setting without an effect would look complete."""
+    code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "exporter").rglob("*.py"))
+    read = set(re.findall(r"\.(\w+)", code))
+    declared = {field.name for kind in (Settings, Module, Target, Credential) for field in dataclasses.fields(kind)}
+    assert len(declared) > 40
+    assert declared - read == set()
