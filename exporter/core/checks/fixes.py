@@ -168,6 +168,7 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
             "When every replica is done, on the primary, in each database:",
             "  ALTER DATABASE ENCRYPTION KEY ENCRYPTION BY SERVER ASYMMETRIC KEY [NEW_EKM_KEY];",
             "Keep the old key and its login in SQL Server, and the old version enabled in the vault. Existing backups need them.",
+            "All steps, with the pin and the backups: docs/key-rotation.md.",
         ),
         "thumbprint": COMPARE_PUBLIC_KEY,
         "credential_expiry": (*_NEW_SECRET, *ALTER),

@@ -20,6 +20,8 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "PROXY": "host:port of the proxy",
         "ADDRESS": "public address of the SQL Server host",
         "PROVIDER": "name in sys.cryptographic_providers",
+        "GROUP": "resource group of the VM",
+        "VM": "name of the VM in Azure",
         "PATH": "full path of the connector's DLL",
     }
 )
