@@ -113,7 +113,7 @@ AT_SIGN_IN: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
             DO_NOT_RESTART,
         ),
         Reason.DNS_NOT_FOUND: (
-            "Resolve the sign-in host, here and on the SQL Server host: `Resolve-DnsName HOST`.",
+            BY_CODE[3900].actions[0],
             "The name is public. Correct the DNS server of the host that does not resolve it, or its forwarder.",
             DO_NOT_RESTART,
         ),

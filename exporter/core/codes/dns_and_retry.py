@@ -24,7 +24,7 @@ NAME_AND_RETRY: tuple[ConnectorError, ...] = (
             "`dns_temporary`, `dns_timeout`: the DNS server is down, overloaded or unreachable. Other names fail too.",
         ),
         actions=(
-            "On the SQL Server host, run `Resolve-DnsName VAULT.vault.azure.net`. Then resolve another name to test DNS itself.",
+            "On the SQL Server host, run `Resolve-DnsName HOST`. Then resolve another name to test DNS itself.",
             "With a private endpoint, add the vault's record to the private zone that is linked to this network.",
             "Check whether the vault was deleted: `az keyvault list-deleted`. Recover it: `az keyvault recover --name VAULT`.",
             DO_NOT_RESTART,

@@ -107,14 +107,24 @@ def test_texts_of_alerts_equal_the_reviewed_texts(tmp_path):
 
 
 @pytest.mark.real
-def test_actions_of_a_managed_hsm_have_its_option(tmp_path):
-    disabled = Failed("unwrap_key", 3077, "key_disabled")
-    target = Target(vault="hsm1.managedhsm.azure.net", probes=[*[OK] * 5, *[disabled] * 10])
+@pytest.mark.parametrize(
+    ("step", "reason", "command"),
+    [
+        ("unwrap_key", "key_disabled", "set-attributes --hsm-name hsm1 --name tde --version 0123 --enabled true"),
+        (
+            "get_key",
+            "forbidden_rbac",
+            'role assignment create --hsm-name hsm1 --role "Managed HSM Crypto Service Encryption User"',
+        ),
+    ],
+)
+def test_actions_of_a_managed_hsm_have_its_option(tmp_path, step, reason, command):
+    target = Target(vault="hsm1.managedhsm.azure.net", probes=[*[OK] * 5, *[Failed(step, 3077, reason)] * 10])
     case = RuleCase(
         name="hsm", exporters=[Exporter(targets=[target])], length=900, checks=[(540, "EkmForbiddenSpike", [Fired({})])]
     )
     text = rendered([case], tmp_path)["EkmForbiddenSpike"]["description"]
-    assert "set-attributes --hsm-name hsm1 --name tde --version 0123 --enabled true" in text
+    assert command in text
 
 
 def test_texts_have_no_unfilled_name_of_a_target():
