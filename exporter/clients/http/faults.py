@@ -189,7 +189,8 @@ RULES: tuple[tuple[type[BaseException], Rule], ...] = (
 
 def facts_from(exchange: HttpExchange) -> Facts:
     """Return the facts of an exchange. Their texts hold no secret of this process."""
-    return _facts_of_failure(exchange) if exchange.answer is None else _facts_of_answer(exchange, exchange.answer)
+    answer = exchange.answer
+    return replace(_facts_of_failure(exchange) if answer is None else _facts_of_answer(exchange, answer), proxy=exchange.proxy)
 
 
 def _facts_of_failure(exchange: HttpExchange) -> Facts:
@@ -214,7 +215,6 @@ def _facts_of_failure(exchange: HttpExchange) -> Facts:
         phases=exchange.timer.phases(),
         phase_reached=reached,
         endpoint=exchange.endpoint,
-        proxy=exchange.proxy,
         resent=exchange.resent,
         certificate=_certificate_shown(exchange),
     )
@@ -238,7 +238,6 @@ def _facts_of_answer(exchange: HttpExchange, answer: RecordedResponse) -> Facts:
         phase_reached=exchange.timer.reached,
         server_time=headers.server_time(answer.headers),
         endpoint=exchange.endpoint,
-        proxy=exchange.proxy,
         resent=exchange.resent,
         vault=headers.vault_headers(answer.headers),
         certificate=_certificate_shown(exchange),

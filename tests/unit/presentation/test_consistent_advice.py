@@ -193,3 +193,18 @@ def test_advice_without_a_configuration_file_has_no_paths():
     advice = " ".join(recommended_actions(replace(TARGET, config_file=None), report))
     assert "/etc/" not in advice
     assert "--config.file FILE" in advice
+
+
+@pytest.mark.parametrize(
+    ("step", "reason", "command"),
+    [
+        (Step.TOKEN, Reason.DNS_NOT_FOUND, "Resolve-DnsName login.microsoftonline.us"),
+        (Step.CHALLENGE, Reason.PROXY_INVALID, "curl -v -p -x http://proxy.example:3128 https://login.microsoftonline.us"),
+    ],
+)
+def test_commands_have_the_host_and_the_proxy_of_the_failed_step(step, reason, command):
+    report = bad(step=step, code=3900, reason=reason)
+    failure = deciding_failure(report)
+    asked = replace(failure.facts, endpoint="login.microsoftonline.us:443", proxy="proxy.example:3128")
+    steps = tuple(replace(each, facts=asked) if each is failure else each for each in report.steps)
+    assert f"`{command}`" in " ".join(recommended_actions(TARGET, replace(report, steps=steps)))
