@@ -1,8 +1,8 @@
 """SSL context, SSL object and socket that report to the timer of an exchange.
 
 `SSLContext.sslobject_class` and aiohttp's `socket_factory` are documented extension points: asyncio runs the handshake through
-an object of this module. An event loop that bypasses the socket's methods, as on Windows, reports nothing here. The later
-marks are used then.
+an object of this module. An event loop that bypasses the socket's methods, as on Windows, reports no sent bytes. The later
+mark is used then.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _read(leaf: bytes, chain: tuple[bytes, ...]) -> PeerCertificate | None:
 
 
 class TimedSocket(socket.socket):
-    """A socket that marks sent and received bytes."""
+    """A socket that marks sent bytes; the TLS object does not know when they leave."""
 
     connection: ConnectionState | None = None
 
@@ -113,12 +113,6 @@ class TimedSocket(socket.socket):
         if self.connection is not None:
             self.connection.bytes_sent()
         return sent
-
-    def recv_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> int:
-        received = super().recv_into(buffer, nbytes, flags)
-        if self.connection is not None:
-            self.connection.bytes_received()
-        return received
 
 
 def make_socket(address: AddrInfoType) -> socket.socket:

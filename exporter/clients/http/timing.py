@@ -1,7 +1,7 @@
 """The timer of one exchange: times of DNS, connect, TLS, wait and transfer.
 
-`Resolver` marks `dns` (aiohttp reports none for a proxy's name), and `TimedSSLObject` marks `connect` and `tls`.
-`TimedSocket` marks `wait` and `transfer`; without its marks, those of aiohttp's tracing and of a middleware are used. A
+`Resolver` marks `dns` (aiohttp reports none for a proxy's name), and `TimedSSLObject` marks `connect`, `tls` and
+`transfer`, `TimedSocket` the start of `wait`. Without their marks, those of aiohttp's tracing and of a middleware are used. A
 context variable holds the timer of the exchange under way. A connection lives longer than an exchange: its `ConnectionState`
 holds the timer instead.
 """
@@ -40,31 +40,25 @@ class ConnectionState:
     Exchanges follow one another on the same connection.
     """
 
-    __slots__ = ("_received_at", "_time", "sockets", "timer")
+    __slots__ = ("sockets", "timer")
 
     def __init__(self) -> None:
         self.timer: ExchangeTimer | None = None  # of the exchange under way
         self.sockets: list[socket.socket] = []  # every socket of the probe, open or closed
-        self._time = asyncio.get_running_loop().time
-        self._received_at: float | None = None  # the last bytes, of any kind
 
     def bytes_sent(self) -> None:
         if self.timer is not None:
-            self.timer.bytes_sent(self._time())
+            self.timer.bytes_sent()
 
-    def bytes_received(self) -> None:
-        self._received_at = self._time()
+    def data_read(self) -> None:
+        if self.timer is not None:
+            self.timer.data_read()
 
     def shut_down(self) -> None:
         """Shut the sockets down: the event loop then reads an end of file and closes them."""
         for each in self.sockets:
             with contextlib.suppress(OSError):  # already closed, or not connected
                 each.shutdown(socket.SHUT_RDWR)
-
-    def data_read(self) -> None:
-        """Mark the last bytes as data, not as handshake or session ticket."""
-        if self.timer is not None and self._received_at is not None:
-            self.timer.data_received(self._received_at)
 
 
 class ExchangeTimer:
@@ -110,7 +104,7 @@ class ExchangeTimer:
         self.tls_end: float | None = None
         self.connected: float | None = None
         self.sent: float | None = None
-        # More exact than `sent` and `received`. None without TLS, and if the event loop bypasses `TimedSocket`.
+        # More exact than `sent` and `received`. None without TLS, or if the event loop bypasses `TimedSocket`.
         self._last_byte: float | None = None  # of the request
         self._first_byte: float | None = None  # of the response
         self.received: float | None = None
@@ -159,13 +153,13 @@ class ExchangeTimer:
     def request_sent(self) -> None:
         self.sent, self._first_byte = self._loop.time(), None
 
-    def bytes_sent(self, at: float) -> None:
+    def bytes_sent(self) -> None:
         if self._first_byte is None:
-            self._last_byte = at
+            self._last_byte = self._loop.time()
 
-    def data_received(self, at: float) -> None:
+    def data_read(self) -> None:
         if self._first_byte is None and self.sent is not None:
-            self._first_byte = at
+            self._first_byte = self._loop.time()
 
     def headers_received(self) -> None:
         self.received = self._loop.time()

@@ -1,13 +1,16 @@
-"""The bytes that end the wait phase of an exchange."""
+"""The data that end the wait phase of an exchange."""
 
 import asyncio
+import contextlib
 import socket
+import ssl
 
 import pytest
 
-from exporter.clients.http.instrumented import TimedSocket, make_socket
+from exporter.clients.http.instrumented import TimedSocket, make_context, make_socket
 from exporter.clients.http.timing import CURRENT, ConnectionState, ExchangeTimer
 from exporter.core.model import Phase
+from tests.support.tls_server import VAULT
 
 
 class Clock:
@@ -34,49 +37,87 @@ def answered(timer):
     return timer.phases()
 
 
-async def test_session_ticket_does_not_end_the_wait(exchange):
+async def test_first_data_of_the_response_ends_the_wait(exchange):
     exchange.request_sent()  # 1
     exchange.connection.bytes_sent()  # 2
-    exchange.connection.bytes_received()  # 3: the TLS layer returns no data
-    exchange.connection.bytes_received()  # 4
-    exchange.connection.data_read()
-    assert answered(exchange) == {Phase.WAIT: 2.0, Phase.TRANSFER: 2.0}  # headers at 5, the end at 6
-
-
-async def test_first_bytes_of_the_response_end_the_wait(exchange):
-    exchange.request_sent()
-    exchange.connection.bytes_sent()  # 2
     for _ in range(3):
-        exchange.connection.bytes_received()  # 3, 4, 5
-        exchange.connection.data_read()
-    exchange.connection.bytes_sent()  # 6: the response has begun, so these bytes are no request
-    assert answered(exchange)[Phase.WAIT] == 1.0
+        exchange.connection.data_read()  # 3: the first is marked
+    exchange.connection.bytes_sent()  # the response has begun, so these bytes are no request
+    assert answered(exchange) == {Phase.WAIT: 1.0, Phase.TRANSFER: 2.0}  # headers at 4, the end at 5
 
 
 async def test_second_request_starts_a_new_wait(exchange):
     """A session through a proxy sends CONNECT before the first request."""
     exchange.request_sent()
-    exchange.connection.bytes_received()
     exchange.connection.data_read()  # at 2
     exchange.request_sent()  # 3
     exchange.connection.bytes_sent()  # 4
-    exchange.connection.bytes_received()  # 5
-    exchange.connection.data_read()
+    exchange.connection.data_read()  # 5
     assert answered(exchange)[Phase.WAIT] == 1.0
 
 
-async def test_wait_without_times_of_the_socket_ends_at_the_headers(exchange):
+async def test_wait_without_tls_ends_at_the_headers(exchange):
     exchange.request_sent()  # 1
-    exchange.connection.data_read()
     assert answered(exchange)[Phase.WAIT] == 1.0  # headers at 2
 
 
 async def test_connection_without_an_exchange_records_nothing():
     connection = ConnectionState()
     connection.bytes_sent()
-    connection.bytes_received()
     connection.data_read()
     assert connection.timer is None
+
+
+class Marks:
+    """The timer and the connection of a TLS object; counts the marks of its data."""
+
+    certificate = None
+
+    def __init__(self):
+        self.marks, self.connection = [], self
+
+    def tls_begins(self):
+        self.marks.append("begins")
+
+    def tls_ends(self, certificate):
+        self.certificate = certificate
+
+    def data_read(self):
+        self.marks.append("read")
+
+
+class Pipe:
+    """A TLS client and a TLS server that exchange bytes in memory."""
+
+    def __init__(self, client_context, server_context):
+        to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.client = client_context.wrap_bio(to_client, to_server, server_hostname=VAULT)
+        self.server = server_context.wrap_bio(to_server, to_client, server_side=True)
+
+    def shake_hands(self):
+        for side in (self.client, self.server, self.client, self.server):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+
+
+@pytest.fixture
+def pipe(authority):
+    return Pipe(make_context(authority.file), authority.server(VAULT))
+
+
+def test_handshake_and_session_ticket_are_no_data(pipe):
+    marks = Marks()
+    named = CURRENT.set(marks)
+    try:
+        pipe.shake_hands()
+    finally:
+        CURRENT.reset(named)
+    with pytest.raises(ssl.SSLWantReadError):  # only the session tickets have arrived
+        pipe.client.read()
+    assert (marks.marks, marks.certificate.issuer) == (["begins"], "CN=Test CA")
+    pipe.server.write(b"response")
+    assert pipe.client.read() == b"response"
+    assert marks.marks == ["begins", "read"]
 
 
 async def test_socket_belongs_to_the_exchange_that_makes_it(exchange):
@@ -88,4 +129,5 @@ async def test_socket_belongs_to_the_exchange_that_makes_it(exchange):
     with made:
         assert isinstance(made, TimedSocket)
         assert made.connection is exchange.connection
+        assert exchange.connection.sockets == [made]
         assert (made.family, made.type, made.proto) == (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
