@@ -39,8 +39,14 @@ def tenant(evidence: Evidence) -> Finding:
     if named == own:
         return passed("the vault and the credential name the same")
     if _GUID.fullmatch(named) and _GUID.fullmatch(own):
-        return failed(f"the vault is in {named}, the credential in {own}")
+        return failed(f"the vault is in {named}, the credential in {own}{_probed_with(evidence)}")
     return unknown("one is an id, the other a domain: they cannot be compared")
+
+
+def _probed_with(evidence: Evidence) -> str:
+    """Return why the probe has another code than SQL Server, which signs in at the tenant of the vault."""
+    refused = owned(evidence, "audience")
+    return "" if refused is None else f"; the probe signs in at the latter, so it shows {refused.code}"
 
 
 def secret(evidence: Evidence) -> Finding:

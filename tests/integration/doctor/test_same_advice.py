@@ -103,3 +103,10 @@ async def test_doctor_begins_with_the_action_of_page_and_probe(harness, scenario
 def test_refusals_have_texts_of_their_own():
     reasons = [reason for reason, _ in REFUSALS.values()]
     assert len({REASON_TEXTS[reason] for reason in reasons}) == len({BY_REASON[reason] for reason in reasons}) == len(reasons)
+
+
+async def test_other_tenant_has_the_codes_of_sql_server_and_of_the_probe(harness):
+    harness.simulator.apply("vault_in_other_tenant", vault=VAULT)
+    result = (await harness.results())["tenant"]
+    assert (result.outcome, result.code) == (CheckOutcome.FAIL, 3128)
+    assert result.detail.endswith("so it shows 3305")
