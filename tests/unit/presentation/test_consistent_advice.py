@@ -205,6 +205,6 @@ def test_advice_without_a_configuration_file_has_no_paths():
 def test_commands_have_the_host_and_the_proxy_of_the_failed_step(step, reason, command):
     report = bad(step=step, code=3900, reason=reason)
     failure = deciding_failure(report)
-    asked = replace(failure.facts, endpoint="login.microsoftonline.us:443", proxy="proxy.example:3128")
-    steps = tuple(replace(each, facts=asked) if each is failure else each for each in report.steps)
+    requested = replace(failure.facts, endpoint="login.microsoftonline.us:443", proxy="proxy.example:3128")
+    steps = tuple(replace(each, facts=requested) if each is failure else each for each in report.steps)
     assert f"`{command}`" in " ".join(recommended_actions(TARGET, replace(report, steps=steps)))
