@@ -77,5 +77,5 @@ async def test_running_exporter_serves_a_bundle_with_its_history(exporter, tmp_p
     with zipfile.ZipFile(tmp_path / "case.zip") as archive:
         assert archive.testzip() is None
         report = json.loads(next(archive.read(name) for name in archive.namelist() if name.endswith("report.json")))
-    assert report["history"][0]["success"] is True
+    assert any(probe["success"] for probe in report["history"])
     assert await running.stop() == 0
