@@ -153,8 +153,14 @@ def common_causes(failures: Mapping[str, Failed], names: Iterable[Mapping[Link, 
 
     `names` has the links of every target, failed or not.
     """
-    found = {target: cause_of(failed) for target, failed in failures.items()}
-    everything = list(names)
+    return spread_causes({target: cause_of(failed) for target, failed in failures.items()}, failures, names)
+
+
+def spread_causes(
+    own: Mapping[str, Cause], failures: Mapping[str, Failed], names: Iterable[Mapping[Link, str]]
+) -> dict[str, Cause]:
+    """Return the cause of each failed target like `common_causes`; `own` has the cause of each failure alone."""
+    found, everything = dict(own), list(names)
     for spread in SPREADS:
         affected = {
             target for target, cause in found.items() if cause.link is Link.VAULT and failures[target].reason in spread.reasons

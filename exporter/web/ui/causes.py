@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import nsmallest
 from urllib.parse import urlsplit
 
 from exporter.config.model import Module, Target
-from exporter.core.causes import TITLES, Cause, Failed, Link, cause_of, common_causes
+from exporter.core.causes import TITLES, Cause, Failed, Link, cause_of, spread_causes
 from exporter.core.codes.reasons import cause as reason_text
 from exporter.core.model import Step
 from exporter.core.readiness import deciding_failure
@@ -93,7 +92,8 @@ async def grouped(views: Sequence[TargetView]) -> list[CauseGroup]:
     if not failures:
         return []
     names = [links_of(view.target, view.module) async for view in in_slices(views, AT_ONCE)]
-    causes = await asyncio.to_thread(common_causes, failures, names)
+    own = {target: cause_of(failed) async for target, failed in in_slices(failures.items(), AT_ONCE)}
+    causes = spread_causes(own, failures, names)
     groups = dict[Cause, CauseGroup]()
     async for view in in_slices(views, AT_ONCE):
         if (cause := causes.get(view.target.name)) is not None:
