@@ -49,6 +49,7 @@ def test_configuration_with_problems_has_no_access_control(folder):
         (f"basic_auth_users: {{alice: {HASH}}}", [("/metrics", None), ("/metrics", "wrong")], False),
         (f"basic_auth_users: {{alice: {RIGHT}}}", [("/", "right")], True),
     ],
+    ids=["other pages", "a scrape", "refused", "a login"],  # a hash with a new salt must not be part of a name
 )
 async def test_scrape_or_login_makes_an_address_known(folder, text, requests, known):
     places = ConnectionLimiter()
