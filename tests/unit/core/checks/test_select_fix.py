@@ -2,8 +2,8 @@
 
 import pytest
 
-from exporter.core.checks.fixes import UNKNOWN
-from exporter.core.checks.fixes_sign_in import switch_to
+from exporter.core.checks.fixes import UNKNOWN, WARNED
+from exporter.core.checks.fixes_sign_in import prove_and_switch_to, switch_to
 from exporter.core.checks.model import CheckOutcome, CheckResult, CheckRun
 from exporter.core.checks.routing import OWNERS, owner_of
 from exporter.core.checks.select_fix import Words, filled, remedy
@@ -24,6 +24,17 @@ def test_a_failure_belongs_to_the_check_of_its_reason_or_of_its_step(step):
 @pytest.mark.parametrize("check", sorted(UNKNOWN))
 def test_an_unknown_outcome_has_the_lines_of_its_check(check):
     assert remedy(check, CheckOutcome.UNKNOWN, Reason.FORBIDDEN_RBAC, WORDS) == filled(UNKNOWN[check], WORDS)
+
+
+@pytest.mark.parametrize("check", sorted(WARNED))
+def test_a_warning_has_the_lines_of_its_check(check):
+    assert remedy(check, CheckOutcome.WARN, Reason.FORBIDDEN_RBAC, WORDS) == filled(WARNED[check], WORDS)
+
+
+def test_a_staged_credential_is_tested_before_the_switch():
+    _, test, *_, last = filled(prove_and_switch_to("sql-2027"), WORDS)
+    assert test == "  again --credential sql-2027"
+    assert "`credential: sql-2027`" in last
 
 
 def test_names_are_filled_in_and_unknown_ones_stay_capital_words():
