@@ -36,7 +36,7 @@ async def expire_the_key(harness):
 
 
 async def disable_the_version(harness):
-    failure = ("wrap_key", 3077, "key_disabled")
+    failure = ("unwrap_key", 3077, "key_disabled")  # it decides the verdict; wrap failed before it
     fault = harness.simulator.set_fault("key_disabled", vault=VAULT)
     scrape = await harness.shows(failure, ready=0)
     assert scrape.value("ekm_key_enabled") == 0
