@@ -37,6 +37,7 @@ ROWS = (
     Row("tests/system/alerts/drill/", ALONE),
     Row("tests/system/abuse/test_abuse.py", ALONE),
     Row("tests/system/abuse/test_password_storm.py", ALONE),
+    Row("tests/system/abuse/test_unread_responses.py", ALONE),
     Row("tests/integration/simulator/test_simulate_command.py", ALONE),
     Row("tests/system/alerts/test_cases.py"),
     Row("tests/system/browser/"),

@@ -172,7 +172,13 @@ class WebServer:
             return
         task = connection.pending = asyncio.create_task(self._connect(client, connection), name="connect")
         self._arriving.add(task)
-        task.add_done_callback(self._arriving.discard)
+
+        def on_arrival(_: asyncio.Task[None]) -> None:
+            self._arriving.discard(task)
+            if task.cancelled():  # perhaps before it began, so that it has closed nothing
+                client.close()
+
+        task.add_done_callback(on_arrival)
 
     def _send_away(self, client: socket.socket) -> None:
         """Close a connection above the limit, with a 503 unless the client expects TLS."""

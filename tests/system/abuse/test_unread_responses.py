@@ -50,7 +50,7 @@ def request_without_reading(held_open, port, path, encoding):
     for _ in range(CONNECTIONS):
         client = held_open.enter_context(socket.socket())
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.settimeout(10)
+        client.settimeout(30)
         client.bind(("127.0.0.3", 0))
         client.connect(("127.0.0.1", port))
         client.sendall(request)
@@ -60,7 +60,7 @@ def request_without_reading(held_open, port, path, encoding):
 
 def first_bytes(client):
     """The beginning of the response; empty if the exporter has cut the connection."""
-    assert select.select([client], [], [], 10)[0]
+    assert select.select([client], [], [], 30)[0]
     try:
         return client.recv(4096)
     except ConnectionError:

@@ -306,6 +306,15 @@ async def test_clients_of_a_flood_are_accepted_several_at_a_time(served):
     assert turns < 32
 
 
+async def test_clients_of_a_flood_beyond_the_limit_are_closed(served, monkeypatch):
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 30.0)
+    port, places, _ = await served(most_waiting_of_one=4)
+    with contextlib.ExitStack() as held:
+        clients = [held.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(64)]
+        await until(lambda: sum(map(ended, clients)) == 60)
+        assert len(places) == 4
+
+
 async def test_error_with_one_client_affects_no_other(served, monkeypatch):
     port, places, _ = await served()
     take, errors = ConnectionLimiter.take, [MemoryError()]
