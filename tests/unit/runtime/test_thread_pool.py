@@ -51,7 +51,7 @@ async def test_exception_reaches_the_caller(pool):
 async def test_threads_are_reused_and_limited_to_the_size(pool, blocker):
     assert pool.threads == 0
     seen = {await pool.run(threading.get_ident) for _ in range(20)}
-    assert len(seen) == pool.threads <= 2
+    assert 1 <= len(seen) <= pool.threads <= 2  # a thread that starts late may find no call left
     calls = [asyncio.create_task(pool.run(blocker.wait)) for _ in range(10)]
     await asyncio.sleep(0)
     assert pool.threads == 2
