@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Sequence
 
 from exporter import __version__
-from exporter.cli import bundle, check, doctor, explain, inventory, probe, run, simulate
+from exporter.cli import bundle, check, demo, doctor, explain, inventory, probe, run, simulate
 from exporter.core.known_secrets import hide
 
 DESCRIPTION = """\
@@ -54,7 +54,8 @@ def build_parser() -> argparse.ArgumentParser:
     bundle.add_parser(commands)
     explain.add_parsers(commands)
     inventory.add_parser(commands)
-    simulate.add_parsers(commands)
+    simulate.add_parser(commands)
+    demo.add_parser(commands)
     return parser
 
 

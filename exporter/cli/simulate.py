@@ -1,7 +1,4 @@
-"""The commands `ekm-exporter simulate` and `ekm-exporter demo`.
-
-`simulate` serves the simulator alone. `demo` starts it in a child process and runs the ordinary exporter on its configuration.
-"""
+"""The command `ekm-exporter simulate`: the simulator alone."""
 
 from __future__ import annotations
 
@@ -13,16 +10,12 @@ import os
 import secrets
 import shlex
 import shutil
-import subprocess
 import sys
-import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from exporter.app.service import DEMO
-from exporter.cli import run
 from exporter.cli.check import print_findings
 from exporter.config import load_config
 from exporter.config.files import plainly
@@ -33,32 +26,13 @@ from exporter.simulator import Simulator, chaos, demo_story
 from exporter.simulator.configuration import build_environment, exporter_variables, write_config
 from exporter.simulator.reload import reload_credentials
 
-_FINE, _BAD_USAGE, _INTERNAL = 0, 2, 3
+_FINE, _BAD_USAGE = 0, 2
 _PORT, _MANAGEMENT_PORT = 10443, 10378
-_DEMO_ADDRESS = "127.0.0.1:10377"
-_START_SECONDS = 20.0
-_STOP_SECONDS = 3.0
-_READY = "management port: "
+READY = "management port: "  # `demo` waits for this line
 
 
-def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add both commands and their flags."""
-    _add_simulate(subparsers)
-    demo_parser = subparsers.add_parser(
-        "demo",
-        help="run the exporter against simulated vaults that fail; no Azure needed",
-        description=(
-            "Starts simulated vaults that fail from time to time, and the exporter with a configuration for them. "
-            "Needs no Azure and no configuration; everything is on loopback."
-        ),
-        epilog="example: ekm-exporter demo, then open http://127.0.0.1:10377/",
-        allow_abbrev=False,
-    )
-    run.add_service_flags(demo_parser, default_address=_DEMO_ADDRESS)
-    demo_parser.set_defaults(handler=demo)
-
-
-def _add_simulate(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command and its flags."""
     alone = subparsers.add_parser(
         "simulate",
         help="run the simulator alone, for game days",
@@ -156,7 +130,7 @@ async def _simulate(args: argparse.Namespace, config: Config) -> None:
         if not args.for_demo:
             simulator.on_routes_changed = lambda: _rewrite(simulator, config, args.out)
             simulator.on_reload = lambda: _reload(simulator, config, args.out)
-        print(_READY + simulator.management_url if args.for_demo else _banner(simulator, config, args.out), flush=True)
+        print(READY + simulator.management_url if args.for_demo else _banner(simulator, config, args.out), flush=True)
         task = _background_task(simulator, args)
         await stop.wait()
         if task is not None:
@@ -214,7 +188,7 @@ def _banner(simulator: Simulator, config: Config, out: Path) -> str:
 =====================================================================================
   THIS IS A SIMULATOR: no Azure, no real vault, no real key. It stores nothing.
 =====================================================================================
-vaults and Entra ID on {simulator.address}, {_READY}{simulator.management_url}
+vaults and Entra ID on {simulator.address}, {READY}{simulator.management_url}
 
 start the exporter:  {variables}ekm-exporter run --config.file {written}
 break a vault:       curl -d '{{"vault": "{vault}", "scenario": "unwrap_forbidden"}}' {simulator.management_url}/sim/fault
@@ -223,67 +197,6 @@ list the scenarios:  curl {simulator.management_url}/sim/scenarios
 list the requests:   curl {simulator.management_url}/sim/requests
 after a new secret:  curl -X POST {simulator.management_url}/sim/reload
 stop:                Ctrl-C"""
-
-
-def demo(args: argparse.Namespace) -> int:
-    """Run until a signal; return the exit code, 3 if the simulator fails."""
-    with (
-        tempfile.TemporaryDirectory(prefix="ekm-demo-", ignore_cleanup_errors=True) as folder,
-        _child_simulator(Path(folder)) as management_url,
-    ):
-        if management_url is None:
-            print("ekm-exporter demo: the simulator did not start; its message is above", file=sys.stderr)
-            return _INTERNAL
-        address = str(args.listen[0]) if args.listen else _DEMO_ADDRESS
-        print(_demo_banner(f"127.0.0.1{address}" if address.startswith(":") else address, management_url), flush=True)
-        args.config_file = Path(folder, "out", "ekm.yml")
-        return run.run_exporter(args, default_address=_DEMO_ADDRESS, mode=DEMO)
-
-
-@contextlib.contextmanager
-def _child_simulator(folder: Path) -> Iterator[str | None]:
-    """Run a simulator with the demo's story as a child process.
-
-    Yields its management URL, None if it did not start.
-    """
-    config = demo_story.write_demo(folder)
-    flags = ["--config.file", str(config), "--out", str(folder / "out"), "--sim.port", "0", "--sim.management-port", "0"]
-    command = [sys.executable, "-m", "exporter", "simulate", "--for-demo", *flags]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:  # noqa: S603 - this program
-        try:
-            yield _management_url(child)
-        finally:
-            child.terminate()
-            try:
-                child.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                child.kill()
-
-
-def _management_url(child: subprocess.Popen[str]) -> str | None:
-    """Return the URL that the child prints when it is ready, None without one."""
-    assert child.stdout is not None  # noqa: S101 - it was started with a pipe
-    timer = threading.Timer(_START_SECONDS, child.kill)
-    timer.start()
-    try:
-        line = child.stdout.readline()
-    finally:
-        timer.cancel()
-    return line.removeprefix(_READY).strip() if line.startswith(_READY) else None
-
-
-def _demo_banner(address: str, management_url: str) -> str:
-    return f"""\
-THIS IS A DEMO: eleven simulated vaults on loopback. Seven of them fail from time to time. No Azure.
-
-  pages:       http://{address}/
-  metrics:     curl http://{address}/metrics
-  one probe:   curl 'http://{address}/probe?target=billing-invoices&debug=true'
-  break more:  curl -d '{{"vault": "contoso-sales", "scenario": "unwrap_forbidden"}}' {management_url}/sim/fault
-  repair:      curl -X DELETE {management_url}/sim/fault
-  stop:        Ctrl-C
-
-Within a minute: 3011 throttled in waves, 3077 no longer allowed to unwrap, 3303 secret expired, 3900 vault gone."""
 
 
 def _seconds(text: str) -> float:

@@ -1,0 +1,102 @@
+"""The command `ekm-exporter demo`: the exporter beside simulated vaults that fail.
+
+It starts the simulator in a child process and runs the ordinary exporter on its configuration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from exporter.app.service import DEMO
+from exporter.cli import run
+from exporter.cli.simulate import READY
+from exporter.simulator import demo_story
+
+_INTERNAL = 3
+_ADDRESS = "127.0.0.1:10377"
+_START_SECONDS = 20.0
+_STOP_SECONDS = 3.0
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command and its flags."""
+    parser = subparsers.add_parser(
+        "demo",
+        help="run the exporter against simulated vaults that fail; no Azure needed",
+        description=(
+            "Starts simulated vaults that fail from time to time, and the exporter with a configuration for them. "
+            "Needs no Azure and no configuration; everything is on loopback."
+        ),
+        epilog="example: ekm-exporter demo, then open http://127.0.0.1:10377/",
+        allow_abbrev=False,
+    )
+    run.add_service_flags(parser, default_address=_ADDRESS)
+    parser.set_defaults(handler=demo)
+
+
+def demo(args: argparse.Namespace) -> int:
+    """Run until a signal; return the exit code, 3 if the simulator fails."""
+    with (
+        tempfile.TemporaryDirectory(prefix="ekm-demo-", ignore_cleanup_errors=True) as folder,
+        _child_simulator(Path(folder)) as management_url,
+    ):
+        if management_url is None:
+            print("ekm-exporter demo: the simulator did not start; its message is above", file=sys.stderr)
+            return _INTERNAL
+        address = str(args.listen[0]) if args.listen else _ADDRESS
+        print(_banner(f"127.0.0.1{address}" if address.startswith(":") else address, management_url), flush=True)
+        args.config_file = Path(folder, "out", "ekm.yml")
+        return run.run_exporter(args, default_address=_ADDRESS, mode=DEMO)
+
+
+@contextlib.contextmanager
+def _child_simulator(folder: Path) -> Iterator[str | None]:
+    """Run a simulator with the demo's story as a child process.
+
+    Yields its management URL, None if it did not start.
+    """
+    config = demo_story.write_demo(folder)
+    flags = ["--config.file", str(config), "--out", str(folder / "out"), "--sim.port", "0", "--sim.management-port", "0"]
+    command = [sys.executable, "-m", "exporter", "simulate", "--for-demo", *flags]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:  # noqa: S603 - this program
+        try:
+            yield _management_url(child)
+        finally:
+            child.terminate()
+            try:
+                child.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                child.kill()
+
+
+def _management_url(child: subprocess.Popen[str]) -> str | None:
+    """Return the URL that the child prints when it is ready, None without one."""
+    assert child.stdout is not None  # noqa: S101 - it was started with a pipe
+    timer = threading.Timer(_START_SECONDS, child.kill)
+    timer.start()
+    try:
+        line = child.stdout.readline()
+    finally:
+        timer.cancel()
+    return line.removeprefix(READY).strip() if line.startswith(READY) else None
+
+
+def _banner(address: str, management_url: str) -> str:
+    return f"""\
+THIS IS A DEMO: eleven simulated vaults on loopback. Seven of them fail from time to time. No Azure.
+
+  pages:       http://{address}/
+  metrics:     curl http://{address}/metrics
+  one probe:   curl 'http://{address}/probe?target=billing-invoices&debug=true'
+  break more:  curl -d '{{"vault": "contoso-sales", "scenario": "unwrap_forbidden"}}' {management_url}/sim/fault
+  repair:      curl -X DELETE {management_url}/sim/fault
+  stop:        Ctrl-C
+
+Within a minute: 3011 throttled in waves, 3077 no longer allowed to unwrap, 3303 secret expired, 3900 vault gone."""
