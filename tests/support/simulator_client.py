@@ -60,7 +60,7 @@ class Reply:
 
 
 class Client:
-    def __init__(self, simulator, timeout=5.0):
+    def __init__(self, simulator, timeout=30.0):
         self.simulator = simulator
         context = ssl.create_default_context(cadata=simulator.ca_pem.decode())
         connector = aiohttp.TCPConnector(resolver=SimulatorResolver(simulator), use_dns_cache=False, ssl=context)

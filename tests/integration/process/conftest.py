@@ -33,6 +33,14 @@ targets:
 """
 
 
+@pytest.fixture(autouse=True)
+def default_hangup():
+    """A run under `nohup` ignores SIGHUP, and so would the processes that a test starts."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @dataclass
 class Running:
     """A running command and its output."""

@@ -10,7 +10,7 @@ NONE_LEFT = 3  # the number of standard streams
 
 
 async def until(condition):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await condition():  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.05)
 

@@ -67,7 +67,7 @@ async def test_command_prints_each_chaos_event(folder):
     process = await simulate(folder, "--chaos", "0.05", "--chaos.seed", "11")
     await banner(process)
     lines = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(lines) < 9:
             line = (await process.stdout.readline()).decode()
             if not line.rstrip().endswith("is over"):

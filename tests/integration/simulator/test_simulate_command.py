@@ -40,7 +40,7 @@ async def simulate(folder, *more):
 async def banner(process):
     """The printed banner, up to its last line."""
     lines = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not lines or not lines[-1].startswith("stop:"):
             lines.append((await process.stdout.readline()).decode())
             assert lines[-1], (await process.stderr.read()).decode()
@@ -48,7 +48,7 @@ async def banner(process):
 
 
 async def end(process):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         out, err = await process.communicate()
     return process.returncode, out.decode(), err.decode()
 
@@ -78,7 +78,7 @@ async def test_changed_route_is_written_and_printed(folder):
 
 
 def post(url, body):
-    with urllib.request.urlopen(url, data=body, timeout=5) as answer:  # noqa: S310 - the simulator's own address
+    with urllib.request.urlopen(url, data=body, timeout=30) as answer:  # noqa: S310 - the simulator's own address
         return answer.read()
 
 
@@ -118,7 +118,7 @@ async def test_arc_token_folder_is_used_and_a_missing_one_refused(folder):
 
 def challenged(url):
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(urllib.request.Request(url, headers={"Metadata": "true"}), timeout=5)  # noqa: S310 - the simulator's own address
+        urllib.request.urlopen(urllib.request.Request(url, headers={"Metadata": "true"}), timeout=30)  # noqa: S310 - the simulator's own address
     caught.value.close()
     return caught.value.code
 

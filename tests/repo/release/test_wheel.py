@@ -125,7 +125,7 @@ def test_wheel_command_prints_the_one_version(installed, tmp_path):
 
 
 def answer(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=10) as response:  # noqa: S310 - loopback
+    with urllib.request.urlopen(url, timeout=60) as response:  # noqa: S310 - loopback
         text: str = response.read().decode()
     return text
 
@@ -161,4 +161,4 @@ def test_installed_exporter_serves_metrics_and_pages(installed, tmp_path):
             assert "{" in answer(f"{url}{sheet[1]}")
         finally:
             process.terminate()
-            assert process.wait(timeout=10) == 0, log.read_text()
+            assert process.wait(timeout=60) == 0, log.read_text()

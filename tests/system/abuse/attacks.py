@@ -63,7 +63,7 @@ async def oversized(port):
                 first = b""
                 try:
                     writer.write(head)
-                    async with asyncio.timeout(20):
+                    async with asyncio.timeout(60):
                         with contextlib.suppress(OSError):
                             first = await reader.readline()
                 finally:

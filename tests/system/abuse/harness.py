@@ -104,7 +104,7 @@ async def exporter(folder):
         port = int(await output(log, r"url=https://127\.0\.0\.1:(\d+)"))
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls())))
         found = Exporter(port, process.pid, log, session)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (await found.get("/-/ready"))[0] != 200:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.05)
         yield found

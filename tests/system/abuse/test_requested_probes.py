@@ -128,7 +128,7 @@ async def test_reload_does_not_redirect_a_running_probe(simulated):
     simulated.simulator.set_fault("delayed", Options(step=Step.CHALLENGE, seconds=1.0), vault=PRIMARY)
     async with running(simulated.config) as (service, _):
         probe = asyncio.create_task(service.probe("t", "default", timeout=None))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not simulated.simulator.requests:  # noqa: ASYNC110 - the simulator has no event for it
                 await asyncio.sleep(0.01)
         assert not probe.done()

@@ -232,7 +232,7 @@ async def test_hanging_document_loses_only_itself(documents, memory, hang, monke
     monkeypatch.setattr(
         StateFiles, "load", lambda self, _, name: hang() if name == NAMES[0] else load(self, DocumentKind.TARGET, name)
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await memory.open((), NAMES)
     assert [memory.recall_credential(name) is None for name in NAMES] == [True] + [False] * 19
     assert [
@@ -242,7 +242,7 @@ async def test_hanging_document_loses_only_itself(documents, memory, hang, monke
 
 async def test_hanging_directory_is_unused_and_reported_once(state_dir, memory, hang, monkeypatch, caplog):
     monkeypatch.setattr(StateFiles, "open", hang)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await memory.open(NAMES, NAMES)
     memory.keep_credential("sql", {})
     assert [f"{state_dir} did not answer within 0.5 s" in str(vars(record)) for record in caplog.records] == [True]

@@ -98,7 +98,7 @@ class Machine:
             pytest.fail(f"{command[0]} is missing: ./dev packages real")
         async with running(log, *self.inside(*command)):
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     while ready not in log.read_text():  # noqa: ASYNC110 - another process writes it
                         await asyncio.sleep(0.02)
             assert ready in log.read_text(), log.read_text()

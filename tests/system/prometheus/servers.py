@@ -59,7 +59,7 @@ async def running(
             with contextlib.suppress(ProcessLookupError):  # the process has ended already
                 process.terminate()
             try:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     await process.wait()
             except TimeoutError:
                 process.kill()

@@ -25,7 +25,7 @@ async def each_suspension(harness, kind, start):
         plan = Plan(at, kind("thrown into the probe"))
         result, pending = await thrown_into(start(), plan)
         await harness.nothing_open()
-        assert not pending or not (await asyncio.wait(pending, timeout=5))[1], plan.thrown_in
+        assert not pending or not (await asyncio.wait(pending, timeout=30))[1], plan.thrown_in
         if not plan.threw:
             break
         yield plan, result

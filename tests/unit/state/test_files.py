@@ -229,7 +229,7 @@ async def test_closing_does_not_wait_for_a_dead_mount(tmp_path, pool, problems, 
     files.open()
     over, close = threading.Event(), files._directory.close
     monkeypatch.setattr(files._directory, "close", lambda: over.wait(60) and close())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await files.aclose()
     over.set()
 

@@ -158,7 +158,7 @@ class Alertmanager:
         """Return the states after all earlier alerts were processed: a pair posted later shows that."""
         last = {"job": f"last {time.monotonic_ns()}", "instance": "i", "target": "t", "severity": "info"}
         await self.post({"alertname": "EkmThrottledSpike", **last}, {"alertname": "EkmVaultSideNotReady", **last})
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while "suppressed" not in [state for _, state in await self.states(last["job"])]:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.02)
         return await self.states(job)
