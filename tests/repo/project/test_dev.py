@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -130,15 +131,58 @@ def test_continuous_integration_ends_with_the_test_totals(root, tmp_path, printe
     assert (done.returncode, (done.stdout + done.stderr).splitlines()[-1]) == ended
 
 
-def test_totals_count_every_run_and_errors_as_failures(root, tmp_path):
+def in_dev(folder, script):
+    """Run shell lines with the functions of `./dev`, in a copy of it."""
+    command = ["/bin/sh", "-c", f'. "$0" >/dev/null; set +e; {script}', folder / "dev", "help"]
+    return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - the project's own script
+
+
+@pytest.fixture
+def printed(root, tmp_path):
+    """The folder of the kept outputs, in a checkout without tests."""
     shutil.copy(root / "dev", tmp_path)
     output = tmp_path / ".cache" / "printed"
     output.mkdir(parents=True)
-    (output / "tests").write_text("====== 2 failed, 8600 passed, 1 error in 61.20s (0:01:01) ======\n")
-    (output / "tests_paced").write_text("noise\n====== 30 passed, 8600 deselected in 2.00s ======\n")
-    command = ["/bin/sh", "-c", '. "$0" >/dev/null; closing_line', tmp_path / "dev", "help"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - the project's own script
-    assert done.stdout == "8630 passed, 3 failed\n"
+    return output
+
+
+def test_totals_count_every_run_and_errors_as_failures(tmp_path, printed):
+    (printed / "tests").write_text("====== 2 failed, 8600 passed, 1 error in 61.20s (0:01:01) ======\n")
+    (printed / "tests_paced").write_text("noise\n====== 30 passed, 8600 deselected in 2.00s ======\n")
+    assert in_dev(tmp_path, "closing_line").stdout == "8630 passed, 3 failed\n"
+
+
+THREE_TESTS = """\
+import os, pathlib
+
+def test_steady():
+    pass
+
+def test_disturbed():
+    before = pathlib.Path("disturbed").exists()
+    pathlib.Path("disturbed").touch()
+    assert before
+
+def test_broken():
+    assert "BROKEN" not in os.environ
+"""
+
+
+@pytest.mark.parametrize(
+    ("environment", "code", "closing", "named"),
+    [({}, 0, "3 passed, 0 failed", "test_three.py::test_disturbed"), ({"BROKEN": "1"}, 1, "1 passed, 2 failed", "")],
+)
+@pytest.mark.usefixtures("printed")
+def test_a_test_that_passes_only_alone_is_named(tmp_path, monkeypatch, environment, code, closing, named):
+    (tmp_path / "test_three.py").write_text(THREE_TESTS)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    script = f"bin={Path(sys.executable).parent}; name=tests; one_run '' 2 test_three.py; echo $?; closing_line"
+    done = in_dev(tmp_path, script)
+    *_, ended, totals = done.stdout.splitlines()
+    assert (ended, totals) == (str(code), closing)
+    assert re.findall(r"passed only alone, mend them: (\S+)", done.stderr) == ([named] if named else [])
 
 
 def test_every_row_of_the_test_sharing_names_an_existing_path(root):
