@@ -35,6 +35,7 @@ from exporter.simulator.model import (
     Tenant,
     Vault,
 )
+from exporter.simulator.sql.derive import sql_servers
 
 _MONTH = 30 * 86400.0  # seconds
 _NEWEST = "0123456789abcdef0123456789abcdef"  # the version of a key that no configuration pins
@@ -139,7 +140,17 @@ class _Builder:
         modules = self._config.modules.values()
         named = {module.authority_host.removeprefix("https://").lower() for module in modules if module.authority_host}
         authorities = frozenset(vault.authority for vault in vaults.values()) | named
-        return Environment(tenants=self._tenants(), vaults=vaults, authorities=authorities, host_identity=self._host_identity)
+        tenants = self._tenants()
+        clients = {
+            name: one.client_id for tenant in tenants.values() for one in tenant.applications.values() for name in one.names
+        }
+        return Environment(
+            tenants=tenants,
+            vaults=vaults,
+            authorities=authorities,
+            host_identity=self._host_identity,
+            sql_servers=sql_servers(self._config, _NEWEST, clients),
+        )
 
     def _vault(self, host: str, contents: _VaultContents) -> Vault:
         cloud = cloud_of(host)

@@ -5,6 +5,7 @@ All keys are EC keys, because an RSA key takes long to make. `tls_frontend` choo
 
 from __future__ import annotations
 
+import ipaddress
 import ssl
 import tempfile
 from collections.abc import Iterable
@@ -45,22 +46,31 @@ class Authority:
         """Return the authority's certificate as PEM."""
         return self._certificate.public_bytes(serialization.Encoding.PEM)
 
-    def context(self, names: Iterable[str], *, starts: timedelta = -_DAY, ends: timedelta = _LONG) -> ssl.SSLContext:
-        """Return a TLS server context with a new certificate for these names.
+    def context(
+        self, names: Iterable[str], *, starts: timedelta = -_DAY, ends: timedelta = _LONG, subject: str = "ekm-exporter simulator"
+    ) -> ssl.SSLContext:
+        """Return a TLS server context with a new certificate for these names or IP addresses.
 
-        The certificate is valid from now + `starts` to now + `ends`.
+        The certificate is valid from now + `starts` to now + `ends`. `subject` is its common name.
         """
         key, now, sans = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC), list(dict.fromkeys(names))
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ekm-exporter simulator")])
+        common_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
         identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         certificate = (
-            _builder(subject, self._name, key.public_key(), now + starts, now + ends)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in sans]), critical=False)
+            _builder(common_name, self._name, key.public_key(), now + starts, now + ends)
+            .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in sans]), critical=False)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .add_extension(identifier, critical=False)
             .sign(self._key, hashes.SHA256())
         )
         return _server_context(certificate, key)
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 def _builder(

@@ -11,6 +11,7 @@ from enum import StrEnum
 from uuid import uuid4
 
 from exporter.core.endpoints import CLOUDS, cloud_of
+from exporter.simulator.sql_model import SqlServer
 
 ENTRA = "login.microsoftonline.com"
 GRAPH_HOSTS = ("graph.microsoft.com", "graph.microsoft.us", "microsoftgraph.chinacloudapi.cn")
@@ -205,6 +206,7 @@ class Environment:
     vaults: Mapping[str, Vault]  # by host
     authorities: frozenset[str] = frozenset({ENTRA})  # Entra hosts served
     host_identity: str | None = None  # client id of the host's own identity
+    sql_servers: Mapping[str, SqlServer] = field(default_factory=dict)  # by name, lower case
 
     @property
     def served(self) -> tuple[str, ...]:

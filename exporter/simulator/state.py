@@ -16,6 +16,7 @@ from exporter.simulator.fault_table import FAULTS
 from exporter.simulator.faults import Connection, Fault, Options, Route, Scope, UnknownNameError
 from exporter.simulator.model import Application, Environment, Tenant, Vault
 from exporter.simulator.response import SimulatedResponse
+from exporter.simulator.sql_model import SqlServer
 
 Subject = tuple[str, str | None]
 _NOTHING: Subject = ("", None)
@@ -188,6 +189,10 @@ class SimulatorState:
             applications = {client_id: self._application(one) for client_id, one in tenant.applications.items()}
             self._tenants[tenant_id] = replace(tenant, applications=applications)
         return self._tenants.get(tenant_id)
+
+    def sql_server(self, name: str) -> SqlServer | None:
+        """Return a SQL Server with the active faults applied, None if it does not exist."""
+        return self.environment.sql_servers.get(name.lower())
 
     def _application(self, application: Application) -> Application:
         for active in self._faults_on(Scope.APPLICATION, application.client_id):

@@ -1,0 +1,111 @@
+"""Answer a batch: what it yields, or the error that SQL Server would send.
+
+It knows the statements of deploy/sql and those that clients send by themselves. Everything else is an error that says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from exporter.simulator.sql.registry import registry_result
+from exporter.simulator.sql.response import ResultSet, SqlMessage, Value
+from exporter.simulator.sql.rows import QUERIES, SECTIONS, SqlView
+from exporter.simulator.sql_model import PERFORMANCE, SECURITY
+
+Answer = tuple[ResultSet, ...] | SqlMessage
+
+_COMMENT = re.compile(r"/\*.*?\*/|--[^\n]*", re.DOTALL)
+_SECTION = re.compile(r'\{"section":"(\w+)"')
+_VIEW = re.compile(r"\bsys\.(\w+)")
+_ALIAS = re.compile(r"\bAS (?:\[(\w+)\]|(\w+))(?= ?(?:,|$))", re.IGNORECASE)
+_SELECT_LIST = re.compile(r"\bSELECT (.*?) ?(?:\bFROM\b|\bFOR JSON\b|$)", re.IGNORECASE)
+_WITHOUT_RESULT = re.compile(r"(?:SET|USE|BEGIN TRAN|COMMIT|ROLLBACK|IF @@TRANCOUNT)\b(?!.*\bSELECT\b)", re.IGNORECASE)
+_CONSTANT = re.compile(
+    r"SELECT (\d{1,9}|@@VERSION|@@SERVERNAME|@@SPID|DB_NAME\(\)|SUSER_S?NAME\(\))(?: AS (\w+))?", re.IGNORECASE
+)
+_WIDTH = 72  # characters between the bars of a line of inventory.sql
+_STATE_RIGHTS = {
+    "dm_os_sys_info": PERFORMANCE,
+    "dm_os_loaded_modules": PERFORMANCE,
+    "dm_database_encryption_keys": SECURITY,
+}
+_CONSTANTS: Mapping[str, Callable[[SqlView], Value]] = {
+    "@@version": lambda view: f"Microsoft SQL Server 2022 - {view.server.product_version} (simulated) on Windows Server 2022",
+    "@@servername": lambda view: view.server.name,
+    "@@spid": lambda _: 51,
+    "db_name()": lambda _: "master",
+    "suser_name()": lambda _: "simulated",
+    "suser_sname()": lambda _: "simulated",
+}
+
+
+def answer(text: str, view: SqlView) -> Answer:
+    """Return the results of a batch, or its error."""
+    plain = " ".join(_COMMENT.sub(" ", text).split()).rstrip("; ")
+    if not plain or _WITHOUT_RESULT.match(plain):
+        return ()
+    problem = _problem(plain, view)
+    if problem is not None:
+        return problem
+    if section := _SECTION.search(plain):
+        return _section(section[1], plain, view)
+    if constant := _CONSTANT.fullmatch(plain):
+        return (_constant(constant[1], constant[2] or "", view),)
+    registry = registry_result(plain, view.server)
+    if registry is not None:
+        return registry
+    columns = _columns(plain)
+    rows = QUERIES.get(frozenset(columns))
+    return _unknown(plain) if rows is None else (_result(columns, rows(view)),)
+
+
+def _problem(plain: str, view: SqlView) -> SqlMessage | None:
+    """Return the error for a view that is missing or that the login may not read."""
+    for name in _VIEW.findall(plain):
+        if name in view.server.missing:
+            return SqlMessage(208, f"Invalid object name 'sys.{name}'.")
+        right = _STATE_RIGHTS.get(name)
+        if right is not None and right not in view.server.rights:
+            shown = right if view.server.product_version >= "16" else "VIEW SERVER STATE"
+            return SqlMessage(300, f"{shown} permission was denied on object 'server', database 'master'.", level=14)
+    return None
+
+
+def _section(name: str, plain: str, view: SqlView) -> Answer:
+    """Return a section as inventory.sql prints it: JSON in lines, with a checksum."""
+    rows = SECTIONS.get(name)
+    if rows is None:
+        return _unknown(plain)
+    columns = _columns(plain)
+    chosen = [{one: row[one] for one in columns if row.get(one) is not None} for row in rows(view)]
+    return (ResultSet((name,), tuple((line,) for line in section_lines(name, chosen))),)
+
+
+def section_lines(name: str, rows: Sequence[Mapping[str, object]]) -> list[str]:
+    """Return the lines of one section."""
+    text = json.dumps({"section": name, "rows": rows}, ensure_ascii=False, separators=(",", ":"))
+    checksum = hashlib.sha256(text.encode("utf-16-le")).hexdigest().upper()
+    whole = text + " " * (_WIDTH - len(text) % _WIDTH) + f"sha256:{checksum}"
+    return [f"|{whole[start : start + _WIDTH]}|" for start in range(0, len(whole), _WIDTH)]
+
+
+def _columns(plain: str) -> tuple[str, ...]:
+    """Return the columns of the first SELECT, in its order."""
+    listed = _SELECT_LIST.search(plain)
+    return tuple(one or two for one, two in _ALIAS.findall(listed[1])) if listed is not None else ()
+
+
+def _result(columns: tuple[str, ...], rows: Sequence[Mapping[str, Value]]) -> ResultSet:
+    return ResultSet(columns, tuple(tuple(row[column] for column in columns) for row in rows))
+
+
+def _constant(constant: str, column: str, view: SqlView) -> ResultSet:
+    value = _CONSTANTS.get(constant.lower())
+    return ResultSet((column,), ((int(constant) if value is None else value(view),),))
+
+
+def _unknown(plain: str) -> SqlMessage:
+    return SqlMessage(50000, f"The simulator answers the statements of deploy/sql only, not: {plain[:200]}")

@@ -1,0 +1,187 @@
+"""The listening ports of all simulated SQL Servers: one port for each, one process for all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import secrets
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from typing import Self
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from exporter.simulator.certificates import Authority
+from exporter.simulator.key_pairs import KeyPairs
+from exporter.simulator.model import Environment
+from exporter.simulator.sql.answers import answer
+from exporter.simulator.sql.login import Login
+from exporter.simulator.sql.response import ResultSet, SqlMessage
+from exporter.simulator.sql.rows import SqlView
+from exporter.simulator.sql.session import SqlSession
+from exporter.simulator.sql.transport import ProtocolError, Transport
+from exporter.simulator.sql_model import SqlKey, SqlServer
+from exporter.simulator.state import SimulatorState
+
+_CONNECTIONS = 100  # of one server
+USER = "ekm"
+
+
+class SqlServers:
+    """Simulated SQL Servers on loopback: an async context manager.
+
+    `ports` has the port of each server by its name. `first_port` 0 selects free ports, another number consecutive ones. Without
+    a password, one is made.
+    """
+
+    def __init__(
+        self,
+        environment: Environment | SimulatorState,
+        *,
+        password: str | None = None,
+        first_port: int = 0,
+        pairs: KeyPairs | None = None,
+        authority: Authority | None = None,
+        accepts_token: Callable[[str], bool] = lambda _: False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.state = environment if isinstance(environment, SimulatorState) else SimulatorState(environment, clock)
+        self.password = password or secrets.token_urlsafe(16)
+        self.ports: dict[str, int] = {}
+        self._first_port = first_port
+        self._own_pairs = pairs is None
+        self._pairs = pairs or KeyPairs()
+        self._authority = authority or Authority("ekm-exporter simulator, this run only")
+        self._accepts_token = accepts_token
+        self._clock = clock
+        self._context: ssl.SSLContext | None = None
+        self._listeners: list[asyncio.Server] = []
+        self._sessions: set[asyncio.Task[None]] = set()
+
+    @property
+    def ca_pem(self) -> bytes:
+        """Return the certificate of the authority as PEM."""
+        return self._authority.pem
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """Return host:port of each server by its name."""
+        return {name: f"127.0.0.1:{port}" for name, port in self.ports.items()}
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.start()
+        except OSError:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Open a port for each server. Raises OSError if a port is in use."""
+        for number, server in enumerate(self.state.environment.sql_servers.values()):
+            backend = _Backend(self, server.name)
+            port = self._first_port + number if self._first_port else 0
+            listener = await asyncio.start_server(backend.serve, "127.0.0.1", port)
+            self._listeners.append(listener)
+            self.ports[server.name] = listener.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Close every port and connection."""
+        for listener in self._listeners:
+            listener.close()
+        for task in tuple(self._sessions):
+            task.cancel()
+        await asyncio.gather(*self._sessions, return_exceptions=True)
+        if self._own_pairs:
+            await self._pairs.close()
+
+    def context(self) -> ssl.SSLContext:
+        """Return the TLS context of every server, made at first use."""
+        if self._context is None:
+            hosts = [server.host for server in self.state.environment.sql_servers.values() if server.host]
+            self._context = self._authority.context(["localhost", "127.0.0.1", *hosts], subject="localhost")
+            self._context.maximum_version = ssl.TLSVersion.TLSv1_2  # 1.3 sends tickets after the handshake, outside packets
+        return self._context
+
+    def server(self, name: str) -> SqlServer:
+        """Return a server with the active faults applied."""
+        found = self.state.sql_server(name)
+        assert found is not None  # noqa: S101 - servers are never removed
+        return found
+
+    def refusal(self, server: SqlServer, login: Login) -> SqlMessage | None:
+        """Return why a login is refused, None if it is not."""
+        right = login.user.lower() == USER and hmac.compare_digest(login.password.encode(), self.password.encode())
+        accepted = right if login.token is None else self._accepts_token(login.token)
+        if accepted and not login.integrated and not server.refuses_login:
+            return None
+        user = login.user or "<token-identified principal>"
+        return SqlMessage(18456, f"Login failed for user '{user}'.", level=14)
+
+    async def view(self, server: SqlServer) -> SqlView:
+        """Return the server's rows at this moment."""
+        public_keys = {key.thumbprint: await self._public_key(key) for key in server.keys}
+        return SqlView(server, public_keys, self._clock())
+
+    async def _public_key(self, key: SqlKey) -> str:
+        """Return the public key of the key in the vault, as sys.asymmetric_keys shows it."""
+        vault = self.state.environment.vaults.get(key.vault)
+        found = vault.keys.get(key.key_name.lower()) if vault is not None else None
+        version = found.version(key.key_version) if found is not None else None
+        pair = await self._pairs.get(version.size if version else 2048, version.material if version else 0)
+        return _public_key_blob(pair.public_key().public_numbers())
+
+    def add(self, session: asyncio.Task[None]) -> None:
+        """Keep a connection's task until it ends."""
+        self._sessions.add(session)
+        session.add_done_callback(self._sessions.discard)
+
+
+class _Backend:
+    """One server: its connections, logins and statements."""
+
+    def __init__(self, servers: SqlServers, name: str) -> None:
+        self._servers, self.server_name = servers, name
+        self._connections = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - asyncio runs this in a task
+        self._servers.add(task)
+        self._connections += 1
+        try:
+            if self._connections <= _CONNECTIONS:
+                await SqlSession(Transport(reader, writer), self, self._servers.context).serve()
+        except (ProtocolError, OSError, TimeoutError):
+            pass  # the client has left or is none
+        finally:
+            self._connections -= 1
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def log_in(self, login: Login) -> SqlMessage | None:
+        """Return the refusal, None if the client may enter."""
+        server = self._servers.server(self.server_name)
+        if server.silent:
+            await asyncio.Event().wait()
+        return self._servers.refusal(server, login)
+
+    async def run(self, text: str) -> tuple[ResultSet, ...] | SqlMessage:
+        """Return the results of a batch, or its error."""
+        server = self._servers.server(self.server_name)
+        if server.silent:
+            await asyncio.Event().wait()
+        return answer(text, await self._servers.view(server))
+
+
+def _public_key_blob(numbers: rsa.RSAPublicNumbers) -> str:
+    """Return a PUBLICKEYBLOB of the Windows CryptoAPI, which has the modulus with its last byte first."""
+    size = (numbers.n.bit_length() + 7) // 8
+    head = bytes.fromhex("0602000000A40000") + b"RSA1" + (8 * size).to_bytes(4, "little") + numbers.e.to_bytes(4, "little")
+    return f"0x{(head + numbers.n.to_bytes(size, 'little')).hex().upper()}"

@@ -1,0 +1,87 @@
+"""What one simulated SQL Server has: keys, credentials, databases, groups, rights. Frozen, like the rest of the environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+DEFINITIONS = "VIEW ANY DEFINITION"
+PERFORMANCE = "VIEW SERVER PERFORMANCE STATE"
+SECURITY = "VIEW SERVER SECURITY STATE"
+RIGHTS = frozenset({DEFINITIONS, PERFORMANCE, SECURITY})
+PROVIDER = "AzureKeyVault_EKM_Prov"
+ONLINE, RECOVERY_PENDING = 0, 3
+STATES = {ONLINE: "ONLINE", RECOVERY_PENDING: "RECOVERY_PENDING"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqlKey:
+    """An asymmetric key: the version in the vault, and the credential that its login uses."""
+
+    vault: str  # full host name
+    key_name: str
+    key_version: str
+    thumbprint: str
+    credential: str  # the name in SQL Server
+    identity: str  # of that credential
+    application: str | None = None  # client id, lower case
+
+    @property
+    def name(self) -> str:
+        """Return the name in SQL Server."""
+        return f"{self.key_name}_{self.key_version[:8]}"
+
+    @property
+    def uri(self) -> str:
+        """Return the value KeyUri of the registry."""
+        return f"https://{self.vault}/keys/{self.key_name}/{self.key_version}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqlDatabase:
+    """A database that a key protects; the thumbprint is that of the key."""
+
+    name: str
+    thumbprint: str
+    ag: str | None = None
+    state: int = ONLINE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqlServer:
+    """One instance. Times are Unix times."""
+
+    name: str  # as @@SERVERNAME
+    sql_instance: str
+    host: str
+    keys: tuple[SqlKey, ...]
+    databases: tuple[SqlDatabase, ...]
+    groups: tuple[tuple[str, tuple[str, ...]], ...] = ()  # availability group, its servers
+    started: float = 0.0
+    altered: float = 0.0  # when the credentials were last altered
+    product_version: str = "16.0.4105.2"
+    file_version: str = "15.0.2000.440"
+    rights: frozenset[str] = RIGHTS
+    missing: frozenset[str] = frozenset()  # system views that this version lacks
+    registry_readable: bool = True
+    refuses_login: bool = False
+    silent: bool = False
+
+    @property
+    def machine(self) -> str:
+        """Return the name of the computer."""
+        return self.name.partition("\\")[0]
+
+    @property
+    def instance_name(self) -> str | None:
+        """Return the name of a named instance."""
+        return self.name.partition("\\")[2] or None
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """Return the identity of each credential."""
+        return {key.credential: key.identity for key in self.keys}
+
+    def restarted(self, now: float, openable: frozenset[str]) -> SqlServer:
+        """Return the server after a restart: databases open whose thumbprint is in `openable`."""
+        opened = tuple(replace(one, state=ONLINE if one.thumbprint in openable else RECOVERY_PENDING) for one in self.databases)
+        return replace(self, started=now, databases=opened)
