@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +27,7 @@ _SECTION_NAME = re.compile(r'"section":"(\w+)"')
 _MESSAGE = re.compile(r"\w+ (\d+), \w+ \d+, \w+ \d+, .*")
 _SECOND_MESSAGE = "297"  # follows message 300, which names the missing right
 _SQLCMD = re.compile(r"Sqlcmd: .*")
-_DAMAGED = "lines or characters were lost on the way: run sqlcmd with -u and without -y and -Y, or use inventory.ps1"
+DAMAGED = "lines or characters were lost on the way: run sqlcmd with -u and without -y and -Y, or use inventory.ps1"
 _NO_OUTPUT = "no output of inventory.sql: its first lines show the command"
 
 
@@ -73,9 +73,15 @@ def document_from(content: Any) -> Document:
             sections[entry["section"]] = _rows(entry.get("rows"))
     uris = tuple(RegistryUri(str(row.get("thumbprint")), str(row.get("uri"))) for row in _rows(content.get("key_uris")))
     failure = _text(content.get("failure"))
-    return _completed(
+    return completed(
         Document(address=_text(content.get("address")), failure=failure, sections=sections, errors=errors, key_uris=uris)
     )
+
+
+def read_section(lines: Iterable[str]) -> tuple[Row, ...] | None:
+    """Return the rows of one section from the lines of its result; None if it is damaged."""
+    text, _, checksum = "".join(line[1:-1] for line in lines).rpartition("sha256:")
+    return _checked_rows(text.rstrip(" "), checksum.strip())
 
 
 def as_json(document: Document) -> dict[str, Any]:
@@ -90,7 +96,7 @@ def as_json(document: Document) -> dict[str, Any]:
     }
 
 
-def _completed(document: Document) -> Document:
+def completed(document: Document) -> Document:
     """Add an error for each missing section, and a failure if the instance is unknown."""
     if document.failure is not None or (not document.sections and not document.errors and document.key_uris):
         return document
@@ -110,6 +116,14 @@ def _rows(value: Any) -> tuple[Row, ...]:
     return tuple(
         {str(name): cell for name, cell in row.items() if isinstance(cell, str | int)} for row in rows if isinstance(row, dict)
     )
+
+
+def _checked_rows(text: str, checksum: str) -> tuple[Row, ...] | None:
+    """The rows of a section's text; None if it is not the text that was printed."""
+    if hashlib.sha256(text.encode("utf-16-le", "surrogatepass")).hexdigest() != checksum.lower():
+        return None
+    content = _json(text)
+    return _rows(content.get("rows")) if isinstance(content, dict) else None
 
 
 def _json(text: str) -> Any:
@@ -161,7 +175,7 @@ class _Lines:
 
     def documents(self) -> Iterator[Document]:
         if self._chunks or self._open is not None:
-            self._error(_DAMAGED)
+            self._error(DAMAGED)
         self._flush()
         uris = self._registry.found()
         if len(self._done) == 1:
@@ -185,15 +199,12 @@ class _Lines:
         name = named[1] if named is not None and named[1] in SECTIONS else self._next()
         if name == "instance" and (self._sections or self._errors):
             self._flush()
-        if hashlib.sha256(text.encode("utf-16-le", "surrogatepass")).hexdigest() != checksum[1].lower():
-            self._errors[name] = _DAMAGED
-            return
-        content = _json(text)
-        if not isinstance(content, dict):
-            self._errors[name] = _DAMAGED
+        rows = _checked_rows(text, checksum[1])
+        if rows is None:
+            self._errors[name] = DAMAGED
             return
         self._errors.pop(name, None)
-        self._sections[name] = _rows(content.get("rows"))
+        self._sections[name] = rows
 
     def _next(self) -> str:
         """The section that the script prints next."""
@@ -205,5 +216,5 @@ class _Lines:
 
     def _flush(self) -> None:
         if self._sections or self._errors or self._failure is not None:
-            self._done.append(_completed(Document(failure=self._failure, sections=self._sections, errors=self._errors)))
+            self._done.append(completed(Document(failure=self._failure, sections=self._sections, errors=self._errors)))
         self._start()

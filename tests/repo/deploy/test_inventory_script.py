@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from contextlib import closing
+from pathlib import Path
 
+import pytest
 import sqlglot
 import tree_sitter_powershell
 from sqlglot import exp
@@ -13,6 +15,8 @@ from tree_sitter import Language, Node, Parser
 
 from exporter.core.inventory.document import SECTIONS, read_documents
 from exporter.core.inventory.model import instance_of
+from exporter.inventory.sql import script
+from exporter.inventory.sql.registry import KEY_URI, ROOT, SUBKEYS
 from tests.repo.deploy.pretend import SQL, PretendServer, batches
 from tests.repo.deploy.system_views import ANYBODY, VIEWS
 from tests.repo.deploy.test_collector import schema, without_database
@@ -58,6 +62,24 @@ def errors(code: bytes) -> list[Node]:
 
 def test_script_has_the_sections_in_order():
     assert tuple(section_of(batch) for batch in BATCHES) == SECTIONS
+
+
+def test_copy_for_sqlcmd_has_the_bytes_of_the_package():
+    package = Path(script.__file__).with_name("inventory.sql")
+    assert (SQL / "inventory.sql").read_bytes() == package.read_bytes(), "run ./dev docs"
+
+
+def test_package_sends_the_batches_of_the_script():
+    assert [name for name, _ in script.batches()] == list(SECTIONS)
+    assert [batch for _, batch in script.batches()] == [batch.strip() for batch in BATCHES]
+
+
+@pytest.mark.parametrize("statement", [SUBKEYS, KEY_URI])
+def test_registry_statement_calls_a_procedure_that_reads(statement):
+    (call,) = parsed(statement.format(path=ROOT))
+    assert isinstance(call, exp.Execute)
+    assert call.this.sql(dialect="tsql") in {"master.dbo.xp_regenumkeys", "master.dbo.xp_regread"}
+    assert [literal.name for literal in call.find_all(exp.National)][:2] == ["HKEY_LOCAL_MACHINE", ROOT]
 
 
 def test_script_only_reads():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.inventory.document import SECTIONS, as_json, document_from, read_documents
+from exporter.core.inventory.document import SECTIONS, as_json, document_from, read_documents, read_section
 from exporter.core.inventory.model import instance_of
 from exporter.core.inventory.registry import KeyVersion, RegistryUri, key_version, thumbprint_of
 from tests.support.sql_inventory import lines_of, reg_query, rows_of, sqlcmd
@@ -178,3 +178,13 @@ def test_key_uri_is_split(uri, expected):
 @pytest.mark.parametrize("text", ["0x2c56", "2C56", " 0X2C56"])
 def test_thumbprint_has_one_form(text):
     assert thumbprint_of(text) == "0x2C56"
+
+
+def test_lines_of_a_result_are_one_section():
+    rows = [{"name": "a" * 200, "n": 1}]
+    assert read_section(lines_of("keys", rows)) == tuple(rows)
+
+
+@pytest.mark.parametrize("lines", [[], lines_of("keys", [{"name": "a" * 200}])[1:]])
+def test_incomplete_result_is_damaged(lines):
+    assert read_section(lines) is None

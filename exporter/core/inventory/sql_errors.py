@@ -1,0 +1,62 @@
+"""Why a SQL Server was not read, and what to do: a sentence for each error number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from exporter.core.masking import mask
+
+MISSING_ENTRY = 22001  # of the registry procedures, as an information message
+
+_CHECK_LOGIN = "check --sql.user and the password file; the server's error log has the reason"
+_LATER = "run the command again later"
+# Error numbers of a refused login.
+_REFUSALS: Mapping[int, tuple[str, str]] = {
+    4060: ("database master is not open to this login", "grant CONNECT, or check the login"),
+    4064: ("the login's default database cannot be opened", "ALTER LOGIN ... WITH DEFAULT_DATABASE = master"),
+    17142: ("the server is paused", _LATER),
+    17187: ("the server is starting and accepts no connection yet", _LATER),
+    17809: ("the server has too many connections", _LATER),
+    17830: ("the login took too long", "raise --sql.timeout"),
+    18401: ("the server is in script upgrade mode", _LATER),
+    18450: ("the login may not sign in to this instance", "sign in with another login"),
+    18451: ("the server accepts only administrators now", _LATER),
+    18452: (
+        "the server accepts only Windows logins, or does not trust this domain",
+        "sign in as a Windows account, or use inventory.ps1",
+    ),
+    18456: ("the login was refused", _CHECK_LOGIN),
+    18461: ("the server is in single-user mode", _LATER),
+    18470: ("the login is disabled", "ALTER LOGIN ... ENABLE"),
+    18486: ("the login is locked", "ALTER LOGIN ... UNLOCK"),
+    18487: ("the login's password has expired", "give the login a new password"),
+    18488: ("the login's password must be changed first", "give the login a new password"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SqlMessage:
+    """A message of SQL Server: error or information. `severity` above 10 is an error."""
+
+    number: int
+    severity: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"message {self.number}: {mask(self.text)}"
+
+
+def refusal(messages: tuple[SqlMessage, ...]) -> str:
+    """Return one line for the messages of a refused login; a known number decides."""
+    for message in messages:
+        if message.number in _REFUSALS:
+            what, action = _REFUSALS[message.number]
+            return f"{what} ({message.number}): {action}"
+    return f"the login failed: {error_of(messages)}"
+
+
+def error_of(messages: tuple[SqlMessage, ...]) -> str:
+    """Return the first error: a second one, such as 297, has no cause."""
+    errors = [message for message in messages if message.severity > 10] or list(messages)
+    return str(errors[0]) if errors else "SQL Server sent no message"

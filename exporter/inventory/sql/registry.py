@@ -1,0 +1,57 @@
+"""KeyUri of each thumbprint, from the registry of the SQL Server's host, over SQL.
+
+Microsoft ships these procedures and documents none of them. They only read. Their variants named `xp_instance_...` replace parts of
+a path by the keys of the instance. The connector's key belongs to the computer, so these leave the path as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from exporter.core.inventory.registry import RegistryUri
+from exporter.core.inventory.sql_errors import MISSING_ENTRY, SqlMessage
+from exporter.inventory.sql.driver import Result
+from exporter.inventory.sql.failure import SqlStatementError
+
+ROOT = r"SOFTWARE\Microsoft\SQL Server Cryptographic Provider\Azure Key Vault"
+SUBKEYS = "EXEC master.dbo.xp_regenumkeys N'HKEY_LOCAL_MACHINE', N'{path}';"  # a row for each subkey: its name
+KEY_URI = "EXEC master.dbo.xp_regread N'HKEY_LOCAL_MACHINE', N'{path}', N'KeyUri';"  # a row: name and data of the value
+_NOT_FOUND = re.compile(r"\berror 2\b")  # of Windows; the message is in English in every language
+_DEPTH = 3  # levels below ROOT: vault, thumbprint, and one to spare
+_MOST = 1000  # keys of one registry
+
+Query = Callable[[str], Result]
+
+
+def read_key_uris(query: Query) -> tuple[RegistryUri, ...]:
+    """Return every KeyUri. Raises SqlStatementError without the right to read, and SqlConnectionError."""
+    return tuple(_below(query, ROOT, _DEPTH))[:_MOST]
+
+
+def _below(query: Query, path: str, depth: int) -> Iterator[RegistryUri]:
+    for name in _cells(query, SUBKEYS, path)[:_MOST]:
+        child = f"{path}\\{name}"
+        uris = _cells(query, KEY_URI, child)
+        if uris:
+            yield RegistryUri(name, uris[0])
+        elif depth > 1:
+            yield from _below(query, child, depth - 1)
+
+
+def _cells(query: Query, statement: str, path: str) -> list[str]:
+    """The last cell of each row; none if the key or the value does not exist."""
+    try:
+        result = query(statement.format(path=path.replace("'", "''")))
+    except SqlStatementError as error:
+        if all(_is_missing(message) for message in error.messages):
+            return []
+        raise
+    refused = [message for message in result.messages if message.number == MISSING_ENTRY and not _is_missing(message)]
+    if refused:  # an information message: SQL Server itself raises no error
+        raise SqlStatementError(tuple(refused))
+    return [str(row[-1]) for row in result.rows if row and row[-1] is not None]
+
+
+def _is_missing(message: SqlMessage) -> bool:
+    return message.number == MISSING_ENTRY and _NOT_FOUND.search(message.text) is not None
