@@ -23,7 +23,7 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
             "Explains a code of the SQL Server Connector, a message of SQL Server, an AADSTS number, a reason or a log line: "
             "what it means for SQL Server, and what to do."
         ),
-        epilog="example: ekm-exporter explain 3303",
+        epilog="example: ekm-exporter explain 3303; for a saved Windows event log: ekm-exporter events FILE.evtx",
     )
     one.add_argument(
         "code",

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Sequence
 
 from exporter import __version__
-from exporter.cli import bundle, check, demo, doctor, explain, inventory, probe, run, simulate
+from exporter.cli import bundle, check, demo, doctor, events, explain, inventory, probe, run, simulate
 from exporter.core.known_secrets import hide
 
 DESCRIPTION = """\
@@ -29,6 +29,7 @@ examples:
   ekm-exporter bundle contoso-key0 --config.file ekm.yml --out case.zip
   ekm-exporter explain 3303        (a number from SQL Server's error log)
   ekm-exporter codes
+  ekm-exporter events Application.evtx
   ekm-exporter inventory --from inventory/*.json --out targets.d
   ekm-exporter simulate --config.file ekm.yml --out sim
 
@@ -53,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     doctor.add_parser(commands)
     bundle.add_parser(commands)
     explain.add_parsers(commands)
+    events.add_parser(commands)
     inventory.add_parser(commands)
     simulate.add_parser(commands)
     demo.add_parser(commands)

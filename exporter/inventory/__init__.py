@@ -1,5 +1,5 @@
-"""Read inventories of SQL Servers and write `targets.d` from them.
+"""Read inventories of SQL Servers and saved event logs; write `targets.d`.
 
-For: the command `inventory`.
-Not for: the running exporter, which connects to no SQL Server; the rules are in `core.inventory`.
+For: the commands `inventory` and `events`.
+Not for: the running exporter, which connects to no SQL Server; the rules are in `core.inventory` and `core.events`.
 """

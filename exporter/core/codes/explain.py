@@ -86,6 +86,12 @@ def explain(text: str) -> Explanation | None:
     return next((found for look_up in _LOOK_UPS if (found := look_up(text)) is not None), None)
 
 
+def explain_log_text(text: str) -> Explanation | None:
+    """Explain the text of an event, which may have numbers of any meaning."""
+    text = text[:LONGEST]
+    return next((found for look_up in _IN_LOG_TEXTS if (found := look_up(text)) is not None), None)
+
+
 def unknown(text: str) -> str:
     """Describe in one line why `text` has no explanation, and what is understood."""
     shown = "".join(letter if letter.isprintable() else "?" for letter in text.strip())[:60]
@@ -227,6 +233,8 @@ _LOOK_UPS: tuple[Callable[[str], Explanation | None], ...] = (
     _reason,
     _any_code,
 )
+
+_IN_LOG_TEXTS = (_aadsts, _akv, _symbol, _inner_code, _status_with_operation, _windows_error)
 
 
 def _entra_reason(number: int) -> Reason | None:

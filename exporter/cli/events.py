@@ -1,0 +1,93 @@
+"""The command `ekm-exporter events`: the connector's events in saved Windows event logs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from exporter.core.events.record import moment_of
+from exporter.core.events.render import as_data, as_text
+from exporter.core.events.summary import EventSummary
+from exporter.core.inventory.model import printable
+from exporter.inventory.event_files import FileReport, read_event_file
+from exporter.inventory.extras import ExtraMissingError
+
+FINE, DAMAGED, BAD_USAGE = 0, 1, 2
+DESCRIPTION = """\
+Lists the events of SQL Server's key provider in saved Windows event logs: one line
+for each code, with count, first and last time, meaning and first action. It reads the
+events of the connector, and SQL Server's messages about a key provider. Texts are
+masked. Times are in UTC. Needs the extra: pip install 'ekm-exporter[events]'
+
+exit code: 0 if every file was read as a whole, 1 if a file is damaged or unreadable,
+2 for bad arguments or a missing extra"""
+EPILOG = """\
+examples:
+  ekm-exporter events Application.evtx
+  ekm-exporter events n1.evtx n2.evtx --since 2026-11-24T10:00 --until 2026-11-24T11:00 --all
+
+To save the log on the SQL Server host: wevtutil epl Application Application.evtx
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command and its flags."""
+    parser = subparsers.add_parser(
+        "events",
+        help="list the connector's events of a saved Windows event log by code",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="saved event log (.evtx)")
+    parser.add_argument("--all", action="store_true", help="print each event with its masked text too, the last 10000")
+    parser.add_argument("--since", metavar="TIME", type=_moment, help="leave out earlier events: 2026-11-24T10:00, in UTC")
+    parser.add_argument("--until", metavar="TIME", type=_moment, help="leave out later events")
+    parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
+    parser.set_defaults(handler=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read the files, print their events and return the exit code."""
+    if args.since is not None and args.until is not None and args.since > args.until:
+        print("ekm-exporter events: --since is later than --until: swap them", file=sys.stderr)
+        return BAD_USAGE
+    summary = EventSummary(since=args.since, until=args.until, details=args.all)
+    try:
+        reports = [read_event_file(path, summary.add) for path in args.files]
+    except ExtraMissingError as error:
+        print(f"ekm-exporter events: {error}", file=sys.stderr)
+        return BAD_USAGE
+    for report in reports:
+        if not report.is_whole:
+            print(f"ekm-exporter events: {_line(report)}", file=sys.stderr)
+    if args.json:
+        print(json.dumps({"files": [_data(report) for report in reports], **as_data(summary)}, indent=2))
+    else:
+        for report in reports:
+            if report.is_whole:
+                print(_line(report))
+        print(as_text(summary), end="")
+    return FINE if all(report.is_whole for report in reports) else DAMAGED
+
+
+def _line(report: FileReport) -> str:
+    name = printable(str(report.path))
+    read = f"{report.records} records read"
+    damaged = f", {report.unreadable} unreadable" if report.unreadable else ""
+    return f"{name}: {report.note} ({read}{damaged})" if report.note else f"{name}: {read}{damaged}"
+
+
+def _data(report: FileReport) -> dict[str, object]:
+    return {"file": str(report.path), "records": report.records, "unreadable": report.unreadable, "defect": report.note or None}
+
+
+def _moment(text: str) -> datetime:
+    moment = moment_of(text)
+    if moment is None:
+        raise argparse.ArgumentTypeError("expected a time such as 2026-11-24T10:00 (UTC, or with +01:00)")
+    return moment

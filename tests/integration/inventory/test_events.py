@@ -1,0 +1,123 @@
+"""The command `events` on files in the format of Windows, read by the library that is shipped for it."""
+
+import builtins
+import json
+
+import pytest
+
+from exporter.cli.main import main
+from tests.support.evtx_writer import CONNECTOR, event, log
+
+
+@pytest.fixture
+def run(tmp_path, capsys):
+    def run(*arguments, code=0, **files):
+        paths = []
+        for name, content in files.items():
+            path = tmp_path / f"{name}.evtx"
+            path.write_bytes(content)
+            paths.append(str(path))
+        assert main(["events", *paths, *arguments]) == code
+        return capsys.readouterr()
+
+    return run
+
+
+def incident():
+    return [
+        event(CONNECTOR, 4096, "Operation: acquireToken failed. Error 3303", at="2026-11-24T10:02:00"),
+        event("MSSQLSERVER", 33049, "0xAB", "asymmetric key", "3303", "Provider error", at="2026-11-24T10:03:00"),
+        event("MSSQL$ONE", 33111, "0xAB", at="2026-11-24T10:04:00"),
+        event("Service Control Manager", 7036, "error 3303", at="2026-11-24T10:04:30"),
+    ]
+
+
+def test_log_is_listed_by_code(run, tmp_path):
+    output = run(one=log(incident())).out
+    assert output.startswith(f"{tmp_path / 'one.evtx'}: 4 records read\n COUNT  FIRST (UTC)")
+    assert "     2  2026-11-24 10:02:00  2026-11-24 10:03:00  3303 ErrorGetTokenBadCredentials\n" in output
+    assert "     1  2026-11-24 10:04:00  2026-11-24 10:04:00  Message 33111 of SQL Server: Cannot find server" in output
+    assert "7036" not in output
+
+
+def test_several_files_and_chunks_are_one_list(run):
+    many = [event(CONNECTOR, 1, "Error 3303 " + "x" * 500)] * 300
+    output = run(one=log(many), two=log(many)).out
+    assert output.count(": 300 records read\n") == 2
+    assert "   600  2026-11-24" in output
+
+
+def test_details_and_limits_of_time(run):
+    output = run("--all", "--since", "2026-11-24T10:03", "--until", "2026-11-24T11:03:30+01:00", one=log(incident())).out
+    assert "2026-11-24 10:03:00  3303  n1.contoso.invalid  MSSQLSERVER  event 33049\n" in output
+    assert "        0xAB | asymmetric key | 3303 | Provider error\n" in output
+    assert "33111" not in output
+
+
+def test_json_names_files_and_codes(run):
+    data = json.loads(run("--json", one=log(incident())).out)
+    assert [(file["records"], file["unreadable"], file["defect"]) for file in data["files"]] == [(4, 0, None)]
+    assert {group["label"]: group["count"] for group in data["groups"]}["3303"] == 2
+
+
+def test_control_characters_do_not_reach_the_terminal(run):
+    output = run("--all", one=log([event(CONNECTOR, 1, "Error 3303 \x1b[2J\x07\u202e secret=abcdefgh1234")])).out
+    assert not {sign for sign in output if not sign.isprintable()} - {"\n"}
+    assert "abcdefgh" not in output
+
+
+WHOLE = log([event(CONNECTOR, 1, "Error 3303 " + "x" * 500)] * 300)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty: save the log again"),
+        (b"Level,Date and Time,Source\r\n" * 400, "is no event log of Windows: save it as .evtx, not as XML or text (0 records"),
+        (b'<?xml version="1.0"?><Events/>', "is no event log of Windows"),
+        (WHOLE[:1000], "cut off: it has only a part of its header"),
+        (WHOLE[: 4096 + 65536 + 1000], "cut off: it has 1 whole chunks of 9: copy it again"),
+        (WHOLE[:8] + b"\xff" * 120 + WHOLE[128:], "cut off: it has"),
+        (WHOLE[: 4096 + 540] + b"\xff" * 80 + WHOLE[4096 + 620 :], "299 records read, 1 unreadable"),
+    ],
+    ids=["empty", "text", "xml", "header", "truncated", "damaged header", "damaged record"],
+)
+def test_defect_of_a_file_is_one_line(run, content, message):
+    captured = run(code=1, one=content, two=log(incident()))
+    (line,) = captured.err.splitlines()
+    assert message in line
+    assert " 3303 " in captured.out  # of the second file
+
+
+def test_missing_file_and_folder_are_named(run, tmp_path):
+    captured = run(str(tmp_path / "none.evtx"), str(tmp_path), code=1)
+    assert f"{tmp_path / 'none.evtx'}: cannot be read: No such file or directory" in captured.err
+    assert f"{tmp_path}: cannot be read: " in captured.err
+
+
+def test_file_of_damage_alone_is_given_up(run):
+    chunk = bytearray(WHOLE[4096 : 4096 + 65536])
+    content = WHOLE[:4096] + bytes(chunk[:512]) + b"\xff" * (65536 - 512)
+    captured = run(code=1, one=content)
+    assert "one.evtx" in captured.err
+
+
+def test_bad_arguments_are_named(run, capsys):
+    assert "--since is later than --until" in run("--since", "2026-11-25", "--until", "2026-11-24", code=2, one=b"").err
+    with pytest.raises(SystemExit) as stopped:
+        main(["events", "x.evtx", "--since", "yesterday"])
+    assert stopped.value.code == 2
+    assert "expected a time such as 2026-11-24T10:00" in capsys.readouterr().err
+
+
+def test_missing_extra_is_one_line(run, monkeypatch):
+    imported = builtins.__import__
+
+    def refuse(name, *rest):
+        if name == "evtx":
+            raise ImportError(name)
+        return imported(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    captured = run(code=2, one=WHOLE)
+    assert captured.err == "ekm-exporter events: this command needs an optional library: pip install 'ekm-exporter[events]'\n"
