@@ -231,7 +231,7 @@ def test_same_instance_twice_and_missing_file_are_errors(workspace):
     workspace.source("n1b.txt", sqlcmd(rows_of("N1")))
     workspace.run("--from", str(workspace.path / "in"), str(workspace.path / "gone.txt"), code=1)
     assert "gone.txt: no such file" in workspace.errors
-    assert "N1 is in another file too" in workspace.errors
+    assert "N1 was read from another source too" in workspace.errors
 
 
 def test_case_of_a_server_name_does_not_matter(workspace):

@@ -1,0 +1,193 @@
+"""The flags of `inventory` that connect to SQL Servers."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import ssl
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from exporter.config.files import FileUnreadableError, read_whole
+from exporter.config.model import SecretSource
+from exporter.config.secret_source import SecretUnreadableError, read_secret
+from exporter.core.inventory.server_name import ServerName, parse_server_list, parse_server_name
+from exporter.inventory.declared import read_declared
+from exporter.inventory.sign_in import database_token
+from exporter.inventory.sources import SourceError, Sources
+from exporter.inventory.sql.driver import NEEDED, SqlLogin, is_installed
+from exporter.inventory.sql.encryption import make_context
+from exporter.inventory.sql.fleet import read_servers
+from exporter.inventory.sql.reading import Access
+
+_LIST_LIMIT = 1024 * 1024  # bytes
+_VERIFY, _TRUST = "verify", "trust"
+_NO_LOGIN = "no login: give --sql.user with --sql.password.file, or --sql.entra (a Windows account signs in on Windows only)"
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 600:
+        raise argparse.ArgumentTypeError("expected seconds, more than 0 and at most 600")
+    return value
+
+
+def _parallel(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 256:
+        raise argparse.ArgumentTypeError("expected 1 to 256")
+    return value
+
+
+_FLAGS: Mapping[str, Mapping[str, Any]] = {
+    "--server": {
+        "dest": "servers",
+        "metavar": "NAME",
+        "action": "append",
+        "default": [],
+        "help": r"HOST, HOST\INSTANCE or HOST,PORT; repeatable",
+    },
+    "--servers": {"dest": "server_file", "metavar": "FILE", "type": Path, "help": "a file with one name a line"},
+    "--sql.user": {
+        "dest": "sql_user",
+        "metavar": "NAME",
+        "help": "a SQL login; without it, on Windows, the account of this process",
+    },
+    "--sql.password.file": {"dest": "sql_password", "metavar": "FILE", "type": Path, "help": "the login's password"},
+    "--sql.entra": {
+        "dest": "sql_entra",
+        "metavar": "CREDENTIAL",
+        "nargs": "?",
+        "const": "",
+        "help": "sign in with Entra ID: a credential of --config.file, or without a name azure-identity's default chain",
+    },
+    "--sql.ca.file": {
+        "dest": "sql_ca",
+        "metavar": "FILE",
+        "type": Path,
+        "help": "authorities of the servers' certificates (default: the system's)",
+    },
+    "--sql.encrypt": {
+        "dest": "sql_encrypt",
+        "choices": (_VERIFY, _TRUST),
+        "default": _VERIFY,
+        "help": "every session is encrypted; trust accepts any certificate (default: verify)",
+    },
+    "--sql.timeout": {
+        "dest": "sql_timeout",
+        "metavar": "SECONDS",
+        "type": _seconds,
+        "default": 15.0,
+        "help": "for a connection and for each query (default: 15)",
+    },
+    "--sql.parallel": {
+        "dest": "sql_parallel",
+        "metavar": "N",
+        "type": _parallel,
+        "default": 16,
+        "help": "servers at the same time (default: 16)",
+    },
+}
+
+
+def add_server_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the direct way."""
+    servers = parser.add_argument_group("SQL Servers", "read directly over TDS; needs pip install 'ekm-exporter[sql]'")
+    for flag, options in _FLAGS.items():
+        servers.add_argument(flag, **options)
+
+
+def read_named_servers(args: argparse.Namespace, sources: Sources) -> None:
+    """Read the servers of the flags. Raises SourceError if the flags cannot be used."""
+    names = _names(args)
+    if not names:
+        return
+    if not is_installed():
+        raise SourceError(NEEDED)
+    access = Access(_login(args), _context(args), args.sql_timeout)
+    progress = _Progress(len(names))
+    documents = read_servers(names, access, parallel=args.sql_parallel, progress=progress.show)
+    progress.end()
+    for name, document in zip(names, documents, strict=True):
+        sources.add(document, name.text)
+
+
+def _names(args: argparse.Namespace) -> list[ServerName]:
+    texts = dict.fromkeys(args.servers)
+    if args.server_file is not None:
+        texts |= dict.fromkeys(_listed(args.server_file))
+    found = []
+    for text in texts:
+        try:
+            found.append(parse_server_name(text))
+        except ValueError as error:
+            raise SourceError(f"--server: {text}: {error}") from None
+    return found
+
+
+def _listed(file: Path) -> list[str]:
+    try:
+        names, problems = parse_server_list(read_whole(file, limit=_LIST_LIMIT).decode("utf-8-sig"))
+    except (FileUnreadableError, UnicodeDecodeError) as error:
+        raise SourceError(f"--servers: {file}: {error if isinstance(error, FileUnreadableError) else 'not UTF-8'}") from None
+    if problems:
+        raise SourceError(f"--servers: {file}: {problems[0]}")
+    if not names:
+        raise SourceError(f"--servers: {file}: no name in it")
+    return names
+
+
+def _login(args: argparse.Namespace) -> SqlLogin:
+    if (args.sql_user is None) != (args.sql_password is None):
+        raise SourceError("--sql.user and --sql.password.file belong together: give both")
+    if args.sql_entra is not None:
+        return SqlLogin(token=_token(args))
+    if args.sql_user is None:
+        if os.name != "nt":
+            raise SourceError(_NO_LOGIN)
+        return SqlLogin()
+    try:
+        return SqlLogin(user=args.sql_user, password=read_secret(SecretSource(file=args.sql_password)))
+    except SecretUnreadableError as error:
+        raise SourceError(f"--sql.password.file: {error}") from None
+
+
+def _token(args: argparse.Namespace) -> str:
+    if args.sql_user is not None:
+        raise SourceError("--sql.entra and --sql.user exclude each other: keep one")
+    if args.sql_encrypt == _TRUST:
+        raise SourceError("--sql.entra sends a token, so the certificates must be verified: remove --sql.encrypt trust")
+    return database_token(read_declared(args.config_file), args.sql_entra, args.sql_timeout)
+
+
+def _context(args: argparse.Namespace) -> ssl.SSLContext:
+    try:
+        return make_context(args.sql_ca, verify=args.sql_encrypt == _VERIFY)
+    except OSError:
+        raise SourceError(f"--sql.ca.file: {args.sql_ca}: no certificate in PEM") from None
+
+
+class _Progress:
+    """One line on standard error: it counts on a terminal, and appears now and then elsewhere."""
+
+    _EVERY = 5.0  # seconds between lines that stay
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._live = sys.stderr.isatty()
+        self._line = ""
+        self._shown = time.monotonic()
+
+    def show(self, done: int, failed: int) -> None:
+        self._line = f"{done} of {self._total} read, {failed} failed"
+        if self._live:
+            print(f"\r{self._line}", end="", file=sys.stderr, flush=True)
+        elif time.monotonic() - self._shown >= self._EVERY and done < self._total:
+            self._shown = time.monotonic()
+            print(self._line, file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        print("" if self._live else self._line, file=sys.stderr, flush=True)

@@ -1,0 +1,82 @@
+"""Tokens for an inventory, with a credential of the configuration or azure-identity's default chain."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from exporter.clients import NetworkError, Networks, fetch_token, quiet_sdk_loggers
+from exporter.config.model import Credential, CredentialKind, Module
+from exporter.config.secret_source import SecretUnreadableError, read_secret
+from exporter.core.masking import mask
+from exporter.core.model import Challenge, Facts
+from exporter.inventory.declared import Declared
+from exporter.inventory.sources import SourceError
+from exporter.runtime.clock import loop_time
+from exporter.runtime.thread_pool import DaemonThreadPool
+
+_THREADS = 32
+_PUBLIC = "https://login.microsoftonline.com"
+# The audience of Azure SQL by Entra's host. A server that Azure Arc connects to Entra has the same one.
+_DATABASES = {
+    "login.microsoftonline.us": "https://database.usgovcloudapi.net",
+    "login.chinacloudapi.cn": "https://database.chinacloudapi.cn",
+    "login.partner.microsoftonline.cn": "https://database.chinacloudapi.cn",
+}
+_AMBIENT = Credential(name="default chain", kind=CredentialKind.DEFAULT)
+
+
+@asynccontextmanager
+async def open_networks(declared: Declared) -> AsyncIterator[Networks]:
+    """Yield the networks of the modules. Raises SourceError if a CA file cannot be used."""
+    quiet_sdk_loggers()
+    pool = DaemonThreadPool(_THREADS, name="ekm-inventory")
+    try:
+        yield Networks(declared.config, pool=pool)
+    except NetworkError as error:
+        raise SourceError(str(error)) from None
+    finally:
+        pool.close()
+
+
+async def request_token(
+    networks: Networks, module: Module, credential: Credential, challenge: Challenge, seconds: float
+) -> tuple[str | None, str]:
+    """Return a token, or None and why there is none."""
+    try:
+        secret = read_secret(credential.secret) if credential.secret is not None else None
+    except SecretUnreadableError as error:
+        return None, str(error)
+    response = await fetch_token(networks.of(module), credential, secret, challenge, deadline=loop_time() + seconds)
+    return (response.token, "") if response.token is not None else (None, reason(response.facts))
+
+
+def reason(facts: Facts) -> str:
+    """Return a failure in one masked line."""
+    words = [facts.fault.value.replace("_", " ") if facts.status is None else f"HTTP {facts.status}"]
+    words += [code for code in (facts.inner_code or facts.service_code,) if code is not None]
+    words += [f"AADSTS{facts.aadsts}"] if facts.aadsts is not None else []
+    return " ".join(words) + (f": {mask(facts.detail)}" if facts.detail else "")
+
+
+def database_token(declared: Declared, name: str, seconds: float) -> str:
+    """Return a token for SQL Servers; an empty name is the default chain. Raises SourceError."""
+    credential = _AMBIENT if not name else declared.credentials.get(name)
+    if credential is None:
+        raise SourceError(f"--sql.entra: --config.file declares no credential {name}")
+    module = declared.modules["default"]
+    authority = module.authority_host or _PUBLIC
+    if credential.tenant_id is None and credential.kind not in (CredentialKind.DEFAULT, CredentialKind.MANAGED_IDENTITY):
+        raise SourceError(f"--sql.entra: credential {name} has no tenant_id: add it")
+    resource = _DATABASES.get(authority.removeprefix("https://").rstrip("/"), "https://database.windows.net")
+    challenge = Challenge(authority=authority, tenant=credential.tenant_id or "organizations", resource=resource)
+
+    async def run() -> str:
+        async with open_networks(declared) as networks:
+            token, why = await request_token(networks, module, credential, challenge, seconds)
+        if token is None:
+            raise SourceError(f"--sql.entra: no token from {credential.name}: {why}")
+        return token
+
+    return asyncio.run(run())

@@ -1,0 +1,77 @@
+"""What SQL Servers answered, from files and from the servers themselves."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from exporter.config.files import FileUnreadableError, read_whole
+from exporter.core.inventory.document import Document, read_documents
+from exporter.core.inventory.model import instance_of, printable
+from exporter.core.inventory.registry import RegistryUri
+
+FILE_LIMIT = 64 * 1024 * 1024  # bytes
+
+
+class SourceError(Exception):
+    """Why the flags of a source cannot be used, and what to do."""
+
+
+@dataclass(slots=True)
+class Sources:
+    """Readable instances by name in capitals, loose key URIs, and one line for each failure."""
+
+    instances: dict[str, Document] = field(default_factory=dict)
+    loose: dict[RegistryUri, None] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+    def add(self, document: Document, where: str) -> None:
+        """Add a document; `where` is the file or the server that it is from."""
+        if document.failure is not None:
+            address = f"{printable(document.address)}: " if document.address not in (None, where) else ""
+            self.failures.append(f"{where}: {address}not read: {printable(document.failure)}")
+        elif document.sections:
+            instance = instance_of(document)
+            name = instance.server_name.upper()  # SQL Server ignores the case
+            if name in self.instances:
+                self.failures.append(f"{where}: {instance.server_name} was read from another source too: this one was used")
+            self.instances[name] = document
+        else:
+            self.loose |= dict.fromkeys(document.key_uris)
+
+    def read_files(self, patterns: Iterable[str]) -> None:
+        """Read files, patterns and folders."""
+        for pattern in patterns:
+            files = list(_files(pattern))
+            if not files:
+                self.failures.append(f"{pattern}: no file: copy the output of inventory.ps1 or inventory.sql there")
+            for file in files:
+                self._read_file(file)
+
+    def _read_file(self, file: Path) -> None:
+        try:
+            data = read_whole(file, limit=FILE_LIMIT)
+        except FileUnreadableError as error:
+            self.failures.append(f"{file}: {error}")
+            return
+        for document in read_documents(_decoded(data)):
+            self.add(document, str(file))
+
+
+def _files(pattern: str) -> Iterator[Path]:
+    """The files in order; PowerShell leaves patterns to the program."""
+    matches = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]  # noqa: PTH207 - Path.glob refuses whole paths
+    for path in map(Path, matches):
+        yield from sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
+
+
+def _decoded(data: bytes) -> str:
+    """Decode what sqlcmd, PowerShell and reg write. A wrong guess breaks the checksum."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace")

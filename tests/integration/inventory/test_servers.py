@@ -1,0 +1,205 @@
+"""The command `inventory` connects to simulated SQL Servers, which are TDS servers with TLS."""
+
+import asyncio
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import yaml
+
+from exporter.cli.main import main
+from exporter.config import load_config
+from tests.support.simulated_sql import DEFAULT, FIRST, OLD, SECOND, sql_servers
+from tests.support.sql_inventory import rows_of, sqlcmd
+
+pytestmark = pytest.mark.asyncio
+PASSWORD = "hunter22-" * 3
+
+
+class Workspace:
+    """A folder with a configuration, and the command against the servers."""
+
+    def __init__(self, path, servers, capsys):
+        self.path, self.servers, self._capsys = path, servers, capsys
+        self.config = path / "inventory.yml"
+        self.config.write_text("global: {interval: 60s, vantage: sql_host}\ninclude: [targets.d/*.yml]\n")
+        (path / "ca.pem").write_bytes(servers.ca_pem)
+        (path / "password").write_text(PASSWORD)
+        (path / "password").chmod(0o600)
+
+    def address(self, name, host="localhost"):
+        return f"{host},{self.servers.ports[name]}"
+
+    def change(self, name, **changes):
+        """Change a simulated server; the next connection sees it."""
+        environment = self.servers.state.environment
+        server = replace(environment.sql_servers[name.lower()], **changes)
+        self.servers.state.environment = replace(environment, sql_servers={**environment.sql_servers, name.lower(): server})
+
+    async def run(self, *flags, names=(FIRST,), code=0, user="ekm", ca=True):
+        """Run the command; returns its output, and keeps what it wrote to standard error."""
+        arguments = ["inventory", "--out", str(self.path / "targets.d"), "--config.file", str(self.config)]
+        arguments += [word for name in names for word in ("--server", self.address(name))]
+        arguments += ["--sql.ca.file", str(self.path / "ca.pem")] if ca else []
+        arguments += ["--sql.user", user, "--sql.password.file", str(self.path / "password")] if user else []
+        assert await asyncio.to_thread(main, [*arguments, *flags]) == code, self._capsys.readouterr()
+        captured = self._capsys.readouterr()
+        assert PASSWORD not in captured.out + captured.err
+        self.errors = captured.err.splitlines()
+        return captured.out
+
+    def targets(self, file):
+        return yaml.safe_load((self.path / "targets.d" / f"{file}.yml").read_text())["targets"]
+
+
+@pytest.fixture
+async def workspace(tmp_path, capsys):
+    async with sql_servers(tmp_path, password=PASSWORD) as servers:
+        yield Workspace(tmp_path, servers, capsys)
+
+
+async def test_servers_become_targets(workspace):
+    output = await workspace.run(names=(FIRST, SECOND, DEFAULT))
+    assert "3 instances read, 0 failures; 2 targets; 2 files changed" in output
+    assert workspace.errors == ["3 of 3 read, 0 failed"]
+    (sales,) = workspace.targets("contoso-sales")
+    assert sales["key"] == f"https://contoso-sales.vault.azure.net/keys/SalesKey/{OLD}"
+    assert sales["thumbprint"] == "0x" + "A1" * 20
+    assert [one["host"] for one in sales["instances"]] == ["n1", "n2"]
+    problems = load_config(workspace.config).problems
+    assert {problem.message for problem in problems} == {"no such file"}  # the secrets
+    assert "no file changed" in await workspace.run(names=(FIRST, SECOND, DEFAULT))
+
+
+async def test_file_of_names_and_offline_output_are_combined(workspace):
+    names = workspace.path / "servers.txt"
+    names.write_text(f"# production\n{workspace.address(DEFAULT)}\n")
+    (workspace.path / "n9.txt").write_text(sqlcmd(rows_of("N9", databases={})))
+    output = await workspace.run("--servers", str(names), "--from", str(workspace.path / "n9.txt"), names=())
+    assert "2 instances read, 0 failures" in output
+
+
+async def test_refused_login_is_one_line_and_the_others_are_read(workspace):
+    workspace.change(SECOND, refuses_login=True)
+    output = await workspace.run(names=(FIRST, SECOND), code=1)
+    assert "1 instance read, 1 failure" in output
+    reason = "the login was refused (18456): check --sql.user and the password file; the server's error log has the reason"
+    assert workspace.errors == ["2 of 2 read, 1 failed", f"{workspace.address(SECOND)}: not read: {reason}"]
+
+
+async def test_missing_right_costs_its_section_only(workspace):
+    workspace.change(FIRST, rights=frozenset({"VIEW ANY DEFINITION", "VIEW SERVER SECURITY STATE"}))
+    output = await workspace.run(code=1)
+    assert "N1\\SQLPRD01: the version of the loaded DLL is unknown (needs VIEW SERVER PERFORMANCE STATE" in output
+    assert "message 300: VIEW SERVER" in output
+    assert len(workspace.targets("contoso-sales")) == 1
+
+
+async def test_unreadable_registry_is_a_gap(workspace):
+    workspace.change(FIRST, registry_readable=False)
+    output = await workspace.run(code=1)
+    assert "N1\\SQLPRD01: KeyUri is unknown: message 229: The EXECUTE permission was denied" in output
+
+
+async def test_silent_server_has_a_reason(workspace):
+    workspace.change(SECOND, silent=True)
+    await workspace.run("--sql.timeout", "1", names=(SECOND,), code=1)
+    port = workspace.servers.ports[SECOND]
+    assert workspace.errors[1] == (
+        f"{workspace.address(SECOND)}: not read: no answer from port {port} within 1 s: check the firewall, or raise --sql.timeout"
+    )
+
+
+@pytest.fixture
+def loopback(monkeypatch):
+    """Every name leads to loopback."""
+    resolved = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda _name, *rest, **more: resolved("127.0.0.1", *rest, **more))
+
+
+@pytest.mark.usefixtures("loopback")
+@pytest.mark.parametrize(
+    ("host", "ca", "reason"),
+    [
+        ("localhost", False, "the certificate's issuer is not trusted: give its authority with --sql.ca.file"),
+        ("n7.contoso.com", True, "the certificate is not for the name n7.contoso.com: use the name in the certificate"),
+    ],
+)
+async def test_wrong_certificate_is_refused(workspace, host, ca, reason):
+    server = workspace.address(DEFAULT, host)
+    await workspace.run("--server", server, names=(), ca=ca, code=1)
+    assert workspace.errors[1].startswith(f"{server}: not read: {reason}")
+
+
+async def test_any_certificate_is_accepted_with_the_flag(workspace):
+    await workspace.run("--sql.encrypt", "trust", names=(DEFAULT,), ca=False)
+
+
+async def test_address_in_the_certificate_is_accepted(workspace):
+    await workspace.run("--server", workspace.address(DEFAULT, "127.0.0.1"), names=())
+
+
+async def test_closed_port_and_unknown_name_have_a_reason(workspace, monkeypatch):
+    def unresolved(*_rest, **_more):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        await workspace.run("--server", f"127.0.0.1,{port}", names=(), code=1)
+    start = f"127.0.0.1,{port}: not read: port {port} is closed: start the instance, enable TCP/IP"
+    assert workspace.errors[1].startswith(start)
+    monkeypatch.setattr(socket, "getaddrinfo", unresolved)
+    await workspace.run("--server", "gone.invalid", names=(), code=1)
+    assert workspace.errors[1] == "gone.invalid: not read: gone.invalid: no such name: correct the name, or check DNS"
+
+
+@pytest.mark.parametrize("reply", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"\x04\x01\x00\x08\0\0\0\0"])
+async def test_foreign_server_has_a_reason(workspace, reply):
+    async def answer(reader, writer):
+        await reader.read(10)
+        writer.write(reply)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        await workspace.run("--server", f"127.0.0.1,{server.sockets[0].getsockname()[1]}", names=(), code=1)
+    assert (
+        "no SQL Server answers at this port" in workspace.errors[1] if reply else "closed the connection" in workspace.errors[1]
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        ([], "nothing to read: give --server, --servers or --from"),
+        (["--server", "a b", "--sql.user", "u"], "--server: a b: expected HOST, HOST\\INSTANCE or HOST,PORT"),
+        (["--server", "n1"], "no login: give --sql.user with --sql.password.file, or --sql.entra"),
+        (["--server", "n1", "--sql.user", "u"], "--sql.user and --sql.password.file belong together"),
+        (["--server", "n1", "--sql.entra", "--sql.encrypt", "trust"], "remove --sql.encrypt trust"),
+        (["--server", "n1", "--sql.entra", "absent"], "--sql.entra: --config.file declares no credential absent"),
+        (["--servers", "/nonexistent"], "--servers: /nonexistent: no such file"),
+    ],
+)
+async def test_unusable_flags_are_bad_usage(workspace, flags, reason):
+    await workspace.run(*flags, names=(), user=None, ca=False, code=2)
+    assert reason in workspace.errors[0]
+
+
+async def test_missing_driver_is_one_line(workspace, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pytds", None)
+    await workspace.run(code=2)
+    assert workspace.errors == ["ekm-exporter inventory: the driver of SQL Server is missing: pip install 'ekm-exporter[sql]'"]
+
+
+async def test_run_imports_no_driver():
+    script = (
+        "import sys, exporter.__main__, exporter.cli.main, exporter.app.service;"
+        "exporter.cli.main.build_parser();"
+        "print({'pytds', 'OpenSSL', 'pymssql', 'evtx', 'azure.mgmt'} & {*sys.modules})"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)  # noqa: ASYNC221, S603 - no outside input commands
+    assert result.stdout == "set()\n"
