@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from exporter.config.model import ExpectPath, Target
+from exporter.config.model import Credential, ExpectPath, Target
 from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.checks import BY_NAME
 from exporter.core.checks.model import CheckRun
@@ -56,13 +56,26 @@ def target_row(target: Target, record: TargetRecord | None, *, now: float) -> Pa
         "success": None if report is None else report.success,
         "vault_side_ready": readiness.ready,
         "why": readiness.why,
+        "ready_since": moment_or_none(None if record is None or not readiness.ready else record.ready_since),
+        "last_not_ready": moment_or_none(None if record is None else record.not_ready_at),
         **failure_payload(None if report is None else report.first_failure),
         "deciding_step": None if report is None else _deciding_step(report),
         "rotation_pending": None if record is None else record.rotation_pending,
         "last_probe": None if report is None else moment(report.started_at),
         "last_success": moment_or_none(None if record is None else record.last_success_at),
+        "key_type": None if record is None or record.key is None else record.key.kty,
+        "key_size_bits": None if record is None or record.key is None else record.key.size_bits,
         "labels": dict(target.labels),
         "instances": [dict(instance) for instance in target.instances],
+    }
+
+
+def credential_payload(credential: Credential, ending: Ending | None) -> Payload:
+    """Return the credential of a target, with its expiry; `ending` is None if that is unknown."""
+    return {
+        "credential": credential.name,
+        "credential_type": credential.kind.value,
+        "credential_expires_at": moment_or_none(None if ending is None else ending.at),
     }
 
 

@@ -57,6 +57,8 @@ class TargetRecord:
     verdict_at: float | None = None
     state: State | None = None  # of the last probe
     state_since: float | None = None  # when the first probe with this state began
+    ready_since: float | None = None  # when the first of the ready probes began, without a gap, a restart or another verdict
+    not_ready_at: float | None = None  # when the last probe that was not ready began, since the start of the exporter
     recent: str = ""  # the states of the last probes, oldest first, as `LETTERS`
     key: KeyFacts | None = None
     vault: VaultHeaders = field(default_factory=VaultHeaders)
@@ -78,6 +80,7 @@ class TargetRecord:
         if report.inconclusive:
             return
         before = self._observed()
+        self._add_verdict(report)
         self.last, self.last_probe_at, self.credential = report, report.started_at, self.target.credential
         self.verdict, self.verdict_at = report.readiness, report.started_at
         self._add_state(state_of(report.readiness, success=report.success), report.started_at)
@@ -111,13 +114,14 @@ class TargetRecord:
         if self.target.key != target.key:
             self.key = self.newest_version = self.purge_at = None
             self.state, self.state_since, self.recent = None, None, ""
+            self.ready_since = self.not_ready_at = None
         if (self.target.key, self.target.recovery_vault) != (target.key, target.recovery_vault):
             self.proof_at = None
         self.target = target
 
     def invalidate_verdict(self) -> None:
         """Drop the verdict after the configuration changed; the last probe is kept."""
-        self.verdict = self.verdict_at = None
+        self.verdict = self.verdict_at = self.ready_since = None
         if self.last is not None:
             self.last = replace(self.last, readiness=Readiness(ready=None, why="no_probe_yet"))
 
@@ -146,6 +150,15 @@ class TargetRecord:
         if state is not self.state:
             self.state, self.state_since = state, at
         self.recent = (self.recent + LETTERS[state])[-RECENT:]
+
+    def _add_verdict(self, report: ProbeReport) -> None:
+        """Extend or end the run of ready probes. A pause in which a verdict becomes stale ends it too."""
+        if report.readiness.ready is False:
+            self.not_ready_at = report.started_at
+        if not report.readiness.ready:
+            self.ready_since = None
+        elif self.ready_since is None or self.last is None or is_stale(self.target, self.last, report.started_at):
+            self.ready_since = report.started_at
 
     def _unready_after(self, report: ProbeReport) -> int:
         """Return the run length: a failed probe without a verdict does not change a run."""

@@ -15,10 +15,11 @@ from importlib.resources import files
 from aiohttp import hdrs, web
 
 from exporter.config.model import Target
+from exporter.core.durations import moment
 from exporter.core.readiness import NOT_TESTED
 from exporter.presentation import payloads
 from exporter.presentation.calendar import calendar
-from exporter.presentation.expiring import all_endings
+from exporter.presentation.expiring import all_endings, credential_ending
 from exporter.presentation.support_bundle import archive, collect_bundle
 from exporter.runtime.slices import in_slices
 from exporter.state.records import TargetRecord, readiness_at
@@ -57,12 +58,13 @@ class ApiHandlers:
     async def targets(self, request: web.Request) -> web.StreamResponse:
         service, now = self._service, time.time()
         rows = (
-            payloads.target_row(target, service.record_of(target.name), now=now) for target in service.config.targets.values()
+            payloads.target_row(target, service.record_of(target.name), now=now) | self._credential_of(target)
+            for target in service.config.targets.values()
         )
         endings = await all_endings(service.config, service.record_of, service.credential_ends)
         expiring = [json.dumps(payloads.ending_payload(each, now=now)) async for each in in_slices(endings, _AT_ONCE)]
-        speaks = {"vantage": service.config.settings.vantage.value, "not_tested": NOT_TESTED}
-        opening = f'{json.dumps(speaks).removesuffix("}")}, "expiring": [{", ".join(expiring)}], "targets": ['
+        about = {"at": moment(now), "vantage": service.config.settings.vantage.value, "not_tested": NOT_TESTED}
+        opening = f'{json.dumps(about).removesuffix("}")}, "expiring": [{", ".join(expiring)}], "targets": ['
         return await _send(request, _listed(opening, rows, "]}"))
 
     async def calendar(self, request: web.Request) -> web.StreamResponse:
@@ -106,10 +108,16 @@ class ApiHandlers:
         ends = [end for of_credential in ends_of(self._service, target).values() for end in of_credential]
         return {
             **payloads.target_payload(target, record, now=now),
+            **self._credential_of(target),
             **payloads.verdict_payload(readiness, config.settings.vantage),
             **payloads.target_details_payload(target, record, ends, config.modules[target.module].expect_path, now=now),
             "preflight": payloads.checks_payload(self._service.last_checks(target.name)),
         }
+
+    def _credential_of(self, target: Target) -> payloads.Payload:
+        service = self._service
+        ending = credential_ending(service.credential_ends(target.credential))
+        return payloads.credential_payload(service.config.credentials[target.credential], ending)
 
     async def healthy(self, _request: web.Request) -> web.Response:
         return web.Response(text="Healthy\n")

@@ -2,9 +2,11 @@
 
 import json
 
+from exporter.config.model import Credential, CredentialKind
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, KeyFacts, Outcome, Phase, Step, StepResult
-from exporter.presentation.payloads import entry_payload, probe_payload, target_payload, target_row
+from exporter.presentation.expiring import Ending, EndingKind
+from exporter.presentation.payloads import credential_payload, entry_payload, probe_payload, target_payload, target_row
 from exporter.state.records import TargetRecords
 from tests.support.factories import a_failure, a_report, a_target
 
@@ -103,6 +105,36 @@ def test_a_stale_verdict_is_null():
     record = TargetRecords(history_limit=3).record(target, a_report(at=AT))
     assert target_row(target, record, now=AT + 170)["vault_side_ready"] is True
     assert of(target_row(target, record, now=AT + 181), "vault_side_ready", "why", "success") == (None, "stale", True)
+
+
+def test_row_has_the_start_of_the_ready_run():
+    target, state = a_target(interval=60.0), TargetRecords(history_limit=3)
+    state.record(target, a_failure(at=AT - 120))
+    for at in (AT - 60, AT):
+        record = state.record(target, a_report(at=at))
+    row = target_row(target, record, now=AT + 1)
+    assert of(row, "ready_since", "last_not_ready") == ("2026-09-21T14:12:20.250Z", "2026-09-21T14:11:20.250Z")
+    assert target_row(target, record, now=AT + 181)["ready_since"] is None  # stale
+    assert of(target_row(target, None, now=AT), "ready_since", "last_not_ready") == (None, None)
+
+
+def test_row_has_kind_and_size_of_the_key():
+    target, state = a_target(), TargetRecords(history_limit=3)
+    assert of(target_row(target, state.expect(target), now=AT), "key_type", "key_size_bits") == (None, None)
+    key = KeyFacts(name="TdeKey", version="0" * 32, kid="", kty="RSA-HSM", size_bits=3072, modulus=b"", exponent=b"")
+    record = state.record(target, a_report("payroll", key=key, at=AT))
+    assert of(target_row(target, record, now=AT), "key_type", "key_size_bits") == ("RSA-HSM", 3072)
+
+
+def test_credential_of_a_row_has_its_kind_and_expiry():
+    credential = Credential(name="sql-prod", kind=CredentialKind.CLIENT_SECRET)
+    ending = Ending(kind=EndingKind.CREDENTIAL, name="sql-prod", at=AT, source="graph")
+    assert credential_payload(credential, ending) == {
+        "credential": "sql-prod",
+        "credential_type": "client_secret",
+        "credential_expires_at": "2026-09-21T14:13:20.250Z",
+    }
+    assert credential_payload(credential, None)["credential_expires_at"] is None
 
 
 def test_before_the_first_probe_facts_are_null():

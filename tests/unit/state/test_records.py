@@ -69,6 +69,42 @@ def test_a_failure_without_verdict_keeps_the_unready_run(state):
     assert state.record(target, a_report(ready=None)).consecutive_unready == 0
 
 
+def test_ready_since_is_the_first_of_a_run_of_ready_probes(state):
+    target = a_target()
+    for at in (100.0, 160.0, 220.0):
+        record = state.record(target, a_report(at=at))
+    assert (record.ready_since, record.not_ready_at) == (100.0, None)
+    state.record(target, a_failure(at=280.0))
+    assert (record.ready_since, record.not_ready_at) == (None, 280.0)
+    state.record(target, a_report(at=340.0))
+    assert (record.ready_since, record.not_ready_at) == (340.0, 280.0)
+
+
+def test_probe_without_a_verdict_ends_the_ready_run(state):
+    target = a_target()
+    state.record(target, a_report(at=100.0))
+    record = state.record(target, a_report(at=160.0, ready=None))
+    assert (record.ready_since, record.not_ready_at) == (None, None)
+
+
+def test_pause_of_more_than_three_intervals_ends_the_ready_run(state):
+    target = a_target()  # interval 60
+    state.record(target, a_report(at=100.0))
+    assert state.record(target, a_report(at=280.0)).ready_since == 100.0
+    assert state.record(target, a_report(at=460.1)).ready_since == 460.1
+
+
+def test_changed_key_or_configuration_ends_the_ready_run(state):
+    target = a_target()
+    state.record(target, a_failure(at=40.0))
+    record = state.record(target, a_report(at=100.0))
+    state.invalidate_verdict(target.name)
+    assert (record.ready_since, record.not_ready_at) == (None, 40.0)
+    state.record(target, a_report(at=160.0))
+    state.expect(replace(target, key_version="1" * 32))
+    assert (record.ready_since, record.not_ready_at) == (None, None)
+
+
 def test_last_known_facts_outlive_failures(state):
     target = a_target()
     headers = VaultHeaders(region="westeurope", service_version="1.9", connection="private")

@@ -12,6 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.config.model import Module, Settings
+from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.model import Generation, Mode, Vantage
 from exporter.web import ListenAddress, WebServer, create_app, web_options
 from exporter.web.access import HEADERS, OPEN_PATHS
@@ -220,6 +221,22 @@ async def test_the_list_of_targets_as_json():
     }  # fmt: skip
     assert (rows[1]["success"], rows[1]["code"], rows[1]["reason"]) == (False, 3303, "secret_expired")
     assert rows[2]["success"] is None
+    assert rows[0]["ready_since"] is None  # that probe is too old
+    assert (rows[0]["credential"], rows[0]["credential_type"], rows[0]["credential_expires_at"]) == (
+        "sql-prod",
+        "client_secret",
+        None,
+    )
+    assert json.loads(text)["at"].endswith("Z")
+
+
+async def test_list_and_target_have_the_expiry_of_the_credential():
+    service = Service()
+    service.ends["sql-prod"] = (CredentialExpiry(credential="sql-prod", source=Source.GRAPH, expires_at=1800000000.0),)
+    async with serving(service) as session:
+        (row,) = json.loads((await get(session, "/api/v1/targets"))[2])["targets"]
+        detail = json.loads((await get(session, "/api/v1/targets/contoso-key0"))[2])
+    assert row["credential_expires_at"] == detail["credential_expires_at"] == "2027-01-15T08:00:00.000Z"
 
 
 @pytest.mark.parametrize("count", [0, 1, 24, 25, 26, 50])
