@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Sequence
 
 from exporter import __version__
-from exporter.cli import bundle, check, demo, doctor, events, explain, inventory, probe, run, simulate
+from exporter.cli import bundle, check, demo, doctor, events, explain, gate, inventory, probe, run, simulate
 from exporter.core.known_secrets import hide
 
 DESCRIPTION = """\
@@ -31,6 +31,7 @@ examples:
   ekm-exporter codes
   ekm-exporter events Application.evtx
   ekm-exporter inventory --from inventory/*.json --out targets.d
+  ekm-exporter gate --instance SQLPRD01
   ekm-exporter simulate --config.file ekm.yml --out sim
 
 "ekm-exporter COMMAND --help" describes the options of a command.
@@ -56,6 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     explain.add_parsers(commands)
     events.add_parser(commands)
     inventory.add_parser(commands)
+    gate.add_parser(commands)
     simulate.add_parser(commands)
     demo.add_parser(commands)
     return parser

@@ -17,6 +17,7 @@ _UNITS: tuple[tuple[str, int], ...] = (
 )
 PATTERN = "".join(rf"(?:([0-9]{{1,9}}){unit})?" for unit, _ in _UNITS)
 _PATTERN = re.compile(PATTERN)
+_YEAR_10000 = 253402300800
 
 
 def parse(text: str) -> float:
@@ -52,3 +53,15 @@ def write(seconds: float) -> str:
 def moment(unix: float) -> str:
     """Return a Unix time as RFC 3339 in UTC, to the millisecond."""
     return datetime.fromtimestamp(unix, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def unix_time(text: str) -> float:
+    """Return the Unix time of an RFC 3339 text; without a zone it is UTC.
+
+    Raises ValueError, also for a time before 1970.
+    """
+    time = datetime.fromisoformat(text)
+    unix = (time if time.tzinfo is not None else time.replace(tzinfo=UTC)).timestamp()
+    if not 0 <= unix < _YEAR_10000:
+        raise ValueError("before 1970 or after 9999")
+    return unix

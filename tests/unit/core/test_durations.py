@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.durations import moment, parse, write
+from exporter.core.durations import moment, parse, unix_time, write
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,22 @@ def test_formatted_duration_is_parsed_back(milliseconds: int):
 
 def test_a_unix_time_is_written_in_utc_to_the_millisecond():
     assert moment(1767323045.678) == "2026-01-02T03:04:05.678Z"
+
+
+@pytest.mark.parametrize(
+    ("text", "unix"),
+    [
+        ("2026-09-21T14:13:20.250Z", 1790000000.25),
+        ("2026-09-21T16:13:20.250+02:00", 1790000000.25),
+        ("2026-09-21T14:13:20", 1790000000.0),
+        ("1970-01-01T00:00:00Z", 0.0),
+    ],
+)
+def test_time_becomes_a_unix_time(text, unix):
+    assert unix_time(text) == unix
+
+
+@pytest.mark.parametrize("text", ["", "soon", "2026-13-01T00:00:00Z", "1969-12-31T23:59:59Z", "9999-12-31T23:59:59-14:00"])
+def test_text_that_is_no_time_is_refused(text):
+    with pytest.raises(ValueError, match=r"."):
+        unix_time(text)

@@ -1,0 +1,105 @@
+"""The answer of the gate: every condition, in order, for the chosen instances."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from exporter.core.durations import moment, unix_time, write
+from exporter.core.gate.conditions import Condition, Reason, reason
+from exporter.core.gate.dependencies import choose, find_dependencies, match
+from exporter.core.gate.forecast import forecast_of, throttled
+from exporter.core.gate.model import Answer, Dependency, ExporterState, Inventory, Question, TargetState
+from exporter.core.inventory.model import Instance
+from exporter.core.inventory.render import listed
+from exporter.core.readiness import WHY
+
+CLOCK_TOLERANCE = 300.0  # seconds between this host and the exporter
+NEVER_EXPIRE = ("managed_identity", "workload_identity")
+
+
+def assess(
+    question: Question, inventory: Inventory | Reason, exporter: ExporterState | Reason, *, now: float, url: str
+) -> Answer:
+    """Return the answer at `now`, a Unix time.
+
+    Inventory or exporter may be the reason why it is not known.
+    """
+    reasons: list[Reason] = [one for one in (inventory, exporter) if isinstance(one, Reason)]
+    state = exporter if isinstance(exporter, ExporterState) else None
+    chosen: list[Instance] = []
+    dependencies: list[Dependency] = []
+    if isinstance(inventory, Inventory):
+        chosen, found = choose(question, inventory)
+        usages, gaps = find_dependencies(question, inventory, chosen)
+        reasons += [*found, *_old(question, chosen, now), *gaps]
+        matches = [match(usage, state.targets, question) for usage in usages] if state is not None else []
+        dependencies = [dependency for dependency, _ in matches]
+        reasons += [each for _, missing in matches for each in missing]
+    at = now if state is None else state.at
+    reasons += [] if abs(at - now) <= CLOCK_TOLERANCE else [_clocks(url, at, now)]
+    for target, servers in _needed(dependencies):
+        reasons += _of_target(target, listed(servers), question, at)
+    forecast, unknown = forecast_of(dependencies)
+    return Answer(
+        question=question,
+        at=at,
+        vantage=None if state is None else state.vantage,
+        instances=tuple(one.server_name for one in chosen),
+        dependencies=tuple(dependencies),
+        forecast=tuple(forecast),
+        reasons=(*reasons, *unknown, *throttled(forecast)),
+    )
+
+
+def _needed(dependencies: Iterable[Dependency]) -> Iterator[tuple[TargetState, list[str]]]:
+    """Yield each target once, with the servers that need it."""
+    found: dict[str, tuple[TargetState, list[str]]] = {}
+    for dependency in dependencies:
+        for target in dependency.targets:
+            _, servers = found.setdefault(target.name, (target, []))
+            servers += [] if dependency.server in servers else [dependency.server]
+    yield from found.values()
+
+
+def _of_target(target: TargetState, servers: str, question: Question, at: float) -> Iterator[Reason]:
+    about = {"target": target.name, "servers": servers, "ready_for": write(question.ready_for)}
+    if target.ready is None:
+        yield reason(Condition.NO_VERDICT, why=WHY.get(target.why, target.why), **about)
+    elif not target.ready:
+        yield reason(Condition.NOT_READY, failure=target.failure, **about)
+    elif target.last_not_ready is not None and at - target.last_not_ready < question.ready_for:
+        yield reason(Condition.WAS_NOT_READY, at=moment(target.last_not_ready), **about)
+    elif target.ready_since is None or at - target.ready_since < question.ready_for:
+        since = "an unknown time" if target.ready_since is None else moment(target.ready_since)
+        yield reason(Condition.SHORT_HISTORY, since=since, **about)
+    yield from _of_credential(target, servers, question, at)
+
+
+def _of_credential(target: TargetState, servers: str, question: Question, at: float) -> Iterator[Reason]:
+    about = {"credential": target.credential, "target": target.name, "servers": servers}
+    expiry = target.credential_expires_at
+    if expiry is None:
+        if target.credential_type not in NEVER_EXPIRE:
+            yield reason(Condition.EXPIRY_UNKNOWN, **about)
+    elif expiry - at <= question.window:
+        expires = "expires" if expiry > at else "expired"
+        yield reason(Condition.CREDENTIAL_EXPIRES, expires=expires, at=moment(expiry), window=write(question.window), **about)
+
+
+def _old(question: Question, chosen: Sequence[Instance], now: float) -> Iterator[Reason]:
+    """Yield a reason for the instances whose last reading is too old, by its time."""
+    old: dict[str, list[str]] = {}
+    for instance in chosen:
+        try:
+            is_old = now - unix_time(instance.read_at) > question.inventory_age
+        except ValueError:
+            is_old = True
+        if is_old:
+            old.setdefault(instance.read_at or "at an unknown time", []).append(instance.server_name)
+    for age, servers in old.items():
+        limit = write(question.inventory_age)
+        yield reason(Condition.INVENTORY_OLD, servers=listed(servers), age=age, limit=limit, folder=question.folder)
+
+
+def _clocks(url: str, at: float, now: float) -> Reason:
+    return reason(Condition.CLOCKS_DIFFER, url=url, at=moment(at), now=moment(now))

@@ -1,0 +1,168 @@
+"""The reasons for which the gate does not answer `ready`, each with its first action."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from exporter.core.inventory.model import printable
+from exporter.core.known_secrets import hide
+
+LONGEST_VALUE = 400  # characters of a name or message in a text
+
+
+class Condition(StrEnum):
+    """The value of `condition` in the JSON of a reason."""
+
+    NOT_READY = "not_ready"
+    WAS_NOT_READY = "was_not_ready"
+    CREDENTIAL_EXPIRES = "credential_expires"
+    RESTART_THROTTLES = "restart_throttles"
+    INSTANCE_THROTTLES = "instance_throttles"
+    PROVIDER_DISABLED = "provider_disabled"
+    NO_VERDICT = "no_verdict"
+    SHORT_HISTORY = "short_history"
+    EXPIRY_UNKNOWN = "expiry_unknown"
+    KEY_SIZE_UNKNOWN = "key_size_unknown"
+    KEY_WITHOUT_TARGET = "key_without_target"
+    SERVER_NOT_LISTED = "server_not_listed"
+    INVENTORY_MISSING = "inventory_missing"
+    INVENTORY_UNUSABLE = "inventory_unusable"
+    INSTANCE_NOT_READ = "instance_not_read"
+    INVENTORY_OLD = "inventory_old"
+    INVENTORY_GAP = "inventory_gap"
+    EXPORTER_UNREACHABLE = "exporter_unreachable"
+    EXPORTER_REFUSES = "exporter_refuses"
+    EXPORTER_FOREIGN = "exporter_foreign"
+    EXPORTER_OLD = "exporter_old"
+    CLOCKS_DIFFER = "clocks_differ"
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionText:
+    """Text and first action with named fields. `known` is False if the reason is that something is not known."""
+
+    known: bool
+    text: str
+    fix: str
+
+
+READ_AGAIN = (
+    "Run inventory.ps1 on the SQL Servers, then: ekm-exporter inventory --from inventory --out {folder} --config.file ekm.yml"
+)
+
+CONDITIONS: Mapping[Condition, ConditionText] = {
+    Condition.NOT_READY: ConditionText(
+        True,
+        "target {target} is not ready: {failure}; needed by {servers}",
+        "ekm-exporter probe {target} --config.file ekm.yml, then follow its lines under do",
+    ),
+    Condition.WAS_NOT_READY: ConditionText(
+        True,
+        "target {target} is ready, but was not at {at}, less than {ready_for} ago; needed by {servers}",
+        "Find the cause in the target's history (page /targets/{target}), and wait until the target was ready for {ready_for}",
+    ),
+    Condition.CREDENTIAL_EXPIRES: ConditionText(
+        True,
+        "credential {credential} of target {target} {expires} at {at}, the limit is {window} from now; needed by {servers}",
+        "Roll the secret over before the restart: docs/rollover.md",
+    ),
+    Condition.RESTART_THROTTLES: ConditionText(
+        True,
+        "vault {vault}: these restarts unwrap {unwraps} keys of databases at the same time, {share} of the request limit in 10 seconds",
+        "Restart the instances one after another, at least 10 seconds apart. The largest alone uses {largest}",
+    ),
+    Condition.INSTANCE_THROTTLES: ConditionText(
+        True,
+        "vault {vault}: the restart of {server} alone unwraps {unwraps} keys of databases, {share} of the request limit in 10 seconds",
+        "Move databases to a key in another vault, or to a key of 2048 bits (docs/key-rotation.md), before this instance restarts",
+    ),
+    Condition.PROVIDER_DISABLED: ConditionText(
+        True,
+        "provider [{provider}] of {server} is disabled, so {databases} would not open",
+        "Run on {server}: ALTER CRYPTOGRAPHIC PROVIDER [{provider}] ENABLE; then read the instance again with inventory.ps1",
+    ),
+    Condition.NO_VERDICT: ConditionText(
+        False,
+        "target {target} has no verdict: {why}; needed by {servers}",
+        "ekm-exporter probe {target} --config.file ekm.yml shows the state now; the cause of a missing verdict is on the target's page",
+    ),
+    Condition.SHORT_HISTORY: ConditionText(
+        False,
+        "target {target} is ready since {since}, and its state before is not known; {ready_for} are needed; needed by {servers}",
+        "Wait until the target was ready for {ready_for}. A restart or a reload of the exporter starts the count again",
+    ),
+    Condition.EXPIRY_UNKNOWN: ConditionText(
+        False,
+        "the expiry of credential {credential} of target {target} is not known; needed by {servers}",
+        "Declare expires_on or graph_credential for it: docs/expiry.md",
+    ),
+    Condition.KEY_SIZE_UNKNOWN: ConditionText(
+        False,
+        "the request limit of target {target} in {vault} is not known, because kind and size of its key are not known or have no limit",
+        "ekm-exporter probe {target} --config.file ekm.yml shows why the key cannot be read",
+    ),
+    Condition.KEY_WITHOUT_TARGET: ConditionText(
+        False,
+        "no target probes {key}, which protects {databases} of {servers}",
+        "ekm-exporter inventory --from inventory --out {folder} --config.file ekm.yml writes the target; then reload the exporter",
+    ),
+    Condition.SERVER_NOT_LISTED: ConditionText(
+        False,
+        "{target} probes {key}, but does not list {servers}, whose credential may be another one",
+        "Add the server to instances of the target whose credential it uses, then reload the exporter",
+    ),
+    Condition.INVENTORY_MISSING: ConditionText(
+        False, "{path} is missing, so the databases and keys of each instance are not known", READ_AGAIN
+    ),
+    Condition.INVENTORY_UNUSABLE: ConditionText(
+        False, "the inventory cannot be used: {cause}", "Restore the file from a backup, or remove it. " + READ_AGAIN
+    ),
+    Condition.INSTANCE_NOT_READ: ConditionText(False, "the inventory does not have {name}", READ_AGAIN),
+    Condition.INVENTORY_OLD: ConditionText(
+        False, "the inventory of {servers} was read {age}, longer ago than {limit}, so databases may have moved", READ_AGAIN
+    ),
+    Condition.INVENTORY_GAP: ConditionText(
+        False, "{servers}: {gap}", "Close the gap, then read the instance again. " + READ_AGAIN
+    ),
+    Condition.EXPORTER_UNREACHABLE: ConditionText(
+        False, "the exporter at {url} does not respond: {cause}", "Start it, or correct --url: curl {url}/-/ready"
+    ),
+    Condition.EXPORTER_REFUSES: ConditionText(
+        False,
+        "the exporter at {url} refuses the request with HTTP status {status}",
+        "Check --web.user and --web.password-file. Without users, the exporter serves JSON only on loopback, or with --web.enable-pages",
+    ),
+    Condition.EXPORTER_FOREIGN: ConditionText(
+        False, "the response of {url} is not that of an exporter: {cause}", "Correct --url; behind a prefix, write the prefix too"
+    ),
+    Condition.EXPORTER_OLD: ConditionText(
+        False, "the exporter at {url} does not report {field}: it has another version than this program", "Install one version of both"
+    ),
+    Condition.CLOCKS_DIFFER: ConditionText(
+        False,
+        "the response of {url} is of {at}, but the clock of this host shows {now}",
+        "Correct the clocks, or go around the cache between this host and the exporter",
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason against `ready`, with its first action."""
+
+    condition: Condition
+    text: str
+    fix: str
+
+    @property
+    def known(self) -> bool:
+        return CONDITIONS[self.condition].known
+
+
+def reason(condition: Condition, **values: str) -> Reason:
+    """Return the reason with these values, which others may have written."""
+    shown = {name: hide(printable(value))[:LONGEST_VALUE] for name, value in values.items()}
+    row = CONDITIONS[condition]
+    return Reason(condition, row.text.format(**shown), row.fix.format(**shown))

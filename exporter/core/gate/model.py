@@ -1,0 +1,121 @@
+"""The values of the gate: question, inventory, state of the exporter, and answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from exporter.core.gate.conditions import Reason
+from exporter.core.inventory.model import Instance
+from exporter.core.inventory.registry import RegistryUri
+from exporter.core.inventory.usage import Usage
+from exporter.core.model import Vantage
+
+DAY = 86400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Which instances restart, and the limits of the answer in seconds.
+
+    `folder` is that of the inventory, for texts.
+    """
+
+    instances: tuple[str, ...] = ()
+    group: str | None = None
+    every: bool = False
+    ready_for: float = 3600.0
+    window: float = DAY
+    inventory_age: float = 35 * DAY
+    folder: str = "targets.d"
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What each instance answered last, and key URIs that belong to no instance."""
+
+    instances: tuple[Instance, ...]
+    loose: tuple[RegistryUri, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetState:
+    """One target as the exporter reports it; times are Unix times, unknown is None."""
+
+    name: str
+    vault: str
+    key_name: str
+    key_version: str | None
+    ready: bool | None
+    why: str
+    failure: str  # in words, empty without a failure
+    ready_since: float | None
+    last_not_ready: float | None
+    key_type: str | None
+    key_size_bits: int | None
+    credential: str
+    credential_type: str
+    credential_expires_at: float | None
+    instances: tuple[Mapping[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterState:
+    """All targets of an exporter, as reported at `at`, a Unix time."""
+
+    at: float
+    vantage: Vantage
+    targets: tuple[TargetState, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """A key that an instance needs, with the targets that probe it for this instance."""
+
+    usage: Usage
+    targets: tuple[TargetState, ...]
+
+    @property
+    def server(self) -> str:
+        return self.usage.instance.server_name
+
+    @property
+    def key(self) -> str:
+        return self.usage.version.uri
+
+
+@dataclass(frozen=True, slots=True)
+class VaultForecast:
+    """The unwraps of a restart in one vault; `shares` of its limit in 10 seconds, by server."""
+
+    vault: str
+    unwraps: Mapping[str, int]
+    shares: Mapping[str, float]
+
+    @property
+    def total(self) -> int:
+        return sum(self.unwraps.values())
+
+    @property
+    def share(self) -> float:
+        return sum(self.shares.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The answer for the chosen instances at `at`, a Unix time."""
+
+    question: Question
+    at: float
+    vantage: Vantage | None
+    instances: tuple[str, ...]
+    dependencies: tuple[Dependency, ...]
+    forecast: tuple[VaultForecast, ...]
+    reasons: tuple[Reason, ...]
+
+    @property
+    def verdict(self) -> str:
+        """Return `ready`, `not_ready`, or `not_known` if nothing worse is known."""
+        if not self.reasons:
+            return "ready"
+        return "not_ready" if any(reason.known for reason in self.reasons) else "not_known"

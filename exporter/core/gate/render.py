@@ -1,0 +1,91 @@
+"""The answer of the gate as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from exporter.core.durations import moment
+from exporter.core.gate.conditions import Reason
+from exporter.core.gate.dependencies import counted
+from exporter.core.gate.forecast import percent
+from exporter.core.gate.model import Answer, Dependency, TargetState
+from exporter.core.readiness import NOT_TESTED, seen_from
+
+
+def as_text(answer: Answer) -> str:
+    """Return the answer for an operator; the first line is the answer itself."""
+    return "\n".join([_headline(answer), *_reasons(answer), *_details(answer)]) + "\n"
+
+
+def as_json(answer: Answer) -> dict[str, Any]:
+    """Return the answer for a pipeline. Fields may be added; none will be removed."""
+    targets = {target.name: target for one in answer.dependencies for target in one.targets}
+    return {
+        "answer": answer.verdict,
+        "at": moment(answer.at),
+        "vantage": None if answer.vantage is None else answer.vantage.value,
+        "instances": list(answer.instances),
+        "keys": [_key(one) for one in answer.dependencies],
+        "targets": [_target(targets[name]) for name in sorted(targets)],
+        "forecast": [
+            {"vault": one.vault, "unwraps": one.total, "share_of_limit": round(one.share, 4)} for one in answer.forecast
+        ],
+        "reasons": [_reason(one) for one in answer.reasons],
+        "not_tested": NOT_TESTED,
+    }
+
+
+def _headline(answer: Answer) -> str:
+    known = sum(one.known for one in answer.reasons)
+    unknown = len(answer.reasons) - known
+    if answer.verdict == "ready":
+        keys = {one.key for one in answer.dependencies}
+        databases = sum(len(one.usage.databases) for one in answer.dependencies)
+        counts = (counted(len(answer.instances), "instance"), counted(len(keys), "key"), counted(databases))
+        return f"ready: {', '.join(counts)}"
+    if answer.verdict == "not_known":
+        return f"not known: {counted(unknown, 'reason')}"
+    return f"not ready: {counted(known, 'reason')}" + (f", and {unknown} not known" if unknown else "")
+
+
+def _reasons(answer: Answer) -> Iterator[str]:
+    for one in sorted(answer.reasons, key=lambda each: not each.known):
+        yield f"  - {'' if one.known else 'not known: '}{one.text}"
+        yield f"    first: {one.fix}"
+
+
+def _details(answer: Answer) -> Iterator[str]:
+    for one in answer.dependencies:
+        targets = ", ".join(target.name for target in one.targets) or "no target"
+        yield f"{one.server}: {counted(len(one.usage.databases))} under {one.key}, probed by {targets}"
+    without = [name for name in answer.instances if name not in {one.server for one in answer.dependencies}]
+    for name in without if answer.verdict == "ready" else ():
+        yield f"{name}: no database depends on a key of a vault"
+    for vault in answer.forecast:
+        yield f"restart: {counted(vault.total, 'unwrap')} in {vault.vault}, {percent(vault.share)} of its request limit in 10 seconds"
+    if answer.vantage is not None:
+        yield f"Reported as {seen_from(answer.vantage)}. Not tested: {NOT_TESTED}."
+
+
+def _key(one: Dependency) -> dict[str, Any]:
+    return {
+        "instance": one.server,
+        "key": one.key,
+        "databases": [database.name for database in one.usage.databases],
+        "targets": [target.name for target in one.targets],
+    }
+
+
+def _target(one: TargetState) -> dict[str, Any]:
+    return {
+        "target": one.name,
+        "vault_side_ready": one.ready,
+        "ready_since": None if one.ready_since is None else moment(one.ready_since),
+        "credential": one.credential,
+        "credential_expires_at": None if one.credential_expires_at is None else moment(one.credential_expires_at),
+    }
+
+
+def _reason(one: Reason) -> dict[str, Any]:
+    return {"condition": one.condition.value, "known": one.known, "text": one.text, "fix": one.fix}

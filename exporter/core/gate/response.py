@@ -1,0 +1,101 @@
+"""Read the list of targets that an exporter's API returns.
+
+A response of another program or version is a reason, never a shorter list.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from exporter.core.durations import unix_time
+from exporter.core.gate.conditions import Condition, Reason, reason
+from exporter.core.gate.model import ExporterState, TargetState
+from exporter.core.inventory.model import printable
+from exporter.core.known_secrets import hide
+from exporter.core.model import Vantage
+from exporter.core.readiness import WHY
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return hide(printable(value))
+
+
+def _optional_text(value: Any) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _time(value: Any) -> float | None:
+    return None if value is None else unix_time(_text(value))
+
+
+def _verdict(value: Any) -> bool | None:
+    if value is not None and not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _number(value: Any) -> int | None:
+    if isinstance(value, bool) or not (value is None or isinstance(value, int)):
+        raise TypeError
+    return value
+
+
+def _instances(value: Any) -> tuple[Mapping[str, str], ...]:
+    return tuple({_text(name): _text(label) for name, label in one.items()} for one in value)
+
+
+# Field of the JSON, attribute of TargetState, and the reader of its value.
+_FIELDS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
+    ("target", "name", _text),
+    ("vault", "vault", _text),
+    ("key", "key_name", _text),
+    ("key_version", "key_version", _optional_text),
+    ("vault_side_ready", "ready", _verdict),
+    ("why", "why", _text),
+    ("ready_since", "ready_since", _time),
+    ("last_not_ready", "last_not_ready", _time),
+    ("key_type", "key_type", _optional_text),
+    ("key_size_bits", "key_size_bits", _number),
+    ("credential", "credential", _text),
+    ("credential_type", "credential_type", _text),
+    ("credential_expires_at", "credential_expires_at", _time),
+    ("instances", "instances", _instances),
+)
+
+
+def read_state(data: bytes, url: str) -> ExporterState | Reason:
+    """Return the state in a response body, or why it is none; `url` is for the text."""
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError):
+        return reason(Condition.EXPORTER_FOREIGN, url=url, cause="it is not JSON")
+    if not isinstance(content, dict) or not isinstance(content.get("targets"), list):
+        return reason(Condition.EXPORTER_FOREIGN, url=url, cause="it has no list of targets")
+    if missing := _missing(content):
+        return reason(Condition.EXPORTER_OLD, url=url, field=missing)
+    try:
+        at = unix_time(_text(content["at"]))
+        return ExporterState(at, Vantage(_text(content["vantage"])), tuple(_target(row) for row in content["targets"]))
+    except (TypeError, ValueError, AttributeError):
+        return reason(Condition.EXPORTER_FOREIGN, url=url, cause="a field has a value of another kind")
+
+
+def _missing(content: Mapping[str, Any]) -> str | None:
+    """Return the first field that the response lacks."""
+    of_all = (name for name in ("at", "vantage") if name not in content)
+    rows = (row for row in content["targets"] if isinstance(row, dict))
+    return next(of_all, None) or next((name for row in rows for name, _, _ in _FIELDS if name not in row), None)
+
+
+def _target(row: Mapping[str, Any]) -> TargetState:
+    return TargetState(failure=_failure(row), **{attribute: read(row[name]) for name, attribute, read in _FIELDS})
+
+
+def _failure(row: Mapping[str, Any]) -> str:
+    parts = [str(row[name]) for name in ("code", "symbol") if isinstance(row.get(name), str | int)]
+    parts += [f"at {row['step']}"] if isinstance(row.get("step"), str) else []
+    return " ".join([*parts, *([f"({row['reason']})"] if isinstance(row.get("reason"), str) else [])]) or WHY["not_ready"]

@@ -1,0 +1,153 @@
+"""Read the list of targets from the API of a running exporter, within limits.
+
+Every failure is a reason. The password is sent only to the exporter of the URL: redirects are not followed.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import ssl
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+
+import aiohttp
+from yarl import URL
+
+from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
+from exporter.core.gate.conditions import Condition, Reason, reason
+from exporter.core.gate.model import ExporterState
+from exporter.core.gate.response import read_state
+
+LARGEST_RESPONSE = 64 * 1024 * 1024  # bytes; 5,000 targets have about 5 MB
+REFUSALS = (401, 403, 421)
+_PEM = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}  # no compressed response can grow beyond the limit
+
+
+class AccessError(Exception):
+    """Why URL, user or certificate file cannot be used, and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """The exporter's address, and how to sign in."""
+
+    url: URL
+    timeout: float
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ca_file: Path | None = None
+
+
+def check_password(access: Access) -> None:
+    """Refuse to send a password in clear text over a network. Raises AccessError."""
+    if ":" in (access.user or ""):
+        raise AccessError("--web.user: a user of basic authentication has no colon")
+    if access.user is not None and access.url.scheme == "http" and not _on_loopback(access.url.host or ""):
+        raise AccessError("--web.user: the password would be sent without TLS: use an https URL")
+
+
+def _on_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def parse_url(text: str) -> URL:
+    """Return the base URL of an exporter. Raises ValueError with a text for the user."""
+    try:
+        url = URL(text)
+    except ValueError:
+        raise ValueError("not a URL: write http://HOST:10377") from None
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError("not an http or https URL: write http://HOST:10377")
+    if url.user is not None or url.password is not None:
+        raise ValueError("the URL has a user: use --web.user and --web.password-file")
+    if url.query_string or url.fragment:
+        raise ValueError("the URL has a query: write the address of the exporter alone")
+    return url.with_path(url.path.rstrip("/") + "/")
+
+
+async def fetch_state(access: Access) -> ExporterState | Reason:
+    """Return the targets of the exporter, or why they are not known. Raises AccessError."""
+    shown = str(access.url).rstrip("/")
+    tls = _tls(access)
+    timeout = aiohttp.ClientTimeout(total=access.timeout)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout, headers=_headers(access), auto_decompress=False) as session,
+            session.get(access.url.join(URL("api/v1/targets")), allow_redirects=False, ssl=tls) as response,
+        ):
+            if response.status in REFUSALS:
+                return reason(Condition.EXPORTER_REFUSES, url=shown, status=str(response.status))
+            if response.status != 200:
+                return reason(Condition.EXPORTER_FOREIGN, url=shown, cause=f"it has HTTP status {response.status}")
+            data = await _body(response)
+    except TimeoutError:
+        return reason(Condition.EXPORTER_UNREACHABLE, url=shown, cause=f"no whole response within {access.timeout:g} s")
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        return reason(Condition.EXPORTER_UNREACHABLE, url=shown, cause=_cause(error))
+    if data is None:
+        return reason(Condition.EXPORTER_FOREIGN, url=shown, cause=f"it is larger than {LARGEST_RESPONSE // 1024**2} MiB")
+    return read_state(data, shown)
+
+
+def _headers(access: Access) -> dict[str, str]:
+    if access.user is None:
+        return _HEADERS
+    pair = base64.b64encode(f"{access.user}:{access.password}".encode()).decode()
+    return {**_HEADERS, "Authorization": f"Basic {pair}"}
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes | None:
+    """Return the body, None if it is too large."""
+    data = bytearray()
+    async for chunk in response.content.iter_any():
+        data += chunk
+        if len(data) > LARGEST_RESPONSE:
+            return None
+    return bytes(data)
+
+
+def _tls(access: Access) -> ssl.SSLContext | bool:
+    if access.ca_file is None:
+        return True
+    try:
+        text = read_whole(access.ca_file, limit=CERTIFICATE_LIMIT).decode("utf-8")
+        return ssl.create_default_context(cadata=_certificates(text))
+    except FileUnreadableError as error:
+        raise AccessError(f"--web.ca-file: {access.ca_file}: {error}") from None
+    except (ssl.SSLError, ValueError):
+        raise AccessError(f"--web.ca-file: {access.ca_file}: no certificate in PEM: export the CA as Base64") from None
+
+
+# The first entry of this type gives the cause.
+_CAUSES: tuple[tuple[type[BaseException], str], ...] = (
+    (aiohttp.ClientConnectorCertificateError, "its certificate is not trusted: name its CA with --web.ca-file"),
+    (aiohttp.ClientSSLError, "TLS failed: does the exporter serve https there?"),
+    (aiohttp.ClientConnectorDNSError, "its host name is not resolved"),
+    (aiohttp.ClientConnectorError, "the connection failed"),
+    (aiohttp.ServerDisconnectedError, "it closed the connection without a response"),
+    (aiohttp.ClientPayloadError, "the response ended early"),
+    (aiohttp.ClientResponseError, "it is no HTTP response, or one with too long headers"),
+    (BaseException, "the request failed"),
+)
+
+
+def _certificates(text: str) -> str:
+    """Return the PEM blocks without the comments between them, which may not be ASCII."""
+    blocks = _PEM.findall(text)
+    if not blocks:
+        raise ValueError("no certificate")
+    return "\n".join(blocks)
+
+
+def _cause(error: BaseException) -> str:
+    """Return a short cause without texts of libraries, which may contain anything."""
+    if type(error) is aiohttp.ClientConnectorError and error.os_error.errno is not None:
+        return os.strerror(error.os_error.errno).lower()
+    return next(cause for kind, cause in _CAUSES if isinstance(error, kind))

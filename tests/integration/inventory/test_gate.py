@@ -1,0 +1,233 @@
+"""The command `gate` with a real exporter against the simulator, and the inventory that `inventory` wrote."""
+
+import asyncio
+import json
+import time
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from exporter.app.service import RunOptions, Service
+from exporter.cli.main import main
+from exporter.config.model import Config, Module, Settings, Target
+from exporter.core.model import Generation, Vantage
+from exporter.simulator import Simulator
+from exporter.web import parse_address, web_options
+from tests.integration.lifecycle.credential_kinds import NOW, Secret
+from tests.integration.lifecycle.harness import VAULT, VERSION, environment
+from tests.support.sql_inventory import reg_query, rows_of, sqlcmd
+from tests.support.web_server import until
+
+KEY_URI = f"https://{VAULT}/keys/Key0/{VERSION}"
+PATIENT = 30.0  # seconds of each probe: a loaded machine makes none fail
+
+
+def row(server="N1\\SQLPRD01", **more):
+    """What a SQL Server answers now."""
+    rows = rows_of(server, vault="contoso", **more)
+    rows["instance"][0]["read_at_utc"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return rows
+
+
+class Night:
+    """A simulator, an exporter and an inventory, and the command."""
+
+    def __init__(self, path, capsys):
+        self.path, self._capsys = path, capsys
+        self.kind = Secret(path)
+        self.simulator = Simulator(environment(self.kind))
+        self.service = None
+        (path / "in").mkdir()
+        (path / "in" / "keys.txt").write_text(reg_query({"2C56": KEY_URI}))
+        self.read(row())
+
+    def read(self, *servers):
+        """Write what these SQL Servers answered, and run `inventory`."""
+        for number, rows in enumerate(servers):
+            (self.path / "in" / f"{number}.txt").write_text(sqlcmd(rows))
+        assert main(["inventory", "--from", str(self.path / "in"), "--out", str(self.path / "targets.d")]) == 0
+        self._capsys.readouterr()
+
+    async def start(self, *, ends=date(2099, 1, 1), **changes):
+        """Start the exporter, and wait for its first probe."""
+        if self.service is None:
+            await self.simulator.start()
+        self.service = Service(
+            self._configuration(ends, changes), RunOptions(listen=(parse_address("127.0.0.1:0"),), web=web_options())
+        )
+        await self.service.start()
+        await until(lambda: self.service.ready)
+
+    async def stop(self):
+        if self.service is not None:
+            await self.service.stop()
+            await self.simulator.stop()
+
+    async def gate(self, *flags, which=("--instance", "SQLPRD01"), ready_for="0s", url=None):
+        """Exit code and standard output of the command."""
+        url = url or self.service._web.urls[0]
+        arguments = ["gate", *which, "--url", url, "--inventory", str(self.path / "targets.d"), "--for", ready_for, *flags]
+        code = await asyncio.to_thread(main, arguments)
+        return code, self._capsys.readouterr().out
+
+    async def conditions(self, **options):
+        """Exit code and conditions of the reasons."""
+        code, text = await self.gate("--json", **options)
+        return code, [each["condition"] for each in json.loads(text)["reasons"]]
+
+    def _configuration(self, ends, changes):
+        (self.path / "ca.pem").write_bytes(self.simulator.ca_pem)
+        target = Target(
+            name="contoso-key0",
+            vault=VAULT,
+            key_name="Key0",
+            key_version=VERSION,
+            credential="now",
+            module="default",
+            interval=2 * PATIENT,
+            timeout=PATIENT,
+            generation=Generation.CLASSIC,
+            generation_declared=True,
+            instances=({"sql_instance": "SQLPRD01"},),
+        )
+        module = Module(name="default", ca_file=self.path / "ca.pem", connect_to=self.simulator.connect_to)
+        return Config(
+            settings=Settings(interval=2 * PATIENT, timeout=PATIENT, vantage=Vantage.SQL_HOST),
+            credentials={"now": replace(self.kind.credential("now", NOW), expires_on=ends)},
+            modules={"default": module},
+            targets={"contoso-key0": replace(target, **changes)},
+        )
+
+
+@pytest.fixture
+async def night(tmp_path, capsys):
+    made = Night(tmp_path, capsys)
+    yield made
+    await made.stop()
+
+
+async def test_ready_instance_is_0(night):
+    await night.start()
+    code, text = await night.gate()
+    assert (code, text.splitlines()[:2]) == (
+        0,
+        ["ready: 1 instance, 1 key, 1 database", f"N1\\SQLPRD01: 1 database under {KEY_URI}, probed by contoso-key0"],
+    )
+    assert await night.conditions(which=("--all",)) == (0, [])
+
+
+async def test_fault_is_1_with_the_reason(night):
+    night.simulator.apply("unwrap_forbidden", vault=VAULT)
+    await night.start()
+    code, text = await night.gate()
+    assert code == 1
+    assert text.splitlines()[0] == "not ready: 1 reason"
+    assert "target contoso-key0 is not ready: 3077 ErrorHttpOperationForbidden at unwrap_key (forbidden" in text
+    assert "first: ekm-exporter probe contoso-key0 --config.file ekm.yml" in text
+
+
+async def test_exporter_that_is_off_is_1(night):
+    await night.start()
+    url = night.service._web.urls[0]
+    await night.service.stop()
+    assert await night.conditions(url=url) == (1, ["exporter_unreachable"])
+    await night.start()
+
+
+async def test_history_shorter_than_an_hour_is_1(night):
+    await night.start()
+    assert await night.conditions(ready_for="1h") == (1, ["short_history"])
+    record = night.service.record_of("contoso-key0")
+    record.ready_since -= 3600
+    assert await night.conditions(ready_for="1h") == (0, [])
+    record.not_ready_at = time.time() - 1800
+    assert await night.conditions(ready_for="1h") == (1, ["was_not_ready"])
+
+
+async def test_credential_that_expires_tonight_is_1(night):
+    today = datetime.now(UTC).date()
+    await night.start(ends=today + timedelta(days=1))
+    assert await night.conditions() == (1, ["credential_expires"])
+    code, text = await night.gate("--window", "1s")
+    assert (code, text.splitlines()[0]) == (0, "ready: 1 instance, 1 key, 1 database")
+
+
+async def test_credential_without_a_known_expiry_is_1(night):
+    await night.start(ends=None)
+    assert await night.conditions() == (1, ["expiry_unknown"])
+
+
+async def test_restart_that_throttles_is_1(night):
+    databases = {f"db{number}": "0x2C56" for number in range(2200)}
+    night.read(row(databases=databases), row("N2\\SQLPRD01", databases=databases))
+    await night.start()
+    assert await night.conditions(which=("--instance", "n1\\SQLPRD01")) == (0, [])
+    assert await night.conditions(which=("--all",)) == (1, ["restart_throttles"])
+
+
+async def test_key_without_a_target_is_1(night):
+    await night.start(key_version="f" * 32)
+    code, found = await night.conditions()
+    assert (code, found) == (1, ["key_without_target"])
+
+
+async def test_server_that_no_target_lists_is_1(night):
+    await night.start(instances=())
+    assert await night.conditions() == (1, ["server_not_listed"])
+
+
+async def test_group_is_found_by_its_name(night):
+    night.read(row(ag="AG7"))
+    await night.start()
+    assert await night.conditions(which=("--ag", "ag7")) == (0, [])
+    assert await night.conditions(which=("--ag", "AG8")) == (1, ["instance_not_read"])
+
+
+async def test_missing_or_damaged_inventory_is_1(night):
+    await night.start()
+    facts = night.path / "targets.d" / "inventory.json"
+    good = facts.read_text()
+    for text in ("", "{}", "[]", '{"instances": {"N1": {"inventory": 1}}, "key_uris": [], "names": {}}', "\udc80"):
+        facts.write_text(text, errors="surrogateescape")
+        assert await night.conditions() == (1, ["inventory_unusable"])
+    facts.unlink()
+    code, text = await night.gate()
+    assert code == 1
+    assert f"--out {night.path / 'targets.d'} --config.file ekm.yml" in text
+    facts.write_text(good)
+    assert await night.conditions() == (0, [])
+
+
+def usage(*arguments):
+    with pytest.raises(SystemExit) as ended:
+        main(["gate", *arguments])
+    return ended.value.code
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("--instance", "a", "--all"),
+        ("--all", "--for", "an hour"),
+        ("--all", "--window", "24"),
+        ("--all", "--url", "localhost:10377"),
+    ],
+)
+def test_bad_arguments_are_2(arguments):
+    assert usage(*arguments) == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--web.user", "gate"), "--web.user and --web.password-file belong together"),
+        (("--web.user", "gate", "--web.password-file", "gone"), "gone: no such file"),
+        (("--web.ca-file", "gone"), "--web.ca-file: gone: no such file"),
+    ],
+)
+def test_unusable_credentials_are_2(flags, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["gate", "--all", *flags]) == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,83 @@
+"""A SQL Server in the inventory, and the response of an exporter that probes its key."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from exporter.core.gate.assess import assess
+from exporter.core.gate.model import Answer, Inventory, Question
+from exporter.core.gate.response import read_state
+from exporter.core.inventory.document import read_documents
+from exporter.core.inventory.model import Instance, instance_of
+from exporter.core.inventory.registry import RegistryUri
+from exporter.core.readiness import NOT_TESTED
+from tests.support.sql_inventory import rows_of, sqlcmd
+
+NOW = datetime(2026, 11, 26, 20, 0, 0, tzinfo=UTC).timestamp()
+HOUR, DAY = 3600.0, 86400.0
+VAULT, URL = "contoso-prod.vault.azure.net", "http://localhost:10377"
+V1, V2 = "1111aaaa2222", "3333bbbb4444"
+URIS = (
+    RegistryUri("2C56", f"https://{VAULT}/keys/K/{V1}"),
+    RegistryUri("2C57", f"https://{VAULT}/keys/K/{V2}"),
+)
+
+
+def instance(
+    server: str = "N1\\SQLPRD01", *, failing: dict[str, str] | None = None, change: Any = None, **options: Any
+) -> Instance:
+    rows = rows_of(server, **options)
+    if change is not None:
+        change(rows)
+    (document,) = read_documents(sqlcmd(rows, failing))
+    return instance_of(document)
+
+
+def time_of(unix: float | None) -> str | None:
+    return None if unix is None else datetime.fromtimestamp(unix, UTC).isoformat()
+
+
+def row(**changes: Any) -> dict[str, Any]:
+    """Return a ready target of the list of an exporter."""
+    return {
+        "target": "contoso-key0",
+        "vault": VAULT,
+        "key": "K",
+        "key_version": V1,
+        "success": True,
+        "vault_side_ready": True,
+        "why": "ready",
+        "ready_since": time_of(NOW - 2 * HOUR),
+        "last_not_ready": None,
+        "step": None,
+        "code": None,
+        "symbol": None,
+        "reason": None,
+        "key_type": "RSA",
+        "key_size_bits": 2048,
+        "credential": "tde",
+        "credential_type": "client_secret",
+        "credential_expires_at": time_of(NOW + 30 * DAY),
+        "instances": [{"sql_instance": "SQLPRD01", "host": "n1"}],
+        **changes,
+    }
+
+
+def body(*rows: Any, **changes: Any) -> bytes:
+    """Return the response of an exporter; without rows, of one target."""
+    targets = list(rows or [row()])
+    about = {"at": time_of(NOW), "vantage": "sql_host", "not_tested": NOT_TESTED, "expiring": [], "targets": targets}
+    return json.dumps(about | changes).encode()
+
+
+def answer(*rows: Any, inventory: Any = None, now: float = NOW, at: float = NOW, **question: Any) -> Answer:
+    """Return the answer for SQLPRD01, or for what `question` chooses."""
+    held = Inventory(tuple([instance()] if inventory is None else inventory), URIS)
+    chosen = Question(**({} if "group" in question or "every" in question else {"instances": ("SQLPRD01",)}) | question)
+    return assess(chosen, held, read_state(body(*rows, at=time_of(at)), URL), now=now, url=URL)
+
+
+def conditions(found: Answer) -> list[str]:
+    return [one.condition.value for one in found.reasons]

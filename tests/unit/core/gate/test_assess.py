@@ -1,0 +1,264 @@
+"""Every condition of the gate, on both sides of its boundary."""
+
+import pytest
+
+from exporter.core.gate.assess import assess
+from exporter.core.gate.conditions import CONDITIONS, LONGEST_VALUE, Condition, reason
+from exporter.core.gate.model import Inventory, Question
+from exporter.core.gate.response import read_state
+from tests.support.gate_factories import DAY, HOUR, NOW, URIS, URL, V2, VAULT, answer, body, conditions, instance, row, time_of
+
+MANY = {f"db{number:03}": "0x2C56" for number in range(2000)}  # unwraps of a 4096-bit HSM key: 250 in a window
+
+
+def test_every_condition_has_text_and_fix():
+    assert list(CONDITIONS) == list(Condition)
+
+
+def test_ready_instance_has_no_reason():
+    found = answer()
+    assert (found.verdict, found.reasons, found.instances) == ("ready", (), ("N1\\SQLPRD01",))
+    assert [(one.server, one.key, len(one.targets)) for one in found.dependencies] == [
+        ("N1\\SQLPRD01", f"https://{VAULT}/keys/K/1111aaaa2222", 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"vault_side_ready": False, "why": "not_ready"}, ["not_ready"]),
+        ({"vault_side_ready": None, "why": "stale", "ready_since": None}, ["no_verdict"]),
+        ({"vault_side_ready": None, "why": "no_probe_yet", "ready_since": None}, ["no_verdict"]),
+        ({"vault_side_ready": None, "why": "version_not_pinned", "ready_since": None}, ["no_verdict"]),
+        ({"vault_side_ready": None, "why": "of a later version", "ready_since": None}, ["no_verdict"]),
+        ({"last_not_ready": time_of(NOW - HOUR)}, []),
+        ({"last_not_ready": time_of(NOW - HOUR + 1)}, ["was_not_ready"]),
+        ({"last_not_ready": time_of(NOW - HOUR + 1), "ready_since": time_of(NOW - HOUR + 60)}, ["was_not_ready"]),
+        ({"ready_since": time_of(NOW - HOUR)}, []),
+        ({"ready_since": time_of(NOW - HOUR + 1)}, ["short_history"]),
+        ({"ready_since": None}, ["short_history"]),
+        ({"credential_expires_at": time_of(NOW + DAY + 1)}, []),
+        ({"credential_expires_at": time_of(NOW + DAY)}, ["credential_expires"]),
+        ({"credential_expires_at": time_of(NOW - 1)}, ["credential_expires"]),
+        ({"credential_expires_at": None}, ["expiry_unknown"]),
+        ({"credential_expires_at": None, "credential_type": "default"}, ["expiry_unknown"]),
+        ({"credential_expires_at": None, "credential_type": "managed_identity"}, []),
+        ({"credential_expires_at": None, "credential_type": "workload_identity"}, []),
+        ({"credential_expires_at": time_of(NOW), "credential_type": "managed_identity"}, ["credential_expires"]),
+        ({"key_type": None}, ["key_size_unknown"]),
+        ({"key_size_bits": None}, ["key_size_unknown"]),
+        ({"key_size_bits": 1024}, ["key_size_unknown"]),
+        ({"key_version": V2}, ["key_without_target"]),
+        ({"key_version": None}, ["key_without_target"]),
+        ({"key": "k", "key_version": "1111AAAA2222"}, []),  # Key Vault ignores the case
+        ({"vault": "other.vault.azure.net"}, ["key_without_target"]),
+        ({"instances": []}, ["server_not_listed"]),
+        ({"instances": [{"sql_instance": "SQLPRD02", "host": "n1"}]}, ["server_not_listed"]),
+        ({"instances": [{"sql_instance": "SQLPRD01", "host": "n2"}]}, ["server_not_listed"]),
+        ({"instances": [{"ag": "AG7"}]}, ["server_not_listed"]),
+        ({"instances": [{"sql_instance": "sqlprd01"}]}, []),
+        ({"instances": [{"host": "N1", "ag": "AG7"}]}, []),
+    ],
+)
+def test_state_of_the_target_decides(changes, expected):
+    found = answer(row(**changes))
+    assert conditions(found) == expected
+    known = [CONDITIONS[Condition(one)].known for one in expected]
+    assert found.verdict == ("not_ready" if any(known) else "not_known" if known else "ready")
+
+
+def test_reason_names_target_servers_and_failure():
+    failed = row(vault_side_ready=False, code=3303, symbol="Error", step="token", reason="secret_expired")
+    (found,) = answer(failed).reasons
+    assert found.text == "target contoso-key0 is not ready: 3303 Error at token (secret_expired); needed by N1\\SQLPRD01"
+    assert found.fix == "ekm-exporter probe contoso-key0 --config.file ekm.yml, then follow its lines under do"
+    assert "expired at 2026-11-26T19:59:59.000Z" in answer(row(credential_expires_at=time_of(NOW - 1))).reasons[0].text
+
+
+def test_limits_of_the_question_apply():
+    young = row(ready_since=time_of(NOW - 60), credential_expires_at=time_of(NOW + 2 * DAY))
+    assert conditions(answer(young, ready_for=60.0)) == []
+    assert conditions(answer(young, ready_for=60.0, window=2 * DAY)) == ["credential_expires"]
+
+
+def test_every_target_of_the_key_must_be_ready():
+    failing = row(target="second", vault_side_ready=False)
+    assert conditions(answer(row(), failing)) == ["not_ready"]
+    elsewhere = row(target="second", vault_side_ready=False, instances=[{"sql_instance": "SQLPRD09"}])
+    assert conditions(answer(row(), elsewhere)) == []
+
+
+def test_target_of_two_servers_is_one_reason():
+    servers = [instance(), instance("N2\\SQLPRD01")]
+    shared = row(vault_side_ready=False, instances=[{"sql_instance": "SQLPRD01"}])
+    (found,) = answer(shared, inventory=servers).reasons
+    assert found.text.endswith("needed by N1\\SQLPRD01, N2\\SQLPRD01")
+
+
+def test_each_key_of_an_instance_needs_a_target():
+    two = instance(databases={"sales": "0x2C56", "hr": "0x2C57"})
+    (found,) = answer(row(), inventory=[two]).reasons
+    assert found.text == f"no target probes https://{VAULT}/keys/K/{V2}, which protects 1 database of N1\\SQLPRD01"
+    assert conditions(answer(row(), row(target="second", key_version=V2), inventory=[two])) == []
+
+
+def test_instance_without_a_provider_needs_no_key():
+    plain = instance(databases={}, change=lambda rows: rows["providers"].clear())
+    found = answer(inventory=[plain])
+    assert (found.verdict, found.dependencies) == ("ready", ())
+
+
+def test_disabled_provider_is_a_reason():
+    def disable(rows):
+        rows["providers"][0]["is_enabled"] = 0
+
+    (found,) = answer(inventory=[instance(change=disable)]).reasons
+    assert found.condition is Condition.PROVIDER_DISABLED
+    assert found.text == "provider [AzureKV] of N1\\SQLPRD01 is disabled, so 1 database would not open"
+
+
+@pytest.mark.parametrize(
+    ("databases", "key", "expected"),
+    [
+        (250, {"key_type": "RSA-HSM", "key_size_bits": 4096}, []),
+        (251, {"key_type": "RSA-HSM", "key_size_bits": 4096}, ["instance_throttles"]),
+        (500, {"key_type": "RSA", "key_size_bits": 4096}, []),
+        (501, {"key_type": "RSA", "key_size_bits": 4096}, ["instance_throttles"]),
+        (2000, {"key_type": "RSA-HSM", "key_size_bits": 2048}, []),
+    ],
+)
+def test_databases_of_one_instance_are_compared_with_the_limit(databases, key, expected):
+    one = instance(databases=dict(list(MANY.items())[:databases]))
+    assert conditions(answer(row(**key), inventory=[one])) == expected
+
+
+def test_instances_that_restart_together_share_the_limit():
+    servers = [instance(f"N{number}\\SQLPRD01", databases=dict(list(MANY.items())[:126])) for number in (1, 2)]
+    shared = row(key_type="RSA-HSM", key_size_bits=4096, instances=[{"sql_instance": "SQLPRD01"}])
+    (found,) = answer(shared, inventory=servers, every=True).reasons
+    assert found.condition is Condition.RESTART_THROTTLES
+    assert "252 keys of databases" in found.text
+    assert "100.8% of the request limit" in found.text
+    assert found.fix.endswith("The largest alone uses 50.4% (N2\\SQLPRD01)")
+    assert conditions(answer(shared, inventory=servers, instances=("n1\\SQLPRD01",))) == []
+
+
+def test_limits_of_two_keys_in_a_vault_add_up():
+    used = {f"a{number}": "0x2C56" for number in range(200)} | {f"b{number}": "0x2C57" for number in range(101)}
+    rows = (
+        row(key_type="RSA-HSM", key_size_bits=4096),
+        row(target="second", key_version=V2, key_type="RSA-HSM", key_size_bits=3072),
+    )
+    found = answer(*rows, inventory=[instance(databases=used)])
+    assert conditions(found) == ["instance_throttles"]
+    assert [(one.total, round(one.share, 3)) for one in found.forecast] == [(301, 1.002)]
+
+
+@pytest.mark.parametrize("name", ["SQLPRD01", "n1\\sqlprd01", "N1\\SQLPRD01", "n1.contoso.com\\SQLPRD01"])
+def test_instance_has_several_names(name):
+    found = answer(inventory=[instance(), instance("N9\\OTHER")], instances=(name,))
+    assert (found.instances, found.verdict) == (("N1\\SQLPRD01",), "ready")
+
+
+def test_default_instance_has_the_name_of_its_host():
+    found = answer(
+        row(instances=[{"sql_instance": "SQLHOST1"}]), inventory=[instance("SQLHOST1")], instances=("sqlhost1.contoso.com",)
+    )
+    assert (found.instances, found.verdict) == (("SQLHOST1",), "ready")
+
+
+@pytest.mark.parametrize(
+    "question",
+    [{"instances": ("SQLPRD02",)}, {"instances": ("n2\\SQLPRD01",)}, {"group": "AG9"}, {"instances": ("SQLPRD01", "GONE")}],
+)
+def test_name_that_the_inventory_lacks_is_not_known(question):
+    found = answer(**question)
+    assert (conditions(found), found.verdict) == (["instance_not_read"], "not_known")
+
+
+def test_all_of_an_empty_inventory_is_not_known():
+    assert conditions(answer(inventory=[], every=True)) == ["instance_not_read"]
+    assert conditions(answer(every=True)) == []
+
+
+def test_group_has_every_server_of_its_databases():
+    servers = [instance("N1\\SQLPRD01", ag="AG7"), instance("N2\\SQLPRD01", ag="AG7"), instance("N3\\SQLPRD01")]
+    shared = row(instances=[{"sql_instance": "SQLPRD01"}])
+    found = answer(shared, inventory=servers, group="ag7")
+    assert (found.instances, found.verdict) == (("N1\\SQLPRD01", "N2\\SQLPRD01"), "ready")
+
+
+def test_replica_without_a_database_belongs_to_its_group():
+    def listed(rows):
+        rows["replicas"] = [{"ag": "AG7", "server_name": name} for name in ("N1\\SQLPRD01", "N2\\SQLPRD01")]
+
+    servers = [instance("N1\\SQLPRD01", ag="AG7", change=listed), instance("N2\\SQLPRD01")]
+    assert answer(row(), inventory=servers, group="AG7").instances == ("N1\\SQLPRD01", "N2\\SQLPRD01")
+    found = answer(row(), inventory=servers[:1], group="AG7")
+    assert found.reasons[0].text == "the inventory does not have N2\\SQLPRD01, a replica of AG7"
+
+
+def test_unknown_servers_of_a_group_are_a_gap():
+    unread = instance(ag="AG7", failing={"replicas": "denied"})
+    assert conditions(answer(inventory=[unread])) == []
+    assert conditions(answer(inventory=[unread], group="AG7")) == ["inventory_gap"]
+
+
+@pytest.mark.parametrize("section", ["providers", "credentials", "keys", "encryption", "databases"])
+def test_section_that_was_not_read_is_a_gap(section):
+    found = answer(inventory=[instance(failing={section: "permission was denied"})])
+    assert found.verdict == "not_known"
+    assert any("permission was denied" in one.text for one in found.reasons)
+
+
+def test_version_of_the_connector_does_not_matter():
+    assert conditions(answer(inventory=[instance(failing={"modules": "denied"})])) == []
+
+
+def test_key_without_its_uri_is_a_gap():
+    (found,) = answer(inventory=[instance(databases={"sales": "0x9999"})]).reasons
+    assert found.condition is Condition.INVENTORY_GAP
+    assert "no KeyUri, so name and version in vault contoso-prod.vault.azure.net are unknown" in found.text
+
+
+@pytest.mark.parametrize(("age", "expected"), [(35 * DAY, []), (35 * DAY + 1, ["inventory_old"])])
+def test_old_inventory_is_not_known(age, expected):
+    found = answer(now=NOW + age, at=NOW + age, inventory=[instance()])
+    assert [one for one in conditions(found) if one == "inventory_old"] == expected
+
+
+@pytest.mark.parametrize("read_at", [None, "yesterday"])
+def test_inventory_without_a_time_is_old(read_at):
+    def change(rows):
+        rows["instance"][0]["read_at_utc"] = read_at or ""
+
+    (found,) = answer(inventory=[instance(change=change)]).reasons
+    assert found.text.startswith(f"the inventory of N1\\SQLPRD01 was read {read_at or 'at an unknown time'}, longer ago than 5w")
+
+
+@pytest.mark.parametrize(("shift", "expected"), [(300, []), (301, ["clocks_differ"]), (-300, []), (-301, ["clocks_differ"])])
+def test_clock_of_the_exporter_may_differ_by_five_minutes(shift, expected):
+    found = answer(at=NOW + shift, ready_for=60.0)
+    assert conditions(found) == expected
+
+
+def test_missing_inventory_and_exporter_are_two_reasons():
+    missing = reason(Condition.INVENTORY_MISSING, path="targets.d/inventory.json", folder="targets.d")
+    silent = reason(Condition.EXPORTER_UNREACHABLE, url=URL, cause="connection refused")
+    found = assess(Question(every=True), missing, silent, now=NOW, url=URL)
+    assert (found.reasons, found.verdict, found.vantage) == ((missing, silent), "not_known", None)
+    held = assess(Question(every=True), Inventory((instance(),), URIS), silent, now=NOW, url=URL)
+    assert (held.reasons, held.dependencies, held.instances) == ((silent,), (), ("N1\\SQLPRD01",))
+    assert assess(Question(every=True), missing, read_state(body(), URL), now=NOW, url=URL).reasons == (missing,)
+
+
+def test_known_reason_decides_the_verdict():
+    found = answer(row(vault_side_ready=False, credential_expires_at=None))
+    assert (conditions(found), found.verdict) == (["not_ready", "expiry_unknown"], "not_ready")
+
+
+def test_values_of_a_reason_are_printable_and_short():
+    text = reason(Condition.EXPORTER_FOREIGN, url="http://x", cause="\x1b[31m{cause}" + "x" * 9999).text
+    assert "\x1b" not in text
+    assert "?[31m{cause}x" in text
+    assert len(text) < LONGEST_VALUE + 200

@@ -1,0 +1,118 @@
+"""The list of targets of an exporter, and every response that is none."""
+
+import json
+
+import pytest
+
+from exporter.core.gate.conditions import Condition, Reason
+from exporter.core.gate.model import ExporterState
+from exporter.core.gate.response import read_state
+from exporter.core.model import Vantage
+from tests.support.gate_factories import NOW, URL, body, row
+
+NEW_FIELDS = (
+    "ready_since",
+    "last_not_ready",
+    "key_type",
+    "key_size_bits",
+    "credential",
+    "credential_type",
+    "credential_expires_at",
+)
+
+
+def test_targets_are_read():
+    found = read_state(body(row(), row(target="second", key_version=None)), URL)
+    assert isinstance(found, ExporterState)
+    assert (found.at, found.vantage) == (NOW, Vantage.SQL_HOST)
+    assert [(one.name, one.key_version, one.ready) for one in found.targets] == [
+        ("contoso-key0", "1111aaaa2222", True),
+        ("second", None, True),
+    ]
+
+
+def test_exporter_without_targets_is_read():
+    found = read_state(body(targets=[]), URL)
+    assert isinstance(found, ExporterState)
+    assert found.targets == ()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"<html>login</html>",
+        b"[]",
+        b"null",
+        b"{}",
+        b'{"targets": {}}',
+        b"[" * 100_000,
+        b"\xff\xfe",
+        body()[:-1],
+        body([]),
+        body("target"),
+        body(None),
+        body(7),
+        body(at="soon"),
+        body(at="0001-01-01T00:00:00Z"),
+        body(at=7),
+        body(vantage="nowhere"),
+        body(row(vault_side_ready=1)),
+        body(row(vault_side_ready="true")),
+        body(row(target=None)),
+        body(row(ready_since=1764187200)),
+        body(row(ready_since="2026-13-01T00:00:00Z")),
+        body(row(credential_expires_at="9999-12-31T23:59:59-14:00")),
+        body(row(key_size_bits="2048")),
+        body(row(key_size_bits=True)),
+        body(row(key_size_bits=2048.0)),
+        body(row(instances=7)),
+        body(row(instances=["SQLPRD01"])),
+        body(row(instances=[{"sql_instance": 1}])),
+    ],
+    ids=lambda data: data[:24].decode("latin-1") + f"...{len(data)}",
+)
+def test_other_response_is_not_known(data):
+    found = read_state(data, URL)
+    assert isinstance(found, Reason)
+    assert found.condition is Condition.EXPORTER_FOREIGN
+
+
+@pytest.mark.parametrize("field", NEW_FIELDS)
+def test_response_of_an_older_exporter_names_the_field(field):
+    older = row()
+    del older[field]
+    found = read_state(body(row(), older), URL)
+    assert isinstance(found, Reason)
+    assert (found.condition, found.text) == (
+        Condition.EXPORTER_OLD,
+        f"the exporter at {URL} does not report {field}: it has another version than this program",
+    )
+
+
+def test_older_list_without_a_time_names_it():
+    content = json.loads(body())
+    del content["at"]
+    found = read_state(json.dumps(content).encode(), URL)
+    assert isinstance(found, Reason)
+    assert found.condition is Condition.EXPORTER_OLD
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"code": 3303, "symbol": "E", "step": "token", "reason": "secret_expired"}, "3303 E at token (secret_expired)"),
+        ({"code": 3303, "step": "token"}, "3303 at token"),
+        ({"code": [], "symbol": {}, "step": 7, "reason": 7}, "a step that SQL Server needs to open its databases failed"),
+    ],
+)
+def test_failure_is_one_line(changes, text):
+    found = read_state(body(row(vault_side_ready=False, **changes)), URL)
+    assert isinstance(found, ExporterState)
+    assert found.targets[0].failure == text
+
+
+def test_control_characters_of_names_are_replaced():
+    found = read_state(body(row(target="a\x1b[2Jb")), URL)
+    assert isinstance(found, ExporterState)
+    assert found.targets[0].name == "a?[2Jb"
