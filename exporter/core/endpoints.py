@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,15 @@ CLOUDS: tuple[Cloud, ...] = (
     Cloud("us_government", "managedhsm.usgovcloudapi.net", managed_hsm=True),
     Cloud("china", "vault.azure.cn"),
     Cloud("china", "managedhsm.azure.cn", managed_hsm=True),
+)
+
+# Azure Resource Manager of each cloud; https:// and the host are also the audience of its tokens.
+MANAGEMENT_HOSTS: Mapping[str, str] = MappingProxyType(
+    {
+        "public": "management.azure.com",
+        "us_government": "management.usgovcloudapi.net",
+        "china": "management.chinacloudapi.cn",
+    }
 )
 
 # The hosts that may receive a secret if a challenge names them, as well as the configured authority_host.

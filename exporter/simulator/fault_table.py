@@ -34,13 +34,15 @@ from exporter.simulator.fault_effects import (
 )
 from exporter.simulator.faults import WITH_TOKEN, Connection, Fault, Route, Scope
 from exporter.simulator.model import NetworkAccess
+from exporter.simulator.resource_graph import MANAGEMENT_ERRORS, management_error
 from exporter.simulator.response import Delivery
 
 _VAULT = frozenset({Scope.VAULT})
 _GRAPH = frozenset({Scope.GRAPH})
 _APPLICATION = frozenset({Scope.APPLICATION})
 _TOKEN_SIDE = frozenset({Scope.TENANT, Scope.APPLICATION, Scope.AUTHORITY})
-_HOSTS = frozenset({Scope.VAULT, Scope.AUTHORITY, Scope.GRAPH})
+_MANAGEMENT = frozenset({Scope.MANAGEMENT})
+_HOSTS = frozenset({Scope.VAULT, Scope.AUTHORITY, Scope.GRAPH, Scope.MANAGEMENT})
 _ANYWHERE = frozenset(Scope)
 
 _EVERY = frozenset(Step)
@@ -182,6 +184,16 @@ _TABLE: tuple[Fault, ...] = (
     ),
     Fault(name="graph_permission_removed", broken="the application has no permission in Microsoft Graph", scopes=_APPLICATION,
           application=lambda application, _: replace(application, graph_reader=False)),
+    # Azure Resource Graph
+    *(
+        Fault(name=f"resource_graph_{name}", broken=f"Azure Resource Graph returns {error.status} {error.code}: {error.message}", scopes=_MANAGEMENT,
+              response=refuse(management_error, name))
+        for name, error in MANAGEMENT_ERRORS.items()
+    ),
+    Fault(name="resource_graph_empty", broken="Azure Resource Graph lists nothing", scopes=_MANAGEMENT,
+          response=lambda a, _: a.with_document({"totalRecords": 0, "count": 0, "data": [], "facets": [], "resultTruncated": "false"})),
+    Fault(name="azure_role_removed", broken="the application has no role on the subscription", scopes=_APPLICATION,
+          application=lambda application, _: replace(application, azure_reader=False)),
     # the vault: its state
     Fault(name="permission_removed", broken="a permission is removed (`operation`: get, wrapKey, unwrapKey, list)", scopes=_VAULT,
           vault=lambda vault, options: vault.without(options.operation)),

@@ -26,6 +26,7 @@ class Scope(StrEnum):
     APPLICATION = "application"
     AUTHORITY = "authority"  # an Entra host
     GRAPH = "graph"  # a host of Microsoft Graph
+    MANAGEMENT = "management"  # a host of Azure Resource Manager
 
 
 class Connection(StrEnum):

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from uuid import uuid4
+from uuid import NAMESPACE_URL, uuid4, uuid5
 
-from exporter.core.endpoints import CLOUDS, cloud_of
+from exporter.core.endpoints import CLOUDS, MANAGEMENT_HOSTS, cloud_of
 from exporter.simulator.sql_model import SqlServer
 
 ENTRA = "login.microsoftonline.com"
@@ -61,6 +61,7 @@ class Application:
     certificates: tuple[bytes, ...] = field(default=(), repr=False)
     federated: tuple[tuple[str, str], ...] = ()
     graph_reader: bool = False  # may read applications in Microsoft Graph
+    azure_reader: bool = True  # has the role Reader on the subscription of its tenant
     token_audience: str | None = None
     token_tenant: str | None = None
     token_lifetime: int = TOKEN_LIFETIME
@@ -162,6 +163,11 @@ class Vault:
         return self.host.partition(".")[0]
 
     @property
+    def subscription_id(self) -> str:
+        """Return the only subscription of its tenant."""
+        return str(uuid5(NAMESPACE_URL, self.tenant_id))
+
+    @property
     def managed_hsm(self) -> bool:
         """Return whether the host is a managed HSM."""
         cloud = cloud_of(self.host)
@@ -211,7 +217,12 @@ class Environment:
     @property
     def served(self) -> tuple[str, ...]:
         """Return every host to serve, with its port if that is not 443."""
-        return (*sorted(self.authorities), *self.graph_hosts, *self.vaults)
+        return (*sorted(self.authorities), *self.graph_hosts, *self.management_hosts, *self.vaults)
+
+    @property
+    def management_hosts(self) -> tuple[str, ...]:
+        """Return the hosts of Azure Resource Manager in the clouds of the vaults."""
+        return tuple(sorted({host for vault in self.vaults.values() if (host := management_host(vault)) is not None}))
 
     @property
     def graph_hosts(self) -> tuple[str, ...]:
@@ -225,8 +236,14 @@ class Environment:
     @property
     def resources(self) -> frozenset[str]:
         """Return the audiences for which Entra issues tokens here."""
-        graph = {f"https://{host}" for host in GRAPH_HOSTS}
-        return frozenset({vault.resource for vault in self.vaults.values()} | {cloud.resource for cloud in CLOUDS} | graph)
+        others = {f"https://{host}" for host in (*GRAPH_HOSTS, *MANAGEMENT_HOSTS.values())}
+        return frozenset({vault.resource for vault in self.vaults.values()} | {cloud.resource for cloud in CLOUDS} | others)
+
+
+def management_host(vault: Vault) -> str | None:
+    """Return the host of Azure Resource Manager that knows the vault, None in no known cloud."""
+    cloud = cloud_of(vault.host)
+    return None if cloud is None else MANAGEMENT_HOSTS[cloud.name]
 
 
 def with_port(host: str) -> str:

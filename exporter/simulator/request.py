@@ -21,7 +21,7 @@ _STEPS: Mapping[str, Step] = {
     "wrapKey": Step.WRAP_KEY,
     "unwrapKey": Step.UNWRAP_KEY,
 }
-AUXILIARY_OPERATIONS = ("list", "key_versions", "get_deleted", "secret_versions", "secret_get", "graph")
+AUXILIARY_OPERATIONS = ("list", "key_versions", "get_deleted", "secret_versions", "secret_get", "graph", "resource_graph")
 """Requests of auxiliary probes and lookups, each with its own token."""
 _OPERATION_PATTERNS = tuple(
     (re.compile(pattern.replace("*", "[^/]+"), re.IGNORECASE), name)

@@ -1,4 +1,4 @@
-"""The HTTP server of every vault, Entra host and host of Microsoft Graph.
+"""The HTTP server of every vault and of Entra, Microsoft Graph and Resource Graph.
 
 The host header selects the service. The server applies the active faults to the response and counts it.
 """
@@ -19,6 +19,7 @@ from exporter.simulator.key_pairs import KeyPairs
 from exporter.simulator.managed_identity import IdentityRequest
 from exporter.simulator.model import Vault
 from exporter.simulator.request import Exchange
+from exporter.simulator.resource_graph import ResourceGraphService
 from exporter.simulator.response import Delivery, SimulatedResponse
 from exporter.simulator.service_accounts import ServiceAccounts
 from exporter.simulator.state import SimulatorState
@@ -43,6 +44,7 @@ class Services:
         self.service_accounts = ServiceAccounts(clock)
         self._entra = EntraService(mint, self.service_accounts, clock)
         self._graph = GraphService(mint, state.tenant, clock)
+        self._resource_graph = ResourceGraphService(mint, state.tenant, lambda: [*state.environment.vaults.values()], clock)
         self.requests: RequestCount = Counter()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -55,6 +57,8 @@ class Services:
             operation, response = "token", self._entra_response(exchange)
         elif exchange.host in self._state.environment.graph_hosts:
             operation, response = "graph", self._graph_response(exchange)
+        elif exchange.host in self._state.environment.management_hosts:
+            operation, response = "resource_graph", self._resource_graph_response(exchange)
         else:
             operation, response = "other", SimulatedResponse(status=421, body=b"the simulator does not serve this host\n")
         self._count(exchange.host, operation, response)
@@ -78,6 +82,10 @@ class Services:
 
     def _graph_response(self, exchange: Exchange) -> SimulatedResponse:
         return self._state.apply_faults(self._graph.respond(exchange), "graph", [(Scope.GRAPH, exchange.host)])
+
+    def _resource_graph_response(self, exchange: Exchange) -> SimulatedResponse:
+        response = self._resource_graph.respond(exchange)
+        return self._state.apply_faults(response, "resource_graph", [(Scope.MANAGEMENT, exchange.host)])
 
     async def _vault_response(self, vault: Vault, exchange: Exchange) -> tuple[str, SimulatedResponse]:
         operation = exchange.vault_operation()

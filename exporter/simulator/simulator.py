@@ -179,7 +179,7 @@ class Simulator:
     def set_fault(self, fault: str, options: Options | None = None, **on: str) -> ActiveFault:
         """Set a fault on one object.
 
-        Name it by `vault=`, `tenant=`, `application=`, `authority=` or `graph=`. Raises UnknownNameError.
+        Name it by `vault=`, `tenant=`, `application=`, `authority=`, `graph=` or `management=`. Raises UnknownNameError.
         """
         return self._changed((self.state.set(fault, *_one_place(on), options),))[0]
 

@@ -132,6 +132,8 @@ class SimulatorState:
                 return {host: host for host in self.environment.authorities}
             case Scope.GRAPH:
                 return {host: host for host in self.environment.graph_hosts}
+            case Scope.MANAGEMENT:
+                return {host: host for host in self.environment.management_hosts}
             case Scope.TENANT:
                 return {tenant_id: tenant_id for tenant_id in self.environment.tenants}
         return {

@@ -17,6 +17,7 @@ MONITOR = "66666666-7777-8888-9999-000000000002"  # reads Microsoft Graph and th
 SECRET = "marked-secret-one"
 MONITOR_SECRET = "marked-secret-of-the-monitor"
 GRAPH = "graph.microsoft.com"
+MANAGEMENT = "management.azure.com"
 KEY, VERSION = "TdeKey", "0123456789abcdef0123456789abcd01"
 ENTRA = "login.microsoftonline.com"
 

@@ -4,7 +4,7 @@ import pytest
 from exporter.simulator import Simulator
 from exporter.simulator.fault_table import FAULTS
 from tests.support.simulated_environment import small_environment
-from tests.support.simulator_client import CLIENT, ENTRA, GRAPH, OTHER, SECRET, TENANT, VAULT, Client
+from tests.support.simulator_client import CLIENT, ENTRA, GRAPH, MANAGEMENT, OTHER, SECRET, TENANT, VAULT, Client
 
 
 @pytest.fixture
@@ -149,7 +149,14 @@ async def test_changed_routes_call_back(simulator):
 
 
 async def test_every_fault_is_set_and_cleared_on_each_scope(simulator):
-    names = {"vault": VAULT, "tenant": TENANT, "application": CLIENT, "authority": ENTRA, "graph": GRAPH}
+    names = {
+        "vault": VAULT,
+        "tenant": TENANT,
+        "application": CLIENT,
+        "authority": ENTRA,
+        "graph": GRAPH,
+        "management": MANAGEMENT,
+    }
     for fault in FAULTS.values():
         for scope in fault.scopes:
             simulator.set_fault(fault.name, **{scope: names[scope]})

@@ -61,7 +61,7 @@ def test_limits_of_time_are_included(since, until, count):
     assert summary_of(*events, logged("error 3303", at="never"), **limits).count == count
 
 
-def test_nothing_found_is_said():
+def test_empty_summary_has_one_line():
     assert as_text(EventSummary()) == "No event of the connector, and no message of SQL Server about a key provider.\n"
 
 

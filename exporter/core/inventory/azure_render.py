@@ -1,0 +1,91 @@
+"""The report about Azure as text, and the proposed targets as YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from exporter.core.inventory.azure import Azure, AzureKey, AzureVault
+from exporter.core.inventory.azure_plan import AzurePlan, Proposal
+from exporter.core.inventory.render import listed, scalar, signed
+
+EMPTY = (
+    "Resource Graph shows no vault to this identity: it lacks the role Reader on the subscriptions or their management group, "
+    "the vaults are in another tenant or cloud, or there is none"
+)
+_NOTICE = """\
+# Azure lists these keys, and no target covers them. Azure does not show whether a SQL Server uses a key, nor which version:
+# the inventory of the SQL Servers does. Each target has the newest version. Copy what SQL Server uses into another file.
+"""
+
+
+def proposals_file(plan: AzurePlan, secrets: str) -> str:
+    """Return the file with its checksum, empty without a proposal."""
+    return signed(proposals_text(plan, secrets)) if plan.proposals else ""
+
+
+def proposals_text(plan: AzurePlan, secrets: str) -> str:
+    """Return the proposed credentials and targets. `secrets` is the folder of the secrets, relative to the file."""
+    missing = {one.credential: one.vault for one in plan.proposals if not one.is_declared}
+    lines = ["credentials:"] if missing else []
+    for name, vault in missing.items():
+        lines += [
+            f"  # Still to be supplied: the SECRET of the SQL credential for {vault.host}, in the file below.",
+            f"  {scalar(name)}:",
+            "    type: connector_secret",
+            f"    secret_file: {scalar(f'{secrets}/{name}')}",
+        ]
+    lines.append("targets:")
+    for proposal in plan.proposals:
+        lines += _target(proposal)
+    return _NOTICE + "\n".join(lines) + "\n"
+
+
+def azure_report(azure: Azure, plan: AzurePlan) -> str:
+    """Return what Azure has and what no target covers."""
+    sections = (
+        ("Not read in Azure:", azure.failures),
+        ("Vaults without a target:", [_line(vault, keys, azure) for vault, keys in plan.open_vaults.items()]),
+        ("Keys without a target:", [_line(vault, keys, azure) for vault, keys in plan.open_keys.items()]),
+        ("Keys that SQL Server cannot use:", plan.unfit),
+    )
+    parts = [f"{title}\n" + "".join(f"  - {line}\n" for line in lines) for title, lines in sections if lines]
+    return "\n".join([_summary(azure, plan), *parts])
+
+
+def _summary(azure: Azure, plan: AzurePlan) -> str:
+    hsms = sum(vault.is_hsm for vault in azure.vaults)
+    keys = sum(map(len, azure.keys.values()))
+    counted = ", ".join(
+        (
+            _count(len(azure.vaults) - hsms, "vault"),
+            _count(hsms, "Managed HSM"),
+            _count(keys, "RSA key"),
+            f"{plan.covered} with a target",
+        )
+    )
+    return f"{azure.host}: {counted}; {_count(len(azure.failures), 'failure')}\n"
+
+
+def _line(vault: AzureVault, keys: Sequence[AzureKey], azure: Azure) -> str:
+    where = f"{vault.host} (subscription {vault.subscription}, {vault.location})"
+    if vault.host not in azure.keys:
+        return f"{where}: keys unknown"
+    return f"{where}: {listed(_named(keys)) if keys else 'no RSA key'}"
+
+
+def _named(keys: Iterable[AzureKey]) -> Iterator[str]:
+    return (key.name if key.enabled else f"{key.name} (disabled)" for key in keys)
+
+
+def _target(proposal: Proposal) -> list[str]:
+    vault = proposal.vault
+    return [
+        f"  # subscription {vault.subscription}, {vault.location}",
+        f"  - name: {scalar(proposal.name)}",
+        f"    key: {proposal.version.uri}",
+        f"    credential: {scalar(proposal.credential)}",
+    ]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
