@@ -39,6 +39,12 @@ async def run(tmp_path):
         await service.stop()
 
 
+@pytest.fixture
+def no_periodic_lookup(monkeypatch):
+    """On a slow machine one would be counted, and its answer has another time than the stored one."""
+    monkeypatch.setattr("exporter.expiry.monitor.first_delay", lambda *_: 3600.0)
+
+
 async def text_of(service):
     return b"".join([chunk async for chunk in service.recorder.scrape(openmetrics=False)]).decode()
 
@@ -55,6 +61,7 @@ async def look_up(service, *names):
         await service._expiry.look_up(name)
 
 
+@pytest.mark.usefixtures("no_periodic_lookup")
 async def test_each_source_has_a_series_and_an_answer_time(set_up, run):
     harness = await set_up(("client_secret_file: sql,", "client_secret_file: sql, expires_on: 2031-05-01,"))
     harness.secrets_of(CLIENT, ClientSecret(value=SECRET, expires=NOW + MONTH))
@@ -81,6 +88,7 @@ async def test_certificate_is_known_soon_after_the_start(harness, run):
     assert (await shown(service, KNOWN))["cert",] == 1
 
 
+@pytest.mark.usefixtures("no_periodic_lookup")
 async def test_restart_shows_expiry_before_any_lookup(harness, run):
     first = await run(harness)
     await look_up(first, "sql", "typed", "cert")
@@ -91,15 +99,13 @@ async def test_restart_shows_expiry_before_any_lookup(harness, run):
     second = await run(harness)
     after = await shown(second, EXPIRY), await shown(second, LOOKED_UP)
     assert sum(harness.requests_to(GRAPH).values()) == requests
-    assert after[0] == before[0]
-    assert {one: at for one, at in after[1].items() if one[1] != "certificate"} == {
-        one: at for one, at in before[1].items() if one[1] != "certificate"
-    }
+    assert after == before
     await look_up(second, "sql")
     assert await shown(second, EXPIRY) == before[0]
     assert "HTTP 429" in by_source(second.credential_ends("sql"))["graph"].failure
 
 
+@pytest.mark.usefixtures("no_periodic_lookup")
 async def test_unlisted_secret_loses_its_expiry(harness, run):
     service = await run(harness)
     await look_up(service, "typed")
@@ -152,6 +158,7 @@ async def test_secrets_are_in_no_metric_log_state_or_page(harness, run, tmp_path
     assert not [text for text in reported if PASSWORD in text]
 
 
+@pytest.mark.usefixtures("no_periodic_lookup")
 async def test_state_document_has_dates_and_subjects_only(harness, run, tmp_path):
     service = await run(harness)
     await look_up(service, "sql")
