@@ -10,9 +10,9 @@ from typing import Final
 
 from exporter.core.model import Phase, Step
 from exporter.metrics.definitions import ALERTED, PATH_PARTS, TARGET_METRICS
-from exporter.metrics.spec import MetricSpec, MetricType
+from exporter.metrics.spec import Level, MetricSpec, MetricType
 
-MOST_SERIES: Final = 125
+MOST_SERIES: Final = {Level.MINIMAL: 60, Level.DEFAULT: 99, Level.FULL: 125}
 
 _STEPS, _PHASES = len(Step), len(Phase)
 _PER_HISTOGRAM = 3  # the +Inf bucket, _count and _sum; each bound adds one more
@@ -59,18 +59,20 @@ _ANYWAY = frozenset({"ekm_credential_usable"})
 _ADDED: Final = frozenset(name for names in OF_DECLARATIONS.values() for name in names) - _ANYWAY
 
 
-def of_a_healthy_target() -> dict[str, int]:
+def of_a_healthy_target(level: Level) -> dict[str, int]:
     """Return, by family, the most series of a target with successful probes and without optional settings."""
     added = {*_ADDED, *OF_FAILURES, *OF_CHECKS}
-    return {spec.name: _count(spec) for spec in TARGET_METRICS if spec.name not in added}
+    shown = [spec for spec in TARGET_METRICS if spec.name not in added and level.includes(spec.level)]
+    return {spec.name: _count(spec, level) for spec in shown}
 
 
 def bounds_and_more(spec: MetricSpec) -> str:
     """Describe the number of series of a histogram."""
-    return f"{_STEPS} steps, each with {len(spec.buckets)} bounds, +Inf, `_count` and `_sum`"
+    bounds = " or ".join(str(len(spec.bounds(level))) for level in Level).replace(" or ", ", ", len(Level) - 2)
+    return f"{_STEPS} steps, each with {bounds} bounds, +Inf, `_count` and `_sum`"
 
 
-def _count(spec: MetricSpec) -> int:
+def _count(spec: MetricSpec, level: Level) -> int:
     if spec.kind is MetricType.HISTOGRAM:
-        return _STEPS * (len(spec.buckets) + _PER_HISTOGRAM)
+        return _STEPS * (len(spec.bounds(level)) + _PER_HISTOGRAM)
     return SEVERAL[spec.name][0] if spec.name in SEVERAL else 1

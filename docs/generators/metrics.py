@@ -19,9 +19,9 @@ from exporter.core.checks import CHECKS
 from exporter.core.credential_expiry import Source
 from exporter.core.faults import Reason
 from exporter.core.model import Phase, Step
-from exporter.metrics.definitions import BY_NAME, METRICS, OF_PROBE, PATH_PARTS, ROLES
+from exporter.metrics.definitions import METRICS, OF_PROBE, PATH_PARTS, ROLES
 from exporter.metrics.self_metrics import REQUESTED, SKIP_REASONS
-from exporter.metrics.spec import MetricSpec, MetricType, Scope
+from exporter.metrics.spec import Level, MetricSpec, MetricType, Scope
 
 # An example query for each metric that has one.
 EXAMPLES: Final[Mapping[str, str]] = {
@@ -74,8 +74,20 @@ EXAMPLES: Final[Mapping[str, str]] = {
 # Checks that run on the SQL Server host only have no result in the exporter.
 CHECKED: Final = tuple(check.name for check in CHECKS if not check.on_host)
 
-_HOW_MANY = f"""\
-A healthy target has at most {MOST_SERIES} series: all facts about key and vault are known, and all five steps run. A target has fewer
+
+_LEVELS = f"""\
+`--metrics.level` sets how much `/metrics` and `/probe` have:
+
+| level | for | series of a target, at most |
+| --- | --- | --- |
+| `minimal` | the alerts and recording rules, the rules in `deploy/sql` | {MOST_SERIES[Level.MINIMAL]} |
+| `default` | these, and the dashboards | {MOST_SERIES[Level.DEFAULT]} |
+| `full` | every family and bucket | {MOST_SERIES[Level.FULL]} |
+
+A level includes the levels above it in the table. Metrics of the exporter, and those that targets share, are in every level."""
+
+_HOW_MANY = """\
+The numbers are the most for a healthy target: all facts about key and vault are known, and all five steps run. A target has fewer
 series in mode `read_only`, without a pinned key version, or if the key has no dates. Each pair of step and code that no alert
 names adds one `ekm_errors_total` when it first occurs.
 A credential, vault or endpoint adds one to eight series, independent of the number of targets that share it. The table of codes
@@ -111,17 +123,18 @@ The exporter's table of metrics generates this page; a test fails if the two dif
 
 def document() -> str:
     """The whole page."""
-    parts = [_INTRODUCTION, _glance(), _values(), _cardinality()]
+    parts = [_INTRODUCTION, f"## Levels\n\n{_LEVELS}\n", _glance(), _values(), _cardinality()]
     parts += [_section(title, specs) for title, specs in _sections()]
     return "\n".join(parts)
 
 
 def _glance() -> str:
-    rows = [f"| [`{spec.name}`](#{spec.name}) | {spec.type} | {_labels(spec.own)} | {spec.help} |" for spec in METRICS]
+    rows = [
+        f"| [`{spec.name}`](#{spec.name}) | {spec.type} | {_labels(spec.own)} | {spec.level} | {spec.help} |" for spec in METRICS
+    ]
     shared = "The label column omits `target` and `vault`, which every metric of a target has."
-    return "\n".join(
-        ["## At a glance", "", shared, "", "| metric | type | labels | meaning |", "| --- | --- | --- | --- |", *rows, ""]
-    )
+    columns = ["| metric | type | labels | level | meaning |", "| --- | --- | --- | --- | --- |"]
+    return "\n".join(["## At a glance", "", shared, "", *columns, *rows, ""])
 
 
 def _values() -> str:
@@ -141,15 +154,17 @@ def _values() -> str:
 
 
 def _cardinality() -> str:
-    healthy = of_a_healthy_target()
-    single = sum(1 for name in healthy if BY_NAME[name].kind is not MetricType.HISTOGRAM and name not in SEVERAL)
-    rows = [f"| the {single} families with one series | {single} | |"]
-    for name, count in healthy.items():
-        if BY_NAME[name].kind is MetricType.HISTOGRAM:
-            rows.append(f"| `{name}` | {count} | {bounds_and_more(BY_NAME[name])} |")
-        elif name in SEVERAL:
-            rows.append(f"| `{name}` | {count} | {SEVERAL[name][1]} |")
-    together = f"| **together** | **{sum(healthy.values())}** | |"
+    healthy = {level: of_a_healthy_target(level) for level in Level}
+    reasons = {name: reason for name, (_, reason) in SEVERAL.items()}
+    reasons |= {spec.name: bounds_and_more(spec) for spec in METRICS if spec.kind is MetricType.HISTOGRAM}
+    single = [str(sum(1 for name in healthy[level] if name not in reasons)) for level in Level]
+    rows = [f"| families with one series | {' | '.join(single)} | |"]
+    rows += [
+        f"| `{name}` | {' | '.join(str(healthy[level].get(name, 0)) for level in Level)} | {reasons[name]} |"
+        for name in healthy[Level.FULL]
+        if name in reasons
+    ]
+    together = f"| **together** | {' | '.join(f'**{sum(healthy[level].values())}**' for level in Level)} | |"
     failures = [f"| `{name}` | {when} |" for name, when in OF_FAILURES.items()]
     checks = [f"| `{name}` | {when} |" for name, when in OF_CHECKS.items()]
     declared = [
@@ -158,7 +173,7 @@ def _cardinality() -> str:
     return "\n".join(
         [
             "## How many series", "", _HOW_MANY, "",
-            "| family | series | |", "| --- | --- | --- |", *rows, together, "",
+            "| family | minimal | default | full | |", "| --- | --- | --- | --- | --- |", *rows, together, "",
             "A failing probe adds:", "", "| family | condition |", "| --- | --- |", *failures, "",
             "Optional settings of a target add:", "",
             "| setting | series | families |", "| --- | --- | --- |", *declared, "",
@@ -187,15 +202,22 @@ def _entry(spec: MetricSpec) -> str:
     lines = [
         f"### `{spec.name}`",
         "",
-        f"{kind} · labels: {_labels(spec.labels) or 'none'} · {str(spec.retention).lower()}",
+        f"{kind} · labels: {_labels(spec.labels) or 'none'} · {str(spec.retention).lower()} · level: {spec.level}",
         "",
         spec.help,
     ]
     if spec.buckets:
-        lines += ["", f"Buckets: {', '.join(f'{bound:g}' for bound in spec.buckets)}."]
+        lines += ["", *_buckets(spec)]
     if spec.name in EXAMPLES:
         lines += ["", "```promql", EXAMPLES[spec.name], "```"]
     return "\n".join([*lines, ""])
+
+
+def _buckets(spec: MetricSpec) -> list[str]:
+    shown = {level: ", ".join(f"{bound:g}" for bound in spec.bounds(level)) for level in Level}
+    if len(set(shown.values())) == 1:
+        return [f"Buckets: {shown[Level.FULL]}."]
+    return ["Buckets: " + "; ".join(f"{bounds} (`{level}`)" for level, bounds in shown.items()) + "."]
 
 
 def _labels(names: Iterable[str]) -> str:

@@ -25,6 +25,7 @@ from exporter.core.model import Facts, ProbeReport
 from exporter.doctor.monitor import PreflightMonitor, run_preflight
 from exporter.expiry import ExpiryCallbacks, ExpiryLookup, ExpiryMonitor
 from exporter.metrics.recorder import Recorder
+from exporter.metrics.spec import Level
 from exporter.presentation.probe_log import ProbeLog
 from exporter.probing.auxiliary_runner import AuxiliaryRunner
 from exporter.probing.prober import Prober, ProberCallbacks
@@ -50,6 +51,7 @@ class RunOptions:
     listen: tuple[ListenAddress, ...]
     web: WebOptions
     history_limit: int = DEFAULT_HISTORY
+    metrics_level: Level = Level.DEFAULT
     state_dir: Path | None = None
     shard: Shard | None = None
     scheduler: bool = True
@@ -74,7 +76,7 @@ class Service:
         self._lag = LoopLag()
         self._log = ProbeLog()
         self._store = StateStore(TargetRecords(history_limit=options.history_limit), options.state_dir)
-        self.recorder = Recorder(self.config, version=__version__, mode=options.mode, per_target_gauges=options.scheduler)
+        self.recorder = _recorder_for(self.config, options)
         self._reports = Reports(self._store, self.recorder, self._log, on_internal_error=self._on_error)
         self._prober = Prober(self.config, lag=self._lag, callbacks=self._prober_callbacks())
         self._scheduler = Scheduler(
@@ -277,3 +279,9 @@ def _select_shard(config: Config, shard: Shard | None) -> Config:
     if shard is None:
         return config
     return replace(config, targets={name: target for name, target in config.targets.items() if shard.holds(name)})
+
+
+def _recorder_for(config: Config, options: RunOptions) -> Recorder:
+    return Recorder(
+        config, version=__version__, mode=options.mode, per_target_gauges=options.scheduler, level=options.metrics_level
+    )

@@ -18,6 +18,7 @@ from exporter.app.sharding import Shard, parse_shard
 from exporter.cli import check
 from exporter.clients import NetworkError
 from exporter.config import load_config
+from exporter.metrics.spec import Level
 from exporter.runtime import logging
 from exporter.state.files import StateDirError
 from exporter.web import MAX_UNFINISHED, ListenAddress, ListenError, WebOptions, parse_address, web_options
@@ -116,6 +117,13 @@ def add_service_flags(parser: argparse.ArgumentParser, *, default_address: str) 
         help=f"stored probes per target, and as many failed ones in addition (default {DEFAULT_HISTORY})",
     )
     parser.add_argument(
+        "--metrics.level",
+        dest="metrics_level",
+        choices=[level.value for level in Level],
+        default=Level.DEFAULT.value,
+        help="minimal: what alerts use; default: and what dashboards use; full: every series (default default)",
+    )
+    parser.add_argument(
         "--log.level", dest="log_level", choices=logging.LEVELS, default="info", help="lowest level to log (default info)"
     )
     parser.add_argument(
@@ -195,6 +203,7 @@ def _options(args: argparse.Namespace, web: WebOptions, *, default_address: str,
         listen=tuple(listen),
         web=web,
         history_limit=args.history_limit,
+        metrics_level=Level(args.metrics_level),
         state_dir=args.state_dir,
         shard=shard,
         scheduler=args.scheduler,

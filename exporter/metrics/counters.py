@@ -27,21 +27,26 @@ class Durations:
     The sum in seconds.
     """
 
-    counts: list[int] = field(default_factory=lambda: [0] * (len(STEP_BUCKETS) + 1))
+    bounds: tuple[float, ...] = STEP_BUCKETS
+    counts: list[int] = field(default_factory=list)
     total: float = 0.0
 
+    def __post_init__(self) -> None:
+        self.counts = [0] * (len(self.bounds) + 1)
+
     def observe(self, seconds: float) -> None:
-        self.counts[bisect_left(STEP_BUCKETS, seconds)] += 1
+        self.counts[bisect_left(self.bounds, seconds)] += 1
         self.total += seconds
 
 
 class TargetCounters:
     """The counters of one target.
 
-    `expect` creates those that must exist at 0 before the first probe.
+    `expect` creates those that must exist at 0 before the first probe. `bounds` are the buckets of the step durations.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bounds: tuple[float, ...] = STEP_BUCKETS) -> None:
+        self._bounds = bounds
         self.both_verdicts = True  # whether a probe can be ready as well as not ready: in mode read_only it cannot
         self.probes = 0
         self.failures = 0
@@ -57,7 +62,7 @@ class TargetCounters:
         self.both_verdicts = module.mode is not Mode.READ_ONLY
         for step in steps_of(module):
             self.throttled.setdefault(step, 0)
-            self.durations.setdefault(step, Durations())
+            self.durations.setdefault(step, Durations(self._bounds))
             for code, steps in ALERTED:
                 if step in steps:
                     self.errors.setdefault((step, in_generation(code, target.generation)), 0)
@@ -83,7 +88,7 @@ class TargetCounters:
             pair = (result.step, result.code)
             self.errors[pair] = self.errors.get(pair, 0) + 1
         if not result.shared:
-            self.durations.setdefault(result.step, Durations()).observe(result.duration)
+            self.durations.setdefault(result.step, Durations(self._bounds)).observe(result.duration)
 
     def path_after(self, record: TargetRecord) -> None:
         """Count the parts of the network path that changed since the last report."""

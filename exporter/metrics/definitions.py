@@ -1,6 +1,6 @@
 """The table of all metric families.
 
-Name, type, labels, scope, retention, HELP text.
+Name, type, labels, scope, retention, level, HELP text.
 
 The exposition, the exporter's own metrics, docs/metrics.md and the tests are made from this table.
 """
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from itertools import chain
 from typing import Final
 
-from exporter.metrics.spec import MetricSpec, MetricType, Retention, Scope
+from exporter.metrics.spec import Level, MetricSpec, MetricType, Retention, Scope
 from exporter.metrics.target_definitions import ALERTED, PATH_PARTS, ROLES, STEP_BUCKETS, TARGET_METRICS, target_metric
 
 __all__ = [
@@ -164,6 +164,7 @@ OF_PROBE: Final = (
         "ekm_probe_step_duration_seconds",
         "Duration of the step; for a shared token, the duration of its fetch.",
         "step",
+        level=Level.DEFAULT,
     ),
     MetricSpec(
         name="probe_success",

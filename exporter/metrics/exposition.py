@@ -39,6 +39,9 @@ class Exposition:
     def __init__(self, specs: Iterable[MetricSpec]) -> None:
         self._families = {spec.name: _Family(spec) for spec in specs}
 
+    def has(self, name: str) -> bool:
+        return name in self._families
+
     def put(self, name: str, owner: str, text: str) -> None:
         """Replace the lines of `owner` in the family; empty text removes them."""
         blocks = self._families[name].blocks

@@ -14,7 +14,7 @@ from exporter.metrics.auxiliary_samples import auxiliary_samples
 from exporter.metrics.definitions import BY_NAME, OF_PROBE, TARGET_METRICS
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.samples import Values
-from exporter.metrics.spec import MetricType, Scope
+from exporter.metrics.spec import Level, MetricType, Scope
 from exporter.metrics.text_format import LabelSet, line
 from exporter.state.records import TargetRecord, headers_after
 
@@ -39,12 +39,16 @@ def probe_values(
     }
 
 
-def rendered(target: Target, base: LabelSet, values: Values, *, openmetrics: bool) -> bytes:
+def rendered(target: Target, base: LabelSet, values: Values, *, level: Level, openmetrics: bool) -> bytes:
     """Return the whole body; OpenMetrics includes the end mark."""
     page = Exposition(
-        spec for spec in (*TARGET_METRICS, *OF_PROBE) if spec.kind not in (MetricType.COUNTER, MetricType.HISTOGRAM)
+        spec
+        for spec in (*TARGET_METRICS, *OF_PROBE)
+        if level.includes(spec.level) and spec.kind not in (MetricType.COUNTER, MetricType.HISTOGRAM)
     )
     for name, samples in values.items():
+        if not page.has(name):
+            continue
         labels = _NO_LABELS if BY_NAME[name].scope is Scope.EXPORTER else base
         page.put(name, target.name, "".join([line(name, own, labels, value) for own, value in samples]))
     return page.render(openmetrics=openmetrics) + (b"# EOF\n" if openmetrics else b"")

@@ -6,7 +6,7 @@ Samples are pure functions of configuration, target and record (see `samples`); 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from exporter.config.build import credentials_in_use, probed_vaults
 from exporter.config.model import Config, Module, Target
@@ -19,14 +19,14 @@ from exporter.metrics import probe_response
 from exporter.metrics import samples as gauges
 from exporter.metrics.auxiliary_samples import auxiliary_samples
 from exporter.metrics.counters import TargetCounters, path_of
-from exporter.metrics.definitions import OF_OTHERS, STEP_BUCKETS, TARGET_METRICS
+from exporter.metrics.definitions import BY_NAME, OF_OTHERS, TARGET_METRICS
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.possible_codes import possible_codes
 from exporter.metrics.request_budget import Budgets
 from exporter.metrics.samples import Values
 from exporter.metrics.self_metrics import Instruments
 from exporter.metrics.series_owners import SeriesOwners
-from exporter.metrics.spec import MetricType, Scope
+from exporter.metrics.spec import Level, MetricType, Scope
 from exporter.metrics.text_format import LabelSet, histogram, line
 from exporter.state.history import History
 from exporter.state.records import TargetRecord, readiness_at
@@ -42,7 +42,7 @@ class _Block:
     module: Module
     base: LabelSet
     record: TargetRecord
-    counters: TargetCounters = field(default_factory=TargetCounters)
+    counters: TargetCounters
     tenant_shown: str | None = None
 
 
@@ -50,15 +50,20 @@ class Recorder(Instruments):
     """All metrics of the exporter. Use it from the event loop only.
 
     With `per_target_gauges=False` a scrape has only counters and histograms of targets; `render_probe` returns the gauges.
+    `level` leaves out families and buckets of targets.
     """
 
-    def __init__(self, config: Config, *, version: str, mode: str, per_target_gauges: bool = True) -> None:
+    def __init__(
+        self, config: Config, *, version: str, mode: str, per_target_gauges: bool = True, level: Level = Level.FULL
+    ) -> None:
         super().__init__(version=version, mode=mode)
         self._config = config
+        self._level = level
+        self._bounds = BY_NAME["ekm_step_duration_seconds"].bounds(level)
         self._exposition = Exposition(
             spec
             for spec in (*TARGET_METRICS, *OF_OTHERS)
-            if per_target_gauges or spec.scope is not Scope.TARGET or _counts(spec.kind)
+            if level.includes(spec.level) and (per_target_gauges or spec.scope is not Scope.TARGET or _counts(spec.kind))
         )
         self._per_target_gauges = per_target_gauges
         self._blocks: dict[str, _Block] = {}
@@ -85,7 +90,7 @@ class Recorder(Instruments):
             self.forget(target.name)
             block = None
         if block is None:
-            block = self._blocks[target.name] = _Block(target, module, _base_of(target), record)
+            block = self._blocks[target.name] = _Block(target, module, _base_of(target), record, TargetCounters(self._bounds))
         block.target, block.module, block.record = target, module, record
         block.counters.expect(target, module)
         block.counters.path = path_of(record)
@@ -199,11 +204,12 @@ class Recorder(Instruments):
         record = TargetRecord(target, History(0)) if block is None else block.record
         counted = not self._per_target_gauges
         values = probe_response.probe_values(self._config, target, module, report, record=record, counted=counted)
-        return probe_response.rendered(target, _base_of(target), values, openmetrics=openmetrics)
+        return probe_response.rendered(target, _base_of(target), values, level=self._level, openmetrics=openmetrics)
 
     def _show(self, owner: str, base: LabelSet, values: Values) -> None:
         for name, samples in values.items():
-            self._exposition.put(name, owner, "".join([line(name, own, base, value) for own, value in samples]))
+            if self._exposition.has(name):
+                self._exposition.put(name, owner, "".join([line(name, own, base, value) for own, value in samples]))
 
     def _show_target(self, block: _Block, values: Values) -> None:
         """Render gauges and infos of a target."""
@@ -214,7 +220,7 @@ class Recorder(Instruments):
         self._show(block.target.name, block.base, block.counters.samples())
         text = [
             histogram(
-                "ekm_step_duration_seconds", (("step", step),), block.base, STEP_BUCKETS, counts=seen.counts, total=seen.total
+                "ekm_step_duration_seconds", (("step", step),), block.base, seen.bounds, counts=seen.counts, total=seen.total
             )
             for step, seen in block.counters.durations.items()
         ]

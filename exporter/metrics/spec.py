@@ -1,4 +1,4 @@
-"""Type, scope, retention, labels and HELP text of one metric family."""
+"""Type, scope, retention, level, labels and HELP text of one metric family."""
 
 from __future__ import annotations
 
@@ -49,11 +49,26 @@ class Retention(StrEnum):
     STATIC = "Never changes while the exporter runs."
 
 
+class Level(StrEnum):
+    """How much an exporter exposes: a level includes all levels before it."""
+
+    MINIMAL = "minimal"  # what alerts and recording rules use
+    DEFAULT = "default"  # and what dashboards use
+    FULL = "full"
+
+    def includes(self, other: Level) -> bool:
+        return _LEVELS.index(other) <= _LEVELS.index(self)
+
+
+_LEVELS: Final = tuple(Level)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricSpec:
     """One metric family. `name` is the name in queries.
 
-    `own` are the labels in addition to those of the scope.
+    `own` are the labels in addition to those of the scope. `level` is the lowest level with the family, and `bucket_levels` the
+    same for each bucket; none means every level.
     """
 
     name: str
@@ -62,11 +77,18 @@ class MetricSpec:
     retention: Retention
     help: str
     own: tuple[str, ...] = ()
+    level: Level = Level.MINIMAL
     buckets: tuple[float, ...] = ()
+    bucket_levels: tuple[Level, ...] = ()
 
     @property
     def help_text(self) -> str:
         return f"{self.help} {self.retention}"
+
+    def bounds(self, level: Level) -> tuple[float, ...]:
+        """Return the upper bounds of the classic buckets at a level."""
+        levels = self.bucket_levels or (Level.MINIMAL,) * len(self.buckets)
+        return tuple(bound for bound, lowest in zip(self.buckets, levels, strict=True) if level.includes(lowest))
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -8,10 +8,23 @@ from __future__ import annotations
 from typing import Final
 
 from exporter.core.model import Step
-from exporter.metrics.spec import MetricSpec, MetricType, Retention, Scope
+from exporter.metrics.spec import Level, MetricSpec, MetricType, Retention, Scope
 
 # A healthy vault responds in tens of milliseconds; 1 s is slow, 5 s is the service's published limit, 30 s the longest timeout.
-STEP_BUCKETS: Final = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+# Each bound with the lowest level that has it: the alert on latency counts 1 s and 5 s.
+_STEP_BOUNDS: Final = (
+    (0.005, Level.FULL),
+    (0.025, Level.DEFAULT),
+    (0.1, Level.DEFAULT),
+    (0.25, Level.FULL),
+    (0.5, Level.DEFAULT),
+    (1.0, Level.MINIMAL),
+    (2.5, Level.FULL),
+    (5.0, Level.MINIMAL),
+    (10.0, Level.FULL),
+    (30.0, Level.FULL),
+)
+STEP_BUCKETS: Final = tuple(bound for bound, _ in _STEP_BOUNDS)
 
 # The (code, step) pairs that alerts count, in classic numbers. Each exists at 0 from the start, so that `increase` includes the
 # first error. Any other pair appears with its first error. `ekm_throttled_total` counts the 429 responses of every step.
@@ -27,16 +40,23 @@ PATH_PARTS: Final = ("region", "connection", "tls_issuer")
 ROLES: Final = ("current", "next")
 
 
-def target_metric(retention: Retention, name: str, text: str, *own: str, kind: MetricType = MetricType.GAUGE) -> MetricSpec:
+def target_metric(
+    retention: Retention,
+    name: str,
+    text: str,
+    *own: str,
+    kind: MetricType = MetricType.GAUGE,
+    level: Level = Level.MINIMAL,
+) -> MetricSpec:
     """Return a metric of a target.
 
     `own` are its labels in addition to `target` and `vault`.
     """
-    return MetricSpec(name=name, kind=kind, scope=Scope.TARGET, retention=retention, help=text, own=own)
+    return MetricSpec(name=name, kind=kind, scope=Scope.TARGET, retention=retention, help=text, own=own, level=level)
 
 
-def _counter(name: str, text: str, *own: str) -> MetricSpec:
-    return target_metric(Retention.COUNTED, name, text, *own, kind=MetricType.COUNTER)
+def _counter(name: str, text: str, *own: str, level: Level = Level.MINIMAL) -> MetricSpec:
+    return target_metric(Retention.COUNTED, name, text, *own, kind=MetricType.COUNTER, level=level)
 
 
 def _info(retention: Retention, name: str, text: str, *own: str) -> MetricSpec:
@@ -48,13 +68,18 @@ TARGET_METRICS: Final = (
     target_metric(
         Retention.PROBE, "ekm_probe_success", "1 if every step succeeded and the unwrapped bytes equal the wrapped ones, else 0."
     ),
-    target_metric(Retention.PROBE, "ekm_probe_duration_seconds", "Duration of the last probe, all steps together."),
+    target_metric(
+        Retention.PROBE, "ekm_probe_duration_seconds", "Duration of the last probe, all steps together.", level=Level.DEFAULT
+    ),
     target_metric(Retention.DECLARED, "ekm_probe_interval_seconds", "Time from one probe to the next."),
     target_metric(Retention.PROBE, "ekm_maintenance", "1 if the last probe started in a declared maintenance window, else 0."),
-    target_metric(Retention.NOW, "ekm_next_probe_timestamp_seconds", "Start time of the next scheduled probe."),
+    target_metric(Retention.NOW, "ekm_next_probe_timestamp_seconds", "Start time of the next scheduled probe.", level=Level.FULL),
     target_metric(Retention.PROBE, "ekm_last_probe_timestamp_seconds", "Start time of the last probe."),
     target_metric(
-        Retention.KNOWN, "ekm_last_success_timestamp_seconds", "Start time of the last probe in which every step succeeded."
+        Retention.KNOWN,
+        "ekm_last_success_timestamp_seconds",
+        "Start time of the last probe in which every step succeeded.",
+        level=Level.DEFAULT,
     ),
     _counter(
         "ekm_probes_total",
@@ -95,6 +120,7 @@ TARGET_METRICS: Final = (
         help="Duration of the step, including failed ones. Tokens fetched by another probe and tainted probes (delayed by the exporter itself) are not counted.",
         own=("step",),
         buckets=STEP_BUCKETS,
+        bucket_levels=tuple(level for _, level in _STEP_BOUNDS),
     ),
     target_metric(
         Retention.PROBE,
@@ -102,6 +128,7 @@ TARGET_METRICS: Final = (
         "Duration of one phase of the step. The phases dns, connect and tls are absent if the step reused a connection.",
         "step",
         "phase",
+        level=Level.DEFAULT,
     ),
     # the failures
     _counter("ekm_errors_total", "Failed steps by the code that SQL Server would show.", "step", "code"),
@@ -109,6 +136,7 @@ TARGET_METRICS: Final = (
         Retention.PROBE,
         "ekm_last_error_code",
         "Connector error code of the failed step that decides the verdict, else of the first one; 0 if the probe succeeded.",
+        level=Level.DEFAULT,
     ),
     _info(
         Retention.PROBE,
@@ -120,13 +148,17 @@ TARGET_METRICS: Final = (
         "reason",
     ),
     _counter(
-        "ekm_throttled_total", "Responses with HTTP status 429; the response to a shared token request is counted once.", "step"
+        "ekm_throttled_total",
+        "Responses with HTTP status 429; the response to a shared token request is counted once.",
+        "step",
+        level=Level.DEFAULT,
     ),
     target_metric(
         Retention.PROBE,
         "ekm_retry_after_seconds",
         "Wait time in the Retry-After header of the response to the step. Absent without such a header.",
         "step",
+        level=Level.DEFAULT,
     ),
     # the verdict
     target_metric(

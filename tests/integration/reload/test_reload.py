@@ -84,7 +84,7 @@ async def test_reload_keeps_removes_and_adds_targets(harness):
 
 async def test_reload_keeps_the_schedule_of_unchanged_targets(harness):
     """The target `typed` has an interval of one hour. A restarted loop would probe at once."""
-    await harness.start()
+    await harness.start("--metrics.level", "full")
     planned = await harness.values("ekm_next_probe_timestamp_seconds", target="typed")
     probed = await harness.values("ekm_probes_total", target="typed")
     harness.change(without("broken"))

@@ -13,6 +13,7 @@ from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.faults import Reason
 from exporter.core.model import Step
 from exporter.metrics.definitions import TARGET_METRICS
+from exporter.metrics.spec import Level
 from tests.support.metric_factories import (
     CONNECTED,
     START,
@@ -42,13 +43,13 @@ def retained(version, vault="contoso.vault.azure.net"):
     return Retained(key_name="ContosoRSAKey0", key_version=version, vault=vault, credential="sql-prod")
 
 
-def of_the_fullest(*failures, known=None, expect=ExpectPath.ANY, **declared):
+def of_the_fullest(*failures, known=None, expect=ExpectPath.ANY, level=Level.FULL, **declared):
     """Return the families of a fully known target, counted by their series; `failures` replace steps."""
     target = a_target(labels={"team": "dba"}, **declared)
     config = a_config(
         target, credentials=(a_credential(), a_credential("staged")), modules=(Module(name="default", expect_path=expect),)
     )
-    recorder = a_recorder(config=config)
+    recorder = a_recorder(config=config, level=level)
     report = a_report(
         steps=[
             ok(Step.CHALLENGE, vault=headers(), phases=CONNECTED, **ENDPOINT),
@@ -68,12 +69,18 @@ def of_the_fullest(*failures, known=None, expect=ExpectPath.ANY, **declared):
     )
 
 
+@pytest.mark.parametrize("level", Level)
+def test_a_healthy_target_has_the_documented_number_of_series(level):
+    assert sum(of_the_fullest(level=level).values()) == MOST_SERIES[level]
+
+
 def test_a_healthy_target_has_at_most_125_series():
-    assert sum(of_the_fullest().values()) <= MOST_SERIES == 125
+    assert max(MOST_SERIES.values()) <= 125
 
 
-def test_series_of_a_healthy_target_match_the_documentation():
-    assert of_the_fullest() == of_a_healthy_target()
+@pytest.mark.parametrize("level", Level)
+def test_series_of_a_healthy_target_match_the_documentation(level):
+    assert of_the_fullest(level=level) == of_a_healthy_target(level)
 
 
 def test_a_failure_adds_its_info_and_its_retry_after():
@@ -133,4 +140,4 @@ def test_series_of_declarations_match_the_documentation(what, times, changes):
 def test_every_family_of_a_target_is_counted():
     declared = {name for names in OF_DECLARATIONS.values() for name in names}
 
-    assert {spec.name for spec in TARGET_METRICS} == {*of_a_healthy_target(), *OF_FAILURES, *OF_CHECKS, *declared}
+    assert {spec.name for spec in TARGET_METRICS} == {*of_a_healthy_target(Level.FULL), *OF_FAILURES, *OF_CHECKS, *declared}
