@@ -8,7 +8,9 @@ from itertools import groupby
 
 from docs.generators.pages import GeneratedPart
 from exporter.core.codes import CODES, ConnectorError, Family
+from exporter.simulator.faults import Fault
 from exporter.simulator.scenarios import SCENARIOS, Scenario
+from exporter.simulator.sql_fault_table import SQL_FAULTS
 
 _SCENARIOS = """\
 | scenario | what is broken | where | step | classic | current | reason | story |
@@ -28,12 +30,24 @@ No scenario exists for these, since nothing outside the SQL Server host can brin
 
 | codes | why |
 | --- | --- |"""
+_SQL = """\
+## Faults of SQL Servers
+
+Set them on a SQL Server: `{"sql": "N1\\\\SQLPRD01", "fault": "sql_silent"}`.
+
+| fault | what is broken |
+| --- | --- |"""
 
 
 def written() -> str:
-    """Markdown: the scenarios, the codes with their scenarios, the codes that have none."""
+    """Markdown: the scenarios, the codes with their scenarios, the codes that have none, the faults of SQL Servers."""
     unseen = (row for row in CODES if not row.observable)
-    parts = ((_SCENARIOS, map(_scenario, SCENARIOS)), (_CODES, _codes()), (_UNSEEN, _reasons(unseen)))
+    parts = (
+        (_SCENARIOS, map(_scenario, SCENARIOS)),
+        (_CODES, _codes()),
+        (_UNSEEN, _reasons(unseen)),
+        (_SQL, map(_sql_fault, SQL_FAULTS)),
+    )
     return "\n\n".join("\n".join([head, *lines]) for head, lines in parts)
 
 
@@ -47,6 +61,10 @@ def _scenario(one: Scenario) -> str:
     return (
         f"| `{one.name}` | {one.broken} | {one.place} | {step} | {one.classic} | {one.current} | `{one.reason}` | {one.story} |"
     )
+
+
+def _sql_fault(fault: Fault) -> str:
+    return f"| `{fault.name}` | {fault.broken} |"
 
 
 def _codes() -> Iterator[str]:

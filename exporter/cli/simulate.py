@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import errno
+import json
 import os
 import secrets
 import shlex
@@ -23,12 +24,18 @@ from exporter.config.model import Config
 from exporter.config.secret_source import SecretUnreadableError
 from exporter.runtime import signals
 from exporter.simulator import Simulator, chaos, demo_story
-from exporter.simulator.configuration import build_environment, exporter_variables, write_config
+from exporter.simulator.configuration import SQL_PASSWORD, SQL_SERVERS, build_environment, exporter_variables, write_config
 from exporter.simulator.reload import reload_credentials
+from exporter.simulator.sql.servers import USER
 
 _FINE, _BAD_USAGE = 0, 2
 _PORT, _MANAGEMENT_PORT = 10443, 10378
+_SHOWN = 10  # SQL Servers in the text at the start
 READY = "management port: "  # `demo` waits for this line
+
+
+class _NoInstancesError(Exception):
+    """The configuration has no SQL Server to serve."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -68,6 +75,22 @@ def _add_addresses(alone: argparse.ArgumentParser) -> None:
         default=_MANAGEMENT_PORT,
         help=f"port on which faults are set; 0: any free port (default {_MANAGEMENT_PORT})",
     )
+    alone.add_argument("--sql", action="store_true", help="also serve the SQL Servers of `instances`, over TDS")
+    alone.add_argument(
+        "--sql.port",
+        dest="sql_port",
+        metavar="PORT",
+        type=_port,
+        default=0,
+        help="port of the first SQL Server; the others follow; 0: any free ports (default 0)",
+    )
+    alone.add_argument(
+        "--sql.password.file",
+        dest="sql_password_file",
+        metavar="FILE",
+        type=Path,
+        help="the password of the SQL login `ekm` (default: an invented one, in the folder of --out)",
+    )
     alone.add_argument(
         "--sim.arc-token-folder",
         dest="arc_token_folder",
@@ -100,7 +123,7 @@ def simulate(args: argparse.Namespace) -> int:
         # The default loop of Windows cannot peek at a connection.
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
             runner.run(_simulate(args, loaded.config))
-    except SecretUnreadableError as error:
+    except (SecretUnreadableError, _NoInstancesError) as error:
         print(f"ekm-exporter simulate: {error}", file=sys.stderr)
         return _BAD_USAGE
     except OSError as error:
@@ -112,13 +135,22 @@ def simulate(args: argparse.Namespace) -> int:
 def _unusable(error: OSError) -> str:
     """Return why a port or a folder cannot be used, and what to do."""
     if error.errno == errno.EADDRINUSE:
-        return "a port is in use: choose others with --sim.port and --sim.management-port"
+        return "a port is in use: choose others with --sim.port, --sim.management-port and --sql.port"
     return str(error) if error.filename is None else f"{error.filename}: {plainly(error)}: name a folder that you may write"
 
 
 async def _simulate(args: argparse.Namespace, config: Config) -> None:
-    ports = {"port": args.port, "management_port": args.management_port}
-    simulator = Simulator(build_environment(config), **ports, arc_token_folder=args.arc_token_folder)
+    environment = build_environment(config)
+    if args.sql and not environment.sql_servers:
+        raise _NoInstancesError("no target has `instances`, so --sql has nothing to serve")
+    simulator = Simulator(
+        environment,
+        port=args.port,
+        management_port=args.management_port,
+        arc_token_folder=args.arc_token_folder,
+        sql_port=args.sql_port if args.sql else None,
+        sql_password=args.sql_password_file.read_text().strip() if args.sql and args.sql_password_file else None,
+    )
     stop = asyncio.Event()
     signals.on_stop(stop.set, hangup=True)
     await simulator.start()
@@ -196,7 +228,28 @@ end every fault:     curl -X DELETE {simulator.management_url}/sim/fault
 list the scenarios:  curl {simulator.management_url}/sim/scenarios
 list the requests:   curl {simulator.management_url}/sim/requests
 after a new secret:  curl -X POST {simulator.management_url}/sim/reload
-stop:                Ctrl-C"""
+{_sql_banner(simulator, out)}stop:                Ctrl-C"""
+
+
+def _sql_banner(simulator: Simulator, out: Path) -> str:
+    """Return the lines about SQL Servers; empty if none is served."""
+    if simulator.sql is None:
+        return ""
+    addresses = simulator.sql.addresses
+    shown = [f"                     {name}: {address}" for name, address in list(addresses.items())[:_SHOWN]]
+    more = [f"                     and {len(addresses) - _SHOWN} more"] if len(addresses) > _SHOWN else []
+    flags = (
+        f"--servers {out / SQL_SERVERS} --sql.user {USER} --sql.password.file {out / SQL_PASSWORD} --sql.ca.file {out / 'ca.pem'}"
+    )
+    name = json.dumps(next(iter(addresses)))
+    lines = [
+        f"SQL Servers:         {len(addresses)}, login {USER}, password in {out / SQL_PASSWORD}",
+        *shown,
+        *more,
+        f"read them:           ekm-exporter inventory {flags} --out targets.d --config.file FILE",
+        f"restart one:         curl -d '{{\"sql\": {name}}}' {simulator.management_url}/sim/restart",
+    ]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _seconds(text: str) -> float:

@@ -103,6 +103,11 @@ class Certificates:
         self._authority = Authority("ekm-exporter simulator, this run only")
 
     @property
+    def authority(self) -> Authority:
+        """Return the run's authority."""
+        return self._authority
+
+    @property
     def ca_pem(self) -> bytes:
         """Return the certificate of the run's authority as PEM."""
         return self._authority.pem

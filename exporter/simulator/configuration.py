@@ -17,6 +17,7 @@ from exporter.simulator.simulator import Simulator
 __all__ = ["build_environment", "exporter_variables", "redirect_config", "write_config"]
 
 _TOKEN_FILE = "service-account-token"  # noqa: S105 - a file's name
+SQL_SERVERS, SQL_PASSWORD = "sql-servers.txt", "sql-password"
 _HOST_KINDS = (CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT)
 
 
@@ -34,7 +35,8 @@ def write_config(simulator: Simulator, config: Config, out: Path) -> Path:
     """Write `out`/ca.pem and `out`/ekm.yml, and return the path of the latter.
 
     If a credential is the host's or the pod's identity, also write `out`/environment with one NAME=value a line. For the
-    pod's identity, also write `out`/service-account-token, which is valid for a day. Raises OSError.
+    pod's identity, also write `out`/service-account-token, which is valid for a day. If SQL Servers are served, also write
+    `out`/sql-servers.txt, an address for each, and `out`/sql-password. Raises OSError.
     """
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
@@ -46,6 +48,10 @@ def write_config(simulator: Simulator, config: Config, out: Path) -> Path:
     variables = exporter_variables(simulator, config, out)
     if variables:
         _write(out / "environment", "".join(f"{name}={value}\n" for name, value in variables.items()).encode())
+    if simulator.sql is not None:
+        _write(out / SQL_PASSWORD, simulator.sql.password.encode(), mode=0o600)
+        lines = (f"127.0.0.1,{port}  # {name}\n" for name, port in simulator.sql.ports.items())
+        _write(out / SQL_SERVERS, "".join(lines).encode())
     return out / "ekm.yml"
 
 

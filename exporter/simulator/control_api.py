@@ -3,6 +3,7 @@
     GET /sim/state      the served objects and the active faults    GET /sim/scenarios, /sim/faults   the two tables
     POST /sim/fault     {"vault": "NAME", "fault": "throttled", "retry_after": 5}, or {"vault": "NAME", "scenario": …}
     DELETE /sim/fault   clears everything, or ?number=N, ?fault=NAME, ?vault=NAME
+    POST /sim/restart   {"sql": "NAME"} restarts a SQL Server: its databases open if their vault side works
     POST /sim/reload    reads the secret and certificate files again; accepted credentials stay accepted
     GET /sim/requests   counts of requests by host, operation and status
 
@@ -20,11 +21,14 @@ from aiohttp import hdrs, web
 
 from exporter.core.cross_site import FORM_TYPES, host_name, is_cross_site, is_loopback
 from exporter.core.model import Step
+from exporter.simulator.control_sql import restart_document, restart_name, sql_documents
 from exporter.simulator.fault_table import FAULTS
 from exporter.simulator.faults import Options, Scope, UnknownNameError
 from exporter.simulator.managed_identity import IdentityServices
 from exporter.simulator.request import OPERATIONS
 from exporter.simulator.scenarios import SIMULATED
+from exporter.simulator.sql import SqlServers
+from exporter.simulator.sql_model import SqlServer
 from exporter.simulator.state import ActiveFault, SimulatorState
 
 _OPTION_TYPES: Mapping[str, type | tuple[type, ...]] = {
@@ -39,6 +43,9 @@ _OPTION_TYPES: Mapping[str, type | tuple[type, ...]] = {
     "operation": str,
     "bits": int,
     "limit": int,
+    "right": str,
+    "view": str,
+    "database": str,
 }
 _RANGES: Mapping[str, tuple[int, int]] = {
     "status": (200, 599),
@@ -70,6 +77,11 @@ class Simulated(Protocol):
 
     def clear(self, *, number: int | None = None, fault: str | None = None, name: str | None = None) -> int: ...
 
+    @property
+    def sql(self) -> SqlServers | None: ...
+
+    def restart_sql_server(self, name: str) -> SqlServer: ...
+
     def reload(self) -> Awaitable[Mapping[str, str]]: ...
 
 
@@ -97,6 +109,7 @@ class ControlApi:
         self._identities.add_to(app)
         app.router.add_post("/sim/fault", self._set)
         app.router.add_post("/sim/reload", self._reload)
+        app.router.add_post("/sim/restart", self._restart)
         app.router.add_delete("/sim/fault", self._clear)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -129,6 +142,7 @@ class ControlApi:
                     }
                     for tenant in environment.tenants.values()
                 ],
+                "sql_servers": sql_documents(self._simulator.sql),
                 "faults": [_fault_document(active) for active in state.active],
             }
         )
@@ -172,6 +186,13 @@ class ControlApi:
             return _json({"credentials": dict(await self._simulator.reload())})
         except UnknownNameError as error:
             return _json({"error": str(error)}, status=400)
+
+    async def _restart(self, request: web.Request) -> web.Response:
+        try:
+            server = self._simulator.restart_sql_server(restart_name(await request.read()))
+        except UnknownNameError as error:
+            return _json({"error": str(error)}, status=400)
+        return _json(restart_document(server))
 
     async def _clear(self, request: web.Request) -> web.Response:
         try:

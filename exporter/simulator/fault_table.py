@@ -36,6 +36,7 @@ from exporter.simulator.faults import WITH_TOKEN, Connection, Fault, Route, Scop
 from exporter.simulator.model import NetworkAccess
 from exporter.simulator.resource_graph import MANAGEMENT_ERRORS, management_error
 from exporter.simulator.response import Delivery
+from exporter.simulator.sql_fault_table import SQL_FAULTS
 
 _VAULT = frozenset({Scope.VAULT})
 _GRAPH = frozenset({Scope.GRAPH})
@@ -43,7 +44,7 @@ _APPLICATION = frozenset({Scope.APPLICATION})
 _TOKEN_SIDE = frozenset({Scope.TENANT, Scope.APPLICATION, Scope.AUTHORITY})
 _MANAGEMENT = frozenset({Scope.MANAGEMENT})
 _HOSTS = frozenset({Scope.VAULT, Scope.AUTHORITY, Scope.GRAPH, Scope.MANAGEMENT})
-_ANYWHERE = frozenset(Scope)
+_ANYWHERE = frozenset(Scope) - {Scope.SQL}
 
 _EVERY = frozenset(Step)
 _WRAPPINGS = frozenset({Step.WRAP_KEY, Step.UNWRAP_KEY})
@@ -242,6 +243,8 @@ _TABLE: tuple[Fault, ...] = (
           response=set_member("value", "A" * 340 + "AQ")),
     Fault(name="other_bytes", broken="the unwrapped bytes differ from the original", scopes=_VAULT, steps=frozenset({Step.UNWRAP_KEY}),
           response=set_member("value", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
+    # SQL Servers
+    *SQL_FAULTS,
 )  # fmt: skip
 
 FAULTS: Mapping[str, Fault] = {fault.name: fault for fault in _TABLE}

@@ -14,7 +14,9 @@ from exporter.core.model import Step
 from exporter.simulator.model import Application, Vault
 from exporter.simulator.request import AUXILIARY_OPERATIONS, step_of
 from exporter.simulator.response import SimulatedResponse
+from exporter.simulator.sql_model import PERFORMANCE, SqlServer
 
+VaultOf = Callable[[str], Vault | None]
 WITH_TOKEN = frozenset({Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY})
 
 
@@ -27,6 +29,7 @@ class Scope(StrEnum):
     AUTHORITY = "authority"  # an Entra host
     GRAPH = "graph"  # a host of Microsoft Graph
     MANAGEMENT = "management"  # a host of Azure Resource Manager
+    SQL = "sql"  # a SQL Server
 
 
 class Connection(StrEnum):
@@ -73,6 +76,9 @@ class Options:
     operation: str = "unwrapKey"
     bits: int = 4096
     limit: int = 1
+    right: str = PERFORMANCE
+    view: str = "dm_os_loaded_modules"
+    database: str | None = None  # only this one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +97,7 @@ class Fault:
     response: Callable[[SimulatedResponse, Options], SimulatedResponse] | None = None
     connection: Connection | None = None
     route: Route | None = None
+    sql: Callable[[SqlServer, Options, VaultOf], SqlServer] | None = None
 
     def applies_to(self, operation: str, options: Options) -> bool:
         """Return whether the fault changes the response to that operation.

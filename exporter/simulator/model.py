@@ -15,6 +15,7 @@ from exporter.simulator.sql_model import SqlServer
 
 ENTRA = "login.microsoftonline.com"
 GRAPH_HOSTS = ("graph.microsoft.com", "graph.microsoft.us", "microsoftgraph.chinacloudapi.cn")
+SQL_RESOURCE = "https://database.windows.net"
 FAR_FUTURE = 4070908800.0  # 2099-01-01: Microsoft Graph always returns an expiry
 ALL_OPERATIONS = frozenset({"get", "list", "wrapKey", "unwrapKey"})  # on keys
 SECRETS_LIST = "secrets_list"  # the permission to list secrets and their versions
@@ -237,7 +238,9 @@ class Environment:
     def resources(self) -> frozenset[str]:
         """Return the audiences for which Entra issues tokens here."""
         others = {f"https://{host}" for host in (*GRAPH_HOSTS, *MANAGEMENT_HOSTS.values())}
-        return frozenset({vault.resource for vault in self.vaults.values()} | {cloud.resource for cloud in CLOUDS} | others)
+        sql = {SQL_RESOURCE, SQL_RESOURCE + "/"} if self.sql_servers else set()
+        clouds = {cloud.resource for cloud in CLOUDS}
+        return frozenset({vault.resource for vault in self.vaults.values()} | clouds | others | sql)
 
 
 def management_host(vault: Vault) -> str | None:

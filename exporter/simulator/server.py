@@ -17,7 +17,7 @@ from exporter.simulator.faults import Scope
 from exporter.simulator.graph import GraphService
 from exporter.simulator.key_pairs import KeyPairs
 from exporter.simulator.managed_identity import IdentityRequest
-from exporter.simulator.model import Vault
+from exporter.simulator.model import SQL_RESOURCE, Vault
 from exporter.simulator.request import Exchange
 from exporter.simulator.resource_graph import ResourceGraphService
 from exporter.simulator.response import Delivery, SimulatedResponse
@@ -39,13 +39,19 @@ class Services:
 
     def __init__(self, state: SimulatorState, pairs: KeyPairs, clock: Callable[[], float]) -> None:
         self._state = state
-        mint = TokenMint()
+        self._clock = clock
+        self._mint = mint = TokenMint()
         self._vaults = VaultService(mint, pairs, clock)
         self.service_accounts = ServiceAccounts(clock)
         self._entra = EntraService(mint, self.service_accounts, clock)
         self._graph = GraphService(mint, state.tenant, clock)
         self._resource_graph = ResourceGraphService(mint, state.tenant, lambda: [*state.environment.vaults.values()], clock)
         self.requests: RequestCount = Counter()
+
+    def accepts_sql_token(self, token: str) -> bool:
+        """Return whether the token is one of this run for SQL Server."""
+        claims = self._mint.read(token)
+        return claims is not None and claims.audience.rstrip("/") == SQL_RESOURCE and claims.expires > self._clock()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Respond to one request."""

@@ -25,6 +25,8 @@ from exporter.simulator.model import GRAPH_HOSTS, Application, Environment, Vaul
 from exporter.simulator.scenarios import BY_NAME, Outside
 from exporter.simulator.server import RequestCount, Services
 from exporter.simulator.service_accounts import ServiceAccounts
+from exporter.simulator.sql import SqlServers
+from exporter.simulator.sql_model import SqlServer
 from exporter.simulator.state import ActiveFault, SimulatorState
 from exporter.simulator.tls_frontend import TlsFrontend
 
@@ -38,6 +40,8 @@ class Simulator:
 
     `arc_token_folder` is the folder for the key files of Azure Arc; without one, Azure Arc is not served. The SDK reads
     them only in /var/opt/azcmagent/tokens or %ProgramData%\AzureConnectedMachineAgent\Tokens.
+
+    With a `sql_port`, the SQL Servers are served too, from this port on (0: on free ports), with this password or an invented one.
     """
 
     def __init__(
@@ -48,6 +52,8 @@ class Simulator:
         port: int = 0,
         management_port: int = 0,
         arc_token_folder: Path | None = None,
+        sql_port: int | None = None,
+        sql_password: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         if not _is_loopback(host):
@@ -61,6 +67,17 @@ class Simulator:
         self._services = Services(self.state, self._pairs, clock)
         identities = IdentityServices(self._services.identity_response, self._services.count_identity, arc_token_folder)
         self._control_api = ControlApi(self, host, management_port, identities)
+        self.sql: SqlServers | None = None
+        if sql_port is not None:
+            self.sql = SqlServers(
+                self.state,
+                password=sql_password,
+                first_port=sql_port,
+                pairs=self._pairs,
+                authority=self._certificates.authority,
+                accepts_token=self._services.accepts_sql_token,
+                clock=clock,
+            )
         self._server: web.Server | None = None
         self._frontend: TlsFrontend | None = None
         self._closed_port: socket.socket | None = None  # bound, never listening: connections are refused
@@ -75,6 +92,8 @@ class Simulator:
             self._closed_port = socket.socket()
             self._closed_port.bind((self._address, 0))
             await self._control_api.start()
+            if self.sql is not None:
+                await self.sql.start()
         except OSError:
             await self.stop()
             raise
@@ -82,6 +101,8 @@ class Simulator:
     async def stop(self) -> None:
         """Close both ports and every connection; all state is lost."""
         await self._control_api.stop()
+        if self.sql is not None:
+            await self.sql.stop()
         if self._frontend is not None:
             await self._frontend.close()
         if self._server is not None:
@@ -208,6 +229,12 @@ class Simulator:
         `edit` must keep the host. Raises UnknownNameError.
         """
         self.state.change_vault(name, edit)
+
+    def restart_sql_server(self, name: str) -> SqlServer:
+        """Restart a SQL Server: its databases open if their vault side works. Raises UnknownNameError."""
+        if self.sql is None:
+            raise UnknownNameError("this simulator serves no SQL Servers: start it with --sql")
+        return self.sql.restart(name)
 
     async def reload(self) -> Mapping[str, str]:
         """Read the configuration's secret and certificate files again.

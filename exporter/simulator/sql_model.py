@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 DEFINITIONS = "VIEW ANY DEFINITION"
@@ -81,7 +83,13 @@ class SqlServer:
         """Return the identity of each credential."""
         return {key.credential: key.identity for key in self.keys}
 
-    def restarted(self, now: float, openable: frozenset[str]) -> SqlServer:
-        """Return the server after a restart: databases open whose thumbprint is in `openable`."""
-        opened = tuple(replace(one, state=ONLINE if one.thumbprint in openable else RECOVERY_PENDING) for one in self.databases)
-        return replace(self, started=now, databases=opened)
+    def restarted(self, now: float, opened: Collection[str]) -> SqlServer:
+        """Return the server after a restart, at which only the databases of these names opened."""
+        databases = [replace(one, state=ONLINE if one.name in opened else RECOVERY_PENDING) for one in self.databases]
+        return replace(self, started=now, databases=tuple(databases))
+
+
+def invented_thumbprint(key_name: str, key_version: str) -> str:
+    """Return a thumbprint that is equal on all servers for one key version, as the connector's is."""
+    made = hashlib.sha1(f"{key_name.lower()}/{key_version}".encode(), usedforsecurity=False)
+    return f"0x{made.hexdigest().upper()}"

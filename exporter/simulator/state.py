@@ -136,6 +136,8 @@ class SimulatorState:
                 return {host: host for host in self.environment.management_hosts}
             case Scope.TENANT:
                 return {tenant_id: tenant_id for tenant_id in self.environment.tenants}
+            case Scope.SQL:
+                return {name: server.name for name, server in self.environment.sql_servers.items()}
         return {
             name.lower(): client_id
             for tenant in self.environment.tenants.values()
@@ -194,7 +196,21 @@ class SimulatorState:
 
     def sql_server(self, name: str) -> SqlServer | None:
         """Return a SQL Server with the active faults applied, None if it does not exist."""
-        return self.environment.sql_servers.get(name.lower())
+        server = self.environment.sql_servers.get(name.lower())
+        if server is None:
+            return None
+        for active in self._faults_on(Scope.SQL, server.name):
+            server = active.fault.sql(server, active.options, self.vault) if active.fault.sql is not None else server
+        return server
+
+    def change_sql_server(self, name: str, edit: Callable[[SqlServer], SqlServer]) -> None:
+        """Replace a SQL Server by what `edit` returns; its faults stay active.
+
+        Raises UnknownNameError.
+        """
+        found = self.find(Scope.SQL, name).lower()
+        servers = self.environment.sql_servers
+        self.environment = replace(self.environment, sql_servers={**servers, found: edit(servers[found])})
 
     def _application(self, application: Application) -> Application:
         for active in self._faults_on(Scope.APPLICATION, application.client_id):

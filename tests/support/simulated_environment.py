@@ -2,6 +2,7 @@
 
 from exporter.simulator import Environment
 from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, KeyVersion, Tenant, Vault
+from exporter.simulator.sql_model import SqlKey, SqlServer
 from tests.support.simulator_client import (
     CLIENT,
     HSM,
@@ -11,6 +12,7 @@ from tests.support.simulator_client import (
     OTHER,
     OTHER_CLIENT,
     SECRET,
+    SQL,
     TENANT,
     VAULT,
     VERSION,
@@ -39,6 +41,12 @@ def small_environment():
         OTHER_CLIENT: Application(client_id=OTHER_CLIENT, object_id="o-2", secrets=(ClientSecret(value="marked-secret-two"),)),
     }
     vaults = (vault(VAULT), vault(OTHER, operations={CLIENT: ALL_OPERATIONS}), vault(HSM, kty="RSA-HSM"))
+    key = SqlKey(
+        vault=VAULT, key_name=KEY, key_version=VERSION, thumbprint="0x" + "A1" * 20, credential="tde", identity="contoso-one"
+    )
+    server = SqlServer(name=SQL, sql_instance="SQLPRD01", host="n1", keys=(key,), databases=())
     return Environment(
-        tenants={TENANT: Tenant(tenant_id=TENANT, applications=applications)}, vaults={vault.host: vault for vault in vaults}
+        tenants={TENANT: Tenant(tenant_id=TENANT, applications=applications)},
+        vaults={vault.host: vault for vault in vaults},
+        sql_servers={SQL.lower(): server},
     )

@@ -80,7 +80,7 @@ def script_output(cursor: Any) -> str:
         try:
             cursor.execute(batch)
         except pytds.Error as error:
-            lines += [f"Msg {error.number}, Level 14, State 1, Server N1, Line 1", str(error)]
+            lines += [f"Msg {error.number}, Level 14, State 1, Server N1, Line 1", str(error.args[0])]
         else:
             lines += [row[0] for row in cursor.fetchall()]
     assert len(batches()) == len(SECTIONS)

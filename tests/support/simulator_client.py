@@ -10,6 +10,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 
 VAULT, OTHER, HSM = "contoso-one.vault.azure.net", "contoso-two.vault.azure.net", "contoso-hsm.managedhsm.azure.net"
+SQL = "N1\\SQLPRD01"
 TENANT = "11111111-2222-3333-4444-555555555555"
 CLIENT = "66666666-7777-8888-9999-000000000000"
 OTHER_CLIENT = "66666666-7777-8888-9999-000000000001"

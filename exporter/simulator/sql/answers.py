@@ -1,6 +1,6 @@
 """Answer a batch: what it yields, or the error that SQL Server would send.
 
-It knows the statements of deploy/sql and those that clients send by themselves. Everything else is an error that says so.
+It knows the statements of deploy/sql and those that clients send by themselves. Everything else is an error that names the statement.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ Answer = tuple[ResultSet, ...] | SqlMessage
 _COMMENT = re.compile(r"/\*.*?\*/|--[^\n]*", re.DOTALL)
 _SECTION = re.compile(r'\{"section":"(\w+)"')
 _VIEW = re.compile(r"\bsys\.(\w+)")
+_JSON = re.compile(r"\bFOR JSON\b", re.IGNORECASE)
 _ALIAS = re.compile(r"\bAS (?:\[(\w+)\]|(\w+))(?= ?(?:,|$))", re.IGNORECASE)
 _SELECT_LIST = re.compile(r"\bSELECT (.*?) ?(?:\bFROM\b|\bFOR JSON\b|$)", re.IGNORECASE)
 _WITHOUT_RESULT = re.compile(r"(?:SET|USE|BEGIN TRAN|COMMIT|ROLLBACK|IF @@TRANCOUNT)\b(?!.*\bSELECT\b)", re.IGNORECASE)
@@ -64,6 +65,11 @@ def answer(text: str, view: SqlView) -> Answer:
 
 def _problem(plain: str, view: SqlView) -> SqlMessage | None:
     """Return the error for a view that is missing or that the login may not read."""
+    if view.server.product_version.startswith("12."):
+        if _JSON.search(plain):
+            return SqlMessage(102, "Incorrect syntax near 'JSON'.", level=15)
+        if "is_distributed" in plain:
+            return SqlMessage(207, "Invalid column name 'is_distributed'.")
     for name in _VIEW.findall(plain):
         if name in view.server.missing:
             return SqlMessage(208, f"Invalid object name 'sys.{name}'.")

@@ -1,27 +1,20 @@
-"""Derive the simulated SQL Servers from the targets and their `instances`.
+"""Derive the simulated SQL Servers from the targets and their `instances`. Each target protects one database of its name.
 
 The same configuration makes the same servers, databases and thumbprints in each run.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from exporter.config.model import Config, Target
 from exporter.core.model import Generation
-from exporter.simulator.sql_model import SqlDatabase, SqlKey, SqlServer
+from exporter.simulator.sql_model import SqlDatabase, SqlKey, SqlServer, invented_thumbprint
 
 _DAY = 86400.0
 _DEFAULT_INSTANCE = "MSSQLSERVER"
 _FILE_VERSIONS = {Generation.CLASSIC: "1.0.4.0", Generation.CURRENT: "15.0.2000.440"}
-
-
-def thumbprint_of(key_name: str, key_version: str) -> str:
-    """Return an invented thumbprint: equal on all servers for one key version, as the connector's is."""
-    made = hashlib.sha1(f"{key_name.lower()}/{key_version}".encode(), usedforsecurity=False)
-    return f"0x{made.hexdigest().upper()}"
 
 
 def sql_servers(config: Config, newest: str, applications: Mapping[str, str]) -> dict[str, SqlServer]:
@@ -67,7 +60,7 @@ def _server(
     for target, instance in uses:
         key = _key(target, newest, applications)
         keys.setdefault(key.thumbprint, key)
-        databases |= {one.name: one for one in _databases(target, key, instance.get("ag"))}
+        databases[target.name] = SqlDatabase(name=target.name, thumbprint=key.thumbprint, ag=instance.get("ag"))
     own = dict.fromkeys(instance["ag"] for _, instance in uses if "ag" in instance)
     now = time.time()
     return SqlServer(
@@ -90,13 +83,8 @@ def _key(target: Target, newest: str, applications: Mapping[str, str]) -> SqlKey
         vault=target.vault,
         key_name=target.key_name,
         key_version=version,
-        thumbprint=target.thumbprint or thumbprint_of(target.key_name, version),
+        thumbprint=target.thumbprint or invented_thumbprint(target.key_name, version),
         credential=f"{label}-{target.credential}",
         identity=label if target.vault.endswith(".vault.azure.net") else target.vault,
         application=applications.get(target.credential),
     )
-
-
-def _databases(target: Target, key: SqlKey, ag: str | None) -> Iterator[SqlDatabase]:
-    for name in (target.name, f"{target.name}-archive"):
-        yield SqlDatabase(name=name, thumbprint=key.thumbprint, ag=ag)

@@ -1,4 +1,4 @@
-"""The registry of the host: `xp_instance_regenumkeys` and `xp_instance_regread` on the connector's key."""
+"""The registry of the host: `xp_regenumkeys` and `xp_regread` on the connector's key, and their variants `xp_instance_...`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from exporter.simulator.sql_model import SqlServer
 
 ROOT = r"SOFTWARE\Microsoft\SQL Server Cryptographic Provider\Azure Key Vault"
 _CALL = re.compile(
-    r"EXEC(?:UTE)? (?:\[?master\]?\.)?(?:\[?(?:dbo|sys)\]?\.)?\[?xp_(?:instance_)?reg(enumkeys|read|enumvalues)\]? (.*)",
-    re.IGNORECASE,
+    r"EXEC(?:UTE)? (?:\[?master\]?\.)?(?:\[?(?:dbo|sys)\]?\.)?\[?(xp_(?:instance_)?reg(?:enumkeys|read))\]? (.*)", re.IGNORECASE
 )
 _ARGUMENT = re.compile(r"(?:@\w+ ?= ?)?N?'([^']*)'")
+_MISSING = "{}() returned error 2, 'The system cannot find the file specified.'"
+_DENIED = "The EXECUTE permission was denied on the object '{}', database 'mssqlsystemresource', schema 'sys'."
 
 
 def registry_result(plain: str, server: SqlServer) -> tuple[ResultSet, ...] | SqlMessage | None:
@@ -20,41 +21,28 @@ def registry_result(plain: str, server: SqlServer) -> tuple[ResultSet, ...] | Sq
     call = _CALL.fullmatch(plain)
     if call is None:
         return None
-    kind, arguments = call[1].lower(), _ARGUMENT.findall(call[2])
+    procedure, arguments = call[1].lower(), _ARGUMENT.findall(call[2])
     if not server.registry_readable:
-        name = f"xp_instance_reg{kind}"
-        return SqlMessage(
-            229,
-            f"The EXECUTE permission was denied on the object '{name}', database 'mssqlsystemresource', schema 'sys'.",
-            level=14,
-        )
-    path = arguments[1].strip("\\").lower() if len(arguments) > 1 else ""
-    if kind == "enumkeys":
-        return (_subkeys(path, server),)
-    return (_values(path, server),)
+        return SqlMessage(229, _DENIED.format(procedure), level=14)
+    _, path, name, *_ = [*arguments, "", "", ""]
+    found = _tree(server).get(path.strip("\\").lower())
+    if found is None:
+        return SqlMessage(22001, _MISSING.format("RegOpenKeyEx"), level=1)
+    subkeys, uri = found
+    if procedure.endswith("enumkeys"):
+        return (ResultSet(("SubKey",), tuple((one,) for one in subkeys)),)
+    if uri is None or name.lower() != "keyuri":
+        return SqlMessage(22001, _MISSING.format("RegQueryValueEx"), level=1)
+    return (ResultSet(("Value", "Data"), ((name, uri),)),)
 
 
-def _entries(server: SqlServer) -> dict[str, dict[str, str]]:
-    """Return the URI of each thumbprint by the subkey of its vault."""
-    vaults: dict[str, dict[str, str]] = {}
+def _tree(server: SqlServer) -> dict[str, tuple[list[str], str | None]]:
+    """Return the subkeys and the URI of each path, in lower case."""
+    vaults: dict[str, list[str]] = {}
+    tree: dict[str, tuple[list[str], str | None]] = {}
     for key in server.keys:
-        vaults.setdefault(f"https://{key.vault}", {})[key.thumbprint] = key.uri
-    return vaults
-
-
-def _subkeys(path: str, server: SqlServer) -> ResultSet:
-    below = path.removeprefix(ROOT.lower()).strip("\\")
-    entries = _entries(server)
-    if not path.startswith(ROOT.lower()):
-        names: list[str] = []
-    else:
-        names = [name for vault, uris in entries.items() if vault.lower() == below for name in uris] if below else list(entries)
-    return ResultSet(("SubKey",), tuple((name,) for name in names))
-
-
-def _values(path: str, server: SqlServer) -> ResultSet:
-    for vault, uris in _entries(server).items():
-        for thumbprint, uri in uris.items():
-            if path == f"{ROOT}\\{vault}\\{thumbprint}".lower():
-                return ResultSet(("Value", "Data"), (("KeyUri", uri),))
-    return ResultSet(("Value", "Data"))
+        vault = f"https://{key.vault}"
+        vaults.setdefault(vault, []).append(key.thumbprint)
+        tree[f"{ROOT}\\{vault}\\{key.thumbprint}".lower()] = ([], key.uri)
+    tree |= {f"{ROOT}\\{vault}".lower(): (marks, None) for vault, marks in vaults.items()}
+    return tree | {ROOT.lower(): (list(vaults), None)}

@@ -14,8 +14,9 @@ from typing import Self
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from exporter.simulator.certificates import Authority
+from exporter.simulator.faults import Scope
 from exporter.simulator.key_pairs import KeyPairs
-from exporter.simulator.model import Environment
+from exporter.simulator.model import Environment, KeyVersion
 from exporter.simulator.sql.answers import answer
 from exporter.simulator.sql.login import Login
 from exporter.simulator.sql.response import ResultSet, SqlMessage
@@ -24,8 +25,10 @@ from exporter.simulator.sql.session import SqlSession
 from exporter.simulator.sql.transport import ProtocolError, Transport
 from exporter.simulator.sql_model import SqlKey, SqlServer
 from exporter.simulator.state import SimulatorState
+from exporter.simulator.vault_side import opens
 
 _CONNECTIONS = 100  # of one server
+_FOREIGN = 3  # number of the key pair of a version that no vault has
 USER = "ekm"
 
 
@@ -114,6 +117,14 @@ class SqlServers:
         assert found is not None  # noqa: S101 - servers are never removed
         return found
 
+    def restart(self, name: str) -> SqlServer:
+        """Restart a server: the databases open whose vault side works now. Raises UnknownNameError."""
+        server = self.server(self.state.find(Scope.SQL, name))
+        openable = {key.thumbprint for key in server.keys if opens(self.state, key)}
+        opened = {one.name for one in server.databases if one.thumbprint in openable}
+        self.state.change_sql_server(name, lambda known: known.restarted(self._clock(), opened))
+        return self.server(server.name)
+
     def refusal(self, server: SqlServer, login: Login) -> SqlMessage | None:
         """Return why a login is refused, None if it is not."""
         right = login.user.lower() == USER and hmac.compare_digest(login.password.encode(), self.password.encode())
@@ -130,10 +141,11 @@ class SqlServers:
 
     async def _public_key(self, key: SqlKey) -> str:
         """Return the public key of the key in the vault, as sys.asymmetric_keys shows it."""
-        vault = self.state.environment.vaults.get(key.vault)
-        found = vault.keys.get(key.key_name.lower()) if vault is not None else None
-        version = found.version(key.key_version) if found is not None else None
-        pair = await self._pairs.get(version.size if version else 2048, version.material if version else 0)
+        vaults = (self.state.environment.vaults.get(key.vault), self.state.vault(key.vault))
+        known = [vault.keys[key.key_name.lower()] for vault in vaults if vault is not None and key.key_name.lower() in vault.keys]
+        version = next((found for one in known if (found := one.version(key.key_version)) is not None), None)
+        version = version or KeyVersion(version=key.key_version, material=_FOREIGN)
+        pair = await self._pairs.get(version.size, version.material)
         return _public_key_blob(pair.public_key().public_numbers())
 
     def add(self, session: asyncio.Task[None]) -> None:

@@ -117,7 +117,7 @@ class SqlSession:
     async def _batch(self, text: str) -> bytes:
         answer = await self._backend.run(text)
         if isinstance(answer, SqlMessage):
-            return self._messages(answer) + response.done(response.FAILED)
+            return self._messages(answer) + response.done(response.FAILED if answer.level > 10 else 0)
         used = _USE.fullmatch(text)
         parts = [response.database_changed(used[1])] if used else []
         for number, result in enumerate(answer, start=1):
@@ -153,7 +153,7 @@ class SqlSession:
         return self._handles
 
     def _failed_call(self, problem: SqlMessage) -> bytes:
-        return self._messages(problem) + _end_of_call(problem.number)
+        return self._messages(problem) + _end_of_call(problem.number if problem.level > 10 else 0)
 
     def _messages(self, problem: SqlMessage) -> bytes:
         following = _FOLLOWING.get(problem.number)

@@ -4,7 +4,7 @@ import pytest
 from exporter.simulator import Simulator
 from exporter.simulator.fault_table import FAULTS
 from tests.support.simulated_environment import small_environment
-from tests.support.simulator_client import CLIENT, ENTRA, GRAPH, MANAGEMENT, OTHER, SECRET, TENANT, VAULT, Client
+from tests.support.simulator_client import CLIENT, ENTRA, GRAPH, MANAGEMENT, OTHER, SECRET, SQL, TENANT, VAULT, Client
 
 
 @pytest.fixture
@@ -156,6 +156,7 @@ async def test_every_fault_is_set_and_cleared_on_each_scope(simulator):
         "authority": ENTRA,
         "graph": GRAPH,
         "management": MANAGEMENT,
+        "sql": SQL,
     }
     for fault in FAULTS.values():
         for scope in fault.scopes:
