@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from exporter.cli.inventory_servers import add_server_flags, read_named_servers
+from exporter.cli.inventory_vaults import add_vault_flags, compare_with_vaults
+from exporter.core.inventory.comparison import report_search
 from exporter.core.inventory.model import Instance, instance_of
 from exporter.core.inventory.plan import Plan, make_plan
 from exporter.core.inventory.render import files_of, listed, report
@@ -64,6 +66,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--prune", action="store_true", help="forget the instances that these files do not have")
     parser.add_argument("--dry-run", action="store_true", help="print the differences and the report, and write nothing")
     add_server_flags(parser)
+    add_vault_flags(parser)
     parser.set_defaults(handler=run)
 
 
@@ -86,7 +89,11 @@ def _run(args: argparse.Namespace) -> int:
     facts = read_facts(folder)
     kept = _merge(facts, sources, prune=args.prune)
     hand_written = read_hand_written(_other_files(args, folder), [args.out / name for name in folder.own])
-    plan = make_plan([instance_of(one) for one in facts.documents.values()], facts.loose, hand_written, facts.names)
+    instances = [instance_of(one) for one in facts.documents.values()]
+    searched = compare_with_vaults(args, instances, facts, hand_written)
+    plan = make_plan(instances, facts.loose, hand_written, facts.names, facts.compared)
+    for vault, (search, result) in searched.items():
+        report_search(vault, search, result, plan.findings)
     if args.config_file is not None and not includes_folder(args.config_file, args.out):
         plan.findings.gap(f"{args.config_file} does not include {args.out}/*.yml: add it to include")
     for name in folder.edited:

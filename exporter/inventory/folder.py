@@ -17,7 +17,7 @@ from typing import Any
 from exporter.config.files import FileMissingError, FileUnreadableError, read_whole
 from exporter.config.yaml_tree import SIZE_LIMIT
 from exporter.core.inventory.document import Document, as_json, document_from
-from exporter.core.inventory.registry import RegistryUri
+from exporter.core.inventory.registry import KeyVersion, RegistryUri, key_version
 from exporter.core.inventory.render import MARK, is_own
 
 FACTS = "inventory.json"
@@ -30,11 +30,12 @@ class FolderError(Exception):
 
 @dataclass(slots=True)
 class Facts:
-    """What is known from all runs: documents by server, key URIs, names of targets."""
+    """What is known from all runs: documents by server, key URIs, names of targets, and versions by public key."""
 
     documents: dict[str, Document] = field(default_factory=dict)
     loose: dict[RegistryUri, None] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
+    compared: dict[str, KeyVersion] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,10 @@ def read_facts(folder: Folder) -> Facts:
         content = json.loads(read_whole(path, limit=FACTS_LIMIT))
         documents = {name: document_from(one) for name, one in content["instances"].items()}
         loose = {RegistryUri(str(one["thumbprint"]), str(one["uri"])): None for one in content["key_uris"]}
-        return Facts(documents, loose, {str(one): str(name) for one, name in content["names"].items()})
+        names = {str(one): str(name) for one, name in content["names"].items()}
+        uris = ((str(one["public_key"]), key_version(str(one["uri"]))) for one in content.get("public_keys", ()))
+        compared = {public_key: version for public_key, version in uris if version is not None}
+        return Facts(documents, loose, names, compared)
     except FileMissingError:
         if folder.own:
             raise FolderError(
@@ -110,6 +114,7 @@ def facts_text(facts: Facts) -> str:
         "instances": {name: as_json(facts.documents[name]) for name in sorted(facts.documents)},
         "key_uris": [{"thumbprint": uri.thumbprint, "uri": uri.uri} for uri in facts.loose],
         "names": facts.names,
+        "public_keys": [{"public_key": one, "uri": version.uri} for one, version in facts.compared.items()],
     }
     return json.dumps(content, indent=1, sort_keys=True) + "\n"
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from exporter.clients import NetworkError, Networks, fetch_token, quiet_sdk_loggers
 from exporter.config.model import Credential, CredentialKind, Module
 from exporter.config.secret_source import SecretUnreadableError, read_secret
+from exporter.core.faults import Fault
 from exporter.core.masking import mask
 from exporter.core.model import Challenge, Facts
 from exporter.inventory.declared import Declared
@@ -54,7 +55,7 @@ async def request_token(
 
 def reason(facts: Facts) -> str:
     """Return a failure in one masked line."""
-    words = [facts.fault.value.replace("_", " ") if facts.status is None else f"HTTP {facts.status}"]
+    words = [f"HTTP {facts.status}" if facts.fault is Fault.HTTP_STATUS else facts.fault.value.replace("_", " ")]
     words += [code for code in (facts.inner_code or facts.service_code,) if code is not None]
     words += [f"AADSTS{facts.aadsts}"] if facts.aadsts is not None else []
     return " ".join(words) + (f": {mask(facts.detail)}" if facts.detail else "")

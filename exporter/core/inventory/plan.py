@@ -73,14 +73,18 @@ class Plan:
 
 
 def make_plan(
-    instances: Sequence[Instance], loose: Iterable[RegistryUri], hand_written: HandWritten, names: Mapping[str, str]
+    instances: Sequence[Instance],
+    loose: Iterable[RegistryUri],
+    hand_written: HandWritten,
+    names: Mapping[str, str],
+    compared: Mapping[str, KeyVersion] | None = None,
 ) -> Plan:
     """Return the targets of the instances that no hand-written target covers.
 
-    `names` are those of the last plan: an unchanged target keeps its name.
+    `names` are those of the last plan: an unchanged target keeps its name. `compared` is that of `KeyUris`.
     """
     plan = Plan()
-    usages = find_usages(instances, KeyUris(instances, loose, plan.findings), plan.findings)
+    usages = find_usages(instances, KeyUris(instances, loose, plan.findings, compared), plan.findings)
     groups: dict[tuple[KeyVersion, str], list[Usage]] = {}
     for usage in usages:
         groups.setdefault((usage.version, credential_name(usage)), []).append(usage)

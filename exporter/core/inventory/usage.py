@@ -62,10 +62,18 @@ def _add(table: dict[str, list[str]], text: str, servers: Iterable[str]) -> None
 class KeyUris:
     """The key versions of each thumbprint, from every registry that was read.
 
-    A thumbprint without an entry gets that of another thumbprint with the same public key.
+    A thumbprint without an entry gets that of another thumbprint with the same public key. `compared` has the versions that were
+    found in vaults by their public keys; they count if the registries have none or several.
     """
 
-    def __init__(self, instances: Iterable[Instance], loose: Iterable[RegistryUri], findings: Findings) -> None:
+    def __init__(
+        self,
+        instances: Iterable[Instance],
+        loose: Iterable[RegistryUri],
+        findings: Findings,
+        compared: Mapping[str, KeyVersion] | None = None,
+    ) -> None:
+        self._compared = compared or {}
         self._versions: dict[str, set[KeyVersion]] = {}
         self._by_public_key: dict[str, set[KeyVersion]] = {}
         instances = list(instances)
@@ -81,7 +89,14 @@ class KeyUris:
             self._by_public_key.setdefault(key.public_key, set()).update(self._versions.get(key.thumbprint, ()))
 
     def versions_of(self, key: AsymmetricKey) -> set[KeyVersion]:
-        return self._versions.get(key.thumbprint) or self._by_public_key.get(key.public_key, set())
+        registered = self._versions.get(key.thumbprint) or self._by_public_key.get(key.public_key, set())
+        compared = self._compared.get(key.public_key)
+        return registered if compared is None or len(registered) == 1 else {compared}
+
+    def versions_in(self, vault: str) -> set[KeyVersion]:
+        """Return every version of a vault that a registry or a comparison names."""
+        named = (*self._compared.values(), *(one for those in self._versions.values() for one in those))
+        return {version for version in named if version.vault == vault}
 
 
 def find_usages(instances: Iterable[Instance], uris: KeyUris, findings: Findings) -> list[Usage]:
@@ -96,15 +111,19 @@ def _usages(instance: Instance, uris: KeyUris, findings: Findings) -> Iterable[U
         return
     _report_limits(instance, findings)
     _report_databases(instance, findings)
-    used = {database.thumbprint for database in instance.databases if database.thumbprint}
     for key in instance.keys:
         databases = tuple(database for database in instance.databases if database.thumbprint == key.thumbprint)
-        if key.thumbprint not in used and "encryption" not in instance.errors:
+        if not is_used(instance, key):
             findings.note(f"key [{key.name}] ({key.thumbprint}) protects no database: does an old backup need it?", server)
             continue
         usage = _resolved(instance, key, databases, uris, findings)
         if usage is not None:
             yield usage
+
+
+def is_used(instance: Instance, key: AsymmetricKey) -> bool:
+    """Whether the key protects a database; each key counts as used if that is unknown."""
+    return "encryption" in instance.errors or any(database.thumbprint == key.thumbprint for database in instance.databases)
 
 
 def _report_limits(instance: Instance, findings: Findings) -> None:
@@ -132,7 +151,7 @@ def _resolved(
     instance: Instance, key: AsymmetricKey, databases: tuple[Database, ...], uris: KeyUris, findings: Findings
 ) -> Usage | None:
     server, about = instance.server_name, f"key [{key.name}] ({key.thumbprint})"
-    credential = _credential_of(instance, key)
+    credential = credential_of(instance, key)
     if credential is None:
         findings.gap(
             f"{about}: no credential of its provider belongs to its login, so the vault and the target are unknown", server
@@ -157,7 +176,7 @@ def _resolved(
     return Usage(instance, key, version, credential, databases)
 
 
-def _credential_of(instance: Instance, key: AsymmetricKey) -> SqlCredential | None:
+def credential_of(instance: Instance, key: AsymmetricKey) -> SqlCredential | None:
     """The credential of the key's login; otherwise the only one of the provider."""
     if named := [one for one in instance.credentials if key.credential and one.name == key.credential]:
         return named[0]
@@ -180,5 +199,5 @@ def vault_of(credential: SqlCredential) -> str | None:
 
 def _advice(instance: Instance) -> str:
     if instance.platform == "linux":
-        return "SQL Server on Linux has no registry: write the target by hand"
-    return f"Run on its host, and add the output to --from: {REG_QUERY}"
+        return "SQL Server on Linux has no registry: compare public keys with --vault.credential, or write the target by hand"
+    return f"Compare public keys with --vault.credential, or run on its host, and add the output to --from: {REG_QUERY}"

@@ -1,0 +1,46 @@
+"""The flag of `inventory` that compares public keys with those of vaults."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from exporter.core.inventory.comparison import Search, SearchResult, plan_searches
+from exporter.core.inventory.model import Instance
+from exporter.core.inventory.plan import HandWritten
+from exporter.core.inventory.usage import Findings, KeyUris
+from exporter.inventory.declared import read_declared
+from exporter.inventory.folder import Facts
+from exporter.inventory.sources import SourceError
+from exporter.inventory.vault_search import search_vaults
+
+_SECONDS = 30.0  # for each request
+
+
+def add_vault_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flag."""
+    parser.add_argument(
+        "--vault.credential",
+        dest="vault_credential",
+        metavar="CREDENTIAL",
+        nargs="?",
+        const="",
+        help="find key versions without KeyUri by their public keys: a credential of --config.file, or without a name the one of a "
+        "target for the vault; needs the permissions get and list",
+    )
+
+
+def compare_with_vaults(
+    args: argparse.Namespace, instances: Sequence[Instance], facts: Facts, hand_written: HandWritten
+) -> dict[str, tuple[Search, SearchResult]]:
+    """Search the vaults with unknown key versions and keep in the facts what was found. Raises SourceError."""
+    if args.vault_credential is None:
+        return {}
+    if args.config_file is None:
+        raise SourceError("--vault.credential needs --config.file, which declares the credential")
+    uris = KeyUris(instances, facts.loose, Findings(), facts.compared)
+    searches = plan_searches(instances, uris, hand_written.targets)
+    results = search_vaults(searches, read_declared(args.config_file), args.vault_credential, _SECONDS)
+    for result in results.values():
+        facts.compared |= result.found
+    return {vault: (searches[vault], result) for vault, result in results.items()}

@@ -1,0 +1,136 @@
+"""Find key versions in vaults by their public keys, as those of SQL Server's keys."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from exporter.clients import Network, Networks, VaultSession
+from exporter.clients.key_vault_keys import KeyListSession
+from exporter.config.model import Credential, Module
+from exporter.core.inventory.comparison import Search, SearchResult, has_modulus
+from exporter.core.inventory.registry import KeyVersion
+from exporter.core.model import KeyFacts
+from exporter.inventory.declared import Declared
+from exporter.inventory.sign_in import open_networks, reason, request_token
+from exporter.inventory.sources import SourceError
+from exporter.runtime.clock import loop_time
+
+_FORBIDDEN, _NOT_FOUND = 403, 404
+_VAULTS = 8  # at the same time
+
+
+class _VaultError(Exception):
+    """The vault refused or did not answer; the text has no secret."""
+
+
+def search_vaults(searches: Mapping[str, Search], declared: Declared, credential: str, seconds: float) -> dict[str, SearchResult]:
+    """Search every vault; `seconds` is for each request.
+
+    An empty `credential` is that of a target for the vault. Raises SourceError if the named one is not declared.
+    """
+    if credential and credential not in declared.credentials:
+        raise SourceError(f"--vault.credential: --config.file declares no credential {credential}")
+    return asyncio.run(_search_all(searches, declared, credential, seconds))
+
+
+async def _search_all(
+    searches: Mapping[str, Search], declared: Declared, credential: str, seconds: float
+) -> dict[str, SearchResult]:
+    limit = asyncio.Semaphore(_VAULTS)
+    async with open_networks(declared) as networks:
+
+        async def one(vault: str, search: Search) -> SearchResult:
+            async with limit:
+                result = SearchResult()
+                try:
+                    await _search(networks, declared, credential, _Run(vault, search, result, seconds))
+                except _VaultError as error:
+                    result.failure = str(error)
+                return result
+
+        results = await asyncio.gather(*(one(vault, search) for vault, search in searches.items()))
+    return dict(zip(searches, results, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    vault: str
+    search: Search
+    result: SearchResult
+    seconds: float
+
+    @property
+    def deadline(self) -> float:
+        return loop_time() + self.seconds
+
+    def compare(self, key: KeyFacts) -> None:
+        self.result.compared += 1
+        for public_key in self.search.wanted:
+            if has_modulus(public_key, key.modulus):
+                self.result.matches.setdefault(public_key, set()).add(KeyVersion(self.vault, key.name, key.version))
+
+
+async def _search(networks: Networks, declared: Declared, credential: str, run: _Run) -> None:
+    identity, module = _identity(declared, run.vault, credential)
+    network = networks.of(module)
+    token = await _token(networks, network, identity, run)
+    async with KeyListSession(network, run.vault, module.api_version) as session:
+        for name in await _names(session, token, run):
+            newest = await _compare(session, token, name, None, run)
+            for version in await _versions(session, token, name, run):
+                if version != newest:
+                    await _compare(session, token, name, version, run)
+
+
+def _identity(declared: Declared, vault: str, credential: str) -> tuple[Credential, Module]:
+    uses = declared.uses.get(vault, ())
+    module = declared.modules.get(uses[0][1] if uses else "default", declared.modules["default"])
+    if credential:
+        return declared.credentials[credential], module
+    named = [declared.credentials[name] for name, _ in uses if name in declared.credentials]
+    if not named:
+        raise _VaultError("no target of --config.file names it with a credential: give --vault.credential NAME")
+    return named[0], module
+
+
+async def _token(networks: Networks, network: Network, identity: Credential, run: _Run) -> str:
+    async with VaultSession(network, run.vault, network.module.api_version) as session:
+        facts, challenge = await session.challenge(deadline=run.deadline)
+    if challenge is None:
+        raise _VaultError(reason(facts))
+    token, why = await request_token(networks, network.module, identity, challenge, run.seconds)
+    if token is None:
+        raise _VaultError(f"no token from credential {identity.name}: {why}")
+    return token
+
+
+async def _names(session: KeyListSession, token: str, run: _Run) -> list[str]:
+    """All names of the vault; without the permission `list` those that are known."""
+    facts, keys = await session.list_keys(token, deadline=run.deadline)
+    if keys is None and facts.status != _FORBIDDEN:
+        raise _VaultError(reason(facts))
+    run.result.listed = keys is not None
+    return sorted(run.search.named) if keys is None else [key.name for key in keys]
+
+
+async def _versions(session: KeyListSession, token: str, name: str, run: _Run) -> list[str]:
+    if not run.result.listed:
+        return sorted(run.search.named[name])
+    facts, versions = await session.list_versions(token, name, deadline=run.deadline)
+    if versions is None:
+        raise _VaultError(reason(facts))
+    return [entry.version for entry in versions if entry.version is not None]
+
+
+async def _compare(session: KeyListSession, token: str, name: str, version: str | None, run: _Run) -> str | None:
+    """Compare one key version, the newest without `version`; None if the vault does not return it."""
+    facts, key = await session.get_key(token, name, version, deadline=run.deadline)
+    if key is not None:
+        run.compare(key)
+        return key.version
+    if facts.status not in (_FORBIDDEN, _NOT_FOUND):
+        raise _VaultError(reason(facts))
+    run.result.refused += facts.status == _FORBIDDEN
+    return None
