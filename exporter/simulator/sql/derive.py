@@ -8,13 +8,15 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from exporter.config.model import Config, Target
+from exporter.config.model import Config, CredentialKind, Target
 from exporter.core.model import Generation
 from exporter.simulator.sql_model import SqlDatabase, SqlKey, SqlServer, invented_thumbprint
 
 _DAY = 86400.0
 _DEFAULT_INSTANCE = "MSSQLSERVER"
 _FILE_VERSIONS = {Generation.CLASSIC: "1.0.4.0", Generation.CURRENT: "15.0.2000.440"}
+_MANAGED = (CredentialKind.MANAGED_IDENTITY, CredentialKind.WORKLOAD_IDENTITY, CredentialKind.DEFAULT)
+_Uses = list[tuple[Target, Mapping[str, str]]]  # targets, each with its entry of `instances`
 
 
 def sql_servers(config: Config, newest: str, applications: Mapping[str, str]) -> dict[str, SqlServer]:
@@ -22,12 +24,12 @@ def sql_servers(config: Config, newest: str, applications: Mapping[str, str]) ->
 
     `newest` is the version of a key that no target pins. `applications` has the client id of each credential.
     """
-    found: dict[str, list[tuple[Target, Mapping[str, str]]]] = {}
+    found: dict[str, _Uses] = {}
     for target in config.targets.values():
         for instance in target.instances:
             found.setdefault(server_name(instance), []).append((target, instance))
-    groups = _groups(found)
-    return {name.lower(): _server(name, uses, groups, newest, applications) for name, uses in found.items()}
+    derivation = _Derivation(config, newest, applications, found)
+    return {name.lower(): derivation.server(name, uses) for name, uses in found.items()}
 
 
 def server_name(instance: Mapping[str, str]) -> str:
@@ -38,53 +40,58 @@ def server_name(instance: Mapping[str, str]) -> str:
     return f"{host}\\{name}"
 
 
-def _groups(found: Mapping[str, list[tuple[Target, Mapping[str, str]]]]) -> dict[str, tuple[str, ...]]:
-    groups: dict[str, dict[str, None]] = {}
-    for name, uses in found.items():
-        for _, instance in uses:
-            if "ag" in instance:
-                groups.setdefault(instance["ag"], {})[name] = None
-    return {ag: tuple(names) for ag, names in groups.items()}
+class _Derivation:
+    """Makes the servers of one configuration."""
+
+    def __init__(self, config: Config, newest: str, applications: Mapping[str, str], found: Mapping[str, _Uses]) -> None:
+        self._config, self._newest, self._applications = config, newest, applications
+        self._groups: dict[str, dict[str, None]] = {}  # the servers of each availability group
+        for name, uses in found.items():
+            for ag in _groups(uses):
+                self._groups.setdefault(ag, {})[name] = None
+
+    def server(self, name: str, uses: _Uses) -> SqlServer:
+        """Return the server of this name."""
+        first, now = uses[0][1], time.time()
+        keys: dict[str, SqlKey] = {}
+        databases = []
+        for target, instance in uses:
+            key = self._key(target, {key.credential: key.identity for key in keys.values()})
+            keys.setdefault(key.thumbprint, key)
+            databases.append(SqlDatabase(name=target.name, thumbprint=key.thumbprint, ag=instance.get("ag")))
+        return SqlServer(
+            name=name,
+            sql_instance=first["sql_instance"],
+            host=first.get("host", ""),
+            keys=tuple(keys.values()),
+            databases=tuple({one.name: one for one in databases}.values()),
+            groups=tuple((ag, tuple(self._groups[ag])) for ag in _groups(uses)),
+            started=now - 10 * _DAY,
+            altered=now - 40 * _DAY,
+            file_version=_FILE_VERSIONS[uses[0][0].generation],
+        )
+
+    def _key(self, target: Target, known: Mapping[str, str]) -> SqlKey:
+        version = target.key_version or self._newest
+        credential, identity = self._credential(target, known)
+        return SqlKey(
+            vault=target.vault,
+            key_name=target.key_name,
+            key_version=version,
+            thumbprint=target.thumbprint or invented_thumbprint(target.key_name, version),
+            credential=credential,
+            identity=identity,
+            application=self._applications.get(target.credential),
+        )
+
+    def _credential(self, target: Target, known: Mapping[str, str]) -> tuple[str, str]:
+        """Return name and identity in SQL Server. A credential there belongs to one vault, and one in the configuration to many."""
+        if self._config.credentials[target.credential].kind in _MANAGED:
+            return target.vault, "Managed Identity"
+        identity = target.vault.removesuffix(".vault.azure.net")
+        name = target.credential
+        return name if known.get(name, identity) == identity else f"{name}-{identity}", identity
 
 
-def _server(
-    name: str,
-    uses: list[tuple[Target, Mapping[str, str]]],
-    groups: Mapping[str, tuple[str, ...]],
-    newest: str,
-    applications: Mapping[str, str],
-) -> SqlServer:
-    first = uses[0][1]
-    keys: dict[str, SqlKey] = {}
-    databases: dict[str, SqlDatabase] = {}
-    for target, instance in uses:
-        key = _key(target, newest, applications)
-        keys.setdefault(key.thumbprint, key)
-        databases[target.name] = SqlDatabase(name=target.name, thumbprint=key.thumbprint, ag=instance.get("ag"))
-    own = dict.fromkeys(instance["ag"] for _, instance in uses if "ag" in instance)
-    now = time.time()
-    return SqlServer(
-        name=name,
-        sql_instance=first["sql_instance"],
-        host=first.get("host", ""),
-        keys=tuple(keys.values()),
-        databases=tuple(databases.values()),
-        groups=tuple((ag, groups[ag]) for ag in own),
-        started=now - 10 * _DAY,
-        altered=now - 40 * _DAY,
-        file_version=_FILE_VERSIONS[uses[0][0].generation],
-    )
-
-
-def _key(target: Target, newest: str, applications: Mapping[str, str]) -> SqlKey:
-    version = target.key_version or newest
-    label = target.vault.partition(".")[0]
-    return SqlKey(
-        vault=target.vault,
-        key_name=target.key_name,
-        key_version=version,
-        thumbprint=target.thumbprint or invented_thumbprint(target.key_name, version),
-        credential=f"{label}-{target.credential}",
-        identity=label if target.vault.endswith(".vault.azure.net") else target.vault,
-        application=applications.get(target.credential),
-    )
+def _groups(uses: _Uses) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(instance["ag"] for _, instance in uses if "ag" in instance))

@@ -1,0 +1,173 @@
+"""Many simulated SQL Servers in one process, their derivation, and the commands around them."""
+
+import asyncio
+import contextlib
+import json
+import urllib.error
+import urllib.request
+
+import pytds
+import pytest
+
+from exporter.core.inventory.document import read_documents
+from exporter.core.inventory.model import instance_of
+from exporter.core.model import Generation
+from exporter.simulator import Simulator
+from exporter.simulator.configuration import build_environment, write_config
+from exporter.simulator.sql import SqlServers
+from exporter.simulator.sql.derive import server_name
+from tests.support.simulated_sql import FIRST, OLD, client, configuration, script_output
+from tests.support.simulator_client import Client
+
+pytestmark = pytest.mark.asyncio
+VAULTS, SERVERS = 40, 300
+SQL_RESOURCE = "https://database.windows.net/"
+
+
+def fleet():
+    """300 servers over 40 vaults: each vault has one key, and every third server belongs to a group."""
+    lines = ["credentials: {tde: {type: connector_secret, secret_file: tde.txt}}", "targets:"]
+    for vault in range(VAULTS):
+        members = [number for number in range(SERVERS) if number % VAULTS == vault]
+        instances = [f"{{sql_instance: PRD{number:03}, host: n{number}, ag: AG{vault}}}" for number in members]
+        target = f"name: t{vault}, vault: contoso-{vault:02}, key: Key/{OLD}, credential: tde"
+        lines.append(f"  - {{{target}, instances: [{', '.join(instances)}]}}")
+    return "\n".join(lines)
+
+
+async def test_300_servers_are_read_by_one_client_each(tmp_path):
+    def read(servers, name):
+        with client(servers, name) as cursor:
+            return instance_of(read_documents(script_output(cursor))[0])
+
+    async with SqlServers(build_environment(configuration(tmp_path, fleet()))) as servers:
+        found = [await asyncio.to_thread(read, servers, name) for name in servers.ports]
+
+    assert len({one.server_name for one in found}) == SERVERS
+    assert not any(one.errors for one in found)
+    assert {len(one.replicas) for one in found} == {SERVERS // VAULTS, SERVERS // VAULTS + 1}
+
+
+@pytest.mark.parametrize(
+    ("instance", "name"),
+    [
+        ({"sql_instance": "SQLPRD01", "host": "n1"}, "N1\\SQLPRD01"),
+        ({"sql_instance": "SQLPRD01", "host": "n1.contoso.local"}, "N1\\SQLPRD01"),
+        ({"sql_instance": "n1", "host": "n1"}, "N1"),
+        ({"sql_instance": "MSSQLSERVER", "host": "n1"}, "N1"),
+        ({"sql_instance": "SQLPRD01"}, "SQLPRD01"),
+    ],
+)
+async def test_server_name_comes_from_host_and_instance(instance, name):
+    assert server_name(instance) == name
+
+
+MIXED = f"""
+credentials:
+  tde: {{type: connector_secret, secret_file: tde.txt}}
+  host: {{type: managed_identity}}
+target_defaults: {{instances: [{{sql_instance: n1, host: n1}}]}}
+targets:
+  - {{name: one, vault: contoso-one, key: Key/{OLD}, credential: tde, connector_generation: classic}}
+  - {{name: two, vault: contoso-two, key: Other/{OLD}, credential: tde}}
+  - {{name: hsm, vault: contoso-hsm.managedhsm.azure.net, key: Third/{OLD}, credential: host}}
+"""
+
+
+async def test_credentials_of_a_server_belong_to_one_vault_each(tmp_path):
+    (server,) = build_environment(configuration(tmp_path, MIXED)).sql_servers.values()
+    assert server.credentials == {
+        "tde": "contoso-one",
+        "tde-contoso-two": "contoso-two",
+        "contoso-hsm.managedhsm.azure.net": "Managed Identity",
+    }
+
+
+@pytest.mark.parametrize("generation", Generation)
+async def test_inventory_finds_the_generation_of_the_connector(tmp_path, generation):
+    text = MIXED.replace("connector_generation: classic", f"connector_generation: {generation}")
+
+    def read(servers):
+        with client(servers, "N1") as cursor:
+            return instance_of(read_documents(script_output(cursor))[0])
+
+    async with SqlServers(build_environment(configuration(tmp_path, text))) as servers:
+        found = await asyncio.to_thread(read, servers)
+    assert [provider.generation for provider in found.providers] == [generation]
+
+
+async def test_port_in_use_closes_what_was_opened(tmp_path):
+    environment = build_environment(configuration(tmp_path))
+    async with SqlServers(environment) as servers:
+        taken = servers.ports[FIRST]
+        with pytest.raises(OSError, match=r"address already in use"):
+            async with SqlServers(environment, first_port=taken):
+                pass
+
+
+@contextlib.asynccontextmanager
+async def simulator_of(config):
+    simulator = Simulator(build_environment(config), sql_port=0, sql_password="marked-password")
+    await simulator.start()
+    try:
+        yield simulator
+    finally:
+        await simulator.stop()
+
+
+def send(url, document=None):
+    data = None if document is None else json.dumps(document).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})  # noqa: S310 - loopback
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
+        return json.loads(answer.read())
+
+
+async def test_management_port_lists_and_restarts_servers(tmp_path):
+    async with simulator_of(configuration(tmp_path)) as simulator:
+        state = await asyncio.to_thread(send, f"{simulator.management_url}/sim/state")
+        address = simulator.sql.addresses[FIRST]
+        assert state["sql_servers"][0] == {"sql": FIRST, "address": address, "databases": {"sales": "ONLINE"}}
+        assert "marked-password" not in json.dumps(state)
+
+        simulator.apply("unwrap_forbidden", vault="contoso-sales")
+        answer = await asyncio.to_thread(send, f"{simulator.management_url}/sim/restart", {"sql": FIRST.lower()})
+    assert answer == {"sql": FIRST, "databases": {"sales": "RECOVERY_PENDING"}}
+
+
+@pytest.mark.parametrize("document", [[], {}, {"sql": 1}, {"sql": "N9"}, {"sql": FIRST, "more": 1}])
+async def test_restart_of_nothing_known_is_a_bad_request(tmp_path, document):
+    async with simulator_of(configuration(tmp_path)) as simulator:
+        with pytest.raises(urllib.error.HTTPError, match="400") as error:
+            await asyncio.to_thread(send, f"{simulator.management_url}/sim/restart", document)
+        error.value.close()
+
+
+async def test_files_for_the_inventory_are_written(tmp_path):
+    config = configuration(tmp_path)
+    async with simulator_of(config) as simulator:
+        write_config(simulator, config, tmp_path / "sim")
+        ports = simulator.sql.ports
+    assert (tmp_path / "sim" / "sql-password").read_text() == "marked-password"
+    lines = (tmp_path / "sim" / "sql-servers.txt").read_text().splitlines()
+    assert lines == [f"127.0.0.1,{port}  # {name}" for name, port in ports.items()]
+
+
+async def test_token_of_the_simulated_entra_signs_in(tmp_path):
+    def work(servers, token):
+        options = {"user": None, "password": None, "cafile": str(tmp_path / "ca.pem"), "access_token_callable": lambda: token}
+        with client(servers, **options) as cursor:
+            return cursor.execute_scalar("SELECT 1")
+
+    async with simulator_of(configuration(tmp_path)) as simulator:
+        (tmp_path / "ca.pem").write_bytes(simulator.ca_pem)
+        assert await asyncio.to_thread(work, simulator.sql, await token_for(simulator, SQL_RESOURCE)) == 1
+        for wrong in (await token_for(simulator, "https://vault.azure.net"), "marked-token"):
+            with pytest.raises(pytds.OperationalError, match="token-identified principal"):
+                await asyncio.to_thread(work, simulator.sql, wrong)
+
+
+async def token_for(simulator, resource):
+    """Return a token of the application `tde`, from the simulated Entra ID."""
+    tenant, client_id = simulator.state.locate_application("tde")
+    async with Client(simulator) as found:
+        return await found.token(tenant=tenant, client=client_id, secret="marked-secret", resource=resource)

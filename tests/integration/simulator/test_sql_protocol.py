@@ -1,0 +1,251 @@
+"""Simulated SQL Servers against broken and hostile clients: each costs its own connection."""
+
+import asyncio
+import contextlib
+import struct
+
+import pytest
+
+from exporter.simulator.sql import session, transport
+from exporter.simulator.sql.login import read_login, read_prelogin
+from exporter.simulator.sql.statement import read_batch, read_call
+from exporter.simulator.sql.transport import PacketType, ProtocolError
+from tests.support.simulated_sql import FIRST, batches, client, sql_servers
+
+pytestmark = pytest.mark.asyncio
+WAIT = 30.0
+
+
+@pytest.fixture
+async def servers(tmp_path):
+    async with sql_servers(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+async def raw(servers):
+    """Open raw connections to the first server."""
+    writers = []
+
+    async def connect():
+        reader, writer = await asyncio.open_connection("127.0.0.1", servers.ports[FIRST])
+        writers.append(writer)
+        return reader, writer
+
+    yield connect
+    for writer in writers:
+        writer.close()
+
+
+def packet(kind, body, *, last=True):
+    return struct.pack(">BBHI", kind, int(last), len(body) + 8, 0) + body
+
+
+def prelogin(encryption=2):
+    return packet(PacketType.PRELOGIN, struct.pack(">BHHB", 1, 6, 1, 0xFF) + bytes([encryption]))
+
+
+def login(user="ekm", password="", version=0x74000004):
+    """Return a LOGIN7 packet; the password is scrambled as a client does."""
+    secret = password.encode("utf-16-le")
+    scrambled = bytes(((byte >> 4 | byte << 4) & 0xFF) ^ 0xA5 for byte in secret)
+    name = user.encode("utf-16-le")
+    fixed = bytearray(94)
+    struct.pack_into("<II", fixed, 0, 94 + len(name) + len(scrambled), version)
+    struct.pack_into("<HH", fixed, 40, 94, len(user))
+    struct.pack_into("<HH", fixed, 44, 94 + len(name), len(password))
+    return packet(PacketType.LOGIN7, bytes(fixed) + name + scrambled)
+
+
+async def response(reader):
+    """Return the body of the next message."""
+    body = b""
+    async with asyncio.timeout(WAIT):
+        while True:
+            kind, status, length, _ = struct.unpack(">BBHI", await reader.readexactly(8))
+            body += await reader.readexactly(length - 8)
+            assert kind == PacketType.RESPONSE
+            if status & 1:
+                return body
+
+
+async def ended(reader):
+    with contextlib.suppress(ConnectionResetError):
+        async with asyncio.timeout(WAIT):
+            while await reader.read(4096):
+                pass
+    return True
+
+
+async def logged_in(raw, servers):
+    reader, writer = await raw()
+    writer.write(prelogin())
+    await response(reader)
+    writer.write(login(password=servers.password))
+    assert b"\xad" in await response(reader)
+    return reader, writer
+
+
+HOSTILE = {
+    "HTTP": b"GET / HTTP/1.1\r\nHost: n1\r\n\r\n",
+    "TLS first": bytes.fromhex("16030100c8010000c40303"),
+    "short packet": struct.pack(">BBHI", PacketType.PRELOGIN, 1, 4, 0),
+    "login first": login(),
+    "empty prelogin, then a batch": packet(PacketType.PRELOGIN, b"\xff") + packet(PacketType.SQL_BATCH, b"\0" * 8),
+    "offset outside": packet(PacketType.PRELOGIN, struct.pack(">BHHB", 1, 60000, 9, 0xFF)),
+    "handshake of noise": prelogin(1) + packet(PacketType.PRELOGIN, b"noise" * 50),
+    "short login": prelogin() + packet(PacketType.LOGIN7, b"\0" * 20),
+    "two types in a message": packet(PacketType.PRELOGIN, b"\xff", last=False) + packet(PacketType.LOGIN7, b""),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_broken_client_loses_its_connection_only(servers, raw, name):
+    reader, writer = await raw()
+    writer.write(HOSTILE[name])
+    if name in {"HTTP", "TLS first"}:  # the rest of the announced packet
+        writer.write(b"\0" * 40_000)
+    assert await ended(reader)
+
+    def work():
+        with client(servers) as cursor:
+            return cursor.execute_scalar("SELECT 1")
+
+    assert await asyncio.to_thread(work) == 1
+
+
+async def test_endless_message_ends_at_its_limit(servers, raw, monkeypatch):
+    monkeypatch.setattr(session, "_REQUEST_BYTES", 50_000)
+    reader, writer = await logged_in(raw, servers)
+    for _ in range(10):
+        writer.write(packet(PacketType.SQL_BATCH, b"\0" * 30_000, last=False))
+    assert await ended(reader)
+
+
+async def test_slow_login_ends(raw, monkeypatch):
+    monkeypatch.setattr(session, "_LOGIN_SECONDS", 0.05)
+    reader, _ = await raw()
+    assert await ended(reader)
+
+
+async def test_more_connections_than_the_limit_are_closed(servers, raw, monkeypatch):
+    monkeypatch.setattr("exporter.simulator.sql.servers._CONNECTIONS", 2)
+    for _ in range(2):
+        await logged_in(raw, servers)
+    reader, _ = await raw()
+    assert await ended(reader)
+
+
+async def test_client_of_tds_7_1_is_refused_with_a_reason(raw):
+    reader, writer = await raw()
+    writer.write(prelogin())
+    await response(reader)
+    writer.write(login(version=0x71000001))
+    assert "TDS 7.2".encode("utf-16-le") in await response(reader)
+    assert await ended(reader)
+
+
+def batch(text):
+    return packet(PacketType.SQL_BATCH, struct.pack("<I", 4) + text.encode("utf-16-le"))
+
+
+async def test_attention_is_acknowledged_when_idle(servers, raw):
+    reader, writer = await logged_in(raw, servers)
+    writer.write(packet(PacketType.ATTENTION, b""))
+    assert await response(reader) == struct.pack("<BHHQ", 0xFD, 0x20, 0, 0)
+
+
+async def test_attention_ends_a_statement_without_an_answer(servers, raw):
+    reader, writer = await logged_in(raw, servers)
+    fault = servers.state.set("sql_silent", "sql", FIRST)
+    writer.write(batch("SELECT 1"))
+    writer.write(packet(PacketType.ATTENTION, b""))
+    assert await response(reader) == struct.pack("<BHHQ", 0xFD, 0x20, 0, 0)
+    servers.state.clear(number=fault.number)
+    writer.write(batch("SELECT 7"))
+    assert struct.pack("<Bi", 4, 7) in await response(reader)
+
+
+async def test_long_answers_come_in_packets(servers, raw, monkeypatch):
+    monkeypatch.setattr(transport, "PACKET_BYTES", 512)
+    reader, writer = await logged_in(raw, servers)
+    (keys,) = [one for one in batches() if '"section":"keys"' in one]
+    writer.write(batch(keys))
+    answer = await response(reader)
+    assert len(answer) > transport.PACKET_BYTES
+    assert "sha256:".encode("utf-16-le") in answer
+
+
+def integer(value):
+    return b"\0\0" + struct.pack("<BBBi", 0x26, 4, 4, value)
+
+
+def text(value):
+    data = value.encode("utf-16-le")
+    return b"\0\0" + struct.pack("<BH5xH", 0xE7, 8000, len(data)) + data
+
+
+def long_text(value):
+    data = value.encode("utf-16-le")
+    return b"\0\0" + struct.pack("<BH5xQI", 0xE7, 0xFFFF, len(data), len(data)) + data + b"\0\0\0\0"
+
+
+def call(procedure, *parameters):
+    return packet(PacketType.RPC, struct.pack("<IHHH", 4, 0xFFFF, procedure, 0) + b"".join(parameters))
+
+
+def named_call(name, *parameters):
+    head = struct.pack("<IH", 4, len(name)) + name.encode("utf-16-le") + struct.pack("<H", 0)
+    return packet(PacketType.RPC, head + b"".join(parameters))
+
+
+@pytest.mark.parametrize(
+    "request_of",
+    [
+        call(10, text("SELECT 7")),
+        call(10, long_text("SELECT 7"), text(""), integer(3)),
+        call(13, integer(0), text(""), text("SELECT 7")),
+        named_call("sp_executesql", text("SELECT 7")),
+    ],
+)
+async def test_statements_arrive_as_calls(servers, raw, request_of):
+    reader, writer = await logged_in(raw, servers)
+    writer.write(request_of)
+    answer = await response(reader)
+    assert struct.pack("<Bi", 4, 7) in answer
+    assert answer[-13] == 0xFE
+
+
+async def test_prepared_statement_runs_until_it_is_dropped(servers, raw):
+    reader, writer = await logged_in(raw, servers)
+    writer.write(call(11, integer(0), text(""), text("SELECT 7")))
+    assert b"\xac" in await response(reader)
+    writer.write(call(12, integer(1)))
+    assert struct.pack("<Bi", 4, 7) in await response(reader)
+    writer.write(call(15, integer(1)))
+    await response(reader)
+    writer.write(call(12, integer(1)))
+    assert "Could not find prepared statement".encode("utf-16-le") in await response(reader)
+
+
+async def test_registry_call_arrives_as_a_procedure(servers, raw):
+    reader, writer = await logged_in(raw, servers)
+    root = r"SOFTWARE\Microsoft\SQL Server Cryptographic Provider\Azure Key Vault"
+    writer.write(named_call("master.dbo.xp_regenumkeys", text("HKEY_LOCAL_MACHINE"), text(root)))
+    assert "https://contoso-sales.vault.azure.net".encode("utf-16-le") in await response(reader)
+
+
+@pytest.mark.parametrize("parser", [read_prelogin, read_login, read_batch, read_call])
+async def test_every_cut_of_a_message_is_a_protocol_error_or_a_message(parser):
+    whole = {
+        read_prelogin: prelogin(),
+        read_login: login(password="x"),
+        read_batch: batch("SELECT 1"),
+        read_call: call(10, text("x")),
+    }
+    body = whole[parser][8:]
+    for length in range(len(body)):
+        try:
+            parser(body[:length])
+        except ProtocolError:
+            continue

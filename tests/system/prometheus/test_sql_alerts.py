@@ -1,0 +1,169 @@
+"""Simulated SQL Servers, a real sql_exporter and a real Prometheus: the alerts that join SQL Server with the exporter fire and end."""
+
+import asyncio
+import contextlib
+import json
+import sys
+import urllib.request
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+import pytest_asyncio
+import yaml
+
+from tests.support.simulated_sql import OLD, SQL
+from tests.system.prometheus import sql_exporter
+from tests.system.prometheus.servers import Prometheus, answered, fetch, free_port, running
+
+pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
+
+THUMBPRINTS = {"SQLPRD01": "0x" + "A1" * 20, "SQLPRD02": "0x" + "C3" * 20}
+CONFIG = f"""
+global: {{interval: 2s, timeout: 1s, connector_generation: current, vantage: sql_host}}
+credentials:
+  tde: {{type: connector_secret, secret_file: tde.txt, expires_on: 2099-01-01}}
+target_defaults: {{credential: tde}}
+targets:
+  - {{name: sales, vault: contoso-sales, key: SalesKey/{OLD}, thumbprint: "{THUMBPRINTS["SQLPRD01"]}", instances: [{{sql_instance: SQLPRD01, host: n1}}]}}
+  - {{name: claims, vault: contoso-claims, key: ClaimsKey/{OLD}, thumbprint: "{THUMBPRINTS["SQLPRD02"]}", instances: [{{sql_instance: SQLPRD02, host: n2}}]}}
+"""
+SCRAPES = """\
+global: {{scrape_interval: 1s, scrape_timeout: 900ms, evaluation_interval: 1s}}
+rule_files: [rules.yml]
+scrape_configs:
+  - job_name: ekm
+    static_configs: [{{targets: ["{exporter}"]}}]
+  - job_name: ekm_sql
+    static_configs:
+      - {{targets: ["{first}"], labels: {{sql_instance: SQLPRD01, host: n1}}}}
+      - {{targets: ["{second}"], labels: {{sql_instance: SQLPRD02, host: n2}}}}
+    metric_relabel_configs:
+{relabelling}"""
+WAIT = 60.0
+FIRST = "N1\\SQLPRD01"
+
+
+@dataclass
+class Programs:
+    """The running programs."""
+
+    prometheus: Prometheus
+    management: str
+
+    async def set_fault(self, fault: str) -> None:
+        await self._send("POST", {"sql": FIRST, "fault": fault})
+
+    async def clear(self) -> None:
+        await self._send("DELETE", None)
+
+    async def _send(self, method: str, document: object) -> None:
+        data = None if document is None else json.dumps(document).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.management}/sim/fault", data, headers, method=method)  # noqa: S310 - loopback
+        await asyncio.to_thread(lambda: urllib.request.urlopen(request, timeout=WAIT).close())  # noqa: S310 - loopback
+
+    async def firing(self, alert: str, *instances: str) -> None:
+        """Wait until exactly these SQL Servers have the alert."""
+        selector = f'ALERTS{{alertname="{alert}", alertstate="firing"}}'
+        await self.prometheus.eventually(
+            selector, lambda found: sorted(one["metric"]["sql_instance"] for one in found) == sorted(instances), seconds=WAIT
+        )
+
+
+def rules() -> str:
+    """Return the shipped rules; each alert fires after one second."""
+    document = yaml.safe_load((SQL / "ekm-sql.rules.yml").read_text(encoding="utf-8"))
+    for group in document["groups"]:
+        for rule in group["rules"]:
+            rule["for"] = "1s"
+    return yaml.safe_dump(document)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def programs(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Programs]:
+    place = tmp_path_factory.mktemp("sql")
+    (place / "tde.txt").write_text("00000000000000000000000000000001" + "marked-secret")
+    (place / "ekm.yml").write_text(CONFIG)
+    management, exporter, prometheus = (f"127.0.0.1:{free_port()}" for _ in range(3))
+    scrapers = {name: f"127.0.0.1:{free_port()}" for name in ("SQLPRD01", "SQLPRD02")}
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def start(name: str, url: str, *command: object) -> None:
+            await stack.enter_async_context(running(place / f"{name}.log", *map(str, command)))
+            try:
+                await answered(url, lambda _: True, seconds=WAIT)
+            except TimeoutError:
+                pytest.fail((place / f"{name}.log").read_text())
+
+        program, port = (sys.executable, "-m", "exporter"), management.partition(":")[2]
+        flags = (
+            "--config.file",
+            place / "ekm.yml",
+            "--out",
+            place / "sim",
+            "--sim.port",
+            0,
+            "--sim.management-port",
+            port,
+            "--sql",
+        )
+        await start("simulator", f"http://{management}/sim/state", *program, "simulate", *flags)
+        flags = ("--config.file", place / "sim" / "ekm.yml", "--web.listen-address", exporter)
+        await start("exporter", f"http://{exporter}/metrics", *program, "run", *flags)
+        password = (place / "sim" / "sql-password").read_text()
+        state = json.loads(await fetch(f"http://{management}/sim/state"))
+        for server in state["sql_servers"]:
+            name = server["sql"].partition("\\")[2]
+            file = place / f"{name}.yml"
+            file.write_text(sql_exporter.configuration(server["address"], password))
+            flags = ("-config.file", file, "-web.listen-address", scrapers[name])
+            await start(name, f"http://{scrapers[name]}/metrics", "prometheus-sql-exporter", *flags)
+        (place / "rules.yml").write_text(rules())
+        scrapes = SCRAPES.format(
+            exporter=exporter, first=scrapers["SQLPRD01"], second=scrapers["SQLPRD02"], relabelling=sql_exporter.RELABELLING
+        )
+        (place / "prometheus.yml").write_text(scrapes)
+        flags = (
+            f"--config.file={place}/prometheus.yml",
+            f"--storage.tsdb.path={place}/data",
+            f"--web.listen-address={prometheus}",
+        )
+        await start("prometheus", f"http://{prometheus}/-/ready", "prometheus", *flags)
+        yield Programs(Prometheus(f"http://{prometheus}"), f"http://{management}")
+
+
+async def test_series_of_every_usable_query_arrive(programs):
+    for name in sql_exporter.usable():
+        await programs.prometheus.eventually(
+            name, lambda found: {one["metric"]["sql_instance"] for one in found} == set(THUMBPRINTS), seconds=WAIT
+        )
+    states = await programs.prometheus.query("mssql_ekm_database_encryption_state")
+    assert {one["metric"]["sql_instance"]: one["metric"]["encryptor_thumbprint"] for one in states} == THUMBPRINTS
+    assert {one["value"][1] for one in states} == {"3"}
+
+
+async def test_no_alert_of_the_join_fires_for_a_right_pin(programs):
+    await programs.prometheus.eventually("ekm_target_info * 1", lambda found: len(found) == 2, seconds=WAIT)
+    evaluated = (
+        "min(count_over_time(ekm_target_info[1m])) >= 5 and min(count_over_time(mssql_ekm_database_encryption_state[1m])) >= 5"
+    )
+    await programs.prometheus.eventually(evaluated, bool, seconds=WAIT)
+    await programs.firing("EkmSqlOtherKeyVersion")
+    await programs.firing("EkmSqlKeyNotProbed")
+
+
+async def test_moved_databases_fire_other_key_version_until_they_are_back(programs):
+    await programs.set_fault("sql_databases_moved")
+    await programs.firing("EkmSqlOtherKeyVersion", "SQLPRD01")
+    await programs.firing("EkmSqlKeyNotProbed")
+    await programs.clear()
+    await programs.firing("EkmSqlOtherKeyVersion")
+
+
+async def test_unprobed_key_fires_key_not_probed_until_its_database_is_gone(programs):
+    await programs.set_fault("sql_database_added")
+    await programs.firing("EkmSqlKeyNotProbed", "SQLPRD01")
+    await programs.firing("EkmSqlOtherKeyVersion")
+    await programs.clear()
+    await programs.firing("EkmSqlKeyNotProbed")
