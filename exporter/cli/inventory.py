@@ -10,11 +10,12 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from exporter.cli.inventory_azure import add_azure_flags, run_azure
 from exporter.cli.inventory_servers import add_server_flags, read_named_servers
 from exporter.cli.inventory_vaults import add_vault_flags, compare_with_vaults
 from exporter.core.inventory.comparison import report_search
 from exporter.core.inventory.model import Instance, instance_of
-from exporter.core.inventory.plan import Plan, make_plan
+from exporter.core.inventory.plan import Plan, PlannedTarget, make_plan
 from exporter.core.inventory.render import files_of, listed, report
 from exporter.inventory.folder import (
     FACTS,
@@ -52,7 +53,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--from", dest="sources", metavar="FILE", nargs="+", default=[], help="output of the scripts, or of reg query"
     )
-    parser.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="the folder of the generated files")
+    parser.add_argument("--out", metavar="FOLDER", type=Path, help="the folder of the generated files; --azure alone needs none")
     parser.add_argument(
         "--config.file",
         dest="config_file",
@@ -67,19 +68,27 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--dry-run", action="store_true", help="print the differences and the report, and write nothing")
     add_server_flags(parser)
     add_vault_flags(parser)
+    add_azure_flags(parser)
     parser.set_defaults(handler=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Read, plan, print the differences and write them; the exit code shows whether there is a gap."""
     try:
-        return _run(args)
+        code, planned = (FINE, []) if args.azure and not _names_servers(args) else _run(args)
+        return max(code, run_azure(args, planned)) if args.azure else code
     except (FolderError, SourceError, OSError) as error:
         print(f"ekm-exporter inventory: {error}", file=sys.stderr)
         return BAD_USAGE
 
 
-def _run(args: argparse.Namespace) -> int:
+def _names_servers(args: argparse.Namespace) -> bool:
+    return bool(args.sources or args.servers or args.server_file)
+
+
+def _run(args: argparse.Namespace) -> tuple[int, list[PlannedTarget]]:
+    if args.out is None:
+        raise SourceError("--out is missing: name the folder of the generated files")
     sources = _read(args)
     for failure in sources.failures:
         print(failure, file=sys.stderr)
@@ -105,13 +114,13 @@ def _run(args: argparse.Namespace) -> int:
         _apply(todo, args.out / FACTS, facts)
     print(_summary(plan, sources, kept, todo, dry_run=args.dry_run))
     print(report(plan, hand_written.credentials, args.secrets), end="")
-    return GAPS if sources.failures or plan.findings.gaps else FINE
+    return GAPS if sources.failures or plan.findings.gaps else FINE, plan.targets
 
 
 def _read(args: argparse.Namespace) -> Sources:
     """Read every source. Raises SourceError if there is none, or its flags cannot be used."""
-    if not (args.sources or args.servers or args.server_file):
-        raise SourceError("nothing to read: give --server, --servers or --from")
+    if not _names_servers(args):
+        raise SourceError("nothing to read: give --server, --servers, --from or --azure")
     sources = Sources()
     sources.read_files(args.sources)
     read_named_servers(args, sources)

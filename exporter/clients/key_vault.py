@@ -43,8 +43,8 @@ class BearerPolicy(SansIOHTTPPolicy[HttpRequest, Any]):
             request.http_request.headers["Authorization"] = f"Bearer {token}"
 
 
-class _NoCredential:
-    """The credential object that KeyClient requires and these policies never use."""
+class NoCredential:
+    """The credential object that a client of the SDK requires and these policies never use."""
 
     async def get_token(self, *_: str, **__: Any) -> NoReturn:
         raise RuntimeError("the SDK requested a token: it does not use the given policies")
@@ -59,7 +59,7 @@ class _NoCredential:
         """Do nothing: nothing is open."""
 
 
-_NO_CREDENTIAL = _NoCredential()
+NO_CREDENTIAL = NoCredential()
 
 
 class VaultSession:
@@ -78,7 +78,7 @@ class VaultSession:
         self.sent = 0  # requests that left this host
         self._client = KeyClient(
             f"https://{vault}",
-            _NO_CREDENTIAL,
+            NO_CREDENTIAL,
             transport=self._connection.transport,
             api_version=self._api_version,
             policies=[BearerPolicy()],

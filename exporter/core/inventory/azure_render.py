@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from exporter.core.inventory.azure import Azure, AzureKey, AzureVault
 from exporter.core.inventory.azure_plan import AzurePlan, Proposal
-from exporter.core.inventory.render import listed, scalar, signed
+from exporter.core.inventory.render import is_own, listed, scalar, signed
 
 EMPTY = (
     "Resource Graph shows no vault to this identity: it lacks the role Reader on the subscriptions or their management group, "
     "the vaults are in another tenant or cloud, or there is none"
 )
+# Another mark than that of the inventory of SQL Servers, which would remove the file.
+MARK = "# Written by ekm-exporter inventory --azure, which replaces this file unless it was edited: sha256 "
 _NOTICE = """\
 # Azure lists these keys, and no target covers them. Azure does not show whether a SQL Server uses a key, nor which version:
 # the inventory of the SQL Servers does. Each target has the newest version. Copy what SQL Server uses into another file.
@@ -20,7 +22,12 @@ _NOTICE = """\
 
 def proposals_file(plan: AzurePlan, secrets: str) -> str:
     """Return the file with its checksum, empty without a proposal."""
-    return signed(proposals_text(plan, secrets)) if plan.proposals else ""
+    return signed(proposals_text(plan, secrets), MARK) if plan.proposals else ""
+
+
+def is_own_proposal(text: str) -> bool:
+    """Whether `inventory --azure` wrote this text, and it was not changed since."""
+    return is_own(text, MARK)
 
 
 def proposals_text(plan: AzurePlan, secrets: str) -> str:

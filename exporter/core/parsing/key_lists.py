@@ -15,11 +15,15 @@ _MOST = 1000  # accepted entries of a page
 
 @dataclass(frozen=True, slots=True)
 class ListedKey:
-    """An entry of a list; a list of keys has no version. `enabled` is None if unknown."""
+    """An entry of a list; a list of keys has no version. `enabled` is None if unknown.
+
+    `managed`: the key belongs to a certificate of the vault.
+    """
 
     name: str
     version: str | None
     enabled: bool | None = None
+    managed: bool = False
 
 
 def read_key_list(body: bytes) -> tuple[Fault, tuple[ListedKey, ...], str | None]:
@@ -43,4 +47,4 @@ def _entry(one: Any) -> ListedKey | None:
         return None
     attributes = one.get("attributes")
     enabled = attributes.get("enabled") if isinstance(attributes, dict) else None
-    return ListedKey(matched[1], matched[2], enabled if isinstance(enabled, bool) else None)
+    return ListedKey(matched[1], matched[2], enabled if isinstance(enabled, bool) else None, one.get("managed") is True)

@@ -6,7 +6,7 @@ import yaml
 from exporter.core.endpoints import MANAGEMENT_HOSTS
 from exporter.core.inventory.azure import Azure, AzureKey, AzureVault, authority_of, cloud_from, is_subscription, read_rows
 from exporter.core.inventory.azure_plan import Coverage, plan_azure
-from exporter.core.inventory.azure_render import azure_report, proposals_file, proposals_text
+from exporter.core.inventory.azure_render import azure_report, is_own_proposal, proposals_file, proposals_text
 from exporter.core.inventory.render import is_own
 
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
@@ -145,7 +145,8 @@ def test_proposals_have_the_whole_key_uri_and_a_credential():
             "credential": "sql-prod",
         },
     ]
-    assert is_own(proposals_file(plan, "../secrets"))
+    assert is_own_proposal(proposals_file(plan, "../secrets"))
+    assert not is_own(proposals_file(plan, "../secrets"))  # the inventory of SQL Servers does not remove it
 
 
 def test_proposals_of_declared_credentials_declare_none():

@@ -19,9 +19,15 @@ def test_keys_and_versions_are_read():
         {"kid": f"{VAULT}/tde"},
         {"kid": f"{VAULT}/tde/11aa", "attributes": {"enabled": False}},
         {"kid": f"{VAULT}/tde/22bb", "attributes": {"enabled": "yes"}},
+        {"kid": f"{VAULT}/of-a-certificate", "managed": True},
         link="https://next",
     )
-    entries = (ListedKey("tde", None), ListedKey("tde", "11aa", enabled=False), ListedKey("tde", "22bb"))
+    entries = (
+        ListedKey("tde", None),
+        ListedKey("tde", "11aa", enabled=False),
+        ListedKey("tde", "22bb"),
+        ListedKey("of-a-certificate", None, managed=True),
+    )
     assert read_key_list(body) == (Fault.NONE, entries, "https://next")
 
 

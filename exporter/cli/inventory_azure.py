@@ -1,0 +1,176 @@
+"""The flags of `inventory` that read Azure: which vaults and keys no target covers."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+import sys
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+
+from exporter.config.build import DEFAULT_MODULE
+from exporter.config.files import FileMissingError, FileUnreadableError, read_whole
+from exporter.config.model import Credential, CredentialKind
+from exporter.config.yaml_tree import SIZE_LIMIT
+from exporter.core.endpoints import MANAGEMENT_HOSTS
+from exporter.core.inventory.azure import Azure, cloud_from, is_subscription
+from exporter.core.inventory.azure_plan import AzurePlan, Coverage, plan_azure
+from exporter.core.inventory.azure_render import EMPTY, azure_report, is_own_proposal, proposals_file, proposals_text
+from exporter.core.inventory.plan import PlannedTarget
+from exporter.inventory.azure import AMBIENT, AzureRequest, read_azure
+from exporter.inventory.covered import read_coverage
+from exporter.inventory.declared import Declared, read_declared
+from exporter.inventory.extras import ExtraMissingError
+from exporter.inventory.folder import Change, write
+from exporter.inventory.sources import SourceError
+
+FINE, GAPS = 0, 1
+_TENANT = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}")
+_OF_THE_HOST = (CredentialKind.DEFAULT, CredentialKind.MANAGED_IDENTITY)
+
+
+def add_azure_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that read Azure."""
+    azure = parser.add_argument_group(
+        "Azure", "reports the vaults and keys that no target covers; needs pip install 'ekm-exporter[azure]'"
+    )
+    azure.add_argument(
+        "--azure", action="store_true", help="list vaults and Managed HSMs with Azure Resource Graph, and their keys"
+    )
+    azure.add_argument(
+        "--azure.subscription",
+        dest="azure_subscriptions",
+        metavar="ID",
+        nargs="+",
+        default=[],
+        help="only these subscriptions (default: all that the identity may read)",
+    )
+    azure.add_argument(
+        "--azure.tenant", dest="azure_tenant", metavar="TENANT", help="the tenant of a credential without tenant_id"
+    )
+    azure.add_argument(
+        "--azure.credential",
+        dest="azure_credential",
+        metavar="NAME",
+        help="a credential of --config.file (default: azure-identity's default chain, such as az login)",
+    )
+    azure.add_argument(
+        "--azure.cloud",
+        dest="azure_cloud",
+        choices=tuple(MANAGEMENT_HOSTS),
+        help="default: the cloud of the configuration's vaults, else public",
+    )
+    azure.add_argument(
+        "--azure.out",
+        dest="azure_out",
+        metavar="FILE",
+        type=Path,
+        help="write the proposed targets there instead of printing them",
+    )
+
+
+def run_azure(args: argparse.Namespace, planned: Collection[PlannedTarget]) -> int:
+    """Read Azure, print what no target covers, and propose targets. Raises SourceError.
+
+    `planned` are the targets of the SQL Servers that were read in the same run.
+    """
+    before = _own_text(args)
+    coverage = _coverage(args, planned)
+    declared = read_declared(args.config_file)
+    try:
+        azure = asyncio.run(read_azure(declared, _request(args, declared, coverage)))
+    except ExtraMissingError as error:
+        raise SourceError(str(error)) from None
+    plan = plan_azure(azure, coverage)
+    for failure in azure.failures:
+        print(failure, file=sys.stderr)
+    print(azure_report(azure, plan), end="")
+    if not azure.vaults:
+        if not azure.failures:
+            print(EMPTY, file=sys.stderr)
+        return GAPS
+    _propose(args, plan, before, azure)
+    return GAPS if azure.failures else FINE
+
+
+def _coverage(args: argparse.Namespace, planned: Collection[PlannedTarget]) -> Coverage:
+    files = [args.config_file] if args.config_file is not None else []
+    if args.out is not None and args.out.is_dir():
+        files += sorted(args.out.glob("*.yml"))
+    found = read_coverage(files, [args.azure_out] if args.azure_out is not None else [])
+    keys = {(target.version.vault, target.version.name.lower()) for target in planned}
+    credentials = {target.version.vault: target.credential.name for target in planned}
+    return replace(
+        found,
+        keys=found.keys | keys,
+        names=found.names | {target.name for target in planned},
+        credentials={**credentials, **found.credentials},
+        declared=found.declared | set(credentials.values()),
+    )
+
+
+def _request(args: argparse.Namespace, declared: Declared, coverage: Coverage) -> AzureRequest:
+    """Return what to ask for and as whom. Raises SourceError."""
+    credential = _credential(args, declared)
+    wrong = [one for one in args.azure_subscriptions if not is_subscription(one)]
+    if wrong:
+        raise SourceError("--azure.subscription: expected its GUID: az account list --query '[].id'")
+    cloud = args.azure_cloud or cloud_from(declared.modules[DEFAULT_MODULE].authority_host, coverage.vaults)
+    if cloud is None:
+        raise SourceError("the targets are in several clouds: name one with --azure.cloud")
+    return AzureRequest(cloud=cloud, credential=credential, tenant=args.azure_tenant, subscriptions=args.azure_subscriptions)
+
+
+def _credential(args: argparse.Namespace, declared: Declared) -> Credential:
+    name, tenant = args.azure_credential, args.azure_tenant
+    credential = AMBIENT if name is None else declared.credentials.get(name)
+    if credential is None:
+        raise SourceError(f"--azure.credential: --config.file declares no credential {name}")
+    if tenant is not None and not _TENANT.fullmatch(tenant):
+        raise SourceError("--azure.tenant: expected its GUID or one of its domain names")
+    if tenant is not None and credential.kind in _OF_THE_HOST:
+        raise SourceError("--azure.tenant: this identity has its own tenant: use az login --tenant, or --azure.credential")
+    if tenant is None and credential.tenant_id is None and credential.kind not in _OF_THE_HOST:
+        raise SourceError(f"--azure.credential: credential {name} has no tenant_id: add --azure.tenant")
+    return credential
+
+
+def _own_text(args: argparse.Namespace) -> str | None:
+    """Return the proposals of an earlier run, None without any. Raises SourceError for another file."""
+    path: Path | None = args.azure_out
+    if path is None:
+        return None
+    if args.out is not None and args.out.resolve() in path.resolve().parents:
+        raise SourceError(f"--azure.out: {path}: choose a file outside of {args.out}: a proposal is not a target yet")
+    try:
+        text = read_whole(path, limit=SIZE_LIMIT).decode("utf-8", "replace")
+    except FileMissingError:
+        return None
+    except FileUnreadableError as error:
+        raise SourceError(f"--azure.out: {path}: {error}") from None
+    if not is_own_proposal(text):
+        raise SourceError(f"--azure.out: {path}: it was edited or is another file: rename it, or choose another name")
+    return text
+
+
+def _propose(args: argparse.Namespace, plan: AzurePlan, before: str | None, azure: Azure) -> None:
+    """Print the proposals, or write them and print the differences.
+
+    After a failure they are not complete, so those of an earlier run stay.
+    """
+    if args.azure_out is None:
+        if plan.proposals:
+            print(f"\nProposed targets:\n{proposals_text(plan, args.secrets)}", end="")
+        return
+    if azure.failures and before is not None:
+        print(f"{args.azure_out}: not changed, because something was not read")
+        return
+    after = proposals_file(plan, args.secrets) or None
+    if before == after:
+        return
+    change = Change(args.azure_out, before, after)
+    print(change.diff(), end="")
+    if not args.dry_run:
+        change.path.unlink() if after is None else write(change.path, after)

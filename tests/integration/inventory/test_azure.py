@@ -1,0 +1,342 @@
+"""The command `inventory --azure`: Microsoft's client and real requests against the simulator."""
+
+import asyncio
+import builtins
+from dataclasses import replace
+
+import pytest
+import yaml
+
+from exporter.cli.main import main
+from exporter.config import load_config
+from exporter.inventory import azure
+from exporter.simulator import Simulator
+from exporter.simulator.faults import Options
+from exporter.simulator.model import ALL_OPERATIONS, Key, KeyVersion, Vault
+from tests.support.simulated_environment import small_environment
+from tests.support.simulator_client import CLIENT, HSM, KEY, MANAGEMENT, OTHER, SECRET, TENANT, VAULT, VERSION
+from tests.support.sql_inventory import reg_query, rows_of, sqlcmd
+
+LATER = "0123456789abcdef0123456789abcd02"  # the newest version of each key
+LISTED = dict.fromkeys((CLIENT,), ALL_OPERATIONS)
+
+
+class Workspace:
+    """A simulator, and a configuration that covers a part of its vaults."""
+
+    def __init__(self, folder, simulator, capsys):
+        self.folder, self.simulator, self._capsys = folder, simulator, capsys
+        (folder / "ca.pem").write_bytes(simulator.ca_pem)
+        secret = folder / "secret"
+        secret.touch(mode=0o600)
+        secret.write_text(SECRET)
+        self.errors = ""
+        self.cover((VAULT, KEY))
+
+    def cover(self, *keys, extra=""):
+        targets = "".join(
+            f"  - {{name: t{number}, key: 'https://{vault}/keys/{name}/{VERSION}', credential: sql}}\n"
+            for number, (vault, name) in enumerate(keys)
+        )
+        connect_to = "".join(f"      {host}: {address}\n" for host, address in self.simulator.connect_to.items())
+        (self.folder / "ekm.yml").write_text(
+            "global: {interval: 60s, vantage: sql_host}\n"
+            f"credentials:\n  sql: {{type: client_secret, tenant_id: {TENANT}, client_id: {CLIENT}, client_secret_file: secret}}\n"
+            "  untenanted: {type: client_secret, client_id: " + CLIENT + ", client_secret_file: secret}\n"
+            f"modules:\n  default:\n    tls: {{ca_file: ca.pem}}\n    connect_to:\n{connect_to}"
+            f"targets:\n{targets}{extra}"
+        )
+
+    async def run(self, *flags, code=0, credential="sql"):
+        chosen = [] if credential is None else ["--azure.credential", credential]
+        arguments = ["inventory", "--azure", "--config.file", str(self.folder / "ekm.yml"), *chosen, *map(str, flags)]
+        assert await asyncio.to_thread(main, arguments) == code, self._capsys.readouterr().err
+        captured = self._capsys.readouterr()
+        self.errors = captured.err
+        assert SECRET not in captured.out + captured.err
+        return captured.out
+
+    @property
+    def asked(self):
+        return {host for host, _, _ in self.simulator.requests}
+
+
+@pytest.fixture
+async def simulator():
+    simulator = Simulator(small_environment())
+    await simulator.start()
+    yield simulator
+    await simulator.stop()
+
+
+@pytest.fixture
+def workspace(tmp_path, simulator, capsys):
+    return Workspace(tmp_path, simulator, capsys)
+
+
+async def test_vaults_without_a_target_are_reported_and_proposed(workspace):
+    output = await workspace.run()
+    assert "management.azure.com: 2 vaults, 1 Managed HSM, 3 RSA keys, 1 with a target; 0 failures\n" in output
+    vaults = output.partition("Vaults without a target:\n")[2].partition("\n\n")[0]
+    assert [line.split()[1] for line in vaults.splitlines()] == [HSM, OTHER]
+    proposed = yaml.safe_load(output.partition("Proposed targets:\n")[2])
+    assert [one["key"] for one in proposed["targets"]] == [f"https://{vault}/keys/{KEY}/{LATER}" for vault in (HSM, OTHER)]
+    assert VAULT not in str(proposed)
+    assert workspace.errors == ""
+
+
+async def test_covered_vaults_have_no_proposal(workspace):
+    workspace.cover((VAULT, KEY), (OTHER, KEY.lower()), (HSM, KEY))
+    assert await workspace.run() == "management.azure.com: 2 vaults, 1 Managed HSM, 3 RSA keys, 3 with a target; 0 failures\n"
+
+
+async def test_key_without_a_target_gets_the_credential_of_its_vault(workspace, simulator):
+    key = Key(name="Second", versions=(KeyVersion(version=LATER, size=3072), KeyVersion(version=VERSION, size=3072)))
+    curve = Key(name="Curve", versions=(KeyVersion(version=LATER, kty="EC"),))
+    simulator.change_vault(VAULT, lambda vault: replace(vault, keys={**vault.keys, "second": key, "curve": curve}))
+    workspace.cover((VAULT, KEY), (OTHER, KEY), (HSM, KEY))
+    output = await workspace.run()
+    assert f"Keys without a target:\n  - {VAULT} (subscription " in output
+    assert "): Second\n" in output
+    assert "Curve" not in output
+    (proposal,) = yaml.safe_load(output.partition("Proposed targets:\n")[2])["targets"]
+    assert proposal == {"name": "contoso-one-Second", "key": f"https://{VAULT}/keys/Second/{VERSION}", "credential": "sql"}
+
+
+async def test_retained_versions_and_recovery_vaults_are_covered(workspace):
+    workspace.cover(
+        extra=f"  - name: one\n    key: https://{VAULT}/keys/{KEY}/{VERSION}\n    credential: sql\n    recovery_vault: {OTHER}\n"
+        f"    retained_versions: [{{key: 'https://{HSM}/keys/{KEY}/{VERSION}'}}]\n"
+    )
+    assert ", 3 with a target; 0 failures\n" in await workspace.run()
+
+
+async def test_vault_that_refuses_is_one_line_and_stops_no_other(workspace, simulator):
+    simulator.set_fault("role_removed", Options(operation="list"), vault=OTHER)
+    output = await workspace.run(code=1)
+    (line,) = workspace.errors.splitlines()
+    assert line.startswith(f"{OTHER}: not read: HTTP 403 ForbiddenByRbac: ")
+    assert line.endswith(
+        ": give the identity Key Vault Reader (Managed HSM: Crypto Auditor), or let the vault's firewall admit this host"
+    )
+    assert f"  - {OTHER} (subscription " in output
+    assert "): keys unknown\n" in output
+    assert f"  - {HSM} (subscription " in output
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("refused", "connect refused"),
+        ("tls_untrusted", "tls untrusted"),
+        ("firewall", "HTTP 403 ForbiddenByFirewall"),
+        ("vault_in_other_tenant", "no token for untenanted: HTTP 400 invalid_request AADSTS90002"),
+        ("foreign_authority", "authority untrusted"),
+        ("foreign_resource", "resource mismatch"),
+        ("html", "answer not json"),
+    ],
+)
+async def test_unusable_vault_is_one_line(workspace, simulator, fault, message):
+    options = Options(at="list") if fault == "html" else None
+    simulator.set_fault(fault, options, vault=OTHER)
+    workspace.cover((VAULT, KEY))
+    credential = "untenanted" if fault == "vault_in_other_tenant" else "sql"
+    flags = ("--azure.tenant", TENANT) if credential == "untenanted" else ()
+    await workspace.run(*flags, code=1, credential=credential)
+    lines = [line for line in workspace.errors.splitlines() if line.startswith(f"{OTHER}: not read: ")]
+    assert len(lines) == 1
+    assert message in lines[0]
+
+
+@pytest.mark.parametrize("fault", ["resource_graph_empty", "azure_role_removed"])
+async def test_empty_answer_is_never_all_covered(workspace, simulator, fault):
+    simulator.set_fault(fault, **({"management": MANAGEMENT} if fault == "resource_graph_empty" else {"application": CLIENT}))
+    output = await workspace.run(code=1)
+    assert workspace.errors.startswith("Resource Graph shows no vault to this identity: it lacks the role Reader")
+    assert output == "management.azure.com: 0 vaults, 0 Managed HSMs, 0 RSA keys, 0 with a target; 0 failures\n"
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("resource_graph_denied", "HTTP 403 AccessDenied: The caller may not read"),
+        ("resource_graph_throttled", ": wait a minute and run the command again"),
+        ("resource_graph_token_refused", "HTTP 401 InvalidAuthenticationTokenAudience"),
+        ("resource_graph_bad_query", "HTTP 400 BadRequest"),
+        ("html", "answer not json"),
+        ("json_list", "answer not json"),
+        ("empty", "answer not json"),
+        ("truncated", "body truncated"),
+        ("refused", "connect refused"),
+    ],
+)
+async def test_refusal_of_resource_graph_is_one_line(workspace, simulator, fault, message):
+    simulator.set_fault(fault, management=MANAGEMENT)
+    workspace.cover((VAULT, KEY))
+    await workspace.run(code=1)
+    (line,) = workspace.errors.splitlines()
+    assert line.startswith(f"{MANAGEMENT}: page 1 not read: ")
+    assert message in line
+
+
+async def test_no_token_is_one_line(workspace, simulator):
+    simulator.set_fault("secret_expired", application=CLIENT)
+    await workspace.run(code=1)
+    (line,) = workspace.errors.splitlines()
+    assert line.startswith(f"{MANAGEMENT}: no token for sql: HTTP 401 invalid_client AADSTS7000222")
+    assert "management.azure.com" not in workspace.asked
+
+
+async def test_1200_vaults_are_read_in_pages(workspace, simulator, monkeypatch):
+    async def read_no_keys(*_):
+        pass
+
+    monkeypatch.setattr(azure, "_read_vault", read_no_keys)
+    environment = simulator.state.environment
+    many = {
+        host: Vault(host=host, tenant_id=TENANT, permissions=LISTED)
+        for host in (f"vault-{number:04}.vault.azure.net" for number in range(1200))
+    }
+    simulator.state.environment = replace(environment, vaults={**many, **environment.vaults})
+    output = await workspace.run()
+    assert "management.azure.com: 1202 vaults, 1 Managed HSM, 0 RSA keys, 0 with a target; 0 failures\n" in output
+    assert simulator.requests[MANAGEMENT, "resource_graph", 200] == 2
+
+
+async def test_subscriptions_limit_the_list(workspace, simulator):
+    mine = simulator.state.environment.vaults[VAULT].subscription_id
+    assert ": 2 vaults, 1 Managed HSM" in await workspace.run("--azure.subscription", mine)
+    other = "00000000-0000-0000-0000-000000000000"
+    assert ": 0 vaults" in await workspace.run("--azure.subscription", other, code=1)
+    await workspace.run("--azure.subscription", "contoso", code=2)
+    assert "--azure.subscription: expected its GUID" in workspace.errors
+
+
+async def test_tokens_go_to_their_resources_only(workspace, simulator):
+    await workspace.run()
+    assert workspace.asked == {MANAGEMENT, "login.microsoftonline.com", VAULT, OTHER, HSM}
+    tokens = {(host, status): count for (host, operation, status), count in simulator.requests.items() if operation == "token"}
+    assert tokens == {("login.microsoftonline.com", 200): 3}  # management, vaults, HSM
+    assert not [key for key in simulator.requests if key[2] == 401 and key[1] != "challenge"]
+
+
+async def test_default_chain_reads_with_the_identity_of_the_host(workspace, simulator, monkeypatch):
+    simulator.state.environment = replace(simulator.state.environment, host_identity=CLIENT)
+    monkeypatch.setenv("IDENTITY_ENDPOINT", simulator.identity_url)
+    monkeypatch.setenv("IDENTITY_HEADER", "any")
+    assert ": 2 vaults, 1 Managed HSM, 3 RSA keys, 1 with a target" in await workspace.run(credential=None)
+
+
+async def test_proposals_are_written_shown_and_kept_up_to_date(workspace):
+    file = workspace.folder / "azure.yml"
+    assert "Proposed targets" not in await workspace.run("--azure.out", file, "--dry-run")
+    assert not file.exists()
+    output = await workspace.run("--azure.out", file, "--secrets", "secrets")
+    assert f"+    key: https://{OTHER}/keys/{KEY}/{LATER}\n" in output
+    assert "+++" not in await workspace.run("--azure.out", file, "--secrets", "secrets")
+
+    workspace.cover((VAULT, KEY), (OTHER, KEY))
+    assert f"-    key: https://{OTHER}/keys/{KEY}/{LATER}\n" in await workspace.run("--azure.out", file, "--secrets", "secrets")
+    workspace.cover((VAULT, KEY), (OTHER, KEY), (HSM, KEY))
+    await workspace.run("--azure.out", file)
+    assert not file.exists()
+
+
+async def test_written_proposals_are_accepted_by_check(workspace):
+    file = workspace.folder / "azure.yml"
+    await workspace.run("--azure.out", file, "--secrets", "secrets")
+    (workspace.folder / "secrets").mkdir()
+    for credential in yaml.safe_load(file.read_text())["credentials"].values():
+        secret = workspace.folder / credential["secret_file"]
+        secret.touch(mode=0o600)
+        secret.write_text(CLIENT.replace("-", "") + SECRET)
+    config = workspace.folder / "ekm.yml"
+    config.write_text(config.read_text() + "include: [azure.yml]\n")
+    assert load_config(config).problems == ()
+    # Its own proposals do not count as targets.
+    assert f"Vaults without a target:\n  - {HSM}" in await workspace.run("--azure.out", file, "--secrets", "secrets")
+
+
+async def test_failure_keeps_the_proposals_of_an_earlier_run(workspace, simulator):
+    file = workspace.folder / "azure.yml"
+    await workspace.run("--azure.out", file)
+    before = file.read_text()
+    simulator.set_fault("firewall", vault=OTHER)
+    assert f"{file}: not changed, because something was not read\n" in await workspace.run("--azure.out", file, code=1)
+    assert file.read_text() == before
+
+
+async def test_file_of_another_origin_is_not_replaced(workspace):
+    file = workspace.folder / "azure.yml"
+    await workspace.run("--azure.out", file)
+    file.write_text(file.read_text() + "# mine\n")
+    await workspace.run("--azure.out", file, code=2)
+    assert "it was edited or is another file: rename it" in workspace.errors
+    out = workspace.folder / "targets.d"
+    await workspace.run("--azure.out", out / "azure.yml", "--out", out, code=2)
+    assert "choose a file outside of" in workspace.errors
+
+
+async def test_targets_of_the_generated_folder_are_covered(workspace):
+    out = workspace.folder / "targets.d"
+    out.mkdir()
+    (out / "one.yml").write_text(f"targets:\n  - {{name: x, key: 'https://{OTHER}/keys/{KEY}/{VERSION}', credential: sql}}\n")
+    assert ", 2 with a target; 0 failures\n" in await workspace.run("--out", out)
+
+
+async def test_targets_of_sql_servers_in_the_same_run_are_covered(workspace):
+    folder = workspace.folder
+    (folder / "n1.txt").write_text(sqlcmd(rows_of("N1", vault="contoso-two", databases={"sales": "0x2C56"})))
+    (folder / "keys.txt").write_text(reg_query({"2C56": f"https://{OTHER}/keys/{KEY}/{VERSION}"}))
+    config = folder / "ekm.yml"
+    config.write_text(config.read_text() + "include: [targets.d/*.yml]\n")
+    sources = ("--from", folder / "n1.txt", folder / "keys.txt", "--out", folder / "targets.d")
+    output = await workspace.run(*sources, "--dry-run")
+    assert "1 instance read, 0 failures; 1 target; 1 file would change" in output
+    assert ", 3 RSA keys, 2 with a target; 0 failures\n" in output
+    assert not (folder / "targets.d").exists()
+    assert ", 3 RSA keys, 2 with a target; 0 failures\n" in await workspace.run(*sources)
+    assert ", 3 RSA keys, 2 with a target; 0 failures\n" in await workspace.run("--out", folder / "targets.d")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--azure.credential", "none"), "--config.file declares no credential none"),
+        (("--azure.credential", "untenanted"), "has no tenant_id: add --azure.tenant"),
+        (("--azure.tenant", "contoso.example"), "this identity has its own tenant: use az login --tenant"),
+        (("--azure.credential", "sql", "--azure.tenant", "x y"), "--azure.tenant: expected its GUID"),
+    ],
+)
+async def test_bad_arguments_are_one_line(workspace, flags, message):
+    await workspace.run(*flags, code=2, credential=None)
+    assert message in workspace.errors
+
+
+async def test_targets_in_several_clouds_need_a_flag(workspace):
+    workspace.cover((VAULT, KEY), ("a.vault.azure.cn", KEY))
+    await workspace.run(code=2)
+    assert "the targets are in several clouds: name one with --azure.cloud" in workspace.errors
+    assert ", 1 with a target" in await workspace.run("--azure.cloud", "public")
+
+
+async def test_unreadable_configuration_is_no_empty_coverage(workspace):
+    config = workspace.folder / "ekm.yml"
+    config.write_text(config.read_text() + "include: [missing.yml]\n")
+    await workspace.run(code=2)
+    assert "correct it, because its targets are unknown" in workspace.errors
+
+
+async def test_missing_extra_is_one_line(workspace, monkeypatch):
+    imported = builtins.__import__
+
+    def refuse(name, *rest):
+        if name.startswith("azure.mgmt.resourcegraph"):
+            raise ImportError(name)
+        return imported(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    await workspace.run(code=2)
+    assert (
+        workspace.errors == "ekm-exporter inventory: this command needs an optional library: pip install 'ekm-exporter[azure]'\n"
+    )
