@@ -112,7 +112,7 @@ def _coverage(args: argparse.Namespace, planned: Collection[PlannedTarget]) -> C
 
 
 def _request(args: argparse.Namespace, declared: Declared, coverage: Coverage) -> AzureRequest:
-    """Return what to ask for and as whom. Raises SourceError."""
+    """Return where to look, and the identity. Raises SourceError."""
     credential = _credential(args, declared)
     wrong = [one for one in args.azure_subscriptions if not is_subscription(one)]
     if wrong:

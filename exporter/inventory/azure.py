@@ -33,14 +33,14 @@ _MANAGEMENT = {
 }
 _VAULT = {
     401: "the vault did not accept the token: is it in another tenant?",
-    403: "give the identity Key Vault Reader (Managed HSM: Crypto Auditor), or let the vault's firewall admit this host",
+    403: "give the identity Key Vault Reader (Managed HSM: Managed HSM Crypto Auditor), or let the vault's firewall admit this host",
     429: "the vault throttles: run the command again later",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AzureRequest:
-    """Where to look and as whom. `tenant` is for a credential that names none."""
+    """Where to look, and the identity. `tenant` is for a credential that names none."""
 
     cloud: str
     credential: Credential

@@ -1,4 +1,4 @@
-"""Vaults, Managed HSMs and their keys as Azure lists them; the cloud that is asked for them."""
+"""Vaults, Managed HSMs and their keys as Azure lists them; the cloud that has them."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ EMPTY = (
 # Another mark than that of the inventory of SQL Servers, which would remove the file.
 MARK = "# Written by ekm-exporter inventory --azure, which replaces this file unless it was edited: sha256 "
 _NOTICE = """\
-# Azure lists these keys, and no target covers them. Azure does not show whether a SQL Server uses a key, nor which version:
+# Azure lists these keys, and no target covers them. Azure does not show whether a SQL Server uses a key, or which version:
 # the inventory of the SQL Servers does. Each target has the newest version. Copy what SQL Server uses into another file.
 """
 

@@ -57,7 +57,7 @@ class Workspace:
         return captured.out
 
     @property
-    def asked(self):
+    def requested_hosts(self):
         return {host for host, _, _ in self.simulator.requests}
 
 
@@ -117,7 +117,7 @@ async def test_vault_that_refuses_is_one_line_and_stops_no_other(workspace, simu
     (line,) = workspace.errors.splitlines()
     assert line.startswith(f"{OTHER}: not read: HTTP 403 ForbiddenByRbac: ")
     assert line.endswith(
-        ": give the identity Key Vault Reader (Managed HSM: Crypto Auditor), or let the vault's firewall admit this host"
+        ": give the identity Key Vault Reader (Managed HSM: Managed HSM Crypto Auditor), or let the vault's firewall admit this host"
     )
     assert f"  - {OTHER} (subscription " in output
     assert "): keys unknown\n" in output
@@ -184,7 +184,7 @@ async def test_no_token_is_one_line(workspace, simulator):
     await workspace.run(code=1)
     (line,) = workspace.errors.splitlines()
     assert line.startswith(f"{MANAGEMENT}: no token for sql: HTTP 401 invalid_client AADSTS7000222")
-    assert "management.azure.com" not in workspace.asked
+    assert "management.azure.com" not in workspace.requested_hosts
 
 
 async def test_1200_vaults_are_read_in_pages(workspace, simulator, monkeypatch):
@@ -214,7 +214,7 @@ async def test_subscriptions_limit_the_list(workspace, simulator):
 
 async def test_tokens_go_to_their_resources_only(workspace, simulator):
     await workspace.run()
-    assert workspace.asked == {MANAGEMENT, "login.microsoftonline.com", VAULT, OTHER, HSM}
+    assert workspace.requested_hosts == {MANAGEMENT, "login.microsoftonline.com", VAULT, OTHER, HSM}
     tokens = {(host, status): count for (host, operation, status), count in simulator.requests.items() if operation == "token"}
     assert tokens == {("login.microsoftonline.com", 200): 3}  # management, vaults, HSM
     assert not [key for key in simulator.requests if key[2] == 401 and key[1] != "challenge"]
