@@ -74,6 +74,7 @@ AZ: Final = {
             "--enabled-for-disk-encryption --enabled-for-template-deployment --force-string --name --no-wait "
             "--public-network-access --remove --resource-group --retention-days --set -g -n"
         ),
+        "login": "--allow-no-subscriptions --certificate --client-id --federated-token --identity --service-principal --tenant --use-device-code -t",
         "monitor activity-log list": (
             "--caller --correlation-id --end-time --max-events --namespace --offset --resource-group --resource-id --select "
             "--start-time --status -g"
