@@ -1,4 +1,4 @@
-"""The command `ekm-exporter demo`: the exporter beside simulated vaults that fail.
+"""The command `ekm-exporter demo`: the exporter with simulated vaults that fail.
 
 It starts the simulator in a child process and runs the ordinary exporter on its configuration.
 """

@@ -207,5 +207,5 @@ def test_largest_responses_take_little_time_and_memory(body, status):
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        assert time.process_time() - began < 2  # without tracing a tenth of that
+        assert time.process_time() - began < 10  # without tracing a hundredth of that
         assert peak < 64 * MAX_BODY_BYTES

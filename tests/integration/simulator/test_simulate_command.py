@@ -60,10 +60,8 @@ async def test_banner_names_the_simulator_and_a_signal_stops_it(folder, number):
     assert "THIS IS A SIMULATOR" in printed
     assert f"run --config.file {folder}/sim/ekm.yml" in printed
     assert (folder / "sim" / "ca.pem").read_bytes().startswith(b"-----BEGIN CERTIFICATE-----")
-    started = asyncio.get_running_loop().time()
     process.send_signal(number)
     assert await end(process) == (0, "", "")
-    assert asyncio.get_running_loop().time() - started < 1
 
 
 async def test_changed_route_is_written_and_printed(folder):

@@ -10,7 +10,6 @@ from azure.keyvault.keys.aio import KeyClient
 
 from exporter.clients import NetworkError, Networks, VaultSession
 from exporter.clients.http.instrumented import TimedSSLObject, make_context
-from exporter.clients.http.timing import HANDSHAKE_HOLD_SECONDS
 from exporter.config.model import Config, Module, Settings
 from exporter.core.faults import Fault
 from tests.support.tls_server import TOKEN, VAULT, response, until
@@ -142,11 +141,11 @@ async def test_hanging_handshake_releases_its_slot_soon(serve, network_to, fake_
             facts, _ = await session.challenge(deadline=until(seconds))
             return facts.fault, loop.time() - before
 
-    hanging = asyncio.create_task(one(stuck, 1.0))
+    hanging = asyncio.create_task(one(stuck, 4.0))
     await asyncio.sleep(0.01)
-    fault, took = await one(healthy, 5.0)
+    fault, took = await one(healthy, 30.0)
     assert fault is Fault.NONE
-    assert took < HANDSHAKE_HOLD_SECONDS + 0.3
+    assert took < 3.0  # the hanging one holds its slot for HANDSHAKE_HOLD_SECONDS
     assert (await hanging)[0] is Fault.TLS_TIMEOUT
     assert limiter.held == 0
 

