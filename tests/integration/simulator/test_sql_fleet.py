@@ -20,32 +20,7 @@ from tests.support.simulated_sql import FIRST, OLD, client, configuration, scrip
 from tests.support.simulator_client import Client
 
 pytestmark = pytest.mark.asyncio
-VAULTS, SERVERS = 40, 300
 SQL_RESOURCE = "https://database.windows.net/"
-
-
-def fleet():
-    """300 servers over 40 vaults: each vault has one key, and every third server belongs to a group."""
-    lines = ["credentials: {tde: {type: connector_secret, secret_file: tde.txt}}", "targets:"]
-    for vault in range(VAULTS):
-        members = [number for number in range(SERVERS) if number % VAULTS == vault]
-        instances = [f"{{sql_instance: PRD{number:03}, host: n{number}, ag: AG{vault}}}" for number in members]
-        target = f"name: t{vault}, vault: contoso-{vault:02}, key: Key/{OLD}, credential: tde"
-        lines.append(f"  - {{{target}, instances: [{', '.join(instances)}]}}")
-    return "\n".join(lines)
-
-
-async def test_300_servers_are_read_by_one_client_each(tmp_path):
-    def read(servers, name):
-        with client(servers, name) as cursor:
-            return instance_of(read_documents(script_output(cursor))[0])
-
-    async with SqlServers(build_environment(configuration(tmp_path, fleet()))) as servers:
-        found = [await asyncio.to_thread(read, servers, name) for name in servers.ports]
-
-    assert len({one.server_name for one in found}) == SERVERS
-    assert not any(one.errors for one in found)
-    assert {len(one.replicas) for one in found} == {SERVERS // VAULTS, SERVERS // VAULTS + 1}
 
 
 @pytest.mark.parametrize(
