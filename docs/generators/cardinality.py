@@ -9,21 +9,23 @@ from collections.abc import Mapping
 from typing import Final
 
 from exporter.core.model import Phase, Step
-from exporter.metrics.definitions import ALERTED, PATH_PARTS, TARGET_METRICS
+from exporter.metrics.definitions import ALERTED, PATH_PARTS, TARGET_METRICS, phases_at
 from exporter.metrics.spec import Level, MetricSpec, MetricType
 
-MOST_SERIES: Final = {Level.MINIMAL: 60, Level.DEFAULT: 99, Level.FULL: 125}
+MOST_SERIES: Final = {Level.MINIMAL: 60, Level.DEFAULT: 94, Level.FULL: 125}
 
-_STEPS, _PHASES = len(Step), len(Phase)
+_STEPS = len(Step)
 _PER_HISTOGRAM = 3  # the +Inf bucket, _count and _sum; each bound adds one more
-_CONNECTING, _PHASES_REUSED = 2, 2  # challenge and token connect; the others only wait and transfer
+_CONNECTING = 2  # challenge and token; the other steps reuse a connection
+_REUSED: Final = frozenset({Phase.WAIT, Phase.TRANSFER})
+_PHASES: Final = "ekm_step_phase_duration_seconds"
 
 # Families with labels from a closed list: the most series for one target, and the reason.
 SEVERAL: Final[Mapping[str, tuple[int, str]]] = {
     "ekm_step_success": (_STEPS, "one per step"),
-    "ekm_step_phase_duration_seconds": (
-        _CONNECTING * _PHASES + (_STEPS - _CONNECTING) * _PHASES_REUSED,
-        "five phases for a step with a new connection (challenge, token), `wait` and `transfer` for the others",
+    _PHASES: (
+        _CONNECTING * len(Phase) + (_STEPS - _CONNECTING) * len(_REUSED),
+        "five phases for a step with a new connection (challenge, token), else `wait` and `transfer`; `transfer` at level `full`",
     ),
     "ekm_errors_total": (
         sum(len(steps) for _, steps in ALERTED),
@@ -59,11 +61,14 @@ _ANYWAY = frozenset({"ekm_credential_usable"})
 _ADDED: Final = frozenset(name for names in OF_DECLARATIONS.values() for name in names) - _ANYWAY
 
 
-def of_a_healthy_target(level: Level) -> dict[str, int]:
-    """Return, by family, the most series of a target with successful probes and without optional settings."""
+def of_a_healthy_target(level: Level, *, native: bool = False) -> dict[str, int]:
+    """Return, by family, the most series of a target with successful probes and without optional settings.
+
+    `native`: each histogram is one series.
+    """
     added = {*_ADDED, *OF_FAILURES, *OF_CHECKS}
     shown = [spec for spec in TARGET_METRICS if spec.name not in added and level.includes(spec.level)]
-    return {spec.name: _count(spec, level) for spec in shown}
+    return {spec.name: _count(spec, level, native=native) for spec in shown}
 
 
 def bounds_and_more(spec: MetricSpec) -> str:
@@ -72,7 +77,10 @@ def bounds_and_more(spec: MetricSpec) -> str:
     return f"{_STEPS} steps, each with {bounds} bounds, +Inf, `_count` and `_sum`"
 
 
-def _count(spec: MetricSpec, level: Level) -> int:
+def _count(spec: MetricSpec, level: Level, *, native: bool) -> int:
     if spec.kind is MetricType.HISTOGRAM:
-        return _STEPS * (len(spec.bounds(level)) + _PER_HISTOGRAM)
+        return _STEPS * (1 if native else len(spec.bounds(level)) + _PER_HISTOGRAM)
+    if spec.name == _PHASES:
+        shown = set(phases_at(level))
+        return _CONNECTING * len(shown) + (_STEPS - _CONNECTING) * len(shown & _REUSED)
     return SEVERAL[spec.name][0] if spec.name in SEVERAL else 1

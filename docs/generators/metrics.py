@@ -75,16 +75,39 @@ EXAMPLES: Final[Mapping[str, str]] = {
 CHECKED: Final = tuple(check.name for check in CHECKS if not check.on_host)
 
 
+def _native(level: Level) -> int:
+    return sum(of_a_healthy_target(level, native=True).values())
+
+
 _LEVELS = f"""\
 `--metrics.level` sets how much `/metrics` and `/probe` have:
 
-| level | for | series of a target, at most |
-| --- | --- | --- |
-| `minimal` | the alerts and recording rules, the rules in `deploy/sql` | {MOST_SERIES[Level.MINIMAL]} |
-| `default` | these, and the dashboards | {MOST_SERIES[Level.DEFAULT]} |
-| `full` | every family and bucket | {MOST_SERIES[Level.FULL]} |
+| level | for | series of a target, at most | with native histograms |
+| --- | --- | --- | --- |
+| `minimal` | the alerts and recording rules, the rules in `deploy/sql` | {MOST_SERIES[Level.MINIMAL]} | {_native(Level.MINIMAL)} |
+| `default` | these, and the dashboards | {MOST_SERIES[Level.DEFAULT]} | {_native(Level.DEFAULT)} |
+| `full` | every family and bucket | {MOST_SERIES[Level.FULL]} | {_native(Level.FULL)} |
 
 A level includes the levels above it in the table. Metrics of the exporter, and those that targets share, are in every level."""
+
+_FORMATS = """\
+| request | response of `/metrics` |
+| --- | --- |
+| nothing, or `text/plain` | text, version 0.0.4 |
+| `application/openmetrics-text` | OpenMetrics 1.0 |
+| `application/vnd.google.protobuf` with `proto=io.prometheus.client.MetricFamily` and `encoding=delimited` | protobuf: native histograms, and start times of counters and histograms |
+
+Weights (`q`) decide if a client accepts several. Each format has the same series and values. `/probe` is text or OpenMetrics.
+
+Prometheus requests protobuf if native histograms are enabled: by `--enable-feature=native-histograms` in Prometheus 2, by
+`scrape_native_histograms: true` in Prometheus 3. Then each histogram is one series with buckets that grow by 9 %:
+
+```promql
+histogram_quantile(0.99, sum by (target, step) (rate(ekm_step_duration_seconds[30m])))
+```
+
+The responses also have the classic buckets of the level. Prometheus stores them only with `always_scrape_classic_histograms: true`
+(Prometheus 2: `scrape_classic_histograms`)."""
 
 _HOW_MANY = """\
 The numbers are the most for a healthy target: all facts about key and vault are known, and all five steps run. A target has fewer
@@ -123,7 +146,7 @@ The exporter's table of metrics generates this page; a test fails if the two dif
 
 def document() -> str:
     """The whole page."""
-    parts = [_INTRODUCTION, f"## Levels\n\n{_LEVELS}\n", _glance(), _values(), _cardinality()]
+    parts = [_INTRODUCTION, f"## Levels\n\n{_LEVELS}\n", f"## Formats\n\n{_FORMATS}\n", _glance(), _values(), _cardinality()]
     parts += [_section(title, specs) for title, specs in _sections()]
     return "\n".join(parts)
 

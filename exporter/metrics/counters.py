@@ -11,6 +11,7 @@ from exporter.core.codes import in_generation
 from exporter.core.faults import Fault
 from exporter.core.model import Mode, Outcome, ProbeReport, Step, StepResult
 from exporter.metrics.definitions import ALERTED, PATH_PARTS, STEP_BUCKETS
+from exporter.metrics.native_histogram import NativeHistogram
 from exporter.metrics.text_format import Sample
 from exporter.state.records import TargetRecord
 
@@ -24,12 +25,13 @@ def steps_of(module: Module) -> tuple[Step, ...]:
 class Durations:
     """One histogram: counts per bucket, not cumulative, the last above all bounds.
 
-    The sum in seconds.
+    The sum in seconds, and the same counts in native buckets.
     """
 
     bounds: tuple[float, ...] = STEP_BUCKETS
     counts: list[int] = field(default_factory=list)
     total: float = 0.0
+    native: NativeHistogram = field(default_factory=NativeHistogram)
 
     def __post_init__(self) -> None:
         self.counts = [0] * (len(self.bounds) + 1)
@@ -37,6 +39,7 @@ class Durations:
     def observe(self, seconds: float) -> None:
         self.counts[bisect_left(self.bounds, seconds)] += 1
         self.total += seconds
+        self.native.observe(seconds)
 
 
 class TargetCounters:

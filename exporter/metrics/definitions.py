@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Final
 
 from exporter.metrics.spec import Level, MetricSpec, MetricType, Retention, Scope
-from exporter.metrics.target_definitions import ALERTED, PATH_PARTS, ROLES, STEP_BUCKETS, TARGET_METRICS, target_metric
+from exporter.metrics.target_definitions import ALERTED, PATH_PARTS, ROLES, STEP_BUCKETS, TARGET_METRICS, phases_at, target_metric
 
 __all__ = [
     "ALERTED",
@@ -26,6 +26,7 @@ __all__ = [
     "ROLES",
     "STEP_BUCKETS",
     "TARGET_METRICS",
+    "phases_at",
 ]
 
 # A probe on an idle host starts late by milliseconds, with 5,000 targets by up to 1 s. A lag above an interval skips probes.

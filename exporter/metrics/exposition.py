@@ -1,27 +1,36 @@
 """Rendered sample lines by family and owner, streamed in chunks.
 
-A chunk has about `CHUNK_BYTES`; the web server runs other tasks between two chunks, so a scrape does not delay probes. Both formats
-share the sample lines; only HELP, TYPE and the end mark differ.
+A chunk has about `CHUNK_BYTES`; the web server runs other tasks between two chunks, so a scrape does not delay probes. Both text
+formats share the sample lines; only HELP, TYPE and the end mark differ. Protobuf has one message for each family. It is
+rendered from the first scrape in protobuf on.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
 
+from exporter.metrics.encoded_text import gauges_of
+from exporter.metrics.protobuf import family_start
 from exporter.metrics.spec import MetricSpec, MetricType, Scope
 from exporter.metrics.text_format import encode, escape
+from exporter.metrics.wire import varint
 
 CHUNK_BYTES = 64 * 1024  # a stalled client holds one chunk in memory
+_AT_ONCE = 50  # blocks that are encoded without a pause: about 1 ms
 
 
 class _Family:
-    """One family: its headers in both formats and the lines of each owner."""
+    """One family: its headers in each format, and the text and the protobuf of each owner."""
 
-    __slots__ = ("blocks", "headers", "scope")
+    __slots__ = ("blocks", "encoded", "headers", "message_start", "scope", "spec")
 
     def __init__(self, spec: MetricSpec) -> None:
+        self.spec = spec
         self.scope = spec.scope
         self.blocks: dict[str, bytes] = {}
+        self.encoded: dict[str, bytes] = {}
+        self.message_start = family_start(spec.name, spec.help_text, spec.kind)
         plain_help = spec.help_text.replace("\\", r"\\").replace("\n", r"\n")
         bare = spec.name.removesuffix("_total") if spec.kind is MetricType.COUNTER else spec.name
         self.headers = (
@@ -38,23 +47,28 @@ class Exposition:
 
     def __init__(self, specs: Iterable[MetricSpec]) -> None:
         self._families = {spec.name: _Family(spec) for spec in specs}
+        self.encodes = False  # whether `put` needs protobuf
 
     def has(self, name: str) -> bool:
         return name in self._families
 
-    def put(self, name: str, owner: str, text: str) -> None:
-        """Replace the lines of `owner` in the family; empty text removes them."""
-        blocks = self._families[name].blocks
+    def put(self, name: str, owner: str, text: str, encoded: bytes = b"") -> None:
+        """Replace the lines of `owner` in the family, and their protobuf if `encodes`; empty text removes them."""
+        family = self._families[name]
         if text:
-            blocks[owner] = encode(text)
+            family.blocks[owner] = encode(text)
+            if self.encodes:
+                family.encoded[owner] = encoded
         else:
-            blocks.pop(owner, None)
+            family.blocks.pop(owner, None)
+            family.encoded.pop(owner, None)
 
     def drop(self, scope: Scope, owner: str) -> None:
         """Remove all series of one owner."""
         for family in self._families.values():
             if family.scope is scope:
                 family.blocks.pop(owner, None)
+                family.encoded.pop(owner, None)
 
     def render(self, *, openmetrics: bool) -> bytes:
         """Return everything at once, without the end mark; for few owners."""
@@ -65,16 +79,27 @@ class Exposition:
 
         Later families include changes made meanwhile.
         """
-        chunk: list[bytes] = []
-        size = 0
-        for portion, pieces in self._portions(openmetrics=openmetrics):
-            if chunk and size + portion > CHUNK_BYTES:
-                yield b"".join(chunk)
-                chunk, size = [], 0
-            chunk += pieces
-            size += portion
-        if chunk:
-            yield b"".join(chunk)
+        for chunk in _chunks(self._portions(openmetrics=openmetrics)):
+            yield chunk
+
+    def is_encoded(self, name: str, owner: str) -> bool:
+        return owner in self._families[name].encoded
+
+    async def encode_gauges(self) -> None:
+        """Encode the gauges and infos that were rendered before `encodes`, a few at a time."""
+        for family in self._families.values():
+            if family.spec.kind in (MetricType.GAUGE, MetricType.INFO):
+                missing = [owner for owner in family.blocks if owner not in family.encoded]
+                for number, owner in enumerate(missing):
+                    if owner in family.blocks and owner not in family.encoded:
+                        family.encoded[owner] = gauges_of(family.blocks[owner])
+                    if number % _AT_ONCE == 0:
+                        await asyncio.sleep(0)
+
+    async def stream_protobuf(self) -> AsyncIterator[bytes]:
+        """Yield the messages of all families in chunks, like `stream`."""
+        for chunk in _chunks(self._messages()):
+            yield chunk
 
     def _portions(self, *, openmetrics: bool) -> Iterator[tuple[int, list[bytes]]]:
         """Yield headers and lines of some owners, and their size in bytes.
@@ -82,9 +107,32 @@ class Exposition:
         Each family is read once, so it is consistent. A portion has about `CHUNK_BYTES`, because blocks have similar sizes.
         """
         for family in self._families.values():
-            blocks = list(family.blocks.values())
-            step = max(1, CHUNK_BYTES // len(blocks[0])) if blocks else 1
-            for at in range(0, len(blocks), step):
-                portion = blocks[at : at + step]
-                pieces = portion if at else [family.headers[openmetrics], *portion]
-                yield sum(map(len, pieces)), pieces
+            yield from _portioned(list(family.blocks.values()), family.headers[openmetrics])
+
+    def _messages(self) -> Iterator[tuple[int, list[bytes]]]:
+        """Yield portions like `_portions`. A message starts with its length, so the family is measured first."""
+        for family in self._families.values():
+            blocks = list(family.encoded.values())
+            length = len(family.message_start) + sum(map(len, blocks))
+            yield from _portioned(blocks, varint(length) + family.message_start)
+
+
+def _portioned(blocks: list[bytes], header: bytes) -> Iterator[tuple[int, list[bytes]]]:
+    step = max(1, CHUNK_BYTES // len(blocks[0])) if blocks else 1
+    for at in range(0, len(blocks), step):
+        portion = blocks[at : at + step]
+        pieces = portion if at else [header, *portion]
+        yield sum(map(len, pieces)), pieces
+
+
+def _chunks(portions: Iterable[tuple[int, list[bytes]]]) -> Iterator[bytes]:
+    chunk: list[bytes] = []
+    size = 0
+    for portion, pieces in portions:
+        if chunk and size + portion > CHUNK_BYTES:
+            yield b"".join(chunk)
+            chunk, size = [], 0
+        chunk += pieces
+        size += portion
+    if chunk:
+        yield b"".join(chunk)

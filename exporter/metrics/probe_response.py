@@ -7,8 +7,10 @@ Counters and histograms are on /metrics only.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from exporter.config.model import Config, Module, Target
-from exporter.core.model import ProbeReport
+from exporter.core.model import Phase, ProbeReport
 from exporter.metrics import samples as gauges
 from exporter.metrics.auxiliary_samples import auxiliary_samples
 from exporter.metrics.definitions import BY_NAME, OF_PROBE, TARGET_METRICS
@@ -22,15 +24,22 @@ _NO_LABELS = LabelSet.of()
 
 
 def probe_values(
-    config: Config, target: Target, module: Module, report: ProbeReport, *, record: TargetRecord, counted: bool
+    config: Config,
+    target: Target,
+    module: Module,
+    report: ProbeReport,
+    *,
+    record: TargetRecord,
+    counted: bool,
+    phases: Collection[Phase],
 ) -> Values:
-    """Return the values by family.
+    """Return the values by family, with the durations of `phases`.
 
     If requested probes are counted, the record includes this one and its runs of failures.
     """
     return {
         **gauges.config_samples(config, target, module, report.tenant or record.tenant),
-        **gauges.report_samples(report),
+        **gauges.report_samples(report, phases),
         **gauges.key_samples(report.key or record.key),
         **gauges.vault_samples(headers_after(record.vault, report), module.expect_path),
         **auxiliary_samples(target, record, report),

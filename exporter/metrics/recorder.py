@@ -5,8 +5,9 @@ Samples are pure functions of configuration, target and record (see `samples`); 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from exporter.config.build import credentials_in_use, probed_vaults
 from exporter.config.model import Config, Module, Target
@@ -19,31 +20,21 @@ from exporter.metrics import probe_response
 from exporter.metrics import samples as gauges
 from exporter.metrics.auxiliary_samples import auxiliary_samples
 from exporter.metrics.counters import TargetCounters, path_of
-from exporter.metrics.definitions import BY_NAME, OF_OTHERS, TARGET_METRICS
+from exporter.metrics.definitions import BY_NAME, OF_OTHERS, TARGET_METRICS, phases_at
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.possible_codes import possible_codes
+from exporter.metrics.protobuf import started_at
+from exporter.metrics.rendering import STEP_DURATIONS, TargetBlock, base_of, put_counters, put_gauges
 from exporter.metrics.request_budget import Budgets
 from exporter.metrics.samples import Values
 from exporter.metrics.self_metrics import Instruments
 from exporter.metrics.series_owners import SeriesOwners
 from exporter.metrics.spec import Level, MetricType, Scope
-from exporter.metrics.text_format import LabelSet, histogram, line
+from exporter.metrics.text_format import LabelSet
 from exporter.state.history import History
 from exporter.state.records import TargetRecord, readiness_at
 
 _TIED = (Scope.CREDENTIAL, Scope.VAULT, Scope.ENDPOINT)
-
-
-@dataclass(slots=True)
-class _Block:
-    """The target whose series are rendered, its record and its counters."""
-
-    target: Target
-    module: Module
-    base: LabelSet
-    record: TargetRecord
-    counters: TargetCounters
-    tenant_shown: str | None = None
 
 
 class Recorder(Instruments):
@@ -59,14 +50,15 @@ class Recorder(Instruments):
         super().__init__(version=version, mode=mode)
         self._config = config
         self._level = level
-        self._bounds = BY_NAME["ekm_step_duration_seconds"].bounds(level)
+        self._phases = phases_at(level)
+        self._bounds = BY_NAME[STEP_DURATIONS].bounds(level)
         self._exposition = Exposition(
             spec
             for spec in (*TARGET_METRICS, *OF_OTHERS)
             if level.includes(spec.level) and (per_target_gauges or spec.scope is not Scope.TARGET or _counts(spec.kind))
         )
         self._per_target_gauges = per_target_gauges
-        self._blocks: dict[str, _Block] = {}
+        self._blocks: dict[str, TargetBlock] = {}
         self._owners = SeriesOwners()
         self._budgets = Budgets()
         self._lookups: dict[str, dict[Source, tuple[float | None, float]]] = {}
@@ -90,11 +82,13 @@ class Recorder(Instruments):
             self.forget(target.name)
             block = None
         if block is None:
-            block = self._blocks[target.name] = _Block(target, module, _base_of(target), record, TargetCounters(self._bounds))
+            counters = TargetCounters(self._bounds)
+            block = TargetBlock(target, module, base_of(target), record, counters, started_at(now))
+            self._blocks[target.name] = block
         block.target, block.module, block.record = target, module, record
         block.counters.expect(target, module)
         block.counters.path = path_of(record)
-        self._show_counters(block)
+        put_counters(self._exposition, block)
         self._show_config(block)
         self._show_record(block, now)
         self._tie(target)
@@ -127,15 +121,15 @@ class Recorder(Instruments):
         if report.tainted:
             self._count_tainted()
         if report.inconclusive:
-            self._show_counters(block)
+            put_counters(self._exposition, block)
             next_probe = gauges.record_samples(record, block.module.expect_path)["ekm_next_probe_timestamp_seconds"]
             self._show_target(block, {"ekm_next_probe_timestamp_seconds": next_probe})
             return
         block.counters.path_after(record)
-        self._show_counters(block)
+        put_counters(self._exposition, block)
         self._show_target(
             block,
-            gauges.report_samples(report)
+            gauges.report_samples(report, self._phases)
             | gauges.record_samples(record, block.module.expect_path)
             | auxiliary_samples(block.target, record, report),
         )
@@ -195,6 +189,19 @@ class Recorder(Instruments):
             yield chunk
         yield self.render_own(openmetrics=openmetrics)
 
+    async def scrape_protobuf(self) -> AsyncIterator[bytes]:
+        """Yield the response of /metrics as protobuf; the first one encodes everything."""
+        self._exposition.encodes = True
+        await self._exposition.encode_gauges()
+        for block in list(self._blocks.values()):
+            name = block.target.name
+            if self._blocks.get(name) is block and not self._exposition.is_encoded(STEP_DURATIONS, name):
+                put_counters(self._exposition, block)
+                await asyncio.sleep(0)
+        async for chunk in self._exposition.stream_protobuf():
+            yield chunk
+        yield self.render_own_protobuf()
+
     def render_probe(self, target: Target, module: Module, report: ProbeReport, *, openmetrics: bool = False) -> bytes:
         """Return the response of /probe.
 
@@ -203,35 +210,25 @@ class Recorder(Instruments):
         block = self._blocks.get(target.name)
         record = TargetRecord(target, History(0)) if block is None else block.record
         counted = not self._per_target_gauges
-        values = probe_response.probe_values(self._config, target, module, report, record=record, counted=counted)
-        return probe_response.rendered(target, _base_of(target), values, level=self._level, openmetrics=openmetrics)
+        values = probe_response.probe_values(
+            self._config, target, module, report, record=record, counted=counted, phases=self._phases
+        )
+        return probe_response.rendered(target, base_of(target), values, level=self._level, openmetrics=openmetrics)
 
     def _show(self, owner: str, base: LabelSet, values: Values) -> None:
-        for name, samples in values.items():
-            if self._exposition.has(name):
-                self._exposition.put(name, owner, "".join([line(name, own, base, value) for own, value in samples]))
+        put_gauges(self._exposition, owner, base, values)
 
-    def _show_target(self, block: _Block, values: Values) -> None:
+    def _show_target(self, block: TargetBlock, values: Values) -> None:
         """Render gauges and infos of a target."""
         if self._per_target_gauges:
             self._show(block.target.name, block.base, values)
 
-    def _show_counters(self, block: _Block) -> None:
-        self._show(block.target.name, block.base, block.counters.samples())
-        text = [
-            histogram(
-                "ekm_step_duration_seconds", (("step", step),), block.base, seen.bounds, counts=seen.counts, total=seen.total
-            )
-            for step, seen in block.counters.durations.items()
-        ]
-        self._exposition.put("ekm_step_duration_seconds", block.target.name, "".join(text))
-
-    def _show_record(self, block: _Block, now: float) -> None:
+    def _show_record(self, block: TargetBlock, now: float) -> None:
         """Render everything that a record holds, as after a restart or a reload."""
         target, record = block.target, block.record
         if record.last is not None:
             last = replace(record.last, readiness=readiness_at(target, record.last, now))
-            self._show_target(block, gauges.report_samples(last))
+            self._show_target(block, gauges.report_samples(last, self._phases))
         values = gauges.record_samples(record, block.module.expect_path)
         self._show_target(block, values | auxiliary_samples(target, record))
         for endpoint, certificate in record.certificates.items():
@@ -246,7 +243,7 @@ class Recorder(Instruments):
             else:
                 self._exposition.drop(Scope.CODE, str(error.code))
 
-    def _show_config(self, block: _Block) -> None:
+    def _show_config(self, block: TargetBlock) -> None:
         block.tenant_shown = block.record.tenant
         self._show_target(block, gauges.config_samples(self._config, block.target, block.module, block.record.tenant))
 
@@ -284,10 +281,6 @@ class Recorder(Instruments):
                 self._budgets.forget(owner)
             if scope is Scope.CREDENTIAL:
                 self._lookups.pop(owner, None)
-
-
-def _base_of(target: Target) -> LabelSet:
-    return LabelSet.of(("target", target.name), ("vault", target.vault))
 
 
 def _counts(kind: MetricType) -> bool:

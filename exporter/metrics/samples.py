@@ -5,7 +5,7 @@ An unknown value is an empty list, which is no series; it is never 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from exporter.config.model import Config, Credential, ExpectPath, Module, Target
 from exporter.core.auxiliary import CREDENTIAL_REFUSED
@@ -14,7 +14,7 @@ from exporter.core.codes import BY_CODE, ConnectorError
 from exporter.core.codes.actions import first_action
 from exporter.core.credential_expiry import Source, start_of
 from exporter.core.endpoints import cloud_of
-from exporter.core.model import KeyFacts, Outcome, PeerCertificate, ProbeReport, Step, StepResult, VaultHeaders
+from exporter.core.model import KeyFacts, Outcome, PeerCertificate, Phase, ProbeReport, Step, StepResult, VaultHeaders
 from exporter.core.readiness import deciding_failure
 from exporter.metrics.text_format import Sample
 from exporter.state.records import TargetRecord
@@ -59,15 +59,15 @@ def config_samples(config: Config, target: Target, module: Module, tenant: str |
     }
 
 
-def report_samples(report: ProbeReport) -> Values:
-    """Return the results of one probe."""
+def report_samples(report: ProbeReport, phases: Collection[Phase] = tuple(Phase)) -> Values:
+    """Return the results of one probe, with the durations of `phases`."""
     made = [result for result in report.steps if result.outcome is not Outcome.SKIPPED]
     return {
         "ekm_probe_success": _one(report.success),
         "ekm_probe_duration_seconds": _one(report.duration),
         "ekm_last_probe_timestamp_seconds": _one(report.started_at),
         "ekm_step_success": [(_step(result), float(result.outcome is Outcome.OK)) for result in made],
-        "ekm_step_phase_duration_seconds": [sample for result in made if not result.shared for sample in _phases(result)],
+        "ekm_step_phase_duration_seconds": [sample for result in made if not result.shared for sample in _phases(result, phases)],
         "ekm_last_error_code": _last_error_code(report),
         "ekm_last_failure_info": _failure(deciding_failure(report)),
         "ekm_retry_after_seconds": [
@@ -217,10 +217,12 @@ def _step(result: StepResult) -> tuple[tuple[str, str], ...]:
     return (("step", result.step),)
 
 
-def _phases(result: StepResult) -> list[Sample]:
+def _phases(result: StepResult, shown: Collection[Phase]) -> list[Sample]:
     if result.facts is None:
         return []
-    return [((("phase", phase), ("step", result.step)), seconds) for phase, seconds in result.facts.phases.items()]
+    return [
+        ((("phase", phase), ("step", result.step)), seconds) for phase, seconds in result.facts.phases.items() if phase in shown
+    ]
 
 
 def _last_error_code(report: ProbeReport) -> list[Sample]:

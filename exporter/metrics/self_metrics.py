@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -21,10 +22,13 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 
 from exporter.core.model import Step
 from exporter.metrics.definitions import BY_NAME
+from exporter.metrics.native_histogram import NativeHistogram
+from exporter.metrics.registry_protobuf import messages
 from exporter.runtime.shortage import Shortage
 
 SKIP_REASONS: Final = ("overlap", "stall", "backoff", *Shortage)
 REQUESTED: Final = ("vault", "entra", "graph")
+_LAG: Final = "ekm_exporter_schedule_lag_seconds"
 
 
 class Instruments:
@@ -42,8 +46,10 @@ class Instruments:
         self._reload_at = self._gauge("ekm_exporter_config_last_reload_success_timestamp_seconds")
         self._ready = self._gauge("ekm_exporter_ready")
         self._targets = self._gauge("ekm_exporter_targets")
-        lag = BY_NAME["ekm_exporter_schedule_lag_seconds"]
+        lag = BY_NAME[_LAG]
         self._lag = Histogram(lag.name, lag.help_text, buckets=lag.buckets, registry=self._registry)
+        self._native_lag = NativeHistogram()
+        self._started = time.time()
         self._skipped = self._counter("ekm_exporter_probes_skipped_total", *SKIP_REASONS)
         self._tainted = self._counter("ekm_exporter_probes_tainted_total")
         self._requests = self._counter("ekm_exporter_requests_total", *REQUESTED)
@@ -81,6 +87,7 @@ class Instruments:
     def schedule_lag(self, seconds: float) -> None:
         """Record the delay with which a probe started."""
         self._lag.observe(seconds)
+        self._native_lag.observe(seconds)
 
     def skipped(self, reason: str, count: int = 1) -> None:
         """Count scheduled probes that were not started.
@@ -109,6 +116,10 @@ class Instruments:
     def watch_event_loop(self, worst: Callable[[], float]) -> None:
         """Set the callback that returns the last minute's largest lag in seconds."""
         self._loop_lag.set_function(worst)
+
+    def render_own_protobuf(self) -> bytes:
+        """Return all own metrics as protobuf."""
+        return messages(self._registry.collect(), native={_LAG: self._native_lag}, started=self._started)
 
     def render_own(self, *, openmetrics: bool) -> bytes:
         """Return all own metrics as text; OpenMetrics includes the end mark."""

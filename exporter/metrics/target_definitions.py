@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from exporter.core.model import Step
+from exporter.core.model import Phase, Step
 from exporter.metrics.spec import Level, MetricSpec, MetricType, Retention, Scope
 
 # A healthy vault responds in tens of milliseconds; 1 s is slow, 5 s is the service's published limit, 30 s the longest timeout.
@@ -36,8 +36,15 @@ ALERTED: Final[tuple[tuple[int, tuple[Step, ...]], ...]] = (
 
 # The label `what` of ekm_path_changes_total: the parts of the network path that can change.
 PATH_PARTS: Final = ("region", "connection", "tls_issuer")
+# Responses are about 1 KB: the body arrives with the headers, so the phase transfer is short.
+_PHASES_OF_FULL: Final = (Phase.TRANSFER,)
 # The label `role` of ekm_credential_usable: the credential that SQL Server uses, or the staged one.
 ROLES: Final = ("current", "next")
+
+
+def phases_at(level: Level) -> tuple[Phase, ...]:
+    """Return the values of the label `phase` at a level."""
+    return tuple(phase for phase in Phase if level is Level.FULL or phase not in _PHASES_OF_FULL)
 
 
 def target_metric(

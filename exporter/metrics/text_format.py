@@ -8,6 +8,8 @@ from functools import lru_cache
 
 from prometheus_client.utils import floatToGoString
 
+from exporter.metrics import wire
+
 Labels = tuple[tuple[str, str], ...]
 Sample = tuple[Labels, float]
 
@@ -24,15 +26,16 @@ def _pairs(labels: Iterable[tuple[str, str]]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LabelSet:
-    """The shared labels of one owner, sorted, with their text."""
+    """The shared labels of one owner, sorted, with their text and their protobuf encoding."""
 
     labels: Labels
     text: str
+    encoded: bytes
 
     @classmethod
     def of(cls, *labels: tuple[str, str]) -> LabelSet:
         ordered = tuple(sorted(labels))
-        return cls(ordered, _pairs(ordered))
+        return cls(ordered, _pairs(ordered), wire.labels(ordered))
 
     @property
     def first(self) -> str:

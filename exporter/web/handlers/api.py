@@ -26,7 +26,7 @@ from exporter.state.records import TargetRecord, readiness_at
 from exporter.web.handlers.discovery import groups
 from exporter.web.interfaces import Reload, Service
 from exporter.web.options import WebOptions
-from exporter.web.server.negotiation import OPENMETRICS, TEXT, accepts_gzip, accepts_openmetrics
+from exporter.web.server.negotiation import OPENMETRICS, PROTOBUF, TEXT, accepts_gzip, accepts_openmetrics, accepts_protobuf
 from exporter.web.server.streaming import stream
 from exporter.web.ui.view_models import ends_of
 
@@ -44,11 +44,14 @@ class ApiHandlers:
         self._reload = reload
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
-        openmetrics = accepts_openmetrics(_header(request, hdrs.ACCEPT))
-        headers = {"Content-Type": OPENMETRICS if openmetrics else TEXT, "Vary": "Accept, Accept-Encoding"}
-        return await stream(
-            request, self._service.recorder.scrape(openmetrics=openmetrics), headers=headers, gzip=_wants_gzip(request)
-        )
+        accept, recorder = _header(request, hdrs.ACCEPT), self._service.recorder
+        if accepts_protobuf(accept):
+            content_type, pieces = PROTOBUF, recorder.scrape_protobuf()
+        else:
+            openmetrics = accepts_openmetrics(accept)
+            content_type, pieces = OPENMETRICS if openmetrics else TEXT, recorder.scrape(openmetrics=openmetrics)
+        headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
+        return await stream(request, pieces, headers=headers, gzip=_wants_gzip(request))
 
     async def discovery(self, request: web.Request) -> web.StreamResponse:
         address = self._options.external_host or _requested_host(request)

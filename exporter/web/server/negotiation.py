@@ -6,11 +6,12 @@ Reads `Accept` and `Accept-Encoding` with their weights (RFC 9110, 12.4 and 12.5
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +24,28 @@ class _Choice:
 def accepts_openmetrics(accept: str) -> bool:
     """Whether OpenMetrics 1.0 or later is listed and text/plain is not preferred."""
     choices = list(_choices(accept))
-    wanted = max((c.weight for c in choices if c.value == "application/openmetrics-text" and _since_1_0(c)), default=0.0)
-    plain = max((c.weight for c in choices if c.value in ("text/plain", "text/*", "*/*")), default=0.0)
-    return wanted > 0 and wanted >= plain
+    wanted = _openmetrics_weight(choices)
+    return wanted > 0 and wanted >= _plain_weight(choices)
+
+
+def accepts_protobuf(accept: str) -> bool:
+    """Whether delimited messages of Prometheus are listed and no text format is preferred."""
+    choices = list(_choices(accept))
+    wanted = max((c.weight for c in choices if c.value == "application/vnd.google.protobuf" and _is_delimited(c)), default=0.0)
+    return wanted > 0 and wanted >= max(_openmetrics_weight(choices), _plain_weight(choices))
+
+
+def _openmetrics_weight(choices: Iterable[_Choice]) -> float:
+    return max((c.weight for c in choices if c.value == "application/openmetrics-text" and _since_1_0(c)), default=0.0)
+
+
+def _plain_weight(choices: Iterable[_Choice]) -> float:
+    return max((c.weight for c in choices if c.value in ("text/plain", "text/*", "*/*")), default=0.0)
+
+
+def _is_delimited(choice: _Choice) -> bool:
+    wanted = {"proto": "io.prometheus.client.MetricFamily", "encoding": "delimited"}
+    return all(choice.parameters.get(name) == value for name, value in wanted.items())
 
 
 def accepts_gzip(accept_encoding: str) -> bool:

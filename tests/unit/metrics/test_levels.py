@@ -109,6 +109,12 @@ def test_counts_of_fewer_buckets_equal_those_of_the_same_bounds_of_all():
 
 
 @pytest.mark.parametrize("level", Level)
+def test_the_phase_transfer_needs_the_level_full(level):
+    phases = {labels for labels in series(shown(level, 0.2), "ekm_step_phase_duration_seconds") if labels[0] == "transfer"}
+    assert bool(phases) is (level is Level.FULL)
+
+
+@pytest.mark.parametrize("level", Level)
 def test_a_probe_response_has_only_families_of_its_level(level):
     target = a_target()
     recorder = a_recorder(target, level=level)

@@ -17,6 +17,7 @@ from exporter.core.model import Generation, Mode, Vantage
 from exporter.web import ListenAddress, WebServer, create_app, web_options
 from exporter.web.access import HEADERS, OPEN_PATHS
 from exporter.web.handlers.api import _listed
+from tests.support import client_model
 from tests.support.web_factories import STARTED, bad, config, good, target
 from tests.support.web_server import Service, get, serving
 
@@ -33,6 +34,21 @@ async def test_metrics_are_text_unless_openmetrics_is_requested():
     names = {family.name for family in text_string_to_metric_families(plain)}
     assert {"ekm_target_info", "ekm_exporter_build_info"} <= names
     assert {family.name for family in openmetrics_families(opened)} >= {"ekm_target_info", "ekm_probes"}
+
+
+async def test_metrics_are_protobuf_if_requested():
+    accept = {
+        "Accept": "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,*/*;q=0.2"
+    }
+    async with serving(Service()) as session:
+        async with session.get("/metrics", headers=accept) as response:  # gzipped, as the client accepts it
+            body = await response.read()
+            assert response.headers["Content-Encoding"] == "gzip"
+            assert response.headers["Vary"] == "Accept, Accept-Encoding"
+        async with session.head("/metrics", headers=accept) as response:
+            assert response.headers["Content-Type"].startswith("application/vnd.google.protobuf; proto=io.prometheus.client.")
+    names = {family.name for family in client_model.families(body)}
+    assert {"ekm_target_info", "ekm_probes_total", "ekm_step_duration_seconds", "process_cpu_seconds_total"} <= names
 
 
 async def test_gzip_holds_the_same_bytes():
