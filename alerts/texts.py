@@ -141,8 +141,25 @@ def _instances(query: str, labels: str) -> str:
     return f"SQL Server instances that depend on it: {listed}."
 
 
-def _instances_of(targets: str, labels: str) -> str:
-    return _instances(f"last_over_time(ekm_instance_info[@{{HOLD}}]) and on (job, instance, target) {targets}", labels)
+def _servers(query: str, labels: str) -> str:
+    """Return the first three SQL Server instances and the number of the others; empty if none is declared."""
+    found = "{{ $all := " + _query(f"{_SQL} ({query})", labels) + " }}"
+    first = '{{ range $place, $one := $all | sortByLabel "sql_instance" }}{{ if lt $place 3 }}{{ if $place }}, {{ end }}'
+    more = "{{ if gt (len $all) 3 }} and {{ len (slice $all 3) }} more{{ end }}"
+    return found + first + _INSTANCE + "{{ end }}{{ end }}" + more
+
+
+def _targets_servers(targets: str) -> str:
+    return f"last_over_time(ekm_instance_info[@{{HOLD}}]) and on (job, instance, target) {targets}"
+
+
+# Who depends on a target, on the targets of a credential, of an exporter or of a region: query and labels.
+_DEPENDENTS: Final[Mapping[str, tuple[str, str]]] = {
+    "": ("last_over_time(ekm_instance_info{target=%q,vault=%q}[@{HOLD}])", "target vault"),
+    "CREDENTIAL_": (_targets_servers(_CREDENTIAL), "job instance credential"),
+    "EXPORTER_": ("last_over_time(ekm_instance_info{job=%q,instance=%q}[@{HOLD}])", "job instance"),
+    "REGION_": (_targets_servers(_REGION), "job instance region"),
+}
 
 
 TEXTS: Final[Mapping[str, str]] = {
@@ -201,7 +218,8 @@ TEXTS: Final[Mapping[str, str]] = {
         " Entra ID's sign-in log and stop the one that loops.{{ else }} Status 403: something on the route refuses the sign-in. First:"
         " check the proxy and the network policy between this host and Entra ID.{{ end }}{{ end }}"
     ),
-    "INSTANCES": _instances("last_over_time(ekm_instance_info{target=%q,vault=%q}[@{HOLD}])", "target vault"),
+    **{f"{of}INSTANCES": _instances(*dependents) for of, dependents in _DEPENDENTS.items()},
+    **{f"{of}SERVERS": _servers(*dependents) for of, dependents in _DEPENDENTS.items()},
     "UNWRAPS": (
         "{{ with "
         + _query("last_over_time(ekm_step_success{" + _TARGET + ',step="unwrap_key"}[@{LONG}]) == 1', "job instance target")
@@ -240,7 +258,6 @@ TEXTS: Final[Mapping[str, str]] = {
         "{{ $one.Labels.source }} {{ $one.Value | humanizeTimestamp }}",
         none="none known",
     ),
-    "CREDENTIAL_INSTANCES": _instances_of(_CREDENTIAL, "job instance credential"),
     "EGRESS_SEEN": _listed(
         "count by (step, reason) (max by (target, step, reason) (ekm_last_failure_info{job=%q,instance=%q}))",
         "job instance",
@@ -261,6 +278,4 @@ TEXTS: Final[Mapping[str, str]] = {
         "reason",
         "{{ $one.Labels.reason }} {{ $one.Value }}",
     ),
-    "EXPORTER_INSTANCES": _instances("last_over_time(ekm_instance_info{job=%q,instance=%q}[@{HOLD}])", "job instance"),
-    "REGION_INSTANCES": _instances_of(_REGION, "job instance region"),
 }

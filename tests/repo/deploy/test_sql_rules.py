@@ -45,7 +45,7 @@ def texts(rule: dict) -> str:
 
 def inner_queries(rule: dict) -> list[str]:
     """Return the PromQL in the templates of the annotations."""
-    return [text.replace("'%s'", '"x"') for text in re.findall(r'printf "([^"]+)"', texts(rule))]
+    return [text.replace("%q", '"x"') for text in re.findall(r'printf "([^"]+)"', texts(rule))]
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -253,12 +253,12 @@ def ready(value: str, instance: str = "c:10377", vantage: str = "central") -> li
     ]
 
 
-def described(tmp_path, *given: dict[str, str]) -> str:
+def described(tmp_path, *given: dict[str, str], node: str = N1) -> str:
     """Return the description of the alert that fires at minute 10.
 
     promtool prints it because the expectation is wrong.
     """
-    state = series("mssql_ekm_database_state", f'{N1},database="sales"', "3x20")
+    state = series("mssql_ekm_database_state", f'{node},database="sales"', "3x20")
     wrong = firing(10, "EkmSqlDatabaseNotOpened", {"exp_labels": {"severity": "none"}})
     output = checked(tmp_path, {"interval": "1m", "input_series": [state, *given], "alert_rule_test": [wrong]})
     return re.sub(r"\s+", " ", output)
@@ -286,6 +286,25 @@ def test_closed_database_alert_shows_the_verdict(tmp_path, given, text):
     assert "Database sales on SQLPRD01 (n1) is RECOVERY PENDING." in output
     assert text in output
     assert f"`ekm-exporter probe {'contoso-key0' if given else 'TARGET'} --config.file FILE`" in output
+
+
+@pytest.mark.real
+def test_closed_database_alert_of_a_named_instance_has_its_text(tmp_path):
+    """The label of a named instance has a backslash, which a query must escape."""
+    named = [{**one, "series": one["series"].replace("SQLPRD01", r"SQLPRD01\\A")} for one in ready("1x20")]
+    output = described(tmp_path, *named, node=N1.replace("SQLPRD01", r"SQLPRD01\\A"))
+
+    assert "contoso-key0 ready, seen from a central host." in output
+    assert "error" not in output.replace("error log", "")
+
+
+@pytest.mark.real
+def test_restart_of_sql_server_is_no_second_page(tmp_path):
+    state = series("mssql_ekm_database_state", f'{N1},database="sales"', "0x5 3x10 stale _x6 3x10 0x20")
+    checks = [count(at, "EkmSqlDatabaseNotOpened", 1) for at in range(9, 33)]
+    checks += [count(at, "EkmSqlDatabaseNotOpened", 0) for at in (4, 36)]
+
+    assert checked(tmp_path, {"interval": "1m", "input_series": [state], "promql_expr_test": checks}).startswith("0 ")
 
 
 # No alert: credentials that were created at different times, a roll-over that took some days, stand-alone servers.

@@ -133,7 +133,8 @@ def test_alert_has_the_required_texts(rule):
     name, notes = rule["alert"], rule["annotations"]
     assert name.startswith("Ekm")
     assert rule["labels"]["severity"] in ("critical", "warning", "info")
-    assert set(notes) == {"summary", "description", "runbook_url", "dashboard_url"}
+    assert set(notes) - {"sql_servers"} == {"summary", "description", "runbook_url", "dashboard_url"}
+    assert ("sql_servers" in notes) == (rule["labels"]["severity"] == "critical" and "that depend on it" in notes["description"])
     assert notes["summary"].endswith(".")
     assert "{{" not in notes["summary"], "one summary for all alerts of a group"
     assert len(notes["summary"]) <= 100

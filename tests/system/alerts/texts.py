@@ -45,7 +45,16 @@ def _parsed(output: str) -> list[tuple[str, dict[str, str]]]:
     for name, body in _ALERT.findall(output):
         got = body.partition("got:")[2].partition("Annotations:{")[2].partition("}\n")[0]
         annotations = {key: value.encode().decode("unicode_escape") for key, value in _ANNOTATION.findall(got)}
-        found.append((name, {key: annotations[key] for key in ("summary", "description", "dashboard_url")}))
+        found.append(
+            (
+                name,
+                {
+                    key: annotations[key]
+                    for key in ("summary", "description", "dashboard_url", "sql_servers")
+                    if key in annotations
+                },
+            )
+        )
     return found
 
 

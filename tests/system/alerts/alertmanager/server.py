@@ -130,13 +130,17 @@ class Alertmanager:
     url: str
     received: Recorder = field(default_factory=Recorder)
 
-    async def post(self, *alerts: dict[str, str], firing: bool = True, description: str = "") -> None:
+    async def post(
+        self, *alerts: dict[str, str], firing: bool = True, description: str = "", annotations: dict[str, str] | None = None
+    ) -> None:
         """Post alerts as Prometheus does: the end is in the future while they fire, and now when they end."""
         end = datetime.now(UTC) + timedelta(hours=1 if firing else 0)
         texts = {
             "summary": "Something is wrong.",
             "runbook_url": "https://example.com/runbook",
             "dashboard_url": "https://example.com/d",
+            "sql_servers": "SQLPRD01",
+            **(annotations or {}),
         }
         body = [
             {

@@ -8,7 +8,11 @@ import yaml
 from tests.system.alerts.alertmanager.labels import ALERTS, TARGET_PAGES, TARGET_TICKETS, matches
 from tests.system.alerts.alertmanager.rendering import EXAMPLE
 
-ALL = " ".join(name for name in ALERTS if name not in ("EkmExporterDown", "EkmWatchdog", "EkmVaultRequestBudgetExceeded"))
+TICKETS = " ".join(
+    name
+    for name, alert in ALERTS.items()
+    if alert.severity != "critical" and name not in ("EkmWatchdog", "EkmVaultRequestBudgetExceeded")
+)
 BURNS = "EkmErrorBudgetBurns"
 INDEPENDENT = "EkmRecoveryUnusable EkmRetainedVersionUnusable EkmNextCredentialRefused EkmKeyRotationPending EkmKeyBackupOld"
 NOT_DELETED = TARGET_PAGES.replace("EkmKeySoftDeleted", "")
@@ -20,8 +24,8 @@ OF_EXPORTER, OF_CREDENTIAL, OF_TARGET = "job instance", "job instance credential
 
 # Which alert inhibits which others, if these labels are equal. All other pairs are independent.
 TABLE = {
-    "EkmExporterDown": [(ALL, OF_EXPORTER)],
-    "EkmEveryProbeStale": [(f"{TARGET_PAGES} {TARGET_TICKETS} EkmPathChanged", OF_EXPORTER)],
+    "EkmExporterDown": [(TICKETS, OF_EXPORTER)],
+    "EkmEveryProbeStale": [(f"{TARGET_TICKETS} EkmPathChanged", OF_EXPORTER)],
     "EkmEgressDown": [
         (f"{NOT_DELETED} EkmEntraUnavailable EkmEntraTurnsAway EkmRegionDown EkmCredentialForbidden", OF_EXPORTER),
         (f"EkmVerdictUnknown {BURNS}", OF_EXPORTER),

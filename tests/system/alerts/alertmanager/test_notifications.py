@@ -23,7 +23,8 @@ async def test_thirty_vaults_that_fail_alike_are_one_page(alertmanager):
     await alertmanager.all_sent()
     (page,) = alertmanager.received.arrived
     assert (page.to, page.body["event_action"], page.body["payload"]["severity"]) == (DBA, "trigger", "critical")
-    assert page.body["payload"]["summary"] == "30 x EkmForbiddenSpike (prod): Something is wrong."
+    first = "vault-00 (SQLPRD01); vault-01 (SQLPRD01); vault-02 (SQLPRD01); and 27 more"
+    assert page.body["payload"]["summary"] == f"30 x EkmForbiddenSpike (prod): Something is wrong. {first}"
     details = page.body["payload"]["custom_details"]
     assert [vault for vault in VAULTS if vault not in details["firing"]] == []
     assert details["firing"].count(" UTC: ") == 10
@@ -32,14 +33,15 @@ async def test_thirty_vaults_that_fail_alike_are_one_page(alertmanager):
 
 
 @pytest.mark.parametrize(
-    "cause", ["EkmEntraUnavailable", "EkmEgressDown", "EkmRegionDown", "EkmExporterDown", "EkmEveryProbeStale"]
+    ("cause", "name"),
+    [("EkmEntraUnavailable", "a-instance"), ("EkmEgressDown", "a-instance"), ("EkmRegionDown", "a-region")],
 )
-async def test_common_cause_of_thirty_vaults_is_one_page(alertmanager, cause):
+async def test_common_cause_of_thirty_vaults_is_one_page(alertmanager, cause, name):
     await alertmanager.post(*pages("EkmVaultSideNotReady"), *pages("EkmProbeFails"), ALERTS[cause].sample())
     await alertmanager.all_sent()
     (page,) = alertmanager.received.arrived
     assert page.to == PLATFORM
-    assert page.body["payload"]["summary"] == f"{cause}: Something is wrong."
+    assert page.body["payload"]["summary"] == f"{cause}: Something is wrong. {name} (SQLPRD01)"
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,7 @@ async def test_credential_of_thirty_vaults_is_one_page(alertmanager, cause, sing
     await alertmanager.post(*pages(single), ALERTS[cause].sample(**OF_DBA))
     await alertmanager.all_sent()
     (page,) = alertmanager.received.arrived
-    assert (page.to, page.body["payload"]["summary"]) == (DBA, f"{cause} (prod): Something is wrong.")
+    assert (page.to, page.body["payload"]["summary"]) == (DBA, f"{cause} (prod): Something is wrong. a-credential (SQLPRD01)")
 
 
 async def test_common_cause_within_the_group_wait_inhibits(alertmanager):
@@ -76,7 +78,7 @@ async def test_ticket_waits_only_for_the_page_of_its_target(alertmanager):
     )
     await alertmanager.all_sent()
     assert [page.body["payload"]["summary"] for page in alertmanager.received.at(DBA)] == [
-        "EkmForbiddenSpike (prod): Something is wrong."
+        "EkmForbiddenSpike (prod): Something is wrong. one (SQLPRD01)"
     ]
     (ticket,) = alertmanager.received.at("ticket-dba")
     assert [alert["labels"]["target"] for alert in ticket.alerts] == ["other"]
@@ -118,12 +120,12 @@ async def test_ticket_names_the_recovered_targets(alertmanager):
 async def test_mail_uses_the_password_file_and_is_readable(alertmanager):
     await alertmanager.post(alert := ALERTS["EkmExporterOverloaded"].sample(instance="exporter-1"), description="It lags by 2 s.")
     opened = await alertmanager.received.first(lambda each: each.to == "platform@example.com")
-    assert opened.body["Subject"] == "EkmExporterOverloaded: Something is wrong."
+    assert opened.body["Subject"] == "EkmExporterOverloaded: Something is wrong. exporter-1 (SQLPRD01)"
     assert "UTC: It lags by 2 s." in words(opened.body)
     assert "Runbook:   https://example.com/runbook" in words(opened.body)
     await alertmanager.post(alert, firing=False)
     closed = await alertmanager.received.first(lambda each: "Resolved" in str(each.body))
-    assert closed.body["Subject"] == "Resolved: EkmExporterOverloaded: Something is wrong."
+    assert closed.body["Subject"] == "Resolved: EkmExporterOverloaded: Something is wrong. exporter-1 (SQLPRD01)"
     assert "Resolved: exporter-1 at 20" in words(closed.body)
 
 
@@ -136,3 +138,27 @@ async def test_alert_that_continues_is_not_sent_again_at_once(alertmanager):
         more = await alertmanager.received.first(lambda each: "later" in str(each.body))
     assert alertmanager.received.at(DBA)[1:] == [more]
     assert more.body["payload"]["summary"].startswith("2 x ")
+
+
+@pytest.mark.parametrize("cause", ["EkmExporterDown", "EkmEveryProbeStale"])
+async def test_page_that_ends_while_its_exporter_is_down_is_resolved(alertmanager, cause):
+    """An alert that ends while it is inhibited is never sent as resolved, and then its next incident is not sent either."""
+    await alertmanager.post(page := ALERTS["EkmForbiddenSpike"].sample(**OF_DBA))
+    await alertmanager.received.first(lambda each: each.to == DBA)
+    await alertmanager.post(ALERTS[cause].sample())
+    await alertmanager.received.first(lambda each: each.to == PLATFORM)
+    await alertmanager.post(page, firing=False)
+    await alertmanager.received.first(lambda each: each.to == DBA and each.body["event_action"] == "resolve")
+    await alertmanager.post(page)
+    async with asyncio.timeout(60):
+        while len(alertmanager.received.at(DBA)) < 3:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.05)
+    assert [each.body["event_action"] for each in alertmanager.received.at(DBA)] == ["trigger", "resolve", "trigger"]
+
+
+async def test_page_about_sql_server_has_its_instructions(alertmanager):
+    labels = {"alertname": "EkmSqlDatabaseNotOpened", "severity": "critical", "sql_instance": r"SQLPRD01\A", "database": "sales"}
+    await alertmanager.post(labels, annotations={"runbook": "1. Find messages 33027."})
+    page = await alertmanager.received.first(lambda each: each.to == DBA)
+    assert page.body["payload"]["summary"].startswith(r"EkmSqlDatabaseNotOpened: Something is wrong. sales on SQLPRD01\A")
+    assert "is in trouble. What to do: 1. Find messages 33027." in page.body["payload"]["custom_details"]["firing"]

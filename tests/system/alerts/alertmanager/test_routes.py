@@ -11,6 +11,7 @@ from tests.system.alerts.alertmanager.labels import ALERTS, matches
 from tests.system.alerts.alertmanager.rendering import EXAMPLE, SECRETS
 
 RULES = EXAMPLE.with_name("ekm.rules.yml")
+SQL_RULES = EXAMPLE.parents[1] / "deploy/sql/ekm-sql.rules.yml"
 
 # Labels and the receiver to which they lead.
 TABLE = [
@@ -23,6 +24,9 @@ TABLE = [
     ("alertname=EkmCredentialRefused severity=critical team=dba env=prod scope=credential", "page-dba"),
     ("alertname=EkmEntraUnavailable severity=critical scope=exporter", "page-platform"),
     ("alertname=EkmExporterDown severity=critical scope=exporter", "page-platform"),
+    ("alertname=EkmSqlDatabaseNotOpened severity=critical", "page-dba"),
+    ("alertname=EkmSqlDatabaseNotOpened severity=critical team=payments", "page-platform"),
+    ("alertname=EkmSqlKeyNotProbed severity=warning", "ticket-dba"),
     ("alertname=EkmKeyExpires severity=warning team=dba env=prod", "ticket-dba"),
     ("alertname=EkmKeyExpires severity=warning team=payments", "mail-platform"),
     ("alertname=EkmNoTargets severity=warning", "mail-platform"),
@@ -66,7 +70,7 @@ def test_table_reaches_every_receiver():
 
 def test_amlint_finds_no_unused_route_or_unknown_name():
     amlint = Path(sys.executable).with_name("amlint")
-    run_tool(amlint, "check", "--strict", "--rules", RULES, EXAMPLE)
+    run_tool(amlint, "check", "--strict", "--rules", RULES, "--rules", SQL_RULES, EXAMPLE)
 
 
 def test_labels_of_the_tests_equal_those_of_the_rules():
