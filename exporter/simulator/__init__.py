@@ -1,4 +1,4 @@
-"""Serve Key Vault and Entra ID on loopback, with faults from one table.
+"""Serve Key Vault, Entra ID and SQL Server on loopback, with faults from one table.
 
 For: `simulate`, `demo` and the tests. It implements the wire protocol of the real services, with a new certificate
 authority in each run. Only the command line imports it.

@@ -64,6 +64,7 @@ class SqlServer:
     file_version: str = "15.0.2000.440"
     rights: frozenset[str] = RIGHTS
     missing: frozenset[str] = frozenset()  # system views that this version lacks
+    provider_enabled: bool = True
     registry_readable: bool = True
     refuses_login: bool = False
     silent: bool = False

@@ -60,7 +60,9 @@ def _instance(view: SqlView) -> Rows:
 
 
 def _providers(view: SqlView) -> Rows:
-    return [{"name": PROVIDER, "version": view.catalog_version, "dll_path": _DLL, "is_enabled": 1}]
+    return [
+        {"name": PROVIDER, "version": view.catalog_version, "dll_path": _DLL, "is_enabled": int(view.server.provider_enabled)}
+    ]
 
 
 def _modules(view: SqlView) -> Rows:
@@ -159,7 +161,9 @@ def _encryption_states(view: SqlView) -> Rows:
 
 QUERIES: Mapping[frozenset[str], Callable[[SqlView], Rows]] = {
     frozenset({"server_name", "node", "product_version", "started"}): _start,
-    frozenset({"provider", "provider_enabled"}): lambda _: [{"provider": PROVIDER, "provider_enabled": 1}],
+    frozenset({"provider", "provider_enabled"}): lambda view: [
+        {"provider": PROVIDER, "provider_enabled": int(view.server.provider_enabled)}
+    ],
     frozenset({"ag", "provider", "provider_version", "dll_path"}): lambda view: _provider(
         view, provider_version=view.catalog_version, dll_path=_DLL
     ),

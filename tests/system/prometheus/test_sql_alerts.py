@@ -1,24 +1,23 @@
 """Simulated SQL Servers, a real sql_exporter and a real Prometheus: the alerts that join SQL Server with the exporter fire and end."""
 
-import asyncio
 import contextlib
 import json
 import sys
-import urllib.request
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+import aiohttp
 import pytest
 import pytest_asyncio
 import yaml
 
 from tests.support.simulated_sql import OLD, SQL
-from tests.system.prometheus import sql_exporter
+from tests.system.prometheus import shipped_collector, sql_exporter
 from tests.system.prometheus.servers import Prometheus, answered, fetch, free_port, running
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 
-THUMBPRINTS = {"SQLPRD01": "0x" + "A1" * 20, "SQLPRD02": "0x" + "C3" * 20}
+THUMBPRINTS = {"SQLPRD01": "0x" + "A1" * 20, "SQLPRD02": "0x" + "C3" * 20, "SQLPRD03": "0x" + "E5" * 20}
 CONFIG = f"""
 global: {{interval: 2s, timeout: 1s, connector_generation: current, vantage: sql_host}}
 credentials:
@@ -27,21 +26,26 @@ target_defaults: {{credential: tde}}
 targets:
   - {{name: sales, vault: contoso-sales, key: SalesKey/{OLD}, thumbprint: "{THUMBPRINTS["SQLPRD01"]}", instances: [{{sql_instance: SQLPRD01, host: n1}}]}}
   - {{name: claims, vault: contoso-claims, key: ClaimsKey/{OLD}, thumbprint: "{THUMBPRINTS["SQLPRD02"]}", instances: [{{sql_instance: SQLPRD02, host: n2}}]}}
+  - {{name: orders, vault: contoso-orders, key: OrdersKey/{OLD}, thumbprint: "{THUMBPRINTS["SQLPRD03"]}", instances: [{{sql_instance: SQLPRD03, host: n3}}]}}
 """
 SCRAPES = """\
-global: {{scrape_interval: 1s, scrape_timeout: 900ms, evaluation_interval: 1s}}
+global: {{scrape_interval: 2s, scrape_timeout: 1900ms, evaluation_interval: 1s}}
 rule_files: [rules.yml]
 scrape_configs:
   - job_name: ekm
     static_configs: [{{targets: ["{exporter}"]}}]
   - job_name: ekm_sql
     static_configs:
-      - {{targets: ["{first}"], labels: {{sql_instance: SQLPRD01, host: n1}}}}
-      - {{targets: ["{second}"], labels: {{sql_instance: SQLPRD02, host: n2}}}}
+      - {{targets: ["{SQLPRD01}"], labels: {{sql_instance: SQLPRD01, host: n1}}}}
+      - {{targets: ["{SQLPRD02}"], labels: {{sql_instance: SQLPRD02, host: n2}}}}
     metric_relabel_configs:
-{relabelling}"""
+{relabelling}
+  - job_name: ekm_sql_as_shipped
+    static_configs:
+      - {{targets: ["{SQLPRD03}"], labels: {{sql_instance: SQLPRD03, host: n3}}}}
+"""
 WAIT = 60.0
-FIRST = "N1\\SQLPRD01"
+FIRST, THIRD = "N1\\SQLPRD01", "N3\\SQLPRD03"
 
 
 @dataclass
@@ -51,17 +55,18 @@ class Programs:
     prometheus: Prometheus
     management: str
 
-    async def set_fault(self, fault: str) -> None:
-        await self._send("POST", {"sql": FIRST, "fault": fault})
+    async def set_fault(self, **fault: object) -> None:
+        await self._send("POST", "fault", fault)
 
     async def clear(self) -> None:
-        await self._send("DELETE", None)
+        await self._send("DELETE", "fault")
 
-    async def _send(self, method: str, document: object) -> None:
-        data = None if document is None else json.dumps(document).encode()
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self.management}/sim/fault", data, headers, method=method)  # noqa: S310 - loopback
-        await asyncio.to_thread(lambda: urllib.request.urlopen(request, timeout=WAIT).close())  # noqa: S310 - loopback
+    async def restart(self, server: str) -> None:
+        await self._send("POST", "restart", {"sql": server})
+
+    async def _send(self, method: str, path: str, document: object = None) -> None:
+        async with aiohttp.ClientSession(raise_for_status=True) as session:
+            await session.request(method, f"{self.management}/sim/{path}", json=document)
 
     async def firing(self, alert: str, *instances: str) -> None:
         """Wait until exactly these SQL Servers have the alert."""
@@ -86,7 +91,7 @@ async def programs(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pr
     (place / "tde.txt").write_text("00000000000000000000000000000001" + "marked-secret")
     (place / "ekm.yml").write_text(CONFIG)
     management, exporter, prometheus = (f"127.0.0.1:{free_port()}" for _ in range(3))
-    scrapers = {name: f"127.0.0.1:{free_port()}" for name in ("SQLPRD01", "SQLPRD02")}
+    scrapers = {name: f"127.0.0.1:{free_port()}" for name in THUMBPRINTS}
     async with contextlib.AsyncExitStack() as stack:
 
         async def start(name: str, url: str, *command: object) -> None:
@@ -115,14 +120,16 @@ async def programs(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pr
         state = json.loads(await fetch(f"http://{management}/sim/state"))
         for server in state["sql_servers"]:
             name = server["sql"].partition("\\")[2]
+            if server["sql"] == THIRD:
+                sql_port = int(server["address"].partition(":")[2])
+                await stack.enter_async_context(shipped_collector.serving(scrapers[name], sql_port, password))
+                continue
             file = place / f"{name}.yml"
             file.write_text(sql_exporter.configuration(server["address"], password))
             flags = ("-config.file", file, "-web.listen-address", scrapers[name])
             await start(name, f"http://{scrapers[name]}/metrics", "prometheus-sql-exporter", *flags)
         (place / "rules.yml").write_text(rules())
-        scrapes = SCRAPES.format(
-            exporter=exporter, first=scrapers["SQLPRD01"], second=scrapers["SQLPRD02"], relabelling=sql_exporter.RELABELLING
-        )
+        scrapes = SCRAPES.format(exporter=exporter, **scrapers, relabelling=sql_exporter.RELABELLING)
         (place / "prometheus.yml").write_text(scrapes)
         flags = (
             f"--config.file={place}/prometheus.yml",
@@ -144,7 +151,7 @@ async def test_series_of_every_usable_query_arrive(programs):
 
 
 async def test_no_alert_of_the_join_fires_for_a_right_pin(programs):
-    await programs.prometheus.eventually("ekm_target_info * 1", lambda found: len(found) == 2, seconds=WAIT)
+    await programs.prometheus.eventually("ekm_target_info * 1", lambda found: len(found) == 3, seconds=WAIT)
     evaluated = (
         "min(count_over_time(ekm_target_info[1m])) >= 5 and min(count_over_time(mssql_ekm_database_encryption_state[1m])) >= 5"
     )
@@ -154,7 +161,7 @@ async def test_no_alert_of_the_join_fires_for_a_right_pin(programs):
 
 
 async def test_moved_databases_fire_other_key_version_until_they_are_back(programs):
-    await programs.set_fault("sql_databases_moved")
+    await programs.set_fault(sql=FIRST, fault="sql_databases_moved")
     await programs.firing("EkmSqlOtherKeyVersion", "SQLPRD01")
     await programs.firing("EkmSqlKeyNotProbed")
     await programs.clear()
@@ -162,8 +169,32 @@ async def test_moved_databases_fire_other_key_version_until_they_are_back(progra
 
 
 async def test_unprobed_key_fires_key_not_probed_until_its_database_is_gone(programs):
-    await programs.set_fault("sql_database_added")
+    await programs.set_fault(sql=FIRST, fault="sql_database_added")
     await programs.firing("EkmSqlKeyNotProbed", "SQLPRD01")
     await programs.firing("EkmSqlOtherKeyVersion")
     await programs.clear()
     await programs.firing("EkmSqlKeyNotProbed")
+
+
+async def test_restart_with_a_broken_vault_fires_database_not_opened_until_the_next_one(programs):
+    await programs.set_fault(vault="contoso-orders", scenario="unwrap_forbidden")
+    await programs.restart(THIRD)
+    await programs.firing("EkmSqlDatabaseNotOpened", "SQLPRD03")
+    await programs.clear()
+    await programs.restart(THIRD)
+    await programs.firing("EkmSqlDatabaseNotOpened")
+
+
+async def test_disabled_provider_fires_provider_disabled(programs):
+    await programs.set_fault(sql=THIRD, fault="sql_provider_disabled")
+    await programs.firing("EkmSqlProviderDisabled", "SQLPRD03")
+    await programs.clear()
+    await programs.firing("EkmSqlProviderDisabled")
+
+
+async def test_altered_credential_fires_credential_not_proven_until_a_restart(programs):
+    await programs.set_fault(sql=FIRST, fault="sql_credential_altered", seconds=5 * 3600)
+    await programs.firing("EkmSqlCredentialNotProven", "SQLPRD01")
+    await programs.restart(FIRST)
+    await programs.firing("EkmSqlCredentialNotProven")
+    await programs.clear()
