@@ -110,10 +110,11 @@ class RecordingTransport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
         self.proxy_headers: Mapping[str, str] | None = None
         self.exchange: HttpExchange | None = None  # the exchange under way
 
-    async def send(self, request: HttpRequest, **_: Any) -> AsyncHttpResponse:
+    async def send(self, request: HttpRequest, **options: Any) -> AsyncHttpResponse:
         """Send the request, record the response and return it with its body.
 
-        Options of the SDK (stream, proxies, timeouts) are ignored.
+        Options of the SDK (stream, proxies, timeouts) are ignored. One counts: how long the default chain waits for a
+        connection to the host's identity service, which most hosts lack. Without it no later identity would have its turn.
         """
         scheme, rest = request.url.split("://", 1)
         # A plain HTTP endpoint is an identity service of this host or its link: never behind a proxy.
@@ -124,7 +125,8 @@ class RecordingTransport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
         request.headers["User-Agent"] = USER_AGENT
         to_proxy = None if proxy is None else {"User-Agent": USER_AGENT, **(self.proxy_headers or {})}
         _remember_proof(request)
-        response = await self._inner.send(request, stream=True, proxy=proxy, proxy_headers=to_proxy)
+        limit = {name: options[name] for name in ("connection_timeout",) if scheme == "http" and name in options}
+        response = await self._inner.send(request, stream=True, proxy=proxy, proxy_headers=to_proxy, **limit)
         answer = exchange.answer = RecordedResponse(status=response.status_code, headers=response.headers)
         try:
             answer.body = await _read(response)

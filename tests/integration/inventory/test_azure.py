@@ -2,6 +2,9 @@
 
 import asyncio
 import builtins
+import json
+import os
+import sys
 from dataclasses import replace
 
 import pytest
@@ -14,7 +17,7 @@ from exporter.simulator import Simulator
 from exporter.simulator.faults import Options
 from exporter.simulator.model import ALL_OPERATIONS, Key, KeyVersion, Vault
 from tests.support.simulated_environment import small_environment
-from tests.support.simulator_client import CLIENT, HSM, KEY, MANAGEMENT, OTHER, SECRET, TENANT, VAULT, VERSION
+from tests.support.simulator_client import CLIENT, HSM, KEY, MANAGEMENT, OTHER, SECRET, TENANT, VAULT, VERSION, Client
 from tests.support.sql_inventory import reg_query, rows_of, sqlcmd
 
 LATER = "0123456789abcdef0123456789abcd02"  # the newest version of each key
@@ -224,6 +227,29 @@ async def test_default_chain_reads_with_the_identity_of_the_host(workspace, simu
     simulator.state.environment = replace(simulator.state.environment, host_identity=CLIENT)
     monkeypatch.setenv("IDENTITY_ENDPOINT", simulator.identity_url)
     monkeypatch.setenv("IDENTITY_HEADER", "any")
+    assert ": 2 vaults, 1 Managed HSM, 3 RSA keys, 1 with a target" in await workspace.run(credential=None)
+
+
+AZ = """\
+#!{python}
+import json, pathlib, sys
+scope = next(word for word in sys.argv if word.startswith("https://")).removesuffix("/.default")
+tokens = json.loads((pathlib.Path(__file__).parent / "tokens.json").read_text())
+print(json.dumps({{"accessToken": tokens[scope], "expires_on": 4102444800, "tokenType": "Bearer"}}))
+"""
+
+
+async def test_default_chain_reads_with_az_login(workspace, simulator, tmp_path, monkeypatch):
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    async with Client(simulator) as client:
+        resources = (f"https://{MANAGEMENT}", "https://vault.azure.net", "https://managedhsm.azure.net")
+        tokens = {resource: await client.token(resource=resource) for resource in resources}
+    (folder / "tokens.json").write_text(json.dumps(tokens))
+    (folder / "az").write_text(AZ.format(python=sys.executable))
+    (folder / "az").chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "AzureCliCredential")
     assert ": 2 vaults, 1 Managed HSM, 3 RSA keys, 1 with a target" in await workspace.run(credential=None)
 
 
