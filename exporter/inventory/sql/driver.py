@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from exporter.core.inventory.sql_errors import SqlMessage, refusal
+from exporter.inventory.extras import ExtraMissingError
 from exporter.inventory.sql.encryption import EncryptedSocket
 from exporter.inventory.sql.failure import SqlConnectionError, SqlStatementError
 
 APPLICATION = "ekm-exporter inventory"
-NEEDED = "the driver of SQL Server is missing: pip install 'ekm-exporter[sql]'"
+NEEDED = str(ExtraMissingError("sql"))
 _UNREADABLE = "the answer is not that of a SQL Server that this driver knows"
 
 

@@ -192,7 +192,7 @@ async def test_unusable_flags_are_bad_usage(workspace, flags, reason):
 async def test_missing_driver_is_one_line(workspace, monkeypatch):
     monkeypatch.setitem(sys.modules, "pytds", None)
     await workspace.run(code=2)
-    assert workspace.errors == ["ekm-exporter inventory: the driver of SQL Server is missing: pip install 'ekm-exporter[sql]'"]
+    assert workspace.errors == ["ekm-exporter inventory: this command needs an optional library: pip install 'ekm-exporter[sql]'"]
 
 
 async def test_run_imports_no_driver():
