@@ -89,13 +89,13 @@ def _names_servers(args: argparse.Namespace) -> bool:
 def _run(args: argparse.Namespace) -> tuple[int, list[PlannedTarget]]:
     if args.out is None:
         raise SourceError("--out is missing: name the folder of the generated files")
-    sources = _read(args)
-    for failure in sources.failures:
-        print(failure, file=sys.stderr)
     if args.config_file is not None and not args.config_file.is_file():
         raise FolderError(f"--config.file: {args.config_file}: no such file: create it with the include of {args.out}/*.yml")
     folder = read_folder(args.out)
     facts = read_facts(folder)
+    sources = _read(args)
+    for failure in sources.failures:
+        print(failure, file=sys.stderr)
     kept = _merge(facts, sources, prune=args.prune)
     hand_written = read_hand_written(_other_files(args, folder), [args.out / name for name in folder.own])
     instances = [instance_of(one) for one in facts.documents.values()]

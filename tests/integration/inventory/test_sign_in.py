@@ -1,0 +1,126 @@
+"""Sign-in to SQL Servers with Entra ID, and how named instances and foreign servers are found."""
+
+import asyncio
+import socket
+import threading
+
+import pytest
+import yaml
+
+from exporter.cli.main import main
+from exporter.config import dump_yaml
+from exporter.inventory.sql.driver import SqlConnection, SqlLogin
+from exporter.inventory.sql.encryption import EncryptedSocket, make_context
+from exporter.inventory.sql.failure import SqlConnectionError
+from exporter.inventory.sql.reading import find_port
+from exporter.simulator import Simulator
+from exporter.simulator.configuration import build_environment, redirect_config
+from tests.support.simulated_sql import CONFIG, DEFAULT, configuration, sql_servers
+
+pytestmark = pytest.mark.asyncio
+GUARD = 30.0  # seconds
+TENANT = "11111111-2222-3333-4444-555555555555"
+WITH_TENANT = CONFIG.replace("type: connector_secret,", f"type: connector_secret, tenant_id: {TENANT},")
+
+
+@pytest.fixture
+async def simulator(tmp_path):
+    simulator = Simulator(build_environment(configuration(tmp_path, WITH_TENANT)), sql_port=0)
+    await simulator.start()
+    yield simulator
+    await simulator.stop()
+
+
+class Workspace:
+    """A configuration whose module leads to the simulator, and the command with --sql.entra."""
+
+    def __init__(self, path, simulator, capsys, text=WITH_TENANT):
+        self.path, self._simulator, self._capsys = path, simulator, capsys
+        (path / "vault.pem").write_bytes(simulator.ca_pem)
+        (path / "sql.pem").write_bytes(simulator.sql.ca_pem)
+        declared = yaml.safe_load(dump_yaml(redirect_config(simulator, configuration(path, text), path / "vault.pem")))
+        content = {name: declared[name] for name in ("modules", "credentials")} | {"include": ["targets.d/*.yml"]}
+        (path / "ekm.yml").write_text(yaml.safe_dump(content))
+
+    async def run(self, *, code):
+        words = ["inventory", "--out", str(self.path / "targets.d"), "--config.file", str(self.path / "ekm.yml")]
+        words += ["--server", f"localhost,{self._simulator.sql.ports[DEFAULT]}", "--sql.ca.file", str(self.path / "sql.pem")]
+        assert await asyncio.to_thread(main, [*words, "--sql.entra", "tde"]) == code, self._capsys.readouterr()
+        captured = self._capsys.readouterr()
+        assert "marked-secret" not in captured.out + captured.err
+        return captured.out, captured.err
+
+
+async def test_token_of_a_credential_signs_in(tmp_path, simulator, capsys):
+    output, _ = await Workspace(tmp_path, simulator, capsys).run(code=0)
+    assert "1 instance read, 0 failures; 1 target" in output
+
+
+async def test_refused_token_request_is_one_line(tmp_path, simulator, capsys):
+    workspace = Workspace(tmp_path, simulator, capsys)
+    simulator.apply("secret_wrong", application="tde")
+    _, errors = await workspace.run(code=2)
+    assert errors.startswith("ekm-exporter inventory: --sql.entra: no token from tde: HTTP 401")
+    assert "AADSTS7000215" in errors
+    assert errors.count("\n") == 1
+
+
+async def test_credential_without_a_tenant_is_bad_usage(tmp_path, simulator, capsys):
+    _, errors = await Workspace(tmp_path, simulator, capsys, CONFIG).run(code=2)
+    assert errors == "ekm-exporter inventory: --sql.entra: credential tde has no tenant_id: add it\n"
+
+
+@pytest.fixture
+def browser():
+    """Answers each datagram once with the given bytes; yields port, answers and requests."""
+    answers, requests = [], []
+    with socket.socket(type=socket.SOCK_DGRAM) as endpoint:
+        endpoint.bind(("127.0.0.1", 0))
+
+        def answer():
+            request, client = endpoint.recvfrom(100)
+            requests.append(request)
+            endpoint.sendto(answers[0], client)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        yield endpoint.getsockname()[1], answers, requests
+
+
+def reply(text):
+    return b"\x05" + len(text).to_bytes(2, "little") + text.encode()
+
+
+async def test_named_instance_has_the_port_of_sql_server_browser(browser):
+    port, answers, requests = browser
+    answers.append(reply("ServerName;N1;InstanceName;SQLPRD01;IsClustered;No;Version;16.0.1000.6;tcp;50123;;"))
+    assert await asyncio.to_thread(find_port, "127.0.0.1", "SQLPRD01", GUARD, port) == 50123
+    assert requests == [b"\x04SQLPRD01\0"]
+
+
+async def test_unknown_instance_and_missing_browser_have_a_reason(browser):
+    port, answers, _ = browser
+    answers.append(reply("ServerName;N1;InstanceName;OTHER;tcp;50123;;"))
+    with pytest.raises(SqlConnectionError, match="has no instance SQLPRD01 with TCP/IP: correct the name, or write"):
+        await asyncio.to_thread(find_port, "127.0.0.1", "SQLPRD01", GUARD, port)
+    with socket.socket(type=socket.SOCK_DGRAM) as closed:
+        closed.bind(("127.0.0.1", 0))
+        unused = closed.getsockname()[1]
+    with pytest.raises(SqlConnectionError, match=f"start SQL Server Browser and open UDP {unused}"):
+        await asyncio.to_thread(find_port, "127.0.0.1", "SQLPRD01", GUARD, unused)
+    with pytest.raises(SqlConnectionError, match="no such name"):
+        await asyncio.to_thread(find_port, "a" * 64, "SQLPRD01", GUARD, unused)
+
+
+async def test_windows_account_elsewhere_has_a_reason(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.name", "posix")
+    async with sql_servers(tmp_path) as servers:
+        (tmp_path / "ca.pem").write_bytes(servers.ca_pem)
+        port = servers.ports[DEFAULT]
+
+        def connect():
+            stream = EncryptedSocket("localhost", port, make_context(str(tmp_path / "ca.pem"), verify=True), GUARD)
+            SqlConnection(stream, "localhost", port, SqlLogin())
+
+        with pytest.raises(SqlConnectionError, match="Windows sign-in exists on Windows only"):
+            await asyncio.to_thread(connect)
