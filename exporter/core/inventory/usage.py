@@ -11,6 +11,7 @@ from exporter.core.inventory.model import CLOSED, AsymmetricKey, Database, Insta
 from exporter.core.inventory.registry import KeyVersion, RegistryUri, key_version, thumbprint_of
 
 MANAGED_IDENTITY = "managed identity"
+REGISTRY = "registry"  # the section of the documents
 REG_QUERY = r'reg query "HKLM\SOFTWARE\Microsoft\SQL Server Cryptographic Provider\Azure Key Vault" /s /v KeyUri'
 # What is unknown without a section, and the right that its view needs.
 _WITHOUT: Mapping[str, str] = {
@@ -22,7 +23,7 @@ _WITHOUT: Mapping[str, str] = {
     "(needs VIEW SERVER SECURITY STATE, before 2022 VIEW SERVER STATE)",
     "databases": "the availability groups of the databases are unknown",
     "replicas": "the servers of the availability groups are unknown",
-    "registry": "KeyUri is unknown",
+    REGISTRY: "KeyUri is unknown",
 }
 
 
@@ -109,7 +110,7 @@ def _usages(instance: Instance, uris: KeyUris, findings: Findings) -> Iterable[U
     if not instance.uses_provider and not {"providers", "keys"} & instance.errors.keys():
         findings.note("no EKM provider and no key of one: nothing to probe", server)
         return
-    _report_limits(instance, findings)
+    _report_limits(instance, uris, findings)
     _report_databases(instance, findings)
     for key in instance.keys:
         databases = tuple(database for database in instance.databases if database.thumbprint == key.thumbprint)
@@ -126,10 +127,13 @@ def is_used(instance: Instance, key: AsymmetricKey) -> bool:
     return "encryption" in instance.errors or any(database.thumbprint == key.thumbprint for database in instance.databases)
 
 
-def _report_limits(instance: Instance, findings: Findings) -> None:
+def _report_limits(instance: Instance, uris: KeyUris, findings: Findings) -> None:
     server = instance.server_name
     for section, message in instance.errors.items():
-        findings.gap(f"{_WITHOUT.get(section, section)}: {message}", server)
+        if section == REGISTRY and all(uris.versions_of(key) for key in instance.keys if is_used(instance, key)):
+            findings.note(f"the registry was not read, and its keys are known from elsewhere: {message}", server)
+        else:
+            findings.gap(f"{_WITHOUT.get(section, section)}: {message}", server)
     if not instance.sees_definitions:
         findings.gap("credentials, keys and availability groups may be missing: grant VIEW ANY DEFINITION (login.sql)", server)
     for provider in instance.providers:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from exporter.core.inventory.document import DAMAGED, Document, Row, completed, read_section
 from exporter.core.inventory.registry import RegistryUri
 from exporter.core.inventory.server_name import ServerName, browser_port, browser_request
+from exporter.core.inventory.usage import REGISTRY
 from exporter.inventory.sql.driver import Result, SqlConnection, SqlLogin
 from exporter.inventory.sql.encryption import EncryptedSocket
 from exporter.inventory.sql.failure import SqlConnectionError, SqlStatementError
@@ -49,7 +50,7 @@ def read_server(server: ServerName, access: Access) -> Document:
             try:
                 uris = read_key_uris(session.query)
             except (SqlStatementError, _LostError) as error:
-                errors["registry"] = str(error)
+                errors[REGISTRY] = str(error)
     except SqlConnectionError as error:
         return Document(address=server.text, failure=str(error))
     finally:

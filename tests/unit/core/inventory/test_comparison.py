@@ -1,5 +1,7 @@
 """Which vaults are searched for public keys, what matches, and what the report shows."""
 
+from dataclasses import replace
+
 import pytest
 
 from exporter.core.inventory.comparison import Search, SearchResult, has_modulus, plan_searches, report_search
@@ -112,3 +114,12 @@ def test_key_that_is_in_the_vault_twice_is_a_gap():
     gaps, notes = reported(result)
     assert (result.found, notes) == ({}, {})
     assert next(iter(gaps)).endswith("; several have that of [tde]: K/1111aaaa, K/2222bbbb")
+
+
+@pytest.mark.parametrize(("compared", "kind"), [({"0xAA2C56": V2}, "notes"), ({}, "gaps")])
+def test_unread_registry_is_a_gap_only_if_a_version_is_unknown(compared, kind):
+    one = replace(instance(), errors={"registry": "message 229: denied"})
+    findings = make_plan([one], [], HandWritten(), {}, compared).findings
+    assert [text for text in getattr(findings, kind) if text.endswith("message 229: denied")]
+    other = findings.gaps if kind == "notes" else findings.notes
+    assert not [text for text in other if "message 229" in text]
