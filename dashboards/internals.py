@@ -12,7 +12,7 @@ from grafana_foundation_sdk.builders import dashboard as building
 
 from dashboards import frame, panels, sheets
 from dashboards.panels import Number, over_time, rows
-from dashboards.promql import of_exporters, series
+from dashboards.promql import of_exporters, quantile, series
 from dashboards.sheets import column, mapped
 from dashboards.words import BAD, GOOD, NEUTRAL, OKAY, WARNING, YES_NO
 
@@ -70,8 +70,7 @@ def _gained(name: str, by: str) -> str:
 
 
 def _lag(share: float) -> str:
-    bucket = series("ekm_exporter_schedule_lag_seconds_bucket", over="$__rate_interval")
-    return f"histogram_quantile({share}, sum by (le, instance) (rate({bucket})))"
+    return quantile(share, "ekm_exporter_schedule_lag_seconds", by="instance")
 
 
 def _list() -> list[panels.Panel]:

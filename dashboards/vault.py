@@ -16,7 +16,7 @@ from grafana_foundation_sdk.models.common import TableCellHeight
 
 from dashboards import around, firing, frame, panels, promql, sheets
 from dashboards.panels import Number, over_time, rows
-from dashboards.promql import increase, quantile, series
+from dashboards.promql import increase, observations, quantile, series
 from dashboards.sheets import column
 from dashboards.words import BAD, EXPIRED_SECONDS, GOOD, NEUTRAL, STATES, WARNING
 
@@ -152,7 +152,7 @@ def _round_trip() -> list[panels.Panel]:
         panels.warmth(
             "Step durations",
             "Steps by duration and time; a bright cell is a duration that many steps had.",
-            f"sum by (le) (increase({series('ekm_step_duration_seconds_bucket', _STEPS, '$__rate_interval')}))",
+            observations(_STEPS),
         ),
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from exporter.core.model import Step
 from exporter.metrics.spec import Level
 from tests.support.metric_factories import CONNECTED, a_config, a_key, a_recorder, a_report, a_target, add, headers, ok, probed
 from tests.support.web_server import Service, serving
+from tests.system.dashboards.boards import by_name
 from tests.system.prometheus.servers import Prometheus, answered, free_port, running
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
@@ -106,6 +108,23 @@ async def test_native_histograms_have_count_and_sum_of_text(prometheus, name):
 async def test_quantiles_of_native_histograms_are_within_a_bucket(prometheus, quantile, seconds):
     native = await values(prometheus, f'histogram_quantile({quantile}, {STEPS}{{job="native"}})')
     assert list(native.values()) == [pytest.approx(seconds, rel=0.09)] * len(Step)
+
+
+@pytest.mark.parametrize(
+    ("query", "seconds"),
+    [
+        ("ekm-vault: Step latency: A", 0.02),
+        ("ekm-vault: Step latency: C", 2.0),
+        ("ekm-exporter: Schedule lag: B", 2.0),
+        ("ekm-fleet: Every target, worst first: E", 2.0),
+    ],
+)
+@pytest.mark.parametrize("job", ["native", "both", "text"])
+async def test_dashboards_show_latency_of_either_kind(prometheus, query, seconds, job):
+    """Nothing increases, so the queries take the histograms as they are, without rates."""
+    expression = re.sub(r"rate\((\w+\{[^}]*\})\[\w+\]\)", r"\1", by_name(query).filled(job=job))
+    (shown,) = (await values(prometheus, expression)).values()
+    assert shown == pytest.approx(seconds, rel=0.09) if job != "text" else 0.01 < shown < 5
 
 
 async def test_a_target_has_at_most_60_series(prometheus):
