@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import contextlib
 import errno
-import json
 import os
 import secrets
 import shlex
@@ -18,24 +17,19 @@ from datetime import datetime
 from pathlib import Path
 
 from exporter.cli.check import print_findings
+from exporter.cli.simulate_sql import NoSqlServersError, add_sql_flags, sql_banner, sql_password, sql_port
 from exporter.config import load_config
 from exporter.config.files import plainly
 from exporter.config.model import Config
 from exporter.config.secret_source import SecretUnreadableError
 from exporter.runtime import signals
 from exporter.simulator import Simulator, chaos, demo_story
-from exporter.simulator.configuration import SQL_PASSWORD, SQL_SERVERS, build_environment, exporter_variables, write_config
+from exporter.simulator.configuration import build_environment, exporter_variables, write_config
 from exporter.simulator.reload import reload_credentials
-from exporter.simulator.sql.servers import USER
 
 _FINE, _BAD_USAGE = 0, 2
 _PORT, _MANAGEMENT_PORT = 10443, 10378
-_SHOWN = 10  # SQL Servers in the text at the start
 READY = "management port: "  # `demo` waits for this line
-
-
-class _NoInstancesError(Exception):
-    """The configuration has no SQL Server to serve."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -53,6 +47,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     alone.add_argument("--config.file", dest="config_file", metavar="FILE", type=Path, required=True, help="the configuration")
     alone.add_argument("--out", metavar="DIR", type=Path, required=True, help="directory for ca.pem and the changed ekm.yml")
     _add_addresses(alone)
+    add_sql_flags(alone, _port)
     _add_chaos(alone)
     alone.add_argument("--for-demo", action="store_true", help=argparse.SUPPRESS)
     alone.set_defaults(handler=simulate)
@@ -74,22 +69,6 @@ def _add_addresses(alone: argparse.ArgumentParser) -> None:
         type=_port,
         default=_MANAGEMENT_PORT,
         help=f"port on which faults are set; 0: any free port (default {_MANAGEMENT_PORT})",
-    )
-    alone.add_argument("--sql", action="store_true", help="also serve the SQL Servers of `instances`, over TDS")
-    alone.add_argument(
-        "--sql.port",
-        dest="sql_port",
-        metavar="PORT",
-        type=_port,
-        default=0,
-        help="port of the first SQL Server; the others follow; 0: any free ports (default 0)",
-    )
-    alone.add_argument(
-        "--sql.password.file",
-        dest="sql_password_file",
-        metavar="FILE",
-        type=Path,
-        help="the password of the SQL login `ekm` (default: an invented one, in the folder of --out)",
     )
     alone.add_argument(
         "--sim.arc-token-folder",
@@ -123,7 +102,7 @@ def simulate(args: argparse.Namespace) -> int:
         # The default loop of Windows cannot peek at a connection.
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
             runner.run(_simulate(args, loaded.config))
-    except (SecretUnreadableError, _NoInstancesError) as error:
+    except (SecretUnreadableError, NoSqlServersError) as error:
         print(f"ekm-exporter simulate: {error}", file=sys.stderr)
         return _BAD_USAGE
     except OSError as error:
@@ -141,15 +120,13 @@ def _unusable(error: OSError) -> str:
 
 async def _simulate(args: argparse.Namespace, config: Config) -> None:
     environment = build_environment(config)
-    if args.sql and not environment.sql_servers:
-        raise _NoInstancesError("no target has `instances`, so --sql has nothing to serve")
     simulator = Simulator(
         environment,
         port=args.port,
         management_port=args.management_port,
         arc_token_folder=args.arc_token_folder,
-        sql_port=args.sql_port if args.sql else None,
-        sql_password=args.sql_password_file.read_text().strip() if args.sql and args.sql_password_file else None,
+        sql_port=sql_port(args, environment),
+        sql_password=sql_password(args),
     )
     stop = asyncio.Event()
     signals.on_stop(stop.set, hangup=True)
@@ -228,28 +205,7 @@ end every fault:     curl -X DELETE {simulator.management_url}/sim/fault
 list the scenarios:  curl {simulator.management_url}/sim/scenarios
 list the requests:   curl {simulator.management_url}/sim/requests
 after a new secret:  curl -X POST {simulator.management_url}/sim/reload
-{_sql_banner(simulator, out)}stop:                Ctrl-C"""
-
-
-def _sql_banner(simulator: Simulator, out: Path) -> str:
-    """Return the lines about SQL Servers; empty if none is served."""
-    if simulator.sql is None:
-        return ""
-    addresses = simulator.sql.addresses
-    shown = [f"                     {name}: {address}" for name, address in list(addresses.items())[:_SHOWN]]
-    more = [f"                     and {len(addresses) - _SHOWN} more"] if len(addresses) > _SHOWN else []
-    flags = (
-        f"--servers {out / SQL_SERVERS} --sql.user {USER} --sql.password.file {out / SQL_PASSWORD} --sql.ca.file {out / 'ca.pem'}"
-    )
-    name = json.dumps(next(iter(addresses)))
-    lines = [
-        f"SQL Servers:         {len(addresses)}, login {USER}, password in {out / SQL_PASSWORD}",
-        *shown,
-        *more,
-        f"read them:           ekm-exporter inventory {flags} --out targets.d --config.file FILE",
-        f"restart one:         curl -d '{{\"sql\": {name}}}' {simulator.management_url}/sim/restart",
-    ]
-    return "".join(f"{line}\n" for line in lines)
+{sql_banner(simulator, out)}stop:                Ctrl-C"""
 
 
 def _seconds(text: str) -> float:

@@ -89,7 +89,7 @@ class SqlServers:
         for number, server in enumerate(self.state.environment.sql_servers.values()):
             backend = _Backend(self, server.name)
             port = self._first_port + number if self._first_port else 0
-            listener = await asyncio.start_server(backend.serve, "127.0.0.1", port)
+            listener = await asyncio.start_server(self._accept(backend), "127.0.0.1", port)
             self._listeners.append(listener)
             self.ports[server.name] = listener.sockets[0].getsockname()[1]
 
@@ -148,10 +148,16 @@ class SqlServers:
         pair = await self._pairs.get(version.size, version.material)
         return _public_key_blob(pair.public_key().public_numbers())
 
-    def add(self, session: asyncio.Task[None]) -> None:
-        """Keep a connection's task until it ends."""
-        self._sessions.add(session)
-        session.add_done_callback(self._sessions.discard)
+    def _accept(self, backend: _Backend) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
+        """Return what asyncio calls for each connection: a task that closes the connection, also if it never ran."""
+
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            session = asyncio.create_task(backend.serve(reader, writer))
+            self._sessions.add(session)
+            session.add_done_callback(self._sessions.discard)
+            session.add_done_callback(lambda _: writer.close())
+
+        return accept
 
 
 class _Backend:
@@ -162,9 +168,7 @@ class _Backend:
         self._connections = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - asyncio runs this in a task
-        self._servers.add(task)
+        """Serve one connection until the client leaves."""
         self._connections += 1
         try:
             if self._connections <= _CONNECTIONS:

@@ -10,6 +10,7 @@ import pytest
 
 from exporter.simulator import demo_story
 from tests.integration.simulator.test_simulated_configuration import MAIN, MORE
+from tests.support.simulated_sql import configuration
 
 
 @pytest.fixture
@@ -119,6 +120,43 @@ def challenged(url):
         urllib.request.urlopen(urllib.request.Request(url, headers={"Metadata": "true"}), timeout=30)  # noqa: S310 - the simulator's own address
     caught.value.close()
     return caught.value.code
+
+
+@pytest.fixture
+def sql_folder(folder):
+    configuration(folder)
+    (folder / "ekm.yml").rename(folder / "main.yml")
+    return folder
+
+
+async def test_sql_servers_are_printed_and_listed_in_a_file(sql_folder):
+    (sql_folder / "password").write_text("marked-password\n")
+    process = await simulate(sql_folder, "--sql", "--sql.password.file", sql_folder / "password")
+    printed = await banner(process)
+    process.terminate()
+    assert (await end(process))[0] == 0
+    listed = (sql_folder / "sim" / "sql-servers.txt").read_text().splitlines()
+    assert [line.partition("# ")[2] for line in listed] == ["N1\\SQLPRD01", "N2\\SQLPRD01", "N3"]
+    assert all(line.partition(",")[2].partition(" ")[0] in printed for line in listed)
+    assert "SQL Servers:         3, login ekm" in printed
+    assert "marked-password" not in printed
+
+
+async def test_sql_without_instances_is_one_line_with_the_action(sql_folder):
+    configured = (sql_folder / "main.yml").read_text()
+    (sql_folder / "main.yml").write_text("".join(line + "\n" for line in configured.splitlines() if "instances:" not in line))
+    code, out, err = await end(await simulate(sql_folder, "--sql"))
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "no target has `instances`" in err
+
+
+@pytest.mark.parametrize("content", [None, ""])
+async def test_unusable_password_file_is_one_line(sql_folder, content):
+    if content is not None:
+        (sql_folder / "password").write_text(content)
+    code, out, err = await end(await simulate(sql_folder, "--sql", "--sql.password.file", sql_folder / "password"))
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "password" in err
 
 
 async def test_demo_simulator_ends_with_its_parent_and_its_folder(tmp_path):
