@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from azure.core.credentials import AccessToken
+from azure.core.exceptions import AzureError
 from azure.core.pipeline.policies import UserAgentPolicy
 from azure.identity import CredentialUnavailableError
 from azure.identity.aio import (
@@ -37,7 +38,7 @@ from exporter.core.faults import Fault
 from exporter.core.known_secrets import remember
 from exporter.core.masking import mask
 from exporter.core.model import Challenge, Facts, TokenResponse
-from exporter.core.parsing.key_vault import read_token, unix_time
+from exporter.core.parsing.key_vault import check_token, found_instead, read_token, unix_time
 from exporter.runtime.thread_pool import PoolExhausted
 
 # Entra ID needs no other policy, and the SDK's default list takes as long as the request. A release that ignores this list
@@ -174,17 +175,31 @@ def _assess(exchange: HttpExchange, kind: _CredentialSpec, *, entra: str) -> Tok
     if granted is not None and isinstance(granted.token, str):  # the SDK accepts a token of any type
         remember(granted.token)
     expires_at = None if granted is None else unix_time(granted.expires_on)
-    if kind.ambient and granted is not None:
-        return TokenResponse(facts_from(exchange), granted.token, expires_at)
     facts = facts_from(exchange)
+    if kind.ambient and granted is not None:  # the last response may be that of an identity that had no token
+        fault, token = check_token(granted.token)
+        return TokenResponse(replace(facts, fault=fault), token, expires_at)
     if kind.ambient and (_lacks_response_of(entra, facts) or isinstance(exchange.error, CredentialUnavailableError)):
-        detail = mask(str(exchange.error)) if exchange.error is not None and not exchange.timed_out else facts.detail
-        return TokenResponse(_identity_unavailable(replace(facts, endpoint=exchange.timer.endpoint, detail=detail)))
+        return TokenResponse(
+            _identity_unavailable(replace(facts, endpoint=exchange.timer.endpoint, detail=_identity_detail(exchange, facts)))
+        )
     if facts.fault is not Fault.NONE or exchange.answer is None:
         return TokenResponse(facts)
     fault, token = read_token(exchange.answer.body)
     remember(token or "")
-    return TokenResponse(replace(facts, fault=fault), token, expires_at)
+    detail = mask(found_instead(fault, exchange.answer.body)) if token is None else ""
+    return TokenResponse(replace(facts, fault=fault, detail=detail), token, expires_at)
+
+
+def _identity_detail(exchange: HttpExchange, facts: Facts) -> str:
+    """Return the masked sentence of the SDK, or the response if the SDK cannot read it."""
+    if exchange.error is None or exchange.timed_out:
+        return facts.detail
+    if isinstance(exchange.error, AzureError) or facts.status is None:
+        return mask(str(exchange.error))
+    return f"status {facts.status}, not a token response" + (
+        f": {facts.detail}" if facts.fault is Fault.HTTP_STATUS and facts.detail else ""
+    )
 
 
 def _identity_unavailable(facts: Facts) -> Facts:

@@ -119,7 +119,12 @@ class VaultSession:
         self, token: str, key: KeyFacts, algorithm: str, data: bytes, *, deadline: float
     ) -> tuple[Facts, bytes | None]:
         """Let the vault encrypt `data` with this key version."""
-        return await self._operate("wrapkey", token, key, _body(algorithm, data), deadline=deadline)
+        facts, wrapped = await self._operate("wrapkey", token, key, _body(algorithm, data), deadline=deadline)
+        if wrapped is None or len(wrapped) == (key.size_bits + 7) // 8:
+            return facts, wrapped
+        # Unwrap would fail with such bytes, and unwrap decides the verdict.
+        detail = f"{len(wrapped)} bytes, encrypted with a key of {key.size_bits} bits"
+        return replace(facts, fault=Fault.VALUE_UNUSABLE, detail=detail), None
 
     async def unwrap_key(
         self, token: str, key: KeyFacts, algorithm: str, data: bytes, *, deadline: float

@@ -59,6 +59,10 @@ STATUS_RULES: tuple[StatusRule, ...] = (
 _PROXY_AUTH_STATUSES = (401, 407)
 
 
+# Key Vault and Entra ID send JSON or nothing with these statuses: another device sent its page.
+_PAGE = "body:not_json"
+
+
 @dataclass(frozen=True, slots=True)
 class ReasonRule:
     """A marker in an error body that gives a more specific reason, but never a code."""
@@ -79,22 +83,24 @@ ENTRA_REASONS: tuple[ReasonRule, ...] = (
     ReasonRule(("aadsts700038",), Reason.APPLICATION_ID_INVALID),
     ReasonRule(("aadsts700016",), Reason.APPLICATION_UNKNOWN),
     ReasonRule(("aadsts7000112", "aadsts70001"), Reason.APPLICATION_DISABLED),
-    ReasonRule(("aadsts90002", "aadsts900023"), Reason.TENANT_UNKNOWN),
+    ReasonRule(("aadsts90002", "aadsts900023", "aadsts900021"), Reason.TENANT_UNKNOWN),
     ReasonRule(("aadsts90038", "aadsts900382"), Reason.WRONG_CLOUD),
     ReasonRule(("aadsts500014",), Reason.RESOURCE_PRINCIPAL_DISABLED),
     ReasonRule(("aadsts500011",), Reason.RESOURCE_PRINCIPAL_MISSING),
     ReasonRule(("aadsts53003",), Reason.CONDITIONAL_ACCESS),
-    ReasonRule(("aadsts90055",), Reason.THROTTLED),
+    ReasonRule(("aadsts90055", "aadsts50196"), Reason.THROTTLED),  # 50196: too many equal requests of one client
     ReasonRule(("temporarily_unavailable",), Reason.THROTTLED, (429,)),
     ReasonRule(
         ("aadsts90033", "aadsts90006", "aadsts90024", "aadsts90090", "aadsts90012", "temporarily_unavailable"),
         Reason.ENTRA_UNAVAILABLE,
     ),
+    ReasonRule((_PAGE,), Reason.ANSWER_NOT_JSON, (400, 401)),
 )
 VAULT_REASONS: tuple[ReasonRule, ...] = (
     ReasonRule(("tokenexpired",), Reason.TOKEN_EXPIRED, (401,)),
     ReasonRule(("insufficient_claims", "akv10094"), Reason.TOKEN_REVOKED, (401,)),
     ReasonRule(("akv10046",), Reason.TOKEN_UNVERIFIABLE, (401,)),
+    ReasonRule((_PAGE,), Reason.ANSWER_NOT_JSON, (400, 401, 403, 404)),
     ReasonRule(("forbiddenbyfirewall",), Reason.FORBIDDEN_FIREWALL, (403,)),
     ReasonRule(("forbiddenbyconnection",), Reason.FORBIDDEN_CONNECTION, (403,)),
     ReasonRule(("forbiddenbynsp",), Reason.FORBIDDEN_NSP, (403,)),
@@ -237,6 +243,7 @@ def markers(facts: Facts) -> frozenset[str]:
         f"aadsts{facts.aadsts}" if facts.aadsts is not None else None,
         f"akv{facts.akv}" if facts.akv is not None else None,
         f"key:{facts.key_state}" if facts.key_state is not None else None,
+        _PAGE if facts.not_json else None,
     )
     return frozenset(word.lower() for word in words if word is not None)
 

@@ -102,6 +102,11 @@ def is_trusted_authority(authority: str, authority_host: str | None) -> bool:
 
     It must be a known Entra ID host, or the configured one.
     """
-    if authority_host is not None and authority.lower() == authority_host.lower().rstrip("/"):
+    host = _without_default_port(authority)
+    if authority_host is not None and host == _without_default_port(authority_host):
         return True
-    return authority.lower().removeprefix("https://") in ENTRA_HOSTS
+    return host.removeprefix("https://") in ENTRA_HOSTS
+
+
+def _without_default_port(authority: str) -> str:
+    return authority.lower().rstrip("/").removesuffix(":443")

@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 
 from exporter.core.endpoints import vault_host
+from exporter.core.model import KeyFacts
 
 EXPECTED = "expected NAME/VERSION or the KeyUri https://VAULT/keys/NAME/VERSION"
 
@@ -51,3 +52,15 @@ def _parse_uri(text: str) -> KeyReference:
     if uri is None or not text.isprintable():
         raise ValueError(f"{EXPECTED}, with the vault's full host name and a version of letters and digits")
     return KeyReference(uri[2], uri[3], vault_host(uri[1]))
+
+
+def other_key(name: str, version: str | None, found: KeyFacts) -> str | None:
+    """Return what `found` is instead of the requested key; None if it is that key.
+
+    Key Vault ignores case in names and versions.
+    """
+    if found.name.lower() != name.lower():
+        return f"key {found.name}"
+    if version is not None and found.version.lower() != version.lower():
+        return f"version {found.version}"
+    return None

@@ -15,6 +15,7 @@ from exporter.core.classify import classify
 from exporter.core.codes import in_generation
 from exporter.core.deadline import OUT_OF_TIME, slow_in, slowest
 from exporter.core.faults import TIMEOUTS, Fault, Reason
+from exporter.core.key_reference import other_key
 from exporter.core.model import Challenge, Facts, KeyFacts, Mode, Outcome, ProbeReport, Step, StepResult, TokenResult, Vantage
 from exporter.core.readiness import assess
 from exporter.runtime.thread_pool import PoolExhausted
@@ -149,9 +150,9 @@ class _Run:
 
         async def get() -> tuple[Facts, KeyFacts | None]:
             facts, key = await self._vault.get_key(token, target.key_name, target.key_version, deadline=self._deadline)
-            if key is not None and target.key_version not in (None, key.version):
+            if key is not None and (other := other_key(target.key_name, target.key_version, key)):
                 # A round trip with it would prove nothing about the requested version.
-                return replace(facts, fault=Fault.KID_UNUSABLE, detail=f"the response is about version {key.version}"), None
+                return replace(facts, fault=Fault.KID_UNUSABLE, detail=f"the response is about {other}"), None
             self._key = key
             if key is None or key.supported:
                 return facts, key
@@ -220,6 +221,8 @@ class _Run:
             facts, value = Facts(fault=Fault.READ_TIMEOUT), None
         except Exception as error:  # noqa: BLE001 - an internal error ends here, as a value
             facts, value = self._internal_error(error), None
+        if facts.fault is Fault.NONE and value is None:  # the probe would end here and count as a success
+            facts = self._internal_error(RuntimeError(f"{step} has no fault and no result"))
         self._spent[step] = self._clock.monotonic() - before
         if culprit is not None and facts.fault in OUT_OF_TIME:
             self._charge(culprit, step)

@@ -27,7 +27,7 @@ from exporter.core.faults import Fault
 from exporter.core.known_secrets import hide
 from exporter.core.masking import mask
 from exporter.core.model import Facts, PeerCertificate, Phase
-from exporter.core.parsing.key_vault import ErrorBody, read_error
+from exporter.core.parsing.key_vault import ErrorBody, is_page, read_error
 from exporter.runtime.exception_tree import causes
 from exporter.runtime.shortage import error_numbers
 
@@ -97,6 +97,9 @@ _NOT_TLS = frozenset(
     {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG",
      "RECORD_LAYER_FAILURE", "BAD_RECORD_TYPE", "INVALID_RECORD"}
 )  # fmt: skip
+
+
+_REDIRECTS = frozenset({300, 301, 302, 303, 307, 308})  # not 304: "not modified" names no other place
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +239,7 @@ def _facts_of_answer(exchange: HttpExchange, answer: RecordedResponse) -> Facts:
         raised_at=exchange.raised_at if fault is Fault.INTERNAL else None,
         phases=exchange.timer.phases(),
         phase_reached=exchange.timer.reached,
+        not_json=fault is Fault.HTTP_STATUS and answer.complete and is_page(answer.body),
         server_time=headers.server_time(answer.headers),
         endpoint=exchange.endpoint,
         resent=exchange.resent,
@@ -249,7 +253,7 @@ def _fault_of_answer(exchange: HttpExchange, answer: RecordedResponse) -> Fault:
 
     A status from 400 up decides, even with an incomplete body.
     """
-    if 300 <= answer.status < 400:
+    if answer.status in _REDIRECTS:
         return Fault.REDIRECT
     if not 200 <= answer.status < 300:
         return Fault.HTTP_STATUS

@@ -19,7 +19,7 @@ from exporter.core.parsing.key_vault import unix_time
 
 LONGEST_RETRY_AFTER = 86400.0  # seconds; a larger value is reduced to it
 
-_SECONDS = re.compile(r"[0-9]{1,9}")
+_SECONDS = re.compile(r"[0-9]{1,32}(?:\.[0-9]{1,9})?")  # some services send a fraction
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
 _PRIVATE = tuple(

@@ -109,6 +109,12 @@ NETWORK: Mapping[Reason, _Actions] = MappingProxyType(
             *AGAIN,
         ),
         **_all(_OTHER_SERVER, Reason.NO_CHALLENGE, Reason.CHALLENGE_ABSENT, Reason.CHALLENGE_MALFORMED, Reason.RESOURCE_MISMATCH),
+        Reason.ANSWER_NOT_JSON: (
+            f"{SHOW_CONNECTION} Key Vault and Entra ID respond with JSON.",
+            "A page comes from a proxy, a portal or a security appliance on the route. Allow both hosts there.",
+            FIND_INTERCEPTION,
+            *AGAIN,
+        ),
         Reason.AUTHORITY_UNTRUSTED: (
             f"{SHOW_KEYS_ANSWER} No secret was sent.",
             "In a private cloud, verify who operates the sign-in host in the response. Then set `authority_host` in the module.",

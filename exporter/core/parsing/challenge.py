@@ -15,7 +15,7 @@ from exporter.core.model import Challenge
 _AUTHORIZATION = 'Bearer authorization="https://'
 _RESOURCE = 'resource="'
 _AUTHORITY = re.compile(r"[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?")
-_TENANT = re.compile(r"[A-Za-z0-9.-]{1,253}")
+_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}")  # not "..", which would change the path of the sign-in
 
 
 def read_challenge(header: str | None) -> tuple[Fault, Challenge | None]:

@@ -22,9 +22,12 @@ _KID = re.compile(r"https://[A-Za-z0-9.:-]{1,260}/keys/([A-Za-z0-9-]{1,127})/([A
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]+={0,2}")
 _LONGEST_NUMBER = 4096  # bytes; eight times the largest key of a vault. Stored with each key, so bounded
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")  # RFC 6750, b64token: the characters allowed after "Bearer"
+_LONGEST_TOKEN = 65536  # characters; no server accepts a longer header, and the token cache stores it
 _AKV = re.compile(r"\bAKV([0-9]{5})\b")
 _AADSTS = re.compile(r"\bAADSTS([0-9]{4,8})\b")
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_DEEPEST = 4  # errors inside errors that are read
+_SHOWN = 1024  # bytes of a page
 _MOST_NUMBERS = 16  # of Entra's error_codes
 # The inner code that a vault's sentence implies; a Managed HSM and older services send no specific one.
 _IMPLIED: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
@@ -76,10 +79,17 @@ def read_token(body: bytes) -> tuple[Fault, str | None]:
     answer = read_object(body)
     if answer is None:
         return Fault.ANSWER_NOT_JSON, None
-    token = _text(answer, "access_token")
-    if token is None:
+    return check_token(answer.get("access_token"))
+
+
+def check_token(token: object) -> tuple[Fault, str | None]:
+    """Return an access token that a header can hold, or the fault.
+
+    Identity services of a host and the SDK pass on any JSON value.
+    """
+    if not isinstance(token, str):
         return Fault.TOKEN_MISSING, None
-    return (Fault.NONE, token) if _TOKEN.fullmatch(token) else (Fault.TOKEN_UNUSABLE, None)
+    return (Fault.NONE, token) if len(token) <= _LONGEST_TOKEN and _TOKEN.fullmatch(token) else (Fault.TOKEN_UNUSABLE, None)
 
 
 def read_value(body: bytes) -> tuple[Fault, bytes | None]:
@@ -121,11 +131,18 @@ def read_deleted_key(body: bytes) -> tuple[Fault, float | None]:
     return Fault.NONE, unix_time(answer.get("scheduledPurgeDate"))
 
 
-def found_instead(fault: Fault, body: bytes) -> str:
-    """Return what a key response has instead of the URL of a key version.
+def is_page(body: bytes) -> bool:
+    """Whether a body has content that is not a JSON object: the service did not send it."""
+    return bool(body.strip()) and read_object(body) is None
 
-    The text is not masked. It is empty for other faults.
+
+def found_instead(fault: Fault, body: bytes) -> str:
+    """Return the start of a page, or what a key response has instead of a key version.
+
+    The text is not masked. It is empty for other faults, and for text that may be a cut response with a token.
     """
+    if fault is Fault.ANSWER_NOT_JSON and body.lstrip().startswith(b"<"):
+        return body[:_SHOWN].decode("utf-8", errors="replace")
     key = (read_object(body) or {}).get("key")
     if fault is not Fault.KID_UNUSABLE or not isinstance(key, dict):
         return ""
@@ -186,12 +203,11 @@ def read_error(body: bytes) -> ErrorBody:
     error = answer.get("error")
     if isinstance(error, dict):
         folded = {name.lower(): value for name, value in error.items()}  # services spell innererror in two ways
-        inner = folded.get("innererror")
         message = _text(folded, "message") or ""
         service_code = _word(folded.get("code"))
         return ErrorBody(
             service_code=service_code,
-            inner_code=_inner_code(service_code, _word(inner.get("code")) if isinstance(inner, dict) else None, message),
+            inner_code=_inner_code(service_code, _deepest_code(folded.get("innererror")), message),
             akv=_number(_AKV, message),
             message=message,
         )
@@ -250,6 +266,17 @@ def _aadsts(answer: dict[str, Any], message: str) -> int | None:
     described = [int(number) for number in _AADSTS.findall(message)]
     numbers = [one for one in (*listed, *described)[:_MOST_NUMBERS] if one is not True and not reveals(str(one))]
     return next((one for one in numbers if one in KNOWN_AADSTS), numbers[0] if numbers else None)
+
+
+def _deepest_code(inner: object) -> str | None:
+    """Return the code of the innermost error; an error may hold another one."""
+    found = None
+    for _ in range(_DEEPEST):
+        if not isinstance(inner, dict):
+            break
+        folded = {name.lower(): value for name, value in inner.items()}
+        found, inner = _word(folded.get("code")) or found, folded.get("innererror")
+    return found
 
 
 def _inner_code(service_code: str | None, inner_code: str | None, message: str) -> str | None:

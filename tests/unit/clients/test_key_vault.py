@@ -10,7 +10,7 @@ import pytest
 
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, Phase
-from exporter.core.parsing.key_vault import read_key
+from exporter.core.parsing.key_vault import encode, read_key
 from tests.support.tls_server import CHALLENGE, TENANT, TOKEN, response, until
 
 PAUSE = 0.3  # seconds without a byte from the server
@@ -167,6 +167,16 @@ async def test_unusable_body_with_status_200_has_its_own_fault(serve, session_to
         else:
             facts, value = await getattr(session, operation)(TOKEN, key, "RSA-OAEP", b"x" * 32, deadline=until())
     assert (facts.fault, facts.status, value) == (fault, 200, None)
+
+
+@pytest.mark.parametrize("size", [255, 257, 32, 1])
+async def test_wrapped_bytes_of_another_size_than_the_key_fail_wrap(serve, session_to, key, *, size):
+    """Unwrap would fail with them, and a failed unwrap means that databases do not open."""
+    wire = await serve(lambda _request: response(200, {"kid": "k", "value": encode(bytes(size))}))
+    async with session_to(wire) as session:
+        facts, value = await session.wrap_key(TOKEN, key, "RSA-OAEP", b"x" * 32, deadline=until())
+    assert (facts.fault, facts.status, value) == (Fault.VALUE_UNUSABLE, 200, None)
+    assert facts.detail == f"{size} bytes, encrypted with a key of 2048 bits"
 
 
 async def test_vault_that_echoes_the_request_leaks_no_token(serve, session_to, caplog):

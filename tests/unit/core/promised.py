@@ -146,12 +146,14 @@ ENTRA_NUMBERS = {
     70001: Reason.APPLICATION_DISABLED,
     90002: Reason.TENANT_UNKNOWN,
     900023: Reason.TENANT_UNKNOWN,
+    900021: Reason.TENANT_UNKNOWN,
     90038: Reason.WRONG_CLOUD,
     900382: Reason.WRONG_CLOUD,
     500011: Reason.RESOURCE_PRINCIPAL_MISSING,
     500014: Reason.RESOURCE_PRINCIPAL_DISABLED,
     53003: Reason.CONDITIONAL_ACCESS,
     90055: Reason.THROTTLED,
+    50196: Reason.THROTTLED,
     90033: Reason.ENTRA_UNAVAILABLE,
     90006: Reason.ENTRA_UNAVAILABLE,
     90024: Reason.ENTRA_UNAVAILABLE,
@@ -247,6 +249,29 @@ VAULTS = (
         for number, code, plain in (*_PLAIN_AT_THE_VAULT, (403, 3077, Reason.FORBIDDEN))
     ),
     Promise(VAULT, status(429, service_code="Throttled"), 3011, Reason.THROTTLED),
+)
+
+# --- a page instead of an error: Key Vault and Entra ID send JSON or nothing with these statuses --------------------------
+
+PAGES = (
+    Promise(TOKEN, status(400, not_json=True), 3128, Reason.ANSWER_NOT_JSON),
+    Promise(TOKEN, status(401, not_json=True), 3303, Reason.ANSWER_NOT_JSON),
+    *(
+        Promise(TOKEN, status(number, not_json=True), code, plain)
+        for number, code, plain in _PLAIN_AT_ENTRA
+        if number not in (400, 401)
+    ),
+    Promise(TOKEN, status(402, not_json=True), 3012, Reason.CLIENT_ERROR),
+    *(
+        Promise(VAULT, status(number, not_json=True), code, Reason.ANSWER_NOT_JSON)
+        for number, code in ((400, 3012), (401, 3010), (403, 3077), (404, 3076))
+    ),
+    # It overrides the state of the key, which a proxy does not know.
+    Promise(WRAP, status(403, not_json=True, key_state="expired"), 3077, Reason.ANSWER_NOT_JSON),
+    Promise(VAULT, status(402, 405, not_json=True), 3012, Reason.CLIENT_ERROR),
+    Promise(VAULT, status(409, not_json=True), 3012, Reason.CONFLICT),
+    Promise(VAULT, status(429, not_json=True), 3011, Reason.THROTTLED),
+    Promise(VAULT, status(500, 503, not_json=True), 3013, Reason.SERVER_ERROR),
 )
 
 # --- no status ---------------------------------------------------------------------------------------------------------
@@ -351,5 +376,5 @@ CREDENTIALS = (
 INTERNAL = (Promise(ANY, fault(Fault.INTERNAL, Fault.NONE), NOTHING_ELSE, Reason.INTERNAL),)
 
 PROMISED: tuple[Promise, ...] = (
-    *STATUSES, *PROXIES, *ENTRA, *VAULTS, *NETWORK, *CHALLENGES, *ANSWERS, *CREDENTIALS, *INTERNAL,
+    *STATUSES, *PROXIES, *ENTRA, *VAULTS, *PAGES, *NETWORK, *CHALLENGES, *ANSWERS, *CREDENTIALS, *INTERNAL,
 )  # fmt: skip

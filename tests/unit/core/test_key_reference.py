@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from exporter.core.key_reference import PATTERN, KeyReference, parse_key
+from exporter.core.key_reference import PATTERN, KeyReference, other_key, parse_key
+from exporter.core.model import KeyFacts
 
 VERSION = "cgacf4f763ar42ffb0a1gca546aygd87"
 PROD = "contoso.vault.azure.net"
@@ -67,3 +68,27 @@ def test_key_uri_contradicts_another_vault_only():
     assert not reference.contradicts(PROD)
     assert not reference.contradicts(None)
     assert not parse_key(f"Key0/{VERSION}").contradicts(PROD)
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "expected"),
+    [
+        ("Key0", VERSION, None),
+        ("KEY0", VERSION.upper(), None),
+        ("Key0", None, None),
+        ("Key1", VERSION, "key Key0"),
+        ("Key1", None, "key Key0"),
+        ("Key0", "f" * 32, f"version {VERSION}"),
+    ],
+)
+def test_response_about_another_key_is_named(name, version, expected):
+    found = KeyFacts(
+        name="Key0",
+        version=VERSION,
+        kid=f"https://{PROD}/keys/Key0/{VERSION}",
+        kty="RSA",
+        size_bits=2048,
+        modulus=b"",
+        exponent=b"",
+    )
+    assert other_key(name, version, found) == expected

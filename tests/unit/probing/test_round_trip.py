@@ -181,6 +181,39 @@ async def test_unsupported_key_is_code_3_and_its_facts_are_kept():
     assert len(vault.requests) == 3
 
 
+async def test_response_about_another_key_fails_get_key():
+    report, vault = await probed(key=replace(KEY, name="other"))
+    failure = report.first_failure
+    assert failure is not None
+    assert failure.facts is not None
+    assert (failure.code, failure.reason, failure.facts.detail) == (
+        3412,
+        Reason.ANSWER_MALFORMED,
+        "the response is about key other",
+    )
+    assert [step for step, _ in vault.requests] == list(Step)[:3]
+
+
+async def test_step_without_fault_and_result_is_an_internal_error():
+    """It must not count as a success: the steps after it were skipped."""
+    bugs: list[Exception] = []
+    dependencies = ProbeDependencies(
+        vault=FakeVault(clock := Clock()),
+        tokens=no_token,
+        clock=clock,
+        encrypt=lambda _key, _algorithm, _data: None,
+        on_internal_error=bugs.append,
+    )
+    report = await run_probe(REQUEST, dependencies)
+    assert (outcomes(report), report.success, len(bugs)) == ("ofsss", False, 1)
+    assert report.first_failure is not None
+    assert report.first_failure.reason is Reason.INTERNAL
+
+
+async def no_token(_challenge: Challenge, *, deadline: float) -> TokenResult:
+    return TokenResult(facts=Facts(status=200), token=None, duration=deadline * 0, shared=False)
+
+
 async def test_response_about_another_version_fails_get_key():
     report, _ = await probed(key=replace(KEY, version="v2"))
     assert (outcomes(report), report.key, report.readiness.ready) == ("oofss", None, False)

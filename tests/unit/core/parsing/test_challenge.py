@@ -31,6 +31,7 @@ BAD = [
     ('Bearer authorization="https://login.microsoftonline.com/"', Fault.CHALLENGE_NO_TENANT),
     ('Bearer authorization="https://user:pw@evil/t", resource="https://x.y"', Fault.CHALLENGE_NO_TENANT),
     ('Bearer authorization="https://login.microsoftonline.com/a b", resource="https://x.y"', Fault.CHALLENGE_NO_TENANT),
+    ('Bearer authorization="https://login.microsoftonline.com/..", resource="https://x.y"', Fault.CHALLENGE_NO_TENANT),
     ('Bearer authorization="https://login.microsoftonline.com/t"', Fault.CHALLENGE_NO_RESOURCE),
     ('Bearer authorization="https://login.microsoftonline.com/t", scope="x"', Fault.CHALLENGE_NO_RESOURCE),
     ('Bearer authorization="https://login.microsoftonline.com/t", resource="https://vault', Fault.CHALLENGE_OPEN_RESOURCE),

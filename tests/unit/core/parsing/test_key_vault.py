@@ -12,6 +12,7 @@ from exporter.core.parsing.key_vault import (
     decode,
     encode,
     found_instead,
+    is_page,
     read_deleted_key,
     read_error,
     read_key,
@@ -142,6 +143,7 @@ TOKENS = [
     (b'{"access_token": ""}', Fault.TOKEN_UNUSABLE),
     (b'{"access_token": "a\\r\\nX-Evil: 1"}', Fault.TOKEN_UNUSABLE),
     ('{"access_token": "tök"}'.encode(), Fault.TOKEN_UNUSABLE),
+    (b'{"access_token": "' + b"a" * 65537 + b'"}', Fault.TOKEN_UNUSABLE),
 ]
 
 
@@ -159,6 +161,43 @@ def test_an_error_of_the_vault_is_read_in_either_spelling():
         body = {"error": {"code": "Forbidden", "message": "AKV10022: no", spelling: {"code": "ForbiddenByPolicy"}}}
         error = read_error(json.dumps(body).encode())
         assert (error.service_code, error.inner_code, error.akv) == ("Forbidden", "ForbiddenByPolicy", 10022)
+
+
+@pytest.mark.parametrize(
+    ("inner", "expected"),
+    [
+        ({"code": "Forbidden", "innererror": {"code": "ForbiddenByRbac"}}, "ForbiddenByRbac"),
+        ({"innerError": {"Code": "ForbiddenByRbac"}}, "ForbiddenByRbac"),
+        ({"code": "ForbiddenByRbac", "innererror": {"text": "x"}}, "ForbiddenByRbac"),
+        ({"code": "ForbiddenByRbac", "innererror": ["x"]}, "ForbiddenByRbac"),
+        ({"code": "a", "innererror": {"code": "b", "innererror": {"code": "c", "innererror": {"code": "d", "innererror": {"code": "e"}}}}}, "d"),
+        ([{"code": "ForbiddenByRbac"}], None),
+    ],
+)  # fmt: skip
+def test_innermost_error_of_a_vault_is_read(inner, expected):
+    body = {"error": {"code": "Forbidden", "message": "no", "innererror": inner}}
+    assert read_error(json.dumps(body).encode()).inner_code == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [(b"", False), (b" \r\n", False), (b"{}", False), (b"<html>", True), (b"Not Found", True), (b"null", True)],
+)
+def test_body_that_is_not_json_is_a_page(body, expected):
+    assert is_page(body) is expected
+
+
+@pytest.mark.parametrize(
+    ("fault", "body", "expected"),
+    [
+        (Fault.ANSWER_NOT_JSON, b" <html>Sign in", " <html>Sign in"),
+        (Fault.ANSWER_NOT_JSON, b"<" + b"a" * 2000, "<" + "a" * 1023),
+        (Fault.ANSWER_NOT_JSON, b'{"access_token": "cut', ""),
+        (Fault.VALUE_MISSING, b"<html>", ""),
+    ],
+)
+def test_page_instead_of_a_response_is_shown(fault, body, expected):
+    assert found_instead(fault, body) == expected
 
 
 @pytest.mark.parametrize(
