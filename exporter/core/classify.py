@@ -59,8 +59,8 @@ STATUS_RULES: tuple[StatusRule, ...] = (
 _PROXY_AUTH_STATUSES = (401, 407)
 
 
-# Key Vault and Entra ID send JSON or nothing with these statuses: another device sent its page.
-_PAGE = "body:not_json"
+# Key Vault and Entra ID send no HTML page with these statuses: another device sent it.
+_PAGE = "body:page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +243,7 @@ def markers(facts: Facts) -> frozenset[str]:
         f"aadsts{facts.aadsts}" if facts.aadsts is not None else None,
         f"akv{facts.akv}" if facts.akv is not None else None,
         f"key:{facts.key_state}" if facts.key_state is not None else None,
-        _PAGE if facts.not_json else None,
+        _PAGE if facts.has_page else None,
     )
     return frozenset(word.lower() for word in words if word is not None)
 

@@ -94,7 +94,7 @@ class Facts:
     resent: bool = False  # the far side had closed the connection, so the request was sent again on a new one
     # `disabled`, `expired` or `not_yet_valid`, from get_key; `soft_deleted`, from the deleted keys
     key_state: str | None = None
-    not_json: bool = False  # an error has a body that is not JSON, as the page of a proxy
+    has_page: bool = False  # the body of an error is an HTML page, as of a proxy
     vault: VaultHeaders | None = None
     certificate: PeerCertificate | None = None
 

@@ -108,6 +108,8 @@ _TABLE: tuple[Fault, ...] = (
     Fault(name="status", broken="any status with any body", scopes=_ANYWHERE, steps=_EVERY, response=set_status),
     Fault(name="html", broken="an HTML page with 200 instead of JSON", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_HTML, status=200, content_type="text/html")),
     Fault(name="html_unavailable", broken="an HTML page with 503", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_HTML, status=503, content_type="text/html")),
+    Fault(name="html_forbidden", broken="an HTML page with 403", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_HTML, status=403, content_type="text/html")),
+    Fault(name="html_unauthorized", broken="an HTML page with 401", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_HTML, status=401, content_type="text/html")),
     Fault(name="empty", broken="the body is empty", scopes=_ANYWHERE, steps=_EVERY, response=set_body("")),
     Fault(name="not_json", broken="the body is truncated JSON", scopes=_ANYWHERE, steps=_EVERY, response=set_body('{"key":{"kid":')),
     Fault(name="json_list", broken="the body is a JSON list", scopes=_ANYWHERE, steps=_EVERY, response=set_body("[1,2,3]")),

@@ -239,7 +239,7 @@ def _facts_of_answer(exchange: HttpExchange, answer: RecordedResponse) -> Facts:
         raised_at=exchange.raised_at if fault is Fault.INTERNAL else None,
         phases=exchange.timer.phases(),
         phase_reached=exchange.timer.reached,
-        not_json=fault is Fault.HTTP_STATUS and answer.complete and is_page(answer.body),
+        has_page=fault is Fault.HTTP_STATUS and answer.complete and is_page(answer.body),
         server_time=headers.server_time(answer.headers),
         endpoint=exchange.endpoint,
         resent=exchange.resent,

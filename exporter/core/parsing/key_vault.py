@@ -132,8 +132,8 @@ def read_deleted_key(body: bytes) -> tuple[Fault, float | None]:
 
 
 def is_page(body: bytes) -> bool:
-    """Whether a body has content that is not a JSON object: the service did not send it."""
-    return bool(body.strip()) and read_object(body) is None
+    """Whether a body is HTML or XML, so that a proxy or a portal sent it."""
+    return body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
 
 
 def found_instead(fault: Fault, body: bytes) -> str:
@@ -141,7 +141,7 @@ def found_instead(fault: Fault, body: bytes) -> str:
 
     The text is not masked. It is empty for other faults, and for text that may be a cut response with a token.
     """
-    if fault is Fault.ANSWER_NOT_JSON and body.lstrip().startswith(b"<"):
+    if fault is Fault.ANSWER_NOT_JSON and is_page(body):
         return body[:_SHOWN].decode("utf-8", errors="replace")
     key = (read_object(body) or {}).get("key")
     if fault is not Fault.KID_UNUSABLE or not isinstance(key, dict):

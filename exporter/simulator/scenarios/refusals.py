@@ -26,6 +26,7 @@ REFUSALS: tuple[Scenario, ...] = (
     Scenario("connection_not_approved", "vault_connection_not_approved", _V, _GET, 3077, 3113, _R.FORBIDDEN_CONNECTION, "The private link is not approved, and the response has no inner code."),
     Scenario("disabled_by_sentence", "vault_disabled_by_sentence", _V, _UNWRAP, 3077, 3113, _R.KEY_DISABLED, "The key is disabled, and the response has no inner code."),
     Scenario("hsm_role_missing", "vault_hsm_access_denied", _V, _GET, 3077, 3113, _R.FORBIDDEN_RBAC, "The Managed HSM has no role assignment for the application."),
+    Scenario("page_forbidden", "html_forbidden", _V, _GET, 3077, 3113, _R.ANSWER_NOT_JSON, "A proxy that inspects TLS blocks the request with its page."),
     Scenario("token_wrong_audience", "vault_token_audience", _V, _GET, 3305, 3305, _R.TOKEN_WRONG_AUDIENCE, "The token is for another service."),
     Scenario("token_wrong_issuer", "vault_token_issuer", _V, _GET, 3305, 3305, _R.TOKEN_WRONG_ISSUER, "The token and the vault belong to different tenants."),
     Scenario("token_for_other_service", "token_for_other_service", _A, _GET, 3305, 3305, _R.TOKEN_WRONG_AUDIENCE, "Entra issues a token for another service than the requested one."),

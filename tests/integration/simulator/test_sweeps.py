@@ -128,6 +128,7 @@ ENTRA_MARKERS = [
     (marker, rule.reason, status)
     for rule in ENTRA_REASONS
     for marker in rule.markers
+    if ":" not in marker  # of a page
     for status in rule.statuses or (400, 401, 503)
     if (marker, rule.reason) != ("temporarily_unavailable", Reason.ENTRA_UNAVAILABLE) or status != 429
 ]
@@ -135,7 +136,7 @@ VAULT_MARKERS = [
     (marker, rule.reason, status)
     for rule in VAULT_REASONS
     for marker in rule.markers
-    if not marker.startswith("key:")  # the exporter adds these from the attributes of the key
+    if ":" not in marker  # the exporter adds these: from the attributes of the key, for a page
     for status in rule.statuses
 ]
 
@@ -162,7 +163,7 @@ ODD = [
         b'{"error":"x","error_codes":"7000222"}',
     ),
     *(b'{"error":"x","error_codes":[true]}', b'{"error":"x","error_codes":[-1]}', b'{"error":"x","error_codes":[1e999]}'),
-    *(b'{"error":"x","error_codes":[' + b"9" * 5000 + b"]}", b"[" * 100_000, b'{"error":' * 50_000, b"\x00", b"<html>no</html>"),
+    *(b'{"error":"x","error_codes":[' + b"9" * 5000 + b"]}", b"[" * 100_000, b'{"error":' * 50_000, b"\x00", b"no"),
 ]
 
 
@@ -172,3 +173,10 @@ async def test_malformed_error_body_is_classified_by_status(runner, step):
     for body in ODD:
         facts, classification = await runner.classified(step, status=403, body=body.decode())
         assert (facts.fault, classification.code, classification.reason) == (Fault.HTTP_STATUS, 3077, Reason.FORBIDDEN), body[:40]
+
+
+@pytest.mark.parametrize(("step", "code"), [(Step.TOKEN, 3303), (Step.GET_KEY, 3010), (Step.UNWRAP_KEY, 3010)], ids=str)
+async def test_page_with_401_is_no_refusal(runner, step, code):
+    await runner.begin()
+    facts, classification = await runner.classified(step, status=401, body="<html>no</html>")
+    assert (facts.fault, classification.code, classification.reason) == (Fault.HTTP_STATUS, code, Reason.ANSWER_NOT_JSON)

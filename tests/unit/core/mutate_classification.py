@@ -162,8 +162,8 @@ def _body_with(word: str) -> dict[str, Any]:
     for name, prefix in (("aadsts", "aadsts"), ("akv", "akv")):
         if word.startswith(prefix):
             return {name: int(word.removeprefix(prefix))}
-    if word == "body:not_json":
-        return {"not_json": True}
+    if word == "body:page":
+        return {"has_page": True}
     return {"key_state": word[4:]} if word.startswith("key:") else {"service_code": word}
 
 

@@ -251,27 +251,27 @@ VAULTS = (
     Promise(VAULT, status(429, service_code="Throttled"), 3011, Reason.THROTTLED),
 )
 
-# --- a page instead of an error: Key Vault and Entra ID send JSON or nothing with these statuses --------------------------
+# --- a page instead of an error: Key Vault and Entra ID send none with these statuses ------------------------------------
 
 PAGES = (
-    Promise(TOKEN, status(400, not_json=True), 3128, Reason.ANSWER_NOT_JSON),
-    Promise(TOKEN, status(401, not_json=True), 3303, Reason.ANSWER_NOT_JSON),
+    Promise(TOKEN, status(400, has_page=True), 3128, Reason.ANSWER_NOT_JSON),
+    Promise(TOKEN, status(401, has_page=True), 3303, Reason.ANSWER_NOT_JSON),
     *(
-        Promise(TOKEN, status(number, not_json=True), code, plain)
+        Promise(TOKEN, status(number, has_page=True), code, plain)
         for number, code, plain in _PLAIN_AT_ENTRA
         if number not in (400, 401)
     ),
-    Promise(TOKEN, status(402, not_json=True), 3012, Reason.CLIENT_ERROR),
+    Promise(TOKEN, status(402, has_page=True), 3012, Reason.CLIENT_ERROR),
     *(
-        Promise(VAULT, status(number, not_json=True), code, Reason.ANSWER_NOT_JSON)
+        Promise(VAULT, status(number, has_page=True), code, Reason.ANSWER_NOT_JSON)
         for number, code in ((400, 3012), (401, 3010), (403, 3077), (404, 3076))
     ),
     # It overrides the state of the key, which a proxy does not know.
-    Promise(WRAP, status(403, not_json=True, key_state="expired"), 3077, Reason.ANSWER_NOT_JSON),
-    Promise(VAULT, status(402, 405, not_json=True), 3012, Reason.CLIENT_ERROR),
-    Promise(VAULT, status(409, not_json=True), 3012, Reason.CONFLICT),
-    Promise(VAULT, status(429, not_json=True), 3011, Reason.THROTTLED),
-    Promise(VAULT, status(500, 503, not_json=True), 3013, Reason.SERVER_ERROR),
+    Promise(WRAP, status(403, has_page=True, key_state="expired"), 3077, Reason.ANSWER_NOT_JSON),
+    Promise(VAULT, status(402, 405, has_page=True), 3012, Reason.CLIENT_ERROR),
+    Promise(VAULT, status(409, has_page=True), 3012, Reason.CONFLICT),
+    Promise(VAULT, status(429, has_page=True), 3011, Reason.THROTTLED),
+    Promise(VAULT, status(500, 503, has_page=True), 3013, Reason.SERVER_ERROR),
 )
 
 # --- no status ---------------------------------------------------------------------------------------------------------

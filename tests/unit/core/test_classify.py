@@ -25,8 +25,8 @@ def facts_with(marker: str | None, *, fault: Fault = Fault.HTTP_STATUS, status: 
         return Facts(fault=fault, status=status, akv=int(marker.removeprefix("akv")))
     if marker.startswith("key:"):
         return Facts(fault=fault, status=status, key_state=marker.removeprefix("key:"))
-    if marker == "body:not_json":
-        return Facts(fault=fault, status=status, not_json=True)
+    if marker == "body:page":
+        return Facts(fault=fault, status=status, has_page=True)
     return Facts(fault=fault, status=status, inner_code=marker.upper())
 
 

@@ -181,9 +181,9 @@ def test_innermost_error_of_a_vault_is_read(inner, expected):
 
 @pytest.mark.parametrize(
     ("body", "expected"),
-    [(b"", False), (b" \r\n", False), (b"{}", False), (b"<html>", True), (b"Not Found", True), (b"null", True)],
+    [(b"", False), (b" \r\n", False), (b"{}", False), (b"<html>", True), (b"\xef\xbb\xbf\n<x", True), (b"Not Found <b>", False)],
 )
-def test_body_that_is_not_json_is_a_page(body, expected):
+def test_html_is_a_page(body, expected):
     assert is_page(body) is expected
 
 
