@@ -120,7 +120,7 @@ class _Reader:
                 f"{azure.host}: more than {_MOST_PAGES} pages: name some subscriptions with --azure.subscription"
             )
         if others:
-            azure.failures.append(f"{azure.host}: {others} entries name no vault of the cloud {self._request.cloud}")
+            azure.failures.append(f"{azure.host}: entries that name no vault of the cloud {self._request.cloud}: {others}")
         azure.vaults = [vaults[host] for host in sorted(vaults)]
 
     async def keys_of(self, host: str) -> tuple[AzureKey, ...]:

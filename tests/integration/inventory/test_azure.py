@@ -12,7 +12,10 @@ import yaml
 
 from exporter.cli.main import main
 from exporter.config import load_config
+from exporter.core.faults import Fault
+from exporter.core.model import Facts
 from exporter.inventory import azure
+from exporter.inventory.resource_graph import Page
 from exporter.simulator import Simulator
 from exporter.simulator.faults import Options
 from exporter.simulator.model import ALL_OPERATIONS, Key, KeyVersion, Vault
@@ -204,6 +207,74 @@ async def test_1200_vaults_are_read_in_pages(workspace, simulator, monkeypatch):
     output = await workspace.run()
     assert "management.azure.com: 1202 vaults, 1 Managed HSM, 0 RSA keys, 0 with a target; 0 failures\n" in output
     assert simulator.requests[MANAGEMENT, "resource_graph", 200] == 2
+
+
+@pytest.mark.parametrize(
+    ("host", "entra", "management"),
+    [
+        ("agency.vault.usgovcloudapi.net", "login.microsoftonline.us", "management.usgovcloudapi.net"),
+        ("contoso.vault.azure.cn", "login.partner.microsoftonline.cn", "management.chinacloudapi.cn"),
+    ],
+)
+async def test_other_clouds_have_their_own_hosts(tmp_path, capsys, host, entra, management):
+    environment = small_environment()
+    vault = replace(environment.vaults[VAULT], host=host, authority=entra)
+    simulator = Simulator(replace(environment, vaults={host: vault}, authorities=frozenset({entra})))
+    await simulator.start()
+    try:
+        workspace = Workspace(tmp_path, simulator, capsys)
+        workspace.cover((host, KEY))
+        assert await workspace.run() == f"{management}: 1 vault, 0 Managed HSMs, 1 RSA key, 1 with a target; 0 failures\n"
+        assert workspace.requested_hosts == {management, entra, host}
+    finally:
+        await simulator.stop()
+
+
+ROW = {"uri": f"https://{VAULT}/", "subscriptionId": TENANT, "location": "westeurope"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ({"data": [ROW], "totalRecords": 3, "resultTruncated": "true"}, "Resource Graph listed 1 of 3 vaults"),
+        ({"data": [ROW], "totalRecords": 1, "resultTruncated": "true"}, "Resource Graph listed 1 of 1 vaults"),
+        ({"data": [ROW], "totalRecords": 2, "resultTruncated": "false"}, "Resource Graph listed 1 of 2 vaults"),
+        (
+            {"data": [ROW], "totalRecords": 9, "resultTruncated": "true", "$skipToken": "same"},
+            "Resource Graph listed 2 of 9 vaults",
+        ),
+        (
+            {"data": [ROW, {"uri": "https://evil.example/"}], "totalRecords": 2, "resultTruncated": "false"},
+            "entries that name no vault of the cloud public: 1",
+        ),
+        ({"data": {"rows": []}, "totalRecords": 1, "resultTruncated": "false"}, "page 1 not read: answer not json"),
+        ({"totalRecords": 1}, "page 1 not read: answer not json"),
+    ],
+)
+async def test_incomplete_list_is_a_failure(workspace, simulator, answer, message):
+    body = json.dumps({"count": 1, "facets": []} | answer)
+    simulator.set_fault("status", Options(status=200, body=body), management=MANAGEMENT)
+    await workspace.run(code=1)
+    (line,) = workspace.errors.splitlines()
+    assert line.startswith(f"{MANAGEMENT}: ")
+    assert message in line
+    assert "evil.example" not in workspace.requested_hosts
+
+
+@pytest.mark.parametrize(
+    ("endless", "message"),
+    [(False, "more than 10,000 subscriptions: name some"), (True, "more than 200 pages: name some subscriptions")],
+)
+async def test_limits_of_the_list_are_failures(workspace, monkeypatch, endless, message):
+    async def vaults(_session, _token, _subscriptions, skip_token, *, deadline):
+        assert deadline > 0
+        following = str(int(skip_token or 0) + 1) if endless else None
+        return Facts(fault=Fault.NONE, status=200), Page(rows=[ROW], total=1, skip_token=following, limit_hit=not endless)
+
+    monkeypatch.setattr(azure.ResourceGraphSession, "vaults", vaults)
+    await workspace.run(code=1)
+    (line,) = workspace.errors.splitlines()
+    assert message in line
 
 
 async def test_subscriptions_limit_the_list(workspace, simulator):
