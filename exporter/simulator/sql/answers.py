@@ -17,7 +17,6 @@ from exporter.simulator.sql_model import PERFORMANCE, SECURITY
 
 Answer = tuple[ResultSet, ...] | SqlMessage
 
-_COMMENT = re.compile(r"/\*.*?\*/|--[^\n]*", re.DOTALL)
 _SECTION = re.compile(r'\{"section":"(\w+)"')
 _VIEW = re.compile(r"\bsys\.(\w+)")
 _JSON = re.compile(r"\bFOR JSON\b", re.IGNORECASE)
@@ -45,7 +44,7 @@ _CONSTANTS: Mapping[str, Callable[[SqlView], Value]] = {
 
 def answer(text: str, view: SqlView) -> Answer:
     """Return the results of a batch, or its error."""
-    plain = " ".join(_COMMENT.sub(" ", text).split()).rstrip("; ")
+    plain = " ".join(_without_comments(text).split()).rstrip("; ")
     if not plain or _WITHOUT_RESULT.match(plain):
         return ()
     problem = _problem(plain, view)
@@ -61,6 +60,17 @@ def answer(text: str, view: SqlView) -> Answer:
     columns = _columns(plain)
     rows = QUERIES.get(frozenset(columns))
     return _unknown(plain) if rows is None else (_result(columns, rows(view)),)
+
+
+def _without_comments(text: str) -> str:
+    """Return the text without comments, in one pass: a client may send a long text of nothing but beginnings."""
+    pieces, position = [], 0
+    while (begin := text.find("/*", position)) >= 0:
+        pieces.append(text[position:begin])
+        end = text.find("*/", begin + 2)
+        position = len(text) if end < 0 else end + 2
+    pieces.append(text[position:])
+    return "\n".join(line.partition("--")[0] for line in " ".join(pieces).splitlines())
 
 
 def _problem(plain: str, view: SqlView) -> SqlMessage | None:

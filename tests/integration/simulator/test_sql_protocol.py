@@ -146,7 +146,8 @@ async def test_client_of_tds_7_1_is_refused_with_a_reason(raw):
 
 
 def batch(text):
-    return packet(PacketType.SQL_BATCH, struct.pack("<I", 4) + text.encode("utf-16-le"))
+    body = struct.pack("<I", 4) + text.encode("utf-16-le")
+    return struct.pack(">BBHI", PacketType.SQL_BATCH, 1, min(len(body) + 8, 65_535), 0) + body
 
 
 async def test_attention_is_acknowledged_when_idle(servers, raw):
@@ -164,6 +165,19 @@ async def test_attention_ends_a_statement_without_an_answer(servers, raw):
     servers.state.clear(number=fault.number)
     writer.write(batch("SELECT 7"))
     assert struct.pack("<Bi", 4, 7) in await response(reader)
+
+
+@pytest.mark.parametrize("part", ["/*", "/**/", "AS a", "sys.", "EXEC xp_regread @a"])
+async def test_long_statement_is_answered_at_once(servers, raw, part):
+    reader, writer = await logged_in(raw, servers)
+    length = session._REQUEST_BYTES // 3
+    writer.write(b"".join(packets(PacketType.SQL_BATCH, batch(part * (length // len(part)))[8:])))
+    await response(reader)
+
+
+def packets(kind, body):
+    pieces = [body[start : start + 30_000] for start in range(0, len(body), 30_000)]
+    return [packet(kind, piece, last=piece is pieces[-1]) for piece in pieces]
 
 
 async def test_long_answers_come_in_packets(servers, raw, monkeypatch):
