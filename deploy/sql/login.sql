@@ -13,13 +13,21 @@ GRANT VIEW ANY DEFINITION TO [CONTOSO\sqlexporter$];
 GRANT VIEW ANY DATABASE TO [CONTOSO\sqlexporter$];
 GO
 
--- sys.dm_os_sys_info, sys.dm_os_loaded_modules and sys.dm_database_encryption_keys. SQL Server 2022 (16) split the old right in two.
+-- sys.dm_os_sys_info, sys.dm_os_loaded_modules and sys.dm_database_encryption_keys. SQL Server 2022 (16) split the old right in two, and has a
+-- right for the error log.
 DECLARE @grants nvarchar(400) = CASE
     WHEN CAST(SERVERPROPERTY('ProductMajorVersion') AS int) >= 16
-    THEN N'GRANT VIEW SERVER PERFORMANCE STATE TO [CONTOSO\sqlexporter$]; GRANT VIEW SERVER SECURITY STATE TO [CONTOSO\sqlexporter$];'
+    THEN N'GRANT VIEW SERVER PERFORMANCE STATE TO [CONTOSO\sqlexporter$]; GRANT VIEW SERVER SECURITY STATE TO [CONTOSO\sqlexporter$]; GRANT VIEW ANY ERROR LOG TO [CONTOSO\sqlexporter$];'
     ELSE N'GRANT VIEW SERVER STATE TO [CONTOSO\sqlexporter$];'
 END;
 EXEC sys.sp_executesql @grants;
+GO
+
+-- The error log, for mssql_ekm_error_log_lines: the procedure needs a grant to a user of master. It may read the whole log; without these two
+-- statements only the series of the log are missing. Before 2022, sp_readerrorlog would need the role securityadmin, whose members can give
+-- themselves any right: do not use it for this.
+CREATE USER [CONTOSO\sqlexporter$] FOR LOGIN [CONTOSO\sqlexporter$];
+GRANT EXECUTE ON sys.xp_readerrorlog TO [CONTOSO\sqlexporter$];
 GO
 
 -- The rights that the login has now.

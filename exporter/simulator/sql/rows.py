@@ -180,6 +180,8 @@ QUERIES: Mapping[frozenset[str], Callable[[SqlView], Rows]] = {
     frozenset({"key_name", "thumbprint", "provider"}): lambda view: [{**row, "key_name": row["name"]} for row in _keys(view)],
     frozenset({"database", "encryptor_type", "encryptor_thumbprint", "encryption_state", "percent_complete", "opened"}):
         _encryption_states,
+    # A log without lines of the provider.
+    frozenset({"code", "lines", "last_seen"}): lambda _: [{"code": "other", "lines": 0, "last_seen": None}],
     frozenset({"database", "database_state"}): lambda view: [
         {"database": "master", "database_state": 0},
         *({"database": one.name, "database_state": one.state} for one in view.server.databases),

@@ -122,11 +122,18 @@ def _datediff(unit: str, start: str | None, end: str | None) -> int | None:
     return int((_moment(end) - _moment(start)) / timedelta(**{f"{unit}s": 1}))
 
 
-def _dateadd(unit: str, count: int, start: str) -> str:
-    return str(_moment(start) + timedelta(**{f"{unit}s": count}))
+def _dateadd(unit: str, count: int, start: str | None) -> str | None:
+    return None if start is None else str(_moment(start) + timedelta(**{f"{unit}s": count}))
+
+
+def _patindex(pattern: str, text: str) -> int:
+    """Return the place of the first character that is no digit, the only pattern of deploy/sql."""
+    assert pattern == "%[^0-9]%"
+    return next((place for place, sign in enumerate(text, 1) if not sign.isdigit()), 0)
 
 
 FUNCTIONS = {
+    "patindex": _patindex,
     "getdate": lambda: str(UTC_NOW + OFFSET),
     "getutcdate": lambda: str(UTC_NOW),
     "datediff": _datediff,

@@ -8,6 +8,7 @@ DEFINITION = "VIEW ANY DEFINITION"
 DATABASES = "VIEW ANY DATABASE"
 PERFORMANCE = "VIEW SERVER PERFORMANCE STATE"  # VIEW SERVER STATE before 2022
 SECURITY = "VIEW SERVER SECURITY STATE"  # VIEW SERVER STATE before 2022
+ERROR_LOG = "VIEW ANY ERROR LOG"  # since 2022
 
 # view: (right, its columns, its columns of type bit)
 VIEWS: dict[str, tuple[str, str, str]] = {
@@ -58,6 +59,8 @@ VIEWS: dict[str, tuple[str, str, str]] = {
     "key_encryptions": (DEFINITION, "key_id thumbprint crypt_type crypt_type_desc crypt_property", ""),
     "symmetric_keys": (DEFINITION, "name principal_id symmetric_key_id key_length key_algorithm algorithm_desc key_guid", ""),
     "server_principal_credentials": (DEFINITION, "principal_id credential_id", ""),
+    # What xp_readerrorlog returns.
+    "error_log_lines": (ERROR_LOG, "logged process line", ""),
     "server_permissions": (DEFINITION, "class major_id grantee_principal_id permission_name state state_desc", ""),
 }
 

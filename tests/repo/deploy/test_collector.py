@@ -11,6 +11,7 @@ import yaml
 from sqlglot import exp
 from sqlglot.optimizer.qualify import qualify
 
+from exporter.core.codes import BY_CODE
 from tests.repo.deploy.pretend import SQL, PretendServer, batches
 from tests.repo.deploy.system_views import ANYBODY, MSDB, VIEWS
 
@@ -31,9 +32,16 @@ KEYS = {
 RESERVED_LABELS = {"job", "target", "instance", "sql_instance", "host", "le"}
 
 
+def select_of(query: str, *, was_read: bool = True) -> str:
+    """Return the SELECT of a query; lines of the error log come from a view."""
+    found = re.search(r"^SELECT\b.*", query, re.MULTILINE | re.DOTALL)
+    assert found
+    return found[0].replace("@log", "sys.error_log_lines").replace("@was_read", str(int(was_read)))
+
+
 def parsed(query: str) -> exp.Expression:
     """Return the only SELECT; every part of it must be parsed."""
-    (statement,) = sqlglot.parse(query, dialect="tsql")
+    (statement,) = sqlglot.parse(select_of(query), dialect="tsql")
     assert isinstance(statement, exp.Select)
     return statement
 
@@ -112,7 +120,7 @@ def test_login_gets_the_rights_of_its_views_only():
 
     assert set(re.findall(r"GRANT (VIEW [A-Z ]+?) TO", newer)) == needed
     assert re.findall(r"GRANT (VIEW [A-Z ]+?) TO", older) == ["VIEW SERVER STATE"]
-    assert not re.search(r"GRANT (?!VIEW )", text)
+    assert re.findall(r"GRANT (?!VIEW )(.+?) TO", text) == ["EXECUTE ON sys.xp_readerrorlog"]
 
 
 def rows_of(query: str, **rows):
@@ -228,6 +236,70 @@ def test_start_metric_names_computer_and_time():
     (row,) = rows_of(QUERIES["mssql_ekm_start_timestamp_seconds"], dm_os_sys_info=[STARTED])
 
     assert (row["server_name"], row["node"], row["started"]) == ("N1\\SQLPRD01", "N1", 1795161600)
+
+
+BATCH = QUERIES["error_log"]
+TEXT = (
+    "Cannot open session for cryptographic provider 'AzureKV'. Provider error code: 3303. (Provider Error - No explanation ...)"
+)
+
+
+def logged(*lines: tuple[str, str], was_read: bool = True) -> dict[str, tuple[int, int | None]]:
+    """Return number and time by code, for lines of the error log with their local times."""
+    rows = [{"logged": at, "process": "spid9s", "line": line} for at, line in lines]
+    with closing(PretendServer(error_log_lines=rows)) as server:
+        found = server.query(select_of(BATCH, was_read=was_read))
+    return {row["code"]: (row["lines"], row["last_seen"]) for row in found}
+
+
+def test_error_log_batch_reads_and_never_fails():
+    frame = BATCH[: BATCH.index("SELECT\n")]
+    tried = re.fullmatch(
+        r"SET NOCOUNT ON;\n(DECLARE .+;\nDECLARE .+;\n)BEGIN TRY\n  INSERT INTO @log \(logged, process, line\)\n  (EXEC .+;)\n"
+        r"  SET @was_read = 1;\nEND TRY\nBEGIN CATCH\n  SET @was_read = 0;\nEND CATCH;\n",
+        frame,
+    )
+    assert tried
+    assert {type(one) for one in sqlglot.parse(tried[1], dialect="tsql")} == {exp.Declare}
+    assert tried[2] == "EXEC master.sys.xp_readerrorlog 0, 1, N'Provider error code', NULL, @since, @until, N'desc';"
+    assert "@since datetime = DATEADD(hour, -24, GETDATE())" in tried[1]
+
+
+def test_error_log_lines_are_counted_by_code():
+    noon = 1795521600  # 2026-11-24 12:00 UTC, two in the afternoon at the server
+    found = logged(
+        ("2026-11-24 14:00:00", TEXT),
+        ("2026-11-24 13:00:00", TEXT),
+        (
+            "2026-11-24 13:30:00",
+            "Key with name 'akv' does not exist in the provider or access is denied. Provider error code  : 3.  (Not Supported)",
+        ),
+        ("2026-11-24 13:40:00", "Cannot open session. Provider error code: 3106"),
+    )
+    assert found == {"3303": (2, noon), "3": (1, noon - 1800), "3106": (1, noon - 1200), "other": (0, None)}
+
+
+@pytest.mark.parametrize(
+    "end", [": 9999999999999999999999", ": 33030", ": -1", ": ", "", ": 3303x<script>", ": \uff13\uff13\uff10\uff13"]
+)
+def test_text_of_the_error_log_is_never_a_label(end):
+    found = logged(("2026-11-24 14:00:00", f"Provider error code{end}"))
+    assert set(found) <= {"other", "3303"}
+    assert found["other"][0] == (0 if "3303" in found else 1)
+
+
+def test_labels_of_the_error_log_are_the_known_codes():
+    (listed,) = re.findall(r"n\.number IN \(([^)]+)\)", BATCH)
+    assert re.findall(r"'(\w+)'", listed) == [str(code) for code in sorted(BY_CODE)]
+
+
+def test_error_log_without_a_right_has_no_series():
+    assert logged(was_read=False) == {}
+    assert logged() == {"other": (0, None)}
+
+
+def test_error_log_lines_are_limited():
+    assert logged(*[("2026-11-24 14:00:00", TEXT)] * 1200)["3303"][0] == 1000
 
 
 def test_sql_exporter_example_loads_the_collector():

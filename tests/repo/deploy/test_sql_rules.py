@@ -121,6 +121,12 @@ def pinned(
     return [series("ekm_target_info", labels, values), *listed]
 
 
+def side(values: str, target: str = "contoso-key0") -> dict[str, str]:
+    """Return the verdict of a target."""
+    of = f'job="ekm",instance="c:10377",target="{target}",vault="contoso-prod.vault.azure.net"'
+    return series("ekm_vault_side_ready", of, values)
+
+
 # alert: the series, minutes at which it must be silent, firing, resolved
 STORIES = {
     "EkmSqlDatabaseNotOpened": (
@@ -183,6 +189,15 @@ STORIES = {
             *pinned("contoso-key1", NEW, "_x180 1x120"),
         ],
         (60, 100, 185),
+    ),
+    # a line at minute 60, in a log that is read each minute; the probe is ready all the time
+    "EkmSqlFailsProbeSucceeds": (
+        [
+            series("mssql_ekm_error_log_last_timestamp_seconds", f'{N1},code="3303"', "_x60 3600x60"),
+            *pinned("contoso-key0", OLD, "1x120"),
+            side("1x120"),
+        ],
+        (63, 68, 80),
     ),
     "EkmSqlNotCollected": (
         [
@@ -365,6 +380,41 @@ def test_loaded_dlls_of_a_group_differ_by_build_or_path(version, path, number, t
     checks = [count(25 * HOURS, "EkmSqlProviderVersionsDiffer", number)]
 
     assert checked(tmp_path, {"interval": "1m", "input_series": given, "promql_expr_test": checks}).startswith("0 ")
+
+
+LINE = series(
+    "mssql_ekm_error_log_last_timestamp_seconds", f'{N1},code="3303"', "_x60 3600+60x20 4800x40"
+)  # 20 lines, one a minute
+NO_CONTRADICTION = {
+    "probe fails too": [LINE, *pinned("contoso-key0", OLD, "1x120"), side("1x61 0x59")],
+    "probe fails a few minutes later": [LINE, *pinned("contoso-key0", OLD, "1x120"), side("1x64 0x56")],
+    "fault ended, and its last line is still recent": [LINE, *pinned("contoso-key0", OLD, "1x120"), side("0x79 1x40")],
+    "one of two targets fails": [
+        LINE,
+        *pinned("contoso-key0", OLD, "1x120"),
+        *pinned("contoso-key1", NEW, "1x120"),
+        side("1x120"),
+        side("0x120", "contoso-key1"),
+    ],
+    "verdict unknown": [LINE, *pinned("contoso-key0", OLD, "1x120")],
+    "probe of another SQL Server": [LINE, *pinned("contoso-key0", OLD, "1x120", sql="SQLPRD09"), side("1x120")],
+    "number that is no code": [
+        series("mssql_ekm_error_log_last_timestamp_seconds", f'{N1},code="other"', "3600x120"),
+        *pinned("contoso-key0", OLD, "1x120"),
+        side("1x120"),
+    ],
+}
+
+
+@pytest.mark.real
+def test_line_of_the_log_fires_only_if_the_probe_succeeds(tmp_path):
+    checks = [count(at, "EkmSqlFailsProbeSucceeds", 0) for at in (66, 70, 75, 81, 86, 90, 95, 115)]
+    stories = [
+        {"name": name, "interval": "1m", "input_series": given, "promql_expr_test": checks}
+        for name, given in NO_CONTRADICTION.items()
+    ]
+
+    assert checked(tmp_path, *stories).startswith("0 ")
 
 
 def firing_labels(tmp_path, alert: str, at: int, given: list[dict[str, str]], *expected: str) -> str:

@@ -333,6 +333,10 @@ def _of_sql_servers(histories: tuple[TargetHistory, ...], at: float, *, healthy:
         for database in ("sales", "hr"):
             own = f'database="{database}",encryptor_type="ASYMMETRIC KEY",encryptor_thumbprint="{key}"'
             yield f"mssql_ekm_database_encryption_state{{{labels},{own}}} 3 {at:.0f}"
+        yield f'mssql_ekm_error_log_lines{{{labels},code="other"}} 0 {at:.0f}'
+        if not healthy:
+            yield f'mssql_ekm_error_log_lines{{{labels},code="3303"}} 4 {at:.0f}'
+            yield f'mssql_ekm_error_log_last_timestamp_seconds{{{labels},code="3303"}} {at - 60:.0f} {at:.0f}'
 
 
 LOST_AFTER = 3  # minutes
