@@ -48,7 +48,7 @@ def table_of_codes() -> table.Panel:
         panels.rows(promql.with_page(f"{_of_probe('ekm_last_success_timestamp_seconds')} * 1000"), "B"),
         panels.rows(promql.with_page(_of_sql_servers("mssql_ekm_error_log_lines")), "C"),
         size=(24, 7),
-        empty="Neither the probe nor an error log reports a code.",
+        empty="No code in the last probe or in an error log.",
     )
     panel.with_transformation(sheets.transformation("merge", {}))
     names = {

@@ -58,6 +58,8 @@ SQL_FAULTS: tuple[Fault, ...] = (
           sql=lambda server, options, _: replace(server, altered=options.since - options.seconds)),
     Fault(name="sql_registry_refused", broken="the login may not read the registry (message 229)", scopes=_SQL,
           sql=lambda server, _, __: replace(server, registry_readable=False)),
+    Fault(name="sql_errors_logged", broken="the error log has a new line with provider error code 3303, as if the secret inside SQL Server were wrong",
+          scopes=_SQL, sql=lambda server, _, __: replace(server, logged_codes=("3303",))),
     Fault(name="sql_databases_moved", broken="the databases, or only `database`, use another version of their key", scopes=_SQL,
           sql=_move_databases),
     Fault(name="sql_database_added", broken="a further database uses a key that no target has", scopes=_SQL, sql=_add_database),

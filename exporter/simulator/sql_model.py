@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 DEFINITIONS = "VIEW ANY DEFINITION"
 PERFORMANCE = "VIEW SERVER PERFORMANCE STATE"
 SECURITY = "VIEW SERVER SECURITY STATE"
-RIGHTS = frozenset({DEFINITIONS, PERFORMANCE, SECURITY})
+ERROR_LOG = "VIEW ANY ERROR LOG"
+RIGHTS = frozenset({DEFINITIONS, PERFORMANCE, SECURITY, ERROR_LOG})
 PROVIDER = "AzureKeyVault_EKM_Prov"
 ONLINE, RECOVERY_PENDING = 0, 3
 STATES = {ONLINE: "ONLINE", RECOVERY_PENDING: "RECOVERY_PENDING"}
@@ -66,6 +67,7 @@ class SqlServer:
     missing: frozenset[str] = frozenset()  # system views that this version lacks
     provider_enabled: bool = True
     registry_readable: bool = True
+    logged_codes: tuple[str, ...] = ()  # provider error codes in the error log, one line each, just now
     refuses_login: bool = False
     silent: bool = False
 

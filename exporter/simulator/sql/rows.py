@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from exporter.simulator.sql_model import DEFINITIONS, PROVIDER, STATES, SqlKey, SqlServer
+from exporter.simulator.sql_model import DEFINITIONS, ERROR_LOG, PROVIDER, STATES, SqlKey, SqlServer
 
 Rows = list[dict[str, Any]]
 _DLL = r"C:\Program Files\SQL Server Connector for Microsoft Azure Key Vault\Microsoft.AzureKeyVaultService.EKM.dll"
@@ -159,6 +159,12 @@ def _encryption_states(view: SqlView) -> Rows:
     return [{**row, "encryptor_thumbprint": row["thumbprint"], **opened} for row in _encryption(view)]
 
 
+def _error_log(view: SqlView) -> Rows:
+    """Return the lines of the provider by code; none if the login may not read the log."""
+    logged = [{"code": code, "lines": 1, "last_seen": int(view.now)} for code in view.server.logged_codes]
+    return [*logged, {"code": "other", "lines": 0, "last_seen": None}] if ERROR_LOG in view.server.rights else []
+
+
 QUERIES: Mapping[frozenset[str], Callable[[SqlView], Rows]] = {
     frozenset({"server_name", "node", "product_version", "started"}): _start,
     frozenset({"provider", "provider_enabled"}): lambda view: [
@@ -180,8 +186,7 @@ QUERIES: Mapping[frozenset[str], Callable[[SqlView], Rows]] = {
     frozenset({"key_name", "thumbprint", "provider"}): lambda view: [{**row, "key_name": row["name"]} for row in _keys(view)],
     frozenset({"database", "encryptor_type", "encryptor_thumbprint", "encryption_state", "percent_complete", "opened"}):
         _encryption_states,
-    # A log without lines of the provider.
-    frozenset({"code", "lines", "last_seen"}): lambda _: [{"code": "other", "lines": 0, "last_seen": None}],
+    frozenset({"code", "lines", "last_seen"}): _error_log,
     frozenset({"database", "database_state"}): lambda view: [
         {"database": "master", "database_state": 0},
         *({"database": one.name, "database_state": one.state} for one in view.server.databases),
