@@ -107,7 +107,8 @@ histogram_quantile(0.99, sum by (target, step) (rate(ekm_step_duration_seconds[3
 ```
 
 The responses also have the classic buckets of the level. Prometheus stores them only with `always_scrape_classic_histograms: true`
-(Prometheus 2: `scrape_classic_histograms`)."""
+(Prometheus 2: `scrape_classic_histograms`). Dashboards take either kind. The alert on latency for native histograms is in
+[ekm-native.rules.yml](../alerts/ekm-native.rules.yml)."""
 
 _HOW_MANY = """\
 The numbers are the most for a healthy target: all facts about key and vault are known, and all five steps run. A target has fewer

@@ -167,6 +167,7 @@ def test_release_assets_are_complete_and_reproducible(tmp_path):
         "ekm-exporter.service",
         "ekm-exporter.xml",
         "ekm.rules.yml",
+        "ekm-native.rules.yml",
         "ekm.schema.json",
         chart,
     }
