@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _line(report: FileReport) -> str:
     name = printable(str(report.path))
-    read = f"{report.records} records read"
+    read = f"{report.records} {'record' if report.records == 1 else 'records'} read"
     damaged = f", {report.unreadable} unreadable" if report.unreadable else ""
     return f"{name}: {report.note} ({read}{damaged})" if report.note else f"{name}: {read}{damaged}"
 
