@@ -75,10 +75,10 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--web.user", dest="user", metavar="NAME", help="user of the exporter's --web.config.file")
     parser.add_argument(
-        "--web.password-file", dest="password_file", metavar="FILE", type=Path, help="file with the password of --web.user"
+        "--web.password.file", dest="password_file", metavar="FILE", type=Path, help="file with the password of --web.user"
     )
     parser.add_argument(
-        "--web.ca-file",
+        "--web.ca.file",
         dest="ca_file",
         metavar="FILE",
         type=Path,
@@ -151,7 +151,7 @@ def _answer(args: argparse.Namespace) -> Answer:
 def _password(args: argparse.Namespace) -> str | None:
     """Return the password of the file. Raises AccessError and SecretUnreadableError."""
     if (args.user is None) != (args.password_file is None):
-        raise AccessError("--web.user and --web.password-file belong together: give both or none")
+        raise AccessError("--web.user and --web.password.file belong together: give both or none")
     return None if args.password_file is None else read_secret(SecretSource(file=args.password_file))
 
 

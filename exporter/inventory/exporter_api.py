@@ -66,7 +66,7 @@ def parse_url(text: str) -> URL:
     if url.scheme not in ("http", "https") or not url.host:
         raise ValueError("not an http or https URL: write http://HOST:10377")
     if url.user is not None or url.password is not None:
-        raise ValueError("the URL has a user: use --web.user and --web.password-file")
+        raise ValueError("the URL has a user: use --web.user and --web.password.file")
     if url.query_string or url.fragment:
         raise ValueError("the URL has a query: write the address of the exporter alone")
     return url.with_path(url.path.rstrip("/") + "/")
@@ -120,14 +120,14 @@ def _tls(access: Access) -> ssl.SSLContext | bool:
         text = read_whole(access.ca_file, limit=CERTIFICATE_LIMIT).decode("utf-8")
         return ssl.create_default_context(cadata=_certificates(text))
     except FileUnreadableError as error:
-        raise AccessError(f"--web.ca-file: {access.ca_file}: {error}") from None
+        raise AccessError(f"--web.ca.file: {access.ca_file}: {error}") from None
     except (ssl.SSLError, ValueError):
-        raise AccessError(f"--web.ca-file: {access.ca_file}: no certificate in PEM: export the CA as Base64") from None
+        raise AccessError(f"--web.ca.file: {access.ca_file}: no certificate in PEM: export the CA as Base64") from None
 
 
 # The first entry of this type gives the cause.
 _CAUSES: tuple[tuple[type[BaseException], str], ...] = (
-    (aiohttp.ClientConnectorCertificateError, "its certificate is not trusted: name its CA with --web.ca-file"),
+    (aiohttp.ClientConnectorCertificateError, "its certificate is not trusted: name its CA with --web.ca.file"),
     (aiohttp.ClientSSLError, "TLS failed: does the exporter serve https there?"),
     (aiohttp.ClientConnectorDNSError, "its host name is not resolved"),
     (aiohttp.ClientConnectorError, "the connection failed"),

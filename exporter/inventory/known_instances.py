@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from exporter.config.files import plainly
 from exporter.core.gate.conditions import Condition, Reason, reason
 from exporter.core.gate.model import Inventory
 from exporter.core.inventory.model import instance_of
@@ -14,12 +15,14 @@ def read_inventory(path: Path) -> Inventory | Reason:
     """Read `inventory.json`, or the one of a folder; a missing or damaged file is a reason."""
     folder = path if path.name != FACTS else path.parent
     file = folder / FACTS
-    if not file.exists():
-        return reason(Condition.INVENTORY_MISSING, path=str(file), folder=str(folder))
     try:
+        if not file.exists():
+            return reason(Condition.INVENTORY_MISSING, path=str(file), folder=str(folder))
         facts = read_facts(Folder(folder, {}, (), ()))
-        return Inventory(tuple(instance_of(one) for one in facts.documents.values()), tuple(facts.loose))
+        return Inventory(tuple(instance_of(one) for one in facts.documents.values()), tuple(facts.loose), facts.compared)
     except FolderError as error:
         return reason(Condition.INVENTORY_UNUSABLE, cause=str(error), folder=str(folder))
-    except (KeyError, IndexError, TypeError, AttributeError):
+    except OSError as error:
+        return reason(Condition.INVENTORY_UNUSABLE, cause=f"{file}: {plainly(error)}", folder=str(folder))
+    except (KeyError, IndexError, TypeError, AttributeError, RecursionError):
         return reason(Condition.INVENTORY_UNUSABLE, cause=f"{file}: damaged", folder=str(folder))

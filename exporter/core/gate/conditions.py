@@ -49,7 +49,8 @@ class ConditionText:
 
 
 READ_AGAIN = (
-    "Run inventory.ps1 on the SQL Servers, then: ekm-exporter inventory --from inventory --out {folder} --config.file ekm.yml"
+    "Read the SQL Servers again (docs/inventory.md), for example: "
+    "ekm-exporter inventory --from inventory --out {folder} --config.file ekm.yml"
 )
 
 CONDITIONS: Mapping[Condition, ConditionText] = {
@@ -81,7 +82,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
     Condition.PROVIDER_DISABLED: ConditionText(
         True,
         "provider [{provider}] of {server} is disabled, so {databases} would not open",
-        "Run on {server}: ALTER CRYPTOGRAPHIC PROVIDER [{provider}] ENABLE; then read the instance again with inventory.ps1",
+        "Run on {server}: ALTER CRYPTOGRAPHIC PROVIDER [{provider}] ENABLE; then read the instance again: docs/inventory.md",
     ),
     Condition.NO_VERDICT: ConditionText(
         False,
@@ -91,7 +92,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
     Condition.SHORT_HISTORY: ConditionText(
         False,
         "target {target} is ready since {since}, and its state before is not known; {ready_for} are needed; needed by {servers}",
-        "Wait until the target was ready for {ready_for}. A restart or a reload of the exporter starts the count again",
+        "Wait until the target was ready for {ready_for}. A restart of the exporter, or a change of the target, starts the count again",
     ),
     Condition.EXPIRY_UNKNOWN: ConditionText(
         False,
@@ -124,7 +125,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         False, "the inventory of {servers} was read {age}, longer ago than {limit}, so databases may have moved", READ_AGAIN
     ),
     Condition.INVENTORY_GAP: ConditionText(
-        False, "{servers}: {gap}", "Close the gap, then read the instance again. " + READ_AGAIN
+        False, "{servers}: {gap}", "Close the gap. " + READ_AGAIN
     ),
     Condition.EXPORTER_UNREACHABLE: ConditionText(
         False, "the exporter at {url} does not respond: {cause}", "Start it, or correct --url: curl {url}/-/ready"
@@ -132,7 +133,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
     Condition.EXPORTER_REFUSES: ConditionText(
         False,
         "the exporter at {url} refuses the request with HTTP status {status}",
-        "Check --web.user and --web.password-file. Without users, the exporter serves JSON only on loopback, or with --web.enable-pages",
+        "Check --web.user and --web.password.file. Without users, the exporter serves JSON only on loopback, or with --web.enable-pages",
     ),
     Condition.EXPORTER_FOREIGN: ConditionText(
         False, "the response of {url} is not that of an exporter: {cause}", "Correct --url; behind a prefix, write the prefix too"

@@ -35,7 +35,8 @@ def find_dependencies(question: Question, inventory: Inventory, chosen: Sequence
     needed = _NEEDED if question.group is None else _NEEDED | {"replicas"}
     findings = Findings()
     instances = [replace(one, errors={name: text for name, text in one.errors.items() if name in needed}) for one in chosen]
-    usages = find_usages(instances, KeyUris(inventory.instances, inventory.loose, Findings()), findings)
+    uris = KeyUris(inventory.instances, inventory.loose, Findings(), inventory.compared)
+    usages = find_usages(instances, uris, findings)
     gaps = [
         reason(Condition.INVENTORY_GAP, servers=listed(servers), gap=text, folder=question.folder)
         for text, servers in findings.gaps.items()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from exporter.core.gate.conditions import Reason
 from exporter.core.inventory.model import Instance
-from exporter.core.inventory.registry import RegistryUri
+from exporter.core.inventory.registry import KeyVersion, RegistryUri
 from exporter.core.inventory.usage import Usage
 from exporter.core.model import Vantage
 
@@ -32,10 +32,11 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What each instance answered last, and key URIs that belong to no instance."""
+    """What each instance answered last, key URIs that belong to no instance, and versions that were found by public key."""
 
     instances: tuple[Instance, ...]
     loose: tuple[RegistryUri, ...] = ()
+    compared: Mapping[str, KeyVersion] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

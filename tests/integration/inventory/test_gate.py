@@ -184,11 +184,21 @@ async def test_group_is_found_by_its_name(night):
     assert await night.conditions(which=("--ag", "AG8")) == (1, ["instance_not_read"])
 
 
+async def test_inventory_below_a_file_or_a_folder_in_its_place_is_1(night):
+    await night.start()
+    facts = night.path / "targets.d" / "inventory.json"
+    facts.unlink()
+    facts.mkdir()
+    for path in (facts, night.path / "ca.pem", night.path / ("n" * 300)):
+        code, text = await night.gate("--inventory", str(path))
+        assert (code, text.splitlines()[0]) == (1, "not known: 1 reason")
+
+
 async def test_missing_or_damaged_inventory_is_1(night):
     await night.start()
     facts = night.path / "targets.d" / "inventory.json"
     good = facts.read_text()
-    for text in ("", "{}", "[]", '{"instances": {"N1": {"inventory": 1}}, "key_uris": [], "names": {}}', "\udc80"):
+    for text in ("", "{}", "[]", '{"instances": {"N1": {"inventory": 1}}, "key_uris": [], "names": {}}', "[" * 100_000, "\udc80"):
         facts.write_text(text, errors="surrogateescape")
         assert await night.conditions() == (1, ["inventory_unusable"])
     facts.unlink()
@@ -222,9 +232,9 @@ def test_bad_arguments_are_2(arguments):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--web.user", "gate"), "--web.user and --web.password-file belong together"),
-        (("--web.user", "gate", "--web.password-file", "gone"), "gone: no such file"),
-        (("--web.ca-file", "gone"), "--web.ca-file: gone: no such file"),
+        (("--web.user", "gate"), "--web.user and --web.password.file belong together"),
+        (("--web.user", "gate", "--web.password.file", "gone"), "gone: no such file"),
+        (("--web.ca.file", "gone"), "--web.ca.file: gone: no such file"),
     ],
 )
 def test_unusable_credentials_are_2(flags, message, tmp_path, capsys, monkeypatch):

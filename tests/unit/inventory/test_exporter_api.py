@@ -184,7 +184,7 @@ TLS = "tls_server_config: {cert_file: server.pem, key_file: server.key}\n"
 
 async def test_certificate_of_a_named_ca_is_trusted(folder, tmp_path):  # noqa: F811
     async with protected(folder, TLS) as (url, _):
-        assert (await found(url))[1].endswith("its certificate is not trusted: name its CA with --web.ca-file")
+        assert (await found(url))[1].endswith("its certificate is not trusted: name its CA with --web.ca.file")
         (tmp_path / "ca.pem").write_text("Zertifikat für Contoso\n" + (tmp_path / "ca.pem").read_text(), encoding="utf-8")
         assert isinstance(await fetch_state(access(url, ca_file=tmp_path / "ca.pem")), ExporterState)
 
@@ -222,7 +222,7 @@ async def test_file_without_a_certificate_is_bad_usage(tmp_path, content):
 
 
 async def test_missing_ca_file_is_bad_usage():
-    with pytest.raises(AccessError, match=r"--web\.ca-file: gone\.pem: no such file"):
+    with pytest.raises(AccessError, match=r"--web\.ca\.file: gone\.pem: no such file"):
         await fetch_state(access("https://127.0.0.1:1", ca_file=Path("gone.pem")))
 
 

@@ -6,6 +6,7 @@ from exporter.core.gate.assess import assess
 from exporter.core.gate.conditions import CONDITIONS, LONGEST_VALUE, Condition, reason
 from exporter.core.gate.model import Inventory, Question
 from exporter.core.gate.response import read_state
+from exporter.core.inventory.registry import KeyVersion
 from tests.support.gate_factories import DAY, HOUR, NOW, URIS, URL, V2, VAULT, answer, body, conditions, instance, row, time_of
 
 MANY = {f"db{number:03}": "0x2C56" for number in range(2000)}  # unwraps of a 4096-bit HSM key: 250 in a window
@@ -219,6 +220,12 @@ def test_key_without_its_uri_is_a_gap():
     (found,) = answer(inventory=[instance(databases={"sales": "0x9999"})]).reasons
     assert found.condition is Condition.INVENTORY_GAP
     assert "no KeyUri, so name and version in vault contoso-prod.vault.azure.net are unknown" in found.text
+
+
+def test_version_that_was_found_by_its_public_key_counts():
+    held = Inventory((instance(),), (), {"0xAA2C56": KeyVersion(VAULT, "K", "1111aaaa2222")})
+    found = assess(Question(every=True), held, read_state(body(), URL), now=NOW, url=URL)
+    assert (found.verdict, found.dependencies[0].targets[0].name) == ("ready", "contoso-key0")
 
 
 @pytest.mark.parametrize(("age", "expected"), [(35 * DAY, []), (35 * DAY + 1, ["inventory_old"])])
