@@ -23,7 +23,7 @@ from azure.core.rest import AsyncHttpResponse, HttpRequest
 from exporter import __version__
 from exporter.clients.http.resolver import is_address
 from exporter.clients.http.response import RecordedResponse, SdkResponse
-from exporter.clients.http.timing import CURRENT, ConnectionState, ExchangeTimer, HandshakeLimiter, current
+from exporter.clients.http.timing import CURRENT, MOST_RECEIVED_BYTES, ConnectionState, ExchangeTimer, HandshakeLimiter, current
 from exporter.core.known_secrets import remember
 from exporter.runtime.clock import loop_time
 from exporter.runtime.exception_tree import drop_tracebacks, every_exception
@@ -240,7 +240,8 @@ class HostConnection:
         return exchange
 
     async def _attempt(self, call: Callable[[], Awaitable[object]], deadline: float) -> HttpExchange:
-        timer = self._state.timer = ExchangeTimer(self._limiter, self._state)
+        timer = ExchangeTimer(self._limiter, self._state)
+        self._state.exchange_begins(timer)
         exchange = self.transport.exchange = HttpExchange(endpoint=self._endpoint, timer=timer)
         if deadline <= loop_time():  # the timeout would take effect only after a connection attempt
             exchange.timed_out = True
@@ -256,6 +257,8 @@ class HostConnection:
         except Exception as error:  # noqa: BLE001 - exceptions of the SDK become values here
             exchange.error, exchange.raised_at, exchange.timed_out = error, frames_of(error), limit.expired()
             drop_tracebacks(error)
+            if self._state.is_flooded:  # aiohttp reports the body as truncated
+                exchange.error = BodyTooLargeError(f"more than {MOST_RECEIVED_BYTES} bytes")
         finally:
             CURRENT.reset(named)
             timer.finish()

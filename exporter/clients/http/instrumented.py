@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 ISSUER_LIMIT = 200
 
 
+_size = len  # a parameter of `read` has that name
+
+
 class TimedSSLObject(ssl.SSLObject):
     """An SSL object that marks the handshake, its certificate and later reads.
 
@@ -56,10 +59,14 @@ class TimedSSLObject(ssl.SSLObject):
             timer.tls_ends(_shown(self))
 
     def read(self, len: int = 1024, buffer: WriteableBuffer | None = None) -> bytes:  # noqa: A002 - as the library names it
-        """Read as `ssl.SSLObject` does and mark the data. Raises as the base class does."""
+        """Read as `ssl.SSLObject` does and mark the data.
+
+        Raises as the base class does, and TooMuchReceivedError.
+        """
         data = super().read(len, buffer)
         if data and self._connection is not None:  # nothing is read at the end of the stream
-            self._connection.data_read()
+            # With a buffer, the base class returns the number of bytes.
+            self._connection.data_read(_size(data) if buffer is None else int(data))
         return data
 
     def unwrap(self) -> None:

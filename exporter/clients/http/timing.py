@@ -23,6 +23,17 @@ from exporter.core.model import PeerCertificate, Phase
 HANDSHAKE_HOLD_SECONDS = 0.25
 
 
+# A response with a body of the largest size needs less. More is a flood, which would delay other probes while it is parsed.
+MOST_RECEIVED_BYTES = 1280 * 1024
+
+
+class TooMuchReceivedError(OSError):
+    """An exchange received more bytes than any response has.
+
+    It is an OSError: asyncio then closes the connection without a log line.
+    """
+
+
 class HandshakeLimiter(Protocol):
     """A limit of concurrent handshakes, such as an `asyncio.Semaphore`.
 
@@ -40,19 +51,31 @@ class ConnectionState:
     Exchanges follow one another on the same connection.
     """
 
-    __slots__ = ("sockets", "timer")
+    __slots__ = ("_received", "sockets", "timer")
 
     def __init__(self) -> None:
         self.timer: ExchangeTimer | None = None  # of the exchange under way
         self.sockets: list[socket.socket] = []  # every socket of the probe, open or closed
+        self._received = 0  # bytes since the exchange began
+
+    def exchange_begins(self, timer: ExchangeTimer) -> None:
+        self.timer, self._received = timer, 0
 
     def bytes_sent(self) -> None:
         if self.timer is not None:
             self.timer.bytes_sent()
 
-    def data_read(self) -> None:
+    @property
+    def is_flooded(self) -> bool:
+        return self._received > MOST_RECEIVED_BYTES
+
+    def data_read(self, size: int) -> None:
+        """Mark and count received bytes. Raises TooMuchReceivedError."""
         if self.timer is not None:
             self.timer.data_read()
+        self._received += size
+        if self.is_flooded:
+            raise TooMuchReceivedError(f"more than {MOST_RECEIVED_BYTES} bytes")
 
     def shut_down(self) -> None:
         """Shut the sockets down: the event loop then reads an end of file and closes them."""

@@ -41,7 +41,7 @@ async def test_first_data_of_the_response_ends_the_wait(exchange):
     exchange.request_sent()  # 1
     exchange.connection.bytes_sent()  # 2
     for _ in range(3):
-        exchange.connection.data_read()  # 3: the first is marked
+        exchange.connection.data_read(1)  # 3: the first is marked
     exchange.connection.bytes_sent()  # the response has begun, so these bytes are no request
     assert answered(exchange) == {Phase.WAIT: 1.0, Phase.TRANSFER: 2.0}  # headers at 4, the end at 5
 
@@ -49,10 +49,10 @@ async def test_first_data_of_the_response_ends_the_wait(exchange):
 async def test_second_request_starts_a_new_wait(exchange):
     """A session through a proxy sends CONNECT before the first request."""
     exchange.request_sent()
-    exchange.connection.data_read()  # at 2
+    exchange.connection.data_read(1)  # at 2
     exchange.request_sent()  # 3
     exchange.connection.bytes_sent()  # 4
-    exchange.connection.data_read()  # 5
+    exchange.connection.data_read(1)  # 5
     assert answered(exchange)[Phase.WAIT] == 1.0
 
 
@@ -64,7 +64,7 @@ async def test_wait_without_tls_ends_at_the_headers(exchange):
 async def test_connection_without_an_exchange_records_nothing():
     connection = ConnectionState()
     connection.bytes_sent()
-    connection.data_read()
+    connection.data_read(1)
     assert connection.timer is None
 
 
@@ -82,7 +82,7 @@ class Marks:
     def tls_ends(self, certificate):
         self.certificate = certificate
 
-    def data_read(self):
+    def data_read(self, _size):
         self.marks.append("read")
 
 

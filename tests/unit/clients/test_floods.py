@@ -1,0 +1,52 @@
+"""Servers that send without end: the exchange ends after a bounded number of bytes."""
+
+import asyncio
+
+import pytest
+
+from exporter.clients.http.timing import MOST_RECEIVED_BYTES
+from exporter.core.faults import Fault
+from tests.support.tls_server import CHALLENGE, TOKEN, response, until
+
+HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+FLOODS = {
+    "interim responses": (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000),
+    "interim headers": (b"", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" * 500),
+    "blank lines": (b"", b"\r\n" * 10_000),
+    "blanks in a header": (b"HTTP/1.1 200 OK\r\nX:", b" " * 20_000),
+    "tiny chunks": (HEAD, b"1\r\na\r\n" * 2000),
+    "a chunk extension": (HEAD + b"1;", b"a" * 20_000),
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+async def test_flood_ends_long_before_the_deadline(serve, session_to, flood):
+    """Parsing it until the deadline would delay every other probe."""
+    first, piece = FLOODS[flood]
+    sent = []
+
+    async def floods(_wire, _reader, writer):
+        writer.write(first)
+        while not writer.is_closing():
+            writer.write(piece)
+            sent.append(len(piece))
+            await writer.drain()
+            await asyncio.sleep(0)
+        return False
+
+    wire = await serve(lambda _request: floods)
+    async with session_to(wire) as session:
+        facts, _ = await session.get_key(TOKEN, "Key0", None, deadline=until(60))
+    assert facts.fault is Fault.BODY_TOO_LARGE, facts
+    assert sum(sent) < MOST_RECEIVED_BYTES + 16 * 1024 * 1024  # the rest is in the buffers of the system
+    assert len(wire.requests) == 1
+
+
+async def test_limit_counts_each_exchange_by_itself(serve, session_to):
+    large = response(401, b"x" * 1_000_000, WWW_Authenticate=CHALLENGE)
+    wire = await serve(lambda _request: large)
+    async with session_to(wire) as session:
+        for _ in range(3):
+            facts, challenge = await session.challenge(deadline=until(60))
+            assert (facts.fault, challenge is not None) == (Fault.NONE, True)
+    assert wire.connections == 1
