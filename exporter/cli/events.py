@@ -12,7 +12,7 @@ from exporter.core.events.record import moment_of
 from exporter.core.events.render import as_data, as_text
 from exporter.core.events.summary import EventSummary
 from exporter.core.inventory.model import printable
-from exporter.inventory.event_files import FileReport, read_event_file
+from exporter.inventory.event_files import FileReport, matching_files, read_event_file
 from exporter.inventory.extras import ExtraMissingError
 
 FINE, DAMAGED, BAD_USAGE = 0, 1, 2
@@ -43,7 +43,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="saved event log (.evtx)")
+    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="saved event log (.evtx), or a pattern")
     parser.add_argument("--all", action="store_true", help="print each event with its masked text too, the last 10000")
     parser.add_argument("--since", metavar="TIME", type=_moment, help="leave out earlier events: 2026-11-24T10:00, in UTC")
     parser.add_argument("--until", metavar="TIME", type=_moment, help="leave out later events")
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         return BAD_USAGE
     summary = EventSummary(since=args.since, until=args.until, details=args.all)
     try:
-        reports = [read_event_file(path, summary.add) for path in args.files]
+        reports = [read_event_file(path, summary.add) for path in matching_files(args.files)]
     except ExtraMissingError as error:
         print(f"ekm-exporter events: {error}", file=sys.stderr)
         return BAD_USAGE

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,13 @@ class FileReport:
     @property
     def is_whole(self) -> bool:
         return not (self.note or self.unreadable)
+
+
+def matching_files(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield the files of patterns in order; PowerShell leaves patterns to the program."""
+    for path in paths:
+        matches = sorted(glob.glob(str(path))) if glob.has_magic(str(path)) else []  # noqa: PTH207 - Path.glob refuses whole paths
+        yield from map(Path, matches or [str(path)])
 
 
 def read_event_file(path: Path, on_event: Callable[[LoggedEvent], None]) -> FileReport:

@@ -47,6 +47,15 @@ def test_several_files_and_chunks_are_one_list(run):
     assert "   600  2026-11-24" in output
 
 
+def test_pattern_stands_for_its_files(run, tmp_path):
+    (tmp_path / "b.evtx").write_bytes(log(incident()))
+    (tmp_path / "a[1].evtx").write_bytes(log(incident()[:1]))
+    output = run(str(tmp_path / "*.evtx")).out
+    assert [line.rpartition(": ")[2] for line in output.splitlines()[:2]] == ["1 record read", "4 records read"]
+    assert "1 record read" in run(str(tmp_path / "a[1].evtx")).out
+    assert "no*.evtx: cannot be read: " in run(str(tmp_path / "no*.evtx"), code=1).err
+
+
 def test_details_and_limits_of_time(run):
     output = run("--all", "--since", "2026-11-24T10:03", "--until", "2026-11-24T11:03:30+01:00", one=log(incident())).out
     assert "2026-11-24 10:03:00  3303  n1.contoso.invalid  MSSQLSERVER  event 33049\n" in output
