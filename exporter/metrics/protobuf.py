@@ -49,6 +49,11 @@ def _own_labels(own: Labels, first: str) -> bytes | None:
     return None if any(label >= first for label, _ in own) else labels(own)
 
 
+@lru_cache(maxsize=64)
+def _upper_bounds(bounds: tuple[float, ...]) -> tuple[bytes, ...]:
+    return tuple(_UPPER_BOUND + double(bound) for bound in bounds)
+
+
 def _labels(own: Labels, base: LabelSet) -> bytes:
     if not own:
         return base.encoded
@@ -83,8 +88,8 @@ def histogram(
     content = [
         _SAMPLE_COUNT + varint(count) + _SAMPLE_SUM + double(total),
         *(
-            nested(_BUCKET, _CUMULATIVE_COUNT + varint(so_far) + _UPPER_BOUND + double(bound))
-            for bound, so_far in zip(bounds, cumulative, strict=True)
+            nested(_BUCKET, _CUMULATIVE_COUNT + varint(so_far) + bound)
+            for bound, so_far in zip(_upper_bounds(tuple(bounds)), cumulative, strict=True)
         ),
         _NATIVE + _ZERO_COUNT + varint(native.zeros),
         *(nested(_POSITIVE_SPAN, _OFFSET + zigzag(offset) + _LENGTH + varint(length)) for offset, length in spans),

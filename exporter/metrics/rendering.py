@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from exporter.config.model import Module, Target
 from exporter.metrics import protobuf
-from exporter.metrics.counters import Durations, TargetCounters
+from exporter.metrics.counters import TargetCounters
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.samples import Values
-from exporter.metrics.text_format import LabelSet, histogram, line
+from exporter.metrics.text_format import LabelSet, Sample, histogram, line
 from exporter.state.records import TargetRecord
 
 STEP_DURATIONS = "ekm_step_duration_seconds"
@@ -37,29 +39,41 @@ def put_gauges(exposition: Exposition, owner: str, base: LabelSet, values: Value
     for name, samples in values.items():
         if exposition.has(name):
             text = "".join([line(name, own, base, value) for own, value in samples])
-            encoded = [protobuf.gauge(own, base, value) for own, value in samples] if exposition.encodes else []
-            exposition.put(name, owner, text, b"".join(encoded))
+            exposition.put(name, owner, text, partial(_gauges, samples, base))
 
 
 def put_counters(exposition: Exposition, block: TargetBlock) -> None:
     """Render the counters and histograms of a target."""
-    base, owner, started = block.base, block.target.name, block.started[0]
+    base, owner = block.base, block.target.name
     for name, samples in block.counters.samples().items():
         if exposition.has(name):
             text = "".join([line(name, own, base, value) for own, value in samples])
-            encoded = [protobuf.counter(own, base, value, started) for own, value in samples] if exposition.encodes else []
-            exposition.put(name, owner, text, b"".join(encoded))
-    durations = block.counters.durations
+            exposition.put(name, owner, text, partial(_counters, samples, block))
     texts = [
         histogram(STEP_DURATIONS, (("step", step),), base, seen.bounds, counts=seen.counts, total=seen.total)
-        for step, seen in durations.items()
+        for step, seen in block.counters.durations.items()
     ]
-    encoded = [_histogram(step, block, seen) for step, seen in durations.items()] if exposition.encodes else []
-    exposition.put(STEP_DURATIONS, owner, "".join(texts), b"".join(encoded))
+    exposition.put(STEP_DURATIONS, owner, "".join(texts), partial(_histograms, block))
 
 
-def _histogram(step: str, block: TargetBlock, seen: Durations) -> bytes:
-    own, started = (("step", step),), block.started[1]
-    return protobuf.histogram(
-        own, block.base, seen.bounds, counts=seen.counts, total=seen.total, native=seen.native, started=started
+def _gauges(samples: Iterable[Sample], base: LabelSet) -> bytes:
+    return b"".join([protobuf.gauge(own, base, value) for own, value in samples])
+
+
+def _counters(samples: Iterable[Sample], block: TargetBlock) -> bytes:
+    return b"".join([protobuf.counter(own, block.base, value, block.started[0]) for own, value in samples])
+
+
+def _histograms(block: TargetBlock) -> bytes:
+    return b"".join(
+        protobuf.histogram(
+            (("step", step),),
+            block.base,
+            seen.bounds,
+            counts=seen.counts,
+            total=seen.total,
+            native=seen.native,
+            started=block.started[1],
+        )
+        for step, seen in block.counters.durations.items()
     )
