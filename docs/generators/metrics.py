@@ -107,7 +107,7 @@ histogram_quantile(0.99, sum by (target, step) (rate(ekm_step_duration_seconds[3
 ```
 
 The responses also have the classic buckets of the level. Prometheus stores them only with `always_scrape_classic_histograms: true`
-(Prometheus 2: `scrape_classic_histograms`). Dashboards take either kind. The alert on latency for native histograms is in
+(Prometheus 2: `scrape_classic_histograms`). VictoriaMetrics scrapes text. Dashboards take either kind. The alert on latency for native histograms is in
 [ekm-native.rules.yml](../alerts/ekm-native.rules.yml)."""
 
 _HOW_MANY = """\

@@ -1,0 +1,47 @@
+"""VictoriaMetrics, which has no native histograms, scrapes text and answers the latency queries of the dashboards."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.support.web_server import serving
+from tests.system.dashboards.boards import by_name
+from tests.system.prometheus.servers import Prometheus, answered, free_port, running
+from tests.system.prometheus.test_native_histograms import LATENCY, unchanging, values, without_rates
+
+pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
+
+SCRAPES = """\
+global: {{scrape_interval: 1s, scrape_timeout: 900ms}}
+scrape_configs:
+  - {{job_name: ekm, static_configs: [{{targets: ["{exporter}"]}}]}}
+"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def victoria_metrics(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Prometheus]:
+    place, address = tmp_path_factory.mktemp("victoria"), f"127.0.0.1:{free_port()}"
+    async with serving(unchanging()) as session:
+        url = session._base_url
+        (place / "scrapes.yml").write_text(SCRAPES.format(exporter=f"{url.host}:{url.port}"))
+        flags = [f"-promscrape.config={place}/scrapes.yml", f"-storageDataPath={place}/data", f"-httpListenAddr={address}"]
+        async with running(place / "log", "victoria-metrics", *flags, "-search.latencyOffset=0s"):
+            try:
+                await answered(f"http://{address}/health", lambda _: True, seconds=60)
+            except TimeoutError:
+                pytest.fail((place / "log").read_text())
+            yield Prometheus(f"http://{address}")
+
+
+@pytest.mark.parametrize("query", LATENCY)
+async def test_latency_of_dashboards_comes_from_classic_buckets(victoria_metrics, query):
+    (shown,) = (await values(victoria_metrics, without_rates(by_name(query).filled(job="ekm")))).values()
+    assert 0.01 < shown < 5
+
+
+async def test_the_heatmap_has_classic_buckets(victoria_metrics):
+    found = await values(victoria_metrics, without_rates(by_name("ekm-vault: Step durations: A").filled(job="ekm")))
+    assert {dict(labels)["le"] for labels in found} == {"0.025", "0.1", "0.5", "1.0", "5.0", "+Inf"}
