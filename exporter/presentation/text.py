@@ -12,7 +12,9 @@ from exporter.core.auxiliary import CREDENTIAL_REFUSED, AuxiliaryKind
 from exporter.core.codes import BY_CODE, both_numbers
 from exporter.core.codes.actions import Names, actions, filled
 from exporter.core.codes.advice_texts import ALTER, CRED_AND_STRING
+from exporter.core.codes.reasons import owner_of_failure
 from exporter.core.codes.render import OWNERS, WIDTH, wrap
+from exporter.core.codes.shared import REWRITTEN
 from exporter.core.durations import moment
 from exporter.core.model import Outcome, ProbeReport, Step, StepResult, Vantage
 from exporter.core.readiness import NOT_TESTED, deciding_failure, in_words
@@ -145,8 +147,9 @@ def advice(target: Target, report: ProbeReport, record: TargetRecord | None = No
     yield "code", f"{both_numbers(failure.code)} {entry.symbol}"
     yield "meaning", entry.summary
     yield from (("do", action) for action in recommended_actions(target, report, record))
-    yield from (("likely cause", cause) for cause in entry.causes)
-    yield "owner", f"{entry.owner}: {OWNERS[entry.owner]}"
+    owner = owner_of_failure(failure, entry.owner)
+    yield from (("likely cause", cause) for cause in (entry.causes if owner is entry.owner else (REWRITTEN,)))
+    yield "owner", f"{owner}: {OWNERS[owner]}"
 
 
 def seconds(duration: float) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from exporter.core.codes.model import Owner
 from exporter.core.faults import Reason
 from exporter.core.model import Step, StepResult
 
@@ -137,6 +138,12 @@ OPEN_REASONS = frozenset(
 def open_detail(result: StepResult) -> str:
     """Return the masked detail of a failure without a specific reason; else empty."""
     return result.facts.detail if result.reason in OPEN_REASONS and result.facts is not None else ""
+
+
+def owner_of_failure(result: StepResult, owner: Owner) -> Owner:
+    """Return the team for a failure, `owner` of its code unless a proxy sent its page."""
+    page = result.facts is not None and result.facts.has_page and result.reason is Reason.ANSWER_NOT_JSON
+    return Owner.NETWORK if page else owner
 
 
 _OTHER_DEVICE = "the sign-in got a status that Entra ID does not send for one"

@@ -8,7 +8,7 @@ from exporter.config.model import Target
 from exporter.core import durations
 from exporter.core.checks.model import CheckRun
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.reasons import cause, open_detail
+from exporter.core.codes.reasons import cause, open_detail, owner_of_failure
 from exporter.core.codes.render import OWNERS
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
@@ -117,7 +117,7 @@ def _advice(site: Urls, target: Target, report: ProbeReport, record: TargetRecor
         element("p", element("strong", "Cause: "), f"step {failure.step.value}: {cause(failure.reason, failure.step)}."),
         element("p", element("strong", "Detail: "), detail) if detail else None,
         element("p", prose(entry.summary)),
-        element("p", "Who can repair it: ", OWNERS[entry.owner], "."),
+        element("p", "Who can repair it: ", OWNERS[owner_of_failure(failure, entry.owner)], "."),
         element("p", "What to do, in this order:") if actions else None,
         element("ol", [element("li", prose(action)) for action in actions]) if actions else None,
         class_="notice bad-edge" if report.readiness.ready is False else "notice",

@@ -60,6 +60,17 @@ def test_a_failed_probe_has_its_steps_and_then_actions():
     assert "TARGET" not in text
 
 
+def test_page_of_a_proxy_is_not_owned_by_the_administrator_of_the_credential():
+    report = bad(
+        step=Step.TOKEN, code=3303, reason=Reason.ANSWER_NOT_JSON, status=401, has_page=True, detail="<html>blocked</html>"
+    )  # fmt: skip
+    text = transcript(target(), report, vantage=Vantage.SQL_HOST)
+    assert "owner           network: " in text
+    assert "client secret has expired" not in text
+    assert "likely cause    A proxy, gateway or security appliance responds" in text
+    assert "restart the SQL Server service" not in text
+
+
 def test_a_good_probe_has_equal_bytes_and_no_code():
     text = transcript(target(), good(), vantage=Vantage.CENTRAL)
     assert "result          every step succeeded and the bytes came back equal\n" in text

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from exporter.core.codes.reasons import OPEN_REASONS, REASON_TEXTS, cause, open_detail
+from exporter.core.codes.model import Owner
+from exporter.core.codes.reasons import OPEN_REASONS, REASON_TEXTS, cause, open_detail, owner_of_failure
 from exporter.core.faults import Reason
 from exporter.core.model import Facts, Outcome, Step, StepResult
 
@@ -27,3 +28,11 @@ def test_the_detail_is_open_only_without_a_specific_reason():
     assert open_detail(failed) == "Client address is not authorized"
     assert open_detail(replace(failed, reason=Reason.SECRET_EXPIRED)) == ""
     assert open_detail(replace(failed, facts=None)) == ""
+
+
+def test_page_of_a_proxy_is_repaired_by_the_network_team():
+    failed = StepResult(step=Step.TOKEN, outcome=Outcome.FAILED, reason=Reason.ANSWER_NOT_JSON, facts=Facts(has_page=True))
+    assert owner_of_failure(failed, Owner.IDENTITY) is Owner.NETWORK
+    assert owner_of_failure(replace(failed, facts=Facts()), Owner.IDENTITY) is Owner.IDENTITY
+    assert owner_of_failure(replace(failed, facts=None), Owner.IDENTITY) is Owner.IDENTITY
+    assert owner_of_failure(replace(failed, reason=Reason.FORBIDDEN), Owner.VAULT) is Owner.VAULT
