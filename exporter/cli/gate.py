@@ -13,8 +13,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from yarl import URL
-
 from exporter.config.credential import SecretSource
 from exporter.config.secret_source import SecretUnreadableError, read_secret
 from exporter.core import durations
@@ -131,7 +129,7 @@ def gate(args: argparse.Namespace) -> int:
 
 
 def _answer(args: argparse.Namespace) -> Answer:
-    url: URL = args.url
+    url: str = args.url
     access = Access(url=url, timeout=args.timeout, user=args.user, password=_password(args), ca_file=args.ca_file)
     check_password(access)
     question = Question(
@@ -145,7 +143,7 @@ def _answer(args: argparse.Namespace) -> Answer:
     )
     inventory = read_inventory(args.inventory)
     exporter = asyncio.run(fetch_state(access))
-    return assess(question, inventory, exporter, now=time.time(), url=str(url).rstrip("/"))
+    return assess(question, inventory, exporter, now=time.time(), url=url.rstrip("/"))
 
 
 def _password(args: argparse.Namespace) -> str | None:

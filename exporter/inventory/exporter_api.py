@@ -12,9 +12,9 @@ import ssl
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
-from yarl import URL
 
 from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.core.gate.conditions import Condition, Reason, reason
@@ -35,7 +35,7 @@ class AccessError(Exception):
 class Access:
     """The exporter's address, and how to sign in."""
 
-    url: URL
+    url: str  # with a slash at its end
     timeout: float
     user: str | None = None
     password: str | None = field(default=None, repr=False)
@@ -46,7 +46,7 @@ def check_password(access: Access) -> None:
     """Refuse to send a password in clear text over a network. Raises AccessError."""
     if ":" in (access.user or ""):
         raise AccessError("--web.user: a user of basic authentication has no colon")
-    if access.user is not None and access.url.scheme == "http" and not _on_loopback(access.url.host or ""):
+    if access.user is not None and access.url.startswith("http:") and not _on_loopback(urlsplit(access.url).hostname or ""):
         raise AccessError("--web.user: the password would be sent without TLS: use an https URL")
 
 
@@ -57,30 +57,31 @@ def _on_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def parse_url(text: str) -> URL:
+def parse_url(text: str) -> str:
     """Return the base URL of an exporter. Raises ValueError with a text for the user."""
     try:
-        url = URL(text)
+        url = urlsplit(text)
+        complete = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0 and text.isprintable()
     except ValueError:
-        raise ValueError("not a URL: write http://HOST:10377") from None
-    if url.scheme not in ("http", "https") or not url.host:
+        complete = False
+    if not complete or " " in text:
         raise ValueError("not an http or https URL: write http://HOST:10377")
-    if url.user is not None or url.password is not None:
+    if "@" in url.netloc:
         raise ValueError("the URL has a user: use --web.user and --web.password.file")
-    if url.query_string or url.fragment:
+    if "?" in text or "#" in text:
         raise ValueError("the URL has a query: write the address of the exporter alone")
-    return url.with_path(url.path.rstrip("/") + "/")
+    return f"{url.scheme}://{url.netloc}{url.path.rstrip('/')}/"
 
 
 async def fetch_state(access: Access) -> ExporterState | Reason:
     """Return the targets of the exporter, or why they are not known. Raises AccessError."""
-    shown = str(access.url).rstrip("/")
+    shown = access.url.rstrip("/")
     tls = _tls(access)
     timeout = aiohttp.ClientTimeout(total=access.timeout)
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout, headers=_headers(access), auto_decompress=False) as session,
-            session.get(access.url.join(URL("api/v1/targets")), allow_redirects=False, ssl=tls) as response,
+            session.get(f"{access.url}api/v1/targets", allow_redirects=False, ssl=tls) as response,
         ):
             if response.status in REFUSALS:
                 return reason(Condition.EXPORTER_REFUSES, url=shown, status=str(response.status))
@@ -148,6 +149,8 @@ def _certificates(text: str) -> str:
 
 def _cause(error: BaseException) -> str:
     """Return a short cause without texts of libraries, which may contain anything."""
+    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ConnectionRefusedError):
+        return "the connection was refused"
     if type(error) is aiohttp.ClientConnectorError and error.os_error.errno is not None:
         return os.strerror(error.os_error.errno).lower()
     return next(cause for kind, cause in _CAUSES if isinstance(error, kind))
