@@ -28,6 +28,7 @@ _AADSTS = re.compile(r"\bAADSTS([0-9]{4,8})\b")
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _DEEPEST = 4  # errors inside errors that are read
 _SHOWN = 1024  # bytes of a page
+_READ = 4096  # characters of a message: a search in a megabyte would hold up every probe
 _MOST_NUMBERS = 16  # of Entra's error_codes
 # The inner code that a vault's sentence implies; a Managed HSM and older services send no specific one.
 _IMPLIED: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
@@ -39,7 +40,7 @@ _IMPLIED: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("KeyDisabled", "disabled key"),
         ("KeyExpired", "expired key"),
         ("KeyNotYetValid", "key is not yet valid|not allowed on a key that is not yet valid"),
-        ("ForbiddenByPolicy", r"does not have \w+ [\w ]*permission"),
+        ("ForbiddenByPolicy", r"does not have \w{1,32} [\w ]{0,32}permission"),
         ("ForbiddenByRbac", "not authorized to perform action"),
         ("TokenExpired", r"\[TokenExpired\]"),
     )
@@ -203,7 +204,7 @@ def read_error(body: bytes) -> ErrorBody:
     error = answer.get("error")
     if isinstance(error, dict):
         folded = {name.lower(): value for name, value in error.items()}  # services spell innererror in two ways
-        message = _text(folded, "message") or ""
+        message = (_text(folded, "message") or "")[:_READ]
         service_code = _word(folded.get("code"))
         return ErrorBody(
             service_code=service_code,
@@ -211,7 +212,7 @@ def read_error(body: bytes) -> ErrorBody:
             akv=_number(_AKV, message),
             message=message,
         )
-    message = _text(answer, "error_description") or ""
+    message = (_text(answer, "error_description") or "")[:_READ]
     return ErrorBody(
         service_code=_word(error), aadsts=_aadsts(answer, message), trace_id=_word(answer.get("trace_id")), message=message
     )
