@@ -80,7 +80,7 @@ def _native(level: Level) -> int:
 
 
 _LEVELS = f"""\
-`--metrics.level` sets how much `/metrics` and `/probe` have:
+`--metrics.level` sets how much `/metrics` and `/probe` have. Without the flag they have everything:
 
 | level | for | series of a target, at most | with native histograms |
 | --- | --- | --- | --- |

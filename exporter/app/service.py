@@ -51,7 +51,7 @@ class RunOptions:
     listen: tuple[ListenAddress, ...]
     web: WebOptions
     history_limit: int = DEFAULT_HISTORY
-    metrics_level: Level = Level.DEFAULT
+    metrics_level: Level = Level.FULL
     state_dir: Path | None = None
     shard: Shard | None = None
     scheduler: bool = True

@@ -120,8 +120,8 @@ def add_service_flags(parser: argparse.ArgumentParser, *, default_address: str) 
         "--metrics.level",
         dest="metrics_level",
         choices=[level.value for level in Level],
-        default=Level.DEFAULT.value,
-        help="minimal: what alerts use; default: and what dashboards use; full: every series (default default)",
+        default=Level.FULL.value,
+        help="minimal: what alerts use; default: and what dashboards use; full: every series (if the flag is absent: full)",
     )
     parser.add_argument(
         "--log.level", dest="log_level", choices=logging.LEVELS, default="info", help="lowest level to log (default info)"
