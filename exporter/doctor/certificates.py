@@ -16,7 +16,7 @@ from exporter.core.masking import mask
 from exporter.doctor.evidence import Certificate
 
 MOST_URLS = 6
-_URL = re.compile(r"http://[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?(?:/[!-~]{0,500})?")
+_URL = re.compile(r"http://[A-Za-z0-9.-]{1,253}(?::[1-5]?[0-9]{1,4})?(?:/[!-~]{0,500})?")
 
 
 def read_certificate(der: bytes) -> Certificate | None:
