@@ -134,10 +134,6 @@ def _tls(error: ssl.SSLError, context: FailureContext) -> Fault:
     return Fault.PROXY_INVALID if context.via_proxy else Fault.TLS_NOT_TLS
 
 
-def _not_http(_error: aiohttp.ClientResponseError, context: FailureContext) -> Fault:
-    return Fault.PROXY_INVALID if context.via_proxy and context.stage is Stage.CONNECT else Fault.NOT_HTTP
-
-
 def _os_error(error: OSError, context: FailureContext) -> Fault:
     if error.filename is not None:  # a file that an identity needs, not a connection
         return Fault.IDENTITY_UNAVAILABLE
@@ -164,6 +160,11 @@ def _always(fault: Fault) -> Rule:
     return lambda _error, _context: fault
 
 
+def _unless_proxy(fault: Fault) -> Rule:
+    """Return a rule for a malformed response, which is the proxy's before the tunnel stands."""
+    return lambda _error, context: Fault.PROXY_INVALID if context.via_proxy and context.stage is Stage.CONNECT else fault
+
+
 def _by_stage(faults: tuple[Fault, ...]) -> Rule:
     return lambda _error, context: context.pick(faults)
 
@@ -172,7 +173,7 @@ def _by_stage(faults: tuple[Fault, ...]) -> Rule:
 RULES: tuple[tuple[type[BaseException], Rule], ...] = (
     (SecretUnreadableError, _always(Fault.SECRET_UNREADABLE)),
     (SecretTimeoutError, _always(Fault.SECRET_TIMEOUT)),
-    (BodyTooLargeError, _always(Fault.BODY_TOO_LARGE)),
+    (BodyTooLargeError, _unless_proxy(Fault.BODY_TOO_LARGE)),
     (aiohttp.ClientConnectorDNSError, _dns),
     (aiohttp.ClientHttpProxyError, _always(Fault.PROXY_STATUS)),
     (ssl.SSLCertVerificationError, _certificate),
@@ -180,7 +181,7 @@ RULES: tuple[tuple[type[BaseException], Rule], ...] = (
     (ssl.SSLZeroReturnError, _by_stage(_CLOSED)),
     (ssl.SSLError, _tls),
     (aiohttp.ClientPayloadError, _always(Fault.BODY_TRUNCATED)),
-    (aiohttp.ClientResponseError, _not_http),
+    (aiohttp.ClientResponseError, _unless_proxy(Fault.NOT_HTTP)),
     (aiohttp.ServerDisconnectedError, _by_stage(_CLOSED)),
     (aiohttp.ServerTimeoutError, _by_stage(_SLOW)),
     (OSError, _os_error),

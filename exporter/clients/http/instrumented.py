@@ -111,9 +111,19 @@ def _read(leaf: bytes, chain: tuple[bytes, ...]) -> PeerCertificate | None:
 
 
 class TimedSocket(socket.socket):
-    """A socket that marks sent bytes; the TLS object does not know when they leave."""
+    """A socket that marks sent bytes; the TLS object does not know when they leave.
+
+    It counts what a proxy or an identity service sends without TLS; asyncio reads TLS with `recv_into`.
+    """
 
     connection: ConnectionState | None = None
+
+    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        """Receive as `socket.socket` does. Raises TooMuchReceivedError too."""
+        data = super().recv(bufsize, flags)
+        if self.connection is not None:
+            self.connection.count(len(data))
+        return data
 
     def send(self, data: ReadableBuffer, flags: int = 0, /) -> int:
         sent = super().send(data, flags)

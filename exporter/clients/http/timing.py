@@ -73,6 +73,10 @@ class ConnectionState:
         """Mark and count received bytes. Raises TooMuchReceivedError."""
         if self.timer is not None:
             self.timer.data_read()
+        self.count(size)
+
+    def count(self, size: int) -> None:
+        """Count received bytes. Raises TooMuchReceivedError."""
         self._received += size
         if self.is_flooded:
             raise TooMuchReceivedError(f"more than {MOST_RECEIVED_BYTES} bytes")

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from exporter.clients.http.timing import MOST_RECEIVED_BYTES
+from exporter.config.model import Proxy
 from exporter.core.faults import Fault
 from tests.support.tls_server import CHALLENGE, TOKEN, response, until
 
@@ -40,6 +41,25 @@ async def test_flood_ends_long_before_the_deadline(serve, session_to, flood):
     assert facts.fault is Fault.BODY_TOO_LARGE, facts
     assert sum(sent) < MOST_RECEIVED_BYTES + 16 * 1024 * 1024  # the rest is in the buffers of the system
     assert len(wire.requests) == 1
+
+
+@pytest.mark.parametrize("flood", ["interim responses", "blank lines"])
+async def test_flood_of_a_proxy_ends_long_before_the_deadline(serve, session_to, flood):
+    first, piece = FLOODS[flood]
+
+    async def floods(_wire, reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(first)
+        while not writer.is_closing():
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
+        return True
+
+    proxy = await serve(tls=False, on_connect=floods)
+    async with session_to(None, proxy=Proxy(url=f"http://127.0.0.1:{proxy.port}")) as session:
+        facts, _ = await session.get_key(TOKEN, "Key0", None, deadline=until(60))
+    assert facts.fault is Fault.PROXY_INVALID, facts
 
 
 async def test_limit_counts_each_exchange_by_itself(serve, session_to):
