@@ -12,6 +12,7 @@ from exporter.core.masking import mask
 _SELF_SIGNED = frozenset({18, 19})  # X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT and ..._SELF_SIGNED_CERT_IN_CHAIN
 _UNKNOWN_ISSUER = frozenset({2, 20, 21})
 _HOST_MISMATCH = frozenset({62, 64})  # name, IP address
+NO_SUCH_NAME = "no such name: correct it, or check DNS"
 _TRUST = "give its authority with --sql.ca.file, or accept any certificate with --sql.encrypt trust"
 
 
@@ -38,7 +39,7 @@ def _text(error: OSError, host: str, port: int, seconds: float) -> str:
     if isinstance(error, ssl.SSLError):
         return f"TLS failed ({mask(error.reason or type(error).__name__)}): the server may lack TLS 1.2"
     if isinstance(error, socket.gaierror):
-        return f"{host}: no such name: correct the name, or check DNS"
+        return NO_SUCH_NAME
     if isinstance(error, TimeoutError):
         return f"no answer from port {port} within {seconds:g} s: check the firewall, or raise --sql.timeout"
     if isinstance(error, ConnectionRefusedError):

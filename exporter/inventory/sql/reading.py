@@ -13,7 +13,7 @@ from exporter.core.inventory.server_name import ServerName, browser_port, browse
 from exporter.core.inventory.usage import REGISTRY
 from exporter.inventory.sql.driver import Result, SqlConnection, SqlLogin
 from exporter.inventory.sql.encryption import EncryptedSocket
-from exporter.inventory.sql.failure import SqlConnectionError, SqlStatementError
+from exporter.inventory.sql.failure import NO_SUCH_NAME, SqlConnectionError, SqlStatementError
 from exporter.inventory.sql.registry import read_key_uris
 from exporter.inventory.sql.script import batches
 
@@ -112,7 +112,7 @@ def find_port(host: str, instance: str, seconds: float, browser: int = BROWSER_P
             endpoint.send(browser_request(instance))
             port = browser_port(endpoint.recv(65536), instance)
     except (socket.gaierror, UnicodeError):
-        raise SqlConnectionError(f"{host}: no such name: correct the name, or check DNS") from None
+        raise SqlConnectionError(NO_SUCH_NAME) from None
     except OSError:
         raise SqlConnectionError(f"no answer about the port of instance {instance}: {advice}") from None
     if port is None:

@@ -153,7 +153,7 @@ async def test_closed_port_and_unknown_name_have_a_reason(workspace, monkeypatch
     assert workspace.errors[1].startswith(start)
     monkeypatch.setattr(socket, "getaddrinfo", unresolved)
     await workspace.run("--server", "gone.invalid", names=(), code=1)
-    assert workspace.errors[1] == "gone.invalid: not read: gone.invalid: no such name: correct the name, or check DNS"
+    assert workspace.errors[1] == "gone.invalid: not read: no such name: correct it, or check DNS"
 
 
 @pytest.mark.parametrize("reply", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"\x04\x01\x00\x08\0\0\0\0"])

@@ -9,12 +9,17 @@ import yaml
 
 from exporter.cli.main import main
 from exporter.config import dump_yaml
+from exporter.core.inventory.document import Document
+from exporter.core.inventory.server_name import parse_server_name
 from exporter.inventory.sql.driver import SqlConnection, SqlLogin
 from exporter.inventory.sql.encryption import EncryptedSocket, make_context
 from exporter.inventory.sql.failure import SqlConnectionError
-from exporter.inventory.sql.reading import find_port
+from exporter.inventory.sql.fleet import read_servers
+from exporter.inventory.sql.reading import Access, find_port, read_server
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment, redirect_config
+from exporter.simulator.sql import response
+from exporter.simulator.sql.response import ResultSet
 from tests.support.simulated_sql import CONFIG, DEFAULT, configuration, sql_servers
 
 pytestmark = pytest.mark.asyncio
@@ -112,15 +117,92 @@ async def test_unknown_instance_and_missing_browser_have_a_reason(browser):
         await asyncio.to_thread(find_port, "a" * 64, "SQLPRD01", GUARD, unused)
 
 
-async def test_windows_account_elsewhere_has_a_reason(tmp_path, monkeypatch):
-    monkeypatch.setattr("os.name", "posix")
+async def test_login_does_not_follow_to_a_server_that_the_first_one_names(tmp_path, monkeypatch):
+    acknowledged = response.login_acknowledged
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        name = "127.0.0.1"
+        place = b"\0" + other.getsockname()[1].to_bytes(2, "little") + len(name).to_bytes(2, "little") + name.encode("utf-16-le")
+        body = b"\x14" + len(place).to_bytes(2, "little") + place + bytes(2)
+        route = b"\xe3" + len(body).to_bytes(2, "little") + body  # ENVCHANGE 20
+
+        def routed(*values, **options):
+            whole = acknowledged(*values, **options)
+            return whole[:-13] + route + whole[-13:]  # the last token is DONE
+
+        monkeypatch.setattr(response, "login_acknowledged", routed)
+        async with sql_servers(tmp_path) as servers:
+            (tmp_path / "ca.pem").write_bytes(servers.ca_pem)
+            access = Access(SqlLogin("ekm", servers.password), make_context(str(tmp_path / "ca.pem"), verify=True), GUARD)
+            server = parse_server_name(f"localhost,{servers.ports[DEFAULT]}")
+            document = await asyncio.to_thread(read_server, server, access)
+    assert document.failure == "the server sends its clients to another server: name that one"
+
+
+async def test_interrupt_abandons_servers_that_are_being_read(monkeypatch):
+    released = threading.Event()
+
+    def read(server, _access):
+        if server.host == "slow":
+            released.wait()
+        return Document(address=server.text, failure="refused")
+
+    def interrupt(_done, _failed):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("exporter.inventory.sql.fleet.read_server", read)
+    servers = [parse_server_name("slow"), parse_server_name("fast")]
+    access = Access(SqlLogin(), make_context(None, verify=True), GUARD)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            read_servers(servers, access, parallel=2, progress=interrupt)
+    finally:
+        released.set()
+
+
+async def test_internal_error_of_a_reading_is_raised(monkeypatch):
+    def read(_server, _access):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("exporter.inventory.sql.fleet.read_server", read)
+    access = Access(SqlLogin(), make_context(None, verify=True), GUARD)
+    with pytest.raises(ZeroDivisionError):
+        read_servers([parse_server_name("n1")], access, parallel=9, progress=lambda *_: None)
+
+
+@pytest.mark.parametrize("end", ["silence", "close", "nonsense"])
+async def test_batch_without_an_answer_is_a_lost_connection(tmp_path, monkeypatch, end):
+    async def run(_backend, _text):
+        if end == "silence":
+            await asyncio.Event().wait()
+        if end == "close":
+            raise OSError
+        return (ResultSet(("x",), ((7,),)),)
+
+    def rows(_result):
+        return b"\x81nonsense"
+
+    def work():
+        stream = EncryptedSocket("localhost", port, make_context(str(tmp_path / "ca.pem"), verify=True), GUARD)
+        connection = SqlConnection(stream, "localhost", port, SqlLogin("ekm", servers.password))
+        try:
+            if end == "silence":
+                stream._seconds = 0.2
+            with pytest.raises(SqlConnectionError) as raised:
+                connection.query("SELECT 1")
+            return str(raised.value)
+        finally:
+            connection.close()
+
     async with sql_servers(tmp_path) as servers:
         (tmp_path / "ca.pem").write_bytes(servers.ca_pem)
         port = servers.ports[DEFAULT]
-
-        def connect():
-            stream = EncryptedSocket("localhost", port, make_context(str(tmp_path / "ca.pem"), verify=True), GUARD)
-            SqlConnection(stream, "localhost", port, SqlLogin())
-
-        with pytest.raises(SqlConnectionError, match="Windows sign-in exists on Windows only"):
-            await asyncio.to_thread(connect)
+        monkeypatch.setattr("exporter.simulator.sql.servers._Backend.run", run)
+        if end == "nonsense":
+            monkeypatch.setattr(response, "rows", rows)
+        text = await asyncio.to_thread(work)
+    expected = {
+        "silence": f"no answer from port {port} within 0.2 s",
+        "close": "the server closed the connection",
+        "nonsense": "the answer is not that of a SQL Server that this driver knows",
+    }
+    assert text.startswith(expected[end])
