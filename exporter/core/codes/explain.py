@@ -254,10 +254,9 @@ def _of_reason(reason: Reason, *, title: str, codes: tuple[int, ...] = ()) -> Ex
 def _codes_of(reason: Reason) -> Iterator[int]:
     yield from (rule.code for rule in STATUS_RULES if rule.reason is reason)
     yield from (rule.code for rule in FAULT_RULES if rule.reason is reason)
-    for rule in VAULT_REASONS:
-        if rule.reason is reason:
-            for status in rule.statuses:
-                yield classify(Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=status)).code
+    for step, rules in ((Step.GET_KEY, VAULT_REASONS), (Step.TOKEN, ENTRA_REASONS)):
+        for status in (status for rule in rules if rule.reason is reason for status in rule.statuses):
+            yield classify(step, Facts(fault=Fault.HTTP_STATUS, status=status)).code
     if any(rule.reason is reason and rule.markers[0].startswith("aadsts") for rule in ENTRA_REASONS):
         yield 3303 if reason in _REFUSED_WITH_401 else 3128
 

@@ -109,6 +109,11 @@ def test_number_or_reason_explains_the_reason(text, reason, code):
     assert code in [row.code for row in found.rows]
 
 
+def test_reason_of_a_page_has_the_codes_of_the_vault_and_of_the_sign_in():
+    codes = {row.code for row in explain(Reason.ANSWER_NOT_JSON.value).rows}
+    assert {3010, 3012, 3076, 3077, 3128, 3303, 3307, 3404} <= codes
+
+
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_is_explained_with_an_action(reason):
     assert explain(reason.value).actions
