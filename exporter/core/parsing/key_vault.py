@@ -144,6 +144,8 @@ def found_instead(fault: Fault, body: bytes) -> str:
     """
     if fault is Fault.ANSWER_NOT_JSON and is_page(body):
         return body[:_SHOWN].decode("utf-8", errors="replace")
+    if fault is Fault.TOKEN_MISSING:  # an error with a good status
+        return read_error(body).message
     key = (read_object(body) or {}).get("key")
     if fault is not Fault.KID_UNUSABLE or not isinstance(key, dict):
         return ""
