@@ -65,7 +65,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--secrets", metavar="FOLDER", default="../secrets", help="folder of the secrets, relative to --out (default: ../secrets)"
     )
-    parser.add_argument("--prune", action="store_true", help="forget the instances that these files do not have")
+    parser.add_argument("--prune", action="store_true", help="forget the instances that are not read this time")
     parser.add_argument("--dry-run", action="store_true", help="print the differences and the report, and write nothing")
     add_server_flags(parser)
     add_vault_flags(parser)

@@ -28,7 +28,7 @@ def parse_server_name(text: str) -> ServerName:
     matched = _NAME.fullmatch(text.strip())
     if matched is None or not matched[1].isascii():
         raise ValueError(_EXPECTED)
-    host, instance, digits = matched[1], matched[2], matched[3]
+    host, instance, digits = matched[1].strip("[]"), matched[2], matched[3]
     port = int(digits) if digits is not None else None
     if port is not None and not 0 < port < 65536:
         raise ValueError(f"port {port}: expected 1 to 65535")

@@ -182,11 +182,54 @@ async def test_foreign_server_has_a_reason(workspace, reply):
         (["--server", "n1", "--sql.entra", "--sql.encrypt", "trust"], "remove --sql.encrypt trust"),
         (["--server", "n1", "--sql.entra", "absent"], "--sql.entra: --config.file declares no credential absent"),
         (["--servers", "/nonexistent"], "--servers: /nonexistent: no such file"),
+        (["--servers", "{folder}/bad.txt"], "bad.txt: line 2: expected HOST"),
+        (["--servers", "{folder}/empty.txt"], "empty.txt: no name in it"),
+        (["--servers", "{folder}/latin.txt"], "latin.txt: not UTF-8"),
+        (["--server", "n1", "--sql.user", "u", "--sql.password.file", "{folder}/empty.txt"], "--sql.password.file: file"),
+        (["--server", "n1", "--sql.user", "u", "--sql.password.file", "{folder}/bad.txt"], "contains more than one line"),
+        (["--server", "n1", "--sql.entra", "--sql.user", "u", "--sql.password.file", "x"], "exclude each other: keep one"),
+        (
+            [
+                "--server",
+                "n1",
+                "--sql.user",
+                "u",
+                "--sql.password.file",
+                "{folder}/password",
+                "--sql.ca.file",
+                "{folder}/bad.txt",
+            ],
+            "bad.txt: no certificate in PEM",
+        ),
     ],
 )
 async def test_unusable_flags_are_bad_usage(workspace, flags, reason):
+    (workspace.path / "bad.txt").write_text("n1\na b\n")
+    (workspace.path / "empty.txt").write_text("# none\n" if "--servers" in flags else "")
+    (workspace.path / "latin.txt").write_bytes(b"n\xfc1\n")
+    flags = [flag.format(folder=workspace.path) for flag in flags]
     await workspace.run(*flags, names=(), user=None, ca=False, code=2)
     assert reason in workspace.errors[0]
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"), [("--sql.timeout", "0"), ("--sql.timeout", "nan"), ("--sql.parallel", "0"), ("--sql.encrypt", "off")]
+)
+async def test_impossible_numbers_are_bad_usage(flag, value, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["inventory", "--out", "x", flag, value])
+    assert ended.value.code == 2
+    assert f"argument {flag}" in capsys.readouterr().err
+
+
+async def test_progress_counts_on_a_terminal(workspace, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    await workspace.run(names=(FIRST, SECOND, DEFAULT))
+    assert [line for line in workspace.errors if line] == [
+        "1 of 3 read, 0 failed",
+        "2 of 3 read, 0 failed",
+        "3 of 3 read, 0 failed",
+    ]
 
 
 async def test_missing_driver_is_one_line(workspace, monkeypatch):

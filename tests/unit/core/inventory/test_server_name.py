@@ -23,6 +23,7 @@ from exporter.core.inventory.server_name import (
         (".", "localhost", None, 1433),
         ("(local)\\X", "localhost", "X", None),
         ("::1,1533", "::1", None, 1533),
+        ("[::1],1533", "::1", None, 1533),
     ],
 )
 def test_names_of_sqlcmd_are_parsed(text, host, instance, port):
