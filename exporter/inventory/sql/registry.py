@@ -17,41 +17,52 @@ from exporter.inventory.sql.failure import SqlStatementError
 ROOT = r"SOFTWARE\Microsoft\SQL Server Cryptographic Provider\Azure Key Vault"
 SUBKEYS = "EXEC master.dbo.xp_regenumkeys N'HKEY_LOCAL_MACHINE', N'{path}';"  # a row for each subkey: its name
 KEY_URI = "EXEC master.dbo.xp_regread N'HKEY_LOCAL_MACHINE', N'{path}', N'KeyUri';"  # a row: name and data of the value
-_NOT_FOUND = re.compile(r"\berror 2\b")  # of Windows; the message is in English in every language
+_NOT_FOUND = "2"  # of Windows, the first number of the message in any language
 _DEPTH = 3  # levels below ROOT: vault, thumbprint, and one to spare
-_MOST = 1000  # keys of one registry
+_MOST = 5000  # queries of one registry; two for each key
+_TOO_MANY = SqlMessage(0, 16, "the registry has too many entries below the connector's key: use reg query on the host")
 
 Query = Callable[[str], Result]
 
 
 def read_key_uris(query: Query) -> tuple[RegistryUri, ...]:
     """Return every KeyUri. Raises SqlStatementError without the right to read, and SqlConnectionError."""
-    return tuple(_below(query, ROOT, _DEPTH))[:_MOST]
+    return tuple(_Walk(query).below(ROOT, _DEPTH))
 
 
-def _below(query: Query, path: str, depth: int) -> Iterator[RegistryUri]:
-    for name in _cells(query, SUBKEYS, path)[:_MOST]:
-        child = f"{path}\\{name}"
-        uris = _cells(query, KEY_URI, child)
-        if uris:
-            yield RegistryUri(name, uris[0])
-        elif depth > 1:
-            yield from _below(query, child, depth - 1)
+class _Walk:
+    """Reads the keys below one path, with a limited number of queries."""
 
+    def __init__(self, query: Query) -> None:
+        self._query = query
+        self._left = _MOST
 
-def _cells(query: Query, statement: str, path: str) -> list[str]:
-    """The last cell of each row; none if the key or the value does not exist."""
-    try:
-        result = query(statement.format(path=path.replace("'", "''")))
-    except SqlStatementError as error:
-        if all(_is_missing(message) for message in error.messages):
-            return []
-        raise
-    refused = [message for message in result.messages if message.number == MISSING_ENTRY and not _is_missing(message)]
-    if refused:  # an information message: SQL Server itself raises no error
-        raise SqlStatementError(tuple(refused))
-    return [str(row[-1]) for row in result.rows if row and row[-1] is not None]
+    def below(self, path: str, depth: int) -> Iterator[RegistryUri]:
+        for name in self._cells(SUBKEYS, path):
+            child = f"{path}\\{name}"
+            uris = self._cells(KEY_URI, child)
+            if uris:
+                yield RegistryUri(name, uris[0])
+            elif depth > 1:
+                yield from self.below(child, depth - 1)
+
+    def _cells(self, statement: str, path: str) -> list[str]:
+        """The last cell of each row; none if the key or the value does not exist."""
+        self._left -= 1
+        if self._left < 0:
+            raise SqlStatementError((_TOO_MANY,))
+        try:
+            result = self._query(statement.format(path=path.replace("'", "''")))
+        except SqlStatementError as error:
+            if all(_is_missing(message) for message in error.messages):
+                return []
+            raise
+        refused = [message for message in result.messages if message.number == MISSING_ENTRY and not _is_missing(message)]
+        if refused:  # an information message: SQL Server itself raises no error
+            raise SqlStatementError(tuple(refused))
+        return [str(row[-1]) for row in result.rows if row and row[-1] is not None]
 
 
 def _is_missing(message: SqlMessage) -> bool:
-    return message.number == MISSING_ENTRY and _NOT_FOUND.search(message.text) is not None
+    number = re.search(r"\d+", message.text)
+    return message.number == MISSING_ENTRY and number is not None and number[0] == _NOT_FOUND

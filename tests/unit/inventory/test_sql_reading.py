@@ -128,8 +128,20 @@ def test_refused_registry_is_an_error_although_sql_server_sends_information():
         read_key_uris(registry({}, messages=(DENIED,)))
 
 
-def test_keys_without_end_are_bounded():
-    assert read_key_uris(lambda statement: Result((("x",),) if "enumkeys" in statement else (), ())) == ()
+@pytest.mark.parametrize(("width", "ends"), [(1, True), (100, False)])
+def test_keys_without_end_are_bounded(width, ends):
+    calls = []
+
+    def query(statement):
+        calls.append(statement)
+        return Result((("x",),) * width if "enumkeys" in statement else (), ())
+
+    if ends:
+        assert read_key_uris(query) == ()
+    else:
+        with pytest.raises(SqlStatementError, match="too many entries"):
+            read_key_uris(query)
+    assert len(calls) <= 5000
 
 
 def test_windows_account_signs_in_with_the_name_of_the_service(monkeypatch):
