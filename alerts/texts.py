@@ -13,8 +13,8 @@ from exporter.core.codes.advice_vault import ON_HSM
 from exporter.core.faults import Reason
 
 _TARGET: Final = "job=%q,instance=%q,target=%q"
-_CREDENTIAL: Final = "target:ekm_target_info:labels{job=%q,instance=%q,credential=%q}"
-_CREDENTIAL_AGAIN: Final = "target:ekm_target_info:labels{job=%[1]q,instance=%[2]q,credential=%[3]q}"
+_CREDENTIAL: Final = "target:ekm_target_info:known{job=%q,instance=%q,credential=%q}"
+_CREDENTIAL_AGAIN: Final = "target:ekm_target_info:known{job=%[1]q,instance=%[2]q,credential=%[3]q}"
 _REGION: Final = "target:ekm_target_info:labels{job=%q,instance=%q,region=%q}"
 _EXPLAINED: Final = "target:ekm_last_failure_info:explained"
 _OF_ONE_TARGET: Final = "last_over_time(" + _EXPLAINED + "{" + _TARGET + "}[@{HOLD}])"
@@ -250,6 +250,12 @@ TEXTS: Final[Mapping[str, str]] = {
     ),
     "CREDENTIAL_TARGETS": _listed(
         f"max by (target) ({_CREDENTIAL})", "job instance credential", "target", "{{ $one.Labels.target }}", none="none"
+    ),
+    "CREDENTIAL_SUCCESSOR": (
+        "{{ if "
+        + _query(_CREDENTIAL.replace("credential=%q", 'credential=%q,mode!="canary"'), "job instance credential")
+        + " }}First: create a second secret and stage it as next_credential.{{ else }}SQL Server does not use it. First: create a new"
+        " secret and give it to the exporter.{{ end }}"
     ),
     "CREDENTIAL_DATES": _listed(
         _ENDS,

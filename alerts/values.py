@@ -38,6 +38,7 @@ DURATIONS: Final[Mapping[str, int]] = {
     "HOLD_NAMED": 17 * MINUTE,  # pages that name the fault of one target or credential
     "HOLD_COMMON": 20 * MINUTE,  # pages that name a common cause
     "SCRAPES_LOST": 3 * MINUTE,  # without one successful scrape the exporter counts as down
+    "TWO_PROBES": 75,  # a code that lasts this long is that of two probes at 60 s
     "SURE": 2 * MINUTE,
     "CRASH_LOOP": 30 * MINUTE,  # the window that counts restarts
     "SETTLED": 5 * MINUTE,  # how long the condition of a ticket must last
@@ -57,6 +58,7 @@ THRESHOLDS: Final[Mapping[str, int]] = {
     "LOOKUP_OLD": 3 * DAY,  # without a successful lookup of an expiry date
     "BACKUP_OLD": 180 * DAY,  # since the declared backup of a key
     "RECOLLECTED": 90 * MINUTE,  # all auxiliary probes have run within this time after a start
+    "TWO_PROBES_SECONDS": 60,  # below this interval a run of failures is shorter than TWO_PROBES
     "SLOWLY": 5 * MINUTE,  # at this interval or above, RUN_SLOW failures in a row are enough
     "RARELY": 2 * MINUTE,  # targets with a longer interval count as probed rarely
 }

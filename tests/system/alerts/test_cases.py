@@ -10,12 +10,12 @@ import yaml
 from alerts.build import RULES
 from exporter.metrics.definitions import BY_NAME
 from tests.system.alerts.case import GROUPS, Fired, RuleCase, document
-from tests.system.alerts.cases import common, ends, keys, over, pages, spikes, tickets
+from tests.system.alerts.cases import common, ends, gaps, keys, over, pages, spikes, tickets
 from tests.system.alerts.promtool import results
 from tests.system.alerts.texts import rendered, reviewed
 from tests.system.alerts.timeline import OK, Exporter, Failed, Target
 
-CASES = {case.name: case for table in (spikes, pages, common, tickets, keys, ends, over) for case in table.CASES}
+CASES = {case.name: case for table in (spikes, pages, common, tickets, keys, ends, over, gaps) for case in table.CASES}
 FILES = {name: f"case{number:02}" for number, name in enumerate(CASES)}
 GROUPS_OF_RULES = yaml.safe_load(RULES.read_text())["groups"]
 ALERTS = {rule["alert"] for group in GROUPS_OF_RULES for rule in group["rules"] if "alert" in rule}

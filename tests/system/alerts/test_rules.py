@@ -44,6 +44,8 @@ VALUES = {
     "job": {values.JOB},
     "region": {""},
     "le": {r"1(\.0)?", r"5(\.0)?"},
+    "alertname": set(ALERTS),
+    "alertstate": {"firing"},
 }
 
 every_query = pytest.mark.parametrize(("where", "query"), QUERIES, ids=[where for where, _ in QUERIES])
@@ -66,6 +68,8 @@ def test_every_metric_and_label_exists(where, query):
         name = selector.name
         if name in RECORDED | {"up", "process_start_time_seconds"}:
             known = ALL_LABELS
+        elif name == "ALERTS":
+            known = {"alertname", "alertstate"}
         else:
             spec = spec_of(name)
             known = SCRAPED | set(spec.labels) | (CHOSEN if name == "ekm_target_info" else set())

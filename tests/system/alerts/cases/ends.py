@@ -74,16 +74,19 @@ def _others() -> RuleCase:
 
 
 def _over() -> RuleCase:
-    """At the expiry itself the page of the last day continues until EkmCredentialExpired fires, so no "resolved" is sent."""
+    """At the expiry itself the page of the last day continues until EkmCredentialExpired fires, so no "resolved" is sent.
+
+    A declared date is the begin of its day: without a refusal the page continues for a day after it.
+    """
     ended = Failed("token", 3303, "secret_expired")
-    target = Target(probes=[*[OK] * 20, *[ended] * 20])
+    target = Target(probes=[*[OK] * 20, *[ended] * 21])
     exporter = Exporter(targets=[target], more={ENDS % ("sql-prod", "declared"): f"{20 * MINUTE}x160"})
     dates = "declared 1970-01-01 00:20:00 +0000 UTC"
     soon = of_credential(exporter, target, dates=dates)
     checks = [(second, "EkmCredentialExpiresIn1Day", [soon]) for second in range(60, 34 * MINUTE, 60)]
     checks += [(24 * MINUTE, "EkmCredentialExpired", [of_credential(exporter, target, ended, dates=dates)])]
-    checks += [(36 * MINUTE, "EkmCredentialExpiresIn1Day", [])]
-    return RuleCase(name="a credential on its last day", exporters=[exporter], length=36 * MINUTE, checks=checks)
+    checks += [(40 * MINUTE, "EkmCredentialExpiresIn1Day", [])]
+    return RuleCase(name="a credential on its last day", exporters=[exporter], length=40 * MINUTE, checks=checks)
 
 
 def _restart() -> RuleCase:

@@ -1,0 +1,132 @@
+"""Incidents that something interrupts: a lost exporter, a restart, a maintenance window, one other code. Each is one page."""
+
+from tests.system.alerts.case import Fired, RuleCase, of_credential, target_metric
+from tests.system.alerts.cases.ends import ENDS, KNOWN
+from tests.system.alerts.cases.spikes import FORBIDDEN, THROTTLED
+from tests.system.alerts.cases.tickets import minutes
+from tests.system.alerts.timeline import OK, READ, Exporter, Failed, Target
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+BROKEN = Failed("get_key", 3013, "server_error")
+BLOCKED = Failed("get_key", 3077, "forbidden_firewall")
+UNREADABLE = Failed("token", 3001, "secret_unreadable", ready=None)
+NO_DNS = Failed("challenge", 3900, "dns_temporary")
+SECRET = {KNOWN % "sql-prod": "1x600"}
+
+
+def _lost_exporter() -> RuleCase:
+    """An exporter is not scraped for 20 minutes: the page of an incident that continues does not end in between."""
+    target = Target(probes=[*[OK] * 10, *[FORBIDDEN] * 60, *[OK] * 30])
+    exporter = Exporter(targets=[target], gaps=((20 * MINUTE, 40 * MINUTE),), more=SECRET)
+    page = target_metric(exporter, target, FORBIDDEN)
+    checks = [(minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(14, 87, 2)]
+    checks += [(88 * MINUTE, "EkmForbiddenSpike", [])]
+    return RuleCase(name="an incident and a lost exporter", exporters=[exporter], length=88 * MINUTE, checks=checks)
+
+
+def _mended_meanwhile() -> RuleCase:
+    """The incident ends while the exporter is not scraped: the page ends after the first good scrape."""
+    target = Target(probes=[*[OK] * 10, *[FORBIDDEN] * 20, *[OK] * 40])
+    exporter = Exporter(targets=[target], gaps=((20 * MINUTE, 40 * MINUTE),), more=SECRET)
+    page = target_metric(exporter, target, FORBIDDEN)
+    checks = [(minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(14, 56, 2)]
+    checks += [(58 * MINUTE, "EkmForbiddenSpike", [])]
+    return RuleCase(name="an incident that ends unseen", exporters=[exporter], length=58 * MINUTE, checks=checks)
+
+
+def _rare_probes() -> RuleCase:
+    """A restart within an incident, with a probe each ten minutes: three new failures would take longer than the page is held."""
+    target = Target(interval=600, probes=[OK, OK, *[FORBIDDEN] * 8, *[OK] * 3])
+    exporter = Exporter(targets=[target], restarts=((48 * MINUTE, 50 * MINUTE),), more=SECRET)
+    page = target_metric(exporter, target, FORBIDDEN)
+    checks = [(minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(41, 116)]
+    checks += [(118 * MINUTE, "EkmForbiddenSpike", [])]
+    return RuleCase(name="rare probes and a restart", exporters=[exporter], length=118 * MINUTE, checks=checks, scrape=60)
+
+
+def _one_other_code() -> RuleCase:
+    """One probe with another code within an outage is no page of its own."""
+    target = Target(probes=[*[OK] * 5, *[BROKEN] * 6, FORBIDDEN, *[BROKEN] * 3, THROTTLED, *[BROKEN] * 3, *[OK] * 30])
+    exporter = Exporter(targets=[target], more=SECRET)
+    page = target_metric(exporter, target, vantage=" on a central host")
+    checks = [(minute * MINUTE, "EkmVaultSideNotReady", [page]) for minute in range(9, 33)]
+    checks += [(34 * MINUTE, "EkmVaultSideNotReady", [])]
+    absent = ["EkmForbiddenSpike", "EkmThrottledSpike", "EkmProbeFails"]
+    return RuleCase(name="one other code", exporters=[exporter], length=34 * MINUTE, checks=checks, absent=absent)
+
+
+def _planned_work() -> RuleCase:
+    """Maintenance of its only target changes no label of a credential's page, and does not end the page."""
+    target = Target(probes=[OK] * 90, more={"ekm_maintenance": minutes((0, 20), (1, 40), (0, 40))})
+    exporter = Exporter(targets=[target], more={**SECRET, ENDS % ("sql-prod", "declared"): f"{12 * HOUR}x100"})
+    page = of_credential(exporter, target)
+    checks = [(minute * MINUTE, "EkmCredentialExpiresIn1Day", [page]) for minute in range(1, 86, 5)]
+    absent = ["EkmOtherCredentialExpires"]
+    return RuleCase(
+        name="maintenance and a credential", exporters=[exporter], length=86 * MINUTE, checks=checks, absent=absent, scrape=60
+    )
+
+
+def _without_a_verdict() -> RuleCase:
+    """A target in mode read_only whose probes fail on the exporter's side has no verdict, and no page: a ticket."""
+    target = Target(probes=[*[READ] * 10, *[UNREADABLE] * 40, *[READ] * 40], info={"mode": "read_only"})
+    exporter = Exporter(targets=[target], more=SECRET)
+    alert = "EkmVerdictUnknown"
+    ticket = target_metric(exporter, target, UNREADABLE)
+    checks = [(10 * MINUTE, alert, []), (30 * MINUTE, alert, [ticket]), (50 * MINUTE, alert, [ticket]), (75 * MINUTE, alert, [])]
+    return RuleCase(name="read_only without a verdict", exporters=[exporter], length=75 * MINUTE, checks=checks, scrape=60)
+
+
+def _stopped() -> RuleCase:
+    """A target that is no longer probed is one ticket, not two."""
+    stopped = Target(name="stopped", probes=[UNREADABLE] * 10)
+    exporter = Exporter(targets=[stopped, Target(name="well", probes=[OK] * 80)], more=SECRET)
+    checks = [(60 * MINUTE, "EkmTargetNotProbed", [target_metric(exporter, stopped, UNREADABLE)])]
+    return RuleCase(
+        name="a target that stops",
+        exporters=[exporter],
+        length=70 * MINUTE,
+        checks=checks,
+        absent=["EkmVerdictUnknown"],
+        scrape=60,
+    )
+
+
+def _firewall_of_both() -> RuleCase:
+    """A vault's firewall refuses the central exporter and the SQL Server host: both page, and no ticket blames monitoring."""
+    probes = [*[OK] * 10, *[BLOCKED] * 20, *[OK] * 30]
+    central, host = Target(probes=probes), Target(probes=probes, info={"vantage": "sql_host"})
+    here = Exporter(targets=[central], more=SECRET)
+    there = Exporter(targets=[host], instance="sql1:10377", more=SECRET)
+    alert = "EkmForbiddenSpike"
+    pages = [target_metric(here, central, BLOCKED), target_metric(there, host, BLOCKED)]
+    checks = [(10 * MINUTE, alert, []), (15 * MINUTE, alert, pages), (29 * MINUTE, alert, pages), (50 * MINUTE, alert, [])]
+    absent = ["EkmFirewallRefusesMonitoring"]
+    return RuleCase(name="a firewall that blocks both", exporters=[here, there], length=50 * MINUTE, checks=checks, absent=absent)
+
+
+def _partly_in_maintenance() -> RuleCase:
+    """Targets in maintenance do not count: all others of the host fail, so its network is the cause."""
+    work = {"ekm_maintenance": "1x200"}
+    planned = [Target(name=f"p{number}", vault=f"p{number}.vault.azure.net", probes=[OK] * 60, more=work) for number in range(4)]
+    failing = [
+        Target(name=f"f{number}", vault=f"f{number}.vault.azure.net", probes=[*[OK] * 10, *[NO_DNS] * 10, *[OK] * 40])
+        for number in range(4)
+    ]
+    exporter = Exporter(targets=[*planned, *failing], more=SECRET)
+    page = Fired({"job": exporter.job, "instance": exporter.instance})
+    checks = [(10 * MINUTE, "EkmEgressDown", []), (12 * MINUTE, "EkmEgressDown", [page]), (42 * MINUTE, "EkmEgressDown", [])]
+    return RuleCase(name="half of a host in maintenance", exporters=[exporter], length=42 * MINUTE, checks=checks)
+
+
+CASES = [
+    _lost_exporter(),
+    _mended_meanwhile(),
+    _rare_probes(),
+    _one_other_code(),
+    _planned_work(),
+    _without_a_verdict(),
+    _stopped(),
+    _firewall_of_both(),
+    _partly_in_maintenance(),
+]
