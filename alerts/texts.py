@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
+from alerts.go_templates import filled, listed, query_of
 from exporter.core.codes.advice_vault import ON_HSM
 from exporter.core.faults import Reason
 
@@ -31,13 +32,6 @@ _NUMBERS: Final = (
 )
 # The names of the alert's target replace `VAULT`, `KEY` and the like in an action. The host name must come before its first label.
 _VAULT_NAME: Final = '(reReplaceAll "[.].*" "" $labels.vault)'
-
-
-def _filled(text: str, *replacements: tuple[str, str]) -> str:
-    """Return a template expression that replaces each word in `text`, in order."""
-    for word, value in replacements:
-        text = f'reReplaceAll "{word}" {value} ({text})'
-    return text
 
 
 # A Managed HSM has another option for its name. `$0` keeps what was found.
@@ -82,37 +76,25 @@ _INSTANCE: Final = (
 )
 
 
-def _query(query: str, labels: str) -> str:
-    """Return the query, with each %q replaced by the value of one of the alert's labels."""
-    return f"query (printf `{query}` {' '.join(f'$labels.{label}' for label in labels.split())})"
-
-
-def _listed(query: str, labels: str, by: str, each: str, none: str = "") -> str:
-    """Return a list of what the query finds, sorted by a label and separated by commas."""
-    begin = "{{ range $place, $one := " + _query(query, labels) + f' | sortByLabel "{by}" ' + "}}"
-    otherwise = "{{ else }}" + none if none else ""
-    return begin + "{{ if $place }}, {{ end }}" + each + otherwise + "{{ end }}"
-
-
 def _failures(query: str, labels: str, action: str) -> str:
     """Return each failure of the last minutes, with `action` after it; each begins with a space."""
-    return "{{ range " + _query(query, labels) + ' | sortByLabel "code" }}' + _CAUSE + action + "{{ end }}"
+    return "{{ range " + query_of(query, labels) + ' | sortByLabel "code" }}' + _CAUSE + action + "{{ end }}"
 
 
 def _action(vault: str, *replacements: tuple[str, str]) -> str:
     """Return the first action of a failure at `vault`, a template variable, with the words replaced."""
-    return _ACTION.replace("@ACTION", _filled("$do", *replacements)).replace("@VAULT", vault)
+    return _ACTION.replace("@ACTION", filled("$do", *replacements)).replace("@VAULT", vault)
 
 
 _KEY: Final = (
     '{{ $key := "KEY/VERSION" }}{{ range '
-    + _query("max by (key) (last_over_time(ekm_target_info{" + _TARGET + "}[@{HOLD}]))", "job instance target")
+    + query_of("max by (key) (last_over_time(ekm_target_info{" + _TARGET + "}[@{HOLD}]))", "job instance target")
     + " }}{{ $key = .Labels.key }}{{ end }}"
 )
 # Actions name one target: the first one of the credential.
 _FIRST_TARGET: Final = (
     '{{ $target := "" }}{{ $vault := "" }}{{ range '
-    + _query(f"max by (target, vault) ({_CREDENTIAL})", "job instance credential")
+    + query_of(f"max by (target, vault) ({_CREDENTIAL})", "job instance credential")
     + ' | sortByLabel "target" }}{{ if not $target }}{{ $target = .Labels.target }}{{ $vault = .Labels.vault }}{{ end }}{{ end }}'
 )
 _OF_FIRST_TARGET: Final = (
@@ -133,17 +115,31 @@ def _held(succeeds: str, failed: str, labels: str) -> str:
     """Return the time since which probes succeed again, for an alert that is held."""
     query = f"max(max_over_time(timestamp({failed})[@{{LONG}}:@{{EVERY_TICKET}}])) and on () min({succeeds}) == 1"
     clock = '{{ (. | first | value | toTime).Format "15:04" }}'
-    return "{{ with " + _query(query, labels) + " }} Probes succeed again since " + clock + " UTC.{{ end }}"
+    return "{{ with " + query_of(query, labels) + " }} Probes succeed again since " + clock + " UTC.{{ end }}"
 
 
 def _instances(query: str, labels: str) -> str:
-    listed = _listed(f"{_SQL} ({query})", labels, "sql_instance", _INSTANCE, none="none is declared")
-    return f"SQL Server instances that depend on it: {listed}."
+    instances = listed(f"{_SQL} ({query})", labels, "sql_instance", _INSTANCE, none="none is declared")
+    return f"SQL Server instances that depend on it: {instances}."
+
+
+_OF_CREDENTIAL: Final = (
+    "max by (step, code, symbol, reason, summary, action) (last_over_time("
+    + _EXPLAINED
+    + '{step="token"}[@{HOLD}]) and on (job, instance, target) '
+    + _CREDENTIAL
+    + ")"
+)
+_CREDENTIAL_FAILURES: Final = (
+    _FIRST_TARGET
+    + _HSM_OPTION.replace("@VAULT", "$vault")
+    + _failures(_OF_CREDENTIAL, "job instance credential", _action("$vault", *_OF_FIRST_TARGET))
+)
 
 
 def _servers(query: str, labels: str) -> str:
     """Return the first three SQL Server instances and the number of the others; empty if none is declared."""
-    found = "{{ $all := " + _query(f"{_SQL} ({query})", labels) + " }}"
+    found = "{{ $all := " + query_of(f"{_SQL} ({query})", labels) + " }}"
     first = '{{ range $place, $one := $all | sortByLabel "sql_instance" }}{{ if lt $place 3 }}{{ if $place }}, {{ end }}'
     more = "{{ if gt (len $all) 3 }} and {{ len (slice $all 3) }} more{{ end }}"
     return found + first + _INSTANCE + "{{ end }}{{ end }}" + more
@@ -185,22 +181,22 @@ TEXTS: Final[Mapping[str, str]] = {
     "BACKUP_KEY": _KEY + "az keyvault key backup " + _STORE + " --file FILE",
     "PURGE": (
         "{{ range "
-        + _query("max(ekm_key_scheduled_purge_timestamp_seconds{" + _TARGET + "})", "job instance target")
+        + query_of("max(ekm_key_scheduled_purge_timestamp_seconds{" + _TARGET + "})", "job instance target")
         + " }} It will be purged at {{ .Value | humanizeTimestamp }}; after that only a backup brings it back.{{ end }}"
     ),
     "KEY_KIND": (
         "{{ range "
-        + _query("max by (kty, size_bits) (ekm_key_info{" + _TARGET + "})", "job instance target")
+        + query_of("max by (kty, size_bits) (ekm_key_info{" + _TARGET + "})", "job instance target")
         + " }} {{ .Labels.kty }} with {{ .Labels.size_bits }} bits.{{ else }} of another kind.{{ end }}"
     ),
     "STATE": (
         "{{ with "
-        + _query("max(ekm_probe_success{" + _TARGET + "})", "job instance target")
+        + query_of("max(ekm_probe_success{" + _TARGET + "})", "job instance target")
         + " }}the last probe {{ if eq (. | first | value) 1.0 }}succeeded{{ else }}failed{{ end }}{{ else }}no probe yet{{ end }}"
     ),
     "ABOVE_5S": (
         "{{ with "
-        + _query(
+        + query_of(
             'clamp_min(1 - sum(increase(ekm_step_duration_seconds_bucket{le=~"5(\\\\.0)?",job=%[1]q,instance=%[2]q,target=%[3]q}[@{LONG}]))'
             " / sum(increase(ekm_step_duration_seconds_count{job=%[1]q,instance=%[2]q,target=%[3]q}[@{LONG}])), 0)",
             "job instance target",
@@ -209,7 +205,7 @@ TEXTS: Final[Mapping[str, str]] = {
     ),
     "TOKEN_REFUSALS": (
         "{{ range "
-        + _query(
+        + query_of(
             'max by (code) (last_over_time(ekm_last_failure_info{step="token",code=~"3011|3109|3077|3113"}[@{HOLD}])'
             " and on (job, instance, target) " + _CREDENTIAL + ")",
             "job instance credential",
@@ -222,61 +218,66 @@ TEXTS: Final[Mapping[str, str]] = {
     **{f"{of}SERVERS": _servers(*dependents) for of, dependents in _DEPENDENTS.items()},
     "UNWRAPS": (
         "{{ with "
-        + _query("last_over_time(ekm_step_success{" + _TARGET + ',step="unwrap_key"}[@{LONG}]) == 1', "job instance target")
+        + query_of("last_over_time(ekm_step_success{" + _TARGET + ',step="unwrap_key"}[@{LONG}]) == 1', "job instance target")
         + " }}Databases still open, since the vault unwraps with it"
         "{{ else }}Whether the vault still unwraps with it is not tested by this target{{ end }}"
     ),
     "VANTAGE": (
-        "{{ range " + _query("target:ekm_target_info:labels{" + _TARGET + "}", "job instance target") + " }}"
+        "{{ range " + query_of("target:ekm_target_info:labels{" + _TARGET + "}", "job instance target") + " }}"
         '{{ if eq .Labels.vantage "sql_host" }} on the SQL host{{ else if .Labels.vantage }} on a central host{{ end }}{{ end }}'
     ),
-    "CHECKS": _listed(
+    "CHECKS": listed(
         "max by (check) (ekm_preflight_failed{" + _TARGET + "})",
         "job instance target",
         "check",
         "{{ $one.Labels.check }}",
         none="unknown after a restart",
     ),
-    "CREDENTIAL_FAILURES": _FIRST_TARGET
-    + _HSM_OPTION.replace("@VAULT", "$vault")
-    + _failures(
-        "max by (step, code, symbol, reason, summary, action) (last_over_time("
-        + _EXPLAINED
-        + '{step="token"}[@{HOLD}]) and on (job, instance, target) '
-        + _CREDENTIAL
-        + ")",
-        "job instance credential",
-        _action("$vault", *_OF_FIRST_TARGET),
+    "CREDENTIAL_FAILURES": _CREDENTIAL_FAILURES,
+    # A refusal after the date may have another reason, such as secret_wrong. The first action is still a new secret.
+    "CREDENTIAL_ENDED": (
+        "{{ if "
+        + query_of(
+            'last_over_time(ekm_last_failure_info{step="token",reason=~"@{ENDED}"}[@{HOLD}]) and on (job, instance, target) '
+            + _CREDENTIAL,
+            "job instance credential",
+        )
+        + " }}"
+        + _CREDENTIAL_FAILURES
+        + "{{ else }}"
+        + _failures(_OF_CREDENTIAL, "job instance credential", action="")
+        + " First: create a new secret and set it with ALTER CREDENTIAL on every replica. If SQL Server has a newer secret already, give it"
+        " to the exporter.{{ end }}"
     ),
-    "CREDENTIAL_TARGETS": _listed(
+    "CREDENTIAL_TARGETS": listed(
         f"max by (target) ({_CREDENTIAL})", "job instance credential", "target", "{{ $one.Labels.target }}", none="none"
     ),
     "CREDENTIAL_SUCCESSOR": (
         "{{ if "
-        + _query(_CREDENTIAL.replace("credential=%q", 'credential=%q,mode!="canary"'), "job instance credential")
+        + query_of(_CREDENTIAL.replace("credential=%q", 'credential=%q,mode!="canary"'), "job instance credential")
         + " }}First: create a second secret and stage it as next_credential.{{ else }}SQL Server does not use it. First: create a new"
         " secret and give it to the exporter.{{ end }}"
     ),
-    "CREDENTIAL_DATES": _listed(
+    "CREDENTIAL_DATES": listed(
         _ENDS,
         "job instance credential",
         "source",
         "{{ $one.Labels.source }} {{ $one.Value | humanizeTimestamp }}",
         none="none known",
     ),
-    "EGRESS_SEEN": _listed(
+    "EGRESS_SEEN": listed(
         "count by (step, reason) (max by (target, step, reason) (ekm_last_failure_info{job=%q,instance=%q}))",
         "job instance",
         "reason",
         "{{ $one.Labels.reason }} at {{ $one.Labels.step }} {{ $one.Value }}",
     ),
-    "TOKEN_SEEN": _listed(
+    "TOKEN_SEEN": listed(
         'count by (code, reason) (max by (target, code, reason) (ekm_last_failure_info{step="token",job=%q,instance=%q}))',
         "job instance",
         "reason",
         "{{ $one.Labels.code }} {{ $one.Labels.reason }} {{ $one.Value }}",
     ),
-    "FORBIDDEN_SEEN": _listed(
+    "FORBIDDEN_SEEN": listed(
         'count by (reason) (max by (target, reason) (ekm_last_failure_info{code=~"3077|3113"} and on (job, instance, target) '
         + _CREDENTIAL
         + "))",

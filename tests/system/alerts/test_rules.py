@@ -154,6 +154,14 @@ def test_target_alert_names_target_vault_and_sql_servers(rule):
 
 
 @every_alert
+def test_page_about_closed_databases_forbids_a_restart(rule):
+    """A restart closes databases that are open; on EkmCredentialExpiresIn1Day it is part of the rollover."""
+    description = rule["annotations"]["description"]
+    if rule["labels"]["severity"] == "critical" and "that depend on it" in description:
+        assert ("Do not restart" in description) != (rule["alert"] in ("EkmCredentialExpiresIn1Day", "EkmProbeFails"))
+
+
+@every_alert
 def test_alert_survives_a_restart_of_the_exporter(rule):
     """Expiry alerts use last_over_time, all others keep_firing_for."""
     if not rule["alert"].startswith("EkmCredentialExpiresIn") and rule["alert"] != "EkmWatchdog":

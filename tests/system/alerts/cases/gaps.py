@@ -24,7 +24,7 @@ def _lost_exporter() -> RuleCase:
     return RuleCase(name="an incident and a lost exporter", exporters=[exporter], length=88 * MINUTE, checks=checks)
 
 
-def _mended_meanwhile() -> RuleCase:
+def _ended_unseen() -> RuleCase:
     """The incident ends while the exporter is not scraped: the page ends after the first good scrape."""
     target = Target(probes=[*[OK] * 10, *[FORBIDDEN] * 20, *[OK] * 40])
     exporter = Exporter(targets=[target], gaps=((20 * MINUTE, 40 * MINUTE),), more=SECRET)
@@ -121,7 +121,7 @@ def _partly_in_maintenance() -> RuleCase:
 
 CASES = [
     _lost_exporter(),
-    _mended_meanwhile(),
+    _ended_unseen(),
     _rare_probes(),
     _one_other_code(),
     _planned_work(),
