@@ -6,6 +6,7 @@ Reads SQL Servers, or what deploy/sql/inventory.sql and inventory.ps1 wrote abou
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +17,7 @@ from exporter.cli.inventory_vaults import add_vault_flags, compare_with_vaults
 from exporter.core.inventory.comparison import report_search
 from exporter.core.inventory.model import Instance, instance_of
 from exporter.core.inventory.plan import Plan, PlannedTarget, make_plan
-from exporter.core.inventory.render import files_of, listed, report
+from exporter.core.inventory.render import credentials_to_supply, files_of, listed, report
 from exporter.inventory.folder import (
     FACTS,
     Change,
@@ -24,9 +25,9 @@ from exporter.inventory.folder import (
     Folder,
     FolderError,
     changes,
-    facts_text,
     read_facts,
     read_folder,
+    save_facts,
     write,
 )
 from exporter.inventory.hand_written import includes_folder, read_hand_written
@@ -114,7 +115,7 @@ def _run(args: argparse.Namespace) -> tuple[int, list[PlannedTarget]]:
     if not args.dry_run:
         _apply(todo, args.out / FACTS, facts)
     print(_summary(plan, sources, kept, todo, dry_run=args.dry_run))
-    print(report(plan, hand_written.credentials, args.secrets), end="")
+    print(report(plan, hand_written.credentials | _supplied(args, plan), args.secrets), end="")
     return GAPS if sources.failures or plan.findings.gaps else FINE, plan.targets
 
 
@@ -146,13 +147,18 @@ def _other_files(args: argparse.Namespace, folder: Folder) -> list[Path]:
     return there if args.config_file is None else [args.config_file, *there]
 
 
+def _supplied(args: argparse.Namespace, plan: Plan) -> set[str]:
+    """The credentials whose files exist; `check` reports an unusable one."""
+    return {one.name for one in credentials_to_supply(plan, ()) if os.access(args.out / args.secrets / one.name, os.F_OK)}
+
+
 def _show(todo: Iterable[Change]) -> None:
     for change in todo:
         print(change.diff(), end="")
 
 
 def _apply(todo: Iterable[Change], facts_file: Path, facts: Facts) -> None:
-    write(facts_file, facts_text(facts))
+    save_facts(facts_file, facts)
     for change in todo:
         if change.after is None:
             change.path.unlink(missing_ok=True)

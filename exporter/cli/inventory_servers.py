@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import ssl
 import sys
@@ -17,7 +18,7 @@ from exporter.config.secret_source import SecretUnreadableError, read_secret
 from exporter.core.inventory.server_name import ServerName, parse_server_list, parse_server_name
 from exporter.inventory.declared import read_declared
 from exporter.inventory.sign_in import database_token
-from exporter.inventory.sources import SourceError, Sources
+from exporter.inventory.sources import SourceError, Sources, decoded
 from exporter.inventory.sql.driver import NEEDED, SqlLogin, is_installed
 from exporter.inventory.sql.encryption import make_context
 from exporter.inventory.sql.fleet import read_servers
@@ -29,17 +30,17 @@ _NO_LOGIN = "no login: give --sql.user with --sql.password.file, or --sql.entra 
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 600:
-        raise argparse.ArgumentTypeError("expected seconds, more than 0 and at most 600")
-    return value
+    with contextlib.suppress(ValueError):
+        if 0 < (value := float(text)) <= 600:
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds: write more than 0 and at most 600")
 
 
 def _parallel(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 256:
-        raise argparse.ArgumentTypeError("expected 1 to 256")
-    return value
+    with contextlib.suppress(ValueError):
+        if 1 <= (value := int(text)) <= 256:
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of servers: write 1 to 256")
 
 
 _FLAGS: Mapping[str, Mapping[str, Any]] = {
@@ -130,13 +131,13 @@ def _names(args: argparse.Namespace) -> list[ServerName]:
 
 def _listed(file: Path) -> list[str]:
     try:
-        names, problems = parse_server_list(read_whole(file, limit=_LIST_LIMIT).decode("utf-8-sig"))
-    except (FileUnreadableError, UnicodeDecodeError) as error:
-        raise SourceError(f"--servers: {file}: {error if isinstance(error, FileUnreadableError) else 'not UTF-8'}") from None
+        names, problems = parse_server_list(decoded(read_whole(file, limit=_LIST_LIMIT)))
+    except FileUnreadableError as error:
+        raise SourceError(f"--servers: {file}: {error}") from None
     if problems:
         raise SourceError(f"--servers: {file}: {problems[0]}")
     if not names:
-        raise SourceError(f"--servers: {file}: no name in it")
+        raise SourceError(f"--servers: {file}: no name in it: write one a line")
     return names
 
 

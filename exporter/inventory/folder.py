@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import os
 import tempfile
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from exporter.config.files import FileMissingError, FileUnreadableError, read_whole
+from exporter.config.files import FileMissingError, FileUnreadableError, plainly, read_whole
 from exporter.config.yaml_tree import SIZE_LIMIT
 from exporter.core.inventory.document import Document, as_json, document_from
 from exporter.core.inventory.registry import KeyVersion, RegistryUri, key_version
@@ -30,12 +31,16 @@ class FolderError(Exception):
 
 @dataclass(slots=True)
 class Facts:
-    """What is known from all runs: documents by server, key URIs, names of targets, and versions by public key."""
+    """What is known from all runs: documents by server, key URIs, names of targets, and versions by public key.
+
+    `digest` is that of the file that was read, empty without one.
+    """
 
     documents: dict[str, Document] = field(default_factory=dict)
     loose: dict[RegistryUri, None] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     compared: dict[str, KeyVersion] = field(default_factory=dict)
+    digest: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +94,16 @@ def read_facts(folder: Folder) -> Facts:
     """Read the facts of earlier runs. Raises FolderError if they are lost or unusable."""
     path = folder.path / FACTS
     try:
-        content = json.loads(read_whole(path, limit=FACTS_LIMIT))
+        data = read_whole(path, limit=FACTS_LIMIT)
+        content = json.loads(data)
         documents = {name: document_from(one) for name, one in content["instances"].items()}
+        if not all(one.failure is None and one.sections.get("instance") for one in documents.values()):
+            raise ValueError  # noqa: TRY301 - as every other damage
         loose = {RegistryUri(str(one["thumbprint"]), str(one["uri"])): None for one in content["key_uris"]}
         names = {str(one): str(name) for one, name in content["names"].items()}
         uris = ((str(one["public_key"]), key_version(str(one["uri"]))) for one in content.get("public_keys", ()))
         compared = {public_key: version for public_key, version in uris if version is not None}
-        return Facts(documents, loose, names, compared)
+        return Facts(documents, loose, names, compared, hashlib.sha256(data).digest())
     except FileMissingError:
         if folder.own:
             raise FolderError(
@@ -104,7 +112,7 @@ def read_facts(folder: Folder) -> Facts:
         return Facts()
     except FileUnreadableError as error:
         raise FolderError(f"{path}: {error}") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise FolderError(f"{path}: damaged: restore it, or remove it and the files of earlier runs") from None
 
 
@@ -117,6 +125,22 @@ def facts_text(facts: Facts) -> str:
         "public_keys": [{"public_key": one, "uri": version.uri} for one, version in facts.compared.items()],
     }
     return json.dumps(content, indent=1, sort_keys=True) + "\n"
+
+
+def save_facts(path: Path, facts: Facts) -> None:
+    """Replace the file of facts. Raises FolderError if another run replaced it since it was read."""
+    text = facts_text(facts)
+    if len(text.encode()) > FACTS_LIMIT:
+        raise FolderError(f"{path}: it would exceed {FACTS_LIMIT // 1024**2} MiB: use one folder for each part of the servers")
+    try:
+        digest = hashlib.sha256(read_whole(path, limit=FACTS_LIMIT)).digest()
+    except FileMissingError:
+        digest = b""
+    except FileUnreadableError as error:
+        raise FolderError(f"{path}: {error}") from None
+    if digest != facts.digest:
+        raise FolderError(f"{path}: another run replaced it meanwhile, so nothing was written: run the command again")
+    write(path, text)
 
 
 def changes(folder: Folder, files: Mapping[str, str]) -> Iterator[Change]:
@@ -138,17 +162,20 @@ def changes(folder: Folder, files: Mapping[str, str]) -> Iterator[Change]:
 
 
 def write(path: Path, text: str) -> None:
-    """Replace the file in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".inventory-")
+    """Replace the file in one step. Raises FolderError."""
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-        Path(temporary).chmod(0o640)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".inventory-")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
+                stream.write(text)
+            Path(temporary).chmod(0o640)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise FolderError(f"{path}: cannot be written: {plainly(error)}") from None
 
 
 def _lines(text: str | None) -> list[str]:

@@ -24,5 +24,3 @@ def read_inventory(path: Path) -> Inventory | Reason:
         return reason(Condition.INVENTORY_UNUSABLE, cause=str(error), folder=str(folder))
     except OSError as error:
         return reason(Condition.INVENTORY_UNUSABLE, cause=f"{file}: {plainly(error)}", folder=str(folder))
-    except (KeyError, IndexError, TypeError, AttributeError, RecursionError):
-        return reason(Condition.INVENTORY_UNUSABLE, cause=f"{file}: damaged", folder=str(folder))

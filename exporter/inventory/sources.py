@@ -36,7 +36,9 @@ class Sources:
             instance = instance_of(document)
             name = instance.server_name.upper()  # SQL Server ignores the case
             if name in self.instances:
-                self.failures.append(f"{where}: {instance.server_name} was read from another source too: this one was used")
+                self.failures.append(
+                    f"{where}: {instance.server_name} was read from another source too, and this one was used: name it once"
+                )
             self.instances[name] = document
         else:
             self.loose |= dict.fromkeys(document.key_uris)
@@ -56,7 +58,7 @@ class Sources:
         except FileUnreadableError as error:
             self.failures.append(f"{file}: {error}")
             return
-        for document in read_documents(_decoded(data)):
+        for document in read_documents(decoded(data)):
             self.add(document, str(file))
 
 
@@ -67,8 +69,8 @@ def _files(pattern: str) -> Iterator[Path]:
         yield from sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
 
 
-def _decoded(data: bytes) -> str:
-    """Decode what sqlcmd, PowerShell and reg write. A wrong guess breaks the checksum."""
+def decoded(data: bytes) -> str:
+    """Decode what sqlcmd, PowerShell, reg and editors write. A wrong guess breaks a checksum."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "replace")
     try:

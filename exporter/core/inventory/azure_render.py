@@ -36,7 +36,7 @@ def proposals_text(plan: AzurePlan, secrets: str) -> str:
     lines = ["credentials:"] if missing else []
     for name, vault in missing.items():
         lines += [
-            f"  # Still to be supplied: the SECRET of the SQL credential for {vault.host}, in the file below.",
+            f"  # Needs the SECRET of the SQL credential for {vault.host}, in the file below.",
             f"  {scalar(name)}:",
             "    type: connector_secret",
             f"    secret_file: {scalar(f'{secrets}/{name}')}",

@@ -13,7 +13,8 @@ from exporter.core.model import Generation
 ASYMMETRIC_KEY = "ASYMMETRIC KEY"
 CLOSED = ("RECOVERY_PENDING", "SUSPECT")
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)\.(\d+)")
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
+# Control characters, line breaks, marks that change the direction of a line, and what YAML cannot hold.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +125,7 @@ def instance_of(document: Document) -> Instance:
         keys=_keys(rows.get("keys", ())),
         databases=_databases(rows.get("databases", ()), rows.get("encryption", ())),
         replicas=tuple((_cell(row, "ag"), _cell(row, "server_name")) for row in rows.get("replicas", ())),
-        errors=document.errors,
+        errors={printable(section): printable(message) for section, message in document.errors.items()},
         key_uris=document.key_uris,
     )
 

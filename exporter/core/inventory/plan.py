@@ -41,7 +41,7 @@ class HandWritten:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedCredential:
-    """A credential whose secret is still to be supplied; `servers` have it in SQL Server."""
+    """A credential that the files declare; `servers` have it in SQL Server."""
 
     name: str
     sql_name: str
@@ -103,7 +103,7 @@ def identity(version: KeyVersion, credential: str) -> str:
 
 def credential_name(usage: Usage) -> str:
     """Name of the credential in the configuration, from the vault's and SQL Server's."""
-    name = usage.credential.name
+    name = usage.credential.name.lower()  # as SQL Server and the files of Windows ignore the case
     stem = short_vault(usage.version.vault)
     if is_managed(usage.credential):
         return f"{stem}-managed-identity"

@@ -74,7 +74,7 @@ def _credential(credential: PlannedCredential, secrets: str) -> list[str]:
             f"  {scalar(credential.name)}: {{type: managed_identity}}",
         ]
     return [
-        f"  # Still to be supplied: the SECRET of CREDENTIAL [{credential.sql_name}] on {servers}, in the file below. SQL Server never",
+        f"  # Needs the SECRET of CREDENTIAL [{credential.sql_name}] on {servers}, in the file below. SQL Server never",
         "  # shows it. If the client secret is at hand, or its expiry is known, declare the credential in another file.",
         f"  {scalar(credential.name)}:",
         "    type: connector_secret",
@@ -113,11 +113,14 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(every[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def report(plan: Plan, hand_written: Collection[str], secrets: str) -> str:
-    """Return what is still to be supplied, what is unknown, and what needs no target."""
+def report(plan: Plan, supplied: Collection[str], secrets: str) -> str:
+    """Return what is still to be supplied, what is unknown, and what needs no target.
+
+    `supplied` are credentials with a secret, and those of other files.
+    """
     to_supply = [
         f"{secrets}/{one.name}: the SECRET of CREDENTIAL [{one.sql_name}] on {listed(one.servers)}"
-        for one in credentials_to_supply(plan, hand_written)
+        for one in credentials_to_supply(plan, supplied)
         if not one.managed
     ]
     sections = (

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from exporter.core.connector_secret import key_name_findings
 from exporter.core.endpoints import vault_host
-from exporter.core.inventory.model import CLOSED, AsymmetricKey, Database, Instance, SqlCredential
+from exporter.core.inventory.model import CLOSED, AsymmetricKey, Database, Instance, SqlCredential, printable
 from exporter.core.inventory.registry import KeyVersion, RegistryUri, key_version, thumbprint_of
+from exporter.core.masking import mask
 
 MANAGED_IDENTITY = "managed identity"
 REGISTRY = "registry"  # the section of the documents
@@ -81,9 +82,8 @@ class KeyUris:
         for uri in (*(uri for instance in instances for uri in instance.key_uris), *loose):
             version = key_version(uri.uri)
             if version is None:
-                findings.gap(
-                    f"the registry's KeyUri of thumbprint {thumbprint_of(uri.thumbprint)} is not https://VAULT/keys/NAME/VERSION"
-                )
+                thumbprint = printable(thumbprint_of(uri.thumbprint))
+                findings.gap(f"the registry's KeyUri of thumbprint {thumbprint} is not https://VAULT/keys/NAME/VERSION")
             else:
                 self._versions.setdefault(thumbprint_of(uri.thumbprint), set()).add(version)
         for key in (key for instance in instances for key in instance.keys if key.public_key):
@@ -172,7 +172,7 @@ def _resolved(
         return None
     version = here[0] if len(here) == 1 else next(iter(versions))
     if version.vault != vault:
-        text = f"{about}: KeyUri is in {version.vault}, but credential [{credential.name}] names {vault or credential.identity}"
+        text = f"{about}: KeyUri is in {version.vault}, but credential [{credential.name}] names {vault or mask(credential.identity) or 'nothing'}"
         findings.gap(f"{text}; the target follows KeyUri", server)
     if rules := key_name_findings(version.name):
         findings.gap(f"{about}: {version.name}: {rules[0].text}", server)

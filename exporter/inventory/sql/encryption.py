@@ -23,6 +23,7 @@ from exporter.inventory.sql.failure import SqlConnectionError, connection_error
 _PRELOGIN, _REPLY, _LAST = 18, 4, 1  # packet types, status
 _PACKET = 4096  # bytes, the size before the login
 _CHUNK = 65536
+_MOST = 64 * 1024 * 1024  # bytes of one answer
 _FOREIGN = "no SQL Server answers at this port, or it is too old: correct the name or the port"
 
 
@@ -56,6 +57,7 @@ class EncryptedSocket:
     def start(self) -> None:
         """Begin a request: its time runs from now on."""
         self._end = time.monotonic() + self._seconds
+        self._left_bytes = _MOST
 
     def sendall(self, data: bytes | bytearray, _flags: int = 0) -> None:
         """Send the driver's bytes; the first ones are its PRELOGIN packet."""
@@ -158,6 +160,9 @@ class EncryptedSocket:
         data = self._socket.recv(size)
         if not data:
             raise ConnectionResetError
+        self._left_bytes -= len(data)
+        if self._left_bytes < 0:
+            raise SqlConnectionError(f"an answer is larger than {_MOST // 1024**2} MiB: is this a SQL Server?")
         return data
 
     def _flush(self) -> None:

@@ -7,6 +7,7 @@ import yaml
 
 from exporter.cli.main import main
 from exporter.config import load_config
+from exporter.core.inventory.plan import make_plan
 from tests.support.sql_inventory import reg_query, rows_of, sqlcmd
 
 V1, V2 = ("https://contoso-prod.vault.azure.net/keys/K/" + version for version in ("1111aaaa", "2222bbbb"))
@@ -162,9 +163,11 @@ def test_lost_facts_are_an_error(workspace):
     workspace.source("n1.txt", sqlcmd(rows_of("N1")))
     workspace.run()
     facts = workspace.path / "targets.d" / "inventory.json"
-    facts.write_text("{}")
-    workspace.run(code=2)
-    assert "damaged" in workspace.errors
+    whole = facts.read_text()
+    for text in ("{}", "[" * 100_000, whole.replace('"inventory": 1', '"inventory": 2'), whole.replace('"instance"', '"other"')):
+        facts.write_text(text)
+        workspace.run(code=2)
+        assert "damaged" in workspace.errors
     facts.unlink()
     workspace.run(code=2)
     assert "restore it, or remove them" in workspace.errors
@@ -241,6 +244,37 @@ def test_case_of_a_server_name_does_not_matter(workspace):
     output = workspace.run()
     assert "kept as last read" not in output
     assert len(workspace.targets()[0]["instances"]) == 1
+
+
+def test_supplied_secret_is_not_requested_again(workspace):
+    workspace.source("n1.txt", sqlcmd(rows_of("N1")))
+    assert "../secrets/contoso-prod-tde_cred: the SECRET of CREDENTIAL [tde_cred] on N1" in workspace.run()
+    workspace.supply_secrets()
+    assert "SECRET" not in workspace.run()
+
+
+def test_run_that_another_run_overtook_writes_nothing(workspace, monkeypatch):
+    workspace.source("n1.txt", sqlcmd(rows_of("N1")))
+    workspace.run()
+    facts = workspace.path / "targets.d" / "inventory.json"
+    texts = {file: file.read_text() for file in facts.parent.iterdir()}
+
+    def overtaken(*arguments):
+        facts.write_text(texts[facts] + "\n")
+        return make_plan(*arguments)
+
+    monkeypatch.setattr("exporter.cli.inventory.make_plan", overtaken)
+    workspace.source("n2.txt", sqlcmd(rows_of("N2")))
+    workspace.run(code=2)
+    assert "another run replaced it meanwhile, so nothing was written: run the command again" in workspace.errors
+    assert {file: file.read_text() for file in facts.parent.iterdir()} == texts | {facts: texts[facts] + "\n"}
+
+
+def test_folder_that_cannot_be_written_has_a_reason(workspace):
+    workspace.source("n1.txt", sqlcmd(rows_of("N1")))
+    below = workspace.config / "targets.d"
+    workspace.run("--out", str(below), code=2)
+    assert workspace.errors.startswith(f"ekm-exporter inventory: {below / 'inventory.json'}: ")
 
 
 def test_output_has_no_secret(workspace):

@@ -112,6 +112,20 @@ async def test_silent_server_has_a_reason(workspace):
     )
 
 
+async def test_answer_without_end_has_a_reason(workspace, monkeypatch):
+    monkeypatch.setattr("exporter.inventory.sql.encryption._MOST", 100)
+    await workspace.run(code=1)
+    assert "not read: an answer is larger than" in workspace.errors[1]
+
+
+async def test_file_of_names_in_utf_16_is_read(workspace):
+    names = workspace.path / "servers.txt"
+    names.write_text(f"  {workspace.address(FIRST)} \r\n\r\n# comment\r\n", encoding="utf-16")
+    assert "1 instance read, 0 failures" in await workspace.run(
+        "--servers", str(names), names=(), code=1
+    )  # a replica was not read
+
+
 @pytest.fixture
 def loopback(monkeypatch):
     """Every name leads to loopback."""
@@ -184,7 +198,7 @@ async def test_foreign_server_has_a_reason(workspace, reply):
         (["--servers", "/nonexistent"], "--servers: /nonexistent: no such file"),
         (["--servers", "{folder}/bad.txt"], "bad.txt: line 2: expected HOST"),
         (["--servers", "{folder}/empty.txt"], "empty.txt: no name in it"),
-        (["--servers", "{folder}/latin.txt"], "latin.txt: not UTF-8"),
+        (["--servers", "{folder}/latin.txt"], "latin.txt: line 1: expected HOST"),
         (["--server", "n1", "--sql.user", "u", "--sql.password.file", "{folder}/empty.txt"], "--sql.password.file: file"),
         (["--server", "n1", "--sql.user", "u", "--sql.password.file", "{folder}/bad.txt"], "contains more than one line"),
         (["--server", "n1", "--sql.entra", "--sql.user", "u", "--sql.password.file", "x"], "exclude each other: keep one"),
@@ -213,13 +227,22 @@ async def test_unusable_flags_are_bad_usage(workspace, flags, reason):
 
 
 @pytest.mark.parametrize(
-    ("flag", "value"), [("--sql.timeout", "0"), ("--sql.timeout", "nan"), ("--sql.parallel", "0"), ("--sql.encrypt", "off")]
+    ("flag", "value"),
+    [
+        ("--sql.timeout", "abc"),
+        ("--sql.timeout", "0"),
+        ("--sql.timeout", "nan"),
+        ("--sql.parallel", "0"),
+        ("--sql.encrypt", "off"),
+    ],
 )
 async def test_impossible_numbers_are_bad_usage(flag, value, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["inventory", "--out", "x", flag, value])
     assert ended.value.code == 2
-    assert f"argument {flag}" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert f"argument {flag}: " in error
+    assert "_seconds" not in error
 
 
 async def test_progress_counts_on_a_terminal(workspace, monkeypatch):
