@@ -104,9 +104,10 @@ class VaultSession:
         if broken not in (Fault.NONE, Fault.BODY_TRUNCATED):  # a truncated body is acceptable here, a late one is not
             return replace(facts, fault=broken, raised_at=exchange.raised_at if broken is Fault.INTERNAL else None), None
         fault, challenge = read_challenge(exchange.answer.headers.get("WWW-Authenticate"))
+        detail = facts.detail
         if challenge is not None:
-            fault = self._distrust(challenge)
-        facts = replace(facts, fault=fault, detail="" if fault is Fault.NONE else facts.detail)
+            fault, detail = self._distrust(challenge), mask(f"the 401 names {challenge.authority} and {challenge.resource}")
+        facts = replace(facts, fault=fault, detail="" if fault is Fault.NONE else detail)
         return facts, challenge if fault is Fault.NONE else None
 
     async def get_key(self, token: str, name: str, version: str | None, *, deadline: float) -> tuple[Facts, KeyFacts | None]:

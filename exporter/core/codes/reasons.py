@@ -125,6 +125,8 @@ OPEN_REASONS = frozenset(
         Reason.SECRET_UNREADABLE,
         Reason.ANSWER_MALFORMED,
         Reason.ANSWER_NOT_JSON,
+        Reason.AUTHORITY_UNTRUSTED,
+        Reason.RESOURCE_MISMATCH,
         Reason.TLS_FAILED,
         Reason.TLS_UNTRUSTED,
         Reason.PROXY_STATUS,

@@ -53,6 +53,7 @@ async def test_challenge_for_a_foreign_host_is_rejected(serve, session_to, autho
     async with session_to(wire) as session:
         facts, challenge = await session.challenge(deadline=until())
     assert facts.fault is fault
+    assert facts.detail == f"the 401 names {authorization.removesuffix('/t')} and {resource}"
     assert challenge is None
 
 
