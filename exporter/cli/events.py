@@ -12,8 +12,9 @@ from exporter.core.events.record import moment_of
 from exporter.core.events.render import as_data, as_text
 from exporter.core.events.summary import EventSummary
 from exporter.core.inventory.model import printable
-from exporter.inventory.event_files import FileReport, matching_files, read_event_file
+from exporter.inventory.event_files import FileReport, read_event_file
 from exporter.inventory.extras import ExtraMissingError
+from exporter.inventory.sources import expand
 
 FINE, DAMAGED, BAD_USAGE = 0, 1, 2
 DESCRIPTION = """\
@@ -43,7 +44,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="saved event log (.evtx), or a pattern")
+    parser.add_argument("files", metavar="FILE", nargs="+", help="saved event log (.evtx), or a pattern")
     parser.add_argument("--all", action="store_true", help="print each event with its masked text too, the last 10000")
     parser.add_argument("--since", metavar="TIME", type=_moment, help="leave out earlier events: 2026-11-24T10:00, in UTC")
     parser.add_argument("--until", metavar="TIME", type=_moment, help="leave out later events")
@@ -58,10 +59,12 @@ def run(args: argparse.Namespace) -> int:
         return BAD_USAGE
     summary = EventSummary(since=args.since, until=args.until, details=args.all)
     try:
-        reports = [read_event_file(path, summary.add) for path in matching_files(args.files)]
+        files = [path for pattern in args.files for path in expand(pattern) or [Path(pattern)]]
+        reports = [read_event_file(path, summary.add) for path in files]
     except ExtraMissingError as error:
         print(f"ekm-exporter events: {error}", file=sys.stderr)
         return BAD_USAGE
+    complete = all(report.is_whole for report in reports)
     for report in reports:
         if not report.is_whole:
             print(f"ekm-exporter events: {_line(report)}", file=sys.stderr)
@@ -71,8 +74,8 @@ def run(args: argparse.Namespace) -> int:
         for report in reports:
             if report.is_whole:
                 print(_line(report))
-        print(as_text(summary), end="")
-    return FINE if all(report.is_whole for report in reports) else DAMAGED
+        print(as_text(summary, complete=complete), end="")
+    return FINE if complete else DAMAGED
 
 
 def _line(report: FileReport) -> str:

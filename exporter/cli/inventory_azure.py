@@ -19,11 +19,12 @@ from exporter.core.inventory.azure import Azure, cloud_from, is_subscription
 from exporter.core.inventory.azure_plan import AzurePlan, Coverage, plan_azure
 from exporter.core.inventory.azure_render import EMPTY, azure_report, is_own_proposal, proposals_file, proposals_text
 from exporter.core.inventory.plan import PlannedTarget
-from exporter.inventory.azure import AMBIENT, AzureRequest, read_azure
+from exporter.inventory.azure import AzureRequest, read_azure
 from exporter.inventory.covered import read_coverage
 from exporter.inventory.declared import Declared, read_declared
 from exporter.inventory.extras import ExtraMissingError
 from exporter.inventory.folder import Change, write
+from exporter.inventory.sign_in import AMBIENT
 from exporter.inventory.sources import SourceError
 
 FINE, GAPS = 0, 1

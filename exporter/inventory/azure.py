@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from exporter.clients import Network, Networks, VaultSession
 from exporter.clients.key_vault_keys import KeyListSession
 from exporter.config.build import DEFAULT_MODULE
-from exporter.config.model import Credential, CredentialKind, Module
+from exporter.config.model import Credential, Module
 from exporter.core.endpoints import MANAGEMENT_HOSTS
 from exporter.core.faults import Fault
 from exporter.core.inventory.azure import Azure, AzureKey, AzureVault, authority_of, read_rows
@@ -20,7 +20,6 @@ from exporter.inventory.sign_in import open_networks, reason, request_token
 from exporter.runtime.clock import loop_time
 from exporter.runtime.thread_pool import PoolExhausted
 
-AMBIENT = Credential(name="default chain", kind=CredentialKind.DEFAULT)
 SECONDS = 30.0  # for one request
 _AT_ONCE = 16  # vaults
 _MOST_PAGES = 200
@@ -171,4 +170,4 @@ async def _newest(session: KeyListSession, token: str, name: str) -> KeyFacts | 
 def _advised(facts: Facts, advice: dict[int, str]) -> str:
     """Return the failure in one line, with what to do if it is known."""
     todo = advice.get(facts.status or 0) if facts.fault is Fault.HTTP_STATUS else None
-    return f"{reason(facts)}: {todo}" if todo else reason(facts)
+    return f"{reason(facts).rstrip('.')}: {todo}" if todo else reason(facts)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import glob
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from exporter.config.files import plainly
 from exporter.core.events.record import LoggedEvent, read_event
 from exporter.inventory.extras import ExtraMissingError
 
@@ -31,20 +31,13 @@ class FileReport:
         return not (self.note or self.unreadable)
 
 
-def matching_files(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield the files of patterns in order; PowerShell leaves patterns to the program."""
-    for path in paths:
-        matches = sorted(glob.glob(str(path))) if glob.has_magic(str(path)) else []  # noqa: PTH207 - Path.glob refuses whole paths
-        yield from map(Path, matches or [str(path)])
-
-
 def read_event_file(path: Path, on_event: Callable[[LoggedEvent], None]) -> FileReport:
     """Read a file and pass on each event about a key provider. Raises ExtraMissingError."""
     report = FileReport(path)
     try:
         report.note = _defect(path)
     except OSError as error:
-        report.note = f"cannot be read: {error.strerror or type(error).__name__}"
+        report.note = f"cannot be read: {plainly(error)}"
         return report
     if report.note and not report.note.startswith("cut off"):
         return report
@@ -57,6 +50,8 @@ def read_event_file(path: Path, on_event: Callable[[LoggedEvent], None]) -> File
 
 def _defect(path: Path) -> str:
     """Return what is wrong with the file as a whole. Raises OSError."""
+    if path.exists() and not path.is_file():
+        return "is no file: name a saved log"  # opening a pipe would wait for its writer
     with path.open("rb") as stream:
         head = stream.read(_HEADER)
         size = stream.seek(0, 2)

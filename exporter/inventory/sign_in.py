@@ -15,7 +15,7 @@ from exporter.core.model import Challenge, Facts
 from exporter.inventory.declared import Declared
 from exporter.inventory.sources import SourceError
 from exporter.runtime.clock import loop_time
-from exporter.runtime.thread_pool import DaemonThreadPool
+from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
 
 _THREADS = 32
 _PUBLIC = "https://login.microsoftonline.com"
@@ -25,7 +25,8 @@ _DATABASES = {
     "login.chinacloudapi.cn": "https://database.chinacloudapi.cn",
     "login.partner.microsoftonline.cn": "https://database.chinacloudapi.cn",
 }
-_AMBIENT = Credential(name="default chain", kind=CredentialKind.DEFAULT)
+AMBIENT = Credential(name="default chain", kind=CredentialKind.DEFAULT)
+_ADVICE = "sign in with az login, or name a credential of --config.file"
 
 
 @asynccontextmanager
@@ -47,10 +48,12 @@ async def request_token(
     """Return a token, or None and why there is none."""
     try:
         secret = read_secret(credential.secret) if credential.secret is not None else None
-    except SecretUnreadableError as error:
+        response = await fetch_token(networks.of(module), credential, secret, challenge, deadline=loop_time() + seconds)
+    except (SecretUnreadableError, PoolExhausted) as error:
         return None, str(error)
-    response = await fetch_token(networks.of(module), credential, secret, challenge, deadline=loop_time() + seconds)
-    return (response.token, "") if response.token is not None else (None, reason(response.facts))
+    if response.token is not None:
+        return response.token, ""
+    return None, f"{_ADVICE}: {reason(response.facts)}" if credential is AMBIENT else reason(response.facts)
 
 
 def reason(facts: Facts) -> str:
@@ -63,7 +66,7 @@ def reason(facts: Facts) -> str:
 
 def database_token(declared: Declared, name: str, seconds: float) -> str:
     """Return a token for SQL Servers; an empty name is the default chain. Raises SourceError."""
-    credential = _AMBIENT if not name else declared.credentials.get(name)
+    credential = AMBIENT if not name else declared.credentials.get(name)
     if credential is None:
         raise SourceError(f"--sql.entra: --config.file declares no credential {name}")
     module = declared.modules["default"]

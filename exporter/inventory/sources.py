@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,10 +63,15 @@ class Sources:
             self.add(document, str(file))
 
 
+def expand(pattern: str) -> list[Path]:
+    """Return the paths of a pattern in order: PowerShell leaves patterns to the program, and a name may have brackets."""
+    if not glob.has_magic(pattern) or os.path.lexists(pattern):
+        return [Path(pattern)]
+    return [Path(match) for match in sorted(glob.glob(pattern))]  # noqa: PTH207 - Path.glob refuses whole paths
+
+
 def _files(pattern: str) -> Iterator[Path]:
-    """The files in order; PowerShell leaves patterns to the program."""
-    matches = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]  # noqa: PTH207 - Path.glob refuses whole paths
-    for path in map(Path, matches):
+    for path in expand(pattern):
         yield from sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
 
 

@@ -16,6 +16,7 @@ from exporter.inventory.declared import Declared
 from exporter.inventory.sign_in import open_networks, reason, request_token
 from exporter.inventory.sources import SourceError
 from exporter.runtime.clock import loop_time
+from exporter.runtime.thread_pool import PoolExhausted
 
 _FORBIDDEN, _NOT_FOUND = 403, 404
 _VAULTS = 8  # at the same time
@@ -46,7 +47,7 @@ async def _search_all(
                 result = SearchResult()
                 try:
                     await _search(networks, declared, credential, _Run(vault, search, result, seconds))
-                except _VaultError as error:
+                except (_VaultError, PoolExhausted) as error:
                     result.failure = str(error)
                 return result
 

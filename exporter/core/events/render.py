@@ -10,12 +10,14 @@ from exporter.core.events.summary import MOST_DETAILS, Detail, EventSummary, Gro
 
 _INDENT = " " * 8
 _NO_TIME = "-"
+_NONE = "No event of the connector, and no message of SQL Server about a key provider.\n"
+_NONE_READ = "No such event in the records that were read. Not every record was read.\n"
 
 
-def as_text(summary: EventSummary) -> str:
-    """Return the groups, then the details."""
+def as_text(summary: EventSummary, *, complete: bool = True) -> str:
+    """Return the groups, then the details. It is not `complete` if a part of a file was not read."""
     if not summary.count:
-        return "No event of the connector, and no message of SQL Server about a key provider.\n"
+        return _NONE if complete else _NONE_READ
     head = f"{'COUNT':>6}  {'FIRST (UTC)':<19}  {'LAST (UTC)':<19}  CODE"
     lines = [head, *(line for group in summary.groups for line in _group_lines(group))]
     if summary.details.maxlen:

@@ -50,7 +50,6 @@ def proposals_text(plan: AzurePlan, secrets: str) -> str:
 def azure_report(azure: Azure, plan: AzurePlan) -> str:
     """Return what Azure has and what no target covers."""
     sections = (
-        ("Not read in Azure:", azure.failures),
         ("Vaults without a target:", [_line(vault, keys, azure) for vault, keys in plan.open_vaults.items()]),
         ("Keys without a target:", [_line(vault, keys, azure) for vault, keys in plan.open_keys.items()]),
         ("Keys that SQL Server cannot use:", plan.unfit),

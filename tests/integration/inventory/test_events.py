@@ -2,6 +2,7 @@
 
 import builtins
 import json
+import os
 
 import pytest
 
@@ -100,8 +101,8 @@ def test_defect_of_a_file_is_one_line(run, content, message):
 
 def test_missing_file_and_folder_are_named(run, tmp_path):
     captured = run(str(tmp_path / "none.evtx"), str(tmp_path), code=1)
-    assert f"{tmp_path / 'none.evtx'}: cannot be read: No such file or directory" in captured.err
-    assert f"{tmp_path}: cannot be read: " in captured.err
+    assert f"{tmp_path / 'none.evtx'}: cannot be read: no such file" in captured.err
+    assert f"{tmp_path}: is no file: " in captured.err
 
 
 def test_file_of_damage_alone_is_given_up(run):
@@ -130,3 +131,13 @@ def test_missing_extra_is_one_line(run, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", refuse)
     captured = run(code=2, one=WHOLE)
     assert captured.err == "ekm-exporter events: this command needs an optional library: pip install 'ekm-exporter[events]'\n"
+
+
+def test_answer_of_an_incomplete_file_is_not_that_there_is_no_event(run):
+    output = run(one=log([event(CONNECTOR, 1, "Error 3303")])[:5000], code=1).out
+    assert output == "No such event in the records that were read. Not every record was read.\n"
+
+
+def test_pipe_is_not_waited_for(run, tmp_path):
+    os.mkfifo(tmp_path / "pipe.evtx")
+    assert "is no file: name a saved log" in run(str(tmp_path / "pipe.evtx"), code=1).err

@@ -115,9 +115,6 @@ def test_report_names_open_vaults_and_keys():
     assert azure_report(AZURE, plan_azure(AZURE, COVERAGE)) == (
         "management.azure.com: 3 vaults, 1 Managed HSM, 6 RSA keys, 2 with a target; 1 failure\n"
         "\n"
-        "Not read in Azure:\n"
-        "  - contoso-shut.vault.azure.net: not read: HTTP 403\n"
-        "\n"
         "Vaults without a target:\n"
         f"  - {NEW} (subscription {SUBSCRIPTION}, westeurope): K, Big\n"
         f"  - contoso-shut.vault.azure.net (subscription {SUBSCRIPTION}, westeurope): keys unknown\n"
