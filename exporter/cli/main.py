@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Sequence
 
 from exporter import __version__
-from exporter.cli import bundle, check, demo, doctor, events, explain, gate, inventory, probe, run, simulate
+from exporter.cli import bundle, check, demo, doctor, events, explain, gate, inventory, probe, report, run, simulate
 from exporter.core.known_secrets import hide
 
 DESCRIPTION = """\
@@ -32,6 +32,7 @@ examples:
   ekm-exporter events Application.evtx
   ekm-exporter inventory --from inventory/*.json --out targets.d
   ekm-exporter gate --instance SQLPRD01
+  ekm-exporter report --month 2026-11 --prometheus http://localhost:9090
   ekm-exporter simulate --config.file ekm.yml --out sim
 
 "ekm-exporter COMMAND --help" describes the options of a command.
@@ -58,6 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
     events.add_parser(commands)
     inventory.add_parser(commands)
     gate.add_parser(commands)
+    report.add_parser(commands)
     simulate.add_parser(commands)
     demo.add_parser(commands)
     return parser

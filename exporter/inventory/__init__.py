@@ -1,5 +1,5 @@
-"""Read inventories of SQL Servers and of Azure, and saved event logs; write `targets.d`.
+"""Read SQL Servers, Azure, saved event logs and the history in Prometheus; write `targets.d`.
 
-For: the commands `inventory`, `gate` and `events`.
-Not for: the running exporter, which connects to no SQL Server; the rules are in `core.inventory`, `core.gate` and `core.events`.
+For: the commands `inventory`, `gate`, `events` and `report`.
+Not for: the running exporter, which connects to no SQL Server; the rules are in `core.inventory`, `core.gate`, `core.events` and `core.report`.
 """

@@ -46,37 +46,38 @@ def check_password(access: Access) -> None:
     """Refuse to send a password in clear text over a network. Raises AccessError."""
     if ":" in (access.user or ""):
         raise AccessError("--web.user: a user of basic authentication has no colon")
-    if access.user is not None and access.url.startswith("http:") and not _on_loopback(urlsplit(access.url).hostname or ""):
+    if access.user is not None and access.url.startswith("http:") and not on_loopback(urlsplit(access.url).hostname or ""):
         raise AccessError("--web.user: the password would be sent without TLS: use an https URL")
 
 
-def _on_loopback(host: str) -> bool:
+def on_loopback(host: str) -> bool:
+    """Return whether a host of a URL is this one."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
 
 
-def parse_url(text: str) -> str:
-    """Return the base URL of an exporter. Raises ValueError with a text for the user."""
+def parse_url(text: str, port: int = 10377, flags: str = "--web.user and --web.password.file") -> str:
+    """Return the base URL of a server. `port` and `flags` are for texts. Raises ValueError with a text for the user."""
     try:
         url = urlsplit(text)
         complete = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0 and text.isprintable()
     except ValueError:
         complete = False
     if not complete or " " in text:
-        raise ValueError("not an http or https URL: write http://HOST:10377")
+        raise ValueError(f"not an http or https URL: write http://HOST:{port}")
     if "@" in url.netloc:
-        raise ValueError("the URL has a user: use --web.user and --web.password.file")
+        raise ValueError(f"the URL has a user: use {flags}")
     if "?" in text or "#" in text:
-        raise ValueError("the URL has a query: write the address of the exporter alone")
+        raise ValueError("the URL has a query: write the address of the server alone")
     return f"{url.scheme}://{url.netloc}{url.path.rstrip('/')}/"
 
 
 async def fetch_state(access: Access) -> ExporterState | Reason:
     """Return the targets of the exporter, or why they are not known. Raises AccessError."""
     shown = access.url.rstrip("/")
-    tls = _tls(access)
+    tls = trust(access.ca_file, "--web.ca.file")
     timeout = aiohttp.ClientTimeout(total=access.timeout)
     try:
         async with (
@@ -87,11 +88,11 @@ async def fetch_state(access: Access) -> ExporterState | Reason:
                 return reason(Condition.EXPORTER_REFUSES, url=shown, status=str(response.status))
             if response.status != 200:
                 return reason(Condition.EXPORTER_FOREIGN, url=shown, cause=f"it has HTTP status {response.status}")
-            data = await _body(response)
+            data = await body_within(response, LARGEST_RESPONSE)
     except TimeoutError:
         return reason(Condition.EXPORTER_UNREACHABLE, url=shown, cause=f"no whole response within {access.timeout:g} s")
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        return reason(Condition.EXPORTER_UNREACHABLE, url=shown, cause=_cause(error))
+        return reason(Condition.EXPORTER_UNREACHABLE, url=shown, cause=cause_text(error, "--web.ca.file"))
     if data is None:
         return reason(Condition.EXPORTER_FOREIGN, url=shown, cause=f"it is larger than {LARGEST_RESPONSE // 1024**2} MiB")
     return read_state(data, shown)
@@ -104,32 +105,33 @@ def _headers(access: Access) -> dict[str, str]:
     return {**_HEADERS, "Authorization": f"Basic {pair}"}
 
 
-async def _body(response: aiohttp.ClientResponse) -> bytes | None:
-    """Return the body, None if it is too large."""
+async def body_within(response: aiohttp.ClientResponse, limit: int) -> bytes | None:
+    """Return the body, None if it is larger than the limit."""
     data = bytearray()
     async for chunk in response.content.iter_any():
         data += chunk
-        if len(data) > LARGEST_RESPONSE:
+        if len(data) > limit:
             return None
     return bytes(data)
 
 
-def _tls(access: Access) -> ssl.SSLContext | bool:
-    if access.ca_file is None:
+def trust(ca_file: Path | None, flag: str) -> ssl.SSLContext | bool:
+    """Return the trust in the CA of a flag's file, or in the system's. Raises AccessError."""
+    if ca_file is None:
         return True
     try:
-        text = read_whole(access.ca_file, limit=CERTIFICATE_LIMIT).decode("utf-8")
+        text = read_whole(ca_file, limit=CERTIFICATE_LIMIT).decode("utf-8")
         return ssl.create_default_context(cadata=_certificates(text))
     except FileUnreadableError as error:
-        raise AccessError(f"--web.ca.file: {access.ca_file}: {error}") from None
+        raise AccessError(f"{flag}: {ca_file}: {error}") from None
     except (ssl.SSLError, ValueError):
-        raise AccessError(f"--web.ca.file: {access.ca_file}: no certificate in PEM: export the CA as Base64") from None
+        raise AccessError(f"{flag}: {ca_file}: no certificate in PEM: export the CA as Base64") from None
 
 
 # The first entry of this type gives the cause.
 _CAUSES: tuple[tuple[type[BaseException], str], ...] = (
-    (aiohttp.ClientConnectorCertificateError, "its certificate is not trusted: name its CA with --web.ca.file"),
-    (aiohttp.ClientSSLError, "TLS failed: does the exporter serve https there?"),
+    (aiohttp.ClientConnectorCertificateError, "its certificate is not trusted: name its CA with {flag}"),
+    (aiohttp.ClientSSLError, "TLS failed: is https served there?"),
     (aiohttp.ClientConnectorDNSError, "its host name is not resolved"),
     (aiohttp.ClientConnectorError, "the connection failed"),
     (aiohttp.ServerDisconnectedError, "it closed the connection without a response"),
@@ -147,10 +149,10 @@ def _certificates(text: str) -> str:
     return "\n".join(blocks)
 
 
-def _cause(error: BaseException) -> str:
-    """Return a short cause without texts of libraries, which may contain anything."""
+def cause_text(error: BaseException, flag: str) -> str:
+    """Return a short cause without texts of libraries, which may contain anything. `flag` names the CA's file."""
     if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ConnectionRefusedError):
         return "the connection was refused"
     if type(error) is aiohttp.ClientConnectorError and error.os_error.errno is not None:
         return os.strerror(error.os_error.errno).lower()
-    return next(cause for kind, cause in _CAUSES if isinstance(error, kind))
+    return next(cause for kind, cause in _CAUSES if isinstance(error, kind)).format(flag=flag)

@@ -102,7 +102,7 @@ def test_address_becomes_the_base_of_the_api(text, url):
     ],
 )
 def test_other_address_is_refused(text):
-    with pytest.raises(ValueError, match=r"write http|use --web\.user|address of the exporter") as caught:
+    with pytest.raises(ValueError, match=r"write http|use --web\.user|address of the server") as caught:
         parse_url(text)
     assert "u:p" not in str(caught.value)
 
@@ -206,7 +206,7 @@ async def test_plain_request_to_https_is_not_known(folder):  # noqa: F811
     async with protected(folder, TLS) as (url, _):
         assert (await found(url.replace("https", "http")))[0] == "exporter_unreachable"
     async with answering(giving(body=body())) as url:
-        assert (await found(url.replace("http", "https")))[1].endswith("TLS failed: does the exporter serve https there?")
+        assert (await found(url.replace("http", "https")))[1].endswith("TLS failed: is https served there?")
 
 
 async def test_user_and_password_are_sent(folder, tmp_path):  # noqa: F811

@@ -1,0 +1,173 @@
+"""The command `ekm-exporter report`: the minutes of a month, per vault.
+
+Reads the history in Prometheus; probes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, tzinfo
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from exporter.config.credential import SecretSource
+from exporter.config.secret_source import SecretUnreadableError, read_secret
+from exporter.core import durations
+from exporter.core.report.document import as_csv, as_json, document
+from exporter.core.report.page import as_html
+from exporter.core.report.period import Period, between, month
+from exporter.inventory.exporter_api import AccessError, on_loopback, parse_url
+from exporter.inventory.history import read_minutes
+from exporter.inventory.prometheus_api import HistoryError, PrometheusAccess
+
+COMPLETE, GAPS, BAD_USAGE = 0, 1, 2
+FORMATS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {"csv": as_csv, "json": as_json, "html": as_html}
+_SIGN_IN = "--prometheus.user and --prometheus.password.file"
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command and its flags."""
+    parser = subparsers.add_parser(
+        "report",
+        help="evidence per vault: minutes answered, throttled, refused and unreachable, and whose fault",
+        description=(
+            "Reads a month of the history in Prometheus and counts, for each vault and target, the minutes by what the probes got. "
+            "Exit code: 0 if the data are complete; 1 if they have gaps, which the report names; 2 for bad arguments, or if "
+            "Prometheus does not have the history."
+        ),
+        epilog="example: ekm-exporter report --month 2026-11 --prometheus http://localhost:9090 --out reports",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--month", metavar="YYYY-MM", help="the month to report")
+    parser.add_argument("--from", dest="start", metavar="TIME", help="instead of a month: 2026-11-01T00:00:00Z (RFC 3339)")
+    parser.add_argument("--to", dest="end", metavar="TIME", help="end of the period, which is not part of it")
+    parser.add_argument(
+        "--timezone", metavar="NAME", default="UTC", help="of months and times, as in Europe/Zurich (default UTC)"
+    )
+    parser.add_argument("--out", metavar="FOLDER", type=Path, help="write all formats as ekm-report-YYYY-MM.* into this folder")
+    parser.add_argument("--format", choices=list(FORMATS), help="without --out: the format to print (default csv)")
+    _add_prometheus(parser)
+    parser.set_defaults(handler=report)
+
+
+def _add_prometheus(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--prometheus", metavar="URL", type=_url, required=True, help="the Prometheus that scrapes the exporters")
+    parser.add_argument("--prometheus.user", dest="user", metavar="NAME", help="user of basic authentication")
+    parser.add_argument(
+        "--prometheus.password.file", dest="password_file", metavar="FILE", type=Path, help="file with the password of that user"
+    )
+    parser.add_argument(
+        "--prometheus.token.file",
+        dest="token_file",
+        metavar="FILE",
+        type=Path,
+        help="file with a bearer token, instead of a user",
+    )
+    parser.add_argument(
+        "--prometheus.ca.file",
+        dest="ca_file",
+        metavar="FILE",
+        type=Path,
+        help="CA of its certificate, in PEM (default: the system's)",
+    )
+    parser.add_argument(
+        "--timeout", metavar="DURATION", type=_duration, default=120.0, help="for each response of Prometheus (default 2m)"
+    )
+
+
+def report(args: argparse.Namespace) -> int:
+    """Write or print the report and return the exit code."""
+    try:
+        period = _period(args)
+        minutes = asyncio.run(read_minutes(_access(args), period))
+        data = document(period, minutes)
+        _write(args, period, data)
+    except (AccessError, HistoryError, SecretUnreadableError, ValueError) as error:
+        print(f"ekm-exporter report: {error}", file=sys.stderr)
+        return BAD_USAGE
+    return COMPLETE if data["complete"] else GAPS
+
+
+def _period(args: argparse.Namespace) -> Period:
+    """Return the period of the flags. Raises ValueError with a text for the user."""
+    zone = _zone(args.timezone)
+    if args.month is not None and args.start is None and args.end is None:
+        period = month(args.month, zone, args.timezone)
+    elif args.month is None and args.start is not None and args.end is not None:
+        period = between(args.start, args.end, zone, args.timezone)
+    else:
+        raise ValueError("name the period: --month YYYY-MM, or --from and --to")
+    if period.end > time.time():
+        raise ValueError("the period is not over yet: report an earlier month, or write --from and --to")
+    if args.out is not None and args.format is not None:
+        raise ValueError("--out writes every format: leave out --format")
+    return period
+
+
+def _zone(name: str) -> tzinfo:
+    if name == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, KeyError):
+        raise ValueError(
+            f"--timezone {name!r} is not known: write a name as in Europe/Zurich; on Windows, first pip install tzdata"
+        ) from None
+
+
+def _access(args: argparse.Namespace) -> PrometheusAccess:
+    """Return how to reach Prometheus. Raises AccessError and SecretUnreadableError."""
+    if (args.user is None) != (args.password_file is None):
+        raise AccessError(f"{_SIGN_IN} belong together: give both or none")
+    if args.user is not None and args.token_file is not None:
+        raise AccessError("--prometheus.user and --prometheus.token.file exclude each other: give one")
+    if ":" in (args.user or ""):
+        raise AccessError("--prometheus.user: a user of basic authentication has no colon")
+    url = urlsplit(args.prometheus)
+    signs_in = args.user is not None or args.token_file is not None
+    if signs_in and url.scheme == "http" and not on_loopback(url.hostname or ""):
+        raise AccessError("--prometheus: the password or token would be sent without TLS: use an https URL")
+    password, token = (
+        None if file is None else read_secret(SecretSource(file=file)) for file in (args.password_file, args.token_file)
+    )
+    return PrometheusAccess(
+        url=args.prometheus, timeout=args.timeout, user=args.user, password=password, token=token, ca_file=args.ca_file
+    )
+
+
+def _write(args: argparse.Namespace, period: Period, data: Mapping[str, Any]) -> None:
+    """Write every format into the folder, or print one; bytes do not depend on the platform."""
+    if args.out is None:
+        sys.stdout.buffer.write(FORMATS[args.format or "csv"](data).encode())
+        return
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+        for name, render in FORMATS.items():
+            path = args.out / f"ekm-report-{period.name}.{name}"
+            path.write_bytes(render(data).encode())
+            print(path)
+    except OSError as error:
+        raise ValueError(f"--out: cannot write {args.out}: {error.strerror}: name a folder that you may write to") from None
+
+
+def _url(text: str) -> str:
+    try:
+        return parse_url(text, 9090, _SIGN_IN)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _duration(text: str) -> float:
+    try:
+        seconds = durations.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if not seconds:
+        raise argparse.ArgumentTypeError("must be longer than 0s")
+    return seconds

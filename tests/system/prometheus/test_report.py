@@ -1,0 +1,178 @@
+"""`ekm-exporter report` against a real Prometheus that promtool filled with a month of made-up series."""
+
+import asyncio
+import csv
+import io
+import json
+import sys
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.system.prometheus.servers import answered, free_port, running
+
+pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
+
+START = int(datetime(2026, 10, 1, tzinfo=UTC).timestamp())
+MINUTES = 31 * 1440
+SCRAPE_OFFSET = -5  # seconds: each scrape is five seconds before the minute that it decides
+# Minutes of the month, as [first, end).
+DOWN = range(20_000, 20_100)  # Prometheus itself has no sample
+THROTTLED, REFUSED, SILENT = range(1000, 1030), range(5000, 5200), range(30_000, 30_045)
+PLANNED = range(40_000, 40_120)
+APPEARS = 10_000  # the target `late` of the exporter `a`
+HOST_FAULT = range(15_000, 15_060)  # of the exporter `a` alone; `b` probes `both` too
+
+
+def value(target: str, exporter: str, minute: int) -> tuple[str, str] | None:
+    """Step and reason of the failed probe of a minute; None if the probe succeeded."""
+    table = {
+        ("alone", "a"): (
+            (THROTTLED, "get_key", "throttled"),
+            (REFUSED, "token", "secret_expired"),
+            (PLANNED, "challenge", "connect_timeout"),
+        ),
+        ("both", "a"): ((HOST_FAULT, "challenge", "network_down"), (SILENT, "unwrap_key", "server_error")),
+        ("both", "b"): ((SILENT, "unwrap_key", "server_error"),),
+    }
+    return next(((step, why) for span, step, why in table.get((target, exporter), ()) if minute in span), None)
+
+
+PROBES = (("alone", "v1", "a", 0), ("both", "v2", "a", 0), ("both", "v2", "b", 0), ("late", "v1", "a", APPEARS))
+
+
+def scrapes(begin: int) -> Iterator[tuple[int, int]]:
+    """Number and time of each scrape, from minute `begin`."""
+    for minute in range(begin, MINUTES):
+        if minute not in DOWN:
+            yield minute, START + minute * 60 + SCRAPE_OFFSET
+
+
+def lines() -> Iterator[str]:
+    """OpenMetrics text, family by family."""
+    families = (
+        "ekm_probe_success",
+        "ekm_last_probe_timestamp_seconds",
+        "ekm_probe_interval_seconds",
+        "ekm_last_failure_info",
+        "ekm_maintenance",
+    )
+    for family in families:
+        yield f"# TYPE {family} gauge"
+        for target, vault, exporter, begin in PROBES:
+            labels = f'job="ekm",instance="{exporter}",target="{target}",vault="{vault}.vault.azure.net"'
+            for minute, at in scrapes(begin):
+                failure = value(target, exporter, minute)
+                if family == "ekm_last_failure_info":
+                    if failure:
+                        yield f'{family}{{{labels},step="{failure[0]}",code="1",symbol="S",reason="{failure[1]}"}} 1 {at}'
+                    continue
+                number = {
+                    "ekm_probe_success": int(failure is None),
+                    "ekm_last_probe_timestamp_seconds": at - 10,
+                    "ekm_probe_interval_seconds": 60,
+                    "ekm_maintenance": int(target == "alone" and minute in PLANNED),
+                }[family]
+                yield f"{family}{{{labels}}} {number} {at}"
+    yield "# TYPE ekm_exporter_build_info gauge"
+    for exporter in ("a", "b"):
+        yield from (f'ekm_exporter_build_info{{job="ekm",instance="{exporter}",version="0.1.0"}} 1 {at}' for _, at in scrapes(0))
+    yield "# EOF"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    place, address = tmp_path_factory.mktemp("report"), f"127.0.0.1:{free_port()}"
+    (place / "month.txt").write_text("\n".join(lines()) + "\n")
+    # promtool reads the whole file once per block, so the blocks are long.
+    backfill = ("promtool", "tsdb", "create-blocks-from", "--max-block-duration=486h", "openmetrics", "-q")
+    async with running(place / "backfill.log", *backfill, place / "month.txt", place / "data") as promtool:
+        assert await promtool.wait() == 0, (place / "backfill.log").read_text()
+    (place / "prometheus.yml").write_text("{}\n")
+    flags = [f"--storage.tsdb.path={place}/data", "--storage.tsdb.retention.time=20y", f"--web.listen-address={address}"]
+    async with running(place / "log", "prometheus", f"--config.file={place}/prometheus.yml", *flags):
+        await answered(f"http://{address}/-/ready", lambda _: True, seconds=60)
+        yield f"http://{address}"
+
+
+async def report(url: str, *arguments: str) -> tuple[int, bytes, str]:
+    """Exit code, standard output and standard error."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "exporter", "report", "--prometheus", url, *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, error = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out, error.decode()
+
+
+def minutes_of(row: dict[str, Any]) -> dict[str, int]:
+    """The numbers of a row that are not 0."""
+    return {name: count for part in ("minutes", "fault_minutes") for name, count in row[part].items() if count}
+
+
+# Prometheus repeats the last sample for five minutes, so a gap is four minutes shorter.
+GAP = len(DOWN) - 4
+
+
+async def test_month_in_prometheus_gives_the_minutes(url: str, tmp_path: Path) -> None:
+    code, out, error = await report(url, "--month", "2026-10", "--out", str(tmp_path))
+    assert (code, error) == (1, "")
+    assert out.decode().splitlines() == [str(tmp_path / f"ekm-report-2026-10.{suffix}") for suffix in ("csv", "json", "html")]
+    data = json.loads((tmp_path / "ekm-report-2026-10.json").read_text())
+    found = {row["target"]: minutes_of(row) for row in data["targets"]}
+    assert found == {
+        "alone": {
+            "answered": MINUTES - GAP - 30 - 200 - 120,
+            "throttled": 30,
+            "refused": 200,
+            "maintenance": 120,
+            "no_data": GAP,
+            "vault": 30,
+            "settings": 200,
+        },
+        "both": {"answered": MINUTES - GAP - 45, "failed": 45, "no_data": GAP, "vault": 45},
+        "late": {"answered": MINUTES - GAP - APPEARS, "not_configured": APPEARS, "no_data": GAP},
+    }
+    vaults = {row["vault"]: minutes_of(row) for row in data["vaults"]}
+    # `late` is in the same vault: from its appearance on, its answers count for the vault.
+    assert vaults["v1.vault.azure.net"] == {
+        name: count + 120 if name == "answered" else count for name, count in found["alone"].items() if name != "maintenance"
+    }
+    assert vaults["v2.vault.azure.net"] == found["both"]
+    gap = {"from": "2026-10-14T21:24Z", "to": "2026-10-14T23:00Z", "class": "no_data", "minutes": GAP}
+    assert data["gaps"] == [gap | {"targets": ["alone", "late", "both"]}]
+
+
+async def test_same_history_gives_the_same_bytes(url: str, tmp_path: Path) -> None:
+    for folder in ("1", "2"):
+        await report(url, "--month", "2026-10", "--out", str(tmp_path / folder))
+    for suffix in ("csv", "json", "html"):
+        one, two = ((tmp_path / folder / f"ekm-report-2026-10.{suffix}").read_bytes() for folder in ("1", "2"))
+        assert one == two
+
+
+async def test_period_without_a_gap_has_exit_code_0(url: str) -> None:
+    code, out, error = await report(url, "--from", "2026-10-02T00:00:00+02:00", "--to", "2026-10-02T01:00:00+02:00")
+    rows = list(csv.DictReader(io.StringIO(out.decode(), newline="")))
+    assert (code, error) == (0, "")
+    assert [(row["scope"], row["target"], row["answered_minutes"]) for row in rows] == [
+        ("vault", "", "60"),
+        ("vault", "", "60"),
+        ("target", "alone", "60"),
+        ("target", "both", "60"),
+    ]
+
+
+async def test_month_without_series_names_the_action(url: str) -> None:
+    code, out, error = await report(url, "--month", "2026-08")
+    assert (code, out) == (2, b"")
+    assert error == (
+        "ekm-exporter report: Prometheus has no series of a target from 2026-08-01T00:00Z to 2026-09-01T00:00Z: "
+        "does it scrape the exporter, and did it then?\n"
+    )

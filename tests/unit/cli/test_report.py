@@ -1,0 +1,77 @@
+"""The flags of `ekm-exporter report`: every error is one line with the action."""
+
+from pathlib import Path
+
+import pytest
+
+from exporter.cli.main import main
+
+URL = "http://127.0.0.1:1"  # nothing listens there
+BASE = ("report", "--prometheus", URL)
+MONTH = (*BASE, "--month", "2026-10")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (BASE, "name the period: --month YYYY-MM, or --from and --to"),
+        ((*BASE, "--month", "2026-10", "--to", "2026-10-02T00:00:00Z"), "name the period: --month YYYY-MM, or --from and --to"),
+        ((*BASE, "--from", "2026-10-02T00:00:00Z"), "name the period: --month YYYY-MM, or --from and --to"),
+        ((*BASE, "--from", "2026-10-02T00:00:00Z", "--to", "2026-10-01T00:00:00Z"), "--from is not before --to: swap them"),
+        ((*BASE, "--month", "9000-01"), "the period is not over yet: report an earlier month, or write --from and --to"),
+        (
+            (*MONTH, "--timezone", "Nowhere/City"),
+            "--timezone 'Nowhere/City' is not known: write a name as in Europe/Zurich; on Windows, first pip install tzdata",
+        ),
+        (
+            (*MONTH, "--timezone", "../etc"),
+            "--timezone '../etc' is not known: write a name as in Europe/Zurich; on Windows, first pip install tzdata",
+        ),
+        ((*MONTH, "--out", "x", "--format", "csv"), "--out writes every format: leave out --format"),
+        (
+            (*MONTH, "--prometheus.user", "ops"),
+            "--prometheus.user and --prometheus.password.file belong together: give both or none",
+        ),
+        (
+            (*MONTH, "--prometheus.user", "o", "--prometheus.password.file", "x", "--prometheus.token.file", "x"),
+            "--prometheus.user and --prometheus.token.file exclude each other: give one",
+        ),
+        (
+            (*MONTH, "--prometheus.user", "o:p", "--prometheus.password.file", "x"),
+            "--prometheus.user: a user of basic authentication has no colon",
+        ),
+        (
+            ("report", "--prometheus", "http://p.example:9090", "--month", "2026-10", "--prometheus.token.file", "x"),
+            "--prometheus: the password or token would be sent without TLS: use an https URL",
+        ),
+        (MONTH, f"{URL} is unreachable, the connection was refused: check the URL and the network"),
+    ],
+)
+def test_unusable_arguments_are_one_line(arguments: tuple[str, ...], problem: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    assert capsys.readouterr() == ("", f"ekm-exporter report: {problem}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("report", "--prometheus", "p:9090"), "not an http or https URL: write http://HOST:9090"),
+        (("report", "--prometheus", "http://u@p"), "the URL has a user: use --prometheus.user and --prometheus.password.file"),
+        ((*MONTH, "--timeout", "0s"), "must be longer than 0s"),
+        ((*MONTH, "--timeout", "soon"), "not a duration (write 30s, 5m, 1h30m)"),
+    ],
+)
+def test_unusable_value_is_an_error_of_its_flag(
+    arguments: tuple[str, ...], problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.endswith(f": {problem}\n")
+
+
+def test_missing_ca_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main((*MONTH, "--prometheus.ca.file", str(tmp_path / "absent"))) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("ekm-exporter report: --prometheus.ca.file: ")
+    assert error.count("\n") == 1
