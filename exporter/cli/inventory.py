@@ -17,7 +17,7 @@ from exporter.cli.inventory_vaults import add_vault_flags, compare_with_vaults
 from exporter.core.inventory.comparison import report_search
 from exporter.core.inventory.model import Instance, instance_of
 from exporter.core.inventory.plan import Plan, PlannedTarget, make_plan
-from exporter.core.inventory.render import credentials_to_supply, files_of, listed, report
+from exporter.core.inventory.render import counted, credentials_to_supply, files_of, listed, report
 from exporter.inventory.folder import (
     FACTS,
     Change,
@@ -167,13 +167,9 @@ def _apply(todo: Iterable[Change], facts_file: Path, facts: Facts) -> None:
 
 
 def _summary(plan: Plan, sources: Sources, kept: list[Instance], todo: list[Change], *, dry_run: bool) -> str:
-    read = f"{_count(len(sources.instances), 'instance')} read, {_count(len(sources.failures), 'failure')}"
-    changed = f"{_count(len(todo), 'file')} {'would change' if dry_run else 'changed'}" if todo else "no file changed"
-    lines = [f"{read}; {_count(len(plan.targets), 'target')}; {changed}"]
+    read = f"{counted(len(sources.instances), 'instance')} read, {counted(len(sources.failures), 'failure')}"
+    changed = f"{counted(len(todo), 'file')} {'would change' if dry_run else 'changed'}" if todo else "no file changed"
+    lines = [f"{read}; {counted(len(plan.targets), 'target')}; {changed}"]
     if kept:
         lines.append(f"Not read this time, kept as last read: {listed(f'{one.server_name} ({one.read_at})' for one in kept)}")
     return "\n".join(lines)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -13,7 +13,7 @@ from typing import Any
 from exporter.core.codes.messages import MESSAGES
 
 OBJECT_NOT_FOUND = 15151  # the object may be a key, which the provider did not return
-_LONGEST = 4000  # characters of an event that are read
+LONGEST = 4000  # characters of an event that are read
 _HIGHEST_ID = 0xFFFF
 _DEEPEST = 16  # elements within elements
 _CONNECTOR = re.compile(r"sql server connector|key ?vault|\bekm\b", re.IGNORECASE)
@@ -89,7 +89,7 @@ def _texts(event: dict[str, Any]) -> tuple[str, ...]:
     rendered = event.get("RenderingInfo")
     message = rendered.get("Message") if isinstance(rendered, dict) else None
     found: list[str] = []
-    left = _LONGEST
+    left = LONGEST
     for text in _strings([event.get("EventData"), event.get("UserData"), message]):
         if left <= 0:
             break

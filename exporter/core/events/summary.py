@@ -11,7 +11,7 @@ from datetime import datetime
 from exporter.core.codes import both_numbers
 from exporter.core.codes.explain import Explanation
 from exporter.core.events.find import explain_event
-from exporter.core.events.record import LoggedEvent, Origin
+from exporter.core.events.record import LONGEST, LoggedEvent, Origin
 from exporter.core.masking import mask
 
 MOST_DETAILS = 10_000
@@ -123,7 +123,7 @@ def _group(label: str, event: LoggedEvent, found: Explanation | None) -> Group:
 
 def _detail(event: LoggedEvent, label: str) -> Detail:
     computer, provider = (mask(text, limit=_WORD) for text in (event.computer, event.provider))
-    return Detail(event.at, computer, provider, event.number, label, mask(" | ".join(event.texts)))
+    return Detail(event.at, computer, provider, event.number, label, mask(" | ".join(event.texts), limit=LONGEST))
 
 
 def _first(text: str) -> str:

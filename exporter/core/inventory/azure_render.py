@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from exporter.core.inventory.azure import Azure, AzureKey, AzureVault
 from exporter.core.inventory.azure_plan import AzurePlan, Proposal
-from exporter.core.inventory.render import is_own, listed, scalar, signed
+from exporter.core.inventory.render import counted, is_own, listed, scalar, signed
 
 EMPTY = (
     "Resource Graph shows no vault to this identity: it lacks the role Reader on the subscriptions or their management group, "
@@ -61,15 +61,15 @@ def azure_report(azure: Azure, plan: AzurePlan) -> str:
 def _summary(azure: Azure, plan: AzurePlan) -> str:
     hsms = sum(vault.is_hsm for vault in azure.vaults)
     keys = sum(map(len, azure.keys.values()))
-    counted = ", ".join(
+    numbers = ", ".join(
         (
-            _count(len(azure.vaults) - hsms, "vault"),
-            _count(hsms, "Managed HSM"),
-            _count(keys, "RSA key"),
+            counted(len(azure.vaults) - hsms, "vault"),
+            counted(hsms, "Managed HSM"),
+            counted(keys, "RSA key"),
             f"{plan.covered} with a target",
         )
     )
-    return f"{azure.host}: {counted}; {_count(len(azure.failures), 'failure')}\n"
+    return f"{azure.host}: {numbers}; {counted(len(azure.failures), 'failure')}\n"
 
 
 def _line(vault: AzureVault, keys: Sequence[AzureKey], azure: Azure) -> str:
@@ -91,7 +91,3 @@ def _target(proposal: Proposal) -> list[str]:
         f"    key: {proposal.version.uri}",
         f"    credential: {scalar(proposal.credential)}",
     ]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

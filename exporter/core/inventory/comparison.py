@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from exporter.core.inventory.model import Instance
 from exporter.core.inventory.plan import HandWrittenTarget
 from exporter.core.inventory.registry import KeyVersion
-from exporter.core.inventory.usage import Findings, KeyUris, credential_of, is_used, vault_of
+from exporter.core.inventory.usage import Findings, KeyUris, credential_of, used_keys, vault_of
 
 SHORTEST = 128  # bytes: a shorter number is no key of RSA that the connector accepts, and might match by accident
 _VAULT_NAME = re.compile(r"[A-Za-z0-9-]{1,127}")
@@ -35,10 +35,10 @@ def plan_searches(instances: Iterable[Instance], uris: KeyUris, hand_written: It
     """Return a search for each vault with a key in use whose version is unknown or ambiguous."""
     found: dict[str, Search] = {}
     for instance in instances:
-        for key in instance.keys:
+        for key in used_keys(instance):
             credential = credential_of(instance, key)
             vault = vault_of(credential) if credential is not None else None
-            if vault is None or not key.public_key or not is_used(instance, key) or len(uris.versions_of(key)) == 1:
+            if vault is None or not key.public_key or len(uris.versions_of(key)) == 1:
                 continue
             search = found.setdefault(vault, Search())
             search.wanted.setdefault(key.public_key, key.name)

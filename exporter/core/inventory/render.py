@@ -106,6 +106,11 @@ def scalar(text: str) -> str:
     return text if plain else json.dumps(text, ensure_ascii=False)
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 file` or `2 files`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def listed(names: Iterable[str]) -> str:
     """`a, b and 3 more`."""
     every = list(names)

@@ -112,25 +112,29 @@ def _usages(instance: Instance, uris: KeyUris, findings: Findings) -> Iterable[U
         return
     _report_limits(instance, uris, findings)
     _report_databases(instance, findings)
+    protected: dict[str, list[Database]] = {}
+    for database in instance.databases:
+        protected.setdefault(database.thumbprint, []).append(database)
+    used = {key.thumbprint for key in used_keys(instance)}
     for key in instance.keys:
-        databases = tuple(database for database in instance.databases if database.thumbprint == key.thumbprint)
-        if not is_used(instance, key):
+        if key.thumbprint not in used:
             findings.note(f"key [{key.name}] ({key.thumbprint}) protects no database: does an old backup need it?", server)
             continue
-        usage = _resolved(instance, key, databases, uris, findings)
+        usage = _resolved(instance, key, tuple(protected.get(key.thumbprint, ())), uris, findings)
         if usage is not None:
             yield usage
 
 
-def is_used(instance: Instance, key: AsymmetricKey) -> bool:
-    """Whether the key protects a database; each key counts as used if that is unknown."""
-    return "encryption" in instance.errors or any(database.thumbprint == key.thumbprint for database in instance.databases)
+def used_keys(instance: Instance) -> list[AsymmetricKey]:
+    """Return the keys that protect a database; each key counts as used if that is unknown."""
+    thumbprints = {database.thumbprint for database in instance.databases}
+    return [key for key in instance.keys if "encryption" in instance.errors or key.thumbprint in thumbprints]
 
 
 def _report_limits(instance: Instance, uris: KeyUris, findings: Findings) -> None:
     server = instance.server_name
     for section, message in instance.errors.items():
-        if section == REGISTRY and all(uris.versions_of(key) for key in instance.keys if is_used(instance, key)):
+        if section == REGISTRY and all(uris.versions_of(key) for key in used_keys(instance)):
             findings.note(f"the registry was not read, and its keys are known from elsewhere: {message}", server)
         else:
             findings.gap(f"{_WITHOUT.get(section, section)}: {message}", server)
