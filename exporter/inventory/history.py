@@ -10,22 +10,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from exporter.core import durations
-from exporter.core.report.minutes import MINUTE, Exporter, Minutes, Points, Slice, Target
+from exporter.core.report.minutes import MINUTE, WITHOUT_PROBE, Exporter, Minutes, Points, Slice, Target
 from exporter.core.report.period import Period
 from exporter.inventory.prometheus_api import HistoryError, PrometheusAccess, PrometheusApi
 
 SLICE = 180  # minutes; Prometheus allows 11,000 points per series, and 5,000 targets then have 20 MB
 _TARGET: Final = "job, instance, target, vault"
 CONFIGURED: Final = "ekm_probe_interval_seconds"
-# 1 or 0 by the last probe, if it is not older than six intervals; else 2 if the target is configured.
-# Six: after a throttled probe the backoff leaves out up to four intervals.
-RESULTS: Final = (
-    f"max by ({_TARGET}) (ekm_probe_success"
-    f" and on ({_TARGET}) (time() - ekm_last_probe_timestamp_seconds <= on ({_TARGET}) 6 * ekm_probe_interval_seconds))"
-    f" or max by ({_TARGET}) (ekm_probe_interval_seconds * 0 + 2)"
-)
+# Plain series, and what is rare: on 5,000 targets one expression of both takes Prometheus many times as long.
+RESULTS: Final = "ekm_probe_success"
+# Older than six intervals: after a throttled probe the backoff leaves out up to four.
+STALE: Final = f"time() - ekm_last_probe_timestamp_seconds > on ({_TARGET}) 6 * ekm_probe_interval_seconds"
+UNPROBED: Final = f"ekm_probe_interval_seconds unless on ({_TARGET}) ekm_probe_success"
 FAILURES: Final = f"max by ({_TARGET}, step, reason) (ekm_last_failure_info)"
-MAINTENANCE: Final = f"max by ({_TARGET}) (ekm_maintenance) == 1"
+MAINTENANCE: Final = "ekm_maintenance == 1"
 EXPORTERS: Final = "max by (job, instance) (ekm_exporter_build_info)"
 
 _Series = tuple[Mapping[str, str], Points]
@@ -92,11 +90,20 @@ async def _slice(api: PrometheusApi, period: Period, first: int, minutes: int) -
     return Slice(
         first=first,
         minutes=minutes,
-        results={_key(labels): points for labels, points in await _range(api, RESULTS, start, minutes)},
+        results=await _results(api, start, minutes),
         failures=failures,
         maintenance={_key(labels): points for labels, points in await _range(api, MAINTENANCE, start, minutes)},
         exporters={_exporter(labels): points for labels, points in await _range(api, EXPORTERS, start, minutes)},
     )
+
+
+async def _results(api: PrometheusApi, start: int, minutes: int) -> Mapping[tuple[Exporter, Target], Points]:
+    """Return the result of each minute: of a recent probe, or that a configured target has none."""
+    results = {_key(labels): dict(points) for labels, points in await _range(api, RESULTS, start, minutes)}
+    for query in (STALE, UNPROBED):
+        for labels, points in await _range(api, query, start, minutes):
+            results.setdefault(_key(labels), {}).update(dict.fromkeys(points, WITHOUT_PROBE))
+    return results
 
 
 async def _range(api: PrometheusApi, query: str, start: int, minutes: int) -> list[_Series]:

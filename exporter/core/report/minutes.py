@@ -24,7 +24,7 @@ from exporter.core.report.classes import (
 )
 
 MINUTE = 60  # seconds
-# Values of the query `results`.
+# Values of `Slice.results`.
 FAILED_PROBE, GOOD_PROBE, WITHOUT_PROBE = 0.0, 1.0, 2.0
 _RANKS = {kind: rank for rank, kind in enumerate(MinuteClass)}
 

@@ -25,6 +25,7 @@ DOWN = range(20_000, 20_100)  # Prometheus itself has no sample
 THROTTLED, REFUSED, SILENT = range(1000, 1030), range(5000, 5200), range(30_000, 30_045)
 PLANNED = range(40_000, 40_120)
 APPEARS = 10_000  # the target `late` of the exporter `a`
+HUNG = range(35_000, 35_060)  # the exporter serves `late`, but probes it no more
 HOST_FAULT = range(15_000, 15_060)  # of the exporter `a` alone; `b` probes `both` too
 
 
@@ -40,6 +41,11 @@ def value(target: str, exporter: str, minute: int) -> tuple[str, str] | None:
         ("both", "b"): ((SILENT, "unwrap_key", "server_error"),),
     }
     return next(((step, why) for span, step, why in table.get((target, exporter), ()) if minute in span), None)
+
+
+def last_probe(target: str, minute: int, at: int) -> int:
+    """Time of the last probe that a scrape shows."""
+    return at - 10 - (minute - HUNG.start) * 60 if target == "late" and minute in HUNG else at - 10
 
 
 PROBES = (("alone", "v1", "a", 0), ("both", "v2", "a", 0), ("both", "v2", "b", 0), ("late", "v1", "a", APPEARS))
@@ -73,7 +79,7 @@ def lines() -> Iterator[str]:
                     continue
                 number = {
                     "ekm_probe_success": int(failure is None),
-                    "ekm_last_probe_timestamp_seconds": at - 10,
+                    "ekm_last_probe_timestamp_seconds": last_probe(target, minute, at),
                     "ekm_probe_interval_seconds": 60,
                     "ekm_maintenance": int(target == "alone" and minute in PLANNED),
                 }[family]
@@ -137,7 +143,8 @@ async def test_month_in_prometheus_gives_the_minutes(url: str, tmp_path: Path) -
             "settings": 200,
         },
         "both": {"answered": MINUTES - GAP - 45, "failed": 45, "no_data": GAP, "vault": 45},
-        "late": {"answered": MINUTES - GAP - APPEARS, "not_configured": APPEARS, "no_data": GAP},
+        # A result counts for six intervals: the probe is 15 s older than the minute, so six minutes of the hour are answered.
+        "late": {"answered": MINUTES - GAP - APPEARS - 54, "not_configured": APPEARS, "no_data": GAP, "no_probe": 54},
     }
     vaults = {row["vault"]: minutes_of(row) for row in data["vaults"]}
     # `late` is in the same vault: from its appearance on, its answers count for the vault.
@@ -146,7 +153,8 @@ async def test_month_in_prometheus_gives_the_minutes(url: str, tmp_path: Path) -
     }
     assert vaults["v2.vault.azure.net"] == found["both"]
     gap = {"from": "2026-10-14T21:24Z", "to": "2026-10-14T23:00Z", "class": "no_data", "minutes": GAP}
-    assert data["gaps"] == [gap | {"targets": ["alone", "late", "both"]}]
+    hung = {"from": "2026-10-25T07:26Z", "to": "2026-10-25T08:20Z", "class": "no_probe", "minutes": 54, "targets": ["late"]}
+    assert data["gaps"] == [gap | {"targets": ["alone", "late", "both"]}, hung]
 
 
 async def test_same_history_gives_the_same_bytes(url: str, tmp_path: Path) -> None:

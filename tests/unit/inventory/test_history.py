@@ -14,7 +14,7 @@ from exporter.core.report.classes import MinuteClass
 from exporter.core.report.minutes import Minutes, Target
 from exporter.core.report.period import Period, between, month
 from exporter.inventory import prometheus_api
-from exporter.inventory.history import EXPORTERS, FAILURES, MAINTENANCE, RESULTS, read_minutes
+from exporter.inventory.history import EXPORTERS, FAILURES, MAINTENANCE, RESULTS, STALE, UNPROBED, read_minutes
 from exporter.inventory.prometheus_api import HistoryError, PrometheusAccess
 from tests.unit.inventory.test_exporter_api import raw
 
@@ -92,6 +92,14 @@ async def test_results_of_the_queries_become_minutes() -> None:
     )
     row = (await read(handler)).targets[Target("v", "one")]
     assert [row.count(kind) for kind in (MinuteClass.ANSWERED, MinuteClass.THROTTLED, MinuteClass.MAINTENANCE)] == [1, 1, 1]
+
+
+async def test_stale_result_and_target_without_result_are_gaps() -> None:
+    handler = fake(
+        {RESULTS: [series(LABELS, (0, 1), (1, 1))], STALE: [series(LABELS, (1, 900))], UNPROBED: [series(LABELS, (2, 60))]}
+    )
+    row = (await read(handler)).targets[Target("v", "one")]
+    assert row.gaps == [(MinuteClass.NO_PROBE, 1, 3)]
 
 
 async def test_month_is_read_in_slices_below_the_limit_of_points() -> None:
