@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from exporter.config.files import FileUnreadableError, read_whole
+from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.config.model import SecretSource
 from exporter.config.secret_source import SecretUnreadableError, read_secret
 from exporter.core.inventory.server_name import ServerName, parse_server_list, parse_server_name
@@ -166,7 +166,11 @@ def _token(args: argparse.Namespace) -> str:
 
 def _context(args: argparse.Namespace) -> ssl.SSLContext:
     try:
+        if args.sql_ca is not None:
+            read_whole(args.sql_ca, limit=CERTIFICATE_LIMIT)
         return make_context(args.sql_ca, verify=args.sql_encrypt == _VERIFY)
+    except FileUnreadableError as error:
+        raise SourceError(f"--sql.ca.file: {args.sql_ca}: {error}") from None
     except OSError:
         raise SourceError(f"--sql.ca.file: {args.sql_ca}: no certificate in PEM") from None
 

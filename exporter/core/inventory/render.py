@@ -132,7 +132,7 @@ def report(plan: Plan, supplied: Collection[str], secrets: str) -> str:
         ("Secrets still to be supplied (paths relative to the written files):", to_supply),
         ("Not found out, or not covered:", _sentences(plan.findings.gaps)),
         ("Covered by targets of other files:", _sentences(plan.covered)),
-        ("Without a target:", _sentences(plan.findings.notes)),
+        ("Remarks:", _sentences(plan.findings.notes)),
     )
     return "\n".join(f"{title}\n" + "".join(f"  - {line}\n" for line in lines) for title, lines in sections if lines)
 

@@ -11,6 +11,7 @@ MISSING_ENTRY = 22001  # of the registry procedures, as an information message
 
 _CHECK_LOGIN = "check --sql.user and the password file; the server's error log has the reason"
 _LATER = "run the command again later"
+_SYNTAX_ERROR, _OLD_SERVER = 102, " The statement needs SQL Server 2016 or later."
 # Error numbers of a refused login.
 _REFUSALS: Mapping[int, tuple[str, str]] = {
     4060: ("database master is not open to this login", "grant CONNECT, or check the login"),
@@ -59,4 +60,6 @@ def refusal(messages: tuple[SqlMessage, ...]) -> str:
 def error_of(messages: tuple[SqlMessage, ...]) -> str:
     """Return the first error: a second one, such as 297, has no cause."""
     errors = [message for message in messages if message.severity > 10] or list(messages)
-    return str(errors[0]) if errors else "SQL Server sent no message"
+    if not errors:
+        return "SQL Server sent no message"
+    return f"{errors[0]}{_OLD_SERVER if errors[0].number == _SYNTAX_ERROR else ''}"

@@ -142,7 +142,8 @@ def _report_limits(instance: Instance, uris: KeyUris, findings: Findings) -> Non
         findings.gap("credentials, keys and availability groups may be missing: grant VIEW ANY DEFINITION (login.sql)", server)
     for provider in instance.providers:
         if not provider.enabled:
-            findings.note(f"provider [{provider.name}] is disabled", server)
+            text = f"provider [{provider.name}] is disabled, so databases under its keys do not open"
+            findings.note(f"{text}: ALTER CRYPTOGRAPHIC PROVIDER [{provider.name}] ENABLE", server)
 
 
 def _report_databases(instance: Instance, findings: Findings) -> None:

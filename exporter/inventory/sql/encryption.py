@@ -45,13 +45,13 @@ class EncryptedSocket:
         """Connect. Raises SqlConnectionError."""
         self._host, self._port, self._seconds = host, port, seconds
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         self._reply = b""  # to the driver's PRELOGIN
         self._encrypted = False
         self.start()
         try:
+            self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
             self._socket = socket.create_connection((host, port), seconds)
-        except (OSError, UnicodeError) as error:
+        except (OSError, ValueError) as error:
             raise self._failed(error) from None
 
     def start(self) -> None:
@@ -176,7 +176,7 @@ class EncryptedSocket:
             raise TimeoutError
         return left
 
-    def _failed(self, error: OSError | UnicodeError) -> SqlConnectionError:
-        if isinstance(error, UnicodeError):  # a label of the name is empty or too long
+    def _failed(self, error: OSError | ValueError) -> SqlConnectionError:
+        if isinstance(error, ValueError) and not isinstance(error, OSError):  # a label of the name is empty or too long
             error = socket.gaierror()
         return connection_error(error, self._host, self._port, self._seconds)

@@ -170,6 +170,13 @@ async def test_closed_port_and_unknown_name_have_a_reason(workspace, monkeypatch
     assert workspace.errors[1] == "gone.invalid: not read: no such name: correct it, or check DNS"
 
 
+@pytest.mark.parametrize("host", ["x" * 300, ".n1", "n1..contoso.com"], ids=["long", "dot", "dots"])
+async def test_impossible_name_costs_no_other_server(workspace, host):
+    output = await workspace.run("--server", host, code=1)
+    assert "1 instance read, 1 failure" in output
+    assert workspace.errors[1:] == [f"{host}: not read: no such name: correct it, or check DNS"]
+
+
 @pytest.mark.parametrize("reply", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"\x04\x01\x00\x08\0\0\0\0"])
 async def test_foreign_server_has_a_reason(workspace, reply):
     async def answer(reader, writer):
@@ -214,6 +221,10 @@ async def test_foreign_server_has_a_reason(workspace, reply):
                 "{folder}/bad.txt",
             ],
             "bad.txt: no certificate in PEM",
+        ),
+        (
+            ["--server", "n1", "--sql.user", "u", "--sql.password.file", "{folder}/password", "--sql.ca.file", "gone.pem"],
+            "--sql.ca.file: gone.pem: no such file",
         ),
     ],
 )

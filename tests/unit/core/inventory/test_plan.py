@@ -116,7 +116,10 @@ def test_gap_is_reported(change, expected):
 
 def test_disabled_provider_is_a_note():
     notes = plan_of(instance(change=change_row("providers", is_enabled=0))).findings.notes
-    assert notes == {"provider [AzureKV] is disabled": ["N1\\SQLPRD01"]}
+    text = (
+        "provider [AzureKV] is disabled, so databases under its keys do not open: ALTER CRYPTOGRAPHIC PROVIDER [AzureKV] ENABLE"
+    )
+    assert notes == {text: ["N1\\SQLPRD01"]}
 
 
 def test_identity_that_is_no_vault_follows_key_uri():

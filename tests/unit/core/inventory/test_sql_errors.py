@@ -28,3 +28,8 @@ def test_first_error_counts(messages):
 def test_information_counts_without_an_error():
     assert error_of((CONTEXT,)) == f"message 5701: {CONTEXT.text}"
     assert error_of(()) == "SQL Server sent no message"
+
+
+def test_syntax_error_is_that_of_an_old_server():
+    message = SqlMessage(102, 15, "Incorrect syntax near 'JSON'.")
+    assert error_of((message,)) == "message 102: Incorrect syntax near 'JSON'. The statement needs SQL Server 2016 or later."
