@@ -14,13 +14,14 @@ _OF_THE_MACHINE = ("EkmWatchdog", "EkmExporterOverloaded", "EkmLatencyHigh")
 
 @dataclass(frozen=True)
 class Message:
-    """`kind` is page, ticket, mail or resolved. `text` is the whole message."""
+    """`kind` is page, ticket, mail or resolved. `group` is the recipient's name of its group, `text` the whole message."""
 
     at: float
     kind: str
     alert: str
     env: str
     to: str
+    group: str
     text: str
 
 
@@ -31,7 +32,7 @@ def received(arrived: Iterable[Arrived]) -> Iterator[Message]:
         kind, to, key, alert, env, firing = _read(one)
         count, before[to, key] = before.get((to, key), 0), firing
         if alert not in _OF_THE_MACHINE and (firing > count or not firing):
-            yield Message(one.at, kind if firing else "resolved", alert, env, to, str(_shown(one)))
+            yield Message(one.at, kind if firing else "resolved", alert, env, to, key, str(_shown(one)))
 
 
 def _read(one: Arrived) -> tuple[str, str, str, str, str, int]:

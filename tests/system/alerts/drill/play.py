@@ -26,9 +26,11 @@ class Played:
     random_failures: int = 0
 
     def of(self, incident: Incident) -> list[Message]:
-        """The messages about the targets of an incident, or about its exporter."""
-        own = self.addresses.get(incident.host) if incident.host == incident.name else None
-        return [one for one in self.messages if one.env == incident.name or (own is not None and own in one.text)]
+        """The messages about the targets of an incident, or about its exporter, and the ends of its pages."""
+        address = self.addresses[incident.host] if incident.host == incident.name else None
+        own = [one for one in self.messages if one.env == incident.name or (address is not None and address in one.text)]
+        pages = {one.group for one in own if one.kind == "page"}
+        return [one for one in self.messages if one in own or (one.kind == "resolved" and one.group in pages)]
 
 
 async def play(folder, incidents):
