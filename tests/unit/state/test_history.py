@@ -1,0 +1,117 @@
+"""The history of a target: reports come back exactly, and what several entries share is stored and counted once."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.core.faults import Fault
+from exporter.core.model import Facts, Outcome, Phase, ProbeReport, Readiness, Step, StepResult, VaultHeaders
+from exporter.state.history import OVERHEAD, History
+from tests.support.factories import a_failure, a_report
+
+_READ = {Phase.WAIT: 0.02, Phase.TRANSFER: 0.001}
+_MEASURED = {"request_id", "server_time", "phases"}
+
+# Few values of each fact, so that reports in a row are often alike.
+times = st.one_of(st.floats(0, 4e9), st.integers(0, 9))
+facts = st.builds(
+    Facts,
+    fault=st.sampled_from([Fault.NONE, Fault.HTTP_STATUS]),
+    status=st.sampled_from([200, 403]),
+    request_id=st.none() | st.text(max_size=3),
+    server_time=st.none() | times,
+    retry_after_seconds=st.none() | st.just(1.0),
+    phases=st.sampled_from([_READ, {}, dict.fromkeys(Phase, 1.0), dict(reversed(_READ.items()))]),
+    vault=st.sampled_from([None, VaultHeaders(region="westeurope"), VaultHeaders(region="northeurope")]),
+)
+steps = st.builds(
+    StepResult,
+    step=st.sampled_from([Step.GET_KEY, Step.TOKEN]),
+    outcome=st.sampled_from(Outcome),
+    duration=times,
+    facts=st.none() | facts,
+    shared=st.booleans(),
+)
+reports = st.builds(
+    ProbeReport,
+    target=st.just("payroll"),
+    started_at=times,
+    duration=times,
+    steps=st.lists(steps, max_size=2).map(tuple),
+    readiness=st.sampled_from([Readiness(ready=True, why="ready"), Readiness(ready=None, why="read_only")]),
+    tainted=st.booleans(),
+)
+
+
+def filled(reports, *, limit=100, most_bytes=1e9):
+    history = History(limit)
+    for number, report in enumerate(reports, 1):
+        history.add(report, number, most_bytes=most_bytes)
+    return history
+
+
+def measured(number, **more):
+    """A report whose measured values follow from the number."""
+    known = {"request_id": f"r{number}", "server_time": number + 0.5, "phases": dict.fromkeys(_READ, number / 7)}
+    steps = [StepResult(step=step, outcome=Outcome.OK, duration=number / 3, facts=Facts(**(known | more))) for step in Step]
+    return replace(a_report("payroll", *steps, at=float(number)), duration=number / 2)
+
+
+@given(st.lists(reports, max_size=8))
+def test_every_report_comes_back_as_it_was(added):
+    found = [entry.report for entry in filled(added)]
+
+    assert repr(found) == repr(added[::-1])
+
+
+@given(st.lists(reports, max_size=8), st.integers(1, 4), st.integers(0, 3000))
+def test_the_size_is_that_of_everything_the_entries_hold(added, limit, most_bytes):
+    history = filled(added, limit=limit, most_bytes=most_bytes)
+    rings = (list(history._recent.entries), list(history._failures.entries))
+
+    assert history.size == sum(
+        OVERHEAD * len(entries)
+        + sum(len(entry.measured or b"") for entry in entries)
+        + sum(
+            len(entry.packed) for place, entry in enumerate(entries) if not place or entries[place - 1].packed is not entry.packed
+        )
+        for entries in rings
+    )
+
+
+def test_probes_that_differ_as_measured_share_one_packed_report():
+    added = [measured(number) for number in range(20)]
+    history = filled(added)
+
+    assert len({id(entry.packed) for entry in history}) == 1
+    assert [entry.report for entry in history] == added[::-1]
+    assert max(len(entry.measured or b"") for entry in history) < 400
+
+
+def test_reports_remain_readable_after_the_first_of_their_kind_is_dropped():
+    added = [measured(number) for number in range(9)]
+
+    assert [entry.report for entry in filled(added, limit=3)] == added[:5:-1]
+
+
+def test_every_other_fact_is_compared():
+    changes = {
+        "fault": Fault.READ_TIMEOUT, "status": 500, "service_code": "a", "inner_code": "a", "aadsts": 1, "akv": 1, "detail": "a",
+        "retry_after_seconds": 1.0, "exception": "a", "raised_at": "a", "phase_reached": Phase.DNS, "cut_by_scrape": True,
+        "endpoint": "a", "client_id": "a", "secret_file": "a", "proxy": "a", "resent": True, "key_state": "a", "has_page": True,
+        "vault": VaultHeaders(region="a"), "certificate": "a",
+    }  # fmt: skip
+    assert {field.name for field in fields(Facts)} == changes.keys() | _MEASURED
+
+    for name, value in changes.items():
+        added = [measured(1), measured(2, **{name: value})]
+        assert [entry.report for entry in filled(added)] == added[::-1], name
+
+
+def test_a_failure_between_good_probes_comes_back_with_them():
+    added = [measured(1), a_failure(at=2.0), measured(3), measured(4), a_failure(at=5.0, detail="other")]
+
+    assert [entry.report for entry in filled(added)] == added[::-1]
