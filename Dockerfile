@@ -13,9 +13,12 @@ RUN python3 -m venv /build \
  && python3 -m venv --without-pip /opt/ekm-exporter \
  && /build/bin/pip --python /opt/ekm-exporter/bin/python install --require-hashes --only-binary :all: --requirement requirements.lock
 COPY pyproject.toml README.md LICENSE ./
+COPY deploy/licences.py deploy/
 COPY exporter exporter
 RUN /build/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheels . \
- && /build/bin/pip --python /opt/ekm-exporter/bin/python install --no-deps --no-index /wheels/*.whl
+ && /build/bin/pip --python /opt/ekm-exporter/bin/python install --no-deps --no-index /wheels/*.whl \
+ && install -D -m 0644 LICENSE /opt/ekm-exporter/licences/LICENSE \
+ && /opt/ekm-exporter/bin/python deploy/licences.py texts >/opt/ekm-exporter/licences/THIRD-PARTY-LICENCES.txt
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="ekm-exporter" \

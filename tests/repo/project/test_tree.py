@@ -6,7 +6,7 @@ from pathlib import Path
 
 FOLDERS = {".ci", ".github", "alerts", "bench", "dashboards", "deploy", "docs", "exporter", "tests"}
 FILES = {
-    ".dockerignore", ".editorconfig", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "Dockerfile", "LICENSE", "README.md", "SECURITY.md",
+    ".dockerignore", ".editorconfig", ".gitattributes", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "Dockerfile", "LICENSE", "README.md", "SECURITY.md",
     "dev", "pyproject.toml", "requirements.lock", "requirements-build.lock", "requirements-dev.lock",
 }  # fmt: skip
 

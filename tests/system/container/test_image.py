@@ -1,5 +1,6 @@
 """The image in a locked-down container: read-only, without network, without root."""
 
+import ast
 import json
 import re
 import time
@@ -77,6 +78,13 @@ def test_image_has_no_package_installer_except_that_of_debian(engine, demo):
     seen = json.loads(engine.podman("exec", demo, "python", "-c", f"PLANTED = {PLANTED}\n{INSTALLERS}").stdout)
     assert seen == {"programs": ["apt", "dpkg"], "pythons": seen["pythons"], "modules": ["[]"], "planted": []}
     assert seen["pythons"] >= 2  # those of the exporter and of the base
+
+
+def test_image_has_the_licence_texts_of_its_packages(engine, demo):
+    script = "from pathlib import Path as P; print([(f.name, f.stat().st_size) for f in sorted(P('/opt/ekm-exporter/licences').iterdir())])"
+    seen = dict(ast.literal_eval(engine.podman("exec", demo, "python", "-c", script).stdout))
+    assert set(seen) == {"LICENSE", "THIRD-PARTY-LICENCES.txt"}
+    assert min(seen.values()) > 10_000
 
 
 def test_sigterm_stops_the_demo_before_podman_kills_it(engine):
