@@ -3,6 +3,7 @@
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -12,6 +13,12 @@ FOLDER = ROOT / "deploy" / "prometheus"
 PAGE = (ROOT / "docs" / "high-availability.md").read_text()
 SHOWN = re.findall(r"```yaml\n(scrape_configs:.*?)```.*?\(\.\./deploy/prometheus/([\w.-]+)\)", PAGE, re.DOTALL)
 FILES = ["ekm-metrics.yml", "ekm-probe.yml"]
+OPERATOR = ["ekm-metrics.scrapeconfig.yml", "ekm-probe.scrapeconfig.yml"]
+# Fields of the operator's ScrapeConfig under the names of Prometheus.
+SAME = {
+    "metricsPath": "metrics_path", "httpSDConfigs": "http_sd_configs", "staticConfigs": "static_configs", "relabelings": "relabel_configs",
+    "metricRelabelings": "metric_relabel_configs", "sourceLabels": "source_labels", "targetLabel": "target_label",
+}  # fmt: skip
 
 
 def checked(path: Path) -> subprocess.CompletedProcess[str]:
@@ -26,9 +33,27 @@ def test_scrape_files_match_the_page():
 
 
 def test_readme_lists_every_file():
-    assert {path.name for path in FOLDER.iterdir()} == {*FILES, "prometheus.yml"}
+    assert {path.name for path in FOLDER.iterdir()} == {*FILES, *OPERATOR, "prometheus.yml"}
     readme = (ROOT / "README.md").read_text()
-    assert [name for name in FILES if f"(deploy/prometheus/{name})" not in readme] == []
+    assert [name for name in (*FILES, *OPERATOR) if f"(deploy/prometheus/{name})" not in readme] == []
+
+
+def renamed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {SAME.get(name, name): renamed(one) for name, one in value.items()}
+    return [renamed(one) for one in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize(("operator", "name"), list(zip(OPERATOR, FILES, strict=True)))
+def test_scrape_configs_of_the_operator_are_the_same_jobs(operator, name):
+    """The operator names a job after the object, so the first relabelling sets the name."""
+    jobs = []
+    for one in yaml.safe_load_all((FOLDER / operator).read_text()):
+        job = renamed(one["spec"])
+        named, *others = job.pop("relabel_configs")
+        assert named == {"target_label": "job", "replacement": named["replacement"]}
+        jobs.append({"job_name": named["replacement"], **job, **({"relabel_configs": others} if others else {})})
+    assert jobs == yaml.safe_load((FOLDER / name).read_text())["scrape_configs"]
 
 
 @pytest.mark.real

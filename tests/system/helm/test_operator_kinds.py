@@ -1,0 +1,145 @@
+"""PrometheusRule, ServiceMonitor, PodMonitor and ScrapeConfig of alerts, chart and deploy/prometheus, validated with the operator's own types.
+
+The types are those of @kubernetes-models/prometheus-operator, which is generated from the Go types of the operator.
+"""
+
+import copy
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.system.helm.charts import CASES, GOLDEN, ROOT, TOOLS, rendered, values
+
+pytestmark = pytest.mark.tools
+
+VALIDATOR = Path(__file__).with_name("operator_kinds.mjs")
+FILES = [ROOT / "alerts" / "prometheus-rule.yaml", *sorted((ROOT / "deploy" / "prometheus").glob("*.scrapeconfig.yml"))]
+MONITORS = ("ServiceMonitor", "PodMonitor", "ScrapeConfig")
+ACCESS = {
+    "tlsConfig": {
+        "ca": {"secret": {"name": "ekm-web", "key": "ca.pem"}},
+        "cert": {"secret": {"name": "ekm-web", "key": "client.pem"}},
+        "keySecret": {"name": "ekm-web", "key": "client.key"},
+        "serverName": "ekm",
+        "insecureSkipVerify": False,
+        "minVersion": "TLS12",
+        "maxVersion": "TLS13",
+    },
+    "basicAuth": {"username": {"name": "ekm-scrape", "key": "username"}, "password": {"name": "ekm-scrape", "key": "password"}},
+    "authorization": {"type": "Bearer", "credentials": {"name": "ekm-scrape", "key": "token"}},
+}
+RULE = ("spec", "groups", 0, "rules", 0)
+ENDPOINT = ("spec", "endpoints", 0)
+# What is broken: the kind, the place, and the value there. None removes the field.
+BREAKS = {
+    "a group without a name": ("PrometheusRule", ("spec", "groups", 0, "name"), None),
+    "groups that are no list": ("PrometheusRule", ("spec", "groups"), {}),
+    "a misspelt list of groups": ("PrometheusRule", ("spec", "group"), []),
+    "an interval with a blank": ("PrometheusRule", ("spec", "groups", 0, "interval"), "15 s"),
+    "a rule without an expression": ("PrometheusRule", (*RULE, "expr"), None),
+    "a duration in words": ("PrometheusRule", (*RULE, "for"), "1 minute"),
+    "an empty duration of a page": ("PrometheusRule", (*RULE, "keep_firing_for"), ""),
+    "a label that is a number": ("PrometheusRule", (*RULE, "labels"), {"severity": 1}),
+    "a misspelt field of a rule": ("PrometheusRule", (*RULE, "keepFiringFor"), "15m"),
+    "an unknown kind": ("PrometheusRule", ("kind",), "PrometheusRules"),
+    "a version that the kind does not have": ("PrometheusRule", ("apiVersion",), "monitoring.coreos.com/v1alpha1"),
+    "a monitor without a selector": ("ServiceMonitor", ("spec", "selector"), None),
+    "a monitor without endpoints": ("ServiceMonitor", ("spec", "endpoints"), None),
+    "a port that is a number": ("ServiceMonitor", (*ENDPOINT, "port"), 10377),
+    "an unknown scheme": ("ServiceMonitor", (*ENDPOINT, "scheme"), "ftp"),
+    "an interval without a unit": ("ServiceMonitor", (*ENDPOINT, "interval"), "15"),
+    "an unknown relabelling": ("ServiceMonitor", (*ENDPOINT, "relabelings", 0, "action"), "change"),
+    "a relabelling in the words of Prometheus": ("ServiceMonitor", (*ENDPOINT, "relabelings", 0, "target_label"), "job"),
+    "a password instead of a reference": ("ServiceMonitor", (*ENDPOINT, "basicAuth", "password"), "planted"),
+    "a path instead of a certificate": ("ServiceMonitor", (*ENDPOINT, "tlsConfig", "ca"), "ca.pem"),
+    "a monitor of pods with endpoints": ("PodMonitor", ("spec", "endpoints"), []),
+    "a monitor of pods with labels as a list": ("PodMonitor", ("spec", "selector", "matchLabels"), ["app"]),
+    "a monitor of pods with a wrong interval": ("PodMonitor", ("spec", "podMetricsEndpoints", 0, "interval"), "30 s"),
+    "an unknown scheme of a scrape": ("ScrapeConfig", ("spec", "scheme"), "FTP"),
+    "a role in the plural": ("ScrapeConfig", ("spec", "kubernetesSDConfigs", 0, "role"), "Pods"),
+    "discovery without a role": ("ScrapeConfig", ("spec", "kubernetesSDConfigs", 0, "role"), None),
+    "an interval that is a number": ("ScrapeConfig", ("spec", "scrapeInterval"), 15),
+    "namespaces as a list": ("ScrapeConfig", ("spec", "kubernetesSDConfigs", 0, "namespaces"), ["a"]),
+    "a scrape config that is not alpha": ("ScrapeConfig", ("apiVersion",), "monitoring.coreos.com/v1"),
+}
+
+
+def reasons(objects: list[dict[str, Any]]) -> list[str | None]:
+    """Return for each object why it is invalid, or None."""
+    command = ["node", VALIDATOR, TOOLS.parent / "node_modules"]
+    done = subprocess.run(command, input=json.dumps(objects), capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 - a file of the project
+    assert done.returncode == 0, done.stderr
+    found: list[str | None] = json.loads(done.stdout)
+    return found
+
+
+def of_operator(text: str) -> list[dict[str, Any]]:
+    return [one for one in yaml.safe_load_all(text) if one and "monitoring.coreos.com/" in one["apiVersion"]]
+
+
+def with_every_option(kind: str, **more: Any) -> dict[str, Any]:
+    given = {**values("minimal"), "web": {"scheme": "https"}, "monitor": {"kind": kind, "interval": "30s", **ACCESS, **more}}
+    (found,) = of_operator(rendered(given))
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_shipped_file_is_valid(path):
+    objects = of_operator(path.read_text())
+    assert objects
+    assert reasons(objects) == [None] * len(objects)
+
+
+def test_chart_with_every_file_of_values_is_valid():
+    objects = [one for case in CASES for one in of_operator((GOLDEN / f"{case}.yaml").read_text())]
+    assert {one["kind"] for one in objects} == {"ServiceMonitor", "PodMonitor", "ScrapeConfig"}
+    assert reasons(objects) == [None] * len(objects)
+
+
+def test_chart_with_every_option_is_valid():
+    rules = of_operator(rendered({**values("minimal"), "rules": {"enabled": True, "labels": {"release": "kube"}}}))
+    objects = [*rules, *(with_every_option(kind, labels={"release": "kube"}) for kind in MONITORS)]
+    assert reasons(objects) == [None] * 4
+
+
+@pytest.mark.parametrize("kind", ["ServiceMonitor", "PodMonitor"])
+def test_monitor_for_azure_differs_in_group_and_limits(kind):
+    """Azure's add-on has the types of the operator in a group of its own, and drops a monitor without these limits."""
+    azure, usual = with_every_option(kind, apiGroup="azmonitoring.coreos.com"), with_every_option(kind)
+    assert azure["apiVersion"] == "azmonitoring.coreos.com/v1"
+    limits = {"labelLimit": 63, "labelNameLengthLimit": 511, "labelValueLengthLimit": 1023}
+    assert azure["spec"] == {**usual["spec"], **limits}
+    assert reasons([{**azure, "apiVersion": "monitoring.coreos.com/v1"}]) == [None]
+
+
+@pytest.fixture(scope="module")
+def findings() -> dict[str, str | None]:
+    """The reason that each broken object is invalid."""
+    shipped = of_operator((ROOT / "alerts" / "prometheus-rule.yaml").read_text())
+    valid = {one["kind"]: one for one in (*shipped, *map(with_every_option, MONITORS))}
+    broken = [changed(valid[kind], place, value) for kind, place, value in BREAKS.values()]
+    return dict(zip(BREAKS, reasons(broken), strict=True))
+
+
+def changed(object_: dict[str, Any], place: tuple[str | int, ...], value: object) -> dict[str, Any]:
+    result = copy.deepcopy(object_)
+    inner: Any = result
+    for name in place[:-1]:
+        inner = inner[name]
+    if value is None:
+        del inner[place[-1]]
+    else:
+        inner[place[-1]] = value
+    return result
+
+
+@pytest.mark.parametrize("what", BREAKS)
+def test_broken_object_is_invalid(findings, what):
+    kind, place, _ = BREAKS[what]
+    named = str(place[-1] if isinstance(place[-1], str) else place[-2])
+    assert findings[what] is not None
+    assert named in findings[what] or kind in findings[what]
