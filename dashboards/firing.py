@@ -14,8 +14,8 @@ from dashboards.sheets import column, mapped
 from dashboards.words import BAD, SEVERITIES
 
 TITLE: Final = "Firing alerts"
-# An alert may lack a label: a common cause has no target, a missing scrape job no instance.
-_CHOSEN: Final = 'alertname=~"Ekm.+", severity!="info", job=~"$job|", instance=~"$instance|"'
+# An alert may lack a label: a common cause has no target, a missing scrape job no instance. VictoriaMetrics takes "x|" for "x", so "(x)?".
+_CHOSEN: Final = 'alertname=~"Ekm.+", severity!="info", job=~"($job)?", instance=~"($instance)?"'
 
 
 def _alerts(labels: str) -> str:
@@ -40,7 +40,7 @@ def _of_target() -> str:
     return " or ".join(f"({part})" for part in parts)
 
 
-EVERYWHERE: Final = _alerts('target=~"$target|", vault=~"$vault|"')
+EVERYWHERE: Final = _alerts('target=~"($target)?", vault=~"($vault)?"')
 OF_TARGET: Final = _of_target()
 
 

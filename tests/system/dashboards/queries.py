@@ -35,9 +35,13 @@ class History:
         """Return the labels of the series at one time, including those of value NaN."""
         return [each["metric"] for each in self._get("query", query=expression, time=at)["result"]]
 
-    def over_time(self, expression: str, ends: float = TROUBLED_ENDS) -> list[tuple[dict[str, str], list[float]]]:
+    def curves(self, expression: str, ends: float = TROUBLED_ENDS) -> list[tuple[dict[str, str], dict[float, float]]]:
+        """Return each series with its values by time."""
         found = self._get("query_range", query=expression, start=ends - (MINUTES - 1) * 60, end=ends, step=STEP)["result"]
-        series = [(each["metric"], [float(value) for _, value in each["values"]]) for each in found]
+        return [(each["metric"], {float(at): float(value) for at, value in each["values"]}) for each in found]
+
+    def over_time(self, expression: str, ends: float = TROUBLED_ENDS) -> list[tuple[dict[str, str], list[float]]]:
+        series = [(labels, list(values.values())) for labels, values in self.curves(expression, ends)]
         return [(labels, values) for labels, values in series if not all(map(math.isnan, values))]
 
     def answers(self, query: Query, ends: float, **values: str) -> list[Any]:

@@ -10,7 +10,7 @@ import pytest_asyncio
 from tests.support.web_server import serving
 from tests.system.dashboards.boards import by_name
 from tests.system.prometheus.servers import Prometheus, answered, free_port, running
-from tests.system.prometheus.test_native_histograms import LATENCY, unchanging, values, without_rates
+from tests.system.prometheus.test_native_histograms import LATENCY, STEPS, unchanging, values, without_rates
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 
@@ -45,3 +45,9 @@ async def test_latency_of_dashboards_comes_from_classic_buckets(victoria_metrics
 async def test_the_heatmap_has_classic_buckets(victoria_metrics):
     found = await values(victoria_metrics, without_rates(by_name("ekm-vault: Step durations: A").filled(job="ekm")))
     assert {dict(labels)["le"] for labels in found} == {"0.025", "0.1", "0.5", "1.0", "5.0", "+Inf"}
+
+
+async def test_no_native_histogram_is_stored(victoria_metrics):
+    """It does not request protobuf, so the exporter sends text, in which every histogram is classic."""
+    await values(victoria_metrics, f"{STEPS}_bucket")
+    assert await victoria_metrics.query(f'{{__name__=~"{STEPS}|ekm_exporter_schedule_lag_seconds"}}') == []
