@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import accuracy, day, exposition, failing, pages, probes, scrapes, spread, starts, steady, storing, storm
+from bench import accuracy, day, exposition, failing, pages, probes, scrapes, shards, spread, starts, steady, storing, storm
 from bench.programs import Bench, serving
 from bench.sizes import Sizes
 from bench.table import Figure
@@ -40,6 +40,7 @@ PARTS: dict[str, Part] = {
     "probes": Part("What a probe costs", probes.measure),
     "steps": Part("How exact a step's time is", accuracy.measure, wait=accuracy.WAIT),
     "fleet": Part("A large fleet at its steady pace", _fleet),
+    "shards": Part("Twice the fleet in two shards", shards.measure),
     "scrapes": Part("Scrapes of every kind", exposition.measure),
     "pages": Part("The status page of a large fleet", pages.measure),
     "storm": Part("When everything fails at once", storm.measure),

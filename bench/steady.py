@@ -66,14 +66,14 @@ class Scraper(threading.Thread):
 
 
 def large(sizes: Sizes) -> Fleet:
-    return _fleet(sizes.fleet, sizes.fleet_interval)
+    return fleet_of(sizes.fleet, sizes.fleet_interval)
 
 
 def small(sizes: Sizes) -> Fleet:
-    return _fleet(sizes.small_fleet, sizes.small_interval)
+    return fleet_of(sizes.small_fleet, sizes.small_interval)
 
 
-def _fleet(targets: int, interval: float) -> Fleet:
+def fleet_of(targets: int, interval: float) -> Fleet:
     credentials = max(1, targets // _PER_CREDENTIAL)
     return Fleet(targets=targets, credentials=credentials, interval=interval, auxiliary=True)
 

@@ -17,6 +17,8 @@ CHART = ROOT / "deploy" / "helm" / "ekm-exporter"
 FILES = (
     "requirements.lock",
     "deploy/systemd/ekm-exporter.service",
+    "deploy/systemd/ekm-exporter@.service",
+    "deploy/systemd/ekm-exporter.target",
     "deploy/windows/ekm-exporter.xml",
     "alerts/ekm.rules.yml",
     "alerts/ekm-native.rules.yml",

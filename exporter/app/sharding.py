@@ -23,6 +23,11 @@ class Shard:
         """Return whether this shard probes the target; exactly one of `count` shards does."""
         return _owner(name, self.count) == self.index
 
+    @property
+    def offsets(self) -> range:
+        """The ports of all shards of one host, relative to the port of this shard."""
+        return range(-self.index, self.count - self.index)
+
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"
 

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -64,7 +65,8 @@ def add_service_flags(parser: argparse.ArgumentParser, *, default_address: str) 
         metavar="ADDRESS",
         type=_typed(parse_address),
         action="append",
-        help=f"HOST:PORT, :PORT or [IPV6]:PORT to listen on; may be repeated (default {default_address})",
+        help="HOST:PORT, :PORT or [IPV6]:PORT to listen on; may be repeated "
+        f"(default {default_address}; with --shard I/N that port plus I)",
     )
     parser.add_argument(
         "--web.config.file",
@@ -179,6 +181,7 @@ def run_exporter(args: argparse.Namespace, *, default_address: str, mode: str) -
             else AccessControl(web_file, access),
             timeout_offset=args.timeout_offset,
             max_requests=args.max_requests,
+            shard_offsets=_shard_offsets(args),
         )
     except ValueError as error:
         return _refuse(str(error))
@@ -197,8 +200,8 @@ def run_exporter(args: argparse.Namespace, *, default_address: str, mode: str) -
 
 
 def _options(args: argparse.Namespace, web: WebOptions, *, default_address: str, mode: str) -> RunOptions:
-    listen: list[ListenAddress] = args.listen or [parse_address(default_address)]
     shard: Shard | None = args.shard
+    listen: list[ListenAddress] = args.listen or [_default_listen(default_address, shard)]
     return RunOptions(
         listen=tuple(listen),
         web=web,
@@ -211,6 +214,18 @@ def _options(args: argparse.Namespace, web: WebOptions, *, default_address: str,
         auto_reload=getattr(args, "auto_reload", False),
         mode=mode,
     )
+
+
+def _default_listen(address: str, shard: Shard | None) -> ListenAddress:
+    """Return the default address; each shard has its own port, so that all of them can run on one host."""
+    first = parse_address(address)
+    return first if shard is None else replace(first, port=first.port + shard.index)
+
+
+def _shard_offsets(args: argparse.Namespace) -> range:
+    """Return the ports of the shards that are known: those of all shards, if their ports are the default ones."""
+    shard: Shard | None = args.shard
+    return range(1) if shard is None or args.listen else shard.offsets
 
 
 def _refuse(message: str) -> int:

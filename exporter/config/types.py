@@ -5,6 +5,7 @@ Each type reads a node and reports at its location why the value is unusable.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from collections.abc import Sequence as Items
@@ -32,6 +33,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _GUID = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,8})")
+_IN_CREDENTIALS = "${CREDENTIALS_DIRECTORY}/"  # differs for each unit, so that units can share a configuration
 _ENVIRONMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -177,7 +179,15 @@ DATE = scalar("date", "a date such as 2027-03-01", (Type.DATE, Type.TEXT), _date
 
 def _path(node: Node, location: Location) -> Path | None:
     written = TEXT.read(node, location)
-    return None if written is None else location.base / written
+    if written is None or not written.startswith(_IN_CREDENTIALS):
+        return None if written is None else location.base / written
+    folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    if not folder:
+        location.error(
+            "CREDENTIALS_DIRECTORY is not set: systemd sets it in a service; elsewhere set it to /run/credentials/UNIT"
+        )
+        return None
+    return Path(folder, written.removeprefix(_IN_CREDENTIALS))
 
 
 PATH = FieldType("path", _path, TEXT.json)

@@ -23,10 +23,10 @@ from exporter.web.webconfig import AccessControl, Refusal
 _log = logging.getLogger(__name__)
 
 # Prometheus and an orchestrator need only these. Every other path shows names of vaults, keys and servers.
-OPEN_PATHS = frozenset({"/metrics", "/probe", "/sd/targets", "/-/healthy", "/-/ready"})
+OPEN_PATHS = frozenset({"/metrics", "/probe", "/sd/targets", "/sd/shards", "/-/healthy", "/-/ready"})
 SCRAPED = frozenset({"/metrics", "/probe"})
 REFUSAL = (
-    "This listener is not on loopback. It serves only /metrics, /probe without debug=true, /sd/targets, /-/healthy and /-/ready. "
+    "This listener is not on loopback. It serves only /metrics, /probe without debug=true, /sd/targets, /sd/shards, /-/healthy and /-/ready. "
     "Pages need --web.enable-pages, or a --web.config.file with basic_auth_users or RequireAndVerifyClientCert.\n"
 )
 FOREIGN_NAME = "Unrecognised Host header. Use the IP address or localhost, or set --web.external-url.\n"

@@ -54,6 +54,7 @@ def _readable(pages: PageHandlers, api: ApiHandlers) -> dict[str, Handler]:
         "/static/{name}": pages.asset,
         "/metrics": api.metrics,
         "/sd/targets": api.discovery,
+        "/sd/shards": api.shards,
         "/calendar.ics": api.calendar,
         "/api/v1/targets": api.targets,
         "/api/v1/targets/{name}": api.target,

@@ -18,7 +18,8 @@ class WebOptions:
 
     `route_prefix` is the prefix of the served paths, `link_prefix` the prefix in links; both are "" or "/a/b". They differ behind
     a proxy that strips a part of the path. `external_host` is the host and port of the external URL, or "". `timeout_offset` is in
-    seconds. `max_requests` limits unfinished responses; 0 sets no limit.
+    seconds. `max_requests` limits unfinished responses; 0 sets no limit. `shard_offsets` are the ports of all shards of this host,
+    relative to the own port.
     """
 
     external_host: str = ""
@@ -28,6 +29,7 @@ class WebOptions:
     access_control: AccessControl | None = None  # from the web configuration file
     timeout_offset: float = 0.5
     max_requests: int = MAX_UNFINISHED
+    shard_offsets: range = range(1)
 
     @property
     def requires_authentication(self) -> bool:
@@ -43,6 +45,7 @@ def web_options(
     access_control: AccessControl | None = None,
     timeout_offset: float = 0.5,
     max_requests: int = MAX_UNFINISHED,
+    shard_offsets: range = range(1),
 ) -> WebOptions:
     """Check the flags as blackbox_exporter does.
 
@@ -62,6 +65,7 @@ def web_options(
         access_control=access_control,
         timeout_offset=timeout_offset,
         max_requests=max_requests,
+        shard_offsets=shard_offsets,
     )
 
 

@@ -23,7 +23,7 @@ from exporter.presentation.expiring import all_endings, credential_ending
 from exporter.presentation.support_bundle import archive, collect_bundle
 from exporter.runtime.slices import in_slices
 from exporter.state.records import TargetRecord, readiness_at
-from exporter.web.handlers.discovery import groups
+from exporter.web.handlers.discovery import groups, shard_group
 from exporter.web.interfaces import Reload, Service
 from exporter.web.options import WebOptions
 from exporter.web.server.negotiation import OPENMETRICS, PROTOBUF, TEXT, accepts_gzip, accepts_openmetrics, accepts_protobuf
@@ -57,6 +57,12 @@ class ApiHandlers:
         address = self._options.external_host or _requested_host(request)
         found = groups(self._service.config, address=address, timeout_offset=self._options.timeout_offset)
         return await _send(request, _listed("[", found, "]"))
+
+    async def shards(self, request: web.Request) -> web.StreamResponse:
+        """Serve the addresses of all shards of this host, as far as they follow from the own address."""
+        outside, offsets = self._options.external_host, self._options.shard_offsets
+        found = shard_group(outside, range(1)) if outside else shard_group(_requested_host(request), offsets)
+        return await _send(request, _listed("[", [found], "]"))
 
     async def targets(self, request: web.Request) -> web.StreamResponse:
         service, now = self._service, time.time()

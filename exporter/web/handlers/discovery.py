@@ -1,6 +1,6 @@
-"""Targets for Prometheus' HTTP service discovery over `/probe`.
+"""Prometheus' HTTP service discovery: the targets of this exporter, and the shards of its host.
 
-Each target is one group. Its labels become the parameters of `/probe` and input for relabelling.
+Each target is one group over `/probe`. Its labels become the parameters of `/probe` and input for relabelling.
 """
 
 from __future__ import annotations
@@ -23,6 +23,14 @@ def groups(config: Config, *, address: str, timeout_offset: float) -> Iterator[G
     `address` is this exporter's host:port, as Prometheus reaches it.
     """
     return (Group(targets=[address], labels=_labels(config, target, timeout_offset)) for target in config.targets.values())
+
+
+def shard_group(address: str, offsets: range) -> Group:
+    """Return the shards of one host. `offsets` are their ports, relative to the port in `address`."""
+    host, _, port = address.rpartition(":")
+    if not port.isdigit():  # the port of the scheme, so a proxy stands before the exporter
+        return Group(targets=[address], labels={})
+    return Group(targets=[f"{host}:{int(port) + offset}" for offset in offsets], labels={})
 
 
 def _labels(config: Config, target: Target, timeout_offset: float) -> dict[str, str]:

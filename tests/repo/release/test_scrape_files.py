@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "deploy" / "prometheus"
 PAGE = (ROOT / "docs" / "high-availability.md").read_text()
 SHOWN = re.findall(r"```yaml\n(scrape_configs:.*?)```.*?\(\.\./deploy/prometheus/([\w.-]+)\)", PAGE, re.DOTALL)
-FILES = ["ekm-metrics.yml", "ekm-probe.yml"]
-OPERATOR = ["ekm-metrics.scrapeconfig.yml", "ekm-probe.scrapeconfig.yml"]
+FILES = ["ekm-metrics.yml", "ekm-probe.yml", "ekm-shards.yml"]
+OPERATOR = [name.replace(".yml", ".scrapeconfig.yml") for name in FILES]
 # Fields of the operator's ScrapeConfig under the names of Prometheus.
 SAME = {
     "metricsPath": "metrics_path", "httpSDConfigs": "http_sd_configs", "staticConfigs": "static_configs", "relabelings": "relabel_configs",

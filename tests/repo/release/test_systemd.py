@@ -1,5 +1,6 @@
-"""The systemd unit is valid for systemd and starts an existing command. No test boots systemd."""
+"""The systemd units are valid for systemd and start an existing command. No test boots systemd."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -8,10 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from docs.generators import units
 from exporter.cli.main import build_parser
 
 ROOT = Path(__file__).parents[3]
-UNIT = ROOT / "deploy" / "systemd" / "ekm-exporter.service"
+FOLDER = ROOT / "deploy" / "systemd"
+UNIT, SHARD, TARGET = (FOLDER / f"ekm-exporter{end}" for end in (".service", "@.service", ".target"))
 INSTALL = ROOT / "docs" / "install.md"
 
 DROP_IN = re.findall(r"```ini\n(.*?)```", INSTALL.read_text(), re.DOTALL)[0]
@@ -22,13 +25,14 @@ def analyze(*arguments: str | Path) -> str:
     return done.stdout + done.stderr
 
 
-def settings(name: str) -> list[str]:
-    return re.findall(rf"^{name}=(.*)$", UNIT.read_text(), re.MULTILINE)
+def settings(name: str, unit: Path = UNIT) -> list[str]:
+    return re.findall(rf"^{name}=(.*)$", unit.read_text(), re.MULTILINE)
 
 
 @pytest.mark.real
-def test_unit_exposure_is_rated_below_two():
-    rated = re.search(r"exposure level for \S+: ([\d.]+)", analyze("security", "--offline=true", UNIT))
+@pytest.mark.parametrize("unit", [UNIT, SHARD], ids=["single", "shard"])
+def test_unit_exposure_is_rated_below_two(unit):
+    rated = re.search(r"exposure level for \S+: ([\d.]+)", analyze("security", "--offline=true", unit))
     assert rated is not None
     assert float(rated[1]) < 2.0
 
@@ -38,14 +42,59 @@ def placed(folder: Path) -> Path:
     program = folder / "ekm-exporter"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    unit = folder / UNIT.name
-    unit.write_text(UNIT.read_text().replace("/opt/ekm-exporter/bin/ekm-exporter", str(program)))
-    return unit
+    for unit in (UNIT, SHARD, TARGET):
+        (folder / unit.name).write_text(unit.read_text().replace("/opt/ekm-exporter/bin/ekm-exporter", str(program)))
+    return folder / UNIT.name
 
 
 @pytest.mark.real
 def test_systemd_accepts_the_unit(tmp_path):
     assert analyze("verify", placed(tmp_path)) == ""
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", ["ekm-exporter@0.service", "ekm-exporter.target"])
+def test_systemd_accepts_the_units_of_shards(name, tmp_path):
+    assert analyze("verify", placed(tmp_path).with_name(name)) == ""
+
+
+@pytest.mark.real
+def test_systemd_detects_a_mistake_in_the_unit_of_shards(tmp_path):
+    unit = placed(tmp_path).with_name(SHARD.name)
+    unit.write_text(unit.read_text().replace("StateDirectory=", "StateDirectory=../"))
+    assert "StateDirectory" in analyze("verify", unit.with_name("ekm-exporter@0.service"))
+
+
+@pytest.mark.parametrize("unit", [SHARD, TARGET], ids=["shard", "target"])
+def test_units_of_shards_are_generated_from_the_single_unit(unit):
+    assert unit.read_text() == units.UNITS[unit.name]()
+
+
+def test_unit_of_a_shard_differs_in_what_belongs_to_a_shard_only():
+    lines = [{line for line in unit.read_text().splitlines() if not line.startswith("#")} for unit in (UNIT, SHARD)]
+    assert {line.partition("=")[0] for line in lines[0] ^ lines[1]} == {
+        "Description", "PartOf", "ReloadPropagatedFrom", "EnvironmentFile", "ExecCondition", "ExecStart", "StateDirectory",
+        "[Install]", "WantedBy",
+    }  # fmt: skip
+
+
+def test_target_wants_every_shard_that_the_condition_allows():
+    assert settings("Wants", TARGET) == [" ".join(f"ekm-exporter@{index}.service" for index in range(units.MOST))]
+    assert f"-le {units.MOST} " in settings("ExecCondition", SHARD)[0]
+    assert f"from 1 to {units.MOST}." in INSTALL.read_text()
+
+
+@pytest.mark.parametrize(
+    ("number", "codes"),
+    [("1", [0, 1, 1]), ("2", [0, 0, 1]), ("8", [0, 0, 0]), *((bad, [255] * 3) for bad in ("0", "9", "-1", "x", "", "2x"))],
+)
+def test_shards_from_the_number_on_are_skipped_and_a_bad_number_fails(number, codes):
+    # systemd skips a unit whose condition exits with 1 to 254; 255 is a failure.
+    shell, flag, condition = shlex.split(settings("ExecCondition", SHARD)[0])
+    commands = [[shell, flag, condition.replace("%i", str(index)).replace("$$", "$")] for index in (0, 1, 2)]
+    environment = {"PATH": os.environ["PATH"], "EKM_SHARDS": number}
+    done = [subprocess.run(command, env=environment, check=False, capture_output=True).returncode for command in commands]  # noqa: S603 - the unit's
+    assert done == codes
 
 
 @pytest.mark.real
@@ -73,9 +122,11 @@ def test_unit_steps_check_the_configuration_after_the_start():
 
 
 def test_unit_command_parses():
-    program, *arguments = shlex.split(settings("ExecStart")[0])
-    assert program == "/opt/ekm-exporter/bin/ekm-exporter"
-    assert build_parser().parse_args(arguments).handler
+    for unit in (UNIT, SHARD):
+        command = settings("ExecStart", unit)[0].replace("%i", "1").replace("${EKM_SHARDS}", "2")
+        program, *arguments = shlex.split(command)
+        assert program == "/opt/ekm-exporter/bin/ekm-exporter"
+        assert build_parser().parse_args(arguments).handler
     assert settings("ExecReload") == ["/bin/kill -HUP $MAINPID"]
 
 

@@ -22,7 +22,7 @@ async def demo(stack: AsyncExitStack, place: Path, *flags: str) -> str:
     address = f"127.0.0.1:{free_port()}"
     command = [sys.executable, "-m", "exporter", "demo", "--web.listen-address", address, *flags]
     await stack.enter_async_context(running(place / "log", *command, environment={"TMPDIR": str(place)}))
-    await answered(f"http://{address}/-/healthy", bool, seconds=30)
+    await answered(f"http://{address}/-/healthy", bool, seconds=60)
     return address
 
 
@@ -60,7 +60,7 @@ async def test_shards_divide_the_targets(tmp_path_factory):
         texts = []
         for number in range(2):
             address = await demo(stack, tmp_path_factory.mktemp("shard"), "--shard", f"{number}/2")
-            texts.append(await answered(f"http://{address}/metrics", lambda text: "ekm_probes_total{" in text, seconds=30))
+            texts.append(await answered(f"http://{address}/metrics", lambda text: "ekm_probes_total{" in text, seconds=60))
     first, second = (set(re.findall(r'^ekm_probes_total\{target="([^"]+)"', text, re.MULTILINE)) for text in texts)
     assert first
     assert second

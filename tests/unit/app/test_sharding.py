@@ -40,6 +40,10 @@ def test_shard_is_index_and_count():
     assert str(Shard(0, 1)) == "0/1"
 
 
+def test_port_offsets_of_all_shards_begin_at_shard_0():
+    assert [list(Shard(index, 3).offsets) for index in range(3)] == [[0, 1, 2], [-1, 0, 1], [-2, -1, 0]]
+
+
 @pytest.mark.parametrize("text", ["", "1", "3/3", "-1/3", "0/0", "1/2/3", "a/b", "0/1001", " 0/1", "0/1\n", "\u0661/\u0663"])
 def test_malformed_shard_is_refused_with_its_text(text):
     with pytest.raises(ValueError, match=r"0/3|between 1|counted from 0") as caught:

@@ -36,6 +36,33 @@ def pool():
     pool.close()
 
 
+WITH_CREDENTIAL = """
+credentials: {app: {type: client_secret, client_id: 66666666-7777-8888-9999-000000000000, client_secret_file: "${CREDENTIALS_DIRECTORY}/app"}}
+global: {connector_generation: classic}
+targets: [{name: a, vault: contoso-prod, key: Key/0123456789abcdef0123456789abcdef, credential: app}]
+"""
+
+
+def test_path_in_the_credentials_folder_follows_the_environment(tmp_path, monkeypatch):
+    for unit in ("one", "two"):
+        (tmp_path / unit).mkdir()
+        (tmp_path / unit / "app").write_text(MARK)
+        (tmp_path / unit / "app").chmod(0o600)
+    (tmp_path / "ekm.yml").write_text(WITH_CREDENTIAL)
+    for unit in ("one", "two"):
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / unit))
+        loaded = load_config(tmp_path / "ekm.yml")
+        assert loaded.problems == ()
+        assert loaded.config.credentials["app"].secret.file == tmp_path / unit / "app"
+
+
+def test_path_in_the_credentials_folder_needs_the_variable(tmp_path, monkeypatch):
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    (tmp_path / "ekm.yml").write_text(WITH_CREDENTIAL)
+    [problem] = load_config(tmp_path / "ekm.yml").problems
+    assert "CREDENTIALS_DIRECTORY is not set" in str(problem)
+
+
 class Clock:
     now = 100.0
 

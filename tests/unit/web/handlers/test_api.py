@@ -141,6 +141,28 @@ async def test_service_discovery_ignores_a_forged_host(monkeypatch):
         assert json.loads(text)[0]["targets"] == ["localhost"]
 
 
+@pytest.mark.parametrize(
+    ("host", "options", "listed"),
+    [
+        ("sqlhost1:10378", {"shard_offsets": range(-1, 2)}, ["sqlhost1:10377", "sqlhost1:10378", "sqlhost1:10379"]),
+        ("[::1]:10377", {"shard_offsets": range(2)}, ["[::1]:10377", "[::1]:10378"]),
+        ("sqlhost1:10377", {}, ["sqlhost1:10377"]),
+        ("sqlhost1", {"shard_offsets": range(2)}, ["sqlhost1"]),
+        (
+            "x:1",
+            {"shard_offsets": range(2), "external_url": "https://ekm.example:8443/0", "route_prefix": "/"},
+            ["ekm.example:8443"],
+        ),
+    ],
+)
+async def test_shards_of_the_host_follow_from_the_requested_address(host, options, listed, monkeypatch):
+    monkeypatch.setattr("exporter.web.access.on_loopback", lambda _: False)  # loopback refuses a foreign name
+    async with serving(Service(), **options) as session:
+        status, headers, text = await get(session, "/sd/shards", headers={"Host": host})
+    assert (status, headers["Content-Type"]) == (200, "application/json; charset=utf-8")
+    assert json.loads(text) == [{"targets": listed, "labels": {}}]
+
+
 @pytest.mark.parametrize("path", ["/", "/metrics", "/probe", "/targets/x", "/config", "/nowhere", "/static/style.css"])
 async def test_every_response_has_the_security_headers(path):
     async with serving(Service()) as session:
