@@ -21,7 +21,8 @@ BILL = f"ekm-exporter-{__version__}.cdx.json"
 CHART = f"ekm-exporter-{__version__}.tgz"
 FILES = {
     f"ekm_exporter-{__version__}-py3-none-any.whl", f"ekm_exporter-{__version__}.tar.gz", CHART, BILL, "SHA256SUMS",
-    "THIRD-PARTY-LICENCES.txt", "requirements.lock", "ekm-exporter.service", "ekm-exporter@.service", "ekm-exporter.target", "ekm-exporter.xml", "ekm.rules.yml",
+    "THIRD-PARTY-LICENCES.txt", "requirements.lock", "ekm-exporter.service", "ekm-exporter@.service", "ekm-exporter.target",
+    "ekm-exporter.xml", "ekm.rules.yml",
     "ekm-native.rules.yml", "ekm.schema.json",
 }  # fmt: skip
 VALIDATE = """
