@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 from urllib.parse import quote
@@ -19,9 +20,10 @@ from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.core.rest import HttpRequest
 from azure.keyvault.keys.aio import KeyClient
 
-from exporter.clients.http.exchange import USER_AGENT, HttpExchange
+from exporter.clients.http.exchange import HttpExchange
 from exporter.clients.http.faults import facts_from, fault_of_body
 from exporter.clients.http.network import Network, split_url
+from exporter.clients.http.transport import RoutedTransport
 from exporter.core.endpoints import is_parent_domain, is_trusted_authority
 from exporter.core.faults import Fault
 from exporter.core.masking import mask
@@ -30,8 +32,6 @@ from exporter.core.parsing.challenge import read_challenge
 from exporter.core.parsing.key_vault import encode, found_instead, read_deleted_key, read_key, read_value
 
 T = TypeVar("T")
-
-_ANY = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": USER_AGENT}
 
 
 class BearerPolicy(SansIOHTTPPolicy[HttpRequest, Any]):
@@ -62,6 +62,22 @@ class NoCredential:
 NO_CREDENTIAL = NoCredential()
 
 
+class _VaultRequest(HttpRequest):
+    """A request for one call, which the SDK need not copy before it completes the URL."""
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return self
+
+
+@lru_cache(maxsize=64)
+def _client_for(api_version: str) -> KeyClient:
+    """Return the client of all vaults: creating one takes as long as half a request.
+
+    It has no state. Each request has an absolute URL and names its transport, so the client's own URL is never used.
+    """
+    return KeyClient("https://unused.invalid", NO_CREDENTIAL, transport=RoutedTransport(), api_version=api_version, policies=[])
+
+
 class VaultSession:
     """A session of one probe with one vault, as an async context manager.
 
@@ -76,13 +92,7 @@ class VaultSession:
         self._api_version = quote(api_version, safe="")
         self._connection = network.connection(*split_url(vault))
         self.sent = 0  # requests that left this host
-        self._client = KeyClient(
-            f"https://{vault}",
-            NO_CREDENTIAL,
-            transport=self._connection.transport,
-            api_version=self._api_version,
-            policies=[BearerPolicy()],
-        )
+        self._client = _client_for(self._api_version)
 
     async def __aenter__(self) -> Self:
         return self
@@ -148,12 +158,15 @@ class VaultSession:
     async def _send(
         self, method: str, path: str, token: str | None, body: bytes | None = None, *, deadline: float
     ) -> HttpExchange:
-        headers = {**_ANY, "x-ms-client-request-id": str(uuid4())}
+        headers = {"x-ms-client-request-id": str(uuid4())}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
         if body is not None:
             headers["Content-Type"] = "application/json"
-        request = HttpRequest(method, f"{path}?api-version={self._api_version}", headers=headers, content=body)
+        url = f"https://{self._host}{path}?api-version={self._api_version}"
+        request = _VaultRequest(method, url, headers=headers, content=body)
         exchange = await self._connection.exchange(
-            lambda: self._client.send_request(request, stream=True, bearer=token), deadline=deadline
+            lambda: self._client.send_request(request, stream=True, over=self._connection.transport), deadline=deadline
         )
         self.sent += exchange.resent + (exchange.timer.reached in (Phase.WAIT, Phase.TRANSFER))
         return exchange

@@ -13,7 +13,7 @@ from ssl import SSLContext
 
 import aiohttp
 
-from exporter.clients.http.exchange import HostConnection
+from exporter.clients.http.connection import HostConnection
 from exporter.clients.http.instrumented import make_context, make_socket
 from exporter.clients.http.resolver import Resolver, split_host_port
 from exporter.clients.http.timing import TRACE, HandshakeLimiter

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncIterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
 from azure.core.exceptions import HttpResponseError
 from azure.core.rest import AsyncHttpResponse, HttpRequest
+from azure.core.utils import case_insensitive_dict
 
 
 @dataclass(slots=True)
@@ -16,7 +17,7 @@ class RecordedResponse:
     """The response as far as it arrived. `body` is whole only if `complete`."""
 
     status: int
-    headers: MutableMapping[str, str]
+    headers: Mapping[str, str]
     body: bytes = b""
     complete: bool = False
 
@@ -37,7 +38,7 @@ class SdkResponse(AsyncHttpResponse):
 
     @property
     def headers(self) -> MutableMapping[str, str]:
-        return self._answer.headers
+        return case_insensitive_dict(self._answer.headers)
 
     @property
     def reason(self) -> str:

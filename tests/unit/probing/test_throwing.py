@@ -14,7 +14,7 @@ from tests.unit.probing.throwing import Plan, thrown_into
 KINDS = (
     RuntimeError, OSError, ValueError, KeyError, AttributeError, asyncio.TimeoutError, asyncio.CancelledError, aiohttp.ClientError,
 )  # fmt: skip
-FEWEST_SUSPENSIONS = 15  # five exchanges over two connections
+FEWEST_SUSPENSIONS = 14  # five exchanges over two connections
 
 
 async def each_suspension(harness, kind, start):

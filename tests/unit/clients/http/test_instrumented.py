@@ -3,8 +3,10 @@
 import asyncio
 import gc
 import ssl
+from types import SimpleNamespace
 
 import pytest
+from azure.core.pipeline.transport import AsyncHttpTransport
 from azure.core.rest import HttpRequest
 from azure.keyvault.keys.aio import KeyClient
 
@@ -37,26 +39,31 @@ async def test_own_policies_replace_all_of_the_sdk(serve, network_to):
         assert len(wire.requests) == 1
 
 
-async def test_sdk_passes_url_and_options_to_the_policies(network_to):
-    """`KeyClient` uses `policies=`; `send_request` passes its options to them."""
-    seen = {}
+async def test_sdk_passes_url_and_options_to_the_transport():
+    """One `KeyClient` serves all vaults: it keeps an absolute URL, and copies the request with `__deepcopy__`."""
+    seen = []
 
-    class Policy:
-        next = None
+    class Transport(AsyncHttpTransport):
+        async def send(self, request, **options):
+            seen.append((request, options))
+            return SimpleNamespace()
 
-        async def send(self, request):
-            seen["options"] = dict(request.context.options)
-            seen["url"] = request.http_request.url
-            raise ConnectionError("sent")
+        async def opened(self, *_):
+            raise AssertionError("a client must not open the transport")
 
-    connection = network_to(None).connection(VAULT, 443)
+        open = close = __aenter__ = __aexit__ = opened
+
+    class Request(HttpRequest):
+        def __deepcopy__(self, memo=None):
+            return self
+
     credential = CountingCredential()
-    client = KeyClient(f"https://{VAULT}", credential, transport=connection.transport, api_version="7.4", policies=[Policy()])
-    with pytest.raises(ConnectionError):
-        await client.send_request(HttpRequest("GET", "/keys?api-version=7.4"), stream=True, bearer="t")
-    await connection.close()
-    assert seen["options"] == {"stream": True, "bearer": "t"}
-    assert seen["url"] == f"https://{VAULT}/keys?api-version=7.4"
+    client = KeyClient("https://unused.invalid", credential, transport=Transport(), api_version="7.4", policies=[])
+    for host in (VAULT, f"other.{VAULT}:8443"):
+        request = Request("POST", f"https://{host}/keys/Key0?api-version=7.4", headers={"Authorization": "t"}, content=b"{}")
+        await client.send_request(request, stream=True, over="that")
+        assert seen[-1] == (request, {"stream": True, "over": "that"})
+        assert request.url == f"https://{host}/keys/Key0?api-version=7.4"
     assert credential.requests == 0
 
 
