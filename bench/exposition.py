@@ -1,33 +1,40 @@
 """Scrapes of every kind on an idle exporter: duration, and the longest pause for a probe in flight.
 
-Covers plain and gzip, classic and OpenMetrics, one scraper and several, and two fleet sizes. The longest pause is the slowest
+Covers plain and gzip, text, OpenMetrics and protobuf, one scraper and several, two fleet sizes, and then a Prometheus. The longest pause is the slowest
 response of `/-/healthy` on another connection. `scrapes` compares with prometheus_client; `steady` scrapes during probes.
 """
 
 from __future__ import annotations
 
 import http.client
+import statistics
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
+from bench import storing
+from bench.items import Item, Mark, Pair
 from bench.processes import PATIENCE, forget_peak, peak, resident
 from bench.programs import Bench, Fleet, Running, exporter
 from bench.querying import Watch, drained
 from bench.sizes import Sizes
-from bench.table import Figure
+from bench.table import Figure, short
+from bench.trees import Tree
 
 QUIET = 1200.0  # seconds between two probes: the second round starts long after the first
 _AT_ONCE = 4
 _OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
 KINDS = {
     "plain, text": {"Accept": "text/plain"},
     "plain, OpenMetrics": {"Accept": _OPENMETRICS},
     "gzip, text": {"Accept": "text/plain", "Accept-Encoding": "gzip"},
     "gzip, OpenMetrics": {"Accept": _OPENMETRICS, "Accept-Encoding": "gzip"},
+    "gzip, protobuf": {"Accept": PROTOBUF, "Accept-Encoding": "gzip"},
 }
 
 
@@ -114,15 +121,34 @@ def settle(running: Running) -> None:
     raise RuntimeError("not every target was probed in time")
 
 
-def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
-    for targets in (sizes.small_fleet, sizes.fleet):
-        fleet = Fleet(targets=targets, credentials=max(1, targets // 20), interval=QUIET)
-        with exporter(bench, fleet) as running:
+def idle_fleet(stack: ExitStack, bench: Bench, targets: int, tree: Tree | None = None) -> Running:
+    fleet = Fleet(targets=targets, credentials=max(1, targets // 20), interval=QUIET)
+    return stack.enter_context(exporter(bench, fleet, tree=tree))
+
+
+def measure(bench: Bench, sizes: Sizes) -> Iterator[Item]:
+    with ExitStack() as stack:
+        fleets = {targets: idle_fleet(stack, bench, targets) for targets in (sizes.small_fleet, sizes.fleet)}
+        other = idle_fleet(stack, bench, sizes.small_fleet, bench.other) if bench.other else None
+        for running in (*fleets.values(), *([other] if other else [])):
             settle(running)
-            ping = Pinging(running.url)
-            ping.start()
-            yield from of_fleet(bench, running, ping, f"{targets:,} targets", sizes.runs)
-            ping.stop()
+        yield Mark.WARM
+        for targets, running in fleets.items():
+            with pinged(running) as ping:
+                yield from of_fleet(bench, running, ping, f"{targets:,} targets", sizes.runs)
+        if other:
+            yield from pairs(bench, fleets[sizes.small_fleet], other, sizes)
+        yield from storing.figures(bench, fleets[sizes.fleet], sizes)
+
+
+@contextmanager
+def pinged(running: Running) -> Iterator[Pinging]:
+    ping = Pinging(running.url)
+    ping.start()
+    try:
+        yield ping
+    finally:
+        ping.stop()
 
 
 def of_fleet(bench: Bench, running: Running, ping: Pinging, fleet: str, runs: int) -> Iterator[Figure]:
@@ -130,14 +156,28 @@ def of_fleet(bench: Bench, running: Running, ping: Pinging, fleet: str, runs: in
     yield Figure(what=f"{fleet}, no scrape: longest pause", runs=[1000 * s for s in quiet.pauses], unit=" ms", how="the floor")
     for kind, headers in KINDS.items():
         found = observe(bench, running, ping, runs, lambda headers=headers: drained(running.url, headers))  # type: ignore[misc]
-        yield from figures(f"{fleet}, {kind}", found)
+        yield figure(f"{fleet}, {kind}", found)
     found = observe(bench, running, ping, runs, lambda: several(running.url, KINDS["gzip, text"]))
-    yield from figures(f"{fleet}, {_AT_ONCE} at once, gzip, text", found)
+    yield figure(f"{fleet}, {_AT_ONCE} at once, gzip, text", found)
 
 
-def figures(what: str, found: ScrapeCosts) -> Iterator[Figure]:
-    how = f"{found.megabytes:.2f} MB sent"
-    yield Figure(what=f"{what}: time", runs=[1000 * s for s in found.took], unit=" ms", how=how)
-    yield Figure(what=f"{what}: processor time", runs=[1000 * s for s in found.cpu], unit=" ms", how="of the exporter")
-    yield Figure(what=f"{what}: longest pause", runs=[1000 * s for s in found.pauses], unit=" ms", how="slowest `/-/healthy`")
-    yield Figure(what=f"{what}: memory", runs=found.memory, unit=" MB", how="peak, beyond what was resident before")
+def figure(what: str, found: ScrapeCosts) -> Figure:
+    cpu, pause, memory = (statistics.median(values) for values in (found.cpu, found.pauses, found.memory))
+    how = (
+        f"{found.megabytes:.2f} MB sent; processor time {short(1000 * cpu)} ms, longest pause {short(1000 * pause)} ms, "
+        f"{short(memory)} MB more memory at the peak"
+    )
+    return Figure(what=f"{what}: time", runs=[1000 * s for s in found.took], unit=" ms", how=how)
+
+
+def pairs(bench: Bench, this: Running, other: Running, sizes: Sizes) -> Iterator[Pair]:
+    """Scrape both trees in turn."""
+    for kind in ("plain, text", "gzip, text"):
+        before, after = list[float](), list[float]()
+        for number in range(2 * sizes.runs):
+            for running in (this, other)[:: -1 if number % 2 else 1]:
+                watch = Watch(bench, running.pid)
+                drained(running.url, KINDS[kind])
+                (after if running is this else before).append(1000 * watch.stop().cpu)
+        what = f"a scrape of {sizes.small_fleet:,} targets, {kind}"
+        yield Pair(what=what, unit=" ms", before=before, after=after, how="processor time, while no probe runs")

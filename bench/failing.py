@@ -11,9 +11,10 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from bench.processes import ended, peak, resident
-from bench.programs import Bench, Fleet, Running, exporter
+from bench.programs import Bench, Fleet, Running, exporter, side_by_side
 from bench.querying import fail, metrics, total
 from bench.sizes import Sizes
 from bench.table import Figure
@@ -94,6 +95,17 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
     for targets in sizes.failing_fleets:
         for way in WAYS:
             yield from figures(targets, way, observe(bench, fleet_of(targets, sizes, way), way, sizes.failing), sizes)
+
+
+def measure_side_by_side(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
+    """Run the largest fleet in every way at once. `./dev soak` runs all sizes, one after another, for an hour."""
+    largest = max(sizes.failing_fleets)
+
+    def one(way: Way, own: Bench) -> list[Figure]:
+        return list(figures(largest, way, observe(own, fleet_of(largest, sizes, way), way, sizes.failing), sizes))
+
+    for found in side_by_side(bench, *(partial(one, way) for way in WAYS)):
+        yield from found
 
 
 def figures(targets: int, way: Way, seen: Observed, sizes: Sizes) -> Iterator[Figure]:

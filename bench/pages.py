@@ -6,7 +6,8 @@ import time
 import urllib.request
 from collections.abc import Iterator
 
-from bench.exposition import Pinging, idle, observe, settle
+from bench.exposition import idle, observe, pinged, settle
+from bench.items import Mark
 from bench.processes import PATIENCE
 from bench.programs import Bench, Fleet, exporter
 from bench.querying import drained, fail
@@ -18,18 +19,17 @@ _LONGEST_PAUSE_MS = 20
 _INTERVAL = 300.0  # seconds between two probes of a target: a probe that was lost at the start is made again
 
 
-def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
+def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure | Mark]:
     fleet = Fleet(targets=sizes.fleet, credentials=2, interval=_INTERVAL, servers=True)
     fail(bench, "causes", first=fleet.targets)
     try:
         with exporter(bench, fleet) as running:
             settle(running)
             size = settled(running.url)
-            ping = Pinging(running.url)
-            ping.start()
-            floor = idle(bench, running, ping, sizes.runs)
-            found = observe(bench, running, ping, sizes.runs, lambda: drained(running.url, path="/"))
-            ping.stop()
+            yield Mark.WARM
+            with pinged(running) as ping:
+                floor = idle(bench, running, ping, sizes.runs)
+                found = observe(bench, running, ping, sizes.runs, lambda: drained(running.url, path="/"))
     finally:
         fail(bench, "", first=0)
     what = f"status page of {sizes.fleet:,} targets in three causes"

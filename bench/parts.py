@@ -4,48 +4,66 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 
-from bench import accuracy, day, exposition, failing, pages, probes, scrapes, shards, spread, starts, steady, storing, storm
+from bench import accuracy, day, exposed, exposition, failing, pages, probes, profile, scrapes, shards, spread, starts, steady, storm
+from bench.items import Item, Mark
 from bench.programs import Bench, serving
 from bench.sizes import Sizes
-from bench.table import Figure
+from bench.trees import Tree
 
 
-def _fleet(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
-    _, nothing = starts.once(bench)
-    large = steady.observe(bench, steady.large(sizes), sizes, scraped=True)
+class Place(IntEnum):
+    """When a part runs, in this order. The first two measure memory, counts and coarse lags, and need no quiet machine."""
+
+    BESIDE = 0  # side by side with the others
+    FILLING = 1  # beside them with a lower priority, for as long as it takes
+    WARMED = 2  # warm-ups side by side, then one measurement after another
+    QUIET = 3  # alone
+
+
+def _fleet(bench: Bench, sizes: Sizes) -> Iterator[Item]:
+    with steady.observed(bench, sizes) as observer:
+        yield Mark.WARM
+        large = observer.observe()
     yield from steady.figures(large, sizes)
     yield from scrapes.figures(large.text, large.scrapes, sizes)
-    small = steady.observe(bench, steady.small(sizes), sizes, scraped=False)
-    yield from steady.growth(small, large, nothing, sizes)
+    small = steady.observe_small(bench, sizes)
+    _, nothing = starts.once(bench)
+    yield from steady.growth(small[None], large, nothing, sizes)
+    if bench.other:
+        yield from steady.pairs(small[bench.other], small[None], sizes)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part. `wait` is the time in seconds before each response of the server."""
+    """A part. `wait` is the time in seconds before each response of the server. `compares`: it yields pairs with another tree."""
 
     title: str
-    measure: Callable[[Bench, Sizes], Iterator[Figure]]
+    measure: Callable[[Bench, Sizes], Iterator[Item]]
+    place: Place
     wait: float = 0.0
+    compares: bool = False
 
-    def run(self, folder: Path, sizes: Sizes) -> Iterator[Figure]:
+    def run(self, folder: Path, sizes: Sizes, other: Tree | None = None) -> Iterator[Item]:
         folder.mkdir()
-        with serving(folder, wait=self.wait) as bench:
+        with serving(folder, wait=self.wait, other=other if self.compares else None) as bench:
             yield from self.measure(bench, sizes)
 
 
 PARTS: dict[str, Part] = {
-    "start": Part("Starting", starts.measure),
-    "probes": Part("What a probe costs", probes.measure),
-    "steps": Part("How exact a step's time is", accuracy.measure, wait=accuracy.WAIT),
-    "fleet": Part("A large fleet at its steady pace", _fleet),
-    "shards": Part("Twice the fleet in two shards", shards.measure),
-    "scrapes": Part("Scrapes of every kind", exposition.measure),
-    "pages": Part("The status page of a large fleet", pages.measure),
-    "storm": Part("When everything fails at once", storm.measure),
-    "failing": Part("When everything fails for a long time", failing.measure),
-    "day": Part("A day of one process", day.measure),
-    "storing": Part("What the series cost Prometheus", storing.measure),
-    "spread": Part("Several exporters behind one Prometheus", spread.measure),
+    "start": Part("Starting", starts.measure, Place.QUIET, compares=True),
+    "probes": Part("What a probe costs", probes.measure, Place.QUIET, compares=True),
+    "steps": Part("How exact a step's time is", accuracy.measure, Place.QUIET, wait=accuracy.WAIT),
+    "fleet": Part("A large fleet at its steady pace", _fleet, Place.WARMED, compares=True),
+    "shards": Part("Twice the fleet in two shards", shards.measure, Place.QUIET),
+    "scrapes": Part("Scrapes of every kind, and their cost in Prometheus", exposition.measure, Place.WARMED, compares=True),
+    "series": Part("Bytes and series of a target", exposed.measure, Place.BESIDE, compares=True),
+    "pages": Part("The status page of a large fleet", pages.measure, Place.WARMED),
+    "storm": Part("When everything fails at once", storm.measure, Place.BESIDE),
+    "failing": Part("When everything fails for a long time", failing.measure_side_by_side, Place.BESIDE),
+    "day": Part("A day of one process", day.measure, Place.FILLING, compares=True),
+    "spread": Part("Several exporters behind one Prometheus", spread.measure, Place.BESIDE),
+    "profile": Part("Where the time of a probe goes", profile.measure, Place.BESIDE),
 }

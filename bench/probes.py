@@ -12,6 +12,8 @@ from contextlib import ExitStack
 
 import aiohttp
 
+from bench.items import Pair
+from bench.processes import alone
 from bench.programs import Bare, Bench, Fleet, Running, bare, blackbox, blackbox_requests, exporter
 from bench.querying import Watch, counts, metrics, total
 from bench.sizes import Sizes
@@ -19,6 +21,16 @@ from bench.table import Figure, ratios
 
 _AT_ONCE = 4
 PER_CREDENTIAL = 20
+SETTLE = 0.7  # seconds: a stopped process makes the probes that are late
+NAMES = {
+    "twenty": f"{PER_CREDENTIAL} targets per credential",
+    "own": "each target its own credential",
+    "one": "one token for all",
+    "blackbox": "blackbox_exporter, five URLs per target",
+    "bare": "bare aiohttp, shared token, same handshakes",
+    "blackbox hurried": "blackbox_exporter, in a hurry",
+    "bare hurried": "bare aiohttp, in a hurry",
+}
 
 
 class Costs:
@@ -60,50 +72,71 @@ def fleets(sizes: Sizes) -> dict[str, Fleet]:
     return {name: Fleet(targets=targets, credentials=n, interval=sizes.probe_interval) for name, n in credentials.items()}
 
 
-def one_round(bench: Bench, sizes: Sizes, costs: Costs, theirs: Running, script: Bare) -> None:
-    for pace, over in (("", sizes.probe_interval), (" hurried", 0.0)):
-        watch = Watch(bench, theirs.pid)
-        asyncio.run(query_blackbox(bench, theirs, sizes.probe_targets, over=over))
-        costs.keep(f"blackbox{pace}", watch, lambda: sizes.probe_targets)
-        watch = Watch(bench, script.process.pid)
-        script.make(sizes.probe_targets, over=over)
-        costs.keep(f"bare{pace}", watch, lambda: sizes.probe_targets)
-    for name, fleet in fleets(sizes).items():
-        with exporter(bench, fleet) as exporter_runs:
+class Rounds:
+    """Rounds of all programs with one server, and the costs so far."""
+
+    def __init__(self, bench: Bench, sizes: Sizes, theirs: Running, script: Bare) -> None:
+        self._bench, self._sizes, self._theirs, self._script = bench, sizes, theirs, script
+        self.costs = Costs()
+
+    def run(self, number: int) -> None:
+        self._others()
+        for name, fleet in fleets(self._sizes).items():
+            self._exporters(name, fleet, number)
+
+    def _others(self) -> None:
+        targets = self._sizes.probe_targets
+        for pace, over in (("", self._sizes.probe_interval), (" hurried", 0.0)):
+            watch = Watch(self._bench, self._theirs.pid)
+            asyncio.run(query_blackbox(self._bench, self._theirs, targets, over=over))
+            self.costs.keep(f"blackbox{pace}", watch, lambda: targets)
+            watch = Watch(self._bench, self._script.process.pid)
+            self._script.make(targets, over=over)
+            self.costs.keep(f"bare{pace}", watch, lambda: targets)
+
+    def _exporters(self, name: str, fleet: Fleet, number: int) -> None:
+        """Measure the exporter of this tree, and in turn that of the other."""
+        bench, sizes = self._bench, self._sizes
+        with ExitStack() as stack:
+            running = {tree: stack.enter_context(exporter(bench, fleet, tree=tree)) for tree in bench.turns(number)}
             time.sleep(1.3 * sizes.probe_interval)  # every target had its first probe and auxiliary probe
-            counts(bench)
-            watch = Watch(bench, exporter_runs.pid)
-            time.sleep(sizes.probe_window)
-            costs.keep(name, watch, lambda: counts(bench).get("unwrapkey", 0.0))
-            costs.failed += total(metrics(exporter_runs.url), "ekm_probe_failures_total")
+            for tree, one in running.items():
+                with alone([other.pid for other in running.values() if other is not one], settle=SETTLE):
+                    counts(bench)
+                    watch = Watch(bench, one.pid)
+                    time.sleep(sizes.probe_window)
+                    self.costs.keep(f"{name} before" if tree else name, watch, lambda: counts(bench).get("unwrapkey", 0.0))
+            self.costs.failed += total(metrics(running[None].url), "ekm_probe_failures_total")
 
 
-def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
-    costs = Costs()
+def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure | Pair]:
     with ExitStack() as stack:
         theirs, script = stack.enter_context(blackbox(bench)), stack.enter_context(bare(bench))
         asyncio.run(query_blackbox(bench, theirs, _AT_ONCE, over=0))  # the very first probe costs more
         script.make(_AT_ONCE, over=0)
-        for _ in range(sizes.runs):
-            one_round(bench, sizes, costs, theirs, script)
-    yield from figures(costs, sizes)
+        rounds = Rounds(bench, sizes, theirs, script)
+        for number in range(sizes.runs):
+            rounds.run(number)
+    yield from figures(rounds.costs, sizes)
+    if bench.other:
+        yield from pairs(rounds.costs, sizes)
+
+
+def pairs(costs: Costs, sizes: Sizes) -> Iterator[Pair]:
+    how = (
+        f"processor time; {sizes.probe_targets} targets every {sizes.probe_interval:g} s; the other process is stopped meanwhile"
+    )
+    for name in fleets(sizes):
+        before, after = costs.runs[f"{name} before"], costs.runs[name]
+        yield Pair(what=f"a probe: {NAMES[name]}", unit=" ms", before=before, after=after, how=how)
 
 
 def figures(costs: Costs, sizes: Sizes) -> Iterator[Figure]:
     pace = f"{sizes.probe_targets} targets every {sizes.probe_interval:g} s"
     scheduled = f"{pace} by the scheduler, {sizes.probe_window:g} s a run; {costs.failed:.0f} failed in all"
     hurried = f"{sizes.probe_targets} probes without a pause, {_AT_ONCE} at once: for comparison"
-    names = {
-        "twenty": f"{PER_CREDENTIAL} targets per credential",
-        "own": "each target its own credential",
-        "one": "one token for all",
-        "blackbox": "blackbox_exporter, five URLs per target",
-        "bare": "bare aiohttp, shared token, same handshakes",
-        "blackbox hurried": "blackbox_exporter, in a hurry",
-        "bare hurried": "bare aiohttp, in a hurry",
-    }
     hows = {"blackbox": pace, "bare": pace, "blackbox hurried": hurried, "bare hurried": hurried}
-    for name, what in names.items():
+    for name, what in NAMES.items():
         how = hows.get(name, scheduled)
         yield Figure(what=f"a probe: {what}", runs=costs.runs[name], unit=" ms", how=how, busy=costs.busy[name])
     for name, other, commit, aim in (
@@ -111,6 +144,6 @@ def figures(costs: Costs, sizes: Sizes) -> Iterator[Figure]:
         ("own", "blackbox", 0.95, 0.85),
         ("one", "bare", 2.0, 1.5),
     ):
-        what = f"**a probe, {names[name]}, against {names[other].partition(',')[0]}**"
+        what = f"**a probe, {NAMES[name]}, against {NAMES[other].partition(',')[0]}**"
         ratio = ratios(costs.runs[name], costs.runs[other])
         yield Figure(what=what, runs=ratio, unit=" times", commit=commit, aim=aim, how="run by run, from the lines above")

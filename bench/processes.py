@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,8 +19,10 @@ _ENVIRONMENT = {"EKM_BENCH": "not-a-secret", "PYTHONUNBUFFERED": "1"}
 
 
 @contextmanager
-def started(*command: object, pattern: str, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """Run a process and yield it with the part of its output that matches. `log` must be a new file.
+def started(
+    *command: object, pattern: str, log: Path, folder: Path | None = None
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Run a process and yield it with the part of its output that matches. `log` must be a new file, `folder` is its directory.
 
     Raises RuntimeError if it ends, or if `PATIENCE` seconds pass, before the pattern appears.
     """
@@ -27,7 +30,7 @@ def started(*command: object, pattern: str, log: Path) -> Iterator[tuple[subproc
     with (
         log.open("wb") as out,
         subprocess.Popen(  # noqa: S603 - fixed commands
-            words, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **_ENVIRONMENT}
+            words, cwd=folder, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **_ENVIRONMENT}
         ) as process,
     ):
         try:
@@ -50,6 +53,20 @@ def received(process: subprocess.Popen[bytes], pattern: str, log: Path, *, times
             return str(found[-1])
         time.sleep(0.02)
     raise RuntimeError(f"never printed {pattern!r}: {log.read_text(encoding='utf-8')[-2000:]}")
+
+
+@contextmanager
+def alone(others: Sequence[int], *, settle: float) -> Iterator[None]:
+    """Stop other processes meanwhile. A process that was stopped before has `settle` seconds for the probes that are late."""
+    for pid in others:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        if others:
+            time.sleep(settle)
+        yield
+    finally:
+        for pid in others:
+            os.kill(pid, signal.SIGCONT)
 
 
 def python(module: str, *arguments: object) -> list[object]:

@@ -9,13 +9,16 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from bench.processes import resident
+from bench.items import Pair
+from bench.processes import alone, resident
 from bench.programs import Bench, Fleet, Running, exporter
 from bench.querying import Watch, counts, drained, metrics, total, values
 from bench.sizes import Sizes
 from bench.table import Figure, percentile, ratios
+from bench.trees import Tree
 
 EVERY = 1.5  # seconds between two scrapes
 _PER_CREDENTIAL = 20
@@ -42,7 +45,6 @@ class Observed:
     tainted: float = 0.0
     text: str = ""
     settled: float = 0.0  # MB after the warm-up
-    kept: float = 0.0  # growth in KB for each probe since then
 
 
 class Scraper(threading.Thread):
@@ -78,7 +80,7 @@ def fleet_of(targets: int, interval: float) -> Fleet:
     return Fleet(targets=targets, credentials=credentials, interval=interval, auxiliary=True)
 
 
-def take(bench: Bench, running: Running, seconds: float, into: Slices) -> None:
+def take(bench: Bench, running: Running, seconds: float, into: Slices, *, slow: bool = True) -> None:
     counts(bench)
     since, watch = time.time(), Watch(bench, running.pid)
     time.sleep(seconds)
@@ -87,7 +89,8 @@ def take(bench: Bench, running: Running, seconds: float, into: Slices) -> None:
     into.cost.append(1000 * spent.cpu / max(1.0, made))
     into.memory.append(resident(running.pid))
     into.busy = max(into.busy, spent.busy)
-    into.slow.append(slowest(metrics(running.url), since))
+    if slow:
+        into.slow.append(slowest(metrics(running.url), since))
 
 
 def slowest(text: str, since: float) -> float:
@@ -114,26 +117,67 @@ def _lags(text: str) -> dict[float, float]:
     return {float(re.search(r'le="([^"]+)"', labels)[1]): count for labels, count in buckets.items()}  # type: ignore[index]
 
 
-def observe(bench: Bench, fleet: Fleet, sizes: Sizes, *, scraped: bool) -> Observed:
-    seen = Observed()
-    with exporter(bench, fleet) as running:
-        time.sleep(sizes.warm_up * fleet.interval / sizes.fleet_interval)
-        before = total(metrics(running.url), "ekm_probes_total")
+@contextmanager
+def observed(bench: Bench, sizes: Sizes) -> Iterator[Observer]:
+    """Run the large fleet through its warm-up."""
+    with exporter(bench, large(sizes)) as running:
+        time.sleep(sizes.warm_up)
+        yield Observer(bench, running, sizes)
+
+
+class Observer:
+    """A fleet after its warm-up."""
+
+    def __init__(self, bench: Bench, running: Running, sizes: Sizes) -> None:
+        self._bench, self._running, self._sizes = bench, running, sizes
+
+    def observe(self) -> Observed:
+        """Alternate slices without and with scrapes."""
+        seen, running, sizes = Observed(), self._running, self._sizes
+        metrics(running.url)  # a scrape comes before each memory reading
         seen.settled = resident(running.pid)
         for _ in range(sizes.runs):
-            take(bench, running, sizes.slice, seen.quiet)
-            if scraped:
-                scraper = Scraper(running.url)
-                scraper.start()
-                take(bench, running, sizes.slice, seen.scraped)
-                seen.scrapes += scraper.stop()
+            take(self._bench, running, sizes.slice, seen.quiet)
+            scraper = Scraper(running.url)
+            scraper.start()
+            take(self._bench, running, sizes.slice, seen.scraped)
+            seen.scrapes += scraper.stop()
         seen.text = metrics(running.url)
-        made = total(seen.text, "ekm_probes_total") - before
-        seen.kept = 1024 * (resident(running.pid) - seen.settled) / max(1.0, made)
-    seen.lag = lag_p99(seen.text)
-    seen.failed = total(seen.text, "ekm_probe_failures_total")
-    seen.tainted = total(seen.text, "ekm_exporter_probes_tainted_total")
-    return seen
+        seen.lag = lag_p99(seen.text)
+        seen.failed = total(seen.text, "ekm_probe_failures_total")
+        seen.tainted = total(seen.text, "ekm_exporter_probes_tainted_total")
+        return seen
+
+
+@dataclass(frozen=True, slots=True)
+class InTurn:
+    """The small fleet of a tree: slices, memory after the warm-up in MB, KB for each probe that is remembered."""
+
+    cost: list[float]
+    busy: float
+    settled: float
+    kept: float
+
+
+def observe_small(bench: Bench, sizes: Sizes) -> dict[Tree | None, InTurn]:
+    """Measure the small fleet with this tree, and in turn with the other one, which is stopped otherwise."""
+    fleet, slices, found = small(sizes), dict[Tree | None, Slices](), dict[Tree | None, InTurn]()
+    with ExitStack() as stack:
+        running = {tree: stack.enter_context(exporter(bench, fleet, tree=tree)) for tree in bench.turns(0)}
+        time.sleep(sizes.warm_up * fleet.interval / sizes.fleet_interval)
+        before = {tree: _probes_and_memory(one) for tree, one in running.items()}
+        for number in range(sizes.runs):
+            for tree in bench.turns(number):
+                with alone([one.pid for each, one in running.items() if each is not tree], settle=fleet.interval / 2):
+                    take(bench, running[tree], sizes.slice, slices.setdefault(tree, Slices()), slow=False)
+        for tree, (made, memory) in before.items():
+            later, now = _probes_and_memory(running[tree])
+            found[tree] = InTurn(slices[tree].cost, slices[tree].busy, memory, 1024 * (now - memory) / max(1.0, later - made))
+    return found
+
+
+def _probes_and_memory(running: Running) -> tuple[float, float]:
+    return total(metrics(running.url), "ekm_probes_total"), resident(running.pid)
 
 
 def figures(seen: Observed, sizes: Sizes) -> Iterator[Figure]:
@@ -166,14 +210,12 @@ def figures(seen: Observed, sizes: Sizes) -> Iterator[Figure]:
     )
 
 
-def growth(few: Observed, many: Observed, nothing: float, sizes: Sizes) -> Iterator[Figure]:
+def growth(few: InTurn, many: Observed, nothing: float, sizes: Sizes) -> Iterator[Figure]:
     """The figures of growth. `nothing` is the memory in MB of a process with one target."""
     span = f"growth from {sizes.small_fleet:,} to {sizes.fleet:,} targets"
-    cost = ratios(many.quiet.cost, few.quiet.cost)
+    cost = ratios(many.quiet.cost, few.cost)
     how = f"without scrapes; the small fleet every {sizes.small_interval:g} s, so that it makes about as many probes a second"
-    yield Figure(
-        what=f"**{span}: processor time a probe**", runs=cost, unit=" times", commit=1.2, aim=1, busy=few.quiet.busy, how=how
-    )
+    yield Figure(what=f"**{span}: processor time a probe**", runs=cost, unit=" times", commit=1.2, aim=1, busy=few.busy, how=how)
     per_few = 1024 * (few.settled - nothing) / sizes.small_fleet
     per_many = 1024 * (many.settled - nothing) / sizes.fleet
     how = f"resident after the warm-up, less that of a process with one target ({nothing:.0f} MB)"
@@ -186,3 +228,11 @@ def growth(few: Observed, many: Observed, nothing: float, sizes: Sizes) -> Itera
         )
     how = "small fleet, from the warm-up to the end; `--history.limit` bounds how many are remembered of each target"
     yield Figure(what="memory a probe that is remembered", runs=[few.kept], unit=" KB", how=how)
+
+
+def pairs(before: InTurn, after: InTurn, sizes: Sizes) -> Iterator[Pair]:
+    what = f"{sizes.small_fleet:,} targets every {sizes.small_interval:g} s"
+    how = f"auxiliary probes included; {sizes.slice:g} s a run, as many probes a second as {sizes.fleet:,} targets every minute"
+    yield Pair(what=f"{what}: processor time a probe", unit=" ms", before=before.cost, after=after.cost, how=how)
+    how = "after the first probes and a scrape"
+    yield Pair(what=f"{what}: resident memory", unit=" MB", before=[before.settled], after=[after.settled], how=how)

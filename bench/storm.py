@@ -1,6 +1,6 @@
-"""All vaults of the large fleet fail at once, in one way after another, and recover.
+"""All vaults of a fleet fail at once, in one way after another, and recover.
 
-Before that, as many vaults fail as the default concurrency can handle. Measures start lag, memory, threads, scrapes, log lines
+Before that, as many vaults fail as the least concurrency can handle. Measures start lag, memory, threads, scrapes, log lines
 and the time to recovery.
 """
 
@@ -10,18 +10,20 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from bench.processes import forget_peak, peak, threads
-from bench.programs import Bench, Fleet, Running, exporter
+from bench.programs import Bench, Fleet, Running, exporter, side_by_side
 from bench.querying import fail, metrics, total, values
 from bench.sizes import Sizes
 from bench.steady import lag_p99
 from bench.table import Figure
 
 _WAYS = {"refused": "by refusal", "throttled": "by 429", "silent": "by time-out"}
-# 10 s of silence from this number of targets every 60 s keep 64 probes in flight, the maximum of `concurrency`.
-_DEAD = 385
+# So many silent vaults that this number of probes, the least `concurrency`, is in flight. The default timeout is in seconds.
+_IN_FLIGHT, _TIMEOUT = 64, 10.0
+_TIMEOUTS_END = 90.0  # seconds, for an interval that is shorter than a timeout
 _SCRAPE_EVERY = 15.0  # seconds; at most a quarter of the interval
 
 
@@ -76,9 +78,9 @@ class Storm:
         return text
 
     def _until_well(self, seen: Observed) -> float:
-        """Seconds until the last probe of every target succeeded. Raises RuntimeError after eight intervals."""
+        """Seconds until the last probe of every target succeeded. Raises RuntimeError after eight intervals and a minute and a half."""
         since = time.monotonic()
-        while time.monotonic() < since + 8 * self._fleet.interval:
+        while time.monotonic() < since + 8 * self._fleet.interval + _TIMEOUTS_END:
             self._watch(seen, time.monotonic() + self._fleet.interval / 20)
             successes = values(metrics(self._running.url), "ekm_probe_success").values()
             if len(successes) == self._fleet.targets and all(successes):
@@ -90,18 +92,41 @@ class Storm:
 
 
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
+    """Time-outs of the large fleet, and side by side the other ways with a smaller one that makes as many probes a second."""
+    found = side_by_side(bench, partial(_of_outages, sizes=sizes), partial(_of_time_outs, sizes=sizes))
+    for figures_of_fleet in found:
+        yield from figures_of_fleet
+
+
+def _of_time_outs(bench: Bench, sizes: Sizes) -> list[Figure]:
     fleet = Fleet(targets=sizes.fleet, credentials=max(1, sizes.fleet // 20), interval=sizes.fleet_interval)
     with exporter(bench, fleet) as running:
-        storm = Storm(bench, running, bench.newest("exporter.log"), fleet)
-        storm.observe("", first=0, intervals=1.2)  # the first probes
-        dead = min(_DEAD, sizes.fleet // 2)
+        storm = _after_first_probes(bench, running, fleet)
+        return list(_of_way(storm, fleet, "silent", sizes))
+
+
+def _of_outages(bench: Bench, sizes: Sizes) -> list[Figure]:
+    fleet = Fleet(targets=sizes.storm_fleet, credentials=max(1, sizes.storm_fleet // 20), interval=sizes.storm_interval)
+    with exporter(bench, fleet) as running:
+        storm = _after_first_probes(bench, running, fleet)
+        dead = min(math.ceil(_IN_FLIGHT * fleet.interval / _TIMEOUT), fleet.targets // 2)
         calm = metrics(running.url)
         seen = storm.observe("silent", first=dead, intervals=sizes.storm)
-        yield from of_the_healthy(running, calm, seen, fleet, dead)
-        for how, words in _WAYS.items():
-            yield from figures(
-                f"{sizes.fleet:,} fail {words}", storm.observe(how, first=fleet.targets, intervals=sizes.storm), fleet
-            )
+        found = list(of_the_healthy(running, calm, seen, fleet, dead))
+        for way in ("refused", "throttled"):
+            found += _of_way(storm, fleet, way, sizes)
+    return found
+
+
+def _after_first_probes(bench: Bench, running: Running, fleet: Fleet) -> Storm:
+    storm = Storm(bench, running, bench.newest("exporter.log"), fleet)
+    storm.observe("", first=0, intervals=1.0)
+    return storm
+
+
+def _of_way(storm: Storm, fleet: Fleet, way: str, sizes: Sizes) -> Iterator[Figure]:
+    seen = storm.observe(way, first=fleet.targets, intervals=sizes.storm)
+    yield from figures(f"{fleet.targets:,} fail {_WAYS[way]}", seen, fleet)
 
 
 def of_the_healthy(running: Running, calm: str, seen: Observed, fleet: Fleet, dead: int) -> Iterator[Figure]:
@@ -125,7 +150,10 @@ def figures(what: str, seen: Observed, fleet: Fleet) -> Iterator[Figure]:
     yield Figure(what=f"{what}: resident memory", runs=[seen.memory], unit=" MB", how="at its peak")
     yield Figure(what=f"{what}: most threads", runs=[seen.threads], unit="", how="of the process")
     yield Figure(
-        what=f"{what}: a scrape", runs=[1000 * s for s in seen.scrapes], unit=" ms", how="every 15 s or so, to the last byte"
+        what=f"{what}: a scrape",
+        runs=[1000 * s for s in seen.scrapes],
+        unit=" ms",
+        how="every 15 s or a quarter of the interval, to the last byte",
     )
     how = "one when a target begins to fail, one when it ends"
     yield Figure(what=f"{what}: lines in the log, a target", runs=[seen.lines / fleet.targets], unit="", how=how)

@@ -58,6 +58,11 @@ class Figure:
         """Whether the figure keeps the bound `commit`."""
         return self.commit is None or self._holds(self.commit)
 
+    @property
+    def reached(self) -> bool:
+        """Whether the figure keeps the bound `aim`."""
+        return self.aim is None or self._holds(self.aim)
+
     def _server(self) -> str:
         if self.busy is None:
             return ""

@@ -1,0 +1,181 @@
+"""Runs the parts: first those that need no quiet machine, side by side; then warm-ups side by side; then one measurement at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from bench.items import Broken, Figure, Item, Mark, Pair, decoded
+from bench.parts import PARTS, Place
+from bench.trees import Tree
+
+LONGEST = 600.0  # seconds for a part, without the time in which it waits for its turn
+_ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The results of a part, and why it ended early, or an empty text."""
+
+    figures: list[Figure] = field(default_factory=list)
+    pairs: list[Pair] = field(default_factory=list)
+    reason: str = ""
+
+
+class Child:
+    """A running part. `on_item` is called on a thread for each result."""
+
+    def __init__(self, name: str, command: Sequence[object], on_item: Callable[[str, Item], None]) -> None:
+        self.name, self._on_item = name, on_item
+        self._items, self._ready, self._stopped = list[Item](), threading.Event(), ""
+        self._process = subprocess.Popen(  # noqa: S603 - fixed commands
+            [str(word) for word in command],
+            cwd=_ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        for line in self._process.stdout or ():
+            item = decoded(line)
+            self._items.append(item)
+            self._on_item(self.name, item)
+            if item is Mark.WARM:
+                self._ready.set()
+        self._ready.set()
+
+    def until_warm(self, end: float) -> None:
+        """Wait for the end of the warm-up, or of the part. Kills the part at `end`, a monotonic time."""
+        if not self._ready.wait(max(0.0, end - time.monotonic())):
+            self.kill("had not warmed up in time")
+
+    def pause(self) -> None:
+        """Stop all processes of the part until `go`."""
+        self._signal(signal.SIGSTOP)
+
+    def go(self) -> None:
+        self._signal(signal.SIGCONT)
+        with suppress(OSError):  # it has ended
+            if self._process.stdin is not None:
+                self._process.stdin.write("go\n")
+                self._process.stdin.flush()
+
+    def until_ended(self, end: float) -> None:
+        """Wait for the end of the part. Kills it at `end`, a monotonic time."""
+        self._reader.join(max(0.0, end - time.monotonic()))
+        if self._reader.is_alive():
+            self.kill("had not ended in time")
+        self._process.wait()
+
+    def kill(self, why: str) -> None:
+        self._stopped = self._stopped or why
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
+
+    def close(self) -> None:
+        """Leave nothing running."""
+        if self._process.poll() is None:
+            self.kill("was interrupted")
+        self._process.wait()
+        self._reader.join()
+        for stream in (self._process.stdin, self._process.stdout):
+            with suppress(OSError):
+                if stream is not None:
+                    stream.close()
+
+    def outcome(self) -> Outcome:
+        reasons = [item.reason for item in self._items if isinstance(item, Broken)]
+        code = self._process.returncode
+        reason = next(iter(reasons), self._stopped or (f"ended with code {code}" if code else ""))
+        figures = [item for item in self._items if isinstance(item, Figure)]
+        return Outcome(figures, [item for item in self._items if isinstance(item, Pair)], reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """The settings of a run. `deadline` is a monotonic time at which the parts that still run are stopped."""
+
+    size: str
+    folder: Path
+    other: Tree | None
+    deadline: float
+    on_item: Callable[[str, Item], None]
+
+    def start(self, name: str) -> Child:
+        other = json.dumps(asdict(self.other) if self.other else None)
+        command = (
+            sys.executable,
+            "-m",
+            "bench.child",
+            name,
+            "--size",
+            self.size,
+            "--folder",
+            self.folder / name,
+            "--other",
+            other,
+        )
+        return Child(name, command, self.on_item)
+
+    def end(self) -> float:
+        return min(self.deadline, time.monotonic() + LONGEST)
+
+    def outcomes(self, names: Sequence[str]) -> dict[str, Outcome]:
+        """Run the parts and return their outcomes in the order of `names`."""
+        found: dict[str, Outcome] = {}
+        with self._children() as children:
+            self._conduct(names, children)
+        for child in children:
+            found[child.name] = child.outcome()
+        return {name: found.get(name, Outcome(reason="was not started in time")) for name in names}
+
+    @contextmanager
+    def _children(self) -> Iterator[list[Child]]:
+        children: list[Child] = []
+        try:
+            yield children
+        finally:
+            for child in children:
+                child.close()
+
+    def _conduct(self, names: Sequence[str], children: list[Child]) -> None:
+        def started(place: Place) -> list[Child]:
+            new = [self.start(name) for name in names if PARTS[name].place is place]
+            children.extend(new)
+            return new
+
+        beside, filling = started(Place.BESIDE), started(Place.FILLING)
+        end = self.end()
+        for child in beside:
+            child.until_ended(end)
+        warmed = started(Place.WARMED)
+        warm_until = self.end()
+        for child in warmed:
+            child.until_warm(warm_until)
+        for child in warmed[1:]:
+            child.pause()
+        for child in filling:
+            child.until_ended(end)
+        for child in warmed:
+            child.go()
+            child.until_ended(self.end())
+        for name in [name for name in names if PARTS[name].place is Place.QUIET]:
+            if time.monotonic() < self.deadline:
+                children.append(self.start(name))
+                children[-1].until_ended(self.end())
