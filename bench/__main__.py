@@ -22,6 +22,7 @@ from bench.parts import PARTS
 from bench.programs import Fleet, configuration
 from bench.sizes import SIZES
 from bench.trees import Tree, TreeError, authority, fitting, this_tree, unpacked
+from docs.generators import sizing
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
 _NEVER = 1e9  # seconds
@@ -84,7 +85,6 @@ def other_tree(revision: str, folder: Path) -> tuple[Tree, Compared]:
 
 def main(arguments: list[str] | None = None) -> int:
     args = parsed(arguments)
-    signal.signal(signal.SIGTERM, _interrupted)
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ekm-bench-", ignore_cleanup_errors=True) as folder:
         try:
@@ -96,7 +96,17 @@ def main(arguments: list[str] | None = None) -> int:
         run = Run(size=args.size, folder=Path(folder), other=other, deadline=deadline, on_item=output)
         outcomes = run.outcomes([name for name in PARTS if not args.parts or name in args.parts])
     write(args.out, args.size, outcomes, seconds=time.monotonic() - begun, compared=compared)
+    if args.out == DOCUMENT:
+        resize()
     return verdict(outcomes, args.out)
+
+
+def resize() -> None:
+    """Write the tables of docs/sizing.md from the new page, if it has their figures."""
+    try:
+        sizing.main([str(DOCUMENT.parent / "sizing.md")])
+    except LookupError as error:
+        print(f"bench: docs/sizing.md stays as it was: {error.args[0]}", file=sys.stderr)
 
 
 def _interrupted(*_: object) -> NoReturn:
@@ -114,4 +124,5 @@ def verdict(outcomes: Mapping[str, Outcome], out: Path | None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _interrupted)
     sys.exit(main())

@@ -160,9 +160,9 @@ class Run:
             children.extend(new)
             return new
 
-        beside, filling = started(Place.BESIDE), started(Place.FILLING)
+        together, filling = started(Place.TOGETHER), started(Place.FILLING)
         end = self.end()
-        for child in beside:
+        for child in together:
             child.until_ended(end)
         warmed = started(Place.WARMED)
         warm_until = self.end()

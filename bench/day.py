@@ -66,7 +66,7 @@ def rest(pid: int) -> Held:
 
 
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure | Pair]:
-    """Run the day, and beside it the first quarter of the same day with the other tree."""
+    """Run the day, and next to it the first quarter of the same day with the other tree."""
     hours = max(1, sizes.day_hours // 4)
     days = [partial(_day, tree=None, hours=sizes.day_hours, probes=sizes.day_probes)]
     if bench.other:

@@ -32,14 +32,14 @@ BEFORE = """\
 METHOD = """\
 ## How it is measured
 
-`./dev bench PART` measures one part (`start`, `probes`, `steps`, `fleet`, `scrapes`, `series`, `pages`, `storm`, `failing`, `day`, `spread`,
+`./dev bench PART` measures one part (`start`, `probes`, `steps`, `fleet`, `shards`, `scrapes`, `series`, `pages`, `storm`, `failing`, `day`, `spread`,
 `profile`); `./dev bench --quick` measures less of everything. Both print their tables and do not change this page; quick figures are
 only indicative. `./dev bench --compare REV [PART]` also runs the exporter of another commit. The benchmark needs Linux and Debian's `prometheus`
 and `prometheus-blackbox-exporter`, which it installs if it has the rights.
 
-- **Side by side**: `series`, `storm`, `failing`, `spread` and `profile` run at the same time, and `day` beside them with a lower priority. They
-  measure memory, counts, shares of a profile, and lags and recoveries of seconds, which do not need a quiet machine. Then `fleet`, `scrapes` and `pages` warm up at the same time. All other
-  measurements run alone, one after another.
+- **Side by side**: `storm`, `failing`, `spread` and `profile` run at the same time, and `day` next to them with a lower priority. They measure
+  memory, counts, shares of a profile, and lags and recoveries of seconds, which do not need a quiet machine. Then `fleet`, `scrapes` and `pages`
+  warm up at the same time. All other measurements run alone, one after another.
 - **All programs use the same server**: canned responses over TLS 1.3, in a separate process, without real key operations. *Server busy* is the
   server's highest use of one core in a run. From 85 % on, the table marks the server as the limit, not the client.
 - **Processor time** is the user and system time of the measured process, as counted by the kernel's scheduler.

@@ -17,8 +17,8 @@ from bench.trees import Tree
 class Place(IntEnum):
     """When a part runs, in this order. The first two measure memory, counts and coarse lags, and need no quiet machine."""
 
-    BESIDE = 0  # side by side with the others
-    FILLING = 1  # beside them with a lower priority, for as long as it takes
+    TOGETHER = 0  # side by side with the others
+    FILLING = 1  # next to them with a lower priority, for as long as it takes
     WARMED = 2  # warm-ups side by side, then one measurement after another
     QUIET = 3  # alone
 
@@ -59,11 +59,11 @@ PARTS: dict[str, Part] = {
     "fleet": Part("A large fleet at its steady pace", _fleet, Place.WARMED, compares=True),
     "shards": Part("Twice the fleet in two shards", shards.measure, Place.QUIET),
     "scrapes": Part("Scrapes of every kind, and their cost in Prometheus", exposition.measure, Place.WARMED, compares=True),
-    "series": Part("Bytes and series of a target", exposed.measure, Place.BESIDE, compares=True),
+    "series": Part("Bytes and series of a target", exposed.measure, Place.QUIET, compares=True),
     "pages": Part("The status page of a large fleet", pages.measure, Place.WARMED),
-    "storm": Part("When everything fails at once", storm.measure, Place.BESIDE),
-    "failing": Part("When everything fails for a long time", failing.measure_side_by_side, Place.BESIDE),
+    "storm": Part("When everything fails at once", storm.measure, Place.TOGETHER),
+    "failing": Part("When everything fails for a long time", failing.measure_side_by_side, Place.TOGETHER),
     "day": Part("A day of one process", day.measure, Place.FILLING, compares=True),
-    "spread": Part("Several exporters behind one Prometheus", spread.measure, Place.BESIDE),
-    "profile": Part("Where the time of a probe goes", profile.measure, Place.BESIDE),
+    "spread": Part("Several exporters behind one Prometheus", spread.measure, Place.TOGETHER),
+    "profile": Part("Where the time of a probe goes", profile.measure, Place.TOGETHER),
 }

@@ -9,6 +9,7 @@ import pytest
 from bench.document import UNMEASURED
 from bench.failing import LIMIT, WAYS
 from bench.sizes import FULL
+from docs.generators.sizing import PARTS, TARGETS, costs
 
 DOCS = Path(__file__).parents[3] / "docs"
 PAGE = (DOCS / "sizing.md").read_text()
@@ -35,7 +36,7 @@ def rows():
 
 
 def test_sizing_table_ends_at_a_hundred_thousand():
-    assert [row[0] for row in rows()] == [100, 1000, 5000, 20_000, 100_000]
+    assert [row[0] for row in rows()] == list(TARGETS)
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: f"{row[0]:.0f}")
@@ -67,6 +68,16 @@ def test_sizing_costs_match_the_measurements(line, what):
     measured = re.search(line, MEASURED)
     assert measured is not None, "a whole run is published"
     assert float(measured[1]) == pytest.approx(cost(what), rel=0.2)
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name.replace(" ", "_"))
+def test_sizing_table_is_written_from_the_measurements(part):
+    assert part.refreshed(PAGE) == PAGE, "run ./dev docs"
+
+
+def test_missing_figure_is_named():
+    with pytest.raises(LookupError, match="processor time a probe"):
+        costs("# Performance\n")
 
 
 def test_sizing_page_has_memory_for_each_failure():

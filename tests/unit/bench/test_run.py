@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.document import BEFORE
+from bench.document import BEFORE, METHOD
 from bench.parts import PARTS
 from bench.table import HEADER
 
@@ -22,10 +22,13 @@ def test_one_command_measures_everything_and_writes_one_page(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     text = page.read_text()
     assert text.startswith(BEFORE)
+    assert METHOD in text
     assert "blackbox_exporter, version" in text
     assert [line.removeprefix("### ") for line in text.splitlines() if line.startswith("### ")] == [
         p.title for p in PARTS.values()
     ]
+    assert "## Compared with" not in text
+    text = text.partition("## Results")[2]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| ")]
     assert rows[0] == list(HEADER)
     assert {len(row) for row in rows} == {len(HEADER)}
@@ -39,6 +42,10 @@ def test_one_command_measures_everything_and_writes_one_page(tmp_path):
         "by refusal",
         "by 429",
         "silent name servers",
+        "series of a target, level `minimal`",
+        "a target in protobuf, gzip",
+        "TLS handshake",
+        "in one Prometheus",
         "hours of",
         "by exactly one",
         "reported missing",

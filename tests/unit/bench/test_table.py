@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from bench.__main__ import DOCUMENT, parsed
-from bench.document import BEFORE, UNMEASURED
+from bench.document import BEFORE, METHOD, UNMEASURED, traded
 from bench.querying import total, values
 from bench.spread import documented
 from bench.steady import lag_p99, slowest
@@ -116,3 +116,4 @@ def test_page_is_the_output_around_the_figures():
     assert page.startswith(BEFORE)
     rest = page.removeprefix(BEFORE)
     assert rest == UNMEASURED or "size *full*" in rest, "only a whole run is published"
+    assert METHOD + traded() in page
