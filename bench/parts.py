@@ -7,7 +7,22 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from bench import accuracy, day, exposed, exposition, failing, pages, probes, profile, scrapes, shards, spread, starts, steady, storm
+from bench import (
+    accuracy,
+    day,
+    exposed,
+    exposition,
+    failing,
+    pages,
+    probes,
+    profile,
+    scrapes,
+    shards,
+    spread,
+    starts,
+    steady,
+    storm,
+)
 from bench.items import Item, Mark
 from bench.programs import Bench, serving
 from bench.sizes import Sizes

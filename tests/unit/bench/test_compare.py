@@ -141,7 +141,7 @@ def test_innermost_known_frame_decides_the_group(stack, group):
     assert group_of(stack) == group
 
 
-def test_summary_says_what_was_not_measured_and_names_missed_aims():
+def test_summary_shows_what_was_not_measured_and_names_missed_aims():
     missed = Figure(what="**process start to first probe**", runs=[0.9], unit=" s", how="", commit=1.5, aim=0.7)
     text = summary([missed])
     assert "| start of the process to its first probe | 0.900 s |" in text
