@@ -38,7 +38,7 @@ VAULT_ERRORS: Mapping[str, VaultError] = {
         403, "Forbidden", "The caller '{caller}' lacks the {permission} permission on key vault '{vault}'.", "ForbiddenByPolicy"
     ),
     "forbidden_rbac": VaultError(
-        403, "Forbidden", "The caller has no role for this action.\r\nCaller: {caller}\r\nAction: 'Microsoft.KeyVault/vaults/{action}/action'"
+        403, "Forbidden", "The caller has no role for this action.\r\nCaller: {caller}\r\nAction: 'Microsoft.KeyVault/vaults/{action}'"
         "\r\nAssignment: (not found)\r\nVault: {vault}\r\n", "ForbiddenByRbac"
     ),
     "forbidden_firewall": VaultError(

@@ -13,6 +13,8 @@ from exporter.simulator.faults import Options
 from exporter.simulator.model import Application, ClientSecret, Key, KeyVersion, Vault
 from exporter.simulator.response import Delivery, SimulatedResponse
 
+_DAY = 86400.0  # seconds
+
 Edit = Callable[[SimulatedResponse, Options], SimulatedResponse]
 
 
@@ -117,7 +119,9 @@ def purge_keys(vault: Vault, options: Options) -> Vault:
 
 def rotate_key(key: Key) -> Key:
     """Add a newer version with new key material."""
-    newest = replace(key.versions[-1], version="f" * 31 + str(len(key.versions) % 10), material=key.versions[-1].material + 1)
+    last = key.versions[-1]
+    version = "f" * 31 + str(len(key.versions) % 10)
+    newest = replace(last, version=version, material=last.material + 1, created=last.created + _DAY)
     return replace(key, versions=(*key.versions, newest))
 
 

@@ -21,6 +21,7 @@ ALL_OPERATIONS = frozenset({"get", "list", "wrapKey", "unwrapKey"})  # on keys
 SECRETS_LIST = "secrets_list"  # the permission to list secrets and their versions
 SECRETS_GET = "secrets_get"  # the permission to read the values of secrets
 TOKEN_LIFETIME = 3599  # seconds, the lifetime of a service principal's token
+_CREATED = 1767225600.0  # 2026-01-01
 _KEY_OPS = ("encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey")
 
 
@@ -41,7 +42,7 @@ class ClientSecret:
 
     value: str = field(repr=False)
     expires: float | None = None
-    created: float = 1767225600.0  # 2026-01-01
+    created: float = _CREATED
     display_name: str | None = None
     key_id: str = field(default_factory=lambda: str(uuid4()), compare=False)
     of_principal: bool = False
@@ -88,6 +89,7 @@ class KeyVersion:
     size: int = 2048
     material: int = 0
     enabled: bool = True
+    created: float = _CREATED
     nbf: float | None = None
     exp: float | None = None
     key_ops: tuple[str, ...] = _KEY_OPS
@@ -118,7 +120,7 @@ class SecretVersion:
     version: str
     value: str = field(repr=False)
     enabled: bool = True
-    created: float = 1767225600.0  # 2026-01-01
+    created: float = _CREATED
     nbf: float | None = None
     exp: float | None = None
 

@@ -33,10 +33,11 @@ _OPERATION_PATTERNS = tuple(
         ("GET deletedkeys/*", "get_deleted"),
         ("GET secrets/*/versions", "secret_versions"),
         ("GET secrets/*(/*)?", "secret_get"),
-        ("POST keys/*/*/wrapkey", "wrapKey"),
-        ("POST keys/*/*/unwrapkey", "unwrapKey"),
+        ("POST keys/*(/*)?/wrapkey", "wrapKey"),
+        ("POST keys/*(/*)?/unwrapkey", "unwrapKey"),
     )
 )
+_NO_VERSIONS = ("", "versions", "wrapkey", "unwrapkey")  # segments that can follow a name instead of a version
 OPERATIONS = (*_STEPS, *AUXILIARY_OPERATIONS)
 """All operations that a fault can be limited to."""
 
@@ -71,10 +72,10 @@ class Exchange:
     def subject(self) -> tuple[str, str | None]:
         """Return the requested key or secret, in lower case, and its version.
 
-        The version is None if the path names none.
+        The version is None if the path names none: clients that pin no version leave its segment empty.
         """
-        name, version = (*self.parts[1:3], "", "")[:2]
-        return name.lower(), version or None
+        name, version = (*self.path.split("/")[2:4], "", "")[:2]
+        return name.lower(), None if version.lower() in _NO_VERSIONS else version
 
     def vault_operation(self) -> str:
         """Return one of `OPERATIONS`, or `health` or `other`.

@@ -25,7 +25,7 @@ from exporter.simulator.tokens import TokenClaims, TokenMint
 from exporter.simulator.vault_secrets import secret_response
 
 _NETWORK_ERRORS = {NetworkAccess.FIREWALL: "forbidden_firewall", NetworkAccess.PRIVATE_ONLY: "forbidden_connection"}
-# Permissions whose name differs from the operation, and their names in refusals.
+# Permissions whose name differs from the operation.
 _PERMISSIONS = {
     "get_newest": "get",
     "key_versions": "list",
@@ -33,7 +33,15 @@ _PERMISSIONS = {
     "secret_versions": SECRETS_LIST,
     "secret_get": SECRETS_GET,
 }
-_PERMISSION_NAMES = {SECRETS_LIST: ("secrets list", "secrets/readMetadata"), SECRETS_GET: ("secrets get", "secrets/getSecret")}
+# Permissions as refusals name them: in an access policy, and as data action of a role.
+_PERMISSION_NAMES = {
+    "get": ("keys get", "keys/read"),
+    "list": ("keys list", "keys/read"),
+    "wrapKey": ("keys wrapKey", "keys/wrap/action"),
+    "unwrapKey": ("keys unwrapKey", "keys/unwrap/action"),
+    SECRETS_LIST: ("secrets list", "secrets/readMetadata/action"),
+    SECRETS_GET: ("secrets get", "secrets/getSecret/action"),
+}
 _WINDOW = 10.0  # seconds of a limit's window
 _PADDINGS = {
     # RSA-OAEP is OAEP with SHA-1 (RFC 7518, 4.3); the connector uses it
@@ -81,7 +89,7 @@ class VaultService:
         if refusal is not None or caller is None:
             return refusal
         permission = _PERMISSIONS.get(operation, operation)
-        called, action = _PERMISSION_NAMES.get(permission, (f"keys {permission}", f"keys/{permission}"))
+        called, action = _PERMISSION_NAMES.get(permission, ("-", "-"))
         words = {"permission": called, "action": action, "vault": vault.name, "caller": _caller(caller)}
         if vault.network_access is not NetworkAccess.OPEN:
             return vault_error(_NETWORK_ERRORS[vault.network_access], **words)
@@ -131,11 +139,11 @@ class VaultService:
         return SimulatedResponse().with_document(document)
 
     async def _key_operation(self, vault: Vault, exchange: Exchange, operation: str) -> SimulatedResponse:
-        name, wanted = exchange.parts[1], exchange.parts[2] if len(exchange.parts) > 2 else None
-        key = vault.keys.get(name.lower())
+        name, wanted = exchange.subject
+        key = vault.keys.get(name)
         version = key.version(wanted) if key is not None and key.deleted is None else None
         if key is None or version is None:
-            return vault_error("key_not_found", key=name if wanted is None else f"{name}/{wanted}")
+            return vault_error("key_not_found", key="/".join(exchange.parts[1:3] if wanted else exchange.parts[1:2]))
         if operation in ("get", "get_newest"):
             return SimulatedResponse().with_document(await self._document(vault, key, version))
         return self._key_refusal(version, operation) or await self._crypt(vault, key, version, operation, exchange)
@@ -171,18 +179,27 @@ class VaultService:
         jwk: dict[str, object] = {"kid": _kid(vault, key, version), "kty": version.kty, "key_ops": list(version.key_ops)}
         if version.kty in ("RSA", "RSA-HSM"):
             jwk["n"], jwk["e"] = public_numbers(await self._pairs.get(version.size, version.material))
-        return {"key": jwk, "attributes": _attributes(version)}
+        return {"key": jwk, "attributes": _attributes(vault, version)}
 
 
-def _attributes(version: KeyVersion) -> dict[str, object]:
-    dates = {name: int(date) for name, date in (("nbf", version.nbf), ("exp", version.exp)) if date is not None}
-    return {"enabled": version.enabled, **dates, "recoveryLevel": "Recoverable+Purgeable"}
+def _attributes(vault: Vault, version: KeyVersion) -> dict[str, object]:
+    dates = {"nbf": version.nbf, "exp": version.exp, "created": version.created, "updated": version.created}
+    return {
+        "enabled": version.enabled,
+        **{name: int(date) for name, date in dates.items() if date is not None},
+        "recoveryLevel": "Recoverable+Purgeable",
+        "recoverableDays": int(vault.retention / 86400),
+    }
 
 
 def _list(vault: Vault, exchange: Exchange) -> SimulatedResponse:
-    """Return one page of the keys."""
-    keys = [key for key in vault.keys.values() if key.deleted is None]
-    return list_page(vault.host, exchange, keys, lambda key: {"kid": f"https://{vault.host}/keys/{key.name}"})
+    """Return one page of the keys, each with the attributes of its newest version."""
+    keys = [key for key in vault.keys.values() if key.deleted is None and key.versions]
+
+    def item(key: Key) -> dict[str, object]:
+        return {"kid": f"https://{vault.host}/keys/{key.name}", "attributes": _attributes(vault, key.versions[-1]), "tags": {}}
+
+    return list_page(vault.host, exchange, keys, item)
 
 
 def _versions(vault: Vault, exchange: Exchange) -> SimulatedResponse:
@@ -192,8 +209,7 @@ def _versions(vault: Vault, exchange: Exchange) -> SimulatedResponse:
 
     def item(version: KeyVersion) -> dict[str, object]:
         assert key is not None  # noqa: S101 - a missing key has no versions
-        attributes = _attributes(version) | {"recoverableDays": int(vault.retention / 86400)}
-        return {"kid": _kid(vault, key, version), "attributes": attributes, "tags": {}}
+        return {"kid": _kid(vault, key, version), "attributes": _attributes(vault, version), "tags": {}}
 
     return list_page(vault.host, exchange, sorted(versions, key=lambda one: one.version), item)
 

@@ -33,6 +33,7 @@ ROWS = (
     Row("tests/system/alerts/alertmanager/", PACED),
     Row("tests/system/network/test_doctor.py", PACED),
     Row("tests/system/network/", PACED),
+    Row("tests/system/third_party/", PACED),
     Row("tests/system/endurance/", ALONE),
     Row("tests/system/alerts/drill/", ALONE),
     Row("tests/system/abuse/test_abuse.py", ALONE),

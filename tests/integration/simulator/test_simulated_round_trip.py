@@ -1,11 +1,13 @@
 import asyncio
 import re
 import ssl
+import time
 
 import aiohttp
 import pytest
 
 from exporter.simulator import Simulator
+from exporter.simulator.faults import Options
 from tests.support.simulated_environment import LATER, small_environment
 from tests.support.simulator_client import CLIENT, ENTRA, HSM, KEY, OTHER, SECRET, TENANT, VAULT, VERSION, Client
 
@@ -172,7 +174,46 @@ async def test_soft_deleted_key_is_a_deleted_key(client, simulator):
 
 
 async def test_keys_are_listed_without_their_versions(client):
-    assert (await client.get(await client.token(), path="/keys")).json["value"] == [{"kid": f"https://{VAULT}/keys/{KEY}"}]
+    token = await client.token()
+    newest = (await client.get(token, path=f"/keys/{KEY}/")).json["attributes"]
+    listed = (await client.get(token, path="/keys")).json["value"]
+    assert listed == [{"kid": f"https://{VAULT}/keys/{KEY}", "attributes": newest, "tags": {}}]
+    assert newest["created"] == newest["updated"] < time.time()
+
+
+async def test_rotated_version_is_younger_than_the_others(client, simulator):
+    simulator.set_fault("key_rotated", vault=VAULT)
+    versions = (await client.get(await client.token(), path=f"/keys/{KEY}/versions")).json["value"]
+    assert max(versions, key=lambda one: one["attributes"]["created"])["kid"].rpartition("/")[2].startswith("fff")
+
+
+async def test_without_a_version_the_newest_one_wraps_and_unwraps(client):
+    """Clients that pin no version leave its segment of the path empty."""
+    token = await client.token()
+    wrapped = (await client.operate(token, "wrapkey", PLAIN, version="")).json
+    assert wrapped["kid"] == f"https://{VAULT}/keys/{KEY}/{LATER}"
+    unwrapped = await client.unwrap_text(token, wrapped["value"], version="")
+    assert unwrapped.json["value"] == "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"
+    assert (await client.unwrap_text(token, wrapped["value"], version=VERSION)).status == 400
+
+
+async def test_fault_of_one_version_spares_requests_without_a_version(client, simulator):
+    simulator.set_fault("key_disabled", Options(version=VERSION), vault=VAULT)
+    token = await client.token()
+    assert (await client.operate(token, "wrapkey", PLAIN, version="")).status == 200
+    assert (await client.operate(token, "wrapkey", PLAIN)).status == 403
+
+
+@pytest.mark.parametrize(
+    ("operation", "action"),
+    [("get", "keys/read"), ("list", "keys/read"), ("wrapKey", "keys/wrap/action"), ("unwrapKey", "keys/unwrap/action")],
+)
+async def test_refusal_names_the_data_action_of_the_role(client, simulator, operation, action):
+    simulator.set_fault("role_removed", Options(operation=operation), vault=VAULT)
+    token = await client.token()
+    paths = {"get": f"/keys/{KEY}", "list": "/keys"}
+    refused = await (client.get(token, path=paths[operation]) if operation in paths else client.operate(token, operation, PLAIN))
+    assert f"Action: 'Microsoft.KeyVault/vaults/{action}'" in refused.error["message"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,63 @@
+// Round trips with Microsoft's JavaScript SDK: a line of input names sign-in and key, a line of output is the result.
+// Argument: the folder with the npm packages.
+const path = require("path");
+const readline = require("readline");
+const load = (name) => require(path.resolve(process.argv[2], "@azure", name));
+const { ClientSecretCredential } = load("identity");
+const { CryptographyClient, KeyClient } = load("keyvault-keys");
+
+const ONCE = { retryOptions: { maxRetries: 0 } };
+const BYTES = Buffer.from("the 32 bytes of a database's key");
+
+// An identifier makes the SDK get the key first. It wraps RSA-OAEP itself, with the public key; RSA-OAEP-256 is the vault's work.
+async function wrapped(id, credential, algorithm) {
+  return (await new CryptographyClient(id, credential, ONCE).wrapKey(algorithm, BYTES)).result;
+}
+
+async function unwrapped(id, credential, algorithm, bytes) {
+  return Buffer.from((await new CryptographyClient(id, credential, ONCE).unwrapKey(algorithm, bytes)).result).equals(BYTES);
+}
+
+const steps = {
+  token: async (_, given) => (given.lifetime = (await given.credential.getToken("https://vault.azure.net/.default")).expiresOnTimestamp - Date.now()),
+  get: async (asked, given) => {
+    const key = await given.keys.getKey(asked.key, { version: asked.version });
+    Object.assign(given, { type: key.keyType, bits: key.key.n.length * 8, created: key.properties.createdOn });
+  },
+  wrap: async (asked, given) => (given.wrapped = await wrapped(given.id, given.credential, asked.algorithm)),
+  unwrap: async (asked, given) => (given.same = await unwrapped(given.id, given.credential, asked.algorithm, given.wrapped)),
+  versions: async (asked, given) => {
+    given.pages = [];
+    for await (const page of given.keys.listPropertiesOfKeyVersions(asked.key).byPage({ maxPageSize: 2 }))
+      given.pages.push(page.map((one) => [one.version, one.enabled, one.createdOn]));
+  },
+  list: async (_, given) => {
+    given.listed = [];
+    for await (const one of given.keys.listPropertiesOfKeys()) given.listed.push([one.name, one.enabled, one.createdOn]);
+  },
+  deleted: async (asked, given) => {
+    const key = await given.keys.getDeletedKey(asked.key);
+    given.deleted = [key.name, key.properties.recoveryId, key.properties.scheduledPurgeDate > key.properties.deletedOn];
+  },
+};
+
+async function roundTrip(asked) {
+  const credential = new ClientSecretCredential(asked.tenant, asked.client, asked.secret, ONCE);
+  const id = `https://${asked.vault}/keys/${[asked.key, asked.version].filter(Boolean).join("/")}`;
+  const given = { id, credential, keys: new KeyClient(`https://${asked.vault}`, credential, ONCE) };
+  for (const step of asked.steps) {
+    try {
+      await steps[step](asked, given);
+    } catch (error) {
+      const inner = error.details?.error?.innerError?.code;
+      return { step, name: error.name, code: error.code, status: error.statusCode, inner, message: error.message };
+    }
+  }
+  const { credential: _, keys: __, wrapped: ___, ...shown } = given;
+  return shown;
+}
+
+(async () => {
+  for await (const line of readline.createInterface({ input: process.stdin }))
+    console.log(JSON.stringify(await roundTrip(JSON.parse(line))));
+})();

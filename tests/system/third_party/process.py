@@ -1,0 +1,22 @@
+"""The client on the isolated machine: a line of input is a JSON object, a line of output is its result.
+
+An object with `path` goes to the simulator's management port; any other one is a round trip of MongoDB's client.
+"""
+
+import json
+import sys
+import urllib.request
+
+from tests.system.third_party.mongodb import round_trip
+
+
+def manage(method, path, body=None):
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(urllib.request.Request(path, data, method=method), timeout=60) as response:  # noqa: S310 - loopback
+        return json.load(response)
+
+
+for line in sys.stdin:
+    asked = json.loads(line)
+    sys.stdout.write(json.dumps(manage(**asked) if "path" in asked else round_trip(asked)) + "\n")
+    sys.stdout.flush()
