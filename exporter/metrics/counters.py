@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Final
 
 from exporter.config.model import Module, Target
 from exporter.core.codes import in_generation
@@ -99,16 +101,21 @@ class TargetCounters:
         for part, value in self.path.items():
             self.path_changes[part] += before.get(part) not in (None, value)
 
-    def samples(self) -> dict[str, list[Sample]]:
-        """Return the samples of all counter families by name."""
-        return {
-            "ekm_probes_total": [((), self.probes)],
-            "ekm_probe_failures_total": [((), self.failures)],
-            "ekm_probe_verdicts_total": [((("verdict", verdict),), count) for verdict, count in self.verdicts.items()],
-            "ekm_errors_total": [((("code", str(code)), ("step", step)), count) for (step, code), count in self.errors.items()],
-            "ekm_throttled_total": [((("step", step),), count) for step, count in self.throttled.items()],
-            "ekm_path_changes_total": [((("what", what),), count) for what, count in self.path_changes.items()],
-        }
+    def sums(self) -> tuple[int, ...]:
+        """Return the sum of each family of `SAMPLES`."""
+        counted = (self.verdicts, self.errors, self.throttled, self.path_changes)
+        return (self.probes, self.failures, *[sum(counts.values()) for counts in counted])
+
+
+# The samples of all counter families, in the order of `TargetCounters.sums`.
+SAMPLES: Final[Mapping[str, Callable[[TargetCounters], list[Sample]]]] = {
+    "ekm_probes_total": lambda of: [((), of.probes)],
+    "ekm_probe_failures_total": lambda of: [((), of.failures)],
+    "ekm_probe_verdicts_total": lambda of: [((("verdict", verdict),), count) for verdict, count in of.verdicts.items()],
+    "ekm_errors_total": lambda of: [((("code", str(code)), ("step", step)), count) for (step, code), count in of.errors.items()],
+    "ekm_throttled_total": lambda of: [((("step", step),), count) for step, count in of.throttled.items()],
+    "ekm_path_changes_total": lambda of: [((("what", what),), count) for what, count in of.path_changes.items()],
+}
 
 
 def path_of(record: TargetRecord) -> dict[str, str | None]:

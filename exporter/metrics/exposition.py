@@ -8,7 +8,7 @@ rendered from the first scrape in protobuf on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 
 from exporter.metrics.encoded_text import gauges_of
 from exporter.metrics.protobuf import family_start
@@ -52,20 +52,24 @@ class Exposition:
     def has(self, name: str) -> bool:
         return name in self._families
 
-    def put(self, name: str, owner: str, text: str, encoded: Callable[[], bytes] = bytes) -> None:
+    def put(self, name: str, owner: str, text: str) -> bool:
         """Replace the lines of `owner` in the family; empty text removes them.
 
-        `encoded` returns their protobuf. It is called if `encodes` is set, and only if the lines changed.
+        Return whether `put_encoded` must follow: the lines changed, and protobuf is scraped.
         """
         family = self._families[name]
         if not text:
             family.blocks.pop(owner, None)
             family.encoded.pop(owner, None)
-            return
+            return False
         block = encode(text)
-        if self.encodes and (owner not in family.encoded or family.blocks[owner] != block):
-            family.encoded[owner] = encoded()
+        outdated = self.encodes and (owner not in family.encoded or family.blocks[owner] != block)
         family.blocks[owner] = block
+        return outdated
+
+    def put_encoded(self, name: str, owner: str, encoded: bytes) -> None:
+        """Replace the protobuf of the lines that `put` replaced."""
+        self._families[name].encoded[owner] = encoded
 
     def drop(self, scope: Scope, owner: str) -> None:
         """Remove all series of one owner."""

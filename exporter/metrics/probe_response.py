@@ -11,13 +11,14 @@ from collections.abc import Collection
 
 from exporter.config.model import Config, Module, Target
 from exporter.core.model import Phase, ProbeReport
+from exporter.metrics import declared_samples as declared
 from exporter.metrics import samples as gauges
 from exporter.metrics.auxiliary_samples import auxiliary_samples
 from exporter.metrics.definitions import BY_NAME, OF_PROBE, TARGET_METRICS
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.samples import Values
 from exporter.metrics.spec import Level, MetricType, Scope
-from exporter.metrics.text_format import LabelSet, line
+from exporter.metrics.text_format import LabelSet, lines
 from exporter.state.records import TargetRecord, headers_after
 
 _NO_LABELS = LabelSet.of()
@@ -38,7 +39,7 @@ def probe_values(
     If requested probes are counted, the record includes this one and its runs of failures.
     """
     return {
-        **gauges.config_samples(config, target, module, report.tenant or record.tenant),
+        **declared.config_samples(config, target, module, report.tenant or record.tenant),
         **gauges.report_samples(report, phases),
         **gauges.key_samples(report.key or record.key),
         **gauges.vault_samples(headers_after(record.vault, report), module.expect_path),
@@ -59,5 +60,5 @@ def rendered(target: Target, base: LabelSet, values: Values, *, level: Level, op
         if not page.has(name):
             continue
         labels = _NO_LABELS if BY_NAME[name].scope is Scope.EXPORTER else base
-        page.put(name, target.name, "".join([line(name, own, labels, value) for own, value in samples]))
+        page.put(name, target.name, lines(name, samples, labels))
     return page.render(openmetrics=openmetrics) + (b"# EOF\n" if openmetrics else b"")

@@ -43,7 +43,7 @@ def started_at(seconds: float) -> tuple[bytes, bytes]:
     return nested(_COUNTER_CREATED, created), nested(_HISTOGRAM_CREATED, created)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=512)  # as those of text lines
 def _own_labels(own: Labels, first: str) -> bytes | None:
     """Return own labels; None unless all base labels sort after them."""
     return None if any(label >= first for label, _ in own) else labels(own)

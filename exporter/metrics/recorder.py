@@ -16,6 +16,7 @@ from exporter.core.checks import CheckResult
 from exporter.core.codes import CODES
 from exporter.core.credential_expiry import Source
 from exporter.core.model import ProbeReport
+from exporter.metrics import declared_samples as declared
 from exporter.metrics import probe_response
 from exporter.metrics import samples as gauges
 from exporter.metrics.auxiliary_samples import auxiliary_samples
@@ -88,6 +89,7 @@ class Recorder(Instruments):
         block.target, block.module, block.record = target, module, record
         block.counters.expect(target, module)
         block.counters.path = path_of(record)
+        block.render_all()
         put_counters(self._exposition, block)
         self._show_config(block)
         self._show_record(block, now)
@@ -122,17 +124,11 @@ class Recorder(Instruments):
             self._count_tainted()
         if report.inconclusive:
             put_counters(self._exposition, block)
-            next_probe = gauges.record_samples(record, block.module.expect_path)["ekm_next_probe_timestamp_seconds"]
-            self._show_target(block, {"ekm_next_probe_timestamp_seconds": next_probe})
+            self._show_target(block, gauges.time_samples(record))
             return
         block.counters.path_after(record)
         put_counters(self._exposition, block)
-        self._show_target(
-            block,
-            gauges.report_samples(report, self._phases)
-            | gauges.record_samples(record, block.module.expect_path)
-            | auxiliary_samples(block.target, record, report),
-        )
+        self._show_report(block, report)
         if record.tenant != block.tenant_shown:
             self._show_config(block)
         self._show_endpoints(report)
@@ -147,7 +143,7 @@ class Recorder(Instruments):
     def checked(self, name: str, results: Iterable[CheckResult] | None) -> None:
         """Render the results of the preflight checks of a target; None removes them."""
         if name in self._blocks:
-            self._show_target(self._blocks[name], gauges.check_samples(results))
+            self._show_target(self._blocks[name], declared.check_samples(results))
 
     def spent(self, name: str, look: AuxiliaryResult) -> None:
         """Add the requests of an auxiliary probe to the request budget of their vault."""
@@ -165,6 +161,7 @@ class Recorder(Instruments):
     def drop_verdict(self, name: str) -> None:
         """Remove the verdict of a target, because its last probe is too old."""
         if name in self._blocks:
+            self._blocks[name].render_all()
             self._show_target(self._blocks[name], {"ekm_vault_side_ready": []})
 
     def credential_expiry_found(self, credential: str, source: Source, expires_at: float | None, at: float) -> None:
@@ -191,7 +188,10 @@ class Recorder(Instruments):
 
     async def scrape_protobuf(self) -> AsyncIterator[bytes]:
         """Yield the response of /metrics as protobuf; the first one encodes everything."""
-        self._exposition.encodes = True
+        if not self._exposition.encodes:
+            self._exposition.encodes = True
+            for block in self._blocks.values():
+                block.render_all()
         await self._exposition.encode_gauges()
         for block in list(self._blocks.values()):
             name = block.target.name
@@ -223,6 +223,18 @@ class Recorder(Instruments):
         if self._per_target_gauges:
             self._show(block.target.name, block.base, values)
 
+    def _show_report(self, block: TargetBlock, report: ProbeReport) -> None:
+        """Render what differs from the last report."""
+        record = block.record
+        values = gauges.timing_samples(report, self._phases) | gauges.time_samples(record)
+        outcome, facts = gauges.outcome_of(report), gauges.facts_of(record)
+        if outcome != block.outcome:
+            values |= gauges.outcome_samples(report)
+        if facts != block.facts:
+            values |= gauges.fact_samples(record, block.module.expect_path)
+        self._show_target(block, values | auxiliary_samples(block.target, record, report))
+        block.outcome, block.facts = outcome, facts
+
     def _show_record(self, block: TargetBlock, now: float) -> None:
         """Render everything that a record holds, as after a restart or a reload."""
         target, record = block.target, block.record
@@ -239,13 +251,13 @@ class Recorder(Instruments):
         possible = possible_codes(self._config)
         for error in CODES:
             if error in possible:
-                self._show(str(error.code), LabelSet.of(("code", str(error.code))), gauges.error_samples(error))
+                self._show(str(error.code), LabelSet.of(("code", str(error.code))), declared.error_samples(error))
             else:
                 self._exposition.drop(Scope.CODE, str(error.code))
 
     def _show_config(self, block: TargetBlock) -> None:
         block.tenant_shown = block.record.tenant
-        self._show_target(block, gauges.config_samples(self._config, block.target, block.module, block.record.tenant))
+        self._show_target(block, declared.config_samples(self._config, block.target, block.module, block.record.tenant))
 
     def _show_endpoints(self, report: ProbeReport) -> None:
         for endpoint, values in gauges.endpoint_samples(report).items():
@@ -260,7 +272,7 @@ class Recorder(Instruments):
             self._show(vault, LabelSet.of(("vault", vault)), {"ekm_request_budget_ratio": [((), ratio)]})
 
     def _show_credential(self, name: str) -> None:
-        values = gauges.credential_samples(self._config.credentials[name], self._lookups.get(name, {}))
+        values = declared.credential_samples(self._config.credentials[name], self._lookups.get(name, {}))
         self._show(name, LabelSet.of(("credential", name)), values)
 
     def _tie(self, target: Target) -> None:

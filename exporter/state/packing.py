@@ -50,8 +50,8 @@ def differ_as_measured(one: ProbeReport, other: ProbeReport) -> bool:
     return (
         len(one.steps) == len(other.steps)
         and _of_report(one) == _of_report(other)
-        and all(_of_step(step) == _of_step(twin) for step, twin in zip(one.steps, other.steps, strict=True))
-        and all(_are_alike(step.facts, twin.facts) for step, twin in zip(one.steps, other.steps, strict=True))
+        and all(_of_step(step) == _of_step(same) for step, same in zip(one.steps, other.steps, strict=True))
+        and all(_are_alike(step.facts, same.facts) for step, same in zip(one.steps, other.steps, strict=True))
     )
 
 

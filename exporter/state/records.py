@@ -167,7 +167,8 @@ class TargetRecord:
         return 0 if report.readiness.ready or report.success else self.consecutive_unready
 
     def _learn(self, report: ProbeReport) -> None:
-        self.key = report.key or self.key
+        if report.key is not None and report.key != self.key:  # equal ones are one object: metrics and history hold it too
+            self.key = report.key
         self.purge_at = report.purge_after(self.purge_at)
         self.tenant = report.tenant or self.tenant
         self.vault = headers_after(self.vault, report)
@@ -269,7 +270,7 @@ def headers_after(known: VaultHeaders, report: ProbeReport) -> VaultHeaders:
     """
     for result in report.steps:
         headers = None if result.facts is None or result.step is Step.TOKEN else result.facts.vault
-        if headers is not None:
+        if headers is not None and headers != known:
             known = VaultHeaders(
                 region=headers.region or known.region,
                 service_version=headers.service_version or known.service_version,

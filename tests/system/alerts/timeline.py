@@ -10,8 +10,8 @@ from itertools import groupby
 
 from exporter.core.auxiliary import CREDENTIAL_REFUSED
 from exporter.core.codes import BY_CODE
+from exporter.metrics.declared_samples import error_samples
 from exporter.metrics.definitions import ALERTED
-from exporter.metrics.samples import error_samples
 
 SCRAPE = 15
 NOTHING = "_"

@@ -1,0 +1,166 @@
+"""A report renders only what changed, and the scrape is the same as if it rendered everything."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict, replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.core.auxiliary import AuxiliaryKind
+from exporter.core.model import Generation, KeyFacts, Step
+from exporter.metrics.definitions import OF_EXPORTER
+from exporter.metrics.exposition import Exposition
+from tests.support import client_model
+from tests.support.metric_factories import (
+    START,
+    a_key,
+    a_recorder,
+    a_report,
+    a_target,
+    add,
+    an_auxiliary_result,
+    by_identity,
+    certificate,
+    headers,
+    ok,
+    probed,
+    record_auxiliary,
+    refused,
+    scrape,
+    silent,
+    throttled,
+)
+from tests.unit.metrics.test_protobuf import scrape_protobuf
+
+GOOD = a_report(ready=True, key=a_key())
+# Reports that differ in few families each, so that one after the other leaves most of them as they are.
+REPORTS = (
+    GOOD,
+    replace(GOOD, duration=0.7, key=a_key(expires=START)),
+    replace(GOOD, readiness=replace(GOOD.readiness, ready=None)),
+    replace(GOOD, tainted=True),
+    replace(GOOD, tenant="another"),
+    a_report(ready=False, steps=[silent()]),
+    replace(a_report(steps=[silent()]), tainted=True),
+    a_report(ready=False, steps=[refused()]),
+    a_report(ready=False, steps=[throttled(retry_after_seconds=5.0)]),
+    a_report(ready=False, steps=[throttled(retry_after_seconds=6.0)], purge_at=START + 9),
+    a_report(steps=[throttled(Step.WRAP_KEY)], ready=True),
+    a_report(ready=True, steps=[ok(Step.TOKEN, shared=True), ok(Step.GET_KEY, vault=headers(), certificate=certificate())]),
+)
+CHANGING = (b"process_", b"python_")  # counted by the client library between two scrapes
+NEXT = an_auxiliary_result(AuxiliaryKind.NEXT, "staged")
+
+
+def _reload(recorder, at):
+    """Other counters exist at 0 from now on, and the last verdict is too old to show."""
+    add(recorder, a_target(next_credential="sql-prod", generation=Generation.CURRENT), now=at + 1000)
+
+
+def _drop_verdict(recorder, _at):
+    recorder.drop_verdict("t")
+
+
+def _auxiliary(recorder, _at):
+    record_auxiliary(recorder, auxiliary=by_identity(NEXT), newest_version="newer")
+
+
+def _protobuf(recorder, _at):
+    scrape_protobuf(recorder)
+
+
+events = st.lists(
+    st.sampled_from(REPORTS) | st.sampled_from([_reload, _drop_verdict, _auxiliary, _protobuf]), min_size=1, max_size=12
+)
+
+
+def applied(happened, *, everything):
+    recorder = a_recorder(a_target())
+    for number, event in enumerate(happened):
+        if everything:
+            for block in recorder._blocks.values():
+                block.render_all()
+        at = START + 61.0 * number
+        if callable(event):
+            event(recorder, at)
+        else:
+            probed(recorder, replace(event, started_at=at), next_probe_at=at + 60)
+    return recorder
+
+
+def text_of(recorder):
+    return [line for line in scrape(recorder).splitlines() if not line.startswith(CHANGING)]
+
+
+def protobuf_of(recorder):
+    own = {spec.name for spec in OF_EXPORTER}
+    found = client_model.families(scrape_protobuf(recorder))
+    return [each for each in found if each.name not in own and not each.name.startswith(("process_", "python_"))]
+
+
+@given(events)
+def test_a_scrape_is_that_of_a_recorder_that_renders_everything(happened):
+    changed, everything = applied(happened, everything=False), applied(happened, everything=True)
+
+    assert text_of(changed) == text_of(everything)
+    assert protobuf_of(changed) == protobuf_of(everything)
+
+
+def puts_of(recorder, report, monkeypatch):
+    """The families that a report renders."""
+    names = []
+    put = Exposition.put
+    with monkeypatch.context() as patched:
+        patched.setattr(Exposition, "put", lambda self, name, owner, text: names.append(name) or put(self, name, owner, text))
+        probed(recorder, report)
+    return set(names)
+
+
+def test_a_good_probe_after_a_good_one_renders_times_and_counts_alone(monkeypatch):
+    recorder = a_recorder(a_target())
+    probed(recorder, GOOD)
+
+    found = puts_of(recorder, replace(GOOD, started_at=START + 60, key=KeyFacts(**asdict(GOOD.key))), monkeypatch)
+
+    assert {name for name in found if name.startswith(("ekm_key_", "ekm_step_success", "ekm_target", "ekm_errors"))} == {
+        "ekm_key_rotation_pending"
+    }
+    assert {"ekm_probes_total", "ekm_probe_verdicts_total", "ekm_step_duration_seconds", "ekm_probe_duration_seconds"} <= found
+
+
+def test_a_failure_after_a_good_probe_renders_its_outcome_and_runs(monkeypatch):
+    recorder = a_recorder(a_target())
+    probed(recorder, GOOD)
+
+    found = puts_of(recorder, a_report(ready=False, steps=[silent()], started_at=START + 60), monkeypatch)
+
+    assert {"ekm_step_success", "ekm_last_failure_info", "ekm_consecutive_failures", "ekm_errors_total"} <= found
+
+
+def test_protobuf_is_whole_if_a_probe_ends_during_the_first_scrape():
+    recorder, other = a_recorder(a_target()), a_recorder(a_target())
+    second = replace(GOOD, started_at=START + 60)
+    for each in (recorder, other):
+        probed(each, GOOD)
+    probed(other, second)
+
+    first = asyncio.run(_scraped_while(recorder, lambda: probed(recorder, second)))
+
+    assert _names(first) == _names(scrape_protobuf(other))
+
+
+async def _scraped_while(recorder, action):
+    async def whole():
+        return b"".join([piece async for piece in recorder.scrape_protobuf()])
+
+    scraping = asyncio.create_task(whole())
+    await asyncio.sleep(0)  # until its first pause
+    assert not scraping.done()
+    action()
+    return await scraping
+
+
+def _names(body):
+    return {each.name for each in client_model.families(body)}
