@@ -1,7 +1,7 @@
 """Write the alert rules and their page from the template: `python -m alerts.build`.
 
-It writes ekm.rules.yml, ekm-native.rules.yml, the copies for Kubernetes and Azure, and the tables of docs/alerts.md. `--scale 60` prints the rules with all
-durations divided by 60, for tests. Numbers and shared texts are in `values`.
+It writes ekm.rules.yml, ekm-native.rules.yml, the copies for Kubernetes and Azure, the configurations of deploy/starter, and the tables of
+docs/alerts.md. `--scale 60` prints the rules with all durations divided by 60, for tests. Numbers and shared texts are in `values`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from alerts import azure, page
+from alerts import azure, page, starter
 from alerts.values import DASHBOARDS, RUNBOOKS, Words, placeholders
 
 HERE: Final = Path(__file__).parent
@@ -66,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     KUBERNETES.write_text(prometheus_rule(text), encoding="utf-8")
     AZURE.write_text(azure.template(text), encoding="utf-8")
     PAGE.write_text(page.refreshed(PAGE.read_text(encoding="utf-8"), text), encoding="utf-8")
+    starter.write()
     return 0
 
 

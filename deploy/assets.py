@@ -1,16 +1,18 @@
 """Copy the files of a release, except the wheel, into a folder.
 
-`python deploy/assets.py FOLDER` copies files of the checkout that an installation needs, and packs the chart. The same source gives the same
-bytes. It needs Helm's library, which `./dev tools` fetches. `./dev build` makes the wheel, the bill of materials and the checksums.
+`python deploy/assets.py FOLDER` copies files of the checkout that an installation needs, and packs the chart and the starter. The same source gives
+the same bytes. It needs Helm's library, which `./dev tools` fetches. `./dev build` makes the wheel, the bill of materials and the checksums.
 """
 
 import os
+import re
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 import helm_python
+import starter_archive
 
 ROOT = Path(__file__).parents[1]
 CHART = ROOT / "deploy" / "helm" / "ekm-exporter"
@@ -28,14 +30,22 @@ BORN = 1580601600  # 2020-02-02, the time that hatchling gives the files of the 
 
 
 def gather(out: Path, root: Path = ROOT) -> None:
-    """Copy the files into the existing folder `out`, and pack the chart."""
+    """Copy the files into the existing folder `out`, and pack the chart and the starter."""
     for name in FILES:
         shutil.copy(root / name, out)
+    starter_archive.pack(out, root, _version(root), BORN)
     with tempfile.TemporaryDirectory() as place:
         copied = Path(shutil.copytree(root / CHART.relative_to(ROOT), Path(place) / CHART.name))  # targets of links, not links
         for path in copied.rglob("*"):
             os.utime(path, (BORN, BORN))
         helm_python.package(str(copied), destination=str(out))
+
+
+def _version(root: Path) -> str:
+    """Return the version that the chart declares; a test compares it with that of the exporter."""
+    return re.findall(
+        r"^version: (\S+)", (root / CHART.relative_to(ROOT) / "Chart.yaml").read_text(encoding="utf-8"), re.MULTILINE
+    )[0]
 
 
 if __name__ == "__main__":

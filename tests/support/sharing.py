@@ -31,6 +31,7 @@ ROWS = (
     Row("tests/integration/simulator/test_demo_command.py", PACED, each=True),
     Row("tests/integration/doctor/test_command.py", PACED, each=True),
     Row("tests/system/alerts/alertmanager/", PACED),
+    Row("tests/system/alerts/starter/", PACED),
     Row("tests/system/network/test_doctor.py", PACED),
     Row("tests/system/network/", PACED),
     Row("tests/system/third_party/", PACED),

@@ -23,7 +23,7 @@ FILES = {
     f"ekm_exporter-{__version__}-py3-none-any.whl", f"ekm_exporter-{__version__}.tar.gz", CHART, BILL, "SHA256SUMS",
     "THIRD-PARTY-LICENCES.txt", "requirements.lock", "ekm-exporter.service", "ekm-exporter@.service", "ekm-exporter.target",
     "ekm-exporter.xml", "ekm.rules.yml",
-    "ekm-native.rules.yml", "ekm.schema.json",
+    "ekm-native.rules.yml", "ekm.schema.json", f"ekm-starter-{__version__}.tar.gz",
 }  # fmt: skip
 VALIDATE = """
 import sys
