@@ -20,34 +20,34 @@ async function unwrapped(id, credential, algorithm, bytes) {
 
 const steps = {
   token: async (_, given) => (given.lifetime = (await given.credential.getToken("https://vault.azure.net/.default")).expiresOnTimestamp - Date.now()),
-  get: async (asked, given) => {
-    const key = await given.keys.getKey(asked.key, { version: asked.version });
+  get: async (request, given) => {
+    const key = await given.keys.getKey(request.key, { version: request.version });
     Object.assign(given, { type: key.keyType, bits: key.key.n.length * 8, created: key.properties.createdOn });
   },
-  wrap: async (asked, given) => (given.wrapped = await wrapped(given.id, given.credential, asked.algorithm)),
-  unwrap: async (asked, given) => (given.same = await unwrapped(given.id, given.credential, asked.algorithm, given.wrapped)),
-  versions: async (asked, given) => {
+  wrap: async (request, given) => (given.wrapped = await wrapped(given.id, given.credential, request.algorithm)),
+  unwrap: async (request, given) => (given.same = await unwrapped(given.id, given.credential, request.algorithm, given.wrapped)),
+  versions: async (request, given) => {
     given.pages = [];
-    for await (const page of given.keys.listPropertiesOfKeyVersions(asked.key).byPage({ maxPageSize: 2 }))
+    for await (const page of given.keys.listPropertiesOfKeyVersions(request.key).byPage({ maxPageSize: 2 }))
       given.pages.push(page.map((one) => [one.version, one.enabled, one.createdOn]));
   },
   list: async (_, given) => {
     given.listed = [];
     for await (const one of given.keys.listPropertiesOfKeys()) given.listed.push([one.name, one.enabled, one.createdOn]);
   },
-  deleted: async (asked, given) => {
-    const key = await given.keys.getDeletedKey(asked.key);
+  deleted: async (request, given) => {
+    const key = await given.keys.getDeletedKey(request.key);
     given.deleted = [key.name, key.properties.recoveryId, key.properties.scheduledPurgeDate > key.properties.deletedOn];
   },
 };
 
-async function roundTrip(asked) {
-  const credential = new ClientSecretCredential(asked.tenant, asked.client, asked.secret, ONCE);
-  const id = `https://${asked.vault}/keys/${[asked.key, asked.version].filter(Boolean).join("/")}`;
-  const given = { id, credential, keys: new KeyClient(`https://${asked.vault}`, credential, ONCE) };
-  for (const step of asked.steps) {
+async function roundTrip(request) {
+  const credential = new ClientSecretCredential(request.tenant, request.client, request.secret, ONCE);
+  const id = `https://${request.vault}/keys/${[request.key, request.version].filter(Boolean).join("/")}`;
+  const given = { id, credential, keys: new KeyClient(`https://${request.vault}`, credential, ONCE) };
+  for (const step of request.steps) {
     try {
-      await steps[step](asked, given);
+      await steps[step](request, given);
     } catch (error) {
       const inner = error.details?.error?.innerError?.code;
       return { step, name: error.name, code: error.code, status: error.statusCode, inner, message: error.message };

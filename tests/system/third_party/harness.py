@@ -41,8 +41,8 @@ class Worker:
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
         self._process, self._log = process, log
 
-    async def ask(self, **asked: Any) -> dict[str, Any]:
-        self._process.stdin.write(json.dumps(asked).encode() + b"\n")
+    async def send(self, **request: Any) -> dict[str, Any]:
+        self._process.stdin.write(json.dumps(request).encode() + b"\n")
         await self._process.stdin.drain()
         line = await asyncio.wait_for(self._process.stdout.readline(), 60)
         assert line, self._log.read_text()
@@ -59,10 +59,10 @@ class Clients:
     python: Worker
 
     async def azure_sdk(self, *steps: str, version: str = NEWEST, algorithm: str = "RSA-OAEP-256") -> dict[str, Any]:
-        return await self.node.ask(**self._asked(version), steps=steps, algorithm=algorithm)
+        return await self.node.send(**self._request(version), steps=steps, algorithm=algorithm)
 
     async def mongodb(self, *, version: str = NEWEST) -> dict[str, Any]:
-        return await self.python.ask(**self._asked(version), ca_file=str(self.ca_file))
+        return await self.python.send(**self._request(version), ca_file=str(self.ca_file))
 
     async def program(self, code: str) -> str:
         """The output of a program for Node.js, with the application in its environment."""
@@ -77,13 +77,13 @@ class Clients:
         return out
 
     async def break_(self, **fault: Any) -> None:
-        await self.python.ask(method="POST", path=f"{MANAGEMENT}/sim/fault", body=fault)
+        await self.python.send(method="POST", path=f"{MANAGEMENT}/sim/fault", body=fault)
 
     async def repair(self) -> None:
-        await self.python.ask(method="DELETE", path=f"{MANAGEMENT}/sim/fault")
+        await self.python.send(method="DELETE", path=f"{MANAGEMENT}/sim/fault")
 
     @staticmethod
-    def _asked(version: str) -> dict[str, str]:
+    def _request(version: str) -> dict[str, str]:
         return {"tenant": TENANT, "client": CLIENT, "secret": SECRET, "vault": VAULT, "key": NAME, "version": version}
 
 

@@ -56,7 +56,7 @@ class Carrier(MongoCryptCallback):
                 assert received, "the server closed the connection"
                 kms_context.feed(received)
 
-    def fetch_keys(self, filter):  # noqa: A002, ARG002 - the library's name
+    def fetch_keys(self, _filter):
         return self._keys
 
     def insert_data_key(self, data_key):
@@ -65,26 +65,26 @@ class Carrier(MongoCryptCallback):
     def bson_encode(self, doc):
         return bson(doc)
 
-    def collection_info(self, database, filter):  # noqa: A002 - the library's name
-        raise NotImplementedError
+    def collection_info(self, *_):
+        raise AssertionError("only automatic encryption reads collections")
 
-    def mark_command(self, database, cmd):
-        raise NotImplementedError
+    def mark_command(self, *_):
+        raise AssertionError("only automatic encryption marks commands")
 
     def close(self):
         pass
 
 
-def round_trip(asked: dict) -> dict:
+def round_trip(request: dict) -> dict:
     """Create a data key (wrapped by the vault), encrypt, and decrypt (unwrapped by the vault)."""
-    carrier = Carrier(asked["ca_file"])
-    master_key = {"keyVaultEndpoint": asked["vault"], "keyName": asked["key"]}
-    if asked["version"]:
-        master_key["keyVersion"] = asked["version"]
+    carrier = Carrier(request["ca_file"])
+    master_key = {"keyVaultEndpoint": request["vault"], "keyName": request["key"]}
+    if request["version"]:
+        master_key["keyVersion"] = request["version"]
     try:
-        with _client(asked, carrier) as client:
+        with _client(request, carrier) as client:
             client.create_data_key("azure", master_key, [_NAME])
-        with _client(asked, carrier) as client:  # a new one, which has cached nothing
+        with _client(request, carrier) as client:  # a new one, which has cached nothing
             plain = bson({"v": _PLAIN})
             decrypted = client.decrypt(client.encrypt(plain, _ALGORITHM, key_alt_name=_NAME))
     except MongoCryptError as error:
@@ -92,6 +92,6 @@ def round_trip(asked: dict) -> dict:
     return {"sent": carrier.sent, "same": decrypted == plain}
 
 
-def _client(asked, carrier):
-    azure = {"tenantId": asked["tenant"], "clientId": asked["client"], "clientSecret": asked["secret"]}
+def _client(request, carrier):
+    azure = {"tenantId": request["tenant"], "clientId": request["client"], "clientSecret": request["secret"]}
     return contextlib.closing(ExplicitEncrypter(carrier, MongoCryptOptions({"azure": azure})))

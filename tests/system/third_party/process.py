@@ -17,6 +17,6 @@ def manage(method, path, body=None):
 
 
 for line in sys.stdin:
-    asked = json.loads(line)
-    sys.stdout.write(json.dumps(manage(**asked) if "path" in asked else round_trip(asked)) + "\n")
+    request = json.loads(line)
+    sys.stdout.write(json.dumps(manage(**request) if "path" in request else round_trip(request)) + "\n")
     sys.stdout.flush()

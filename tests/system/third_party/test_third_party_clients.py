@@ -1,6 +1,6 @@
 """Clients of other vendors take the simulator for Azure: they work with it, and name each fault as they name Azure's.
 
-The judges are Microsoft's JavaScript SDK and MongoDB's C client. Neither knows of the simulator: both use the real host names.
+They are Microsoft's JavaScript SDK and MongoDB's C client. Neither knows of the simulator: both use the real host names.
 """
 
 import re
@@ -53,7 +53,7 @@ def forbidden(step: str, inner: str, message: str) -> AzureSdk:
 WRAP, UNWRAP = f"{KEY_PATH}/wrapkey?api-version=7.1", f"{KEY_PATH}/unwrapkey?api-version=7.1"
 ON_VAULT, ON_APPLICATION, ON_ENTRA = {"vault": "contoso"}, {"application": "sql-prod"}, {"authority": ENTRA}
 
-# Each fault, and what the two clients say.
+# Each fault, and the error of each client.
 FAULTS: dict[str, tuple[dict[str, object], AzureSdk, MongoDb]] = {
     "expired secret": (
         {**ON_APPLICATION, "fault": "secret_expired"},
