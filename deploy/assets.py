@@ -21,7 +21,6 @@ FILES = (
     "deploy/systemd/ekm-exporter.service",
     "deploy/systemd/ekm-exporter@.service",
     "deploy/systemd/ekm-exporter.target",
-    "deploy/windows/ekm-exporter.xml",
     "alerts/ekm.rules.yml",
     "alerts/ekm-native.rules.yml",
     "docs/ekm.schema.json",

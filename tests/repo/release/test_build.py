@@ -1,4 +1,4 @@
-"""`deploy/build.py`: a release is complete, has the same bytes each time, and its bill of materials matches the locked list."""
+"""`deploy/release.py`: a release is complete, has the same bytes each time, and its bill of materials matches the locked list."""
 
 import hashlib
 import io
@@ -22,8 +22,7 @@ CHART = f"ekm-exporter-{__version__}.tgz"
 FILES = {
     f"ekm_exporter-{__version__}-py3-none-any.whl", f"ekm_exporter-{__version__}.tar.gz", CHART, BILL, "SHA256SUMS",
     "THIRD-PARTY-LICENCES.txt", "requirements.lock", "ekm-exporter.service", "ekm-exporter@.service", "ekm-exporter.target",
-    "ekm-exporter.xml", "ekm.rules.yml",
-    "ekm-native.rules.yml", "ekm.schema.json", f"ekm-starter-{__version__}.tar.gz",
+    "ekm.rules.yml", "ekm-native.rules.yml", "ekm.schema.json", f"ekm-starter-{__version__}.tar.gz",
 }  # fmt: skip
 VALIDATE = """
 import sys
@@ -50,7 +49,7 @@ def checkout(place: Path, born: int, mask: int) -> Path:
 
 
 def build(tree: Path, mask: int, **environment: str) -> dict[str, bytes]:
-    command = [sys.executable, tree / "deploy" / "build.py", tree / "dist", TOOLS]
+    command = [sys.executable, tree / "deploy" / "release.py", tree / "dist", TOOLS]
     around = {**os.environ, **environment}
     subprocess.run(command, check=True, capture_output=True, umask=mask, env=around, cwd=tree.parent)  # noqa: S603 - no outside input commands
     return {path.name: path.read_bytes() for path in (tree / "dist").iterdir()}
@@ -93,7 +92,7 @@ def test_checksum_command_of_the_install_page_accepts_the_build(builds, tmp_path
 
 
 def test_build_refuses_a_folder_that_exists(tmp_path):
-    command = [sys.executable, ROOT / "deploy" / "build.py", tmp_path, TOOLS]
+    command = [sys.executable, ROOT / "deploy" / "release.py", tmp_path, TOOLS]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no outside input commands
     assert done.returncode == 1
     assert "FileExistsError" in done.stderr

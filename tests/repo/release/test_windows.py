@@ -17,8 +17,14 @@ from exporter.config import load_config
 from exporter.runtime import process, signals
 
 ROOT = Path(__file__).parents[3]
-WRAPPER = ROOT / "deploy" / "windows" / "ekm-exporter.xml"
-STEPS = ROOT / "deploy" / "windows" / "README.md"
+PLACE = ROOT / "deploy" / "windows"
+WRAPPER = PLACE / "ekm-exporter-service.xml"
+STEPS = PLACE / "README.md"
+# https://github.com/winsw/winsw/blob/v2.12.0/docs/xml-config-file.md
+WINSW = {
+    "id", "name", "description", "executable", "arguments", "workingdirectory", "startmode", "delayedAutoStart", "onfailure", "resetfailure",
+    "stoptimeout", "logpath", "log", "env", "depend", "priority", "serviceaccount", "stopexecutable", "stoparguments",
+}  # fmt: skip
 WINDOWS = {"sys_platform": "win32", "platform_system": "Windows", "os_name": "nt", "extra": ""}
 
 
@@ -61,56 +67,76 @@ def test_windows_has_no_file_limit():
 
 
 def test_windows_wrapper_starts_run_with_auto_reload():
-    # The file of the project.
     service = ET.parse(WRAPPER).getroot()  # noqa: S314 - a file of the project
-    arguments = shlex.split((service.findtext("arguments") or "").replace("\\", "/"))
-    parsed = build_parser().parse_args(arguments)
+    words = shlex.split((service.findtext("arguments") or "").replace("\\", "/"))
+    # With its ._pth file Python ignores the variables PYTHONUTF8 and PYTHONUNBUFFERED.
+    assert words[:5] == ["-X", "utf8", "-u", "-m", "exporter"]
+    parsed = build_parser().parse_args([*words[5:], "--web.listen-address=:10377", "--web.enable-pages"])
     assert parsed.handler
     assert parsed.auto_reload
-    assert service.findtext("id") == WRAPPER.stem
-    assert service.findtext("executable") == r"%BASE%\venv\Scripts\ekm-exporter.exe"
+    assert "--web.listen-address=:$($settings.Port)" in (PLACE / "install.ps1").read_text()
+
+
+def test_windows_wrapper_has_the_elements_that_winsw_reads():
+    service = ET.parse(WRAPPER).getroot()  # noqa: S314 - a file of the project
+    elements = {one.tag for one in service}
+    assert service.tag == "service"
+    assert (
+        {"id", "name", "description", "executable", "arguments", "logpath", "log", "onfailure", "stoptimeout"}
+        <= elements
+        <= WINSW
+    )
+    assert {service.findtext("id")} == set(re.findall(r"\$Name = '(.*)'", scripts_text()))
+    assert service.findtext("startmode") == "Automatic"
+
+
+def scripts_text() -> str:
+    return "\n".join(path.read_text() for path in PLACE.glob("*.ps1"))
 
 
 def test_windows_step_flags_exist():
-    commands = re.findall(r'ekm-exporter\.exe" (check [^\n]+)', STEPS.read_text())
+    commands = re.findall(r'ekm-exporter\.cmd"? ((?:check|probe|doctor) [^\n]+)', STEPS.read_text())
     assert commands
     for command in commands:
-        assert build_parser().parse_args(shlex.split(command)).handler
+        assert build_parser().parse_args(shlex.split(command.replace("\\", "/"))).handler
 
 
-def test_windows_steps_write_files_before_the_service_starts():
-    steps = STEPS.read_text(encoding="utf-8")
-    order = (
-        "# classic for connector", r'exe" install', r'icacls "$base\secrets"', "[IO.File]::WriteAllText(", 'exe" check ', "Start-Service",
-    )  # fmt: skip
-    places = [steps.index(what) for what in order]
-    assert places == sorted(places)
-    # The written file is the one that the configuration names.
-    assert r'"$base\secrets\ekm-credential"' in steps
-    assert r"secret_file: secrets\ekm-credential" in steps
+@pytest.mark.parametrize("script", ["install.ps1", "install-hosts.ps1", "uninstall.ps1"])
+def test_windows_steps_give_parameters_that_the_script_has(script):
+    text = (PLACE / script).read_text()
+    parameters = set(re.findall(r"^    (?:\[[^\n]*\])\$(\w+)", text.split("\nSet-StrictMode")[0], re.MULTILINE)) | {
+        "WhatIf",
+        "Verbose",
+    }
+    shown = re.findall(rf"(?<!\w){re.escape(script)}\"?( -[^\n`|]*)", "\n".join(blocks("powershell")))
+    assert shown
+    assert {name for line in shown for name in re.findall(r" -(\w+)", line)} <= parameters
+    documented = set(re.findall(r"^\.PARAMETER (\w+)", text, re.MULTILINE))
+    assert documented == parameters - {"WhatIf", "Verbose"}
 
 
-def test_windows_configuration_loads(tmp_path):
-    (shown,) = re.findall(r"```yaml\n(.*?)```", STEPS.read_text(encoding="utf-8"), re.DOTALL)
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", STEPS.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_windows_example_configuration_loads(tmp_path):
+    shown = (PLACE / "ekm.example.yml").read_text(encoding="utf-8")
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "ekm-credential").write_text("0" * 32 + "planted")
     (tmp_path / "secrets" / "ekm-credential").chmod(0o600)
-    (tmp_path / "ekm.yml").write_text(shown.replace("secrets\\", "secrets/"))
-    assert load_config(tmp_path / "ekm.yml").problems == ()
+    (tmp_path / "ekm.yml.new").write_text(shown.replace("secrets\\", "secrets/"))  # the name that install.ps1 checks
+    assert load_config(tmp_path / "ekm.yml.new").problems == ()
+    assert "-AskSecret ekm-credential" in STEPS.read_text(encoding="utf-8")
 
 
 def test_offline_download_names_the_platform():
-    for page in (STEPS, ROOT / "docs" / "install.md"):
-        (command,) = [
-            line for line in page.read_text(encoding="utf-8").splitlines() if "pip download" in line and "win_amd64" in line
-        ]
-        assert {"--only-binary", ":all:", "--platform", "--python-version", "--no-deps", "--require-hashes"} <= set(
-            command.split()
-        )
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    (command,) = [line for line in page.splitlines() if "pip download" in line and "win_amd64" in line]
+    assert {"--only-binary", ":all:", "--platform", "--python-version", "--no-deps", "--require-hashes"} <= set(command.split())
 
 
 def test_windows_step_names_no_localised_group():
-    assert re.findall(r"BUILTIN|NT AUTHORITY|Administrators:", STEPS.read_text()) == []
+    assert re.findall(r"BUILTIN|NT AUTHORITY|Administrators:", STEPS.read_text() + scripts_text()) == []
 
 
 def test_locked_list_is_complete_for_windows():

@@ -28,7 +28,7 @@ def actionlint(one: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.tools
-@pytest.mark.parametrize("name", ["audit.yml", "ci.yml", "release.yml"])
+@pytest.mark.parametrize("name", ["audit.yml", "build.yml", "ci.yml", "release.yml"])
 def test_actionlint_accepts_the_workflow(name):
     done = actionlint(GITHUB / "workflows" / name)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -122,9 +122,26 @@ def test_release_signs_origin_and_bill_of_materials_of_files_and_image():
         for name in ("attest", "image")
     }
     assert signed["attest"][0] == {"subject-path": "dist/*"}
-    assert signed["attest"][1]["sbom-path"] == "dist/ekm-exporter-${{ needs.build.outputs.version }}.cdx.json"
+    name = "dist/ekm-exporter-${{ needs.build.outputs.version }}"
+    assert [one["sbom-path"] for one in signed["attest"][1:]] == [f"{name}.cdx.json", f"{name}-windows-amd64.cdx.json"]
     assert [one.get("sbom-path") for one in signed["image"]] == [None, "image.cdx.json"]
     assert len({one["subject-digest"] for one in signed["image"]}) == 1
+
+
+def test_release_publishes_what_was_built_and_tried_on_windows():
+    jobs = workflow("build.yml")["jobs"]
+    assert isinstance(jobs, dict)
+    assert {name: job.get("needs") for name, job in jobs.items()} == {
+        "files": None,
+        "zip": "files",
+        "windows": "zip",
+        "same": "zip",
+    }
+    assert jobs["zip"]["steps"][-1]["with"]["name"] == "dist"
+    assert any("try-zip.ps1" in step.get("run", "") for step in jobs["windows"]["steps"])
+    called = workflow("release.yml")["jobs"]
+    assert isinstance(called, dict)
+    assert called["build"]["uses"] == "./.github/workflows/build.yml"
 
 
 def test_dependency_updates_wait_seven_days():

@@ -1,6 +1,6 @@
-"""Build every file of a release into a new folder; the Windows zip is built by `windows/build.py`.
+"""Build every file of a release into a new folder; the Windows zip is built by `windows/make_zip.py`.
 
-`python deploy/build.py FOLDER TOOLS` makes the wheel, the source distribution, the bill of materials, the texts of the licences, the
+`python deploy/release.py FOLDER TOOLS` makes the wheel, the source distribution, the bill of materials, the texts of the licences, the
 chart, copies of files, and their checksums. It needs the locked packages, and in TOOLS those of `./dev tools`. The same source gives
 the same bytes: place, file times, umask, time zone, language and clock have no effect.
 """

@@ -1,0 +1,234 @@
+"""`deploy/windows/make_zip.py` with stand-ins for Python, WinSW and the wheels: complete, pinned, and the same bytes each time."""
+
+import csv
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+import zipfile
+from dataclasses import replace
+from pathlib import Path, PureWindowsPath
+
+import pytest
+
+from exporter import __version__
+
+ROOT = Path(__file__).parents[3]
+WINDOWS = ROOT / "deploy" / "windows"
+TOP = f"ekm-exporter-{__version__}-windows-amd64"
+LONGEST_PATH = 140  # characters: Windows allows 260 with the folder
+
+
+@pytest.fixture(scope="module")
+def make_zip():
+    """Load the script, which is in no package."""
+    sys.path.insert(0, str(WINDOWS))
+    try:
+        import make_zip as module  # type: ignore[import-not-found] # noqa: PLC0415 - found only on that path
+    finally:
+        sys.path.remove(str(WINDOWS))
+    return module
+
+
+def zipped(files: dict[str, str]) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return stream.getvalue()
+
+
+def wheel(name: str, version: str, files: dict[str, str], licence: str = "MIT") -> tuple[str, bytes]:
+    """Return file name and content of a wheel."""
+    info = f"{name}-{version}.dist-info"
+    metadata = f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\nLicense-Expression: {licence}\n"
+    whole = {**files, f"{info}/METADATA": metadata, f"{info}/LICENSE": f"Terms of {name}\n"}
+    record = io.StringIO()
+    csv.writer(record, lineterminator="\n").writerows([one, "", ""] for one in whole)
+    return f"{name}-{version}-py3-none-any.whl", zipped({**whole, f"{info}/RECORD": record.getvalue()})
+
+
+EMBEDDED = {
+    "python.exe": "python",
+    "python313.dll": "dll",
+    "python313.zip": "library",
+    "python313._pth": "old",
+    "LICENSE.txt": "PSF",
+}
+WHEELS = [
+    wheel("first_package", "1.0", {"first/__init__.py": "", "first_package-1.0.data/platlib/first/native.pyd": "x"}),
+    wheel("second", "2.1", {"second.py": "", "second-2.1.data/scripts/tool": "#!", "second-2.1.data/headers/x.h": "x"}),
+]
+
+
+@pytest.fixture
+def parts(make_zip, tmp_path):
+    """Return the arguments of a build: dist, downloads, pins, locked list."""
+    dist, downloads = tmp_path / "dist", tmp_path / "downloads"
+    (downloads / "wheels").mkdir(parents=True)
+    dist.mkdir()
+    name, content = wheel(
+        "ekm_exporter", __version__, {"exporter/__init__.py": "", "exporter/web/static/style.css": "x"}, "Apache-2.0"
+    )
+    (dist / name).write_bytes(content)
+    (dist / f"ekm-exporter-{__version__}.cdx.json").write_text(json.dumps({"components": [{"name": "second"}]}))
+    lines = []
+    for name, content in WHEELS:
+        (downloads / "wheels" / name).write_bytes(content)
+        package, version, _ = name.split("-", 2)
+        lines.append(f"{package.replace('_', '-')}=={version} \\\n    --hash=sha256:{hashlib.sha256(content).hexdigest()}\n")
+    (tmp_path / "requirements.lock").write_text("".join(lines))
+    pins = make_zip.read_pins()
+    for part, content in (("python", zipped(EMBEDDED)), ("winsw", b"wrapper")):
+        (downloads / pins[part].file).write_bytes(content)
+        pins[part] = replace(pins[part], sha256=hashlib.sha256(content).hexdigest())
+    return dist, downloads, pins, tmp_path / "requirements.lock"
+
+
+def read(archive: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(archive) as packed:
+        assert {name.split("/")[0] for name in packed.namelist()} == {TOP}
+        return {name.removeprefix(f"{TOP}/"): packed.read(name) for name in packed.namelist()}
+
+
+@pytest.fixture
+def files(make_zip, parts):
+    return read(make_zip.build(*parts))
+
+
+def test_zip_has_program_interpreter_packages_wrapper_and_licences(files):
+    outside = {"install.ps1", "install-hosts.ps1", "ekm.example.yml"}
+    program = {
+        "VERSION",
+        "files.sha256",
+        "ekm-exporter.cmd",
+        "ekm-exporter-service.exe",
+        "ekm-exporter-service.xml",
+        "uninstall.ps1",
+    }
+    python = {f"python/{name}" for name in EMBEDDED}
+    legal = {f"licences/{name}-LICENSE.txt" for name in ("Python", "WinSW")} | {
+        "licences/LICENSE.txt",
+        "licences/THIRD-PARTY-LICENCES.txt",
+    }
+    packages = {
+        "lib/exporter/__init__.py",
+        "lib/exporter/web/static/style.css",
+        "lib/first/__init__.py",
+        "lib/first/native.pyd",
+        "lib/second.py",
+    }
+    inside = {name.removeprefix("app/") for name in files if name.startswith("app/")}
+    assert {name for name in files if not name.startswith("app/")} == outside
+    assert {name for name in inside if ".dist-info/" not in name} == program | python | legal | packages
+    assert files["app/VERSION"].decode() == __version__
+
+
+def test_licence_texts_are_those_of_the_shipped_files(files):
+    text = files["app/licences/THIRD-PARTY-LICENCES.txt"].decode()
+    assert "first-package 1.0: MIT" in text
+    assert "Terms of second" in text
+    assert files["app/licences/Python-LICENSE.txt"] == b"PSF"
+    assert b"Kohsuke Kawaguchi" in files["app/licences/WinSW-LICENSE.txt"]
+
+
+def test_interpreter_imports_from_its_own_folders_alone(files):
+    assert files["app/python/python313._pth"].decode().split("\r\n") == ["python313.zip", ".", "..\\lib", ""]
+
+
+def test_service_and_command_start_files_of_the_zip(files):
+    service = ET.fromstring(files["app/ekm-exporter-service.xml"])  # noqa: S314 - a file of the project
+    named = [service.findtext("executable", "").replace("%BASE%", "app")]
+    named.append(files["app/ekm-exporter.cmd"].decode().split('"')[1].replace("%~dp0", "app\\"))
+    assert {PureWindowsPath(name).as_posix() for name in named} == {"app/python/python.exe"}
+
+
+def test_list_of_hashes_covers_the_program(files):
+    listed = dict(reversed(line.split("  ", 1)) for line in files["app/files.sha256"].decode().splitlines())
+    program = {name.removeprefix("app/"): content for name, content in files.items() if name.startswith("app/")}
+    del program["files.sha256"]
+    assert listed == {name: hashlib.sha256(content).hexdigest() for name, content in program.items()}
+
+
+def test_text_files_of_the_project_have_lines_of_windows(files):
+    own = ["install.ps1", "ekm.example.yml", "app/ekm-exporter.cmd", "app/uninstall.ps1"]
+    assert [name for name in own if files[name].count(b"\n") != files[name].count(b"\r\n") or not files[name]] == []
+    # Windows PowerShell reads a script without a byte order mark in the code page of the system.
+    assert [name for name in files if name.endswith(".ps1") and not files[name].isascii()] == []
+
+
+def test_two_zips_have_the_same_bytes(make_zip, parts, monkeypatch):
+    first = make_zip.build(*parts).read_bytes()
+    for path in parts[1].rglob("*"):
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    monkeypatch.setattr(sys, "platform", "win32")  # zipfile writes the system into each entry
+    assert make_zip.build(*parts).read_bytes() == first
+
+
+def test_bill_of_the_zip_adds_python_and_winsw(make_zip, parts):
+    out = make_zip.build(*parts)
+    components = json.loads(out.with_suffix(".cdx.json").read_text())["components"]
+    assert [(one["name"], one.get("version")) for one in components] == [
+        ("second", None),
+        ("python", "3.13.15"),
+        ("winsw", "2.12.0"),
+    ]
+    assert components[1]["externalReferences"][0]["hashes"][0]["content"] == parts[2]["python"].sha256
+
+
+def test_checksums_of_the_release_cover_the_zip(make_zip, parts):
+    out = make_zip.build(*parts)
+    sums = (parts[0] / "SHA256SUMS").read_text()
+    assert f"{hashlib.sha256(out.read_bytes()).hexdigest()}  {out.name}\n" in sums
+    assert len(sums.splitlines()) == 4
+
+
+@pytest.mark.parametrize("part", ["python", "winsw"])
+def test_download_that_is_not_the_pinned_file_is_refused(make_zip, parts, part):
+    (parts[1] / parts[2][part].file).write_bytes(b"another")
+    with pytest.raises(make_zip.BuildError, match="not the pinned file"):
+        make_zip.build(*parts)
+    assert list(parts[0].glob("*.zip")) == []
+
+
+def test_wheel_that_is_not_locked_is_refused(make_zip, parts):
+    name, content = wheel("second", "2.1", {"second.py": "other"})
+    (parts[1] / "wheels" / name).write_bytes(content)
+    with pytest.raises(make_zip.BuildError, match=r"second-2\.1-py3-none-any\.whl: not a file of requirements\.lock"):
+        make_zip.build(*parts)
+
+
+def test_missing_wheel_is_refused(make_zip, parts):
+    (parts[1] / "wheels" / WHEELS[0][0]).unlink()
+    with pytest.raises(make_zip.BuildError, match="no wheel for first-package"):
+        make_zip.build(*parts)
+
+
+@pytest.mark.parametrize("name", ["../evil.py", "/evil.py", "a/../../evil.py", "C:evil.py", "a\\evil.py"])
+def test_wheel_with_a_file_outside_is_refused(make_zip, tmp_path, name):
+    path = tmp_path / "bad-1.0-py3-none-any.whl"
+    path.write_bytes(zipped({name: "x"}))
+    with pytest.raises(make_zip.BuildError, match="outside the package"):
+        make_zip.unpacked(path)
+
+
+def test_archive_that_is_not_the_embeddable_package_is_refused(make_zip, tmp_path):
+    with pytest.raises(make_zip.BuildError, match="not the embeddable package"):
+        make_zip.python_files(zipped({"python.exe": "x"}), "3.13.15", tmp_path)
+
+
+def test_pins_name_a_version_an_https_address_and_a_hash(make_zip):
+    for pin in make_zip.read_pins().values():
+        assert pin.url.startswith("https://")
+        assert pin.version in pin.url
+        assert len(bytes.fromhex(pin.sha256)) == 32
+
+
+def test_paths_of_the_packages_fit_into_the_limit_of_windows():
+    command = ["git", "ls-files", "-z", "exporter"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)  # noqa: S603 - no outside input commands
+    names = [f"{TOP}/app/lib/{name}" for name in listed.stdout.decode().split("\0")]
+    assert max(map(len, names)) < LONGEST_PATH
