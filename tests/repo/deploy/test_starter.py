@@ -151,6 +151,25 @@ def test_promtool_and_amtool_accept_the_unpacked_files(unpacked):
 
 
 @pytest.mark.real
+def test_configuration_without_teams_is_valid(unpacked):
+    """The lines that the head of the file names are deleted."""
+    path = unpacked / "alertmanager.yml"
+    text = re.sub(r"^    msteamsv2_configs: &teams\n(?:    .*\n)+", "", path.read_text(), flags=re.MULTILINE)
+    text = text.replace("    msteamsv2_configs: *teams\n", "")
+    assert not re.search(r"msteamsv2|teams-url", text.partition("\nglobal:")[2])
+    alone = path.with_name("mail.yml")
+    alone.write_text(text)
+    accepted("amtool", "check-config", alone)
+    alone.unlink()
+
+
+def test_head_counts_the_lines_to_change():
+    text = (starter.STARTER / "alertmanager.yml").read_text()
+    assert len(re.findall(r"\S +# yours", text)) == 5
+    assert "Change the five lines" in text
+
+
+@pytest.mark.real
 @pytest.mark.parametrize(
     ("labels", "receiver"),
     [
