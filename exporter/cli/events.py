@@ -13,15 +13,16 @@ from exporter.core.events.render import as_data, as_text
 from exporter.core.events.summary import EventSummary
 from exporter.core.inventory.model import printable
 from exporter.inventory.event_files import FileReport, read_event_file
-from exporter.inventory.extras import ExtraMissingError
+from exporter.inventory.extras import ExtraMissingError, install_command
 from exporter.inventory.sources import expand
 
 FINE, DAMAGED, BAD_USAGE = 0, 1, 2
-DESCRIPTION = """\
+DESCRIPTION = f"""\
 Lists the events of SQL Server's key provider in saved Windows event logs: one line
 for each code, with count, first and last time, meaning and first action. It reads the
 events of the connector, and SQL Server's messages about a key provider. Texts are
-masked. Times are in UTC. Needs the extra: pip install 'ekm-exporter[events]'
+masked. Times are in UTC. Needs an optional library:
+{install_command("events")}
 
 exit code: 0 if every file was read as a whole, 1 if a file is damaged or unreadable,
 2 for bad arguments or a missing extra"""

@@ -22,7 +22,7 @@ from exporter.core.inventory.plan import PlannedTarget
 from exporter.inventory.azure import AzureRequest, read_azure
 from exporter.inventory.covered import read_coverage
 from exporter.inventory.declared import Declared, read_declared
-from exporter.inventory.extras import ExtraMissingError
+from exporter.inventory.extras import ExtraMissingError, install_command
 from exporter.inventory.folder import Change, write
 from exporter.inventory.sign_in import AMBIENT
 from exporter.inventory.sources import SourceError
@@ -35,7 +35,7 @@ _OF_THE_HOST = (CredentialKind.DEFAULT, CredentialKind.MANAGED_IDENTITY)
 def add_azure_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that read Azure."""
     azure = parser.add_argument_group(
-        "Azure", "reports the vaults and keys that no target covers; needs pip install 'ekm-exporter[azure]'"
+        "Azure", f"reports the vaults and keys that no target covers; needs {install_command('azure')}"
     )
     azure.add_argument(
         "--azure", action="store_true", help="list vaults and Managed HSMs with Azure Resource Graph, and their keys"

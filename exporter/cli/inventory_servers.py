@@ -17,6 +17,7 @@ from exporter.config.model import SecretSource
 from exporter.config.secret_source import SecretUnreadableError, read_secret
 from exporter.core.inventory.server_name import ServerName, parse_server_list, parse_server_name
 from exporter.inventory.declared import read_declared
+from exporter.inventory.extras import install_command
 from exporter.inventory.sign_in import database_token
 from exporter.inventory.sources import SourceError, Sources, decoded
 from exporter.inventory.sql.driver import NEEDED, SqlLogin, is_installed
@@ -96,7 +97,7 @@ _FLAGS: Mapping[str, Mapping[str, Any]] = {
 
 def add_server_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the direct way."""
-    servers = parser.add_argument_group("SQL Servers", "read directly over TDS; needs pip install 'ekm-exporter[sql]'")
+    servers = parser.add_argument_group("SQL Servers", f"read directly over TDS; needs {install_command('sql')}")
     for flag, options in _FLAGS.items():
         servers.add_argument(flag, **options)
 

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+
+
+def install_command(extra: str) -> str:
+    """Return the command that adds an extra to the environment of the running exporter: for sh, and on Windows for PowerShell."""
+    python = sys.executable
+    if " " in python:
+        python = f'& "{python}"' if sys.platform == "win32" else f'"{python}"'
+    return f'{python} -m pip install "ekm-exporter[{extra}]"'
+
 
 class ExtraMissingError(Exception):
     """An optional library is not installed; the text has the command that installs it."""
 
     def __init__(self, extra: str) -> None:
-        super().__init__(f"this command needs an optional library: pip install 'ekm-exporter[{extra}]'")
+        super().__init__(f"this command needs an optional library: {install_command(extra)}")

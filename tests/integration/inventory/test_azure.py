@@ -435,5 +435,6 @@ async def test_missing_extra_is_one_line(workspace, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", refuse)
     await workspace.run(code=2)
     assert (
-        workspace.errors == "ekm-exporter inventory: this command needs an optional library: pip install 'ekm-exporter[azure]'\n"
+        workspace.errors
+        == f'ekm-exporter inventory: this command needs an optional library: {sys.executable} -m pip install "ekm-exporter[azure]"\n'
     )

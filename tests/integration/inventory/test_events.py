@@ -3,6 +3,7 @@
 import builtins
 import json
 import os
+import sys
 
 import pytest
 
@@ -130,7 +131,10 @@ def test_missing_extra_is_one_line(run, monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", refuse)
     captured = run(code=2, one=WHOLE)
-    assert captured.err == "ekm-exporter events: this command needs an optional library: pip install 'ekm-exporter[events]'\n"
+    assert (
+        captured.err
+        == f'ekm-exporter events: this command needs an optional library: {sys.executable} -m pip install "ekm-exporter[events]"\n'
+    )
 
 
 def test_answer_of_an_incomplete_file_is_not_that_there_is_no_event(run):

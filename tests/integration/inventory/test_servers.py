@@ -269,7 +269,9 @@ async def test_progress_counts_on_a_terminal(workspace, monkeypatch):
 async def test_missing_driver_is_one_line(workspace, monkeypatch):
     monkeypatch.setitem(sys.modules, "pytds", None)
     await workspace.run(code=2)
-    assert workspace.errors == ["ekm-exporter inventory: this command needs an optional library: pip install 'ekm-exporter[sql]'"]
+    assert workspace.errors == [
+        f'ekm-exporter inventory: this command needs an optional library: {sys.executable} -m pip install "ekm-exporter[sql]"'
+    ]
 
 
 async def test_run_imports_no_driver():
