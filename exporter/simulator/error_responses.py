@@ -7,6 +7,7 @@ Recordings and public reports are the source, unless a comment marks a guess.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -83,6 +84,14 @@ VAULT_ERRORS: Mapping[str, VaultError] = {
     "unavailable": VaultError(503, "ServiceUnavailable", "The service is temporarily unavailable."),
     "gateway_timeout": VaultError(504, "GatewayTimeout", "The service behind the gateway timed out."),
 }  # fmt: skip
+
+
+# The documented header of continuous access evaluation: which claim a new token needs (here its earliest issue), as Base64.
+_CLAIM = b'{"access_token":{"nbf":{"essential":true,"value":"1767225600"}}}'
+_CLAIMS_CHALLENGE = (
+    'Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", '
+    f'error="insufficient_claims", claims="{b64encode(_CLAIM).decode()}"'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +182,8 @@ def vault_error(name: str, **words: str) -> SimulatedResponse:
     body: dict[str, Any] = {"code": error.code, "message": error.message.format_map({**unknown, **words})}
     if error.inner is not None:
         body["innererror"] = {"code": error.inner}
-    return SimulatedResponse().with_document({"error": body}, status=error.status)
+    response = SimulatedResponse().with_document({"error": body}, status=error.status)
+    return response.with_header("WWW-Authenticate", _CLAIMS_CHALLENGE) if name == "token_revoked" else response
 
 
 def entra_error(name: str) -> SimulatedResponse:

@@ -76,6 +76,12 @@ class Clients:
         assert status == 0, err
         return out
 
+    async def requests(self, operation: str, status: int) -> int:
+        """The number of requests to the vault of this kind with this status so far."""
+        counts = (await self.python.send(method="GET", path=f"{MANAGEMENT}/sim/requests"))["requests"]
+        found = {"host": VAULT, "operation": operation, "status": status}
+        return sum(row["count"] for row in counts if row.items() >= found.items())
+
     async def break_(self, **fault: Any) -> None:
         await self.python.send(method="POST", path=f"{MANAGEMENT}/sim/fault", body=fault)
 

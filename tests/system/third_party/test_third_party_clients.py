@@ -75,6 +75,16 @@ FAULTS: dict[str, tuple[dict[str, object], AzureSdk, MongoDb]] = {
         refused_token("temporarily_unavailable: Error(s): 90055 "),
         MongoDb(path=TOKEN_PATH, sent=4, status=429, message="AADSTS90055"),
     ),
+    "token for another service": (
+        {**ON_APPLICATION, "fault": "token_for_other_service"},
+        AzureSdk(step="get", code="Unauthorized", status=401, message="AKV10022: The audience does not match"),
+        MongoDb(path=WRAP, status=401, message="AKV10022: The audience does not match"),
+    ),
+    "revoked token": (
+        {**ON_VAULT, "fault": "vault_token_revoked"},
+        AzureSdk(step="get", code="Unauthorized", status=401, message="AKV10094"),
+        MongoDb(path=WRAP, status=401, message="AKV10094"),
+    ),
     "missing role": (
         {**ON_VAULT, "fault": "role_removed", "operation": "unwrapKey"},
         forbidden("unwrap", "ForbiddenByRbac", "Action: 'Microsoft.KeyVault/vaults/keys/unwrap/action'"),
@@ -193,6 +203,16 @@ async def test_azure_sdk_names_the_fault(clients, fault):
     assert expected.message in found["message"]
     for field in ("step", "name", "code", "status", "inner"):
         assert found.get(field) == getattr(expected, field), field
+
+
+async def test_azure_sdk_gets_another_token_for_a_claims_challenge(clients):
+    """The challenge of continuous access evaluation. Any other 401 to a token ends the SDK's attempt."""
+    await clients.break_(vault="contoso", fault="vault_token_revoked")
+    before = await clients.requests("get", 401)
+
+    assert (await clients.azure_sdk("get"))["status"] == 401
+
+    assert await clients.requests("get", 401) == before + 2
 
 
 async def test_program_of_the_documentation_runs_as_it_is(clients):
