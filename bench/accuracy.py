@@ -19,6 +19,7 @@ from bench.sizes import Sizes
 from bench.table import Figure, ratios
 
 WAIT = 0.02  # seconds before each response
+_RUNS = 3
 
 
 async def paced(bench: Bench, running: Running, sizes: Sizes) -> list[float]:
@@ -54,17 +55,18 @@ def error(found: list[float], waited: float) -> float:
 
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
     """Measure with a server that waits before each response."""
+    runs = min(_RUNS, sizes.runs)
     exporter_runs, theirs = list[float](), list[float]()
     fleet = Fleet(targets=sizes.step_targets, credentials=max(1, sizes.step_targets // 20), interval=sizes.step_interval)
     with exporter(bench, fleet) as running:
         time.sleep(1.3 * sizes.step_interval)
-        for _ in range(sizes.runs):
+        for _ in range(runs):
             counts(bench)
             time.sleep(1.1 * sizes.step_interval)
             waited = counts(bench)["waited"]
             exporter_runs.append(error(waits(metrics(running.url)), waited))
     with blackbox(bench) as other:
-        for _ in range(sizes.runs):
+        for _ in range(runs):
             counts(bench)
             found = asyncio.run(paced(bench, other, sizes))
             theirs.append(error(found, counts(bench)["waited"]))

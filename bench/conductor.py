@@ -9,8 +9,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -138,44 +139,62 @@ class Run:
 
     def outcomes(self, names: Sequence[str]) -> dict[str, Outcome]:
         """Run the parts and return their outcomes in the order of `names`."""
-        found: dict[str, Outcome] = {}
-        with self._children() as children:
-            self._conduct(names, children)
-        for child in children:
-            found[child.name] = child.outcome()
+        order = _Order(self, names)
+        try:
+            order.conduct()
+        finally:
+            for child in order.children:
+                child.close()
+        found = {child.name: child.outcome() for child in order.children}
         return {name: found.get(name, Outcome(reason="was not started in time")) for name in names}
 
-    @contextmanager
-    def _children(self) -> Iterator[list[Child]]:
-        children: list[Child] = []
-        try:
-            yield children
-        finally:
-            for child in children:
-                child.close()
 
-    def _conduct(self, names: Sequence[str], children: list[Child]) -> None:
-        def started(place: Place) -> list[Child]:
-            new = [self.start(name) for name in names if PARTS[name].place is place]
-            children.extend(new)
-            return new
+class _Order:
+    """The parts of one run in their order."""
 
-        together, filling = started(Place.TOGETHER), started(Place.FILLING)
-        end = self.end()
-        for child in together:
-            child.until_ended(end)
-        warmed = started(Place.WARMED)
-        warm_until = self.end()
-        for child in warmed:
-            child.until_warm(warm_until)
-        for child in warmed[1:]:
-            child.pause()
+    def __init__(self, run: Run, names: Sequence[str]) -> None:
+        self._run, self._names, self.children = run, names, list[Child]()
+
+    def conduct(self) -> None:
+        end, filling = self._run.end(), [self._started(name) for name in self._of(Place.FILLING)]
+        self._together()
+        warmed = self._warmed()
         for child in filling:
             child.until_ended(end)
         for child in warmed:
             child.go()
-            child.until_ended(self.end())
-        for name in [name for name in names if PARTS[name].place is Place.QUIET]:
-            if time.monotonic() < self.deadline:
-                children.append(self.start(name))
-                children[-1].until_ended(self.end())
+            child.until_ended(self._run.end())
+        for name in self._of(Place.QUIET):
+            self._finished(name)
+
+    def _of(self, place: Place) -> list[str]:
+        return [name for name in self._names if PARTS[name].place is place]
+
+    def _started(self, name: str) -> Child:
+        child = self._run.start(name)
+        self.children.append(child)
+        return child
+
+    def _finished(self, name: str) -> None:
+        """Run a part to its end, unless it is too late."""
+        if time.monotonic() < self._run.deadline:
+            self._started(name).until_ended(self._run.end())
+
+    def _together(self) -> None:
+        with ThreadPoolExecutor(max(2, os.cpu_count() or 1)) as cores:
+            try:
+                list(cores.map(self._finished, self._of(Place.TOGETHER)))
+            except BaseException:
+                cores.shutdown(wait=False, cancel_futures=True)
+                for child in self.children:
+                    child.kill("was interrupted")
+                raise
+
+    def _warmed(self) -> list[Child]:
+        """Warm up side by side. All but the first are then stopped until their turn."""
+        end, children = self._run.end(), [self._started(name) for name in self._of(Place.WARMED)]
+        for child in children:
+            child.until_warm(end)
+        for child in children[1:]:
+            child.pause()
+        return children

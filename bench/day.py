@@ -66,8 +66,8 @@ def rest(pid: int) -> Held:
 
 
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure | Pair]:
-    """Run the day, and next to it the first quarter of the same day with the other tree."""
-    hours = max(1, sizes.day_hours // 4)
+    """Run the day, and next to it the first sixth of the same day with the other tree."""
+    hours = max(1, sizes.day_hours // 6)
     days = [partial(_day, tree=None, hours=sizes.day_hours, probes=sizes.day_probes)]
     if bench.other:
         days.append(partial(_day, tree=bench.other, hours=hours, probes=sizes.day_probes))

@@ -32,13 +32,13 @@ BEFORE = """\
 METHOD = """\
 ## How it is measured
 
-`./dev bench PART` measures one part (`start`, `probes`, `steps`, `fleet`, `shards`, `scrapes`, `series`, `pages`, `storm`, `failing`, `day`, `spread`,
+`./dev bench PART` measures one part (`start`, `probes`, `steps`, `fleet`, `shards`, `scrapes`, `series`, `pages`, `storm`, `outages`, `spread`, `failing`, `day`,
 `profile`); `./dev bench --quick` measures less of everything. Both print their tables and do not change this page; quick figures are
 only indicative. `./dev bench --compare REV [PART]` also runs the exporter of another commit. The benchmark needs Linux and Debian's `prometheus`
 and `prometheus-blackbox-exporter`, which it installs if it has the rights.
 
-- **Side by side**: `storm`, `failing`, `spread` and `profile` run at the same time, and `day` next to them with a lower priority. They measure
-  memory, counts, shares of a profile, and lags and recoveries of seconds, which do not need a quiet machine. Then `fleet`, `scrapes` and `pages`
+- **Side by side**: `storm`, `outages`, `spread`, `failing` and `profile` run as many at once as there are cores, and `day` next to them with a lower
+  priority. They measure memory, counts, shares of a profile, and lags and recoveries of seconds, which do not need a quiet machine. Then `fleet`, `scrapes` and `pages`
   warm up at the same time. All other measurements run alone, one after another.
 - **All programs use the same server**: canned responses over TLS 1.3, in a separate process, without real key operations. *Server busy* is the
   server's highest use of one core in a run. From 85 % on, the table marks the server as the limit, not the client.
@@ -63,7 +63,7 @@ and `prometheus-blackbox-exporter`, which it installs if it has the rights.
 - **A storm** lasts a little longer than an interval, so no vault answers 429 three times in a row. After the third, the exporter probes a target less often for
   a while, and notices its recovery later. Time-outs hit 5,000 targets; refusal and 429 hit 1,250 targets every 15 s, which are as many probes a second.
   `connect_to` names an address, so no name is resolved. Separate threads limit the cost of names that do not resolve; see the tests.
-- **Failing for a long time** is measured with 2,500 targets here. `./dev soak` has an hour of it, and a smaller fleet.
+- **Failing for a long time** is measured with 1,000 targets here. [./dev soak](soak.md) has an hour of it, also with 2,500.
 - **A day** is as many probes of each target as a day has minutes, every fifth of a second instead of every minute, each with a reload. Effects of elapsed
   time are not included.
 - **A comparison** runs both exporters with the same server and the same interpreter, in turn: one measures while the other process is stopped. A ratio is

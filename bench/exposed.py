@@ -119,7 +119,7 @@ def pairs(before: dict[str, float], after: dict[str, float], targets: int) -> It
     """Pairs of what both trees have; a missing format is named on standard error."""
     for name, value in after.items():
         if name not in before:
-            print(f"bench: the other commit has no {name}", file=sys.stderr, flush=True)
-        elif not name.startswith("series, of"):
+            print(f"bench: the other commit has no {name.removeprefix('KB, ')}", file=sys.stderr, flush=True)
+        elif not name.startswith("series, of") and (name != "series, with native histograms" or "KB, protobuf" in before):
             unit, kind = (" KB", f"a target in {name[4:]}") if name.startswith("KB") else ("", f"series of a target: {name[8:]}")
             yield Pair(what=kind, unit=unit, before=[before[name]], after=[value], how=f"{targets:,} targets, level `full`")

@@ -32,7 +32,7 @@ from bench.trees import Tree
 class Place(IntEnum):
     """When a part runs, in this order. The first two measure memory, counts and coarse lags, and need no quiet machine."""
 
-    TOGETHER = 0  # side by side with the others
+    TOGETHER = 0  # side by side, as many as there are cores
     FILLING = 1  # next to them with a lower priority, for as long as it takes
     WARMED = 2  # warm-ups side by side, then one measurement after another
     QUIET = 3  # alone
@@ -76,9 +76,10 @@ PARTS: dict[str, Part] = {
     "scrapes": Part("Scrapes of every kind, and their cost in Prometheus", exposition.measure, Place.WARMED, compares=True),
     "series": Part("Bytes and series of a target", exposed.measure, Place.QUIET, compares=True),
     "pages": Part("The status page of a large fleet", pages.measure, Place.WARMED),
-    "storm": Part("When everything fails at once", storm.measure, Place.TOGETHER),
+    "storm": Part("When every vault is silent at once", storm.time_outs, Place.TOGETHER),
+    "outages": Part("When every vault refuses or throttles", storm.outages, Place.TOGETHER),
+    "spread": Part("Several exporters behind one Prometheus", spread.measure, Place.TOGETHER),
     "failing": Part("When everything fails for a long time", failing.measure_side_by_side, Place.TOGETHER),
     "day": Part("A day of one process", day.measure, Place.FILLING, compares=True),
-    "spread": Part("Several exporters behind one Prometheus", spread.measure, Place.TOGETHER),
     "profile": Part("Where the time of a probe goes", profile.measure, Place.TOGETHER),
 }

@@ -23,7 +23,7 @@ from exporter.metrics.exposition import Exposition
 from exporter.metrics.spec import MetricSpec
 
 _FAMILIES: dict[str, MetricSpec] = {spec.name: spec for spec in (*TARGET_METRICS, *OF_OTHERS)}
-_RUNS = 3  # of some seconds each
+_RUNS = 2  # of some seconds each
 _TARGET = re.compile(r'[{,]target="([^"]+)"')
 
 

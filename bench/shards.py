@@ -18,6 +18,7 @@ from bench.steady import fleet_of, lag_p99
 from bench.table import Figure
 
 COUNT = 2
+_RUNS = 3
 
 
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
@@ -25,7 +26,7 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
     with ExitStack() as stack:
         shards = [stack.enter_context(exporter(bench, fleet, "--shard", f"{index}/{COUNT}")) for index in range(COUNT)]
         time.sleep(sizes.warm_up)
-        slices = [_slice(bench, shards, sizes.slice) for _ in range(sizes.runs)]
+        slices = [_slice(bench, shards, sizes.slice) for _ in range(min(_RUNS, sizes.runs))]
         texts = [metrics(shard.url) for shard in shards]
         memory = [resident(shard.pid) for shard in shards]
     yield from _figures(slices, texts, memory, sizes)

@@ -22,6 +22,7 @@ from bench.trees import Tree
 
 EVERY = 1.5  # seconds between two scrapes
 _PER_CREDENTIAL = 20
+_PAIRS = 4
 
 
 @dataclass(slots=True)
@@ -166,7 +167,7 @@ def observe_small(bench: Bench, sizes: Sizes) -> dict[Tree | None, InTurn]:
         running = {tree: stack.enter_context(exporter(bench, fleet, tree=tree)) for tree in bench.turns(0)}
         time.sleep(sizes.warm_up * fleet.interval / sizes.fleet_interval)
         before = {tree: _probes_and_memory(one) for tree, one in running.items()}
-        for number in range(sizes.runs):
+        for number in range(min(_PAIRS, sizes.runs) if bench.other else sizes.runs):
             for tree in bench.turns(number):
                 with alone([one.pid for each, one in running.items() if each is not tree], settle=fleet.interval / 2):
                     take(bench, running[tree], sizes.slice, slices.setdefault(tree, Slices()), slow=False)
@@ -213,7 +214,7 @@ def figures(seen: Observed, sizes: Sizes) -> Iterator[Figure]:
 def growth(few: InTurn, many: Observed, nothing: float, sizes: Sizes) -> Iterator[Figure]:
     """The figures of growth. `nothing` is the memory in MB of a process with one target."""
     span = f"growth from {sizes.small_fleet:,} to {sizes.fleet:,} targets"
-    cost = ratios(many.quiet.cost, few.cost)
+    cost = ratios(many.quiet.cost[: len(few.cost)], few.cost)
     how = f"without scrapes; the small fleet every {sizes.small_interval:g} s, so that it makes about as many probes a second"
     yield Figure(what=f"**{span}: processor time a probe**", runs=cost, unit=" times", commit=1.2, aim=1, busy=few.busy, how=how)
     per_few = 1024 * (few.settled - nothing) / sizes.small_fleet

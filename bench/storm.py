@@ -10,11 +10,10 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from bench.processes import forget_peak, peak, threads
-from bench.programs import Bench, Fleet, Running, exporter, side_by_side
+from bench.programs import Bench, Fleet, Running, exporter
 from bench.querying import fail, metrics, total, values
 from bench.sizes import Sizes
 from bench.steady import lag_p99
@@ -91,31 +90,24 @@ class Storm:
         return self._log.read_bytes().count(b"\n")
 
 
-def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
-    """Time-outs of the large fleet, and side by side the other ways with a smaller one that makes as many probes a second."""
-    found = side_by_side(bench, partial(_of_outages, sizes=sizes), partial(_of_time_outs, sizes=sizes))
-    for figures_of_fleet in found:
-        yield from figures_of_fleet
-
-
-def _of_time_outs(bench: Bench, sizes: Sizes) -> list[Figure]:
+def time_outs(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
+    """Every vault of the large fleet is silent."""
     fleet = Fleet(targets=sizes.fleet, credentials=max(1, sizes.fleet // 20), interval=sizes.fleet_interval)
     with exporter(bench, fleet) as running:
-        storm = _after_first_probes(bench, running, fleet)
-        return list(_of_way(storm, fleet, "silent", sizes))
+        yield from _of_way(_after_first_probes(bench, running, fleet), fleet, "silent", sizes)
 
 
-def _of_outages(bench: Bench, sizes: Sizes) -> list[Figure]:
+def outages(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
+    """Some vaults are silent, then all refuse, then all throttle; a smaller fleet with as many probes a second as the large one."""
     fleet = Fleet(targets=sizes.storm_fleet, credentials=max(1, sizes.storm_fleet // 20), interval=sizes.storm_interval)
     with exporter(bench, fleet) as running:
         storm = _after_first_probes(bench, running, fleet)
         dead = min(math.ceil(_IN_FLIGHT * fleet.interval / _TIMEOUT), fleet.targets // 2)
         calm = metrics(running.url)
         seen = storm.observe("silent", first=dead, intervals=sizes.storm)
-        found = list(of_the_healthy(running, calm, seen, fleet, dead))
+        yield from of_the_healthy(running, calm, seen, fleet, dead)
         for way in ("refused", "throttled"):
-            found += _of_way(storm, fleet, way, sizes)
-    return found
+            yield from _of_way(storm, fleet, way, sizes)
 
 
 def _after_first_probes(bench: Bench, running: Running, fleet: Fleet) -> Storm:
