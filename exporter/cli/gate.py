@@ -10,11 +10,10 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-from exporter.config.credential import SecretSource
-from exporter.config.secret_source import SecretUnreadableError, read_secret
+from exporter.cli.http_flags import add_http_flags, read_password, typed
+from exporter.config.secret_source import SecretUnreadableError
 from exporter.core import durations
 from exporter.core.gate.assess import assess
 from exporter.core.gate.model import Answer, Question
@@ -60,7 +59,7 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--url",
         metavar="URL",
-        type=_typed(parse_url),
+        type=typed(parse_url),
         default=parse_url(DEFAULT_URL),
         help=f"the exporter that probes the targets (default {DEFAULT_URL})",
     )
@@ -71,21 +70,11 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         default=Path("targets.d"),
         help=f"folder of the inventory, or its {FACTS} (default targets.d)",
     )
-    parser.add_argument("--web.user", dest="user", metavar="NAME", help="user of the exporter's --web.config.file")
-    parser.add_argument(
-        "--web.password.file", dest="password_file", metavar="FILE", type=Path, help="file with the password of --web.user"
-    )
-    parser.add_argument(
-        "--web.ca.file",
-        dest="ca_file",
-        metavar="FILE",
-        type=Path,
-        help="CA of the exporter's certificate, in PEM (default: the system's)",
-    )
+    add_http_flags(parser, "web", user="the exporter's --web.config.file", server="the exporter")
     parser.add_argument(
         "--timeout",
         metavar="DURATION",
-        type=_typed(_duration),
+        type=typed(durations.parse),
         default=30.0,
         help="for the response of the exporter (default 30s)",
     )
@@ -96,14 +85,14 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         "--for",
         dest="ready_for",
         metavar="DURATION",
-        type=_typed(_duration),
+        type=typed(durations.parse),
         default=3600.0,
         help="how long each target must have been ready (default 1h)",
     )
     parser.add_argument(
         "--window",
         metavar="DURATION",
-        type=_typed(_duration),
+        type=typed(durations.parse),
         default=86400.0,
         help="no credential may expire within this time (default 24h)",
     )
@@ -111,7 +100,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         "--inventory-age",
         dest="inventory_age",
         metavar="DURATION",
-        type=_typed(_duration),
+        type=typed(durations.parse),
         default=35 * 86400.0,
         help="an older reading of an instance counts as not known (default 35d)",
     )
@@ -130,7 +119,7 @@ def gate(args: argparse.Namespace) -> int:
 
 def _answer(args: argparse.Namespace) -> Answer:
     url: str = args.url
-    access = Access(url=url, timeout=args.timeout, user=args.user, password=_password(args), ca_file=args.ca_file)
+    access = Access(url=url, timeout=args.timeout, user=args.user, password=read_password(args, "web"), ca_file=args.ca_file)
     check_password(access)
     question = Question(
         instances=tuple(args.instances or ()),
@@ -144,26 +133,3 @@ def _answer(args: argparse.Namespace) -> Answer:
     inventory = read_inventory(args.inventory)
     exporter = asyncio.run(fetch_state(access))
     return assess(question, inventory, exporter, now=time.time(), url=url.rstrip("/"))
-
-
-def _password(args: argparse.Namespace) -> str | None:
-    """Return the password of the file. Raises AccessError and SecretUnreadableError."""
-    if (args.user is None) != (args.password_file is None):
-        raise AccessError("--web.user and --web.password.file belong together: give both or none")
-    return None if args.password_file is None else read_secret(SecretSource(file=args.password_file))
-
-
-def _duration(text: str) -> float:
-    return durations.parse(text)
-
-
-def _typed(convert: Callable[[str], object]) -> Callable[[str], object]:
-    """Return a converter for argparse, which hides the text of a ValueError."""
-
-    def converted(text: str) -> object:
-        try:
-            return convert(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return converted

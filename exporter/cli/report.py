@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from exporter.cli.http_flags import add_http_flags, read_password, sign_in_flags, typed
 from exporter.config.credential import SecretSource
 from exporter.config.secret_source import SecretUnreadableError, read_secret
 from exporter.core import durations
@@ -28,7 +29,6 @@ from exporter.inventory.prometheus_api import HistoryError, PrometheusAccess
 
 COMPLETE, GAPS, BAD_USAGE = 0, 1, 2
 FORMATS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {"csv": as_csv, "json": as_json, "html": as_html}
-_SIGN_IN = "--prometheus.user and --prometheus.password.file"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -57,11 +57,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _add_prometheus(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--prometheus", metavar="URL", type=_url, required=True, help="the Prometheus that scrapes the exporters")
-    parser.add_argument("--prometheus.user", dest="user", metavar="NAME", help="user of basic authentication")
     parser.add_argument(
-        "--prometheus.password.file", dest="password_file", metavar="FILE", type=Path, help="file with the password of that user"
+        "--prometheus", metavar="URL", type=typed(_url), required=True, help="the Prometheus that scrapes the exporters"
     )
+    add_http_flags(parser, "prometheus", user="basic authentication", server="Prometheus")
     parser.add_argument(
         "--prometheus.token.file",
         dest="token_file",
@@ -70,14 +69,7 @@ def _add_prometheus(parser: argparse.ArgumentParser) -> None:
         help="file with a bearer token, instead of a user",
     )
     parser.add_argument(
-        "--prometheus.ca.file",
-        dest="ca_file",
-        metavar="FILE",
-        type=Path,
-        help="CA of its certificate, in PEM (default: the system's)",
-    )
-    parser.add_argument(
-        "--timeout", metavar="DURATION", type=_duration, default=120.0, help="for each response of Prometheus (default 2m)"
+        "--timeout", metavar="DURATION", type=typed(_duration), default=120.0, help="for each response of Prometheus (default 2m)"
     )
 
 
@@ -123,19 +115,14 @@ def _zone(name: str) -> tzinfo:
 
 def _access(args: argparse.Namespace) -> PrometheusAccess:
     """Return how to reach Prometheus. Raises AccessError and SecretUnreadableError."""
-    if (args.user is None) != (args.password_file is None):
-        raise AccessError(f"{_SIGN_IN} belong together: give both or none")
     if args.user is not None and args.token_file is not None:
         raise AccessError("--prometheus.user and --prometheus.token.file exclude each other: give one")
-    if ":" in (args.user or ""):
-        raise AccessError("--prometheus.user: a user of basic authentication has no colon")
     url = urlsplit(args.prometheus)
     signs_in = args.user is not None or args.token_file is not None
     if signs_in and url.scheme == "http" and not on_loopback(url.hostname or ""):
         raise AccessError("--prometheus: the password or token would be sent without TLS: use an https URL")
-    password, token = (
-        None if file is None else read_secret(SecretSource(file=file)) for file in (args.password_file, args.token_file)
-    )
+    password = read_password(args, "prometheus")
+    token = None if args.token_file is None else read_secret(SecretSource(file=args.token_file))
     return PrometheusAccess(
         url=args.prometheus, timeout=args.timeout, user=args.user, password=password, token=token, ca_file=args.ca_file
     )
@@ -157,17 +144,10 @@ def _write(args: argparse.Namespace, period: Period, data: Mapping[str, Any]) ->
 
 
 def _url(text: str) -> str:
-    try:
-        return parse_url(text, 9090, _SIGN_IN)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    return parse_url(text, 9090, sign_in_flags("prometheus"))
 
 
 def _duration(text: str) -> float:
-    try:
-        seconds = durations.parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    if not seconds:
-        raise argparse.ArgumentTypeError("must be longer than 0s")
+    if not (seconds := durations.parse(text)):
+        raise ValueError("must be longer than 0s")
     return seconds

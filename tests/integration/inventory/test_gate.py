@@ -234,6 +234,7 @@ def test_bad_arguments_are_2(arguments):
     [
         (("--web.user", "gate"), "--web.user and --web.password.file belong together"),
         (("--web.user", "gate", "--web.password.file", "gone"), "gone: no such file"),
+        (("--web.user", "a:b", "--web.password.file", "gone"), "--web.user: a user of basic authentication has no colon"),
         (("--web.ca.file", "gone"), "--web.ca.file: gone: no such file"),
     ],
 )

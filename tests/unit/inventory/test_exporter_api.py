@@ -217,11 +217,6 @@ async def test_user_and_password_are_sent(folder, tmp_path):  # noqa: F811
         assert isinstance(await fetch_state(access(url, user="gate", password="right-password", **ca)), ExporterState)
 
 
-def test_user_with_a_colon_is_bad_usage():
-    with pytest.raises(AccessError, match="no colon"):
-        check_password(access("https://ekm.example", user="a:b", password="p"))
-
-
 @pytest.mark.parametrize(
     "content",
     [b"", b"no certificate", b"\xff\xfe\x00", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"],
