@@ -1,7 +1,8 @@
 """The rules as an ARM template for Azure Managed Prometheus: rule groups of type Microsoft.AlertsManagement/prometheusRuleGroups.
 
 Azure's limits: groups of at most 20 rules, at most one evaluation a minute, `timeToResolve` of at most 15 minutes instead of
-`keep_firing_for`, and no queries in annotations. Action groups and processing rules replace routes and inhibition.
+`keep_firing_for`, and no queries in annotations. Action groups replace the routes: one for pages, one for tickets, none for information.
+docs/azure-monitor.md explains it.
 """
 
 from __future__ import annotations
@@ -16,11 +17,18 @@ from alerts import page
 from alerts.values import seconds_of
 
 MOST_RULES: Final = 20  # of one group
-SEVERITIES: Final = {"critical": 1, "warning": 3, "info": 4}
+SEVERITIES: Final = {"critical": 0, "warning": 2, "info": 3}  # as Azure names them
+ACTIONS: Final = {"critical": ["actionGroup"], "warning": ["ticketActionGroup"], "info": []}
+TAGS: Final = {"application": "ekm-exporter"}
 _SCHEMA: Final = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
 _PARAMETERS: Final = {
     "azureMonitorWorkspace": {"type": "string", "metadata": {"description": "Resource id of the Azure Monitor workspace."}},
-    "actionGroup": {"type": "string", "metadata": {"description": "Resource id of the action group for pages and tickets."}},
+    "actionGroup": {"type": "string", "metadata": {"description": "Resource id of the action group for pages."}},
+    "ticketActionGroup": {
+        "type": "string",
+        "defaultValue": "[parameters('actionGroup')]",
+        "metadata": {"description": "Resource id of the action group for tickets."},
+    },
     "location": {"type": "string", "defaultValue": "[resourceGroup().location]"},
 }
 
@@ -52,6 +60,7 @@ def _group(name: str, interval: str, rules: Sequence[Mapping[str, Any]], describ
         "apiVersion": "2023-03-01",
         "name": name,
         "location": "[parameters('location')]",
+        "tags": TAGS,
         "properties": {
             "enabled": True,
             "scopes": ["[parameters('azureMonitorWorkspace')]"],
@@ -80,7 +89,7 @@ def _alert(rule: Mapping[str, Any], described: page.Alert) -> dict[str, Any]:
         },
         "enabled": True,
         "resolveConfiguration": {"autoResolved": True, "timeToResolve": _minutes(rule.get("keep_firing_for", "1m"))},
-        "actions": [{"actionGroupId": "[parameters('actionGroup')]"}],
+        "actions": [{"actionGroupId": f"[parameters('{name}')]"} for name in ACTIONS[rule["labels"]["severity"]]],
     }
 
 

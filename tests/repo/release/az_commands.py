@@ -1,4 +1,5 @@
-"""The `az` commands of the documents and runbooks, with their arguments, from the help of azure-cli 2.91.0.
+"""The `az` commands of the documents and runbooks, with their arguments, from the help of azure-cli 2.91.0
+and of its extensions where one is named.
 
 The package is too large to install for one test. Add a command that is missing here from the help of a current release.
 """
@@ -28,6 +29,17 @@ AZ: Final = {
         "ad sp show": "--id",
         "ad sp update": "--add --force-string --id --remove --set",
         "cloud show": "--name -n",
+        "aks update": "--azure-monitor-workspace-resource-id --enable-azure-monitor-metrics --name --resource-group -g -n",
+        "deployment group create": (
+            "--confirm-with-what-if --mode --name --no-prompt --no-wait --parameters --resource-group --template-file "
+            "--template-spec --template-uri --what-if -c -f -g -n -p -u -w"
+        ),
+        "grafana create": (  # extension amg
+            "--deterministic-outbound-ip --grafana-major-version --location --name --no-wait --principal-ids "
+            "--public-network-access --resource-group --service-account --sku-tier --tags --zone-redundancy -g -i -l -n -p -v"
+        ),
+        "grafana dashboard import": "--api-key --definition --folder --name --overwrite --resource-group --token -g -n -t",
+        "grafana folder create": "--api-key --name --resource-group --title --token -g -n -t",
         "keyvault create": (
             "--administrators --bypass --default-action --enable-purge-protection --enable-rbac-authorization "
             "--enabled-for-deployment --enabled-for-disk-encryption --enabled-for-template-deployment --hsm-name --location "
@@ -75,9 +87,29 @@ AZ: Final = {
             "--public-network-access --remove --resource-group --retention-days --set -g -n"
         ),
         "login": "--allow-no-subscriptions --certificate --client-id --federated-token --identity --service-principal --tenant --use-device-code -t",
+        "monitor account create": (
+            "--azure-monitor-workspace-name --enable-access-using-resource-permissions --enable-res-perm --location "
+            "--mi-system-assigned --mi-user-assigned --name --public-network-access --resource-group --tags -g -l -n"
+        ),
+        "monitor account show": "--azure-monitor-workspace-name --ids --name --resource-group -g -n",
+        "monitor action-group create": (
+            "--action --action-group-name --actions --arm-role-receivers --automation-runbook-receivers "
+            "--azure-app-push-receivers --azure-function-receivers --email-receivers --enabled --event-hub-receivers "
+            "--group-short-name --incident-receivers --itsm-receivers --location --logic-app-receivers --mi-system-assigned "
+            "--mi-user-assigned --name --no-wait --resource-group --short-name --sms-receivers --tags --voice-receivers "
+            "--webhook-receivers -a -g -l -n"
+        ),
         "monitor activity-log list": (
             "--caller --correlation-id --end-time --max-events --namespace --offset --resource-group --resource-id --select "
             "--start-time --status -g"
+        ),
+        "monitor alert-processing-rule create": (  # extension alertsmanagement
+            "--action-groups --description --enabled --filter-alert-context --filter-alert-rule-description "
+            "--filter-alert-rule-id --filter-alert-rule-name --filter-monitor-condition --filter-monitor-service "
+            "--filter-resource-group --filter-resource-type --filter-severity --filter-signal-type --filter-target-resource "
+            "--name --resource-group --rule-type --schedule-end-datetime --schedule-recurrence --schedule-recurrence-end-time "
+            "--schedule-recurrence-start-time --schedule-recurrence-type --schedule-start-datetime --schedule-time-zone "
+            "--scopes --tags -g -n"
         ),
         "network private-dns link vnet create": (
             "--name --no-wait --registration-enabled --resolution-policy --resource-group --tags --virtual-network "

@@ -143,3 +143,20 @@ def test_broken_object_is_invalid(findings, what):
     named = str(place[-1] if isinstance(place[-1], str) else place[-2])
     assert findings[what] is not None
     assert named in findings[what] or kind in findings[what]
+
+
+def test_sign_in_of_remote_write_has_the_fields_of_the_operator():
+    """deploy/azure sends to an Azure Monitor workspace. The operator has the fields of Prometheus in camel case."""
+    (sent,) = yaml.safe_load((ROOT / "deploy" / "azure" / "prometheus.yml").read_text())["remote_write"]
+    renamed = {"managed_identity": "managedIdentity", "client_id": "clientId"}
+
+    def camel(value: Any) -> Any:
+        return {renamed.get(name, name): camel(one) for name, one in value.items()} if isinstance(value, dict) else value
+
+    def prometheus(sign_in: dict[str, Any]) -> dict[str, Any]:
+        spec = {"remoteWrite": [{"url": sent["url"], "azureAd": sign_in}]}
+        return {"apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus", "metadata": {"name": "ekm"}, "spec": spec}
+
+    valid = camel(sent["azuread"])
+    found = reasons([prometheus(valid), prometheus({**valid, "cloud": "Azure"}), prometheus(sent["azuread"])])
+    assert [one is None for one in found] == [True, False, False]

@@ -1,0 +1,178 @@
+"""The rule groups for an Azure Monitor workspace: Microsoft's types, its limits, and the page that describes them."""
+
+import copy
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from alerts import azure, build
+from alerts.values import seconds_of
+from docs.generators.cardinality import MOST_SERIES
+from exporter.metrics.spec import Level
+from tests.system.dashboards.boards import queries
+
+ROOT = Path(__file__).parents[3]
+TOOLS = ROOT / ".cache" / "tools" / "bin"
+PAGE = (ROOT / "docs" / "azure-monitor.md").read_text()
+TEMPLATE = json.loads(build.AZURE.read_text())
+GROUPS = TEMPLATE["resources"]
+RULES = [rule for group in GROUPS for rule in group["properties"]["rules"]]
+ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
+FILES = ROOT / "deploy" / "azure"
+DAY = 86400
+# Azure Monitor's documentation, editions of October 2024 to August 2026.
+DESCRIPTION, LABELS, LABEL_NAME, LABEL_VALUE, RANGE_DAYS = 2048, 63, 511, 1023, 32
+FIRST = ("properties", "rules", 0)
+# What is broken: the place, and the value there. None removes it.
+BREAKS = {
+    "no location": (("location",), None),
+    "no workspace": (("properties", "scopes"), None),
+    "a workspace that is no list": (("properties", "scopes"), "/subscriptions/…"),
+    "an interval of Prometheus": (("properties", "interval"), "1m"),
+    "a misspelt property of a group": (("properties", "evaluationInterval"), "PT1M"),
+    "no expression": ((*FIRST, "expression"), None),
+    "the expression of Prometheus": ((*FIRST, "expr"), "up"),
+    "a severity in words": ((*FIRST, "severity"), "critical"),
+    "a severity that is a truth value": ((*FIRST, "severity"), True),
+    "a truth value in words": ((*FIRST, "enabled"), "true"),
+    "a duration of Prometheus": ((*FIRST, "for"), "5m"),
+    "a label that is a number": ((*FIRST, "labels", "level"), 1),
+    "the end of an alert in words": ((*FIRST, "resolveConfiguration", "timeToResolve"), "10 minutes"),
+    "the hold of Prometheus": ((*FIRST, "keep_firing_for"), "PT10M"),
+    "a misspelt action group": ((*FIRST, "actions", 0, "actionGroup"), "/subscriptions/…"),
+}
+
+
+def compared(resources):
+    """Return for each resource what Microsoft's types do not accept."""
+    given = json.dumps([{name: value for name, value in one.items() if name != "apiVersion"} for one in resources])
+    script = Path(__file__).with_name("azure_types.py")
+    done = subprocess.run([TOOLS / "python", script], input=given, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603 - a file of the project
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.tools
+def test_groups_have_the_types_of_microsoft():
+    assert compared(GROUPS) == [[]] * len(GROUPS)
+
+
+@pytest.fixture(scope="module")
+def findings():
+    broken = []
+    group = next(one for one in GROUPS if one["properties"]["rules"][0].get("actions"))
+    for place, value in BREAKS.values():
+        broken.append(inner := copy.deepcopy(group))
+        for name in place[:-1]:
+            inner = inner[name]
+        if value is None:
+            del inner[place[-1]]
+        else:
+            inner[place[-1]] = value
+    return dict(zip(BREAKS, compared(broken), strict=True))
+
+
+@pytest.mark.tools
+@pytest.mark.parametrize("what", BREAKS)
+def test_broken_group_is_refused(findings, what):
+    (found,) = findings[what]
+    assert str(BREAKS[what][0][-1]) in found
+
+
+def test_texts_and_labels_are_within_the_limits():
+    for rule in RULES:
+        assert len(rule.get("annotations", {}).get("description", "")) <= DESCRIPTION
+        labels = rule.get("labels", {})
+        assert len(labels) <= LABELS
+        assert all(len(name) <= LABEL_NAME and len(value) <= LABEL_VALUE for name, value in labels.items())
+
+
+@pytest.mark.parametrize(
+    "texts", [[rule["expression"] for rule in RULES], [query.expression for query in queries()]], ids=["rules", "dashboards"]
+)
+def test_queries_name_a_metric_and_a_short_range(texts):
+    for text in texts:
+        code = re.sub(r'"(?:[^"\\]|\\.)*"', '""', text)
+        assert not re.search(r"(?:^|[\s(])\{", code), "a selector without a metric"
+        assert "__name__" not in code
+        assert all(seconds_of(found) <= RANGE_DAYS * DAY for found in re.findall(r"\[(\d+[a-z]+)", code))
+
+
+def test_longest_range_is_that_of_the_page():
+    longest = max(seconds_of(found) for rule in RULES for found in re.findall(r"\[(\d+[a-z]+)", rule["expression"]))
+    assert f"the longest range is {longest / DAY:.0f} days" in PAGE
+
+
+def test_strings_are_no_expressions_of_the_template():
+    """A string that begins with a bracket is evaluated at deployment."""
+    found = re.findall(r'"(\[[^"]*)"', json.dumps(GROUPS))
+    assert set(found) == {f"[parameters('{name}')]" for name in TEMPLATE["parameters"]}
+
+
+@pytest.mark.parametrize("severity", azure.SEVERITIES)
+def test_severity_has_the_action_group_of_the_page(severity):
+    (number, group) = re.search(rf"^\| `{severity}` \| (\d), \w+ \| (?:`(\w+)`)?", PAGE, re.MULTILINE).groups()
+    expected = [{"actionGroupId": f"[parameters('{group}')]"}] if group else []
+    alerts = [rule for rule in ALERTS.values() if rule["labels"]["severity"] == severity]
+    assert alerts
+    assert all((rule["severity"], rule["actions"]) == (int(number), expected) for rule in alerts)
+
+
+def test_page_lists_the_alerts_that_read_alerts():
+    shown = PAGE.split("<!-- alerts: begin -->")[1].split("<!-- alerts: end -->")[0]
+    assert re.findall(r"`(\w+)`", shown) == [name for name, rule in ALERTS.items() if "ALERTS{" in rule["expression"]]
+
+
+def test_page_lists_what_inhibition_would_withhold():
+    rules = yaml.safe_load((ROOT / "alerts" / "alertmanager.yml").read_text())["inhibit_rules"]
+    rows = re.findall(r"^\| [\w ,]+ \| ((?:`Ekm\w+`(?:, )?)+) \| ((?:`Ekm\w+`(?:, )?)+) \|$", PAGE, re.MULTILINE)
+    assert len(rows) == 3
+    for sources, targets in rows:
+        for target in re.findall(r"\w+", targets):
+            assert any(withheld(rule, source, target) for rule in rules for source in re.findall(r"\w+", sources)), (
+                sources,
+                target,
+            )
+
+
+def withheld(rule, source, target):
+    """Whether a source of the rule inhibits the target, by name and severity."""
+    return matches(rule["source_matchers"], source) and matches(rule["target_matchers"], target)
+
+
+def matches(matchers, alert):
+    labels = {"alertname": alert, "severity": ALERTS[alert]["labels"]["severity"]}
+    for matcher in matchers:
+        name, operator, value = re.fullmatch(r'(\w+)(=~|!~|!=|=)"(.*)"', matcher).groups()
+        if name in labels:
+            hit = re.fullmatch(value, labels[name]) if "~" in operator else labels[name] == value
+            if bool(hit) is operator.startswith("!"):
+                return False
+    return True
+
+
+def test_page_has_the_samples_of_a_day():
+    for level, seconds in ((Level.DEFAULT, 15), (Level.MINIMAL, 60)):
+        assert f"{MOST_SERIES[level] * DAY // seconds:,}" in PAGE
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", ["prometheus.yml", "prometheus-config.yml"])
+def test_promtool_accepts_the_configuration(name, tmp_path):
+    """Debian's promtool has no `azuread`; the next test compares that part."""
+    shown = yaml.safe_load((FILES / name).read_text())
+    for one in shown.get("remote_write", ()):
+        del one["azuread"]
+    (tmp_path / name).write_text(yaml.safe_dump(shown))
+    command = ["promtool", "check", "config", str(tmp_path / name)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 - Debian's
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_scrapes_have_the_job_of_the_rules():
+    jobs = [[one["job_name"] for one in yaml.safe_load(path.read_text())["scrape_configs"]] for path in sorted(FILES.iterdir())]
+    assert jobs == [["ekm"], ["ekm"]]
