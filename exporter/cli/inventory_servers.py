@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import ssl
 import sys
 import time
@@ -24,6 +23,7 @@ from exporter.inventory.sql.driver import NEEDED, SqlLogin, is_installed
 from exporter.inventory.sql.encryption import make_context
 from exporter.inventory.sql.fleet import read_servers
 from exporter.inventory.sql.reading import Access
+from exporter.runtime.process import has_accounts_of_windows
 
 _LIST_LIMIT = 1024 * 1024  # bytes
 _VERIFY, _TRUST = "verify", "trust"
@@ -148,7 +148,7 @@ def _login(args: argparse.Namespace) -> SqlLogin:
     if args.sql_entra is not None:
         return SqlLogin(token=_token(args))
     if args.sql_user is None:
-        if os.name != "nt":
+        if not has_accounts_of_windows():
             raise SourceError(_NO_LOGIN)
         return SqlLogin()
     try:

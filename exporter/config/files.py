@@ -7,11 +7,9 @@ import os
 import stat
 from pathlib import Path
 
-# A FIFO opened for reading would wait for a writer; Windows has no such flag and needs none.
-_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+from exporter.runtime.process import NO_LINKS, OPEN_FLAGS, every_user_may_read
 
 CERTIFICATE_LIMIT = 1024 * 1024  # bytes
-NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 _REFUSALS = {errno.ELOOP: "a symbolic link that is not followed", errno.ENXIO: "not a regular file"}  # a socket is the second
 
 
@@ -30,7 +28,7 @@ def read_whole(path: Path, *, limit: int, follow: bool = True, folder: int | Non
     Without `follow` a symbolic link is refused. A relative path is relative to the descriptor `folder` if there is one.
     """
     try:
-        descriptor = os.open(path, _FLAGS if follow else _FLAGS | NO_LINKS, dir_fd=folder)
+        descriptor = os.open(path, os.O_RDONLY | OPEN_FLAGS | (0 if follow else NO_LINKS), dir_fd=folder)
         try:
             data = _read(descriptor, limit + 1)
         finally:
@@ -60,7 +58,7 @@ def world_readable(path: Path) -> bool:
     """Whether every user of this host can read the file; False if unknown."""
     try:
         mode = path.stat().st_mode
-        return os.name == "posix" and stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
+        return stat.S_ISREG(mode) and every_user_may_read(mode)
     except (OSError, ValueError):
         return False
 

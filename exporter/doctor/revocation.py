@@ -6,7 +6,6 @@ It sends one HEAD request over plain HTTP, as Windows does. Any response is a su
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import socket
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from exporter.clients.http.resolver import Resolver
 from exporter.config.model import Proxy
 from exporter.config.secret_source import SecretUnreadableError
 from exporter.runtime.exception_tree import drop_tracebacks
+from exporter.runtime.os_errors import number_of, text_of
 from exporter.runtime.shortage import shortage_of
 from exporter.runtime.thread_pool import PoolExhausted
 
@@ -46,7 +46,8 @@ async def problem_with(network: Network, url: str, *, deadline: float) -> str:
         lacking = shortage_of(error)
         if lacking is not None:
             raise PoolExhausted(f"the system grants no {lacking}", lacking) from None
-        return (os.strerror(error.errno) if error.errno else type(error).__name__).lower()
+        number = number_of(error)
+        return text_of(number) if number else type(error).__name__.lower()
     if status is None:
         return "the response is not HTTP"
     refused = proxy is not None and (status in _PROXY_REFUSES or status >= 500)

@@ -6,7 +6,6 @@ Every failure is a reason. The password is sent only to the exporter of the URL:
 from __future__ import annotations
 
 import base64
-import os
 import re
 import ssl
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_w
 from exporter.core.gate.conditions import Condition, Reason, reason
 from exporter.core.gate.model import ExporterState
 from exporter.core.gate.response import read_state
+from exporter.runtime.os_errors import number_of, text_of
 
 LARGEST_RESPONSE = 64 * 1024 * 1024  # bytes; 5,000 targets have about 5 MB
 REFUSALS = (401, 403, 421)
@@ -151,6 +151,6 @@ def cause_text(error: BaseException, flag: str) -> str:
     """Return a short cause without texts of libraries, which may contain anything. `flag` names the CA's file."""
     if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ConnectionRefusedError):
         return "the connection was refused"
-    if type(error) is aiohttp.ClientConnectorError and error.os_error.errno is not None:
-        return os.strerror(error.os_error.errno).lower()
+    if type(error) is aiohttp.ClientConnectorError and (number := number_of(error.os_error)) is not None:
+        return text_of(number)
     return next(cause for kind, cause in _CAUSES if isinstance(error, kind)).format(flag=flag)

@@ -1,6 +1,6 @@
 """The process: its end, limits, locks and garbage collection. `signals` has its signals.
 
-Here is what differs between operating systems, so that the exporter also runs on Windows.
+Here, in `signals` and in `os_errors` is what differs between operating systems: other modules do not look at the platform.
 """
 
 from __future__ import annotations
@@ -57,6 +57,21 @@ def file_limit() -> int | None:
         return None
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return None if soft == resource.RLIM_INFINITY else soft
+
+
+# A FIFO opened for reading would wait for a writer; Windows has no such flags and needs none.
+OPEN_FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+
+
+def has_accounts_of_windows() -> bool:
+    """Whether this process has an account with which it can sign in at other hosts."""
+    return sys.platform == "win32"
+
+
+def every_user_may_read(mode: int) -> bool:
+    """Whether the bits of a file admit every user; False on Windows, which has access lists instead."""
+    return sys.platform != "win32" and bool(mode & stat.S_IROTH)
 
 
 def open_directory(path: Path) -> int | None:

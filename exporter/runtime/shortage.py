@@ -6,11 +6,11 @@ A shortage is never a vault's fault. It is found in an exception, however deep a
 from __future__ import annotations
 
 import errno
-import re
 import socket
 from enum import StrEnum
 
 from exporter.runtime.exception_tree import every_exception
+from exporter.runtime.os_errors import numbers_of
 
 
 class Shortage(StrEnum):
@@ -31,7 +31,6 @@ _ERRNOS = {
     errno.ENOMEM: Shortage.MEMORY,
     errno.ENOBUFS: Shortage.MEMORY,
 }
-_ERRNO_TEXT = re.compile(r"\[Errno (-?\d+)\]")
 
 
 def shortage_of(error: BaseException | None) -> Shortage | None:
@@ -47,18 +46,8 @@ def _shortage_in(error: BaseException) -> Shortage | None:
         return Shortage.MEMORY
     if isinstance(error, socket.gaierror):  # its error numbers have another meaning
         return Shortage.MEMORY if error.errno == socket.EAI_MEMORY else None
-    numbers = error_numbers(error) if isinstance(error, OSError) else ()
+    numbers = numbers_of(error) if isinstance(error, OSError) else ()
     return next((_ERRNOS[number] for number in numbers if number in _ERRNOS), None)
-
-
-def error_numbers(error: OSError) -> set[int]:
-    """Return the error number, or those in the text.
-
-    Asyncio joins the errors of several addresses.
-    """
-    if error.errno is not None:
-        return {error.errno}
-    return {int(number) for number in _ERRNO_TEXT.findall(str(error))}
 
 
 def require_descriptor() -> None:

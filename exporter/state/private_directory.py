@@ -12,10 +12,10 @@ import os
 import stat
 from pathlib import Path
 
-from exporter.config.files import NO_LINKS, read_whole
+from exporter.config.files import read_whole
 from exporter.runtime import process
 
-_FLAGS = NO_LINKS | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_FLAGS = process.NO_LINKS | process.OPEN_FLAGS
 _LOCK, _TRIAL = "lock", "probe"
 
 

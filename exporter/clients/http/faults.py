@@ -29,7 +29,7 @@ from exporter.core.masking import mask
 from exporter.core.model import Facts, PeerCertificate, Phase
 from exporter.core.parsing.key_vault import ErrorBody, is_page, read_error
 from exporter.runtime.exception_tree import causes
-from exporter.runtime.shortage import error_numbers
+from exporter.runtime.os_errors import numbers_of
 
 
 class Stage(Enum):
@@ -137,7 +137,7 @@ def _tls(error: ssl.SSLError, context: FailureContext) -> Fault:
 def _os_error(error: OSError, context: FailureContext) -> Fault:
     if error.filename is not None:  # a file that an identity needs, not a connection
         return Fault.IDENTITY_UNAVAILABLE
-    numbers = error_numbers(error)
+    numbers = numbers_of(error)
     faults = next((faults for number, faults in _ERRNOS.items() if number in numbers), None)
     if faults is None:
         faults = next((faults for kind, faults in _OS_ERRORS if isinstance(error, kind)), _BROKEN)

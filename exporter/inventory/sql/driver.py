@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from exporter.core.inventory.sql_errors import SqlMessage, refusal
 from exporter.inventory.extras import ExtraMissingError
 from exporter.inventory.sql.encryption import EncryptedSocket
 from exporter.inventory.sql.failure import SqlConnectionError, SqlStatementError
+from exporter.runtime.process import has_accounts_of_windows
 
 APPLICATION = "ekm-exporter inventory"
 NEEDED = str(ExtraMissingError("sql"))
@@ -100,7 +100,7 @@ class SqlConnection:
 
 def _windows_account(host: str, port: int) -> Any:
     """Return Windows' own sign-in. Raises SqlConnectionError elsewhere."""
-    if os.name != "nt":
+    if not has_accounts_of_windows():
         raise SqlConnectionError("Windows sign-in exists on Windows only: give --sql.user, or --sql.entra")
     from pytds.login import SspiAuth  # type: ignore[import-untyped] # noqa: PLC0415 - an extra
 

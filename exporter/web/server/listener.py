@@ -7,7 +7,6 @@ import contextlib
 import errno
 import itertools
 import logging
-import os
 import socket
 import traceback
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from aiohttp import web
 
 from exporter.runtime import process
 from exporter.runtime.logging import fields, place_of
+from exporter.runtime.os_errors import number_of, text_of
 from exporter.runtime.server_header import SERVER, hide_versions
 from exporter.web.access import ACCESS_CONTROL
 from exporter.web.protocol import HttpProtocol
@@ -141,7 +141,7 @@ class WebServer:
             try:
                 client, peer = await loop.sock_accept(bound)
             except OSError as error:
-                if error.errno in _SHORTAGE:
+                if number_of(error) in _SHORTAGE:
                     _log.error("cannot accept connections: out of system resources")
                     await asyncio.sleep(_SHORTAGE_SECONDS)
                 continue
@@ -267,5 +267,6 @@ def _why(error: OSError) -> str:
     """Return the system's message, with the action."""
     if isinstance(error, socket.gaierror):
         return "no such host (use an address of this host, or :PORT for all of them)"
-    message = os.strerror(error.errno).lower() if error.errno else str(error)
-    return f"{message} ({_ACTIONS[error.errno]})" if error.errno in _ACTIONS else message
+    number = number_of(error)
+    message = text_of(number) if number else str(error)
+    return f"{message} ({_ACTIONS[number]})" if number in _ACTIONS else message

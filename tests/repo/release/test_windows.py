@@ -146,3 +146,28 @@ def test_locked_list_is_complete_for_windows():
             need = Requirement(line)
             if need.marker is None or need.marker.evaluate(WINDOWS):
                 assert need.name.lower().replace("_", "-").replace(".", "-") in locked, f"{name} needs {need} on Windows"
+
+
+def test_only_the_runtime_looks_at_the_platform():
+    looks = re.compile(
+        r"sys\.platform|os\.name\b|\bmsvcrt\b|\bfcntl\b|import resource\b|import winreg|hasattr\((?:os|signal|socket)\b"
+    )
+    found = {
+        str(path.relative_to(ROOT / "exporter")) for path in (ROOT / "exporter").rglob("*.py") if looks.search(path.read_text())
+    }
+    # A certificate is a file in memory where Linux offers that.
+    assert found == {"runtime/process.py", "runtime/signals.py", "web/webconfig/tls.py"}
+
+
+@pytest.mark.usefixtures("windows")
+def test_windows_has_its_own_sign_in_and_no_permission_bits():
+    assert process.has_accounts_of_windows()
+    assert not process.every_user_may_read(0o777)
+    assert process.other_writers(ROOT.stat()) == ""
+    assert process.open_directory(ROOT) is None
+
+
+def test_elsewhere_permission_bits_count():
+    assert process.every_user_may_read(0o604)
+    assert not process.every_user_may_read(0o640)
+    assert not process.has_accounts_of_windows()

@@ -146,7 +146,7 @@ def test_keys_without_end_are_bounded(width, ends):
 
 def test_windows_account_signs_in_with_the_name_of_the_service(monkeypatch):
     made = []
-    monkeypatch.setattr(driver, "os", SimpleNamespace(name="nt"))
+    monkeypatch.setattr("sys.platform", "win32")
     monkeypatch.setattr("pytds.login.SspiAuth", lambda **options: made.append(options))
     monkeypatch.setattr("socket.getfqdn", lambda host: f"{host}.contoso.com")
     driver._windows_account("n1", 1433)
@@ -154,6 +154,6 @@ def test_windows_account_signs_in_with_the_name_of_the_service(monkeypatch):
 
 
 def test_windows_account_elsewhere_has_a_reason(monkeypatch):
-    monkeypatch.setattr(driver, "os", SimpleNamespace(name="posix"))
+    monkeypatch.setattr("sys.platform", "linux")
     with pytest.raises(SqlConnectionError, match="Windows sign-in exists on Windows only"):
         driver._windows_account("n1", 1433)

@@ -1,0 +1,73 @@
+"""Errors of Windows get the numbers and texts that they have elsewhere."""
+
+import errno
+import os
+
+import pytest
+
+from exporter.clients.http.faults import FailureContext, Stage, _os_error
+from exporter.core.faults import Fault
+from exporter.runtime import os_errors
+from exporter.runtime.shortage import Shortage, shortage_of
+
+
+class WindowsError(OSError):
+    """An OSError as Python makes it on Windows: the errno of an unknown number is EINVAL."""
+
+    def __init__(self, winerror: int, number: int = errno.EINVAL) -> None:
+        super().__init__(number, "a localised text")
+        self.winerror = winerror
+
+
+@pytest.mark.parametrize(
+    ("winerror", "number"),
+    [
+        (1225, errno.ECONNREFUSED),
+        (64, errno.ECONNRESET),
+        (121, errno.ETIMEDOUT),
+        (1231, errno.ENETUNREACH),
+        (1232, errno.EHOSTUNREACH),
+    ],
+)
+def test_number_of_windows_becomes_an_errno(winerror, number):
+    assert os_errors.number_of(WindowsError(winerror)) == number
+    assert os_errors.numbers_of(OSError(f"Multiple exceptions: [WinError {winerror}] x, [Errno 5] y")) == {number, 5}
+
+
+def test_errno_that_python_gives_stays():
+    assert os_errors.number_of(WindowsError(5, errno.EACCES)) == errno.EACCES
+    assert os_errors.number_of(OSError(errno.EPIPE, "x")) == errno.EPIPE
+    assert os_errors.number_of(OSError("text")) is None
+    assert os_errors.numbers_of(OSError("text")) == set()
+
+
+@pytest.mark.parametrize(
+    ("winerror", "fault"),
+    [
+        (1225, Fault.CONNECT_REFUSED),
+        (64, Fault.CONNECT_RESET),
+        (1236, Fault.CONNECT_RESET),
+        (121, Fault.CONNECT_TIMEOUT),
+        (1231, Fault.NETWORK_DOWN),
+        (1232, Fault.CONNECT_UNREACHABLE),
+        (1, Fault.CONNECT_FAILED),
+    ],
+)
+def test_failed_connection_on_windows_is_the_same_fault(winerror, fault):
+    assert _os_error(WindowsError(winerror), FailureContext(Stage.CONNECT, via_proxy=False)) is fault
+
+
+@pytest.mark.parametrize(
+    ("winerror", "lacking"), [(10024, Shortage.DESCRIPTORS), (1450, Shortage.MEMORY), (1455, Shortage.MEMORY)]
+)
+def test_shortage_on_windows_is_found(winerror, lacking):
+    assert shortage_of(WindowsError(winerror)) is lacking
+
+
+@pytest.mark.parametrize("number", sorted(os_errors._TEXTS))
+def test_text_is_that_of_linux(number):
+    assert os_errors.text_of(number) == os.strerror(number).lower()
+
+
+def test_text_of_another_number_is_that_of_the_system():
+    assert os_errors.text_of(errno.EPIPE) == os.strerror(errno.EPIPE).lower()
