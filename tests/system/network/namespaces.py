@@ -78,7 +78,7 @@ class Machine:
             stderr=asyncio.subprocess.PIPE,
         )
         try:
-            out, err = await asyncio.wait_for(process.communicate(), 30)
+            out, err = await asyncio.wait_for(process.communicate(), 60)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()

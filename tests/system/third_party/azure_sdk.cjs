@@ -19,7 +19,10 @@ async function unwrapped(id, credential, algorithm, bytes) {
 }
 
 const steps = {
-  token: async (_, given) => (given.lifetime = (await given.credential.getToken("https://vault.azure.net/.default")).expiresOnTimestamp - Date.now()),
+  token: async (request, given) => {
+    const scope = `https://${request.vault.replace(/^[^.]+\./, "")}/.default`;
+    given.lifetime = (await given.credential.getToken(scope)).expiresOnTimestamp - Date.now();
+  },
   get: async (request, given) => {
     const key = await given.keys.getKey(request.key, { version: request.version });
     Object.assign(given, { type: key.keyType, bits: key.key.n.length * 8, created: key.properties.createdOn });

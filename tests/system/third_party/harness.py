@@ -18,6 +18,7 @@ PACKAGES = Path(__file__).parents[3] / ".cache" / "tools" / "node_modules"
 NAME, OLDEST, OLDER, NEWEST = "TdeKey", "a" * 32, "b" * 32, "c" * 32
 TENANT, CLIENT = "5f2a9c1e-0b7d-4c36-9e58-3a1d7c2b8f40", "2b8e4d70-6c1f-4a95-8d23-9f0e5b7a1c64"
 SECRET = "MARKED-secret"
+HSM = "contoso.managedhsm.azure.net"
 MANAGEMENT = "http://127.0.0.1:8000"
 CONFIG = {
     "credentials": {
@@ -30,9 +31,12 @@ CONFIG = {
             "vault": "contoso",
             "key": f"{NAME}/{NEWEST}",
             "retained_versions": [{"key": f"{NAME}/{old}"} for old in (OLDEST, OLDER)],
-        }
+        },
+        {"name": "hsm", "credential": "sql-prod", "vault": HSM, "key": f"{NAME}/{NEWEST}"},
     ],
 }
+
+_KEY = {"tenant": TENANT, "client": CLIENT, "secret": SECRET, "vault": VAULT, "key": NAME, "version": NEWEST}
 
 
 class Worker:
@@ -58,11 +62,12 @@ class Clients:
     node: Worker
     python: Worker
 
-    async def azure_sdk(self, *steps: str, version: str = NEWEST, algorithm: str = "RSA-OAEP-256") -> dict[str, Any]:
-        return await self.node.send(**self._request(version), steps=steps, algorithm=algorithm)
+    async def azure_sdk(self, *steps: str, algorithm: str = "RSA-OAEP-256", **key: str) -> dict[str, Any]:
+        """`key` can name another `vault` and `version`."""
+        return await self.node.send(**_KEY | key, steps=steps, algorithm=algorithm)
 
-    async def mongodb(self, *, version: str = NEWEST) -> dict[str, Any]:
-        return await self.python.send(**self._request(version), ca_file=str(self.ca_file))
+    async def mongodb(self, **key: str) -> dict[str, Any]:
+        return await self.python.send(**_KEY | key, ca_file=str(self.ca_file))
 
     async def program(self, code: str) -> str:
         """The output of a program for Node.js, with the application in its environment."""
@@ -88,10 +93,6 @@ class Clients:
     async def repair(self) -> None:
         await self.python.send(method="DELETE", path=f"{MANAGEMENT}/sim/fault")
 
-    @staticmethod
-    def _request(version: str) -> dict[str, str]:
-        return {"tenant": TENANT, "client": CLIENT, "secret": SECRET, "vault": VAULT, "key": NAME, "version": version}
-
 
 @contextlib.asynccontextmanager
 async def third_party_clients(folder: Path) -> AsyncIterator[Clients]:
@@ -105,7 +106,7 @@ async def third_party_clients(folder: Path) -> AsyncIterator[Clients]:
     flags = ("--config.file", source, "--out", out, "--sim.port", 443, "--sim.management-port", 8000)
     ca_file = out / "ca.pem"
     async with Machine(folder) as machine:
-        machine.set_hosts({VAULT: HERE, ENTRA: HERE})
+        machine.set_hosts({VAULT: HERE, HSM: HERE, ENTRA: HERE})
         script = Path(__file__).with_name("azure_sdk.cjs")
         async with (
             machine.serving("simulator", *EXPORTER, "simulate", *flags, ready="Ctrl-C"),
@@ -126,7 +127,7 @@ async def _worker(machine: Machine, name: str, *command: object) -> AsyncIterato
         yield Worker(process, path)
     finally:
         process.stdin.close()
-        with contextlib.suppress(ProcessLookupError, BrokenPipeError):
+        with contextlib.suppress(ConnectionError):
             await process.stdin.wait_closed()
         try:
             await asyncio.wait_for(process.wait(), 60)

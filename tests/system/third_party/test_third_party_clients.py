@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.network.harness import ENTRA, VAULT
-from tests.system.third_party.harness import NAME, NEWEST, OLDER, OLDEST, TENANT
+from tests.system.third_party.harness import HSM, NAME, NEWEST, OLDER, OLDEST, TENANT
 
 pytestmark = [pytest.mark.real, pytest.mark.tools, pytest.mark.asyncio(loop_scope="module")]
 
@@ -151,6 +151,20 @@ async def test_vault_unwraps_what_azure_sdk_wrapped_itself(clients):
     assert (await clients.azure_sdk("wrap", "unwrap", algorithm="RSA-OAEP"))["same"]
 
 
+async def test_azure_sdk_makes_the_round_trip_with_a_managed_hsm(clients):
+    found = await clients.azure_sdk(*ROUND_TRIP, "versions", vault=HSM)
+
+    assert (found["type"], found["same"], found["pages"]) == ("RSA-HSM", True, [[[NEWEST, True, JANUARY]]])
+
+
+async def test_azure_sdk_names_a_refusal_of_a_managed_hsm(clients):
+    await clients.break_(vault=HSM, fault="vault_hsm_access_denied", step="unwrap_key")
+
+    found = await clients.azure_sdk(*ROUND_TRIP, vault=HSM)
+
+    assert (found["step"], found["name"], found["code"], found["status"]) == ("unwrap", "RestError", "AccessDenied", 403)
+
+
 async def test_azure_sdk_works_without_a_version(clients):
     assert (await clients.azure_sdk(*ROUND_TRIP, version=""))["same"]
 
@@ -228,6 +242,10 @@ async def test_mongodb_client_makes_the_round_trip(clients, version):
     assert found["same"]
     wrap, unwrap = (path.replace(NEWEST, version) for path in (WRAP, UNWRAP))
     assert found["sent"] == [f"{path} HTTP/1.1" for path in (TOKEN_PATH, wrap, TOKEN_PATH, unwrap)]
+
+
+async def test_mongodb_client_makes_the_round_trip_with_a_managed_hsm(clients):
+    assert (await clients.mongodb(vault=HSM))["same"]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
