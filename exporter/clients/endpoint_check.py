@@ -14,7 +14,7 @@ from azure.core import AsyncPipelineClient
 from azure.core.rest import HttpRequest
 
 from exporter.clients.http.exchange import USER_AGENT
-from exporter.clients.http.faults import facts_from
+from exporter.clients.http.facts import facts_from
 from exporter.clients.http.instrumented import TimedSSLObject, make_context
 from exporter.clients.http.network import Network, split_url
 from exporter.core.faults import Fault

@@ -27,7 +27,7 @@ from azure.identity.aio import (
 
 from exporter.clients.certificate_file import load_certificate
 from exporter.clients.http.exchange import USER_AGENT, HttpExchange, SecretTimeoutError
-from exporter.clients.http.faults import facts_from
+from exporter.clients.http.facts import facts_from
 from exporter.clients.http.network import Network, split_url
 from exporter.clients.http.timing import CURRENT
 from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole

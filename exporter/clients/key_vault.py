@@ -21,7 +21,7 @@ from azure.core.rest import HttpRequest
 from azure.keyvault.keys.aio import KeyClient
 
 from exporter.clients.http.exchange import HttpExchange
-from exporter.clients.http.faults import facts_from, fault_of_body
+from exporter.clients.http.facts import facts_from, facts_of_success, fault_of_body
 from exporter.clients.http.network import Network, split_url
 from exporter.clients.http.transport import RoutedTransport
 from exporter.core.endpoints import is_parent_domain, is_trusted_authority
@@ -105,6 +105,15 @@ class VaultSession:
     async def challenge(self, *, deadline: float) -> tuple[Facts, Challenge | None]:
         """Send a request without a token, as the connector does, and read the challenge."""
         exchange = await self._send("GET", "/keys", None, deadline=deadline)
+        answer = exchange.answer
+        if answer is not None and answer.status == 401 and answer.complete:
+            _, challenge = read_challenge(answer.headers.get("WWW-Authenticate"))
+            if challenge is not None and self._distrust(challenge) is Fault.NONE:
+                return facts_of_success(exchange, answer), challenge
+        return self._unusable_challenge(exchange)
+
+    def _unusable_challenge(self, exchange: HttpExchange) -> tuple[Facts, Challenge | None]:
+        """Return the facts of any other response; a truncated 401 may still have a challenge."""
         facts = facts_from(exchange)
         if facts.fault is Fault.NONE:
             return replace(facts, fault=Fault.NO_CHALLENGE), None

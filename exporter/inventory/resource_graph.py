@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from exporter.clients import Network
-from exporter.clients.http.faults import facts_from
+from exporter.clients.http.facts import facts_from
 from exporter.clients.key_vault import NO_CREDENTIAL, BearerPolicy
 from exporter.core.faults import Fault
 from exporter.core.inventory.azure import PAGE, QUERY

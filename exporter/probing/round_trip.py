@@ -188,7 +188,7 @@ class _Run:
             # Half of the remaining time: a hanging wrap must not prevent unwrap, which decides the verdict.
             half = (self._clock.monotonic() + self._deadline) / 2
             facts, wrapped = await self._vault.wrap_key(token, key, algorithm, data, deadline=half)
-            return replace(facts, key_state=state), wrapped
+            return _with_state(facts, state), wrapped
 
         allotted = (self._deadline - self._clock.monotonic()) / 2
         wrapped = await self._step(Step.WRAP_KEY, wrap, allotted) if self._request.wrap else None
@@ -198,7 +198,7 @@ class _Run:
 
         async def unwrap() -> tuple[Facts, bytes | None]:
             facts, back = await self._vault.unwrap_key(token, key, algorithm, wrapped, deadline=self._deadline)
-            facts = replace(facts, key_state=state)
+            facts = _with_state(facts, state)
             return (facts, back) if back in (None, data) else (replace(facts, fault=Fault.BYTES_DIFFER), None)
 
         self._unwrapped = await self._step(Step.UNWRAP_KEY, unwrap) is not None
@@ -283,6 +283,10 @@ class _Run:
             purge_at=self._purge_at,
             purged=self._purged,
         )
+
+
+def _with_state(facts: Facts, state: str | None) -> Facts:
+    return facts if state is None else replace(facts, key_state=state)
 
 
 def key_state(key: KeyFacts, now: float) -> str | None:

@@ -1,4 +1,4 @@
-"""Turn an exchange into facts: fault, status, details and phases.
+"""Turn an exception of an exchange into a fault.
 
 Only this module handles the exceptions of the SDK, aiohttp and OpenSSL. The classes of the SDK are too general, so tables
 search the chain of causes for a more specific exception. The phase decides what an error number means.
@@ -10,7 +10,7 @@ import errno
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -18,16 +18,10 @@ import aiohttp
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import CredentialUnavailableError
 
-from exporter.clients.http import headers
-from exporter.clients.http.exchange import BodyTooLargeError, HttpExchange, SecretTimeoutError
-from exporter.clients.http.response import RecordedResponse
+from exporter.clients.http.exchange import BodyTooLargeError, SecretTimeoutError
 from exporter.config.secret_source import SecretUnreadableError
-from exporter.core.deadline import TIMEOUT_IN
 from exporter.core.faults import Fault
-from exporter.core.known_secrets import hide
-from exporter.core.masking import mask
-from exporter.core.model import Facts, PeerCertificate, Phase
-from exporter.core.parsing.key_vault import ErrorBody, is_page, read_error
+from exporter.core.model import Phase
 from exporter.runtime.exception_tree import causes
 from exporter.runtime.os_errors import numbers_of
 
@@ -41,7 +35,7 @@ class Stage(Enum):
     BODY = 3
 
 
-_STAGES: dict[Phase | None, Stage] = {
+STAGES: dict[Phase | None, Stage] = {
     None: Stage.CONNECT,
     Phase.DNS: Stage.CONNECT,
     Phase.CONNECT: Stage.CONNECT,
@@ -97,9 +91,6 @@ _NOT_TLS = frozenset(
     {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG",
      "RECORD_LAYER_FAILURE", "BAD_RECORD_TYPE", "INVALID_RECORD"}
 )  # fmt: skip
-
-
-_REDIRECTS = frozenset({300, 301, 302, 303, 307, 308})  # not 304: "not modified" names no other place
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,92 +182,6 @@ RULES: tuple[tuple[type[BaseException], Rule], ...] = (
 )
 
 
-def facts_from(exchange: HttpExchange) -> Facts:
-    """Return the facts of an exchange. Their texts hold no secret of this process."""
-    answer = exchange.answer
-    return replace(_facts_of_failure(exchange) if answer is None else _facts_of_answer(exchange, answer), proxy=exchange.proxy)
-
-
-def _facts_of_failure(exchange: HttpExchange) -> Facts:
-    reached = exchange.timer.reached
-    status = name = unexplained = None
-    if exchange.timed_out:
-        on_the_way = exchange.via_proxy and reached in (Phase.DNS, Phase.CONNECT)
-        fault = Fault.PROXY_TIMEOUT if on_the_way else TIMEOUT_IN[reached]
-        detail = f"the deadline passed in phase {reached}" if reached is not None else "no time was left"
-    else:
-        fault, error = fault_of(exchange.error, FailureContext(_STAGES[reached], exchange.via_proxy))
-        name, detail = type(error).__name__, mask(str(error))
-        if fault is Fault.INTERNAL and not isinstance(error, OSError):  # an OSError needs no frames
-            unexplained = exchange.raised_at
-        status = error.status if isinstance(error, aiohttp.ClientHttpProxyError) else None
-    return Facts(
-        fault=fault,
-        status=status,
-        exception=name,
-        detail=detail,
-        raised_at=unexplained,
-        phases=exchange.timer.phases(),
-        phase_reached=reached,
-        endpoint=exchange.endpoint,
-        resent=exchange.resent,
-        certificate=_certificate_shown(exchange),
-    )
-
-
-def _facts_of_answer(exchange: HttpExchange, answer: RecordedResponse) -> Facts:
-    fault = _fault_of_answer(exchange, answer)
-    body = read_error(answer.body) if fault is Fault.HTTP_STATUS else ErrorBody()
-    return Facts(
-        fault=fault,
-        status=answer.status,
-        service_code=body.service_code,
-        inner_code="insufficient_claims" if headers.claims_required(answer.headers) else body.inner_code,
-        aadsts=body.aadsts,
-        akv=body.akv,
-        retry_after_seconds=headers.retry_after(answer.headers),
-        request_id=headers.request_id(answer.headers) or body.trace_id,
-        detail="" if fault is Fault.NONE else _detail_of(exchange, answer, body),
-        raised_at=exchange.raised_at if fault is Fault.INTERNAL else None,
-        phases=exchange.timer.phases(),
-        phase_reached=exchange.timer.reached,
-        has_page=fault is Fault.HTTP_STATUS and answer.complete and is_page(answer.body),
-        server_time=headers.server_time(answer.headers),
-        endpoint=exchange.endpoint,
-        resent=exchange.resent,
-        vault=headers.vault_headers(answer.headers),
-        certificate=_certificate_shown(exchange),
-    )
-
-
-def _fault_of_answer(exchange: HttpExchange, answer: RecordedResponse) -> Fault:
-    """Return the fault of a response: by status first, as in the connector.
-
-    A status from 400 up decides, even with an incomplete body.
-    """
-    if answer.status in _REDIRECTS:
-        return Fault.REDIRECT
-    if not 200 <= answer.status < 300:
-        return Fault.HTTP_STATUS
-    return fault_of_body(exchange, answer)
-
-
-def fault_of_body(exchange: HttpExchange, answer: RecordedResponse) -> Fault:
-    if answer.complete:
-        return Fault.NONE
-    return (
-        Fault.BODY_TIMEOUT if exchange.timed_out else fault_of(exchange.error, FailureContext(Stage.BODY, exchange.via_proxy))[0]
-    )
-
-
-def _detail_of(exchange: HttpExchange, answer: RecordedResponse, body: ErrorBody) -> str:
-    if body.message:
-        return mask(body.message)
-    if answer.body:
-        return mask(answer.body[:4096].decode("utf-8", errors="replace"))
-    return mask(str(exchange.error)) if exchange.error is not None and not answer.complete else ""
-
-
 def fault_of(error: BaseException | None, context: FailureContext) -> tuple[Fault, BaseException]:
     """Return the fault of an exception, and the cause in its chain that decided.
 
@@ -288,11 +193,3 @@ def fault_of(error: BaseException | None, context: FailureContext) -> tuple[Faul
             if isinstance(cause, kind):
                 return rule(cause, context), cause
     return Fault.INTERNAL, chain[-1] if chain else RuntimeError("no response and no error")
-
-
-def _certificate_shown(exchange: HttpExchange) -> PeerCertificate | None:
-    """Return the peer's certificate; its issuer, a metric label, is masked."""
-    certificate = exchange.timer.certificate
-    if certificate is None or (issuer := hide(certificate.issuer)) == certificate.issuer:
-        return certificate
-    return replace(certificate, issuer=issuer)

@@ -86,6 +86,7 @@ class ConnectionState:
         for each in self.sockets:
             with contextlib.suppress(OSError):  # already closed, or not connected
                 each.shutdown(socket.SHUT_RDWR)
+        self.sockets.clear()  # each has a reference to this object
 
 
 class ExchangeTimer:

@@ -98,3 +98,11 @@ async def test_challenge_with_a_stalled_body_is_a_body_timeout(serve, session_to
         facts, challenge = await session.challenge(deadline=until(0.5))
     assert (facts.fault, facts.status, facts.phase_reached) == (Fault.BODY_TIMEOUT, 401, Phase.TRANSFER)
     assert challenge is None
+
+
+async def test_good_challenge_has_no_error_of_its_body(serve, session_to, fake_vault):
+    wire = await serve(fake_vault)
+    async with session_to(wire) as session:
+        facts, challenge = await session.challenge(deadline=until())
+    assert challenge is not None
+    assert (facts.fault, facts.status, facts.service_code, facts.inner_code, facts.detail) == (Fault.NONE, 401, None, None, "")

@@ -84,8 +84,8 @@ def recording(session):
 
 @pytest.mark.parametrize("error", ERRORS, ids=NAMES)
 async def test_failed_request_raises_as_the_sdk_does(error):
-    ours = await failure_of(recording(Session(sending=error)).send(HttpRequest("GET", URL)))
-    assert ours == await failure_of(
+    raised = await failure_of(recording(Session(sending=error)).send(HttpRequest("GET", URL)))
+    assert raised == await failure_of(
         AioHttpTransport(session=Session(sending=error), session_owner=False).send(HttpRequest("GET", URL))
     )
 
@@ -95,8 +95,8 @@ async def test_broken_body_raises_as_the_sdk_does_and_closes_the_response(error)
     session = Session(reading=error)
     transport = recording(session)
     exchange = transport.exchange
-    ours = await failure_of(transport.send(HttpRequest("GET", URL)))
-    assert ours == await failure_of(sdk_reads(Session(reading=error)))
+    raised = await failure_of(transport.send(HttpRequest("GET", URL)))
+    assert raised == await failure_of(sdk_reads(Session(reading=error)))
     assert session.closed == 1
     assert (exchange.answer.status, exchange.answer.complete) == (200, False)
 

@@ -1,0 +1,124 @@
+"""The facts of an exchange: fault, status, details and phases. Their texts hold no secret of this process."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import aiohttp
+
+from exporter.clients.http import headers
+from exporter.clients.http.exchange import HttpExchange
+from exporter.clients.http.faults import STAGES, FailureContext, Stage, fault_of
+from exporter.clients.http.response import RecordedResponse
+from exporter.core.deadline import TIMEOUT_IN
+from exporter.core.faults import Fault
+from exporter.core.known_secrets import hide
+from exporter.core.masking import mask
+from exporter.core.model import Facts, PeerCertificate, Phase
+from exporter.core.parsing.key_vault import ErrorBody, is_page, read_error
+
+_REDIRECTS = frozenset({300, 301, 302, 303, 307, 308})  # not 304: "not modified" names no other place
+
+
+def facts_of_success(exchange: HttpExchange, answer: RecordedResponse) -> Facts:
+    """Return the facts of a complete response that is as expected: its body has no error to report."""
+    return _facts_of_status(exchange, answer, Fault.NONE, ErrorBody())
+
+
+def facts_from(exchange: HttpExchange) -> Facts:
+    """Return the facts of an exchange. Their texts hold no secret of this process."""
+    answer = exchange.answer
+    return _facts_of_failure(exchange) if answer is None else _facts_of_answer(exchange, answer)
+
+
+def _facts_of_failure(exchange: HttpExchange) -> Facts:
+    reached = exchange.timer.reached
+    status = name = unexplained = None
+    if exchange.timed_out:
+        on_the_way = exchange.via_proxy and reached in (Phase.DNS, Phase.CONNECT)
+        fault = Fault.PROXY_TIMEOUT if on_the_way else TIMEOUT_IN[reached]
+        detail = f"the deadline passed in phase {reached}" if reached is not None else "no time was left"
+    else:
+        fault, error = fault_of(exchange.error, FailureContext(STAGES[reached], exchange.via_proxy))
+        name, detail = type(error).__name__, mask(str(error))
+        if fault is Fault.INTERNAL and not isinstance(error, OSError):  # an OSError needs no frames
+            unexplained = exchange.raised_at
+        status = error.status if isinstance(error, aiohttp.ClientHttpProxyError) else None
+    return Facts(
+        fault=fault,
+        status=status,
+        exception=name,
+        detail=detail,
+        raised_at=unexplained,
+        phases=exchange.timer.phases(),
+        phase_reached=reached,
+        endpoint=exchange.endpoint,
+        proxy=exchange.proxy,
+        resent=exchange.resent,
+        certificate=_certificate_shown(exchange),
+    )
+
+
+def _facts_of_answer(exchange: HttpExchange, answer: RecordedResponse) -> Facts:
+    fault = _fault_of_answer(exchange, answer)
+    return _facts_of_status(exchange, answer, fault, read_error(answer.body) if fault is Fault.HTTP_STATUS else ErrorBody())
+
+
+def _facts_of_status(exchange: HttpExchange, answer: RecordedResponse, fault: Fault, body: ErrorBody) -> Facts:
+    return Facts(
+        fault=fault,
+        status=answer.status,
+        service_code=body.service_code,
+        inner_code="insufficient_claims" if headers.claims_required(answer.headers) else body.inner_code,
+        aadsts=body.aadsts,
+        akv=body.akv,
+        retry_after_seconds=headers.retry_after(answer.headers),
+        request_id=headers.request_id(answer.headers) or body.trace_id,
+        detail="" if fault is Fault.NONE else _detail_of(exchange, answer, body),
+        raised_at=exchange.raised_at if fault is Fault.INTERNAL else None,
+        phases=exchange.timer.phases(),
+        phase_reached=exchange.timer.reached,
+        has_page=fault is Fault.HTTP_STATUS and answer.complete and is_page(answer.body),
+        server_time=headers.server_time(answer.headers),
+        endpoint=exchange.endpoint,
+        proxy=exchange.proxy,
+        resent=exchange.resent,
+        vault=headers.vault_headers(answer.headers),
+        certificate=_certificate_shown(exchange),
+    )
+
+
+def _fault_of_answer(exchange: HttpExchange, answer: RecordedResponse) -> Fault:
+    """Return the fault of a response: by status first, as in the connector.
+
+    A status from 400 up decides, even with an incomplete body.
+    """
+    if answer.status in _REDIRECTS:
+        return Fault.REDIRECT
+    if not 200 <= answer.status < 300:
+        return Fault.HTTP_STATUS
+    return fault_of_body(exchange, answer)
+
+
+def fault_of_body(exchange: HttpExchange, answer: RecordedResponse) -> Fault:
+    if answer.complete:
+        return Fault.NONE
+    return (
+        Fault.BODY_TIMEOUT if exchange.timed_out else fault_of(exchange.error, FailureContext(Stage.BODY, exchange.via_proxy))[0]
+    )
+
+
+def _detail_of(exchange: HttpExchange, answer: RecordedResponse, body: ErrorBody) -> str:
+    if body.message:
+        return mask(body.message)
+    if answer.body:
+        return mask(answer.body[:4096].decode("utf-8", errors="replace"))
+    return mask(str(exchange.error)) if exchange.error is not None and not answer.complete else ""
+
+
+def _certificate_shown(exchange: HttpExchange) -> PeerCertificate | None:
+    """Return the peer's certificate; its issuer, a metric label, is masked."""
+    certificate = exchange.timer.certificate
+    if certificate is None or (issuer := hide(certificate.issuer)) == certificate.issuer:
+        return certificate
+    return replace(certificate, issuer=issuer)
