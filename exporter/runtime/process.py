@@ -1,6 +1,6 @@
 """The process: its end, limits, locks and garbage collection. `signals` has its signals.
 
-Here, in `signals` and in `os_errors` is what differs between operating systems: other modules do not look at the platform.
+Here, in `signals` and in `os_errors` is what differs between operating systems: other modules do not read the platform.
 """
 
 from __future__ import annotations
