@@ -70,7 +70,6 @@ and `prometheus-blackbox-exporter`, which it installs if it has the rights.
   calculated for each pair of neighbours. The days of both run at the same time.
 - Each figure is a median with the lowest and highest value; ratios are calculated per run. Bold lines have a bound: *commit* must hold, *aim* is
   the target.
-
 """
 
 
@@ -141,4 +140,4 @@ def write(out: Path | None, size: str, outcomes: Mapping[str, Outcome], *, secon
         print(found)
     else:
         figures = [figure for outcome in outcomes.values() for figure in outcome.figures]
-        out.write_text(BEFORE + summary(figures) + "\n" + METHOD + traded() + found, encoding="utf-8")
+        out.write_text(BEFORE + summary(figures) + "\n" + found + "\n" + traded() + METHOD, encoding="utf-8")

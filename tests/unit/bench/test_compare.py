@@ -145,6 +145,6 @@ def test_summary_shows_what_was_not_measured_and_names_missed_aims():
     missed = Figure(what="**process start to first probe**", runs=[0.9], unit=" s", how="", commit=1.5, aim=0.7)
     text = summary([missed])
     assert "| start of the process to its first probe | 0.900 s |" in text
-    assert "| bounds that were not kept | none |" in text
-    assert "| aims that were missed | process start to first probe |" in text
+    assert "| bounds (*commit*) that were not kept | none |" in text
+    assert "| aims (*aim*) that were missed | process start to first probe |" in text
     assert text.count("not measured") == sum(len(row.figures) for row in ROWS) - 1

@@ -22,7 +22,7 @@ def test_one_command_measures_everything_and_writes_one_page(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     text = page.read_text()
     assert text.startswith(BEFORE)
-    assert METHOD in text
+    assert text.endswith(METHOD)
     assert "blackbox_exporter, version" in text
     assert [line.removeprefix("### ") for line in text.splitlines() if line.startswith("### ")] == [
         p.title for p in PARTS.values()

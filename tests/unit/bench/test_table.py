@@ -116,4 +116,4 @@ def test_page_is_the_output_around_the_figures():
     assert page.startswith(BEFORE)
     rest = page.removeprefix(BEFORE)
     assert rest == UNMEASURED or "size *full*" in rest, "only a whole run is published"
-    assert METHOD + traded() in page
+    assert page.endswith(traded() + METHOD)
