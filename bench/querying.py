@@ -7,13 +7,25 @@ import re
 import socket
 import time
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass
+from http.client import IncompleteRead
 
 from bench.processes import spent
 from bench.programs import Bench
 
+_READS = 3
+
 
 def metrics(url: str) -> str:
+    """The text of a scrape. On a busy machine the exporter may close a connection that is read too slowly: it is read again."""
+    for _ in range(_READS - 1):
+        with suppress(IncompleteRead):
+            return _scraped(url)
+    return _scraped(url)
+
+
+def _scraped(url: str) -> str:
     with urllib.request.urlopen(f"{url}/metrics", timeout=60) as answer:  # noqa: S310 - a loopback address
         return str(answer.read().decode())
 
