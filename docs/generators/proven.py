@@ -32,7 +32,7 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """`checks` says what it does here. `debian` is the version of Debian's package, or its beginning; empty if it changes often."""
+    """`checks` is what it does here. `debian` is the version of Debian's package, or its beginning; empty if it changes often."""
 
     title: str
     origin: Origin
@@ -91,7 +91,7 @@ RUN: Final = (
     Program("Google's protobuf", _T, "protobuf", "reads the protobuf exposition by the official `.proto`", ("tests/unit/metrics/test_protobuf.py",)),
     Program("schemathesis", _T, "schemathesis", "makes requests from the OpenAPI document, valid and invalid", ("tests/repo/schema/test_http_interface.py",)),
     Program("jsonschema-rs", _T, "jsonschema-rs", "accepts and rejects what the exporter does, by the schema of the configuration", ("tests/unit/config/test_json_schema.py",)),
-    Program("atheris", _T, "atheris", "looks for bytes that break the parsers", ("tests/fuzz/test_fuzzer.py",)),
+    Program("atheris", _T, "atheris", "generates bytes that could break the parsers", ("tests/fuzz/test_fuzzer.py",)),
     Program("hypothesis", _T, "hypothesis", "makes values for the properties of parsers, texts and intervals", ("tests/fuzz/test_response_properties.py", "tests/unit/config/test_properties.py")),
     Program("evtx", _T, "evtx", "reads saved Windows event logs for `events`", ("tests/integration/inventory/test_events.py",)),
     Program("aiosmtpd", _T, "aiosmtpd", "receives the mails of `deploy/starter`, with TLS and sign-in", (f"{ALERTS}/starter/test_starter.py",)),
