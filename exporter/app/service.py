@@ -282,6 +282,9 @@ def _select_shard(config: Config, shard: Shard | None) -> Config:
 
 
 def _recorder_for(config: Config, options: RunOptions) -> Recorder:
-    return Recorder(
+    recorder = Recorder(
         config, version=__version__, mode=options.mode, per_target_gauges=options.scheduler, level=options.metrics_level
     )
+    if options.shard is not None:
+        recorder.shard(options.shard.index, options.shard.count)
+    return recorder

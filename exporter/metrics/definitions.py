@@ -127,6 +127,13 @@ OF_EXPORTER: Final = (
         "ekm_exporter_targets",
         "Number of targets that this exporter probes; targets of other shards are not counted.",
     ),
+    _exporter(
+        MetricType.GAUGE,
+        "ekm_exporter_shards",
+        "Number of shards that share the targets. The label shard is the I and the label of is the N of --shard I/N. Absent without that flag.",
+        "shard",
+        "of",
+    ),
     MetricSpec(
         name="ekm_exporter_schedule_lag_seconds",
         kind=MetricType.HISTOGRAM,

@@ -46,6 +46,7 @@ class Instruments:
         self._reload_at = self._gauge("ekm_exporter_config_last_reload_success_timestamp_seconds")
         self._ready = self._gauge("ekm_exporter_ready")
         self._targets = self._gauge("ekm_exporter_targets")
+        self._shards = self._gauge("ekm_exporter_shards")
         lag = BY_NAME[_LAG]
         self._lag = Histogram(lag.name, lag.help_text, buckets=lag.buckets, registry=self._registry)
         self._native_lag = NativeHistogram()
@@ -80,6 +81,10 @@ class Instruments:
 
     def ready(self, *, ready: bool) -> None:
         self._ready.set(ready)
+
+    def shard(self, index: int, count: int) -> None:
+        """Record that this exporter is shard `index` of `count`."""
+        self._shards.labels(str(index), str(count)).set(count)
 
     def _count_targets(self, count: int) -> None:
         self._targets.set(count)

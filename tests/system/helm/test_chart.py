@@ -150,8 +150,18 @@ def test_shard_number_is_the_pod_index(manifests):
     stateful = of_kind(manifests["shards"], "StatefulSet")[0]["spec"]
     container = pod(manifests["shards"])["containers"][0]
     assert f"--shard=$(POD_INDEX)/{stateful['replicas']}" in container["args"]
-    source = next(one["valueFrom"] for one in container["env"] if one["name"] == "POD_INDEX")
-    assert source == {"fieldRef": {"fieldPath": "metadata.labels['apps.kubernetes.io/pod-index']"}}
+    [index] = [each for each in container["env"] if each["name"] == "POD_INDEX"]
+    assert index["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.labels['apps.kubernetes.io/pod-index']"}}
+    port = container["ports"][0]["containerPort"]  # the same in every pod, not that of the shard's index
+    assert f"--web.listen-address=:{port}" in container["args"]
+
+
+def test_shards_are_scraped_as_one_instance_per_pod(manifests):
+    [monitor] = of_kind(manifests["shards"], "PodMonitor")
+    labels = of_kind(manifests["shards"], "StatefulSet")[0]["spec"]["template"]["metadata"]["labels"]
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    [endpoint] = monitor["spec"]["podMetricsEndpoints"]
+    assert {"sourceLabels": ["__meta_kubernetes_pod_name"], "targetLabel": "instance"} in endpoint["relabelings"]
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -42,6 +42,13 @@ def test_each_skip_reason_of_the_scheduler_has_a_series():
     assert {own(recorder)["ekm_exporter_probes_skipped_total", ("reason", str(reason))] for reason in scheduler.Skip} == {2}
 
 
+def test_shards_are_counted_only_if_there_are_several_exporters():
+    recorder = a_recorder()
+    assert not [key for key in own(recorder) if key[0] == "ekm_exporter_shards"]
+    recorder.shard(1, 3)
+    assert own(recorder)["ekm_exporter_shards", ("of", "3"), ("shard", "1")] == 3
+
+
 def test_events_of_the_exporter_are_counted():
     recorder = a_recorder(a_target())
     recorder.requested("vault", 4)

@@ -55,6 +55,7 @@ ALERTS: Mapping[str, Alert] = {
         *_alerts(
             "warning", _EXPORTER, (), "EkmExporterOverloaded EkmExporterInternalErrors EkmNoTargets EkmClockSkew EkmReloadFailed"
         ),
+        *_alerts("warning", ("job", "of"), (), "EkmShardMissing"),
         *_alerts("info", _TARGET, _MAYBE, "EkmPathChanged"),
         *_alerts("info", (), (), "EkmWatchdog"),
     )

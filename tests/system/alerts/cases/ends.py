@@ -219,6 +219,42 @@ def _of_exporters() -> RuleCase:
     return RuleCase(name="faults of exporters", exporters=[bad, good], length=149 * MINUTE, checks=checks, scrape=60)
 
 
+def _missing_shard() -> RuleCase:
+    """Shard 2 of 3 is not scraped for an hour. Complete shards, one of them twice, cause no ticket."""
+    shards = 'ekm_exporter_shards{shard="%s",of="%s"}'
+
+    def shard(index: int, of: int, values: str = "", host: str = "mon") -> Exporter:
+        more = {shards % (index, of): values or f"{of}x120"}
+        return Exporter(instance=f"{host}{of}:{10377 + index}", more=more)
+
+    missing = minutes((3, 10), ("_", 60), (3, 50))
+    of_three = [shard(0, 3), shard(1, 3), shard(2, 3, missing)]
+    of_two = [shard(0, 2), shard(1, 2), shard(1, 2, host="other")]
+    alert, on = "EkmShardMissing", Fired({"job": "ekm", "of": "3"}, {"value": "1 of 3"})
+    checks = [(9 * MINUTE, alert, []), (24 * MINUTE, alert, []), (32 * MINUTE, alert, [on]), (69 * MINUTE, alert, [on])]
+    checks += [(95 * MINUTE, alert, [])]
+    return RuleCase(name="a missing shard", exporters=[*of_three, *of_two], length=110 * MINUTE, checks=checks, scrape=60)
+
+
+def _shard_that_is_down() -> RuleCase:
+    """Shard 2 of 3 is a scrape target that does not answer: EkmExporterDown pages, and no ticket repeats it."""
+    shards = 'ekm_exporter_shards{shard="%s",of="3"}'
+    running = [Exporter(instance=f"mon1:{10377 + index}", more={shards % index: "3x60"}) for index in (0, 1)]
+    down = Exporter(
+        instance="mon1:10379", gaps=((10 * MINUTE, 50 * MINUTE),), more={shards % 2: minutes((3, 10), ("_", 40), (3, 10))}
+    )
+    on = Fired({"job": "ekm", "instance": down.instance})
+    checks = [(40 * MINUTE, "EkmExporterDown", [on])]
+    return RuleCase(
+        name="a shard that is down",
+        exporters=[*running, down],
+        length=59 * MINUTE,
+        checks=checks,
+        absent=["EkmShardMissing"],
+        scrape=60,
+    )
+
+
 def _rare_internal_errors() -> RuleCase:
     """One internal error in each preflight run, every six hours, is a ticket from the third run on. Two bursts in a day are none."""
     rare = Exporter(more={"ekm_exporter_internal_errors_total": "0x35 1x35 2x35 3x35 4x95"})
@@ -232,4 +268,15 @@ def _rare_internal_errors() -> RuleCase:
     return RuleCase(name="rare internal errors", exporters=[rare, burst], length=39 * HOUR, checks=checks, scrape=10 * MINUTE)
 
 
-CASES = [_steps(), _others(), _over(), _restart(), _stale_and_unknown(), _doubtful(), _of_exporters(), _rare_internal_errors()]
+CASES = [
+    _steps(),
+    _others(),
+    _over(),
+    _restart(),
+    _stale_and_unknown(),
+    _doubtful(),
+    _of_exporters(),
+    _missing_shard(),
+    _shard_that_is_down(),
+    _rare_internal_errors(),
+]
