@@ -13,11 +13,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 # Compatible with Apache-2.0. MPL-2.0 (certifi) has no condition for users who do not change its files.
-ACCEPTED = {"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0"}
+ACCEPTED = {"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0"}
 SPDX = {  # older forms, as packages declare them
     "Apache 2.0": "Apache-2.0",
     "MIT License": "MIT",
     "License :: OSI Approved :: BSD License": "BSD-3-Clause",
+    "License :: OSI Approved :: MIT License": "MIT",
 }
 # Libraries of other projects inside the compiled modules of a wheel.
 INSIDE = {
@@ -26,17 +27,19 @@ INSIDE = {
     "cryptography": "OpenSSL (Apache-2.0)",
     "pyyaml": "LibYAML (MIT)",
 }
+# Licence texts that a wheel lacks, from the repository of its project.
+ADDED = {"evtx": ROOT / "deploy" / "windows" / "evtx-LICENSE.txt"}
 TEXT = re.compile(r"\.dist-info/(?:.*/)?(?:licen[cs]e|copying|notice)[^/]*$", re.IGNORECASE)
 PAGE = """# Licences of the dependencies
 
-The exporter has the licence [Apache-2.0](../LICENSE). These are the packages of `requirements.lock`, which every installation has, with the
-licences that they declare. `THIRD-PARTY-LICENCES.txt` has the complete texts: it is a file of each release, of the Windows zip
-(`app\\licences`) and of the image (`/opt/ekm-exporter/licences`). The Windows zip also has Python (PSF-2.0) and WinSW (MIT) with their texts.
+The exporter has the licence [Apache-2.0](../LICENSE). These are its packages, with the licences that they declare. Packages of an [extra](install.md#extras)
+are in the Windows zip, and elsewhere if you install the extra. `THIRD-PARTY-LICENCES.txt` has the complete texts: it is a file of each release, of
+the Windows zip (`app\\licences`) and of the image (`/opt/ekm-exporter/licences`). The zip also has Python (PSF-2.0) and WinSW (MIT) with their texts.
 
 This page is generated. A package whose licence is not compatible with Apache-2.0 fails the tests.
 
-| package | version | licence | compiled in |
-| --- | --- | --- | --- |
+| package | version | licence | compiled in | installed |
+| --- | --- | --- | --- | --- |
 """
 
 
@@ -77,7 +80,8 @@ def licence(package: Distribution) -> Licence:
     unknown = set(re.split(r" (?:AND|OR) ", expression.strip("()"))) - ACCEPTED
     if unknown:
         raise LicenceError(f"{name}: no accepted licence: {', '.join(sorted(unknown)) or 'none'}")
-    if not (found := tuple(texts(package))):
+    added = [(ADDED[name].name, ADDED[name].read_text(encoding="utf-8"))] if name in ADDED else []
+    if not (found := (*texts(package), *added)):
         raise LicenceError(f"{name}: no licence text")
     return Licence(name, package.version, expression, found)
 
@@ -98,8 +102,11 @@ def collect(lines: str, place: Path | None = None) -> list[Licence]:
     return found
 
 
-def table(found: list[Licence]) -> str:
-    rows = [f"| {one.name} | {one.version} | {one.expression} | {INSIDE.get(one.name, '')} |\n" for one in found]
+def table(found: list[Licence], everywhere: dict[str, str]) -> str:
+    rows = [
+        f"| {one.name} | {one.version} | {one.expression} | {INSIDE.get(one.name, '')} | {'always' if one.name in everywhere else 'extra'} |\n"
+        for one in found
+    ]
     return PAGE + "".join(rows)
 
 
@@ -113,6 +120,9 @@ def joined(found: list[Licence]) -> str:
 
 
 if __name__ == "__main__":
-    here = collect((ROOT / "requirements.lock").read_text(encoding="utf-8"))
-    shown = {"table": table, "texts": joined}[sys.argv[1]](here)
+    always = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    if sys.argv[1] == "texts":
+        shown = joined(collect(always))
+    else:
+        shown = table(collect((ROOT / "requirements-windows.lock").read_text(encoding="utf-8")), locked(always))
     sys.stdout.buffer.write(shown.encode())

@@ -1,6 +1,6 @@
 """Build every file of a release into a new folder; the Windows zip is built by `windows/make_zip.py`.
 
-`python deploy/release.py FOLDER TOOLS` makes the wheel, the source distribution, the bill of materials, the texts of the licences, the
+`python deploy/release.py FOLDER TOOLS` makes the wheel, the source distribution, the bills of materials, the texts of the licences, the
 chart, copies of files, and their checksums. It needs the locked packages, and in TOOLS those of `./dev tools`. The same source gives
 the same bytes: place, file times, umask, time zone, language and clock have no effect.
 """
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import licences
 
@@ -39,23 +40,42 @@ def version() -> str:
     return re.findall(r'^__version__ = "(.+)"$', text, re.MULTILINE)[0]
 
 
-def bill(out: Path, tools: Path, found: list[licences.Licence]) -> None:
-    """Write the bill of materials of the locked packages, with their licences."""
+def bill(name: str, lock: str, tools: Path) -> dict[str, Any]:
+    """Return the bill of materials of a locked list in CycloneDX, with the licences of the packages."""
     with tempfile.TemporaryDirectory() as place:
         # It cannot read the form of the licence in pyproject.toml, or a version from another file.
         about = Path(place) / "component.toml"
         about.write_text(
-            f'[project]\nname = "ekm-exporter"\nversion = "{version()}"\nlicense = {{text = "Apache-2.0"}}\n', encoding="utf-8"
+            f'[project]\nname = "{name}"\nversion = "{version()}"\nlicense = {{text = "Apache-2.0"}}\n', encoding="utf-8"
         )
         made = Path(place) / "bill.json"
         how = ["--output-reproducible", "--mc-type", "application", "--schema-version", "1.6", "--outfile", made]
-        run(tools / "bin" / "cyclonedx-py", "requirements", "--pyproject", about, *how, "requirements.lock")
-        content = json.loads(made.read_text(encoding="utf-8"))
-    known = {one.name: one.expression for one in found}
+        run(tools / "bin" / "cyclonedx-py", "requirements", "--pyproject", about, *how, lock)
+        content: dict[str, Any] = json.loads(made.read_text(encoding="utf-8"))
+    known = {one.name: one.expression for one in licences.collect((ROOT / lock).read_text(encoding="utf-8"))}
     for component in content["components"]:
         component["licenses"] = [{"expression": known[component["name"]]}]
-    text = json.dumps(content, indent=2, sort_keys=True) + "\n"
-    (out / f"ekm-exporter-{version()}.cdx.json").write_text(text, encoding="utf-8", newline="\n")
+    return content
+
+
+def programs() -> list[dict[str, Any]]:
+    """Return the programs of the Windows zip as components of its bill."""
+    pins = json.loads((ROOT / "deploy" / "windows" / "pins.json").read_text(encoding="utf-8"))
+    found = []
+    for name, pin in pins.items():
+        place = {"type": "distribution", "url": pin["url"], "hashes": [{"alg": "SHA-256", "content": pin["sha256"]}]}
+        about = {"type": "application", "bom-ref": name, "name": name, "version": pin["version"]}
+        found.append({**about, "licenses": [{"expression": pin["licence"]}], "externalReferences": [place]})
+    return found
+
+
+def write_bills(out: Path, tools: Path) -> None:
+    """Write the bill of the packages that every installation has, and that of the Windows zip."""
+    always, windows = bill("ekm-exporter", "requirements.lock", tools), bill("ekm-exporter", "requirements-windows.lock", tools)
+    windows["components"] += programs()
+    for name, content in (("", always), ("-windows-amd64", windows)):
+        text = json.dumps(content, indent=2, sort_keys=True) + "\n"
+        (out / f"ekm-exporter-{version()}{name}.cdx.json").write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_sums(out: Path) -> None:
@@ -71,7 +91,7 @@ def build(out: Path, tools: Path) -> None:
     found = licences.collect((ROOT / "requirements.lock").read_text(encoding="utf-8"))
     # --no-isolation: the builder is the locked one.
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", out, ROOT)
-    bill(out, tools, found)
+    write_bills(out, tools)
     (out / "THIRD-PARTY-LICENCES.txt").write_text(licences.joined(found), encoding="utf-8", newline="\n")
     run(tools / "bin" / "python", ROOT / "deploy" / "assets.py", out)
     write_sums(out)

@@ -1,8 +1,8 @@
 """Build the Windows zip: exporter, locked packages, Python and a service wrapper, for hosts without Python and internet.
 
-`python deploy/windows/make_zip.py DIST DOWNLOADS` takes the wheel and the bill of materials from DIST, adds the zip and its own bill, and
-renews the checksums. Missing parts are downloaded into DOWNLOADS: Python and WinSW by `pins.json`, wheels by `requirements.lock`. Each
-part must have the pinned hash. The same parts give the same bytes on every system.
+`python deploy/windows/make_zip.py DIST DOWNLOADS` takes the wheel from DIST, adds the zip, and renews the checksums. Missing parts are
+downloaded into DOWNLOADS: Python and WinSW by `pins.json`, wheels by `requirements-windows.lock`, which has the extras too: the zip has no
+pip. Each part must have the pinned hash. The same parts give the same bytes on every system.
 """
 
 import hashlib
@@ -162,31 +162,19 @@ def pack(files: dict[str, bytes], out: Path) -> None:
             archive.writestr(entry, files[name], compresslevel=9)
 
 
-def bill(source: Path, out: Path, pins: dict[str, Pin]) -> None:
-    """Write the bill of materials of the zip: that of the packages, with Python and WinSW."""
-    content = json.loads(source.read_text(encoding="utf-8"))
-    for name, pin in pins.items():
-        hashes = [{"alg": "SHA-256", "content": pin.sha256}]
-        place = {"type": "distribution", "url": pin.url, "hashes": hashes}
-        about = {"type": "application", "bom-ref": name, "name": name, "version": pin.version}
-        content["components"].append({**about, "licenses": [{"expression": pin.licence}], "externalReferences": [place]})
-    out.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
-
-
 def build(dist: Path, downloads: Path, pins: dict[str, Pin], lock: Path) -> Path:
-    """Add the zip and its bill to the folder of a release. Raises BuildError."""
+    """Add the zip to the folder of a release. Raises BuildError."""
     downloads.mkdir(parents=True, exist_ok=True)
     (wheel,) = dist.glob("ekm_exporter-*.whl")
     version = wheel.name.split("-")[1]
     out = dist / f"ekm-exporter-{version}-windows-amd64.zip"
     pack(contents(wheel, downloads, pins, lock), out)
-    bill(dist / f"ekm-exporter-{version}.cdx.json", out.with_suffix(".cdx.json"), pins)
     release.write_sums(dist)
     return out
 
 
 if __name__ == "__main__":
     try:
-        build(Path(sys.argv[1]), Path(sys.argv[2]), read_pins(), ROOT / "requirements.lock")
+        build(Path(sys.argv[1]), Path(sys.argv[2]), read_pins(), ROOT / "requirements-windows.lock")
     except (BuildError, licences.LicenceError) as error:
         sys.exit(f"make_zip.py: {error}")

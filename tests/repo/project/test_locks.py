@@ -13,7 +13,8 @@ PYTHONS = ("3.11", "3.12", "3.13")
 LISTS = {
     "requirements.lock": ("project",),
     "requirements-build.lock": ("build",),
-    "requirements-dev.lock": ("project", "build", "dev"),
+    "requirements-windows.lock": ("project", "extras"),
+    "requirements-dev.lock": ("project", "extras", "build", "dev"),
 }
 
 
@@ -22,7 +23,8 @@ def pins(text: str) -> dict[str, Version]:
 
 
 def wanted(pyproject, names: tuple[str, ...]) -> list[str]:
-    groups = {"project": pyproject["project"]["dependencies"], **pyproject["dependency-groups"]}
+    extras = [line for lines in pyproject["project"]["optional-dependencies"].values() for line in lines]
+    groups = {"project": pyproject["project"]["dependencies"], "extras": extras, **pyproject["dependency-groups"]}
     return [line for name in names for line in groups[name]]
 
 

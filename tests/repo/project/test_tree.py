@@ -8,6 +8,7 @@ FOLDERS = {".ci", ".github", "alerts", "bench", "dashboards", "deploy", "docs", 
 FILES = {
     ".dockerignore", ".editorconfig", ".gitattributes", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "Dockerfile", "LICENSE", "README.md", "SECURITY.md",
     "dev", "pyproject.toml", "requirements.lock", "requirements-build.lock", "requirements-dev.lock",
+    "requirements-windows.lock",
 }  # fmt: skip
 
 LONGEST_FILE, LONGEST_FUNCTION = 300, 40

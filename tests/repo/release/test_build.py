@@ -18,9 +18,10 @@ from exporter import __version__
 ROOT = Path(__file__).parents[3]
 TOOLS = ROOT / ".cache" / "tools"
 BILL = f"ekm-exporter-{__version__}.cdx.json"
+WINDOWS_BILL = f"ekm-exporter-{__version__}-windows-amd64.cdx.json"
 CHART = f"ekm-exporter-{__version__}.tgz"
 FILES = {
-    f"ekm_exporter-{__version__}-py3-none-any.whl", f"ekm_exporter-{__version__}.tar.gz", CHART, BILL, "SHA256SUMS",
+    f"ekm_exporter-{__version__}-py3-none-any.whl", f"ekm_exporter-{__version__}.tar.gz", CHART, BILL, WINDOWS_BILL, "SHA256SUMS",
     "THIRD-PARTY-LICENCES.txt", "requirements.lock", "ekm-exporter.service", "ekm-exporter@.service", "ekm-exporter.target",
     "ekm.rules.yml", "ekm-native.rules.yml", "ekm.schema.json", f"ekm-starter-{__version__}.tar.gz",
 }  # fmt: skip
@@ -98,21 +99,31 @@ def test_build_refuses_a_folder_that_exists(tmp_path):
     assert "FileExistsError" in done.stderr
 
 
-def test_bill_of_materials_lists_locked_packages_with_hashes_and_licences(builds):
-    bill = json.loads(builds[0][BILL])
-    text = (ROOT / "requirements.lock").read_text()
-    assert {f"{one['name']}=={one['version']}" for one in bill["components"]} == set(
-        re.findall(r"^([\w.-]+==\S+)", text, re.MULTILINE)
-    )
-    listed = {digest["content"] for one in bill["components"] for digest in one["externalReferences"][0]["hashes"]}
+@pytest.mark.parametrize(
+    ("name", "lock", "programs"), [(BILL, "requirements.lock", 0), (WINDOWS_BILL, "requirements-windows.lock", 2)]
+)
+def test_bill_of_materials_lists_locked_packages_with_hashes_and_licences(builds, name, lock, programs):
+    bill = json.loads(builds[0][name])
+    text = (ROOT / lock).read_text()
+    packages = bill["components"][: len(bill["components"]) - programs]
+    assert {f"{one['name']}=={one['version']}" for one in packages} == set(re.findall(r"^([\w.-]+==\S+)", text, re.MULTILINE))
+    listed = {digest["content"] for one in packages for digest in one["externalReferences"][0]["hashes"]}
     assert listed == set(re.findall(r"--hash=sha256:(\w+)", text))
     assert all(one["licenses"][0]["expression"] for one in bill["components"])
     assert bill["metadata"]["component"]["version"] == __version__
 
 
-def test_bill_of_materials_is_valid_cyclonedx(builds):
+def test_bill_of_the_windows_zip_has_python_and_winsw(builds):
+    pins = json.loads((ROOT / "deploy" / "windows" / "pins.json").read_text())
+    added = json.loads(builds[0][WINDOWS_BILL])["components"][-2:]
+    assert [(one["name"], one["version"]) for one in added] == [(name, pin["version"]) for name, pin in pins.items()]
+    assert [one["externalReferences"][0]["hashes"][0]["content"] for one in added] == [pin["sha256"] for pin in pins.values()]
+
+
+@pytest.mark.parametrize("name", [BILL, WINDOWS_BILL])
+def test_bill_of_materials_is_valid_cyclonedx(builds, name):
     command = [TOOLS / "bin" / "python", "-c", VALIDATE]
-    done = subprocess.run(command, input=builds[0][BILL], capture_output=True, check=False)  # noqa: S603 - no outside input commands
+    done = subprocess.run(command, input=builds[0][name], capture_output=True, check=False)  # noqa: S603 - no outside input commands
     assert (done.returncode, done.stdout.strip()) == (0, b"None"), done.stderr.decode()
 
 
