@@ -16,7 +16,7 @@ from bench.querying import metrics, total
 from bench.sizes import Sizes
 from bench.table import Figure
 
-_EVERY, _SCRAPES = 2, 12  # seconds between two scrapes, and their number
+_EVERY, _SCRAPES = 4, 8  # seconds between two scrapes, and their number
 
 
 def figures(bench: Bench, running: Running, sizes: Sizes) -> Iterator[Figure]:
@@ -24,7 +24,7 @@ def figures(bench: Bench, running: Running, sizes: Sizes) -> Iterator[Figure]:
     address = running.url.removeprefix("http://")
     config = f"{{global: {{scrape_interval: {_EVERY}s}}, scrape_configs: [{{job_name: ekm, static_configs: [{{targets: [{address}]}}]}}]}}"
     with prometheus(bench, config) as server:
-        until(lambda: number(server.url, "ekm_exporter_targets") == sizes.fleet, "the fleet is scraped", seconds=30 + _EVERY)
+        until(lambda: number(server.url, "ekm_exporter_targets") == sizes.fleet, "the fleet is scraped", seconds=90)
         begun, before = time.monotonic(), spent(server.pid)
         time.sleep(_SCRAPES * _EVERY)
         cpu, wall = spent(server.pid) - before, time.monotonic() - begun
