@@ -32,7 +32,7 @@ BEFORE = """\
 METHOD = """\
 ## How it is measured
 
-`./dev bench PART` measures one part (`start`, `probes`, `steps`, `fleet`, `shards`, `scrapes`, `series`, `pages`, `storm`, `outages`, `spread`, `failing`, `day`,
+`./dev bench PART` measures one part (`start`, `probes`, `series`, `steps`, `fleet`, `shards`, `scrapes`, `pages`, `storm`, `outages`, `spread`, `failing`, `day`,
 `profile`); `./dev bench --quick` measures less of everything. Both print their tables and do not change this page; quick figures are
 only indicative. `./dev bench --compare REV [PART]` also runs the exporter of another commit. The benchmark needs Linux and Debian's `prometheus`
 and `prometheus-blackbox-exporter`, which it installs if it has the rights.

@@ -70,11 +70,11 @@ class Part:
 PARTS: dict[str, Part] = {
     "start": Part("Starting", starts.measure, Place.QUIET, compares=True),
     "probes": Part("What a probe costs", probes.measure, Place.QUIET, compares=True),
+    "series": Part("Bytes and series of a target", exposed.measure, Place.QUIET, compares=True),
     "steps": Part("How exact a step's time is", accuracy.measure, Place.QUIET, wait=accuracy.WAIT),
     "fleet": Part("A large fleet at its steady pace", _fleet, Place.WARMED, compares=True),
     "shards": Part("Twice the fleet in two shards", shards.measure, Place.QUIET),
     "scrapes": Part("Scrapes of every kind, and their cost in Prometheus", exposition.measure, Place.WARMED, compares=True),
-    "series": Part("Bytes and series of a target", exposed.measure, Place.QUIET, compares=True),
     "pages": Part("The status page of a large fleet", pages.measure, Place.WARMED),
     "storm": Part("When every vault is silent at once", storm.time_outs, Place.TOGETHER),
     "outages": Part("When every vault refuses or throttles", storm.outages, Place.TOGETHER),

@@ -100,8 +100,8 @@ class Rounds:
         with ExitStack() as stack:
             running = {tree: stack.enter_context(exporter(bench, fleet, tree=tree)) for tree in bench.turns(number)}
             time.sleep(1.3 * sizes.probe_interval)  # every target had its first probe and auxiliary probe
-            for tree, one in running.items():
-                with alone([other.pid for other in running.values() if other is not one], settle=SETTLE):
+            for place, (tree, one) in enumerate(running.items()):
+                with alone([other.pid for other in running.values() if other is not one], settle=SETTLE if place else 0):
                     counts(bench)
                     watch = Watch(bench, one.pid)
                     time.sleep(sizes.probe_window)

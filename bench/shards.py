@@ -18,7 +18,7 @@ from bench.steady import fleet_of, lag_p99
 from bench.table import Figure
 
 COUNT = 2
-_RUNS = 3
+_RUNS = 2
 
 
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:

@@ -16,6 +16,8 @@ from bench.sizes import Sizes
 from bench.table import Figure
 from bench.trees import Tree
 
+_PAIRS = 3
+
 
 def once(bench: Bench, tree: Tree | None = None) -> tuple[float, float]:
     """Seconds to the first probe, and the memory after it in MB. Raises RuntimeError without a probe."""
@@ -34,7 +36,7 @@ def once(bench: Bench, tree: Tree | None = None) -> tuple[float, float]:
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure | Pair]:
     found: dict[Tree | None, list[float]] = {}
     memory: dict[Tree | None, list[float]] = {}
-    for number in range(sizes.runs):
+    for number in range(min(_PAIRS, sizes.runs) if bench.other else sizes.runs):
         for tree in bench.turns(number):
             seconds, megabytes = once(bench, tree)
             found.setdefault(tree, []).append(seconds)

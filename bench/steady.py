@@ -22,7 +22,7 @@ from bench.trees import Tree
 
 EVERY = 1.5  # seconds between two scrapes
 _PER_CREDENTIAL = 20
-_PAIRS = 4
+_PAIRS = 3  # and slices of the small fleet
 
 
 @dataclass(slots=True)
@@ -169,7 +169,7 @@ def observe_small(bench: Bench, sizes: Sizes) -> dict[Tree | None, InTurn]:
         before = {tree: _probes_and_memory(one) for tree, one in running.items()}
         for number in range(min(_PAIRS, sizes.runs) if bench.other else sizes.runs):
             for tree in bench.turns(number):
-                with alone([one.pid for each, one in running.items() if each is not tree], settle=fleet.interval / 2):
+                with alone([one.pid for each, one in running.items() if each is not tree], settle=fleet.interval / 2.5):
                     take(bench, running[tree], sizes.slice, slices.setdefault(tree, Slices()), slow=False)
         for tree, (made, memory) in before.items():
             later, now = _probes_and_memory(running[tree])
