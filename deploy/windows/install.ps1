@@ -84,6 +84,14 @@ function Assert-Place {
     if ($found -and $found.PathName.Trim('"') -notlike "$app\*") {
         throw "the service $service is installed in another folder: $($found.PathName). Run uninstall.ps1 of that installation first."
     }
+    foreach ($path in $Configuration, $Secrets) {
+        if ($path -and -not (Test-Path -LiteralPath $path)) { throw "$path does not exist" }
+    }
+    $there = if (Test-Path -LiteralPath $Base) { Get-ChildItem -LiteralPath $Base -Force -Name }
+    # Its rights change, and -RemoveData of uninstall.ps1 deletes it.
+    if ($there -and -not ($there | Where-Object { $_ -in 'app', 'ekm.yml', 'secrets' })) {
+        throw "$Base has files of other programs: give a folder of its own with -Base"
+    }
     if (-not $Configuration -and -not (Test-Path -LiteralPath $installed)) {
         throw 'this host has no configuration yet: write one (ekm.example.yml) and give it with -Configuration'
     }
@@ -271,6 +279,6 @@ if ($changes.Count -and -not $PSCmdlet.ShouldProcess($Base, "change $($changes -
 [pscustomobject]@{
     Host    = $env:COMPUTERNAME
     Result  = $result
-    Version = Get-Content -LiteralPath (Join-Path $package 'VERSION')
+    Version = [string](Get-Content -LiteralPath (Join-Path $package 'VERSION'))
     Url     = "http://$($env:COMPUTERNAME):$($settings.Port)/metrics"
 }

@@ -42,6 +42,10 @@ function Remove-Exporter {
     throw 'Windows has not removed the service yet: close services.msc and other management tools, then run this again'
 }
 
+$own = 'app', 'ekm.yml', 'secrets' | Where-Object { Test-Path -LiteralPath "$Base\$_" }
+if ($RemoveData -and -not $own -and (Test-Path -LiteralPath $Base)) {
+    throw "$Base is no installation of ekm-exporter: nothing is removed"
+}
 $what = 'remove service, program and firewall rule'
 if ($RemoveData) { $what = 'remove service, program, firewall rule, configuration, secrets, state and logs' }
 $result = 'would be removed'

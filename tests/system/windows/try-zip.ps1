@@ -61,6 +61,10 @@ try {
     Assert ($would.Result -like 'would change*') '-WhatIf reports what would change'
     Assert (@(Get-Trace).Count -eq 0) '-WhatIf changes nothing'
 
+    $refused = ''
+    try { Install-Package @{ Base = $env:SystemRoot; Configuration = "$work\sim\ekm.yml"; WhatIf = $true } | Out-Null } catch { $refused = "$_" }
+    Assert ($refused -match 'files of other programs') "the folder of another program is refused: $refused"
+
     $options = @{ Configuration = "$work\sim\ekm.yml"; Secrets = "$work\secrets"; Prometheus = '10.1.2.3'; Arguments = '--web.enable-pages' }
     $first = Install-Package $options
     Assert ($first.Result -like 'changed: program*') "installed: $($first.Result)"
