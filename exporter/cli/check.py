@@ -9,6 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from exporter.cli.findings import finding_lines
 from exporter.config import Loaded, dump_yaml, load_config, monthly_cost, schema_text
 from exporter.web import webconfig
 
@@ -21,7 +22,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "check",
         help="validate a configuration",
         description=(
-            "Validates a configuration without any request, and prints every problem and warning with its line. "
+            "Validates a configuration without any request, and prints every problem and warning with its line; of many equal ones "
+            "the first three. "
             "Exit code: 0 without a problem, 2 with one; warnings do not change it."
         ),
         epilog="examples: ekm-exporter check --config.file ekm.yml --print-effective; ekm-exporter check --print-schema",
@@ -38,6 +40,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--cost", action="store_true", help="print requests, billable operations, log rows and sign-ins per month"
     )
+    parser.add_argument("--verbose", action="store_true", help="print each of many equal problems and warnings")
     parser.add_argument("--print-schema", action=_PrintSchema, nargs=0, help="print the JSON Schema for editors, and exit")
     parser.set_defaults(handler=run)
 
@@ -53,7 +56,7 @@ class _PrintSchema(argparse.Action):
 def run(args: argparse.Namespace) -> int:
     """Check the configuration; 0 without a problem, 2 with one."""
     loaded = load_config(args.config_file)
-    print_findings(loaded)
+    print_findings(loaded, every=args.verbose)
     web_file: Path | None = getattr(args, "web_config_file", None)
     web = None if web_file is None else web_config(web_file)
     config = loaded.config
@@ -76,12 +79,10 @@ def web_config(path: Path) -> webconfig.WebLoaded:
     return loaded
 
 
-def print_findings(loaded: Loaded | webconfig.WebLoaded) -> None:
-    """Print every problem and every warning to standard error, one line each."""
-    for problem in loaded.problems:
-        print(problem, file=sys.stderr)
-    for warning in loaded.warnings:
-        print(f"{warning.where}: warning: {warning.what}", file=sys.stderr)
+def print_findings(loaded: Loaded | webconfig.WebLoaded, *, every: bool = False) -> None:
+    """Print problems and warnings to standard error. Many equal ones share a line, unless `every`."""
+    for line in (*finding_lines(loaded.problems, every=every), *finding_lines(loaded.warnings, "warning: ", every=every)):
+        print(line, file=sys.stderr)
 
 
 def summary(path: Path, loaded: Loaded) -> str:

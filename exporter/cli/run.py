@@ -159,11 +159,8 @@ def add_service_flags(parser: argparse.ArgumentParser, *, default_address: str) 
 def run(args: argparse.Namespace) -> int:
     """Run the exporter, or only validate the configuration; return the exit code."""
     if args.config_check:
-        return check.run(
-            argparse.Namespace(
-                config_file=args.config_file, web_config_file=args.web_config_file, print_effective=False, cost=False
-            )
-        )
+        flags = {"print_effective": False, "cost": False, "verbose": False}
+        return check.run(argparse.Namespace(config_file=args.config_file, web_config_file=args.web_config_file, **flags))
     return run_exporter(args, default_address=DEFAULT_ADDRESS, mode="run")
 
 
