@@ -5,9 +5,11 @@ Each is a probe with another credential, key version or vault.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
+from typing import Any
 
 from exporter.config.auxiliary import is_needed
 from exporter.config.model import Config, Credential, CredentialKind, Module, Target
@@ -18,15 +20,20 @@ from exporter.probing.round_trip import ProbeRequest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuxiliaryProbe:
-    """One auxiliary probe to make. `name` is that of its result."""
+    """One auxiliary probe to make. `name` is that of its result, `vault` the host it asks."""
 
     what: AuxiliaryKind
     name: str
-    request: ProbeRequest
+    vault: str
+    build: Callable[[], ProbeRequest]  # called if it is due: the list is made after every probe
+
+    @property
+    def request(self) -> ProbeRequest:
+        return self.build()
 
     @property
     def identity(self) -> Identity:
-        return self.what, self.name, self.request.target.vault
+        return self.what, self.name, self.vault
 
     @property
     def is_of_another_host(self) -> bool:
@@ -53,33 +60,59 @@ def is_due(last: AuxiliaryResult | None, interval: float, now: float) -> bool:
 
 def _next(config: Config, target: Target) -> Iterator[AuxiliaryProbe]:
     """Make the whole round trip, including wrap: SQL Server will need it too."""
-    if target.next_credential is not None:
-        staged = replace(target, credential=target.next_credential)
-        yield AuxiliaryProbe(what=AuxiliaryKind.NEXT, name=target.next_credential, request=probe_request(config, staged))
+    name = target.next_credential
+    if name is not None:
+        yield AuxiliaryProbe(
+            what=AuxiliaryKind.NEXT, name=name, vault=target.vault, build=partial(_request, config, target, {"credential": name})
+        )
 
 
 def _retained(config: Config, target: Target, today: date) -> Iterator[AuxiliaryProbe]:
     for old in target.retained_versions:
         if not is_needed(old, today):
             continue
-        kept = replace(target, vault=old.vault, key_name=old.key_name, key_version=old.key_version, credential=old.credential)
-        yield AuxiliaryProbe(what=AuxiliaryKind.RETAINED, name=kept.key, request=replace(probe_request(config, kept), wrap=False))
+        kept = {"vault": old.vault, "key_name": old.key_name, "key_version": old.key_version, "credential": old.credential}
+        yield AuxiliaryProbe(
+            what=AuxiliaryKind.RETAINED,
+            name=f"{old.key_name}/{old.key_version}",
+            vault=old.vault,
+            build=partial(_request, config, target, kept, wrap=False),
+        )
 
 
 def _newest_and_recovery(config: Config, target: Target, key: KeyFacts | None) -> Iterator[AuxiliaryProbe]:
     if target.key_version is not None:
-        newest = replace(target, key_version=None)
-        request = replace(probe_request(config, newest), round_trip=False)
-        yield AuxiliaryProbe(what=AuxiliaryKind.NEWEST, name=target.key_name, request=request)
-    if target.recovery_vault is not None and key is not None:
-        restored = replace(
-            target,
-            vault=target.recovery_vault,
-            key_version=target.key_version or key.version,
-            credential=target.recovery_credential or target.credential,
+        yield AuxiliaryProbe(
+            what=AuxiliaryKind.NEWEST,
+            name=target.key_name,
+            vault=target.vault,
+            build=partial(_request, config, target, {"key_version": None}, round_trip=False),
         )
-        request = replace(probe_request(config, restored), wrap=False, under=key)
-        yield AuxiliaryProbe(what=AuxiliaryKind.RECOVERY, name=target.recovery_vault, request=request)
+    if target.recovery_vault is not None and key is not None:
+        restored = {
+            "vault": target.recovery_vault,
+            "key_version": target.key_version or key.version,
+            "credential": target.recovery_credential or target.credential,
+        }
+        yield AuxiliaryProbe(
+            what=AuxiliaryKind.RECOVERY,
+            name=target.recovery_vault,
+            vault=target.recovery_vault,
+            build=partial(_request, config, target, restored, wrap=False, under=key),
+        )
+
+
+def _request(
+    config: Config,
+    target: Target,
+    changes: Mapping[str, Any],
+    *,
+    wrap: bool = True,
+    round_trip: bool = True,
+    under: KeyFacts | None = None,
+) -> ProbeRequest:
+    request = probe_request(config, replace(target, **changes))
+    return replace(request, wrap=wrap, round_trip=round_trip, under=under)
 
 
 def probe_request(

@@ -155,9 +155,10 @@ class Prober:
 
         None if it could not be made, or if a timeout may be the exporter's fault.
         """
-        if not self._is_active(plan.request.module):
+        request = plan.request
+        if not self._is_active(request.module):
             return None
-        report = await self._guarded(plan.request.target, self._make(plan.request, fresh=fresh))
+        report = await self._guarded(request.target, self._make(request, fresh=fresh))
         if report is None or report.inconclusive:
             return None
         return auxiliary_result(plan, report)
