@@ -58,8 +58,11 @@ def fetch(pin: Pin, downloads: Path) -> bytes:
     if not place.exists():
         if not pin.url.startswith("https://"):
             raise BuildError(f"{pin.url}: not an https address")
-        with urllib.request.urlopen(pin.url, timeout=300) as answer:  # noqa: S310 - https, and the hash is checked
-            place.write_bytes(answer.read())
+        try:
+            with urllib.request.urlopen(pin.url, timeout=300) as answer:  # noqa: S310 - https, and the hash is checked
+                place.write_bytes(answer.read())
+        except OSError as error:
+            raise BuildError(f"{pin.url}: {error}: download it elsewhere and put it into {downloads}") from None
     content = place.read_bytes()
     if hashlib.sha256(content).hexdigest() != pin.sha256:
         raise BuildError(f"{place}: not the pinned file: delete it, or correct pins.json")

@@ -181,6 +181,16 @@ def test_download_that_is_not_the_pinned_file_is_refused(make_zip, parts, part):
     assert list(parts[0].glob("*.zip")) == []
 
 
+@pytest.mark.parametrize(
+    ("url", "problem"), [("https://127.0.0.1:9/x.zip", "download it elsewhere"), ("http://127.0.0.1:9/x.zip", "not an https")]
+)
+def test_download_that_fails_names_the_address(make_zip, tmp_path, url, problem):
+    pin = replace(make_zip.read_pins()["python"], url=url)
+    with pytest.raises(make_zip.BuildError, match=problem):
+        make_zip.fetch(pin, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_wheel_that_is_not_locked_is_refused(make_zip, parts):
     name, content = wheel("second", "2.1", {"second.py": "other"})
     (parts[1] / "wheels" / name).write_bytes(content)
