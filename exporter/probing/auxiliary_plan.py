@@ -20,7 +20,7 @@ from exporter.probing.round_trip import ProbeRequest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuxiliaryProbe:
-    """One auxiliary probe to make. `name` is that of its result, `vault` the host it asks."""
+    """One auxiliary probe to make. `name` is that of its result, `vault` the host that receives its requests."""
 
     what: AuxiliaryKind
     name: str
