@@ -20,6 +20,7 @@ from bench.parts import PARTS, Place
 from bench.trees import Tree
 
 LONGEST = 600.0  # seconds for a part, without the time in which it waits for its turn
+PATIENCE = 60.0  # seconds for the warm-ups after the first one
 _ROOT = Path(__file__).parent.parent
 
 
@@ -51,16 +52,23 @@ class Child:
 
     def _read(self) -> None:
         for line in self._process.stdout or ():
-            item = decoded(line)
+            try:
+                item = decoded(line)
+            except (ValueError, LookupError, TypeError):
+                item = Broken(f"printed {line[:80]!r}")
             self._items.append(item)
             self._on_item(self.name, item)
             if item is Mark.WARM:
                 self._ready.set()
         self._ready.set()
 
+    def is_warm(self, until: float) -> bool:
+        """Wait for the end of the warm-up, or of the part, until a monotonic time."""
+        return self._ready.wait(max(0.0, until - time.monotonic()))
+
     def until_warm(self, end: float) -> None:
-        """Wait for the end of the warm-up, or of the part. Kills the part at `end`, a monotonic time."""
-        if not self._ready.wait(max(0.0, end - time.monotonic())):
+        """Wait like `is_warm`. Kills the part at `end`, a monotonic time."""
+        if not self.is_warm(end):
             self.kill("had not warmed up in time")
 
     def pause(self) -> None:
@@ -162,6 +170,7 @@ class _Order:
         for child in filling:
             child.until_ended(end)
         for child in warmed:
+            child.until_warm(self._run.end())
             child.go()
             child.until_ended(self._run.end())
         for name in self._of(Place.QUIET):
@@ -191,10 +200,12 @@ class _Order:
                 raise
 
     def _warmed(self) -> list[Child]:
-        """Warm up side by side. All but the first are then stopped until their turn."""
-        end, children = self._run.end(), [self._started(name) for name in self._of(Place.WARMED)]
-        for child in children:
-            child.until_warm(end)
+        """Warm up side by side. All but the first are then stopped until their turn, but for one that needs longer."""
+        children = [self._started(name) for name in self._of(Place.WARMED)]
+        for child in children[:1]:
+            child.until_warm(self._run.end())
+        until = min(self._run.end(), time.monotonic() + PATIENCE)
         for child in children[1:]:
-            child.pause()
+            if child.is_warm(until):
+                child.pause()
         return children

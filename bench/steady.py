@@ -135,7 +135,7 @@ class Observer:
     def observe(self) -> Observed:
         """Alternate slices without and with scrapes."""
         seen, running, sizes = Observed(), self._running, self._sizes
-        metrics(running.url)  # a scrape comes before each memory reading
+        before = metrics(running.url)  # a scrape comes before each memory reading
         seen.settled = resident(running.pid)
         for _ in range(sizes.runs):
             take(self._bench, running, sizes.slice, seen.quiet)
@@ -144,9 +144,11 @@ class Observer:
             take(self._bench, running, sizes.slice, seen.scraped)
             seen.scrapes += scraper.stop()
         seen.text = metrics(running.url)
-        seen.lag = lag_p99(seen.text)
-        seen.failed = total(seen.text, "ekm_probe_failures_total")
-        seen.tainted = total(seen.text, "ekm_exporter_probes_tainted_total")
+        seen.lag = lag_p99(seen.text, before)
+        seen.failed, seen.tainted = (
+            total(seen.text, sample) - total(before, sample)
+            for sample in ("ekm_probe_failures_total", "ekm_exporter_probes_tainted_total")
+        )
         return seen
 
 
@@ -201,7 +203,7 @@ def figures(seen: Observed, sizes: Sizes) -> Iterator[Figure]:
     yield Figure(what=f"{name}: processor time while scraped", runs=loaded, unit=" % of a core", busy=scraped.busy, how=often)
     everything = quiet.memory + scraped.memory
     yield Figure(what=f"**{name}: resident memory**", runs=everything, unit=" MB", commit=600, aim=400, how="after each run")
-    note = f"bound of the histogram that 99 % of all starts stayed under; {seen.failed:.0f} probes failed, {seen.tainted:.0f} tainted"
+    note = f"bound of the histogram that 99 % of all starts after the warm-up stayed under; {seen.failed:.0f} probes failed, {seen.tainted:.0f} tainted"
     yield Figure(what=f"**{name}: start lag, p99**", runs=[seen.lag], unit=" s", commit=1, how=note)
     yield Figure(what=f"{name}: a probe, p99", runs=[1000 * s for s in quiet.slow], unit=" ms", busy=quiet.busy, how=how)
     slow = ratios(scraped.slow, quiet.slow)
