@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import ParamSpec, TypeVar
 
+from exporter.config.auxiliary import configured_auxiliary
 from exporter.config.model import Config, Target
 from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.model import ProbeReport
@@ -65,4 +66,5 @@ class Reports:
 def _run_auxiliary(runner: AuxiliaryRunner, config: Config, target: Target, report: ProbeReport, record: TargetRecord) -> None:
     today = datetime.fromtimestamp(report.started_at, UTC).date()
     interval = config.modules[target.module].auxiliary_interval
-    runner.after_probe(target, report, auxiliary_probes(config, target, record.key, today), interval=interval)
+    if runner.has_due(target.name, configured_auxiliary(target, today), interval=interval):
+        runner.after_probe(target, report, auxiliary_probes(config, target, record.key, today), interval=interval)

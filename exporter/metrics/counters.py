@@ -17,6 +17,8 @@ from exporter.metrics.native_histogram import NativeHistogram
 from exporter.metrics.text_format import Sample
 from exporter.state.records import TargetRecord
 
+_THROTTLED: Final = int(HTTPStatus.TOO_MANY_REQUESTS)
+
 
 def steps_of(module: Module) -> tuple[Step, ...]:
     """Return the steps that a probe in the mode of the module can run."""
@@ -132,9 +134,4 @@ def is_throttled(result: StepResult) -> bool:
     A proxy or a shared token does not count.
     """
     facts = result.facts
-    return (
-        facts is not None
-        and facts.status == HTTPStatus.TOO_MANY_REQUESTS
-        and facts.fault is not Fault.PROXY_STATUS
-        and not result.shared
-    )
+    return facts is not None and facts.status == _THROTTLED and facts.fault is not Fault.PROXY_STATUS and not result.shared

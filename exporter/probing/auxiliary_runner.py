@@ -11,14 +11,14 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 
 from exporter.config.model import Target
-from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
+from exporter.core.auxiliary import AuxiliaryResult, Identity
 from exporter.core.model import ProbeReport
 from exporter.probing.auxiliary_plan import AuxiliaryProbe, is_due
 from exporter.runtime.internal_errors import reported
 from exporter.runtime.single_flight import SingleFlight
 
 MakeAuxiliary = Callable[[AuxiliaryProbe], Awaitable[AuxiliaryResult | None]]
-_Results = dict[tuple[AuxiliaryKind, str, str], AuxiliaryResult]  # the last ones of one target
+_Results = dict[Identity, AuxiliaryResult]  # the last ones of one target
 
 
 class AuxiliaryRunner:
@@ -40,6 +40,11 @@ class AuxiliaryRunner:
         self._slots = asyncio.Semaphore(concurrency)
         self._rounds: SingleFlight[str, None] = SingleFlight()
         self._last: dict[str, _Results] = {}
+
+    def has_due(self, name: str, identities: Iterable[Identity], *, interval: float) -> bool:
+        """Whether one of these auxiliary probes is due: without one, there is nothing to plan."""
+        last, now = self._last.get(name, {}), self._clock()
+        return any(is_due(last.get(identity), interval, now) for identity in identities)
 
     def after_probe(self, target: Target, report: ProbeReport, probes: Iterable[AuxiliaryProbe], *, interval: float) -> None:
         """Start the due `probes`, unless the vault throttles or a round is running.

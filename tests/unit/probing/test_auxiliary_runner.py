@@ -98,6 +98,22 @@ async def test_successful_auxiliary_probe_waits_for_its_interval(fakes):
     assert fakes.made == NAMES * 2
 
 
+async def test_auxiliary_probes_are_due_until_their_result_is_fresh(fakes):
+    runner = fakes.runner()
+    identities = [plan.identity for plan in STAGED]
+
+    def due(name="t"):
+        return runner.has_due(name, identities, interval=300.0)
+
+    assert due()
+    assert not runner.has_due("t", [], interval=300.0)
+    await follow(runner, wanted=STAGED)
+    assert not due()
+    assert due("another")
+    fakes.now += 300
+    assert due()
+
+
 async def test_failed_auxiliary_probe_repeats_after_each_probe(fakes):
     runner = fakes.runner()
     fakes.answers["staged"] = False
