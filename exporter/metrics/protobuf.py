@@ -13,7 +13,7 @@ from typing import Final
 
 from exporter.metrics.native_histogram import SCHEMA, ZERO_THRESHOLD, NativeHistogram, spans_and_deltas
 from exporter.metrics.spec import MetricType
-from exporter.metrics.text_format import Labels, LabelSet
+from exporter.metrics.text_format import REPEATED, Labels, LabelSet
 from exporter.metrics.wire import double, labels, nested, text, timestamp, varint, zigzag
 
 # MetricFamily
@@ -43,10 +43,16 @@ def started_at(seconds: float) -> tuple[bytes, bytes]:
     return nested(_COUNTER_CREATED, created), nested(_HISTOGRAM_CREATED, created)
 
 
-@lru_cache(maxsize=512)  # as those of text lines
-def _own_labels(own: Labels, first: str) -> bytes | None:
+def _encoded_own(own: Labels, first: str) -> bytes | None:
     """Return own labels; None unless all base labels sort after them."""
     return None if any(label >= first for label, _ in own) else labels(own)
+
+
+_cached_own = lru_cache(maxsize=512)(_encoded_own)
+
+
+def _own_labels(own: Labels, first: str) -> bytes | None:
+    return _cached_own(own, first) if len(own) <= REPEATED else _encoded_own(own, first)
 
 
 @lru_cache(maxsize=64)

@@ -58,14 +58,23 @@ class LabelSet:
         return self._encoded
 
 
-# Labels of steps, phases and codes repeat with every probe and sort before `target`, so their text is cached. Info labels of
-# targets would only fill a larger cache.
-@lru_cache(maxsize=512)
-def _head(name: str, own: Labels, first: str) -> str | None:
+# Labels of steps, phases, codes and credentials repeat with every probe, so their text is cached. Infos have more labels, of one
+# target: in the cache they would outlive it.
+REPEATED: Final = 2
+
+
+def _head_of(name: str, own: Labels, first: str) -> str | None:
     """Return name and own labels as text; None unless all base labels sort after them."""
     if any(label >= first for label, _ in own):
         return None
     return f"{name}{{{_pairs(sorted(own))},"
+
+
+_cached_head = lru_cache(maxsize=512)(_head_of)
+
+
+def _head(name: str, own: Labels, first: str) -> str | None:
+    return _cached_head(name, own, first) if len(own) <= REPEATED else _head_of(name, own, first)
 
 
 def line(name: str, own: Labels, base: LabelSet, value: float) -> str:

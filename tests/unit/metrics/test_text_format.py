@@ -30,8 +30,9 @@ from exporter.core.model import (
     StepResult,
     VaultHeaders,
 )
+from exporter.metrics import text_format
 from exporter.metrics.text_format import LabelSet, histogram, line
-from tests.support.metric_factories import a_config, a_credential, a_key, a_recorder, a_target, probed, scrape
+from tests.support.metric_factories import a_config, a_credential, a_key, a_recorder, a_report, a_target, add, probed, scrape
 from tests.unit.metrics.reference import Reference
 
 RESERVED = {
@@ -218,6 +219,19 @@ def test_any_histogram_equals_that_of_prometheus_client(counts, total):
     actual = histogram("a_name", (("step", "s"),), base, (0.5, 1.0, 1e6), counts=counts, total=total)
 
     assert actual.encode() == generate_latest(registry).split(b"\n", 2)[2]
+
+
+def test_labels_of_a_forgotten_target_stay_in_no_cache():
+    recorder = a_recorder(a_target())
+    probed(recorder, a_report(key=a_key(), ready=True))
+    size = text_format._cached_head.cache_info().currsize
+    for number in range(20):
+        target = a_target(f"t{number}", vault=f"vault-{number}.vault.azure.net", labels={"team": f"team-{number}"})
+        add(recorder, target)
+        probed(recorder, a_report(target.name, key=a_key(version=f"{number:032}"), ready=True))
+        recorder.forget(target.name)
+
+    assert text_format._cached_head.cache_info().currsize == size
 
 
 def test_half_a_surrogate_pair_in_a_label_is_replaced():
