@@ -162,6 +162,9 @@ class Reference(Collector):
         self._gauges("ekm_retry_after_seconds", target, [({"step": step}, wait) for step, wait in waits if wait is not None])
         info, code = [], 0.0 if good else None
         if bad:
+            # Databases open without wrap_key, so a verdict of not ready is due to another step.
+            deciding = [step for step in bad if step.step != "wrap_key"] if report.readiness.ready is False else []
+            bad = deciding or bad
             code = bad[0].code
             symbol = BY_CODE[code].symbol
             info = [({"step": bad[0].step, "code": str(code), "symbol": symbol, "reason": bad[0].reason}, 1)]

@@ -56,7 +56,9 @@ name = text.filter(bool)
 label_names = st.from_regex(r"[a-zA-Z][a-zA-Z0-9_]{0,6}", fullmatch=True).filter(lambda label: label not in RESERVED)
 seconds = st.one_of(st.floats(0, 40), st.floats(0, 1e300), st.just(0.025), st.just(10.0))
 unix_times = st.one_of(st.floats(1, 4e9), st.integers(1, 4_000_000_000).map(float))
-finite = st.floats(allow_nan=False, allow_infinity=False)
+finite = st.floats(allow_nan=False, allow_infinity=False).map(
+    lambda value: value + 0.0
+)  # no -0.0: it equals 0.0, so nothing changed
 
 
 @st.composite
