@@ -13,6 +13,9 @@ from alerts import azure, build
 from alerts.values import seconds_of
 from docs.generators.cardinality import MOST_SERIES
 from exporter.metrics.spec import Level
+from tests.system.alerts.case import document
+from tests.system.alerts.promtool import results
+from tests.system.alerts.test_cases import CASES
 from tests.system.dashboards.boards import queries
 
 ROOT = Path(__file__).parents[3]
@@ -176,3 +179,15 @@ def test_promtool_accepts_the_configuration(name, tmp_path):
 def test_scrapes_have_the_job_of_the_rules():
     jobs = [[one["job_name"] for one in yaml.safe_load(path.read_text())["scrape_configs"]] for path in sorted(FILES.iterdir())]
     assert jobs == [["ekm"], ["ekm"]]
+
+
+@pytest.mark.real
+def test_without_alerts_only_a_lost_exporter_changes_a_page(tmp_path):
+    """As in a workspace that does not store the series `ALERTS`: a plain fault has the same pages, one with a gap has not."""
+    (tmp_path / "rules.yml").write_text(build.RULES.read_text().replace("ALERTS{", "ekm_no_alerts{"))
+    for file, name in (("plain", "not ready, at 15 s"), ("gap", "an incident and a lost exporter")):
+        case = document(CASES[name], str(tmp_path / "rules.yml"))
+        (tmp_path / f"{file}.yml").write_text(yaml.dump(case, Dumper=yaml.CSafeDumper, width=10**6))
+    found = results([tmp_path / "plain.yml", tmp_path / "gap.yml"])
+    assert found["plain"] == ""
+    assert "FAILED" in found["gap"]
