@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -178,7 +178,7 @@ def run_exporter(args: argparse.Namespace, *, default_address: str, mode: str) -
             else AccessControl(web_file, access),
             timeout_offset=args.timeout_offset,
             max_requests=args.max_requests,
-            shard_offsets=_shard_offsets(args),
+            shard_offsets=_shard_offsets(args.shard, args.listen or [], default_address),
         )
     except ValueError as error:
         return _refuse(str(error))
@@ -219,10 +219,10 @@ def _default_listen(address: str, shard: Shard | None) -> ListenAddress:
     return first if shard is None else replace(first, port=first.port + shard.index)
 
 
-def _shard_offsets(args: argparse.Namespace) -> range:
-    """Return the ports of the shards that are known: those of all shards, if their ports are the default ones."""
-    shard: Shard | None = args.shard
-    return range(1) if shard is None or args.listen else shard.offsets
+def _shard_offsets(shard: Shard | None, listen: Sequence[ListenAddress], default: str) -> range:
+    """Return the ports of the shards that are known: those of all shards, if this one has its default port."""
+    expected = _default_listen(default, shard).port
+    return range(1) if shard is None or any(address.port != expected for address in listen) else shard.offsets
 
 
 def _refuse(message: str) -> int:
