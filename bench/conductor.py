@@ -200,7 +200,7 @@ class _Order:
                 raise
 
     def _warmed(self) -> list[Child]:
-        """Warm up side by side. All but the first are then stopped until their turn, but for one that needs longer."""
+        """Warm up side by side. Then stop all except the first until their turn, and except one that needs longer."""
         children = [self._started(name) for name in self._of(Place.WARMED)]
         for child in children[:1]:
             child.until_warm(self._run.end())
