@@ -66,8 +66,8 @@ and `prometheus-blackbox-exporter`, which it installs if it has the rights.
 - **Failing for a long time** is measured with 1,000 targets here. [./dev soak](soak.md) has an hour of it, also with 2,500.
 - **A day** is as many probes of each target as a day has minutes, every fifth of a second instead of every minute, each with a reload. Effects of elapsed
   time are not included.
-- **A comparison** runs both exporters with the same server and the same interpreter, in turn: one measures while the other process is stopped. A ratio is
-  calculated for each pair of neighbours. The days of both run at the same time.
+- **A comparison** runs both exporters with the same server, and with the same packages unless their locked lists differ, in turn: the other process is
+  stopped meanwhile. A ratio is calculated for each pair of neighbours. The days of both run at the same time.
 - Each figure is a median with the lowest and highest value; ratios are calculated per run. Bold lines have a bound: *commit* must hold, *aim* is
   the target.
 """
