@@ -223,10 +223,10 @@ class _Run:
             facts, value = self._internal_error(error), None
         if facts.fault is Fault.NONE and value is None:  # the probe would end here and count as a success
             facts = self._internal_error(RuntimeError(f"{step} has no fault and no result"))
-        self._spent[step] = self._clock.monotonic() - before
         if culprit is not None and facts.fault in OUT_OF_TIME:
             self._charge(culprit, step)
         else:
+            self._spent[step] = self._clock.monotonic() - before
             self._keep(step, facts, self._spent[step])
         return value if facts.fault is Fault.NONE else None
 

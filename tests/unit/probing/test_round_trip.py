@@ -53,13 +53,14 @@ class Clock:
 class FakeVault:
     """A fake vault that wraps by reversing.
 
-    `faults` are the failures of steps; each step takes `seconds`.
+    `faults` are the failures of steps; each step takes `seconds`, or those of `lasting`.
     """
 
     clock: Clock
     faults: dict[Step, Facts | Exception] = field(default_factory=dict)
     key: KeyFacts = KEY
     seconds: float = 0.1
+    lasting: dict[Step, float] = field(default_factory=dict)
     spoil: Callable[[bytes], bytes] = bytes
     requests: list[tuple[Step, float]] = field(default_factory=list)
     deleted: tuple[Facts, float | None] | Exception = (Facts(fault=Fault.HTTP_STATUS, status=404), None)
@@ -74,7 +75,7 @@ class FakeVault:
 
     def _answer(self, step: Step, deadline: float) -> Facts:
         self.requests.append((step, deadline))
-        self.clock.now += self.seconds
+        self.clock.now += self.lasting.get(step, self.seconds)
         fault = self.faults.get(step, Facts(status=200))
         if isinstance(fault, Exception):
             raise fault
@@ -163,6 +164,13 @@ async def test_wrap_gets_half_of_the_remaining_time():
     deadlines = dict(vault.requests)
     assert deadlines[Step.UNWRAP_KEY] == 1010.0
     assert deadlines[Step.WRAP_KEY] == pytest.approx((1000.3 + 1010.0) / 2)
+
+
+async def test_step_that_is_charged_to_an_earlier_one_is_charged_for_no_later_one():
+    bugs: list[Exception] = []
+    timeouts = dict.fromkeys((Step.WRAP_KEY, Step.UNWRAP_KEY), Facts(fault=Fault.READ_TIMEOUT))
+    report, _ = await probed(bugs=bugs, faults=timeouts, lasting={Step.CHALLENGE: 8.5, Step.WRAP_KEY: 9.0})
+    assert (outcomes(report), bugs) == ("fooss", [])
 
 
 async def test_changed_bytes_are_code_1():
