@@ -26,7 +26,7 @@ _PACKAGES = ("aiohttp", "azure-core", "azure-identity", "azure-keyvault-keys", "
 BEFORE = """\
 # Performance
 
-`./dev bench` writes this page from one run, which takes about thirteen minutes on two cores. Run nothing else meanwhile.
+`./dev bench` writes this page from one run on two cores, in about a quarter of an hour, and ten minutes more with `--compare`. Run nothing else meanwhile.
 
 """
 METHOD = """\

@@ -24,6 +24,11 @@ ROWS = (
         ("a probe: 20 targets per credential", "a probe, 20 targets per credential, against blackbox_exporter"),
         "{} (20 targets per credential): {} that of `blackbox_exporter`",
     ),
+    Row(
+        "yardstick for this machine",
+        ("a probe: blackbox_exporter, five URLs per target", "a probe: bare aiohttp, shared token, same handshakes"),
+        "a probe costs `blackbox_exporter` {}, and the bare script {}",
+    ),
     Row("5,000 targets every 60 s", ("5,000 targets every 60 s: processor time",), "{}"),
     Row(
         "10,000 targets every 60 s in 2 shards",

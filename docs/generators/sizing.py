@@ -17,7 +17,8 @@ from docs.generators.pages import GeneratedPart
 from exporter.metrics.spec import Level
 
 DOCS = Path(__file__).parent.parent
-PER_EXPORTER, EVERY = 5000, 60.0  # targets of an exporter at half a core, seconds between two probes
+FLEET, EVERY = 5000, 60.0  # targets of the measured fleet, seconds between two probes
+MOST_CORES = 0.5  # of an exporter in normal operation
 TARGETS = (100, 1000, 5000, 10_000, 20_000, 100_000)
 HISTORY_MB = 64.0  # the bound of `--history.limit` in its default
 WAITING_MB = 0.3  # a probe that waits for a silent vault, see docs/soak.md
@@ -92,10 +93,12 @@ def totals(page: str) -> str:
     cost, of_one = costs(page), series(page, Level.FULL).classic
     rows = []
     for targets in TARGETS:
-        probes, exporters, all_series = targets / EVERY, math.ceil(targets / PER_EXPORTER), targets * of_one
-        history = exporters * HISTORY_MB * min(1.0, targets / PER_EXPORTER / exporters)
+        probes, all_series = targets / EVERY, targets * of_one
+        cores = probes * cost.probe_ms / 1000
+        exporters = math.ceil(cores / MOST_CORES)
+        history = exporters * HISTORY_MB * min(1.0, targets / FLEET / exporters)
         memory = exporters * cost.base_mb * _MB + targets * cost.target_kb * _KB + history * _MB
-        cores, prometheus = probes * cost.probe_ms / 1000, all_series * cost.series_kb * _KB
+        prometheus = all_series * cost.series_kb * _KB
         rate = f"{probes:,.0f}" if probes >= 100 else f"{probes:.1f}"
         rows.append(
             (
@@ -126,9 +129,9 @@ def levels(page: str) -> str:
     for level, purpose in _ENOUGH.items():
         found, most = series(page, level), MOST_SERIES[level]
         native = most - found.classic + found.native
-        of_many = f"{found.classic * PER_EXPORTER:,} or {found.native * PER_EXPORTER:,}"
+        of_many = f"{found.classic * FLEET:,} or {found.native * FLEET:,}"
         rows.append((f"`{level}`", f"{found.classic} (at most {most})", f"{found.native} (at most {native})", of_many, purpose))
-    head = ("`--metrics.level`", "series of a target", "with native histograms", f"{PER_EXPORTER:,} targets", "enough for")
+    head = ("`--metrics.level`", "series of a target", "with native histograms", f"{FLEET:,} targets", "enough for")
     return _table(head, rows)
 
 
