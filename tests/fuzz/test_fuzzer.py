@@ -25,7 +25,7 @@ def test_short_run_finds_no_crash(name):
     output = re.match(rf"{name}: (\d+) executions in \d+ s \(\d+/s\), (\d+) edges", done.stdout)
     assert output is not None, done.stdout
     assert int(output[1]) > 500
-    assert int(output[2]) > 100  # the instrumentation of the exporter guides the fuzzer
+    assert int(output[2]) > 40  # the instrumentation of the exporter guides the fuzzer
 
 
 @pytest.mark.parametrize("argument", ["0", "-5", "answers", "1.5"])
