@@ -291,7 +291,7 @@ def test_repr_of_a_secret_does_not_contain_it():
 
 def run_check(path, **flags):
     out, err = io.StringIO(), io.StringIO()
-    args = SimpleNamespace(config_file=path, print_effective=True, cost=True, **flags)
+    args = SimpleNamespace(config_file=path, print_effective=True, cost=True, verbose=True, **flags)
     with redirect_stdout(out), redirect_stderr(err):
         code = check.run(args)
     return code, out.getvalue() + err.getvalue()
