@@ -8,11 +8,8 @@ import yaml
 from tests.system.alerts.alertmanager.labels import ALERTS, TARGET_PAGES, TARGET_TICKETS, matches
 from tests.system.alerts.alertmanager.rendering import EXAMPLE
 
-TICKETS = " ".join(
-    name
-    for name, alert in ALERTS.items()
-    if alert.severity != "critical" and name not in ("EkmWatchdog", "EkmVaultRequestBudgetExceeded")
-)
+OF_SEVERAL_EXPORTERS = ("EkmWatchdog", "EkmVaultRequestBudgetExceeded", "EkmShardMissing")  # without an instance
+TICKETS = " ".join(name for name, alert in ALERTS.items() if alert.severity != "critical" and name not in OF_SEVERAL_EXPORTERS)
 BURNS = "EkmErrorBudgetBurns"
 INDEPENDENT = "EkmRecoveryUnusable EkmRetainedVersionUnusable EkmNextCredentialRefused EkmKeyRotationPending EkmKeyBackupOld"
 NOT_DELETED = TARGET_PAGES.replace("EkmKeySoftDeleted", "")
