@@ -12,7 +12,7 @@ from tests.system.dashboards.queries import NO_PROXY, History
 from tests.system.dashboards.recorded_history import everything
 from tests.system.prometheus.servers import free_port
 
-READY_WITHIN = 20  # seconds
+READY_WITHIN = 60  # seconds
 
 
 @contextlib.contextmanager
@@ -28,14 +28,14 @@ def serving(place: Path) -> Iterator[History]:
         command += ["--storage.tsdb.retention.time=100y", f"--web.listen-address={address}", "--log.level=warn"]
         server = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603 - the program under test
         try:
-            _wait(f"http://{address}/-/ready", server, place / "log")
+            wait_until_ready(f"http://{address}/-/ready", server, place / "log")
             yield History(f"http://{address}")
         finally:
             server.terminate()
             server.wait()
 
 
-def _wait(url: str, server: subprocess.Popen, log: Path) -> None:
+def wait_until_ready(url: str, server: subprocess.Popen, log: Path) -> None:
     for _ in range(READY_WITHIN * 10):
         with contextlib.suppress(OSError), NO_PROXY.open(url):
             return

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import subprocess
-import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.dashboards.boards import Query, queries, variables
-from tests.system.dashboards.conftest import serving
+from tests.system.dashboards.conftest import serving, wait_until_ready
 from tests.system.dashboards.queries import HEALTHY_ENDS, NO_PROXY, TROUBLED_ENDS, History
 from tests.system.dashboards.recorded_history import MINUTES
 from tests.system.prometheus.servers import free_port
@@ -22,7 +21,6 @@ from tests.system.prometheus.servers import free_port
 pytestmark = pytest.mark.real
 
 QUERIES = list(queries())
-READY_WITHIN = 60  # seconds
 EXACT = 1e-9
 # A window of 5 minutes begins before the history then. The engines divide its first increases by different times, and VictoriaMetrics
 # shows one after the second sample already.
@@ -73,7 +71,7 @@ def importing(place: Path, history: Path) -> Iterator[History]:
     with (place / "log").open("wb") as log:
         server = subprocess.Popen(["victoria-metrics", *flags, "-search.latencyOffset=0s"], stdout=log, stderr=log)  # noqa: S603, S607 - Debian's
         try:
-            _wait(f"{url}/health", server, place / "log")
+            wait_until_ready(f"{url}/health", server, place / "log")
             with NO_PROXY.open(urllib.request.Request(f"{url}/api/v1/import/prometheus", history.read_bytes())):  # noqa: S310 - loopback
                 pass
             with NO_PROXY.open(f"{url}/internal/force_flush"):
@@ -81,16 +79,6 @@ def importing(place: Path, history: Path) -> Iterator[History]:
         finally:
             server.terminate()
             server.wait()
-
-
-def _wait(url: str, server: subprocess.Popen, log: Path) -> None:
-    for _ in range(READY_WITHIN * 10):
-        with contextlib.suppress(OSError), NO_PROXY.open(url):
-            return
-        if server.poll() is not None:
-            break
-        time.sleep(0.1)
-    pytest.fail(log.read_text())
 
 
 @pytest.fixture(scope="module")
