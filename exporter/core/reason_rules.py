@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from exporter.core.faults import Reason
 from exporter.core.model import Facts
 
-# Key Vault and Entra ID send neither a page nor a text with these statuses: another device sent it.
+# Key Vault and Entra ID send no page and no text with these statuses: another device sent it.
 _PAGE = "body:page"
 # An AADSTS number; every number has it.
 _NUMBERED = "aadsts:any"
@@ -73,7 +73,7 @@ ENTRA_REASONS: tuple[ReasonRule, ...] = (
     ReasonRule(("assertionnotintime",), Reason.CLOCK_SKEW),
     ReasonRule(("certificateexpired",), Reason.CERTIFICATE_EXPIRED),
     ReasonRule(("applicationdisabled",), Reason.APPLICATION_DISABLED),
-    # numbers with several meanings, or next to a more telling one
+    # numbers with several meanings, or next to a more specific one
     ReasonRule(_numbers(70001), Reason.APPLICATION_UNKNOWN),
     ReasonRule(_numbers(700027, 700030, 50012), Reason.CERTIFICATE_UNKNOWN),
     ReasonRule(_numbers(50131, 50005), Reason.CONDITIONAL_ACCESS),
@@ -86,7 +86,7 @@ VAULT_REASONS: tuple[ReasonRule, ...] = (
     ReasonRule(("tokenexpired",), Reason.TOKEN_EXPIRED, (401,)),
     ReasonRule(("insufficient_claims", "akv10094"), Reason.TOKEN_REVOKED, (401,)),
     ReasonRule(("akv10046",), Reason.TOKEN_UNVERIFIABLE, (401,)),
-    ReasonRule((_PAGE,), Reason.ANSWER_NOT_JSON, (400, 401, 403, 404, 409)),
+    ReasonRule((_PAGE,), Reason.ANSWER_NOT_JSON, (400, 401, 403, 404, 409, 429)),
     ReasonRule(("forbiddenbyfirewall",), Reason.FORBIDDEN_FIREWALL, (403,)),
     ReasonRule(("forbiddenbyconnection",), Reason.FORBIDDEN_CONNECTION, (403,)),
     ReasonRule(("forbiddenbynsp",), Reason.FORBIDDEN_NSP, (403,)),

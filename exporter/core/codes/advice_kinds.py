@@ -1,7 +1,7 @@
 """Actions for a sign-in, by reason and kind of credential, if those of the reason are for another kind.
 
-Advice never speaks of a client secret to the owner of a certificate, nor the other way round. A refusal that the kind cannot
-have is looked up. The kind `default` is a chain, which may hold any other kind.
+Advice never speaks of a client secret to the owner of a certificate, and never of a certificate to the owner of a secret. A
+refusal that the kind cannot have is looked up. The kind `default` is a chain, which may hold any other kind.
 """
 
 from __future__ import annotations

@@ -154,7 +154,13 @@ SIGN_IN: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
             "Check the service account of SQL Server too, if it signs in with the identity of this server.",
             DO_NOT_RESTART,
         ),
-        Reason.ENTRA_UNAVAILABLE: (f"{STATUS_PAGE} Entra ID failed, not the vault.", CAUSE_IS_ELSEWHERE, *AGAIN, SUPPORT),
+        Reason.ENTRA_UNAVAILABLE: (
+            f"{STATUS_PAGE} Entra ID failed, not the vault.",
+            "If another network gets a token, a proxy or gateway on this route failed.",
+            CAUSE_IS_ELSEWHERE,
+            *AGAIN,
+            SUPPORT,
+        ),
         Reason.TOKEN_EXPIRED: (_CLOCK, *AGAIN),
         Reason.TOKEN_REVOKED: (
             "Check whether the application was disabled: `az ad sp show --id CLIENT_ID --query accountEnabled`.",

@@ -99,6 +99,12 @@ VAULT: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
             DO_NOT_RESTART,
         ),
         Reason.KEY_UNSUPPORTED: BY_CODE[3].actions[2:],
+        Reason.SERVER_ERROR: (
+            STATUS_PAGE,
+            "If the detail of the probe is a page or a text, a proxy or gateway on the route may have failed: compare with another network.",
+            DO_NOT_RESTART,
+            SUPPORT,
+        ),
         Reason.CONFLICT: (
             "Wait a minute: another change to this key or vault is in progress.",
             *AGAIN,

@@ -57,7 +57,7 @@ SIGN_IN: tuple[Scenario, ...] = (
     Scenario("credentials_refused", "status", _A, _TOKEN, 3303, 3303, _R.CREDENTIALS_REFUSED, "Entra refuses the sign-in without a number.", Options(status=401)),
     Scenario("portal_unauthorized", "html_unauthorized", _A, _TOKEN, 3303, 3303, _R.ANSWER_NOT_JSON, "A proxy requests a login with its page."),
     Scenario("application_unknown", "application_unknown", _A, _TOKEN, 3128, 3128, _R.APPLICATION_UNKNOWN, "The application was deleted."),
-    Scenario("application_not_found", "application_not_found", _A, _TOKEN, 3128, 3128, _R.APPLICATION_UNKNOWN, "The application is unknown, and an older number says so."),
+    Scenario("application_not_found", "application_not_found", _A, _TOKEN, 3128, 3128, _R.APPLICATION_UNKNOWN, "The application is unknown, and the number is an older one."),
     Scenario("application_disabled_by_sentence", "application_disabled_by_sentence", _A, _TOKEN, 3128, 3128, _R.APPLICATION_DISABLED, "The application is disabled, and only the sentence names it."),
     Scenario("application_not_in_tenant", "application_not_in_tenant", _A, _TOKEN, 3303, 3303, _R.APPLICATION_NOT_IN_TENANT, "The application has no service principal in the vault's tenant."),
     Scenario("application_id_invalid", "application_id_invalid", _A, _TOKEN, 3128, 3128, _R.APPLICATION_ID_INVALID, "The client id does not belong to an application."),

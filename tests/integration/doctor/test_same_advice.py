@@ -108,6 +108,14 @@ async def test_doctor_begins_with_the_action_of_page_and_probe(harness, scenario
     assert [line for line in results[0].fix if re.search(r"\b(?:VAULT|KEY|TARGET|HOST|CLIENT_ID|VERSION)\b", line)] == []
 
 
+async def test_private_address_of_a_refusal_gets_no_ip_rule(harness):
+    harness.simulator.apply("firewall_private", vault=VAULT)
+    fix = "\n".join((await harness.results())["firewall"].fix)
+    assert "10.20.30.40" in fix
+    assert "--subnet SUBNET_ID" in fix
+    assert "--ip-address" not in fix
+
+
 def test_refusals_have_texts_of_their_own():
     reasons = [reason for reason, _ in REFUSALS.values()]
     assert len({REASON_TEXTS[reason] for reason in reasons}) == len({BY_REASON[reason] for reason in reasons}) == len(reasons)

@@ -297,12 +297,11 @@ PAGES = (
     Promise(TOKEN, status(402, has_page=True), 3012, Reason.CLIENT_ERROR),
     *(
         Promise(VAULT, status(number, has_page=True), code, Reason.ANSWER_NOT_JSON)
-        for number, code in ((400, 3012), (401, 3010), (403, 3077), (404, 3076), (409, 3012))
+        for number, code in ((400, 3012), (401, 3010), (403, 3077), (404, 3076), (409, 3012), (429, 3011))
     ),
     # It overrides the state of the key, which a proxy does not know.
     Promise(WRAP, status(403, has_page=True, key_state="expired"), 3077, Reason.ANSWER_NOT_JSON),
     Promise(VAULT, status(402, 405, has_page=True), 3012, Reason.CLIENT_ERROR),
-    Promise(VAULT, status(429, has_page=True), 3011, Reason.THROTTLED),
     Promise(VAULT, status(500, 503, has_page=True), 3013, Reason.SERVER_ERROR),
 )
 
