@@ -262,9 +262,11 @@ def _codes_of(reason: Reason) -> Iterator[int]:
 _REFUSED_WITH_401 = (
     Reason.SECRET_EXPIRED,
     Reason.SECRET_WRONG,
+    Reason.CREDENTIALS_REFUSED,
     Reason.CLOCK_SKEW,
     Reason.CERTIFICATE_UNKNOWN,
     Reason.CERTIFICATE_EXPIRED,
+    Reason.CERTIFICATE_REFUSED,
     Reason.FEDERATION_UNMATCHED,
     Reason.APPLICATION_NOT_IN_TENANT,
 )

@@ -9,6 +9,7 @@ from exporter.core.checks.model import CheckOutcome
 from exporter.core.checks.select_fix import Words, remedy
 from exporter.core.classify import classify
 from exporter.core.codes.actions import Names, actions
+from exporter.core.codes.explain import explain
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import CredentialKind, Facts, Step
 from tests.unit.core.promised import AMBIGUOUS, ENTRA_NUMBERS, OTHER_NUMBERS, SENTENCES
@@ -127,3 +128,16 @@ def test_expiring_certificate_is_renewed_without_a_secret():
     assert "--cert" in lines
     assert "SECRET" not in lines
     assert "ALTER CREDENTIAL" in " ".join(remedy("credential_expiry", CheckOutcome.WARN, None, WORDS))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "code"),
+    [
+        ("AADSTS7000213", Reason.CERTIFICATE_REFUSED, 3303),
+        ("AADSTS530035", Reason.CONDITIONAL_ACCESS, 3128),
+        ("credentials_refused", Reason.CREDENTIALS_REFUSED, 3303),
+    ],
+)
+def test_explain_knows_the_reason_and_the_code_of_a_number(text, reason, code):
+    found = explain(text)
+    assert (found.reason, [row.code for row in found.rows]) == (reason, [code])
