@@ -75,6 +75,11 @@ class CredentialKind(StrEnum):
     WORKLOAD_IDENTITY = "workload_identity"
     DEFAULT = "default"
 
+    @property
+    def has_secret(self) -> bool:
+        """Whether it is a client secret, as SQL Server's own credential is."""
+        return self in (CredentialKind.CLIENT_SECRET, CredentialKind.CONNECTOR_SECRET)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:

@@ -151,9 +151,10 @@ def _staged_fix(check: Check, found: Finding, evidence: Evidence) -> Lines:
         return ()
     staged = usable_staged(evidence) if found.outcome is CheckOutcome.FAIL else None
     if staged is not None:
-        return switch_to(staged)
+        return switch_to(staged, evidence.credential.kind)
     expiring = check.name == "credential_expiry" and found.outcome is CheckOutcome.WARN
-    return prove_and_switch_to(evidence.target.next_credential) if expiring and evidence.target.next_credential else ()
+    following = evidence.target.next_credential if expiring else None
+    return prove_and_switch_to(following, evidence.credential.kind) if following else ()
 
 
 def _words(evidence: Evidence, subject: AuxiliaryResult | None, again: str) -> Words:

@@ -29,6 +29,8 @@ _SWITCH = (
     "In the configuration, set `credential: NEXT`, remove `next_credential` and repeat the probe: `ekm-exporter probe TARGET`.",
     "When the probe succeeds, restart the SQL Server service. Databases then leave RECOVERY PENDING automatically.",
 )
+# The same for a credential that is no secret: SQL Server has a secret of its own.
+_SWITCH_HERE = ("The staged credential NEXT is usable.", _SWITCH[2])
 
 
 def transcript(target: Target, report: ProbeReport, *, vantage: Vantage, record: TargetRecord | None = None) -> str:
@@ -108,7 +110,8 @@ def recommended_actions(target: Target, report: ProbeReport, record: TargetRecor
         return ()
     names = names_of(target, report.steps, failure)
     if failure.step is Step.TOKEN and failure.reason in CREDENTIAL_REFUSED and _is_staged_usable(target, record):
-        return tuple(filled(each.replace("NEXT", target.next_credential or ""), names) for each in _SWITCH)
+        switch = _SWITCH if names.kind is None or names.kind.has_secret else _SWITCH_HERE
+        return tuple(filled(each.replace("NEXT", target.next_credential or ""), names) for each in switch)
     return actions(failure.code, failure.reason, ready=report.readiness.ready, names=names, step=failure.step)
 
 

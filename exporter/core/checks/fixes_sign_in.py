@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from exporter.core.checks.fixes import ALTER, Lines
+from exporter.core.model import CredentialKind
 
 OF_CERTIFICATE: Mapping[str, Lines] = MappingProxyType(
     {
@@ -18,21 +19,22 @@ OF_CERTIFICATE: Mapping[str, Lines] = MappingProxyType(
 )
 
 
-def switch_to(staged: str) -> Lines:
-    """Return the lines that make the staged credential the current one."""
+def switch_to(staged: str, kind: CredentialKind) -> Lines:
+    """Return the lines that make the staged credential, of this kind, the current one."""
+    usable = f"The staged credential {staged} is usable."
+    given = (f"{usable} Give its secret to SQL Server, on every replica:", *ALTER[1:])
     return (
-        f"The staged credential {staged} is usable. Give its secret to SQL Server, on every replica:",
-        *ALTER[1:],
+        *(given if kind.has_secret else (usable,)),
         f"Then set `credential: {staged}` in the configuration, and remove `next_credential`.",
     )
 
 
-def prove_and_switch_to(staged: str) -> Lines:
-    """Return the lines for a credential that expires soon while another one is staged."""
+def prove_and_switch_to(staged: str, kind: CredentialKind) -> Lines:
+    """Return the lines for a credential that expires soon while another one, of this kind, is staged."""
+    given = ("If it passes, give its secret to SQL Server, on every replica:", *ALTER[1:])
     return (
         f"The credential {staged} is staged. Test it first, on every SQL Server host:",
         f"  PROBE_AGAIN --credential {staged}",
-        "If it passes, give its secret to SQL Server, on every replica:",
-        *ALTER[1:],
+        *(given if kind.has_secret else ()),
         f"Then set `credential: {staged}` in the configuration, and remove `next_credential`.",
     )

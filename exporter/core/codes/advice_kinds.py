@@ -16,7 +16,7 @@ from exporter.core.faults import Reason
 from exporter.core.model import CredentialKind
 
 _Actions = tuple[str, ...]
-_SECRETS = (CredentialKind.CLIENT_SECRET, CredentialKind.CONNECTOR_SECRET)
+_SECRETS = tuple(kind for kind in CredentialKind if kind.has_secret)
 _CERTIFICATE, _MANAGED, _WORKLOAD = (
     CredentialKind.CLIENT_CERTIFICATE,
     CredentialKind.MANAGED_IDENTITY,
