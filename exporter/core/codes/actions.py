@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from exporter.core.codes import BY_CODE
 from exporter.core.codes.advice_network import NETWORK
-from exporter.core.codes.advice_sign_in import AT_SIGN_IN, SIGN_IN
+from exporter.core.codes.advice_sign_in import AT_SIGN_IN, SIGN_IN, SIGN_IN_ON_HSM
 from exporter.core.codes.advice_texts import PROBE
 from exporter.core.codes.advice_vault import ON_HSM, VAULT
 from exporter.core.codes.shared import DO_NOT_RESTART
@@ -74,7 +74,7 @@ def general_actions(code: int) -> tuple[str, ...]:
 def advice(reason: Reason, step: Step | None, *, vault: str) -> tuple[str, ...]:
     """Return the actions of a reason, before names are filled in; empty if its codes have them."""
     at_sign_in = AT_SIGN_IN.get(reason) if step is Step.TOKEN else None
-    on_hsm = ON_HSM.get(reason) if _HSM_DOMAIN in vault else None
+    on_hsm = (ON_HSM.get(reason) or SIGN_IN_ON_HSM.get(reason)) if _HSM_DOMAIN in vault else None
     return at_sign_in or on_hsm or BY_REASON.get(reason, ())
 
 

@@ -88,7 +88,7 @@ CONNECTOR_TEXTS: tuple[KnownText, ...] = (
     KnownText(
         title="The connector has no text for its error",
         pattern="error code is missing a error message",
-        summary="The connector failed with a number for which it has no text. The numbers of the same event say more.",
+        summary="The connector failed with a number for which it has no text. The numbers of the same event have the cause.",
         causes=("A failure that its authors did not foresee, or a build that is newer than its texts.",),
         actions=("Explain the number after `Error:` in the same event: `ekm-exporter explain`.", EVENT_LOG),
     ),

@@ -11,7 +11,7 @@ from exporter.core.codes.messages_database import DATABASE_MESSAGES, STATES
 from exporter.core.codes.messages_keys import KEY_MESSAGES
 from exporter.core.codes.messages_provider import PROVIDER_MESSAGES
 
-# The order decides if a paste has several: a message about the provider says more than a state that follows from it.
+# The order decides if a paste has several: a message about the provider comes before a state that follows from it.
 TEXTS: tuple[KnownText, ...] = (*CONNECTOR_TEXTS, *PROVIDER_MESSAGES, *KEY_MESSAGES, *DATABASE_MESSAGES)
 KNOWN_TEXTS: tuple[KnownText, ...] = (*TEXTS, *STATES)
 MESSAGES: Mapping[int, KnownText] = MappingProxyType({each.number: each for each in TEXTS if each.number is not None})

@@ -51,7 +51,7 @@ DATABASE_MESSAGES: tuple[KnownText, ...] = (
         actions=(
             "Show the reason: `SELECT name, log_reuse_wait_desc FROM sys.databases;`.",
             _PROBE,
-            "For LOG_BACKUP: mend the vault side, then back up the log. Until then, let the log grow or add a log file.",
+            "For LOG_BACKUP: repair the vault side, then back up the log. Until then, let the log grow or add a log file.",
             "Do not shrink the log, and do not switch the recovery model: that breaks the chain of log backups.",
         ),
     ),
@@ -161,7 +161,7 @@ STATES: tuple[KnownText, ...] = (
             _WHY,
             _ALSO_33111,
             "Test the vault side on this node: `ekm-exporter probe TARGET`.",
-            "When the cause is mended, resume: `ALTER DATABASE [DB] SET HADR RESUME;`.",
+            "When the cause is repaired, resume: `ALTER DATABASE [DB] SET HADR RESUME;`.",
         ),
     ),
 )

@@ -152,7 +152,7 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
     ),
     KnownText(
         number=33053,
-        title="Extensible Key Management is disabled or not supported",
+        title="EKM is disabled or not supported",
         pattern="extensible key management is disabled or not supported",
         summary="SQL Server does not use any key provider, so it cannot use the keys in the vault.",
         causes=("The option `EKM provider enabled` is 0.", "The edition of SQL Server has no EKM."),

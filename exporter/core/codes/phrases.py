@@ -20,7 +20,7 @@ PHRASES: tuple[tuple[re.Pattern[str], Reason], ...] = tuple(
         (
             (
                 r"(?:remote|server|host) name (?:or address )?could not be resolved|could not resolve host|no such host|"
-                r"name or service not known|dns name does not exist|non-existent domain|\bnxdomain\b|nodename nor servname|"
+                r"name or service not known|dns name does not exist|non-existent domain|\bnxdomain\b|servname provided|"
                 r"getaddrinfo failed|name does not resolve"
             ),
             Reason.DNS_NOT_FOUND,

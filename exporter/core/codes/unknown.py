@@ -66,7 +66,7 @@ def _near_symbols(shown: str) -> list[str]:
 
 
 def _near_texts(text: str) -> list[str]:
-    """Return the titles of which the text has the most words."""
+    """Return the titles that share the most words with the text."""
     words = set(_WORDS.findall(text[:_SCANNED].lower()))
     shares = {each.headline: _share(each, words) for each in KNOWN_TEXTS}
     near = sorted((headline for headline, share in shares.items() if share >= _LEAST_SHARED), key=lambda each: -shares[each])

@@ -24,7 +24,7 @@ _REVOCATION = (
 
 @dataclass(frozen=True, slots=True)
 class WindowsError:
-    """One error. `reason` or `actions` say what to do; `code` is the classic connector code, if there is one."""
+    """One error. `reason` or `actions` are the remedy; `code` is the classic connector code, if there is one."""
 
     meaning: str
     reason: Reason | None = None

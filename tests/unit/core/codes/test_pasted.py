@@ -51,7 +51,7 @@ def title(text):
         ("Msg 945, Level 14, State 2, Line 1", 945),
         (LOG, 33111),
         ("Server principal 'x' has no credential associated with cryptographic provider 'AKV'.", 33046),
-        ("Extensible Key Management is disabled or not supported on this edition of SQL Server.", 33053),
+        ("Extensible key management is not supported in this edition of SQL Server.", 33054),
     ],
 )  # fmt: skip
 def test_message_of_sql_server_is_found_by_number_or_text(text, number):

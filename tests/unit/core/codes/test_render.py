@@ -1,6 +1,7 @@
 """`explain`, `codes` and the documentation page."""
 
 import argparse
+import io
 import json
 import re
 from pathlib import Path
@@ -182,6 +183,15 @@ def test_a_page_of_some_rows_has_only_their_layers():
 def test_error_log_line_is_explained(run, line):
     status, out, _ = run("explain", line)
     assert (status, out.splitlines()[0]) == (0, "3303")
+
+
+def test_words_of_an_unquoted_line_are_one_text(run):
+    assert run("explain", "Provider", "error", "code:", "3303")[1].splitlines()[0] == "3303"
+
+
+def test_dash_reads_pasted_lines_from_standard_input(run, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("Msg 3013, Level 16, State 1, Line 1\nBACKUP LOG is terminating abnormally.\n"))
+    assert run("explain", "-")[1].startswith("Message 3013 of SQL Server: ")
 
 
 def test_an_unknown_code_of_a_line_is_named(run):
