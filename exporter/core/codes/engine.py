@@ -77,8 +77,7 @@ ENGINE: tuple[ConnectorError, ...] = (
         ),
         actions=(
             "Show the type and size of the key: `az keyvault key show --vault-name VAULT --name KEY`.",
-            DLL_VERSION,
-            "If the key is RSA of 2048 or 3072 bits, upgrade a connector older than 15.0.2000.440.",
+            "If the key is RSA of 2048 or 3072 bits, upgrade a connector whose DLL has a file version before 15.0.2000.440.",
             "Otherwise create a supported key and move SQL Server to it: `az keyvault key create --vault-name VAULT --name NEW_KEY --kty RSA`.",
             "Do not rely on the size in `sys.asymmetric_keys`: it shows 2048 for 3072 bits too.",
         ),

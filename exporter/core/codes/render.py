@@ -149,6 +149,7 @@ def as_markdown(rows: Iterable[ConnectorError]) -> str:
         if of_layer:
             parts.append(f"## {LAYER_TITLES[layer]}")
             parts += [as_markdown_section(row) for row in of_layer]
+    parts += ["## A failure that no table has", _markdown_list("Check in this order", OTHERWISE)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -122,6 +122,7 @@ TEXTS = sorted(
         ("alerts", "*.yml"),
         ("deploy", "*.md"),
         ("deploy", "*.sql"),
+        ("deploy", "*.ps1"),
         ("exporter", "*.py"),
     )
     for path in (ROOT / folder).rglob(kinds)
