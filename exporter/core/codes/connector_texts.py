@@ -10,26 +10,33 @@ _ENTRIES = rf'Show the entries: `reg query "HKLM\{REGISTRY_KEY}" /s`.'
 REGISTRY_ACTIONS = (
     "Find the service account: `SELECT servicename, service_account FROM sys.dm_server_services;`.",
     f"For the connector's registry key, show who has rights: `{SHOW_RIGHTS}`.",
-    "Without Full Control for that account, run the commands of `ekm-exporter explain 2058` on every node.",
+    "Without Full Control for that account, run the commands of `ekm-exporter explain 2058` on every node, as an administrator.",
     "Then restart the SQL Server service. First make sure that `ekm-exporter probe TARGET` succeeds.",
 )
 
-CONNECTOR_TEXTS: tuple[KnownText, ...] = (
-    KnownText(
-        title="The connector cannot access its registry key",
-        pattern="error when accessing registry",
+
+def _registry(number: str, cause: str) -> KnownText:
+    """Build the text for one error of Windows, or for any other if `number` is empty."""
+    return KnownText(
+        title="The connector cannot access its registry key" + (f": Windows error {number}" if number else ""),
+        pattern="error (?:when )?accessing (?:the )?registry" + (rf"\W{{1,3}}(?:{number}|0x8007000{number})\b" if number else ""),
         summary=(
-            "The connector could not read or write its Windows registry key; the number is a Windows error, not a provider code. "
-            "5 is access denied, 2 is a missing key. SQL Server shows 2058 for it."
+            "The connector could not read or write its Windows registry key. The number is an error of Windows, not a provider code. "
+            "SQL Server shows 2058 for it."
         ),
-        causes=(
-            "5: the service account lacks Full Control of the key, for example after a change of the account.",
-            "2: the key is missing on this host or node.",
-        ),
+        causes=(cause,),
         actions=REGISTRY_ACTIONS,
         codes=(2058,),
         commands=GRANT_RIGHT,
+    )
+
+
+CONNECTOR_TEXTS: tuple[KnownText, ...] = (
+    _registry(
+        "5", "Access is denied: the service account lacks Full Control of the key, for example after a change of the account."
     ),
+    _registry("2", "The key is missing on this host or node."),
+    _registry("", "The number is another error of Windows. Print its text: `certutil -error` with the number."),
     KnownText(
         title="The registry has no entry for the thumbprint",
         pattern="cannot find key with thumbprint in registry",

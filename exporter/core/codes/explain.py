@@ -25,9 +25,9 @@ from exporter.core.codes.pasted import (
     without_names,
     wrapped_code,
 )
-from exporter.core.codes.phrases import reason_of_curl, reason_of_phrase
+from exporter.core.codes.phrases import curl_number, reason_of_curl, reason_of_phrase
 from exporter.core.codes.service_texts import entra_reason, vault_reason
-from exporter.core.codes.windows_errors import WINDOWS_ERRORS
+from exporter.core.codes.windows_errors import WINDOWS_ERRORS, WINDOWS_PHRASES, is_known
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Step
 
@@ -40,6 +40,7 @@ _AKV = re.compile(r"\bAKV(\d{5})\b", _FLAGS)
 _STATUS = re.compile(r"\b([45]\d\d)\b")
 _HTTP_STATUS = re.compile(
     r"\W{0,9}(?:http(?:\s+status)?|status|info:?)?\s*([45]\d\d)\W{0,9}"
+    r"(?:bad request|unauthorized|not found|request time-?out|conflict|internal server error|bad gateway|service unavailable|gateway time-?out)?"
     r"|.*?(?:returned (?:an )?error:|indicate success:|status ?code\s*:|http/\d(?:\.\d)?)\s*\(?([45]\d\d)\b.*",
     _FLAGS | re.DOTALL,
 )
@@ -178,6 +179,13 @@ def _wrapped_code(text: str) -> Explanation | None:
 
 def _windows_error(text: str) -> Explanation | None:
     number = windows_number(text)
+    return of_windows(number, text) if number is not None and is_known(number) else None
+
+
+def _other_windows_error(text: str) -> Explanation | None:
+    """Explain an error of Windows by its sentence, or how to print the text of its number."""
+    folded = text.casefold()
+    number = next((number for phrase, number in WINDOWS_PHRASES.items() if phrase in folded), windows_number(text))
     return None if number is None else of_windows(number, text)
 
 
@@ -188,6 +196,17 @@ def _wininet(text: str) -> Explanation | None:
 
 def _curl(text: str) -> Explanation | None:
     return of_reason(reason_of_curl(text))
+
+
+def _other_curl_error(text: str) -> Explanation | None:
+    number = curl_number(text)
+    if number is None:
+        return None
+    return Explanation(
+        title=f"Error {number} of curl",
+        summary="An error of curl that the exporter maps to no reason.",
+        actions=("Show each step of the connection: `curl -v https://VAULT.vault.azure.net`.",),
+    )
 
 
 def _phrase(text: str) -> Explanation | None:
@@ -229,6 +248,8 @@ _LOOK_UPS: tuple[Callable[[str], Explanation | None], ...] = (
     _reason,
     _any_code,
     _state,
+    _other_windows_error,
+    _other_curl_error,
 )
 
 _IN_LOG_TEXTS = (

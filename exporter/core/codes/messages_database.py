@@ -15,6 +15,16 @@ _KEEP = "Do not detach or drop the database, do not rebuild its log, and do not 
 _NO_KEY = "The database is encrypted, and SQL Server got no key: secret, permission, network, registry or DLL."
 _FILES = "A file, the disk or a drive is missing or full. The error log names it."
 _RECOVER = (_WHY, _ALSO_33111, _PROBE, _KEEP, _BRING_BACK)
+_BACKUP_CAUSES = (
+    "Each backup of an encrypted database needs the key. If the vault side fails, log backups fail too, and the log grows.",
+    "A restore needs the key version that encrypted the backup (message 33111).",
+    "The disk or share of the backup is full or cannot be reached.",
+)
+_BACKUP_ACTIONS = (
+    "Explain the message before this one: `ekm-exporter explain`, with its whole text.",
+    _PROBE,
+    "Watch the space of the log until log backups succeed again.",
+)
 
 DATABASE_MESSAGES: tuple[KnownText, ...] = (
     KnownText(
@@ -75,20 +85,45 @@ DATABASE_MESSAGES: tuple[KnownText, ...] = (
         actions=_RECOVER,
     ),
     KnownText(
+        number=926,
+        title="The database is marked SUSPECT",
+        pattern="has been marked suspect by recovery",
+        summary="Recovery of the database started and failed, so it is not available. An earlier line in the error log names the cause.",
+        causes=(_NO_KEY, _FILES),
+        actions=_RECOVER,
+    ),
+    *(
+        KnownText(
+            number=number,
+            title="A page of the database is damaged",
+            pattern=pattern,
+            summary="The disk returned wrong data. The vault is not the cause, and a key does not help.",
+            causes=("The storage or its driver failed.",),
+            actions=(
+                "Check the storage, and list the damaged pages: `SELECT * FROM msdb.dbo.suspect_pages;`.",
+                "Restore the pages from a good backup. It needs the key version that encrypted the backup.",
+            ),
+        )
+        for number, pattern in (
+            (823, "the operating system returned error [^\n]{0,80} to sql server during a (?:read|write)"),
+            (824, "logical consistency-based i/o error"),
+        )
+    ),
+    KnownText(
+        number=3041,
+        title="A backup failed",
+        pattern="backup failed to complete the command",
+        summary="A backup ended without success. The message before it in the error log names the cause.",
+        causes=_BACKUP_CAUSES,
+        actions=_BACKUP_ACTIONS,
+    ),
+    KnownText(
         number=3013,
         title="The backup or restore ended abnormally",
         pattern=r"(?:backup|restore) \w+ is terminating abnormally",
         summary="This line only ends a failed backup or restore. It is not provider code 3013: the message before it names the cause.",
-        causes=(
-            "Each backup of an encrypted database needs the key. If the vault side fails, log backups fail too, and the log grows.",
-            "A restore needs the key version that encrypted the backup (message 33111).",
-            "The disk or share of the backup is full or cannot be reached.",
-        ),
-        actions=(
-            "Explain the message before this one: `ekm-exporter explain`, with its whole text.",
-            _PROBE,
-            "Watch the space of the log until log backups succeed again.",
-        ),
+        causes=_BACKUP_CAUSES,
+        actions=_BACKUP_ACTIONS,
     ),
 )
 _STATE = "(?:database|state|state_desc|status)"
@@ -96,7 +131,7 @@ _STATE = "(?:database|state|state_desc|status)"
 
 def _state(name: str, title: str, summary: str, causes: tuple[str, ...], *actions: str) -> KnownText:
     """Build a state, which is found alone, or next to a word for a database or a state."""
-    pattern = rf"^\W*{name}\W*$|\b{_STATE}\b[^\n]{{0,160}}\b{name}\b|\({name}\b"
+    pattern = rf"^\W*{name}\W*$|\b{_STATE}\b[^\n]{{0,160}}\b{name}\b|\({name}\b|\bmarked {name}\b"
     return KnownText(title=f"Database state {title}", pattern=pattern, summary=summary, causes=causes, actions=actions)
 
 
@@ -150,7 +185,7 @@ STATES: tuple[KnownText, ...] = (
     ),
     KnownText(
         title="Replica state NOT SYNCHRONIZING",
-        pattern=r"\bnot[ _]?synchronizing\b",
+        pattern=r"\bnot[ _]?synchronizing\b|data movement [^\n]{0,60}suspended",
         summary="The replica does not receive or apply the log of the database. An encrypted database also needs its key on this node.",
         causes=(
             _NO_KEY,

@@ -9,7 +9,7 @@ import re
 
 from exporter.core.codes import BY_CODE, ConnectorError
 from exporter.core.codes.messages import MESSAGES
-from exporter.core.codes.windows_errors import WINDOWS_ERRORS
+from exporter.core.codes.windows_errors import WINDOWS_ERRORS, WINDOWS_NAMES
 
 _FLAGS = re.IGNORECASE
 NUMBER = r"(?:0x0*(?P<hex>[0-9a-f]{1,8})|(?P<dec>\d{1,5}))"
@@ -47,7 +47,9 @@ _LABELLED = re.compile(
     _FLAGS,
 )
 _ANY_CODE = re.compile(r"(?<![\w.:/-])(\d{4})(?![\w:/-]|\.\d)")
-_HRESULT = re.compile(r"\b(?:0x)?([8c]00[0-9a-f]{5})\b|(?<![\w-])-(2\d{9})\b", _FLAGS)
+_HRESULT = re.compile(r"\b(?:0x([8c][0-9a-f]{7})|(800[0-9a-f]{5}))\b|(?<![\w-])-(2\d{9})\b", _FLAGS)
+_HEX_CODE = re.compile(rf"\W*{NUMBER}\W*", _FLAGS)
+_SYMBOL = re.compile(r"\b[A-Z][A-Z_]{5,60}\b")
 _INFO = re.compile(r"\binfo\W{0,2}(1[012]\d{3})\b", _FLAGS)
 _WINDOWS = re.compile(
     r"\b(?:windows|win32|winsock|wininet|winhttp|socket|system|os|betriebssystem|syst\u00e8me|sistema)"
@@ -114,17 +116,29 @@ def any_code(text: str) -> ConnectorError | None:
 
 
 def wrapped_code(text: str) -> ConnectorError | None:
-    """Return the code in an HRESULT of the provider's own facility, as 0x80040CE7."""
-    found = _HRESULT.search(text)
-    number = int(found[1], 16) if found is not None and found[1] else 0
+    """Return the code as a hexadecimal number, alone or in an HRESULT of the provider's own facility: 0xCE7, 0x80040CE7."""
+    alone = _HEX_CODE.fullmatch(text)
+    if alone is not None and alone["hex"] and int(alone["hex"], 16) <= _LOW_HALF:
+        return row_of(alone, least=SMALLEST)
+    number = _hresult(text) or 0
     return BY_CODE.get(number & _LOW_HALF) if number >> 16 == _OWN_FACILITY and number & _LOW_HALF >= SMALLEST else None
 
 
-def windows_number(text: str) -> int | None:
-    """Return the number of a Windows error: an HRESULT, or a number that the text calls one."""
+def _hresult(text: str) -> int | None:
     found = _HRESULT.search(text)
-    if found is not None:
-        return int(found[1], 16) if found[1] else (1 << 32) - int(found[2])
+    if found is None:
+        return None
+    return (1 << 32) - int(found[3]) if found[3] else int(found[1] or found[2], 16)
+
+
+def windows_number(text: str) -> int | None:
+    """Return the number of a Windows error: an HRESULT, a name, or a number that the text calls one."""
+    number = _hresult(text)
+    if number is not None:
+        return number
+    symbol = next((WINDOWS_NAMES[word] for word in _SYMBOL.findall(text) if word in WINDOWS_NAMES), None)
+    if symbol is not None:
+        return symbol
     named = _INFO.search(text) or _WINDOWS.search(text) or _OS_TEXT.search(text)
     if named is not None:
         return int(next(group for group in named.groups() if group))

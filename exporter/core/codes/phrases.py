@@ -57,7 +57,7 @@ PHRASES: tuple[tuple[re.Pattern[str], Reason], ...] = tuple(
             r"did not properly respond|timed out|tcptestsucceeded\s*:\s*false|httpclient\.timeout|connection timeout",
             Reason.CONNECT_TIMEOUT,
         ),
-        (r"unable to connect to the remote server|failed to connect to", Reason.CONNECT_FAILED),
+        (r"unable to connect to the remote server|failed to connect to|tcp connect to", Reason.CONNECT_FAILED),
         (
             (
                 r"forcibly closed|connection reset by peer|connection was reset|unexpected error occurred on a (?:send|receive)|"
@@ -66,11 +66,14 @@ PHRASES: tuple[tuple[re.Pattern[str], Reason], ...] = tuple(
             Reason.CONNECTION_RESET,
         ),
         (r"empty reply from server|connection was closed unexpectedly|prematurely ended", Reason.CONNECTION_CLOSED),
-        (r"not found on any access policy", Reason.FORBIDDEN_POLICY),
+        (r"not found on any access policy|operation is not allowed", Reason.FORBIDDEN_POLICY),
+        (r"was not found in this key vault", Reason.KEY_NOT_FOUND),
         (r"vaultrequesttypelimitreached|too many requests|\bthrottled\b", Reason.THROTTLED),
+        (r"\binvalid_client\b", Reason.CREDENTIALS_REFUSED),
+        (r"\b(?:unauthorized_client|invalid_request|invalid_resource)\b", Reason.BAD_REQUEST),
     )
 )
-_CURL = re.compile(r"\bcurl\b[^\n\d]{0,20}\(?(\d{1,2})\b(?!\.)")
+_CURL = re.compile(r"\bcurl\b(?:: ?\(|[^\n\d]{0,20}\b(?:error|code)\W{1,3}|:? \(?)(\d{1,3})\b(?!\.)")
 CURL_REASONS: Mapping[int, Reason] = MappingProxyType(
     {
         5: Reason.PROXY_UNRESOLVED,
@@ -96,7 +99,13 @@ def reason_of_phrase(text: str) -> Reason | None:
     return next((reason for pattern, reason in PHRASES if pattern.search(folded)), None)
 
 
+def curl_number(text: str) -> int | None:
+    """Return the number of an error of curl."""
+    number = _CURL.search(text.casefold())
+    return None if number is None else int(number[1])
+
+
 def reason_of_curl(text: str) -> Reason | None:
     """Return the reason of an error of curl, by its sentence, else by its number; None for another text."""
-    number = _CURL.search(text.casefold())
-    return None if number is None else reason_of_phrase(text) or CURL_REASONS.get(int(number[1]))
+    number = curl_number(text)
+    return None if number is None else reason_of_phrase(text) or CURL_REASONS.get(number)

@@ -92,6 +92,92 @@ WINDOWS_ERRORS: Mapping[int, WindowsError] = MappingProxyType(
         0x800B010F: WindowsError("a certificate is for another name", Reason.TLS_WRONG_NAME, 3008),
     }
 )
+# What Windows calls the numbers in its headers, tools and logs.
+WINDOWS_NAMES: Mapping[str, int] = MappingProxyType(
+    {
+        "ERROR_FILE_NOT_FOUND": 2,
+        "ERROR_PATH_NOT_FOUND": 3,
+        "ERROR_ACCESS_DENIED": 5,
+        "E_ACCESSDENIED": 5,
+        "ERROR_MOD_NOT_FOUND": 126,
+        "ERROR_PROC_NOT_FOUND": 127,
+        "ERROR_BAD_EXE_FORMAT": 193,
+        "ERROR_DLL_INIT_FAILED": 1114,
+        "ERROR_SXS_CANT_GEN_ACTCTX": 14001,
+        "WSAEACCES": 10013,
+        "WSAENETUNREACH": 10051,
+        "WSAECONNABORTED": 10053,
+        "WSAECONNRESET": 10054,
+        "WSAETIMEDOUT": 10060,
+        "WSAECONNREFUSED": 10061,
+        "WSAEHOSTUNREACH": 10065,
+        "WSAHOST_NOT_FOUND": 11001,
+        "WSATRY_AGAIN": 11002,
+        "WSANO_DATA": 11004,
+        **{
+            f"{prefix}_{name}": number
+            for name, number in {
+                "TIMEOUT": 12002,
+                "NAME_NOT_RESOLVED": 12007,
+                "CANNOT_CONNECT": 12029,
+                "CONNECTION_ABORTED": 12030,
+                "CONNECTION_ERROR": 12030,
+                "CONNECTION_RESET": 12031,
+                "SEC_CERT_DATE_INVALID": 12037,
+                "SECURE_CERT_DATE_INVALID": 12037,
+                "SEC_CERT_CN_INVALID": 12038,
+                "SECURE_CERT_CN_INVALID": 12038,
+                "INVALID_CA": 12045,
+                "SECURE_INVALID_CA": 12045,
+                "SEC_CERT_REV_FAILED": 12057,
+                "SECURE_CERT_REV_FAILED": 12057,
+                "SECURITY_CHANNEL_ERROR": 12157,
+                "SECURE_CHANNEL_ERROR": 12157,
+                "DISCONNECTED": 12163,
+                "SERVER_UNREACHABLE": 12164,
+                "PROXY_SERVER_UNREACHABLE": 12165,
+                "SEC_INVALID_CERT": 12169,
+                "SECURE_INVALID_CERT": 12169,
+                "SEC_CERT_REVOKED": 12170,
+                "SECURE_CERT_REVOKED": 12170,
+                "DECODING_FAILED": 12175,
+                "SECURE_FAILURE": 12175,
+            }.items()
+            for prefix in ("ERROR_INTERNET", "ERROR_WINHTTP")
+        },
+        "SEC_E_INTERNAL_ERROR": 0x80090304,
+        "SEC_E_INVALID_TOKEN": 0x80090308,
+        "SEC_E_WRONG_PRINCIPAL": 0x80090322,
+        "SEC_E_UNTRUSTED_ROOT": 0x80090325,
+        "SEC_E_ILLEGAL_MESSAGE": 0x80090326,
+        "SEC_E_CERT_EXPIRED": 0x80090328,
+        "SEC_E_ALGORITHM_MISMATCH": 0x80090331,
+        "CRYPT_E_NO_REVOCATION_CHECK": 0x80092012,
+        "CRYPT_E_REVOCATION_OFFLINE": 0x80092013,
+        "CERT_E_EXPIRED": 0x800B0101,
+        "CERT_E_UNTRUSTEDROOT": 0x800B0109,
+        "CERT_E_CHAINING": 0x800B010A,
+        "CERT_E_CN_NO_MATCH": 0x800B010F,
+    }
+)
+# English sentences of Windows, in lower case.
+WINDOWS_PHRASES: Mapping[str, int] = MappingProxyType(
+    {
+        "access is denied": 5,
+        "access to the path": 5,
+        "specified module could not be found": 126,
+        "specified procedure could not be found": 127,
+        "not a valid win32 application": 193,
+        "side-by-side configuration is incorrect": 14001,
+        "cannot find the file specified": 2,
+        "cannot find the path specified": 3,
+    }
+)
+
+
+def is_known(number: int) -> bool:
+    """Whether the table has the error, or the Win32 error in this HRESULT."""
+    return (number & _LOW_HALF if number >> 16 == _WIN32 else number) in WINDOWS_ERRORS
 
 
 def windows_error(number: int) -> tuple[int, WindowsError]:

@@ -47,6 +47,9 @@ def title(text):
         ("Msg 33035", 33035),
         ("Msg 3013, Level 16, State 1, Line 1\nBACKUP LOG is terminating abnormally.", 3013),
         ("RESTORE DATABASE is terminating abnormally.", 3013),
+        ("Error: 3041, Severity: 16, State: 1. BACKUP failed to complete the command BACKUP LOG sales.", 3041),
+        ("Database 'sales' cannot be opened. It has been marked SUSPECT by recovery.", 926),
+        ("Msg 824, Level 24, State 2", 824),
         ("Cannot use the database, error: 945", None),
         ("Msg 945, Level 14, State 2, Line 1", 945),
         (LOG, 33111),
@@ -122,6 +125,8 @@ def test_message_of_sql_server_is_never_the_code_of_the_same_number(text):
         ("SUSPECT", "SUSPECT"),
         ("database 'sales' is marked SUSPECT", "SUSPECT"),
         ("sales (Suspect)", "SUSPECT"),
+        ("is marked SUSPECT by recovery", "SUSPECT"),
+        ("Data movement for this database is suspended", "NOT SYNCHRONIZING"),
         ("EMERGENCY", "EMERGENCY"),
         ("state_desc = OFFLINE", "OFFLINE"),
         ("restoring", "RESTORING"),
@@ -155,6 +160,14 @@ def test_state_of_a_database_is_explained(text, state):
         ("error 5", "Error 5: a provider code or an error of Windows"),
         ("5", "5"),
         ("0x80040CE7", "3303"),
+        ("0xCE7", "3303"),
+        ("ERROR_INTERNET_NAME_NOT_RESOLVED", "Windows error 12007"),
+        ("SEC_E_UNTRUSTED_ROOT", "Windows error 0x80090325"),
+        ("WSAETIMEDOUT 10060", "Windows error 10060"),
+        ("0xC0000005", "Windows error 0xC0000005: its text is not in this table"),
+        ("Access is denied.", "Windows error 5"),
+        ("The specified module could not be found.", "Windows error 126"),
+        ("The system cannot find the file specified.", "Windows error 2"),
     ],
 )
 def test_error_of_windows_is_not_a_provider_code(text, start):
@@ -175,7 +188,9 @@ def test_every_error_of_windows_has_an_action(number):
 @pytest.mark.parametrize(
     ("text", "start", "code"),
     [
-        ("Error when accessing registry: 5", "The connector cannot access its registry key", 2058),
+        ("Error when accessing registry: 5", "The connector cannot access its registry key: Windows error 5", 2058),
+        ("Error when accessing registry: 0x80070002", "The connector cannot access its registry key: Windows error 2", 2058),
+        ("Error when accessing registry: 1018", "The connector cannot access its registry key", 2058),
         ("Cannot find key with thumbprint in registry.", "The registry has no entry for the thumbprint", 2053),
         ("Cannot find key uri in registry. Fall back to use thumbprint decoding.", "No KeyUri for this key", 2053),
         ("Failed to get key info from Azure key vault for thumbprint verification before encrypting.", "The connector could not read", None),
@@ -215,6 +230,10 @@ def test_text_of_the_connector_is_explained(text, start, code):
         ("curl: (28)", Reason.CONNECT_TIMEOUT),
         ("curl: (35)", Reason.TLS_FAILED),
         ("curl exit code 5", Reason.PROXY_UNRESOLVED),
+        ("SqlException (0x80131904): The remote name could not be resolved", Reason.DNS_NOT_FOUND),
+        ("WARNING: TCP connect to (10.0.0.4 : 443) failed", Reason.CONNECT_FAILED),
+        ("A key with (name/id) K/1 was not found in this key vault.", Reason.KEY_NOT_FOUND),
+        ('{"error":"invalid_client"}', Reason.CREDENTIALS_REFUSED),
         ("Reason: VaultRequestTypeLimitReached", Reason.THROTTLED),
         ("Client address is not authorized and caller is not a trusted service.", Reason.FORBIDDEN_FIREWALL),
         ("Public network access is disabled and request is not from a trusted service", Reason.FORBIDDEN_CONNECTION),
@@ -247,10 +266,19 @@ def test_number_of_entra_without_a_row_leads_to_its_description(text):
         ("Response status code does not indicate success: 429 (Too Many Requests).", 3011),
         ("curl: (22) The requested URL returned error: 404", 3076),
         ("StatusCode: 503", 3013),
+        ("502 Bad Gateway", 3013),
+        ("404 Not Found", 3076),
     ],
 )
 def test_status_in_a_sentence_of_a_tool_names_its_code(text, code):
     assert [row.code for row in explain(text).rows] == [code]
+
+
+def test_error_of_curl_without_a_reason_has_an_action():
+    found = explain("curl: (92) HTTP/2 stream 0 was not closed cleanly")
+    assert found.title == "Error 92 of curl"
+    assert "`curl -v https://VAULT.vault.azure.net`" in found.actions[0]
+    assert explain("User-Agent: curl/7.88.1") is None
 
 
 def test_thumbprint_of_the_message_is_in_title_and_command():

@@ -123,7 +123,7 @@ def test_message_that_may_have_another_cause_is_no_event(number):
 @pytest.mark.parametrize(
     ("text", "title"),
     [
-        ("Error when accessing registry: 5", "The connector cannot access its registry key"),
+        ("Error when accessing registry: 5", "The connector cannot access its registry key: Windows error 5"),
         ("request failed with 0x80072EE7", "Windows error 12007 (0x80072EE7): the host name did not resolve"),
         ("The remote name could not be resolved", "dns_not_found"),
     ],
