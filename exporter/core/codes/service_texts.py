@@ -19,7 +19,7 @@ _LISTED = re.compile(r"error_codes\W{1,8}([\d,\s]{4,200})|error\?code=(\d{4,8})\
 _DIGITS = re.compile(r"\d{4,8}")
 _ALONE = re.compile(r"\d{5,8}")
 _LONG = re.compile(r"(?<![\w.-])\d{6,8}(?![\w.-])")
-_CERTAIN = 6  # digits: no message of SQL Server and no code has that many
+_CERTAIN = (6, 7)  # digits of most numbers of Entra ID, and of no message of SQL Server and no code
 _AT_SIGN_IN, _AT_VAULT = (401, 400, 403, 429, 503), (403, 401, 404, 429)
 _SHARED = {field.name for field in fields(ErrorBody)} & {field.name for field in fields(Facts)}
 
@@ -51,7 +51,7 @@ def _numbers_of_body(text: str) -> list[int]:
 def _bare_numbers(text: str) -> list[int]:
     """Return a number without the word AADSTS: alone, or of so many digits that nothing else is meant."""
     alone = [int(text)] if text.isascii() and _ALONE.fullmatch(text) else []
-    if alone and (len(text) >= _CERTAIN or alone[0] in KNOWN_AADSTS) and alone[0] not in MESSAGES:
+    if alone and (len(text) in _CERTAIN or alone[0] in KNOWN_AADSTS) and alone[0] not in MESSAGES:
         return alone
     return [int(number) for number in _LONG.findall(text) if int(number) in KNOWN_AADSTS]
 
