@@ -220,6 +220,10 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
                 r'  Get-ItemProperty "Registry::HKEY_USERS\$sid\Software\Microsoft\Windows\CurrentVersion\Internet Settings" |'
                 " Select-Object ProxyEnable, ProxyServer, ProxyOverride, AutoConfigURL"
             ),
+            "To set it, in the same session, with your proxy. Restart the SQL Server service afterwards:",
+            r'  $key = "Registry::HKEY_USERS\$sid\Software\Microsoft\Windows\CurrentVersion\Internet Settings"',
+            "  Set-ItemProperty -Path $key -Name 'ProxyServer' -Value 'proxy.example.com:3128'",
+            "  Set-ItemProperty -Path $key -Name 'ProxyEnable' -Value 1 -Type DWord",
         ),
         "sql_credential": (
             "In SQL Server. The identity must be VAULT_IDENTITY:",

@@ -150,6 +150,7 @@ def test_registry_key_is_the_same_everywhere():
     assert "\n".join(ADD_CHECKPOINT) in page
     doctor = [line.strip() for name in ("registry_rights", "cluster_checkpoint") for line in FIXES[name]]
     assert [line for line in (SHOW_RIGHTS, *GRANT_RIGHT, *ADD_CHECKPOINT) if line.strip() not in doctor] == []
+    assert "Set-ItemProperty -Path $key -Name 'ProxyEnable' -Value 1 -Type DWord" in "\n".join(FIXES["service_proxy"])
     assert BY_CODE[2058].commands == (*GRANT_RIGHT, *ADD_CHECKPOINT)
     named = {
         match.rstrip("\\").lower()
