@@ -99,6 +99,8 @@ def _entra(text: str) -> Explanation | None:
     if found is None:
         return None
     number, reason = found
+    if reason is None and provider_code(text) is not None:
+        return None
     if reason is None:
         return Explanation(
             title=f"AADSTS{number}",
@@ -230,10 +232,10 @@ def _reason(text: str) -> Explanation | None:
 # The first kind that fits. What names a cause comes before what follows from it, and a number with a meaning before one without.
 _LOOK_UPS: tuple[Callable[[str], Explanation | None], ...] = (
     _exact,
-    _provider_code,
     _entra,
     _akv,
     _vault_sentence,
+    _provider_code,
     _message,
     _symbol,
     _inner_code,

@@ -90,6 +90,7 @@ def test_advice_follows_the_rules_of_the_codes():
         assert text.endswith((".", ";`."))
         assert text.count("`") % 2 == 0
         assert not re.search(r"\s{2}", text)
+        assert "docs/" not in text
 
 
 def test_managed_hsm_role_advice_uses_hsm_commands_only():

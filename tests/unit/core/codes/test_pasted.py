@@ -93,6 +93,7 @@ def test_number_of_a_message_decides_in_any_language(head, number):
         ("[error: 3113, info: 403, state: 16] Key Name: 3100", 3113),
         ("Msg 3013, Level 16, State 1\nMsg 33028 Cannot open session. Provider error code: 3303.", 3303),
         ("Provider error code: 0xCE7", 3303),
+        ("AADSTS999999: x. Provider error code: 3128", 3128),
         ("Provider error code: 5", 5),
     ],
 )  # fmt: skip
@@ -245,6 +246,8 @@ def test_text_of_the_connector_is_explained(text, start, code):
         ('{"error":"x","error_codes":[50131, 53003]}', Reason.CONDITIONAL_ACCESS),
         ("https://login.microsoftonline.com/error?code=7000215", Reason.SECRET_WRONG),
         ("the portal shows 700016 today", Reason.APPLICATION_UNKNOWN),
+        ("Provider error code: 3303. (x) AADSTS7000222: expired", Reason.SECRET_EXPIRED),
+        ("Provider error code: 3113. Client address is not authorized and caller is not a trusted service.", Reason.FORBIDDEN_FIREWALL),
     ],
 )  # fmt: skip
 def test_sentence_of_a_tool_or_service_leads_to_its_reason(text, reason):
