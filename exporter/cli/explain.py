@@ -7,9 +7,10 @@ import json
 import sys
 
 from exporter.core.codes import CODES
+from exporter.core.codes.explain import LONGEST
 from exporter.core.codes.explain import explain as explanation_of
-from exporter.core.codes.explain import unknown
-from exporter.core.codes.render import as_data, as_markdown, as_table, explanation_data, explanation_text
+from exporter.core.codes.render import as_data, as_markdown, as_table, explanation_data, explanation_text, otherwise_text
+from exporter.core.codes.unknown import unknown
 
 _OK, _BAD_USAGE = 0, 2
 
@@ -20,15 +21,17 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
         "explain",
         help="explain a code, message or log line, with the first action",
         description=(
-            "Explains a code of the SQL Server Connector, a message of SQL Server, an AADSTS number, a reason or a log line: "
-            "what it means for SQL Server, and what to do."
+            "Explains a code of the SQL Server Connector, a message of SQL Server, a database state, an AADSTS number, an error of "
+            "Windows, PowerShell or curl, a reason or a log line: what it means for SQL Server, and what to do. "
+            "With - as TEXT, it reads lines from standard input."
         ),
         epilog="example: ekm-exporter explain 3303; for a saved Windows event log: ekm-exporter events FILE.evtx",
     )
     one.add_argument(
         "code",
         metavar="TEXT",
-        help="a code such as 3077, a symbol, a reason, an AADSTS number, a message number, or a quoted log line",
+        nargs="+",
+        help="a code such as 3077, a symbol, a reason, an AADSTS number, a message, a state, an error, a quoted log line, or -",
     )
     one.add_argument("--json", action="store_true", help="print JSON, for scripts")
     one.set_defaults(handler=explain)
@@ -44,9 +47,10 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
 
 def explain(args: argparse.Namespace) -> int:
     """Print an explanation; return 0, or 2 for an unknown text."""
-    found = explanation_of(args.code)
+    text = sys.stdin.read(LONGEST) if args.code == ["-"] else " ".join(args.code)
+    found = explanation_of(text)
     if found is None:
-        print(f"ekm-exporter explain: {unknown(args.code)}", file=sys.stderr)
+        print(f"ekm-exporter explain: {unknown(text)}\n\n{otherwise_text()}", file=sys.stderr)
         return _BAD_USAGE
     print(json.dumps(explanation_data(found), indent=2) if args.json else explanation_text(found))
     return _OK

@@ -31,7 +31,8 @@ _MASKS: tuple[tuple[re.Pattern[str], str], ...] = (
         re.compile(r"(?<![\w:.])(?=[0-9a-fA-F:]{0,45}::|(?:[0-9a-fA-F]{1,4}:){5})[0-9a-fA-F:]{3,45}(?![\w:])"),
         "<address>",
     ),
-    (re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_~+=-]{40,}(?![A-Za-z0-9_-])"), "<long>"),
+    # The thumbprint of a key is 20 bytes in hex, and no secret: it is what a DBA compares.
+    (re.compile(r"(?<![A-Za-z0-9_-])(?!0x[0-9A-Fa-f]{40}(?![A-Za-z0-9_~+=-]))[A-Za-z0-9_~+=-]{40,}(?![A-Za-z0-9_-])"), "<long>"),
 )
 
 

@@ -12,7 +12,7 @@ from exporter.core.auxiliary import CREDENTIAL_REFUSED, AuxiliaryKind
 from exporter.core.codes import BY_CODE, both_numbers
 from exporter.core.codes.actions import Names, actions, filled
 from exporter.core.codes.advice_texts import ALTER, CRED_AND_STRING
-from exporter.core.codes.reasons import owner_of_failure
+from exporter.core.codes.reasons import observed_cause, owner_of_failure
 from exporter.core.codes.render import OWNERS, WIDTH, wrap
 from exporter.core.codes.shared import REWRITTEN
 from exporter.core.durations import moment
@@ -145,16 +145,22 @@ def _is_staged_usable(target: Target, record: TargetRecord | None) -> bool:
 
 
 def advice(target: Target, report: ProbeReport, record: TargetRecord | None = None) -> Iterator[Line]:
-    """Yield meaning, actions, causes and owner of the deciding failure with a code."""
+    """Yield meaning, cause, actions and owner of the deciding failure with a code.
+
+    The likely causes of the code follow only if the probe did not observe the cause.
+    """
     failure = deciding_failure(report)
     if failure is None or failure.code is None:
         return
     entry = BY_CODE[failure.code]
     yield "code", f"{both_numbers(failure.code)} {entry.symbol}"
     yield "meaning", entry.summary
+    owner, observed = owner_of_failure(failure, entry.owner), observed_cause(failure)
+    if observed:
+        yield "cause", observed
     yield from (("do", action) for action in recommended_actions(target, report, record))
-    owner = owner_of_failure(failure, entry.owner)
-    yield from (("likely cause", cause) for cause in (entry.causes if owner is entry.owner else (REWRITTEN,)))
+    likely = () if observed else entry.causes if owner is entry.owner else (REWRITTEN,)
+    yield from (("likely cause", each) for each in likely)
     yield "owner", f"{owner}: {OWNERS[owner]}"
 
 

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from exporter.core.checks.fixes_thumbprint import COMPARE_PUBLIC_KEY
 from exporter.core.checks.table import CHECKS
 from exporter.core.codes.advice_texts import CRED_AND_STRING
+from exporter.core.connector_registry import ADD_CHECKPOINT, GRANT_RIGHT, REGISTRY_KEY, SHOW_RIGHTS
 
 Lines = tuple[str, ...]
 
@@ -168,7 +169,7 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
             "When every replica is done, on the primary, in each database:",
             "  ALTER DATABASE ENCRYPTION KEY ENCRYPTION BY SERVER ASYMMETRIC KEY [NEW_EKM_KEY];",
             "Keep the old key and its login in SQL Server, and the old version enabled in the vault. Existing backups need them.",
-            "All steps, with the pin and the backups: docs/key-rotation.md.",
+            "Then write the new version into `key` of the target, and back up the databases.",
         ),
         "thumbprint": COMPARE_PUBLIC_KEY,
         "credential_expiry": (*_NEW_SECRET, *ALTER),
@@ -197,12 +198,16 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
             "  EXEC sp_configure 'EKM provider enabled', 1; RECONFIGURE;",
         ),
         "registry_rights": (
-            "In PowerShell. The service account must have FullControl:",
-            r'  (Get-Acl "HKLM:\SOFTWARE\Microsoft\SQL Server Cryptographic Provider\Azure Key Vault").Access',
+            "In PowerShell. The service account must have FullControl of this key; the connector's subkeys inherit it:",
+            f"  {SHOW_RIGHTS}",
+            "To grant it, as an administrator, with your service account. Restart the SQL Server service afterwards:",
+            *(f"  {line}" for line in GRANT_RIGHT),
         ),
         "cluster_checkpoint": (
-            r"In PowerShell, on a node of a failover cluster. Expected: SOFTWARE\Microsoft\SQL Server Cryptographic Provider:",
+            f"In PowerShell, on a node of a failover cluster. Expected: {REGISTRY_KEY}:",
             "  Get-ClusterCheckpoint -RegistryCheckpoint",
+            "To add it, with your resource's name:",
+            *(f"  {line}" for line in ADD_CHECKPOINT),
         ),
         "windows_tls": (
             "In PowerShell. TLS 1.2 is enabled if the key is missing or Enabled is not 0:",
@@ -215,6 +220,10 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
                 r'  Get-ItemProperty "Registry::HKEY_USERS\$sid\Software\Microsoft\Windows\CurrentVersion\Internet Settings" |'
                 " Select-Object ProxyEnable, ProxyServer, ProxyOverride, AutoConfigURL"
             ),
+            "To set it, in the same session, with your proxy. Restart the SQL Server service afterwards:",
+            r'  $key = "Registry::HKEY_USERS\$sid\Software\Microsoft\Windows\CurrentVersion\Internet Settings"',
+            "  Set-ItemProperty -Path $key -Name 'ProxyServer' -Value 'proxy.example.com:3128'",
+            "  Set-ItemProperty -Path $key -Name 'ProxyEnable' -Value 1 -Type DWord",
         ),
         "sql_credential": (
             "In SQL Server. The identity must be VAULT_IDENTITY:",

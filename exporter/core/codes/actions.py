@@ -14,7 +14,7 @@ from exporter.core.addresses import is_private
 from exporter.core.codes import BY_CODE
 from exporter.core.codes.advice_kinds import BY_KIND
 from exporter.core.codes.advice_network import NETWORK
-from exporter.core.codes.advice_sign_in import AT_SIGN_IN, SIGN_IN
+from exporter.core.codes.advice_sign_in import AT_SIGN_IN, SIGN_IN, SIGN_IN_ON_HSM
 from exporter.core.codes.advice_texts import PROBE
 from exporter.core.codes.advice_vault import ON_HSM, PRIVATE_FIREWALL, VAULT
 from exporter.core.codes.shared import DO_NOT_RESTART
@@ -85,7 +85,7 @@ def advice(reason: Reason, step: Step | None, names: Names) -> tuple[str, ...]:
         return PRIVATE_FIREWALL
     at_sign_in = AT_SIGN_IN.get(reason) if step is Step.TOKEN else None
     of_kind = None if names.kind is None else BY_KIND.get((reason, names.kind))
-    on_hsm = ON_HSM.get(reason) if _HSM_DOMAIN in names.vault else None
+    on_hsm = (ON_HSM.get(reason) or SIGN_IN_ON_HSM.get(reason)) if _HSM_DOMAIN in names.vault else None
     return at_sign_in or of_kind or on_hsm or BY_REASON.get(reason, ())
 
 

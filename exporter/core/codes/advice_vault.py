@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.advice_texts import AGAIN, CAUSE_IS_ELSEWHERE, PROBE, REPEAT, SHOW_TENANT, STATUS_PAGE
+from exporter.core.codes.advice_texts import AGAIN, PROBE, REPEAT, SHOW_TENANT, STATUS_PAGE
 from exporter.core.codes.shared import DO_NOT_RESTART, FIND_INTERCEPTION, SUPPORT
 from exporter.core.faults import Reason
 
@@ -143,19 +143,11 @@ _HSM_ROLE = (
     "Assign the role to the application: `az keyvault role assignment create --hsm-name VAULT "
     f'--role "{_HSM_SERVICE_ROLE}" --assignee CLIENT_ID --scope /keys`.'
 )
-# No page of Microsoft's names the application of Managed HSM. The id is that of public listings of tenants.
-_HSM_PRINCIPAL = (
-    "Show the service principal of Managed HSM, by the id of public listings: `az ad sp show --id 589d5083-6f11-4d30-a62a-a4b316a14abf`.",
-    "If it is missing or disabled, let the Entra ID administrator create or enable it. No page of Microsoft names this id.",
-    CAUSE_IS_ELSEWHERE,
-    *AGAIN,
-)
 # A Managed HSM has roles of its own and no access policies.
 ON_HSM: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
     {
         Reason.FORBIDDEN_RBAC: (_HSM_ROLE, *AGAIN),
         Reason.FORBIDDEN_POLICY: (_HSM_ROLE, *AGAIN),
-        **dict.fromkeys((Reason.RESOURCE_PRINCIPAL_MISSING, Reason.RESOURCE_PRINCIPAL_DISABLED), _HSM_PRINCIPAL),
         Reason.FORBIDDEN: (
             _HSM_ROLE,
             "If the firewall of the HSM blocks the caller: `az keyvault network-rule add --hsm-name VAULT --ip-address ADDRESS`.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
-from exporter.core.codes.shared import EVENT_LOG
+from exporter.core.codes.shared import DLL_VERSION, EVENT_LOG
 
 ENGINE: tuple[ConnectorError, ...] = (
     ConnectorError(
@@ -55,8 +55,8 @@ ENGINE: tuple[ConnectorError, ...] = (
         ),
         actions=(
             "If no statement failed, do nothing.",
-            "Otherwise compare versions: `SELECT name, version, dll_path FROM sys.cryptographic_providers;`.",
-            "Upgrade the connector to the newest build and repeat the statement.",
+            DLL_VERSION,
+            "Upgrade a build older than 15.0.2000.440, and repeat the statement.",
         ),
         unobservable_because="It is exchanged between SQL Server and the connector's DLL inside one process and never reaches the network.",
     ),
@@ -77,7 +77,7 @@ ENGINE: tuple[ConnectorError, ...] = (
         ),
         actions=(
             "Show the type and size of the key: `az keyvault key show --vault-name VAULT --name KEY`.",
-            "If the key is RSA of 2048 or 3072 bits, upgrade a connector older than 15.0.2000.440.",
+            "If the key is RSA of 2048 or 3072 bits, upgrade a connector whose DLL has a file version before 15.0.2000.440.",
             "Otherwise create a supported key and move SQL Server to it: `az keyvault key create --vault-name VAULT --name NEW_KEY --kty RSA`.",
             "Do not rely on the size in `sys.asymmetric_keys`: it shows 2048 for 3072 bits too.",
         ),
@@ -157,7 +157,7 @@ ENGINE: tuple[ConnectorError, ...] = (
         actions=(
             EVENT_LOG,
             "Search the error log: `EXEC sys.sp_readerrorlog 0, 1, N'provider';`. The same folder may hold a dump.",
-            "Compare versions: `SELECT * FROM sys.dm_cryptographic_provider_properties;`.",
+            DLL_VERSION,
             "Reinstall the connector with its Visual C++ runtime.",
         ),
         unobservable_because="The exception is thrown and caught inside the SQL Server process.",

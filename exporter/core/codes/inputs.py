@@ -5,9 +5,10 @@ from __future__ import annotations
 from exporter.core.codes.advice_texts import ALTER, CRED_AND_STRING
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
 from exporter.core.codes.shared import EVENT_LOG, out_of_memory
+from exporter.core.connector_registry import ADD_CHECKPOINT, GRANT_RIGHT, REGISTRY_KEY
 
 _LOCAL = "Thumbprints and registry are on the SQL Server host. No request can read them."
-_SHOW_REGISTRY = r'Show the entries: `reg query "HKLM\SOFTWARE\Microsoft\SQL Server Cryptographic Provider" /s`.'
+_SHOW_REGISTRY = rf'Show the entries: `reg query "HKLM\{REGISTRY_KEY}" /s`.'
 
 INPUTS: tuple[ConnectorError, ...] = (
     ConnectorError(
@@ -58,7 +59,7 @@ INPUTS: tuple[ConnectorError, ...] = (
         summary="The connector could not compute the thumbprint that identifies the key in SQL Server. No key was created.",
         causes=(
             "The key name has characters other than letters, digits and hyphens.",
-            "A Windows policy on the host forbids the SHA-1 hash that connector 1.0.5.0 uses for thumbprints.",
+            "Not documented: connector 1.0.5.0 hashes to 20 bytes. A Windows policy against SHA-1 may prevent that.",
         ),
         actions=(
             "Check `PROVIDER_KEY_NAME` letter by letter, including trailing blanks.",
@@ -125,11 +126,12 @@ INPUTS: tuple[ConnectorError, ...] = (
         ),
         actions=(
             "Find the service account: `SELECT servicename, service_account FROM sys.dm_server_services;`.",
-            "Create `HKLM\\SOFTWARE\\Microsoft\\SQL Server Cryptographic Provider` if it is missing.",
-            "Give that account Full Control of it, on every node. The commands are in `docs/connector-upgrade.md`, 2058.",
-            "On a failover cluster, add a registry checkpoint for it with `Add-ClusterCheckpoint`; that page has the command.",
-            "Repeat the statement. No restart is needed.",
+            "On every node, create the key and give that account Full Control of it: the first commands below, as an administrator.",
+            "On a failover cluster, add a registry checkpoint for the key: the last command below, with your resource's name.",
+            "Make sure that `ekm-exporter probe TARGET` succeeds. Then restart the SQL Server service, as Microsoft's setup page requires.",
+            "Repeat the statement.",
         ),
+        commands=(*GRANT_RIGHT, *ADD_CHECKPOINT),
         unobservable_because=_LOCAL,
     ),
 )

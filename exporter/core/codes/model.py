@@ -82,6 +82,7 @@ class ConnectorError:
     actions: tuple[str, ...]
     unobservable_because: str = ""
     fallback: int | None = None
+    commands: tuple[str, ...] = ()  # lines to copy, for an action that needs several
 
     @property
     def observable(self) -> bool:

@@ -148,6 +148,14 @@ OPEN_REASONS = frozenset(
 )
 
 
+def observed_cause(result: StepResult) -> str:
+    """Return the cause that the probe observed, as a sentence; empty if its reason leaves the cause open."""
+    if result.reason is None or result.reason in OPEN_REASONS:
+        return ""
+    text = cause(result.reason, result.step)
+    return f"{text[0].upper()}{text[1:]}."
+
+
 def open_detail(result: StepResult) -> str:
     """Return the masked detail of a failure without a specific reason; else empty."""
     return result.facts.detail if result.reason in OPEN_REASONS and result.facts is not None else ""

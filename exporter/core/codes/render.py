@@ -10,12 +10,12 @@ import textwrap
 from collections.abc import Iterable
 
 from exporter.core.codes import both_numbers
-from exporter.core.codes.explain import Explanation
+from exporter.core.codes.explanation import Explanation
 from exporter.core.codes.model import ConnectorError, Family, Layer, Owner
 from exporter.core.codes.page import INTRODUCTION, LAYER_TITLES
+from exporter.core.codes.unknown import OTHERWISE
 from exporter.core.codes.words import words_in
 
-PAGE = "docs/codes.md"
 WIDTH = 80
 
 OWNERS = {
@@ -26,11 +26,6 @@ OWNERS = {
     Owner.EXPORTER: "the operator of this exporter",
 }
 _SPAN = re.compile(r"`[^`]*`")
-
-
-def link(row: ConnectorError) -> str:
-    """Return the code's place in the documentation, as `docs/codes.md#3303`."""
-    return f"{PAGE}#{row.code}"
 
 
 def visibility(row: ConnectorError) -> str:
@@ -64,7 +59,7 @@ def as_data(row: ConnectorError) -> dict[str, object]:
         "summary": row.summary,
         "causes": list(row.causes),
         "actions": list(row.actions),
-        "link": link(row),
+        "commands": list(row.commands),
     }
 
 
@@ -75,7 +70,8 @@ def as_text(row: ConnectorError, *, width: int = WIDTH) -> str:
         wrap(row.summary, width),
         _numbered("Likely causes, most likely first", row.causes, width),
         _numbered("What to do, in this order", row.actions, width),
-        _words(row.actions, width),
+        _commands(row.commands),
+        _words(row.actions, row.commands, width),
         "\n".join(
             wrap(value, width, first=f"{name:<10}", rest=" " * 10)
             for name, value in (
@@ -83,7 +79,6 @@ def as_text(row: ConnectorError, *, width: int = WIDTH) -> str:
                 ("Kind", f"{row.category.value}, layer {row.layer.value}"),
                 ("Probe", visibility(row)),
                 ("Elsewhere", elsewhere(row)),
-                ("More", link(row)),
             )
             if value
         ),
@@ -103,12 +98,16 @@ def explanation_text(found: Explanation, *, width: int = WIDTH) -> str:
         wrap(found.summary, width),
         _numbered("Likely causes, most likely first", found.causes, width),
         _numbered("What to do, in this order", found.actions, width),
-        _words(found.actions, width),
-        "\n".join(
-            [*(f"More: ekm-exporter explain {row.code}" for row in found.rows), *([f"More: {found.page}"] if found.page else [])]
-        ),
+        _commands(found.commands),
+        _words(found.actions, found.commands, width),
+        "\n".join(f"More: ekm-exporter explain {row.code}" for row in found.rows),
     ]
     return "\n\n".join(block for block in blocks if block)
+
+
+def otherwise_text(*, width: int = WIDTH) -> str:
+    """Return what to check for a number that no table has."""
+    return _numbered("For a failure that no table has, check in this order", OTHERWISE, width)
 
 
 def explanation_data(found: Explanation) -> dict[str, object]:
@@ -123,8 +122,8 @@ def explanation_data(found: Explanation) -> dict[str, object]:
         "summary": found.summary,
         "causes": list(found.causes),
         "actions": list(found.actions),
+        "commands": list(found.commands),
         "codes": [row.code for row in found.rows],
-        "link": found.page or None,
     }
 
 
@@ -150,6 +149,7 @@ def as_markdown(rows: Iterable[ConnectorError]) -> str:
         if of_layer:
             parts.append(f"## {LAYER_TITLES[layer]}")
             parts += [as_markdown_section(row) for row in of_layer]
+    parts += ["## A failure that no table has", _markdown_list("Check in this order", OTHERWISE)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -168,6 +168,7 @@ def as_markdown_section(row: ConnectorError) -> str:
         blocks.append(f"Causes and actions: see [{row.counterpart}](#{row.counterpart}).")
     else:
         blocks += [_markdown_list("Likely causes", row.causes), _markdown_list("What to do", row.actions)]
+        blocks += ["\n".join(["Commands:", "", "```", *row.commands, "```"])] if row.commands else []
     return "\n\n".join(block for block in blocks if block)
 
 
@@ -182,9 +183,14 @@ def _markdown_list(title: str, items: tuple[str, ...]) -> str:
     return f"{title}:\n\n" + "\n".join(f"{number}. {item}" for number, item in enumerate(items, 1)) if items else ""
 
 
-def _words(actions: tuple[str, ...], width: int) -> str:
+def _commands(commands: tuple[str, ...]) -> str:
+    """Return lines to copy. They are never wrapped."""
+    return "\n".join(["Commands:", *(f"  {line}" for line in commands)]) if commands else ""
+
+
+def _words(actions: tuple[str, ...], commands: tuple[str, ...], width: int) -> str:
     """Return what the capital words in the commands stand for."""
-    lines = [wrap(meaning, width, first=f"  {word:<12} ", rest=" " * 15) for word, meaning in words_in(actions)]
+    lines = [wrap(meaning, width, first=f"  {word:<12} ", rest=" " * 15) for word, meaning in words_in(actions, commands)]
     return "\n".join(["In the commands:", *lines]) if lines else ""
 
 

@@ -11,6 +11,10 @@ EVENT_LOG = (
     "On the SQL Server host, read the preceding lines in the Application log, source "
     "`SQL Server Connector for Microsoft Azure Key Vault`."
 )
+# `sys.cryptographic_providers.version` is 1.0.5.0 for every build since 2018.
+DLL_VERSION = (
+    "Show the file version of the DLL: `(Get-Item 'PATH').VersionInfo.FileVersion`. Its path is in `sys.cryptographic_providers`."
+)
 SUPPORT = "If the failure persists, open a support request with the request id from `ekm-exporter probe TARGET`."
 SHOW_THE_SERVER = "Show which server responds: `curl -i https://VAULT.vault.azure.net/keys?api-version=7.4`."
 FIND_INTERCEPTION = (

@@ -23,12 +23,17 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "GROUP": "resource group of the VM",
         "VM": "name of the VM in Azure",
         "PATH": "full path of the connector's DLL",
+        "DB": "name of the database",
+        "EKM_KEY": "name of the asymmetric key in SQL Server",
+        "EKM_LOGIN": "name of the login that is made from that key",
+        "THUMBPRINT": "number after thumbprint in the message: 0x...",
+        "PASSWORD": "password of the database master key",
     }
 )
 _SPAN = re.compile(r"`([^`]*)`")
 
 
-def words_in(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """Return the words of the commands in `texts`, each with its meaning."""
-    spans = " ".join(span for text in texts for span in _SPAN.findall(text))
+def words_in(texts: Iterable[str], commands: Iterable[str] = ()) -> tuple[tuple[str, str], ...]:
+    """Return the words of the commands in `texts` and of whole `commands`, each with its meaning."""
+    spans = " ".join((*(span for text in texts for span in _SPAN.findall(text)), *commands))
     return tuple((word, meaning) for word, meaning in WORDS.items() if re.search(rf"(?<![\w-]){word}(?![\w-])", spans))

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from exporter.core.codes.messages import MESSAGES
+from exporter.core.codes.messages import ABOUT_THE_PROVIDER
 
 OBJECT_NOT_FOUND = 15151  # the object may be a key, which the provider did not return
 LONGEST = 4000  # characters of an event that are read
@@ -80,7 +80,9 @@ def _origin_of(provider: str, number: int | None, texts: tuple[str, ...]) -> Ori
     if not _SQL_SERVER.fullmatch(provider):
         return None
     whole = " ".join(texts)
-    wraps = number in MESSAGES or _PROVIDER_CODE.search(whole) or (number == OBJECT_NOT_FOUND and _ABOUT_KEYS.search(whole))
+    wraps = (
+        number in ABOUT_THE_PROVIDER or _PROVIDER_CODE.search(whole) or (number == OBJECT_NOT_FOUND and _ABOUT_KEYS.search(whole))
+    )
     return Origin.SQL_SERVER if wraps else None
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from exporter.core.codes import both_numbers
-from exporter.core.codes.explain import Explanation
+from exporter.core.codes.explanation import Explanation
 from exporter.core.events.find import explain_event
 from exporter.core.events.record import LONGEST, LoggedEvent, Origin
 from exporter.core.masking import mask

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from exporter.core.connector_registry import ENTRIES
 from exporter.core.inventory.registry import RegistryUri
 from exporter.core.inventory.sql_errors import MISSING_ENTRY, SqlMessage
 from exporter.inventory.sql.driver import Result
 from exporter.inventory.sql.failure import SqlStatementError
 
-ROOT = r"SOFTWARE\Microsoft\SQL Server Cryptographic Provider\Azure Key Vault"
+ROOT = ENTRIES
 SUBKEYS = "EXEC master.dbo.xp_regenumkeys N'HKEY_LOCAL_MACHINE', N'{path}';"  # a row for each subkey: its name
 KEY_URI = "EXEC master.dbo.xp_regread N'HKEY_LOCAL_MACHINE', N'{path}', N'KeyUri';"  # a row: name and data of the value
 _NOT_FOUND = "2"  # of Windows, the first number of the message in any language

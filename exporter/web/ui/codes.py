@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from functools import cache
 
 from exporter.core.codes import CODES, ConnectorError, both_numbers
-from exporter.core.codes.explain import KINDS, Explanation
-from exporter.core.codes.explain import unknown as why_unknown
+from exporter.core.codes.explanation import Explanation
 from exporter.core.codes.render import OWNERS, elsewhere, visibility
+from exporter.core.codes.unknown import KINDS, OTHERWISE
+from exporter.core.codes.unknown import unknown as why_unknown
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.layout import Urls, cell, facts, link, page, prose, table
 
@@ -27,6 +28,7 @@ def explanation_page(site: Urls, found: Explanation) -> Html:
         element("p", prose(found.summary)),
         *_list("Likely causes, most likely first", found.causes),
         *_list("What to do, in this order", found.actions),
+        *_commands(found.commands),
         element("h2", "Codes") if found.rows else None,
         element("ul", [element("li", link(site.code(row.code), f"{row.code} {row.symbol}")) for row in found.rows])
         if found.rows
@@ -39,6 +41,10 @@ def _list(title: str, items: tuple[str, ...]) -> tuple[Html, ...]:
     return (element("h2", title), element("ol", [element("li", prose(item)) for item in items])) if items else ()
 
 
+def _commands(lines: tuple[str, ...]) -> tuple[Html, ...]:
+    return (element("h2", "Commands"), element("pre", "\n".join(lines))) if lines else ()
+
+
 def codes_page(site: Urls, unknown: str) -> Html:
     """Render all codes and a search field; `unknown` is a search text without a match."""
     why = why_unknown(unknown)
@@ -49,6 +55,7 @@ def codes_page(site: Urls, unknown: str) -> Html:
         element("p", f"Explains {KINDS}."),
         _form(site, unknown),
         notice if unknown else None,
+        *(_list("For a failure that no table has, check in this order", OTHERWISE) if unknown else ()),
         _table(site),
         at="/explain",
     )
@@ -87,10 +94,9 @@ def _code(row: ConnectorError) -> Html:
     return element(
         "section",
         element("p", prose(row.summary)),
-        element("h2", "Likely causes, most likely first") if row.causes else None,
-        element("ol", [element("li", prose(cause)) for cause in row.causes]) if row.causes else None,
-        element("h2", "What to do, in this order") if row.actions else None,
-        element("ol", [element("li", prose(action)) for action in row.actions]) if row.actions else None,
+        *_list("Likely causes, most likely first", row.causes),
+        *_list("What to do, in this order", row.actions),
+        *_commands(row.commands),
         element("h2", "About this code"),
         facts(
             [

@@ -7,10 +7,11 @@ import pytest
 import pytest_asyncio
 
 from exporter.clients import Networks, VaultSession, fetch_token
-from exporter.core.classify import ENTRA_REASONS, VAULT_REASONS, classify
+from exporter.core.classify import classify
 from exporter.core.codes import in_generation
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Challenge, Generation, Step
+from exporter.core.reason_rules import ENTRA_REASONS, VAULT_REASONS
 from exporter.runtime.thread_pool import DaemonThreadPool
 from exporter.simulator.faults import Options
 from tests.support.simulated import ScenarioHarness

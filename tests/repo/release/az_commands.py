@@ -34,6 +34,7 @@ AZ: Final = {
             "--confirm-with-what-if --mode --name --no-prompt --no-wait --parameters --resource-group --template-file "
             "--template-spec --template-uri --what-if -c -f -g -n -p -u -w"
         ),
+        "extension add": "--allow-preview --name --source --system --upgrade --version --yes -n -s -y",
         "grafana create": (  # extension amg
             "--deterministic-outbound-ip --grafana-major-version --location --name --no-wait --principal-ids "
             "--public-network-access --resource-group --service-account --sku-tier --tags --zone-redundancy -g -i -l -n -p -v"

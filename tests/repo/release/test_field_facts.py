@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+
+from exporter.core.checks.fixes import FIXES
+from exporter.core.codes import BY_CODE
+from exporter.core.connector_registry import ADD_CHECKPOINT, ENTRIES, GRANT_RIGHT, REGISTRY_KEY, SHOW_RIGHTS
 
 ROOT = Path(__file__).parents[3]
 # page: its required sentences, with any line breaks.
@@ -18,6 +23,8 @@ STATED = {
         "Azure keeps the DNS record of a soft-deleted vault for the retention time, 7 to 90 days",
         "`ForbiddenByNsp`",
         "A search domain with a wildcard record",
+        "a group policy with Internet settings",
+        "Set-ItemProperty -Path $key -Name 'ProxyServer'",
     ),
     "docs/recovery.md": (
         "no failover in West US 3, Brazil South and Brazil Southeast, or in a region without a pair",
@@ -28,6 +35,8 @@ STATED = {
         "more than 500 old versions cannot be backed up",
         "fail with **2057**",
         "With a managed identity**, the credential's name is the vault",
+        "Backup-AzKeyVaultKey -VaultName",
+        "Restore-AzKeyVaultKey -VaultName",
     ),
     "docs/connector-upgrade.md": (
         "| 15.0.300.96 | 30 January 2018 | 1.0.5.0 | supported |",
@@ -39,6 +48,13 @@ STATED = {
         "the same build at the same path",
         "Add-ClusterCheckpoint",
         "SQL Server on Linux (2022 CU12 and later) has the connector built in",
+        "https://www.microsoft.com/download/details.aspx?id=45344",
+        "https://www.microsoft.com/download/details.aspx?id=48145",
+        "https://www.microsoft.com/download/details.aspx?id=40784",
+        "Older versions of the SQL Server Connector",
+        "delete the folder of the other connector, if you renamed it",
+        "restarts the SQL Server service after that",
+        "No old server is needed: Microsoft's KB4470999",
     ),
     "docs/rollover.md": (
         "| 2022 CU17 and later | Azure VM with the SQL Server IaaS Agent extension |",
@@ -48,13 +64,21 @@ STATED = {
         "ALTER LOGIN [tde_login] DROP CREDENTIAL",
         "| 37563 |",
         "| 37576 |",
-        "Trace flag 4675",
+        "Without trace flag 4675, `CREATE CREDENTIAL` reports no error if the primary identity is missing",
+        "turn it off afterwards",
+        "`User.Read.All`, `GroupMember.Read.All` and `Application.Read.All`",
+        "A failover cluster instance cannot use it",
+        "A client secret lives one or two years",
+        "the catalog shows 1.0.5.0 for every build",
     ),
     "docs/permissions.md": (
         "RBAC is the default of new vaults and Microsoft discourages access policies",
         "from API version 2026-02-01 on. Older control-plane versions end on 2027-02-27",
         "`set-policy` does not exist for a Managed HSM",
         "Hybrid agent extension applications",
+        "AppRoleAssignment.ReadWrite.All",
+        "Make the wanted directory the *Startup directory*",
+        "No page of Microsoft's names it; public listings of tenants show `589d5083-6f11-4d30-a62a-a4b316a14abf`",
     ),
     "docs/clouds.md": (
         "403 with the error code `AccessDenied` and no inner code",
@@ -67,10 +91,12 @@ STATED = {
     "docs/doctor.md": ("SQL Server 2022 CU12 and later on Linux has EKM with Key Vault built in",),
     "docs/modes.md": ("| SaturationShoebox | used share of the vault's capacity, in percent, averaged over one minute |",),
     "docs/first-vault.md": (
-        "Every connector downloaded since 2018 is 1.0.5.0, so a new installation is `current`",
+        "Azure's SQL IaaS extension installed 1.0.4.0 until 2022 at least",
         "One for each key version in each vault",
         "`ALTER CREDENTIAL` and a restart of the service, on every node",
     ),
+    "docs/expiry.md": ("A client secret lives one or two years",),
+    "docs/azure-monitor.md": ("az extension add --name amg", "az extension add --name alertsmanagement"),
     "docs/retiring-a-version.md": ("RESTORE FILELISTONLY", "TDEThumbprint", "SET OFFLINE", "OPEN_EXISTING", "does not prove"),
 }
 # Statements that were disproved.
@@ -78,6 +104,28 @@ WRONG = (
     "the zone `privatelink.vaultcore.azure.net` is not linked to this network, or lacks the record",
     "not documented: install the newest that the installer accepts",
     "Where its region has a pair, Key Vault fails over by itself",
+    "Trace flag 4675 logs",
+    "No restart is needed.",
+    "az ad app list --all",
+    "forbids the SHA-1 hash that connector",
+    "A backup made with 1.0.4.0 needs a server with 1.0.4.0",
+    "so a new installation is `current`",
+    "SELECT name, version, dll_path FROM sys.cryptographic_providers;`",
+    'Get-Acl "HKLM:\\SOFTWARE\\Microsoft\\SQL Server Cryptographic Provider\\Azure Key Vault"',
+)
+# Every text that a user reads: pages, runbooks, scripts, and the texts of the product.
+TEXTS = sorted(
+    str(path.relative_to(ROOT))
+    for folder, kinds in (
+        ("docs", "*.md"),
+        ("alerts", "*.md"),
+        ("alerts", "*.yml"),
+        ("deploy", "*.md"),
+        ("deploy", "*.sql"),
+        ("deploy", "*.ps1"),
+        ("exporter", "*.py"),
+    )
+    for path in (ROOT / folder).rglob(kinds)
 )
 
 
@@ -90,7 +138,25 @@ def test_page_states_the_fact(page, fact):
     assert fact in words(page)
 
 
-@pytest.mark.parametrize("page", sorted(path.name for path in (ROOT / "docs").glob("*.md")))
-def test_page_has_no_disproved_statement(page):
-    text = words(f"docs/{page}")
-    assert [statement for statement in WRONG if statement in text] == []
+@pytest.mark.parametrize("statement", WRONG)
+def test_no_text_has_a_disproved_statement(statement):
+    assert [page for page in TEXTS if statement in words(page)] == []
+
+
+def test_registry_key_is_the_same_everywhere():
+    """The right belongs to the key of Microsoft's setup page; the connector's entries are below it."""
+    page = (ROOT / "docs/connector-upgrade.md").read_text(encoding="utf-8")
+    assert "\n".join(GRANT_RIGHT) in page
+    assert "\n".join(ADD_CHECKPOINT) in page
+    doctor = [line.strip() for name in ("registry_rights", "cluster_checkpoint") for line in FIXES[name]]
+    assert [line for line in (SHOW_RIGHTS, *GRANT_RIGHT, *ADD_CHECKPOINT) if line.strip() not in doctor] == []
+    assert "Set-ItemProperty -Path $key -Name 'ProxyEnable' -Value 1 -Type DWord" in "\n".join(FIXES["service_proxy"])
+    assert BY_CODE[2058].commands == (*GRANT_RIGHT, *ADD_CHECKPOINT)
+    named = {
+        match.rstrip("\\").lower()
+        for page in TEXTS
+        for match in re.findall(
+            r"SOFTWARE\\+Microsoft\\+SQL Server Cryptographic Provider(?:\\+Azure Key Vault)?", (ROOT / page).read_text("utf-8")
+        )
+    }
+    assert {name.replace("\\\\", "\\") for name in named} == {REGISTRY_KEY.lower(), ENTRIES.lower()}

@@ -15,11 +15,11 @@ import yaml
 from exporter.cli.main import build_parser
 from exporter.core.auxiliary import CREDENTIAL_REFUSED
 from exporter.core.checks import CHECKS
-from exporter.core.classify import VAULT_REASONS
 from exporter.core.codes import BY_CODE, both_numbers
 from exporter.core.faults import Reason
 from exporter.core.model import Mode, Outcome, Phase, Step
 from exporter.core.readiness import EXPORTER_SIDE
+from exporter.core.reason_rules import VAULT_REASONS
 from exporter.metrics.definitions import BY_NAME, PATH_PARTS
 from exporter.metrics.self_metrics import SKIP_REASONS
 

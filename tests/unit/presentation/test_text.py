@@ -54,10 +54,24 @@ def test_a_failed_probe_has_its_steps_and_then_actions():
     advice = text[len(FAILED) :].splitlines()
     assert advice[1] == "code            3077 (3113 on connector 1.0.5.0) ErrorHttpOperationForbidden"
     labels = [line[:15].strip() for line in advice[2:] if line[:15].strip()]
-    assert list(dict.fromkeys(labels)) == ["meaning", "do", "likely cause", "owner"]
+    assert list(dict.fromkeys(labels)) == ["meaning", "cause", "do", "owner"]
     assert max(len(line) for line in advice if "`" not in line) <= 80
     assert "                `ekm-exporter probe contoso-key0 --config.file FILE`." in advice
     assert "TARGET" not in text
+
+
+def test_observed_cause_stands_alone_before_the_actions():
+    report = bad(step=Step.TOKEN, code=3303, reason=Reason.SECRET_EXPIRED, status=401)
+    text = transcript(target(), report, vantage=Vantage.SQL_HOST)
+    assert text.index("\ncause           The client secret has expired.") < text.index("\ndo ")
+    assert "likely cause" not in text
+
+
+def test_open_reason_lists_the_likely_causes_of_its_code():
+    report = bad(step=Step.TOKEN, code=3303, reason=Reason.CREDENTIALS_REFUSED, status=401)
+    text = transcript(target(), report, vantage=Vantage.SQL_HOST)
+    assert text.count("likely cause") == 5
+    assert "\ncause " not in text
 
 
 def test_page_of_a_proxy_is_not_owned_by_the_administrator_of_the_credential():

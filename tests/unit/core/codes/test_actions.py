@@ -11,6 +11,7 @@ from exporter.core.codes import BY_CODE
 from exporter.core.codes.actions import BY_REASON, Names, actions, filled
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.faults import Reason
+from exporter.core.model import Step
 
 VAULT = Names(target="t1", vault="contoso-prod.vault.azure.net", key="K0", version="v1")
 HSM = Names(target="t2", vault="contoso.managedhsm.azure.net:8443", key="K1", version=None)
@@ -70,12 +71,26 @@ def test_target_name_cannot_change_the_command():
     assert filled("`ekm-exporter probe TARGET`", odd) == r"`ekm-exporter probe \1VAULT --config.file FILE`"
 
 
+@pytest.mark.parametrize("reason", [Reason.RESOURCE_PRINCIPAL_MISSING, Reason.RESOURCE_PRINCIPAL_DISABLED])
+def test_managed_hsm_has_a_principal_of_its_own(reason):
+    vault, hsm = (actions(3128, reason, ready=False, names=names, step=Step.TOKEN) for names in (VAULT, HSM))
+    assert "cfa8b339-82a2-471a-a3c9-0fc0be7a4093" in vault[0]
+    assert "589d5083-6f11-4d30-a62a-a4b316a14abf" in hsm[0]
+    assert "No page of Microsoft's names the id" in hsm[1]
+
+
+def test_deleted_application_is_found_among_the_deleted_objects():
+    advice = actions(3128, Reason.APPLICATION_ID_INVALID, ready=False, names=VAULT)
+    assert any("directory/deletedItems/microsoft.graph.application" in each for each in advice)
+
+
 def test_advice_follows_the_rules_of_the_codes():
     for text in (each for chosen in BY_REASON.values() for each in chosen):
         assert text.isascii()
         assert text.endswith((".", ";`."))
         assert text.count("`") % 2 == 0
         assert not re.search(r"\s{2}", text)
+        assert "docs/" not in text
 
 
 def test_managed_hsm_role_advice_uses_hsm_commands_only():

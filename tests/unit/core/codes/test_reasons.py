@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from exporter.core.codes.model import Owner
-from exporter.core.codes.reasons import OPEN_REASONS, REASON_TEXTS, cause, open_detail, owner_of_failure
+from exporter.core.codes.reasons import OPEN_REASONS, REASON_TEXTS, cause, observed_cause, open_detail, owner_of_failure
 from exporter.core.faults import Reason
 from exporter.core.model import Facts, Outcome, Step, StepResult
 
@@ -28,6 +28,13 @@ def test_the_detail_is_open_only_without_a_specific_reason():
     assert open_detail(failed) == "Client address is not authorized"
     assert open_detail(replace(failed, reason=Reason.SECRET_EXPIRED)) == ""
     assert open_detail(replace(failed, facts=None)) == ""
+
+
+def test_cause_is_observed_only_with_a_specific_reason():
+    failed = StepResult(step=Step.TOKEN, outcome=Outcome.FAILED, reason=Reason.SECRET_EXPIRED)
+    assert observed_cause(failed) == "The client secret has expired."
+    assert observed_cause(replace(failed, reason=Reason.CREDENTIALS_REFUSED)) == ""
+    assert observed_cause(replace(failed, reason=None)) == ""
 
 
 def test_page_of_a_proxy_is_repaired_by_the_network_team():

@@ -140,6 +140,7 @@ def test_text_is_a_whole_ascii_sentence(row):
         assert ".." not in text
         assert text.count("`") % 2 == 0
         assert "|" not in text
+        assert "docs/" not in text  # the host has no documentation
 
 
 @every_row

@@ -1,0 +1,108 @@
+"""`Explanation`, the meaning of a text, and how it is built from a row of each table."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from exporter.core.codes import BY_CODE, ConnectorError, both_numbers
+from exporter.core.codes.actions import BY_REASON
+from exporter.core.codes.known_text import KnownText
+from exporter.core.codes.pasted import SMALLEST, labelled_codes
+from exporter.core.codes.reasons import REASON_TEXTS
+from exporter.core.codes.service_texts import codes_of
+from exporter.core.codes.windows_errors import WINDOWS_ERRORS, windows_error
+from exporter.core.faults import Reason
+
+_THUMBPRINT = re.compile(r"0x[0-9A-F]{12,64}\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """The meaning of one text.
+
+    `rows` are connector codes: the whole result, or the codes that belong to the other fields.
+    """
+
+    title: str = ""
+    summary: str = ""
+    causes: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()  # lines to copy
+    rows: tuple[ConnectorError, ...] = ()
+    reason: Reason | None = None  # if the text stands for one
+
+    @property
+    def is_code(self) -> bool:
+        """Whether the text is a connector code and nothing else needs to be shown."""
+        return not self.title
+
+
+def of_row(row: ConnectorError | None) -> Explanation | None:
+    return None if row is None else Explanation(rows=(row,))
+
+
+def of_rows(rows: tuple[ConnectorError, ...]) -> Explanation | None:
+    return Explanation(rows=rows) if rows else None
+
+
+def of_known(known: KnownText | None, text: str = "") -> Explanation | None:
+    """Explain a known text, with the thumbprint of `text` in its title and commands."""
+    if known is None:
+        return None
+    thumbprint = _THUMBPRINT.search(text)
+    named = "" if thumbprint is None else thumbprint[0]
+    return Explanation(
+        title=known.headline + (f" {named}" if named and known.title.endswith("thumbprint") else ""),
+        summary=known.summary,
+        causes=known.causes,
+        actions=known.actions,
+        commands=tuple(line.replace("THUMBPRINT", named or "THUMBPRINT") for line in known.commands),
+        rows=tuple(BY_CODE[code] for code in known.codes),
+    )
+
+
+def of_windows(number: int, text: str) -> Explanation:
+    """Explain an error of Windows. A connector code in the same text is the one that SQL Server shows."""
+    plain, error = windows_error(number)
+    coded = next((row for row in labelled_codes(text) if row.code >= SMALLEST), None)
+    row = coded or (None if error.code is None else BY_CODE[error.code])
+    shown = f"{plain} (0x{number:08X})" if number != plain else f"0x{plain:08X}" if plain > 0xFFFF else str(plain)
+    reported = f"The connector reports it as {both_numbers(row.code)} {row.symbol}." if row else ""
+    own = f"This is an error of Windows, not provider code {plain}." if plain in BY_CODE else "This is an error of Windows."
+    return Explanation(
+        title=f"Windows error {shown}: {error.meaning}",
+        summary=f"{own} {reported}".strip(),
+        actions=error.actions or (BY_REASON.get(error.reason, ()) if error.reason else ()) or (row.actions if row else ()),
+        rows=() if row is None else (row,),
+        reason=error.reason,
+    )
+
+
+def of_small(row: ConnectorError) -> Explanation:
+    """Explain a small number after the word error, which Windows and the provider use for different failures."""
+    meaning = WINDOWS_ERRORS[row.code].meaning if row.code in WINDOWS_ERRORS else "see `net helpmsg`"
+    return Explanation(
+        title=f"Error {row.code}: a provider code or an error of Windows",
+        summary=(
+            f"After `Provider error code:` it is {row.symbol}. {row.summary} "
+            f"As an error of Windows, for example after `registry:` or `OS error`, it means: {meaning}."
+        ),
+        actions=(
+            f"If SQL Server shows it as a provider code, follow `ekm-exporter explain {row.code}`.",
+            f'If it is an error of Windows, follow `ekm-exporter explain "Windows error {row.code}"`.',
+        ),
+        rows=(row,),
+    )
+
+
+def of_reason(reason: Reason | None, *, title: str = "", codes: tuple[int, ...] = ()) -> Explanation | None:
+    """Explain a reason by its text, its codes and its advice."""
+    if reason is None:
+        return None
+    rows = tuple(BY_CODE[code] for code in codes or codes_of(reason))
+    numbers = ", ".join(both_numbers(row.code) for row in rows)
+    text = REASON_TEXTS[reason]
+    summary = f"{text[0].upper()}{text[1:]}." + (f" Code: {numbers}." if numbers else "")
+    advice = BY_REASON.get(reason) or (rows[0].actions if rows else ())
+    return Explanation(title=title or str(reason), summary=summary, actions=advice, rows=rows, reason=reason)
