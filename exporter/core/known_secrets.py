@@ -24,6 +24,7 @@ _DEPTH = 3  # encodings inside each other
 _MOST_DECODED = 16 * _SCANNED  # characters of one text in all its decodings; more counts as a secret
 
 _WORD = re.compile(r"\S+")
+_JWT = "eyj"  # the start of a token of Entra ID, folded
 _DIGIT, _LETTER = re.compile("[0-9]"), re.compile("[a-z]")
 
 
@@ -35,7 +36,7 @@ class KnownSecrets:
 
     def __init__(self, most: int = _MOST) -> None:
         self._most = most
-        self._order: dict[str, None] = {}
+        self._order: dict[str, bool] = {}  # whether a server chose it, by the text to search
         self._by_start: dict[str, dict[str, None]] = {}
         self._cached = lru_cache(maxsize=4096)(self._search)  # most short texts are the same in every probe
         self._list_names: Callable[[], Iterable[str]] = tuple
@@ -52,7 +53,7 @@ class KnownSecrets:
         A secret with fewer than `SHORTEST` characters is ignored.
         """
         for needle in _needles(_folded(secret)):
-            self._add(needle)
+            self._add(needle, issued=False)
         self._forget_surplus()
 
     def _forget_surplus(self) -> None:
@@ -64,7 +65,7 @@ class KnownSecrets:
         """Mask this token of a server from now on, if it has the form of one: long, of digits and letters."""
         for needle in _needles(_folded(token)) if len(token) >= _SHORTEST_TOKEN else ():
             if _DIGIT.search(needle) and _LETTER.search(needle):
-                self._add(needle)
+                self._add(needle, issued=True)
         self._forget_surplus()
 
     def reveals(self, text: str) -> bool:
@@ -115,8 +116,18 @@ class KnownSecrets:
         else:
             starts = [start for at in range(size - SHORTEST + 1) if (start := folded[at : at + SHORTEST]) in known]
         needles = (needle for start in starts for needle in tuple(known[start]))
-        found = (needle if needle in folded else _cut_in(folded, needle) for needle in needles)
+        found = (needle if needle in folded else self._cut_in(folded, needle) for needle in needles)
         return any(part and not self._is_public(part) for part in found)
+
+    def _cut_in(self, folded: str, needle: str) -> str:
+        """Return the beginning of the secret that the text was truncated in, or nothing.
+
+        A server could choose a word of other texts as the beginning of its token, but not that of a real one.
+        """
+        at = folded.rfind(needle[:SHORTEST])
+        part = folded[at:] if at >= 0 else ""
+        is_word = self._order.get(needle, False) and part.isalpha() and not part.startswith(_JWT)
+        return part if len(part) < len(needle) and needle.startswith(part) and not is_word else ""
 
     def forget_all(self) -> None:
         """Start again with no secret and no name."""
@@ -125,11 +136,12 @@ class KnownSecrets:
             self._forget(needle)
         self._cached.cache_clear()
 
-    def _add(self, needle: str) -> None:
+    def _add(self, needle: str, *, issued: bool) -> None:
         self._by_start.setdefault(needle[:SHORTEST], {})[needle] = None
-        if self._order.pop(needle, 0) == 0:
+        before = self._order.pop(needle, None)
+        if before is None:
             self._cached.cache_clear()
-        self._order[needle] = None
+        self._order[needle] = issued and before is not False
 
     def _forget(self, needle: str) -> None:
         self._order.pop(needle, None)
@@ -155,13 +167,6 @@ def _needles(folded: str) -> Iterator[str]:
 def _folded(text: str) -> str:
     """Return the text without case and without characters that may split a secret."""
     return GAPS.sub("", text).casefold()
-
-
-def _cut_in(folded: str, needle: str) -> str:
-    """Return the beginning of the secret that the text was truncated in, or nothing; letters alone are a word."""
-    at = folded.rfind(needle[:SHORTEST])
-    part = folded[at:] if at >= 0 else ""
-    return part if len(part) < len(needle) and needle.startswith(part) and not part.isalpha() else ""
 
 
 KNOWN = KnownSecrets()
