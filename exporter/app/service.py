@@ -135,6 +135,8 @@ class Service:
         self._started = loop_time()
         self._lag.start()
         self.recorder.watch_event_loop(self._lag.worst)
+        if self._options.state_dir is not None:
+            self.recorder.watch_state(lambda: self._store.is_writable)
         self.recorder.reloaded(successful=True, at=time.time())
         for target in self.config.targets.values():
             record = self._store.recall(target)

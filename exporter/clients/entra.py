@@ -35,7 +35,7 @@ from exporter.config.model import Credential, CredentialKind
 from exporter.core.connector_secret import CLIENT_ID_DIGITS, split_connector_secret
 from exporter.core.endpoints import is_trusted_authority
 from exporter.core.faults import Fault
-from exporter.core.known_secrets import remember
+from exporter.core.known_secrets import remember_token
 from exporter.core.masking import mask
 from exporter.core.model import Challenge, Facts, TokenResponse
 from exporter.core.parsing.error_body import found_instead
@@ -175,7 +175,7 @@ def _build(kind: _CredentialSpec, request: _TokenRequest, credential: Credential
 def _assess(exchange: HttpExchange, kind: _CredentialSpec, *, entra: str) -> TokenResponse:
     granted = exchange.result if isinstance(exchange.result, AccessToken) else None
     if granted is not None and isinstance(granted.token, str):  # the SDK accepts a token of any type
-        remember(granted.token)
+        remember_token(granted.token)
     expires_at = None if granted is None else unix_time(granted.expires_on)
     facts = facts_from(exchange)
     if kind.ambient and granted is not None:  # the last response may be that of an identity that had no token
@@ -187,7 +187,7 @@ def _assess(exchange: HttpExchange, kind: _CredentialSpec, *, entra: str) -> Tok
     if facts.fault is not Fault.NONE or exchange.answer is None:
         return TokenResponse(facts)
     fault, token = read_token(exchange.answer.body)
-    remember(token or "")
+    remember_token(token or "")
     detail = mask(found_instead(fault, exchange.answer.body)) if token is None else ""
     return TokenResponse(replace(facts, fault=fault, detail=detail), token, expires_at)
 

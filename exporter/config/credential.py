@@ -34,6 +34,11 @@ class SecretSource:
     file: Path | None = None
     env: str | None = None
 
+    @property
+    def kind(self) -> str:
+        """The end of its key: `file` or `env`."""
+        return "env" if self.file is None else "file"
+
     def __str__(self) -> str:
         return f"file {self.file}" if self.file is not None else f"environment variable {self.env}"
 

@@ -11,9 +11,14 @@ from datetime import date
 from exporter.config.build import DEFAULT_MODULE, Declarations, credentials_in_use, same_probe
 from exporter.config.cost import vault_shares
 from exporter.config.coverage import no_verdict, weak_proof
-from exporter.config.model import Config, Credential, CredentialKind, ExpectPath, Module, Target
+from exporter.config.credential import SOURCES
+from exporter.config.model import Config, Credential, CredentialKind, ExpectPath, Module, SecretSource, Target
 from exporter.config.problems import Location
+from exporter.config.public_names import public_names
+from exporter.config.secret_source import SecretUnreadableError, read_secret
 from exporter.core import durations
+from exporter.core.connector_secret import CLIENT_ID_DIGITS
+from exporter.core.known_secrets import SHORTEST, KnownSecrets
 from exporter.core.thumbprint import Pin, contradiction
 from exporter.core.timing import ALERTED_SECONDS
 
@@ -29,12 +34,16 @@ _TRUST: Mapping[str, Callable[[Module], object]] = {
     "tls.ca_file": lambda module: module.ca_file,
     "connect_to": lambda module: module.connect_to,
 }
+_UNMASKED = (
+    f"the secret has fewer than {SHORTEST} characters or is part of a configured name, so logs and pages would show it if a server"
+    " returned it: create another one"
+)
 _TENANT = "`az account show --query tenantId` and the label tenant of ekm_target_info show it"
 
 
 def advise(config: Config, declared: Declarations, today: date) -> None:
     """Add every warning at its location."""
-    for kind in (_generation, _budget, _unused, _same, _thumbprints):
+    for kind in (_generation, _budget, _unused, _same, _thumbprints, _unmasked_secrets):
         for location, message in kind(config, declared, today):
             location.warn(message)
     for per_target in _PER_TARGET:
@@ -172,6 +181,34 @@ def _thumbprints(config: Config, declared: Declarations, _: date) -> Advice:
             other, known = first.setdefault(same(pin), (name, pin))
             if why := contradiction(pin, known):
                 yield declared.targets[name].location_of("thumbprint"), f"target {other} has {why}: correct one"
+
+
+def _unmasked_secrets(config: Config, declared: Declarations, _: date) -> Advice:
+    """Yield each secret that logs and pages could show, because it is short or part of a name."""
+    known = KnownSecrets()
+    known.spare(lambda: public_names(config))
+    for location, source, sent in _secrets(config, declared):
+        try:
+            text = read_secret(source)[sent:]
+        except SecretUnreadableError:  # changed since it was checked
+            continue
+        known.remember(text)
+        if not known.reveals(text):
+            yield location, _UNMASKED
+
+
+def _secrets(config: Config, declared: Declarations) -> Iterator[tuple[Location, SecretSource, int]]:
+    """Yield where each secret stands, its source, and where the part begins that is sent."""
+    for name, credential in config.credentials.items():
+        source, section = credential.secret or credential.password, declared.credentials[name]
+        if source is not None and section is not None:
+            stem, _ = SOURCES[credential.kind]
+            connector = credential.kind is CredentialKind.CONNECTOR_SECRET
+            yield section.location_of(f"{stem}_{source.kind}"), source, CLIENT_ID_DIGITS if connector else 0
+    for name, module in config.modules.items():
+        section = declared.modules.get(name)
+        if module.proxy is not None and module.proxy.password is not None and section is not None:
+            yield section.location_of("proxy").child(f"password_{module.proxy.password.kind}"), module.proxy.password, 0
 
 
 def _direct(module: Module, vault: str) -> bool:

@@ -1,19 +1,21 @@
 """The secrets that this process has read, and the search for them in texts.
 
-Every text of a server, a proxy or a library is checked when the exporter receives it. `masking` masks unknown secrets by shape.
-`KNOWN` is the only state of the core: log formatters and parsers share one set.
+Every text of a server, a proxy or a library is checked when the exporter records or shows it. Nothing is masked before it is
+parsed or compared: a server chooses its tokens, so it would decide what other targets read. `masking` masks unknown secrets by
+shape. `KNOWN` is the only state of the core: log formatters and records share one set.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
 from exporter.core.decodings import GAPS, decoded, readable
 
 SHORTEST = 8  # characters: a shorter secret would mask common words
 MARK = "<secret>"
+_SHORTEST_TOKEN = 40  # characters: a server can choose its token, and tokens of Entra ID have hundreds
 _LONGEST = 64  # characters that are compared: enough to identify a secret; a token has thousands
 _MOST = 32768  # halves of secrets, each in both directions; the least recently used are removed first
 _SCANNED = 4096  # characters of a text; the rest is dropped
@@ -22,6 +24,8 @@ _DEPTH = 3  # encodings inside each other
 _MOST_DECODED = 16 * _SCANNED  # characters of one text in all its decodings; more counts as a secret
 
 _WORD = re.compile(r"\S+")
+_JWT = "eyj"  # the start of a token of Entra ID, folded
+_DIGIT, _LETTER = re.compile("[0-9]"), re.compile("[a-z]")
 
 
 class KnownSecrets:
@@ -32,9 +36,16 @@ class KnownSecrets:
 
     def __init__(self, most: int = _MOST) -> None:
         self._most = most
-        self._order: dict[str, None] = {}
+        self._order: dict[str, bool] = {}  # whether a server chose it, by the text to search
         self._by_start: dict[str, dict[str, None]] = {}
         self._cached = lru_cache(maxsize=4096)(self._search)  # most short texts are the same in every probe
+        self._list_names: Callable[[], Iterable[str]] = tuple
+        self._names: str | None = None  # of the configuration, one a line; listed when they are first needed
+
+    def spare(self, list_names: Callable[[], Iterable[str]]) -> None:
+        """Never mask these names or a part of one, whatever a server or a user calls a secret."""
+        self._list_names, self._names = list_names, None
+        self._cached.cache_clear()
 
     def remember(self, secret: str) -> None:
         """Mask this secret from now on.
@@ -42,10 +53,20 @@ class KnownSecrets:
         A secret with fewer than `SHORTEST` characters is ignored.
         """
         for needle in _needles(_folded(secret)):
-            self._add(needle)
+            self._add(needle, issued=False)
+        self._forget_surplus()
+
+    def _forget_surplus(self) -> None:
         surplus = len(self._order) - self._most
         for needle in tuple(self._order)[:surplus] if surplus > 0 else ():
             self._forget(needle)
+
+    def remember_token(self, token: str) -> None:
+        """Mask this token of a server from now on, if it has the form of one: long, of digits and letters."""
+        for needle in _needles(_folded(token)) if len(token) >= _SHORTEST_TOKEN else ():
+            if _DIGIT.search(needle) and _LETTER.search(needle):
+                self._add(needle, issued=True)
+        self._forget_surplus()
 
     def reveals(self, text: str) -> bool:
         """Whether the text holds a known secret, a half of one, or its beginning."""
@@ -69,6 +90,15 @@ class KnownSecrets:
         return MARK if self.reveals(hidden) else hidden
 
     def _search(self, text: str) -> bool:
+        return self._stands_in_a_view(text) and not self._is_public(_folded(text))
+
+    def _is_public(self, folded: str) -> bool:
+        """Whether the text is a part of a configured name; called only for a text that holds a secret."""
+        if self._names is None:
+            self._names = "\n".join(dict.fromkeys(map(_folded, self._list_names())))
+        return folded in self._names
+
+    def _stands_in_a_view(self, text: str) -> bool:
         views = fresh = {text}
         for _ in range(_DEPTH):
             if any(self._stands_in(_folded(view)) for view in fresh):
@@ -85,19 +115,33 @@ class KnownSecrets:
             starts = [start for start in tuple(known) if start in folded]
         else:
             starts = [start for at in range(size - SHORTEST + 1) if (start := folded[at : at + SHORTEST]) in known]
-        return any(needle in folded or _ends_within(folded, needle) for start in starts for needle in tuple(known[start]))
+        needles = (needle for start in starts for needle in tuple(known[start]))
+        found = (needle if needle in folded else self._cut_in(folded, needle) for needle in needles)
+        return any(part and not self._is_public(part) for part in found)
+
+    def _cut_in(self, folded: str, needle: str) -> str:
+        """Return the beginning of the secret that the text was truncated in, or nothing.
+
+        A server could choose a word of other texts as the beginning of its token, but not that of a real one.
+        """
+        at = folded.rfind(needle[:SHORTEST])
+        part = folded[at:] if at >= 0 else ""
+        is_word = self._order.get(needle, False) and part.isalpha() and not part.startswith(_JWT)
+        return part if len(part) < len(needle) and needle.startswith(part) and not is_word else ""
 
     def forget_all(self) -> None:
-        """Start again with no secret."""
+        """Start again with no secret and no name."""
+        self.spare(tuple)
         for needle in tuple(self._order):
             self._forget(needle)
         self._cached.cache_clear()
 
-    def _add(self, needle: str) -> None:
+    def _add(self, needle: str, *, issued: bool) -> None:
         self._by_start.setdefault(needle[:SHORTEST], {})[needle] = None
-        if self._order.pop(needle, 0) == 0:
+        before = self._order.pop(needle, None)
+        if before is None:
             self._cached.cache_clear()
-        self._order[needle] = None
+        self._order[needle] = issued and before is not False
 
     def _forget(self, needle: str) -> None:
         self._order.pop(needle, None)
@@ -125,11 +169,6 @@ def _folded(text: str) -> str:
     return GAPS.sub("", text).casefold()
 
 
-def _ends_within(folded: str, needle: str) -> bool:
-    """Whether the text was truncated inside the secret."""
-    at = folded.rfind(needle[:SHORTEST])
-    return at >= 0 and len(folded) - at < len(needle) and needle.startswith(folded[at:])
-
-
 KNOWN = KnownSecrets()
-remember, reveals, stands_in_bytes, hide = KNOWN.remember, KNOWN.reveals, KNOWN.stands_in_bytes, KNOWN.hide
+remember, remember_token, spare = KNOWN.remember, KNOWN.remember_token, KNOWN.spare
+reveals, stands_in_bytes, hide = KNOWN.reveals, KNOWN.stands_in_bytes, KNOWN.hide

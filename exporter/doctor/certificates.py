@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
-from exporter.core.known_secrets import reveals
 from exporter.core.masking import mask
 from exporter.doctor.evidence import Certificate
 
@@ -46,7 +45,7 @@ def _part(name: x509.Name, oid: x509.ObjectIdentifier) -> str:
 
 def _urls(certificate: x509.Certificate) -> Iterator[str]:
     for general in _general_names(certificate):
-        if isinstance(general, x509.UniformResourceIdentifier) and _URL.fullmatch(general.value) and not reveals(general.value):
+        if isinstance(general, x509.UniformResourceIdentifier) and _URL.fullmatch(general.value):
             yield general.value
 
 

@@ -21,6 +21,7 @@ from exporter.core.checks.select_fix import Words, filled, in_lines, remedy
 from exporter.core.checks.table import BY_NAME, CHECKS
 from exporter.core.codes import in_generation
 from exporter.core.codes.actions import general_actions
+from exporter.core.known_secrets import hide
 from exporter.core.model import Step, StepResult
 from exporter.doctor import check_identity, check_key, check_network, check_thumbprint
 from exporter.doctor.check_network import CheckFunction
@@ -131,7 +132,7 @@ def _assess(check: Check, evidence: Evidence, roots: Mapping[str, str], again: s
         check=check.name,
         outcome=found.outcome,
         code=None if code is None else in_generation(code, evidence.target.generation),
-        detail=found.detail,
+        detail=hide(found.detail),
         moment=found.moment,
         fix=() if found.outcome in (CheckOutcome.PASS, CheckOutcome.SKIPPED) else _fix(check, found, evidence, again),
     )

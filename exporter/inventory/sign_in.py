@@ -10,6 +10,7 @@ from exporter.clients import NetworkError, Networks, fetch_token, quiet_sdk_logg
 from exporter.config.model import Credential, CredentialKind, Module
 from exporter.config.secret_source import SecretUnreadableError, read_secret
 from exporter.core.faults import Fault
+from exporter.core.known_secrets import hide
 from exporter.core.masking import mask
 from exporter.core.model import Challenge, Facts
 from exporter.inventory.declared import Declared
@@ -61,7 +62,7 @@ def reason(facts: Facts) -> str:
     words = [f"HTTP {facts.status}" if facts.fault is Fault.HTTP_STATUS else facts.fault.value.replace("_", " ")]
     words += [code for code in (facts.inner_code or facts.service_code,) if code is not None]
     words += [f"AADSTS{facts.aadsts}"] if facts.aadsts is not None else []
-    return " ".join(words) + (f": {mask(facts.detail)}" if facts.detail else "")
+    return hide(" ".join(words)) + (f": {mask(facts.detail)}" if facts.detail else "")
 
 
 def database_token(declared: Declared, name: str, seconds: float) -> str:

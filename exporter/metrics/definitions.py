@@ -124,6 +124,11 @@ OF_EXPORTER: Final = (
     ),
     _exporter(
         MetricType.GAUGE,
+        "ekm_exporter_state_writable",
+        "1 if the last write to the state directory succeeded, else 0; absent without --state.dir.",
+    ),
+    _exporter(
+        MetricType.GAUGE,
         "ekm_exporter_targets",
         "Number of targets that this exporter probes; targets of other shards are not counted.",
     ),

@@ -122,6 +122,10 @@ class Instruments:
         """Set the callback that returns the last minute's largest lag in seconds."""
         self._loop_lag.set_function(worst)
 
+    def watch_state(self, is_writable: Callable[[], bool]) -> None:
+        """Set the callback that returns whether the state directory can be written."""
+        self._gauge("ekm_exporter_state_writable").set_function(is_writable)
+
     def render_own_protobuf(self) -> bytes:
         """Return all own metrics as protobuf."""
         return messages(self._registry.collect(), native={_LAG: self._native_lag}, started=self._started)

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from aiohttp import hdrs, web
 
-from exporter.core.cross_site import FORM_TYPES, host_name, is_cross_site, is_loopback
+from exporter.core.cross_site import FORM_TYPES, is_cross_site, is_loopback
 from exporter.core.model import Step
 from exporter.simulator.control_sql import restart_document, restart_name, sql_documents
 from exporter.simulator.fault_table import FAULTS
@@ -219,7 +219,7 @@ async def _refuse_other_sites(request: web.Request, handler: Any) -> web.StreamR
 def _refusal(request: web.Request) -> web.Response | None:
     """Return the response to a request of another site, None for an allowed request."""
     host = request.headers.get(hdrs.HOST, "")
-    if not is_loopback(host_name(host)):
+    if not is_loopback(host):
         return _json({"error": "use a loopback address"}, status=403)
     if is_cross_site(request.headers, (host,)):
         return _json({"error": "another site sent this request; send it with curl"}, status=403)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -23,6 +24,8 @@ from exporter.state.private_directory import PrivateDirectory, UnsafeError
 
 VERSION = 1
 LARGEST = 1024 * 1024  # bytes; the exporter writes no larger file
+# A disk error, a full disk or a missing right can end; after any other error the name is wrong.
+_UNWRITABLE = frozenset(getattr(errno, name, 0) for name in ("EROFS", "EACCES", "EPERM", "ENOSPC", "EDQUOT", "EIO", "ESTALE"))
 CLOSING_SECONDS = 2.0  # time for pending writes when the exporter stops
 
 Document = Mapping[str, Any]
@@ -50,6 +53,7 @@ class StateFiles:
         self._pool = pool
         self._on_problem = on_problem
         self._pending: dict[str, bytes | None] = {}  # None removes the file
+        self._failed: dict[str, bytes | None] = {}  # of the last batch; written again with the next one
         self._written: dict[str, bytes] = {}  # digests, to skip unchanged documents
         self._writer: asyncio.Task[None] | None = None
         self._failing = False
@@ -57,7 +61,8 @@ class StateFiles:
     def open(self) -> None:
         """Create the directory if missing, and lock it.
 
-        Raise StateDirError, also if another process uses it.
+        A directory that cannot be written is a problem, reported once; the exporter reads it, and writes when that is possible.
+        Raise StateDirError for one that is unsafe, no directory, or used by another process.
         """
         folder = self._directory.path
         try:
@@ -67,6 +72,13 @@ class StateFiles:
         except UnsafeError as error:
             problem = str(error)
         except OSError as error:
+            if error.errno in _UNWRITABLE:
+                self._failing = True
+                self._on_problem(
+                    f"{folder}: cannot be written: {plainly(error)}: the exporter uses what it can read there and keeps nothing new"
+                    " until it can write: correct the mount, the rights or the space"
+                )
+                return
             problem = (
                 f"{folder}: the state directory cannot be used: {plainly(error)}: name one that the exporter may create and write"
             )
@@ -75,8 +87,15 @@ class StateFiles:
         self._directory.close()
         raise StateDirError(problem)
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether the last write succeeded."""
+        return not self._failing
+
     def load(self, kind: DocumentKind, name: str) -> Document | None:
         """Return the document with this name; None if it is missing or damaged."""
+        if not self._directory.is_trusted:
+            return None
         file = _file(kind, name)
         try:
             return _read(self._directory.read(file, limit=LARGEST), kind, name)
@@ -120,13 +139,14 @@ class StateFiles:
             self._writer = asyncio.create_task(self._write_pending(), name="state files")
 
     async def _write_pending(self) -> None:
-        """Write in batches: documents that arrive during a write form the next batch."""
+        """Write in batches: documents that arrive during a write form the next batch, with those that could not be written."""
         while self._pending:
-            batch, self._pending = self._pending, {}
+            batch, self._pending = self._failed | self._pending, {}
             try:
                 failures = await self._pool.run(_write_all, self._directory, batch)
             except Exception as error:  # noqa: BLE001 - state is disposable: no thread, no file
                 failures = dict.fromkeys(batch, str(error))
+            self._failed = {file: batch[file] for file in failures}
             for file in failures:
                 self._written.pop(file, None)
             self._report(failures)
@@ -168,4 +188,6 @@ def _write_all(directory: PrivateDirectory, batch: Mapping[str, bytes | None]) -
                 directory.write(file, text)
         except OSError as error:
             failures[file] = error.strerror or str(error)
+        except UnsafeError as error:  # of a directory that someone created after the start
+            failures[file] = str(error)
     return failures

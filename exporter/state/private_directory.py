@@ -31,20 +31,34 @@ class PrivateDirectory:
         self.path = path
         self._folder: int | None = None
         self._lock: int | None = None
+        self.is_trusted = False  # no other user can write to it
 
     def open(self) -> None:
-        """Create the directory if missing, and lock it.
+        """Create the directory if missing, and lock it; a directory that this object has opened stays as it is.
 
-        Raise UnsafeError, OSError, or BlockingIOError if locked.
+        Raise UnsafeError, OSError, or BlockingIOError if locked. After an OSError files can be read if there are any, and each
+        write tries to lock the directory again.
         """
+        if self._lock is not None:
+            return
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._folder = process.open_directory(self.path)
+        if self._folder is None:
+            self._folder = process.open_directory(self.path)
         self._refuse_other_writers()
-        self._lock = self._opened(_LOCK, os.O_RDWR | os.O_CREAT)
-        if not stat.S_ISREG(os.fstat(self._lock).st_mode):
+        self.is_trusted = True
+        descriptor = self._opened(_LOCK, os.O_RDWR | os.O_CREAT)
+        try:
+            self._take(descriptor)
+            self._lock = descriptor
+        finally:
+            if self._lock is None:
+                os.close(descriptor)
+
+    def _take(self, descriptor: int) -> None:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise UnsafeError(f"{self.path / _LOCK}: is not a regular file; remove it")
-        process.lock(self._lock)
-        self.write(_TRIAL, b"")
+        process.lock(descriptor)
+        self._replace(_TRIAL, b"")
         self.remove(_TRIAL)
 
     def close(self) -> None:
@@ -53,13 +67,22 @@ class PrivateDirectory:
             if descriptor is not None:
                 os.close(descriptor)
         self._lock = self._folder = None
+        self.is_trusted = False
 
     def read(self, name: str, *, limit: int) -> bytes:
         """Raises FileUnreadableError, nothing else."""
         return read_whole(self._place(name), limit=limit, follow=False, folder=self._folder)
 
     def write(self, name: str, content: bytes) -> None:
-        """Replace a file completely or not at all. Raise OSError."""
+        """Replace a file completely or not at all. Raise OSError or UnsafeError.
+
+        A killed process loses no file: the kernel has it. Only a power failure can, and waiting for the disk would cost a busy
+        host a flush for each probe.
+        """
+        self.open()
+        self._replace(name, content)
+
+    def _replace(self, name: str, content: bytes) -> None:
         temporary = Path(name).with_suffix(".tmp").name
         self.remove(temporary)  # of a process that was killed
         descriptor = self._opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)

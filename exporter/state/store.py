@@ -38,6 +38,11 @@ class StateStore:
         self._pool = DaemonThreadPool(_THREADS, name="ekm-state") if folder is not None else None
         self._files = StateFiles(folder, pool=self._pool, on_problem=_report) if folder is not None and self._pool else None
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether the directory keeps what is written."""
+        return self._files is not None and self._files.is_writable
+
     async def open(self, targets: Iterable[str], credentials: Iterable[str]) -> None:
         """Open the directory and preload from it, within a time limit.
 

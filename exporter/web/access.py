@@ -7,7 +7,8 @@ loopback accepts only known host names.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from ipaddress import IPv6Address, ip_address
 
 from aiohttp import hdrs, web
@@ -39,6 +40,7 @@ UNCOUNTED = frozenset({"", "/probe", "/-/healthy", "/-/ready", "/-/reload"})
 BODY_TOO_LARGE = "The request body is too large. No path reads a body: send none.\n"
 # No handler reads a body.
 LARGEST_BODY = 4096
+_TARGET = re.compile(r"^(?:[A-Za-z][A-Za-z0-9+.-]*://)?([^/?#]*)")  # the host of a target in absolute form, or of a tunnel
 ACCESS_CONTROL = web.AppKey("access_control", AccessControl)
 HEADERS = {
     "Content-Security-Policy": (
@@ -85,9 +87,25 @@ def is_refused(path: str, sockname: object, options: WebOptions, *, transcript: 
     return not (options.requires_authentication or options.enable_pages or for_programs or on_loopback(sockname))
 
 
-def is_rebinding(sockname: object, host: str, options: WebOptions) -> bool:
+def is_rebinding(sockname: object, hosts: Iterable[str], options: WebOptions) -> bool:
     """Whether a request reaches loopback under a foreign name (DNS rebinding)."""
-    return on_loopback(sockname) and not (options.requires_authentication or is_own_name(host, options.external_host))
+    if options.requires_authentication or not on_loopback(sockname):
+        return False
+    return not all(is_own_name(host, options.external_host) for host in hosts)
+
+
+def _named_hosts(request: web.Request) -> list[str]:
+    """Return every host that a request names: in its header, and in a target such as `http://HOST/PATH`."""
+    hosts = request.headers.getall(hdrs.HOST, [])
+    if request.raw_path.startswith(("/", "*")):
+        return hosts
+    return [*hosts, *_TARGET.findall(request.raw_path)]
+
+
+def _authorization(request: web.Request) -> str:
+    """Return the `Authorization` header; nothing if there are several, because a proxy may have checked another one."""
+    sent = request.headers.getall(hdrs.AUTHORIZATION, [])
+    return sent[0] if len(sent) == 1 else ""
 
 
 def _route_path(request: web.Request, options: WebOptions) -> str:
@@ -102,7 +120,7 @@ async def _refusal(request: web.Request, options: WebOptions, unfinished: Unfini
     peer = request.transport.get_extra_info("peername") if request.transport is not None else None
     if options.access_control is not None:
         address = str(peer[0]) if isinstance(peer, tuple) else ""
-        refusal = await options.access_control.refusal(request.headers.get(hdrs.AUTHORIZATION, ""), address)
+        refusal = await options.access_control.refusal(_authorization(request), address)
         if refusal is not None:
             return refusal
         if connection is not None:
@@ -112,7 +130,7 @@ async def _refusal(request: web.Request, options: WebOptions, unfinished: Unfini
     path = _route_path(request, options)
     if is_refused(path, sockname, options, transcript=path == "/probe" and wants_transcript(request.query)):
         return Refusal(403, REFUSAL)
-    if is_rebinding(sockname, request.headers.get(hdrs.HOST, ""), options):
+    if is_rebinding(sockname, _named_hosts(request), options):
         return Refusal(421, FOREIGN_NAME)
     changes = request.method not in ("GET", "HEAD", "OPTIONS")
     if changes and is_cross_site_change(request.headers, options.external_host, known_by_name=options.requires_authentication):

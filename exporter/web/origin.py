@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
-from ipaddress import ip_address
 
 from aiohttp import hdrs
 
-from exporter.core.cross_site import host_name, is_cross_site
+from exporter.core.cross_site import is_address, is_cross_site, parse_authority
 
 
 def is_own_name(host: str, external_host: str) -> bool:
@@ -20,16 +19,15 @@ def is_own_name(host: str, external_host: str) -> bool:
 
     These are IP addresses, localhost, this machine's name and the external URL's. An empty host counts too: no browser sends one.
     """
-    name = host_name(host)
-    if not name or name == "localhost" or name.endswith(".localhost"):
+    if not host:
         return True
-    if name in (host_name(external_host), socket.gethostname().lower().rstrip(".")):
-        return True
-    try:
-        ip_address(name.partition("%")[0])
-    except ValueError:
+    authority = parse_authority(host)
+    if authority is None:
         return False
-    return True
+    name, external = authority.name, parse_authority(external_host)
+    if name == "localhost" or name.endswith(".localhost") or is_address(name):
+        return True
+    return name == socket.gethostname().lower().rstrip(".") or (external is not None and name == external.name)
 
 
 def is_cross_site_change(headers: Mapping[str, str], external_host: str, *, known_by_name: bool) -> bool:
@@ -40,5 +38,5 @@ def is_cross_site_change(headers: Mapping[str, str], external_host: str, *, know
     host = headers.get(hdrs.HOST, "")
     if is_cross_site(headers, (host, external_host)):
         return True
-    from_a_browser = hdrs.ORIGIN in headers or "Sec-Fetch-Site" in headers
+    from_a_browser = any(name in headers for name in (hdrs.ORIGIN, hdrs.REFERER, "Sec-Fetch-Site"))
     return from_a_browser and not known_by_name and not is_own_name(host, external_host)

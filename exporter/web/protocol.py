@@ -6,6 +6,7 @@ Aiohttp's protocol with this exporter's limits and error pages.
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from aiohttp import web
 
@@ -34,7 +35,13 @@ class HttpProtocol(web.RequestHandler):
             max_line_size=LONGEST_LINE,
             max_field_size=LONGEST_HEADER,
             max_headers=_MOST_HEADERS,
+            auto_decompress=False,
         )
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Log an exception, but not that of a client that sends a malformed body: no handler reads one."""
+        if not isinstance(kw.get("exc_info"), web.RequestPayloadError):
+            super().log_exception(*args, **kw)
 
     def handle_error(
         self,

@@ -1,4 +1,7 @@
-"""The facts of an exchange: fault, status, details and phases. Their texts hold no secret of this process."""
+"""The facts of an exchange: fault, status, details and phases.
+
+What is only shown holds no secret of this process. Codes are as the server sent them, for `classify`; `core.redaction` follows.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ def facts_of_success(exchange: HttpExchange, answer: RecordedResponse) -> Facts:
 
 
 def facts_from(exchange: HttpExchange) -> Facts:
-    """Return the facts of an exchange. Their texts hold no secret of this process."""
+    """Return the facts of an exchange."""
     answer = exchange.answer
     return _facts_of_failure(exchange) if answer is None else _facts_of_answer(exchange, answer)
 
@@ -74,7 +77,7 @@ def _facts_of_status(exchange: HttpExchange, answer: RecordedResponse, fault: Fa
         akv=body.akv,
         client_address=body.client_address,
         retry_after_seconds=headers.retry_after(answer.headers),
-        request_id=headers.request_id(answer.headers) or body.trace_id,
+        request_id=headers.request_id(answer.headers, body.trace_id),
         detail="" if fault is Fault.NONE else _detail_of(exchange, answer, body),
         raised_at=exchange.raised_at if fault is Fault.INTERNAL else None,
         phases=exchange.timer.phases(),

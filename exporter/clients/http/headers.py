@@ -1,6 +1,6 @@
 """Read response headers: dates, Retry-After, ids and the vault's diagnostics.
 
-No function raises: a malformed header is None.
+No function raises: a malformed header is None. So is a text with a known secret: these texts are only shown.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return min(max(0.0, date - (time.time() if now is None else now)), LONGEST_RETRY_AFTER)
 
 
-def request_id(headers: Mapping[str, str]) -> str | None:
-    return _matching(_ID, headers.get("x-ms-request-id"))
+def request_id(headers: Mapping[str, str], trace_id: str | None) -> str | None:
+    """Return the id of the header or of the body, which support asks for."""
+    return _matching(_ID, headers.get("x-ms-request-id")) or _matching(_ID, trace_id)
 
 
 def claims_required(headers: Mapping[str, str]) -> bool:

@@ -18,8 +18,9 @@ from exporter.clients.http.instrumented import make_context, make_socket
 from exporter.clients.http.resolver import Resolver, split_host_port
 from exporter.clients.http.timing import TRACE, HandshakeLimiter
 from exporter.config.model import Config, Module, Proxy
+from exporter.config.public_names import public_names
 from exporter.config.secret_source import read_secret
-from exporter.core.known_secrets import remember
+from exporter.core.known_secrets import remember, spare
 from exporter.runtime.thread_pool import DaemonThreadPool
 
 HANDSHAKES = 32  # in flight at once, over all modules
@@ -87,7 +88,10 @@ class Networks:
     """
 
     def __init__(self, config: Config, *, pool: DaemonThreadPool, limiter: HandshakeLimiter | None = None) -> None:
-        """Create the networks. Raises NetworkError if a `ca_file` cannot be used."""
+        """Create the networks; their responses never mask a name of the configuration.
+
+        Raises NetworkError if a `ca_file` cannot be used.
+        """
         limiter = asyncio.Semaphore(HANDSHAKES) if limiter is None else limiter
         contexts: dict[Path | None, SSLContext] = {}
         self._by_name: dict[str, Network] = {}
@@ -95,6 +99,7 @@ class Networks:
             if module.ca_file not in contexts:
                 contexts[module.ca_file] = _context(module)
             self._by_name[module.name] = Network(module, contexts[module.ca_file], pool=pool, limiter=limiter)
+        spare(lambda: public_names(config))
 
     def of(self, module: Module) -> Network:
         """Return the network of a module.

@@ -13,7 +13,6 @@ from exporter.core.durations import unix_time
 from exporter.core.gate.conditions import Condition, Reason, reason
 from exporter.core.gate.model import ExporterState, TargetState
 from exporter.core.inventory.model import printable
-from exporter.core.known_secrets import hide
 from exporter.core.model import Vantage
 from exporter.core.readiness import WHY
 
@@ -21,7 +20,7 @@ from exporter.core.readiness import WHY
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError
-    return hide(printable(value))
+    return printable(value)
 
 
 def _optional_text(value: Any) -> str | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 
 from exporter.core.faults import Fault
-from exporter.core.known_secrets import reveals
 from exporter.core.model import Challenge
 
 _AUTHORIZATION = 'Bearer authorization="https://'
@@ -29,7 +28,7 @@ def read_challenge(header: str | None) -> tuple[Fault, Challenge | None]:
         return Fault.CHALLENGE_OPEN_AUTHORIZATION, None
     host, _, path = authorization.partition("/")
     tenant = path.partition("/")[0]
-    if not _AUTHORITY.fullmatch(host) or not _TENANT.fullmatch(tenant) or reveals(tenant):
+    if not _AUTHORITY.fullmatch(host) or not _TENANT.fullmatch(tenant):
         return Fault.CHALLENGE_NO_TENANT, None
     _, found, rest = header.partition(_RESOURCE)
     if not found:
@@ -37,6 +36,4 @@ def read_challenge(header: str | None) -> tuple[Fault, Challenge | None]:
     resource, closed, _ = rest.partition('"')
     if not closed:
         return Fault.CHALLENGE_OPEN_RESOURCE, None
-    if reveals(resource):
-        return Fault.CHALLENGE_NO_RESOURCE, None
     return Fault.NONE, Challenge(authority=f"https://{host.lower()}", tenant=tenant, resource=resource)

@@ -11,7 +11,6 @@ from ipaddress import ip_address
 from typing import Any
 
 from exporter.core.faults import Fault
-from exporter.core.known_secrets import reveals
 from exporter.core.parsing.key_vault import read_object, text_of, word_of
 from exporter.core.reason_rules import rank
 
@@ -149,7 +148,7 @@ def _aadsts(answer: dict[str, Any], message: str) -> int | None:
     codes = answer.get("error_codes")
     listed = [one for one in codes if isinstance(one, int) and 0 < one < 10**8] if isinstance(codes, list) else []
     described = [int(number) for number in _AADSTS.findall(message)]
-    numbers = [one for one in (*listed, *described)[:_MOST_NUMBERS] if one is not True and not reveals(str(one))]
+    numbers = [one for one in (*listed, *described)[:_MOST_NUMBERS] if one is not True]
     return min(numbers, key=rank, default=None)
 
 

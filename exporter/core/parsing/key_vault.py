@@ -13,7 +13,6 @@ import re
 from typing import Any
 
 from exporter.core.faults import Fault
-from exporter.core.known_secrets import reveals, stands_in_bytes
 from exporter.core.model import KeyFacts
 
 _KID = re.compile(r"https://[A-Za-z0-9.:-]{1,260}/keys/([A-Za-z0-9-]{1,127})/([A-Za-z0-9]{1,64})")
@@ -98,7 +97,7 @@ def _read_jwk(key: dict[str, Any], attributes: dict[str, Any]) -> tuple[Fault, K
     if kid is None:
         return Fault.KID_MISSING, None
     parts = _KID.fullmatch(kid)
-    if parts is None or reveals(kid):  # its name and version appear in URLs, metrics and logs
+    if parts is None:
         return Fault.KID_UNUSABLE, None
     if kty is None:
         return Fault.KTY_MISSING, None
@@ -129,12 +128,12 @@ def _read_numbers(key: dict[str, Any]) -> tuple[Fault, bytes, bytes]:
     if n is None:
         return Fault.MODULUS_MISSING, b"", b""
     modulus = decode(n)
-    if not modulus or len(modulus) > _LONGEST_NUMBER or stands_in_bytes(modulus):
+    if not modulus or len(modulus) > _LONGEST_NUMBER:
         return Fault.MODULUS_UNUSABLE, b"", b""
     if e is None:
         return Fault.EXPONENT_MISSING, b"", b""
     exponent = decode(e)
-    if not exponent or len(exponent) > _LONGEST_NUMBER or stands_in_bytes(exponent):
+    if not exponent or len(exponent) > _LONGEST_NUMBER:
         return Fault.EXPONENT_UNUSABLE, b"", b""
     return Fault.NONE, modulus, exponent
 
@@ -161,11 +160,8 @@ def text_of(holder: dict[str, Any], name: str) -> str | None:
 
 
 def word_of(value: object) -> str | None:
-    """Return a code that a server sends.
-
-    It is None for a sentence or a secret of this process.
-    """
-    return value if isinstance(value, str) and _WORD.fullmatch(value) and not reveals(value) else None
+    """Return a code that a server sends; None for a sentence."""
+    return value if isinstance(value, str) and _WORD.fullmatch(value) else None
 
 
 def _words(value: object) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import binascii
 import hashlib
+import re
 import secrets
 import time
 from collections import OrderedDict
@@ -27,6 +28,8 @@ from exporter.web.webconfig.fairness import FairQueue, Guesses
 MOST_WAITING = 256
 MOST_WAITING_OF_ONE_ADDRESS = 4
 REMEMBERED = 100
+# Nothing after the credentials: other programs take a line break of Unicode there for the end of a header.
+_BASIC = re.compile(r"basic +([A-Za-z0-9+/]+={0,2})", re.IGNORECASE | re.ASCII)
 _MOST_BYTES = 72  # bcrypt ignores further bytes; Go's implementation truncates silently
 
 
@@ -41,11 +44,11 @@ def credentials_of(authorization: str) -> tuple[str, bytes] | None:
 
     None unless its scheme is Basic.
     """
-    scheme, _, encoded = authorization.partition(" ")
-    if scheme.lower() != "basic":
+    basic = _BASIC.fullmatch(authorization)
+    if basic is None:
         return None
     try:
-        user, colon, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
+        user, colon, password = base64.b64decode(basic[1], validate=True).partition(b":")
         return (user.decode(), password) if colon else None
     except (binascii.Error, ValueError):
         return None

@@ -16,7 +16,7 @@ from exporter.state.files import DocumentKind, StateDirError, StateFiles
 from exporter.state.private_directory import PrivateDirectory
 from exporter.state.records import TargetRecords
 from exporter.state.store import StateStore
-from tests.integration.process.conftest import command, write_configuration  # noqa: F401 - a fixture
+from tests.integration.process.conftest import command, fetch, write_configuration  # noqa: F401 - a fixture
 
 NAMES = [f"target-{number}" for number in range(20)]
 
@@ -193,6 +193,22 @@ async def test_world_writable_directory_is_exit_code_2(command, tmp_path, state_
     assert "every user may write to it" in line
     assert "chmod 0700" in line
     assert list(state_dir.iterdir()) == []
+
+
+async def test_exporter_runs_with_a_read_only_directory(command, tmp_path):  # noqa: F811 - a fixture
+    flags = (
+        "--no-scheduler",
+        "--web.listen-address",
+        "127.0.0.1:0",
+        "--state.dir",
+        "/sys/kernel",
+    )  # where no user can create a file
+    running = await command("run", "--config.file", write_configuration(tmp_path), *flags)
+    url = (await running.output(r"url=(http://\S+)"))[1]
+    _, metrics = await fetch(f"{url}/metrics")
+    assert "\nekm_exporter_state_writable 0.0\n" in metrics
+    assert running.text.count('msg=state problem="/sys/kernel: cannot be written: ') == 1
+    assert await running.stop() == 0
 
 
 async def test_exporter_starts_with_a_trap_for_each_target(command, tmp_path, state_dir):  # noqa: F811 - a fixture

@@ -245,7 +245,7 @@ def test_more_than_a_hundredth_of_a_vault_is_a_warning(warnings):
 
 def test_world_readable_secret_is_a_warning(warnings):
     for name, mode in (("open", 0o644), ("closed", 0o640)):
-        Path(name).write_text("s\n")
+        Path(name).write_text("not a short one\n")
         Path(name).chmod(mode)
     secret = "type: client_secret, client_id: 66666666-7777-8888-9999-000000000000, expires_on: 2030-01-01, client_secret_file:"
     credentials = f"credentials:\n  c: {{{secret} open}}\n  d: {{{secret} closed}}\n"
@@ -337,3 +337,39 @@ def test_thumbprints_of_restored_keys_and_old_connectors_are_fine(warnings):
 def test_thumbprint_of_a_bare_key_name_proves_nothing(warnings):
     lines = warnings(with_thumbprints(("Tde", HASH)))
     assert [line for line in lines if "targets[0].thumbprint: the key has no version, so the thumbprint proves nothing" in line]
+
+
+SIGNS_IN = "type: client_secret, client_id: 66666666-7777-8888-9999-000000000000, expires_on: 2030-01-01"
+
+
+@pytest.mark.parametrize(
+    ("secret", "shown"),
+    [
+        ("seven!!", True),
+        ("vault.azure.net", True),
+        ("CONTOSO-prod", True),
+        ("prod.vault.azure", True),
+        ("4f1c8e2a9b7d4036", True),
+        ("sql-prod-of-payroll", True),
+        ("ErrorHttpOperationForbidden", True),
+        ("contoso-prod!8Q~", False),
+        ("correct-horse-battery", False),
+    ],
+)
+@pytest.mark.parametrize("place", ["credential", "connector", "password", "proxy"])
+def test_secret_that_is_not_masked_is_a_warning(place, secret, shown, warnings, monkeypatch):
+    monkeypatch.setenv("EKM_TEST_SECRET", f"66666666777788889999000000000000{secret}" if place == "connector" else secret)
+    monkeypatch.setenv("EKM_TEST_GOOD", "another~Secret_9Z8")
+    Path("sp.pem").write_text("any")
+    Path("sp.pem").chmod(0o600)
+    credential = {
+        "connector": "type: connector_secret, secret_env: EKM_TEST_SECRET, expires_on: 2030-01-01",
+        "password": f"{SIGNS_IN.replace('secret', 'certificate')}, certificate_file: sp.pem, password_env: EKM_TEST_SECRET",
+        "proxy": f"{SIGNS_IN}, client_secret_env: EKM_TEST_GOOD",
+    }.get(place, f"{SIGNS_IN}, client_secret_env: EKM_TEST_SECRET")
+    proxy = "{url: 'http://proxy:3128', username: u, password_env: EKM_TEST_SECRET}"
+    module = f"modules: {{default: {{proxy: {proxy}}}}}\n" if place == "proxy" else ""
+    target = "{name: a, vault: contoso-prod, key: k/4f1c8e2a9b7d4036a5e1c7f20b9d8346, credential: sql-prod-of-payroll}"
+    found = warnings(f"{QUIET}credentials: {{sql-prod-of-payroll: {{{credential}}}}}\n{module}targets: [{target}]\n")
+    assert ["part of a configured name" in line for line in found] == [True] * shown
+    assert secret not in str(found).replace("sql-prod-of-payroll", "")

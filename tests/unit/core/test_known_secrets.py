@@ -135,3 +135,85 @@ def test_forgotten_secrets_with_the_same_start_are_shown_again(known):
     known.remember(SECRET[: len(SECRET) // 2] + "and another second half")
     known.forget_all()
     assert known.hide(SECRET) == SECRET
+
+
+NAMES = (
+    "contoso-prod.vault.azure.net",
+    "https://contoso-prod.vault.azure.net/keys/Key0/0123456789abcdef",
+    "payroll-target",
+    "Sec1",
+)
+TOKEN = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9." + "aB3dEf6h" * 60
+POISONS = [
+    *NAMES,
+    *(name[::-1] for name in NAMES),
+    "vault.azure.net",
+    "contoso-prod",
+    "payroll-target-of-another",
+    "Payroll-Target",
+]
+
+
+@pytest.mark.parametrize("remember", [KnownSecrets.remember, KnownSecrets.remember_token])
+@pytest.mark.parametrize("more", ["", "Q7" * 40])
+@pytest.mark.parametrize("poison", POISONS)
+def test_configured_name_is_never_masked(poison, more, remember):
+    known = KnownSecrets()
+    remember(known, poison + more)
+    known.spare(lambda: NAMES)
+    for name in NAMES:
+        assert known.hide(f"GET {name} of {name}: {name}") == f"GET {name} of {name}: {name}"
+
+
+def test_secret_that_contains_a_name_is_masked():
+    known = KnownSecrets()
+    known.spare(lambda: NAMES)
+    known.remember("payroll-target!9zx")
+    assert known.hide("sent payroll-target!9zx to payroll-target") == f"sent {MARK} to payroll-target"
+
+
+def test_names_of_the_new_configuration_replace_the_old_ones():
+    known = KnownSecrets()
+    known.remember("payroll-target")
+    known.spare(lambda: NAMES)
+    assert known.hide("payroll-target") == "payroll-target"
+    known.spare(lambda: ("another",))
+    assert known.hide("payroll-target") == MARK
+
+
+def test_names_are_listed_only_if_a_secret_is_found():
+    known = KnownSecrets()
+    known.remember(SECRET)
+    known.spare(lambda: pytest.fail("no secret"))
+    assert known.hide("payroll-target") == "payroll-target"
+
+
+@pytest.mark.parametrize(
+    "token", ["", "a", "Forbidden", "contoso-prod", "x9" * 19, "callerisnotauthorizedtoperformthisaction" * 3, "1" * 200]
+)
+def test_token_without_the_form_of_one_masks_nothing(token):
+    known = KnownSecrets()
+    known.remember_token(token)
+    assert not known.reveals(f"{token} {token}")
+
+
+@pytest.mark.parametrize("token", [TOKEN, "x9" * 20, "eyJhbGciOiJub25lIn0.eyJtYXJrIjoiVE9LRU4tTUFSSyJ9.c2lnbmF0dXJl"])
+def test_token_is_masked(token):
+    known = KnownSecrets()
+    known.remember_token(token)
+    assert known.hide(f"sent {token} now") == f"sent {MARK} now"
+    assert known.hide(f"sent {token[::-1]}") == f"sent {MARK}"
+    assert known.hide(f"sent {token[:12]}") == f"sent {MARK}"  # cut
+
+
+def test_tokens_of_a_server_displace_the_oldest_secrets_only():
+    known = KnownSecrets(most=8)
+    for number in range(50):
+        known.remember_token(f"{number:03}" + "aB3d" * 40)
+    assert len(known._order) <= 8
+
+
+def test_word_is_no_truncated_secret():
+    known = KnownSecrets()
+    known.remember_token("probefailedagain" + TOKEN)
+    assert known.hide("probe failed again") == "probe failed again"

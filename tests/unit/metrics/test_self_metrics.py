@@ -49,6 +49,16 @@ def test_shards_are_counted_only_if_there_are_several_exporters():
     assert own(recorder)["ekm_exporter_shards", ("of", "3"), ("shard", "1")] == 3
 
 
+def test_state_directory_has_a_series_only_if_there_is_one():
+    recorder = a_recorder()
+    assert not [key for key in own(recorder) if key[0] == "ekm_exporter_state_writable"]
+    writable = [True]
+    recorder.watch_state(lambda: writable[0])
+    assert own(recorder)["ekm_exporter_state_writable",] == 1
+    writable[0] = False
+    assert own(recorder)["ekm_exporter_state_writable",] == 0
+
+
 def test_events_of_the_exporter_are_counted():
     recorder = a_recorder(a_target())
     recorder.requested("vault", 4)

@@ -11,14 +11,33 @@ FOREIGN = {"Host": "evil.example:10377"}
 
 @pytest.mark.parametrize(
     "host",
-    ["127.0.0.1:10377", "[::1]:10377", "10.0.0.5", "localhost:1", "a.localhost", "ekm.corp", "EKM.CORP:8443", "thishost", ""],
+    [
+        "127.0.0.1:10377",
+        "[::1]:10377",
+        "10.0.0.5",
+        "localhost:1",
+        "a.localhost",
+        "ekm.corp",
+        "EKM.CORP:8443",
+        "thishost",
+        "",
+        "localhost.",
+        "ThisHost.:1",
+    ],
 )
 def test_addresses_and_local_names_are_own(host, monkeypatch):
     monkeypatch.setattr("socket.gethostname", lambda: "ThisHost")
     assert is_own_name(host, "ekm.corp:8443")
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "ekm.corp.evil.example"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "ekm.corp.evil.example", "localhost:10377@evil.example",
+        "[::1].evil.example", "[::1]:1.evil.example", "::1", "0x7f.1", "0177.0.0.1", "2130706433", "127.1", ":10377", "localhost..",
+        "evil.localhost@evil.example", "localhost, evil.example", "localhost/evil", "ekm.corp@evil.example", "evil.example#.localhost",
+    ],
+)  # fmt: skip
 def test_other_names_are_foreign(host):
     assert not is_own_name(host, "ekm.corp")
 

@@ -1,0 +1,89 @@
+"""A report that is kept holds no secret of this process; everything else of it stays, as the same objects."""
+
+from dataclasses import replace
+
+import pytest
+
+from exporter.core.faults import Fault
+from exporter.core.known_secrets import MARK, remember
+from exporter.core.model import Facts, KeyFacts, Outcome, ProbeReport, Readiness, Step, StepResult
+from exporter.core.redaction import redacted, redacted_facts, redacted_key
+
+SECRET = "Marked0secret8Q9w0123456789"
+FACTS = Facts(
+    fault=Fault.HTTP_STATUS, service_code="Forbidden", inner_code="ForbiddenByRbac", aadsts=7000215, detail="not allowed"
+)
+KEY = KeyFacts(
+    name="Key0",
+    version="0123456789abcdef",
+    kid="https://contoso.vault.azure.net/keys/Key0/0123456789abcdef",
+    kty="RSA",
+    size_bits=2048,
+    modulus=b"\xc0" * 256,
+    exponent=b"\1\0\1",
+    key_ops=("wrapKey", "unwrapKey"),
+)
+REPORT = ProbeReport(
+    target="t",
+    started_at=1.0,
+    duration=0.1,
+    steps=(
+        StepResult(step=Step.CHALLENGE, outcome=Outcome.FAILED, facts=FACTS),
+        StepResult(step=Step.TOKEN, outcome=Outcome.SKIPPED),
+    ),
+    readiness=Readiness(ready=None, why="no_probe_yet"),
+)
+
+
+@pytest.fixture(autouse=True)
+def secret():
+    remember(SECRET)
+    remember("70002150")
+
+
+@pytest.mark.parametrize(
+    ("field", "sent", "kept"),
+    [
+        ("service_code", SECRET, None),
+        ("inner_code", SECRET[::-1], None),
+        ("aadsts", 70002150, None),
+        ("client_address", SECRET, None),
+        ("detail", f"sent {SECRET} now", f"sent {MARK} now"),
+    ],
+)
+def test_facts_lose_a_secret_alone(field, sent, kept):
+    assert redacted_facts(replace(FACTS, **{field: sent})) == replace(FACTS, **{field: kept})
+
+
+@pytest.mark.parametrize(
+    ("field", "sent", "kept"),
+    [
+        ("version", SECRET, MARK),
+        ("kty", SECRET, MARK),
+        ("key_ops", ("wrapKey", SECRET), ("wrapKey",)),
+        ("modulus", b"\xff" * 50 + SECRET.encode(), b""),
+        ("exponent", SECRET.encode(), b""),
+    ],
+)
+def test_key_loses_a_secret_alone(field, sent, kept):
+    kid = f"https://contoso.vault.azure.net/keys/Key0/{sent}" if field == "version" else KEY.kid
+    clean = redacted_key(replace(KEY, **{field: sent, "kid": kid}))
+    assert clean == replace(KEY, **{field: kept, "kid": MARK if field == "version" else KEY.kid})
+
+
+def test_report_loses_secrets_of_steps_key_and_tenant():
+    facts = replace(FACTS, detail=SECRET)
+    report = replace(REPORT, tenant=SECRET, key=replace(KEY, kid=SECRET), steps=(replace(REPORT.steps[0], facts=facts),))
+    kept = redacted(report)
+    assert (kept.tenant, kept.key.kid, kept.steps[0].facts.detail) == (MARK, MARK, MARK)
+    assert SECRET not in repr(kept)
+
+
+def test_report_without_a_secret_stays_as_it_is():
+    report = replace(REPORT, tenant="contoso.onmicrosoft.com", key=KEY)
+    kept = redacted(report)
+    assert kept == report
+    assert kept.key is KEY
+    assert [one is other for one, other in zip(kept.steps, report.steps, strict=True)] == [True, True]
+    assert redacted(REPORT) == REPORT
+    assert redacted_facts(Facts()) == Facts()
