@@ -10,6 +10,7 @@ from exporter.core.gate.conditions import Reason
 from exporter.core.gate.dependencies import counted
 from exporter.core.gate.forecast import percent
 from exporter.core.gate.model import Answer, Dependency, TargetState
+from exporter.core.known_secrets import hide
 from exporter.core.readiness import NOT_TESTED, seen_from
 
 
@@ -57,7 +58,7 @@ def _reasons(answer: Answer) -> Iterator[str]:
 
 def _details(answer: Answer) -> Iterator[str]:
     for one in answer.dependencies:
-        targets = ", ".join(target.name for target in one.targets) or "no target"
+        targets = ", ".join(hide(target.name) for target in one.targets) or "no target"
         yield f"{one.server}: {counted(len(one.usage.databases))} under {one.key}, probed by {targets}"
     without = [name for name in answer.instances if name not in {one.server for one in answer.dependencies}]
     for name in without if answer.verdict == "ready" else ():
@@ -73,16 +74,16 @@ def _key(one: Dependency) -> dict[str, Any]:
         "instance": one.server,
         "key": one.key,
         "databases": [database.name for database in one.usage.databases],
-        "targets": [target.name for target in one.targets],
+        "targets": [hide(target.name) for target in one.targets],
     }
 
 
 def _target(one: TargetState) -> dict[str, Any]:
     return {
-        "target": one.name,
+        "target": hide(one.name),
         "vault_side_ready": one.ready,
         "ready_since": None if one.ready_since is None else moment(one.ready_since),
-        "credential": one.credential,
+        "credential": hide(one.credential),
         "credential_expires_at": None if one.credential_expires_at is None else moment(one.credential_expires_at),
     }
 

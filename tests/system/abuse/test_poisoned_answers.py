@@ -75,12 +75,13 @@ POISONS = {
 
 
 @asynccontextmanager
-async def exporting(folder, vault, **more):
+async def exporting(folder, vault, password):
     """A session with an exporter that has a target at each vault."""
     authority = Authority(folder)
     wire = await Wire(context=authority.server(HOSTILE, GOOD, ENTRA), answer=vault).start()
-    (folder / "secret").write_text("a-real-secret-of-9-words")
-    (folder / "secret").chmod(0o600)
+    for name, secret in {"secret": "a-real-secret-of-9-words", "password": password}.items():
+        (folder / name).write_text(secret)
+        (folder / name).chmod(0o600)
     credential = {"type": "client_secret", "client_id": TENANT, "client_secret_file": "secret", "expires_on": "2099-01-01"}
     document = {
         "credentials": {"hostile": credential, "sql": credential},
@@ -88,14 +89,15 @@ async def exporting(folder, vault, **more):
             "default": {
                 "tls": {"ca_file": str(authority.file)},
                 "connect_to": {f"{each}:443": f"127.0.0.1:{wire.port}" for each in (HOSTILE, GOOD, ENTRA)},
-            }
+            },
+            "proxied": {"proxy": {"url": "http://proxy.corp.example:3128", "username": "u", "password_file": "password"}},
         },
         "targets": [
             {"name": "hostile", "vault": HOSTILE, "key": f"Key0/{VERSION}", "credential": "hostile"},
             {"name": NAME, "vault": GOOD, "key": f"Key0/{VERSION}", "credential": "sql"},
         ],
     }
-    (folder / "ekm.yml").write_text(yaml.safe_dump(document | more))
+    (folder / "ekm.yml").write_text(yaml.safe_dump(document))
     loaded = load_config(folder / "ekm.yml")
     assert loaded.config is not None, loaded.problems
     options = RunOptions(listen=(ListenAddress("127.0.0.1", 0),), web=web_options(), scheduler=False, state_dir=folder / "state")
@@ -127,11 +129,11 @@ async def shown(session, target):
     )
 
 
-async def after_poison(folder, granted, *, refused):
+async def after_poison(folder, granted, *, refused, password="a-password-of-9-words"):  # noqa: S107 - of a proxy that is not there
     """What both targets show if the hostile one grants this token and is probed first."""
     vault = TwoVaults(granted)
     vault.refused = refused
-    async with exporting(folder, vault) as session:
+    async with exporting(folder, vault, password) as session:
         hostile = await shown(session, "hostile")
         return hostile, await shown(session, NAME)
 
@@ -154,3 +156,12 @@ async def test_token_of_another_server_changes_no_target(poison, fair, tmp_path,
     assert {step["code"] for step in steps} - {None} == ({3308} if not POISONS[poison] else {3010})
     assert f'vault="{HOSTILE}"' in series[0]
     assert "secret>" not in str([vars(record) for record in caplog.records])
+
+
+@pytest.mark.parametrize(
+    "password", [DOMAIN, GOOD, "contoso-11", VERSION, NAME, "proxy.corp.example", "ErrorHttpOperationForbidden"]
+)
+async def test_password_that_is_a_name_changes_no_target(password, fair, tmp_path):
+    refused, expected = fair
+    _, good = await after_poison(tmp_path, "eyJ0eXAi" + "x9Y" * 40, refused=refused, password=password)
+    assert good == expected

@@ -188,6 +188,17 @@ async def test_secret_in_any_response_field_is_never_emitted(kind, encoding, emi
     assert {str(where): found for where, text in texts.items() if (found := leaks(text, secret))} == {}
 
 
+TOKEN_FORMS = ("plain", "quoted twice", "base64", "base32", "hexadecimal", "JSON escapes", "reversed", "split", "cut")
+WITH_TOKEN = [place for place in PLACES if place.startswith(("get_key", "wrapkey", "unwrapkey"))]
+
+
+@pytest.mark.parametrize("encoding", TOKEN_FORMS)
+async def test_token_in_any_response_field_is_never_emitted(encoding, emitted):
+    texts = await emitted(SECRETS["word"], [Echo(place, ENCODINGS[encoding](TOKEN)) for place in WITH_TOKEN])
+    assert "probe failed" in texts[0]
+    assert {str(where): found for where, text in texts.items() if (found := leaks(text, TOKEN))} == {}
+
+
 async def test_response_without_the_secret_keeps_its_codes(emitted):
     texts = await emitted(SECRETS["signs"], [Echo("get_key", "Forbidden-by-policy"), Echo("get_key good", "westus2")])
     assert "service_code=Forbidden-by-policy" in texts[0]

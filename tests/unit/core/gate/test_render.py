@@ -6,6 +6,7 @@ from exporter.core.gate.assess import assess
 from exporter.core.gate.conditions import Condition, reason
 from exporter.core.gate.model import Question
 from exporter.core.gate.render import as_json, as_text
+from exporter.core.known_secrets import remember
 from exporter.core.readiness import NOT_TESTED
 from tests.support.gate_factories import NOW, URL, VAULT, answer, instance, row, time_of
 
@@ -86,3 +87,10 @@ def test_json_of_a_target_that_was_never_ready():
     found = as_json(answer(row(ready_since=None, credential_expires_at=time_of(NOW))))
     assert found["targets"][0]["ready_since"] is None
     assert found["targets"][0]["credential_expires_at"] == "2026-11-26T20:00:00.000Z"
+
+
+def test_secret_in_an_exporters_names_is_not_printed():
+    remember("Marked-secret-8Q9w")
+    found = answer(row(target="of-Marked-secret-8Q9w", credential="Marked-secret-8Q9w"))
+    assert "8Q9w" not in as_text(found)
+    assert "8Q9w" not in json.dumps(as_json(found))

@@ -7,6 +7,7 @@ import pytest
 from exporter.core.gate.conditions import Condition, Reason
 from exporter.core.gate.model import ExporterState
 from exporter.core.gate.response import read_state
+from exporter.core.known_secrets import remember
 from exporter.core.model import Vantage
 from tests.support.gate_factories import NOW, URL, body, row
 
@@ -116,3 +117,10 @@ def test_control_characters_of_names_are_replaced():
     found = read_state(body(row(target="a\x1b[2Jb")), URL)
     assert isinstance(found, ExporterState)
     assert found.targets[0].name == "a?[2Jb"
+
+
+def test_password_that_equals_a_name_changes_no_reading():
+    remember("contoso-key0")
+    remember("1111aaaa2222")
+    assert read_state(body(row()), URL).targets[0].name == "contoso-key0"
+    assert read_state(body(row()), URL).targets[0].key_version == "1111aaaa2222"
