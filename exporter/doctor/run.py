@@ -6,7 +6,7 @@ A failure skips the checks that depend on it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
@@ -21,7 +21,7 @@ from exporter.core.checks.select_fix import Words, filled, in_lines, remedy
 from exporter.core.checks.table import BY_NAME, CHECKS
 from exporter.core.codes import in_generation
 from exporter.core.codes.actions import general_actions
-from exporter.core.model import Step
+from exporter.core.model import Step, StepResult
 from exporter.doctor import check_identity, check_key, check_network, check_thumbprint
 from exporter.doctor.check_network import CheckFunction
 from exporter.doctor.collect import EvidenceCollector, LookUp
@@ -151,9 +151,10 @@ def _staged_fix(check: Check, found: Finding, evidence: Evidence) -> Lines:
         return ()
     staged = usable_staged(evidence) if found.outcome is CheckOutcome.FAIL else None
     if staged is not None:
-        return switch_to(staged)
+        return switch_to(staged, evidence.credential.kind)
     expiring = check.name == "credential_expiry" and found.outcome is CheckOutcome.WARN
-    return prove_and_switch_to(evidence.target.next_credential) if expiring and evidence.target.next_credential else ()
+    following = evidence.target.next_credential if expiring else None
+    return prove_and_switch_to(following, evidence.credential.kind) if following else ()
 
 
 def _words(evidence: Evidence, subject: AuxiliaryResult | None, again: str) -> Words:
@@ -170,11 +171,23 @@ def _words(evidence: Evidence, subject: AuxiliaryResult | None, again: str) -> W
         secret_file=secret_file(evidence.credential),
         proxy=_proxy(evidence),
         modulus=b"" if evidence.report.key is None else evidence.report.key.modulus,
+        kind=evidence.credential.kind,
     )
     if subject is None:
-        return words
+        return _with_facts(words, evidence.report.steps)
     key, _, version = subject.name.rpartition("/")
-    return replace(words, vault=subject.vault, key=key, version=version)
+    return _with_facts(replace(words, vault=subject.vault, key=key, version=version), subject.steps)
+
+
+def _with_facts(words: Words, steps: Iterable[StepResult]) -> Words:
+    """Return the words with what these steps report about sign-in and caller."""
+    facts = [result.facts for result in steps if result.facts is not None]
+    return replace(
+        words,
+        kind=next((each.credential_kind for each in facts if each.credential_kind), words.kind),
+        aadsts=next((each.aadsts for each in facts if each.aadsts), None),
+        client_address=next((each.client_address for each in facts if each.client_address), None),
+    )
 
 
 def _proxy(evidence: Evidence) -> str | None:

@@ -29,6 +29,8 @@ _SWITCH = (
     "In the configuration, set `credential: NEXT`, remove `next_credential` and repeat the probe: `ekm-exporter probe TARGET`.",
     "When the probe succeeds, restart the SQL Server service. Databases then leave RECOVERY PENDING automatically.",
 )
+# The same for a credential that is no secret: SQL Server has a secret of its own.
+_SWITCH_HERE = ("The staged credential NEXT is usable.", _SWITCH[2])
 
 
 def transcript(target: Target, report: ProbeReport, *, vantage: Vantage, record: TargetRecord | None = None) -> str:
@@ -108,7 +110,8 @@ def recommended_actions(target: Target, report: ProbeReport, record: TargetRecor
         return ()
     names = names_of(target, report.steps, failure)
     if failure.step is Step.TOKEN and failure.reason in CREDENTIAL_REFUSED and _is_staged_usable(target, record):
-        return tuple(filled(each.replace("NEXT", target.next_credential or ""), names) for each in _SWITCH)
+        switch = _SWITCH if names.kind is None or names.kind.has_secret else _SWITCH_HERE
+        return tuple(filled(each.replace("NEXT", target.next_credential or ""), names) for each in switch)
     return actions(failure.code, failure.reason, ready=report.readiness.ready, names=names, step=failure.step)
 
 
@@ -124,6 +127,9 @@ def names_of(target: Target, steps: Sequence[StepResult], failure: StepResult | 
         key=target.key_name,
         version=target.key_version,
         client_id=next((each.client_id for each in facts if each.client_id), None),
+        kind=next((each.credential_kind for each in facts if each.credential_kind), None),
+        aadsts=next((each.aadsts for each in facts if each.aadsts), None),
+        client_address=next((each.client_address for each in facts if each.client_address), None),
         config_file=None if target.config_file is None else str(target.config_file),
         host=None if failure is None or failure.facts is None else failure.facts.endpoint,
         proxy=next((each.proxy for each in facts if each.proxy), None),

@@ -7,7 +7,7 @@ from exporter.core.codes.shared import DO_NOT_RESTART
 PROBE = "`ekm-exporter probe TARGET`"
 REPEAT = f"Then repeat the probe: {PROBE}."
 AGAIN = (REPEAT, DO_NOT_RESTART)
-CAUSE_IS_ELSEWHERE = "Do not create a new secret: the secret is not the cause."
+CAUSE_IS_ELSEWHERE = "Do not renew the credential: it is not the cause."
 STATUS_PAGE = "Check Azure's status page: https://azure.status.microsoft."
 SHOW_TENANT = "Show the vault's tenant: `az keyvault show --name VAULT --query properties.tenantId`."
 SHOW_KEYS_ANSWER = "Show which server responds: `curl -i https://VAULT.vault.azure.net/keys?api-version=7.4`."
@@ -17,6 +17,12 @@ SHOW_HANDSHAKE = (
     "`openssl s_client -connect HOST:443 -servername HOST`."
 )
 COMPARE_PROXY = "Compare with the proxy of SQL Server's service account, which may be another one."
+LOOK_UP = "Read Entra ID's sentence in the detail of the probe, and look up its number: `https://login.microsoftonline.com/error?code=NUMBER`."
+KEEP_CREDENTIAL = "Change no credential in Entra ID and none in SQL Server until the sentence names it as the cause."
+SHOW_FEDERATION = (
+    "Compare issuer, subject and audience with the pod's service account: `az ad app federated-credential list --id CLIENT_ID`."
+)
+REGISTER = "`az ad app credential reset --id CLIENT_ID --append --cert @CERTIFICATE.pem`"
 RESET = "`az ad app credential reset --id CLIENT_ID --append`"
 ALTER = "`ALTER CREDENTIAL [CRED] WITH IDENTITY = 'VAULT', SECRET = 'STRING';`"
 # The words of ALTER that only the reader knows.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from exporter.core.classify import VAULT_REASONS, classify
+from exporter.core.classify import classify
 from exporter.core.codes import BY_CODE, find
 from exporter.core.codes.connector_texts import CONNECTOR_TEXTS
 from exporter.core.codes.explanation import Explanation, of_known, of_reason, of_row, of_rows, of_small, of_windows
@@ -30,6 +30,7 @@ from exporter.core.codes.service_texts import entra_reason, vault_reason
 from exporter.core.codes.windows_errors import WINDOWS_ERRORS, WINDOWS_PHRASES, is_known
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Step
+from exporter.core.reason_rules import VAULT_REASONS
 
 _AROUND = " \t\r\n.,;:()[]'\""  # around a code in a sentence
 LONGEST = 16_000  # characters of a pasted text that are read
@@ -99,15 +100,9 @@ def _entra(text: str) -> Explanation | None:
     if found is None:
         return None
     number, reason = found
-    if reason is None and provider_code(text) is not None:
-        return None
-    if reason is None:
-        return Explanation(
-            title=f"AADSTS{number}",
-            summary="A number of Entra ID that the exporter does not map to a reason.",
-            actions=(f"Read its description: https://login.microsoftonline.com/error?code={number}.",),
-        )
-    return of_reason(reason, title=f"AADSTS{number}: {reason}")
+    if reason is Reason.SIGN_IN_REFUSED and provider_code(text) is not None:
+        return None  # the number has no row, the code has
+    return of_reason(reason, title=f"AADSTS{number}: {reason}", number=number)
 
 
 def _akv(text: str) -> Explanation | None:

@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import fields
 
-from exporter.core.classify import ENTRA_REASONS, FAULT_RULES, KNOWN_AADSTS, STATUS_RULES, VAULT_REASONS, classify
+from exporter.core.classify import FAULT_RULES, STATUS_RULES, classify
 from exporter.core.codes.messages import MESSAGES
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Step
-from exporter.core.parsing.key_vault import ErrorBody, read_error
+from exporter.core.parsing.error_body import ErrorBody, read_error
+from exporter.core.reason_rules import ENTRA_REASONS, VAULT_REASONS, reason_of_number
 
 _FLAGS = re.IGNORECASE
 _AADSTS = re.compile(r"\bAADSTS\s*:?\s*(\d{4,8})\b", _FLAGS)
@@ -24,14 +25,14 @@ _AT_SIGN_IN, _AT_VAULT = (401, 400, 403, 429, 503), (403, 401, 404, 429)
 _SHARED = {field.name for field in fields(ErrorBody)} & {field.name for field in fields(Facts)}
 
 
-def entra_reason(text: str) -> tuple[int, Reason | None] | None:
-    """Return the AADSTS number that decides and its reason, None if no rule maps it; None without a number."""
+def entra_reason(text: str) -> tuple[int, Reason] | None:
+    """Return the AADSTS number that decides, and its reason; None without a number."""
     numbers = [*map(int, _AADSTS.findall(text)), *_numbers_of_body(text)] or _bare_numbers(text)
     if not numbers:
         return None
     body = read_error(json.dumps({"error": "", "error_codes": numbers, "error_description": text}).encode())
     number = numbers[0] if body.aadsts is None else body.aadsts
-    return number, (_classified(Step.TOKEN, _AT_SIGN_IN, body) if number in KNOWN_AADSTS else None)
+    return number, _classified(Step.TOKEN, _AT_SIGN_IN, body) or Reason.SIGN_IN_REFUSED
 
 
 def vault_reason(text: str) -> Reason | None:
@@ -51,9 +52,9 @@ def _numbers_of_body(text: str) -> list[int]:
 def _bare_numbers(text: str) -> list[int]:
     """Return a number without the word AADSTS: alone, or of so many digits that nothing else is meant."""
     alone = [int(text)] if text.isascii() and _ALONE.fullmatch(text) else []
-    if alone and (len(text) in _CERTAIN or alone[0] in KNOWN_AADSTS) and alone[0] not in MESSAGES:
+    if alone and (len(text) in _CERTAIN or reason_of_number(alone[0])) and alone[0] not in MESSAGES:
         return alone
-    return [int(number) for number in _LONG.findall(text) if int(number) in KNOWN_AADSTS]
+    return [int(number) for number in _LONG.findall(text) if reason_of_number(int(number))]
 
 
 def _classified(step: Step, statuses: tuple[int, ...], body: ErrorBody) -> Reason | None:
@@ -80,9 +81,11 @@ def _codes_of(reason: Reason) -> Iterator[int]:
 _REFUSED_WITH_401 = (
     Reason.SECRET_EXPIRED,
     Reason.SECRET_WRONG,
+    Reason.CREDENTIALS_REFUSED,
     Reason.CLOCK_SKEW,
     Reason.CERTIFICATE_UNKNOWN,
     Reason.CERTIFICATE_EXPIRED,
+    Reason.CERTIFICATE_REFUSED,
     Reason.FEDERATION_UNMATCHED,
     Reason.APPLICATION_NOT_IN_TENANT,
 )

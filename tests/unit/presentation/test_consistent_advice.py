@@ -9,7 +9,7 @@ import pytest
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.codes.actions import Names, actions
 from exporter.core.faults import Reason
-from exporter.core.model import Outcome, Readiness, Step, Vantage
+from exporter.core.model import CredentialKind, Outcome, Readiness, Step, Vantage
 from exporter.core.readiness import deciding_failure
 from exporter.presentation import wording
 from exporter.presentation.text import recommended_actions, transcript
@@ -64,6 +64,19 @@ def test_proven_staged_credential_replaces_an_expired_one():
     assert f"`credential: {STAGED}`" in advice[2]
     assert "credential reset" not in " ".join(advice)
     assert "staged credential" in transcript(TARGET, report, vantage=Vantage.CENTRAL, record=record)
+
+
+def test_proven_staged_certificate_is_not_given_to_sql_server():
+    report = bad()
+    signed = tuple(
+        replace(each, facts=replace(each.facts, credential_kind=CredentialKind.CLIENT_CERTIFICATE)) if each.facts else each
+        for each in report.steps
+    )
+    report = replace(report, steps=signed)
+    advice = recommended_actions(TARGET, report, record_of(report, auxiliary_result(AuxiliaryKind.NEXT)))
+    assert advice[0] == f"The staged credential {STAGED} is usable."
+    assert "SECRET" not in " ".join(advice)
+    assert "restart" not in " ".join(advice)
 
 
 @pytest.mark.parametrize("usable", [False, None])

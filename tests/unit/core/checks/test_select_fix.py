@@ -8,7 +8,7 @@ from exporter.core.checks.model import CheckOutcome, CheckResult, CheckRun
 from exporter.core.checks.routing import OWNERS, owner_of
 from exporter.core.checks.select_fix import Words, filled, remedy
 from exporter.core.faults import Reason
-from exporter.core.model import Step
+from exporter.core.model import CredentialKind, Step
 
 WORDS = Words(vault="contoso.vault.azure.net:8443", entra="login.microsoftonline.com", key="K0", version=None, again="again")
 HSM = Words(vault="contoso.managedhsm.azure.net", entra="login.microsoftonline.com", key="K0", version="v", again="again")
@@ -32,7 +32,7 @@ def test_a_warning_has_the_lines_of_its_check(check):
 
 
 def test_a_staged_credential_is_tested_before_the_switch():
-    _, test, *_, last = filled(prove_and_switch_to("sql-2027"), WORDS)
+    _, test, *_, last = filled(prove_and_switch_to("sql-2027", CredentialKind.CLIENT_SECRET), WORDS)
     assert test == "  again --credential sql-2027"
     assert "`credential: sql-2027`" in last
 
@@ -44,9 +44,18 @@ def test_names_are_filled_in_and_unknown_ones_stay_capital_words():
 
 
 def test_the_switch_to_a_staged_credential_names_it_twice():
-    first, *_, last = switch_to("sql-2027")
+    first, *_, last = switch_to("sql-2027", CredentialKind.CLIENT_SECRET)
     assert "The staged credential sql-2027 is usable." in first
     assert "`credential: sql-2027`" in last
+
+
+@pytest.mark.parametrize("switch", [switch_to, prove_and_switch_to])
+@pytest.mark.parametrize("kind", [kind for kind in CredentialKind if not kind.has_secret])
+def test_switch_to_a_staged_certificate_gives_sql_server_nothing(switch, kind):
+    lines = " ".join(switch("cert-2027", kind))
+    assert "SECRET" not in lines
+    assert "secret" not in lines
+    assert "`credential: cert-2027`" in lines
 
 
 def test_only_a_failed_check_counts_as_failed():
