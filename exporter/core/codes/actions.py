@@ -14,7 +14,7 @@ from exporter.core.addresses import is_private
 from exporter.core.codes import BY_CODE
 from exporter.core.codes.advice_kinds import BY_KIND
 from exporter.core.codes.advice_network import NETWORK
-from exporter.core.codes.advice_sign_in import AT_SIGN_IN, SIGN_IN, SIGN_IN_ON_HSM
+from exporter.core.codes.advice_sign_in import AT_SIGN_IN, SIGN_IN
 from exporter.core.codes.advice_texts import PROBE
 from exporter.core.codes.advice_vault import ON_HSM, PRIVATE_FIREWALL, VAULT
 from exporter.core.codes.shared import DO_NOT_RESTART

@@ -23,7 +23,6 @@ from exporter.core.codes.shared import DO_NOT_RESTART, SUPPORT
 from exporter.core.faults import Reason
 
 _KEY_VAULT_APPLICATION = "cfa8b339-82a2-471a-a3c9-0fc0be7a4093"
-_HSM_APPLICATION = "589d5083-6f11-4d30-a62a-a4b316a14abf"  # from public listings of tenants; no page of Microsoft's names it
 _DELETED = "https://graph.microsoft.com/v1.0/directory/deletedItems/microsoft.graph.application"
 _CLOCK = "Synchronise the clock of this host: `w32tm /resync` on Windows, `chronyc makestep` on Linux."
 _REPLACE_FILE = "Then replace the exporter's certificate file. The exporter reads it again without a restart."
@@ -167,26 +166,6 @@ SIGN_IN: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
         Reason.TOKEN_REVOKED: (
             "Check whether the application was disabled: `az ad sp show --id CLIENT_ID --query accountEnabled`.",
             "Check the Conditional Access policies for workload identities: continuous access evaluation revoked the token.",
-            *AGAIN,
-        ),
-    }
-)
-_VERIFY_HSM = (
-    f"No page of Microsoft's names the id. Verify it first: `az ad sp show --id {_HSM_APPLICATION} --query displayName`."
-)
-# A Managed HSM is another resource of Entra ID, with a principal of its own.
-SIGN_IN_ON_HSM: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
-    {
-        Reason.RESOURCE_PRINCIPAL_DISABLED: (
-            f"Enable the Managed HSM service principal: `az ad sp update --id {_HSM_APPLICATION} --set accountEnabled=true`.",
-            _VERIFY_HSM,
-            CAUSE_IS_ELSEWHERE,
-            *AGAIN,
-        ),
-        Reason.RESOURCE_PRINCIPAL_MISSING: (
-            f"Create the Managed HSM service principal in the tenant: `az ad sp create --id {_HSM_APPLICATION}`.",
-            "No page of Microsoft's names the id: public listings of tenants do, as `Azure Key Vault Managed HSM`.",
-            CAUSE_IS_ELSEWHERE,
             *AGAIN,
         ),
     }

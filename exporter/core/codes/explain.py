@@ -100,15 +100,9 @@ def _entra(text: str) -> Explanation | None:
     if found is None:
         return None
     number, reason = found
-    if reason is None and provider_code(text) is not None:
-        return None
-    if reason is None:
-        return Explanation(
-            title=f"AADSTS{number}",
-            summary="A number of Entra ID that the exporter does not map to a reason.",
-            actions=(f"Read its description: https://login.microsoftonline.com/error?code={number}.",),
-        )
-    return of_reason(reason, title=f"AADSTS{number}: {reason}")
+    if reason is Reason.SIGN_IN_REFUSED and provider_code(text) is not None:
+        return None  # the number has no row, the code has
+    return of_reason(reason, title=f"AADSTS{number}: {reason}", number=number)
 
 
 def _akv(text: str) -> Explanation | None:

@@ -96,8 +96,10 @@ def of_small(row: ConnectorError) -> Explanation:
     )
 
 
-def of_reason(reason: Reason | None, *, title: str = "", codes: tuple[int, ...] = ()) -> Explanation | None:
-    """Explain a reason by its text, its codes and its advice."""
+def of_reason(
+    reason: Reason | None, *, title: str = "", codes: tuple[int, ...] = (), number: int | None = None
+) -> Explanation | None:
+    """Explain a reason by its text, its codes and its advice; `number` is that of Entra ID."""
     if reason is None:
         return None
     rows = tuple(BY_CODE[code] for code in codes or codes_of(reason))
@@ -105,4 +107,6 @@ def of_reason(reason: Reason | None, *, title: str = "", codes: tuple[int, ...] 
     text = REASON_TEXTS[reason]
     summary = f"{text[0].upper()}{text[1:]}." + (f" Code: {numbers}." if numbers else "")
     advice = BY_REASON.get(reason) or (rows[0].actions if rows else ())
+    if number is not None:
+        advice = tuple(each.replace("NUMBER", str(number)) for each in advice)
     return Explanation(title=title or str(reason), summary=summary, actions=advice, rows=rows, reason=reason)

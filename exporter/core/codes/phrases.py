@@ -66,7 +66,7 @@ PHRASES: tuple[tuple[re.Pattern[str], Reason], ...] = tuple(
             Reason.CONNECTION_RESET,
         ),
         (r"empty reply from server|connection was closed unexpectedly|prematurely ended", Reason.CONNECTION_CLOSED),
-        (r"not found on any access policy|operation is not allowed", Reason.FORBIDDEN_POLICY),
+        (r"operation is not allowed", Reason.FORBIDDEN_POLICY),
         (r"was not found in this key vault", Reason.KEY_NOT_FOUND),
         (r"vaultrequesttypelimitreached|too many requests|\bthrottled\b", Reason.THROTTLED),
         (r"\binvalid_client\b", Reason.CREDENTIALS_REFUSED),

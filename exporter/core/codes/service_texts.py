@@ -25,15 +25,14 @@ _AT_SIGN_IN, _AT_VAULT = (401, 400, 403, 429, 503), (403, 401, 404, 429)
 _SHARED = {field.name for field in fields(ErrorBody)} & {field.name for field in fields(Facts)}
 
 
-def entra_reason(text: str) -> tuple[int, Reason | None] | None:
-    """Return the AADSTS number that decides and its reason, None if no rule maps it; None without a number."""
+def entra_reason(text: str) -> tuple[int, Reason] | None:
+    """Return the AADSTS number that decides, and its reason; None without a number."""
     numbers = [*map(int, _AADSTS.findall(text)), *_numbers_of_body(text)] or _bare_numbers(text)
     if not numbers:
         return None
     body = read_error(json.dumps({"error": "", "error_codes": numbers, "error_description": text}).encode())
     number = numbers[0] if body.aadsts is None else body.aadsts
-    reason = _classified(Step.TOKEN, _AT_SIGN_IN, body)
-    return number, None if reason is Reason.SIGN_IN_REFUSED else reason
+    return number, _classified(Step.TOKEN, _AT_SIGN_IN, body) or Reason.SIGN_IN_REFUSED
 
 
 def vault_reason(text: str) -> Reason | None:

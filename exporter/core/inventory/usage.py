@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from exporter.core.connector_registry import ENTRIES
 from exporter.core.connector_secret import key_name_findings
 from exporter.core.endpoints import vault_host
 from exporter.core.inventory.model import CLOSED, AsymmetricKey, Database, Instance, SqlCredential, printable
@@ -14,7 +13,7 @@ from exporter.core.masking import mask
 
 MANAGED_IDENTITY = "managed identity"
 REGISTRY = "registry"  # the section of the documents
-REG_QUERY = rf'reg query "HKLM\{ENTRIES}" /s /v KeyUri'
+REG_QUERY = r'reg query "HKLM\SOFTWARE\Microsoft\SQL Server Cryptographic Provider\Azure Key Vault" /s /v KeyUri'
 # What is unknown without a section, and the right that its view needs.
 _WITHOUT: Mapping[str, str] = {
     "providers": "the provider and its version are unknown",

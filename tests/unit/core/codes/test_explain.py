@@ -184,7 +184,7 @@ def test_explain_accepts_any_text(text):
 
 def test_unmapped_entra_number_leads_to_its_description():
     found = explain("AADSTS999999")
-    assert found.title == "AADSTS999999"
+    assert found.title == "AADSTS999999: sign_in_refused"
     assert "https://login.microsoftonline.com/error?code=999999" in found.actions[0]
 
 
