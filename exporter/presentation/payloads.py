@@ -17,10 +17,11 @@ from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.durations import moment
 from exporter.core.model import Facts, KeyFacts, Outcome, ProbeReport, Readiness, StepResult, Vantage, VaultHeaders
 from exporter.core.readiness import NOT_TESTED, deciding_failure, in_words
+from exporter.core.steadiness import Unsteady
 from exporter.presentation.expiring import DAY, Ending
 from exporter.presentation.wording import auxiliary_results
 from exporter.state.history import HistoryEntry
-from exporter.state.records import FailureSummary, TargetRecord, readiness_at
+from exporter.state.records import FailureSummary, TargetRecord, readiness_at, unsteady_at
 
 Payload = dict[str, Any]
 
@@ -58,6 +59,7 @@ def target_row(target: Target, record: TargetRecord | None, *, now: float) -> Pa
         "why": readiness.why,
         "ready_since": moment_or_none(None if record is None or not readiness.ready else record.ready_since),
         "last_not_ready": moment_or_none(None if record is None else record.not_ready_at),
+        "unsteady": _unsteady(unsteady_at(record, now)),
         **failure_payload(None if report is None else report.first_failure),
         "deciding_step": None if report is None else _deciding_step(report),
         "rotation_pending": None if record is None else record.rotation_pending,
@@ -68,6 +70,10 @@ def target_row(target: Target, record: TargetRecord | None, *, now: float) -> Pa
         "labels": dict(target.labels),
         "instances": [dict(instance) for instance in target.instances],
     }
+
+
+def _unsteady(unsteady: Unsteady | None) -> Payload | None:
+    return None if unsteady is None else {"failed": unsteady.failed, "of": unsteady.of, "code": unsteady.most.code}
 
 
 def credential_payload(credential: Credential, ending: Ending | None) -> Payload:

@@ -5,23 +5,27 @@ The report holds masked values only.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from exporter.config.model import Target
 from exporter.core.auxiliary import CREDENTIAL_REFUSED, AuxiliaryKind
 from exporter.core.codes import BY_CODE, both_numbers
 from exporter.core.codes.actions import Names, actions, filled
-from exporter.core.codes.advice_texts import ALTER, CRED_AND_STRING
+from exporter.core.codes.advice_texts import ALTER, CRED_AND_STRING, EACH_IDENTITY
 from exporter.core.codes.reasons import owner_of_failure
 from exporter.core.codes.render import OWNERS, WIDTH, wrap
 from exporter.core.codes.shared import REWRITTEN
 from exporter.core.durations import moment
 from exporter.core.model import Outcome, ProbeReport, Step, StepResult, Vantage
 from exporter.core.readiness import NOT_TESTED, deciding_failure, in_words
+from exporter.core.steadiness import Unsteady
 from exporter.state.records import TargetRecord
 
 Line = tuple[str, str]
 _LABEL_WIDTH = 15
+VAULTS = 10  # that one action names, at most
+_SPAN = re.compile(r"`([^`]+)`")
 # If the current credential is refused and the staged one is proven. NEXT is the name of the staged credential.
 _SWITCH = (
     f"The staged credential NEXT is usable. Give its secret to SQL Server, on every replica: {ALTER}.",
@@ -110,6 +114,27 @@ def recommended_actions(target: Target, report: ProbeReport, record: TargetRecor
     if failure.step is Step.TOKEN and failure.reason in CREDENTIAL_REFUSED and _is_staged_usable(target, record):
         return tuple(filled(each.replace("NEXT", target.next_credential or ""), names) for each in _SWITCH)
     return actions(failure.code, failure.reason, ready=report.readiness.ready, names=names, step=failure.step)
+
+
+def at_each_vault(actions: Sequence[str], *, more: int) -> tuple[str, tuple[str, ...]]:
+    """Return the action of several vaults as a sentence and its commands.
+
+    `actions` has that of each vault, without those of `more` vaults. A single action has its command in the sentence.
+    """
+    if len(actions) == 1:
+        return actions[0], ()
+    what = actions[0].partition("`")[0].rstrip(": ")
+    if ALTER.split(" ")[0] in actions[0]:
+        return f"{what}. {EACH_IDENTITY}", ()
+    commands = tuple(dict.fromkeys(span for each in actions for span in _SPAN.findall(each)))
+    others = f" The pages of the targets have those of {more:,} more vaults." if more else ""
+    return f"{what}. One line for each vault.{others}", commands
+
+
+def unsteady_actions(target: Target, report: ProbeReport, unsteady: Unsteady) -> tuple[str, ...]:
+    """Return the actions for the most frequent failure of an unsteady target; empty if it has no code."""
+    step, code, reason = unsteady.most
+    return () if code is None else actions(code, reason, ready=True, names=names_of(target, report.steps), step=step)
 
 
 def names_of(target: Target, steps: Sequence[StepResult], failure: StepResult | None = None) -> Names:

@@ -20,7 +20,7 @@ from exporter.core.durations import moment
 from exporter.core.model import KeyFacts, Outcome, Step, StepResult, VaultHeaders
 from exporter.core.readiness import WHY, deciding_failure
 from exporter.presentation.text import Line, names_of
-from exporter.state.records import TargetRecord
+from exporter.state.records import TargetRecord, unsteady_at
 
 ANSWERS: Mapping[bool | None, str] = {True: "yes", False: "no", None: "unknown"}
 _DAY = 86400.0
@@ -236,7 +236,8 @@ def target_warnings(target: Target, record: TargetRecord | None, expected: Expec
         "key deleted": record.purge_at is not None,
         "unexpected path": expected.met_by(record.vault.connection) is False,
     }
-    return (*refused, *(mark for mark, wrong in others.items() if wrong))
+    unsteady = unsteady_at(record, now)
+    return (*((str(unsteady),) if unsteady else ()), *refused, *(mark for mark, wrong in others.items() if wrong))
 
 
 def _names(target: Target, result: AuxiliaryResult, failure: StepResult) -> Names:

@@ -12,6 +12,7 @@ from exporter.config.model import Target
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.model import KeyFacts, Outcome, PeerCertificate, ProbeReport, Readiness, Step, VaultHeaders
 from exporter.core.readiness import State, deciding_failure, state_of
+from exporter.core.steadiness import NO_FAILURE, FailedProbe, Unsteady, assess_steadiness
 from exporter.state.changes import KEPT, Change, Observed, differences
 from exporter.state.history import History, ProbeContext
 
@@ -20,6 +21,7 @@ HISTORY_BYTES = 64 * 1024 * 1024  # of all targets together
 SUMMARIES = 10  # failures kept over a restart
 RECENT = 40  # states of the last probes
 LETTERS = {State.NOT_READY: "n", State.FAILING: "f", State.UNKNOWN: "u", State.READY: "r"}
+_FAILED = LETTERS[State.NOT_READY] + LETTERS[State.FAILING]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class TargetRecord:
     ready_since: float | None = None  # when the first of the ready probes began, without a gap, a restart or another verdict
     not_ready_at: float | None = None  # when the last probe that was not ready began, since the start of the exporter
     recent: str = ""  # the states of the last probes, oldest first, as `LETTERS`
+    recent_failures: tuple[FailedProbe, ...] = ()  # those of `recent` that failed, oldest first
     key: KeyFacts | None = None
     vault: VaultHeaders = field(default_factory=VaultHeaders)
     tenant: str | None = None
@@ -83,7 +86,7 @@ class TargetRecord:
         self._add_verdict(report)
         self.last, self.last_probe_at, self.credential = report, report.started_at, self.target.credential
         self.verdict, self.verdict_at = report.readiness, report.started_at
-        self._add_state(state_of(report.readiness, success=report.success), report.started_at)
+        self._add_state(state_of(report.readiness, success=report.success), report)
         self.probes += 1
         if report.success:
             self.consecutive_failures, self.last_success_at = 0, report.started_at
@@ -113,7 +116,7 @@ class TargetRecord:
         """
         if self.target.key != target.key:
             self.key = self.newest_version = self.purge_at = None
-            self.state, self.state_since, self.recent = None, None, ""
+            self.state, self.state_since, self.recent, self.recent_failures = None, None, "", ()
             self.ready_since = self.not_ready_at = None
         if (self.target.key, self.target.recovery_vault) != (target.key, target.recovery_vault):
             self.proof_at = None
@@ -146,10 +149,19 @@ class TargetRecord:
             issuers={endpoint: shown.issuer for endpoint, shown in self.certificates.items()},
         )
 
-    def _add_state(self, state: State, at: float) -> None:
+    def _add_state(self, state: State, report: ProbeReport) -> None:
         if state is not self.state:
-            self.state, self.state_since = state, at
+            self.state, self.state_since = state, report.started_at
         self.recent = (self.recent + LETTERS[state])[-RECENT:]
+        failures = self.recent_failures if LETTERS[state] not in _FAILED else (*self.recent_failures, self._failed(report))
+        self.recent_failures = failures[len(failures) - failed_among(self.recent) :]
+
+    def _failed(self, report: ProbeReport) -> FailedProbe:
+        """Return what failed; equal failures in a row are one object, since a fleet keeps thousands."""
+        failure = deciding_failure(report)
+        found = NO_FAILURE if failure is None else FailedProbe(failure.step, failure.code, failure.reason)
+        last = self.recent_failures[-1:]
+        return last[0] if last == (found,) else found
 
     def _add_verdict(self, report: ProbeReport) -> None:
         """Extend or end the run of ready probes. A pause in which a verdict becomes stale ends it too."""
@@ -239,6 +251,19 @@ class TargetRecords:
     def history_size(self) -> int:
         """Size of all histories in bytes."""
         return sum(record.history.size for record in self._records.values())
+
+
+def failed_among(recent: str) -> int:
+    """Return how many of the probes failed, whose states are `recent`."""
+    return sum(map(recent.count, _FAILED))
+
+
+def unsteady_at(record: TargetRecord | None, now: float) -> Unsteady | None:
+    """Return how unsteady a target is that is ready at `now`, a Unix time; None for any other target."""
+    if record is None or record.last is None or record.state is not State.READY:
+        return None
+    ready = readiness_at(record.target, record.last, now).ready
+    return assess_steadiness(record.recent_failures, len(record.recent)) if ready else None
 
 
 def is_stale(target: Target, report: ProbeReport, now: float) -> bool:

@@ -19,5 +19,10 @@ SHOW_HANDSHAKE = (
 COMPARE_PROXY = "Compare with the proxy of SQL Server's service account, which may be another one."
 RESET = "`az ad app credential reset --id CLIENT_ID --append`"
 ALTER = "`ALTER CREDENTIAL [CRED] WITH IDENTITY = 'VAULT', SECRET = 'STRING';`"
+# For a credential of several vaults: each SQL Server's own IDENTITY is in its credentials.
+EACH_IDENTITY = (
+    "IDENTITY differs by vault: on each SQL Server, `sqlcmd -E -h -1 -W -w 65535 -i alter-credential.sql` writes each statement "
+    "with the IDENTITY of its credential (docs/rollover.md)."
+)
 # The words of ALTER that only the reader knows.
 CRED_AND_STRING = "CRED is its name in `sys.credentials`. STRING is the client id without hyphens, then the secret's value: at most 120 characters."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
 
 from exporter.runtime.slices import in_slices
@@ -12,6 +13,28 @@ from exporter.web.ui.causes import AT_ONCE, CauseGroup, grouped, ids_by_target
 from exporter.web.ui.view_models import TargetView, Urgency
 
 MOST_LABELS = 200
+
+
+class Standing(IntEnum):
+    """What a headline counts, the most urgent first: the first one of its targets is that of a SQL Server."""
+
+    NOT_READY = 0
+    UNKNOWN = 1
+    UNSTEADY = 2
+    OTHER = 3
+
+
+_STANDINGS = {Urgency.NOT_READY: Standing.NOT_READY, Urgency.UNKNOWN: Standing.UNKNOWN}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How many targets or SQL Servers there are, and how many of them are in a state that a headline names."""
+
+    total: int
+    not_ready: int
+    unknown: int
+    unsteady: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,12 +47,12 @@ class Fleet:
     labels: list[str]  # NAME=VALUE, the first `MOST_LABELS` in order
     label_names: list[str]  # of targets and their SQL Servers, at most `MOST_LABELS`
     causes: list[CauseGroup]
-    servers: int  # SQL Servers that the configuration names
-    at_risk: int  # those whose vault side is not ready
+    targets: Tally
+    servers: Tally  # that the configuration names, each with the most urgent state of its targets
 
     @property
     def total(self) -> int:
-        return sum(self.counts.values())
+        return self.targets.total
 
 
 async def fleet(
@@ -41,7 +64,8 @@ async def fleet(
 ) -> Fleet:
     """Filter and sort the views, and let other tasks run in between; `cause` is an id or empty."""
     counts, codes = Counter[Urgency](), Counter[int]()
-    labels, names, servers, at_risk = set[str](), set[str](), set[str](), set[str]()
+    labels, names = set[str](), set[str]()
+    targets, servers = Counter[Standing](), dict[str, Standing]()
     every = list[TargetView]()
     async for each in in_slices(views, AT_ONCE):
         every.append(each)
@@ -50,9 +74,9 @@ async def fleet(
             codes[each.failure.code] += 1
         labels.update(f"{name}={value}" for name, value in each.target.labels.items())
         names.update(each.target.labels, *each.target.instances)
-        servers.update(each.servers)
-        if each.urgency is Urgency.NOT_READY:
-            at_risk.update(each.servers)
+        standing = _standing(each)
+        targets[standing] += 1
+        servers.update((server, min(servers.get(server, standing), standing)) for server in each.servers)
     causes = await grouped(every)
     behind = ids_by_target(causes) if cause else {}
     chosen = [
@@ -68,6 +92,21 @@ async def fleet(
         labels=sorted(labels)[:MOST_LABELS],
         label_names=sorted(names)[:MOST_LABELS],
         causes=causes,
-        servers=len(servers),
-        at_risk=len(at_risk),
+        targets=_tally(targets),
+        servers=_tally(Counter(servers.values())),
+    )
+
+
+def _standing(view: TargetView) -> Standing:
+    if view.unsteady is not None:
+        return Standing.UNSTEADY
+    return _STANDINGS.get(view.urgency, Standing.OTHER)
+
+
+def _tally(standings: Counter[Standing]) -> Tally:
+    return Tally(
+        total=standings.total(),
+        not_ready=standings[Standing.NOT_READY],
+        unknown=standings[Standing.UNKNOWN],
+        unsteady=standings[Standing.UNSTEADY],
     )

@@ -27,8 +27,8 @@ def badge(urgency: Urgency, *, count: int | None = None) -> Html:
     return element("span", words if count is None else f"{count:,} {words}", class_=f"state {colour}")
 
 
-def in_words(urgency: Urgency) -> str:
-    return _BADGES[urgency][0]
+def unsteady_badge(count: int | None = None) -> Html:
+    return element("span", "unsteady" if count is None else f"{count:,} unsteady", class_="state unsure")
 
 
 def outcome(result: StepResult) -> Html:

@@ -11,8 +11,11 @@ from exporter.config.model import Config, Module, Target
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import Outcome, ProbeReport, Readiness, StepResult
 from exporter.core.readiness import NEEDED, deciding_failure, state_of
+from exporter.core.sql_servers import server_names
+from exporter.core.steadiness import NO_FAILURE, FailedProbe, Unsteady
 from exporter.presentation.expiring import Ending, next_ending
-from exporter.state.records import STALE_INTERVALS, TargetRecord, readiness_at
+from exporter.presentation.text import recommended_actions, unsteady_actions
+from exporter.state.records import STALE_INTERVALS, TargetRecord, readiness_at, unsteady_at
 from exporter.web.interfaces import Service
 
 
@@ -41,10 +44,19 @@ class TargetView:
     urgency: Urgency
     age: float | None
     ending: Ending | None = None  # the next expiry of its credential or key
+    unsteady: Unsteady | None = None
 
     @property
     def failure(self) -> StepResult | None:
         return None if self.report is None else deciding_failure(self.report)
+
+    @property
+    def failed(self) -> FailedProbe:
+        """The current failure, or the one that makes the target unsteady."""
+        if self.unsteady is not None:
+            return self.unsteady.most
+        failure = self.failure
+        return NO_FAILURE if failure is None else FailedProbe(failure.step, failure.code, failure.reason)
 
     @property
     def blocking(self) -> StepResult | None:
@@ -63,9 +75,18 @@ class TargetView:
         return self.record.state_since if same else None
 
     @property
-    def servers(self) -> list[str]:
-        """The SQL Server instances that depend on the target, without duplicates."""
-        return list(dict.fromkeys(each["sql_instance"] for each in self.target.instances if "sql_instance" in each))
+    def servers(self) -> dict[str, str]:
+        """The names of the SQL Servers that depend on the target, by a key that is equal for equal ones."""
+        return server_names(self.target.instances)
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """The actions for the current failure, or for the one that makes the target unsteady."""
+        if self.report is None:
+            return ()
+        if self.unsteady is not None:
+            return unsteady_actions(self.target, self.report, self.unsteady)
+        return recommended_actions(self.target, self.report, self.record)
 
 
 def view(
@@ -80,7 +101,8 @@ def view(
     age = None if report is None else max(0.0, now - report.started_at)
     urgency = Urgency[state_of(readiness, success=None if report is None else report.success).name]
     ending = next_ending(target, record, ends)
-    return TargetView(target, config.modules[target.module], now, record, report, readiness, urgency, age, ending)
+    unsteady = unsteady_at(record, now)
+    return TargetView(target, config.modules[target.module], now, record, report, readiness, urgency, age, ending, unsteady)
 
 
 class ExpiryCache:
