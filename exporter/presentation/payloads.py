@@ -94,6 +94,7 @@ def ending_payload(ending: Ending, *, now: float) -> Payload:
         "expires_at": moment(ending.at),
         "days_left": round((ending.at - now) / DAY, 1),
         "alert": ending.alert(now),
+        "wrong": ending.wrong or None,
         "targets": len(ending.targets),
     }
 
@@ -289,4 +290,5 @@ def _end(end: CredentialExpiry) -> Payload:
         "expires_at": moment_or_none(end.expires_at),
         "looked_up_at": moment_or_none(end.looked_up_at),
         "failure": end.failure or None,
+        "wrong": end.wrong or None,
     }

@@ -6,11 +6,13 @@ Last report, runs of failures, last known facts, history.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from exporter.config.model import Target
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
-from exporter.core.model import KeyFacts, Outcome, PeerCertificate, ProbeReport, Readiness, Step, VaultHeaders
+from exporter.core.entra_answer import EntraAnswer, entra_answer
+from exporter.core.model import KeyFacts, Outcome, PeerCertificate, ProbeReport, Readiness, Step, StepResult, VaultHeaders
 from exporter.core.readiness import State, deciding_failure, state_of
 from exporter.core.steadiness import NO_FAILURE, FailedProbe, Unsteady, assess_steadiness
 from exporter.state.changes import KEPT, Change, Observed, differences
@@ -197,6 +199,7 @@ class TargetRecords:
         self._limit = history_limit
         self._bytes = history_bytes
         self._records: dict[str, TargetRecord] = {}
+        self._answers: dict[str, EntraAnswer | None] = {}  # by credential
         self._probes = 0
 
     def record(
@@ -206,6 +209,7 @@ class TargetRecords:
         record = self.expect(target)
         record.add_report(report)
         record.next_probe_at = next_probe_at
+        self._add_answer(target.credential, report.steps, report.started_at)
         self._probes += 1
         record.history.add(report, self._probes, most_bytes=self._bytes / len(self._records), context=context)
         return record
@@ -226,7 +230,18 @@ class TargetRecords:
         """Add the result of one auxiliary probe."""
         record = self.expect(target)
         record.add_auxiliary(result)
+        if result.at is not None:
+            self._add_answer(result.credential, result.steps, result.at)
         return record
+
+    def entra_answer(self, credential: str) -> EntraAnswer | None:
+        """Return the newest answer of Entra ID to a credential, over all targets; None without one."""
+        return self._answers.get(credential)
+
+    def _add_answer(self, credential: str, steps: Sequence[StepResult], at: float) -> None:
+        before = self._answers.get(credential)
+        if before is None or at >= before.at:
+            self._answers[credential] = entra_answer(steps, at, before)
 
     def get(self, name: str) -> TargetRecord | None:
         return self._records.get(name)

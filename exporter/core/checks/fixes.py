@@ -27,6 +27,7 @@ _NEW_SECRET: Lines = (
 )
 _EXPIRY = "  az ad app credential list --id CLIENT_ID --query [].endDateTime --output tsv"
 REAL_EXPIRY: Lines = ("List the real expiry of the secret, and correct the configured one:", _EXPIRY)
+REAL_CERTIFICATE_EXPIRY: Lines = ("List the real expiry of the certificate, and correct the configured one:", f"{_EXPIRY} --cert")
 ROLE: Lines = (
     "Assign the role to the application. It takes minutes to become active:",
     "  az keyvault show --name VAULT_NAME --query id --output tsv",

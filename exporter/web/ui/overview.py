@@ -16,7 +16,7 @@ from exporter.web.ui.expiring import expiring_section
 from exporter.web.ui.filters import filters, found
 from exporter.web.ui.fleet import Fleet
 from exporter.web.ui.html import Child, Html, element, text
-from exporter.web.ui.labels import badge, brief_name, not_tested, unsteady_badge, until
+from exporter.web.ui.labels import badge, brief_name, ends_in, not_tested, unsteady_badge
 from exporter.web.ui.layout import Urls, foot, head, link, live, table_foot, table_head
 from exporter.web.ui.query import UNSTEADY, TargetQuery
 from exporter.web.ui.rows import COLUMNS, target_row
@@ -117,14 +117,14 @@ def _causes_count(page: Page) -> Child:
 def _next_expiry(page: Page) -> Child:
     """Return what expires next, if it is soon, with a link to the section.
 
-    Azure renews its own TLS certificates, so they are in the section only.
+    Azure renews its own TLS certificates, and a backup does not expire, so they are in the section only.
     """
-    planned = (ending for ending in page.endings if ending.kind is not EndingKind.TLS)
+    planned = (ending for ending in page.endings if ending.kind not in (EndingKind.TLS, EndingKind.BACKUP))
     coming = next((ending for ending in planned if ending.at > page.now and ending.is_soon(page.now)), None)
     if coming is None:
         return None
     where = link("#expiring", f"{NOUNS[coming.kind]} {brief_name(coming.name)}")
-    return element("p", "Next expiry: ", element("strong", until(coming.at, page.now)), ", ", where)
+    return element("p", "Next expiry: ", element("strong", ends_in(coming, page.now)), ", ", where)
 
 
 def _legend() -> Html:

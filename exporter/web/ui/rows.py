@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from exporter.core.codes.reasons import cause, open_detail
+from exporter.core.credential_expiry import Source
 from exporter.core.readiness import WHY, deciding_failure
 from exporter.presentation.expiring import NOUNS
 from exporter.web.ui.auxiliary import marks
 from exporter.web.ui.charts import state_bar
 from exporter.web.ui.html import Child, Html, element
-from exporter.web.ui.labels import badge, brief_name, until, when
+from exporter.web.ui.labels import badge, brief_name, ends_in, when
 from exporter.web.ui.layout import Urls, brief_code, cell, link, prose
 from exporter.web.ui.query import TargetQuery
 from exporter.web.ui.view_models import TargetView
@@ -94,7 +95,10 @@ def _last_probes(view: TargetView) -> Iterator[Child]:
 def _next_expiry(view: TargetView) -> Iterator[Child]:
     if view.ending is None:
         yield element("span", "unknown", class_="quiet")
+        yield element("div", view.wrong, class_="quiet") if view.wrong else None
         return
-    noun, expired = NOUNS[view.ending.kind], view.ending.at <= view.now
-    yield element("span", when(view.ending.at, view.now), class_="bad-ink") if expired else until(view.ending.at, view.now)
-    yield element("div", f"{noun} expired" if expired else noun, class_="quiet")
+    noun, expired = NOUNS[view.ending.kind], view.ending.has_expired(view.now)
+    yield element("span", when(view.ending.at, view.now), class_="bad-ink") if expired else ends_in(view.ending, view.now)
+    said = ", says Entra ID" if view.ending.source == Source.ENTRA else ""
+    yield element("div", f"{noun} expired{said}" if expired else noun, class_="quiet")
+    yield element("div", view.wrong, class_="quiet") if view.wrong else None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from exporter.config.build import credentials_in_use
 from exporter.config.model import Config, Module, Target
 from exporter.core.credential_expiry import CredentialExpiry
+from exporter.core.entra_answer import wrong_dates
 from exporter.core.model import Outcome, ProbeReport, Readiness, StepResult
 from exporter.core.readiness import NEEDED, deciding_failure, state_of
 from exporter.core.sql_servers import server_names
@@ -45,6 +46,7 @@ class TargetView:
     age: float | None
     ending: Ending | None = None  # the next expiry of its credential or key
     unsteady: Unsteady | None = None
+    wrong: str = ""  # which dates of its credential Entra ID contradicts
 
     @property
     def failure(self) -> StepResult | None:
@@ -90,7 +92,7 @@ class TargetView:
 
 
 def view(
-    config: Config, target: Target, record: TargetRecord | None, ends: Iterable[CredentialExpiry] = (), *, now: float
+    config: Config, target: Target, record: TargetRecord | None, ends: Sequence[CredentialExpiry] = (), *, now: float
 ) -> TargetView:
     """Build the view of a target at `now`, a Unix time.
 
@@ -100,9 +102,9 @@ def view(
     readiness = readiness_at(target, report, now)
     age = None if report is None else max(0.0, now - report.started_at)
     urgency = Urgency[state_of(readiness, success=None if report is None else report.success).name]
-    ending = next_ending(target, record, ends)
-    unsteady = unsteady_at(record, now)
-    return TargetView(target, config.modules[target.module], now, record, report, readiness, urgency, age, ending, unsteady)
+    ending, unsteady, wrong = next_ending(target, record, ends), unsteady_at(record, now), wrong_dates(ends)
+    module = config.modules[target.module]
+    return TargetView(target, module, now, record, report, readiness, urgency, age, ending, unsteady, wrong)
 
 
 class ExpiryCache:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 
 import pytest
@@ -91,6 +92,55 @@ async def test_row_shows_the_earliest_expiry_of_credential_and_key():
     assert "in 378 d key version" in words(by_key)
     assert "in 8 d credential" in words(by_secret)
     assert "1 d ago credential expired" in words(expired)
+
+
+async def test_what_entra_says_wins_over_a_later_date():
+    service = Service(config(target(), target("other", vault="other.vault.azure.net")))
+    service.ends["sql-prod"] = (CredentialExpiry(credential="sql-prod", source=Source.DECLARED, expires_at=NOW + 80 * 86400),)
+    service.add_reports(good("other", started_at=NOW - 90), bad(started_at=NOW - 60))
+    async with serving(service) as session:
+        page, detail, rows, feed = [
+            (await get(session, path))[2] for path in ("/", "/targets/contoso-key0", "/api/v1/targets", "/calendar.ics")
+        ]
+        service.add_reports(good(started_at=NOW))
+        accepted = (await get(session, "/"))[2]
+    day = moment(NOW + 80 * 86400)[:10]
+    wrong = f"the declared date {day} is wrong"
+    assert words(page).count(f"1 min ago credential expired, says Entra ID {wrong}") == 2
+    assert f"sql-prod expired 1 min ago credential, refused by Entra ID as expired: {wrong}" in words(page)
+    assert "in 80 d" not in page
+    assert f"declared {day}" in words(detail)
+    assert "wrong: Entra ID refuses the credential as expired" in words(detail)
+    listed = json.loads(rows)["expiring"][0]
+    assert (listed["source"], listed["wrong"], listed["days_left"]) == ("entra", wrong, 0.0)
+    assert json.loads(rows)["targets"][1]["credential_expires_at"] == moment(NOW - 60)
+    assert wrong in feed.replace("\r\n ", "")
+    assert "in 80 d" in accepted
+    assert wrong not in accepted
+
+
+async def test_a_passed_date_that_entra_contradicts_is_wrong():
+    service = Service()
+    service.ends["sql-prod"] = (CredentialExpiry(credential="sql-prod", source=Source.DECLARED, expires_at=NOW - 9 * 86400),)
+    service.add_reports(replace(good(started_at=NOW - 5), key=None))
+    async with serving(service) as session:
+        page, detail = [words((await get(session, path))[2]) for path in ("/", "/targets/contoso-key0")]
+    assert f"unknown the declared date {moment(NOW - 9 * 86400)[:10]} is wrong" in page
+    assert "Expiring soon" not in page
+    assert "wrong: Entra ID accepted the credential after that date" in detail
+
+
+async def test_age_of_a_backup_is_no_expiry():
+    made = datetime.fromtimestamp(NOW - 307 * 86400, UTC).date()
+    service = Service(config(target(backup_on=made)))
+    service.add_reports(good(started_at=NOW - 5))
+    async with serving(service) as session:
+        page = (await get(session, "/"))[2]
+    item = page.split('class="expiring"')[1].split("</li>")[0]
+    assert "contoso-prod/ContosoRSAKey0 307 d old backup of the key" in re.sub(r"(\s*<[^>]+>\s*)+", " ", item)
+    assert "expired" not in item
+    assert "bad-ink" not in item
+    assert "Next expiry:" not in page
 
 
 @pytest.mark.parametrize(
