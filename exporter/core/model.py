@@ -97,6 +97,7 @@ class Facts:
     has_page: bool = False  # the body of an error is an HTML page, as of a proxy
     vault: VaultHeaders | None = None
     certificate: PeerCertificate | None = None
+    object_id: str | None = None  # of the principal that the vault refused; shown, never a label value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

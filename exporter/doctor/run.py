@@ -22,6 +22,7 @@ from exporter.core.checks.table import BY_NAME, CHECKS
 from exporter.core.codes import in_generation
 from exporter.core.codes.actions import general_actions
 from exporter.core.model import Step
+from exporter.core.parsing.principal import refused_object_id
 from exporter.doctor import check_identity, check_key, check_network, check_thumbprint
 from exporter.doctor.check_network import CheckFunction
 from exporter.doctor.collect import EvidenceCollector, LookUp
@@ -166,6 +167,7 @@ def _words(evidence: Evidence, subject: AuxiliaryResult | None, again: str) -> W
         version=target.key_version or (None if evidence.report.key is None else evidence.report.key.version),
         again=again,
         client=evidence.secret.client_id or evidence.credential.client_id,
+        object_id=refused_object_id((evidence.report if subject is None else subject).steps),
         newest=None if newest is None else newest.version,
         secret_file=secret_file(evidence.credential),
         proxy=_proxy(evidence),

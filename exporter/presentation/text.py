@@ -18,6 +18,7 @@ from exporter.core.codes.render import OWNERS, WIDTH, wrap
 from exporter.core.codes.shared import REWRITTEN
 from exporter.core.durations import moment
 from exporter.core.model import Outcome, ProbeReport, Step, StepResult, Vantage
+from exporter.core.parsing.principal import refused_object_id
 from exporter.core.readiness import NOT_TESTED, deciding_failure, in_words
 from exporter.core.steadiness import Unsteady
 from exporter.state.records import TargetRecord
@@ -84,6 +85,7 @@ def facts_of(result: StepResult) -> Iterator[Line]:
         ("vault message", None if facts.akv is None else f"AKV{facts.akv}"),
         ("retry after", None if facts.retry_after_seconds is None else seconds(facts.retry_after_seconds)),
         ("request id", facts.request_id),
+        ("object id", facts.object_id),
         ("endpoint", facts.endpoint),
         ("resent", "yes, on a new connection: the far side had closed the kept one" if facts.resent else None),
         ("phase reached", facts.phase_reached.value if facts.phase_reached and result.outcome is Outcome.FAILED else None),
@@ -153,6 +155,7 @@ def names_of(target: Target, steps: Sequence[StepResult], failure: StepResult | 
         host=None if failure is None or failure.facts is None else failure.facts.endpoint,
         proxy=next((each.proxy for each in facts if each.proxy), None),
         secret_file=next((each.secret_file for each in facts if each.secret_file and target.config_file), None),
+        object_id=refused_object_id(steps),
     )
 
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from exporter.core.codes import BY_CODE
 from exporter.core.codes.advice_network import NETWORK
 from exporter.core.codes.advice_sign_in import AT_SIGN_IN, SIGN_IN
-from exporter.core.codes.advice_texts import PROBE
+from exporter.core.codes.advice_texts import FIND_OBJECT_ID, PROBE
 from exporter.core.codes.advice_vault import ON_HSM, VAULT
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.endpoints import cloud_of
@@ -37,6 +37,7 @@ class Names:
     key: str
     version: str | None
     client_id: str | None = None
+    object_id: str | None = None  # of the principal, if a vault refused it
     config_file: str | None = None
     secret_file: str | None = None
     host: str | None = None  # of the failed request; None: the vault
@@ -47,11 +48,12 @@ def actions(code: int, reason: Reason | None, *, ready: bool | None, names: Name
     """Return the actions in order, as texts with `code` spans.
 
     The result is empty only for a code without actions. With the verdict ready, the restart warning is left out. `step` is
-    the failed one. Raises KeyError for an unknown code.
+    the failed one. A known object id is not to be looked up. Raises KeyError for an unknown code.
     """
     general = general_actions(code)
     chosen = general if reason is None else advice(reason, step, vault=names.vault) or general
-    return tuple(filled(each, names) for each in chosen if each != DO_NOT_RESTART or not ready)
+    spared = {DO_NOT_RESTART: ready, FIND_OBJECT_ID: names.object_id}
+    return tuple(filled(each, names) for each in chosen if not spared.get(each))
 
 
 def first_action(code: int) -> str:
@@ -100,6 +102,7 @@ def _command(span: str, names: Names) -> str:
     words = {
         "TARGET": f"{names.target} --config.file {_path(names.config_file) or 'FILE'}",
         "CLIENT_ID": names.client_id or "CLIENT_ID",
+        "OBJECT_ID": names.object_id or "OBJECT_ID",
         "SECRET_FILE": _path(names.secret_file) or "SECRET_FILE",
         "VAULT.vault.azure.net": host,
         "'VAULT'": f"'{identity_of(names.vault)}'",

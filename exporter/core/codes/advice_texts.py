@@ -17,6 +17,12 @@ SHOW_HANDSHAKE = (
     "`openssl s_client -connect HOST:443 -servername HOST`."
 )
 COMPARE_PROXY = "Compare with the proxy of SQL Server's service account, which may be another one."
+# Of the principal, which a managed identity has too. The object id of the application is another one.
+FIND_OBJECT_ID = (
+    "OBJECT_ID is the principal's: `az ad sp show --id CLIENT_ID --query id --output tsv`. "
+    "That of a managed identity is in the portal under Identity of the VM or Arc machine."
+)
+ASSIGNEE = "--assignee-object-id OBJECT_ID --assignee-principal-type ServicePrincipal"
 RESET = "`az ad app credential reset --id CLIENT_ID --append`"
 ALTER = "`ALTER CREDENTIAL [CRED] WITH IDENTITY = 'VAULT', SECRET = 'STRING';`"
 # For a credential of several vaults: each SQL Server's own IDENTITY is in its credentials.
