@@ -38,7 +38,8 @@ from exporter.core.faults import Fault
 from exporter.core.known_secrets import remember
 from exporter.core.masking import mask
 from exporter.core.model import Challenge, Facts, TokenResponse
-from exporter.core.parsing.key_vault import check_token, found_instead, read_token, unix_time
+from exporter.core.parsing.error_body import found_instead
+from exporter.core.parsing.key_vault import check_token, read_token, unix_time
 from exporter.runtime.thread_pool import PoolExhausted
 
 # Entra ID needs no other policy, and the SDK's default list takes as long as the request. A release that ignores this list
@@ -151,7 +152,8 @@ async def fetch_token(
         if isinstance(exchange.error, _UnusableError)
         else _assess(exchange, kind, entra=f"{host}:{port}")
     )
-    return replace(response, facts=replace(response.facts, client_id=_client_id(credential, secret)))
+    facts = replace(response.facts, client_id=_client_id(credential, secret), credential_kind=credential.kind)
+    return replace(response, facts=facts)
 
 
 def _client_id(credential: Credential, secret: str | None) -> str | None:
@@ -180,9 +182,8 @@ def _assess(exchange: HttpExchange, kind: _CredentialSpec, *, entra: str) -> Tok
         fault, token = check_token(granted.token)
         return TokenResponse(replace(facts, fault=fault), token, expires_at)
     if kind.ambient and (_lacks_response_of(entra, facts) or isinstance(exchange.error, CredentialUnavailableError)):
-        return TokenResponse(
-            _identity_unavailable(replace(facts, endpoint=exchange.timer.endpoint, detail=_identity_detail(exchange, facts)))
-        )
+        facts = replace(facts, endpoint=exchange.timer.endpoint, detail=_identity_detail(exchange, facts))
+        return TokenResponse(_identity_unavailable(facts, _identity_fault(exchange)))
     if facts.fault is not Fault.NONE or exchange.answer is None:
         return TokenResponse(facts)
     fault, token = read_token(exchange.answer.body)
@@ -202,13 +203,23 @@ def _identity_detail(exchange: HttpExchange, facts: Facts) -> str:
     )
 
 
-def _identity_unavailable(facts: Facts) -> Facts:
+def _identity_fault(exchange: HttpExchange) -> Fault:
+    """Return the fault of an identity endpoint that provided no token.
+
+    Azure Arc responds to the first request with the path of a key file. Without a further response, the file was not read.
+    """
+    headers = {} if exchange.answer is None or exchange.answer.status != 401 else exchange.answer.headers
+    proof = headers.get("WWW-Authenticate", "").lower().startswith("basic realm=")
+    return Fault.IDENTITY_KEY_UNREADABLE if proof else Fault.IDENTITY_UNAVAILABLE
+
+
+def _identity_unavailable(facts: Facts, fault: Fault = Fault.IDENTITY_UNAVAILABLE) -> Facts:
     """Return the facts of an identity endpoint that provided no token.
 
     The masked detail begins with the name of that endpoint.
     """
     detail = facts.detail if facts.endpoint is None else f"{facts.endpoint}: {facts.detail}"
-    return replace(facts, fault=Fault.IDENTITY_UNAVAILABLE, detail=detail[:256])
+    return replace(facts, fault=fault, detail=detail[:256])
 
 
 def _lacks_response_of(entra: str, facts: Facts) -> bool:

@@ -29,7 +29,8 @@ from exporter.core.faults import Fault
 from exporter.core.masking import mask
 from exporter.core.model import Challenge, Facts, KeyFacts, Phase
 from exporter.core.parsing.challenge import read_challenge
-from exporter.core.parsing.key_vault import encode, found_instead, read_deleted_key, read_key, read_value
+from exporter.core.parsing.error_body import found_instead
+from exporter.core.parsing.key_vault import encode, read_deleted_key, read_key, read_value
 
 T = TypeVar("T")
 

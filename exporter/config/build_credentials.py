@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from exporter.config.credential import NEEDS_CLIENT_ID, SOURCES, Credential, CredentialKind, SecretSource
+from exporter.config.credential import NEEDS_CLIENT_ID, SOURCES, Credential, SecretSource
 from exporter.config.fields import Section
 from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole, world_readable
 from exporter.config.metadata import plain_values
 from exporter.config.problems import Location
 from exporter.config.secret_source import SecretUnreadableError, read_secret
 from exporter.core.connector_secret import connector_secret_findings
+from exporter.core.model import CredentialKind
 
 
 def build_credential(name: str, section: Section) -> Credential | None:

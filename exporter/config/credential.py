@@ -4,23 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date
-from enum import StrEnum
 from pathlib import Path
 
 from exporter.config import azure_types, types
 from exporter.config.metadata import row, secret_setting, setting
-
-
-class CredentialKind(StrEnum):
-    """Kind of identity; the value of `type`."""
-
-    CLIENT_SECRET = "client_secret"  # noqa: S105 - a kind of credential
-    CONNECTOR_SECRET = "connector_secret"  # noqa: S105 - a kind of credential
-    CLIENT_CERTIFICATE = "client_certificate"
-    MANAGED_IDENTITY = "managed_identity"
-    WORKLOAD_IDENTITY = "workload_identity"
-    DEFAULT = "default"
-
+from exporter.core.model import CredentialKind
 
 SECRET, CONNECTOR, CERTIFICATE = (
     CredentialKind.CLIENT_SECRET,

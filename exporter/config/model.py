@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.config import types
-from exporter.config.credential import Credential, CredentialKind, SecretSource
+from exporter.config.credential import Credential, SecretSource
 from exporter.config.maintenance import MaintenanceWindow
 from exporter.config.metadata import setting
 from exporter.config.module import ExpectPath, Module, Proxy
 from exporter.config.target import Retained, Target
-from exporter.core.model import Generation, Vantage
+from exporter.core.model import CredentialKind, Generation, Vantage
 
 __all__ = [
     "Config",

@@ -6,7 +6,7 @@ The settings themselves are in `model`, `credential`, `module` and `target`.
 from __future__ import annotations
 
 from exporter.config import types
-from exporter.config.credential import NEEDS_CLIENT_ID, SOURCES, Credential, CredentialKind
+from exporter.config.credential import NEEDS_CLIENT_ID, SOURCES, Credential
 from exporter.config.fields import Field, FieldType, Section, read_section, require
 from exporter.config.metadata import fields_of
 from exporter.config.model import Settings
@@ -15,6 +15,7 @@ from exporter.config.problems import Location
 from exporter.config.target import Retained, Target
 from exporter.config.types import Json
 from exporter.config.yaml_tree import Mapping, Node, Scalar
+from exporter.core.model import CredentialKind
 
 GLOBAL, CREDENTIAL, MODULE, PROXY, TLS, TARGET, RETAINED = (
     fields_of(model) for model in (Settings, Credential, Module, Proxy, Tls, Target, Retained)

@@ -95,9 +95,12 @@ REFUSED_CALLER = (
     Reason.FORBIDDEN_CONNECTION,
     Reason.FORBIDDEN_NSP,
 )
+_OF_THE_HOST = (Reason.IDENTITY_UNAVAILABLE, Reason.IDENTITY_KEY_UNREADABLE)
 _PROXY = frozenset(reason for reason in Reason if reason.value.startswith("proxy_"))
 _ENTRA = NO_CONNECTION | {
     Reason.ENTRA_UNAVAILABLE,
+    Reason.OUTDATED_TLS,
+    Reason.TENANT_RESTRICTED,
     Reason.THROTTLED,
     Reason.SERVER_ERROR,
     Reason.BODY_TIMEOUT,
@@ -120,7 +123,7 @@ _KEY = frozenset(reason for reason in Reason if reason.value.startswith("key_"))
 RULES: tuple[Rule, ...] = (
     Rule(
         None,
-        {*EXPORTER_SIDE, Reason.NETWORK_DOWN, Reason.CLOCK_SKEW, Reason.IDENTITY_UNAVAILABLE, Reason.SCRAPE_TIMEOUT},
+        {*EXPORTER_SIDE, Reason.NETWORK_DOWN, Reason.CLOCK_SKEW, *_OF_THE_HOST, Reason.SCRAPE_TIMEOUT},
         Link.HOST,
     ),
     Rule(None, _PROXY, Link.PROXY),

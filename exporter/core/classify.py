@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Step
+from exporter.core.reason_rules import ENTRA_REASONS, VAULT_REASONS, markers
 
 UNKNOWN = 3001
 
@@ -57,71 +58,6 @@ STATUS_RULES: tuple[StatusRule, ...] = (
 
 # A proxy that requires credentials: 407 is the standard's status, 401 is tinyproxy's for a wrong password.
 _PROXY_AUTH_STATUSES = (401, 407)
-
-
-# Key Vault and Entra ID send no HTML page with these statuses: another device sent it.
-_PAGE = "body:page"
-
-
-@dataclass(frozen=True, slots=True)
-class ReasonRule:
-    """A marker in an error body that gives a more specific reason, but never a code."""
-
-    markers: tuple[str, ...]
-    reason: Reason
-    statuses: tuple[int, ...] = ()  # empty: any
-
-
-ENTRA_REASONS: tuple[ReasonRule, ...] = (
-    ReasonRule(("aadsts7000222",), Reason.SECRET_EXPIRED),
-    ReasonRule(("aadsts7000215",), Reason.SECRET_WRONG),
-    ReasonRule(("aadsts700024", "aadsts500133"), Reason.CLOCK_SKEW),
-    ReasonRule(("aadsts700027", "aadsts700030", "aadsts50012"), Reason.CERTIFICATE_UNKNOWN),
-    ReasonRule(("aadsts1000502",), Reason.CERTIFICATE_EXPIRED),
-    ReasonRule(("aadsts700211", "aadsts700212", "aadsts700213", "aadsts70021"), Reason.FEDERATION_UNMATCHED),
-    ReasonRule(("aadsts7000229",), Reason.APPLICATION_NOT_IN_TENANT),
-    ReasonRule(("aadsts700038",), Reason.APPLICATION_ID_INVALID),
-    ReasonRule(("aadsts700016",), Reason.APPLICATION_UNKNOWN),
-    ReasonRule(("aadsts7000112", "aadsts70001"), Reason.APPLICATION_DISABLED),
-    ReasonRule(("aadsts90002", "aadsts900023", "aadsts900021"), Reason.TENANT_UNKNOWN),
-    ReasonRule(("aadsts90038", "aadsts900382"), Reason.WRONG_CLOUD),
-    ReasonRule(("aadsts500014",), Reason.RESOURCE_PRINCIPAL_DISABLED),
-    ReasonRule(("aadsts500011",), Reason.RESOURCE_PRINCIPAL_MISSING),
-    ReasonRule(("aadsts53003",), Reason.CONDITIONAL_ACCESS),
-    ReasonRule(("aadsts90055", "aadsts50196"), Reason.THROTTLED),  # 50196: too many equal requests of one client
-    ReasonRule(("temporarily_unavailable",), Reason.THROTTLED, (429,)),
-    ReasonRule(
-        ("aadsts90033", "aadsts90006", "aadsts90024", "aadsts90090", "aadsts90012", "temporarily_unavailable"),
-        Reason.ENTRA_UNAVAILABLE,
-    ),
-    ReasonRule((_PAGE,), Reason.ANSWER_NOT_JSON, (400, 401)),
-)
-VAULT_REASONS: tuple[ReasonRule, ...] = (
-    ReasonRule(("tokenexpired",), Reason.TOKEN_EXPIRED, (401,)),
-    ReasonRule(("insufficient_claims", "akv10094"), Reason.TOKEN_REVOKED, (401,)),
-    ReasonRule(("akv10046",), Reason.TOKEN_UNVERIFIABLE, (401,)),
-    ReasonRule((_PAGE,), Reason.ANSWER_NOT_JSON, (400, 401, 403, 404)),
-    ReasonRule(("forbiddenbyfirewall",), Reason.FORBIDDEN_FIREWALL, (403,)),
-    ReasonRule(("forbiddenbyconnection",), Reason.FORBIDDEN_CONNECTION, (403,)),
-    ReasonRule(("forbiddenbynsp",), Reason.FORBIDDEN_NSP, (403,)),
-    ReasonRule(("keydisabled", "secretdisabled"), Reason.KEY_DISABLED, (403,)),
-    ReasonRule(("keyexpired",), Reason.KEY_EXPIRED, (403,)),
-    ReasonRule(("keynotyetvalid",), Reason.KEY_NOT_YET_VALID, (403,)),
-    # A vault may also report a missing permission for a key outside its dates: the facts of the key are more specific.
-    ReasonRule(("key:expired",), Reason.KEY_EXPIRED, (403,)),
-    ReasonRule(("key:not_yet_valid",), Reason.KEY_NOT_YET_VALID, (403,)),
-    ReasonRule(("key:disabled",), Reason.KEY_DISABLED, (403,)),
-    ReasonRule(("forbiddenbyrbac",), Reason.FORBIDDEN_RBAC, (403,)),
-    ReasonRule(("forbiddenbypolicy",), Reason.FORBIDDEN_POLICY, (403,)),
-    ReasonRule(("key:soft_deleted",), Reason.KEY_SOFT_DELETED, (404,)),
-    ReasonRule(("keynotfound",), Reason.KEY_NOT_FOUND, (404,)),
-)
-
-
-# The AADSTS numbers that decide a reason.
-KNOWN_AADSTS: frozenset[int] = frozenset(
-    int(marker.removeprefix("aadsts")) for rule in ENTRA_REASONS for marker in rule.markers if marker.startswith("aadsts")
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +145,7 @@ FAULT_RULES: tuple[FaultRule, ...] = (
     FaultRule(Fault.SECRET_UNREADABLE, UNKNOWN, Reason.SECRET_UNREADABLE),
     FaultRule(Fault.SECRET_TIMEOUT, UNKNOWN, Reason.SECRET_TIMEOUT),
     FaultRule(Fault.IDENTITY_UNAVAILABLE, 3304, Reason.IDENTITY_UNAVAILABLE),
+    FaultRule(Fault.IDENTITY_KEY_UNREADABLE, 3304, Reason.IDENTITY_KEY_UNREADABLE),
     FaultRule(Fault.PFX_UNREADABLE, 3809, Reason.CERTIFICATE_UNUSABLE),
     FaultRule(Fault.PFX_NO_CERTIFICATE, 3810, Reason.CERTIFICATE_UNUSABLE),
     FaultRule(Fault.PFX_NO_PRIVATE_KEY, 3811, Reason.CERTIFICATE_UNUSABLE),
@@ -233,19 +170,6 @@ def classify(step: Step, facts: Facts) -> Classification:
     else:
         classification = _by_fault(step, facts.fault)
     return Classification(classification.code, Reason.SCRAPE_TIMEOUT) if facts.cut_by_scrape else classification
-
-
-def markers(facts: Facts) -> frozenset[str]:
-    """Return the markers of an error body, in lower case, as the tables have them."""
-    words = (
-        facts.service_code,
-        facts.inner_code,
-        f"aadsts{facts.aadsts}" if facts.aadsts is not None else None,
-        f"akv{facts.akv}" if facts.akv is not None else None,
-        f"key:{facts.key_state}" if facts.key_state is not None else None,
-        _PAGE if facts.has_page else None,
-    )
-    return frozenset(word.lower() for word in words if word is not None)
 
 
 def _by_fault(step: Step, fault: Fault) -> Classification:

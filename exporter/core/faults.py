@@ -86,6 +86,7 @@ class Fault(StrEnum):
     SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105 - the name of a fault
     SECRET_TIMEOUT = "secret_timeout"  # noqa: S105 - the name of a fault; the file was still being read
     IDENTITY_UNAVAILABLE = "identity_unavailable"
+    IDENTITY_KEY_UNREADABLE = "identity_key_unreadable"  # the file that Azure Arc names as its proof
     PFX_UNREADABLE = "pfx_unreadable"
     PFX_NO_CERTIFICATE = "pfx_no_certificate"
     PFX_NO_PRIVATE_KEY = "pfx_no_private_key"
@@ -202,17 +203,23 @@ class Reason(StrEnum):
     CREDENTIALS_REFUSED = "credentials_refused"
     CERTIFICATE_UNKNOWN = "certificate_unknown"
     CERTIFICATE_EXPIRED = "certificate_expired"
+    CERTIFICATE_REFUSED = "certificate_refused"
     FEDERATION_UNMATCHED = "federation_unmatched"
+    FEDERATION_UNREACHABLE = "federation_unreachable"
     CLOCK_SKEW = "clock_skew"
     APPLICATION_UNKNOWN = "application_unknown"
     APPLICATION_NOT_IN_TENANT = "application_not_in_tenant"
     APPLICATION_ID_INVALID = "application_id_invalid"
     APPLICATION_DISABLED = "application_disabled"
     TENANT_UNKNOWN = "tenant_unknown"
+    TENANT_BLOCKED = "tenant_blocked"
+    TENANT_RESTRICTED = "tenant_restricted"
     WRONG_CLOUD = "wrong_cloud"
     RESOURCE_PRINCIPAL_MISSING = "resource_principal_missing"
     RESOURCE_PRINCIPAL_DISABLED = "resource_principal_disabled"
     CONDITIONAL_ACCESS = "conditional_access"
+    OUTDATED_TLS = "outdated_tls"
+    SIGN_IN_REFUSED = "sign_in_refused"
     ENTRA_UNAVAILABLE = "entra_unavailable"
     BAD_REQUEST = "bad_request"
 
@@ -230,6 +237,7 @@ class Reason(StrEnum):
     KEY_DISABLED = "key_disabled"
     KEY_EXPIRED = "key_expired"
     KEY_NOT_YET_VALID = "key_not_yet_valid"
+    KEY_OPERATION_FORBIDDEN = "key_operation_forbidden"
     FORBIDDEN = "forbidden"
     KEY_NOT_FOUND = "key_not_found"
     KEY_SOFT_DELETED = "key_soft_deleted"
@@ -252,5 +260,6 @@ class Reason(StrEnum):
     SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105 - the name of a reason
     SECRET_TIMEOUT = "secret_timeout"  # noqa: S105 - the name of a reason
     IDENTITY_UNAVAILABLE = "identity_unavailable"
+    IDENTITY_KEY_UNREADABLE = "identity_key_unreadable"
     CERTIFICATE_UNUSABLE = "certificate_unusable"
     INTERNAL = "internal"

@@ -65,6 +65,17 @@ class Vantage(StrEnum):
     SQL_HOST = "sql_host"
 
 
+class CredentialKind(StrEnum):
+    """Kind of identity; the value of `type`."""
+
+    CLIENT_SECRET = "client_secret"  # noqa: S105 - a kind of credential
+    CONNECTOR_SECRET = "connector_secret"  # noqa: S105 - a kind of credential
+    CLIENT_CERTIFICATE = "client_certificate"
+    MANAGED_IDENTITY = "managed_identity"
+    WORKLOAD_IDENTITY = "workload_identity"
+    DEFAULT = "default"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """The facts of one exchange. `classify` derives the code and the reason.
@@ -75,7 +86,7 @@ class Facts:
     fault: Fault = Fault.NONE
     status: int | None = None
     service_code: str | None = None  # error.code of the vault, `error` of Entra
-    inner_code: str | None = None  # error.innererror.code of the vault, or the one that its message implies
+    inner_code: str | None = None  # error.innererror.code of the vault, or the one that its or Entra's message implies
     aadsts: int | None = None  # the number of Entra's error_codes or description that decides the reason, else the first
     akv: int | None = None  # the number of an AKVnnnnn message
     retry_after_seconds: float | None = None
@@ -89,12 +100,14 @@ class Facts:
     server_time: float | None = None  # the Date header of the response
     endpoint: str | None = None  # host:port of the request
     client_id: str | None = None  # of the sign-in; shown in advice only
+    credential_kind: CredentialKind | None = None  # of the sign-in; selects the advice
+    client_address: str | None = None  # that the vault saw and refused; shown, never a label value
     secret_file: str | None = None  # that cannot be read; shown in advice only
     proxy: str | None = None  # host:port, if the request went through one; shown in advice only
     resent: bool = False  # the far side had closed the connection, so the request was sent again on a new one
     # `disabled`, `expired` or `not_yet_valid`, from get_key; `soft_deleted`, from the deleted keys
     key_state: str | None = None
-    has_page: bool = False  # the body of an error is an HTML page, as of a proxy
+    has_page: bool = False  # the body of an error is not the service's: a page or text, as of a proxy
     vault: VaultHeaders | None = None
     certificate: PeerCertificate | None = None
     object_id: str | None = None  # of the principal that the vault refused; shown, never a label value

@@ -84,12 +84,12 @@ def key_dates(evidence: Evidence) -> Finding:
 
 
 def key_ops(evidence: Evidence) -> Finding:
-    key = evidence.report.key
+    key, refused = evidence.report.key, owned(evidence, "key_ops")
     if key is None or not key.key_ops:
-        return unknown(_NO_KEY if key is None else "the vault lists none")
+        return refused or unknown(_NO_KEY if key is None else "the vault lists none")
     missing = [name for name in _OPERATIONS.values() if name not in key.key_ops]
     if not missing:
-        return passed("wrapKey and unwrapKey")
+        return refused or passed("wrapKey and unwrapKey")
     found = failed(f"{' and '.join(missing)} missing")
     # With unwrap alone databases still open.
     return found if _OPERATIONS[Step.UNWRAP_KEY] in missing else replace(found, moment=FailureMoment.WRAP)

@@ -6,7 +6,7 @@ A failure skips the checks that depend on it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
@@ -21,8 +21,7 @@ from exporter.core.checks.select_fix import Words, filled, in_lines, remedy
 from exporter.core.checks.table import BY_NAME, CHECKS
 from exporter.core.codes import in_generation
 from exporter.core.codes.actions import general_actions
-from exporter.core.model import Step
-from exporter.core.parsing.principal import refused_object_id
+from exporter.core.model import Step, StepResult
 from exporter.doctor import check_identity, check_key, check_network, check_thumbprint
 from exporter.doctor.check_network import CheckFunction
 from exporter.doctor.collect import EvidenceCollector, LookUp
@@ -167,16 +166,28 @@ def _words(evidence: Evidence, subject: AuxiliaryResult | None, again: str) -> W
         version=target.key_version or (None if evidence.report.key is None else evidence.report.key.version),
         again=again,
         client=evidence.secret.client_id or evidence.credential.client_id,
-        object_id=refused_object_id((evidence.report if subject is None else subject).steps),
         newest=None if newest is None else newest.version,
         secret_file=secret_file(evidence.credential),
         proxy=_proxy(evidence),
         modulus=b"" if evidence.report.key is None else evidence.report.key.modulus,
+        kind=evidence.credential.kind,
     )
     if subject is None:
-        return words
+        return _with_facts(words, evidence.report.steps)
     key, _, version = subject.name.rpartition("/")
-    return replace(words, vault=subject.vault, key=key, version=version)
+    return _with_facts(replace(words, vault=subject.vault, key=key, version=version), subject.steps)
+
+
+def _with_facts(words: Words, steps: Iterable[StepResult]) -> Words:
+    """Return the words with what these steps report about sign-in and caller."""
+    facts = [result.facts for result in steps if result.facts is not None]
+    return replace(
+        words,
+        kind=next((each.credential_kind for each in facts if each.credential_kind), words.kind),
+        aadsts=next((each.aadsts for each in facts if each.aadsts), None),
+        client_address=next((each.client_address for each in facts if each.client_address), None),
+        object_id=next((each.object_id for each in facts if each.object_id), None),
+    )
 
 
 def _proxy(evidence: Evidence) -> str | None:

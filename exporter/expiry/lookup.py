@@ -48,6 +48,7 @@ from exporter.tokens.secret_cache import Secret, SecretCache
 
 _THREADS = 16  # a thread that resolves an unreachable name is busy until the system gives up
 _NOT_FOUND = 404
+_OF_THE_HOST = frozenset({Fault.IDENTITY_UNAVAILABLE, Fault.IDENTITY_KEY_UNREADABLE})
 _HOST_IDENTITIES = frozenset({CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT})  # need no tenant
 
 Choose = Callable[[AppCredentials], LookupResult]
@@ -179,7 +180,7 @@ class ExpiryLookup:
     async def _token(self, identity: Credential, module: Module, challenge: Challenge, deadline: float) -> str:
         result = await self._tokens.token(identity, module, challenge, started=loop_time(), deadline=deadline)
         if result.token is None or result.facts.fault is not Fault.NONE:
-            unavailable = result.facts.fault is Fault.IDENTITY_UNAVAILABLE and result.facts.endpoint is not None
+            unavailable = result.facts.fault in _OF_THE_HOST and result.facts.endpoint is not None
             service = f"identity endpoint {result.facts.endpoint}" if unavailable else "Entra"
             raise _NoResultError(failure_of(f"no token for {identity.name}: {service}", result.facts))
         return result.token

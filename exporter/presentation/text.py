@@ -18,7 +18,6 @@ from exporter.core.codes.render import OWNERS, WIDTH, wrap
 from exporter.core.codes.shared import REWRITTEN
 from exporter.core.durations import moment
 from exporter.core.model import Outcome, ProbeReport, Step, StepResult, Vantage
-from exporter.core.parsing.principal import refused_object_id
 from exporter.core.readiness import NOT_TESTED, deciding_failure, in_words
 from exporter.core.steadiness import Unsteady
 from exporter.state.records import TargetRecord
@@ -85,6 +84,7 @@ def facts_of(result: StepResult) -> Iterator[Line]:
         ("vault message", None if facts.akv is None else f"AKV{facts.akv}"),
         ("retry after", None if facts.retry_after_seconds is None else seconds(facts.retry_after_seconds)),
         ("request id", facts.request_id),
+        ("client address", facts.client_address),
         ("object id", facts.object_id),
         ("endpoint", facts.endpoint),
         ("resent", "yes, on a new connection: the far side had closed the kept one" if facts.resent else None),
@@ -151,11 +151,14 @@ def names_of(target: Target, steps: Sequence[StepResult], failure: StepResult | 
         key=target.key_name,
         version=target.key_version,
         client_id=next((each.client_id for each in facts if each.client_id), None),
+        kind=next((each.credential_kind for each in facts if each.credential_kind), None),
+        aadsts=next((each.aadsts for each in facts if each.aadsts), None),
+        client_address=next((each.client_address for each in facts if each.client_address), None),
         config_file=None if target.config_file is None else str(target.config_file),
         host=None if failure is None or failure.facts is None else failure.facts.endpoint,
         proxy=next((each.proxy for each in facts if each.proxy), None),
         secret_file=next((each.secret_file for each in facts if each.secret_file and target.config_file), None),
-        object_id=refused_object_id(steps),
+        object_id=next((each.object_id for each in facts if each.object_id), None),
     )
 
 

@@ -110,6 +110,8 @@ _TABLE: tuple[Fault, ...] = (
     Fault(name="html_unavailable", broken="an HTML page with 503", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_HTML, status=503, content_type="text/html")),
     Fault(name="html_forbidden", broken="an HTML page with 403", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_HTML, status=403, content_type="text/html")),
     Fault(name="html_unauthorized", broken="an HTML page with 401", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_HTML, status=401, content_type="text/html")),
+    Fault(name="text_forbidden", broken="a plain text with 403", scopes=_ANYWHERE, steps=_EVERY,
+          response=set_body("Access denied by the security policy of the network.", status=403, content_type="text/plain")),
     Fault(name="empty", broken="the body is empty", scopes=_ANYWHERE, steps=_EVERY, response=set_body("")),
     Fault(name="not_json", broken="the body is truncated JSON", scopes=_ANYWHERE, steps=_EVERY, response=set_body('{"key":{"kid":')),
     Fault(name="json_list", broken="the body is a JSON list", scopes=_ANYWHERE, steps=_EVERY, response=set_body("[1,2,3]")),

@@ -15,7 +15,18 @@ from operator import attrgetter
 from typing import Any, Final
 
 from exporter.core.faults import Fault, Reason
-from exporter.core.model import Facts, Outcome, PeerCertificate, Phase, ProbeReport, Readiness, Step, StepResult, VaultHeaders
+from exporter.core.model import (
+    CredentialKind,
+    Facts,
+    Outcome,
+    PeerCertificate,
+    Phase,
+    ProbeReport,
+    Readiness,
+    Step,
+    StepResult,
+    VaultHeaders,
+)
 
 LEVEL: Final = 1
 MEMORY_LEVEL: Final = 4  # a larger match table takes longer to clear than packing a report takes
@@ -101,6 +112,7 @@ def _typical_facts(detail: str) -> Facts:
         phase_reached=Phase.TRANSFER,
         server_time=1.8e9,
         endpoint=".vault.azure.net:443 login.microsoftonline.com:443",
+        credential_kind=CredentialKind.CLIENT_SECRET,
         vault=VaultHeaders(region="westeurope", service_version="1.9.2000.1", connection="public"),
         certificate=PeerCertificate(not_after=1.8e9, issuer="CN=Microsoft Azure RSA TLS Issuing CA,O=Microsoft Corporation,C=US"),
     )

@@ -17,7 +17,8 @@ from exporter.core.faults import Fault, Reason
 from exporter.core.masking import LIMIT, mask
 from exporter.core.model import Challenge, Facts, Generation, KeyFacts, Step, VaultHeaders
 from exporter.core.parsing.challenge import read_challenge
-from exporter.core.parsing.key_vault import decode, encode, read_error
+from exporter.core.parsing.error_body import read_error
+from exporter.core.parsing.key_vault import decode, encode
 from tests.fuzz.exchanges import SECRET, TOKEN, Reported, outcome
 
 _CODE_WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")

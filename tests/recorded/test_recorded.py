@@ -11,7 +11,8 @@ from exporter.core.faults import Fault, Reason
 from exporter.core.masking import mask
 from exporter.core.model import Facts, Generation, Step
 from exporter.core.parsing.challenge import read_challenge
-from exporter.core.parsing.key_vault import read_error, read_key, read_value
+from exporter.core.parsing.error_body import read_error
+from exporter.core.parsing.key_vault import read_key, read_value
 
 WITH_TOKEN = (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)
 CARRIES_A_KEY = ("create", "get", "update", "recover")

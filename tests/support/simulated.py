@@ -30,7 +30,7 @@ class ScenarioHarness:
     def __init__(self, folder, certificates=None, clock=time.time):
         self._folder = folder
         self.certificates = certificates or broken_credentials.Certificates(folder)
-        self.simulator = Simulator(environment(certificates=self.certificates.registered), clock=clock)
+        self.simulator = Simulator(environment(certificates=self.certificates.registered), clock=clock, arc_token_folder=folder)
         self.bugs = []
         self._reports = {}
         self._ca_file, self._secret_file = folder / "ca.pem", folder / "secret"
@@ -118,6 +118,10 @@ class ScenarioHarness:
             patch.setenv(
                 "IDENTITY_ENDPOINT", closed if name in ("identity_absent", "identity_silent") else self.simulator.identity_url
             )
+            if name == "identity_key_unreadable":  # the SDK reads keys in the agent's own folder only
+                patch.delenv("IDENTITY_HEADER")
+                patch.setenv("IDENTITY_ENDPOINT", self.simulator.arc_identity_url)
+                patch.setenv("IMDS_ENDPOINT", self.simulator.arc_imds_url)
             if name == "identity_not_json":
                 self.simulator.set_fault("html", application=PUBLIC.client)
                 stack.callback(self.simulator.clear)

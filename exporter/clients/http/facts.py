@@ -15,7 +15,7 @@ from exporter.core.faults import Fault
 from exporter.core.known_secrets import hide
 from exporter.core.masking import mask
 from exporter.core.model import Facts, PeerCertificate, Phase
-from exporter.core.parsing.key_vault import ErrorBody, is_page, read_error
+from exporter.core.parsing.error_body import ErrorBody, is_foreign, read_error
 from exporter.core.parsing.principal import object_id_in
 
 _REDIRECTS = frozenset({300, 301, 302, 303, 307, 308})  # not 304: "not modified" names no other place
@@ -73,13 +73,14 @@ def _facts_of_status(exchange: HttpExchange, answer: RecordedResponse, fault: Fa
         inner_code="insufficient_claims" if headers.claims_required(answer.headers) else body.inner_code,
         aadsts=body.aadsts,
         akv=body.akv,
+        client_address=body.client_address,
         retry_after_seconds=headers.retry_after(answer.headers),
         request_id=headers.request_id(answer.headers) or body.trace_id,
         detail="" if fault is Fault.NONE else _detail_of(exchange, answer, body),
         raised_at=exchange.raised_at if fault is Fault.INTERNAL else None,
         phases=exchange.timer.phases(),
         phase_reached=exchange.timer.reached,
-        has_page=fault is Fault.HTTP_STATUS and answer.complete and is_page(answer.body),
+        has_page=fault is Fault.HTTP_STATUS and answer.complete and is_foreign(answer.body),
         server_time=headers.server_time(answer.headers),
         endpoint=exchange.endpoint,
         proxy=exchange.proxy,

@@ -5,7 +5,6 @@ No function raises: a malformed header is None.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import time
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
+from exporter.core.addresses import is_private
 from exporter.core.known_secrets import reveals
 from exporter.core.model import VaultHeaders
 from exporter.core.parsing.key_vault import unix_time
@@ -22,9 +22,6 @@ LONGEST_RETRY_AFTER = 86400.0  # seconds; a larger value is reduced to it
 _SECONDS = re.compile(r"[0-9]{1,32}(?:\.[0-9]{1,9})?")  # some services send a fraction
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
-_PRIVATE = tuple(
-    ipaddress.ip_network(net) for net in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
-)
 
 
 def server_time(headers: Mapping[str, str]) -> float | None:
@@ -78,11 +75,8 @@ def _connection(info: str) -> str | None:
     fields = dict(field.partition("=")[::2] for field in info[:512].replace(" ", "").split(";"))
     if "private" in fields.get("conn_type", "").lower():
         return "private"
-    try:
-        address = ipaddress.ip_address(fields.get("addr", ""))
-    except ValueError:
-        return None
-    return "private" if any(address in net for net in _PRIVATE) else "public"
+    private = is_private(fields.get("addr", ""))
+    return None if private is None else "private" if private else "public"
 
 
 @lru_cache(maxsize=256)

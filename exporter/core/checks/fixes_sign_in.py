@@ -1,8 +1,21 @@
-"""The fix of a credential that is refused or expires soon, if another one is staged."""
+"""The fix of a credential that is refused or expires soon, if another one is staged, or if it is a certificate."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from exporter.core.checks.fixes import ALTER, Lines
+
+OF_CERTIFICATE: Mapping[str, Lines] = MappingProxyType(
+    {
+        "credential_expiry": (
+            "Create a new certificate and register it with the application, next to the present one:",
+            "  az ad app credential reset --id CLIENT_ID --append --cert @CERTIFICATE.pem",
+            "Then replace the exporter's certificate file. The exporter reads it again without a restart.",
+        ),
+    }
+)
 
 
 def switch_to(staged: str) -> Lines:

@@ -52,6 +52,7 @@ _STATE = {
     Reason.KEY_DISABLED: "key_enabled",
     Reason.KEY_EXPIRED: "key_dates",
     Reason.KEY_NOT_YET_VALID: "key_dates",
+    Reason.KEY_OPERATION_FORBIDDEN: "key_ops",
 }
 
 

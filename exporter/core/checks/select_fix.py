@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from exporter.core.checks.fixes import FIXES, UNKNOWN, WARNED, Lines
+from exporter.core.checks.fixes_sign_in import OF_CERTIFICATE
 from exporter.core.checks.fixes_thumbprint import modulus_words
 from exporter.core.checks.model import CheckOutcome
 from exporter.core.codes.actions import Names, advice, identity_of
@@ -17,7 +18,7 @@ from exporter.core.codes.advice_texts import FIND_OBJECT_ID, REPEAT
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.endpoints import cloud_of
 from exporter.core.faults import Reason
-from exporter.core.model import Step
+from exporter.core.model import CredentialKind, Step
 
 _PROBE = "ekm-exporter probe TARGET"
 _FROM_PROBE = f"from `{_PROBE}`"
@@ -41,6 +42,9 @@ class Words:
     newest: str | None = None  # the newest version of the key
     secret_file: str | None = None
     proxy: str | None = None  # host:port
+    kind: CredentialKind | None = None
+    aadsts: int | None = None  # the number of Entra ID
+    client_address: str | None = None  # that the vault saw and refused
     modulus: bytes = b""  # of the key, empty if it was not read
 
 
@@ -52,8 +56,9 @@ def remedy(check: str, outcome: CheckOutcome, reason: Reason | None, words: Word
     if by_outcome is not None:
         return filled(by_outcome, words)
     step = Step.TOKEN if check == "token" or check.endswith("_entra") else None
-    shared = () if reason is None else advice(reason, step, vault=words.vault)
-    return in_lines(shared, words, step) or filled(FIXES.get(check, ()), words)
+    shared = () if reason is None else advice(reason, step, _names(words, step))
+    fixes = (OF_CERTIFICATE if words.kind is CredentialKind.CLIENT_CERTIFICATE else {}).get(check) or FIXES.get(check, ())
+    return in_lines(shared, words, step) or filled(fixes, words)
 
 
 def in_lines(texts: Lines, words: Words, step: Step | None = None) -> Lines:
@@ -61,7 +66,15 @@ def in_lines(texts: Lines, words: Words, step: Step | None = None) -> Lines:
 
     The check replaces the probe in them.
     """
-    names = Names(
+    names = _names(words, step)
+    spared = (DO_NOT_RESTART, REPEAT, *((FIND_OBJECT_ID,) if words.object_id else ()))
+    kept = (text for text in texts if text not in spared)
+    given = (text.replace(_FROM_PROBE, "below").replace(_PROBE, words.again) for text in kept)
+    return tuple(line for text in given for line in _COMMAND.sub(r":\n  \1\n", with_names(text, names)).strip("\n").split("\n"))
+
+
+def _names(words: Words, step: Step | None) -> Names:
+    return Names(
         target="TARGET",
         vault=words.vault,
         key=words.key,
@@ -71,11 +84,10 @@ def in_lines(texts: Lines, words: Words, step: Step | None = None) -> Lines:
         secret_file=words.secret_file,
         host=words.entra if step is Step.TOKEN else None,
         proxy=words.proxy,
+        kind=words.kind,
+        aadsts=words.aadsts,
+        client_address=words.client_address,
     )
-    spared = (DO_NOT_RESTART, REPEAT, *((FIND_OBJECT_ID,) if words.object_id else ()))
-    kept = (text for text in texts if text not in spared)
-    given = (text.replace(_FROM_PROBE, "below").replace(_PROBE, words.again) for text in kept)
-    return tuple(line for text in given for line in _COMMAND.sub(r":\n  \1\n", with_names(text, names)).strip("\n").split("\n"))
 
 
 def filled(lines: Lines, words: Words) -> Lines:

@@ -10,15 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from exporter.core.addresses import is_private
 from exporter.core.codes import BY_CODE
+from exporter.core.codes.advice_kinds import BY_KIND
 from exporter.core.codes.advice_network import NETWORK
 from exporter.core.codes.advice_sign_in import AT_SIGN_IN, SIGN_IN
 from exporter.core.codes.advice_texts import FIND_OBJECT_ID, PROBE
-from exporter.core.codes.advice_vault import ON_HSM, VAULT
+from exporter.core.codes.advice_vault import ON_HSM, PRIVATE_FIREWALL, VAULT
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.endpoints import cloud_of
 from exporter.core.faults import Reason
-from exporter.core.model import Step
+from exporter.core.model import CredentialKind, Step
 
 _ONLY_PROBE = f": {PROBE}."  # the end of an action that only requests the probe just made
 _HSM_DOMAIN = ".managedhsm."
@@ -30,7 +32,10 @@ BY_REASON: Mapping[Reason, tuple[str, ...]] = MappingProxyType({**VAULT, **SIGN_
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
-    """Values of the capital words. `vault` is the host name, with an optional port."""
+    """Values of the capital words, and what selects the advice.
+
+    `vault` is the host name, with an optional port.
+    """
 
     target: str
     vault: str
@@ -42,6 +47,9 @@ class Names:
     secret_file: str | None = None
     host: str | None = None  # of the failed request; None: the vault
     proxy: str | None = None  # host:port
+    kind: CredentialKind | None = None  # of the sign-in
+    aadsts: int | None = None  # the number of Entra ID
+    client_address: str | None = None  # that the vault saw and refused
 
 
 def actions(code: int, reason: Reason | None, *, ready: bool | None, names: Names, step: Step | None = None) -> tuple[str, ...]:
@@ -51,7 +59,7 @@ def actions(code: int, reason: Reason | None, *, ready: bool | None, names: Name
     the failed one. A known object id is not to be looked up. Raises KeyError for an unknown code.
     """
     general = general_actions(code)
-    chosen = general if reason is None else advice(reason, step, vault=names.vault) or general
+    chosen = general if reason is None else advice(reason, step, names) or general
     spared = {DO_NOT_RESTART: ready, FIND_OBJECT_ID: names.object_id}
     return tuple(filled(each, names) for each in chosen if not spared.get(each))
 
@@ -73,11 +81,14 @@ def general_actions(code: int) -> tuple[str, ...]:
     return general[1:] if len(general) > 1 and general[0].endswith(_ONLY_PROBE) else general
 
 
-def advice(reason: Reason, step: Step | None, *, vault: str) -> tuple[str, ...]:
+def advice(reason: Reason, step: Step | None, names: Names) -> tuple[str, ...]:
     """Return the actions of a reason, before names are filled in; empty if its codes have them."""
+    if reason is Reason.FORBIDDEN_FIREWALL and is_private(names.client_address or ""):
+        return PRIVATE_FIREWALL
     at_sign_in = AT_SIGN_IN.get(reason) if step is Step.TOKEN else None
-    on_hsm = ON_HSM.get(reason) if _HSM_DOMAIN in vault else None
-    return at_sign_in or on_hsm or BY_REASON.get(reason, ())
+    of_kind = None if names.kind is None else BY_KIND.get((reason, names.kind))
+    on_hsm = ON_HSM.get(reason) if _HSM_DOMAIN in names.vault else None
+    return at_sign_in or of_kind or on_hsm or BY_REASON.get(reason, ())
 
 
 def filled(text: str, names: Names) -> str:
@@ -109,6 +120,8 @@ def _command(span: str, names: Names) -> str:
         **(hsm_words if _HSM_DOMAIN in host else {}),
         "HOST": (names.host or host).partition(":")[0],
         "PROXY": names.proxy or "PROXY",
+        "NUMBER": "NUMBER" if names.aadsts is None else str(names.aadsts),
+        "ADDRESS": names.client_address or "ADDRESS",
         "VAULT": name,
         "KEY": names.key,
         "VERSION": names.version or "VERSION",

@@ -7,7 +7,7 @@ from exporter.core.codes.shared import DO_NOT_RESTART
 PROBE = "`ekm-exporter probe TARGET`"
 REPEAT = f"Then repeat the probe: {PROBE}."
 AGAIN = (REPEAT, DO_NOT_RESTART)
-CAUSE_IS_ELSEWHERE = "Do not create a new secret: the secret is not the cause."
+CAUSE_IS_ELSEWHERE = "Do not renew the credential: it is not the cause."
 STATUS_PAGE = "Check Azure's status page: https://azure.status.microsoft."
 SHOW_TENANT = "Show the vault's tenant: `az keyvault show --name VAULT --query properties.tenantId`."
 SHOW_KEYS_ANSWER = "Show which server responds: `curl -i https://VAULT.vault.azure.net/keys?api-version=7.4`."
@@ -23,6 +23,12 @@ FIND_OBJECT_ID = (
     "That of a managed identity is in the portal under Identity of the VM or Arc machine."
 )
 ASSIGNEE = "--assignee-object-id OBJECT_ID --assignee-principal-type ServicePrincipal"
+LOOK_UP = "Read Entra ID's sentence in the detail of the probe, and look up its number: `https://login.microsoftonline.com/error?code=NUMBER`."
+KEEP_CREDENTIAL = "Change no credential in Entra ID and none in SQL Server until the sentence names it as the cause."
+SHOW_FEDERATION = (
+    "Compare issuer, subject and audience with the pod's service account: `az ad app federated-credential list --id CLIENT_ID`."
+)
+REGISTER = "`az ad app credential reset --id CLIENT_ID --append --cert @CERTIFICATE.pem`"
 RESET = "`az ad app credential reset --id CLIENT_ID --append`"
 ALTER = "`ALTER CREDENTIAL [CRED] WITH IDENTITY = 'VAULT', SECRET = 'STRING';`"
 # For a credential of several vaults: each SQL Server's own IDENTITY is in its credentials.

@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.advice_texts import AGAIN, ASSIGNEE, FIND_OBJECT_ID, PROBE, REPEAT, SHOW_TENANT, STATUS_PAGE
+from exporter.core.codes.advice_texts import (
+    AGAIN,
+    ASSIGNEE,
+    CAUSE_IS_ELSEWHERE,
+    FIND_OBJECT_ID,
+    PROBE,
+    REPEAT,
+    SHOW_TENANT,
+    STATUS_PAGE,
+)
 from exporter.core.codes.shared import DO_NOT_RESTART, FIND_INTERCEPTION, SUPPORT
 from exporter.core.faults import Reason
 
@@ -17,8 +26,23 @@ _SCOPE = (
     "VAULT_ID is the output of `az keyvault show --name VAULT --query id --output tsv`. The role takes minutes to become active."
 )
 
+_COMPARE_HOSTS = f"Run {PROBE} on the SQL Server host: the firewall may allow that host although it blocks this one."
+# An IP rule cannot name a private address: the request came through a service endpoint or an own network.
+PRIVATE_FIREWALL: tuple[str, ...] = (
+    _COMPARE_HOSTS,
+    "The vault saw the private address `ADDRESS`. IP rules take public addresses only, so permit the network instead.",
+    "For a virtual network with the service endpoint Microsoft.KeyVault: `az keyvault network-rule add --name VAULT --subnet SUBNET_ID`.",
+    "Or use a private endpoint, which the vault's firewall does not filter.",
+    DO_NOT_RESTART,
+)
+
 VAULT: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
     {
+        Reason.FORBIDDEN: (
+            "Read the vault's sentence in the detail of the probe: it names what is refused.",
+            "Without a sentence, another device may have responded. Compare with another network.",
+            *BY_CODE[3077].actions[1:],
+        ),
         Reason.FORBIDDEN_RBAC: (
             (
                 "Assign the role to the principal on the vault: "
@@ -37,7 +61,7 @@ VAULT: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
             *AGAIN,
         ),
         Reason.FORBIDDEN_FIREWALL: (
-            f"Run {PROBE} on the SQL Server host: the firewall may allow that host although it blocks this one.",
+            _COMPARE_HOSTS,
             "If the vault refuses there too, allow its address: `az keyvault network-rule add --name VAULT --ip-address ADDRESS`.",
             DO_NOT_RESTART,
         ),
@@ -70,6 +94,15 @@ VAULT: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
             f"Set an earlier start: `{_ATTRIBUTES} --not-before 2020-01-01T00:00:00Z`. Until then the key unwraps but does not wrap.",
             *AGAIN,
         ),
+        Reason.KEY_OPERATION_FORBIDDEN: (
+            (
+                "Permit both operations, and include the key's other ones, because this replaces them all: "
+                f"`{_ATTRIBUTES} --ops wrapKey unwrapKey`."
+            ),
+            "Show the present ones: `az keyvault key show --vault-name VAULT --name KEY --version VERSION --query key.keyOps`.",
+            "Change no role and no access policy: they are not the cause.",
+            *AGAIN,
+        ),
         Reason.KEY_SOFT_DELETED: (
             "Recover the key with all versions: `az keyvault key recover --vault-name VAULT --name KEY`.",
             REPEAT,
@@ -77,6 +110,12 @@ VAULT: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
             DO_NOT_RESTART,
         ),
         Reason.KEY_UNSUPPORTED: BY_CODE[3].actions[2:],
+        Reason.SERVER_ERROR: (
+            STATUS_PAGE,
+            "If the detail of the probe is a page or a text, a proxy or gateway on the route may have failed: compare with another network.",
+            DO_NOT_RESTART,
+            SUPPORT,
+        ),
         Reason.CONFLICT: (
             "Wait a minute: another change to this key or vault is in progress.",
             *AGAIN,
@@ -115,11 +154,19 @@ _HSM_ROLE = (
     "Assign the role to the principal: `az keyvault role assignment create --hsm-name VAULT "
     f'--role "{_HSM_SERVICE_ROLE}" {ASSIGNEE} --scope /keys`.'
 )
+# No page of Microsoft's names the application of Managed HSM. The id is that of public listings of tenants.
+_HSM_PRINCIPAL = (
+    "Show the service principal of Managed HSM, by the id of public listings: `az ad sp show --id 589d5083-6f11-4d30-a62a-a4b316a14abf`.",
+    "If it is missing or disabled, let the Entra ID administrator create or enable it. No page of Microsoft names this id.",
+    CAUSE_IS_ELSEWHERE,
+    *AGAIN,
+)
 # A Managed HSM has roles of its own and no access policies.
 ON_HSM: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
     {
         Reason.FORBIDDEN_RBAC: (_HSM_ROLE, FIND_OBJECT_ID, *AGAIN),
         Reason.FORBIDDEN_POLICY: (_HSM_ROLE, FIND_OBJECT_ID, *AGAIN),
+        **dict.fromkeys((Reason.RESOURCE_PRINCIPAL_MISSING, Reason.RESOURCE_PRINCIPAL_DISABLED), _HSM_PRINCIPAL),
         Reason.FORBIDDEN: (
             _HSM_ROLE,
             FIND_OBJECT_ID,

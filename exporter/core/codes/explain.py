@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from exporter.core.classify import ENTRA_REASONS, FAULT_RULES, STATUS_RULES, VAULT_REASONS, classify
+from exporter.core.classify import FAULT_RULES, STATUS_RULES, classify
 from exporter.core.codes import BY_CODE, CODES, ConnectorError, both_numbers, find
 from exporter.core.codes.actions import BY_REASON
 from exporter.core.codes.messages import MESSAGES
@@ -18,6 +18,7 @@ from exporter.core.codes.reasons import REASON_TEXTS
 from exporter.core.codes.wininet import WININET
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Step
+from exporter.core.reason_rules import ENTRA_REASONS, VAULT_REASONS, reason_of_number
 
 KINDS = (
     "a connector code or symbol, a message of SQL Server, a log line, an AADSTS or AKV number, "
@@ -121,11 +122,11 @@ def _provider_code(text: str) -> Explanation | None:
 def _aadsts(text: str) -> Explanation | None:
     numbers = [int(number) for number in _AADSTS.findall(text)]
     if not numbers and _BARE_NUMBER.fullmatch(text) and int(text) not in MESSAGES:
-        numbers = [int(text)] if _entra_reason(int(text)) else []
+        numbers = [int(text)] if reason_of_number(int(text)) else []
     if not numbers:
         return None
-    number = next((one for one in numbers if _entra_reason(one)), numbers[0])
-    reason = _entra_reason(number)
+    number = next((one for one in numbers if reason_of_number(one)), numbers[0])
+    reason = reason_of_number(number)
     if reason is None:
         return Explanation(
             title=f"AADSTS{number}",
@@ -237,10 +238,6 @@ _LOOK_UPS: tuple[Callable[[str], Explanation | None], ...] = (
 _IN_LOG_TEXTS = (_aadsts, _akv, _symbol, _inner_code, _status_with_operation, _windows_error)
 
 
-def _entra_reason(number: int) -> Reason | None:
-    return next((rule.reason for rule in ENTRA_REASONS if f"aadsts{number}" in rule.markers), None)
-
-
 def _of_reason(reason: Reason, *, title: str, codes: tuple[int, ...] = ()) -> Explanation:
     """Explain a reason by its text, its codes and its advice."""
     rows = tuple(BY_CODE[code] for code in codes or sorted(set(_codes_of(reason))))
@@ -265,9 +262,11 @@ def _codes_of(reason: Reason) -> Iterator[int]:
 _REFUSED_WITH_401 = (
     Reason.SECRET_EXPIRED,
     Reason.SECRET_WRONG,
+    Reason.CREDENTIALS_REFUSED,
     Reason.CLOCK_SKEW,
     Reason.CERTIFICATE_UNKNOWN,
     Reason.CERTIFICATE_EXPIRED,
+    Reason.CERTIFICATE_REFUSED,
     Reason.FEDERATION_UNMATCHED,
     Reason.APPLICATION_NOT_IN_TENANT,
 )

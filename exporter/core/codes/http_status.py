@@ -203,7 +203,7 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
                 "Show the refused step and `reason`: `ekm-exporter probe TARGET`.",
                 "RBAC: assign the role `Key Vault Crypto Service Encryption User` on the vault to the application.",
                 "Policy: allow the application `get`, `wrapKey` and `unwrapKey`, as `ekm-exporter explain forbidden_policy` shows.",
-                "Firewall: allow the caller with `az keyvault network-rule add --name VAULT --ip-address ADDRESS`.",
+                "Firewall: permit the caller's public address: `az keyvault network-rule add --name VAULT --ip-address ADDRESS`.",
                 "Disabled, expired, perimeter or private endpoint: run `ekm-exporter explain` with the reason, such as `key_disabled`.",
                 DO_NOT_RESTART,
             ),

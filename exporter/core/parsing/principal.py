@@ -6,10 +6,8 @@ It is no secret, and the role assignment needs it. It is never a label value.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from exporter.core.known_secrets import reveals
-from exporter.core.model import StepResult
 from exporter.core.parsing.key_vault import decode, read_object
 
 _GUID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
@@ -30,11 +28,6 @@ def object_id_of_token(token: str) -> str | None:
     claims = read_object(decode(parts[1]) or b"") if len(parts) == 3 else None
     value = None if claims is None else claims.get("oid")
     return _shown(value) if isinstance(value, str) and _WHOLE.fullmatch(value) else None
-
-
-def refused_object_id(steps: Iterable[StepResult]) -> str | None:
-    """Return the object id of the first refused request that has one."""
-    return next((each.facts.object_id for each in steps if each.facts is not None and each.facts.object_id), None)
 
 
 def _shown(value: str) -> str | None:

@@ -107,6 +107,7 @@ _BROKEN = frozenset(
     Reason.SERVER_ERROR,
     Reason.UNEXPECTED_STATUS,
     Reason.IDENTITY_UNAVAILABLE,
+    Reason.IDENTITY_KEY_UNREADABLE,
 }
 _PROXY = frozenset(reason for reason in Reason if reason.value.startswith("proxy_"))
 # Statuses that Entra ID does not send for a sign-in: another device on the route responded.

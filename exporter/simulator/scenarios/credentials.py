@@ -42,4 +42,5 @@ CREDENTIALS: tuple[Scenario, ...] = (
     Scenario("identity_silent", "the identity service accepts connections and sends nothing", _IDENTITY, _TOKEN, 3304, 3304, _R.IDENTITY_UNAVAILABLE, "A pod policy swallows requests to the identity service."),
     Scenario("identity_unassigned", "the host has no identity with that client id", _IDENTITY, _TOKEN, 3304, 3304, _R.IDENTITY_UNAVAILABLE, "The identity was removed from the machine."),
     Scenario("identity_not_json", "the identity service returns an HTML page", _IDENTITY, _TOKEN, 3304, 3304, _R.IDENTITY_UNAVAILABLE, "A proxy answers requests that should never leave the host."),
+    Scenario("identity_key_unreadable", "the key file of Azure Arc is not readable", _IDENTITY, _TOKEN, 3304, 3304, _R.IDENTITY_KEY_UNREADABLE, "The exporter's account is not in the group of Azure Arc."),
 )  # fmt: skip

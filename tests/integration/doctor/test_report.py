@@ -158,7 +158,7 @@ async def test_fix_with_support_has_the_request_ids(harness):
         ("tenant_unknown", "properties.tenantId"),
         ("wrong_cloud", "az cloud show"),
         ("resource_principal_missing", "az ad sp create"),
-        ("certificate_refused", "--cert @CERTIFICATE.pem"),
+        ("certificate_refused", "https://login.microsoftonline.com/error?code=700030"),  # SQL Server's string has a secret
         ("sign_in_throttled", "the one that loops"),
     ],
 )

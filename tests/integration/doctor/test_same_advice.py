@@ -12,6 +12,7 @@ from exporter.core.codes.explain import explain
 from exporter.core.codes.reasons import REASON_TEXTS
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.faults import Reason
+from exporter.core.model import CredentialKind
 from exporter.simulator.scenarios import BY_NAME
 from tests.support.doctor_simulated import VAULT
 
@@ -60,6 +61,11 @@ SCENARIOS = (
     "credentials_refused",
     "certificate_unknown",
     "certificate_expired",
+    "refusal_unknown",
+    "number_unknown",
+    "tenant_blocked",
+    "tenant_restricted",
+    "outdated_tls",
     "clock_skew",
     "application_unknown",
     "application_disabled",
@@ -83,6 +89,8 @@ SCENARIOS = (
     "get_forbidden",
     "key_soft_deleted",
     "key_disabled_unwrap",
+    "operation_by_sentence",
+    "text_forbidden",
     "conflict",
     "throttled",
     "other_bytes",
@@ -94,10 +102,18 @@ async def test_doctor_begins_with_the_action_of_page_and_probe(harness, scenario
     harness.simulator.apply(scenario, vault=VAULT)
     results = [each for each in (await harness.results()).values() if each.outcome is CheckOutcome.FAIL]
     row = BY_NAME[scenario]
-    names = Names(target="t", vault=VAULT, key="K", version="v")
+    names = Names(target="t", vault=VAULT, key="K", version="v", kind=CredentialKind.CLIENT_SECRET)
     first = actions(row.classic, row.reason, ready=False, names=names, step=row.step)[0]
     assert plain(results[0].fix[0]) in plain(first)
     assert [line for line in results[0].fix if re.search(r"\b(?:VAULT|KEY|TARGET|HOST|CLIENT_ID|VERSION)\b", line)] == []
+
+
+async def test_private_address_of_a_refusal_gets_no_ip_rule(harness):
+    harness.simulator.apply("firewall_private", vault=VAULT)
+    fix = "\n".join((await harness.results())["firewall"].fix)
+    assert "10.20.30.40" in fix
+    assert "--subnet SUBNET_ID" in fix
+    assert "--ip-address" not in fix
 
 
 def test_refusals_have_texts_of_their_own():

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from exporter.core.faults import Reason
 from exporter.core.model import Step
 from exporter.core.parsing.key_vault import encode
+from exporter.presentation.text import recommended_actions
 from exporter.simulator.client_assertion import BEARER
 from tests.support import broken_credentials
 from tests.support.simulated import ScenarioHarness
@@ -54,6 +55,18 @@ async def test_valid_certificate_signs_in_to_every_cloud(harness, tmp_path, numb
     probed = PROBED if number == 0 else PROBED[:1]  # loading a key costs a tenth of a second
     reports = await harness.probe(credentials(harness, tmp_path, content, password), only=probed)
     assert all(report.success for report in reports.values()), failure(reports)
+
+
+@pytest.mark.parametrize(
+    "fault", ["certificate_revoked", "refusal_unknown", "credential_invalid", "certificate_unknown", "number_unknown"]
+)
+async def test_refused_certificate_gets_no_advice_for_a_secret(harness, simulator, tmp_path, fault):
+    simulator.set_fault(fault, application=PUBLIC.client)
+    _, content, password = next(iter(harness.certificates.principal.good()))
+    report = (await harness.probe(credentials(harness, tmp_path, content, password), only=PROBED[:1]))[PROBED[0]]
+    advice = recommended_actions(harness.configuration().targets[report.target], report)
+    assert [line for line in advice if "new secret" in line or "ALTER CREDENTIAL" in line or "--append`" in line] == []
+    assert PUBLIC.client in " ".join(advice) or f"error?code={report.first_failure.facts.aadsts}`" in advice[0]
 
 
 async def test_unregistered_certificate_is_unknown(harness, tmp_path):

@@ -36,7 +36,10 @@ STEPS = {
     **dict.fromkeys((Fault.AUTHORITY_UNTRUSTED, Fault.RESOURCE_MISMATCH), (Step.CHALLENGE,)),
     **dict.fromkeys((Fault.TOKEN_MISSING, Fault.TOKEN_UNUSABLE), (Step.TOKEN,)),
     **{fault: (Step.GET_KEY,) for fault in Fault if fault.name.startswith(("KEY_", "KID_", "KTY_", "MODULUS_", "EXPONENT_"))},
-    **dict.fromkeys((Fault.SECRET_TOO_SHORT, Fault.SECRET_UNREADABLE, Fault.IDENTITY_UNAVAILABLE), (Step.TOKEN,)),
+    **dict.fromkeys(
+        (Fault.SECRET_TOO_SHORT, Fault.SECRET_UNREADABLE, Fault.IDENTITY_UNAVAILABLE, Fault.IDENTITY_KEY_UNREADABLE),
+        (Step.TOKEN,),
+    ),
     **{fault: (Step.TOKEN,) for fault in Fault if fault.name.startswith(("PFX_", "PEM_"))},
     Fault.BYTES_DIFFER: (Step.UNWRAP_KEY,),
     Fault.KEY_NAME_TOO_LONG: (None,),  # before any probe

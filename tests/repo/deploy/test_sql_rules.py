@@ -450,7 +450,9 @@ def test_other_version_is_one_alert_for_each_sql_server(tmp_path):
         *pinned("contoso-key0", OLD, "1x100"),
         *pinned("contoso-key0", OLD, "1x100", exporter="d:10377"),
     ]
-    given += [{**each, "series": each["series"].replace('host="n1"', 'host="n2"')} for each in given if "ekm_instance" in each["series"]]
+    given += [
+        {**each, "series": each["series"].replace('host="n1"', 'host="n2"')} for each in given if "ekm_instance" in each["series"]
+    ]
     of = 'target="contoso-key0",vault="contoso-prod.vault.azure.net",sql_instance="SQLPRD01"'
     expected = [f'{of},host="{host}",thumbprint="{OLD}"' for host in ("n1", "n2")]
 

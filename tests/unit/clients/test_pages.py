@@ -39,7 +39,8 @@ def sign_in(serve, network_to):
     ("status", "body", "reason"),
     [
         (403, PAGE, Reason.ANSWER_NOT_JSON),
-        (403, b"blocked", Reason.FORBIDDEN),
+        (403, b"blocked", Reason.ANSWER_NOT_JSON),
+        (409, b"blocked", Reason.ANSWER_NOT_JSON),
         (403, b"", Reason.FORBIDDEN),
         (403, b"{}", Reason.FORBIDDEN),
         (401, PAGE, Reason.ANSWER_NOT_JSON),

@@ -15,10 +15,11 @@ from itertools import product
 from typing import Any
 
 from exporter.core import classify as module
-from exporter.core.classify import Classification, ReasonRule, StatusRule, classify
+from exporter.core.classify import Classification, StatusRule, classify
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Step
-from tests.unit.core.promised import PROMISED
+from exporter.core.reason_rules import ReasonRule
+from tests.unit.core.promised import PROMISED, aadsts_with
 
 TABLES = ("STATUS_RULES", "ENTRA_REASONS", "VAULT_REASONS", "FAULT_RULES")
 STEPS = frozenset(Step)
@@ -159,9 +160,10 @@ def _edges() -> list[int]:
 
 
 def _body_with(word: str) -> dict[str, Any]:
-    for name, prefix in (("aadsts", "aadsts"), ("akv", "akv")):
-        if word.startswith(prefix):
-            return {name: int(word.removeprefix(prefix))}
+    if word.startswith("aadsts"):
+        return {"aadsts": aadsts_with(word)}
+    if word.startswith("akv"):
+        return {"akv": int(word.removeprefix("akv"))}
     if word == "body:page":
         return {"has_page": True}
     return {"key_state": word[4:]} if word.startswith("key:") else {"service_code": word}

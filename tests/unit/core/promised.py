@@ -46,6 +46,12 @@ def proxy(*statuses: int, **body: object) -> tuple[Facts, ...]:
     return tuple(Facts(fault=Fault.PROXY_STATUS, status=one, **body) for one in statuses)
 
 
+def aadsts_with(marker: str) -> int:
+    """Return a number of Entra ID that has this marker, and no marker of another row."""
+    family = marker.removeprefix("aadsts").removeprefix(":")
+    return 900144 if family == "any" else int(family) * 1000 + 999 if ":" in marker else int(family)
+
+
 # --- statuses without a known error in the body ------------------------------------------------------------------------
 
 OTHER_4XX = (402, 405, 407, 408, 410, 413, 418, 428, 430, 431, 499)
@@ -126,40 +132,43 @@ _PLAIN_AT_ENTRA = (
     (503, 3013, Reason.ENTRA_UNAVAILABLE),
 )
 ENTRA_CODES = {status: code for status, code, _ in _PLAIN_AT_ENTRA}
-ENTRA_NUMBERS = {
-    7000222: Reason.SECRET_EXPIRED,
-    7000215: Reason.SECRET_WRONG,
-    700024: Reason.CLOCK_SKEW,
-    500133: Reason.CLOCK_SKEW,
-    700027: Reason.CERTIFICATE_UNKNOWN,
-    700030: Reason.CERTIFICATE_UNKNOWN,
-    50012: Reason.CERTIFICATE_UNKNOWN,
-    1000502: Reason.CERTIFICATE_EXPIRED,
-    700211: Reason.FEDERATION_UNMATCHED,
-    700212: Reason.FEDERATION_UNMATCHED,
-    700213: Reason.FEDERATION_UNMATCHED,
-    70021: Reason.FEDERATION_UNMATCHED,
-    700016: Reason.APPLICATION_UNKNOWN,
-    7000229: Reason.APPLICATION_NOT_IN_TENANT,
-    700038: Reason.APPLICATION_ID_INVALID,
-    7000112: Reason.APPLICATION_DISABLED,
-    70001: Reason.APPLICATION_DISABLED,
-    90002: Reason.TENANT_UNKNOWN,
-    900023: Reason.TENANT_UNKNOWN,
-    900021: Reason.TENANT_UNKNOWN,
-    90038: Reason.WRONG_CLOUD,
-    900382: Reason.WRONG_CLOUD,
-    500011: Reason.RESOURCE_PRINCIPAL_MISSING,
-    500014: Reason.RESOURCE_PRINCIPAL_DISABLED,
-    53003: Reason.CONDITIONAL_ACCESS,
-    90055: Reason.THROTTLED,
-    50196: Reason.THROTTLED,
-    90033: Reason.ENTRA_UNAVAILABLE,
-    90006: Reason.ENTRA_UNAVAILABLE,
-    90024: Reason.ENTRA_UNAVAILABLE,
-    90090: Reason.ENTRA_UNAVAILABLE,
-    90012: Reason.ENTRA_UNAVAILABLE,
+NUMBERS_OF: dict[Reason, tuple[int, ...]] = {
+    Reason.SECRET_EXPIRED: (7000222,),
+    Reason.SECRET_WRONG: (7000215,),
+    Reason.CREDENTIALS_REFUSED: (70002,),
+    Reason.CLOCK_SKEW: (700024, 500133),
+    Reason.CERTIFICATE_UNKNOWN: (700027, 700030, 50012),
+    Reason.CERTIFICATE_EXPIRED: (1000502, 7000274),
+    Reason.CERTIFICATE_REFUSED: (7000213, 7000214, 7000277, 50017),
+    Reason.FEDERATION_UNMATCHED: (700211, 700212, 700213, 70021, 700222, 700229),
+    Reason.FEDERATION_UNREACHABLE: (90061, 501661, 50166, 900612),
+    Reason.APPLICATION_UNKNOWN: (700016, 700011, 70001),
+    Reason.APPLICATION_NOT_IN_TENANT: (7000229,),
+    Reason.APPLICATION_ID_INVALID: (700038,),
+    Reason.APPLICATION_DISABLED: (7000112,),
+    Reason.TENANT_UNKNOWN: (90002, 900021, 900023, 50059, 50128, 90019, 50029, 50194, 9001023, 9002332, 90124, 90130),
+    Reason.TENANT_BLOCKED: (5000224, 5000225, 5000229),
+    Reason.TENANT_RESTRICTED: (50002, 500021, 500022, 5000211, 500212, 500213),
+    Reason.WRONG_CLOUD: (90038, 90043, 900381, 900382, 900432, 90051, 50049, 1000104),
+    Reason.RESOURCE_PRINCIPAL_MISSING: (500011, 50001, 650052, 650054),
+    Reason.RESOURCE_PRINCIPAL_DISABLED: (500014,),
+    # every decision of a policy, listed or not: 53xxx and 530xxx
+    Reason.CONDITIONAL_ACCESS: (50131, 50005, 53000, 53003, 53011, 53999, 530032, 530035, 530999),
+    Reason.OUTDATED_TLS: (1002016,),
+    Reason.THROTTLED: (90055, 50196),
+    Reason.ENTRA_UNAVAILABLE: (90033, 90006, 90024, 90090, 90091, 90092, 90012, 90036, 50000, 50033, 50087),
 }
+ENTRA_NUMBERS = {number: reason for reason, numbers in NUMBERS_OF.items() for number in numbers}
+# Numbers that a sign-in can return and that name no cause of this list; neighbours of listed ones.
+OTHER_NUMBERS = (900144, 7000218, 700025, 90094, 52999, 54000, 529999, 531000, 5300, 99999999)
+# Sentences that decide under any number that has several meanings.
+SENTENCES = {
+    "InvalidClientSecret": Reason.SECRET_WRONG,
+    "AssertionNotInTime": Reason.CLOCK_SKEW,
+    "CertificateExpired": Reason.CERTIFICATE_EXPIRED,
+    "ApplicationDisabled": Reason.APPLICATION_DISABLED,
+}
+AMBIGUOUS = (None, 70001, 70002, 700027, 50012, 50131, 900144)
 BUSY = "temporarily_unavailable"
 ENTRA = (
     *(
@@ -175,7 +184,30 @@ ENTRA = (
     ),
     # Everyday words and numbers that are not in the list add nothing to the status.
     *(Promise(TOKEN, status(number, **body), code, plain) for body in EVERYDAY for number, code, plain in _PLAIN_AT_ENTRA),
-    Promise(TOKEN, status(400, service_code="invalid_request", aadsts=900144), 3128, Reason.BAD_REQUEST),
+    *(
+        Promise(TOKEN, status(number, aadsts=aadsts), ENTRA_CODES[number], reason)
+        for aadsts in OTHER_NUMBERS
+        for number, reason in (
+            *((refused, Reason.SIGN_IN_REFUSED) for refused in (400, 401, 403, 404)),
+            (429, Reason.THROTTLED),
+            (500, Reason.ENTRA_UNAVAILABLE),
+            (503, Reason.ENTRA_UNAVAILABLE),
+        )
+    ),
+    Promise(TOKEN, status(409, aadsts=900144), 3012, Reason.SIGN_IN_REFUSED),
+    Promise(TOKEN, status(402, aadsts=900144), 3012, Reason.CLIENT_ERROR),
+    *(
+        Promise(TOKEN, status(number, inner_code=sentence, aadsts=aadsts), code, reason)
+        for sentence, reason in SENTENCES.items()
+        for aadsts in AMBIGUOUS
+        for number, code in ENTRA_CODES.items()
+    ),
+    *(
+        Promise(TOKEN, status(401, inner_code=sentence, aadsts=aadsts), 3303, ENTRA_NUMBERS[aadsts])
+        for sentence in SENTENCES
+        for aadsts in (7000222, 7000213, 700024, 90002, 53003)
+    ),
+    *(Promise(VAULT, status(401, inner_code=sentence), 3010, Reason.TOKEN_REJECTED) for sentence in SENTENCES),
     # AADSTS numbers count in responses of Entra ID only.
     *(Promise(VAULT, status(401, aadsts=aadsts), 3010, Reason.TOKEN_REJECTED) for aadsts in ENTRA_NUMBERS),
     Promise(VAULT, status(429, service_code=BUSY), 3011, Reason.THROTTLED),
@@ -194,6 +226,7 @@ WORDS_OF_403 = {
     "SecretDisabled": Reason.KEY_DISABLED,
     "KeyExpired": Reason.KEY_EXPIRED,
     "KeyNotYetValid": Reason.KEY_NOT_YET_VALID,
+    "KeyOperationForbidden": Reason.KEY_OPERATION_FORBIDDEN,
 }
 STATES_AT_403 = {
     "disabled": Reason.KEY_DISABLED,
@@ -251,7 +284,7 @@ VAULTS = (
     Promise(VAULT, status(429, service_code="Throttled"), 3011, Reason.THROTTLED),
 )
 
-# --- a page instead of an error: Key Vault and Entra ID send none with these statuses ------------------------------------
+# --- a page or a text instead of an error: Key Vault and Entra ID send none with these statuses ---------------------------
 
 PAGES = (
     Promise(TOKEN, status(400, has_page=True), 3128, Reason.ANSWER_NOT_JSON),
@@ -264,13 +297,11 @@ PAGES = (
     Promise(TOKEN, status(402, has_page=True), 3012, Reason.CLIENT_ERROR),
     *(
         Promise(VAULT, status(number, has_page=True), code, Reason.ANSWER_NOT_JSON)
-        for number, code in ((400, 3012), (401, 3010), (403, 3077), (404, 3076))
+        for number, code in ((400, 3012), (401, 3010), (403, 3077), (404, 3076), (409, 3012), (429, 3011))
     ),
     # It overrides the state of the key, which a proxy does not know.
     Promise(WRAP, status(403, has_page=True, key_state="expired"), 3077, Reason.ANSWER_NOT_JSON),
     Promise(VAULT, status(402, 405, has_page=True), 3012, Reason.CLIENT_ERROR),
-    Promise(VAULT, status(409, has_page=True), 3012, Reason.CONFLICT),
-    Promise(VAULT, status(429, has_page=True), 3011, Reason.THROTTLED),
     Promise(VAULT, status(500, 503, has_page=True), 3013, Reason.SERVER_ERROR),
 )
 
@@ -359,6 +390,7 @@ CREDENTIALS = (
     Promise(ANY, fault(Fault.SECRET_UNREADABLE), NOTHING_ELSE, Reason.SECRET_UNREADABLE),
     Promise(ANY, fault(Fault.SECRET_TIMEOUT), NOTHING_ELSE, Reason.SECRET_TIMEOUT),
     Promise(ANY, fault(Fault.IDENTITY_UNAVAILABLE), 3304, Reason.IDENTITY_UNAVAILABLE),
+    Promise(ANY, fault(Fault.IDENTITY_KEY_UNREADABLE), 3304, Reason.IDENTITY_KEY_UNREADABLE),
     *(Promise(ANY, fault(one), code, Reason.CERTIFICATE_UNUSABLE) for one, code in (
         (Fault.PFX_UNREADABLE, 3809),
         (Fault.PFX_NO_CERTIFICATE, 3810),

@@ -5,10 +5,11 @@ from itertools import product
 import pytest
 
 from exporter.core import classify as module
-from exporter.core.classify import ENTRA_REASONS, FAULT_RULES, STATUS_RULES, VAULT_REASONS, Classification, classify
+from exporter.core.classify import FAULT_RULES, STATUS_RULES, Classification, classify
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Step
-from tests.unit.core.promised import PROMISED, Promise
+from exporter.core.reason_rules import ENTRA_REASONS, VAULT_REASONS
+from tests.unit.core.promised import PROMISED, Promise, aadsts_with
 
 EVERY_STATUS = (None, 0, 100, 204, 302, *range(400, 600), 600, 999)
 DISTINCT_STATUSES = (None, 302, 400, 401, 402, 403, 404, 405, 407, 409, 410, 428, 429, 430, 499, 500, 503, 599, 600)
@@ -20,7 +21,7 @@ def facts_with(marker: str | None, *, fault: Fault = Fault.HTTP_STATUS, status: 
     if marker is None:
         return Facts(fault=fault, status=status)
     if marker.startswith("aadsts"):
-        return Facts(fault=fault, status=status, aadsts=int(marker.removeprefix("aadsts")))
+        return Facts(fault=fault, status=status, aadsts=aadsts_with(marker))
     if marker.startswith("akv"):
         return Facts(fault=fault, status=status, akv=int(marker.removeprefix("akv")))
     if marker.startswith("key:"):

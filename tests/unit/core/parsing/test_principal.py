@@ -6,8 +6,7 @@ import json
 import pytest
 
 from exporter.core import known_secrets
-from exporter.core.model import Facts, Outcome, Step, StepResult
-from exporter.core.parsing.principal import object_id_in, object_id_of_token, refused_object_id
+from exporter.core.parsing.principal import object_id_in, object_id_of_token
 
 OID = "0a1b2c3d-1111-2222-3333-444455556666"
 
@@ -54,12 +53,3 @@ def test_a_secret_in_the_form_of_an_id_is_not_shown():
         assert (object_id_in(f"oid={OID}"), object_id_of_token(token(oid=OID))) == (None, None)
     finally:
         known_secrets.KNOWN.forget_all()
-
-
-def test_first_refused_request_with_an_object_id_counts():
-    steps = [
-        StepResult(step=Step.CHALLENGE, outcome=Outcome.SKIPPED),
-        StepResult(step=Step.TOKEN, outcome=Outcome.OK, facts=Facts()),
-        StepResult(step=Step.GET_KEY, outcome=Outcome.FAILED, facts=Facts(object_id=OID)),
-    ]
-    assert (refused_object_id(steps), refused_object_id(steps[:2])) == (OID, None)

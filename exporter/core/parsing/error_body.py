@@ -1,0 +1,174 @@
+"""Read a body that refuses a request, or that is not what was requested: codes, numbers and a sentence.
+
+No function raises, whatever the bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+from exporter.core.faults import Fault
+from exporter.core.known_secrets import reveals
+from exporter.core.parsing.key_vault import read_object, text_of, word_of
+from exporter.core.reason_rules import rank
+
+_AKV = re.compile(r"\bAKV([0-9]{5})\b")
+_AADSTS = re.compile(r"\bAADSTS([0-9]{4,8})\b")
+_CLIENT_ADDRESS = re.compile(r"\bclient address: {0,4}([0-9A-Fa-f:.]{3,45})", re.IGNORECASE)
+_DEEPEST = 4  # errors inside errors that are read
+_SHOWN = 1024  # bytes of a page
+_READ = 4096  # characters of a message: a search in a megabyte would hold up every probe
+_MOST_NUMBERS = 16  # of Entra's error_codes
+_Implied = tuple[tuple[str, re.Pattern[str]], ...]
+
+
+def _implied(*rows: tuple[str, str]) -> _Implied:
+    return tuple((code, re.compile(pattern, re.IGNORECASE)) for code, pattern in rows)
+
+
+# The inner code that a vault's sentence implies; a Managed HSM and older services send no specific one.
+_BY_VAULT = _implied(
+    ("ForbiddenByNsp", "forbidden by nsp policy"),
+    ("ForbiddenByConnection", "public network access is disabled|not an approved private link"),
+    ("ForbiddenByFirewall", "client address is not authorized"),
+    ("KeyDisabled", "disabled key"),
+    ("KeyExpired", "expired key"),
+    ("KeyNotYetValid", "key is not yet valid|not allowed on a key that is not yet valid"),
+    ("KeyOperationForbidden", "is not permitted on this key"),
+    ("ForbiddenByPolicy", r"does not have \w{1,32} [\w ]{0,32}permission|not found on any access policy"),
+    ("ForbiddenByRbac", "not authorized to perform action"),
+    ("TokenExpired", r"\[TokenExpired\]"),
+)
+# The code that a sentence of Entra ID implies: some numbers have several meanings.
+_BY_ENTRA = _implied(
+    ("InvalidClientSecret", "invalid client secret"),
+    ("CertificateExpired", "key used is expired"),
+    ("AssertionNotInTime", "not within its valid time range"),
+    ("ApplicationDisabled", r"\bapplication\b[^.]{0,160} is disabled"),
+)
+_UNSPECIFIC = ("AccessDenied", "Forbidden")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorBody:
+    """The codes and the message of an error body.
+
+    `message` is unmasked: mask it before use. `inner_code` is the one that the message implies if the service sends none.
+    """
+
+    service_code: str | None = None
+    inner_code: str | None = None
+    aadsts: int | None = None
+    akv: int | None = None
+    trace_id: str | None = None
+    client_address: str | None = None
+    message: str = ""
+
+
+def read_error(body: bytes) -> ErrorBody:
+    """Return the codes in an error body of the vault or of Entra."""
+    answer = read_object(body)
+    if answer is None:
+        return ErrorBody()
+    error = answer.get("error")
+    if isinstance(error, dict):
+        folded = {name.lower(): value for name, value in error.items()}  # services spell innererror in two ways
+        message = (text_of(folded, "message") or "")[:_READ]
+        service_code = word_of(folded.get("code"))
+        return ErrorBody(
+            service_code=service_code,
+            inner_code=_inner_code(service_code, _deepest_code(folded.get("innererror")), message),
+            akv=_number(_AKV, message),
+            client_address=_address(message),
+            message=message,
+        )
+    message = (text_of(answer, "error_description") or "")[:_READ]
+    return ErrorBody(
+        service_code=word_of(error),
+        inner_code=_first(_BY_ENTRA, message),
+        aadsts=_aadsts(answer, message),
+        trace_id=word_of(answer.get("trace_id")),
+        message=message,
+    )
+
+
+def is_foreign(body: bytes) -> bool:
+    """Whether the body of an error is a page or a text, so that a proxy, a portal or a device sent it.
+
+    Key Vault and Entra ID send a JSON object or nothing.
+    """
+    return bool(body.strip()) and read_object(body) is None
+
+
+def is_page(body: bytes) -> bool:
+    """Whether a body is HTML or XML."""
+    return body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+
+
+def found_instead(fault: Fault, body: bytes) -> str:
+    """Return the start of a page, or what a key response has instead of a key version.
+
+    The text is not masked. It is empty for other faults, and for text that may be a cut response with a token.
+    """
+    if fault is Fault.ANSWER_NOT_JSON and is_page(body):
+        return body[:_SHOWN].decode("utf-8", errors="replace")
+    if fault is Fault.TOKEN_MISSING:  # an error with a good status
+        return read_error(body).message
+    key = (read_object(body) or {}).get("key")
+    if fault is not Fault.KID_UNUSABLE or not isinstance(key, dict):
+        return ""
+    return f"kid is {text_of(key, 'kid')!r}, kty is {text_of(key, 'kty')!r}"
+
+
+def _first(implied: _Implied, message: str) -> str | None:
+    return next((code for code, pattern in implied if pattern.search(message)), None)
+
+
+def _number(pattern: re.Pattern[str], message: str) -> int | None:
+    match = pattern.search(message)
+    return int(match[1]) if match else None
+
+
+def _address(message: str) -> str | None:
+    """Return the IP address that the vault saw, in its usual form."""
+    match = _CLIENT_ADDRESS.search(message)
+    try:
+        return str(ip_address(match[1].rstrip("."))) if match else None
+    except ValueError:
+        return None
+
+
+def _aadsts(answer: dict[str, Any], message: str) -> int | None:
+    """Return the number that decides the reason, or the first number.
+
+    Numbers of `error_codes` come before those of the description.
+    """
+    codes = answer.get("error_codes")
+    listed = [one for one in codes if isinstance(one, int) and 0 < one < 10**8] if isinstance(codes, list) else []
+    described = [int(number) for number in _AADSTS.findall(message)]
+    numbers = [one for one in (*listed, *described)[:_MOST_NUMBERS] if one is not True and not reveals(str(one))]
+    return min(numbers, key=rank, default=None)
+
+
+def _deepest_code(inner: object) -> str | None:
+    """Return the code of the innermost error; an error may hold another one."""
+    found = None
+    for _ in range(_DEEPEST):
+        if not isinstance(inner, dict):
+            break
+        folded = {name.lower(): value for name, value in inner.items()}
+        found, inner = word_of(folded.get("code")) or found, folded.get("innererror")
+    return found
+
+
+def _inner_code(service_code: str | None, inner_code: str | None, message: str) -> str | None:
+    """Return the inner code, or the one that the message implies."""
+    if inner_code is not None and inner_code not in _UNSPECIFIC:
+        return inner_code
+    implied = _first(_BY_VAULT, message)
+    if implied is None and inner_code is None and service_code == "AccessDenied":
+        implied = "ForbiddenByRbac"
+    return implied or inner_code
