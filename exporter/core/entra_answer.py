@@ -1,4 +1,4 @@
-"""What Entra ID itself says about the expiry of a credential, held against the dates of all sources.
+"""The answer of Entra ID about the expiry of a credential, held against the dates of all sources.
 
 Entra ID decides: a date that contradicts its answer is wrong, whichever source it comes from.
 """

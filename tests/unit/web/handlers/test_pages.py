@@ -106,7 +106,7 @@ async def test_what_entra_says_wins_over_a_later_date():
         accepted = (await get(session, "/"))[2]
     day = moment(NOW + 80 * 86400)[:10]
     wrong = f"the declared date {day} is wrong"
-    assert words(page).count(f"1 min ago credential expired, says Entra ID {wrong}") == 2
+    assert words(page).count(f"1 min ago credential expired, refused by Entra ID {wrong}") == 2
     assert f"sql-prod expired 1 min ago credential, refused by Entra ID as expired: {wrong}" in words(page)
     assert "in 80 d" not in page
     assert f"declared {day}" in words(detail)
