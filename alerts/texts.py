@@ -275,7 +275,7 @@ TEXTS: Final[Mapping[str, str]] = {
         "{{ $one.Labels.source }} {{ $one.Value | humanizeTimestamp }}",
         none="none known",
     ),
-    # Entra ID says that the credential has expired: a later date is wrong.
+    # Entra ID refuses the credential as expired: a later date is wrong.
     "EXPIRED_DATES": listed(
         'label_replace({0} > time(), "wrong", ", which is wrong", "", "") or on (source) {0}'.format(
             _ENDS.replace("job=%q,instance=%q,credential=%q", "job=%[1]q,instance=%[2]q,credential=%[3]q")

@@ -20,8 +20,9 @@ from exporter.core.readiness import NOT_TESTED, deciding_failure, in_words
 from exporter.core.steadiness import Unsteady
 from exporter.presentation.expiring import DAY, Ending
 from exporter.presentation.wording import auxiliary_results
+from exporter.state.failures import FailureSummary
 from exporter.state.history import HistoryEntry
-from exporter.state.records import FailureSummary, TargetRecord, readiness_at, unsteady_at
+from exporter.state.records import TargetRecord, readiness_at, unsteady_at
 
 Payload = dict[str, Any]
 

@@ -17,15 +17,14 @@ from exporter.core.deadline import OUT_OF_TIME, slow_in, slowest
 from exporter.core.faults import TIMEOUTS, Fault, Reason
 from exporter.core.key_reference import other_key
 from exporter.core.model import Challenge, Facts, KeyFacts, Mode, Outcome, ProbeReport, Step, StepResult, TokenResult, Vantage
-from exporter.core.parsing.principal import object_id_of_token
+from exporter.core.parsing.principal import with_object_ids
 from exporter.core.readiness import assess
 from exporter.runtime.thread_pool import PoolExhausted
 
 T = TypeVar("T")
 
-# The size of a database encryption key of AES-256.
-ROUND_TRIP_BYTES = 32
-_FORBIDDEN, _NOT_FOUND = 403, 404
+ROUND_TRIP_BYTES = 32  # the size of a database encryption key of AES-256
+_NOT_FOUND = 404
 
 
 class Vault(Protocol):
@@ -109,7 +108,6 @@ class _Run:
         self._unwrapped: bool | None = None
         self._purge_at: float | None = None
         self._purged = False
-        self._access_token: str | None = None
 
     async def all_steps(self) -> None:
         """Run all steps; an internal error between two steps fails the next one."""
@@ -126,12 +124,13 @@ class _Run:
         if challenge is None:
             return
         self._tenant = challenge.tenant
-        token = self._access_token = await self._token(challenge)
+        token = await self._token(challenge)
         if token is None:
             return
         key = await self._get_key(token)
         if key is not None and self._request.round_trip and self._request.module.mode is not Mode.READ_ONLY:
             await self._round_trip(token, key)
+        self._results.update(with_object_ids(self._results, token))
 
     async def _token(self, challenge: Challenge) -> str | None:
         result: TokenResult | None = None
@@ -143,8 +142,7 @@ class _Run:
 
         token = await self._step(Step.TOKEN, fetch)
         if result is not None and Step.TOKEN in self._results:
-            measured = replace(self._results[Step.TOKEN], duration=result.duration, shared=result.shared)
-            self._results[Step.TOKEN] = measured
+            self._results[Step.TOKEN] = replace(self._results[Step.TOKEN], duration=result.duration, shared=result.shared)
         return token
 
     async def _get_key(self, token: str) -> KeyFacts | None:
@@ -244,8 +242,6 @@ class _Run:
             return
         if self._request.cut_by_scrape and (facts.fault in TIMEOUTS or self._out_of_time(facts)):
             facts = replace(facts, cut_by_scrape=True)
-        if facts.status == _FORBIDDEN and facts.object_id is None and self._access_token is not None:
-            facts = replace(facts, object_id=object_id_of_token(self._access_token))  # the vault does not name its caller
         classification = classify(step, facts)
         self._results[step] = StepResult(
             step=step,

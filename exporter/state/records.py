@@ -14,28 +14,15 @@ from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.entra_answer import EntraAnswer, entra_answer
 from exporter.core.model import KeyFacts, Outcome, PeerCertificate, ProbeReport, Readiness, Step, StepResult, VaultHeaders
 from exporter.core.readiness import State, deciding_failure, state_of
-from exporter.core.steadiness import NO_FAILURE, FailedProbe, Unsteady, assess_steadiness
+from exporter.core.steadiness import FailedProbe, Unsteady, assess_steadiness
 from exporter.state.changes import KEPT, Change, Observed, differences
+from exporter.state.failures import LETTERS, FailureSummary, failed_among, failure_summary, failures_after
 from exporter.state.history import History, ProbeContext
 
 STALE_INTERVALS = 3  # a verdict older than this many intervals is unknown
 HISTORY_BYTES = 64 * 1024 * 1024  # of all targets together
 SUMMARIES = 10  # failures kept over a restart
 RECENT = 40  # states of the last probes
-LETTERS = {State.NOT_READY: "n", State.FAILING: "f", State.UNKNOWN: "u", State.READY: "r"}
-_FAILED = LETTERS[State.NOT_READY] + LETTERS[State.FAILING]
-
-
-@dataclass(frozen=True, slots=True)
-class FailureSummary:
-    """Summary of a failure that is kept over a restart. `at` is a Unix time."""
-
-    at: float
-    step: str
-    code: int | None
-    reason: str | None
-    http_status: int | None
-    request_id: str | None
 
 
 @dataclass(slots=True)
@@ -95,7 +82,7 @@ class TargetRecord:
         else:
             self.failures += 1
             self.consecutive_failures += 1
-            self.last_failures.append(_summary(report))
+            self.last_failures.append(failure_summary(report))
         self.consecutive_blocking = self.consecutive_blocking + 1 if _blocks(report) else 0
         self.consecutive_unready = self._unready_after(report)
         self._learn(report)
@@ -155,15 +142,8 @@ class TargetRecord:
         if state is not self.state:
             self.state, self.state_since = state, report.started_at
         self.recent = (self.recent + LETTERS[state])[-RECENT:]
-        failures = self.recent_failures if LETTERS[state] not in _FAILED else (*self.recent_failures, self._failed(report))
+        failures = failures_after(self.recent_failures, state, report)
         self.recent_failures = failures[len(failures) - failed_among(self.recent) :]
-
-    def _failed(self, report: ProbeReport) -> FailedProbe:
-        """Return what failed; equal failures in a row are one object, since a fleet keeps thousands."""
-        failure = deciding_failure(report)
-        found = NO_FAILURE if failure is None else FailedProbe(failure.step, failure.code, failure.reason)
-        last = self.recent_failures[-1:]
-        return last[0] if last == (found,) else found
 
     def _add_verdict(self, report: ProbeReport) -> None:
         """Extend or end the run of ready probes. A pause in which a verdict becomes stale ends it too."""
@@ -268,11 +248,6 @@ class TargetRecords:
         return sum(record.history.size for record in self._records.values())
 
 
-def failed_among(recent: str) -> int:
-    """Return how many of the probes failed, whose states are `recent`."""
-    return sum(map(recent.count, _FAILED))
-
-
 def unsteady_at(record: TargetRecord | None, now: float) -> Unsteady | None:
     """Return how unsteady a target is that is ready at `now`, a Unix time; None for any other target."""
     if record is None or record.last is None or record.state is not State.READY:
@@ -317,18 +292,3 @@ def headers_after(known: VaultHeaders, report: ProbeReport) -> VaultHeaders:
                 connection=headers.connection or known.connection,
             )
     return known
-
-
-def _summary(report: ProbeReport) -> FailureSummary:
-    failure = deciding_failure(report)
-    if failure is None:  # nothing failed, and nothing succeeded either
-        return FailureSummary(report.started_at, "", None, None, None, None)
-    facts = failure.facts
-    return FailureSummary(
-        at=report.started_at,
-        step=failure.step.value,
-        code=failure.code,
-        reason=None if failure.reason is None else failure.reason.value,
-        http_status=None if facts is None else facts.status,
-        request_id=None if facts is None else facts.request_id,
-    )

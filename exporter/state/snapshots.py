@@ -16,7 +16,8 @@ from exporter.core.model import KeyFacts, PeerCertificate, Readiness, Step, Vaul
 from exporter.core.readiness import WHY, State
 from exporter.core.steadiness import FailedProbe
 from exporter.state.changes import Change, ChangeKind
-from exporter.state.records import LETTERS, RECENT, FailureSummary, TargetRecord, failed_among
+from exporter.state.failures import LETTERS, FailureSummary, failed_among
+from exporter.state.records import RECENT, TargetRecord
 
 
 class DamagedError(ValueError):

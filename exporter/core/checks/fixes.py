@@ -148,8 +148,9 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
         "permission_unwrap": ROLE,
         "permission_list": (
             "The connector does not need `list`. Under access policies, it can be added.",
-            _REPLACES.format("permission that the application needs"),
+            "The object id of the principal:",
             "  az ad sp show --id CLIENT_ID --query id --output tsv",
+            _REPLACES.format("permission that the application needs"),
             "  az keyvault set-policy --name VAULT_NAME --object-id OBJECT_ID --key-permissions get list wrapKey unwrapKey",
         ),
         "round_trip": (

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from operator import itemgetter
 from typing import Any
 
 from exporter.runtime.slices import in_slices
@@ -15,7 +16,7 @@ from exporter.web.ui.view_models import TargetView, Urgency
 MOST_LABELS = 200
 
 
-class Standing(IntEnum):
+class HeadlineState(IntEnum):
     """What a headline counts, the most urgent first: the first one of its targets is that of a SQL Server."""
 
     NOT_READY = 0
@@ -24,11 +25,11 @@ class Standing(IntEnum):
     OTHER = 3
 
 
-_STANDINGS = {Urgency.NOT_READY: Standing.NOT_READY, Urgency.UNKNOWN: Standing.UNKNOWN}
+_STATES = {Urgency.NOT_READY: HeadlineState.NOT_READY, Urgency.UNKNOWN: HeadlineState.UNKNOWN}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class HeadlineCounts:
     """How many targets or SQL Servers there are, and how many of them are in a state that a headline names."""
 
     total: int
@@ -47,8 +48,8 @@ class Fleet:
     labels: list[str]  # NAME=VALUE, the first `MOST_LABELS` in order
     label_names: list[str]  # of targets and their SQL Servers, at most `MOST_LABELS`
     causes: list[CauseGroup]
-    targets: Tally
-    servers: Tally  # that the configuration names, each with the most urgent state of its targets
+    targets: HeadlineCounts
+    servers: HeadlineCounts  # that the configuration names, each with the most urgent state of its targets
 
     @property
     def total(self) -> int:
@@ -65,7 +66,7 @@ async def fleet(
     """Filter and sort the views, and let other tasks run in between; `cause` is an id or empty."""
     counts, codes = Counter[Urgency](), Counter[int]()
     labels, names = set[str](), set[str]()
-    targets, servers = Counter[Standing](), dict[str, Standing]()
+    targets, servers = Counter[HeadlineState](), dict[str, HeadlineState]()
     every = list[TargetView]()
     async for each in in_slices(views, AT_ONCE):
         every.append(each)
@@ -74,9 +75,9 @@ async def fleet(
             codes[each.failure.code] += 1
         labels.update(f"{name}={value}" for name, value in each.target.labels.items())
         names.update(each.target.labels, *each.target.instances)
-        standing = _standing(each)
-        targets[standing] += 1
-        servers.update((server, min(servers.get(server, standing), standing)) for server in each.servers)
+        state = _headline_state(each)
+        targets[state] += 1
+        servers.update((server, min(servers.get(server, state), state)) for server in each.servers)
     causes = await grouped(every)
     behind = ids_by_target(causes) if cause else {}
     chosen = [
@@ -84,7 +85,7 @@ async def fleet(
         async for each in in_slices(every, AT_ONCE)
         if matches(each) and (not cause or behind.get(each.target.name) == cause)
     ]
-    chosen.sort(key=lambda pair: pair[0])
+    chosen.sort(key=itemgetter(0))
     return Fleet(
         shown=[each for _, each in chosen],
         counts=counts,
@@ -92,21 +93,21 @@ async def fleet(
         labels=sorted(labels)[:MOST_LABELS],
         label_names=sorted(names)[:MOST_LABELS],
         causes=causes,
-        targets=_tally(targets),
-        servers=_tally(Counter(servers.values())),
+        targets=_headline_counts(targets),
+        servers=_headline_counts(Counter(servers.values())),
     )
 
 
-def _standing(view: TargetView) -> Standing:
+def _headline_state(view: TargetView) -> HeadlineState:
     if view.unsteady is not None:
-        return Standing.UNSTEADY
-    return _STANDINGS.get(view.urgency, Standing.OTHER)
+        return HeadlineState.UNSTEADY
+    return _STATES.get(view.urgency, HeadlineState.OTHER)
 
 
-def _tally(standings: Counter[Standing]) -> Tally:
-    return Tally(
-        total=standings.total(),
-        not_ready=standings[Standing.NOT_READY],
-        unknown=standings[Standing.UNKNOWN],
-        unsteady=standings[Standing.UNSTEADY],
+def _headline_counts(states: Counter[HeadlineState]) -> HeadlineCounts:
+    return HeadlineCounts(
+        total=states.total(),
+        not_ready=states[HeadlineState.NOT_READY],
+        unknown=states[HeadlineState.UNKNOWN],
+        unsteady=states[HeadlineState.UNSTEADY],
     )

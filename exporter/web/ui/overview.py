@@ -102,11 +102,11 @@ def _verdict_section(site: Urls, page: Page) -> Iterator[Child]:
 def _headline(fleet: Fleet) -> str:
     """Return the state of the fleet in one line."""
     ready = fleet.counts.get(Urgency.READY, 0) == fleet.total
-    state, tally = "ready" if ready else "not ready", fleet.servers if fleet.servers.total else fleet.targets
+    state, counted = "ready" if ready else "not ready", fleet.servers if fleet.servers.total else fleet.targets
     noun = "SQL Servers: vault side" if fleet.servers.total else "targets"
-    others = {"unknown": tally.unknown, "unsteady": tally.unsteady}
+    others = {"unknown": counted.unknown, "unsteady": counted.unsteady}
     more = "".join(f", {number:,} {name}" for name, number in others.items() if number)
-    return f"{tally.total if ready else tally.not_ready:,} of {tally.total:,} {noun} {state}{more}"
+    return f"{counted.total if ready else counted.not_ready:,} of {counted.total:,} {noun} {state}{more}"
 
 
 def _causes_count(page: Page) -> Child:

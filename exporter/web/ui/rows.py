@@ -99,6 +99,6 @@ def _next_expiry(view: TargetView) -> Iterator[Child]:
         return
     noun, expired = NOUNS[view.ending.kind], view.ending.has_expired(view.now)
     yield element("span", when(view.ending.at, view.now), class_="bad-ink") if expired else ends_in(view.ending, view.now)
-    said = ", refused by Entra ID" if view.ending.source == Source.ENTRA else ""
-    yield element("div", f"{noun} expired{said}" if expired else noun, class_="quiet")
+    refused = ", refused by Entra ID" if view.ending.source == Source.ENTRA else ""
+    yield element("div", f"{noun} expired{refused}" if expired else noun, class_="quiet")
     yield element("div", view.wrong, class_="quiet") if view.wrong else None

@@ -418,7 +418,7 @@ def test_line_of_the_log_fires_only_if_the_probe_succeeds(tmp_path):
 
 @pytest.mark.real
 def test_instances_of_one_name_are_parted_by_their_host(tmp_path):
-    """A target of PROD on n1 says nothing about PROD on n2."""
+    """A target of PROD on n1 covers no key of PROD on n2."""
     given = [
         uses("sales", NEW, "3x100"),
         uses("sales", NEW, "3x100", N2),

@@ -27,7 +27,7 @@ def test_a_credential_is_expired_since_the_first_refusal(reason):
 
 
 @pytest.mark.parametrize("steps", [[], token(Outcome.SKIPPED), token(Outcome.FAILED, Reason.SECRET_WRONG)])
-def test_another_failure_says_nothing_about_the_expiry(steps):
+def test_another_failure_changes_no_answer(steps):
     before = EntraAnswer(at=1.0, expired_since=1.0)
     assert entra_answer(steps, 2.0, before) is before
 

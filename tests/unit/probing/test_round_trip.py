@@ -9,7 +9,7 @@ import pytest
 from exporter.config.model import Credential, CredentialKind, Module, Target
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Challenge, Facts, Generation, KeyFacts, Mode, Outcome, ProbeReport, Step, TokenResult, Vantage
-from exporter.probing import round_trip
+from exporter.core.parsing import principal
 from exporter.probing.round_trip import ProbeDependencies, ProbeRequest, key_state, run_probe
 from exporter.runtime.thread_pool import PoolExhausted
 
@@ -254,7 +254,7 @@ async def test_current_generation_changes_the_code():
     ],
 )
 async def test_refused_step_has_the_object_id_of_its_principal(monkeypatch, facts, found):
-    monkeypatch.setattr(round_trip, "object_id_of_token", {"t0ken": OF_TOKEN}.get)
+    monkeypatch.setattr(principal, "object_id_of_token", {"t0ken": OF_TOKEN}.get)
     report, _ = await probed(faults={Step.GET_KEY: facts})
     assert report.step(Step.GET_KEY).facts.object_id == found
 

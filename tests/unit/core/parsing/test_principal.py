@@ -6,7 +6,8 @@ import json
 import pytest
 
 from exporter.core import known_secrets
-from exporter.core.parsing.principal import object_id_in, object_id_of_token
+from exporter.core.model import Facts, Outcome, Step, StepResult
+from exporter.core.parsing.principal import object_id_in, object_id_of_token, with_object_ids
 
 OID = "0a1b2c3d-1111-2222-3333-444455556666"
 
@@ -53,3 +54,15 @@ def test_a_secret_in_the_form_of_an_id_is_not_shown():
         assert (object_id_in(f"oid={OID}"), object_id_of_token(token(oid=OID))) == (None, None)
     finally:
         known_secrets.KNOWN.forget_all()
+
+
+def test_only_refused_steps_get_the_object_id_of_the_token():
+    statuses = {Step.CHALLENGE: 401, Step.GET_KEY: 403, Step.WRAP_KEY: 403}
+    results = {
+        step: StepResult(
+            step=step, outcome=Outcome.FAILED, facts=Facts(status=status, object_id="named" if step is Step.WRAP_KEY else None)
+        )
+        for step, status in statuses.items()
+    } | {Step.UNWRAP_KEY: StepResult(step=Step.UNWRAP_KEY, outcome=Outcome.SKIPPED)}
+    found = with_object_ids(results, token(oid=OID))
+    assert {step: each.facts.object_id for step, each in found.items()} == {Step.GET_KEY: OID}

@@ -15,7 +15,7 @@ from exporter.core.durations import moment
 from exporter.core.faults import Reason
 from exporter.core.model import Outcome, Readiness, Step
 from exporter.state.changes import Change, ChangeKind
-from exporter.state.records import FailureSummary
+from exporter.state.failures import FailureSummary
 from exporter.web.handlers import pages
 from tests.support.web_factories import auxiliary_result, bad, config, good, target
 from tests.support.web_fleets import three_causes
@@ -94,7 +94,7 @@ async def test_row_shows_the_earliest_expiry_of_credential_and_key():
     assert "1 d ago credential expired" in words(expired)
 
 
-async def test_what_entra_says_wins_over_a_later_date():
+async def test_refusal_by_entra_wins_over_a_later_date():
     service = Service(config(target(), target("other", vault="other.vault.azure.net")))
     service.ends["sql-prod"] = (CredentialExpiry(credential="sql-prod", source=Source.DECLARED, expires_at=NOW + 80 * 86400),)
     service.add_reports(good("other", started_at=NOW - 90), bad(started_at=NOW - 60))
@@ -182,7 +182,7 @@ async def test_an_unsteady_target_is_named_everywhere():
     throttled = {"step": Step.GET_KEY, "code": 3011, "reason": Reason.THROTTLED, "status": 429}
     service.add_reports(*[each(started_at=NOW - 9) for _ in range(14) for each in (good, partial(bad, **throttled))])
     service.add_reports(*[good(started_at=NOW - 9)] * 12)
-    said = "unsteady: 3011 in 14 of the last 40 probes"
+    shares = "unsteady: 3011 in 14 of the last 40 probes"
     async with serving(service) as session:
         shown = {
             path: words((await get(session, path))[2]) for path in ("/", "/targets?verdict=unsteady", "/targets/contoso-key0")
@@ -190,16 +190,16 @@ async def test_an_unsteady_target_is_named_everywhere():
         others = words((await get(session, "/targets?verdict=not_ready"))[2])
         rows = [json.loads((await get(session, f"/api/v1/targets{path}"))[2]) for path in ("", "/contoso-key0")]
     assert (
-        f"unsteady Vault contoso-prod: the service receives more requests than it allows {said} 3011 (3109) 2 SQL Servers"
+        f"unsteady Vault contoso-prod: the service receives more requests than it allows {shares} 3011 (3109) 2 SQL Servers"
         in shown["/"]
     )
     assert "0 unknown 1 ready 1 unsteady 1 cause" in shown["/"]
     assert (
-        f"ready {said} 9 s ago the service receives more requests than it allows 3011 (3109) in step get_key, but the last"
+        f"ready {shares} 9 s ago the service receives more requests than it allows 3011 (3109) in step get_key, but the last"
         in shown["/targets?verdict=unsteady"]
     )
     assert "ready vault side ready, seen from a central host" in shown["/targets/contoso-key0"]
-    assert said in shown["/targets/contoso-key0"]
+    assert shares in shown["/targets/contoso-key0"]
     assert "0 of 1 targets match." in others
     assert all("nothing failed" not in page.split("What the states mean")[0] for page in shown.values())
     assert [row["unsteady"] for row in (rows[0]["targets"][0], rows[1])] == [{"failed": 14, "of": 40, "code": 3011}] * 2
