@@ -68,7 +68,8 @@ _ACTION: Final = (
     + ' First: {{ @ACTION }}{{ if match "CLIENT_ID" $do }}'
     + "{{ with $labels.credential }} CLIENT_ID is the client_id of {{ . }} in the exporter's configuration, or the first 32 digits of its"
     " connector secret. The exporter's page of the target fills it in.{{ end }}{{ end }}"
-    + '{{ if match "VAULT_ID" $do }} VAULT_ID is the output of az keyvault show --name {{ reReplaceAll "[.].*" "" @VAULT }} --query id'
+    + '{{ if match "OBJECT_ID" $do }} OBJECT_ID is the object id of the principal: the exporter\'s page of the target shows it.{{ end }}'
+    + '{{ if match "VAULT_ID" $do }} VAULT_ID is the output of az keyvault show --name {{ @NAME }} --query id'
     " --output tsv.{{ end }}"
 )
 _INSTANCE: Final = (
@@ -81,9 +82,9 @@ def _failures(query: str, labels: str, action: str) -> str:
     return "{{ range " + query_of(query, labels) + ' | sortByLabel "code" }}' + _CAUSE + action + "{{ end }}"
 
 
-def _action(vault: str, *replacements: tuple[str, str]) -> str:
-    """Return the first action of a failure at `vault`, a template variable, with the words replaced."""
-    return _ACTION.replace("@ACTION", filled("$do", *replacements)).replace("@VAULT", vault)
+def _action(vault: str, name: str, *replacements: tuple[str, str]) -> str:
+    """Return the first action of a failure at `vault`, a template variable, with the words replaced; `name` is VAULT."""
+    return _ACTION.replace("@ACTION", filled("$do", *replacements)).replace("@VAULT", vault).replace("@NAME", name)
 
 
 _KEY: Final = (
@@ -91,17 +92,24 @@ _KEY: Final = (
     + query_of("max by (key) (last_over_time(ekm_target_info{" + _TARGET + "}[@{HOLD}]))", "job instance target")
     + " }}{{ $key = .Labels.key }}{{ end }}"
 )
-# Actions name one target: the first one of the credential.
+# Actions name one target: the first one of the credential. With several vaults, an action names none of them.
 _FIRST_TARGET: Final = (
-    '{{ $target := "" }}{{ $vault := "" }}{{ range '
+    '{{ $target := "" }}{{ $vault := "" }}{{ $several := false }}{{ range '
     + query_of(f"max by (target, vault) ({_CREDENTIAL})", "job instance credential")
-    + ' | sortByLabel "target" }}{{ if not $target }}{{ $target = .Labels.target }}{{ $vault = .Labels.vault }}{{ end }}{{ end }}'
+    + ' | sortByLabel "target" }}{{ if not $target }}{{ $target = .Labels.target }}{{ $vault = .Labels.vault }}'
+    + "{{ else if ne $vault .Labels.vault }}{{ $several = true }}{{ end }}{{ end }}"
 )
+_SEVERAL: Final = (
+    '{{ if and $several (match "VAULT" .Labels.action) }} VAULT differs by target: the exporter\'s page of each target fills it in.'
+    '{{ if match "ALTER CREDENTIAL" .Labels.action }} On each SQL Server, alter-credential.sql writes each statement with the IDENTITY'
+    " of its credential.{{ end }}{{ end }}"
+)
+_NAME_OF_ONE: Final = '(or (and $several "VAULT") (reReplaceAll "[.].*" "" $vault))'
 _OF_FIRST_TARGET: Final = (
     _STORE_NAME,
-    ("VAULT[.]vault[.]azure[.]net", "$vault"),
+    ("VAULT[.]vault[.]azure[.]net", '(or (and $several "VAULT.vault.azure.net") $vault)'),
     (r"\\bHOST\\b", "$host"),
-    (r"\\bVAULT\\b", '(reReplaceAll "[.].*" "" $vault)'),
+    (r"\\bVAULT\\b", _NAME_OF_ONE),
     (r"\\bTARGET\\b", '(printf "%s --config.file FILE" $target)'),
 )
 _STORE: Final = (
@@ -133,13 +141,15 @@ _OF_CREDENTIAL: Final = (
 _CREDENTIAL_FAILURES: Final = (
     _FIRST_TARGET
     + _HSM_OPTION.replace("@VAULT", "$vault")
-    + _failures(_OF_CREDENTIAL, "job instance credential", _action("$vault", *_OF_FIRST_TARGET))
+    + '{{ if and $several (match "hsm" $store) }}{{ $store = "--hsm-name VAULT" }}{{ end }}'
+    + _failures(_OF_CREDENTIAL, "job instance credential", _action("$vault", _NAME_OF_ONE, *_OF_FIRST_TARGET) + _SEVERAL)
 )
 
 
 def _servers(query: str, labels: str) -> str:
     """Return the first three SQL Server instances and the number of the others; empty if none is declared."""
-    found = "{{ $all := " + query_of(f"{_SQL} ({query})", labels) + " }}"
+    # An instance in two availability groups is one SQL Server.
+    found = "{{ $all := " + query_of(f"topk by (sql_instance, host) (1, {_SQL} ({query}))", labels) + " }}"
     first = '{{ range $place, $one := $all | sortByLabel "sql_instance" }}{{ if lt $place 3 }}{{ if $place }}, {{ end }}'
     more = "{{ if gt (len $all) 3 }} and {{ len (slice $all 3) }} more{{ end }}"
     return found + first + _INSTANCE + "{{ end }}{{ end }}" + more
@@ -162,7 +172,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "TARGET": "{{ $labels.target }} ({{ $labels.vault }}), seen from {{ $labels.instance }}",
     "FAILURES": _KEY
     + _HSM_OPTION.replace("@VAULT", "$labels.vault")
-    + _failures(_OF_ONE_TARGET, "job instance target", _action("$labels.vault", *_OF_TARGET)),
+    + _failures(_OF_ONE_TARGET, "job instance target", _action("$labels.vault", _VAULT_NAME, *_OF_TARGET)),
     "CAUSES": _failures(_OF_ONE_TARGET, "job instance target", action=""),
     "HELD": _held(
         "ekm_probe_success{job=%[1]q,instance=%[2]q,target=%[3]q}",
@@ -263,6 +273,16 @@ TEXTS: Final[Mapping[str, str]] = {
         "job instance credential",
         "source",
         "{{ $one.Labels.source }} {{ $one.Value | humanizeTimestamp }}",
+        none="none known",
+    ),
+    # Entra ID refuses the credential as expired: a later date is wrong.
+    "EXPIRED_DATES": listed(
+        'label_replace({0} > time(), "wrong", ", which is wrong", "", "") or on (source) {0}'.format(
+            _ENDS.replace("job=%q,instance=%q,credential=%q", "job=%[1]q,instance=%[2]q,credential=%[3]q")
+        ),
+        "job instance credential",
+        "source",
+        "{{ $one.Labels.source }} {{ $one.Value | humanizeTimestamp }}{{ $one.Labels.wrong }}",
         none="none known",
     ),
     "EGRESS_SEEN": listed(

@@ -25,8 +25,8 @@ _THUMBPRINTS: Final = (
     'label_replace(mssql_ekm_database_encryption_state{encryptor_type="ASYMMETRIC KEY", encryptor_thumbprint!=""} > 1, '
     '"thumbprint", "$1", "encryptor_thumbprint", "(.+)")'
 )
-# The number of databases of each SQL Server and thumbprint, however many nodes have them.
-_USED: Final = f"count by (sql_instance, thumbprint) (group by (sql_instance, database, thumbprint) ({_THUMBPRINTS}))"
+# The number of databases of each SQL Server and thumbprint.
+_USED: Final = f"count by (sql_instance, host, thumbprint) (group by (sql_instance, host, database, thumbprint) ({_THUMBPRINTS}))"
 _OPEN: Final = f"({_USED} unless on (thumbprint) {_PINNED})"
 # SQL Servers with a target that declares no thumbprint: it may probe the key.
 _UNDECLARED: Final = (
@@ -35,19 +35,19 @@ _UNDECLARED: Final = (
 )
 # SQL Servers with a target whose pin none of their databases uses.
 _MISSED: Final = (
-    f"(group by (sql_instance, thumbprint) ({_LISTED} * on (job, instance, target) group_left (thumbprint) {_PINNED})"
-    f" unless on (sql_instance, thumbprint) {_THUMBPRINTS})"
+    f"(group by (sql_instance, host, thumbprint) ({_LISTED} * on (job, instance, target) group_left (thumbprint) {_PINNED})"
+    f" unless on (sql_instance, host, thumbprint) {_THUMBPRINTS})"
 )
 _BY_TARGET: Final = f"topk by (thumbprint) (1, group by (target, thumbprint) ({_PINNED}))"
 
 
 def _expression() -> str:
-    known = f"({_OPEN} unless on (sql_instance) {_UNDECLARED})"
+    known = f"({_OPEN} unless on (sql_instance, host) {_UNDECLARED})"
     rows = {
         "probed": f"{_USED} * on (thumbprint) group_left (target) {_BY_TARGET}",
-        "not known": f"{_OPEN} and on (sql_instance) {_UNDECLARED}",
-        "another version": f"{known} and on (sql_instance) {_MISSED}",
-        "no target": f"{known} unless on (sql_instance) {_MISSED}",
+        "not known": f"{_OPEN} and on (sql_instance, host) {_UNDECLARED}",
+        "another version": f"{known} and on (sql_instance, host) {_MISSED}",
+        "no target": f"{known} unless on (sql_instance, host) {_MISSED}",
     }
     return " or ".join(label(expression, "coverage", name) for name, expression in rows.items())
 
@@ -65,6 +65,7 @@ def table_of_keys() -> table.Panel:
     )
     names = {
         "sql_instance": "SQL Server",
+        "host": "Host",
         "coverage": "Coverage",
         "target": "Target",
         "Value": "Databases",
@@ -72,6 +73,7 @@ def table_of_keys() -> table.Panel:
     }
     sheets.columns(panel, names)
     column(panel, "SQL Server", width=140)
+    column(panel, "Host", width=90)
     column(panel, "Coverage", mapped(COVERAGE), sheets.FILLED, width=130)
     column(panel, "Target", frame.to_vault("Target"), width=180)
     column(panel, "Databases", *sheets.COUNT, width=95)

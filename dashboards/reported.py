@@ -16,7 +16,7 @@ from dashboards.promql import label, series
 from dashboards.sheets import column
 
 TITLE: Final = "Codes of the probe and of SQL Server"
-_SERVERS: Final = f"group by (sql_instance) ({series('ekm_instance_info')})"
+_SERVERS: Final = f"group by (sql_instance, host) ({series('ekm_instance_info')})"
 _FAILED: Final = f"group by (target, code) ({promql.FAILURE})"
 
 
@@ -28,7 +28,7 @@ def _of_probe(metric: str) -> str:
 
 def _of_sql_servers(metric: str) -> str:
     """Return a series of the target's SQL Servers by code, under their names."""
-    found = f"max by (sql_instance, host, code) ({metric}) > 0 and on (sql_instance) {_SERVERS}"
+    found = f"max by (sql_instance, host, code) ({metric}) > 0 and on (sql_instance, host) {_SERVERS}"
     return f'max by (source, code) (label_join({found}, "source", " on ", "sql_instance", "host"))'
 
 

@@ -168,7 +168,7 @@ def _values() -> str:
         "phase": Phase,
         "what": PATH_PARTS,
         "role": ROLES,
-        "source": Source,
+        "source": [source for source in Source if source is not Source.ENTRA],
         "endpoint` of `ekm_exporter_requests_total": REQUESTED,
         "reason` of `ekm_exporter_probes_skipped_total": SKIP_REASONS,
         "reason` of `ekm_last_failure_info": Reason,

@@ -21,6 +21,7 @@ from exporter.config.model import Config, Target
 from exporter.core.checks import CheckResult
 from exporter.core.checks.model import CheckRun
 from exporter.core.credential_expiry import CredentialExpiry
+from exporter.core.entra_answer import held_against
 from exporter.core.model import Facts, ProbeReport
 from exporter.doctor.monitor import PreflightMonitor, run_preflight
 from exporter.expiry import ExpiryCallbacks, ExpiryLookup, ExpiryMonitor
@@ -180,8 +181,8 @@ class Service:
         return self._store.state.get(target)
 
     def credential_ends(self, name: str) -> tuple[CredentialExpiry, ...]:
-        """Return the expiry of a credential by each source."""
-        return self._expiry.expiry_of(name)
+        """Return the expiry of a credential by each source, held against what Entra ID answers."""
+        return held_against(name, self._expiry.expiry_of(name), self._store.state.entra_answer(name))
 
     def last_checks(self, target: str) -> CheckRun | None:
         return self._preflights.last_of(target)

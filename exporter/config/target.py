@@ -106,7 +106,7 @@ class Target:
     instances: tuple[Mapping[str, str], ...] = setting(
         azure_types.INSTANCES,
         "The SQL Servers that depend on this key, one mapping each: `sql_instance` and labels that distinguish it, such as "
-        "`host` and `ag`.",
+        "`host` and `ag`. `sql_instance` and `host` together are one SQL Server.",
         (),
     )
     config_file: Path | None = field(default=None, compare=False)  # the main file, for commands in advice

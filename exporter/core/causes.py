@@ -51,16 +51,17 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A broken link: which one, its name, and the reason."""
+    """A broken link: which one, its name, and the reason. With `unsteady`, it is not broken now, but was several times."""
 
     link: Link
     name: str
     reason: Reason | None
+    unsteady: bool = False
 
     @property
     def id(self) -> str:
         """Text of the query parameter `cause`."""
-        return f"{self.link}:{self.name}:{self.reason or ''}"
+        return f"{self.link}:{self.name}:{self.reason or ''}{':unsteady' if self.unsteady else ''}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,13 @@ HINT_LENGTH: Final = 3  # Graph's `hint` is so many of a secret's first characte
 
 
 class Source(StrEnum):
-    """The sources of a credential's expiry; the values of the label `source`."""
+    """The sources of a credential's expiry; those of a date are the values of the label `source`."""
 
     DECLARED = "declared"  # the configuration
     CERTIFICATE = "certificate"  # notAfter of the certificate file
     GRAPH = "graph"  # the list of Microsoft Graph for the application
     KEY_VAULT = "key_vault"  # attributes of the Key Vault secret that holds the credential
+    ENTRA = "entra"  # Entra ID refused the credential as expired; pages and JSON only, as it has no date before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,7 @@ class CredentialExpiry:
 
     `expires_at` is None if the source has no expiry or no result yet. `looked_up_at` is the time of the last successful lookup,
     None without one (a declared expiry needs none). `failure` is why the newest lookup failed or does not list the credential:
-    masked, empty if it succeeded. After a failure, the last known `expires_at` is kept.
+    masked, empty if it succeeded. After a failure, the last known `expires_at` is kept. `wrong` is why Entra ID contradicts it.
     """
 
     credential: str
@@ -40,6 +41,7 @@ class CredentialExpiry:
     expires_at: float | None = None
     looked_up_at: float | None = None
     failure: str = ""
+    wrong: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,7 +106,7 @@ class Facts:
     endpoint: str | None = None  # host:port of the request
     client_id: str | None = None  # of the sign-in; shown in advice only
     credential_kind: CredentialKind | None = None  # of the sign-in; selects the advice
-    client_address: str | None = None  # that the vault saw and refused; shown in advice only
+    client_address: str | None = None  # that the vault saw and refused; shown, never a label value
     secret_file: str | None = None  # that cannot be read; shown in advice only
     proxy: str | None = None  # host:port, if the request went through one; shown in advice only
     resent: bool = False  # the far side had closed the connection, so the request was sent again on a new one
@@ -115,6 +115,7 @@ class Facts:
     has_page: bool = False  # the body of an error is not the service's: a page or text, as of a proxy
     vault: VaultHeaders | None = None
     certificate: PeerCertificate | None = None
+    object_id: str | None = None  # of the principal that the vault refused; shown, never a label value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

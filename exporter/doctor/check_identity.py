@@ -12,8 +12,9 @@ from dataclasses import replace
 from typing import Final
 
 from exporter.config.model import CredentialKind
-from exporter.core.checks.fixes import REAL_EXPIRY
+from exporter.core.checks.fixes import REAL_CERTIFICATE_EXPIRY, REAL_EXPIRY
 from exporter.core.credential_expiry import Source
+from exporter.core.entra_answer import entra_answer, held_against, wrong_dates
 from exporter.core.model import Outcome, Step
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.finding import Finding, day, failed, of_step, owned, passed, skipped, unknown, warned
@@ -127,23 +128,34 @@ def _vault_finding(evidence: Evidence, check: str, success: str) -> Finding:
     return owned(evidence, check) or passed(success)
 
 
-def _contradicted(expiry: float, source: Source) -> Finding:
+def _contradicted(evidence: Evidence, expiry: float, source: Source) -> Finding:
     """Warn that Entra accepts a credential that is expired by this source."""
     if source is Source.DECLARED:
         text = f"declared as expired on {day(expiry)}, yet Entra issues tokens: correct expires_on"
     else:
         text = f"expired on {day(expiry)} ({source}), yet Entra issues tokens: correct that source"
-    return replace(warned(text), advice=REAL_EXPIRY)
+    return _misdated(evidence, text)
+
+
+def _misdated(evidence: Evidence, text: str) -> Finding:
+    """Warn about a date that Entra ID contradicts."""
+    certificate = evidence.credential.kind is CredentialKind.CLIENT_CERTIFICATE
+    return replace(warned(text), advice=REAL_CERTIFICATE_EXPIRY if certificate else REAL_EXPIRY)
 
 
 def credential_expiry(evidence: Evidence) -> Finding:
-    known = [(one.expires_at, one.source) for one in evidence.expiry if one.expires_at is not None]
+    dates = [one for one in evidence.expiry if one.source is not Source.ENTRA]  # of an earlier probe
+    answer = entra_answer(evidence.report.steps, evidence.now)
+    wrong = wrong_dates(held_against(evidence.credential.name, dates, answer))
+    if wrong and answer is not None and answer.expired_since is not None:
+        return _misdated(evidence, f"Entra ID refuses it as expired: {wrong}")
+    known = [(one.expires_at, one.source) for one in dates if one.expires_at is not None]
     if not known:
-        reasons = "; ".join(f"{one.source}: {one.failure}" for one in evidence.expiry if one.failure)
+        reasons = "; ".join(f"{one.source}: {one.failure}" for one in dates if one.failure)
         return unknown(reasons or "no source has it: set expires_on or graph_credential")
     # As in the alert rules, a date that was looked up takes precedence over a declared one.
     expiry, source = min([one for one in known if one[1] is not Source.DECLARED] or known)
     when = f"{day(expiry)} ({source})"
     if expiry <= evidence.now:
-        return _contradicted(expiry, source) if evidence.granted else failed(f"expired on {when}")
+        return _contradicted(evidence, expiry, source) if evidence.granted else failed(f"expired on {when}")
     return warned(f"expires on {when}", code=3303) if expiry - evidence.now < EXPIRY_WARN else passed(f"expires on {when}")

@@ -188,6 +188,7 @@ def _with_facts(words: Words, steps: Iterable[StepResult]) -> Words:
         kind=next((each.credential_kind for each in facts if each.credential_kind), words.kind),
         aadsts=next((each.aadsts for each in facts if each.aadsts), None),
         client_address=next((each.client_address for each in facts if each.client_address), None),
+        object_id=next((each.object_id for each in facts if each.object_id), None),
     )
 
 

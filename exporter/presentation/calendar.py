@@ -54,7 +54,8 @@ def _event(ending: Ending, now: float) -> str:
 def _description(ending: Ending) -> str:
     named = ", ".join(ending.targets[:_TARGETS])
     more = f" and {len(ending.targets) - _TARGETS} more" if len(ending.targets) > _TARGETS else ""
-    return f"Source: {ending.source}." + (f"\nTargets: {named}{more}" if named else "")
+    wrong = f" Entra ID contradicts: {ending.wrong}." if ending.wrong else ""
+    return f"Source: {ending.source}.{wrong}" + (f"\nTargets: {named}{more}" if named else "")
 
 
 def _escaped(text: str) -> str:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from exporter.config.build import credentials_in_use
 from exporter.config.model import Config, Target
 from exporter.core.credential_expiry import CredentialExpiry, Source, start_of
+from exporter.core.entra_answer import wrong_dates
 from exporter.core.model import Mode
 from exporter.runtime.slices import in_slices
 from exporter.state.records import TargetRecord
@@ -64,6 +65,11 @@ class Ending:
     at: float
     source: str
     targets: tuple[str, ...] = ()
+    wrong: str = ""  # which dates of other sources Entra ID contradicts
+
+    def has_expired(self, now: float) -> bool:
+        """Whether it has expired at `now`. A backup never does: it is only old."""
+        return self.at <= now and self.kind is not EndingKind.BACKUP
 
     def is_soon(self, now: float) -> bool:
         return self.at - now < SOON[self.kind]
@@ -76,16 +82,21 @@ class Ending:
 def credential_ending(ends: Iterable[CredentialExpiry], *, kind: EndingKind = EndingKind.CREDENTIAL) -> Ending | None:
     """Return the expiry of one credential.
 
-    The earliest date of a lookup takes precedence over the declared date, as in the alerts.
+    Entra ID takes precedence. Then the earliest date of a lookup takes precedence over the declared date, as in the alerts.
     """
+    known = tuple(ends)
     dated = sorted(
-        ((end.source is Source.DECLARED, end.expires_at, end) for end in ends if end.expires_at is not None),
-        key=lambda each: each[:2],
+        (
+            (end.source is not Source.ENTRA, end.source is Source.DECLARED, end.expires_at, end)
+            for end in known
+            if end.expires_at is not None and not end.wrong
+        ),
+        key=lambda each: each[:3],
     )
     if not dated:
         return None
-    _, at, end = dated[0]
-    return Ending(kind=kind, name=end.credential, at=at, source=end.source.value)
+    *_, at, end = dated[0]
+    return Ending(kind=kind, name=end.credential, at=at, source=end.source.value, wrong=wrong_dates(known))
 
 
 def key_ending(target: Target, record: TargetRecord | None) -> Ending | None:

@@ -17,10 +17,12 @@ from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.durations import moment
 from exporter.core.model import Facts, KeyFacts, Outcome, ProbeReport, Readiness, StepResult, Vantage, VaultHeaders
 from exporter.core.readiness import NOT_TESTED, deciding_failure, in_words
+from exporter.core.steadiness import Unsteady
 from exporter.presentation.expiring import DAY, Ending
 from exporter.presentation.wording import auxiliary_results
+from exporter.state.failures import FailureSummary
 from exporter.state.history import HistoryEntry
-from exporter.state.records import FailureSummary, TargetRecord, readiness_at
+from exporter.state.records import TargetRecord, readiness_at, unsteady_at
 
 Payload = dict[str, Any]
 
@@ -58,6 +60,7 @@ def target_row(target: Target, record: TargetRecord | None, *, now: float) -> Pa
         "why": readiness.why,
         "ready_since": moment_or_none(None if record is None or not readiness.ready else record.ready_since),
         "last_not_ready": moment_or_none(None if record is None else record.not_ready_at),
+        "unsteady": _unsteady(unsteady_at(record, now)),
         **failure_payload(None if report is None else report.first_failure),
         "deciding_step": None if report is None else _deciding_step(report),
         "rotation_pending": None if record is None else record.rotation_pending,
@@ -68,6 +71,10 @@ def target_row(target: Target, record: TargetRecord | None, *, now: float) -> Pa
         "labels": dict(target.labels),
         "instances": [dict(instance) for instance in target.instances],
     }
+
+
+def _unsteady(unsteady: Unsteady | None) -> Payload | None:
+    return None if unsteady is None else {"failed": unsteady.failed, "of": unsteady.of, "code": unsteady.most.code}
 
 
 def credential_payload(credential: Credential, ending: Ending | None) -> Payload:
@@ -88,6 +95,7 @@ def ending_payload(ending: Ending, *, now: float) -> Payload:
         "expires_at": moment(ending.at),
         "days_left": round((ending.at - now) / DAY, 1),
         "alert": ending.alert(now),
+        "wrong": ending.wrong or None,
         "targets": len(ending.targets),
     }
 
@@ -148,6 +156,8 @@ def step_payload(result: StepResult) -> Payload:
         "inner_code": facts.inner_code,
         "aadsts": facts.aadsts,
         "request_id": facts.request_id,
+        "client_address": facts.client_address,
+        "object_id": facts.object_id,
         "retry_after_seconds": facts.retry_after_seconds,
         "endpoint": facts.endpoint,
         "resent": facts.resent,
@@ -283,4 +293,5 @@ def _end(end: CredentialExpiry) -> Payload:
         "expires_at": moment_or_none(end.expires_at),
         "looked_up_at": moment_or_none(end.looked_up_at),
         "failure": end.failure or None,
+        "wrong": end.wrong or None,
     }

@@ -15,6 +15,7 @@ from exporter.core.codes import BY_CODE
 from exporter.core.faults import Reason
 from exporter.core.model import ProbeReport, StepResult
 from exporter.core.readiness import deciding_failure
+from exporter.core.sql_servers import server_names
 from exporter.runtime.logging import PROBES, Value, fields
 
 _log = logging.getLogger(PROBES)
@@ -131,9 +132,9 @@ def _what(target: Target, result: AuxiliaryResult) -> dict[str, Value]:
 
 
 def _servers(target: Target) -> str | None:
-    """Return the declared SQL Servers of the target, each name once; None without any."""
-    names = dict.fromkeys(each["sql_instance"] for each in target.instances if "sql_instance" in each)
-    return ",".join(list(names)[:_NAMED]) + (",..." if len(names) > _NAMED else "") or None
+    """Return the declared SQL Servers of the target, each once; None without any."""
+    names = list(server_names(target.instances).values())
+    return ",".join(names[:_NAMED]) + (",..." if len(names) > _NAMED else "") or None
 
 
 def of_step(result: StepResult) -> dict[str, Value]:

@@ -50,8 +50,9 @@ report.json      verdict, last probes and failures with steps, times, codes, HTT
 transcript.txt   the last probe and the last failures as text, each with its masked requests and answers
 environment.txt  versions, and the target's part of the configuration, masked
 
-Not in it: secrets, certificates, tokens, wrapped or unwrapped bytes, IP addresses, paths, labels of the configuration.
-In it, since support needs them: names of vault, key and SQL Servers, tenant id, client id, request ids. Read it before you send it.
+Not in it: secrets, certificates, tokens, wrapped or unwrapped bytes, other IP addresses, paths, labels of the configuration.
+In it, since support needs them: names of vault, key and SQL Servers, tenant id, client id, request ids; object id and address
+of a caller that the vault refused. Read it before you send it.
 Times are UTC. A request id finds the request in the logs of Azure Key Vault (or, at the step token, of Entra ID).
 """
 

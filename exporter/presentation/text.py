@@ -5,23 +5,27 @@ The report holds masked values only.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from exporter.config.model import Target
 from exporter.core.auxiliary import CREDENTIAL_REFUSED, AuxiliaryKind
 from exporter.core.codes import BY_CODE, both_numbers
 from exporter.core.codes.actions import Names, actions, filled
-from exporter.core.codes.advice_texts import ALTER, CRED_AND_STRING
+from exporter.core.codes.advice_texts import ALTER, CRED_AND_STRING, EACH_IDENTITY
 from exporter.core.codes.reasons import observed_cause, owner_of_failure
 from exporter.core.codes.render import OWNERS, WIDTH, wrap
 from exporter.core.codes.shared import REWRITTEN
 from exporter.core.durations import moment
 from exporter.core.model import Outcome, ProbeReport, Step, StepResult, Vantage
 from exporter.core.readiness import NOT_TESTED, deciding_failure, in_words
+from exporter.core.steadiness import Unsteady
 from exporter.state.records import TargetRecord
 
 Line = tuple[str, str]
 _LABEL_WIDTH = 15
+VAULTS = 10  # that one action names, at most
+_SPAN = re.compile(r"`([^`]+)`")
 # If the current credential is refused and the staged one is proven. NEXT is the name of the staged credential.
 _SWITCH = (
     f"The staged credential NEXT is usable. Give its secret to SQL Server, on every replica: {ALTER}.",
@@ -82,6 +86,8 @@ def facts_of(result: StepResult) -> Iterator[Line]:
         ("vault message", None if facts.akv is None else f"AKV{facts.akv}"),
         ("retry after", None if facts.retry_after_seconds is None else seconds(facts.retry_after_seconds)),
         ("request id", facts.request_id),
+        ("client address", facts.client_address),
+        ("object id", facts.object_id),
         ("endpoint", facts.endpoint),
         ("resent", "yes, on a new connection: the far side had closed the kept one" if facts.resent else None),
         ("phase reached", facts.phase_reached.value if facts.phase_reached and result.outcome is Outcome.FAILED else None),
@@ -115,6 +121,27 @@ def recommended_actions(target: Target, report: ProbeReport, record: TargetRecor
     return actions(failure.code, failure.reason, ready=report.readiness.ready, names=names, step=failure.step)
 
 
+def at_each_vault(actions: Sequence[str], *, more: int) -> tuple[str, tuple[str, ...]]:
+    """Return the action of several vaults as a sentence and its commands.
+
+    `actions` has that of each vault, without those of `more` vaults. A single action has its command in the sentence.
+    """
+    if len(actions) == 1:
+        return actions[0], ()
+    what = actions[0].partition("`")[0].rstrip(": ")
+    if ALTER.split(" ")[0] in actions[0]:
+        return f"{what}. {EACH_IDENTITY}", ()
+    commands = tuple(dict.fromkeys(span for each in actions for span in _SPAN.findall(each)))
+    others = f" The pages of the targets have those of {more:,} more vaults." if more else ""
+    return f"{what}. One line for each vault.{others}", commands
+
+
+def unsteady_actions(target: Target, report: ProbeReport, unsteady: Unsteady) -> tuple[str, ...]:
+    """Return the actions for the most frequent failure of an unsteady target; empty if it has no code."""
+    step, code, reason = unsteady.most
+    return () if code is None else actions(code, reason, ready=True, names=names_of(target, report.steps), step=step)
+
+
 def names_of(target: Target, steps: Sequence[StepResult], failure: StepResult | None = None) -> Names:
     """Return the names for commands: those of the target, its sign-in and the failed step.
 
@@ -134,6 +161,7 @@ def names_of(target: Target, steps: Sequence[StepResult], failure: StepResult | 
         host=None if failure is None or failure.facts is None else failure.facts.endpoint,
         proxy=next((each.proxy for each in facts if each.proxy), None),
         secret_file=next((each.secret_file for each in facts if each.secret_file and target.config_file), None),
+        object_id=next((each.object_id for each in facts if each.object_id), None),
     )
 
 

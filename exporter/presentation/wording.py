@@ -15,12 +15,12 @@ from exporter.core.auxiliary import KEY_REFUSED, AuxiliaryKind, AuxiliaryResult,
 from exporter.core.codes import BY_CODE, both_numbers
 from exporter.core.codes.actions import Names, actions, filled
 from exporter.core.codes.reasons import open_detail
-from exporter.core.credential_expiry import CredentialExpiry
+from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.durations import moment
 from exporter.core.model import KeyFacts, Outcome, Step, StepResult, VaultHeaders
 from exporter.core.readiness import WHY, deciding_failure
 from exporter.presentation.text import Line, names_of
-from exporter.state.records import TargetRecord
+from exporter.state.records import TargetRecord, unsteady_at
 
 ANSWERS: Mapping[bool | None, str] = {True: "yes", False: "no", None: "unknown"}
 _DAY = 86400.0
@@ -206,7 +206,8 @@ def expiry_lines(ends: Mapping[str, Sequence[CredentialExpiry]], *, now: float) 
     """
     for name, expiries in ends.items():
         for end in expiries:
-            yield ExpiryLine(name, end.source.value, _when(end, now), end.looked_up_at, end.failure)
+            note = ". ".join(filter(None, (end.wrong, end.failure)))
+            yield ExpiryLine(name, end.source.value, _when(end, now), end.looked_up_at, note)
         if not expiries:
             yield ExpiryLine(name, "none", "unknown", None, "no source of its expiry is configured")
 
@@ -214,6 +215,8 @@ def expiry_lines(ends: Mapping[str, Sequence[CredentialExpiry]], *, now: float) 
 def _when(end: CredentialExpiry, now: float) -> str:
     if end.expires_at is None:
         return "no expiry" if end.looked_up_at is not None and not end.failure else "unknown"
+    if end.source is Source.ENTRA:
+        return f"has expired: Entra ID refuses it since {moment(end.expires_at)}"
     days = int(abs(end.expires_at - now) // _DAY)
     span = f"{days} day{'' if days == 1 else 's'}"
     return f"{moment(end.expires_at)}, " + (f"in {span}" if end.expires_at > now else f"expired {span} ago")
@@ -236,7 +239,8 @@ def target_warnings(target: Target, record: TargetRecord | None, expected: Expec
         "key deleted": record.purge_at is not None,
         "unexpected path": expected.met_by(record.vault.connection) is False,
     }
-    return (*refused, *(mark for mark, wrong in others.items() if wrong))
+    unsteady = unsteady_at(record, now)
+    return (*((str(unsteady),) if unsteady else ()), *refused, *(mark for mark, wrong in others.items() if wrong))
 
 
 def _names(target: Target, result: AuxiliaryResult, failure: StepResult) -> Names:

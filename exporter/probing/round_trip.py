@@ -17,14 +17,14 @@ from exporter.core.deadline import OUT_OF_TIME, slow_in, slowest
 from exporter.core.faults import TIMEOUTS, Fault, Reason
 from exporter.core.key_reference import other_key
 from exporter.core.model import Challenge, Facts, KeyFacts, Mode, Outcome, ProbeReport, Step, StepResult, TokenResult, Vantage
+from exporter.core.parsing.principal import with_object_ids
 from exporter.core.readiness import assess
 from exporter.core.redaction import redacted
 from exporter.runtime.thread_pool import PoolExhausted
 
 T = TypeVar("T")
 
-# The size of a database encryption key of AES-256.
-ROUND_TRIP_BYTES = 32
+ROUND_TRIP_BYTES = 32  # the size of a database encryption key of AES-256
 _NOT_FOUND = 404
 
 
@@ -131,6 +131,7 @@ class _Run:
         key = await self._get_key(token)
         if key is not None and self._request.round_trip and self._request.module.mode is not Mode.READ_ONLY:
             await self._round_trip(token, key)
+        self._results.update(with_object_ids(self._results, token))
 
     async def _token(self, challenge: Challenge) -> str | None:
         result: TokenResult | None = None
@@ -142,8 +143,7 @@ class _Run:
 
         token = await self._step(Step.TOKEN, fetch)
         if result is not None and Step.TOKEN in self._results:
-            measured = replace(self._results[Step.TOKEN], duration=result.duration, shared=result.shared)
-            self._results[Step.TOKEN] = measured
+            self._results[Step.TOKEN] = replace(self._results[Step.TOKEN], duration=result.duration, shared=result.shared)
         return token
 
     async def _get_key(self, token: str) -> KeyFacts | None:

@@ -6,32 +6,23 @@ Last report, runs of failures, last known facts, history.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from exporter.config.model import Target
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
-from exporter.core.model import KeyFacts, Outcome, PeerCertificate, ProbeReport, Readiness, Step, VaultHeaders
+from exporter.core.entra_answer import EntraAnswer, entra_answer
+from exporter.core.model import KeyFacts, Outcome, PeerCertificate, ProbeReport, Readiness, Step, StepResult, VaultHeaders
 from exporter.core.readiness import State, deciding_failure, state_of
+from exporter.core.steadiness import FailedProbe, Unsteady, assess_steadiness
 from exporter.state.changes import KEPT, Change, Observed, differences
+from exporter.state.failures import LETTERS, FailureSummary, failed_among, failure_summary, failures_after
 from exporter.state.history import History, ProbeContext
 
 STALE_INTERVALS = 3  # a verdict older than this many intervals is unknown
 HISTORY_BYTES = 64 * 1024 * 1024  # of all targets together
 SUMMARIES = 10  # failures kept over a restart
 RECENT = 40  # states of the last probes
-LETTERS = {State.NOT_READY: "n", State.FAILING: "f", State.UNKNOWN: "u", State.READY: "r"}
-
-
-@dataclass(frozen=True, slots=True)
-class FailureSummary:
-    """Summary of a failure that is kept over a restart. `at` is a Unix time."""
-
-    at: float
-    step: str
-    code: int | None
-    reason: str | None
-    http_status: int | None
-    request_id: str | None
 
 
 @dataclass(slots=True)
@@ -60,6 +51,7 @@ class TargetRecord:
     ready_since: float | None = None  # when the first of the ready probes began, without a gap, a restart or another verdict
     not_ready_at: float | None = None  # when the last probe that was not ready began, since the start of the exporter
     recent: str = ""  # the states of the last probes, oldest first, as `LETTERS`
+    recent_failures: tuple[FailedProbe, ...] = ()  # those of `recent` that failed, oldest first
     key: KeyFacts | None = None
     vault: VaultHeaders = field(default_factory=VaultHeaders)
     tenant: str | None = None
@@ -83,14 +75,14 @@ class TargetRecord:
         self._add_verdict(report)
         self.last, self.last_probe_at, self.credential = report, report.started_at, self.target.credential
         self.verdict, self.verdict_at = report.readiness, report.started_at
-        self._add_state(state_of(report.readiness, success=report.success), report.started_at)
+        self._add_state(state_of(report.readiness, success=report.success), report)
         self.probes += 1
         if report.success:
             self.consecutive_failures, self.last_success_at = 0, report.started_at
         else:
             self.failures += 1
             self.consecutive_failures += 1
-            self.last_failures.append(_summary(report))
+            self.last_failures.append(failure_summary(report))
         self.consecutive_blocking = self.consecutive_blocking + 1 if _blocks(report) else 0
         self.consecutive_unready = self._unready_after(report)
         self._learn(report)
@@ -113,7 +105,7 @@ class TargetRecord:
         """
         if self.target.key != target.key:
             self.key = self.newest_version = self.purge_at = None
-            self.state, self.state_since, self.recent = None, None, ""
+            self.state, self.state_since, self.recent, self.recent_failures = None, None, "", ()
             self.ready_since = self.not_ready_at = None
         if (self.target.key, self.target.recovery_vault) != (target.key, target.recovery_vault):
             self.proof_at = None
@@ -146,10 +138,12 @@ class TargetRecord:
             issuers={endpoint: shown.issuer for endpoint, shown in self.certificates.items()},
         )
 
-    def _add_state(self, state: State, at: float) -> None:
+    def _add_state(self, state: State, report: ProbeReport) -> None:
         if state is not self.state:
-            self.state, self.state_since = state, at
+            self.state, self.state_since = state, report.started_at
         self.recent = (self.recent + LETTERS[state])[-RECENT:]
+        failures = failures_after(self.recent_failures, state, report)
+        self.recent_failures = failures[len(failures) - failed_among(self.recent) :]
 
     def _add_verdict(self, report: ProbeReport) -> None:
         """Extend or end the run of ready probes. A pause in which a verdict becomes stale ends it too."""
@@ -185,6 +179,7 @@ class TargetRecords:
         self._limit = history_limit
         self._bytes = history_bytes
         self._records: dict[str, TargetRecord] = {}
+        self._answers: dict[str, EntraAnswer | None] = {}  # by credential
         self._probes = 0
 
     def record(
@@ -194,6 +189,7 @@ class TargetRecords:
         record = self.expect(target)
         record.add_report(report)
         record.next_probe_at = next_probe_at
+        self._add_answer(target.credential, report.steps, report.started_at)
         self._probes += 1
         record.history.add(report, self._probes, most_bytes=self._bytes / len(self._records), context=context)
         return record
@@ -214,7 +210,18 @@ class TargetRecords:
         """Add the result of one auxiliary probe."""
         record = self.expect(target)
         record.add_auxiliary(result)
+        if result.at is not None:
+            self._add_answer(result.credential, result.steps, result.at)
         return record
+
+    def entra_answer(self, credential: str) -> EntraAnswer | None:
+        """Return the newest answer of Entra ID to a credential, over all targets; None without one."""
+        return self._answers.get(credential)
+
+    def _add_answer(self, credential: str, steps: Sequence[StepResult], at: float) -> None:
+        before = self._answers.get(credential)
+        if before is None or at >= before.at:
+            self._answers[credential] = entra_answer(steps, at, before)
 
     def get(self, name: str) -> TargetRecord | None:
         return self._records.get(name)
@@ -239,6 +246,14 @@ class TargetRecords:
     def history_size(self) -> int:
         """Size of all histories in bytes."""
         return sum(record.history.size for record in self._records.values())
+
+
+def unsteady_at(record: TargetRecord | None, now: float) -> Unsteady | None:
+    """Return how unsteady a target is that is ready at `now`, a Unix time; None for any other target."""
+    if record is None or record.last is None or record.state is not State.READY:
+        return None
+    ready = readiness_at(record.target, record.last, now).ready
+    return assess_steadiness(record.recent_failures, len(record.recent)) if ready else None
 
 
 def is_stale(target: Target, report: ProbeReport, now: float) -> bool:
@@ -277,18 +292,3 @@ def headers_after(known: VaultHeaders, report: ProbeReport) -> VaultHeaders:
                 connection=headers.connection or known.connection,
             )
     return known
-
-
-def _summary(report: ProbeReport) -> FailureSummary:
-    failure = deciding_failure(report)
-    if failure is None:  # nothing failed, and nothing succeeded either
-        return FailureSummary(report.started_at, "", None, None, None, None)
-    facts = failure.facts
-    return FailureSummary(
-        at=report.started_at,
-        step=failure.step.value,
-        code=failure.code,
-        reason=None if failure.reason is None else failure.reason.value,
-        http_status=None if facts is None else facts.status,
-        request_id=None if facts is None else facts.request_id,
-    )

@@ -11,10 +11,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from exporter.core.codes import BY_CODE
-from exporter.core.model import KeyFacts, PeerCertificate, Readiness, VaultHeaders
+from exporter.core.faults import Reason
+from exporter.core.model import KeyFacts, PeerCertificate, Readiness, Step, VaultHeaders
 from exporter.core.readiness import WHY, State
+from exporter.core.steadiness import FailedProbe
 from exporter.state.changes import Change, ChangeKind
-from exporter.state.records import LETTERS, RECENT, FailureSummary, TargetRecord
+from exporter.state.failures import LETTERS, FailureSummary, failed_among
+from exporter.state.records import RECENT, TargetRecord
 
 
 class DamagedError(ValueError):
@@ -30,7 +33,7 @@ def snapshot(record: TargetRecord) -> dict[str, Any]:
         "recovery_vault": record.target.recovery_vault,
         "last_success_at": record.last_success_at,
         "verdict": None if verdict is None else {"ready": verdict.ready, "why": verdict.why, "at": record.verdict_at},
-        "state": None if record.state is None else {"name": record.state, "since": record.state_since, "recent": record.recent},
+        "state": None if record.state is None else _state_document(record, record.state),
         "key_facts": None if record.key is None else _key_document(record.key),
         "headers": {name: getattr(record.vault, name) for name in _HEADERS},
         "tenant": record.tenant,
@@ -73,7 +76,7 @@ def restore(record: TargetRecord, document: Mapping[str, Any]) -> None:
         record.key = key
         record.newest_version, record.purge_at = newest_version, purge_at
         record.verdict, record.verdict_at = verdict
-        record.state, record.state_since, record.recent = state
+        record.state, record.state_since, record.recent, record.recent_failures = state
     if same_recovery:
         record.proof_at = proof_at
 
@@ -130,13 +133,29 @@ def _verdict(document: Mapping[str, Any] | None) -> tuple[Readiness | None, floa
     return Readiness(ready=_truth_or_none(document["ready"]), why=why), _time_or_none(document["at"])
 
 
-def _state(document: Mapping[str, Any] | None) -> tuple[State | None, float | None, str]:
+def _state_document(record: TargetRecord, state: State) -> dict[str, Any]:
+    failures = [list(each) for each in record.recent_failures]
+    return {"name": state, "since": record.state_since, "recent": record.recent, "failures": failures}
+
+
+def _state(document: Mapping[str, Any] | None) -> tuple[State | None, float | None, str, tuple[FailedProbe, ...]]:
     if document is None:
-        return None, None, ""
+        return None, None, "", ()
     recent = _text(document["recent"])
     if not set(recent) <= set(LETTERS.values()):
         raise ValueError("no such states")
-    return State(_text(document["name"])), _time_or_none(document["since"]), recent[-RECENT:]
+    failures = tuple(_failed_probe(*each) for each in document["failures"])
+    if len(recent) > RECENT or len(failures) != failed_among(recent):
+        raise ValueError("not the failures of these states")
+    return State(_text(document["name"])), _time_or_none(document["since"]), recent, failures
+
+
+def _failed_probe(step: object, code: object, reason: object) -> FailedProbe:
+    return FailedProbe(
+        None if step is None else Step(_text(step)),
+        None if code is None else _code(code),
+        None if reason is None else Reason(_text(reason)),
+    )
 
 
 def _failure(document: Mapping[str, Any]) -> FailureSummary:

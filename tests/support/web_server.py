@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import ClientSession
 
+from exporter.core.entra_answer import held_against
 from exporter.metrics.recorder import Recorder
 from exporter.state.history import History
 from exporter.state.records import TargetRecord, TargetRecords
@@ -49,7 +50,7 @@ class Service:
             self.state.add_auxiliary(self.config.targets[name], each)
 
     def credential_ends(self, name):
-        return self.ends.get(name, ())
+        return held_against(name, self.ends.get(name, ()), self.state.entra_answer(name))
 
     def last_checks(self, target):
         return self.checks.get(target)

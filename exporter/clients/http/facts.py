@@ -19,6 +19,7 @@ from exporter.core.known_secrets import hide
 from exporter.core.masking import mask
 from exporter.core.model import Facts, PeerCertificate, Phase
 from exporter.core.parsing.error_body import ErrorBody, is_foreign, read_error
+from exporter.core.parsing.principal import object_id_in
 
 _REDIRECTS = frozenset({300, 301, 302, 303, 307, 308})  # not 304: "not modified" names no other place
 
@@ -89,6 +90,7 @@ def _facts_of_status(exchange: HttpExchange, answer: RecordedResponse, fault: Fa
         resent=exchange.resent,
         vault=headers.vault_headers(answer.headers),
         certificate=_certificate_shown(exchange),
+        object_id=object_id_in(body.message),
     )
 
 

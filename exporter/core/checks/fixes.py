@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from exporter.core.checks.fixes_thumbprint import COMPARE_PUBLIC_KEY
 from exporter.core.checks.table import CHECKS
-from exporter.core.codes.advice_texts import CRED_AND_STRING
+from exporter.core.codes.advice_texts import ASSIGNEE, CRED_AND_STRING
 from exporter.core.connector_registry import ADD_CHECKPOINT, GRANT_RIGHT, REGISTRY_KEY, SHOW_RIGHTS
 
 Lines = tuple[str, ...]
@@ -28,11 +28,13 @@ _NEW_SECRET: Lines = (
 )
 _EXPIRY = "  az ad app credential list --id CLIENT_ID --query [].endDateTime --output tsv"
 REAL_EXPIRY: Lines = ("List the real expiry of the secret, and correct the configured one:", _EXPIRY)
+REAL_CERTIFICATE_EXPIRY: Lines = ("List the real expiry of the certificate, and correct the configured one:", f"{_EXPIRY} --cert")
 ROLE: Lines = (
-    "Assign the role to the application. It takes minutes to become active:",
+    "Assign the role to the principal. It takes minutes to become active:",
     "  az keyvault show --name VAULT_NAME --query id --output tsv",
-    '  az role assignment create --role "Key Vault Crypto Service Encryption User" --assignee CLIENT_ID --scope VAULT_ID',
-    "VAULT_ID is the output of the first command.",
+    "  az ad sp show --id CLIENT_ID --query id --output tsv",
+    f'  az role assignment create --role "Key Vault Crypto Service Encryption User" {ASSIGNEE} --scope VAULT_ID',
+    "VAULT_ID is the output of the first command, the object id that of the second. The portal shows that of a managed identity.",
 )
 _REPLACES = "Name every {}, because this replaces them all:"
 _ATTRIBUTES = "  az keyvault key set-attributes --vault-name VAULT_NAME --name KEY_NAME --version KEY_VERSION"
@@ -147,8 +149,10 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
         "permission_unwrap": ROLE,
         "permission_list": (
             "The connector does not need `list`. Under access policies, it can be added.",
+            "The object id of the principal:",
+            "  az ad sp show --id CLIENT_ID --query id --output tsv",
             _REPLACES.format("permission that the application needs"),
-            "  az keyvault set-policy --name VAULT_NAME --spn CLIENT_ID --key-permissions get list wrapKey unwrapKey",
+            "  az keyvault set-policy --name VAULT_NAME --object-id OBJECT_ID --key-permissions get list wrapKey unwrapKey",
         ),
         "round_trip": (
             "Do not encrypt anything with this key until support has examined it. Keep the request ids:",

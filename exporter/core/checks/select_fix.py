@@ -14,7 +14,7 @@ from exporter.core.checks.fixes_thumbprint import modulus_words
 from exporter.core.checks.model import CheckOutcome
 from exporter.core.codes.actions import Names, advice, identity_of
 from exporter.core.codes.actions import filled as with_names
-from exporter.core.codes.advice_texts import REPEAT
+from exporter.core.codes.advice_texts import FIND_OBJECT_ID, REPEAT
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.endpoints import cloud_of
 from exporter.core.faults import Reason
@@ -38,6 +38,7 @@ class Words:
     version: str | None
     again: str
     client: str | None = None  # the client id, if the configuration has it
+    object_id: str | None = None  # of the principal, if a vault refused it
     newest: str | None = None  # the newest version of the key
     secret_file: str | None = None
     proxy: str | None = None  # host:port
@@ -66,7 +67,8 @@ def in_lines(texts: Lines, words: Words, step: Step | None = None) -> Lines:
     The check replaces the probe in them.
     """
     names = _names(words, step)
-    kept = (text for text in texts if text not in (DO_NOT_RESTART, REPEAT))
+    spared = (DO_NOT_RESTART, REPEAT, *((FIND_OBJECT_ID,) if words.object_id else ()))
+    kept = (text for text in texts if text not in spared)
     given = (text.replace(_FROM_PROBE, "below").replace(_PROBE, words.again) for text in kept)
     return tuple(line for text in given for line in _COMMAND.sub(r":\n  \1\n", with_names(text, names)).strip("\n").split("\n"))
 
@@ -78,6 +80,7 @@ def _names(words: Words, step: Step | None) -> Names:
         key=words.key,
         version=words.version,
         client_id=words.client,
+        object_id=words.object_id,
         secret_file=words.secret_file,
         host=words.entra if step is Step.TOKEN else None,
         proxy=words.proxy,
@@ -105,6 +108,7 @@ def filled(lines: Lines, words: Words) -> Lines:
         "NEWEST_VERSION": words.newest or "NEWEST_VERSION",
         "PROBE_AGAIN": words.again,
         "CLIENT_ID": words.client or "CLIENT_ID",
+        "OBJECT_ID": words.object_id or "OBJECT_ID",
         **modulus_words(words.modulus),
     }
     pattern = re.compile(r"\b(?:" + "|".join(known) + r")\b")

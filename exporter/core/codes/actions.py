@@ -15,7 +15,7 @@ from exporter.core.codes import BY_CODE
 from exporter.core.codes.advice_kinds import BY_KIND
 from exporter.core.codes.advice_network import NETWORK
 from exporter.core.codes.advice_sign_in import AT_SIGN_IN, SIGN_IN
-from exporter.core.codes.advice_texts import PROBE
+from exporter.core.codes.advice_texts import FIND_OBJECT_ID, PROBE
 from exporter.core.codes.advice_vault import ON_HSM, PRIVATE_FIREWALL, VAULT
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.endpoints import cloud_of
@@ -42,6 +42,7 @@ class Names:
     key: str
     version: str | None
     client_id: str | None = None
+    object_id: str | None = None  # of the principal, if a vault refused it
     config_file: str | None = None
     secret_file: str | None = None
     host: str | None = None  # of the failed request; None: the vault
@@ -55,11 +56,12 @@ def actions(code: int, reason: Reason | None, *, ready: bool | None, names: Name
     """Return the actions in order, as texts with `code` spans.
 
     The result is empty only for a code without actions. With the verdict ready, the restart warning is left out. `step` is
-    the failed one. Raises KeyError for an unknown code.
+    the failed one. A known object id is not to be looked up. Raises KeyError for an unknown code.
     """
     general = general_actions(code)
     chosen = general if reason is None else advice(reason, step, names) or general
-    return tuple(filled(each, names) for each in chosen if each != DO_NOT_RESTART or not ready)
+    spared = {DO_NOT_RESTART: ready, FIND_OBJECT_ID: names.object_id}
+    return tuple(filled(each, names) for each in chosen if not spared.get(each))
 
 
 def first_action(code: int) -> str:
@@ -85,7 +87,7 @@ def advice(reason: Reason, step: Step | None, names: Names) -> tuple[str, ...]:
         return PRIVATE_FIREWALL
     at_sign_in = AT_SIGN_IN.get(reason) if step is Step.TOKEN else None
     of_kind = None if names.kind is None else BY_KIND.get((reason, names.kind))
-    on_hsm = (ON_HSM.get(reason) or SIGN_IN_ON_HSM.get(reason)) if _HSM_DOMAIN in names.vault else None
+    on_hsm = ON_HSM.get(reason) if _HSM_DOMAIN in names.vault else None
     return at_sign_in or of_kind or on_hsm or BY_REASON.get(reason, ())
 
 
@@ -111,6 +113,7 @@ def _command(span: str, names: Names) -> str:
     words = {
         "TARGET": f"{names.target} --config.file {_path(names.config_file) or 'FILE'}",
         "CLIENT_ID": names.client_id or "CLIENT_ID",
+        "OBJECT_ID": names.object_id or "OBJECT_ID",
         "SECRET_FILE": _path(names.secret_file) or "SECRET_FILE",
         "VAULT.vault.azure.net": host,
         "'VAULT'": f"'{identity_of(names.vault)}'",

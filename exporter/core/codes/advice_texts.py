@@ -17,6 +17,12 @@ SHOW_HANDSHAKE = (
     "`openssl s_client -connect HOST:443 -servername HOST`."
 )
 COMPARE_PROXY = "Compare with the proxy of SQL Server's service account, which may be another one."
+# Of the principal, which a managed identity has too. The object id of the application is another one.
+FIND_OBJECT_ID = (
+    "OBJECT_ID is the principal's: `az ad sp show --id CLIENT_ID --query id --output tsv`. "
+    "That of a managed identity is in the portal under Identity of the VM or Arc machine."
+)
+ASSIGNEE = "--assignee-object-id OBJECT_ID --assignee-principal-type ServicePrincipal"
 LOOK_UP = "Read Entra ID's sentence in the detail of the probe, and look up its number: `https://login.microsoftonline.com/error?code=NUMBER`."
 KEEP_CREDENTIAL = "Change no credential in Entra ID and none in SQL Server until the sentence names it as the cause."
 SHOW_FEDERATION = (
@@ -25,5 +31,10 @@ SHOW_FEDERATION = (
 REGISTER = "`az ad app credential reset --id CLIENT_ID --append --cert @CERTIFICATE.pem`"
 RESET = "`az ad app credential reset --id CLIENT_ID --append`"
 ALTER = "`ALTER CREDENTIAL [CRED] WITH IDENTITY = 'VAULT', SECRET = 'STRING';`"
+# For a credential of several vaults: each SQL Server's own IDENTITY is in its credentials.
+EACH_IDENTITY = (
+    "IDENTITY differs by vault: on each SQL Server, `sqlcmd -E -h -1 -W -w 65535 -i alter-credential.sql` writes each statement "
+    "with the IDENTITY of its credential (docs/rollover.md)."
+)
 # The words of ALTER that only the reader knows.
 CRED_AND_STRING = "CRED is its name in `sys.credentials`. STRING is the client id without hyphens, then the secret's value: at most 120 characters."

@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.advice_texts import AGAIN, PROBE, REPEAT, SHOW_TENANT, STATUS_PAGE
+from exporter.core.codes.advice_texts import (
+    AGAIN,
+    ASSIGNEE,
+    CAUSE_IS_ELSEWHERE,
+    FIND_OBJECT_ID,
+    PROBE,
+    REPEAT,
+    SHOW_TENANT,
+    STATUS_PAGE,
+)
 from exporter.core.codes.shared import DO_NOT_RESTART, FIND_INTERCEPTION, SUPPORT
 from exporter.core.faults import Reason
 
@@ -36,17 +45,19 @@ VAULT: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
         ),
         Reason.FORBIDDEN_RBAC: (
             (
-                "Assign the role to the application on the vault: "
-                f'`az role assignment create --role "{_ROLE}" --assignee CLIENT_ID --scope VAULT_ID`.'
+                "Assign the role to the principal on the vault: "
+                f'`az role assignment create --role "{_ROLE}" {ASSIGNEE} --scope VAULT_ID`.'
             ),
             _SCOPE,
+            FIND_OBJECT_ID,
             *AGAIN,
         ),
         Reason.FORBIDDEN_POLICY: (
             (
-                "Set the key permissions of the application, and include its other ones, because this replaces them all: "
-                "`az keyvault set-policy --name VAULT --spn CLIENT_ID --key-permissions get wrapKey unwrapKey`."
+                "Set the key permissions of the principal, and include its other ones, because this replaces them all: "
+                "`az keyvault set-policy --name VAULT --object-id OBJECT_ID --key-permissions get wrapKey unwrapKey`."
             ),
+            FIND_OBJECT_ID,
             *AGAIN,
         ),
         Reason.FORBIDDEN_FIREWALL: (
@@ -140,16 +151,25 @@ VAULT: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
     }
 )
 _HSM_ROLE = (
-    "Assign the role to the application: `az keyvault role assignment create --hsm-name VAULT "
-    f'--role "{_HSM_SERVICE_ROLE}" --assignee CLIENT_ID --scope /keys`.'
+    "Assign the role to the principal: `az keyvault role assignment create --hsm-name VAULT "
+    f'--role "{_HSM_SERVICE_ROLE}" {ASSIGNEE} --scope /keys`.'
+)
+# No page of Microsoft's names the application of Managed HSM. The id is that of public listings of tenants.
+_HSM_PRINCIPAL = (
+    "Show the service principal of Managed HSM, by the id of public listings: `az ad sp show --id 589d5083-6f11-4d30-a62a-a4b316a14abf`.",
+    "If it is missing or disabled, let the Entra ID administrator create or enable it. No page of Microsoft names this id.",
+    CAUSE_IS_ELSEWHERE,
+    *AGAIN,
 )
 # A Managed HSM has roles of its own and no access policies.
 ON_HSM: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
     {
-        Reason.FORBIDDEN_RBAC: (_HSM_ROLE, *AGAIN),
-        Reason.FORBIDDEN_POLICY: (_HSM_ROLE, *AGAIN),
+        Reason.FORBIDDEN_RBAC: (_HSM_ROLE, FIND_OBJECT_ID, *AGAIN),
+        Reason.FORBIDDEN_POLICY: (_HSM_ROLE, FIND_OBJECT_ID, *AGAIN),
+        **dict.fromkeys((Reason.RESOURCE_PRINCIPAL_MISSING, Reason.RESOURCE_PRINCIPAL_DISABLED), _HSM_PRINCIPAL),
         Reason.FORBIDDEN: (
             _HSM_ROLE,
+            FIND_OBJECT_ID,
             "If the firewall of the HSM blocks the caller: `az keyvault network-rule add --hsm-name VAULT --ip-address ADDRESS`.",
             "If the key version is disabled: `az keyvault key set-attributes --hsm-name VAULT --name KEY --version VERSION --enabled true`.",
             *AGAIN,

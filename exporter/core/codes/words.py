@@ -10,6 +10,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
     {
         "TARGET": "name of a target, then --config.file FILE",
         "CLIENT_ID": "client_id of the credential, or the first 32 digits of SECRET",
+        "OBJECT_ID": "object id of the principal, not its client id: az ad sp show --id CLIENT_ID --query id",
         "CRED": "name in sys.credentials",
         "SECRET_FILE": "path in the configuration",
         "VAULT": "name of the vault: credential_identity in sys.credentials",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import nsmallest
+from itertools import islice
 from urllib.parse import urlsplit
 
 from exporter.config.model import Module, Target
@@ -12,10 +13,10 @@ from exporter.core.causes import TITLES, Cause, Failed, Link, cause_of, spread_c
 from exporter.core.codes.reasons import cause as reason_text
 from exporter.core.model import Step
 from exporter.core.readiness import deciding_failure
-from exporter.presentation.text import recommended_actions
+from exporter.presentation.text import VAULTS, at_each_vault
 from exporter.runtime.slices import in_slices
 from exporter.web.ui.html import Child, Html, element
-from exporter.web.ui.labels import badge, brief_name, when
+from exporter.web.ui.labels import badge, brief_name, unsteady_badge, when
 from exporter.web.ui.layout import Urls, brief_code, link
 from exporter.web.ui.rows import copyable
 from exporter.web.ui.view_models import TargetView, Urgency
@@ -37,13 +38,15 @@ class CauseGroup:
     cause: Cause
     first: TargetView
     views: list[TargetView] = field(default_factory=list)
-    servers: set[str] = field(default_factory=set)
+    vaults: dict[str, TargetView] = field(default_factory=dict)  # one target of each
+    servers: dict[str, str] = field(default_factory=dict)
     availability_groups: set[str] = field(default_factory=set)
     since: float | None = None
 
     def add(self, view: TargetView) -> None:
         """Add one target: a page adds thousands, in slices."""
         self.views.append(view)
+        self.vaults.setdefault(view.target.vault, view)
         self.first = min(self.first, view, key=_order)
         self.servers.update(view.servers)
         self.availability_groups.update(each["ag"] for each in view.target.instances if "ag" in each)
@@ -89,16 +92,22 @@ def _sign_in(view: TargetView) -> str | None:
 async def grouped(views: Sequence[TargetView]) -> list[CauseGroup]:
     """Return the causes, the most urgent and the largest first, and let other tasks run in between."""
     failures = {view.target.name: failed async for view in in_slices(views, AT_ONCE) if (failed := failure_of(view)) is not None}
-    if not failures:
-        return []
-    names = [links_of(view.target, view.module) async for view in in_slices(views, AT_ONCE)]
+    names = [links_of(view.target, view.module) async for view in in_slices(views, AT_ONCE)] if failures else []
     own = {target: cause_of(failed) async for target, failed in in_slices(failures.items(), AT_ONCE)}
     causes = spread_causes(own, failures, names)
     groups = dict[Cause, CauseGroup]()
     async for view in in_slices(views, AT_ONCE):
-        if (cause := causes.get(view.target.name)) is not None:
+        if (cause := causes.get(view.target.name) or _of_unsteady(view)) is not None:
             groups.setdefault(cause, CauseGroup(cause, view)).add(view)
     return sorted(groups.values(), key=lambda group: (group.urgency, -len(group.servers), -len(group.views), group.cause.id))
+
+
+def _of_unsteady(view: TargetView) -> Cause | None:
+    """Return what makes a ready target unsteady. It is a cause of its own, as the targets behind it are ready."""
+    step, _, reason = view.failed
+    if view.unsteady is None or step is None:
+        return None
+    return replace(cause_of(Failed(step=step, reason=reason, names=links_of(view.target, view.module))), unsteady=True)
 
 
 def causes_section(site: Urls, groups: Sequence[CauseGroup], now: float) -> Iterator[Child]:
@@ -112,22 +121,29 @@ def causes_section(site: Urls, groups: Sequence[CauseGroup], now: float) -> Iter
 
 
 def _cause(site: Urls, group: CauseGroup, now: float) -> Html:
-    first = group.first
-    failure = None if first.report is None else deciding_failure(first.report)
-    actions = () if first.report is None else recommended_actions(first.target, first.report, first.record)
+    first, code = group.first, group.first.failed.code
+    began = ["began ", when(group.since, now, absent="an unknown time ago")]
     return element(
         "li",
-        badge(group.urgency),
+        badge(group.urgency) if first.unsteady is None else unsteady_badge(),
         element("h2", title_of(group.cause), title=group.cause.name),
-        element("span", "began ", when(group.since, now, absent="an unknown time ago"), class_="age"),
-        element("span", brief_code(site, failure.code), class_="code")
-        if failure is not None and failure.code is not None
-        else None,
+        element("span", began if first.unsteady is None else str(first.unsteady), class_="age"),
+        None if code is None else element("span", brief_code(site, code), class_="code"),
         element("p", size_of(group), ". ", _behind(site, group)),
-        copyable(actions[0]) if actions else None,
+        _action(group),
         class_="bad-edge" if group.urgency is Urgency.NOT_READY else None,
         data_key=group.cause.id,
     )
+
+
+def _action(group: CauseGroup) -> Child:
+    """Return the first action. What is to do at each vault behind a credential has one line for each."""
+    vaults = {group.first.target.vault: group.first, **group.vaults} if group.cause.link is Link.CREDENTIAL else {"": group.first}
+    views = [group.first, *islice(vaults.values(), 1, VAULTS)]
+    # One target's name in all: a command that differs in it alone is to run once.
+    named = (replace(view, target=replace(view.target, name=group.first.target.name)) for view in views)
+    actions = list(dict.fromkeys(view.actions[0] for view in named if view.actions))
+    return copyable(*at_each_vault(actions, more=len(vaults) - len(views))) if actions else None
 
 
 def title_of(cause: Cause) -> str:
@@ -144,7 +160,7 @@ def size_of(group: CauseGroup) -> Child:
         return element("strong", _count(len(group.views), "target"))
     within = f" in {_count(len(groups), 'availability group')}" if groups else ""
     more = f" and {len(servers) - _NAMED:,} more" if len(servers) > _NAMED else ""
-    named = ", ".join(nsmallest(_NAMED, servers))
+    named = ", ".join(nsmallest(_NAMED, servers.values()))
     return [element("strong", _count(len(servers), "SQL Server")), f"{within}: {named}{more}"]
 
 
@@ -169,7 +185,7 @@ def chain(view: TargetView) -> Html:
         names[broken.link] = broken.name
     names[Link.KEY] = view.target.key_name
     shown = [(name, TITLES[each], _state(each, broken)) for each in Link if (name := names.get(each)) is not None]
-    servers = view.servers
+    servers = list(view.servers.values())
     last = f"{servers[0]} and {len(servers) - 1} more" if len(servers) > 1 else "".join(servers) or "not named"
     shown.append((last, "SQL Server", "after" if broken is not None else "before"))
     words = "no link is known to be broken" if broken is None else f"broken at {title_of(broken)}"

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from exporter.config.model import Target
 from exporter.core.codes import BY_CODE
+from exporter.core.sql_servers import server_names
 from exporter.state.changes import Change, ChangeKind
 from exporter.web.ui.html import Child, Html, element, text
 from exporter.web.ui.labels import badge, when
@@ -55,7 +56,7 @@ def changes_page(site: Urls, found: Sequence[TargetChange], now: float) -> Itera
 
 def _row(site: Urls, each: TargetChange, now: float) -> Html:
     change, target = each
-    servers = ", ".join(dict.fromkeys(one["sql_instance"] for one in target.instances[:3] if "sql_instance" in one))
+    servers = ", ".join(server_names(target.instances[:3]).values())
     return element(
         "tr",
         element("th", when(change.at, now), scope="row", class_="number"),

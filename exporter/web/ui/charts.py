@@ -13,7 +13,8 @@ from statistics import median
 from exporter.core.model import Phase, ProbeReport, Step, StepResult
 from exporter.core.readiness import State
 from exporter.presentation.text import seconds
-from exporter.state.records import LETTERS, RECENT
+from exporter.state.failures import LETTERS
+from exporter.state.records import RECENT
 from exporter.web.ui.html import Child, Html, element
 
 _HEIGHT = 40.0

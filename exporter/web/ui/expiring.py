@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from exporter.core.credential_expiry import Source
 from exporter.presentation.expiring import NOUNS, Ending
 from exporter.web.ui.html import Child, Html, element
-from exporter.web.ui.labels import brief_name, until
+from exporter.web.ui.labels import brief_name, ends_in
 from exporter.web.ui.layout import Urls, link
 
 _SHOWN = 15
@@ -16,6 +16,7 @@ _DATES: Mapping[str, str] = {
     Source.DECLARED: ", declared in the configuration",
     Source.GRAPH: ", date of Microsoft Graph",
     Source.KEY_VAULT: ", date of its Key Vault secret",
+    Source.ENTRA: ", refused by Entra ID as expired",
 }
 
 
@@ -32,11 +33,12 @@ def expiring_section(site: Urls, endings: Sequence[Ending], now: float) -> Itera
 
 
 def _item(site: Urls, ending: Ending, now: float) -> Html:
+    wrong = f": {ending.wrong}" if ending.wrong else ""
     return element(
         "li",
         element("strong", brief_name(ending.name), title=ending.name),
-        element("span", until(ending.at, now), class_=None if ending.at > now else "bad-ink"),
-        element("p", f"{NOUNS[ending.kind]}{_DATES.get(ending.source, '')}", _targets(site, ending), class_="quiet"),
+        element("span", ends_in(ending, now), class_="bad-ink" if ending.has_expired(now) else None),
+        element("p", f"{NOUNS[ending.kind]}{_DATES.get(ending.source, '')}{wrong}", _targets(site, ending), class_="quiet"),
         data_key=f"{ending.kind}-{ending.name}",
     )
 

@@ -8,7 +8,6 @@ from exporter.core.codes import BY_CODE, both_numbers
 from exporter.core.codes.explain import explain
 from exporter.web.ui.fleet import Fleet
 from exporter.web.ui.html import Child, Html, element
-from exporter.web.ui.labels import in_words
 from exporter.web.ui.layout import Urls, link
 from exporter.web.ui.query import BY_LABEL, VERDICTS, SortOrder, TargetQuery
 
@@ -25,12 +24,11 @@ _ORDERS = {
 
 def filters(site: Urls, choice: TargetQuery, fleet: Fleet) -> Html:
     """Render the form, filled with the current query."""
-    verdicts = [("", "any")] + [(name, in_words(urgency)) for name, urgency in VERDICTS.items()]
-    chosen = "" if choice.verdict is None else choice.verdict.name.lower()
+    verdicts = [("", "any"), *((name, name.replace("_", " ")) for name in VERDICTS)]
     return element(
         "form",
         _field("q", "Search", _input("q", choice.words, type_="search", placeholder="name, SQL Server, host, 3303", size=28)),
-        _field("verdict", "State", _select("verdict", verdicts, chosen)),
+        _field("verdict", "State", _select("verdict", verdicts, choice.verdict)),
         _field("code", "Code", _input("code", choice.code, suggestions=_codes(fleet), size=8)),
         [_field(f"label{n}", "Label", _input("label", each, identity=f"label{n}")) for n, each in enumerate(choice.labels)],
         _field("label", "Label", _input("label", "", suggestions=((each, "") for each in fleet.labels), placeholder="team=dba")),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
+from operator import itemgetter
 from typing import Any
 
 from exporter.runtime.slices import in_slices
@@ -12,6 +14,28 @@ from exporter.web.ui.causes import AT_ONCE, CauseGroup, grouped, ids_by_target
 from exporter.web.ui.view_models import TargetView, Urgency
 
 MOST_LABELS = 200
+
+
+class HeadlineState(IntEnum):
+    """What a headline counts, the most urgent first: the first one of its targets is that of a SQL Server."""
+
+    NOT_READY = 0
+    UNKNOWN = 1
+    UNSTEADY = 2
+    OTHER = 3
+
+
+_STATES = {Urgency.NOT_READY: HeadlineState.NOT_READY, Urgency.UNKNOWN: HeadlineState.UNKNOWN}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadlineCounts:
+    """How many targets or SQL Servers there are, and how many of them are in a state that a headline names."""
+
+    total: int
+    not_ready: int
+    unknown: int
+    unsteady: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,12 +48,12 @@ class Fleet:
     labels: list[str]  # NAME=VALUE, the first `MOST_LABELS` in order
     label_names: list[str]  # of targets and their SQL Servers, at most `MOST_LABELS`
     causes: list[CauseGroup]
-    servers: int  # SQL Servers that the configuration names
-    at_risk: int  # those whose vault side is not ready
+    targets: HeadlineCounts
+    servers: HeadlineCounts  # that the configuration names, each with the most urgent state of its targets
 
     @property
     def total(self) -> int:
-        return sum(self.counts.values())
+        return self.targets.total
 
 
 async def fleet(
@@ -41,7 +65,8 @@ async def fleet(
 ) -> Fleet:
     """Filter and sort the views, and let other tasks run in between; `cause` is an id or empty."""
     counts, codes = Counter[Urgency](), Counter[int]()
-    labels, names, servers, at_risk = set[str](), set[str](), set[str](), set[str]()
+    labels, names = set[str](), set[str]()
+    targets, servers = Counter[HeadlineState](), dict[str, HeadlineState]()
     every = list[TargetView]()
     async for each in in_slices(views, AT_ONCE):
         every.append(each)
@@ -50,9 +75,9 @@ async def fleet(
             codes[each.failure.code] += 1
         labels.update(f"{name}={value}" for name, value in each.target.labels.items())
         names.update(each.target.labels, *each.target.instances)
-        servers.update(each.servers)
-        if each.urgency is Urgency.NOT_READY:
-            at_risk.update(each.servers)
+        state = _headline_state(each)
+        targets[state] += 1
+        servers.update((server, min(servers.get(server, state), state)) for server in each.servers)
     causes = await grouped(every)
     behind = ids_by_target(causes) if cause else {}
     chosen = [
@@ -60,7 +85,7 @@ async def fleet(
         async for each in in_slices(every, AT_ONCE)
         if matches(each) and (not cause or behind.get(each.target.name) == cause)
     ]
-    chosen.sort(key=lambda pair: pair[0])
+    chosen.sort(key=itemgetter(0))
     return Fleet(
         shown=[each for _, each in chosen],
         counts=counts,
@@ -68,6 +93,21 @@ async def fleet(
         labels=sorted(labels)[:MOST_LABELS],
         label_names=sorted(names)[:MOST_LABELS],
         causes=causes,
-        servers=len(servers),
-        at_risk=len(at_risk),
+        targets=_headline_counts(targets),
+        servers=_headline_counts(Counter(servers.values())),
+    )
+
+
+def _headline_state(view: TargetView) -> HeadlineState:
+    if view.unsteady is not None:
+        return HeadlineState.UNSTEADY
+    return _STATES.get(view.urgency, HeadlineState.OTHER)
+
+
+def _headline_counts(states: Counter[HeadlineState]) -> HeadlineCounts:
+    return HeadlineCounts(
+        total=states.total(),
+        not_ready=states[HeadlineState.NOT_READY],
+        unknown=states[HeadlineState.UNKNOWN],
+        unsteady=states[HeadlineState.UNSTEADY],
     )

@@ -15,8 +15,8 @@ from exporter.core.codes.reasons import cause
 from exporter.core.readiness import deciding_failure
 from exporter.presentation import text as transcript
 from exporter.presentation.payloads import earlier
+from exporter.state.failures import FailureSummary
 from exporter.state.history import HistoryEntry
-from exporter.state.records import FailureSummary
 from exporter.web.ui.charts import Point, sparkline
 from exporter.web.ui.html import Child, Html, element, text
 from exporter.web.ui.layout import Urls, cell, code_link, link, table, table_foot, table_head

@@ -8,6 +8,7 @@ from exporter.core import readiness as core_verdict
 from exporter.core.codes import both_numbers
 from exporter.core.durations import moment
 from exporter.core.model import Outcome, StepResult, Vantage
+from exporter.presentation.expiring import BACKUP_AGE, Ending, EndingKind
 from exporter.web.ui.html import Html, element
 from exporter.web.ui.view_models import TargetView, Urgency
 
@@ -27,8 +28,8 @@ def badge(urgency: Urgency, *, count: int | None = None) -> Html:
     return element("span", words if count is None else f"{count:,} {words}", class_=f"state {colour}")
 
 
-def in_words(urgency: Urgency) -> str:
-    return _BADGES[urgency][0]
+def unsteady_badge(count: int | None = None) -> Html:
+    return element("span", "unsteady" if count is None else f"{count:,} unsteady", class_="state unsure")
 
 
 def outcome(result: StepResult) -> Html:
@@ -73,10 +74,13 @@ def when(at: float | None, now: float, *, absent: str = "never") -> Html:
     return element("span", absent) if at is None else _time(at, ago(max(0.0, now - at)))
 
 
-def until(at: float, now: float) -> Html:
-    """Return when something expires as a span, with the exact time in the tooltip."""
-    left, span = at > now, _span(abs(at - now))
-    return _time(at, f"in {span}" if left else f"expired {span} ago")
+def ends_in(ending: Ending, now: float) -> Html:
+    """Return when something expires as a span, with the exact time in the tooltip; for a backup its age."""
+    if ending.kind is EndingKind.BACKUP:
+        made = ending.at - BACKUP_AGE
+        return _time(made, f"{_span(max(0.0, now - made))} old")
+    left, span = ending.at > now, _span(abs(ending.at - now))
+    return _time(ending.at, f"in {span}" if left else f"expired {span} ago")
 
 
 def _time(at: float, words: str) -> Html:

@@ -16,9 +16,9 @@ from exporter.web.ui.expiring import expiring_section
 from exporter.web.ui.filters import filters, found
 from exporter.web.ui.fleet import Fleet
 from exporter.web.ui.html import Child, Html, element, text
-from exporter.web.ui.labels import badge, brief_name, not_tested, until
+from exporter.web.ui.labels import badge, brief_name, ends_in, not_tested, unsteady_badge
 from exporter.web.ui.layout import Urls, foot, head, link, live, table_foot, table_head
-from exporter.web.ui.query import TargetQuery
+from exporter.web.ui.query import UNSTEADY, TargetQuery
 from exporter.web.ui.rows import COLUMNS, target_row
 from exporter.web.ui.view_models import TargetView, Urgency
 
@@ -82,8 +82,10 @@ def _verdict_section(site: Urls, page: Page) -> Iterator[Child]:
     if page.path == "/":
         yield element("h1", _headline(page.fleet), class_="bad-ink" if page.fleet.counts.get(Urgency.NOT_READY) else None)
     counts = page.fleet.counts
-    badges = ((u, badge(u, count=counts.get(u, 0))) for u in Urgency)
-    entries = [element("li", link(site.targets([("verdict", urgency.name.lower())]), shown)) for urgency, shown in badges]
+    badges = [(urgency.name.lower(), badge(urgency, count=counts.get(urgency, 0))) for urgency in Urgency]
+    if page.fleet.targets.unsteady:
+        badges.append((UNSTEADY, unsteady_badge(page.fleet.targets.unsteady)))
+    entries = [element("li", link(site.targets([("verdict", name)]), shown)) for name, shown in badges]
     yield element(
         "div",
         element("ul", entries, class_="summary", aria_label="Targets by state"),
@@ -100,10 +102,11 @@ def _verdict_section(site: Urls, page: Page) -> Iterator[Child]:
 def _headline(fleet: Fleet) -> str:
     """Return the state of the fleet in one line."""
     ready = fleet.counts.get(Urgency.READY, 0) == fleet.total
-    state = "ready" if ready else "not ready"
-    if fleet.servers:
-        return f"{fleet.servers if ready else fleet.at_risk:,} of {fleet.servers:,} SQL Servers: vault side {state}"
-    return f"{fleet.total if ready else fleet.counts.get(Urgency.NOT_READY, 0):,} of {fleet.total:,} targets {state}"
+    state, counted = "ready" if ready else "not ready", fleet.servers if fleet.servers.total else fleet.targets
+    noun = "SQL Servers: vault side" if fleet.servers.total else "targets"
+    others = {"unknown": counted.unknown, "unsteady": counted.unsteady}
+    more = "".join(f", {number:,} {name}" for name, number in others.items() if number)
+    return f"{counted.total if ready else counted.not_ready:,} of {counted.total:,} {noun} {state}{more}"
 
 
 def _causes_count(page: Page) -> Child:
@@ -114,14 +117,14 @@ def _causes_count(page: Page) -> Child:
 def _next_expiry(page: Page) -> Child:
     """Return what expires next, if it is soon, with a link to the section.
 
-    Azure renews its own TLS certificates, so they are in the section only.
+    Azure renews its own TLS certificates, and a backup does not expire, so they are in the section only.
     """
-    planned = (ending for ending in page.endings if ending.kind is not EndingKind.TLS)
+    planned = (ending for ending in page.endings if ending.kind not in (EndingKind.TLS, EndingKind.BACKUP))
     coming = next((ending for ending in planned if ending.at > page.now and ending.is_soon(page.now)), None)
     if coming is None:
         return None
     where = link("#expiring", f"{NOUNS[coming.kind]} {brief_name(coming.name)}")
-    return element("p", "Next expiry: ", element("strong", until(coming.at, page.now)), ", ", where)
+    return element("p", "Next expiry: ", element("strong", ends_in(coming, page.now)), ", ", where)
 
 
 def _legend() -> Html:

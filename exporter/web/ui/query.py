@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from exporter.config.model import Target
@@ -22,7 +23,12 @@ _MOST_LABELS = 10
 
 BY_LABEL = "label:"  # of `sort`, before the label's name
 
-VERDICTS: Mapping[str, Urgency] = {urgency.name.lower(): urgency for urgency in Urgency}
+UNSTEADY = "unsteady"
+# Values of `verdict`, each with its filter.
+VERDICTS: Mapping[str, Callable[[TargetView], bool]] = {
+    **{urgency.name.lower(): partial(lambda urgency, view: view.urgency is urgency, urgency) for urgency in Urgency},
+    UNSTEADY: lambda view: view.unsteady is not None,
+}
 
 
 class SortOrder(StrEnum):
@@ -47,7 +53,7 @@ class TargetQuery:
     """
 
     words: str = ""
-    verdict: Urgency | None = None
+    verdict: str = ""  # a key of `VERDICTS`
     code: str = ""
     cause: str = ""  # id of a cause, see `core.causes.Cause`
     labels: tuple[str, ...] = ()
@@ -57,7 +63,7 @@ class TargetQuery:
 
     @property
     def everything(self) -> bool:
-        return not (self.words or self.code or self.cause or self.labels or self.verdict is not None)
+        return not (self.words or self.code or self.cause or self.labels or self.verdict)
 
     @property
     def sort(self) -> str:
@@ -66,8 +72,7 @@ class TargetQuery:
 
     def parameters(self) -> list[tuple[str, str]]:
         """Return the query parameters, without the page and the defaults."""
-        verdict = "" if self.verdict is None else self.verdict.name.lower()
-        named = [("q", self.words), ("verdict", verdict), ("code", self.code), ("cause", self.cause)]
+        named = [("q", self.words), ("verdict", self.verdict), ("code", self.code), ("cause", self.cause)]
         sort = "" if self.sort == SortOrder.URGENCY.value else self.sort
         return [pair for pair in (*named, *(("label", each) for each in self.labels), ("sort", sort)) if pair[1]]
 
@@ -90,7 +95,7 @@ def read(query: Iterable[tuple[str, str]], targets: Iterable[Target]) -> TargetQ
     orders = {order.value: order for order in SortOrder}
     return TargetQuery(
         words=values.get("q", ""),
-        verdict=VERDICTS.get(values.get("verdict", "")),
+        verdict=verdict if (verdict := values.get("verdict", "")) in VERDICTS else "",
         code=_short_form(values.get("code", "")),
         cause=values.get("cause", ""),
         labels=tuple(labels),
@@ -106,7 +111,7 @@ def matcher(choice: TargetQuery) -> Callable[[TargetView], bool]:
     by_code, by_words = _failures(choice.code), _failures(choice.words)
 
     def matches(view: TargetView) -> bool:
-        if choice.verdict is not None and view.urgency is not choice.verdict:
+        if choice.verdict and not VERDICTS[choice.verdict](view):
             return False
         if choice.code and not by_code(view.failure):
             return False

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from exporter.core.codes.reasons import cause, open_detail
+from exporter.core.credential_expiry import Source
 from exporter.core.readiness import WHY, deciding_failure
 from exporter.presentation.expiring import NOUNS
-from exporter.presentation.text import recommended_actions
 from exporter.web.ui.auxiliary import marks
 from exporter.web.ui.charts import state_bar
 from exporter.web.ui.html import Child, Html, element
-from exporter.web.ui.labels import badge, brief_name, until, when
+from exporter.web.ui.labels import badge, brief_name, ends_in, when
 from exporter.web.ui.layout import Urls, brief_code, cell, link, prose
 from exporter.web.ui.query import TargetQuery
 from exporter.web.ui.view_models import TargetView
@@ -42,10 +42,12 @@ def target_row(site: Urls, view: TargetView, choice: TargetQuery, *, action: boo
     )
 
 
-def copyable(words: str) -> Html:
-    """Return an action; with the script, a button copies its command."""
+def copyable(words: str, commands: Sequence[str] = ()) -> Html:
+    """Return an action, with further commands in lines; with the script, a button copies them, or the command in it."""
     button = element("button", "Copy", type="button", class_="copy")
-    return element("div", element("p", element("strong", "First: "), element("span", prose(words))), button, data_copy=True)
+    lines = element("pre", element("code", "\n".join(commands)), tabindex=0, role="region", aria_label="Commands")
+    action = element("p", element("strong", "First: "), element("span", prose(words)))
+    return element("div", action, button, lines if commands else None, data_copy=True)
 
 
 def _servers(site: Urls, view: TargetView) -> Iterator[Child]:
@@ -72,15 +74,16 @@ def _cause(site: Urls, view: TargetView, *, action: bool) -> Iterator[Child]:
     failure = None if view.report is None else deciding_failure(view.report)
     if view.readiness.ready is None:
         yield element("div", WHY[view.readiness.why])
-    elif failure is None:
+    elif failure is None and view.unsteady is None:
         yield element("span", "nothing failed", class_="quiet")
-    if view.report is None or failure is None or failure.code is None:
+    step, code, reason = view.failed
+    if step is None or code is None:
         return
-    yield element("div", cause(failure.reason, failure.step))
-    yield element("div", brief_code(site, failure.code), f" in step {failure.step.value}", class_="quiet")
-    yield element("div", open_detail(failure), class_="quiet") if open_detail(failure) else None
-    first = next(iter(recommended_actions(view.target, view.report, view.record)), None) if action else None
-    yield copyable(first) if first else None
+    yield element("div", cause(reason, step))
+    last = "" if view.unsteady is None else ", but the last probe succeeded"
+    yield element("div", brief_code(site, code), f" in step {step.value}{last}", class_="quiet")
+    yield element("div", open_detail(failure), class_="quiet") if failure is not None and open_detail(failure) else None
+    yield copyable(view.actions[0]) if action and view.actions else None
 
 
 def _last_probes(view: TargetView) -> Iterator[Child]:
@@ -92,7 +95,10 @@ def _last_probes(view: TargetView) -> Iterator[Child]:
 def _next_expiry(view: TargetView) -> Iterator[Child]:
     if view.ending is None:
         yield element("span", "unknown", class_="quiet")
+        yield element("div", view.wrong, class_="quiet") if view.wrong else None
         return
-    noun, expired = NOUNS[view.ending.kind], view.ending.at <= view.now
-    yield element("span", when(view.ending.at, view.now), class_="bad-ink") if expired else until(view.ending.at, view.now)
-    yield element("div", f"{noun} expired" if expired else noun, class_="quiet")
+    noun, expired = NOUNS[view.ending.kind], view.ending.has_expired(view.now)
+    yield element("span", when(view.ending.at, view.now), class_="bad-ink") if expired else ends_in(view.ending, view.now)
+    refused = ", refused by Entra ID" if view.ending.source == Source.ENTRA else ""
+    yield element("div", f"{noun} expired{refused}" if expired else noun, class_="quiet")
+    yield element("div", view.wrong, class_="quiet") if view.wrong else None

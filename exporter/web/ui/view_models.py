@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from exporter.config.build import credentials_in_use
 from exporter.config.model import Config, Module, Target
 from exporter.core.credential_expiry import CredentialExpiry
+from exporter.core.entra_answer import wrong_dates
 from exporter.core.model import Outcome, ProbeReport, Readiness, StepResult
 from exporter.core.readiness import NEEDED, deciding_failure, state_of
+from exporter.core.sql_servers import server_names
+from exporter.core.steadiness import NO_FAILURE, FailedProbe, Unsteady
 from exporter.presentation.expiring import Ending, next_ending
-from exporter.state.records import STALE_INTERVALS, TargetRecord, readiness_at
+from exporter.presentation.text import recommended_actions, unsteady_actions
+from exporter.state.records import STALE_INTERVALS, TargetRecord, readiness_at, unsteady_at
 from exporter.web.interfaces import Service
 
 
@@ -41,10 +45,20 @@ class TargetView:
     urgency: Urgency
     age: float | None
     ending: Ending | None = None  # the next expiry of its credential or key
+    unsteady: Unsteady | None = None
+    wrong: str = ""  # which dates of its credential Entra ID contradicts
 
     @property
     def failure(self) -> StepResult | None:
         return None if self.report is None else deciding_failure(self.report)
+
+    @property
+    def failed(self) -> FailedProbe:
+        """The current failure, or the one that makes the target unsteady."""
+        if self.unsteady is not None:
+            return self.unsteady.most
+        failure = self.failure
+        return NO_FAILURE if failure is None else FailedProbe(failure.step, failure.code, failure.reason)
 
     @property
     def blocking(self) -> StepResult | None:
@@ -63,13 +77,22 @@ class TargetView:
         return self.record.state_since if same else None
 
     @property
-    def servers(self) -> list[str]:
-        """The SQL Server instances that depend on the target, without duplicates."""
-        return list(dict.fromkeys(each["sql_instance"] for each in self.target.instances if "sql_instance" in each))
+    def servers(self) -> dict[str, str]:
+        """The names of the SQL Servers that depend on the target, by a key that is equal for equal ones."""
+        return server_names(self.target.instances)
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """The actions for the current failure, or for the one that makes the target unsteady."""
+        if self.report is None:
+            return ()
+        if self.unsteady is not None:
+            return unsteady_actions(self.target, self.report, self.unsteady)
+        return recommended_actions(self.target, self.report, self.record)
 
 
 def view(
-    config: Config, target: Target, record: TargetRecord | None, ends: Iterable[CredentialExpiry] = (), *, now: float
+    config: Config, target: Target, record: TargetRecord | None, ends: Sequence[CredentialExpiry] = (), *, now: float
 ) -> TargetView:
     """Build the view of a target at `now`, a Unix time.
 
@@ -79,8 +102,9 @@ def view(
     readiness = readiness_at(target, report, now)
     age = None if report is None else max(0.0, now - report.started_at)
     urgency = Urgency[state_of(readiness, success=None if report is None else report.success).name]
-    ending = next_ending(target, record, ends)
-    return TargetView(target, config.modules[target.module], now, record, report, readiness, urgency, age, ending)
+    ending, unsteady, wrong = next_ending(target, record, ends), unsteady_at(record, now), wrong_dates(ends)
+    module = config.modules[target.module]
+    return TargetView(target, module, now, record, report, readiness, urgency, age, ending, unsteady, wrong)
 
 
 class ExpiryCache:

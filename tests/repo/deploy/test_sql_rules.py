@@ -184,7 +184,6 @@ STORIES = {
         [
             uses("sales", OLD, "3x300"),
             uses("hr", NEW, "_x10 3x290"),
-            uses("hr", NEW, "_x10 3x290", N2),
             *pinned("contoso-key0", OLD, "1x300"),
             *pinned("contoso-key1", NEW, "_x180 1x120"),
         ],
@@ -417,6 +416,23 @@ def test_line_of_the_log_fires_only_if_the_probe_succeeds(tmp_path):
     assert checked(tmp_path, *stories).startswith("0 ")
 
 
+@pytest.mark.real
+def test_instances_of_one_name_are_parted_by_their_host(tmp_path):
+    """A target of PROD on n1 covers no key of PROD on n2."""
+    given = [
+        uses("sales", NEW, "3x100"),
+        uses("sales", NEW, "3x100", N2),
+        *pinned("contoso-key0", "", "1x100"),
+        series("mssql_ekm_error_log_last_timestamp_seconds", f'{N2},code="3303"', "_x60 3600+60x40"),
+        side("1x100"),
+    ]
+    expected = f'sql_instance="SQLPRD01",host="n2",thumbprint="{NEW}"'
+    assert firing_labels(tmp_path, "EkmSqlKeyNotProbed", 90, given, expected).startswith("0 ")
+    assert firing_labels(tmp_path, "EkmSqlFailsProbeSucceeds", 70, given).startswith("0 ")
+    anywhere = [{**each, "series": each["series"].replace(',host="n1"', "")} for each in pinned("contoso-key0", "", "1x100")]
+    assert firing_labels(tmp_path, "EkmSqlKeyNotProbed", 90, [*given[:2], *anywhere]).startswith("0 ")
+
+
 def firing_labels(tmp_path, alert: str, at: int, given: list[dict[str, str]], *expected: str) -> str:
     found = [
         {"labels": f'ALERTS{{alertname="{alert}",alertstate="firing",severity="warning",{labels}}}', "value": 1}
@@ -427,16 +443,20 @@ def firing_labels(tmp_path, alert: str, at: int, given: list[dict[str, str]], *e
 
 
 @pytest.mark.real
-def test_other_version_is_one_alert_for_two_exporters_and_nodes(tmp_path):
+def test_other_version_is_one_alert_for_each_sql_server(tmp_path):
     given = [
         uses("sales", NEW, "3x100"),
         uses("sales", NEW, "3x100", N2),
         *pinned("contoso-key0", OLD, "1x100"),
         *pinned("contoso-key0", OLD, "1x100", exporter="d:10377"),
     ]
-    expected = f'target="contoso-key0",vault="contoso-prod.vault.azure.net",sql_instance="SQLPRD01",thumbprint="{OLD}"'
+    given += [
+        {**each, "series": each["series"].replace('host="n1"', 'host="n2"')} for each in given if "ekm_instance" in each["series"]
+    ]
+    of = 'target="contoso-key0",vault="contoso-prod.vault.azure.net",sql_instance="SQLPRD01"'
+    expected = [f'{of},host="{host}",thumbprint="{OLD}"' for host in ("n1", "n2")]
 
-    assert firing_labels(tmp_path, "EkmSqlOtherKeyVersion", 60, given, expected).startswith("0 ")
+    assert firing_labels(tmp_path, "EkmSqlOtherKeyVersion", 60, given, *expected).startswith("0 ")
     assert firing_labels(tmp_path, "EkmSqlKeyNotProbed", 90, given).startswith("0 ")
 
 
@@ -455,7 +475,7 @@ def test_exporters_with_different_pins_break_no_rule(tmp_path):
 @pytest.mark.real
 def test_sql_server_that_no_target_lists_is_not_covered(tmp_path):
     given = [uses("sales", NEW, "3x100"), *pinned("elsewhere", "", "1x100", sql="SQLPRD09")]
-    expected = f'sql_instance="SQLPRD01",thumbprint="{NEW}"'
+    expected = f'sql_instance="SQLPRD01",host="n1",thumbprint="{NEW}"'
 
     assert firing_labels(tmp_path, "EkmSqlKeyNotProbed", 90, given, expected).startswith("0 ")
 
@@ -464,7 +484,7 @@ def test_sql_server_that_no_target_lists_is_not_covered(tmp_path):
 def test_pin_of_a_bare_name_or_a_canary_covers_nothing(tmp_path):
     for more in ('pin="none",mode="full"', 'pin="config",mode="canary"'):
         given = [uses("sales", NEW, "3x100"), *pinned("elsewhere", NEW, "1x100", sql="SQLPRD09", more=more)]
-        expected = f'sql_instance="SQLPRD01",thumbprint="{NEW}"'
+        expected = f'sql_instance="SQLPRD01",host="n1",thumbprint="{NEW}"'
 
         assert firing_labels(tmp_path, "EkmSqlKeyNotProbed", 90, given, expected).startswith("0 ")
 

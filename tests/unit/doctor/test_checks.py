@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.clients.http.resolver import Resolver
-from exporter.config.model import ExpectPath
+from exporter.config.model import CredentialKind, ExpectPath
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.checks import CheckOutcome
 from exporter.core.credential_expiry import CredentialExpiry, Source
@@ -187,6 +187,25 @@ def test_expiry_prefers_lookups_and_tokens(known, granted, outcome, code, text):
     result = check("credential_expiry", expiry=known, granted=granted)
     assert (result.outcome, result.code) == (outcome, code)
     assert text in result.detail
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "source", "listing"),
+    [
+        (CredentialKind.CLIENT_SECRET, Reason.SECRET_EXPIRED, "declared", "--output tsv"),
+        (CredentialKind.CLIENT_SECRET, Reason.SECRET_EXPIRED, "graph", "--output tsv"),
+        (CredentialKind.CLIENT_CERTIFICATE, Reason.CERTIFICATE_EXPIRED, "certificate", "--cert"),
+    ],
+)
+def test_date_of_a_refused_credential_is_wrong(kind, reason, source, listing):
+    refused = observed(Step.TOKEN, reason, 3303)
+    known = (*expiries(**{source: 80}), CredentialExpiry(credential="sql", source=Source.ENTRA, expires_at=1.0))
+    result = check("credential_expiry", report=refused.report, expiry=known, credential=replace(refused.credential, kind=kind))
+    assert result.outcome is CheckOutcome.WARN
+    assert result.detail.startswith("Entra ID refuses it as expired: the ")
+    assert result.detail.endswith(" date 2027-04-05 is wrong")
+    assert result.fix[1].startswith("  az ad app credential list --id ")
+    assert result.fix[1].endswith(listing)
 
 
 def test_accepted_secret_needs_no_new_one():

@@ -53,9 +53,9 @@ def test_a_line_names_a_limited_number_of_sql_servers(probe_log):
     replicas = [{"sql_instance": "SQLAG", "host": "n1"}, {"sql_instance": "SQLAG", "host": "n2"}]
     for name, instances in (("none", []), ("both", replicas), ("many", [{"sql_instance": f"S{n}"} for n in range(11)])):
         log.record(target(name, instances=tuple(instances)), bad(name))
-    assert [re.findall(r"sql_servers=(\S+)", line) for line in lines()] == [
+    assert [re.findall(r'sql_servers="?(\S+(?: on [^ "]+)*)', line) for line in lines()] == [
         [],
-        ["SQLAG"],
+        ["SQLAG on n1,SQLAG on n2"],
         ["S0,S1,S2,S3,S4,S5,S6,S7,S8,S9,..."],
     ]
 

@@ -9,6 +9,7 @@ import pytest
 from exporter.config.model import Credential, CredentialKind, Module, Target
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Challenge, Facts, Generation, KeyFacts, Mode, Outcome, ProbeReport, Step, TokenResult, Vantage
+from exporter.core.parsing import principal
 from exporter.probing.round_trip import ProbeDependencies, ProbeRequest, key_state, run_probe
 from exporter.runtime.thread_pool import PoolExhausted
 
@@ -36,6 +37,8 @@ REQUEST = ProbeRequest(
     timeout=10,
 )
 REFUSED = Facts(fault=Fault.HTTP_STATUS, status=403, inner_code="ForbiddenByPolicy")
+
+OF_TOKEN, OF_CALLER = (f"{digit * 8}-0000-0000-0000-000000000000" for digit in "12")
 
 
 @dataclass
@@ -240,6 +243,20 @@ async def test_current_generation_changes_the_code():
     report, _ = await probed(request, faults={Step.GET_KEY: REFUSED})
     assert report.first_failure is not None
     assert report.first_failure.code == 3113
+
+
+@pytest.mark.parametrize(
+    ("facts", "found"),
+    [
+        (Facts(fault=Fault.HTTP_STATUS, status=403), OF_TOKEN),
+        (Facts(fault=Fault.HTTP_STATUS, status=403, object_id=OF_CALLER), OF_CALLER),
+        (Facts(fault=Fault.HTTP_STATUS, status=500), None),
+    ],
+)
+async def test_refused_step_has_the_object_id_of_its_principal(monkeypatch, facts, found):
+    monkeypatch.setattr(principal, "object_id_of_token", {"t0ken": OF_TOKEN}.get)
+    report, _ = await probed(faults={Step.GET_KEY: facts})
+    assert report.step(Step.GET_KEY).facts.object_id == found
 
 
 async def test_read_only_requests_only_the_key():

@@ -10,7 +10,8 @@ from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.faults import Reason
 from exporter.core.model import Facts, KeyFacts, Outcome, Phase, Readiness, Step, StepResult, VaultHeaders
 from exporter.core.readiness import State
-from exporter.state.records import RECENT, TargetRecords, readiness_at
+from exporter.core.steadiness import UNSTEADY
+from exporter.state.records import RECENT, TargetRecords, readiness_at, unsteady_at
 from tests.support.factories import a_failure, a_fleet, a_report, a_target
 
 KEY = KeyFacts(
@@ -296,7 +297,26 @@ def test_only_the_last_forty_states_are_kept(state):
     assert state.record(a_target(), a_report()).recent == "n" * (RECENT - 1) + "r"
 
 
+def test_failures_older_than_forty_probes_make_no_target_unsteady(state):
+    for _ in range(UNSTEADY):
+        record = state.record(a_target(), a_failure(code=3011, reason=Reason.THROTTLED))
+    assert unsteady_at(record, 0.0) is None  # not ready now
+    state.record(a_target(), a_report())
+    assert str(unsteady_at(record, 0.0)) == "unsteady: 3011 in 3 of the last 4 probes"
+    assert unsteady_at(record, 1e6) is None  # the verdict is stale
+    assert record.verdict.ready
+    for _ in range(RECENT - UNSTEADY):
+        state.record(a_target(), a_report())
+    assert (unsteady_at(record, 0.0), len(record.recent_failures)) == (None, UNSTEADY - 1)
+
+
+def test_a_lost_packet_makes_no_target_unsteady(state):
+    for each in (a_report(), a_failure(code=3008, reason=Reason.CONNECT_TIMEOUT), a_report()):
+        record = state.record(a_target(), each)
+    assert unsteady_at(record, 0.0) is None
+
+
 def test_another_key_starts_a_new_state(state):
     state.record(a_target(), a_failure())
     record = state.expect(a_target(key_version="1" * 32))
-    assert (record.state, record.state_since, record.recent) == (None, None, "")
+    assert (record.state, record.state_since, record.recent, record.recent_failures) == (None, None, "", ())

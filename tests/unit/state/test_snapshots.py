@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
+from exporter.core.faults import Reason
 from exporter.core.model import Facts, KeyFacts, Outcome, PeerCertificate, Readiness, Step, StepResult, VaultHeaders
 from exporter.core.readiness import State
 from exporter.state.history import History
@@ -61,6 +62,7 @@ def test_last_known_facts_outlive_a_restart():
     assert list(after.changes) == list(before.changes)
     assert [(each.what, each.after) for each in after.changes] == [("state", "not_ready")]
     assert (after.state, after.state_since, after.recent) == (State.NOT_READY, 1.5, "rnn")
+    assert after.recent_failures == before.recent_failures == ((Step.GET_KEY, 3077, Reason.FORBIDDEN),) * 2
     assert (after.last, after.probes, after.consecutive_failures) == (None, 0, 0)
 
 

@@ -24,6 +24,20 @@ def test_disabled_key_is_enabled_first_by_name(code):
     assert last == DO_NOT_RESTART
 
 
+@pytest.mark.parametrize("names", [VAULT, HSM])
+@pytest.mark.parametrize("reason", [Reason.FORBIDDEN_RBAC, Reason.FORBIDDEN_POLICY])
+def test_role_is_assigned_to_the_object_id_of_the_principal(names, reason):
+    unknown, known = (
+        " ".join(actions(3077, reason, ready=False, names=replace(names, object_id=each))) for each in (None, "0a1b")
+    )
+    assert re.search(r"--(assignee-)?object-id OBJECT_ID ", unknown)
+    assert "`az ad sp show --id CLIENT_ID --query id --output tsv`" in unknown
+    assert "managed identity" in unknown
+    assert re.search(r"--(assignee-)?object-id 0a1b ", known)
+    assert "OBJECT_ID" not in known
+    assert not re.search(r"--assignee |--spn ", unknown + known)
+
+
 def test_restart_warning_is_absent_with_verdict_ready():
     for ready, warned in ((True, False), (False, True), (None, True)):
         assert (DO_NOT_RESTART in actions(3077, Reason.KEY_EXPIRED, ready=ready, names=VAULT)) is warned

@@ -263,7 +263,7 @@ async def test_the_list_of_targets_as_json():
     assert (rows[0]["credential"], rows[0]["credential_type"], rows[0]["credential_expires_at"]) == (
         "sql-prod",
         "client_secret",
-        None,
+        "2026-01-02T03:04:05.678Z",  # of the refusal, as no source has a date
     )
     assert json.loads(text)["at"].endswith("Z")
 

@@ -4,17 +4,20 @@ import asyncio
 import json
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
+from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.durations import moment
 from exporter.core.faults import Reason
 from exporter.core.model import Outcome, Readiness, Step
 from exporter.state.changes import Change, ChangeKind
-from exporter.state.records import FailureSummary
+from exporter.state.failures import FailureSummary
 from exporter.web.handlers import pages
-from tests.support.web_factories import bad, config, good, target
+from tests.support.web_factories import auxiliary_result, bad, config, good, target
 from tests.support.web_fleets import three_causes
 from tests.support.web_server import Service, get, serving, words
 
@@ -91,12 +94,64 @@ async def test_row_shows_the_earliest_expiry_of_credential_and_key():
     assert "1 d ago credential expired" in words(expired)
 
 
+async def test_refusal_by_entra_wins_over_a_later_date():
+    service = Service(config(target(), target("other", vault="other.vault.azure.net")))
+    service.ends["sql-prod"] = (CredentialExpiry(credential="sql-prod", source=Source.DECLARED, expires_at=NOW + 80 * 86400),)
+    service.add_reports(good("other", started_at=NOW - 90), bad(started_at=NOW - 60))
+    async with serving(service) as session:
+        page, detail, rows, feed = [
+            (await get(session, path))[2] for path in ("/", "/targets/contoso-key0", "/api/v1/targets", "/calendar.ics")
+        ]
+        service.add_reports(good(started_at=NOW))
+        accepted = (await get(session, "/"))[2]
+    day = moment(NOW + 80 * 86400)[:10]
+    wrong = f"the declared date {day} is wrong"
+    assert words(page).count(f"1 min ago credential expired, refused by Entra ID {wrong}") == 2
+    assert f"sql-prod expired 1 min ago credential, refused by Entra ID as expired: {wrong}" in words(page)
+    assert "in 80 d" not in page
+    assert f"declared {day}" in words(detail)
+    assert "wrong: Entra ID refuses the credential as expired" in words(detail)
+    listed = json.loads(rows)["expiring"][0]
+    assert (listed["source"], listed["wrong"], listed["days_left"]) == ("entra", wrong, 0.0)
+    assert json.loads(rows)["targets"][1]["credential_expires_at"] == moment(NOW - 60)
+    assert wrong in feed.replace("\r\n ", "")
+    assert "in 80 d" in accepted
+    assert wrong not in accepted
+
+
+async def test_a_passed_date_that_entra_contradicts_is_wrong():
+    service = Service()
+    service.ends["sql-prod"] = (CredentialExpiry(credential="sql-prod", source=Source.DECLARED, expires_at=NOW - 9 * 86400),)
+    service.add_reports(replace(good(started_at=NOW - 5), key=None))
+    async with serving(service) as session:
+        page, detail = [words((await get(session, path))[2]) for path in ("/", "/targets/contoso-key0")]
+    assert f"unknown the declared date {moment(NOW - 9 * 86400)[:10]} is wrong" in page
+    assert "Expiring soon" not in page
+    assert "wrong: Entra ID accepted the credential after that date" in detail
+
+
+async def test_age_of_a_backup_is_no_expiry():
+    made = datetime.fromtimestamp(NOW - 307 * 86400, UTC).date()
+    service = Service(config(target(backup_on=made)))
+    service.add_reports(good(started_at=NOW - 5))
+    async with serving(service) as session:
+        page = (await get(session, "/"))[2]
+    item = page.split('class="expiring"')[1].split("</li>")[0]
+    assert "contoso-prod/ContosoRSAKey0 307 d old backup of the key" in re.sub(r"(\s*<[^>]+>\s*)+", " ", item)
+    assert "expired" not in item
+    assert "bad-ink" not in item
+    assert "Next expiry:" not in page
+
+
 @pytest.mark.parametrize(
     ("servers", "reports", "expected"),
     [
         (True, (good,), "2 of 2 SQL Servers: vault side ready"),
         (True, (bad,), "2 of 2 SQL Servers: vault side not ready"),
-        (True, (), "0 of 2 SQL Servers: vault side not ready"),
+        (True, (), "0 of 2 SQL Servers: vault side not ready, 2 unknown"),
+        (True, (bad, bad, bad, good), "2 of 2 SQL Servers: vault side ready, 2 unsteady"),
+        (False, (bad, bad, bad, good), "1 of 1 targets ready, 1 unsteady"),
+        (False, (), "0 of 1 targets not ready, 1 unknown"),
         (False, (good,), "1 of 1 targets ready"),
         (False, (bad,), "1 of 1 targets not ready"),
     ],
@@ -109,6 +164,86 @@ async def test_headline_counts_sql_servers_else_targets(servers, reports, expect
         _, _, html = await get(session, "/")
     assert re.search(r"<h1[^>]*>(.*)</h1>", html)[1] == expected
     assert html.count("<h1") == 1
+
+
+async def test_instances_of_one_name_on_three_hosts_are_three():
+    hosts = [target(f"t-{n}", vault=f"{n}.vault.azure.net", instances=({"sql_instance": "PROD", "host": n},)) for n in "abc"]
+    service = Service(config(*hosts, target("same", instances=({"sql_instance": "prod", "host": "A"},))))
+    service.add_reports(bad("t-a"), good("t-b"), good("same"))
+    async with serving(service) as session:
+        _, _, html = await get(session, "/")
+    shown = words(html)
+    assert shown.startswith(" 1 of 3 SQL Servers: vault side not ready, 1 unknown ")
+    assert "1 SQL Server : PROD on a. Target t-a" in shown
+
+
+async def test_an_unsteady_target_is_named_everywhere():
+    service = Service()
+    throttled = {"step": Step.GET_KEY, "code": 3011, "reason": Reason.THROTTLED, "status": 429}
+    service.add_reports(*[each(started_at=NOW - 9) for _ in range(14) for each in (good, partial(bad, **throttled))])
+    service.add_reports(*[good(started_at=NOW - 9)] * 12)
+    shares = "unsteady: 3011 in 14 of the last 40 probes"
+    async with serving(service) as session:
+        shown = {
+            path: words((await get(session, path))[2]) for path in ("/", "/targets?verdict=unsteady", "/targets/contoso-key0")
+        }
+        others = words((await get(session, "/targets?verdict=not_ready"))[2])
+        rows = [json.loads((await get(session, f"/api/v1/targets{path}"))[2]) for path in ("", "/contoso-key0")]
+    assert (
+        f"unsteady Vault contoso-prod: the service receives more requests than it allows {shares} 3011 (3109) 2 SQL Servers"
+        in shown["/"]
+    )
+    assert "0 unknown 1 ready 1 unsteady 1 cause" in shown["/"]
+    assert (
+        f"ready {shares} 9 s ago the service receives more requests than it allows 3011 (3109) in step get_key, but the last"
+        in shown["/targets?verdict=unsteady"]
+    )
+    assert "ready vault side ready, seen from a central host" in shown["/targets/contoso-key0"]
+    assert shares in shown["/targets/contoso-key0"]
+    assert "0 of 1 targets match." in others
+    assert all("nothing failed" not in page.split("What the states mean")[0] for page in shown.values())
+    assert [row["unsteady"] for row in (rows[0]["targets"][0], rows[1])] == [{"failed": 14, "of": 40, "code": 3011}] * 2
+    assert rows[1]["vault_side_ready"] is True
+
+
+async def test_card_of_a_credential_has_the_command_of_each_vault():
+    vaults = [target(f"t-{n}", vault=f"contoso-{n}.vault.azure.net") for n in range(12)]
+    service = Service(config(*vaults))
+    refused = {"step": Step.GET_KEY, "code": 3077, "reason": Reason.FORBIDDEN_POLICY, "status": 403}
+    service.add_reports(*(bad(each.name, **refused) for each in vaults))
+    async with serving(service) as session:
+        card = (await get(session, "/"))[2].split('class="causes"')[1].split("</ol>")[0]
+    lines = card.split("<pre")[1].split("</pre>")[0].split("<code>")[1].splitlines()
+    assert [re.search(r"--name (\S+)", line)[1] for line in lines] == [f"contoso-{n}" for n in range(10)]
+    assert "One line for each vault. The pages of the targets have those of 2 more vaults." in card
+
+
+async def test_card_of_a_credential_has_no_identity_of_one_vault():
+    vaults = [target(f"t-{n}", vault=f"contoso-{n}.vault.azure.net", next_credential="sql-next") for n in range(3)]
+    made = config(*vaults)
+    service = Service(replace(made, credentials=dict.fromkeys(("sql-prod", "sql-next"), made.credentials["sql-prod"])))
+    service.add_reports(*(bad(each.name) for each in vaults))
+    for each in vaults:
+        proven = auxiliary_result(AuxiliaryKind.NEXT, credential="sql-next", name="sql-next", vault=each.vault)
+        service.add_auxiliary(proven, name=each.name)
+    async with serving(service) as session:
+        card = (await get(session, "/"))[2].split('class="causes"')[1].split("</ol>")[0]
+    assert "IDENTITY = " not in card
+    assert "-i alter-credential.sql</code> writes each statement with the IDENTITY of its credential" in card
+
+
+async def test_a_refused_managed_identity_is_shown_by_its_object_id():
+    oid = "0a1b2c3d-1111-2222-3333-444455556666"
+    service = Service()
+    service.add_reports(bad(step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_RBAC, status=403, object_id=oid))
+    async with serving(service) as session:
+        pages = [(await get(session, path))[2] for path in ("/", "/targets/contoso-key0")]
+        detail = json.loads((await get(session, "/api/v1/targets/contoso-key0"))[2])
+        metrics = (await get(session, "/metrics"))[2]
+    assert all(f"--assignee-object-id {oid} --assignee-principal-type ServicePrincipal" in page for page in pages)
+    assert f"object id {oid}" in words(pages[1])
+    assert detail["history"][0]["steps"][2]["object_id"] == oid
+    assert oid not in metrics
 
 
 async def test_action_has_a_copy_button_and_states_have_a_legend():
@@ -345,11 +480,13 @@ async def test_five_thousand_targets_in_three_causes_are_a_small_page():
     assert "Next expiry: in 8 d , credential sql-archive" in shown
     assert (
         "not ready Credential sql-prod: the client secret has expired began 37 min ago 3303 2,500 SQL Servers in 157 availability "
-        "groups: SQL0006, SQL0007, SQL0008 and 2,497 more. Show 1,250 targets First: The staged credential sql-prod-2027" in shown
+        "groups: SQL0006 on n0006, SQL0007 on n0007, SQL0008 on n0008 and 2,497 more. Show 1,250 targets First: The staged "
+        "credential sql-prod-2027 is usable." in shown
     )
     assert "Vault contoso-v0001: the vault&#x27;s access policies do not allow the operation began 2 h ago 3077 (3113)" in shown
     assert (
-        "6 SQL Servers in 1 availability group: SQL0002-0, SQL0002-1, SQL0002-2 and 3 more. Target billing-0001 First:" in shown
+        "6 SQL Servers in 1 availability group: SQL0002-0 on n0002-0, SQL0002-1 on n0002-1, SQL0002-2 on n0002-2 and 3 more. "
+        "Target billing-0001 First:" in shown
     )
     assert "failing Key contoso-v0002/ContosoRSAKey0: the key version has expired began 11 min ago" in shown
     assert html.count("First:") == 3  # the rows do not repeat the action of their cause

@@ -119,7 +119,7 @@ async def test_page_shows_key_versions_path_and_credential_expiry():
         "region westeurope service version 1.9 path public as expected no: expect_path is private",
         "sql-prod declared 2026-04-02T03:05:05.678Z, in 90 days",
         "sql-prod graph 2026-01-03T03:05:05.678Z, in 1 day 2 h ago Graph: HTTP 403",
-        f"{STAGED} none unknown no source of its expiry is configured",
+        f"{STAGED} entra has expired: Entra ID refuses it since 2026-01-02T03:04:05.678Z 1 min ago",
         f"Not tested from here: {NOT_TESTED}".replace("'", "&#x27;"),
     ):
         assert expected in shown
@@ -244,6 +244,7 @@ async def test_json_has_key_path_and_expiry():
             "expires_at": "2026-04-02T03:05:05.678Z",
             "looked_up_at": None,
             "failure": None,
+            "wrong": None,
         },
         {
             "credential": "sql-prod",
@@ -251,6 +252,15 @@ async def test_json_has_key_path_and_expiry():
             "expires_at": "2026-01-03T03:05:05.678Z",
             "looked_up_at": "2026-01-02T01:05:05.678Z",
             "failure": "Graph: HTTP 403",
+            "wrong": None,
+        },
+        {
+            "credential": STAGED,
+            "source": "entra",
+            "expires_at": "2026-01-02T03:04:05.678Z",
+            "looked_up_at": "2026-01-02T03:04:05.678Z",
+            "failure": None,
+            "wrong": None,
         },
     ]
     assert (shown["vantage"], shown["verdict"], shown["not_tested"]) == (

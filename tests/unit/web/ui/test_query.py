@@ -92,7 +92,7 @@ async def test_filter_shows_matching_targets(query, expected):
         ("code", ["beta", "alpha", "delta", "gamma"]),
         ("last_probe", ["beta", "gamma", "alpha", "delta"]),
         ("duration", ["alpha", "beta", "gamma", "delta"]),
-        ("expiry", ["gamma", "alpha", "beta", "delta"]),
+        ("expiry", ["alpha", "beta", "delta", "gamma"]),  # their credential has expired
         ("label:team", ["alpha", "beta", "delta", "gamma"]),
         ("label:env", ["alpha", "beta", "delta", "gamma"]),
         ("label:rank", ["delta", "beta", "alpha", "gamma"]),

@@ -1,0 +1,47 @@
+"""The object id of the principal that a vault refused, from the vault's sentence or from the token.
+
+It is no secret, and the role assignment needs it. It is never a label value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from exporter.core.known_secrets import reveals
+from exporter.core.model import Step, StepResult
+from exporter.core.parsing.key_vault import decode, read_object
+
+_GUID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
+_NAMED = re.compile(rf"\boid=({_GUID})(?![\w-])")
+_WHOLE = re.compile(_GUID)
+_READ = 4096  # characters of a sentence
+_FORBIDDEN = 403
+
+
+def object_id_in(sentence: str) -> str | None:
+    """Return the object id that a vault names as `oid=` of its caller; None without one."""
+    named = _NAMED.search(sentence[:_READ])
+    return None if named is None else _shown(named[1])
+
+
+def object_id_of_token(token: str) -> str | None:
+    """Return the object id in the claims of a token header.payload.signature; None without one."""
+    parts = token.split(".")
+    claims = read_object(decode(parts[1]) or b"") if len(parts) == 3 else None
+    value = None if claims is None else claims.get("oid")
+    return _shown(value) if isinstance(value, str) and _WHOLE.fullmatch(value) else None
+
+
+def with_object_ids(results: Mapping[Step, StepResult], token: str) -> dict[Step, StepResult]:
+    """Return the steps that a vault refused without naming its caller, with the object id of the token."""
+    return {
+        step: replace(result, facts=replace(result.facts, object_id=object_id_of_token(token)))
+        for step, result in results.items()
+        if result.facts is not None and result.facts.status == _FORBIDDEN and result.facts.object_id is None
+    }
+
+
+def _shown(value: str) -> str | None:
+    return None if reveals(value) else value.lower()

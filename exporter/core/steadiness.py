@@ -1,0 +1,52 @@
+"""Unsteady: a target that is ready now, although several of its last probes failed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from exporter.core.faults import Reason
+from exporter.core.model import Step
+
+# Failed probes among the last ones, at least. One lost packet fails one probe, and a restart of a proxy or a moved address
+# fails the two that it meets. The third failure shows that the cause comes back or lasted.
+UNSTEADY: Final = 3
+
+
+class FailedProbe(NamedTuple):
+    """What a failed probe showed: the deciding step, its code and its reason. Without a failed step, all are None."""
+
+    step: Step | None
+    code: int | None
+    reason: Reason | None
+
+
+NO_FAILURE: Final = FailedProbe(None, None, None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsteady:
+    """The failed probes among the last `of` probes. `most` is the most frequent failure, which `alike` of them have."""
+
+    failed: int
+    of: int
+    most: FailedProbe
+    alike: int
+
+    def __str__(self) -> str:
+        last = f"of the last {self.of} probes"
+        if self.most.code is None:
+            return f"unsteady: {self.failed} {last} failed"
+        if self.alike == self.failed:
+            return f"unsteady: {self.most.code} in {self.failed} {last}"
+        return f"unsteady: {self.failed} {last} failed, {self.alike} with {self.most.code}"
+
+
+def assess_steadiness(failed: Sequence[FailedProbe], of: int) -> Unsteady | None:
+    """Return how unsteady a ready target is; None if it is steady. `failed` are the failures of its last `of` probes."""
+    if len(failed) < UNSTEADY:
+        return None
+    most, alike = Counter(reversed(failed)).most_common(1)[0]  # of equally frequent ones, the latest
+    return Unsteady(failed=len(failed), of=of, most=most, alike=alike)

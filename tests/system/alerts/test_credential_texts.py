@@ -1,0 +1,49 @@
+"""Texts of a credential's alerts that name no wrong vault, no wrong date and no wrong number of SQL Servers."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from tests.system.alerts.case import RuleCase
+from tests.system.alerts.texts import rendered
+from tests.system.alerts.timeline import OK, Exporter, Failed, Target
+
+pytestmark = pytest.mark.real
+MINUTE = 60
+BOTH_GROUPS = tuple({"sql_instance": "PROD", "host": host, "ag": group} for host in ("n1", "n2") for group in ("AG1", "AG2"))
+
+
+def description(tmp_path, alert, failure, *vaults, more=None, **changes):
+    """Return the annotations of a credential's alert after three failed probes."""
+    probes = [*[OK] * 5, *[failure] * 6]
+    targets = [
+        Target(name=f"t-{number}", vault=vault, credential="sql", probes=probes, **changes) for number, vault in enumerate(vaults)
+    ]
+    exporter = replace(Exporter(targets=targets), more=more or {})
+    case = RuleCase(name="texts", exporters=[exporter], length=10 * MINUTE, checks=[(9 * MINUTE, alert, [True])], scrape=60)
+    return rendered([case], tmp_path)[alert]
+
+
+def test_action_of_several_vaults_names_none_of_them(tmp_path):
+    unknown = Failed("token", 3128, "tenant_unknown")
+    one = description(tmp_path, "EkmCredentialRefused", unknown, "contoso-a.vault.azure.net")["description"]
+    two = description(tmp_path, "EkmCredentialRefused", unknown, "contoso-a.vault.azure.net", "contoso-b.vault.azure.net")
+    assert "az keyvault show --name contoso-a --query" in one
+    assert "VAULT differs" not in one
+    assert "az keyvault show --name VAULT --query" in two["description"]
+    assert "VAULT differs by target: the exporter's page of each target fills it in." in two["description"]
+
+
+def test_later_date_of_an_expired_credential_is_wrong(tmp_path):
+    ended = Failed("token", 3303, "secret_expired")
+    name = 'ekm_credential_expiry_timestamp_seconds{credential="sql",source="%s"}'
+    dates = {name % "declared": "9000000x20", name % "graph": "60x20"}
+    text = description(tmp_path, "EkmCredentialExpired", ended, "contoso-a.vault.azure.net", more=dates)["description"]
+    assert re.search(r"\(dates: declared 1970-04-15 [^,]+, which is wrong, graph 1970-01-01 00:01:00 \+0000 UTC\)", text)
+
+
+def test_an_instance_in_two_groups_is_one_sql_server(tmp_path):
+    ended = Failed("token", 3303, "secret_expired")
+    found = description(tmp_path, "EkmCredentialExpired", ended, "contoso-a.vault.azure.net", instances=BOTH_GROUPS)
+    assert re.fullmatch(r"PROD on n[12] \(AG[12]\), PROD on n[12] \(AG[12]\)", found["sql_servers"])

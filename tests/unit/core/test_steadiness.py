@@ -1,0 +1,28 @@
+"""How a ready target is called if several of its last probes failed."""
+
+import pytest
+
+from exporter.core.faults import Reason
+from exporter.core.model import Step
+from exporter.core.steadiness import NO_FAILURE, UNSTEADY, FailedProbe, assess_steadiness
+
+THROTTLED = FailedProbe(Step.GET_KEY, 3011, Reason.THROTTLED)
+SLOW = FailedProbe(Step.CHALLENGE, 3008, Reason.CONNECT_TIMEOUT)
+
+
+def test_fewer_failures_than_the_limit_are_steady():
+    assert assess_steadiness([THROTTLED] * (UNSTEADY - 1), 40) is None
+
+
+@pytest.mark.parametrize(
+    ("failed", "words", "most"),
+    [
+        ([THROTTLED] * 14, "unsteady: 3011 in 14 of the last 40 probes", THROTTLED),
+        ([THROTTLED] * 2 + [SLOW], "unsteady: 3 of the last 40 probes failed, 2 with 3011", THROTTLED),
+        ([THROTTLED, SLOW] * 2, "unsteady: 4 of the last 40 probes failed, 2 with 3008", SLOW),
+        ([NO_FAILURE] * 3, "unsteady: 3 of the last 40 probes failed", NO_FAILURE),
+    ],
+)
+def test_unsteady_target_has_its_most_frequent_failure(failed, words, most):
+    found = assess_steadiness(failed, 40)
+    assert (str(found), found.most) == (words, most)
