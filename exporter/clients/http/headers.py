@@ -48,7 +48,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def request_id(headers: Mapping[str, str], trace_id: str | None = None) -> str | None:
-    """Return the id of the header or of the body, which support asks for."""
+    """Return the id of the header or of the body, for a support case."""
     return _matching(_ID, headers.get("x-ms-request-id")) or _matching(_ID, trace_id)
 
 
