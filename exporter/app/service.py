@@ -137,7 +137,7 @@ class Service:
         self._lag.start()
         self.recorder.watch_event_loop(self._lag.worst)
         if self._options.state_dir is not None:
-            self.recorder.watch_state(lambda: self._store.is_writable)
+            self.recorder.watch_state(lambda: self.keeps_state)
         self.recorder.reloaded(successful=True, at=time.time())
         for target in self.config.targets.values():
             record = self._store.recall(target)
@@ -170,6 +170,11 @@ class Service:
         await self._prober.aclose()
         await self._store.aclose()
         self._lag.stop()
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether the state directory can be written; true without one."""
+        return self._options.state_dir is None or self._store.is_writable
 
     @property
     def ready(self) -> bool:

@@ -19,7 +19,6 @@ from exporter.core.key_reference import other_key
 from exporter.core.model import Challenge, Facts, KeyFacts, Mode, Outcome, ProbeReport, Step, StepResult, TokenResult, Vantage
 from exporter.core.parsing.principal import with_object_ids
 from exporter.core.readiness import assess
-from exporter.core.redaction import redacted
 from exporter.runtime.thread_pool import PoolExhausted
 
 T = TypeVar("T")
@@ -263,10 +262,9 @@ class _Run:
         return Facts(fault=Fault.INTERNAL, exception=type(error).__name__)
 
     def report(self, *, started_at: float, duration: float) -> ProbeReport:
-        """Return what is recorded: the steps are classified, so nothing reads what the redaction removes."""
         request = self._request
         steps = tuple(self._results.get(step) or StepResult(step=step, outcome=Outcome.SKIPPED) for step in Step)
-        report = ProbeReport(
+        return ProbeReport(
             target=request.target.name,
             started_at=started_at,
             duration=duration,
@@ -285,7 +283,6 @@ class _Run:
             purge_at=self._purge_at,
             purged=self._purged,
         )
-        return redacted(report)
 
 
 def _with_state(facts: Facts, state: str | None) -> Facts:

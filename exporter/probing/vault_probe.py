@@ -13,6 +13,7 @@ from exporter.clients import Network, VaultSession, encrypt_locally, fetch_token
 from exporter.config.model import Credential, Module
 from exporter.core.auxiliary import AuxiliaryResult, assess
 from exporter.core.model import Challenge, ProbeReport, TokenResponse
+from exporter.core.redaction import redacted
 from exporter.probing.auxiliary_plan import AuxiliaryProbe
 from exporter.probing.round_trip import ProbeDependencies, ProbeRequest, Tokens, run_probe
 from exporter.runtime.clock import loop_time
@@ -41,7 +42,7 @@ async def probe_vault(
     *,
     on_requests: Callable[[int], None] = lambda _count: None,
 ) -> ProbeReport:
-    """Make one probe in a session of its own.
+    """Make one probe in a session of its own. The report holds no known secret: steps are classified before.
 
     `on_requests` receives the number of requests to the vault.
 
@@ -52,7 +53,7 @@ async def probe_vault(
             vault=vault, tokens=tokens, clock=clock, encrypt=encrypt_locally, on_internal_error=on_internal_error
         )
         try:
-            return await run_probe(request, dependencies)
+            return redacted(await run_probe(request, dependencies))
         finally:
             on_requests(vault.sent)
 

@@ -19,7 +19,8 @@ from exporter.core.model import Challenge, Facts, Generation, KeyFacts, Step, Va
 from exporter.core.parsing.challenge import read_challenge
 from exporter.core.parsing.error_body import read_error
 from exporter.core.parsing.key_vault import decode, encode
-from tests.fuzz.exchanges import SECRET, TOKEN, Reported, outcome
+from exporter.core.redaction import redacted_facts, redacted_key
+from tests.fuzz.exchanges import SECRET, TOKEN, Outcome, Reported, outcome
 
 _CODE_WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _HEADER_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
@@ -34,6 +35,7 @@ def check_answer(reported: Reported) -> Fault:
     """Check everything that a response leads to: facts, value, expiry and classification."""
     found = outcome(reported)
     check_facts(found.facts, sent=SENT[reported.step])
+    _check_kept(found, sent=SENT[reported.step])
     if found.facts.fault is Fault.NONE:
         assert 200 <= reported.status < 300 or reported.step is Step.CHALLENGE
         _check_value(found.value)
@@ -42,6 +44,12 @@ def check_answer(reported: Reported) -> Fault:
         assert found.value is None
         check_classification(reported.step, found.facts)
     return found.facts.fault
+
+
+def _check_kept(found: Outcome, *, sent: str | None) -> None:
+    """Check that what a report keeps of a response lacks what was sent."""
+    kept = (redacted_facts(found.facts), redacted_key(found.value) if isinstance(found.value, KeyFacts) else None)
+    assert sent is None or sent not in repr(kept)
 
 
 def check_classification(step: Step, facts: Facts) -> None:

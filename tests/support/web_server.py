@@ -27,6 +27,7 @@ class Service:
             record = TargetRecord(target, History(0))
             self.recorder.add_target(target, self.config.modules[target.module], record, now=0.0)
         self.ready = True
+        self.keeps_state = True
         self.version = "1.2.3"
         self.probed = []
         self.ends = {}

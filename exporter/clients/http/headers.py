@@ -44,8 +44,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return min(max(0.0, date - (time.time() if now is None else now)), LONGEST_RETRY_AFTER)
 
 
-def request_id(headers: Mapping[str, str], trace_id: str | None) -> str | None:
-    """Return the id of the header or of the body, which support asks for."""
+def request_id(headers: Mapping[str, str], trace_id: str | None = None) -> str | None:
+    """Return the id of the header or of the body, for a support case."""
     return _matching(_ID, headers.get("x-ms-request-id")) or _matching(_ID, trace_id)
 
 

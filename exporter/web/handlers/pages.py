@@ -127,6 +127,7 @@ class PageHandlers:
             choice=choice,
             vantage=service.config.settings.vantage,
             ready=service.ready,
+            keeps_state=service.keeps_state,
             now=now,
             endings=await all_endings(service.config, service.record_of, ends.of_credential, soon_at=now) if path == "/" else (),
         )

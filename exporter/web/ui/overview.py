@@ -40,6 +40,7 @@ class Page:
     vantage: Vantage
     ready: bool
     now: float
+    keeps_state: bool = True
     endings: Sequence[Ending] = ()
 
     @property
@@ -95,6 +96,8 @@ def _verdict_section(site: Urls, page: Page) -> Iterator[Child]:
     )
     if not page.ready:
         yield element("p", "The first round of probes has not finished yet.", class_="notice")
+    if not page.keeps_state:
+        yield element("p", "The state directory cannot be written: a restart loses what is new. See the log.", class_="notice")
     yield from causes_section(site, page.causes, page.now)
     yield from expiring_section(site, page.endings, page.now)
 

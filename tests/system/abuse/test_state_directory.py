@@ -207,6 +207,7 @@ async def test_exporter_runs_with_a_read_only_directory(command, tmp_path):  # n
     url = (await running.output(r"url=(http://\S+)"))[1]
     _, metrics = await fetch(f"{url}/metrics")
     assert "\nekm_exporter_state_writable 0.0\n" in metrics
+    assert "The state directory cannot be written" in (await fetch(f"{url}/"))[1]
     assert running.text.count('msg=state problem="/sys/kernel: cannot be written: ') == 1
     assert await running.stop() == 0
 

@@ -1,4 +1,4 @@
-"""A state directory that cannot be written at the start or for a time: the exporter reads it and says so once."""
+"""A state directory that cannot be written at the start or for a time: the exporter reads it and reports that once."""
 
 import errno
 import json

@@ -304,6 +304,15 @@ async def test_page_shows_that_the_first_round_is_not_over():
     assert "The first round of probes has not finished yet." in html
 
 
+@pytest.mark.parametrize("keeps_state", [True, False])
+async def test_page_shows_that_the_state_cannot_be_written(keeps_state):
+    service = fleet()
+    service.keeps_state = keeps_state
+    async with serving(service) as session:
+        _, _, html = await get(session, "/")
+    assert ("The state directory cannot be written: a restart loses what is new." in html) is not keeps_state
+
+
 async def test_a_target_shows_steps_key_labels_and_history():
     service = Service()
     first = service.add_reports(good(started_at=NOW - 7200))
