@@ -218,6 +218,16 @@ async def test_card_of_a_credential_has_the_command_of_each_vault():
     assert "One line for each vault. The pages of the targets have those of 2 more vaults." in card
 
 
+async def test_card_of_a_credential_repeats_a_role_for_each_vault():
+    vaults = [target(f"t-{n}", vault=f"contoso-{n}.vault.azure.net") for n in range(3)]
+    service = Service(config(*vaults))
+    refused = {"step": Step.GET_KEY, "code": 3077, "reason": Reason.FORBIDDEN_RBAC, "status": 403}
+    service.add_reports(*(bad(each.name, **refused) for each in vaults))
+    async with serving(service) as session:
+        several = words((await get(session, "/"))[2])
+    assert "--scope VAULT_ID . Repeat it for each of the 3 vaults." in several
+
+
 async def test_card_of_a_credential_has_no_identity_of_one_vault():
     vaults = [target(f"t-{n}", vault=f"contoso-{n}.vault.azure.net", next_credential="sql-next") for n in range(3)]
     made = config(*vaults)
