@@ -121,18 +121,19 @@ def recommended_actions(target: Target, report: ProbeReport, record: TargetRecor
     return actions(failure.code, failure.reason, ready=report.readiness.ready, names=names, step=failure.step)
 
 
-def at_each_vault(actions: Sequence[str], *, more: int) -> tuple[str, tuple[str, ...]]:
+def at_each_vault(actions: Sequence[str], *, vaults: int) -> tuple[str, tuple[str, ...]]:
     """Return the action of several vaults as a sentence and its commands.
 
-    `actions` has that of each vault, without those of `more` vaults. A single action has its command in the sentence.
+    `actions` are those of the first `VAULTS` of all `vaults`, each once. A single action has its command in the sentence.
     """
     if len(actions) == 1:
-        return actions[0], ()
+        repeated = f" Repeat it for each of the {vaults:,} vaults." if vaults > 1 and "VAULT_ID" in actions[0] else ""
+        return actions[0] + repeated, ()
     what = actions[0].partition("`")[0].rstrip(": ")
     if ALTER.split(" ")[0] in actions[0]:
         return f"{what}. {EACH_IDENTITY}", ()
     commands = tuple(dict.fromkeys(span for each in actions for span in _SPAN.findall(each)))
-    others = f" The pages of the targets have those of {more:,} more vaults." if more else ""
+    others = f" The pages of the targets have those of {vaults - VAULTS:,} more vaults." if vaults > VAULTS else ""
     return f"{what}. One line for each vault.{others}", commands
 
 

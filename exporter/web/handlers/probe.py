@@ -6,6 +6,7 @@ The handler refuses an unknown target or module before any work starts. `probe_c
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 
 from aiohttp import hdrs, web
@@ -15,6 +16,7 @@ from exporter.config.model import Config, Module, Target
 from exporter.core.model import ProbeReport
 from exporter.core.suggestions import nearest
 from exporter.presentation.text import seconds, transcript
+from exporter.state.records import unsteady_at
 from exporter.web.access import wants_transcript
 from exporter.web.handlers.probe_cache import CachedReport, Limit, ProbeCache, ProbeDemand, RetryLater, limit_of
 from exporter.web.interfaces import Service
@@ -82,6 +84,8 @@ class ProbeHandler:
         config, recorder = self._service.config, self._service.recorder
         text = transcript(target, cached.report, vantage=config.settings.vantage)
         heading = "" if cached.age is None else f"Cached report: this probe ended {seconds(cached.age)} ago.\n\n"
+        unsteady = unsteady_at(self._service.record_of(target.name), time.time())
+        heading += f"The target is {unsteady}.\n\n" if unsteady else ""
         metrics = recorder.render_probe(target, module, cached.report).decode()
         return f"{heading}{text}\n\nMetrics of this probe:\n\n{metrics}\n\nModule:\n\n{effective_module(module)}"
 

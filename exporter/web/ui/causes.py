@@ -143,7 +143,7 @@ def _action(group: CauseGroup) -> Child:
     # One target's name in all: a command that differs in it alone is to run once.
     named = (replace(view, target=replace(view.target, name=group.first.target.name)) for view in views)
     actions = list(dict.fromkeys(view.actions[0] for view in named if view.actions))
-    return copyable(*at_each_vault(actions, more=len(vaults) - len(views))) if actions else None
+    return copyable(*at_each_vault(actions, vaults=len(vaults))) if actions else None
 
 
 def title_of(cause: Cause) -> str:

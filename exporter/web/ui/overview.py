@@ -23,7 +23,7 @@ from exporter.web.ui.rows import COLUMNS, target_row
 from exporter.web.ui.view_models import TargetView, Urgency
 
 PER_PAGE = 50
-_ROWS_AT_ONCE = 10
+_ROWS_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -218,6 +218,16 @@ async def test_card_of_a_credential_has_the_command_of_each_vault():
     assert "One line for each vault. The pages of the targets have those of 2 more vaults." in card
 
 
+async def test_card_of_a_credential_repeats_a_role_for_each_vault():
+    vaults = [target(f"t-{n}", vault=f"contoso-{n}.vault.azure.net") for n in range(3)]
+    service = Service(config(*vaults))
+    refused = {"step": Step.GET_KEY, "code": 3077, "reason": Reason.FORBIDDEN_RBAC, "status": 403}
+    service.add_reports(*(bad(each.name, **refused) for each in vaults))
+    async with serving(service) as session:
+        several = words((await get(session, "/"))[2])
+    assert "--scope VAULT_ID . Repeat it for each of the 3 vaults." in several
+
+
 async def test_card_of_a_credential_has_no_identity_of_one_vault():
     vaults = [target(f"t-{n}", vault=f"contoso-{n}.vault.azure.net", next_credential="sql-next") for n in range(3)]
     made = config(*vaults)
@@ -235,15 +245,18 @@ async def test_card_of_a_credential_has_no_identity_of_one_vault():
 async def test_a_refused_managed_identity_is_shown_by_its_object_id():
     oid = "0a1b2c3d-1111-2222-3333-444455556666"
     service = Service()
-    service.add_reports(bad(step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_RBAC, status=403, object_id=oid))
+    service.add_reports(
+        bad(step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_RBAC, status=403, object_id=oid, client_address="20.9.8.7")
+    )
     async with serving(service) as session:
         pages = [(await get(session, path))[2] for path in ("/", "/targets/contoso-key0")]
         detail = json.loads((await get(session, "/api/v1/targets/contoso-key0"))[2])
         metrics = (await get(session, "/metrics"))[2]
     assert all(f"--assignee-object-id {oid} --assignee-principal-type ServicePrincipal" in page for page in pages)
-    assert f"object id {oid}" in words(pages[1])
-    assert detail["history"][0]["steps"][2]["object_id"] == oid
-    assert oid not in metrics
+    assert f"client address 20.9.8.7 object id {oid}" in words(pages[1])
+    step = detail["history"][0]["steps"][2]
+    assert (step["client_address"], step["object_id"]) == ("20.9.8.7", oid)
+    assert not re.search(f"{oid}|20\\.9\\.8\\.7", metrics)
 
 
 async def test_action_has_a_copy_button_and_states_have_a_legend():

@@ -1,6 +1,7 @@
 """`/probe` as Prometheus and operators use it."""
 
 import asyncio
+import time
 
 import pytest
 from aiohttp import ClientSession
@@ -10,7 +11,7 @@ from exporter.config.model import Module, Proxy, SecretSource, Settings
 from exporter.core.faults import Reason
 from exporter.core.model import Step
 from exporter.web import ListenAddress, WebServer, create_app, web_options
-from tests.support.web_factories import bad, config, target
+from tests.support.web_factories import bad, config, good, target
 from tests.support.web_server import Service, get, serving, until
 
 NOT_FOR_IT = (
@@ -40,6 +41,15 @@ async def test_unknown_name_is_400_without_a_probe(query, line):
         assert (await get(session, f"/probe?debug=true&{query[1:]}"))[::2] == (status, text)
     assert (status, text) == (400, line)
     assert service.probed == []
+
+
+async def test_transcript_names_an_unsteady_target():
+    service, now = Service(), time.time()
+    throttled = {"step": Step.GET_KEY, "code": 3011, "reason": Reason.THROTTLED, "status": 429}
+    service.add_reports(*[bad(started_at=now, **throttled)] * 3, good(started_at=now))
+    async with serving(service) as session:
+        _, _, text = await get(session, "/probe?target=contoso-key0&debug=true")
+    assert text.startswith("The target is unsteady: 3011 in 3 of the last 4 probes.\n\ntarget ")
 
 
 async def test_failed_probe_is_status_200():
