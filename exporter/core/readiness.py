@@ -46,7 +46,7 @@ class State(StrEnum):
 
 # The legend of the pages.
 STATES: Mapping[State, str] = {
-    State.NOT_READY: "a step failed that SQL Server needs to open its databases",
+    State.NOT_READY: "a step failed that SQL Server needs to open databases, to start log files and to make backups",
     State.FAILING: "a step failed, but databases open without it, or the probe gives no verdict",
     State.UNKNOWN: "nothing failed, but there is no verdict: not probed yet, not probed for three intervals, or not testable from here",
     State.READY: "a token, the pinned key version and an unwrap with it succeeded",

@@ -62,6 +62,7 @@ def as_data(row: ConnectorError) -> dict[str, object]:
         "unobservable_because": row.unobservable_because or None,
         "fallback": row.fallback,
         "summary": row.summary,
+        "effect": row.effect or None,
         "causes": list(row.causes),
         "actions": list(row.actions),
         "link": link(row),
@@ -73,6 +74,7 @@ def as_text(row: ConnectorError, *, width: int = WIDTH) -> str:
     blocks = [
         f"{both_numbers(row.code)}\n{row.symbol}",
         wrap(row.summary, width),
+        wrap(row.effect, width),
         _numbered("Likely causes, most likely first", row.causes, width),
         _numbered("What to do, in this order", row.actions, width),
         _words(row.actions, width),
@@ -161,6 +163,7 @@ def as_markdown_section(row: ConnectorError) -> str:
     blocks = [
         f'<a id="{row.code}"></a>\n\n### {row.code} {row.symbol}',
         row.summary,
+        row.effect,
         f"{_counterpart_note(row)}Kind: {row.category.value}. Owner: {row.owner.value}. {visibility(row)}",
         elsewhere(row),
     ]

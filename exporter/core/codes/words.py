@@ -19,6 +19,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "HOST": "host name of the vault, or the sign-in host at step token",
         "PROXY": "host:port of the proxy",
         "ADDRESS": "public address of the SQL Server host",
+        "DB": "name of the database",
         "PROVIDER": "name in sys.cryptographic_providers",
         "GROUP": "resource group of the VM",
         "VM": "name of the VM in Azure",

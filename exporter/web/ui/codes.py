@@ -87,6 +87,7 @@ def _code(row: ConnectorError) -> Html:
     return element(
         "section",
         element("p", prose(row.summary)),
+        element("p", prose(row.effect)) if row.effect else None,
         element("h2", "Likely causes, most likely first") if row.causes else None,
         element("ol", [element("li", prose(cause)) for cause in row.causes]) if row.causes else None,
         element("h2", "What to do, in this order") if row.actions else None,

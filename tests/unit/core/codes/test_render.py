@@ -22,6 +22,7 @@ CONTRACT_FIELDS = {
     "owner",
     "observable",
     "summary",
+    "effect",
     "causes",
     "actions",
 }
@@ -47,7 +48,7 @@ def test_explain_prints_all_texts_of_a_code(run):
     assert (status, err) == (0, "")
     assert "3303" in out.splitlines()[0]
     assert "ErrorGetTokenBadCredentials" in out
-    assert all(text in flat for text in (row.summary, *row.causes, *row.actions))
+    assert all(text in flat for text in (row.summary, row.effect, *row.causes, *row.actions))
     assert "identity: the administrator of the application in Entra ID" in flat
     assert "A probe can see it." in flat
     assert "3010 (3108 on connector 1.0.5.0)" in flat
