@@ -7,10 +7,12 @@ from dataclasses import replace
 from exporter.core.codes.model import Category, ConnectorError, Family, Layer, Owner
 
 # The effect of a key that SQL Server cannot get. docs/what-needs-the-vault.md has the sources.
-WITHOUT_THE_KEY = (
-    "Now: restores and DBCC CHECKDB fail; open databases still read and write. At the next log file or backup: backups fail, log "
+_CLOCKS = (
+    "{}: restores and DBCC CHECKDB fail; open databases still read and write. At the next log file or backup: backups fail, log "
     "backups too, the log grows, and a busy database may lose access. At a restart: databases stay in RECOVERY PENDING."
 )
+WITHOUT_THE_KEY = _CLOCKS.format("Now")
+FROM_THEN_ON = _CLOCKS.format("From then on")
 WHILE_IT_LASTS = f"What needs the key meanwhile may fail. {WITHOUT_THE_KEY}"
 # A database, a log file and a backup decrypt the database's key and encrypt none: an assumption, which no page of Microsoft's states.
 WITHOUT_WRAP = "No key can be created or rotated. As far as is known, databases, log files and backups need unwrap alone."
