@@ -15,7 +15,7 @@ from exporter.core.model import Mode, Outcome, ProbeReport, Readiness, Step, Ste
 # `why` of a Readiness, with its text.
 WHY: Mapping[str, str] = {
     "ready": "got a token, read the pinned key version and unwrapped with it",
-    "not_ready": "a step that SQL Server needs to open its databases failed",
+    "not_ready": "a step that SQL Server needs for backups, log files and starts failed",
     "version_not_pinned": "the configuration names no key version; write key: NAME/VERSION to get a verdict",
     "canary": "mode canary uses its own identity and key, not those of SQL Server",
     "read_only": "mode read_only never unwraps, so its verdict can be not ready but never ready",

@@ -15,7 +15,9 @@ from typing import Final
 from tests.repo.vocabulary import ROOT
 
 # The two files that contain the sentences, and files whose text is not the project's.
-SKIPPED: Final = re.compile(r"tests/repo/(test_)?old_sentences\.py|.*\.(?:lock|svg|png|zip|ico|woff2)|LICENSE|deploy/windows/.*LICENSE\.txt")
+SKIPPED: Final = re.compile(
+    r"tests/repo/(test_)?old_sentences\.py|.*\.(?:lock|svg|png|zip|ico|woff2)|LICENSE|deploy/windows/.*LICENSE\.txt"
+)
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,14 @@ class Sentence:
 
 
 _DATABASES: Final = r"(?:databases?|SQL Servers?|SQL Server instances?|instances?|they|it)"
-_GO_ON: Final = r"(?:keeps? (?:on )?(?:working|running|serving)|continues? (?:to (?:work|run|serve)|working|running)|goe?s? on working)"
+_GO_ON: Final = (
+    r"(?:keeps? (?:on )?(?:working|running|serving)|continues? (?:to (?:work|run|serve)|working|running)|goe?s? on working)"
+)
 _LASTS: Final = r"(?:stays?|remains?|works?|runs?|serves?|is|are|lasts?)"
 _OPEN: Final = r"(?:open|online|available|usable|accessible|readable|up|fine|safe|unaffected|as before|working|running)"
-_RESTART: Final = r"(?:re-?starts?|reboots?|(?:service|server|next|following) starts?|starts? of (?:the service|SQL Server)|patch night)"
+_RESTART: Final = (
+    r"(?:re-?starts?|reboots?|(?:service|server|next|following) starts?|starts? of (?:the service|SQL Server)|patch night)"
+)
 SENTENCES: Final = (
     Sentence(rf"\b{_DATABASES} (?:\w+ ){{0,2}}?{_GO_ON}", "WITHOUT_THE_KEY: now, at the next log file or backup, at a restart"),
     Sentence(rf"\b{_GO_ON}[^.;|]{{0,40}} until\b[^.;|]{{0,30}}\b{_RESTART}", "WITHOUT_THE_KEY"),

@@ -48,6 +48,11 @@ def elsewhere(row: ConnectorError) -> str:
     )
 
 
+def effect(found: Explanation) -> str:
+    """Return what fails in SQL Server, by the first code of an explanation; empty without a code."""
+    return next((row.effect for row in found.rows), "")
+
+
 def as_data(row: ConnectorError) -> dict[str, object]:
     """Return the row as JSON data. The names are public; fields may be added."""
     return {
@@ -103,6 +108,7 @@ def explanation_text(found: Explanation, *, width: int = WIDTH) -> str:
     blocks = [
         found.title,
         wrap(found.summary, width),
+        wrap(effect(found), width),
         _numbered("Likely causes, most likely first", found.causes, width),
         _numbered("What to do, in this order", found.actions, width),
         _words(found.actions, width),
@@ -123,6 +129,7 @@ def explanation_data(found: Explanation) -> dict[str, object]:
     return {
         "title": found.title,
         "summary": found.summary,
+        "effect": effect(found) or None,
         "causes": list(found.causes),
         "actions": list(found.actions),
         "codes": [row.code for row in found.rows],

@@ -8,7 +8,7 @@ from functools import cache
 from exporter.core.codes import CODES, ConnectorError, both_numbers
 from exporter.core.codes.explain import KINDS, Explanation
 from exporter.core.codes.explain import unknown as why_unknown
-from exporter.core.codes.render import OWNERS, elsewhere, visibility
+from exporter.core.codes.render import OWNERS, effect, elsewhere, visibility
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.layout import Urls, cell, facts, link, page, prose, table
 
@@ -25,6 +25,7 @@ def explanation_page(site: Urls, found: Explanation) -> Html:
         site,
         found.title,
         element("p", prose(found.summary)),
+        element("p", prose(effect(found))) if effect(found) else None,
         *_list("Likely causes, most likely first", found.causes),
         *_list("What to do, in this order", found.actions),
         element("h2", "Codes") if found.rows else None,
