@@ -69,7 +69,7 @@ STATED = {
     "docs/first-vault.md": (
         "Every connector downloaded since 2018 is 1.0.5.0, so a new installation is `current`",
         "One for each key version in each vault",
-        "`ALTER CREDENTIAL` and a restart of the service, on every node",
+        "`ALTER CREDENTIAL` on every node. A restart [proves it]",
     ),
     "docs/retiring-a-version.md": ("RESTORE FILELISTONLY", "TDEThumbprint", "SET OFFLINE", "OPEN_EXISTING", "does not prove"),
 }
