@@ -223,7 +223,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "UNWRAPS": (
         "{{ with "
         + query_of("last_over_time(ekm_step_success{" + _TARGET + ',step="unwrap_key"}[@{LONG}]) == 1', "job instance target")
-        + " }}Databases still open, since the vault unwraps with it"
+        + " }}Backups and databases get their key, since the vault unwraps with it"
         "{{ else }}Whether the vault still unwraps with it is not tested by this target{{ end }}"
     ),
     "VANTAGE": (
