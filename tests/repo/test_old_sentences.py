@@ -1,4 +1,4 @@
-"""No text of the project says that an open database simply goes on without its key."""
+"""No text of the project claims that an open database simply goes on without its key."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ TRUE = [
 ]
 
 
-def test_no_text_says_that_databases_go_on_until_a_restart() -> None:
+def test_no_text_lets_databases_go_on_until_a_restart() -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()  # noqa: S607 - git of the PATH
     assert [found for path in tracked for found in findings(path, read(path))] == []
 
