@@ -11,6 +11,7 @@ from typing import Final
 
 from alerts.go_templates import filled, listed, query_of
 from exporter.core.codes.advice_vault import ON_HSM
+from exporter.core.codes.shared import DO_NOT_RESTART, FROM_THEN_ON, WHILE_IT_LASTS, WITHOUT_THE_KEY
 from exporter.core.faults import Reason
 
 _TARGET: Final = "job=%q,instance=%q,target=%q"
@@ -173,6 +174,9 @@ TEXTS: Final[Mapping[str, str]] = {
     "FAILURES": _KEY
     + _HSM_OPTION.replace("@VAULT", "$labels.vault")
     + _failures(_OF_ONE_TARGET, "job instance target", _action("$labels.vault", _VAULT_NAME, *_OF_TARGET)),
+    "CAREFUL": f"{WITHOUT_THE_KEY} {DO_NOT_RESTART}",
+    "CAREFUL_MEANWHILE": f"{WHILE_IT_LASTS} {DO_NOT_RESTART}",
+    "FROM_THEN_ON": FROM_THEN_ON,
     "CAUSES": _failures(_OF_ONE_TARGET, "job instance target", action=""),
     "HELD": _held(
         "ekm_probe_success{job=%[1]q,instance=%[2]q,target=%[3]q}",
@@ -229,7 +233,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "UNWRAPS": (
         "{{ with "
         + query_of("last_over_time(ekm_step_success{" + _TARGET + ',step="unwrap_key"}[@{LONG}]) == 1', "job instance target")
-        + " }}Databases still open, since the vault unwraps with it"
+        + " }}Backups and databases get their key, since the vault unwraps with it"
         "{{ else }}Whether the vault still unwraps with it is not tested by this target{{ end }}"
     ),
     "VANTAGE": (

@@ -1,4 +1,4 @@
-"""The table that answers the first question: which SQL Servers would not open their databases, and why?
+"""The table that answers the first question: which SQL Servers cannot get their key, and why?
 
 For: one line for each SQL Server whose vault side is not ready.
 Not for: targets (see `fleet`).
@@ -47,9 +47,9 @@ _NAMES: Final = {
 
 def table_of_servers() -> table.Panel:
     panel = sheets.sheet(
-        "These SQL Servers would not open their databases after a restart",
+        "These SQL Servers cannot get their key: backups fail, and databases stay closed at a restart",
         "Each SQL Server whose vault side is not ready: vantage, reason, duration and first action. Do not restart it "
-        f"before. {NOT_CENTRALLY}",
+        f"before. Watch its log space. {NOT_CENTRALLY}",
         panels.rows(promql.with_runbook(promql.first_sentence(f"{_WHY}{_LASTING}", "summary"))),
         size=(24, 18),
         empty="No SQL Server is known to be in danger.",

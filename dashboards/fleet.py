@@ -47,7 +47,7 @@ NUMBERS: Final = (
     ),
     Number(
         "SQL Servers in danger",
-        "Declared SQL Servers that depend on a target that is not ready: after a restart their databases would not open. "
+        "Declared SQL Servers that depend on a target that is not ready: backups fail, logs grow, and databases stay closed at a restart. "
         f"{danger.NOT_CENTRALLY}",
         f"count({_SERVERS}) or {promql.NONE_IN_DANGER}",
         levels=panels.ANY_IS_BAD,

@@ -15,7 +15,7 @@ SELECT
     c.credential_identity,
     p.name AS provider_name,
     c.modify_date AS altered_local_time,
-    CASE WHEN c.modify_date > i.sqlserver_start_time THEN 'NO: restart the service' ELSE 'yes' END AS started_with_it,
+    CASE WHEN c.modify_date > i.sqlserver_start_time THEN 'NO: no start since' ELSE 'yes' END AS started_with_it,
     s.name AS login_name
 FROM sys.credentials AS c
 INNER JOIN sys.cryptographic_providers AS p ON p.provider_id = c.target_id

@@ -14,6 +14,7 @@ from exporter.core.checks.model import CheckOutcome, CheckResult, FailureMoment
 from exporter.core.checks.table import BY_NAME
 from exporter.core.codes import both_numbers
 from exporter.core.codes.render import WIDTH, wrap
+from exporter.core.codes.shared import WATCH_THE_LOG
 
 _OUTCOME, _TITLE, _LABEL = 8, 28, 12
 _BELOW = " " * _OUTCOME
@@ -24,7 +25,10 @@ _COUNTED = (
     (CheckOutcome.SKIPPED, "skipped"),
     (CheckOutcome.UNKNOWN, "not visible from this host"),
 )
-_ADVICE = "Until this is fixed, do not restart or fail over SQL Server: its encrypted databases might not open."
+_ADVICE = (
+    "Until this is fixed, do not restart or fail over SQL Server: its encrypted databases might not open. Backups may fail, log backups "
+    f"too. {WATCH_THE_LOG}"
+)
 _STOPS_OPENING = (
     FailureMoment.SESSION,
     FailureMoment.KEY,
@@ -44,7 +48,7 @@ _OF_A_MOMENT: Mapping[FailureMoment, str] = MappingProxyType(
         FailureMoment.WRAP: (
             "Encrypted databases still open. Until this is fixed, no other database can be encrypted, and no encryption key can be changed."
         ),
-        FailureMoment.RESTORE: "Until this is fixed, backups that need that key version cannot be restored. Databases in use do not need it.",
+        FailureMoment.RESTORE: "Until this is fixed, backups that need that key version cannot be restored. A database in use needs it only for old parts of its log.",
         FailureMoment.SETUP: "This fails only when a credential or a key is created: SQL Server rejects such a key, so no database depends on it.",
     }
 )

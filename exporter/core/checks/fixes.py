@@ -20,7 +20,7 @@ ALTER: Lines = (
     "Give SQL Server the secret that Entra accepts, on every replica:",
     "  ALTER CREDENTIAL [CRED] WITH IDENTITY = 'VAULT_IDENTITY', SECRET = 'STRING';",
     CRED_AND_STRING,
-    "The new secret is used after the next start of the service. Run the check again before the restart.",
+    "Run the check again. A restart proves the new secret, and so does a backup that starts two hours after the change.",
 )
 _NEW_SECRET: Lines = (
     "Create a new secret, keep the old one, and put the new one into the exporter's secret file first:",

@@ -9,6 +9,7 @@ from exporter.core.codes.shared import (
     NOT_A_VAULT,
     REWRITTEN,
     SHOW_THE_SERVER,
+    WITHOUT_THE_KEY,
     out_of_memory,
 )
 
@@ -21,6 +22,7 @@ def _malformed(code: int, symbol: str, summary: str, *causes: str) -> ConnectorE
         category=Category.PROTOCOL,
         owner=Owner.NETWORK,
         summary=f"{summary} The connector gets no token, so SQL Server gets no key.",
+        effect=WITHOUT_THE_KEY,
         causes=(*causes, REWRITTEN, NOT_A_VAULT),
         actions=(SHOW_THE_SERVER, FIND_INTERCEPTION, DO_NOT_RESTART),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
-from exporter.core.codes.shared import DO_NOT_RESTART, out_of_memory
+from exporter.core.codes.shared import DO_NOT_RESTART, WITHOUT_THE_KEY, out_of_memory
 
 NAME_AND_RETRY: tuple[ConnectorError, ...] = (
     ConnectorError(
@@ -17,6 +17,7 @@ NAME_AND_RETRY: tuple[ConnectorError, ...] = (
             "The host name of the vault (or of Entra ID, at the token step) does not resolve. The symbol suggests a missing vault, "
             "but most causes are DNS. SQL Server reaches no key until the name resolves."
         ),
+        effect=WITHOUT_THE_KEY,
         causes=(
             "`dns_not_found`: a linked private zone `privatelink.vaultcore.azure.net` lacks the vault's record.",
             "`dns_not_found`: IDENTITY of the SQL credential, or `vault` in the configuration, is misspelt.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
-from exporter.core.codes.shared import DLL_VERSION, EVENT_LOG
+from exporter.core.codes.shared import DLL_VERSION, EVENT_LOG, WHILE_IT_LASTS, WITHOUT_THE_KEY
 
 ENGINE: tuple[ConnectorError, ...] = (
     ConnectorError(
@@ -27,6 +27,7 @@ ENGINE: tuple[ConnectorError, ...] = (
             "A failure without a more specific code. From a probe: unwrap returned bytes that differ from the wrapped ones. A key "
             "that SQL Server encrypts with this vault may become unreadable."
         ),
+        effect=WITHOUT_THE_KEY,
         causes=(
             "From a probe: the response was altered in transit, or another service performed the unwrap.",
             "From a probe: the vault used different key versions for wrap and unwrap.",
@@ -113,6 +114,7 @@ ENGINE: tuple[ConnectorError, ...] = (
             "SQL Server could not open a session with the provider because the sign-in failed. No key of this vault can be used "
             "until it succeeds."
         ),
+        effect=WITHOUT_THE_KEY,
         causes=(
             "The login that runs the statement has no credential for this provider.",
             "The client secret in the SQL credential has expired or is wrong.",
@@ -149,6 +151,7 @@ ENGINE: tuple[ConnectorError, ...] = (
         category=Category.UNKNOWN,
         owner=Owner.DBA,
         summary="SQL Server caught an exception inside the connector's DLL. It reports no further details.",
+        effect=WHILE_IT_LASTS,
         causes=(
             "The Visual C++ runtime that the connector needs is missing or has the wrong version.",
             "A connector upgrade is incomplete: the DLL and the registered version differ.",
@@ -172,6 +175,7 @@ ENGINE: tuple[ConnectorError, ...] = (
             "This is the HTTP status of an event line, not a connector code. The line names the operation `acquireToken`. Entra ID "
             "refused the sign-in. SQL Server shows 3303 for it."
         ),
+        effect=WITHOUT_THE_KEY,
         causes=(
             "As for 3303: the client secret has expired. This is the usual cause.",
             "As for 3303: the credential string in SQL Server does not match the secret in Entra ID.",
@@ -192,6 +196,7 @@ ENGINE: tuple[ConnectorError, ...] = (
             "This is the HTTP status of an event line, not a connector code. The line names the operation `getKeyByName`. The "
             "vault has no such key, so SQL Server cannot open the databases it protects."
         ),
+        effect=WITHOUT_THE_KEY,
         causes=(
             "As for 3076: the key was deleted. A soft-deleted key can be recovered.",
             "As for 3076: SQL Server uses a misspelt name or another vault.",

@@ -10,6 +10,7 @@ from exporter.core.codes.shared import (
     REWRITTEN,
     SERVICE_DEFECT,
     SUPPORT,
+    WITHOUT_THE_KEY,
     out_of_memory,
 )
 
@@ -25,6 +26,7 @@ def _no_answer(code: int, symbol: str, summary: str, cause: str) -> ConnectorErr
         category=Category.PROTOCOL,
         owner=Owner.NETWORK,
         summary=f"{summary} {_OUTCOME}",
+        effect=WITHOUT_THE_KEY,
         causes=(cause, REWRITTEN, NOT_A_VAULT, SERVICE_DEFECT),
         actions=("Show the response: `ekm-exporter probe TARGET`.", FIND_INTERCEPTION, _SHOW_KEY, DO_NOT_RESTART),
     )
@@ -38,6 +40,7 @@ def _incomplete(code: int, symbol: str, summary: str, *causes: str) -> Connector
         category=Category.PROTOCOL,
         owner=Owner.VAULT,
         summary=f"{summary} {_OUTCOME}",
+        effect=WITHOUT_THE_KEY,
         causes=(*causes, SERVICE_DEFECT, NOT_A_VAULT),
         actions=(_SHOW_KEY, "Repeat the request: `ekm-exporter probe TARGET`.", DO_NOT_RESTART, SUPPORT),
     )

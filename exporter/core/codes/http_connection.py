@@ -7,7 +7,16 @@ Each row is a WinINet call. Rows have the classic number; the first argument of 
 from __future__ import annotations
 
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
-from exporter.core.codes.shared import DO_NOT_RESTART, EVENT_LOG, NOT_A_VAULT, SHOW_THE_SERVER, both_generations, out_of_memory
+from exporter.core.codes.shared import (
+    DO_NOT_RESTART,
+    EVENT_LOG,
+    NOT_A_VAULT,
+    SHOW_THE_SERVER,
+    WHILE_IT_LASTS,
+    WITHOUT_THE_KEY,
+    both_generations,
+    out_of_memory,
+)
 
 
 def _local(code: int, current: int, symbol: str, call: str, summary: str, *more_causes: str) -> tuple[ConnectorError, ...]:
@@ -21,6 +30,7 @@ def _local(code: int, current: int, symbol: str, call: str, summary: str, *more_
             category=Category.HOST,
             owner=Owner.DBA,
             summary=summary,
+            effect=WHILE_IT_LASTS,
             causes=(
                 *more_causes,
                 "The SQL Server process has too few handles or too little memory.",
@@ -66,8 +76,9 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
             owner=Owner.NETWORK,
             summary=(
                 "The host has no usable network: its interface is down or it has no route. SQL Server cannot reach Entra ID or the "
-                "vault. Encrypted databases stay open until something needs the key."
+                "vault."
             ),
+            effect=WITHOUT_THE_KEY,
             causes=(
                 "The network interface is down, or lost its address or default route.",
                 "After boot: the service started before the network was available.",
@@ -104,9 +115,9 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
             category=Category.NETWORK,
             owner=Owner.NETWORK,
             summary=(
-                "No response from the vault or Entra ID: the connection failed (TCP, TLS, proxy) or timed out. Open databases keep "
-                "working, but a restart, failover or restore would leave them closed."
+                "No response from the vault or Entra ID: the connection failed (TCP, TLS, proxy) or timed out. SQL Server gets no key."
             ),
+            effect=WITHOUT_THE_KEY,
             causes=(
                 "A firewall, security group or proxy blocks port 443 to the vault or to `login.microsoftonline.com`.",
                 "The proxy is wrong or has changed. SQL Server reads it from its service account and keeps it until a restart.",
@@ -156,6 +167,7 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
                 "The vault's 401 lacks the `WWW-Authenticate` header, which names the sign-in host. The connector cannot request a "
                 "token, so SQL Server gets no key."
             ),
+            effect=WITHOUT_THE_KEY,
             causes=(
                 "A proxy or gateway removes the header or sends its own 401.",
                 NOT_A_VAULT,
@@ -183,9 +195,9 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
             category=Category.NETWORK,
             owner=Owner.NETWORK,
             summary=(
-                "A response started but did not finish: truncated, too slow, or far too large. SQL Server treats it as no response. "
-                "If it persists, databases will not open after a restart."
+                "A response started but did not finish: truncated, too slow, or far too large. SQL Server treats it as no response."
             ),
+            effect=WHILE_IT_LASTS,
             causes=(
                 "A firewall, proxy or scanner drops the connection during the response.",
                 "The network is slow or loses packets, so the rest did not arrive in time.",

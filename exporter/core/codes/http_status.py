@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from exporter.core.codes.advice_texts import ALTER, CRED_AND_STRING
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
-from exporter.core.codes.shared import DO_NOT_RESTART, FIND_INTERCEPTION, SUPPORT, both_generations
+from exporter.core.codes.shared import (
+    DO_NOT_RESTART,
+    FIND_INTERCEPTION,
+    SUPPORT,
+    WHILE_IT_LASTS,
+    WITHOUT_THE_KEY,
+    WITHOUT_WRAP,
+    both_generations,
+)
 
 HTTP_STATUS: tuple[ConnectorError, ...] = (
     ConnectorError(
@@ -33,6 +41,7 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             "A failure that no other code covers. From a probe, `reason` names it. Usually another server responded instead of the "
             "vault or Entra ID, and SQL Server cannot use that response either."
         ),
+        effect=WHILE_IT_LASTS,
         causes=(
             "`redirect` or `no_challenge`: a portal, proxy or gateway responds instead of the vault.",
             "`authority_untrusted`: the vault names a sign-in host that is not a known Entra ID host. No secret was sent.",
@@ -59,6 +68,7 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
                 "Status 401. From a probe: the vault rejected a token that Entra ID issued. In the connector's event log: usually a "
                 "refused sign-in, for which SQL Server shows 3303."
             ),
+            effect=WITHOUT_THE_KEY,
             causes=(
                 "In the event log, next to 3303: the client secret has expired or is wrong.",
                 "`token_unverifiable`: the vault cannot verify tokens at the moment (AKV10046), a temporary fault in Azure.",
@@ -83,9 +93,9 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             category=Category.THROTTLED,
             owner=Owner.VAULT,
             summary=(
-                "Status 429: the service receives more requests than it allows. Meanwhile any key operation of SQL Server may be "
-                "rejected, and a restart may leave databases closed."
+                "Status 429: the service receives more requests than it allows. Meanwhile any key operation of SQL Server may be rejected."
             ),
+            effect=WHILE_IT_LASTS,
             causes=(
                 "Another application uses the same vault heavily, usually by reading secrets in a loop.",
                 "Many SQL Servers open databases at once: patch night, failover or mass restore.",
@@ -114,6 +124,7 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
                 "The request was rejected with a status from 400 to 499 that has no specific code. The same request fails again until "
                 "it is corrected."
             ),
+            effect=WITHOUT_THE_KEY,
             causes=(
                 "The key name or version is malformed: only letters, digits and hyphens are allowed.",
                 "Builds of 2018 to 2020: Entra ID returned 400, usually for hyphens in the client id (newer builds: 3128).",
@@ -139,8 +150,9 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             owner=Owner.VAULT,
             summary=(
                 "The service, or a proxy in front of it, failed with a status of 500 or above. The key and the credential are not the "
-                "cause. Open databases keep working until they need the key."
+                "cause."
             ),
+            effect=WHILE_IT_LASTS,
             causes=(
                 "Key Vault has an incident. At the token step, Entra ID has one.",
                 "A proxy or gateway cannot reach the service (502, 503, 504).",
@@ -163,9 +175,9 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             category=Category.MISSING,
             owner=Owner.VAULT,
             summary=(
-                "Status 404: this vault has no key or key version with that name. After the next restart, SQL Server cannot open the "
-                "databases it protects. Recover the key first; investigate afterwards."
+                "Status 404: this vault has no key or key version with that name. Recover the key first; investigate afterwards."
             ),
+            effect=WITHOUT_THE_KEY,
             causes=(
                 "The key was deleted. A soft-deleted key can be recovered. A purged key needs a restore from backup.",
                 "The key name or version is misspelt in SQL Server or in the exporter's configuration.",
@@ -188,10 +200,8 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             layer=Layer.HTTP,
             category=Category.PERMISSION,
             owner=Owner.VAULT,
-            summary=(
-                "Status 403: the caller is known, and the operation is refused. If get or unwrap is refused, databases will "
-                "not open after a restart. If only wrap is refused, no key can be rotated."
-            ),
+            summary="Status 403: the caller is known, and the operation is refused. SQL Server gets no key, unless only wrap is refused.",
+            effect=f"{WITHOUT_THE_KEY} If only wrap is refused, less fails. {WITHOUT_WRAP}",
             causes=(
                 "`forbidden_rbac`, `forbidden_policy`: the role or access policy on this vault is missing or was removed.",
                 "`forbidden_firewall`, `forbidden_connection`, `forbidden_nsp`: the vault blocks this network or address.",
@@ -220,6 +230,7 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             "Entra ID rejected the sign-in with 400 before it checked the secret. Usually the application or tenant is unknown, or "
             "the client id is malformed. SQL Server gets no token and opens no session."
         ),
+        effect=WITHOUT_THE_KEY,
         causes=(
             "The vault's tenant has no application with this client id (AADSTS700016): wrong id or tenant, or deleted.",
             "The credential string is malformed: hyphens in the client id, or the secret comes first.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exporter.core.codes.advice_texts import ALTER, CRED_AND_STRING
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
-from exporter.core.codes.shared import EVENT_LOG, out_of_memory
+from exporter.core.codes.shared import EVENT_LOG, SET_ONLINE, WITHOUT_THE_KEY, out_of_memory
 from exporter.core.connector_registry import ADD_CHECKPOINT, GRANT_RIGHT, REGISTRY_KEY
 
 _LOCAL = "Thumbprints and registry are on the SQL Server host. No request can read them."
@@ -38,6 +38,7 @@ INPUTS: tuple[ConnectorError, ...] = (
             "SECRET of the SQL credential has fewer than 32 characters, the length of the client id alone. "
             "No sign-in was attempted. SQL Server cannot open a session with the provider."
         ),
+        effect=WITHOUT_THE_KEY,
         causes=(
             "SECRET contains only the client secret, without the client id in front.",
             "A script used an empty variable, or the string was truncated when copied.",
@@ -45,7 +46,8 @@ INPUTS: tuple[ConnectorError, ...] = (
         actions=(
             f"Set the string, on every replica: {ALTER}.",
             CRED_AND_STRING,
-            "Test it: `ekm-exporter probe TARGET`. Then restart the SQL Server service on every node.",
+            "Test it: `ekm-exporter probe TARGET`.",
+            SET_ONLINE,
             "If the exporter reports it, correct the file that `secret_file` of the credential names.",
         ),
     ),
@@ -77,6 +79,7 @@ INPUTS: tuple[ConnectorError, ...] = (
             "The connector could not find the key that belongs to a thumbprint from SQL Server. "
             "Databases protected by that key do not open on this host."
         ),
+        effect=WITHOUT_THE_KEY,
         causes=(
             "This node lacks the registry entry that maps the thumbprint to the key (new host, failover, rebuilt cluster).",
             "The key was created with connector 1.0.4.0, which computes thumbprints differently from 1.0.5.0.",

@@ -67,7 +67,7 @@ class ConnectorError:
     """One code. `causes` start with the most likely, `actions` with the first to take.
 
     Texts are ASCII with `code` spans. `counterpart` is the number in the other generation. `fallback` is the classic number of
-    the HTTP layer that connectors without this code report.
+    the HTTP layer that connectors without this code report. `effect` is what fails in SQL Server and when, empty if nothing does.
     """
 
     code: int
@@ -78,6 +78,7 @@ class ConnectorError:
     category: Category
     owner: Owner
     summary: str
+    effect: str = ""
     causes: tuple[str, ...]
     actions: tuple[str, ...]
     unobservable_because: str = ""

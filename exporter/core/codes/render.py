@@ -43,6 +43,11 @@ def elsewhere(row: ConnectorError) -> str:
     )
 
 
+def effect(found: Explanation) -> str:
+    """Return what fails in SQL Server, by the first code of an explanation; empty without a code."""
+    return next((row.effect for row in found.rows), "")
+
+
 def as_data(row: ConnectorError) -> dict[str, object]:
     """Return the row as JSON data. The names are public; fields may be added."""
     return {
@@ -57,6 +62,7 @@ def as_data(row: ConnectorError) -> dict[str, object]:
         "unobservable_because": row.unobservable_because or None,
         "fallback": row.fallback,
         "summary": row.summary,
+        "effect": row.effect or None,
         "causes": list(row.causes),
         "actions": list(row.actions),
         "commands": list(row.commands),
@@ -68,6 +74,7 @@ def as_text(row: ConnectorError, *, width: int = WIDTH) -> str:
     blocks = [
         f"{both_numbers(row.code)}\n{row.symbol}",
         wrap(row.summary, width),
+        wrap(row.effect, width),
         _numbered("Likely causes, most likely first", row.causes, width),
         _numbered("What to do, in this order", row.actions, width),
         _commands(row.commands),
@@ -96,6 +103,7 @@ def explanation_text(found: Explanation, *, width: int = WIDTH) -> str:
     blocks = [
         found.title,
         wrap(found.summary, width),
+        wrap(effect(found), width),
         _numbered("Likely causes, most likely first", found.causes, width),
         _numbered("What to do, in this order", found.actions, width),
         _commands(found.commands),
@@ -120,6 +128,7 @@ def explanation_data(found: Explanation) -> dict[str, object]:
     return {
         "title": found.title,
         "summary": found.summary,
+        "effect": effect(found) or None,
         "causes": list(found.causes),
         "actions": list(found.actions),
         "commands": list(found.commands),
@@ -161,6 +170,7 @@ def as_markdown_section(row: ConnectorError) -> str:
     blocks = [
         f'<a id="{row.code}"></a>\n\n### {row.code} {row.symbol}',
         row.summary,
+        row.effect,
         f"{_counterpart_note(row)}Kind: {row.category.value}. Owner: {row.owner.value}. {visibility(row)}",
         elsewhere(row),
     ]

@@ -6,7 +6,23 @@ from dataclasses import replace
 
 from exporter.core.codes.model import Category, ConnectorError, Family, Layer, Owner
 
-DO_NOT_RESTART = "Do not restart or fail over SQL Server until a probe succeeds: its encrypted databases would not open."
+# The effect of a key that SQL Server cannot get. docs/what-needs-the-vault.md has the sources.
+_CLOCKS = (
+    "{}: restores and DBCC CHECKDB fail; open databases still read and write. At the next log file or backup: backups fail, log "
+    "backups too, the log grows, and a busy database may lose access. At a restart: databases stay in RECOVERY PENDING."
+)
+WITHOUT_THE_KEY = _CLOCKS.format("Now")
+FROM_THEN_ON = _CLOCKS.format("From then on")
+WHILE_IT_LASTS = f"What needs the key meanwhile may fail. {WITHOUT_THE_KEY}"
+# A database, a log file and a backup decrypt the database's key and encrypt none: an assumption, which no page of Microsoft's states.
+WITHOUT_WRAP = "No key can be created or rotated. As far as is known, databases, log files and backups need unwrap alone."
+_EFFECTS = {Layer.WRAP_KEY: WITHOUT_WRAP, Layer.BACKUP: ""}
+WATCH_THE_LOG = "Watch the log space, do not shrink, and start no new backup chain."
+DO_NOT_RESTART = f"Do not restart or fail over SQL Server until a probe succeeds. {WATCH_THE_LOG}"
+SET_ONLINE = (
+    "Then, node by node, where a database waits in RECOVERY PENDING: `ALTER DATABASE [DB] SET ONLINE;`. In an availability group, "
+    "restart that node."
+)
 EVENT_LOG = (
     "On the SQL Server host, read the preceding lines in the Application log, source "
     "`SQL Server Connector for Microsoft Azure Key Vault`."
@@ -42,6 +58,7 @@ def out_of_memory(code: int, symbol: str, layer: Layer, doing: str) -> Connector
         category=Category.RESOURCE,
         owner=Owner.DBA,
         summary=f"The SQL Server process ran out of memory while the connector was {doing}. The vault is not the cause.",
+        effect=_EFFECTS.get(layer, WHILE_IT_LASTS),
         causes=(
             "`max server memory (MB)` leaves too little memory outside the buffer pool, which the connector uses.",
             "Other programs on the host use up the memory.",

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from exporter.core.codes.advice_texts import ALTER, CRED_AND_STRING, RESET
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
-from exporter.core.codes.shared import DO_NOT_RESTART, FIND_INTERCEPTION, REWRITTEN, SERVICE_DEFECT, SUPPORT, out_of_memory
+from exporter.core.codes.shared import (
+    DO_NOT_RESTART,
+    FIND_INTERCEPTION,
+    REWRITTEN,
+    SERVICE_DEFECT,
+    SET_ONLINE,
+    SUPPORT,
+    WITHOUT_THE_KEY,
+    out_of_memory,
+)
 
 
 def _unreadable(code: int, symbol: str, summary: str, *causes: str) -> ConnectorError:
@@ -15,6 +24,7 @@ def _unreadable(code: int, symbol: str, summary: str, *causes: str) -> Connector
         category=Category.PROTOCOL,
         owner=Owner.NETWORK,
         summary=f"{summary} The secret may be valid, but SQL Server cannot open a session with the vault.",
+        effect=WITHOUT_THE_KEY,
         causes=(*causes, SERVICE_DEFECT),
         actions=(
             "Show the response: `ekm-exporter probe TARGET`.",
@@ -36,13 +46,11 @@ TOKEN_STEP: tuple[ConnectorError, ...] = (
         category=Category.IDENTITY,
         owner=Owner.IDENTITY,
         fallback=3010,
-        summary=(
-            "Entra ID refused the credential (401), so SQL Server gets no token and no key. Open databases keep working. After "
-            "the next restart they stay in RECOVERY PENDING."
-        ),
+        summary="Entra ID refused the credential (401), so SQL Server gets no token and no key.",
+        effect=WITHOUT_THE_KEY,
         causes=(
             "The client secret has expired (AADSTS7000222). This is the usual cause.",
-            "SQL Server still uses an old secret: no ALTER CREDENTIAL after the renewal, or no restart since.",
+            "SQL Server still uses an old secret: no ALTER CREDENTIAL after the renewal.",
             "The string is wrong (AADSTS7000215): the secret's id instead of its value, or hyphens in the client id.",
             "The certificate has expired or is not registered with the application (AADSTS700027).",
             "The clock is wrong by minutes, which invalidates certificate sign-in (AADSTS700024).",
@@ -53,7 +61,8 @@ TOKEN_STEP: tuple[ConnectorError, ...] = (
             "Test it first: put it into the exporter's secret file, then run `ekm-exporter probe TARGET`.",
             f"On every replica: {ALTER}.",
             CRED_AND_STRING,
-            "When the probe succeeds, restart the SQL Server service. Databases then leave RECOVERY PENDING automatically.",
+            DO_NOT_RESTART,
+            SET_ONLINE,
         ),
     ),
     ConnectorError(
@@ -66,6 +75,7 @@ TOKEN_STEP: tuple[ConnectorError, ...] = (
             "No token was issued or refused: the identity endpoint of the host did not provide one. A probe reports this for "
             "managed and workload identities. Without a token, SQL Server cannot reach its keys."
         ),
+        effect=WITHOUT_THE_KEY,
         causes=(
             "The machine has no managed identity, or SQL Server has no primary managed identity.",
             "The probe runs on another host. Only the host that owns the identity can use it.",
@@ -91,6 +101,7 @@ TOKEN_STEP: tuple[ConnectorError, ...] = (
             "Entra ID issued a token, but the vault rejects its tenant or audience. The secret is valid, but SQL Server gets no "
             "key."
         ),
+        effect=WITHOUT_THE_KEY,
         causes=(
             "Vault and application are in different tenants (AKV10032), often after a subscription move.",
             "The token is for another service (AKV10022). A vault, a Managed HSM and each national cloud need different ones.",

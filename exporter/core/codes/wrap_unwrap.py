@@ -11,12 +11,15 @@ from exporter.core.codes.shared import (
     REWRITTEN,
     SERVICE_DEFECT,
     SUPPORT,
+    WITHOUT_THE_KEY,
+    WITHOUT_WRAP,
     out_of_memory,
 )
 
+_EFFECTS = {Layer.WRAP_KEY: WITHOUT_WRAP, Layer.UNWRAP_KEY: WITHOUT_THE_KEY}
 _STAKES = {
-    Layer.WRAP_KEY: "SQL Server cannot encrypt or rotate with this key, but databases still open.",
-    Layer.UNWRAP_KEY: "SQL Server cannot decrypt its database keys: after a restart, databases stay closed.",
+    Layer.WRAP_KEY: "SQL Server cannot encrypt or rotate with this key.",
+    Layer.UNWRAP_KEY: "SQL Server cannot decrypt its database keys.",
 }
 _CAREFUL = {
     Layer.WRAP_KEY: "Postpone rotation and new encrypted databases until a probe succeeds.",
@@ -32,6 +35,7 @@ def _unusable(code: int, symbol: str, layer: Layer, owner: Owner, summary: str, 
         category=Category.PROTOCOL,
         owner=owner,
         summary=f"{summary} {_STAKES[layer]}",
+        effect=_EFFECTS[layer],
         causes=(*causes, SERVICE_DEFECT),
         actions=("Show the response: `ekm-exporter probe TARGET`.", _CAREFUL[layer], FIND_INTERCEPTION, SUPPORT),
     )
@@ -45,6 +49,7 @@ def _not_encoded(code: int, symbol: str, layer: Layer, what: str) -> ConnectorEr
         category=Category.HOST,
         owner=Owner.DBA,
         summary=f"The connector could not encode {what}. No request was sent to the vault. {_STAKES[layer]}",
+        effect=_EFFECTS[layer],
         causes=(
             "The SQL Server process is low on memory, or Windows cryptographic functions fail on this host.",
             "SQL Server passed an empty or damaged key.",

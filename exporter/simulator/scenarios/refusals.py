@@ -45,7 +45,7 @@ REFUSALS: tuple[Scenario, ...] = (
     Scenario("unwrap_wrong_issuer", "vault_token_issuer", _V, _UNWRAP, 3305, 3305, _R.TOKEN_WRONG_ISSUER, "Another node handles the unwrap and expects another issuer."),
     Scenario("get_forbidden", "permission_removed", _V, _GET, 3077, 3113, _R.FORBIDDEN_POLICY, "The access policy lost get.", Options(operation="get")),
     Scenario("wrap_forbidden", "permission_removed", _V, _WRAP, 3077, 3113, _R.FORBIDDEN_POLICY, "The access policy lost wrapKey.", Options(operation="wrapKey")),
-    Scenario("unwrap_forbidden", "permission_removed", _V, _UNWRAP, 3077, 3113, _R.FORBIDDEN_POLICY, "The access policy lost unwrapKey: the next restart leaves databases closed."),
+    Scenario("unwrap_forbidden", "permission_removed", _V, _UNWRAP, 3077, 3113, _R.FORBIDDEN_POLICY, "The access policy lost unwrapKey: backups fail, and a restart leaves databases closed."),
     Scenario("role_removed", "role_removed", _V, _GET, 3077, 3113, _R.FORBIDDEN_RBAC, "A cleanup removed the role assignment.", Options(operation="get")),
     Scenario("wrap_role_removed", "role_removed", _V, _WRAP, 3077, 3113, _R.FORBIDDEN_RBAC, "The role only permits reading.", Options(operation="wrapKey")),
     Scenario("unwrap_role_removed", "role_removed", _V, _UNWRAP, 3077, 3113, _R.FORBIDDEN_RBAC, "The role no longer permits unwrapKey."),

@@ -7,7 +7,7 @@ from functools import cache
 
 from exporter.core.codes import CODES, ConnectorError, both_numbers
 from exporter.core.codes.explanation import Explanation
-from exporter.core.codes.render import OWNERS, elsewhere, visibility
+from exporter.core.codes.render import OWNERS, effect, elsewhere, visibility
 from exporter.core.codes.unknown import KINDS, OTHERWISE
 from exporter.core.codes.unknown import unknown as why_unknown
 from exporter.web.ui.html import Child, Html, element
@@ -26,6 +26,7 @@ def explanation_page(site: Urls, found: Explanation) -> Html:
         site,
         found.title,
         element("p", prose(found.summary)),
+        element("p", prose(effect(found))) if effect(found) else None,
         *_list("Likely causes, most likely first", found.causes),
         *_list("What to do, in this order", found.actions),
         *_commands(found.commands),
@@ -94,6 +95,7 @@ def _code(row: ConnectorError) -> Html:
     return element(
         "section",
         element("p", prose(row.summary)),
+        element("p", prose(row.effect)) if row.effect else None,
         *_list("Likely causes, most likely first", row.causes),
         *_list("What to do, in this order", row.actions),
         *_commands(row.commands),

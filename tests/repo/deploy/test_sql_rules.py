@@ -198,6 +198,15 @@ STORIES = {
         ],
         (63, 68, 80),
     ),
+    # two log backups fail, at minutes 60 and 75
+    "EkmSqlKeepsFailing": (
+        [
+            series("mssql_ekm_error_log_last_timestamp_seconds", f'{N1},code="3303"', "_x60 3600x14 4500x45"),
+            *pinned("contoso-key0", OLD, "1x120"),
+            side("1x120"),
+        ],
+        (74, 79, 95),
+    ),
     "EkmSqlNotCollected": (
         [
             series("up", N1, "1x10 0x30 1x60"),
@@ -431,6 +440,36 @@ def test_instances_of_one_name_are_parted_by_their_host(tmp_path):
     assert firing_labels(tmp_path, "EkmSqlFailsProbeSucceeds", 70, given).startswith("0 ")
     anywhere = [{**each, "series": each["series"].replace(',host="n1"', "")} for each in pinned("contoso-key0", "", "1x100")]
     assert firing_labels(tmp_path, "EkmSqlKeyNotProbed", 90, [*given[:2], *anywhere]).startswith("0 ")
+
+
+TWO_LINES = STORIES["EkmSqlKeepsFailing"][0][0]
+NO_PAGE = {
+    "one line": [*STORIES["EkmSqlFailsProbeSucceeds"][0]],
+    "three wrong secrets within three minutes": [
+        series("mssql_ekm_error_log_last_timestamp_seconds", f'{N1},code="3303"', "_x60 3600 3660 3720x57"),
+        *STORIES["EkmSqlFailsProbeSucceeds"][0][1:],
+    ],
+    "a line of yesterday, and a new one": [
+        series("mssql_ekm_error_log_last_timestamp_seconds", f'{N1},code="3303"', "-7200x60 3600x59"),
+        *STORIES["EkmSqlFailsProbeSucceeds"][0][1:],
+    ],
+    "a database did not open": [
+        TWO_LINES,
+        *STORIES["EkmSqlFailsProbeSucceeds"][0][1:],
+        series("mssql_ekm_database_state", f'{N1},database="sales"', "3x120"),
+    ],
+    "the probe fails too": [TWO_LINES, *pinned("contoso-key0", OLD, "1x120"), side("0x120")],
+}
+
+
+@pytest.mark.real
+def test_failing_sql_server_pages_only_if_it_lasts(tmp_path):
+    checks = [count(at, "EkmSqlKeepsFailing", 0) for at in (62, 66, 70, 75, 77, 79, 85, 90, 100)]
+    stories = [
+        {"name": name, "interval": "1m", "input_series": given, "promql_expr_test": checks} for name, given in NO_PAGE.items()
+    ]
+
+    assert checked(tmp_path, *stories).startswith("0 ")
 
 
 def firing_labels(tmp_path, alert: str, at: int, given: list[dict[str, str]], *expected: str) -> str:

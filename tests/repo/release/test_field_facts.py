@@ -93,7 +93,7 @@ STATED = {
     "docs/first-vault.md": (
         "Azure's SQL IaaS extension installed 1.0.4.0 until 2022 at least",
         "One for each key version in each vault",
-        "`ALTER CREDENTIAL` and a restart of the service, on every node",
+        "`ALTER CREDENTIAL` on every node. A restart [proves it]",
     ),
     "docs/expiry.md": ("A client secret lives one or two years",),
     "docs/azure-monitor.md": ("az extension add --name amg", "az extension add --name alertsmanagement"),

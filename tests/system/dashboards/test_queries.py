@@ -26,7 +26,7 @@ EMPTY_WHEN_HEALTHY: frozenset[str] = frozenset(
         "ekm-fleet: Failures by code: A",
         "ekm-fleet: Firing alerts: A",
         "ekm-fleet: Firing alerts: annotation",
-        "ekm-fleet: These SQL Servers would not open their databases after a restart: A",
+        "ekm-fleet: These SQL Servers cannot get their key: backups fail, and databases stay closed at a restart: A",
         "ekm-service-level: Burn rate over 2h, worst targets: A",
         "ekm-service-level: Time not ready, by vantage: A",
         "ekm-vault: Retry-After: A",
@@ -139,7 +139,7 @@ def test_zero_in_danger_needs_a_verdict(history, title, number):
     assert history.now(by_name("ekm-fleet: Unknown: A").filled(), TROUBLED_ENDS + 20 * 60) == [({}, len(FLEET))]
 
 
-DANGER = "ekm-fleet: These SQL Servers would not open their databases after a restart: A"
+DANGER = "ekm-fleet: These SQL Servers cannot get their key: backups fail, and databases stay closed at a restart: A"
 
 
 def test_sql_server_in_danger_is_listed_without_a_duration(history):

@@ -92,7 +92,7 @@ def targets(result: list[dict[str, Any]]) -> set[str]:
 
 
 async def test_fleet_dashboard_lists_endangered_targets(prometheus):
-    query = next(query for query in queries() if query.panel.startswith("These SQL Servers would not open"))
+    query = next(query for query in queries() if query.panel.startswith("These SQL Servers cannot get their key"))
     result = await prometheus.eventually(query.filled(), lambda result: "payroll-runs" in lasting(result), seconds=90)
     assert lasting(result)["payroll-runs"] >= 5
 

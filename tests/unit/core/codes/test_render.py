@@ -23,6 +23,7 @@ CONTRACT_FIELDS = {
     "owner",
     "observable",
     "summary",
+    "effect",
     "causes",
     "actions",
 }
@@ -48,7 +49,7 @@ def test_explain_prints_all_texts_of_a_code(run):
     assert (status, err) == (0, "")
     assert "3303" in out.splitlines()[0]
     assert "ErrorGetTokenBadCredentials" in out
-    assert all(text in flat for text in (row.summary, *row.causes, *row.actions))
+    assert all(text in flat for text in (row.summary, row.effect, *row.causes, *row.actions))
     assert "identity: the administrator of the application in Entra ID" in flat
     assert "A probe can see it." in flat
     assert "3010 (3108 on connector 1.0.5.0)" in flat
@@ -198,3 +199,11 @@ def test_an_unknown_code_of_a_line_is_named(run):
     status, _, err = run("explain", "Provider error code: 9999.")
     assert status == 2
     assert "no such code: '9999'" in err
+
+
+@pytest.mark.parametrize("text", ["secret_expired", "forbidden_rbac", "throttled", "dns_not_found", "AADSTS7000222"])
+def test_explain_of_a_reason_names_the_three_clocks(run, text):
+    status, out, _ = run("explain", text)
+    flat = " ".join(out.split())
+    assert status == 0
+    assert all(clock in flat for clock in ("Now: ", "At the next log file or backup: ", "At a restart: "))

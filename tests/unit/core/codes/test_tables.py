@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exporter.core import classify
 from exporter.core.codes import BY_CODE, CODES, Category, ConnectorError, Family, Layer, both_numbers, find, in_generation
-from exporter.core.codes.shared import both_generations, out_of_memory
+from exporter.core.codes.shared import DO_NOT_RESTART, WITHOUT_WRAP, both_generations, out_of_memory
 from exporter.core.faults import Reason
 from exporter.core.model import Generation
 
@@ -58,7 +58,8 @@ CONFIGURATION_WORDS = {
 
 def texts(row: ConnectorError) -> tuple[str, ...]:
     reason = (row.unobservable_because,) if row.unobservable_because else ()
-    return (row.summary, *row.causes, *row.actions, *reason)
+    effect = (row.effect,) if row.effect else ()
+    return (row.summary, *effect, *row.causes, *row.actions, *reason)
 
 
 def spans(row: ConnectorError) -> list[str]:
@@ -149,7 +150,7 @@ def test_text_fits_a_label_and_command_fits_a_line(row):
     assert all(len(text) <= 150 for text in (*row.causes, *row.actions))
     assert all(len(span) <= 74 for span in spans(row))
     assert len(row.causes) <= 5
-    assert len(row.actions) <= 6
+    assert len(row.actions) <= 7
 
 
 @every_row
@@ -225,3 +226,41 @@ def test_counterpart_differs_in_its_number_only():
     assert (classic.code, classic.generation, classic.counterpart) == (3002, Family.CLASSIC, 3100)
     assert (current.code, current.generation, current.counterpart) == (3100, Family.CURRENT, 3002)
     assert texts(classic) == texts(current) == texts(row)
+
+
+# The exporter's own credential, a successful exchange, the creation of a key, and a key backup by the connector.
+WITHOUT_EFFECT = {0, 2, 3, 4, 6, 2049, 2052, 2057, 2058, 3000, *range(3500, 3507), *range(3800, 3823)}
+
+
+@every_row
+def test_effect_names_the_three_clocks_or_wrap(row):
+    if row.code in WITHOUT_EFFECT:
+        assert row.effect == ""
+        return
+    clocks = ("Now: ", "At the next log file or backup: ", "At a restart: ")
+    only_wrap = row.layer is Layer.WRAP_KEY and row.effect == WITHOUT_WRAP
+    assert only_wrap or [row.effect.count(clock) for clock in clocks] == [1, 1, 1]
+
+
+@every_row
+def test_row_that_forbids_a_restart_has_an_effect(row):
+    assert row.effect if DO_NOT_RESTART in row.actions else True
+
+
+def test_advice_against_a_restart_protects_log_and_backups():
+    assert "log space" in DO_NOT_RESTART
+    assert "do not shrink" in DO_NOT_RESTART
+    assert "no new backup chain" in DO_NOT_RESTART
+
+
+@pytest.mark.parametrize("code", [2050, 3303])
+def test_no_action_restarts_all_nodes_at_once(code):
+    last = BY_CODE[code].actions[-2:]
+    assert not any("restart the SQL Server service" in action for action in BY_CODE[code].actions)
+    assert any("node by node" in action and "SET ONLINE" in action for action in last)
+
+
+def test_3303_forbids_a_restart_before_databases_open():
+    *_, before, last = BY_CODE[3303].actions
+    assert before == DO_NOT_RESTART
+    assert "SET ONLINE" in last

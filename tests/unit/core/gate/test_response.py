@@ -104,7 +104,10 @@ def test_older_list_without_a_time_names_it():
     [
         ({"code": 3303, "symbol": "E", "step": "token", "reason": "secret_expired"}, "3303 E at token (secret_expired)"),
         ({"code": 3303, "step": "token"}, "3303 at token"),
-        ({"code": [], "symbol": {}, "step": 7, "reason": 7}, "a step that SQL Server needs to open its databases failed"),
+        (
+            {"code": [], "symbol": {}, "step": 7, "reason": 7},
+            "a step that SQL Server needs for backups, log files and starts failed",
+        ),
     ],
 )
 def test_failure_is_one_line(changes, text):

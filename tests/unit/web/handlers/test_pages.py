@@ -268,7 +268,9 @@ async def test_action_has_a_copy_button_and_states_have_a_legend():
     assert "az keyvault set-policy --name contoso-prod" in action
     assert '<button type="button" class="copy">Copy</button>' in action
     assert "SQL2 ag AG1 and 6 more" in words(html)
-    assert "not ready a step failed that SQL Server needs to open its databases" in words(html)
+    assert "not ready a step failed that SQL Server needs to open databases, to start log files and to make backups" in words(
+        html
+    )
 
 
 async def test_not_ready_names_the_step_that_keeps_databases_closed():

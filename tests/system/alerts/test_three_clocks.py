@@ -1,0 +1,65 @@
+"""What fails without the key has one wording: in the codes, in every page and in its runbook."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from exporter.core.codes.shared import FROM_THEN_ON, WATCH_THE_LOG, WITHOUT_THE_KEY
+from tests.system.alerts.test_runbooks import RULES, RUNBOOKS, section
+
+ROOT = Path(__file__).parents[3]
+SQL_RULES = ROOT / "deploy" / "sql" / "ekm-sql.rules.yml"
+# These pages are about an exporter that monitors nothing, and SQL Server does not need it.
+MONITORING = {"EkmExporterDown", "EkmEveryProbeStale"}
+BEFORE_THE_DATE = {"EkmCredentialExpiresIn1Day"}
+PAGES = [rule for rule in RULES if rule.get("labels", {}).get("severity") == "critical" and rule["alert"] not in MONITORING]
+
+
+def flat(text: str) -> str:
+    """Return the words of Markdown as one line, without marks of emphasis, lists and links."""
+    return " ".join(re.sub(r"\*\*|\[|\]\([^)]*\)|^- ", "", text, flags=re.MULTILINE).split())
+
+
+@pytest.mark.parametrize("rule", PAGES, ids=lambda rule: rule["alert"])
+def test_page_names_the_three_clocks(rule: dict) -> None:
+    text = flat(rule["annotations"]["description"])
+    if rule["alert"] in BEFORE_THE_DATE:
+        assert FROM_THEN_ON in text
+    else:
+        assert text.count(WITHOUT_THE_KEY) == text.count(WATCH_THE_LOG) == 1
+
+
+@pytest.mark.parametrize("rule", PAGES, ids=lambda rule: rule["alert"])
+def test_runbook_of_a_page_names_the_three_clocks(rule: dict) -> None:
+    risk = flat(section((ROOT / "alerts" / "runbooks" / f"{rule['alert']}.md").read_text(), "What is at risk"))
+    if rule["alert"] in BEFORE_THE_DATE:
+        assert FROM_THEN_ON in risk
+    else:
+        assert WITHOUT_THE_KEY in risk
+        assert WATCH_THE_LOG.rstrip(".") in risk
+
+
+@pytest.mark.parametrize("runbook", RUNBOOKS, ids=lambda path: path.stem)
+def test_runbook_about_a_lost_key_has_the_common_wording(runbook: Path) -> None:
+    risk = section(runbook.read_text(), "What is at risk")
+    named = [clocks for clocks in (WITHOUT_THE_KEY, FROM_THEN_ON) if clocks in flat(risk)]
+    if re.search(r"\bno (?:key|token)\b(?! can be)", " ".join(risk.split())):
+        assert len(named) == 1
+    assert ("what-needs-the-vault.md)" in risk) == bool(named)
+
+
+def test_page_about_sql_server_itself_names_the_three_clocks() -> None:
+    rules = {rule["alert"]: rule for group in yaml.safe_load(SQL_RULES.read_text())["groups"] for rule in group["rules"]}
+    keeps_failing = rules["EkmSqlKeepsFailing"]
+    assert keeps_failing["labels"] == {"severity": "critical"}
+    assert WITHOUT_THE_KEY in keeps_failing["annotations"]["description"]
+    assert WATCH_THE_LOG.rstrip(".") in keeps_failing["annotations"]["runbook"]
+
+
+def test_altered_credential_has_more_proofs_than_a_restart() -> None:
+    text = SQL_RULES.read_text()
+    rule = " ".join(text.partition("alert: EkmSqlCredentialNotProven")[2].partition("- alert:")[0].split())
+    assert "Only a restart" not in rule
+    assert "if the backup starts two hours after the change or later. That assumes" in rule
