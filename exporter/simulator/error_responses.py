@@ -167,7 +167,7 @@ ENTRA_ERRORS: Mapping[str, EntraError] = {
     "outdated_tls": EntraError(400, "invalid_request", 1002016, "The connection uses TLS 1.0, TLS 1.1 or 3DES."),
     # numbers that no rule names
     "number_unknown": EntraError(400, "invalid_request", 900144, "The request lacks a parameter."),
-    "refusal_unknown": EntraError(401, "invalid_client", 7000218, "The request has neither an assertion nor a secret."),
+    "refusal_unknown": EntraError(401, "invalid_client", 7000218, "The request has no assertion and no secret."),
     "grant_unsupported": EntraError(400, "unsupported_grant_type", 70003, "The endpoint supports only client credentials."),
     "entra_throttled": EntraError(429, "temporarily_unavailable", 90055, "The tenant sent too many requests."),
     "entra_unavailable": EntraError(503, "temporarily_unavailable", 90033, "The service is temporarily unavailable."),

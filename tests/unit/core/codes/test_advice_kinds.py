@@ -77,7 +77,7 @@ def test_refusal_without_a_number_changes_no_credential():
 
 @pytest.mark.parametrize("number", [50059, 90002, 5000224, 500022, 500212, 900432, 50001, 1002016, 53003])
 @pytest.mark.parametrize("kind", list(CredentialKind))
-def test_refusal_with_another_cause_asks_for_no_new_secret(number, kind):
+def test_refusal_with_another_cause_demands_no_new_secret(number, kind):
     for advice in advised(Facts(fault=Fault.HTTP_STATUS, status=400, aadsts=number), kind):
         assert [line for line in advice if "ALTER CREDENTIAL" in line or "credential reset" in line] == []
 
