@@ -29,6 +29,7 @@ def redacted_facts(facts: Facts) -> Facts:
         inner_code=_code(facts.inner_code),
         aadsts=None if facts.aadsts is None or reveals(str(facts.aadsts)) else facts.aadsts,
         client_address=_code(facts.client_address),
+        object_id=_code(facts.object_id),
         detail=hide(facts.detail),
     )
     return facts if clean == facts else clean

@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from exporter.core.known_secrets import reveals
 from exporter.core.model import Step, StepResult
 from exporter.core.parsing.key_vault import decode, read_object
 
@@ -23,7 +22,7 @@ _FORBIDDEN = 403
 def object_id_in(sentence: str) -> str | None:
     """Return the object id that a vault names as `oid=` of its caller; None without one."""
     named = _NAMED.search(sentence[:_READ])
-    return None if named is None else _shown(named[1])
+    return None if named is None else named[1].lower()
 
 
 def object_id_of_token(token: str) -> str | None:
@@ -31,7 +30,7 @@ def object_id_of_token(token: str) -> str | None:
     parts = token.split(".")
     claims = read_object(decode(parts[1]) or b"") if len(parts) == 3 else None
     value = None if claims is None else claims.get("oid")
-    return _shown(value) if isinstance(value, str) and _WHOLE.fullmatch(value) else None
+    return value.lower() if isinstance(value, str) and _WHOLE.fullmatch(value) else None
 
 
 def with_object_ids(results: Mapping[Step, StepResult], token: str) -> dict[Step, StepResult]:
@@ -41,7 +40,3 @@ def with_object_ids(results: Mapping[Step, StepResult], token: str) -> dict[Step
         for step, result in results.items()
         if result.facts is not None and result.facts.status == _FORBIDDEN and result.facts.object_id is None
     }
-
-
-def _shown(value: str) -> str | None:
-    return None if reveals(value) else value.lower()

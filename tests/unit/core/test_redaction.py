@@ -48,6 +48,7 @@ def secret():
         ("inner_code", SECRET[::-1], None),
         ("aadsts", 70002150, None),
         ("client_address", SECRET, None),
+        ("object_id", SECRET, None),
         ("detail", f"sent {SECRET} now", f"sent {MARK} now"),
     ],
 )

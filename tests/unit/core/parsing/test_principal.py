@@ -5,7 +5,6 @@ import json
 
 import pytest
 
-from exporter.core import known_secrets
 from exporter.core.model import Facts, Outcome, Step, StepResult
 from exporter.core.parsing.principal import object_id_in, object_id_of_token, with_object_ids
 
@@ -46,14 +45,6 @@ def test_vault_names_the_object_id_of_its_caller(sentence, found):
 )
 def test_token_has_the_object_id_of_its_principal(text, found):
     assert object_id_of_token(text) == found
-
-
-def test_a_secret_in_the_form_of_an_id_is_not_shown():
-    known_secrets.remember(OID)
-    try:
-        assert (object_id_in(f"oid={OID}"), object_id_of_token(token(oid=OID))) == (None, None)
-    finally:
-        known_secrets.KNOWN.forget_all()
 
 
 def test_only_refused_steps_get_the_object_id_of_the_token():
