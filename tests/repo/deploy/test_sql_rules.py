@@ -441,7 +441,9 @@ def test_instances_of_one_name_are_parted_by_their_host(tmp_path):
     anywhere = [{**each, "series": each["series"].replace(',host="n1"', "")} for each in pinned("contoso-key0", "", "1x100")]
     assert firing_labels(tmp_path, "EkmSqlKeyNotProbed", 90, [*given[:2], *anywhere]).startswith("0 ")
     line = f'{N2.partition(",")[2]},code="3303"'
-    assert firing_labels(tmp_path, "EkmSqlFailsProbeSucceeds", 70, [*given[3:], *anywhere], f'job="ekm_sql",{line}').startswith("0 ")
+    assert firing_labels(tmp_path, "EkmSqlFailsProbeSucceeds", 70, [*given[3:], *anywhere], f'job="ekm_sql",{line}').startswith(
+        "0 "
+    )
 
 
 TWO_LINES = STORIES["EkmSqlKeepsFailing"][0][0]
