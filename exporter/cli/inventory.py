@@ -18,6 +18,7 @@ from exporter.core.inventory.comparison import report_search
 from exporter.core.inventory.model import Instance, instance_of
 from exporter.core.inventory.plan import Plan, PlannedTarget, make_plan
 from exporter.core.inventory.render import counted, credentials_to_supply, files_of, listed, report
+from exporter.inventory.accepted import accepted
 from exporter.inventory.folder import (
     FACTS,
     Change,
@@ -110,7 +111,7 @@ def _run(args: argparse.Namespace) -> tuple[int, list[PlannedTarget]]:
     for name in folder.edited:
         plan.findings.gap(f"{args.out / name} was edited, so it counts as written by hand and was not changed")
     facts.names = plan.names
-    todo = list(changes(folder, files_of(plan, hand_written.credentials, args.secrets)))
+    todo = accepted(changes(folder, files_of(plan, hand_written.credentials, args.secrets)), hand_written.credentials, plan.findings)
     _show(todo)
     if not args.dry_run:
         _apply(todo, args.out / FACTS, facts)

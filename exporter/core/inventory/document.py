@@ -9,16 +9,15 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from exporter.core.inventory.fields import MESSAGE, Row, section_problem, uris_problem
 from exporter.core.inventory.registry import RegistryLines, RegistryUri
 
 # In the order in which the script prints them.
 SECTIONS = ("instance", "providers", "modules", "credentials", "keys", "encryption", "databases", "replicas")
 FORMAT = 1
-
-Row = Mapping[str, str | int]
 
 _JSON = re.compile(r"\s*(?:\{|\[\s*[{\]])")  # a file of reg export has a path after its bracket
 _CHECKSUM = re.compile(r"sha256:([0-9A-Fa-f]{64}) *")
@@ -97,7 +96,8 @@ def as_json(document: Document) -> dict[str, Any]:
 
 
 def completed(document: Document) -> Document:
-    """Add an error for each missing section, and a failure if the instance is unknown."""
+    """Add an error for each missing or impossible section, and a failure if the instance is unknown."""
+    document = _checked(document)
     if document.failure is not None or (not document.sections and not document.errors and document.key_uris):
         return document
     missing = {name: "missing in the output" for name in SECTIONS if name not in document.sections}
@@ -107,6 +107,21 @@ def completed(document: Document) -> Document:
         failure = errors.get("instance", "the section instance is empty") if document.sections or document.errors else _NO_OUTPUT
     return Document(
         address=document.address, failure=failure, sections=document.sections, errors=errors, key_uris=document.key_uris
+    )
+
+
+def _checked(document: Document) -> Document:
+    """Turn each section that no SQL Server can have sent into an error of that section."""
+    unfit = uris_problem(document.key_uris)
+    problems = {name: section_problem(name, rows) for name, rows in document.sections.items()} | {"registry": unfit}
+    damaged = {name: problem for name, problem in problems.items() if problem is not None}
+    errors = {name: message[:MESSAGE] for name, message in document.errors.items()} | damaged
+    return replace(
+        document,
+        failure=document.failure or (None if document.sections else unfit),
+        sections={name: rows for name, rows in document.sections.items() if name not in damaged},
+        errors=errors,
+        key_uris=() if unfit is not None else document.key_uris,
     )
 
 
@@ -135,7 +150,7 @@ def _json(text: str) -> Any:
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+    return value[:MESSAGE] if isinstance(value, str) and value else None
 
 
 class _Lines:
@@ -180,11 +195,11 @@ class _Lines:
         uris = self._registry.found()
         if len(self._done) == 1:
             (only,) = self._done
-            yield Document(failure=only.failure, sections=only.sections, errors=only.errors, key_uris=uris)
+            yield completed(replace(only, key_uris=uris))
             return
         yield from self._done
         if uris:
-            yield Document(key_uris=uris)
+            yield completed(Document(key_uris=uris))
         elif not self._done:
             yield Document(failure=_NO_OUTPUT)
 
