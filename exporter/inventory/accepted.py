@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -12,6 +13,7 @@ from exporter.core.inventory.usage import Findings
 from exporter.inventory.folder import Change
 
 _MAIN = "main.yaml"
+_INCLUDED = re.compile(r"include\[([0-9]+)\]")
 _SECRET = ".secret_file"  # noqa: S105 - the end of a setting's path: the secret itself may still be missing
 
 
@@ -40,10 +42,13 @@ def _problems(texts: dict[str, str], declared: Collection[str]) -> dict[str, str
         folder = Path(name)
         for file, text in texts.items():
             (folder / file).write_text(text, encoding="utf-8", errors="replace", newline="\n")
-        main = {"credentials": {one: {"type": "managed_identity"} for one in declared}, "include": sorted(texts)}
+        files = sorted(texts)
+        main = {"credentials": {one: {"type": "managed_identity"} for one in declared}, "include": files}
         (folder / _MAIN).write_text(json.dumps(main), encoding="utf-8")
         found: dict[str, str] = {}
         for problem in load_config(folder / _MAIN).problems:
-            if Path(problem.file).name in texts and not problem.path.endswith(_SECRET):
-                found.setdefault(Path(problem.file).name, problem.what)
+            included = _INCLUDED.fullmatch(problem.path)  # a file that cannot be read is a problem of its include
+            file = files[int(included[1])] if included is not None else Path(problem.file).name
+            if file in texts and not problem.path.endswith(_SECRET):
+                found.setdefault(file, problem.message if included is not None else problem.what)
         return found
