@@ -25,9 +25,9 @@ from exporter.core.report.page import as_html
 from exporter.core.report.period import Period, between, month
 from exporter.inventory.exporter_api import AccessError, on_loopback, parse_url
 from exporter.inventory.history import read_minutes
-from exporter.inventory.prometheus_api import HistoryError, PrometheusAccess
+from exporter.inventory.prometheus_api import HistoryError, PrometheusAccess, UnreadableHistoryError
 
-COMPLETE, GAPS, BAD_USAGE = 0, 1, 2
+COMPLETE, FINDING, BAD_USAGE = 0, 1, 2
 FORMATS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {"csv": as_csv, "json": as_json, "html": as_html}
 
 
@@ -38,8 +38,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="evidence per vault: minutes answered, throttled, refused and unreachable, and whose fault",
         description=(
             "Reads a month of the history in Prometheus and counts, for each vault and target, the minutes by what the probes got. "
-            "Exit code: 0 if the data are complete; 1 if they have gaps, which the report names; 2 for bad arguments, or if "
-            "Prometheus does not have the history."
+            "Exit code: 0 if the data are complete; 1 if they have gaps, which the report names, or if an answer of "
+            "Prometheus is malformed or too large; 2 for bad arguments, or if Prometheus does not have the history."
         ),
         epilog="example: ekm-exporter report --month 2026-11 --prometheus http://localhost:9090 --out reports",
         allow_abbrev=False,
@@ -82,8 +82,8 @@ def report(args: argparse.Namespace) -> int:
         _write(args, period, data)
     except (AccessError, HistoryError, SecretUnreadableError, ValueError) as error:
         print(f"ekm-exporter report: {error}", file=sys.stderr)
-        return BAD_USAGE
-    return COMPLETE if data["complete"] else GAPS
+        return FINDING if isinstance(error, UnreadableHistoryError) else BAD_USAGE
+    return COMPLETE if data["complete"] else FINDING
 
 
 def _period(args: argparse.Namespace) -> Period:
