@@ -111,7 +111,9 @@ def _run(args: argparse.Namespace) -> tuple[int, list[PlannedTarget]]:
     for name in folder.edited:
         plan.findings.gap(f"{args.out / name} was edited, so it counts as written by hand and was not changed")
     facts.names = plan.names
-    todo = accepted(changes(folder, files_of(plan, hand_written.credentials, args.secrets)), hand_written.credentials, plan.findings)
+    todo = accepted(
+        changes(folder, files_of(plan, hand_written.credentials, args.secrets)), hand_written.credentials, plan.findings
+    )
     _show(todo)
     if not args.dry_run:
         _apply(todo, args.out / FACTS, facts)

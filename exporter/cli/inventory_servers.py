@@ -83,7 +83,7 @@ _FLAGS: Mapping[str, Mapping[str, Any]] = {
         "metavar": "SECONDS",
         "type": _seconds,
         "default": 15.0,
-        "help": "for a connection and for each query (default: 15)",
+        "help": "for a connection and for each query (default: 15); a server may take 20 times as long",
     },
     "--sql.parallel": {
         "dest": "sql_parallel",

@@ -46,7 +46,9 @@ async def _search_all(
             async with limit:
                 result = SearchResult()
                 try:
-                    await _search(networks, declared, credential, _Run(vault, search, result, seconds, TimeLimit(seconds, _WHOLE * seconds)))
+                    await _search(
+                        networks, declared, credential, _Run(vault, search, result, seconds, TimeLimit(seconds, _WHOLE * seconds))
+                    )
                 except (_VaultError, TimeLimitError, PoolExhausted) as error:
                     result.failure = str(error)
                 return result

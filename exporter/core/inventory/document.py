@@ -25,6 +25,7 @@ _SECTION_NAME = re.compile(r'"section":"(\w+)"')
 # `Msg 300, Level 14, State 1, Server N1, Line 2`, in the language of the client.
 _MESSAGE = re.compile(r"\w+ (\d+), \w+ \d+, \w+ \d+, .*")
 _SECOND_MESSAGE = "297"  # follows message 300, which names the missing right
+_SIGNS, _MOST_VALUES = ",:[{", 2_000_000  # of a section's text: signs that begin or end a value, whose objects are larger than it
 _SQLCMD = re.compile(r"Sqlcmd: .*")
 DAMAGED = "lines or characters were lost on the way: run sqlcmd with -u and without -y and -Y, or use inventory.ps1"
 _NO_OUTPUT = "no output of inventory.sql: its first lines show the command"
@@ -137,7 +138,7 @@ def _checked_rows(text: str, checksum: str) -> tuple[Row, ...] | None:
     """The rows of a section's text; None if it is not the text that was printed."""
     if hashlib.sha256(text.encode("utf-16-le", "surrogatepass")).hexdigest() != checksum.lower():
         return None
-    content = _json(text)
+    content = _json(text) if sum(map(text.count, _SIGNS)) <= _MOST_VALUES else None
     return _rows(content.get("rows")) if isinstance(content, dict) else None
 
 

@@ -6,12 +6,14 @@ A section with another value is damaged as a whole: it is an error of that secti
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from exporter.core.inventory.registry import RegistryUri
 
 Row = Mapping[str, str | int]
 
+MOST_ROWS = 5_000  # of a section, but for those of databases
+_MOST_ROWS = dict.fromkeys(("databases", "encryption"), 40_000)  # an instance has at most 32,767 databases
 LONGEST = 8000  # characters of any value: as hex digits, varbinary(4000)
 MESSAGE = 2048  # characters of a message of SQL Server
 # Characters of a name: sysname has 128. The replicas of an availability group have 256.
@@ -26,8 +28,10 @@ _ACTION = "find out who or what changed this reading"
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 
 
-def section_problem(section: str, rows: Iterable[Row]) -> str | None:
+def section_problem(section: str, rows: Sequence[Row]) -> str | None:
     """Return why no SQL Server has these rows, None if one may have them."""
+    if len(rows) > (most := _MOST_ROWS.get(section, MOST_ROWS)):
+        return f"the section has {len(rows)} rows, more than {most}: {_ACTION}"
     found = (_problem(section, str(field), str(value)) for row in rows for field, value in row.items())
     return next((problem for problem in found if problem is not None), None)
 

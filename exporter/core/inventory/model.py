@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from exporter.core.inventory.document import Document, Row
+from exporter.core.inventory.document import Document
+from exporter.core.inventory.fields import Row
 from exporter.core.inventory.registry import RegistryUri, thumbprint_of
 from exporter.core.model import Generation
 

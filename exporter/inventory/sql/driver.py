@@ -19,7 +19,7 @@ NEEDED = str(ExtraMissingError("sql"))
 _UNREADABLE = "the answer is not that of a SQL Server that this driver knows"
 _OLDEST = 0x72090002  # TDS 7.2: an older version decodes text with a codec that the server names
 _MOST_COLUMNS, _MOST_ROWS = 8, 100_000  # of one result; inventory.sql prints at most so many lines
-_ROW_BYTES = 16  # of a row besides its text, at most
+_ROW_BYTES = 16  # of a row next to its text, at most
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,8 @@ from exporter.inventory.sql.failure import SqlConnectionError, connection_error,
 _PRELOGIN, _REPLY, _LAST = 18, 4, 1  # packet types, status
 _PACKET = 4096  # bytes, the size before the login
 _CHUNK = 65536
-# Bytes of an answer: besides the rows that the driver has delivered, and in all. The driver makes 1 KiB of each message of 17 bytes.
-_MOST_BESIDES_ROWS, _MOST = 1024 * 1024, 32 * 1024 * 1024
+# Bytes of an answer: without the rows that the driver has delivered, and in all. The driver makes 1 KiB of each message of 17 bytes.
+_MOST_WITHOUT_ROWS, _MOST = 1024 * 1024, 16 * 1024 * 1024
 _FOREIGN = "no SQL Server answers at this port, or it is too old: correct the name or the port"
 
 
@@ -61,7 +61,7 @@ class EncryptedSocket:
     def start(self) -> None:
         """Begin a request: its time and its bytes count from now on."""
         self._end = time.monotonic() + self._seconds
-        self._left_bytes, self._left_of_rows = _MOST_BESIDES_ROWS, _MOST - _MOST_BESIDES_ROWS
+        self._left_bytes, self._left_of_rows = _MOST_WITHOUT_ROWS, _MOST - _MOST_WITHOUT_ROWS
 
     def took_row(self, size: int) -> None:
         """Give back the bytes of a row that the driver has delivered."""
@@ -167,7 +167,9 @@ class EncryptedSocket:
 
     def _checked(self, data: bytes) -> bytes:
         if self._sizes.too_large(data):
-            raise SqlConnectionError(f"the server names packets above {LARGEST_PACKET} bytes, which TDS forbids: is it a SQL Server?")
+            raise SqlConnectionError(
+                f"the server names packets above {LARGEST_PACKET} bytes, which TDS forbids: is it a SQL Server?"
+            )
         return data
 
     def _receive(self, size: int) -> bytes:
@@ -178,7 +180,7 @@ class EncryptedSocket:
         self._left_bytes -= len(data)
         if self._left_bytes < 0:
             raise SqlConnectionError(
-                f"an answer is larger than {_MOST // 1024**2} MiB, or than {_MOST_BESIDES_ROWS // 1024**2} MiB besides its rows: "
+                f"an answer is larger than {_MOST // 1024**2} MiB, or than {_MOST_WITHOUT_ROWS // 1024**2} MiB without its rows: "
                 "is it a SQL Server?"
             )
         return data

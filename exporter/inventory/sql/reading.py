@@ -8,7 +8,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from exporter.core.inventory.document import DAMAGED, Document, Row, completed, read_section
+from exporter.core.inventory.document import DAMAGED, Document, completed, read_section
+from exporter.core.inventory.fields import Row
 from exporter.core.inventory.registry import RegistryUri
 from exporter.core.inventory.server_name import ServerName, browser_port, browser_request
 from exporter.core.inventory.usage import REGISTRY

@@ -21,7 +21,9 @@ _NOT_FOUND = "2"  # of Windows, the first number of the message in any language
 _DEPTH = 3  # levels below ROOT: vault, thumbprint, and one to spare
 _MOST = 5000  # queries of one registry; two for each key
 _LONGEST = {SUBKEYS: 255, KEY_URI: 2048}  # characters: of a name in Windows' registry, and of a URI
-_TOO_LONG = SqlMessage(0, 16, "the registry has a name or a KeyUri that is too long below the connector's key: use reg query on the host")
+_TOO_LONG = SqlMessage(
+    0, 16, "the registry has a name or a KeyUri that is too long below the connector's key: use reg query on the host"
+)
 _TOO_MANY = SqlMessage(0, 16, "the registry has too many entries below the connector's key: use reg query on the host")
 
 Query = Callable[[str], Result]

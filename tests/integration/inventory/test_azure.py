@@ -280,7 +280,7 @@ async def test_limits_of_the_list_are_failures(workspace, monkeypatch, endless, 
 async def test_pages_in_a_circle_end(workspace, monkeypatch):
     requested = []
 
-    async def vaults(_session, _token, _subscriptions, skip_token, *, deadline):
+    async def vaults(_session, _token, _subscriptions, skip_token, **_options):
         requested.append(skip_token)
         return Facts(fault=Fault.NONE, status=200), Page(rows=[ROW], total=9, skip_token="b" if skip_token == "a" else "a")
 

@@ -157,7 +157,9 @@ def test_slow_server_ends_at_the_time_of_the_report(capsys: pytest.CaptureFixtur
 
 def test_vaults_of_thousands_of_targets_take_seconds(capsys: pytest.CaptureFixture[str]) -> None:
     named = [METRIC | {"target": f"t{number}", "vault": f"v{number}"} for number in range(20_000)]
-    results = success({"result": [{"metric": one, "values": [[START + 60 * minute, "1"] for minute in range(3)]} for one in named]})
+    results = success(
+        {"result": [{"metric": one, "values": [[START + 60 * minute, "1"] for minute in range(3)]} for one in named]}
+    )
     started = time.monotonic()
     code, error = run(prometheus({RESULTS: results}, success(named)), capsys)
     assert (code, error) == (0, "")
@@ -165,14 +167,21 @@ def test_vaults_of_thousands_of_targets_take_seconds(capsys: pytest.CaptureFixtu
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["NaN", START, "1", "\ud800"]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["NaN", START, "1", "\ud800"]),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(st.sampled_from(["metric", "values", "result", "storageRetention", *METRIC]), inner, max_size=4)
     ),
     max_leaves=10,
 )
-SERIES = st.fixed_dictionaries({"metric": JSON | st.just(METRIC), "values": JSON | st.lists(st.lists(JSON, max_size=2), max_size=2)})
+SERIES = st.fixed_dictionaries(
+    {"metric": JSON | st.just(METRIC), "values": JSON | st.lists(st.lists(JSON, max_size=2), max_size=2)}
+)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

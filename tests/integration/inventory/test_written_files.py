@@ -14,7 +14,9 @@ from tests.support.sql_inventory import rows_of
 URI = "https://contoso-prod.vault.azure.net/keys/K/1111aaaa"
 TEXTS = st.one_of(
     st.text(max_size=40),
-    st.sampled_from(["", " ", "\t", "\ud800", "null", "~", "- a", "a: b", "x" * 129, "x" * 128, "é" * 127, "%", "../../x", "\u2028"]),
+    st.sampled_from(
+        ["", " ", "\t", "\ud800", "null", "~", "- a", "a: b", "x" * 129, "x" * 128, "é" * 127, "%", "../../x", "\u2028"]
+    ),
     st.integers(-1, 10**30),
     st.none(),
     st.lists(st.integers(), max_size=2),
@@ -77,7 +79,12 @@ def test_hostile_rows_never_write_a_file_that_check_refuses(workspace, changes, 
 @pytest.mark.parametrize(
     ("section", "field", "value", "problem"),
     [
-        ("credentials", "name", "c" * 17_000_000, "the field name has 17000000 characters, more than the 128 that SQL Server allows"),
+        (
+            "credentials",
+            "name",
+            "c" * 17_000_000,
+            "the field name has 17000000 characters, more than the 128 that SQL Server allows",
+        ),
         ("instance", "instance_name", " ", "the field instance_name is blank, which no name in SQL Server is"),
         ("databases", "ag", " ", "the field ag is blank, which no name in SQL Server is"),
     ],

@@ -11,7 +11,7 @@ class Endless(PagedSession):
     def __init__(self, entries: int) -> None:
         self.host, self.query, self.requests, self._entries = "v.vault.azure.net", "api-version=7.4", 0, entries
 
-    async def get(self, path, token, read, *, deadline):
+    async def get(self, *_request, **_options):
         self.requests += 1
         return Facts(fault=Fault.NONE, status=200), (("x",) * self._entries, f"https://{self.host}/keys?page={self.requests}")
 

@@ -1,11 +1,13 @@
 """Rows and key URIs that no SQL Server has."""
 
+import hashlib
+
 import pytest
 
-from exporter.core.inventory.document import SECTIONS, completed, document_from
+from exporter.core.inventory.document import SECTIONS, completed, document_from, read_section
 from exporter.core.inventory.fields import section_problem, uris_problem
 from exporter.core.inventory.registry import RegistryUri
-from tests.support.sql_inventory import rows_of
+from tests.support.sql_inventory import lines_of, rows_of
 
 ACTION = "find out who or what changed this reading"
 
@@ -80,3 +82,16 @@ def test_impossible_key_uri_is_an_error_of_the_registry(thumbprint, uri):
 def test_long_message_is_cut():
     read = document_from({"inventory": 1, "failure": "x" * 100_000, "errors": [{"section": "keys", "message": "y" * 100_000}]})
     assert (len(read.failure), len(read.errors["keys"])) == (2048, 2048)
+
+
+@pytest.mark.parametrize(("section", "most"), [("credentials", 5_000), ("databases", 40_000)])
+def test_rows_of_a_section_have_a_limit(section, most):
+    rows = [{"name": "x"}] * most
+    assert section_problem(section, rows) is None
+    assert section_problem(section, [*rows, rows[0]]) == f"the section has {most + 1} rows, more than {most}: {ACTION}"
+
+
+def test_section_of_millions_of_values_is_damaged():
+    assert read_section(lines_of("keys", [[]] * 10)) == ()
+    text = '{"section":"keys","rows":[' + "[]," * 1_000_000 + "[]]}"
+    assert read_section([f"|{text} sha256:{hashlib.sha256((text).encode('utf-16-le')).hexdigest()}|"]) is None

@@ -49,7 +49,9 @@ def test_label_that_is_no_short_text_is_refused(label: Any) -> None:
     assert read_series([METRIC, METRIC | {"instance": label}]) is None
 
 
-@pytest.mark.parametrize("data", [None, [], {}, {"result": None}, {"result": [1]}, {"result": [{}]}, {"result": [{"metric": {}}]}])
+@pytest.mark.parametrize(
+    "data", [None, [], {}, {"result": None}, {"result": [1]}, {"result": [{}]}, {"result": [{"metric": {}}]}]
+)
 def test_data_without_a_matrix_are_refused(data: Any) -> None:
     assert read_range(data, START, 3) is None
 
