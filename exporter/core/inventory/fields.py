@@ -12,7 +12,7 @@ from exporter.core.inventory.registry import RegistryUri
 
 Row = Mapping[str, str | int]
 
-MOST_ROWS = 5_000  # of a section, but for those of databases
+MOST_ROWS = 5_000  # of a section without databases
 _MOST_ROWS = dict.fromkeys(("databases", "encryption"), 40_000)  # an instance has at most 32,767 databases
 LONGEST = 8000  # characters of any value: as hex digits, varbinary(4000)
 MESSAGE = 2048  # characters of a message of SQL Server

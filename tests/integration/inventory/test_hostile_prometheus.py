@@ -69,7 +69,7 @@ def success(data: Any) -> bytes:
 
 
 def prometheus(results: dict[str, bytes] | None = None, series: bytes | None = None) -> Answer:
-    """Answers like a Prometheus with one target, but for these results by query."""
+    """Answers like a Prometheus with one target and these results by query."""
 
     def answer(path: str, query: str) -> bytes:
         if path.endswith("/runtimeinfo"):
