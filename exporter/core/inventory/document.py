@@ -25,7 +25,9 @@ _SECTION_NAME = re.compile(r'"section":"(\w+)"')
 # `Msg 300, Level 14, State 1, Server N1, Line 2`, in the language of the client.
 _MESSAGE = re.compile(r"\w+ (\d+), \w+ \d+, \w+ \d+, .*")
 _SECOND_MESSAGE = "297"  # follows message 300, which names the missing right
-_SIGNS, _MOST_VALUES = ",:[{", 2_000_000  # of a section's text: signs that begin or end a value, whose objects are larger than it
+# Signs that begin or end a value, which needs more memory than its text: of a section, and of a file.
+_SIGNS, _MOST_OF_SECTION, _MOST_OF_FILE = ",:[{", 2_000_000, 8_000_000
+_LONGEST_LINE = 8192  # characters of a line of a section, with the blanks of sqlcmd
 _SQLCMD = re.compile(r"Sqlcmd: .*")
 DAMAGED = "lines or characters were lost on the way: run sqlcmd with -u and without -y and -Y, or use inventory.ps1"
 _NO_OUTPUT = "no output of inventory.sql: its first lines show the command"
@@ -51,9 +53,9 @@ def read_documents(text: str) -> tuple[Document, ...]:
     An unusable text is one document with a failure.
     """
     if _JSON.match(text):
-        content = _json(text)
+        content = _json(text, _MOST_OF_FILE)
         if content is None:
-            return (Document(failure="not JSON: the file is incomplete or was edited"),)
+            return (Document(failure="not JSON, or too much of it: the file is incomplete or was edited"),)
         entries = content if isinstance(content, list) else [content]
         return tuple(document_from(entry) for entry in entries) or (Document(failure=_NO_OUTPUT),)
     reading = _Lines()
@@ -138,14 +140,14 @@ def _checked_rows(text: str, checksum: str) -> tuple[Row, ...] | None:
     """The rows of a section's text; None if it is not the text that was printed."""
     if hashlib.sha256(text.encode("utf-16-le", "surrogatepass")).hexdigest() != checksum.lower():
         return None
-    content = _json(text) if sum(map(text.count, _SIGNS)) <= _MOST_VALUES else None
+    content = _json(text, _MOST_OF_SECTION)
     return _rows(content.get("rows")) if isinstance(content, dict) else None
 
 
-def _json(text: str) -> Any:
-    """Return the value, None if the text is not JSON or is nested too deeply."""
+def _json(text: str, most: int) -> Any:
+    """Return the value, None if the text is not JSON, is nested too deeply or has more than `most` signs."""
     try:
-        return json.loads(text)
+        return json.loads(text) if sum(map(text.count, _SIGNS)) <= most else None
     except (ValueError, RecursionError):
         return None
 
@@ -177,6 +179,9 @@ class _Lines:
             self._open = None if len(closed) > 1 and closed.endswith("|") else whole
             if self._open is None:
                 self._chunk(closed[1:-1])
+            elif len(whole) > _LONGEST_LINE:
+                self._open = None
+                self._error(DAMAGED)
         elif self._number is not None and line.strip():
             if self._number != _SECOND_MESSAGE or not self._errors:
                 self._error(f"message {self._number}: {line.strip()}")

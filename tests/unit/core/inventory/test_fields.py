@@ -1,10 +1,11 @@
 """Rows and key URIs that no SQL Server has."""
 
 import hashlib
+import time
 
 import pytest
 
-from exporter.core.inventory.document import SECTIONS, completed, document_from, read_section
+from exporter.core.inventory.document import DAMAGED, SECTIONS, completed, document_from, read_documents, read_section
 from exporter.core.inventory.fields import section_problem, uris_problem
 from exporter.core.inventory.registry import RegistryUri
 from tests.support.sql_inventory import lines_of, rows_of
@@ -95,3 +96,15 @@ def test_section_of_millions_of_values_is_damaged():
     assert read_section(lines_of("keys", [[]] * 10)) == ()
     text = '{"section":"keys","rows":[' + "[]," * 1_000_000 + "[]]}"
     assert read_section([f"|{text} sha256:{hashlib.sha256((text).encode('utf-16-le')).hexdigest()}|"]) is None
+
+
+def test_line_that_never_ends_is_damaged_within_seconds():
+    started = time.monotonic()
+    (read,) = read_documents("|a\n" + "x\n" * 300_000)
+    assert read.failure == DAMAGED
+    assert time.monotonic() - started < 20
+
+
+def test_file_of_millions_of_values_is_refused():
+    (read,) = read_documents("[{}," + "[]," * 4_000_000 + "[]]")
+    assert read.failure == "not JSON, or too much of it: the file is incomplete or was edited"
