@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from exporter.core.gate.conditions import Condition, Reason, reason
 from exporter.core.gate.model import Dependency, Inventory, Question, TargetState
+from exporter.core.gate.sql_server import credential_reasons, option_reasons
 from exporter.core.inventory.model import Instance
-from exporter.core.inventory.render import listed
+from exporter.core.inventory.render import counted, listed
 from exporter.core.inventory.usage import Findings, KeyUris, Usage, find_usages
 
 # Without these sections, keys or databases may be missing. Versions of DLLs do not matter here.
-_NEEDED = frozenset({"providers", "credentials", "keys", "encryption", "databases"})
+_NEEDED = frozenset({"providers", "credentials", "keys", "encryption", "databases", "configurations", "start"})
 
 
 def choose(question: Question, inventory: Inventory) -> tuple[list[Instance], list[Reason]]:
@@ -31,36 +32,36 @@ def choose(question: Question, inventory: Inventory) -> tuple[list[Instance], li
 
 
 def find_dependencies(question: Question, inventory: Inventory, chosen: Sequence[Instance]) -> tuple[list[Usage], list[Reason]]:
-    """Return every key that the instances use, and what the inventory does not know about them."""
+    """Return every key that the instances use, and what stands in the way inside SQL Server or is not known of it."""
     needed = _NEEDED if question.group is None else _NEEDED | {"replicas"}
     findings = Findings()
     instances = [replace(one, errors={name: text for name, text in one.errors.items() if name in needed}) for one in chosen]
     uris = KeyUris(inventory.instances, inventory.loose, Findings(), inventory.compared)
     usages = find_usages(instances, uris, findings)
-    gaps = [
+    reasons = [
         reason(Condition.INVENTORY_GAP, servers=listed(servers), gap=text, folder=question.folder)
         for text, servers in findings.gaps.items()
     ]
-    return usages, gaps + list(_disabled(usages))
+    for instance in instances:
+        own = [one for one in usages if one.instance is instance]
+        reasons += [*option_reasons(instance, own, question.folder), *credential_reasons(instance, own, question.folder)]
+    return usages, reasons + list(_disabled(usages))
 
 
 def match(usage: Usage, targets: Iterable[TargetState], question: Question) -> tuple[Dependency, list[Reason]]:
     """Return the targets that probe the key for this instance, or why there is none."""
     wanted = (usage.version.vault, usage.version.name.lower(), usage.version.version.lower())
     same_key = [one for one in targets if (one.vault, one.key_name.lower(), (one.key_version or "").lower()) == wanted]
-    found = tuple(one for one in same_key if _lists(one, usage.instance))
+    found = tuple(one for one in same_key if lists(one, usage.instance))
     about = {"key": usage.version.uri, "servers": usage.instance.server_name, "folder": question.folder}
     if found:
         return Dependency(usage, found), []
     if same_key:
         names = listed(f"target {one.name}" for one in same_key)
         return Dependency(usage, ()), [reason(Condition.SERVER_NOT_LISTED, target=names, **about)]
-    return Dependency(usage, ()), [reason(Condition.KEY_WITHOUT_TARGET, databases=counted(len(usage.databases)), **about)]
-
-
-def counted(number: int, noun: str = "database") -> str:
-    """Return `1 database` or `2 databases`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return Dependency(usage, ()), [
+        reason(Condition.KEY_WITHOUT_TARGET, databases=counted(len(usage.databases), "database"), **about)
+    ]
 
 
 def _not_read(name: str, question: Question) -> Reason:
@@ -100,14 +101,20 @@ def _disabled(usages: Iterable[Usage]) -> Iterable[Reason]:
                 Condition.PROVIDER_DISABLED,
                 provider=disabled[0],
                 server=usage.instance.server_name,
-                databases=counted(len(usage.databases)),
+                databases=counted(len(usage.databases), "database"),
             )
 
 
-def _lists(target: TargetState, instance: Instance) -> bool:
-    """Whether the target names this SQL Server; a label that it lacks does not matter."""
+def lists(target: TargetState, instance: Instance, *, groups: bool = False) -> bool:
+    """Whether the target names this SQL Server, with `groups` also by an availability group alone.
+
+    A label that it lacks does not matter.
+    """
     own = {"sql_instance": instance.sql_instance.lower(), "host": instance.host}
+    of_groups = {database.ag.lower() for database in instance.databases if database.ag} if groups else set()
     return any(
-        own.keys() & one.keys() and all(one[name].lower() == value for name, value in own.items() if name in one)
+        all(one[name].lower() == value for name, value in own.items() if name in one)
+        if own.keys() & one.keys()
+        else one.get("ag", "").lower() in of_groups
         for one in target.instances
     )

@@ -15,7 +15,18 @@ from typing import Any
 from exporter.core.inventory.registry import RegistryLines, RegistryUri
 
 # In the order in which the script prints them.
-SECTIONS = ("instance", "providers", "modules", "credentials", "keys", "encryption", "databases", "replicas")
+SECTIONS = (
+    "instance",
+    "providers",
+    "modules",
+    "credentials",
+    "keys",
+    "encryption",
+    "databases",
+    "replicas",
+    "configurations",
+    "start",
+)
 FORMAT = 1
 
 Row = Mapping[str, str | int]
