@@ -76,7 +76,7 @@ def _of_others(
         named = [
             (instance, reading)
             for instance, reading in zip(chosen, readings, strict=True)
-            if lists(target, instance, groups=True) and (id(target), instance.server_name) not in needed
+            if lists(target, instance, doubt=True) and (id(target), instance.server_name) not in needed
         ]
         if named:
             yield reason(

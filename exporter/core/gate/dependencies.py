@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from exporter.core.gate.conditions import Condition, Reason, reason
@@ -25,7 +25,7 @@ def choose(question: Question, inventory: Inventory) -> tuple[list[Instance], li
         return _of_group(question.group, question, inventory)
     chosen, reasons = [], []
     for name in question.instances:
-        found = [one for one in inventory.instances if _short(name) in _names(one)]
+        found = [one for one in inventory.instances if any(is_same_server(name, own) for own in _names(one))]
         reasons += [] if found else [_not_read(f"instance {name}", question)]
         chosen += [one for one in found if one not in chosen]
     return chosen, reasons
@@ -68,28 +68,38 @@ def _not_read(name: str, question: Question) -> Reason:
     return reason(Condition.INSTANCE_NOT_READ, name=name, folder=question.folder)
 
 
-def _short(name: str) -> str:
-    """Return the name in lower case, without the domain of its host."""
-    host, separator, instance = name.strip().lower().partition("\\")
-    return host.partition(".")[0] + separator + instance
+def is_same_server(name: str, other: str) -> bool:
+    """Whether two names may mean one SQL Server: a domain counts if both have one."""
+    host, _, instance = name.strip().lower().partition("\\")
+    other_host, _, other_instance = other.strip().lower().partition("\\")
+    return instance == other_instance and _is_same_host(host, other_host)
+
+
+def _is_same_host(host: str, other: str) -> bool:
+    (short, _, domain), (other_short, _, other_domain) = host.partition("."), other.partition(".")
+    return short == other_short and (domain == other_domain or not domain or not other_domain)
 
 
 def _names(instance: Instance) -> set[str]:
     """Return the names that a client may use: with the server, with the host, and the instance alone."""
     own = (instance.server_name, f"{instance.host}\\{instance.sql_instance}", instance.sql_instance)
-    return {_short(name) for name in own}
+    return set(own)
 
 
 def _of_group(group: str, question: Question, inventory: Inventory) -> tuple[list[Instance], list[Reason]]:
     wanted = group.lower()
-    servers = {server.lower(): server for one in inventory.instances for name, server in one.replicas if name.lower() == wanted}
+    servers = sorted({server for one in inventory.instances for name, server in one.replicas if name.lower() == wanted})
     chosen = [
         one
         for one in inventory.instances
-        if one.server_name.lower() in servers or any(database.ag.lower() == wanted for database in one.databases)
+        if any(is_same_server(one.server_name, server) for server in servers)
+        or any(database.ag.lower() == wanted for database in one.databases)
     ]
-    read = {one.server_name.lower() for one in chosen}
-    missing = [_not_read(f"{servers[name]}, a replica of {group}", question) for name in sorted(servers) if name not in read]
+    missing = [
+        _not_read(f"{server}, a replica of {group}", question)
+        for server in servers
+        if not any(is_same_server(one.server_name, server) for one in chosen)
+    ]
     return chosen, missing if chosen or missing else [_not_read(f"availability group {group}", question)]
 
 
@@ -105,16 +115,21 @@ def _disabled(usages: Iterable[Usage]) -> Iterable[Reason]:
             )
 
 
-def lists(target: TargetState, instance: Instance, *, groups: bool = False) -> bool:
-    """Whether the target names this SQL Server, with `groups` also by an availability group alone.
+def lists(target: TargetState, instance: Instance, *, doubt: bool = False) -> bool:
+    """Whether the target names this SQL Server. A label that it lacks does not matter.
 
-    A label that it lacks does not matter.
+    The host of an instance has its domain if another domain has the same name: then a label without a domain may mean the other
+    one. With `doubt`, such a label counts, and so does an availability group alone.
     """
-    own = {"sql_instance": instance.sql_instance.lower(), "host": instance.host}
-    of_groups = {database.ag.lower() for database in instance.databases if database.ag} if groups else set()
-    return any(
-        all(one[name].lower() == value for name, value in own.items() if name in one)
-        if own.keys() & one.keys()
-        else one.get("ag", "").lower() in of_groups
-        for one in target.instances
-    )
+    groups = {database.ag.lower() for database in instance.databases if database.ag} if doubt else set()
+    return any(_names_instance(one, instance, groups, doubt=doubt) for one in target.instances)
+
+
+def _names_instance(entry: Mapping[str, str], instance: Instance, groups: Collection[str], *, doubt: bool) -> bool:
+    host = entry.get("host", "").lower()
+    if not {"sql_instance", "host"} & entry.keys():
+        return entry.get("ag", "").lower() in groups
+    if "." in instance.host and "." not in host and not doubt:
+        return False
+    is_same = entry.get("sql_instance", instance.sql_instance).lower() == instance.sql_instance.lower()
+    return is_same and ("host" not in entry or _is_same_host(host, instance.host))

@@ -58,8 +58,7 @@ def notes_of(instance: Instance) -> Iterator[str]:
     hidden = [f"{one.name} ({one.state})" for one in instance.databases if one.hides_its_key]
     if hidden:
         yield shown(
-            f"{instance.server_name}: encrypted databases that are not online are not covered, because SQL Server does not show "
-            f"their keys: {listed(hidden)}"
+            f"{instance.server_name}: SQL Server does not show the keys of databases that are not online: {listed(hidden)}"
         )
 
 

@@ -7,7 +7,6 @@ import pytest
 from exporter.cli.main import build_parser
 from exporter.cli.parser import CommandParser
 
-
 PARSER = build_parser()
 (COMMANDS,) = (one.choices for one in PARSER._actions if isinstance(one, argparse._SubParsersAction))
 

@@ -1,5 +1,7 @@
 """Every condition of the gate, on both sides of its boundary."""
 
+from dataclasses import replace
+
 import pytest
 
 from exporter.core.gate.assess import assess
@@ -64,6 +66,7 @@ def test_ready_instance_has_no_reason():
         ({"instances": [{"sql_instance": "SQLPRD01", "host": "n2"}]}, ["server_not_listed"]),
         ({"instances": [{"ag": "AG7"}]}, ["server_not_listed"]),
         ({"instances": [{"sql_instance": "sqlprd01"}]}, []),
+        ({"instances": [{"sql_instance": "SQLPRD01", "host": "n1.contoso.com"}]}, []),
         ({"instances": [{"host": "N1", "ag": "AG7"}]}, []),
     ],
 )
@@ -220,6 +223,45 @@ def test_limits_of_two_keys_in_a_vault_add_up():
 def test_instance_has_several_names(name):
     found = answer(inventory=[instance(), instance("N9\\OTHER")], instances=(name,))
     assert (found.instances, found.verdict) == (("N1\\SQLPRD01",), "ready")
+
+
+def of_domain(domain, **more):
+    """A server whose name exists in another domain too."""
+    return replace(instance(**more), server_name=f"N1.{domain}\\SQLPRD01", host=f"n1.{domain}")
+
+
+def test_servers_of_two_domains_with_one_name_are_two():
+    servers = [of_domain("a.com"), of_domain("b.com", databases={"hr": "0x2C57"})]
+    rows = (
+        row(instances=[{"sql_instance": "SQLPRD01", "host": "n1.a.com"}]),
+        row(target="b", key_version=V2, vault_side_ready=False, instances=[{"sql_instance": "SQLPRD01", "host": "n1.b.com"}]),
+    )
+    a = answer(*rows, inventory=servers, instances=("n1.a.com\\SQLPRD01",))
+    b = answer(*rows, inventory=servers, instances=("N1.b.com\\SQLPRD01",))
+    both = answer(*rows, inventory=servers, instances=("N1\\SQLPRD01",))
+    assert [(found.instances, found.verdict) for found in (a, b, both)] == [
+        (("N1.a.com\\SQLPRD01",), "ready"),
+        (("N1.b.com\\SQLPRD01",), "not_ready"),
+        (("N1.a.com\\SQLPRD01", "N1.b.com\\SQLPRD01"), "not_ready"),
+    ]
+
+
+@pytest.mark.parametrize("label", [{"host": "n1"}, {}])
+def test_label_without_a_domain_does_not_choose_between_two(label):
+    servers = [of_domain("a.com"), of_domain("b.com")]
+    unclear = row(instances=[{"sql_instance": "SQLPRD01", **label}])
+    assert conditions(answer(unclear, inventory=servers)) == ["server_not_listed", "server_not_listed"]
+    failing = row(target="second", key_version=V2, vault_side_ready=False, instances=[{"sql_instance": "SQLPRD01", **label}])
+    exact = [row(instances=[{"sql_instance": "SQLPRD01", "host": f"n1.{domain}"} for domain in ("a.com", "b.com")])]
+    assert conditions(answer(*exact, failing, inventory=servers)) == ["other_target_fails"]
+
+
+def test_replica_of_a_group_may_have_a_domain():
+    def listed(rows):
+        rows["replicas"] = [{"ag": "AG7", "server_name": "N1\\SQLPRD01"}]
+
+    servers = [of_domain("a.com", ag="AG7", change=listed)]
+    assert answer(row(instances=[{"host": "n1.a.com"}]), inventory=servers, group="AG7").verdict == "ready"
 
 
 def test_default_instance_has_the_name_of_its_host():
