@@ -82,6 +82,19 @@ def test_300_instances_become_an_accepted_configuration(workspace):
     assert "no file changed" in workspace.run()
 
 
+def test_keys_of_another_store_and_a_witness_are_no_gap(workspace):
+    rows = rows_of(ag="AG7")
+    rows["providers"].append({"name": "CryptoServer", "dll_path": r"C:\Utimaco\cssqlekm.dll", "is_enabled": 1})
+    rows["credentials"].append({"name": "hsm", "identity": "hsm-user", "provider": "CryptoServer"})
+    rows["keys"].append({"name": "hsm", "thumbprint": "0x77", "public_key": "0x77", "provider": "CryptoServer"})
+    rows["encryption"].append({"database": "hr", "encryption_state": 3, "encryptor_type": "ASYMMETRIC KEY", "thumbprint": "0x77"})
+    rows["replicas"].append({"ag": "AG7", "server_name": "W1\\SQLEXPRESS", "mode": "CONFIGURATION_ONLY"})
+    workspace.source("n1.txt", sqlcmd(rows))
+    output = workspace.run()
+    assert "provider [CryptoServer] is not of Azure Key Vault, so its keys (1) are not probed" in output
+    assert [target["name"] for target in workspace.targets()] == ["contoso-prod-K"]
+
+
 def test_moved_database_is_a_diff(workspace):
     workspace.source("n1.txt", sqlcmd(rows_of("N1", databases={"sales": "0x2C56"})))
     workspace.run()
