@@ -8,6 +8,7 @@ import yaml
 from exporter.cli.main import main
 from exporter.config import load_config
 from exporter.core.inventory.plan import make_plan
+from tests.support.command_lines import with_defaults
 from tests.support.sql_inventory import reg_query, rows_of, sqlcmd
 
 V1, V2 = ("https://contoso-prod.vault.azure.net/keys/K/" + version for version in ("1111aaaa", "2222bbbb"))
@@ -28,8 +29,8 @@ class Workspace:
         (self.path / "in" / name).write_text(text, encoding="utf-8")
 
     def run(self, *flags, code=0):
-        arguments = ["inventory", "--from", str(self.path / "in"), "--out", str(self.path / "targets.d"), *flags]
-        assert main([*arguments, "--config.file", str(self.config)]) == code
+        defaults = {"--from": self.path / "in", "--out": self.path / "targets.d", "--config.file": self.config}
+        assert main(["inventory", *with_defaults(flags, defaults)]) == code
         captured = self._capsys.readouterr()
         self.errors = captured.err
         return captured.out

@@ -16,6 +16,7 @@ from exporter.simulator import Simulator
 from exporter.web import parse_address, web_options
 from tests.integration.lifecycle.credential_kinds import NOW, Secret
 from tests.integration.lifecycle.harness import VAULT, VERSION, environment
+from tests.support.command_lines import with_defaults
 from tests.support.sql_inventory import reg_query, rows_of, sqlcmd
 from tests.support.web_server import until
 
@@ -67,8 +68,8 @@ class Night:
     async def gate(self, *flags, which=("--instance", "SQLPRD01"), ready_for="0s", url=None):
         """Exit code and standard output of the command."""
         url = url or self.service._web.urls[0]
-        arguments = ["gate", *which, "--url", url, "--inventory", str(self.path / "targets.d"), "--for", ready_for, *flags]
-        code = await asyncio.to_thread(main, arguments)
+        defaults = {"--url": url, "--inventory": self.path / "targets.d", "--for": ready_for}
+        code = await asyncio.to_thread(main, ["gate", *which, *with_defaults(flags, defaults)])
         return code, self._capsys.readouterr().out
 
     async def conditions(self, **options):
@@ -258,6 +259,7 @@ def usage(*arguments):
         ("--all", "--for", "an hour"),
         ("--all", "--window", "24"),
         ("--all", "--url", "localhost:10377"),
+        ("--all", "--url", "http://n1:10377", "--url", "http://n2:10377"),
     ],
 )
 def test_bad_arguments_are_2(arguments):
