@@ -63,7 +63,7 @@ DECLARE @json nvarchar(max) = CONCAT(N'{"section":"modules","rows":', ISNULL((
         p.name AS provider,
         REPLACE(m.file_version, ':', '.') AS file_version
     FROM sys.cryptographic_providers AS p
-    INNER JOIN sys.dm_os_loaded_modules AS m ON m.name = p.dll_path
+    INNER JOIN sys.dm_os_loaded_modules AS m ON LOWER(m.name) = LOWER(p.dll_path) -- Windows ignores the case, and a collation may not
     ORDER BY p.name
     FOR JSON PATH
 ), N'[]'), N'}');
@@ -157,7 +157,7 @@ WHERE @json IS NOT NULL AND 72 * l.n < LEN(@text)
 ORDER BY l.n;
 GO
 
--- Databases that are encrypted or in an availability group, or did not open.
+-- Databases that are encrypted or in an availability group, or not online. SQL Server shows no key of the latter.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"databases","rows":', ISNULL((
     SELECT
         d.name AS name,
@@ -167,7 +167,7 @@ DECLARE @json nvarchar(max) = CONCAT(N'{"section":"databases","rows":', ISNULL((
     FROM sys.databases AS d
     LEFT JOIN sys.availability_replicas AS r ON r.replica_id = d.replica_id
     LEFT JOIN sys.availability_groups AS g ON g.group_id = r.group_id
-    WHERE d.source_database_id IS NULL AND (d.is_encrypted = 1 OR d.state IN (3, 4) OR g.name IS NOT NULL)
+    WHERE d.source_database_id IS NULL AND (d.is_encrypted = 1 OR d.state <> 0 OR g.name IS NOT NULL)
     ORDER BY d.name
     FOR JSON PATH
 ), N'[]'), N'}');
@@ -182,11 +182,12 @@ WHERE @json IS NOT NULL AND 72 * l.n < LEN(@text)
 ORDER BY l.n;
 GO
 
--- The availability groups and the servers of each.
+-- The availability groups and the servers of each. A replica for the configuration alone has no database.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"replicas","rows":', ISNULL((
     SELECT
         g.name AS ag,
-        r.replica_server_name AS server_name
+        r.replica_server_name AS server_name,
+        r.availability_mode_desc AS mode
     FROM sys.availability_groups AS g
     INNER JOIN sys.availability_replicas AS r ON r.group_id = g.group_id
     WHERE COALESCE(g.is_distributed, 0) = 0
@@ -196,6 +197,45 @@ DECLARE @json nvarchar(max) = CONCAT(N'{"section":"replicas","rows":', ISNULL((
 DECLARE @text nvarchar(max) = CONCAT(@json, SPACE(72 - LEN(@json) % 72), N'sha256:', CONVERT(varchar(64), HASHBYTES('SHA2_256', @json), 2));
 WITH digit AS (SELECT v.n FROM (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)) AS v(n))
 SELECT CONCAT(N'|', CONVERT(nvarchar(72), SUBSTRING(@text, 72 * l.n + 1, 72)), N'|') AS replicas
+FROM (
+    SELECT a.n + 10 * b.n + 100 * c.n + 1000 * d.n + 10000 * e.n AS n
+    FROM digit AS a CROSS JOIN digit AS b CROSS JOIN digit AS c CROSS JOIN digit AS d CROSS JOIN digit AS e
+) AS l
+WHERE @json IS NOT NULL AND 72 * l.n < LEN(@text)
+ORDER BY l.n;
+GO
+
+-- The switch of all providers. `value` takes effect at RECONFIGURE or at a start, `value_in_use` is in effect now.
+DECLARE @json nvarchar(max) = CONCAT(N'{"section":"configurations","rows":', ISNULL((
+    SELECT
+        o.name AS name,
+        CAST(o.value AS int) AS value,
+        CAST(o.value_in_use AS int) AS value_in_use
+    FROM sys.configurations AS o
+    WHERE o.name = N'EKM provider enabled'
+    FOR JSON PATH
+), N'[]'), N'}');
+DECLARE @text nvarchar(max) = CONCAT(@json, SPACE(72 - LEN(@json) % 72), N'sha256:', CONVERT(varchar(64), HASHBYTES('SHA2_256', @json), 2));
+WITH digit AS (SELECT v.n FROM (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)) AS v(n))
+SELECT CONCAT(N'|', CONVERT(nvarchar(72), SUBSTRING(@text, 72 * l.n + 1, 72)), N'|') AS configurations
+FROM (
+    SELECT a.n + 10 * b.n + 100 * c.n + 1000 * d.n + 10000 * e.n AS n
+    FROM digit AS a CROSS JOIN digit AS b CROSS JOIN digit AS c CROSS JOIN digit AS d CROSS JOIN digit AS e
+) AS l
+WHERE @json IS NOT NULL AND 72 * l.n < LEN(@text)
+ORDER BY l.n;
+GO
+
+-- The start of the service. It is local time in SQL Server, as the dates of credentials, and both become UTC in the same way.
+DECLARE @json nvarchar(max) = CONCAT(N'{"section":"start","rows":', ISNULL((
+    SELECT
+        CONVERT(varchar(19), DATEADD(minute, DATEDIFF(minute, GETDATE(), GETUTCDATE()), i.sqlserver_start_time), 126) AS started_utc
+    FROM sys.dm_os_sys_info AS i
+    FOR JSON PATH
+), N'[]'), N'}');
+DECLARE @text nvarchar(max) = CONCAT(@json, SPACE(72 - LEN(@json) % 72), N'sha256:', CONVERT(varchar(64), HASHBYTES('SHA2_256', @json), 2));
+WITH digit AS (SELECT v.n FROM (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)) AS v(n))
+SELECT CONCAT(N'|', CONVERT(nvarchar(72), SUBSTRING(@text, 72 * l.n + 1, 72)), N'|') AS start
 FROM (
     SELECT a.n + 10 * b.n + 100 * c.n + 1000 * d.n + 10000 * e.n AS n
     FROM digit AS a CROSS JOIN digit AS b CROSS JOIN digit AS c CROSS JOIN digit AS d CROSS JOIN digit AS e

@@ -34,7 +34,7 @@ SELECT
     REPLACE(m.file_version, ':', '.') AS dll_running,
     p.dll_path
 FROM sys.cryptographic_providers AS p
-LEFT JOIN sys.dm_os_loaded_modules AS m ON m.name = p.dll_path;
+LEFT JOIN sys.dm_os_loaded_modules AS m ON LOWER(m.name) = LOWER(p.dll_path);
 
 SELECT o.name AS option_name, o.value_in_use
 FROM sys.configurations AS o

@@ -91,4 +91,6 @@ def rows_of(
         ],
         "databases": [{"name": name, "state": "ONLINE", "is_encrypted": 1, **({"ag": ag} if ag else {})} for name in used],
         "replicas": [{"ag": ag, "server_name": server}] if ag else [],
+        "configurations": [{"name": "EKM provider enabled", "value": 1, "value_in_use": 1}],
+        "start": [{"started_utc": "2026-11-01T00:00:00"}],
     }

@@ -16,7 +16,18 @@ from exporter.core.inventory.fields import MESSAGE, Row, section_problem, uris_p
 from exporter.core.inventory.registry import RegistryLines, RegistryUri
 
 # In the order in which the script prints them.
-SECTIONS = ("instance", "providers", "modules", "credentials", "keys", "encryption", "databases", "replicas")
+SECTIONS = (
+    "instance",
+    "providers",
+    "modules",
+    "credentials",
+    "keys",
+    "encryption",
+    "databases",
+    "replicas",
+    "configurations",
+    "start",
+)
 FORMAT = 1
 
 _JSON = re.compile(r"\s*(?:\{|\[\s*[{\]])")  # a file of reg export has a path after its bracket

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from exporter.core.inventory.document import Document
+from exporter.core.inventory.ekm_provider import is_foreign
 from exporter.core.inventory.fields import Row
 from exporter.core.inventory.registry import RegistryUri, thumbprint_of
 from exporter.core.model import Generation
 
 ASYMMETRIC_KEY = "ASYMMETRIC KEY"
 CLOSED = ("RECOVERY_PENDING", "SUSPECT")
+EKM_OPTION = "EKM provider enabled"  # in sys.configurations: without it, SQL Server uses no EKM provider at all
+# A replica of an availability group that has no database.
+_WITHOUT_DATABASES = "CONFIGURATION_ONLY"
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)\.(\d+)")
 # Control characters, line breaks, marks that change the direction of a line, and what YAML cannot hold.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
@@ -64,17 +68,37 @@ class AsymmetricKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """A database; `thumbprint` is that of the asymmetric key that protects it."""
+    """A database; `thumbprint` is that of the asymmetric key that protects it.
+
+    SQL Server shows the key of a database only while it is online.
+    """
 
     name: str
     state: str
     ag: str
     thumbprint: str
+    encrypted: bool
+
+    @property
+    def hides_its_key(self) -> bool:
+        """Whether it is encrypted, neither online nor closed by a fault, so that its key is not known."""
+        return (self.encrypted or bool(self.thumbprint)) and self.state not in ("", "ONLINE", *CLOSED)
+
+
+@dataclass(frozen=True, slots=True)
+class EkmOption:
+    """The option that allows EKM providers: as it is after the next start, and now."""
+
+    configured: bool
+    in_use: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """One SQL Server instance; `errors` has a message for each section that is unknown."""
+    """One SQL Server instance; `errors` has a message for each section that is unknown.
+
+    `foreign` counts the keys of each provider that is not of Azure Key Vault; they are nowhere else.
+    """
 
     server_name: str
     sql_instance: str
@@ -90,6 +114,9 @@ class Instance:
     replicas: tuple[tuple[str, str], ...]  # availability group, server name
     errors: Mapping[str, str]
     key_uris: tuple[RegistryUri, ...]
+    started_utc: str  # empty if unknown
+    ekm: EkmOption | None  # None if unknown
+    foreign: Mapping[str, int]
 
     @property
     def uses_provider(self) -> bool:
@@ -113,6 +140,9 @@ def instance_of(document: Document) -> Instance:
     server = _cell(own, "server_name") or _cell(own, "node") or (document.address or "unknown")
     machine = _cell(own, "machine") or server.partition("\\")[0]
     files = {_cell(row, "provider"): _cell(row, "file_version") for row in rows.get("modules", ())}
+    foreign = _foreign_providers(document)
+    strange = {thumbprint_of(_cell(row, "thumbprint")) for row in rows.get("keys", ()) if _cell(row, "provider") in foreign}
+    keys = _without(rows.get("keys", ()), "provider", foreign)
     return Instance(
         server_name=server,
         sql_instance=_cell(own, "instance_name") or machine,
@@ -121,14 +151,45 @@ def instance_of(document: Document) -> Instance:
         product_version=_cell(own, "product_version"),
         read_at=_cell(own, "read_at_utc"),
         sees_definitions=own.get("may_view_definitions") != 0,
-        providers=tuple(_provider(row, files) for row in rows.get("providers", ())),
-        credentials=tuple(_credential(row) for row in rows.get("credentials", ())),
-        keys=_keys(rows.get("keys", ())),
-        databases=_databases(rows.get("databases", ()), rows.get("encryption", ())),
-        replicas=tuple((_cell(row, "ag"), _cell(row, "server_name")) for row in rows.get("replicas", ())),
+        providers=tuple(_provider(row, files) for row in _without(rows.get("providers", ()), "name", foreign)),
+        credentials=tuple(_credential(row) for row in _without(rows.get("credentials", ()), "provider", foreign)),
+        keys=_keys(keys),
+        databases=_databases(rows.get("databases", ()), rows.get("encryption", ()), strange),
+        replicas=tuple(
+            (_cell(row, "ag"), _cell(row, "server_name"))
+            for row in _without(rows.get("replicas", ()), "mode", {_WITHOUT_DATABASES})
+        ),
         errors={printable(section): printable(message) for section, message in document.errors.items()},
         key_uris=document.key_uris,
+        started_utc=next((_cell(row, "started_utc") for row in rows.get("start", ())), ""),
+        ekm=next((_option(row) for row in rows.get("configurations", ()) if row.get("name") == EKM_OPTION), None),
+        foreign={name: sum(_cell(row, "provider") == name for row in rows.get("keys", ())) for name in sorted(foreign)},
     )
+
+
+def _foreign_providers(document: Document) -> set[str]:
+    """Return the names of the providers that are not of Azure Key Vault."""
+    rows = document.sections
+    known = {thumbprint_of(uri.thumbprint) for uri in document.key_uris}
+    found = set()
+    for provider in rows.get("providers", ()):
+        name = _cell(provider, "name")
+        identities = [_cell(row, "identity") for row in rows.get("credentials", ()) if _cell(row, "provider") == name]
+        keys = {thumbprint_of(_cell(row, "thumbprint")) for row in rows.get("keys", ()) if _cell(row, "provider") == name}
+        if is_foreign(name, _cell(provider, "dll_path"), identities, has_key_uri=bool(known & keys)):
+            found.add(name)
+    return found
+
+
+def _without(rows: tuple[Row, ...], column: str, values: Collection[str]) -> tuple[Row, ...]:
+    """Return the rows without those that have one of the values."""
+    return tuple(row for row in rows if _cell(row, column) not in values)
+
+
+def _option(row: Row) -> EkmOption | None:
+    """Return the option, None if it is not a whole row."""
+    values = row.get("value"), row.get("value_in_use")
+    return EkmOption(values[0] != 0, values[1] != 0) if all(isinstance(value, int) for value in values) else None
 
 
 def _cell(row: Row, name: str) -> str:
@@ -167,17 +228,22 @@ def _keys(rows: tuple[Row, ...]) -> tuple[AsymmetricKey, ...]:
     return tuple(found.values())
 
 
-def _databases(rows: tuple[Row, ...], encryption: tuple[Row, ...]) -> tuple[Database, ...]:
+def _databases(rows: tuple[Row, ...], encryption: tuple[Row, ...], foreign: Collection[str]) -> tuple[Database, ...]:
+    """Return the databases; those under a key of a foreign provider have no thumbprint."""
     thumbprints = {
         _cell(row, "database"): thumbprint_of(_cell(row, "thumbprint"))
         for row in encryption
         if row.get("encryptor_type") == ASYMMETRIC_KEY
     }
-    listed = {_cell(row, "name"): (_cell(row, "state"), _cell(row, "ag")) for row in rows}
-    names = sorted(listed.keys() | thumbprints.keys())
+    listed = {_cell(row, "name"): row for row in rows}
+    nothing: Row = {}
     return tuple(
         Database(
-            name=name, state=listed.get(name, ("", ""))[0], ag=listed.get(name, ("", ""))[1], thumbprint=thumbprints.get(name, "")
+            name=name,
+            state=_cell(listed.get(name, nothing), "state"),
+            ag=_cell(listed.get(name, nothing), "ag"),
+            thumbprint="" if thumbprints.get(name) in foreign else thumbprints.get(name, ""),
+            encrypted=listed.get(name, nothing).get("is_encrypted") == 1,
         )
-        for name in names
+        for name in sorted(listed.keys() | thumbprints.keys())
     )

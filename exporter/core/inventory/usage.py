@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from exporter.core.connector_secret import key_name_findings
 from exporter.core.endpoints import vault_host
-from exporter.core.inventory.model import CLOSED, AsymmetricKey, Database, Instance, SqlCredential, printable
+from exporter.core.inventory.model import CLOSED, EKM_OPTION, AsymmetricKey, Database, Instance, SqlCredential, printable
 from exporter.core.inventory.registry import KeyVersion, RegistryUri, key_version, thumbprint_of
 from exporter.core.masking import mask
 
@@ -24,6 +24,9 @@ _WITHOUT: Mapping[str, str] = {
     "(needs VIEW SERVER SECURITY STATE, before 2022 VIEW SERVER STATE)",
     "databases": "the availability groups of the databases are unknown",
     "replicas": "the servers of the availability groups are unknown",
+    "configurations": f"whether the option {EKM_OPTION} is set is unknown",
+    "start": "the start of the service is unknown, so whether it used each credential is unknown too "
+    "(needs VIEW SERVER PERFORMANCE STATE, before 2022 VIEW SERVER STATE)",
     REGISTRY: "KeyUri is unknown",
 }
 
@@ -107,6 +110,8 @@ def find_usages(instances: Iterable[Instance], uris: KeyUris, findings: Findings
 
 def _usages(instance: Instance, uris: KeyUris, findings: Findings) -> Iterable[Usage]:
     server = instance.server_name
+    for provider, count in instance.foreign.items():
+        findings.note(f"provider [{provider}] is not of Azure Key Vault, so its keys ({count}) are not probed", server)
     if not instance.uses_provider and not {"providers", "keys"} & instance.errors.keys():
         findings.note("no EKM provider and no key of one: nothing to probe", server)
         return

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from exporter.core.inventory.model import EKM_OPTION
 from exporter.simulator.sql_model import DEFINITIONS, ERROR_LOG, PROVIDER, STATES, SqlKey, SqlServer
 
 Rows = list[dict[str, Any]]
@@ -110,7 +111,16 @@ def _databases(view: SqlView) -> Rows:
 
 
 def _replicas(view: SqlView) -> Rows:
-    return [{"ag": ag, "server_name": name} for ag, names in view.groups for name in names]
+    return [{"ag": ag, "server_name": name, "mode": "SYNCHRONOUS_COMMIT"} for ag, names in view.groups for name in names]
+
+
+def _configurations(view: SqlView) -> Rows:
+    server = view.server
+    return [{"name": EKM_OPTION, "value": int(server.ekm_configured), "value_in_use": int(server.ekm_in_use)}]
+
+
+def _service_start(view: SqlView) -> Rows:
+    return [{"started_utc": view.text(view.server.started)}]
 
 
 SECTIONS: Mapping[str, Callable[[SqlView], Rows]] = {
@@ -122,6 +132,8 @@ SECTIONS: Mapping[str, Callable[[SqlView], Rows]] = {
     "encryption": _encryption,
     "databases": _databases,
     "replicas": _replicas,
+    "configurations": _configurations,
+    "start": _service_start,
 }
 """The sections of inventory.sql."""
 
