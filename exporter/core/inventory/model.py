@@ -77,11 +77,11 @@ class Database:
     state: str
     ag: str
     thumbprint: str
-    encrypted: bool
+    encrypted: bool = False
 
     @property
     def hides_its_key(self) -> bool:
-        """Whether it is encrypted, neither online nor closed by a fault, so that its key is not known."""
+        """Whether it is encrypted, not online and not closed by a fault, so that its key is not known."""
         return (self.encrypted or bool(self.thumbprint)) and self.state not in ("", "ONLINE", *CLOSED)
 
 
