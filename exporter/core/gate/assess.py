@@ -9,8 +9,8 @@ from exporter.core.gate.conditions import Condition, Reason, reason
 from exporter.core.gate.dependencies import choose, find_dependencies, match
 from exporter.core.gate.forecast import forecast_of, throttled
 from exporter.core.gate.model import Answer, Dependency, ExporterState, Inventory, Question, TargetState
+from exporter.core.inventory.findings import listed
 from exporter.core.inventory.model import Instance
-from exporter.core.inventory.render import listed
 from exporter.core.readiness import WHY
 
 CLOCK_TOLERANCE = 300.0  # seconds between this host and the exporter

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from exporter.core.gate.conditions import Condition, Reason, reason
 from exporter.core.gate.model import Dependency, Inventory, Question, TargetState
+from exporter.core.inventory.findings import Findings, listed
+from exporter.core.inventory.key_uris import KeyUris
 from exporter.core.inventory.model import Instance
-from exporter.core.inventory.render import listed
-from exporter.core.inventory.usage import Findings, KeyUris, Usage, find_usages
+from exporter.core.inventory.usage import Usage, find_usages
 
 # Without these sections, keys or databases may be missing. Versions of DLLs do not matter here.
-_NEEDED = frozenset({"providers", "credentials", "keys", "encryption", "databases"})
+_NEEDED = frozenset({"providers", "credentials", "keys", "logins", "encryption", "databases"})
 
 
 def choose(question: Question, inventory: Inventory) -> tuple[list[Instance], list[Reason]]:
@@ -34,14 +35,25 @@ def find_dependencies(question: Question, inventory: Inventory, chosen: Sequence
     """Return every key that the instances use, and what the inventory does not know about them."""
     needed = _NEEDED if question.group is None else _NEEDED | {"replicas"}
     findings = Findings()
-    instances = [replace(one, errors={name: text for name, text in one.errors.items() if name in needed}) for one in chosen]
-    uris = KeyUris(inventory.instances, inventory.loose, Findings(), inventory.compared)
+    instances = [_without_others(one, needed | {"instance"}) for one in chosen]
+    uris = KeyUris(inventory.instances, inventory.loose, Findings(), inventory.compared, inventory.established)
     usages = find_usages(instances, uris, findings)
     gaps = [
-        reason(Condition.INVENTORY_GAP, servers=listed(servers), gap=text, folder=question.folder)
+        reason(
+            Condition(findings.kinds.get(text, Condition.INVENTORY_GAP)),
+            servers=listed(servers),
+            gap=text,
+            folder=question.folder,
+        )
         for text, servers in findings.gaps.items()
     ]
     return usages, gaps + list(_disabled(usages))
+
+
+def _without_others(instance: Instance, needed: frozenset[str]) -> Instance:
+    """Return the instance without what happened to sections that do not matter here."""
+    errors = {name: text for name, text in instance.errors.items() if name in needed}
+    return replace(instance, errors=errors, kept={name: one for name, one in instance.kept.items() if name in needed})
 
 
 def match(usage: Usage, targets: Iterable[TargetState], question: Question) -> tuple[Dependency, list[Reason]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from exporter.core.gate.conditions import Reason
+from exporter.core.inventory.key_uris import Established
 from exporter.core.inventory.model import Instance
 from exporter.core.inventory.registry import KeyVersion, RegistryUri
 from exporter.core.inventory.usage import Usage
@@ -32,11 +33,12 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What each instance answered last, key URIs that belong to no instance, and versions that were found by public key."""
+    """What each instance answered last, key URIs that belong to no instance, and versions: by public key, and of the last run."""
 
     instances: tuple[Instance, ...]
     loose: tuple[RegistryUri, ...] = ()
     compared: Mapping[str, KeyVersion] = field(default_factory=dict)
+    established: Established = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

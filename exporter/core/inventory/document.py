@@ -9,16 +9,15 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from exporter.core.inventory.registry import RegistryLines, RegistryUri
+from exporter.core.inventory.rights import Row, unseen
 
 # In the order in which the script prints them.
-SECTIONS = ("instance", "providers", "modules", "credentials", "keys", "encryption", "databases", "replicas")
+SECTIONS = ("instance", "providers", "modules", "credentials", "keys", "logins", "encryption", "databases", "replicas")
 FORMAT = 1
-
-Row = Mapping[str, str | int]
 
 _JSON = re.compile(r"\s*(?:\{|\[\s*[{\]])")  # a file of reg export has a path after its bracket
 _CHECKSUM = re.compile(r"sha256:([0-9A-Fa-f]{64}) *")
@@ -35,7 +34,8 @@ _NO_OUTPUT = "no output of inventory.sql: its first lines show the command"
 class Document:
     """The sections of one instance; without an instance only key URIs, or a failure.
 
-    `errors` has a message for each section that could not be read.
+    `errors` has a message for each section that could not be read. `kept` has the time of the earlier reading whose rows a section
+    still has, with the message in `errors` why it was not read again.
     """
 
     address: str | None = None
@@ -43,6 +43,7 @@ class Document:
     sections: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
     key_uris: tuple[RegistryUri, ...] = ()
+    kept: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_documents(text: str) -> tuple[Document, ...]:
@@ -72,10 +73,9 @@ def document_from(content: Any) -> Document:
         if isinstance(entry, dict) and entry.get("section") in SECTIONS:
             sections[entry["section"]] = _rows(entry.get("rows"))
     uris = tuple(RegistryUri(str(row.get("thumbprint")), str(row.get("uri"))) for row in _rows(content.get("key_uris")))
-    failure = _text(content.get("failure"))
-    return completed(
-        Document(address=_text(content.get("address")), failure=failure, sections=sections, errors=errors, key_uris=uris)
-    )
+    kept = {str(row.get("section")): str(row.get("read_at")) for row in _rows(content.get("kept"))}
+    address, failure = _text(content.get("address")), _text(content.get("failure"))
+    return completed(Document(address=address, failure=failure, sections=sections, errors=errors, key_uris=uris, kept=kept))
 
 
 def read_section(lines: Iterable[str]) -> tuple[Row, ...] | None:
@@ -93,21 +93,20 @@ def as_json(document: Document) -> dict[str, Any]:
         "sections": [{"section": name, "rows": [dict(row) for row in rows]} for name, rows in document.sections.items()],
         "errors": [{"section": name, "message": message} for name, message in document.errors.items()],
         "key_uris": [{"thumbprint": uri.thumbprint, "uri": uri.uri} for uri in document.key_uris],
+        "kept": [{"section": name, "read_at": time} for name, time in document.kept.items()],
     }
 
 
 def completed(document: Document) -> Document:
-    """Add an error for each missing section, and a failure if the instance is unknown."""
+    """Add an error for each section that is missing or that the login cannot see, and a failure if the instance is unknown."""
     if document.failure is not None or (not document.sections and not document.errors and document.key_uris):
         return document
     missing = {name: "missing in the output" for name in SECTIONS if name not in document.sections}
-    errors = missing | dict(document.errors)
+    errors = missing | unseen(document.sections) | dict(document.errors)
     failure = None
     if not document.sections.get("instance"):
         failure = errors.get("instance", "the section instance is empty") if document.sections or document.errors else _NO_OUTPUT
-    return Document(
-        address=document.address, failure=failure, sections=document.sections, errors=errors, key_uris=document.key_uris
-    )
+    return replace(document, failure=failure, errors=errors)
 
 
 def _rows(value: Any) -> tuple[Row, ...]:

@@ -6,12 +6,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from exporter.core.inventory.document import Document, Row
+from exporter.core.inventory.document import Document
 from exporter.core.inventory.registry import RegistryUri, thumbprint_of
+from exporter.core.inventory.rights import Row
 from exporter.core.model import Generation
 
 ASYMMETRIC_KEY = "ASYMMETRIC KEY"
 CLOSED = ("RECOVERY_PENDING", "SUSPECT")
+_OPEN = ("", "ONLINE")
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)\.(\d+)")
 # Control characters, line breaks, marks that change the direction of a line, and what YAML cannot hold.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
@@ -32,9 +34,9 @@ class Provider:
 
         The files of connector 1.0.5.0 have versions from 15.0 on. The catalog may be older than the DLL.
         """
-        if (file := _number(self.file_version)) and file >= (15, 0):
+        if (file := version_number(self.file_version)) and file >= (15, 0):
             return Generation.CURRENT
-        catalog = _number(self.version)
+        catalog = version_number(self.version)
         if not catalog:
             return None
         return Generation.CURRENT if catalog >= (1, 0, 5, 0) else Generation.CLASSIC
@@ -52,28 +54,51 @@ class SqlCredential:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsymmetricKey:
-    """An asymmetric key of a provider; `credential` is its login's, empty if unknown."""
+    """An asymmetric key of a provider. `login` has its SID, and `credential` is that login's; empty if unknown."""
 
     name: str
     thumbprint: str
     public_key: str
     provider: str
+    login: str
     credential: str
+    has_sid: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyLogin:
+    """A login that was made from an asymmetric key, and its credential for a provider; empty if it has none."""
+
+    name: str
+    provider: str
+    credential: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """When the rows of a section were read, and why they were not read again."""
+
+    read_at: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """A database; `thumbprint` is that of the asymmetric key that protects it."""
+    """A database; `thumbprint` is that of the asymmetric key that protects it.
+
+    It is `hidden` if it is not online and SQL Server shows no encryption of it: any key may protect it.
+    """
 
     name: str
     state: str
     ag: str
     thumbprint: str
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """One SQL Server instance; `errors` has a message for each section that is unknown."""
+    """One SQL Server instance; `errors` has a message for each section that is unknown, `kept` has those of an earlier reading."""
 
     server_name: str
     sql_instance: str
@@ -81,13 +106,14 @@ class Instance:
     platform: str
     product_version: str
     read_at: str
-    sees_definitions: bool
     providers: tuple[Provider, ...]
     credentials: tuple[SqlCredential, ...]
     keys: tuple[AsymmetricKey, ...]
+    logins: tuple[KeyLogin, ...]
     databases: tuple[Database, ...]
     replicas: tuple[tuple[str, str], ...]  # availability group, server name
     errors: Mapping[str, str]
+    kept: Mapping[str, Kept]
     key_uris: tuple[RegistryUri, ...]
 
     @property
@@ -95,7 +121,8 @@ class Instance:
         return bool(self.providers or self.keys)
 
 
-def _number(version: str) -> tuple[int, ...]:
+def version_number(version: str) -> tuple[int, ...]:
+    """Return the numbers of `16.0.4175.1`, none if it is no version."""
     matched = _VERSION.fullmatch(version)
     return tuple(int(part) for part in matched.groups()) if matched is not None else ()
 
@@ -105,12 +132,19 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub("?", text)
 
 
+def names_of(document: Document) -> tuple[str, str]:
+    """Return the names that a server answered for itself and for its machine."""
+    own = document.sections["instance"][0]
+    server = _cell(own, "server_name") or _cell(own, "node") or (document.address or "unknown")
+    return server, _cell(own, "machine") or server.partition("\\")[0]
+
+
 def instance_of(document: Document) -> Instance:
     """Build the instance of a document without a failure."""
     rows = document.sections
     own = rows["instance"][0]
-    server = _cell(own, "server_name") or _cell(own, "node") or (document.address or "unknown")
-    machine = _cell(own, "machine") or server.partition("\\")[0]
+    server, machine = names_of(document)
+    messages = {printable(section): printable(message) for section, message in document.errors.items()}
     files = {_cell(row, "provider"): _cell(row, "file_version") for row in rows.get("modules", ())}
     return Instance(
         server_name=server,
@@ -119,13 +153,14 @@ def instance_of(document: Document) -> Instance:
         platform=_cell(own, "platform"),
         product_version=_cell(own, "product_version"),
         read_at=_cell(own, "read_at_utc"),
-        sees_definitions=own.get("may_view_definitions") != 0,
         providers=tuple(_provider(row, files) for row in rows.get("providers", ())),
         credentials=tuple(_credential(row) for row in rows.get("credentials", ())),
         keys=_keys(rows.get("keys", ())),
+        logins=_logins(rows.get("logins", ())),
         databases=_databases(rows.get("databases", ()), rows.get("encryption", ())),
         replicas=tuple((_cell(row, "ag"), _cell(row, "server_name")) for row in rows.get("replicas", ())),
-        errors={printable(section): printable(message) for section, message in document.errors.items()},
+        errors={name: text for name, text in messages.items() if name not in document.kept},
+        kept={name: Kept(printable(time), messages.get(name, "")) for name, time in document.kept.items()},
         key_uris=document.key_uris,
     )
 
@@ -159,11 +194,19 @@ def _keys(rows: tuple[Row, ...]) -> tuple[AsymmetricKey, ...]:
             thumbprint=thumbprint_of(_cell(row, "thumbprint")),
             public_key=_cell(row, "public_key"),
             provider=_cell(row, "provider"),
+            login=_cell(row, "login"),
             credential=_cell(row, "credential"),
+            has_sid=row.get("has_sid") == 1,
         )
         if key.thumbprint not in found or key.credential:
             found[key.thumbprint] = key
     return tuple(found.values())
+
+
+def _logins(rows: tuple[Row, ...]) -> tuple[KeyLogin, ...]:
+    return tuple(
+        KeyLogin(name=_cell(row, "name"), provider=_cell(row, "provider"), credential=_cell(row, "credential")) for row in rows
+    )
 
 
 def _databases(rows: tuple[Row, ...], encryption: tuple[Row, ...]) -> tuple[Database, ...]:
@@ -173,10 +216,10 @@ def _databases(rows: tuple[Row, ...], encryption: tuple[Row, ...]) -> tuple[Data
         if row.get("encryptor_type") == ASYMMETRIC_KEY
     }
     listed = {_cell(row, "name"): (_cell(row, "state"), _cell(row, "ag")) for row in rows}
-    names = sorted(listed.keys() | thumbprints.keys())
-    return tuple(
-        Database(
-            name=name, state=listed.get(name, ("", ""))[0], ag=listed.get(name, ("", ""))[1], thumbprint=thumbprints.get(name, "")
-        )
-        for name in names
-    )
+    shown = {_cell(row, "database") for row in encryption}
+    found = []
+    for name in sorted(listed.keys() | thumbprints.keys()):
+        state, ag = listed.get(name, ("", ""))
+        hidden = state not in _OPEN and name not in shown
+        found.append(Database(name=name, state=state, ag=ag, thumbprint=thumbprints.get(name, ""), hidden=hidden))
+    return tuple(found)

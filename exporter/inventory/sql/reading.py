@@ -7,8 +7,9 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from exporter.core.inventory.document import DAMAGED, Document, Row, completed, read_section
+from exporter.core.inventory.document import DAMAGED, Document, completed, read_section
 from exporter.core.inventory.registry import RegistryUri
+from exporter.core.inventory.rights import Row
 from exporter.core.inventory.server_name import ServerName, browser_port, browser_request
 from exporter.core.inventory.usage import REGISTRY
 from exporter.inventory.sql.driver import Result, SqlConnection, SqlLogin

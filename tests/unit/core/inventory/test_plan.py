@@ -6,10 +6,11 @@ import pytest
 import yaml
 
 from exporter.core.inventory.document import Document, read_documents
+from exporter.core.inventory.findings import listed
 from exporter.core.inventory.model import Provider, instance_of
 from exporter.core.inventory.plan import HandWritten, HandWrittenTarget, make_plan
 from exporter.core.inventory.registry import RegistryUri
-from exporter.core.inventory.render import files_of, is_own, listed, report, scalar, signed
+from exporter.core.inventory.render import files_of, is_own, report, scalar, signed
 from exporter.core.model import Generation
 from tests.support.sql_inventory import rows_of, sqlcmd
 
