@@ -56,6 +56,7 @@ ALERTS: Mapping[str, Alert] = {
             "warning", _EXPORTER, (), "EkmExporterOverloaded EkmExporterInternalErrors EkmNoTargets EkmClockSkew EkmReloadFailed"
         ),
         *_alerts("warning", ("job", "of"), (), "EkmShardMissing"),
+        *_alerts("warning", (*_TARGET, "credential"), _OWNED, "EkmTargetGone"),
         *_alerts("info", _TARGET, _MAYBE, "EkmPathChanged"),
         *_alerts("info", (), (), "EkmWatchdog"),
     )
