@@ -90,7 +90,7 @@ class SearchResult:
 
 
 def report_search(vault: str, search: Search, result: SearchResult, findings: Findings, elsewhere: Collection[str] = ()) -> None:
-    """Add what the search brought: a gap if a public key was found neither here nor, by `elsewhere`, in another vault."""
+    """Add what the search brought: a gap if a public key was found not here, and by `elsewhere` not in another vault."""
     text = f"vault {vault}: {result.compared} key versions compared by their public keys"
     if not result.listed:
         text += ", the newest and the named ones only: it refuses the list (permission list)"

@@ -16,7 +16,7 @@ from exporter.core.inventory.model import AsymmetricKey, Instance, SqlCredential
 
 MANAGED_IDENTITY = "managed identity"
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-# Words that names of keys and logins have in Microsoft's examples; the others tell the pairs apart.
+# Words that names of keys and logins have in Microsoft's examples; the others distinguish the pairs.
 _COMMON = frozenset(
     [
         "key",
@@ -108,7 +108,7 @@ def _from_logins(instance: Instance, key: AsymmetricKey, likely: Sequence[SqlCre
 
 
 def pairs_by_name(keys: Sequence[str], logins: Sequence[str]) -> dict[str, str]:
-    """Return the login of each key with the same telling words: `TDE_KEY2` and `TDE_Login2`.
+    """Return the login of each key with the same distinctive words: `TDE_KEY2` and `TDE_Login2`.
 
     One key and one login are a pair, also if they are what is left of pairs.
     """

@@ -1,4 +1,4 @@
-"""The key version of each key, from the registries, and from whom: a SQL Server's own registry counts first."""
+"""The key version of each key, from the registries, with its sources: a SQL Server's own registry counts first."""
 
 from __future__ import annotations
 
@@ -97,15 +97,15 @@ class KeyUris:
             vaults = ", ".join(sorted(named)) or "?"
             findings.gap(f"{about}: no KeyUri, so name and version in vault {vaults} are unknown. {_advice(instance)}", server)
         elif version is None and not here:
-            text = f"{about}: {_told(claims)}, but {_identities(instance, key)}"
+            text = f"{about}: {_sources(claims)}, but {_identities(instance, key)}"
             findings.gap(f"{text}: no target, because no credential of this server names that vault", server)
         elif version is None:
-            findings.gap(f"{about}: several KeyUri in its vault: {_told(here)}: remove the old or wrong entries", server)
+            findings.gap(f"{about}: several KeyUri in its vault: {_sources(here)}: remove the old or wrong entries", server)
         elif wrong:
-            text = f"{about}: {_told(wrong)}, but {version.uri} counts"
+            text = f"{about}: {_sources(wrong)}, but {version.uri} counts"
             findings.gap(f"{text}: remove the wrong entry, and find out who wrote it", server)
         if version is not None and (foreign := {one: claims[one] for one in claims if self._is_foreign(one, named, claims[one])}):
-            text = f"{about}: {_told(foreign)}, a vault that no credential of this server names"
+            text = f"{about}: {_sources(foreign)}, a vault that no credential of this server names"
             findings.note(f"{text}: this entry does not count", server)
 
     def _is_foreign(self, version: KeyVersion, named: Collection[str], sources: Iterable[str]) -> bool:
@@ -122,7 +122,7 @@ def _named_vaults(instance: Instance, key: AsymmetricKey) -> frozenset[str]:
     return _vaults((*credentials_of(instance, key), *of_provider))
 
 
-def _told(claims: Mapping[KeyVersion, Iterable[str]]) -> str:
+def _sources(claims: Mapping[KeyVersion, Iterable[str]]) -> str:
     """`the registry of N1 names https://...`, for each version."""
     return ", ".join(
         f"{f'the registry of {listed(named)}' if (named := [one for one in sources if one]) else 'a registry file'} names {version.uri}"

@@ -11,7 +11,7 @@ from exporter.core.inventory.findings import Findings, Kind
 from exporter.core.inventory.key_uris import KeyUris
 from exporter.core.inventory.managed_identity import report_managed_identity
 from exporter.core.inventory.model import CLOSED, AsymmetricKey, Database, Instance, SqlCredential
-from exporter.core.inventory.registry import KeyVersion
+from exporter.core.inventory.registry import KeyVersion, key_version, thumbprint_of
 from exporter.core.masking import mask
 
 REGISTRY = "registry"  # the section of the documents
@@ -82,6 +82,7 @@ def _report_limits(instance: Instance, uris: KeyUris, findings: Findings) -> Non
         elif section != "logins":  # of use for keys without a SID only, which report it
             findings.gap(f"{_WITHOUT.get(section, section)}: {message}", server)
     _report_kept(instance, findings)
+    _report_other_keys(instance, findings)
     for provider in instance.providers:
         if not provider.enabled:
             text = f"provider [{provider.name}] is disabled, so databases under its keys do not open"
@@ -101,6 +102,16 @@ def _report_kept(instance: Instance, findings: Findings) -> None:
             findings.note(text, server)
         else:
             findings.gap(text, server, kind=Kind.SECTION_KEPT)
+
+
+def _report_other_keys(instance: Instance, findings: Findings) -> None:
+    """Add the registry's entries of keys that are not in master: keys for columns are in user databases."""
+    known = {key.thumbprint for key in instance.keys}
+    for uri in instance.key_uris if "keys" not in instance.errors else ():
+        version = key_version(uri.uri)
+        if version is not None and thumbprint_of(uri.thumbprint) not in known:
+            text = f"the registry names {version.uri}, whose key master does not have, so no target probes it"
+            findings.note(f"{text}: columns in databases and old backups may need it", instance.server_name)
 
 
 def _report_databases(instance: Instance, findings: Findings) -> None:
