@@ -34,7 +34,7 @@ TARGET_PAGES = """EkmThrottledSpike EkmForbiddenSpike EkmVaultSideNotReady EkmVa
     EkmProbeFails EkmKeyDisabledUntested"""
 TARGET_TICKETS = """EkmNextCredentialRefused EkmVerdictUnknown EkmTargetNotProbed EkmWrapFails EkmKeyExpires EkmKeyStateInvalid
     EkmKeyUnsupported EkmKeyBackupOld EkmRetainedVersionUnusable EkmRecoveryUnusable EkmKeyRotationPending EkmLatencyHigh
-    EkmErrorBudgetBurns EkmPathNotAsExpected EkmFirewallRefusesMonitoring EkmPreflightFailed"""
+    EkmErrorBudgetBurns EkmPathNotAsExpected EkmFirewallRefusesMonitoring EkmPreflightFailed EkmTargetGone"""
 
 ALERTS: Mapping[str, Alert] = {
     alert.name: alert
@@ -56,7 +56,6 @@ ALERTS: Mapping[str, Alert] = {
             "warning", _EXPORTER, (), "EkmExporterOverloaded EkmExporterInternalErrors EkmNoTargets EkmClockSkew EkmReloadFailed"
         ),
         *_alerts("warning", ("job", "of"), (), "EkmShardMissing"),
-        *_alerts("warning", (*_TARGET, "credential"), _OWNED, "EkmTargetGone"),
         *_alerts("info", _TARGET, _MAYBE, "EkmPathChanged"),
         *_alerts("info", (), (), "EkmWatchdog"),
     )
