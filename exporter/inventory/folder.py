@@ -33,7 +33,7 @@ class FolderError(Exception):
 class Facts:
     """What is known from all runs: documents by server, key URIs, names of targets, and versions by public key.
 
-    `established` are the versions of the last run by server and thumbprint: what other servers say later does not change them.
+    `established` are the versions of the last run by server and thumbprint: a later contradiction of another server does not change them.
     `digest` is that of the file that was read, empty without one.
     """
 

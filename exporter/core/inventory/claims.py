@@ -72,8 +72,8 @@ def _is_its_own(reading: Reading, identity: Identity, taken: Taken) -> bool:
     return identity.proven or any(_same_address(reading.document, one) for one in known)
 
 
-def _same_address(one: Document, other: Document) -> bool:
-    return (one.address or "").lower() == (other.address or "").lower()
+def _same_address(one: Document, held: Document) -> bool:
+    return held.address is None or (one.address or "").lower() == held.address.lower()
 
 
 def _take(reading: Reading, identity: Identity, taken: Taken, *, prune: bool) -> None:

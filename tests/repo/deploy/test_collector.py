@@ -130,6 +130,12 @@ def test_login_script_may_run_again():
         assert text.count(statement) == 1
 
 
+def test_page_of_the_inventory_creates_no_user_twice():
+    page = (SQL.parents[1] / "docs" / "inventory.md").read_text(encoding="utf-8")
+    assert re.findall(r"IF USER_ID\(N'inventory'\) IS NULL\s+CREATE USER \[inventory\]", page)
+    assert page.count("CREATE USER") == 1  # a second one is error 15023
+
+
 def rows_of(query: str, **rows):
     with closing(PretendServer(**rows)) as server:
         return server.query(query)

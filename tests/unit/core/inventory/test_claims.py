@@ -88,6 +88,11 @@ def test_forged_name_does_not_replace_a_known_server():
     assert addresses(taken(document("N1", "10.0.0.5"), held=held)) == {"N1": "10.0.0.5"}
 
 
+def test_known_server_without_an_address_takes_one():
+    held = taken(document("N1", None)).documents
+    assert addresses(taken(document("N1", "10.0.0.5"), held=held)) == {"N1": "10.0.0.5"}
+
+
 def test_prune_gives_the_name_to_another_address():
     held = taken(document("N1", "10.0.0.5"), document("N2", "n2")).documents
     found = taken(document("N1", "10.0.0.6"), held=held, prune=True)

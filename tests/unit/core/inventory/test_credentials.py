@@ -76,7 +76,7 @@ def test_only_login_of_a_key_without_sid_has_its_credential():
     assert plan.findings.gaps == plan.findings.notes == {}
 
 
-def test_vault_tells_the_credentials_apart():
+def test_vault_distinguishes_the_credentials():
     credentials = {"cred1": "contoso-prod", "cred2": "contoso-dr"}
     plan = plan_of(rows_with(credentials, ["A", "B"], [("L", "cred2"), ("M", "cred1")]), V1, DR)
     assert credentials_of(plan) == {"K1": "cred1", "K2": "cred2"}
@@ -95,7 +95,7 @@ def test_rotation_without_sid_pairs_by_names():
     ]
 
 
-def test_logins_that_nothing_tells_apart_are_listed():
+def test_logins_that_nothing_distinguishes_are_listed():
     credentials = {"cred1": "contoso-prod", "cred2": "contoso-prod"}
     plan = plan_of(rows_with(credentials, ["red", "blue"], [("north", "cred1"), ("south", "cred2")]), V1, V2)
     assert credentials_of(plan) == {"K1": "cred1", "K2": "cred2"}  # in the order in which both were made
@@ -149,7 +149,7 @@ def test_unread_logins_are_no_gap_if_the_key_has_a_sid():
         (["a", "b", "c"], ["a", "x"], {"a": "a"}),
     ],
 )
-def test_names_pair_by_their_telling_words(keys, logins, expected):
+def test_names_pair_by_their_distinctive_words(keys, logins, expected):
     assert pairs_by_name(keys, logins) == expected
 
 

@@ -1,4 +1,4 @@
-"""No registry moves the target of another SQL Server, and each contradiction names who said what."""
+"""No registry moves the target of another SQL Server, and each contradiction names its sources."""
 
 from __future__ import annotations
 
