@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from exporter.cli.http_flags import add_http_flags, read_password, typed
+from exporter.cli.http_flags import add_http_flags, read_password, time_limit, typed
 from exporter.config.secret_source import SecretUnreadableError
 from exporter.core import durations
 from exporter.core.gate.assess import assess
@@ -74,7 +74,7 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout",
         metavar="DURATION",
-        type=typed(durations.parse),
+        type=typed(time_limit),
         default=30.0,
         help="for the response of the exporter (default 30s)",
     )

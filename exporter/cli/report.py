@@ -16,10 +16,9 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from exporter.cli.http_flags import add_http_flags, read_password, sign_in_flags, typed
+from exporter.cli.http_flags import add_http_flags, read_password, sign_in_flags, time_limit, typed
 from exporter.config.credential import SecretSource
 from exporter.config.secret_source import SecretUnreadableError, read_secret
-from exporter.core import durations
 from exporter.core.report.document import as_csv, as_json, document
 from exporter.core.report.page import as_html
 from exporter.core.report.period import Period, between, month
@@ -69,7 +68,11 @@ def _add_prometheus(parser: argparse.ArgumentParser) -> None:
         help="file with a bearer token, instead of a user",
     )
     parser.add_argument(
-        "--timeout", metavar="DURATION", type=typed(_duration), default=120.0, help="for each response of Prometheus (default 2m)"
+        "--timeout",
+        metavar="DURATION",
+        type=typed(time_limit),
+        default=120.0,
+        help="for each response of Prometheus (default 2m)",
     )
 
 
@@ -145,9 +148,3 @@ def _write(args: argparse.Namespace, period: Period, data: Mapping[str, Any]) ->
 
 def _url(text: str) -> str:
     return parse_url(text, 9090, sign_in_flags("prometheus"))
-
-
-def _duration(text: str) -> float:
-    if not (seconds := durations.parse(text)):
-        raise ValueError("must be longer than 0s")
-    return seconds

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from exporter.config import load_config
-from exporter.core.inventory.usage import Findings
+from exporter.core.inventory.findings import Findings
 from exporter.inventory.folder import Change
 
 _MAIN = "main.yaml"

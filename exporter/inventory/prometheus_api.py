@@ -6,7 +6,6 @@ Every failure is a HistoryError: one line with the action. Credentials are sent 
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +13,10 @@ from typing import Any, Self
 
 import aiohttp
 
+from exporter.core import bounded_json
 from exporter.inventory.exporter_api import body_within, cause_text, trust
 
 LARGEST_RESPONSE = 32 * 1024 * 1024  # bytes; a slice has about 10 MB
-MOST_VALUES = 3_000_000  # of one response, counted by the signs that begin or end one; a slice has about 2,000,000
-_SIGNS = (b",", b":", b"[", b"{")
 CA_FLAG = "--prometheus.ca.file"
 _ACTIONS: Mapping[int, str] = {
     401: "it requires other credentials: use --prometheus.user and --prometheus.password.file, or --prometheus.token.file",
@@ -80,15 +78,17 @@ class PrometheusApi:
         if status != 200:
             action = _ACTIONS.get(status, "is it Prometheus?")
             raise HistoryError(f"{self._shown} responded with HTTP status {status}: {action}")
-        if body is None or sum(body.count(sign) for sign in _SIGNS) > MOST_VALUES:
+        try:
+            document = None if body is None else bounded_json.parse(body.decode("utf-8"), bounded_json.MOST_OF_RESPONSE)
+        except bounded_json.TooManyValuesError:
+            body = document = None
+        except ValueError:
+            document = None
+        if body is None:
             raise UnreadableHistoryError(
-                f"{self._shown} sent more than {LARGEST_RESPONSE // 1024**2} MiB or {MOST_VALUES} values: "
+                f"{self._shown} sent more than {LARGEST_RESPONSE // 1024**2} MiB or {bounded_json.MOST_OF_RESPONSE} values: "
                 "is it the Prometheus of the exporters?"
             )
-        try:
-            document = json.loads(body)
-        except (ValueError, RecursionError):
-            document = None
         if not isinstance(document, dict) or document.get("status") != "success" or "data" not in document:
             raise UnreadableHistoryError(f"{self._shown} is no Prometheus: its response is not that of the API: check the URL")
         return document["data"]

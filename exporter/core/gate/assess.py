@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from exporter.core.durations import moment, write
+from exporter.core.durations import known_time, moment, write
 from exporter.core.gate.conditions import Condition, Reason, reason
 from exporter.core.gate.dependencies import choose, find_dependencies, lists, match
 from exporter.core.gate.forecast import forecast_of, throttled
 from exporter.core.gate.model import Answer, Dependency, ExporterState, Inventory, Question, Reading, TargetState
-from exporter.core.gate.sql_server import notes_of, time_of
+from exporter.core.gate.sql_server import notes_of
+from exporter.core.inventory.findings import listed
 from exporter.core.inventory.model import Instance
-from exporter.core.inventory.render import listed
 from exporter.core.readiness import WHY
 
 CLOCK_TOLERANCE = 300.0  # seconds between this host and the exporter
@@ -118,7 +118,7 @@ def _of_credential(target: TargetState, servers: str, question: Question, at: fl
 
 
 def _reading(instance: Instance, now: float) -> Reading:
-    at = time_of(instance.read_at)
+    at = known_time(instance.read_at)
     return Reading(instance.server_name, at, None if at is None else now - at)
 
 

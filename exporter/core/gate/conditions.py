@@ -22,6 +22,8 @@ class Condition(StrEnum):
     INSTANCE_THROTTLES = "instance_throttles"
     PROVIDER_DISABLED = "provider_disabled"
     EKM_DISABLED = "ekm_disabled"
+    CREDENTIAL_MISSING = "credential_missing"
+    IDENTITY_UNSUPPORTED = "identity_unsupported"
     NO_VERDICT = "no_verdict"
     SHORT_HISTORY = "short_history"
     EXPIRY_UNKNOWN = "expiry_unknown"
@@ -36,6 +38,9 @@ class Condition(StrEnum):
     INSTANCE_NOT_READ = "instance_not_read"
     INVENTORY_OLD = "inventory_old"
     INVENTORY_GAP = "inventory_gap"
+    CREDENTIAL_GUESSED = "credential_guessed"
+    SECTION_KEPT = "section_kept"
+    INSTANCE_KEPT = "instance_kept"
     EXPORTER_UNREACHABLE = "exporter_unreachable"
     EXPORTER_REFUSES = "exporter_refuses"
     EXPORTER_FOREIGN = "exporter_foreign"
@@ -93,6 +98,12 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "{server}: the option '" + EKM_OPTION + "' is {state}. Without it, SQL Server uses no EKM provider, and {databases} would not open",
         "Run on {server}: EXEC sp_configure 'show advanced options', 1; RECONFIGURE; EXEC sp_configure '" + EKM_OPTION + "', 1; RECONFIGURE; "
         "then read the instance again: docs/inventory.md",
+    ),
+    Condition.CREDENTIAL_MISSING: ConditionText(
+        True, "{servers}: {gap}", "Run the statement on {servers}. " + READ_AGAIN
+    ),
+    Condition.IDENTITY_UNSUPPORTED: ConditionText(
+        True, "{servers}: {gap}", "Do not restart {servers} before: docs/rollover.md, A managed identity. " + READ_AGAIN
     ),
     Condition.NO_VERDICT: ConditionText(
         False,
@@ -157,6 +168,15 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
     ),
     Condition.INVENTORY_GAP: ConditionText(
         False, "{servers}: {gap}", "Close the gap. " + READ_AGAIN
+    ),
+    Condition.CREDENTIAL_GUESSED: ConditionText(
+        False, "{servers}: {gap}", "Map each key's login to its credential, or drop the logins that no key needs. " + READ_AGAIN
+    ),
+    Condition.SECTION_KEPT: ConditionText(
+        False, "{servers}: {gap}", "Remove the cause: a missing right (deploy/sql/login.sql) or a time-out. " + READ_AGAIN
+    ),
+    Condition.INSTANCE_KEPT: ConditionText(
+        False, "{servers}: {gap}", "Remove the cause that the message names. " + READ_AGAIN
     ),
     Condition.EXPORTER_UNREACHABLE: ConditionText(
         False, "the exporter at {url} does not respond: {cause}", "Start it, or correct --url: curl {url}/-/ready"

@@ -8,12 +8,14 @@ from dataclasses import replace
 from exporter.core.gate.conditions import Condition, Reason, reason
 from exporter.core.gate.model import Dependency, Inventory, Question, TargetState
 from exporter.core.gate.sql_server import credential_reasons, option_reasons
+from exporter.core.inventory.findings import Findings, counted, listed
+from exporter.core.inventory.identity import is_same_host, is_same_server
+from exporter.core.inventory.key_uris import KeyUris
 from exporter.core.inventory.model import Instance
-from exporter.core.inventory.render import counted, listed
-from exporter.core.inventory.usage import Findings, KeyUris, Usage, find_usages
+from exporter.core.inventory.usage import Usage, find_usages
 
 # Without these sections, keys or databases may be missing. Versions of DLLs do not matter here.
-_NEEDED = frozenset({"providers", "credentials", "keys", "encryption", "databases", "configurations", "start"})
+_NEEDED = frozenset({"providers", "credentials", "keys", "logins", "encryption", "databases", "configurations", "start"})
 
 
 def choose(question: Question, inventory: Inventory) -> tuple[list[Instance], list[Reason]]:
@@ -35,17 +37,28 @@ def find_dependencies(question: Question, inventory: Inventory, chosen: Sequence
     """Return every key that the instances use, and what stands in the way inside SQL Server or is not known of it."""
     needed = _NEEDED if question.group is None else _NEEDED | {"replicas"}
     findings = Findings()
-    instances = [replace(one, errors={name: text for name, text in one.errors.items() if name in needed}) for one in chosen]
-    uris = KeyUris(inventory.instances, inventory.loose, Findings(), inventory.compared)
+    instances = [_without_others(one, needed | {"instance"}) for one in chosen]
+    uris = KeyUris(inventory.instances, inventory.loose, Findings(), inventory.compared, inventory.established)
     usages = find_usages(instances, uris, findings)
     reasons = [
-        reason(Condition.INVENTORY_GAP, servers=listed(servers), gap=text, folder=question.folder)
+        reason(
+            Condition(findings.kinds.get(text, Condition.INVENTORY_GAP)),
+            servers=listed(servers),
+            gap=text,
+            folder=question.folder,
+        )
         for text, servers in findings.gaps.items()
     ]
     for instance in instances:
         own = [one for one in usages if one.instance is instance]
         reasons += [*option_reasons(instance, own, question.folder), *credential_reasons(instance, own, question.folder)]
     return usages, reasons + list(_disabled(usages))
+
+
+def _without_others(instance: Instance, needed: frozenset[str]) -> Instance:
+    """Return the instance without what happened to sections that do not matter here."""
+    errors = {name: text for name, text in instance.errors.items() if name in needed}
+    return replace(instance, errors=errors, kept={name: one for name, one in instance.kept.items() if name in needed})
 
 
 def match(usage: Usage, targets: Iterable[TargetState], question: Question) -> tuple[Dependency, list[Reason]]:
@@ -68,18 +81,6 @@ def _not_read(name: str, question: Question) -> Reason:
     return reason(Condition.INSTANCE_NOT_READ, name=name, folder=question.folder)
 
 
-def is_same_server(name: str, other: str) -> bool:
-    """Whether two names may mean one SQL Server: a domain counts if both have one."""
-    host, _, instance = name.strip().lower().partition("\\")
-    other_host, _, other_instance = other.strip().lower().partition("\\")
-    return instance == other_instance and _is_same_host(host, other_host)
-
-
-def _is_same_host(host: str, other: str) -> bool:
-    (short, _, domain), (other_short, _, other_domain) = host.partition("."), other.partition(".")
-    return short == other_short and (domain == other_domain or not domain or not other_domain)
-
-
 def _names(instance: Instance) -> set[str]:
     """Return the names that a client may use: with the server, with the host, and the instance alone."""
     own = (instance.server_name, f"{instance.host}\\{instance.sql_instance}", instance.sql_instance)
@@ -87,20 +88,27 @@ def _names(instance: Instance) -> set[str]:
 
 
 def _of_group(group: str, question: Question, inventory: Inventory) -> tuple[list[Instance], list[Reason]]:
-    wanted = group.lower()
-    servers = sorted({server for one in inventory.instances for name, server in one.replicas if name.lower() == wanted})
-    chosen = [
-        one
-        for one in inventory.instances
-        if any(is_same_server(one.server_name, server) for server in servers)
-        or any(database.ag.lower() == wanted for database in one.databases)
-    ]
+    servers = sorted({server for one in inventory.instances for name, server in one.replicas if name.lower() == group.lower()})
+    members = [_members(server, group, inventory.instances) for server in servers]
+    with_database = [one for one in inventory.instances if any(each.ag.lower() == group.lower() for each in one.databases)]
+    wanted = {one.server_name for found in (*members, with_database) for one in found}
+    chosen = [one for one in inventory.instances if one.server_name in wanted]
     missing = [
         _not_read(f"{server}, a replica of {group}", question)
-        for server in servers
-        if not any(is_same_server(one.server_name, server) for one in chosen)
+        for server, found in zip(servers, members, strict=True)
+        if not found
     ]
     return chosen, missing if chosen or missing else [_not_read(f"availability group {group}", question)]
+
+
+def _members(server: str, group: str, instances: Iterable[Instance]) -> list[Instance]:
+    """Return the instances that a replica's name may mean: of two domains, those that know the group or may know it."""
+    same = [one for one in instances if is_same_server(one.server_name, server)]
+    return [one for one in same if "replicas" in one.errors or group.lower() in _groups(one)] or same
+
+
+def _groups(instance: Instance) -> set[str]:
+    return {name.lower() for name, _ in instance.replicas} | {one.ag.lower() for one in instance.databases if one.ag}
 
 
 def _disabled(usages: Iterable[Usage]) -> Iterable[Reason]:
@@ -132,4 +140,4 @@ def _names_instance(entry: Mapping[str, str], instance: Instance, groups: Collec
     if "." in instance.host and "." not in host and not doubt:
         return False
     is_same = entry.get("sql_instance", instance.sql_instance).lower() == instance.sql_instance.lower()
-    return is_same and ("host" not in entry or _is_same_host(host, instance.host))
+    return is_same and ("host" not in entry or is_same_host(host, instance.host))

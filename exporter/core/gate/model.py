@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from exporter.core.durations import moment, write
+from exporter.core.durations import ago, moment
 from exporter.core.gate.conditions import Reason
+from exporter.core.inventory.key_uris import Established
 from exporter.core.inventory.model import Instance
 from exporter.core.inventory.registry import KeyVersion, RegistryUri
 from exporter.core.inventory.usage import Usage
@@ -35,11 +36,12 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What each instance answered last, key URIs that belong to no instance, and versions that were found by public key."""
+    """What each instance answered last, key URIs that belong to no instance, and versions: by public key, and of the last run."""
 
     instances: tuple[Instance, ...]
     loose: tuple[RegistryUri, ...] = ()
     compared: Mapping[str, KeyVersion] = field(default_factory=dict)
+    established: Established = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,11 +111,7 @@ class Reading:
 
     @property
     def ago(self) -> str:
-        """Return the age in whole minutes, in whole hours from two days on."""
-        if self.age is None:
-            return self.text
-        unit = 60.0 if self.age < 2 * DAY else 3600.0
-        return f"{write(max(self.age, 0.0) // unit * unit)} ago"
+        return self.text if self.age is None else ago(self.age)
 
 
 @dataclass(frozen=True, slots=True)

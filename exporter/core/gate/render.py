@@ -9,7 +9,7 @@ from exporter.core.durations import moment
 from exporter.core.gate.conditions import Reason
 from exporter.core.gate.forecast import percent
 from exporter.core.gate.model import Answer, Dependency, Reading, TargetState
-from exporter.core.inventory.render import counted
+from exporter.core.inventory.findings import counted
 from exporter.core.readiness import NOT_TESTED, seen_from
 
 

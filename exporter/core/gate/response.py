@@ -5,10 +5,10 @@ A response of another program or version is a reason, never a shorter list.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from exporter.core import bounded_json
 from exporter.core.durations import unix_time
 from exporter.core.gate.conditions import Condition, Reason, reason
 from exporter.core.gate.model import ExporterState, TargetState
@@ -93,8 +93,11 @@ _FIELDS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
 def read_state(data: bytes, url: str) -> ExporterState | Reason:
     """Return the state in a response body, or why it is none; `url` is for the text."""
     try:
-        content = json.loads(data.decode("utf-8"))  # JSON's own guess would take UTF-16, which no exporter sends
-    except (ValueError, RecursionError):
+        # JSON's own guess of the encoding would take UTF-16, which no exporter sends.
+        content = bounded_json.parse(data.decode("utf-8"), bounded_json.MOST_OF_RESPONSE)
+    except bounded_json.TooManyValuesError as error:
+        return reason(Condition.EXPORTER_FOREIGN, url=url, cause=f"it has {error}")
+    except ValueError:
         return reason(Condition.EXPORTER_FOREIGN, url=url, cause="it is not JSON in UTF-8")
     if not isinstance(content, dict) or not isinstance(content.get("targets"), list):
         return reason(Condition.EXPORTER_FOREIGN, url=url, cause="it has no list of targets")

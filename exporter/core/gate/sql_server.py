@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from exporter.core.durations import moment, unix_time
+from exporter.core.durations import known_time, moment
 from exporter.core.gate.conditions import Condition, Reason, reason, shown
-from exporter.core.inventory.model import EKM_OPTION, EkmOption, Instance
-from exporter.core.inventory.render import counted, listed
+from exporter.core.inventory.findings import counted, listed
+from exporter.core.inventory.model import CLOSED, EKM_OPTION, EkmOption, Instance
 from exporter.core.inventory.usage import Usage
 
 # How the option is off. Each of the two values may wait for the other.
@@ -31,13 +31,13 @@ def option_reasons(instance: Instance, usages: Iterable[Usage], folder: str) -> 
 
 def credential_reasons(instance: Instance, usages: Iterable[Usage], folder: str) -> Iterator[Reason]:
     """Yield a reason for each credential that SQL Server may not have used yet."""
-    started = time_of(instance.started_utc)
+    started = known_time(instance.started_utc)
     used = {one.credential.name: one for one in usages}
     if started is None:
         yield from _unknown("start", "the start of the service is unknown", instance, folder) if used else ()
         return
     for name, usage in sorted(used.items()):
-        altered = time_of(usage.credential.modified_utc)
+        altered = known_time(usage.credential.modified_utc)
         if altered is None or altered >= started:
             yield reason(
                 Condition.CREDENTIAL_NOT_PROVEN,
@@ -45,7 +45,7 @@ def credential_reasons(instance: Instance, usages: Iterable[Usage], folder: str)
                 credential=name,
                 altered="at an unknown time" if altered is None else f"at {moment(altered)}",
                 started=f"at {moment(started)}",
-                database=next((one.name.replace("]", "]]") for one in usage.databases), "DATABASE"),
+                database=next((one.name.replace("]", "]]") for one in usage.databases if not one.hidden), "DATABASE"),
             )
 
 
@@ -55,19 +55,11 @@ def notes_of(instance: Instance) -> Iterator[str]:
         yield shown(
             f"{instance.server_name}: provider [{provider}] is not of Azure Key Vault: {counted(count, 'key')} not covered"
         )
-    hidden = [f"{one.name} ({one.state})" for one in instance.databases if one.hides_its_key]
-    if hidden:
+    hidden = [f"{one.name} ({one.state})" for one in instance.databases if one.hidden and one.state not in CLOSED]
+    if hidden and instance.uses_provider:
         yield shown(
             f"{instance.server_name}: SQL Server does not show the keys of databases that are not online: {listed(hidden)}"
         )
-
-
-def time_of(text: str) -> float | None:
-    """Return the Unix time of a reading's text, None if it has none."""
-    try:
-        return unix_time(text)
-    except ValueError:
-        return None
 
 
 def _unknown(section: str, gap: str, instance: Instance, folder: str) -> Iterator[Reason]:

@@ -6,14 +6,15 @@ A section that was damaged on its way is an error of that section, never a short
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from exporter.core import bounded_json
 from exporter.core.inventory.fields import MESSAGE, Row, section_problem, uris_problem
 from exporter.core.inventory.registry import RegistryLines, RegistryUri
+from exporter.core.inventory.rights import unseen
 
 # In the order in which the script prints them.
 SECTIONS = (
@@ -22,6 +23,7 @@ SECTIONS = (
     "modules",
     "credentials",
     "keys",
+    "logins",
     "encryption",
     "databases",
     "replicas",
@@ -36,8 +38,7 @@ _SECTION_NAME = re.compile(r'"section":"(\w+)"')
 # `Msg 300, Level 14, State 1, Server N1, Line 2`, in the language of the client.
 _MESSAGE = re.compile(r"\w+ (\d+), \w+ \d+, \w+ \d+, .*")
 _SECOND_MESSAGE = "297"  # follows message 300, which names the missing right
-# Signs that begin or end a value, which needs more memory than its text: of a section, and of a file.
-_SIGNS, _MOST_OF_SECTION, _MOST_OF_FILE = ",:[{", 2_000_000, 8_000_000
+_MOST_OF_SECTION, _MOST_OF_FILE = 2_000_000, 8_000_000  # values
 _LONGEST_LINE = 8192  # characters of a line of a section, with the blanks of sqlcmd
 _SQLCMD = re.compile(r"Sqlcmd: .*")
 DAMAGED = "lines or characters were lost on the way: run sqlcmd with -u and without -y and -Y, or use inventory.ps1"
@@ -48,7 +49,8 @@ _NO_OUTPUT = "no output of inventory.sql: its first lines show the command"
 class Document:
     """The sections of one instance; without an instance only key URIs, or a failure.
 
-    `errors` has a message for each section that could not be read.
+    `errors` has a message for each section that could not be read. `kept` has the time of the earlier reading whose rows a section
+    still has, with the message in `errors` why it was not read again.
     """
 
     address: str | None = None
@@ -56,6 +58,7 @@ class Document:
     sections: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
     key_uris: tuple[RegistryUri, ...] = ()
+    kept: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_documents(text: str) -> tuple[Document, ...]:
@@ -85,10 +88,9 @@ def document_from(content: Any) -> Document:
         if isinstance(entry, dict) and entry.get("section") in SECTIONS:
             sections[entry["section"]] = _rows(entry.get("rows"))
     uris = tuple(RegistryUri(str(row.get("thumbprint")), str(row.get("uri"))) for row in _rows(content.get("key_uris")))
-    failure = _text(content.get("failure"))
-    return completed(
-        Document(address=_text(content.get("address")), failure=failure, sections=sections, errors=errors, key_uris=uris)
-    )
+    kept = {str(row.get("section")): str(row.get("read_at")) for row in _rows(content.get("kept"))}
+    address, failure = _text(content.get("address")), _text(content.get("failure"))
+    return completed(Document(address=address, failure=failure, sections=sections, errors=errors, key_uris=uris, kept=kept))
 
 
 def read_section(lines: Iterable[str]) -> tuple[Row, ...] | None:
@@ -106,22 +108,21 @@ def as_json(document: Document) -> dict[str, Any]:
         "sections": [{"section": name, "rows": [dict(row) for row in rows]} for name, rows in document.sections.items()],
         "errors": [{"section": name, "message": message} for name, message in document.errors.items()],
         "key_uris": [{"thumbprint": uri.thumbprint, "uri": uri.uri} for uri in document.key_uris],
+        "kept": [{"section": name, "read_at": time} for name, time in document.kept.items()],
     }
 
 
 def completed(document: Document) -> Document:
-    """Add an error for each missing or impossible section, and a failure if the instance is unknown."""
+    """Add an error for each section that is missing, impossible or unseen by the login, and a failure without an instance."""
     document = _checked(document)
     if document.failure is not None or (not document.sections and not document.errors and document.key_uris):
         return document
     missing = {name: "missing in the output" for name in SECTIONS if name not in document.sections}
-    errors = missing | dict(document.errors)
+    errors = missing | unseen(document.sections) | dict(document.errors)
     failure = None
     if not document.sections.get("instance"):
         failure = errors.get("instance", "the section instance is empty") if document.sections or document.errors else _NO_OUTPUT
-    return Document(
-        address=document.address, failure=failure, sections=document.sections, errors=errors, key_uris=document.key_uris
-    )
+    return replace(document, failure=failure, errors=errors)
 
 
 def _checked(document: Document) -> Document:
@@ -134,6 +135,7 @@ def _checked(document: Document) -> Document:
         document,
         failure=document.failure or (None if document.sections else unfit),
         sections={name: rows for name, rows in document.sections.items() if name not in damaged},
+        kept={name: time for name, time in document.kept.items() if name not in damaged and name in problems},
         errors=errors,
         key_uris=() if unfit is not None else document.key_uris,
     )
@@ -156,10 +158,10 @@ def _checked_rows(text: str, checksum: str) -> tuple[Row, ...] | None:
 
 
 def _json(text: str, most: int) -> Any:
-    """Return the value, None if the text is not JSON, is nested too deeply or has more than `most` signs."""
+    """Return the value, None if the text is not JSON, is nested too deeply or has more than `most` values."""
     try:
-        return json.loads(text) if sum(map(text.count, _SIGNS)) <= most else None
-    except (ValueError, RecursionError):
+        return bounded_json.parse(text, most)
+    except ValueError:
         return None
 
 

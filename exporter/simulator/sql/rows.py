@@ -55,6 +55,8 @@ def _instance(view: SqlView) -> Rows:
             "edition": "Enterprise Edition (64-bit)",
             "platform": "windows",
             "may_view_definitions": int(view.definitions),
+            "may_view_security_definitions": int(view.definitions),
+            "may_view_databases": 1,
             "read_at_utc": view.text(view.now),
         }
     ]
@@ -87,6 +89,7 @@ def _keys(view: SqlView) -> Rows:
             "key_length": 8 * ((len(view.public_keys[key.thumbprint]) - 2) // 2 - 20),
             "public_key": view.public_keys[key.thumbprint],
             "provider": PROVIDER,
+            "has_sid": 1,
             "login": f"{key.credential}-login",
             "credential": key.credential,
         }
@@ -105,7 +108,13 @@ def _encryption(view: SqlView) -> Rows:
 
 def _databases(view: SqlView) -> Rows:
     return [
-        {"name": one.name, "state": STATES[one.state], "is_encrypted": 1, "ag": one.ag if view.definitions else None}
+        {
+            "name": one.name,
+            "state": STATES[one.state],
+            "is_encrypted": 1,
+            "in_group": int(one.ag is not None),
+            "ag": one.ag if view.definitions else None,
+        }
         for one in view.server.databases
     ]
 
@@ -129,6 +138,7 @@ SECTIONS: Mapping[str, Callable[[SqlView], Rows]] = {
     "modules": _modules,
     "credentials": _credentials,
     "keys": _keys,
+    "logins": lambda _: [],  # those of keys without a SID
     "encryption": _encryption,
     "databases": _databases,
     "replicas": _replicas,

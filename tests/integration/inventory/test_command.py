@@ -273,9 +273,9 @@ def test_run_that_another_run_overtook_writes_nothing(workspace, monkeypatch):
     facts = workspace.path / "targets.d" / "inventory.json"
     texts = {file: file.read_text() for file in facts.parent.iterdir()}
 
-    def overtaken(*arguments):
+    def overtaken(*arguments, **options):
         facts.write_text(texts[facts] + "\n")
-        return make_plan(*arguments)
+        return make_plan(*arguments, **options)
 
     monkeypatch.setattr("exporter.cli.inventory.make_plan", overtaken)
     workspace.source("n2.txt", sqlcmd(rows_of("N2")))

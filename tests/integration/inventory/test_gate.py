@@ -260,6 +260,8 @@ def usage(*arguments):
         ("--all", "--window", "24"),
         ("--all", "--url", "localhost:10377"),
         ("--all", "--url", "http://n1:10377", "--url", "http://n2:10377"),
+        ("--all", "--timeout", "0"),
+        ("--all", "--timeout", "0ms"),
     ],
 )
 def test_bad_arguments_are_2(arguments):

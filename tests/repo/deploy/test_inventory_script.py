@@ -179,12 +179,41 @@ def test_script_rows_become_an_instance():
     assert [(one.name, one.thumbprint, one.public_key, one.credential) for one in instance.keys] == [
         ("tde", "0x2C56", "0x0102", "tde_cred")
     ]
-    assert [(one.name, one.thumbprint, one.ag, one.hides_its_key) for one in instance.databases] == [
+    assert [(one.name, one.thumbprint, one.ag, one.hidden) for one in instance.databases] == [
         ("archive", "", "", True),
         ("sales", "0x2C56", "AG7", False),
     ]
     assert (instance.ekm, instance.started_utc) == (EkmOption(configured=False, in_use=True), "2026-11-01T00:30:00")  # in UTC
     assert instance.replicas == (("AG7", "N1\\SQLPRD01"),)
+
+
+def test_script_shows_the_logins_of_keys_without_sid():
+    provider = "CRYPTOGRAPHIC PROVIDER"
+    found = rows(
+        cryptographic_providers=[{"provider_id": 65536, "name": "AzureKV", "guid": "g", "is_enabled": 1}],
+        credentials=[
+            {"credential_id": number, "name": f"cred{number}", "target_type": provider, "target_id": 65536} for number in (1, 2)
+        ],
+        asymmetric_keys=[
+            {
+                "name": "KEY",
+                "asymmetric_key_id": 1,
+                "thumbprint": b"\1",
+                "provider_type": provider,
+                "cryptographic_provider_guid": "g",
+            },
+            {"name": "own", "asymmetric_key_id": 2, "thumbprint": b"\2", "sid": b"\7", "provider_type": None},
+        ],
+        server_principals=[
+            {"name": "bare", "principal_id": 272, "sid": b"\6", "type": "K"},
+            {"name": "TDE_Login", "principal_id": 271, "sid": b"\5", "type": "K"},
+            {"name": "of_own", "principal_id": 270, "sid": b"\7", "type": "K"},
+            {"name": "sa", "principal_id": 1, "sid": b"\1", "type": "S"},
+        ],
+        server_principal_credentials=[{"principal_id": 271, "credential_id": 2}, {"principal_id": 1, "credential_id": 1}],
+    )
+    assert [(one["has_sid"], "login" in one) for one in found["keys"]] == [(0, False)]
+    assert found["logins"] == [{"name": "TDE_Login", "provider": "AzureKV", "credential": "cred2"}, {"name": "bare"}]
 
 
 def test_section_text_survives_its_lines():

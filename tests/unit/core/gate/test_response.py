@@ -52,6 +52,7 @@ def test_exporter_without_targets_is_read():
         b"{}",
         b'{"targets": {}}',
         b"[" * 100_000,
+        b'{"targets": [' + b"[]," * 3_000_000 + b"[]]}",
         b"\xff\xfe",
         *(body().decode().encode(encoding) for encoding in ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32")),
         body()[:-1],

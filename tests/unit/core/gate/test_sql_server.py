@@ -177,18 +177,41 @@ def test_provider_with_a_sign_of_key_vault_stays_a_gap(change):
 
 
 @pytest.mark.parametrize("state", ["OFFLINE", "EMERGENCY", "RESTORING", "RECOVERING"])
-def test_encrypted_database_that_is_not_online_is_named(state):
+def test_database_that_is_not_online_is_named(state):
     def change(rows):
         rows["databases"] += [
             {"name": "archive", "state": state, "is_encrypted": 1},
-            {"name": "plain", "state": state, "is_encrypted": 0},
+            {"name": "hr", "state": state, "is_encrypted": 0},  # which is not documented for a database that is not online
+            {"name": "known", "state": state, "is_encrypted": 1},
         ]
+        rows["encryption"].append(
+            {"database": "known", "encryption_state": 3, "encryptor_type": "ASYMMETRIC KEY", "thumbprint": "0x2C56"}
+        )
 
     found = answer(inventory=[instance(change=change)])
     assert found.verdict == "ready"
     assert found.notes == (
-        f"N1\\SQLPRD01: SQL Server does not show the keys of databases that are not online: archive ({state})",
+        f"N1\\SQLPRD01: SQL Server does not show the keys of databases that are not online: archive ({state}), hr ({state})",
     )
+
+
+def test_server_without_a_provider_hides_no_key_of_one():
+    def change(rows):
+        rows |= {name: [] for name in ("providers", "keys", "encryption")}
+        rows["databases"] = [{"name": "archive", "state": "RESTORING", "is_encrypted": 0}]
+
+    assert answer(inventory=[instance(change=change)]).notes == ()
+
+
+def test_backup_is_of_a_database_that_is_online():
+    def change(rows):
+        rows["encryption"] = []
+        rows["databases"] = [{"name": "archive", "state": "RESTORING", "is_encrypted": 1}]
+        rows["credentials"][0]["modified_utc"] = "2026-11-26T19:00:00"
+
+    (found,) = answer(inventory=[instance(change=change)]).reasons
+    assert found.condition is Condition.CREDENTIAL_NOT_PROVEN
+    assert "BACKUP DATABASE [DATABASE]" in found.fix
 
 
 def test_database_closed_by_a_fault_is_a_gap_and_no_note():
