@@ -68,7 +68,7 @@ REGISTRY = ("keys.txt", reg_query({"2C56": URIS["2C56"]}))
 def test_section_that_failed_removes_no_target(workspace, section):
     workspace.run(("n1.txt", n1({})), REGISTRY)
     assert workspace.conditions() == []
-    output = workspace.run(("n1.txt", n1({section: "no answer"}, "2026-11-26T20:30:00")), REGISTRY, code=1)
+    output = workspace.run(("n1.txt", n1({section: "no answer"}, "2026-11-26T20:03:00")), REGISTRY, code=1)
     assert workspace.keys() == [URIS["2C56"]]
     assert "no file changed" in output
     age = r"\([0-9dhms]+ ago\)"
@@ -80,7 +80,7 @@ def test_section_that_failed_removes_no_target(workspace, section):
 
 def test_revoked_right_removes_no_target(workspace):
     workspace.run(("n1.txt", n1({})), REGISTRY)
-    rows = n1(time="2026-11-26T20:30:00", may_view_definitions=0)
+    rows = n1(time="2026-11-26T20:03:00", may_view_definitions=0)
     rows |= {"credentials": [], "keys": [], "replicas": []}
     output = workspace.run(("n1.txt", sqlcmd(rows)), REGISTRY, code=1)
     assert "no file changed" in output

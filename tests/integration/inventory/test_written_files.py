@@ -24,7 +24,7 @@ TEXTS = st.one_of(
 )
 SECTIONS = tuple(rows_of("N1", ag="AG7"))
 NAMES = ("server_name", "machine", "instance_name", "node", "ag", "name", "credential", "identity", "thumbprint", "public_key")
-FIELDS = [(section, name) for section, rows in rows_of("N1\\X", ag="AG7").items() for name in NAMES if name in rows[0]]
+FIELDS = [(section, name) for section, rows in rows_of("N1\\X", ag="AG7").items() for name in NAMES if name in (rows or [{}])[0]]
 URIS = st.one_of(
     st.just(URI),
     st.builds("https://{}/keys/{}/{}".format, *[st.sampled_from(["a.vault.azure.net", "x" * 200, "A-b", "é", "b.c:99"])] * 3),

@@ -217,7 +217,7 @@ def test_script_shows_the_logins_of_keys_without_sid():
 
 
 def test_section_text_survives_its_lines():
-    rows_with_blanks = [{"name": "a  b" * 40 + " | ", "n": number} for number in range(9)]
+    rows_with_blanks = [{"dll_path": "a  b" * 40 + " | ", "n": number} for number in range(9)]
     (document,) = read_documents("\n".join(lines_of("providers", rows_with_blanks)))
     assert document.sections["providers"] == tuple(rows_with_blanks)
 
