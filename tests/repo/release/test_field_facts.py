@@ -114,6 +114,7 @@ WRONG = (
     "Every connector downloaded since 2018",
     "a running node needs no token",
     "Once that secret ends",
+    "No data is lost",
     "SELECT name, version, dll_path FROM sys.cryptographic_providers;`",
     'Get-Acl "HKLM:\\SOFTWARE\\Microsoft\\SQL Server Cryptographic Provider\\Azure Key Vault"',
 )
