@@ -15,15 +15,17 @@ _SCANNED = 8192  # characters that are read, to bound the time for a hostile tex
 # In this order: a token may contain a GUID, a URL may contain an address.
 _MASKS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,4}"), "<token>"),
+    (re.compile(r"\b(?:TlRMTVNT|YII)[A-Za-z0-9+/]{8,}={0,2}"), "<token>"),  # NTLM and Kerberos
     (
         re.compile(
-            r"(?i)\b(client_secret|client_assertion|assertion|password|passwd|secret|access_token|refresh_token|id_token)"
-            r"(\"?\s*[=:]\s*\"?)[^\s\"&,;]+"
+            r"(?i)\b(client_secret|client_assertion|assertion|password|passwd|pwd|secret|access_token|refresh_token|id_token|accountkey|sig)"
+            r"(\\?[\"']?\s*[=:]\s*)(\\?[\"'])?(?(3)[^\"'\\]+|[^\s\"'&,;]+)"
         ),
-        r"\1\2<secret>",
+        r"\1\2\3<secret>",
     ),
     (re.compile(r"(?i)\b(bearer|basic|pop)(\s+)[A-Za-z0-9._~+/=-]{12,}"), r"\1\2<token>"),
-    (re.compile(r"(?i)\b(https?://)[^/\s:@]{1,256}:[^/\s@]{0,256}@"), r"\1<secret>@"),
+    # A password may contain an @; the last one ends it.
+    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]{0,16}://)[^/\s:@]{0,256}:[^/\s]{0,256}@"), r"\1<secret>@"),
     (re.compile(r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"), "<id>"),
     (re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?!\.?\d)"), "<address>"),
     # IPv6: a double colon, or more colons than a time of day has.

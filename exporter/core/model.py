@@ -112,7 +112,7 @@ class Facts:
     resent: bool = False  # the far side had closed the connection, so the request was sent again on a new one
     # `disabled`, `expired` or `not_yet_valid`, from get_key; `soft_deleted`, from the deleted keys
     key_state: str | None = None
-    has_page: bool = False  # the body of an error is not the service's: a page or text, as of a proxy
+    has_page: bool = False  # the body of an error is not the service's: a page, text or other JSON, as of a proxy
     vault: VaultHeaders | None = None
     certificate: PeerCertificate | None = None
     object_id: str | None = None  # of the principal that the vault refused; shown, never a label value

@@ -38,7 +38,7 @@ ENTRA_REASONS: tuple[ReasonRule, ...] = (
     ReasonRule(_numbers(1000502, 7000274), Reason.CERTIFICATE_EXPIRED),
     # 50017 and 7000213: the chain; 7000214 and 7000277: revoked
     ReasonRule(_numbers(7000213, 7000214, 7000277, 50017), Reason.CERTIFICATE_REFUSED),
-    ReasonRule(_numbers(700211, 700212, 700213, 70021, 700222, 700229), Reason.FEDERATION_UNMATCHED),
+    ReasonRule(_numbers(700211, 700212, 700213, 7002131, 70021, 700222, 700229), Reason.FEDERATION_UNMATCHED),
     ReasonRule(_numbers(90061, 501661, 50166, 900612), Reason.FEDERATION_UNREACHABLE),
     ReasonRule(_numbers(7000229), Reason.APPLICATION_NOT_IN_TENANT),
     ReasonRule(_numbers(700038), Reason.APPLICATION_ID_INVALID),
@@ -53,7 +53,7 @@ ENTRA_REASONS: tuple[ReasonRule, ...] = (
     ReasonRule(_numbers(5000224, 5000225, 5000229), Reason.TENANT_BLOCKED),
     # The first four: a header of the network's proxy or device; 500212 and 500213: cross-tenant access settings
     ReasonRule(_numbers(50002, 500021, 500022, 5000211, 500212, 500213), Reason.TENANT_RESTRICTED),
-    ReasonRule(_numbers(90038, 90043, 900381, 900382, 900432, 90051, 50049, 1000104), Reason.WRONG_CLOUD),
+    ReasonRule(_numbers(90038, 90043, 900381, 900382, 900432, 900439, 90051, 50049, 1000104), Reason.WRONG_CLOUD),
     ReasonRule(_numbers(500014), Reason.RESOURCE_PRINCIPAL_DISABLED),
     ReasonRule(_numbers(500011, 50001, 650052, 650054), Reason.RESOURCE_PRINCIPAL_MISSING),
     # 53000 to 53999 and 530000 to 530999 are decisions of policies

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from exporter.core.known_secrets import hide, reveals, stands_in_bytes
+from exporter.core.masking import mask
 from exporter.core.model import Facts, KeyFacts, ProbeReport, StepResult
 
 
@@ -28,8 +29,8 @@ def redacted_facts(facts: Facts) -> Facts:
         service_code=_code(facts.service_code),
         inner_code=_code(facts.inner_code),
         aadsts=None if facts.aadsts is None or reveals(str(facts.aadsts)) else facts.aadsts,
-        client_address=_code(facts.client_address),
-        object_id=_code(facts.object_id),
+        client_address=_without_secret(facts.client_address),
+        object_id=_without_secret(facts.object_id),
         detail=hide(facts.detail),
     )
     return facts if clean == facts else clean
@@ -56,5 +57,10 @@ def _step(result: StepResult) -> StepResult:
     return result if clean is result.facts else replace(result, facts=clean)
 
 
-def _code(text: str | None) -> str | None:
+def _code(code: str | None) -> str | None:
+    """Return a code that logs may show; None for a secret, an id or an address in its place."""
+    return None if code is None or reveals(code) or mask(code) != code else code
+
+
+def _without_secret(text: str | None) -> str | None:
     return None if text is None or reveals(text) else text

@@ -21,6 +21,7 @@ LONGEST_RETRY_AFTER = 86400.0  # seconds; a larger value is reduced to it
 
 _SECONDS = re.compile(r"[0-9]{1,32}(?:\.[0-9]{1,9})?")  # some services send a fraction
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_REGION = re.compile(r"[A-Za-z][A-Za-z0-9 ]{0,63}")  # a label value: no address or id fits
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
 
 
@@ -59,7 +60,7 @@ def vault_headers(headers: Mapping[str, str]) -> VaultHeaders | None:
 
     Entra ID and Managed HSM send none.
     """
-    region = _matching(_WORD, headers.get("x-ms-keyvault-region"))
+    region = _matching(_REGION, headers.get("x-ms-keyvault-region"))
     version = _matching(_WORD, headers.get("x-ms-keyvault-service-version"))
     connection = _connection(headers.get("x-ms-keyvault-network-info") or "")
     if region is None and version is None and connection is None:

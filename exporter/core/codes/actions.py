@@ -86,9 +86,9 @@ def advice(reason: Reason, step: Step | None, names: Names) -> tuple[str, ...]:
     if reason is Reason.FORBIDDEN_FIREWALL and is_private(names.client_address or ""):
         return PRIVATE_FIREWALL
     at_sign_in = AT_SIGN_IN.get(reason) if step is Step.TOKEN else None
-    of_kind = None if names.kind is None else BY_KIND.get((reason, names.kind))
+    of_kind = BY_KIND.get((reason, names.kind)) if names.kind is not None and step in (Step.TOKEN, None) else None
     on_hsm = ON_HSM.get(reason) if _HSM_DOMAIN in names.vault else None
-    return at_sign_in or of_kind or on_hsm or BY_REASON.get(reason, ())
+    return of_kind or at_sign_in or on_hsm or BY_REASON.get(reason, ())
 
 
 def filled(text: str, names: Names) -> str:

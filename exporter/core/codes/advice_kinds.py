@@ -49,6 +49,18 @@ BY_KIND: Mapping[tuple[Reason, CredentialKind], _Actions] = MappingProxyType(
         ),
         (Reason.CREDENTIALS_REFUSED, _MANAGED): (_READ, *AGAIN),
         **_all(_WITHOUT_STRING, (Reason.APPLICATION_UNKNOWN,), _CERTIFICATE, _MANAGED, _WORKLOAD),
+        # Its assertion is the pod's token, which the kubelet renews: that of a certificate is always new.
+        (Reason.CLOCK_SKEW, _WORKLOAD): (
+            "Check whether the file that `AZURE_FEDERATED_TOKEN_FILE` names is new: the kubelet renews it long before it expires.",
+            "If it is old, the node cannot renew it: find out why. If it is new, synchronise the clock of the node.",
+            *AGAIN,
+        ),
+        (Reason.THROTTLED, _MANAGED): (
+            "Read the endpoint in the detail of the probe. An Azure VM's 169.254.169.254 throttles the programs of this VM together.",
+            "Then find the other programs on this host that request tokens, and slow the one that loops.",
+            "If the exporter is the cause, increase `interval`, or reuse tokens: `token_max_age`.",
+            DO_NOT_RESTART,
+        ),
         (Reason.IDENTITY_UNAVAILABLE, _WORKLOAD): (
             "Check the pod's variables `AZURE_FEDERATED_TOKEN_FILE`, `AZURE_CLIENT_ID` and `AZURE_TENANT_ID`, and that the file exists.",
             'They come from the webhook of workload identity: the pod needs the label `azure.workload.identity/use: "true"`.',

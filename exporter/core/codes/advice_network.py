@@ -111,7 +111,7 @@ NETWORK: Mapping[Reason, _Actions] = MappingProxyType(
         **_all(_OTHER_SERVER, Reason.NO_CHALLENGE, Reason.CHALLENGE_ABSENT, Reason.CHALLENGE_MALFORMED, Reason.RESOURCE_MISMATCH),
         Reason.ANSWER_NOT_JSON: (
             f"{SHOW_CONNECTION} Key Vault and Entra ID respond with JSON.",
-            "A page comes from a proxy, a portal or a security appliance on the route. Allow both hosts there.",
+            "A page, text or other JSON comes from a proxy, a portal or a security appliance on the route. Allow both hosts there.",
             FIND_INTERCEPTION,
             *AGAIN,
         ),

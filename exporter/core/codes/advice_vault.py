@@ -13,6 +13,7 @@ from exporter.core.codes.advice_texts import (
     FIND_OBJECT_ID,
     PROBE,
     REPEAT,
+    SHOW_KEYS_ANSWER,
     SHOW_TENANT,
     STATUS_PAGE,
 )
@@ -20,6 +21,7 @@ from exporter.core.codes.shared import DO_NOT_RESTART, FIND_INTERCEPTION, SUPPOR
 from exporter.core.faults import Reason
 
 _ATTRIBUTES = "az keyvault key set-attributes --vault-name VAULT --name KEY --version VERSION"
+_READ = "Read the vault's sentence in the detail of the probe: it names what is refused."
 _ROLE = "Key Vault Crypto Service Encryption User"
 _HSM_SERVICE_ROLE = "Managed HSM Crypto Service Encryption User"
 _SCOPE = (
@@ -39,9 +41,21 @@ PRIVATE_FIREWALL: tuple[str, ...] = (
 VAULT: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
     {
         Reason.FORBIDDEN: (
-            "Read the vault's sentence in the detail of the probe: it names what is refused.",
+            _READ,
             "Without a sentence, another device may have responded. Compare with another network.",
             *BY_CODE[3077].actions[1:],
+        ),
+        # A vault that lacks a key names it, with a code of its own.
+        Reason.NOT_FOUND: (
+            "Read the response in the detail of the probe. If it names no key, another server may have responded.",
+            SHOW_KEYS_ANSWER,
+            *BY_CODE[3076].actions,
+        ),
+        Reason.BAD_REQUEST: (
+            "Read the response in the detail of the probe: it names what is refused.",
+            "Compare the name letter by letter with `az keyvault key list --vault-name VAULT`.",
+            "Show type and size of the key: `az keyvault key show --vault-name VAULT --name KEY --query key`. The connector needs RSA.",
+            *AGAIN,
         ),
         Reason.FORBIDDEN_RBAC: (
             (
@@ -117,7 +131,9 @@ VAULT: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
             SUPPORT,
         ),
         Reason.CONFLICT: (
-            "Wait a minute: another change to this key or vault is in progress.",
+            _READ,
+            "If a change to the key or vault is in progress, wait a minute.",
+            "If the key is deleted, recover it: `az keyvault key recover --vault-name VAULT --name KEY`.",
             *AGAIN,
             SUPPORT,
         ),
@@ -168,7 +184,8 @@ ON_HSM: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
         Reason.FORBIDDEN_POLICY: (_HSM_ROLE, FIND_OBJECT_ID, *AGAIN),
         **dict.fromkeys((Reason.RESOURCE_PRINCIPAL_MISSING, Reason.RESOURCE_PRINCIPAL_DISABLED), _HSM_PRINCIPAL),
         Reason.FORBIDDEN: (
-            _HSM_ROLE,
+            _READ,
+            f"If no role allows it: {_HSM_ROLE[0].lower()}{_HSM_ROLE[1:]}",
             FIND_OBJECT_ID,
             "If the firewall of the HSM blocks the caller: `az keyvault network-rule add --hsm-name VAULT --ip-address ADDRESS`.",
             "If the key version is disabled: `az keyvault key set-attributes --hsm-name VAULT --name KEY --version VERSION --enabled true`.",

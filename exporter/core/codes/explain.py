@@ -135,7 +135,9 @@ def _state(text: str) -> Explanation | None:
 
 
 def _symbol(text: str) -> Explanation | None:
-    return next((Explanation(rows=rows) for word in _WORD.findall(text) if "rr" in word and (rows := find(word))), None)
+    return next(
+        (Explanation(rows=rows) for word in dict.fromkeys(_WORD.findall(text)) if "rr" in word and (rows := find(word))), None
+    )
 
 
 def _status_with_operation(text: str) -> Explanation | None:

@@ -100,7 +100,7 @@ REASON_TEXTS: Mapping[Reason, str] = MappingProxyType(
         Reason.SERVER_ERROR: "the service failed",
         Reason.UNEXPECTED_STATUS: "the response has a status that is not valid here",
         Reason.ANSWER_EMPTY: "the response is empty",
-        Reason.ANSWER_NOT_JSON: "the response is not JSON",
+        Reason.ANSWER_NOT_JSON: "the response is not the JSON of the service",
         Reason.ANSWER_INCOMPLETE: "the response lacks a required field",
         Reason.ANSWER_MALFORMED: "the response has a field with an invalid value",
         Reason.BYTES_DIFFER: "unwrap returned bytes that differ from the wrapped ones",
@@ -173,7 +173,7 @@ _AT_SIGN_IN: Mapping[Reason, str] = MappingProxyType(
     {
         **dict.fromkeys((Reason.FORBIDDEN, Reason.NOT_FOUND, Reason.CONFLICT, Reason.CLIENT_ERROR), _OTHER_DEVICE),
         Reason.BAD_REQUEST: "Entra ID rejected the sign-in as malformed, without a number",
-        Reason.THROTTLED: "Entra ID throttles the sign-ins of the application",
+        Reason.THROTTLED: "Entra ID, or the identity service of this host, throttles the sign-ins",
     }
 )
 

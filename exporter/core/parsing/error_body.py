@@ -16,7 +16,9 @@ from exporter.core.reason_rules import rank
 
 _AKV = re.compile(r"\bAKV([0-9]{5})\b")
 _AADSTS = re.compile(r"\bAADSTS([0-9]{4,8})\b")
-_CLIENT_ADDRESS = re.compile(r"\bclient address: {0,4}([0-9A-Fa-f:.]{3,45})", re.IGNORECASE)
+# "Client address: 10.1.2.3" of a vault, "Client address (10.1.2.3) is not authorized" of a Managed HSM.
+_CLIENT_ADDRESS = re.compile(r"\bclient address(?:: {0,4}| \()([0-9A-Fa-f:.]{3,45})", re.IGNORECASE)
+_NEXT_TO_ERROR = ("error_description", "error_codes")  # of every refusal of Entra ID
 _DEEPEST = 4  # errors inside errors that are read
 _SHOWN = 1024  # bytes of a page
 _READ = 4096  # characters of a message: a search in a megabyte would hold up every probe
@@ -32,7 +34,7 @@ def _implied(*rows: tuple[str, str]) -> _Implied:
 _BY_VAULT = _implied(
     ("ForbiddenByNsp", "forbidden by nsp policy"),
     ("ForbiddenByConnection", "public network access is disabled|not an approved private link"),
-    ("ForbiddenByFirewall", "client address is not authorized"),
+    ("ForbiddenByFirewall", r"client address (?:\([^)]{0,64}\) )?is not authorized"),
     ("KeyDisabled", "disabled key"),
     ("KeyExpired", "expired key"),
     ("KeyNotYetValid", "key is not yet valid|not allowed on a key that is not yet valid"),
@@ -95,11 +97,19 @@ def read_error(body: bytes) -> ErrorBody:
 
 
 def is_foreign(body: bytes) -> bool:
-    """Whether the body of an error is a page or a text, so that a proxy, a portal or a device sent it.
+    """Whether the body of an error is not a service's, so that a proxy, a portal or a device sent it.
 
-    Key Vault and Entra ID send a JSON object or nothing.
+    Key Vault and Entra ID send nothing or a JSON object with `error`: an object with a code, or a word with a description.
     """
-    return bool(body.strip()) and read_object(body) is None
+    answer = read_object(body)
+    if answer is None:
+        return bool(body.strip())
+    if not answer:
+        return False
+    error = answer.get("error")
+    if isinstance(error, dict):
+        return not any(name.lower() == "code" and isinstance(value, str) for name, value in error.items())
+    return not isinstance(error, str) or answer.keys().isdisjoint(_NEXT_TO_ERROR)
 
 
 def is_page(body: bytes) -> bool:

@@ -43,6 +43,8 @@ def sign_in(serve, network_to):
         (409, b"blocked", Reason.ANSWER_NOT_JSON),
         (403, b"", Reason.FORBIDDEN),
         (403, b"{}", Reason.FORBIDDEN),
+        (403, b'{"message": "Forbidden"}', Reason.ANSWER_NOT_JSON),
+        (404, b'{"message": "no Route matched with those values"}', Reason.ANSWER_NOT_JSON),
         (401, PAGE, Reason.ANSWER_NOT_JSON),
         (404, PAGE, Reason.ANSWER_NOT_JSON),
         (503, PAGE, Reason.SERVER_ERROR),

@@ -89,4 +89,7 @@ def test_diagnostic_headers_must_be_words():
     found = vault_headers({"x-ms-keyvault-region": "westus2", "x-ms-keyvault-service-version": "1.9.2200.1"})
     assert found == VaultHeaders(region="westus2", service_version="1.9.2200.1")
     assert vault_headers({"x-ms-keyvault-region": "a\nb", "x-ms-keyvault-service-version": "x" * 100}) is None
+    for other in ("203.0.113.7", "fe80::1", "0a1b2c3d-0000-4000-8000-0123456789ab", "a1b2c3d4-0000-4000-8000-0123456789ab"):
+        assert vault_headers({"x-ms-keyvault-region": other}) is None
+    assert vault_headers({"x-ms-keyvault-region": "West US 2"}).region == "West US 2"
     assert vault_headers({}) is None

@@ -8,7 +8,7 @@ import pytest
 from exporter.core.checks.model import CheckOutcome
 from exporter.core.checks.select_fix import Words, remedy
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.actions import BY_REASON, Names, actions, filled
+from exporter.core.codes.actions import BY_REASON, Names, actions, filled, general_actions
 from exporter.core.codes.advice_texts import EACH_IDENTITY
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.faults import Reason
@@ -51,7 +51,7 @@ def test_restart_warning_is_absent_with_verdict_ready():
 
 
 def test_reason_without_advice_gets_the_actions_of_the_code():
-    assert actions(3012, Reason.BAD_REQUEST, ready=None, names=VAULT)[0] == filled(BY_CODE[3012].actions[1], VAULT)
+    assert actions(3306, Reason.ANSWER_INCOMPLETE, ready=None, names=VAULT)[0] == filled(general_actions(3306)[0], VAULT)
     assert actions(3303, None, ready=None, names=VAULT)[0] == BY_CODE[3303].actions[0]
     assert actions(3000, None, ready=None, names=VAULT) == ()
 

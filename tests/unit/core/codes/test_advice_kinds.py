@@ -141,3 +141,37 @@ def test_expiring_certificate_is_renewed_without_a_secret():
 def test_explain_knows_the_reason_and_the_code_of_a_number(text, reason, code):
     found = explain(text)
     assert (found.reason, [row.code for row in found.rows]) == (reason, [code])
+
+
+@pytest.mark.parametrize("vault", ["contoso.vault.azure.net", "contoso.managedhsm.azure.net"])
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (3012, Reason.BAD_REQUEST),
+        (3012, Reason.CONFLICT),
+        (3076, Reason.NOT_FOUND),
+        (3077, Reason.FORBIDDEN),
+        (3010, Reason.TOKEN_REJECTED),
+    ],
+)
+def test_open_refusal_by_a_vault_is_read_first(vault, code, reason):
+    names = replace(NAMES, vault=vault)
+    first, *others = actions(code, reason, ready=False, names=names, step=Step.UNWRAP_KEY)
+    assert first.startswith("Read the ")
+    assert "in the detail of the" in first
+    assert [line for line in others if "ALTER CREDENTIAL" in line or "407" in line] == []
+
+
+def test_stale_token_of_a_pod_is_no_wrong_clock():
+    names = replace(NAMES, kind=CredentialKind.WORKLOAD_IDENTITY)
+    first = actions(3303, Reason.CLOCK_SKEW, ready=False, names=names, step=Step.TOKEN)[0]
+    assert "`AZURE_FEDERATED_TOKEN_FILE`" in first
+    assert "w32tm" in actions(3303, Reason.CLOCK_SKEW, ready=False, names=NAMES, step=Step.TOKEN)[0]
+
+
+def test_throttled_managed_identity_is_that_of_the_host():
+    names = replace(NAMES, kind=CredentialKind.MANAGED_IDENTITY)
+    assert "169.254.169.254" in actions(3011, Reason.THROTTLED, ready=False, names=names, step=Step.TOKEN)[0]
+    at_vault = actions(3011, Reason.THROTTLED, ready=False, names=names, step=Step.GET_KEY)
+    assert "169.254" not in " ".join(at_vault)
+    assert "sign-in log" in actions(3011, Reason.THROTTLED, ready=False, names=NAMES, step=Step.TOKEN)[0]

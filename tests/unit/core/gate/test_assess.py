@@ -264,7 +264,7 @@ def test_replica_of_a_group_may_have_a_domain():
     assert answer(row(instances=[{"host": "n1.a.com"}]), inventory=servers, group="AG7").verdict == "ready"
 
 
-def counterparts(**of_b):
+def namesakes(**of_b):
     """Two servers of one name in two domains; the other replica of a.com lists the name without a domain."""
 
     def listed(rows):
@@ -275,16 +275,16 @@ def counterparts(**of_b):
 
 
 def test_group_has_the_replica_of_its_own_domain():
-    assert answer(inventory=counterparts(), group="AG7").instances == ("N2\\SQLPRD01", "N1.a.com\\SQLPRD01")
+    assert answer(inventory=namesakes(), group="AG7").instances == ("N2\\SQLPRD01", "N1.a.com\\SQLPRD01")
 
 
-def test_counterpart_whose_groups_are_unknown_may_be_the_replica():
-    found = answer(inventory=counterparts(failing={"replicas": "no answer"}), group="AG7")
+def test_namesake_whose_groups_are_unknown_may_be_the_replica():
+    found = answer(inventory=namesakes(failing={"replicas": "no answer"}), group="AG7")
     assert found.instances == ("N2\\SQLPRD01", "N1.a.com\\SQLPRD01", "N1.b.com\\SQLPRD01")
 
 
 def test_replica_without_a_reading_of_its_groups_counts():
-    first, second, third = counterparts()
+    first, second, third = namesakes()
     unclear = replace(second, replicas=(), databases=())
     assert answer(inventory=[first, unclear, third], group="AG7").instances == (
         "N2\\SQLPRD01",

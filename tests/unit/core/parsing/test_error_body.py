@@ -92,6 +92,8 @@ def test_entra_number_that_decides_the_reason_is_chosen(codes, text, expected):
     ("code", "inner", "message", "expected"),
     [
         ("Forbidden", None, "Client address is not authorized and caller is not a trusted service.", "ForbiddenByFirewall"),
+        ("Forbidden", None, "Client address (10.2.3.4) is not authorized and caller is not a trusted service.", "ForbiddenByFirewall"),
+        ("Forbidden", None, "Request was not allowed by NSP rules and the client address is not authorized and caller was ignored because bypass is set to None", "ForbiddenByFirewall"),
         ("Forbidden", None, "Public network access is disabled and request is not from a trusted service nor via an approved private link.", "ForbiddenByConnection"),
         ("Forbidden", None, "Connection is not an approved private link and caller was ignored because bypass is not set to 'AzureServices' and PublicNetworkAccess is set to 'Disabled'.", "ForbiddenByConnection"),
         ("Forbidden", None, "The request was forbidden by NSP policy. Caller: name=x", "ForbiddenByNsp"),
@@ -148,6 +150,8 @@ def test_sentence_of_entra_implies_its_code(sentence, expected):
         ("Client address is not authorized.\r\nClient address: 10.1.2.3\r\nCaller: appid=x", "10.1.2.3"),
         ("Client address: 203.0.113.7.", "203.0.113.7"),
         ("client address: FD00::0001", "fd00::1"),
+        ("Client address (10.2.3.4) is not authorized and caller is not a trusted service.", "10.2.3.4"),
+        ("Client address (x.x.x.x) is not authorized.", None),
         ("Client address: 999.1.1.1", None),
         ("Client address: ::::::", None),
         ("Client address is not authorized and caller is not a trusted service.", None),
@@ -168,6 +172,15 @@ def test_client_address_is_that_of_the_refusal(message, expected):
         (b" \r\n", False),
         (b"{}", False),
         (b'{"error": {"code": "Forbidden"}}', False),
+        (b'{"error": {"Code": "Forbidden"}}', False),
+        (b'{"error": {"code": 403, "message": "Blocked by URL filtering"}}', True),
+        (b'{"error": {}}', True),
+        (b'{"message": "Forbidden"}', True),
+        (b'{"message": "no Route matched with those values"}', True),
+        (b'{"error": "Forbidden", "message": "Access denied by security policy"}', True),
+        (b'{"error": "invalid_client", "error_description": "AADSTS7000222"}', False),
+        (b'{"error": "invalid_client", "error_codes": [7000222]}', False),
+        (b'{"error": ["x"], "error_codes": [1]}', True),
     ],
 )
 def test_page_or_text_is_not_the_services(body, expected):
