@@ -40,7 +40,7 @@ VALUES = {
     "vantage": set(Vantage),
     "pin": {"config", "none"},
     "role": {"current", "next"},
-    "source": set(Source),
+    "source": set(Source) - {Source.ENTRA},
     "code": {str(row.code) for row in CODES if row.observable},
     "job": {values.JOB},
     "region": {""},
