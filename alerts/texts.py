@@ -160,6 +160,13 @@ def _targets_servers(targets: str) -> str:
     return f"last_over_time(ekm_instance_info[@{{HOLD}}]) and on (job, instance, target) {targets}"
 
 
+def _first_unless_certificate(first: str) -> str:
+    """Return the first action before a credential ends; only that of a certificate has a date of its file."""
+    of_file = query_of(_ENDS.replace("credential=%q", 'credential=%q,source="certificate"'), "job instance credential")
+    certificate = "create a new certificate, register it with the application, and replace the exporter's certificate file."
+    return "{{ if " + of_file + " }}First: " + certificate + "{{ else }}" + first + "{{ end }}"
+
+
 # Who depends on a target, on the targets of a credential, of an exporter or of a region: query and labels.
 _DEPENDENTS: Final[Mapping[str, tuple[str, str]]] = {
     "": ("last_over_time(ekm_instance_info{target=%q,vault=%q}[@{HOLD}])", "target vault"),
@@ -266,7 +273,11 @@ TEXTS: Final[Mapping[str, str]] = {
     "CREDENTIAL_TARGETS": listed(
         f"max by (target) ({_CREDENTIAL})", "job instance credential", "target", "{{ $one.Labels.target }}", none="none"
     ),
-    "CREDENTIAL_SUCCESSOR": (
+    "CREDENTIAL_REPLACED": _first_unless_certificate(
+        "First: create a second secret and set it with ALTER CREDENTIAL on every replica."
+    ),
+    "OTHER_CREDENTIAL_REPLACED": _first_unless_certificate("First: create a new secret and give it to the exporter."),
+    "CREDENTIAL_SUCCESSOR": _first_unless_certificate(
         "{{ if "
         + query_of(_CREDENTIAL.replace("credential=%q", 'credential=%q,mode!="canary"'), "job instance credential")
         + " }}First: create a second secret and stage it as next_credential.{{ else }}SQL Server does not use it. First: create a new"

@@ -84,6 +84,7 @@ def _list() -> list[panels.Panel]:
         rows(f"min by (instance) ({series('ekm_exporter_ready')})", "E"),
         rows(f"time() - max by (instance) {of_exporters(series('process_start_time_seconds'))}", "F"),
         rows(f"min by (instance) {_UP}", "G"),
+        rows(f"min by (instance) ({series('ekm_exporter_state_writable')})", "H"),
         size=(24, 6),
         empty="not known",
     )
@@ -97,10 +98,11 @@ def _list() -> list[panels.Panel]:
         "Value #C": "Configuration",
         "Value #D": "Read",
         "Value #E": "Ready",
+        "Value #H": "State kept",
         "Value #F": "Running for",
     }
     sheets.columns(panel, names, by="instance")
-    for name, mapping in (("Scraped", YES_NO), ("Configuration", OKAY), ("Ready", YES_NO)):
+    for name, mapping in (("Scraped", YES_NO), ("Configuration", OKAY), ("Ready", YES_NO), ("State kept", YES_NO)):
         column(panel, name, mapped(mapping), sheets.COLORED)
     column(panel, "Read", ("unit", "s"), ("decimals", 0))
     return [column(panel, "Running for", ("unit", "s"), ("decimals", 0))]

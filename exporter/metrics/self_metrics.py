@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 from prometheus_client import (
@@ -18,9 +18,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
-from prometheus_client.registry import Collector
 
 from exporter.core.model import Step
 from exporter.metrics.definitions import BY_NAME
@@ -31,20 +29,6 @@ from exporter.runtime.shortage import Shortage
 SKIP_REASONS: Final = ("overlap", "stall", "backoff", *Shortage)
 REQUESTED: Final = ("vault", "entra", "graph")
 _LAG: Final = "ekm_exporter_schedule_lag_seconds"
-
-
-class _OptionalGauge(Collector):
-    """A gauge without labels that has no series until `read` is set."""
-
-    def __init__(self, name: str) -> None:
-        self._spec = BY_NAME[name]
-        self.read: Callable[[], float] | None = None
-
-    def collect(self) -> Iterator[Metric]:
-        family = GaugeMetricFamily(self._spec.name, self._spec.help_text)
-        if self.read is not None:
-            family.add_metric([], self.read())
-        yield family
 
 
 class Instruments:
@@ -73,8 +57,6 @@ class Instruments:
         self._resent = self._counter("ekm_exporter_resent_requests_total", *Step)
         self._internal_errors = self._counter("ekm_exporter_internal_errors_total")
         self._loop_lag = self._gauge("ekm_exporter_event_loop_lag_seconds")
-        self._state = _OptionalGauge("ekm_exporter_state_writable")
-        self._registry.register(self._state)
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
@@ -141,8 +123,8 @@ class Instruments:
         self._loop_lag.set_function(worst)
 
     def watch_state(self, is_writable: Callable[[], bool]) -> None:
-        """Set the callback that returns whether the state directory can be written."""
-        self._state.read = is_writable
+        """Set the callback that returns whether the state directory can be written; without it there is no series."""
+        self._gauge("ekm_exporter_state_writable").set_function(is_writable)
 
     def render_own_protobuf(self) -> bytes:
         """Return all own metrics as protobuf."""

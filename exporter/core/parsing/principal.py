@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from exporter.core.model import Step, StepResult
-from exporter.core.parsing.key_vault import decode, read_object
+from exporter.core.parsing.token_claims import payload_of
 
 _GUID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 _NAMED = re.compile(rf"\boid=({_GUID})(?![\w-])")
@@ -26,9 +26,8 @@ def object_id_in(sentence: str) -> str | None:
 
 
 def object_id_of_token(token: str) -> str | None:
-    """Return the object id in the claims of a token header.payload.signature; None without one."""
-    parts = token.split(".")
-    claims = read_object(decode(parts[1]) or b"") if len(parts) == 3 else None
+    """Return the object id in the claims of a token; None without one."""
+    claims = payload_of(token)
     value = None if claims is None else claims.get("oid")
     return value.lower() if isinstance(value, str) and _WHOLE.fullmatch(value) else None
 

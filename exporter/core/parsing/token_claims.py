@@ -1,6 +1,6 @@
-"""Audience, tenant and application of an access token, for the preflight checks.
+"""The claims of an access token: audience, tenant and application, for the preflight checks.
 
-Nothing else of a token is stored. The vault verifies the signature, so these claims must not be trusted.
+Of the others only the object id is kept: see `principal`. The vault verifies the signature, so these claims must not be trusted.
 """
 
 from __future__ import annotations
@@ -22,10 +22,15 @@ class Claims:
     application: str | None = None
 
 
-def read_claims(token: str) -> Claims | None:
-    """Return the claims of a token header.payload.signature; None for an opaque one."""
+def payload_of(token: str) -> dict[str, Any] | None:
+    """Return all claims of a token header.payload.signature; None for an opaque one."""
     parts = token.split(".")
-    payload = read_object(decode(parts[1]) or b"") if len(parts) == 3 else None
+    return read_object(decode(parts[1]) or b"") if len(parts) == 3 else None
+
+
+def read_claims(token: str) -> Claims | None:
+    """Return the three claims of a token; None for an opaque one."""
+    payload = payload_of(token)
     if payload is None or _text(payload, "aud") is None:
         return None
     return Claims(

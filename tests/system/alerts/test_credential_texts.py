@@ -43,6 +43,23 @@ def test_later_date_of_an_expired_credential_is_wrong(tmp_path):
     assert re.search(r"\(dates: declared 1970-04-15 [^,]+, which is wrong, graph 1970-01-01 00:01:00 \+0000 UTC\)", text)
 
 
+@pytest.mark.parametrize(
+    ("days", "alert", "vaults"),
+    [
+        (0.5, "EkmCredentialExpiresIn1Day", ["contoso-a.vault.azure.net"]),
+        (5, "EkmCredentialExpiresIn7Days", ["contoso-a.vault.azure.net"]),
+        (20, "EkmCredentialExpiresIn30Days", ["contoso-a.vault.azure.net"]),
+        (0.5, "EkmOtherCredentialExpires", []),
+    ],
+)
+@pytest.mark.parametrize("source", ["certificate", "declared"])
+def test_first_action_before_the_date_is_for_its_kind(tmp_path, days, alert, vaults, source):
+    more = {f'ekm_credential_expiry_timestamp_seconds{{credential="sql",source="{source}"}}': f"{days * 86400:.0f}x20"}
+    text = description(tmp_path, alert, OK, *vaults, more=more)["description"]
+    first = text[text.index("First: create a ") :].partition(".")[0]
+    assert ("secret" in first, "certificate" in first) == (source == "declared", source == "certificate")
+
+
 def test_an_instance_in_two_groups_is_one_sql_server(tmp_path):
     ended = Failed("token", 3303, "secret_expired")
     found = description(tmp_path, "EkmCredentialExpired", ended, "contoso-a.vault.azure.net", instances=BOTH_GROUPS)

@@ -10,6 +10,7 @@ import yaml
 
 from alerts import build, page, values
 from exporter.core.codes import BY_CODE, CODES, in_generation
+from exporter.core.credential_expiry import Source
 from exporter.core.faults import Reason
 from exporter.core.model import Generation, Mode, Step, Vantage
 from exporter.metrics.definitions import ALERTED, BY_NAME, OF_PROBE
@@ -39,7 +40,7 @@ VALUES = {
     "vantage": set(Vantage),
     "pin": {"config", "none"},
     "role": {"current", "next"},
-    "source": {"declared"},
+    "source": set(Source) - {Source.ENTRA},
     "code": {str(row.code) for row in CODES if row.observable},
     "job": {values.JOB},
     "region": {""},

@@ -1,6 +1,6 @@
 """A report that is kept holds no secret of this process; everything else of it stays, as the same objects."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
@@ -33,6 +33,10 @@ REPORT = ProbeReport(
     ),
     readiness=Readiness(ready=None, why="no_probe_yet"),
 )
+
+
+# Texts that no server sends, and the id that its parser has checked already.
+OWN_TEXTS = {"exception", "raised_at", "endpoint", "client_id", "secret_file", "proxy", "key_state", "request_id"}
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +77,11 @@ def test_key_loses_a_secret_alone(field, sent, kept):
     kid = f"https://contoso.vault.azure.net/keys/Key0/{sent}" if field == "version" else KEY.kid
     clean = redacted_key(replace(KEY, **{field: sent, "kid": kid}))
     assert clean == replace(KEY, **{field: kept, "kid": MARK if field == "version" else KEY.kid})
+
+
+def test_every_text_of_a_server_in_the_facts_is_redacted():
+    texts = {field.name for field in fields(Facts) if "str" in str(field.type).split(" | ")}
+    assert {name for name in texts if getattr(redacted_facts(Facts(**{name: SECRET})), name) == SECRET} == OWN_TEXTS
 
 
 def test_report_loses_secrets_of_steps_key_and_tenant():

@@ -53,7 +53,10 @@ ALERTS: Mapping[str, Alert] = {
         *_alerts("warning", ("endpoint", *_EXPORTER), (), "EkmTlsCertificateExpires"),
         *_alerts("warning", ("vault",), (), "EkmVaultRequestBudgetExceeded"),
         *_alerts(
-            "warning", _EXPORTER, (), "EkmExporterOverloaded EkmExporterInternalErrors EkmNoTargets EkmClockSkew EkmReloadFailed"
+            "warning",
+            _EXPORTER,
+            (),
+            "EkmExporterOverloaded EkmExporterInternalErrors EkmNoTargets EkmClockSkew EkmReloadFailed EkmStateNotWritable",
         ),
         *_alerts("warning", ("job", "of"), (), "EkmShardMissing"),
         *_alerts("info", _TARGET, _MAYBE, "EkmPathChanged"),

@@ -181,6 +181,7 @@ def _of_exporters() -> RuleCase:
             STARTED: minutes((100, 10), *((100 + 300 * number, 5) for number in range(1, 11)), (3100, 90)),
             "ekm_exporter_targets": minutes((2, 10), (0, 50), (2, 90)),
             "ekm_exporter_config_last_reload_successful": minutes((1, 10), (0, 50), (1, 90)),
+            "ekm_exporter_state_writable": minutes((1, 10), (0, 50), (1, 90)),
             SKEW % "contoso.vault.azure.net": minutes((110, 10), (-130, 50), (1, 90)),
             SKEW % "login.microsoftonline.com": minutes((110, 10), (-130.5, 50), (1, 90)),
             SKEW % "fabrikam.vault.azure.net": "0.5x150",
@@ -198,6 +199,7 @@ def _of_exporters() -> RuleCase:
             STARTED: minutes((100, 20), (1300, 5), (1600, 125)),  # stopped and started twice, as in maintenance
             "ekm_exporter_targets": "2x150",
             "ekm_exporter_config_last_reload_successful": "1x150",
+            "ekm_exporter_state_writable": minutes((1, 10), (0, 12), (1, 128)),  # full for twelve minutes
             SKEW % "contoso.vault.azure.net": "9000x150",
             SKEW % "login.microsoftonline.com": "-119x150",
             SKEW % "fabrikam.vault.azure.net": "0.5x150",
@@ -213,6 +215,7 @@ def _of_exporters() -> RuleCase:
         "EkmNoTargets": Fired(labels),
         "EkmClockSkew": Fired(labels, {"value": "2m 10s"}),
         "EkmReloadFailed": Fired(labels),
+        "EkmStateNotWritable": Fired(labels),
     }
     checks = [(9 * MINUTE, alert, []) for alert in lasting]
     checks += [(50 * MINUTE, alert, [on]) for alert, on in lasting.items()]
