@@ -204,7 +204,7 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
         "registry_rights": (
             "In PowerShell. The service account must have FullControl of this key; the connector's subkeys inherit it:",
             f"  {SHOW_RIGHTS}",
-            "To grant it, as an administrator, with your service account. Restart the SQL Server service afterwards:",
+            "To grant it, as an administrator, with your service account. Restart the SQL Server service later, when no check fails:",
             *(f"  {line}" for line in GRANT_RIGHT),
         ),
         "cluster_checkpoint": (
@@ -224,7 +224,7 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
                 r'  Get-ItemProperty "Registry::HKEY_USERS\$sid\Software\Microsoft\Windows\CurrentVersion\Internet Settings" |'
                 " Select-Object ProxyEnable, ProxyServer, ProxyOverride, AutoConfigURL"
             ),
-            "To set it, in the same session, with your proxy. Restart the SQL Server service afterwards:",
+            "To set it, in the same session, with your proxy. Restart the SQL Server service later, when no check fails:",
             r'  $key = "Registry::HKEY_USERS\$sid\Software\Microsoft\Windows\CurrentVersion\Internet Settings"',
             "  Set-ItemProperty -Path $key -Name 'ProxyServer' -Value 'proxy.example.com:3128'",
             "  Set-ItemProperty -Path $key -Name 'ProxyEnable' -Value 1 -Type DWord",
