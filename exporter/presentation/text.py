@@ -173,7 +173,7 @@ def effect(report: ProbeReport) -> str:
     failure = deciding_failure(report)
     if report.readiness.ready or failure is None or failure.code is None:
         return ""
-    # A ready target is the one of which only wrap is refused.
+    # If only wrap is refused, the target is ready.
     return BY_CODE[failure.code].effect.removesuffix(LESS_WITHOUT_WRAP)
 
 

@@ -163,7 +163,8 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
             "  az keyvault key list-versions --vault-name VAULT_NAME --name KEY_NAME --output table",
         ),
         "newest_version": (
-            "SQL Server keeps the version of its asymmetric key. To move to the newest, create a credential for the login of the new key.",
+            "No action is urgent: SQL Server keeps the version of its asymmetric key. Do not disable or delete that version.",
+            "To move to the newest, create a credential for the login of the new key.",
             "Then on every replica, while that credential is assigned to your own login:",
             "  CREATE ASYMMETRIC KEY [NEW_EKM_KEY] FROM PROVIDER [PROVIDER_NAME]",
             "    WITH PROVIDER_KEY_NAME = 'KEY_NAME/NEWEST_VERSION', CREATION_DISPOSITION = OPEN_EXISTING;",

@@ -67,7 +67,7 @@ def test_observed_cause_stands_alone_before_the_actions():
     assert "likely cause" not in text
 
 
-def test_failed_probe_says_what_fails_now_and_later():
+def test_failed_probe_states_what_fails_now_and_later():
     report = bad(step=Step.UNWRAP_KEY, code=3077, reason=Reason.FORBIDDEN_POLICY, status=403)
     text = " ".join(transcript(target(), report, vantage=Vantage.SQL_HOST).split())
     assert "effect Now: restores and DBCC CHECKDB fail" in text

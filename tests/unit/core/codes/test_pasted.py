@@ -373,7 +373,7 @@ def test_status_of_a_connector_event_is_no_error_of_windows():
 
 
 @pytest.mark.parametrize("text", ["2058", "33027", "33030", "33031", "33081"])
-def test_failure_of_dll_or_registry_says_what_fails_and_when(text):
+def test_failure_of_dll_or_registry_states_what_fails_and_when(text):
     shown = " ".join(explanation_text(explain(text)).split())
     assert all(clock in shown for clock in ("Now: ", "At the next log file or backup: ", "At a restart: "))
     assert "or start the service again" not in shown
