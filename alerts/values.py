@@ -45,7 +45,7 @@ DURATIONS: Final[Mapping[str, int]] = {
     "LASTING": 15 * MINUTE,
     "CHECKED": 90 * MINUTE,  # preflight checks run again within this time after a restart
     "PREFLIGHT": 6 * HOUR + 30 * MINUTE,  # the next preflight run comes within this time
-    "KEPT": DAY,  # how long the result of an auxiliary probe stays valid after a restart, and internal errors count
+    "KEPT": DAY,  # how long the result of an auxiliary probe stays valid after a restart, internal errors count, and a target is missed
     "GONE": HOUR,  # how long an exporter that left the scrape targets counts as missing
 }
 # Seconds. The template gets them as numbers, for comparisons.

@@ -10,7 +10,8 @@
 SET NOCOUNT ON;
 GO
 
--- The instance. `machine` is the virtual name of a failover cluster instance. A missing right VIEW ANY DEFINITION leaves lists silently empty.
+-- The instance. `machine` is the virtual name of a failover cluster instance. Without the rights named here, lists are silently empty: the reader
+-- then counts them as unread. SQL Server before 2022 does not know the second right, which is then missing in the output.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"instance","rows":', ISNULL((
     SELECT
         CAST(SERVERPROPERTY('ServerName') AS nvarchar(256)) AS server_name,
@@ -21,6 +22,8 @@ DECLARE @json nvarchar(max) = CONCAT(N'{"section":"instance","rows":', ISNULL((
         CAST(SERVERPROPERTY('Edition') AS nvarchar(256)) AS edition,
         CASE WHEN @@VERSION LIKE N'%Linux%' THEN N'linux' ELSE N'windows' END AS platform,
         HAS_PERMS_BY_NAME(NULL, NULL, 'VIEW ANY DEFINITION') AS may_view_definitions,
+        HAS_PERMS_BY_NAME(NULL, NULL, 'VIEW ANY SECURITY DEFINITION') AS may_view_security_definitions,
+        HAS_PERMS_BY_NAME(NULL, NULL, 'VIEW ANY DATABASE') AS may_view_databases,
         CONVERT(varchar(19), GETUTCDATE(), 126) AS read_at_utc
     FOR JSON PATH
 ), N'[]'), N'}');
@@ -63,7 +66,7 @@ DECLARE @json nvarchar(max) = CONCAT(N'{"section":"modules","rows":', ISNULL((
         p.name AS provider,
         REPLACE(m.file_version, ':', '.') AS file_version
     FROM sys.cryptographic_providers AS p
-    INNER JOIN sys.dm_os_loaded_modules AS m ON m.name = p.dll_path
+    INNER JOIN sys.dm_os_loaded_modules AS m ON LOWER(m.name) = LOWER(p.dll_path) -- Windows ignores the case, and a collation may not
     ORDER BY p.name
     FOR JSON PATH
 ), N'[]'), N'}');
@@ -103,7 +106,8 @@ WHERE @json IS NOT NULL AND 72 * l.n < LEN(@text)
 ORDER BY l.n;
 GO
 
--- The asymmetric keys of the providers, and the credential of each key's login: TDE signs in with it.
+-- The asymmetric keys of the providers, and the credential of each key's login: TDE signs in with it. Microsoft documents the SID of a provider's
+-- key as NULL; the next section then has the logins that may belong to it. Both are in the order in which they were made.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"keys","rows":', ISNULL((
     SELECT
         k.name AS name,
@@ -111,6 +115,7 @@ DECLARE @json nvarchar(max) = CONCAT(N'{"section":"keys","rows":', ISNULL((
         k.key_length AS key_length,
         CONVERT(varchar(max), k.public_key, 1) AS public_key,
         p.name AS provider,
+        CASE WHEN k.sid IS NULL THEN 0 ELSE 1 END AS has_sid,
         s.name AS login,
         c.name AS credential
     FROM master.sys.asymmetric_keys AS k
@@ -119,12 +124,37 @@ DECLARE @json nvarchar(max) = CONCAT(N'{"section":"keys","rows":', ISNULL((
     LEFT JOIN sys.server_principal_credentials AS m ON m.principal_id = s.principal_id
     LEFT JOIN sys.credentials AS c ON c.credential_id = m.credential_id AND c.target_id = p.provider_id
     WHERE k.provider_type = N'CRYPTOGRAPHIC PROVIDER'
-    ORDER BY k.name
+    ORDER BY k.asymmetric_key_id
     FOR JSON PATH
 ), N'[]'), N'}');
 DECLARE @text nvarchar(max) = CONCAT(@json, SPACE(72 - LEN(@json) % 72), N'sha256:', CONVERT(varchar(64), HASHBYTES('SHA2_256', @json), 2));
 WITH digit AS (SELECT v.n FROM (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)) AS v(n))
 SELECT CONCAT(N'|', CONVERT(nvarchar(72), SUBSTRING(@text, 72 * l.n + 1, 72)), N'|') AS keys
+FROM (
+    SELECT a.n + 10 * b.n + 100 * c.n + 1000 * d.n + 10000 * e.n AS n
+    FROM digit AS a CROSS JOIN digit AS b CROSS JOIN digit AS c CROSS JOIN digit AS d CROSS JOIN digit AS e
+) AS l
+WHERE @json IS NOT NULL AND 72 * l.n < LEN(@text)
+ORDER BY l.n;
+GO
+
+-- The logins that were made from an asymmetric key, if no SID shows from which one, and their credentials of providers.
+DECLARE @json nvarchar(max) = CONCAT(N'{"section":"logins","rows":', ISNULL((
+    SELECT
+        s.name AS name,
+        p.name AS provider,
+        c.name AS credential
+    FROM sys.server_principals AS s
+    LEFT JOIN sys.server_principal_credentials AS m ON m.principal_id = s.principal_id
+    LEFT JOIN sys.credentials AS c ON c.credential_id = m.credential_id AND c.target_type = N'CRYPTOGRAPHIC PROVIDER'
+    LEFT JOIN sys.cryptographic_providers AS p ON p.provider_id = c.target_id
+    WHERE s.type = 'K' AND NOT EXISTS (SELECT k.sid FROM master.sys.asymmetric_keys AS k WHERE k.sid = s.sid)
+    ORDER BY s.principal_id
+    FOR JSON PATH
+), N'[]'), N'}');
+DECLARE @text nvarchar(max) = CONCAT(@json, SPACE(72 - LEN(@json) % 72), N'sha256:', CONVERT(varchar(64), HASHBYTES('SHA2_256', @json), 2));
+WITH digit AS (SELECT v.n FROM (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)) AS v(n))
+SELECT CONCAT(N'|', CONVERT(nvarchar(72), SUBSTRING(@text, 72 * l.n + 1, 72)), N'|') AS logins
 FROM (
     SELECT a.n + 10 * b.n + 100 * c.n + 1000 * d.n + 10000 * e.n AS n
     FROM digit AS a CROSS JOIN digit AS b CROSS JOIN digit AS c CROSS JOIN digit AS d CROSS JOIN digit AS e
@@ -157,17 +187,18 @@ WHERE @json IS NOT NULL AND 72 * l.n < LEN(@text)
 ORDER BY l.n;
 GO
 
--- Databases that are encrypted or in an availability group, or did not open.
+-- Databases that are encrypted or in an availability group, or not online: SQL Server does not show the key of these.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"databases","rows":', ISNULL((
     SELECT
         d.name AS name,
         d.state_desc AS state,
         CAST(d.is_encrypted AS int) AS is_encrypted,
+        CASE WHEN d.replica_id IS NULL THEN 0 ELSE 1 END AS in_group,
         g.name AS ag
     FROM sys.databases AS d
     LEFT JOIN sys.availability_replicas AS r ON r.replica_id = d.replica_id
     LEFT JOIN sys.availability_groups AS g ON g.group_id = r.group_id
-    WHERE d.source_database_id IS NULL AND (d.is_encrypted = 1 OR d.state IN (3, 4) OR g.name IS NOT NULL)
+    WHERE d.source_database_id IS NULL AND (d.is_encrypted = 1 OR d.state <> 0 OR d.replica_id IS NOT NULL)
     ORDER BY d.name
     FOR JSON PATH
 ), N'[]'), N'}');
@@ -182,11 +213,12 @@ WHERE @json IS NOT NULL AND 72 * l.n < LEN(@text)
 ORDER BY l.n;
 GO
 
--- The availability groups and the servers of each.
+-- The availability groups and the servers of each. A replica for the configuration alone has no database.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"replicas","rows":', ISNULL((
     SELECT
         g.name AS ag,
-        r.replica_server_name AS server_name
+        r.replica_server_name AS server_name,
+        r.availability_mode_desc AS mode
     FROM sys.availability_groups AS g
     INNER JOIN sys.availability_replicas AS r ON r.group_id = g.group_id
     WHERE COALESCE(g.is_distributed, 0) = 0
@@ -196,6 +228,45 @@ DECLARE @json nvarchar(max) = CONCAT(N'{"section":"replicas","rows":', ISNULL((
 DECLARE @text nvarchar(max) = CONCAT(@json, SPACE(72 - LEN(@json) % 72), N'sha256:', CONVERT(varchar(64), HASHBYTES('SHA2_256', @json), 2));
 WITH digit AS (SELECT v.n FROM (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)) AS v(n))
 SELECT CONCAT(N'|', CONVERT(nvarchar(72), SUBSTRING(@text, 72 * l.n + 1, 72)), N'|') AS replicas
+FROM (
+    SELECT a.n + 10 * b.n + 100 * c.n + 1000 * d.n + 10000 * e.n AS n
+    FROM digit AS a CROSS JOIN digit AS b CROSS JOIN digit AS c CROSS JOIN digit AS d CROSS JOIN digit AS e
+) AS l
+WHERE @json IS NOT NULL AND 72 * l.n < LEN(@text)
+ORDER BY l.n;
+GO
+
+-- The switch of all providers. `value` takes effect at RECONFIGURE or at a start, `value_in_use` is in effect now.
+DECLARE @json nvarchar(max) = CONCAT(N'{"section":"configurations","rows":', ISNULL((
+    SELECT
+        o.name AS name,
+        CAST(o.value AS int) AS value,
+        CAST(o.value_in_use AS int) AS value_in_use
+    FROM sys.configurations AS o
+    WHERE o.name = N'EKM provider enabled'
+    FOR JSON PATH
+), N'[]'), N'}');
+DECLARE @text nvarchar(max) = CONCAT(@json, SPACE(72 - LEN(@json) % 72), N'sha256:', CONVERT(varchar(64), HASHBYTES('SHA2_256', @json), 2));
+WITH digit AS (SELECT v.n FROM (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)) AS v(n))
+SELECT CONCAT(N'|', CONVERT(nvarchar(72), SUBSTRING(@text, 72 * l.n + 1, 72)), N'|') AS configurations
+FROM (
+    SELECT a.n + 10 * b.n + 100 * c.n + 1000 * d.n + 10000 * e.n AS n
+    FROM digit AS a CROSS JOIN digit AS b CROSS JOIN digit AS c CROSS JOIN digit AS d CROSS JOIN digit AS e
+) AS l
+WHERE @json IS NOT NULL AND 72 * l.n < LEN(@text)
+ORDER BY l.n;
+GO
+
+-- The start of the service. It is local time in SQL Server, as the dates of credentials, and both become UTC in the same way.
+DECLARE @json nvarchar(max) = CONCAT(N'{"section":"start","rows":', ISNULL((
+    SELECT
+        CONVERT(varchar(19), DATEADD(minute, DATEDIFF(minute, GETDATE(), GETUTCDATE()), i.sqlserver_start_time), 126) AS started_utc
+    FROM sys.dm_os_sys_info AS i
+    FOR JSON PATH
+), N'[]'), N'}');
+DECLARE @text nvarchar(max) = CONCAT(@json, SPACE(72 - LEN(@json) % 72), N'sha256:', CONVERT(varchar(64), HASHBYTES('SHA2_256', @json), 2));
+WITH digit AS (SELECT v.n FROM (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)) AS v(n))
+SELECT CONCAT(N'|', CONVERT(nvarchar(72), SUBSTRING(@text, 72 * l.n + 1, 72)), N'|') AS start
 FROM (
     SELECT a.n + 10 * b.n + 100 * c.n + 1000 * d.n + 10000 * e.n AS n
     FROM digit AS a CROSS JOIN digit AS b CROSS JOIN digit AS c CROSS JOIN digit AS d CROSS JOIN digit AS e

@@ -55,12 +55,13 @@ ORDER BY b.backup_finish_date;
 GO
 
 -- 4. The asymmetric key of this version, its login and credential. Keep them as long as a backup needs the version: a restore uses them.
+-- If SQL Server shows no SID of the key, each login that was made from an asymmetric key may be its own.
 SELECT
     a.name AS asymmetric_key_name,
     s.name AS login_name,
     c.name AS credential_name
 FROM master.sys.asymmetric_keys AS a
-LEFT JOIN sys.server_principals AS s ON s.sid = a.sid
+LEFT JOIN sys.server_principals AS s ON s.sid = a.sid OR (a.sid IS NULL AND s.type = 'K')
 LEFT JOIN sys.server_principal_credentials AS m ON m.principal_id = s.principal_id
 LEFT JOIN sys.credentials AS c ON c.credential_id = m.credential_id
 WHERE a.thumbprint = CONVERT(varbinary(32), SESSION_CONTEXT(N'old'));

@@ -9,14 +9,16 @@ SELECT
     i.sqlserver_start_time AS started_local_time
 FROM sys.dm_os_sys_info AS i;
 
--- 2. Every credential of the provider, its login, and whether the service started after the credential was altered.
+-- 2. Every credential of the provider, its login, and whether the service started after the credential was altered. TDE signs in with the login that
+-- was made from the asymmetric key (ASYMMETRIC_KEY_MAPPED_LOGIN): a credential on another login does not help.
 SELECT
     c.name AS credential_name,
     c.credential_identity,
     p.name AS provider_name,
     c.modify_date AS altered_local_time,
     CASE WHEN c.modify_date > i.sqlserver_start_time THEN 'NO: no start since' ELSE 'yes' END AS started_with_it,
-    s.name AS login_name
+    s.name AS login_name,
+    s.type_desc AS login_type
 FROM sys.credentials AS c
 INNER JOIN sys.cryptographic_providers AS p ON p.provider_id = c.target_id
 CROSS JOIN sys.dm_os_sys_info AS i
@@ -34,7 +36,7 @@ SELECT
     REPLACE(m.file_version, ':', '.') AS dll_running,
     p.dll_path
 FROM sys.cryptographic_providers AS p
-LEFT JOIN sys.dm_os_loaded_modules AS m ON m.name = p.dll_path;
+LEFT JOIN sys.dm_os_loaded_modules AS m ON LOWER(m.name) = LOWER(p.dll_path);
 
 SELECT o.name AS option_name, o.value_in_use
 FROM sys.configurations AS o

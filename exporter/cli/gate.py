@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from exporter.cli.http_flags import add_http_flags, read_password, typed
+from exporter.cli.http_flags import add_http_flags, read_password, time_limit, typed
 from exporter.config.secret_source import SecretUnreadableError
 from exporter.core import durations
 from exporter.core.gate.assess import assess
@@ -74,7 +74,7 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout",
         metavar="DURATION",
-        type=typed(durations.parse),
+        type=typed(time_limit),
         default=30.0,
         help="for the response of the exporter (default 30s)",
     )
@@ -104,6 +104,14 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         default=35 * 86400.0,
         help="an older reading of an instance counts as not known (default 35d)",
     )
+    parser.add_argument(
+        "--unwrap-age",
+        dest="unwrap_age",
+        metavar="DURATION",
+        type=typed(durations.parse),
+        default=900.0,
+        help="an older last unwrap of a target counts as not known (default 15m)",
+    )
 
 
 def gate(args: argparse.Namespace) -> int:
@@ -128,6 +136,7 @@ def _answer(args: argparse.Namespace) -> Answer:
         ready_for=args.ready_for,
         window=args.window,
         inventory_age=args.inventory_age,
+        unwrap_age=args.unwrap_age,
         folder=str(args.inventory.parent if args.inventory.name == FACTS else args.inventory),
     )
     inventory = read_inventory(args.inventory)

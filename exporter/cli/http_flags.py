@@ -8,6 +8,7 @@ from pathlib import Path
 
 from exporter.config.credential import SecretSource
 from exporter.config.secret_source import read_secret
+from exporter.core import durations
 from exporter.inventory.exporter_api import AccessError
 
 
@@ -42,6 +43,13 @@ def read_password(args: argparse.Namespace, prefix: str) -> str | None:
     if ":" in (args.user or ""):
         raise AccessError(f"--{prefix}.user: a user of basic authentication has no colon")
     return None if args.password_file is None else read_secret(SecretSource(file=args.password_file))
+
+
+def time_limit(text: str) -> float:
+    """Return the seconds of a limit: none at all would be no limit for aiohttp. Raises ValueError."""
+    if not (seconds := durations.parse(text)):
+        raise ValueError("must be longer than 0s")
+    return seconds
 
 
 def typed(convert: Callable[[str], object]) -> Callable[[str], object]:

@@ -8,16 +8,20 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from exporter.cli.inventory_azure import add_azure_flags, run_azure
 from exporter.cli.inventory_servers import add_server_flags, read_named_servers
 from exporter.cli.inventory_vaults import add_vault_flags, compare_with_vaults
+from exporter.core.inventory.claims import Taken, take_in
 from exporter.core.inventory.comparison import report_search
-from exporter.core.inventory.model import Instance, instance_of
+from exporter.core.inventory.findings import counted, listed
+from exporter.core.inventory.identity import instances_of
 from exporter.core.inventory.plan import Plan, PlannedTarget, make_plan
-from exporter.core.inventory.render import counted, credentials_to_supply, files_of, listed, report
+from exporter.core.inventory.render import credentials_to_supply, files_of, report
+from exporter.inventory.accepted import accepted
 from exporter.inventory.folder import (
     FACTS,
     Change,
@@ -96,25 +100,34 @@ def _run(args: argparse.Namespace) -> tuple[int, list[PlannedTarget]]:
     folder = read_folder(args.out)
     facts = read_facts(folder)
     sources = _read(args)
+    taken = take_in(facts.documents, sources.readings, prune=args.prune)
+    sources.failures += taken.failures
     for failure in sources.failures:
         print(failure, file=sys.stderr)
-    kept = _merge(facts, sources, prune=args.prune)
+    facts.documents = taken.documents
+    facts.loose |= sources.loose
     hand_written = read_hand_written(_other_files(args, folder), [args.out / name for name in folder.own])
-    instances = [instance_of(one) for one in facts.documents.values()]
+    instances = instances_of(facts.documents.values(), time.time())
     searched = compare_with_vaults(args, instances, facts, hand_written)
-    plan = make_plan(instances, facts.loose, hand_written, facts.names, facts.compared)
+    plan = make_plan(instances, facts.loose, hand_written, facts.names, facts.compared, established=facts.established)
     for vault, (search, result) in searched.items():
-        report_search(vault, search, result, plan.findings)
+        report_search(vault, search, result, plan.findings, facts.compared)
+    for late in taken.late:
+        plan.findings.note(late)
     if args.config_file is not None and not includes_folder(args.config_file, args.out):
         plan.findings.gap(f"{args.config_file} does not include {args.out}/*.yml: add it to include")
     for name in folder.edited:
         plan.findings.gap(f"{args.out / name} was edited, so it counts as written by hand and was not changed")
     facts.names = plan.names
-    todo = list(changes(folder, files_of(plan, hand_written.credentials, args.secrets)))
+    known = (one.server_name for one in instances)
+    facts.established = {name: {**facts.established.get(name, {}), **plan.versions.get(name, {})} for name in known}
+    todo = accepted(
+        changes(folder, files_of(plan, hand_written.credentials, args.secrets)), hand_written.credentials, plan.findings
+    )
     _show(todo)
     if not args.dry_run:
         _apply(todo, args.out / FACTS, facts)
-    print(_summary(plan, sources, kept, todo, dry_run=args.dry_run))
+    print(_summary(plan, taken, len(sources.failures), todo, dry_run=args.dry_run))
     print(report(plan, hand_written.credentials | _supplied(args, plan), args.secrets), end="")
     return GAPS if sources.failures or plan.findings.gaps else FINE, plan.targets
 
@@ -127,18 +140,6 @@ def _read(args: argparse.Namespace) -> Sources:
     sources.read_files(args.sources)
     read_named_servers(args, sources)
     return sources
-
-
-def _merge(facts: Facts, sources: Sources, *, prune: bool) -> list[Instance]:
-    """Take in what was read; returns the instances that were not read this time."""
-    kept = [name for name in facts.documents if name not in sources.instances]
-    if prune:
-        for name in kept:
-            del facts.documents[name]
-        kept = []
-    facts.documents |= sources.instances
-    facts.loose |= sources.loose
-    return [instance_of(facts.documents[name]) for name in kept]
 
 
 def _other_files(args: argparse.Namespace, folder: Folder) -> list[Path]:
@@ -166,10 +167,11 @@ def _apply(todo: Iterable[Change], facts_file: Path, facts: Facts) -> None:
             write(change.path, change.after)
 
 
-def _summary(plan: Plan, sources: Sources, kept: list[Instance], todo: list[Change], *, dry_run: bool) -> str:
-    read = f"{counted(len(sources.instances), 'instance')} read, {counted(len(sources.failures), 'failure')}"
+def _summary(plan: Plan, taken: Taken, failures: int, todo: list[Change], *, dry_run: bool) -> str:
+    read = f"{counted(len(taken.read), 'instance')} read, {counted(failures, 'failure')}"
     changed = f"{counted(len(todo), 'file')} {'would change' if dry_run else 'changed'}" if todo else "no file changed"
     lines = [f"{read}; {counted(len(plan.targets), 'target')}; {changed}"]
+    kept = instances_of(one for key, one in taken.documents.items() if key not in taken.read)
     if kept:
         lines.append(f"Not read this time, kept as last read: {listed(f'{one.server_name} ({one.read_at})' for one in kept)}")
     return "\n".join(lines)

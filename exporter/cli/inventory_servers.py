@@ -83,7 +83,7 @@ _FLAGS: Mapping[str, Mapping[str, Any]] = {
         "metavar": "SECONDS",
         "type": _seconds,
         "default": 15.0,
-        "help": "for a connection and for each query (default: 15)",
+        "help": "for a connection and for each query (default: 15); a server may take 20 times as long",
     },
     "--sql.parallel": {
         "dest": "sql_parallel",
@@ -114,7 +114,7 @@ def read_named_servers(args: argparse.Namespace, sources: Sources) -> None:
     documents = read_servers(names, access, parallel=args.sql_parallel, progress=progress.show)
     progress.end()
     for name, document in zip(names, documents, strict=True):
-        sources.add(document, name.text)
+        sources.add(document, name.text, direct=True)
 
 
 def _names(args: argparse.Namespace) -> list[ServerName]:

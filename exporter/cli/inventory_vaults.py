@@ -6,9 +6,10 @@ import argparse
 from collections.abc import Sequence
 
 from exporter.core.inventory.comparison import Search, SearchResult, plan_searches
+from exporter.core.inventory.findings import Findings
+from exporter.core.inventory.key_uris import KeyUris
 from exporter.core.inventory.model import Instance
 from exporter.core.inventory.plan import HandWritten
-from exporter.core.inventory.usage import Findings, KeyUris
 from exporter.inventory.declared import read_declared
 from exporter.inventory.folder import Facts
 from exporter.inventory.sources import SourceError
@@ -38,7 +39,7 @@ def compare_with_vaults(
         return {}
     if args.config_file is None:
         raise SourceError("--vault.credential needs --config.file, which declares the credential")
-    uris = KeyUris(instances, facts.loose, Findings(), facts.compared)
+    uris = KeyUris(instances, facts.loose, Findings(), facts.compared, facts.established)
     searches = plan_searches(instances, uris, hand_written.targets)
     results = search_vaults(searches, read_declared(args.config_file), args.vault_credential, _SECONDS)
     for result in results.values():

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from exporter import __version__
 from exporter.cli import bundle, check, demo, doctor, events, explain, gate, inventory, probe, report, run, simulate
+from exporter.cli.parser import CommandParser
 from exporter.core.known_secrets import hide
 
 DESCRIPTION = """\
@@ -41,7 +42,7 @@ examples:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = CommandParser(
         prog="ekm-exporter",
         description=DESCRIPTION,
         epilog=EXAMPLES,

@@ -16,18 +16,17 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from exporter.cli.http_flags import add_http_flags, read_password, sign_in_flags, typed
+from exporter.cli.http_flags import add_http_flags, read_password, sign_in_flags, time_limit, typed
 from exporter.config.credential import SecretSource
 from exporter.config.secret_source import SecretUnreadableError, read_secret
-from exporter.core import durations
 from exporter.core.report.document import as_csv, as_json, document
 from exporter.core.report.page import as_html
 from exporter.core.report.period import Period, between, month
 from exporter.inventory.exporter_api import AccessError, on_loopback, parse_url
 from exporter.inventory.history import read_minutes
-from exporter.inventory.prometheus_api import HistoryError, PrometheusAccess
+from exporter.inventory.prometheus_api import HistoryError, PrometheusAccess, UnreadableHistoryError
 
-COMPLETE, GAPS, BAD_USAGE = 0, 1, 2
+COMPLETE, FINDING, BAD_USAGE = 0, 1, 2
 FORMATS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {"csv": as_csv, "json": as_json, "html": as_html}
 
 
@@ -38,8 +37,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="evidence per vault: minutes answered, throttled, refused and unreachable, and whose fault",
         description=(
             "Reads a month of the history in Prometheus and counts, for each vault and target, the minutes by what the probes got. "
-            "Exit code: 0 if the data are complete; 1 if they have gaps, which the report names; 2 for bad arguments, or if "
-            "Prometheus does not have the history."
+            "Exit code: 0 if the data are complete; 1 if they have gaps, which the report names, or if an answer of "
+            "Prometheus is malformed or too large; 2 for bad arguments, or if Prometheus does not have the history."
         ),
         epilog="example: ekm-exporter report --month 2026-11 --prometheus http://localhost:9090 --out reports",
         allow_abbrev=False,
@@ -69,7 +68,11 @@ def _add_prometheus(parser: argparse.ArgumentParser) -> None:
         help="file with a bearer token, instead of a user",
     )
     parser.add_argument(
-        "--timeout", metavar="DURATION", type=typed(_duration), default=120.0, help="for each response of Prometheus (default 2m)"
+        "--timeout",
+        metavar="DURATION",
+        type=typed(time_limit),
+        default=120.0,
+        help="for each response of Prometheus (default 2m)",
     )
 
 
@@ -82,8 +85,8 @@ def report(args: argparse.Namespace) -> int:
         _write(args, period, data)
     except (AccessError, HistoryError, SecretUnreadableError, ValueError) as error:
         print(f"ekm-exporter report: {error}", file=sys.stderr)
-        return BAD_USAGE
-    return COMPLETE if data["complete"] else GAPS
+        return FINDING if isinstance(error, UnreadableHistoryError) else BAD_USAGE
+    return COMPLETE if data["complete"] else FINDING
 
 
 def _period(args: argparse.Namespace) -> Period:
@@ -145,9 +148,3 @@ def _write(args: argparse.Namespace, period: Period, data: Mapping[str, Any]) ->
 
 def _url(text: str) -> str:
     return parse_url(text, 9090, sign_in_flags("prometheus"))
-
-
-def _duration(text: str) -> float:
-    if not (seconds := durations.parse(text)):
-        raise ValueError("must be longer than 0s")
-    return seconds

@@ -16,6 +16,7 @@ from exporter.core.model import Facts
 T = TypeVar("T")
 
 MOST_PAGES: Final = 10
+_PAGE: Final = 25  # entries, the most that a vault sends
 _QUERY = re.compile("[!-~]+")  # printable ASCII without a blank
 
 # Reads the entries of one page, and the unchecked link to the next page.
@@ -34,7 +35,7 @@ class PagedSession(ApiSession):
     ) -> tuple[Facts, tuple[T, ...] | None]:
         """Return the entries of all pages.
 
-        They are None if a page cannot be read or there are more than `most_pages` pages.
+        They are None if a page cannot be read or there are more entries than `most_pages` pages have.
         """
         query = self.query
         found: tuple[T, ...] = ()
@@ -44,13 +45,15 @@ class PagedSession(ApiSession):
                 return facts, None
             entries, link = page
             found = (*found, *entries)
+            if len(found) > _PAGE * most_pages:
+                break
             if link is None:
                 return facts, found
             following = self._query_of(link, path)
             if following is None:
                 return replace(facts, fault=Fault.REDIRECT, detail="the next page of the list has another host or path"), None
             query = following
-        return replace(facts, fault=Fault.BODY_TOO_LARGE, detail=f"more than {most_pages} pages"), None
+        return replace(facts, fault=Fault.BODY_TOO_LARGE, detail=f"more than {most_pages} pages of {_PAGE}"), None
 
     def _query_of(self, link: str, path: str) -> str | None:
         """Return the query of the link to the next page; None if it leaves this list."""

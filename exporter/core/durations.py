@@ -50,6 +50,12 @@ def write(seconds: float) -> str:
     return "".join(parts)
 
 
+def ago(seconds: float) -> str:
+    """Return an age in whole minutes, in whole hours from two days on."""
+    unit = 60.0 if seconds < 2 * 86400 else 3600.0
+    return f"{write(max(seconds, 0.0) // unit * unit)} ago"
+
+
 def moment(unix: float) -> str:
     """Return a Unix time as RFC 3339 in UTC, to the millisecond."""
     return datetime.fromtimestamp(unix, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -65,3 +71,11 @@ def unix_time(text: str) -> float:
     if not 0 <= unix < _YEAR_10000:
         raise ValueError("before 1970 or after 9999")
     return unix
+
+
+def known_time(text: str) -> float | None:
+    """Return the Unix time of a text, None if it has none."""
+    try:
+        return unix_time(text)
+    except ValueError:
+        return None

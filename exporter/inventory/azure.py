@@ -16,13 +16,14 @@ from exporter.core.inventory.azure import Azure, AzureKey, AzureVault, authority
 from exporter.core.model import Challenge, Facts, KeyFacts
 from exporter.inventory.declared import Declared
 from exporter.inventory.resource_graph import ResourceGraphSession
-from exporter.inventory.sign_in import open_networks, reason, request_token
-from exporter.runtime.clock import loop_time
+from exporter.inventory.sign_in import TimeLimit, TimeLimitError, open_networks, reason, request_token
 from exporter.runtime.thread_pool import PoolExhausted
 
 SECONDS = 30.0  # for one request
+_LIST_SECONDS, _VAULT_SECONDS, _WHOLE_SECONDS = 600.0, 300.0, 3600.0  # for the list of vaults, for each vault, for everything
 _AT_ONCE = 16  # vaults
-_MOST_PAGES = 200
+_MOST_PAGES, _MOST_VAULTS = 200, 20_000
+_NAME_SOME = "name some subscriptions with --azure.subscription"
 _RSA = ("RSA", "RSA-HSM")
 # Advice by HTTP status.
 _MANAGEMENT = {
@@ -67,7 +68,7 @@ async def _read_vault(reader: _Reader, vault: AzureVault, azure: Azure, limit: a
     async with limit:
         try:
             azure.keys[vault.host] = await reader.keys_of(vault.host)
-        except (_VaultFailureError, PoolExhausted) as failure:
+        except (_VaultFailureError, TimeLimitError, PoolExhausted) as failure:
             azure.failures.append(f"{vault.host}: not read: {failure}")
 
 
@@ -77,6 +78,7 @@ class _Reader:
     def __init__(self, networks: Networks, declared: Declared, request: AzureRequest) -> None:
         self._networks, self._declared, self._request = networks, declared, request
         self._tokens: dict[tuple[Challenge, str], asyncio.Task[tuple[str | None, str]]] = {}
+        self._time = TimeLimit(SECONDS, _WHOLE_SECONDS)
 
     async def list_vaults(self, azure: Azure) -> None:
         """Read every page of Resource Graph. The token goes to the management host only."""
@@ -90,59 +92,65 @@ class _Reader:
                     azure.failures.append(f"{azure.host}: no token for {self._request.credential.name}: {why}")
                     return
                 await self._pages(session, token, azure)
-            except PoolExhausted as failure:
+            except (TimeLimitError, PoolExhausted) as failure:
                 azure.failures.append(f"{azure.host}: not read: {failure}")
 
     async def _pages(self, session: ResourceGraphSession, token: str, azure: Azure) -> None:
         skip_token: str | None = None
+        seen: set[str | None] = {None}
+        time = TimeLimit(SECONDS, _LIST_SECONDS)
         rows = others = 0
         vaults: dict[str, AzureVault] = {}
         for number in range(1, _MOST_PAGES + 1):
-            facts, page = await session.vaults(token, self._request.subscriptions, skip_token, deadline=loop_time() + SECONDS)
+            facts, page = await session.vaults(token, self._request.subscriptions, skip_token, deadline=time.deadline())
             if page is None:
                 azure.failures.append(f"{azure.host}: page {number} not read: {_advised(facts, _MANAGEMENT)}")
                 break
             found, unknown = read_rows(page.rows, self._request.cloud)
             vaults |= {vault.host: vault for vault in found}
+            azure.vaults = [vaults[host] for host in sorted(vaults)[:_MOST_VAULTS]]
             rows, others = rows + len(found) + unknown, others + unknown
             if page.limit_hit:
-                azure.failures.append(f"{azure.host}: more than 10,000 subscriptions: name some with --azure.subscription")
-            if page.skip_token is None or page.skip_token == skip_token:
+                azure.failures.append(f"{azure.host}: more than 10,000 subscriptions: {_NAME_SOME}")
+            if len(vaults) > _MOST_VAULTS:
+                azure.failures.append(f"{azure.host}: more than {_MOST_VAULTS} vaults: {_NAME_SOME}")
+                break
+            if page.skip_token in seen:
                 if page.is_cut or page.skip_token is not None or rows < page.total:
                     azure.failures.append(
                         f"{azure.host}: Resource Graph listed {rows} of {page.total} vaults: run the command again"
                     )
                 break
             skip_token = page.skip_token
+            seen.add(skip_token)
         else:
-            azure.failures.append(
-                f"{azure.host}: more than {_MOST_PAGES} pages: name some subscriptions with --azure.subscription"
-            )
+            azure.failures.append(f"{azure.host}: more than {_MOST_PAGES} pages: {_NAME_SOME}")
         if others:
             azure.failures.append(f"{azure.host}: entries that name no vault of the cloud {self._request.cloud}: {others}")
-        azure.vaults = [vaults[host] for host in sorted(vaults)]
 
     async def keys_of(self, host: str) -> tuple[AzureKey, ...]:
-        """Return the newest versions of a vault's RSA keys. Raises _VaultFailureError and PoolExhausted."""
+        """Return the newest versions of a vault's RSA keys. Raises _VaultFailureError, TimeLimitError and PoolExhausted."""
+        self._time.deadline()
+        time = TimeLimit(SECONDS, _VAULT_SECONDS)
         uses = self._declared.uses.get(host)
         module = self._declared.modules.get(uses[0][1] if uses else DEFAULT_MODULE) or self._declared.modules[DEFAULT_MODULE]
         network = self._networks.of(module)
-        token = await self._vault_token(host, network)
+        token = await self._vault_token(host, network, time)
         async with KeyListSession(network, host, module.api_version) as session:
-            facts, listed = await session.list_keys(token, deadline=loop_time() + SECONDS)
+            facts, listed = await session.list_keys(token, deadline=time.deadline())
             if listed is None:
                 raise _VaultFailureError(_advised(facts, _VAULT))
-            found = [await _newest(session, token, key.name) for key in listed if not key.managed]
+            found = [await _newest(session, token, key.name, time) for key in listed if not key.managed]
         return tuple(
             AzureKey(name=key.name, version=key.version, bits=key.size_bits, enabled=key.enabled is not False)
             for key in found
             if key is not None and key.kty in _RSA
         )
 
-    async def _vault_token(self, host: str, network: Network) -> str:
+    async def _vault_token(self, host: str, network: Network, time: TimeLimit) -> str:
         """Return a token for the vault, which must be below the domain of the token's resource."""
         async with VaultSession(network, host, network.module.api_version) as session:
-            facts, challenge = await session.challenge(deadline=loop_time() + SECONDS)
+            facts, challenge = await session.challenge(deadline=time.deadline())
         if challenge is None:
             raise _VaultFailureError(_advised(facts, _VAULT))
         token, why = await self._token(challenge, network.module)
@@ -159,9 +167,9 @@ class _Reader:
         return await self._tokens[key]
 
 
-async def _newest(session: KeyListSession, token: str, name: str) -> KeyFacts | None:
+async def _newest(session: KeyListSession, token: str, name: str, time: TimeLimit) -> KeyFacts | None:
     """Return the newest version; None for a key that was deleted meanwhile. Raises _VaultFailureError."""
-    facts, key = await session.get_key(token, name, None, deadline=loop_time() + SECONDS)
+    facts, key = await session.get_key(token, name, None, deadline=time.deadline())
     if key is None and facts.status != 404:
         raise _VaultFailureError(f"key {name}: {_advised(facts, _VAULT)}")
     return key

@@ -15,6 +15,9 @@ _MAGIC = b"ElfFile\0"
 _HEADER = 4096  # bytes
 _CHUNK = 65536  # bytes
 _MOST_UNREADABLE = 1000  # records, after which the rest of a file is not read
+_LARGEST = 4 * 1024**3  # bytes of a file: Windows' own limit of a log
+_SMALLEST_RECORD = 24  # bytes: its fixed part
+_LONGEST_RECORD = 1024 * 1024  # characters of its JSON
 
 
 @dataclass(slots=True)
@@ -55,6 +58,8 @@ def _defect(path: Path) -> str:
     with path.open("rb") as stream:
         head = stream.read(_HEADER)
         size = stream.seek(0, 2)
+    if size > _LARGEST:
+        return f"is larger than {_LARGEST // 1024**3} GiB: save a part of the log (wevtutil epl with /q)"
     if not head:
         return "is empty: save the log again (Event Viewer: Save All Events As, type .evtx)"
     if not head.startswith(_MAGIC):
@@ -76,17 +81,25 @@ def _records(report: FileReport) -> Iterator[str]:
         raise ExtraMissingError("events") from None
     try:
         records = iter(PyEvtxParser(str(report.path), 1).records_json())
+        most = report.path.stat().st_size // _SMALLEST_RECORD
     except (OSError, RuntimeError):
         report.note = report.note or "has a damaged header: copy it again"
         return
-    while report.unreadable < _MOST_UNREADABLE:
+    while report.unreadable < _MOST_UNREADABLE and report.records <= most:
         try:
             record = next(records)
+            text = "" if record is None else str(record["data"])
         except StopIteration:
             return
         except (OSError, RuntimeError, ValueError):
             report.unreadable += 1
-        else:
-            report.records += 1
-            yield "" if record is None else str(record["data"])
-    report.note = f"has more than {_MOST_UNREADABLE} unreadable records: the rest was not read"
+            continue
+        if len(text) > _LONGEST_RECORD:
+            report.unreadable += 1
+            continue
+        report.records += 1
+        yield text
+    if report.records > most:
+        report.note = "has more records than fit into its size: the rest was not read"
+    else:
+        report.note = f"has more than {_MOST_UNREADABLE} unreadable records: the rest was not read"

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ class FolderError(Exception):
 class Facts:
     """What is known from all runs: documents by server, key URIs, names of targets, and versions by public key.
 
+    `established` are the versions of the last run by server and thumbprint: a later contradiction of another server does not change them.
     `digest` is that of the file that was read, empty without one.
     """
 
@@ -40,6 +41,7 @@ class Facts:
     loose: dict[RegistryUri, None] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     compared: dict[str, KeyVersion] = field(default_factory=dict)
+    established: dict[str, dict[str, KeyVersion]] = field(default_factory=dict)
     digest: bytes = b""
 
 
@@ -101,9 +103,9 @@ def read_facts(folder: Folder) -> Facts:
             raise ValueError  # noqa: TRY301 - as every other damage
         loose = {RegistryUri(str(one["thumbprint"]), str(one["uri"])): None for one in content["key_uris"]}
         names = {str(one): str(name) for one, name in content["names"].items()}
-        uris = ((str(one["public_key"]), key_version(str(one["uri"]))) for one in content.get("public_keys", ()))
-        compared = {public_key: version for public_key, version in uris if version is not None}
-        return Facts(documents, loose, names, compared, hashlib.sha256(data).digest())
+        compared = _versions((str(one["public_key"]), one["uri"]) for one in content.get("public_keys", ()))
+        established = {str(server): _versions(uris.items()) for server, uris in content.get("versions", {}).items()}
+        return Facts(documents, loose, names, compared, established, hashlib.sha256(data).digest())
     except FileMissingError:
         if folder.own:
             raise FolderError(
@@ -116,6 +118,10 @@ def read_facts(folder: Folder) -> Facts:
         raise FolderError(f"{path}: damaged: restore it, or remove it and the files of earlier runs") from None
 
 
+def _versions(uris: Iterable[tuple[str, Any]]) -> dict[str, KeyVersion]:
+    return {name: version for name, uri in uris if (version := key_version(str(uri))) is not None}
+
+
 def facts_text(facts: Facts) -> str:
     """Return the content of the file of facts."""
     content: dict[str, Any] = {
@@ -123,6 +129,9 @@ def facts_text(facts: Facts) -> str:
         "key_uris": [{"thumbprint": uri.thumbprint, "uri": uri.uri} for uri in facts.loose],
         "names": facts.names,
         "public_keys": [{"public_key": one, "uri": version.uri} for one, version in facts.compared.items()],
+        "versions": {
+            server: {one: version.uri for one, version in versions.items()} for server, versions in facts.established.items()
+        },
     }
     return json.dumps(content, indent=1, sort_keys=True) + "\n"
 

@@ -5,16 +5,23 @@ The exporter keeps no history; the arithmetic is in `core.report`.
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 from exporter.core import durations
+from exporter.core.report.answers import Labels, exporter_of, key_of, read_range, read_series
 from exporter.core.report.minutes import MINUTE, WITHOUT_PROBE, Exporter, Minutes, Points, Slice, Target
 from exporter.core.report.period import Period
-from exporter.inventory.prometheus_api import HistoryError, PrometheusAccess, PrometheusApi
+from exporter.inventory.prometheus_api import HistoryError, PrometheusAccess, PrometheusApi, UnreadableHistoryError
 
-SLICE = 180  # minutes; Prometheus allows 11,000 points per series, and 5,000 targets then have 20 MB
+SLICE = 180  # minutes; Prometheus allows 11,000 points per series
+MOST_POINTS = 500_000  # of one response, about 10 MB: many series have shorter slices
+MOST_SERIES = 20_000  # targets of an exporter
+MOST_KINDS = 1_000  # step and reason of failures; this version has about 400
+MOST_GAPS = 1_000_000  # of all targets together
+WHOLE = 60  # times the time of one response: what the whole report may take
 _TARGET: Final = "job, instance, target, vault"
 CONFIGURED: Final = "ekm_probe_interval_seconds"
 # Plain series, and what is rare: on 5,000 targets one expression of both takes Prometheus many times as long.
@@ -26,19 +33,38 @@ FAILURES: Final = f"max by ({_TARGET}, step, reason) (ekm_last_failure_info)"
 MAINTENANCE: Final = "ekm_maintenance == 1"
 EXPORTERS: Final = "max by (job, instance) (ekm_exporter_build_info)"
 
-_Series = tuple[Mapping[str, str], Points]
+_UNREADABLE: Final = "Prometheus sent an unreadable result: check the URL"
 
 
 async def read_minutes(access: PrometheusAccess, period: Period) -> Minutes:
     """Return the minutes of the period. Raises HistoryError and AccessError."""
-    async with PrometheusApi(access) as api:
-        await _check_retention(api, period)
-        minutes = Minutes(await _series(api, period))
-        for first in range(0, period.minutes, SLICE):
-            minutes.add(await _slice(api, period, first, min(SLICE, period.minutes - first)))
+    seconds = WHOLE * access.timeout
+    try:
+        async with asyncio.timeout(seconds), PrometheusApi(access) as api:
+            minutes = await _read(api, period)
+    except TimeoutError:
+        raise UnreadableHistoryError(
+            f"the history was not read within {seconds:g} s, {WHOLE} times --timeout: raise it, or report a shorter period"
+        ) from None
     minutes.drop_absent()
     if not minutes.targets:
         raise _no_series(period)
+    return minutes
+
+
+async def _read(api: PrometheusApi, period: Period) -> Minutes:
+    await _check_retention(api, period)
+    series = await _series(api, period)
+    minutes, length = Minutes(series), min(SLICE, MOST_POINTS // len(series))
+    kinds: set[tuple[str, str]] = set()
+    for first in range(0, period.minutes, length):
+        part = await _slice(api, period, first, min(length, period.minutes - first))
+        kinds |= {failure[:2] for failures in part.failures.values() for failure in failures}
+        if len(kinds) > MOST_KINDS:
+            raise UnreadableHistoryError(f"Prometheus has more than {MOST_KINDS} kinds of failures: is it that of the exporters?")
+        minutes.add(part)
+        if minutes.gaps > MOST_GAPS:
+            raise UnreadableHistoryError(f"the data have more than {MOST_GAPS} gaps: report a shorter period")
     return minutes
 
 
@@ -67,56 +93,48 @@ def _no_series(period: Period) -> HistoryError:
 
 async def _series(api: PrometheusApi, period: Period) -> list[tuple[Exporter, Target]]:
     form = {"match[]": CONFIGURED, "start": str(period.start), "end": str(period.end)}
-    found = await api.get("api/v1/series", form)
-    keys = [_key(labels) for labels in found if isinstance(labels, dict)] if isinstance(found, list) else []
+    found = read_series(await api.get("api/v1/series", form))
+    if found is None:
+        raise UnreadableHistoryError(_UNREADABLE)
+    keys = list({key_of(labels): None for labels in found})
     if not keys:
         raise _no_series(period)
+    if len(keys) > MOST_SERIES:
+        raise UnreadableHistoryError(
+            f"Prometheus has {len(keys)} series of targets, more than {MOST_SERIES}: is it the Prometheus of the exporters?"
+        )
     return keys
-
-
-def _key(labels: Mapping[str, str]) -> tuple[Exporter, Target]:
-    return _exporter(labels), Target(labels.get("vault", ""), labels.get("target", ""))
-
-
-def _exporter(labels: Mapping[str, str]) -> Exporter:
-    return Exporter(labels.get("job", ""), labels.get("instance", ""))
 
 
 async def _slice(api: PrometheusApi, period: Period, first: int, minutes: int) -> Slice:
     start = period.start + first * MINUTE
     failures: dict[tuple[Exporter, Target], list[tuple[str, str, Points]]] = {}
     for labels, points in await _range(api, FAILURES, start, minutes):
-        failures.setdefault(_key(labels), []).append((labels.get("step", ""), labels.get("reason", ""), points))
+        failures.setdefault(key_of(labels), []).append((labels["step"], labels["reason"], points))
     return Slice(
         first=first,
         minutes=minutes,
         results=await _results(api, start, minutes),
         failures=failures,
-        maintenance={_key(labels): points for labels, points in await _range(api, MAINTENANCE, start, minutes)},
-        exporters={_exporter(labels): points for labels, points in await _range(api, EXPORTERS, start, minutes)},
+        maintenance={key_of(labels): points for labels, points in await _range(api, MAINTENANCE, start, minutes)},
+        exporters={exporter_of(labels): points for labels, points in await _range(api, EXPORTERS, start, minutes)},
     )
 
 
 async def _results(api: PrometheusApi, start: int, minutes: int) -> Mapping[tuple[Exporter, Target], Points]:
     """Return the result of each minute: of a recent probe, or that a configured target has none."""
-    results = {_key(labels): dict(points) for labels, points in await _range(api, RESULTS, start, minutes)}
+    results = {key_of(labels): dict(points) for labels, points in await _range(api, RESULTS, start, minutes)}
     for query in (STALE, UNPROBED):
         for labels, points in await _range(api, query, start, minutes):
-            results.setdefault(_key(labels), {}).update(dict.fromkeys(points, WITHOUT_PROBE))
+            results.setdefault(key_of(labels), {}).update(dict.fromkeys(points, WITHOUT_PROBE))
     return results
 
 
-async def _range(api: PrometheusApi, query: str, start: int, minutes: int) -> list[_Series]:
+async def _range(api: PrometheusApi, query: str, start: int, minutes: int) -> list[tuple[Labels, Points]]:
     """Return the series of a query, with a point at the start of each minute. Raises HistoryError."""
     end = start + (minutes - 1) * MINUTE
     data = await api.get("api/v1/query_range", {"query": query, "start": str(start), "end": str(end), "step": str(MINUTE)})
-    try:
-        return list(_parse(data, start))
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise HistoryError("Prometheus sent an unreadable result: check the URL") from None
-
-
-def _parse(data: Any, start: int) -> Iterator[_Series]:
-    for series in data["result"]:
-        labels = {str(name): str(value) for name, value in series["metric"].items()}
-        yield labels, {round((at - start) / MINUTE): float(value) for at, value in series["values"]}
+    found = read_range(data, start, minutes)
+    if found is None:
+        raise UnreadableHistoryError(_UNREADABLE)
+    return found

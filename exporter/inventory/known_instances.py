@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from exporter.config.files import plainly
 from exporter.core.gate.conditions import Condition, Reason, reason
 from exporter.core.gate.model import Inventory
-from exporter.core.inventory.model import instance_of
+from exporter.core.inventory.identity import instances_of
 from exporter.inventory.folder import FACTS, Folder, FolderError, read_facts
 
 
@@ -19,7 +20,8 @@ def read_inventory(path: Path) -> Inventory | Reason:
         if not file.exists():
             return reason(Condition.INVENTORY_MISSING, path=str(file), folder=str(folder))
         facts = read_facts(Folder(folder, {}, (), ()))
-        return Inventory(tuple(instance_of(one) for one in facts.documents.values()), tuple(facts.loose), facts.compared)
+        instances = tuple(instances_of(facts.documents.values(), time.time()))
+        return Inventory(instances, tuple(facts.loose), facts.compared, facts.established)
     except FolderError as error:
         return reason(Condition.INVENTORY_UNUSABLE, cause=str(error), folder=str(folder))
     except OSError as error:

@@ -6,7 +6,6 @@ Every failure is a HistoryError: one line with the action. Credentials are sent 
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +13,10 @@ from typing import Any, Self
 
 import aiohttp
 
+from exporter.core import bounded_json
 from exporter.inventory.exporter_api import body_within, cause_text, trust
 
-LARGEST_RESPONSE = 128 * 1024 * 1024  # bytes; a slice of 5,000 targets has about 20 MB
+LARGEST_RESPONSE = 32 * 1024 * 1024  # bytes; a slice has about 10 MB
 CA_FLAG = "--prometheus.ca.file"
 _ACTIONS: Mapping[int, str] = {
     401: "it requires other credentials: use --prometheus.user and --prometheus.password.file, or --prometheus.token.file",
@@ -29,6 +29,10 @@ _ACTIONS: Mapping[int, str] = {
 
 class HistoryError(Exception):
     """Why Prometheus gave no history, and what to do."""
+
+
+class UnreadableHistoryError(HistoryError):
+    """Prometheus answered with something that is no history, or with too much of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +79,22 @@ class PrometheusApi:
             action = _ACTIONS.get(status, "is it Prometheus?")
             raise HistoryError(f"{self._shown} responded with HTTP status {status}: {action}")
         try:
-            document = json.loads(body)
-        except (ValueError, RecursionError):
+            document = None if body is None else bounded_json.parse(body.decode("utf-8"), bounded_json.MOST_OF_RESPONSE)
+        except bounded_json.TooManyValuesError:
+            body = document = None
+        except ValueError:
             document = None
+        if body is None:
+            raise UnreadableHistoryError(
+                f"{self._shown} sent more than {LARGEST_RESPONSE // 1024**2} MiB or {bounded_json.MOST_OF_RESPONSE} values: "
+                "is it the Prometheus of the exporters?"
+            )
         if not isinstance(document, dict) or document.get("status") != "success" or "data" not in document:
-            raise HistoryError(f"{self._shown} is no Prometheus: its response is not that of the API: check the URL")
+            raise UnreadableHistoryError(f"{self._shown} is no Prometheus: its response is not that of the API: check the URL")
         return document["data"]
 
-    async def _exchange(self, path: str, form: Mapping[str, str] | None) -> tuple[int, bytes]:
+    async def _exchange(self, path: str, form: Mapping[str, str] | None) -> tuple[int, bytes | None]:
+        """Return status and body; None for a body above the limit. Raises HistoryError."""
         if self._session is None:
             raise RuntimeError("the session is not open")
         method = "GET" if form is None else "POST"
@@ -91,7 +103,7 @@ class PrometheusApi:
                 method, self._access.url + path, data=form, allow_redirects=False, ssl=self._tls
             ) as response:
                 body = await body_within(response, LARGEST_RESPONSE) if response.status == 200 else b""
-                status = response.status
+                return response.status, body
         except TimeoutError:
             raise HistoryError(
                 f"{self._shown} gave no whole response within {self._access.timeout:g} s: raise --timeout"
@@ -99,11 +111,6 @@ class PrometheusApi:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             cause = cause_text(error, CA_FLAG)
             raise HistoryError(f"{self._shown} is unreachable, {cause}: check the URL and the network") from None
-        if body is None:
-            raise HistoryError(
-                f"{self._shown} sent more than {LARGEST_RESPONSE // 1024**2} MiB: is it the Prometheus of the exporters?"
-            )
-        return status, body
 
 
 def _headers(access: PrometheusAccess) -> dict[str, str]:

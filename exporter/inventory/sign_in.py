@@ -30,6 +30,25 @@ AMBIENT = Credential(name="default chain", kind=CredentialKind.DEFAULT)
 _ADVICE = "sign in with az login, or name a credential of --config.file"
 
 
+class TimeLimitError(Exception):
+    """The time of a series of requests is over; the text is for the user."""
+
+
+class TimeLimit:
+    """The time of a series of requests, which begins now: each has `seconds`, all together have `whole`."""
+
+    def __init__(self, seconds: float, whole: float) -> None:
+        self._seconds, self._whole = seconds, whole
+        self._end = loop_time() + whole
+
+    def deadline(self) -> float:
+        """Return the deadline of the next request, in loop time. Raises TimeLimitError."""
+        now = loop_time()
+        if now >= self._end:
+            raise TimeLimitError(f"not read to the end within {self._whole:g} s: run the command again")
+        return min(now + self._seconds, self._end)
+
+
 @asynccontextmanager
 async def open_networks(declared: Declared) -> AsyncIterator[Networks]:
     """Yield the networks of the modules. Raises SourceError if a CA file cannot be used."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from exporter.config.files import FileUnreadableError, read_whole
+from exporter.core.inventory.claims import Reading
 from exporter.core.inventory.document import Document, read_documents
-from exporter.core.inventory.model import instance_of, printable
+from exporter.core.inventory.identity import FILE
+from exporter.core.inventory.model import printable
 from exporter.core.inventory.registry import RegistryUri
 
 FILE_LIMIT = 64 * 1024 * 1024  # bytes
@@ -22,25 +24,20 @@ class SourceError(Exception):
 
 @dataclass(slots=True)
 class Sources:
-    """Readable instances by name in capitals, loose key URIs, and one line for each failure."""
+    """Readings of instances, loose key URIs, and one line for each failure."""
 
-    instances: dict[str, Document] = field(default_factory=dict)
+    readings: list[Reading] = field(default_factory=list)
     loose: dict[RegistryUri, None] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
-    def add(self, document: Document, where: str) -> None:
-        """Add a document; `where` is the file or the server that it is from."""
+    def add(self, document: Document, where: str, *, direct: bool = False) -> None:
+        """Add a document; `where` is the file or the server that it is from, `direct` if the server answered just now."""
         if document.failure is not None:
             address = f"{printable(document.address)}: " if document.address not in (None, where) else ""
             self.failures.append(f"{where}: {address}not read: {printable(document.failure)}")
-        elif document.sections:
-            instance = instance_of(document)
-            name = instance.server_name.upper()  # SQL Server ignores the case
-            if name in self.instances:
-                self.failures.append(
-                    f"{where}: {instance.server_name} was read from another source too, and this one was used: name it once"
-                )
-            self.instances[name] = document
+        if document.failure is not None or document.sections:
+            address = document.address or f"{FILE}{Path(where).name}"
+            self.readings.append(Reading(replace(document, address=address), where, direct))
         else:
             self.loose |= dict.fromkeys(document.key_uris)
 

@@ -13,13 +13,13 @@ from exporter.core.inventory.comparison import Search, SearchResult, has_modulus
 from exporter.core.inventory.registry import KeyVersion
 from exporter.core.model import KeyFacts
 from exporter.inventory.declared import Declared
-from exporter.inventory.sign_in import open_networks, reason, request_token
+from exporter.inventory.sign_in import TimeLimit, TimeLimitError, open_networks, reason, request_token
 from exporter.inventory.sources import SourceError
-from exporter.runtime.clock import loop_time
 from exporter.runtime.thread_pool import PoolExhausted
 
 _FORBIDDEN, _NOT_FOUND = 403, 404
 _VAULTS = 8  # at the same time
+_WHOLE = 60  # times the seconds of a request: what the search of a vault may take
 
 
 class _VaultError(Exception):
@@ -46,8 +46,10 @@ async def _search_all(
             async with limit:
                 result = SearchResult()
                 try:
-                    await _search(networks, declared, credential, _Run(vault, search, result, seconds))
-                except (_VaultError, PoolExhausted) as error:
+                    await _search(
+                        networks, declared, credential, _Run(vault, search, result, seconds, TimeLimit(seconds, _WHOLE * seconds))
+                    )
+                except (_VaultError, TimeLimitError, PoolExhausted) as error:
                     result.failure = str(error)
                 return result
 
@@ -61,10 +63,7 @@ class _Run:
     search: Search
     result: SearchResult
     seconds: float
-
-    @property
-    def deadline(self) -> float:
-        return loop_time() + self.seconds
+    time: TimeLimit
 
     def compare(self, key: KeyFacts) -> None:
         self.result.compared += 1
@@ -98,7 +97,7 @@ def _identity(declared: Declared, vault: str, credential: str) -> tuple[Credenti
 
 async def _token(networks: Networks, network: Network, identity: Credential, run: _Run) -> str:
     async with VaultSession(network, run.vault, network.module.api_version) as session:
-        facts, challenge = await session.challenge(deadline=run.deadline)
+        facts, challenge = await session.challenge(deadline=run.time.deadline())
     if challenge is None:
         raise _VaultError(reason(facts))
     token, why = await request_token(networks, network.module, identity, challenge, run.seconds)
@@ -109,7 +108,7 @@ async def _token(networks: Networks, network: Network, identity: Credential, run
 
 async def _names(session: KeyListSession, token: str, run: _Run) -> list[str]:
     """All names of the vault; without the permission `list` those that are known."""
-    facts, keys = await session.list_keys(token, deadline=run.deadline)
+    facts, keys = await session.list_keys(token, deadline=run.time.deadline())
     if keys is None and facts.status != _FORBIDDEN:
         raise _VaultError(reason(facts))
     run.result.listed = keys is not None
@@ -119,7 +118,7 @@ async def _names(session: KeyListSession, token: str, run: _Run) -> list[str]:
 async def _versions(session: KeyListSession, token: str, name: str, run: _Run) -> list[str]:
     if not run.result.listed:
         return sorted(run.search.named[name])
-    facts, versions = await session.list_versions(token, name, deadline=run.deadline)
+    facts, versions = await session.list_versions(token, name, deadline=run.time.deadline())
     if versions is None:
         raise _VaultError(reason(facts))
     return [entry.version for entry in versions if entry.version is not None]
@@ -127,7 +126,7 @@ async def _versions(session: KeyListSession, token: str, name: str, run: _Run) -
 
 async def _compare(session: KeyListSession, token: str, name: str, version: str | None, run: _Run) -> str | None:
     """Compare one key version, the newest without `version`; None if the vault does not return it."""
-    facts, key = await session.get_key(token, name, version, deadline=run.deadline)
+    facts, key = await session.get_key(token, name, version, deadline=run.time.deadline())
     if key is not None:
         run.compare(key)
         return key.version

@@ -61,6 +61,7 @@ def target_row(target: Target, record: TargetRecord | None, *, now: float) -> Pa
         "ready_since": moment_or_none(None if record is None or not readiness.ready else record.ready_since),
         "last_not_ready": moment_or_none(None if record is None else record.not_ready_at),
         "unsteady": _unsteady(unsteady_at(record, now)),
+        "last_unwrap": moment_or_none(None if record is None else record.unwrapped_at),
         **failure_payload(None if report is None else report.first_failure),
         "deciding_step": None if report is None else _deciding_step(report),
         "rotation_pending": None if record is None else record.rotation_pending,

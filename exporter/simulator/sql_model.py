@@ -13,7 +13,7 @@ ERROR_LOG = "VIEW ANY ERROR LOG"
 RIGHTS = frozenset({DEFINITIONS, PERFORMANCE, SECURITY, ERROR_LOG})
 PROVIDER = "AzureKeyVault_EKM_Prov"
 ONLINE, RECOVERY_PENDING = 0, 3
-STATES = {ONLINE: "ONLINE", RECOVERY_PENDING: "RECOVERY_PENDING"}
+STATES = {ONLINE: "ONLINE", 1: "RESTORING", RECOVERY_PENDING: "RECOVERY_PENDING", 5: "EMERGENCY", 6: "OFFLINE"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +66,8 @@ class SqlServer:
     rights: frozenset[str] = RIGHTS
     missing: frozenset[str] = frozenset()  # system views that this version lacks
     provider_enabled: bool = True
+    ekm_configured: bool = True  # the option of all providers, as it is after the next start
+    ekm_in_use: bool = True
     registry_readable: bool = True
     logged_codes: tuple[str, ...] = ()  # provider error codes in the error log, one line each, just now
     refuses_login: bool = False
@@ -89,7 +91,7 @@ class SqlServer:
     def restarted(self, now: float, opened: Collection[str]) -> SqlServer:
         """Return the server after a restart, at which only the databases of these names opened."""
         databases = [replace(one, state=ONLINE if one.name in opened else RECOVERY_PENDING) for one in self.databases]
-        return replace(self, started=now, databases=tuple(databases))
+        return replace(self, started=now, ekm_in_use=self.ekm_configured, databases=tuple(databases))
 
 
 def invented_thumbprint(key_name: str, key_version: str) -> str:

@@ -50,6 +50,7 @@ class TargetRecord:
     state_since: float | None = None  # when the first probe with this state began
     ready_since: float | None = None  # when the first of the ready probes began, without a gap, a restart or another verdict
     not_ready_at: float | None = None  # when the last probe that was not ready began, since the start of the exporter
+    unwrapped_at: float | None = None  # when the last probe began whose unwrap succeeded, not with another configuration
     recent: str = ""  # the states of the last probes, oldest first, as `LETTERS`
     recent_failures: tuple[FailedProbe, ...] = ()  # those of `recent` that failed, oldest first
     key: KeyFacts | None = None
@@ -106,14 +107,14 @@ class TargetRecord:
         if self.target.key != target.key:
             self.key = self.newest_version = self.purge_at = None
             self.state, self.state_since, self.recent, self.recent_failures = None, None, "", ()
-            self.ready_since = self.not_ready_at = None
+            self.ready_since = self.not_ready_at = self.unwrapped_at = None
         if (self.target.key, self.target.recovery_vault) != (target.key, target.recovery_vault):
             self.proof_at = None
         self.target = target
 
     def invalidate_verdict(self) -> None:
         """Drop the verdict after the configuration changed; the last probe is kept."""
-        self.verdict = self.verdict_at = self.ready_since = None
+        self.verdict = self.verdict_at = self.ready_since = self.unwrapped_at = None
         if self.last is not None:
             self.last = replace(self.last, readiness=Readiness(ready=None, why="no_probe_yet"))
 
@@ -149,6 +150,8 @@ class TargetRecord:
         """Extend or end the run of ready probes. A pause in which a verdict becomes stale ends it too."""
         if report.readiness.ready is False:
             self.not_ready_at = report.started_at
+        if any(result.step is Step.UNWRAP_KEY and result.outcome is Outcome.OK for result in report.steps):
+            self.unwrapped_at = report.started_at
         if not report.readiness.ready:
             self.ready_since = None
         elif self.ready_since is None or self.last is None or is_stale(self.target, self.last, report.started_at):

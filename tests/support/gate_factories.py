@@ -51,6 +51,7 @@ def row(**changes: Any) -> dict[str, Any]:
         "why": "ready",
         "ready_since": time_of(NOW - 2 * HOUR),
         "last_not_ready": None,
+        "last_unwrap": time_of(NOW - 60),
         "step": None,
         "code": None,
         "symbol": None,

@@ -68,6 +68,7 @@ def rows_of(
                 "product_version": "16.0.4105.2",
                 "platform": "windows",
                 "may_view_definitions": 1,
+                "may_view_databases": 1,
                 "read_at_utc": "2026-11-26T20:00:00",
             }
         ],
@@ -80,15 +81,22 @@ def rows_of(
                 "thumbprint": mark,
                 "public_key": f"0xAA{mark[2:]}",
                 "provider": "AzureKV",
+                "has_sid": 1,
                 "login": "tde_login",
                 "credential": "tde_cred",
             }
             for mark in sorted(set(used.values()))
         ],
+        "logins": [],
         "encryption": [
             {"database": name, "encryption_state": 3, "encryptor_type": "ASYMMETRIC KEY", "thumbprint": mark}
             for name, mark in used.items()
         ],
-        "databases": [{"name": name, "state": "ONLINE", "is_encrypted": 1, **({"ag": ag} if ag else {})} for name in used],
+        "databases": [
+            {"name": name, "state": "ONLINE", "is_encrypted": 1, "in_group": int(ag is not None), **({"ag": ag} if ag else {})}
+            for name in used
+        ],
         "replicas": [{"ag": ag, "server_name": server}] if ag else [],
+        "configurations": [{"name": "EKM provider enabled", "value": 1, "value_in_use": 1}],
+        "start": [{"started_utc": "2026-11-01T00:00:00"}],
     }

@@ -65,7 +65,7 @@ DATABASE_MESSAGES: tuple[KnownText, ...] = (
             "Show the reason: `SELECT name, log_reuse_wait_desc FROM sys.databases;`.",
             _PROBE,
             "For LOG_BACKUP: repair the vault side, then back up the log. Until then, let the log grow or add a log file.",
-            "Do not shrink the log, and do not switch the recovery model: that breaks the chain of log backups.",
+            "Do not shrink the log. Do not switch the recovery model: that breaks the chain of log backups.",
         ),
     ),
     *(
@@ -142,7 +142,7 @@ STATES: tuple[KnownText, ...] = (
     KnownText(
         title="Database state RECOVERY_PENDING",
         pattern=r"\brecovery[ _]?pending\b",
-        summary="SQL Server could not start the recovery of the database: a resource is missing, usually its key or a file. No data is lost.",
+        summary="SQL Server could not start the recovery of the database: a resource is missing, usually its key or a file. That alone damages no data.",
         causes=(_NO_KEY, _FILES),
         actions=_RECOVER,
     ),

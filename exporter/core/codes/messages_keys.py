@@ -166,7 +166,7 @@ KEY_MESSAGES: tuple[KnownText, ...] = (
         summary="The database has no encryption key of its own, so SET ENCRYPTION cannot start. The vault is not the cause.",
         causes=(
             "CREATE DATABASE ENCRYPTION KEY ran in another database, often in master: the statement works on the current one.",
-            "It failed, and the script went on.",
+            "The statement failed, and the script went on.",
         ),
         actions=("Run the commands below in the user database.", _STATES),
         commands=(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from exporter.core.durations import moment, unix_time, write
+from exporter.core.durations import known_time, moment, write
 from exporter.core.gate.conditions import Condition, Reason, reason
-from exporter.core.gate.dependencies import choose, find_dependencies, match
+from exporter.core.gate.dependencies import choose, find_dependencies, lists, match
 from exporter.core.gate.forecast import forecast_of, throttled
-from exporter.core.gate.model import Answer, Dependency, ExporterState, Inventory, Question, TargetState
+from exporter.core.gate.model import Answer, Dependency, ExporterState, Inventory, Question, Reading, TargetState
+from exporter.core.gate.sql_server import notes_of
+from exporter.core.inventory.findings import listed
 from exporter.core.inventory.model import Instance
-from exporter.core.inventory.render import listed
 from exporter.core.readiness import WHY
 
 CLOCK_TOLERANCE = 300.0  # seconds between this host and the exporter
@@ -28,10 +29,12 @@ def assess(
     state = exporter if isinstance(exporter, ExporterState) else None
     chosen: list[Instance] = []
     dependencies: list[Dependency] = []
+    readings: list[Reading] = []
     if isinstance(inventory, Inventory):
         chosen, found = choose(question, inventory)
+        readings = [_reading(one, now) for one in chosen]
         usages, gaps = find_dependencies(question, inventory, chosen)
-        reasons += [*found, *_old(question, chosen, now), *gaps]
+        reasons += [*found, *_old(question, readings), *gaps]
         matches = [match(usage, state.targets, question) for usage in usages] if state is not None else []
         dependencies = [dependency for dependency, _ in matches]
         reasons += [each for _, missing in matches for each in missing]
@@ -39,26 +42,51 @@ def assess(
     reasons += [] if abs(at - now) <= CLOCK_TOLERANCE else [_clocks(url, at, now)]
     for target, servers in _needed(dependencies):
         reasons += _of_target(target, listed(servers), question, at)
+    reasons += [] if state is None else _of_others(state, chosen, readings, dependencies, question.folder)
     forecast, unknown = forecast_of(dependencies)
     return Answer(
         question=question,
         at=at,
         vantage=None if state is None else state.vantage,
         instances=tuple(one.server_name for one in chosen),
+        readings=tuple(readings),
         dependencies=tuple(dependencies),
         forecast=tuple(forecast),
-        reasons=(*reasons, *unknown, *throttled(forecast)),
+        reasons=tuple(dict.fromkeys((*reasons, *unknown, *throttled(forecast)))),
+        notes=tuple(note for one in chosen for note in notes_of(one)),
     )
 
 
 def _needed(dependencies: Iterable[Dependency]) -> Iterator[tuple[TargetState, list[str]]]:
-    """Yield each target once, with the servers that need it."""
-    found: dict[str, tuple[TargetState, list[str]]] = {}
+    """Yield each target once, with the servers that need it. Two may have one name, of two exporters behind one address."""
+    found: dict[int, tuple[TargetState, list[str]]] = {}
     for dependency in dependencies:
         for target in dependency.targets:
-            _, servers = found.setdefault(target.name, (target, []))
+            _, servers = found.setdefault(id(target), (target, []))
             servers += [] if dependency.server in servers else [dependency.server]
     yield from found.values()
+
+
+def _of_others(
+    state: ExporterState, chosen: Sequence[Instance], readings: Sequence[Reading], dependencies: Iterable[Dependency], folder: str
+) -> Iterator[Reason]:
+    """Yield a reason for each doubtful target that names an instance without a known need of it: its keys may have moved."""
+    needed = {(id(target), one.server) for one in dependencies for target in one.targets}
+    for target in (one for one in state.targets if one.is_doubtful):
+        named = [
+            (instance, reading)
+            for instance, reading in zip(chosen, readings, strict=True)
+            if lists(target, instance, doubt=True) and (id(target), instance.server_name) not in needed
+        ]
+        if named:
+            yield reason(
+                Condition.OTHER_TARGET_FAILS,
+                target=target.name,
+                servers=listed(instance.server_name for instance, _ in named),
+                failure=WHY.get(target.why, target.why) if target.ready is None else target.failure,
+                age=max((reading for _, reading in named), key=lambda one: one.age or 0.0).ago,
+                folder=folder,
+            )
 
 
 def _of_target(target: TargetState, servers: str, question: Question, at: float) -> Iterator[Reason]:
@@ -72,6 +100,9 @@ def _of_target(target: TargetState, servers: str, question: Question, at: float)
     elif target.ready_since is None or at - target.ready_since < question.ready_for:
         since = "an unknown time" if target.ready_since is None else moment(target.ready_since)
         yield reason(Condition.SHORT_HISTORY, since=since, **about)
+    if target.ready and not (target.last_unwrap is not None and _within(at - target.last_unwrap, question.unwrap_age)):
+        since = "at an unknown time" if target.last_unwrap is None else f"at {moment(target.last_unwrap)}"
+        yield reason(Condition.UNWRAP_OLD, since=since, limit=write(question.unwrap_age), **about)
     yield from _of_credential(target, servers, question, at)
 
 
@@ -86,19 +117,25 @@ def _of_credential(target: TargetState, servers: str, question: Question, at: fl
         yield reason(Condition.CREDENTIAL_EXPIRES, expires=expires, at=moment(expiry), window=write(question.window), **about)
 
 
-def _old(question: Question, chosen: Sequence[Instance], now: float) -> Iterator[Reason]:
-    """Yield a reason for the instances whose last reading is too old, by its time."""
+def _reading(instance: Instance, now: float) -> Reading:
+    at = known_time(instance.read_at)
+    return Reading(instance.server_name, at, None if at is None else now - at)
+
+
+def _old(question: Question, readings: Iterable[Reading]) -> Iterator[Reason]:
+    """Yield a reason for the instances whose last reading is too old, by its time. A time of the future is not known."""
     old: dict[str, list[str]] = {}
-    for instance in chosen:
-        try:
-            is_old = now - unix_time(instance.read_at) > question.inventory_age
-        except ValueError:
-            is_old = True
-        if is_old:
-            old.setdefault(instance.read_at or "at an unknown time", []).append(instance.server_name)
+    for one in readings:
+        if one.age is None or not _within(one.age, question.inventory_age):
+            old.setdefault(one.text, []).append(one.server)
     for age, servers in old.items():
         limit = write(question.inventory_age)
         yield reason(Condition.INVENTORY_OLD, servers=listed(servers), age=age, limit=limit, folder=question.folder)
+
+
+def _within(age: float, limit: float) -> bool:
+    """Return whether an age is within its limit, and no more negative than clocks differ."""
+    return -CLOCK_TOLERANCE <= age <= limit
 
 
 def _clocks(url: str, at: float, now: float) -> Reason:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from exporter.core.inventory.model import printable
+from exporter.core.inventory.model import EKM_OPTION, printable
 from exporter.core.known_secrets import hide
 
 LONGEST_VALUE = 400  # characters of a name or message in a text
@@ -21,17 +21,26 @@ class Condition(StrEnum):
     RESTART_THROTTLES = "restart_throttles"
     INSTANCE_THROTTLES = "instance_throttles"
     PROVIDER_DISABLED = "provider_disabled"
+    EKM_DISABLED = "ekm_disabled"
+    CREDENTIAL_MISSING = "credential_missing"
+    IDENTITY_UNSUPPORTED = "identity_unsupported"
     NO_VERDICT = "no_verdict"
     SHORT_HISTORY = "short_history"
     EXPIRY_UNKNOWN = "expiry_unknown"
     KEY_SIZE_UNKNOWN = "key_size_unknown"
+    UNWRAP_OLD = "unwrap_old"
+    CREDENTIAL_NOT_PROVEN = "credential_not_proven"
     KEY_WITHOUT_TARGET = "key_without_target"
+    OTHER_TARGET_FAILS = "other_target_fails"
     SERVER_NOT_LISTED = "server_not_listed"
     INVENTORY_MISSING = "inventory_missing"
     INVENTORY_UNUSABLE = "inventory_unusable"
     INSTANCE_NOT_READ = "instance_not_read"
     INVENTORY_OLD = "inventory_old"
     INVENTORY_GAP = "inventory_gap"
+    CREDENTIAL_GUESSED = "credential_guessed"
+    SECTION_KEPT = "section_kept"
+    INSTANCE_KEPT = "instance_kept"
     EXPORTER_UNREACHABLE = "exporter_unreachable"
     EXPORTER_REFUSES = "exporter_refuses"
     EXPORTER_FOREIGN = "exporter_foreign"
@@ -84,6 +93,18 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "provider [{provider}] of {server} is disabled, so {databases} would not open",
         "Run on {server}: ALTER CRYPTOGRAPHIC PROVIDER [{provider}] ENABLE; then read the instance again: docs/inventory.md",
     ),
+    Condition.EKM_DISABLED: ConditionText(
+        True,
+        "{server}: the option '" + EKM_OPTION + "' is {state}. Without it, SQL Server uses no EKM provider, and {databases} would not open",
+        "Run on {server}: EXEC sp_configure 'show advanced options', 1; RECONFIGURE; EXEC sp_configure '" + EKM_OPTION + "', 1; RECONFIGURE; "
+        "then read the instance again: docs/inventory.md",
+    ),
+    Condition.CREDENTIAL_MISSING: ConditionText(
+        True, "{servers}: {gap}", "Run the statement on {servers}. " + READ_AGAIN
+    ),
+    Condition.IDENTITY_UNSUPPORTED: ConditionText(
+        True, "{servers}: {gap}", "Do not restart {servers} before: docs/rollover.md, A managed identity. " + READ_AGAIN
+    ),
     Condition.NO_VERDICT: ConditionText(
         False,
         "target {target} has no verdict: {why}; needed by {servers}",
@@ -104,10 +125,31 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "the request limit of target {target} in {vault} is not known, because kind and size of its key are not known or have no limit",
         "ekm-exporter probe {target} --config.file ekm.yml shows why the key cannot be read",
     ),
+    Condition.UNWRAP_OLD: ConditionText(
+        False,
+        "target {target} last unwrapped {since}, longer ago than {limit}: a lost permission unwrapKey may not show yet; needed by {servers}",
+        "Set round_trip_interval of its module to less than {limit}, reload the exporter, and wait for the next probe. "
+        "A test now: ekm-exporter probe {target} --config.file ekm.yml",
+    ),
+    Condition.CREDENTIAL_NOT_PROVEN: ConditionText(
+        False,
+        "{server}: credential [{credential}] was altered {altered}, not before the start of the service {started}. "
+        "SQL Server may not have signed in with it yet",
+        "Start a backup two hours after the change, because it needs the vault: BACKUP DATABASE [{database}] TO DISK = 'NUL' WITH COPY_ONLY. "
+        "If it succeeds, the credential works. That no older token lives for two hours is an assumption. "
+        "The gate cannot read backups: it answers this until the next restart, so decide by the backup",
+    ),
     Condition.KEY_WITHOUT_TARGET: ConditionText(
         False,
         "no target probes {key}, which protects {databases} of {servers}",
         "ekm-exporter inventory --from inventory --out {folder} --config.file ekm.yml writes the target; then reload the exporter",
+    ),
+    Condition.OTHER_TARGET_FAILS: ConditionText(
+        False,
+        "target {target} names {servers}, and its verdict is not ready or missing: {failure}. "
+        "The inventory, read {age}, shows no database under its key, "
+        "but one may have moved since",
+        READ_AGAIN + ". If no database uses the key, remove the server from instances of the target",
     ),
     Condition.SERVER_NOT_LISTED: ConditionText(
         False,
@@ -126,6 +168,15 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
     ),
     Condition.INVENTORY_GAP: ConditionText(
         False, "{servers}: {gap}", "Close the gap. " + READ_AGAIN
+    ),
+    Condition.CREDENTIAL_GUESSED: ConditionText(
+        False, "{servers}: {gap}", "Map each key's login to its credential, or drop the logins that no key needs. " + READ_AGAIN
+    ),
+    Condition.SECTION_KEPT: ConditionText(
+        False, "{servers}: {gap}", "Remove the cause: a missing right (deploy/sql/login.sql) or a time-out. " + READ_AGAIN
+    ),
+    Condition.INSTANCE_KEPT: ConditionText(
+        False, "{servers}: {gap}", "Remove the cause that the message names. " + READ_AGAIN
     ),
     Condition.EXPORTER_UNREACHABLE: ConditionText(
         False, "the exporter at {url} does not respond: {cause}", "Start it, or correct --url: curl {url}/-/ready"
@@ -164,6 +215,11 @@ class Reason:
 
 def reason(condition: Condition, **values: str) -> Reason:
     """Return the reason with these values, which others may have written."""
-    shown = {name: hide(printable(value))[:LONGEST_VALUE] for name, value in values.items()}
+    visible = {name: shown(value) for name, value in values.items()}
     row = CONDITIONS[condition]
-    return Reason(condition, row.text.format(**shown), row.fix.format(**shown))
+    return Reason(condition, row.text.format(**visible), row.fix.format(**visible))
+
+
+def shown(value: str) -> str:
+    """Return a text of others as a part of one line."""
+    return hide(printable(value))[:LONGEST_VALUE]

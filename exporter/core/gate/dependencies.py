@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from exporter.core.gate.conditions import Condition, Reason, reason
 from exporter.core.gate.model import Dependency, Inventory, Question, TargetState
+from exporter.core.gate.sql_server import credential_reasons, option_reasons
+from exporter.core.inventory.findings import Findings, counted, listed
+from exporter.core.inventory.identity import is_same_host, is_same_server
+from exporter.core.inventory.key_uris import KeyUris
 from exporter.core.inventory.model import Instance
-from exporter.core.inventory.render import listed
-from exporter.core.inventory.usage import Findings, KeyUris, Usage, find_usages
+from exporter.core.inventory.usage import Usage, find_usages
 
 # Without these sections, keys or databases may be missing. Versions of DLLs do not matter here.
-_NEEDED = frozenset({"providers", "credentials", "keys", "encryption", "databases"})
+_NEEDED = frozenset({"providers", "credentials", "keys", "logins", "encryption", "databases", "configurations", "start"})
 
 
 def choose(question: Question, inventory: Inventory) -> tuple[list[Instance], list[Reason]]:
@@ -24,72 +27,88 @@ def choose(question: Question, inventory: Inventory) -> tuple[list[Instance], li
         return _of_group(question.group, question, inventory)
     chosen, reasons = [], []
     for name in question.instances:
-        found = [one for one in inventory.instances if _short(name) in _names(one)]
+        found = [one for one in inventory.instances if any(is_same_server(name, own) for own in _names(one))]
         reasons += [] if found else [_not_read(f"instance {name}", question)]
         chosen += [one for one in found if one not in chosen]
     return chosen, reasons
 
 
 def find_dependencies(question: Question, inventory: Inventory, chosen: Sequence[Instance]) -> tuple[list[Usage], list[Reason]]:
-    """Return every key that the instances use, and what the inventory does not know about them."""
+    """Return every key that the instances use, and what stands in the way inside SQL Server or is not known of it."""
     needed = _NEEDED if question.group is None else _NEEDED | {"replicas"}
     findings = Findings()
-    instances = [replace(one, errors={name: text for name, text in one.errors.items() if name in needed}) for one in chosen]
-    uris = KeyUris(inventory.instances, inventory.loose, Findings(), inventory.compared)
+    instances = [_without_others(one, needed | {"instance"}) for one in chosen]
+    uris = KeyUris(inventory.instances, inventory.loose, Findings(), inventory.compared, inventory.established)
     usages = find_usages(instances, uris, findings)
-    gaps = [
-        reason(Condition.INVENTORY_GAP, servers=listed(servers), gap=text, folder=question.folder)
+    reasons = [
+        reason(
+            Condition(findings.kinds.get(text, Condition.INVENTORY_GAP)),
+            servers=listed(servers),
+            gap=text,
+            folder=question.folder,
+        )
         for text, servers in findings.gaps.items()
     ]
-    return usages, gaps + list(_disabled(usages))
+    for instance in instances:
+        own = [one for one in usages if one.instance is instance]
+        reasons += [*option_reasons(instance, own, question.folder), *credential_reasons(instance, own, question.folder)]
+    return usages, reasons + list(_disabled(usages))
+
+
+def _without_others(instance: Instance, needed: frozenset[str]) -> Instance:
+    """Return the instance without what happened to sections that do not matter here."""
+    errors = {name: text for name, text in instance.errors.items() if name in needed}
+    return replace(instance, errors=errors, kept={name: one for name, one in instance.kept.items() if name in needed})
 
 
 def match(usage: Usage, targets: Iterable[TargetState], question: Question) -> tuple[Dependency, list[Reason]]:
     """Return the targets that probe the key for this instance, or why there is none."""
     wanted = (usage.version.vault, usage.version.name.lower(), usage.version.version.lower())
     same_key = [one for one in targets if (one.vault, one.key_name.lower(), (one.key_version or "").lower()) == wanted]
-    found = tuple(one for one in same_key if _lists(one, usage.instance))
+    found = tuple(one for one in same_key if lists(one, usage.instance))
     about = {"key": usage.version.uri, "servers": usage.instance.server_name, "folder": question.folder}
     if found:
         return Dependency(usage, found), []
     if same_key:
         names = listed(f"target {one.name}" for one in same_key)
         return Dependency(usage, ()), [reason(Condition.SERVER_NOT_LISTED, target=names, **about)]
-    return Dependency(usage, ()), [reason(Condition.KEY_WITHOUT_TARGET, databases=counted(len(usage.databases)), **about)]
-
-
-def counted(number: int, noun: str = "database") -> str:
-    """Return `1 database` or `2 databases`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return Dependency(usage, ()), [
+        reason(Condition.KEY_WITHOUT_TARGET, databases=counted(len(usage.databases), "database"), **about)
+    ]
 
 
 def _not_read(name: str, question: Question) -> Reason:
     return reason(Condition.INSTANCE_NOT_READ, name=name, folder=question.folder)
 
 
-def _short(name: str) -> str:
-    """Return the name in lower case, without the domain of its host."""
-    host, separator, instance = name.strip().lower().partition("\\")
-    return host.partition(".")[0] + separator + instance
-
-
 def _names(instance: Instance) -> set[str]:
     """Return the names that a client may use: with the server, with the host, and the instance alone."""
     own = (instance.server_name, f"{instance.host}\\{instance.sql_instance}", instance.sql_instance)
-    return {_short(name) for name in own}
+    return set(own)
 
 
 def _of_group(group: str, question: Question, inventory: Inventory) -> tuple[list[Instance], list[Reason]]:
-    wanted = group.lower()
-    servers = {server.lower(): server for one in inventory.instances for name, server in one.replicas if name.lower() == wanted}
-    chosen = [
-        one
-        for one in inventory.instances
-        if one.server_name.lower() in servers or any(database.ag.lower() == wanted for database in one.databases)
+    servers = sorted({server for one in inventory.instances for name, server in one.replicas if name.lower() == group.lower()})
+    members = [_members(server, group, inventory.instances) for server in servers]
+    with_database = [one for one in inventory.instances if any(each.ag.lower() == group.lower() for each in one.databases)]
+    wanted = {one.server_name for found in (*members, with_database) for one in found}
+    chosen = [one for one in inventory.instances if one.server_name in wanted]
+    missing = [
+        _not_read(f"{server}, a replica of {group}", question)
+        for server, found in zip(servers, members, strict=True)
+        if not found
     ]
-    read = {one.server_name.lower() for one in chosen}
-    missing = [_not_read(f"{servers[name]}, a replica of {group}", question) for name in sorted(servers) if name not in read]
     return chosen, missing if chosen or missing else [_not_read(f"availability group {group}", question)]
+
+
+def _members(server: str, group: str, instances: Iterable[Instance]) -> list[Instance]:
+    """Return the instances that a replica's name may mean: of two domains, those that know the group or may know it."""
+    same = [one for one in instances if is_same_server(one.server_name, server)]
+    return [one for one in same if "replicas" in one.errors or group.lower() in _groups(one)] or same
+
+
+def _groups(instance: Instance) -> set[str]:
+    return {name.lower() for name, _ in instance.replicas} | {one.ag.lower() for one in instance.databases if one.ag}
 
 
 def _disabled(usages: Iterable[Usage]) -> Iterable[Reason]:
@@ -100,14 +119,25 @@ def _disabled(usages: Iterable[Usage]) -> Iterable[Reason]:
                 Condition.PROVIDER_DISABLED,
                 provider=disabled[0],
                 server=usage.instance.server_name,
-                databases=counted(len(usage.databases)),
+                databases=counted(len(usage.databases), "database"),
             )
 
 
-def _lists(target: TargetState, instance: Instance) -> bool:
-    """Whether the target names this SQL Server; a label that it lacks does not matter."""
-    own = {"sql_instance": instance.sql_instance.lower(), "host": instance.host}
-    return any(
-        own.keys() & one.keys() and all(one[name].lower() == value for name, value in own.items() if name in one)
-        for one in target.instances
-    )
+def lists(target: TargetState, instance: Instance, *, doubt: bool = False) -> bool:
+    """Whether the target names this SQL Server. A label that it lacks does not matter.
+
+    The host of an instance has its domain if another domain has the same name: then a label without a domain may mean the other
+    one. With `doubt`, such a label counts, and so does an availability group alone.
+    """
+    groups = {database.ag.lower() for database in instance.databases if database.ag} if doubt else set()
+    return any(_names_instance(one, instance, groups, doubt=doubt) for one in target.instances)
+
+
+def _names_instance(entry: Mapping[str, str], instance: Instance, groups: Collection[str], *, doubt: bool) -> bool:
+    host = entry.get("host", "").lower()
+    if not {"sql_instance", "host"} & entry.keys():
+        return entry.get("ag", "").lower() in groups
+    if "." in instance.host and "." not in host and not doubt:
+        return False
+    is_same = entry.get("sql_instance", instance.sql_instance).lower() == instance.sql_instance.lower()
+    return is_same and ("host" not in entry or is_same_host(host, instance.host))

@@ -14,7 +14,7 @@ from exporter.core.gate.model import Dependency, TargetState, VaultForecast
 from exporter.core.vault_limits import key_operations_limit
 
 UNWRAPS_PER_DATABASE = 1
-_HARDWARE = "-HSM"  # the end of kty
+_HARDWARE = {"RSA": False, "RSA-HSM": True}  # by kty: SQL Server takes no other kind
 
 
 def forecast_of(dependencies: Sequence[Dependency]) -> tuple[list[VaultForecast], list[Reason]]:
@@ -66,9 +66,10 @@ def percent(share: float) -> str:
 
 
 def _limit(vault: str, target: TargetState) -> float | None:
-    if target.key_type is None or target.key_size_bits is None:
+    hardware = _HARDWARE.get((target.key_type or "").upper())
+    if hardware is None or target.key_size_bits is None:
         return None
     try:
-        return key_operations_limit(vault, hardware=target.key_type.upper().endswith(_HARDWARE), size_bits=target.key_size_bits)
+        return key_operations_limit(vault, hardware=hardware, size_bits=target.key_size_bits)
     except KeyError:
         return None

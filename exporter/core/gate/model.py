@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from exporter.core.durations import ago, moment
 from exporter.core.gate.conditions import Reason
+from exporter.core.inventory.key_uris import Established
 from exporter.core.inventory.model import Instance
 from exporter.core.inventory.registry import KeyVersion, RegistryUri
 from exporter.core.inventory.usage import Usage
 from exporter.core.model import Vantage
 
 DAY = 86400.0
+_WITHOUT_VERDICT = ("version_not_pinned", "canary", "read_only", "identity_of_another_host")  # by configuration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,16 +30,18 @@ class Question:
     ready_for: float = 3600.0
     window: float = DAY
     inventory_age: float = 35 * DAY
+    unwrap_age: float = 900.0
     folder: str = "targets.d"
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What each instance answered last, key URIs that belong to no instance, and versions that were found by public key."""
+    """What each instance answered last, key URIs that belong to no instance, and versions: by public key, and of the last run."""
 
     instances: tuple[Instance, ...]
     loose: tuple[RegistryUri, ...] = ()
     compared: Mapping[str, KeyVersion] = field(default_factory=dict)
+    established: Established = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,16 +53,23 @@ class TargetState:
     key_name: str
     key_version: str | None
     ready: bool | None
+    success: bool | None
     why: str
     failure: str  # in words, empty without a failure
     ready_since: float | None
     last_not_ready: float | None
+    last_unwrap: float | None
     key_type: str | None
     key_size_bits: int | None
     credential: str
     credential_type: str
     credential_expires_at: float | None
     instances: tuple[Mapping[str, str], ...]
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it fails, or has no verdict for another reason than its configuration."""
+        return not self.ready and (self.ready is False or not self.success or self.why not in _WITHOUT_VERDICT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +98,23 @@ class Dependency:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """When the inventory read an instance: a Unix time, and the seconds since then; None if unknown."""
+
+    server: str
+    at: float | None
+    age: float | None
+
+    @property
+    def text(self) -> str:
+        return "at an unknown time" if self.at is None else moment(self.at)
+
+    @property
+    def ago(self) -> str:
+        return self.text if self.age is None else ago(self.age)
+
+
+@dataclass(frozen=True, slots=True)
 class VaultForecast:
     """The unwraps of a restart in one vault; `shares` of its limit in 10 seconds, by server."""
 
@@ -110,9 +139,11 @@ class Answer:
     at: float
     vantage: Vantage | None
     instances: tuple[str, ...]
+    readings: tuple[Reading, ...]
     dependencies: tuple[Dependency, ...]
     forecast: tuple[VaultForecast, ...]
     reasons: tuple[Reason, ...]
+    notes: tuple[str, ...]  # what the answer does not cover
 
     @property
     def verdict(self) -> str:

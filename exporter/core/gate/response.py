@@ -5,16 +5,25 @@ A response of another program or version is a reason, never a shorter list.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from exporter.core import bounded_json
 from exporter.core.durations import unix_time
 from exporter.core.gate.conditions import Condition, Reason, reason
 from exporter.core.gate.model import ExporterState, TargetState
 from exporter.core.inventory.model import printable
 from exporter.core.model import Vantage
 from exporter.core.readiness import WHY
+
+# The values of the configuration's `type`.
+CREDENTIAL_TYPES = (
+    "client_secret", "connector_secret", "client_certificate", "managed_identity", "workload_identity", "default"
+)  # fmt: skip
+
+
+class _FieldError(Exception):
+    """A field has a value of another kind; the text is its name."""
 
 
 def _text(value: Any) -> str:
@@ -27,8 +36,12 @@ def _optional_text(value: Any) -> str | None:
     return None if value is None else _text(value)
 
 
+def _present(value: Any) -> float:
+    return unix_time(_text(value))
+
+
 def _time(value: Any) -> float | None:
-    return None if value is None else unix_time(_text(value))
+    return None if value is None else _present(value)
 
 
 def _verdict(value: Any) -> bool | None:
@@ -43,7 +56,15 @@ def _number(value: Any) -> int | None:
     return value
 
 
+def _credential_type(value: Any) -> str:
+    if value not in CREDENTIAL_TYPES:  # of another version, with an expiry that this program may misjudge
+        raise ValueError
+    return _text(value)
+
+
 def _instances(value: Any) -> tuple[Mapping[str, str], ...]:
+    if not isinstance(value, list):
+        raise TypeError
     return tuple({_text(name): _text(label) for name, label in one.items()} for one in value)
 
 
@@ -57,10 +78,12 @@ _FIELDS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
     ("why", "why", _text),
     ("ready_since", "ready_since", _time),
     ("last_not_ready", "last_not_ready", _time),
+    ("last_unwrap", "last_unwrap", _time),
+    ("success", "success", _verdict),
     ("key_type", "key_type", _optional_text),
     ("key_size_bits", "key_size_bits", _number),
     ("credential", "credential", _text),
-    ("credential_type", "credential_type", _text),
+    ("credential_type", "credential_type", _credential_type),
     ("credential_expires_at", "credential_expires_at", _time),
     ("instances", "instances", _instances),
 )
@@ -69,18 +92,29 @@ _FIELDS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
 def read_state(data: bytes, url: str) -> ExporterState | Reason:
     """Return the state in a response body, or why it is none; `url` is for the text."""
     try:
-        content = json.loads(data)
-    except (ValueError, RecursionError):
-        return reason(Condition.EXPORTER_FOREIGN, url=url, cause="it is not JSON")
+        # JSON's own guess of the encoding would take UTF-16, which no exporter sends.
+        content = bounded_json.parse(data.decode("utf-8"), bounded_json.MOST_OF_RESPONSE)
+    except bounded_json.TooManyValuesError as error:
+        return reason(Condition.EXPORTER_FOREIGN, url=url, cause=f"it has {error}")
+    except ValueError:
+        return reason(Condition.EXPORTER_FOREIGN, url=url, cause="it is not JSON in UTF-8")
     if not isinstance(content, dict) or not isinstance(content.get("targets"), list):
         return reason(Condition.EXPORTER_FOREIGN, url=url, cause="it has no list of targets")
     if missing := _missing(content):
         return reason(Condition.EXPORTER_OLD, url=url, field=missing)
     try:
-        at = unix_time(_text(content["at"]))
-        return ExporterState(at, Vantage(_text(content["vantage"])), tuple(_target(row) for row in content["targets"]))
+        at, vantage = _read("at", _present, content), _read("vantage", Vantage, content)
+        return ExporterState(at, vantage, tuple(_target(row) for row in content["targets"]))
+    except _FieldError as error:
+        return reason(Condition.EXPORTER_FOREIGN, url=url, cause=f"its field {error} has a value of another kind")
+
+
+def _read(name: str, read: Callable[[Any], Any], row: Any) -> Any:
+    """Return the value of a field. Raises _FieldError if it is of another kind."""
+    try:
+        return read(row[name])
     except (TypeError, ValueError, AttributeError):
-        return reason(Condition.EXPORTER_FOREIGN, url=url, cause="a field has a value of another kind")
+        raise _FieldError(name) from None
 
 
 def _missing(content: Mapping[str, Any]) -> str | None:
@@ -90,8 +124,11 @@ def _missing(content: Mapping[str, Any]) -> str | None:
     return next(of_all, None) or next((name for row in rows for name, _, _ in _FIELDS if name not in row), None)
 
 
-def _target(row: Mapping[str, Any]) -> TargetState:
-    return TargetState(failure=_failure(row), **{attribute: read(row[name]) for name, attribute, read in _FIELDS})
+def _target(row: Any) -> TargetState:
+    values = {attribute: _read(name, read, row) for name, attribute, read in _FIELDS}
+    if values["ready"] and values["why"] != "ready":
+        raise _FieldError("why")  # the row contradicts itself
+    return TargetState(failure=_failure(row), **values)
 
 
 def _failure(row: Mapping[str, Any]) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from exporter.core.inventory.azure import Azure, AzureKey, AzureVault
 from exporter.core.inventory.azure_plan import AzurePlan, Proposal
-from exporter.core.inventory.render import counted, is_own, listed, scalar, signed
+from exporter.core.inventory.findings import counted, listed
+from exporter.core.inventory.render import is_own, scalar, signed
 
 EMPTY = (
     "Resource Graph shows no vault to this identity: it lacks the role Reader on the subscriptions or their management group, "

@@ -6,13 +6,16 @@ SQL Server stores the modulus in a blob whose layout is not documented, so both 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from exporter.core.inventory.model import Instance
+from exporter.core.inventory.credentials import credentials_of, vault_of
+from exporter.core.inventory.findings import Findings
+from exporter.core.inventory.key_uris import KeyUris
+from exporter.core.inventory.model import AsymmetricKey, Instance
 from exporter.core.inventory.plan import HandWrittenTarget
 from exporter.core.inventory.registry import KeyVersion
-from exporter.core.inventory.usage import Findings, KeyUris, credential_of, used_keys, vault_of
+from exporter.core.inventory.usage import used_keys
 
 SHORTEST = 128  # bytes: a shorter number is no key of RSA that the connector accepts, and might match by accident
 _VAULT_NAME = re.compile(r"[A-Za-z0-9-]{1,127}")
@@ -36,18 +39,20 @@ def plan_searches(instances: Iterable[Instance], uris: KeyUris, hand_written: It
     found: dict[str, Search] = {}
     for instance in instances:
         for key in used_keys(instance):
-            credential = credential_of(instance, key)
-            vault = vault_of(credential) if credential is not None else None
-            if vault is None or not key.public_key or len(uris.versions_of(key)) == 1:
+            if not key.public_key or uris.version_of(instance, key) is not None:
                 continue
-            search = found.setdefault(vault, Search())
-            search.wanted.setdefault(key.public_key, key.name)
-            search.servers[instance.server_name] = None
-            if _VAULT_NAME.fullmatch(key.name):  # the DBA may have given both the same name
-                search.named.setdefault(key.name, set())
+            for vault in sorted({vault for one in credentials_of(instance, key) if (vault := vault_of(one)) is not None}):
+                _add_key(found.setdefault(vault, Search()), instance, key)
     for vault, search in found.items():
         _add_names(search, vault, uris, hand_written)
     return found
+
+
+def _add_key(search: Search, instance: Instance, key: AsymmetricKey) -> None:
+    search.wanted.setdefault(key.public_key, key.name)
+    search.servers[instance.server_name] = None
+    if _VAULT_NAME.fullmatch(key.name):  # the DBA may have given both the same name
+        search.named.setdefault(key.name, set())
 
 
 def _add_names(search: Search, vault: str, uris: KeyUris, hand_written: Iterable[HandWrittenTarget]) -> None:
@@ -84,8 +89,8 @@ class SearchResult:
         return {public_key: next(iter(those)) for public_key, those in self.matches.items() if len(those) == 1}
 
 
-def report_search(vault: str, search: Search, result: SearchResult, findings: Findings) -> None:
-    """Add what the search brought: a gap if a public key was not found."""
+def report_search(vault: str, search: Search, result: SearchResult, findings: Findings, elsewhere: Collection[str] = ()) -> None:
+    """Add what the search brought: a gap if a public key was found not here, and by `elsewhere` not in another vault."""
     text = f"vault {vault}: {result.compared} key versions compared by their public keys"
     if not result.listed:
         text += ", the newest and the named ones only: it refuses the list (permission list)"
@@ -93,7 +98,8 @@ def report_search(vault: str, search: Search, result: SearchResult, findings: Fi
         text += f"; {result.refused} refused (permission get)"
     if result.failure:
         text += f"; {result.failure}"
-    missing = {public_key: name for public_key, name in search.wanted.items() if public_key not in result.found}
+    found = {*result.found, *elsewhere}
+    missing = {public_key: name for public_key, name in search.wanted.items() if public_key not in found}
     for public_key, name in sorted(missing.items(), key=lambda one: one[1]):
         several = sorted(f"{version.name}/{version.version}" for version in result.matches.get(public_key, ()))
         what = f"several have that of [{name}]: {', '.join(several)}" if several else f"none has that of [{name}]"

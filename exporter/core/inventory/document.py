@@ -6,19 +6,31 @@ A section that was damaged on its way is an error of that section, never a short
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from exporter.core import bounded_json
+from exporter.core.inventory.fields import MESSAGE, Row, section_problem, uris_problem
 from exporter.core.inventory.registry import RegistryLines, RegistryUri
+from exporter.core.inventory.rights import unseen
 
 # In the order in which the script prints them.
-SECTIONS = ("instance", "providers", "modules", "credentials", "keys", "encryption", "databases", "replicas")
+SECTIONS = (
+    "instance",
+    "providers",
+    "modules",
+    "credentials",
+    "keys",
+    "logins",
+    "encryption",
+    "databases",
+    "replicas",
+    "configurations",
+    "start",
+)
 FORMAT = 1
-
-Row = Mapping[str, str | int]
 
 _JSON = re.compile(r"\s*(?:\{|\[\s*[{\]])")  # a file of reg export has a path after its bracket
 _CHECKSUM = re.compile(r"sha256:([0-9A-Fa-f]{64}) *")
@@ -26,6 +38,8 @@ _SECTION_NAME = re.compile(r'"section":"(\w+)"')
 # `Msg 300, Level 14, State 1, Server N1, Line 2`, in the language of the client.
 _MESSAGE = re.compile(r"\w+ (\d+), \w+ \d+, \w+ \d+, .*")
 _SECOND_MESSAGE = "297"  # follows message 300, which names the missing right
+_MOST_OF_SECTION, _MOST_OF_FILE = 2_000_000, 8_000_000  # values
+_LONGEST_LINE = 8192  # characters of a line of a section, with the blanks of sqlcmd
 _SQLCMD = re.compile(r"Sqlcmd: .*")
 DAMAGED = "lines or characters were lost on the way: run sqlcmd with -u and without -y and -Y, or use inventory.ps1"
 _NO_OUTPUT = "no output of inventory.sql: its first lines show the command"
@@ -35,7 +49,8 @@ _NO_OUTPUT = "no output of inventory.sql: its first lines show the command"
 class Document:
     """The sections of one instance; without an instance only key URIs, or a failure.
 
-    `errors` has a message for each section that could not be read.
+    `errors` has a message for each section that could not be read. `kept` has the time of the earlier reading whose rows a section
+    still has, with the message in `errors` why it was not read again.
     """
 
     address: str | None = None
@@ -43,6 +58,7 @@ class Document:
     sections: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
     key_uris: tuple[RegistryUri, ...] = ()
+    kept: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_documents(text: str) -> tuple[Document, ...]:
@@ -51,9 +67,9 @@ def read_documents(text: str) -> tuple[Document, ...]:
     An unusable text is one document with a failure.
     """
     if _JSON.match(text):
-        content = _json(text)
+        content = _json(text, _MOST_OF_FILE)
         if content is None:
-            return (Document(failure="not JSON: the file is incomplete or was edited"),)
+            return (Document(failure="not JSON, or too much of it: the file is incomplete or was edited"),)
         entries = content if isinstance(content, list) else [content]
         return tuple(document_from(entry) for entry in entries) or (Document(failure=_NO_OUTPUT),)
     reading = _Lines()
@@ -72,10 +88,9 @@ def document_from(content: Any) -> Document:
         if isinstance(entry, dict) and entry.get("section") in SECTIONS:
             sections[entry["section"]] = _rows(entry.get("rows"))
     uris = tuple(RegistryUri(str(row.get("thumbprint")), str(row.get("uri"))) for row in _rows(content.get("key_uris")))
-    failure = _text(content.get("failure"))
-    return completed(
-        Document(address=_text(content.get("address")), failure=failure, sections=sections, errors=errors, key_uris=uris)
-    )
+    kept = {str(row.get("section")): str(row.get("read_at")) for row in _rows(content.get("kept"))}
+    address, failure = _text(content.get("address")), _text(content.get("failure"))
+    return completed(Document(address=address, failure=failure, sections=sections, errors=errors, key_uris=uris, kept=kept))
 
 
 def read_section(lines: Iterable[str]) -> tuple[Row, ...] | None:
@@ -93,20 +108,36 @@ def as_json(document: Document) -> dict[str, Any]:
         "sections": [{"section": name, "rows": [dict(row) for row in rows]} for name, rows in document.sections.items()],
         "errors": [{"section": name, "message": message} for name, message in document.errors.items()],
         "key_uris": [{"thumbprint": uri.thumbprint, "uri": uri.uri} for uri in document.key_uris],
+        "kept": [{"section": name, "read_at": time} for name, time in document.kept.items()],
     }
 
 
 def completed(document: Document) -> Document:
-    """Add an error for each missing section, and a failure if the instance is unknown."""
+    """Add an error for each section that is missing, impossible or unseen by the login, and a failure without an instance."""
+    document = _checked(document)
     if document.failure is not None or (not document.sections and not document.errors and document.key_uris):
         return document
     missing = {name: "missing in the output" for name in SECTIONS if name not in document.sections}
-    errors = missing | dict(document.errors)
+    errors = missing | unseen(document.sections) | dict(document.errors)
     failure = None
     if not document.sections.get("instance"):
         failure = errors.get("instance", "the section instance is empty") if document.sections or document.errors else _NO_OUTPUT
-    return Document(
-        address=document.address, failure=failure, sections=document.sections, errors=errors, key_uris=document.key_uris
+    return replace(document, failure=failure, errors=errors)
+
+
+def _checked(document: Document) -> Document:
+    """Turn each section that no SQL Server can have sent into an error of that section."""
+    unfit = uris_problem(document.key_uris)
+    problems = {name: section_problem(name, rows) for name, rows in document.sections.items()} | {"registry": unfit}
+    damaged = {name: problem for name, problem in problems.items() if problem is not None}
+    errors = {name: message[:MESSAGE] for name, message in document.errors.items()} | damaged
+    return replace(
+        document,
+        failure=document.failure or (None if document.sections else unfit),
+        sections={name: rows for name, rows in document.sections.items() if name not in damaged},
+        kept={name: time for name, time in document.kept.items() if name not in damaged and name in problems},
+        errors=errors,
+        key_uris=() if unfit is not None else document.key_uris,
     )
 
 
@@ -122,20 +153,20 @@ def _checked_rows(text: str, checksum: str) -> tuple[Row, ...] | None:
     """The rows of a section's text; None if it is not the text that was printed."""
     if hashlib.sha256(text.encode("utf-16-le", "surrogatepass")).hexdigest() != checksum.lower():
         return None
-    content = _json(text)
+    content = _json(text, _MOST_OF_SECTION)
     return _rows(content.get("rows")) if isinstance(content, dict) else None
 
 
-def _json(text: str) -> Any:
-    """Return the value, None if the text is not JSON or is nested too deeply."""
+def _json(text: str, most: int) -> Any:
+    """Return the value, None if the text is not JSON, is nested too deeply or has more than `most` values."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return bounded_json.parse(text, most)
+    except ValueError:
         return None
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+    return value[:MESSAGE] if isinstance(value, str) and value else None
 
 
 class _Lines:
@@ -161,6 +192,9 @@ class _Lines:
             self._open = None if len(closed) > 1 and closed.endswith("|") else whole
             if self._open is None:
                 self._chunk(closed[1:-1])
+            elif len(whole) > _LONGEST_LINE:
+                self._open = None
+                self._error(DAMAGED)
         elif self._number is not None and line.strip():
             if self._number != _SECOND_MESSAGE or not self._errors:
                 self._error(f"message {self._number}: {line.strip()}")
@@ -180,11 +214,11 @@ class _Lines:
         uris = self._registry.found()
         if len(self._done) == 1:
             (only,) = self._done
-            yield Document(failure=only.failure, sections=only.sections, errors=only.errors, key_uris=uris)
+            yield completed(replace(only, key_uris=uris))
             return
         yield from self._done
         if uris:
-            yield Document(key_uris=uris)
+            yield completed(Document(key_uris=uris))
         elif not self._done:
             yield Document(failure=_NO_OUTPUT)
 

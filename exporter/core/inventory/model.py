@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from exporter.core.inventory.document import Document, Row
+from exporter.core.durations import ago, known_time
+from exporter.core.inventory.document import Document
+from exporter.core.inventory.ekm_provider import is_foreign
+from exporter.core.inventory.fields import Row
 from exporter.core.inventory.registry import RegistryUri, thumbprint_of
 from exporter.core.model import Generation
 
 ASYMMETRIC_KEY = "ASYMMETRIC KEY"
 CLOSED = ("RECOVERY_PENDING", "SUSPECT")
+EKM_OPTION = "EKM provider enabled"  # in sys.configurations: without it, SQL Server uses no EKM provider at all
+# A replica of an availability group that has no database.
+_WITHOUT_DATABASES = "CONFIGURATION_ONLY"
+_OPEN = ("", "ONLINE")
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)\.(\d+)")
 # Control characters, line breaks, marks that change the direction of a line, and what YAML cannot hold.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
@@ -32,9 +39,9 @@ class Provider:
 
         The files of connector 1.0.5.0 have versions from 15.0 on. The catalog may be older than the DLL.
         """
-        if (file := _number(self.file_version)) and file >= (15, 0):
+        if (file := version_number(self.file_version)) and file >= (15, 0):
             return Generation.CURRENT
-        catalog = _number(self.version)
+        catalog = version_number(self.version)
         if not catalog:
             return None
         return Generation.CURRENT if catalog >= (1, 0, 5, 0) else Generation.CLASSIC
@@ -52,28 +59,67 @@ class SqlCredential:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsymmetricKey:
-    """An asymmetric key of a provider; `credential` is its login's, empty if unknown."""
+    """An asymmetric key of a provider. `login` has its SID, and `credential` is that login's; empty if unknown."""
 
     name: str
     thumbprint: str
     public_key: str
     provider: str
+    login: str
     credential: str
+    has_sid: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyLogin:
+    """A login that was made from an asymmetric key, and its credential for a provider; empty if it has none."""
+
+    name: str
+    provider: str
+    credential: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """When the rows of a section were read, why they were not read again, and their age; empty if unknown."""
+
+    read_at: str
+    message: str
+    age: str = ""
+
+    @property
+    def when(self) -> str:
+        return f"{self.read_at} ({self.age})" if self.age else self.read_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """A database; `thumbprint` is that of the asymmetric key that protects it."""
+    """A database; `thumbprint` is that of the asymmetric key that protects it.
+
+    It is `hidden` if it is not online and SQL Server shows no encryption of it: any key may protect it.
+    """
 
     name: str
     state: str
     ag: str
     thumbprint: str
+    hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EkmOption:
+    """The option that allows EKM providers: as it is after the next start, and now."""
+
+    configured: bool
+    in_use: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """One SQL Server instance; `errors` has a message for each section that is unknown."""
+    """One SQL Server instance; `errors` has a message for each section that is unknown, `kept` has those of an earlier reading.
+
+    `foreign` counts the keys of each provider that is not of Azure Key Vault; they are nowhere else.
+    """
 
     server_name: str
     sql_instance: str
@@ -81,21 +127,26 @@ class Instance:
     platform: str
     product_version: str
     read_at: str
-    sees_definitions: bool
     providers: tuple[Provider, ...]
     credentials: tuple[SqlCredential, ...]
     keys: tuple[AsymmetricKey, ...]
+    logins: tuple[KeyLogin, ...]
     databases: tuple[Database, ...]
     replicas: tuple[tuple[str, str], ...]  # availability group, server name
     errors: Mapping[str, str]
+    kept: Mapping[str, Kept]
     key_uris: tuple[RegistryUri, ...]
+    started_utc: str  # empty if unknown
+    ekm: EkmOption | None  # None if unknown
+    foreign: Mapping[str, int]
 
     @property
     def uses_provider(self) -> bool:
         return bool(self.providers or self.keys)
 
 
-def _number(version: str) -> tuple[int, ...]:
+def version_number(version: str) -> tuple[int, ...]:
+    """Return the numbers of `16.0.4175.1`, none if it is no version."""
     matched = _VERSION.fullmatch(version)
     return tuple(int(part) for part in matched.groups()) if matched is not None else ()
 
@@ -105,13 +156,23 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub("?", text)
 
 
-def instance_of(document: Document) -> Instance:
-    """Build the instance of a document without a failure."""
+def names_of(document: Document) -> tuple[str, str]:
+    """Return the names that a server answered for itself and for its machine."""
+    own = document.sections["instance"][0]
+    server = _cell(own, "server_name") or _cell(own, "node") or (document.address or "unknown")
+    return server, _cell(own, "machine") or server.partition("\\")[0]
+
+
+def instance_of(document: Document, now: float | None = None) -> Instance:
+    """Build the instance of a document without a failure. `now`, a Unix time, is for the age of what was kept."""
     rows = document.sections
     own = rows["instance"][0]
-    server = _cell(own, "server_name") or _cell(own, "node") or (document.address or "unknown")
-    machine = _cell(own, "machine") or server.partition("\\")[0]
+    server, machine = names_of(document)
+    messages = {printable(section): printable(message) for section, message in document.errors.items()}
     files = {_cell(row, "provider"): _cell(row, "file_version") for row in rows.get("modules", ())}
+    foreign = _foreign_providers(document)
+    strange = {thumbprint_of(_cell(row, "thumbprint")) for row in rows.get("keys", ()) if _cell(row, "provider") in foreign}
+    keys = _without(rows.get("keys", ()), "provider", foreign)
     return Instance(
         server_name=server,
         sql_instance=_cell(own, "instance_name") or machine,
@@ -119,15 +180,47 @@ def instance_of(document: Document) -> Instance:
         platform=_cell(own, "platform"),
         product_version=_cell(own, "product_version"),
         read_at=_cell(own, "read_at_utc"),
-        sees_definitions=own.get("may_view_definitions") != 0,
-        providers=tuple(_provider(row, files) for row in rows.get("providers", ())),
-        credentials=tuple(_credential(row) for row in rows.get("credentials", ())),
-        keys=_keys(rows.get("keys", ())),
-        databases=_databases(rows.get("databases", ()), rows.get("encryption", ())),
-        replicas=tuple((_cell(row, "ag"), _cell(row, "server_name")) for row in rows.get("replicas", ())),
-        errors={printable(section): printable(message) for section, message in document.errors.items()},
+        providers=tuple(_provider(row, files) for row in _without(rows.get("providers", ()), "name", foreign)),
+        credentials=tuple(_credential(row) for row in _without(rows.get("credentials", ()), "provider", foreign)),
+        keys=_keys(keys),
+        logins=_logins(_without(rows.get("logins", ()), "provider", foreign)),
+        databases=_databases(rows.get("databases", ()), rows.get("encryption", ()), strange),
+        replicas=tuple(
+            (_cell(row, "ag"), _cell(row, "server_name"))
+            for row in _without(rows.get("replicas", ()), "mode", {_WITHOUT_DATABASES})
+        ),
+        errors={name: text for name, text in messages.items() if name not in document.kept},
+        kept={name: _kept(time, messages.get(name, ""), now) for name, time in document.kept.items()},
         key_uris=document.key_uris,
+        started_utc=next((_cell(row, "started_utc") for row in rows.get("start", ())), ""),
+        ekm=next((_option(row) for row in rows.get("configurations", ()) if row.get("name") == EKM_OPTION), None),
+        foreign={name: sum(_cell(row, "provider") == name for row in rows.get("keys", ())) for name in sorted(foreign)},
     )
+
+
+def _foreign_providers(document: Document) -> set[str]:
+    """Return the names of the providers that are not of Azure Key Vault."""
+    rows = document.sections
+    known = {thumbprint_of(uri.thumbprint) for uri in document.key_uris}
+    found = set()
+    for provider in rows.get("providers", ()):
+        name = _cell(provider, "name")
+        identities = [_cell(row, "identity") for row in rows.get("credentials", ()) if _cell(row, "provider") == name]
+        keys = {thumbprint_of(_cell(row, "thumbprint")) for row in rows.get("keys", ()) if _cell(row, "provider") == name}
+        if is_foreign(name, _cell(provider, "dll_path"), identities, has_key_uri=bool(known & keys)):
+            found.add(name)
+    return found
+
+
+def _without(rows: tuple[Row, ...], column: str, values: Collection[str]) -> tuple[Row, ...]:
+    """Return the rows without those that have one of the values."""
+    return tuple(row for row in rows if _cell(row, column) not in values)
+
+
+def _option(row: Row) -> EkmOption | None:
+    """Return the option, None if it is not a whole row."""
+    values = row.get("value"), row.get("value_in_use")
+    return EkmOption(values[0] != 0, values[1] != 0) if all(isinstance(value, int) for value in values) else None
 
 
 def _cell(row: Row, name: str) -> str:
@@ -159,24 +252,46 @@ def _keys(rows: tuple[Row, ...]) -> tuple[AsymmetricKey, ...]:
             thumbprint=thumbprint_of(_cell(row, "thumbprint")),
             public_key=_cell(row, "public_key"),
             provider=_cell(row, "provider"),
+            login=_cell(row, "login"),
             credential=_cell(row, "credential"),
+            has_sid=row.get("has_sid") == 1,
         )
         if key.thumbprint not in found or key.credential:
             found[key.thumbprint] = key
     return tuple(found.values())
 
 
-def _databases(rows: tuple[Row, ...], encryption: tuple[Row, ...]) -> tuple[Database, ...]:
+def _logins(rows: tuple[Row, ...]) -> tuple[KeyLogin, ...]:
+    return tuple(
+        KeyLogin(name=_cell(row, "name"), provider=_cell(row, "provider"), credential=_cell(row, "credential")) for row in rows
+    )
+
+
+def _kept(time: str, message: str, now: float | None) -> Kept:
+    at = known_time(time)
+    return Kept(printable(time), message, "" if now is None or at is None else ago(now - at))
+
+
+def _databases(rows: tuple[Row, ...], encryption: tuple[Row, ...], foreign: Collection[str]) -> tuple[Database, ...]:
+    """Return the databases; those under a key of a foreign provider have no thumbprint."""
     thumbprints = {
         _cell(row, "database"): thumbprint_of(_cell(row, "thumbprint"))
         for row in encryption
         if row.get("encryptor_type") == ASYMMETRIC_KEY
     }
     listed = {_cell(row, "name"): (_cell(row, "state"), _cell(row, "ag")) for row in rows}
-    names = sorted(listed.keys() | thumbprints.keys())
-    return tuple(
-        Database(
-            name=name, state=listed.get(name, ("", ""))[0], ag=listed.get(name, ("", ""))[1], thumbprint=thumbprints.get(name, "")
+    shown = {_cell(row, "database") for row in encryption}
+    found = []
+    for name in sorted(listed.keys() | thumbprints.keys()):
+        state, ag = listed.get(name, ("", ""))
+        thumbprint = thumbprints.get(name, "")
+        found.append(
+            Database(
+                name=name,
+                state=state,
+                ag=ag,
+                thumbprint="" if thumbprint in foreign else thumbprint,
+                hidden=state not in _OPEN and name not in shown,
+            )
         )
-        for name in names
-    )
+    return tuple(found)

@@ -8,9 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from exporter.core.endpoints import CLOUDS
+from exporter.core.inventory.credentials import is_managed
+from exporter.core.inventory.findings import Findings
+from exporter.core.inventory.key_uris import Established, KeyUris
 from exporter.core.inventory.model import Instance
 from exporter.core.inventory.registry import KeyVersion, RegistryUri
-from exporter.core.inventory.usage import Findings, KeyUris, Usage, find_usages, is_managed
+from exporter.core.inventory.usage import Usage, find_usages
 from exporter.core.model import Generation
 
 Labels = Mapping[str, str]
@@ -64,12 +67,13 @@ class PlannedTarget:
 
 @dataclass(slots=True)
 class Plan:
-    """The targets to write, and the findings of the report. `names` keeps names over runs."""
+    """The targets to write, and the findings of the report. `names` keeps names over runs, `versions` those of keys."""
 
     targets: list[PlannedTarget] = field(default_factory=list)
     covered: dict[str, list[str]] = field(default_factory=dict)  # hand-written target: servers
     findings: Findings = field(default_factory=Findings)
     names: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, dict[str, KeyVersion]] = field(default_factory=dict)  # by server and thumbprint
 
 
 def make_plan(
@@ -78,13 +82,18 @@ def make_plan(
     hand_written: HandWritten,
     names: Mapping[str, str],
     compared: Mapping[str, KeyVersion] | None = None,
+    *,
+    established: Established | None = None,
 ) -> Plan:
     """Return the targets of the instances that no hand-written target covers.
 
-    `names` are those of the last plan: an unchanged target keeps its name. `compared` is that of `KeyUris`.
+    `names` are those of the last plan: an unchanged target keeps its name. `compared` and `established` are those of
+    `KeyUris`.
     """
     plan = Plan()
-    usages = find_usages(instances, KeyUris(instances, loose, plan.findings, compared), plan.findings)
+    usages = find_usages(instances, KeyUris(instances, loose, plan.findings, compared, established), plan.findings)
+    for usage in usages:
+        plan.versions.setdefault(usage.instance.server_name, {})[usage.key.thumbprint] = usage.version
     groups: dict[tuple[KeyVersion, str], list[Usage]] = {}
     for usage in usages:
         groups.setdefault((usage.version, credential_name(usage)), []).append(usage)
@@ -102,12 +111,18 @@ def identity(version: KeyVersion, credential: str) -> str:
 
 
 def credential_name(usage: Usage) -> str:
-    """Name of the credential in the configuration, from the vault's and SQL Server's."""
-    name = usage.credential.name.lower()  # as SQL Server and the files of Windows ignore the case
+    """Name of the credential in the configuration, from the vault's and SQL Server's.
+
+    SQL Servers and the files of Windows ignore the case. A SQL Server that does not may have two names which differ in case alone.
+    """
+    name = usage.credential.name.lower()
     stem = short_vault(usage.version.vault)
     if is_managed(usage.credential):
         return f"{stem}-managed-identity"
     slug = _UNFIT.sub("-", name).strip("-")[:48]
+    if any(one.name.lower() == name and one.name != usage.credential.name for one in usage.instance.credentials):
+        name = usage.credential.name
+        return f"{stem}-{slug or 'credential'}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
     return f"{stem}-{slug}" if slug == name else f"{stem}-{slug or 'credential'}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
@@ -212,7 +227,12 @@ def _generation(name: str, usages: list[Usage], findings: Findings) -> Generatio
 
 
 def _report_replicas(instances: Sequence[Instance], findings: Findings) -> None:
-    read = {instance.server_name.lower() for instance in instances}
+    read = {_without_domain(instance.server_name) for instance in instances}
     for group, server in sorted({replica for instance in instances for replica in instance.replicas}):
-        if server.lower() not in read:
+        if _without_domain(server) not in read:
             findings.gap(f"{server} has replicas of availability group {group}, but was not read")
+
+
+def _without_domain(server: str) -> str:
+    host, separator, instance = server.lower().partition("\\")
+    return host.partition(".")[0] + separator + instance

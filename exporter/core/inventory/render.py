@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from exporter.core.inventory.findings import listed
 from exporter.core.inventory.plan import Labels, Plan, PlannedCredential, PlannedTarget, short_vault
 from exporter.core.thumbprint import PATTERN
 
 MARK = "# Written by ekm-exporter inventory, which replaces this file unless it was edited: sha256 "
 _NOTICE = "# Do not edit it. Declare a target of the same key, or a credential of the same name, in another file: the next run leaves it out here.\n"
-_LISTED = 12  # names in one sentence
 _THUMBPRINT = re.compile(PATTERN)
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*")
 _NOT_TEXT = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})  # for YAML 1.1
@@ -104,18 +104,6 @@ def scalar(text: str) -> str:
     """Return the text as a YAML scalar that is read as the same text."""
     plain = _PLAIN.fullmatch(text) and text.lower() not in _NOT_TEXT
     return text if plain else json.dumps(text, ensure_ascii=False)
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 file` or `2 files`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def listed(names: Iterable[str]) -> str:
-    """`a, b and 3 more`."""
-    every = list(names)
-    rest = len(every) - _LISTED
-    return ", ".join(every[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def report(plan: Plan, supplied: Collection[str], secrets: str) -> str:

@@ -11,6 +11,7 @@ _HERE = frozenset({".", "(local)"})
 _EXPECTED = "expected HOST, HOST\\INSTANCE or HOST,PORT"
 # MC-SQLR: the request for one instance, and the first byte of the answer, before a length of two bytes.
 _REQUEST, _ANSWER = b"\x04", 5
+_PORT = re.compile("[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,6 @@ def browser_port(answer: bytes, instance: str) -> int | None:
         words = entry.split(";")
         fields = dict(zip(words[::2], words[1::2], strict=False))
         port = fields.get("tcp", "")
-        if fields.get("InstanceName", "").upper() == instance.upper() and port.isdecimal() and 0 < int(port) < 65536:
+        if fields.get("InstanceName", "").upper() == instance.upper() and _PORT.fullmatch(port) and 0 < int(port) < 65536:
             return int(port)
     return None

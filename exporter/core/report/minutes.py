@@ -107,11 +107,17 @@ class Minutes:
         for vault, several in vaults.items():
             self.vaults[vault].add(part.first, best_of(several))
 
+    @property
+    def gaps(self) -> int:
+        """Return the number of gaps of all targets."""
+        return sum(len(row.gaps) for row in self.targets.values())
+
     def drop_absent(self) -> None:
         """Remove targets and vaults that no exporter had within the period."""
         absent = (MinuteClass.NO_DATA, MinuteClass.NOT_CONFIGURED)
         self.targets = {key: row for key, row in self.targets.items() if row.count(*absent) < row.states.total()}
-        self.vaults = {key: row for key, row in self.vaults.items() if any(target.vault == key for target in self.targets)}
+        left = {target.vault for target in self.targets}
+        self.vaults = {key: row for key, row in self.vaults.items() if key in left}
 
 
 def best_of(several: Sequence[Sequence[MinuteState]]) -> Sequence[MinuteState]:

@@ -17,6 +17,9 @@ from exporter.runtime.process import has_accounts_of_windows
 APPLICATION = "ekm-exporter inventory"
 NEEDED = str(ExtraMissingError("sql"))
 _UNREADABLE = "the answer is not that of a SQL Server that this driver knows"
+_OLDEST = 0x72090002  # TDS 7.2: an older version decodes text with a codec that the server names
+_MOST_COLUMNS, _MOST_ROWS = 8, 100_000  # of one result; inventory.sql prints at most so many lines
+_ROW_BYTES = 16  # of a row next to its text, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,9 @@ class SqlConnection:
         except Exception as error:  # noqa: BLE001 - the driver raises many kinds for a foreign answer
             stream.close()
             raise _login_error(error) from None
+        if self._session.tds_version < _OLDEST:
+            stream.close()
+            raise SqlConnectionError("the server speaks a protocol older than TDS 7.2: SQL Server 2016 or later is needed")
 
     def query(self, batch: str) -> Result:
         """Send a batch and read everything. Raises SqlConnectionError and SqlStatementError."""
@@ -82,7 +88,7 @@ class SqlConnection:
         with self._session.cursor() as cursor:
             try:
                 cursor.execute(batch)
-                rows = tuple(cursor.fetchall()) if cursor.description else ()
+                rows = tuple(self._rows(cursor))
                 while cursor.nextset():
                     """Read on: a message may follow."""
             except self._pytds.DatabaseError as error:
@@ -92,6 +98,20 @@ class SqlConnection:
             except Exception as error:  # noqa: BLE001 - the driver raises many kinds for a foreign answer
                 raise SqlConnectionError(f"{_UNREADABLE} ({type(error).__name__})") from None
             return Result(rows, tuple(_messages(cursor)))
+
+    def _rows(self, cursor: Any) -> Iterator[Sequence[Any]]:
+        """Yield the rows of the first result. Raises SqlConnectionError for a result that no batch of the inventory has."""
+        columns = len(cursor.description or ())
+        if columns > _MOST_COLUMNS:
+            raise SqlConnectionError(f"a result has {columns} columns, more than {_MOST_COLUMNS}: is it a SQL Server?")
+        for _ in range(_MOST_ROWS if columns else 0):
+            row = cursor.fetchone()
+            if row is None:
+                return
+            self._stream.took_row(_ROW_BYTES + sum(2 * len(cell) for cell in row if isinstance(cell, str)))
+            yield row
+        if columns and cursor.fetchone() is not None:
+            raise SqlConnectionError(f"a result has more than {_MOST_ROWS} rows: is it a SQL Server?")
 
     def close(self) -> None:
         """Close the connection."""

@@ -1,7 +1,8 @@
 """A socket for the driver that encrypts the whole session, with Python's TLS and the trust of the system.
 
 TDS 7.4 has its TLS handshake inside PRELOGIN packets, and plain TLS records after it. python-tds encrypts with a CA file alone, and
-compares host names in its own way. So the driver talks plain text to this socket, which never sends any.
+compares host names in its own way. So the driver talks plain text to this socket, which never sends any. It also bounds what a server
+can make the driver read or allocate.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import socket
 import ssl
 import time
 
+from exporter.core.inventory.packets import LARGEST_PACKET, PacketSizes
 from exporter.core.inventory.prelogin import (
     ENCRYPT_NOT_SUPPORTED,
     ENCRYPT_ON,
@@ -18,12 +20,13 @@ from exporter.core.inventory.prelogin import (
     encryption_at,
     with_encryption,
 )
-from exporter.inventory.sql.failure import SqlConnectionError, connection_error
+from exporter.inventory.sql.failure import SqlConnectionError, connection_error, out_of_time
 
 _PRELOGIN, _REPLY, _LAST = 18, 4, 1  # packet types, status
 _PACKET = 4096  # bytes, the size before the login
 _CHUNK = 65536
-_MOST = 64 * 1024 * 1024  # bytes of one answer
+# Bytes of an answer: without the rows that the driver has delivered, and in all. The driver makes 1 KiB of each message of 17 bytes.
+_MOST_WITHOUT_ROWS, _MOST = 1024 * 1024, 16 * 1024 * 1024
 _FOREIGN = "no SQL Server answers at this port, or it is too old: correct the name or the port"
 
 
@@ -39,25 +42,32 @@ def make_context(ca_file: str | None, *, verify: bool) -> ssl.SSLContext:
 
 
 class EncryptedSocket:
-    """Has the methods of a socket that python-tds uses. Each request has `seconds`, from `start` on."""
+    """Has the methods of a socket that python-tds uses. Each request has `seconds`, from `start` on, and all end at `until`."""
 
-    def __init__(self, host: str, port: int, context: ssl.SSLContext, seconds: float) -> None:
-        """Connect. Raises SqlConnectionError."""
-        self._host, self._port, self._seconds = host, port, seconds
+    def __init__(self, host: str, port: int, context: ssl.SSLContext, seconds: float, until: float) -> None:
+        """Connect. `until` is a time of time.monotonic. Raises SqlConnectionError."""
+        self._host, self._port, self._seconds, self._until = host, port, seconds, until
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._reply = b""  # to the driver's PRELOGIN
         self._encrypted = False
+        self._sizes = PacketSizes()
         self.start()
         try:
             self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
-            self._socket = socket.create_connection((host, port), seconds)
+            self._socket = socket.create_connection((host, port), self._left())
         except (OSError, ValueError) as error:
             raise self._failed(error) from None
 
     def start(self) -> None:
-        """Begin a request: its time runs from now on."""
+        """Begin a request: its time and its bytes count from now on."""
         self._end = time.monotonic() + self._seconds
-        self._left_bytes = _MOST
+        self._left_bytes, self._left_of_rows = _MOST_WITHOUT_ROWS, _MOST - _MOST_WITHOUT_ROWS
+
+    def took_row(self, size: int) -> None:
+        """Give back the bytes of a row that the driver has delivered."""
+        size = min(size, self._left_of_rows)
+        self._left_bytes += size
+        self._left_of_rows -= size
 
     def sendall(self, data: bytes | bytearray, _flags: int = 0) -> None:
         """Send the driver's bytes; the first ones are its PRELOGIN packet."""
@@ -79,7 +89,7 @@ class EncryptedSocket:
             while True:
                 try:
                     if data := self._tls.read(size):
-                        return data
+                        return self._checked(data)
                     raise ConnectionResetError
                 except ssl.SSLWantReadError:
                     self._flush()
@@ -155,6 +165,13 @@ class EncryptedSocket:
             data += self._receive(size - len(data))
         return data
 
+    def _checked(self, data: bytes) -> bytes:
+        if self._sizes.too_large(data):
+            raise SqlConnectionError(
+                f"the server names packets above {LARGEST_PACKET} bytes, which TDS forbids: is it a SQL Server?"
+            )
+        return data
+
     def _receive(self, size: int) -> bytes:
         self._socket.settimeout(self._left())
         data = self._socket.recv(size)
@@ -162,7 +179,10 @@ class EncryptedSocket:
             raise ConnectionResetError
         self._left_bytes -= len(data)
         if self._left_bytes < 0:
-            raise SqlConnectionError(f"an answer is larger than {_MOST // 1024**2} MiB: is this a SQL Server?")
+            raise SqlConnectionError(
+                f"an answer is larger than {_MOST // 1024**2} MiB, or than {_MOST_WITHOUT_ROWS // 1024**2} MiB without its rows: "
+                "is it a SQL Server?"
+            )
         return data
 
     def _flush(self) -> None:
@@ -171,12 +191,16 @@ class EncryptedSocket:
             self._socket.sendall(data)
 
     def _left(self) -> float:
-        left = self._end - time.monotonic()
-        if left <= 0:
+        now = time.monotonic()
+        if now >= self._until:
+            raise out_of_time(self._seconds)
+        if now >= self._end:
             raise TimeoutError
-        return left
+        return min(self._end, self._until) - now
 
     def _failed(self, error: OSError | ValueError) -> SqlConnectionError:
         if isinstance(error, ValueError) and not isinstance(error, OSError):  # a label of the name is empty or too long
             error = socket.gaierror()
+        if isinstance(error, TimeoutError) and time.monotonic() >= self._until:
+            return out_of_time(self._seconds)
         return connection_error(error, self._host, self._port, self._seconds)

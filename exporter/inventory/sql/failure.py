@@ -13,6 +13,7 @@ _SELF_SIGNED = frozenset({18, 19})  # X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT and
 _UNKNOWN_ISSUER = frozenset({2, 20, 21})
 _HOST_MISMATCH = frozenset({62, 64})  # name, IP address
 NO_SUCH_NAME = "no such name: correct it, or check DNS"
+WHOLE = 20  # times the seconds of one query: what the reading of a server may take
 _TRUST = "give its authority with --sql.ca.file, or accept any certificate with --sql.encrypt trust"
 
 
@@ -26,6 +27,11 @@ class SqlStatementError(Exception):
     def __init__(self, messages: tuple[SqlMessage, ...]) -> None:
         super().__init__(error_of(messages))
         self.messages = messages
+
+
+def out_of_time(seconds: float) -> SqlConnectionError:
+    """Return the failure of a server that was not read to its end in WHOLE times the seconds of a query."""
+    return SqlConnectionError(f"not read to its end within {WHOLE * seconds:g} s, {WHOLE} times --sql.timeout: raise it")
 
 
 def connection_error(error: OSError, host: str, port: int, seconds: float) -> SqlConnectionError:

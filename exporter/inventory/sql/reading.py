@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from exporter.core.inventory.document import DAMAGED, Document, Row, completed, read_section
+from exporter.core.inventory.document import DAMAGED, Document, completed, read_section
+from exporter.core.inventory.fields import Row
 from exporter.core.inventory.registry import RegistryUri
 from exporter.core.inventory.server_name import ServerName, browser_port, browser_request
 from exporter.core.inventory.usage import REGISTRY
 from exporter.inventory.sql.driver import Result, SqlConnection, SqlLogin
 from exporter.inventory.sql.encryption import EncryptedSocket
-from exporter.inventory.sql.failure import NO_SUCH_NAME, SqlConnectionError, SqlStatementError
+from exporter.inventory.sql.failure import NO_SUCH_NAME, WHOLE, SqlConnectionError, SqlStatementError, out_of_time
 from exporter.inventory.sql.registry import read_key_uris
 from exporter.inventory.sql.script import batches
 
@@ -28,6 +30,11 @@ class Access:
     login: SqlLogin
     context: ssl.SSLContext
     seconds: float
+
+    @property
+    def whole_seconds(self) -> float:
+        """What the reading of one server may take."""
+        return WHOLE * self.seconds
 
 
 def read_server(server: ServerName, access: Access) -> Document:
@@ -75,15 +82,18 @@ class _Session:
         self._server, self._access = server, access
         self._connection: SqlConnection | None = None
         self._opened = 0
+        self._until = time.monotonic() + access.whole_seconds
 
     def query(self, batch: str) -> Result:
         """Send a batch. Raises SqlStatementError, and SqlConnectionError if the server is lost."""
+        if self._opened and self._is_over():
+            raise _LostError(str(out_of_time(self._access.seconds)))
         connection = self._connection or self._open()
         try:
             return connection.query(batch)
         except SqlConnectionError as error:
             self.close()
-            if self._opened == _MOST_CONNECTIONS:
+            if self._opened == _MOST_CONNECTIONS and not self._is_over():
                 raise
             raise _LostError(str(error)) from None
 
@@ -92,11 +102,15 @@ class _Session:
             self._connection.close()
             self._connection = None
 
+    def _is_over(self) -> bool:
+        """Whether the server has used up its time: then what was read of it counts."""
+        return time.monotonic() >= self._until
+
     def _open(self) -> SqlConnection:
         self._opened += 1
         server, access = self._server, self._access
         port = server.port if server.port is not None else find_port(server.host, server.instance or "", access.seconds)
-        stream = EncryptedSocket(server.host, port, access.context, access.seconds)
+        stream = EncryptedSocket(server.host, port, access.context, access.seconds, self._until)
         self._connection = SqlConnection(stream, server.host, port, access.login)
         return self._connection
 

@@ -21,6 +21,10 @@ KEY_URI = "EXEC master.dbo.xp_regread N'HKEY_LOCAL_MACHINE', N'{path}', N'KeyUri
 _NOT_FOUND = "2"  # of Windows, the first number of the message in any language
 _DEPTH = 3  # levels below ROOT: vault, thumbprint, and one to spare
 _MOST = 5000  # queries of one registry; two for each key
+_LONGEST = {SUBKEYS: 255, KEY_URI: 2048}  # characters: of a name in Windows' registry, and of a URI
+_TOO_LONG = SqlMessage(
+    0, 16, "the registry has a name or a KeyUri that is too long below the connector's key: use reg query on the host"
+)
 _TOO_MANY = SqlMessage(0, 16, "the registry has too many entries below the connector's key: use reg query on the host")
 
 Query = Callable[[str], Result]
@@ -61,7 +65,10 @@ class _Walk:
         refused = [message for message in result.messages if message.number == MISSING_ENTRY and not _is_missing(message)]
         if refused:  # an information message: SQL Server itself raises no error
             raise SqlStatementError(tuple(refused))
-        return [str(row[-1]) for row in result.rows if row and row[-1] is not None]
+        cells = [str(row[-1]) for row in result.rows if row[-1] is not None]
+        if any(len(cell) > _LONGEST[statement] for cell in cells):
+            raise SqlStatementError((_TOO_LONG,))
+        return cells
 
 
 def _is_missing(message: SqlMessage) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from exporter.core.inventory.model import EKM_OPTION
 from exporter.simulator.sql_model import DEFINITIONS, ERROR_LOG, PROVIDER, STATES, SqlKey, SqlServer
 
 Rows = list[dict[str, Any]]
@@ -54,6 +55,8 @@ def _instance(view: SqlView) -> Rows:
             "edition": "Enterprise Edition (64-bit)",
             "platform": "windows",
             "may_view_definitions": int(view.definitions),
+            "may_view_security_definitions": int(view.definitions),
+            "may_view_databases": 1,
             "read_at_utc": view.text(view.now),
         }
     ]
@@ -86,6 +89,7 @@ def _keys(view: SqlView) -> Rows:
             "key_length": 8 * ((len(view.public_keys[key.thumbprint]) - 2) // 2 - 20),
             "public_key": view.public_keys[key.thumbprint],
             "provider": PROVIDER,
+            "has_sid": 1,
             "login": f"{key.credential}-login",
             "credential": key.credential,
         }
@@ -104,13 +108,28 @@ def _encryption(view: SqlView) -> Rows:
 
 def _databases(view: SqlView) -> Rows:
     return [
-        {"name": one.name, "state": STATES[one.state], "is_encrypted": 1, "ag": one.ag if view.definitions else None}
+        {
+            "name": one.name,
+            "state": STATES[one.state],
+            "is_encrypted": 1,
+            "in_group": int(one.ag is not None),
+            "ag": one.ag if view.definitions else None,
+        }
         for one in view.server.databases
     ]
 
 
 def _replicas(view: SqlView) -> Rows:
-    return [{"ag": ag, "server_name": name} for ag, names in view.groups for name in names]
+    return [{"ag": ag, "server_name": name, "mode": "SYNCHRONOUS_COMMIT"} for ag, names in view.groups for name in names]
+
+
+def _configurations(view: SqlView) -> Rows:
+    server = view.server
+    return [{"name": EKM_OPTION, "value": int(server.ekm_configured), "value_in_use": int(server.ekm_in_use)}]
+
+
+def _service_start(view: SqlView) -> Rows:
+    return [{"started_utc": view.text(view.server.started)}]
 
 
 SECTIONS: Mapping[str, Callable[[SqlView], Rows]] = {
@@ -119,9 +138,12 @@ SECTIONS: Mapping[str, Callable[[SqlView], Rows]] = {
     "modules": _modules,
     "credentials": _credentials,
     "keys": _keys,
+    "logins": lambda _: [],  # those of keys without a SID
     "encryption": _encryption,
     "databases": _databases,
     "replicas": _replicas,
+    "configurations": _configurations,
+    "start": _service_start,
 }
 """The sections of inventory.sql."""
 

@@ -277,6 +277,34 @@ async def test_limits_of_the_list_are_failures(workspace, monkeypatch, endless, 
     assert message in line
 
 
+async def test_pages_in_a_circle_end(workspace, monkeypatch):
+    requested = []
+
+    async def vaults(_session, _token, _subscriptions, skip_token, **_options):
+        requested.append(skip_token)
+        return Facts(fault=Fault.NONE, status=200), Page(rows=[ROW], total=9, skip_token="b" if skip_token == "a" else "a")
+
+    monkeypatch.setattr(azure.ResourceGraphSession, "vaults", vaults)
+    await workspace.run(code=1)
+    assert requested == [None, "a", "b"]
+    assert "Resource Graph listed 3 of 9 vaults" in workspace.errors
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "message"),
+    [
+        ("_MOST_VAULTS", 1, "management.azure.com: more than 1 vaults: name some subscriptions with --azure.subscription"),
+        ("_LIST_SECONDS", 0, "management.azure.com: not read: not read to the end within 0 s: run the command again"),
+        ("_VAULT_SECONDS", 0, f"{VAULT}: not read: not read to the end within 0 s: run the command again"),
+        ("_WHOLE_SECONDS", 0, f"{VAULT}: not read: not read to the end within 0 s: run the command again"),
+    ],
+)
+async def test_azure_without_end_is_a_failure(workspace, monkeypatch, limit, value, message):
+    monkeypatch.setattr(azure, limit, value)
+    await workspace.run(code=1)
+    assert message in workspace.errors
+
+
 async def test_subscriptions_limit_the_list(workspace, simulator):
     mine = simulator.state.environment.vaults[VAULT].subscription_id
     assert ": 2 vaults, 1 Managed HSM" in await workspace.run("--azure.subscription", mine)

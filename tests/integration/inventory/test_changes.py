@@ -146,3 +146,16 @@ async def test_changes_of_servers_are_reported_and_written(workspace):
     assert not {f"https://vault-01.vault.azure.net/keys/Key0/{version(1, 0)}"} & workspace.keys("vault-01").keys()
     assert set(map(tuple, workspace.keys("vault-new").values())) == {("h002",)}
     assert "+++ " + str(workspace.path / "targets.d" / "vault-new.yml") in output
+
+
+async def test_right_revoked_between_two_runs_removes_no_target(workspace):
+    await workspace.run(code=0)
+    files = {file: file.read_text() for file in (workspace.path / "targets.d").glob("*.yml")}
+    for right, section in (("VIEW ANY DEFINITION", "keys"), ("VIEW SERVER SECURITY STATE", "encryption")):
+        workspace.simulator.state.set("sql_right_missing", Scope.SQL, server(0), Options(right=right))
+        output = await workspace.run(code=1)
+        assert "no file changed" in output
+        assert f"{server(0)}: the section {section} is of " in output
+        assert {file: file.read_text() for file in (workspace.path / "targets.d").glob("*.yml")} == files
+    workspace.simulator.state.clear()
+    assert "is of 2" not in await workspace.run(code=0)

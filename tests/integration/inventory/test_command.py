@@ -8,6 +8,7 @@ import yaml
 from exporter.cli.main import main
 from exporter.config import load_config
 from exporter.core.inventory.plan import make_plan
+from tests.support.command_lines import with_defaults
 from tests.support.sql_inventory import reg_query, rows_of, sqlcmd
 
 V1, V2 = ("https://contoso-prod.vault.azure.net/keys/K/" + version for version in ("1111aaaa", "2222bbbb"))
@@ -28,8 +29,8 @@ class Workspace:
         (self.path / "in" / name).write_text(text, encoding="utf-8")
 
     def run(self, *flags, code=0):
-        arguments = ["inventory", "--from", str(self.path / "in"), "--out", str(self.path / "targets.d"), *flags]
-        assert main([*arguments, "--config.file", str(self.config)]) == code
+        defaults = {"--from": self.path / "in", "--out": self.path / "targets.d", "--config.file": self.config}
+        assert main(["inventory", *with_defaults(flags, defaults)]) == code
         captured = self._capsys.readouterr()
         self.errors = captured.err
         return captured.out
@@ -80,6 +81,19 @@ def test_300_instances_become_an_accepted_configuration(workspace):
     assert sum(len(target.instances) for target in loaded.config.targets.values()) == 600
 
     assert "no file changed" in workspace.run()
+
+
+def test_keys_of_another_store_and_a_witness_are_no_gap(workspace):
+    rows = rows_of(ag="AG7")
+    rows["providers"].append({"name": "CryptoServer", "dll_path": r"C:\Utimaco\cssqlekm.dll", "is_enabled": 1})
+    rows["credentials"].append({"name": "hsm", "identity": "hsm-user", "provider": "CryptoServer"})
+    rows["keys"].append({"name": "hsm", "thumbprint": "0x77", "public_key": "0x77", "provider": "CryptoServer"})
+    rows["encryption"].append({"database": "hr", "encryption_state": 3, "encryptor_type": "ASYMMETRIC KEY", "thumbprint": "0x77"})
+    rows["replicas"].append({"ag": "AG7", "server_name": "W1\\SQLEXPRESS", "mode": "CONFIGURATION_ONLY"})
+    workspace.source("n1.txt", sqlcmd(rows))
+    output = workspace.run()
+    assert "provider [CryptoServer] is not of Azure Key Vault, so its keys (1) are not probed" in output
+    assert [target["name"] for target in workspace.targets()] == ["contoso-prod-K"]
 
 
 def test_moved_database_is_a_diff(workspace):
@@ -259,9 +273,9 @@ def test_run_that_another_run_overtook_writes_nothing(workspace, monkeypatch):
     facts = workspace.path / "targets.d" / "inventory.json"
     texts = {file: file.read_text() for file in facts.parent.iterdir()}
 
-    def overtaken(*arguments):
+    def overtaken(*arguments, **options):
         facts.write_text(texts[facts] + "\n")
-        return make_plan(*arguments)
+        return make_plan(*arguments, **options)
 
     monkeypatch.setattr("exporter.cli.inventory.make_plan", overtaken)
     workspace.source("n2.txt", sqlcmd(rows_of("N2")))

@@ -145,3 +145,39 @@ def test_answer_of_an_incomplete_file_is_not_that_there_is_no_event(run):
 def test_pipe_is_not_waited_for(run, tmp_path):
     os.mkfifo(tmp_path / "pipe.evtx")
     assert "is no file: name a saved log" in run(str(tmp_path / "pipe.evtx"), code=1).err
+
+
+def test_log_above_the_limit_of_windows_is_not_read(run, tmp_path):
+    path = tmp_path / "large.evtx"
+    with path.open("wb") as stream:
+        stream.write(log(incident()))
+        stream.truncate(4 * 1024**3 + 1)  # a hole: no byte of it is on the disk
+    error = run(str(path), code=1).err
+    assert "large.evtx: is larger than 4 GiB: save a part of the log (wevtutil epl with /q) (0 records read)" in error
+
+
+class _Parser:
+    """Stands for a parser that a crafted log sends in a circle, or whose record expands."""
+
+    def __init__(self, record):
+        self._record = record
+
+    def __call__(self, *_):
+        return self
+
+    def records_json(self):
+        while True:
+            yield {"data": self._record}
+
+
+@pytest.mark.parametrize(
+    ("record", "cause"),
+    [
+        ("{}", "has more records than fit into its size: the rest was not read"),
+        ("x" * (1024 * 1024 + 1), "has more than 1000 unreadable records: the rest was not read"),
+    ],
+    ids=["circle", "expanding"],
+)
+def test_records_without_end_are_bounded(run, monkeypatch, record, cause):
+    monkeypatch.setattr("evtx.PyEvtxParser", _Parser(record))
+    assert cause in run(one=log(incident()), code=1).err

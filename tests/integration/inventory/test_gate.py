@@ -16,6 +16,7 @@ from exporter.simulator import Simulator
 from exporter.web import parse_address, web_options
 from tests.integration.lifecycle.credential_kinds import NOW, Secret
 from tests.integration.lifecycle.harness import VAULT, VERSION, environment
+from tests.support.command_lines import with_defaults
 from tests.support.sql_inventory import reg_query, rows_of, sqlcmd
 from tests.support.web_server import until
 
@@ -67,8 +68,8 @@ class Night:
     async def gate(self, *flags, which=("--instance", "SQLPRD01"), ready_for="0s", url=None):
         """Exit code and standard output of the command."""
         url = url or self.service._web.urls[0]
-        arguments = ["gate", *which, "--url", url, "--inventory", str(self.path / "targets.d"), "--for", ready_for, *flags]
-        code = await asyncio.to_thread(main, arguments)
+        defaults = {"--url": url, "--inventory": self.path / "targets.d", "--for": ready_for}
+        code = await asyncio.to_thread(main, ["gate", *which, *with_defaults(flags, defaults)])
         return code, self._capsys.readouterr().out
 
     async def conditions(self, **options):
@@ -110,10 +111,13 @@ async def night(tmp_path, capsys):
 async def test_ready_instance_is_0(night):
     await night.start()
     code, text = await night.gate()
-    assert (code, text.splitlines()[:2]) == (
+    headline, reading, key, *_ = text.splitlines()
+    assert (code, headline, key) == (
         0,
-        ["ready: 1 instance, 1 key, 1 database", f"N1\\SQLPRD01: 1 database under {KEY_URI}, probed by contoso-key0"],
+        "ready: 1 instance, 1 key, 1 database",
+        f"N1\\SQLPRD01: 1 database under {KEY_URI}, probed by contoso-key0",
     )
+    assert reading.startswith("inventory: N1\\SQLPRD01 was read ")
     assert await night.conditions(which=("--all",)) == (0, [])
 
 
@@ -169,7 +173,39 @@ async def test_restart_that_throttles_is_1(night):
 async def test_key_without_a_target_is_1(night):
     await night.start(key_version="f" * 32)
     code, found = await night.conditions()
-    assert (code, found) == (1, ["key_without_target"])
+    assert (code, found) == (1, ["key_without_target", "other_target_fails"])  # no such version in the vault
+
+
+async def test_unwrap_lost_since_the_last_round_trip_is_1(night):
+    await night.start()
+    record = night.service.record_of("contoso-key0")
+    assert time.time() - record.unwrapped_at < 2 * PATIENT
+    record.unwrapped_at -= 900
+    assert await night.conditions() == (1, ["unwrap_old"])
+    code, text = await night.gate("--unwrap-age", "6h")
+    assert (code, text.splitlines()[0]) == (0, "ready: 1 instance, 1 key, 1 database")
+
+
+async def test_ekm_option_that_is_off_is_1(night):
+    night.read(row() | {"configurations": [{"name": "EKM provider enabled", "value": 0, "value_in_use": 1}]})
+    await night.start()
+    assert await night.conditions() == (1, ["ekm_disabled"])
+
+
+async def test_credential_altered_after_the_start_is_1(night):
+    night.read(row() | {"start": [{"started_utc": "2026-01-01T00:00:00"}]})
+    await night.start()
+    assert await night.conditions() == (1, ["credential_not_proven"])
+
+
+async def test_inventory_of_an_older_version_is_1(night):
+    facts = night.path / "targets.d" / "inventory.json"
+    content = json.loads(facts.read_text())
+    for one in content["instances"].values():
+        one["sections"] = [section for section in one["sections"] if section["section"] not in {"configurations", "start"}]
+    facts.write_text(json.dumps(content))
+    await night.start()
+    assert await night.conditions() == (1, ["inventory_gap", "inventory_gap"])
 
 
 async def test_server_that_no_target_lists_is_1(night):
@@ -223,6 +259,9 @@ def usage(*arguments):
         ("--all", "--for", "an hour"),
         ("--all", "--window", "24"),
         ("--all", "--url", "localhost:10377"),
+        ("--all", "--url", "http://n1:10377", "--url", "http://n2:10377"),
+        ("--all", "--timeout", "0"),
+        ("--all", "--timeout", "0ms"),
     ],
 )
 def test_bad_arguments_are_2(arguments):

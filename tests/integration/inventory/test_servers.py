@@ -113,7 +113,7 @@ async def test_silent_server_has_a_reason(workspace):
 
 
 async def test_answer_without_end_has_a_reason(workspace, monkeypatch):
-    monkeypatch.setattr("exporter.inventory.sql.encryption._MOST", 100)
+    monkeypatch.setattr("exporter.inventory.sql.encryption._MOST_WITHOUT_ROWS", 100)
     await workspace.run(code=1)
     assert "not read: an answer is larger than" in workspace.errors[1]
 

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import threading
+import time
 
 import pytest
 import yaml
@@ -182,7 +183,9 @@ async def test_batch_without_an_answer_is_a_lost_connection(tmp_path, monkeypatc
         return b"\x81nonsense"
 
     def work():
-        stream = EncryptedSocket("localhost", port, make_context(str(tmp_path / "ca.pem"), verify=True), GUARD)
+        stream = EncryptedSocket(
+            "localhost", port, make_context(str(tmp_path / "ca.pem"), verify=True), GUARD, time.monotonic() + GUARD
+        )
         connection = SqlConnection(stream, "localhost", port, SqlLogin("ekm", servers.password))
         try:
             if end == "silence":

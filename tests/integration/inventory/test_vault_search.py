@@ -9,6 +9,7 @@ import yaml
 
 from exporter.cli.main import main
 from exporter.config import dump_yaml
+from exporter.inventory import vault_search
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment, redirect_config
 from exporter.simulator.model import ALL_OPERATIONS, KeyVersion
@@ -149,3 +150,9 @@ async def test_vault_that_is_not_reached_is_a_gap(workspace, break_it, credentia
 async def test_unknown_credential_is_bad_usage(workspace):
     await workspace.run("--vault.credential", "absent", code=2)
     assert "--vault.credential: --config.file declares no credential absent" in workspace.errors[-1]
+
+
+async def test_search_without_end_is_a_gap(workspace, monkeypatch):
+    monkeypatch.setattr(vault_search, "_WHOLE", 0)
+    output = await workspace.run("--vault.credential", "tde", code=1)
+    assert "not read to the end within 0 s: run the command again" in output

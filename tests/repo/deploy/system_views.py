@@ -21,7 +21,11 @@ VIEWS: dict[str, tuple[str, str, str]] = {
     ),
     "configurations": (ANYBODY, "configuration_id name value minimum maximum value_in_use description", ""),
     "availability_groups": (DEFINITION, "group_id name resource_id is_distributed cluster_type", "is_distributed"),
-    "availability_replicas": (DEFINITION, "replica_id group_id replica_server_name endpoint_url", ""),
+    "availability_replicas": (
+        DEFINITION,
+        "replica_id group_id replica_server_name endpoint_url availability_mode availability_mode_desc",
+        "",
+    ),
     "asymmetric_keys": (
         DEFINITION,
         "name asymmetric_key_id thumbprint algorithm key_length public_key sid provider_type cryptographic_provider_guid",

@@ -13,7 +13,7 @@ from sqlglot.optimizer.qualify import qualify
 
 from exporter.core.codes import BY_CODE
 from tests.repo.deploy.pretend import SQL, PretendServer, batches
-from tests.repo.deploy.system_views import ANYBODY, MSDB, VIEWS
+from tests.repo.deploy.system_views import ANYBODY, ERROR_LOG, MSDB, VIEWS
 
 COLLECTOR = yaml.safe_load((SQL / "ekm.collector.yml").read_text())
 METRICS = {metric["metric_name"]: metric for metric in COLLECTOR["metrics"]}
@@ -114,13 +114,26 @@ def test_value_column_is_no_bare_bit(name):
 
 
 def test_login_gets_the_rights_of_its_views_only():
-    text = "".join(batches("login.sql"))
-    newer, older = text.split("ELSE N'")[0], text.split("ELSE N'")[1]
+    text, optional, _ = re.split(r"/\*|\*/", "".join(batches("login.sql")))
+    newer, older = text.split("ELSE N'")
     needed = {VIEWS[view][0] for name in QUERIES for view in views(parsed(QUERIES[name]))} - {ANYBODY}
 
-    assert set(re.findall(r"GRANT (VIEW [A-Z ]+?) TO", newer)) == needed
-    assert re.findall(r"GRANT (VIEW [A-Z ]+?) TO", older) == ["VIEW SERVER STATE"]
-    assert re.findall(r"GRANT (?!VIEW )(.+?) TO", text) == ["EXECUTE ON sys.xp_readerrorlog"]
+    assert set(re.findall(r"GRANT (VIEW [A-Z ]+?) TO", newer)) == needed - {ERROR_LOG}
+    assert re.findall(r"GRANT (.+?) TO", older) == ["VIEW SERVER STATE"]
+    assert re.findall(r"GRANT (.+?) TO", optional) == ["EXECUTE ON sys.xp_readerrorlog", ERROR_LOG]
+
+
+def test_login_script_may_run_again():
+    text = "".join(batches("login.sql"))
+    for statement, exists in (("CREATE LOGIN", "SUSER_ID"), ("CREATE USER", "USER_ID")):
+        assert re.findall(rf"(IF )?{exists}\(N'[^']+'\) IS NULL\s+{statement} ", text) == ["IF "]
+        assert text.count(statement) == 1
+
+
+def test_page_of_the_inventory_creates_no_user_twice():
+    page = (SQL.parents[1] / "docs" / "inventory.md").read_text(encoding="utf-8")
+    assert re.findall(r"IF USER_ID\(N'inventory'\) IS NULL\s+CREATE USER \[inventory\]", page)
+    assert page.count("CREATE USER") == 1  # a second one is error 15023
 
 
 def rows_of(query: str, **rows):

@@ -14,7 +14,7 @@ from sqlglot.optimizer.qualify import qualify
 from tree_sitter import Language, Node, Parser
 
 from exporter.core.inventory.document import SECTIONS, read_documents
-from exporter.core.inventory.model import instance_of
+from exporter.core.inventory.model import EkmOption, instance_of
 from exporter.inventory.sql import script
 from exporter.inventory.sql.registry import KEY_URI, ROOT, SUBKEYS
 from tests.repo.deploy.pretend import SQL, PretendServer, batches
@@ -116,7 +116,7 @@ def test_script_rows_become_an_instance():
         cryptographic_providers=[
             {"provider_id": 65536, "name": "AzureKV", "guid": "g", "version": "1.0.5.0", "dll_path": "C:\\x.dll", "is_enabled": 1}
         ],
-        dm_os_loaded_modules=[{"name": "C:\\x.dll", "file_version": "15.0:2000.440"}],
+        dm_os_loaded_modules=[{"name": "c:\\X.DLL", "file_version": "15.0:2000.440"}],  # Windows ignores the case
         credentials=[
             {
                 "credential_id": 9,
@@ -149,9 +149,23 @@ def test_script_rows_become_an_instance():
         databases=[
             {"name": "sales", "database_id": 5, "state": 0, "state_desc": "ONLINE", "is_encrypted": 1, "replica_id": "r"},
             {"name": "plain", "database_id": 6, "state": 0, "state_desc": "ONLINE", "is_encrypted": 0},
+            {"name": "archive", "database_id": 7, "state": 1, "state_desc": "RESTORING", "is_encrypted": 1},
         ],
         availability_groups=[{"group_id": "a", "name": "AG7", "is_distributed": 0}],
-        availability_replicas=[{"replica_id": "r", "group_id": "a", "replica_server_name": "N1\\SQLPRD01"}],
+        availability_replicas=[
+            {
+                "replica_id": "r",
+                "group_id": "a",
+                "replica_server_name": "N1\\SQLPRD01",
+                "availability_mode_desc": "SYNCHRONOUS_COMMIT",
+            },
+            {"replica_id": "w", "group_id": "a", "replica_server_name": "W1", "availability_mode_desc": "CONFIGURATION_ONLY"},
+        ],
+        configurations=[
+            {"name": "clr enabled", "value": 0, "value_in_use": 0},
+            {"name": "EKM provider enabled", "value": 0, "value_in_use": 1},
+        ],
+        dm_os_sys_info=[{"sqlserver_start_time": "2026-11-01 02:30:00"}],
     )
     (document,) = read_documents(sqlcmd(found))
     instance = instance_of(document)
@@ -165,12 +179,45 @@ def test_script_rows_become_an_instance():
     assert [(one.name, one.thumbprint, one.public_key, one.credential) for one in instance.keys] == [
         ("tde", "0x2C56", "0x0102", "tde_cred")
     ]
-    assert [(one.name, one.thumbprint, one.ag) for one in instance.databases] == [("sales", "0x2C56", "AG7")]
+    assert [(one.name, one.thumbprint, one.ag, one.hidden) for one in instance.databases] == [
+        ("archive", "", "", True),
+        ("sales", "0x2C56", "AG7", False),
+    ]
+    assert (instance.ekm, instance.started_utc) == (EkmOption(configured=False, in_use=True), "2026-11-01T00:30:00")  # in UTC
     assert instance.replicas == (("AG7", "N1\\SQLPRD01"),)
 
 
+def test_script_shows_the_logins_of_keys_without_sid():
+    provider = "CRYPTOGRAPHIC PROVIDER"
+    found = rows(
+        cryptographic_providers=[{"provider_id": 65536, "name": "AzureKV", "guid": "g", "is_enabled": 1}],
+        credentials=[
+            {"credential_id": number, "name": f"cred{number}", "target_type": provider, "target_id": 65536} for number in (1, 2)
+        ],
+        asymmetric_keys=[
+            {
+                "name": "KEY",
+                "asymmetric_key_id": 1,
+                "thumbprint": b"\1",
+                "provider_type": provider,
+                "cryptographic_provider_guid": "g",
+            },
+            {"name": "own", "asymmetric_key_id": 2, "thumbprint": b"\2", "sid": b"\7", "provider_type": None},
+        ],
+        server_principals=[
+            {"name": "bare", "principal_id": 272, "sid": b"\6", "type": "K"},
+            {"name": "TDE_Login", "principal_id": 271, "sid": b"\5", "type": "K"},
+            {"name": "of_own", "principal_id": 270, "sid": b"\7", "type": "K"},
+            {"name": "sa", "principal_id": 1, "sid": b"\1", "type": "S"},
+        ],
+        server_principal_credentials=[{"principal_id": 271, "credential_id": 2}, {"principal_id": 1, "credential_id": 1}],
+    )
+    assert [(one["has_sid"], "login" in one) for one in found["keys"]] == [(0, False)]
+    assert found["logins"] == [{"name": "TDE_Login", "provider": "AzureKV", "credential": "cred2"}, {"name": "bare"}]
+
+
 def test_section_text_survives_its_lines():
-    rows_with_blanks = [{"name": "a  b" * 40 + " | ", "n": number} for number in range(9)]
+    rows_with_blanks = [{"dll_path": "a  b" * 40 + " | ", "n": number} for number in range(9)]
     (document,) = read_documents("\n".join(lines_of("providers", rows_with_blanks)))
     assert document.sections["providers"] == tuple(rows_with_blanks)
 

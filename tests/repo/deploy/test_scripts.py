@@ -19,9 +19,7 @@ from tests.repo.deploy.test_collector import PROVIDER_CREDENTIAL, schema, withou
 TOOLS = SQL.parents[1] / ".cache" / "tools"
 SCRIPTS = sorted(path.name for path in SQL.glob("*.sql"))
 # T-SQL statements that sqlglot does not parse and passes through.
-AS_IT_IS = re.compile(
-    r"GRANT VIEW ANY (DEFINITION|DATABASE) TO \[[^\]]+\]|CREATE LOGIN \[[^\]]+\] FROM WINDOWS|CREATE USER \[([^\]]+)\] FOR LOGIN \[\2\]"
-)
+AS_IT_IS = re.compile(r"GRANT VIEW ANY (DEFINITION|DATABASE) TO \[[^\]]+\]|CREATE LOGIN \[[^\]]+\] FROM WINDOWS")
 
 
 def statements(name: str) -> list[exp.Expression]:
@@ -177,6 +175,21 @@ def test_retire_version_names_login_and_credential_of_the_key():
             {"name": "tde_2027", "thumbprint": b"\2"},
         ],
         server_principals=[{"name": "tde_login", "principal_id": 270, "sid": b"\7"}],
+        server_principal_credentials=[{"principal_id": 270, "credential_id": 9}],
+        credentials=[{"credential_id": 9, "name": "tde_cred"}],
+    )
+
+    assert rows == [{"asymmetric_key_name": "tde_2025", "login_name": "tde_login", "credential_name": "tde_cred"}]
+
+
+def test_retire_version_lists_logins_of_a_key_without_sid():
+    rows = finding_rows(
+        "asymmetric_key_name",
+        asymmetric_keys=[{"name": "tde_2025", "thumbprint": OLD_THUMBPRINT}],
+        server_principals=[
+            {"name": "tde_login", "principal_id": 270, "sid": b"\7", "type": "K"},
+            {"name": "sa", "principal_id": 1, "sid": b"\1", "type": "S"},
+        ],
         server_principal_credentials=[{"principal_id": 270, "credential_id": 9}],
         credentials=[{"credential_id": 9, "name": "tde_cred"}],
     )

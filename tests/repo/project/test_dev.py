@@ -92,6 +92,21 @@ def test_requested_python_is_not_replaced_by_another(bare):
     assert f"$PYTHON={old}" in answer.stderr
 
 
+def test_linked_environment_is_refused_and_left_as_it_is(bare):
+    """`python -m venv --clear .venv` empties the environment behind a link."""
+    checkout, programs = bare
+    other = checkout.parent / "other"
+    other.mkdir()
+    (other / "made-in").write_text("/another/checkout\n")
+    (checkout / ".venv").symlink_to(other)
+    program(programs / "python3", "exit 0")
+    answer = dev(checkout, "demo", path=str(programs))
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("dev: .venv is a link")
+    assert "rm .venv" in answer.stderr
+    assert [path.name for path in other.iterdir()] == ["made-in"]
+
+
 def test_failed_installation_is_named_and_fails(bare):
     checkout, programs = bare
     answer = dev(checkout, "packages", "real", path=str(programs))

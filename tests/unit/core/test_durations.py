@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.durations import moment, parse, unix_time, write
+from exporter.core.durations import ago, known_time, moment, parse, unix_time, write
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,15 @@ def test_time_becomes_a_unix_time(text, unix):
 def test_text_that_is_no_time_is_refused(text):
     with pytest.raises(ValueError, match=r"."):
         unix_time(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s ago"), (59, "0s ago"), (7300, "2h1m ago"), (-5, "0s ago"), (2 * 86400 + 3660, "2d1h ago")],
+)
+def test_age_has_minutes_then_hours(seconds: float, text: str):
+    assert ago(seconds) == text
+
+
+def test_text_without_a_time_has_no_known_time():
+    assert (known_time("1970-01-01T00:01:00"), known_time("soon")) == (60.0, None)

@@ -255,7 +255,8 @@ async def test_password_that_is_sent_back_is_hidden(tmp_path):
     file.write_text("a-planted-password")
     file.chmod(0o600)
     password = read_secret(SecretSource(file=file))
-    planted = json.loads(body())["targets"][0] | {"target": f"x {password}", "why": password}
+    planted = json.loads(body())["targets"][0] | {"target": f"x {password}", "vault_side_ready": None, "why": password}
     async with answering(giving(body=body(planted))) as url:
         state = await fetch_state(access(url, user="gate", password=password))
+    assert isinstance(state, ExporterState)
     assert "planted" not in repr(state)

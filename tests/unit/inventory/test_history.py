@@ -166,9 +166,13 @@ async def test_unreadable_result_is_one_line(result: Any) -> None:
     assert await problem(fake({FAILURES: result})) == "Prometheus sent an unreadable result: check the URL"
 
 
-@pytest.mark.parametrize("found", [(), {}, ("x",)], ids=["empty", "object", "text"])
-async def test_history_without_series_names_the_action(found: Any) -> None:
-    text = await problem(fake(series=found))
+@pytest.mark.parametrize("found", [{}, ("x",), None], ids=["object", "text", "nothing"])
+async def test_unreadable_series_are_one_line(found: Any) -> None:
+    assert await problem(fake(series=found)) == "Prometheus sent an unreadable result: check the URL"
+
+
+async def test_history_without_series_names_the_action() -> None:
+    text = await problem(fake(series=()))
     assert text.startswith("Prometheus has no series of a target from 2026-11-01T00:00Z to 2026-11-01T00:03Z: does it scrape")
 
 

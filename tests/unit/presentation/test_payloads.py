@@ -114,8 +114,9 @@ def test_row_has_the_start_of_the_ready_run():
         record = state.record(target, a_report(at=at))
     row = target_row(target, record, now=AT + 1)
     assert of(row, "ready_since", "last_not_ready") == ("2026-09-21T14:12:20.250Z", "2026-09-21T14:11:20.250Z")
+    assert row["last_unwrap"] == "2026-09-21T14:13:20.250Z"
     assert target_row(target, record, now=AT + 181)["ready_since"] is None  # stale
-    assert of(target_row(target, None, now=AT), "ready_since", "last_not_ready") == (None, None)
+    assert of(target_row(target, None, now=AT), "ready_since", "last_not_ready", "last_unwrap") == (None, None, None)
 
 
 def test_row_has_kind_and_size_of_the_key():

@@ -106,6 +106,22 @@ def test_changed_key_or_configuration_ends_the_ready_run(state):
     assert (record.ready_since, record.not_ready_at) == (None, None)
 
 
+def test_last_unwrap_is_that_of_the_last_round_trip(state):
+    target = a_target()
+    assert state.record(target, a_report(at=100.0)).unwrapped_at == 100.0
+    without = [StepResult(step=step, outcome=Outcome.OK, duration=0.02) for step in (Step.CHALLENGE, Step.TOKEN, Step.GET_KEY)]
+    skipped = [StepResult(step=step, outcome=Outcome.SKIPPED) for step in (Step.WRAP_KEY, Step.UNWRAP_KEY)]
+    assert state.record(target, a_report("payroll", *without, *skipped, at=160.0)).unwrapped_at == 100.0
+    assert state.record(target, a_failure(step=Step.UNWRAP_KEY, at=220.0)).unwrapped_at == 100.0
+    record = state.record(target, a_failure(step=Step.WRAP_KEY, at=280.0, ready=True))
+    assert record.unwrapped_at == 100.0
+    state.invalidate_verdict(target.name)
+    assert record.unwrapped_at is None
+    state.record(target, a_report(at=340.0))
+    state.expect(replace(target, key_version="1" * 32))
+    assert record.unwrapped_at is None
+
+
 def test_last_known_facts_outlive_failures(state):
     target = a_target()
     headers = VaultHeaders(region="westeurope", service_version="1.9", connection="private")

@@ -34,7 +34,7 @@ TARGET_PAGES = """EkmThrottledSpike EkmForbiddenSpike EkmVaultSideNotReady EkmVa
     EkmProbeFails EkmKeyDisabledUntested"""
 TARGET_TICKETS = """EkmNextCredentialRefused EkmVerdictUnknown EkmTargetNotProbed EkmWrapFails EkmKeyExpires EkmKeyStateInvalid
     EkmKeyUnsupported EkmKeyBackupOld EkmRetainedVersionUnusable EkmRecoveryUnusable EkmKeyRotationPending EkmLatencyHigh
-    EkmErrorBudgetBurns EkmPathNotAsExpected EkmFirewallRefusesMonitoring EkmPreflightFailed"""
+    EkmErrorBudgetBurns EkmPathNotAsExpected EkmFirewallRefusesMonitoring EkmPreflightFailed EkmTargetGone"""
 
 ALERTS: Mapping[str, Alert] = {
     alert.name: alert

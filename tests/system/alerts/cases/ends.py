@@ -1,5 +1,7 @@
 """Expiry of credentials and certificates, and tickets about exporters."""
 
+from dataclasses import replace
+
 from tests.system.alerts.case import Fired, RuleCase, of_credential
 from tests.system.alerts.cases.tickets import minutes
 from tests.system.alerts.timeline import OK, Exporter, Failed, Target
@@ -219,6 +221,23 @@ def _of_exporters() -> RuleCase:
     return RuleCase(name="faults of exporters", exporters=[bad, good], length=149 * MINUTE, checks=checks, scrape=60)
 
 
+def _removed_target() -> RuleCase:
+    """A reload drops a target: one ticket, which ends a day later. A target that another exporter has now is not gone."""
+    kept = {"interval": HOUR, "probes": [OK] * 30}
+    gone = Target(name="gone", **kept, removed=HOUR)
+    moved = Target(name="moved", **kept)
+    first = Exporter(targets=[Target(**kept), gone, replace(moved, removed=HOUR)])
+    second = Exporter(instance="mon2:10377", targets=[moved])
+    emptied = Exporter(instance="mon3:10377", targets=[replace(gone, name="last")], more={"ekm_exporter_targets": "1x14 0x400"})
+    stopped = Exporter(instance="mon4:10377", targets=[Target(name="stopped", **kept)], gaps=((HOUR, 30 * HOUR),), listed=False)
+    labels = {"job": "ekm", "instance": first.instance, "target": "gone", "vault": gone.vault, "credential": gone.credential}
+    alert, on = "EkmTargetGone", Fired({**labels, **gone.labels})
+    checks = [(HOUR + 12 * MINUTE, alert, []), (HOUR + 30 * MINUTE, alert, [on]), (24 * HOUR, alert, [on])]
+    checks += [(26 * HOUR, alert, [])]
+    exporters = [first, second, emptied, stopped]
+    return RuleCase(name="a removed target", exporters=exporters, length=27 * HOUR, checks=checks, scrape=4 * MINUTE)
+
+
 def _missing_shard() -> RuleCase:
     """Shard 2 of 3 is not scraped for an hour. Complete shards, one of them twice, cause no ticket."""
     shards = 'ekm_exporter_shards{shard="%s",of="%s"}'
@@ -276,6 +295,7 @@ CASES = [
     _stale_and_unknown(),
     _doubtful(),
     _of_exporters(),
+    _removed_target(),
     _missing_shard(),
     _shard_that_is_down(),
     _rare_internal_errors(),

@@ -9,6 +9,7 @@ from exporter.core.checks.model import CheckOutcome
 from exporter.core.checks.select_fix import Words, remedy
 from exporter.core.codes import BY_CODE
 from exporter.core.codes.actions import BY_REASON, Names, actions, filled
+from exporter.core.codes.advice_texts import EACH_IDENTITY
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.faults import Reason
 from exporter.core.model import Step
@@ -22,6 +23,12 @@ def test_disabled_key_is_enabled_first_by_name(code):
     first, *_, last = actions(code, Reason.KEY_DISABLED, ready=False, names=VAULT)
     assert "`az keyvault key set-attributes --vault-name contoso-prod --name K0 --version v1 --enabled true`" in first
     assert last == DO_NOT_RESTART
+
+
+def test_advice_names_no_page_that_the_host_lacks():
+    texts = [EACH_IDENTITY, *(text for texts in BY_REASON.values() for text in texts)]
+    texts += [text for row in BY_CODE.values() for text in (*row.causes, *row.actions)]
+    assert [text for text in texts if "docs/" in text] == []
 
 
 @pytest.mark.parametrize("names", [VAULT, HSM])

@@ -1,5 +1,7 @@
 """Every condition of the gate, on both sides of its boundary."""
 
+from dataclasses import replace
+
 import pytest
 
 from exporter.core.gate.assess import assess
@@ -38,6 +40,10 @@ def test_ready_instance_has_no_reason():
         ({"ready_since": time_of(NOW - HOUR)}, []),
         ({"ready_since": time_of(NOW - HOUR + 1)}, ["short_history"]),
         ({"ready_since": None}, ["short_history"]),
+        ({"last_unwrap": time_of(NOW - 900)}, []),
+        ({"last_unwrap": time_of(NOW - 901)}, ["unwrap_old"]),
+        ({"last_unwrap": time_of(NOW + 301)}, ["unwrap_old"]),  # no clock that differs by five minutes shows that
+        ({"last_unwrap": None}, ["unwrap_old"]),
         ({"credential_expires_at": time_of(NOW + DAY + 1)}, []),
         ({"credential_expires_at": time_of(NOW + DAY)}, ["credential_expires"]),
         ({"credential_expires_at": time_of(NOW - 1)}, ["credential_expires"]),
@@ -49,6 +55,8 @@ def test_ready_instance_has_no_reason():
         ({"key_type": None}, ["key_size_unknown"]),
         ({"key_size_bits": None}, ["key_size_unknown"]),
         ({"key_size_bits": 1024}, ["key_size_unknown"]),
+        ({"key_type": "EC"}, ["key_size_unknown"]),
+        ({"key_type": "RSA-LATER"}, ["key_size_unknown"]),
         ({"key_version": V2}, ["key_without_target"]),
         ({"key_version": None}, ["key_without_target"]),
         ({"key": "k", "key_version": "1111AAAA2222"}, []),  # Key Vault ignores the case
@@ -58,6 +66,7 @@ def test_ready_instance_has_no_reason():
         ({"instances": [{"sql_instance": "SQLPRD01", "host": "n2"}]}, ["server_not_listed"]),
         ({"instances": [{"ag": "AG7"}]}, ["server_not_listed"]),
         ({"instances": [{"sql_instance": "sqlprd01"}]}, []),
+        ({"instances": [{"sql_instance": "SQLPRD01", "host": "n1.contoso.com"}]}, []),
         ({"instances": [{"host": "N1", "ag": "AG7"}]}, []),
     ],
 )
@@ -87,6 +96,61 @@ def test_every_target_of_the_key_must_be_ready():
     assert conditions(answer(row(), failing)) == ["not_ready"]
     elsewhere = row(target="second", vault_side_ready=False, instances=[{"sql_instance": "SQLPRD09"}])
     assert conditions(answer(row(), elsewhere)) == []
+
+
+def test_two_targets_of_one_name_must_both_be_ready():
+    for rows in ((row(), row(vault_side_ready=False)), (row(vault_side_ready=False), row())):
+        found = answer(*rows)
+        assert (conditions(found), found.verdict) == (["not_ready"], "not_ready")
+    assert conditions(answer(row(), row())) == []
+    assert len(conditions(answer(row(vault_side_ready=False), row(vault_side_ready=False)))) == 1
+
+
+MOVED = {"target": "new-version", "key_version": V2}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"vault_side_ready": False}, ["other_target_fails"]),
+        ({"vault_side_ready": False, "vault": "other.vault.azure.net"}, ["other_target_fails"]),
+        ({"vault_side_ready": False, "instances": [{"sql_instance": "SQLPRD01"}]}, ["other_target_fails"]),
+        ({"vault_side_ready": False, "instances": [{"ag": "ag7"}]}, ["other_target_fails"]),
+        ({"vault_side_ready": False, "instances": [{"ag": "AG8"}]}, []),
+        ({"vault_side_ready": False, "instances": [{}]}, []),
+        ({"vault_side_ready": False, "instances": [{"sql_instance": "SQLPRD01", "host": "n2"}]}, []),
+        ({"vault_side_ready": None, "why": "stale"}, ["other_target_fails"]),
+        ({"vault_side_ready": None, "why": "no_probe_yet", "success": None}, ["other_target_fails"]),
+        ({"vault_side_ready": None, "why": "of a later version"}, ["other_target_fails"]),
+        ({"vault_side_ready": None, "why": "version_not_pinned"}, []),
+        ({"vault_side_ready": None, "why": "version_not_pinned", "success": False}, ["other_target_fails"]),
+        ({"vault_side_ready": None, "why": "canary"}, []),
+        ({"vault_side_ready": True, "success": False}, []),  # wrap alone: databases open without it
+    ],
+)
+def test_other_target_of_the_server_is_considered(changes, expected):
+    found = answer(row(), row(**MOVED | changes), inventory=[instance(ag="AG7")])
+    assert conditions(found) == expected
+    assert found.verdict == ("not_known" if expected else "ready")
+
+
+def test_other_target_counts_for_a_server_without_keys():
+    plain = instance(databases={}, change=lambda rows: rows["providers"].clear())
+    (found,) = answer(row(vault_side_ready=False, code=3303), inventory=[plain], now=NOW + 20 * DAY, at=NOW + 20 * DAY).reasons
+    assert found.text == (
+        "target contoso-key0 names N1\\SQLPRD01, and its verdict is not ready or missing: 3303. The inventory, read 20d ago, "
+        "shows no database under its key, but one may have moved since"
+    )
+    assert found.fix.endswith("If no database uses the key, remove the server from instances of the target")
+
+
+def test_target_that_one_server_needs_is_doubtful_for_another():
+    servers = [instance(), instance("N2\\SQLPRD01", databases={"hr": "0x2C57"})]
+    shared = row(vault_side_ready=False, instances=[{"sql_instance": "SQLPRD01"}])
+    second = row(target="second", key_version=V2, instances=[{"sql_instance": "SQLPRD01"}])
+    found = answer(shared, second, inventory=servers)
+    assert conditions(found) == ["not_ready", "other_target_fails"]
+    assert "names N2\\SQLPRD01, and" in found.reasons[1].text
 
 
 def test_target_of_two_servers_is_one_reason():
@@ -159,6 +223,74 @@ def test_limits_of_two_keys_in_a_vault_add_up():
 def test_instance_has_several_names(name):
     found = answer(inventory=[instance(), instance("N9\\OTHER")], instances=(name,))
     assert (found.instances, found.verdict) == (("N1\\SQLPRD01",), "ready")
+
+
+def of_domain(domain, **more):
+    """A server whose name exists in another domain too."""
+    return replace(instance(**more), server_name=f"N1.{domain}\\SQLPRD01", host=f"n1.{domain}")
+
+
+def test_servers_of_two_domains_with_one_name_are_two():
+    servers = [of_domain("a.com"), of_domain("b.com", databases={"hr": "0x2C57"})]
+    rows = (
+        row(instances=[{"sql_instance": "SQLPRD01", "host": "n1.a.com"}]),
+        row(target="b", key_version=V2, vault_side_ready=False, instances=[{"sql_instance": "SQLPRD01", "host": "n1.b.com"}]),
+    )
+    a = answer(*rows, inventory=servers, instances=("n1.a.com\\SQLPRD01",))
+    b = answer(*rows, inventory=servers, instances=("N1.b.com\\SQLPRD01",))
+    both = answer(*rows, inventory=servers, instances=("N1\\SQLPRD01",))
+    assert [(found.instances, found.verdict) for found in (a, b, both)] == [
+        (("N1.a.com\\SQLPRD01",), "ready"),
+        (("N1.b.com\\SQLPRD01",), "not_ready"),
+        (("N1.a.com\\SQLPRD01", "N1.b.com\\SQLPRD01"), "not_ready"),
+    ]
+
+
+@pytest.mark.parametrize("label", [{"host": "n1"}, {}])
+def test_label_without_a_domain_does_not_choose_between_two(label):
+    servers = [of_domain("a.com"), of_domain("b.com")]
+    unclear = row(instances=[{"sql_instance": "SQLPRD01", **label}])
+    assert conditions(answer(unclear, inventory=servers)) == ["server_not_listed", "server_not_listed"]
+    failing = row(target="second", key_version=V2, vault_side_ready=False, instances=[{"sql_instance": "SQLPRD01", **label}])
+    exact = [row(instances=[{"sql_instance": "SQLPRD01", "host": f"n1.{domain}"} for domain in ("a.com", "b.com")])]
+    assert conditions(answer(*exact, failing, inventory=servers)) == ["other_target_fails"]
+
+
+def test_replica_of_a_group_may_have_a_domain():
+    def listed(rows):
+        rows["replicas"] = [{"ag": "AG7", "server_name": "N1\\SQLPRD01"}]
+
+    servers = [of_domain("a.com", ag="AG7", change=listed)]
+    assert answer(row(instances=[{"host": "n1.a.com"}]), inventory=servers, group="AG7").verdict == "ready"
+
+
+def counterparts(**of_b):
+    """Two servers of one name in two domains; the other replica of a.com lists the name without a domain."""
+
+    def listed(rows):
+        rows["replicas"] = [{"ag": "AG7", "server_name": name} for name in ("N1\\SQLPRD01", "N2\\SQLPRD01")]
+
+    other = instance("N2\\SQLPRD01", ag="AG7", change=listed)
+    return [other, of_domain("a.com", ag="AG7", change=listed), of_domain("b.com", **of_b)]
+
+
+def test_group_has_the_replica_of_its_own_domain():
+    assert answer(inventory=counterparts(), group="AG7").instances == ("N2\\SQLPRD01", "N1.a.com\\SQLPRD01")
+
+
+def test_twin_whose_groups_are_unknown_may_be_the_replica():
+    found = answer(inventory=counterparts(failing={"replicas": "no answer"}), group="AG7")
+    assert found.instances == ("N2\\SQLPRD01", "N1.a.com\\SQLPRD01", "N1.b.com\\SQLPRD01")
+
+
+def test_replica_without_a_reading_of_its_groups_counts():
+    first, second, third = counterparts()
+    unclear = replace(second, replicas=(), databases=())
+    assert answer(inventory=[first, unclear, third], group="AG7").instances == (
+        "N2\\SQLPRD01",
+        "N1.a.com\\SQLPRD01",
+        "N1.b.com\\SQLPRD01",
+    )
 
 
 def test_default_instance_has_the_name_of_its_host():
@@ -240,7 +372,14 @@ def test_inventory_without_a_time_is_old(read_at):
         rows["instance"][0]["read_at_utc"] = read_at or ""
 
     (found,) = answer(inventory=[instance(change=change)]).reasons
-    assert found.text.startswith(f"the inventory of N1\\SQLPRD01 was read {read_at or 'at an unknown time'}, longer ago than 5w")
+    assert found.text.startswith("the inventory of N1\\SQLPRD01 was read at an unknown time, longer ago than 5w")
+
+
+def test_reading_of_the_future_is_old():
+    def change(rows):
+        rows["instance"][0]["read_at_utc"] = "2126-11-26T20:00:00"
+
+    assert conditions(answer(inventory=[instance(change=change)])) == ["inventory_old"]
 
 
 @pytest.mark.parametrize(("shift", "expected"), [(300, []), (301, ["clocks_differ"]), (-300, []), (-301, ["clocks_differ"])])

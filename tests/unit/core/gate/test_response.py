@@ -3,17 +3,22 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from exporter.config.model import CredentialKind
 from exporter.core.gate.conditions import Condition, Reason
 from exporter.core.gate.model import ExporterState
-from exporter.core.gate.response import read_state
+from exporter.core.gate.render import as_json, as_text
+from exporter.core.gate.response import CREDENTIAL_TYPES, read_state
 from exporter.core.known_secrets import remember
 from exporter.core.model import Vantage
-from tests.support.gate_factories import NOW, URL, body, row
+from tests.support.gate_factories import NOW, URL, answer, body, row
 
 NEW_FIELDS = (
     "ready_since",
     "last_not_ready",
+    "last_unwrap",
     "key_type",
     "key_size_bits",
     "credential",
@@ -49,6 +54,7 @@ def test_exporter_without_targets_is_read():
         b'{"targets": {}}',
         b"[" * 100_000,
         b"\xff\xfe",
+        *(body().decode().encode(encoding) for encoding in ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32")),
         body()[:-1],
         body([]),
         body("target"),
@@ -67,7 +73,15 @@ def test_exporter_without_targets_is_read():
         body(row(key_size_bits="2048")),
         body(row(key_size_bits=True)),
         body(row(key_size_bits=2048.0)),
+        body(row(last_unwrap=True)),
+        body(row(success="true")),
+        body(row(why="not_ready")),
+        body(row(why="stale")),
+        body(row(credential_type="a_later_kind")),
+        body(row(credential_type=["client_secret"])),
         body(row(instances=7)),
+        body(row(instances="")),
+        body(row(instances={})),
         body(row(instances=["SQLPRD01"])),
         body(row(instances=[{"sql_instance": 1}])),
     ],
@@ -127,3 +141,42 @@ def test_password_that_equals_a_name_changes_no_reading():
     remember("1111aaaa2222")
     assert read_state(body(row()), URL).targets[0].name == "contoso-key0"
     assert read_state(body(row()), URL).targets[0].key_version == "1111aaaa2222"
+
+
+def test_reason_names_the_field_and_not_its_value():
+    found = read_state(body(row(vault_side_ready="hunter2")), URL)
+    assert isinstance(found, Reason)
+    assert (
+        found.text == f"the response of {URL} is not that of an exporter: its field vault_side_ready has a value of another kind"
+    )
+
+
+def test_credential_types_are_those_of_the_configuration():
+    assert set(CREDENTIAL_TYPES) == set(CredentialKind)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20), lambda one: st.lists(one) | st.dictionaries(st.text(), one)
+)  # fmt: skip
+
+
+@given(st.sampled_from(sorted(row())), VALUES)
+def test_no_value_of_another_kind_makes_it_ready(field, value):
+    """Whatever a field has: a reason, or a verdict that the value itself justifies; never an exception."""
+    good = row()[field]
+    found = answer(row(**{field: value}))
+    if found.verdict == "ready":
+        assert type(value) is type(good) or value is None or field in {"step", "code", "symbol", "reason", "success"}
+    assert as_text(found)
+    assert json.dumps(as_json(found))
+
+
+def test_millions_of_nested_values_are_not_parsed():
+    found = read_state(b'{"targets": [' + b"[]," * 3_000_000 + b"[]]}", URL)
+    assert isinstance(found, Reason)
+    assert "is not that of an exporter: it has more than 3000000 values" in found.text
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_are_an_exception(data):
+    assert isinstance(read_state(data, URL), Reason)

@@ -6,10 +6,11 @@ import pytest
 
 from exporter.core.inventory.comparison import Search, SearchResult, has_modulus, plan_searches, report_search
 from exporter.core.inventory.document import read_documents
+from exporter.core.inventory.findings import Findings
+from exporter.core.inventory.key_uris import KeyUris
 from exporter.core.inventory.model import instance_of
 from exporter.core.inventory.plan import HandWritten, HandWrittenTarget, make_plan
 from exporter.core.inventory.registry import KeyVersion, RegistryUri
-from exporter.core.inventory.usage import Findings, KeyUris
 from tests.support.sql_inventory import rows_of, sqlcmd
 
 VAULT = "contoso-prod.vault.azure.net"

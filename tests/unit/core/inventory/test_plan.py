@@ -6,10 +6,11 @@ import pytest
 import yaml
 
 from exporter.core.inventory.document import Document, read_documents
+from exporter.core.inventory.findings import listed
 from exporter.core.inventory.model import Provider, instance_of
 from exporter.core.inventory.plan import HandWritten, HandWrittenTarget, make_plan
 from exporter.core.inventory.registry import RegistryUri
-from exporter.core.inventory.render import files_of, is_own, listed, report, scalar, signed
+from exporter.core.inventory.render import files_of, is_own, report, scalar, signed
 from exporter.core.model import Generation
 from tests.support.sql_inventory import rows_of, sqlcmd
 
@@ -325,3 +326,36 @@ def test_long_lists_are_cut():
 
 def test_document_without_server_name_gets_the_address():
     assert instance_of(Document(address="n7", sections={"instance": ({},)})).server_name == "n7"
+
+
+@pytest.mark.parametrize("state", ["RESTORING", "OFFLINE", "EMERGENCY", "RECOVERING"])
+def test_database_that_is_not_online_leaves_no_key_unused(state):
+    def hidden(rows):
+        rows["encryption"] = rows["encryption"][:1]
+        rows["databases"][1].update(state=state, is_encrypted=0)
+
+    plan = plan_of(instance(databases={"x": "0x2C56", "y": "0x2C57"}, change=hidden))
+    assert [target.databases for target in plan.targets] == [{"N1\\SQLPRD01": ("x",)}, {"N1\\SQLPRD01": ("y",)}]
+    assert plan.findings.gaps == {}
+    assert list(plan.findings.notes) == [
+        f"database [y] is in {state}, so its key is unknown: keys that protect no other database count as used"
+    ]
+
+
+def test_database_under_a_certificate_hides_no_key():
+    def certificate(rows):
+        rows["encryption"][0].update(encryptor_type="CERTIFICATE")
+
+    plan = plan_of(instance(change=certificate))
+    assert plan.targets == []
+    (text,) = plan.findings.notes
+    assert text.endswith("columns in databases and old backups may need it (retire-version.sql)")
+
+
+def test_databases_of_the_system_without_a_key_are_no_remark():
+    def offline(rows):
+        rows["keys"].clear()
+        rows["encryption"].clear()
+        rows["databases"][0]["state"] = "OFFLINE"
+
+    assert plan_of(instance(change=offline)).findings.notes == {}

@@ -79,3 +79,8 @@ def test_browser_names_the_port():
 )
 def test_other_answers_of_browser_have_no_port(data):
     assert browser_port(data, "SQLPRD01") is None
+
+
+def test_port_of_thousands_of_digits_is_no_port():
+    answer = b"\x05\xff\xffServerName;n1;InstanceName;X;tcp;" + b"1" * 5000 + b";;"
+    assert browser_port(answer, "X") is None

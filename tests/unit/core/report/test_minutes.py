@@ -111,3 +111,8 @@ def test_targets_and_vaults_without_a_minute_are_dropped() -> None:
     minutes = summed(part({(A, ONE): "1 ", (A, TWO): "  ", (A, other): "  "}, alive={A: "1"}))
     minutes.drop_absent()
     assert (list(minutes.targets), list(minutes.vaults)) == ([ONE], ["v"])
+
+
+def test_gaps_of_all_targets_are_counted() -> None:
+    minutes = summed(part({(A, ONE): "1  1 1", (A, TWO): "1 1111"}))
+    assert minutes.gaps == 3

@@ -1,0 +1,59 @@
+"""The packet sizes that a SQL Server's answers name: the driver allocates whatever it reads there.
+
+TDS allows 512 to 32767 bytes. An ENVCHANGE token of type 4 names the size, as text.
+"""
+
+from __future__ import annotations
+
+import re
+
+LARGEST_PACKET = 32767  # bytes
+_HEADER = 8
+_TOKEN = re.compile(rb"(?=\xe3..\x04(.))", re.DOTALL)  # token, its length, its type; then the number of characters
+_FIXED, _LONGEST = 5, 5 + 2 * 255  # bytes before the text, and of a whole token
+
+
+class PacketSizes:
+    """Watches one server's stream of packets.
+
+    Each position counts as a token, because the server chooses the bytes by which the driver finds its tokens.
+    """
+
+    def __init__(self) -> None:
+        self._header = b""
+        self._left = 0  # bytes of the packet that begun
+        self._tail = b""  # content in which a token may have begun
+
+    def too_large(self, data: bytes) -> bool:
+        """Take the next bytes; return whether a token names more than LARGEST_PACKET bytes."""
+        content = self._content(data)
+        if not content:
+            return False
+        text = self._tail + content
+        self._tail = text[-_LONGEST + 1 :]
+        return any(_size_at(text, found) > LARGEST_PACKET for found in _TOKEN.finditer(text))
+
+    def _content(self, data: bytes) -> bytes:
+        """Return the bytes without the packets' headers."""
+        found = []
+        while data:
+            if self._left:
+                found.append(data[: self._left])
+                data, self._left = data[self._left :], self._left - len(found[-1])
+                continue
+            missing = _HEADER - len(self._header)
+            self._header, data = self._header + data[:missing], data[missing:]
+            if len(self._header) == _HEADER:
+                self._left = max(int.from_bytes(self._header[2:4], "big") - _HEADER, 0)
+                self._header = b""
+        return b"".join(found)
+
+
+def _size_at(text: bytes, token: re.Match[bytes]) -> int:
+    """Return the number of a token as the driver reads it; 0 if it is none, or still incomplete."""
+    start = token.start() + _FIXED
+    end = start + 2 * token[1][0]
+    try:
+        return int(text[start:end].decode("utf-16-le")) if end <= len(text) else 0
+    except ValueError:
+        return 0
