@@ -102,7 +102,7 @@ def test_credential_without_a_key_in_use_does_not_matter():
     assert conditions(answer(inventory=[instance(change=change)])) == []
 
 
-def test_instance_without_a_provider_needs_neither_option_nor_start():
+def test_instance_without_a_provider_needs_no_option_and_no_start():
     def change(rows):
         rows["providers"].clear()
         rows["keys"].clear()
