@@ -234,6 +234,8 @@ def test_text_of_the_connector_is_explained(text, start, code):
         ("SqlException (0x80131904): The remote name could not be resolved", Reason.DNS_NOT_FOUND),
         ("WARNING: TCP connect to (10.0.0.4 : 443) failed", Reason.CONNECT_FAILED),
         ("A key with (name/id) K/1 was not found in this key vault.", Reason.KEY_NOT_FOUND),
+        ("ManagedIdentityCredential authentication unavailable, no response from the IMDS endpoint.", Reason.IDENTITY_UNAVAILABLE),
+        ("himds: status 403", Reason.IDENTITY_UNAVAILABLE),
         ('{"error":"invalid_client"}', Reason.CREDENTIALS_REFUSED),
         ("Reason: VaultRequestTypeLimitReached", Reason.THROTTLED),
         ("Client address is not authorized and caller is not a trusted service.", Reason.FORBIDDEN_FIREWALL),
