@@ -51,7 +51,11 @@ def build_config(gathered: LoadedFiles, problems: ProblemList) -> tuple[Config |
         settings=globals_.settings,
         credentials={credential.name: credential for credential in credentials if credential is not None},
         modules=_modules(modules),
-        targets={target.name: replace(target, config_file=gathered.files[0]) for target in targets if target is not None},
+        targets={
+            target.name: replace(target, config_file=gathered.files[0], vantage=globals_.settings.vantage)
+            for target in targets
+            if target is not None
+        },
         files=tuple(gathered.files),
     )
     if not declared.concurrency:

@@ -10,7 +10,7 @@ from pathlib import Path
 from exporter.config import azure_types, types
 from exporter.config.maintenance import MaintenanceWindow
 from exporter.config.metadata import fields_of, row, setting
-from exporter.core.model import Generation
+from exporter.core.model import Generation, Vantage
 from exporter.core.thumbprint import Pin
 
 
@@ -110,6 +110,7 @@ class Target:
         (),
     )
     config_file: Path | None = field(default=None, compare=False)  # the main file, for commands in advice
+    vantage: Vantage = field(default=Vantage.CENTRAL, compare=False)  # of the exporter, for addresses in advice
 
     @property
     def key(self) -> str:

@@ -173,6 +173,7 @@ def _words(evidence: Evidence, subject: AuxiliaryResult | None, again: str) -> W
         proxy=_proxy(evidence),
         modulus=b"" if evidence.report.key is None else evidence.report.key.modulus,
         kind=evidence.credential.kind,
+        vantage=target.vantage,
     )
     if subject is None:
         return _with_facts(words, evidence.report.steps)

@@ -15,7 +15,7 @@ from exporter.core.codes.actions import Names, actions, filled
 from exporter.core.codes.advice_texts import ALTER, CRED_AND_STRING, EACH_IDENTITY
 from exporter.core.codes.reasons import observed_cause, owner_of_failure
 from exporter.core.codes.render import OWNERS, WIDTH, wrap
-from exporter.core.codes.shared import REWRITTEN
+from exporter.core.codes.shared import DO_NOT_RESTART, LESS_WITHOUT_WRAP, REWRITTEN, SET_ONLINE
 from exporter.core.durations import moment
 from exporter.core.model import Outcome, ProbeReport, Step, StepResult, Vantage
 from exporter.core.readiness import NOT_TESTED, deciding_failure, in_words
@@ -31,7 +31,8 @@ _SWITCH = (
     f"The staged credential NEXT is usable. Give its secret to SQL Server, on every replica: {ALTER}.",
     CRED_AND_STRING,
     "In the configuration, set `credential: NEXT`, remove `next_credential` and repeat the probe: `ekm-exporter probe TARGET`.",
-    "When the probe succeeds, restart the SQL Server service. Databases then leave RECOVERY PENDING automatically.",
+    DO_NOT_RESTART,
+    SET_ONLINE,
 )
 # The same for a credential that is no secret: SQL Server has a secret of its own.
 _SWITCH_HERE = ("The staged credential NEXT is usable.", _SWITCH[2])
@@ -163,7 +164,17 @@ def names_of(target: Target, steps: Sequence[StepResult], failure: StepResult | 
         proxy=next((each.proxy for each in facts if each.proxy), None),
         secret_file=next((each.secret_file for each in facts if each.secret_file and target.config_file), None),
         object_id=next((each.object_id for each in facts if each.object_id), None),
+        vantage=target.vantage,
     )
+
+
+def effect(report: ProbeReport) -> str:
+    """Return what fails in SQL Server, and when, by the deciding failure; empty if nothing does."""
+    failure = deciding_failure(report)
+    if report.readiness.ready or failure is None or failure.code is None:
+        return ""
+    # If only wrap is refused, the target is ready.
+    return BY_CODE[failure.code].effect.removesuffix(LESS_WITHOUT_WRAP)
 
 
 def _is_staged_usable(target: Target, record: TargetRecord | None) -> bool:
@@ -184,6 +195,8 @@ def advice(target: Target, report: ProbeReport, record: TargetRecord | None = No
     entry = BY_CODE[failure.code]
     yield "code", f"{both_numbers(failure.code)} {entry.symbol}"
     yield "meaning", entry.summary
+    if what := effect(report):
+        yield "effect", what
     owner, observed = owner_of_failure(failure, entry.owner), observed_cause(failure)
     if observed:
         yield "cause", observed

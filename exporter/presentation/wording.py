@@ -25,7 +25,7 @@ from exporter.state.records import TargetRecord, unsteady_at
 ANSWERS: Mapping[bool | None, str] = {True: "yes", False: "no", None: "unknown"}
 _DAY = 86400.0
 _RECOVER = "`az keyvault key recover --vault-name VAULT --name KEY`"
-_OF_THE_SWITCH = ("ALTER CREDENTIAL", "STRING is", "restart the SQL Server service")  # no advice for a refused staged credential
+_OF_THE_SWITCH = ("ALTER CREDENTIAL", "STRING is", "SET ONLINE")  # no advice for a refused staged credential
 _SAME_CAUSE = "The cause and its actions are stated above."
 # The consequence of an unusable result.
 _CONSEQUENCES: Mapping[AuxiliaryKind, str] = {

@@ -163,7 +163,8 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
             "  az keyvault key list-versions --vault-name VAULT_NAME --name KEY_NAME --output table",
         ),
         "newest_version": (
-            "SQL Server keeps the version of its asymmetric key. To move to the newest, create a credential for the login of the new key.",
+            "No action is urgent: SQL Server keeps the version of its asymmetric key. Do not disable or delete that version.",
+            "To move to the newest, create a credential for the login of the new key.",
             "Then on every replica, while that credential is assigned to your own login:",
             "  CREATE ASYMMETRIC KEY [NEW_EKM_KEY] FROM PROVIDER [PROVIDER_NAME]",
             "    WITH PROVIDER_KEY_NAME = 'KEY_NAME/NEWEST_VERSION', CREATION_DISPOSITION = OPEN_EXISTING;",
@@ -204,7 +205,7 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
         "registry_rights": (
             "In PowerShell. The service account must have FullControl of this key; the connector's subkeys inherit it:",
             f"  {SHOW_RIGHTS}",
-            "To grant it, as an administrator, with your service account. Restart the SQL Server service afterwards:",
+            "To grant it, as an administrator, with your service account. Restart the SQL Server service later, when no check fails:",
             *(f"  {line}" for line in GRANT_RIGHT),
         ),
         "cluster_checkpoint": (
@@ -224,7 +225,7 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
                 r'  Get-ItemProperty "Registry::HKEY_USERS\$sid\Software\Microsoft\Windows\CurrentVersion\Internet Settings" |'
                 " Select-Object ProxyEnable, ProxyServer, ProxyOverride, AutoConfigURL"
             ),
-            "To set it, in the same session, with your proxy. Restart the SQL Server service afterwards:",
+            "To set it, in the same session, with your proxy. Restart the SQL Server service later, when no check fails:",
             r'  $key = "Registry::HKEY_USERS\$sid\Software\Microsoft\Windows\CurrentVersion\Internet Settings"',
             "  Set-ItemProperty -Path $key -Name 'ProxyServer' -Value 'proxy.example.com:3128'",
             "  Set-ItemProperty -Path $key -Name 'ProxyEnable' -Value 1 -Type DWord",

@@ -18,7 +18,7 @@ from exporter.core.codes.advice_texts import FIND_OBJECT_ID, REPEAT
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.endpoints import cloud_of
 from exporter.core.faults import Reason
-from exporter.core.model import CredentialKind, Step
+from exporter.core.model import CredentialKind, Step, Vantage
 
 _PROBE = "ekm-exporter probe TARGET"
 _FROM_PROBE = f"from `{_PROBE}`"
@@ -45,6 +45,7 @@ class Words:
     kind: CredentialKind | None = None
     aadsts: int | None = None  # the number of Entra ID
     client_address: str | None = None  # that the vault saw and refused
+    vantage: Vantage = Vantage.CENTRAL  # whose address that is
     modulus: bytes = b""  # of the key, empty if it was not read
 
 
@@ -87,6 +88,7 @@ def _names(words: Words, step: Step | None) -> Names:
         kind=words.kind,
         aadsts=words.aadsts,
         client_address=words.client_address,
+        vantage=words.vantage,
     )
 
 

@@ -16,11 +16,12 @@ from exporter.core.codes.advice_kinds import BY_KIND
 from exporter.core.codes.advice_network import NETWORK
 from exporter.core.codes.advice_sign_in import AT_SIGN_IN, SIGN_IN
 from exporter.core.codes.advice_texts import FIND_OBJECT_ID, PROBE
-from exporter.core.codes.advice_vault import ON_HSM, PRIVATE_FIREWALL, VAULT
+from exporter.core.codes.advice_vault import FIREWALL_OF_THE_EXPORTER, FIREWALL_OF_THIS_HOST, ON_HSM, PRIVATE_FIREWALL, VAULT
 from exporter.core.codes.shared import DO_NOT_RESTART
+from exporter.core.codes.words import END_OF_WORD, START_OF_WORD
 from exporter.core.endpoints import cloud_of
 from exporter.core.faults import Reason
-from exporter.core.model import CredentialKind, Step
+from exporter.core.model import CredentialKind, Step, Vantage
 
 _ONLY_PROBE = f": {PROBE}."  # the end of an action that only requests the probe just made
 _HSM_DOMAIN = ".managedhsm."
@@ -50,6 +51,7 @@ class Names:
     kind: CredentialKind | None = None  # of the sign-in
     aadsts: int | None = None  # the number of Entra ID
     client_address: str | None = None  # that the vault saw and refused
+    vantage: Vantage = Vantage.CENTRAL  # whose address that is
 
 
 def actions(code: int, reason: Reason | None, *, ready: bool | None, names: Names, step: Step | None = None) -> tuple[str, ...]:
@@ -83,12 +85,18 @@ def general_actions(code: int) -> tuple[str, ...]:
 
 def advice(reason: Reason, step: Step | None, names: Names) -> tuple[str, ...]:
     """Return the actions of a reason, before names are filled in; empty if its codes have them."""
-    if reason is Reason.FORBIDDEN_FIREWALL and is_private(names.client_address or ""):
-        return PRIVATE_FIREWALL
+    if reason is Reason.FORBIDDEN_FIREWALL and names.client_address:
+        return _of_the_firewall(names.client_address, names.vantage)
     at_sign_in = AT_SIGN_IN.get(reason) if step is Step.TOKEN else None
     of_kind = BY_KIND.get((reason, names.kind)) if names.kind is not None and step in (Step.TOKEN, None) else None
     on_hsm = ON_HSM.get(reason) if _HSM_DOMAIN in names.vault else None
     return of_kind or at_sign_in or on_hsm or BY_REASON.get(reason, ())
+
+
+def _of_the_firewall(address: str, vantage: Vantage) -> tuple[str, ...]:
+    if is_private(address):
+        return PRIVATE_FIREWALL
+    return FIREWALL_OF_THIS_HOST if vantage is Vantage.SQL_HOST else FIREWALL_OF_THE_EXPORTER
 
 
 def filled(text: str, names: Names) -> str:
@@ -121,12 +129,13 @@ def _command(span: str, names: Names) -> str:
         "HOST": (names.host or host).partition(":")[0],
         "PROXY": names.proxy or "PROXY",
         "NUMBER": "NUMBER" if names.aadsts is None else str(names.aadsts),
-        "ADDRESS": names.client_address or "ADDRESS",
+        "ADDRESS": (names.client_address if names.vantage is Vantage.SQL_HOST else None) or "ADDRESS",
+        "SEEN_ADDRESS": names.client_address or "SEEN_ADDRESS",
         "VAULT": name,
         "KEY": names.key,
         "VERSION": names.version or "VERSION",
     }
-    pattern = r"(?<![\w-])(?:" + "|".join(map(re.escape, words)) + r")(?![\w-])"
+    pattern = START_OF_WORD + "(?:" + "|".join(map(re.escape, words)) + ")" + END_OF_WORD
     return re.sub(pattern, lambda found: words[found[0]], span)
 
 

@@ -32,9 +32,22 @@ _COMPARE_HOSTS = f"Run {PROBE} on the SQL Server host: the firewall may allow th
 # An IP rule cannot name a private address: the request came through a service endpoint or an own network.
 PRIVATE_FIREWALL: tuple[str, ...] = (
     _COMPARE_HOSTS,
-    "The vault saw the private address `ADDRESS`. IP rules take public addresses only, so permit the network instead.",
+    "The vault saw the private address `SEEN_ADDRESS`. IP rules take public addresses only, so permit the network instead.",
     "For a virtual network with the service endpoint Microsoft.KeyVault: `az keyvault network-rule add --name VAULT --subnet SUBNET_ID`.",
     "Or use a private endpoint, which the vault's firewall does not filter.",
+    DO_NOT_RESTART,
+)
+
+_PERMIT = "`az keyvault network-rule add --name VAULT --ip-address ADDRESS`"
+_FIREWALL = (_COMPARE_HOSTS, f"If the vault refuses there too, allow the address that the probe shows there: {_PERMIT}.")
+FIREWALL_OF_THE_EXPORTER: tuple[str, ...] = (
+    *_FIREWALL,
+    "`SEEN_ADDRESS` is the address of this exporter, not of SQL Server: a rule for it repairs the monitoring only.",
+    DO_NOT_RESTART,
+)
+FIREWALL_OF_THIS_HOST: tuple[str, ...] = (
+    f"Allow the address of this host: {_PERMIT}.",
+    f"Another node can have another address: run {PROBE} there too.",
     DO_NOT_RESTART,
 )
 
@@ -74,11 +87,7 @@ VAULT: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
             FIND_OBJECT_ID,
             *AGAIN,
         ),
-        Reason.FORBIDDEN_FIREWALL: (
-            _COMPARE_HOSTS,
-            "If the vault refuses there too, allow its address: `az keyvault network-rule add --name VAULT --ip-address ADDRESS`.",
-            DO_NOT_RESTART,
-        ),
+        Reason.FORBIDDEN_FIREWALL: (*_FIREWALL, DO_NOT_RESTART),
         Reason.FORBIDDEN_CONNECTION: (
             (
                 "The vault only accepts private endpoints. On the SQL Server host, check that its name resolves to a private "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exporter.core.codes.known_text import KnownText
-from exporter.core.codes.shared import DO_NOT_RESTART, EVENT_LOG
+from exporter.core.codes.shared import DO_NOT_RESTART, EVENT_LOG, RESTART_LATER
 from exporter.core.connector_registry import GRANT_RIGHT, REGISTRY_KEY, SHOW_RIGHTS
 
 _ENTRIES = rf'Show the entries: `reg query "HKLM\{REGISTRY_KEY}" /s`.'
@@ -11,7 +11,7 @@ REGISTRY_ACTIONS = (
     "Find the service account: `SELECT servicename, service_account FROM sys.dm_server_services;`.",
     f"For the connector's registry key, show who has rights: `{SHOW_RIGHTS}`.",
     "Without Full Control for that account, run the commands of `ekm-exporter explain 2058` on every node, as an administrator.",
-    "Then restart the SQL Server service. First make sure that `ekm-exporter probe TARGET` succeeds.",
+    RESTART_LATER,
 )
 
 

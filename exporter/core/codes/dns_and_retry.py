@@ -28,6 +28,7 @@ NAME_AND_RETRY: tuple[ConnectorError, ...] = (
             "On the SQL Server host, run `Resolve-DnsName HOST`. Then resolve another name to test DNS itself.",
             "With a private endpoint, add the vault's record to the private zone that is linked to this network.",
             "Check whether the vault was deleted: `az keyvault list-deleted`. Recover it: `az keyvault recover --name VAULT`.",
+            "A recovered vault has lost its roles: assign them again. A purged one cannot return: restore the key's backup elsewhere.",
             DO_NOT_RESTART,
         ),
     ),

@@ -14,6 +14,7 @@ from exporter.core.codes.service_texts import codes_of
 from exporter.core.codes.windows_errors import WINDOWS_ERRORS, windows_error
 from exporter.core.faults import Reason
 
+_HTTP = 400  # the first status of a failure
 _THUMBPRINT = re.compile(r"0x[0-9A-F]{12,64}\b", re.IGNORECASE)
 
 
@@ -30,6 +31,7 @@ class Explanation:
     actions: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()  # lines to copy
     rows: tuple[ConnectorError, ...] = ()
+    effect: str = ""  # of a text without a code
     reason: Reason | None = None  # if the text stands for one
 
     @property
@@ -59,6 +61,7 @@ def of_known(known: KnownText | None, text: str = "") -> Explanation | None:
         actions=known.actions,
         commands=tuple(line.replace("THUMBPRINT", named or "THUMBPRINT") for line in known.commands),
         rows=tuple(BY_CODE[code] for code in known.codes),
+        effect=known.effect,
     )
 
 
@@ -81,6 +84,8 @@ def of_windows(number: int, text: str) -> Explanation:
 
 def of_small(row: ConnectorError) -> Explanation:
     """Explain a small number after the word error, which Windows and the provider use for different failures."""
+    if row.code >= _HTTP:
+        return Explanation(rows=(row,))  # an event line of the connector shows the status
     meaning = WINDOWS_ERRORS[row.code].meaning if row.code in WINDOWS_ERRORS else "see `net helpmsg`"
     return Explanation(
         title=f"Error {row.code}: a provider code or an error of Windows",

@@ -12,10 +12,10 @@ from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
 from exporter.core.codes.shared import (
     DO_NOT_RESTART,
     FIND_INTERCEPTION,
+    LESS_WITHOUT_WRAP,
     SUPPORT,
     WHILE_IT_LASTS,
     WITHOUT_THE_KEY,
-    WITHOUT_WRAP,
     both_generations,
 )
 
@@ -201,7 +201,7 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             category=Category.PERMISSION,
             owner=Owner.VAULT,
             summary="Status 403: the caller is known, and the operation is refused. SQL Server gets no key, unless only wrap is refused.",
-            effect=f"{WITHOUT_THE_KEY} If only wrap is refused, less fails. {WITHOUT_WRAP}",
+            effect=f"{WITHOUT_THE_KEY}{LESS_WITHOUT_WRAP}",
             causes=(
                 "`forbidden_rbac`, `forbidden_policy`: the role or access policy on this vault is missing or was removed.",
                 "`forbidden_firewall`, `forbidden_connection`, `forbidden_nsp`: the vault blocks this network or address.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exporter.core.codes.advice_texts import ALTER, CRED_AND_STRING
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
-from exporter.core.codes.shared import EVENT_LOG, SET_ONLINE, WITHOUT_THE_KEY, out_of_memory
+from exporter.core.codes.shared import EVENT_LOG, IF_IN_USE, RESTART_LATER, SET_ONLINE, WITHOUT_THE_KEY, out_of_memory
 from exporter.core.connector_registry import ADD_CHECKPOINT, GRANT_RIGHT, REGISTRY_KEY
 
 _LOCAL = "Thumbprints and registry are on the SQL Server host. No request can read them."
@@ -122,6 +122,7 @@ INPUTS: tuple[ConnectorError, ...] = (
             "The connector could not read or write its Windows registry key. CREATE ASYMMETRIC KEY then fails with message 33049, "
             "which wrongly points to the vault."
         ),
+        effect=IF_IN_USE,
         causes=(
             "The registry key is missing, or the service account lacks Full Control of it (needed since build 15.0.300.96).",
             "The service runs under a new account without that permission.",
@@ -131,8 +132,8 @@ INPUTS: tuple[ConnectorError, ...] = (
             "Find the service account: `SELECT servicename, service_account FROM sys.dm_server_services;`.",
             "On every node, create the key and give that account Full Control of it: the first commands below, as an administrator.",
             "On a failover cluster, add a registry checkpoint for the key: the last command below, with your resource's name.",
-            "Make sure that `ekm-exporter probe TARGET` succeeds. Then restart the SQL Server service, as Microsoft's setup page requires.",
             "Repeat the statement.",
+            RESTART_LATER,
         ),
         commands=(*GRANT_RIGHT, *ADD_CHECKPOINT),
         unobservable_because=_LOCAL,

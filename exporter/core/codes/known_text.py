@@ -22,6 +22,7 @@ class KnownText:
     has_code: bool = False
     codes: tuple[int, ...] = ()
     commands: tuple[str, ...] = ()
+    effect: str = ""  # what fails in SQL Server and when, if no code states it
 
     @property
     def headline(self) -> str:

@@ -10,7 +10,10 @@ _WHY = (
 )
 _ALSO_33111 = "Without such a line, search for message 33111: `EXEC sys.sp_readerrorlog 0, 1, N'thumbprint';`."
 _PROBE = "Test the vault side: `ekm-exporter probe TARGET`."
-_BRING_BACK = "When the probe succeeds, open the database: `ALTER DATABASE [DB] SET ONLINE;`. In an availability group, restart the service."
+_BRING_BACK = (
+    "When the probe succeeds, open the database: `ALTER DATABASE [DB] SET ONLINE;`. A database of an availability group refuses "
+    "that: restart only that node's service."
+)
 _KEEP = "Do not detach or drop the database, do not rebuild its log, and do not run a repair: the data is intact if only the key is missing."
 _NO_KEY = "The database is encrypted, and SQL Server got no key: secret, permission, network, registry or DLL."
 _FILES = "A file, the disk or a drive is missing or full. The error log names it."

@@ -79,7 +79,10 @@ KEY_MESSAGES: tuple[KnownText, ...] = (
         number=33111,
         title="Cannot find server asymmetric key with thumbprint",
         pattern="cannot find server [^\n]{0,40} with thumbprint",
-        summary="This instance has no asymmetric key with that thumbprint. The message carries no provider code.",
+        summary=(
+            "This instance has no asymmetric key with that thumbprint. The database or backup that needs it does not open here; others "
+            "are not affected. The message carries no provider code."
+        ),
         causes=(
             "The key was never created on this replica or node.",
             "A backup is restored on a server without the key that encrypted it.",

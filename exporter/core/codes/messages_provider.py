@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exporter.core.codes.known_text import KnownText
-from exporter.core.codes.shared import DLL_VERSION, EVENT_LOG
+from exporter.core.codes.shared import DLL_VERSION, EVENT_LOG, IF_IN_USE
 
 READ_CODE = "Read the number after `Provider error code:` in the message, and run `ekm-exporter explain` with it."
 REGISTER = "Register the DLL: `ALTER CRYPTOGRAPHIC PROVIDER [PROVIDER] FROM FILE = 'PATH';`. That disables the provider."
@@ -39,6 +39,7 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
         title="Cannot load library",
         pattern="cannot load library",
         summary="SQL Server could not load the connector's DLL. No request was sent to Entra ID or the vault.",
+        effect=IF_IN_USE,
         causes=(
             "The Visual C++ runtime is missing: 2015 for connector 1.0.5.0 on SQL Server 2016 and later, 2013 for older ones.",
             "After an upgrade of the connector, `sys.cryptographic_providers` still has the old path.",
@@ -49,7 +50,7 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
             "Show the runtimes: `Get-ItemProperty HKLM:\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Uninstall\\*`.",
             (
                 "Download Visual C++ 2015 (https://www.microsoft.com/download/details.aspx?id=48145), or 2013 with id=40784 there. "
-                "Install it, then repeat the statement or start the service again."
+                "Install it, then repeat the statement. Start the service again only if its encrypted databases are closed."
             ),
             f"If the path is wrong: {REGISTER[0].lower()}{REGISTER[1:]}",
             ENABLE,
@@ -82,6 +83,7 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
         title="Cryptographic provider is not available",
         pattern="cryptographic provider is not available",
         summary="SQL Server does not have the provider at hand: it is not registered, not loaded or disabled.",
+        effect=IF_IN_USE,
         causes=("The provider is disabled, or its DLL was not loaded since the start of the service.", _HALF_UPGRADE),
         actions=(_LIST, ENABLE, "Read the error log: `EXEC sys.sp_readerrorlog 0, 1, N'provider';`."),
     ),
@@ -90,6 +92,7 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
         title="Cryptographic provider is disabled",
         pattern="cryptographic provider [^\n]{0,140} is in disabled",
         summary="The provider is registered and disabled, so SQL Server cannot use the keys in the vault.",
+        effect=IF_IN_USE,
         causes=("`ALTER CRYPTOGRAPHIC PROVIDER` with `FROM FILE` or DISABLE ran, and ENABLE did not.",),
         actions=(ENABLE, _LIST),
     ),
@@ -98,6 +101,7 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
         title="Cryptographic provider is now disabled",
         pattern="cryptographic provider is now disabled",
         summary="The provider was disabled. Open sessions still use it; every later request for a key fails.",
+        effect=IF_IN_USE,
         causes=("`ALTER CRYPTOGRAPHIC PROVIDER` with `FROM FILE` or DISABLE ran.",),
         actions=(ENABLE, _LIST),
     ),
@@ -114,6 +118,7 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
         title="The signature of the DLL could not be verified",
         pattern="authenticode signature",
         summary="SQL Server could not verify the signature of the connector's DLL, or did not find the DLL, so it does not load it.",
+        effect=IF_IN_USE,
         causes=(
             "The file is damaged, or it is not Microsoft's connector.",
             "The path in `sys.cryptographic_providers` is wrong.",
@@ -200,8 +205,9 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
             "The credential has IDENTITY = 'Managed Identity', and this SQL Server does not support that for EKM.",
         ),
         actions=(
+            "With IDENTITY = 'Managed Identity', change no secret. Compare the builds: 2022 CU17 and the connector of November 2024.",
+            "Test the string of a secret first, in the exporter's secret file: `ekm-exporter probe TARGET`.",
             _REWRITE,
-            "Test the string first: `ekm-exporter probe TARGET`.",
             "Do the same for every other credential and linked server: their secrets are lost too.",
         ),
     ),

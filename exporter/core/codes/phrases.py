@@ -68,6 +68,7 @@ PHRASES: tuple[tuple[re.Pattern[str], Reason], ...] = tuple(
         (r"empty reply from server|connection was closed unexpectedly|prematurely ended", Reason.CONNECTION_CLOSED),
         (r"operation is not allowed", Reason.FORBIDDEN_POLICY),
         (r"was not found in this key vault", Reason.KEY_NOT_FOUND),
+        (r"managed ?identity ?credential|no managed identity endpoint|\bhimds\b", Reason.IDENTITY_UNAVAILABLE),
         (r"vaultrequesttypelimitreached|too many requests|\bthrottled\b", Reason.THROTTLED),
         (r"\binvalid_client\b", Reason.CREDENTIALS_REFUSED),
         (r"\b(?:unauthorized_client|invalid_request|invalid_resource)\b", Reason.BAD_REQUEST),

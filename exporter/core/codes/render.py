@@ -44,8 +44,8 @@ def elsewhere(row: ConnectorError) -> str:
 
 
 def effect(found: Explanation) -> str:
-    """Return what fails in SQL Server, by the first code of an explanation; empty without a code."""
-    return next((row.effect for row in found.rows), "")
+    """Return what fails in SQL Server, by the first code of an explanation; else by the text itself; empty if nothing fails."""
+    return next((row.effect for row in found.rows), found.effect)
 
 
 def as_data(row: ConnectorError) -> dict[str, object]:

@@ -12,16 +12,23 @@ _CLOCKS = (
     "backups too, the log grows, and a busy database may lose access. At a restart: databases stay in RECOVERY PENDING."
 )
 WITHOUT_THE_KEY = _CLOCKS.format("Now")
+IF_IN_USE = f"This follows if databases here use a key in the vault. {WITHOUT_THE_KEY}"
 FROM_THEN_ON = _CLOCKS.format("From then on")
 WHILE_IT_LASTS = f"What needs the key meanwhile may fail. {WITHOUT_THE_KEY}"
 # A database, a log file and a backup decrypt the database's key and encrypt none: an assumption, which no page of Microsoft's states.
 WITHOUT_WRAP = "No key can be created or rotated. As far as is known, databases, log files and backups need unwrap alone."
+LESS_WITHOUT_WRAP = f" If only wrap is refused, less fails. {WITHOUT_WRAP}"
 _EFFECTS = {Layer.WRAP_KEY: WITHOUT_WRAP, Layer.BACKUP: ""}
 WATCH_THE_LOG = "Watch the log space, do not shrink, and start no new backup chain."
 DO_NOT_RESTART = f"Do not restart or fail over SQL Server until a probe succeeds. {WATCH_THE_LOG}"
+# Microsoft's setup page restarts the service after the right on the registry key, when no database is encrypted yet.
+RESTART_LATER = (
+    "The setup page then restarts the SQL Server service. Do it in a planned window, a secondary first, if "
+    "`ekm-exporter probe TARGET` succeeds."
+)
 SET_ONLINE = (
-    "Then, node by node, where a database waits in RECOVERY PENDING: `ALTER DATABASE [DB] SET ONLINE;`. In an availability group, "
-    "restart that node."
+    "Then, node by node, where a database is in RECOVERY PENDING: `ALTER DATABASE [DB] SET ONLINE;`. In an availability group, "
+    "restart that node's service."
 )
 EVENT_LOG = (
     "On the SQL Server host, read the preceding lines in the Application log, source "

@@ -84,9 +84,10 @@ TOKEN_STEP: tuple[ConnectorError, ...] = (
             "SQL Server: managed identity needs 2022 CU17 and the connector of November 2024.",
         ),
         actions=(
-            "Check that one is assigned: `az vm identity show --resource-group GROUP --name VM`.",
             "Run `ekm-exporter probe TARGET` on the host that owns the identity.",
-            "Exempt 169.254.169.254 from every proxy and network policy.",
+            "Azure VM: check that one is assigned: `az vm identity show --resource-group GROUP --name VM`.",
+            "Azure VM: exempt 169.254.169.254 from every proxy and network policy.",
+            "Azure Arc: check that the agent is connected: `azcmagent show`. Its endpoint is `localhost:40342`.",
             DO_NOT_RESTART,
         ),
     ),

@@ -117,7 +117,7 @@ def _advice(site: Urls, target: Target, report: ProbeReport, record: TargetRecor
         element("p", element("strong", "Cause: "), f"step {failure.step.value}: {cause(failure.reason, failure.step)}."),
         element("p", element("strong", "Detail: "), detail) if detail else None,
         element("p", prose(entry.summary)),
-        element("p", prose(entry.effect)) if entry.effect and not report.readiness.ready else None,
+        element("p", prose(text.effect(report))) if text.effect(report) else None,
         element("p", "Who can repair it: ", OWNERS[owner_of_failure(failure, entry.owner)], "."),
         element("p", "What to do, in this order:") if actions else None,
         element("ol", [element("li", prose(action)) for action in actions]) if actions else None,

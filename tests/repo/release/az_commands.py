@@ -24,6 +24,7 @@ AZ: Final = {
         "ad app permission add": "--api --api-permissions --id",
         "ad app permission admin-consent": "--id",
         "ad app show": "--id",
+        "ad group member list": "--group -g",
         "ad sp create": "--id",
         "ad sp list": "--all --display-name --filter --show-mine --spn",
         "ad sp show": "--id",

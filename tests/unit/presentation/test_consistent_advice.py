@@ -8,6 +8,7 @@ import pytest
 
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.codes.actions import Names, actions
+from exporter.core.codes.shared import DO_NOT_RESTART, SET_ONLINE
 from exporter.core.faults import Reason
 from exporter.core.model import CredentialKind, Outcome, Readiness, Step, Vantage
 from exporter.core.readiness import deciding_failure
@@ -51,7 +52,7 @@ def test_refused_staged_credential_is_not_given_to_sql_server(reason):
     assert advice.startswith("Do not give it to SQL Server yet.")
     assert "az ad app credential" in advice
     assert "ALTER CREDENTIAL" not in advice
-    assert "restart the SQL Server" not in advice
+    assert "restart" not in advice
 
 
 def test_proven_staged_credential_replaces_an_expired_one():
@@ -63,6 +64,8 @@ def test_proven_staged_credential_replaces_an_expired_one():
     )
     assert f"`credential: {STAGED}`" in advice[2]
     assert "credential reset" not in " ".join(advice)
+    assert "restart the SQL Server service" not in " ".join(advice)
+    assert advice[-2:] == (DO_NOT_RESTART, SET_ONLINE)
     assert "staged credential" in transcript(TARGET, report, vantage=Vantage.CENTRAL, record=record)
 
 

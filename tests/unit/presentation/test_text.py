@@ -54,7 +54,7 @@ def test_a_failed_probe_has_its_steps_and_then_actions():
     advice = text[len(FAILED) :].splitlines()
     assert advice[1] == "code            3077 (3113 on connector 1.0.5.0) ErrorHttpOperationForbidden"
     labels = [line[:15].strip() for line in advice[2:] if line[:15].strip()]
-    assert list(dict.fromkeys(labels)) == ["meaning", "cause", "do", "owner"]
+    assert list(dict.fromkeys(labels)) == ["meaning", "effect", "cause", "do", "owner"]
     assert max(len(line) for line in advice if "`" not in line) <= 80
     assert "                `ekm-exporter probe contoso-key0 --config.file FILE`." in advice
     assert "TARGET" not in text
@@ -65,6 +65,14 @@ def test_observed_cause_stands_alone_before_the_actions():
     text = transcript(target(), report, vantage=Vantage.SQL_HOST)
     assert text.index("\ncause           The client secret has expired.") < text.index("\ndo ")
     assert "likely cause" not in text
+
+
+def test_failed_probe_states_what_fails_now_and_later():
+    report = bad(step=Step.UNWRAP_KEY, code=3077, reason=Reason.FORBIDDEN_POLICY, status=403)
+    text = " ".join(transcript(target(), report, vantage=Vantage.SQL_HOST).split())
+    assert "effect Now: restores and DBCC CHECKDB fail" in text
+    assert "At a restart: databases stay in RECOVERY PENDING." in text
+    assert "If only wrap is refused" not in text  # the probe knows the step
 
 
 def test_open_reason_lists_the_likely_causes_of_its_code():

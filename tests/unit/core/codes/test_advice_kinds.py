@@ -11,7 +11,7 @@ from exporter.core.classify import classify
 from exporter.core.codes.actions import Names, actions
 from exporter.core.codes.explain import explain
 from exporter.core.faults import Fault, Reason
-from exporter.core.model import CredentialKind, Facts, Step
+from exporter.core.model import CredentialKind, Facts, Step, Vantage
 from tests.unit.core.promised import AMBIGUOUS, ENTRA_NUMBERS, OTHER_NUMBERS, SENTENCES
 
 NAMES = Names(target="t", vault="contoso.vault.azure.net", key="K", version="v", client_id="id")
@@ -103,9 +103,21 @@ def test_private_address_gets_no_ip_rule(address):
 
 
 def test_public_address_is_filled_into_the_ip_rule():
-    names = replace(NAMES, client_address="203.0.113.7")
+    names = replace(NAMES, client_address="203.0.113.7", vantage=Vantage.SQL_HOST)
     assert "--ip-address 203.0.113.7`" in " ".join(actions(3077, Reason.FORBIDDEN_FIREWALL, ready=False, names=names))
     assert "--ip-address ADDRESS`" in " ".join(actions(3077, Reason.FORBIDDEN_FIREWALL, ready=False, names=NAMES))
+
+
+def test_address_of_a_central_exporter_is_in_no_command():
+    names = replace(NAMES, client_address="203.0.113.7")
+    words = replace(WORDS, client_address="203.0.113.7")
+    page = " ".join(actions(3077, Reason.FORBIDDEN_FIREWALL, ready=False, names=names))
+    doctor = " ".join(remedy("firewall", CheckOutcome.FAIL, Reason.FORBIDDEN_FIREWALL, words))
+    for advice in (page, doctor):
+        assert "--ip-address ADDRESS" in advice
+        assert "`203.0.113.7` is the address of this exporter, not of SQL Server" in advice
+    here = replace(words, vantage=Vantage.SQL_HOST)
+    assert "--ip-address 203.0.113.7" in " ".join(remedy("firewall", CheckOutcome.FAIL, Reason.FORBIDDEN_FIREWALL, here))
 
 
 def test_operation_that_the_key_forbids_changes_no_role():

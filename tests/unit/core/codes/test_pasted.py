@@ -234,6 +234,8 @@ def test_text_of_the_connector_is_explained(text, start, code):
         ("SqlException (0x80131904): The remote name could not be resolved", Reason.DNS_NOT_FOUND),
         ("WARNING: TCP connect to (10.0.0.4 : 443) failed", Reason.CONNECT_FAILED),
         ("A key with (name/id) K/1 was not found in this key vault.", Reason.KEY_NOT_FOUND),
+        ("ManagedIdentityCredential authentication unavailable, no response from the IMDS endpoint.", Reason.IDENTITY_UNAVAILABLE),
+        ("himds: status 403", Reason.IDENTITY_UNAVAILABLE),
         ('{"error":"invalid_client"}', Reason.CREDENTIALS_REFUSED),
         ("Reason: VaultRequestTypeLimitReached", Reason.THROTTLED),
         ("Client address is not authorized and caller is not a trusted service.", Reason.FORBIDDEN_FIREWALL),
@@ -362,3 +364,39 @@ def test_hostile_text_is_explained_in_limited_time(piece):
 def test_any_mixture_is_explained_or_unknown(parts):
     text = " ".join(parts)
     assert explain(text) or unknown(text)
+
+
+def test_word_of_sql_is_no_word_for_the_reader_to_replace():
+    assert "KEY " not in explanation_text(explain("15581")).partition("In the commands:")[2]
+
+
+def test_status_of_a_connector_event_is_no_error_of_windows():
+    assert title("Operation: getKeyByThumbprint Key Name: Status: Failed Error: 404") == "404"
+
+
+@pytest.mark.parametrize("text", ["2058", "33027", "33030", "33031", "33081"])
+def test_failure_of_dll_or_registry_states_what_fails_and_when(text):
+    shown = " ".join(explanation_text(explain(text)).split())
+    assert all(clock in shown for clock in ("Now: ", "At the next log file or backup: ", "At a restart: "))
+    assert "or start the service again" not in shown
+
+
+@pytest.mark.parametrize("text", ["2058", "Error when accessing registry: 5", "Windows error 5"])
+def test_right_on_the_registry_restarts_no_node_at_night(text):
+    shown = " ".join(explanation_text(explain(text)).split())
+    assert "in a planned window, a secondary first" in shown
+
+
+def test_secret_is_tested_before_it_is_written():
+    shown = " ".join(explanation_text(explain("33047")).split())
+    assert shown.index("change no secret") < shown.index("Test the string") < shown.index("Write the credential")
+
+
+def test_general_code_of_an_identity_knows_azure_arc():
+    shown = explanation_text(explain("3304"))
+    assert "azcmagent show" in shown
+    assert "localhost:40342" in shown
+
+
+def test_recovered_vault_needs_its_roles_again():
+    assert "has lost its roles" in " ".join(explanation_text(explain("3900")).split())
