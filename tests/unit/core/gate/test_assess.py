@@ -278,7 +278,7 @@ def test_group_has_the_replica_of_its_own_domain():
     assert answer(inventory=counterparts(), group="AG7").instances == ("N2\\SQLPRD01", "N1.a.com\\SQLPRD01")
 
 
-def test_twin_whose_groups_are_unknown_may_be_the_replica():
+def test_counterpart_whose_groups_are_unknown_may_be_the_replica():
     found = answer(inventory=counterparts(failing={"replicas": "no answer"}), group="AG7")
     assert found.instances == ("N2\\SQLPRD01", "N1.a.com\\SQLPRD01", "N1.b.com\\SQLPRD01")
 
