@@ -90,8 +90,8 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
     ),
     Condition.PROVIDER_DISABLED: ConditionText(
         True,
-        "provider [{provider}] of {server} is disabled, so {databases} would not open",
-        "Run on {server}: ALTER CRYPTOGRAPHIC PROVIDER [{provider}] ENABLE; then read the instance again: docs/inventory.md",
+        "provider {provider} of {server} is disabled, so {databases} would not open",
+        "Run on {server}: ALTER CRYPTOGRAPHIC PROVIDER {provider} ENABLE; then read the instance again: docs/inventory.md",
     ),
     Condition.EKM_DISABLED: ConditionText(
         True,
@@ -135,7 +135,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         False,
         "{server}: credential [{credential}] was altered {altered}, not before the start of the service {started}. "
         "SQL Server may not have signed in with it yet",
-        "Start a backup two hours after the change, because it needs the vault: BACKUP DATABASE [{database}] TO DISK = 'NUL' WITH COPY_ONLY. "
+        "Start a backup two hours after the change, because it needs the vault: BACKUP DATABASE {database} TO DISK = 'NUL' WITH COPY_ONLY. "
         "If it succeeds, the credential works. That no older token lives for two hours is an assumption. "
         "The gate cannot read backups: it answers this until the next restart, so decide by the backup",
     ),

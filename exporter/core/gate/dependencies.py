@@ -9,9 +9,9 @@ from exporter.core.gate.conditions import Condition, Reason, reason
 from exporter.core.gate.model import Dependency, Inventory, Question, TargetState
 from exporter.core.gate.sql_server import credential_reasons, option_reasons
 from exporter.core.inventory.findings import Findings, counted, listed
-from exporter.core.inventory.identity import is_same_host, is_same_server
+from exporter.core.inventory.identity import DEFAULT_INSTANCE, is_same_host, is_same_instance, is_same_server
 from exporter.core.inventory.key_uris import KeyUris
-from exporter.core.inventory.model import Instance
+from exporter.core.inventory.model import Instance, quoted
 from exporter.core.inventory.usage import Usage, find_usages
 
 # Without these sections, keys or databases may be missing. Versions of DLLs do not matter here.
@@ -65,7 +65,8 @@ def match(usage: Usage, targets: Iterable[TargetState], question: Question) -> t
     """Return the targets that probe the key for this instance, or why there is none."""
     wanted = (usage.version.vault, usage.version.name.lower(), usage.version.version.lower())
     same_key = [one for one in targets if (one.vault, one.key_name.lower(), (one.key_version or "").lower()) == wanted]
-    found = tuple(one for one in same_key if lists(one, usage.instance))
+    named = tuple(one for one in same_key if lists(one, usage.instance))
+    found = tuple(one for one in named if one.ready or one.is_doubtful) or named  # a mode without a verdict answers nothing more
     about = {"key": usage.version.uri, "servers": usage.instance.server_name, "folder": question.folder}
     if found:
         return Dependency(usage, found), []
@@ -83,8 +84,9 @@ def _not_read(name: str, question: Question) -> Reason:
 
 def _names(instance: Instance) -> set[str]:
     """Return the names that a client may use: with the server, with the host, and the instance alone."""
-    own = (instance.server_name, f"{instance.host}\\{instance.sql_instance}", instance.sql_instance)
-    return set(own)
+    default = {DEFAULT_INSTANCE} if "\\" not in instance.server_name else set()
+    names = {instance.sql_instance, *default}
+    return {instance.server_name, *names, *(f"{instance.host}\\{name}" for name in names)}
 
 
 def _of_group(group: str, question: Question, inventory: Inventory) -> tuple[list[Instance], list[Reason]]:
@@ -117,7 +119,7 @@ def _disabled(usages: Iterable[Usage]) -> Iterable[Reason]:
         if disabled:
             yield reason(
                 Condition.PROVIDER_DISABLED,
-                provider=disabled[0],
+                provider=quoted(disabled[0]),
                 server=usage.instance.server_name,
                 databases=counted(len(usage.databases), "database"),
             )
@@ -139,5 +141,5 @@ def _names_instance(entry: Mapping[str, str], instance: Instance, groups: Collec
         return entry.get("ag", "").lower() in groups
     if "." in instance.host and "." not in host and not doubt:
         return False
-    is_same = entry.get("sql_instance", instance.sql_instance).lower() == instance.sql_instance.lower()
+    is_same = is_same_instance(entry.get("sql_instance", instance.sql_instance), instance.sql_instance, instance.host)
     return is_same and ("host" not in entry or is_same_host(host, instance.host))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from exporter.core.durations import known_time, moment
 from exporter.core.gate.conditions import Condition, Reason, reason, shown
 from exporter.core.inventory.findings import counted, listed
-from exporter.core.inventory.model import CLOSED, EKM_OPTION, EkmOption, Instance
+from exporter.core.inventory.model import CLOSED, EKM_OPTION, EkmOption, Instance, quoted
 from exporter.core.inventory.usage import Usage
 
 # How the option is off. Each of the two values may wait for the other.
@@ -45,7 +45,7 @@ def credential_reasons(instance: Instance, usages: Iterable[Usage], folder: str)
                 credential=name,
                 altered="at an unknown time" if altered is None else f"at {moment(altered)}",
                 started=f"at {moment(started)}",
-                database=next((one.name.replace("]", "]]") for one in usage.databases if not one.hidden), "DATABASE"),
+                database=quoted(next((one.name for one in usage.databases if not one.hidden), "DATABASE")),
             )
 
 
@@ -57,9 +57,7 @@ def notes_of(instance: Instance) -> Iterator[str]:
         )
     hidden = [f"{one.name} ({one.state})" for one in instance.databases if one.hidden and one.state not in CLOSED]
     if hidden and instance.uses_provider:
-        yield shown(
-            f"{instance.server_name}: SQL Server does not show the keys of databases that are not online: {listed(hidden)}"
-        )
+        yield shown(f"{instance.server_name}: SQL Server does not show the keys of databases that are not open: {listed(hidden)}")
 
 
 def _unknown(section: str, gap: str, instance: Instance, folder: str) -> Iterator[Reason]:

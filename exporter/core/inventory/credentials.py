@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from exporter.core.endpoints import vault_host
 from exporter.core.inventory.findings import Kind
-from exporter.core.inventory.model import AsymmetricKey, Instance, SqlCredential
+from exporter.core.inventory.model import AsymmetricKey, Instance, SqlCredential, quoted
 
 MANAGED_IDENTITY = "managed identity"
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
@@ -128,14 +128,14 @@ def _words(name: str) -> frozenset[str]:
 
 
 def _named(names: Sequence[str]) -> str:
-    return ", ".join(f"[{name}]" for name in names)
+    return ", ".join(quoted(name) for name in names)
 
 
 def _missing(likely: Sequence[SqlCredential], cause: str, login: str | None, key: str = "") -> Pairing:
     """SQL Server cannot sign in, whatever other logins have."""
-    new = "" if login is not None else f"CREATE LOGIN [LOGIN] FROM ASYMMETRIC KEY [{key}]; "
+    new = "" if login is not None else f"CREATE LOGIN [LOGIN] FROM ASYMMETRIC KEY {quoted(key)}; "
     which = likely[0].name if len(likely) == 1 else "CREDENTIAL"
-    fix = f"{new}ALTER LOGIN [{login or 'LOGIN'}] ADD CREDENTIAL [{which}]"
+    fix = f"{new}ALTER LOGIN {quoted(login or 'LOGIN')} ADD CREDENTIAL {quoted(which)}"
     several = f" (CREDENTIAL is one of {_named([one.name for one in likely])})" if len(likely) > 1 else ""
     problem = f"{cause}, so SQL Server cannot sign in to open databases: {fix}{several}"
     return Pairing(likely[0], problem, Kind.CREDENTIAL_MISSING)

@@ -12,6 +12,7 @@ from exporter.core.inventory.model import Instance, instance_of, names_of
 from exporter.core.inventory.server_name import parse_server_name
 
 FILE = "file "  # begins the address of a reading whose file does not name one
+DEFAULT_INSTANCE = "mssqlserver"
 _NUMERIC = re.compile(r"[0-9.:]+")
 
 
@@ -69,6 +70,12 @@ def is_same_host(host: str, other: str) -> bool:
     """Whether two names in lower case may mean one host."""
     (short, _, domain), (other_short, _, other_domain) = host.partition("."), other.partition(".")
     return short == other_short and (domain == other_domain or not domain or not other_domain)
+
+
+def is_same_instance(label: str, sql_instance: str, host: str) -> bool:
+    """Whether a target's label may mean the instance: the service of a default instance, which has the name of its host, is MSSQLSERVER."""
+    is_default = sql_instance.lower() == host.lower().partition(".")[0]
+    return label.lower() == sql_instance.lower() or (is_default and label.lower() == DEFAULT_INSTANCE)
 
 
 def instances_of(documents: Iterable[Document], now: float | None = None) -> list[Instance]:

@@ -18,7 +18,8 @@ CLOSED = ("RECOVERY_PENDING", "SUSPECT")
 EKM_OPTION = "EKM provider enabled"  # in sys.configurations: without it, SQL Server uses no EKM provider at all
 # A replica of an availability group that has no database.
 _WITHOUT_DATABASES = "CONFIGURATION_ONLY"
-_OPEN = ("", "ONLINE")
+OPEN = ("", "ONLINE")
+_WITHOUT_KEY = "tempdb"  # encrypted by a key that each start makes
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)\.(\d+)")
 # Control characters, line breaks, marks that change the direction of a line, and what YAML cannot hold.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
@@ -96,14 +97,21 @@ class Kept:
 class Database:
     """A database; `thumbprint` is that of the asymmetric key that protects it.
 
-    It is `hidden` if it is not online and SQL Server shows no encryption of it: any key may protect it.
+    It is `hidden` if it is not online, or encrypted, and SQL Server shows no encryption of it: any key may protect it. A database
+    with AUTO_CLOSE is ONLINE, but not open.
     """
 
     name: str
     state: str
     ag: str
     thumbprint: str
+    encrypted: bool = False
     hidden: bool = False
+
+    @property
+    def needs_unknown_key(self) -> bool:
+        """Whether it did not open for a cause that may be its key."""
+        return self.state in CLOSED and not self.thumbprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +159,11 @@ def version_number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in matched.groups()) if matched is not None else ()
 
 
+def quoted(name: str) -> str:
+    """Return a name as a T-SQL statement has it."""
+    return f"[{name.replace(']', ']]')}]"
+
+
 def printable(text: str) -> str:
     """Replace characters that no label, comment or line of a report may contain."""
     return _UNPRINTABLE.sub("?", text)
@@ -184,7 +197,7 @@ def instance_of(document: Document, now: float | None = None) -> Instance:
         credentials=tuple(_credential(row) for row in _without(rows.get("credentials", ()), "provider", foreign)),
         keys=_keys(keys),
         logins=_logins(_without(rows.get("logins", ()), "provider", foreign)),
-        databases=_databases(rows.get("databases", ()), rows.get("encryption", ()), strange),
+        databases=_databases(rows.get("databases", ()), rows.get("encryption"), strange),
         replicas=tuple(
             (_cell(row, "ag"), _cell(row, "server_name"))
             for row in _without(rows.get("replicas", ()), "mode", {_WITHOUT_DATABASES})
@@ -272,15 +285,17 @@ def _kept(time: str, message: str, now: float | None) -> Kept:
     return Kept(printable(time), message, "" if now is None or at is None else ago(now - at))
 
 
-def _databases(rows: tuple[Row, ...], encryption: tuple[Row, ...], foreign: Collection[str]) -> tuple[Database, ...]:
-    """Return the databases; those under a key of a foreign provider have no thumbprint."""
+def _databases(rows: tuple[Row, ...], encryption: tuple[Row, ...] | None, foreign: Collection[str]) -> tuple[Database, ...]:
+    """Return the databases; those under a key of a foreign provider have no thumbprint. `encryption` is None if it was not read."""
     thumbprints = {
         _cell(row, "database"): thumbprint_of(_cell(row, "thumbprint"))
-        for row in encryption
+        for row in encryption or ()
         if row.get("encryptor_type") == ASYMMETRIC_KEY
     }
     listed = {_cell(row, "name"): (_cell(row, "state"), _cell(row, "ag")) for row in rows}
-    shown = {_cell(row, "database") for row in encryption}
+    encrypted = {name for row in rows if row.get("is_encrypted") == 1 and (name := _cell(row, "name")).lower() != _WITHOUT_KEY}
+    shown = {_cell(row, "database") for row in encryption or ()}
+    closed = set() if encryption is None else encrypted
     found = []
     for name in sorted(listed.keys() | thumbprints.keys()):
         state, ag = listed.get(name, ("", ""))
@@ -291,7 +306,8 @@ def _databases(rows: tuple[Row, ...], encryption: tuple[Row, ...], foreign: Coll
                 state=state,
                 ag=ag,
                 thumbprint="" if thumbprint in foreign else thumbprint,
-                hidden=state not in _OPEN and name not in shown,
+                encrypted=name in encrypted,
+                hidden=name not in shown and (state not in OPEN or name in closed),
             )
         )
     return tuple(found)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from exporter.core.endpoints import CLOUDS
 from exporter.core.inventory.credentials import is_managed
 from exporter.core.inventory.findings import Findings
+from exporter.core.inventory.identity import is_same_instance
 from exporter.core.inventory.key_uris import Established, KeyUris
 from exporter.core.inventory.model import Instance
 from exporter.core.inventory.registry import KeyVersion, RegistryUri
@@ -169,7 +170,9 @@ def _lists(target: HandWrittenTarget, entry: Labels) -> bool:
     """Whether the target names this SQL Server; labels that it lacks do not matter."""
     own = {name: value.lower() for name, value in entry.items()}
     return any(
-        all(one[name].lower() == own[name] for name in ("sql_instance", "host") if name in one) for one in target.instances
+        one.get("host", own["host"]).lower() == own["host"]
+        and is_same_instance(one.get("sql_instance", own["sql_instance"]), own["sql_instance"], own["host"])
+        for one in target.instances
     )
 
 

@@ -10,7 +10,7 @@ from exporter.core.inventory.credentials import credentials_of, is_managed, pair
 from exporter.core.inventory.findings import Findings, Kind
 from exporter.core.inventory.key_uris import KeyUris
 from exporter.core.inventory.managed_identity import report_managed_identity
-from exporter.core.inventory.model import CLOSED, EKM_OPTION, AsymmetricKey, Database, Instance, SqlCredential
+from exporter.core.inventory.model import EKM_OPTION, OPEN, AsymmetricKey, Database, Instance, SqlCredential, quoted
 from exporter.core.inventory.registry import KeyVersion, key_version, thumbprint_of
 from exporter.core.masking import mask
 
@@ -26,8 +26,7 @@ _WITHOUT: Mapping[str, str] = {
     "databases": "the availability groups of the databases are unknown",
     "replicas": "the servers of the availability groups are unknown",
     "configurations": f"whether the option {EKM_OPTION} is set is unknown",
-    "start": "the start of the service is unknown, so whether it used each credential is unknown too "
-    "(needs VIEW SERVER PERFORMANCE STATE, before 2022 VIEW SERVER STATE)",
+    "start": "the start of the service is unknown, so whether it used each credential is unknown too",
     REGISTRY: "KeyUri is unknown",
 }
 
@@ -52,7 +51,7 @@ def _usages(instance: Instance, uris: KeyUris, findings: Findings) -> Iterable[U
     server = instance.server_name
     for provider, count in instance.foreign.items():
         findings.note(f"provider [{provider}] is not of Azure Key Vault, so its keys ({count}) are not probed", server)
-    if not instance.uses_provider and not {"providers", "keys"} & instance.errors.keys():
+    if not (instance.uses_provider or needs_key(instance) or {"providers", "keys"} & instance.errors.keys()):
         findings.note("no EKM provider and no key of one: nothing to probe", server)
         return
     _report_limits(instance, uris, findings)
@@ -70,6 +69,11 @@ def _usages(instance: Instance, uris: KeyUris, findings: Findings) -> Iterable[U
         usage = _resolved(instance, key, tuple(protected.get(key.thumbprint, hidden)), uris, findings)
         if usage is not None:
             yield usage
+
+
+def needs_key(instance: Instance) -> bool:
+    """Whether a database is under a key of a provider, or may be: then a server without provider and key lacks both."""
+    return any(one.thumbprint or (one.encrypted and one.needs_unknown_key) for one in instance.databases)
 
 
 def used_keys(instance: Instance) -> list[AsymmetricKey]:
@@ -91,7 +95,7 @@ def _report_limits(instance: Instance, uris: KeyUris, findings: Findings) -> Non
     for provider in instance.providers:
         if not provider.enabled:
             text = f"provider [{provider.name}] is disabled, so databases under its keys do not open"
-            findings.note(f"{text}: ALTER CRYPTOGRAPHIC PROVIDER [{provider.name}] ENABLE", server)
+            findings.note(f"{text}: ALTER CRYPTOGRAPHIC PROVIDER {quoted(provider.name)} ENABLE", server)
 
 
 def _report_kept(instance: Instance, findings: Findings) -> None:
@@ -122,10 +126,12 @@ def _report_other_keys(instance: Instance, findings: Findings) -> None:
 def _report_databases(instance: Instance, findings: Findings) -> None:
     known = {key.thumbprint for key in instance.keys}
     for database in instance.databases:
-        if database.state in CLOSED and not database.thumbprint:
-            findings.gap(f"database [{database.name}] is in {database.state}, so its key is unknown", instance.server_name)
-        elif database.hidden and known:
+        if database.needs_unknown_key:
             text = f"database [{database.name}] is in {database.state}, so its key is unknown"
+            findings.gap(f"{text}: the error log has the cause. Set the database online, or drop it", instance.server_name)
+        elif database.hidden and known:
+            state = "encrypted but not open, as with AUTO_CLOSE" if database.state in OPEN else f"in {database.state}"
+            text = f"database [{database.name}] is {state}, so its key is unknown"
             findings.note(f"{text}: keys that protect no other database count as used", instance.server_name)
         elif database.thumbprint and database.thumbprint not in known and "keys" not in instance.errors:
             text = f"database [{database.name}] is under {database.thumbprint}, but this server has no key with that thumbprint"

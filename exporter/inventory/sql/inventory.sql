@@ -257,11 +257,13 @@ WHERE @json IS NOT NULL AND 72 * l.n < LEN(@text)
 ORDER BY l.n;
 GO
 
--- The start of the service. It is local time in SQL Server, as the dates of credentials, and both become UTC in the same way.
+-- The start of the service, which makes tempdb again: every login may see that. It is local time in SQL Server, as the dates of credentials, and both
+-- become UTC in the same way.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"start","rows":', ISNULL((
     SELECT
-        CONVERT(varchar(19), DATEADD(minute, DATEDIFF(minute, GETDATE(), GETUTCDATE()), i.sqlserver_start_time), 126) AS started_utc
-    FROM sys.dm_os_sys_info AS i
+        CONVERT(varchar(19), DATEADD(minute, DATEDIFF(minute, GETDATE(), GETUTCDATE()), d.create_date), 126) AS started_utc
+    FROM sys.databases AS d
+    WHERE d.name = N'tempdb'
     FOR JSON PATH
 ), N'[]'), N'}');
 DECLARE @text nvarchar(max) = CONCAT(@json, SPACE(72 - LEN(@json) % 72), N'sha256:', CONVERT(varchar(64), HASHBYTES('SHA2_256', @json), 2));

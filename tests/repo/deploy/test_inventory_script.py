@@ -150,6 +150,7 @@ def test_script_rows_become_an_instance():
             {"name": "sales", "database_id": 5, "state": 0, "state_desc": "ONLINE", "is_encrypted": 1, "replica_id": "r"},
             {"name": "plain", "database_id": 6, "state": 0, "state_desc": "ONLINE", "is_encrypted": 0},
             {"name": "archive", "database_id": 7, "state": 1, "state_desc": "RESTORING", "is_encrypted": 1},
+            {"name": "tempdb", "database_id": 2, "state": 0, "is_encrypted": 0, "create_date": "2026-11-01 02:30:00"},
         ],
         availability_groups=[{"group_id": "a", "name": "AG7", "is_distributed": 0}],
         availability_replicas=[
@@ -165,7 +166,6 @@ def test_script_rows_become_an_instance():
             {"name": "clr enabled", "value": 0, "value_in_use": 0},
             {"name": "EKM provider enabled", "value": 0, "value_in_use": 1},
         ],
-        dm_os_sys_info=[{"sqlserver_start_time": "2026-11-01 02:30:00"}],
     )
     (document,) = read_documents(sqlcmd(found))
     instance = instance_of(document)

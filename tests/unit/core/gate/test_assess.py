@@ -98,6 +98,27 @@ def test_every_target_of_the_key_must_be_ready():
     assert conditions(answer(row(), elsewhere)) == []
 
 
+NO_ANSWER = {"vault_side_ready": None, "ready_since": None, "last_unwrap": None}
+
+
+@pytest.mark.parametrize("why", ["canary", "read_only", "identity_of_another_host"])
+def test_mode_without_a_verdict_next_to_a_tested_key(why):
+    other = row(target="second", why=why, **NO_ANSWER)
+    assert conditions(answer(row(), other)) == []
+    assert conditions(answer(other)) == ["no_verdict"]
+    assert conditions(answer(row(vault_side_ready=False), other)) == ["not_ready"]
+    assert conditions(answer(row(), other | {"success": False})) == ["no_verdict"]
+    assert conditions(answer(row(), other | {"why": "stale"})) == ["no_verdict"]
+
+
+@pytest.mark.parametrize("name", ["MSSQLSERVER", "n1\\mssqlserver", "N1", "n1.contoso.com"])
+def test_default_instance_has_the_name_of_its_service(name):
+    target = row(instances=[{"sql_instance": "MSSQLSERVER", "host": "n1"}])
+    held = [instance("N1"), instance("N2\\SQLPRD01")]
+    found = answer(target, inventory=held, instances=(name,))
+    assert (found.instances, conditions(found)) == (("N1",), [])
+
+
 def test_two_targets_of_one_name_must_both_be_ready():
     for rows in ((row(), row(vault_side_ready=False)), (row(vault_side_ready=False), row())):
         found = answer(*rows)

@@ -191,7 +191,7 @@ def test_database_that_is_not_online_is_named(state):
     found = answer(inventory=[instance(change=change)])
     assert found.verdict == "ready"
     assert found.notes == (
-        f"N1\\SQLPRD01: SQL Server does not show the keys of databases that are not online: archive ({state}), hr ({state})",
+        f"N1\\SQLPRD01: SQL Server does not show the keys of databases that are not open: archive ({state}), hr ({state})",
     )
 
 
@@ -235,3 +235,41 @@ def test_replica_for_the_configuration_alone_is_not_missing():
 
 def test_rows_of_the_factory_have_every_section():
     assert {"configurations", "start"} <= rows_of().keys()
+
+
+def test_database_that_is_closed_needs_its_key_at_the_restart():
+    closed = instance(change=lambda rows: rows["encryption"].clear())
+    found = answer(row(vault_side_ready=False), inventory=[closed])
+    assert conditions(found) == ["not_ready"]
+    assert found.notes == ("N1\\SQLPRD01: SQL Server does not show the keys of databases that are not open: sales (ONLINE)",)
+    assert conditions(answer(inventory=[closed])) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, "database [sales] is under 0x2C56, but this server has no key with that thumbprint"),
+        (
+            {"encryption": [], "databases": [{"name": "hr", "state": "RECOVERY_PENDING", "is_encrypted": 1}]},
+            "so its key is unknown",
+        ),
+        ({"encryption": [], "databases": [{"name": "hr", "state": "SUSPECT", "is_encrypted": 0}]}, ""),
+        ({"encryption": [], "databases": [{"name": "hr", "state": "ONLINE", "is_encrypted": 1}]}, ""),  # a certificate
+    ],
+)
+def test_server_without_a_provider_may_lack_one(change, expected):
+    def without(rows):
+        rows |= {name: [] for name in ("providers", "modules", "credentials", "keys")} | change
+
+    texts = [one.text for one in answer(inventory=[instance(change=without)]).reasons]
+    assert len(texts) == bool(expected)
+    assert all(expected in one for one in texts)
+
+
+def test_statement_for_a_provider_quotes_its_name():
+    def change(rows):
+        rows["providers"][0].update(name="Azure]KV", is_enabled=0)
+        rows["credentials"][0]["provider"] = rows["keys"][0]["provider"] = "Azure]KV"
+
+    (found,) = answer(inventory=[instance(change=change)]).reasons
+    assert "ALTER CRYPTOGRAPHIC PROVIDER [Azure]]KV] ENABLE" in found.fix

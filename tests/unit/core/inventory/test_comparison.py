@@ -55,7 +55,7 @@ def test_known_names_are_looked_up_too():
     "change",
     [
         lambda rows: rows["keys"][0].pop("public_key"),
-        lambda rows: rows["encryption"].clear(),
+        lambda rows: [rows[name].clear() for name in ("encryption", "databases")],
         lambda rows: rows["credentials"].clear(),
         lambda rows: rows["credentials"][0].update(identity="no vault!"),
     ],

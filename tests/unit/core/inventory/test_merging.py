@@ -85,7 +85,7 @@ def test_hidden_databases_are_not_gone():
 
 def test_section_that_was_read_removes():
     empty = reading(FRIDAY)
-    empty = completed(Document(sections={**empty.sections, "encryption": ()}, key_uris=(URI,)))
+    empty = completed(Document(sections={**empty.sections, "encryption": (), "databases": ()}, key_uris=(URI,)))
     assert plan_of(merged(empty, reading(MONDAY))).targets == []
 
 

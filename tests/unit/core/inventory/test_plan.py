@@ -195,7 +195,7 @@ def test_unknown_encryption_counts_every_key():
 
 
 def test_unused_key_and_server_without_a_provider_are_notes():
-    unused = instance("A", change=lambda rows: rows["encryption"].clear())
+    unused = instance("A", databases={}, change=lambda rows: rows.update(keys=rows_of()["keys"]))
     without = instance("B", change=lambda rows: [rows[name].clear() for name in ("providers", "keys", "encryption", "databases")])
     plan = plan_of(unused, without)
     assert plan.targets == []
@@ -359,3 +359,55 @@ def test_databases_of_the_system_without_a_key_are_no_remark():
         rows["databases"][0]["state"] = "OFFLINE"
 
     assert plan_of(instance(change=offline)).findings.notes == {}
+
+
+@pytest.mark.parametrize("name", ["sales", "tempdb"])
+def test_encrypted_database_without_a_shown_key_uses_each(name):
+    def closed(rows):
+        rows["encryption"].clear()
+        rows["databases"][0]["name"] = name
+
+    plan = plan_of(instance(databases={"sales": "0x2C56"}, change=closed))
+    if name == "tempdb":  # whose key each start makes
+        assert plan.targets == []
+        return
+    assert [target.databases for target in plan.targets] == [{"N1\\SQLPRD01": ("sales",)}]
+    assert list(plan.findings.notes) == [
+        "database [sales] is encrypted but not open, as with AUTO_CLOSE, so its key is unknown: keys that protect no other database count as used"
+    ]
+
+
+def test_encrypted_databases_are_no_remark_without_encryption():
+    plan = plan_of(instance(failing={"encryption": "VIEW SERVER SECURITY STATE permission was denied"}))
+    assert [target.name for target in plan.targets] == ["contoso-prod-K"]
+    assert plan.findings.notes == {}
+
+
+@pytest.mark.parametrize("label", ["mssqlserver", "MSSQLSERVER", "N1"])
+def test_default_instance_has_the_name_of_its_service(label):
+    covering = hand_written("1111aaaa2222", sql_instance=label, host="N1")
+    assert plan_of(instance("N1"), hand_written=covering).findings.gaps == {}
+    assert len(plan_of(instance("N1\\SQLPRD01"), hand_written=covering).findings.gaps) == 1
+
+
+def test_statements_of_findings_quote_each_name():
+    def strange(rows):
+        rows["providers"][0].update(name="Azure]KV", is_enabled=0)
+        rows["credentials"][0].update(name="c]", provider="Azure]KV")
+        rows["keys"][0].update(name="k]", login="l]", provider="Azure]KV")
+        del rows["keys"][0]["credential"]
+
+    found = plan_of(instance(change=strange)).findings
+    (note,) = found.notes
+    assert note.endswith("ALTER CRYPTOGRAPHIC PROVIDER [Azure]]KV] ENABLE")
+    assert any(text.endswith("ALTER LOGIN [l]]] ADD CREDENTIAL [c]]]") for text in found.gaps)
+
+    def without_login(rows):
+        strange(rows)
+        del rows["keys"][0]["login"]
+        rows["credentials"].append({"name": "d]", "identity": "contoso-prod", "provider": "Azure]KV"})
+
+    (text,) = [one for one in plan_of(instance(change=without_login)).findings.gaps if "LOGIN" in one]
+    assert (
+        "FROM ASYMMETRIC KEY [k]]]; ALTER LOGIN [LOGIN] ADD CREDENTIAL [CREDENTIAL] (CREDENTIAL is one of [c]]], [d]]])" in text
+    )
