@@ -9,7 +9,7 @@ from enum import StrEnum
 from exporter.core.inventory.model import EKM_OPTION, printable
 from exporter.core.known_secrets import hide
 
-LONGEST_VALUE = 400  # characters of a name or message in a text
+LONGEST_VALUE = 1000  # characters of a name or a finding in a text: a statement with three names fits
 
 
 class Condition(StrEnum):

@@ -93,7 +93,7 @@ def _from_logins(instance: Instance, key: AsymmetricKey, likely: Sequence[SqlCre
         return _missing(likely, "no login was made from an asymmetric key", None, key.name)
     keys = [one.name for one in instance.keys if one.provider == key.provider and not one.login and not one.has_sid]
     here = [one for one in likely if one.name in held.values()]
-    if len(here) == 1 and len(keys) > 1 and len(held) == len(logins):
+    if len(here) == 1 and len(held) == len(logins):
         return Pairing(here[0])
     login = pairs_by_name(keys, logins).get(key.name)
     if login is None:

@@ -22,11 +22,21 @@ class RegistryUri:
 
 @dataclass(frozen=True, slots=True, order=True)
 class KeyVersion:
-    """A key version in a vault; `vault` is the full host name in lower case."""
+    """A key version in a vault; `vault` is the full host name in lower case. Key Vault ignores the case of the others."""
 
     vault: str
     name: str
     version: str
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, KeyVersion) and self._folded == other._folded
+
+    def __hash__(self) -> int:
+        return hash(self._folded)
+
+    @property
+    def _folded(self) -> tuple[str, str, str]:
+        return self.vault, self.name.lower(), self.version.lower()
 
     @property
     def uri(self) -> str:

@@ -273,3 +273,14 @@ def test_statement_for_a_provider_quotes_its_name():
 
     (found,) = answer(inventory=[instance(change=change)]).reasons
     assert "ALTER CRYPTOGRAPHIC PROVIDER [Azure]]KV] ENABLE" in found.fix
+
+
+def test_statement_with_the_longest_names_is_whole():
+    def change(rows):
+        rows["providers"][0]["name"] = rows["credentials"][0]["provider"] = "AzureKV".rjust(128, "p")
+        rows["credentials"][0]["name"] = "c" * 128
+        rows["keys"][0] |= {"name": "k" * 128, "provider": "AzureKV".rjust(128, "p")}
+        del rows["keys"][0]["login"], rows["keys"][0]["credential"]
+
+    (found,) = [one for one in answer(inventory=[instance(change=change)]).reasons if one.known]
+    assert found.text.endswith(f"ALTER LOGIN [LOGIN] ADD CREDENTIAL [{'c' * 128}]")

@@ -160,3 +160,11 @@ def test_credentials_that_differ_in_case_alone_stay_two():
     plan = plan_of(rows, V1, V2)
     names = {target.credential.name for target in plan.targets}
     assert len(names) == len({name.lower() for name in names}) == 2
+
+
+def test_one_key_has_the_login_with_the_credential_of_its_vault():
+    rows = rows_with({"prod": "contoso-prod", "dr": "contoso-dr"}, ["K"], [("a", "prod"), ("b", "dr")])
+    document = Document(sections={name: tuple(those) for name, those in rows.items()})
+    plan = make_plan([instance_of(document)], [RegistryUri("01", V1)], HandWritten(), {})
+    assert plan.findings.gaps == {}
+    assert [target.credential.sql_name for target in plan.targets] == ["prod"]
