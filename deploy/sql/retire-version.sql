@@ -5,14 +5,21 @@ SET NOCOUNT ON;
 EXEC sys.sp_set_session_context @key = N'old', @value = 0x0123456789ABCDEF0123456789ABCDEF01234567;
 GO
 
--- 1. Databases whose encryption key this version protects, and databases that are not online and therefore cannot be checked.
+-- 1. Databases whose encryption key this version protects, and databases that are not open and therefore cannot be checked. With AUTO_CLOSE, a
+-- database is online, but closed until its next use.
 SELECT
     d.name AS database_name,
     d.state_desc,
-    CASE WHEN d.state = 0 THEN 'under the old version' ELSE 'not online: cannot be checked' END AS finding
+    CASE
+        WHEN d.state <> 0 THEN 'not online: cannot be checked'
+        WHEN k.database_id IS NULL THEN 'encrypted, but not open: use it, and run this again'
+        ELSE 'under the old version'
+    END AS finding
 FROM sys.databases AS d
 LEFT JOIN sys.dm_database_encryption_keys AS k ON k.database_id = d.database_id
-WHERE k.encryptor_thumbprint = CONVERT(varbinary(32), SESSION_CONTEXT(N'old')) OR d.state <> 0
+WHERE k.encryptor_thumbprint = CONVERT(varbinary(32), SESSION_CONTEXT(N'old'))
+    OR d.state <> 0
+    OR (d.is_encrypted = 1 AND k.database_id IS NULL AND d.name <> N'tempdb')
 ORDER BY d.name;
 GO
 

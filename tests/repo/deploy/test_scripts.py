@@ -131,7 +131,11 @@ def finding_rows(column: str, **rows: list[dict[str, object]]) -> list[dict[str,
 def test_retire_version_lists_old_and_closed_databases():
     rows = finding_rows(
         "state_desc",
-        databases=[{"name": name, "database_id": number, "state": state} for name, number, state in DATABASES],
+        databases=[
+            *({"name": name, "database_id": number, "state": state} for name, number, state in DATABASES),
+            {"name": "closed", "database_id": 9, "state": 0, "is_encrypted": 1},  # AUTO_CLOSE
+            {"name": "tempdb", "database_id": 2, "state": 0, "is_encrypted": 1},
+        ],
         dm_database_encryption_keys=[
             {"database_id": 5, "encryptor_thumbprint": OLD_THUMBPRINT},
             {"database_id": 6, "encryptor_thumbprint": b"\2"},
@@ -139,6 +143,7 @@ def test_retire_version_lists_old_and_closed_databases():
     )
 
     assert {row["database_name"]: row["finding"] for row in rows} == {
+        "closed": "encrypted, but not open: use it, and run this again",
         "opened": "under the old version",
         "pending": "not online: cannot be checked",
     }
