@@ -19,6 +19,7 @@ from exporter.core.inventory.claims import Taken, take_in
 from exporter.core.inventory.comparison import report_search
 from exporter.core.inventory.findings import counted, listed
 from exporter.core.inventory.identity import instances_of
+from exporter.core.inventory.model import in_utc
 from exporter.core.inventory.plan import Plan, PlannedTarget, make_plan
 from exporter.core.inventory.render import credentials_to_supply, files_of, report
 from exporter.inventory.accepted import accepted
@@ -173,5 +174,7 @@ def _summary(plan: Plan, taken: Taken, failures: int, todo: list[Change], *, dry
     lines = [f"{read}; {counted(len(plan.targets), 'target')}; {changed}"]
     kept = instances_of(one for key, one in taken.documents.items() if key not in taken.read)
     if kept:
-        lines.append(f"Not read this time, kept as last read: {listed(f'{one.server_name} ({one.read_at})' for one in kept)}")
+        lines.append(
+            f"Not read this time, kept as last read: {listed(f'{one.server_name} ({in_utc(one.read_at)})' for one in kept)}"
+        )
     return "\n".join(lines)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from exporter.core.inventory.document import Document
 from exporter.core.inventory.identity import FILE, Identity, has_two_names, host_of, identity_of, is_same_server
 from exporter.core.inventory.merging import merged, read_at
+from exporter.core.inventory.model import in_utc
 from exporter.core.inventory.server_name import parse_server_name
 
 
@@ -121,7 +122,7 @@ def _joined(reading: Reading, holder: Document, taken: Taken, identity: Identity
     if reading.direct or read_at(reading.document) >= read_at(holder):
         return merged(reading.document, holder)
     taken.late.append(
-        f"{reading.where}: the file is of {read_at(reading.document)}, older than the last reading of {identity.name}"
+        f"{reading.where}: the file is of {in_utc(read_at(reading.document))}, older than the last reading of {identity.name}"
     )
     return merged(holder, reading.document)
 

@@ -90,7 +90,7 @@ class Kept:
 
     @property
     def when(self) -> str:
-        return f"{self.read_at} ({self.age})" if self.age else self.read_at
+        return f"{in_utc(self.read_at)} ({self.age})" if self.age else in_utc(self.read_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +151,11 @@ class Instance:
     @property
     def uses_provider(self) -> bool:
         return bool(self.providers or self.keys)
+
+
+def in_utc(time: str) -> str:
+    """Return a time of inventory.sql, which is in UTC without its Z, for readers."""
+    return f"{time}Z" if len(time) == len("2026-11-26T20:00:00") and known_time(time) is not None else time
 
 
 def version_number(version: str) -> tuple[int, ...]:

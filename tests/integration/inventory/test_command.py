@@ -115,7 +115,7 @@ def test_instance_that_is_not_read_keeps_its_targets(workspace):
     workspace.run()
     workspace.source("N2.txt", "Sqlcmd: Error: Login failed for user 'x'.")
     output = workspace.run(code=1)
-    assert "kept as last read: N2 (2026-11-26T20:00:00)" in output
+    assert "kept as last read: N2 (2026-11-26T20:00:00Z)" in output
     assert workspace.errors == f"{workspace.path / 'in' / 'N2.txt'}: not read: Sqlcmd: Error: Login failed for user 'x'.\n"
     assert [one["host"] for one in workspace.targets()[0]["instances"]] == ["n1", "n2"]
     workspace.run("--prune", code=1)

@@ -73,7 +73,7 @@ def test_section_that_failed_removes_no_target(workspace, section):
     assert "no file changed" in output
     age = r"\([0-9dhms]+ ago\)"
     assert re.search(
-        rf"the section {section} is of 2026-11-26T20:00:00 {age}, because it was not read again: message 300: no answer", output
+        rf"the section {section} is of 2026-11-26T20:00:00Z {age}, because it was not read again: message 300: no answer", output
     )
     assert workspace.conditions() == ["section_kept"]
 
@@ -91,7 +91,7 @@ def test_revoked_right_removes_no_target(workspace):
 def test_server_that_could_not_be_read_is_not_ready(workspace):
     workspace.run(("n1.txt", n1({})), REGISTRY)
     output = workspace.run(("n1.txt", "Sqlcmd: Error: Login failed for user 'x'."), code=1)
-    text = r"not read in the latest run, so everything is of 2026-11-26T20:00:00 \([0-9dhms]+ ago\): Sqlcmd: Error: Login failed"
+    text = r"not read in the latest run, so everything is of 2026-11-26T20:00:00Z \([0-9dhms]+ ago\): Sqlcmd: Error: Login failed"
     assert re.search(text, output)
     assert workspace.conditions() == ["instance_kept"]
     workspace.run(("n1.txt", n1({})), REGISTRY)

@@ -116,7 +116,7 @@ def test_older_file_does_not_replace_a_newer_reading():
     held = taken(document("N1", "n1", FRIDAY)).documents
     found = taken(document("N1", "n1", MONDAY, edition="older"), held=held, direct=False)
     assert found.documents["N1"].sections["instance"] == held["N1"].sections["instance"]
-    assert found.late == [f"n1: the file is of {MONDAY}, older than the last reading of N1"]
+    assert found.late == [f"n1: the file is of {MONDAY}Z, older than the last reading of N1"]
     assert taken(document("N1", "n1", MONDAY), held=held).documents["N1"].kept == {}  # a server with a corrected clock
 
 

@@ -33,14 +33,14 @@ def test_section_that_timed_out_is_kept_with_its_time():
     plan = plan_of(found)
     assert len(plan.targets) == 1
     ((text, servers),) = plan.findings.gaps.items()
-    assert text == f"the section keys is of {MONDAY}, because it was not read again: no answer"
+    assert text == f"the section keys is of {MONDAY}Z, because it was not read again: no answer"
     assert (servers, plan.findings.kinds[text]) == (["N1"], Kind.SECTION_KEPT)
 
 
 def test_kept_section_has_its_age():
     now = unix_time(FRIDAY)
     found = merged(reading(FRIDAY, "keys", errors={"keys": "no answer"}), reading(MONDAY))
-    assert instance_of(found, now).kept["keys"].when == f"{MONDAY} (4d ago)"
+    assert instance_of(found, now).kept["keys"].when == f"{MONDAY}Z (4d ago)"
     assert instance_of(replace(found, kept={"keys": "?"}), now).kept["keys"].when == "?"
 
 
@@ -95,7 +95,7 @@ def test_server_that_was_not_read_is_kept_as_a_whole():
     assert found.errors["modules"] == "denied"
     plan = plan_of(found)
     assert len(plan.targets) == 1
-    text = f"not read in the latest run, so everything is of {MONDAY}: no answer"
+    text = f"not read in the latest run, so everything is of {MONDAY}Z: no answer"
     assert plan.findings.kinds[text] is Kind.INSTANCE_KEPT
     assert merged(reading(FRIDAY), found).kept == {}
 
