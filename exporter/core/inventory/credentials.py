@@ -141,6 +141,13 @@ def _missing(likely: Sequence[SqlCredential], cause: str, login: str | None, key
     return Pairing(likely[0], problem, Kind.CREDENTIAL_MISSING)
 
 
+def new_credential(key: AsymmetricKey) -> str:
+    """Return the statements for a key whose provider has no credential."""
+    provider = quoted(key.provider or "PROVIDER")
+    create = f"CREATE CREDENTIAL [CREDENTIAL] WITH IDENTITY = 'VAULT', SECRET = 'SECRET' FOR CRYPTOGRAPHIC PROVIDER {provider}"
+    return f"{create}; ALTER LOGIN {quoted(key.login or 'LOGIN')} ADD CREDENTIAL [CREDENTIAL]"
+
+
 def _guessed(likely: Sequence[SqlCredential], cause: str) -> Pairing:
     others = _named([one.name for one in likely])
     problem = f"{cause}, so its credential is a guess of {others}: the target has the first. Each login needs a credential of its key's vault"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from exporter.core.connector_secret import key_name_findings
-from exporter.core.inventory.credentials import credentials_of, is_managed, pair, vault_of
+from exporter.core.inventory.credentials import credentials_of, is_managed, new_credential, pair, vault_of
 from exporter.core.inventory.findings import Findings, Kind
 from exporter.core.inventory.key_uris import KeyUris
 from exporter.core.inventory.managed_identity import report_managed_identity
@@ -144,8 +144,13 @@ def _resolved(
     server, about = instance.server_name, f"key [{key.name}] ({key.thumbprint})"
     if not credentials_of(instance, key):
         text = f"{about}: no credential of its provider belongs to its login, so the vault and the target are unknown"
-        findings.gap(text, server, kind=None if "credentials" in instance.errors else Kind.CREDENTIAL_MISSING)
+        if "credentials" in instance.errors:
+            findings.gap(text, server)
+        else:
+            findings.gap(f"{text}: {new_credential(key)}", server, kind=Kind.CREDENTIAL_MISSING)
         return None
+    if "providers" not in instance.errors and not any(one.name == key.provider for one in instance.providers):
+        findings.gap(f"{about}: this server has no provider {quoted(key.provider)}, so SQL Server cannot use the key", server)
     version = uris.version_of(instance, key)
     uris.report(instance, key, about, findings)
     pairing = pair(instance, key, version.vault if version is not None else None)

@@ -284,3 +284,22 @@ def test_statement_with_the_longest_names_is_whole():
 
     (found,) = [one for one in answer(inventory=[instance(change=change)]).reasons if one.known]
     assert found.text.endswith(f"ALTER LOGIN [LOGIN] ADD CREDENTIAL [{'c' * 128}]")
+
+
+def test_key_without_any_credential_has_both_statements():
+    def change(rows):
+        rows["credentials"].clear()
+        del rows["keys"][0]["credential"]
+
+    (found,) = answer(inventory=[instance(change=change)]).reasons
+    assert found.condition is Condition.CREDENTIAL_MISSING
+    assert (
+        "CREATE CREDENTIAL [CREDENTIAL] WITH IDENTITY = 'VAULT', SECRET = 'SECRET' FOR CRYPTOGRAPHIC PROVIDER [AzureKV]; "
+        in found.text
+    )
+    assert found.text.endswith("ALTER LOGIN [tde_login] ADD CREDENTIAL [CREDENTIAL]")
+
+
+def test_key_of_a_provider_that_is_not_there_is_not_ready():
+    (found,) = answer(inventory=[instance(change=lambda rows: rows["providers"].clear())]).reasons
+    assert found.text.endswith("this server has no provider [AzureKV], so SQL Server cannot use the key")
