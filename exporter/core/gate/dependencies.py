@@ -39,7 +39,7 @@ def find_dependencies(question: Question, inventory: Inventory, chosen: Sequence
     findings = Findings()
     instances = [_without_others(one, needed | {"instance"}) for one in chosen]
     uris = KeyUris(inventory.instances, inventory.loose, Findings(), inventory.compared, inventory.established)
-    usages = find_usages(instances, uris, findings)
+    usages = find_usages(instances, uris, findings, inventory.instances)
     reasons = [
         reason(
             Condition(findings.kinds.get(text, Condition.INVENTORY_GAP)),

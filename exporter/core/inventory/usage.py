@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from exporter.core.connector_secret import key_name_findings
 from exporter.core.inventory.credentials import credentials_of, is_managed, new_credential, pair, vault_of
 from exporter.core.inventory.findings import Findings, Kind
+from exporter.core.inventory.group_keys import keys_of_groups, missing_keys
 from exporter.core.inventory.key_uris import KeyUris
 from exporter.core.inventory.managed_identity import report_managed_identity
 from exporter.core.inventory.model import EKM_OPTION, OPEN, AsymmetricKey, Database, Instance, SqlCredential, quoted
@@ -42,8 +43,12 @@ class Usage:
     databases: tuple[Database, ...]
 
 
-def find_usages(instances: Iterable[Instance], uris: KeyUris, findings: Findings) -> list[Usage]:
-    """Return every key in use whose version is known; the rest is in the findings."""
+def find_usages(instances: Sequence[Instance], uris: KeyUris, findings: Findings, known: Iterable[Instance] = ()) -> list[Usage]:
+    """Return every key in use whose version is known; the rest is in the findings. `known` may have replicas of the same groups."""
+    groups = keys_of_groups((*known, *instances))
+    for instance in instances:
+        for text in missing_keys(instance, groups):
+            findings.gap(text, instance.server_name)
     return [usage for instance in instances for usage in _usages(instance, uris, findings)]
 
 

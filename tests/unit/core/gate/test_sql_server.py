@@ -303,3 +303,40 @@ def test_key_without_any_credential_has_both_statements():
 def test_key_of_a_provider_that_is_not_there_is_not_ready():
     (found,) = answer(inventory=[instance(change=lambda rows: rows["providers"].clear())]).reasons
     assert found.text.endswith("this server has no provider [AzureKV], so SQL Server cannot use the key")
+
+
+def replica(name, *, group="AG7", **changes):
+    def change(rows):
+        rows["replicas"] = [{"ag": group, "server_name": server} for server in ("N1\\SQLPRD01", "N2\\SQLPRD01")]
+        rows |= changes
+
+    return instance(name, ag=group, change=change)
+
+
+SEEDED = {"encryption": [], "databases": [{"name": "sales", "state": "RESTORING", "is_encrypted": 0, "in_group": 1, "ag": "AG7"}]}
+WITHOUT = {name: [] for name in ("providers", "modules", "credentials", "keys")}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (SEEDED | {"keys": []}, True),
+        (SEEDED | WITHOUT, True),
+        (SEEDED, False),
+        ({"encryption": []} | WITHOUT, True),
+        (SEEDED | WITHOUT | {"replicas": [{"ag": "AG7", "server_name": "OTHER"}]}, False),  # a group of another cluster
+    ],
+)
+def test_replica_needs_the_key_of_the_other_replicas(changes, expected):
+    servers = [replica("N1\\SQLPRD01"), replica("N2\\SQLPRD01", **changes)]
+    target = row(instances=[{"sql_instance": "SQLPRD01"}])
+    texts = [one.text for one in answer(target, inventory=servers, instances=("N2\\SQLPRD01",)).reasons]
+    assert texts == expected * [
+        "N2\\SQLPRD01: database [sales] of availability group AG7 is under 0x2C56 on N1\\SQLPRD01, but this server has no key with that thumbprint: create the asymmetric key"
+    ]
+
+
+def test_replica_whose_keys_were_not_read_has_no_missing_key():
+    second = instance("N2\\SQLPRD01", ag="AG7", failing={"keys": "denied"}, change=lambda rows: rows.update(SEEDED))
+    texts = [one.text for one in answer(inventory=[replica("N1\\SQLPRD01"), second], instances=("N2\\SQLPRD01",)).reasons]
+    assert not any("on N1" in one for one in texts)
