@@ -17,9 +17,8 @@ from exporter.cli.inventory_servers import add_server_flags, read_named_servers
 from exporter.cli.inventory_vaults import add_vault_flags, compare_with_vaults
 from exporter.core.inventory.claims import Taken, take_in
 from exporter.core.inventory.comparison import report_search
-from exporter.core.inventory.findings import counted, listed
+from exporter.core.inventory.findings import counted, in_utc, listed
 from exporter.core.inventory.identity import instances_of
-from exporter.core.inventory.model import in_utc
 from exporter.core.inventory.plan import Plan, PlannedTarget, make_plan
 from exporter.core.inventory.render import credentials_to_supply, files_of, report
 from exporter.inventory.accepted import accepted

@@ -8,10 +8,10 @@ from dataclasses import replace
 from exporter.core.gate.conditions import Condition, Reason, reason
 from exporter.core.gate.model import Dependency, Inventory, Question, TargetState
 from exporter.core.gate.sql_server import credential_reasons, option_reasons
-from exporter.core.inventory.findings import Findings, counted, listed
+from exporter.core.inventory.findings import Findings, counted, listed, quoted
 from exporter.core.inventory.identity import DEFAULT_INSTANCE, is_same_host, is_same_instance, is_same_server
 from exporter.core.inventory.key_uris import KeyUris
-from exporter.core.inventory.model import Instance, quoted
+from exporter.core.inventory.model import Instance
 from exporter.core.inventory.usage import Usage, find_usages
 
 # Without these sections, keys or databases may be missing. Versions of DLLs do not matter here.

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from exporter.core.durations import known_time, moment
 from exporter.core.gate.conditions import Condition, Reason, reason, shown
-from exporter.core.inventory.findings import counted, listed
-from exporter.core.inventory.model import CLOSED, EKM_OPTION, EkmOption, Instance, quoted
+from exporter.core.inventory.findings import counted, listed, quoted
+from exporter.core.inventory.model import CLOSED, EKM_OPTION, EkmOption, Instance
 from exporter.core.inventory.usage import Usage
 
 # How the option is off. Each of the two values may wait for the other.

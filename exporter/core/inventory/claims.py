@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from exporter.core.inventory.document import Document
+from exporter.core.inventory.findings import in_utc
 from exporter.core.inventory.identity import FILE, Identity, has_two_names, host_of, identity_of, is_same_server
 from exporter.core.inventory.merging import merged, read_at
-from exporter.core.inventory.model import in_utc
 from exporter.core.inventory.server_name import parse_server_name
 
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exporter.core.endpoints import vault_host
-from exporter.core.inventory.findings import Kind
-from exporter.core.inventory.model import AsymmetricKey, Instance, SqlCredential, quoted
+from exporter.core.inventory.findings import Kind, quoted
+from exporter.core.inventory.model import AsymmetricKey, Instance, SqlCredential
 
 MANAGED_IDENTITY = "managed identity"
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from exporter.core.durations import known_time
+
 _LISTED = 12  # names in one sentence
 
 
@@ -54,3 +56,13 @@ def listed(names: Iterable[str]) -> str:
 def counted(number: int, noun: str) -> str:
     """`1 file` or `2 files`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def quoted(name: str) -> str:
+    """Return a name as a T-SQL statement has it."""
+    return f"[{name.replace(']', ']]')}]"
+
+
+def in_utc(time: str) -> str:
+    """Return a time of inventory.sql, which is in UTC without its Z, for readers."""
+    return f"{time}Z" if len(time) == len("2026-11-26T20:00:00") and known_time(time) is not None else time

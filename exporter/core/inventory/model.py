@@ -6,10 +6,10 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from exporter.core.durations import ago, known_time
 from exporter.core.inventory.document import Document
 from exporter.core.inventory.ekm_provider import is_foreign
 from exporter.core.inventory.fields import Row
+from exporter.core.inventory.kept import Kept, kept_since
 from exporter.core.inventory.registry import RegistryUri, thumbprint_of
 from exporter.core.model import Generation
 
@@ -80,19 +80,6 @@ class KeyLogin:
     credential: str
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """When the rows of a section were read, why they were not read again, and their age; empty if unknown."""
-
-    read_at: str
-    message: str
-    age: str = ""
-
-    @property
-    def when(self) -> str:
-        return f"{in_utc(self.read_at)} ({self.age})" if self.age else in_utc(self.read_at)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
     """A database; `thumbprint` is that of the asymmetric key that protects it.
@@ -153,20 +140,10 @@ class Instance:
         return bool(self.providers or self.keys)
 
 
-def in_utc(time: str) -> str:
-    """Return a time of inventory.sql, which is in UTC without its Z, for readers."""
-    return f"{time}Z" if len(time) == len("2026-11-26T20:00:00") and known_time(time) is not None else time
-
-
 def version_number(version: str) -> tuple[int, ...]:
     """Return the numbers of `16.0.4175.1`, none if it is no version."""
     matched = _VERSION.fullmatch(version)
     return tuple(int(part) for part in matched.groups()) if matched is not None else ()
-
-
-def quoted(name: str) -> str:
-    """Return a name as a T-SQL statement has it."""
-    return f"[{name.replace(']', ']]')}]"
 
 
 def printable(text: str) -> str:
@@ -208,7 +185,7 @@ def instance_of(document: Document, now: float | None = None) -> Instance:
             for row in _without(rows.get("replicas", ()), "mode", {_WITHOUT_DATABASES})
         ),
         errors={name: text for name, text in messages.items() if name not in document.kept},
-        kept={name: _kept(time, messages.get(name, ""), now) for name, time in document.kept.items()},
+        kept={name: kept_since(printable(time), messages.get(name, ""), now) for name, time in document.kept.items()},
         key_uris=document.key_uris,
         started_utc=next((_cell(row, "started_utc") for row in rows.get("start", ())), ""),
         ekm=next((_option(row) for row in rows.get("configurations", ()) if row.get("name") == EKM_OPTION), None),
@@ -283,11 +260,6 @@ def _logins(rows: tuple[Row, ...]) -> tuple[KeyLogin, ...]:
     return tuple(
         KeyLogin(name=_cell(row, "name"), provider=_cell(row, "provider"), credential=_cell(row, "credential")) for row in rows
     )
-
-
-def _kept(time: str, message: str, now: float | None) -> Kept:
-    at = known_time(time)
-    return Kept(printable(time), message, "" if now is None or at is None else ago(now - at))
 
 
 def _databases(rows: tuple[Row, ...], encryption: tuple[Row, ...] | None, foreign: Collection[str]) -> tuple[Database, ...]:

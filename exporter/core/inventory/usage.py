@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from exporter.core.connector_secret import key_name_findings
 from exporter.core.inventory.credentials import credentials_of, is_managed, new_credential, pair, vault_of
-from exporter.core.inventory.findings import Findings, Kind
+from exporter.core.inventory.findings import Findings, Kind, quoted
 from exporter.core.inventory.group_keys import keys_of_groups, missing_keys
 from exporter.core.inventory.key_uris import KeyUris
 from exporter.core.inventory.managed_identity import report_managed_identity
-from exporter.core.inventory.model import EKM_OPTION, OPEN, AsymmetricKey, Database, Instance, SqlCredential, quoted
+from exporter.core.inventory.model import EKM_OPTION, OPEN, AsymmetricKey, Database, Instance, SqlCredential
 from exporter.core.inventory.registry import KeyVersion, key_version, thumbprint_of
 from exporter.core.masking import mask
 
