@@ -66,7 +66,7 @@ def match(usage: Usage, targets: Iterable[TargetState], question: Question) -> t
     wanted = (usage.version.vault, usage.version.name.lower(), usage.version.version.lower())
     same_key = [one for one in targets if (one.vault, one.key_name.lower(), (one.key_version or "").lower()) == wanted]
     named = tuple(one for one in same_key if lists(one, usage.instance))
-    found = tuple(one for one in named if one.ready or one.is_doubtful) or named  # a mode without a verdict answers nothing more
+    found = tuple(one for one in named if not one.answers_nothing) or named
     about = {"key": usage.version.uri, "servers": usage.instance.server_name, "folder": question.folder}
     if found:
         return Dependency(usage, found), []

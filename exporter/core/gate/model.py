@@ -14,7 +14,8 @@ from exporter.core.inventory.usage import Usage
 from exporter.core.model import Vantage
 
 DAY = 86400.0
-_WITHOUT_VERDICT = ("version_not_pinned", "canary", "read_only", "identity_of_another_host")  # by configuration
+_MODES = ("canary", "read_only")  # never ready; another target may test the key
+_WITHOUT_VERDICT = (*_MODES, "version_not_pinned", "identity_of_another_host")  # by configuration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,11 @@ class TargetState:
     def is_doubtful(self) -> bool:
         """Whether it fails, or has no verdict for another reason than its configuration."""
         return not self.ready and (self.ready is False or not self.success or self.why not in _WITHOUT_VERDICT)
+
+    @property
+    def answers_nothing(self) -> bool:
+        """Whether its mode gives no verdict, and it does not fail."""
+        return self.why in _MODES and not self.is_doubtful
 
 
 @dataclass(frozen=True, slots=True)
