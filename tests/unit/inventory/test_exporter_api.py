@@ -10,11 +10,13 @@ from aiohttp import web
 
 from exporter.config.credential import SecretSource
 from exporter.config.secret_source import read_secret
+from exporter.core.gate.assess import assess
 from exporter.core.gate.conditions import Reason
-from exporter.core.gate.model import ExporterState
+from exporter.core.gate.model import ExporterState, Inventory, Question
+from exporter.core.gate.render import as_json, as_text
 from exporter.inventory import exporter_api
 from exporter.inventory.exporter_api import Access, AccessError, check_password, fetch_state, parse_url
-from tests.support.gate_factories import body
+from tests.support.gate_factories import NOW, URIS, body, instance
 from tests.unit.web.webconfig.conftest import folder  # noqa: F401 - a fixture
 from tests.unit.web.webconfig.serving import protected
 
@@ -259,4 +261,7 @@ async def test_password_that_is_sent_back_is_hidden(tmp_path):
     async with answering(giving(body=body(planted))) as url:
         state = await fetch_state(access(url, user="gate", password=password))
     assert isinstance(state, ExporterState)
-    assert "planted" not in repr(state)
+    seen = assess(Question(instances=("SQLPRD01",)), Inventory((instance(),), URIS), state, now=NOW, url=url)
+    printed = as_text(seen) + json.dumps(as_json(seen))
+    assert "target x <secret> has no verdict: <secret>" in printed
+    assert "planted" not in printed
