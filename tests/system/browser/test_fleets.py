@@ -68,7 +68,7 @@ async def test_first_screen_has_servers_causes_ages_actions_and_the_next_expiry(
         "Next expiry: in 8 d, credential sql-archive",
         "Credential sql-prod: the client secret has expired",
         "began 37 min ago",
-        ": SQL0006, SQL0007, SQL0008 and ",
+        ": SQL0006 on n0006, SQL0007 on n0007, SQL0008 on n0008 and ",
         "First: The staged credential sql-prod-2027 is usable.",
         "Vault contoso-v0001: the vault's access policies do not allow the operation",
         "Key contoso-v0002/ContosoRSAKey0: the key version has expired",
