@@ -55,7 +55,9 @@ class SqlConnection:
         """Log in over a connected socket, which belongs to the session from now on. Raises SqlConnectionError."""
         import pytds  # noqa: PLC0415 - an extra
 
-        logging.getLogger("pytds").addHandler(logging.NullHandler())  # its warnings would reach standard error
+        # Its warnings would reach standard error, also by a handler of this process.
+        logging.getLogger("pytds").addHandler(logging.NullHandler())
+        logging.getLogger("pytds").propagate = False
         self._pytds = pytds
         self._stream = stream
         windows = not login.user and not login.token

@@ -121,7 +121,7 @@ async def test_hostile_answer_has_a_reason_and_little_memory(hostile, monkeypatc
 
     monkeypatch.setattr(session.SqlSession, "_answer", respond)
     started = time.monotonic()
-    document, peak = await hostile.read()
+    document, peak = await hostile.read(seconds=60.0)
     assert cause in document.failure
     assert time.monotonic() - started < 60
     assert peak - len(answer) < 130 * MIB

@@ -60,6 +60,7 @@ async def test_status_page_names_cause_servers_age_action_and_next_expiry(open_t
     assert await tab.page.get_by_role("button", name="Copy").count() == 0  # it needs the script
     await cause.get_by_role("link", name="payroll-runs").click()
     drawing = tab.page.get_by_role("img", name=re.compile("^From the exporter to SQL Server: broken at Credential"))
+    await drawing.wait_for()
     assert await drawing.is_visible()
 
 

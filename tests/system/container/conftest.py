@@ -6,6 +6,7 @@ image, which the tests cannot fetch. The digest and layout of the official image
 
 import os
 import re
+import resource
 import shutil
 import subprocess
 import time
@@ -36,6 +37,12 @@ def run(*command: str | Path, timeout: float = 300, check: bool = True) -> subpr
     return done
 
 
+def _hard_limits() -> list[tuple[str, int]]:
+    """Return the limits of this process: buildah's own defaults are higher, and a machine may not permit to raise them."""
+    kinds = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
+    return [(name, resource.getrlimit(kind)[1]) for name, kind in kinds.items()]
+
+
 @dataclass
 class Engine:
     """buildah and podman with one storage, and the names of started containers."""
@@ -47,7 +54,7 @@ class Engine:
         return run("podman", *self.storage, "--runtime", "runc", "--cgroup-manager=cgroupfs", *command, check=check)
 
     def build(self) -> None:
-        limits = ["--ulimit", "nofile=20000:20000", "--ulimit", "nproc=96365:96365"]
+        limits = [f"--ulimit={name}={hard}:{hard}" for name, hard in _hard_limits()]
         certificates = ["--volume", "/etc/ssl/certs:/etc/ssl/certs:ro"]
         how = ["--isolation", "chroot", "--format", "docker", "--pull=never", "--network", "host"]
         run("buildah", *self.storage, "build", *how, *limits, *certificates, "--tag", IMAGE, ROOT)
