@@ -48,6 +48,13 @@ def is_installed() -> bool:
     return True
 
 
+def _silence(logger: logging.Logger) -> None:
+    """Keep the warnings of the driver from standard error, also from a handler of this process."""
+    if logger.propagate:
+        logger.addHandler(logging.NullHandler())
+        logger.propagate = False
+
+
 class SqlConnection:
     """A session with one SQL Server. Blocks, and belongs to one thread."""
 
@@ -55,9 +62,7 @@ class SqlConnection:
         """Log in over a connected socket, which belongs to the session from now on. Raises SqlConnectionError."""
         import pytds  # noqa: PLC0415 - an extra
 
-        # Its warnings would reach standard error, also by a handler of this process.
-        logging.getLogger("pytds").addHandler(logging.NullHandler())
-        logging.getLogger("pytds").propagate = False
+        _silence(logging.getLogger("pytds"))
         self._pytds = pytds
         self._stream = stream
         windows = not login.user and not login.token

@@ -1,6 +1,8 @@
 """The command `inventory` connects to simulated SQL Servers, which are TDS servers with TLS."""
 
 import asyncio
+import io
+import logging
 import socket
 import subprocess
 import sys
@@ -81,14 +83,15 @@ async def test_file_of_names_and_offline_output_are_combined(workspace):
     assert "2 instances read, 0 failures" in output
 
 
-async def test_refused_login_is_one_line_and_the_others_are_read(workspace, caplog):
+async def test_refused_login_is_one_line_and_the_others_are_read(workspace, monkeypatch):
+    printed = io.StringIO()
+    monkeypatch.setattr(logging.getLogger(), "handlers", [logging.StreamHandler(printed)])
     workspace.change(SECOND, refuses_login=True)
     output = await workspace.run(names=(FIRST, SECOND), code=1)
     assert "1 instance read, 1 failure" in output
     reason = "the login was refused (18456): check --sql.user and the password file; the server's error log has the reason"
     assert workspace.errors == ["2 of 2 read, 1 failed", f"{workspace.address(SECOND)}: not read: {reason}"]
-    # The driver's own warnings reach no handler of the process.
-    assert [record.message for record in caplog.records if record.name.startswith("pytds")] == []
+    assert "Work attempt" not in printed.getvalue()  # a warning of the driver
 
 
 async def test_missing_right_costs_its_section_only(workspace):

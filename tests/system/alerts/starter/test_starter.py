@@ -81,8 +81,8 @@ def assert_has_what_to_do(text, address):
         "contoso-key0 (contoso-prod.vault.azure.net)",
         "SQL Server instances that depend on it: SQLPRD01 on n1 (AG7).",
         "3077 (3113 on connector 1.0.5.0)",
-        "First: Assign the role to the application on the vault: `az role assignment create ",
-        "Do not restart or fail over SQL Server until probes succeed.",
+        "First: Assign the role to the principal on the vault: `az role assignment create ",
+        "Do not restart or fail over SQL Server until a probe succeeds.",
         "About this alert: runbooks/EkmForbiddenSpike.md",
         f"http://localhost:{address.partition(':')[2]}/targets/contoso-key0",
     ):
