@@ -10,6 +10,7 @@ import pytest
 
 from exporter.simulator import demo_story
 from tests.integration.simulator.test_simulated_configuration import MAIN, MORE
+from tests.support.command_lines import with_defaults
 from tests.support.simulated_sql import configuration
 
 
@@ -34,8 +35,8 @@ async def command(*arguments):
 
 
 async def simulate(folder, *more):
-    ports = ("--sim.port", "0", "--sim.management-port", "0")
-    return await command("simulate", "--config.file", folder / "main.yml", "--out", folder / "sim", *ports, *more)
+    flags = with_defaults(more, {"--sim.port": "0", "--sim.management-port": "0"})
+    return await command("simulate", "--config.file", folder / "main.yml", "--out", folder / "sim", *flags)
 
 
 async def banner(process):
