@@ -184,6 +184,7 @@ class Exporter:
             self.recorder.credential_expiry_found("sql-payroll", Source.GRAPH, self.begins + 83 * 60, self.begins)
         self.recorder.ready(ready=True)
         self.recorder.watch_event_loop(lambda: self.dice.uniform(0.001, 0.02))
+        self.recorder.watch_state(lambda: True)
 
     def record(self, minute: int) -> None:
         """Record one minute of every target."""

@@ -55,7 +55,9 @@ def test_alerted_codes_are_classic_and_observable():
 
 
 def test_scrape_has_help_and_type_of_each_exporter_family():
-    text = scrape(a_recorder(a_target())).decode()
+    recorder = a_recorder(a_target())
+    recorder.watch_state(lambda: True)
+    text = scrape(recorder).decode()
 
     for spec in METRICS:
         if spec.scope is Scope.EXPORTER:
