@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from alerts.go_templates import filled, listed, query_of
-from exporter.core.codes.advice_vault import ON_HSM
 from exporter.core.codes.shared import DO_NOT_RESTART, FROM_THEN_ON, WHILE_IT_LASTS, WITHOUT_THE_KEY
 from exporter.core.faults import Reason
 
@@ -60,7 +59,7 @@ _HOST: Final = (
 # A Managed HSM has roles of its own.
 _HSM_ACTION: Final = (
     '{{ $do := .Labels.action }}{{ if and (match "[.]managedhsm[.]" @VAULT) (match "^forbidden(_rbac|_policy)?$" .Labels.reason) }}'
-    "{{ $do = " + json.dumps(ON_HSM[Reason.FORBIDDEN_RBAC][0]) + " }}{{ end }}"
+    "{{ $do = " + json.dumps(Reason.FORBIDDEN_RBAC.row.on_hsm[0]) + " }}{{ end }}"
 )
 # The configuration has the client id, and no metric does.
 _ACTION: Final = (

@@ -12,10 +12,11 @@ from typing import Final
 from alerts import signals, slo
 from alerts.slo import DAY, HOUR, MINUTE
 from alerts.texts import TEXTS
-from exporter.core.causes import MANY, MANY_RATIO, REFUSED_CALLER
+from exporter.core.causes import MANY, MANY_RATIO, Link
 from exporter.core.codes import both_numbers
-from exporter.core.codes.actions import BY_REASON
 from exporter.core.readiness import NOT_TESTED
+from exporter.core.reasons import Reason, refusing, spreading_to
+from exporter.core.reasons.row import Refused
 
 # The scrape job of the exporters, as the README names it.
 JOB: Final = "ekm"
@@ -89,10 +90,10 @@ REASONS: Final[Mapping[str, str]] = {
     "NO_ANSWER": "connect_.*|connection_.*|tls_.*|read_timeout|not_http|body_.*",
     "NO_VAULT_ANSWER": "dns_not_found|connect_.*|connection_.*|tls_.*|read_timeout|not_http|no_challenge|redirect",
     "NO_TOKEN_ANSWER": "entra_unavailable|throttled|redirect|answer_.*|connect_.*|connection_.*|tls_.*|read_timeout|not_http|body_.*",
-    "KEY_STATE": "key_disabled|key_expired|key_not_yet_valid",
-    "FIREWALL": "forbidden_firewall|forbidden_connection|forbidden_nsp",
-    "REFUSED_CALLER": "|".join(REFUSED_CALLER),
-    "ENDED": "secret_expired|certificate_expired",
+    "KEY_STATE": "|".join(sorted(refusing(Refused.KEY_STATE))),
+    "FIREWALL": "|".join(sorted(refusing(Refused.ADDRESS))),
+    "REFUSED_CALLER": "|".join(sorted(spreading_to(Link.CREDENTIAL))),
+    "ENDED": "|".join(sorted(refusing(Refused.EXPIRED_CREDENTIAL))),
 }
 
 # Selectors that several rules share.
@@ -156,7 +157,7 @@ def _rules(scale: float) -> dict[str, str]:
     """Return the groups of recording rules that follow from a table."""
     windows = sorted({window for burn in slo.BURNS for window in (burn.short, burn.long)})
     return {
-        "ADVICE_RULES": signals.advice({reason.value: actions[0] for reason, actions in BY_REASON.items()}),
+        "ADVICE_RULES": signals.advice({reason.value: reason.row.actions[0] for reason in Reason if reason.row.actions}),
         "COUNT_RULES": signals.counts(),
         "RARE_RULES": signals.rare_counts(),
         "INTERMITTENT_RULES": signals.intermittents(),

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from exporter.core.faults import Reason
 from exporter.core.model import KeyFacts, Outcome, Step, StepResult
+from exporter.core.reasons import refusing
+from exporter.core.reasons.row import Refused
 
 
 class AuxiliaryKind(StrEnum):
@@ -26,57 +27,11 @@ class AuxiliaryKind(StrEnum):
 Identity = tuple[AuxiliaryKind, str, str]  # what, its name, the vault
 
 # Entra or the connector refuses the credential. After any other failure, it may still be valid.
-CREDENTIAL_REFUSED: frozenset[Reason] = frozenset(
-    {
-        Reason.SECRET_EXPIRED,
-        Reason.SECRET_WRONG,
-        Reason.CREDENTIALS_REFUSED,
-        Reason.CERTIFICATE_UNKNOWN,
-        Reason.CERTIFICATE_EXPIRED,
-        Reason.CERTIFICATE_REFUSED,
-        Reason.FEDERATION_UNMATCHED,
-        Reason.APPLICATION_UNKNOWN,
-        Reason.APPLICATION_NOT_IN_TENANT,
-        Reason.APPLICATION_ID_INVALID,
-        Reason.APPLICATION_DISABLED,
-        Reason.CONDITIONAL_ACCESS,
-        Reason.SIGN_IN_REFUSED,
-        Reason.TENANT_UNKNOWN,
-        Reason.TENANT_BLOCKED,
-        Reason.SECRET_TOO_SHORT,
-        Reason.CERTIFICATE_UNUSABLE,
-    }
-)
-
+CREDENTIAL_REFUSED = refusing(Refused.CREDENTIAL, Refused.EXPIRED_CREDENTIAL)
 # The vault refuses the caller.
-CALLER_REFUSED: frozenset[Reason] = frozenset(
-    {
-        Reason.TOKEN_REJECTED,
-        Reason.TOKEN_WRONG_AUDIENCE,
-        Reason.TOKEN_WRONG_ISSUER,
-        Reason.TOKEN_REVOKED,
-        Reason.FORBIDDEN_POLICY,
-        Reason.FORBIDDEN_RBAC,
-        Reason.FORBIDDEN,
-    }
-)
-
+CALLER_REFUSED = refusing(Refused.TOKEN, Refused.PERMISSION)
 # The vault refuses the key: missing, not active, or another key than the one that encrypted the bytes.
-KEY_REFUSED: frozenset[Reason] = frozenset(
-    {
-        Reason.KEY_NOT_FOUND,
-        Reason.KEY_SOFT_DELETED,
-        Reason.NOT_FOUND,
-        Reason.KEY_DISABLED,
-        Reason.KEY_EXPIRED,
-        Reason.KEY_NOT_YET_VALID,
-        Reason.KEY_OPERATION_FORBIDDEN,
-        Reason.KEY_UNSUPPORTED,
-        Reason.KEY_NAME_TOO_LONG,
-        Reason.BAD_REQUEST,
-        Reason.BYTES_DIFFER,
-    }
-)
+KEY_REFUSED = refusing(Refused.KEY, Refused.KEY_STATE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

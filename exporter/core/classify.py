@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from exporter.core.faults import Fault, Reason
+from exporter.core.faults import Fault
 from exporter.core.model import Facts, Step
-from exporter.core.reason_rules import ENTRA_REASONS, VAULT_REASONS, markers
+from exporter.core.reasons import Reason
+from exporter.core.reasons.markers import ENTRA_REASONS, VAULT_REASONS, markers_of
 
 UNKNOWN = 3001
 
@@ -70,93 +71,89 @@ class FaultRule:
     steps: tuple[Step, ...] | None = None
 
 
-_GET, _WRAP, _UNWRAP = (Step.GET_KEY,), (Step.WRAP_KEY,), (Step.UNWRAP_KEY,)
+def _rules(code: int, *faults: Fault, reason: Reason | None = None, step: Step | None = None) -> tuple[FaultRule, ...]:
+    """Return a rule for each fault, with the reason of its name unless another one is given."""
+    steps = None if step is None else (step,)
+    return tuple(FaultRule(fault, code, reason or Reason(fault.value), steps) for fault in faults)
+
 
 FAULT_RULES: tuple[FaultRule, ...] = (
     # names: one API error for every host and cause
-    FaultRule(Fault.DNS_NOT_FOUND, 3900, Reason.DNS_NOT_FOUND),
-    FaultRule(Fault.DNS_TEMPORARY, 3900, Reason.DNS_TEMPORARY),
-    FaultRule(Fault.DNS_TIMEOUT, 3900, Reason.DNS_TIMEOUT),
+    *_rules(3900, Fault.DNS_NOT_FOUND, Fault.DNS_TEMPORARY, Fault.DNS_TIMEOUT),
     # connections
-    FaultRule(Fault.NETWORK_DOWN, 3005, Reason.NETWORK_DOWN),
-    FaultRule(Fault.CONNECT_REFUSED, 3008, Reason.CONNECT_REFUSED),
-    FaultRule(Fault.CONNECT_RESET, 3008, Reason.CONNECT_RESET),
-    FaultRule(Fault.CONNECT_TIMEOUT, 3008, Reason.CONNECT_TIMEOUT),
-    FaultRule(Fault.CONNECT_UNREACHABLE, 3008, Reason.CONNECT_UNREACHABLE),
-    FaultRule(Fault.CONNECT_FAILED, 3008, Reason.CONNECT_FAILED),
-    FaultRule(Fault.TLS_UNTRUSTED, 3008, Reason.TLS_UNTRUSTED),
-    FaultRule(Fault.TLS_EXPIRED, 3008, Reason.TLS_EXPIRED),
-    FaultRule(Fault.TLS_NOT_YET_VALID, 3008, Reason.TLS_NOT_YET_VALID),
-    FaultRule(Fault.TLS_WRONG_NAME, 3008, Reason.TLS_WRONG_NAME),
-    FaultRule(Fault.TLS_NOT_TLS, 3008, Reason.TLS_NOT_TLS),
-    FaultRule(Fault.TLS_RESET, 3008, Reason.TLS_RESET),
-    FaultRule(Fault.TLS_TIMEOUT, 3008, Reason.TLS_TIMEOUT),
-    FaultRule(Fault.TLS_FAILED, 3008, Reason.TLS_FAILED),
-    FaultRule(Fault.PROXY_UNRESOLVED, 3008, Reason.PROXY_UNRESOLVED),
-    FaultRule(Fault.PROXY_UNREACHABLE, 3008, Reason.PROXY_UNREACHABLE),
-    FaultRule(Fault.PROXY_TIMEOUT, 3008, Reason.PROXY_TIMEOUT),
-    FaultRule(Fault.PROXY_INVALID, 3008, Reason.PROXY_INVALID),
+    *_rules(3005, Fault.NETWORK_DOWN),
+    *_rules(
+        3008,
+        Fault.CONNECT_REFUSED,
+        Fault.CONNECT_RESET,
+        Fault.CONNECT_TIMEOUT,
+        Fault.CONNECT_UNREACHABLE,
+        Fault.CONNECT_FAILED,
+        Fault.TLS_UNTRUSTED,
+        Fault.TLS_EXPIRED,
+        Fault.TLS_NOT_YET_VALID,
+        Fault.TLS_WRONG_NAME,
+        Fault.TLS_NOT_TLS,
+        Fault.TLS_RESET,
+        Fault.TLS_TIMEOUT,
+        Fault.TLS_FAILED,
+        Fault.PROXY_UNRESOLVED,
+        Fault.PROXY_UNREACHABLE,
+        Fault.PROXY_TIMEOUT,
+        Fault.PROXY_INVALID,
+    ),
     # the exchange: sending and waiting for headers is one API call, reading the body is another
-    FaultRule(Fault.CONNECTION_RESET, 3008, Reason.CONNECTION_RESET),
-    FaultRule(Fault.CONNECTION_CLOSED, 3008, Reason.CONNECTION_CLOSED),
-    FaultRule(Fault.READ_TIMEOUT, 3008, Reason.READ_TIMEOUT),
-    FaultRule(Fault.NOT_HTTP, 3008, Reason.NOT_HTTP),
-    FaultRule(Fault.BODY_TRUNCATED, 3019, Reason.BODY_TRUNCATED),
-    FaultRule(Fault.BODY_TIMEOUT, 3019, Reason.BODY_TIMEOUT),
-    FaultRule(Fault.BODY_TOO_LARGE, 3019, Reason.BODY_TOO_LARGE),
-    FaultRule(Fault.REDIRECT, UNKNOWN, Reason.REDIRECT),
+    *_rules(3008, Fault.CONNECTION_RESET, Fault.CONNECTION_CLOSED, Fault.READ_TIMEOUT, Fault.NOT_HTTP),
+    *_rules(3019, Fault.BODY_TRUNCATED, Fault.BODY_TIMEOUT, Fault.BODY_TOO_LARGE),
+    *_rules(UNKNOWN, Fault.REDIRECT),
     # the challenge
-    FaultRule(Fault.NO_CHALLENGE, UNKNOWN, Reason.NO_CHALLENGE),
-    FaultRule(Fault.CHALLENGE_ABSENT, 3017, Reason.CHALLENGE_ABSENT),
-    FaultRule(Fault.CHALLENGE_NO_AUTHORIZATION, 3201, Reason.CHALLENGE_MALFORMED),
-    FaultRule(Fault.CHALLENGE_OPEN_AUTHORIZATION, 3202, Reason.CHALLENGE_MALFORMED),
-    FaultRule(Fault.CHALLENGE_NO_TENANT, 3203, Reason.CHALLENGE_MALFORMED),
-    FaultRule(Fault.CHALLENGE_NO_RESOURCE, 3206, Reason.CHALLENGE_MALFORMED),
-    FaultRule(Fault.CHALLENGE_OPEN_RESOURCE, 3207, Reason.CHALLENGE_MALFORMED),
-    FaultRule(Fault.AUTHORITY_UNTRUSTED, UNKNOWN, Reason.AUTHORITY_UNTRUSTED),
-    FaultRule(Fault.RESOURCE_MISMATCH, UNKNOWN, Reason.RESOURCE_MISMATCH),
+    *_rules(UNKNOWN, Fault.NO_CHALLENGE, Fault.AUTHORITY_UNTRUSTED, Fault.RESOURCE_MISMATCH),
+    *_rules(3017, Fault.CHALLENGE_ABSENT),
+    *_rules(3201, Fault.CHALLENGE_NO_AUTHORIZATION, reason=Reason.CHALLENGE_MALFORMED),
+    *_rules(3202, Fault.CHALLENGE_OPEN_AUTHORIZATION, reason=Reason.CHALLENGE_MALFORMED),
+    *_rules(3203, Fault.CHALLENGE_NO_TENANT, reason=Reason.CHALLENGE_MALFORMED),
+    *_rules(3206, Fault.CHALLENGE_NO_RESOURCE, reason=Reason.CHALLENGE_MALFORMED),
+    *_rules(3207, Fault.CHALLENGE_OPEN_RESOURCE, reason=Reason.CHALLENGE_MALFORMED),
     # unreadable responses
-    FaultRule(Fault.ANSWER_NOT_JSON, 3307, Reason.ANSWER_NOT_JSON, steps=_TOKEN),
-    FaultRule(Fault.TOKEN_MISSING, 3306, Reason.ANSWER_INCOMPLETE),
-    FaultRule(Fault.TOKEN_UNUSABLE, 3308, Reason.ANSWER_MALFORMED),
-    FaultRule(Fault.ANSWER_EMPTY, 3403, Reason.ANSWER_EMPTY, steps=_GET),
-    FaultRule(Fault.ANSWER_NOT_JSON, 3404, Reason.ANSWER_NOT_JSON, steps=_GET),
-    FaultRule(Fault.KEY_MISSING, 3405, Reason.ANSWER_INCOMPLETE),
-    FaultRule(Fault.KID_MISSING, 3406, Reason.ANSWER_INCOMPLETE),
-    FaultRule(Fault.KID_UNUSABLE, 3412, Reason.ANSWER_MALFORMED),
-    FaultRule(Fault.KTY_MISSING, 3407, Reason.ANSWER_INCOMPLETE),
-    FaultRule(Fault.MODULUS_MISSING, 3408, Reason.ANSWER_INCOMPLETE),
-    FaultRule(Fault.MODULUS_UNUSABLE, 3409, Reason.ANSWER_MALFORMED),
-    FaultRule(Fault.EXPONENT_MISSING, 3410, Reason.ANSWER_INCOMPLETE),
-    FaultRule(Fault.EXPONENT_UNUSABLE, 3411, Reason.ANSWER_MALFORMED),
-    FaultRule(Fault.ANSWER_EMPTY, 3609, Reason.ANSWER_EMPTY, steps=_WRAP),
-    FaultRule(Fault.ANSWER_NOT_JSON, 3607, Reason.ANSWER_NOT_JSON, steps=_WRAP),
-    FaultRule(Fault.VALUE_MISSING, 3608, Reason.ANSWER_INCOMPLETE, steps=_WRAP),
-    FaultRule(Fault.VALUE_UNUSABLE, 3606, Reason.ANSWER_MALFORMED, steps=_WRAP),
-    FaultRule(Fault.ANSWER_EMPTY, 3709, Reason.ANSWER_EMPTY, steps=_UNWRAP),
-    FaultRule(Fault.ANSWER_NOT_JSON, 3707, Reason.ANSWER_NOT_JSON, steps=_UNWRAP),
-    FaultRule(Fault.VALUE_MISSING, 3708, Reason.ANSWER_INCOMPLETE, steps=_UNWRAP),
-    FaultRule(Fault.VALUE_UNUSABLE, 3706, Reason.ANSWER_MALFORMED, steps=_UNWRAP),
-    FaultRule(Fault.BYTES_DIFFER, 1, Reason.BYTES_DIFFER),
-    FaultRule(Fault.KEY_UNSUPPORTED, 3, Reason.KEY_UNSUPPORTED),
+    *_rules(3307, Fault.ANSWER_NOT_JSON, step=Step.TOKEN),
+    *_rules(3306, Fault.TOKEN_MISSING, reason=Reason.ANSWER_INCOMPLETE),
+    *_rules(3308, Fault.TOKEN_UNUSABLE, reason=Reason.ANSWER_MALFORMED),
+    *_rules(3403, Fault.ANSWER_EMPTY, step=Step.GET_KEY),
+    *_rules(3404, Fault.ANSWER_NOT_JSON, step=Step.GET_KEY),
+    *_rules(3405, Fault.KEY_MISSING, reason=Reason.ANSWER_INCOMPLETE),
+    *_rules(3406, Fault.KID_MISSING, reason=Reason.ANSWER_INCOMPLETE),
+    *_rules(3412, Fault.KID_UNUSABLE, reason=Reason.ANSWER_MALFORMED),
+    *_rules(3407, Fault.KTY_MISSING, reason=Reason.ANSWER_INCOMPLETE),
+    *_rules(3408, Fault.MODULUS_MISSING, reason=Reason.ANSWER_INCOMPLETE),
+    *_rules(3409, Fault.MODULUS_UNUSABLE, reason=Reason.ANSWER_MALFORMED),
+    *_rules(3410, Fault.EXPONENT_MISSING, reason=Reason.ANSWER_INCOMPLETE),
+    *_rules(3411, Fault.EXPONENT_UNUSABLE, reason=Reason.ANSWER_MALFORMED),
+    *_rules(3609, Fault.ANSWER_EMPTY, step=Step.WRAP_KEY),
+    *_rules(3607, Fault.ANSWER_NOT_JSON, step=Step.WRAP_KEY),
+    *_rules(3608, Fault.VALUE_MISSING, reason=Reason.ANSWER_INCOMPLETE, step=Step.WRAP_KEY),
+    *_rules(3606, Fault.VALUE_UNUSABLE, reason=Reason.ANSWER_MALFORMED, step=Step.WRAP_KEY),
+    *_rules(3709, Fault.ANSWER_EMPTY, step=Step.UNWRAP_KEY),
+    *_rules(3707, Fault.ANSWER_NOT_JSON, step=Step.UNWRAP_KEY),
+    *_rules(3708, Fault.VALUE_MISSING, reason=Reason.ANSWER_INCOMPLETE, step=Step.UNWRAP_KEY),
+    *_rules(3706, Fault.VALUE_UNUSABLE, reason=Reason.ANSWER_MALFORMED, step=Step.UNWRAP_KEY),
+    *_rules(1, Fault.BYTES_DIFFER),
+    *_rules(3, Fault.KEY_UNSUPPORTED),
     # the credential and the configuration
-    FaultRule(Fault.KEY_NAME_TOO_LONG, 2049, Reason.KEY_NAME_TOO_LONG),
-    FaultRule(Fault.SECRET_TOO_SHORT, 2050, Reason.SECRET_TOO_SHORT),
-    FaultRule(Fault.SECRET_UNREADABLE, UNKNOWN, Reason.SECRET_UNREADABLE),
-    FaultRule(Fault.SECRET_TIMEOUT, UNKNOWN, Reason.SECRET_TIMEOUT),
-    FaultRule(Fault.IDENTITY_UNAVAILABLE, 3304, Reason.IDENTITY_UNAVAILABLE),
-    FaultRule(Fault.IDENTITY_KEY_UNREADABLE, 3304, Reason.IDENTITY_KEY_UNREADABLE),
-    FaultRule(Fault.PFX_UNREADABLE, 3809, Reason.CERTIFICATE_UNUSABLE),
-    FaultRule(Fault.PFX_NO_CERTIFICATE, 3810, Reason.CERTIFICATE_UNUSABLE),
-    FaultRule(Fault.PFX_NO_PRIVATE_KEY, 3811, Reason.CERTIFICATE_UNUSABLE),
-    FaultRule(Fault.PFX_NOT_RSA, 3812, Reason.CERTIFICATE_UNUSABLE),
-    FaultRule(Fault.PFX_KEY_UNUSABLE, 3813, Reason.CERTIFICATE_UNUSABLE),
-    FaultRule(Fault.PFX_REQUEST, 3814, Reason.CERTIFICATE_UNUSABLE),
-    FaultRule(Fault.PEM_NO_CERTIFICATE, 3815, Reason.CERTIFICATE_UNUSABLE),
-    FaultRule(Fault.PEM_NO_PRIVATE_KEY, 3816, Reason.CERTIFICATE_UNUSABLE),
-    FaultRule(Fault.PEM_NOT_RSA, 3817, Reason.CERTIFICATE_UNUSABLE),
-    FaultRule(Fault.PEM_KEY_UNUSABLE, 3818, Reason.CERTIFICATE_UNUSABLE),
-    FaultRule(Fault.PEM_REQUEST, 3819, Reason.CERTIFICATE_UNUSABLE),
+    *_rules(2049, Fault.KEY_NAME_TOO_LONG),
+    *_rules(2050, Fault.SECRET_TOO_SHORT),
+    *_rules(UNKNOWN, Fault.SECRET_UNREADABLE, Fault.SECRET_TIMEOUT),
+    *_rules(3304, Fault.IDENTITY_UNAVAILABLE, Fault.IDENTITY_KEY_UNREADABLE),
+    *_rules(3809, Fault.PFX_UNREADABLE, reason=Reason.CERTIFICATE_UNUSABLE),
+    *_rules(3810, Fault.PFX_NO_CERTIFICATE, reason=Reason.CERTIFICATE_UNUSABLE),
+    *_rules(3811, Fault.PFX_NO_PRIVATE_KEY, reason=Reason.CERTIFICATE_UNUSABLE),
+    *_rules(3812, Fault.PFX_NOT_RSA, reason=Reason.CERTIFICATE_UNUSABLE),
+    *_rules(3813, Fault.PFX_KEY_UNUSABLE, reason=Reason.CERTIFICATE_UNUSABLE),
+    *_rules(3814, Fault.PFX_REQUEST, reason=Reason.CERTIFICATE_UNUSABLE),
+    *_rules(3815, Fault.PEM_NO_CERTIFICATE, reason=Reason.CERTIFICATE_UNUSABLE),
+    *_rules(3816, Fault.PEM_NO_PRIVATE_KEY, reason=Reason.CERTIFICATE_UNUSABLE),
+    *_rules(3817, Fault.PEM_NOT_RSA, reason=Reason.CERTIFICATE_UNUSABLE),
+    *_rules(3818, Fault.PEM_KEY_UNUSABLE, reason=Reason.CERTIFICATE_UNUSABLE),
+    *_rules(3819, Fault.PEM_REQUEST, reason=Reason.CERTIFICATE_UNUSABLE),
 )
 _BY_FAULT: Mapping[Fault, tuple[FaultRule, ...]] = {
     fault: tuple(rule for rule in FAULT_RULES if rule.fault is fault) for fault in Fault
@@ -180,7 +177,7 @@ def _by_fault(step: Step, fault: Fault) -> Classification:
 
 
 def _by_status(step: Step, facts: Facts) -> Classification:
-    found = markers(facts) if facts.fault is Fault.HTTP_STATUS else frozenset()
+    found = markers_of(facts) if facts.fault is Fault.HTTP_STATUS else frozenset()
     rule = _status_rule(step, facts.status or 0, found)
     if facts.fault is Fault.PROXY_STATUS:
         reason = Reason.PROXY_AUTH if facts.status in _PROXY_AUTH_STATUSES else Reason.PROXY_STATUS

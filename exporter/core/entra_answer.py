@@ -11,10 +11,11 @@ from typing import Final
 
 from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.durations import moment
-from exporter.core.faults import Reason
 from exporter.core.model import Outcome, Step, StepResult
+from exporter.core.reasons import refusing
+from exporter.core.reasons.row import Refused
 
-_EXPIRED: Final = (Reason.SECRET_EXPIRED, Reason.CERTIFICATE_EXPIRED)
+_EXPIRED: Final = refusing(Refused.EXPIRED_CREDENTIAL)
 # Seconds for which a date may have passed although Entra ID accepts the credential: a declared date is the begin of its day,
 # and a token may be older than the probe that uses it.
 _MAY_HAVE_PASSED: Final = 86400.0

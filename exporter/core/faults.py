@@ -1,12 +1,16 @@
-"""The faults of an exchange, and the reasons that reports and metrics name.
+"""The faults of an exchange: what the adapter observed.
 
-`Fault` is what the adapter observed. `Reason` is the label `reason` of `ekm_last_failure_info` and of every report. They are
-separate because one fault (an HTTP status) has many reasons, and because a reason, once released, is public.
+A reason is another thing: one fault (an HTTP status) has many, and a reason, once released, is public. `classify` gives a
+fault the reason of its name, unless a row there names another.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from exporter.core.reasons import Reason as Reason  # noqa: PLC0414 - exported
 
 
 class Fault(StrEnum):
@@ -153,113 +157,10 @@ ANSWERS: frozenset[Fault] = frozenset(
 )
 
 
-class Reason(StrEnum):
-    """The reason of a failed step: a closed list and a public label.
+def __getattr__(name: str) -> object:
+    """Return `Reason`, which has moved to `exporter.core.reasons`."""
+    if name != "Reason":
+        raise AttributeError(name)
+    from exporter.core.reasons import Reason  # noqa: PLC0415 - its rows import this module
 
-    Adding a reason is safe, renaming one breaks users.
-    """
-
-    DNS_NOT_FOUND = "dns_not_found"
-    DNS_TEMPORARY = "dns_temporary"
-    DNS_TIMEOUT = "dns_timeout"
-    NETWORK_DOWN = "network_down"
-    CONNECT_REFUSED = "connect_refused"
-    CONNECT_RESET = "connect_reset"
-    CONNECT_TIMEOUT = "connect_timeout"
-    CONNECT_UNREACHABLE = "connect_unreachable"
-    CONNECT_FAILED = "connect_failed"
-    TLS_UNTRUSTED = "tls_untrusted"
-    TLS_EXPIRED = "tls_expired"
-    TLS_NOT_YET_VALID = "tls_not_yet_valid"
-    TLS_WRONG_NAME = "tls_wrong_name"
-    TLS_NOT_TLS = "tls_not_tls"
-    TLS_RESET = "tls_reset"
-    TLS_TIMEOUT = "tls_timeout"
-    TLS_FAILED = "tls_failed"
-    PROXY_UNRESOLVED = "proxy_unresolved"
-    PROXY_UNREACHABLE = "proxy_unreachable"
-    PROXY_TIMEOUT = "proxy_timeout"
-    PROXY_INVALID = "proxy_invalid"
-    PROXY_AUTH = "proxy_auth"
-    PROXY_STATUS = "proxy_status"
-    CONNECTION_RESET = "connection_reset"
-    CONNECTION_CLOSED = "connection_closed"
-    READ_TIMEOUT = "read_timeout"
-    NOT_HTTP = "not_http"
-    BODY_TRUNCATED = "body_truncated"
-    BODY_TIMEOUT = "body_timeout"
-    BODY_TOO_LARGE = "body_too_large"
-    REDIRECT = "redirect"
-    SCRAPE_TIMEOUT = "scrape_timeout"
-
-    NO_CHALLENGE = "no_challenge"
-    CHALLENGE_ABSENT = "challenge_absent"
-    CHALLENGE_MALFORMED = "challenge_malformed"
-    AUTHORITY_UNTRUSTED = "authority_untrusted"
-    RESOURCE_MISMATCH = "resource_mismatch"
-
-    SECRET_EXPIRED = "secret_expired"  # noqa: S105 - the name of a reason
-    SECRET_WRONG = "secret_wrong"  # noqa: S105 - the name of a reason
-    CREDENTIALS_REFUSED = "credentials_refused"
-    CERTIFICATE_UNKNOWN = "certificate_unknown"
-    CERTIFICATE_EXPIRED = "certificate_expired"
-    CERTIFICATE_REFUSED = "certificate_refused"
-    FEDERATION_UNMATCHED = "federation_unmatched"
-    FEDERATION_UNREACHABLE = "federation_unreachable"
-    CLOCK_SKEW = "clock_skew"
-    APPLICATION_UNKNOWN = "application_unknown"
-    APPLICATION_NOT_IN_TENANT = "application_not_in_tenant"
-    APPLICATION_ID_INVALID = "application_id_invalid"
-    APPLICATION_DISABLED = "application_disabled"
-    TENANT_UNKNOWN = "tenant_unknown"
-    TENANT_BLOCKED = "tenant_blocked"
-    TENANT_RESTRICTED = "tenant_restricted"
-    WRONG_CLOUD = "wrong_cloud"
-    RESOURCE_PRINCIPAL_MISSING = "resource_principal_missing"
-    RESOURCE_PRINCIPAL_DISABLED = "resource_principal_disabled"
-    CONDITIONAL_ACCESS = "conditional_access"
-    OUTDATED_TLS = "outdated_tls"
-    SIGN_IN_REFUSED = "sign_in_refused"
-    ENTRA_UNAVAILABLE = "entra_unavailable"
-    BAD_REQUEST = "bad_request"
-
-    TOKEN_REJECTED = "token_rejected"  # noqa: S105 - the name of a reason
-    TOKEN_WRONG_AUDIENCE = "token_wrong_audience"  # noqa: S105 - the name of a reason
-    TOKEN_WRONG_ISSUER = "token_wrong_issuer"  # noqa: S105 - the name of a reason
-    TOKEN_EXPIRED = "token_expired"  # noqa: S105 - the name of a reason
-    TOKEN_REVOKED = "token_revoked"  # noqa: S105 - the name of a reason
-    TOKEN_UNVERIFIABLE = "token_unverifiable"  # noqa: S105 - the name of a reason
-    FORBIDDEN_POLICY = "forbidden_policy"
-    FORBIDDEN_RBAC = "forbidden_rbac"
-    FORBIDDEN_FIREWALL = "forbidden_firewall"
-    FORBIDDEN_CONNECTION = "forbidden_connection"
-    FORBIDDEN_NSP = "forbidden_nsp"
-    KEY_DISABLED = "key_disabled"
-    KEY_EXPIRED = "key_expired"
-    KEY_NOT_YET_VALID = "key_not_yet_valid"
-    KEY_OPERATION_FORBIDDEN = "key_operation_forbidden"
-    FORBIDDEN = "forbidden"
-    KEY_NOT_FOUND = "key_not_found"
-    KEY_SOFT_DELETED = "key_soft_deleted"
-    NOT_FOUND = "not_found"
-    THROTTLED = "throttled"
-    CONFLICT = "conflict"
-    CLIENT_ERROR = "client_error"
-    SERVER_ERROR = "server_error"
-    UNEXPECTED_STATUS = "unexpected_status"
-
-    ANSWER_EMPTY = "answer_empty"
-    ANSWER_NOT_JSON = "answer_not_json"
-    ANSWER_INCOMPLETE = "answer_incomplete"
-    ANSWER_MALFORMED = "answer_malformed"
-    BYTES_DIFFER = "bytes_differ"
-    KEY_UNSUPPORTED = "key_unsupported"
-    KEY_NAME_TOO_LONG = "key_name_too_long"
-
-    SECRET_TOO_SHORT = "secret_too_short"  # noqa: S105 - the name of a reason
-    SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105 - the name of a reason
-    SECRET_TIMEOUT = "secret_timeout"  # noqa: S105 - the name of a reason
-    IDENTITY_UNAVAILABLE = "identity_unavailable"
-    IDENTITY_KEY_UNREADABLE = "identity_key_unreadable"
-    CERTIFICATE_UNUSABLE = "certificate_unusable"
-    INTERNAL = "internal"
+    return Reason

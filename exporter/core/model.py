@@ -9,8 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
-from exporter.core.faults import ANSWERS, Fault, Reason
+from exporter.core.faults import ANSWERS, Fault
+
+if TYPE_CHECKING:
+    from exporter.core.reasons import Reason
 
 
 class Step(StrEnum):

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
-from exporter.core.faults import Reason
 from exporter.core.model import Mode, Outcome, ProbeReport, Readiness, Step, StepResult, Vantage
+from exporter.core.reasons import Reason
+from exporter.core.reasons.row import Reply
 
 # `why` of a Readiness, with its text.
 WHY: Mapping[str, str] = {
@@ -29,9 +30,6 @@ WHY: Mapping[str, str] = {
 }
 # What no probe can test; shown with every verdict.
 NOT_TESTED = "the secret inside SQL Server, the service account's proxy, Windows' TLS, registry and DLL"
-# Reasons whose cause is the exporter.
-EXPORTER_SIDE = (Reason.INTERNAL, Reason.SECRET_UNREADABLE, Reason.SECRET_TIMEOUT)
-_NOT_THE_VAULTS = (*EXPORTER_SIDE, Reason.SCRAPE_TIMEOUT)
 NEEDED = (Step.CHALLENGE, Step.TOKEN, Step.GET_KEY, Step.UNWRAP_KEY)
 
 
@@ -87,7 +85,7 @@ def assess(
     if managed_identity and vantage is Vantage.CENTRAL:
         return Readiness(ready=None, why="identity_of_another_host")
     failed = [result for result in steps if result.step in NEEDED and result.outcome is Outcome.FAILED]
-    if failed and all(result.reason in _NOT_THE_VAULTS for result in failed):
+    if failed and all(result.reason is not None and result.reason.row.reply is Reply.NOT_TESTED for result in failed):
         cut = any(result.reason is Reason.SCRAPE_TIMEOUT for result in failed)
         return Readiness(ready=None, why="scrape_timeout" if cut else "exporter_fault")
     if unwrapped is False or failed:

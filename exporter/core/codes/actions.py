@@ -6,29 +6,21 @@ Pages and the output of `probe` use it. A reason without a row gets the actions 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from exporter.core.addresses import is_private
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.advice_kinds import BY_KIND
-from exporter.core.codes.advice_network import NETWORK
-from exporter.core.codes.advice_sign_in import AT_SIGN_IN, SIGN_IN
 from exporter.core.codes.advice_texts import FIND_OBJECT_ID, PROBE
-from exporter.core.codes.advice_vault import FIREWALL_OF_THE_EXPORTER, FIREWALL_OF_THIS_HOST, ON_HSM, PRIVATE_FIREWALL, VAULT
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.codes.words import END_OF_WORD, START_OF_WORD
 from exporter.core.endpoints import cloud_of
-from exporter.core.faults import Reason
 from exporter.core.model import CredentialKind, Step, Vantage
+from exporter.core.reasons import Reason
+from exporter.core.reasons.row import ByAddress
 
 _ONLY_PROBE = f": {PROBE}."  # the end of an action that only requests the probe just made
 _HSM_DOMAIN = ".managedhsm."
 _SPAN = re.compile(r"`[^`]+`")
-
-# For a code with several causes, the reason selects the actions.
-BY_REASON: Mapping[Reason, tuple[str, ...]] = MappingProxyType({**VAULT, **SIGN_IN, **NETWORK})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,18 +77,19 @@ def general_actions(code: int) -> tuple[str, ...]:
 
 def advice(reason: Reason, step: Step | None, names: Names) -> tuple[str, ...]:
     """Return the actions of a reason, before names are filled in; empty if its codes have them."""
-    if reason is Reason.FORBIDDEN_FIREWALL and names.client_address:
-        return _of_the_firewall(names.client_address, names.vantage)
-    at_sign_in = AT_SIGN_IN.get(reason) if step is Step.TOKEN else None
-    of_kind = BY_KIND.get((reason, names.kind)) if names.kind is not None and step in (Step.TOKEN, None) else None
-    on_hsm = ON_HSM.get(reason) if _HSM_DOMAIN in names.vault else None
-    return of_kind or at_sign_in or on_hsm or BY_REASON.get(reason, ())
+    row = reason.row
+    if row.by_address is not None and names.client_address:
+        return _of_address(row.by_address, names.client_address, names.vantage)
+    of_kind = row.by_kind.get(names.kind) if names.kind is not None and step in (Step.TOKEN, None) else None
+    at_sign_in = row.at_sign_in.actions if step is Step.TOKEN else ()
+    on_hsm = row.on_hsm if _HSM_DOMAIN in names.vault else ()
+    return of_kind or at_sign_in or on_hsm or row.actions
 
 
-def _of_the_firewall(address: str, vantage: Vantage) -> tuple[str, ...]:
+def _of_address(by: ByAddress, address: str, vantage: Vantage) -> tuple[str, ...]:
     if is_private(address):
-        return PRIVATE_FIREWALL
-    return FIREWALL_OF_THIS_HOST if vantage is Vantage.SQL_HOST else FIREWALL_OF_THE_EXPORTER
+        return by.private
+    return by.sql_host if vantage is Vantage.SQL_HOST else by.other_host
 
 
 def filled(text: str, names: Names) -> str:

@@ -28,9 +28,10 @@ from exporter.core.codes.pasted import (
 from exporter.core.codes.phrases import curl_number, reason_of_curl, reason_of_phrase
 from exporter.core.codes.service_texts import entra_reason, vault_reason
 from exporter.core.codes.windows_errors import WINDOWS_ERRORS, WINDOWS_PHRASES, is_known
-from exporter.core.faults import Fault, Reason
+from exporter.core.faults import Fault
 from exporter.core.model import Facts, Step
-from exporter.core.reason_rules import VAULT_REASONS
+from exporter.core.reasons import Reason
+from exporter.core.reasons.markers import VAULT_REASONS
 
 _AROUND = " \t\r\n.,;:()[]'\""  # around a code in a sentence
 LONGEST = 16_000  # characters of a pasted text that are read

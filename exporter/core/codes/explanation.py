@@ -6,13 +6,11 @@ import re
 from dataclasses import dataclass
 
 from exporter.core.codes import BY_CODE, ConnectorError, both_numbers
-from exporter.core.codes.actions import BY_REASON
 from exporter.core.codes.known_text import KnownText
 from exporter.core.codes.pasted import SMALLEST, labelled_codes
-from exporter.core.codes.reasons import REASON_TEXTS
 from exporter.core.codes.service_texts import codes_of
 from exporter.core.codes.windows_errors import WINDOWS_ERRORS, windows_error
-from exporter.core.faults import Reason
+from exporter.core.reasons import Reason
 
 _HTTP = 400  # the first status of a failure
 _THUMBPRINT = re.compile(r"0x[0-9A-F]{12,64}\b", re.IGNORECASE)
@@ -76,7 +74,7 @@ def of_windows(number: int, text: str) -> Explanation:
     return Explanation(
         title=f"Windows error {shown}: {error.meaning}",
         summary=f"{own} {reported}".strip(),
-        actions=error.actions or (BY_REASON.get(error.reason, ()) if error.reason else ()) or (row.actions if row else ()),
+        actions=error.actions or (error.reason.row.actions if error.reason else ()) or (row.actions if row else ()),
         rows=() if row is None else (row,),
         reason=error.reason,
     )
@@ -109,9 +107,9 @@ def of_reason(
         return None
     rows = tuple(BY_CODE[code] for code in codes or codes_of(reason))
     numbers = ", ".join(both_numbers(row.code) for row in rows)
-    text = REASON_TEXTS[reason]
+    text = reason.row.text
     summary = f"{text[0].upper()}{text[1:]}." + (f" Code: {numbers}." if numbers else "")
-    advice = BY_REASON.get(reason) or (rows[0].actions if rows else ())
+    advice = reason.row.actions or (rows[0].actions if rows else ())
     if number is not None:
         advice = tuple(each.replace("NUMBER", str(number)) for each in advice)
     return Explanation(title=title or str(reason), summary=summary, actions=advice, rows=rows, reason=reason)

@@ -9,10 +9,11 @@ from dataclasses import fields
 
 from exporter.core.classify import FAULT_RULES, STATUS_RULES, classify
 from exporter.core.codes.messages import MESSAGES
-from exporter.core.faults import Fault, Reason
+from exporter.core.faults import Fault
 from exporter.core.model import Facts, Step
 from exporter.core.parsing.error_body import ErrorBody, read_error
-from exporter.core.reason_rules import ENTRA_REASONS, VAULT_REASONS, reason_of_number
+from exporter.core.reasons import Reason
+from exporter.core.reasons.markers import ENTRA_REASONS, VAULT_REASONS, reason_of_number
 
 _FLAGS = re.IGNORECASE
 _AADSTS = re.compile(r"\bAADSTS\s*:?\s*(\d{4,8})\b", _FLAGS)
@@ -74,18 +75,4 @@ def _codes_of(reason: Reason) -> Iterator[int]:
         for status in (status for rule in rules if rule.reason is reason for status in rule.statuses):
             yield classify(step, Facts(fault=Fault.HTTP_STATUS, status=status)).code
     if any(rule.reason is reason and rule.markers[0].startswith("aadsts") for rule in ENTRA_REASONS):
-        yield 3303 if reason in _REFUSED_WITH_401 else 3128
-
-
-# Entra refuses the credential itself with 401; all else is a bad request.
-_REFUSED_WITH_401 = (
-    Reason.SECRET_EXPIRED,
-    Reason.SECRET_WRONG,
-    Reason.CREDENTIALS_REFUSED,
-    Reason.CLOCK_SKEW,
-    Reason.CERTIFICATE_UNKNOWN,
-    Reason.CERTIFICATE_EXPIRED,
-    Reason.CERTIFICATE_REFUSED,
-    Reason.FEDERATION_UNMATCHED,
-    Reason.APPLICATION_NOT_IN_TENANT,
-)
+        yield classify(Step.TOKEN, Facts(fault=Fault.HTTP_STATUS, status=reason.row.status)).code

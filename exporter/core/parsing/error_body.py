@@ -12,7 +12,7 @@ from typing import Any
 
 from exporter.core.faults import Fault
 from exporter.core.parsing.key_vault import read_object, text_of, word_of
-from exporter.core.reason_rules import rank
+from exporter.core.reasons.markers import IMPLIED_BY_ENTRA, IMPLIED_BY_VAULT, Implied, rank
 
 _AKV = re.compile(r"\bAKV([0-9]{5})\b")
 _AADSTS = re.compile(r"\bAADSTS([0-9]{4,8})\b")
@@ -23,33 +23,6 @@ _DEEPEST = 4  # errors inside errors that are read
 _SHOWN = 1024  # bytes of a page
 _READ = 4096  # characters of a message: a search in a megabyte would hold up every probe
 _MOST_NUMBERS = 16  # of Entra's error_codes
-_Implied = tuple[tuple[str, re.Pattern[str]], ...]
-
-
-def _implied(*rows: tuple[str, str]) -> _Implied:
-    return tuple((code, re.compile(pattern, re.IGNORECASE)) for code, pattern in rows)
-
-
-# The inner code that a vault's sentence implies; a Managed HSM and older services send no specific one.
-_BY_VAULT = _implied(
-    ("ForbiddenByNsp", "forbidden by nsp policy"),
-    ("ForbiddenByConnection", "public network access is disabled|not an approved private link"),
-    ("ForbiddenByFirewall", r"client address (?:\([^)]{0,64}\) )?is not authorized"),
-    ("KeyDisabled", "disabled key"),
-    ("KeyExpired", "expired key"),
-    ("KeyNotYetValid", "key is not yet valid|not allowed on a key that is not yet valid"),
-    ("KeyOperationForbidden", "is not permitted on this key"),
-    ("ForbiddenByPolicy", r"does not have \w{1,32} [\w ]{0,32}permission|not found on any access policy"),
-    ("ForbiddenByRbac", "not authorized to perform action"),
-    ("TokenExpired", r"\[TokenExpired\]"),
-)
-# The code that a sentence of Entra ID implies: some numbers have several meanings.
-_BY_ENTRA = _implied(
-    ("InvalidClientSecret", "invalid client secret"),
-    ("CertificateExpired", "key used is expired"),
-    ("AssertionNotInTime", "not within its valid time range"),
-    ("ApplicationDisabled", r"\bapplication\b[^.]{0,160} is disabled"),
-)
 _UNSPECIFIC = ("AccessDenied", "Forbidden")
 
 
@@ -89,7 +62,7 @@ def read_error(body: bytes) -> ErrorBody:
     message = (text_of(answer, "error_description") or "")[:_READ]
     return ErrorBody(
         service_code=word_of(error),
-        inner_code=_first(_BY_ENTRA, message),
+        inner_code=_first(IMPLIED_BY_ENTRA, message),
         aadsts=_aadsts(answer, message),
         trace_id=word_of(answer.get("trace_id")),
         message=message,
@@ -132,7 +105,7 @@ def found_instead(fault: Fault, body: bytes) -> str:
     return f"kid is {text_of(key, 'kid')!r}, kty is {text_of(key, 'kty')!r}"
 
 
-def _first(implied: _Implied, message: str) -> str | None:
+def _first(implied: Implied, message: str) -> str | None:
     return next((code for code, pattern in implied if pattern.search(message)), None)
 
 
@@ -177,7 +150,7 @@ def _inner_code(service_code: str | None, inner_code: str | None, message: str) 
     """Return the inner code, or the one that the message implies."""
     if inner_code is not None and inner_code not in _UNSPECIFIC:
         return inner_code
-    implied = _first(_BY_VAULT, message)
+    implied = _first(IMPLIED_BY_VAULT, message)
     if implied is None and inner_code is None and service_code == "AccessDenied":
         implied = "ForbiddenByRbac"
     return implied or inner_code

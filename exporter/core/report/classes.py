@@ -1,19 +1,18 @@
 """The class of a minute, and whose fault a failed minute is.
 
-`RULES` maps the failed step and its reason; the link of `core.causes` decides where no rule names a party.
+The row of the reason has what the service did, and the link that broke.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 
-from exporter.core.causes import NO_CONNECTION, REFUSED_CALLER, Failed, Link, cause_of
-from exporter.core.faults import Reason
+from exporter.core.causes import Link
 from exporter.core.model import Step
-from exporter.core.readiness import EXPORTER_SIDE
+from exporter.core.reasons import Reason
 
 
 class MinuteClass(StrEnum):
@@ -73,16 +72,6 @@ PARTY_TEXTS: Mapping[Party, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """Failures of these steps with these reasons have this class and party. None is any."""
-
-    steps: Collection[Step] | None
-    reasons: Collection[Reason] | None
-    kind: MinuteClass
-    party: Party | None  # None: the party of the broken link
-
-
-@dataclass(frozen=True, slots=True)
 class MinuteState:
     """The class of a minute; of a failed one the party, the step and the reason too."""
 
@@ -90,45 +79,6 @@ class MinuteState:
     party: Party | None = None
     step: str = ""
     reason: str = ""
-
-
-LINK_PARTIES: Mapping[Link, Party] = {
-    Link.HOST: Party.HOST,
-    Link.PROXY: Party.NETWORK,
-    Link.ENTRA: Party.ENTRA,
-    Link.CREDENTIAL: Party.SETTINGS,
-    Link.VAULT: Party.VAULT,
-    Link.KEY: Party.SETTINGS,
-}
-_BROKEN = frozenset(
-    reason for reason in Reason if reason.value.startswith(("body_", "answer_", "challenge_", "authority_", "resource_mismatch"))
-) | {
-    Reason.ENTRA_UNAVAILABLE,
-    Reason.SERVER_ERROR,
-    Reason.UNEXPECTED_STATUS,
-    Reason.IDENTITY_UNAVAILABLE,
-    Reason.IDENTITY_KEY_UNREADABLE,
-}
-_PROXY = frozenset(reason for reason in Reason if reason.value.startswith("proxy_"))
-# Statuses that Entra ID does not send for a sign-in: another device on the route responded.
-_OTHER_DEVICE = frozenset({Reason.FORBIDDEN, Reason.NOT_FOUND, Reason.CONFLICT, Reason.CLIENT_ERROR})
-
-# The first rule that fits.
-RULES: tuple[Rule, ...] = (
-    Rule(None, {*EXPORTER_SIDE, Reason.SCRAPE_TIMEOUT}, MinuteClass.NOT_TESTED, None),
-    Rule(None, {Reason.THROTTLED}, MinuteClass.THROTTLED, None),
-    Rule(None, {Reason.NETWORK_DOWN}, MinuteClass.UNREACHABLE, Party.HOST),
-    # Connected, and then silent: the service, not the network.
-    Rule(None, {Reason.READ_TIMEOUT}, MinuteClass.UNREACHABLE, None),
-    Rule(None, NO_CONNECTION | _PROXY, MinuteClass.UNREACHABLE, Party.NETWORK),
-    Rule({Step.TOKEN}, _OTHER_DEVICE, MinuteClass.UNREACHABLE, Party.NETWORK),
-    Rule(None, {Reason.TOKEN_UNVERIFIABLE, Reason.BYTES_DIFFER}, MinuteClass.FAILED, Party.VAULT),
-    Rule({Step.TOKEN}, {Reason.UNEXPECTED_STATUS}, MinuteClass.FAILED, Party.ENTRA),
-    Rule(None, _BROKEN, MinuteClass.FAILED, None),
-    Rule(None, {*REFUSED_CALLER, Reason.NOT_FOUND, Reason.BAD_REQUEST, Reason.CLIENT_ERROR}, MinuteClass.REFUSED, Party.SETTINGS),
-    Rule(None, {Reason.CONFLICT, Reason.CLOCK_SKEW}, MinuteClass.REFUSED, None),
-    Rule(None, None, MinuteClass.REFUSED, Party.SETTINGS),
-)
 
 
 @cache
@@ -141,13 +91,20 @@ def failed_minute(step: str, reason: str) -> MinuteState:
         at, why = Step(step), Reason(reason)
     except ValueError:
         return MinuteState(MinuteClass.NOT_TESTED, None, step, reason)
-    rule = next(
-        rule for rule in RULES if (rule.steps is None or at in rule.steps) and (rule.reasons is None or why in rule.reasons)
-    )
-    if rule.kind is MinuteClass.NOT_TESTED:
-        return MinuteState(rule.kind, None, step, reason)
-    link = cause_of(Failed(step=at, reason=why, names={})).link
-    return MinuteState(rule.kind, rule.party or LINK_PARTIES[link], step, reason)
+    kind = MinuteClass(why.row.reply_at(at))
+    return MinuteState(kind, None if kind is MinuteClass.NOT_TESTED else _party(at, why, kind), step, reason)
+
+
+def _party(step: Step, reason: Reason, kind: MinuteClass) -> Party:
+    """Return whose fault it is: that of a setting or of the network, unless the host or the service itself broke."""
+    if reason.row.link_at(step) is Link.HOST:
+        return Party.HOST
+    # Connected, and then silent: the service, not the network.
+    if kind is MinuteClass.UNREACHABLE and reason is not Reason.READ_TIMEOUT:
+        return Party.NETWORK
+    if kind is MinuteClass.REFUSED and reason is not Reason.CONFLICT:
+        return Party.SETTINGS
+    return Party.ENTRA if step is Step.TOKEN else Party.VAULT
 
 
 ANSWERED = MinuteState(MinuteClass.ANSWERED)

@@ -10,7 +10,7 @@ import sqlglot
 from exporter.core.checks import CHECKS, CheckOutcome, CheckResult
 from exporter.core.checks.fixes import FIXES, REAL_EXPIRY, UNKNOWN, WARNED
 from exporter.core.checks.select_fix import Words, filled, in_lines, remedy
-from exporter.core.codes.actions import BY_REASON, identity_of
+from exporter.core.codes.actions import identity_of
 from exporter.core.faults import Reason
 from exporter.doctor.report import as_data, as_text
 from tests.integration.doctor.check_causes import CAUSES
@@ -20,7 +20,7 @@ from tests.support.doctor_simulated import CLIENT, PINNED, SECRET, TARGET, VAULT
 WORDS = Words(vault=VAULT, entra="login.microsoftonline.com", key="K", version="v1", again="again")
 EVERY_FIX = [
     *(lines for table in (FIXES, WARNED, UNKNOWN) for lines in table.values()),
-    *(in_lines(texts, WORDS) for texts in BY_REASON.values()),
+    *(in_lines(reason.row.actions, WORDS) for reason in Reason),
     REAL_EXPIRY,
 ]
 EVERY_LINE = [line for lines in EVERY_FIX for line in lines]

@@ -7,9 +7,8 @@ import pytest
 import yaml
 
 from exporter.core.checks import CheckOutcome
-from exporter.core.codes.actions import BY_REASON, Names, actions
+from exporter.core.codes.actions import Names, actions
 from exporter.core.codes.explain import explain
-from exporter.core.codes.reasons import REASON_TEXTS
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.faults import Reason
 from exporter.core.model import CredentialKind
@@ -40,19 +39,19 @@ async def test_doctor_gives_the_advice_of_the_reason(harness, fault):
     assert (result.outcome, result.code) == (CheckOutcome.FAIL, code)
     assert result.detail.startswith(f"{reason.replace('_', ' ')} (HTTP 401")
     sentences = [plain(line) for line in result.fix if not line.startswith("  ")]
-    wanted = [plain(each) for each in BY_REASON[reason] if each != DO_NOT_RESTART and "ekm-exporter probe" not in each]
+    wanted = [plain(each) for each in reason.row.actions if each != DO_NOT_RESTART and "ekm-exporter probe" not in each]
     assert sentences == wanted
 
 
 @pytest.mark.parametrize(("reason", "code"), REFUSALS.values())
 def test_explain_and_alerts_have_the_advice_of_the_reason(reason, code):
     found = explain(str(reason))
-    assert found.actions == BY_REASON[reason]
+    assert found.actions == reason.row.actions
     assert [row.code for row in found.rows] == [code]
-    assert REASON_TEXTS[reason][1:] in found.summary
+    assert reason.row.text[1:] in found.summary
     rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
     actions = {rule["labels"]["reason"]: rule["labels"]["action"] for rule in rules if rule.get("labels", {}).get("reason")}
-    assert plain(actions[reason]) == plain(BY_REASON[reason][0])
+    assert plain(actions[reason]) == plain(reason.row.actions[0])
 
 
 # Scenarios whose advice depends on the reason or the step: each output must begin with the same action.
@@ -118,7 +117,7 @@ async def test_private_address_of_a_refusal_gets_no_ip_rule(harness):
 
 def test_refusals_have_texts_of_their_own():
     reasons = [reason for reason, _ in REFUSALS.values()]
-    assert len({REASON_TEXTS[reason] for reason in reasons}) == len({BY_REASON[reason] for reason in reasons}) == len(reasons)
+    assert len({reason.row.text for reason in reasons}) == len({reason.row.actions for reason in reasons}) == len(reasons)
 
 
 async def test_other_tenant_has_the_codes_of_sql_server_and_of_the_probe(harness):

@@ -11,7 +11,7 @@ from exporter.core.classify import FAULT_RULES, STATUS_RULES, Classification, cl
 from exporter.core.codes import BY_CODE, CODES, Family, in_generation
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Generation, Step
-from exporter.core.reason_rules import ENTRA_REASONS, VAULT_REASONS
+from exporter.core.reasons.markers import ENTRA_REASONS, VAULT_REASONS
 from exporter.simulator.fault_table import _TABLE, FAULTS
 from exporter.simulator.scenarios import SCENARIOS, SIMULATED, Outside, Scenario
 from tests.unit.core.test_classify import facts_with

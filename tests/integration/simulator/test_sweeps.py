@@ -11,7 +11,7 @@ from exporter.core.classify import classify
 from exporter.core.codes import in_generation
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Challenge, Generation, Step
-from exporter.core.reason_rules import ENTRA_REASONS, VAULT_REASONS
+from exporter.core.reasons.markers import ENTRA_REASONS, VAULT_REASONS
 from exporter.runtime.thread_pool import DaemonThreadPool
 from exporter.simulator.faults import Options
 from tests.support.simulated import ScenarioHarness

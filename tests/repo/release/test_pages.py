@@ -12,7 +12,6 @@ import yaml
 
 from exporter.cli.main import build_parser
 from exporter.config import load_config
-from exporter.core.codes.actions import BY_REASON
 from exporter.core.faults import Reason
 from exporter.metrics.definitions import BY_NAME
 
@@ -111,7 +110,7 @@ def test_page_shows_both_numbers_of_a_pair():
 @pytest.mark.parametrize("page", ["README.md", "docs/paging.md", "docs/no-prometheus.md"])
 def test_sample_page_has_the_action_of_the_rules(page):
     sample = " ".join((ROOT / page).read_text(encoding="utf-8").replace('\\"', '"').split())
-    assert f"First: {BY_REASON[Reason.FORBIDDEN_RBAC][0]}" in sample
+    assert f"First: {Reason.FORBIDDEN_RBAC.row.actions[0]}" in sample
     assert "Do not restart or fail over SQL Server until a probe succeeds." in sample
 
 

@@ -18,8 +18,7 @@ from exporter.core.checks import CHECKS
 from exporter.core.codes import BY_CODE, both_numbers
 from exporter.core.faults import Reason
 from exporter.core.model import Mode, Outcome, Phase, Step
-from exporter.core.readiness import EXPORTER_SIDE
-from exporter.core.reason_rules import VAULT_REASONS
+from exporter.core.reasons.markers import VAULT_REASONS
 from exporter.metrics.definitions import BY_NAME, PATH_PARTS
 from exporter.metrics.self_metrics import SKIP_REASONS
 
@@ -195,7 +194,7 @@ REASONS = {
     - CREDENTIAL_REFUSED
     - {rule.reason for rule in VAULT_REASONS if rule.statuses == (403,)}
     - {Reason.FORBIDDEN, Reason.THROTTLED, Reason.KEY_SOFT_DELETED, Reason.CLOCK_SKEW}
-    - set(EXPORTER_SIDE),
+    - {Reason.INTERNAL, Reason.SECRET_UNREADABLE, Reason.SECRET_TIMEOUT},
 }
 
 

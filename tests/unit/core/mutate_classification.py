@@ -18,7 +18,7 @@ from exporter.core import classify as module
 from exporter.core.classify import Classification, StatusRule, classify
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Step
-from exporter.core.reason_rules import ReasonRule
+from exporter.core.reasons.markers import ReasonRule
 from tests.unit.core.promised import PROMISED, aadsts_with
 
 TABLES = ("STATUS_RULES", "ENTRA_REASONS", "VAULT_REASONS", "FAULT_RULES")

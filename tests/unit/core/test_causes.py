@@ -5,9 +5,9 @@ import re
 import pytest
 
 from alerts.values import REASONS
-from exporter.core.causes import NO_CONNECTION, REFUSED_CALLER, Cause, Failed, Link, cause_of, common_causes
-from exporter.core.faults import Reason
+from exporter.core.causes import Cause, Failed, Link, cause_of, common_causes
 from exporter.core.model import Step
+from exporter.core.reasons import Reason, spreading_to
 
 
 def links(vault="v1", credential="sql", **changes):
@@ -79,11 +79,12 @@ def test_another_credential_keeps_its_own_cause():
     assert causes["t9"] == Cause(Link.VAULT, "v9", Reason.FORBIDDEN)
 
 
-def test_reasons_of_common_causes_are_those_of_the_alerts():
-    for pattern, reasons in (("NO_VAULT_ANSWER", NO_CONNECTION), ("REFUSED_CALLER", REFUSED_CALLER)):
-        alerted = {reason for reason in Reason if re.fullmatch(REASONS[pattern], reason)}
-        assert alerted <= set(reasons)
-    assert {reason.value for reason in NO_CONNECTION if not re.fullmatch(REASONS["NO_VAULT_ANSWER"], reason)} == {
-        "dns_temporary", "dns_timeout",
-    }  # fmt: skip
+def test_reasons_that_spread_to_the_host_are_those_of_the_alerts():
+    alerted = {reason for reason in Reason if re.fullmatch(f"{REASONS['NO_VAULT_ANSWER']}|dns_temporary|dns_timeout", reason)}
+    assert alerted == spreading_to(Link.HOST)
     assert all(re.fullmatch(REASONS["NO_EGRESS"], reason) for reason in ("dns_temporary", "dns_timeout"))
+
+
+def test_region_is_at_fault_without_an_answer_but_not_for_a_certificate():
+    assert {Reason.CONNECT_TIMEOUT, Reason.READ_TIMEOUT, Reason.BODY_TIMEOUT, Reason.SERVER_ERROR} <= spreading_to(Link.REGION)
+    assert not {reason for reason in spreading_to(Link.REGION) if reason.startswith(("tls_", "dns_", "proxy_"))}

@@ -8,7 +8,7 @@ from exporter.core import classify as module
 from exporter.core.classify import FAULT_RULES, STATUS_RULES, Classification, classify
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Step
-from exporter.core.reason_rules import ENTRA_REASONS, VAULT_REASONS
+from exporter.core.reasons.markers import ENTRA_REASONS, VAULT_REASONS
 from tests.unit.core.promised import PROMISED, Promise, aadsts_with
 
 EVERY_STATUS = (None, 0, 100, 204, 302, *range(400, 600), 600, 999)

@@ -6,7 +6,7 @@ import pytest
 
 from exporter.config.model import Credential, CredentialKind, Module
 from exporter.core.checks import BY_NAME, CHECKS, CheckOutcome
-from exporter.core.checks.routing import OWNERS, owner_of
+from exporter.core.checks.routing import owner_of
 from exporter.core.classify import classify
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, Readiness, Step, StepResult, VaultHeaders
@@ -62,8 +62,7 @@ def test_each_fault_of_a_step_has_a_fix(step):
 
 
 def test_owners_are_checks():
-    for named, otherwise in OWNERS.values():
-        assert {*named.values(), otherwise} <= set(BY_NAME)
+    assert {owner_of(step, reason) for step in Step for reason in (None, *Reason)} <= set(BY_NAME)
 
 
 def test_checks_follow_those_that_they_need():

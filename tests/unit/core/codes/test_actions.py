@@ -8,11 +8,12 @@ import pytest
 from exporter.core.checks.model import CheckOutcome
 from exporter.core.checks.select_fix import Words, remedy
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.actions import BY_REASON, Names, actions, filled, general_actions
+from exporter.core.codes.actions import Names, actions, filled, general_actions
 from exporter.core.codes.advice_texts import EACH_IDENTITY
 from exporter.core.codes.shared import DO_NOT_RESTART
-from exporter.core.faults import Reason
 from exporter.core.model import Step
+from exporter.core.reasons import Reason, refusing
+from exporter.core.reasons.row import Refused
 
 VAULT = Names(target="t1", vault="contoso-prod.vault.azure.net", key="K0", version="v1")
 HSM = Names(target="t2", vault="contoso.managedhsm.azure.net:8443", key="K1", version=None)
@@ -26,7 +27,7 @@ def test_disabled_key_is_enabled_first_by_name(code):
 
 
 def test_advice_names_no_page_that_the_host_lacks():
-    texts = [EACH_IDENTITY, *(text for texts in BY_REASON.values() for text in texts)]
+    texts = [EACH_IDENTITY, *(text for reason in Reason for text in reason.row.actions)]
     texts += [text for row in BY_CODE.values() for text in (*row.causes, *row.actions)]
     assert [text for text in texts if "docs/" in text] == []
 
@@ -106,7 +107,7 @@ def test_deleted_application_is_found_among_the_deleted_objects():
 
 
 def test_advice_follows_the_rules_of_the_codes():
-    for text in (each for chosen in BY_REASON.values() for each in chosen):
+    for text in (each for reason in Reason for each in reason.row.actions):
         assert text.isascii()
         assert text.endswith((".", ";`."))
         assert text.count("`") % 2 == 0
@@ -137,7 +138,7 @@ def test_unreadable_secret_file_advice_names_file_and_rights():
     assert "TLS" not in advice
 
 
-REFUSED = tuple(reason for reason in Reason if reason.startswith("forbidden"))
+REFUSED = sorted(refusing(Refused.PERMISSION, Refused.ADDRESS))
 OF_A_VAULT = (
     "az role assignment",
     "set-policy",

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from exporter.cli.main import main
 from exporter.core.codes.explain import explain
-from exporter.core.codes.reasons import REASON_TEXTS
 from exporter.core.codes.render import explanation_data, explanation_text
 from exporter.core.codes.unknown import KINDS, OTHERWISE, unknown
 from exporter.core.faults import Reason
@@ -110,7 +109,7 @@ def test_text_explains_one_code(text, code):
 def test_number_or_reason_explains_the_reason(text, reason, code):
     found = explain(text)
     assert str(reason) in found.title
-    assert REASON_TEXTS[reason][1:] in found.summary
+    assert reason.row.text[1:] in found.summary
     assert code in [row.code for row in found.rows]
 
 

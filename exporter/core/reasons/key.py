@@ -1,0 +1,106 @@
+"""The key: its state, its existence, its type and its bytes."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from exporter.core.causes import Link
+from exporter.core.codes import BY_CODE
+from exporter.core.codes.advice_texts import AGAIN, REPEAT
+from exporter.core.codes.shared import DO_NOT_RESTART, FIND_INTERCEPTION
+from exporter.core.model import Step
+from exporter.core.reasons.row import Markers, ReasonRow, Refused, Reply, ShownBy, VaultOrder, implied
+from exporter.core.reasons.vault import WITH_TOKEN
+
+RECOVER_KEY = "`az keyvault key recover --vault-name VAULT --name KEY`"
+_ATTRIBUTES = "az keyvault key set-attributes --vault-name VAULT --name KEY --version VERSION"
+_key = partial(ReasonRow, link=Link.KEY, refuses=Refused.KEY)
+_state = partial(_key, refuses=Refused.KEY_STATE)
+_dates = partial(_state, shown_by=ShownBy("key_dates", WITH_TOKEN))
+_inner_code = partial(implied, VaultOrder.INNER_CODE, statuses=(403,))
+
+
+def _state_of_key(state: str) -> Markers:
+    """Return the state that get_key reported as a marker of a refusal."""
+    return Markers(VaultOrder.KEY_STATE, (f"key:{state}",), (403,))
+
+
+KEY: tuple[ReasonRow, ...] = (
+    _state(
+        "key_disabled",
+        "the key version is disabled",
+        shown_by=ShownBy("key_enabled", WITH_TOKEN),
+        markers=(_inner_code("KeyDisabled", "disabled key", "secretdisabled"), _state_of_key("disabled")),
+    ).advising(
+        f"Enable the key version: `{_ATTRIBUTES} --enabled true`.",
+        REPEAT,
+        "Find out who disabled it: the vault's audit log names the caller.",
+        DO_NOT_RESTART,
+    ),
+    _dates(
+        "key_expired", "the key version has expired", markers=(_inner_code("KeyExpired", "expired key"), _state_of_key("expired"))
+    ).advising(
+        f"Extend its expiry: `{_ATTRIBUTES} --expires 2030-01-01T00:00:00Z`. An expired key still unwraps but does not wrap.",
+        REPEAT,
+        "Then plan the rotation to a new key version. Rotation fails until the expiry is extended.",
+        DO_NOT_RESTART,
+    ),
+    _dates(
+        "key_not_yet_valid",
+        "the key version is not valid yet",
+        markers=(
+            _inner_code("KeyNotYetValid", "key is not yet valid|not allowed on a key that is not yet valid"),
+            _state_of_key("not_yet_valid"),
+        ),
+    ).advising(
+        f"Set an earlier start: `{_ATTRIBUTES} --not-before 2020-01-01T00:00:00Z`. Until then the key unwraps but does not wrap.",
+        *AGAIN,
+    ),
+    _key(
+        "key_operation_forbidden",
+        "the key's permitted operations (key_ops) lack this one",
+        shown_by=ShownBy("key_ops", WITH_TOKEN),
+        markers=(_inner_code("KeyOperationForbidden", "is not permitted on this key"),),
+    ).advising(
+        (
+            "Permit both operations, and include the key's other ones, because this replaces them all: "
+            f"`{_ATTRIBUTES} --ops wrapKey unwrapKey`."
+        ),
+        "Show the present ones: `az keyvault key show --vault-name VAULT --name KEY --version VERSION --query key.keyOps`.",
+        "Change no role and no access policy: they are not the cause.",
+        *AGAIN,
+    ),
+    _key(
+        "key_soft_deleted",
+        "the key was deleted and can still be recovered",
+        shown_by=ShownBy("key_version", (Step.GET_KEY,)),
+        markers=(Markers(VaultOrder.KEY_STATE, ("key:soft_deleted",), (404,)),),
+    ).advising(
+        f"Recover the key with all versions: {RECOVER_KEY}.",
+        REPEAT,
+        "Find out who deleted it: the vault's audit log names the caller.",
+        DO_NOT_RESTART,
+    ),
+    _key(
+        "key_not_found",
+        "the vault has no such key or version",
+        shown_by=ShownBy("key_version", (Step.GET_KEY,)),
+        markers=(Markers(VaultOrder.PERMISSION, ("keynotfound",), (404,)),),
+    ),
+    _key(
+        "key_unsupported", "the connector does not support this key type or size", shown_by=ShownBy("key_type", (Step.GET_KEY,))
+    ).advising(*BY_CODE[3].actions[2:]),
+    _key("key_name_too_long", "the key name is longer than the connector allows", shown_by=ShownBy("key_name", (Step.GET_KEY,))),
+    _key(
+        "bytes_differ",
+        "unwrap returned bytes that differ from the wrapped ones",
+        reply=Reply.FAILED,
+        shown_by=ShownBy("round_trip", (Step.UNWRAP_KEY,)),
+    ).advising(
+        "Encrypt nothing with this key, and rotate no key, until support has examined it.",
+        REPEAT,
+        FIND_INTERCEPTION,
+        "Open a support request with both request ids from the probe (wrap and unwrap).",
+        DO_NOT_RESTART,
+    ),
+)

@@ -1,0 +1,195 @@
+"""A vault that refuses the token, the caller or the address."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from exporter.core.causes import Link
+from exporter.core.codes import BY_CODE
+from exporter.core.codes.advice_texts import AGAIN, ASSIGNEE, FIND_OBJECT_ID, PROBE, SHOW_TENANT, STATUS_PAGE
+from exporter.core.codes.shared import DO_NOT_RESTART
+from exporter.core.model import Step
+from exporter.core.reasons.row import AtSignIn, ByAddress, Markers, ReasonRow, Refused, Reply, ShownBy, VaultOrder, implied
+from exporter.core.reasons.sign_in import CLOCK
+
+WITH_TOKEN = (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)
+CHECK_ROUTE = "Check the proxy and the network policy between this host and Entra ID."
+# Statuses that Entra ID does not send for a sign-in: another device on the route responded.
+OTHER_DEVICE = AtSignIn(
+    link=Link.ENTRA,
+    text="the sign-in got a status that Entra ID does not send for one",
+    reply=Reply.NONE,
+    actions=(
+        CHECK_ROUTE,
+        "A device on the route responded, not Entra ID, which does not send this status for a sign-in.",
+        DO_NOT_RESTART,
+    ),
+)
+READ_SENTENCE = "Read the vault's sentence in the detail of the probe: it names what is refused."
+_NETWORK_RULE = "`az keyvault network-rule add --{} VAULT --ip-address ADDRESS`"
+_COMPARE_HOSTS = f"Run {PROBE} on the SQL Server host: the firewall may allow that host although it blocks this one."
+_FIREWALL = (
+    _COMPARE_HOSTS,
+    f"If the vault refuses there too, allow the address that the probe shows there: {_NETWORK_RULE.format('name')}.",
+)
+# A Managed HSM has roles of its own and no access policies.
+_HSM_ROLE = (
+    "Assign the role to the principal: `az keyvault role assignment create --hsm-name VAULT "
+    f'--role "Managed HSM Crypto Service Encryption User" {ASSIGNEE} --scope /keys`.'
+)
+_token = partial(ReasonRow, link=Link.CREDENTIAL, refuses=Refused.TOKEN, shown_by=ShownBy("audience", WITH_TOKEN))
+_permission = partial(
+    ReasonRow,
+    refuses=Refused.PERMISSION,
+    spreads_to=(Link.CREDENTIAL,),
+    shown_by=ShownBy("permission_{operation}", WITH_TOKEN),
+    on_hsm=(_HSM_ROLE, FIND_OBJECT_ID, *AGAIN),
+)
+_address = partial(_permission, refuses=Refused.ADDRESS, shown_by=ShownBy("firewall", WITH_TOKEN), on_hsm=())
+
+VAULT: tuple[ReasonRow, ...] = (
+    _token("token_rejected", "the vault rejected the token", is_open=True).advising(
+        "Read the vault's sentence in the detail of the step. If it names no cause, retry in ten minutes.", STATUS_PAGE, *AGAIN
+    ),
+    _token("token_wrong_audience", "the token is for another service").advising(
+        "Check that the vault's host name belongs to this cloud, and that no proxy rewrites the vault's 401.", *AGAIN
+    ),
+    _token("token_wrong_issuer", "the token was issued by another tenant than the vault's").advising(
+        SHOW_TENANT,
+        "Compare it with `tenant_id` of the credential. Use an application in the vault's tenant.",
+        "After a subscription move, update the vault's tenant and assign the permissions again.",
+        DO_NOT_RESTART,
+    ),
+    _token(
+        "token_expired",
+        "the token had expired when the vault received it",
+        refuses=None,
+        markers=(implied(VaultOrder.TOKEN, "TokenExpired", r"\[TokenExpired\]", statuses=(401,)),),
+    ).advising(CLOCK, *AGAIN),
+    _token(
+        "token_revoked",
+        "continuous access evaluation revoked the token",
+        markers=(Markers(VaultOrder.TOKEN, ("insufficient_claims", "akv10094"), (401,)),),
+    ).advising(
+        "Check whether the application was disabled: `az ad sp show --id CLIENT_ID --query accountEnabled`.",
+        "Check the Conditional Access policies for workload identities: continuous access evaluation revoked the token.",
+        *AGAIN,
+    ),
+    _token(
+        "token_unverifiable",
+        "the vault could not verify the token's signature at the moment",
+        reply=Reply.FAILED,
+        refuses=None,
+        markers=(Markers(VaultOrder.TOKEN, ("akv10046",), (401,)),),
+    ).advising("Wait some minutes: the vault could not fetch the keys that verify tokens.", STATUS_PAGE, *AGAIN),
+    _address(
+        "forbidden_nsp",
+        "the vault's network security perimeter blocks this network",
+        markers=(implied(VaultOrder.INNER_CODE, "ForbiddenByNsp", "forbidden by nsp policy", statuses=(403,)),),
+    ).advising(
+        "Add this network to an inbound access rule of the network security perimeter, or use a private endpoint.",
+        "Trusted Azure services are blocked too: the perimeter overrides that exception.",
+        *AGAIN,
+    ),
+    _address(
+        "forbidden_connection",
+        "the vault only accepts private endpoints",
+        markers=(
+            implied(
+                VaultOrder.INNER_CODE,
+                "ForbiddenByConnection",
+                "public network access is disabled|not an approved private link",
+                statuses=(403,),
+            ),
+        ),
+    ).advising(
+        (
+            "The vault only accepts private endpoints. On the SQL Server host, check that its name resolves to a private "
+            "address: `Resolve-DnsName VAULT.vault.azure.net`."
+        ),
+        "If it is public, link the private DNS zone of the endpoint to this network.",
+        DO_NOT_RESTART,
+    ),
+    _address(
+        "forbidden_firewall",
+        "the vault's firewall blocks this address",
+        markers=(
+            implied(
+                VaultOrder.INNER_CODE,
+                "ForbiddenByFirewall",
+                r"client address (?:\([^)]{0,64}\) )?is not authorized",
+                statuses=(403,),
+            ),
+        ),
+        by_address=ByAddress(
+            # An IP rule cannot name a private address: the request came through a service endpoint or an own network.
+            private=(
+                _COMPARE_HOSTS,
+                "The vault saw the private address `SEEN_ADDRESS`. IP rules take public addresses only, so permit the network instead.",
+                "For a virtual network with the service endpoint Microsoft.KeyVault: `az keyvault network-rule add --name VAULT --subnet SUBNET_ID`.",
+                "Or use a private endpoint, which the vault's firewall does not filter.",
+                DO_NOT_RESTART,
+            ),
+            sql_host=(
+                f"Allow the address of this host: {_NETWORK_RULE.format('name')}.",
+                f"Another node can have another address: run {PROBE} there too.",
+                DO_NOT_RESTART,
+            ),
+            other_host=(
+                *_FIREWALL,
+                "`SEEN_ADDRESS` is the address of this exporter, not of SQL Server: a rule for it repairs the monitoring only.",
+                DO_NOT_RESTART,
+            ),
+        ),
+    ).advising(*_FIREWALL, DO_NOT_RESTART),
+    _permission(
+        "forbidden_policy",
+        "the vault's access policies do not allow the operation",
+        markers=(
+            implied(
+                VaultOrder.PERMISSION,
+                "ForbiddenByPolicy",
+                r"does not have \w{1,32} [\w ]{0,32}permission|not found on any access policy",
+                statuses=(403,),
+            ),
+        ),
+    ).advising(
+        (
+            "Set the key permissions of the principal, and include its other ones, because this replaces them all: "
+            "`az keyvault set-policy --name VAULT --object-id OBJECT_ID --key-permissions get wrapKey unwrapKey`."
+        ),
+        FIND_OBJECT_ID,
+        *AGAIN,
+    ),
+    _permission(
+        "forbidden_rbac",
+        "no role of the application allows the operation",
+        markers=(implied(VaultOrder.PERMISSION, "ForbiddenByRbac", "not authorized to perform action", statuses=(403,)),),
+    ).advising(
+        (
+            "Assign the role to the principal on the vault: "
+            f'`az role assignment create --role "Key Vault Crypto Service Encryption User" {ASSIGNEE} --scope VAULT_ID`.'
+        ),
+        "VAULT_ID is the output of `az keyvault show --name VAULT --query id --output tsv`. The role takes minutes to become active.",
+        FIND_OBJECT_ID,
+        *AGAIN,
+    ),
+    _permission(
+        "forbidden",
+        "the vault identified the caller and refused the operation",
+        is_open=True,
+        at_sign_in=OTHER_DEVICE,
+        on_hsm=(
+            READ_SENTENCE,
+            f"If no role allows it: {_HSM_ROLE[0].lower()}{_HSM_ROLE[1:]}",
+            FIND_OBJECT_ID,
+            f"If the firewall of the HSM blocks the caller: {_NETWORK_RULE.format('hsm-name')}.",
+            "If the key version is disabled: `az keyvault key set-attributes --hsm-name VAULT --name KEY --version VERSION --enabled true`.",
+            *AGAIN,
+        ),
+    ).advising(
+        READ_SENTENCE,
+        "Without a sentence, another device may have responded. Compare with another network.",
+        *BY_CODE[3077].actions[1:],
+    ),
+)
