@@ -15,8 +15,7 @@ from alerts.texts import TEXTS
 from exporter.core.causes import MANY, MANY_RATIO, Link
 from exporter.core.codes import both_numbers
 from exporter.core.readiness import NOT_TESTED
-from exporter.core.reasons import Reason, refusing, spreading_to
-from exporter.core.reasons.row import Refused
+from exporter.core.reasons import Reason, spreading_to
 
 # The scrape job of the exporters, as the README names it.
 JOB: Final = "ekm"
@@ -90,10 +89,10 @@ REASONS: Final[Mapping[str, str]] = {
     "NO_ANSWER": "connect_.*|connection_.*|tls_.*|read_timeout|not_http|body_.*",
     "NO_VAULT_ANSWER": "dns_not_found|connect_.*|connection_.*|tls_.*|read_timeout|not_http|no_challenge|redirect",
     "NO_TOKEN_ANSWER": "entra_unavailable|throttled|redirect|answer_.*|connect_.*|connection_.*|tls_.*|read_timeout|not_http|body_.*",
-    "KEY_STATE": "|".join(sorted(refusing(Refused.KEY_STATE))),
-    "FIREWALL": "|".join(sorted(refusing(Refused.ADDRESS))),
+    "KEY_STATE": "key_disabled|key_expired|key_not_yet_valid",
+    "FIREWALL": "forbidden_firewall|forbidden_connection|forbidden_nsp",
     "REFUSED_CALLER": "|".join(sorted(spreading_to(Link.CREDENTIAL))),
-    "ENDED": "|".join(sorted(refusing(Refused.EXPIRED_CREDENTIAL))),
+    "ENDED": "secret_expired|certificate_expired",
 }
 
 # Selectors that several rules share.

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from exporter.core.faults import TIMEOUTS, Fault
+from exporter.core.faults import Fault, FaultOrigin
 from exporter.core.model import Phase, Step
 
-OUT_OF_TIME = TIMEOUTS | {Fault.SECRET_TIMEOUT}
+OUT_OF_TIME = {*(fault for fault in Fault if fault.origin is FaultOrigin.TIMEOUT), Fault.SECRET_TIMEOUT}
 # A step with less than this share of the probe's timeout had too little time: its timeout is not the server's fault.
 FAIR_SHARE = 0.1
 

@@ -6,24 +6,45 @@ fault the reason of its name, unless a row there names another.
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import TYPE_CHECKING
+from enum import Enum, StrEnum
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from exporter.core.reasons import Reason as Reason  # noqa: PLC0414 - exported
 
 
+class FaultOrigin(Enum):
+    """What a fault was observed from."""
+
+    HERE = "here"
+    TIMEOUT = "timeout"  # no response in time: the result of a deadline, the target's or that of the scrape
+    RESPONSE = "response"  # of a vault, Entra ID or a proxy: valid even if the exporter was slow meanwhile
+
+
+_TIMEOUT, _RESPONSE = FaultOrigin.TIMEOUT, FaultOrigin.RESPONSE
+
+
 class Fault(StrEnum):
+    """What a client observed. The value is the name."""
+
+    origin: FaultOrigin
+
+    def __new__(cls, value: str, origin: FaultOrigin = FaultOrigin.HERE) -> Self:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.origin = origin
+        return member
+
     NONE = "none"
 
     # names and connections
     DNS_NOT_FOUND = "dns_not_found"
     DNS_TEMPORARY = "dns_temporary"
-    DNS_TIMEOUT = "dns_timeout"
+    DNS_TIMEOUT = "dns_timeout", _TIMEOUT
     NETWORK_DOWN = "network_down"  # ENETUNREACH, ENETDOWN
     CONNECT_REFUSED = "connect_refused"
     CONNECT_RESET = "connect_reset"
-    CONNECT_TIMEOUT = "connect_timeout"
+    CONNECT_TIMEOUT = "connect_timeout", _TIMEOUT
     CONNECT_UNREACHABLE = "connect_unreachable"
     CONNECT_FAILED = "connect_failed"
 
@@ -34,55 +55,55 @@ class Fault(StrEnum):
     TLS_WRONG_NAME = "tls_wrong_name"
     TLS_NOT_TLS = "tls_not_tls"
     TLS_RESET = "tls_reset"
-    TLS_TIMEOUT = "tls_timeout"
+    TLS_TIMEOUT = "tls_timeout", _TIMEOUT
     TLS_FAILED = "tls_failed"
 
     # the proxy
     PROXY_UNRESOLVED = "proxy_unresolved"
     PROXY_UNREACHABLE = "proxy_unreachable"
-    PROXY_TIMEOUT = "proxy_timeout"
-    PROXY_INVALID = "proxy_invalid"  # its response to CONNECT is not HTTP, or the tunnel carries no TLS
-    PROXY_STATUS = "proxy_status"  # with the status of its response to CONNECT
+    PROXY_TIMEOUT = "proxy_timeout", _TIMEOUT
+    PROXY_INVALID = "proxy_invalid", _RESPONSE  # its response to CONNECT is not HTTP, or the tunnel carries no TLS
+    PROXY_STATUS = "proxy_status", _RESPONSE  # with the status of its response to CONNECT
 
     # the exchange
     CONNECTION_RESET = "connection_reset"
     CONNECTION_CLOSED = "connection_closed"
-    READ_TIMEOUT = "read_timeout"  # no headers in time
-    NOT_HTTP = "not_http"
+    READ_TIMEOUT = "read_timeout", _TIMEOUT  # no headers in time
+    NOT_HTTP = "not_http", _RESPONSE
     BODY_TRUNCATED = "body_truncated"
-    BODY_TIMEOUT = "body_timeout"
-    BODY_TOO_LARGE = "body_too_large"
-    REDIRECT = "redirect"
-    HTTP_STATUS = "http_status"  # any response from 400 up, with its status
+    BODY_TIMEOUT = "body_timeout", _TIMEOUT
+    BODY_TOO_LARGE = "body_too_large", _RESPONSE
+    REDIRECT = "redirect", _RESPONSE
+    HTTP_STATUS = "http_status", _RESPONSE  # any response from 400 up, with its status
 
     # the challenge
-    NO_CHALLENGE = "no_challenge"  # 2xx without a request for a token
-    CHALLENGE_ABSENT = "challenge_absent"
-    CHALLENGE_NO_AUTHORIZATION = "challenge_no_authorization"
-    CHALLENGE_OPEN_AUTHORIZATION = "challenge_open_authorization"
-    CHALLENGE_NO_TENANT = "challenge_no_tenant"
-    CHALLENGE_NO_RESOURCE = "challenge_no_resource"
-    CHALLENGE_OPEN_RESOURCE = "challenge_open_resource"
-    AUTHORITY_UNTRUSTED = "authority_untrusted"
-    RESOURCE_MISMATCH = "resource_mismatch"
+    NO_CHALLENGE = "no_challenge", _RESPONSE  # 2xx without a request for a token
+    CHALLENGE_ABSENT = "challenge_absent", _RESPONSE
+    CHALLENGE_NO_AUTHORIZATION = "challenge_no_authorization", _RESPONSE
+    CHALLENGE_OPEN_AUTHORIZATION = "challenge_open_authorization", _RESPONSE
+    CHALLENGE_NO_TENANT = "challenge_no_tenant", _RESPONSE
+    CHALLENGE_NO_RESOURCE = "challenge_no_resource", _RESPONSE
+    CHALLENGE_OPEN_RESOURCE = "challenge_open_resource", _RESPONSE
+    AUTHORITY_UNTRUSTED = "authority_untrusted", _RESPONSE
+    RESOURCE_MISMATCH = "resource_mismatch", _RESPONSE
 
     # unusable responses
-    ANSWER_EMPTY = "answer_empty"
-    ANSWER_NOT_JSON = "answer_not_json"
-    TOKEN_MISSING = "token_missing"  # noqa: S105 - the name of a fault
-    TOKEN_UNUSABLE = "token_unusable"  # noqa: S105 - the name of a fault
-    KEY_MISSING = "key_missing"
-    KID_MISSING = "kid_missing"
-    KID_UNUSABLE = "kid_unusable"
-    KTY_MISSING = "kty_missing"
-    MODULUS_MISSING = "modulus_missing"
-    MODULUS_UNUSABLE = "modulus_unusable"
-    EXPONENT_MISSING = "exponent_missing"
-    EXPONENT_UNUSABLE = "exponent_unusable"
-    VALUE_MISSING = "value_missing"
-    VALUE_UNUSABLE = "value_unusable"
-    BYTES_DIFFER = "bytes_differ"
-    KEY_UNSUPPORTED = "key_unsupported"
+    ANSWER_EMPTY = "answer_empty", _RESPONSE
+    ANSWER_NOT_JSON = "answer_not_json", _RESPONSE
+    TOKEN_MISSING = "token_missing", _RESPONSE
+    TOKEN_UNUSABLE = "token_unusable", _RESPONSE
+    KEY_MISSING = "key_missing", _RESPONSE
+    KID_MISSING = "kid_missing", _RESPONSE
+    KID_UNUSABLE = "kid_unusable", _RESPONSE
+    KTY_MISSING = "kty_missing", _RESPONSE
+    MODULUS_MISSING = "modulus_missing", _RESPONSE
+    MODULUS_UNUSABLE = "modulus_unusable", _RESPONSE
+    EXPONENT_MISSING = "exponent_missing", _RESPONSE
+    EXPONENT_UNUSABLE = "exponent_unusable", _RESPONSE
+    VALUE_MISSING = "value_missing", _RESPONSE
+    VALUE_UNUSABLE = "value_unusable", _RESPONSE
+    BYTES_DIFFER = "bytes_differ", _RESPONSE
+    KEY_UNSUPPORTED = "key_unsupported", _RESPONSE
 
     # the credential and the configuration
     KEY_NAME_TOO_LONG = "key_name_too_long"
@@ -105,56 +126,6 @@ class Fault(StrEnum):
 
     # the exporter itself
     INTERNAL = "internal"
-
-
-# No response in time: the result of a deadline, the target's or that of the scrape.
-TIMEOUTS: frozenset[Fault] = frozenset(
-    {
-        Fault.DNS_TIMEOUT,
-        Fault.CONNECT_TIMEOUT,
-        Fault.TLS_TIMEOUT,
-        Fault.PROXY_TIMEOUT,
-        Fault.READ_TIMEOUT,
-        Fault.BODY_TIMEOUT,
-    }
-)
-
-# Read from a response of a vault, Entra ID or a proxy: valid even if the exporter was slow meanwhile.
-ANSWERS: frozenset[Fault] = frozenset(
-    {
-        Fault.NOT_HTTP,
-        Fault.PROXY_INVALID,
-        Fault.BODY_TOO_LARGE,
-        Fault.REDIRECT,
-        Fault.HTTP_STATUS,
-        Fault.PROXY_STATUS,
-        Fault.NO_CHALLENGE,
-        Fault.CHALLENGE_ABSENT,
-        Fault.CHALLENGE_NO_AUTHORIZATION,
-        Fault.CHALLENGE_OPEN_AUTHORIZATION,
-        Fault.CHALLENGE_NO_TENANT,
-        Fault.CHALLENGE_NO_RESOURCE,
-        Fault.CHALLENGE_OPEN_RESOURCE,
-        Fault.AUTHORITY_UNTRUSTED,
-        Fault.RESOURCE_MISMATCH,
-        Fault.ANSWER_EMPTY,
-        Fault.ANSWER_NOT_JSON,
-        Fault.TOKEN_MISSING,
-        Fault.TOKEN_UNUSABLE,
-        Fault.KEY_MISSING,
-        Fault.KID_MISSING,
-        Fault.KID_UNUSABLE,
-        Fault.KTY_MISSING,
-        Fault.MODULUS_MISSING,
-        Fault.MODULUS_UNUSABLE,
-        Fault.EXPONENT_MISSING,
-        Fault.EXPONENT_UNUSABLE,
-        Fault.VALUE_MISSING,
-        Fault.VALUE_UNUSABLE,
-        Fault.BYTES_DIFFER,
-        Fault.KEY_UNSUPPORTED,
-    }
-)
 
 
 def __getattr__(name: str) -> object:

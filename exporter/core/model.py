@@ -11,7 +11,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from exporter.core.faults import ANSWERS, Fault
+from exporter.core.faults import Fault, FaultOrigin
 
 if TYPE_CHECKING:
     from exporter.core.reasons import Reason
@@ -255,7 +255,7 @@ class ProbeReport:
     def inconclusive(self) -> bool:
         """Whether a step failed without a response while the exporter was slow."""
         return self.tainted and any(
-            result.outcome is Outcome.FAILED and (result.facts is None or result.facts.fault not in ANSWERS)
+            result.outcome is Outcome.FAILED and (result.facts is None or result.facts.fault.origin is not FaultOrigin.RESPONSE)
             for result in self.steps
         )
 

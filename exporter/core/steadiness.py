@@ -12,7 +12,7 @@ from exporter.core.model import Step
 
 # Failed probes among the last ones, at least. One lost packet fails one probe, and a restart of a proxy or a moved address
 # fails the two that it meets. The third failure shows that the cause comes back or lasted.
-UNSTEADY: Final = 3
+FAILURES_OF_UNSTEADY: Final = 3
 
 
 class FailedProbe(NamedTuple):
@@ -46,7 +46,7 @@ class Unsteady:
 
 def assess_steadiness(failed: Sequence[FailedProbe], of: int) -> Unsteady | None:
     """Return how unsteady a ready target is; None if it is steady. `failed` are the failures of its last `of` probes."""
-    if len(failed) < UNSTEADY:
+    if len(failed) < FAILURES_OF_UNSTEADY:
         return None
     most, alike = Counter(reversed(failed)).most_common(1)[0]  # of equally frequent ones, the latest
     return Unsteady(failed=len(failed), of=of, most=most, alike=alike)

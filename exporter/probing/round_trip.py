@@ -14,7 +14,7 @@ from exporter.config.model import Credential, CredentialKind, Module, Target
 from exporter.core.classify import classify
 from exporter.core.codes import in_generation
 from exporter.core.deadline import OUT_OF_TIME, slow_in, slowest
-from exporter.core.faults import TIMEOUTS, Fault, Reason
+from exporter.core.faults import Fault, FaultOrigin, Reason
 from exporter.core.key_reference import other_key
 from exporter.core.model import Challenge, Facts, KeyFacts, Mode, Outcome, ProbeReport, Step, StepResult, TokenResult, Vantage
 from exporter.core.parsing.principal import with_object_ids
@@ -240,7 +240,7 @@ class _Run:
         if facts.fault is Fault.NONE:
             self._results[step] = StepResult(step=step, outcome=Outcome.OK, duration=duration, facts=facts, shared=shared)
             return
-        if self._request.cut_by_scrape and (facts.fault in TIMEOUTS or self._out_of_time(facts)):
+        if self._request.cut_by_scrape and (facts.fault.origin is FaultOrigin.TIMEOUT or self._out_of_time(facts)):
             facts = replace(facts, cut_by_scrape=True)
         classification = classify(step, facts)
         self._results[step] = StepResult(

@@ -10,7 +10,12 @@ AGAIN = (REPEAT, DO_NOT_RESTART)
 CAUSE_IS_ELSEWHERE = "Do not renew the credential: it is not the cause."
 STATUS_PAGE = "Check Azure's status page: https://azure.status.microsoft."
 SHOW_TENANT = "Show the vault's tenant: `az keyvault show --name VAULT --query properties.tenantId`."
-SHOW_KEYS_ANSWER = "Show which server responds: `curl -i https://VAULT.vault.azure.net/keys?api-version=7.4`."
+USE_ITS_TENANT = (
+    SHOW_TENANT,
+    "Compare it with `tenant_id` of the credential. Use an application in the vault's tenant.",
+    "After a subscription move, update the vault's tenant and assign the permissions again.",
+    DO_NOT_RESTART,
+)
 SHOW_CONNECTION = "Show the connection and its response, here and from another network: `curl -v https://HOST`."
 SHOW_HANDSHAKE = (
     "Show the certificate, its dates and its issuer, here and from another network: "

@@ -7,7 +7,7 @@ unreadable ones.
 
 from __future__ import annotations
 
-from exporter.core.codes.advice_texts import ALTER, CRED_AND_STRING
+from exporter.core.codes.advice_texts import ALTER, CRED_AND_STRING, SHOW_TENANT
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
 from exporter.core.codes.shared import (
     DO_NOT_RESTART,
@@ -240,7 +240,7 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
         actions=(
             "Read the AADSTS number: `ekm-exporter probe TARGET`.",
             "Check that the application exists: `az ad sp show --id CLIENT_ID --query accountEnabled`.",
-            "Show the vault's tenant: `az keyvault show --name VAULT --query properties.tenantId`.",
+            SHOW_TENANT,
             f"Correct the string, on every replica: {ALTER}.",
             CRED_AND_STRING,
             DO_NOT_RESTART,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.core.codes.advice_texts import ALTER, CRED_AND_STRING, RESET
+from exporter.core.codes.advice_texts import ALTER, CRED_AND_STRING, RESET, USE_ITS_TENANT
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
 from exporter.core.codes.shared import (
     DO_NOT_RESTART,
@@ -107,12 +107,7 @@ TOKEN_STEP: tuple[ConnectorError, ...] = (
             "Vault and application are in different tenants (AKV10032), often after a subscription move.",
             "The token is for another service (AKV10022). A vault, a Managed HSM and each national cloud need different ones.",
         ),
-        actions=(
-            "Show the vault's tenant: `az keyvault show --name VAULT --query properties.tenantId`.",
-            "Compare it with `tenant_id` of the credential. Use an application in the vault's tenant.",
-            "After a subscription move, update the vault's tenant and assign the permissions again.",
-            DO_NOT_RESTART,
-        ),
+        actions=USE_ITS_TENANT,
     ),
     _unreadable(
         3306,

@@ -16,11 +16,11 @@ from exporter.core.codes.shared import (
     out_of_memory,
 )
 
-_EFFECTS = {Layer.WRAP_KEY: WITHOUT_WRAP, Layer.UNWRAP_KEY: WITHOUT_THE_KEY}
 _STAKES = {
     Layer.WRAP_KEY: "SQL Server cannot encrypt or rotate with this key.",
     Layer.UNWRAP_KEY: "SQL Server cannot decrypt its database keys.",
 }
+_EFFECTS = {Layer.WRAP_KEY: WITHOUT_WRAP, Layer.UNWRAP_KEY: WITHOUT_THE_KEY}
 _CAREFUL = {
     Layer.WRAP_KEY: "Postpone rotation and new encrypted databases until a probe succeeds.",
     Layer.UNWRAP_KEY: DO_NOT_RESTART,
@@ -59,91 +59,55 @@ def _not_encoded(code: int, symbol: str, layer: Layer, what: str) -> ConnectorEr
     )
 
 
-_GATEWAY = "A gateway removes fields from the response, or sends its own format."
+def _operation(layer: Layer, first: int, name: str, *, request: str, given: str) -> tuple[ConnectorError, ...]:
+    """Build the ten codes of one operation; `request` is its name with an article, `given` the key that is sent."""
+    symbol, word = f"Error{name}Key", name.lower()
+    return (
+        out_of_memory(first, f"{symbol}OutOfMemoryConvertResponseString", layer, f"converting {request} response to text"),
+        out_of_memory(first + 1, f"{symbol}OutOfMemoryConcatPath", layer, f"building the URL of {request} request"),
+        out_of_memory(first + 2, f"{symbol}OutOfMemoryConcatHeader", layer, f"building the header of {request} request"),
+        out_of_memory(first + 3, f"{symbol}OutOfMemoryConcatBody", layer, f"building the body of {request} request"),
+        out_of_memory(first + 4, f"{symbol}OutOfMemoryConvertEncodedBody", layer, f"converting an encoded {word} request"),
+        _not_encoded(first + 5, f"{symbol}Base64EncodeKey", layer, given),
+        _unusable(
+            first + 6,
+            f"{symbol}Base64DecodeValue",
+            layer,
+            Owner.VAULT,
+            f"The `value` in the vault's {word} response is not valid Base64.",
+            "The response was altered or truncated in transit.",
+        ),
+        _unusable(
+            first + 7,
+            f"{symbol}JsonParser",
+            layer,
+            Owner.NETWORK,
+            f"The {word} response reports success but is not JSON.",
+            "A proxy returned its login or block page with status 200.",
+            REWRITTEN,
+        ),
+        _unusable(
+            first + 8,
+            f"{symbol}ExtractValue",
+            layer,
+            Owner.VAULT,
+            f"The vault's {word} response has no `value`, the {word}ped key.",
+            "A gateway removes fields from the response, or sends its own format.",
+            NOT_A_VAULT,
+        ),
+        _unusable(
+            first + 9,
+            f"{symbol}NoResponse",
+            layer,
+            Owner.NETWORK,
+            f"The {word} response reports success but is empty.",
+            "A proxy, scanner or filter emptied the response.",
+            NOT_A_VAULT,
+        ),
+    )
+
 
 WRAP_UNWRAP: tuple[ConnectorError, ...] = (
-    out_of_memory(3600, "ErrorWrapKeyOutOfMemoryConvertResponseString", Layer.WRAP_KEY, "converting a wrap response to text"),
-    out_of_memory(3601, "ErrorWrapKeyOutOfMemoryConcatPath", Layer.WRAP_KEY, "building the URL of a wrap request"),
-    out_of_memory(3602, "ErrorWrapKeyOutOfMemoryConcatHeader", Layer.WRAP_KEY, "building the header of a wrap request"),
-    out_of_memory(3603, "ErrorWrapKeyOutOfMemoryConcatBody", Layer.WRAP_KEY, "building the body of a wrap request"),
-    out_of_memory(3604, "ErrorWrapKeyOutOfMemoryConvertEncodedBody", Layer.WRAP_KEY, "converting an encoded wrap request"),
-    _not_encoded(3605, "ErrorWrapKeyBase64EncodeKey", Layer.WRAP_KEY, "the key to be wrapped"),
-    _unusable(
-        3606,
-        "ErrorWrapKeyBase64DecodeValue",
-        Layer.WRAP_KEY,
-        Owner.VAULT,
-        "The `value` in the vault's wrap response is not valid Base64.",
-        "The response was altered or truncated in transit.",
-    ),
-    _unusable(
-        3607,
-        "ErrorWrapKeyJsonParser",
-        Layer.WRAP_KEY,
-        Owner.NETWORK,
-        "The wrap response reports success but is not JSON.",
-        "A proxy returned its login or block page with status 200.",
-        REWRITTEN,
-    ),
-    _unusable(
-        3608,
-        "ErrorWrapKeyExtractValue",
-        Layer.WRAP_KEY,
-        Owner.VAULT,
-        "The vault's wrap response has no `value`, the wrapped key.",
-        _GATEWAY,
-        NOT_A_VAULT,
-    ),
-    _unusable(
-        3609,
-        "ErrorWrapKeyNoResponse",
-        Layer.WRAP_KEY,
-        Owner.NETWORK,
-        "The wrap response reports success but is empty.",
-        "A proxy, scanner or filter emptied the response.",
-        NOT_A_VAULT,
-    ),
-    out_of_memory(
-        3700, "ErrorUnwrapKeyOutOfMemoryConvertResponseString", Layer.UNWRAP_KEY, "converting an unwrap response to text"
-    ),
-    out_of_memory(3701, "ErrorUnwrapKeyOutOfMemoryConcatPath", Layer.UNWRAP_KEY, "building the URL of an unwrap request"),
-    out_of_memory(3702, "ErrorUnwrapKeyOutOfMemoryConcatHeader", Layer.UNWRAP_KEY, "building the header of an unwrap request"),
-    out_of_memory(3703, "ErrorUnwrapKeyOutOfMemoryConcatBody", Layer.UNWRAP_KEY, "building the body of an unwrap request"),
-    out_of_memory(3704, "ErrorUnwrapKeyOutOfMemoryConvertEncodedBody", Layer.UNWRAP_KEY, "converting an encoded unwrap request"),
-    _not_encoded(3705, "ErrorUnwrapKeyBase64EncodeKey", Layer.UNWRAP_KEY, "the wrapped key"),
-    _unusable(
-        3706,
-        "ErrorUnwrapKeyBase64DecodeValue",
-        Layer.UNWRAP_KEY,
-        Owner.VAULT,
-        "The `value` in the vault's unwrap response is not valid Base64.",
-        "The response was altered or truncated in transit.",
-    ),
-    _unusable(
-        3707,
-        "ErrorUnwrapKeyJsonParser",
-        Layer.UNWRAP_KEY,
-        Owner.NETWORK,
-        "The unwrap response reports success but is not JSON.",
-        "A proxy returned its login or block page with status 200.",
-        REWRITTEN,
-    ),
-    _unusable(
-        3708,
-        "ErrorUnwrapKeyExtractValue",
-        Layer.UNWRAP_KEY,
-        Owner.VAULT,
-        "The vault's unwrap response has no `value`, the unwrapped key.",
-        _GATEWAY,
-        NOT_A_VAULT,
-    ),
-    _unusable(
-        3709,
-        "ErrorUnwrapKeyNoResponse",
-        Layer.UNWRAP_KEY,
-        Owner.NETWORK,
-        "The unwrap response reports success but is empty.",
-        "A proxy, scanner or filter emptied the response.",
-        NOT_A_VAULT,
-    ),
+    *_operation(Layer.WRAP_KEY, 3600, "Wrap", request="a wrap", given="the key to be wrapped"),
+    *_operation(Layer.UNWRAP_KEY, 3700, "Unwrap", request="an unwrap", given="the wrapped key"),
 )

@@ -1,6 +1,6 @@
 """The reasons of a failed step: one row each, with everything that is known of it.
 
-For: `Reason`, the public label, and `Reason.NAME.row`. Rows are in the modules of their area; a new row is a new reason.
+For: `Reason`, the public label, and its attribute `row`. Rows are in the modules of their area; a new row is a new reason.
 Not for: what a client observed (`Fault`), or the code of a failure (see `classify`).
 """
 

@@ -6,27 +6,15 @@ from functools import partial
 
 from exporter.core.causes import Link
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.advice_texts import (
-    AGAIN,
-    CAUSE_IS_ELSEWHERE,
-    KEEP_CREDENTIAL,
-    SHOW_CONNECTION,
-    SHOW_KEYS_ANSWER,
-    STATUS_PAGE,
-)
-from exporter.core.codes.shared import DO_NOT_RESTART, FIND_INTERCEPTION, SUPPORT
+from exporter.core.codes.advice_texts import AGAIN, CAUSE_IS_ELSEWHERE, KEEP_CREDENTIAL, SHOW_CONNECTION, STATUS_PAGE
+from exporter.core.codes.shared import DO_NOT_RESTART, FIND_INTERCEPTION, SHOW_THE_SERVER, SUPPORT
 from exporter.core.model import CredentialKind, Step
 from exporter.core.reasons.key import RECOVER_KEY
 from exporter.core.reasons.row import AtSignIn, EntraOrder, Markers, ReasonRow, Refused, Reply, ShownBy, VaultOrder, numbers
 from exporter.core.reasons.vault import CHECK_ROUTE, OTHER_DEVICE, READ_SENTENCE
 
 _AT_ENTRA = AtSignIn(link=Link.ENTRA)
-_OTHER_SERVER = (
-    SHOW_KEYS_ANSWER,
-    "Compare with a working vault from the same host. A different response points to the network path.",
-    FIND_INTERCEPTION,
-    DO_NOT_RESTART,
-)
+_OTHER_SERVER = (*BY_CODE[3017].actions[:2], FIND_INTERCEPTION, DO_NOT_RESTART)
 _OTHER_STATUS = (
     FIND_INTERCEPTION,
     "Compare the response from another network: Key Vault and Entra ID do not send this status.",
@@ -52,7 +40,7 @@ CHALLENGE: tuple[ReasonRow, ...] = (
     _challenge("challenge_absent", "the vault's 401 names no sign-in host"),
     _challenge("challenge_malformed", "the connector cannot read the sign-in host in the vault's 401"),
     _challenge("authority_untrusted", "the vault names a sign-in host that is not Entra ID", is_open=True).advising(
-        f"{SHOW_KEYS_ANSWER} No secret was sent.",
+        f"{SHOW_THE_SERVER} No secret was sent.",
         "In a private cloud, verify who operates the sign-in host in the response. Then set `authority_host` in the module.",
         DO_NOT_RESTART,
     ),
@@ -144,7 +132,7 @@ STATUS: tuple[ReasonRow, ...] = (
         shown_by=ShownBy("key_version", (Step.GET_KEY,)),
         at_sign_in=OTHER_DEVICE,
         # A vault that lacks a key names it, with a code of its own.
-    ).advising(f"{_READ}. If it names no key, another server may have responded.", SHOW_KEYS_ANSWER, *BY_CODE[3076].actions),
+    ).advising(f"{_READ}. If it names no key, another server may have responded.", SHOW_THE_SERVER, *BY_CODE[3076].actions),
     _status("conflict", "the current state of the key or vault does not allow the request", at_sign_in=OTHER_DEVICE).advising(
         READ_SENTENCE,
         "If a change to the key or vault is in progress, wait a minute.",

@@ -6,7 +6,7 @@ from functools import partial
 
 from exporter.core.causes import Link
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.advice_texts import AGAIN, ASSIGNEE, FIND_OBJECT_ID, PROBE, SHOW_TENANT, STATUS_PAGE
+from exporter.core.codes.advice_texts import AGAIN, ASSIGNEE, FIND_OBJECT_ID, PROBE, STATUS_PAGE, USE_ITS_TENANT
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.model import Step
 from exporter.core.reasons.row import AtSignIn, ByAddress, Markers, ReasonRow, Refused, Reply, ShownBy, VaultOrder, implied
@@ -54,12 +54,7 @@ VAULT: tuple[ReasonRow, ...] = (
     _token("token_wrong_audience", "the token is for another service").advising(
         "Check that the vault's host name belongs to this cloud, and that no proxy rewrites the vault's 401.", *AGAIN
     ),
-    _token("token_wrong_issuer", "the token was issued by another tenant than the vault's").advising(
-        SHOW_TENANT,
-        "Compare it with `tenant_id` of the credential. Use an application in the vault's tenant.",
-        "After a subscription move, update the vault's tenant and assign the permissions again.",
-        DO_NOT_RESTART,
-    ),
+    _token("token_wrong_issuer", "the token was issued by another tenant than the vault's").advising(*USE_ITS_TENANT),
     _token(
         "token_expired",
         "the token had expired when the vault received it",

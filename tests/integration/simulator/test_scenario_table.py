@@ -10,7 +10,7 @@ from exporter.config import load_config
 from exporter.core.classify import FAULT_RULES, STATUS_RULES, Classification, classify
 from exporter.core.codes import BY_CODE, CODES, Family, in_generation
 from exporter.core.faults import Fault, Reason
-from exporter.core.model import Facts, Generation, Step
+from exporter.core.model import Generation, Step
 from exporter.core.reasons.markers import ENTRA_REASONS, VAULT_REASONS
 from exporter.simulator.fault_table import _TABLE, FAULTS
 from exporter.simulator.scenarios import SCENARIOS, SIMULATED, Outside, Scenario
@@ -175,7 +175,3 @@ def test_every_reason_has_a_scenario():
         Reason.CONNECT_FAILED,
     }
     assert set(Reason) - {one.reason for one in SCENARIOS} == without
-
-
-def test_example_status_418_matches_no_special_rule():
-    assert classify(Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=418)).reason is Reason.CLIENT_ERROR

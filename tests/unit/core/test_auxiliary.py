@@ -100,12 +100,6 @@ def test_the_first_failure_skips_wrap_unless_it_decides():
     assert first_failure(AuxiliaryKind.NEWEST, steps(get_key=Reason.THROTTLED)).step is Step.GET_KEY
 
 
-def test_no_reason_is_in_two_sets():
-    assert not CREDENTIAL_REFUSED & CALLER_REFUSED
-    assert not CALLER_REFUSED & KEY_REFUSED
-    assert not CREDENTIAL_REFUSED & KEY_REFUSED
-
-
 def test_a_report_names_its_failure_and_what_it_is_about():
     failed = tuple(steps(READING, token=Reason.SECRET_EXPIRED))
     report = AuxiliaryResult(

@@ -51,11 +51,6 @@ def test_probes_that_prove_too_little_have_no_verdict(changes: dict[str, object]
     assert verdict(steps(), **changes) == Readiness(ready=None, why=why)
 
 
-def test_an_internal_fault_gives_no_verdict():
-    results = [replace(result, reason=Reason.INTERNAL) for result in steps(unwrap_key=Outcome.FAILED)]
-    assert verdict(results, unwrapped=False) == Readiness(ready=None, why="exporter_fault")
-
-
 def test_a_managed_identity_on_its_own_host_has_a_verdict():
     assert verdict(steps(), managed_identity=True, vantage=Vantage.SQL_HOST).ready is True
 
@@ -86,15 +81,11 @@ def test_a_scrape_timeout_gives_no_verdict():
     assert verdict([refused, cut], unwrapped=None) == Readiness(ready=False, why="not_ready")
 
 
-@pytest.mark.parametrize("reason", [Reason.INTERNAL, Reason.SECRET_UNREADABLE])
-def test_an_exporter_side_reason_gives_no_verdict(reason: Reason):
-    results = [StepResult(step=Step.TOKEN, outcome=Outcome.FAILED, reason=reason)]
-    assert verdict(results, unwrapped=None) == Readiness(ready=None, why="exporter_fault")
-
-
-def test_a_step_cut_by_the_scrape_gives_no_verdict():
-    results = [replace(result, reason=Reason.SCRAPE_TIMEOUT) for result in steps(get_key=Outcome.FAILED)]
-    assert verdict(results, unwrapped=None) == Readiness(ready=None, why="scrape_timeout")
+@pytest.mark.parametrize("unwrapped", [False, None])
+@pytest.mark.parametrize("reason", [Reason.INTERNAL, Reason.SECRET_UNREADABLE, Reason.SECRET_TIMEOUT])
+def test_an_exporter_side_reason_gives_no_verdict(*, reason: Reason, unwrapped: bool | None):
+    results = [StepResult(step=Step.UNWRAP_KEY, outcome=Outcome.FAILED, reason=reason)]
+    assert verdict(results, unwrapped=unwrapped) == Readiness(ready=None, why="exporter_fault")
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,14 @@ import pytest
 
 from exporter.core.faults import Reason
 from exporter.core.model import Step
-from exporter.core.steadiness import NO_FAILURE, UNSTEADY, FailedProbe, assess_steadiness
+from exporter.core.steadiness import FAILURES_OF_UNSTEADY, NO_FAILURE, FailedProbe, assess_steadiness
 
 THROTTLED = FailedProbe(Step.GET_KEY, 3011, Reason.THROTTLED)
 SLOW = FailedProbe(Step.CHALLENGE, 3008, Reason.CONNECT_TIMEOUT)
 
 
 def test_fewer_failures_than_the_limit_are_steady():
-    assert assess_steadiness([THROTTLED] * (UNSTEADY - 1), 40) is None
+    assert assess_steadiness([THROTTLED] * (FAILURES_OF_UNSTEADY - 1), 40) is None
 
 
 @pytest.mark.parametrize(

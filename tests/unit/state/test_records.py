@@ -10,7 +10,7 @@ from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.faults import Reason
 from exporter.core.model import Facts, KeyFacts, Outcome, Phase, Readiness, Step, StepResult, VaultHeaders
 from exporter.core.readiness import State
-from exporter.core.steadiness import UNSTEADY
+from exporter.core.steadiness import FAILURES_OF_UNSTEADY
 from exporter.state.records import RECENT, TargetRecords, readiness_at, unsteady_at
 from tests.support.factories import a_failure, a_fleet, a_report, a_target
 
@@ -314,16 +314,16 @@ def test_only_the_last_forty_states_are_kept(state):
 
 
 def test_failures_older_than_forty_probes_make_no_target_unsteady(state):
-    for _ in range(UNSTEADY):
+    for _ in range(FAILURES_OF_UNSTEADY):
         record = state.record(a_target(), a_failure(code=3011, reason=Reason.THROTTLED))
     assert unsteady_at(record, 0.0) is None  # not ready now
     state.record(a_target(), a_report())
     assert str(unsteady_at(record, 0.0)) == "unsteady: 3011 in 3 of the last 4 probes"
     assert unsteady_at(record, 1e6) is None  # the verdict is stale
     assert record.verdict.ready
-    for _ in range(RECENT - UNSTEADY):
+    for _ in range(RECENT - FAILURES_OF_UNSTEADY):
         state.record(a_target(), a_report())
-    assert (unsteady_at(record, 0.0), len(record.recent_failures)) == (None, UNSTEADY - 1)
+    assert (unsteady_at(record, 0.0), len(record.recent_failures)) == (None, FAILURES_OF_UNSTEADY - 1)
 
 
 def test_a_lost_packet_makes_no_target_unsteady(state):

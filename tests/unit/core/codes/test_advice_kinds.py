@@ -9,7 +9,6 @@ from exporter.core.checks.model import CheckOutcome
 from exporter.core.checks.select_fix import Words, remedy
 from exporter.core.classify import classify
 from exporter.core.codes.actions import Names, actions
-from exporter.core.codes.explain import explain
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import CredentialKind, Facts, Step, Vantage
 from tests.unit.core.promised import AMBIGUOUS, ENTRA_NUMBERS, OTHER_NUMBERS, SENTENCES
@@ -82,14 +81,6 @@ def test_refusal_with_another_cause_demands_no_new_secret(number, kind):
         assert [line for line in advice if "ALTER CREDENTIAL" in line or "credential reset" in line] == []
 
 
-def test_a_managed_hsm_has_a_service_principal_of_its_own():
-    hsm = replace(NAMES, vault="contoso.managedhsm.azure.net")
-    for reason in (Reason.RESOURCE_PRINCIPAL_MISSING, Reason.RESOURCE_PRINCIPAL_DISABLED):
-        advice = " ".join(actions(3128, reason, ready=False, names=hsm, step=Step.TOKEN))
-        assert "589d5083-6f11-4d30-a62a-a4b316a14abf" in advice
-        assert "cfa8b339" not in advice
-
-
 @pytest.mark.parametrize("address", ["10.1.2.3", "192.168.1.1", "100.64.0.9", "fd00::1"])
 def test_private_address_gets_no_ip_rule(address):
     names, words = replace(NAMES, client_address=address), replace(WORDS, client_address=address)
@@ -140,19 +131,6 @@ def test_expiring_certificate_is_renewed_without_a_secret():
     assert "--cert" in lines
     assert "SECRET" not in lines
     assert "ALTER CREDENTIAL" in " ".join(remedy("credential_expiry", CheckOutcome.WARN, None, WORDS))
-
-
-@pytest.mark.parametrize(
-    ("text", "reason", "code"),
-    [
-        ("AADSTS7000213", Reason.CERTIFICATE_REFUSED, 3303),
-        ("AADSTS530035", Reason.CONDITIONAL_ACCESS, 3128),
-        ("credentials_refused", Reason.CREDENTIALS_REFUSED, 3303),
-    ],
-)
-def test_explain_knows_the_reason_and_the_code_of_a_number(text, reason, code):
-    found = explain(text)
-    assert (found.reason, [row.code for row in found.rows]) == (reason, [code])
 
 
 @pytest.mark.parametrize("vault", ["contoso.vault.azure.net", "contoso.managedhsm.azure.net"])

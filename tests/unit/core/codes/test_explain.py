@@ -104,13 +104,16 @@ def test_text_explains_one_code(text, code):
         ("ForbiddenByFirewall", Reason.FORBIDDEN_FIREWALL, 3077),
         ("403 unwrapKey: ForbiddenByRbac", Reason.FORBIDDEN_RBAC, 3077),
         ("KeyNotFound", Reason.KEY_NOT_FOUND, 3076),
+        ("AADSTS7000213", Reason.CERTIFICATE_REFUSED, 3303),
+        ("AADSTS530035", Reason.CONDITIONAL_ACCESS, 3128),
+        ("credentials_refused", Reason.CREDENTIALS_REFUSED, 3303),
     ],
 )
 def test_number_or_reason_explains_the_reason(text, reason, code):
     found = explain(text)
     assert str(reason) in found.title
     assert reason.row.text[1:] in found.summary
-    assert code in [row.code for row in found.rows]
+    assert [row.code for row in found.rows] == [code]
 
 
 def test_reason_of_a_page_has_the_codes_of_the_vault_and_of_the_sign_in():
