@@ -12,9 +12,9 @@ from functools import partial
 from typing import Any
 
 from exporter.config.auxiliary import is_needed
-from exporter.config.model import Config, Credential, CredentialKind, Module, Target
+from exporter.config.model import Config, Credential, Module, Target
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult, Identity
-from exporter.core.model import KeyFacts, Vantage
+from exporter.core.model import CredentialKind, KeyFacts, Vantage
 from exporter.probing.round_trip import ProbeRequest
 
 
