@@ -28,7 +28,6 @@ from exporter.doctor.check_network import CheckFunction
 from exporter.doctor.collect import EvidenceCollector, LookUp
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.finding import Finding, unknown
-from exporter.tokens.secret_cache import secret_file
 
 _OF_THE_CREDENTIAL: Final = frozenset({"token", "credential_string", "credential_expiry"})
 _ON_HOST: Final = "visible only on the SQL Server host"
@@ -169,7 +168,7 @@ def _words(evidence: Evidence, subject: AuxiliaryResult | None, again: str) -> W
         again=again,
         client=evidence.secret.client_id or evidence.credential.client_id,
         newest=None if newest is None else newest.version,
-        secret_file=secret_file(evidence.credential),
+        secret_file=evidence.credential.secret_path,
         proxy=_proxy(evidence),
         modulus=b"" if evidence.report.key is None else evidence.report.key.modulus,
         kind=evidence.credential.kind,

@@ -12,9 +12,10 @@ from exporter.core.checks.fixes import FIXES, UNKNOWN, WARNED, Lines
 from exporter.core.checks.fixes_sign_in import OF_CERTIFICATE
 from exporter.core.checks.fixes_thumbprint import modulus_words
 from exporter.core.checks.model import CheckOutcome
-from exporter.core.codes.actions import Names, advice, identity_of
-from exporter.core.codes.actions import filled as with_names
+from exporter.core.codes.actions import advice
 from exporter.core.codes.advice_texts import FIND_OBJECT_ID, REPEAT
+from exporter.core.codes.names import Names, identity_of
+from exporter.core.codes.names import filled as with_names
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.endpoints import cloud_of
 from exporter.core.faults import Reason

@@ -10,7 +10,8 @@ import sqlglot
 from exporter.core.checks import CHECKS, CheckOutcome, CheckResult
 from exporter.core.checks.fixes import FIXES, REAL_EXPIRY, UNKNOWN, WARNED
 from exporter.core.checks.select_fix import Words, filled, in_lines, remedy
-from exporter.core.codes.actions import BY_REASON, identity_of
+from exporter.core.codes.actions import BY_REASON
+from exporter.core.codes.names import identity_of
 from exporter.core.faults import Reason
 from exporter.doctor.report import as_data, as_text
 from tests.integration.doctor.check_causes import CAUSES

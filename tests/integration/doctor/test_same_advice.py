@@ -7,8 +7,9 @@ import pytest
 import yaml
 
 from exporter.core.checks import CheckOutcome
-from exporter.core.codes.actions import BY_REASON, Names, actions
+from exporter.core.codes.actions import BY_REASON, actions
 from exporter.core.codes.explain import explain
+from exporter.core.codes.names import Names
 from exporter.core.codes.reasons import REASON_TEXTS
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.faults import Reason

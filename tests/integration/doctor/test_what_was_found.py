@@ -6,7 +6,8 @@ import pytest
 
 from exporter.config.model import CredentialKind
 from exporter.core.checks import CheckOutcome
-from exporter.core.codes.actions import Names, actions
+from exporter.core.codes.actions import actions
+from exporter.core.codes.names import Names
 from exporter.core.faults import Reason
 from exporter.core.model import Step
 from exporter.simulator.faults import Options

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from exporter.core.auxiliary import AuxiliaryKind
-from exporter.core.codes.actions import Names, actions
+from exporter.core.codes.actions import actions
+from exporter.core.codes.names import Names
 from exporter.core.codes.shared import DO_NOT_RESTART, SET_ONLINE
 from exporter.core.faults import Reason
 from exporter.core.model import CredentialKind, Outcome, Readiness, Step, Vantage

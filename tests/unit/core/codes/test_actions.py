@@ -8,8 +8,9 @@ import pytest
 from exporter.core.checks.model import CheckOutcome
 from exporter.core.checks.select_fix import Words, remedy
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.actions import BY_REASON, LINE_LIMIT, Names, action_line, actions, filled, general_actions
+from exporter.core.codes.actions import BY_REASON, LINE_LIMIT, action_line, actions, general_actions
 from exporter.core.codes.advice_texts import EACH_IDENTITY
+from exporter.core.codes.names import Names, filled
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.faults import Reason
 from exporter.core.model import CredentialKind, Step, Vantage

@@ -8,8 +8,9 @@ import pytest
 from exporter.core.checks.model import CheckOutcome
 from exporter.core.checks.select_fix import Words, remedy
 from exporter.core.classify import classify
-from exporter.core.codes.actions import Names, actions
+from exporter.core.codes.actions import actions
 from exporter.core.codes.explain import explain
+from exporter.core.codes.names import Names
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import CredentialKind, Facts, Step, Vantage
 from tests.unit.core.promised import AMBIGUOUS, ENTRA_NUMBERS, OTHER_NUMBERS, SENTENCES
