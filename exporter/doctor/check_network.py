@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from exporter.config.model import CredentialKind, ExpectPath
+from exporter.config.model import ExpectPath
 from exporter.core.checks.routing import owner_of
 from exporter.core.classify import classify
 from exporter.core.faults import Fault, Reason
-from exporter.core.model import Outcome, Step, StepResult
+from exporter.core.model import CredentialKind, Outcome, Step, StepResult
 from exporter.doctor.evidence import Certificate, Endpoint, Evidence
-from exporter.doctor.finding import Finding, day, failed, failure_text, owned, passed, skipped, unknown, warned
+from exporter.doctor.finding import Finding, day, failed, failed_at, owned, passed, skipped, unknown, warned
 
 SKEW_WARN, SKEW_FAIL = 120.0, 300.0  # seconds
 CERTIFICATE_WARN: Final = 2 * 86400.0  # seconds before its expiry
@@ -28,12 +28,6 @@ _SIGNED: Final = frozenset({CredentialKind.CLIENT_CERTIFICATE, CredentialKind.WO
 _NO_ENTRA: Final = "the host's identity service issues the tokens"
 
 _OTHER_SOURCE: Final = "a search domain or the hosts file answers"
-_SEARCH_DOMAIN: Final = (
-    "Check the hosts file. If it does not have the name, a search domain with a wildcard record answers with another host.",
-    "Remove that record, or set `options ndots:1` in /etc/resolv.conf.",
-    "In Kubernetes, set `dnsConfig` with `ndots: 1`, as the chart does. Compare with the name as written:",
-    "  Resolve-DnsName VAULT_HOST. -DnsOnly",
-)
 
 CheckFunction = Callable[[Evidence], Finding]
 
@@ -49,8 +43,9 @@ def _failure(evidence: Evidence, host: str, check: str) -> Finding | None:
     if endpoint is not None and endpoint.facts.fault not in (Fault.NONE, Fault.HTTP_STATUS):
         cause = classify(step, endpoint.facts)
         if owner_of(step, cause.reason) == check:
-            result = StepResult(step=step, outcome=Outcome.FAILED, reason=cause.reason, facts=endpoint.facts)
-            return failed(failure_text(result), code=cause.code, reason=cause.reason)
+            return failed_at(
+                StepResult(step=step, outcome=Outcome.FAILED, code=cause.code, reason=cause.reason, facts=endpoint.facts)
+            )
     return owned(evidence, check)
 
 
@@ -63,7 +58,7 @@ def proxy(host: str) -> CheckFunction:
         failure = _failure(evidence, host, f"proxy_{host}")
         if failure is None:
             return passed(route)
-        return failed(f"{route}: {failure.detail}", code=failure.code, reason=failure.reason)
+        return replace(failure, detail=f"{route}: {failure.detail}")
 
     return run
 
@@ -77,11 +72,11 @@ def dns(host: str) -> CheckFunction:
             return skipped("the proxy resolves the name, not this host")
         failure = _failure(evidence, host, f"dns_{host}")
         if failure is not None:
-            return failed(f"{_name(endpoint)}: {failure.detail}", code=failure.code, reason=failure.reason)
+            return replace(failure, detail=f"{_name(endpoint)}: {failure.detail}")
         found = ", ".join(endpoint.addresses[:4]) or "found"
         if endpoint.absolute is not None and endpoint.addresses and set(endpoint.absolute).isdisjoint(endpoint.addresses):
             other = ", ".join(endpoint.absolute[:4]) or "no address"
-            return replace(warned(f"{found}, but {other} in DNS for the name as written: {_OTHER_SOURCE}"), advice=_SEARCH_DOMAIN)
+            return warned(f"{found}, but {other} in DNS for the name as written: {_OTHER_SOURCE}")
         return passed(f"{found} (by connect_to)" if endpoint.redirected else found)
 
     return run
@@ -131,8 +126,7 @@ def tls(host: str) -> CheckFunction:
             return skipped(_NO_ENTRA)
         failure = _failure(evidence, host, f"tls_{host}")
         if failure is not None:
-            shown = _certificate_text(endpoint.certificate, failure.reason)
-            return failed(f"{failure.detail}{shown}", code=failure.code, reason=failure.reason)
+            return replace(failure, detail=failure.detail + _certificate_text(endpoint.certificate, failure.reason))
         certificate = endpoint.facts.certificate
         if certificate is None:
             return unknown("the handshake succeeded, but the certificate could not be read")
@@ -202,7 +196,7 @@ def clock(evidence: Evidence) -> Finding:
     skew = min(known, key=abs)
     how = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the services"
     if refused is not None:
-        return failed(f"{how}; {refused.detail}", code=refused.code, reason=refused.reason)
+        return replace(refused, detail=f"{how}; {refused.detail}")
     if abs(skew) > SKEW_FAIL:
         return failed(how, codeless=evidence.credential.kind not in _SIGNED)
     return warned(how) if abs(skew) > SKEW_WARN else passed(how)

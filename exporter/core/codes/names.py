@@ -42,6 +42,7 @@ class Names:
     staged_usable: bool = False  # its round trip succeeded
     newest: str | None = None  # the newest version of the key
     modulus: bytes = b""  # of the key's version
+    again: str | None = None  # the command that repeats the checks of `doctor`; None: the probe
 
 
 def filled(text: str, names: Names) -> str:
@@ -76,9 +77,10 @@ def _of_the_vault(vault: str) -> dict[str, str | None]:
 
 
 def _of_the_target(names: Names) -> dict[str, str | None]:
-    end = names.modulus[-MODULUS_BYTES:]
+    target, end = f"{names.target} --config.file {_path(names.config_file) or 'FILE'}", names.modulus[-MODULUS_BYTES:]
     return {
-        "TARGET": f"{names.target} --config.file {_path(names.config_file) or 'FILE'}",
+        "ekm-exporter probe TARGET": names.again or f"ekm-exporter probe {target}",
+        "TARGET": target,
         "KEY": names.key,
         "VERSION": names.version,
         "NEWEST": names.newest,
