@@ -36,7 +36,7 @@ async def test_proven_staged_credential_is_the_fix(harness):
     assert result.fix[0] == "The staged credential sql-next is usable. Give its secret to SQL Server, on every replica:"
     assert any("ALTER CREDENTIAL" in line for line in result.fix)
     assert not any("credential reset" in line for line in result.fix)
-    assert "`credential: sql-next`" in result.fix[-1]
+    assert "`credential: sql-next`" in repr(result.fix)
     assert NEXT_SECRET not in repr(result)
 
 

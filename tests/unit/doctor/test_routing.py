@@ -1,19 +1,36 @@
 """Each failure of a step is reported by exactly one check."""
 
 import dataclasses
+import re
+from pathlib import Path
 
 import pytest
 
-from exporter.config.model import Credential, CredentialKind, Module
+from exporter.config.model import Credential, Module
 from exporter.core.checks import BY_NAME, CHECKS, CheckOutcome
 from exporter.core.checks.routing import OWNERS, owner_of
-from exporter.core.classify import classify
+from exporter.core.codes import in_generation
+from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.faults import Fault, Reason
-from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, Readiness, Step, StepResult, VaultHeaders
+from exporter.core.model import (
+    Challenge,
+    CredentialKind,
+    Facts,
+    Generation,
+    Outcome,
+    ProbeReport,
+    Readiness,
+    Step,
+    StepResult,
+    VaultHeaders,
+)
 from exporter.doctor.evidence import Endpoint, Evidence, SecretEvidence
 from exporter.doctor.run import assess_all
-from tests.support.doctor_simulated import ENTRA, TARGET, VAULT
+from exporter.presentation.text import recommended_actions
+from tests.support.doctor_simulated import CLIENT, ENTRA, TARGET, VAULT
 
+PROBE = "ekm-exporter probe contoso-key0 --config.file /etc/ekm.yml"
+NAME = re.compile(r"(?<![A-Z] )\b(VAULT|KEY|TARGET|HOST|PROXY|CLIENT_ID|OBJECT_ID|SECRET_FILE|VERSION|NUMBER)\b")
 FINE = Facts(status=404, fault=Fault.HTTP_STATUS, server_time=1.8e9, vault=VaultHeaders(connection="public"))
 
 
@@ -50,15 +67,54 @@ def test_each_failure_is_reported_by_its_owner(step):
         assert reported == {owner_of(step, reason)}, reason
 
 
+def plain(texts):
+    """The letters of actions or lines: without backticks, points and line breaks."""
+    return re.sub(r"[`:.\s]", "", " ".join(texts).replace(f"from `{PROBE}`", "below"))
+
+
+@pytest.mark.parametrize("kind", list(CredentialKind))
 @pytest.mark.parametrize("step", list(Step))
-def test_each_fault_of_a_step_has_a_fix(step):
-    for fault in Fault:
-        if fault is Fault.NONE:
-            continue
-        cause = classify(step, Facts(fault=fault, status=418))
-        results = assess_all(observed(step, cause.reason, cause.code), again="again")
-        result = next(result for result in results if result.check == owner_of(step, cause.reason))
-        assert result.fix, fault
+def test_fix_has_the_actions_and_names_of_page_and_probe(step, kind):
+    facts = Facts(
+        credential_kind=kind,
+        client_id=CLIENT,
+        aadsts=700030,
+        object_id="0a1b",
+        client_address="203.0.113.7",
+        endpoint=ENTRA if step is Step.TOKEN else VAULT,
+        secret_file="/etc/secret",
+        proxy="proxy.example:3128",
+    )
+    for reason in Reason:
+        given = observed(step, reason, 2050 if reason is Reason.SECRET_TOO_SHORT else 3077)
+        steps = tuple(dataclasses.replace(each, facts=facts) if each.facts else each for each in given.report.steps)
+        report = dataclasses.replace(given.report, steps=steps)
+        target = dataclasses.replace(given.target, config_file=Path("/etc/ekm.yml"))
+        credential = dataclasses.replace(given.credential, kind=kind)
+        evidence = dataclasses.replace(given, report=report, credential=credential, target=target)
+        results = {result.check: result for result in assess_all(evidence, again=PROBE)}
+        fix = results[owner_of(step, reason)].fix
+        page = [
+            each
+            for each in recommended_actions(target, report)
+            if each not in (DO_NOT_RESTART, f"Then repeat the probe: `{PROBE}`.")
+        ]
+        assert fix, reason
+        assert plain(fix) == plain(page), reason
+        commands = [line for line in fix if line.startswith("  ")]
+        assert [line for line in commands if NAME.search(line)] == [], reason
+
+
+@pytest.mark.parametrize("step", list(Step))
+@pytest.mark.parametrize("code", [3008, 3011, 3077])
+def test_current_generation_gets_the_counterpart_code(step, code):
+    for reason in Reason:
+        evidence = observed(step, reason, code)
+        target = dataclasses.replace(evidence.target, generation=Generation.CURRENT)
+        results = {result.check: result for result in assess_all(dataclasses.replace(evidence, target=target), again="again")}
+        owner = owner_of(step, reason)
+        expected = None if owner == "secret" else in_generation(code, Generation.CURRENT)
+        assert results[owner].code == expected, reason
 
 
 def test_owners_are_checks():

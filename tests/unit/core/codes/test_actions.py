@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.core.checks.model import CheckOutcome
-from exporter.core.checks.select_fix import Words, remedy
+from exporter.core.checks import BY_NAME, CheckOutcome
+from exporter.core.checks.fix import check_actions, in_lines
 from exporter.core.codes import BY_CODE
 from exporter.core.codes.actions import BY_REASON, LINE_LIMIT, action_line, actions, general_actions
 from exporter.core.codes.advice_texts import EACH_IDENTITY
@@ -80,6 +80,8 @@ def test_actions_leave_out_the_probe_just_made():
         ("`az keyvault show --name VAULT`", HSM, "`az keyvault show --hsm-name contoso`"),
         ("`IDENTITY = 'VAULT'`", VAULT, "`IDENTITY = 'contoso-prod'`"),
         ("`IDENTITY = 'VAULT'`", HSM, "`IDENTITY = 'contoso.managedhsm.azure.net'`"),
+        ("`IDENTITY = 'VAULT'`", replace(VAULT, vault="a.vault.usgovcloudapi.net"), "`IDENTITY = 'a.vault.usgovcloudapi.net'`"),
+        ("`IDENTITY = 'VAULT'`", replace(VAULT, vault="a.vault.azure.cn:8443"), "`IDENTITY = 'a.vault.azure.cn'`"),
         ("`--version VERSION`", HSM, "`--version VERSION`"),
         ("KEY and `PROVIDER_KEY_NAME` and `KEY_ID`", VAULT, "KEY and `PROVIDER_KEY_NAME` and `KEY_ID`"),
     ],
@@ -154,10 +156,8 @@ OF_A_VAULT = (
 @pytest.mark.parametrize("reason", REFUSED)
 def test_refusal_of_a_managed_hsm_has_no_command_of_a_vault(reason):
     advice = " ".join(actions(3077, reason, ready=False, names=HSM))
-    words = Words(vault=HSM.vault, entra="login", key="K1", version="v1", again="again", client="id")
-    checks = ("permission_get", "permission_wrap", "permission_unwrap", "firewall")
-    fixes = [line for check in checks for line in remedy(check, CheckOutcome.FAIL, reason, words)]
-    for text in (advice, *fixes):
+    fix = check_actions(BY_NAME["firewall"], CheckOutcome.FAIL, HSM, code=3077, reason=reason)
+    for text in (advice, *in_lines(fix, HSM)):
         assert [words for words in OF_A_VAULT if words in text] == []
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.core.checks.model import CheckOutcome
-from exporter.core.checks.select_fix import Words, remedy
+from exporter.core.checks import BY_NAME, CheckOutcome
+from exporter.core.checks.fix import check_actions, in_lines
 from exporter.core.classify import classify
 from exporter.core.codes.actions import actions
 from exporter.core.codes.explain import explain
@@ -16,7 +16,6 @@ from exporter.core.model import CredentialKind, Facts, Step, Vantage
 from tests.unit.core.promised import AMBIGUOUS, ENTRA_NUMBERS, OTHER_NUMBERS, SENTENCES
 
 NAMES = Names(target="t", vault="contoso.vault.azure.net", key="K", version="v", client_id="id")
-WORDS = Words(vault=NAMES.vault, entra="login.microsoftonline.com", key="K", version="v", again="again", client="id")
 SECRETS = (CredentialKind.CLIENT_SECRET, CredentialKind.CONNECTOR_SECRET)
 OTHERS = (CredentialKind.CLIENT_CERTIFICATE, CredentialKind.MANAGED_IDENTITY, CredentialKind.WORKLOAD_IDENTITY)
 NEW_SECRET = re.compile(r"client secret|new secret|the secret|ALTER CREDENTIAL|SECRET =|--append`|secret's value")
@@ -32,13 +31,17 @@ def refusals():
             yield from (Facts(fault=Fault.HTTP_STATUS, status=status, aadsts=one, inner_code=sentence) for one in AMBIGUOUS)
 
 
+def fix(check, names, outcome=CheckOutcome.FAIL, **failure):
+    """The lines of doctor."""
+    return in_lines(check_actions(BY_NAME[check], outcome, names, **failure), names)
+
+
 def advised(facts, kind):
     """The advice of page and probe, and that of doctor."""
     found = classify(Step.TOKEN, facts)
     names = replace(NAMES, kind=kind, aadsts=facts.aadsts)
     page = actions(found.code, found.reason, ready=False, names=names, step=Step.TOKEN)
-    words = replace(WORDS, kind=kind, aadsts=facts.aadsts)
-    return page, remedy("token", CheckOutcome.FAIL, found.reason, words)
+    return page, fix("token", names, code=found.code, reason=found.reason, step=Step.TOKEN)
 
 
 @pytest.mark.parametrize("kind", OTHERS)
@@ -93,9 +96,9 @@ def test_a_managed_hsm_has_a_service_principal_of_its_own():
 
 @pytest.mark.parametrize("address", ["10.1.2.3", "192.168.1.1", "100.64.0.9", "fd00::1"])
 def test_private_address_gets_no_ip_rule(address):
-    names, words = replace(NAMES, client_address=address), replace(WORDS, client_address=address)
+    names = replace(NAMES, client_address=address)
     page = " ".join(actions(3077, Reason.FORBIDDEN_FIREWALL, ready=False, names=names, step=Step.GET_KEY))
-    doctor = " ".join(remedy("firewall", CheckOutcome.FAIL, Reason.FORBIDDEN_FIREWALL, words))
+    doctor = " ".join(fix("firewall", names, code=3077, reason=Reason.FORBIDDEN_FIREWALL))
     for advice in (page, doctor):
         assert "--ip-address" not in advice
         assert "--subnet" in advice
@@ -111,14 +114,13 @@ def test_public_address_is_filled_into_the_ip_rule():
 
 def test_address_of_a_central_exporter_is_in_no_command():
     names = replace(NAMES, client_address="203.0.113.7")
-    words = replace(WORDS, client_address="203.0.113.7")
     page = " ".join(actions(3077, Reason.FORBIDDEN_FIREWALL, ready=False, names=names))
-    doctor = " ".join(remedy("firewall", CheckOutcome.FAIL, Reason.FORBIDDEN_FIREWALL, words))
+    doctor = " ".join(fix("firewall", names, code=3077, reason=Reason.FORBIDDEN_FIREWALL))
     for advice in (page, doctor):
         assert "--ip-address ADDRESS" in advice
         assert "`203.0.113.7` is the address of this exporter, not of SQL Server" in advice
-    here = replace(words, vantage=Vantage.SQL_HOST)
-    assert "--ip-address 203.0.113.7" in " ".join(remedy("firewall", CheckOutcome.FAIL, Reason.FORBIDDEN_FIREWALL, here))
+    here = replace(names, vantage=Vantage.SQL_HOST)
+    assert "--ip-address 203.0.113.7" in " ".join(fix("firewall", here, code=3077, reason=Reason.FORBIDDEN_FIREWALL))
 
 
 def test_operation_that_the_key_forbids_changes_no_role():
@@ -136,11 +138,10 @@ def test_unreadable_key_of_azure_arc_names_both_groups():
 
 
 def test_expiring_certificate_is_renewed_without_a_secret():
-    words = replace(WORDS, kind=CredentialKind.CLIENT_CERTIFICATE)
-    lines = " ".join(remedy("credential_expiry", CheckOutcome.WARN, None, words))
+    names = replace(NAMES, kind=CredentialKind.CLIENT_CERTIFICATE)
+    lines = " ".join(fix("credential_expiry", names, CheckOutcome.WARN, code=3303, reason=Reason.CERTIFICATE_EXPIRED))
     assert "--cert" in lines
     assert "SECRET" not in lines
-    assert "ALTER CREDENTIAL" in " ".join(remedy("credential_expiry", CheckOutcome.WARN, None, WORDS))
 
 
 @pytest.mark.parametrize(
