@@ -31,41 +31,31 @@ def names_of(
     facts = [result.facts for result in steps if result.facts is not None]
     results = list(auxiliary)
     newest = next((one.key for one in results if one.what is AuxiliaryKind.NEWEST and one.key is not None), None)
-    reported = Names(
+    given = (None, None, None) if credential is None else (credential.client_id, credential.kind, credential.secret_path)
+    return Names(
         target=target.name,
         vault=target.vault,
         key=target.key_name,
         version=target.key_version or (None if key is None else key.version),
-        client_id=_first(each.client_id for each in facts),
-        kind=_first(each.credential_kind for each in facts),
+        client_id=_first(each.client_id for each in facts) or given[0],
+        kind=_first(each.credential_kind for each in facts) or given[1],
         aadsts=_first(each.aadsts for each in facts),
         client_address=_first(each.client_address for each in facts),
         object_id=_first(each.object_id for each in facts),
         proxy=_first(each.proxy for each in facts),
         host=None if failure is None or failure.facts is None else failure.facts.endpoint,
         config_file=None if target.config_file is None else str(target.config_file),
-        secret_file=_first(each.secret_file for each in facts if target.config_file is not None),
+        secret_file=_first(each.secret_file for each in facts if target.config_file is not None) or given[2],
         vantage=target.vantage,
         staged=target.next_credential,
         staged_usable=any(_is_usable_next(target, one) for one in results),
         newest=None if newest is None else newest.version,
         modulus=b"" if key is None else key.modulus,
     )
-    return reported if credential is None else _with_credential(reported, credential)
 
 
 def _first(values: Iterable[_T | None]) -> _T | None:
     return next((each for each in values if each), None)
-
-
-def _with_credential(names: Names, credential: Credential) -> Names:
-    """Return the names with what the configuration has and no step reports."""
-    return replace(
-        names,
-        client_id=names.client_id or credential.client_id,
-        kind=names.kind or credential.kind,
-        secret_file=names.secret_file or credential.secret_path,
-    )
 
 
 def names_of_auxiliary(target: Target, result: AuxiliaryResult) -> Names:

@@ -37,11 +37,7 @@ def _on_host(_evidence: Evidence) -> Finding:
 
 CHECK_FUNCTIONS: Mapping[str, CheckFunction] = MappingProxyType(
     {
-        **{f"proxy_{host}": check_network.proxy(host) for host in ("vault", "entra")},
-        **{f"dns_{host}": check_network.dns(host) for host in ("vault", "entra")},
-        **{f"tcp_{host}": check_network.tcp(host) for host in ("vault", "entra")},
-        **{f"issuer_{host}": check_network.issuer(host) for host in ("vault", "entra")},
-        **{f"tls_{host}": check_network.tls(host) for host in ("vault", "entra")},
+        **check_network.AT_EACH_HOST,
         "revocation": check_network.revocation,
         "path": check_network.path,
         "clock": check_network.clock,

@@ -52,6 +52,7 @@ class Check:
     of_certificate: Actions = ()  # instead, if the credential is a certificate
     on_hsm: Actions = ()  # instead, for a Managed HSM
     if_unknown: bool = False  # the actions also show what is unknown here
+    effect: str = ""  # of a failure for which SQL Server shows no code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,6 +71,7 @@ NETWORK: tuple[Check, ...] = (
         title="Path to the vault",
         question="Is the vault reached over the network path that the module expects, private or public?",
         needs=("tls_vault",),
+        effect="The vault was reached, but over another network path than the module expects.",
         actions=(
             (
                 "On the SQL Server host, resolve the name and compare the address with that of the private endpoint: "
@@ -91,6 +92,7 @@ NETWORK: tuple[Check, ...] = (
         title="Clock",
         question="How far is this host's clock from that of the services? Beyond five minutes, signed assertions are refused.",
         code=3303,
+        effect="Entra accepts a client secret even if the clock is wrong. It would refuse a certificate or another signed assertion.",
         actions=(
             SYNCHRONISE,
             "Show its source and offset: `w32tm /query /status` on Windows, `chronyc tracking` on Linux.",

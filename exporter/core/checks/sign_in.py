@@ -20,7 +20,12 @@ SIGN_IN: tuple[Check, ...] = (
         code=3128,
         needs=("challenge",),
     ),
-    Check(name="secret", title="Secret, as read here", question="Can the exporter read its own secret file?"),
+    Check(
+        name="secret",
+        title="Secret, as read here",
+        question="Can the exporter read its own secret file?",
+        effect="This is the exporter's copy of the secret. SQL Server has another copy, which was not tested.",
+    ),
     Check(
         name="credential_string",
         title="Credential string",
@@ -28,6 +33,7 @@ SIGN_IN: tuple[Check, ...] = (
         code=2050,
         needs=("secret",),
         actions=BY_CODE[2050].actions,
+        effect="SQL Server cannot sign in with such a string. Correct it before you write it into a credential.",
     ),
     Check(
         name="token",

@@ -64,43 +64,38 @@ def identity_of(vault: str) -> str:
 
 
 def _command(span: str, names: Names) -> str:
-    words = {**_of_the_vault(names.vault), **_of_the_target(names), **_of_the_sign_in(names)}
+    words = _words(names)
     pattern = START_OF_WORD + "(?:" + "|".join(map(re.escape, words)) + ")" + END_OF_WORD
     return re.sub(pattern, lambda found: words[found[0]] or found[0], span)
 
 
-def _of_the_vault(vault: str) -> dict[str, str | None]:
-    host = vault.partition(":")[0]
+def _words(names: Names) -> dict[str, str | None]:
+    """Return the value of each word. A longer one that begins with another one comes first."""
+    host, modulus = names.vault.partition(":")[0], names.modulus[-MODULUS_BYTES:]
     name = host.partition(".")[0]
-    hsm = {f"{flag} VAULT": f"--hsm-name {name}" for flag in ("--vault-name", "--name")} if HSM_DOMAIN in host else {}
-    return {"VAULT.vault.azure.net": host, "'VAULT'": f"'{identity_of(vault)}'", **hsm, "VAULT": name}
-
-
-def _of_the_target(names: Names) -> dict[str, str | None]:
-    target, end = f"{names.target} --config.file {_path(names.config_file) or 'FILE'}", names.modulus[-MODULUS_BYTES:]
+    target = f"{names.target} --config.file {_path(names.config_file) or 'FILE'}"
+    flags = ("--vault-name VAULT", "--name VAULT") if HSM_DOMAIN in host else ()
     return {
         "ekm-exporter probe TARGET": names.again or f"ekm-exporter probe {target}",
         "TARGET": target,
+        "VAULT.vault.azure.net": host,
+        "'VAULT'": f"'{identity_of(names.vault)}'",
+        **dict.fromkeys(flags, f"--hsm-name {name}"),
+        "VAULT": name,
         "KEY": names.key,
         "VERSION": names.version,
         "NEWEST": names.newest,
         "NEXT": names.staged,
-        # In which byte order SQL Server stores the modulus is not documented.
-        "MODULUS_END": end.hex().upper(),
-        "MODULUS_REVERSED": end[::-1].hex().upper(),
-        "HOST": (names.host or names.vault).partition(":")[0],
+        "HOST": (names.host or host).partition(":")[0],
         "PROXY": names.proxy,
-    }
-
-
-def _of_the_sign_in(names: Names) -> dict[str, str | None]:
-    return {
         "CLIENT_ID": names.client_id,
         "OBJECT_ID": names.object_id,
         "SECRET_FILE": _path(names.secret_file),
         "NUMBER": None if names.aadsts is None else str(names.aadsts),
         "ADDRESS": names.client_address if names.vantage is Vantage.SQL_HOST else None,
         "SEEN_ADDRESS": names.client_address,
+        "MODULUS_END": modulus.hex().upper(),
+        "MODULUS_REVERSED": modulus[::-1].hex().upper(),
     }
 
 

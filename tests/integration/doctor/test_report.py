@@ -7,7 +7,7 @@ import pytest
 
 from exporter.core.checks import CHECKS, CheckOutcome, CheckResult
 from exporter.doctor.report import as_data, as_text
-from tests.support.doctor_simulated import CLIENT, SECRET, TARGET, VAULT
+from tests.support.doctor_simulated import SECRET, TARGET, VAULT
 
 
 async def test_lines_have_80_columns_except_commands(harness):
@@ -88,39 +88,6 @@ async def test_fix_with_support_has_the_request_ids(harness):
     steps = [line.split()[0] for line in result.fix[position + 1 :]]
     assert steps[-1] == "get_key"
     assert all(len(line.split()[1]) == 36 for line in result.fix[position + 1 :])
-
-
-@pytest.mark.parametrize(
-    ("scenario", "expected"),
-    [
-        ("application_disabled", "accountEnabled=true"),
-        ("conditional_access", "sign-in log of service principals"),
-        ("tenant_unknown", "properties.tenantId"),
-        ("wrong_cloud", "az cloud show"),
-        ("resource_principal_missing", "az ad sp create"),
-        ("certificate_refused", "https://login.microsoftonline.com/error?code=700030"),  # SQL Server's string has a secret
-        ("sign_in_throttled", "the one that loops"),
-    ],
-)
-async def test_correct_string_needs_no_new_credential(harness, scenario, expected):
-    harness.simulator.apply(scenario, vault=VAULT)
-    fix = "\n".join((await harness.results())["token"].fix)
-    assert expected in fix
-    assert "ALTER CREDENTIAL" not in fix
-
-
-async def test_wrong_client_id_needs_a_new_credential(harness):
-    harness.simulator.apply("application_unknown", vault=VAULT)
-    fix = "\n".join((await harness.results())["token"].fix)
-    assert "ALTER CREDENTIAL" in fix
-    assert f"--id {CLIENT} " in fix
-
-
-async def test_client_id_is_filled_in_from_configuration_and_string(harness):
-    harness.simulator.apply("secret_expired", vault=VAULT)
-    assert f"--id {CLIENT} --append" in "\n".join((await harness.results())["token"].fix)
-    harness.typed(CLIENT.replace("-", "") + SECRET)
-    assert f"--id {CLIENT} --append" in "\n".join((await harness.results())["token"].fix)
 
 
 async def test_missing_certificate_skips_revocation(harness):
