@@ -73,14 +73,6 @@ def test_refusal_with_another_cause_demands_no_new_secret(number, kind):
     assert [line for line in advice if "ALTER CREDENTIAL" in line or "credential reset" in line] == []
 
 
-def test_a_managed_hsm_has_a_service_principal_of_its_own():
-    hsm = replace(NAMES, vault="contoso.managedhsm.azure.net")
-    for reason in (Reason.RESOURCE_PRINCIPAL_MISSING, Reason.RESOURCE_PRINCIPAL_DISABLED):
-        advice = " ".join(actions(3128, reason, ready=False, names=hsm, step=Step.TOKEN))
-        assert "589d5083-6f11-4d30-a62a-a4b316a14abf" in advice
-        assert "cfa8b339" not in advice
-
-
 @pytest.mark.parametrize("address", ["10.1.2.3", "192.168.1.1", "100.64.0.9", "fd00::1"])
 def test_private_address_gets_no_ip_rule(address):
     names = replace(NAMES, client_address=address)
