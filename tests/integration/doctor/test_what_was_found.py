@@ -5,9 +5,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.core.checks import CheckOutcome
-from exporter.core.codes.actions import Names, actions
 from exporter.core.model import CredentialKind, Step
-from exporter.core.reasons import Reason
 from exporter.simulator.faults import Options
 from tests.support.doctor_simulated import CLIENT, VAULT
 from tests.support.tls_server import Authority, Principal
@@ -80,9 +78,3 @@ async def test_sentence_without_an_inner_code_decides_the_reason(harness):
         each for each in (await harness.results()).values() if each.outcome is CheckOutcome.FAIL and "key disabled" in each.detail
     ]
     assert failed
-
-
-def test_certificate_advice_does_not_name_the_signer_of_tls():
-    names = Names(target="t", vault="v.vault.azure.net", key="k", version=None)
-    for code in range(3809, 3820):
-        assert "TLS" not in " ".join(actions(code, Reason.CERTIFICATE_UNUSABLE, ready=None, names=names))

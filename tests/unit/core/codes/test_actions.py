@@ -5,13 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.core.checks.model import CheckOutcome
-from exporter.core.checks.select_fix import Words, remedy
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.actions import Names, actions, filled, general_actions
+from exporter.core.codes.actions import LINE_LIMIT, action_line, actions, general_actions
 from exporter.core.codes.advice_texts import EACH_IDENTITY
+from exporter.core.codes.names import Names, filled
 from exporter.core.codes.shared import DO_NOT_RESTART
-from exporter.core.model import Step
+from exporter.core.model import CredentialKind, Step, Vantage
 from exporter.core.reasons import Reason, refusing
 from exporter.core.reasons.row import Refused
 
@@ -74,6 +73,8 @@ def test_actions_leave_out_the_probe_just_made():
         ("`az keyvault show --name VAULT`", HSM, "`az keyvault show --hsm-name contoso`"),
         ("`IDENTITY = 'VAULT'`", VAULT, "`IDENTITY = 'contoso-prod'`"),
         ("`IDENTITY = 'VAULT'`", HSM, "`IDENTITY = 'contoso.managedhsm.azure.net'`"),
+        ("`IDENTITY = 'VAULT'`", replace(VAULT, vault="a.vault.usgovcloudapi.net"), "`IDENTITY = 'a.vault.usgovcloudapi.net'`"),
+        ("`IDENTITY = 'VAULT'`", replace(VAULT, vault="a.vault.azure.cn:8443"), "`IDENTITY = 'a.vault.azure.cn'`"),
         ("`--version VERSION`", HSM, "`--version VERSION`"),
         ("KEY and `PROVIDER_KEY_NAME` and `KEY_ID`", VAULT, "KEY and `PROVIDER_KEY_NAME` and `KEY_ID`"),
     ],
@@ -110,20 +111,31 @@ def test_advice_follows_the_rules_of_the_codes():
         assert "docs/" not in text
 
 
-def test_managed_hsm_role_advice_uses_hsm_commands_only():
-    advice = " ".join(actions(3077, Reason.FORBIDDEN_RBAC, ready=False, names=HSM))
-    assert "az keyvault role assignment create --hsm-name contoso " in advice
-    assert "Managed HSM Crypto Service Encryption User" in advice
-    assert "set-policy" not in advice
-    assert "`Key Vault Crypto" not in advice
-
-
-@pytest.mark.parametrize("reason", [Reason.APPLICATION_NOT_IN_TENANT, Reason.RESOURCE_PRINCIPAL_DISABLED])
-def test_service_principal_advice_requests_no_new_secret(reason):
-    advice = " ".join(actions(3303, reason, ready=False, names=VAULT))
-    assert "az ad sp" in advice
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        (Reason.APPLICATION_NOT_IN_TENANT, "az ad sp create"),
+        (Reason.RESOURCE_PRINCIPAL_DISABLED, "az ad sp update"),
+        (Reason.RESOURCE_PRINCIPAL_MISSING, "az ad sp create"),
+        (Reason.APPLICATION_DISABLED, "accountEnabled=true"),
+        (Reason.CONDITIONAL_ACCESS, "sign-in log of service principals"),
+        (Reason.TENANT_UNKNOWN, "properties.tenantId"),
+        (Reason.WRONG_CLOUD, "az cloud show"),
+        (Reason.THROTTLED, "the one that loops"),
+        (Reason.CERTIFICATE_REFUSED, "https://login.microsoftonline.com/error?code=700030"),
+    ],
+)
+def test_correct_credential_needs_no_new_one(reason, expected):
+    names = replace(VAULT, kind=CredentialKind.CLIENT_SECRET, aadsts=700030)
+    advice = " ".join(actions(3303, reason, ready=False, names=names, step=Step.TOKEN))
+    assert expected in advice
     assert "ALTER CREDENTIAL" not in advice
     assert "credential reset" not in advice
+
+
+@pytest.mark.parametrize("code", range(3809, 3820))
+def test_certificate_advice_does_not_name_the_signer_of_tls(code):
+    assert "TLS" not in " ".join(actions(code, Reason.CERTIFICATE_UNUSABLE, ready=None, names=VAULT))
 
 
 def test_unreadable_secret_file_advice_names_file_and_rights():
@@ -149,11 +161,10 @@ OF_A_VAULT = (
 @pytest.mark.parametrize("reason", REFUSED)
 def test_refusal_of_a_managed_hsm_has_no_command_of_a_vault(reason):
     advice = " ".join(actions(3077, reason, ready=False, names=HSM))
-    words = Words(vault=HSM.vault, entra="login", key="K1", version="v1", again="again", client="id")
-    checks = ("permission_get", "permission_wrap", "permission_unwrap", "firewall")
-    fixes = [line for check in checks for line in remedy(check, CheckOutcome.FAIL, reason, words)]
-    for text in (advice, *fixes):
-        assert [words for words in OF_A_VAULT if words in text] == []
+    assert [words for words in OF_A_VAULT if words in advice] == []
+    if reason in (Reason.FORBIDDEN_RBAC, Reason.FORBIDDEN_POLICY):
+        assert "az keyvault role assignment create --hsm-name contoso " in advice
+        assert "Managed HSM Crypto Service Encryption User" in advice
 
 
 def test_a_path_is_one_word_of_a_command_or_stays_a_capital_word():
@@ -161,7 +172,50 @@ def test_a_path_is_one_word_of_a_command_or_stays_a_capital_word():
     for path, shown in (
         ("a b", '`type "a b"`'),
         ("ab", "`type ab`"),
+        ("a\nb", "`type SECRET_FILE`"),
         ("a`b", "`type SECRET_FILE`"),
         (None, "`type SECRET_FILE`"),
     ):
         assert shown in filled(action, replace(VAULT, secret_file=path))
+
+
+@pytest.mark.parametrize("names", [VAULT, HSM])
+@pytest.mark.parametrize("step", [None, *Step])
+def test_action_line_of_each_reason_fits_a_label(names, step):
+    longest = replace(
+        names, target="t" * 60, client_id="0" * 36, config_file="/etc/ekm-exporter/ekm.yml", secret_file="/" + "s" * 60
+    )
+    for reason in Reason:
+        for kind in (None, *CredentialKind):
+            known = replace(longest, kind=kind)
+            line = action_line(3077, reason, known, step=step)
+            first = actions(3077, reason, ready=None, names=known, step=step)[0].replace("`", "")
+            assert 0 < len(line) <= LINE_LIMIT
+            assert line.isprintable()
+            assert line == first or line.endswith(f"... All of it: ekm-exporter explain {reason}")
+
+
+def test_action_line_leaves_out_what_a_server_reported():
+    reported = replace(VAULT, object_id="0a1b", client_address="203.0.113.7", aadsts=700030, vantage=Vantage.SQL_HOST)
+    for reason in Reason:
+        line = action_line(3077, reason, reported)
+        assert not re.search("0a1b|203.0.113|700030", line)
+    assert "--object-id OBJECT_ID " in action_line(3077, Reason.FORBIDDEN_POLICY, reported)
+    assert "--ip-address ADDRESS" in action_line(3077, Reason.FORBIDDEN_FIREWALL, reported)
+
+
+def test_action_line_never_ends_inside_a_command():
+    line = action_line(3077, Reason.FORBIDDEN_POLICY, replace(VAULT, vault=f"{'v' * 200}.vault.azure.net"))
+    assert line == (
+        "Set the key permissions of the principal, and include its other ones, because this replaces them all"
+        "... All of it: ekm-exporter explain forbidden_policy"
+    )
+    line = action_line(3077, Reason.FORBIDDEN_FIREWALL, replace(VAULT, target="t" * 180))
+    assert line == (
+        f"Run ekm-exporter probe {'t' * 180} --config.file FILE on the SQL Server"
+        "... All of it: ekm-exporter explain forbidden_firewall"
+    )
+
+
+def test_action_line_of_a_code_without_actions_is_empty():
+    assert action_line(3000, None, VAULT) == ""
