@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 from aiohttp import web
 
@@ -111,6 +112,13 @@ class Simulator:
         if self._closed_port is not None:
             self._closed_port.close()
         await self._pairs.close()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
 
     @property
     def ca_pem(self) -> bytes:

@@ -92,9 +92,5 @@ class DoctorHarness:
 
 @contextlib.asynccontextmanager
 async def doctor_harness(folder):
-    simulator = Simulator(environment())
-    await simulator.start()
-    try:
+    async with Simulator(environment()) as simulator:
         yield DoctorHarness(simulator, folder)
-    finally:
-        await simulator.stop()

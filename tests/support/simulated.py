@@ -35,10 +35,14 @@ class ScenarioHarness:
         self._reports = {}
         self._ca_file, self._secret_file = folder / "ca.pem", folder / "secret"
 
-    async def start(self):
+    async def __aenter__(self):
         await self.simulator.start()
         self._ca_file.write_bytes(self.simulator.ca_pem)
         self._secret_file.write_text(SECRET)
+        return self
+
+    async def __aexit__(self, *_):
+        await self.simulator.stop()
 
     def by_secret(self):
         return {vault.name: by_secret(vault, self._secret_file) for vault in VAULTS}
@@ -126,6 +130,3 @@ class ScenarioHarness:
                 self.simulator.set_fault("html", application=PUBLIC.client)
                 stack.callback(self.simulator.clear)
             yield "66666666-7777-8888-9999-00000000dead" if name == "identity_unassigned" else PUBLIC.client
-
-    async def stop(self):
-        await self.simulator.stop()

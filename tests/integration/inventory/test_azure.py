@@ -69,10 +69,8 @@ class Workspace:
 
 @pytest.fixture
 async def simulator():
-    simulator = Simulator(small_environment())
-    await simulator.start()
-    yield simulator
-    await simulator.stop()
+    async with Simulator(small_environment()) as simulator:
+        yield simulator
 
 
 @pytest.fixture
@@ -219,15 +217,11 @@ async def test_1200_vaults_are_read_in_pages(workspace, simulator, monkeypatch):
 async def test_other_clouds_have_their_own_hosts(tmp_path, capsys, host, entra, management):
     environment = small_environment()
     vault = replace(environment.vaults[VAULT], host=host, authority=entra)
-    simulator = Simulator(replace(environment, vaults={host: vault}, authorities=frozenset({entra})))
-    await simulator.start()
-    try:
+    async with Simulator(replace(environment, vaults={host: vault}, authorities=frozenset({entra}))) as simulator:
         workspace = Workspace(tmp_path, simulator, capsys)
         workspace.cover((host, KEY))
         assert await workspace.run() == f"{management}: 1 vault, 0 Managed HSMs, 1 RSA key, 1 with a target; 0 failures\n"
         assert workspace.requested_hosts == {management, entra, host}
-    finally:
-        await simulator.stop()
 
 
 ROW = {"uri": f"https://{VAULT}/", "subscriptionId": TENANT, "location": "westeurope"}

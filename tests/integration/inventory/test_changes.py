@@ -100,12 +100,8 @@ class Workspace:
 
 @pytest.fixture
 async def workspace(tmp_path):
-    simulator = Simulator(build_environment(configuration(tmp_path)), sql_port=0)
-    await simulator.start()
-    try:
+    async with Simulator(build_environment(configuration(tmp_path)), sql_port=0) as simulator:
         yield Workspace(tmp_path, simulator)
-    finally:
-        await simulator.stop()
 
 
 def with_databases_of_first_key(one):

@@ -33,12 +33,10 @@ def fleet():
 @pytest.fixture
 async def simulator(tmp_path):
     config = configuration(tmp_path, fleet())
-    simulator = Simulator(build_environment(config), sql_port=0)
-    await simulator.start()
-    write_config(simulator, config, tmp_path / "sim")
-    (tmp_path / "inventory.yml").write_text("global: {interval: 60s, vantage: sql_host}\ninclude: [targets.d/*.yml]\n")
-    yield simulator
-    await simulator.stop()
+    async with Simulator(build_environment(config), sql_port=0) as simulator:
+        write_config(simulator, config, tmp_path / "sim")
+        (tmp_path / "inventory.yml").write_text("global: {interval: 60s, vantage: sql_host}\ninclude: [targets.d/*.yml]\n")
+        yield simulator
 
 
 @pytest.fixture

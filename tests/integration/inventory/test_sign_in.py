@@ -31,10 +31,8 @@ WITH_TENANT = CONFIG.replace("type: connector_secret,", f"type: connector_secret
 
 @pytest.fixture
 async def simulator(tmp_path):
-    simulator = Simulator(build_environment(configuration(tmp_path, WITH_TENANT)), sql_port=0)
-    await simulator.start()
-    yield simulator
-    await simulator.stop()
+    async with Simulator(build_environment(configuration(tmp_path, WITH_TENANT)), sql_port=0) as simulator:
+        yield simulator
 
 
 class Workspace:

@@ -75,13 +75,8 @@ async def workspace(tmp_path, capsys):
     environment = build_environment(configuration(tmp_path))
     server = replace(environment.sql_servers[DEFAULT.lower()], registry_readable=False)
     environment = replace(environment, sql_servers={DEFAULT.lower(): server})
-    simulator = Simulator(environment)
-    await simulator.start()
-    try:
-        async with SqlServers(simulator.state, pairs=simulator._pairs) as servers:
-            yield Workspace(tmp_path, simulator, servers, capsys)
-    finally:
-        await simulator.stop()
+    async with Simulator(environment) as simulator, SqlServers(simulator.state, pairs=simulator._pairs) as servers:
+        yield Workspace(tmp_path, simulator, servers, capsys)
 
 
 async def test_version_is_found_by_its_public_key(workspace):

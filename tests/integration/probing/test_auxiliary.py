@@ -52,11 +52,9 @@ class Harness:
 
 @pytest.fixture
 async def harness(tmp_path):
-    simulator = Simulator(auxiliary_simulated.environment())
-    await simulator.start()
-    made = Harness(simulator, tmp_path)
-    yield made
-    await simulator.stop()
+    async with Simulator(auxiliary_simulated.environment()) as simulator:
+        made = Harness(simulator, tmp_path)
+        yield made
     assert made.bugs == []
 
 

@@ -15,10 +15,8 @@ from tests.support.auxiliary_factories import OLD, plain
 
 @pytest.fixture
 async def simulator():
-    made = Simulator(auxiliary_simulated.environment())
-    await made.start()
-    yield made
-    await made.stop()
+    async with Simulator(auxiliary_simulated.environment()) as made:
+        yield made
 
 
 async def scheduled(simulator, folder, *, probes=1, between=lambda: None, **module):

@@ -109,10 +109,8 @@ def config(folder):
 
 @pytest.fixture
 async def served(config):
-    simulator = Simulator(build_environment(config))
-    await simulator.start()
-    yield simulator
-    await simulator.stop()
+    async with Simulator(build_environment(config)) as simulator:
+        yield simulator
 
 
 def certificates(simulator):

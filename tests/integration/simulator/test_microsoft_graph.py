@@ -38,10 +38,8 @@ async def simulator(principal):
     der = principal.certificate.public_bytes(Encoding.DER)
     applications[CLIENT] = replace(applications[CLIENT], secrets=secrets, certificates=(der,))
     tenant = replace(environment.tenants[TENANT], applications=applications)
-    simulator = Simulator(replace(environment, tenants={TENANT: tenant}))
-    await simulator.start()
-    yield simulator
-    await simulator.stop()
+    async with Simulator(replace(environment, tenants={TENANT: tenant})) as simulator:
+        yield simulator
 
 
 async def graph_token(client, host=GRAPH):
@@ -167,12 +165,9 @@ async def test_only_the_graph_credential_of_a_configuration_reads_graph(tmp_path
         (tmp_path / name).write_text(secret)
         (tmp_path / name).chmod(0o600)
     (tmp_path / "ekm.yml").write_text(CONFIGURATION)
-    simulator = Simulator(build_environment(load_config(tmp_path / "ekm.yml").config))
-    await simulator.start()
-    async with Client(simulator) as client:
+    async with Simulator(build_environment(load_config(tmp_path / "ekm.yml").config)) as simulator, Client(simulator) as client:
         assert (await read(client, await graph_token(client))).json["passwordCredentials"][0]["hint"] == SECRET[:3]
         assert (await read(client, await client.token(resource=f"https://{GRAPH}"))).status == 403
         assert (
             await client.get(await client.token(client=MONITOR, secret=MONITOR_SECRET), vault=VAULT, path="/keys/TdeKey")
         ).status == 403
-    await simulator.stop()

@@ -30,10 +30,8 @@ def federated(environment, *accounts):
 
 @pytest.fixture
 async def simulator():
-    simulator = Simulator(federated(small_environment(), (ISSUER, SUBJECT), ("https://another.example/", "b")))
-    await simulator.start()
-    yield simulator
-    await simulator.stop()
+    async with Simulator(federated(small_environment(), (ISSUER, SUBJECT), ("https://another.example/", "b"))) as simulator:
+        yield simulator
 
 
 async def offered(simulator, token):
@@ -91,9 +89,8 @@ async def test_federation_mismatch_fault_has_the_older_error_number(simulator):
 async def harness(tmp_path):
     harness = ScenarioHarness(tmp_path)
     harness.simulator = Simulator(federated(harness.simulator.state.environment, (ISSUER, SUBJECT)))
-    await harness.start()
-    yield harness
-    await harness.stop()
+    async with harness:
+        yield harness
 
 
 async def test_pod_completes_the_round_trip_until_its_token_expires(harness, tmp_path, monkeypatch):
@@ -129,12 +126,10 @@ async def written(tmp_path):
     """The simulator, a configuration with identities of pod and host, and the folder of the written files."""
     (tmp_path / "ekm.yml").write_text(CONFIGURATION)
     config = load_config(tmp_path / "ekm.yml").config
-    simulator = Simulator(build_environment(config))
-    await simulator.start()
-    out = tmp_path / "sim"
-    write_config(simulator, config, out)
-    yield simulator, config, out
-    await simulator.stop()
+    async with Simulator(build_environment(config)) as simulator:
+        out = tmp_path / "sim"
+        write_config(simulator, config, out)
+        yield simulator, config, out
 
 
 async def test_pod_identity_gets_a_token_file_and_an_environment(written):
@@ -175,9 +170,7 @@ async def test_configuration_without_identities_has_no_environment(tmp_path):
     )
     (tmp_path / "ekm.yml").write_text(text + "targets: [{name: one, vault: contoso-one, key: TdeKey, credential: pod}]\n")
     config = load_config(tmp_path / "ekm.yml").config
-    simulator = Simulator(build_environment(config))
-    await simulator.start()
-    write_config(simulator, config, tmp_path / "sim")
-    await simulator.stop()
+    async with Simulator(build_environment(config)) as simulator:
+        write_config(simulator, config, tmp_path / "sim")
     assert exporter_variables(simulator, config, tmp_path / "sim") == {}
     assert sorted(path.name for path in (tmp_path / "sim").iterdir()) == ["ca.pem", "ekm.yml"]

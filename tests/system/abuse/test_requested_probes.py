@@ -62,12 +62,10 @@ async def probe(session, query, headers=None):
 @pytest.fixture
 async def simulated(tmp_path):
     """A simulated environment with two authorities, and a foreign server that must receive nothing."""
-    simulator = Simulator(replace(environment(), authorities=frozenset({ENTRA, OTHER_AUTHORITY})))
-    await simulator.start()
-    async with ForeignServer().listening() as elsewhere:
+    two = replace(environment(), authorities=frozenset({ENTRA, OTHER_AUTHORITY}))
+    async with Simulator(two) as simulator, ForeignServer().listening() as elsewhere:
         made = configuration(simulator, tmp_path, target=plain())
         yield SimpleNamespace(simulator=simulator, elsewhere=elsewhere, config=made, own=made.modules["default"])
-    await simulator.stop()
 
 
 def other_module(kind, simulated) -> Module:
