@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from exporter.config.model import Credential, CredentialKind, SecretSource
 from exporter.simulator.faults import Options
 from exporter.simulator.model import Application, ClientSecret
+from tests.support.factories import a_credential
 from tests.support.tls_server import Authority, Principal
 
 TENANT = "11111111-2222-3333-4444-555555555555"
@@ -41,9 +42,7 @@ class Secret:
         }
 
     def credential(self, name, client):
-        return Credential(
-            name=name, kind=self.kind, tenant_id=TENANT, client_id=client, secret=SecretSource(file=self._folder / name)
-        )
+        return a_credential(name, tenant_id=TENANT, client_id=client, file=self._folder / name)
 
     def refuse(self, simulator):
         """Expire the current secret."""

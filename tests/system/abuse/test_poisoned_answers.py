@@ -6,12 +6,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 import yaml
-from aiohttp import ClientSession
 
-from exporter.app.service import RunOptions, Service
 from exporter.config import load_config
 from exporter.core.known_secrets import KNOWN
-from exporter.web import ListenAddress, web_options
+from tests.support.running import answering
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, Authority, FakeVault, Wire, response
 from tests.support.web_server import get
 
@@ -100,14 +98,10 @@ async def exporting(folder, vault, password):
     (folder / "ekm.yml").write_text(yaml.safe_dump(document))
     loaded = load_config(folder / "ekm.yml")
     assert loaded.config is not None, loaded.problems
-    options = RunOptions(listen=(ListenAddress("127.0.0.1", 0),), web=web_options(), scheduler=False, state_dir=folder / "state")
-    service = Service(loaded.config, options)
     try:
-        await service.start()
-        async with ClientSession(service._web.urls[0]) as session:
+        async with answering(loaded.config, state_dir=folder / "state") as (_, session):
             yield session
     finally:
-        await service.stop()
         await wire.stop()
 
 
