@@ -102,11 +102,11 @@ async def test_renamed_module_stops_no_probe(service):
 
 async def test_history_entry_keeps_the_context_of_its_probe(service):
     await service.probe("a", "default", timeout=None)
-    other = replace(CONFIG.credentials["c"], client_id="66666666-7777-8888-9999-000000000000")
-    await service.apply(replace(OTHER, credentials={"c": other}))
+    other = replace(CONFIG.credentials["sql"], client_id="66666666-7777-8888-9999-000000000000")
+    await service.apply(replace(OTHER, credentials={"sql": other}))
     await service.probe("a", "default", timeout=None)
     after, before = service.record_of("a").history
-    assert before.context == ProbeContext(TARGET, CONFIG.modules["default"], CONFIG.credentials["c"])
+    assert before.context == ProbeContext(TARGET, CONFIG.modules["default"], CONFIG.credentials["sql"])
     assert after.context == ProbeContext(OTHER.targets["a"], OTHER.modules["default"], other)
     assert [entry_payload(OTHER.targets["a"], one)["key_version"] for one in (before, after)] == ["0" * 32, "1" * 32]
 
