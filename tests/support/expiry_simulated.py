@@ -81,7 +81,7 @@ class ExpiryHarness:
         await self.simulator.stop()
 
     def secrets_of(self, client, *secrets):
-        self.simulator.change_application(client, lambda application: replace(application, secrets=secrets))
+        self.simulator.state.change_application(client, lambda application: replace(application, secrets=secrets))
 
     def requests_to(self, host):
         """The number of requests to a host by operation and status."""

@@ -90,7 +90,7 @@ async def test_covered_vaults_have_no_proposal(workspace):
 async def test_key_without_a_target_gets_the_credential_of_its_vault(workspace, simulator):
     key = Key(name="Second", versions=(KeyVersion(version=LATER, size=3072), KeyVersion(version=VERSION, size=3072)))
     curve = Key(name="Curve", versions=(KeyVersion(version=LATER, kty="EC"),))
-    simulator.change_vault(VAULT, lambda vault: replace(vault, keys={**vault.keys, "second": key, "curve": curve}))
+    simulator.state.change_vault(VAULT, lambda vault: replace(vault, keys={**vault.keys, "second": key, "curve": curve}))
     workspace.cover((VAULT, KEY), (OTHER, KEY), (HSM, KEY))
     output = await workspace.ask()
     assert f"Keys without a target:\n  - {VAULT} (subscription " in output

@@ -46,12 +46,12 @@ class Secret:
 
     def refuse(self, simulator):
         """Expire the current secret."""
-        simulator.change_application(NOW, lambda one: replace(one, secrets=(replace(one.secrets[0], expires=LONG_AGO),)))
+        simulator.state.change_application(NOW, lambda one: replace(one, secrets=(replace(one.secrets[0], expires=LONG_AGO),)))
 
     def renew(self, simulator):
         """Add a new secret and write it to the file."""
         fresh = ClientSecret(value="MARKED~now.two")
-        simulator.change_application(NOW, lambda one: replace(one, secrets=(*one.secrets, fresh)))
+        simulator.state.change_application(NOW, lambda one: replace(one, secrets=(*one.secrets, fresh)))
         self._swap("now", b"MARKED~now.two\n")
 
     def _swap(self, name, content):
@@ -98,10 +98,10 @@ class Pfx(Secret):
         return principal.certificate.public_bytes(serialization.Encoding.DER)
 
     def refuse(self, simulator):
-        simulator.change_application(NOW, lambda one: replace(one, certificates=()))
+        simulator.state.change_application(NOW, lambda one: replace(one, certificates=()))
 
     def renew(self, simulator):
-        simulator.change_application(NOW, lambda one: replace(one, certificates=(self._registered(self._second),)))
+        simulator.state.change_application(NOW, lambda one: replace(one, certificates=(self._registered(self._second),)))
         self._swap("now", self._second.pfx(PASSWORD.encode()))
 
 

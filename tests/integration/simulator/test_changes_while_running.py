@@ -33,15 +33,15 @@ async def accepted(client, *secrets, of=CLIENT):
 @pytest.mark.parametrize("name", [CLIENT, "sql-prod"])
 async def test_secret_is_added_and_the_old_one_removed(client, simulator, name):
     assert await accepted(client, SECRET, NEW) == [200, 401]
-    simulator.change_application(name, accepting(SECRET, NEW))
+    simulator.state.change_application(name, accepting(SECRET, NEW))
     assert await accepted(client, SECRET, NEW) == [200, 200]
-    simulator.change_application(name, accepting(NEW))
+    simulator.state.change_application(name, accepting(NEW))
     assert await accepted(client, SECRET, NEW) == [401, 200]
 
 
 async def test_cleared_fault_keeps_a_change_made_meanwhile(client, simulator):
     fault = simulator.set_fault("secret_expired", application=CLIENT)
-    simulator.change_application(CLIENT, accepting(NEW))
+    simulator.state.change_application(CLIENT, accepting(NEW))
     assert (await client.token_answer(secret=NEW)).json["error_codes"] == [7000222]
     simulator.clear(number=fault.number)
     assert await accepted(client, SECRET, NEW) == [401, 200]
@@ -53,11 +53,11 @@ async def test_changed_keys_and_permissions_persist(client, simulator):
         newest = KeyVersion(version="a" * 32, material=3)
         return replace(vault, keys={KEY.lower(): replace(key, versions=(*key.versions, newest))})
 
-    simulator.change_vault("contoso-one", rotate)
+    simulator.state.change_vault("contoso-one", rotate)
     token = await client.token()
     assert (await client.get(token, path=f"/keys/{KEY}")).json["key"]["kid"].endswith("a" * 32)
     simulator.set_fault("key_disabled", Options(version="a" * 32), vault=VAULT)
-    simulator.change_vault(VAULT, lambda vault: vault.without("unwrapKey"))
+    simulator.state.change_vault(VAULT, lambda vault: vault.without("unwrapKey"))
     assert (await client.operate(token, "unwrapkey", b"x" * 256)).status == 403
     assert (await client.get(token, path=f"/keys/{KEY}/{LATER}")).json["attributes"]["enabled"] is True
 
@@ -68,15 +68,15 @@ async def test_key_is_deleted_recovered_and_purged(client, simulator):
     assert (await client.get(token)).status == 404
     simulator.clear(number=fault.number)
     assert (await client.get(token)).status == 200
-    simulator.change_vault(VAULT, lambda vault: replace(vault, keys={}))
+    simulator.state.change_vault(VAULT, lambda vault: replace(vault, keys={}))
     assert (await client.get(token, path=f"/deletedkeys/{KEY}")).status == 404
 
 
 async def test_change_of_an_unknown_name_is_an_error(simulator):
     with pytest.raises(UnknownNameError, match="there is no application 'sql-prodd'"):
-        simulator.change_application("sql-prodd", accepting(NEW))
+        simulator.state.change_application("sql-prodd", accepting(NEW))
     with pytest.raises(UnknownNameError, match="there is no vault"):
-        simulator.change_vault("contoso-nine", lambda vault: vault)
+        simulator.state.change_vault("contoso-nine", lambda vault: vault)
 
 
 CONFIGURATION = """\

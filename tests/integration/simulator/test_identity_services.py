@@ -43,7 +43,7 @@ def service(request, simulator, monkeypatch):
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     if request.param == "imds":
-        monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", simulator.imds_url)
+        monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", simulator.management_url)
     else:
         monkeypatch.setenv("IDENTITY_ENDPOINT", simulator.identity_url)
         monkeypatch.setenv("IDENTITY_HEADER", "any")
@@ -92,12 +92,12 @@ async def test_host_without_an_identity_returns_400(client_id):
     async with Simulator(type(environment())(tenants={}, vaults={})) as simulator:
         query = IMDS if client_id is None else {**IMDS, "client_id": client_id}
         async with Client(simulator) as client:
-            refused = await client.request("GET", simulator.imds_url + PATHS["imds"], params=query, headers=METADATA)
+            refused = await client.request("GET", simulator.management_url + PATHS["imds"], params=query, headers=METADATA)
     assert (refused.status, refused.json) == (400, {"error": "invalid_request", "error_description": "Identity not found"})
 
 
 async def test_imds_returns_numbers_as_strings(client, simulator):
-    answer = (await client.request("GET", simulator.imds_url + PATHS["imds"], params=IMDS, headers=METADATA)).json
+    answer = (await client.request("GET", simulator.management_url + PATHS["imds"], params=IMDS, headers=METADATA)).json
     assert all(isinstance(answer[name], str) and answer[name].isdecimal() for name in TEXTS)
     assert (answer["resource"], answer["token_type"], answer["client_id"]) == (RESOURCE, "Bearer", PUBLIC.client)
 
