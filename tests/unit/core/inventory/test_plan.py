@@ -11,7 +11,7 @@ from exporter.core.inventory.registry import RegistryUri
 from exporter.core.inventory.render import files_of, is_own, report, scalar, signed
 from exporter.core.model import Generation
 from tests.support.gate_factories import URIS, V2, VAULT, instance
-from tests.support.sql_inventory import rows_of
+from tests.support.sql_inventory import altering, rows_of
 
 
 def plan_of(*instances, uris=URIS, hand_written=HandWritten(), names=None):  # noqa: B008 - frozen
@@ -73,21 +73,17 @@ def test_same_public_key_has_the_same_version():
     assert any("several thumbprints" in text for text in plan.findings.gaps)
 
 
-def change_row(section, **values):
-    return lambda rows: rows[section][0].update(values)
-
-
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
         (
-            change_row("keys", thumbprint="0xFFFF", public_key=""),
+            altering("keys", thumbprint="0xFFFF", public_key=""),
             "is under 0x2C56, but this server has no key with that thumbprint",
         ),
-        (change_row("credentials", identity="other-vault"), "but credential [tde_cred] names other-vault.vault.azure.net"),
-        (change_row("credentials", provider="Other"), ""),
-        (change_row("databases", state="RECOVERY_PENDING"), ""),
-        (change_row("instance", may_view_definitions=0), "grant VIEW ANY DEFINITION"),
+        (altering("credentials", identity="other-vault"), "but credential [tde_cred] names other-vault.vault.azure.net"),
+        (altering("credentials", provider="Other"), ""),
+        (altering("databases", state="RECOVERY_PENDING"), ""),
+        (altering("instance", may_view_definitions=0), "grant VIEW ANY DEFINITION"),
         (lambda rows: rows["credentials"].clear(), "no credential of its provider belongs to its login"),
         (
             lambda rows: rows["encryption"].clear() or rows["databases"][0].update(state="SUSPECT"),
@@ -95,7 +91,7 @@ def change_row(section, **values):
         ),
         (lambda rows: rows["replicas"].append({"ag": "AG7", "server_name": "N9"}), "N9 has replicas of availability group AG7"),
         (lambda rows: rows["modules"].clear() or rows["providers"][0].update(version=""), "the connector's version is unknown"),
-        (change_row("credentials", identity="not a vault"), "names not a vault; the target follows KeyUri"),
+        (altering("credentials", identity="not a vault"), "names not a vault; the target follows KeyUri"),
     ],
 )
 def test_gap_is_reported(change, expected):
@@ -116,13 +112,13 @@ def test_gap_is_reported(change, expected):
     ],
 )
 def test_gap_of_the_registry_is_reported(uris, targets, expected):
-    plan = plan_of(instance(change=None if uris else change_row("instance", platform="linux")), uris=uris)
+    plan = plan_of(instance(change=None if uris else altering("instance", platform="linux")), uris=uris)
     assert len(plan.targets) == targets
     assert any(expected in text for text in plan.findings.gaps)
 
 
 def test_disabled_provider_is_a_note():
-    notes = plan_of(instance(change=change_row("providers", is_enabled=0))).findings.notes
+    notes = plan_of(instance(change=altering("providers", is_enabled=0))).findings.notes
     text = (
         "provider [AzureKV] is disabled, so databases under its keys do not open: ALTER CRYPTOGRAPHIC PROVIDER [AzureKV] ENABLE"
     )
@@ -303,10 +299,7 @@ def test_database_that_is_not_online_leaves_no_key_unused(state):
 
 
 def test_database_under_a_certificate_hides_no_key():
-    def certificate(rows):
-        rows["encryption"][0].update(encryptor_type="CERTIFICATE")
-
-    plan = plan_of(instance(change=certificate))
+    plan = plan_of(instance(change=altering("encryption", encryptor_type="CERTIFICATE")))
     assert plan.targets == []
     (text,) = plan.findings.notes
     assert text.endswith("columns in databases and old backups may need it (retire-version.sql)")
