@@ -9,6 +9,7 @@ from exporter.config import dump_yaml
 from exporter.simulator.configuration import redirect_config
 from tests.support.command_lines import with_defaults
 from tests.support.simulated_sql import CONFIG, configuration
+from tests.support.written import write_private
 
 MARKED = "marked-secret"
 SECRET = "0123456789abcdef0123456789abcdef" + MARKED
@@ -26,10 +27,7 @@ class InventoryCommand:
 
     def write(self, name, content):
         """Write a file that only its owner may read; return its path."""
-        path = self.path / name
-        path.touch(mode=0o600)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
+        return write_private(self.path / name, content)
 
     def run(self, *flags, code=0):
         """Run the command; return its output, and keep what it wrote to standard error. Blocks."""

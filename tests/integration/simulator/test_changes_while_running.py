@@ -8,7 +8,6 @@ import aiohttp
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exporter.config import load_config
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment
 from exporter.simulator.faults import Options, UnknownNameError
@@ -18,6 +17,7 @@ from tests.integration.simulator.test_simulate_command import banner, end, post,
 from tests.support.simulated_environment import LATER
 from tests.support.simulator_client import CLIENT, KEY, SECRET, TENANT, VAULT, Client
 from tests.support.tls_server import Authority, Principal
+from tests.support.written import written
 
 NEW = "marked-secret-new"
 
@@ -93,18 +93,9 @@ TYPED_ID = "66666666-7777-8888-9999-000000000002"
 
 
 @pytest.fixture
-def folder(tmp_path):
-    first = Principal(Authority(tmp_path))
-    for name, content in (("one", SECRET.encode()), ("typed", f"{TYPED}first".encode()), ("principal.pem", first.pem())):
-        (tmp_path / name).write_bytes(content)
-        (tmp_path / name).chmod(0o600)
-    (tmp_path / "ekm.yml").write_text(CONFIGURATION)
-    return tmp_path
-
-
-@pytest.fixture
-def config(folder):
-    return load_config(folder / "ekm.yml").config
+def config(tmp_path):
+    files = {"one": SECRET, "typed": f"{TYPED}first", "principal.pem": Principal(Authority(tmp_path)).pem()}
+    return written(tmp_path, CONFIGURATION, **files)
 
 
 @pytest.fixture
@@ -123,11 +114,11 @@ async def test_unchanged_files_change_nothing(served, config):
     assert served.state.environment == before
 
 
-async def test_reloaded_files_are_accepted_with_the_previous_ones(served, config, folder):
-    (folder / "one").write_text(NEW)
-    (folder / "typed").write_text(f"{TYPED}second")
-    renewed = Principal(Authority(folder, "Renewed"))
-    (folder / "principal.pem").write_bytes(renewed.pem())
+async def test_reloaded_files_are_accepted_with_the_previous_ones(served, config, tmp_path):
+    (tmp_path / "one").write_text(NEW)
+    (tmp_path / "typed").write_text(f"{TYPED}second")
+    renewed = Principal(Authority(tmp_path, "Renewed"))
+    (tmp_path / "principal.pem").write_bytes(renewed.pem())
     assert await reload_credentials(served, config) == {"sql": "new", "typed": "new", "cert": "new"}
     async with Client(served) as client:
         assert await accepted(client, SECRET, NEW) == [200, 200]
@@ -136,19 +127,19 @@ async def test_reloaded_files_are_accepted_with_the_previous_ones(served, config
     assert certificates(served)[1] == renewed.certificate.public_bytes(Encoding.DER)
 
 
-async def test_unusable_file_is_reported_without_its_content(served, config, folder):
-    (folder / "one").unlink()
-    (folder / "typed").write_text(TYPED[:31] + "g" + "marked")
-    (folder / "principal.pem").write_text("marked: no certificate")
+async def test_unusable_file_is_reported_without_its_content(served, config, tmp_path):
+    (tmp_path / "one").unlink()
+    (tmp_path / "typed").write_text(TYPED[:31] + "g" + "marked")
+    (tmp_path / "principal.pem").write_text("marked: no certificate")
     became = await reload_credentials(served, config)
     assert [became[name].partition(":")[0] for name in ("sql", "typed", "cert")] == ["cannot be read"] + ["cannot be used"] * 2
     assert "marked" not in json.dumps(became)
-    (folder / "one").write_text(NEW)
+    (tmp_path / "one").write_text(NEW)
     assert (await reload_credentials(served, config))["sql"] == "new"
 
 
-async def test_credential_of_another_application_is_reported(served, config, folder):
-    (folder / "typed").write_text("0" * 32 + "first")
+async def test_credential_of_another_application_is_reported(served, config, tmp_path):
+    (tmp_path / "typed").write_text("0" * 32 + "first")
     assert (await reload_credentials(served, config))["typed"].startswith("is another application's now")
 
 
@@ -159,12 +150,13 @@ async def test_reload_without_a_configuration_is_an_error(simulator):
         assert (answer.status, "no configuration" in await answer.text()) == (400, True)
 
 
-async def test_simulate_command_reloads_its_files_on_request(folder):
-    (folder / "ekm.yml").rename(folder / "main.yml")
-    process = await simulate(folder)
+@pytest.mark.usefixtures("config")
+async def test_simulate_command_reloads_its_files_on_request(tmp_path):
+    (tmp_path / "ekm.yml").rename(tmp_path / "main.yml")
+    process = await simulate(tmp_path)
     printed = await banner(process)
     url = printed.partition("management port: ")[2].partition("\n")[0]
-    (folder / "one").write_text(NEW)
+    (tmp_path / "one").write_text(NEW)
     answer = json.loads(await asyncio.to_thread(post, f"{url}/sim/reload", b""))
     process.terminate()
     code, _, err = await end(process)

@@ -15,6 +15,7 @@ from tests.support.simulated import ScenarioHarness
 from tests.support.simulated_environment import small_environment
 from tests.support.simulated_vaults import PROBED, VAULTS
 from tests.support.simulator_client import CLIENT, ENTRA, TENANT, Client
+from tests.support.written import written
 
 ISSUER, SUBJECT = "https://oidc.example/cluster/", "system:serviceaccount:monitoring:exporter"
 
@@ -122,18 +123,17 @@ targets:
 
 
 @pytest.fixture
-async def written(tmp_path):
+async def served(tmp_path):
     """The simulator, a configuration with identities of pod and host, and the folder of the written files."""
-    (tmp_path / "ekm.yml").write_text(CONFIGURATION)
-    config = load_config(tmp_path / "ekm.yml").config
+    config = written(tmp_path, CONFIGURATION)
     async with Simulator(build_environment(config)) as simulator:
         out = tmp_path / "sim"
         write_config(simulator, config, out)
         yield simulator, config, out
 
 
-async def test_pod_identity_gets_a_token_file_and_an_environment(written):
-    simulator, config, out = written
+async def test_pod_identity_gets_a_token_file_and_an_environment(served):
+    simulator, config, out = served
     file = out / "service-account-token"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     environment = dict(line.split("=", 1) for line in (out / "environment").read_text().splitlines())
@@ -144,8 +144,8 @@ async def test_pod_identity_gets_a_token_file_and_an_environment(written):
     assert environment["IDENTITY_ENDPOINT"] == simulator.identity_url
 
 
-async def test_written_environment_signs_in_every_identity(written, monkeypatch):
-    simulator, config, out = written
+async def test_written_environment_signs_in_every_identity(served, monkeypatch):
+    simulator, config, out = served
     for name, value in exporter_variables(simulator, config, out).items():
         monkeypatch.setenv(name, value)
     harness = ScenarioHarness(out.parent)
@@ -156,20 +156,17 @@ async def test_written_environment_signs_in_every_identity(written, monkeypatch)
 async def test_default_chain_without_a_pod_is_the_host_identity(tmp_path):
     chain = CONFIGURATION.replace("  pod: {type: workload_identity}\n", "").replace("credential: pod", "credential: chain")
     lines = [line for line in chain.splitlines() if "other-pod" not in line]
-    (tmp_path / "ekm.yml").write_text("\n".join(lines))
-    environment = build_environment(load_config(tmp_path / "ekm.yml").config)
+    environment = build_environment(written(tmp_path, "\n".join(lines)))
     (tenant,) = environment.tenants.values()
     assert tenant.applications[environment.host_identity].names == ("chain",)
 
 
 async def test_configuration_without_identities_has_no_environment(tmp_path):
-    (tmp_path / "secret").write_text("marked-secret")
-    (tmp_path / "secret").chmod(0o600)
     text = CONFIGURATION.partition("  other-pod")[0].replace(
         "{type: workload_identity}", f"{{type: client_secret, client_id: {CLIENT}, client_secret_file: secret}}"
     )
-    (tmp_path / "ekm.yml").write_text(text + "targets: [{name: one, vault: contoso-one, key: TdeKey, credential: pod}]\n")
-    config = load_config(tmp_path / "ekm.yml").config
+    text += "targets: [{name: one, vault: contoso-one, key: TdeKey, credential: pod}]\n"
+    config = written(tmp_path, text, secret="marked-secret")
     async with Simulator(build_environment(config)) as simulator:
         write_config(simulator, config, tmp_path / "sim")
     assert exporter_variables(simulator, config, tmp_path / "sim") == {}

@@ -5,13 +5,12 @@ import re
 from contextlib import asynccontextmanager
 
 import pytest
-import yaml
 
-from exporter.config import load_config
 from exporter.core.known_secrets import KNOWN
 from tests.support.running import answering
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, Authority, FakeVault, Wire, response
 from tests.support.web_server import get
+from tests.support.written import written
 
 DOMAIN = "vault.azure.net"
 HOSTILE, GOOD = f"hostile-10.{DOMAIN}", f"contoso-11.{DOMAIN}"
@@ -77,9 +76,6 @@ async def exporting(folder, vault, password):
     """A session with an exporter that has a target at each vault."""
     authority = Authority(folder)
     wire = await Wire(context=authority.server(HOSTILE, GOOD, ENTRA), answer=vault).start()
-    for name, secret in {"secret": "a-real-secret-of-9-words", "password": password}.items():
-        (folder / name).write_text(secret)
-        (folder / name).chmod(0o600)
     credential = {"type": "client_secret", "client_id": TENANT, "client_secret_file": "secret", "expires_on": "2099-01-01"}
     document = {
         "credentials": {"hostile": credential, "sql": credential},
@@ -95,11 +91,9 @@ async def exporting(folder, vault, password):
             {"name": NAME, "vault": GOOD, "key": f"Key0/{VERSION}", "credential": "sql"},
         ],
     }
-    (folder / "ekm.yml").write_text(yaml.safe_dump(document))
-    loaded = load_config(folder / "ekm.yml")
-    assert loaded.config is not None, loaded.problems
+    config = written(folder, document, secret="a-real-secret-of-9-words", password=password)
     try:
-        async with answering(loaded.config, state_dir=folder / "state") as (_, session):
+        async with answering(config, state_dir=folder / "state") as (_, session):
             yield session
     finally:
         await wire.stop()

@@ -7,15 +7,14 @@ import re
 from dataclasses import dataclass
 
 import pytest
-import yaml
 
-from exporter.config import load_config
 from exporter.doctor import run_checks
 from exporter.doctor.report import as_data, as_text
 from exporter.runtime.logging import LogFormat, configure
 from tests.support.running import answering
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, Authority, FakeVault, Wire, response
 from tests.support.web_server import get
+from tests.support.written import written
 from tests.system.abuse.echoes import ENCODINGS, PLACES, leaks
 
 SECRETS = {
@@ -69,8 +68,6 @@ class Echoing(FakeVault):
 
 
 def configuration(folder, authority, wire, hosts, secret):
-    (folder / "secret").write_text(secret)
-    (folder / "secret").chmod(0o600)
     credential = {"type": "client_secret", "client_id": TENANT, "client_secret_file": "secret", "expires_on": "2099-01-01"}
     document = {
         "credentials": {"sql": credential},
@@ -84,11 +81,7 @@ def configuration(folder, authority, wire, hosts, secret):
             {"name": host.partition(".")[0], "vault": host, "key": "Key0", "credential": "sql"} for host in hosts if host != ENTRA
         ],
     }
-    file = folder / "ekm.yml"
-    file.write_text(yaml.safe_dump(document))
-    loaded = load_config(file)
-    assert loaded.config is not None, loaded.problems
-    return loaded.config, file
+    return written(folder, document, secret=secret), folder / "ekm.yml"
 
 
 @pytest.fixture
