@@ -173,12 +173,10 @@ class _Builder:
 
     def _key(self, name: str, versions: Iterable[str], vault: Vault) -> Key:
         kty = "RSA-HSM" if vault.managed_hsm else "RSA"
-        made = [KeyVersion(version=one, kty=kty, material=self._material(name.lower(), one)) for one in versions]
+        materials = [self._materials.setdefault((name.lower(), one), len(self._materials)) for one in versions]
+        made = [KeyVersion(version=one, kty=kty, material=which) for one, which in zip(versions, materials, strict=True)]
         dated = [replace(one, created=one.created - age * _MONTH) for age, one in enumerate(reversed(made))]
         return Key(name=name, versions=tuple(reversed(dated)))
-
-    def _material(self, key_name: str, version: str) -> int:
-        return self._materials.setdefault((key_name, version), len(self._materials))
 
     def _tenant_of(self, credential: Credential) -> str:
         return (self._resolve(credential).tenant_id or self._tenant).lower()

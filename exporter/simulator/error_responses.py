@@ -18,8 +18,11 @@ from exporter.simulator.response import SimulatedResponse
 
 
 @dataclass(frozen=True, slots=True)
-class VaultError:
-    """One error of a vault; the message has placeholders for words of the request."""
+class ServiceError:
+    """One error of a vault, Microsoft Graph or Azure Resource Manager.
+
+    A vault's message has placeholders for words of the request.
+    """
 
     status: int
     code: str
@@ -27,69 +30,69 @@ class VaultError:
     inner: str | None = None
 
 
-VAULT_ERRORS: Mapping[str, VaultError] = {
-    "token_missing": VaultError(401, "Unauthorized", "AKV10000: The request has no Bearer or PoP token."),
-    "token_unknown": VaultError(401, "Unauthorized", "The token is expired, or was not issued for this service."),
-    "token_audience": VaultError(401, "Unauthorized", "AKV10022: The audience does not match, found: {found}"),
-    "token_issuer": VaultError(401, "Unauthorized", "AKV10032: The issuer does not match, found: https://sts.windows.net/{found}/"),
-    "token_expired": VaultError(401, "Unauthorized", "[TokenExpired] The token has expired."),
-    "token_revoked": VaultError(401, "Unauthorized", "AKV10094: The token does not meet the required claims."),
-    "token_signature": VaultError(401, "Unauthorized", "AKV10046: The key for the token's signature was not found."),
-    "forbidden_policy": VaultError(
+VAULT_ERRORS: Mapping[str, ServiceError] = {
+    "token_missing": ServiceError(401, "Unauthorized", "AKV10000: The request has no Bearer or PoP token."),
+    "token_unknown": ServiceError(401, "Unauthorized", "The token is expired, or was not issued for this service."),
+    "token_audience": ServiceError(401, "Unauthorized", "AKV10022: The audience does not match, found: {found}"),
+    "token_issuer": ServiceError(401, "Unauthorized", "AKV10032: The issuer does not match, found: https://sts.windows.net/{found}/"),
+    "token_expired": ServiceError(401, "Unauthorized", "[TokenExpired] The token has expired."),
+    "token_revoked": ServiceError(401, "Unauthorized", "AKV10094: The token does not meet the required claims."),
+    "token_signature": ServiceError(401, "Unauthorized", "AKV10046: The key for the token's signature was not found."),
+    "forbidden_policy": ServiceError(
         403, "Forbidden", "The caller '{caller}' lacks the {permission} permission on key vault '{vault}'.", "ForbiddenByPolicy"
     ),
-    "forbidden_rbac": VaultError(
+    "forbidden_rbac": ServiceError(
         403, "Forbidden", "The caller has no role for this action.\r\nCaller: {caller}\r\nAction: 'Microsoft.KeyVault/vaults/{action}'"
         "\r\nAssignment: (not found)\r\nVault: {vault}\r\n", "ForbiddenByRbac"
     ),
-    "forbidden_firewall": VaultError(
+    "forbidden_firewall": ServiceError(
         403, "Forbidden", "The address is not on the vault's list, and the caller is not a trusted service.\r\nClient address: 203.0.113.10\r\n"
         "Caller: {caller}\r\nVault: {vault}", "ForbiddenByFirewall"
     ),
     # The inner code is not documented.
-    "forbidden_connection": VaultError(
+    "forbidden_connection": ServiceError(
         403, "Forbidden", "The vault accepts only requests from private links and trusted services.\r\nCaller: {caller}\r\nVault: {vault}",
         "ForbiddenByConnection",
     ),
-    "forbidden_nsp": VaultError(403, "Forbidden", "The request was forbidden by NSP policy. Caller: {caller}", "ForbiddenByNsp"),
-    "hsm_access_denied": VaultError(403, "AccessDenied", "The caller is not allowed to perform the operation {operation}."),
-    "forbidden": VaultError(403, "Forbidden", "The operation was refused.\r\nCaller: {caller}\r\nVault: {vault}"),
+    "forbidden_nsp": ServiceError(403, "Forbidden", "The request was forbidden by NSP policy. Caller: {caller}", "ForbiddenByNsp"),
+    "hsm_access_denied": ServiceError(403, "AccessDenied", "The caller is not allowed to perform the operation {operation}."),
+    "forbidden": ServiceError(403, "Forbidden", "The operation was refused.\r\nCaller: {caller}\r\nVault: {vault}"),
     # Refusals without an inner code: only the sentence has the cause. The sentences are those of public reports.
-    "firewall_by_sentence": VaultError(403, "Forbidden", "Client address is not authorized and caller is not a trusted service."),
-    "connection_by_sentence": VaultError(
+    "firewall_by_sentence": ServiceError(403, "Forbidden", "Client address is not authorized and caller is not a trusted service."),
+    "connection_by_sentence": ServiceError(
         403, "Forbidden",
         "Public network access is disabled and request is not from a trusted service nor via an approved private link."
     ),
-    "connection_not_approved": VaultError(
+    "connection_not_approved": ServiceError(
         403, "Forbidden",
         "Connection is not an approved private link and caller was ignored because bypass is not set to 'AzureServices' and "
         "PublicNetworkAccess is set to 'Disabled'."
     ),
-    "policy_by_sentence": VaultError(
+    "policy_by_sentence": ServiceError(
         403, "Forbidden", "Access denied. Caller was not found on any access policy.\r\nCaller: {caller}\r\nVault: {vault}", "AccessDenied"
     ),
-    "firewall_private": VaultError(
+    "firewall_private": ServiceError(
         403, "Forbidden", "Client address is not authorized and caller is not a trusted service.\r\nClient address: 10.20.30.40\r\nCaller: {caller}",
         "ForbiddenByFirewall",
     ),
-    "disabled_by_sentence": VaultError(403, "Forbidden", "Operation {operation} is not allowed on a disabled key."),
-    "key_disabled": VaultError(403, "Forbidden", "Operation {operation} is refused: the key is a disabled key.", "KeyDisabled"),
+    "disabled_by_sentence": ServiceError(403, "Forbidden", "Operation {operation} is not allowed on a disabled key."),
+    "key_disabled": ServiceError(403, "Forbidden", "Operation {operation} is refused: the key is a disabled key.", "KeyDisabled"),
     # Status documented; message and inner code of the next two are guesses.
-    "key_expired": VaultError(403, "Forbidden", "Operation {operation} is refused: the key is an expired key.", "KeyExpired"),
-    "key_not_yet_valid": VaultError(403, "Forbidden", "Operation {operation} is refused: the key is not yet valid.", "KeyNotYetValid"),
-    "key_operation": VaultError(403, "Forbidden", "Operation {operation} is not one of the key's operations.", "KeyOperationForbidden"),
-    "operation_by_sentence": VaultError(403, "Forbidden", "Operation {operation} is not permitted on this key."),
-    "secret_disabled": VaultError(403, "Forbidden", "Operation {operation} is refused: the secret is a disabled secret.", "SecretDisabled"),
-    "secret_not_found": VaultError(404, "SecretNotFound", "A secret with the name or id {key} was not found in this key vault."),
-    "key_not_found": VaultError(404, "KeyNotFound", "A key with the name or id {key} was not found in this key vault. It may have been deleted."),
-    "not_found": VaultError(404, "NotFound", "The resource does not exist."),
-    "bad_parameter": VaultError(400, "BadParameter", "The request is invalid: {found}"),
-    "conflict": VaultError(409, "ConflictError", "The key is being changed by another request."),
-    "throttled": VaultError(429, "Throttled", "Too many requests. Reason: VaultRequestTypeLimitReached"),
-    "internal": VaultError(500, "InternalError", "The service failed."),
-    "bad_gateway": VaultError(502, "BadGateway", "The service behind the gateway failed."),
-    "unavailable": VaultError(503, "ServiceUnavailable", "The service is temporarily unavailable."),
-    "gateway_timeout": VaultError(504, "GatewayTimeout", "The service behind the gateway timed out."),
+    "key_expired": ServiceError(403, "Forbidden", "Operation {operation} is refused: the key is an expired key.", "KeyExpired"),
+    "key_not_yet_valid": ServiceError(403, "Forbidden", "Operation {operation} is refused: the key is not yet valid.", "KeyNotYetValid"),
+    "key_operation": ServiceError(403, "Forbidden", "Operation {operation} is not one of the key's operations.", "KeyOperationForbidden"),
+    "operation_by_sentence": ServiceError(403, "Forbidden", "Operation {operation} is not permitted on this key."),
+    "secret_disabled": ServiceError(403, "Forbidden", "Operation {operation} is refused: the secret is a disabled secret.", "SecretDisabled"),
+    "secret_not_found": ServiceError(404, "SecretNotFound", "A secret with the name or id {key} was not found in this key vault."),
+    "key_not_found": ServiceError(404, "KeyNotFound", "A key with the name or id {key} was not found in this key vault. It may have been deleted."),
+    "not_found": ServiceError(404, "NotFound", "The resource does not exist."),
+    "bad_parameter": ServiceError(400, "BadParameter", "The request is invalid: {found}"),
+    "conflict": ServiceError(409, "ConflictError", "The key is being changed by another request."),
+    "throttled": ServiceError(429, "Throttled", "Too many requests. Reason: VaultRequestTypeLimitReached"),
+    "internal": ServiceError(500, "InternalError", "The service failed."),
+    "bad_gateway": ServiceError(502, "BadGateway", "The service behind the gateway failed."),
+    "unavailable": ServiceError(503, "ServiceUnavailable", "The service is temporarily unavailable."),
+    "gateway_timeout": ServiceError(504, "GatewayTimeout", "The service behind the gateway timed out."),
 }  # fmt: skip
 
 
@@ -99,15 +102,6 @@ _CLAIMS_CHALLENGE = (
     'Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", '
     f'error="insufficient_claims", claims="{b64encode(_CLAIM).decode()}"'
 )
-
-
-@dataclass(frozen=True, slots=True)
-class EnvelopeError:
-    """One error of Microsoft Graph."""
-
-    status: int
-    code: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,15 +171,15 @@ ENTRA_ERRORS: Mapping[str, EntraError] = {
 
 
 # The codes are the service's, the sentences are the simulator's. The 429 for throttling is a guess for this API.
-GRAPH_ERRORS: Mapping[str, EnvelopeError] = {
-    "token_missing": EnvelopeError(401, "InvalidAuthenticationToken", "The access token is empty."),
-    "token_refused": EnvelopeError(401, "InvalidAuthenticationToken", "The access token has expired or is for another service."),
-    "denied": EnvelopeError(403, "Authorization_RequestDenied", "The caller has insufficient privileges."),
-    "not_found": EnvelopeError(404, "Request_ResourceNotFound", "The resource does not exist, or the caller may not see it."),
-    "no_such_property": EnvelopeError(400, "BadRequest", "The selection names an unknown property."),
-    "no_such_path": EnvelopeError(400, "BadRequest", "The path names no resource."),
-    "throttled": EnvelopeError(429, "TooManyRequests", "Too many requests."),
-    "unavailable": EnvelopeError(503, "serviceNotAvailable", "The service is temporarily unavailable."),
+GRAPH_ERRORS: Mapping[str, ServiceError] = {
+    "token_missing": ServiceError(401, "InvalidAuthenticationToken", "The access token is empty."),
+    "token_refused": ServiceError(401, "InvalidAuthenticationToken", "The access token has expired or is for another service."),
+    "denied": ServiceError(403, "Authorization_RequestDenied", "The caller has insufficient privileges."),
+    "not_found": ServiceError(404, "Request_ResourceNotFound", "The resource does not exist, or the caller may not see it."),
+    "no_such_property": ServiceError(400, "BadRequest", "The selection names an unknown property."),
+    "no_such_path": ServiceError(400, "BadRequest", "The path names no resource."),
+    "throttled": ServiceError(429, "TooManyRequests", "Too many requests."),
+    "unavailable": ServiceError(503, "serviceNotAvailable", "The service is temporarily unavailable."),
 }
 
 

@@ -68,7 +68,7 @@ def _accept(simulator: Simulator, found: _FileContents) -> str:
         return replace(known, secrets=(*known.secrets, *secrets), certificates=(*known.certificates, *certificates))
 
     try:
-        simulator.change_application(found.client_id, add)
+        simulator.state.change_application(found.client_id, add)
     except UnknownNameError:
         return "is another application's now: restart the simulator"
     return "new" if new else "as before"

@@ -9,13 +9,13 @@ import base64
 import binascii
 import json
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 from exporter.core.parsing.key_vault import read_object
+from exporter.simulator.error_responses import ServiceError
 from exporter.simulator.model import Tenant, Vault, management_host
 from exporter.simulator.request import Exchange
 from exporter.simulator.response import SimulatedResponse
@@ -26,28 +26,18 @@ _TYPES = {False: "microsoft.keyvault/vaults", True: "microsoft.keyvault/managedh
 _LARGEST_PAGE = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class ManagementError:
-    """One error of Azure Resource Manager; `detail` is the code of the inner error."""
-
-    status: int
-    code: str
-    message: str
-    detail: str | None = None
-
-
 # The codes of the inner errors come from public reports, the sentences are the simulator's.
-MANAGEMENT_ERRORS = {
-    "token_missing": ManagementError(401, "AuthenticationFailed", "The Authorization header is missing."),
-    "token_refused": ManagementError(401, "InvalidAuthenticationTokenAudience", "The access token is for another audience."),
-    "denied": ManagementError(403, "AccessDenied", "The caller may not read these subscriptions."),
-    "no_subscription": ManagementError(
+MANAGEMENT_ERRORS: Mapping[str, ServiceError] = {
+    "token_missing": ServiceError(401, "AuthenticationFailed", "The Authorization header is missing."),
+    "token_refused": ServiceError(401, "InvalidAuthenticationTokenAudience", "The access token is for another audience."),
+    "denied": ServiceError(403, "AccessDenied", "The caller may not read these subscriptions."),
+    "no_subscription": ServiceError(
         400, "BadRequest", "See the details.", "NoValidSubscriptionsInQueryRequest: no subscription is eligible."
     ),
-    "bad_query": ManagementError(400, "BadRequest", "See the details.", "InvalidQuery: the query is not the exporter's."),
-    "not_found": ManagementError(404, "InvalidResourceType", "The path names no resource."),
-    "throttled": ManagementError(429, "RateLimiting", "The caller's quota is used up."),
-    "unavailable": ManagementError(503, "ServiceUnavailable", "The service is temporarily unavailable."),
+    "bad_query": ServiceError(400, "BadRequest", "See the details.", "InvalidQuery: the query is not the exporter's."),
+    "not_found": ServiceError(404, "InvalidResourceType", "The path names no resource."),
+    "throttled": ServiceError(429, "RateLimiting", "The caller's quota is used up."),
+    "unavailable": ServiceError(503, "ServiceUnavailable", "The service is temporarily unavailable."),
 }
 
 
@@ -55,8 +45,8 @@ def management_error(name: str) -> SimulatedResponse:
     """Return that error. A throttled response has a Retry-After header."""
     error = MANAGEMENT_ERRORS[name]
     body: dict[str, Any] = {"code": error.code, "message": f"{error.message} timestamp = {datetime.now(UTC).isoformat()}"}
-    if error.detail is not None:
-        code, _, message = error.detail.partition(": ")
+    if error.inner is not None:
+        code, _, message = error.inner.partition(": ")
         body["details"] = [{"code": code, "message": message}]
     response = SimulatedResponse().with_document({"error": body}, status=error.status)
     if error.status != 429:

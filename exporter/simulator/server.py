@@ -62,9 +62,11 @@ class Services:
         elif exchange.host in self._state.environment.authorities:
             operation, response = "token", self._entra_response(exchange)
         elif exchange.host in self._state.environment.graph_hosts:
-            operation, response = "graph", self._graph_response(exchange)
+            places, response = [(Scope.GRAPH, exchange.host)], self._graph.respond(exchange)
+            operation, response = "graph", self._state.apply_faults(response, "graph", places)
         elif exchange.host in self._state.environment.management_hosts:
-            operation, response = "resource_graph", self._resource_graph_response(exchange)
+            places, response = [(Scope.MANAGEMENT, exchange.host)], self._resource_graph.respond(exchange)
+            operation, response = "resource_graph", self._state.apply_faults(response, "resource_graph", places)
         else:
             operation, response = "other", SimulatedResponse(status=421, body=b"the simulator does not serve this host\n")
         self._count(exchange.host, operation, response)
@@ -85,13 +87,6 @@ class Services:
 
     def _count(self, host: str, operation: str, response: SimulatedResponse) -> None:
         self.requests[host, operation, 0 if response.delivery in _NO_STATUS else response.status] += 1
-
-    def _graph_response(self, exchange: Exchange) -> SimulatedResponse:
-        return self._state.apply_faults(self._graph.respond(exchange), "graph", [(Scope.GRAPH, exchange.host)])
-
-    def _resource_graph_response(self, exchange: Exchange) -> SimulatedResponse:
-        response = self._resource_graph.respond(exchange)
-        return self._state.apply_faults(response, "resource_graph", [(Scope.MANAGEMENT, exchange.host)])
 
     async def _vault_response(self, vault: Vault, exchange: Exchange) -> tuple[str, SimulatedResponse]:
         operation = exchange.vault_operation()

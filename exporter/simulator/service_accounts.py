@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 from exporter.simulator.model import Application
 from exporter.simulator.tokens import TokenSigner, payload_of
@@ -47,10 +46,8 @@ class ServiceAccounts:
             return "federation_subject"
         if AUDIENCE not in (audience if isinstance(audience, list) else [audience]):
             return "federation_audience"
-        return None if self._in_time(payload) else "assertion_outside_validity"
-
-    def _in_time(self, payload: dict[str, Any]) -> bool:
-        return bool(payload["nbf"] - _SKEW <= self._clock() < payload["exp"] + _SKEW)
+        in_time = payload["nbf"] - _SKEW <= self._clock() < payload["exp"] + _SKEW
+        return None if in_time else "assertion_outside_validity"
 
 
 def is_federated(assertion: str) -> bool:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 from aiohttp import web
 
@@ -21,7 +22,7 @@ from exporter.simulator.control_api import ControlApi
 from exporter.simulator.faults import Options, Route, Scope, UnknownNameError
 from exporter.simulator.key_pairs import KeyPairs
 from exporter.simulator.managed_identity import APP_SERVICE, ARC, PATHS, IdentityServices
-from exporter.simulator.model import GRAPH_HOSTS, Application, Environment, Vault, with_port
+from exporter.simulator.model import GRAPH_HOSTS, Environment, with_port
 from exporter.simulator.scenarios import BY_NAME, Outside
 from exporter.simulator.server import RequestCount, Services
 from exporter.simulator.service_accounts import ServiceAccounts
@@ -112,6 +113,13 @@ class Simulator:
             self._closed_port.close()
         await self._pairs.close()
 
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
     @property
     def ca_pem(self) -> bytes:
         """Return the certificate of the run's authority as PEM."""
@@ -119,7 +127,7 @@ class Simulator:
 
     @property
     def management_url(self) -> str:
-        """Return the address of the management port."""
+        """Return the address of the management port; for an Azure VM, AZURE_POD_IDENTITY_AUTHORITY_HOST."""
         return self._control_api.url
 
     @property
@@ -129,14 +137,6 @@ class Simulator:
         IDENTITY_HEADER may be any text.
         """
         return self._control_api.url + PATHS[APP_SERVICE]
-
-    @property
-    def imds_url(self) -> str:
-        """Azure VM: return the value of AZURE_POD_IDENTITY_AUTHORITY_HOST.
-
-        IDENTITY_ENDPOINT must not be set.
-        """
-        return self._control_api.url
 
     @property
     def arc_identity_url(self) -> str:
@@ -214,21 +214,6 @@ class Simulator:
         if self.on_routes_changed is not None and before != self.connect_to:
             self.on_routes_changed()
         return cleared
-
-    def change_application(self, name: str, edit: Callable[[Application], Application]) -> None:
-        """Change an application's secrets, certificates or rights for good.
-
-        `name` is a client id or the name of a credential. `edit` must keep the client id. Issued tokens stay valid. Raises
-        UnknownNameError.
-        """
-        self.state.change_application(name, edit)
-
-    def change_vault(self, name: str, edit: Callable[[Vault], Vault]) -> None:
-        """Change a vault's keys, secrets or permissions for good.
-
-        `edit` must keep the host. Raises UnknownNameError.
-        """
-        self.state.change_vault(name, edit)
 
     def restart_sql_server(self, name: str) -> SqlServer:
         """Restart a SQL Server: its databases open if their vault side works. Raises UnknownNameError."""

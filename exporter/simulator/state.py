@@ -148,7 +148,7 @@ class SimulatorState:
     def change_application(self, name: str, edit: Callable[[Application], Application]) -> None:
         """Replace an application by what `edit` returns; its faults stay active.
 
-        Raises UnknownNameError.
+        `name` is a client id or a credential's name. The client id stays, and issued tokens stay valid. Raises UnknownNameError.
         """
         tenant_id, client_id = self.locate_application(name)
         tenant = self.environment.tenants[tenant_id]

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
-from exporter.config.model import Config, Credential, Module, SecretSource, Settings, Target
-from exporter.core.model import CredentialKind, Vantage
+from exporter.config.model import Config, Module, Settings, Target
+from exporter.core.model import Vantage
 from exporter.simulator import Environment
 from exporter.simulator.model import Application, ClientSecret, Key, KeyVersion, Tenant, Vault
 from tests.support.auxiliary_factories import NAMES, OLD, OLDER, PINNED, TARGET
+from tests.support.factories import a_config, a_credential
 
 TENANT = "11111111-2222-3333-4444-555555555555"
 PRIMARY, ARCHIVE, RECOVERY = "contoso.vault.azure.net", "old.vault.azure.net", "contoso-dr.vault.azure.net"
@@ -50,20 +51,7 @@ def configuration(simulator, folder, *, target: Target = TARGET, **module) -> Co
     for name in NAMES:
         if not (folder / name).exists():
             (folder / name).write_text(SECRET.format(name) + "\n")
-    credentials = {
-        name: Credential(
-            name=name,
-            kind=CredentialKind.CLIENT_SECRET,
-            tenant_id=TENANT,
-            client_id=client,
-            secret=SecretSource(file=folder / name),
-        )
-        for name, client in CLIENTS.items()
-    }
+    credentials = [a_credential(name, tenant_id=TENANT, client_id=client, file=folder / name) for name, client in CLIENTS.items()]
     made = Module(name="default", ca_file=folder / "ca.pem", connect_to=simulator.connect_to, **module)
-    return Config(
-        settings=Settings(vantage=Vantage.SQL_HOST),
-        credentials=credentials,
-        modules={"default": made},
-        targets={target.name: replace(target, module="default")},
-    )
+    settings = Settings(vantage=Vantage.SQL_HOST)
+    return a_config(replace(target, module="default"), credentials=credentials, modules=(made,), settings=settings)

@@ -5,12 +5,13 @@ import time
 from dataclasses import replace
 from datetime import date
 
-from exporter.config.model import Config, Credential, Module, Retained, SecretSource, Settings, Target
+from exporter.config.model import Config, Module, Retained
 from exporter.core.checks import CheckOutcome
-from exporter.core.model import CredentialKind, Generation
+from exporter.core.model import CredentialKind
 from exporter.doctor import run_checks
 from exporter.simulator import Environment, Simulator
 from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, KeyVersion, Tenant, Vault
+from tests.support.factories import a_config, a_credential, a_target
 
 VAULT, ENTRA = "contoso-prod.vault.azure.net", "login.microsoftonline.com"
 TENANT = "11111111-2222-3333-4444-555555555555"
@@ -27,17 +28,12 @@ def environment():
     return Environment(tenants={TENANT: Tenant(tenant_id=TENANT, applications={CLIENT: application})}, vaults={VAULT: vault})
 
 
-TARGET = Target(
-    name="contoso-key0",
+TARGET = a_target(
+    "contoso-key0",
     vault=VAULT,
     key_name=KEY,
     key_version=PINNED,
     credential="sql-prod",
-    module="default",
-    interval=60.0,
-    timeout=10.0,
-    generation=Generation.CLASSIC,
-    generation_declared=True,
     retained_versions=(Retained(key_name=KEY, key_version=OLD, vault=VAULT, credential="sql-prod"),),
 )
 # The simulator's authority is not one of Azure, and its certificates name no revocation host.
@@ -61,23 +57,13 @@ class DoctorHarness:
         self.target = TARGET
         self.module = {}
         self.clock = time.time
-        self.credential = Credential(
-            name="sql-prod",
-            kind=CredentialKind.CLIENT_SECRET,
-            tenant_id=TENANT,
-            client_id=CLIENT,
-            secret=SecretSource(file=self.secret_file),
-            expires_on=date(2099, 1, 1),
+        self.credential = a_credential(
+            "sql-prod", tenant_id=TENANT, client_id=CLIENT, file=self.secret_file, expires_on=date(2099, 1, 1)
         )
 
     def configuration(self) -> Config:
         given = {"ca_file": self.folder / "ca.pem", "connect_to": self.simulator.connect_to, **self.module}
-        return Config(
-            settings=Settings(),
-            credentials={"sql-prod": self.credential},
-            modules={"default": Module(name="default", **given)},
-            targets={self.target.name: self.target},
-        )
+        return a_config(self.target, credentials=(self.credential,), modules=(Module(name="default", **given),))
 
     def typed(self, text) -> None:
         """Make the credential a connector secret with this text."""
@@ -92,9 +78,5 @@ class DoctorHarness:
 
 @contextlib.asynccontextmanager
 async def doctor_harness(folder):
-    simulator = Simulator(environment())
-    await simulator.start()
-    try:
+    async with Simulator(environment()) as simulator:
         yield DoctorHarness(simulator, folder)
-    finally:
-        await simulator.stop()

@@ -3,10 +3,10 @@
 import asyncio
 from pathlib import Path
 
-from exporter.config.model import Config, Credential, Module, SecretSource, Settings
 from exporter.core.credential_expiry import LookupResult, Source
 from exporter.core.model import CredentialKind
 from exporter.expiry import ExpiryCallbacks, ExpiryMonitor
+from tests.support import factories
 from tests.support.factories import a_target
 
 WALL = 1_800_000_000.0
@@ -20,9 +20,8 @@ def now():
 
 def a_credential(name="sql", *, kind=CredentialKind.CLIENT_SECRET, **more):
     if kind is CredentialKind.CLIENT_SECRET:
-        more.setdefault("secret", SecretSource(file=Path(f"secrets/{name}")))
-        more.setdefault("client_id", "66666666-7777-8888-9999-000000000000")
-    return Credential(name=name, kind=kind, **more)
+        more = {"file": Path(f"secrets/{name}"), "client_id": "66666666-7777-8888-9999-000000000000"} | more
+    return factories.a_credential(name, kind=kind, **more)
 
 
 def by_graph(name="sql", **more):
@@ -34,14 +33,8 @@ def by_certificate(name="cert", **more):
 
 
 def a_config(*credentials, targets=None):
-    named = {credential.name: credential for credential in (*credentials, a_credential("monitor"))}
     targets = targets or [a_target(f"of-{credential.name}", credential=credential.name) for credential in credentials]
-    return Config(
-        settings=Settings(),
-        credentials=named,
-        modules={"default": Module(name="default")},
-        targets={target.name: target for target in targets},
-    )
+    return factories.a_config(*targets, credentials=(*credentials, a_credential("monitor")))
 
 
 class Sources:

@@ -7,6 +7,7 @@ from exporter.expiry import ExpiryLookup, ExpiryMonitor
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment, redirect_config
 from tests.support.expiry_fakes import Recorded
+from tests.support.written import write_private
 
 TENANT = "11111111-2222-3333-4444-555555555555"
 CLIENT = "66666666-7777-8888-9999-000000000000"
@@ -55,9 +56,7 @@ class ExpiryHarness:
         self.tenants = {}
 
     def write(self, name, content):
-        path = self.folder / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        path.chmod(0o600)
+        write_private(self.folder / name, content)
 
     async def start(self):
         await self.simulator.start()
@@ -81,7 +80,7 @@ class ExpiryHarness:
         await self.simulator.stop()
 
     def secrets_of(self, client, *secrets):
-        self.simulator.change_application(client, lambda application: replace(application, secrets=secrets))
+        self.simulator.state.change_application(client, lambda application: replace(application, secrets=secrets))
 
     def requests_to(self, host):
         """The number of requests to a host by operation and status."""

@@ -1,27 +1,46 @@
-"""Targets and reports for the tests of scheduling, tokens and state."""
+"""Targets, configurations, keys and reports."""
 
 from __future__ import annotations
 
-from exporter.config.model import Target
+from exporter.config.model import Config, Credential, Module, SecretSource, Settings, Target
 from exporter.core.faults import Fault
-from exporter.core.model import Facts, Generation, Outcome, ProbeReport, Readiness, Step, StepResult
+from exporter.core.model import CredentialKind, Facts, Generation, KeyFacts, Outcome, ProbeReport, Readiness, Step, StepResult
 from exporter.core.reasons import Reason
 
+DEFAULT = Module(name="default")
 
-def a_target(name="payroll", *, interval=60.0, timeout=10.0, vault="contoso.vault.azure.net", **more):
-    return Target(
-        name=name,
-        vault=vault,
-        key_name=more.pop("key_name", "TdeKey"),
-        key_version=more.pop("key_version", "0" * 32),
-        credential=more.pop("credential", "sql"),
-        module=more.pop("module", "default"),
-        interval=interval,
-        timeout=timeout,
-        generation=Generation.CLASSIC,
-        generation_declared=True,
-        **more,
+
+def a_target(name="payroll", **changes):
+    written = {
+        "vault": "contoso.vault.azure.net",
+        "key_name": "TdeKey",
+        "key_version": "0" * 32,
+        "credential": "sql",
+        "module": "default",
+        "interval": 60.0,
+        "timeout": 10.0,
+        "generation": Generation.CLASSIC,
+        "generation_declared": True,
+    }
+    return Target(name=name, **(written | changes))
+
+
+def a_credential(name="sql", *, kind=CredentialKind.CLIENT_SECRET, file=None, **changes):
+    return Credential(name=name, kind=kind, **({} if file is None else {"secret": SecretSource(file=file)}), **changes)
+
+
+def a_config(*targets, credentials=(), modules=(DEFAULT,), settings=None):
+    return Config(
+        settings=settings or Settings(),
+        credentials={credential.name: credential for credential in credentials},
+        modules={module.name: module for module in modules},
+        targets={target.name: target for target in targets},
     )
+
+
+def a_key(**changes):
+    written = {"name": "TdeKey", "version": "0" * 32, "kid": "unused", "kty": "RSA", "size_bits": 2048, "modulus": b"n"}
+    return KeyFacts(**(written | {"exponent": b"e", "enabled": True} | changes))
 
 
 def a_fleet(count, **more):

@@ -7,14 +7,11 @@ from collections.abc import Iterable, Sequence
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.config.model import Config, Credential, Module, Settings, Target
+from exporter.config.model import Module
 from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.faults import Fault
 from exporter.core.model import (
-    CredentialKind,
     Facts,
-    Generation,
-    KeyFacts,
     Outcome,
     PeerCertificate,
     Phase,
@@ -27,6 +24,7 @@ from exporter.core.model import (
 from exporter.core.reasons import Reason
 from exporter.metrics.recorder import Recorder
 from exporter.state.records import TargetRecords
+from tests.support import factories
 
 VERSION = "cgacf4f763ar42ffb0a1gca546aygd87"
 CONNECTED = dict.fromkeys(Phase, 0.01)
@@ -36,32 +34,16 @@ START = 1_800_000_000.0
 
 
 def a_target(name="t", **changes):
-    written = {
-        "vault": "contoso.vault.azure.net",
-        "key_name": "ContosoRSAKey0",
-        "key_version": VERSION,
-        "credential": "sql-prod",
-        "module": "default",
-        "interval": 60.0,
-        "timeout": 10.0,
-        "generation": Generation.CLASSIC,
-        "generation_declared": True,
-    }
-    return Target(name=name, **(written | changes))
+    written = {"key_name": "ContosoRSAKey0", "key_version": VERSION, "credential": "sql-prod"}
+    return factories.a_target(name, **(written | changes))
 
 
 def a_credential(name="sql-prod", **changes):
-    return Credential(name=name, **({"kind": CredentialKind.CLIENT_SECRET} | changes))
+    return factories.a_credential(name, **changes)
 
 
-def a_config(*targets, credentials=None, modules=(MODULE,), settings=None):
-    credentials = (a_credential(),) if credentials is None else credentials
-    return Config(
-        settings=settings or Settings(),
-        credentials={credential.name: credential for credential in credentials},
-        modules={module.name: module for module in modules},
-        targets={target.name: target for target in targets},
-    )
+def a_config(*targets, credentials=None, **options):
+    return factories.a_config(*targets, credentials=(a_credential(),) if credentials is None else credentials, **options)
 
 
 def a_recorder(*targets, config=None, **options):
@@ -101,17 +83,7 @@ def _know(record, known):
 
 
 def a_key(**changes):
-    written = {
-        "name": "ContosoRSAKey0",
-        "version": VERSION,
-        "kid": "unused",
-        "kty": "RSA",
-        "size_bits": 2048,
-        "modulus": b"",
-        "exponent": b"",
-        "enabled": True,
-    }
-    return KeyFacts(**(written | changes))
+    return factories.a_key(**({"name": "ContosoRSAKey0", "version": VERSION, "modulus": b"", "exponent": b""} | changes))
 
 
 def ok(step, *, duration=0.03, shared=False, **facts):

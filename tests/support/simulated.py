@@ -9,11 +9,10 @@ import pytest
 
 from exporter.config.model import Proxy
 from exporter.core.reasons import Reason
-from exporter.probing.prober import Prober, ProberCallbacks
-from exporter.runtime.loop_lag import LoopLag
 from exporter.simulator import Simulator
 from exporter.simulator.scenarios import Outside
 from tests.support import broken_credentials
+from tests.support.running import a_prober
 from tests.support.simulated_vaults import PROBED, PUBLIC, SECRET, VAULTS, by_secret, configuration, environment, target_name
 
 SILENCE = {Reason.READ_TIMEOUT, Reason.TLS_TIMEOUT, Reason.BODY_TIMEOUT, Reason.PROXY_TIMEOUT}
@@ -35,10 +34,14 @@ class ScenarioHarness:
         self._reports = {}
         self._ca_file, self._secret_file = folder / "ca.pem", folder / "secret"
 
-    async def start(self):
+    async def __aenter__(self):
         await self.simulator.start()
         self._ca_file.write_bytes(self.simulator.ca_pem)
         self._secret_file.write_text(SECRET)
+        return self
+
+    async def __aexit__(self, *_):
+        await self.simulator.stop()
 
     def by_secret(self):
         return {vault.name: by_secret(vault, self._secret_file) for vault in VAULTS}
@@ -56,15 +59,9 @@ class ScenarioHarness:
 
     async def reports_of(self, config, only=None):
         """The report of each target of a configuration, by name."""
-        callbacks = ProberCallbacks(
-            on_internal_error=self.bugs.append, on_shortage=self.bugs.append, on_token_request=lambda: None
-        )
-        prober = Prober(config, lag=LoopLag(), callbacks=callbacks)
-        try:
-            targets = [config.targets[name] for name in only or config.targets]
+        targets = [config.targets[name] for name in only or config.targets]
+        async with a_prober(config, on_internal_error=self.bugs.append, on_shortage=self.bugs.append) as prober:
             reports = await asyncio.gather(*(prober.probe_on_demand(target, fresh=True) for target in targets))
-        finally:
-            await prober.aclose()
         return {target.name: report for target, report in zip(targets, reports, strict=True)}
 
     async def caused(self, scenario):
@@ -126,6 +123,3 @@ class ScenarioHarness:
                 self.simulator.set_fault("html", application=PUBLIC.client)
                 stack.callback(self.simulator.clear)
             yield "66666666-7777-8888-9999-00000000dead" if name == "identity_unassigned" else PUBLIC.client
-
-    async def stop(self):
-        await self.simulator.stop()

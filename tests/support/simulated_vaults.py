@@ -1,11 +1,12 @@
 """One vault of each cloud and kind, each in its own tenant, and a configuration that probes them all."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from exporter.config.model import Config, Credential, Module, SecretSource, Settings, Target
-from exporter.core.model import CredentialKind, Generation
+from exporter.config.model import Module
+from exporter.core.model import Generation
 from exporter.simulator import Environment
 from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, KeyVersion, Tenant, Vault
+from tests.support.factories import a_config, a_credential, a_target
 from tests.support.simulator_client import KEY, VERSION
 
 SECRET = "marked~secret.of-every_vault"
@@ -69,13 +70,7 @@ def environment(*, certificates=()):
 
 
 def by_secret(vault, file):
-    return Credential(
-        name=vault.name,
-        kind=CredentialKind.CLIENT_SECRET,
-        tenant_id=vault.tenant,
-        client_id=vault.client,
-        secret=SecretSource(file=file),
-    )
+    return a_credential(vault.name, tenant_id=vault.tenant, client_id=vault.client, file=file)
 
 
 def target_name(vault, generation):
@@ -84,20 +79,17 @@ def target_name(vault, generation):
 
 def configuration(simulator, ca_file, credentials, *, timeout=10.0):
     """One target for each of PROBED, with the credential of its vault."""
-    targets = {
-        target_name(vault, generation): Target(
-            name=target_name(vault, generation),
+    targets = [
+        a_target(
+            target_name(vault, generation),
             vault=vault.host,
             key_name=KEY,
             key_version=VERSION,
             credential=vault.name,
-            module="default",
-            interval=60.0,
             timeout=timeout,
             generation=generation,
-            generation_declared=True,
         )
         for vault, generation in PROBED
-    }
+    ]
     module = Module(name="default", ca_file=ca_file, connect_to=simulator.connect_to)
-    return Config(settings=Settings(), credentials=credentials, modules={"default": module}, targets=targets)
+    return replace(a_config(*targets, modules=(module,)), credentials=credentials)

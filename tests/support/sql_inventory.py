@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from exporter.core.inventory.document import SECTIONS
 
@@ -46,6 +46,16 @@ def reg_query(uris: Mapping[str, str]) -> str:
         f"{ROOT}\\{uri.split('/keys/')[0]}\\{thumbprint}\r\n    KeyUri    REG_SZ    {uri}\r\n" for thumbprint, uri in uris.items()
     ]
     return "\r\n" + "\r\n".join(blocks) + f"\r\nEnd of search: {len(blocks)} match(es) found.\r\n"
+
+
+def replacing(**sections: list[dict[str, object]]) -> Callable[[dict[str, list[dict[str, object]]]], None]:
+    """Return a change of an instance: it has these rows in these sections."""
+    return lambda rows: rows.update(sections)
+
+
+def altering(section: str, **values: object) -> Callable[[dict[str, list[dict[str, object]]]], None]:
+    """Return a change of an instance: the first row of a section has these values."""
+    return lambda rows: rows[section][0].update(values)
 
 
 def rows_of(

@@ -2,22 +2,12 @@
 
 from dataclasses import replace
 
-from exporter.config.model import Config, Credential, Module, Retained, SecretSource, Settings, Target
+from exporter.config.model import Module, Retained, SecretSource
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.faults import Fault
-from exporter.core.model import (
-    CredentialKind,
-    Facts,
-    Generation,
-    KeyFacts,
-    Outcome,
-    Phase,
-    ProbeReport,
-    Readiness,
-    Step,
-    StepResult,
-)
+from exporter.core.model import Facts, Outcome, Phase, ProbeReport, Readiness, Step, StepResult
 from exporter.core.reasons import Reason
+from tests.support import factories
 
 STARTED = 1767323045.678  # 2026-01-02T03:04:05.678Z
 VERSION = "cgacf4f763ar42ffb0a1gca546aygd87"
@@ -25,39 +15,26 @@ VERSION = "cgacf4f763ar42ffb0a1gca546aygd87"
 
 def target(name="contoso-key0", **changes):
     values = {
-        "name": name,
         "vault": "contoso-prod.vault.azure.net",
         "key_name": "ContosoRSAKey0",
         "key_version": VERSION,
         "credential": "sql-prod",
-        "module": "default",
-        "interval": 60.0,
-        "timeout": 10.0,
-        "generation": Generation.CLASSIC,
-        "generation_declared": True,
         "labels": {"team": "dba"},
         "instances": ({"sql_instance": "SQLPRD01", "ag": "AG7"}, {"sql_instance": "SQLPRD02"}),
     }
-    return Target(**(values | changes))
+    return factories.a_target(name, **(values | changes))
 
 
 def config(*targets, settings=None, modules=None):
-    credential = Credential(
-        name="sql-prod", kind=CredentialKind.CLIENT_SECRET, client_id="66666666", secret=SecretSource(env="SQL_PROD")
-    )
-    return Config(
-        settings=settings or Settings(),
-        credentials={"sql-prod": credential},
-        modules=modules or {"default": Module(name="default"), "other": Module(name="other")},
-        targets={each.name: each for each in targets or (target(),)},
-    )
+    credential = factories.a_credential("sql-prod", client_id="66666666", secret=SecretSource(env="SQL_PROD"))
+    modules = modules.values() if modules else (Module(name="default"), Module(name="other"))
+    return factories.a_config(*(targets or (target(),)), credentials=(credential,), modules=modules, settings=settings)
 
 
 def key():
-    return KeyFacts(
-        name="ContosoRSAKey0", version=VERSION, kid="https://x/keys/a/b", kty="RSA", size_bits=2048,
-        modulus=b"m", exponent=b"e", enabled=True, expires=1800000000.0, key_ops=("wrapKey", "unwrapKey"),
-    )  # fmt: skip
+    return factories.a_key(
+        name="ContosoRSAKey0", version=VERSION, kid="https://x/keys/a/b", expires=1800000000.0, key_ops=("wrapKey", "unwrapKey")
+    )
 
 
 def good(name="contoso-key0", *, started_at=STARTED):

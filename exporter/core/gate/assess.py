@@ -39,7 +39,8 @@ def assess(
         dependencies = [dependency for dependency, _ in matches]
         reasons += [each for _, missing in matches for each in missing]
     at = now if state is None else state.at
-    reasons += [] if abs(at - now) <= CLOCK_TOLERANCE else [_clocks(url, at, now)]
+    if abs(at - now) > CLOCK_TOLERANCE:
+        reasons.append(reason(Condition.CLOCKS_DIFFER, url=url, at=moment(at), now=moment(now)))
     for target, servers in _needed(dependencies):
         reasons += _of_target(target, listed(servers), question, at)
     reasons += [] if state is None else _of_others(state, chosen, readings, dependencies, question.folder)
@@ -136,7 +137,3 @@ def _old(question: Question, readings: Iterable[Reading]) -> Iterator[Reason]:
 def _within(age: float, limit: float) -> bool:
     """Return whether an age is within its limit, and no more negative than clocks differ."""
     return -CLOCK_TOLERANCE <= age <= limit
-
-
-def _clocks(url: str, at: float, now: float) -> Reason:
-    return reason(Condition.CLOCKS_DIFFER, url=url, at=moment(at), now=moment(now))

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from exporter.core.durations import moment
-from exporter.core.gate.conditions import Reason
 from exporter.core.gate.forecast import percent
 from exporter.core.gate.model import Answer, Dependency, Reading, TargetState
 from exporter.core.inventory.findings import counted
@@ -33,7 +32,9 @@ def as_json(answer: Answer) -> dict[str, Any]:
         "forecast": [
             {"vault": one.vault, "unwraps": one.total, "share_of_limit": round(one.share, 4)} for one in answer.forecast
         ],
-        "reasons": [_reason(one) for one in answer.reasons],
+        "reasons": [
+            {"condition": one.condition.value, "known": one.known, "text": one.text, "fix": one.fix} for one in answer.reasons
+        ],
         "notes": list(answer.notes),
         "not_tested": NOT_TESTED,
     }
@@ -102,7 +103,3 @@ def _target(one: TargetState) -> dict[str, Any]:
         "credential": hide(one.credential),
         "credential_expires_at": None if one.credential_expires_at is None else moment(one.credential_expires_at),
     }
-
-
-def _reason(one: Reason) -> dict[str, Any]:
-    return {"condition": one.condition.value, "known": one.known, "text": one.text, "fix": one.fix}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 from exporter.core.inventory.azure import Azure, AzureKey, AzureVault
 from exporter.core.inventory.azure_plan import AzurePlan, Proposal
@@ -77,11 +77,8 @@ def _line(vault: AzureVault, keys: Sequence[AzureKey], azure: Azure) -> str:
     where = f"{vault.host} (subscription {vault.subscription}, {vault.location})"
     if vault.host not in azure.keys:
         return f"{where}: keys unknown"
-    return f"{where}: {listed(_named(keys)) if keys else 'no RSA key'}"
-
-
-def _named(keys: Iterable[AzureKey]) -> Iterator[str]:
-    return (key.name if key.enabled else f"{key.name} (disabled)" for key in keys)
+    named = listed(key.name if key.enabled else f"{key.name} (disabled)" for key in keys)
+    return f"{where}: {named or 'no RSA key'}"
 
 
 def _target(proposal: Proposal) -> list[str]:

@@ -68,10 +68,6 @@ def _providers(view: SqlView) -> Rows:
     ]
 
 
-def _modules(view: SqlView) -> Rows:
-    return [{"provider": PROVIDER, "file_version": view.server.file_version}]
-
-
 def _credentials(view: SqlView) -> Rows:
     times = {"created_utc": view.text(view.server.altered - 86400), "modified_utc": view.text(view.server.altered)}
     return [{"name": name, "identity": identity, "provider": PROVIDER, **times} for name, identity in _seen_credentials(view)]
@@ -128,14 +124,10 @@ def _configurations(view: SqlView) -> Rows:
     return [{"name": EKM_OPTION, "value": int(server.ekm_configured), "value_in_use": int(server.ekm_in_use)}]
 
 
-def _service_start(view: SqlView) -> Rows:
-    return [{"started_utc": view.text(view.server.started)}]
-
-
 SECTIONS: Mapping[str, Callable[[SqlView], Rows]] = {
     "instance": _instance,
     "providers": _providers,
-    "modules": _modules,
+    "modules": lambda view: [{"provider": PROVIDER, "file_version": view.server.file_version}],
     "credentials": _credentials,
     "keys": _keys,
     "logins": lambda _: [],  # those of keys without a SID
@@ -143,7 +135,7 @@ SECTIONS: Mapping[str, Callable[[SqlView], Rows]] = {
     "databases": _databases,
     "replicas": _replicas,
     "configurations": _configurations,
-    "start": _service_start,
+    "start": lambda view: [{"started_utc": view.text(view.server.started)}],
 }
 """The sections of inventory.sql."""
 

@@ -91,7 +91,7 @@ async def secret_gone(harness, _stack):
 
 async def key_ends_soon(harness, _stack):
     soon = time.time() + 5 * 86400
-    harness.simulator.change_vault(VAULT, lambda vault: vault.with_versions(KEY, PINNED, exp=soon))
+    harness.simulator.state.change_vault(VAULT, lambda vault: vault.with_versions(KEY, PINNED, exp=soon))
 
 
 def _behind_a_proxy(harness, host, url):

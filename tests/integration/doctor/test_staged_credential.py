@@ -16,7 +16,7 @@ NEXT_SECRET = "MARKED~staged.secret"
 async def token_result(harness, *, registered):
     """Return the result of the check `token` if the current secret has expired."""
     secrets = (ClientSecret(value=SECRET, expires=946684800.0), *((ClientSecret(value=NEXT_SECRET),) if registered else ()))
-    harness.simulator.change_application(CLIENT, lambda application: replace(application, secrets=secrets))
+    harness.simulator.state.change_application(CLIENT, lambda application: replace(application, secrets=secrets))
     file = harness.folder / "next"
     file.write_text(NEXT_SECRET)
     file.chmod(0o600)

@@ -30,7 +30,7 @@ MONTH = 30 * 86400.0
 
 def keep(harness, *versions):
     kept = {"sql-prod": Secret(name="sql-prod", versions=versions)}
-    harness.simulator.change_vault(OPS, lambda vault: replace(vault, secrets=kept))
+    harness.simulator.state.change_vault(OPS, lambda vault: replace(vault, secrets=kept))
 
 
 def version(digit, **more):
@@ -72,7 +72,7 @@ async def test_secret_of_a_service_principal_is_found(harness):
 async def test_only_the_lookup_credential_signs_in(harness):
     await harness.monitor().look_up("sql")
     assert harness.requested("entra") == 2  # for Graph and for the vault, both as monitor
-    harness.simulator.change_application(MONITOR, lambda application: replace(application, secrets=()))
+    harness.simulator.state.change_application(MONITOR, lambda application: replace(application, secrets=()))
     ends = by_source(await harness.monitor().look_up("sql"))
     assert "AADSTS7000215" in ends["graph"].failure
     assert "no token for monitor" in ends["graph"].failure
@@ -214,14 +214,14 @@ async def test_failed_lookup_has_a_reason_and_keeps_the_expiry(harness, fault, o
 
 
 async def test_forbidden_list_names_the_missing_permission(harness):
-    harness.simulator.change_vault(OPS, lambda vault: replace(vault, permissions={}))
+    harness.simulator.state.change_vault(OPS, lambda vault: replace(vault, permissions={}))
     end = by_source(await harness.monitor().look_up("sql"))["key_vault"]
     assert "HTTP 403 (Forbidden, ForbiddenByPolicy)" in end.failure
     assert "secrets/readMetadata" in end.failure
 
 
 async def test_missing_secret_has_a_reason(harness):
-    harness.simulator.change_vault(OPS, lambda vault: replace(vault, secrets={}))
+    harness.simulator.state.change_vault(OPS, lambda vault: replace(vault, secrets={}))
     end = by_source(await harness.monitor().look_up("sql"))["key_vault"]
     assert (end.expires_at, end.looked_up_at is None) == (None, False)
     assert "no version" in end.failure

@@ -8,10 +8,9 @@ import time
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.app.service import RunOptions, Service
 from exporter.simulator.model import ClientSecret
-from exporter.web import parse_address, web_options
 from tests.support.expiry_simulated import CLIENT, GRAPH, MONITOR_SECRET, PASSWORD, SECRET, TYPED_CLIENT, TYPED_SECRET, by_source
+from tests.support.running import a_service
 from tests.support.web_server import until
 
 NOW = float(int(time.time()))
@@ -26,10 +25,7 @@ async def run(tmp_path):
     services = []
 
     async def begin(harness, **more):
-        options = RunOptions(
-            listen=(parse_address("127.0.0.1:0"),), web=web_options(), state_dir=tmp_path / "state", history_limit=3, **more
-        )
-        service = Service(harness.config, options)
+        service = a_service(harness.config, state_dir=tmp_path / "state", history_limit=3, **more)
         services.append(service)
         await service.start()
         return service

@@ -1,6 +1,5 @@
 """The command `inventory --azure`: Microsoft's client and real requests against the simulator."""
 
-import asyncio
 import builtins
 import json
 import os
@@ -10,7 +9,6 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from exporter.cli.main import main
 from exporter.config import load_config
 from exporter.core.faults import Fault
 from exporter.core.model import Facts
@@ -19,6 +17,7 @@ from exporter.inventory.resource_graph import Page
 from exporter.simulator import Simulator
 from exporter.simulator.faults import Options
 from exporter.simulator.model import ALL_OPERATIONS, Key, KeyVersion, Vault
+from tests.support.inventory_command import InventoryCommand
 from tests.support.simulated_environment import small_environment
 from tests.support.simulator_client import CLIENT, HSM, KEY, MANAGEMENT, OTHER, SECRET, TENANT, VAULT, VERSION, Client
 from tests.support.sql_inventory import reg_query, rows_of, sqlcmd
@@ -27,16 +26,15 @@ LATER = "0123456789abcdef0123456789abcd02"  # the newest version of each key
 LISTED = dict.fromkeys((CLIENT,), ALL_OPERATIONS)
 
 
-class Workspace:
+class Workspace(InventoryCommand):
     """A simulator, and a configuration that covers a part of its vaults."""
 
     def __init__(self, folder, simulator, capsys):
-        self.folder, self.simulator, self._capsys = folder, simulator, capsys
-        (folder / "ca.pem").write_bytes(simulator.ca_pem)
-        secret = folder / "secret"
-        secret.touch(mode=0o600)
-        secret.write_text(SECRET)
-        self.errors = ""
+        super().__init__(folder, capsys, secret=SECRET)
+        self.simulator = simulator
+        self.defaults = {"--config.file": self.config}
+        self.write("ca.pem", simulator.ca_pem)
+        self.write("secret", SECRET)
         self.cover((VAULT, KEY))
 
     def cover(self, *keys, extra=""):
@@ -45,7 +43,7 @@ class Workspace:
             for number, (vault, name) in enumerate(keys)
         )
         connect_to = "".join(f"      {host}: {address}\n" for host, address in self.simulator.connect_to.items())
-        (self.folder / "ekm.yml").write_text(
+        self.config.write_text(
             "global: {interval: 60s, vantage: sql_host}\n"
             f"credentials:\n  sql: {{type: client_secret, tenant_id: {TENANT}, client_id: {CLIENT}, client_secret_file: secret}}\n"
             "  untenanted: {type: client_secret, client_id: " + CLIENT + ", client_secret_file: secret}\n"
@@ -53,14 +51,9 @@ class Workspace:
             f"targets:\n{targets}{extra}"
         )
 
-    async def run(self, *flags, code=0, credential="sql"):
+    async def ask(self, *flags, code=0, credential="sql"):
         chosen = [] if credential is None else ["--azure.credential", credential]
-        arguments = ["inventory", "--azure", "--config.file", str(self.folder / "ekm.yml"), *chosen, *map(str, flags)]
-        assert await asyncio.to_thread(main, arguments) == code, self._capsys.readouterr().err
-        captured = self._capsys.readouterr()
-        self.errors = captured.err
-        assert SECRET not in captured.out + captured.err
-        return captured.out
+        return await self.connect("--azure", *chosen, *flags, code=code)
 
     @property
     def requested_hosts(self):
@@ -69,10 +62,8 @@ class Workspace:
 
 @pytest.fixture
 async def simulator():
-    simulator = Simulator(small_environment())
-    await simulator.start()
-    yield simulator
-    await simulator.stop()
+    async with Simulator(small_environment()) as simulator:
+        yield simulator
 
 
 @pytest.fixture
@@ -81,7 +72,7 @@ def workspace(tmp_path, simulator, capsys):
 
 
 async def test_vaults_without_a_target_are_reported_and_proposed(workspace):
-    output = await workspace.run()
+    output = await workspace.ask()
     assert "management.azure.com: 2 vaults, 1 Managed HSM, 3 RSA keys, 1 with a target; 0 failures\n" in output
     vaults = output.partition("Vaults without a target:\n")[2].partition("\n\n")[0]
     assert [line.split()[1] for line in vaults.splitlines()] == [HSM, OTHER]
@@ -93,15 +84,15 @@ async def test_vaults_without_a_target_are_reported_and_proposed(workspace):
 
 async def test_covered_vaults_have_no_proposal(workspace):
     workspace.cover((VAULT, KEY), (OTHER, KEY.lower()), (HSM, KEY))
-    assert await workspace.run() == "management.azure.com: 2 vaults, 1 Managed HSM, 3 RSA keys, 3 with a target; 0 failures\n"
+    assert await workspace.ask() == "management.azure.com: 2 vaults, 1 Managed HSM, 3 RSA keys, 3 with a target; 0 failures\n"
 
 
 async def test_key_without_a_target_gets_the_credential_of_its_vault(workspace, simulator):
     key = Key(name="Second", versions=(KeyVersion(version=LATER, size=3072), KeyVersion(version=VERSION, size=3072)))
     curve = Key(name="Curve", versions=(KeyVersion(version=LATER, kty="EC"),))
-    simulator.change_vault(VAULT, lambda vault: replace(vault, keys={**vault.keys, "second": key, "curve": curve}))
+    simulator.state.change_vault(VAULT, lambda vault: replace(vault, keys={**vault.keys, "second": key, "curve": curve}))
     workspace.cover((VAULT, KEY), (OTHER, KEY), (HSM, KEY))
-    output = await workspace.run()
+    output = await workspace.ask()
     assert f"Keys without a target:\n  - {VAULT} (subscription " in output
     assert "): Second\n" in output
     assert "Curve" not in output
@@ -114,12 +105,12 @@ async def test_retained_versions_and_recovery_vaults_are_covered(workspace):
         extra=f"  - name: one\n    key: https://{VAULT}/keys/{KEY}/{VERSION}\n    credential: sql\n    recovery_vault: {OTHER}\n"
         f"    retained_versions: [{{key: 'https://{HSM}/keys/{KEY}/{VERSION}'}}]\n"
     )
-    assert ", 3 with a target; 0 failures\n" in await workspace.run()
+    assert ", 3 with a target; 0 failures\n" in await workspace.ask()
 
 
 async def test_vault_that_refuses_is_one_line_and_stops_no_other(workspace, simulator):
     simulator.set_fault("role_removed", Options(operation="list"), vault=OTHER)
-    output = await workspace.run(code=1)
+    output = await workspace.ask(code=1)
     (line,) = workspace.errors.splitlines()
     assert line.startswith(f"{OTHER}: not read: HTTP 403 ForbiddenByRbac: ")
     assert line.endswith(
@@ -148,7 +139,7 @@ async def test_unusable_vault_is_one_line(workspace, simulator, fault, message):
     workspace.cover((VAULT, KEY))
     credential = "untenanted" if fault == "vault_in_other_tenant" else "sql"
     flags = ("--azure.tenant", TENANT) if credential == "untenanted" else ()
-    await workspace.run(*flags, code=1, credential=credential)
+    await workspace.ask(*flags, code=1, credential=credential)
     lines = [line for line in workspace.errors.splitlines() if line.startswith(f"{OTHER}: not read: ")]
     assert len(lines) == 1
     assert message in lines[0]
@@ -157,7 +148,7 @@ async def test_unusable_vault_is_one_line(workspace, simulator, fault, message):
 @pytest.mark.parametrize("fault", ["resource_graph_empty", "azure_role_removed"])
 async def test_empty_answer_is_never_all_covered(workspace, simulator, fault):
     simulator.set_fault(fault, **({"management": MANAGEMENT} if fault == "resource_graph_empty" else {"application": CLIENT}))
-    output = await workspace.run(code=1)
+    output = await workspace.ask(code=1)
     assert workspace.errors.startswith("Resource Graph shows no vault to this identity: it lacks the role Reader")
     assert output == "management.azure.com: 0 vaults, 0 Managed HSMs, 0 RSA keys, 0 with a target; 0 failures\n"
 
@@ -179,7 +170,7 @@ async def test_empty_answer_is_never_all_covered(workspace, simulator, fault):
 async def test_refusal_of_resource_graph_is_one_line(workspace, simulator, fault, message):
     simulator.set_fault(fault, management=MANAGEMENT)
     workspace.cover((VAULT, KEY))
-    await workspace.run(code=1)
+    await workspace.ask(code=1)
     (line,) = workspace.errors.splitlines()
     assert line.startswith(f"{MANAGEMENT}: page 1 not read: ")
     assert message in line
@@ -187,7 +178,7 @@ async def test_refusal_of_resource_graph_is_one_line(workspace, simulator, fault
 
 async def test_no_token_is_one_line(workspace, simulator):
     simulator.set_fault("secret_expired", application=CLIENT)
-    await workspace.run(code=1)
+    await workspace.ask(code=1)
     (line,) = workspace.errors.splitlines()
     assert line.startswith(f"{MANAGEMENT}: no token for sql: HTTP 401 invalid_client AADSTS7000222")
     assert "management.azure.com" not in workspace.requested_hosts
@@ -204,7 +195,7 @@ async def test_1200_vaults_are_read_in_pages(workspace, simulator, monkeypatch):
         for host in (f"vault-{number:04}.vault.azure.net" for number in range(1200))
     }
     simulator.state.environment = replace(environment, vaults={**many, **environment.vaults})
-    output = await workspace.run()
+    output = await workspace.ask()
     assert "management.azure.com: 1202 vaults, 1 Managed HSM, 0 RSA keys, 0 with a target; 0 failures\n" in output
     assert simulator.requests[MANAGEMENT, "resource_graph", 200] == 2
 
@@ -219,15 +210,11 @@ async def test_1200_vaults_are_read_in_pages(workspace, simulator, monkeypatch):
 async def test_other_clouds_have_their_own_hosts(tmp_path, capsys, host, entra, management):
     environment = small_environment()
     vault = replace(environment.vaults[VAULT], host=host, authority=entra)
-    simulator = Simulator(replace(environment, vaults={host: vault}, authorities=frozenset({entra})))
-    await simulator.start()
-    try:
+    async with Simulator(replace(environment, vaults={host: vault}, authorities=frozenset({entra}))) as simulator:
         workspace = Workspace(tmp_path, simulator, capsys)
         workspace.cover((host, KEY))
-        assert await workspace.run() == f"{management}: 1 vault, 0 Managed HSMs, 1 RSA key, 1 with a target; 0 failures\n"
+        assert await workspace.ask() == f"{management}: 1 vault, 0 Managed HSMs, 1 RSA key, 1 with a target; 0 failures\n"
         assert workspace.requested_hosts == {management, entra, host}
-    finally:
-        await simulator.stop()
 
 
 ROW = {"uri": f"https://{VAULT}/", "subscriptionId": TENANT, "location": "westeurope"}
@@ -254,7 +241,7 @@ ROW = {"uri": f"https://{VAULT}/", "subscriptionId": TENANT, "location": "westeu
 async def test_incomplete_list_is_a_failure(workspace, simulator, answer, message):
     body = json.dumps({"count": 1, "facets": []} | answer)
     simulator.set_fault("status", Options(status=200, body=body), management=MANAGEMENT)
-    await workspace.run(code=1)
+    await workspace.ask(code=1)
     (line,) = workspace.errors.splitlines()
     assert line.startswith(f"{MANAGEMENT}: ")
     assert message in line
@@ -272,7 +259,7 @@ async def test_limits_of_the_list_are_failures(workspace, monkeypatch, endless, 
         return Facts(fault=Fault.NONE, status=200), Page(rows=[ROW], total=1, skip_token=following, limit_hit=not endless)
 
     monkeypatch.setattr(azure.ResourceGraphSession, "vaults", vaults)
-    await workspace.run(code=1)
+    await workspace.ask(code=1)
     (line,) = workspace.errors.splitlines()
     assert message in line
 
@@ -285,7 +272,7 @@ async def test_pages_in_a_circle_end(workspace, monkeypatch):
         return Facts(fault=Fault.NONE, status=200), Page(rows=[ROW], total=9, skip_token="b" if skip_token == "a" else "a")
 
     monkeypatch.setattr(azure.ResourceGraphSession, "vaults", vaults)
-    await workspace.run(code=1)
+    await workspace.ask(code=1)
     assert requested == [None, "a", "b"]
     assert "Resource Graph listed 3 of 9 vaults" in workspace.errors
 
@@ -301,21 +288,21 @@ async def test_pages_in_a_circle_end(workspace, monkeypatch):
 )
 async def test_azure_without_end_is_a_failure(workspace, monkeypatch, limit, value, message):
     monkeypatch.setattr(azure, limit, value)
-    await workspace.run(code=1)
+    await workspace.ask(code=1)
     assert message in workspace.errors
 
 
 async def test_subscriptions_limit_the_list(workspace, simulator):
     mine = simulator.state.environment.vaults[VAULT].subscription_id
-    assert ": 2 vaults, 1 Managed HSM" in await workspace.run("--azure.subscription", mine)
+    assert ": 2 vaults, 1 Managed HSM" in await workspace.ask("--azure.subscription", mine)
     other = "00000000-0000-0000-0000-000000000000"
-    assert ": 0 vaults" in await workspace.run("--azure.subscription", other, code=1)
-    await workspace.run("--azure.subscription", "contoso", code=2)
+    assert ": 0 vaults" in await workspace.ask("--azure.subscription", other, code=1)
+    await workspace.ask("--azure.subscription", "contoso", code=2)
     assert "--azure.subscription: expected its GUID" in workspace.errors
 
 
 async def test_tokens_go_to_their_resources_only(workspace, simulator):
-    await workspace.run()
+    await workspace.ask()
     assert workspace.requested_hosts == {MANAGEMENT, "login.microsoftonline.com", VAULT, OTHER, HSM}
     tokens = {(host, status): count for (host, operation, status), count in simulator.requests.items() if operation == "token"}
     assert tokens == {("login.microsoftonline.com", 200): 3}  # management, vaults, HSM
@@ -326,7 +313,7 @@ async def test_default_chain_reads_with_the_identity_of_the_host(workspace, simu
     simulator.state.environment = replace(simulator.state.environment, host_identity=CLIENT)
     monkeypatch.setenv("IDENTITY_ENDPOINT", simulator.identity_url)
     monkeypatch.setenv("IDENTITY_HEADER", "any")
-    assert ": 2 vaults, 1 Managed HSM, 3 RSA keys, 1 with a target" in await workspace.run(credential=None)
+    assert ": 2 vaults, 1 Managed HSM, 3 RSA keys, 1 with a target" in await workspace.ask(credential=None)
 
 
 AZ = """\
@@ -349,79 +336,79 @@ async def test_default_chain_reads_with_az_login(workspace, simulator, tmp_path,
     (folder / "az").chmod(0o755)
     monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "AzureCliCredential")
-    assert ": 2 vaults, 1 Managed HSM, 3 RSA keys, 1 with a target" in await workspace.run(credential=None)
+    assert ": 2 vaults, 1 Managed HSM, 3 RSA keys, 1 with a target" in await workspace.ask(credential=None)
 
 
 async def test_proposals_are_written_shown_and_kept_up_to_date(workspace):
-    file = workspace.folder / "azure.yml"
-    assert "Proposed targets" not in await workspace.run("--azure.out", file, "--dry-run")
+    file = workspace.path / "azure.yml"
+    assert "Proposed targets" not in await workspace.ask("--azure.out", file, "--dry-run")
     assert not file.exists()
-    output = await workspace.run("--azure.out", file, "--secrets", "secrets")
+    output = await workspace.ask("--azure.out", file, "--secrets", "secrets")
     assert f"+    key: https://{OTHER}/keys/{KEY}/{LATER}\n" in output
-    assert "+++" not in await workspace.run("--azure.out", file, "--secrets", "secrets")
+    assert "+++" not in await workspace.ask("--azure.out", file, "--secrets", "secrets")
 
     workspace.cover((VAULT, KEY), (OTHER, KEY))
-    assert f"-    key: https://{OTHER}/keys/{KEY}/{LATER}\n" in await workspace.run("--azure.out", file, "--secrets", "secrets")
+    assert f"-    key: https://{OTHER}/keys/{KEY}/{LATER}\n" in await workspace.ask("--azure.out", file, "--secrets", "secrets")
     workspace.cover((VAULT, KEY), (OTHER, KEY), (HSM, KEY))
-    await workspace.run("--azure.out", file)
+    await workspace.ask("--azure.out", file)
     assert not file.exists()
 
 
 async def test_written_proposals_are_accepted_by_check(workspace):
-    file = workspace.folder / "azure.yml"
-    await workspace.run("--azure.out", file, "--secrets", "secrets")
-    (workspace.folder / "secrets").mkdir()
+    file = workspace.path / "azure.yml"
+    await workspace.ask("--azure.out", file, "--secrets", "secrets")
+    (workspace.path / "secrets").mkdir()
     for credential in yaml.safe_load(file.read_text())["credentials"].values():
-        secret = workspace.folder / credential["secret_file"]
+        secret = workspace.path / credential["secret_file"]
         secret.touch(mode=0o600)
         secret.write_text(CLIENT.replace("-", "") + SECRET)
-    config = workspace.folder / "ekm.yml"
+    config = workspace.config
     config.write_text(config.read_text() + "include: [azure.yml]\n")
     assert load_config(config).problems == ()
     # Its own proposals do not count as targets.
-    assert f"Vaults without a target:\n  - {HSM}" in await workspace.run("--azure.out", file, "--secrets", "secrets")
+    assert f"Vaults without a target:\n  - {HSM}" in await workspace.ask("--azure.out", file, "--secrets", "secrets")
 
 
 async def test_failure_keeps_the_proposals_of_an_earlier_run(workspace, simulator):
-    file = workspace.folder / "azure.yml"
-    await workspace.run("--azure.out", file)
+    file = workspace.path / "azure.yml"
+    await workspace.ask("--azure.out", file)
     before = file.read_text()
     simulator.set_fault("firewall", vault=OTHER)
-    assert f"{file}: not changed, because something was not read\n" in await workspace.run("--azure.out", file, code=1)
+    assert f"{file}: not changed, because something was not read\n" in await workspace.ask("--azure.out", file, code=1)
     assert file.read_text() == before
 
 
 async def test_file_of_another_origin_is_not_replaced(workspace):
-    file = workspace.folder / "azure.yml"
-    await workspace.run("--azure.out", file)
+    file = workspace.path / "azure.yml"
+    await workspace.ask("--azure.out", file)
     file.write_text(file.read_text() + "# mine\n")
-    await workspace.run("--azure.out", file, code=2)
+    await workspace.ask("--azure.out", file, code=2)
     assert "it was edited or is another file: rename it" in workspace.errors
-    out = workspace.folder / "targets.d"
-    await workspace.run("--azure.out", out / "azure.yml", "--out", out, code=2)
+    out = workspace.out
+    await workspace.ask("--azure.out", out / "azure.yml", "--out", out, code=2)
     assert "choose a file outside of" in workspace.errors
 
 
 async def test_targets_of_the_generated_folder_are_covered(workspace):
-    out = workspace.folder / "targets.d"
+    out = workspace.out
     out.mkdir()
     (out / "one.yml").write_text(f"targets:\n  - {{name: x, key: 'https://{OTHER}/keys/{KEY}/{VERSION}', credential: sql}}\n")
-    assert ", 2 with a target; 0 failures\n" in await workspace.run("--out", out)
+    assert ", 2 with a target; 0 failures\n" in await workspace.ask("--out", out)
 
 
 async def test_targets_of_sql_servers_in_the_same_run_are_covered(workspace):
-    folder = workspace.folder
+    folder = workspace.path
     (folder / "n1.txt").write_text(sqlcmd(rows_of("N1", vault="contoso-two", databases={"sales": "0x2C56"})))
     (folder / "keys.txt").write_text(reg_query({"2C56": f"https://{OTHER}/keys/{KEY}/{VERSION}"}))
     config = folder / "ekm.yml"
     config.write_text(config.read_text() + "include: [targets.d/*.yml]\n")
     sources = ("--from", folder / "n1.txt", folder / "keys.txt", "--out", folder / "targets.d")
-    output = await workspace.run(*sources, "--dry-run")
+    output = await workspace.ask(*sources, "--dry-run")
     assert "1 instance read, 0 failures; 1 target; 1 file would change" in output
     assert ", 3 RSA keys, 2 with a target; 0 failures\n" in output
     assert not (folder / "targets.d").exists()
-    assert ", 3 RSA keys, 2 with a target; 0 failures\n" in await workspace.run(*sources)
-    assert ", 3 RSA keys, 2 with a target; 0 failures\n" in await workspace.run("--out", folder / "targets.d")
+    assert ", 3 RSA keys, 2 with a target; 0 failures\n" in await workspace.ask(*sources)
+    assert ", 3 RSA keys, 2 with a target; 0 failures\n" in await workspace.ask("--out", folder / "targets.d")
 
 
 @pytest.mark.parametrize(
@@ -434,21 +421,21 @@ async def test_targets_of_sql_servers_in_the_same_run_are_covered(workspace):
     ],
 )
 async def test_bad_arguments_are_one_line(workspace, flags, message):
-    await workspace.run(*flags, code=2, credential=None)
+    await workspace.ask(*flags, code=2, credential=None)
     assert message in workspace.errors
 
 
 async def test_targets_in_several_clouds_need_a_flag(workspace):
     workspace.cover((VAULT, KEY), ("a.vault.azure.cn", KEY))
-    await workspace.run(code=2)
+    await workspace.ask(code=2)
     assert "the targets are in several clouds: name one with --azure.cloud" in workspace.errors
-    assert ", 1 with a target" in await workspace.run("--azure.cloud", "public")
+    assert ", 1 with a target" in await workspace.ask("--azure.cloud", "public")
 
 
 async def test_unreadable_configuration_is_no_empty_coverage(workspace):
-    config = workspace.folder / "ekm.yml"
+    config = workspace.config
     config.write_text(config.read_text() + "include: [missing.yml]\n")
-    await workspace.run(code=2)
+    await workspace.ask(code=2)
     assert "correct it, because its targets are unknown" in workspace.errors
 
 
@@ -461,7 +448,7 @@ async def test_missing_extra_is_one_line(workspace, monkeypatch):
         return imported(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    await workspace.run(code=2)
+    await workspace.ask(code=2)
     assert (
         workspace.errors
         == f'ekm-exporter inventory: this command needs an optional library: {sys.executable} -m pip install "ekm-exporter[azure]"\n'

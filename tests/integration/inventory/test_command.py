@@ -3,48 +3,27 @@
 import time
 
 import pytest
-import yaml
 
-from exporter.cli.main import main
 from exporter.config import load_config
 from exporter.core.inventory.plan import make_plan
-from tests.support.command_lines import with_defaults
+from tests.support.inventory_command import InventoryCommand
 from tests.support.sql_inventory import reg_query, rows_of, sqlcmd
 
 V1, V2 = ("https://contoso-prod.vault.azure.net/keys/K/" + version for version in ("1111aaaa", "2222bbbb"))
 SECRET = "0123456789abcdef0123456789abcdef" + "a-secret"
 
 
-class Workspace:
-    """A folder with sources, a configuration and the command."""
+class Workspace(InventoryCommand):
+    """A folder with sources, and the command."""
 
     def __init__(self, path, capsys):
-        self.path, self._capsys = path, capsys
+        super().__init__(path, capsys)
+        self.defaults = {"--from": path / "in"} | self.defaults
         (path / "in").mkdir()
-        self.config = path / "ekm.yml"
-        self.config.write_text("global: {interval: 60s, vantage: sql_host}\ninclude: [targets.d/*.yml]\n")
         self.source("keys.txt", reg_query({"2C56": V1, "2C57": V2}))
 
     def source(self, name, text):
         (self.path / "in" / name).write_text(text, encoding="utf-8")
-
-    def run(self, *flags, code=0):
-        defaults = {"--from": self.path / "in", "--out": self.path / "targets.d", "--config.file": self.config}
-        assert main(["inventory", *with_defaults(flags, defaults)]) == code
-        captured = self._capsys.readouterr()
-        self.errors = captured.err
-        return captured.out
-
-    def targets(self, file="contoso-prod"):
-        return yaml.safe_load((self.path / "targets.d" / f"{file}.yml").read_text())["targets"]
-
-    def supply_secrets(self):
-        (self.path / "secrets").mkdir(exist_ok=True)
-        for file in (self.path / "targets.d").glob("*.yml"):
-            for credential in (yaml.safe_load(file.read_text()).get("credentials") or {}).values():
-                secret = file.parent / credential["secret_file"]
-                secret.touch(mode=0o600)
-                secret.write_text(SECRET)
 
 
 @pytest.fixture
@@ -93,7 +72,7 @@ def test_keys_of_another_store_and_a_witness_are_no_gap(workspace):
     workspace.source("n1.txt", sqlcmd(rows))
     output = workspace.run()
     assert "provider [CryptoServer] is not of Azure Key Vault, so its keys (1) are not probed" in output
-    assert [target["name"] for target in workspace.targets()] == ["contoso-prod-K"]
+    assert [target["name"] for target in workspace.targets("contoso-prod")] == ["contoso-prod-K"]
 
 
 def test_moved_database_is_a_diff(workspace):
@@ -104,9 +83,9 @@ def test_moved_database_is_a_diff(workspace):
     assert "-    key: https://contoso-prod.vault.azure.net/keys/K/1111aaaa" in output
     assert "+    key: https://contoso-prod.vault.azure.net/keys/K/2222bbbb" in output
     assert "1 file would change" in output
-    assert workspace.targets()[0]["key"] == V1
+    assert workspace.targets("contoso-prod")[0]["key"] == V1
     workspace.run()
-    assert workspace.targets()[0]["key"] == V2
+    assert workspace.targets("contoso-prod")[0]["key"] == V2
 
 
 def test_instance_that_is_not_read_keeps_its_targets(workspace):
@@ -117,9 +96,9 @@ def test_instance_that_is_not_read_keeps_its_targets(workspace):
     output = workspace.run(code=1)
     assert "kept as last read: N2 (2026-11-26T20:00:00Z)" in output
     assert workspace.errors == f"{workspace.path / 'in' / 'N2.txt'}: not read: Sqlcmd: Error: Login failed for user 'x'.\n"
-    assert [one["host"] for one in workspace.targets()[0]["instances"]] == ["n1", "n2"]
+    assert [one["host"] for one in workspace.targets("contoso-prod")[0]["instances"]] == ["n1", "n2"]
     workspace.run("--prune", code=1)
-    assert [one["host"] for one in workspace.targets()[0]["instances"]] == ["n1"]
+    assert [one["host"] for one in workspace.targets("contoso-prod")[0]["instances"]] == ["n1"]
 
 
 def test_file_without_targets_is_removed(workspace):
@@ -223,7 +202,7 @@ def test_out_that_is_a_file_is_bad_usage(workspace):
 
 
 def test_missing_configuration_is_bad_usage(workspace):
-    workspace.config = workspace.path / "gone.yml"
+    workspace.config = workspace.defaults["--config.file"] = workspace.path / "gone.yml"
     workspace.run(code=2)
     assert f"--config.file: {workspace.config}: no such file: create it with the include of " in workspace.errors
 
@@ -257,7 +236,7 @@ def test_case_of_a_server_name_does_not_matter(workspace):
     workspace.source("n1.txt", sqlcmd(rows_of("n1")))
     output = workspace.run()
     assert "kept as last read" not in output
-    assert len(workspace.targets()[0]["instances"]) == 1
+    assert len(workspace.targets("contoso-prod")[0]["instances"]) == 1
 
 
 def test_supplied_secret_is_not_requested_again(workspace):

@@ -8,15 +8,15 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from exporter.app.service import RunOptions, Service
 from exporter.cli.main import main
-from exporter.config.model import Config, Module, Settings, Target
-from exporter.core.model import Generation, Vantage
+from exporter.config.model import Settings
+from exporter.core.model import Vantage
 from exporter.simulator import Simulator
-from exporter.web import parse_address, web_options
 from tests.integration.lifecycle.credential_kinds import NOW, Secret
-from tests.integration.lifecycle.harness import VAULT, VERSION, environment
+from tests.integration.lifecycle.harness import VAULT, VERSION, environment, simulated_module
 from tests.support.command_lines import with_defaults
+from tests.support.factories import a_config, a_target
+from tests.support.running import a_service
 from tests.support.sql_inventory import reg_query, rows_of, sqlcmd
 from tests.support.web_server import until
 
@@ -54,9 +54,7 @@ class Night:
         """Start the exporter, and wait for its first probe."""
         if self.service is None:
             await self.simulator.start()
-        self.service = Service(
-            self._configuration(ends, changes), RunOptions(listen=(parse_address("127.0.0.1:0"),), web=web_options())
-        )
+        self.service = a_service(self._configuration(ends, changes))
         await self.service.start()
         await until(lambda: self.service.ready)
 
@@ -78,26 +76,15 @@ class Night:
         return code, [each["condition"] for each in json.loads(text)["reasons"]]
 
     def _configuration(self, ends, changes):
-        (self.path / "ca.pem").write_bytes(self.simulator.ca_pem)
-        target = Target(
-            name="contoso-key0",
-            vault=VAULT,
-            key_name="Key0",
-            key_version=VERSION,
-            credential="now",
-            module="default",
-            interval=2 * PATIENT,
-            timeout=PATIENT,
-            generation=Generation.CLASSIC,
-            generation_declared=True,
-            instances=({"sql_instance": "SQLPRD01"},),
+        target = a_target(
+            "contoso-key0", vault=VAULT, key_name="Key0", key_version=VERSION, credential="now", interval=2 * PATIENT
         )
-        module = Module(name="default", ca_file=self.path / "ca.pem", connect_to=self.simulator.connect_to)
-        return Config(
+        target = replace(target, **{"timeout": PATIENT, "instances": ({"sql_instance": "SQLPRD01"},)} | changes)
+        return a_config(
+            target,
+            credentials=(replace(self.kind.credential("now", NOW), expires_on=ends),),
+            modules=(simulated_module(self.simulator, self.path),),
             settings=Settings(interval=2 * PATIENT, timeout=PATIENT, vantage=Vantage.SQL_HOST),
-            credentials={"now": replace(self.kind.credential("now", NOW), expires_on=ends)},
-            modules={"default": module},
-            targets={"contoso-key0": replace(target, **changes)},
         )
 
 
@@ -157,23 +144,12 @@ async def test_credential_that_expires_tonight_is_1(night):
     assert (code, text.splitlines()[0]) == (0, "ready: 1 instance, 1 key, 1 database")
 
 
-async def test_credential_without_a_known_expiry_is_1(night):
-    await night.start(ends=None)
-    assert await night.conditions() == (1, ["expiry_unknown"])
-
-
 async def test_restart_that_throttles_is_1(night):
     databases = {f"db{number}": "0x2C56" for number in range(2200)}
     night.read(row(databases=databases), row("N2\\SQLPRD01", databases=databases))
     await night.start()
     assert await night.conditions(which=("--instance", "n1\\SQLPRD01")) == (0, [])
     assert await night.conditions(which=("--all",)) == (1, ["restart_throttles"])
-
-
-async def test_key_without_a_target_is_1(night):
-    await night.start(key_version="f" * 32)
-    code, found = await night.conditions()
-    assert (code, found) == (1, ["key_without_target", "other_target_fails"])  # no such version in the vault
 
 
 async def test_unwrap_lost_since_the_last_round_trip_is_1(night):
@@ -186,18 +162,6 @@ async def test_unwrap_lost_since_the_last_round_trip_is_1(night):
     assert (code, text.splitlines()[0]) == (0, "ready: 1 instance, 1 key, 1 database")
 
 
-async def test_ekm_option_that_is_off_is_1(night):
-    night.read(row() | {"configurations": [{"name": "EKM provider enabled", "value": 0, "value_in_use": 1}]})
-    await night.start()
-    assert await night.conditions() == (1, ["ekm_disabled"])
-
-
-async def test_credential_altered_after_the_start_is_1(night):
-    night.read(row() | {"start": [{"started_utc": "2026-01-01T00:00:00"}]})
-    await night.start()
-    assert await night.conditions() == (1, ["credential_not_proven"])
-
-
 async def test_inventory_of_an_older_version_is_1(night):
     facts = night.path / "targets.d" / "inventory.json"
     content = json.loads(facts.read_text())
@@ -208,9 +172,20 @@ async def test_inventory_of_an_older_version_is_1(night):
     assert await night.conditions() == (1, ["inventory_gap", "inventory_gap"])
 
 
-async def test_server_that_no_target_lists_is_1(night):
-    await night.start(instances=())
-    assert await night.conditions() == (1, ["server_not_listed"])
+@pytest.mark.parametrize(
+    ("rows", "changes", "expected"),
+    [
+        ({}, {"ends": None}, ["expiry_unknown"]),
+        ({}, {"key_version": "f" * 32}, ["key_without_target", "other_target_fails"]),  # no such version in the vault
+        ({}, {"instances": ()}, ["server_not_listed"]),
+        ({"configurations": [{"name": "EKM provider enabled", "value": 0, "value_in_use": 1}]}, {}, ["ekm_disabled"]),
+        ({"start": [{"started_utc": "2026-01-01T00:00:00"}]}, {}, ["credential_not_proven"]),
+    ],
+)
+async def test_state_of_exporter_and_server_is_1(night, rows, changes, expected):
+    night.read(row() | rows)
+    await night.start(**changes)
+    assert await night.conditions() == (1, expected)
 
 
 async def test_group_is_found_by_its_name(night):

@@ -6,44 +6,25 @@ import json
 import re
 
 import pytest
-import yaml
 
-from exporter.cli.main import main
 from exporter.inventory.known_instances import read_inventory
 from tests.support.gate_factories import answer, conditions
+from tests.support.inventory_command import InventoryCommand
 from tests.support.sql_inventory import reg_query, rows_of, sqlcmd
 
 VAULT = "https://contoso-prod.vault.azure.net/keys/K/"
 URIS = {"2C56": f"{VAULT}1111aaaa2222", "2C57": f"{VAULT}3333bbbb4444"}
 
 
-class Workspace:
+class Workspace(InventoryCommand):
     """A folder of sources and the command."""
 
-    def __init__(self, path, capsys):
-        self.path, self._capsys = path, capsys
-        (path / "ekm.yml").write_text("global: {interval: 60s, vantage: sql_host}\ninclude: [targets.d/*.yml]\n")
-
-    def run(self, *sources, flags=(), code=0):
+    def read(self, *sources, code=0):
         folder = self.path / f"run-{len(list(self.path.iterdir()))}"
         folder.mkdir()
         for name, text in sources:
             (folder / name).write_text(text)
-        arguments = ["--from", str(folder), "--out", str(self.path / "targets.d"), "--config.file", str(self.path / "ekm.yml")]
-        found = main(["inventory", *arguments, *flags])
-        captured = self._capsys.readouterr()
-        self.errors = captured.err
-        assert found == code, captured
-        return captured.out
-
-    def keys(self):
-        files = (self.path / "targets.d").glob("*.yml")
-        return [one["key"] for file in files for one in yaml.safe_load(file.read_text())["targets"]]
-
-    def keys_of(self, host):
-        files = (self.path / "targets.d").glob("*.yml")
-        targets = [one for file in files for one in yaml.safe_load(file.read_text())["targets"]]
-        return [one["key"] for one in targets if any(each["host"] == host for each in one["instances"])]
+        return self.run("--from", folder, code=code)
 
     def conditions(self, *servers):
         inventory = read_inventory(self.path / "targets.d")
@@ -66,9 +47,9 @@ REGISTRY = ("keys.txt", reg_query({"2C56": URIS["2C56"]}))
 
 @pytest.mark.parametrize("section", ["keys", "encryption", "credentials", "providers", "databases"])
 def test_section_that_failed_removes_no_target(workspace, section):
-    workspace.run(("n1.txt", n1({})), REGISTRY)
+    workspace.read(("n1.txt", n1({})), REGISTRY)
     assert workspace.conditions() == []
-    output = workspace.run(("n1.txt", n1({section: "no answer"}, "2026-11-26T20:03:00")), REGISTRY, code=1)
+    output = workspace.read(("n1.txt", n1({section: "no answer"}, "2026-11-26T20:03:00")), REGISTRY, code=1)
     assert workspace.keys() == [URIS["2C56"]]
     assert "no file changed" in output
     age = r"\([0-9dhms]+ ago\)"
@@ -79,70 +60,43 @@ def test_section_that_failed_removes_no_target(workspace, section):
 
 
 def test_revoked_right_removes_no_target(workspace):
-    workspace.run(("n1.txt", n1({})), REGISTRY)
+    workspace.read(("n1.txt", n1({})), REGISTRY)
     rows = n1(time="2026-11-26T20:03:00", may_view_definitions=0)
     rows |= {"credentials": [], "keys": [], "replicas": []}
-    output = workspace.run(("n1.txt", sqlcmd(rows)), REGISTRY, code=1)
+    output = workspace.read(("n1.txt", sqlcmd(rows)), REGISTRY, code=1)
     assert "no file changed" in output
     assert "because it was not read again: the login may not see it: grant VIEW ANY DEFINITION (login.sql)" in output
     assert set(workspace.conditions()) == {"section_kept"}
 
 
 def test_server_that_could_not_be_read_is_not_ready(workspace):
-    workspace.run(("n1.txt", n1({})), REGISTRY)
-    output = workspace.run(("n1.txt", "Sqlcmd: Error: Login failed for user 'x'."), code=1)
+    workspace.read(("n1.txt", n1({})), REGISTRY)
+    output = workspace.read(("n1.txt", "Sqlcmd: Error: Login failed for user 'x'."), code=1)
     text = r"not read in the latest run, so everything is of 2026-11-26T20:00:00Z \([0-9dhms]+ ago\): Sqlcmd: Error: Login failed"
     assert re.search(text, output)
     assert workspace.conditions() == ["instance_kept"]
-    workspace.run(("n1.txt", n1({})), REGISTRY)
-    assert workspace.conditions() == []
-
-
-def test_security_definitions_are_enough_without_a_group(workspace):
-    rows = n1(may_view_definitions=0, may_view_security_definitions=1)
-    workspace.run(("n1.txt", sqlcmd(rows)), REGISTRY)
+    workspace.read(("n1.txt", n1({})), REGISTRY)
     assert workspace.conditions() == []
 
 
 def test_forged_entry_and_name_move_no_target(workspace):
-    workspace.run(("n1.txt", n1({})), REGISTRY, code=0)
+    workspace.read(("n1.txt", n1({})), REGISTRY, code=0)
     evil = rows_of("N9")
     forged = document(evil, "n9", [("2C56", f"{VAULT}6666"), ("2C56", "https://evil.vault.azure.net/keys/K/6666")])
     claimed = document(n1(time="2027-01-01T00:00:00") | {"keys": [], "encryption": []}, "n8", [])
-    output = workspace.run(("n9.json", forged), ("n8.json", claimed), REGISTRY, code=1)
-    assert workspace.keys_of("n1") == [URIS["2C56"]]
+    output = workspace.read(("n9.json", forged), ("n8.json", claimed), REGISTRY, code=1)
+    assert workspace.keys("n1") == [URIS["2C56"]]
     assert f"the registry of N9 names {VAULT}6666" in output
     assert "answers as N1\\SQLPRD01, which is known from n1.txt, so it was not used" in workspace.errors
-
-
-def test_login_without_a_credential_is_not_ready(workspace):
-    rows = n1()
-    del rows["keys"][0]["credential"]
-    output = workspace.run(("n1.txt", sqlcmd(rows)), REGISTRY, code=1)
-    assert "ALTER LOGIN [tde_login] ADD CREDENTIAL [tde_cred]" in output
-    assert workspace.keys() == [URIS["2C56"]]
-    found = answer(inventory=read_inventory(workspace.path / "targets.d").instances, instances=("N1\\SQLPRD01",))
-    assert (found.verdict, conditions(found)) == ("not_ready", ["credential_missing"])
 
 
 def test_old_managed_identity_is_not_ready(workspace):
     rows = n1(product_version="16.0.4165.4")
     rows["credentials"][0].update(name="contoso-prod", identity="Managed Identity")
     rows["keys"][0]["credential"] = "contoso-prod"
-    output = workspace.run(("n1.txt", sqlcmd(rows)), REGISTRY, code=1)
+    output = workspace.read(("n1.txt", sqlcmd(rows)), REGISTRY, code=1)
     assert "SQL Server 16.0.4165.4 hangs with a managed identity (KB5043526)" in output
     assert workspace.conditions() == ["identity_unsupported"]
-
-
-def test_servers_of_two_domains_have_a_target_entry_each(workspace):
-    documents = [
-        (f"{domain}.json", document(rows_of("N1\\SQLPRD01"), f"n1.{domain}.com\\SQLPRD01", list(URIS.items())))
-        for domain in ("contoso", "fabrikam")
-    ]
-    workspace.run(*documents)
-    (file,) = (workspace.path / "targets.d").glob("*.yml")
-    (target,) = yaml.safe_load(file.read_text())["targets"]
-    assert [one["host"] for one in target["instances"]] == ["n1.contoso.com", "n1.fabrikam.com"]
 
 
 def document(rows, address, uris):

@@ -9,10 +9,10 @@ import sys
 from dataclasses import replace
 
 import pytest
-import yaml
 
 from exporter.cli.main import main
 from exporter.config import load_config
+from tests.support.inventory_command import InventoryCommand
 from tests.support.simulated_sql import DEFAULT, FIRST, OLD, SECOND, sql_servers
 from tests.support.sql_inventory import rows_of, sqlcmd
 
@@ -20,16 +20,14 @@ pytestmark = pytest.mark.asyncio
 PASSWORD = "hunter22-" * 3
 
 
-class Workspace:
-    """A folder with a configuration, and the command against the servers."""
+class Workspace(InventoryCommand):
+    """The command against the servers."""
 
     def __init__(self, path, servers, capsys):
-        self.path, self.servers, self._capsys = path, servers, capsys
-        self.config = path / "inventory.yml"
-        self.config.write_text("global: {interval: 60s, vantage: sql_host}\ninclude: [targets.d/*.yml]\n")
-        (path / "ca.pem").write_bytes(servers.ca_pem)
-        (path / "password").write_text(PASSWORD)
-        (path / "password").chmod(0o600)
+        super().__init__(path, capsys, secret=PASSWORD)
+        self.servers = servers
+        self.write("ca.pem", servers.ca_pem)
+        self.write("password", PASSWORD)
 
     def address(self, name, host="localhost"):
         return f"{host},{self.servers.ports[name]}"
@@ -40,20 +38,14 @@ class Workspace:
         server = replace(environment.sql_servers[name.lower()], **changes)
         self.servers.state.environment = replace(environment, sql_servers={**environment.sql_servers, name.lower(): server})
 
-    async def run(self, *flags, names=(FIRST,), code=0, user="ekm", ca=True):
-        """Run the command; returns its output, and keeps what it wrote to standard error."""
-        arguments = ["inventory", "--out", str(self.path / "targets.d"), "--config.file", str(self.config)]
-        arguments += [word for name in names for word in ("--server", self.address(name))]
-        arguments += ["--sql.ca.file", str(self.path / "ca.pem")] if ca else []
-        arguments += ["--sql.user", user, "--sql.password.file", str(self.path / "password")] if user else []
-        assert await asyncio.to_thread(main, [*arguments, *flags]) == code, self._capsys.readouterr()
-        captured = self._capsys.readouterr()
-        assert PASSWORD not in captured.out + captured.err
-        self.errors = captured.err.splitlines()
-        return captured.out
-
-    def targets(self, file):
-        return yaml.safe_load((self.path / "targets.d" / f"{file}.yml").read_text())["targets"]
+    async def read(self, *flags, names=(FIRST,), code=0, user="ekm", ca=True):
+        """Run the command; returns its output, and keeps the lines that it wrote to standard error."""
+        words = [word for name in names for word in ("--server", self.address(name))]
+        words += ["--sql.ca.file", self.path / "ca.pem"] if ca else []
+        words += ["--sql.user", user, "--sql.password.file", self.path / "password"] if user else []
+        output = await self.connect(*words, *flags, code=code)
+        self.lines = self.errors.splitlines()
+        return output
 
 
 @pytest.fixture
@@ -63,23 +55,23 @@ async def workspace(tmp_path, capsys):
 
 
 async def test_servers_become_targets(workspace):
-    output = await workspace.run(names=(FIRST, SECOND, DEFAULT))
+    output = await workspace.read(names=(FIRST, SECOND, DEFAULT))
     assert "3 instances read, 0 failures; 2 targets; 2 files changed" in output
-    assert workspace.errors == ["3 of 3 read, 0 failed"]
+    assert workspace.lines == ["3 of 3 read, 0 failed"]
     (sales,) = workspace.targets("contoso-sales")
     assert sales["key"] == f"https://contoso-sales.vault.azure.net/keys/SalesKey/{OLD}"
     assert sales["thumbprint"] == "0x" + "A1" * 20
     assert [one["host"] for one in sales["instances"]] == ["n1", "n2"]
     problems = load_config(workspace.config).problems
     assert {problem.message for problem in problems} == {"no such file"}  # the secrets
-    assert "no file changed" in await workspace.run(names=(FIRST, SECOND, DEFAULT))
+    assert "no file changed" in await workspace.read(names=(FIRST, SECOND, DEFAULT))
 
 
 async def test_file_of_names_and_offline_output_are_combined(workspace):
     names = workspace.path / "servers.txt"
     names.write_text(f"# production\n{workspace.address(DEFAULT)}\n")
     (workspace.path / "n9.txt").write_text(sqlcmd(rows_of("N9", databases={})))
-    output = await workspace.run("--servers", str(names), "--from", str(workspace.path / "n9.txt"), names=())
+    output = await workspace.read("--servers", str(names), "--from", str(workspace.path / "n9.txt"), names=())
     assert "2 instances read, 0 failures" in output
 
 
@@ -87,16 +79,16 @@ async def test_refused_login_is_one_line_and_the_others_are_read(workspace, monk
     printed = io.StringIO()
     monkeypatch.setattr(logging.getLogger(), "handlers", [logging.StreamHandler(printed)])
     workspace.change(SECOND, refuses_login=True)
-    output = await workspace.run(names=(FIRST, SECOND), code=1)
+    output = await workspace.read(names=(FIRST, SECOND), code=1)
     assert "1 instance read, 1 failure" in output
     reason = "the login was refused (18456): check --sql.user and the password file; the server's error log has the reason"
-    assert workspace.errors == ["2 of 2 read, 1 failed", f"{workspace.address(SECOND)}: not read: {reason}"]
+    assert workspace.lines == ["2 of 2 read, 1 failed", f"{workspace.address(SECOND)}: not read: {reason}"]
     assert "Work attempt" not in printed.getvalue()  # a warning of the driver
 
 
 async def test_missing_right_costs_its_section_only(workspace):
     workspace.change(FIRST, rights=frozenset({"VIEW ANY DEFINITION", "VIEW SERVER SECURITY STATE"}))
-    output = await workspace.run(code=1)
+    output = await workspace.read(code=1)
     assert "N1\\SQLPRD01: the version of the loaded DLL is unknown (needs VIEW SERVER PERFORMANCE STATE" in output
     assert "message 300: VIEW SERVER" in output
     assert len(workspace.targets("contoso-sales")) == 1
@@ -104,29 +96,29 @@ async def test_missing_right_costs_its_section_only(workspace):
 
 async def test_unreadable_registry_is_a_gap(workspace):
     workspace.change(FIRST, registry_readable=False)
-    output = await workspace.run(code=1)
+    output = await workspace.read(code=1)
     assert "N1\\SQLPRD01: KeyUri is unknown: message 229: The EXECUTE permission was denied" in output
 
 
 async def test_silent_server_has_a_reason(workspace):
     workspace.change(SECOND, silent=True)
-    await workspace.run("--sql.timeout", "1", names=(SECOND,), code=1)
+    await workspace.read("--sql.timeout", "1", names=(SECOND,), code=1)
     port = workspace.servers.ports[SECOND]
-    assert workspace.errors[1] == (
+    assert workspace.lines[1] == (
         f"{workspace.address(SECOND)}: not read: no answer from port {port} within 1 s: check the firewall, or raise --sql.timeout"
     )
 
 
 async def test_answer_without_end_has_a_reason(workspace, monkeypatch):
     monkeypatch.setattr("exporter.inventory.sql.encryption._MOST_WITHOUT_ROWS", 100)
-    await workspace.run(code=1)
-    assert "not read: an answer is larger than" in workspace.errors[1]
+    await workspace.read(code=1)
+    assert "not read: an answer is larger than" in workspace.lines[1]
 
 
 async def test_file_of_names_in_utf_16_is_read(workspace):
     names = workspace.path / "servers.txt"
     names.write_text(f"  {workspace.address(FIRST)} \r\n\r\n# comment\r\n", encoding="utf-16")
-    assert "1 instance read, 0 failures" in await workspace.run(
+    assert "1 instance read, 0 failures" in await workspace.read(
         "--servers", str(names), names=(), code=1
     )  # a replica was not read
 
@@ -148,16 +140,16 @@ def loopback(monkeypatch):
 )
 async def test_wrong_certificate_is_refused(workspace, host, ca, reason):
     server = workspace.address(DEFAULT, host)
-    await workspace.run("--server", server, names=(), ca=ca, code=1)
-    assert workspace.errors[1].startswith(f"{server}: not read: {reason}")
+    await workspace.read("--server", server, names=(), ca=ca, code=1)
+    assert workspace.lines[1].startswith(f"{server}: not read: {reason}")
 
 
 async def test_any_certificate_is_accepted_with_the_flag(workspace):
-    await workspace.run("--sql.encrypt", "trust", names=(DEFAULT,), ca=False)
+    await workspace.read("--sql.encrypt", "trust", names=(DEFAULT,), ca=False)
 
 
 async def test_address_in_the_certificate_is_accepted(workspace):
-    await workspace.run("--server", workspace.address(DEFAULT, "127.0.0.1"), names=())
+    await workspace.read("--server", workspace.address(DEFAULT, "127.0.0.1"), names=())
 
 
 async def test_closed_port_and_unknown_name_have_a_reason(workspace, monkeypatch):
@@ -167,19 +159,19 @@ async def test_closed_port_and_unknown_name_have_a_reason(workspace, monkeypatch
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-        await workspace.run("--server", f"127.0.0.1,{port}", names=(), code=1)
+        await workspace.read("--server", f"127.0.0.1,{port}", names=(), code=1)
     start = f"127.0.0.1,{port}: not read: port {port} is closed: start the instance, enable TCP/IP"
-    assert workspace.errors[1].startswith(start)
+    assert workspace.lines[1].startswith(start)
     monkeypatch.setattr(socket, "getaddrinfo", unresolved)
-    await workspace.run("--server", "gone.invalid", names=(), code=1)
-    assert workspace.errors[1] == "gone.invalid: not read: no such name: correct it, or check DNS"
+    await workspace.read("--server", "gone.invalid", names=(), code=1)
+    assert workspace.lines[1] == "gone.invalid: not read: no such name: correct it, or check DNS"
 
 
 @pytest.mark.parametrize("host", ["x" * 300, ".n1", "n1..contoso.com"], ids=["long", "dot", "dots"])
 async def test_impossible_name_costs_no_other_server(workspace, host):
-    output = await workspace.run("--server", host, code=1)
+    output = await workspace.read("--server", host, code=1)
     assert "1 instance read, 1 failure" in output
-    assert workspace.errors[1:] == [f"{host}: not read: no such name: correct it, or check DNS"]
+    assert workspace.lines[1:] == [f"{host}: not read: no such name: correct it, or check DNS"]
 
 
 @pytest.mark.parametrize("reply", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"\x04\x01\x00\x08\0\0\0\0"])
@@ -192,10 +184,8 @@ async def test_foreign_server_has_a_reason(workspace, reply):
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server:
-        await workspace.run("--server", f"127.0.0.1,{server.sockets[0].getsockname()[1]}", names=(), code=1)
-    assert (
-        "no SQL Server answers at this port" in workspace.errors[1] if reply else "closed the connection" in workspace.errors[1]
-    )
+        await workspace.read("--server", f"127.0.0.1,{server.sockets[0].getsockname()[1]}", names=(), code=1)
+    assert "no SQL Server answers at this port" in workspace.lines[1] if reply else "closed the connection" in workspace.lines[1]
 
 
 @pytest.mark.parametrize(
@@ -238,8 +228,8 @@ async def test_unusable_flags_are_bad_usage(workspace, flags, reason):
     (workspace.path / "empty.txt").write_text("# none\n" if "--servers" in flags else "")
     (workspace.path / "latin.txt").write_bytes(b"n\xfc1\n")
     flags = [flag.format(folder=workspace.path) for flag in flags]
-    await workspace.run(*flags, names=(), user=None, ca=False, code=2)
-    assert reason in workspace.errors[0]
+    await workspace.read(*flags, names=(), user=None, ca=False, code=2)
+    assert reason in workspace.lines[0]
 
 
 @pytest.mark.parametrize(
@@ -263,8 +253,8 @@ async def test_impossible_numbers_are_bad_usage(flag, value, capsys):
 
 async def test_progress_counts_on_a_terminal(workspace, monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    await workspace.run(names=(FIRST, SECOND, DEFAULT))
-    assert [line for line in workspace.errors if line] == [
+    await workspace.read(names=(FIRST, SECOND, DEFAULT))
+    assert [line for line in workspace.lines if line] == [
         "1 of 3 read, 0 failed",
         "2 of 3 read, 0 failed",
         "3 of 3 read, 0 failed",
@@ -273,8 +263,8 @@ async def test_progress_counts_on_a_terminal(workspace, monkeypatch):
 
 async def test_missing_driver_is_one_line(workspace, monkeypatch):
     monkeypatch.setitem(sys.modules, "pytds", None)
-    await workspace.run(code=2)
-    assert workspace.errors == [
+    await workspace.read(code=2)
+    assert workspace.lines == [
         f'ekm-exporter inventory: this command needs an optional library: {sys.executable} -m pip install "ekm-exporter[sql]"'
     ]
 

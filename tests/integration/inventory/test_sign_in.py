@@ -6,10 +6,7 @@ import threading
 import time
 
 import pytest
-import yaml
 
-from exporter.cli.main import main
-from exporter.config import dump_yaml
 from exporter.core.inventory.document import Document
 from exporter.core.inventory.server_name import parse_server_name
 from exporter.inventory.sql.driver import SqlConnection, SqlLogin
@@ -18,9 +15,10 @@ from exporter.inventory.sql.failure import SqlConnectionError
 from exporter.inventory.sql.fleet import read_servers
 from exporter.inventory.sql.reading import Access, find_port, read_server
 from exporter.simulator import Simulator
-from exporter.simulator.configuration import build_environment, redirect_config
+from exporter.simulator.configuration import build_environment
 from exporter.simulator.sql import response
 from exporter.simulator.sql.response import ResultSet
+from tests.support.inventory_command import InventoryCommand, redirected
 from tests.support.simulated_sql import CONFIG, DEFAULT, configuration, sql_servers
 
 pytestmark = pytest.mark.asyncio
@@ -31,48 +29,34 @@ WITH_TENANT = CONFIG.replace("type: connector_secret,", f"type: connector_secret
 
 @pytest.fixture
 async def simulator(tmp_path):
-    simulator = Simulator(build_environment(configuration(tmp_path, WITH_TENANT)), sql_port=0)
-    await simulator.start()
-    yield simulator
-    await simulator.stop()
+    async with Simulator(build_environment(configuration(tmp_path, WITH_TENANT)), sql_port=0) as simulator:
+        yield simulator
 
 
-class Workspace:
-    """A configuration whose module leads to the simulator, and the command with --sql.entra."""
-
-    def __init__(self, path, simulator, capsys, text=WITH_TENANT):
-        self.path, self._simulator, self._capsys = path, simulator, capsys
-        (path / "vault.pem").write_bytes(simulator.ca_pem)
-        (path / "sql.pem").write_bytes(simulator.sql.ca_pem)
-        declared = yaml.safe_load(dump_yaml(redirect_config(simulator, configuration(path, text), path / "vault.pem")))
-        content = {name: declared[name] for name in ("modules", "credentials")} | {"include": ["targets.d/*.yml"]}
-        (path / "ekm.yml").write_text(yaml.safe_dump(content))
-
-    async def run(self, *, code):
-        words = ["inventory", "--out", str(self.path / "targets.d"), "--config.file", str(self.path / "ekm.yml")]
-        words += ["--server", f"localhost,{self._simulator.sql.ports[DEFAULT]}", "--sql.ca.file", str(self.path / "sql.pem")]
-        assert await asyncio.to_thread(main, [*words, "--sql.entra", "tde"]) == code, self._capsys.readouterr()
-        captured = self._capsys.readouterr()
-        assert "marked-secret" not in captured.out + captured.err
-        return captured.out, captured.err
+async def sign_in(path, simulator, capsys, text=WITH_TENANT, *, code):
+    """Run the command with --sql.entra; return its output and errors."""
+    command = InventoryCommand(path, capsys, content=redirected(path, simulator, text))
+    ca = command.write("sql.pem", simulator.sql.ca_pem)
+    server = f"localhost,{simulator.sql.ports[DEFAULT]}"
+    output = await command.connect("--server", server, "--sql.ca.file", ca, "--sql.entra", "tde", code=code)
+    return output, command.errors
 
 
 async def test_token_of_a_credential_signs_in(tmp_path, simulator, capsys):
-    output, _ = await Workspace(tmp_path, simulator, capsys).run(code=0)
+    output, _ = await sign_in(tmp_path, simulator, capsys, code=0)
     assert "1 instance read, 0 failures; 1 target" in output
 
 
 async def test_refused_token_request_is_one_line(tmp_path, simulator, capsys):
-    workspace = Workspace(tmp_path, simulator, capsys)
     simulator.apply("secret_wrong", application="tde")
-    _, errors = await workspace.run(code=2)
+    _, errors = await sign_in(tmp_path, simulator, capsys, code=2)
     assert errors.startswith("ekm-exporter inventory: --sql.entra: no token from tde: HTTP 401")
     assert "AADSTS7000215" in errors
     assert errors.count("\n") == 1
 
 
 async def test_credential_without_a_tenant_is_bad_usage(tmp_path, simulator, capsys):
-    _, errors = await Workspace(tmp_path, simulator, capsys, CONFIG).run(code=2)
+    _, errors = await sign_in(tmp_path, simulator, capsys, CONFIG, code=2)
     assert errors == "ekm-exporter inventory: --sql.entra: credential tde has no tenant_id: add it\n"
 
 

@@ -1,40 +1,34 @@
 """The command `inventory --vault.credential`: simulated vaults return the public keys that simulated SQL Servers show."""
 
-import asyncio
 from dataclasses import replace
 from uuid import NAMESPACE_URL, uuid5
 
 import pytest
-import yaml
 
-from exporter.cli.main import main
-from exporter.config import dump_yaml
 from exporter.inventory import vault_search
 from exporter.simulator import Simulator
-from exporter.simulator.configuration import build_environment, redirect_config
+from exporter.simulator.configuration import build_environment
 from exporter.simulator.model import ALL_OPERATIONS, KeyVersion
 from exporter.simulator.sql import SqlServers
+from tests.support.inventory_command import InventoryCommand, redirected
 from tests.support.simulated_sql import DEFAULT, NEW, OLD, configuration
 
 pytestmark = pytest.mark.asyncio
 VAULT, KEY = "contoso-claims.vault.azure.net", "ClaimsKey"
 
 
-class Workspace:
-    """A simulator with a SQL Server whose registry cannot be read, a configuration without targets, and the command."""
+class Workspace(InventoryCommand):
+    """A simulator with a SQL Server whose registry cannot be read, and the command."""
 
     def __init__(self, path, simulator, servers, capsys):
-        self.path, self._simulator, self._servers, self._capsys = path, simulator, servers, capsys
-        (path / "sql.pem").write_bytes(servers.ca_pem)
-        (path / "vault.pem").write_bytes(simulator.ca_pem)
-        (path / "password").write_text(servers.password)
-        declared = yaml.safe_load(dump_yaml(redirect_config(simulator, configuration(path), path / "vault.pem")))
-        self.config = path / "ekm.yml"
-        self.config.write_text(
-            yaml.safe_dump(
-                {"modules": declared["modules"], "credentials": declared["credentials"], "include": ["targets.d/*.yml"]}
-            )
-        )
+        super().__init__(path, capsys, content=redirected(path, simulator))
+        self._simulator = simulator
+        self.defaults |= {
+            "--server": f"localhost,{servers.ports[DEFAULT]}",
+            "--sql.ca.file": self.write("sql.pem", servers.ca_pem),
+            "--sql.user": "ekm",
+            "--sql.password.file": self.write("password", servers.password),
+        }
 
     def change_vault(self, edit):
         state = self._simulator.state
@@ -56,41 +50,23 @@ class Workspace:
         """The version that SQL Server uses."""
         return self._simulator.state.environment.vaults[VAULT].keys[KEY.lower()].versions[0]
 
-    async def run(self, *flags, code=0):
-        arguments = ["inventory", "--out", str(self.path / "targets.d"), "--config.file", str(self.config)]
-        arguments += ["--server", f"localhost,{self._servers.ports[DEFAULT]}", "--sql.ca.file", str(self.path / "sql.pem")]
-        arguments += ["--sql.user", "ekm", "--sql.password.file", str(self.path / "password")]
-        assert await asyncio.to_thread(main, [*arguments, *flags]) == code, self._capsys.readouterr()
-        captured = self._capsys.readouterr()
-        assert "marked-secret" not in captured.out + captured.err
-        self.errors = captured.err.splitlines()
-        return captured.out
-
-    def keys(self):
-        return [one["key"] for one in yaml.safe_load((self.path / "targets.d" / "contoso-claims.yml").read_text())["targets"]]
-
 
 @pytest.fixture
 async def workspace(tmp_path, capsys):
     environment = build_environment(configuration(tmp_path))
     server = replace(environment.sql_servers[DEFAULT.lower()], registry_readable=False)
     environment = replace(environment, sql_servers={DEFAULT.lower(): server})
-    simulator = Simulator(environment)
-    await simulator.start()
-    try:
-        async with SqlServers(simulator.state, pairs=simulator._pairs) as servers:
-            yield Workspace(tmp_path, simulator, servers, capsys)
-    finally:
-        await simulator.stop()
+    async with Simulator(environment) as simulator, SqlServers(simulator.state, pairs=simulator._pairs) as servers:
+        yield Workspace(tmp_path, simulator, servers, capsys)
 
 
 async def test_version_is_found_by_its_public_key(workspace):
     old = workspace.version
     workspace.set_versions(old, KeyVersion(version=NEW, material=old.material + 1))
-    output = await workspace.run("--vault.credential", "tde")
+    output = await workspace.connect("--vault.credential", "tde")
     assert f"vault {VAULT}: 2 key versions compared by their public keys; each was found" in output
     assert workspace.keys() == [f"https://{VAULT}/keys/{KEY}/{OLD}"]
-    assert "1 target; no file changed" in await workspace.run()  # the facts keep what was found
+    assert "1 target; no file changed" in await workspace.connect()  # the facts keep what was found
 
 
 async def test_version_among_many_pages_is_found(workspace):
@@ -99,34 +75,34 @@ async def test_version_among_many_pages_is_found(workspace):
         KeyVersion(version=uuid5(NAMESPACE_URL, str(number)).hex, material=old.material + 1 + number % 3) for number in range(60)
     ]
     workspace.set_versions(old, *others)
-    output = await workspace.run("--vault.credential", "tde")
+    output = await workspace.connect("--vault.credential", "tde")
     assert "61 key versions compared" in output
     assert workspace.keys() == [f"https://{VAULT}/keys/{KEY}/{OLD}"]
 
 
 async def test_refused_list_is_reported_and_known_names_are_compared(workspace):
     workspace.change_vault(lambda vault: replace(vault, permissions=dict.fromkeys(vault.permissions, ALL_OPERATIONS - {"list"})))
-    output = await workspace.run("--vault.credential", "tde", code=1)
+    output = await workspace.connect("--vault.credential", "tde", code=1)
     assert f"vault {VAULT}: 0 key versions compared by their public keys, the newest and the named ones only" in output
     assert "none has that of [ClaimsKey_01234567]" in output
     named = f"targets:\n  - {{name: other, vault: contoso-claims, key: {KEY}/{NEW}, credential: tde}}\n"
     (workspace.path / "other.yml").write_text(named)
     workspace.config.write_text(workspace.config.read_text().replace("targets.d/*.yml", "targets.d/*.yml\n- other.yml"))
-    output = await workspace.run("--vault.credential")  # the credential of that target
+    output = await workspace.connect("--vault.credential")  # the credential of that target
     assert "1 key versions compared by their public keys, the newest and the named ones only" in output
     assert workspace.keys() == [f"https://{VAULT}/keys/{KEY}/{OLD}"]
 
 
 async def test_vault_without_the_key_is_a_gap(workspace):
     workspace.set_versions(KeyVersion(version=NEW, material=workspace.version.material + 1))
-    output = await workspace.run("--vault.credential", "tde", code=1)
+    output = await workspace.connect("--vault.credential", "tde", code=1)
     assert "1 key versions compared by their public keys; none has that of [ClaimsKey_01234567]" in output
     assert not (workspace.path / "targets.d" / "contoso-claims.yml").exists()
 
 
 async def test_refusals_of_the_vault_are_reported(workspace):
     workspace.change_vault(lambda vault: replace(vault, permissions=dict.fromkeys(vault.permissions, frozenset({"list"}))))
-    output = await workspace.run("--vault.credential", "tde", code=1)
+    output = await workspace.connect("--vault.credential", "tde", code=1)
     assert "0 key versions compared by their public keys; 2 refused (permission get)" in output
 
 
@@ -142,17 +118,17 @@ async def test_refusals_of_the_vault_are_reported(workspace):
 )
 async def test_vault_that_is_not_reached_is_a_gap(workspace, break_it, credential, reason):
     break_it(workspace)
-    output = await workspace.run("--vault.credential", *([credential] if credential else []), code=1)
+    output = await workspace.connect("--vault.credential", *([credential] if credential else []), code=1)
     (line,) = [line for line in output.splitlines() if f"vault {VAULT}: 0 key versions compared" in line]
     assert reason in line
 
 
 async def test_unknown_credential_is_bad_usage(workspace):
-    await workspace.run("--vault.credential", "absent", code=2)
-    assert "--vault.credential: --config.file declares no credential absent" in workspace.errors[-1]
+    await workspace.connect("--vault.credential", "absent", code=2)
+    assert "--vault.credential: --config.file declares no credential absent" in workspace.errors
 
 
 async def test_search_without_end_is_a_gap(workspace, monkeypatch):
     monkeypatch.setattr(vault_search, "_WHOLE", 0)
-    output = await workspace.run("--vault.credential", "tde", code=1)
+    output = await workspace.connect("--vault.credential", "tde", code=1)
     assert "not read to the end within 0 s: run the command again" in output

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.cli.main import main
 from exporter.config import load_config
+from tests.support.inventory_command import InventoryCommand
 from tests.support.sql_inventory import rows_of
 
 URI = "https://contoso-prod.vault.azure.net/keys/K/1111aaaa"
@@ -38,21 +38,14 @@ def document(rows, uris=((URI, "2C56"),)):
     return {"inventory": 1, "sections": sections, "key_uris": [{"thumbprint": mark, "uri": uri} for uri, mark in uris]}
 
 
-class Workspace:
-    def __init__(self, path, capsys):
-        self.path, self._capsys, self.out = path, capsys, path / "targets.d"
-        self.config = path / "ekm.yml"
-        self.config.write_text("global: {interval: 60s}\ninclude: [targets.d/*.yml]\n")
-
-    def run(self, *documents):
-        """Run the command; returns exit code and output, after `check` has accepted the written files."""
-        (self.path / "in.json").write_text(json.dumps(documents))
-        arguments = ["inventory", "--from", str(self.path / "in.json"), "--out", str(self.out), "--config.file", str(self.config)]
-        code = main(arguments)
-        captured = self._capsys.readouterr()
+class Workspace(InventoryCommand):
+    def read(self, *documents, code=0):
+        """Run the command; returns what it printed, after `check` has accepted the written files."""
+        source = self.write("in.json", json.dumps(documents))
+        output = self.run("--from", source, code=code)
         problems = [one for one in load_config(self.config).problems if not one.path.endswith("secret_file")]
         assert not [one for one in problems if one.file != str(self.config)], problems
-        return code, captured.out + captured.err
+        return output + self.errors
 
 
 @pytest.fixture
@@ -73,11 +66,9 @@ def test_hostile_rows_never_write_a_file_that_check_refuses(workspace, changes, 
     }
     for (section, field), value in changes:
         rows[section][-1][field] = value
-    code, output = workspace.run(document(rows, [(URI, "2C56"), *uris]), document(rows_of("N2")))
-    assert code in (0, 1)
+    output = workspace.read(document(rows, [(URI, "2C56"), *uris]), document(rows_of("N2")), code=(0, 1))
     assert "internal error" not in output
-    code, output = workspace.run(document(rows_of("N1")))
-    assert "internal error" not in output
+    assert "internal error" not in workspace.read(document(rows_of("N1")), code=(0, 1))
 
 
 @pytest.mark.parametrize(
@@ -96,18 +87,16 @@ def test_hostile_rows_never_write_a_file_that_check_refuses(workspace, changes, 
 def test_impossible_name_is_a_finding_with_server_and_field(workspace, section, field, value, problem):
     rows = rows_of("N1")
     rows[section][0][field] = value
-    code, output = workspace.run(document(rows), document(rows_of("N2")))
-    assert code == 1
+    output = workspace.read(document(rows), document(rows_of("N2")), code=1)
     assert problem in output
     assert len(output) < 10_000
     assert section == "instance" or "N1" in next(line for line in output.splitlines() if problem in line)
 
 
 def test_refused_file_keeps_the_old_one_and_is_a_finding(workspace, monkeypatch):
-    workspace.run(document(rows_of("N1")))
+    workspace.read(document(rows_of("N1")), code=(0, 1))
     before = (workspace.out / "contoso-prod.yml").read_text()
     monkeypatch.setattr("exporter.config.includes.SIZE_LIMIT", len(before) + 10)
-    code, output = workspace.run(document(rows_of("N1")), document(rows_of("N2")))
-    assert code == 1
+    output = workspace.read(document(rows_of("N1")), document(rows_of("N2")), code=1)
     assert "contoso-prod.yml was not written, because check refuses its new content (larger than 0 KiB)" in output
     assert (workspace.out / "contoso-prod.yml").read_text() == before

@@ -11,6 +11,7 @@ from exporter.config.model import Credential, SecretSource
 from exporter.core.model import CredentialKind
 from exporter.simulator.faults import Options
 from exporter.simulator.model import Application, ClientSecret
+from tests.support.factories import a_credential
 from tests.support.tls_server import Authority, Principal
 
 TENANT = "11111111-2222-3333-4444-555555555555"
@@ -42,18 +43,16 @@ class Secret:
         }
 
     def credential(self, name, client):
-        return Credential(
-            name=name, kind=self.kind, tenant_id=TENANT, client_id=client, secret=SecretSource(file=self._folder / name)
-        )
+        return a_credential(name, tenant_id=TENANT, client_id=client, file=self._folder / name)
 
     def refuse(self, simulator):
         """Expire the current secret."""
-        simulator.change_application(NOW, lambda one: replace(one, secrets=(replace(one.secrets[0], expires=LONG_AGO),)))
+        simulator.state.change_application(NOW, lambda one: replace(one, secrets=(replace(one.secrets[0], expires=LONG_AGO),)))
 
     def renew(self, simulator):
         """Add a new secret and write it to the file."""
         fresh = ClientSecret(value="MARKED~now.two")
-        simulator.change_application(NOW, lambda one: replace(one, secrets=(*one.secrets, fresh)))
+        simulator.state.change_application(NOW, lambda one: replace(one, secrets=(*one.secrets, fresh)))
         self._swap("now", b"MARKED~now.two\n")
 
     def _swap(self, name, content):
@@ -100,10 +99,10 @@ class Pfx(Secret):
         return principal.certificate.public_bytes(serialization.Encoding.DER)
 
     def refuse(self, simulator):
-        simulator.change_application(NOW, lambda one: replace(one, certificates=()))
+        simulator.state.change_application(NOW, lambda one: replace(one, certificates=()))
 
     def renew(self, simulator):
-        simulator.change_application(NOW, lambda one: replace(one, certificates=(self._registered(self._second),)))
+        simulator.state.change_application(NOW, lambda one: replace(one, certificates=(self._registered(self._second),)))
         self._swap("now", self._second.pfx(PASSWORD.encode()))
 
 

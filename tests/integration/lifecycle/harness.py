@@ -8,14 +8,15 @@ from datetime import date
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.config import dump_yaml
-from exporter.config.model import Config, Module, Settings, Target
-from exporter.core.model import Generation, Vantage
+from exporter.config.model import Module, Settings
+from exporter.core.model import Vantage
 from exporter.metrics.definitions import METRICS
 from exporter.metrics.spec import Retention
 from exporter.simulator import Environment, Simulator
 from exporter.simulator.model import Key, KeyVersion, Tenant, Vault
 from tests.integration.lifecycle.credential_kinds import NOW, STAGED, TENANT
 from tests.integration.process.conftest import fetch
+from tests.support.factories import a_config, a_target
 
 VAULT, RECOVERY = "contoso.vault.azure.net", "contoso-dr.vault.azure.net"
 VERSION = "0123456789abcdef0123456789abcdef"
@@ -35,6 +36,12 @@ def environment(kind):
         vaults={host: vault(host) for host in (VAULT, RECOVERY)},
         host_identity=NOW,
     )
+
+
+def simulated_module(simulator, folder, **changes):
+    """Return a module whose requests arrive at the simulator."""
+    (folder / "ca.pem").write_bytes(simulator.ca_pem)
+    return Module(name="default", ca_file=folder / "ca.pem", connect_to=simulator.connect_to, **changes)
 
 
 class Harness:
@@ -131,37 +138,22 @@ class Harness:
         return {key: value for key, value in metrics.items() if key[0] in KEPT and key[0] not in MOVING}
 
     def _configuration(self, **changes):
-        target = Target(
-            name="t",
+        target = a_target(
+            "t",
             vault=VAULT,
             key_name="Key0",
             key_version=VERSION,
             credential="now",
-            module="default",
             interval=1.6,
             timeout=0.8,
-            generation=Generation.CLASSIC,
-            generation_declared=True,
             recovery_vault=RECOVERY,
             recovery_credential="now",
         )
-        (self._folder / "ca.pem").write_bytes(self.simulator.ca_pem)
-        module = Module(
-            name="default",
-            ca_file=self._folder / "ca.pem",
-            connect_to=self.simulator.connect_to,
-            auxiliary_interval=0.0,
-        )
+        module = simulated_module(self.simulator, self._folder, auxiliary_interval=0.0)
         ends = {} if self.kind.kind == "managed_identity" else {"expires_on": date(2099, 1, 1)}
-        credentials = {
-            name: replace(self.kind.credential(name, client), **ends) for name, client in (("now", NOW), ("staged", STAGED))
-        }
-        return Config(
-            settings=Settings(interval=1.6, timeout=0.8, vantage=Vantage.SQL_HOST),
-            credentials=credentials,
-            modules={"default": module},
-            targets={"t": replace(target, **changes)},
-        )
+        credentials = [replace(self.kind.credential(name, client), **ends) for name, client in (("now", NOW), ("staged", STAGED))]
+        settings = Settings(interval=1.6, timeout=0.8, vantage=Vantage.SQL_HOST)
+        return a_config(replace(target, **changes), credentials=credentials, modules=(module,), settings=settings)
 
 
 # These change with each good probe or lookup, so tests compare them one by one. A certificate file is read at the start.

@@ -6,11 +6,11 @@ from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.model import Mode, Outcome, Step
 from exporter.core.reasons import Reason
 from exporter.probing.auxiliary_plan import AuxiliaryProbe, auxiliary_probes
-from exporter.probing.prober import Prober, ProberCallbacks
-from exporter.runtime.loop_lag import LoopLag
 from exporter.simulator import Simulator
 from tests.support import auxiliary_simulated
 from tests.support.auxiliary_factories import NAMES, OLDER, PINNED, TARGET, TODAY, plain
+from tests.support.auxiliary_simulated import ARCHIVE, PRIMARY, RECOVERY
+from tests.support.running import a_prober
 
 
 class Harness:
@@ -21,21 +21,12 @@ class Harness:
     async def probe(self, target=TARGET, **module):
         """The report of a probe, and the last auxiliary result of each kind, with a new prober."""
         config = auxiliary_simulated.configuration(self.simulator, self.folder, target=target, **module)
-        callbacks = ProberCallbacks(
-            on_internal_error=self.bugs.append,
-            on_shortage=lambda _shortage: None,
-            on_token_request=lambda: None,
-            on_vault_requests=self._count,
-        )
-        prober = Prober(config, lag=LoopLag(), callbacks=callbacks)
         self.simulator.requests.clear()
-        try:
+        async with a_prober(config, on_internal_error=self.bugs.append, on_vault_requests=self._count) as prober:
             report = await prober.probe_on_demand(target)
             results = {}
             for plan in auxiliary_probes(config, target, report.key, TODAY):
                 results[plan.what] = await prober.auxiliary(plan)
-        finally:
-            await prober.aclose()
         return report, results
 
     def _count(self, requests):
@@ -52,12 +43,14 @@ class Harness:
 
 @pytest.fixture
 async def harness(tmp_path):
-    simulator = Simulator(auxiliary_simulated.environment())
-    await simulator.start()
-    made = Harness(simulator, tmp_path)
-    yield made
-    await simulator.stop()
+    async with Simulator(auxiliary_simulated.environment()) as simulator:
+        made = Harness(simulator, tmp_path)
+        yield made
     assert made.bugs == []
+
+
+def failure(result):
+    return result.usable, result.failure.step, result.failure.code, result.failure.reason
 
 
 def usable(results):
@@ -70,15 +63,15 @@ async def test_healthy_vaults_get_exactly_these_requests(harness):
     assert usable(results) == dict.fromkeys(AuxiliaryKind, True)
     assert results[AuxiliaryKind.NEWEST].key.version == PINNED
     # The probe, the staged credential, a retained version of the same vault, and the newest version.
-    assert harness.requests(auxiliary_simulated.PRIMARY) == {
+    assert harness.requests(PRIMARY) == {
         "challenge": 4,
         "get": 3,
         "get_newest": 1,
         "wrapKey": 2,
         "unwrapKey": 3,
     }
-    assert harness.requests(auxiliary_simulated.ARCHIVE) == {"challenge": 1, "get": 1, "unwrapKey": 1}
-    assert harness.requests(auxiliary_simulated.RECOVERY) == {"challenge": 1, "get": 1, "unwrapKey": 1}
+    assert harness.requests(ARCHIVE) == {"challenge": 1, "get": 1, "unwrapKey": 1}
+    assert harness.requests(RECOVERY) == {"challenge": 1, "get": 1, "unwrapKey": 1}
     assert harness.requests_to_vaults == 13 + 3 + 3
 
 
@@ -90,8 +83,8 @@ async def test_read_only_mode_proves_no_key(harness):
         AuxiliaryKind.NEWEST: True,
         AuxiliaryKind.RECOVERY: None,
     }
-    assert set(harness.requests(auxiliary_simulated.PRIMARY)) == {"challenge", "get", "get_newest"}
-    for host in (auxiliary_simulated.ARCHIVE, auxiliary_simulated.RECOVERY):
+    assert set(harness.requests(PRIMARY)) == {"challenge", "get", "get_newest"}
+    for host in (ARCHIVE, RECOVERY):
         assert set(harness.requests(host)) == {"challenge", "get"}
 
 
@@ -99,8 +92,7 @@ async def test_staged_credential_with_wrong_secret_is_refused(harness):
     (harness.folder / "staged").write_text("wrong")
     report, results = await harness.probe()
     assert report.success
-    assert results[AuxiliaryKind.NEXT].usable is False
-    assert (results[AuxiliaryKind.NEXT].failure.step, results[AuxiliaryKind.NEXT].failure.code) == (Step.TOKEN, 3303)
+    assert failure(results[AuxiliaryKind.NEXT])[:3] == (False, Step.TOKEN, 3303)
 
 
 async def test_identity_of_another_host_is_unknown(harness, monkeypatch):
@@ -110,17 +102,14 @@ async def test_identity_of_another_host_is_unknown(harness, monkeypatch):
 
 
 async def test_staged_credential_without_permission_is_refused(harness):
-    config_client = auxiliary_simulated.CLIENTS["staged"]
-    vault = harness.simulator.state.environment.vaults[auxiliary_simulated.PRIMARY]
-    vault.permissions[config_client] = frozenset({"get", "unwrapKey"})
+    vault = harness.simulator.state.environment.vaults[PRIMARY]
+    vault.permissions[auxiliary_simulated.CLIENTS["staged"]] = frozenset({"get", "unwrapKey"})
     _, results = await harness.probe()
-    failure = results[AuxiliaryKind.NEXT].failure
-    assert results[AuxiliaryKind.NEXT].usable is False
-    assert (failure.step, failure.code, failure.reason) == (Step.WRAP_KEY, 3113, Reason.FORBIDDEN_POLICY)
+    assert failure(results[AuxiliaryKind.NEXT]) == (False, Step.WRAP_KEY, 3113, Reason.FORBIDDEN_POLICY)
 
 
 async def test_staged_credential_with_expired_key_is_usable(harness):
-    harness.simulator.apply("key_expired", vault=auxiliary_simulated.PRIMARY)
+    harness.simulator.apply("key_expired", vault=PRIMARY)
     report, results = await harness.probe()
     assert report.readiness.ready
     assert report.step(Step.WRAP_KEY).outcome is Outcome.FAILED
@@ -128,8 +117,8 @@ async def test_staged_credential_with_expired_key_is_usable(harness):
 
 
 async def test_disabled_key_fails_the_retained_version_only(harness):
-    harness.simulator.set_fault("key_disabled", vault=auxiliary_simulated.ARCHIVE)
-    harness.simulator.set_fault("key_disabled", vault=auxiliary_simulated.PRIMARY)
+    harness.simulator.set_fault("key_disabled", vault=ARCHIVE)
+    harness.simulator.set_fault("key_disabled", vault=PRIMARY)
     _, results = await harness.probe()
     assert results[AuxiliaryKind.NEXT].usable is None
     assert results[AuxiliaryKind.RETAINED].name == f"Archive/{OLDER}"
@@ -138,49 +127,44 @@ async def test_disabled_key_fails_the_retained_version_only(harness):
 
 
 async def test_deleted_retained_key_is_soft_deleted(harness):
-    harness.simulator.set_fault("key_soft_deleted", vault=auxiliary_simulated.ARCHIVE)
+    harness.simulator.set_fault("key_soft_deleted", vault=ARCHIVE)
     _, results = await harness.probe()
-    assert results[AuxiliaryKind.RETAINED].failure.reason is Reason.KEY_SOFT_DELETED
     assert results[AuxiliaryKind.RETAINED].usable is False
+    assert results[AuxiliaryKind.RETAINED].failure.reason is Reason.KEY_SOFT_DELETED
 
 
-async def test_other_key_in_the_recovery_vault_fails(harness):
-    vault = harness.simulator.state.environment.vaults[auxiliary_simulated.RECOVERY]
-    vault.keys.update(auxiliary_simulated.a_key("Key0", (PINNED, 9)))
+@pytest.mark.parametrize(
+    ("versions", "step", "reason"),
+    [((PINNED, 9), Step.UNWRAP_KEY, None), (("e" * 32, 2), Step.GET_KEY, Reason.KEY_NOT_FOUND)],
+    ids=["another key", "no such version"],
+)
+async def test_recovery_vault_without_the_key_fails(harness, versions, step, reason):
+    harness.simulator.state.environment.vaults[RECOVERY].keys.update(auxiliary_simulated.a_key("Key0", versions))
     _, results = await harness.probe()
-    assert results[AuxiliaryKind.RECOVERY].usable is False
-    assert results[AuxiliaryKind.RECOVERY].failure.step is Step.UNWRAP_KEY
-
-
-async def test_recovery_vault_without_the_version_fails(harness):
-    vault = harness.simulator.state.environment.vaults[auxiliary_simulated.RECOVERY]
-    vault.keys.update(auxiliary_simulated.a_key("Key0", ("e" * 32, 2)))
-    _, results = await harness.probe()
-    assert (results[AuxiliaryKind.RECOVERY].usable, results[AuxiliaryKind.RECOVERY].failure.reason) == (
-        False,
-        Reason.KEY_NOT_FOUND,
-    )
+    usable, at, _, why = failure(results[AuxiliaryKind.RECOVERY])
+    assert (usable, at) == (False, step)
+    assert reason in (None, why)
 
 
 async def test_unreachable_recovery_vault_is_unknown(harness):
-    harness.simulator.set_fault("vault_forbidden_firewall", vault=auxiliary_simulated.RECOVERY)
+    harness.simulator.set_fault("vault_forbidden_firewall", vault=RECOVERY)
     _, results = await harness.probe()
     assert results[AuxiliaryKind.RECOVERY].usable is None
 
 
 async def test_newer_version_is_found_by_reading_alone(harness):
-    harness.simulator.set_fault("key_rotated", vault=auxiliary_simulated.PRIMARY)
+    harness.simulator.set_fault("key_rotated", vault=PRIMARY)
     report, results = await harness.probe(plain())
     assert report.success
     assert results[AuxiliaryKind.NEWEST].key.version not in (None, PINNED)
 
 
 async def test_soft_deleted_key_has_its_purge_time(harness):
-    harness.simulator.apply("key_soft_deleted", vault=auxiliary_simulated.PRIMARY)
+    harness.simulator.apply("key_soft_deleted", vault=PRIMARY)
     report, _ = await harness.probe(plain())
     assert report.first_failure.reason is Reason.KEY_SOFT_DELETED
     assert report.purge_at > report.started_at
-    assert harness.requests(auxiliary_simulated.PRIMARY)["get_deleted"] >= 1
+    assert harness.requests(PRIMARY)["get_deleted"] >= 1
 
 
 async def test_auxiliary_results_have_no_secret(harness):

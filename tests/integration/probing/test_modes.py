@@ -6,39 +6,28 @@ from dataclasses import replace
 import pytest
 
 from exporter.core.model import Mode
-from exporter.probing.prober import Prober, ProberCallbacks
-from exporter.runtime.loop_lag import LoopLag
 from exporter.simulator import Simulator
 from tests.support import auxiliary_simulated
 from tests.support.auxiliary_factories import OLD, plain
+from tests.support.running import a_prober
 
 
 @pytest.fixture
 async def simulator():
-    made = Simulator(auxiliary_simulated.environment())
-    await made.start()
-    yield made
-    await made.stop()
+    async with Simulator(auxiliary_simulated.environment()) as made:
+        yield made
 
 
 async def scheduled(simulator, folder, *, probes=1, between=lambda: None, **module):
     """The reports of scheduled probes, and the requests to the vault. `between` is called after each probe."""
     target = plain()
     config = auxiliary_simulated.configuration(simulator, folder, target=target, **module)
-    callbacks = ProberCallbacks(
-        on_internal_error=lambda error: pytest.fail(repr(error)),
-        on_shortage=lambda _shortage: None,
-        on_token_request=lambda: None,
-    )
-    prober = Prober(config, lag=LoopLag(), callbacks=callbacks)
     simulator.requests.clear()
-    try:
-        reports = []
+    reports = []
+    async with a_prober(config) as prober:
         for _ in range(probes):
             reports.append(await prober.probe_scheduled(target))
             between()
-    finally:
-        await prober.aclose()
     requests = {}
     for (host, operation, _), count in simulator.requests.items():
         if host == auxiliary_simulated.PRIMARY:
@@ -95,19 +84,11 @@ async def test_changed_subject_needs_a_new_round_trip(simulator, tmp_path, chang
     target = plain()
     config = auxiliary_simulated.configuration(simulator, tmp_path, target=target, round_trip_interval=3600.0)
     after = replace(target, **changed)
-    callbacks = ProberCallbacks(
-        on_internal_error=lambda error: pytest.fail(repr(error)),
-        on_shortage=lambda _shortage: None,
-        on_token_request=lambda: None,
-    )
-    prober = Prober(config, lag=LoopLag(), callbacks=callbacks)
-    try:
+    async with a_prober(config) as prober:
         before = await prober.probe_scheduled(target)
         simulator.apply("unwrap_forbidden", vault=auxiliary_simulated.PRIMARY)
         prober.reconfigure(replace(config, targets={after.name: after}))
         report = await prober.probe_scheduled(after)
-    finally:
-        await prober.aclose()
     assert (before.readiness.ready, report.readiness.ready) == (True, False)
 
 
@@ -121,13 +102,7 @@ async def test_failed_round_trip_is_repeated_by_the_next_probe(simulator, tmp_pa
 async def test_refused_token_is_not_reused_beyond_its_window(simulator, tmp_path):
     target = replace(plain(), interval=0.1)
     config = auxiliary_simulated.configuration(simulator, tmp_path, target=target, token_max_age=3600.0)
-    callbacks = ProberCallbacks(
-        on_internal_error=lambda error: pytest.fail(repr(error)),
-        on_shortage=lambda _shortage: None,
-        on_token_request=lambda: None,
-    )
-    prober = Prober(config, lag=LoopLag(), callbacks=callbacks)
-    try:
+    async with a_prober(config) as prober:
         assert (await prober.probe_scheduled(target)).success
         fault = simulator.set_fault("vault_token_unknown", vault=auxiliary_simulated.PRIMARY)
         await asyncio.sleep(0.1)  # a reuse window
@@ -135,8 +110,6 @@ async def test_refused_token_is_not_reused_beyond_its_window(simulator, tmp_path
         simulator.clear(number=fault.number)
         before = _signed_in(simulator)
         assert (await prober.probe_scheduled(target)).success
-    finally:
-        await prober.aclose()
     assert _signed_in(simulator) == before + 1
 
 

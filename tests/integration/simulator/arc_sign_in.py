@@ -37,15 +37,13 @@ async def sign_in(client_id):
 
 
 async def main():
-    simulator = Simulator(environment(), arc_token_folder=FOLDER)
-    await simulator.start()
-    os.environ |= {"IDENTITY_ENDPOINT": simulator.arc_identity_url, "IMDS_ENDPOINT": simulator.arc_imds_url}
-    got = [await sign_in(client_id) for client_id in sys.argv[1:]]
-    async with aiohttp.ClientSession() as session:
-        query = {"api-version": "2020-06-01", "resource": "https://vault.azure.net"}
-        await session.get(simulator.arc_identity_url, params=query, headers={"Metadata": "true"})
-    unused = modes()
-    await simulator.stop()
+    async with Simulator(environment(), arc_token_folder=FOLDER) as simulator:
+        os.environ |= {"IDENTITY_ENDPOINT": simulator.arc_identity_url, "IMDS_ENDPOINT": simulator.arc_imds_url}
+        got = [await sign_in(client_id) for client_id in sys.argv[1:]]
+        async with aiohttp.ClientSession() as session:
+            query = {"api-version": "2020-06-01", "resource": "https://vault.azure.net"}
+            await session.get(simulator.arc_identity_url, params=query, headers={"Metadata": "true"})
+        unused = modes()
     counts = sorted((operation, status, count) for (host, operation, status), count in simulator.requests.items())
     print(json.dumps({"got": got, "unused": unused, "left": len(modes()), "counts": counts}))  # noqa: T201
 

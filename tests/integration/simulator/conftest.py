@@ -7,10 +7,8 @@ from tests.support.simulator_client import Client
 
 @pytest.fixture
 async def simulator():
-    simulator = Simulator(small_environment())
-    await simulator.start()
-    yield simulator
-    await simulator.stop()
+    async with Simulator(small_environment()) as simulator:
+        yield simulator
 
 
 @pytest.fixture

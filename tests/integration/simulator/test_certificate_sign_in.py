@@ -26,10 +26,8 @@ SIGNED = {"RS256": padding.PKCS1v15(), "PS256": padding.PSS(padding.MGF1(hashes.
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def harness(tmp_path_factory):
-    harness = ScenarioHarness(tmp_path_factory.mktemp("certificates"))
-    await harness.start()
-    yield harness
-    await harness.stop()
+    async with ScenarioHarness(tmp_path_factory.mktemp("certificates")) as harness:
+        yield harness
 
 
 @pytest.fixture
@@ -91,10 +89,8 @@ async def test_certificate_after_its_end_date_is_expired(harness, tmp_path):
 
 @pytest.mark.parametrize("hours", [-2, 2])
 async def test_wrong_clock_is_reported_as_clock_skew(harness, tmp_path, hours):
-    skewed = ScenarioHarness(tmp_path, harness.certificates, clock=lambda: time.time() + hours * 3600)
-    await skewed.start()
-    reports = await skewed.probe(credentials(skewed, tmp_path, harness.certificates.principal.pem()), only=PROBED[:1])
-    await skewed.stop()
+    async with ScenarioHarness(tmp_path, harness.certificates, clock=lambda: time.time() + hours * 3600) as skewed:
+        reports = await skewed.probe(credentials(skewed, tmp_path, harness.certificates.principal.pem()), only=PROBED[:1])
     assert failure(reports) == (Step.TOKEN, 3303, Reason.CLOCK_SKEW)
 
 

@@ -8,7 +8,6 @@ import aiohttp
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exporter.config import load_config
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment
 from exporter.simulator.faults import Options, UnknownNameError
@@ -18,6 +17,7 @@ from tests.integration.simulator.test_simulate_command import banner, end, post,
 from tests.support.simulated_environment import LATER
 from tests.support.simulator_client import CLIENT, KEY, SECRET, TENANT, VAULT, Client
 from tests.support.tls_server import Authority, Principal
+from tests.support.written import written
 
 NEW = "marked-secret-new"
 
@@ -33,15 +33,15 @@ async def accepted(client, *secrets, of=CLIENT):
 @pytest.mark.parametrize("name", [CLIENT, "sql-prod"])
 async def test_secret_is_added_and_the_old_one_removed(client, simulator, name):
     assert await accepted(client, SECRET, NEW) == [200, 401]
-    simulator.change_application(name, accepting(SECRET, NEW))
+    simulator.state.change_application(name, accepting(SECRET, NEW))
     assert await accepted(client, SECRET, NEW) == [200, 200]
-    simulator.change_application(name, accepting(NEW))
+    simulator.state.change_application(name, accepting(NEW))
     assert await accepted(client, SECRET, NEW) == [401, 200]
 
 
 async def test_cleared_fault_keeps_a_change_made_meanwhile(client, simulator):
     fault = simulator.set_fault("secret_expired", application=CLIENT)
-    simulator.change_application(CLIENT, accepting(NEW))
+    simulator.state.change_application(CLIENT, accepting(NEW))
     assert (await client.token_answer(secret=NEW)).json["error_codes"] == [7000222]
     simulator.clear(number=fault.number)
     assert await accepted(client, SECRET, NEW) == [401, 200]
@@ -53,11 +53,11 @@ async def test_changed_keys_and_permissions_persist(client, simulator):
         newest = KeyVersion(version="a" * 32, material=3)
         return replace(vault, keys={KEY.lower(): replace(key, versions=(*key.versions, newest))})
 
-    simulator.change_vault("contoso-one", rotate)
+    simulator.state.change_vault("contoso-one", rotate)
     token = await client.token()
     assert (await client.get(token, path=f"/keys/{KEY}")).json["key"]["kid"].endswith("a" * 32)
     simulator.set_fault("key_disabled", Options(version="a" * 32), vault=VAULT)
-    simulator.change_vault(VAULT, lambda vault: vault.without("unwrapKey"))
+    simulator.state.change_vault(VAULT, lambda vault: vault.without("unwrapKey"))
     assert (await client.operate(token, "unwrapkey", b"x" * 256)).status == 403
     assert (await client.get(token, path=f"/keys/{KEY}/{LATER}")).json["attributes"]["enabled"] is True
 
@@ -68,15 +68,15 @@ async def test_key_is_deleted_recovered_and_purged(client, simulator):
     assert (await client.get(token)).status == 404
     simulator.clear(number=fault.number)
     assert (await client.get(token)).status == 200
-    simulator.change_vault(VAULT, lambda vault: replace(vault, keys={}))
+    simulator.state.change_vault(VAULT, lambda vault: replace(vault, keys={}))
     assert (await client.get(token, path=f"/deletedkeys/{KEY}")).status == 404
 
 
 async def test_change_of_an_unknown_name_is_an_error(simulator):
     with pytest.raises(UnknownNameError, match="there is no application 'sql-prodd'"):
-        simulator.change_application("sql-prodd", accepting(NEW))
+        simulator.state.change_application("sql-prodd", accepting(NEW))
     with pytest.raises(UnknownNameError, match="there is no vault"):
-        simulator.change_vault("contoso-nine", lambda vault: vault)
+        simulator.state.change_vault("contoso-nine", lambda vault: vault)
 
 
 CONFIGURATION = """\
@@ -93,26 +93,15 @@ TYPED_ID = "66666666-7777-8888-9999-000000000002"
 
 
 @pytest.fixture
-def folder(tmp_path):
-    first = Principal(Authority(tmp_path))
-    for name, content in (("one", SECRET.encode()), ("typed", f"{TYPED}first".encode()), ("principal.pem", first.pem())):
-        (tmp_path / name).write_bytes(content)
-        (tmp_path / name).chmod(0o600)
-    (tmp_path / "ekm.yml").write_text(CONFIGURATION)
-    return tmp_path
-
-
-@pytest.fixture
-def config(folder):
-    return load_config(folder / "ekm.yml").config
+def config(tmp_path):
+    files = {"one": SECRET, "typed": f"{TYPED}first", "principal.pem": Principal(Authority(tmp_path)).pem()}
+    return written(tmp_path, CONFIGURATION, **files)
 
 
 @pytest.fixture
 async def served(config):
-    simulator = Simulator(build_environment(config))
-    await simulator.start()
-    yield simulator
-    await simulator.stop()
+    async with Simulator(build_environment(config)) as simulator:
+        yield simulator
 
 
 def certificates(simulator):
@@ -125,11 +114,11 @@ async def test_unchanged_files_change_nothing(served, config):
     assert served.state.environment == before
 
 
-async def test_reloaded_files_are_accepted_with_the_previous_ones(served, config, folder):
-    (folder / "one").write_text(NEW)
-    (folder / "typed").write_text(f"{TYPED}second")
-    renewed = Principal(Authority(folder, "Renewed"))
-    (folder / "principal.pem").write_bytes(renewed.pem())
+async def test_reloaded_files_are_accepted_with_the_previous_ones(served, config, tmp_path):
+    (tmp_path / "one").write_text(NEW)
+    (tmp_path / "typed").write_text(f"{TYPED}second")
+    renewed = Principal(Authority(tmp_path, "Renewed"))
+    (tmp_path / "principal.pem").write_bytes(renewed.pem())
     assert await reload_credentials(served, config) == {"sql": "new", "typed": "new", "cert": "new"}
     async with Client(served) as client:
         assert await accepted(client, SECRET, NEW) == [200, 200]
@@ -138,19 +127,19 @@ async def test_reloaded_files_are_accepted_with_the_previous_ones(served, config
     assert certificates(served)[1] == renewed.certificate.public_bytes(Encoding.DER)
 
 
-async def test_unusable_file_is_reported_without_its_content(served, config, folder):
-    (folder / "one").unlink()
-    (folder / "typed").write_text(TYPED[:31] + "g" + "marked")
-    (folder / "principal.pem").write_text("marked: no certificate")
+async def test_unusable_file_is_reported_without_its_content(served, config, tmp_path):
+    (tmp_path / "one").unlink()
+    (tmp_path / "typed").write_text(TYPED[:31] + "g" + "marked")
+    (tmp_path / "principal.pem").write_text("marked: no certificate")
     became = await reload_credentials(served, config)
     assert [became[name].partition(":")[0] for name in ("sql", "typed", "cert")] == ["cannot be read"] + ["cannot be used"] * 2
     assert "marked" not in json.dumps(became)
-    (folder / "one").write_text(NEW)
+    (tmp_path / "one").write_text(NEW)
     assert (await reload_credentials(served, config))["sql"] == "new"
 
 
-async def test_credential_of_another_application_is_reported(served, config, folder):
-    (folder / "typed").write_text("0" * 32 + "first")
+async def test_credential_of_another_application_is_reported(served, config, tmp_path):
+    (tmp_path / "typed").write_text("0" * 32 + "first")
     assert (await reload_credentials(served, config))["typed"].startswith("is another application's now")
 
 
@@ -161,12 +150,13 @@ async def test_reload_without_a_configuration_is_an_error(simulator):
         assert (answer.status, "no configuration" in await answer.text()) == (400, True)
 
 
-async def test_simulate_command_reloads_its_files_on_request(folder):
-    (folder / "ekm.yml").rename(folder / "main.yml")
-    process = await simulate(folder)
+@pytest.mark.usefixtures("config")
+async def test_simulate_command_reloads_its_files_on_request(tmp_path):
+    (tmp_path / "ekm.yml").rename(tmp_path / "main.yml")
+    process = await simulate(tmp_path)
     printed = await banner(process)
     url = printed.partition("management port: ")[2].partition("\n")[0]
-    (folder / "one").write_text(NEW)
+    (tmp_path / "one").write_text(NEW)
     answer = json.loads(await asyncio.to_thread(post, f"{url}/sim/reload", b""))
     process.terminate()
     code, _, err = await end(process)

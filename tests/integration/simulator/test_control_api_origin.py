@@ -13,11 +13,9 @@ REQUESTS = [("POST", "/sim/fault"), ("DELETE", "/sim/fault"), ("POST", "/sim/rel
 
 @pytest.fixture
 async def simulator():
-    made = Simulator(small_environment())
-    await made.start()
-    made.set_fault("silent", vault="contoso-two")
-    yield made
-    await made.stop()
+    async with Simulator(small_environment()) as made:
+        made.set_fault("silent", vault="contoso-two")
+        yield made
 
 
 @pytest.fixture

@@ -23,10 +23,8 @@ async def harness(tmp_path, monkeypatch):
     # Without PATH and HOME the chain starts no tool of a developer.
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
-    made = ScenarioHarness(tmp_path)
-    await made.start()
-    yield made
-    await made.stop()
+    async with ScenarioHarness(tmp_path) as made:
+        yield made
     assert made.bugs == []
 
 

@@ -27,10 +27,8 @@ TEXTS = ("expires_in", "expires_on", "not_before", "ext_expires_in")
 
 @pytest.fixture
 async def simulator(tmp_path):
-    simulator = Simulator(environment(), arc_token_folder=tmp_path)
-    await simulator.start()
-    yield simulator
-    await simulator.stop()
+    async with Simulator(environment(), arc_token_folder=tmp_path) as simulator:
+        yield simulator
 
 
 @pytest.fixture
@@ -45,7 +43,7 @@ def service(request, simulator, monkeypatch):
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     if request.param == "imds":
-        monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", simulator.imds_url)
+        monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", simulator.management_url)
     else:
         monkeypatch.setenv("IDENTITY_ENDPOINT", simulator.identity_url)
         monkeypatch.setenv("IDENTITY_HEADER", "any")
@@ -91,17 +89,15 @@ async def test_identity_service_fails_with_the_chosen_status(simulator, service,
 
 @pytest.mark.parametrize("client_id", [PUBLIC.client, None])
 async def test_host_without_an_identity_returns_400(client_id):
-    simulator = Simulator(type(environment())(tenants={}, vaults={}))
-    await simulator.start()
-    query = IMDS if client_id is None else {**IMDS, "client_id": client_id}
-    async with Client(simulator) as client:
-        refused = await client.request("GET", simulator.imds_url + PATHS["imds"], params=query, headers=METADATA)
-    await simulator.stop()
+    async with Simulator(type(environment())(tenants={}, vaults={})) as simulator:
+        query = IMDS if client_id is None else {**IMDS, "client_id": client_id}
+        async with Client(simulator) as client:
+            refused = await client.request("GET", simulator.management_url + PATHS["imds"], params=query, headers=METADATA)
     assert (refused.status, refused.json) == (400, {"error": "invalid_request", "error_description": "Identity not found"})
 
 
 async def test_imds_returns_numbers_as_strings(client, simulator):
-    answer = (await client.request("GET", simulator.imds_url + PATHS["imds"], params=IMDS, headers=METADATA)).json
+    answer = (await client.request("GET", simulator.management_url + PATHS["imds"], params=IMDS, headers=METADATA)).json
     assert all(isinstance(answer[name], str) and answer[name].isdecimal() for name in TEXTS)
     assert (answer["resource"], answer["token_type"], answer["client_id"]) == (RESOURCE, "Bearer", PUBLIC.client)
 
@@ -144,22 +140,17 @@ async def test_arc_accepts_the_content_of_its_key_file_once(client, simulator, t
 
 
 async def test_unused_arc_keys_are_few_and_removed_at_the_end(tmp_path):
-    simulator = Simulator(environment(), arc_token_folder=tmp_path)
-    await simulator.start()
-    async with Client(simulator) as client:
-        for _ in range(40):
-            await client.request("GET", simulator.arc_identity_url, params=IMDS, headers=METADATA)
-    assert 1 <= len(list(tmp_path.iterdir())) <= 20
-    await simulator.stop()
+    async with Simulator(environment(), arc_token_folder=tmp_path) as simulator:
+        async with Client(simulator) as client:
+            for _ in range(40):
+                await client.request("GET", simulator.arc_identity_url, params=IMDS, headers=METADATA)
+        assert 1 <= len(list(tmp_path.iterdir())) <= 20
     assert list(tmp_path.iterdir()) == []
 
 
 async def test_arc_without_a_key_folder_returns_404():
-    simulator = Simulator(environment())
-    await simulator.start()
-    async with Client(simulator) as client:
+    async with Simulator(environment()) as simulator, Client(simulator) as client:
         assert (await client.request("GET", simulator.arc_identity_url, params=IMDS, headers=METADATA)).status == 404
-    await simulator.stop()
 
 
 @pytest.mark.real

@@ -24,10 +24,8 @@ async def simulator():
     versions = tuple(KeyVersion(version=version(n), enabled=n % 2 == 0, exp=1.9e9) for n in range(COUNT))
     vault = environment.vaults[VAULT]
     vault = replace(vault, keys={**vault.keys, NAME.lower(): Key(name=NAME, versions=versions)})
-    simulator = Simulator(replace(environment, vaults={**environment.vaults, VAULT: vault}))
-    await simulator.start()
-    yield simulator
-    await simulator.stop()
+    async with Simulator(replace(environment, vaults={**environment.vaults, VAULT: vault})) as simulator:
+        yield simulator
 
 
 @pytest.fixture

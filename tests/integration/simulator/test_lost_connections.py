@@ -9,10 +9,8 @@ from tests.support.simulated_vaults import PROBED, PUBLIC
 
 @pytest.fixture
 async def harness(tmp_path):
-    harness = ScenarioHarness(tmp_path)
-    await harness.start()
-    yield harness
-    await harness.stop()
+    async with ScenarioHarness(tmp_path) as harness:
+        yield harness
 
 
 async def test_lost_connections_between_steps_keep_the_verdict(harness):

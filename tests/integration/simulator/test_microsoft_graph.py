@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exporter.config import load_config
 from exporter.simulator import Environment, Simulator
 from exporter.simulator.configuration import build_environment
 from exporter.simulator.faults import Options
@@ -16,6 +15,7 @@ from exporter.simulator.model import GRAPH_HOSTS, Application, ClientSecret
 from tests.support.simulated_environment import small_environment
 from tests.support.simulator_client import CLIENT, ENTRA, GRAPH, MONITOR, MONITOR_SECRET, SECRET, TENANT, VAULT, Client
 from tests.support.tls_server import Authority, Principal
+from tests.support.written import written
 
 ENDS = datetime(2027, 3, 1, 12, tzinfo=UTC)
 FIELDS = "id,appId,displayName,passwordCredentials,keyCredentials"
@@ -38,10 +38,8 @@ async def simulator(principal):
     der = principal.certificate.public_bytes(Encoding.DER)
     applications[CLIENT] = replace(applications[CLIENT], secrets=secrets, certificates=(der,))
     tenant = replace(environment.tenants[TENANT], applications=applications)
-    simulator = Simulator(replace(environment, tenants={TENANT: tenant}))
-    await simulator.start()
-    yield simulator
-    await simulator.stop()
+    async with Simulator(replace(environment, tenants={TENANT: tenant})) as simulator:
+        yield simulator
 
 
 async def graph_token(client, host=GRAPH):
@@ -163,16 +161,10 @@ targets:
 
 
 async def test_only_the_graph_credential_of_a_configuration_reads_graph(tmp_path):
-    for name, secret in (("one", SECRET), ("two", MONITOR_SECRET)):
-        (tmp_path / name).write_text(secret)
-        (tmp_path / name).chmod(0o600)
-    (tmp_path / "ekm.yml").write_text(CONFIGURATION)
-    simulator = Simulator(build_environment(load_config(tmp_path / "ekm.yml").config))
-    await simulator.start()
-    async with Client(simulator) as client:
+    config = written(tmp_path, CONFIGURATION, one=SECRET, two=MONITOR_SECRET)
+    async with Simulator(build_environment(config)) as simulator, Client(simulator) as client:
         assert (await read(client, await graph_token(client))).json["passwordCredentials"][0]["hint"] == SECRET[:3]
         assert (await read(client, await client.token(resource=f"https://{GRAPH}"))).status == 403
         assert (
             await client.get(await client.token(client=MONITOR, secret=MONITOR_SECRET), vault=VAULT, path="/keys/TdeKey")
         ).status == 403
-    await simulator.stop()

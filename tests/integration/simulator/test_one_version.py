@@ -30,10 +30,8 @@ def now():
 
 @pytest.fixture
 async def simulator(now):
-    simulator = Simulator(environment(), clock=lambda: now[0])
-    await simulator.start()
-    yield simulator
-    await simulator.stop()
+    async with Simulator(environment(), clock=lambda: now[0]) as simulator:
+        yield simulator
 
 
 async def statuses(client, *, operation="wrapkey"):

@@ -70,13 +70,11 @@ async def test_token_path_and_query_are_checked(client):
 async def test_other_tenants_have_no_part_in_the_list():
     environment = small_environment()
     elsewhere = {VAULT: replace(environment.vaults[VAULT], tenant_id="0d9e7c5b-3a1f-4e8d-9c6b-7a5f3e1d0b2c")}
-    simulator = Simulator(replace(environment, vaults={**environment.vaults, **elsewhere}))
-    await simulator.start()
-    try:
-        async with Client(simulator) as client:
-            assert [row["name"] for row in (await query(client)).json["data"]] == ["contoso-hsm", "contoso-two"]
-    finally:
-        await simulator.stop()
+    async with (
+        Simulator(replace(environment, vaults={**environment.vaults, **elsewhere})) as simulator,
+        Client(simulator) as client,
+    ):
+        assert [row["name"] for row in (await query(client)).json["data"]] == ["contoso-hsm", "contoso-two"]
 
 
 def test_management_host_is_served_for_the_clouds_of_the_vaults():

@@ -34,10 +34,8 @@ ELSEWHERE = {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def harness(tmp_path_factory):
-    harness = ScenarioHarness(tmp_path_factory.mktemp("harness"))
-    await harness.start()
-    yield harness
-    await harness.stop()
+    async with ScenarioHarness(tmp_path_factory.mktemp("harness")) as harness:
+        yield harness
 
 
 @pytest.fixture

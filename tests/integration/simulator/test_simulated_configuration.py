@@ -57,10 +57,8 @@ def written(tmp_path):
 
 @pytest.fixture
 async def running(written):
-    simulator = Simulator(build_environment(written))
-    await simulator.start()
-    yield simulator
-    await simulator.stop()
+    async with Simulator(build_environment(written)) as simulator:
+        yield simulator
 
 
 async def test_configured_vaults_keys_and_secrets_are_served(running):
@@ -134,14 +132,11 @@ async def test_certificates_are_registered_and_identities_assigned(tmp_path):
     assert applications["66666666-7777-8888-9999-000000000001"].certificates == ()
     assert applications[environment.host_identity].names == ("of-host",)
     assert environment.host_identity in environment.vaults["contoso-two.vault.azure.net"].permissions
-    simulator = Simulator(environment)
-    await simulator.start()
-    async with Client(simulator) as client:
+    async with Simulator(environment) as simulator, Client(simulator) as client:
         for vault, query in (("contoso-two", ""), ("contoso-three", "&client_id=66666666-7777-8888-9999-00000000000a")):
             address = f"{simulator.identity_url}?resource=https://vault.azure.net{query}"
             token = (await client.request("GET", address, headers={"X-IDENTITY-HEADER": "any"})).json["access_token"]
             assert (await client.get(token, vault=f"{vault}.vault.azure.net", path="/keys/TdeKey")).status == 200
-    await simulator.stop()
 
 
 async def test_written_configuration_leads_to_the_simulator(running, written, tmp_path):

@@ -72,11 +72,8 @@ async def test_managed_hsm_refuses_a_token_for_a_vault(client):
 
 
 async def test_token_of_another_run_is_refused(client):
-    other = Simulator(small_environment())
-    await other.start()
-    async with Client(other) as stranger:
+    async with Simulator(small_environment()) as other, Client(other) as stranger:
         token = await stranger.token()
-    await other.stop()
     refused = await client.get(token)
     assert (refused.status, refused.error["code"]) == (401, "Unauthorized")
 
@@ -227,14 +224,11 @@ async def test_unused_operations_are_not_found(client, method, path):
 
 async def test_token_expires():
     now = [1_800_000_000.0]
-    simulator = Simulator(small_environment(), clock=lambda: now[0])
-    await simulator.start()
-    async with Client(simulator) as client:
+    async with Simulator(small_environment(), clock=lambda: now[0]) as simulator, Client(simulator) as client:
         token = await client.token()
         assert (await client.get(token)).status == 200
         now[0] += 3600
         assert (await client.get(token)).status == 401
-    await simulator.stop()
 
 
 async def test_unknown_algorithm_is_a_bad_parameter(client):

@@ -82,12 +82,8 @@ async def test_port_in_use_closes_what_was_opened(tmp_path):
 
 @contextlib.asynccontextmanager
 async def simulator_of(config):
-    simulator = Simulator(build_environment(config), sql_port=0, sql_password="marked-password")
-    await simulator.start()
-    try:
+    async with Simulator(build_environment(config), sql_port=0, sql_password="marked-password") as simulator:
         yield simulator
-    finally:
-        await simulator.stop()
 
 
 def send(url, document=None):

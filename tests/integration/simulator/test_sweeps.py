@@ -88,10 +88,8 @@ class StepRunner:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def harness(tmp_path_factory):
-    harness = ScenarioHarness(tmp_path_factory.mktemp("sweep"))
-    await harness.start()
-    yield harness
-    await harness.stop()
+    async with ScenarioHarness(tmp_path_factory.mktemp("sweep")) as harness:
+        yield harness
 
 
 @pytest_asyncio.fixture(loop_scope="module")

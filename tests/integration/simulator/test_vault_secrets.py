@@ -5,13 +5,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from exporter.config import load_config
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment
 from exporter.simulator.faults import Options
 from exporter.simulator.model import ALL_OPERATIONS, SECRETS_GET, SECRETS_LIST, Secret, SecretVersion
 from tests.support.simulated_environment import small_environment
 from tests.support.simulator_client import CLIENT, HSM, MONITOR, MONITOR_SECRET, SECRET, VAULT, Client
+from tests.support.written import written
 
 LISTED = "/secrets/sql-prod/versions"
 COUNT = 60
@@ -33,10 +33,8 @@ def environment(*, rbac=False):
 
 @pytest.fixture
 async def simulator():
-    simulator = Simulator(environment())
-    await simulator.start()
-    yield simulator
-    await simulator.stop()
+    async with Simulator(environment()) as simulator:
+        yield simulator
 
 
 async def monitor(client):
@@ -89,24 +87,18 @@ async def test_list_permission_does_not_read_values(client, simulator):
 async def test_get_permission_reads_values():
     allowed = environment()
     vault = replace(allowed.vaults[VAULT], permissions={MONITOR: frozenset({SECRETS_GET})})
-    simulator = Simulator(replace(allowed, vaults={VAULT: vault}))
-    await simulator.start()
-    async with Client(simulator) as client:
+    async with Simulator(replace(allowed, vaults={VAULT: vault})) as simulator, Client(simulator) as client:
         token = await monitor(client)
         assert (await client.get(token, path="/secrets/one")).json["value"] == "marked-value-0"
         assert (await client.get(token, path="/secrets/sql-prod")).error["innererror"]["code"] == "SecretDisabled"
         assert (await client.get(token, path="/secrets/none")).error["code"] == "SecretNotFound"
         assert (await client.get(token, path=LISTED)).status == 403
-    await simulator.stop()
 
 
 @pytest.mark.parametrize(("rbac", "inner"), [(False, "ForbiddenByPolicy"), (True, "ForbiddenByRbac")])
 async def test_key_permissions_do_not_list_secrets(rbac, inner):
-    simulator = Simulator(environment(rbac=rbac))
-    await simulator.start()
-    async with Client(simulator) as client:
+    async with Simulator(environment(rbac=rbac)) as simulator, Client(simulator) as client:
         refused = await client.get(await client.token(), path=LISTED)
-    await simulator.stop()
     assert (refused.status, refused.error["innererror"]["code"]) == (403, inner)
 
 
@@ -154,17 +146,11 @@ OPS = "https://ops.vault.azure.net/secrets/sql-prod"
     ],
 )
 async def test_configured_secret_is_listed_for_its_lookup_credential(tmp_path, lookup, may):
-    for name, secret in (("one", SECRET), ("two", MONITOR_SECRET)):
-        (tmp_path / name).write_text(secret)
-        (tmp_path / name).chmod(0o600)
     text = CONFIGURATION.replace("LOOKUP", lookup)
     second = "  sql2: {type: client_secret, client_id: 66666666-7777-8888-9999-000000000003, client_secret_file: two}\ntargets"
-    (tmp_path / "ekm.yml").write_text(text.replace("targets", second) if "sql2" in lookup else text)
-    loaded = load_config(tmp_path / "ekm.yml")
-    assert loaded.problems == ()
-    simulator = Simulator(build_environment(loaded.config))
-    await simulator.start()
-    async with Client(simulator) as client:
+    text = text.replace("targets", second) if "sql2" in lookup else text
+    config = written(tmp_path, text, one=SECRET, two=MONITOR_SECRET)
+    async with Simulator(build_environment(config)) as simulator, Client(simulator) as client:
         for caller, secret in ((CLIENT, SECRET), (MONITOR, MONITOR_SECRET)):
             token = await client.token(client=caller, secret=secret)
             answer = await client.get(token, vault="ops.vault.azure.net", path=LISTED)
@@ -173,15 +159,12 @@ async def test_configured_secret_is_listed_for_its_lookup_credential(tmp_path, l
                 (item,) = answer.json["value"]
                 assert 300 < (item["attributes"]["exp"] - item["attributes"]["created"]) / 86400 < 400
                 assert version(1) not in lookup or item["id"].endswith(version(1))
-    await simulator.stop()
 
 
 async def test_secret_and_key_may_share_a_vault(tmp_path):
-    (tmp_path / "one").write_text(SECRET)
-    (tmp_path / "two").write_text(MONITOR_SECRET)
     kept = "key_vault_secret: https://contoso-one.vault.azure.net/secrets/sql"
-    (tmp_path / "ekm.yml").write_text(CONFIGURATION.replace("LOOKUP", kept))
-    vault = build_environment(load_config(tmp_path / "ekm.yml").config).vaults["contoso-one.vault.azure.net"]
+    config = written(tmp_path, CONFIGURATION.replace("LOOKUP", kept), one=SECRET, two=MONITOR_SECRET)
+    vault = build_environment(config).vaults["contoso-one.vault.azure.net"]
     assert (sorted(vault.keys), sorted(vault.secrets)) == (["tdekey"], ["sql"])
     assert vault.permissions == {CLIENT: ALL_OPERATIONS | {SECRETS_LIST}}
 

@@ -16,6 +16,7 @@ from tests.support.simulated import ScenarioHarness
 from tests.support.simulated_environment import small_environment
 from tests.support.simulated_vaults import PROBED, VAULTS
 from tests.support.simulator_client import CLIENT, ENTRA, TENANT, Client
+from tests.support.written import written
 
 ISSUER, SUBJECT = "https://oidc.example/cluster/", "system:serviceaccount:monitoring:exporter"
 
@@ -31,10 +32,8 @@ def federated(environment, *accounts):
 
 @pytest.fixture
 async def simulator():
-    simulator = Simulator(federated(small_environment(), (ISSUER, SUBJECT), ("https://another.example/", "b")))
-    await simulator.start()
-    yield simulator
-    await simulator.stop()
+    async with Simulator(federated(small_environment(), (ISSUER, SUBJECT), ("https://another.example/", "b"))) as simulator:
+        yield simulator
 
 
 async def offered(simulator, token):
@@ -92,9 +91,8 @@ async def test_federation_mismatch_fault_has_the_older_error_number(simulator):
 async def harness(tmp_path):
     harness = ScenarioHarness(tmp_path)
     harness.simulator = Simulator(federated(harness.simulator.state.environment, (ISSUER, SUBJECT)))
-    await harness.start()
-    yield harness
-    await harness.stop()
+    async with harness:
+        yield harness
 
 
 async def test_pod_completes_the_round_trip_until_its_token_expires(harness, tmp_path, monkeypatch):
@@ -126,20 +124,17 @@ targets:
 
 
 @pytest.fixture
-async def written(tmp_path):
+async def served(tmp_path):
     """The simulator, a configuration with identities of pod and host, and the folder of the written files."""
-    (tmp_path / "ekm.yml").write_text(CONFIGURATION)
-    config = load_config(tmp_path / "ekm.yml").config
-    simulator = Simulator(build_environment(config))
-    await simulator.start()
-    out = tmp_path / "sim"
-    write_config(simulator, config, out)
-    yield simulator, config, out
-    await simulator.stop()
+    config = written(tmp_path, CONFIGURATION)
+    async with Simulator(build_environment(config)) as simulator:
+        out = tmp_path / "sim"
+        write_config(simulator, config, out)
+        yield simulator, config, out
 
 
-async def test_pod_identity_gets_a_token_file_and_an_environment(written):
-    simulator, config, out = written
+async def test_pod_identity_gets_a_token_file_and_an_environment(served):
+    simulator, config, out = served
     file = out / "service-account-token"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     environment = dict(line.split("=", 1) for line in (out / "environment").read_text().splitlines())
@@ -150,8 +145,8 @@ async def test_pod_identity_gets_a_token_file_and_an_environment(written):
     assert environment["IDENTITY_ENDPOINT"] == simulator.identity_url
 
 
-async def test_written_environment_signs_in_every_identity(written, monkeypatch):
-    simulator, config, out = written
+async def test_written_environment_signs_in_every_identity(served, monkeypatch):
+    simulator, config, out = served
     for name, value in exporter_variables(simulator, config, out).items():
         monkeypatch.setenv(name, value)
     harness = ScenarioHarness(out.parent)
@@ -162,23 +157,18 @@ async def test_written_environment_signs_in_every_identity(written, monkeypatch)
 async def test_default_chain_without_a_pod_is_the_host_identity(tmp_path):
     chain = CONFIGURATION.replace("  pod: {type: workload_identity}\n", "").replace("credential: pod", "credential: chain")
     lines = [line for line in chain.splitlines() if "other-pod" not in line]
-    (tmp_path / "ekm.yml").write_text("\n".join(lines))
-    environment = build_environment(load_config(tmp_path / "ekm.yml").config)
+    environment = build_environment(written(tmp_path, "\n".join(lines)))
     (tenant,) = environment.tenants.values()
     assert tenant.applications[environment.host_identity].names == ("chain",)
 
 
 async def test_configuration_without_identities_has_no_environment(tmp_path):
-    (tmp_path / "secret").write_text("marked-secret")
-    (tmp_path / "secret").chmod(0o600)
     text = CONFIGURATION.partition("  other-pod")[0].replace(
         "{type: workload_identity}", f"{{type: client_secret, client_id: {CLIENT}, client_secret_file: secret}}"
     )
-    (tmp_path / "ekm.yml").write_text(text + "targets: [{name: one, vault: contoso-one, key: TdeKey, credential: pod}]\n")
-    config = load_config(tmp_path / "ekm.yml").config
-    simulator = Simulator(build_environment(config))
-    await simulator.start()
-    write_config(simulator, config, tmp_path / "sim")
-    await simulator.stop()
+    text += "targets: [{name: one, vault: contoso-one, key: TdeKey, credential: pod}]\n"
+    config = written(tmp_path, text, secret="marked-secret")
+    async with Simulator(build_environment(config)) as simulator:
+        write_config(simulator, config, tmp_path / "sim")
     assert exporter_variables(simulator, config, tmp_path / "sim") == {}
     assert sorted(path.name for path in (tmp_path / "sim").iterdir()) == ["ca.pem", "ekm.yml"]

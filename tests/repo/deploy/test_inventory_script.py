@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 import sqlglot
-import tree_sitter_powershell
 from sqlglot import exp
 from sqlglot.optimizer.qualify import qualify
-from tree_sitter import Language, Node, Parser
 
 from exporter.core.inventory.document import SECTIONS, read_documents
 from exporter.core.inventory.model import EkmOption, instance_of
@@ -50,14 +48,6 @@ def rows(**views: list[dict[str, object]]) -> dict[str, list[dict[str, object]]]
             ]
             for batch in BATCHES
         }
-
-
-def errors(code: bytes) -> list[Node]:
-    def walk(node: Node) -> list[Node]:
-        own = [node] if node.type == "ERROR" or node.is_missing else []
-        return own + [one for child in node.children for one in walk(child)]
-
-    return walk(Parser(Language(tree_sitter_powershell.language())).parse(code).root_node)
 
 
 def test_script_has_the_sections_in_order():
@@ -222,26 +212,11 @@ def test_section_text_survives_its_lines():
     assert document.sections["providers"] == tuple(rows_with_blanks)
 
 
-def test_wrapper_is_powershell():
-    assert [(one.start_point, one.text) for one in errors(WRAPPER.read_bytes())] == []
-    assert errors(b"if ($a { 1 }")
-
-
 def test_wrapper_writes_the_format_that_is_read():
     text = WRAPPER.read_text()
     fields = set(re.findall(r'"(\w+)":', text))
-    assert {
-        "inventory",
-        "address",
-        "failure",
-        "sections",
-        "errors",
-        "key_uris",
-        "thumbprint",
-        "uri",
-        "section",
-        "message",
-    } <= fields
+    written = {"inventory", "address", "failure", "sections", "errors", "key_uris", "thumbprint", "uri", "section", "message"}
+    assert written <= fields
     assert "inventory.sql" in text
 
 

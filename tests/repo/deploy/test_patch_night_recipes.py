@@ -10,11 +10,10 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-import tree_sitter_powershell
-from tree_sitter import Language, Node, Parser
 
 from exporter.cli.main import main
 from tests.repo.deploy.test_guides import text
+from tests.repo.powershell import parsed, texts
 from tests.support.gate_factories import URIS, body, row
 from tests.support.sql_inventory import reg_query, rows_of, sqlcmd
 
@@ -176,25 +175,17 @@ def test_shell_recipe_restarts_nothing_after_the_real_gate(host, answer):
 # The PowerShell recipe: its structure, as no PowerShell runs here. tests/system/windows/try-recipe.ps1 runs it on Windows.
 
 
-def tree():
-    return (
-        Parser(Language(tree_sitter_powershell.language())).parse(re.sub(r"(--[\w.-]+)", r'"\1"', POWERSHELL).encode()).root_node
-    )
-
-
-def found(node: Node, kind: str) -> list[str]:
-    own = [(node.text or b"").decode()] if node.type == kind else []
-    return own + [one for child in node.children for one in found(child, kind)]
+TREE = parsed(re.sub(r"(--[\w.-]+)", r'"\1"', POWERSHELL))
 
 
 def test_powershell_recipe_is_one_statement():
     """Pasted line by line into a console, an error in one statement would not stop the next one."""
-    assert not tree().has_error
+    assert not TREE.has_error
     assert re.fullmatch(r"& \{\n(?: {4}.*\n)+\}\n", POWERSHELL)
 
 
 def test_powershell_recipe_stops_at_the_first_error():
-    first, *_ = found(tree(), "assignment_expression")
+    first, *_ = texts(TREE, "assignment_expression")
     assert first == "$ErrorActionPreference = 'Stop'"
     assert POWERSHELL.index(first) < POWERSHELL.index("ekm-exporter gate")
 
@@ -202,16 +193,16 @@ def test_powershell_recipe_stops_at_the_first_error():
 def test_powershell_recipe_reads_the_answer_and_no_exit_code():
     assert "LASTEXITCODE" not in POWERSHELL
     assert re.search(r"\$gate = ekm-exporter gate .*--json \| Out-String \| ConvertFrom-Json\n", POWERSHELL)
-    (condition,) = found(tree(), "if_statement")
+    (condition,) = texts(TREE, "if_statement")
     assert condition.startswith("if (\"$($gate.answer)\" -cne 'ready') {")
     assert re.search(r"\n +throw '.*'\n +\}$", condition)
 
 
 def test_powershell_recipe_restarts_after_its_condition():
-    commands = found(tree(), "command_name")
+    commands = texts(TREE, "command_name")
     assert commands.count("Restart-Service") == 1
     assert commands[-1] == "Restart-Service"
-    (condition,) = found(tree(), "if_statement")
+    (condition,) = texts(TREE, "if_statement")
     assert "Restart-Service" not in condition
     assert POWERSHELL.index("Restart-Service") > POWERSHELL.index("throw")
 

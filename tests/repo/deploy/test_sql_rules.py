@@ -98,6 +98,8 @@ def series(name: str, labels: str, values: str) -> dict[str, str]:
 
 HOURS = 60  # one value a minute
 OLD, NEW = "0x" + "01" * 20, "0x" + "02" * 20
+FULL = 'pin="config",mode="full"'
+PROVIDER = 'ag="AG7",provider="AzureKV"'
 
 
 def uses(database: str, thumbprint: str, values: str, node: str = N1, encryptor: str = "ASYMMETRIC KEY") -> dict[str, str]:
@@ -106,13 +108,7 @@ def uses(database: str, thumbprint: str, values: str, node: str = N1, encryptor:
 
 
 def pinned(
-    target: str,
-    thumbprint: str,
-    values: str,
-    *,
-    sql: str = "SQLPRD01",
-    exporter: str = "c:10377",
-    more: str = 'pin="config",mode="full"',
+    target: str, thumbprint: str, values: str, *, sql: str = "SQLPRD01", exporter: str = "c:10377", more: str = FULL
 ) -> list[dict[str, str]]:
     """Return the declarations of a target, without a SQL Server if `sql` is empty."""
     of = f'job="ekm",instance="{exporter}",target="{target}",vault="contoso-prod.vault.azure.net"'
@@ -156,15 +152,11 @@ STORIES = {
     ),
     "EkmSqlProviderVersionsDiffer": (
         [
-            series(
-                "mssql_ekm_provider_loaded_info", f'{N1},ag="AG7",provider="AzureKV",provider_version="1.0.5.0"', "1x1700 _x100"
-            ),
-            series(
-                "mssql_ekm_provider_loaded_info", f'{N1},ag="AG7",provider="AzureKV",provider_version="1.0.6.0"', "_x1700 1x300"
-            ),
-            series("mssql_ekm_provider_loaded_info", f'{N2},ag="AG7",provider="AzureKV",provider_version="1.0.6.0"', "1x2000"),
-            series("mssql_ekm_provider_info", f'{N1},ag="AG7",provider="AzureKV",provider_version="1.0.5.0"', "1x2000"),
-            series("mssql_ekm_provider_info", f'{N2},ag="AG7",provider="AzureKV",provider_version="1.0.5.0"', "1x2000"),
+            series("mssql_ekm_provider_loaded_info", f'{N1},{PROVIDER},provider_version="1.0.5.0"', "1x1700 _x100"),
+            series("mssql_ekm_provider_loaded_info", f'{N1},{PROVIDER},provider_version="1.0.6.0"', "_x1700 1x300"),
+            series("mssql_ekm_provider_loaded_info", f'{N2},{PROVIDER},provider_version="1.0.6.0"', "1x2000"),
+            series("mssql_ekm_provider_info", f'{N1},{PROVIDER},provider_version="1.0.5.0"', "1x2000"),
+            series("mssql_ekm_provider_info", f'{N2},{PROVIDER},provider_version="1.0.5.0"', "1x2000"),
         ],
         (23 * HOURS, 25 * HOURS, 29 * HOURS),
     ),
@@ -227,8 +219,17 @@ def promtool(*arguments: str) -> str:
 
 def checked(tmp_path, *tests: dict) -> str:
     path = tmp_path / "tests.yml"
-    path.write_text(yaml.safe_dump({"rule_files": [str(FILE)], "evaluation_interval": "1m", "tests": list(tests)}))
+    whole = [{"interval": "1m", **one} for one in tests]
+    path.write_text(yaml.safe_dump({"rule_files": [str(FILE)], "evaluation_interval": "1m", "tests": whole}))
     return promtool("test", "rules", str(path))
+
+
+def problems(tmp_path, checks: list[dict], given: list[dict[str, str]] | dict[str, list[dict[str, str]]]) -> str:
+    """Return what promtool prints if the checks do not hold for these series, or for each of these named stories."""
+    stories = given if isinstance(given, dict) else {"": given}
+    tests = [{"name": name, "input_series": series, "promql_expr_test": checks} for name, series in stories.items()]
+    output = checked(tmp_path, *tests)
+    return "" if output.startswith("0 ") else output
 
 
 def firing(at: int, alert: str, *expected: dict) -> dict:
@@ -255,7 +256,7 @@ def test_alert_is_silent_then_fires_then_resolves(name, tmp_path):
     given, (before, during, after) = STORIES[name]
     checks = [count(before, name, 0), count(during, name, 1), count(after, name, 0)]
 
-    assert checked(tmp_path, {"interval": "1m", "input_series": given, "promql_expr_test": checks}).startswith("0 ")
+    assert problems(tmp_path, checks, given) == ""
 
 
 @pytest.mark.real
@@ -263,7 +264,7 @@ def test_promtool_detects_a_wrong_expectation(tmp_path):
     given, (_, during, _) = STORIES["EkmSqlProviderDisabled"]
     checks = [count(during, "EkmSqlProviderDisabled", 0)]
 
-    assert checked(tmp_path, {"interval": "1m", "input_series": given, "promql_expr_test": checks}).startswith("1 ")
+    assert problems(tmp_path, checks, given).startswith("1 ")
 
 
 def ready(value: str, instance: str = "c:10377", vantage: str = "central") -> list[dict[str, str]]:
@@ -283,7 +284,7 @@ def described(tmp_path, *given: dict[str, str], node: str = N1) -> str:
     """
     state = series("mssql_ekm_database_state", f'{node},database="sales"', "3x20")
     wrong = firing(10, "EkmSqlDatabaseNotOpened", {"exp_labels": {"severity": "none"}})
-    output = checked(tmp_path, {"interval": "1m", "input_series": [state, *given], "alert_rule_test": [wrong]})
+    output = checked(tmp_path, {"input_series": [state, *given], "alert_rule_test": [wrong]})
     return re.sub(r"\s+", " ", output)
 
 
@@ -327,7 +328,7 @@ def test_restart_of_sql_server_is_no_second_page(tmp_path):
     checks = [count(at, "EkmSqlDatabaseNotOpened", 1) for at in range(9, 33)]
     checks += [count(at, "EkmSqlDatabaseNotOpened", 0) for at in (4, 36)]
 
-    assert checked(tmp_path, {"interval": "1m", "input_series": [state], "promql_expr_test": checks}).startswith("0 ")
+    assert problems(tmp_path, checks, [state]) == ""
 
 
 # No alert: credentials that were created at different times, a roll-over that took some days, stand-alone servers.
@@ -361,16 +362,14 @@ QUIET = {
 def test_healthy_series_fire_no_alert(case, tmp_path):
     checks = [count(at, ".*", 0) | {"expr": "count(ALERTS) or vector(0)"} for at in (5, 1500, 2900)]
 
-    assert checked(tmp_path, {"interval": "1m", "input_series": QUIET[case], "promql_expr_test": checks}).startswith("0 ")
+    assert problems(tmp_path, checks, QUIET[case]) == ""
 
 
 @pytest.mark.real
 def test_missing_series_fire_not_collected(tmp_path):
     checks = [count(10, "EkmSqlNotCollected", 0), count(20, "EkmSqlNotCollected", 1)]
 
-    assert checked(
-        tmp_path, {"interval": "1m", "input_series": [series("up", N1, "1x30")], "promql_expr_test": checks}
-    ).startswith("0 ")
+    assert problems(tmp_path, checks, [series("up", N1, "1x30")]) == ""
 
 
 @pytest.mark.real
@@ -380,14 +379,13 @@ def test_missing_series_fire_not_collected(tmp_path):
     ids=["equal", "other build", "other path"],
 )
 def test_loaded_dlls_of_a_group_differ_by_build_or_path(version, path, number, tmp_path):
-    dll = 'ag="AG7",provider="AzureKV"'
     given = [
-        series("mssql_ekm_provider_dll_info", f'{N1},{dll},file_version="15.0.2000.440",dll_path="C:\\\\ekm.dll"', "1x2000"),
-        series("mssql_ekm_provider_dll_info", f'{N2},{dll},file_version="{version}",dll_path="{path}"', "1x2000"),
+        series("mssql_ekm_provider_dll_info", f'{N1},{PROVIDER},file_version="15.0.2000.440",dll_path="C:\\\\ekm.dll"', "1x2000"),
+        series("mssql_ekm_provider_dll_info", f'{N2},{PROVIDER},file_version="{version}",dll_path="{path}"', "1x2000"),
     ]
     checks = [count(25 * HOURS, "EkmSqlProviderVersionsDiffer", number)]
 
-    assert checked(tmp_path, {"interval": "1m", "input_series": given, "promql_expr_test": checks}).startswith("0 ")
+    assert problems(tmp_path, checks, given) == ""
 
 
 LINE = series(
@@ -417,12 +415,7 @@ NO_CONTRADICTION = {
 @pytest.mark.real
 def test_line_of_the_log_fires_only_if_the_probe_succeeds(tmp_path):
     checks = [count(at, "EkmSqlFailsProbeSucceeds", 0) for at in (66, 70, 75, 81, 86, 90, 95, 115)]
-    stories = [
-        {"name": name, "interval": "1m", "input_series": given, "promql_expr_test": checks}
-        for name, given in NO_CONTRADICTION.items()
-    ]
-
-    assert checked(tmp_path, *stories).startswith("0 ")
+    assert problems(tmp_path, checks, NO_CONTRADICTION) == ""
 
 
 @pytest.mark.real
@@ -436,14 +429,12 @@ def test_instances_of_one_name_are_parted_by_their_host(tmp_path):
         side("1x100"),
     ]
     expected = f'sql_instance="SQLPRD01",host="n2",thumbprint="{NEW}"'
-    assert firing_labels(tmp_path, "EkmSqlKeyNotProbed", 90, given, expected).startswith("0 ")
-    assert firing_labels(tmp_path, "EkmSqlFailsProbeSucceeds", 70, given).startswith("0 ")
+    assert not_firing(tmp_path, "EkmSqlKeyNotProbed", 90, given, expected) == ""
+    assert not_firing(tmp_path, "EkmSqlFailsProbeSucceeds", 70, given) == ""
     anywhere = [{**each, "series": each["series"].replace(',host="n1"', "")} for each in pinned("contoso-key0", "", "1x100")]
-    assert firing_labels(tmp_path, "EkmSqlKeyNotProbed", 90, [*given[:2], *anywhere]).startswith("0 ")
+    assert not_firing(tmp_path, "EkmSqlKeyNotProbed", 90, [*given[:2], *anywhere]) == ""
     line = f'{N2.partition(",")[2]},code="3303"'
-    assert firing_labels(tmp_path, "EkmSqlFailsProbeSucceeds", 70, [*given[3:], *anywhere], f'job="ekm_sql",{line}').startswith(
-        "0 "
-    )
+    assert not_firing(tmp_path, "EkmSqlFailsProbeSucceeds", 70, [*given[3:], *anywhere], f'job="ekm_sql",{line}') == ""
 
 
 TWO_LINES = STORIES["EkmSqlKeepsFailing"][0][0]
@@ -469,20 +460,17 @@ NO_PAGE = {
 @pytest.mark.real
 def test_failing_sql_server_pages_only_if_it_lasts(tmp_path):
     checks = [count(at, "EkmSqlKeepsFailing", 0) for at in (62, 66, 70, 75, 77, 79, 85, 90, 100)]
-    stories = [
-        {"name": name, "interval": "1m", "input_series": given, "promql_expr_test": checks} for name, given in NO_PAGE.items()
-    ]
-
-    assert checked(tmp_path, *stories).startswith("0 ")
+    assert problems(tmp_path, checks, NO_PAGE) == ""
 
 
-def firing_labels(tmp_path, alert: str, at: int, given: list[dict[str, str]], *expected: str) -> str:
+def not_firing(tmp_path, alert: str, at: int, given: list[dict[str, str]], *expected: str) -> str:
+    """Return what promtool prints unless the alert fires with exactly these labels."""
     found = [
         {"labels": f'ALERTS{{alertname="{alert}",alertstate="firing",severity="warning",{labels}}}', "value": 1}
         for labels in expected
     ]
     checks = [{"expr": f'ALERTS{{alertname="{alert}",alertstate="firing"}}', "eval_time": f"{at}m", "exp_samples": found}]
-    return checked(tmp_path, {"interval": "1m", "input_series": given, "promql_expr_test": checks})
+    return problems(tmp_path, checks, given)
 
 
 @pytest.mark.real
@@ -499,8 +487,8 @@ def test_other_version_is_one_alert_for_each_sql_server(tmp_path):
     of = 'target="contoso-key0",vault="contoso-prod.vault.azure.net",sql_instance="SQLPRD01"'
     expected = [f'{of},host="{host}",thumbprint="{OLD}"' for host in ("n1", "n2")]
 
-    assert firing_labels(tmp_path, "EkmSqlOtherKeyVersion", 60, given, *expected).startswith("0 ")
-    assert firing_labels(tmp_path, "EkmSqlKeyNotProbed", 90, given).startswith("0 ")
+    assert not_firing(tmp_path, "EkmSqlOtherKeyVersion", 60, given, *expected) == ""
+    assert not_firing(tmp_path, "EkmSqlKeyNotProbed", 90, given) == ""
 
 
 @pytest.mark.real
@@ -512,7 +500,7 @@ def test_exporters_with_different_pins_break_no_rule(tmp_path):
     ]
 
     for alert in ("EkmSqlOtherKeyVersion", "EkmSqlKeyNotProbed"):
-        assert firing_labels(tmp_path, alert, 90, given).startswith("0 ")
+        assert not_firing(tmp_path, alert, 90, given) == ""
 
 
 @pytest.mark.real
@@ -520,7 +508,7 @@ def test_sql_server_that_no_target_lists_is_not_covered(tmp_path):
     given = [uses("sales", NEW, "3x100"), *pinned("elsewhere", "", "1x100", sql="SQLPRD09")]
     expected = f'sql_instance="SQLPRD01",host="n1",thumbprint="{NEW}"'
 
-    assert firing_labels(tmp_path, "EkmSqlKeyNotProbed", 90, given, expected).startswith("0 ")
+    assert not_firing(tmp_path, "EkmSqlKeyNotProbed", 90, given, expected) == ""
 
 
 @pytest.mark.real
@@ -529,7 +517,7 @@ def test_pin_of_a_bare_name_or_a_canary_covers_nothing(tmp_path):
         given = [uses("sales", NEW, "3x100"), *pinned("elsewhere", NEW, "1x100", sql="SQLPRD09", more=more)]
         expected = f'sql_instance="SQLPRD01",host="n1",thumbprint="{NEW}"'
 
-        assert firing_labels(tmp_path, "EkmSqlKeyNotProbed", 90, given, expected).startswith("0 ")
+        assert not_firing(tmp_path, "EkmSqlKeyNotProbed", 90, given, expected) == ""
 
 
 @pytest.mark.real
@@ -541,7 +529,7 @@ def test_other_version_alert_lists_the_thumbprints_in_use(tmp_path):
         *pinned("contoso-key0", OLD, "1x100"),
     ]
     wrong = firing(60, "EkmSqlOtherKeyVersion", {"exp_labels": {"severity": "none"}})
-    output = re.sub(r"\s+", " ", checked(tmp_path, {"interval": "1m", "input_series": given, "alert_rule_test": [wrong]}))
+    output = re.sub(r"\s+", " ", checked(tmp_path, {"input_series": given, "alert_rule_test": [wrong]}))
 
     assert f"Target contoso-key0 probes the key with thumbprint {OLD}." in output
     assert f"Thumbprints in use: {NEW} (databases: 2). The verdict" in output
@@ -599,8 +587,4 @@ COVERED = {
 @pytest.mark.real
 def test_covered_or_unknown_keys_fire_no_alert(tmp_path):
     checks = [count(at, ".*", 0) | {"expr": 'count(ALERTS{alertstate="firing"}) or vector(0)'} for at in (5, 95, 195)]
-    stories = [
-        {"name": name, "interval": "1m", "input_series": given, "promql_expr_test": checks} for name, given in COVERED.items()
-    ]
-
-    assert checked(tmp_path, *stories).startswith("0 ")
+    assert problems(tmp_path, checks, COVERED) == ""

@@ -178,9 +178,3 @@ def test_readme_metrics_match_the_table():
     assert len(rows) >= 10
     table = {spec.name: (", ".join(f"`{name}`" for name in spec.own), spec.help) for spec in METRICS}
     assert {name: (labels, help_text) for name, labels, help_text in rows} == {name: table[name] for name, _, _ in rows}
-
-
-def test_readme_link_exists():
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
-    assert links
-    assert [link for link in links if not (ROOT / link.partition("#")[0]).exists()] == []

@@ -14,11 +14,12 @@ from exporter.cli.main import build_parser
 from exporter.config import load_config
 from exporter.core.reasons import Reason
 from exporter.metrics.definitions import BY_NAME
+from tests.repo.deploy.test_collector import METRICS
 
 ROOT = Path(__file__).parents[3]
 PAGES = [
     "install", "first-vault", "placement", "private-endpoints", "clouds", "high-availability", "sizing", "connector-upgrade", "troubleshooting",
-    "upgrading",
+    "upgrading", "rollover", "key-rotation", "recovery",
 ]  # fmt: skip
 RECORDED = re.compile(r"(?:target|credential):ekm_\w+(?::\w+)?")
 
@@ -28,12 +29,15 @@ def text(page: str) -> str:
 
 
 def blocks(page: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", text(page), re.DOTALL | re.MULTILINE)
+    """Return blocks of code without the indentation of a list."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", text(page), re.DOTALL | re.MULTILINE)
+    return [re.sub(rf"(?m)^{indent}", "", code) for indent, code in found]
 
 
 def commands(page: str) -> list[str]:
     shell = "\n".join(blocks(page, "sh")).replace("\\\n", " ")
-    return re.findall(r"(?:^|/)ekm-exporter ((?!\.)[a-z]+ -?[^\n|&;]*)$", shell, re.MULTILINE)
+    spans = re.findall(r"`ekm-exporter ([a-z]+ [^`\n]*--config\.file [^`\n]+)`", text(page))
+    return spans + re.findall(r"(?:^|/)ekm-exporter ((?!\.)[a-z]+ -?[^\n|&;]*)$", shell, re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -64,15 +68,14 @@ def test_each_page_has_commands():
 def test_page_configurations_load(page, tmp_path):
     (tmp_path / "secrets").mkdir()
     shutil.copy(certifi.where(), tmp_path / "corp-ca.pem")
-    for name in ("ekm-credential", "sql-prod", "probe-only"):
+    for name in ("ekm-credential", "ekm-credential-2027", "sql-prod", "probe-only"):
         (tmp_path / "secrets" / name).write_text("0" * 32 + "planted")
         (tmp_path / "secrets" / name).chmod(0o600)
     for code in blocks(page, "yaml"):
         shown = yaml.safe_load(code)
-        shown = shown.get("config", shown)
-        if "targets" in shown:
-            placed = re.sub(r"/run/credentials/[\w.-]+|/etc/ekm-secrets", "secrets", yaml.safe_dump(shown))
-            (tmp_path / "ekm.yml").write_text(placed)
+        written = yaml.safe_dump(shown["config"]) if "config" in shown else code  # of the chart, or a file
+        if "targets" in shown.get("config", shown):
+            (tmp_path / "ekm.yml").write_text(re.sub(r"/run/credentials/[\w.-]+|/etc/ekm-secrets", "secrets", written))
             assert load_config(tmp_path / "ekm.yml").problems == ()
 
 
@@ -85,13 +88,15 @@ def test_page_promql_parses(page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_page_metrics_exist(page):
-    named = set(re.findall(r"\bekm_[a-z_]+", re.sub(r"ekm_exporter-|ekm_\.\+", "", RECORDED.sub("", text(page)))))
-    assert {re.sub(r"_bucket$", "", name) for name in named} <= set(BY_NAME)
+    prose = re.sub(r"ekm_exporter-|ekm_\.\+|\w+_ekm_cred|EKM_Prov", "", RECORDED.sub("", text(page)))
+    named = set(re.findall(r"\b(?:mssql_)?ekm_[a-z_]+", prose))
+    assert {re.sub(r"_bucket$", "", name) for name in named} <= set(BY_NAME) | set(METRICS)
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_page_alerts_exist(page):
     known = {path.stem for path in (ROOT / "alerts" / "runbooks").iterdir()} | {"EkmWatchdog"}
+    known |= set(re.findall(r"- alert: (\w+)", (ROOT / "deploy" / "sql" / "ekm-sql.rules.yml").read_text()))
     assert set(re.findall(r"\bEkm[A-Z]\w+", text(page))) <= known
 
 

@@ -1,18 +1,17 @@
 """The PowerShell scripts parse, and use commands and variables that exist in Windows PowerShell 5.1."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import tree_sitter_powershell
-from tree_sitter import Language, Node, Parser
+from tree_sitter import Node
+
+from tests.repo.powershell import errors, parsed, texts
 
 ROOT = Path(__file__).parents[3]
 SCRIPTS = sorted(
     str(path.relative_to(ROOT)) for place in ("deploy", "tests/system/windows") for path in (ROOT / place).rglob("*.ps1")
 )
-PARSER = Parser(Language(tree_sitter_powershell.language()))
 COMMANDS = set(
     re.findall(
         r"\S+",
@@ -38,31 +37,19 @@ AUTOMATIC = set(
 )
 
 
-def nodes(node: Node, kind: str) -> Iterator[Node]:
-    if node.type == kind:
-        yield node
-    for child in node.children:
-        yield from nodes(child, kind)
-
-
-def words(node: Node, kind: str) -> set[str]:
-    return {(one.text or b"").decode() for one in nodes(node, kind)}
-
-
 def tree(script: str) -> Node:
-    return PARSER.parse((ROOT / script).read_bytes()).root_node
+    return parsed((ROOT / script).read_bytes())
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_script_parses(script):
-    assert [one.start_point for one in nodes(tree(script), "ERROR")] == []
-    assert not tree(script).has_error
+    assert [one.start_point for one in errors(tree(script))] == []
 
 
 @pytest.mark.parametrize("script", [one for one in SCRIPTS if "windows" in one])
 def test_script_calls_known_commands(script):
-    called = {name for name in words(tree(script), "command_name") if name[0].isalpha()}
-    assert called - words(tree(script), "function_name") <= COMMANDS
+    called = {name for name in texts(tree(script), "command_name") if name[0].isalpha()}
+    assert called - set(texts(tree(script), "function_name")) <= COMMANDS
 
 
 @pytest.mark.parametrize("script", [one for one in SCRIPTS if "windows" in one])

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-import tree_sitter_powershell
-from tree_sitter import Language, Node, Parser
 
+from tests.repo.powershell import errors, parsed
 from tests.repo.release.az_commands import AZ, EVERYWHERE
 
 ROOT = Path(__file__).parents[3]
 FILES = (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("deploy/**/*.md"), *ROOT.glob("alerts/runbooks/*.md"))
 PAGES = sorted(str(path.relative_to(ROOT)) for path in FILES)
-PARSER = Parser(Language(tree_sitter_powershell.language()))
 # PowerShell takes such a flag as one argument; the grammar does not.
 DOTTED_FLAG = re.compile(r"(?<=\s)--[\w-]+(?:\.[\w-]+)+")
 # A line that means the same in sh and PowerShell: one program, no continuation, no substitution, no single quotes.
@@ -40,22 +37,14 @@ def powershell(page: str) -> list[str]:
     return [code for language, code in fenced(page) if language == "powershell"]
 
 
-def errors(node: Node) -> Iterator[Node]:
-    if node.type == "ERROR" or node.is_missing:
-        yield node
-    for child in node.children:
-        yield from errors(child)
-
-
-def parsed(code: str) -> list[Node]:
-    """Return the errors in a block."""
-    return list(errors(PARSER.parse(DOTTED_FLAG.sub(r'"\g<0>"', code).encode()).root_node))
+def mistakes(code: str) -> list[object]:
+    return errors(parsed(DOTTED_FLAG.sub(r'"\g<0>"', code)))
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if powershell(page)])
 def test_powershell_block_parses(page):
     for code in powershell(page):
-        assert parsed(code) == [], code
+        assert mistakes(code) == [], code
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if powershell(page)])
@@ -66,7 +55,7 @@ def test_powershell_block_has_no_unix_syntax(page):
 
 @pytest.mark.parametrize("wrong", ['Write-Host "open', "if ($a { 1 }", "$a = @("])
 def test_powershell_parser_finds_an_error(wrong):
-    assert parsed(wrong)
+    assert mistakes(wrong)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.startswith(("docs/", "deploy/")) and page not in UNIX])

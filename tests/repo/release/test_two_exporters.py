@@ -1,7 +1,6 @@
 """Two exporters share the targets, by Prometheus' hash or by shard, with a real Prometheus."""
 
 import re
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.system.prometheus.servers import Prometheus, answered, free_port, running
+from tests.system.prometheus.servers import Prometheus, demo, fetch, prometheus_of
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 
@@ -18,29 +17,18 @@ HASHED = next(code for code in re.findall(r"```yaml\n(scrape_configs:.*?)```", P
 ALL = 11
 
 
-async def demo(stack: AsyncExitStack, place: Path, *flags: str) -> str:
-    address = f"127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "exporter", "demo", "--web.listen-address", address, *flags]
-    await stack.enter_async_context(running(place / "log", *command, environment={"TMPDIR": str(place)}))
-    await answered(f"http://{address}/-/healthy", bool, seconds=60)
-    return address
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def exporters(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[str]]:
     async with AsyncExitStack() as stack:
-        yield [await demo(stack, tmp_path_factory.mktemp(name), "--no-scheduler") for name in "ab"]
+        demos = [demo(tmp_path_factory.mktemp(name), "--no-scheduler", page="/-/healthy", good=bool) for name in "ab"]
+        yield [await stack.enter_async_context(one) for one in demos]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def prometheus(exporters: list[str], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Prometheus]:
-    place, address = tmp_path_factory.mktemp("prometheus"), f"127.0.0.1:{free_port()}"
     config = HASHED.replace("exporter-a:10377", exporters[0]).replace("exporter-b:10377", exporters[1])
-    (place / "prometheus.yml").write_text("global: {scrape_interval: 1s}\n" + config)
-    flags = [f"--config.file={place}/prometheus.yml", f"--storage.tsdb.path={place}/data", f"--web.listen-address={address}"]
-    async with running(place / "log", "prometheus", *flags):
-        await answered(f"http://{address}/-/ready", lambda _: True, seconds=20)
-        yield Prometheus(f"http://{address}")
+    async with prometheus_of(tmp_path_factory.mktemp("prometheus"), "global: {scrape_interval: 1s}\n" + config) as started:
+        yield started
 
 
 async def test_each_target_is_probed_by_one_exporter(prometheus, exporters):
@@ -56,11 +44,12 @@ async def test_target_counters_move_on_its_exporter_only(prometheus):
 
 
 async def test_shards_divide_the_targets(tmp_path_factory):
-    async with AsyncExitStack() as stack:
-        texts = []
-        for number in range(2):
-            address = await demo(stack, tmp_path_factory.mktemp("shard"), "--shard", f"{number}/2")
-            texts.append(await answered(f"http://{address}/metrics", lambda text: "ekm_probes_total{" in text, seconds=60))
+    texts = []
+    for number in range(2):
+        async with demo(
+            tmp_path_factory.mktemp("shard"), "--shard", f"{number}/2", good=lambda text: "ekm_probes_total{" in text
+        ) as address:
+            texts.append(await fetch(f"http://{address}/metrics"))
     first, second = (set(re.findall(r'^ekm_probes_total\{target="([^"]+)"', text, re.MULTILINE)) for text in texts)
     assert first
     assert second

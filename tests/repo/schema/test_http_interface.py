@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from exporter.web import create_app, web_options
 from tests.support.web_server import Service, get, serving
-from tests.system.prometheus.servers import answered, fetch, free_port, running
+from tests.system.prometheus.servers import demo, fetch
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -24,11 +24,9 @@ TEMPLATE = re.compile(r"\{\w+\}")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def exporter(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    place, address = tmp_path_factory.mktemp("demo"), f"http://127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "exporter", "demo", "--web.listen-address", address.removeprefix("http://")]
-    async with running(place / "log", *command, environment={"TMPDIR": str(place)}):
-        await answered(f"{address}/metrics", lambda text: "ekm_probe_success{" in text, seconds=30)
-        yield address
+    place = tmp_path_factory.mktemp("demo")
+    async with demo(place) as address:
+        yield f"http://{address}"
         assert "internal error" not in (place / "log").read_text()
 
 

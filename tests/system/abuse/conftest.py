@@ -1,8 +1,10 @@
-"""Raises the limit of open files, which the attacking clients need."""
+"""State directories, and a higher limit of open files, which the attacking clients need."""
 
 import resource
 
 import pytest
+
+from tests.support.state_directory import open_files, pool, problems, state_dir  # noqa: F401 - fixtures
 
 
 @pytest.fixture(autouse=True)

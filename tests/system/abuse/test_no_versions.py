@@ -100,13 +100,9 @@ async def test_tls_listener_with_passwords_names_no_version(tmp_path):
 
 
 async def test_simulator_names_no_version():
-    simulator = Simulator(small_environment())
-    await simulator.start()
-    try:
+    async with Simulator(small_environment()) as simulator:
         await everything(int(simulator.management_url.rpartition(":")[2]))
         host = next(iter(simulator.connect_to)).partition(":")[0]
         trusting = ssl.create_default_context(cadata=simulator.ca_pem.decode())
         answers = await everything(int(simulator.address.rpartition(":")[2]), ssl=trusting, server_hostname=host)
         assert answers["unknown path"].startswith("HTTP/1.1 ")
-    finally:
-        await simulator.stop()

@@ -5,15 +5,12 @@ import re
 from contextlib import asynccontextmanager
 
 import pytest
-import yaml
-from aiohttp import ClientSession
 
-from exporter.app.service import RunOptions, Service
-from exporter.config import load_config
 from exporter.core.known_secrets import KNOWN
-from exporter.web import ListenAddress, web_options
+from tests.support.running import answering
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, Authority, FakeVault, Wire, response
 from tests.support.web_server import get
+from tests.support.written import written
 
 DOMAIN = "vault.azure.net"
 HOSTILE, GOOD = f"hostile-10.{DOMAIN}", f"contoso-11.{DOMAIN}"
@@ -79,9 +76,6 @@ async def exporting(folder, vault, password):
     """A session with an exporter that has a target at each vault."""
     authority = Authority(folder)
     wire = await Wire(context=authority.server(HOSTILE, GOOD, ENTRA), answer=vault).start()
-    for name, secret in {"secret": "a-real-secret-of-9-words", "password": password}.items():
-        (folder / name).write_text(secret)
-        (folder / name).chmod(0o600)
     credential = {"type": "client_secret", "client_id": TENANT, "client_secret_file": "secret", "expires_on": "2099-01-01"}
     document = {
         "credentials": {"hostile": credential, "sql": credential},
@@ -97,17 +91,11 @@ async def exporting(folder, vault, password):
             {"name": NAME, "vault": GOOD, "key": f"Key0/{VERSION}", "credential": "sql"},
         ],
     }
-    (folder / "ekm.yml").write_text(yaml.safe_dump(document))
-    loaded = load_config(folder / "ekm.yml")
-    assert loaded.config is not None, loaded.problems
-    options = RunOptions(listen=(ListenAddress("127.0.0.1", 0),), web=web_options(), scheduler=False, state_dir=folder / "state")
-    service = Service(loaded.config, options)
+    config = written(folder, document, secret="a-real-secret-of-9-words", password=password)
     try:
-        await service.start()
-        async with ClientSession(service._web.urls[0]) as session:
+        async with answering(config, state_dir=folder / "state") as (_, session):
             yield session
     finally:
-        await service.stop()
         await wire.stop()
 
 

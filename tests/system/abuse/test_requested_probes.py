@@ -6,16 +6,14 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from aiohttp import ClientSession
 
-from exporter.app.service import RunOptions, Service
 from exporter.config.model import Module, Proxy
 from exporter.core.model import Step
 from exporter.simulator import Simulator
 from exporter.simulator.faults import Options
-from exporter.web import parse_address, web_options
 from tests.support.auxiliary_factories import plain
 from tests.support.auxiliary_simulated import PRIMARY, SECRET, configuration, environment
+from tests.support.running import answering
 
 OTHER_AUTHORITY = "login.microsoftonline.us"
 ENTRA = "login.microsoftonline.com"
@@ -42,18 +40,6 @@ class ForeignServer:
             yield self
 
 
-@contextlib.asynccontextmanager
-async def running(config):
-    options = RunOptions(listen=(parse_address("127.0.0.1:0"),), web=web_options(), scheduler=False)
-    service = Service(config, options)
-    try:
-        await service.start()
-        async with ClientSession(service._web.urls[0]) as session:
-            yield service, session
-    finally:
-        await service.stop()
-
-
 async def probe(session, query, headers=None):
     async with session.get(f"/probe?target=t{query}", headers=headers) as answer:
         return answer.status, await answer.text()
@@ -62,12 +48,10 @@ async def probe(session, query, headers=None):
 @pytest.fixture
 async def simulated(tmp_path):
     """A simulated environment with two authorities, and a foreign server that must receive nothing."""
-    simulator = Simulator(replace(environment(), authorities=frozenset({ENTRA, OTHER_AUTHORITY})))
-    await simulator.start()
-    async with ForeignServer().listening() as elsewhere:
+    two = replace(environment(), authorities=frozenset({ENTRA, OTHER_AUTHORITY}))
+    async with Simulator(two) as simulator, ForeignServer().listening() as elsewhere:
         made = configuration(simulator, tmp_path, target=plain())
         yield SimpleNamespace(simulator=simulator, elsewhere=elsewhere, config=made, own=made.modules["default"])
-    await simulator.stop()
 
 
 def other_module(kind, simulated) -> Module:
@@ -100,7 +84,7 @@ def with_module(simulated, lab, *, listed, **settings):
 @pytest.mark.parametrize("kind", ["authority", "proxy", "route"])
 async def test_secret_reaches_no_host_of_an_unlisted_module(simulated, kind):
     lab = other_module(kind, simulated)
-    async with running(with_module(simulated, lab, listed=False, min_interval=0.0)) as (_, session):
+    async with answering(with_module(simulated, lab, listed=False, min_interval=0.0)) as (_, session):
         for query in ("&module=lab", "&module=lab&debug=true", "&module=%6Cab", "&module=lab&module=default"):
             status, text = await probe(session, query)
             assert status == 400
@@ -115,7 +99,7 @@ async def test_secret_reaches_no_host_of_an_unlisted_module(simulated, kind):
 @pytest.mark.parametrize("kind", ["authority", "proxy", "route"])
 async def test_listed_module_uses_its_own_route(simulated, kind):
     lab = other_module(kind, simulated)
-    async with running(with_module(simulated, lab, listed=True)) as (_, session):
+    async with answering(with_module(simulated, lab, listed=True)) as (_, session):
         status, _ = await probe(session, "&module=lab")
     assert status == 200
     assert misdirected(simulated) > 0
@@ -126,7 +110,7 @@ async def test_reload_does_not_redirect_a_running_probe(simulated):
     routes = {**simulated.own.connect_to, f"{ENTRA}:443": simulated.elsewhere.address}
     modules = {"default": replace(simulated.own, connect_to=routes)}
     simulated.simulator.set_fault("delayed", Options(step=Step.CHALLENGE, seconds=1.0), vault=PRIMARY)
-    async with running(simulated.config) as (service, _):
+    async with answering(simulated.config) as (service, _):
         probe = asyncio.create_task(service.probe("t", "default", timeout=None))
         async with asyncio.timeout(60):
             while not simulated.simulator.requests:  # noqa: ASYNC110 - the simulator has no event for it
@@ -147,7 +131,7 @@ async def numbers(service):
 async def test_requested_failure_changes_no_counter_and_no_record(simulated):
     lab = other_module("route", simulated)
     probes, failures = (f"ekm_{name}_total{{{OF_TARGET}}}" for name in ("probes", "probe_failures"))
-    async with running(with_module(simulated, lab, listed=True, min_interval=0.0)) as (service, session):
+    async with answering(with_module(simulated, lab, listed=True, min_interval=0.0)) as (service, session):
         assert "probe_success 1" in (await probe(session, ""))[1]
         before, good = await numbers(service), service.record_of("t").last
         assert (before[probes], before[failures]) == (1, 0)
@@ -170,7 +154,7 @@ async def test_requested_failure_changes_no_counter_and_no_record(simulated):
 
 
 async def test_failure_within_the_scrape_timeout_counts(simulated):
-    async with running(simulated.config) as (service, session):
+    async with answering(simulated.config) as (service, session):
         simulated.simulator.set_fault("html_unavailable", vault=PRIMARY)
         status, text = await probe(session, "", LONG)
         assert (status, "\nprobe_success 0" in text) == (200, True)
@@ -182,7 +166,7 @@ async def test_many_requested_modules_cause_two_probes(simulated):
     target = replace(simulated.config.targets["t"], modules=tuple(labs))
     settings = replace(simulated.config.settings, min_interval=3600.0)
     config = replace(simulated.config, modules={**simulated.config.modules, **labs}, targets={"t": target}, settings=settings)
-    async with running(config) as (_, session):
+    async with answering(config) as (_, session):
         queries = [*((f"&module={name}", LONG) for _ in range(20) for name in labs), *[("", SHORT)] * 20]
         answers = await asyncio.gather(*(probe(session, query, headers) for query, headers in [*queries, ("", None)]))
     assert {status for status, _ in answers} == {200, 503}

@@ -4,21 +4,17 @@ import io
 import json
 import logging
 import re
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
-import yaml
-from aiohttp import ClientSession
 
-from exporter.app.service import RunOptions, Service
-from exporter.config import load_config
 from exporter.doctor import run_checks
 from exporter.doctor.report import as_data, as_text
 from exporter.runtime.logging import LogFormat, configure
-from exporter.web import ListenAddress, web_options
+from tests.support.running import answering
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, Authority, FakeVault, Wire, response
 from tests.support.web_server import get
+from tests.support.written import written
 from tests.system.abuse.echoes import ENCODINGS, PLACES, leaks
 
 SECRETS = {
@@ -72,8 +68,6 @@ class Echoing(FakeVault):
 
 
 def configuration(folder, authority, wire, hosts, secret):
-    (folder / "secret").write_text(secret)
-    (folder / "secret").chmod(0o600)
     credential = {"type": "client_secret", "client_id": TENANT, "client_secret_file": "secret", "expires_on": "2099-01-01"}
     document = {
         "credentials": {"sql": credential},
@@ -87,11 +81,7 @@ def configuration(folder, authority, wire, hosts, secret):
             {"name": host.partition(".")[0], "vault": host, "key": "Key0", "credential": "sql"} for host in hosts if host != ENTRA
         ],
     }
-    file = folder / "ekm.yml"
-    file.write_text(yaml.safe_dump(document))
-    loaded = load_config(file)
-    assert loaded.config is not None, loaded.problems
-    return loaded.config, file
+    return written(folder, document, secret=secret), folder / "ekm.yml"
 
 
 @pytest.fixture
@@ -146,19 +136,6 @@ async def echoing(authority):
         await wire.stop()
 
 
-@asynccontextmanager
-async def running(config, **options):
-    """A client session with an exporter without a scheduler."""
-    listen = (ListenAddress("127.0.0.1", 0),)
-    service = Service(config, RunOptions(listen=listen, web=web_options(), scheduler=False, **options))
-    try:
-        await service.start()
-        async with ClientSession(service._web.urls[0]) as session:
-            yield session
-    finally:
-        await service.stop()
-
-
 @pytest.fixture
 def emitted(authority, echoing, logs, tmp_path):
     """Everything that an exporter emits after each of these echoes was a response to one target."""
@@ -167,7 +144,7 @@ def emitted(authority, echoing, logs, tmp_path):
         vault, wire, hosts = await echoing(echoes)
         config, file = configuration(tmp_path, authority, wire, hosts, secret)
         found = {}
-        async with running(config, state_dir=tmp_path / "state", config_file=file) as session:
+        async with answering(config, state_dir=tmp_path / "state", config_file=file) as (_, session):
             for target in config.targets:
                 path = f"/probe?target={target}&debug=true"
                 found[path] = (await get(session, path))[2]
@@ -227,7 +204,7 @@ async def test_secret_in_a_certificate_name_is_never_emitted(trusted, authority,
     try:
         config, _ = configuration(tmp_path, issuing if trusted else authority, wire, [host, ENTRA], secret)
         target = config.targets["vault-10"]
-        async with running(config, state_dir=tmp_path / "state") as session:
+        async with answering(config, state_dir=tmp_path / "state") as (_, session):
             texts = [(await get(session, f"/probe?target=vault-10&debug={debug}"))[2] for debug in ("false", "true")]
             texts += (await crawled(session, config.targets)).values()
         results = await run_checks(config, target)

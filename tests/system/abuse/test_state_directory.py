@@ -11,7 +11,6 @@ from hashlib import sha256
 import pytest
 
 from exporter.runtime import process
-from exporter.runtime.thread_pool import DaemonThreadPool
 from exporter.state.files import DocumentKind, StateDirError, StateFiles
 from exporter.state.private_directory import PrivateDirectory
 from exporter.state.records import TargetRecords
@@ -55,34 +54,9 @@ def outside(tmp_path):
     return path
 
 
-@pytest.fixture
-def state_dir(tmp_path):
-    path = tmp_path / "state"
-    path.mkdir(mode=0o700)
-    return path
-
-
-@pytest.fixture
-def open_files():
-    """Open a directory as a new process does. Returns its files and a list of problems."""
-    opened, pool = [], DaemonThreadPool(2)
-
-    def opening(path):
-        problems = []
-        files = StateFiles(path, pool=pool, on_problem=problems.append)
-        files.open()
-        opened.append(files)
-        return files, problems
-
-    yield opening
-    for files in opened:
-        files._directory.close()
-    pool.close()
-
-
 async def kept(path, open_files):
     """Write a document for each name. Returns the file of the first one."""
-    files, _ = open_files(path)
+    files = open_files(path)
     for name in NAMES:
         files.put(DocumentKind.TARGET, name, {"answer": name})
     await files._writer
@@ -91,21 +65,21 @@ async def kept(path, open_files):
 
 
 @pytest.mark.parametrize("trap", TRAPS)
-async def test_trap_in_place_of_a_document_is_reported_once(open_files, state_dir, outside, trap):
+async def test_trap_in_place_of_a_document_is_reported_once(open_files, state_dir, outside, trap, problems):
     path = await kept(state_dir, open_files)
     outside.write_bytes(path.read_bytes())  # a link to a valid document is refused too
     path.unlink()
     trap(path, outside)
-    files, problems = open_files(state_dir)
+    files = open_files(state_dir)
     assert [files.load(DocumentKind.TARGET, name) is None for name in NAMES] == [True] + [False] * 19
     assert [problem.startswith(f"{path}: cannot be read and is ignored") for problem in problems] == [True]
 
 
 @pytest.mark.parametrize("trap", [link, dangling_link, pipe, unix_socket])
-async def test_trap_in_place_of_a_temporary_file_is_replaced(open_files, state_dir, outside, trap):
+async def test_trap_in_place_of_a_temporary_file_is_replaced(open_files, state_dir, outside, trap, problems):
     path = await kept(state_dir, open_files)
     trap(path.with_suffix(".tmp"), outside)
-    files, problems = open_files(state_dir)
+    files = open_files(state_dir)
     files.put(DocumentKind.TARGET, NAMES[0], {"answer": "new"})
     await files._writer
     assert files.load(DocumentKind.TARGET, NAMES[0])["answer"] == "new"

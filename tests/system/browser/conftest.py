@@ -1,7 +1,6 @@
 """A running demo and Debian's Chromium, controlled by Playwright."""
 
 import shutil
-import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,7 +8,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
 from tests.system.browser.harness import Tab
-from tests.system.prometheus.servers import answered, free_port, running
+from tests.system.prometheus.servers import demo
 
 FLAGS = ("--no-sandbox", "--no-proxy-server", "--disable-gpu", "--disable-lcd-text", "--force-color-profile=srgb")
 
@@ -17,14 +16,9 @@ FLAGS = ("--no-sandbox", "--no-proxy-server", "--disable-gpu", "--disable-lcd-te
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def exporter(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """The address of `ekm-exporter demo`, after the vault of the tests has failed."""
-    place, address = tmp_path_factory.mktemp("demo"), f"http://127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "exporter", "demo", "--web.listen-address", address.removeprefix("http://")]
-    async with running(place / "log", *command, environment={"TMPDIR": str(place)}):
-        try:
-            await answered(f"{address}/targets/payroll-runs", lambda text: "/explain/3303" in text, seconds=30)
-        except TimeoutError:
-            pytest.fail((place / "log").read_text())
-        yield address
+    failed = {"page": "/targets/payroll-runs", "good": lambda text: "/explain/3303" in text}
+    async with demo(tmp_path_factory.mktemp("demo"), **failed) as address:
+        yield f"http://{address}"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -5,7 +5,6 @@
 
 import asyncio
 import shutil
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -16,7 +15,7 @@ from tests.support.web_fleets import three_causes
 from tests.support.web_server import serving
 from tests.system.browser.conftest import FLAGS
 from tests.system.browser.harness import LAPTOP, PHONE, WALL, Tab
-from tests.system.prometheus.servers import answered, free_port, running
+from tests.system.prometheus.servers import demo
 
 IMAGES = Path(__file__).parents[3] / "docs" / "images"
 COLORS = "64"
@@ -51,12 +50,10 @@ async def main() -> None:
 
 
 async def draw_demo(browser: Browser) -> None:
-    address = f"http://127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "exporter", "demo", "--web.listen-address", address.removeprefix("http://")]
+    failed = {"page": "/targets/billing-invoices", "good": lambda text: "/explain/3077" in text}
     with tempfile.TemporaryDirectory() as place:
-        async with running(Path(place, "log"), *command, environment={"TMPDIR": place}):
-            await answered(f"{address}/targets/billing-invoices", lambda text: "/explain/3077" in text, seconds=60)
-            await take(browser, address, DEMO)
+        async with demo(Path(place), **failed) as address:
+            await take(browser, f"http://{address}", DEMO)
 
 
 async def take(browser: Browser, address: str, pictures: tuple[tuple[str, str, int, int, bool], ...]) -> None:

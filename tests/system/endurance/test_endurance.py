@@ -14,11 +14,10 @@ from collections import Counter
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.app.service import RunOptions, Service
 from exporter.config import load_config
 from exporter.runtime import thread_pool
 from exporter.simulator.scenarios import SIMULATED
-from exporter.web import parse_address, web_options
+from tests.support.running import a_service
 from tests.system.endurance.fleet import HEALTHY, PERMANENT, Fleet, output
 from tests.system.endurance.procfs import at_rest, held
 from tests.system.prometheus.servers import running
@@ -104,8 +103,7 @@ def own_process(monkeypatch):
 async def test_no_task_or_thread_is_left_over(simulator, client, own_process):
     (config, management), (held_at_first, threads_at_first) = simulator, own_process
     tasks_at_first = tasks()
-    options = RunOptions(listen=(parse_address("127.0.0.1:0"),), web=web_options(), history_limit=3)
-    service = Service(load_config(config).config, options)
+    service = a_service(load_config(config).config, history_limit=3)
     await service.start()
     try:
         fleet = Fleet(client, service._web.urls[0], management)

@@ -12,25 +12,13 @@ from pathlib import Path
 from exporter.clients import quiet_sdk_loggers
 from exporter.config import load_config
 from exporter.presentation.payloads import probe_payload
-from exporter.probing.prober import Prober, ProberCallbacks
-from exporter.runtime.loop_lag import LoopLag
-
-
-def bug(error):
-    raise error
+from tests.support.running import a_prober
 
 
 async def probe_all(path):
     config = load_config(path).config
-    prober = Prober(
-        config,
-        lag=LoopLag(),
-        callbacks=ProberCallbacks(on_internal_error=bug, on_shortage=lambda _shortage: None, on_token_request=lambda: None),
-    )
-    try:
+    async with a_prober(config) as prober:
         reports = await asyncio.gather(*(prober.probe_on_demand(target, fresh=True) for target in config.targets.values()))
-    finally:
-        await prober.aclose()
     return [probe_payload(target, report) for target, report in zip(config.targets.values(), reports, strict=True)]
 
 

@@ -1,12 +1,11 @@
 """A running demo and a real Prometheus that scrapes it."""
 
-import sys
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
-from tests.system.prometheus.servers import Prometheus, answered, free_port, running
+from tests.system.prometheus.servers import Prometheus, demo, prometheus_of
 
 SCRAPES = """\
 global: {{scrape_interval: 1s, scrape_timeout: 900ms}}
@@ -24,25 +23,11 @@ scrape_configs:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def exporter(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """The address of `ekm-exporter demo`."""
-    place, address = tmp_path_factory.mktemp("demo"), f"127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "exporter", "demo", "--web.listen-address", address]
-    async with running(place / "log", *command, environment={"TMPDIR": str(place)}):
-        try:
-            await answered(f"http://{address}/metrics", lambda text: "ekm_probe_success{" in text, seconds=30)
-        except TimeoutError:
-            pytest.fail((place / "log").read_text())
+    async with demo(tmp_path_factory.mktemp("demo")) as address:
         yield address
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def prometheus(exporter: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Prometheus]:
-    place, address = tmp_path_factory.mktemp("prometheus"), f"127.0.0.1:{free_port()}"
-    (place / "prometheus.yml").write_text(SCRAPES.format(exporter=exporter))
-    flags = [f"--config.file={place}/prometheus.yml", f"--storage.tsdb.path={place}/data", f"--web.listen-address={address}"]
-    async with running(place / "log", "prometheus", *flags):
-        try:
-            await answered(f"http://{address}/-/ready", lambda _: True, seconds=20)
-        except TimeoutError:
-            pytest.fail((place / "log").read_text())
-        yield Prometheus(f"http://{address}")
+    async with prometheus_of(tmp_path_factory.mktemp("prometheus"), SCRAPES.format(exporter=exporter)) as started:
+        yield started

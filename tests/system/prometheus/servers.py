@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,3 +87,45 @@ class Prometheus:
         except TimeoutError:
             pytest.fail(f"{expression} gave only {result}")
         return result
+
+
+def _fail_with(log: Path) -> None:
+    pytest.fail(log.read_text())
+
+
+@contextlib.asynccontextmanager
+async def started(
+    log: Path,
+    url: str,
+    *command: object,
+    good: Callable[[str], bool] = lambda _: True,
+    environment: dict[str, str] | None = None,
+) -> AsyncIterator[None]:
+    """Run a process, whose output fails the test if `url` does not become `good` within a minute."""
+    async with running(log, *map(str, command), environment=environment):
+        try:
+            await answered(url, good, seconds=60)
+        except TimeoutError:
+            _fail_with(log)
+        yield
+
+
+@contextlib.asynccontextmanager
+async def demo(
+    place: Path, *flags: str, page: str = "/metrics", good: Callable[[str], bool] = lambda text: "ekm_probe_success{" in text
+) -> AsyncIterator[str]:
+    """Run `ekm-exporter demo` until the end; yields its address once a page is as wanted."""
+    address = f"127.0.0.1:{free_port()}"
+    command = (sys.executable, "-m", "exporter", "demo", "--web.listen-address", address, *flags)
+    async with started(place / "log", f"http://{address}{page}", *command, good=good, environment={"TMPDIR": str(place)}):
+        yield address
+
+
+@contextlib.asynccontextmanager
+async def prometheus_of(place: Path, configuration: str, *flags: str) -> AsyncIterator[Prometheus]:
+    """Run a Prometheus with this configuration, and the data in `place`."""
+    address = f"127.0.0.1:{free_port()}"
+    (place / "prometheus.yml").write_text(configuration)
+    paths = (f"--config.file={place}/prometheus.yml", f"--storage.tsdb.path={place}/data", f"--web.listen-address={address}")
+    async with started(place / "log", f"http://{address}/-/ready", "prometheus", *paths, *flags):
+        yield Prometheus(f"http://{address}")

@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import yaml
 from alerts import build
 from exporter.metrics.definitions import METRICS
 from tests.system.dashboards.boards import queries
-from tests.system.prometheus.servers import Prometheus, answered, fetch, free_port, running
+from tests.system.prometheus.servers import Prometheus, demo, fetch, prometheus_of
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 
@@ -25,23 +24,17 @@ CONFIGURATIONS = re.findall(r"```yaml\n(scrape_configs:.*?)```", PAGE, re.DOTALL
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def exporter(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    place, address = tmp_path_factory.mktemp("demo"), f"127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "exporter", "demo", "--no-scheduler", "--web.listen-address", address]
-    async with running(place / "log", *command, environment={"TMPDIR": str(place)}):
-        await answered(f"http://{address}/-/ready", lambda text: text == "Ready\n", seconds=30)
+    ready = {"page": "/-/ready", "good": lambda text: text == "Ready\n"}
+    async with demo(tmp_path_factory.mktemp("demo"), "--no-scheduler", **ready) as address:
         yield address
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def prometheus(exporter: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Prometheus]:
     """A Prometheus with the last configuration of the page, which has both jobs, and the alert rules."""
-    place, address = tmp_path_factory.mktemp("prometheus"), f"127.0.0.1:{free_port()}"
     config = "global: {scrape_interval: 1s}\n" + CONFIGURATIONS[-1].replace("exporter:10377", exporter)
-    (place / "prometheus.yml").write_text(f"{config}\nrule_files: [{build.RULES}]\n")
-    flags = [f"--config.file={place}/prometheus.yml", f"--storage.tsdb.path={place}/data", f"--web.listen-address={address}"]
-    async with running(place / "log", "prometheus", *flags):
-        await answered(f"http://{address}/-/ready", lambda _: True, seconds=20)
-        yield Prometheus(f"http://{address}")
+    async with prometheus_of(tmp_path_factory.mktemp("prometheus"), f"{config}\nrule_files: [{build.RULES}]\n") as started:
+        yield started
 
 
 async def test_probe_results_join_with_counters_of_each_target(prometheus, exporter):

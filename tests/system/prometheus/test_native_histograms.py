@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -17,7 +15,7 @@ from exporter.metrics.spec import Level
 from tests.support.metric_factories import CONNECTED, a_config, a_key, a_recorder, a_report, a_target, add, headers, ok, probed
 from tests.support.web_server import Service, serving
 from tests.system.dashboards.boards import by_name
-from tests.system.prometheus.servers import Prometheus, answered, free_port, running
+from tests.system.prometheus.servers import Prometheus, prometheus_of
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 
@@ -45,12 +43,11 @@ LATENCY = {
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def prometheus(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Prometheus]:
     """A Prometheus that scrapes the same metrics, which never change, in three ways."""
-    place, address = tmp_path_factory.mktemp("native"), f"127.0.0.1:{free_port()}"
     async with serving(unchanging()) as session:
         url = session._base_url
-        (place / "prometheus.yml").write_text(SCRAPES.format(exporter=f"{url.host}:{url.port}"))
-        async with _started(place, address):
-            yield Prometheus(f"http://{address}")
+        scrapes = SCRAPES.format(exporter=f"{url.host}:{url.port}")
+        async with prometheus_of(tmp_path_factory.mktemp("native"), scrapes, FEATURES) as started:
+            yield started
 
 
 def unchanging() -> Service:
@@ -66,17 +63,6 @@ def unchanging() -> Service:
         probed(recorder, a_report(steps=[challenge, *steps], started_at=now, ready=True, key=a_key()), newest_version="1" * 32)
         recorder.schedule_lag(seconds)
     return service
-
-
-@contextlib.asynccontextmanager
-async def _started(place: Path, address: str) -> AsyncIterator[None]:
-    flags = [f"--config.file={place}/prometheus.yml", f"--storage.tsdb.path={place}/data", f"--web.listen-address={address}"]
-    async with running(place / "log", "prometheus", FEATURES, *flags):
-        try:
-            await answered(f"http://{address}/-/ready", lambda _: True, seconds=60)
-        except TimeoutError:
-            pytest.fail((place / "log").read_text())
-        yield
 
 
 def without_rates(expression: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.system.prometheus.servers import answered, free_port, running
+from tests.system.prometheus.servers import prometheus_of, running
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 
@@ -92,17 +92,14 @@ def lines() -> Iterator[str]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    place, address = tmp_path_factory.mktemp("report"), f"127.0.0.1:{free_port()}"
+    place = tmp_path_factory.mktemp("report")
     (place / "month.txt").write_text("\n".join(lines()) + "\n")
     # promtool reads the whole file once per block, so the blocks are long.
     backfill = ("promtool", "tsdb", "create-blocks-from", "--max-block-duration=486h", "openmetrics", "-q")
     async with running(place / "backfill.log", *backfill, place / "month.txt", place / "data") as promtool:
         assert await promtool.wait() == 0, (place / "backfill.log").read_text()
-    (place / "prometheus.yml").write_text("{}\n")
-    flags = [f"--storage.tsdb.path={place}/data", "--storage.tsdb.retention.time=20y", f"--web.listen-address={address}"]
-    async with running(place / "log", "prometheus", f"--config.file={place}/prometheus.yml", *flags):
-        await answered(f"http://{address}/-/ready", lambda _: True, seconds=60)
-        yield f"http://{address}"
+    async with prometheus_of(place, "{}\n", "--storage.tsdb.retention.time=20y") as started:
+        yield started.url
 
 
 async def report(url: str, *arguments: str) -> tuple[int, bytes, str]:

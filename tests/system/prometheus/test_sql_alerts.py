@@ -13,7 +13,7 @@ import yaml
 
 from tests.support.simulated_sql import OLD, SQL
 from tests.system.prometheus import shipped_collector, sql_exporter
-from tests.system.prometheus.servers import Prometheus, answered, fetch, free_port, running
+from tests.system.prometheus.servers import Prometheus, fetch, free_port, prometheus_of, started
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 
@@ -92,29 +92,16 @@ async def programs(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pr
     place = tmp_path_factory.mktemp("sql")
     (place / "tde.txt").write_text("00000000000000000000000000000001" + "marked-secret")
     (place / "ekm.yml").write_text(CONFIG)
-    management, exporter, prometheus = (f"127.0.0.1:{free_port()}" for _ in range(3))
+    management, exporter = (f"127.0.0.1:{free_port()}" for _ in range(2))
     scrapers = {name: f"127.0.0.1:{free_port()}" for name in THUMBPRINTS}
     async with contextlib.AsyncExitStack() as stack:
 
         async def start(name: str, url: str, *command: object) -> None:
-            await stack.enter_async_context(running(place / f"{name}.log", *map(str, command)))
-            try:
-                await answered(url, lambda _: True, seconds=WAIT)
-            except TimeoutError:
-                pytest.fail((place / f"{name}.log").read_text())
+            await stack.enter_async_context(started(place / f"{name}.log", url, *command))
 
-        program, port = (sys.executable, "-m", "exporter"), management.partition(":")[2]
-        flags = (
-            "--config.file",
-            place / "ekm.yml",
-            "--out",
-            place / "sim",
-            "--sim.port",
-            0,
-            "--sim.management-port",
-            port,
-            "--sql",
-        )
+        program = (sys.executable, "-m", "exporter")
+        ports = ("--sim.port", 0, "--sim.management-port", management.partition(":")[2])
+        flags = ("--config.file", place / "ekm.yml", "--out", place / "sim", *ports, "--sql")
         await start("simulator", f"http://{management}/sim/state", *program, "simulate", *flags)
         flags = ("--config.file", place / "sim" / "ekm.yml", "--web.listen-address", exporter)
         await start("exporter", f"http://{exporter}/metrics", *program, "run", *flags)
@@ -132,14 +119,7 @@ async def programs(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pr
             await start(name, f"http://{scrapers[name]}/metrics", "prometheus-sql-exporter", *flags)
         (place / "rules.yml").write_text(rules())
         scrapes = SCRAPES.format(exporter=exporter, **scrapers, relabelling=sql_exporter.RELABELLING)
-        (place / "prometheus.yml").write_text(scrapes)
-        flags = (
-            f"--config.file={place}/prometheus.yml",
-            f"--storage.tsdb.path={place}/data",
-            f"--web.listen-address={prometheus}",
-        )
-        await start("prometheus", f"http://{prometheus}/-/ready", "prometheus", *flags)
-        yield Programs(Prometheus(f"http://{prometheus}"), f"http://{management}")
+        yield Programs(await stack.enter_async_context(prometheus_of(place, scrapes)), f"http://{management}")
 
 
 async def test_series_of_every_usable_query_arrive(programs):

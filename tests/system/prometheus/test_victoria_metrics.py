@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from tests.support.web_server import serving
 from tests.system.dashboards.boards import by_name
-from tests.system.prometheus.servers import Prometheus, answered, free_port, running
+from tests.system.prometheus.servers import Prometheus, free_port, started
 from tests.system.prometheus.test_native_histograms import LATENCY, STEPS, unchanging, values, without_rates
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
@@ -28,11 +28,8 @@ async def victoria_metrics(tmp_path_factory: pytest.TempPathFactory) -> AsyncIte
         url = session._base_url
         (place / "scrapes.yml").write_text(SCRAPES.format(exporter=f"{url.host}:{url.port}"))
         flags = [f"-promscrape.config={place}/scrapes.yml", f"-storageDataPath={place}/data", f"-httpListenAddr={address}"]
-        async with running(place / "log", "victoria-metrics", *flags, "-search.latencyOffset=0s"):
-            try:
-                await answered(f"http://{address}/health", lambda _: True, seconds=60)
-            except TimeoutError:
-                pytest.fail((place / "log").read_text())
+        command = ("victoria-metrics", *flags, "-search.latencyOffset=0s")
+        async with started(place / "log", f"http://{address}/health", *command):
             yield Prometheus(f"http://{address}")
 
 

@@ -7,31 +7,19 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.app.service import RunOptions, Service
-from exporter.config.model import Config, Credential, Module, Settings, Target
-from exporter.core.model import CredentialKind, Generation
+from exporter.config.model import Module, Settings
 from exporter.presentation.payloads import entry_payload
 from exporter.state.history import ProbeContext
-from exporter.web import parse_address, web_options
-from tests.support.factories import a_report
+from tests.support.factories import a_config, a_credential, a_report, a_target
+from tests.support.running import a_service
 
-TARGET = Target(
-    name="a",
-    vault="contoso.vault.azure.net",
-    key_name="Key0",
-    key_version="0" * 32,
-    credential="c",
-    module="default",
-    interval=60.0,
-    timeout=5.0,
-    generation=Generation.CLASSIC,
-    generation_declared=True,
-)
-CONFIG = Config(
+TARGET = a_target("a", timeout=5.0)
+CONFIG = a_config(
+    TARGET,
+    replace(TARGET, name="b"),
+    credentials=(a_credential(),),
+    modules=(Module(name="default", connect_to={"contoso.vault.azure.net:443": "127.0.0.1:1"}),),
     settings=Settings(concurrency=4),
-    credentials={"c": Credential(name="c", kind=CredentialKind.CLIENT_SECRET)},
-    modules={"default": Module(name="default", connect_to={"contoso.vault.azure.net:443": "127.0.0.1:1"})},
-    targets={"a": TARGET, "b": replace(TARGET, name="b")},
 )
 WITHOUT = replace(CONFIG, targets={"b": CONFIG.targets["b"]})
 OTHER = replace(CONFIG, targets={**CONFIG.targets, "a": replace(TARGET, key_version="1" * 32)})
@@ -43,12 +31,7 @@ async def scraped(service):
 
 @pytest.fixture
 async def service(tmp_path):
-    made = Service(
-        CONFIG,
-        RunOptions(
-            listen=(parse_address("127.0.0.1:0"),), web=web_options(), scheduler=False, state_dir=tmp_path, config_file=None
-        ),
-    )
+    made = a_service(CONFIG, scheduler=False, state_dir=tmp_path)
     await made.start()
     yield made
     await made.stop()
@@ -119,11 +102,11 @@ async def test_renamed_module_stops_no_probe(service):
 
 async def test_history_entry_keeps_the_context_of_its_probe(service):
     await service.probe("a", "default", timeout=None)
-    other = replace(CONFIG.credentials["c"], client_id="66666666-7777-8888-9999-000000000000")
-    await service.apply(replace(OTHER, credentials={"c": other}))
+    other = replace(CONFIG.credentials["sql"], client_id="66666666-7777-8888-9999-000000000000")
+    await service.apply(replace(OTHER, credentials={"sql": other}))
     await service.probe("a", "default", timeout=None)
     after, before = service.record_of("a").history
-    assert before.context == ProbeContext(TARGET, CONFIG.modules["default"], CONFIG.credentials["c"])
+    assert before.context == ProbeContext(TARGET, CONFIG.modules["default"], CONFIG.credentials["sql"])
     assert after.context == ProbeContext(OTHER.targets["a"], OTHER.modules["default"], other)
     assert [entry_payload(OTHER.targets["a"], one)["key_version"] for one in (before, after)] == ["0" * 32, "1" * 32]
 
@@ -154,7 +137,7 @@ async def test_unknown_credential_has_no_expiry(service):
     assert service.credential_ends("comes later") == ()
 
 
-ROTATED = replace(CONFIG, credentials={"c": replace(CONFIG.credentials["c"], client_id="another application")})
+ROTATED = replace(CONFIG, credentials={"sql": replace(CONFIG.credentials["sql"], client_id="another application")})
 ELSEWHERE = replace(CONFIG, modules={"default": replace(CONFIG.modules["default"], connect_to={})})
 LISTED = replace(
     CONFIG,

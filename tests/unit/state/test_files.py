@@ -9,36 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.runtime.thread_pool import DaemonThreadPool
 from exporter.state.files import DocumentKind, StateDirError, StateFiles
-
-
-@pytest.fixture
-def pool():
-    pool = DaemonThreadPool(2, name="test-state")
-    yield pool
-    pool.close()
-
-
-@pytest.fixture
-def problems():
-    return []
-
-
-@pytest.fixture
-async def open_files(pool, problems):
-    """Open a directory as a new process does, and close it after the test."""
-    opened = []
-
-    def opening(folder):
-        files = StateFiles(folder, pool=pool, on_problem=problems.append)
-        files.open()
-        opened.append(files)
-        return files
-
-    yield opening
-    for files in opened:
-        await files.aclose()
 
 
 async def restarted(files, open_files, folder):

@@ -7,22 +7,14 @@ from dataclasses import replace
 import pytest
 
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
-from exporter.core.model import Facts, KeyFacts, Outcome, Phase, Readiness, Step, StepResult, VaultHeaders
+from exporter.core.model import Facts, Outcome, Phase, Readiness, Step, StepResult, VaultHeaders
 from exporter.core.readiness import State
 from exporter.core.reasons import Reason
 from exporter.core.steadiness import FAILURES_OF_UNSTEADY
 from exporter.state.records import RECENT, TargetRecords, readiness_at, unsteady_at
-from tests.support.factories import a_failure, a_fleet, a_report, a_target
+from tests.support.factories import a_failure, a_fleet, a_key, a_report, a_target
 
-KEY = KeyFacts(
-    name="TdeKey",
-    version="0" * 32,
-    kid="https://x/keys/TdeKey/0",
-    kty="RSA",
-    size_bits=2048,
-    modulus=b"\1" * 256,
-    exponent=b"\1\0\1",
-)
+KEY = a_key(modulus=b"\1" * 256, exponent=b"\1\0\1")
 
 
 @pytest.fixture

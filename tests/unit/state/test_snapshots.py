@@ -8,26 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
-from exporter.core.model import Facts, KeyFacts, Outcome, PeerCertificate, Readiness, Step, StepResult, VaultHeaders
+from exporter.core.model import Facts, Outcome, PeerCertificate, Readiness, Step, StepResult, VaultHeaders
 from exporter.core.readiness import State
 from exporter.core.reasons import Reason
 from exporter.state.history import History
 from exporter.state.records import TargetRecord, TargetRecords
 from exporter.state.snapshots import DamagedError, restore, snapshot
-from tests.support.factories import a_failure, a_report, a_target
+from tests.support.factories import a_failure, a_key, a_report, a_target
 
-KEY = KeyFacts(
-    name="TdeKey",
-    version="0" * 32,
-    kid="https://contoso.vault.azure.net/keys/TdeKey/0",
-    kty="RSA-HSM",
-    size_bits=3072,
-    modulus=bytes(range(256)),
-    exponent=b"\1\0\1",
-    enabled=True,
-    expires=1.9e9,
-    key_ops=("wrapKey", "unwrapKey"),
-)
+KEY = a_key(kty="RSA-HSM", modulus=bytes(range(256)), exponent=b"\1\0\1", expires=1.9e9, key_ops=("wrapKey", "unwrapKey"))
 HEADERS = VaultHeaders(region="westeurope", connection="private")
 NEWER = replace(KEY, version="f" * 32)
 SHOWN = PeerCertificate(not_after=1.85e9, issuer="CN=Issuer")

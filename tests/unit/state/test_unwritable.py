@@ -7,36 +7,10 @@ import os
 import pytest
 
 from exporter.runtime import process
-from exporter.runtime.thread_pool import DaemonThreadPool
-from exporter.state.files import DocumentKind, StateDirError, StateFiles
+from exporter.state.files import DocumentKind, StateDirError
 
 NAMES = ("payroll", "billing")
 CAUSES = ("EROFS", "EACCES", "EPERM", "ENOSPC", "EDQUOT", "EIO", "ESTALE")
-
-
-@pytest.fixture
-def state_dir(tmp_path):
-    path = tmp_path / "state"
-    path.mkdir(mode=0o700)
-    return path
-
-
-@pytest.fixture
-async def open_files():
-    """Open a directory as a new process does. Returns its files and a list of problems."""
-    pool, opened = DaemonThreadPool(2, name="test-state"), []
-
-    def opening(folder):
-        problems = []
-        files = StateFiles(folder, pool=pool, on_problem=problems.append)
-        files.open()
-        opened.append(files)
-        return files, problems
-
-    yield opening
-    for files in opened:
-        await files.aclose()
-    pool.close()
 
 
 @pytest.fixture
@@ -65,12 +39,12 @@ def answers(files):
 
 
 @pytest.mark.parametrize("cause", CAUSES)
-async def test_unwritable_directory_is_read_and_reported_once(cause, open_files, state_dir, broken_disk):
-    files, _ = open_files(state_dir)
+async def test_unwritable_directory_is_read_and_reported_once(cause, open_files, state_dir, broken_disk, problems):
+    files = open_files(state_dir)
     await put(files, 1)
     await files.aclose()
     broken_disk(getattr(errno, cause))
-    files, problems = open_files(state_dir)
+    files = open_files(state_dir)
     assert (answers(files), files.is_writable) == ([1, 1], False)
     await put(files, 2)
     await put(files, 3)
@@ -82,7 +56,7 @@ async def test_unwritable_directory_is_read_and_reported_once(cause, open_files,
 
 async def test_directory_is_locked_and_written_once_it_is_writable(open_files, state_dir, broken_disk):
     broken_disk(errno.EROFS)
-    files, _ = open_files(state_dir)
+    files = open_files(state_dir)
     await put(files, 1)
     broken_disk(None)
     files.put(DocumentKind.TARGET, NAMES[0], {"answer": 2})
@@ -92,8 +66,8 @@ async def test_directory_is_locked_and_written_once_it_is_writable(open_files, s
         open_files(state_dir)
 
 
-async def test_failed_document_is_written_with_the_next_one(open_files, state_dir, broken_disk):
-    files, problems = open_files(state_dir)
+async def test_failed_document_is_written_with_the_next_one(open_files, state_dir, broken_disk, problems):
+    files = open_files(state_dir)
     broken_disk(errno.ENOSPC)
     files.put(DocumentKind.CREDENTIAL, "sql-prod", {"answer": 1})
     await files._writer
@@ -105,7 +79,7 @@ async def test_failed_document_is_written_with_the_next_one(open_files, state_di
 
 
 async def test_removed_document_is_not_written_again(open_files, state_dir, broken_disk):
-    files, _ = open_files(state_dir)
+    files = open_files(state_dir)
     broken_disk(errno.ENOSPC)
     await put(files, 1)
     broken_disk(None)
@@ -114,9 +88,9 @@ async def test_removed_document_is_not_written_again(open_files, state_dir, brok
     assert answers(files) == [None, 1]
 
 
-async def test_directory_of_another_user_is_not_used_later(open_files, tmp_path, broken_disk, monkeypatch):
+async def test_directory_of_another_user_is_not_used_later(open_files, tmp_path, broken_disk, monkeypatch, problems):
     monkeypatch.setattr("pathlib.Path.mkdir", lambda *_, **__: broken_disk(errno.EROFS) or os.open(tmp_path / "x", os.O_CREAT))
-    files, problems = open_files(tmp_path / "state")
+    files = open_files(tmp_path / "state")
     assert (answers(files), len(problems)) == ([None, None], 1)
     monkeypatch.undo()
     (tmp_path / "state").mkdir(mode=0o777)
@@ -132,7 +106,7 @@ def fail(*_, **__):
 
 @pytest.mark.parametrize("call", ["os.fdopen", "os.replace", "os.unlink"])
 async def test_document_is_old_or_new_whatever_call_fails(call, open_files, state_dir, monkeypatch):
-    files, _ = open_files(state_dir)
+    files = open_files(state_dir)
     await put(files, 1)
     with monkeypatch.context() as patched:
         patched.setattr(call, fail)

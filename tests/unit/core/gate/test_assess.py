@@ -10,8 +10,10 @@ from exporter.core.gate.model import Inventory, Question
 from exporter.core.gate.response import read_state
 from exporter.core.inventory.registry import KeyVersion
 from tests.support.gate_factories import DAY, HOUR, NOW, URIS, URL, V2, VAULT, answer, body, conditions, instance, row, time_of
+from tests.support.sql_inventory import altering, replacing
 
 MANY = {f"db{number:03}": "0x2C56" for number in range(2000)}  # unwraps of a 4096-bit HSM key: 250 in a window
+REPLICAS = [{"ag": "AG7", "server_name": name} for name in ("N1\\SQLPRD01", "N2\\SQLPRD01")]
 
 
 def test_every_condition_has_text_and_fix():
@@ -158,7 +160,7 @@ def test_other_target_of_the_server_is_considered(changes, expected):
 
 
 def test_other_target_counts_for_a_server_without_keys():
-    plain = instance(databases={}, change=lambda rows: rows["providers"].clear())
+    plain = instance(databases={}, change=replacing(providers=[]))
     (found,) = answer(row(vault_side_ready=False, code=3303), inventory=[plain], now=NOW + 20 * DAY, at=NOW + 20 * DAY).reasons
     assert found.text == (
         "target contoso-key0 names N1\\SQLPRD01, and its verdict is not ready or missing: 3303. The inventory, read 20d ago, "
@@ -191,16 +193,13 @@ def test_each_key_of_an_instance_needs_a_target():
 
 
 def test_instance_without_a_provider_needs_no_key():
-    plain = instance(databases={}, change=lambda rows: rows["providers"].clear())
+    plain = instance(databases={}, change=replacing(providers=[]))
     found = answer(inventory=[plain])
     assert (found.verdict, found.dependencies) == ("ready", ())
 
 
 def test_disabled_provider_is_a_reason():
-    def disable(rows):
-        rows["providers"][0]["is_enabled"] = 0
-
-    (found,) = answer(inventory=[instance(change=disable)]).reasons
+    (found,) = answer(inventory=[instance(change=altering("providers", is_enabled=0))]).reasons
     assert found.condition is Condition.PROVIDER_DISABLED
     assert found.text == "provider [AzureKV] of N1\\SQLPRD01 is disabled, so 1 database would not open"
 
@@ -280,19 +279,13 @@ def test_label_without_a_domain_does_not_choose_between_two(label):
 
 
 def test_replica_of_a_group_may_have_a_domain():
-    def listed(rows):
-        rows["replicas"] = [{"ag": "AG7", "server_name": "N1\\SQLPRD01"}]
-
-    servers = [of_domain("a.com", ag="AG7", change=listed)]
+    servers = [of_domain("a.com", ag="AG7", change=replacing(replicas=REPLICAS[:1]))]
     assert answer(row(instances=[{"host": "n1.a.com"}]), inventory=servers, group="AG7").verdict == "ready"
 
 
 def namesakes(**of_b):
     """Two servers of one name in two domains; the other replica of a.com lists the name without a domain."""
-
-    def listed(rows):
-        rows["replicas"] = [{"ag": "AG7", "server_name": name} for name in ("N1\\SQLPRD01", "N2\\SQLPRD01")]
-
+    listed = replacing(replicas=REPLICAS)
     other = instance("N2\\SQLPRD01", ag="AG7", change=listed)
     return [other, of_domain("a.com", ag="AG7", change=listed), of_domain("b.com", **of_b)]
 
@@ -345,10 +338,7 @@ def test_group_has_every_server_of_its_databases():
 
 
 def test_replica_without_a_database_belongs_to_its_group():
-    def listed(rows):
-        rows["replicas"] = [{"ag": "AG7", "server_name": name} for name in ("N1\\SQLPRD01", "N2\\SQLPRD01")]
-
-    servers = [instance("N1\\SQLPRD01", ag="AG7", change=listed), instance("N2\\SQLPRD01")]
+    servers = [instance("N1\\SQLPRD01", ag="AG7", change=replacing(replicas=REPLICAS)), instance("N2\\SQLPRD01")]
     assert answer(row(), inventory=servers, group="AG7").instances == ("N1\\SQLPRD01", "N2\\SQLPRD01")
     found = answer(row(), inventory=servers[:1], group="AG7")
     assert found.reasons[0].text == "the inventory does not have N2\\SQLPRD01, a replica of AG7"
@@ -391,18 +381,13 @@ def test_old_inventory_is_not_known(age, expected):
 
 @pytest.mark.parametrize("read_at", [None, "yesterday"])
 def test_inventory_without_a_time_is_old(read_at):
-    def change(rows):
-        rows["instance"][0]["read_at_utc"] = read_at or ""
-
-    (found,) = answer(inventory=[instance(change=change)]).reasons
+    (found,) = answer(inventory=[instance(change=altering("instance", read_at_utc=read_at or ""))]).reasons
     assert found.text.startswith("the inventory of N1\\SQLPRD01 was read at an unknown time, longer ago than 5w")
 
 
 def test_reading_of_the_future_is_old():
-    def change(rows):
-        rows["instance"][0]["read_at_utc"] = "2126-11-26T20:00:00"
-
-    assert conditions(answer(inventory=[instance(change=change)])) == ["inventory_old"]
+    future = instance(change=altering("instance", read_at_utc="2126-11-26T20:00:00"))
+    assert conditions(answer(inventory=[future])) == ["inventory_old"]
 
 
 @pytest.mark.parametrize(("shift", "expected"), [(300, []), (301, ["clocks_differ"]), (-300, []), (-301, ["clocks_differ"])])

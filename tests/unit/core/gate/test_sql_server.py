@@ -5,16 +5,10 @@ import pytest
 from exporter.core.gate.conditions import Condition
 from exporter.core.gate.render import as_json, as_text
 from tests.support.gate_factories import answer, conditions, instance, row
-from tests.support.sql_inventory import rows_of
+from tests.support.sql_inventory import altering, replacing, rows_of
 
+WITHOUT = {name: [] for name in ("providers", "modules", "credentials", "keys")}
 THALES = {"name": "LunaEKM", "version": "1.2.0.0", "dll_path": r"C:\Program Files\SafeNet\EKM\LunaEKM.dll", "is_enabled": 1}
-
-
-def with_option(value, value_in_use):
-    def change(rows):
-        rows["configurations"] = [{"name": "EKM provider enabled", "value": value, "value_in_use": value_in_use}]
-
-    return instance(change=change)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +20,8 @@ def with_option(value, value_in_use):
     ],
 )
 def test_ekm_option_that_is_off_is_not_ready(value, value_in_use, state):
-    found = answer(inventory=[with_option(value, value_in_use)])
+    option = {"name": "EKM provider enabled", "value": value, "value_in_use": value_in_use}
+    found = answer(inventory=[instance(change=replacing(configurations=[option]))])
     assert (conditions(found), found.verdict) == (["ekm_disabled"], "not_ready")
     assert found.reasons[0].text == (
         f"N1\\SQLPRD01: the option 'EKM provider enabled' is {state}. "
@@ -44,14 +39,14 @@ def test_ekm_option_that_is_off_is_not_ready(value, value_in_use, state):
     ],
 )
 def test_ekm_option_that_is_not_known_is_a_gap(rows):
-    found = answer(inventory=[instance(change=lambda all_rows: all_rows.update(configurations=rows))])
+    found = answer(inventory=[instance(change=replacing(configurations=rows))])
     assert (conditions(found), found.verdict) == (["inventory_gap"], "not_known")
     assert "whether the option 'EKM provider enabled' is set is unknown" in found.reasons[0].text
 
 
 def test_start_that_is_not_known_is_a_gap():
     for rows in ([], [{"started_utc": "yesterday"}]):
-        found = answer(inventory=[instance(change=lambda all_rows, rows=rows: all_rows.update(start=rows))])
+        found = answer(inventory=[instance(change=replacing(start=rows))])
         assert conditions(found) == ["inventory_gap"]
         assert "the start of the service is unknown" in found.reasons[0].text
 
@@ -64,10 +59,7 @@ def test_older_reading_without_the_section_is_one_gap(section):
 
 
 def altered(time):
-    def change(rows):
-        rows["credentials"][0]["modified_utc"] = time
-
-    return instance(databases={"a]b": "0x2C56"}, change=change)
+    return instance(databases={"a]b": "0x2C56"}, change=altering("credentials", modified_utc=time))
 
 
 @pytest.mark.parametrize(
@@ -103,12 +95,7 @@ def test_credential_without_a_key_in_use_does_not_matter():
 
 
 def test_instance_without_a_provider_needs_no_option_and_no_start():
-    def change(rows):
-        rows["providers"].clear()
-        rows["keys"].clear()
-        rows["configurations"].clear()
-        rows["start"].clear()
-
+    change = replacing(providers=[], keys=[], configurations=[], start=[])
     assert conditions(answer(inventory=[instance(databases={}, change=change)])) == []
 
 
@@ -196,10 +183,8 @@ def test_database_that_is_not_online_is_named(state):
 
 
 def test_server_without_a_provider_hides_no_key_of_one():
-    def change(rows):
-        rows |= {name: [] for name in ("providers", "keys", "encryption")}
-        rows["databases"] = [{"name": "archive", "state": "RESTORING", "is_encrypted": 0}]
-
+    databases = [{"name": "archive", "state": "RESTORING", "is_encrypted": 0}]
+    change = replacing(providers=[], keys=[], encryption=[], databases=databases)
     assert answer(inventory=[instance(change=change)]).notes == ()
 
 
@@ -223,13 +208,11 @@ def test_database_closed_by_a_fault_is_a_gap_and_no_note():
 
 
 def test_replica_for_the_configuration_alone_is_not_missing():
-    def change(rows):
-        rows["replicas"] = [
-            {"ag": "AG7", "server_name": "N1\\SQLPRD01", "mode": "SYNCHRONOUS_COMMIT"},
-            {"ag": "AG7", "server_name": "W1\\SQLEXPRESS", "mode": "CONFIGURATION_ONLY"},
-        ]
-
-    found = answer(row(), inventory=[instance(ag="AG7", change=change)], group="AG7")
+    replicas = [
+        {"ag": "AG7", "server_name": "N1\\SQLPRD01", "mode": "SYNCHRONOUS_COMMIT"},
+        {"ag": "AG7", "server_name": "W1\\SQLEXPRESS", "mode": "CONFIGURATION_ONLY"},
+    ]
+    found = answer(row(), inventory=[instance(ag="AG7", change=replacing(replicas=replicas))], group="AG7")
     assert (found.verdict, found.instances) == ("ready", ("N1\\SQLPRD01",))
 
 
@@ -238,7 +221,7 @@ def test_rows_of_the_factory_have_every_section():
 
 
 def test_database_that_is_closed_needs_its_key_at_the_restart():
-    closed = instance(change=lambda rows: rows["encryption"].clear())
+    closed = instance(change=replacing(encryption=[]))
     found = answer(row(vault_side_ready=False), inventory=[closed])
     assert conditions(found) == ["not_ready"]
     assert found.notes == ("N1\\SQLPRD01: SQL Server does not show the keys of databases that are not open: sales (ONLINE)",)
@@ -258,10 +241,7 @@ def test_database_that_is_closed_needs_its_key_at_the_restart():
     ],
 )
 def test_server_without_a_provider_may_lack_one(change, expected):
-    def without(rows):
-        rows |= {name: [] for name in ("providers", "modules", "credentials", "keys")} | change
-
-    texts = [one.text for one in answer(inventory=[instance(change=without)]).reasons]
+    texts = [one.text for one in answer(inventory=[instance(change=replacing(**WITHOUT | change))]).reasons]
     assert len(texts) == bool(expected)
     assert all(expected in one for one in texts)
 
@@ -301,20 +281,16 @@ def test_key_without_any_credential_has_both_statements():
 
 
 def test_key_of_a_provider_that_is_not_there_is_not_ready():
-    (found,) = answer(inventory=[instance(change=lambda rows: rows["providers"].clear())]).reasons
+    (found,) = answer(inventory=[instance(change=replacing(providers=[]))]).reasons
     assert found.text.endswith("this server has no provider [AzureKV], so SQL Server cannot use the key")
 
 
 def replica(name, *, group="AG7", **changes):
-    def change(rows):
-        rows["replicas"] = [{"ag": group, "server_name": server} for server in ("N1\\SQLPRD01", "N2\\SQLPRD01")]
-        rows |= changes
-
-    return instance(name, ag=group, change=change)
+    listed = [{"ag": group, "server_name": server} for server in ("N1\\SQLPRD01", "N2\\SQLPRD01")]
+    return instance(name, ag=group, change=replacing(**{"replicas": listed} | changes))
 
 
 SEEDED = {"encryption": [], "databases": [{"name": "sales", "state": "RESTORING", "is_encrypted": 0, "in_group": 1, "ag": "AG7"}]}
-WITHOUT = {name: [] for name in ("providers", "modules", "credentials", "keys")}
 
 
 @pytest.mark.parametrize(
@@ -337,6 +313,6 @@ def test_replica_needs_the_key_of_the_other_replicas(changes, expected):
 
 
 def test_replica_whose_keys_were_not_read_has_no_missing_key():
-    second = instance("N2\\SQLPRD01", ag="AG7", failing={"keys": "denied"}, change=lambda rows: rows.update(SEEDED))
+    second = instance("N2\\SQLPRD01", ag="AG7", failing={"keys": "denied"}, change=replacing(**SEEDED))
     texts = [one.text for one in answer(inventory=[replica("N1\\SQLPRD01"), second], instances=("N2\\SQLPRD01",)).reasons]
     assert not any("on N1" in one for one in texts)

@@ -15,7 +15,7 @@ from tests.support.sql_inventory import rows_of
 URI = RegistryUri("2C56", "https://contoso-prod.vault.azure.net/keys/K/1111aaaa2222")
 SECRET = "0123456789abcdef0123456789abcdef" + "Abc8Q8abcdefghijklmnopqrstuvwxyz01234567"
 NAMES = (
-    "a'b\"c]d[e", "a: b # c", "- {x}, *y, &z", "null", "1e3", "%s", " trail ", "a\nb: c", "\x1b[31m", "\u202ereversed", "\u2028", "\ufffe\uffff", "\ufeffbom"
+    "a'b\"c]d[e", "a: b # c", "- {x}, *y, &z", "null", "1e3", "%s", " trail ", "a\nb: c", "\x1b[31m", "\u202ereversed", "\u2028", "\ufffe\uffff", "\ufeffbom", "x\ncredentials: {}", "I'm, {x}: #"
 )  # fmt: skip
 
 
@@ -32,6 +32,7 @@ def test_hostile_names_are_data_in_yaml_and_one_line_in_the_report(name):
     plan = planned(rows)
     (target,) = plan.targets
     loaded = yaml.safe_load(files_of(plan, (), "../secrets")["contoso-prod"])
+    assert list(loaded) == ["credentials", "targets"]
     assert loaded["targets"][0]["instances"] == list(target.instances)
     assert list(loaded["credentials"]) == [target.credential.name]
     lines = report(plan, (), "../secrets").splitlines()
