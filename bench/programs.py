@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from bench.processes import python, received, started
 from bench.server import TENANT
-from bench.trees import Tree
 from exporter.core import durations
 
 BLACKBOX = "prometheus-blackbox-exporter"
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,18 +25,14 @@ class Running:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """The folder of a run, and the server that is all vaults and Entra on `port`. `other` is the tree to compare with."""
+    """The folder of a run, and the server that is all vaults and Entra on `port`. `tree` holds another commit to measure."""
 
     folder: Path
     server: Running
     port: int
     ca_file: Path
-    other: Tree | None = None
-
-    def turns(self, number: int) -> tuple[Tree | None, ...]:
-        """None for this tree, and the other one, in an order that changes from round to round."""
-        both = (None, self.other) if self.other else (None,)
-        return both[:: -1 if number % 2 else 1]
+    tree: Path | None = None
+    rules: Sequence[Path] = ()
 
     def fresh(self, name: str) -> Path:
         """A new path."""
@@ -52,7 +44,9 @@ class Bench:
 
 
 @contextmanager
-def serving(folder: Path, *, wait: float = 0.0, other: Tree | None = None) -> Iterator[Bench]:
+def serving(
+    folder: Path, *, wait: float = 0.0, tree: Path | None = None, rules: Sequence[Path] = ()
+) -> Iterator[Bench]:
     """Run the server. `wait` is the time in seconds before each response of a vault."""
     number = len(list(folder.iterdir()))
     ca_file, log = folder / f"{number}-ca.pem", folder / f"{number}-server.log"
@@ -62,21 +56,7 @@ def serving(folder: Path, *, wait: float = 0.0, other: Tree | None = None) -> It
     ):
         port, control = ports.split(",")
         server = Running(pid=process.pid, url=f"http://127.0.0.1:{control}")
-        yield Bench(folder=folder, server=server, port=int(port), ca_file=ca_file, other=other)
-
-
-def side_by_side(bench: Bench, *measures: Callable[[Bench], Result]) -> list[Result]:
-    """Run each measurement on a thread of its own, with a server of its own. Returns the results in order."""
-
-    def one(number: int, measure: Callable[[Bench], Result]) -> Result:
-        folder = bench.folder / f"side-{number}"
-        folder.mkdir()
-        with serving(folder, other=bench.other) as own:
-            return measure(own)
-
-    with ThreadPoolExecutor(len(measures)) as threads:
-        waiting = [threads.submit(one, number, measure) for number, measure in enumerate(measures)]
-        return [each.result() for each in waiting]
+        yield Bench(folder=folder, server=server, port=int(port), ca_file=ca_file, tree=tree, rules=rules)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,15 +113,12 @@ def _instances(number: int) -> str:
 
 
 @contextmanager
-def exporter(bench: Bench, fleet: Fleet, *flags: str, program: str = "exporter", tree: Tree | None = None) -> Iterator[Running]:
-    """Run the exporter, with a scheduler unless the flags disable it. `program` is its module, `tree` another commit."""
-    config, text = bench.fresh("ekm.yml"), configuration(fleet, bench.port, bench.ca_file)
-    config.write_text(tree.adapted(text) if tree else text, encoding="utf-8")
+def exporter(bench: Bench, fleet: Fleet, *flags: str, program: str = "exporter") -> Iterator[Running]:
+    """Run the exporter. `program` is its module."""
+    config = bench.fresh("ekm.yml")
+    config.write_text(configuration(fleet, bench.port, bench.ca_file), encoding="utf-8")
     command = python(program, "run", "--config.file", config, "--web.listen-address", "127.0.0.1:0", *flags)
-    if tree:
-        command[0] = tree.python
-    log, folder = bench.fresh("exporter.log"), Path(tree.root) if tree else None
-    with started(*command, pattern=r"url=(http://\S+)", log=log, folder=folder) as (process, url):
+    with started(*command, pattern=r"url=(http://\S+)", log=bench.fresh("exporter.log"), folder=bench.tree) as (process, url):
         yield Running(pid=process.pid, url=url.rstrip("/"))
 
 

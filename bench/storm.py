@@ -1,6 +1,6 @@
 """All vaults of a fleet fail at once, in one way after another, and recover.
 
-Before that, as many vaults fail as the least concurrency can handle. Measures start lag, memory, threads, scrapes, log lines
+Before that, as many vaults are silent as the least concurrency can handle. Measures start lag, memory, threads, scrapes, log lines
 and the time to recovery.
 """
 
@@ -10,20 +10,18 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from bench.figures import Figure
 from bench.processes import forget_peak, peak, threads
 from bench.programs import Bench, Fleet, Running, exporter
 from bench.querying import fail, metrics, total, values
 from bench.sizes import Sizes
 from bench.steady import lag_p99
-from bench.table import Figure
 
 _WAYS = {"refused": "by refusal", "throttled": "by 429", "silent": "by time-out"}
 # So many silent vaults that this number of probes, the least `concurrency`, is in flight. The default timeout is in seconds.
 _IN_FLIGHT, _TIMEOUT = 64, 10.0
 _TIMEOUTS_END = 90.0  # seconds, for an interval that is shorter than a timeout
-_SCRAPE_EVERY = 15.0  # seconds; at most a quarter of the interval
 
 
 @dataclass(slots=True)
@@ -43,9 +41,9 @@ class Observed:
 class Storm:
     """An exporter, its log and its fleet."""
 
-    def __init__(self, bench: Bench, running: Running, log: Path, fleet: Fleet) -> None:
-        self._bench, self._running, self._log, self._fleet = bench, running, log, fleet
-        self._pause = min(_SCRAPE_EVERY, fleet.interval / 4)
+    def __init__(self, bench: Bench, running: Running, fleet: Fleet) -> None:
+        self._bench, self._running, self._fleet = bench, running, fleet
+        self._log = bench.newest("exporter.log")
 
     def observe(self, how: str, *, first: int, intervals: float) -> Observed:
         """Make the `first` vaults fail for some intervals, then wait for the recovery."""
@@ -63,18 +61,16 @@ class Storm:
         seen.memory = peak(self._running.pid)
         return seen
 
-    def _watch(self, seen: Observed, until: float) -> str:
+    def _watch(self, seen: Observed, until: float) -> None:
         """Scrape like Prometheus and count threads in between."""
-        text = ""
         while time.monotonic() < until:
             requested = time.monotonic()
-            text = metrics(self._running.url)
-            seen.scrapes.append(time.monotonic() - requested)
-            again = min(until, requested + self._pause)
+            metrics(self._running.url)
+            seen.scrapes.append(1000 * (time.monotonic() - requested))
+            again = min(until, requested + self._fleet.interval / 4)
             while time.monotonic() < again:
                 seen.threads = max(seen.threads, threads(self._running.pid))
                 time.sleep(0.05)
-        return text
 
     def _until_well(self, seen: Observed) -> float:
         """Seconds until the last probe of every target succeeded. Raises RuntimeError after eight intervals and a minute and a half."""
@@ -90,41 +86,25 @@ class Storm:
         return self._log.read_bytes().count(b"\n")
 
 
-def time_outs(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
-    """Every vault of the large fleet is silent."""
-    fleet = Fleet(targets=sizes.fleet, credentials=max(1, sizes.fleet // 20), interval=sizes.fleet_interval)
-    with exporter(bench, fleet) as running:
-        yield from _of_way(_after_first_probes(bench, running, fleet), fleet, "silent", sizes)
-
-
-def outages(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
-    """Some vaults are silent, then all refuse, then all throttle; a smaller fleet with as many probes a second as the large one."""
+def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
+    """Some vaults are silent, then all refuse, then all throttle, then all are silent; as many probes a second as the large fleet."""
     fleet = Fleet(targets=sizes.storm_fleet, credentials=max(1, sizes.storm_fleet // 20), interval=sizes.storm_interval)
+    dead = min(math.ceil(_IN_FLIGHT * fleet.interval / _TIMEOUT), fleet.targets // 2)
     with exporter(bench, fleet) as running:
-        storm = _after_first_probes(bench, running, fleet)
-        dead = min(math.ceil(_IN_FLIGHT * fleet.interval / _TIMEOUT), fleet.targets // 2)
+        storm = Storm(bench, running, fleet)
+        storm.observe("", first=0, intervals=1.0)  # the first probes
         calm = metrics(running.url)
         seen = storm.observe("silent", first=dead, intervals=sizes.storm)
-        yield from of_the_healthy(running, calm, seen, fleet, dead)
-        for way in ("refused", "throttled"):
-            yield from _of_way(storm, fleet, way, sizes)
+        yield from of_the_healthy(calm, metrics(running.url), seen, fleet, dead)
+        for way, words in _WAYS.items():
+            seen = storm.observe(way, first=fleet.targets, intervals=sizes.storm)
+            yield from figures(f"{fleet.targets:,} fail {words}", seen, fleet)
 
 
-def _after_first_probes(bench: Bench, running: Running, fleet: Fleet) -> Storm:
-    storm = Storm(bench, running, bench.newest("exporter.log"), fleet)
-    storm.observe("", first=0, intervals=1.0)
-    return storm
-
-
-def _of_way(storm: Storm, fleet: Fleet, way: str, sizes: Sizes) -> Iterator[Figure]:
-    seen = storm.observe(way, first=fleet.targets, intervals=sizes.storm)
-    yield from figures(f"{fleet.targets:,} fail {_WAYS[way]}", seen, fleet)
-
-
-def of_the_healthy(running: Running, calm: str, seen: Observed, fleet: Fleet, dead: int) -> Iterator[Figure]:
+def of_the_healthy(calm: str, now: str, seen: Observed, fleet: Fleet, dead: int) -> Iterator[Figure]:
     """The effect of silent vaults on healthy ones."""
-    what, now = f"{dead:,} of {fleet.targets:,} silent", metrics(running.url)
-    yield Figure(what=f"{what}: start lag, p99", runs=[seen.lag], unit=" s", commit=1, how="of all, the healthy included")
+    what = f"{dead:,} of {fleet.targets:,} silent"
+    yield Figure(what=f"{what}: start lag, p99", runs=[seen.lag], unit="s", commit=1, how="of all, the healthy included")
     before, after = (values(text, "ekm_probe_failures_total") for text in (calm, now))
     innocent = [labels for labels, count in after.items() if count > before[labels] and _number(labels) >= dead]
     yield Figure(what=f"{what}: healthy targets with a failure", runs=[len(innocent)], unit="", commit=0, how="there is none")
@@ -138,18 +118,11 @@ def _number(labels: str) -> int:
 
 def figures(what: str, seen: Observed, fleet: Fleet) -> Iterator[Figure]:
     how = f"{seen.failed:,.0f} probes failed; {seen.skipped:,.0f} starts were left out"
-    yield Figure(what=f"{what}: start lag, p99", runs=[seen.lag], unit=" s", commit=1, how=how)
-    yield Figure(what=f"{what}: resident memory", runs=[seen.memory], unit=" MB", how="at its peak")
+    yield Figure(what=f"{what}: start lag, p99", runs=[seen.lag], unit="s", commit=1, how=how)
+    yield Figure(what=f"{what}: resident memory", runs=[seen.memory], unit="MB", how="at its peak")
     yield Figure(what=f"{what}: most threads", runs=[seen.threads], unit="", how="of the process")
-    yield Figure(
-        what=f"{what}: a scrape",
-        runs=[1000 * s for s in seen.scrapes],
-        unit=" ms",
-        how="every 15 s or a quarter of the interval, to the last byte",
-    )
+    yield Figure(what=f"{what}: a scrape", runs=seen.scrapes, unit="ms", how="every quarter of the interval, to the last byte")
     how = "one when a target begins to fail, one when it ends"
     yield Figure(what=f"{what}: lines in the log, a target", runs=[seen.lines / fleet.targets], unit="", how=how)
-    how = (
-        f"seconds until the last probe of every target was a good one; the interval is {fleet.interval:g} s, give or take a tenth"
-    )
-    yield Figure(what=f"{what}: well again after", runs=[seen.back], unit=" s", commit=1.25 * fleet.interval, how=how)
+    how = f"until the last probe of every target was a good one; the interval is {fleet.interval:g} s, give or take a tenth"
+    yield Figure(what=f"{what}: well again after", runs=[seen.back], unit="s", commit=1.25 * fleet.interval, how=how)
