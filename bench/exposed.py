@@ -19,7 +19,7 @@ LEVELS = ("minimal", "default", "full")
 FORMATS = {"text": "text/plain", "protobuf": PROTOBUF}
 _SERIES = re.compile(r'^([a-zA-Z_:][\w:]*)\{(?:[^\n]*,)?target="([^"]*)"', re.MULTILINE)
 _TARGETS = 200
-_ALIKE, _PATIENCE = 0.95, 180.0  # seconds
+_ALIKE = 0.95
 
 
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
@@ -29,7 +29,7 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
         with exporter(bench, fleet, "--metrics.level", level) as running:
             settle(running)
             with suppress(RuntimeError):  # on a busy machine some probes are tainted, and are made again
-                until(lambda url=running.url: alike(metrics(url)) >= _ALIKE, "targets have as many series", seconds=_PATIENCE)  # type: ignore[misc]
+                until(lambda url=running.url: alike(metrics(url)) >= _ALIKE, "targets have as many series", seconds=3 * sizes.fleet_interval)  # type: ignore[misc]
             found = series(metrics(running.url))
             sizes_of = {name: drained(running.url, {"Accept": kind}) / 1024 / targets for name, kind in FORMATS.items()}
         how = f"{found['of histograms']:.0f} of histograms, {found['of other metrics']:.0f} others"

@@ -30,11 +30,15 @@ _WARM_UP, _BEFORE = 3, 1.5  # intervals before the first rules, and from loading
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Seconds of a round: processor time of Prometheus, and the sum of the groups' durations. `alerts` are pending or firing."""
+    """Seconds of a round: processor time of Prometheus, and the sum of the groups' durations. `alerts` are pending or firing.
+
+    `missed` counts evaluations that a busy machine left out: the figures are too low unless it is 0.
+    """
 
     cpu: float
     duration: float
     alerts: float
+    missed: float
 
 
 def adapted(rules: str, seconds: float, *, texts: bool) -> str:
@@ -58,7 +62,8 @@ def costs(server: Running, path: Path, rules: str, seconds: float) -> Costs:
     cpu, shown = spent(server.pid) - before, metrics(server.url)
     if total(shown, "prometheus_rule_evaluation_failures_total"):
         raise RuntimeError("Prometheus reports that a rule fails")
-    return Costs(cpu, total(shown, "prometheus_rule_group_last_duration_seconds"), number(server.url, "count(ALERTS)"))
+    duration, missed = (total(shown, f"prometheus_rule_group_{what}") for what in ("last_duration_seconds", "iterations_missed_total"))
+    return Costs(cpu, duration, number(server.url, "count(ALERTS)"), missed)
 
 
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
@@ -82,7 +87,7 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
 
 def figures(what: str, whole: Costs, bare: Costs, idle: float) -> Iterator[Figure]:
     """The figures of one file. `idle` is the processor time without rules."""
-    how = f"of Prometheus, without scrapes; {whole.alerts:,.0f} alerts pending or firing"
+    how = f"of Prometheus, without scrapes; {whole.alerts:,.0f} alerts pending or firing, {whole.missed:.0f} evaluations missed"
     yield Figure(what=f"{what}: processor time of a round of rules", runs=[whole.cpu - idle], unit="s", how=how)
     how = "what Prometheus saves if the rules have no annotations"
     yield Figure(what=f"{what}: processor time of its texts", runs=[whole.cpu - bare.cpu], unit="s", how=how)

@@ -56,8 +56,6 @@ def _name(*names: str) -> str:
 
 
 _OLD_COMMITS: Final = {
-    ("bench/trees.py", "OLD_WORDS"): "words in the configuration of older commits",
-    ("tests/unit/bench/test_compare.py", "auxiliary_interval"): "the same",
 }
 ROWS: Final = (
     # Concepts.
