@@ -7,19 +7,16 @@ during probes.
 from __future__ import annotations
 
 import http.client
-import statistics
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from bench.figures import Figure, short
-from bench.processes import PATIENCE, forget_peak, peak, resident
+from bench.figures import Figure
+from bench.processes import PATIENCE
 from bench.programs import Bench, Fleet, Running, exporter
-from bench.prometheus import until
-from bench.querying import Watch, drained, fail, page
+from bench.querying import Watch, drained, fail, page, until
 from bench.sizes import Sizes
 
 QUIET = 1200.0  # seconds between two probes: the second round starts long after the first
@@ -27,6 +24,7 @@ PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFa
 KINDS = {
     "plain, text": {"Accept": "text/plain"},
     "gzip, text": {"Accept": "text/plain", "Accept-Encoding": "gzip"},
+    "plain, protobuf": {"Accept": PROTOBUF},
     "gzip, protobuf": {"Accept": PROTOBUF, "Accept-Encoding": "gzip"},
 }
 _LARGEST_KB, _LONGEST_SECONDS, _LONGEST_PAUSE_MS = 150, 0.5, 20
@@ -71,11 +69,10 @@ def pinged(running: Running) -> Iterator[Pinging]:
 
 @dataclass(slots=True)
 class Costs:
-    """One value for each run: milliseconds, and megabytes above the memory before."""
+    """Milliseconds for each run."""
 
     took: list[float] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
-    memory: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
     size: int = 0  # bytes
 
@@ -83,8 +80,6 @@ class Costs:
 def observe(bench: Bench, running: Running, ping: Pinging, runs: int, query: Callable[[], int]) -> Costs:
     found = Costs()
     for _ in range(runs):
-        before = resident(running.pid)
-        forget_peak(running.pid)
         watch = Watch(bench, running.pid)
         ping.begin()
         found.size = query()
@@ -92,7 +87,6 @@ def observe(bench: Bench, running: Running, ping: Pinging, runs: int, query: Cal
         found.took.append(1000 * spent.wall)
         found.cpu.append(1000 * spent.cpu)
         found.pauses.append(1000 * ping.slowest)
-        found.memory.append(max(0.0, peak(running.pid) - before))
         time.sleep(0.2)
     return found
 
@@ -127,14 +121,11 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
             for kind, headers in KINDS.items():
                 drained(running.url, headers)  # the first scrape in protobuf encodes every target
                 found = observe(bench, running, ping, sizes.runs, lambda headers=headers: drained(running.url, headers))  # type: ignore[misc]
-                yield from of_kind(f"{what}, {kind}", found)
-
-
-def of_kind(what: str, found: Costs) -> Iterator[Figure]:
-    cpu, memory = (short(statistics.median(values)) for values in (found.cpu, found.memory))
-    how = f"{found.size / 2**20:.2f} MB sent; processor time {cpu} ms, {memory} MB more memory at the peak"
-    yield Figure(what=f"{what}: time", runs=found.took, unit="ms", how=how)
-    yield Figure(what=f"{what}: longest pause", runs=found.pauses, unit="ms", how="slowest `/-/healthy` meanwhile")
+                how = f"{found.size / 2**20:.2f} MB sent over loopback to the last byte"
+                yield Figure(what=f"{what}, {kind}: time", runs=found.took, unit="ms", how=how)
+                yield Figure(what=f"{what}, {kind}: processor time", runs=found.cpu, unit="ms", how="of the exporter")
+                how = "slowest `/-/healthy` meanwhile"
+                yield Figure(what=f"{what}, {kind}: longest pause", runs=found.pauses, unit="ms", how=how)
 
 
 def measure_page(bench: Bench, sizes: Sizes) -> Iterator[Figure]:

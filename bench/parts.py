@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import accuracy, day, exposed, exposition, failing, probes, rules, starts, steady, storing, storm
+from bench import accuracy, day, exposition, failing, probes, rules, starts, steady, storm
 from bench.figures import Figure
 from bench.programs import Bench, serving
 from bench.rules import RULES
@@ -27,13 +27,11 @@ class Part:
 PARTS: dict[str, Part] = {
     "start": Part(starts.measure),
     "probes": Part(probes.measure),
-    "series": Part(exposed.measure),
     "steps": Part(accuracy.measure, wait=accuracy.WAIT),
     "fleet": Part(steady.measure),
     "shards": Part(steady.measure_shards),
     "scrapes": Part(exposition.measure),
     "pages": Part(exposition.measure_page),
-    "prometheus": Part(storing.measure),
     "failing": Part(failing.measure, quiet=False),
     "rules": Part(rules.measure, quiet=False),
     "storm": Part(storm.measure, quiet=False),

@@ -5,15 +5,12 @@ The programs run one after another, in several rounds, with one server.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-import aiohttp
-
 from bench.figures import Figure, ratios
-from bench.programs import Bench, Fleet, Running, bare, blackbox, blackbox_requests, exporter
+from bench.programs import Bench, Fleet, bare, blackbox, exporter, query_blackbox
 from bench.querying import Watch, counts, metrics, total
 from bench.sizes import Sizes
 
@@ -44,34 +41,15 @@ class Costs:
         self.busy[name] = max(spent.busy, self.busy[name])
 
 
-async def query_blackbox(bench: Bench, running: Running, targets: int, *, over: float) -> None:
-    """Send five requests for each target, with the targets spread over `over` seconds.
-
-    Raises RuntimeError if a request fails.
-    """
-    places = asyncio.Semaphore(_AT_ONCE)
-
-    async def one(session: aiohttp.ClientSession, number: int) -> None:
-        await asyncio.sleep(over * number / targets)
-        async with places:
-            for parameters in blackbox_requests(bench, number):
-                async with session.get(f"{running.url}/probe", params=parameters) as answer:
-                    if "\nprobe_success 1" not in await answer.text():
-                        raise RuntimeError(f"blackbox_exporter failed: {parameters}")
-
-    async with aiohttp.ClientSession() as session:
-        await asyncio.gather(*(one(session, number) for number in range(targets)))
-
-
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
     targets, interval, costs = sizes.probe_targets, sizes.probe_interval, Costs()
     with ExitStack() as stack:
         theirs, script = stack.enter_context(blackbox(bench)), stack.enter_context(bare(bench))
-        asyncio.run(query_blackbox(bench, theirs, _AT_ONCE, over=0))  # the very first probe costs more
+        query_blackbox(bench, theirs, _AT_ONCE, over=0)  # the very first probe costs more
         script.make(_AT_ONCE, over=0)
         for _ in range(sizes.runs):
             watch = Watch(bench, theirs.pid)
-            asyncio.run(query_blackbox(bench, theirs, targets, over=interval))
+            query_blackbox(bench, theirs, targets, over=interval)
             costs.keep("blackbox", watch, targets)
             watch = Watch(bench, script.process.pid)
             script.make(targets, over=interval)

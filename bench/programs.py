@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
+
 from bench.processes import python, received, started
 from bench.server import TENANT
 from exporter.core import durations
 
 BLACKBOX = "prometheus-blackbox-exporter"
+_AT_ONCE = 4  # requests to blackbox_exporter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +48,7 @@ class Bench:
 
 
 @contextmanager
-def serving(
-    folder: Path, *, wait: float = 0.0, tree: Path | None = None, rules: Sequence[Path] = ()
-) -> Iterator[Bench]:
+def serving(folder: Path, *, wait: float = 0.0, tree: Path | None = None, rules: Sequence[Path] = ()) -> Iterator[Bench]:
     """Run the server. `wait` is the time in seconds before each response of a vault."""
     number = len(list(folder.iterdir()))
     ca_file, log = folder / f"{number}-ca.pem", folder / f"{number}-server.log"
@@ -149,20 +151,43 @@ def _blackbox_modules(ca_file: Path) -> str:
     return "\n".join(["modules:", *lines]) + "\n"
 
 
-def blackbox_requests(bench: Bench, number: int) -> list[dict[str, str]]:
-    """The parameters of the five requests to `/probe` that correspond to one probe of the exporter."""
+def query_blackbox(bench: Bench, running: Running, targets: int, *, over: float) -> list[str]:
+    """Send the five requests that are one probe of the exporter, for each target, with the targets spread over `over` seconds.
+
+    Returns the texts about requests to vaults. Raises RuntimeError if a request fails.
+    """
+
+    async def one(session: aiohttp.ClientSession, number: int) -> list[str]:
+        await asyncio.sleep(over * number / targets)
+        return [await _probed(session, running, parameters) for parameters in _requests(bench, number)]
+
+    async def every() -> list[list[str]]:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=_AT_ONCE)) as session:
+            return await asyncio.gather(*(one(session, number) for number in range(targets)))
+
+    return [text for _, *of_vault in asyncio.run(every()) for text in of_vault]
+
+
+async def _probed(session: aiohttp.ClientSession, running: Running, parameters: dict[str, str]) -> str:
+    async with session.get(f"{running.url}/probe", params=parameters) as answer:
+        text = await answer.text()
+    if "\nprobe_success 1" not in text:
+        raise RuntimeError(f"blackbox_exporter failed: {parameters}")
+    return text
+
+
+def _requests(bench: Bench, number: int) -> list[dict[str, str]]:
+    """The parameters of the requests to `/probe`, that for the token first."""
     vault, key = f"bench-{number:04}.vault.azure.net", f"/keys/Key/{number:032x}"
-    wanted = {
-        "challenge": (vault, "/keys"),
-        "token": ("login.microsoftonline.com", f"/{TENANT}/oauth2/v2.0/token"),
-        "get": (vault, key),
-        "wrap": (vault, f"{key}/wrapkey"),
-        "unwrap": (vault, f"{key}/unwrapkey"),
-    }
-    return [
-        {"module": kind, "target": f"https://127.0.0.1:{bench.port}{path}?api-version=7.4", "hostname": host}
-        for kind, (host, path) in wanted.items()
-    ]
+    wanted = (
+        ("token", "login.microsoftonline.com", f"/{TENANT}/oauth2/v2.0/token"),
+        ("challenge", vault, "/keys"),
+        ("get", vault, key),
+        ("wrap", vault, f"{key}/wrapkey"),
+        ("unwrap", vault, f"{key}/unwrapkey"),
+    )
+    address = f"https://127.0.0.1:{bench.port}"
+    return [{"module": kind, "target": f"{address}{path}?api-version=7.4", "hostname": host} for kind, host, path in wanted]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import re
 import socket
 import time
 import urllib.request
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import IncompleteRead
@@ -48,6 +49,15 @@ def page(url: str, path: str) -> str:
     with urllib.request.urlopen(f"{url}{path}", timeout=60) as answer:  # noqa: S310 - a loopback address
         body: bytes = answer.read()
         return body.decode()
+
+
+def until(true: Callable[[], bool], what: str, *, seconds: float) -> None:
+    """Wait for a condition. Raises RuntimeError after `seconds`."""
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            raise RuntimeError(f"not in {seconds:g} s: {what}")
+        time.sleep(0.25)
 
 
 def counts(bench: Bench) -> dict[str, float]:

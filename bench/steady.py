@@ -121,9 +121,7 @@ def figures(quiet: Slices, scraped: Slices, sizes: Sizes) -> Iterator[Figure]:
     name = f"{sizes.fleet:,} targets every {sizes.fleet_interval:g} s"
     how = f"without scrapes, {sizes.slice:g} s a run, after {sizes.warm_up:g} s of warm-up"
     often = f"scraped every {EVERY:g} s, {sizes.slice:g} s a run"
-    yield Figure(
-        what=f"{name}: processor time", runs=quiet.cpu, unit="% of a core", commit=50, aim=35, busy=quiet.busy, how=how
-    )
+    yield Figure(what=f"{name}: processor time", runs=quiet.cpu, unit="% of a core", commit=50, aim=35, busy=quiet.busy, how=how)
     costs = "the same, auxiliary probes included"
     yield Figure(what=f"{name}: processor time a probe", runs=quiet.cost, unit="ms", busy=quiet.busy, how=costs)
     what = f"{name}: processor time while scraped"

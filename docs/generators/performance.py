@@ -37,11 +37,6 @@ QUESTIONS = (
         "{}, {} a target",
     ),
     (
-        "series of a target",
-        tuple(f"series of a target, level `{level}`" for level in ("minimal", "default", "full")),
-        "{} at level `minimal`, {} at `default`, {} at `full`",
-    ),
-    (
         "a scrape of 5,000 targets",
         ("5,000 targets, plain, text: time", "5,000 targets, gzip, text: time"),
         "{} in text, {} in text with gzip, at level `full`",

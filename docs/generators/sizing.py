@@ -9,7 +9,7 @@ import math
 import sys
 from dataclasses import dataclass
 
-from docs.generators.cardinality import MOST_SERIES
+from docs.generators.cardinality import of_a_healthy_target
 from docs.generators.pages import GeneratedPart
 from docs.generators.performance import figures
 from exporter.metrics.spec import Level
@@ -31,14 +31,6 @@ class Costs:
     target_kb: float
     series_kb: float
     sample_us: float
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """The measured series of a target at a level, with classic and with native histograms."""
-
-    classic: int
-    native: int
 
 
 def _number(what: str) -> float:
@@ -64,21 +56,20 @@ def costs() -> Costs:
     )
 
 
-def series(level: Level) -> Series:
-    """Return the series of a target at a level. Raise LookupError if they are missing."""
-    kinds = ("series of a target", "series of a target with native histograms")
-    return Series(*(round(_number(f"{kind}, level `{level}`")) for kind in kinds))
+def series(level: Level, *, native: bool = False) -> int:
+    """Return the most series of a target at a level."""
+    return sum(of_a_healthy_target(level, native=native).values())
 
 
 def unit_costs() -> str:
-    cost, full = costs(), series(Level.FULL)
+    cost = costs()
     rows = (
         ("a probe, with its share of auxiliary probes", f"{cost.probe_ms:g} ms", "processor time of the exporter"),
         ("an exporter without targets", f"{cost.base_mb:g} MB", "memory"),
         ("a target", f"{cost.target_kb:g} KB", "memory"),
         ("the history of all targets together", f"{HISTORY_MB:g} MB at most", "memory"),
         ("a probe that waits for a silent vault", f"{WAITING_MB:g} MB", "memory, until its timeout"),
-        ("a target", f"{full.classic} series (at most {MOST_SERIES[Level.FULL]})", "Prometheus"),
+        ("a target", f"{series(Level.FULL)} series at most", "Prometheus"),
         ("a series", f"{cost.series_kb:g} KB", "memory of Prometheus"),
         ("a sample", f"{cost.sample_us:g} µs", "processor time of Prometheus"),
     )
@@ -87,7 +78,7 @@ def unit_costs() -> str:
 
 def totals() -> str:
     """Return the table of totals, which is arithmetic with the unit costs."""
-    cost, of_one = costs(), series(Level.FULL).classic
+    cost, of_one = costs(), series(Level.FULL)
     rows = []
     for targets in TARGETS:
         probes, all_series = targets / EVERY, targets * of_one
@@ -121,24 +112,24 @@ _ENOUGH = {
 
 
 def levels() -> str:
-    """Return the series of each level."""
+    """Return the most series of each level."""
     rows = []
     for level, purpose in _ENOUGH.items():
-        found, most = series(level), MOST_SERIES[level]
-        native = most - found.classic + found.native
-        of_many = f"{found.classic * FLEET:,} or {found.native * FLEET:,}"
-        rows.append((f"`{level}`", f"{found.classic} (at most {most})", f"{found.native} (at most {native})", of_many, purpose))
-    head = ("`--metrics.level`", "series of a target", "with native histograms", f"{FLEET:,} targets", "enough for")
+        classic, native = series(level), series(level, native=True)
+        of_many = f"{classic * FLEET:,} or {native * FLEET:,}"
+        rows.append((f"`{level}`", f"{classic}", f"{native}", of_many, purpose))
+    head = ("`--metrics.level`", "series of a target, at most", "with native histograms", f"{FLEET:,} targets", "enough for")
     return _table(head, rows)
 
 
 def failing() -> str:
     """Return the memory of failing fleets."""
     sizes, ways = ("1,000", "2,500"), ("silent name servers", "silence after TLS", "refusal")
-    memory = {
-        way: [f"{_number(f'{size} targets, {way}: resident memory'):.0f} MB" for size in sizes] for way in ways
-    }
-    return _table(("memory", *(f"{size} targets" for size in sizes)), [(f"every probe fails by {way}", *cells) for way, cells in memory.items()])
+    memory = {way: [f"{_number(f'{size} targets, {way}: resident memory'):.0f} MB" for size in sizes] for way in ways}
+    return _table(
+        ("memory", *(f"{size} targets" for size in sizes)),
+        [(f"every probe fails by {way}", *cells) for way, cells in memory.items()],
+    )
 
 
 def _table(head: tuple[str, ...], rows: object) -> str:
@@ -149,8 +140,11 @@ def _table(head: tuple[str, ...], rows: object) -> str:
 PARTS = tuple(
     GeneratedPart(name, write)
     for name, write in (
-        ("unit costs", unit_costs), ("memory of failing fleets", failing), ("totals", totals), ("series of the levels", levels)
-    )  # fmt: skip
+        ("unit costs", unit_costs),
+        ("memory of failing fleets", failing),
+        ("totals", totals),
+        ("series of the levels", levels),
+    )
 )
 
 

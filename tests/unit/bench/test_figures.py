@@ -10,7 +10,6 @@ import pytest
 import yaml
 
 from bench.__main__ import compared, parsed, verdict
-from bench.exposed import alike, series
 from bench.failing import LIMIT as MEMORY
 from bench.failing import WAYS, Observed, figures
 from bench.figures import COLUMNS, LIMIT, Figure, percentile, ratios, short, write
@@ -34,17 +33,6 @@ ekm_exporter_schedule_lag_seconds_bucket{le="0.1"} 98.0
 ekm_exporter_schedule_lag_seconds_bucket{le="0.5"} 99.0
 ekm_exporter_schedule_lag_seconds_bucket{le="+Inf"} 100.0
 ekm_exporter_probes_tainted_total 3.0
-"""
-METRICS = """\
-# TYPE ekm_up gauge
-ekm_up{target="a"} 1
-ekm_up{target="b"} 1
-# TYPE ekm_step_seconds histogram
-ekm_step_seconds_bucket{target="a",step="wrap",le="1"} 1
-ekm_step_seconds_bucket{step="wrap",target="a",le="+Inf"} 1
-ekm_step_seconds_sum{step="wrap",target="a"} 0.5
-ekm_step_seconds_count{step="wrap",target="a"} 1
-ekm_exporter_targets 2
 """
 RULE = "groups: [{name: g, interval: 1m, rules: [{record: r, expr: '1'}, {alert: A, expr: r, annotations: {summary: text}}]}]"
 
@@ -109,12 +97,6 @@ def test_start_lag_of_a_period_excludes_earlier_starts():
     later = TEXT.replace('le="0.5"} 99.0', 'le="0.5"} 199.0').replace('le="+Inf"} 100.0', 'le="+Inf"} 201.0')
     assert lag_p99(later.replace('le="0.1"} 98.0', 'le="0.1"} 197.0'), TEXT) == 0.5
     assert lag_p99(TEXT.replace('le="0.1"} 98.0', 'le="0.1"} 198.0').replace("100.0", "200.0"), TEXT) == 0.1
-
-
-def test_series_of_a_usual_target_are_counted_by_kind():
-    only_a = "".join(line for line in METRICS.splitlines(keepends=True) if 'target="b"' not in line)
-    assert series(only_a) == {"all": 5, "of histograms": 4, "of other metrics": 1, "with native histograms": 2}
-    assert (alike(only_a), alike(METRICS), alike("")) == (1.0, 0.5, 0.0)
 
 
 @pytest.mark.parametrize("texts", [True, False])
@@ -191,7 +173,7 @@ def test_commit_is_unpacked_without_uncommitted_files(tmp_path, capsys):
     (root / LOCK).write_text("one==1\n", encoding="utf-8")
     name = ("-c", "user.name=bench", "-c", "user.email=bench@example.com")
     for words in (("init", "-q"), ("add", "-A"), ("commit", "-q", "-m", "first")):
-        subprocess.run(("git", "-C", root, *name, *words), check=True, capture_output=True)  # noqa: S603 - fixed commands
+        subprocess.run(("git", "-C", root, *name, *words), check=True, capture_output=True)  # noqa: S603, S607 - fixed commands
     (root / LOCK).write_text("one==2\n", encoding="utf-8")
     assert (unpacked("HEAD", tmp_path / "other", root) / LOCK).read_text(encoding="utf-8") == "one==1\n"
     assert "requirements.lock of HEAD differs" in capsys.readouterr().err
