@@ -137,6 +137,37 @@ async def test_first_login_precedes_further_guesses_of_other_addresses(counted):
     await asyncio.gather(*storm, return_exceptions=True)
 
 
+async def test_full_queue_drops_a_guess_of_the_worst_address(counted, monkeypatch):
+    monkeypatch.setattr(passwords, "MOST_WAITING", 2)
+    cache, _ = counted
+    await cache.check(USERS, "alice", b"guess", address="worst")
+    waiting = [
+        asyncio.create_task(cache.check(USERS, "alice", b"%d" % number, address=address))
+        for number, address in enumerate(("worst", "new", "newer"))
+    ]
+    wrong, busy = PasswordResult.WRONG, PasswordResult.BUSY
+    assert await asyncio.gather(*waiting) == [busy, wrong, wrong]
+
+
+async def test_right_password_ends_the_count_of_its_address(counted):
+    cache, calls = counted
+    for password in (b"guess", PASSWORD.encode()):
+        await cache.check(USERS, "alice", password, address="a")
+    await cache.check(USERS, "alice", b"guess of b", address="b")
+    first = [asyncio.create_task(cache.check(USERS, "alice", b"first", address=address)) for address in ("b",)]
+    then = [asyncio.create_task(cache.check(USERS, "bob", b"then", address=address)) for address in ("a",)]
+    await asyncio.gather(*first, *then)
+    assert calls[-2:] == [USERS["bob"], USERS["alice"]]
+
+
+async def test_counted_addresses_are_bounded(counted, monkeypatch):
+    monkeypatch.setattr(passwords, "_MOST_COUNTED", 2)
+    cache, _ = counted
+    for number in range(4):
+        await cache.check(USERS, "alice", b"%d" % number, address=str(number))
+    assert list(cache._wrong) == ["2", "3"]
+
+
 async def test_disconnected_client_cancels_no_check_of_others(counted):
     cache, _ = counted
     gone, stays = (asyncio.create_task(cache.check(USERS, "alice", PASSWORD.encode(), address="a")) for _ in range(2))
