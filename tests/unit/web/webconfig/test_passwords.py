@@ -153,11 +153,12 @@ async def test_right_password_ends_the_count_of_its_address(counted):
     cache, calls = counted
     for password in (b"guess", PASSWORD.encode()):
         await cache.check(USERS, "alice", password, address="a")
-    await cache.check(USERS, "alice", b"guess of b", address="b")
-    first = [asyncio.create_task(cache.check(USERS, "alice", b"first", address=address)) for address in ("b",)]
-    then = [asyncio.create_task(cache.check(USERS, "bob", b"then", address=address)) for address in ("a",)]
-    await asyncio.gather(*first, *then)
-    assert calls[-2:] == [USERS["bob"], USERS["alice"]]
+    await cache.check(USERS, "alice", b"another guess", address="b")
+    guesses = (("alice", "new"), ("alice", "b"), ("bob", "a"))  # the first one is being checked while the others wait
+    await asyncio.gather(
+        *(cache.check(USERS, user, b"guess of " + address.encode(), address=address) for user, address in guesses)
+    )
+    assert calls[-2:] == [USERS[user].encode() for user in ("bob", "alice")]
 
 
 async def test_counted_addresses_are_bounded(counted, monkeypatch):
