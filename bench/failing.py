@@ -41,14 +41,13 @@ WAYS = (
 
 @dataclass(slots=True)
 class Observed:
-    """Megabytes, seconds and counts. `killed` and `stopped` are the seconds until the kill and from SIGTERM to the end."""
+    """Megabytes, seconds and counts. `stopped` are the seconds from SIGTERM to the end, infinite for a process that was killed."""
 
     memory: list[float] = field(default_factory=list)
     most: float = 0.0
     failed: float = 0.0
     others: float = 0.0  # tainted and skipped probes
-    killed: float = math.nan
-    stopped: float = math.nan
+    stopped: float = math.inf
 
 
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
@@ -68,7 +67,7 @@ def observe(running: Running, seconds: float) -> Observed:
     while time.monotonic() < begun + seconds:
         seen.memory.append(resident(running.pid))
         if seen.memory[-1] > LIMIT:
-            seen.killed, seen.most = time.monotonic() - begun, seen.memory[-1]
+            seen.most = seen.memory[-1]
             os.kill(running.pid, signal.SIGKILL)
             return seen
         time.sleep(_EVERY)
@@ -83,18 +82,14 @@ def observe(running: Running, seconds: float) -> Observed:
 
 def figures(targets: int, way: Way, seen: Observed, sizes: Sizes) -> Iterator[Figure]:
     what = f"{targets:,} targets, {way.words}"
-    if not math.isnan(seen.killed):
-        how = f"killed after {seen.killed:.0f} s, when it passed the limit"
-        yield Figure(what=f"{what}: resident memory", runs=[seen.most], unit="MB", commit=LIMIT, how=how)
-        return
     how = (
         f"at its peak; {sizes.failing:.0f} s with a probe of each target every {sizes.fleet_interval:g} s; "
         f"{seen.failed:,.0f} probes failed, {seen.others:,.0f} were tainted or left out"
     )
     yield Figure(what=f"{what}: resident memory", runs=[seen.most], unit="MB", commit=LIMIT, how=how)
-    half = len(seen.memory) // 2
-    grown = max(seen.memory[half:]) - max(seen.memory[:half])
+    half = (len(seen.memory) + 1) // 2
+    grown = max(seen.memory[-half:]) - max(seen.memory[:half])
     how = "the most in the second half of that time, less the most in the first"
     yield Figure(what=f"{what}: growth", runs=[grown], unit="MB", how=how)
-    how = "from SIGTERM, in the middle of it, to the end of the process"
+    how = "from SIGTERM, in the middle of it, to the end of the process; infinite if it was killed at the limit"
     yield Figure(what=f"{what}: stopped after", runs=[seen.stopped], unit="s", commit=PATIENCE, how=how)

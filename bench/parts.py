@@ -29,7 +29,6 @@ PARTS: dict[str, Part] = {
     "probes": Part(probes.measure),
     "steps": Part(accuracy.measure, wait=accuracy.WAIT),
     "fleet": Part(steady.measure),
-    "shards": Part(steady.measure_shards),
     "scrapes": Part(exposition.measure),
     "pages": Part(exposition.measure_page),
     "failing": Part(failing.measure, quiet=False),

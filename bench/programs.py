@@ -17,6 +17,21 @@ from exporter.core import durations
 
 BLACKBOX = "prometheus-blackbox-exporter"
 _AT_ONCE = 4  # requests to blackbox_exporter
+_VAULT, _BEARER = "{vault}.vault.azure.net", f"headers: {{Authorization: Bearer {'t' * 1200}, Content-Type: application/json}}"
+_POST, _CRYPT = "method: POST, body: '{}'", '{{"alg":"RSA-OAEP","value":"{}"}}'
+# The requests of a probe: name, host, path, and settings of blackbox_exporter.
+_REQUESTS = (
+    (
+        "token",
+        "login.microsoftonline.com",
+        f"/{TENANT}/oauth2/v2.0/token",
+        _POST.format("grant_type=client_credentials&client_id=bench&client_secret=none"),
+    ),
+    ("challenge", _VAULT, "/keys", "valid_status_codes: [401]"),
+    ("get", _VAULT, "/keys/{key}", _BEARER),
+    ("wrap", _VAULT, "/keys/{key}/wrapkey", f"{_BEARER}, {_POST.format(_CRYPT.format('A' * 43))}"),
+    ("unwrap", _VAULT, "/keys/{key}/unwrapkey", f"{_BEARER}, {_POST.format(_CRYPT.format('A' * 342))}"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,18 +151,7 @@ def blackbox(bench: Bench) -> Iterator[Running]:
 
 def _blackbox_modules(ca_file: Path) -> str:
     common = f"preferred_ip_protocol: ip4, tls_config: {{ca_file: {ca_file}}}"
-    bearer = f"headers: {{Authorization: Bearer {'t' * 1200}, Content-Type: application/json}}"
-    wrap = '{"alg":"RSA-OAEP","value":"' + "A" * 43 + '"}'
-    unwrap = '{"alg":"RSA-OAEP","value":"' + "A" * 342 + '"}'
-    form = "grant_type=client_credentials&client_id=bench&client_secret=none"
-    kinds = {
-        "challenge": f"{common}, valid_status_codes: [401]",
-        "token": f"{common}, method: POST, body: '{form}'",
-        "get": f"{common}, {bearer}",
-        "wrap": f"{common}, {bearer}, method: POST, body: '{wrap}'",
-        "unwrap": f"{common}, {bearer}, method: POST, body: '{unwrap}'",
-    }
-    lines = [f"  {kind}: {{prober: http, timeout: 5s, http: {{{rest}}}}}" for kind, rest in kinds.items()]
+    lines = [f"  {kind}: {{prober: http, timeout: 5s, http: {{{common}, {rest}}}}}" for kind, _, _, rest in _REQUESTS]
     return "\n".join(["modules:", *lines]) + "\n"
 
 
@@ -178,16 +182,11 @@ async def _probed(session: aiohttp.ClientSession, running: Running, parameters: 
 
 def _requests(bench: Bench, number: int) -> list[dict[str, str]]:
     """The parameters of the requests to `/probe`, that for the token first."""
-    vault, key = f"bench-{number:04}.vault.azure.net", f"/keys/Key/{number:032x}"
-    wanted = (
-        ("token", "login.microsoftonline.com", f"/{TENANT}/oauth2/v2.0/token"),
-        ("challenge", vault, "/keys"),
-        ("get", vault, key),
-        ("wrap", vault, f"{key}/wrapkey"),
-        ("unwrap", vault, f"{key}/unwrapkey"),
-    )
-    address = f"https://127.0.0.1:{bench.port}"
-    return [{"module": kind, "target": f"{address}{path}?api-version=7.4", "hostname": host} for kind, host, path in wanted]
+    address, names = f"https://127.0.0.1:{bench.port}", {"vault": f"bench-{number:04}", "key": f"Key/{number:032x}"}
+    return [
+        {"module": kind, "target": f"{address}{path.format(**names)}?api-version=7.4", "hostname": host.format(**names)}
+        for kind, host, path, _ in _REQUESTS
+    ]
 
 
 @dataclass(frozen=True, slots=True)

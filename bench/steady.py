@@ -1,4 +1,4 @@
-"""A large fleet at a steady rate: processor time, memory, start lag, the effect of scrapes, growth, and twice the fleet in two shards.
+"""A large fleet at a steady rate: processor time, memory, start lag, the effect of scrapes, and growth.
 
 Slices without scrapes alternate with slices with a scrape every 1.5 s, in the same process.
 """
@@ -9,7 +9,6 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from bench import scrapes, starts
@@ -21,7 +20,6 @@ from bench.sizes import Sizes
 
 EVERY = 1.5  # seconds between two scrapes
 _PER_CREDENTIAL = 20
-_SHARDS, _SHARD_RUNS = 2, 2
 
 
 @dataclass(slots=True)
@@ -154,27 +152,3 @@ def growth(bench: Bench, sizes: Sizes, many: Slices, settled: float) -> Iterator
     yield Figure(what=f"memory a target, {sizes.fleet:,} targets", runs=[per_many], unit="KB", how=how)
     memory, how = [per_many / per_few if per_few else 0.0], "from the two figures above"
     yield Figure(what=f"{span}: memory a target", runs=memory, unit="times", commit=1.2, aim=1, how=how)
-
-
-def measure_shards(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
-    """Measure twice the fleet in two processes that read the whole configuration, on the cores that the server shares."""
-    fleet, each, busy = fleet_of(_SHARDS * sizes.fleet, sizes.fleet_interval), list[float](), 0.0
-    with ExitStack() as stack:
-        shards = [stack.enter_context(exporter(bench, fleet, "--shard", f"{index}/{_SHARDS}")) for index in range(_SHARDS)]
-        time.sleep(sizes.warm_up)
-        for _ in range(min(_SHARD_RUNS, sizes.runs)):
-            watches = [Watch(bench, shard.pid) for shard in shards]
-            time.sleep(sizes.slice)
-            windows = [watch.stop() for watch in watches]
-            each += [100 * window.cpu / window.wall for window in windows]
-            busy = max(busy, windows[0].busy)
-        texts = [metrics(shard.url) for shard in shards]
-        memory = [resident(shard.pid) for shard in shards]
-    name = f"{_SHARDS * sizes.fleet:,} targets every {sizes.fleet_interval:g} s in {_SHARDS} shards"
-    how = f"{sizes.slice:g} s a run, after {sizes.warm_up:g} s of warm-up"
-    yield Figure(what=f"{name}: processor time of a shard", runs=each, unit="% of a core", commit=100, busy=busy, how=how)
-    yield Figure(what=f"{name}: resident memory of a shard", runs=memory, unit="MB", commit=600, how="after the last run")
-    lags, how = [lag_p99(text) for text in texts], "bound of the histogram that 99 % of all starts of a shard stayed under"
-    yield Figure(what=f"{name}: start lag, p99", runs=lags, unit="s", commit=1, how=how)
-    failed = sum(total(text, "ekm_probe_failures_total") for text in texts)
-    yield Figure(what=f"{name}: failed probes", runs=[failed], unit="", commit=0, how="since the start of both processes")

@@ -38,17 +38,10 @@ def observe(bench: Bench, running: Running, fleet: Fleet, how: str, intervals: f
     before = metrics(running.url)
     forget_peak(running.pid)
     fail(bench, how, first=fleet.targets)
-    _scrape(running, fleet, until=time.monotonic() + intervals * fleet.interval)
+    time.sleep(intervals * fleet.interval)
     fail(bench, "", first=0)
     back = _until_well(running, fleet)
     return Observed(before, metrics(running.url), peak(running.pid), back)
-
-
-def _scrape(running: Running, fleet: Fleet, *, until: float) -> None:
-    """Scrape like Prometheus."""
-    while time.monotonic() < until:
-        metrics(running.url)
-        time.sleep(max(0.0, min(fleet.interval / 4, until - time.monotonic())))
 
 
 def _until_well(running: Running, fleet: Fleet) -> float:

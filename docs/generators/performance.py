@@ -27,11 +27,6 @@ QUESTIONS = (
     ),
     ("5,000 targets every 60 s", ("5,000 targets every 60 s: processor time",), "{}"),
     (
-        "10,000 targets every 60 s in 2 shards",
-        tuple(f"10,000 targets every 60 s in 2 shards: {what}" for what in ("processor time of a shard", "start lag, p99")),
-        "{} for each shard, start lag {} (p99)",
-    ),
-    (
         "memory of 5,000 targets",
         ("5,000 targets every 60 s: resident memory", "memory a target, 5,000 targets"),
         "{}, {} a target",
