@@ -72,6 +72,13 @@ def test_secret_cut_by_the_end_of_a_text_is_hidden(known):
     assert known.hide("a " * 2042 + SECRET).endswith(f" {MARK}")
 
 
+def test_short_text_is_searched_for_each_of_many_secrets(known):
+    for _ in range(len(SECRET)):
+        known.remember(secrets.token_hex(16))
+    assert known.reveals(SECRET)
+    assert not known.reveals("Access denied")
+
+
 def test_least_recently_used_secret_is_forgotten():
     known = KnownSecrets(most=4)
     first, second, third = (secrets.token_hex(16) for _ in range(3))
