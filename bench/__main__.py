@@ -1,126 +1,133 @@
 """The benchmark: `./dev bench` for all parts, `./dev bench --quick` for a short run, `./dev bench storm` for one part.
 
-`./dev bench --compare REV` also runs the exporter of another commit and prints ratios. A full run writes docs/performance.md and
-the unit costs of docs/sizing.md. The exit code is 1 if a part failed. `parts` lists the parts.
+A full run of all parts writes docs/performance.csv and the tables that are made from it. `--compare REV` also measures the exporter
+of another commit and prints ratios. The exit code is 1 if a part failed. `parts` lists the parts.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import platform
+import re
 import signal
+import ssl
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
-from bench.conductor import Outcome, Run
-from bench.document import Compared, write
-from bench.items import Broken, Item, Mark
-from bench.parts import PARTS
-from bench.programs import Fleet, configuration
+from bench.figures import COLUMNS, Figure, ratios, short, write
+from bench.parts import PARTS, Outcome, Run
+from bench.programs import BLACKBOX
+from bench.rules import RULES
 from bench.sizes import SIZES
-from bench.trees import Tree, TreeError, authority, fitting, this_tree, unpacked
-from docs.generators import sizing
+from bench.trees import TreeError, unpacked
+from docs.generators import performance, sizing
+from exporter import __version__
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
-_NEVER = 1e9  # seconds
-
-
-def output(name: str, item: Item) -> None:
-    """Print a result of a part when it arrives."""
-    print(f"{name}: {_text(item)}", file=sys.stderr, flush=True)
-
-
-def _text(item: Item) -> str:
-    match item:
-        case Mark():
-            return "warmed up"
-        case Broken(reason):
-            return f"FAILED: {reason}"
-        case _:
-            return item.line()
+DOCS = Path(__file__).parent.parent / "docs"
+_PACKAGES = ("aiohttp", "azure-core", "azure-identity", "azure-keyvault-keys", "cryptography", "prometheus-client")
 
 
 def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
-    parser.add_argument(
-        "parts", nargs="*", metavar="PART", help=f"parts to run, with results on standard output: {', '.join(PARTS)}"
-    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"parts to run: {', '.join(PARTS)}")
     parser.add_argument("--quick", action="store_const", const="quick", dest="size", help="a short run with indicative figures")
     parser.add_argument("--size", choices=sorted(SIZES), help="tiny: only checks that the benchmark runs")
+    parser.add_argument("--compare", metavar="REV", help="also measure the exporter of another commit, and print ratios")
     parser.add_argument(
-        "--compare", metavar="REV", help=f"run another commit in turn, in the parts {', '.join(compared_parts())}"
+        "--rules", metavar="FILE", type=Path, nargs="+", default=[RULES], help="rule files that part `rules` measures in turn"
     )
-    parser.add_argument(
-        "--within", type=float, metavar="MINUTES", help="stop the parts that still run then; they count as failed"
-    )
-    parser.add_argument(
-        "--out", type=Path, help="output file (default: docs/performance.md for all parts in full, otherwise standard output)"
-    )
+    parser.add_argument("--out", type=Path, help="output file (default: docs/performance.csv for all parts in full)")
     parser.set_defaults(size="full")
     args = parser.parse_args(arguments)
     if unknown := [name for name in args.parts if name not in PARTS]:
         parser.error(f"no part {unknown[0]!r}: there are {', '.join(PARTS)}")
-    if args.compare is not None and (alone := [name for name in args.parts if not PARTS[name].compares]):
-        parser.error(f"part {alone[0]!r} cannot be compared: --compare has {', '.join(compared_parts())}")
-    if args.out is None and args.size == "full" and not args.parts:
-        args.out = DOCUMENT
+    if args.out is None and args.size == "full" and not args.parts and not args.compare:
+        args.out = performance.FIGURES
     return args
 
 
-def compared_parts() -> list[str]:
-    return [name for name, part in PARTS.items() if part.compares]
-
-
-def other_tree(revision: str, folder: Path) -> tuple[Tree, Compared]:
-    """The other commit, ready to run. Raises TreeError."""
-    place = folder / "other"
-    tree = fitting(
-        unpacked(revision, place), configuration(Fleet(targets=1, credentials=1, interval=60), 1, authority(folder)), folder
-    )
-    return tree, Compared(this_tree(), tree.name)
-
-
 def main(arguments: list[str] | None = None) -> int:
-    args = parsed(arguments)
-    begun = time.monotonic()
+    args, begun = parsed(arguments), time.monotonic()
+    names = [name for name in PARTS if not args.parts or name in args.parts]
     with tempfile.TemporaryDirectory(prefix="ekm-bench-", ignore_cleanup_errors=True) as folder:
+        run = Run(sizes=SIZES[args.size], folder=Path(folder, "this"), on_figure=output, rules=args.rules)
         try:
-            other, compared = other_tree(args.compare, Path(folder)) if args.compare is not None else (None, None)
+            tree = unpacked(args.compare, Path(folder, "tree")) if args.compare else None
         except TreeError as error:
             print(f"bench: {error}", file=sys.stderr)
             return 2
-        deadline = begun + (60 * args.within if args.within else _NEVER)
-        run = Run(size=args.size, folder=Path(folder), other=other, deadline=deadline, on_item=output)
-        outcomes = run.outcomes([name for name in PARTS if not args.parts or name in args.parts])
-    write(args.out, args.size, outcomes, seconds=time.monotonic() - begun, compared=compared)
-    if args.out == DOCUMENT:
-        resize()
-    return verdict(outcomes, args.out)
+        outcomes = run.outcomes(names)
+        if tree:
+            other = Run(sizes=run.sizes, folder=Path(folder, "other"), on_figure=output, tree=tree, rules=args.rules)
+            print("\n".join(compared(other.outcomes(names), outcomes, args.compare)))
+    if args.out:
+        rows = [row for name, outcome in outcomes.items() for row in (figure.row(name) for figure in outcome.figures)]
+        write(args.out, [*machine(args.size, time.monotonic() - begun), *rows])
+    if args.out == performance.FIGURES:
+        performance.main([str(DOCS / "performance.md")])
+        sizing.main([str(DOCS / "sizing.md")])
+    return verdict(outcomes)
 
 
-def resize() -> None:
-    """Write the tables of docs/sizing.md from the new page, if it has their figures."""
-    try:
-        sizing.main([str(DOCUMENT.parent / "sizing.md")])
-    except LookupError as error:
-        print(f"bench: docs/sizing.md stays as it was: {error.args[0]}", file=sys.stderr)
+def output(name: str, figure: Figure) -> None:
+    """Print a figure when it arrives."""
+    print(f"{name}: {figure.line()}", flush=True)
+
+
+def compared(before: Mapping[str, Outcome], after: Mapping[str, Outcome], revision: str) -> Iterator[str]:
+    """The rows of a table with the figures of both trees. Programs other than the exporter show how steady the machine was."""
+    yield f"\n| what | {revision} | this tree | ratio | lowest to highest |\n| --- | --- | --- | --- | --- |"
+    for name, outcome in after.items():
+        known = {figure.what: figure for figure in before[name].figures}
+        for figure in outcome.figures:
+            other = known.get(figure.what)
+            if other is not None and len(other.runs) == len(figure.runs) and all(other.runs):
+                runs = ratios(figure.runs, other.runs)
+                amounts = f"{short(other.median)} {figure.unit} | {short(figure.median)} {figure.unit}"
+                ratio = short(figure.median / other.median)
+                yield f"| {figure.what} | {amounts} | {ratio} | {short(min(runs))} to {short(max(runs))} |"
+    yield from (f"bench: {revision}: FAILED: {name} ({outcome.reason})" for name, outcome in before.items() if outcome.reason)
+
+
+def machine(size: str, seconds: float) -> list[tuple[str, ...]]:
+    """The time, the machine and the programs of a run, as rows without a number."""
+    info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    model = re.search(r"^model name\s*:\s*(.+)$", info, re.MULTILINE)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    shown = subprocess.run((BLACKBOX, "--version"), capture_output=True, text=True, check=True)  # noqa: S603 - a fixed command
+    day, load = time.strftime("%Y-%m-%d", time.gmtime()), os.getloadavg()[0]
+    texts = (
+        f"{day}, in {seconds / 60:.0f} minutes, size {size}, load average at the end {load:.1f}",
+        f"{os.cpu_count()} cores of {model[1] if model else platform.machine()}, {memory:.0f} GB, Linux {platform.release()}",
+        f"ekm-exporter {__version__}, Python {platform.python_version()}, {ssl.OPENSSL_VERSION}",
+        ", ".join(f"{name} {version(name)}" for name in _PACKAGES),
+        (shown.stdout or shown.stderr).splitlines()[0].partition(" (")[0],
+    )
+    return [("machine", text, *[""] * (len(COLUMNS) - 2)) for text in texts]
+
+
+def verdict(outcomes: Mapping[str, Outcome]) -> int:
+    """Print broken bounds and failed parts, and return the exit code."""
+    for outcome in outcomes.values():
+        for figure in outcome.figures:
+            if not figure.met:
+                print(f"bench: bound not kept: {figure.line()}", file=sys.stderr)
+    failed = [f"{name} ({outcome.reason})" for name, outcome in outcomes.items() if outcome.reason]
+    for each in failed:
+        print(f"bench: FAILED: {each}", file=sys.stderr)
+    print(f"bench: {len(outcomes) - len(failed)} of {len(outcomes)} parts measured", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _interrupted(*_: object) -> NoReturn:
     raise KeyboardInterrupt
-
-
-def verdict(outcomes: Mapping[str, Outcome], out: Path | None) -> int:
-    """Print the last line and return the exit code."""
-    failed: Sequence[str] = [f"{name} ({outcome.reason})" for name, outcome in outcomes.items() if outcome.reason]
-    wrote = f", wrote {out}" if out else ""
-    print(f"bench: {len(outcomes) - len(failed)} of {len(outcomes)} parts measured{wrote}", file=sys.stderr)
-    for each in failed:
-        print(f"bench: FAILED: {each}", file=sys.stderr)
-    return 1 if failed else 0
 
 
 if __name__ == "__main__":

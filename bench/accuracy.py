@@ -5,41 +5,17 @@ Measures the error of the `wait` phase of the exporter and of `processing` of bl
 
 from __future__ import annotations
 
-import asyncio
-import re
 import statistics
 import time
 from collections.abc import Iterator
 
-import aiohttp
-
-from bench.programs import Bench, Fleet, Running, blackbox, blackbox_requests, exporter
+from bench.figures import Figure, ratios
+from bench.programs import Bench, Fleet, blackbox, exporter, query_blackbox
 from bench.querying import counts, metrics, values
 from bench.sizes import Sizes
-from bench.table import Figure, ratios
 
 WAIT = 0.02  # seconds before each response
 _RUNS = 3
-
-
-async def paced(bench: Bench, running: Running, sizes: Sizes) -> list[float]:
-    """The processing phases in seconds of the requests to vaults, spread over the interval."""
-    found: list[float] = []
-
-    async def one(session: aiohttp.ClientSession, number: int) -> None:
-        await asyncio.sleep(sizes.step_interval * number / sizes.step_targets)
-        for parameters in blackbox_requests(bench, number):
-            if parameters["module"] != "token":
-                async with session.get(f"{running.url}/probe", params=parameters) as answer:
-                    found.extend(processing(await answer.text()))
-
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        await asyncio.gather(*(one(session, number) for number in range(sizes.step_targets)))
-    return found
-
-
-def processing(text: str) -> list[float]:
-    return [float(value) for value in re.findall(r'^probe_http_duration_seconds{phase="processing"} (\S+)$', text, re.MULTILINE)]
 
 
 def waits(text: str) -> list[float]:
@@ -68,10 +44,11 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
     with blackbox(bench) as other:
         for _ in range(runs):
             counts(bench)
-            found = asyncio.run(paced(bench, other, sizes))
+            texts = query_blackbox(bench, other, sizes.step_targets, over=sizes.step_interval)
+            found = [values(text, "probe_http_duration_seconds")['phase="processing"'] for text in texts]
             theirs.append(error(found, counts(bench)["waited"]))
     pace = f"{sizes.step_targets} targets, one after the other over {sizes.step_interval:g} s; against the server's own clock"
-    yield Figure(what="median error of a step, server waits 20 ms", runs=exporter_runs, unit=" ms", aim=0.3, how=pace)
-    yield Figure(what="the same, `processing` of blackbox_exporter", runs=theirs, unit=" ms", how=pace)
-    what = "**error of a step, against blackbox_exporter**"
-    yield Figure(what=what, runs=ratios(exporter_runs, theirs), unit=" times", commit=1.0, how="from the lines above")
+    yield Figure(what="median error of a step, server waits 20 ms", runs=exporter_runs, unit="ms", aim=0.3, how=pace)
+    yield Figure(what="the same, `processing` of blackbox_exporter", runs=theirs, unit="ms", how=pace)
+    what = "error of a step, against blackbox_exporter"
+    yield Figure(what=what, runs=ratios(exporter_runs, theirs), unit="times", commit=1.0, how="from the figures above")

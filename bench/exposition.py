@@ -1,41 +1,34 @@
-"""Scrapes of every kind on an idle exporter: duration, and the longest pause for a probe in flight.
+"""Scrapes and the status page of a large fleet: duration, size, and the longest pause for a probe in flight.
 
-Covers plain and gzip, text, OpenMetrics and protobuf, one scraper and several, two fleet sizes, and then a Prometheus. The longest pause is the slowest
-response of `/-/healthy` on another connection. `scrapes` compares with prometheus_client; `steady` scrapes during probes.
+The longest pause is the slowest response of `/-/healthy` on another connection. `scrapes` compares with prometheus_client; `steady` scrapes
+during probes.
 """
 
 from __future__ import annotations
 
 import http.client
-import statistics
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from bench import storing
-from bench.items import Item, Mark, Pair
-from bench.processes import PATIENCE, forget_peak, peak, resident
+from bench.figures import Figure
+from bench.processes import PATIENCE
 from bench.programs import Bench, Fleet, Running, exporter
-from bench.querying import Watch, drained
+from bench.querying import Watch, drained, fail, page, until
 from bench.sizes import Sizes
-from bench.table import Figure, short
-from bench.trees import Tree
 
 QUIET = 1200.0  # seconds between two probes: the second round starts long after the first
-_AT_ONCE = 4
-_OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
 KINDS = {
     "plain, text": {"Accept": "text/plain"},
-    "plain, OpenMetrics": {"Accept": _OPENMETRICS},
     "gzip, text": {"Accept": "text/plain", "Accept-Encoding": "gzip"},
-    "gzip, OpenMetrics": {"Accept": _OPENMETRICS, "Accept-Encoding": "gzip"},
+    "plain, protobuf": {"Accept": PROTOBUF},
     "gzip, protobuf": {"Accept": PROTOBUF, "Accept-Encoding": "gzip"},
 }
+_LARGEST_KB, _LONGEST_SECONDS, _LONGEST_PAUSE_MS = 150, 0.5, 20
+_PAGE_INTERVAL = 300.0  # seconds between two probes of a target: a probe that was lost at the start is made again
 
 
 class Pinging(threading.Thread):
@@ -64,83 +57,6 @@ class Pinging(threading.Thread):
         self.join()
 
 
-@dataclass(slots=True)
-class ScrapeCosts:
-    """One value for each run: seconds, megabytes above the memory before, seconds of processor time."""
-
-    took: list[float] = field(default_factory=list)
-    pauses: list[float] = field(default_factory=list)
-    memory: list[float] = field(default_factory=list)
-    cpu: list[float] = field(default_factory=list)
-    megabytes: float = 0.0
-
-
-def several(url: str, headers: dict[str, str]) -> int:
-    with ThreadPoolExecutor(_AT_ONCE) as threads:
-        return sum(threads.map(lambda _: drained(url, headers), range(_AT_ONCE)))
-
-
-def observe(bench: Bench, running: Running, ping: Pinging, runs: int, query: Callable[[], int]) -> ScrapeCosts:
-    found = ScrapeCosts()
-    for _ in range(runs):
-        before = resident(running.pid)
-        forget_peak(running.pid)
-        watch = Watch(bench, running.pid)
-        ping.begin()
-        found.megabytes = query() / 2**20
-        spent = watch.stop()
-        found.took.append(spent.wall)
-        found.cpu.append(spent.cpu)
-        found.pauses.append(ping.slowest)
-        found.memory.append(max(0.0, peak(running.pid) - before))
-        time.sleep(0.2)
-    return found
-
-
-def idle(bench: Bench, running: Running, ping: Pinging, runs: int) -> ScrapeCosts:
-    """The slowest ping while no scrape runs."""
-
-    def wait() -> int:
-        time.sleep(0.3)
-        return 0
-
-    return observe(bench, running, ping, runs, wait)
-
-
-def settle(running: Running) -> None:
-    """Wait until every target was probed once. Raises RuntimeError if that takes too long."""
-    end = time.monotonic() + 4 * PATIENCE
-    while time.monotonic() < end:
-        try:
-            with urllib.request.urlopen(f"{running.url}/-/ready", timeout=PATIENCE) as answer:  # noqa: S310 - a loopback address
-                answer.read()
-                time.sleep(1)  # the last auxiliary probes
-                return
-        except OSError:  # 503: not yet
-            time.sleep(0.2)
-    raise RuntimeError("not every target was probed in time")
-
-
-def idle_fleet(stack: ExitStack, bench: Bench, targets: int, tree: Tree | None = None) -> Running:
-    fleet = Fleet(targets=targets, credentials=max(1, targets // 20), interval=QUIET)
-    return stack.enter_context(exporter(bench, fleet, tree=tree))
-
-
-def measure(bench: Bench, sizes: Sizes) -> Iterator[Item]:
-    with ExitStack() as stack:
-        fleets = {targets: idle_fleet(stack, bench, targets) for targets in (sizes.small_fleet, sizes.fleet)}
-        other = idle_fleet(stack, bench, sizes.small_fleet, bench.other) if bench.other else None
-        for running in (*fleets.values(), *([other] if other else [])):
-            settle(running)
-        yield Mark.WARM
-        for targets, running in fleets.items():
-            with pinged(running) as ping:
-                yield from of_fleet(bench, running, ping, f"{targets:,} targets", sizes.runs)
-        if other:
-            yield from pairs(bench, fleets[sizes.small_fleet], other, sizes)
-        yield from storing.figures(bench, fleets[sizes.fleet], sizes)
-
-
 @contextmanager
 def pinged(running: Running) -> Iterator[Pinging]:
     ping = Pinging(running.url)
@@ -151,34 +67,84 @@ def pinged(running: Running) -> Iterator[Pinging]:
         ping.stop()
 
 
-def of_fleet(bench: Bench, running: Running, ping: Pinging, fleet: str, runs: int) -> Iterator[Figure]:
-    quiet = idle(bench, running, ping, runs)
-    yield Figure(what=f"{fleet}, no scrape: longest pause", runs=[1000 * s for s in quiet.pauses], unit=" ms", how="the floor")
-    for kind, headers in KINDS.items():
-        drained(running.url, headers)  # the first scrape in protobuf encodes every target
-        found = observe(bench, running, ping, runs, lambda headers=headers: drained(running.url, headers))  # type: ignore[misc]
-        yield figure(f"{fleet}, {kind}", found)
-    found = observe(bench, running, ping, runs, lambda: several(running.url, KINDS["gzip, text"]))
-    yield figure(f"{fleet}, {_AT_ONCE} at once, gzip, text", found)
+@dataclass(slots=True)
+class Costs:
+    """Milliseconds for each run."""
+
+    took: list[float] = field(default_factory=list)
+    pauses: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    size: int = 0  # bytes
 
 
-def figure(what: str, found: ScrapeCosts) -> Figure:
-    cpu, pause, memory = (statistics.median(values) for values in (found.cpu, found.pauses, found.memory))
-    how = (
-        f"{found.megabytes:.2f} MB sent; processor time {short(1000 * cpu)} ms, longest pause {short(1000 * pause)} ms, "
-        f"{short(memory)} MB more memory at the peak"
-    )
-    return Figure(what=f"{what}: time", runs=[1000 * s for s in found.took], unit=" ms", how=how)
+def observe(bench: Bench, running: Running, ping: Pinging, runs: int, query: Callable[[], int]) -> Costs:
+    found = Costs()
+    for _ in range(runs):
+        watch = Watch(bench, running.pid)
+        ping.begin()
+        found.size = query()
+        spent = watch.stop()
+        found.took.append(1000 * spent.wall)
+        found.cpu.append(1000 * spent.cpu)
+        found.pauses.append(1000 * ping.slowest)
+        time.sleep(0.2)
+    return found
 
 
-def pairs(bench: Bench, this: Running, other: Running, sizes: Sizes) -> Iterator[Pair]:
-    """Scrape both trees in turn."""
-    for kind in ("plain, text", "gzip, text"):
-        before, after = list[float](), list[float]()
-        for number in range(2 * sizes.runs):
-            for running in (this, other)[:: -1 if number % 2 else 1]:
-                watch = Watch(bench, running.pid)
-                drained(running.url, KINDS[kind])
-                (after if running is this else before).append(1000 * watch.stop().cpu)
-        what = f"a scrape of {sizes.small_fleet:,} targets, {kind}"
-        yield Pair(what=what, unit=" ms", before=before, after=after, how="processor time, while no probe runs")
+def _wait() -> int:
+    time.sleep(0.3)
+    return 0
+
+
+def settle(running: Running) -> None:
+    """Wait until every target was probed once. Raises RuntimeError if that takes too long."""
+    until(lambda: _is_ready(running), "every target was probed", seconds=4 * PATIENCE)
+    time.sleep(1)  # the last auxiliary probes
+
+
+def _is_ready(running: Running) -> bool:
+    try:
+        page(running.url, "/-/ready")
+    except OSError:  # 503: not yet
+        return False
+    return True
+
+
+def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
+    """Scrape every kind on an idle exporter."""
+    with exporter(bench, Fleet(targets=sizes.fleet, credentials=max(1, sizes.fleet // 20), interval=QUIET)) as running:
+        settle(running)
+        with pinged(running) as ping:
+            what = f"{sizes.fleet:,} targets"
+            floor = observe(bench, running, ping, sizes.runs, _wait)
+            yield Figure(what=f"{what}, no scrape: longest pause", runs=floor.pauses, unit="ms", how="the floor")
+            for kind, headers in KINDS.items():
+                drained(running.url, headers)  # the first scrape in protobuf encodes every target
+                found = observe(bench, running, ping, sizes.runs, lambda headers=headers: drained(running.url, headers))  # type: ignore[misc]
+                how = f"{found.size / 2**20:.2f} MB sent over loopback to the last byte"
+                yield Figure(what=f"{what}, {kind}: time", runs=found.took, unit="ms", how=how)
+                yield Figure(what=f"{what}, {kind}: processor time", runs=found.cpu, unit="ms", how="of the exporter")
+                how = "slowest `/-/healthy` meanwhile"
+                yield Figure(what=f"{what}, {kind}: longest pause", runs=found.pauses, unit="ms", how=how)
+
+
+def measure_page(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
+    """Read the status page while the targets fail in three causes."""
+    fail(bench, "causes", first=sizes.fleet)
+    fleet = Fleet(targets=sizes.fleet, credentials=2, interval=_PAGE_INTERVAL, servers=True)
+    with exporter(bench, fleet) as running:
+        settle(running)
+        shown = "<strong>3 causes</strong>"
+        until(lambda: shown in page(running.url, "/"), "the status page has three causes", seconds=2 * _PAGE_INTERVAL)
+        with pinged(running) as ping:
+            floor = observe(bench, running, ping, sizes.runs, _wait)
+            found = observe(bench, running, ping, sizes.runs, lambda: drained(running.url, path="/"))
+    what = f"status page of {sizes.fleet:,} targets in three causes"
+    how = f"over loopback to the last byte, while it probes each target every {_PAGE_INTERVAL:g} s"
+    seconds = [took / 1000 for took in found.took]
+    yield Figure(what=f"{what}: time", runs=seconds, unit="s", commit=2 * _LONGEST_SECONDS, aim=_LONGEST_SECONDS, how=how)
+    yield Figure(what=f"{what}: processor time", runs=found.cpu, unit="ms", how="of the exporter")
+    size, how = found.size / 1000, "without compression, with the head of the response"
+    yield Figure(what=f"{what}: size", runs=[size], unit="KB", commit=_LARGEST_KB, how=how)
+    yield Figure(what=f"{what}: longest pause", runs=found.pauses, unit="ms", aim=_LONGEST_PAUSE_MS, how="slowest `/-/healthy`")
+    yield Figure(what=f"{what}, not requested: longest pause", runs=floor.pauses, unit="ms", how="the floor")

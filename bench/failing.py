@@ -11,13 +11,12 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 
+from bench.figures import Figure
 from bench.processes import ended, peak, resident
-from bench.programs import Bench, Fleet, Running, exporter, side_by_side
+from bench.programs import Bench, Fleet, Running, exporter
 from bench.querying import fail, metrics, total
 from bench.sizes import Sizes
-from bench.table import Figure
 
 LIMIT = 512  # MB, the limit in the values of the chart
 PATIENCE = 5.0  # seconds from SIGTERM to the end
@@ -42,44 +41,34 @@ WAYS = (
 
 @dataclass(slots=True)
 class Observed:
-    """Megabytes, seconds and counts. `killed` and `stopped` are the seconds until the kill and from SIGTERM to the end."""
+    """Megabytes, seconds and counts. `stopped` are the seconds from SIGTERM to the end, infinite for a process that was killed."""
 
     memory: list[float] = field(default_factory=list)
     most: float = 0.0
     failed: float = 0.0
     others: float = 0.0  # tainted and skipped probes
-    killed: float = math.nan
-    stopped: float = math.nan
+    stopped: float = math.inf
 
 
-def fleet_of(targets: int, sizes: Sizes, way: Way) -> Fleet:
-    return Fleet(
-        targets=targets,
-        credentials=max(1, targets // 20),
-        interval=sizes.fleet_interval,
-        named=way.program != "exporter",
-    )
+def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
+    for targets in sizes.failing_fleets:
+        for way in WAYS:
+            named = way.program != "exporter"
+            fleet = Fleet(targets=targets, credentials=max(1, targets // 20), interval=sizes.fleet_interval, named=named)
+            fail(bench, way.server, first=targets)
+            with exporter(bench, fleet, program=way.program) as running:
+                seen = observe(running, sizes.failing)
+            yield from figures(targets, way, seen, sizes)
 
 
-def observe(bench: Bench, fleet: Fleet, way: Way, seconds: float) -> Observed:
-    """Run one exporter from its start to its end."""
-    if way.server:
-        fail(bench, way.server, first=fleet.targets)
-    try:
-        with exporter(bench, fleet, program=way.program) as running:
-            return _watched(running, seconds)
-    finally:
-        fail(bench, "", first=0)
-
-
-def _watched(running: Running, seconds: float) -> Observed:
+def observe(running: Running, seconds: float) -> Observed:
+    """Watch one exporter from its start to its end."""
     seen, begun = Observed(), time.monotonic()
     while time.monotonic() < begun + seconds:
         seen.memory.append(resident(running.pid))
         if seen.memory[-1] > LIMIT:
-            seen.killed = time.monotonic() - begun
-            os.kill(running.pid, signal.SIGKILL)
             seen.most = seen.memory[-1]
+            os.kill(running.pid, signal.SIGKILL)
             return seen
         time.sleep(_EVERY)
     text = metrics(running.url)
@@ -91,37 +80,16 @@ def _watched(running: Running, seconds: float) -> Observed:
     return seen
 
 
-def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
-    for targets in sizes.failing_fleets:
-        for way in WAYS:
-            yield from figures(targets, way, observe(bench, fleet_of(targets, sizes, way), way, sizes.failing), sizes)
-
-
-def measure_side_by_side(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
-    """Run the smallest fleet in every way at once. `./dev soak` runs all sizes, one after another, for an hour."""
-    targets = min(sizes.failing_fleets)
-
-    def one(way: Way, own: Bench) -> list[Figure]:
-        return list(figures(targets, way, observe(own, fleet_of(targets, sizes, way), way, sizes.failing), sizes))
-
-    for found in side_by_side(bench, *(partial(one, way) for way in WAYS)):
-        yield from found
-
-
 def figures(targets: int, way: Way, seen: Observed, sizes: Sizes) -> Iterator[Figure]:
     what = f"{targets:,} targets, {way.words}"
-    if not math.isnan(seen.killed):
-        how = f"**killed after {seen.killed:.0f} s**, when it passed the limit"
-        yield Figure(what=f"{what}: resident memory", runs=[seen.most], unit=" MB", commit=LIMIT, how=how)
-        return
     how = (
         f"at its peak; {sizes.failing:.0f} s with a probe of each target every {sizes.fleet_interval:g} s; "
         f"{seen.failed:,.0f} probes failed, {seen.others:,.0f} were tainted or left out"
     )
-    yield Figure(what=f"{what}: resident memory", runs=[seen.most], unit=" MB", commit=LIMIT, how=how)
-    half = len(seen.memory) // 2
-    grown = max(seen.memory[half:]) - max(seen.memory[:half])
+    yield Figure(what=f"{what}: resident memory", runs=[seen.most], unit="MB", commit=LIMIT, how=how)
+    half = (len(seen.memory) + 1) // 2
+    grown = max(seen.memory[-half:]) - max(seen.memory[:half])
     how = "the most in the second half of that time, less the most in the first"
-    yield Figure(what=f"{what}: growth", runs=[grown], unit=" MB", how=how)
-    how = "from SIGTERM, in the middle of it, to the end of the process"
-    yield Figure(what=f"{what}: stopped after", runs=[seen.stopped], unit=" s", commit=PATIENCE, how=how)
+    yield Figure(what=f"{what}: growth", runs=[grown], unit="MB", how=how)
+    how = "from SIGTERM, in the middle of it, to the end of the process; infinite if it was killed at the limit"
+    yield Figure(what=f"{what}: stopped after", runs=[seen.stopped], unit="s", commit=PATIENCE, how=how)

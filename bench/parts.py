@@ -1,85 +1,79 @@
-"""The parts of the benchmark in their order, with their headings. Each can run alone: `./dev bench storm`."""
+"""The parts of the benchmark. Each can run alone: `./dev bench storm`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import IntEnum
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import (
-    accuracy,
-    day,
-    exposed,
-    exposition,
-    failing,
-    pages,
-    probes,
-    profile,
-    scrapes,
-    shards,
-    spread,
-    starts,
-    steady,
-    storm,
-)
-from bench.items import Item, Mark
+from bench import accuracy, day, exposition, failing, probes, rules, starts, steady, storm
+from bench.figures import Figure
 from bench.programs import Bench, serving
+from bench.rules import RULES
 from bench.sizes import Sizes
-from bench.trees import Tree
-
-
-class Place(IntEnum):
-    """When a part runs, in this order. The first two measure memory, counts and coarse lags, and need no quiet machine."""
-
-    TOGETHER = 0  # side by side, as many as there are cores
-    FILLING = 1  # next to them with a lower priority, for as long as it takes
-    WARMED = 2  # warm-ups side by side, then one measurement after another
-    QUIET = 3  # alone
-
-
-def _fleet(bench: Bench, sizes: Sizes) -> Iterator[Item]:
-    with steady.observed(bench, sizes) as observer:
-        yield Mark.WARM
-        large = observer.observe()
-    yield from steady.figures(large, sizes)
-    yield from scrapes.figures(large.text, large.scrapes, sizes)
-    small = steady.observe_small(bench, sizes)
-    _, nothing = starts.once(bench)
-    yield from steady.growth(small[None], large, nothing, sizes)
-    if bench.other:
-        yield from steady.pairs(small[bench.other], small[None], sizes)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part. `wait` is the time in seconds before each response of the server. `compares`: it yields pairs with another tree."""
+    """A part. `quiet`: nothing else may run meanwhile. `wait` is the time in seconds before each response of the server."""
 
-    title: str
-    measure: Callable[[Bench, Sizes], Iterator[Item]]
-    place: Place
+    measure: Callable[[Bench, Sizes], Iterator[Figure]]
+    quiet: bool = True
     wait: float = 0.0
-    compares: bool = False
-
-    def run(self, folder: Path, sizes: Sizes, other: Tree | None = None) -> Iterator[Item]:
-        folder.mkdir()
-        with serving(folder, wait=self.wait, other=other if self.compares else None) as bench:
-            yield from self.measure(bench, sizes)
 
 
 PARTS: dict[str, Part] = {
-    "start": Part("Starting", starts.measure, Place.QUIET, compares=True),
-    "probes": Part("What a probe costs", probes.measure, Place.QUIET, compares=True),
-    "series": Part("Bytes and series of a target", exposed.measure, Place.QUIET, compares=True),
-    "steps": Part("How exact a step's time is", accuracy.measure, Place.QUIET, wait=accuracy.WAIT),
-    "fleet": Part("A large fleet at its steady pace", _fleet, Place.WARMED, compares=True),
-    "shards": Part("Twice the fleet in two shards", shards.measure, Place.QUIET),
-    "scrapes": Part("Scrapes of every kind, and their cost in Prometheus", exposition.measure, Place.WARMED, compares=True),
-    "pages": Part("The status page of a large fleet", pages.measure, Place.WARMED),
-    "storm": Part("When every vault is silent at once", storm.time_outs, Place.TOGETHER),
-    "outages": Part("When every vault refuses or throttles", storm.outages, Place.TOGETHER),
-    "spread": Part("Several exporters behind one Prometheus", spread.measure, Place.TOGETHER),
-    "failing": Part("When everything fails for a long time", failing.measure_side_by_side, Place.TOGETHER),
-    "day": Part("A day of one process", day.measure, Place.FILLING, compares=True),
-    "profile": Part("Where the time of a probe goes", profile.measure, Place.TOGETHER),
+    "start": Part(starts.measure),
+    "probes": Part(probes.measure),
+    "steps": Part(accuracy.measure, wait=accuracy.WAIT),
+    "fleet": Part(steady.measure),
+    "scrapes": Part(exposition.measure),
+    "pages": Part(exposition.measure_page),
+    "failing": Part(failing.measure, quiet=False),
+    "rules": Part(rules.measure, quiet=False),
+    "storm": Part(storm.measure, quiet=False),
+    "day": Part(day.measure, quiet=False),
 }
+
+
+@dataclass(slots=True)
+class Outcome:
+    """The figures of a part, and why it ended early, or an empty text."""
+
+    figures: list[Figure] = field(default_factory=list)
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """The settings of a run. `tree` holds another commit to measure, None for this one. `on_figure` may be called by several threads."""
+
+    sizes: Sizes
+    folder: Path
+    on_figure: Callable[[str, Figure], None]
+    tree: Path | None = None
+    rules: Sequence[Path] = (RULES,)
+
+    def outcomes(self, names: Sequence[str]) -> dict[str, Outcome]:
+        """Run the parts: first those that need no quiet machine, as many at once as there are cores; then one after another."""
+        quiet = [name for name in names if PARTS[name].quiet]
+        together = [name for name in names if name not in quiet]
+        with ThreadPoolExecutor(max(2, os.cpu_count() or 1)) as cores:
+            found = dict(zip(together, cores.map(self.outcome, together), strict=True))
+        found |= {name: self.outcome(name) for name in quiet}
+        return {name: found[name] for name in names}
+
+    def outcome(self, name: str) -> Outcome:
+        """Run one part. What it raises is its reason, so that the others can run."""
+        part, found, folder = PARTS[name], Outcome(), self.folder / name
+        folder.mkdir(parents=True)
+        try:
+            with serving(folder, wait=part.wait, tree=self.tree, rules=self.rules) as bench:
+                for figure in part.measure(bench, self.sizes):
+                    found.figures.append(figure)
+                    self.on_figure(name, figure)
+        except Exception as error:  # noqa: BLE001 - the other parts must run
+            found.reason = f"{type(error).__name__}: {' '.join(str(error).split())[-300:]}"
+        return found

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+
+import aiohttp
 
 from bench.processes import python, received, started
 from bench.server import TENANT
-from bench.trees import Tree
 from exporter.core import durations
 
 BLACKBOX = "prometheus-blackbox-exporter"
-Result = TypeVar("Result")
+_AT_ONCE = 4  # requests to blackbox_exporter
+_VAULT, _BEARER = "{vault}.vault.azure.net", f"headers: {{Authorization: Bearer {'t' * 1200}, Content-Type: application/json}}"
+_POST, _CRYPT = "method: POST, body: '{}'", '{{"alg":"RSA-OAEP","value":"{}"}}'
+# The requests of a probe: name, host, path, and settings of blackbox_exporter.
+_REQUESTS = (
+    (
+        "token",
+        "login.microsoftonline.com",
+        f"/{TENANT}/oauth2/v2.0/token",
+        _POST.format("grant_type=client_credentials&client_id=bench&client_secret=none"),
+    ),
+    ("challenge", _VAULT, "/keys", "valid_status_codes: [401]"),
+    ("get", _VAULT, "/keys/{key}", _BEARER),
+    ("wrap", _VAULT, "/keys/{key}/wrapkey", f"{_BEARER}, {_POST.format(_CRYPT.format('A' * 43))}"),
+    ("unwrap", _VAULT, "/keys/{key}/unwrapkey", f"{_BEARER}, {_POST.format(_CRYPT.format('A' * 342))}"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,18 +44,14 @@ class Running:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """The folder of a run, and the server that is all vaults and Entra on `port`. `other` is the tree to compare with."""
+    """The folder of a run, and the server that is all vaults and Entra on `port`. `tree` holds another commit to measure."""
 
     folder: Path
     server: Running
     port: int
     ca_file: Path
-    other: Tree | None = None
-
-    def turns(self, number: int) -> tuple[Tree | None, ...]:
-        """None for this tree, and the other one, in an order that changes from round to round."""
-        both = (None, self.other) if self.other else (None,)
-        return both[:: -1 if number % 2 else 1]
+    tree: Path | None = None
+    rules: Sequence[Path] = ()
 
     def fresh(self, name: str) -> Path:
         """A new path."""
@@ -52,7 +63,7 @@ class Bench:
 
 
 @contextmanager
-def serving(folder: Path, *, wait: float = 0.0, other: Tree | None = None) -> Iterator[Bench]:
+def serving(folder: Path, *, wait: float = 0.0, tree: Path | None = None, rules: Sequence[Path] = ()) -> Iterator[Bench]:
     """Run the server. `wait` is the time in seconds before each response of a vault."""
     number = len(list(folder.iterdir()))
     ca_file, log = folder / f"{number}-ca.pem", folder / f"{number}-server.log"
@@ -62,21 +73,7 @@ def serving(folder: Path, *, wait: float = 0.0, other: Tree | None = None) -> It
     ):
         port, control = ports.split(",")
         server = Running(pid=process.pid, url=f"http://127.0.0.1:{control}")
-        yield Bench(folder=folder, server=server, port=int(port), ca_file=ca_file, other=other)
-
-
-def side_by_side(bench: Bench, *measures: Callable[[Bench], Result]) -> list[Result]:
-    """Run each measurement on a thread of its own, with a server of its own. Returns the results in order."""
-
-    def one(number: int, measure: Callable[[Bench], Result]) -> Result:
-        folder = bench.folder / f"side-{number}"
-        folder.mkdir()
-        with serving(folder, other=bench.other) as own:
-            return measure(own)
-
-    with ThreadPoolExecutor(len(measures)) as threads:
-        waiting = [threads.submit(one, number, measure) for number, measure in enumerate(measures)]
-        return [each.result() for each in waiting]
+        yield Bench(folder=folder, server=server, port=int(port), ca_file=ca_file, tree=tree, rules=rules)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,15 +130,12 @@ def _instances(number: int) -> str:
 
 
 @contextmanager
-def exporter(bench: Bench, fleet: Fleet, *flags: str, program: str = "exporter", tree: Tree | None = None) -> Iterator[Running]:
-    """Run the exporter, with a scheduler unless the flags disable it. `program` is its module, `tree` another commit."""
-    config, text = bench.fresh("ekm.yml"), configuration(fleet, bench.port, bench.ca_file)
-    config.write_text(tree.adapted(text) if tree else text, encoding="utf-8")
+def exporter(bench: Bench, fleet: Fleet, *flags: str, program: str = "exporter") -> Iterator[Running]:
+    """Run the exporter. `program` is its module."""
+    config = bench.fresh("ekm.yml")
+    config.write_text(configuration(fleet, bench.port, bench.ca_file), encoding="utf-8")
     command = python(program, "run", "--config.file", config, "--web.listen-address", "127.0.0.1:0", *flags)
-    if tree:
-        command[0] = tree.python
-    log, folder = bench.fresh("exporter.log"), Path(tree.root) if tree else None
-    with started(*command, pattern=r"url=(http://\S+)", log=log, folder=folder) as (process, url):
+    with started(*command, pattern=r"url=(http://\S+)", log=bench.fresh("exporter.log"), folder=bench.tree) as (process, url):
         yield Running(pid=process.pid, url=url.rstrip("/"))
 
 
@@ -157,34 +151,41 @@ def blackbox(bench: Bench) -> Iterator[Running]:
 
 def _blackbox_modules(ca_file: Path) -> str:
     common = f"preferred_ip_protocol: ip4, tls_config: {{ca_file: {ca_file}}}"
-    bearer = f"headers: {{Authorization: Bearer {'t' * 1200}, Content-Type: application/json}}"
-    wrap = '{"alg":"RSA-OAEP","value":"' + "A" * 43 + '"}'
-    unwrap = '{"alg":"RSA-OAEP","value":"' + "A" * 342 + '"}'
-    form = "grant_type=client_credentials&client_id=bench&client_secret=none"
-    kinds = {
-        "challenge": f"{common}, valid_status_codes: [401]",
-        "token": f"{common}, method: POST, body: '{form}'",
-        "get": f"{common}, {bearer}",
-        "wrap": f"{common}, {bearer}, method: POST, body: '{wrap}'",
-        "unwrap": f"{common}, {bearer}, method: POST, body: '{unwrap}'",
-    }
-    lines = [f"  {kind}: {{prober: http, timeout: 5s, http: {{{rest}}}}}" for kind, rest in kinds.items()]
+    lines = [f"  {kind}: {{prober: http, timeout: 5s, http: {{{common}, {rest}}}}}" for kind, _, _, rest in _REQUESTS]
     return "\n".join(["modules:", *lines]) + "\n"
 
 
-def blackbox_requests(bench: Bench, number: int) -> list[dict[str, str]]:
-    """The parameters of the five requests to `/probe` that correspond to one probe of the exporter."""
-    vault, key = f"bench-{number:04}.vault.azure.net", f"/keys/Key/{number:032x}"
-    wanted = {
-        "challenge": (vault, "/keys"),
-        "token": ("login.microsoftonline.com", f"/{TENANT}/oauth2/v2.0/token"),
-        "get": (vault, key),
-        "wrap": (vault, f"{key}/wrapkey"),
-        "unwrap": (vault, f"{key}/unwrapkey"),
-    }
+def query_blackbox(bench: Bench, running: Running, targets: int, *, over: float) -> list[str]:
+    """Send the five requests that are one probe of the exporter, for each target, with the targets spread over `over` seconds.
+
+    Returns the texts about requests to vaults. Raises RuntimeError if a request fails.
+    """
+
+    async def one(session: aiohttp.ClientSession, number: int) -> list[str]:
+        await asyncio.sleep(over * number / targets)
+        return [await _probed(session, running, parameters) for parameters in _requests(bench, number)]
+
+    async def every() -> list[list[str]]:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=_AT_ONCE)) as session:
+            return await asyncio.gather(*(one(session, number) for number in range(targets)))
+
+    return [text for _, *of_vault in asyncio.run(every()) for text in of_vault]
+
+
+async def _probed(session: aiohttp.ClientSession, running: Running, parameters: dict[str, str]) -> str:
+    async with session.get(f"{running.url}/probe", params=parameters) as answer:
+        text = await answer.text()
+    if "\nprobe_success 1" not in text:
+        raise RuntimeError(f"blackbox_exporter failed: {parameters}")
+    return text
+
+
+def _requests(bench: Bench, number: int) -> list[dict[str, str]]:
+    """The parameters of the requests to `/probe`, that for the token first."""
+    address, names = f"https://127.0.0.1:{bench.port}", {"vault": f"bench-{number:04}", "key": f"Key/{number:032x}"}
     return [
-        {"module": kind, "target": f"https://127.0.0.1:{bench.port}{path}?api-version=7.4", "hostname": host}
-        for kind, (host, path) in wanted.items()
+        {"module": kind, "target": f"{address}{path.format(**names)}?api-version=7.4", "hostname": host.format(**names)}
+        for kind, host, path, _ in _REQUESTS
     ]
 
 

@@ -1,4 +1,4 @@
-"""Reads the counts of the server and the metrics of an exporter, without parsing all of the text."""
+"""Reads the counts of the server, and pages and metrics of an exporter or Prometheus, without parsing all of the text."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import socket
 import time
 import urllib.request
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import IncompleteRead
@@ -43,16 +44,30 @@ def drained(url: str, headers: dict[str, str] | None = None, path: str = "/metri
     return size
 
 
+def page(url: str, path: str) -> str:
+    """The text of a page. Raises OSError for a status of 400 or more."""
+    with urllib.request.urlopen(f"{url}{path}", timeout=60) as answer:  # noqa: S310 - a loopback address
+        body: bytes = answer.read()
+        return body.decode()
+
+
+def until(true: Callable[[], bool], what: str, *, seconds: float) -> None:
+    """Wait for a condition. Raises RuntimeError after `seconds`."""
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            raise RuntimeError(f"not in {seconds:g} s: {what}")
+        time.sleep(0.25)
+
+
 def counts(bench: Bench) -> dict[str, float]:
     """The requests that the server received since the last reset. Resets them."""
-    with urllib.request.urlopen(f"{bench.server.url}/reset", timeout=60) as answer:  # noqa: S310 - a loopback address
-        return {str(name): float(value) for name, value in json.load(answer).items()}
+    return {str(name): float(value) for name, value in json.loads(page(bench.server.url, "/reset")).items()}
 
 
 def fail(bench: Bench, how: str, *, first: int) -> None:
     """Make the `first` vaults fail in the way `how`; an empty `how` ends the failures."""
-    with urllib.request.urlopen(f"{bench.server.url}/fail?how={how}&first={first}", timeout=60) as answer:  # noqa: S310 - fixed commands
-        answer.read()
+    page(bench.server.url, f"/fail?how={how}&first={first}")
 
 
 def values(text: str, sample: str) -> dict[str, float]:

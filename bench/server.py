@@ -2,8 +2,8 @@
 
 All compared programs use this server. It wraps by padding, unwraps by cutting, and checks no token. It can wait before each
 response of a vault and records the real waits. A control port reports the requests and sets how vaults fail: `refused` (no
-listener), `silent` (no response), `throttled` (429), `causes` (three causes: vaults with even numbers refuse the caller, vault 1 has
-no such key, vault 3 refuses to unwrap).
+listener), `silent` (no response), `throttled` (429), `forbidden` (refuse the caller), `causes` (three causes: vaults with even numbers
+refuse the caller, vault 1 has no such key, vault 3 refuses to unwrap).
 """
 
 from __future__ import annotations
@@ -82,6 +82,8 @@ class Answering(asyncio.Protocol):
                 return
             if self.failing == "causes":
                 status, answer = in_three_causes(_number(fields), operation, (status, answer))
+            elif self.failing == "forbidden":
+                status, answer = in_three_causes(0, operation, (status, answer))
             else:
                 status, extra, answer = b"429 Too Many Requests", b"Retry-After: 10\r\n", _THROTTLED
         if self.wait and operation != "token":

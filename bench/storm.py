@@ -1,155 +1,74 @@
 """All vaults of a fleet fail at once, in one way after another, and recover.
 
-Before that, as many vaults fail as the least concurrency can handle. Measures start lag, memory, threads, scrapes, log lines
-and the time to recovery.
+Measures start lag, memory and the time to recovery.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
-from bench.processes import forget_peak, peak, threads
+from bench.figures import Figure
+from bench.processes import forget_peak, peak
 from bench.programs import Bench, Fleet, Running, exporter
 from bench.querying import fail, metrics, total, values
 from bench.sizes import Sizes
 from bench.steady import lag_p99
-from bench.table import Figure
 
 _WAYS = {"refused": "by refusal", "throttled": "by 429", "silent": "by time-out"}
-# So many silent vaults that this number of probes, the least `concurrency`, is in flight. The default timeout is in seconds.
-_IN_FLIGHT, _TIMEOUT = 64, 10.0
-_TIMEOUTS_END = 90.0  # seconds, for an interval that is shorter than a timeout
-_SCRAPE_EVERY = 15.0  # seconds; at most a quarter of the interval
+_TIMEOUTS_END = 240.0  # seconds: a hang guard
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Observed:
-    """Megabytes, seconds and counts. `lag` is the p99 of the start lag, `back` the time to recovery."""
+    """The scrapes before and after; the memory at its peak in MB; the seconds to recovery."""
 
-    memory: float = 0.0
-    threads: int = 0
-    scrapes: list[float] = field(default_factory=list)
-    lag: float = 0.0
-    lines: int = 0
-    failed: float = 0.0
-    skipped: float = 0.0
-    back: float = math.nan
+    before: str
+    after: str
+    memory: float
+    back: float
 
-
-class Storm:
-    """An exporter, its log and its fleet."""
-
-    def __init__(self, bench: Bench, running: Running, log: Path, fleet: Fleet) -> None:
-        self._bench, self._running, self._log, self._fleet = bench, running, log, fleet
-        self._pause = min(_SCRAPE_EVERY, fleet.interval / 4)
-
-    def observe(self, how: str, *, first: int, intervals: float) -> Observed:
-        """Make the `first` vaults fail for some intervals, then wait for the recovery."""
-        seen, before, lines = Observed(), metrics(self._running.url), self._lines()
-        forget_peak(self._running.pid)
-        fail(self._bench, how, first=first)
-        self._watch(seen, time.monotonic() + intervals * self._fleet.interval)
-        after = metrics(self._running.url)
-        seen.failed = total(after, "ekm_probe_failures_total") - total(before, "ekm_probe_failures_total")
-        fail(self._bench, "", first=0)
-        seen.back = self._until_well(seen)
-        after = metrics(self._running.url)
-        seen.lag, seen.lines = lag_p99(after, before), self._lines() - lines
-        seen.skipped = total(after, "ekm_exporter_probes_skipped_total") - total(before, "ekm_exporter_probes_skipped_total")
-        seen.memory = peak(self._running.pid)
-        return seen
-
-    def _watch(self, seen: Observed, until: float) -> str:
-        """Scrape like Prometheus and count threads in between."""
-        text = ""
-        while time.monotonic() < until:
-            requested = time.monotonic()
-            text = metrics(self._running.url)
-            seen.scrapes.append(time.monotonic() - requested)
-            again = min(until, requested + self._pause)
-            while time.monotonic() < again:
-                seen.threads = max(seen.threads, threads(self._running.pid))
-                time.sleep(0.05)
-        return text
-
-    def _until_well(self, seen: Observed) -> float:
-        """Seconds until the last probe of every target succeeded. Raises RuntimeError after eight intervals and a minute and a half."""
-        since = time.monotonic()
-        while time.monotonic() < since + 8 * self._fleet.interval + _TIMEOUTS_END:
-            self._watch(seen, time.monotonic() + self._fleet.interval / 20)
-            successes = values(metrics(self._running.url), "ekm_probe_success").values()
-            if len(successes) == self._fleet.targets and all(successes):
-                return time.monotonic() - since
-        raise RuntimeError("not every target is well again")
-
-    def _lines(self) -> int:
-        return self._log.read_bytes().count(b"\n")
+    def added(self, sample: str) -> float:
+        return total(self.after, sample) - total(self.before, sample)
 
 
-def time_outs(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
-    """Every vault of the large fleet is silent."""
-    fleet = Fleet(targets=sizes.fleet, credentials=max(1, sizes.fleet // 20), interval=sizes.fleet_interval)
-    with exporter(bench, fleet) as running:
-        yield from _of_way(_after_first_probes(bench, running, fleet), fleet, "silent", sizes)
+def observe(bench: Bench, running: Running, fleet: Fleet, how: str, intervals: float) -> Observed:
+    """Make all vaults fail for some intervals, then wait for the recovery."""
+    before = metrics(running.url)
+    forget_peak(running.pid)
+    fail(bench, how, first=fleet.targets)
+    time.sleep(intervals * fleet.interval)
+    fail(bench, "", first=0)
+    back = _until_well(running, fleet)
+    return Observed(before, metrics(running.url), peak(running.pid), back)
 
 
-def outages(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
-    """Some vaults are silent, then all refuse, then all throttle; a smaller fleet with as many probes a second as the large one."""
+def _until_well(running: Running, fleet: Fleet) -> float:
+    """Seconds until the last probe of every target succeeded. Raises RuntimeError after eight intervals and four minutes."""
+    since = time.monotonic()
+    while time.monotonic() < since + 8 * fleet.interval + _TIMEOUTS_END:
+        time.sleep(fleet.interval / 20)
+        successes = values(metrics(running.url), "ekm_probe_success").values()
+        if len(successes) == fleet.targets and all(successes):
+            return time.monotonic() - since
+    raise RuntimeError("not every target is well again")
+
+
+def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
+    """Make all vaults fail in each way, with as many probes a second as the large fleet makes."""
     fleet = Fleet(targets=sizes.storm_fleet, credentials=max(1, sizes.storm_fleet // 20), interval=sizes.storm_interval)
     with exporter(bench, fleet) as running:
-        storm = _after_first_probes(bench, running, fleet)
-        dead = min(math.ceil(_IN_FLIGHT * fleet.interval / _TIMEOUT), fleet.targets // 2)
-        calm = metrics(running.url)
-        seen = storm.observe("silent", first=dead, intervals=sizes.storm)
-        yield from of_the_healthy(running, calm, seen, fleet, dead)
-        for way in ("refused", "throttled"):
-            yield from _of_way(storm, fleet, way, sizes)
-
-
-def _after_first_probes(bench: Bench, running: Running, fleet: Fleet) -> Storm:
-    storm = Storm(bench, running, bench.newest("exporter.log"), fleet)
-    storm.observe("", first=0, intervals=1.0)
-    return storm
-
-
-def _of_way(storm: Storm, fleet: Fleet, way: str, sizes: Sizes) -> Iterator[Figure]:
-    seen = storm.observe(way, first=fleet.targets, intervals=sizes.storm)
-    yield from figures(f"{fleet.targets:,} fail {_WAYS[way]}", seen, fleet)
-
-
-def of_the_healthy(running: Running, calm: str, seen: Observed, fleet: Fleet, dead: int) -> Iterator[Figure]:
-    """The effect of silent vaults on healthy ones."""
-    what, now = f"{dead:,} of {fleet.targets:,} silent", metrics(running.url)
-    yield Figure(what=f"{what}: start lag, p99", runs=[seen.lag], unit=" s", commit=1, how="of all, the healthy included")
-    before, after = (values(text, "ekm_probe_failures_total") for text in (calm, now))
-    innocent = [labels for labels, count in after.items() if count > before[labels] and _number(labels) >= dead]
-    yield Figure(what=f"{what}: healthy targets with a failure", runs=[len(innocent)], unit="", commit=0, how="there is none")
-    yield Figure(what=f"{what}: most threads", runs=[seen.threads], unit="", how="of the process")
-
-
-def _number(labels: str) -> int:
-    """The number in the name of a target, such as `t7`."""
-    return int(labels.partition('target="t')[2].partition('"')[0])
+        observe(bench, running, fleet, "", 1.0)  # the first probes
+        for way, words in _WAYS.items():
+            seen = observe(bench, running, fleet, way, sizes.storm)
+            yield from figures(f"{fleet.targets:,} fail {words}", seen, fleet)
 
 
 def figures(what: str, seen: Observed, fleet: Fleet) -> Iterator[Figure]:
-    how = f"{seen.failed:,.0f} probes failed; {seen.skipped:,.0f} starts were left out"
-    yield Figure(what=f"{what}: start lag, p99", runs=[seen.lag], unit=" s", commit=1, how=how)
-    yield Figure(what=f"{what}: resident memory", runs=[seen.memory], unit=" MB", how="at its peak")
-    yield Figure(what=f"{what}: most threads", runs=[seen.threads], unit="", how="of the process")
-    yield Figure(
-        what=f"{what}: a scrape",
-        runs=[1000 * s for s in seen.scrapes],
-        unit=" ms",
-        how="every 15 s or a quarter of the interval, to the last byte",
-    )
-    how = "one when a target begins to fail, one when it ends"
-    yield Figure(what=f"{what}: lines in the log, a target", runs=[seen.lines / fleet.targets], unit="", how=how)
-    how = (
-        f"seconds until the last probe of every target was a good one; the interval is {fleet.interval:g} s, give or take a tenth"
-    )
-    yield Figure(what=f"{what}: well again after", runs=[seen.back], unit=" s", commit=1.25 * fleet.interval, how=how)
+    failed, skipped = seen.added("ekm_probe_failures_total"), seen.added("ekm_exporter_probes_skipped_total")
+    how = f"{failed:,.0f} probes failed; {skipped:,.0f} starts were left out"
+    yield Figure(what=f"{what}: start lag, p99", runs=[lag_p99(seen.after, seen.before)], unit="s", commit=1, how=how)
+    yield Figure(what=f"{what}: resident memory", runs=[seen.memory], unit="MB", how="at its peak")
+    how = f"until the last probe of every target was a good one; the interval is {fleet.interval:g} s, give or take a tenth"
+    yield Figure(what=f"{what}: well again after", runs=[seen.back], unit="s", commit=1.25 * fleet.interval, how=how)

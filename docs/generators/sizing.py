@@ -1,4 +1,4 @@
-"""Writes the tables of docs/sizing.md from the figures in docs/performance.md.
+"""Writes the tables of docs/sizing.md from the figures in docs/performance.csv.
 
 `./dev bench` runs it after a whole run, `./dev docs` at any time.
 """
@@ -6,22 +6,19 @@
 from __future__ import annotations
 
 import math
-import re
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from docs.generators.cardinality import MOST_SERIES
+from docs.generators.cardinality import of_a_healthy_target
 from docs.generators.pages import GeneratedPart
+from docs.generators.performance import figures
 from exporter.metrics.spec import Level
 
-DOCS = Path(__file__).parent.parent
 FLEET, EVERY = 5000, 60.0  # targets of the measured fleet, seconds between two probes
 MOST_CORES = 0.5  # of an exporter in normal operation
 TARGETS = (100, 1000, 5000, 10_000, 20_000, 100_000)
 HISTORY_MB = 64.0  # the bound of `--history.limit` in its default
-WAITING_MB = 0.3  # a probe that waits for a silent vault, see docs/soak.md
+WAITING_MB = 0.3  # a probe that waits for a silent vault, see the figures of the parts storm and failing
 _MB, _KB = 1 / 1024, 1 / 1024**2  # in GB
 
 
@@ -36,61 +33,52 @@ class Costs:
     sample_us: float
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
-    """The measured series of a target at a level, with classic and with native histograms."""
-
-    classic: int
-    native: int
-
-
-def _found(pattern: str, page: str) -> re.Match[str]:
-    found = re.search(pattern, page, re.MULTILINE)
-    if found is None:
-        raise LookupError(f"docs/performance.md has no figure {pattern}")
-    return found
+def _number(what: str) -> float:
+    """Return the median of a figure. Raise LookupError if it is missing."""
+    try:
+        return float(figures()[what]["median"].replace(",", ""))
+    except KeyError:
+        raise LookupError(f"docs/performance.csv has no figure {what}") from None
 
 
-def _two_digits(value: float) -> float:
-    return float(f"{value:.2g}")
+def _two_digits(what: str) -> float:
+    return float(f"{_number(what):.2g}")
 
 
-def costs(page: str) -> Costs:
-    """Return the costs of docs/performance.md. Raise LookupError if one is missing."""
-    patterns = (
-        r"^\| 5,000 targets every 60 s: processor time a probe \| ([\d.]+) ms",
-        r"^\| memory a target, 5,000 targets \|.*process with one target \(([\d.]+) MB\)",
-        r"^\| memory a target, 5,000 targets \| ([\d.]+) KB",
-        r"its resident memory \|.*\| ([\d.]+) KB a series",
-        r"its processor time for a scrape \|.*\| ([\d.]+) µs a sample",
+def costs() -> Costs:
+    """Return the measured costs. Raise LookupError if one is missing."""
+    return Costs(
+        probe_ms=_two_digits("5,000 targets every 60 s: processor time a probe"),
+        base_mb=_two_digits("a process with one target: memory"),
+        target_kb=_two_digits("memory a target, 5,000 targets"),
+        series_kb=_two_digits("5,000 targets in one Prometheus: memory a series"),
+        sample_us=_two_digits("5,000 targets in one Prometheus: processor time a sample"),
     )
-    return Costs(*(_two_digits(float(_found(pattern, page)[1])) for pattern in patterns))
 
 
-def series(page: str, level: Level) -> Series:
-    """Return the series of a target at a level. Raise LookupError if they are missing."""
-    row = _found(rf"^\| series of a target, level `{level}` \| ([\d.]+) .* (\d+) with native histograms \|$", page)
-    return Series(round(float(row[1])), int(row[2]))
+def series(level: Level, *, native: bool = False) -> int:
+    """Return the most series of a target at a level."""
+    return sum(of_a_healthy_target(level, native=native).values())
 
 
-def unit_costs(page: str) -> str:
-    cost, full = costs(page), series(page, Level.FULL)
+def unit_costs() -> str:
+    cost = costs()
     rows = (
         ("a probe, with its share of auxiliary probes", f"{cost.probe_ms:g} ms", "processor time of the exporter"),
         ("an exporter without targets", f"{cost.base_mb:g} MB", "memory"),
         ("a target", f"{cost.target_kb:g} KB", "memory"),
         ("the history of all targets together", f"{HISTORY_MB:g} MB at most", "memory"),
         ("a probe that waits for a silent vault", f"{WAITING_MB:g} MB", "memory, until its timeout"),
-        ("a target", f"{full.classic} series (at most {MOST_SERIES[Level.FULL]})", "Prometheus"),
+        ("a target", f"{series(Level.FULL)} series at most", "Prometheus"),
         ("a series", f"{cost.series_kb:g} KB", "memory of Prometheus"),
         ("a sample", f"{cost.sample_us:g} µs", "processor time of Prometheus"),
     )
     return _table(("what", "costs", "of"), rows)
 
 
-def totals(page: str) -> str:
+def totals() -> str:
     """Return the table of totals, which is arithmetic with the unit costs."""
-    cost, of_one = costs(page), series(page, Level.FULL).classic
+    cost, of_one = costs(), series(Level.FULL)
     rows = []
     for targets in TARGETS:
         probes, all_series = targets / EVERY, targets * of_one
@@ -123,16 +111,25 @@ _ENOUGH = {
 }
 
 
-def levels(page: str) -> str:
-    """Return the series of each level."""
+def levels() -> str:
+    """Return the most series of each level."""
     rows = []
     for level, purpose in _ENOUGH.items():
-        found, most = series(page, level), MOST_SERIES[level]
-        native = most - found.classic + found.native
-        of_many = f"{found.classic * FLEET:,} or {found.native * FLEET:,}"
-        rows.append((f"`{level}`", f"{found.classic} (at most {most})", f"{found.native} (at most {native})", of_many, purpose))
-    head = ("`--metrics.level`", "series of a target", "with native histograms", f"{FLEET:,} targets", "enough for")
+        classic, native = series(level), series(level, native=True)
+        of_many = f"{classic * FLEET:,} or {native * FLEET:,}"
+        rows.append((f"`{level}`", f"{classic}", f"{native}", of_many, purpose))
+    head = ("`--metrics.level`", "series of a target, at most", "with native histograms", f"{FLEET:,} targets", "enough for")
     return _table(head, rows)
+
+
+def failing() -> str:
+    """Return the memory of failing fleets."""
+    sizes, ways = ("1,000", "2,500"), ("silent name servers", "silence after TLS", "refusal")
+    memory = {way: [f"{_number(f'{size} targets, {way}: resident memory'):.0f} MB" for size in sizes] for way in ways}
+    return _table(
+        ("memory", *(f"{size} targets" for size in sizes)),
+        [(f"every probe fails by {way}", *cells) for way, cells in memory.items()],
+    )
 
 
 def _table(head: tuple[str, ...], rows: object) -> str:
@@ -140,13 +137,14 @@ def _table(head: tuple[str, ...], rows: object) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _from_performance(write: Callable[[str], str]) -> Callable[[], str]:
-    return lambda: write((DOCS / "performance.md").read_text(encoding="utf-8"))
-
-
 PARTS = tuple(
-    GeneratedPart(name, _from_performance(write))
-    for name, write in (("unit costs", unit_costs), ("totals", totals), ("series of the levels", levels))
+    GeneratedPart(name, write)
+    for name, write in (
+        ("unit costs", unit_costs),
+        ("memory of failing fleets", failing),
+        ("totals", totals),
+        ("series of the levels", levels),
+    )
 )
 
 

@@ -12,14 +12,11 @@ from collections.abc import Callable, Iterator
 from urllib.parse import unquote, unquote_plus
 
 GAPS = re.compile(r"[\s\x00-\x20\x7f-\xa0\xad\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff\ufffd]+")
-_ESCAPE = re.compile(r"[\\%]u([0-9A-Fa-f]{4})|\\(?:u\{([0-9A-Fa-f]{1,6})\}|x([0-9A-Fa-f]{2})|([0-7]{3})|(.))", re.DOTALL)
+_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{11,}")  # at least eight bytes
-_BASE32 = re.compile(r"[A-Za-z2-7]{13,}")
 _HEX = re.compile(r"[0-9A-Fa-f]{16,}")
 _BETWEEN_BYTES = re.compile(r"[:,-]|0x")
 _CLEAN = re.compile(r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]{8,}")
-_NO_BYTE = re.compile(r"=(?![0-9A-Fa-f]{2})")  # in quoted-printable: a line break
-_DIGITS = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz234567", 2 * "0123456789ABCDEFGHIJKLMNOP" + "QRSTUV")
 _ALTERNATIVE = str.maketrans("-_", "+/")
 _LAYOUT = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "v": "\v"}
 
@@ -29,15 +26,8 @@ def _unescaped(text: str) -> str:
 
 
 def _character(match: re.Match[str]) -> str:
-    wide, braced, narrow, octal, other = match.groups()
-    if other is not None:
-        return _LAYOUT.get(other, other)
-    number = int(octal, 8) if octal else int(wide or braced or narrow, 16)
-    return chr(number) if number <= 0x10FFFF else ""
-
-
-def _unquoted_printable(text: str) -> str:
-    return unquote(_NO_BYTE.sub("", text).replace("%", "%25").replace("=", "%"))
+    wide, narrow, other = match.groups()
+    return chr(int(wide or narrow, 16)) if other is None else _LAYOUT.get(other, other)
 
 
 _DECODERS: tuple[tuple[str, Callable[[str], str]], ...] = (
@@ -45,15 +35,13 @@ _DECODERS: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("+", unquote_plus),
     ("&", html.unescape),
     ("\\", _unescaped),
-    ("%u", _unescaped),
-    ("=", _unquoted_printable),
 )
 
 
 def decoded(text: str) -> Iterator[str]:
     """Yield the text of each decoder.
 
-    Base64 is decoded from each of four offsets, base32 from each of eight bits, hexadecimal digits from each of two.
+    Base64 is decoded from each of four offsets, because a secret may follow a user name. Hexadecimal digits are decoded from each of two.
     """
     for sign, decode in _DECODERS:
         if sign in text:
@@ -63,10 +51,6 @@ def decoded(text: str) -> Iterator[str]:
         runs = [run.translate(_ALTERNATIVE) for run in runs]
         for offset in range(4):
             yield "\n".join(readable(_base64(run[offset:])) for run in runs)
-    if runs := _BASE32.findall(dense):
-        numbers = [(int(run.translate(_DIGITS), 32), len(run)) for run in runs]  # more bytes than needed: 0 is dropped
-        for bits in range(8):
-            yield "\n".join(readable((number >> bits).to_bytes(size)) for number, size in numbers)
     if runs := _HEX.findall(_BETWEEN_BYTES.sub("", dense)):
         for offset in range(2):
             yield "\n".join(readable(bytes.fromhex(run[offset : len(run) - (len(run) - offset) % 2])) for run in runs)

@@ -17,7 +17,7 @@ SHORTEST = 8  # characters: a shorter secret would mask common words
 MARK = "<secret>"
 _SHORTEST_TOKEN = 40  # characters: a server can choose its token, and tokens of Entra ID have hundreds
 _LONGEST = 64  # characters that are compared: enough to identify a secret; a token has thousands
-_MOST = 32768  # halves of secrets, each in both directions; the least recently used are removed first
+_MOST = 16384  # halves of secrets; the least recently used are removed first
 _SCANNED = 4096  # characters of a text; the rest is dropped
 _CACHED = 128  # characters of a text that is cached
 _DEPTH = 3  # encodings inside each other
@@ -152,16 +152,12 @@ class KnownSecrets:
 
 
 def _needles(folded: str) -> Iterator[str]:
-    """Yield the search strings, in both directions.
-
-    They are the halves of a secret, or the start of a token.
-    """
+    """Yield the search strings: the halves of a secret, or the start of a token."""
     size = len(folded)
     half = size // 2 if 2 * SHORTEST <= size <= 2 * _LONGEST else size
     for part in (folded[:half][:_LONGEST], folded[half:]):
         if len(part) >= SHORTEST:
             yield part
-            yield part[::-1]
 
 
 def _folded(text: str) -> str:

@@ -55,13 +55,9 @@ def _name(*names: str) -> str:
     return rf"(?<![A-Za-z0-9_]){'(?:' + '|'.join(names) + ')'}(?![A-Za-z0-9_])"
 
 
-_OLD_COMMITS: Final = {
-    ("bench/trees.py", "OLD_WORDS"): "words in the configuration of older commits",
-    ("tests/unit/bench/test_compare.py", "auxiliary_interval"): "the same",
-}
 ROWS: Final = (
     # Concepts.
-    Row(_word("beside", "besides"), "auxiliary; next to; as well as", _OLD_COMMITS),
+    Row(_word("beside", "besides"), "auxiliary; next to; as well as"),
     Row(_word("lookers?", "looks? (?:at|beside|for itself)", "looked(?! up)", "look beside"), "auxiliary probe; read, check"),
     Row(_name("looks(?! up)", "Look(?! up)", "Looks(?! up)"), "auxiliary results"),
     Row(_word("doctor's checks?", "checks? of the doctor", "check-?lists?"), "preflight checks"),
@@ -99,7 +95,7 @@ ROWS: Final = (
     Row(_name("World", "Estate", "Front", "Management", "Site", "Choice"), "SimulatorState, Environment, TlsFrontend, ControlApi, Urls, TargetQuery", {("*", "Sec-Fetch-Site"): "a header of browsers"}),
     # Public names before 0.1.0.
     Row("beside_interval|recovery_last_proof|ekm_judged_probes|ekm_unready_probes|sim/reread|EkmOtherCredentialEnds|EkmRecoveryProofOld",
-        "see CHANGELOG.md", _OLD_COMMITS),
+        "see CHANGELOG.md"),
 )  # fmt: skip
 # A HELP text names its subject and does not begin like this.
 HELP_BEGINNINGS: Final = ("It ", "When it", "Those", "Of the")

@@ -1,7 +1,8 @@
 """Verify basic-auth passwords on one worker thread and cache successes.
 
 A bcrypt hash takes tens of milliseconds by design, and any client can request one. So one hash is computed at a time, a pause of
-the same length follows a wrong password, and few requests can wait. Unknown users take as long as known ones.
+the same length follows a wrong password, and few requests can wait. The address with the fewest wrong passwords is checked first, so a
+new client waits for at most one guess of each other address. Unknown users take as long as known ones.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import hashlib
 import re
 import secrets
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -23,11 +24,11 @@ import bcrypt
 from exporter.runtime.single_flight import SingleFlight
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
 from exporter.web.client_source import source_of
-from exporter.web.webconfig.fairness import FairQueue, Guesses
 
 MOST_WAITING = 256
 MOST_WAITING_OF_ONE_ADDRESS = 4
 REMEMBERED = 100
+_MOST_COUNTED = 4096  # addresses with a wrong password
 # Nothing after the credentials: other programs take a line break of Unicode there for the end of a header.
 _BASIC = re.compile(r"basic +([A-Za-z0-9+/]+={0,2})", re.IGNORECASE | re.ASCII)
 _MOST_BYTES = 72  # bcrypt ignores further bytes; Go's implementation truncates silently
@@ -54,10 +55,11 @@ def credentials_of(authorization: str) -> tuple[str, bytes] | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Check:
     """A password that waits for its check; never shown."""
 
+    source: str
     hashed: str = field(repr=False)
     password: bytes = field(repr=False)
     result: asyncio.Future[PasswordResult]
@@ -73,8 +75,8 @@ class Passwords:
         self._key = secrets.token_bytes(32)
         self._right: OrderedDict[bytes, None] = OrderedDict()
         self._checks: SingleFlight[bytes, PasswordResult] = SingleFlight()  # by digest
-        self._guesses = Guesses()
-        self._queue: FairQueue[_Check] = FairQueue(MOST_WAITING, MOST_WAITING_OF_ONE_ADDRESS)
+        self._wrong: Counter[str] = Counter()  # by source, the latest last
+        self._waiting: list[_Check] = []  # the oldest first
         self._worker: asyncio.Task[None] | None = None
         self._pool = DaemonThreadPool(1, name="password")
 
@@ -105,22 +107,38 @@ class Passwords:
     async def _check(self, hashed: str, password: bytes, source: str) -> PasswordResult:
         """Wait for the turn and the result of a password."""
         result: asyncio.Future[PasswordResult] = asyncio.get_running_loop().create_future()
-        refused = self._queue.put(_Check(hashed, password[:_MOST_BYTES], result), source, self._guesses.of(source))
-        if refused is not None:
-            refused.result.set_result(PasswordResult.BUSY)
+        if sum(check.source == source for check in self._waiting) >= MOST_WAITING_OF_ONE_ADDRESS:
+            return PasswordResult.BUSY
+        self._waiting.append(_Check(source, hashed, password[:_MOST_BYTES], result))
+        if len(self._waiting) > MOST_WAITING:
+            self._take(max(reversed(self._waiting), key=self._wrong_passwords)).result.set_result(PasswordResult.BUSY)
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work(), name="check of passwords")
         return await result
 
+    def _wrong_passwords(self, check: _Check) -> int:
+        return self._wrong[check.source]
+
+    def _take(self, check: _Check) -> _Check:
+        self._waiting.remove(check)
+        return check
+
+    def _count_wrong(self, source: str) -> None:
+        self._wrong[source] = self._wrong.pop(source, 0) + 1
+        if len(self._wrong) > _MOST_COUNTED:
+            del self._wrong[next(iter(self._wrong))]
+
     async def _work(self) -> None:
-        while self._queue:
-            source, check = self._queue.get()
+        while self._waiting:
+            check = self._take(min(self._waiting, key=self._wrong_passwords))
             began = time.monotonic()
             result = await self._compute(check)
             if not check.result.done():
                 check.result.set_result(result)
-            if result is PasswordResult.WRONG:
-                self._guesses.add(source)
+            if result is PasswordResult.RIGHT:
+                self._wrong.pop(check.source, None)
+            elif result is PasswordResult.WRONG:
+                self._count_wrong(check.source)
                 # Guessing leaves at least half a processor to the probes.
                 await asyncio.sleep(time.monotonic() - began)
 

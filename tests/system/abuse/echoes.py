@@ -20,15 +20,6 @@ def _base64(text, before=b""):
     return base64.b64encode(before + text.encode()).decode()
 
 
-def _base32(text, before=b""):
-    return base64.b32encode(before + text.encode()).decode()
-
-
-def _quoted_printable(text, line_break="= "):
-    signs = [sign if sign.isalnum() else "".join(f"={byte:02X}" for byte in sign.encode()) for sign in text]
-    return line_break.join("".join(signs[at : at + 4]) for at in range(0, len(signs), 4))
-
-
 ENCODINGS = {
     "plain": str,
     "quoted": lambda text: quote(text, safe=""),
@@ -46,8 +37,6 @@ ENCODINGS = {
     "base64 of UTF-16": lambda text: base64.b64encode(text.encode("utf-16-le")).decode(),
     "base64 twice": lambda text: _base64(_base64(text)),
     "base64 in lines": lambda text: " ".join(_base64(text)[at : at + 12] for at in range(0, len(_base64(text)), 12)),
-    "base32": _base32,
-    "base32 in lines": lambda text: " ".join(_base32(text)[at : at + 12] for at in range(0, len(_base32(text)), 12)),
     "hexadecimal": lambda text: text.encode().hex(),
     "hexadecimal upper": lambda text: text.encode().hex().upper(),
     "hexadecimal with colons": lambda text: text.encode().hex(":"),
@@ -56,27 +45,13 @@ ENCODINGS = {
     "entities": lambda text: "".join(f"&#{ord(sign)};" for sign in text),
     "entities in hexadecimal": lambda text: "".join(f"&#x{ord(sign):x};" for sign in text),
     "named entities": lambda text: text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;"),
-    "quoted-printable": lambda text: _quoted_printable(text, ""),
-    "quoted-printable in lines": _quoted_printable,
     "JSON": lambda text: json.dumps(text)[1:-1],
     "JSON escapes": lambda text: "".join(f"\\u{ord(sign):04x}" for sign in text),
-    "escapes in braces": lambda text: "".join(f"\\u{{{ord(sign):x}}}" for sign in text),
-    "escapes of old servers": lambda text: "".join(f"%u{ord(sign):04x}" for sign in text),
     "byte escapes": lambda text: "".join(f"\\x{ord(sign):02x}" for sign in text),
     "backslashes": lambda text: "".join(sign if sign.isalnum() else f"\\{sign}" for sign in text),
     "upper": str.upper,
-    "reversed": lambda text: text[::-1],
     "split": lambda text: " ".join(text[at : at + 5] for at in range(0, len(text), 5)),
     "cut": lambda text: text[: len(text) // 2],
-}
-
-# Further forms of these encodings, for tests that only search a text.
-VARIANTS = {
-    "base32 lower": lambda text: _base32(text).lower(),
-    "base32 bare": lambda text: _base32(text).rstrip("="),
-    "base32 behind one byte": lambda text: _base32(text, b":"),
-    "base32 behind four bytes": lambda text: _base32(text, b"abc:"),
-    "quoted-printable lower whole": lambda text: "".join(f"={byte:02x}" for byte in text.encode()),
 }
 
 GAPS = re.compile(r"\s+")

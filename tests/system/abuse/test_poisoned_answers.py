@@ -62,8 +62,6 @@ POISONS = {
     "version and more": VERSION + "Q7" * 80,
     "sentence and more": FORBIDDEN.replace(" ", "").rstrip(".") + "Q7" * 80,
     "name after more": "Q7" * 25 + GOOD + "/keys/Key0/" + VERSION,
-    "reversed name": GOOD[::-1],
-    "reversed URL of the other key": f"{GOOD}/keys/Key0/{VERSION}"[::-1],
     "log message": "probefailed",
     "state and reason": "forbidden_rbac",
     "one letter": "a",

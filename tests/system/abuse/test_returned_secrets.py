@@ -21,7 +21,7 @@ SECRETS = {
     "word": "MarkedWord-8Q9w.0123456789-zyxwv",
     "signs": "Mark~ed&<\"8Q%9w'+/\\=0?12 3456#zyx",
 }
-WORDS = ("plain", "base64url bare", "hexadecimal", "reversed", "upper", "cut")  # these look like a code, an id or a region
+WORDS = ("plain", "base64url bare", "hexadecimal", "upper", "cut")  # these look like a code, an id or a region
 DOMAIN = "vault.azure.net"
 
 
@@ -165,7 +165,7 @@ async def test_secret_in_any_response_field_is_never_emitted(kind, encoding, emi
     assert {str(where): found for where, text in texts.items() if (found := leaks(text, secret))} == {}
 
 
-TOKEN_FORMS = ("plain", "quoted twice", "base64", "base32", "hexadecimal", "JSON escapes", "reversed", "split", "cut")
+TOKEN_FORMS = ("plain", "quoted twice", "base64", "hexadecimal", "JSON escapes", "split", "cut")
 WITH_TOKEN = [place for place in PLACES if place.startswith(("get_key", "wrapkey", "unwrapkey"))]
 
 

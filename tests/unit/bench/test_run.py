@@ -1,53 +1,62 @@
 """The whole benchmark runs at its smallest size against the real blackbox_exporter."""
 
+import csv
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from bench.document import BEFORE, METHOD
-from bench.parts import PARTS
-from bench.table import HEADER
+from bench import parts
+from bench.figures import COLUMNS, Figure
+from bench.parts import PARTS, Outcome, Part, Run
+from bench.sizes import TINY
 
 ROOT = Path(__file__).parents[3]
+FIGURE = Figure(what="one", runs=[1.0], unit="", how="")
 
-pytestmark = pytest.mark.real
 
-
-def test_one_command_measures_everything_and_writes_one_page(tmp_path):
-    page = tmp_path / "performance.md"
-    command = [sys.executable, "-m", "bench", "--size", "tiny", "--out", str(page)]
+@pytest.mark.real
+def test_one_command_measures_everything_and_writes_one_file(tmp_path):
+    path = tmp_path / "performance.csv"
+    command = [sys.executable, "-m", "bench", "--size", "tiny", "--out", str(path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)  # noqa: S603 - fixed commands
     assert done.returncode == 0, done.stderr[-3000:]
-    text = page.read_text()
-    assert text.startswith(BEFORE)
-    assert text.endswith(METHOD)
-    assert "blackbox_exporter, version" in text
-    assert [line.removeprefix("### ") for line in text.splitlines() if line.startswith("### ")] == [
-        p.title for p in PARTS.values()
-    ]
-    assert "## Compared with" not in text
-    text = text.partition("## Results")[2]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| ")]
-    assert rows[0] == list(HEADER)
-    assert {len(row) for row in rows} == {len(HEADER)}
-    named = " ".join(row[0] for row in rows)
-    wanted = ("blackbox_exporter", "bare aiohttp", "generate_latest", "start lag", "growth", "error of a step", "first probe")
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == COLUMNS
+    assert list(dict.fromkeys(row["part"] for row in rows)) == ["machine", *PARTS]
+    named = " ".join(row["what"] for row in rows)
     for what in (
-        *wanted,
+        "blackbox_exporter, version",
+        "bare aiohttp",
+        "generate_latest",
+        "start lag",
+        "growth",
+        "error of a step",
+        "first probe",
         "longest pause",
         "targets in three causes: size",
         "by time-out",
         "by refusal",
         "by 429",
         "silent name servers",
-        "series of a target, level `minimal`",
-        "a target in protobuf, gzip",
-        "TLS handshake",
+        "protobuf",
         "in one Prometheus",
         "hours of",
-        "by exactly one",
-        "reported missing",
+        "ekm.rules.yml: processor time of its texts",
     ):
         assert what in named
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_failed_part_keeps_its_figures_and_those_of_the_others(quiet, monkeypatch, tmp_path):
+    def crash(*_):
+        yield FIGURE
+        raise RuntimeError("no server")
+
+    monkeypatch.setattr(parts, "PARTS", {"crash": Part(crash, quiet=quiet), "good": Part(lambda *_: iter([FIGURE]))})
+    seen = []
+    run = Run(sizes=TINY, folder=tmp_path, on_figure=lambda name, figure: seen.append((name, figure)))
+    assert run.outcomes(["crash", "good"]) == {"crash": Outcome([FIGURE], "RuntimeError: no server"), "good": Outcome([FIGURE])}
+    assert seen == [("crash", FIGURE), ("good", FIGURE)]

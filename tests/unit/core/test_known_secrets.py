@@ -1,8 +1,6 @@
 """A known secret is found in every encoding, in any text around it; other texts stay as they are."""
 
-import quopri
 import random
-import re
 import secrets
 
 import pytest
@@ -11,9 +9,8 @@ from hypothesis import strategies as st
 
 from exporter.core.known_secrets import MARK, SHORTEST, KnownSecrets, remember, stands_in_bytes
 from exporter.core.masking import mask
-from tests.system.abuse.echoes import ENCODINGS, VARIANTS, leaks
+from tests.system.abuse.echoes import ENCODINGS, leaks
 
-FORMS = ENCODINGS | VARIANTS
 SECRET = "Zx9~q&<\"8Q%w'+/\\=0?12#zyxKLm"
 TEXTS = (
     "AADSTS7000215: Invalid client secret provided. Ensure the secret being sent is the client secret value, not its id.",
@@ -30,31 +27,25 @@ def known():
     return made
 
 
-@pytest.mark.parametrize("encoding", FORMS)
+@pytest.mark.parametrize("encoding", ENCODINGS)
 @given(
     secret=st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=16, max_size=60), before=st.text(max_size=20)
 )
 def test_any_secret_is_hidden_in_any_encoding(encoding, secret, before):
     known = KnownSecrets()
     known.remember(secret)
-    encoded = FORMS[encoding](secret)
+    encoded = ENCODINGS[encoding](secret)
     hidden = known.hide(f"{before} {encoded} and more")
     assert MARK in hidden
     assert secret not in hidden
 
 
-@pytest.mark.parametrize("encoding", FORMS)
+@pytest.mark.parametrize("encoding", ENCODINGS)
 def test_text_around_a_hidden_secret_stays(known, encoding):
-    encoded = FORMS[encoding](SECRET)
+    encoded = ENCODINGS[encoding](SECRET)
     hidden = known.hide(f"client secret {encoded} refused")
     assert hidden in (f"client secret {MARK} refused", MARK)
     assert leaks(hidden, SECRET) == []
-
-
-@pytest.mark.parametrize("line_break", ["=\n", "=\r\n", "= \t\r\n"])
-def test_soft_line_breaks_hide_no_secret(known, line_break):
-    encoded = quopri.encodestring(SECRET.encode(), quotetabs=True).decode()
-    assert MARK in known.hide("sent " + line_break.join(re.findall("=..|.", encoded)))
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -81,8 +72,15 @@ def test_secret_cut_by_the_end_of_a_text_is_hidden(known):
     assert known.hide("a " * 2042 + SECRET).endswith(f" {MARK}")
 
 
+def test_short_text_is_searched_for_each_of_many_secrets(known):
+    for _ in range(len(SECRET)):
+        known.remember(secrets.token_hex(16))
+    assert known.reveals(SECRET)
+    assert not known.reveals("Access denied")
+
+
 def test_least_recently_used_secret_is_forgotten():
-    known = KnownSecrets(most=8)
+    known = KnownSecrets(most=4)
     first, second, third = (secrets.token_hex(16) for _ in range(3))
     for each in (first, second, first, third):
         known.remember(each)
@@ -123,8 +121,6 @@ def test_tangled_text_is_hidden_in_bounded_time(known):
         "&amp;" * 2000,
         "\\u005c" * 1500,
         "QUFB" * 2500,
-        "IFBEG" * 2000,
-        "=3D" * 3000,
         "41" * 5000,
         "%26amp;\\x25" * 700,
     ):
@@ -146,7 +142,6 @@ NAMES = (
 TOKEN = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9." + "aB3dEf6h" * 60
 POISONS = [
     *NAMES,
-    *(name[::-1] for name in NAMES),
     "vault.azure.net",
     "contoso-prod",
     "payroll-target-of-another",
@@ -202,7 +197,6 @@ def test_token_is_masked(token):
     known = KnownSecrets()
     known.remember_token(token)
     assert known.hide(f"sent {token} now") == f"sent {MARK} now"
-    assert known.hide(f"sent {token[::-1]}") == f"sent {MARK}"
     assert known.hide(f"sent {token[:12]}") == f"sent {MARK}"  # cut
 
 

@@ -137,6 +137,38 @@ async def test_first_login_precedes_further_guesses_of_other_addresses(counted):
     await asyncio.gather(*storm, return_exceptions=True)
 
 
+async def test_full_queue_drops_a_guess_of_the_worst_address(counted, monkeypatch):
+    monkeypatch.setattr(passwords, "MOST_WAITING", 2)
+    cache, _ = counted
+    await cache.check(USERS, "alice", b"guess", address="worst")
+    waiting = [
+        asyncio.create_task(cache.check(USERS, "alice", b"%d" % number, address=address))
+        for number, address in enumerate(("worst", "new", "newer"))
+    ]
+    wrong, busy = PasswordResult.WRONG, PasswordResult.BUSY
+    assert await asyncio.gather(*waiting) == [busy, wrong, wrong]
+
+
+async def test_right_password_ends_the_count_of_its_address(counted):
+    cache, calls = counted
+    for password in (b"guess", PASSWORD.encode()):
+        await cache.check(USERS, "alice", password, address="a")
+    await cache.check(USERS, "alice", b"another guess", address="b")
+    guesses = (("alice", "new"), ("alice", "b"), ("bob", "a"))  # the first one is being checked while the others wait
+    await asyncio.gather(
+        *(cache.check(USERS, user, b"guess of " + address.encode(), address=address) for user, address in guesses)
+    )
+    assert calls[-2:] == [USERS[user].encode() for user in ("bob", "alice")]
+
+
+async def test_counted_addresses_are_bounded(counted, monkeypatch):
+    monkeypatch.setattr(passwords, "_MOST_COUNTED", 2)
+    cache, _ = counted
+    for number in range(4):
+        await cache.check(USERS, "alice", b"%d" % number, address=str(number))
+    assert list(cache._wrong) == ["2", "3"]
+
+
 async def test_disconnected_client_cancels_no_check_of_others(counted):
     cache, _ = counted
     gone, stays = (asyncio.create_task(cache.check(USERS, "alice", PASSWORD.encode(), address="a")) for _ in range(2))

@@ -1,0 +1,103 @@
+"""Writes the tables of docs/performance.md from the figures in docs/performance.csv.
+
+`./dev bench` writes the figures and runs this module, `./dev docs` runs it at any time.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from docs.generators.pages import GeneratedPart
+
+FIGURES = Path(__file__).parent.parent / "performance.csv"
+# A question, the names of its figures, and a text with a place for each.
+QUESTIONS = (
+    (
+        "processor time of a probe",
+        ("a probe: 20 targets per credential", "a probe, 20 targets per credential, against blackbox_exporter"),
+        "{} (20 targets per credential): {} that of `blackbox_exporter`",
+    ),
+    (
+        "yardstick for this machine",
+        ("a probe: blackbox_exporter, five URLs per target", "a probe: bare aiohttp, shared token, same handshakes"),
+        "a probe costs `blackbox_exporter` {}, and the bare script {}",
+    ),
+    ("5,000 targets every 60 s", ("5,000 targets every 60 s: processor time",), "{}"),
+    (
+        "memory of 5,000 targets",
+        ("5,000 targets every 60 s: resident memory", "memory a target, 5,000 targets"),
+        "{}, {} a target",
+    ),
+    (
+        "a scrape of 5,000 targets",
+        ("5,000 targets, plain, text: time", "5,000 targets, gzip, text: time"),
+        "{} in text, {} in text with gzip, at level `full`",
+    ),
+    (
+        "the status page of 5,000 targets in three causes",
+        tuple(f"status page of 5,000 targets in three causes: {what}" for what in ("time", "size", "longest pause")),
+        "{}, {}, longest pause for a probe {}",
+    ),
+    (
+        "alert rules while 5,000 targets fail",
+        ("5,000 failing targets, ekm.rules.yml: processor time of a round of rules",),
+        "{} of Prometheus for each evaluation",
+    ),
+    ("1,250 targets that refused", ("1,250 fail by refusal: well again after",), "well again after {}, with an interval of 15 s"),
+    (
+        "a day",
+        ("24 hours of 60 probes a target: resident memory, the last third of the day against the first",),
+        "memory at its end {} that of its beginning",
+    ),
+    ("start of the process to its first probe", ("process start to first probe",), "{}"),
+)
+
+
+def figures() -> dict[str, dict[str, str]]:
+    """Return the rows of the file by the names of their figures."""
+    with FIGURES.open(encoding="utf-8", newline="") as file:
+        return {row["what"]: row for row in csv.DictReader(file)}
+
+
+def amount(found: Mapping[str, Mapping[str, str]], name: str) -> str:
+    return f"{found[name]['median']} {found[name]['unit']}".strip()
+
+
+def answers() -> str:
+    """Return the table of what a user wants to know."""
+    found = figures()
+    lines = ["| what | this run |", "| --- | --- |"]
+    for question, names, text in QUESTIONS:
+        known = all(name in found for name in names)
+        lines.append(f"| {question} | {text.format(*(amount(found, name) for name in names)) if known else 'not measured'} |")
+    return "\n".join(lines)
+
+
+def bounds() -> str:
+    """Return the table of the figures with a bound, without those of docs/sizing.md."""
+    lines = ["| what | median | lowest to highest | commit | aim |", "| --- | --- | --- | --- | --- |"]
+    for name, row in figures().items():
+        if (row["commit"] or row["aim"]) and row["part"] != "failing":
+            limits = " | ".join(row[bound].replace("not met", "**not met**") for bound in ("commit", "aim"))
+            lines.append(f"| {name} | {amount({name: row}, name)} | {row['lowest']} to {row['highest']} | {limits} |")
+    return "\n".join(lines)
+
+
+def machine() -> str:
+    return "\n".join(f"- {row['what']}" for row in figures().values() if row["part"] == "machine")
+
+
+_WRITERS: tuple[tuple[str, Callable[[], str]], ...] = (("answers", answers), ("machine", machine), ("bounds", bounds))
+PARTS = tuple(GeneratedPart(name, write) for name, write in _WRITERS)
+
+
+def main(paths: list[str]) -> None:
+    for part in PARTS:
+        part.main(paths)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
