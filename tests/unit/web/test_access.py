@@ -3,7 +3,7 @@
 import pytest
 from yarl import URL
 
-from exporter.web.access import OPEN_PATHS, is_refused, on_loopback
+from exporter.web.access import DOCUMENT_PATHS, OPEN_PATHS, is_refused, on_loopback
 from exporter.web.options import web_options
 from tests.support.web_server import Service, get, serving
 
@@ -48,8 +48,8 @@ def test_pages_are_served_on_loopback(path):
     assert not is_refused(path, ("127.0.0.1", 10377), web_options())
 
 
-@pytest.mark.parametrize("path", sorted(OPEN_PATHS))
-def test_metrics_and_health_are_served_on_every_address(path):
+@pytest.mark.parametrize("path", sorted(OPEN_PATHS | DOCUMENT_PATHS))
+def test_metrics_health_and_documents_are_served_on_every_address(path):
     assert not is_refused(path, OUTSIDE, web_options())
 
 

@@ -40,7 +40,8 @@ async def test_no_page_response_or_log_line_has_a_secret(log, monkeypatch, tmp_p
             seen.add(path)
             _, headers, text = await get(session, path, headers={"Authorization": f"Bearer {MARKED}"})
             emitted += [str(headers), text]
-            todo += [link for link in set(re.findall(r'href="([^"#]+)"', text.replace("&amp;", "&"))) if link not in seen]
+            links = set(re.findall(r'href="(/[^"#]*)"', text.replace("&amp;", "&")))
+            todo += [link for link in links - seen if not link.startswith("/docs")]  # written before any secret is known
         emitted.append(
             (await get(session, f"/probe?target={MARKED}"))[2].replace(MARKED, "", 1)
         )  # the response returns it to its sender

@@ -45,6 +45,7 @@ def test_other_names_are_foreign(host):
 EVERY_PATH = [
     "/", "/targets", "/config", "/api/v1/targets", "/nowhere", "/metrics", "/probe?target=contoso-key0",
     "/probe?target=contoso-key0&debug=true", "/sd/targets", "/sd/shards", "/-/healthy", "/-/ready",
+    "/docs/", "/docs/install",
 ]  # fmt: skip
 
 
