@@ -18,7 +18,7 @@ from exporter.runtime.logging import fields, place_of
 from exporter.web.options import WebOptions
 from exporter.web.origin import is_cross_site_change, is_own_name
 from exporter.web.server.connections import connection_of
-from exporter.web.unfinished import UnfinishedResponses
+from exporter.web.server.places import UnfinishedResponses
 from exporter.web.webconfig import AccessControl, Refusal
 
 _log = logging.getLogger(__name__)
