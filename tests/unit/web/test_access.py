@@ -5,7 +5,7 @@ from yarl import URL
 
 from exporter.web.access import DOCUMENT_PATHS, OPEN_PATHS, is_refused, on_loopback
 from exporter.web.options import web_options
-from tests.support.web_server import Service, get, serving
+from tests.support.web_server import Service, answer, get, serving
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,6 @@ async def test_transcript_is_refused_on_addresses_without_pages(path, query, ref
 
 async def test_transcript_is_served_if_pages_are_enabled(monkeypatch):
     monkeypatch.setattr("exporter.web.access.on_loopback", lambda _: False)
-    async with serving(Service(), enable_pages=True) as session:
-        status, _, text = await get(session, "/probe?target=contoso-key0&debug=true")
+    status, _, text = await answer(Service(), "/probe?target=contoso-key0&debug=true", flags={"enable_pages": True})
     assert status == 200
     assert "\nModule:\n" in text

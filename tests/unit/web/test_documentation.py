@@ -10,7 +10,7 @@ import pytest
 from docs.generators import site
 from exporter.web import ListenAddress, WebServer, create_app, web_options
 from exporter.web.documentation import Documentation
-from tests.support.web_server import Service, get, serving
+from tests.support.web_server import Service, answer, get, serving
 
 OPENED: list[str] | None = None  # files that the process opens while a test records them
 
@@ -80,8 +80,7 @@ async def test_runbook_of_every_alert_has_its_page():
 
 async def test_pages_run_no_script_and_load_no_picture(archive):
     documentation = Documentation(archive)
-    async with serving(Service()) as session:
-        _, headers, html = await get(session, "/docs/README")
+    _, headers, html = await answer(Service(), "/docs/README")
     bodies = "".join(documentation.find(name).body for name in site.Site().pages())
     assert "<script" not in html
     assert set(re.findall(r"<(\w+)", bodies)) <= {
@@ -153,6 +152,5 @@ async def test_page_opens_no_file(opened):
 
 async def test_checkout_without_built_documents_says_how_to_build_them(monkeypatch):
     monkeypatch.setattr(Documentation, "of_package", lambda: None)
-    async with serving(Service()) as session:
-        status, _, text = await get(session, "/docs/")
+    status, _, text = await answer(Service(), "/docs/")
     assert (status, text) == (404, "This checkout has no built documentation. `./dev docs` builds it.\n")

@@ -10,7 +10,7 @@ from exporter.config.model import Module, Proxy, SecretSource
 from exporter.presentation.probe_log import ProbeLog
 from exporter.runtime.logging import LogFormat, configure
 from tests.support.web_factories import bad, config, target
-from tests.support.web_server import Service, get, serving
+from tests.support.web_server import Service, answer, get, serving
 
 MARKED = "Marked~Secret.8Q-9w_0123456789abcdefghij"
 
@@ -66,8 +66,7 @@ async def test_the_text_of_a_fault_is_masked_in_the_log(log):
         raise RuntimeError(f"client_secret={MARKED}")
 
     service.answer = broken
-    async with serving(service) as session:
-        status, _, text = await get(session, "/probe?target=contoso-key0")
+    status, _, text = await answer(service, "/probe?target=contoso-key0")
     assert status == 500
     assert MARKED not in text + log.getvalue()
     assert "exception=RuntimeError" in log.getvalue()
