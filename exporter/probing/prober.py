@@ -53,8 +53,8 @@ class ProberCallbacks:
     """
 
     on_internal_error: Callable[[BaseException], None]
-    on_shortage: Callable[[Shortage], None]
-    on_token_request: Callable[[], None]
+    on_shortage: Callable[[Shortage], None] = lambda _shortage: None
+    on_token_request: Callable[[], None] = lambda: None
     on_vault_requests: Callable[[int], None] = lambda _count: None
     resent: Callable[[Step], None] = lambda _step: None
     on_unexplained: Callable[[Facts], None] = lambda _facts: None

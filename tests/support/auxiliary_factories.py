@@ -3,23 +3,20 @@
 from dataclasses import replace
 from datetime import date
 
-from exporter.config.model import Config, Credential, CredentialKind, Module, Retained, Settings, Target
+from exporter.config.model import Credential, CredentialKind, Retained
 from exporter.core.model import Generation, KeyFacts
+from tests.support import factories
+from tests.support.factories import a_target
 
 PINNED, OLD, OLDER = "a" * 32, "b" * 32, "c" * 32
 TODAY = date(2026, 11, 24)
 KEY = KeyFacts(name="Key0", version=PINNED, kid="unused", kty="RSA", size_bits=2048, modulus=b"n", exponent=b"e", enabled=True)
-TARGET = Target(
-    name="t",
-    vault="contoso.vault.azure.net",
+TARGET = a_target(
+    "t",
     key_name="Key0",
     key_version=PINNED,
     credential="now",
-    module="default",
-    interval=60.0,
-    timeout=10.0,
     generation=Generation.CURRENT,
-    generation_declared=True,
     next_credential="staged",
     retained_versions=(
         Retained(key_name="Key0", key_version=OLD, vault="contoso.vault.azure.net", credential="now"),
@@ -32,12 +29,8 @@ NAMES = ("now", "staged", "old", "dr")
 
 
 def a_config(target=TARGET, *, module=None):
-    return Config(
-        settings=Settings(),
-        credentials={name: Credential(name=name, kind=CredentialKind.CLIENT_SECRET) for name in NAMES},
-        modules={"default": module or Module(name="default")},
-        targets={target.name: target},
-    )
+    credentials = [Credential(name=name, kind=CredentialKind.CLIENT_SECRET) for name in NAMES]
+    return factories.a_config(target, credentials=credentials, modules=[module] if module else ())
 
 
 def plain(**changes):

@@ -7,6 +7,7 @@ from exporter.core.model import Vantage
 from exporter.simulator import Environment
 from exporter.simulator.model import Application, ClientSecret, Key, KeyVersion, Tenant, Vault
 from tests.support.auxiliary_factories import NAMES, OLD, OLDER, PINNED, TARGET
+from tests.support.factories import a_config
 
 TENANT = "11111111-2222-3333-4444-555555555555"
 PRIMARY, ARCHIVE, RECOVERY = "contoso.vault.azure.net", "old.vault.azure.net", "contoso-dr.vault.azure.net"
@@ -61,9 +62,5 @@ def configuration(simulator, folder, *, target: Target = TARGET, **module) -> Co
         for name, client in CLIENTS.items()
     }
     made = Module(name="default", ca_file=folder / "ca.pem", connect_to=simulator.connect_to, **module)
-    return Config(
-        settings=Settings(vantage=Vantage.SQL_HOST),
-        credentials=credentials,
-        modules={"default": made},
-        targets={target.name: replace(target, module="default")},
-    )
+    settings = Settings(vantage=Vantage.SQL_HOST)
+    return a_config(replace(target, module="default"), credentials=credentials.values(), modules=[made], settings=settings)

@@ -5,12 +5,12 @@ import time
 from dataclasses import replace
 from datetime import date
 
-from exporter.config.model import Config, Credential, CredentialKind, Module, Retained, SecretSource, Settings, Target
+from exporter.config.model import Config, Credential, CredentialKind, Module, Retained, SecretSource
 from exporter.core.checks import CheckOutcome
-from exporter.core.model import Generation
 from exporter.doctor import run_checks
 from exporter.simulator import Environment, Simulator
 from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, KeyVersion, Tenant, Vault
+from tests.support.factories import a_config, a_target
 
 VAULT, ENTRA = "contoso-prod.vault.azure.net", "login.microsoftonline.com"
 TENANT = "11111111-2222-3333-4444-555555555555"
@@ -27,17 +27,12 @@ def environment():
     return Environment(tenants={TENANT: Tenant(tenant_id=TENANT, applications={CLIENT: application})}, vaults={VAULT: vault})
 
 
-TARGET = Target(
-    name="contoso-key0",
+TARGET = a_target(
+    "contoso-key0",
     vault=VAULT,
     key_name=KEY,
     key_version=PINNED,
     credential="sql-prod",
-    module="default",
-    interval=60.0,
-    timeout=10.0,
-    generation=Generation.CLASSIC,
-    generation_declared=True,
     retained_versions=(Retained(key_name=KEY, key_version=OLD, vault=VAULT, credential="sql-prod"),),
 )
 # The simulator's authority is not one of Azure, and its certificates name no revocation host.
@@ -72,12 +67,7 @@ class DoctorHarness:
 
     def configuration(self) -> Config:
         given = {"ca_file": self.folder / "ca.pem", "connect_to": self.simulator.connect_to, **self.module}
-        return Config(
-            settings=Settings(),
-            credentials={"sql-prod": self.credential},
-            modules={"default": Module(name="default", **given)},
-            targets={self.target.name: self.target},
-        )
+        return a_config(self.target, credentials=[self.credential], modules=[Module(name="default", **given)])
 
     def typed(self, text) -> None:
         """Make the credential a connector secret with this text."""

@@ -3,9 +3,10 @@
 import asyncio
 from pathlib import Path
 
-from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings
+from exporter.config.model import Credential, CredentialKind, SecretSource
 from exporter.core.credential_expiry import LookupResult, Source
 from exporter.expiry import ExpiryCallbacks, ExpiryMonitor
+from tests.support import factories
 from tests.support.factories import a_target
 
 WALL = 1_800_000_000.0
@@ -33,14 +34,8 @@ def by_certificate(name="cert", **more):
 
 
 def a_config(*credentials, targets=None):
-    named = {credential.name: credential for credential in (*credentials, a_credential("monitor"))}
     targets = targets or [a_target(f"of-{credential.name}", credential=credential.name) for credential in credentials]
-    return Config(
-        settings=Settings(),
-        credentials=named,
-        modules={"default": Module(name="default")},
-        targets={target.name: target for target in targets},
-    )
+    return factories.a_config(*targets, credentials=(*credentials, a_credential("monitor")))
 
 
 class Sources:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from exporter.config.model import Target
+from exporter.config.build import probing_credentials
+from exporter.config.model import Config, Credential, CredentialKind, Module, Settings, Target
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Generation, Outcome, ProbeReport, Readiness, Step, StepResult
 
@@ -17,9 +18,22 @@ def a_target(name="payroll", *, interval=60.0, timeout=10.0, vault="contoso.vaul
         module=more.pop("module", "default"),
         interval=interval,
         timeout=timeout,
-        generation=Generation.CLASSIC,
+        generation=more.pop("generation", Generation.CLASSIC),
         generation_declared=True,
         **more,
+    )
+
+
+def a_config(*targets, credentials=(), modules=(), settings=None):
+    """A configuration; credentials of targets that are not given have a client secret, and the default module exists."""
+    used = {
+        name: Credential(name=name, kind=CredentialKind.CLIENT_SECRET) for each in targets for name in probing_credentials(each)
+    }
+    return Config(
+        settings=settings or Settings(),
+        credentials=used | {each.name: each for each in credentials},
+        modules={"default": Module(name="default")} | {each.name: each for each in modules},
+        targets={each.name: each for each in targets},
     )
 
 

@@ -56,9 +56,7 @@ class ScenarioHarness:
 
     async def reports_of(self, config, only=None):
         """The report of each target of a configuration, by name."""
-        callbacks = ProberCallbacks(
-            on_internal_error=self.bugs.append, on_shortage=self.bugs.append, on_token_request=lambda: None
-        )
+        callbacks = ProberCallbacks(on_internal_error=self.bugs.append, on_shortage=self.bugs.append)
         prober = Prober(config, lag=LoopLag(), callbacks=callbacks)
         try:
             targets = [config.targets[name] for name in only or config.targets]

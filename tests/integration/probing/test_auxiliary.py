@@ -23,8 +23,6 @@ class Harness:
         config = auxiliary_simulated.configuration(self.simulator, self.folder, target=target, **module)
         callbacks = ProberCallbacks(
             on_internal_error=self.bugs.append,
-            on_shortage=lambda _shortage: None,
-            on_token_request=lambda: None,
             on_vault_requests=self._count,
         )
         prober = Prober(config, lag=LoopLag(), callbacks=callbacks)

@@ -25,11 +25,7 @@ async def scheduled(simulator, folder, *, probes=1, between=lambda: None, **modu
     """The reports of scheduled probes, and the requests to the vault. `between` is called after each probe."""
     target = plain()
     config = auxiliary_simulated.configuration(simulator, folder, target=target, **module)
-    callbacks = ProberCallbacks(
-        on_internal_error=lambda error: pytest.fail(repr(error)),
-        on_shortage=lambda _shortage: None,
-        on_token_request=lambda: None,
-    )
+    callbacks = ProberCallbacks(on_internal_error=lambda error: pytest.fail(repr(error)))
     prober = Prober(config, lag=LoopLag(), callbacks=callbacks)
     simulator.requests.clear()
     try:
@@ -95,11 +91,7 @@ async def test_changed_subject_needs_a_new_round_trip(simulator, tmp_path, chang
     target = plain()
     config = auxiliary_simulated.configuration(simulator, tmp_path, target=target, round_trip_interval=3600.0)
     after = replace(target, **changed)
-    callbacks = ProberCallbacks(
-        on_internal_error=lambda error: pytest.fail(repr(error)),
-        on_shortage=lambda _shortage: None,
-        on_token_request=lambda: None,
-    )
+    callbacks = ProberCallbacks(on_internal_error=lambda error: pytest.fail(repr(error)))
     prober = Prober(config, lag=LoopLag(), callbacks=callbacks)
     try:
         before = await prober.probe_scheduled(target)
@@ -121,11 +113,7 @@ async def test_failed_round_trip_is_repeated_by_the_next_probe(simulator, tmp_pa
 async def test_refused_token_is_not_reused_beyond_its_window(simulator, tmp_path):
     target = replace(plain(), interval=0.1)
     config = auxiliary_simulated.configuration(simulator, tmp_path, target=target, token_max_age=3600.0)
-    callbacks = ProberCallbacks(
-        on_internal_error=lambda error: pytest.fail(repr(error)),
-        on_shortage=lambda _shortage: None,
-        on_token_request=lambda: None,
-    )
+    callbacks = ProberCallbacks(on_internal_error=lambda error: pytest.fail(repr(error)))
     prober = Prober(config, lag=LoopLag(), callbacks=callbacks)
     try:
         assert (await prober.probe_scheduled(target)).success

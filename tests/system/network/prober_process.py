@@ -25,7 +25,7 @@ async def probe_all(path):
     prober = Prober(
         config,
         lag=LoopLag(),
-        callbacks=ProberCallbacks(on_internal_error=bug, on_shortage=lambda _shortage: None, on_token_request=lambda: None),
+        callbacks=ProberCallbacks(on_internal_error=bug),
     )
     try:
         reports = await asyncio.gather(*(prober.probe_on_demand(target, fresh=True) for target in config.targets.values()))
