@@ -12,8 +12,10 @@ RUN python3 -m venv /build \
  && /build/bin/pip install --require-hashes --only-binary :all: --requirement requirements-build.lock \
  && python3 -m venv --without-pip /opt/ekm-exporter \
  && /build/bin/pip --python /opt/ekm-exporter/bin/python install --require-hashes --only-binary :all: --requirement requirements.lock
-COPY pyproject.toml README.md LICENSE ./
-COPY deploy/licences.py deploy/
+COPY pyproject.toml *.md LICENSE ./
+COPY deploy deploy
+COPY docs docs
+COPY alerts alerts
 COPY exporter exporter
 RUN /build/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheels . \
  && /build/bin/pip --python /opt/ekm-exporter/bin/python install --no-deps --no-index /wheels/*.whl \

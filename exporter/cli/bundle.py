@@ -13,6 +13,7 @@ from pathlib import Path
 
 from exporter import __version__
 from exporter.cli import check
+from exporter.cli.parser import add_flag
 from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, NO_PROBE, find_named
 from exporter.cli.probe_once import ProbeOnceResult, probe_once
 from exporter.clients import NetworkError
@@ -35,13 +36,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
             "The bundle of a running exporter also has the history: download /api/v1/targets/TARGET/support-bundle."
         ),
         epilog="example: ekm-exporter bundle contoso-key0 --config.file ekm.yml --out case.zip",
-        allow_abbrev=False,
     )
     parser.add_argument("target", metavar="TARGET", help="name of a target in the configuration")
-    parser.add_argument("--config.file", dest="config_file", metavar="FILE", type=Path, required=True, help="the configuration")
-    parser.add_argument(
-        "--out", metavar="FILE.zip", type=Path, required=True, help="file to write; an existing file is never overwritten"
-    )
+    add_flag(parser, "--config.file FILE", "the configuration", required=True)
+    add_flag(parser, "--out FILE.zip", "file to write; an existing file is never overwritten", type=Path, required=True)
     parser.set_defaults(handler=bundle)
 
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from exporter.cli.findings import finding_lines
+from exporter.cli.parser import add_flag
 from exporter.config import Loaded, dump_yaml, load_config, monthly_cost, schema_text
 from exporter.web import webconfig
 
@@ -28,19 +29,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         ),
         epilog="examples: ekm-exporter check --config.file ekm.yml --print-effective; ekm-exporter check --print-schema",
     )
-    parser.add_argument("--config.file", dest="config_file", metavar="FILE", type=Path, required=True, help="the configuration")
-    parser.add_argument(
-        "--web.config.file", dest="web_config_file", metavar="FILE", type=Path, help="also validate this web configuration"
-    )
-    parser.add_argument(
+    add_flag(parser, "--config.file FILE", "the configuration", required=True)
+    add_flag(parser, "--web.config.file FILE", "also validate this web configuration")
+    add_flag(
+        parser,
         "--print-effective",
+        "print the configuration with includes and defaults; it contains no secrets",
         action="store_true",
-        help="print the configuration with includes and defaults; it contains no secrets",
     )
-    parser.add_argument(
-        "--cost", action="store_true", help="print requests, billable operations, log rows and sign-ins per month"
-    )
-    parser.add_argument("--verbose", action="store_true", help="print each of many equal problems and warnings")
+    add_flag(parser, "--cost", "print requests, billable operations, log rows and sign-ins per month", action="store_true")
+    add_flag(parser, "--verbose", "print each of many equal problems and warnings", action="store_true")
     parser.add_argument("--print-schema", action=_PrintSchema, nargs=0, help="print the JSON Schema for editors, and exit")
     parser.set_defaults(handler=run)
 

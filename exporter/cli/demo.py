@@ -35,7 +35,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
             "Needs no Azure and no configuration; everything is on loopback."
         ),
         epilog="example: ekm-exporter demo, then open http://127.0.0.1:10377/",
-        allow_abbrev=False,
     )
     run.add_service_flags(parser, default_address=_ADDRESS)
     parser.set_defaults(handler=demo)

@@ -12,9 +12,9 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from exporter.cli import check
+from exporter.cli.parser import add_flag
 from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, find_named
 from exporter.clients import NetworkError, quiet_sdk_loggers
 from exporter.config import load_config
@@ -60,33 +60,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("target", metavar="TARGET", nargs="?", help="name of a target in the configuration")
-    parser.add_argument("--config.file", dest="config_file", metavar="FILE", type=Path, help="the configuration")
-    parser.add_argument(
-        "--credential", metavar="NAME", help="use another credential of the configuration, such as the staged one"
+    add_flag(parser, "--config.file FILE", "the configuration")
+    add_flag(parser, "--credential NAME", "use another credential of the configuration, such as the staged one")
+    add_flag(parser, "--key NAME/VERSION", "use another key or version, or its KeyUri; without a configuration: the key to check")
+    add_flag(
+        parser,
+        "--vault VAULT",
+        "without a configuration: the vault, as in IDENTITY of the SQL credential; not needed with a KeyUri",
     )
-    parser.add_argument(
-        "--key",
-        metavar="NAME/VERSION",
-        help="use another key or version, or its KeyUri; without a configuration: the key to check",
-    )
-    parser.add_argument(
-        "--vault",
-        metavar="VAULT",
-        help="without a configuration: the vault, as in IDENTITY of the SQL credential; not needed with a KeyUri",
-    )
-    parser.add_argument(
-        "--connector-secret-file",
-        metavar="FILE",
-        type=Path,
-        help="without a configuration: file with the SECRET of the SQL credential",
-    )
-    parser.add_argument(
-        "--tenant", metavar="TENANT", help="without a configuration: the tenant (default: the tenant that the vault names)"
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
+    add_flag(parser, "--connector-secret-file FILE", "without a configuration: file with the SECRET of the SQL credential")
+    add_flag(parser, "--tenant TENANT", "without a configuration: the tenant (default: the tenant that the vault names)")
+    add_flag(parser, "--json", "print JSON, for scripts", action="store_true")
     parser.set_defaults(handler=doctor)
 
 

@@ -8,6 +8,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+from exporter.cli.parser import add_flag
 from exporter.core.events.record import moment_of
 from exporter.core.events.render import as_data, as_text
 from exporter.core.events.summary import EventSummary
@@ -43,13 +44,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("files", metavar="FILE", nargs="+", help="saved event log (.evtx), or a pattern")
-    parser.add_argument("--all", action="store_true", help="print each event with its masked text too, the last 10000")
-    parser.add_argument("--since", metavar="TIME", type=_moment, help="leave out earlier events: 2026-11-24T10:00, in UTC")
-    parser.add_argument("--until", metavar="TIME", type=_moment, help="leave out later events")
-    parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
+    add_flag(parser, "--all", "print each event with its masked text too, the last 10000", action="store_true")
+    add_flag(parser, "--since TIME", "leave out earlier events: 2026-11-24T10:00, in UTC", type=_moment)
+    add_flag(parser, "--until TIME", "leave out later events", type=_moment)
+    add_flag(parser, "--json", "print JSON, for scripts", action="store_true")
     parser.set_defaults(handler=run)
 
 

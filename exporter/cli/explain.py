@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 
+from exporter.cli.parser import add_flag
 from exporter.core.codes import CODES
 from exporter.core.codes.explain import LONGEST
 from exporter.core.codes.explain import explain as explanation_of
@@ -33,7 +34,7 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
         nargs="+",
         help="a code such as 3077, a symbol, a reason, an AADSTS number, a message, a state, an error, a quoted log line, or -",
     )
-    one.add_argument("--json", action="store_true", help="print JSON, for scripts")
+    add_flag(one, "--json", "print JSON, for scripts", action="store_true")
     one.set_defaults(handler=explain)
     every = subparsers.add_parser(
         "codes",
@@ -41,7 +42,7 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
         description="Lists all codes of the SQL Server Connector.",
         epilog="example: ekm-exporter codes --format json",
     )
-    every.add_argument("--format", choices=("table", "json", "md"), default="table", help="output format (default: table)")
+    add_flag(every, "--format", "output format (default: table)", choices=("table", "json", "md"), default="table")
     every.set_defaults(handler=codes)
 
 

@@ -12,7 +12,8 @@ import sys
 import time
 from pathlib import Path
 
-from exporter.cli.http_flags import add_http_flags, read_password, time_limit, typed
+from exporter.cli.http_flags import add_http_flags, read_password, time_limit
+from exporter.cli.parser import add_flag
 from exporter.config.secret_source import SecretUnreadableError
 from exporter.core import durations
 from exporter.core.gate.assess import assess
@@ -37,80 +38,71 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
             "stays below the vault's request limit; 1 with reasons otherwise, also if something is not known; 2 for bad arguments."
         ),
         epilog=r"examples: ekm-exporter gate --instance n1\SQLPRD01; ekm-exporter gate --ag AG7 --json",
-        allow_abbrev=False,
     )
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument(
-        "--instance",
+    add_flag(
+        which,
+        "--instance NAME",
+        r"INSTANCE or HOST\INSTANCE that restarts; may be repeated. Without a host, every instance of that name",
         dest="instances",
-        metavar="NAME",
         action="append",
-        help=r"INSTANCE or HOST\INSTANCE that restarts; may be repeated. Without a host, every instance of that name",
     )
-    which.add_argument("--ag", metavar="NAME", help="every server of this availability group")
-    which.add_argument("--all", dest="every", action="store_true", help="every instance of the inventory")
-    parser.add_argument("--json", action="store_true", help="print JSON, for pipelines")
+    add_flag(which, "--ag NAME", "every server of this availability group")
+    add_flag(which, "--all", "every instance of the inventory", dest="every", action="store_true")
+    add_flag(parser, "--json", "print JSON, for pipelines", action="store_true")
     _add_sources(parser)
     _add_limits(parser)
     parser.set_defaults(handler=gate)
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--url",
-        metavar="URL",
-        type=typed(parse_url),
+    add_flag(
+        parser,
+        "--url URL",
+        f"the exporter that probes the targets (default {DEFAULT_URL})",
+        type=parse_url,
         default=parse_url(DEFAULT_URL),
-        help=f"the exporter that probes the targets (default {DEFAULT_URL})",
     )
-    parser.add_argument(
-        "--inventory",
-        metavar="PATH",
+    add_flag(
+        parser,
+        "--inventory PATH",
+        f"folder of the inventory, or its {FACTS} (default targets.d)",
         type=Path,
         default=Path("targets.d"),
-        help=f"folder of the inventory, or its {FACTS} (default targets.d)",
     )
     add_http_flags(parser, "web", user="the exporter's --web.config.file", server="the exporter")
-    parser.add_argument(
-        "--timeout",
-        metavar="DURATION",
-        type=typed(time_limit),
-        default=30.0,
-        help="for the response of the exporter (default 30s)",
-    )
+    add_flag(parser, "--timeout DURATION", "for the response of the exporter (default 30s)", type=time_limit, default=30.0)
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--for",
+    add_flag(
+        parser,
+        "--for DURATION",
+        "how long each target must have been ready (default 1h)",
         dest="ready_for",
-        metavar="DURATION",
-        type=typed(durations.parse),
+        type=durations.parse,
         default=3600.0,
-        help="how long each target must have been ready (default 1h)",
     )
-    parser.add_argument(
-        "--window",
-        metavar="DURATION",
-        type=typed(durations.parse),
+    add_flag(
+        parser,
+        "--window DURATION",
+        "no credential may expire within this time (default 24h)",
+        type=durations.parse,
         default=86400.0,
-        help="no credential may expire within this time (default 24h)",
     )
-    parser.add_argument(
-        "--inventory-age",
-        dest="inventory_age",
-        metavar="DURATION",
-        type=typed(durations.parse),
+    add_flag(
+        parser,
+        "--inventory-age DURATION",
+        "an older reading of an instance counts as not known (default 35d)",
+        type=durations.parse,
         default=35 * 86400.0,
-        help="an older reading of an instance counts as not known (default 35d)",
     )
-    parser.add_argument(
-        "--unwrap-age",
-        dest="unwrap_age",
-        metavar="DURATION",
-        type=typed(durations.parse),
+    add_flag(
+        parser,
+        "--unwrap-age DURATION",
+        "an older last unwrap of a target counts as not known (default 15m)",
+        type=durations.parse,
         default=900.0,
-        help="an older last unwrap of a target counts as not known (default 15m)",
     )
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from pathlib import Path
 
+from exporter.cli.parser import add_flag
 from exporter.config.credential import SecretSource
 from exporter.config.secret_source import read_secret
 from exporter.core import durations
@@ -19,20 +18,10 @@ def sign_in_flags(prefix: str) -> str:
 
 def add_http_flags(parser: argparse.ArgumentParser, prefix: str, *, user: str, server: str) -> None:
     """Add the flags; `user` and `server` are for the help."""
-    parser.add_argument(f"--{prefix}.user", dest="user", metavar="NAME", help=f"user of {user}")
-    parser.add_argument(
-        f"--{prefix}.password.file",
-        dest="password_file",
-        metavar="FILE",
-        type=Path,
-        help=f"file with the password of --{prefix}.user",
-    )
-    parser.add_argument(
-        f"--{prefix}.ca.file",
-        dest="ca_file",
-        metavar="FILE",
-        type=Path,
-        help=f"CA of the certificate of {server}, in PEM (default: the system's)",
+    add_flag(parser, f"--{prefix}.user NAME", f"user of {user}", dest="user")
+    add_flag(parser, f"--{prefix}.password.file FILE", f"file with the password of --{prefix}.user", dest="password_file")
+    add_flag(
+        parser, f"--{prefix}.ca.file FILE", f"CA of the certificate of {server}, in PEM (default: the system's)", dest="ca_file"
     )
 
 
@@ -50,15 +39,3 @@ def time_limit(text: str) -> float:
     if not (seconds := durations.parse(text)):
         raise ValueError("must be longer than 0s")
     return seconds
-
-
-def typed(convert: Callable[[str], object]) -> Callable[[str], object]:
-    """Return a converter for argparse, which hides the text of a ValueError."""
-
-    def converted(text: str) -> object:
-        try:
-            return convert(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return converted

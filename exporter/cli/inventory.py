@@ -15,6 +15,7 @@ from pathlib import Path
 from exporter.cli.inventory_azure import add_azure_flags, run_azure
 from exporter.cli.inventory_servers import add_server_flags, read_named_servers
 from exporter.cli.inventory_vaults import add_vault_flags, compare_with_vaults
+from exporter.cli.parser import add_flag
 from exporter.core.inventory.claims import Taken, take_in
 from exporter.core.inventory.comparison import report_search
 from exporter.core.inventory.findings import counted, in_utc, listed
@@ -54,24 +55,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         ),
         epilog="example: ekm-exporter inventory --servers servers.txt --sql.user inventory --sql.password.file password "
         "--out targets.d --config.file ekm.yml",
-        allow_abbrev=False,
     )
-    parser.add_argument(
-        "--from", dest="sources", metavar="FILE", nargs="+", default=[], help="output of the scripts, or of reg query"
+    add_flag(parser, "--from FILE", "output of the scripts, or of reg query", type=str, dest="sources", nargs="+", default=[])
+    add_flag(parser, "--out FOLDER", "the folder of the generated files; --azure alone needs none")
+    add_flag(parser, "--config.file FILE", "the configuration: what it declares is not written again")
+    add_flag(
+        parser,
+        "--secrets FOLDER",
+        "folder of the secrets, relative to --out (default: ../secrets)",
+        type=str,
+        default="../secrets",
     )
-    parser.add_argument("--out", metavar="FOLDER", type=Path, help="the folder of the generated files; --azure alone needs none")
-    parser.add_argument(
-        "--config.file",
-        dest="config_file",
-        metavar="FILE",
-        type=Path,
-        help="the configuration: what it declares is not written again",
-    )
-    parser.add_argument(
-        "--secrets", metavar="FOLDER", default="../secrets", help="folder of the secrets, relative to --out (default: ../secrets)"
-    )
-    parser.add_argument("--prune", action="store_true", help="forget the instances that are not read this time")
-    parser.add_argument("--dry-run", action="store_true", help="print the differences and the report, and write nothing")
+    add_flag(parser, "--prune", "forget the instances that are not read this time", action="store_true")
+    add_flag(parser, "--dry-run", "print the differences and the report, and write nothing", action="store_true")
     add_server_flags(parser)
     add_vault_flags(parser)
     add_azure_flags(parser)

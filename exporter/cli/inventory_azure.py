@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
+from exporter.cli.parser import add_flag
 from exporter.config.build import DEFAULT_MODULE
 from exporter.config.files import FileMissingError, FileUnreadableError, read_whole
 from exporter.config.model import Credential
@@ -38,39 +39,25 @@ def add_azure_flags(parser: argparse.ArgumentParser) -> None:
     azure = parser.add_argument_group(
         "Azure", f"reports the vaults and keys that no target covers; needs {install_command('azure')}"
     )
-    azure.add_argument(
-        "--azure", action="store_true", help="list vaults and Managed HSMs with Azure Resource Graph, and their keys"
-    )
-    azure.add_argument(
-        "--azure.subscription",
+    add_flag(azure, "--azure", "list vaults and Managed HSMs with Azure Resource Graph, and their keys", action="store_true")
+    add_flag(
+        azure,
+        "--azure.subscription ID",
+        "only these subscriptions (default: all that the identity may read)",
         dest="azure_subscriptions",
-        metavar="ID",
         nargs="+",
         default=[],
-        help="only these subscriptions (default: all that the identity may read)",
     )
-    azure.add_argument(
-        "--azure.tenant", dest="azure_tenant", metavar="TENANT", help="the tenant of a credential without tenant_id"
+    add_flag(azure, "--azure.tenant TENANT", "the tenant of a credential without tenant_id")
+    add_flag(
+        azure,
+        "--azure.credential NAME",
+        "a credential of --config.file (default: azure-identity's default chain, such as az login)",
     )
-    azure.add_argument(
-        "--azure.credential",
-        dest="azure_credential",
-        metavar="NAME",
-        help="a credential of --config.file (default: azure-identity's default chain, such as az login)",
+    add_flag(
+        azure, "--azure.cloud", "default: the cloud of the configuration's vaults, else public", choices=tuple(MANAGEMENT_HOSTS)
     )
-    azure.add_argument(
-        "--azure.cloud",
-        dest="azure_cloud",
-        choices=tuple(MANAGEMENT_HOSTS),
-        help="default: the cloud of the configuration's vaults, else public",
-    )
-    azure.add_argument(
-        "--azure.out",
-        dest="azure_out",
-        metavar="FILE",
-        type=Path,
-        help="write the proposed targets there instead of printing them",
-    )
+    add_flag(azure, "--azure.out FILE", "write the proposed targets there instead of printing them")
 
 
 def run_azure(args: argparse.Namespace, planned: Collection[PlannedTarget]) -> int:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import ssl
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from exporter.cli.parser import add_flag, number
 from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.config.model import SecretSource
 from exporter.config.secret_source import SecretUnreadableError, read_secret
@@ -30,76 +28,44 @@ _VERIFY, _TRUST = "verify", "trust"
 _NO_LOGIN = "no login: give --sql.user with --sql.password.file, or --sql.entra (a Windows account signs in on Windows only)"
 
 
-def _seconds(text: str) -> float:
-    with contextlib.suppress(ValueError):
-        if 0 < (value := float(text)) <= 600:
-            return value
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds: write more than 0 and at most 600")
-
-
-def _parallel(text: str) -> int:
-    with contextlib.suppress(ValueError):
-        if 1 <= (value := int(text)) <= 256:
-            return value
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number of servers: write 1 to 256")
-
-
-_FLAGS: Mapping[str, Mapping[str, Any]] = {
-    "--server": {
-        "dest": "servers",
-        "metavar": "NAME",
-        "action": "append",
-        "default": [],
-        "help": r"HOST, HOST\INSTANCE or HOST,PORT; repeatable",
-    },
-    "--servers": {"dest": "server_file", "metavar": "FILE", "type": Path, "help": "a file with one name a line"},
-    "--sql.user": {
-        "dest": "sql_user",
-        "metavar": "NAME",
-        "help": "a SQL login; without it, on Windows, the account of this process",
-    },
-    "--sql.password.file": {"dest": "sql_password", "metavar": "FILE", "type": Path, "help": "the login's password"},
-    "--sql.entra": {
-        "dest": "sql_entra",
-        "metavar": "CREDENTIAL",
-        "nargs": "?",
-        "const": "",
-        "help": "sign in with Entra ID: a credential of --config.file, or without a name azure-identity's default chain",
-    },
-    "--sql.ca.file": {
-        "dest": "sql_ca",
-        "metavar": "FILE",
-        "type": Path,
-        "help": "authorities of the servers' certificates (default: the system's)",
-    },
-    "--sql.encrypt": {
-        "dest": "sql_encrypt",
-        "choices": (_VERIFY, _TRUST),
-        "default": _VERIFY,
-        "help": "every session is encrypted; trust accepts any certificate (default: verify)",
-    },
-    "--sql.timeout": {
-        "dest": "sql_timeout",
-        "metavar": "SECONDS",
-        "type": _seconds,
-        "default": 15.0,
-        "help": "for a connection and for each query (default: 15); a server may take 20 times as long",
-    },
-    "--sql.parallel": {
-        "dest": "sql_parallel",
-        "metavar": "N",
-        "type": _parallel,
-        "default": 16,
-        "help": "servers at the same time (default: 16)",
-    },
-}
-
-
 def add_server_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the direct way."""
     servers = parser.add_argument_group("SQL Servers", f"read directly over TDS; needs {install_command('sql')}")
-    for flag, options in _FLAGS.items():
-        servers.add_argument(flag, **options)
+    add_flag(
+        servers, "--server NAME", r"HOST, HOST\INSTANCE or HOST,PORT; repeatable", dest="servers", action="append", default=[]
+    )
+    add_flag(servers, "--servers FILE", "a file with one name a line", dest="server_file")
+    add_flag(servers, "--sql.user NAME", "a SQL login; without it, on Windows, the account of this process")
+    add_flag(servers, "--sql.password.file FILE", "the login's password", dest="sql_password")
+    add_flag(
+        servers,
+        "--sql.entra CREDENTIAL",
+        "sign in with Entra ID: a credential of --config.file, or without a name azure-identity's default chain",
+        nargs="?",
+        const="",
+    )
+    add_flag(servers, "--sql.ca.file FILE", "authorities of the servers' certificates (default: the system's)", dest="sql_ca")
+    add_flag(
+        servers,
+        "--sql.encrypt",
+        "every session is encrypted; trust accepts any certificate (default: verify)",
+        choices=(_VERIFY, _TRUST),
+        default=_VERIFY,
+    )
+    add_flag(
+        servers,
+        "--sql.timeout SECONDS",
+        "for a connection and for each query (default: 15); a server may take 20 times as long",
+        type=number(float, 1e-9, 600.0, "a number of seconds: write more than 0 and at most 600"),
+        default=15.0,
+    )
+    add_flag(
+        servers,
+        "--sql.parallel N",
+        "servers at the same time (default: 16)",
+        type=number(int, 1, 256, "a number of servers: write 1 to 256"),
+        default=16,
+    )
 
 
 def read_named_servers(args: argparse.Namespace, sources: Sources) -> None:

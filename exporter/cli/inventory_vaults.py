@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from exporter.cli.parser import add_flag
 from exporter.core.inventory.comparison import Search, SearchResult, plan_searches
 from exporter.core.inventory.findings import Findings
 from exporter.core.inventory.key_uris import KeyUris
@@ -20,14 +21,13 @@ _SECONDS = 30.0  # for each request
 
 def add_vault_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flag."""
-    parser.add_argument(
-        "--vault.credential",
-        dest="vault_credential",
-        metavar="CREDENTIAL",
+    add_flag(
+        parser,
+        "--vault.credential CREDENTIAL",
+        "find key versions without KeyUri by their public keys: a credential of --config.file, or without a name the one of a "
+        "target for the vault; needs the permissions get and list",
         nargs="?",
         const="",
-        help="find key versions without KeyUri by their public keys: a credential of --config.file, or without a name the one of a "
-        "target for the vault; needs the permissions get and list",
     )
 
 

@@ -1,17 +1,71 @@
-"""A parser that refuses a flag with one value if it is given twice: argparse silently takes the last value."""
+"""A parser that refuses a flag with one value if it is given twice, and flags that follow from their names."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
-from typing import Any
+import contextlib
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T", int, float)
+
+_DIGITS = re.compile(r"[0-9.eE+-]{1,20}")  # Python also reads spaces, underscores and digits of other scripts
+_PATHS = ("FILE", "FOLDER", "DIR")
+
+
+class FlagOwner(Protocol):
+    """A parser, or a group of its flags."""
+
+    def add_argument(self, *names: str, **options: Any) -> argparse.Action: ...
+
+
+def add_flag(owner: FlagOwner, usage: str, text: str, **options: Any) -> None:
+    """Add a flag such as `--config.file FILE`, with its help and the options of argparse.
+
+    Its attribute is its name, with underscores. A FILE, FOLDER or DIR is a path. The user reads the text of a ValueError of `type`.
+    """
+    flag, _, value = usage.partition(" ")
+    convert = options.get("type", Path if value in _PATHS else None)
+    if convert is not None:
+        options["type"] = convert if isinstance(convert, type) else _with_its_text(convert)
+    attribute = flag.lstrip("-").replace(".", "_").replace("-", "_")
+    owner.add_argument(flag, **{"dest": attribute, "help": text, **({"metavar": value} if value else {}), **options})
+
+
+def _with_its_text(convert: Callable[[str], object]) -> Callable[[str], object]:
+    """Return a converter whose ValueError argparse shows."""
+
+    def converted(text: str) -> object:
+        try:
+            return convert(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return converted
+
+
+def number(kind: Callable[[str], T], least: T, most: T, expected: str) -> Callable[[str], T]:
+    """Return a converter of numbers in a range; `expected` completes its message."""
+
+    def convert(text: str) -> T:
+        with contextlib.suppress(ValueError):
+            if _DIGITS.fullmatch(text) and least <= (value := kind(text)) <= most:
+                return value
+        raise ValueError(f"{text!r} is not {expected}")
+
+    return convert
+
+
+PORT = number(int, 0, 65535, "a port: write a number from 0 to 65535")
 
 
 class CommandParser(argparse.ArgumentParser):
     """The parser of `ekm-exporter` and, through `add_subparsers`, of its commands."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
         self.given: set[str] = set()
         self.register("action", None, _StoreOnce)
         self.register("action", "store", _StoreOnce)

@@ -8,10 +8,10 @@ import json
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TypeVar
 
 from exporter.cli import check
+from exporter.cli.parser import add_flag
 from exporter.cli.probe_once import ProbeOnceResult, probe_once
 from exporter.clients import NetworkError
 from exporter.config import load_config
@@ -42,16 +42,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
             "affect the exit code."
         ),
         epilog="example: ekm-exporter probe contoso-key0 --config.file ekm.yml",
-        allow_abbrev=False,
     )
     parser.add_argument("target", metavar="TARGET", help="name of a target in the configuration")
-    parser.add_argument("--config.file", dest="config_file", metavar="FILE", type=Path, required=True, help="the configuration")
-    parser.add_argument(
-        "--credential",
-        metavar="NAME",
-        help="use another credential of the configuration, such as the staged one, and run no auxiliary probes",
+    add_flag(parser, "--config.file FILE", "the configuration", required=True)
+    add_flag(
+        parser,
+        "--credential NAME",
+        "use another credential of the configuration, such as the staged one, and run no auxiliary probes",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
+    add_flag(parser, "--json", "print JSON, for scripts", action="store_true")
     parser.set_defaults(handler=probe)
 
 

@@ -11,12 +11,12 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, tzinfo
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from exporter.cli.http_flags import add_http_flags, read_password, sign_in_flags, time_limit, typed
+from exporter.cli.http_flags import add_http_flags, read_password, sign_in_flags, time_limit
+from exporter.cli.parser import add_flag
 from exporter.config.credential import SecretSource
 from exporter.config.secret_source import SecretUnreadableError, read_secret
 from exporter.core.report.document import as_csv, as_json, document
@@ -41,39 +41,22 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
             "Prometheus is malformed or too large; 2 for bad arguments, or if Prometheus does not have the history."
         ),
         epilog="example: ekm-exporter report --month 2026-11 --prometheus http://localhost:9090 --out reports",
-        allow_abbrev=False,
     )
-    parser.add_argument("--month", metavar="YYYY-MM", help="the month to report")
-    parser.add_argument("--from", dest="start", metavar="TIME", help="instead of a month: 2026-11-01T00:00:00Z (RFC 3339)")
-    parser.add_argument("--to", dest="end", metavar="TIME", help="end of the period, which is not part of it")
-    parser.add_argument(
-        "--timezone", metavar="NAME", default="UTC", help="of months and times, as in Europe/Zurich (default UTC)"
-    )
-    parser.add_argument("--out", metavar="FOLDER", type=Path, help="write all formats as ekm-report-YYYY-MM.* into this folder")
-    parser.add_argument("--format", choices=list(FORMATS), help="without --out: the format to print (default csv)")
+    add_flag(parser, "--month YYYY-MM", "the month to report")
+    add_flag(parser, "--from TIME", "instead of a month: 2026-11-01T00:00:00Z (RFC 3339)", dest="start")
+    add_flag(parser, "--to TIME", "end of the period, which is not part of it", dest="end")
+    add_flag(parser, "--timezone NAME", "of months and times, as in Europe/Zurich (default UTC)", default="UTC")
+    add_flag(parser, "--out FOLDER", "write all formats as ekm-report-YYYY-MM.* into this folder")
+    add_flag(parser, "--format", "without --out: the format to print (default csv)", choices=list(FORMATS))
     _add_prometheus(parser)
     parser.set_defaults(handler=report)
 
 
 def _add_prometheus(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--prometheus", metavar="URL", type=typed(_url), required=True, help="the Prometheus that scrapes the exporters"
-    )
+    add_flag(parser, "--prometheus URL", "the Prometheus that scrapes the exporters", type=_url, required=True)
     add_http_flags(parser, "prometheus", user="basic authentication", server="Prometheus")
-    parser.add_argument(
-        "--prometheus.token.file",
-        dest="token_file",
-        metavar="FILE",
-        type=Path,
-        help="file with a bearer token, instead of a user",
-    )
-    parser.add_argument(
-        "--timeout",
-        metavar="DURATION",
-        type=typed(time_limit),
-        default=120.0,
-        help="for each response of Prometheus (default 2m)",
-    )
+    add_flag(parser, "--prometheus.token.file FILE", "file with a bearer token, instead of a user", dest="token_file")
+    add_flag(parser, "--timeout DURATION", "for each response of Prometheus (default 2m)", type=time_limit, default=120.0)
 
 
 def report(args: argparse.Namespace) -> int:

@@ -8,15 +8,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 from exporter.app.lifecycle import serve
 from exporter.app.service import DEFAULT_HISTORY, RunOptions
 from exporter.app.sharding import Shard, parse_shard
 from exporter.cli import check
+from exporter.cli.parser import add_flag, number
 from exporter.clients import NetworkError
 from exporter.config import load_config
 from exporter.metrics.spec import Level
@@ -24,8 +24,6 @@ from exporter.runtime import logging
 from exporter.state.files import StateDirError
 from exporter.web import MAX_UNFINISHED, ListenAddress, ListenError, WebOptions, parse_address, web_options
 from exporter.web.webconfig import AccessControl
-
-T = TypeVar("T")
 
 FINE, BAD_USAGE = 0, 2
 DEFAULT_ADDRESS = ":10377"
@@ -38,121 +36,100 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="run the exporter",
         description="Probes every target at its interval and serves the results as metrics, pages and JSON.",
         epilog="example: ekm-exporter run --config.file ekm.yml --web.listen-address 127.0.0.1:10377",
-        allow_abbrev=False,
     )
-    parser.add_argument("--config.file", dest="config_file", metavar="FILE", type=Path, required=True, help="the configuration")
-    parser.add_argument(
+    add_flag(parser, "--config.file FILE", "the configuration", required=True)
+    add_flag(
+        parser,
         "--config.enable-auto-reload",
+        "apply a changed configuration automatically",
         dest="auto_reload",
         action="store_true",
-        help="apply a changed configuration automatically",
     )
-    parser.add_argument(
-        "--config.check",
-        dest="config_check",
-        action="store_true",
-        help="validate the configuration and exit, like the command check",
-    )
+    add_flag(parser, "--config.check", "validate the configuration and exit, like the command check", action="store_true")
     add_service_flags(parser, default_address=DEFAULT_ADDRESS)
     parser.set_defaults(handler=run)
 
 
 def add_service_flags(parser: argparse.ArgumentParser, *, default_address: str) -> None:
     """Add the flags that `run` and `demo` share."""
-    parser.add_argument(
-        "--web.listen-address",
-        dest="listen",
-        metavar="ADDRESS",
-        type=_typed(parse_address),
-        action="append",
-        help="HOST:PORT, :PORT or [IPV6]:PORT to listen on; may be repeated "
+    add_flag(
+        parser,
+        "--web.listen-address ADDRESS",
+        "HOST:PORT, :PORT or [IPV6]:PORT to listen on; may be repeated "
         f"(default {default_address}; with --shard I/N that port plus I)",
+        dest="listen",
+        type=parse_address,
+        action="append",
     )
-    parser.add_argument(
-        "--web.config.file",
-        dest="web_config_file",
-        metavar="FILE",
-        type=Path,
-        help="TLS, client certificates, users and headers, in the format of Prometheus' exporter-toolkit (default: none)",
+    add_flag(
+        parser,
+        "--web.config.file FILE",
+        "TLS, client certificates, users and headers, in the format of Prometheus' exporter-toolkit (default: none)",
     )
-    parser.add_argument(
-        "--web.external-url",
-        dest="external_url",
-        metavar="URL",
-        default="",
-        help="URL of the exporter for browsers, if behind a proxy",
+    add_flag(
+        parser, "--web.external-url URL", "URL of the exporter for browsers, if behind a proxy", dest="external_url", default=""
     )
-    parser.add_argument(
-        "--web.route-prefix",
-        dest="route_prefix",
-        metavar="PATH",
-        help="prefix of every path (default: the path of --web.external-url)",
+    add_flag(
+        parser, "--web.route-prefix PATH", "prefix of every path (default: the path of --web.external-url)", dest="route_prefix"
     )
-    parser.add_argument(
+    add_flag(
+        parser,
         "--web.enable-pages",
+        "serve pages and JSON also on listeners outside loopback",
         dest="enable_pages",
         action="store_true",
-        help="serve pages and JSON also on listeners outside loopback",
     )
-    parser.add_argument(
-        "--web.max-requests",
+    add_flag(
+        parser,
+        "--web.max-requests N",
+        f"unfinished responses at the same time; further requests get HTTP 503; 0: no limit (default {MAX_UNFINISHED})",
         dest="max_requests",
-        metavar="N",
-        type=_typed(_count),
+        type=number(int, 0, 100_000, "a whole number from 0 to 100000"),
         default=MAX_UNFINISHED,
-        help=f"unfinished responses at the same time; further requests get HTTP 503; 0: no limit (default {MAX_UNFINISHED})",
     )
-    parser.add_argument(
-        "--timeout-offset",
-        dest="timeout_offset",
-        metavar="SECONDS",
+    add_flag(
+        parser,
+        "--timeout-offset SECONDS",
+        "subtracted from Prometheus' scrape timeout on /probe (default 0.5)",
         type=float,
         default=0.5,
-        help="subtracted from Prometheus' scrape timeout on /probe (default 0.5)",
     )
-    parser.add_argument(
-        "--history.limit",
-        dest="history_limit",
-        metavar="N",
-        type=_typed(_positive),
+    add_flag(
+        parser,
+        "--history.limit N",
+        f"stored probes per target, and as many failed ones in addition (default {DEFAULT_HISTORY})",
+        type=number(int, 1, 100_000, "a whole number from 1 to 100000"),
         default=DEFAULT_HISTORY,
-        help=f"stored probes per target, and as many failed ones in addition (default {DEFAULT_HISTORY})",
     )
-    parser.add_argument(
+    add_flag(
+        parser,
         "--metrics.level",
-        dest="metrics_level",
+        "minimal: what alerts use; default: and what dashboards use; full: every series (if the flag is absent: full)",
         choices=[level.value for level in Level],
         default=Level.FULL.value,
-        help="minimal: what alerts use; default: and what dashboards use; full: every series (if the flag is absent: full)",
     )
-    parser.add_argument(
-        "--log.level", dest="log_level", choices=logging.LEVELS, default="info", help="lowest level to log (default info)"
-    )
-    parser.add_argument(
+    add_flag(parser, "--log.level", "lowest level to log (default info)", choices=logging.LEVELS, default="info")
+    add_flag(
+        parser,
         "--log.prober",
-        dest="log_prober",
+        "lowest level to log about probes; debug logs every probe (default: --log.level)",
         choices=logging.LEVELS,
-        help="lowest level to log about probes; debug logs every probe (default: --log.level)",
     )
-    parser.add_argument(
+    add_flag(
+        parser,
         "--log.format",
-        dest="log_format",
+        "format of log lines (default logfmt)",
         choices=[fmt.value for fmt in logging.LogFormat],
         default="logfmt",
-        help="format of log lines (default logfmt)",
     )
-    parser.add_argument(
-        "--state.dir",
-        dest="state_dir",
-        metavar="DIR",
-        type=Path,
-        help="directory that keeps expiry dates, last successes and last failures across restarts (default: none)",
+    add_flag(
+        parser,
+        "--state.dir DIR",
+        "directory that keeps expiry dates, last successes and last failures across restarts (default: none)",
     )
-    parser.add_argument(
-        "--shard", metavar="I/N", type=_typed(parse_shard), help="probe only shard I of N, counted from 0, such as 0/2"
-    )
-    parser.add_argument(
-        "--no-scheduler", dest="scheduler", action="store_false", help="probe only on requests to /probe; report ready at once"
+    add_flag(parser, "--shard I/N", "probe only shard I of N, counted from 0, such as 0/2", type=parse_shard)
+    add_flag(
+        parser, "--no-scheduler", "probe only on requests to /probe; report ready at once", dest="scheduler", action="store_false"
     )
 
 
@@ -228,25 +205,3 @@ def _shard_offsets(shard: Shard | None, listen: Sequence[ListenAddress], default
 def _refuse(message: str) -> int:
     print(f"ekm-exporter: {message}", file=sys.stderr)
     return BAD_USAGE
-
-
-def _positive(text: str, least: int = 1) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 7 and least <= int(text) <= 100_000):
-        raise ValueError(f"{text!r} is not a whole number from {least} to 100000")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    return _positive(text, least=0)
-
-
-def _typed(convert: Callable[[str], T]) -> Callable[[str], T]:
-    """Return a converter for argparse, which hides the text of a ValueError."""
-
-    def converted(text: str) -> T:
-        try:
-            return convert(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return converted

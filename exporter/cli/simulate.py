@@ -17,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from exporter.cli.check import print_findings
+from exporter.cli.parser import PORT, add_flag, number
 from exporter.cli.simulate_sql import NoSqlServersError, add_sql_flags, sql_banner, sql_password, sql_port
 from exporter.config import load_config
 from exporter.config.files import plainly
@@ -42,53 +43,54 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
             "an exporter probes them. Faults are set on the management port."
         ),
         epilog="example: ekm-exporter simulate --config.file ekm.yml --out sim",
-        allow_abbrev=False,
     )
-    alone.add_argument("--config.file", dest="config_file", metavar="FILE", type=Path, required=True, help="the configuration")
-    alone.add_argument("--out", metavar="DIR", type=Path, required=True, help="directory for ca.pem and the changed ekm.yml")
+    add_flag(alone, "--config.file FILE", "the configuration", required=True)
+    add_flag(alone, "--out DIR", "directory for ca.pem and the changed ekm.yml", required=True)
     _add_addresses(alone)
-    add_sql_flags(alone, _port)
+    add_sql_flags(alone)
     _add_chaos(alone)
-    alone.add_argument("--for-demo", action="store_true", help=argparse.SUPPRESS)
+    add_flag(alone, "--for-demo", argparse.SUPPRESS, action="store_true")
     alone.set_defaults(handler=simulate)
 
 
 def _add_addresses(alone: argparse.ArgumentParser) -> None:
-    alone.add_argument(
-        "--sim.port",
+    add_flag(
+        alone,
+        "--sim.port PORT",
+        f"port of the vaults and Entra ID; 0: any free port (default {_PORT})",
         dest="port",
-        metavar="PORT",
-        type=_port,
+        type=PORT,
         default=_PORT,
-        help=f"port of the vaults and Entra ID; 0: any free port (default {_PORT})",
     )
-    alone.add_argument(
-        "--sim.management-port",
+    add_flag(
+        alone,
+        "--sim.management-port PORT",
+        f"port on which faults are set; 0: any free port (default {_MANAGEMENT_PORT})",
         dest="management_port",
-        metavar="PORT",
-        type=_port,
+        type=PORT,
         default=_MANAGEMENT_PORT,
-        help=f"port on which faults are set; 0: any free port (default {_MANAGEMENT_PORT})",
     )
-    alone.add_argument(
-        "--sim.arc-token-folder",
+    add_flag(
+        alone,
+        "--sim.arc-token-folder DIR",
+        "also act as the agent of Azure Arc, with its key files in DIR (azure-identity requires /var/opt/azcmagent/tokens)",
         dest="arc_token_folder",
-        metavar="DIR",
-        type=Path,
-        help="also act as the agent of Azure Arc, with its key files in DIR (azure-identity requires /var/opt/azcmagent/tokens)",
     )
 
 
 def _add_chaos(alone: argparse.ArgumentParser) -> None:
-    alone.add_argument(
-        "--chaos", metavar="SECONDS", type=_seconds, help="start a random fault on a random vault every SECONDS seconds"
+    add_flag(
+        alone,
+        "--chaos SECONDS",
+        "start a random fault on a random vault every SECONDS seconds",
+        type=number(float, 0.05, 86400.0, "a number of seconds from 0.05 to 86400"),
     )
-    alone.add_argument(
-        "--chaos.seed",
+    add_flag(
+        alone,
+        "--chaos.seed NUMBER",
+        "seed of the random faults; the same seed repeats them (default: a random one)",
         dest="seed",
-        metavar="NUMBER",
         type=int,
-        help="seed of the random faults; the same seed repeats them (default: a random one)",
     )
 
 
@@ -206,17 +208,3 @@ list the scenarios:  curl {simulator.management_url}/sim/scenarios
 list the requests:   curl {simulator.management_url}/sim/requests
 after a new secret:  curl -X POST {simulator.management_url}/sim/reload
 {sql_banner(simulator, out)}stop:                Ctrl-C"""
-
-
-def _seconds(text: str) -> float:
-    with contextlib.suppress(ValueError):
-        if 0.05 <= (seconds := float(text)) <= 86400:
-            return seconds
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0.05 to 86400")
-
-
-def _port(text: str) -> int:
-    with contextlib.suppress(ValueError):
-        if 0 <= (port := int(text)) < 65536:
-            return port
-    raise argparse.ArgumentTypeError(f"{text!r} is not a port: write a number from 0 to 65535")

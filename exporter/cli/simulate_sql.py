@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 
+from exporter.cli.parser import PORT, add_flag
 from exporter.config.model import SecretSource
 from exporter.config.secret_source import read_secret
 from exporter.simulator import Environment, Simulator
@@ -22,23 +22,20 @@ class NoSqlServersError(Exception):
     """The configuration has no SQL Server to serve."""
 
 
-def add_sql_flags(parser: argparse.ArgumentParser, port: Callable[[str], int]) -> None:
-    """Add the flags; `port` parses a port."""
-    parser.add_argument("--sql", action="store_true", help="also serve the SQL Servers of `instances`, over TDS")
-    parser.add_argument(
-        "--sql.port",
-        dest="sql_port",
-        metavar="PORT",
-        type=port,
+def add_sql_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    add_flag(parser, "--sql", "also serve the SQL Servers of `instances`, over TDS", action="store_true")
+    add_flag(
+        parser,
+        "--sql.port PORT",
+        "port of the first SQL Server; the others follow; 0: any free ports (default 0)",
+        type=PORT,
         default=0,
-        help="port of the first SQL Server; the others follow; 0: any free ports (default 0)",
     )
-    parser.add_argument(
-        "--sql.password.file",
-        dest="sql_password_file",
-        metavar="FILE",
-        type=Path,
-        help=f"the password of the SQL login {USER} (default: an invented one, in the folder of --out)",
+    add_flag(
+        parser,
+        "--sql.password.file FILE",
+        f"the password of the SQL login {USER} (default: an invented one, in the folder of --out)",
     )
 
 

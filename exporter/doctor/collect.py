@@ -17,7 +17,6 @@ from typing import Any, Final, TypeVar
 from exporter.clients import Networks
 from exporter.clients.api_session import ApiSession
 from exporter.clients.endpoint_check import check_endpoint
-from exporter.clients.entra import pending_facts
 from exporter.clients.http.network import split_url
 from exporter.clients.http.resolver import Resolver
 from exporter.config.model import Config, Target
@@ -36,9 +35,8 @@ from exporter.doctor.revocation import host_of, problem_with
 from exporter.expiry import ExpiryCallbacks, ExpiryLookup, ExpiryMonitor
 from exporter.probing.auxiliary_plan import auxiliary_probes, probe_request
 from exporter.probing.round_trip import ProbeRequest
-from exporter.probing.vault_probe import LoopClock, auxiliary_result, probe_vault, token_fetch
+from exporter.probing.vault_probe import LoopClock, auxiliary_result, probe_vault, token_cache
 from exporter.runtime.thread_pool import DaemonThreadPool
-from exporter.tokens.cache import TokenCache
 from exporter.tokens.reuse import TokenReusePolicy
 from exporter.tokens.secret_cache import SecretCache
 
@@ -87,12 +85,7 @@ class EvidenceCollector:
         self._networks = Networks(config, pool=self._pool)
         self._network = self._networks.of(self._module)
         self._secrets = SecretCache(self._pool)
-        self._tokens = TokenCache(
-            token_fetch(self._networks.of),
-            self._secrets,
-            window=TokenReusePolicy(config),
-            pending_facts=lambda context, module, named: pending_facts(context, self._networks.of(module), named.authority),
-        )
+        self._tokens = token_cache(self._networks.of, self._secrets, TokenReusePolicy(config))
 
     async def aclose(self) -> None:
         await self._tokens.aclose()

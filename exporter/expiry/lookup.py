@@ -12,7 +12,6 @@ from collections.abc import Callable
 
 from exporter.clients import Network, Networks, VaultSession
 from exporter.clients.certificate_file import PublicPart, read_public_part
-from exporter.clients.entra import pending_facts
 from exporter.clients.graph import GraphSession, Holder
 from exporter.clients.key_vault_secrets import SecretVersionsSession, split_secret_url
 from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
@@ -38,11 +37,10 @@ from exporter.expiry.sources import (
     MonitoredCredential,
     monitored_credentials,
 )
-from exporter.probing.vault_probe import token_fetch
+from exporter.probing.vault_probe import token_cache
 from exporter.runtime.clock import loop_time
 from exporter.runtime.shortage import shortage_of
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
-from exporter.tokens.cache import TokenCache
 from exporter.tokens.reuse import ReuseWindow
 from exporter.tokens.secret_cache import Secret, SecretCache
 
@@ -74,11 +72,8 @@ class ExpiryLookup:
         self._pool = DaemonThreadPool(_THREADS, name="ekm-expiry")
         self._secrets = SecretCache(self._pool)
         window = ReuseWindow(TOKEN_SECONDS, LOOKUP_SECONDS)
-        self._tokens = TokenCache(
-            token_fetch(self._network, lambda: requested("entra", 1)),
-            self._secrets,
-            window=lambda _credential, _module: window,
-            pending_facts=lambda context, module, named: pending_facts(context, self._network(module), named.authority),
+        self._tokens = token_cache(
+            self._network, self._secrets, lambda _credential, _module: window, on_request=lambda: requested("entra", 1)
         )
         # Loading the authorities takes milliseconds and memory: only if a source needs the network.
         remote = any(not NETWORK_SOURCES.isdisjoint(one.sources) for one in monitored_credentials(config).values())

@@ -10,24 +10,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
-from contextvars import Context
 from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
 from exporter.clients import HANDSHAKES, Network, Networks
-from exporter.clients.entra import pending_facts
 from exporter.config.model import Config, Credential, Module, Target
 from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.broken import broken_report
 from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, Step, TokenResult
 from exporter.probing.auxiliary_plan import AuxiliaryProbe, probe_request
 from exporter.probing.round_trip import ProbeRequest
-from exporter.probing.vault_probe import LoopClock, auxiliary_result, probe_vault, token_fetch
+from exporter.probing.vault_probe import LoopClock, auxiliary_result, probe_vault, token_cache
 from exporter.runtime.internal_errors import is_cancelled
 from exporter.runtime.loop_lag import LoopLag
 from exporter.runtime.shortage import Shortage
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
-from exporter.tokens.cache import TokenCache
 from exporter.tokens.reuse import TokenReusePolicy
 from exporter.tokens.secret_cache import SecretCache
 
@@ -56,8 +53,8 @@ class ProberCallbacks:
     """
 
     on_internal_error: Callable[[BaseException], None]
-    on_shortage: Callable[[Shortage], None]
-    on_token_request: Callable[[], None]
+    on_shortage: Callable[[Shortage], None] = lambda _shortage: None
+    on_token_request: Callable[[], None] = lambda: None
     on_vault_requests: Callable[[int], None] = lambda _count: None
     resent: Callable[[Step], None] = lambda _step: None
     on_unexplained: Callable[[Facts], None] = lambda _facts: None
@@ -78,8 +75,8 @@ class Prober:
         self._networks = Networks(config, pool=self._pool, limiter=self._limiter)
         self._in_use: WeakValueDictionary[int, Network] = WeakValueDictionary()  # by running probes, by the id of their module
         self._secrets = SecretCache(self._pool)
-        fetch = token_fetch(self._network, callbacks.on_token_request)
-        self._tokens = TokenCache(fetch, self._secrets, window=TokenReusePolicy(config), pending_facts=self._pending_facts)
+        window = TokenReusePolicy(config)
+        self._tokens = token_cache(self._network, self._secrets, window, on_request=callbacks.on_token_request)
         self._clock = LoopClock()
         self._round_trips: dict[str, _RoundTrip] = {}
 
@@ -220,9 +217,6 @@ class Prober:
         if self._lag.lagged_between(started, self._clock.monotonic()):
             return replace(report, tainted=True)
         return report
-
-    def _pending_facts(self, context: Context, module: Module, challenge: Challenge) -> Facts:
-        return pending_facts(context, self._network(module), challenge.authority)
 
     def _is_active(self, module: Module) -> bool:
         return self._config.modules.get(module.name) == module

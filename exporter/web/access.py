@@ -18,16 +18,17 @@ from exporter.runtime.logging import fields, place_of
 from exporter.web.options import WebOptions
 from exporter.web.origin import is_cross_site_change, is_own_name
 from exporter.web.server.connections import connection_of
-from exporter.web.unfinished import UnfinishedResponses
+from exporter.web.server.places import UnfinishedResponses
 from exporter.web.webconfig import AccessControl, Refusal
 
 _log = logging.getLogger(__name__)
 
-# Prometheus and an orchestrator need only these. Every other path shows names of vaults, keys and servers.
+# Prometheus, an orchestrator and a reader of a runbook need only these. Every other path shows names of vaults, keys and servers.
 OPEN_PATHS = frozenset({"/metrics", "/probe", "/sd/targets", "/sd/shards", "/-/healthy", "/-/ready"})
+DOCUMENT_PATHS = frozenset({"/docs", "/docs/{name}", "/static/{name}"})
 SCRAPED = frozenset({"/metrics", "/probe"})
 REFUSAL = (
-    "This listener is not on loopback. It serves only /metrics, /probe without debug=true, /sd/targets, /sd/shards, /-/healthy and /-/ready. "
+    "This listener is not on loopback. It serves only /metrics, /probe without debug=true, /sd/targets, /sd/shards, /docs/, /-/healthy and /-/ready. "
     "Pages need --web.enable-pages, or a --web.config.file with basic_auth_users or RequireAndVerifyClientCert.\n"
 )
 FOREIGN_NAME = "Unrecognised Host header. Use the IP address or localhost, or set --web.external-url.\n"
@@ -83,8 +84,13 @@ def is_refused(path: str, sockname: object, options: WebOptions, *, transcript: 
 
     `path` is the matched route's, without the route prefix, or "" if no route matched. A `transcript` of /probe counts as a page.
     """
-    for_programs = path in OPEN_PATHS and not transcript
-    return not (options.requires_authentication or options.enable_pages or for_programs or on_loopback(sockname))
+    is_open = path in OPEN_PATHS | DOCUMENT_PATHS and not transcript
+    return not (options.requires_authentication or options.enable_pages or is_open or on_loopback(sockname))
+
+
+def serves_pages(request: web.Request, options: WebOptions) -> bool:
+    """Whether the listener of this request serves every path."""
+    return not is_refused("/", _sockname(request), options)
 
 
 def is_rebinding(sockname: object, hosts: Iterable[str], options: WebOptions) -> bool:
@@ -100,6 +106,10 @@ def _named_hosts(request: web.Request) -> list[str]:
     if request.raw_path.startswith(("/", "*")):
         return hosts
     return [*hosts, *_TARGET.findall(request.raw_path)]
+
+
+def _sockname(request: web.Request) -> object:
+    return None if request.transport is None else request.transport.get_extra_info("sockname")
 
 
 def _authorization(request: web.Request) -> str:
@@ -125,8 +135,7 @@ async def _refusal(request: web.Request, options: WebOptions, unfinished: Unfini
             return refusal
         if connection is not None:
             connection.trusted = options.requires_authentication
-    transport = request.transport
-    sockname = transport.get_extra_info("sockname") if transport is not None else None
+    sockname = _sockname(request)
     path = _route_path(request, options)
     if is_refused(path, sockname, options, transcript=path == "/probe" and wants_transcript(request.query)):
         return Refusal(403, REFUSAL)

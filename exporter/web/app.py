@@ -9,6 +9,7 @@ from aiohttp.typedefs import Handler
 
 from exporter.web.access import ACCESS_CONTROL, LARGEST_BODY, access_middleware, header_writer
 from exporter.web.handlers.api import ApiHandlers
+from exporter.web.handlers.documents import DocumentHandler
 from exporter.web.handlers.pages import PageHandlers
 from exporter.web.handlers.probe import ProbeHandler
 from exporter.web.interfaces import Reload, Service
@@ -22,14 +23,16 @@ def create_app(service: Service, options: WebOptions, *, reload: Reload | None =
     `/-/reload` exists only if `reload` is given.
     """
     pages, api = PageHandlers(service, options), ApiHandlers(service, options, reload)
+    documents = DocumentHandler(pages.site, options)
     probing = ProbeHandler(service, options)
     app = web.Application(middlewares=[access_middleware(options, service.recorder.internal_error)], client_max_size=LARGEST_BODY)
-    for path, handler in _readable(pages, api).items():
+    for path, handler in _readable(pages, api, documents).items():
         app.router.add_get(options.route_prefix + path, handler)
     # No HEAD: it would run a whole probe for a response without a body.
     app.router.add_get(f"{options.route_prefix}/probe", probing.handle, allow_head=False)
     if reload is not None:
         app.router.add_post(f"{options.route_prefix}/-/reload", api.reload)
+    app.router.add_get(f"{options.route_prefix}/docs", _to(f"{options.link_prefix}/docs/"))
     if options.route_prefix:
         app.router.add_get("/", _to(f"{options.link_prefix}/"))
         app.router.add_get(options.route_prefix, _to(f"{options.link_prefix}/"))
@@ -41,7 +44,7 @@ def create_app(service: Service, options: WebOptions, *, reload: Reload | None =
     return app
 
 
-def _readable(pages: PageHandlers, api: ApiHandlers) -> dict[str, Handler]:
+def _readable(pages: PageHandlers, api: ApiHandlers, documents: DocumentHandler) -> dict[str, Handler]:
     return {
         "/": pages.status,
         "/targets": pages.targets,
@@ -52,6 +55,7 @@ def _readable(pages: PageHandlers, api: ApiHandlers) -> dict[str, Handler]:
         "/explain/{code}": pages.explain,
         "/config": pages.config,
         "/static/{name}": pages.asset,
+        "/docs/{name:.*}": documents.handle,
         "/metrics": api.metrics,
         "/sd/targets": api.discovery,
         "/sd/shards": api.shards,

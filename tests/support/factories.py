@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exporter.config.build import probing_credentials
 from exporter.config.model import Config, Credential, Module, SecretSource, Settings, Target
 from exporter.core.faults import Fault
 from exporter.core.model import CredentialKind, Facts, Generation, KeyFacts, Outcome, ProbeReport, Readiness, Step, StepResult
@@ -29,12 +30,14 @@ def a_credential(name="sql", *, kind=CredentialKind.CLIENT_SECRET, file=None, **
     return Credential(name=name, kind=kind, **({} if file is None else {"secret": SecretSource(file=file)}), **changes)
 
 
-def a_config(*targets, credentials=(), modules=(DEFAULT,), settings=None):
+def a_config(*targets, credentials=(), modules=(), settings=None):
+    """A configuration; credentials of targets that are not given have a client secret, and the default module exists."""
+    used = {name: a_credential(name) for each in targets for name in probing_credentials(each)}
     return Config(
         settings=settings or Settings(),
-        credentials={credential.name: credential for credential in credentials},
-        modules={module.name: module for module in modules},
-        targets={target.name: target for target in targets},
+        credentials=used | {each.name: each for each in credentials},
+        modules={"default": DEFAULT} | {each.name: each for each in modules},
+        targets={each.name: each for each in targets},
     )
 
 

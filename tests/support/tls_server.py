@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
+from exporter.core.faults import Fault
 from exporter.core.parsing.key_vault import decode, encode
 
 VAULT = "contoso.vault.azure.net"
@@ -31,6 +32,13 @@ DAY = dt.timedelta(days=1)
 
 def until(seconds=5.0):
     return asyncio.get_running_loop().time() + seconds
+
+
+async def get_key(session, seconds=5.0):
+    """Request a key; return the facts. There is a key if and only if there is no fault."""
+    facts, key = await session.get_key(TOKEN, "Key0", None, deadline=until(seconds))
+    assert (key is None) is (facts.fault is not Fault.NONE), facts
+    return facts
 
 
 class Authority:

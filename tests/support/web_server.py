@@ -78,6 +78,12 @@ async def get(session, path, **options):
         return response.status, response.headers, await response.text()
 
 
+async def answer(service, path, *, flags=None, **options):
+    """Status, headers and text of one response of a service that runs for it alone."""
+    async with serving(service, **(flags or {})) as session:
+        return await get(session, path, **options)
+
+
 def unzipped(data):
     """The texts in an archive by name, without the common folder."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:

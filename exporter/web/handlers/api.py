@@ -26,8 +26,16 @@ from exporter.state.records import TargetRecord, readiness_at
 from exporter.web.handlers.discovery import groups, shard_group
 from exporter.web.interfaces import Reload, Service
 from exporter.web.options import WebOptions
-from exporter.web.server.negotiation import OPENMETRICS, PROTOBUF, TEXT, accepts_gzip, accepts_openmetrics, accepts_protobuf
-from exporter.web.server.streaming import stream
+from exporter.web.server.negotiation import (
+    OPENMETRICS,
+    PROTOBUF,
+    TEXT,
+    accepts_gzip,
+    accepts_openmetrics,
+    accepts_protobuf,
+    header,
+)
+from exporter.web.server.streaming import encoded, stream
 from exporter.web.ui.view_models import ends_of
 
 _JSON = {"Content-Type": "application/json; charset=utf-8", "Vary": "Accept-Encoding"}
@@ -44,14 +52,14 @@ class ApiHandlers:
         self._reload = reload
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
-        accept, recorder = _header(request, hdrs.ACCEPT), self._service.recorder
+        accept, recorder = header(request, hdrs.ACCEPT), self._service.recorder
         if accepts_protobuf(accept):
             content_type, pieces = PROTOBUF, recorder.scrape_protobuf()
         else:
             openmetrics = accepts_openmetrics(accept)
             content_type, pieces = OPENMETRICS if openmetrics else TEXT, recorder.scrape(openmetrics=openmetrics)
         headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
-        return await stream(request, pieces, headers=headers, gzip=_wants_gzip(request))
+        return await stream(request, pieces, headers=headers, gzip=accepts_gzip(header(request, hdrs.ACCEPT_ENCODING)))
 
     async def discovery(self, request: web.Request) -> web.StreamResponse:
         address = self._options.external_host or _requested_host(request)
@@ -80,7 +88,7 @@ class ApiHandlers:
         """Serve all known expiry dates as a calendar feed."""
         service, now = self._service, time.time()
         endings = await all_endings(service.config, service.record_of, service.credential_ends)
-        return await stream(request, _encoded(calendar(endings, now=now)), headers=_CALENDAR)
+        return await stream(request, encoded(calendar(endings, now=now)), headers=_CALENDAR)
 
     async def target(self, request: web.Request) -> web.StreamResponse:
         target = self._service.config.targets.get(request.match_info["name"])
@@ -157,21 +165,8 @@ async def _listed(opening: str, items: Iterable[Mapping[str, object]], closing: 
     yield closing.encode()
 
 
-async def _encoded(pieces: Iterable[str]) -> AsyncIterator[bytes]:
-    for piece in pieces:
-        yield piece.encode()
-
-
 async def _send(request: web.Request, pieces: AsyncIterator[bytes]) -> web.StreamResponse:
-    return await stream(request, pieces, headers=_JSON, gzip=_wants_gzip(request))
-
-
-def _header(request: web.Request, name: str) -> str:
-    return ",".join(request.headers.getall(name, []))
-
-
-def _wants_gzip(request: web.Request) -> bool:
-    return accepts_gzip(_header(request, hdrs.ACCEPT_ENCODING))
+    return await stream(request, pieces, headers=_JSON, gzip=accepts_gzip(header(request, hdrs.ACCEPT_ENCODING)))
 
 
 def _requested_host(request: web.Request) -> str:

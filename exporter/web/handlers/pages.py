@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import heapq
 import time
-from collections.abc import AsyncIterator, Iterable
 from importlib.resources import files
 
 from aiohttp import web
@@ -20,7 +19,7 @@ from exporter.runtime.slices import in_slices
 from exporter.state.history import ProbeContext
 from exporter.web.interfaces import Service
 from exporter.web.options import WebOptions
-from exporter.web.server.streaming import stream
+from exporter.web.server.streaming import encoded, stream
 from exporter.web.ui.changes import SHOWN, TargetChange, changes_page
 from exporter.web.ui.codes import codes_page, explain_page, explanation_page
 from exporter.web.ui.fleet import fleet
@@ -43,7 +42,7 @@ _MOST_CHANGES = 1000  # in memory while the newest are sought
 class PageHandlers:
     def __init__(self, service: Service, options: WebOptions) -> None:
         self._service = service
-        self._site = Urls(options.link_prefix, service.version, assets=_TAG)
+        self.site = Urls(options.link_prefix, service.version, assets=_TAG)
 
     async def status(self, request: web.Request) -> web.StreamResponse:
         return await self._list(request, "Status", "/")
@@ -60,7 +59,7 @@ class PageHandlers:
             if len(found) > _MOST_CHANGES:
                 found = heapq.nlargest(SHOWN, found, key=lambda each: each.order)
         newest = heapq.nlargest(SHOWN, found, key=lambda each: each.order)
-        return await stream(request, _encoded(changes_page(self._site, newest, time.time())), headers=_HTML)
+        return await stream(request, encoded(changes_page(self.site, newest, time.time())), headers=_HTML)
 
     async def target(self, request: web.Request) -> web.StreamResponse:
         service, now = self._service, time.time()
@@ -71,8 +70,8 @@ class PageHandlers:
         history = [] if record is None else list(record.history)
         shown, ends = view(service.config, target, record, now=now), ends_of(service, target)
         checks, vantage = service.last_checks(target.name), service.config.settings.vantage
-        pieces = target_page(self._site, shown, history, ends=ends, checks=checks, vantage=vantage)
-        return await stream(request, _encoded(pieces), headers=_HTML)
+        pieces = target_page(self.site, shown, history, ends=ends, checks=checks, vantage=vantage)
+        return await stream(request, encoded(pieces), headers=_HTML)
 
     async def probe(self, request: web.Request) -> web.Response:
         service = self._service
@@ -86,24 +85,24 @@ class PageHandlers:
             )
         config = service.config
         context = entry.context or ProbeContext(target, config.modules[target.module], config.credentials[target.credential])
-        return _page(probe_page(self._site, context, entry.report, vantage=config.settings.vantage))
+        return _page(probe_page(self.site, context, entry.report, vantage=config.settings.vantage))
 
     async def explain(self, request: web.Request) -> web.Response:
         found = explain(request.match_info["code"])
         if found is None:
             return _not_found("This text is no known code, message or reason. /explain lists all codes.")
-        return _page(explain_page(self._site, found.rows) if found.is_code else explanation_page(self._site, found))
+        return _page(explain_page(self.site, found.rows) if found.is_code else explanation_page(self.site, found))
 
     async def config(self, request: web.Request) -> web.StreamResponse:
         headers = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
-        return await stream(request, _encoded(effective_pieces(self._service.config)), headers=headers)
+        return await stream(request, encoded(effective_pieces(self._service.config)), headers=headers)
 
     async def codes(self, request: web.Request) -> web.Response:
         text = request.query.get("code", "").strip()[:LONGEST]
         found = explain(text)
         if found is not None and found.is_code:
-            raise web.HTTPFound(self._site.code(found.rows[0].code))
-        return _page(codes_page(self._site, text) if found is None else explanation_page(self._site, found))
+            raise web.HTTPFound(self.site.code(found.rows[0].code))
+        return _page(codes_page(self.site, text) if found is None else explanation_page(self.site, found))
 
     async def asset(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
@@ -131,12 +130,7 @@ class PageHandlers:
             now=now,
             endings=await all_endings(service.config, service.record_of, ends.of_credential, soon_at=now) if path == "/" else (),
         )
-        return await stream(request, _encoded(overview(self._site, page)), headers=_HTML)
-
-
-async def _encoded(pieces: Iterable[str]) -> AsyncIterator[bytes]:
-    for piece in pieces:
-        yield piece.encode()
+        return await stream(request, encoded(overview(self.site, page)), headers=_HTML)
 
 
 def _page(markup: Html) -> web.Response:

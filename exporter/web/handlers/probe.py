@@ -21,7 +21,7 @@ from exporter.web.access import wants_transcript
 from exporter.web.handlers.probe_cache import CachedReport, Limit, ProbeCache, ProbeDemand, RetryLater, limit_of
 from exporter.web.interfaces import Service
 from exporter.web.options import WebOptions
-from exporter.web.server.negotiation import OPENMETRICS, TEXT, accepts_openmetrics
+from exporter.web.server.negotiation import OPENMETRICS, TEXT, accepts_openmetrics, header
 
 _TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 _NO_REPORT = (
@@ -70,7 +70,7 @@ class ProbeHandler:
             return web.Response(status=503, text=_NOT_NOW.format(later), headers={hdrs.RETRY_AFTER: later})
         if wants_transcript(request.query):
             return web.Response(text=self._debug(target, module, cached))
-        openmetrics = accepts_openmetrics(",".join(request.headers.getall(hdrs.ACCEPT, [])))
+        openmetrics = accepts_openmetrics(header(request, hdrs.ACCEPT))
         body = self._service.recorder.render_probe(target, module, cached.report, openmetrics=openmetrics)
         return web.Response(body=body, headers={"Content-Type": OPENMETRICS if openmetrics else TEXT, "Vary": "Accept"})
 

@@ -9,6 +9,8 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from aiohttp import web
+
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
@@ -19,6 +21,11 @@ class _Choice:
     value: str
     parameters: dict[str, str]
     weight: float
+
+
+def header(request: web.Request, name: str) -> str:
+    """Return all headers of this name as one list."""
+    return ",".join(request.headers.getall(name, []))
 
 
 def accepts_openmetrics(accept: str) -> bool:

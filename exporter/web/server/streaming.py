@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 
 from aiohttp import web
 
@@ -45,6 +45,11 @@ async def stream(
         _cut(request)
         raise
     return response
+
+
+async def encoded(pieces: Iterable[str]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece.encode()
 
 
 def _cut(request: web.Request) -> None:

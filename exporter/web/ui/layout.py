@@ -25,6 +25,7 @@ class Urls:
     prefix: str
     version: str
     assets: str = ""  # changes with the style sheet and the script, so that browsers load the new ones
+    served: frozenset[str] | None = None  # the paths that the listener serves; None: all
 
     def to(self, path: str, **query: str | int) -> str:
         """Return the URL of `path`, a literal that starts with a slash."""
@@ -57,6 +58,7 @@ _FOR_PEOPLE = (
     ("Targets", "/targets"),
     ("Changes", "/changes"),
     ("Codes", "/explain"),
+    ("Documentation", "/docs/"),
     ("Configuration", "/config"),
 )
 _FOR_PROGRAMS = (
@@ -70,7 +72,7 @@ _FOR_PROGRAMS = (
 )
 
 
-def head(site: Urls, title: str, *, at: str = "", now: float | None = None, heading: bool = True) -> Html:
+def head(site: Urls, title: str, *, at: str = "", now: float | None = None, heading: bool = True, script: bool = True) -> Html:
     """Render everything before the content.
 
     A long page is sent as `head`, content, `foot`.
@@ -78,6 +80,7 @@ def head(site: Urls, title: str, *, at: str = "", now: float | None = None, head
     `at` is the path of the current entry of the navigation, `now` the Unix time of a page that refreshes. Without `heading`
     the content has it.
     """
+    live_script = element("script", src=site.asset("live.js"), defer=True) if script else ""
     return Html(
         "<!doctype html>\n"
         '<html lang="en"><head><meta charset="utf-8">'
@@ -85,12 +88,12 @@ def head(site: Urls, title: str, *, at: str = "", now: float | None = None, head
         + element("title", f"{title} · ekm-exporter")
         + element("link", rel="icon", href=site.asset("icon.svg"), type="image/svg+xml")
         + element("link", rel="stylesheet", href=site.asset("style.css"))
-        + element("script", src=site.asset("live.js"), defer=True)
+        + live_script
         + "</head><body>"
         + element("a", "Skip to the content", href="#main", class_="skip")
         + element(
             "header",
-            element("strong", link(site.to("/"), "ekm-exporter")),
+            element("strong", link(site.to("/" if site.served is None else "/docs/"), "ekm-exporter")),
             _navigation(site, _FOR_PEOPLE, "Main", at),
             None if now is None else _clock(now),
         )
@@ -108,6 +111,7 @@ def _navigation(site: Urls, entries: Iterable[tuple[str, str]], label: str, at: 
     shown = (
         element("li", element("a", name, href=site.to(path), aria_current="page" if path == at else None))
         for name, path in entries
+        if site.served is None or path in site.served
     )
     return element("nav", element("ul", shown), aria_label=label)
 

@@ -19,6 +19,7 @@ from exporter import __version__
 ROOT = Path(__file__).parents[3]
 WHEEL = f"ekm_exporter-{__version__}-py3-none-any.whl"
 SOURCE = f"ekm_exporter-{__version__}.tar.gz"
+DOCUMENTS = "exporter/web/static/docs.zip"
 STARTS = 60.0  # seconds
 
 
@@ -55,8 +56,13 @@ def wheel(built, tmp_path_factory) -> Path:
 
 def test_wheel_holds_the_package_only(wheel, tracked):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert names == {name for name in tracked if name.startswith("exporter/")}
+    assert names == {name for name in tracked if name.startswith("exporter/")} | {DOCUMENTS}
     assert {"exporter/py.typed", "exporter/web/static/style.css"} <= names
+
+
+def test_documentation_adds_less_than_a_megabyte_to_the_wheel(wheel):
+    info = zipfile.ZipFile(wheel).getinfo(DOCUMENTS)
+    assert 100_000 < info.compress_size <= info.file_size < 1_000_000
 
 
 def test_source_distribution_builds_and_tests(built, tmp_path):
@@ -128,6 +134,7 @@ def test_installed_exporter_serves_metrics_and_pages(installed, tmp_path):
             sheet = re.search(r'href="([^"]+\.css[^"]*)"', answer(f"{url}/"))
             assert sheet is not None
             assert "{" in answer(f"{url}{sheet[1]}")
+            assert '<h1 id="ekmegressdown">' in answer(f"{url}/docs/runbooks/EkmEgressDown")
         finally:
             process.terminate()
             assert process.wait(timeout=60) == 0, log.read_text()

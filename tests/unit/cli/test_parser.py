@@ -1,11 +1,12 @@
 """A flag with one value may be given once, in each command."""
 
 import argparse
+from pathlib import Path
 
 import pytest
 
 from exporter.cli.main import build_parser
-from exporter.cli.parser import CommandParser
+from exporter.cli.parser import PORT, CommandParser, add_flag
 
 PARSER = build_parser()
 (COMMANDS,) = (one.choices for one in PARSER._actions if isinstance(one, argparse._SubParsersAction))
@@ -62,3 +63,26 @@ def test_flag_of_another_spelling_is_the_same_flag(capsys):
     assert "argument -o/--out: given twice" in capsys.readouterr().err
     assert parser.parse_args(["--out=b"]).out == "b"
     assert parser.parse_args(["-o", "c"]).out == "c"
+
+
+def test_flag_has_the_attribute_of_its_name_and_a_path():
+    parser = CommandParser(prog="x")
+    add_flag(parser, "--web.config.file FILE", "a file")
+    add_flag(parser, "--dry-run", "nothing is written", action="store_true")
+    args = parser.parse_args(["--web.config.file", "web.yml", "--dry-run"])
+    assert (args.web_config_file, args.dry_run) == (Path("web.yml"), True)
+    assert "--web.config.file FILE" in parser.format_help()
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "65536", "1.5", " 1", "1_0", "\u0661", "nan", "9" * 30])
+def test_number_out_of_its_range_has_its_own_message(text, capsys):
+    parser = CommandParser(prog="x")
+    add_flag(parser, "--port PORT", "a port", type=PORT)
+    with pytest.raises(SystemExit):
+        parser.parse_args([f"--port={text}"])
+    assert f"argument --port: {text!r} is not a port: write a number from 0 to 65535" in capsys.readouterr().err
+    assert [parser.parse_args([f"--port={number}"]).port for number in (0, 443, 65535)] == [0, 443, 65535]
+
+
+def test_abbreviated_flag_is_refused_in_every_command():
+    assert [name for name, parser in COMMANDS.items() if parser.allow_abbrev] == []

@@ -5,7 +5,7 @@ import pytest
 from exporter.clients import Networks, VaultSession
 from exporter.config.model import Config, Module, Settings
 from exporter.runtime.thread_pool import DaemonThreadPool
-from tests.support.tls_server import ENTRA, VAULT, Authority, FakeVault, Principal, Wire
+from tests.support.tls_server import ENTRA, VAULT, Authority, FakeVault, Principal, Wire, get_key
 from tests.system.prometheus import servers
 
 
@@ -88,3 +88,14 @@ def session_to(network_to):
         return VaultSession(network_to(vault, **module), VAULT, "7.4")
 
     return make
+
+
+@pytest.fixture
+def key_facts(session_to):
+    """Request a key in a session of its own, and return the facts."""
+
+    async def request(vault=None, seconds=5.0, **module):
+        async with session_to(vault, **module) as session:
+            return await get_key(session, seconds)
+
+    return request

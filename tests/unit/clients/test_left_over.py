@@ -6,7 +6,6 @@ import gc
 import socket
 import threading
 import types
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -14,15 +13,15 @@ import pytest
 from exporter.clients.endpoint_check import check_endpoint
 from exporter.clients.http.instrumented import TimedSocket
 from exporter.clients.http.timing import ConnectionState
-from exporter.config.model import Config, Credential, Module, SecretSource, Settings
+from exporter.config.model import Credential, Module, SecretSource, Settings
 from exporter.core.faults import Fault
 from exporter.core.model import CredentialKind, Step
 from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.runtime.exception_tree import drop_tracebacks
 from exporter.runtime.loop_lag import LoopLag
 from exporter.runtime.thread_pool import DaemonThreadPool
+from tests.support.factories import a_config, a_target
 from tests.support.tls_server import ENTRA, VAULT, FakeVault, until
-from tests.unit.probing.test_round_trip import TARGET
 
 PROBES = 8
 PATIENCE = 0.5  # seconds: a probe has to reach the failing request, also on a busy machine
@@ -109,15 +108,9 @@ def prober(module, *, timeout):
     credential = Credential(
         name="app", kind=CredentialKind.CLIENT_SECRET, client_id="id", secret=SecretSource(env="EKM_LEFT_OVER")
     )
-    target = replace(TARGET, name="one", vault=VAULT, credential="app", module="default", timeout=timeout)
-    config = Config(
-        settings=Settings(concurrency=PROBES),
-        credentials={"app": credential},
-        modules={"default": module},
-        targets={"one": target},
-    )
-    callbacks = ProberCallbacks(on_internal_error=pytest.fail, on_shortage=lambda _shortage: None, on_token_request=lambda: None)
-    return Prober(config, lag=LoopLag(), callbacks=callbacks), target
+    target = a_target("one", vault=VAULT, credential="app", timeout=timeout)
+    config = a_config(target, credentials=[credential], modules=[module], settings=Settings(concurrency=PROBES))
+    return Prober(config, lag=LoopLag(), callbacks=ProberCallbacks(on_internal_error=pytest.fail)), target
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.__name__)

@@ -12,12 +12,12 @@ import aiohttp
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from exporter.config.model import Config, Credential, Module, Settings
-from exporter.core.model import CredentialKind
+from exporter.config.model import Settings
 from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.runtime.loop_lag import LoopLag
 from exporter.runtime.shortage import Shortage, shortage_of
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
+from tests.support.factories import a_config
 from tests.support.tls_server import VAULT, until
 from tests.unit.probing.test_round_trip import TARGET
 
@@ -121,17 +121,8 @@ def test_no_exception_is_no_shortage():
 def prober():
     """A prober of one target, and its reported shortages."""
     reported = []
-    config = Config(
-        settings=Settings(concurrency=1),
-        credentials={"c": Credential(name="c", kind=CredentialKind.CLIENT_SECRET)},
-        modules={"default": Module(name="default")},
-        targets={TARGET.name: TARGET},
-    )
-    return Prober(
-        config,
-        lag=LoopLag(),
-        callbacks=ProberCallbacks(on_internal_error=reported.append, on_shortage=reported.append, on_token_request=lambda: None),
-    ), reported
+    callbacks = ProberCallbacks(on_internal_error=reported.append, on_shortage=reported.append)
+    return Prober(a_config(TARGET, settings=Settings(concurrency=1)), lag=LoopLag(), callbacks=callbacks), reported
 
 
 def refuse_threads(monkeypatch):

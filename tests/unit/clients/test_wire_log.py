@@ -3,12 +3,13 @@
 import asyncio
 from urllib.parse import parse_qs
 
-from exporter.config.model import Config, Credential, Module, SecretSource, Settings, Target
-from exporter.core.model import CredentialKind, Generation, Step
+from exporter.config.model import Credential, Module, SecretSource
+from exporter.core.model import CredentialKind, Step
 from exporter.presentation.wire_log import BEARER, exchanges
 from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.runtime.loop_lag import LoopLag
 from exporter.state.history import ProbeContext
+from tests.support.factories import a_config, a_target
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, VAULT, response
 
 SECRET = "MARKED~secret.8Q"
@@ -37,16 +38,9 @@ async def test_shown_requests_are_the_sent_ones(serve, authority, fake_vault, tm
     credential = Credential(
         name="c", kind=CredentialKind.CLIENT_SECRET, client_id=CLIENT, secret=SecretSource(file=tmp_path / "secret")
     )
-    target = Target(
-        name="a", vault=VAULT, key_name=fake_vault.name, key_version=fake_vault.version, credential="c", module="default",
-        interval=60.0, timeout=10.0, generation=Generation.CLASSIC, generation_declared=True,
-    )  # fmt: skip
-    config = Config(settings=Settings(), credentials={"c": credential}, modules={"default": module}, targets={"a": target})
-    prober = Prober(
-        config,
-        lag=LoopLag(),
-        callbacks=ProberCallbacks(on_internal_error=_raise, on_shortage=lambda _shortage: None, on_token_request=lambda: None),
-    )
+    target = a_target(vault=VAULT, key_name=fake_vault.name, key_version=fake_vault.version, credential="c")
+    config = a_config(target, credentials=[credential], modules=[module])
+    prober = Prober(config, lag=LoopLag(), callbacks=ProberCallbacks(on_internal_error=_raise))
     async with asyncio.timeout(30):
         report = await prober.probe_on_demand(target, credential=credential, fresh=True)
     await prober.aclose()

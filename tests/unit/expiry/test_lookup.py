@@ -5,12 +5,12 @@ from urllib.parse import quote
 
 import pytest
 
-from exporter.config.model import Config, Credential, Module, SecretSource, Settings
+from exporter.config.model import Credential, Module, SecretSource
 from exporter.core.model import CredentialKind
 from exporter.expiry import ExpiryLookup, ExpiryMonitor
 from tests.support.expiry_fakes import Recorded
 from tests.support.expiry_simulated import by_source
-from tests.support.factories import a_target
+from tests.support.factories import a_config, a_target
 from tests.support.tls_server import CHALLENGE, ENTRA, TOKEN, Wire, response
 from tests.system.abuse.echoes import ENCODINGS, leaks
 
@@ -60,8 +60,8 @@ async def server(authority, secret_files):
     await wire.start()
     connect_to = {f"{host}:443": f"127.0.0.1:{wire.port}" for host in HOSTS}
     tenant = "11111111-2222-3333-4444-555555555555"
-    credentials = {
-        name: Credential(
+    credentials = [
+        Credential(
             name=name,
             kind=CredentialKind.CLIENT_SECRET,
             tenant_id=tenant,
@@ -72,13 +72,9 @@ async def server(authority, secret_files):
         for number, (name, more) in enumerate(
             {"sql": {"graph_credential": "monitor", "key_vault_secret": f"https://{VAULT}/secrets/sql"}, "monitor": {}}.items()
         )
-    }
-    config = Config(
-        settings=Settings(),
-        credentials=credentials,
-        modules={"default": Module(name="default", ca_file=authority.file, connect_to=connect_to)},
-        targets={"one": a_target("one", credential="sql", vault=VAULT)},
-    )
+    ]
+    module = Module(name="default", ca_file=authority.file, connect_to=connect_to)
+    config = a_config(a_target("one", credential="sql", vault=VAULT), credentials=credentials, modules=[module])
     wire.recorded = Recorded()
     identity = ExpiryLookup(config, requested=lambda _endpoint, _count: None, tenant_of=lambda _target: None)
     monitor = ExpiryMonitor(config, identity, wire.recorded.callbacks)

@@ -3,13 +3,14 @@
 import asyncio
 from dataclasses import replace
 
-from exporter.config.model import Config, Credential, Module, SecretSource, Settings, Target
+from exporter.config.model import Credential, Module, SecretSource
 from exporter.core.auxiliary import AuxiliaryKind
-from exporter.core.model import CredentialKind, Generation, Vantage
+from exporter.core.model import CredentialKind, Vantage
 from exporter.probing.auxiliary_plan import AuxiliaryProbe
 from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.probing.round_trip import ProbeRequest
 from exporter.runtime.loop_lag import LoopLag
+from tests.support.factories import a_config, a_target
 from tests.support.tls_server import CHALLENGE, ENTRA, TOKEN, VAULT, Wire, response
 
 SECRET = "S3CRET-MARK-of-the-harness"
@@ -32,15 +33,11 @@ class Harness:
 
     async def start(self):
         await self.wire.start()
-        self.target = Target(
-            name="a", vault=VAULT, key_name="Key0", key_version=self._vault.version, credential="c", module="default",
-            interval=60.0, timeout=5.0, generation=Generation.CLASSIC, generation_declared=True,
-        )  # fmt: skip
+        self.target = a_target("a", vault=VAULT, key_name="Key0", key_version=self._vault.version, credential="c", timeout=5.0)
         self.config = self._config()
         callbacks = ProberCallbacks(
             on_internal_error=self.bugs.append,
             on_shortage=self._starved,
-            on_token_request=lambda: None,
             on_unexplained=self.unexplained.append,
         )
         self.prober = Prober(self.config, lag=self.lag, callbacks=callbacks)
@@ -59,8 +56,7 @@ class Harness:
             name="c", kind=CredentialKind.CLIENT_SECRET, client_id="66666666-7777-8888-9999-000000000000",
             secret=SecretSource(file=self._secret),
         )  # fmt: skip
-        parts = {"settings": Settings(), "credentials": {"c": credential}, "modules": {"default": module}}
-        return Config(**parts | {"targets": {"a": self.target}} | changes)
+        return replace(a_config(self.target, credentials=[credential], modules=[module]), **changes)
 
     def within(self, seconds):
         """Give the target another timeout."""

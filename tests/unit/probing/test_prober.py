@@ -7,31 +7,15 @@ import threading
 import pytest
 
 from exporter.app.service import RunOptions, Service
-from exporter.config.model import Config, Credential, Module, Settings, Target
-from exporter.core.model import CredentialKind, Generation
+from exporter.config.model import Settings
 from exporter.core.reasons import Reason
 from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.runtime.loop_lag import LoopLag
 from exporter.web import web_options
+from tests.support.factories import a_config, a_target
 
-TARGET = Target(
-    name="a",
-    vault="contoso.vault.azure.net",
-    key_name="Key0",
-    key_version="0" * 32,
-    credential="c",
-    module="default",
-    interval=60.0,
-    timeout=0.3,
-    generation=Generation.CLASSIC,
-    generation_declared=True,
-)
-CONFIG = Config(
-    settings=Settings(concurrency=1),
-    credentials={"c": Credential(name="c", kind=CredentialKind.CLIENT_SECRET)},
-    modules={"default": Module(name="default")},
-    targets={"a": TARGET},
-)
+TARGET = a_target("a", timeout=0.3)
+CONFIG = a_config(TARGET, settings=Settings(concurrency=1))
 
 
 @pytest.fixture
@@ -50,7 +34,7 @@ def dead_resolver(monkeypatch):
 @pytest.mark.usefixtures("dead_resolver")
 async def test_probe_on_demand_leaves_a_thread_for_scheduled_ones():
     starved = []
-    callbacks = ProberCallbacks(on_internal_error=starved.append, on_shortage=starved.append, on_token_request=lambda: None)
+    callbacks = ProberCallbacks(on_internal_error=starved.append, on_shortage=starved.append)
     prober = Prober(CONFIG, lag=LoopLag(), callbacks=callbacks)
     requested = asyncio.create_task(prober.probe_on_demand(TARGET))
     await asyncio.sleep(0.05)

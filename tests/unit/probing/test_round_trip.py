@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from exporter.config.model import Credential, Module, Target
+from exporter.config.model import Credential, Module
 from exporter.core.faults import Fault
 from exporter.core.model import (
     Challenge,
@@ -25,23 +25,13 @@ from exporter.core.parsing import principal
 from exporter.core.reasons import Reason
 from exporter.probing.round_trip import ProbeDependencies, ProbeRequest, key_state, run_probe
 from exporter.runtime.thread_pool import PoolExhausted
+from tests.support.factories import a_target
 
 CHALLENGE = Challenge(authority="https://login.microsoftonline.com", tenant="t", resource="https://vault.azure.net")
 KEY = KeyFacts(
     name="k", version="v1", kid="https://x.vault.azure.net/keys/k/v1", kty="RSA", size_bits=2048, modulus=b"n", exponent=b"e"
 )
-TARGET = Target(
-    name="x",
-    vault="x.vault.azure.net",
-    key_name="k",
-    key_version="v1",
-    credential="c",
-    module="default",
-    interval=60,
-    timeout=10,
-    generation=Generation.CLASSIC,
-    generation_declared=True,
-)
+TARGET = a_target("x", vault="x.vault.azure.net", key_name="k", key_version="v1", credential="c")
 REQUEST = ProbeRequest(
     target=TARGET,
     module=Module(name="default"),

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config.model import Config, Credential, Module, Proxy, Retained, Settings
+from exporter.config.model import Credential, Module, Proxy, Retained, Settings
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, CredentialKind, Facts
 from exporter.runtime.thread_pool import PoolExhausted
 from exporter.tokens.cache import TokenCache
 from exporter.tokens.reuse import ReuseWindow, TokenReusePolicy
 from exporter.tokens.secret_cache import Secret
-from tests.support.factories import a_target
+from tests.support.factories import a_config, a_target
 
 CREDENTIAL = Credential(name="sql", kind=CredentialKind.CLIENT_SECRET, client_id="c")
 MODULE = Module(name="default")
@@ -418,13 +418,7 @@ def test_window_is_the_shortest_interval_and_longest_timeout():
     ]
     versions = (Retained(key_name="k", key_version="v", vault="x", credential="old"),)
     targets.append(a_target("e", interval=600.0, timeout=3.0, retained_versions=versions, credential="other"))
-    config = Config(
-        settings=Settings(interval=45.0, timeout=7.0),
-        credentials={},
-        modules={"default": MODULE, "proxied": proxied},
-        targets={target.name: target for target in targets},
-    )
-    policy = TokenReusePolicy(config)
+    policy = TokenReusePolicy(a_config(*targets, modules=[MODULE, proxied], settings=Settings(interval=45.0, timeout=7.0)))
 
     def window(name, module=MODULE):
         return policy(replace(CREDENTIAL, name=name), module)

@@ -3,9 +3,9 @@
 import pytest
 from yarl import URL
 
-from exporter.web.access import OPEN_PATHS, is_refused, on_loopback
+from exporter.web.access import DOCUMENT_PATHS, OPEN_PATHS, is_refused, on_loopback
 from exporter.web.options import web_options
-from tests.support.web_server import Service, get, serving
+from tests.support.web_server import Service, answer, get, serving
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def test_pages_are_served_on_loopback(path):
     assert not is_refused(path, ("127.0.0.1", 10377), web_options())
 
 
-@pytest.mark.parametrize("path", sorted(OPEN_PATHS))
-def test_metrics_and_health_are_served_on_every_address(path):
+@pytest.mark.parametrize("path", sorted(OPEN_PATHS | DOCUMENT_PATHS))
+def test_metrics_health_and_documents_are_served_on_every_address(path):
     assert not is_refused(path, OUTSIDE, web_options())
 
 
@@ -77,7 +77,6 @@ async def test_transcript_is_refused_on_addresses_without_pages(path, query, ref
 
 async def test_transcript_is_served_if_pages_are_enabled(monkeypatch):
     monkeypatch.setattr("exporter.web.access.on_loopback", lambda _: False)
-    async with serving(Service(), enable_pages=True) as session:
-        status, _, text = await get(session, "/probe?target=contoso-key0&debug=true")
+    status, _, text = await answer(Service(), "/probe?target=contoso-key0&debug=true", flags={"enable_pages": True})
     assert status == 200
     assert "\nModule:\n" in text

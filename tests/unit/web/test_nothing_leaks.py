@@ -10,7 +10,7 @@ from exporter.config.model import Module, Proxy, SecretSource
 from exporter.presentation.probe_log import ProbeLog
 from exporter.runtime.logging import LogFormat, configure
 from tests.support.web_factories import bad, config, target
-from tests.support.web_server import Service, get, serving
+from tests.support.web_server import Service, answer, get, serving
 
 MARKED = "Marked~Secret.8Q-9w_0123456789abcdefghij"
 
@@ -40,7 +40,8 @@ async def test_no_page_response_or_log_line_has_a_secret(log, monkeypatch, tmp_p
             seen.add(path)
             _, headers, text = await get(session, path, headers={"Authorization": f"Bearer {MARKED}"})
             emitted += [str(headers), text]
-            todo += [link for link in set(re.findall(r'href="([^"#]+)"', text.replace("&amp;", "&"))) if link not in seen]
+            links = set(re.findall(r'href="(/[^"#]*)"', text.replace("&amp;", "&")))
+            todo += [link for link in links - seen if not link.startswith("/docs")]  # written before any secret is known
         emitted.append(
             (await get(session, f"/probe?target={MARKED}"))[2].replace(MARKED, "", 1)
         )  # the response returns it to its sender
@@ -65,8 +66,7 @@ async def test_the_text_of_a_fault_is_masked_in_the_log(log):
         raise RuntimeError(f"client_secret={MARKED}")
 
     service.answer = broken
-    async with serving(service) as session:
-        status, _, text = await get(session, "/probe?target=contoso-key0")
+    status, _, text = await answer(service, "/probe?target=contoso-key0")
     assert status == 500
     assert MARKED not in text + log.getvalue()
     assert "exception=RuntimeError" in log.getvalue()

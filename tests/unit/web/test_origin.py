@@ -4,7 +4,7 @@ import pytest
 
 from exporter.web import options
 from exporter.web.origin import is_cross_site_change, is_own_name
-from tests.support.web_server import Service, get, serving
+from tests.support.web_server import Service, answer, get, serving
 
 FOREIGN = {"Host": "evil.example:10377"}
 
@@ -45,14 +45,14 @@ def test_other_names_are_foreign(host):
 EVERY_PATH = [
     "/", "/targets", "/config", "/api/v1/targets", "/nowhere", "/metrics", "/probe?target=contoso-key0",
     "/probe?target=contoso-key0&debug=true", "/sd/targets", "/sd/shards", "/-/healthy", "/-/ready",
+    "/docs/", "/docs/install",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", EVERY_PATH)
 async def test_loopback_refuses_a_foreign_name(path):
     service = Service()
-    async with serving(service) as session:
-        status, _, text = await get(session, path, headers=FOREIGN)
+    status, _, text = await answer(service, path, headers=FOREIGN)
     assert (status, text.count("\n")) == (421, 1)
     assert "evil" not in text
     assert service.probed == []

@@ -13,15 +13,10 @@ from exporter.core.classify import Classification, classify
 from exporter.core.faults import Fault
 from exporter.core.model import Phase, Step
 from exporter.core.reasons import Reason
-from tests.support.tls_server import TOKEN, VAULT, response, until
+from tests.support.tls_server import VAULT, get_key, response, until
 from tests.system.abuse.echoes import ENCODINGS, leaks
 
 PASSWORD = "MARKED-proxy-password"
-
-
-async def get_key(session, seconds=5.0):
-    facts, _ = await session.get_key(TOKEN, "Key0", None, deadline=until(seconds))
-    return facts
 
 
 def tunnel(to):
@@ -81,46 +76,42 @@ async def test_name_of_a_proxy_is_resolved(serve, session_to, fake_vault):
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-async def test_password_echoed_by_a_proxy_is_masked(serve, session_to, tmp_path, encoding):
+async def test_password_echoed_by_a_proxy_is_masked(serve, key_facts, tmp_path, encoding):
     (tmp_path / "password").write_text(PASSWORD)
     echoed = ENCODINGS[encoding](PASSWORD)
     head = f"HTTP/1.1 407 you sent {echoed}\r\nProxy-Authenticate: {echoed}\r\nContent-Length: 0\r\n\r\n"
     proxy = await serve(lambda _request: head.encode(), tls=False)
     password = SecretSource(file=tmp_path / "password")
-    async with session_to(None, **through(proxy.port, username="someone", password=password)) as session:
-        facts = await get_key(session)
+    facts = await key_facts(None, **through(proxy.port, username="someone", password=password))
     assert (facts.fault, facts.status) == (Fault.PROXY_STATUS, 407)
     assert leaks(repr(facts), PASSWORD) == []
 
 
-async def test_proxy_password_is_reread_and_sent_to_the_proxy_only(serve, session_to, fake_vault, tmp_path):
+async def test_proxy_password_is_reread_and_sent_to_the_proxy_only(serve, key_facts, fake_vault, tmp_path):
     vault = await serve(fake_vault)
     proxy = await serve(tunnel(vault.port), tls=False)
     file = tmp_path / "password"
     options = through(proxy.port, username="user", password=SecretSource(file=file))
     for password in (PASSWORD, "another"):
         file.write_text(password + "\n")
-        async with session_to(None, **options) as session:
-            assert (await get_key(session)).fault is Fault.NONE
+        assert (await key_facts(None, **options)).fault is Fault.NONE
         sent = proxy.requests[-1].headers["proxy-authorization"]
         assert base64.b64decode(sent.removeprefix("Basic ")).decode() == f"user:{password}"
     assert all("proxy-authorization" not in request.headers for request in vault.requests)
 
 
-async def test_unreadable_proxy_password_sends_nothing(serve, session_to, tmp_path):
+async def test_unreadable_proxy_password_sends_nothing(serve, key_facts, tmp_path):
     proxy = await serve(tls=False)
     options = through(proxy.port, username="user", password=SecretSource(file=tmp_path / "gone"))
-    async with session_to(None, **options) as session:
-        facts = await get_key(session)
+    facts = await key_facts(None, **options)
     assert facts.fault is Fault.SECRET_UNREADABLE
     assert proxy.connections == 0
 
 
 @pytest.mark.parametrize("status", [403, 407, 502, 504])
-async def test_refusal_of_a_proxy_keeps_its_status(serve, session_to, status):
+async def test_refusal_of_a_proxy_keeps_its_status(serve, key_facts, status):
     proxy = await serve(lambda _request: response(status, b"", Proxy_Authenticate="Basic"), tls=False)
-    async with session_to(None, **through(proxy.port)) as session:
-        facts = await get_key(session)
+    facts = await key_facts(None, **through(proxy.port))
     assert (facts.fault, facts.status) == (Fault.PROXY_STATUS, status)
     assert len(proxy.requests) == 1
 
@@ -142,24 +133,22 @@ async def closes(_wire, _reader, _writer):
     ],
     ids=["silence", "hang-up", "garbage"],
 )
-async def test_failed_connect_request_is_the_proxys_fault(serve, session_to, *, behaviour, fault, seconds):
+async def test_failed_connect_request_is_the_proxys_fault(serve, key_facts, *, behaviour, fault, seconds):
     proxy = await serve(behaviour, tls=False)
-    async with session_to(None, **through(proxy.port)) as session:
-        facts = await get_key(session, seconds)
+    facts = await key_facts(None, **through(proxy.port), seconds=seconds)
     assert facts.fault is fault, facts
     assert len(proxy.requests) == 1
 
 
-async def test_redirect_of_a_proxy_is_the_proxys_fault(serve, session_to):
+async def test_redirect_of_a_proxy_is_the_proxys_fault(serve, key_facts):
     proxy = await serve(lambda _request: response(302, b"", Location="http://login.example/"), tls=False)
-    async with session_to(None, **through(proxy.port)) as session:
-        facts = await get_key(session)
+    facts = await key_facts(None, **through(proxy.port))
     assert (facts.fault, facts.status) == (Fault.PROXY_STATUS, 302)
     assert classify(Step.GET_KEY, facts).reason is Reason.PROXY_STATUS
     assert len(proxy.requests) == 1
 
 
-async def test_web_page_instead_of_a_tunnel_is_the_proxys_fault(serve, session_to):
+async def test_web_page_instead_of_a_tunnel_is_the_proxys_fault(serve, key_facts):
     async def page(_wire, reader, writer):
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         await reader.read(100)
@@ -168,27 +157,23 @@ async def test_web_page_instead_of_a_tunnel_is_the_proxys_fault(serve, session_t
         return False
 
     proxy = await serve(lambda _request: page, tls=False)
-    async with session_to(None, **through(proxy.port)) as session:
-        facts = await get_key(session)
+    facts = await key_facts(None, **through(proxy.port))
     assert facts.fault is Fault.PROXY_INVALID
     assert classify(Step.GET_KEY, facts) == Classification(3008, Reason.PROXY_INVALID)
 
 
-async def test_absent_proxy_is_unreachable(session_to, free_port):
-    async with session_to(None, **through(free_port)) as session:
-        assert (await get_key(session)).fault is Fault.PROXY_UNREACHABLE
+async def test_absent_proxy_is_unreachable(key_facts, free_port):
+    assert (await key_facts(None, **through(free_port))).fault is Fault.PROXY_UNREACHABLE
 
 
-async def test_proxy_with_an_unknown_name_is_unresolved(session_to):
-    async with session_to(None, proxy=Proxy(url="http://proxy.invalid:3128")) as session:
-        assert (await get_key(session)).fault is Fault.PROXY_UNRESOLVED
+async def test_proxy_with_an_unknown_name_is_unresolved(key_facts):
+    assert (await key_facts(None, proxy=Proxy(url="http://proxy.invalid:3128"))).fault is Fault.PROXY_UNRESOLVED
 
 
-async def test_silent_vault_behind_a_proxy_is_a_tls_timeout(serve, session_to):
+async def test_silent_vault_behind_a_proxy_is_a_tls_timeout(serve, key_facts):
     vault = await serve(tls=False, on_connect=silent_handshake)
     proxy = await serve(tunnel(vault.port), tls=False)
-    async with session_to(None, **through(proxy.port)) as session:
-        facts = await get_key(session, 0.3)
+    facts = await key_facts(None, **through(proxy.port), seconds=0.3)
     assert facts.fault is Fault.TLS_TIMEOUT
 
 
@@ -197,10 +182,9 @@ async def silent_handshake(wire, _reader, _writer):
     return True
 
 
-async def test_connect_to_bypasses_the_proxy(serve, session_to, fake_vault):
+async def test_connect_to_bypasses_the_proxy(serve, key_facts, fake_vault):
     vault, proxy = await serve(fake_vault), await serve(tls=False)
-    async with session_to(vault, **through(proxy.port)) as session:
-        assert (await get_key(session)).fault is Fault.NONE
+    assert (await key_facts(vault, **through(proxy.port))).fault is Fault.NONE
     assert proxy.connections == 0
 
 

@@ -111,9 +111,7 @@ async def test_lost_keep_alive_between_two_steps_keeps_the_verdict(serve, sessio
 
 async def test_resent_requests_are_counted_by_step(monkeypatch):
     recorder = Recorder(CONFIG, version="0", mode="run")
-    callbacks = ProberCallbacks(
-        on_internal_error=pytest.fail, on_shortage=pytest.fail, on_token_request=lambda: None, resent=recorder.resent
-    )
+    callbacks = ProberCallbacks(on_internal_error=pytest.fail, on_shortage=pytest.fail, resent=recorder.resent)
 
     async def report(*_args, **_options):
         results = {Step.WRAP_KEY: Facts(resent=True), Step.TOKEN: Facts(resent=True), Step.GET_KEY: Facts()}

@@ -11,12 +11,7 @@ from exporter.clients.http.resolver import split_host_port
 from exporter.core.faults import Fault
 from exporter.core.model import Phase
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
-from tests.support.tls_server import TOKEN, VAULT, until
-
-
-async def get_key(session, seconds=5.0):
-    facts, _ = await session.get_key(TOKEN, "Key0", None, deadline=until(seconds))
-    return facts
+from tests.support.tls_server import VAULT, get_key
 
 
 @pytest.fixture
@@ -56,33 +51,29 @@ def stuck(replace_resolver):
         (12345, Fault.DNS_TEMPORARY),
     ],
 )
-async def test_missing_name_and_broken_resolver_are_separate_faults(session_to, replace_resolver, number, fault):
+async def test_missing_name_and_broken_resolver_are_separate_faults(key_facts, replace_resolver, number, fault):
     def fail(*_args, **_kwargs):
         raise socket.gaierror(number, "words")
 
     replace_resolver(fail)
-    async with session_to(None) as session:
-        facts = await get_key(session)
+    facts = await key_facts(None)
     assert facts.fault is fault
     assert facts.phase_reached is Phase.DNS
     assert set(facts.phases) == {Phase.DNS}
     assert facts.exception == "ClientConnectorDNSError"
 
 
-async def test_name_without_addresses_is_not_found(session_to, replace_resolver):
+async def test_name_without_addresses_is_not_found(key_facts, replace_resolver):
     replace_resolver(lambda *_args, **_kwargs: [])
-    async with session_to(None) as session:
-        assert (await get_key(session)).fault is Fault.DNS_NOT_FOUND
+    assert (await key_facts(None)).fault is Fault.DNS_NOT_FOUND
 
 
-async def test_invalid_name_is_not_found(session_to):
-    async with session_to(None, connect_to={f"{VAULT}:443": "a..b:443"}) as session:
-        assert (await get_key(session)).fault is Fault.DNS_NOT_FOUND
+async def test_invalid_name_is_not_found(key_facts):
+    assert (await key_facts(None, connect_to={f"{VAULT}:443": "a..b:443"})).fault is Fault.DNS_NOT_FOUND
 
 
-async def test_silent_resolver_is_a_dns_timeout(session_to, stuck):
-    async with session_to(None) as session:
-        facts = await get_key(session, 0.3)
+async def test_silent_resolver_is_a_dns_timeout(key_facts, stuck):
+    facts = await key_facts(None, seconds=0.3)
     assert stuck.acquire(blocking=False)
     assert facts.fault is Fault.DNS_TIMEOUT
     assert facts.phase_reached is Phase.DNS
@@ -141,7 +132,7 @@ async def test_closed_pool_is_exhausted(network_to, pool):
             await get_key(session)
 
 
-async def test_dead_names_do_not_delay_a_healthy_one(session_to, serve, fake_vault, replace_resolver):
+async def test_dead_names_do_not_delay_a_healthy_one(session_to, key_facts, serve, fake_vault, replace_resolver):
     real, over = socket.getaddrinfo, threading.Event()
 
     def some_are_dead(name, *args, **kwargs):
@@ -158,39 +149,35 @@ async def test_dead_names_do_not_delay_a_healthy_one(session_to, serve, fake_vau
 
     dying = [asyncio.create_task(dead()) for _ in range(7)]
     await asyncio.sleep(0.05)
-    async with session_to(None, connect_to={f"{VAULT}:443": f"localhost:{wire.port}"}) as session:
-        facts = await get_key(session, 0.4)
+    facts = await key_facts(None, connect_to={f"{VAULT}:443": f"localhost:{wire.port}"}, seconds=0.4)
     assert facts.fault is Fault.NONE
     assert {facts.fault for facts in await asyncio.gather(*dying)} == {Fault.DNS_TIMEOUT}
     over.set()
 
 
-async def test_most_specific_failure_of_several_addresses_counts(session_to, replace_resolver, free_port):
+async def test_most_specific_failure_of_several_addresses_counts(key_facts, replace_resolver, free_port):
     def two(*_args, **_kwargs):  # a multicast address fails at once
         hosts = ("224.0.0.1", "127.0.0.1")
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, free_port)) for host in hosts]
 
     replace_resolver(two)
-    async with session_to(None, connect_to={f"{VAULT}:443": f"vault.example:{free_port}"}) as session:
-        assert (await get_key(session)).fault is Fault.CONNECT_REFUSED
+    assert (await key_facts(None, connect_to={f"{VAULT}:443": f"vault.example:{free_port}"})).fault is Fault.CONNECT_REFUSED
 
 
-async def test_address_without_a_route_is_network_down(session_to):
-    async with session_to(None, connect_to={f"{VAULT}:443": "224.0.0.1:443"}) as session:
-        facts = await get_key(session)
+async def test_address_without_a_route_is_network_down(key_facts):
+    facts = await key_facts(None, connect_to={f"{VAULT}:443": "224.0.0.1:443"})
     assert facts.fault is Fault.NETWORK_DOWN
     assert facts.phase_reached is Phase.CONNECT
 
 
-async def test_second_address_is_tried_if_the_first_refuses(session_to, replace_resolver, serve, fake_vault):
+async def test_second_address_is_tried_if_the_first_refuses(key_facts, replace_resolver, serve, fake_vault):
     wire = await serve(fake_vault)
 
     def two(_name, port, **_kwargs):
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in ("127.0.0.2", "127.0.0.1")]
 
     replace_resolver(two)
-    async with session_to(None, connect_to={f"{VAULT}:443": f"vault.example:{wire.port}"}) as session:
-        assert (await get_key(session)).fault is Fault.NONE
+    assert (await key_facts(None, connect_to={f"{VAULT}:443": f"vault.example:{wire.port}"})).fault is Fault.NONE
 
 
 def test_hosts_and_ports_are_split_with_and_without_brackets():

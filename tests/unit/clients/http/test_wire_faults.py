@@ -8,14 +8,7 @@ import pytest
 
 from exporter.core.faults import Fault
 from exporter.core.model import Phase
-from tests.support.tls_server import DAY, ENTRA, NOW, TOKEN, VAULT, FakeVault, reset, response, until
-
-
-async def get_key(session, seconds=5.0):
-    facts, value = await session.get_key(TOKEN, "Key0", None, deadline=until(seconds))
-    assert value is None
-    return facts
-
+from tests.support.tls_server import DAY, ENTRA, NOW, TOKEN, VAULT, FakeVault, get_key, reset, response, until
 
 # Behaviour of a server before TLS is established.
 
@@ -62,10 +55,9 @@ async def sends_another_protocol(_wire, reader, writer):
         (sends_another_protocol, Fault.TLS_NOT_TLS, Phase.TLS),
     ],
 )
-async def test_failed_handshake_has_its_own_fault(serve, session_to, behaviour, fault, phase):
+async def test_failed_handshake_has_its_own_fault(serve, key_facts, behaviour, fault, phase):
     wire = await serve(tls=False, on_connect=behaviour)
-    async with session_to(wire) as session:
-        facts = await get_key(session, 0.3 if behaviour is is_silent_in_the_handshake else 5)
+    facts = await key_facts(wire, seconds=0.3 if behaviour is is_silent_in_the_handshake else 5)
     assert facts.fault is fault, facts
     assert facts.phase_reached is phase
     assert facts.status is None
@@ -73,10 +65,9 @@ async def test_failed_handshake_has_its_own_fault(serve, session_to, behaviour, 
     assert wire.connections == 1
 
 
-async def test_certificate_of_another_host_is_a_wrong_name(serve, session_to, authority):
+async def test_certificate_of_another_host_is_a_wrong_name(serve, key_facts, authority):
     wire = await serve(context=authority.server("other.example"))
-    async with session_to(wire) as session:
-        assert (await get_key(session)).fault is Fault.TLS_WRONG_NAME
+    assert (await key_facts(wire)).fault is Fault.TLS_WRONG_NAME
 
 
 @pytest.mark.parametrize(
@@ -86,46 +77,41 @@ async def test_certificate_of_another_host_is_a_wrong_name(serve, session_to, au
         (NOW + DAY, NOW + 10 * DAY, Fault.TLS_NOT_YET_VALID),
     ],
 )
-async def test_certificate_outside_its_dates_has_its_own_fault(serve, session_to, authority, *, start, end, fault):
+async def test_certificate_outside_its_dates_has_its_own_fault(serve, key_facts, authority, *, start, end, fault):
     wire = await serve(context=authority.server(VAULT, start=start, end=end))
-    async with session_to(wire) as session:
-        facts = await get_key(session)
+    facts = await key_facts(wire)
     assert facts.fault is fault
     assert facts.exception == "SSLCertVerificationError"
     assert "certificate" in facts.detail
 
 
-async def test_certificate_of_an_unknown_authority_is_untrusted(serve, session_to, stranger):
+async def test_certificate_of_an_unknown_authority_is_untrusted(serve, key_facts, stranger):
     wire = await serve(context=stranger.server(VAULT))
-    async with session_to(wire) as session:
-        facts = await get_key(session)
+    facts = await key_facts(wire)
     assert facts.fault is Fault.TLS_UNTRUSTED
     assert not wire.requests
 
 
-async def test_private_authority_is_untrusted_without_a_ca_file(serve, session_to):
+async def test_private_authority_is_untrusted_without_a_ca_file(serve, key_facts):
     wire = await serve(FakeVault())
-    async with session_to(wire, trusted=False) as session:
-        assert (await get_key(session)).fault is Fault.TLS_UNTRUSTED
+    assert (await key_facts(wire, trusted=False)).fault is Fault.TLS_UNTRUSTED
 
 
-async def test_closed_port_is_connect_refused(session_to, free_port):
-    async with session_to(free_port) as session:
-        facts = await get_key(session)
+async def test_closed_port_is_connect_refused(key_facts, free_port):
+    facts = await key_facts(free_port)
     assert facts.fault is Fault.CONNECT_REFUSED
     assert facts.phase_reached is Phase.CONNECT
     assert facts.exception == "ConnectionRefusedError"
 
 
-async def test_dropped_syn_is_a_connect_timeout(session_to):
+async def test_dropped_syn_is_a_connect_timeout(key_facts):
     with socket.socket() as full, socket.socket() as first, socket.socket() as second:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
         for filler in (first, second):  # fill the queue, so that the system drops the next SYN
             filler.setblocking(False)
             filler.connect_ex(full.getsockname())
-        async with session_to(full.getsockname()[1]) as session:
-            facts = await get_key(session, 0.3)
+        facts = await key_facts(full.getsockname()[1], seconds=0.3)
     assert facts.fault is Fault.CONNECT_TIMEOUT
     assert 0.2 < facts.phases[Phase.CONNECT] < 5
 
@@ -238,11 +224,10 @@ async def test_request_with_a_failed_response_is_not_repeated(serve, session_to,
     assert sum(facts.phases.values()) <= took
 
 
-async def test_broken_chunk_is_a_fault_of_the_body(serve, session_to):
+async def test_broken_chunk_is_a_fault_of_the_body(serve, key_facts):
     """The fault depends on when aiohttp notices; the code is the same."""
     wire = await serve(lambda _request: breaks_a_chunk)
-    async with session_to(wire) as session:
-        facts = await get_key(session, 0.3)
+    facts = await key_facts(wire, seconds=0.3)
     assert facts.fault in (Fault.BODY_TRUNCATED, Fault.BODY_TIMEOUT)
     assert len(wire.requests) == 1
 
@@ -259,10 +244,9 @@ async def test_broken_chunk_is_a_fault_of_the_body(serve, session_to):
     ],
     ids=["binary", "smtp", "status", "nul", "length", "long"],
 )
-async def test_malformed_response_is_not_http(serve, session_to, garbage):
+async def test_malformed_response_is_not_http(serve, key_facts, garbage):
     wire = await serve(lambda _request: garbage)
-    async with session_to(wire) as session:
-        facts = await get_key(session)
+    facts = await key_facts(wire)
     assert facts.fault is Fault.NOT_HTTP, facts
     assert len(wire.requests) == 1
     assert "\x00" not in facts.detail
@@ -286,18 +270,16 @@ async def test_interim_responses_are_skipped(serve, session_to, fake_vault):
     assert key.size_bits == 2048
 
 
-async def test_interim_responses_alone_are_a_read_timeout(serve, session_to):
+async def test_interim_responses_alone_are_a_read_timeout(serve, key_facts):
     wire = await serve(lambda _request: b"HTTP/1.1 100 Continue\r\n\r\n")
-    async with session_to(wire) as session:
-        assert (await get_key(session, 0.3)).fault is Fault.READ_TIMEOUT
+    assert (await key_facts(wire, seconds=0.3)).fault is Fault.READ_TIMEOUT
 
 
 @pytest.mark.parametrize("status", [101, 400, 401, 403, 404, 409, 418, 429, 451, 500, 502, 503, 504, 599, 600, 999])
-async def test_other_status_is_kept_with_its_codes(serve, session_to, status):
+async def test_other_status_is_kept_with_its_codes(serve, key_facts, status):
     body = {"error": {"code": "Forbidden", "message": "no", "innerError": {"code": "ForbiddenByPolicy"}}}
     wire = await serve(lambda _request: response(status, body, Retry_After="7", x_ms_request_id="r"))
-    async with session_to(wire) as session:
-        facts = await get_key(session)
+    facts = await key_facts(wire)
     assert (facts.fault, facts.status) == (Fault.HTTP_STATUS, status)
     if status != 101:  # its body is not HTTP
         assert (facts.service_code, facts.inner_code) == ("Forbidden", "ForbiddenByPolicy")
@@ -306,22 +288,20 @@ async def test_other_status_is_kept_with_its_codes(serve, session_to, status):
     assert len(wire.requests) == 1
 
 
-async def test_refusal_with_a_truncated_body_keeps_its_status(serve, session_to):
+async def test_refusal_with_a_truncated_body_keeps_its_status(serve, key_facts):
     async def cut(_wire, _reader, writer):
         writer.write(b'HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\n{"error"')
         await writer.drain()
         return False
 
     wire = await serve(lambda _request: cut)
-    async with session_to(wire) as session:
-        facts = await get_key(session)
+    facts = await key_facts(wire)
     assert (facts.fault, facts.status) == (Fault.HTTP_STATUS, 403)
 
 
-async def test_step_without_time_left_sends_nothing(serve, session_to, fake_vault):
+async def test_step_without_time_left_sends_nothing(serve, key_facts, fake_vault):
     wire = await serve(fake_vault)
-    async with session_to(wire) as session:
-        facts = await get_key(session, -0.1)
+    facts = await key_facts(wire, seconds=-0.1)
     assert facts.fault is Fault.READ_TIMEOUT
     assert not wire.requests
 
@@ -358,13 +338,12 @@ async def test_cancelled_exchange_leaves_no_socket(serve, session_to, behaviour)
             await asyncio.sleep(0.001)
 
 
-async def test_peer_that_never_closes_does_not_hold_the_socket(serve, session_to):
+async def test_peer_that_never_closes_does_not_hold_the_socket(serve, key_facts):
     """The TLS shutdown would wait 30 seconds for this server."""
     wire = await serve(lambda _request: is_silent)
     before = open_sockets()
     for _ in range(3):
-        async with session_to(wire) as session:
-            assert (await get_key(session, 0.1)).fault is Fault.READ_TIMEOUT
+        assert (await key_facts(wire, seconds=0.1)).fault is Fault.READ_TIMEOUT
     async with asyncio.timeout(30):
         while client_sockets(wire.port):  # noqa: ASYNC110 - the system has no event for it
             await asyncio.sleep(0.01)
@@ -389,7 +368,6 @@ def _is_socket(entry):
         return False
 
 
-async def test_certificate_of_entra_is_a_wrong_name_for_a_vault(serve, session_to, authority):
+async def test_certificate_of_entra_is_a_wrong_name_for_a_vault(serve, key_facts, authority):
     wire = await serve(context=authority.server(ENTRA))
-    async with session_to(wire) as session:
-        assert (await get_key(session)).fault is Fault.TLS_WRONG_NAME
+    assert (await key_facts(wire)).fault is Fault.TLS_WRONG_NAME

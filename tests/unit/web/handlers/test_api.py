@@ -19,7 +19,7 @@ from exporter.web.access import HEADERS, OPEN_PATHS
 from exporter.web.handlers.api import _listed
 from tests.support import client_model
 from tests.support.web_factories import STARTED, bad, config, good, target
-from tests.support.web_server import Service, get, serving
+from tests.support.web_server import Service, answer, get, serving
 
 
 async def test_metrics_are_text_unless_openmetrics_is_requested():
@@ -97,8 +97,7 @@ async def test_service_discovery_has_one_group_per_target():
     settings = Settings(vantage=Vantage.SQL_HOST)
     modules = {"fast": Module(name="fast", mode=Mode.CANARY), "default": Module(name="default")}
     service = Service(config(chosen, target("b", instances=(), labels={}), settings=settings, modules=modules))
-    async with serving(service) as session:
-        _, headers, text = await get(session, "/sd/targets", headers={"Host": "exporter.localhost:10377"})
+    _, headers, text = await answer(service, "/sd/targets", headers={"Host": "exporter.localhost:10377"})
     first, second = json.loads(text)
     assert headers["Content-Type"].startswith("application/json")
     assert first == {
@@ -126,8 +125,7 @@ async def test_service_discovery_has_one_group_per_target():
 
 async def test_service_discovery_timeout_never_exceeds_the_interval():
     service = Service(config(target(interval=0.9, timeout=0.45)))
-    async with serving(service) as session:
-        _, _, text = await get(session, "/sd/targets")
+    _, _, text = await answer(service, "/sd/targets")
     assert json.loads(text)[0]["labels"]["__scrape_timeout__"] == "900ms"
 
 
@@ -157,16 +155,14 @@ async def test_service_discovery_ignores_a_forged_host(monkeypatch):
 )
 async def test_shards_of_the_host_follow_from_the_requested_address(host, options, listed, monkeypatch):
     monkeypatch.setattr("exporter.web.access.on_loopback", lambda _: False)  # loopback refuses a foreign name
-    async with serving(Service(), **options) as session:
-        status, headers, text = await get(session, "/sd/shards", headers={"Host": host})
+    status, headers, text = await answer(Service(), "/sd/shards", headers={"Host": host}, flags=options)
     assert (status, headers["Content-Type"]) == (200, "application/json; charset=utf-8")
     assert json.loads(text) == [{"targets": listed, "labels": {}}]
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/probe", "/targets/x", "/config", "/nowhere", "/static/style.css"])
 async def test_every_response_has_the_security_headers(path):
-    async with serving(Service()) as session:
-        _, headers, _ = await get(session, path)
+    _, headers, _ = await answer(Service(), path)
     assert {name: headers[name] for name in HEADERS} == HEADERS
     assert headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self';")
     assert "unsafe" not in headers["Content-Security-Policy"]
@@ -248,8 +244,7 @@ async def test_listener_on_all_interfaces_serves_pages_locally_only(address):
 async def test_the_list_of_targets_as_json():
     service = Service(config(*(target(f"target-{number}") for number in range(60))))
     service.add_reports(good("target-0"), bad("target-1"))
-    async with serving(service) as session:
-        _, headers, text = await get(session, "/api/v1/targets")
+    _, headers, text = await answer(service, "/api/v1/targets")
     rows = json.loads(text)["targets"]
     assert headers["Content-Type"] == "application/json; charset=utf-8"
     assert [row["target"] for row in rows] == [f"target-{number}" for number in range(60)]

@@ -4,22 +4,20 @@ from exporter.core.codes.shared import WITHOUT_THE_KEY
 from exporter.core.model import Step
 from exporter.core.reasons import Reason
 from tests.support.web_factories import bad, config, target
-from tests.support.web_server import Service, get, serving, words
+from tests.support.web_server import Service, answer, get, serving, words
 
 
 async def test_page_of_a_target_not_ready_names_the_three_clocks() -> None:
     service = Service(config(target("refused")))
     service.add_reports(bad("refused"))
-    async with serving(service) as session:
-        _, _, html = await get(session, "/targets/refused")
+    _, _, html = await answer(service, "/targets/refused")
     assert words(html).count(WITHOUT_THE_KEY) == 1
 
 
 async def test_page_of_a_target_that_only_fails_wrap_names_no_clock() -> None:
     service = Service(config(target("wrapless")))
     service.add_reports(bad("wrapless", step=Step.WRAP_KEY, code=3077, reason=Reason.FORBIDDEN_RBAC, ready=True))
-    async with serving(service) as session:
-        _, _, html = await get(session, "/targets/wrapless")
+    _, _, html = await answer(service, "/targets/wrapless")
     assert WITHOUT_THE_KEY not in words(html)
 
 

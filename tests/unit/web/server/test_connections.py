@@ -8,9 +8,9 @@ import pytest
 from aiohttp import web
 
 from exporter.web.server import connections
-from exporter.web.server.connection_limiter import ConnectionLimiter
 from exporter.web.server.connections import MOST_BYTES, Connection, connection_of
 from exporter.web.server.listener import ListenAddress, WebServer, _most_clients
+from exporter.web.server.places import ConnectionLimiter
 from tests.support.web_server import until
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -189,8 +189,8 @@ async def test_new_client_gets_503_if_every_connection_is_busy(served):
             assert await reader.readuntil(b"at last")
 
 
-async def a_connection(address, *, busy=False, served=False, since=0.0):
-    made = Connection(asyncio.Protocol, address=address, vet=lambda _: True, on_end=lambda _: None)
+async def a_connection(address, *, busy=False, served=False, since=0.0, known=None):
+    made = Connection(asyncio.Protocol, address=address, vet=lambda _: True, on_end=lambda _: None, known=known)
     made.busy, made.served, made.since = busy, served, since
     return made
 
@@ -267,13 +267,13 @@ async def test_authenticated_address_keeps_its_connection():
 async def test_known_address_replaces_a_stranger_if_every_connection_is_busy():
     places = ConnectionLimiter(most=8)
     places.known.add("prometheus")
-    strangers = [await a_connection(address, busy=True) for address in "aabbbccc"]
+    strangers = [await a_connection(address, busy=True, known=places.known) for address in "aabbbbcc"]
     for one in strangers:
         assert places.take(one)
-    assert not places.take(await a_connection("d", busy=True))
-    assert places.take(await a_connection("prometheus", busy=True))
-    assert not places.take(await a_connection("prometheus", busy=True)), "more than its share"
-    assert set(strangers) - set(places.all()) == {strangers[4]}, "the newest of the greediest"
+    assert not places.take(await a_connection("d", busy=True, known=places.known))
+    assert places.take(await a_connection("prometheus", busy=True, known=places.known))
+    assert not places.take(await a_connection("prometheus", busy=True, known=places.known)), "more than its share"
+    assert set(strangers) - set(places.all()) == {strangers[5]}, "the newest of the greediest"
     assert len(places) == 8
 
 
@@ -281,11 +281,11 @@ async def test_known_address_above_its_share_yields_to_another():
     places = ConnectionLimiter(most=2)
     for address in ("greedy", "prometheus"):
         places.known.add(address)
-    assert places.take(await a_connection("greedy", busy=True))
-    assert places.take(await a_connection("greedy", busy=True))
-    assert places.take(await a_connection("prometheus", busy=True))
+    assert places.take(await a_connection("greedy", busy=True, known=places.known))
+    assert places.take(await a_connection("greedy", busy=True, known=places.known))
+    assert places.take(await a_connection("prometheus", busy=True, known=places.known))
     assert sorted(one.address for one in places.all()) == ["greedy", "prometheus"]
-    assert not places.take(await a_connection("stranger", busy=True))
+    assert not places.take(await a_connection("stranger", busy=True, known=places.known))
 
 
 @pytest.mark.parametrize(("files", "clients"), [(None, 2048), (1_000_000, 2048), (1024, 256), (64, 16), (1, 1)])

@@ -29,7 +29,7 @@ from tests.support.web_factories import (
     refused_auxiliary,
     target,
 )
-from tests.support.web_server import Service, get, serving, words
+from tests.support.web_server import Service, answer, words
 
 NOW = STARTED + 60
 HOSTILE = '"><script>alert(1)</script>'
@@ -73,8 +73,7 @@ def troubled():
 
 
 async def page(service, path="/targets/contoso-key0"):
-    async with serving(service) as session:
-        status, _, html = await get(session, path)
+    status, _, html = await answer(service, path)
     assert status == 200
     return html
 
@@ -84,8 +83,7 @@ async def read(service, path="/api/v1/targets/contoso-key0"):
 
 
 async def page_of_json(service, path):
-    async with serving(service) as session:
-        status, headers, text = await get(session, path)
+    status, headers, text = await answer(service, path)
     assert (status, headers["Content-Type"]) == (200, "application/json; charset=utf-8")
     return text
 

@@ -11,7 +11,7 @@ from exporter.core.reasons import Reason
 from exporter.web.handlers import pages
 from exporter.web.ui.query import BY_LABEL, SortOrder
 from tests.support.web_factories import STARTED, bad, config, good, target
-from tests.support.web_server import Service, get, serving, words
+from tests.support.web_server import Service, answer, get, serving, words
 
 NOW = STARTED + 5
 
@@ -42,8 +42,7 @@ def fleet():
 
 
 async def shown(*query):
-    async with serving(fleet()) as session:
-        _, _, html = await get(session, f"/targets?{urlencode(query)}")
+    _, _, html = await answer(fleet(), f"/targets?{urlencode(query)}")
     return re.findall(r'<a href="/targets/([^"?/]+)"', html)
 
 
@@ -106,23 +105,20 @@ async def test_every_order_is_applied_and_unknown_comes_last(order, expected):
 @pytest.mark.parametrize("sort", ["label:unknown", "label:", "label", "label:dba", "team"])
 async def test_unknown_label_is_no_order(sort):
     assert await shown(("sort", sort)) == await shown()
-    async with serving(fleet()) as session:
-        _, _, html = await get(session, f"/targets?{urlencode([('sort', sort)])}")
+    _, _, html = await answer(fleet(), f"/targets?{urlencode([('sort', sort)])}")
     assert '<option value="urgency" selected>' in html
     assert sort == "team" or f'value="{sort}"' not in html
 
 
 async def test_form_offers_every_label_and_keeps_the_chosen_one():
-    async with serving(fleet()) as session:
-        _, _, html = await get(session, "/targets?sort=label:rank")
+    _, _, html = await answer(fleet(), "/targets?sort=label:rank")
     offered = re.findall(r'<option value="label:(\w+)"( selected)?>', html)
     assert offered == [("ag", ""), ("env", ""), ("host", ""), ("rank", " selected"), ("sql_instance", ""), ("team", "")]
     assert 'href="/targets?label=team%3Ddba&amp;sort=label%3Arank"' in html
 
 
 async def test_openapi_document_has_every_order():
-    async with serving(fleet()) as session:
-        _, _, text = await get(session, "/api/v1/openapi.json")
+    _, _, text = await answer(fleet(), "/api/v1/openapi.json")
     for path in ("/", "/targets"):
         parameters = json.loads(text)["paths"][path]["get"]["parameters"]
         named, by_label = next(one for one in parameters if one["name"] == "sort")["schema"]["anyOf"]
@@ -131,8 +127,7 @@ async def test_openapi_document_has_every_order():
 
 
 async def test_form_keeps_the_filter_and_counts_include_all():
-    async with serving(fleet()) as session:
-        _, _, html = await get(session, "/targets?verdict=not_ready&code=3303&label=team%3Ddba&sort=vault&q=alp")
+    _, _, html = await answer(fleet(), "/targets?verdict=not_ready&code=3303&label=team%3Ddba&sort=vault&q=alp")
     assert '<option value="not_ready" selected>' in html
     assert '<option value="vault" selected>' in html
     assert re.search(r'<input id="code" name="code" value="3303"', html)
@@ -157,8 +152,7 @@ async def test_links_to_pages_keep_the_filter():
     names = [f"target-{number:03}" for number in range(250)]
     service = Service(config(*(target(name) for name in names)))
     service.add_reports(*(bad(name) for name in names[:150]))
-    async with serving(service) as session:
-        _, _, html = await get(session, "/targets?verdict=not_ready&sort=name&page=2")
+    _, _, html = await answer(service, "/targets?verdict=not_ready&sort=name&page=2")
     assert "Page 2 of 3" in html
     assert '<a href="/targets?verdict=not_ready&amp;sort=name&amp;page=1">Previous</a>' in html
     assert "target-099" in html
@@ -188,15 +182,13 @@ async def test_list_names_what_a_search_stands_for():
 
 @pytest.mark.parametrize("text", ["secret_expired", "AADSTS7000222", "Msg%2033111", "403%20unwrapKey"])
 async def test_explain_path_takes_what_the_command_takes(text):
-    async with serving(fleet()) as session:
-        status, _, html = await get(session, f"/explain/{text}")
+    status, _, html = await answer(fleet(), f"/explain/{text}")
     assert status == 200
     assert "What to do, in this order" in html
 
 
 async def test_codes_page_has_a_summary_of_each_code():
-    async with serving(fleet()) as session:
-        _, _, html = await get(session, "/explain")
+    _, _, html = await answer(fleet(), "/explain")
     first = html.split("<tbody>")[1].split("</tr>")[0]
     assert len(re.findall('data-label="What it means">[A-Z`<]', html)) == 146
     assert first.index("What it means") < first.index("Symbol")
