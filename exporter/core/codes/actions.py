@@ -71,10 +71,19 @@ def action_line(code: int, reason: Reason | None, names: Names, *, step: Step | 
     It fits a label: what a server reported (object id, address, number of Entra ID) stays a capital word. If the line is
     too long, it ends before the word or command that does not fit, and a hint follows. Raises KeyError for an unknown code.
     """
-    configured = replace(names, object_id=None, client_address=None, aadsts=None)
-    text = filled(next(iter(_chosen(code, reason, step, names)), ""), configured)
+    text = next(iter(_chosen(code, reason, step, _configured(names))), "")
+    return one_line(text, names, f"... All of it: ekm-exporter explain {reason or code}")
+
+
+def one_line(action: str, names: Names, hint: str) -> str:
+    """Return an action as a line of at most 300 characters, without what a server reported; `hint` ends a cut one."""
+    text = filled(action, _configured(names))
     line = " ".join(text.replace("`", "").split())
-    return line if len(line) <= LINE_LIMIT else _cut(text, f"... All of it: ekm-exporter explain {reason or code}")
+    return line if len(line) <= LINE_LIMIT else _cut(text, hint)
+
+
+def _configured(names: Names) -> Names:
+    return replace(names, object_id=None, client_address=None, aadsts=None)
 
 
 def _cut(text: str, hint: str) -> str:
