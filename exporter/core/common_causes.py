@@ -1,18 +1,19 @@
 """Common causes: many failures with one cause are moved to the link that they share.
 
-`SPREADS` moves failures of vaults to an earlier link. What is left and began together is one cause without a name.
+`SPREADS` moves failures of vaults to an earlier link, or to no vault in particular. What is left and began together is one cause.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 from exporter.core.causes import MANY, MANY_RATIO, NO_CONNECTION, REFUSED_CALLER, Cause, Failed, Link, cause_of
 from exporter.core.faults import Reason
+from exporter.core.model import Step
 
 NEARLY_ALL_RATIO: Final = 0.9  # of the exporter's vaults, at least: one of them may fail otherwise, or not yet
 TOGETHER_SECONDS: Final = 600.0  # between the beginnings of two failures that began together, at most
@@ -22,91 +23,110 @@ IRREVERSIBLE: Final = frozenset({Reason.KEY_SOFT_DELETED, Reason.KEY_NOT_FOUND, 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """If `ratio` of the vaults behind the link `to`, and at least `MANY`, fail with these reasons, that link is broken."""
+    """If `ratio` of the vaults behind a link, and at least `MANY`, fail with these reasons, that is one cause of the link `to`."""
 
     reasons: Collection[Reason]
-    to: Link
+    behind: Link
     ratio: float
+    to: Link
+
+
+class _Failure(NamedTuple):
+    """A failed target in the order of its beginning."""
+
+    since: float
+    target: str
+    vault: str
+    reason: Reason | None
 
 
 # No vault causes these.
 _OF_THE_HOST = frozenset({Reason.DNS_TEMPORARY, Reason.DNS_TIMEOUT, Reason.NETWORK_DOWN})
 # Of an outage in Azure: no answer, or a server error. A certificate or a name is no region's fault.
-_OF_A_REGION = frozenset(reason for reason in Reason if reason.value.startswith(("connect_", "connection_", "body_"))) | {
+_OF_A_REGION = {reason for reason in Reason if reason.value.startswith(("connect_", "connection_", "body_"))} | {
     Reason.READ_TIMEOUT,
     Reason.NOT_HTTP,
     Reason.SERVER_ERROR,
 }
+# The vaults refuse the address or the network, whoever signs in.
+_OF_THE_ADDRESS = frozenset({Reason.FORBIDDEN_FIREWALL, Reason.FORBIDDEN_CONNECTION, Reason.FORBIDDEN_NSP})
 # The first one that applies to a failure.
 SPREADS: Final = (
-    Spread(NO_CONNECTION | _OF_THE_HOST, Link.HOST, NEARLY_ALL_RATIO),
-    Spread(_OF_THE_HOST, Link.HOST, 0.0),
-    Spread(_OF_A_REGION, Link.REGION, MANY_RATIO),
-    Spread(REFUSED_CALLER, Link.CREDENTIAL, MANY_RATIO),
+    Spread(NO_CONNECTION | _OF_THE_HOST, Link.HOST, NEARLY_ALL_RATIO, Link.HOST),
+    Spread(_OF_THE_HOST, Link.HOST, 0.0, Link.HOST),
+    Spread(_OF_A_REGION, Link.REGION, MANY_RATIO, Link.REGION),
+    Spread(_OF_THE_ADDRESS, Link.CREDENTIAL, MANY_RATIO, Link.VAULT),
+    Spread(frozenset(REFUSED_CALLER) - _OF_THE_ADDRESS, Link.CREDENTIAL, MANY_RATIO, Link.CREDENTIAL),
 )
 _MOVABLE: Final = (Link.VAULT, Link.HOST)  # the host's own failures count among those of vaults
-# One cause of many, if they began together.
-_MERGED: Final = (Link.CREDENTIAL, Link.VAULT, Link.KEY)
+_MERGED: Final = (Link.CREDENTIAL, Link.VAULT, Link.KEY)  # one cause of several, if they began together
+_SPREADS_OF: Final = {
+    reason: [(place, spread) for place, spread in enumerate(SPREADS) if reason in spread.reasons] for reason in (None, *Reason)
+}
 
 
-def common_causes(failures: Mapping[str, Failed], names: Iterable[Mapping[Link, str]]) -> dict[str, Cause]:
-    """Return the cause of each failed target.
+@dataclass(slots=True)
+class CommonCauses:
+    """Finds the causes of all failures. Add every target, failed or not: thousands, in slices."""
 
-    `names` has the links of every target, failed or not.
-    """
-    own = {target: cause_of(failed) for target, failed in failures.items()}
-    everything, moved = list(names), dict[str, Cause]()
-    for spread in SPREADS:
-        affected = {
-            target: failures[target]
-            for target, cause in own.items()
-            if cause.reason in spread.reasons and cause.link in _MOVABLE and target not in moved and not cause.unsteady
-        }
-        if len(affected) >= MANY:
-            moved.update(_spread(spread, affected, everything))
-    causes = own | moved
-    return {**causes, **dict(_merged(causes, failures))}
+    _failures: dict[str, tuple[Cause, Failed]] = field(default_factory=dict)
+    _vaults: defaultdict[tuple[Link, str], set[str]] = field(default_factory=lambda: defaultdict(set))
+    _movable: defaultdict[tuple[int, str], list[_Failure]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, target: str, names: Mapping[Link, str], failed: Failed | None) -> None:
+        """Add a target with the name of each link; without a region, it is of none."""
+        vault = names[Link.VAULT]
+        for link in (Link.HOST, Link.REGION, Link.CREDENTIAL):
+            if link in names:
+                self._vaults[link, names[link]].add(vault)
+        if failed is None:
+            return
+        own = cause_of(failed)
+        self._failures[target] = own, failed
+        if own.link in _MOVABLE and not own.unsteady:
+            for place, spread in _SPREADS_OF[failed.reason]:
+                if spread.behind in names:
+                    self._movable[place, names[spread.behind]].append(_Failure(failed.since, target, vault, failed.reason))
+
+    def find(self) -> dict[str, Cause]:
+        """Return the cause of each failed target."""
+        moved = dict[str, Cause]()
+        for (place, name), failures in sorted(self._movable.items()):
+            spread = SPREADS[place]
+            alike = [each for each in failures if each.target not in moved]
+            vaults = {each.vault for each in alike}
+            if len(vaults) >= MANY and len(vaults) >= spread.ratio * len(self._vaults[spread.behind, name]):
+                cause = Cause(spread.to, name if spread.to is spread.behind else "", _most_frequent(alike))
+                moved.update(dict.fromkeys([each.target for each in alike], cause))
+        return self._merged({target: moved.get(target, own) for target, (own, _) in self._failures.items()})
+
+    def _merged(self, causes: dict[str, Cause]) -> dict[str, Cause]:
+        """Return the causes, with one in place of those with one link, reason and step that began together in `MANY` vaults."""
+        alike = defaultdict[tuple[Link, Reason | None, Step], list[_Failure]](list)
+        for target, cause in causes.items():
+            if cause.link in _MERGED and not cause.unsteady:
+                failed = self._failures[target][1]
+                alike[cause.link, cause.reason, failed.step].append(
+                    _Failure(failed.since, target, failed.names[Link.VAULT], cause.reason)
+                )
+        for (link, reason, _), failures in alike.items():
+            for together in _together(sorted(failures)) if len(failures) >= MANY else ():
+                if len({each.vault for each in together}) >= MANY and len({causes[each.target].name for each in together}) > 1:
+                    causes.update(dict.fromkeys([each.target for each in together], Cause(link, "", reason)))
+        return causes
 
 
-def _spread(
-    spread: Spread, failures: Mapping[str, Failed], everything: Iterable[Mapping[Link, str]]
-) -> Iterator[tuple[str, Cause]]:
-    """Yield targets with the earlier link as their cause, and its most frequent reason."""
-    vaults, affected = defaultdict[str | None, set[str]](set), defaultdict[str, dict[str, Failed]](dict)
-    for names in everything:
-        vaults[names.get(spread.to)].add(names[Link.VAULT])
-    for target, failed in failures.items():
-        if (name := failed.names.get(spread.to)) is not None:
-            affected[name][target] = failed
-    for name, alike in affected.items():
-        failed_vaults = {failed.names[Link.VAULT] for failed in alike.values()}
-        if len(failed_vaults) >= MANY and len(failed_vaults) >= spread.ratio * len(vaults[name]):
-            counts = Counter(failed.reason for failed in alike.values())
-            reason = min(counts, key=lambda each: (-counts[each], each or ""))
-            yield from ((target, Cause(spread.to, name, reason)) for target in alike)
+def _most_frequent(failures: Iterable[_Failure]) -> Reason | None:
+    counts = Counter(each.reason for each in failures)
+    return min(counts, key=lambda each: (-counts[each], each or ""))
 
 
-def _merged(causes: Mapping[str, Cause], failures: Mapping[str, Failed]) -> Iterator[tuple[str, Cause]]:
-    """Yield targets of at least `MANY` causes and vaults with one link, reason and step that began together."""
-    alike = defaultdict[tuple[object, ...], list[str]](list)
-    for target, cause in causes.items():
-        if cause.link in _MERGED and not cause.unsteady:
-            alike[cause.link, cause.reason, failures[target].step].append(target)
-    for targets in alike.values():
-        for together in _together(targets, failures) if len(targets) >= MANY else ():
-            different = {causes[target].name for target in together}
-            vaults = {failures[target].names[Link.VAULT] for target in together}
-            if min(len(different), len(vaults)) >= MANY:
-                yield from ((target, replace(causes[target], name="")) for target in together)
-
-
-def _together(targets: Iterable[str], failures: Mapping[str, Failed]) -> Iterator[list[str]]:
-    """Yield the targets in runs: each failure began soon after the one before it."""
-    ordered = sorted(targets, key=lambda target: failures[target].since)
-    run = ordered[:1]
-    for before, target in pairwise(ordered):
-        if failures[target].since - failures[before].since > TOGETHER_SECONDS:
+def _together(failures: list[_Failure]) -> Iterable[list[_Failure]]:
+    """Yield the failures, in the order of their beginnings, in runs: each one began soon after the one before it."""
+    run = failures[:1]
+    for before, failure in pairwise(failures):
+        if failure.since - before.since > TOGETHER_SECONDS:
             yield run
             run = []
-        run.append(target)
+        run.append(failure)
     yield run

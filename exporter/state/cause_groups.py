@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from exporter.config.model import Module, Target
 from exporter.core.causes import Cause, Failed, Link, cause_of
-from exporter.core.common_causes import IRREVERSIBLE, common_causes
+from exporter.core.common_causes import IRREVERSIBLE, CommonCauses
 from exporter.core.model import ProbeReport, Step
 from exporter.core.readiness import deciding_failure
 from exporter.core.sql_servers import server_names
@@ -67,13 +67,16 @@ class CauseGroup:
 
 async def cause_groups(targets: Iterable[Linked]) -> list[CauseGroup]:
     """Return the causes in the order of their urgency, and let other tasks run in between."""
-    everything = [each async for each in in_slices(targets, AT_ONCE)]
-    failures = {each.target.name: each.failed for each in everything if each.failed is not None}
-    causes = common_causes(failures, [each.names for each in everything]) if failures else {}
+    every, failing = CommonCauses(), list[tuple[Target, Failed]]()
+    async for target, names, failed in in_slices(targets, AT_ONCE):
+        every.add(target.name, names, failed)
+        if failed is not None:
+            failing.append((target, failed))
+    causes = every.find()
     groups = dict[Cause, CauseGroup]()
-    async for each in in_slices((each for each in everything if each.failed is not None), AT_ONCE):
-        failed, cause = failures[each.target.name], causes[each.target.name]
-        groups.setdefault(cause, CauseGroup(cause, failed.since)).add(each.target, failed)
+    async for target, failed in in_slices(failing, AT_ONCE):
+        cause = causes[target.name]
+        groups.setdefault(cause, CauseGroup(cause, failed.since)).add(target, failed)
     return sorted(groups.values(), key=lambda group: group.order)
 
 

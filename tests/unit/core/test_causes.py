@@ -9,7 +9,6 @@ from exporter.core.causes import NO_CONNECTION, REFUSED_CALLER, Failed, Link, ca
 from exporter.core.faults import Reason
 from exporter.core.model import Step
 
-
 NAMES = {Link.HOST: "", Link.ENTRA: "login", Link.CREDENTIAL: "sql", Link.VAULT: "v1", Link.KEY: "v1/k"}
 
 

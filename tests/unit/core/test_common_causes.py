@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.core.causes import Cause, Failed, Link
-from exporter.core.common_causes import TOGETHER_SECONDS, common_causes
+from exporter.core.common_causes import TOGETHER_SECONDS, CommonCauses
 from exporter.core.faults import Reason
 from exporter.core.model import Step
 
@@ -21,8 +21,13 @@ def failed(reason, *, step=Step.GET_KEY, since=0.0, unsteady=False, **names):
 
 def causes_of(*failures, healthy=()):
     """The causes of the failures, each in a vault of its own unless it names one, in a fleet with these other vaults."""
-    found = common_causes(dict(enumerate(failures)), [*(each.names for each in failures), *healthy])
-    return [found[number] for number in range(len(failures))]
+    every = CommonCauses()
+    for number, each in enumerate(failures):
+        every.add(f"t{number}", each.names, each)
+    for number, names in enumerate(healthy):
+        every.add(f"healthy{number}", names, None)
+    found = every.find()
+    return [found[f"t{number}"] for number in range(len(failures))]
 
 
 def many(count, reason, **given):
@@ -87,7 +92,9 @@ def test_half_of_a_region_without_an_answer_is_the_region(reason, broken, health
 
 
 def test_a_vault_of_an_unknown_region_keeps_its_own_cause():
-    found = causes_of(*many(3, Reason.READ_TIMEOUT, region="West Europe"), failed(Reason.READ_TIMEOUT, vault="x"), healthy=others(9))
+    found = causes_of(
+        *many(3, Reason.READ_TIMEOUT, region="West Europe"), failed(Reason.READ_TIMEOUT, vault="x"), healthy=others(9)
+    )
     assert found[0] == Cause(Link.REGION, "West Europe", Reason.READ_TIMEOUT)
     assert found[3] == Cause(Link.VAULT, "x", Reason.READ_TIMEOUT)
 
@@ -141,6 +148,18 @@ def test_one_cause_needs_three_vaults_within_minutes(times, named):
     assert {cause.name for cause in causes_of(*at(*times))} == named
 
 
+@pytest.mark.parametrize("reason", [Reason.FORBIDDEN_FIREWALL, Reason.FORBIDDEN_CONNECTION, Reason.FORBIDDEN_NSP])
+@pytest.mark.parametrize(("healthy", "names"), [(3, {""}), (4, {"v0", "v1", "v2"})])
+def test_many_vaults_that_refuse_an_address_are_one_cause_of_no_credential(reason, healthy, names):
+    found = causes_of(*many(3, reason), healthy=others(healthy))
+    assert {(cause.link, cause.name) for cause in found} == {(Link.VAULT, name) for name in names}
+
+
+def test_two_credentials_that_began_together_are_one_cause():
+    failures = [failed(Reason.CONDITIONAL_ACCESS, step=Step.TOKEN, vault=f"v{n}", credential=f"c{n % 2}") for n in range(3)]
+    assert set(causes_of(*failures)) == {Cause(Link.CREDENTIAL, "", Reason.CONDITIONAL_ACCESS)}
+
+
 def test_targets_of_two_vaults_are_no_common_cause():
     failures = [failed(Reason.FORBIDDEN_FIREWALL, vault=f"v{n % 2}", credential=f"c{n}") for n in range(6)]
     assert {cause.name for cause in causes_of(*failures, healthy=others(9))} == {"v0", "v1"}
@@ -173,4 +192,4 @@ def test_unsteady_targets_are_causes_of_their_own():
 
 
 def test_no_failure_has_no_cause():
-    assert common_causes({}, [links()]) == {}
+    assert causes_of(healthy=[links()]) == []
