@@ -48,7 +48,7 @@ _OF_A_REGION = {reason for reason in Reason if reason.value.startswith(("connect
     Reason.NOT_HTTP,
     Reason.SERVER_ERROR,
 }
-# The vaults refuse the address or the network, whoever signs in.
+# The vaults refuse the address or the network of the caller, with any credential.
 _OF_THE_ADDRESS = frozenset({Reason.FORBIDDEN_FIREWALL, Reason.FORBIDDEN_CONNECTION, Reason.FORBIDDEN_NSP})
 # The first one that applies to a failure.
 SPREADS: Final = (
