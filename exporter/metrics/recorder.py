@@ -68,10 +68,7 @@ class Recorder(Instruments):
         self._show_codes()
 
     def configure(self, config: Config) -> None:
-        """Apply a new configuration.
-
-        The caller then adds changed targets and forgets removed ones.
-        """
+        """Apply a new configuration. The caller then adds changed targets and forgets removed ones."""
         self._config = config
         self._show_codes()
 
@@ -109,10 +106,7 @@ class Recorder(Instruments):
         self._count_targets(len(self._blocks))
 
     def record(self, report: ProbeReport, record: TargetRecord) -> None:
-        """Record one probe, which `record` already includes.
-
-        A probe of a forgotten target is ignored.
-        """
+        """Record one probe, which `record` already includes. A probe of a forgotten target is ignored."""
         block = self._blocks.get(report.target)
         if block is None:
             return
@@ -156,10 +150,7 @@ class Recorder(Instruments):
             self._show_budgets(self._budgets.add(look.vault, look.at, look.steps, look.key, now=ended))
 
     def sweep(self, now: float) -> None:
-        """Update values that change with time; call this every few seconds.
-
-        `now` is a Unix time.
-        """
+        """Update values that change with time; call this every few seconds. `now` is a Unix time."""
         self._show_budgets(self._budgets.sweep(now))
 
     def drop_verdict(self, name: str) -> None:
@@ -169,11 +160,9 @@ class Recorder(Instruments):
             self._show_target(self._blocks[name], {"ekm_vault_side_ready": []})
 
     def credential_expiry_found(self, credential: str, source: Source, expires_at: float | None, at: float) -> None:
-        """Record a successful expiry lookup at `at` (Unix times).
+        """Record a successful expiry lookup at `at` (Unix times), which is shown until the next one.
 
         None means that the source has no expiry date.
-
-        The result is shown until the next successful lookup.
         """
         self._lookups.setdefault(credential, {})[source] = expires_at, at
         self._show_credential(credential)
@@ -209,10 +198,7 @@ class Recorder(Instruments):
         yield self.render_own_protobuf()
 
     def render_probe(self, target: Target, module: Module, report: ProbeReport, *, openmetrics: bool = False) -> bytes:
-        """Return the response of /probe.
-
-        Gauges and infos of the report, and last known values of the target.
-        """
+        """Return the response of /probe: gauges and infos of the report, and last known values of the target."""
         block = self._blocks.get(target.name)
         record = TargetRecord(target, History(0)) if block is None else block.record
         counted = not self._per_target_gauges
@@ -286,10 +272,7 @@ class Recorder(Instruments):
         self._show(name, LabelSet.of(("credential", name)), values)
 
     def _tie(self, target: Target) -> None:
-        """Tie credentials and vaults to the target.
-
-        Remove those that no target uses any more.
-        """
+        """Tie credentials and vaults to the target. Remove those that no target uses any more."""
         credentials = sorted(credentials_in_use(replace(self._config, targets={target.name: target})))
         self._drop(Scope.CREDENTIAL, self._owners.replace(target.name, Scope.CREDENTIAL, credentials))
         self._drop(Scope.VAULT, self._owners.replace(target.name, Scope.VAULT, probed_vaults(target)))
