@@ -21,10 +21,10 @@ from exporter.core.common_causes import NEARLY_ALL_RATIO, TOGETHER_SECONDS
 from exporter.core.credential_expiry import Source
 from exporter.core.faults import Reason
 from exporter.core.model import Phase, Step
-from exporter.metrics.cause_series import MOST_CAUSES
 from exporter.metrics.definitions import METRICS, OF_PROBE, PATH_PARTS, ROLES
 from exporter.metrics.self_metrics import REQUESTED, SKIP_REASONS
 from exporter.metrics.spec import Level, MetricSpec, MetricType, Scope
+from exporter.state.cause_groups import MOST_CAUSES
 
 # An example query for each metric that has one.
 EXAMPLES: Final[Mapping[str, str]] = {

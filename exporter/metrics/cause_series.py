@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Final
 
 from exporter.config.model import Module, Target
 from exporter.core.causes import Cause, Failed, cause_of
@@ -20,10 +19,8 @@ from exporter.metrics.spec import Scope
 from exporter.metrics.text_format import LabelSet
 from exporter.runtime.slices import in_slices
 from exporter.state.advice import first_action
-from exporter.state.cause_groups import AT_ONCE, CauseGroup, Linked, cause_groups, linked, links_of
+from exporter.state.cause_groups import AT_ONCE, MOST_CAUSES, CauseGroup, Linked, cause_groups, linked, links_of
 from exporter.state.records import TargetRecord
-
-MOST_CAUSES: Final = 100  # the first ones of the status page
 
 
 class FailureSeries:

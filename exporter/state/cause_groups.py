@@ -16,6 +16,7 @@ from exporter.core.sql_servers import server_names
 from exporter.runtime.slices import in_slices
 from exporter.state.records import TargetRecord, readiness_at, unsteady_at
 
+MOST_CAUSES = 100  # that metrics and JSON have
 AT_ONCE = 100  # targets between two turns of other tasks: about a millisecond
 
 

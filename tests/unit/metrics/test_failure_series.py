@@ -11,9 +11,8 @@ from exporter.core.codes.actions import LINE_LIMIT
 from exporter.core.faults import Reason
 from exporter.core.model import Step, VaultHeaders
 from exporter.metrics import cause_series
-from exporter.metrics.cause_series import MOST_CAUSES
 from exporter.state.advice import first_action, recommended_actions
-from exporter.state.cause_groups import cause_groups, linked
+from exporter.state.cause_groups import MOST_CAUSES, cause_groups, linked
 from tests.support import client_model
 from tests.support.metric_factories import (
     MODULE,

@@ -1,5 +1,7 @@
 """Cards of causes on the status page."""
 
+import json
+
 import pytest
 
 from exporter.core.faults import Fault, Reason
@@ -39,6 +41,15 @@ async def test_vaults_that_block_one_address_are_one_card():
     assert "1 cause " in shown
     chosen = await cards(service, "/targets?cause=vault%3A%3Aforbidden_firewall")
     assert "40 of 40 targets match." in chosen
+
+
+async def test_json_has_the_causes_of_the_status_page():
+    service = a_service(3)
+    service.add_reports(*(bad(name, **FIREWALL) for name in service.config.targets))
+    async with serving(service) as session:
+        found = json.loads((await get(session, "/api/v1/targets"))[2])["causes"]
+    several = {"cause": "vault::forbidden_firewall", "link": "vault", "name": "", "reason": "forbidden_firewall"}
+    assert found == [several | {"unsteady": False, "since": "2026-01-02T03:04:05.678Z", "targets": 3, "sql_servers": 0}]
 
 
 async def test_keys_disabled_together_have_one_card_with_a_command_for_each():
