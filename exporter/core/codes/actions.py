@@ -71,7 +71,7 @@ def action_line(code: int, reason: Reason | None, names: Names, *, step: Step | 
     It fits a label: what a server reported (object id, address, number of Entra ID) stays a capital word. If the line is
     too long, it ends before the word or command that does not fit, and a hint follows. Raises KeyError for an unknown code.
     """
-    text = next(iter(_chosen(code, reason, step, _configured(names))), "")
+    text = next(iter(_chosen(code, reason, step, names)), "")
     return one_line(text, names, f"... All of it: ekm-exporter explain {reason or code}")
 
 

@@ -73,8 +73,7 @@ async def fleet(
     async for each in in_slices(views, AT_ONCE):
         every[each.target.name] = each
         counts[each.urgency] += 1
-        if each.failure is not None and each.failure.code is not None:
-            codes[each.failure.code] += 1
+        codes.update([each.failure.code] if each.failure is not None and each.failure.code is not None else ())
         labels.update(f"{name}={value}" for name, value in each.target.labels.items())
         names.update(each.target.labels, *each.target.instances)
         state = _headline_state(each)
