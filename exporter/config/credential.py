@@ -88,6 +88,13 @@ class Credential:
         return self.expires_on is not None or self.kind not in (MANAGED, WORKLOAD, CHAIN)
 
     @property
+    def secret_path(self) -> str | None:
+        """Path of the file that holds the secret or certificate."""
+        source = self.secret or self.password
+        path = self.certificate_file if source is None else source.file
+        return None if path is None else str(path)
+
+    @property
     def key_vault_lookup_credential(self) -> str:
         """Name of the credential that reads the attributes of `key_vault_secret`."""
         return self.key_vault_credential or self.graph_credential or self.name

@@ -11,11 +11,10 @@ import re
 from dataclasses import replace
 from typing import Final
 
-from exporter.config.model import CredentialKind
-from exporter.core.checks.fixes import REAL_CERTIFICATE_EXPIRY, REAL_EXPIRY
 from exporter.core.credential_expiry import Source
 from exporter.core.entra_answer import entra_answer, held_against, wrong_dates
-from exporter.core.model import Outcome, Step
+from exporter.core.faults import Reason
+from exporter.core.model import CredentialKind, Outcome, Step
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.finding import Finding, day, failed, of_step, owned, passed, skipped, unknown, warned
 
@@ -40,7 +39,8 @@ def tenant(evidence: Evidence) -> Finding:
     if named == own:
         return passed("the vault and the credential name the same")
     if _GUID.fullmatch(named) and _GUID.fullmatch(own):
-        return failed(f"the vault is in {named}, the credential in {own}{_probed_with(evidence)}")
+        text = f"the vault is in {named}, the credential in {own}{_probed_with(evidence)}"
+        return failed(text, reason=Reason.TOKEN_WRONG_ISSUER)
     return unknown("one is an id, the other a domain: they cannot be compared")
 
 
@@ -52,10 +52,10 @@ def _probed_with(evidence: Evidence) -> str:
 
 def secret(evidence: Evidence) -> Finding:
     if evidence.secret.failure:
-        return failed(evidence.secret.failure, codeless=True)
+        return failed(evidence.secret.failure, reason=Reason.SECRET_UNREADABLE, codeless=True)
     unreadable = owned(evidence, "secret")
     if unreadable is not None:
-        return failed(unreadable.detail, codeless=True)
+        return replace(unreadable, code=None, codeless=True)
     if evidence.credential.kind in _WITHOUT_SECRET and evidence.credential.password is None:
         return skipped(f"a {evidence.credential.kind.value.replace('_', ' ')} has none")
     return passed("can be read")
@@ -67,9 +67,10 @@ def credential_string(evidence: Evidence) -> Finding:
         return skipped("the credential is not a client id and secret")
     if not findings:
         return owned(evidence, "credential_string") or passed("follows the rules")
-    code = next((finding.code for finding in findings if finding.code is not None), None)
     text = "; ".join(finding.text for finding in findings)
-    return failed(text, code=code or _code_in(text), codeless=code is None and _code_in(text) is None)
+    code = next((finding.code for finding in findings if finding.code is not None), _code_in(text))
+    found = failed(text, code=code, reason=Reason.SECRET_TOO_SHORT, codeless=code is None)
+    return replace(found, step=Step.TOKEN)
 
 
 def _code_in(text: str) -> int | None:
@@ -87,29 +88,30 @@ def token(evidence: Evidence) -> Finding:
 def audience(evidence: Evidence) -> Finding:
     refused, wrong = owned(evidence, "audience"), _wrong_claim(evidence)
     if refused is not None:
-        return replace(refused, detail=f"{refused.detail}: {wrong}") if wrong else refused
-    if wrong:
-        return failed(wrong)
+        return replace(refused, detail=f"{refused.detail}: {wrong.detail}") if wrong else refused
+    if wrong is not None:
+        return wrong
     if evidence.claims is None:
         return unknown("the token cannot be read here" if evidence.granted else "there is no token")
     return passed(f"{evidence.claims.audience}")
 
 
-def _wrong_claim(evidence: Evidence) -> str:
+def _wrong_claim(evidence: Evidence) -> Finding | None:
     claims, challenge = evidence.claims, evidence.challenge
     if claims is None or challenge is None:
-        return ""
+        return None
     named = (claims.audience or "").rstrip("/").lower()
     # An audience may also be the service's application id: then only the vault's response shows whether it is right.
     if named != challenge.resource.rstrip("/").lower() and not _GUID.fullmatch(named):
-        return f"the token is for {claims.audience}, the vault requires {challenge.resource}"
+        text = f"the token is for {claims.audience}, the vault requires {challenge.resource}"
+        return failed(text, reason=Reason.TOKEN_WRONG_AUDIENCE)
     issuing = (claims.tenant or "").lower()
     if issuing and _GUID.fullmatch(challenge.tenant.lower()) and issuing != challenge.tenant.lower():
-        return "the token is from another tenant than the vault's"
+        return failed("the token is from another tenant than the vault's", reason=Reason.TOKEN_WRONG_ISSUER)
     own = (evidence.secret.client_id or "").lower()
     if claims.application is not None and own and claims.application.lower() != own:
-        return "the token is for another application"
-    return ""
+        return failed("the token is for another application")
+    return None
 
 
 def firewall(evidence: Evidence) -> Finding:
@@ -128,34 +130,36 @@ def _vault_finding(evidence: Evidence, check: str, success: str) -> Finding:
     return owned(evidence, check) or passed(success)
 
 
-def _contradicted(evidence: Evidence, expiry: float, source: Source) -> Finding:
+def _contradicted(expiry: float, source: Source) -> Finding:
     """Warn that Entra accepts a credential that is expired by this source."""
     if source is Source.DECLARED:
-        text = f"declared as expired on {day(expiry)}, yet Entra issues tokens: correct expires_on"
-    else:
-        text = f"expired on {day(expiry)} ({source}), yet Entra issues tokens: correct that source"
-    return _misdated(evidence, text)
-
-
-def _misdated(evidence: Evidence, text: str) -> Finding:
-    """Warn about a date that Entra ID contradicts."""
-    certificate = evidence.credential.kind is CredentialKind.CLIENT_CERTIFICATE
-    return replace(warned(text), advice=REAL_CERTIFICATE_EXPIRY if certificate else REAL_EXPIRY)
+        return warned(f"declared as expired on {day(expiry)}, yet Entra issues tokens: correct expires_on")
+    return warned(f"expired on {day(expiry)} ({source}), yet Entra issues tokens: correct that source")
 
 
 def credential_expiry(evidence: Evidence) -> Finding:
+    """Compare the dates with each other, with the day and with what Entra ID does.
+
+    A reason selects the advice: for a date that is reached or near, not for a wrong one.
+    """
     dates = [one for one in evidence.expiry if one.source is not Source.ENTRA]  # of an earlier probe
     answer = entra_answer(evidence.report.steps, evidence.now)
     wrong = wrong_dates(held_against(evidence.credential.name, dates, answer))
     if wrong and answer is not None and answer.expired_since is not None:
-        return _misdated(evidence, f"Entra ID refuses it as expired: {wrong}")
+        return warned(f"Entra ID refuses it as expired: {wrong}")
     known = [(one.expires_at, one.source) for one in dates if one.expires_at is not None]
+    if not known and not evidence.credential.may_expire:
+        return skipped(f"a {evidence.credential.kind.value.replace('_', ' ')} has none")
     if not known:
         reasons = "; ".join(f"{one.source}: {one.failure}" for one in dates if one.failure)
         return unknown(reasons or "no source has it: set expires_on or graph_credential")
     # As in the alert rules, a date that was looked up takes precedence over a declared one.
     expiry, source = min([one for one in known if one[1] is not Source.DECLARED] or known)
     when = f"{day(expiry)} ({source})"
+    signed = evidence.credential.kind is CredentialKind.CLIENT_CERTIFICATE
+    reason = Reason.CERTIFICATE_EXPIRED if signed else Reason.SECRET_EXPIRED
     if expiry <= evidence.now:
-        return _contradicted(evidence, expiry, source) if evidence.granted else failed(f"expired on {when}")
-    return warned(f"expires on {when}", code=3303) if expiry - evidence.now < EXPIRY_WARN else passed(f"expires on {when}")
+        expired = replace(failed(f"expired on {when}", reason=reason), step=Step.TOKEN)
+        return _contradicted(expiry, source) if evidence.granted else expired
+    near = expiry - evidence.now < EXPIRY_WARN
+    return warned(f"expires on {when}", code=3303, reason=reason) if near else passed(f"expires on {when}")

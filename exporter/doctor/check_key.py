@@ -9,24 +9,26 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
-from exporter.core.checks.model import FailureMoment
+from exporter.core.checks.model import CheckOutcome, FailureMoment
 from exporter.core.checks.routing import owner_of
 from exporter.core.connector_secret import KEY_NAME_UNUSABLE, key_name_findings
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Outcome, Step
 from exporter.doctor.check_identity import EXPIRY_WARN
 from exporter.doctor.evidence import Evidence
-from exporter.doctor.finding import Finding, blocked, day, failed, failure_text, of_step, owned, passed, skipped, unknown, warned
+from exporter.doctor.finding import Finding, blocked, day, failed, failed_at, of_step, owned, passed, skipped, unknown, warned
 
 _FORBIDDEN = 403
 _NO_KEY = "the key was not read"
+_SUPPORTED = "the connector supports RSA and RSA-HSM of 2048 and 3072 bits"
 _OPERATIONS = {Step.WRAP_KEY: "wrapKey", Step.UNWRAP_KEY: "unwrapKey"}
 
 
 def key_name(evidence: Evidence) -> Finding:
     findings = key_name_findings(evidence.target.key_name)
     if findings:
-        return failed("; ".join(finding.text for finding in findings), code=KEY_NAME_UNUSABLE)
+        text = "; ".join(finding.text for finding in findings)
+        return failed(text, code=KEY_NAME_UNUSABLE, reason=Reason.KEY_NAME_TOO_LONG)
     return owned(evidence, "key_name") or passed(evidence.target.key_name)
 
 
@@ -49,7 +51,7 @@ def key_type(evidence: Evidence) -> Finding:
     if key is None:
         return of_step(evidence, Step.GET_KEY, "key_type") or unknown(_NO_KEY)
     text = f"{key.kty} {key.size_bits}" if key.size_bits else key.kty
-    return passed(text) if key.supported else failed(f"{text}: the connector supports RSA and RSA-HSM of 2048 and 3072 bits")
+    return passed(text) if key.supported else failed(f"{text}: {_SUPPORTED}", reason=Reason.KEY_UNSUPPORTED)
 
 
 def key_enabled(evidence: Evidence) -> Finding:
@@ -58,7 +60,7 @@ def key_enabled(evidence: Evidence) -> Finding:
     if key is None:
         return refused or unknown(_NO_KEY)
     if key.enabled is False:
-        return failed("the version is disabled", code=None if refused is None else refused.code)
+        return failed("the version is disabled", code=None if refused is None else refused.code, reason=Reason.KEY_DISABLED)
     return refused or passed("enabled")
 
 
@@ -79,7 +81,7 @@ def key_dates(evidence: Evidence) -> Finding:
         text = f"not valid before {day(key.not_before)}: databases still open, wrapping fails"
         return warned(text, code=3077, reason=Reason.KEY_NOT_YET_VALID)
     if refused is not None:
-        return warned(refused.detail, code=refused.code, reason=refused.reason)
+        return replace(refused, outcome=CheckOutcome.WARN, moment=None)
     return unknown(_NO_KEY) if key is None else passed("the key is valid today")
 
 
@@ -90,7 +92,7 @@ def key_ops(evidence: Evidence) -> Finding:
     missing = [name for name in _OPERATIONS.values() if name not in key.key_ops]
     if not missing:
         return refused or passed("wrapKey and unwrapKey")
-    found = failed(f"{' and '.join(missing)} missing")
+    found = failed(f"{' and '.join(missing)} missing", reason=Reason.KEY_OPERATION_FORBIDDEN)
     # With unwrap alone databases still open.
     return found if _OPERATIONS[Step.UNWRAP_KEY] in missing else replace(found, moment=FailureMoment.WRAP)
 
@@ -138,12 +140,11 @@ def retained_versions(evidence: Evidence) -> Finding:
     if not results:
         return skipped("none were probed" if evidence.target.retained_versions else "none are declared")
     owner = next((name for one in results if (name := _owner_of_same(evidence, one)) is not None), None)
-    bad = next((one for one in results if one.usable is False and _owner_of_same(evidence, one) is None), None)
-    if bad is not None:
-        failure = bad.failure
-        why = "" if failure is None else f": {failure.step} {failure_text(failure)}"
-        found = failed(f"{bad.name}{why}", code=getattr(failure, "code", None), reason=getattr(failure, "reason", None))
-        return replace(found, subject=bad)
+    unusable = [(one, one.failure) for one in results if one.usable is False and _owner_of_same(evidence, one) is None]
+    for bad, failure in unusable:
+        if failure is not None:
+            found = failed_at(failure)
+            return replace(found, detail=f"{bad.name}: {failure.step} {found.detail}", subject=bad)
     if owner is not None:
         return blocked(owner)
     unsure = [one.name for one in results if one.usable is None]

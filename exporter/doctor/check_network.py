@@ -8,107 +8,81 @@ One function per check turns evidence into a finding.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Final
 
-from exporter.config.model import CredentialKind, ExpectPath
+from exporter.config.model import ExpectPath
 from exporter.core.checks.routing import owner_of
 from exporter.core.classify import classify
 from exporter.core.faults import Fault, Reason
-from exporter.core.model import Outcome, Step, StepResult
+from exporter.core.model import CredentialKind, Outcome, Step, StepResult
 from exporter.doctor.evidence import Certificate, Endpoint, Evidence
-from exporter.doctor.finding import Finding, day, failed, failure_text, owned, passed, skipped, unknown, warned
+from exporter.doctor.finding import Finding, day, failed, failed_at, owned, passed, skipped, unknown, warned
 
 SKEW_WARN, SKEW_FAIL = 120.0, 300.0  # seconds
 CERTIFICATE_WARN: Final = 2 * 86400.0  # seconds before its expiry
 # Organisations that issue the certificates of Azure's hosts.
 AZURE_ISSUERS: Final = ("Microsoft Corporation", "DigiCert Inc", "DigiCert, Inc.")
 _SIGNED: Final = frozenset({CredentialKind.CLIENT_CERTIFICATE, CredentialKind.WORKLOAD_IDENTITY})
-_NO_ENTRA: Final = "the host's identity service issues the tokens"
-
-_OTHER_SOURCE: Final = "a search domain or the hosts file answers"
-_SEARCH_DOMAIN: Final = (
-    "Check the hosts file. If it does not have the name, a search domain with a wildcard record answers with another host.",
-    "Remove that record, or set `options ndots:1` in /etc/resolv.conf.",
-    "In Kubernetes, set `dnsConfig` with `ndots: 1`, as the chart does. Compare with the name as written:",
-    "  Resolve-DnsName VAULT_HOST. -DnsOnly",
-)
 
 CheckFunction = Callable[[Evidence], Finding]
 
 
-def _of(evidence: Evidence, host: str) -> Endpoint | None:
-    return evidence.vault if host == "vault" else evidence.entra
+_AtHost = Callable[[Evidence, Endpoint, Finding | None], Finding]
 
 
-def _failure(evidence: Evidence, host: str, check: str) -> Finding | None:
+def _failure(evidence: Evidence, endpoint: Endpoint, check: str) -> Finding | None:
     """Return the failure of the endpoint check or step that belongs to a check."""
-    endpoint = _of(evidence, host)
-    step = Step.CHALLENGE if host == "vault" else Step.TOKEN
-    if endpoint is not None and endpoint.facts.fault not in (Fault.NONE, Fault.HTTP_STATUS):
+    step = Step.CHALLENGE if endpoint is evidence.vault else Step.TOKEN
+    if endpoint.facts.fault not in (Fault.NONE, Fault.HTTP_STATUS):
         cause = classify(step, endpoint.facts)
         if owner_of(step, cause.reason) == check:
-            result = StepResult(step=step, outcome=Outcome.FAILED, reason=cause.reason, facts=endpoint.facts)
-            return failed(failure_text(result), code=cause.code, reason=cause.reason)
+            return failed_at(
+                StepResult(step=step, outcome=Outcome.FAILED, code=cause.code, reason=cause.reason, facts=endpoint.facts)
+            )
     return owned(evidence, check)
 
 
-def proxy(host: str) -> CheckFunction:
+def _at(check: str, assess: _AtHost) -> CheckFunction:
+    """Return the check of the host that its name ends with; `assess` receives the failure that belongs to it."""
+
     def run(evidence: Evidence) -> Finding:
-        endpoint = _of(evidence, host)
+        endpoint = evidence.vault if check.endswith("_vault") else evidence.entra
         if endpoint is None:
-            return skipped(_NO_ENTRA)
-        route = f"through {endpoint.proxy}" if endpoint.proxy else "direct"
-        failure = _failure(evidence, host, f"proxy_{host}")
-        if failure is None:
-            return passed(route)
-        return failed(f"{route}: {failure.detail}", code=failure.code, reason=failure.reason)
+            return skipped("the host's identity service issues the tokens")
+        return assess(evidence, endpoint, _failure(evidence, endpoint, check))
 
     return run
 
 
-def dns(host: str) -> CheckFunction:
-    def run(evidence: Evidence) -> Finding:
-        endpoint = _of(evidence, host)
-        if endpoint is None:
-            return skipped(_NO_ENTRA)
-        if endpoint.proxy is not None:
-            return skipped("the proxy resolves the name, not this host")
-        failure = _failure(evidence, host, f"dns_{host}")
-        if failure is not None:
-            return failed(f"{_name(endpoint)}: {failure.detail}", code=failure.code, reason=failure.reason)
-        found = ", ".join(endpoint.addresses[:4]) or "found"
-        if endpoint.absolute is not None and endpoint.addresses and set(endpoint.absolute).isdisjoint(endpoint.addresses):
-            other = ", ".join(endpoint.absolute[:4]) or "no address"
-            return replace(warned(f"{found}, but {other} in DNS for the name as written: {_OTHER_SOURCE}"), advice=_SEARCH_DOMAIN)
-        return passed(f"{found} (by connect_to)" if endpoint.redirected else found)
-
-    return run
+def _proxy(_evidence: Evidence, endpoint: Endpoint, failure: Finding | None) -> Finding:
+    route = f"through {endpoint.proxy}" if endpoint.proxy else "direct"
+    return passed(route) if failure is None else replace(failure, detail=f"{route}: {failure.detail}")
 
 
-def tcp(host: str) -> CheckFunction:
-    def run(evidence: Evidence) -> Finding:
-        endpoint = _of(evidence, host)
-        if endpoint is None:
-            return skipped(_NO_ENTRA)
-        return _failure(evidence, host, f"tcp_{host}") or passed("open")
+def _dns(_evidence: Evidence, endpoint: Endpoint, failure: Finding | None) -> Finding:
+    if endpoint.proxy is not None:
+        return skipped("the proxy resolves the name, not this host")
+    if failure is not None:
+        return replace(failure, detail=f"{endpoint.redirected or endpoint.host}: {failure.detail}")
+    found = ", ".join(endpoint.addresses[:4]) or "found"
+    if endpoint.absolute is not None and endpoint.addresses and set(endpoint.absolute).isdisjoint(endpoint.addresses):
+        other = ", ".join(endpoint.absolute[:4]) or "no address"
+        return warned(f"{found}, but {other} in DNS for the name as written: a search domain or the hosts file answers")
+    return passed(f"{found} (by connect_to)" if endpoint.redirected else found)
 
-    return run
+
+def _tcp(_evidence: Evidence, _endpoint: Endpoint, failure: Finding | None) -> Finding:
+    return failure or passed("open")
 
 
-def issuer(host: str) -> CheckFunction:
-    def run(evidence: Evidence) -> Finding:
-        endpoint = _of(evidence, host)
-        if endpoint is None:
-            return skipped(_NO_ENTRA)
-        if endpoint.certificate is None:
-            return skipped("no certificate was seen")
-        return _assess_issuer(
-            endpoint, endpoint.certificate, trusts=None if evidence.module.ca_file is None else evidence.module.ca_file.name
-        )
-
-    return run
+def _issuer(evidence: Evidence, endpoint: Endpoint, _failure: Finding | None) -> Finding:
+    if endpoint.certificate is None:
+        return skipped("no certificate was seen")
+    trusts = None if evidence.module.ca_file is None else evidence.module.ca_file.name
+    return _assess_issuer(endpoint, endpoint.certificate, trusts=trusts)
 
 
 def _assess_issuer(endpoint: Endpoint, certificate: Certificate, *, trusts: str | None) -> Finding:
@@ -124,22 +98,14 @@ def _assess_issuer(endpoint: Endpoint, certificate: Certificate, *, trusts: str 
     return warned(f"issued by {who}, not an authority of Azure, trusted through {through}")
 
 
-def tls(host: str) -> CheckFunction:
-    def run(evidence: Evidence) -> Finding:
-        endpoint = _of(evidence, host)
-        if endpoint is None:
-            return skipped(_NO_ENTRA)
-        failure = _failure(evidence, host, f"tls_{host}")
-        if failure is not None:
-            shown = _certificate_text(endpoint.certificate, failure.reason)
-            return failed(f"{failure.detail}{shown}", code=failure.code, reason=failure.reason)
-        certificate = endpoint.facts.certificate
-        if certificate is None:
-            return unknown("the handshake succeeded, but the certificate could not be read")
-        end = f"valid until {day(certificate.not_after)}"
-        return warned(end) if certificate.not_after - evidence.now < CERTIFICATE_WARN else passed(end)
-
-    return run
+def _tls(evidence: Evidence, endpoint: Endpoint, failure: Finding | None) -> Finding:
+    if failure is not None:
+        return replace(failure, detail=failure.detail + _certificate_text(endpoint.certificate, failure.reason))
+    certificate = endpoint.facts.certificate
+    if certificate is None:
+        return unknown("the handshake succeeded, but the certificate could not be read")
+    end = f"valid until {day(certificate.not_after)}"
+    return warned(end) if certificate.not_after - evidence.now < CERTIFICATE_WARN else passed(end)
 
 
 def _certificate_text(certificate: Certificate | None, reason: Reason | None) -> str:
@@ -202,11 +168,16 @@ def clock(evidence: Evidence) -> Finding:
     skew = min(known, key=abs)
     how = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the services"
     if refused is not None:
-        return failed(f"{how}; {refused.detail}", code=refused.code, reason=refused.reason)
+        return replace(refused, detail=f"{how}; {refused.detail}")
     if abs(skew) > SKEW_FAIL:
         return failed(how, codeless=evidence.credential.kind not in _SIGNED)
     return warned(how) if abs(skew) > SKEW_WARN else passed(how)
 
 
-def _name(endpoint: Endpoint) -> str:
-    return endpoint.redirected or endpoint.host
+AT_EACH_HOST: Mapping[str, CheckFunction] = MappingProxyType(
+    {
+        f"{name}_{host}": _at(f"{name}_{host}", assess)
+        for name, assess in (("proxy", _proxy), ("dns", _dns), ("tcp", _tcp), ("issuer", _issuer), ("tls", _tls))
+        for host in ("vault", "entra")
+    }
+)

@@ -19,7 +19,7 @@ from exporter.clients.api_session import ApiSession
 from exporter.clients.endpoint_check import check_endpoint
 from exporter.clients.entra import pending_facts
 from exporter.clients.http.network import split_url
-from exporter.clients.http.resolver import Resolver, is_address
+from exporter.clients.http.resolver import Resolver
 from exporter.config.model import Config, CredentialKind, Target
 from exporter.core.auxiliary import CREDENTIAL_REFUSED, AuxiliaryKind, AuxiliaryResult
 from exporter.core.connector_secret import CLIENT_ID_DIGITS, connector_secret_findings, split_connector_secret
@@ -29,7 +29,7 @@ from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, Step, To
 from exporter.core.parsing.key_vault import read_object
 from exporter.core.parsing.token_claims import read_claims
 from exporter.core.thumbprint import Pin
-from exporter.doctor.absolute_name import absolute_addresses
+from exporter.doctor.absolute_name import absolute_addresses, addresses_of
 from exporter.doctor.certificates import read_certificate
 from exporter.doctor.evidence import Endpoint, Evidence, Revocation, SecretEvidence
 from exporter.doctor.revocation import host_of, problem_with
@@ -162,7 +162,7 @@ class EvidenceCollector:
         direct = proxy is None and not resolver.redirects(name, port)
         checked, addresses, absolute = await asyncio.gather(
             check_endpoint(self._network, host, path, deadline=self._deadline()),
-            _addresses(resolver, name, port, deadline=self._deadline()),
+            addresses_of(resolver, name, port, deadline=self._deadline()),
             absolute_addresses(resolver, name if direct else "", port, deadline=self._deadline()),
         )
         sent = checked.facts.server_time
@@ -171,7 +171,7 @@ class EvidenceCollector:
             facts=checked.facts,
             proxy=None if proxy is None else proxy.url,
             redirected=self._module.connect_to.get(f"{name}:{port}"),
-            addresses=addresses if proxy is None else (),
+            addresses=addresses or () if proxy is None else (),
             absolute=absolute,
             certificate=None if checked.certificate is None else read_certificate(checked.certificate),
             skew=None if sent is None else self._clock.time() - sent,
@@ -254,20 +254,6 @@ def _trusted(facts: Facts) -> bool:
 
 def _read_listing(body: bytes) -> tuple[Fault, bool | None]:
     return (Fault.ANSWER_NOT_JSON, None) if read_object(body) is None else (Fault.NONE, True)
-
-
-async def _addresses(resolver: Resolver, host: str, port: int, *, deadline: float) -> tuple[str, ...]:
-    """Return the addresses of a host.
-
-    None if resolution fails, which the endpoint check reports.
-    """
-    if is_address(host):
-        return (host,)
-    try:
-        async with asyncio.timeout_at(deadline):
-            return tuple(dict.fromkeys(found["host"] for found in await resolver.resolve(host, port)))
-    except (OSError, TimeoutError):
-        return ()
 
 
 def _other_pins(config: Config, target: Target) -> tuple[tuple[str, Pin], ...]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from exporter.core.auxiliary import AuxiliaryResult
-from exporter.core.checks.fixes import Lines
 from exporter.core.checks.model import CheckOutcome, FailureMoment
 from exporter.core.checks.routing import owner_of
 from exporter.core.codes.reasons import open_detail
@@ -35,7 +34,7 @@ class Finding:
     reason: Reason | None = None
     blocked_by: str | None = None
     moment: FailureMoment | None = None  # None: that of the table
-    advice: Lines = ()  # replaces that of the tables
+    step: Step | None = None  # the failed one
     subject: AuxiliaryResult | None = None  # whose names the fix has, instead of the target's
     codeless: bool = False  # SQL Server shows no code for this, also if the table has one
 
@@ -50,6 +49,13 @@ def warned(detail: str, *, code: int | None = None, reason: Reason | None = None
 
 def failed(detail: str, *, code: int | None = None, reason: Reason | None = None, codeless: bool = False) -> Finding:
     return Finding(outcome=CheckOutcome.FAIL, detail=detail, code=code, reason=reason, codeless=codeless)
+
+
+def failed_at(result: StepResult) -> Finding:
+    """Return the finding of a failed step."""
+    return Finding(
+        outcome=CheckOutcome.FAIL, detail=failure_text(result), code=result.code, reason=result.reason, step=result.step
+    )
 
 
 def skipped(detail: str) -> Finding:
@@ -75,7 +81,7 @@ def of_step(evidence: Evidence, step: Step, check: str) -> Finding | None:
         return None
     if result is not None and result.outcome is Outcome.FAILED:
         owner = owner_of(step, result.reason)
-        return failed(failure_text(result), code=result.code, reason=result.reason) if owner == check else blocked(owner)
+        return failed_at(result) if owner == check else blocked(owner)
     first = evidence.report.first_failure
     return skipped(_NOT_IN_MODE) if first is None else blocked(owner_of(first.step, first.reason))
 
@@ -84,8 +90,7 @@ def owned(evidence: Evidence, check: str) -> Finding | None:
     """Return the failure of a check by the first failed step that belongs to it."""
     for result in evidence.report.steps:
         if result.outcome is Outcome.FAILED and owner_of(result.step, result.reason) == check:
-            found = failed(failure_text(result), code=result.code, reason=result.reason)
-            return replace(found, moment=FailureMoment.WRAP) if _affects_wrap_only(evidence, result) else found
+            return replace(failed_at(result), moment=FailureMoment.WRAP if _affects_wrap_only(evidence, result) else None)
     return None
 
 

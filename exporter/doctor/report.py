@@ -34,15 +34,7 @@ _STOPS_OPENING = (
     FailureMoment.KEY,
     FailureMoment.UNWRAP,
 )  # with a code: a failure without one does not stop SQL Server
-# The effect of other failures: by check if SQL Server would show no code, else by moment.
-_OF_A_CHECK: Mapping[str, str] = MappingProxyType(
-    {
-        "path": "The vault was reached, but over another network path than the module expects.",
-        "clock": "Entra accepts a client secret even if the clock is wrong. It would refuse a certificate or another signed assertion.",
-        "secret": "This is the exporter's copy of the secret. SQL Server has another copy, which was not tested.",
-        "credential_string": "SQL Server cannot sign in with such a string. Correct it before you write it into a credential.",
-    }
-)
+# The effect of other failures with a code. Without one, the check has it.
 _OF_A_MOMENT: Mapping[FailureMoment, str] = MappingProxyType(
     {
         FailureMoment.WRAP: (
@@ -131,8 +123,8 @@ def _advice(failures: Sequence[CheckResult]) -> Iterable[str]:
     """Return the warning against a restart, or else the effect of each failure."""
     if any(one.code is not None and _moment(one) in _STOPS_OPENING for one in failures):
         return (_ADVICE,)
-    effects = (_OF_A_MOMENT.get(_moment(one)) if one.code is not None else _OF_A_CHECK.get(one.check) for one in failures)
-    return dict.fromkeys(each for each in effects if each is not None)
+    effects = (_OF_A_MOMENT.get(_moment(one)) if one.code is not None else BY_NAME[one.check].effect for one in failures)
+    return dict.fromkeys(each for each in effects if each)
 
 
 def _moment(result: CheckResult) -> FailureMoment:

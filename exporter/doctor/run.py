@@ -6,31 +6,28 @@ A failure skips the checks that depend on it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
 from exporter.config.model import Config, Target
-from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
-from exporter.core.checks.fixes import Lines
-from exporter.core.checks.fixes_sign_in import prove_and_switch_to, switch_to
-from exporter.core.checks.model import Check, CheckOutcome, CheckResult
-from exporter.core.checks.select_fix import Words, filled, in_lines, remedy
+from exporter.config.names import names_of, names_of_auxiliary
+from exporter.core.auxiliary import AuxiliaryResult
+from exporter.core.checks.fix import check_actions, in_lines
+from exporter.core.checks.model import Actions, Check, CheckOutcome, CheckResult
 from exporter.core.checks.table import BY_NAME, CHECKS
 from exporter.core.codes import in_generation
-from exporter.core.codes.actions import general_actions
+from exporter.core.codes.names import Names
 from exporter.core.known_secrets import hide
-from exporter.core.model import Step, StepResult
+from exporter.core.model import Step
 from exporter.doctor import check_identity, check_key, check_network, check_thumbprint
 from exporter.doctor.check_network import CheckFunction
 from exporter.doctor.collect import EvidenceCollector, LookUp
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.finding import Finding, unknown
-from exporter.tokens.secret_cache import secret_file
 
-_OF_THE_CREDENTIAL: Final = frozenset({"token", "credential_string", "credential_expiry"})
 _ON_HOST: Final = "visible only on the SQL Server host"
 
 
@@ -40,11 +37,7 @@ def _on_host(_evidence: Evidence) -> Finding:
 
 CHECK_FUNCTIONS: Mapping[str, CheckFunction] = MappingProxyType(
     {
-        **{f"proxy_{host}": check_network.proxy(host) for host in ("vault", "entra")},
-        **{f"dns_{host}": check_network.dns(host) for host in ("vault", "entra")},
-        **{f"tcp_{host}": check_network.tcp(host) for host in ("vault", "entra")},
-        **{f"issuer_{host}": check_network.issuer(host) for host in ("vault", "entra")},
-        **{f"tls_{host}": check_network.tls(host) for host in ("vault", "entra")},
+        **check_network.AT_EACH_HOST,
         "revocation": check_network.revocation,
         "path": check_network.path,
         "clock": check_network.clock,
@@ -134,62 +127,37 @@ def _assess(check: Check, evidence: Evidence, roots: Mapping[str, str], again: s
         code=None if code is None else in_generation(code, evidence.target.generation),
         detail=hide(found.detail),
         moment=found.moment,
-        fix=() if found.outcome in (CheckOutcome.PASS, CheckOutcome.SKIPPED) else _fix(check, found, evidence, again),
+        fix=() if found.outcome in (CheckOutcome.PASS, CheckOutcome.SKIPPED) else _fix(check, found, code, evidence, again),
     )
     return result, check.name if failed else None
 
 
-def _fix(check: Check, found: Finding, evidence: Evidence, again: str) -> Lines:
-    words = _words(evidence, found.subject, again)
-    own = filled(found.advice or _staged_fix(check, found, evidence), words)
-    lines = own or remedy(check.name, found.outcome, found.reason, words) or _actions_of_code(found, words)
+def _fix(check: Check, found: Finding, code: int | None, evidence: Evidence, again: str) -> Actions:
+    step = Step.TOKEN if check.name.endswith("_entra") else found.step
+    names = replace(_names(evidence, found.subject, step), again=again)
+    texts = check_actions(check, found.outcome, names, code=code, reason=found.reason, step=step)
+    lines = in_lines(texts, names, ready=found.outcome is CheckOutcome.WARN)
     return (*lines, *_request_ids(evidence)) if any("request id" in line for line in lines) else lines
 
 
-def _staged_fix(check: Check, found: Finding, evidence: Evidence) -> Lines:
-    """Return the fix of a refused or expiring credential if another one is staged."""
-    if check.name not in _OF_THE_CREDENTIAL:
-        return ()
-    staged = usable_staged(evidence) if found.outcome is CheckOutcome.FAIL else None
-    if staged is not None:
-        return switch_to(staged, evidence.credential.kind)
-    expiring = check.name == "credential_expiry" and found.outcome is CheckOutcome.WARN
-    following = evidence.target.next_credential if expiring else None
-    return prove_and_switch_to(following, evidence.credential.kind) if following else ()
-
-
-def _words(evidence: Evidence, subject: AuxiliaryResult | None, again: str) -> Words:
-    target, endpoint = evidence.target, evidence.entra
-    newest = next((one.key for one in evidence.auxiliary if one.what is AuxiliaryKind.NEWEST), None)
-    words = Words(
-        vault=target.vault,
-        entra="login.microsoftonline.com" if endpoint is None else endpoint.host,
-        key=target.key_name,
-        version=target.key_version or (None if evidence.report.key is None else evidence.report.key.version),
-        again=again,
-        client=evidence.secret.client_id or evidence.credential.client_id,
-        newest=None if newest is None else newest.version,
-        secret_file=secret_file(evidence.credential),
-        proxy=_proxy(evidence),
-        modulus=b"" if evidence.report.key is None else evidence.report.key.modulus,
-        kind=evidence.credential.kind,
-        vantage=target.vantage,
+def _names(evidence: Evidence, subject: AuxiliaryResult | None, step: Step | None) -> Names:
+    """Return the names for commands, of the target or of the auxiliary probe that failed."""
+    if subject is not None:
+        return names_of_auxiliary(evidence.target, subject)
+    report, endpoint = evidence.report, evidence.entra if step is Step.TOKEN else evidence.vault
+    names = names_of(
+        evidence.target,
+        report.steps,
+        None if step is None else report.step(step),
+        auxiliary=evidence.auxiliary,
+        credential=evidence.credential,
+        key=report.key,
     )
-    if subject is None:
-        return _with_facts(words, evidence.report.steps)
-    key, _, version = subject.name.rpartition("/")
-    return _with_facts(replace(words, vault=subject.vault, key=key, version=version), subject.steps)
-
-
-def _with_facts(words: Words, steps: Iterable[StepResult]) -> Words:
-    """Return the words with what these steps report about sign-in and caller."""
-    facts = [result.facts for result in steps if result.facts is not None]
     return replace(
-        words,
-        kind=next((each.credential_kind for each in facts if each.credential_kind), words.kind),
-        aadsts=next((each.aadsts for each in facts if each.aadsts), None),
-        client_address=next((each.client_address for each in facts if each.client_address), None),
-        object_id=next((each.object_id for each in facts if each.object_id), None),
+        names,
+        client_id=evidence.secret.client_id or names.client_id,
+        host=names.host if endpoint is None else endpoint.host,
+        proxy=names.proxy or _proxy(evidence),
     )
 
 
@@ -199,12 +167,6 @@ def _proxy(evidence: Evidence) -> str | None:
     return None if url is None else urlsplit(url).netloc.rpartition("@")[2]
 
 
-def usable_staged(evidence: Evidence) -> str | None:
-    """Return the name of the staged credential if its round trip succeeded."""
-    staged = (one for one in evidence.auxiliary if one.what is AuxiliaryKind.NEXT and one.usable is True)
-    return next((one.credential for one in staged), None)
-
-
 def _request_ids(evidence: Evidence) -> Iterator[str]:
     """Return the request ids of this run, which the lines before refer to."""
     steps = [(result.step, result.facts.request_id) for result in evidence.report.steps if result.facts is not None]
@@ -212,8 +174,3 @@ def _request_ids(evidence: Evidence) -> Iterator[str]:
     if named:
         yield "The request ids of this run:"
         yield from named
-
-
-def _actions_of_code(found: Finding, words: Words) -> Lines:
-    """Return the actions for the code, if the check has many causes."""
-    return () if found.code is None else in_lines(general_actions(found.code), words)

@@ -9,7 +9,9 @@ import asyncio
 from collections.abc import Mapping
 
 from exporter.config.model import Module, Target
+from exporter.config.names import names_of
 from exporter.core.causes import Cause, Failed, cause_of
+from exporter.core.codes.actions import action_line
 from exporter.core.model import ProbeReport
 from exporter.core.readiness import deciding_failure
 from exporter.metrics.exposition import Exposition
@@ -18,7 +20,6 @@ from exporter.metrics.samples import Values, cause_labels, failure_samples, one
 from exporter.metrics.spec import Scope
 from exporter.metrics.text_format import LabelSet
 from exporter.runtime.slices import in_slices
-from exporter.state.advice import first_action
 from exporter.state.cause_groups import AT_ONCE, MOST_CAUSES, CauseGroup, Linked, cause_groups, linked, links_of
 from exporter.state.records import TargetRecord
 
@@ -85,6 +86,15 @@ class FailureSeries:
 
 
 _ACTION, _CAUSE = failure_samples("", None)
+
+
+def first_action(target: Target, report: ProbeReport, record: TargetRecord) -> str:
+    """Return the first of the actions that the pages recommend, as the value of a label; empty if there is none."""
+    failure = deciding_failure(report)
+    if failure is None or failure.code is None:
+        return ""
+    names = names_of(target, report.steps, failure, auxiliary=record.auxiliary.values())
+    return action_line(failure.code, failure.reason, names, step=failure.step)
 
 
 def _linked(block: TargetBlock) -> Linked:

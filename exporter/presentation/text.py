@@ -9,7 +9,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from exporter.config.model import Target
+from exporter.config.names import names_of
 from exporter.core.codes import BY_CODE, both_numbers
+from exporter.core.codes.actions import actions
 from exporter.core.codes.advice_texts import ALTER, EACH_IDENTITY
 from exporter.core.codes.reasons import observed_cause, owner_of_failure
 from exporter.core.codes.render import OWNERS, WIDTH, wrap
@@ -17,7 +19,7 @@ from exporter.core.codes.shared import LESS_WITHOUT_WRAP, REWRITTEN
 from exporter.core.durations import moment
 from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
 from exporter.core.readiness import NOT_TESTED, deciding_failure, in_words
-from exporter.state.advice import recommended_actions
+from exporter.core.steadiness import Unsteady
 from exporter.state.records import TargetRecord
 
 Line = tuple[str, str]
@@ -95,6 +97,18 @@ def what_depends(target: Target) -> str:
     return ", ".join(_instance(each) for each in target.instances)
 
 
+def recommended_actions(target: Target, report: ProbeReport, record: TargetRecord | None = None) -> tuple[str, ...]:
+    """Return the actions for the deciding failure, with the target's own names.
+
+    The result is empty if no step has a code. `record` has the auxiliary results, which may prove a staged credential.
+    """
+    failure = deciding_failure(report)
+    if failure is None or failure.code is None:
+        return ()
+    names = names_of(target, report.steps, failure, auxiliary=() if record is None else record.auxiliary.values())
+    return actions(failure.code, failure.reason, ready=report.readiness.ready, names=names, step=failure.step)
+
+
 def at_each_vault(actions: Sequence[str], *, vaults: int) -> tuple[str, tuple[str, ...]]:
     """Return the action of several vaults as a sentence and its commands.
 
@@ -109,6 +123,12 @@ def at_each_vault(actions: Sequence[str], *, vaults: int) -> tuple[str, tuple[st
     commands = tuple(dict.fromkeys(span for each in actions for span in _SPAN.findall(each)))
     others = f" The pages of the targets have those of {vaults - VAULTS:,} more vaults." if vaults > VAULTS else ""
     return f"{what}. One line for each vault.{others}", commands
+
+
+def unsteady_actions(target: Target, report: ProbeReport, unsteady: Unsteady) -> tuple[str, ...]:
+    """Return the actions for the most frequent failure of an unsteady target; empty if it has no code."""
+    step, code, reason = unsteady.most
+    return () if code is None else actions(code, reason, ready=True, names=names_of(target, report.steps), step=step)
 
 
 def effect(report: ProbeReport) -> str:

@@ -6,27 +6,28 @@ They cover auxiliary probes, key, network path and expiry. All values were maske
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from exporter.config.auxiliary import configured_auxiliary
 from exporter.config.model import ExpectPath, Target
+from exporter.config.names import names_of, names_of_auxiliary
 from exporter.core.auxiliary import KEY_REFUSED, AuxiliaryKind, AuxiliaryResult, Identity
 from exporter.core.codes import BY_CODE, both_numbers
-from exporter.core.codes.actions import Names, actions, filled
+from exporter.core.codes.actions import actions
+from exporter.core.codes.names import filled
 from exporter.core.codes.reasons import open_detail
 from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.durations import moment
 from exporter.core.model import KeyFacts, Outcome, Step, StepResult, VaultHeaders
 from exporter.core.readiness import WHY, deciding_failure
 from exporter.presentation.text import Line
-from exporter.state.advice import names_of
 from exporter.state.records import TargetRecord, unsteady_at
 
 ANSWERS: Mapping[bool | None, str] = {True: "yes", False: "no", None: "unknown"}
 _DAY = 86400.0
 _RECOVER = "`az keyvault key recover --vault-name VAULT --name KEY`"
-_OF_THE_SWITCH = ("ALTER CREDENTIAL", "STRING is", "SET ONLINE")  # no advice for a refused staged credential
+_OF_THE_SWITCH = ("ALTER CREDENTIAL", "STRING is")  # no advice for a refused staged credential
 _SAME_CAUSE = "The cause and its actions are stated above."
 # The consequence of an unusable result.
 _CONSEQUENCES: Mapping[AuxiliaryKind, str] = {
@@ -118,7 +119,7 @@ def recommended_actions(target: Target, result: AuxiliaryResult) -> tuple[str, .
     first = [_CONSEQUENCES[result.what]] if result.usable is False and _CONSEQUENCES[result.what] else []
     if failure.code is None:
         return tuple(first)
-    advice = actions(failure.code, failure.reason, ready=True, names=_names(target, result, failure), step=failure.step)
+    advice = actions(failure.code, failure.reason, ready=True, names=names_of_auxiliary(target, result), step=failure.step)
     if result.what is AuxiliaryKind.NEXT:
         advice = tuple(each for each in advice if not any(words in each for words in _OF_THE_SWITCH))
     return (*first, *advice)
@@ -196,8 +197,7 @@ def about_path(vault: VaultHeaders, expected: ExpectPath) -> Iterator[Line]:
 
 def recover_command(target: Target) -> str:
     """Return the command that recovers a deleted key, as a `code` span."""
-    names = Names(target=target.name, vault=target.vault, key=target.key_name, version=target.key_version)
-    return filled(_RECOVER, names)
+    return filled(_RECOVER, names_of(target, ()))
 
 
 def expiry_lines(ends: Mapping[str, Sequence[CredentialExpiry]], *, now: float) -> Iterator[ExpiryLine]:
@@ -242,14 +242,3 @@ def target_warnings(target: Target, record: TargetRecord | None, expected: Expec
     }
     unsteady = unsteady_at(record, now)
     return (*((str(unsteady),) if unsteady else ()), *refused, *(mark for mark, wrong in others.items() if wrong))
-
-
-def _names(target: Target, result: AuxiliaryResult, failure: StepResult) -> Names:
-    key, version = target.key_name, target.key_version
-    if result.what is AuxiliaryKind.RETAINED:
-        key, _, version = result.name.rpartition("/")
-    if result.what is AuxiliaryKind.NEWEST:
-        version = None
-    arguments = f"{target.name} --credential {result.credential}" if result.what is AuxiliaryKind.NEXT else target.name
-    names = names_of(target, result.steps, failure)
-    return replace(names, target=arguments, vault=result.vault, key=key, version=version)

@@ -21,7 +21,7 @@ from exporter.runtime.single_flight import SingleFlight
 from exporter.runtime.thread_pool import PoolExhausted
 from exporter.tokens.in_flight import CredentialEntry, InFlightFetch, TokenKey
 from exporter.tokens.reuse import ReuseWindow
-from exporter.tokens.secret_cache import Secret, SecretCache, secret_file
+from exporter.tokens.secret_cache import Secret, SecretCache
 
 # Faults with an HTTP status that the network or the exporter caused, not the credential. The next probe sends a new request.
 TRANSIENT_FAULTS = frozenset({Fault.PROXY_STATUS, Fault.BODY_TRUNCATED, Fault.BODY_TIMEOUT, Fault.INTERNAL})
@@ -95,7 +95,7 @@ class TokenCache:
             late = Facts(fault=Fault.SECRET_TIMEOUT, detail="reading the secret file took too long")
             return _without_request(late, duration=loop_time() - before)
         if secret.failure:
-            unreadable = Facts(fault=Fault.SECRET_UNREADABLE, detail=mask(secret.failure), secret_file=secret_file(credential))
+            unreadable = Facts(fault=Fault.SECRET_UNREADABLE, detail=mask(secret.failure), secret_file=credential.secret_path)
             return _without_request(unreadable)
         entry = self._entry(credential, secret)
         key = TokenKey(challenge.authority, credential.tenant_id or challenge.tenant, challenge.resource, module.entra_route)

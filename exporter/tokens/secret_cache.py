@@ -128,10 +128,3 @@ def _read_material(credential: Credential) -> tuple[str | None, bytes]:
         return text, read_whole(credential.certificate_file, limit=CERTIFICATE_LIMIT)
     except FileUnreadableError as error:
         raise FileUnreadableError(f"file {credential.certificate_file}: {error}") from None
-
-
-def secret_file(credential: Credential) -> str | None:
-    """Return the path of the file that holds the secret of a credential."""
-    source = credential.secret or credential.password
-    path = credential.certificate_file if source is None else source.file
-    return None if path is None else str(path)

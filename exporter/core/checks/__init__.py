@@ -1,4 +1,4 @@
-"""The preflight checks: tables of checks, of owners of failures, and of fixes.
+"""The preflight checks: rows of checks with their actions, and owners of failures.
 
 For: the names of the checks, which are public (JSON, metric labels), and the pure rules about them.
 Not for: running a check (see `exporter.doctor`).

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+Actions = tuple[str, ...]  # sentences with `code` spans, as those of a reason
+
 
 class CheckOutcome(StrEnum):
     """The outcome of a check. Only `fail` means a certain problem."""
@@ -36,6 +38,7 @@ class Check:
     """One check; `code` is the classic code that SQL Server usually shows.
 
     `needs` are earlier checks: if one of them fails, this check is skipped. `on_host`: only visible on the SQL Server host.
+    `actions` are for an outcome that has no reason, since the reason of a failed step has its own.
     """
 
     name: str
@@ -45,6 +48,11 @@ class Check:
     moment: FailureMoment = FailureMoment.SESSION
     needs: tuple[str, ...] = ()
     on_host: bool = False
+    actions: Actions = ()
+    of_certificate: Actions = ()  # instead, if the credential is a certificate
+    on_hsm: Actions = ()  # instead, for a Managed HSM
+    if_unknown: bool = False  # the actions also show what is unknown here
+    effect: str = ""  # of a failure for which SQL Server shows no code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,13 +18,13 @@ from exporter.core.codes.advice_texts import (
     SHOW_FEDERATION,
     SHOW_TENANT,
     STATUS_PAGE,
+    SYNCHRONISE,
 )
 from exporter.core.codes.shared import DO_NOT_RESTART, SUPPORT
 from exporter.core.faults import Reason
 
 _KEY_VAULT_APPLICATION = "cfa8b339-82a2-471a-a3c9-0fc0be7a4093"
 _DELETED = "https://graph.microsoft.com/v1.0/directory/deletedItems/microsoft.graph.application"
-_CLOCK = "Synchronise the clock of this host: `w32tm /resync` on Windows, `chronyc makestep` on Linux."
 _REPLACE_FILE = "Then replace the exporter's certificate file. The exporter reads it again without a restart."
 _NOT_OF_ENTRA = "A device on the route responded, not Entra ID, which does not send this status for a sign-in."
 _CHECK_ROUTE = "Check the proxy and the network policy between this host and Entra ID."
@@ -58,7 +58,7 @@ SIGN_IN: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
             *_NEW_SECRET_ACTIONS[2:],
         ),
         Reason.SIGN_IN_REFUSED: (LOOK_UP, KEEP_CREDENTIAL, *AGAIN),
-        Reason.CLOCK_SKEW: (_CLOCK, *AGAIN),
+        Reason.CLOCK_SKEW: (SYNCHRONISE, *AGAIN),
         Reason.FEDERATION_UNMATCHED: (SHOW_FEDERATION, *AGAIN),
         Reason.FEDERATION_UNREACHABLE: (
             "Check from the internet that the issuer answers, as Entra ID must read its keys: `curl ISSUER/.well-known/openid-configuration`.",
@@ -162,7 +162,7 @@ SIGN_IN: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
             *AGAIN,
             SUPPORT,
         ),
-        Reason.TOKEN_EXPIRED: (_CLOCK, *AGAIN),
+        Reason.TOKEN_EXPIRED: (SYNCHRONISE, *AGAIN),
         Reason.TOKEN_REVOKED: (
             "Check whether the application was disabled: `az ad sp show --id CLIENT_ID --query accountEnabled`.",
             "Check the Conditional Access policies for workload identities: continuous access evaluation revoked the token.",

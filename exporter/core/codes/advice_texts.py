@@ -8,6 +8,7 @@ PROBE = "`ekm-exporter probe TARGET`"
 REPEAT = f"Then repeat the probe: {PROBE}."
 AGAIN = (REPEAT, DO_NOT_RESTART)
 CAUSE_IS_ELSEWHERE = "Do not renew the credential: it is not the cause."
+SYNCHRONISE = "Synchronise the clock of this host: `w32tm /resync` on Windows, `chronyc makestep` on Linux."
 STATUS_PAGE = "Check Azure's status page: https://azure.status.microsoft."
 SHOW_TENANT = "Show the vault's tenant: `az keyvault show --name VAULT --query properties.tenantId`."
 SHOW_KEYS_ANSWER = "Show which server responds: `curl -i https://VAULT.vault.azure.net/keys?api-version=7.4`."

@@ -21,6 +21,11 @@ from exporter.core.codes.shared import DO_NOT_RESTART, FIND_INTERCEPTION, SUPPOR
 from exporter.core.faults import Reason
 
 _ATTRIBUTES = "az keyvault key set-attributes --vault-name VAULT --name KEY --version VERSION"
+_CREATE = "az keyvault key create --vault-name VAULT --name NEW_KEY --kty RSA --size 2048"
+_OPEN = (
+    "CREATE ASYMMETRIC KEY [EKM_KEY] FROM PROVIDER [PROVIDER] "
+    "WITH PROVIDER_KEY_NAME = 'NEW_KEY', CREATION_DISPOSITION = OPEN_EXISTING;"
+)
 _READ = "Read the vault's sentence in the detail of the probe: it names what is refused."
 _ROLE = "Key Vault Crypto Service Encryption User"
 _HSM_SERVICE_ROLE = "Managed HSM Crypto Service Encryption User"
@@ -132,7 +137,16 @@ VAULT: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
             "Find out who deleted it: the vault's audit log names the caller.",
             DO_NOT_RESTART,
         ),
-        Reason.KEY_UNSUPPORTED: BY_CODE[3].actions[2:],
+        Reason.KEY_NAME_TOO_LONG: (
+            f"Create a key with at most 26 letters, digits and hyphens in its name: `{_CREATE}`.",
+            f"Then move SQL Server to it: `{_OPEN}`.",
+            *BY_CODE[2049].actions[1:],
+        ),
+        Reason.KEY_UNSUPPORTED: (
+            f"Create an RSA key of 2048 or 3072 bits and move SQL Server to it: `{_CREATE}`.",
+            "A Managed HSM has `--kty RSA-HSM` only, which requires the connector of November 2020 or later.",
+            *BY_CODE[3].actions[3:],
+        ),
         Reason.SERVER_ERROR: (
             STATUS_PAGE,
             "If the detail of the probe is a page or a text, a proxy or gateway on the route may have failed: compare with another network.",
@@ -160,7 +174,8 @@ VAULT: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
         ),
         Reason.TOKEN_WRONG_ISSUER: (
             SHOW_TENANT,
-            "Compare it with `tenant_id` of the credential. Use an application in the vault's tenant.",
+            "Compare it with `tenant_id` of the credential, and correct that one if it differs.",
+            "Use an application in the vault's tenant. Show whether this one is there: `az ad sp show --id CLIENT_ID --query appId`.",
             "After a subscription move, update the vault's tenant and assign the permissions again.",
             DO_NOT_RESTART,
         ),
@@ -171,6 +186,7 @@ VAULT: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
         ),
         Reason.TOKEN_WRONG_AUDIENCE: (
             "Check that the vault's host name belongs to this cloud, and that no proxy rewrites the vault's 401.",
+            SHOW_KEYS_ANSWER,
             *AGAIN,
         ),
     }

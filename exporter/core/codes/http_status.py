@@ -189,6 +189,7 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
                 DO_NOT_RESTART,
                 "If it was purged: `az keyvault key restore --vault-name VAULT --file BACKUP`. The key keeps its old name.",
                 "If it was never deleted, compare versions: `az keyvault key list-versions --vault-name VAULT --name KEY`.",
+                "Show the thumbprint that the databases use: `SELECT encryptor_thumbprint FROM sys.dm_database_encryption_keys;`.",
             ),
         ),
     ),

@@ -28,6 +28,7 @@ class Cause:
     code: int | None
     text: str = ""
     outcome: CheckOutcome = CheckOutcome.FAIL
+    effect: str = "do not restart"  # a part of the last text, for a failure
     contradicted: str = ""  # a check that warns because this one proves its date wrong
 
 
@@ -140,6 +141,11 @@ def inspected(*hosts, trusted=False, revocation=None):
 
 _WARN = CheckOutcome.WARN
 _TODAY = datetime.now(UTC).date()
+# Effects of failures that leave databases open.
+_CLOCK_IS_WRONG = "Entra accepts a client secret even if the clock is wrong"
+_CANNOT_SIGN_IN = "SQL Server cannot sign in with such a string."
+_AT_CREATION = "only when a credential or a key is created"
+_STILL_OPEN = "Encrypted databases still open."
 
 CAUSES = (
     # Network.
@@ -163,9 +169,9 @@ CAUSES = (
     Cause(
         "revocation", "port 80 is closed", inspected(VAULT, ENTRA, trusted=True, revocation=closed_port), None, CRL, outcome=_WARN
     ),
-    Cause("path", "public where private is expected", module(expect_path=ExpectPath.PRIVATE), None, "privatelink"),
-    Cause("clock", "six minutes ahead", clock(360), None, "s ahead of"),
-    Cause("clock", "six minutes behind", clock(-360), None, "s behind"),
+    Cause("path", "public where private is expected", module(expect_path=ExpectPath.PRIVATE), None, "privatelink", effect="over another network path than the module expects."),
+    Cause("clock", "six minutes ahead", clock(360), None, "s ahead of", effect=_CLOCK_IS_WRONG),
+    Cause("clock", "six minutes behind", clock(-360), None, "s behind", effect=_CLOCK_IS_WRONG),
     Cause("clock", "three minutes ahead", clock(180), None, "w32tm /resync", outcome=_WARN),
     Cause("clock", "Entra rejects the time", fault("assertion_outside_validity", application=CLIENT), 3303, "AADSTS700024"),
     # Sign-in.
@@ -177,11 +183,11 @@ CAUSES = (
     Cause("challenge", "its last quote stays open", fault("challenge_open_resource"), 3207),
     Cause("challenge", "it sends secrets elsewhere", fault("foreign_authority"), 3001, "authority untrusted"),
     Cause("tenant", "the vault is in another one", fault("vault_in_other_tenant"), 3128, "tenantId"),
-    Cause("secret", "the file is gone", secret_gone, None),
+    Cause("secret", "the file is gone", secret_gone, None, effect="This is the exporter's copy of the secret."),
     Cause("credential_string", "31 characters", typed(_DIGITS[:31]), 2050, "ALTER CREDENTIAL"),
     Cause("credential_string", "hyphens in the client id", typed(CLIENT + SECRET), 3128, "hyphens"),
-    Cause("credential_string", "121 characters", typed(_DIGITS + "s" * 89), None, "message 33067"),
-    Cause("credential_string", "no secret behind the client id", typed(_DIGITS), None, "contains only the client id"),
+    Cause("credential_string", "121 characters", typed(_DIGITS + "s" * 89), None, "message 33067", effect=_CANNOT_SIGN_IN),
+    Cause("credential_string", "no secret behind the client id", typed(_DIGITS), None, "contains only the client id", effect=_CANNOT_SIGN_IN),
     Cause("token", "the secret has ended", scenario("secret_expired"), 3303, "SECRET = 'STRING'", contradicted="credential_expiry"),
     Cause("token", "the secret is wrong", scenario("secret_wrong"), 3303, "not its id"),
     Cause("token", "the application is unknown", fault("application_unknown", application=CLIENT), 3128, "AADSTS700016"),
@@ -193,26 +199,26 @@ CAUSES = (
     Cause("firewall", "private endpoints alone", fault("private_only"), 3077, "private address"),
     Cause("vault_answers", "too many requests", fault("throttled"), 3011),
     Cause("vault_answers", "a failing service", fault("html_unavailable", at="get"), 3013),
-    Cause("vault_answers", "a wrap without a value", fault("value_missing", at="wrapKey"), 3608),
+    Cause("vault_answers", "a wrap without a value", fault("value_missing", at="wrapKey"), 3608, effect=_STILL_OPEN),
     # Key.
-    Cause("key_name", "27 characters", target(key_name="K" * 27), 2049, "at most 26"),
-    Cause("key_name", "an underscore", target(key_name="Contoso_Key"), 2049, "letters, digits and hyphens"),
+    Cause("key_name", "27 characters", target(key_name="K" * 27), 2049, "at most 26", effect=_AT_CREATION),
+    Cause("key_name", "an underscore", target(key_name="Contoso_Key"), 2049, "letters, digits and hyphens", effect=_AT_CREATION),
     Cause("permission_get", "the permission is gone", fault("permission_removed", operation="get"), 3077, "set-policy --name contoso-prod"),
     Cause("permission_get", "the role is gone", fault("role_removed", operation="get"), 3077, "Key Vault Crypto Service Encryption User"),
     Cause("key_version", "another version is wanted", target(key_version="c" * 32), 3076, "list-versions"),
     Cause("key_version", "the key is deleted", fault("key_soft_deleted"), 3076, "az keyvault key recover --vault-name contoso-prod"),
-    Cause("key_type", "4096 bits", fault("key_size", version=PINNED, bits=4096), 3, "RSA 4096"),
-    Cause("key_type", "an elliptic curve", fault("key_type_ec", version=PINNED), 3, "EC"),
+    Cause("key_type", "4096 bits", fault("key_size", version=PINNED, bits=4096), 3, "RSA 4096", effect=_AT_CREATION),
+    Cause("key_type", "an elliptic curve", fault("key_type_ec", version=PINNED), 3, "EC", effect=_AT_CREATION),
     Cause("key_enabled", "it is disabled", fault("key_disabled", version=PINNED), 3077, "--enabled true"),
     Cause("key_dates", "it has expired", fault("key_expired", version=PINNED), 3077, "databases still open", outcome=_WARN),
     Cause("key_dates", "it has not begun", fault("key_not_yet_valid", version=PINNED), 3077, "--not-before", outcome=_WARN),
-    Cause("key_ops", "it may not wrap", fault("key_operation_removed", operation="wrapKey", version=PINNED), 3077, "wrapKey missing"),
-    Cause("permission_wrap", "the role is gone", fault("role_removed", operation="wrapKey"), 3077, "az role assignment create"),
+    Cause("key_ops", "it may not wrap", fault("key_operation_removed", operation="wrapKey", version=PINNED), 3077, "wrapKey missing", effect=_STILL_OPEN),
+    Cause("permission_wrap", "the role is gone", fault("role_removed", operation="wrapKey"), 3077, "az role assignment create", effect=_STILL_OPEN),
     Cause("permission_unwrap", "the role is gone", fault("role_removed", operation="unwrapKey"), 3077, "az role assignment create"),
     Cause("permission_list", "it is not given", fault("permission_removed", operation="list"), None, "does not need it", outcome=_WARN),
     Cause("round_trip", "other bytes come back", fault("other_bytes"), 1, "bytes differ"),
     Cause("round_trip", "nothing comes back", fault("cannot_unwrap"), 3012),
-    Cause("retained_versions", "an old one is disabled", fault("key_disabled", version=OLD), 3077, f"{KEY}/{OLD}"),
+    Cause("retained_versions", "an old one is disabled", fault("key_disabled", version=OLD), 3077, f"{KEY}/{OLD}", effect="backups that need that key version cannot be restored"),
     Cause("newest_version", "there is a newer one", fault("key_rotated"), None, "PROVIDER_KEY_NAME = 'ContosoRSAKey0/fff", outcome=_WARN),
     Cause("thumbprint", "of the other connector", target(thumbprint="0x" + "00FF" * 10), None, "connector_generation is classic", outcome=_WARN),
     Cause("credential_expiry", "its declared day has passed", credential(expires_on=date(2020, 1, 1)), None, "correct expires_on", outcome=_WARN),

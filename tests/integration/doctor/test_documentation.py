@@ -3,8 +3,6 @@
 import re
 from pathlib import Path
 
-import pytest
-
 from docs.generators.doctor import PART
 from exporter.doctor.report import as_text
 from tests.support.doctor_simulated import ENTRA, VAULT
@@ -15,19 +13,6 @@ PAGE = Path(__file__).parents[3] / "docs" / "doctor.md"
 def test_page_shows_the_current_checks():
     page = PAGE.read_text(encoding="utf-8")
     assert PART.refreshed(page) == page, "run: ./dev docs"
-
-
-def test_page_without_a_marker_is_an_error():
-    with pytest.raises(ValueError, match="needs a line"):
-        PART.refreshed("# nothing")
-
-
-def test_program_rewrites_the_page(tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text(f"before\n{PART.begin}\nold\n{PART.end}\nafter\n")
-    PART.main([str(page)])
-    assert "| `dns_vault` |" in page.read_text()
-    assert page.read_text().endswith(f"{PART.end}\nafter\n")
 
 
 async def test_transcript_equals_the_report_of_an_expired_secret(harness):

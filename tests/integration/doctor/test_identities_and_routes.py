@@ -150,13 +150,6 @@ async def test_given_lookup_provides_the_expiry(harness):
     assert "(graph)" in result.detail
 
 
-async def test_unknown_expiry_has_the_command_that_shows_it(harness):
-    harness.credential = replace(harness.credential, expires_on=None)
-    result = (await harness.results())["credential_expiry"]
-    assert result.outcome is CheckOutcome.UNKNOWN
-    assert any(f"az ad app credential list --id {harness.credential.client_id} " in line for line in result.fix)
-
-
 async def test_refused_secret_is_reported_once(harness):
     harness.simulator.apply("secret_expired", vault=VAULT)
     assert (await harness.results())["retained_versions"].outcome is CheckOutcome.SKIPPED

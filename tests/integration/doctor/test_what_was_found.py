@@ -6,8 +6,6 @@ import pytest
 
 from exporter.config.model import CredentialKind
 from exporter.core.checks import CheckOutcome
-from exporter.core.codes.actions import Names, actions
-from exporter.core.faults import Reason
 from exporter.core.model import Step
 from exporter.simulator.faults import Options
 from tests.support.doctor_simulated import CLIENT, VAULT
@@ -81,9 +79,3 @@ async def test_sentence_without_an_inner_code_decides_the_reason(harness):
         each for each in (await harness.results()).values() if each.outcome is CheckOutcome.FAIL and "key disabled" in each.detail
     ]
     assert failed
-
-
-def test_certificate_advice_does_not_name_the_signer_of_tls():
-    names = Names(target="t", vault="v.vault.azure.net", key="k", version=None)
-    for code in range(3809, 3820):
-        assert "TLS" not in " ".join(actions(code, Reason.CERTIFICATE_UNUSABLE, ready=None, names=names))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.core.checks.fixes import FIXES
+from exporter.core.checks import BY_NAME
 from exporter.core.codes import BY_CODE
 from exporter.core.connector_registry import ADD_CHECKPOINT, ENTRIES, GRANT_RIGHT, REGISTRY_KEY, SHOW_RIGHTS
 
@@ -154,9 +154,9 @@ def test_registry_key_is_the_same_everywhere():
     page = (ROOT / "docs/connector-upgrade.md").read_text(encoding="utf-8")
     assert "\n".join(GRANT_RIGHT) in page
     assert "\n".join(ADD_CHECKPOINT) in page
-    doctor = [line.strip() for name in ("registry_rights", "cluster_checkpoint") for line in FIXES[name]]
-    assert [line for line in (SHOW_RIGHTS, *GRANT_RIGHT, *ADD_CHECKPOINT) if line.strip() not in doctor] == []
-    assert "Set-ItemProperty -Path $key -Name 'ProxyEnable' -Value 1 -Type DWord" in "\n".join(FIXES["service_proxy"])
+    doctor = "".join(text for name in ("registry_rights", "cluster_checkpoint") for text in BY_NAME[name].actions)
+    assert [lines for lines in ((SHOW_RIGHTS,), GRANT_RIGHT, ADD_CHECKPOINT) if f"`{chr(10).join(lines)}`" not in doctor] == []
+    assert "Set-ItemProperty -Path $key -Name 'ProxyEnable' -Value 1 -Type DWord" in "\n".join(BY_NAME["service_proxy"].actions)
     assert BY_CODE[2058].commands == (*GRANT_RIGHT, *ADD_CHECKPOINT)
     named = {
         match.rstrip("\\").lower()

@@ -7,16 +7,17 @@ from dataclasses import replace
 import pytest
 
 from exporter.clients.http.resolver import Resolver
-from exporter.config.model import CredentialKind, ExpectPath
+from exporter.config.model import ExpectPath
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.checks import CheckOutcome
 from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.faults import Fault, Reason
-from exporter.core.model import Challenge, Facts, Generation, KeyFacts, Outcome, PeerCertificate, Step, StepResult
+from exporter.core.model import Challenge, CredentialKind, Facts, Generation, KeyFacts, Outcome, PeerCertificate, Step, StepResult
 from exporter.core.parsing.token_claims import Claims
 from exporter.core.thumbprint import Pin
 from exporter.doctor.absolute_name import absolute_addresses
 from exporter.doctor.evidence import Certificate, Endpoint
+from exporter.doctor.report import as_text
 from exporter.doctor.run import assess_all
 from exporter.runtime.thread_pool import DaemonThreadPool
 from tests.support.doctor_simulated import KEY, OLD, VAULT
@@ -212,6 +213,20 @@ def test_accepted_secret_needs_no_new_one():
     result = check("credential_expiry", expiry=expiries(declared=-1), granted=True)
     assert any("az ad app credential list" in line for line in result.fix)
     assert not any("--append" in line or "ALTER" in line for line in result.fix)
+
+
+def test_expiring_credential_is_replaced_by_the_staged_one():
+    target = replace(evidence().target, next_credential="sql-next")
+    result = check("credential_expiry", expiry=expiries(declared=9), target=target)
+    assert result.fix[1].endswith(" --credential sql-next")
+    assert not any("credential reset" in line for line in result.fix)
+    assert "From that day on, SQL Server would show 3303" in " ".join(as_text(target, [result]).split())
+
+
+@pytest.mark.parametrize("kind", [CredentialKind.MANAGED_IDENTITY, CredentialKind.WORKLOAD_IDENTITY])
+def test_identity_without_a_secret_never_expires(kind):
+    result = check("credential_expiry", credential=replace(evidence().credential, kind=kind))
+    assert (result.outcome, result.fix) == (CheckOutcome.SKIPPED, ())
 
 
 @pytest.mark.parametrize(

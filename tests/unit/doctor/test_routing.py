@@ -1,19 +1,35 @@
 """Each failure of a step is reported by exactly one check."""
 
 import dataclasses
+import re
+from pathlib import Path
 
 import pytest
 
-from exporter.config.model import Credential, CredentialKind, Module
+from exporter.config.model import Credential, Module
 from exporter.core.checks import BY_NAME, CHECKS, CheckOutcome
 from exporter.core.checks.routing import OWNERS, owner_of
-from exporter.core.classify import classify
+from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.faults import Fault, Reason
-from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, Readiness, Step, StepResult, VaultHeaders
+from exporter.core.model import (
+    Challenge,
+    CredentialKind,
+    Facts,
+    Generation,
+    Outcome,
+    ProbeReport,
+    Readiness,
+    Step,
+    StepResult,
+    VaultHeaders,
+)
 from exporter.doctor.evidence import Endpoint, Evidence, SecretEvidence
 from exporter.doctor.run import assess_all
-from tests.support.doctor_simulated import ENTRA, TARGET, VAULT
+from exporter.presentation.text import recommended_actions
+from tests.support.doctor_simulated import CLIENT, ENTRA, TARGET, VAULT
 
+PROBE = "ekm-exporter probe contoso-key0 --config.file /etc/ekm.yml"
+NAME = re.compile(r"(?<![A-Z] )\b(VAULT|KEY|TARGET|HOST|PROXY|CLIENT_ID|OBJECT_ID|SECRET_FILE|VERSION|NUMBER)\b")
 FINE = Facts(status=404, fault=Fault.HTTP_STATUS, server_time=1.8e9, vault=VaultHeaders(connection="public"))
 
 
@@ -43,22 +59,56 @@ def observed(step, reason, code):
 
 
 @pytest.mark.parametrize("step", list(Step))
-def test_each_failure_is_reported_by_its_owner(step):
+def test_each_failure_is_reported_by_its_owner_with_its_code(step):
     for reason in Reason:
-        results = {result.check: result for result in assess_all(observed(step, reason, 3001), again="again")}
+        evidence, owner = observed(step, reason, 3077), owner_of(step, reason)
+        target = dataclasses.replace(evidence.target, generation=Generation.CURRENT)
+        results = {result.check: result for result in assess_all(dataclasses.replace(evidence, target=target), again="again")}
         reported = {name for name, result in results.items() if result.outcome in (CheckOutcome.FAIL, CheckOutcome.WARN)}
-        assert reported == {owner_of(step, reason)}, reason
+        assert reported == {owner}, reason
+        assert results[owner].code == (None if owner == "secret" else 3113), reason
 
 
-@pytest.mark.parametrize("step", list(Step))
-def test_each_fault_of_a_step_has_a_fix(step):
-    for fault in Fault:
-        if fault is Fault.NONE:
-            continue
-        cause = classify(step, Facts(fault=fault, status=418))
-        results = assess_all(observed(step, cause.reason, cause.code), again="again")
-        result = next(result for result in results if result.check == owner_of(step, cause.reason))
-        assert result.fix, fault
+def plain(texts):
+    """The letters of actions or lines: without backticks, points and line breaks."""
+    return re.sub(r"[`:.\s]", "", " ".join(texts).replace(f"from `{PROBE}`", "below"))
+
+
+# Only a sign-in has advice by kind. A managed identity has the most.
+OF_SIGN_IN = [(Step.TOKEN, kind) for kind in CredentialKind]
+OF_OTHERS = [(step, CredentialKind.MANAGED_IDENTITY) for step in Step if step is not Step.TOKEN]
+
+
+@pytest.mark.parametrize(("step", "kind"), [*OF_SIGN_IN, *OF_OTHERS])
+def test_fix_has_the_actions_and_names_of_page_and_probe(step, kind):
+    facts = Facts(
+        credential_kind=kind,
+        client_id=CLIENT,
+        aadsts=700030,
+        object_id="0a1b",
+        client_address="203.0.113.7",
+        endpoint=ENTRA if step is Step.TOKEN else VAULT,
+        secret_file="/etc/secret",
+        proxy="proxy.example:3128",
+    )
+    for reason in Reason:
+        given = observed(step, reason, 2050 if reason is Reason.SECRET_TOO_SHORT else 3077)
+        steps = tuple(dataclasses.replace(each, facts=facts) if each.facts else each for each in given.report.steps)
+        report = dataclasses.replace(given.report, steps=steps)
+        target = dataclasses.replace(given.target, config_file=Path("/etc/ekm.yml"))
+        credential = dataclasses.replace(given.credential, kind=kind)
+        evidence = dataclasses.replace(given, report=report, credential=credential, target=target)
+        results = {result.check: result for result in assess_all(evidence, again=PROBE)}
+        fix = results[owner_of(step, reason)].fix
+        page = [
+            each
+            for each in recommended_actions(target, report)
+            if each not in (DO_NOT_RESTART, f"Then repeat the probe: `{PROBE}`.")
+        ]
+        assert fix, reason
+        assert plain(fix) == plain(page), reason
+        commands = [line for line in fix if line.startswith("  ")]
+        assert [line for line in commands if NAME.search(line)] == [], reason
 
 
 def test_owners_are_checks():

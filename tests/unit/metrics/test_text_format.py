@@ -32,8 +32,8 @@ from exporter.core.model import (
     VaultHeaders,
 )
 from exporter.metrics import text_format
+from exporter.metrics.cause_series import first_action
 from exporter.metrics.text_format import LabelSet, histogram, line
-from exporter.state.advice import first_action
 from exporter.state.cause_groups import cause_groups, linked
 from tests.support.metric_factories import a_config, a_credential, a_key, a_recorder, a_report, a_target, add, probed, scrape
 from tests.unit.metrics.reference import Reference

@@ -7,14 +7,12 @@ from pathlib import Path
 import pytest
 
 from exporter.core.auxiliary import AuxiliaryKind
-from exporter.core.codes.actions import Names, actions
 from exporter.core.codes.shared import DO_NOT_RESTART, SET_ONLINE
 from exporter.core.faults import Reason
 from exporter.core.model import CredentialKind, Outcome, Readiness, Step, Vantage
 from exporter.core.readiness import deciding_failure
 from exporter.presentation import wording
-from exporter.presentation.text import transcript
-from exporter.state.advice import recommended_actions
+from exporter.presentation.text import recommended_actions, transcript
 from exporter.state.history import History
 from exporter.state.records import TargetRecord
 from tests.support.web_factories import (
@@ -189,19 +187,6 @@ def test_commands_have_the_names_that_the_configuration_knows():
     assert 'ekm-exporter probe contoso-key0 --config.file "/etc/ekm exporter/ekm.yml"' in advice
     assert "CLIENT_ID" not in advice
     assert "FILE" not in advice
-
-
-def test_unreadable_secret_names_its_file():
-    names = Names(target="t", vault="v.vault.azure.net", key="k", version=None, secret_file="/etc/ekm/secret")
-    advice = " ".join(actions(3001, Reason.SECRET_UNREADABLE, ready=None, names=names))
-    assert "`icacls /etc/ekm/secret`, on Linux `ls -l /etc/ekm/secret`" in advice
-    assert "`/etc/ekm/secret`" in advice
-
-
-@pytest.mark.parametrize("path", ["a`b", "a\nb"])
-def test_path_that_would_end_a_command_is_left_out(path):
-    names = Names(target="t", vault="v.vault.azure.net", key="k", version=None, secret_file=path)
-    assert "SECRET_FILE" in actions(3001, Reason.SECRET_UNREADABLE, ready=None, names=names)[0]
 
 
 def test_advice_without_a_configuration_file_has_no_paths():

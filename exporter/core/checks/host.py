@@ -1,0 +1,140 @@
+"""Rows of the checks that only the SQL Server host can make, each with its commands and the expected output."""
+
+from __future__ import annotations
+
+from exporter.core.checks.model import Check, FailureMoment
+from exporter.core.connector_registry import ADD_CHECKPOINT, GRANT_RIGHT, REGISTRY_KEY, SHOW_RIGHTS
+
+_SHOW_DLL = """\
+SELECT p.name, p.version, p.dll_path, p.is_enabled, m.file_version FROM sys.cryptographic_providers AS p
+  LEFT JOIN sys.dm_os_loaded_modules AS m ON m.name = p.dll_path;"""
+_SHOW_FILE = 'Get-Item "PATH" | Select-Object LastWriteTime, @{n="FileVersion";e={$_.VersionInfo.FileVersion}}'
+_SHOW_RUNTIME = (
+    r"Get-ItemProperty HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall\* |"
+    " Where-Object DisplayName -like '*Visual C++*' | Select-Object DisplayName, DisplayVersion"
+)
+_SHOW_OPTION = "SELECT name, value_in_use FROM sys.configurations WHERE name = 'EKM provider enabled';"
+_TURN_ON = """\
+EXEC sp_configure 'show advanced options', 1; RECONFIGURE;
+EXEC sp_configure 'EKM provider enabled', 1; RECONFIGURE;"""
+_SHOW_TLS = r"Get-ItemProperty 'HKLM:\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Client'"
+_INTERNET_SETTINGS = r"Registry::HKEY_USERS\$sid\Software\Microsoft\Windows\CurrentVersion\Internet Settings"
+_SHOW_PROXY = f"""\
+$sid = ([Security.Principal.NTAccount]'SQL_SERVICE').Translate([Security.Principal.SecurityIdentifier]).Value
+Get-ItemProperty "{_INTERNET_SETTINGS}" | Select-Object ProxyEnable, ProxyServer, ProxyOverride, AutoConfigURL"""
+_SET_PROXY = f"""\
+$key = "{_INTERNET_SETTINGS}"
+Set-ItemProperty -Path $key -Name 'ProxyServer' -Value 'proxy.example.com:3128'
+Set-ItemProperty -Path $key -Name 'ProxyEnable' -Value 1 -Type DWord"""
+_SHOW_CREDENTIALS = (
+    "SELECT name, credential_identity, modify_date FROM sys.credentials WHERE target_type = 'CRYPTOGRAPHIC PROVIDER';"
+)
+_GRANT, _ADD_CHECKPOINT = "\n".join(GRANT_RIGHT), "\n".join(ADD_CHECKPOINT)
+_SHOW_EVENTS = (
+    "Get-WinEvent -MaxEvents 20 -FilterHashtable @{LogName='Application';"
+    " ProviderName='SQL Server Connector for Microsoft Azure Key Vault'}"
+)
+
+ON_THE_HOST: tuple[Check, ...] = (
+    Check(
+        name="connector_version",
+        title="Version of the connector",
+        question="Which build of the connector's DLL does SQL Server load?",
+        moment=FailureMoment.LOAD,
+        on_host=True,
+        actions=(
+            f"In SQL Server. `is_enabled` must be 1, and `file_version` is the DLL that runs: `{_SHOW_DLL}`.",
+            f"On the host, in PowerShell, with that path: `{_SHOW_FILE}`.",
+            "Expected: 15.0.2000.440, DLL of 9 November 2024. 15.0.300.96, DLL of 30 January 2018, also calls itself 1.0.5.0.",
+            "Build and path must be equal on all nodes. `version` in the catalog may be that from before an upgrade.",
+        ),
+    ),
+    Check(
+        name="vc_runtime",
+        title="Visual C++ runtime",
+        question="Is the Visual C++ runtime installed that the connector needs (message 33027)?",
+        moment=FailureMoment.LOAD,
+        on_host=True,
+        actions=(
+            (
+                "In PowerShell. Expected for connector 1.0.5.0: 2015 (or 2015-2022) for SQL Server 2016 to 2025, 2013 for older ones: "
+                f"`{_SHOW_RUNTIME}`."
+            ),
+        ),
+    ),
+    Check(
+        name="ekm_enabled",
+        title="EKM provider enabled",
+        question="Is the option enabled, and is the provider registered and enabled?",
+        moment=FailureMoment.LOAD,
+        on_host=True,
+        actions=(f"In SQL Server. Expected: 1: `{_SHOW_OPTION}`.", f"To turn it on: `{_TURN_ON}`."),
+    ),
+    Check(
+        name="registry_rights",
+        title="Registry rights",
+        question="Does the service account have Full Control of the connector's registry key?",
+        code=2058,
+        moment=FailureMoment.SETUP,
+        on_host=True,
+        actions=(
+            f"In PowerShell. The service account must have FullControl of this key; the connector's subkeys inherit it: `{SHOW_RIGHTS}`.",
+            (
+                "To grant it, as an administrator, with your service account. Restart the SQL Server service later, when no check fails: "
+                f"`{_GRANT}`."
+            ),
+        ),
+    ),
+    Check(
+        name="cluster_checkpoint",
+        title="Cluster checkpoint",
+        question="In a failover cluster: is there a registry checkpoint for that key?",
+        code=2058,
+        moment=FailureMoment.KEY,
+        on_host=True,
+        actions=(
+            f"In PowerShell, on a node of a failover cluster. Expected: {REGISTRY_KEY}: `Get-ClusterCheckpoint -RegistryCheckpoint`.",
+            f"To add it, with your resource's name: `{_ADD_CHECKPOINT}`.",
+        ),
+    ),
+    Check(
+        name="windows_tls",
+        title="TLS of Windows",
+        question="Does Windows enable TLS 1.2 for programs, and trust the authorities?",
+        code=3008,
+        on_host=True,
+        actions=(f"In PowerShell. TLS 1.2 is enabled if the key is missing or Enabled is not 0: `{_SHOW_TLS}`.",),
+    ),
+    Check(
+        name="service_proxy",
+        title="Proxy of the service",
+        question="Which proxy does the service account of SQL Server use?",
+        code=3008,
+        on_host=True,
+        actions=(
+            rf"In PowerShell. Expected: the `proxy` of the module. SQL_SERVICE is for example NT SERVICE\MSSQLSERVER: `{_SHOW_PROXY}`.",
+            (
+                "To set it, in the same session, with your proxy. Restart the SQL Server service later, when no check fails: "
+                f"`{_SET_PROXY}`."
+            ),
+        ),
+    ),
+    Check(
+        name="sql_credential",
+        title="Credential in SQL Server",
+        question="Which vault does the credential name, and when was its secret changed?",
+        code=3303,
+        on_host=True,
+        actions=(
+            f"In SQL Server. `credential_identity` must be `'VAULT'`: `{_SHOW_CREDENTIALS}`.",
+            "A restart proves a new secret, and so does a backup that starts two hours after `modify_date`.",
+        ),
+    ),
+    Check(
+        name="event_log",
+        title="Event log of the connector",
+        question="Which events did the connector write?",
+        on_host=True,
+        actions=(f"In PowerShell: `{_SHOW_EVENTS}`.",),
+    ),
+)

@@ -1,0 +1,106 @@
+"""The names in commands: capital words in `code` spans, and what a configuration or a probe has for them.
+
+The words that only the reader knows are in `words`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from exporter.core.codes.words import END_OF_WORD, START_OF_WORD
+from exporter.core.endpoints import cloud_of
+from exporter.core.model import CredentialKind, Vantage
+
+HSM_DOMAIN = ".managedhsm."
+MODULUS_BYTES = 32  # of the public key, that a query compares
+_SPAN = re.compile(r"`[^`]+`")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """Values of the capital words, and what selects the advice.
+
+    `vault` is the host name, with an optional port.
+    """
+
+    target: str
+    vault: str
+    key: str
+    version: str | None
+    client_id: str | None = None
+    object_id: str | None = None  # of the principal, if a vault refused it
+    config_file: str | None = None
+    secret_file: str | None = None
+    host: str | None = None  # of the failed request; None: the vault
+    proxy: str | None = None  # host:port
+    kind: CredentialKind | None = None  # of the sign-in
+    aadsts: int | None = None  # the number of Entra ID
+    client_address: str | None = None  # that the vault saw and refused
+    vantage: Vantage = Vantage.CENTRAL  # whose address that is
+    staged: str | None = None  # the credential that follows
+    staged_usable: bool = False  # its round trip succeeded
+    newest: str | None = None  # the newest version of the key
+    modulus: bytes = b""  # of the key's version
+    again: str | None = None  # the command that repeats the checks of `doctor`; None: the probe
+
+
+def filled(text: str, names: Names) -> str:
+    """Return `text` with the target's names in its `code` spans.
+
+    Unknown names stay capital words.
+    """
+    return _SPAN.sub(lambda span: _command(span[0], names), text)
+
+
+def identity_of(vault: str) -> str:
+    """Return IDENTITY of the SQL credential.
+
+    It is the vault's name in the public cloud, else the vault's host name.
+    """
+    host, cloud = vault.partition(":")[0], cloud_of(vault)
+    plain = cloud is not None and cloud.name == "public" and not cloud.managed_hsm
+    return host.partition(".")[0] if plain else host
+
+
+def _command(span: str, names: Names) -> str:
+    words = _words(names)
+    pattern = START_OF_WORD + "(?:" + "|".join(map(re.escape, words)) + ")" + END_OF_WORD
+    return re.sub(pattern, lambda found: words[found[0]] or found[0], span)
+
+
+def _words(names: Names) -> dict[str, str | None]:
+    """Return the value of each word. A longer one that begins with another one comes first."""
+    host, modulus = names.vault.partition(":")[0], names.modulus[-MODULUS_BYTES:]
+    name = host.partition(".")[0]
+    target = f"{names.target} --config.file {_path(names.config_file) or 'FILE'}"
+    flags = ("--vault-name VAULT", "--name VAULT") if HSM_DOMAIN in host else ()
+    return {
+        "ekm-exporter probe TARGET": names.again or f"ekm-exporter probe {target}",
+        "TARGET": target,
+        "VAULT.vault.azure.net": host,
+        "'VAULT'": f"'{identity_of(names.vault)}'",
+        **dict.fromkeys(flags, f"--hsm-name {name}"),
+        "VAULT": name,
+        "KEY": names.key,
+        "VERSION": names.version,
+        "NEWEST": names.newest,
+        "NEXT": names.staged,
+        "HOST": (names.host or host).partition(":")[0],
+        "PROXY": names.proxy,
+        "CLIENT_ID": names.client_id,
+        "OBJECT_ID": names.object_id,
+        "SECRET_FILE": _path(names.secret_file),
+        "NUMBER": None if names.aadsts is None else str(names.aadsts),
+        "ADDRESS": names.client_address if names.vantage is Vantage.SQL_HOST else None,
+        "SEEN_ADDRESS": names.client_address,
+        "MODULUS_END": modulus.hex().upper(),
+        "MODULUS_REVERSED": modulus[::-1].hex().upper(),
+    }
+
+
+def _path(path: str | None) -> str | None:
+    """Return a path as one word of a command; None if a `code` span cannot hold it."""
+    if path is None or "`" in path or not path.isprintable():
+        return None
+    return f'"{path}"' if " " in path else path
