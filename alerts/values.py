@@ -12,8 +12,9 @@ from typing import Final
 from alerts import signals, slo
 from alerts.slo import DAY, HOUR, MINUTE
 from alerts.texts import TEXTS
-from exporter.core.causes import MANY, MANY_RATIO, Link
+from exporter.core.causes import Link
 from exporter.core.codes import both_numbers
+from exporter.core.common_causes import MANY, MANY_RATIO
 from exporter.core.readiness import NOT_TESTED
 from exporter.core.reasons import Reason, spreading_to
 

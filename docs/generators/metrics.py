@@ -16,12 +16,14 @@ from docs.generators.cardinality import (
     of_a_healthy_target,
 )
 from exporter.core.checks import CHECKS
+from exporter.core.common_causes import MANY, MANY_RATIO, NEARLY_ALL_RATIO, TOGETHER_SECONDS
 from exporter.core.credential_expiry import Source
 from exporter.core.model import Phase, Step
 from exporter.core.reasons import Reason
 from exporter.metrics.definitions import METRICS, OF_PROBE, PATH_PARTS, ROLES
 from exporter.metrics.self_metrics import REQUESTED, SKIP_REASONS
 from exporter.metrics.spec import Level, MetricSpec, MetricType, Scope
+from exporter.state.cause_groups import MOST_CAUSES
 
 # An example query for each metric that has one.
 EXAMPLES: Final[Mapping[str, str]] = {
@@ -43,6 +45,9 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "ekm_last_failure_info": (
         "ekm_last_failure_info * on (code) group_left (summary, action) max by (code, summary, action) (ekm_error_info)"
     ),
+    "ekm_failure_action_info": "ekm_failure_action_info and on (job, instance, target) ekm_vault_side_ready == 0",
+    "ekm_failure_cause_info": "count by (link, name, reason) (ekm_failure_cause_info)",
+    "ekm_common_cause_sql_servers": "topk(5, ekm_common_cause_sql_servers)",
     "ekm_vault_side_ready": "ekm_vault_side_ready == 0",
     "ekm_key_expiry_timestamp_seconds": "(ekm_key_expiry_timestamp_seconds - time()) / 86400 < 30",
     "ekm_key_scheduled_purge_timestamp_seconds": "(ekm_key_scheduled_purge_timestamp_seconds - time()) / 86400",
@@ -110,6 +115,27 @@ The responses also have the classic buckets of the level. Prometheus stores them
 (Prometheus 2: `scrape_classic_histograms`). VictoriaMetrics scrapes text. Dashboards take either kind. The alert on latency for native histograms is in
 [ekm-native.rules.yml](../alerts/ekm-native.rules.yml)."""
 
+_CAUSES = f"""\
+While probes fail, the exporter shows why. These are the causes of the status page, from the same computation. A ready target has none of
+these series, even if it is unsteady; neither has a target before its first probe since the start of the exporter.
+
+| link | name | a cause of failures |
+| --- | --- | --- |
+| `host` | empty | of the exporter's host or its network: {MANY} vaults or more, and {NEARLY_ALL_RATIO:.0%} of all, without a connection; or {MANY} whose names are not resolved in time |
+| `proxy` | its host and port | with a reason `proxy_...` |
+| `entra` | the sign-in host | in the step `token`, without a usable response |
+| `region` | as in `ekm_vault_info` | no response or a server error from {MANY} vaults or more, and {MANY_RATIO:.0%} of those in the region. TLS and names are no fault of a region |
+| `credential` | its name | refused by Entra ID, or not permitted by {MANY} vaults or more, and {MANY_RATIO:.0%} of those it signs in to |
+| `vault` | its host name | any other |
+| `key` | vault and key | with a reason `key_...` |
+
+The name is empty if one cause covers several vaults, keys or credentials: the same reason and step in {MANY} vaults or more, where each failure
+began at most {TOGETHER_SECONDS / 60:.0f} minutes after another. It is empty too if {MANY} vaults or more refuse the address of the exporter. The most frequent reason counts.
+At most {MOST_CAUSES} causes have the series `ekm_common_cause_...`. Those with the most SQL Servers at risk come first, then what cannot be undone, then the oldest.
+`ekm_failure_cause_info` joins each failing target to its cause. Labels consist of the exporter's own words, names in the configuration and names of regions.
+What a server reported, such as an object id or an address, is a capital word in `action`; the pages and `ekm-exporter probe` fill it in.
+With `--no-scheduler` the causes on `/metrics` are those of the last requested probes, and `/probe` has action and cause of its target."""
+
 _HOW_MANY = """\
 The numbers are the most for a healthy target: all facts about key and vault are known, and all five steps run. A target has fewer
 series in mode `read_only`, without a pinned key version, or if the key has no dates. Each pair of step and code that no alert
@@ -147,7 +173,15 @@ The exporter's table of metrics generates this page; a test fails if the two dif
 
 def document() -> str:
     """The whole page."""
-    parts = [_INTRODUCTION, f"## Levels\n\n{_LEVELS}\n", f"## Formats\n\n{_FORMATS}\n", _glance(), _values(), _cardinality()]
+    parts = [
+        _INTRODUCTION,
+        f"## Levels\n\n{_LEVELS}\n",
+        f"## Formats\n\n{_FORMATS}\n",
+        f"## Causes\n\n{_CAUSES}\n",
+        _glance(),
+        _values(),
+        _cardinality(),
+    ]
     parts += [_section(title, specs) for title, specs in _sections()]
     return "\n".join(parts)
 
@@ -208,9 +242,9 @@ def _cardinality() -> str:
 
 def _sections() -> Iterator[tuple[str, Iterable[MetricSpec]]]:
     titles = {
-        "Of a target": (Scope.TARGET,),
-        "Of credentials, vaults, endpoints and codes": (Scope.CREDENTIAL, Scope.VAULT, Scope.ENDPOINT, Scope.CODE),
-        "Of the exporter": (Scope.EXPORTER,),
+        "Of a target": {Scope.TARGET},
+        "Of credentials, vaults, endpoints, codes and causes": set(Scope) - {Scope.TARGET, Scope.EXPORTER},
+        "Of the exporter": {Scope.EXPORTER},
     }
     for title, scopes in titles.items():
         yield title, [spec for spec in METRICS if spec.scope in scopes]

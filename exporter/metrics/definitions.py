@@ -34,14 +34,14 @@ LAG_BUCKETS: Final = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
 
 
 def _shared(
-    scope: Scope, retention: Retention, name: str, text: str, *own: str, kind: MetricType = MetricType.GAUGE
+    scope: Scope, retention: Retention, name: str, text: str, own: str = "", *, kind: MetricType = MetricType.GAUGE
 ) -> MetricSpec:
-    return MetricSpec(name=name, kind=kind, scope=scope, retention=retention, help=text, own=own)
+    return MetricSpec(name=name, kind=kind, scope=scope, retention=retention, help=text, own=tuple(own.split()))
 
 
-def _exporter(kind: MetricType, name: str, text: str, *own: str, retention: Retention | None = None) -> MetricSpec:
+def _exporter(kind: MetricType, name: str, text: str, own: str = "", *, retention: Retention | None = None) -> MetricSpec:
     retention = retention or (Retention.NOW if kind is MetricType.GAUGE else Retention.COUNTED)
-    return MetricSpec(name=name, kind=kind, scope=Scope.EXPORTER, retention=retention, help=text, own=own)
+    return MetricSpec(name=name, kind=kind, scope=Scope.EXPORTER, retention=retention, help=text, own=tuple(own.split()))
 
 
 OF_OTHERS: Final = (
@@ -88,12 +88,22 @@ OF_OTHERS: Final = (
         Retention.STATIC,
         "ekm_error_info",
         "Meaning, owner and first action of an error code that can occur with the active configuration.",
-        "symbol",
-        "category",
-        "owner",
-        "summary",
-        "action",
+        "symbol category owner summary action",
         kind=MetricType.INFO,
+    ),
+    _shared(
+        Scope.CAUSE,
+        Retention.NOW,
+        "ekm_common_cause_info",
+        "A cause of failures, as the status page shows it: the broken link, its name and the reason. Absent while no probe fails.",
+        kind=MetricType.INFO,
+    ),
+    _shared(Scope.CAUSE, Retention.NOW, "ekm_common_cause_targets", "Number of targets that fail for the cause."),
+    _shared(
+        Scope.CAUSE,
+        Retention.NOW,
+        "ekm_common_cause_sql_servers",
+        "Number of declared SQL Servers that depend on the targets of the cause.",
     ),
 )
 
@@ -102,9 +112,7 @@ OF_EXPORTER: Final = (
         MetricType.INFO,
         "ekm_exporter_build_info",
         "Version, Python version and mode of this exporter.",
-        "version",
-        "python",
-        "mode",
+        "version python mode",
         retention=Retention.STATIC,
     ),
     _exporter(
@@ -136,8 +144,7 @@ OF_EXPORTER: Final = (
         MetricType.GAUGE,
         "ekm_exporter_shards",
         "Number of shards that share the targets. The label shard is the I and the label of is the N of --shard I/N. Absent without that flag.",
-        "shard",
-        "of",
+        "shard of",
     ),
     MetricSpec(
         name="ekm_exporter_schedule_lag_seconds",
@@ -163,11 +170,7 @@ OF_EXPORTER: Final = (
         "step",
     ),
     _exporter(MetricType.COUNTER, "ekm_exporter_internal_errors_total", "Internal errors of the exporter; each is logged."),
-    _exporter(
-        MetricType.GAUGE,
-        "ekm_exporter_event_loop_lag_seconds",
-        "Longest delay of the event loop in the last 60 s.",
-    ),
+    _exporter(MetricType.GAUGE, "ekm_exporter_event_loop_lag_seconds", "Longest delay of the event loop in the last 60 s."),
 )
 
 # Families that only /probe has, with the gauges and infos of the target.
@@ -179,19 +182,17 @@ OF_PROBE: Final = (
         "step",
         level=Level.DEFAULT,
     ),
-    MetricSpec(
-        name="probe_success",
-        kind=MetricType.GAUGE,
-        scope=Scope.EXPORTER,
+    _exporter(
+        MetricType.GAUGE,
+        "probe_success",
+        "Value of ekm_probe_success, under the name that blackbox_exporter uses.",
         retention=Retention.PROBE,
-        help="Value of ekm_probe_success, under the name that blackbox_exporter uses.",
     ),
-    MetricSpec(
-        name="probe_duration_seconds",
-        kind=MetricType.GAUGE,
-        scope=Scope.EXPORTER,
+    _exporter(
+        MetricType.GAUGE,
+        "probe_duration_seconds",
+        "Value of ekm_probe_duration_seconds, under the name that blackbox_exporter uses.",
         retention=Retention.PROBE,
-        help="Value of ekm_probe_duration_seconds, under the name that blackbox_exporter uses.",
     ),
 )
 

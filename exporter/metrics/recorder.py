@@ -20,6 +20,7 @@ from exporter.metrics import declared_samples as declared
 from exporter.metrics import probe_response
 from exporter.metrics import samples as gauges
 from exporter.metrics.auxiliary_samples import auxiliary_samples
+from exporter.metrics.cause_series import FailureSeries, probe_failure_samples
 from exporter.metrics.counters import TargetCounters, path_of
 from exporter.metrics.definitions import BY_NAME, OF_OTHERS, TARGET_METRICS, phases_at
 from exporter.metrics.exposition import Exposition
@@ -60,16 +61,14 @@ class Recorder(Instruments):
         )
         self._per_target_gauges = per_target_gauges
         self._blocks: dict[str, TargetBlock] = {}
+        self._failures = FailureSeries(self._exposition, self._blocks)
         self._owners = SeriesOwners()
         self._budgets = Budgets()
         self._lookups: dict[str, dict[Source, tuple[float | None, float]]] = {}
         self._show_codes()
 
     def configure(self, config: Config) -> None:
-        """Apply a new configuration.
-
-        The caller then adds changed targets and forgets removed ones.
-        """
+        """Apply a new configuration. The caller then adds changed targets and forgets removed ones."""
         self._config = config
         self._show_codes()
 
@@ -101,15 +100,13 @@ class Recorder(Instruments):
         if self._blocks.pop(name, None) is None:
             return
         self._exposition.drop(Scope.TARGET, name)
+        self._failures.forget(name)
         for scope in _TIED:
             self._drop(scope, self._owners.replace(name, scope, ()))
         self._count_targets(len(self._blocks))
 
     def record(self, report: ProbeReport, record: TargetRecord) -> None:
-        """Record one probe, which `record` already includes.
-
-        A probe of a forgotten target is ignored.
-        """
+        """Record one probe, which `record` already includes. A probe of a forgotten target is ignored."""
         block = self._blocks.get(report.target)
         if block is None:
             return
@@ -139,6 +136,7 @@ class Recorder(Instruments):
         if block is not None:
             block.record = record
             self._show_target(block, auxiliary_samples(block.target, record))
+            self._failures.update(block)
 
     def checked(self, name: str, results: Iterable[CheckResult] | None) -> None:
         """Render the results of the preflight checks of a target; None removes them."""
@@ -152,10 +150,7 @@ class Recorder(Instruments):
             self._show_budgets(self._budgets.add(look.vault, look.at, look.steps, look.key, now=ended))
 
     def sweep(self, now: float) -> None:
-        """Update values that change with time; call this every few seconds.
-
-        `now` is a Unix time.
-        """
+        """Update values that change with time; call this every few seconds. `now` is a Unix time."""
         self._show_budgets(self._budgets.sweep(now))
 
     def drop_verdict(self, name: str) -> None:
@@ -165,11 +160,9 @@ class Recorder(Instruments):
             self._show_target(self._blocks[name], {"ekm_vault_side_ready": []})
 
     def credential_expiry_found(self, credential: str, source: Source, expires_at: float | None, at: float) -> None:
-        """Record a successful expiry lookup at `at` (Unix times).
+        """Record a successful expiry lookup at `at` (Unix times), which is shown until the next one.
 
         None means that the source has no expiry date.
-
-        The result is shown until the next successful lookup.
         """
         self._lookups.setdefault(credential, {})[source] = expires_at, at
         self._show_credential(credential)
@@ -182,12 +175,14 @@ class Recorder(Instruments):
 
     async def scrape(self, *, openmetrics: bool) -> AsyncIterator[bytes]:
         """Yield the response of /metrics in chunks; other tasks run between two chunks."""
+        await self._failures.refresh()
         async for chunk in self._exposition.stream(openmetrics=openmetrics):
             yield chunk
         yield self.render_own(openmetrics=openmetrics)
 
     async def scrape_protobuf(self) -> AsyncIterator[bytes]:
         """Yield the response of /metrics as protobuf; the first one encodes everything."""
+        await self._failures.refresh()
         if not self._exposition.encodes:
             self._exposition.encodes = True
             for block in self._blocks.values():
@@ -203,16 +198,15 @@ class Recorder(Instruments):
         yield self.render_own_protobuf()
 
     def render_probe(self, target: Target, module: Module, report: ProbeReport, *, openmetrics: bool = False) -> bytes:
-        """Return the response of /probe.
-
-        Gauges and infos of the report, and last known values of the target.
-        """
+        """Return the response of /probe: gauges and infos of the report, and last known values of the target."""
         block = self._blocks.get(target.name)
         record = TargetRecord(target, History(0)) if block is None else block.record
         counted = not self._per_target_gauges
         values = probe_response.probe_values(
             self._config, target, module, report, record=record, counted=counted, phases=self._phases
         )
+        known = (None, None) if block is None else (block.failed, block.cause)
+        values |= probe_failure_samples(target, module, report, record, known)
         return probe_response.rendered(target, base_of(target), values, level=self._level, openmetrics=openmetrics)
 
     def _show(self, owner: str, base: LabelSet, values: Values) -> None:
@@ -229,11 +223,12 @@ class Recorder(Instruments):
         values = gauges.timing_samples(report, self._phases) | gauges.time_samples(record)
         outcome, facts = gauges.outcome_of(report), gauges.facts_of(record)
         if outcome != block.outcome:
-            values |= gauges.outcome_samples(report)
+            values |= gauges.outcome_samples(outcome)
         if facts != block.facts:
-            values |= gauges.fact_samples(record, block.module.expect_path)
+            values |= gauges.fact_samples(facts, block.module.expect_path)
         self._show_target(block, values | auxiliary_samples(block.target, record, report))
         block.outcome, block.facts = outcome, facts
+        self._failures.update(block)
 
     def _show_record(self, block: TargetBlock, now: float) -> None:
         """Render everything that a record holds, as after a restart or a reload."""
@@ -245,6 +240,7 @@ class Recorder(Instruments):
         self._show_target(block, values | auxiliary_samples(target, record))
         for endpoint, certificate in record.certificates.items():
             self._show_endpoint(target.name, endpoint, gauges.certificate_samples(certificate))
+        self._failures.update(block)
 
     def _show_codes(self) -> None:
         """Show the meaning of each code that can occur with the active configuration."""
@@ -276,10 +272,7 @@ class Recorder(Instruments):
         self._show(name, LabelSet.of(("credential", name)), values)
 
     def _tie(self, target: Target) -> None:
-        """Tie credentials and vaults to the target.
-
-        Remove those that no target uses any more.
-        """
+        """Tie credentials and vaults to the target. Remove those that no target uses any more."""
         credentials = sorted(credentials_in_use(replace(self._config, targets={target.name: target})))
         self._drop(Scope.CREDENTIAL, self._owners.replace(target.name, Scope.CREDENTIAL, credentials))
         self._drop(Scope.VAULT, self._owners.replace(target.name, Scope.VAULT, probed_vaults(target)))

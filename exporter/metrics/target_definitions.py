@@ -51,23 +51,26 @@ def target_metric(
     retention: Retention,
     name: str,
     text: str,
-    *own: str,
+    own: str = "",
+    *,
     kind: MetricType = MetricType.GAUGE,
     level: Level = Level.MINIMAL,
 ) -> MetricSpec:
     """Return a metric of a target.
 
-    `own` are its labels in addition to `target` and `vault`.
+    `own` are its labels in addition to `target` and `vault`, with spaces between them.
     """
-    return MetricSpec(name=name, kind=kind, scope=Scope.TARGET, retention=retention, help=text, own=own, level=level)
+    return MetricSpec(
+        name=name, kind=kind, scope=Scope.TARGET, retention=retention, help=text, own=tuple(own.split()), level=level
+    )
 
 
-def _counter(name: str, text: str, *own: str, level: Level = Level.MINIMAL) -> MetricSpec:
-    return target_metric(Retention.COUNTED, name, text, *own, kind=MetricType.COUNTER, level=level)
+def _counter(name: str, text: str, own: str = "", *, level: Level = Level.MINIMAL) -> MetricSpec:
+    return target_metric(Retention.COUNTED, name, text, own, kind=MetricType.COUNTER, level=level)
 
 
-def _info(retention: Retention, name: str, text: str, *own: str) -> MetricSpec:
-    return target_metric(retention, name, text, *own, kind=MetricType.INFO)
+def _info(retention: Retention, name: str, text: str, own: str = "") -> MetricSpec:
+    return target_metric(retention, name, text, own, kind=MetricType.INFO)
 
 
 TARGET_METRICS: Final = (
@@ -133,12 +136,11 @@ TARGET_METRICS: Final = (
         Retention.PROBE,
         "ekm_step_phase_duration_seconds",
         "Duration of one phase of the step. The phases dns, connect and tls are absent if the step reused a connection.",
-        "step",
-        "phase",
+        "step phase",
         level=Level.DEFAULT,
     ),
     # the failures
-    _counter("ekm_errors_total", "Failed steps by the code that SQL Server would show.", "step", "code"),
+    _counter("ekm_errors_total", "Failed steps by the code that SQL Server would show.", "step code"),
     target_metric(
         Retention.PROBE,
         "ekm_last_error_code",
@@ -149,10 +151,19 @@ TARGET_METRICS: Final = (
         Retention.PROBE,
         "ekm_last_failure_info",
         "The failed step that decides the verdict, else the first one, and its reason. Absent if the probe succeeded.",
-        "step",
-        "code",
-        "symbol",
-        "reason",
+        "step code symbol reason",
+    ),
+    _info(
+        Retention.PROBE,
+        "ekm_failure_action_info",
+        "The first action for the failure of the last probe, with names of the configuration. Absent if the probe succeeded.",
+        "action",
+    ),
+    _info(
+        Retention.PROBE,
+        "ekm_failure_cause_info",
+        "The cause of the failure, with the labels of ekm_common_cause_info. Absent if the probe succeeded.",
+        "link name reason",
     ),
     _counter(
         "ekm_throttled_total",
@@ -179,10 +190,7 @@ TARGET_METRICS: Final = (
         Retention.KNOWN,
         "ekm_key_info",
         "Name, version, type and size of the key version that the last successful read returned.",
-        "key",
-        "version",
-        "kty",
-        "size_bits",
+        "key version kty size_bits",
     ),
     target_metric(Retention.KNOWN, "ekm_key_enabled", "1 if the key version is enabled in the vault, else 0."),
     target_metric(Retention.KNOWN, "ekm_key_supported", "1 if the connector accepts the type and size of the key, else 0."),
@@ -214,8 +222,7 @@ TARGET_METRICS: Final = (
         Retention.LOOK,
         "ekm_retained_version_usable",
         "1 if an unwrap with the retained key version succeeded, 0 if it was refused. Absent while unknown.",
-        "key",
-        "version",
+        "key version",
     ),
     target_metric(
         Retention.LOOK,
@@ -235,10 +242,7 @@ TARGET_METRICS: Final = (
         "Number of failed preflight checks. Absent before the first run and if preflight_interval is 0s.",
     ),
     target_metric(
-        Retention.CHECKS,
-        "ekm_preflight_failed",
-        "1 for each failed preflight check. Absent for every other check.",
-        "check",
+        Retention.CHECKS, "ekm_preflight_failed", "1 for each failed preflight check. Absent for every other check.", "check"
     ),
     # credentials, declarations and the network path
     target_metric(
@@ -246,39 +250,25 @@ TARGET_METRICS: Final = (
         "ekm_credential_usable",
         "Whether the credential was accepted (1) or refused (0): by Entra ID for the current one, by a full round trip for the "
         "staged one. Absent while unknown.",
-        "credential",
-        "role",
+        "credential role",
     ),
     _info(
         Retention.DECLARED,
         "ekm_target_info",
         "Settings of the target and its declared labels; the tenant of the vault's challenge replaces the configured one.",
-        "key",
-        "credential",
-        "module",
-        "mode",
-        "cloud",
-        "tenant",
-        "generation",
-        "pin",
-        "vantage",
-        "thumbprint",
+        "key credential module mode cloud tenant generation pin vantage thumbprint",
     ),
     _info(
         Retention.DECLARED,
         "ekm_instance_info",
         "A SQL Server instance that depends on the target, as declared in instances.",
-        "sql_instance",
-        "host",
-        "ag",
+        "sql_instance host ag",
     ),
     _info(
         Retention.KNOWN,
         "ekm_vault_info",
         "Region, service version and connection type in the diagnostic headers of the vault's responses.",
-        "region",
-        "service_version",
-        "connection",
+        "region service_version connection",
     ),
     _counter(
         "ekm_path_changes_total", "Changes of region, connection type or TLS issuer between two responses of the vault.", "what"

@@ -78,6 +78,7 @@ KEY: tuple[ReasonRow, ...] = (
     _key(
         "key_soft_deleted",
         "the key was deleted and can still be recovered",
+        is_irreversible=True,
         shown_by=ShownBy("key_version", (Step.GET_KEY,)),
         markers=(Markers(VaultOrder.KEY_STATE, ("key:soft_deleted",), (404,)),),
     ).advising(
@@ -89,6 +90,7 @@ KEY: tuple[ReasonRow, ...] = (
     _key(
         "key_not_found",
         "the vault has no such key or version",
+        is_irreversible=True,
         shown_by=ShownBy("key_version", (Step.GET_KEY,)),
         markers=(Markers(VaultOrder.PERMISSION, ("keynotfound",), (404,)),),
     ),

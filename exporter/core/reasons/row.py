@@ -108,6 +108,8 @@ class ReasonRow:
     reply: Reply = Reply.REFUSED
     link: Link = Link.VAULT  # that it breaks, except at the sign-in
     spreads_to: tuple[Link, ...] = ()  # many of them break this earlier link
+    is_of_host: bool = False  # no vault can cause it
+    is_irreversible: bool = False  # keys are lost, or are lost for good after some time
     refuses: Refused | None = None
     is_open: bool = False  # the cause is open: the masked detail names it, as a sentence, an endpoint or the content of a file
     shown_by: ShownBy | None = None  # None, or another step: the check of the step

@@ -19,9 +19,11 @@ from exporter.core.durations import moment
 from exporter.core.readiness import NOT_TESTED
 from exporter.presentation import payloads
 from exporter.presentation.calendar import calendar
+from exporter.presentation.cause_payload import cause_payload
 from exporter.presentation.expiring import all_endings, credential_ending
 from exporter.presentation.support_bundle import archive, collect_bundle
 from exporter.runtime.slices import in_slices
+from exporter.state.cause_groups import MOST_CAUSES, cause_groups, linked
 from exporter.state.records import TargetRecord, readiness_at
 from exporter.web.handlers.discovery import groups, shard_group
 from exporter.web.interfaces import Reload, Service
@@ -80,7 +82,14 @@ class ApiHandlers:
         )
         endings = await all_endings(service.config, service.record_of, service.credential_ends)
         expiring = [json.dumps(payloads.ending_payload(each, now=now)) async for each in in_slices(endings, _AT_ONCE)]
-        about = {"at": moment(now), "vantage": service.config.settings.vantage.value, "not_tested": NOT_TESTED}
+        modules, every = service.config.modules, service.config.targets.values()
+        causes = await cause_groups(linked(each, modules[each.module], service.record_of(each.name), now) for each in every)
+        about = {
+            "at": moment(now),
+            "vantage": service.config.settings.vantage.value,
+            "not_tested": NOT_TESTED,
+            "causes": [cause_payload(group) for group in causes[:MOST_CAUSES]],
+        }
         opening = f'{json.dumps(about).removesuffix("}")}, "expiring": [{", ".join(expiring)}], "targets": ['
         return await _send(request, _listed(opening, rows, "]}"))
 

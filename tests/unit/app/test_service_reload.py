@@ -77,6 +77,18 @@ async def test_report_of_an_unchanged_target_counts(service, held):
     assert 'ekm_probes_total{target="a",vault="contoso.vault.azure.net"} 1' in await scraped(service)
 
 
+async def test_common_causes_follow_requested_probes_and_reloads(service):
+    cause = 'ekm_common_cause_targets{link="vault",name="contoso.vault.azure.net",reason="connect_refused"}'
+    assert "ekm_common_cause" not in await scraped(service)
+    for name in CONFIG.targets:
+        await service.probe(name, "default", timeout=None)
+    assert f"{cause} 2.0" in await scraped(service)
+    await service.apply(WITHOUT)
+    assert f"{cause} 1.0" in await scraped(service)
+    await service.apply(replace(CONFIG, targets={"c": replace(TARGET, name="c")}))
+    assert "ekm_common_cause" not in await scraped(service)
+
+
 async def test_removed_target_in_the_queue_is_not_probed(service, held):
     waiting = [asyncio.create_task(service.probe(name, "default", timeout=None)) for name in ("b", "b", "b", "b", "a")]
     await asyncio.sleep(0.1)

@@ -71,9 +71,19 @@ def after(*made, target=TARGET, **known):
     return recorder
 
 
-@pytest.mark.parametrize(("usable", "value"), [(True, {("staged", "next"): 1}), (False, {("staged", "next"): 0}), (None, {})])
-def test_a_staged_credential_is_usable_refused_or_unknown(usable, value):
-    assert shown(after(an_auxiliary_result(AuxiliaryKind.NEXT, usable=usable, **STAGED)), "ekm_credential_usable") == value
+@pytest.mark.parametrize(("usable", "value"), [(True, 1), (False, 0), (None, None)])
+@pytest.mark.parametrize(
+    ("what", "result", "expected"),
+    [
+        (AuxiliaryKind.NEXT, STAGED, ("ekm_credential_usable", ("staged", "next"))),
+        (AuxiliaryKind.RETAINED, KEPT, ("ekm_retained_version_usable", ("ContosoRSAKey0", OLD))),
+        (AuxiliaryKind.RECOVERY, RESTORED, ("ekm_recovery_usable", ())),
+    ],
+)
+def test_an_auxiliary_result_is_usable_refused_or_unknown(what, result, expected, usable, value):
+    name, labels = expected
+    found = shown(after(an_auxiliary_result(what, usable=usable, **result)), name)
+    assert found == ({} if value is None else {labels: value})
 
 
 def test_current_and_staged_credential_have_a_series_each():
@@ -116,16 +126,6 @@ def test_a_credential_no_longer_staged_has_no_series(staged):
 
 
 @pytest.mark.parametrize(
-    ("usable", "value"),
-    [(True, {("ContosoRSAKey0", OLD): 1}), (False, {("ContosoRSAKey0", OLD): 0}), (None, {})],
-)
-def test_a_retained_version_is_usable_refused_or_unknown(usable, value):
-    assert (
-        shown(after(an_auxiliary_result(AuxiliaryKind.RETAINED, usable=usable, **KEPT)), "ekm_retained_version_usable") == value
-    )
-
-
-@pytest.mark.parametrize(
     ("here", "there", "value"), [(True, True, {1}), (True, False, {0}), (False, True, {0}), (None, False, {0}), (None, True, {1})]
 )
 def test_a_version_in_two_vaults_must_unwrap_in_both(here, there, value):
@@ -163,11 +163,6 @@ def test_a_version_has_a_series_until_its_last_day_ends(until, value):
     )
 
     assert shown(recorder, "ekm_retained_version_usable") == value
-
-
-@pytest.mark.parametrize(("usable", "value"), [(True, {(): 1}), (False, {(): 0}), (None, {})])
-def test_the_recovery_vault_is_usable_refused_or_unknown(usable, value):
-    assert shown(after(an_auxiliary_result(AuxiliaryKind.RECOVERY, usable=usable, **RESTORED)), "ekm_recovery_usable") == value
 
 
 @pytest.mark.parametrize("usable", [False, None])
@@ -239,40 +234,23 @@ def test_the_path_outlives_failed_probes():
 # counters of verdicts
 
 
-def counted(name, *reports):
+@pytest.mark.parametrize(
+    ("report", "counted"),
+    [
+        (a_report(ready=True), (1, 0)),
+        (a_report(steps=[refused()], ready=False), (0, 1)),
+        (a_report(steps=[silent()], ready=None), (0, 0)),
+        (a_report(ready=True, tainted=True), (0, 0)),
+        (a_report(steps=[refused()], ready=False, tainted=True), (0, 0)),
+        (a_report(steps=[failed(Step.WRAP_KEY, 3077, Reason.KEY_EXPIRED, status=403)], ready=True), (1, 0)),
+    ],
+)
+def test_only_untainted_probes_with_a_verdict_are_counted(report, counted):
     recorder = a_scene()
-    for report in reports:
-        probed(recorder, report)
-    return shown(recorder, name)
-
-
-def unready(*reports):
-    return {(): counted("ekm_probe_verdicts_total", *reports)[("not_ready",)]}
-
-
-def test_only_untainted_probes_with_a_verdict_are_counted():
-    good, bad, unknown = a_report(ready=True), a_report(steps=[refused()], ready=False), a_report(steps=[silent()], ready=None)
-    tainted = a_report(ready=True, tainted=True)
-
-    assert counted("ekm_probe_verdicts_total", good, bad, unknown, tainted) == {("ready",): 1, ("not_ready",): 1}
-
-
-def test_a_probe_with_the_verdict_not_ready_is_counted():
-    assert unready(a_report(steps=[refused()], ready=False), a_report(ready=True), a_report(ready=False)) == {(): 2}
-
-
-def test_a_refused_wrap_alone_is_not_counted_as_unready():
-    expired = a_report(steps=[failed(Step.WRAP_KEY, 3077, Reason.KEY_EXPIRED, status=403)], ready=True)
-
-    assert unready(expired) == {(): 0}
-
-
-def test_a_probe_without_a_verdict_is_not_counted_as_unready():
-    assert unready(a_report(steps=[silent()], ready=None)) == {(): 0}
-
-
-def test_a_tainted_probe_is_not_counted_as_unready():
-    assert unready(a_report(steps=[refused()], ready=False, tainted=True)) == {(): 0}
+    probed(recorder, report)
+    probed(recorder, report)
+    ready, not_ready = (2 * count for count in counted)
+    assert shown(recorder, "ekm_probe_verdicts_total") == {("ready",): ready, ("not_ready",): not_ready}
 
 
 # after a restart

@@ -9,7 +9,7 @@ import pytest
 from exporter.config.model import Module, Settings
 from exporter.core.credential_expiry import Source
 from exporter.core.faults import Fault
-from exporter.core.model import CredentialKind, Generation, Mode, Phase, Step, Vantage
+from exporter.core.model import CredentialKind, Generation, Mode, Step, Vantage
 from exporter.core.reasons import Reason
 from tests.support.metric_factories import (
     START,
@@ -104,18 +104,6 @@ def test_steps_outside_the_mode_have_no_counters():
 # the last probe
 
 
-def test_a_good_probe_shows_success_and_code_zero():
-    recorder = after(a_report(ready=True, duration=0.25))
-
-    assert shown(recorder, "ekm_probe_success") == {(): 1}
-    assert shown(recorder, "ekm_probe_duration_seconds") == {(): 0.25}
-    assert shown(recorder, "ekm_last_probe_timestamp_seconds") == {(): START}
-    assert shown(recorder, "ekm_last_error_code") == {(): 0}
-    assert shown(recorder, "ekm_last_failure_info") == {}
-    assert shown(recorder, "ekm_vault_side_ready") == {(): 1}
-    assert shown(recorder, "ekm_probe_failures_total") == {(): 0}
-
-
 def test_a_failed_probe_has_its_deciding_failure_and_all_errors():
     forbidden = {"status": 403, "retry_after_seconds": None}
     recorder = after(
@@ -137,29 +125,6 @@ def test_a_failed_probe_has_its_deciding_failure_and_all_errors():
     assert shown(recorder, "ekm_probe_failures_total") == {(): 1}
 
 
-def test_a_past_failure_leaves_no_info():
-    recorder = after(a_report(steps=[refused()]), a_report())
-
-    assert shown(recorder, "ekm_last_failure_info") == {}
-    assert shown(recorder, "ekm_last_error_code") == {(): 0}
-
-
-def test_a_skipped_step_has_no_series_of_the_last_probe():
-    recorder = after(a_report(), a_report(steps=[throttled(Step.GET_KEY, retry_after_seconds=4.0)]))
-
-    assert shown(recorder, "ekm_step_success") == {("challenge",): 1, ("token",): 1, ("get_key",): 0}
-    assert {step for _, step in shown(recorder, "ekm_step_phase_duration_seconds")} == {"challenge", "token", "get_key"}
-    assert shown(recorder, "ekm_retry_after_seconds") == {("get_key",): 4}
-
-
-def test_only_measured_phases_have_series():
-    recorder = after(a_report(steps=[ok(Step.GET_KEY, phases={Phase.WAIT: 0.5})]))
-
-    phases = shown(recorder, "ekm_step_phase_duration_seconds")
-    assert {phase for phase, step in phases if step == "get_key"} == {"wait"}
-    assert {phase for phase, step in phases if step == "challenge"} == {"dns", "connect", "tls", "wait", "transfer"}
-
-
 def test_a_report_without_steps_is_no_success_and_has_no_code():
     skipped = [failed(Step.CHALLENGE, None, None)]
     recorder = after(a_report(steps=skipped))
@@ -167,11 +132,6 @@ def test_a_report_without_steps_is_no_success_and_has_no_code():
     assert shown(recorder, "ekm_probe_success") == {(): 0}
     assert shown(recorder, "ekm_last_error_code") == {}
     assert shown(recorder, "ekm_last_failure_info") == {}
-
-
-def test_an_unknown_verdict_has_no_series():
-    assert shown(after(a_report(ready=True), a_report(ready=None)), "ekm_vault_side_ready") == {}
-    assert shown(after(a_report(ready=False)), "ekm_vault_side_ready") == {(): 0}
 
 
 def test_a_stale_verdict_is_dropped_alone():
@@ -190,29 +150,6 @@ def test_an_invalidated_verdict_is_dropped_alone():
 
     assert shown(recorder, "ekm_vault_side_ready") == {}
     assert shown(recorder, "ekm_probe_success") == {(): 1}
-
-
-def test_facts_of_the_record_have_series():
-    recorder = after(
-        a_report(),
-        known={
-            "consecutive_failures": 4,
-            "consecutive_blocking": 3,
-            "consecutive_unready": 2,
-            "last_success_at": START - 9,
-            "next_probe_at": START + 60,
-        },
-    )
-
-    assert shown(recorder, "ekm_consecutive_failures") == {(): 4}
-    assert shown(recorder, "ekm_consecutive_blocking_failures") == {(): 3}
-    assert shown(recorder, "ekm_consecutive_unready_probes") == {(): 2}
-    assert shown(recorder, "ekm_last_success_timestamp_seconds") == {(): START - 9}
-    assert shown(recorder, "ekm_next_probe_timestamp_seconds") == {(): START + 60}
-
-
-def test_a_target_without_success_has_no_success_time():
-    assert shown(after(a_report(steps=[refused()])), "ekm_last_success_timestamp_seconds") == {}
 
 
 # durations and 429
@@ -303,35 +240,6 @@ def test_a_429_counts_even_in_a_tainted_probe():
 # last known facts
 
 
-def test_key_facts_outlive_failed_probes():
-    key = a_key(enabled=False, size_bits=4096, expires=START + 5, not_before=START - 5)
-    recorder = after(a_report(key=key), a_report(steps=[refused()]))
-
-    assert [labels[1:3] for labels in shown(recorder, "ekm_key_info")] == [("RSA", "4096")]
-    assert shown(recorder, "ekm_key_enabled") == {(): 0}
-    assert shown(recorder, "ekm_key_supported") == {(): 0}
-    assert shown(recorder, "ekm_key_expiry_timestamp_seconds") == {(): START + 5}
-    assert shown(recorder, "ekm_key_not_before_timestamp_seconds") == {(): START - 5}
-
-
-def test_a_key_that_never_expires_has_no_expiry():
-    recorder = after(a_report(key=a_key(expires=START)), a_report(key=a_key(enabled=None)))
-
-    assert shown(recorder, "ekm_key_expiry_timestamp_seconds") == {}
-    assert shown(recorder, "ekm_key_enabled") == {}
-    assert shown(recorder, "ekm_key_supported") == {(): 1}
-
-
-def test_each_vault_header_is_last_known_by_itself():
-    recorder = after(
-        a_report(steps=[ok(Step.CHALLENGE, vault=headers())]),
-        a_report(steps=[ok(Step.CHALLENGE, vault=headers("northeurope", None, None))]),
-        a_report(),
-    )
-
-    assert shown(recorder, "ekm_vault_info") == {("private", "northeurope", "1.9"): 1}
-
-
 def test_each_changed_part_of_the_path_is_counted_once():
     def seen(region, connection, issuer):
         facts = {
@@ -379,34 +287,11 @@ def test_targets_share_the_certificate_of_an_endpoint():
     assert shown(recorder, "ekm_tls_certificate_expiry_timestamp_seconds") == {("login.microsoftonline.com:443",): START + 86400}
 
 
-def test_clock_skew_is_endpoint_time_minus_local_time():
-    recorder = after(
-        a_report(steps=[ok(Step.CHALLENGE, duration=0.5, server_time=START + 30, endpoint="v:443")], duration=2.0),
-    )
-
-    assert shown(recorder, "ekm_clock_skew_seconds") == {("v:443",): pytest.approx(30.0)}
-
-
 @pytest.mark.parametrize("changes", [{"tainted": True}, {}])
 def test_tainted_probes_and_shared_tokens_give_no_clock_skew(changes):
     token = ok(Step.TOKEN, server_time=START + 30, endpoint="e:443", shared=not changes)
 
     assert shown(after(a_report(steps=[token], **changes)), "ekm_clock_skew_seconds") == {}
-
-
-@pytest.mark.parametrize(
-    ("result", "value"),
-    [
-        (ok(Step.TOKEN), {("sql-prod", "current"): 1}),
-        (refused(), {("sql-prod", "current"): 0}),
-        (refused(3128, Reason.APPLICATION_UNKNOWN, status=400), {("sql-prod", "current"): 0}),
-        (silent(Step.TOKEN), {}),
-        (throttled(Step.TOKEN), {}),
-        (silent(Step.CHALLENGE), {}),
-    ],
-)
-def test_only_a_refused_credential_is_unusable(result, value):
-    assert shown(after(a_report(), a_report(steps=[result])), "ekm_credential_usable") == value
 
 
 def test_a_declared_expiry_has_a_series():
@@ -427,29 +312,12 @@ def test_each_source_of_an_expiry_has_a_series():
     }
 
 
-def test_the_budget_is_the_busiest_ten_seconds_of_a_minute():
-    recorder = a_recorder(a_target("a"), a_target("b"))
-    one = 2 / 4000 + 2 / 1000  # challenge and get; wrap and unwrap with a 3072-bit key in software
-    for name, when in (("a", 0), ("b", 3), ("a", 60)):
-        probed(recorder, a_report(name, key=a_key(size_bits=3072), started_at=START + when))
-        if when == 3:
-            assert shown_budget(recorder) == pytest.approx(2 * one)
-
-    assert shown_budget(recorder) == pytest.approx(one)
-
-
 def test_a_clock_set_back_drops_the_old_budget():
     recorder = a_recorder(a_target("a"))
     for when, size in ((3600, 3072), (0, 2048)):
         probed(recorder, a_report("a", key=a_key(size_bits=size), started_at=START + when))
 
     assert shown_budget(recorder) == pytest.approx(4 / 4000)
-
-
-def test_a_throttled_request_uses_no_budget():
-    recorder = after(a_report(steps=[throttled(Step.GET_KEY)]))
-
-    assert shown_budget(recorder) == pytest.approx(1 / 4000)
 
 
 def test_a_managed_hsm_has_no_budget():
@@ -503,19 +371,6 @@ def test_thumbprint_is_a_label_of_the_target():
     recorder = a_recorder(config=a_config(a_target(thumbprint="0x2C56")))
 
     assert [line.count('thumbprint="0x2C56"') for line in lines_of(scrape(recorder), "ekm_target_info{")] == [1]
-
-
-def test_the_tenant_of_a_challenge_outlives_failures():
-    recorder = after(a_report(tenant="11111111"), a_report(steps=[silent(Step.CHALLENGE)]))
-
-    assert [line.count('tenant="11111111"') for line in lines_of(scrape(recorder), "ekm_target_info{")] == [1]
-
-
-def test_each_sql_server_has_one_info():
-    one = {"sql_instance": "SQLPRD01", "host": "n1", "ag": "AG7"}
-    recorder = a_recorder(a_target(instances=(one, {"sql_instance": "SQLPRD02"}, dict(one))))
-
-    assert len(lines_of(scrape(recorder), "ekm_instance_info{")) == 2
 
 
 def codes_in(recorder):

@@ -54,14 +54,6 @@ def test_sent_and_unthrottled_requests_count(result, share):
     assert share_of([result], a_key(kty="RSA-HSM", size_bits=3072)) == pytest.approx(share)
 
 
-def test_an_unresolved_name_uses_no_budget():
-    dead = failed(Step.CHALLENGE, 3900, Reason.DNS_NOT_FOUND, fault=Fault.DNS_NOT_FOUND, phase_reached=Phase.DNS)
-    recorder = a_recorder(a_target())
-    probed(recorder, a_report(steps=[dead]))
-
-    assert ratio_of(recorder) == 0
-
-
 @pytest.mark.parametrize(("after", "kept"), [(0, True), (9, True), (49, True), (60, False), (3600, False), (-60, False)])
 def test_after_an_idle_minute_the_ratio_is_zero(after, kept):
     budget = Budget()

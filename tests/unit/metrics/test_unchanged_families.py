@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, is_dataclass, replace
+from types import UnionType
+from typing import get_args, get_type_hints
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.core.auxiliary import AuxiliaryKind
-from exporter.core.model import Generation, KeyFacts, Step
+from exporter.core.codes import BY_CODE
+from exporter.core.model import Generation, KeyFacts, ProbeReport, Step, StepResult
 from exporter.metrics.definitions import OF_EXPORTER
 from exporter.metrics.exposition import Exposition
+from exporter.state.history import History
+from exporter.state.records import TargetRecord
 from tests.support import client_model
 from tests.support.metric_factories import (
     START,
@@ -106,6 +112,92 @@ def test_a_scrape_is_that_of_a_recorder_that_renders_everything(happened):
 
     assert text_of(changed) == text_of(everything)
     assert protobuf_of(changed) == protobuf_of(everything)
+
+
+FAILED = a_report(
+    ready=False,
+    steps=[ok(Step.CHALLENGE, vault=headers(), certificate=certificate()), throttled(retry_after_seconds=5.0)],
+    key=a_key(),
+    purge_at=START,
+)
+# The target and its history are not rendered; steps are walked; an auxiliary probe has an event of its own.
+LEFT_OUT = {
+    (ProbeReport, "target"),
+    *((TargetRecord, name) for name in ("target", "history", "last", "auxiliary", "certificates")),
+}
+
+
+def fields_of(value, *path):
+    """The path to every field of a dataclass and of those in it, and the values that its type allows."""
+    hints = get_type_hints(type(value))
+    for each in fields(value):
+        inner = getattr(value, each.name)
+        if (type(value), each.name) in LEFT_OUT:
+            continue
+        if each.name == "steps":
+            for place, step in enumerate(inner[:3]):
+                yield from fields_of(step, *path, "steps", place)
+            continue
+        codes = st.none() | st.sampled_from(sorted(BY_CODE))
+        yield (*path, each.name), codes if (type(value), each.name) == (StepResult, "code") else values_of(hints[each.name])
+        if is_dataclass(inner):
+            yield from fields_of(inner, *path, each.name)
+
+
+def values_of(hint):
+    if isinstance(hint, UnionType):
+        return st.one_of([values_of(each) for each in get_args(hint)])
+    return st.floats(0, 4e9) if hint is float else st.from_type(hint)
+
+
+def with_field(value, path, new):
+    name, *rest = path
+    if isinstance(name, int):
+        return (*value[:name], with_field(value[name], rest, new), *value[name + 1 :])
+    return replace(value, **{name: with_field(getattr(value, name), rest, new) if rest else new})
+
+
+FIELDS_OF_REPORTS = dict(fields_of(FAILED))
+FIELDS_OF_RECORDS = dict(fields_of(TargetRecord(a_target(), History(0))))
+
+
+def both(*events):
+    """The scrapes of a recorder that renders what changed, and of one that renders everything."""
+    changed, everything = (applied(events, everything=each) for each in (False, True))
+    return text_of(changed), text_of(everything)
+
+
+@pytest.mark.parametrize("path", FIELDS_OF_REPORTS, ids=lambda path: ".".join(map(str, path)))
+@given(st.data())
+@settings(max_examples=3)
+def test_any_field_of_a_report_is_rendered_when_it_changes(path, data):
+    changed = with_field(FAILED, path, data.draw(FIELDS_OF_REPORTS[path]))
+    for events in ([FAILED, changed], [changed, FAILED]):
+        some, everything = both(*events)
+        assert some == everything
+
+
+@pytest.mark.parametrize("path", FIELDS_OF_RECORDS, ids=".".join)
+@given(st.data())
+@settings(max_examples=3)
+def test_any_field_of_a_record_is_rendered_when_it_changes(path, data):
+    new = data.draw(FIELDS_OF_RECORDS[path])
+
+    def change(recorder, _at):
+        record = recorder.records.get("t")
+        setattr(record, path[0], with_field(record, path, new).vault if len(path) > 1 else new)
+        recorder.record(record.last, record)
+
+    some, everything = both(FAILED, change)
+    assert some == everything
+
+
+def test_fields_with_a_part_in_a_series_are_among_them():
+    """The two tests above would pass if they changed nothing that is rendered."""
+    assert {("steps", 2, "reason"), ("steps", 2, "facts", "retry_after_seconds"), ("purge_at",), ("readiness", "ready")} <= set(
+        FIELDS_OF_REPORTS
+    )
+    assert {("purge_at",), ("consecutive_failures",), ("key",), ("vault", "region")} <= set(FIELDS_OF_RECORDS)
 
 
 def puts_of(recorder, report, monkeypatch):

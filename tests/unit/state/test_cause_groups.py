@@ -1,0 +1,166 @@
+"""Causes with the targets and SQL Servers behind them, as records and configuration give them."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from exporter.config.model import Module, Proxy
+from exporter.core.causes import Cause, Link
+from exporter.core.model import Step, VaultHeaders
+from exporter.core.reasons import Reason
+from exporter.state.cause_groups import cause_groups, linked, links_of
+from exporter.state.history import History
+from exporter.state.records import TargetRecord
+from exporter.state.snapshots import restore, snapshot
+from tests.support.metric_factories import MODULE, START, a_report, a_target, failed, ok, refused, silent
+
+NOW = START + 100
+
+
+def a_record(target, *reports):
+    record = TargetRecord(target, History(0))
+    for report in reports:
+        record.add_report(report)
+    return record
+
+
+def groups_of(*records, now=NOW):
+    return asyncio.run(cause_groups(linked(each.target, MODULE, each, now) for each in records))
+
+
+def failing(name, result=None, *, since=START, servers=(), ready=False, **changes):
+    """The record of a target that fails; each one has a credential and a vault of its own."""
+    own = {"vault": f"{name}.vault.azure.net", "credential": name, "instances": tuple({"sql_instance": each} for each in servers)}
+    reports = [a_report(name, ready=ready, steps=[result or refused()], started_at=at) for at in (since, START)]
+    return a_record(a_target(name, **(own | changes)), *reports)
+
+
+def firsts(*records, now=NOW):
+    return [group.first for group in groups_of(*records, now=now)]
+
+
+DELETED = failed(Step.GET_KEY, 3076, Reason.KEY_SOFT_DELETED)
+WRAP = failed(Step.WRAP_KEY, 3077, Reason.KEY_EXPIRED)
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        [failing("z", servers=["A", "B"]), failing("a", servers=["A"])],
+        [failing("z", DELETED), failing("a", since=START - 9000)],
+        [failing("z", DELETED, since=START - 9000), failing("a", DELETED)],
+        [failing("z", since=START - 9000), failing("a")],
+        [failing("z"), failing("a", WRAP, ready=True, servers=["A", "B"])],  # databases open without wrap
+        [failing("z"), failing("a", ready=None, servers=["A", "B"])],  # as of a canary
+    ],
+    ids=["servers at risk", "cannot be undone", "older of both", "older", "not ready", "no verdict"],
+)
+def test_causes_are_in_the_order_of_what_is_at_stake(expected):
+    assert firsts(*expected) == firsts(*reversed(expected)) == ["z", "a"]
+
+
+def test_targets_without_sql_servers_count_as_one_at_risk_each():
+    blocked = [failing(name, failed(Step.GET_KEY, 3077, Reason.FORBIDDEN_RBAC), vault="v") for name in ("t1", "t2")]
+    assert firsts(failing("one", servers=["A"]), *blocked) == ["t1", "one"]
+
+
+def test_a_group_counts_each_sql_server_once():
+    shared = {"sql_instance": "PROD", "host": "n1", "ag": "AG7"}
+    others = ({"sql_instance": "prod", "host": "N1"}, {"sql_instance": "PROD", "host": "n2"}, {"host": "n3"})
+    (group,) = groups_of(
+        failing("b", credential="sql", instances=(shared,)),
+        failing("a", credential="sql", instances=others, since=START - 50),
+        failing("c", WRAP, ready=True, credential="sql", instances=(shared,), vault="b.vault.azure.net"),
+    )[:1]
+    assert group.cause == Cause(Link.CREDENTIAL, "sql", Reason.SECRET_EXPIRED)
+    assert (group.targets, group.first, group.since) == (["b", "a"], "a", START - 50)
+    assert {name.lower() for name in group.servers.values()} == {"prod on n1", "prod on n2"}
+    assert group.availability_groups == {"AG7"}
+
+
+def test_a_stale_failure_keeps_its_cause_and_puts_nothing_at_risk():
+    (group,) = groups_of(failing("t", servers=["A"]), now=START + 86400)
+    assert (group.targets, group.at_risk, group.since) == (["t"], set(), START)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        a_record(a_target()),
+        a_record(a_target(), a_report(ready=True)),
+        a_record(a_target(), a_report(steps=[refused()]), a_report(ready=True, started_at=START + 60)),
+    ],
+    ids=["not probed", "ready", "ready again"],
+)
+def test_a_target_without_a_failure_has_no_cause(record):
+    assert groups_of(record) == []
+
+
+def test_a_restored_record_has_no_cause_before_its_first_probe():
+    target = a_target()
+    record = a_record(target)
+    restore(record, snapshot(failing("t", vault=target.vault, credential="sql-prod")))
+    assert groups_of(record) == []
+
+
+def test_a_failure_began_with_its_state_and_not_with_its_last_probe():
+    record = failing("t")
+    record.add_report(a_report("t", ready=False, steps=[silent()], started_at=START + 60))
+    assert groups_of(record)[0].since == START
+    record.state_since = None  # after another key version
+    assert groups_of(record)[0].since == START + 60
+
+
+def test_an_unsteady_target_is_the_last_cause():
+    shaky = a_record(a_target(), *(a_report(steps=[silent()], started_at=START + n) for n in range(3)), a_report(ready=True))
+    shaky.add_report(a_report(ready=True, started_at=NOW))
+    found = groups_of(shaky, failing("z", WRAP, ready=True))
+    assert [group.cause.unsteady for group in found] == [False, True]
+    assert found[1].cause.reason is Reason.READ_TIMEOUT
+
+
+def test_links_have_the_names_of_the_configuration():
+    module = Module(name="m", proxy=Proxy(url="http://user:pw@proxy.example:3128"), authority_host="https://login.example")
+    names = links_of(a_target(), module, None, None)
+    assert names == {
+        Link.HOST: "",
+        Link.PROXY: "proxy.example:3128",
+        Link.ENTRA: "login.example",
+        Link.CREDENTIAL: "sql-prod",
+        Link.VAULT: "contoso.vault.azure.net",
+        Link.KEY: f"contoso.vault.azure.net/{a_target().key}",
+    }
+    signed_in = a_report(steps=[ok(Step.TOKEN, endpoint="login.microsoftonline.com:443")])
+    assert links_of(a_target(), MODULE, None, signed_in)[Link.ENTRA] == "login.microsoftonline.com"
+
+
+def headed(region, *, ready=True, steps=()):
+    answered = ok(Step.CHALLENGE, vault=VaultHeaders(region=region))
+    return a_report(ready=ready, steps=[answered, *steps])
+
+
+def test_only_a_vault_that_its_key_proved_names_its_region():
+    record = a_record(a_target(), headed("West Europe"))
+    record.add_report(headed("forged", ready=False, steps=[silent()]))
+    assert record.vault.region == "forged"
+    assert record.region == "West Europe"
+    record.add_report(headed("North Europe", ready=True, steps=[WRAP]))
+    assert record.region == "North Europe"
+
+
+def test_the_region_outlives_a_restart():
+    record, restored = a_record(a_target(), headed("West Europe")), a_record(a_target())
+    restore(restored, snapshot(record))
+    assert restored.region == "West Europe"
+
+
+def test_a_region_of_many_silent_vaults_is_their_cause():
+    targets = [a_target(f"t{n}", vault=f"v{n}.vault.azure.net", credential=f"c{n}") for n in range(7)]
+    regions = ["West Europe"] * 4 + ["North Europe"] * 3
+    records = [a_record(each, replace(headed(region), target=each.name)) for each, region in zip(targets, regions, strict=True)]
+    for number, record in enumerate(records[:3]):
+        record.add_report(a_report(f"t{number}", ready=False, steps=[silent()], started_at=START + 60))
+    (group,) = groups_of(*records)
+    assert group.cause == Cause(Link.REGION, "West Europe", Reason.READ_TIMEOUT)
+    assert group.parts == {(f"v{n}.vault.azure.net", f"v{n}.vault.azure.net"): f"t{n}" for n in range(3)}
