@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.codes import BY_CODE
 from exporter.core.model import Generation, KeyFacts, ProbeReport, Step, StepResult
+from exporter.core.reasons import Reason
 from exporter.metrics.definitions import OF_EXPORTER
 from exporter.metrics.exposition import Exposition
 from exporter.state.history import History
@@ -129,7 +130,7 @@ LEFT_OUT = {
 
 def fields_of(value, *path):
     """The path to every field of a dataclass and of those in it, and the values that its type allows."""
-    hints = get_type_hints(type(value))
+    hints = get_type_hints(type(value), localns={"Reason": Reason})
     for each in fields(value):
         inner = getattr(value, each.name)
         if (type(value), each.name) in LEFT_OUT:
