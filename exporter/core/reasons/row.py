@@ -111,6 +111,7 @@ class ReasonRow:
     is_of_host: bool = False  # no vault can cause it
     is_irreversible: bool = False  # keys are lost, or are lost for good after some time
     refuses: Refused | None = None
+    is_of_service: bool = False  # the service is at fault, although it sent no response or refused the request
     is_open: bool = False  # the cause is open: the masked detail names it, as a sentence, an endpoint or the content of a file
     shown_by: ShownBy | None = None  # None, or another step: the check of the step
     markers: tuple[Markers, ...] = ()
