@@ -133,7 +133,12 @@ STATUS: tuple[ReasonRow, ...] = (
         at_sign_in=OTHER_DEVICE,
         # A vault that lacks a key names it, with a code of its own.
     ).advising(f"{_READ}. If it names no key, another server may have responded.", SHOW_THE_SERVER, *BY_CODE[3076].actions),
-    _status("conflict", "the current state of the key or vault does not allow the request", at_sign_in=OTHER_DEVICE).advising(
+    _status(
+        "conflict",
+        "the current state of the key or vault does not allow the request",
+        is_of_service=True,
+        at_sign_in=OTHER_DEVICE,
+    ).advising(
         READ_SENTENCE,
         "If a change to the key or vault is in progress, wait a minute.",
         f"If the key is deleted, recover it: {RECOVER_KEY}.",

@@ -9,15 +9,14 @@ from exporter.core.codes import BY_CODE
 from exporter.core.codes.advice_texts import AGAIN, REPEAT
 from exporter.core.codes.shared import DO_NOT_RESTART, FIND_INTERCEPTION
 from exporter.core.model import Step
-from exporter.core.reasons.row import Markers, ReasonRow, Refused, Reply, ShownBy, VaultOrder, implied
-from exporter.core.reasons.vault import WITH_TOKEN
+from exporter.core.reasons.row import Markers, ReasonRow, Refused, Reply, ShownBy, VaultOrder
+from exporter.core.reasons.vault import WITH_TOKEN, inner_code
 
 RECOVER_KEY = "`az keyvault key recover --vault-name VAULT --name KEY`"
 _ATTRIBUTES = "az keyvault key set-attributes --vault-name VAULT --name KEY --version VERSION"
 _key = partial(ReasonRow, link=Link.KEY, refuses=Refused.KEY)
 _state = partial(_key, refuses=Refused.KEY_STATE)
 _dates = partial(_state, shown_by=ShownBy("key_dates", WITH_TOKEN))
-_inner_code = partial(implied, VaultOrder.INNER_CODE, statuses=(403,))
 
 
 def _state_of_key(state: str) -> Markers:
@@ -30,7 +29,7 @@ KEY: tuple[ReasonRow, ...] = (
         "key_disabled",
         "the key version is disabled",
         shown_by=ShownBy("key_enabled", WITH_TOKEN),
-        markers=(_inner_code("KeyDisabled", "disabled key", "secretdisabled"), _state_of_key("disabled")),
+        markers=(inner_code("KeyDisabled", "disabled key", "secretdisabled"), _state_of_key("disabled")),
     ).advising(
         f"Enable the key version: `{_ATTRIBUTES} --enabled true`.",
         REPEAT,
@@ -38,7 +37,7 @@ KEY: tuple[ReasonRow, ...] = (
         DO_NOT_RESTART,
     ),
     _dates(
-        "key_expired", "the key version has expired", markers=(_inner_code("KeyExpired", "expired key"), _state_of_key("expired"))
+        "key_expired", "the key version has expired", markers=(inner_code("KeyExpired", "expired key"), _state_of_key("expired"))
     ).advising(
         f"Extend its expiry: `{_ATTRIBUTES} --expires 2030-01-01T00:00:00Z`. An expired key still unwraps but does not wrap.",
         REPEAT,
@@ -49,7 +48,7 @@ KEY: tuple[ReasonRow, ...] = (
         "key_not_yet_valid",
         "the key version is not valid yet",
         markers=(
-            _inner_code("KeyNotYetValid", "key is not yet valid|not allowed on a key that is not yet valid"),
+            inner_code("KeyNotYetValid", "key is not yet valid|not allowed on a key that is not yet valid"),
             _state_of_key("not_yet_valid"),
         ),
     ).advising(
@@ -60,7 +59,7 @@ KEY: tuple[ReasonRow, ...] = (
         "key_operation_forbidden",
         "the key's permitted operations (key_ops) lack this one",
         shown_by=ShownBy("key_ops", WITH_TOKEN),
-        markers=(_inner_code("KeyOperationForbidden", "is not permitted on this key"),),
+        markers=(inner_code("KeyOperationForbidden", "is not permitted on this key"),),
     ).advising(
         (
             "Permit both operations, and include the key's other ones, because this replaces them all: "

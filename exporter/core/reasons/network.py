@@ -91,7 +91,7 @@ NETWORK: tuple[ReasonRow, ...] = (
     _tls("tls_failed", "the TLS handshake failed", is_open=True),
     _cut_off("connection_reset", "the connection was reset before the response"),
     _cut_off("connection_closed", "the connection was closed before the response"),
-    _cut_off("read_timeout", "connected, but no response arrived in time"),
+    _cut_off("read_timeout", "connected, but no response arrived in time", is_of_service=True),
     _cut_off("not_http", "the response is not valid HTTP", is_open=True),
     _incomplete("body_truncated", "the response was truncated"),
     _incomplete("body_timeout", "the response was not complete in time"),

@@ -109,6 +109,7 @@ class ReasonRow:
     link: Link = Link.VAULT  # that it breaks, except at the sign-in
     spreads_to: tuple[Link, ...] = ()  # many of them break this earlier link
     refuses: Refused | None = None
+    is_of_service: bool = False  # the service is at fault, although it sent no response or refused the request
     is_open: bool = False  # the cause is open: the masked detail names it, as a sentence, an endpoint or the content of a file
     shown_by: ShownBy | None = None  # None, or another step: the check of the step
     markers: tuple[Markers, ...] = ()

@@ -49,7 +49,8 @@ SIGN_IN: tuple[ReasonRow, ...] = (
         "the client secret is wrong",
         markers=(numbers(7000215), implied(EntraOrder.SENTENCE, "InvalidClientSecret", "invalid client secret")),
     ).advising(
-        "Check that the exporter's secret file has the secret's value, not its id.",
+        "If the secret worked until now, it was replaced or removed. List all and their dates: `az ad app credential list --id CLIENT_ID`.",
+        "If it never worked, check that the exporter's secret file has the secret's value, not its id.",
         f"If the value is lost, create a new secret and keep the old one: {RESET}.",
         *_NEW_SECRET[2:],
     ),

@@ -47,6 +47,9 @@ _permission = partial(
 )
 _address = partial(_permission, refuses=Refused.ADDRESS, shown_by=ShownBy("firewall", WITH_TOKEN), on_hsm=())
 
+inner_code = partial(implied, VaultOrder.INNER_CODE, statuses=(403,))
+_permission_code = partial(implied, VaultOrder.PERMISSION, statuses=(403,))
+
 VAULT: tuple[ReasonRow, ...] = (
     _token("token_rejected", "the vault rejected the token", is_open=True).advising(
         "Read the vault's sentence in the detail of the step. If it names no cause, retry in ten minutes.", STATUS_PAGE, *AGAIN
@@ -80,7 +83,7 @@ VAULT: tuple[ReasonRow, ...] = (
     _address(
         "forbidden_nsp",
         "the vault's network security perimeter blocks this network",
-        markers=(implied(VaultOrder.INNER_CODE, "ForbiddenByNsp", "forbidden by nsp policy", statuses=(403,)),),
+        markers=(inner_code("ForbiddenByNsp", "forbidden by nsp policy"),),
     ).advising(
         "Add this network to an inbound access rule of the network security perimeter, or use a private endpoint.",
         "Trusted Azure services are blocked too: the perimeter overrides that exception.",
@@ -89,14 +92,7 @@ VAULT: tuple[ReasonRow, ...] = (
     _address(
         "forbidden_connection",
         "the vault only accepts private endpoints",
-        markers=(
-            implied(
-                VaultOrder.INNER_CODE,
-                "ForbiddenByConnection",
-                "public network access is disabled|not an approved private link",
-                statuses=(403,),
-            ),
-        ),
+        markers=(inner_code("ForbiddenByConnection", "public network access is disabled|not an approved private link"),),
     ).advising(
         (
             "The vault only accepts private endpoints. On the SQL Server host, check that its name resolves to a private "
@@ -108,14 +104,7 @@ VAULT: tuple[ReasonRow, ...] = (
     _address(
         "forbidden_firewall",
         "the vault's firewall blocks this address",
-        markers=(
-            implied(
-                VaultOrder.INNER_CODE,
-                "ForbiddenByFirewall",
-                r"client address (?:\([^)]{0,64}\) )?is not authorized",
-                statuses=(403,),
-            ),
-        ),
+        markers=(inner_code("ForbiddenByFirewall", r"client address (?:\([^)]{0,64}\) )?is not authorized"),),
         by_address=ByAddress(
             # An IP rule cannot name a private address: the request came through a service endpoint or an own network.
             private=(
@@ -141,12 +130,7 @@ VAULT: tuple[ReasonRow, ...] = (
         "forbidden_policy",
         "the vault's access policies do not allow the operation",
         markers=(
-            implied(
-                VaultOrder.PERMISSION,
-                "ForbiddenByPolicy",
-                r"does not have \w{1,32} [\w ]{0,32}permission|not found on any access policy",
-                statuses=(403,),
-            ),
+            _permission_code("ForbiddenByPolicy", r"does not have \w{1,32} [\w ]{0,32}permission|not found on any access policy"),
         ),
     ).advising(
         (
@@ -159,7 +143,7 @@ VAULT: tuple[ReasonRow, ...] = (
     _permission(
         "forbidden_rbac",
         "no role of the application allows the operation",
-        markers=(implied(VaultOrder.PERMISSION, "ForbiddenByRbac", "not authorized to perform action", statuses=(403,)),),
+        markers=(_permission_code("ForbiddenByRbac", "not authorized to perform action"),),
     ).advising(
         (
             "Assign the role to the principal on the vault: "

@@ -13,6 +13,7 @@ from functools import cache
 from exporter.core.causes import Link
 from exporter.core.model import Step
 from exporter.core.reasons import Reason
+from exporter.core.reasons.row import ReasonRow
 
 
 class MinuteClass(StrEnum):
@@ -81,6 +82,9 @@ class MinuteState:
     reason: str = ""
 
 
+_NOT_OF_SERVICE = {MinuteClass.UNREACHABLE: Party.NETWORK, MinuteClass.REFUSED: Party.SETTINGS}
+
+
 @cache
 def failed_minute(step: str, reason: str) -> MinuteState:
     """Return the state of a failed minute from the labels of `ekm_last_failure_info`.
@@ -92,18 +96,16 @@ def failed_minute(step: str, reason: str) -> MinuteState:
     except ValueError:
         return MinuteState(MinuteClass.NOT_TESTED, None, step, reason)
     kind = MinuteClass(why.row.reply_at(at))
-    return MinuteState(kind, None if kind is MinuteClass.NOT_TESTED else _party(at, why, kind), step, reason)
+    return MinuteState(kind, None if kind is MinuteClass.NOT_TESTED else _party(why.row, at, kind), step, reason)
 
 
-def _party(step: Step, reason: Reason, kind: MinuteClass) -> Party:
+def _party(row: ReasonRow, step: Step, kind: MinuteClass) -> Party:
     """Return whose fault it is: that of a setting or of the network, unless the host or the service itself broke."""
-    if reason.row.link_at(step) is Link.HOST:
+    if row.link_at(step) is Link.HOST:
         return Party.HOST
-    # Connected, and then silent: the service, not the network.
-    if kind is MinuteClass.UNREACHABLE and reason is not Reason.READ_TIMEOUT:
-        return Party.NETWORK
-    if kind is MinuteClass.REFUSED and reason is not Reason.CONFLICT:
-        return Party.SETTINGS
+    of_service = row.is_of_service and row.reply_at(step) is row.reply  # not of another device
+    if kind in _NOT_OF_SERVICE and not of_service:
+        return _NOT_OF_SERVICE[kind]
     return Party.ENTRA if step is Step.TOKEN else Party.VAULT
 
 

@@ -57,6 +57,13 @@ def test_expired_secret_advice_starts_with_a_new_secret():
     )
 
 
+def test_wrong_secret_was_rather_replaced_than_mistyped():
+    first, second, *_ = actions(3303, Reason.SECRET_WRONG, ready=False, names=replace(VAULT, client_id="0a1b"), step=Step.TOKEN)
+    assert "it was replaced or removed" in first
+    assert "`az ad app credential list --id 0a1b`" in first
+    assert second.startswith("If it never worked, check")
+
+
 def test_actions_leave_out_the_probe_just_made():
     for code in (3001, 3008, 3012, 3077, 3128):
         assert BY_CODE[code].actions[0].endswith("`ekm-exporter probe TARGET`.")

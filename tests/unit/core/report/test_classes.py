@@ -38,6 +38,7 @@ PROMISED = (
     ("get_key", "connection_reset", "unreachable", "network"),
     ("challenge", "proxy_auth", "unreachable", "network"),
     ("token", "forbidden", "unreachable", "network"),
+    ("token", "conflict", "unreachable", "network"),
     ("challenge", "read_timeout", "unreachable", "vault"),
     ("token", "read_timeout", "unreachable", "entra"),
     ("challenge", "network_down", "unreachable", "host"),
