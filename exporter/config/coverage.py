@@ -40,7 +40,7 @@ def _not_pinned(target: Target, config: Config) -> bool:
 
 
 def _elsewhere(target: Target, config: Config) -> bool:
-    managed = config.credentials[target.credential].kind is CredentialKind.MANAGED_IDENTITY
+    managed = config.credentials[target.credential].kind.is_managed
     return managed and _central(config) and _mode(target, config) is not Mode.CANARY
 
 
@@ -89,7 +89,7 @@ def weak_proof(target: Target, config: Config, _: date) -> _Lines:
                 "the key of mode canary is not SQL Server's, so this proves nothing about its backups: move it to a target in mode full",
             )
     staged = config.credentials.get(target.next_credential or "")
-    if staged is not None and staged.kind is CredentialKind.MANAGED_IDENTITY and _central(config):
+    if staged is not None and staged.kind.is_managed and _central(config):
         yield (
             "next_credential",
             f"a managed identity belongs to its host, so no other host can test it: {_ON_THE_HOST}",

@@ -84,6 +84,11 @@ class CredentialKind(StrEnum):
         """Whether it is a client secret, as SQL Server's own credential is."""
         return self in (CredentialKind.CLIENT_SECRET, CredentialKind.CONNECTOR_SECRET)
 
+    @property
+    def is_managed(self) -> bool:
+        """Whether it is an identity that belongs to one host."""
+        return self is CredentialKind.MANAGED_IDENTITY
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:

@@ -14,7 +14,7 @@ from typing import Any
 from exporter.config.auxiliary import is_needed
 from exporter.config.model import Config, Credential, Module, Target
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult, Identity
-from exporter.core.model import CredentialKind, KeyFacts, Vantage
+from exporter.core.model import KeyFacts, Vantage
 from exporter.probing.round_trip import ProbeRequest
 
 
@@ -38,7 +38,7 @@ class AuxiliaryProbe:
     @property
     def is_of_another_host(self) -> bool:
         """Whether the staged credential is an identity that only the SQL host has."""
-        managed = self.request.credential.kind is CredentialKind.MANAGED_IDENTITY
+        managed = self.request.credential.kind.is_managed
         return self.what is AuxiliaryKind.NEXT and managed and self.request.vantage is Vantage.CENTRAL
 
 

@@ -16,19 +16,7 @@ from exporter.core.codes import in_generation
 from exporter.core.deadline import OUT_OF_TIME, slow_in, slowest
 from exporter.core.faults import Fault, FaultOrigin
 from exporter.core.key_reference import other_key
-from exporter.core.model import (
-    Challenge,
-    CredentialKind,
-    Facts,
-    KeyFacts,
-    Mode,
-    Outcome,
-    ProbeReport,
-    Step,
-    StepResult,
-    TokenResult,
-    Vantage,
-)
+from exporter.core.model import Challenge, Facts, KeyFacts, Mode, Outcome, ProbeReport, Step, StepResult, TokenResult, Vantage
 from exporter.core.parsing.principal import with_object_ids
 from exporter.core.readiness import assess
 from exporter.core.reasons import Reason
@@ -253,7 +241,8 @@ class _Run:
         if facts.fault is Fault.NONE:
             self._results[step] = StepResult(step=step, outcome=Outcome.OK, duration=duration, facts=facts, shared=shared)
             return
-        if self._request.cut_by_scrape and (facts.fault.origin is FaultOrigin.TIMEOUT or self._out_of_time(facts)):
+        is_late = facts.fault is not Fault.HTTP_STATUS and self._clock.monotonic() >= self._deadline
+        if self._request.cut_by_scrape and (facts.fault.origin is FaultOrigin.TIMEOUT or is_late):
             facts = replace(facts, cut_by_scrape=True)
         classification = classify(step, facts)
         self._results[step] = StepResult(
@@ -265,10 +254,6 @@ class _Run:
             facts=facts,
             shared=shared,
         )
-
-    def _out_of_time(self, facts: Facts) -> bool:
-        """Return whether a failure without an HTTP status came after the deadline."""
-        return facts.fault is not Fault.HTTP_STATUS and self._clock.monotonic() >= self._deadline
 
     def _internal_error(self, error: Exception) -> Facts:
         self._dependencies.on_internal_error(error)
@@ -286,7 +271,7 @@ class _Run:
                 steps,
                 pinned=request.target.key_version is not None,
                 mode=request.module.mode,
-                managed_identity=request.credential.kind is CredentialKind.MANAGED_IDENTITY,
+                managed_identity=request.credential.kind.is_managed,
                 vantage=request.vantage,
                 unwrapped=self._unwrapped if request.round_trip else request.last_unwrapped,
                 own_module=request.module.name == request.target.module,

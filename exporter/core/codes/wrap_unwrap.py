@@ -59,55 +59,42 @@ def _not_encoded(code: int, symbol: str, layer: Layer, what: str) -> ConnectorEr
     )
 
 
-def _operation(layer: Layer, first: int, name: str, *, request: str, given: str) -> tuple[ConnectorError, ...]:
-    """Build the ten codes of one operation; `request` is its name with an article, `given` the key that is sent."""
-    symbol, word = f"Error{name}Key", name.lower()
+def _inside(layer: Layer, first: int, symbol: str, *, request: str, given: str) -> tuple[ConnectorError, ...]:
+    """Build the codes of one operation inside SQL Server; `request` is its name with an article, `given` the key that is sent."""
+    encoded = f"an encoded {request.rsplit(maxsplit=1)[-1]}"
     return (
         out_of_memory(first, f"{symbol}OutOfMemoryConvertResponseString", layer, f"converting {request} response to text"),
         out_of_memory(first + 1, f"{symbol}OutOfMemoryConcatPath", layer, f"building the URL of {request} request"),
         out_of_memory(first + 2, f"{symbol}OutOfMemoryConcatHeader", layer, f"building the header of {request} request"),
         out_of_memory(first + 3, f"{symbol}OutOfMemoryConcatBody", layer, f"building the body of {request} request"),
-        out_of_memory(first + 4, f"{symbol}OutOfMemoryConvertEncodedBody", layer, f"converting an encoded {word} request"),
+        out_of_memory(first + 4, f"{symbol}OutOfMemoryConvertEncodedBody", layer, f"converting {encoded} request"),
         _not_encoded(first + 5, f"{symbol}Base64EncodeKey", layer, given),
-        _unusable(
-            first + 6,
-            f"{symbol}Base64DecodeValue",
-            layer,
-            Owner.VAULT,
-            f"The `value` in the vault's {word} response is not valid Base64.",
-            "The response was altered or truncated in transit.",
-        ),
-        _unusable(
-            first + 7,
-            f"{symbol}JsonParser",
-            layer,
-            Owner.NETWORK,
-            f"The {word} response reports success but is not JSON.",
-            "A proxy returned its login or block page with status 200.",
-            REWRITTEN,
-        ),
-        _unusable(
-            first + 8,
-            f"{symbol}ExtractValue",
-            layer,
-            Owner.VAULT,
-            f"The vault's {word} response has no `value`, the {word}ped key.",
-            "A gateway removes fields from the response, or sends its own format.",
-            NOT_A_VAULT,
-        ),
-        _unusable(
-            first + 9,
-            f"{symbol}NoResponse",
-            layer,
-            Owner.NETWORK,
-            f"The {word} response reports success but is empty.",
-            "A proxy, scanner or filter emptied the response.",
-            NOT_A_VAULT,
-        ),
+    )
+
+
+def _of_responses(layer: Layer, first: int, symbol: str, word: str) -> tuple[ConnectorError, ...]:
+    """Build the codes of the responses to one operation."""
+    decoded = f"The `value` in the vault's {word} response is not valid Base64."
+    page = f"The {word} response reports success but is not JSON."
+    absent = f"The vault's {word} response has no `value`, the {word}ped key."
+    empty = f"The {word} response reports success but is empty."
+    altered, login = (
+        "The response was altered or truncated in transit.",
+        "A proxy returned its login or block page with status 200.",
+    )
+    gateway = "A gateway removes fields from the response, or sends its own format."
+    emptied = "A proxy, scanner or filter emptied the response."
+    return (
+        _unusable(first, f"{symbol}Base64DecodeValue", layer, Owner.VAULT, decoded, altered),
+        _unusable(first + 1, f"{symbol}JsonParser", layer, Owner.NETWORK, page, login, REWRITTEN),
+        _unusable(first + 2, f"{symbol}ExtractValue", layer, Owner.VAULT, absent, gateway, NOT_A_VAULT),
+        _unusable(first + 3, f"{symbol}NoResponse", layer, Owner.NETWORK, empty, emptied, NOT_A_VAULT),
     )
 
 
 WRAP_UNWRAP: tuple[ConnectorError, ...] = (
-    *_operation(Layer.WRAP_KEY, 3600, "Wrap", request="a wrap", given="the key to be wrapped"),
-    *_operation(Layer.UNWRAP_KEY, 3700, "Unwrap", request="an unwrap", given="the wrapped key"),
+    *_inside(Layer.WRAP_KEY, 3600, "ErrorWrapKey", request="a wrap", given="the key to be wrapped"),
+    *_of_responses(Layer.WRAP_KEY, 3606, "ErrorWrapKey", "wrap"),
+    *_inside(Layer.UNWRAP_KEY, 3700, "ErrorUnwrapKey", request="an unwrap", given="the wrapped key"),
+    *_of_responses(Layer.UNWRAP_KEY, 3706, "ErrorUnwrapKey", "unwrap"),
 )
