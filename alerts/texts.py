@@ -11,7 +11,7 @@ from typing import Final
 
 from alerts.go_templates import filled, listed, query_of
 from exporter.core.codes.shared import DO_NOT_RESTART, FROM_THEN_ON, WHILE_IT_LASTS, WITHOUT_THE_KEY
-from exporter.core.reasons import Reason
+from exporter.core.faults import Reason
 
 _TARGET: Final = "job=%q,instance=%q,target=%q"
 _CREDENTIAL: Final = "target:ekm_target_info:known{job=%q,instance=%q,credential=%q}"

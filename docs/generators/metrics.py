@@ -17,8 +17,8 @@ from docs.generators.cardinality import (
 )
 from exporter.core.checks import CHECKS
 from exporter.core.credential_expiry import Source
+from exporter.core.faults import Reason
 from exporter.core.model import Phase, Step
-from exporter.core.reasons import Reason
 from exporter.metrics.definitions import METRICS, OF_PROBE, PATH_PARTS, ROLES
 from exporter.metrics.self_metrics import REQUESTED, SKIP_REASONS
 from exporter.metrics.spec import Level, MetricSpec, MetricType, Scope

@@ -12,14 +12,13 @@ from pathlib import Path
 
 from exporter.config.build import DEFAULT_MODULE
 from exporter.config.files import FileMissingError, FileUnreadableError, read_whole
-from exporter.config.model import Credential
+from exporter.config.model import Credential, CredentialKind
 from exporter.config.yaml_tree import SIZE_LIMIT
 from exporter.core.endpoints import MANAGEMENT_HOSTS
 from exporter.core.inventory.azure import Azure, cloud_from, is_subscription
 from exporter.core.inventory.azure_plan import AzurePlan, Coverage, plan_azure
 from exporter.core.inventory.azure_render import EMPTY, azure_report, is_own_proposal, proposals_file, proposals_text
 from exporter.core.inventory.plan import PlannedTarget
-from exporter.core.model import CredentialKind
 from exporter.inventory.azure import AzureRequest, read_azure
 from exporter.inventory.covered import read_coverage
 from exporter.inventory.declared import Declared, read_declared

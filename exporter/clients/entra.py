@@ -31,13 +31,13 @@ from exporter.clients.http.facts import facts_from
 from exporter.clients.http.network import Network, split_url
 from exporter.clients.http.timing import CURRENT
 from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
-from exporter.config.model import Credential
+from exporter.config.model import Credential, CredentialKind
 from exporter.core.connector_secret import CLIENT_ID_DIGITS, split_connector_secret
 from exporter.core.endpoints import is_trusted_authority
 from exporter.core.faults import Fault
 from exporter.core.known_secrets import remember_token
 from exporter.core.masking import mask
-from exporter.core.model import Challenge, CredentialKind, Facts, TokenResponse
+from exporter.core.model import Challenge, Facts, TokenResponse
 from exporter.core.parsing.error_body import found_instead
 from exporter.core.parsing.key_vault import check_token, read_token, unix_time
 from exporter.runtime.thread_pool import PoolExhausted

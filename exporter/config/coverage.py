@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from exporter.config.model import Config, Retained, Target
-from exporter.core.model import CredentialKind, Mode, Vantage
+from exporter.config.model import Config, CredentialKind, Retained, Target
+from exporter.core.model import Mode, Vantage
 
 _Lines = Iterator[tuple[str, str]]  # key of the target's section, message
 

@@ -15,11 +15,12 @@ from exporter.config.maintenance import MaintenanceWindow
 from exporter.config.metadata import setting
 from exporter.config.module import ExpectPath, Module, Proxy
 from exporter.config.target import Retained, Target
-from exporter.core.model import Generation, Vantage
+from exporter.core.model import CredentialKind, Generation, Vantage
 
 __all__ = [
     "Config",
     "Credential",
+    "CredentialKind",
     "ExpectPath",
     "MaintenanceWindow",
     "Module",

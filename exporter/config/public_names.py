@@ -10,8 +10,7 @@ from exporter.config.metadata import mask_user
 from exporter.config.model import Config, SecretSource, Target
 from exporter.core.codes import CODES
 from exporter.core.endpoints import CLOUDS, ENTRA_HOSTS
-from exporter.core.faults import Fault
-from exporter.core.reasons import Reason
+from exporter.core.faults import Fault, Reason
 
 
 def public_names(config: Config) -> Iterator[str]:

@@ -12,14 +12,13 @@ from exporter.config.build import DEFAULT_MODULE, Declarations, credentials_in_u
 from exporter.config.cost import vault_shares
 from exporter.config.coverage import no_verdict, weak_proof
 from exporter.config.credential import SOURCES
-from exporter.config.model import Config, Credential, ExpectPath, Module, SecretSource, Target
+from exporter.config.model import Config, Credential, CredentialKind, ExpectPath, Module, SecretSource, Target
 from exporter.config.problems import Location
 from exporter.config.public_names import public_names
 from exporter.config.secret_source import SecretUnreadableError, read_secret
 from exporter.core import durations
 from exporter.core.connector_secret import CLIENT_ID_DIGITS
 from exporter.core.known_secrets import SHORTEST, KnownSecrets
-from exporter.core.model import CredentialKind
 from exporter.core.thumbprint import Pin, contradiction
 from exporter.core.timing import ALERTED_SECONDS
 

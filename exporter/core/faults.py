@@ -7,7 +7,10 @@ fault the reason of its name, unless a row there names another.
 from __future__ import annotations
 
 from enum import Enum, StrEnum
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from exporter.core.reasons import Reason as Reason  # noqa: PLC0414 - exported
 
 
 class FaultOrigin(Enum):
@@ -123,3 +126,12 @@ class Fault(StrEnum):
 
     # the exporter itself
     INTERNAL = "internal"
+
+
+def __getattr__(name: str) -> object:
+    """Return `Reason`, which has moved to `exporter.core.reasons`."""
+    if name != "Reason":
+        raise AttributeError(name)
+    from exporter.core.reasons import Reason  # noqa: PLC0415 - its rows import this module
+
+    return Reason

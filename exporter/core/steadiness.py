@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from exporter.core.faults import Reason
 from exporter.core.model import Step
-from exporter.core.reasons import Reason
 
 # Failed probes among the last ones, at least. One lost packet fails one probe, and a restart of a proxy or a moved address
 # fails the two that it meets. The third failure shows that the cause comes back or lasted.

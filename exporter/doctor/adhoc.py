@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from exporter.config.model import Config, Credential, Module, SecretSource, Settings, Target
+from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings, Target
 from exporter.core.endpoints import vault_host
 from exporter.core.key_reference import KeyReference, parse_key
-from exporter.core.model import CredentialKind, Generation
+from exporter.core.model import Generation
 
 NAME = "connector-secret-file"
 _TENANT = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}")

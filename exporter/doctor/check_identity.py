@@ -11,10 +11,11 @@ import re
 from dataclasses import replace
 from typing import Final
 
+from exporter.config.model import CredentialKind
 from exporter.core.checks.fixes import REAL_CERTIFICATE_EXPIRY, REAL_EXPIRY
 from exporter.core.credential_expiry import Source
 from exporter.core.entra_answer import entra_answer, held_against, wrong_dates
-from exporter.core.model import CredentialKind, Outcome, Step
+from exporter.core.model import Outcome, Step
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.finding import Finding, day, failed, of_step, owned, passed, skipped, unknown, warned
 

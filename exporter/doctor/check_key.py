@@ -12,9 +12,8 @@ from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.checks.model import FailureMoment
 from exporter.core.checks.routing import owner_of
 from exporter.core.connector_secret import KEY_NAME_UNUSABLE, key_name_findings
-from exporter.core.faults import Fault
+from exporter.core.faults import Fault, Reason
 from exporter.core.model import Outcome, Step
-from exporter.core.reasons import Reason
 from exporter.doctor.check_identity import EXPIRY_WARN
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.finding import Finding, blocked, day, failed, failure_text, of_step, owned, passed, skipped, unknown, warned

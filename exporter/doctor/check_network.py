@@ -12,12 +12,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from exporter.config.model import ExpectPath
+from exporter.config.model import CredentialKind, ExpectPath
 from exporter.core.checks.routing import owner_of
 from exporter.core.classify import classify
-from exporter.core.faults import Fault
-from exporter.core.model import CredentialKind, Outcome, Step, StepResult
-from exporter.core.reasons import Reason
+from exporter.core.faults import Fault, Reason
+from exporter.core.model import Outcome, Step, StepResult
 from exporter.doctor.evidence import Certificate, Endpoint, Evidence
 from exporter.doctor.finding import Finding, day, failed, failure_text, owned, passed, skipped, unknown, warned
 

@@ -20,12 +20,12 @@ from exporter.clients.endpoint_check import check_endpoint
 from exporter.clients.entra import pending_facts
 from exporter.clients.http.network import split_url
 from exporter.clients.http.resolver import Resolver, is_address
-from exporter.config.model import Config, Target
+from exporter.config.model import Config, CredentialKind, Target
 from exporter.core.auxiliary import CREDENTIAL_REFUSED, AuxiliaryKind, AuxiliaryResult
 from exporter.core.connector_secret import CLIENT_ID_DIGITS, connector_secret_findings, split_connector_secret
 from exporter.core.credential_expiry import CredentialExpiry, graph_of
 from exporter.core.faults import Fault
-from exporter.core.model import Challenge, CredentialKind, Facts, Outcome, ProbeReport, Step, TokenResult
+from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, Step, TokenResult
 from exporter.core.parsing.key_vault import read_object
 from exporter.core.parsing.token_claims import read_claims
 from exporter.core.thumbprint import Pin

@@ -15,8 +15,8 @@ from exporter.core.checks.fixes import Lines
 from exporter.core.checks.model import CheckOutcome, FailureMoment
 from exporter.core.checks.routing import owner_of
 from exporter.core.codes.reasons import open_detail
+from exporter.core.faults import Reason
 from exporter.core.model import Outcome, Step, StepResult
-from exporter.core.reasons import Reason
 from exporter.doctor.evidence import Evidence
 
 _NOT_IN_MODE = "the module's mode leaves it out"

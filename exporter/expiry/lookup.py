@@ -16,7 +16,7 @@ from exporter.clients.entra import pending_facts
 from exporter.clients.graph import GraphSession, Holder
 from exporter.clients.key_vault_secrets import SecretVersionsSession, split_secret_url
 from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
-from exporter.config.model import Config, Credential, Module
+from exporter.config.model import Config, Credential, CredentialKind, Module
 from exporter.core.connector_secret import split_connector_secret
 from exporter.core.credential_expiry import (
     AppCredentials,
@@ -28,7 +28,7 @@ from exporter.core.credential_expiry import (
     graph_of,
 )
 from exporter.core.faults import Fault
-from exporter.core.model import Challenge, CredentialKind
+from exporter.core.model import Challenge
 from exporter.expiry.messages import GRAPH_ADVICE, KEY_VAULT_ADVICE, failed, failure_of
 from exporter.expiry.sources import (
     AT_ONCE,

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from exporter.config.build import probing_credentials
-from exporter.config.model import Config, Credential, Module, Target
+from exporter.config.model import Config, Credential, CredentialKind, Module, Target
 from exporter.core.credential_expiry import Source
-from exporter.core.model import CredentialKind
 from exporter.core.timing import JITTER
 
 # The sources for each kind of credential. A declared date needs no lookup. The identities of a host and of a pod do not expire.

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from exporter.clients import NetworkError, Networks, fetch_token, quiet_sdk_loggers
-from exporter.config.model import Credential, Module
+from exporter.config.model import Credential, CredentialKind, Module
 from exporter.config.secret_source import SecretUnreadableError, read_secret
 from exporter.core.faults import Fault
 from exporter.core.known_secrets import hide
 from exporter.core.masking import mask
-from exporter.core.model import Challenge, CredentialKind, Facts
+from exporter.core.model import Challenge, Facts
 from exporter.inventory.declared import Declared
 from exporter.inventory.sources import SourceError
 from exporter.runtime.clock import loop_time

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from exporter.config.model import Config
+from exporter.config.model import Config, CredentialKind
 from exporter.core.codes import CODES, ConnectorError, Family, Layer
-from exporter.core.model import CredentialKind
 
 # Codes of one way to sign in, and the credentials that sign in so.
 _IDENTITY_SERVICE: Final = 3304

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from exporter.config.model import Target
 from exporter.core.auxiliary import AuxiliaryResult, Identity
 from exporter.core.codes import BY_CODE
+from exporter.core.faults import Reason
 from exporter.core.model import ProbeReport, StepResult
 from exporter.core.readiness import deciding_failure
-from exporter.core.reasons import Reason
 from exporter.core.sql_servers import server_names
 from exporter.runtime.logging import PROBES, Value, fields
 

@@ -14,12 +14,11 @@ from exporter.config.model import Credential, Module, Target
 from exporter.core.classify import classify
 from exporter.core.codes import in_generation
 from exporter.core.deadline import OUT_OF_TIME, slow_in, slowest
-from exporter.core.faults import Fault, FaultOrigin
+from exporter.core.faults import Fault, FaultOrigin, Reason
 from exporter.core.key_reference import other_key
 from exporter.core.model import Challenge, Facts, KeyFacts, Mode, Outcome, ProbeReport, Step, StepResult, TokenResult, Vantage
 from exporter.core.parsing.principal import with_object_ids
 from exporter.core.readiness import assess
-from exporter.core.reasons import Reason
 from exporter.runtime.thread_pool import PoolExhausted
 
 T = TypeVar("T")

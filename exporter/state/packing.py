@@ -14,7 +14,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final
 
-from exporter.core.faults import Fault
+from exporter.core.faults import Fault, Reason
 from exporter.core.model import (
     CredentialKind,
     Facts,
@@ -27,7 +27,6 @@ from exporter.core.model import (
     StepResult,
     VaultHeaders,
 )
-from exporter.core.reasons import Reason
 
 LEVEL: Final = 1
 MEMORY_LEVEL: Final = 4  # a larger match table takes longer to clear than packing a report takes

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from exporter.core.codes import BY_CODE
+from exporter.core.faults import Reason
 from exporter.core.model import KeyFacts, PeerCertificate, Readiness, Step, VaultHeaders
 from exporter.core.readiness import WHY, State
-from exporter.core.reasons import Reason
 from exporter.core.steadiness import FailedProbe
 from exporter.state.changes import Change, ChangeKind
 from exporter.state.failures import LETTERS, FailureSummary, failed_among

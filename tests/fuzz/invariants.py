@@ -13,13 +13,12 @@ from exporter.core.classify import classify
 from exporter.core.codes import BY_CODE, in_generation
 from exporter.core.connector_secret import connector_secret_findings, key_name_findings, split_connector_secret
 from exporter.core.endpoints import cloud_of, is_parent_domain, is_trusted_authority, vault_host
-from exporter.core.faults import Fault
+from exporter.core.faults import Fault, Reason
 from exporter.core.masking import LIMIT, mask
 from exporter.core.model import Challenge, Facts, Generation, KeyFacts, Step, VaultHeaders
 from exporter.core.parsing.challenge import read_challenge
 from exporter.core.parsing.error_body import read_error
 from exporter.core.parsing.key_vault import decode, encode
-from exporter.core.reasons import Reason
 from exporter.core.redaction import redacted_facts, redacted_key
 from tests.fuzz.exchanges import SECRET, TOKEN, Outcome, Reported, outcome
 

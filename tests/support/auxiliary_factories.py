@@ -3,8 +3,8 @@
 from dataclasses import replace
 from datetime import date
 
-from exporter.config.model import Config, Credential, Module, Retained, Settings, Target
-from exporter.core.model import CredentialKind, Generation, KeyFacts
+from exporter.config.model import Config, Credential, CredentialKind, Module, Retained, Settings, Target
+from exporter.core.model import Generation, KeyFacts
 
 PINNED, OLD, OLDER = "a" * 32, "b" * 32, "c" * 32
 TODAY = date(2026, 11, 24)

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from exporter.config.model import Config, Credential, Module, SecretSource, Settings, Target
-from exporter.core.model import CredentialKind, Vantage
+from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings, Target
+from exporter.core.model import Vantage
 from exporter.simulator import Environment
 from exporter.simulator.model import Application, ClientSecret, Key, KeyVersion, Tenant, Vault
 from tests.support.auxiliary_factories import NAMES, OLD, OLDER, PINNED, TARGET

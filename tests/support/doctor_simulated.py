@@ -5,9 +5,9 @@ import time
 from dataclasses import replace
 from datetime import date
 
-from exporter.config.model import Config, Credential, Module, Retained, SecretSource, Settings, Target
+from exporter.config.model import Config, Credential, CredentialKind, Module, Retained, SecretSource, Settings, Target
 from exporter.core.checks import CheckOutcome
-from exporter.core.model import CredentialKind, Generation
+from exporter.core.model import Generation
 from exporter.doctor import run_checks
 from exporter.simulator import Environment, Simulator
 from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, KeyVersion, Tenant, Vault

@@ -3,9 +3,8 @@
 import asyncio
 from pathlib import Path
 
-from exporter.config.model import Config, Credential, Module, SecretSource, Settings
+from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings
 from exporter.core.credential_expiry import LookupResult, Source
-from exporter.core.model import CredentialKind
 from exporter.expiry import ExpiryCallbacks, ExpiryMonitor
 from tests.support.factories import a_target
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from exporter.config.model import Target
-from exporter.core.faults import Fault
+from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Generation, Outcome, ProbeReport, Readiness, Step, StepResult
-from exporter.core.reasons import Reason
 
 
 def a_target(name="payroll", *, interval=60.0, timeout=10.0, vault="contoso.vault.azure.net", **more):

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Sequence
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.config.model import Config, Credential, Module, Settings, Target
+from exporter.config.model import Config, Credential, CredentialKind, Module, Settings, Target
 from exporter.core.auxiliary import AuxiliaryResult
-from exporter.core.faults import Fault
+from exporter.core.faults import Fault, Reason
 from exporter.core.model import (
-    CredentialKind,
     Facts,
     Generation,
     KeyFacts,
@@ -24,7 +23,6 @@ from exporter.core.model import (
     StepResult,
     VaultHeaders,
 )
-from exporter.core.reasons import Reason
 from exporter.metrics.recorder import Recorder
 from exporter.state.records import TargetRecords
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.config.model import Proxy
-from exporter.core.reasons import Reason
+from exporter.core.faults import Reason
 from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.runtime.loop_lag import LoopLag
 from exporter.simulator import Simulator

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from exporter.config.model import Config, Credential, Module, SecretSource, Settings, Target
-from exporter.core.model import CredentialKind, Generation
+from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings, Target
+from exporter.core.model import Generation
 from exporter.simulator import Environment
 from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, KeyVersion, Tenant, Vault
 from tests.support.simulator_client import KEY, VERSION

@@ -2,22 +2,10 @@
 
 from dataclasses import replace
 
-from exporter.config.model import Config, Credential, Module, Retained, SecretSource, Settings, Target
+from exporter.config.model import Config, Credential, CredentialKind, Module, Retained, SecretSource, Settings, Target
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
-from exporter.core.faults import Fault
-from exporter.core.model import (
-    CredentialKind,
-    Facts,
-    Generation,
-    KeyFacts,
-    Outcome,
-    Phase,
-    ProbeReport,
-    Readiness,
-    Step,
-    StepResult,
-)
-from exporter.core.reasons import Reason
+from exporter.core.faults import Fault, Reason
+from exporter.core.model import Facts, Generation, KeyFacts, Outcome, Phase, ProbeReport, Readiness, Step, StepResult
 
 STARTED = 1767323045.678  # 2026-01-02T03:04:05.678Z
 VERSION = "cgacf4f763ar42ffb0a1gca546aygd87"

@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 
-from exporter.config.model import Config, Credential, SecretSource
+from exporter.config.model import Config, Credential, CredentialKind, SecretSource
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.credential_expiry import CredentialExpiry, Source
-from exporter.core.faults import Fault
-from exporter.core.model import CredentialKind, Step
-from exporter.core.reasons import Reason
+from exporter.core.faults import Fault, Reason
+from exporter.core.model import Step
 from exporter.state.records import RECENT
 from tests.support.web_factories import auxiliary_result, bad, good, key, target
 from tests.support.web_factories import config as config_of

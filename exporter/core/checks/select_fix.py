@@ -17,8 +17,8 @@ from exporter.core.codes.actions import filled as with_names
 from exporter.core.codes.advice_texts import FIND_OBJECT_ID, REPEAT
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.endpoints import cloud_of
+from exporter.core.faults import Reason
 from exporter.core.model import CredentialKind, Step, Vantage
-from exporter.core.reasons import Reason
 
 _PROBE = "ekm-exporter probe TARGET"
 _FROM_PROBE = f"from `{_PROBE}`"

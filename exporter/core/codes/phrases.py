@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from exporter.core.reasons import Reason
+from exporter.core.faults import Reason
 
 # Patterns of text in lower case; the first match counts. TLS comes before the connection that ends because of it.
 PHRASES: tuple[tuple[re.Pattern[str], Reason], ...] = tuple(

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from exporter.core.faults import Reason
 from exporter.core.model import Step
-from exporter.core.reasons import Reason
 from exporter.simulator.scenarios.model import Scenario
 from exporter.simulator.scenarios.parts import PARTS, WITH_BODY, Part, at_steps
 

@@ -5,8 +5,8 @@ Entra's refusals of a credential are in `sign_in`.
 
 from __future__ import annotations
 
+from exporter.core.faults import Reason
 from exporter.core.model import Step
-from exporter.core.reasons import Reason
 from exporter.simulator.scenarios.model import Outside, Scenario
 
 _CONFIGURATION, _CERTIFICATE, _IDENTITY = Outside.CONFIGURATION, Outside.CERTIFICATE, Outside.IDENTITY

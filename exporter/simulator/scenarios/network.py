@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from exporter.core.faults import Reason
 from exporter.core.model import Step
-from exporter.core.reasons import Reason
 from exporter.simulator.faults import Scope
 from exporter.simulator.scenarios.model import Outside, Scenario
 from exporter.simulator.scenarios.parts import PARTS, WITH_BODY, at_steps

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from exporter.core.faults import Reason
 from exporter.core.model import Step
-from exporter.core.reasons import Reason
 from exporter.simulator.faults import Scope
 from exporter.simulator.scenarios.model import Scenario
 

@@ -5,8 +5,8 @@ Unreadable responses are in `answers`, unusable credential files in `credentials
 
 from __future__ import annotations
 
+from exporter.core.faults import Reason
 from exporter.core.model import Step
-from exporter.core.reasons import Reason
 from exporter.simulator.faults import Options, Scope
 from exporter.simulator.scenarios.model import Scenario
 

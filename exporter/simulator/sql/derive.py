@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from exporter.config.model import Config, Target
-from exporter.core.model import CredentialKind, Generation
+from exporter.config.model import Config, CredentialKind, Target
+from exporter.core.model import Generation
 from exporter.simulator.sql_model import SqlDatabase, SqlKey, SqlServer, invented_thumbprint
 
 _DAY = 86400.0

@@ -13,8 +13,8 @@ from typing import Any
 
 from exporter.config.model import Target
 from exporter.core.codes.explain import LONGEST, explain
+from exporter.core.faults import Reason
 from exporter.core.model import StepResult
-from exporter.core.reasons import Reason
 from exporter.web.ui.view_models import TargetView, Urgency
 
 _LONGEST = 200  # characters of a word or label that count

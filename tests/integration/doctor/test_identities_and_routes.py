@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.config.model import ExpectPath, Proxy
+from exporter.config.model import CredentialKind, ExpectPath, Proxy
 from exporter.core.checks import CheckOutcome
 from exporter.core.credential_expiry import CredentialExpiry, Source
-from exporter.core.model import CredentialKind, Mode
+from exporter.core.model import Mode
 from exporter.doctor import run_checks
 from exporter.doctor.adhoc import bare_config
 from exporter.simulator.faults import Options

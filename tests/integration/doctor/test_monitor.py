@@ -9,9 +9,8 @@ import pytest
 
 from exporter.app.service import RunOptions, Service
 from exporter.clients import NetworkError
-from exporter.config.model import Config, Credential, Module, Settings
+from exporter.config.model import Config, Credential, CredentialKind, Module, Settings
 from exporter.core.checks import CheckOutcome, CheckResult
-from exporter.core.model import CredentialKind
 from exporter.doctor.monitor import AT_ONCE, PreflightMonitor
 from exporter.web import parse_address, web_options
 from tests.support.doctor_simulated import TARGET

@@ -11,7 +11,7 @@ from exporter.core.checks import CHECKS, CheckOutcome, CheckResult
 from exporter.core.checks.fixes import FIXES, REAL_EXPIRY, UNKNOWN, WARNED
 from exporter.core.checks.select_fix import Words, filled, in_lines, remedy
 from exporter.core.codes.actions import identity_of
-from exporter.core.reasons import Reason
+from exporter.core.faults import Reason
 from exporter.doctor.report import as_data, as_text
 from tests.integration.doctor.check_causes import CAUSES
 from tests.repo.deploy.system_views import VIEWS

@@ -10,8 +10,8 @@ from exporter.core.checks import CheckOutcome
 from exporter.core.codes.actions import Names, actions
 from exporter.core.codes.explain import explain
 from exporter.core.codes.shared import DO_NOT_RESTART
+from exporter.core.faults import Reason
 from exporter.core.model import CredentialKind
-from exporter.core.reasons import Reason
 from exporter.simulator.scenarios import BY_NAME
 from tests.support.doctor_simulated import VAULT
 

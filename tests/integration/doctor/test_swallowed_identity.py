@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from exporter.config.model import CredentialKind
 from exporter.core.checks import CheckOutcome
-from exporter.core.model import CredentialKind, Step
-from exporter.core.reasons import Reason
+from exporter.core.faults import Reason
+from exporter.core.model import Step
 from exporter.doctor.collect import EvidenceCollector
 from exporter.presentation.text import recommended_actions
 from tests.support.doctor_simulated import ENTRA

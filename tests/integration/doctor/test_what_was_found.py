@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from exporter.config.model import CredentialKind
 from exporter.core.checks import CheckOutcome
 from exporter.core.codes.actions import Names, actions
-from exporter.core.model import CredentialKind, Step
-from exporter.core.reasons import Reason
+from exporter.core.faults import Reason
+from exporter.core.model import Step
 from exporter.simulator.faults import Options
 from tests.support.doctor_simulated import CLIENT, VAULT
 from tests.support.tls_server import Authority, Principal

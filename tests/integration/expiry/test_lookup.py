@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from exporter.config.model import CredentialKind
 from exporter.core.credential_expiry import Source
-from exporter.core.model import CredentialKind
 from exporter.simulator.model import ClientSecret, Secret, SecretVersion
 from tests.support.expiry_simulated import (
     CERTIFIED_CLIENT,

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from cryptography.hazmat.primitives import serialization
 
-from exporter.config.model import Credential, SecretSource
-from exporter.core.model import CredentialKind
+from exporter.config.model import Credential, CredentialKind, SecretSource
 from exporter.simulator.faults import Options
 from exporter.simulator.model import Application, ClientSecret
 from tests.support.tls_server import Authority, Principal

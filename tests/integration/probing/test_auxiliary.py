@@ -3,8 +3,8 @@
 import pytest
 
 from exporter.core.auxiliary import AuxiliaryKind
+from exporter.core.faults import Reason
 from exporter.core.model import Mode, Outcome, Step
-from exporter.core.reasons import Reason
 from exporter.probing.auxiliary_plan import AuxiliaryProbe, auxiliary_probes
 from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.runtime.loop_lag import LoopLag

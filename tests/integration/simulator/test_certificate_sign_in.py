@@ -8,9 +8,9 @@ import pytest_asyncio
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 
+from exporter.core.faults import Reason
 from exporter.core.model import Step
 from exporter.core.parsing.key_vault import encode
-from exporter.core.reasons import Reason
 from exporter.presentation.text import recommended_actions
 from exporter.simulator.client_assertion import BEARER
 from tests.support import broken_credentials

@@ -2,9 +2,9 @@
 
 import pytest
 
-from exporter.config.model import Credential
-from exporter.core.model import CredentialKind, Generation, Step
-from exporter.core.reasons import Reason
+from exporter.config.model import Credential, CredentialKind
+from exporter.core.faults import Reason
+from exporter.core.model import Generation, Step
 from tests.support.simulated import ScenarioHarness
 from tests.support.simulated_vaults import PUBLIC, SECRET
 

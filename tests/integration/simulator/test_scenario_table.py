@@ -9,9 +9,8 @@ from docs.generators.simulator import caused
 from exporter.config import load_config
 from exporter.core.classify import FAULT_RULES, STATUS_RULES, Classification, classify
 from exporter.core.codes import BY_CODE, CODES, Family, in_generation
-from exporter.core.faults import Fault
+from exporter.core.faults import Fault, Reason
 from exporter.core.model import Generation, Step
-from exporter.core.reasons import Reason
 from exporter.core.reasons.markers import ENTRA_REASONS, VAULT_REASONS
 from exporter.simulator.fault_table import _TABLE, FAULTS
 from exporter.simulator.scenarios import SCENARIOS, SIMULATED, Outside, Scenario

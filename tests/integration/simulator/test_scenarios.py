@@ -7,9 +7,8 @@ import pytest
 import pytest_asyncio
 
 from exporter.core import classify
-from exporter.core.faults import Fault
+from exporter.core.faults import Fault, Reason
 from exporter.core.model import Generation, Outcome, Step
-from exporter.core.reasons import Reason
 from exporter.simulator.faults import Scope
 from exporter.simulator.scenarios import SCENARIOS, SIMULATED, Outside
 from tests.support.simulated import ScenarioHarness

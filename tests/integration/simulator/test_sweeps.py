@@ -9,9 +9,8 @@ import pytest_asyncio
 from exporter.clients import Networks, VaultSession, fetch_token
 from exporter.core.classify import classify
 from exporter.core.codes import in_generation
-from exporter.core.faults import Fault
+from exporter.core.faults import Fault, Reason
 from exporter.core.model import Challenge, Generation, Step
-from exporter.core.reasons import Reason
 from exporter.core.reasons.markers import ENTRA_REASONS, VAULT_REASONS
 from exporter.runtime.thread_pool import DaemonThreadPool
 from exporter.simulator.faults import Options

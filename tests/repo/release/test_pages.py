@@ -12,7 +12,7 @@ import yaml
 
 from exporter.cli.main import build_parser
 from exporter.config import load_config
-from exporter.core.reasons import Reason
+from exporter.core.faults import Reason
 from exporter.metrics.definitions import BY_NAME
 
 ROOT = Path(__file__).parents[3]

@@ -11,8 +11,8 @@ import yaml
 from alerts import build, page, values
 from exporter.core.codes import BY_CODE, CODES, in_generation
 from exporter.core.credential_expiry import Source
+from exporter.core.faults import Reason
 from exporter.core.model import Generation, Mode, Step, Vantage
-from exporter.core.reasons import Reason
 from exporter.metrics.definitions import ALERTED, BY_NAME, OF_PROBE
 from exporter.metrics.self_metrics import SKIP_REASONS
 from exporter.metrics.spec import MetricType

@@ -16,8 +16,8 @@ from exporter.cli.main import build_parser
 from exporter.core.auxiliary import CREDENTIAL_REFUSED
 from exporter.core.checks import CHECKS
 from exporter.core.codes import BY_CODE, both_numbers
+from exporter.core.faults import Reason
 from exporter.core.model import Mode, Outcome, Phase, Step
-from exporter.core.reasons import Reason
 from exporter.core.reasons.markers import VAULT_REASONS
 from exporter.metrics.definitions import BY_NAME, PATH_PARTS
 from exporter.metrics.self_metrics import SKIP_REASONS

@@ -16,9 +16,8 @@ from datetime import UTC, date, datetime
 from exporter.config.model import Retained, Settings
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.credential_expiry import Source
-from exporter.core.faults import Fault
+from exporter.core.faults import Fault, Reason
 from exporter.core.model import Generation, Phase, Step, StepResult, Vantage
-from exporter.core.reasons import Reason
 from tests.support.metric_factories import (
     a_config,
     a_credential,

@@ -12,8 +12,8 @@ from alerts.values import DASHBOARDS, RUNBOOKS
 from dashboards import build, frame, words
 from dashboards.promql import RUNBOOK_OF
 from exporter.core.codes import BY_CODE, CODES, both_numbers
+from exporter.core.faults import Reason
 from exporter.core.model import Step
-from exporter.core.reasons import Reason
 from tests.system.dashboards.boards import ALL, BOARDS, BUILT_IN, PLACE, constants, panels
 
 EVERY = [pytest.param(uid, panel, id=f"{uid}: {panel['title']}") for uid, board in BOARDS.items() for panel in panels(board)]

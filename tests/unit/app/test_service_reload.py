@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from exporter.app.service import RunOptions, Service
-from exporter.config.model import Config, Credential, Module, Settings, Target
-from exporter.core.model import CredentialKind, Generation
+from exporter.config.model import Config, Credential, CredentialKind, Module, Settings, Target
+from exporter.core.model import Generation
 from exporter.presentation.payloads import entry_payload
 from exporter.state.history import ProbeContext
 from exporter.web import parse_address, web_options

@@ -10,12 +10,12 @@ import pytest
 
 from exporter.cli import probe
 from exporter.cli.probe_once import probe_once
-from exporter.config.model import ExpectPath
+from exporter.config.model import CredentialKind, ExpectPath
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.credential_expiry import CredentialExpiry, Source
-from exporter.core.model import CredentialKind, Step, VaultHeaders
+from exporter.core.faults import Reason
+from exporter.core.model import Step, VaultHeaders
 from exporter.core.readiness import NOT_TESTED
-from exporter.core.reasons import Reason
 from exporter.presentation.target_text import target_text
 from exporter.simulator import Simulator
 from exporter.state.history import History

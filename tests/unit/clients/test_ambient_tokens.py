@@ -7,9 +7,9 @@ import time
 import pytest
 
 from exporter.clients import fetch_token
-from exporter.config.model import Credential
+from exporter.config.model import Credential, CredentialKind
 from exporter.core.faults import Fault
-from exporter.core.model import Challenge, CredentialKind
+from exporter.core.model import Challenge
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, response, until
 
 CHALLENGE = Challenge(authority=f"https://{ENTRA}", tenant=TENANT, resource="https://vault.azure.net")

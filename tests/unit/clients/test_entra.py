@@ -10,9 +10,9 @@ import pytest
 
 from exporter import __version__
 from exporter.clients import USER_AGENT, fetch_token, quiet_sdk_loggers
-from exporter.config.model import Credential
+from exporter.config.model import Credential, CredentialKind
 from exporter.core.faults import Fault
-from exporter.core.model import Challenge, CredentialKind, Phase
+from exporter.core.model import Challenge, Phase
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, response, until
 
 CLIENT = "66666666-7777-8888-9999-aaaaaaaaaaaa"

@@ -8,9 +8,9 @@ import pytest
 
 from exporter.clients import fetch_token
 from exporter.clients.entra import pending_facts
-from exporter.config.model import Credential
+from exporter.config.model import Credential, CredentialKind
 from exporter.core.faults import Fault
-from exporter.core.model import Challenge, CredentialKind, Phase
+from exporter.core.model import Challenge, Phase
 from exporter.runtime.thread_pool import PoolExhausted
 from exporter.tokens.cache import TokenCache
 from exporter.tokens.reuse import ReuseWindow

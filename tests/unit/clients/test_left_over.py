@@ -14,9 +14,9 @@ import pytest
 from exporter.clients.endpoint_check import check_endpoint
 from exporter.clients.http.instrumented import TimedSocket
 from exporter.clients.http.timing import ConnectionState
-from exporter.config.model import Config, Credential, Module, SecretSource, Settings
+from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings
 from exporter.core.faults import Fault
-from exporter.core.model import CredentialKind, Step
+from exporter.core.model import Step
 from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.runtime.exception_tree import drop_tracebacks
 from exporter.runtime.loop_lag import LoopLag

@@ -3,11 +3,10 @@
 import pytest
 
 from exporter.clients import fetch_token
-from exporter.config.model import Credential
+from exporter.config.model import Credential, CredentialKind
 from exporter.core.classify import classify
-from exporter.core.faults import Fault
-from exporter.core.model import Challenge, CredentialKind, Step
-from exporter.core.reasons import Reason
+from exporter.core.faults import Fault, Reason
+from exporter.core.model import Challenge, Step
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, VAULT, response, until
 
 PAGE = b"<html><title>Blocked by proxy.example</title></html>"

@@ -3,8 +3,8 @@
 import asyncio
 from urllib.parse import parse_qs
 
-from exporter.config.model import Config, Credential, Module, SecretSource, Settings, Target
-from exporter.core.model import CredentialKind, Generation, Step
+from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings, Target
+from exporter.core.model import Generation, Step
 from exporter.presentation.wire_log import BEARER, exchanges
 from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.runtime.loop_lag import LoopLag

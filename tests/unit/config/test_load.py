@@ -9,10 +9,10 @@ import yaml
 
 from exporter.config import dump_yaml, load_config
 from exporter.config.metadata import mask_user
-from exporter.config.model import ExpectPath, Module, SecretSource, Settings
+from exporter.config.model import CredentialKind, ExpectPath, Module, SecretSource, Settings
 from exporter.config.schema import GLOBAL, MODULE
 from exporter.core import durations
-from exporter.core.model import CredentialKind, Generation, Mode
+from exporter.core.model import Generation, Mode
 
 GOOD = Path(__file__).parent / "good"
 TODAY = date(2026, 6, 1)

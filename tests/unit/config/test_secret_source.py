@@ -12,10 +12,9 @@ import pytest
 
 from exporter.cli import check
 from exporter.config import load_config
-from exporter.config.model import Credential, SecretSource
+from exporter.config.model import Credential, CredentialKind, SecretSource
 from exporter.config.secret_source import SecretUnreadableError, read_secret
 from exporter.core.connector_secret import ConnectorSecret
-from exporter.core.model import CredentialKind
 from exporter.runtime.shortage import shortage_of
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
 from exporter.tokens.secret_cache import Secret, SecretCache

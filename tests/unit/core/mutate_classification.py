@@ -16,9 +16,8 @@ from typing import Any
 
 from exporter.core import classify as module
 from exporter.core.classify import Classification, StatusRule, classify
-from exporter.core.faults import Fault
+from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Step
-from exporter.core.reasons import Reason
 from exporter.core.reasons.markers import ReasonRule
 from tests.unit.core.promised import PROMISED, aadsts_with
 

@@ -7,9 +7,8 @@ tables of `classify`. `mutate_classification` checks that they detect every chan
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from exporter.core.faults import Fault
+from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Step
-from exporter.core.reasons import Reason
 
 ANY = tuple(Step)
 CHALLENGE, TOKEN, GET, WRAP, UNWRAP = ((step,) for step in Step)

@@ -11,8 +11,8 @@ from exporter.core.auxiliary import (
     assess,
     first_failure,
 )
+from exporter.core.faults import Reason
 from exporter.core.model import Outcome, Step, StepResult
-from exporter.core.reasons import Reason
 
 WHOLE = tuple(Step)
 WITHOUT_WRAP = tuple(step for step in Step if step is not Step.WRAP_KEY)

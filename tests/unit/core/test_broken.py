@@ -3,8 +3,8 @@
 import pytest
 
 from exporter.core.broken import broken_report
+from exporter.core.faults import Reason
 from exporter.core.model import Generation, Outcome, Step
-from exporter.core.reasons import Reason
 
 
 @pytest.mark.parametrize("generation", Generation)

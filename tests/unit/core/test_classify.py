@@ -5,9 +5,8 @@ from itertools import product
 import pytest
 
 from exporter.core.classify import FAULT_RULES, STATUS_RULES, Classification, classify
-from exporter.core.faults import Fault
+from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Step
-from exporter.core.reasons import Reason
 from exporter.core.reasons.markers import ENTRA_REASONS, VAULT_REASONS
 from tests.unit.core.promised import PROMISED, Promise, aadsts_with
 

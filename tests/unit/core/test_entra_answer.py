@@ -4,8 +4,8 @@ import pytest
 
 from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.entra_answer import ACCEPTED, REFUSED, EntraAnswer, entra_answer, held_against, wrong_dates
+from exporter.core.faults import Reason
 from exporter.core.model import Outcome, Step, StepResult
-from exporter.core.reasons import Reason
 
 DAY, NOW = 86400.0, 1767323045.0
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from exporter.core.faults import Reason
 from exporter.core.model import Mode, Outcome, ProbeReport, Readiness, Step, StepResult, Vantage
 from exporter.core.readiness import WHY, State, assess, deciding_failure, in_words, state_of
-from exporter.core.reasons import Reason
 
 
 def steps(**outcomes: Outcome) -> list[StepResult]:

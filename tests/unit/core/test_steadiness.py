@@ -2,8 +2,8 @@
 
 import pytest
 
+from exporter.core.faults import Reason
 from exporter.core.model import Step
-from exporter.core.reasons import Reason
 from exporter.core.steadiness import FAILURES_OF_UNSTEADY, NO_FAILURE, FailedProbe, assess_steadiness
 
 THROTTLED = FailedProbe(Step.GET_KEY, 3011, Reason.THROTTLED)

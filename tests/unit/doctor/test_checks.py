@@ -7,14 +7,13 @@ from dataclasses import replace
 import pytest
 
 from exporter.clients.http.resolver import Resolver
-from exporter.config.model import ExpectPath
+from exporter.config.model import CredentialKind, ExpectPath
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.checks import CheckOutcome
 from exporter.core.credential_expiry import CredentialExpiry, Source
-from exporter.core.faults import Fault
-from exporter.core.model import Challenge, CredentialKind, Facts, Generation, KeyFacts, Outcome, PeerCertificate, Step, StepResult
+from exporter.core.faults import Fault, Reason
+from exporter.core.model import Challenge, Facts, Generation, KeyFacts, Outcome, PeerCertificate, Step, StepResult
 from exporter.core.parsing.token_claims import Claims
-from exporter.core.reasons import Reason
 from exporter.core.thumbprint import Pin
 from exporter.doctor.absolute_name import absolute_addresses
 from exporter.doctor.evidence import Certificate, Endpoint

@@ -4,13 +4,12 @@ import dataclasses
 
 import pytest
 
-from exporter.config.model import Credential, Module
+from exporter.config.model import Credential, CredentialKind, Module
 from exporter.core.checks import BY_NAME, CHECKS, CheckOutcome
 from exporter.core.checks.routing import owner_of
 from exporter.core.classify import classify
-from exporter.core.faults import Fault
-from exporter.core.model import Challenge, CredentialKind, Facts, Outcome, ProbeReport, Readiness, Step, StepResult, VaultHeaders
-from exporter.core.reasons import Reason
+from exporter.core.faults import Fault, Reason
+from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, Readiness, Step, StepResult, VaultHeaders
 from exporter.doctor.evidence import Endpoint, Evidence, SecretEvidence
 from exporter.doctor.run import assess_all
 from tests.support.doctor_simulated import ENTRA, TARGET, VAULT

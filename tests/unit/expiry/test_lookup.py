@@ -5,8 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from exporter.config.model import Config, Credential, Module, SecretSource, Settings
-from exporter.core.model import CredentialKind
+from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings
 from exporter.expiry import ExpiryLookup, ExpiryMonitor
 from tests.support.expiry_fakes import Recorded
 from tests.support.expiry_simulated import by_source

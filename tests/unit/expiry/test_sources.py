@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.config.model import Retained
+from exporter.config.model import CredentialKind, Retained
 from exporter.core.credential_expiry import Source
-from exporter.core.model import CredentialKind
 from exporter.expiry.sources import INTERVALS, first_delay, monitored_credentials, next_delay
 from tests.support.expiry_fakes import a_config, a_credential, by_graph
 from tests.support.factories import a_target

@@ -9,8 +9,8 @@ import pytest
 
 from exporter.config.model import ExpectPath, Module, Retained
 from exporter.core.auxiliary import AuxiliaryKind
+from exporter.core.faults import Reason
 from exporter.core.model import Step
-from exporter.core.reasons import Reason
 from tests.support.metric_factories import (
     START,
     VERSION,

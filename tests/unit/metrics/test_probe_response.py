@@ -9,8 +9,8 @@ from prometheus_client.openmetrics.parser import text_fd_to_metric_families
 
 from exporter.config.model import Module
 from exporter.core.auxiliary import AuxiliaryKind
+from exporter.core.faults import Reason
 from exporter.core.model import Mode, Step
-from exporter.core.reasons import Reason
 from exporter.metrics.definitions import BY_NAME
 from tests.support.metric_factories import (
     START,

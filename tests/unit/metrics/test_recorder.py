@@ -6,11 +6,10 @@ from datetime import date
 
 import pytest
 
-from exporter.config.model import Module, Settings
+from exporter.config.model import CredentialKind, Module, Settings
 from exporter.core.credential_expiry import Source
-from exporter.core.faults import Fault
-from exporter.core.model import CredentialKind, Generation, Mode, Phase, Step, Vantage
-from exporter.core.reasons import Reason
+from exporter.core.faults import Fault, Reason
+from exporter.core.model import Generation, Mode, Phase, Step, Vantage
 from tests.support.metric_factories import (
     START,
     a_config,

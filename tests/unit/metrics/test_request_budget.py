@@ -3,9 +3,8 @@
 import pytest
 
 from exporter.core.auxiliary import AuxiliaryKind
-from exporter.core.faults import Fault
+from exporter.core.faults import Fault, Reason
 from exporter.core.model import Outcome, Phase, Step, StepResult
-from exporter.core.reasons import Reason
 from exporter.metrics.request_budget import Budget, Budgets, share_of
 from tests.support.metric_factories import (
     START,

@@ -10,8 +10,8 @@ import pytest
 from docs.generators.cardinality import MOST_SERIES, OF_CHECKS, OF_DECLARATIONS, OF_FAILURES, of_a_healthy_target
 from exporter.config.model import ExpectPath, Module, Retained
 from exporter.core.auxiliary import AuxiliaryKind
+from exporter.core.faults import Reason
 from exporter.core.model import Step
-from exporter.core.reasons import Reason
 from exporter.metrics.definitions import TARGET_METRICS
 from exporter.metrics.spec import Level
 from tests.support.metric_factories import (

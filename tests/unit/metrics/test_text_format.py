@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.config.model import Module
 from exporter.core.codes import CODES
-from exporter.core.faults import Fault
+from exporter.core.faults import Fault, Reason
 from exporter.core.model import (
     Facts,
     Generation,
@@ -30,7 +30,6 @@ from exporter.core.model import (
     StepResult,
     VaultHeaders,
 )
-from exporter.core.reasons import Reason
 from exporter.metrics import text_format
 from exporter.metrics.text_format import LabelSet, histogram, line
 from tests.support.metric_factories import a_config, a_credential, a_key, a_recorder, a_report, a_target, add, probed, scrape

@@ -9,9 +9,9 @@ import pytest
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.codes.actions import Names, actions
 from exporter.core.codes.shared import DO_NOT_RESTART, SET_ONLINE
+from exporter.core.faults import Reason
 from exporter.core.model import CredentialKind, Outcome, Readiness, Step, Vantage
 from exporter.core.readiness import deciding_failure
-from exporter.core.reasons import Reason
 from exporter.presentation import wording
 from exporter.presentation.text import recommended_actions, transcript
 from exporter.state.history import History

@@ -2,10 +2,9 @@
 
 import json
 
-from exporter.config.model import Credential
-from exporter.core.faults import Fault
-from exporter.core.model import CredentialKind, Facts, KeyFacts, Outcome, Phase, Step, StepResult
-from exporter.core.reasons import Reason
+from exporter.config.model import Credential, CredentialKind
+from exporter.core.faults import Fault, Reason
+from exporter.core.model import Facts, KeyFacts, Outcome, Phase, Step, StepResult
 from exporter.presentation.expiring import Ending, EndingKind
 from exporter.presentation.payloads import credential_payload, entry_payload, probe_payload, target_payload, target_row
 from exporter.state.records import TargetRecords

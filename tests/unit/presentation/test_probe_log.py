@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from exporter.core.auxiliary import AuxiliaryKind
+from exporter.core.faults import Reason
 from exporter.core.model import Outcome, Readiness, Step
-from exporter.core.reasons import Reason
 from exporter.metrics.samples import report_samples
 from exporter.presentation.payloads import probe_payload
 from exporter.presentation.probe_log import ProbeLog

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from exporter.config.model import Module, Proxy, SecretSource
+from exporter.core.faults import Reason
 from exporter.core.model import Phase, Step
-from exporter.core.reasons import Reason
 from exporter.presentation.wire_log import as_lines, exchanges
 from exporter.state.history import ProbeContext
 from tests.support.web_factories import STARTED, bad, config, good, target

@@ -1,7 +1,7 @@
 """The exact plain-text transcript."""
 
+from exporter.core.faults import Reason
 from exporter.core.model import Step, Vantage
-from exporter.core.reasons import Reason
 from exporter.presentation.text import transcript
 from tests.support.web_factories import bad, good, target
 

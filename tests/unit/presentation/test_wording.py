@@ -7,8 +7,8 @@ import pytest
 from exporter.config.model import ExpectPath
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.credential_expiry import CredentialExpiry, Source
+from exporter.core.faults import Reason
 from exporter.core.model import Step, VaultHeaders
-from exporter.core.reasons import Reason
 from exporter.presentation import wording
 from exporter.state.history import History
 from exporter.state.records import TargetRecord

@@ -3,9 +3,9 @@
 import asyncio
 from dataclasses import replace
 
-from exporter.config.model import Config, Credential, Module, SecretSource, Settings, Target
+from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings, Target
 from exporter.core.auxiliary import AuxiliaryKind
-from exporter.core.model import CredentialKind, Generation, Vantage
+from exporter.core.model import Generation, Vantage
 from exporter.probing.auxiliary_plan import AuxiliaryProbe
 from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.probing.round_trip import ProbeRequest

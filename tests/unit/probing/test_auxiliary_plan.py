@@ -5,10 +5,10 @@ from datetime import date
 
 import pytest
 
-from exporter.config.model import Module
+from exporter.config.model import CredentialKind, Module
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
-from exporter.core.model import CredentialKind, Mode, Outcome, Step, StepResult, Vantage
-from exporter.core.reasons import Reason
+from exporter.core.faults import Reason
+from exporter.core.model import Mode, Outcome, Step, StepResult, Vantage
 from exporter.probing.auxiliary_plan import auxiliary_probes, is_due
 from tests.support.auxiliary_factories import KEY, OLD, OLDER, PINNED, TARGET, TODAY, a_config, plain
 

@@ -5,9 +5,8 @@ import asyncio
 import pytest
 
 from exporter.core.auxiliary import AuxiliaryResult
-from exporter.core.faults import Fault
+from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Outcome, ProbeReport, Readiness, Step, StepResult
-from exporter.core.reasons import Reason
 from exporter.probing.auxiliary_plan import auxiliary_probes
 from exporter.probing.auxiliary_runner import AuxiliaryRunner
 from tests.support.auxiliary_factories import KEY, TARGET, TODAY, a_config

@@ -7,9 +7,9 @@ import threading
 import pytest
 
 from exporter.app.service import RunOptions, Service
-from exporter.config.model import Config, Credential, Module, Settings, Target
-from exporter.core.model import CredentialKind, Generation
-from exporter.core.reasons import Reason
+from exporter.config.model import Config, Credential, CredentialKind, Module, Settings, Target
+from exporter.core.faults import Reason
+from exporter.core.model import Generation
 from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.runtime.loop_lag import LoopLag
 from exporter.web import web_options

@@ -5,9 +5,8 @@ import logging
 import pytest
 
 from exporter.app.service import RunOptions, Service
-from exporter.core.faults import Fault
+from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Outcome, ProbeReport, Readiness, Step, StepResult
-from exporter.core.reasons import Reason
 from exporter.state.history import History
 from exporter.state.records import TargetRecord
 from exporter.web import web_options

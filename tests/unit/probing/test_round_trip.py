@@ -6,23 +6,10 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from exporter.config.model import Credential, Module, Target
-from exporter.core.faults import Fault
-from exporter.core.model import (
-    Challenge,
-    CredentialKind,
-    Facts,
-    Generation,
-    KeyFacts,
-    Mode,
-    Outcome,
-    ProbeReport,
-    Step,
-    TokenResult,
-    Vantage,
-)
+from exporter.config.model import Credential, CredentialKind, Module, Target
+from exporter.core.faults import Fault, Reason
+from exporter.core.model import Challenge, Facts, Generation, KeyFacts, Mode, Outcome, ProbeReport, Step, TokenResult, Vantage
 from exporter.core.parsing import principal
-from exporter.core.reasons import Reason
 from exporter.probing.round_trip import ProbeDependencies, ProbeRequest, key_state, run_probe
 from exporter.runtime.thread_pool import PoolExhausted
 

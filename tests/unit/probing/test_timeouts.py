@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from exporter.core.faults import Reason
 from exporter.core.model import Outcome, Step
-from exporter.core.reasons import Reason
 from exporter.tokens import secret_cache
 from tests.support.tls_server import CHALLENGE, ENTRA
 from tests.unit.probing.harness import stalls_after_headers

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
+from exporter.core.faults import Reason
 from exporter.core.model import Facts, KeyFacts, Outcome, Phase, Readiness, Step, StepResult, VaultHeaders
 from exporter.core.readiness import State
-from exporter.core.reasons import Reason
 from exporter.core.steadiness import FAILURES_OF_UNSTEADY
 from exporter.state.records import RECENT, TargetRecords, readiness_at, unsteady_at
 from tests.support.factories import a_failure, a_fleet, a_report, a_target

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
+from exporter.core.faults import Reason
 from exporter.core.model import Facts, KeyFacts, Outcome, PeerCertificate, Readiness, Step, StepResult, VaultHeaders
 from exporter.core.readiness import State
-from exporter.core.reasons import Reason
 from exporter.state.history import History
 from exporter.state.records import TargetRecord, TargetRecords
 from exporter.state.snapshots import DamagedError, restore, snapshot

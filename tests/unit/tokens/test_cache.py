@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config.model import Config, Credential, Module, Proxy, Retained, Settings
+from exporter.config.model import Config, Credential, CredentialKind, Module, Proxy, Retained, Settings
 from exporter.core.faults import Fault
-from exporter.core.model import Challenge, CredentialKind, Facts
+from exporter.core.model import Challenge, Facts
 from exporter.runtime.thread_pool import PoolExhausted
 from exporter.tokens.cache import TokenCache
 from exporter.tokens.reuse import ReuseWindow, TokenReusePolicy

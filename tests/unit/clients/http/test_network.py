@@ -10,9 +10,8 @@ from exporter.clients import USER_AGENT
 from exporter.clients.http.network import split_url
 from exporter.config.model import Proxy, SecretSource
 from exporter.core.classify import Classification, classify
-from exporter.core.faults import Fault
+from exporter.core.faults import Fault, Reason
 from exporter.core.model import Phase, Step
-from exporter.core.reasons import Reason
 from tests.support.tls_server import TOKEN, VAULT, response, until
 from tests.system.abuse.echoes import ENCODINGS, leaks
 

@@ -9,8 +9,8 @@ from exporter import __version__
 from exporter.clients import USER_AGENT, fetch_token
 from exporter.clients.graph import GraphSession, Holder
 from exporter.clients.key_vault_secrets import SecretVersionsSession
-from exporter.config.model import Credential
-from exporter.core.model import Challenge, CredentialKind
+from exporter.config.model import Credential, CredentialKind
+from exporter.core.model import Challenge
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, VAULT, response, until
 
 GRANT = {"access_token": TOKEN, "expires_on": "4102444800", "expires_in": "3599", "token_type": "Bearer", "resource": "x"}

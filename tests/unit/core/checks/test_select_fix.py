@@ -7,8 +7,8 @@ from exporter.core.checks.fixes_sign_in import prove_and_switch_to, switch_to
 from exporter.core.checks.model import CheckOutcome, CheckResult, CheckRun
 from exporter.core.checks.routing import owner_of
 from exporter.core.checks.select_fix import Words, filled, remedy
+from exporter.core.faults import Reason
 from exporter.core.model import CredentialKind, Step
-from exporter.core.reasons import Reason
 
 WORDS = Words(vault="contoso.vault.azure.net:8443", entra="login.microsoftonline.com", key="K0", version=None, again="again")
 HSM = Words(vault="contoso.managedhsm.azure.net", entra="login.microsoftonline.com", key="K0", version="v", again="again")

@@ -9,9 +9,8 @@ from exporter.core.checks.model import CheckOutcome
 from exporter.core.checks.select_fix import Words, remedy
 from exporter.core.classify import classify
 from exporter.core.codes.actions import Names, actions
-from exporter.core.faults import Fault
+from exporter.core.faults import Fault, Reason
 from exporter.core.model import CredentialKind, Facts, Step, Vantage
-from exporter.core.reasons import Reason
 from tests.unit.core.promised import AMBIGUOUS, ENTRA_NUMBERS, OTHER_NUMBERS, SENTENCES
 
 NAMES = Names(target="t", vault="contoso.vault.azure.net", key="K", version="v", client_id="id")

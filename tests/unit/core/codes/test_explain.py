@@ -12,7 +12,7 @@ from exporter.cli.main import main
 from exporter.core.codes.explain import explain
 from exporter.core.codes.render import explanation_data, explanation_text
 from exporter.core.codes.unknown import KINDS, OTHERWISE, unknown
-from exporter.core.reasons import Reason
+from exporter.core.faults import Reason
 from tests.support.web_server import Service, get, serving, words
 
 LOADING = "Msg 33027, Level 16, State 1. Cannot load library 'C:\\akv.dll'. See errorlog for more information."

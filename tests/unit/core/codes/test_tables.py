@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from exporter.core import classify
 from exporter.core.codes import BY_CODE, CODES, Category, ConnectorError, Family, Layer, both_numbers, find, in_generation
 from exporter.core.codes.shared import DO_NOT_RESTART, WITHOUT_WRAP, both_generations, out_of_memory
+from exporter.core.faults import Reason
 from exporter.core.model import Generation
-from exporter.core.reasons import Reason
 
 PAIRS = [
     (int(code), symbol)

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.config.model import CredentialKind
 from exporter.core.gate.conditions import Condition, Reason
 from exporter.core.gate.model import ExporterState
 from exporter.core.gate.render import as_json, as_text
 from exporter.core.gate.response import CREDENTIAL_TYPES, read_state
 from exporter.core.known_secrets import remember
-from exporter.core.model import CredentialKind, Vantage
+from exporter.core.model import Vantage
 from tests.support.gate_factories import NOW, URL, answer, body, row
 
 NEW_FIELDS = (

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.core import faults
 from exporter.core.causes import Link
 from exporter.core.checks import BY_NAME
 from exporter.core.checks.routing import owner_of
@@ -128,3 +129,9 @@ def test_only_the_exporters_own_failures_test_nothing():
 def test_advice_for_a_kind_follows_the_rules_of_the_others(kind):
     texts = [text for reason in Reason for text in reason.row.by_kind.get(kind, ())]
     assert [text for text in texts if not text.endswith((".", ";`.")) or text.count("`") % 2] == []
+
+
+def test_faults_lead_to_the_reason_too():
+    assert faults.Reason is Reason
+    with pytest.raises(AttributeError):
+        _ = faults.Another

@@ -2,8 +2,8 @@
 
 import pytest
 
+from exporter.core.faults import Reason
 from exporter.core.model import Step
-from exporter.core.reasons import Reason
 from exporter.core.report.classes import CLASS_TEXTS, PARTY_TEXTS, MinuteClass, Party, failed_minute
 
 # Step, reason, class, party.

@@ -12,8 +12,8 @@ import pytest
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.durations import moment
+from exporter.core.faults import Reason
 from exporter.core.model import Outcome, Readiness, Step
-from exporter.core.reasons import Reason
 from exporter.state.changes import Change, ChangeKind
 from exporter.state.failures import FailureSummary
 from exporter.web.handlers import pages

@@ -8,8 +8,8 @@ from aiohttp import ClientSession
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.config.model import Module, Proxy, SecretSource, Settings
+from exporter.core.faults import Reason
 from exporter.core.model import Step
-from exporter.core.reasons import Reason
 from exporter.web import ListenAddress, WebServer, create_app, web_options
 from tests.support.web_factories import bad, config, good, target
 from tests.support.web_server import Service, get, serving, until

@@ -5,9 +5,8 @@ from collections.abc import Coroutine
 
 import pytest
 
-from exporter.core.faults import Fault
+from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Outcome, ProbeReport, Readiness, Step, StepResult
-from exporter.core.reasons import Reason
 from exporter.web.handlers.probe_cache import CachedReport, Limit, ProbeCache, ProbeDemand, RetryLater, limit_of
 
 NO_LIMIT = Limit(seconds=None, remaining=None)

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.config.model import ExpectPath, Module
+from exporter.config.model import CredentialKind, ExpectPath, Module
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.credential_expiry import CredentialExpiry, Source
-from exporter.core.model import CredentialKind, Step, VaultHeaders
+from exporter.core.faults import Reason
+from exporter.core.model import Step, VaultHeaders
 from exporter.core.readiness import NOT_TESTED
-from exporter.core.reasons import Reason
 from exporter.web.handlers import api, pages
 from tests.support.web_factories import (
     DR,

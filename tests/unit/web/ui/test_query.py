@@ -6,8 +6,8 @@ from urllib.parse import urlencode
 
 import pytest
 
+from exporter.core.faults import Reason
 from exporter.core.model import Step
-from exporter.core.reasons import Reason
 from exporter.web.handlers import pages
 from exporter.web.ui.query import BY_LABEL, SortOrder
 from tests.support.web_factories import STARTED, bad, config, good, target
