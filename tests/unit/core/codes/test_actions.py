@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.actions import LINE_LIMIT, action_line, actions, general_actions
+from exporter.core.codes.actions import LINE_LIMIT, action_line, actions, first_action, general_actions
 from exporter.core.codes.advice_texts import EACH_IDENTITY
 from exporter.core.codes.names import Names, filled
 from exporter.core.codes.shared import DO_NOT_RESTART
@@ -67,6 +67,7 @@ def test_actions_leave_out_the_probe_just_made():
     for code in (3001, 3008, 3012, 3077, 3128):
         assert BY_CODE[code].actions[0].endswith("`ekm-exporter probe TARGET`.")
         assert actions(code, None, ready=False, names=VAULT)[0] == filled(BY_CODE[code].actions[1], VAULT)
+        assert first_action(code) == BY_CODE[code].actions[1]
 
 
 @pytest.mark.parametrize(
