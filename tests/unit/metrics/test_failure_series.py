@@ -13,7 +13,7 @@ from exporter.core.reasons import Reason
 from exporter.metrics import cause_series
 from exporter.metrics.cause_series import first_action
 from exporter.presentation.text import recommended_actions
-from exporter.state.cause_groups import MOST_CAUSES, cause_groups, linked
+from exporter.state.cause_groups import MOST_CAUSES, cause_groups
 from exporter.state.history import History
 from exporter.state.records import TargetRecord
 from tests.support import client_model
@@ -132,18 +132,6 @@ def test_targets_of_one_cause_are_counted_with_their_sql_servers():
     several, own = ("vault", "", "forbidden_firewall"), ("vault", "v4.vault.azure.net", "read_timeout")
     assert shown(recorder, CAUSE) == shown(recorder, COMMON) == {several: 1, own: 1}
     assert shown(recorder, TARGETS) == shown(recorder, SERVERS) == {several: 3, own: 1}
-
-
-def test_series_are_the_causes_of_the_status_page():
-    recorder, targets = a_fleet(8)
-    fail(recorder, targets[:4])
-    fail(recorder, targets[4:6], silent(), at=START + 5)
-    records = [recorder.records.get(each.name) for each in targets]
-    groups = asyncio.run(cause_groups(linked(each.target, MODULE, each, START + 6) for each in records if each.last))
-
-    labels = [(each.cause.link, each.cause.name, each.cause.reason) for each in groups]
-    assert shown(recorder, TARGETS) == {own: len(each.targets) for own, each in zip(labels, groups, strict=True)}
-    assert len(labels) == 3
 
 
 def test_an_unsteady_target_has_no_series():

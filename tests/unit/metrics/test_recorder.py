@@ -415,10 +415,6 @@ def test_error_info_follows_the_kinds_of_credential(kind, possible):
     assert {"3304", "3809"} & codes_in(recorder) == possible
 
 
-def test_the_declared_backup_date_has_a_series():
-    assert shown(a_recorder(a_target(backup_on=date(1970, 1, 2))), "ekm_key_backup_timestamp_seconds") == {(): 86400}
-
-
 # targets that come and go
 
 
