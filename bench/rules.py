@@ -28,7 +28,8 @@ from bench.sizes import Sizes
 
 RULES = Path(__file__).parent.parent / "alerts" / "ekm.rules.yml"
 _NONE = "groups: []"
-_SCRAPES = 2  # in an interval
+_LEAST_SECONDS = 5.0  # between two scrapes
+_SCRAPED = 'scrape_samples_scraped{job="ekm"}'
 _WARM_UP, _BEFORE = 3, 1.5  # intervals before the first rules, and from loading rules to their measurement
 
 
@@ -104,11 +105,12 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
     fail(bench, "forbidden", first=fleet.targets)
     with exporter(bench, fleet) as running:
         settle(running)
-        with scraping(bench, running, seconds / _SCRAPES, path) as server:
+        every = max(_LEAST_SECONDS, seconds / 2)
+        with scraping(bench, running, every, path) as server:
             until(lambda: number(server.url, "ekm_exporter_targets") == fleet.targets, "the fleet is scraped", seconds=90)
             time.sleep(_WARM_UP * seconds)
             idle = costs(server, path, _NONE, seconds).cpu
-            yield from of_series(server, f"{fleet.targets:,} targets in one Prometheus", idle / _SCRAPES)
+            yield from of_series(server, f"{fleet.targets:,} targets in one Prometheus", idle * every / seconds)
             for file in bench.rules:
                 text = file.read_text(encoding="utf-8")
                 whole, bare = (costs(server, path, adapted(text, seconds, texts=texts), seconds) for texts in (True, False))
@@ -117,7 +119,8 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
 
 def of_series(server: Running, what: str, cpu: float) -> Iterator[Figure]:
     """The costs of storage. `cpu` is the processor time of a scrape in seconds."""
-    samples = number(server.url, 'scrape_samples_scraped{job="ekm"}')
+    until(lambda: number(server.url, _SCRAPED) > 0, "a scrape ended in time", seconds=90)
+    samples = number(server.url, _SCRAPED)
     series, memory = total(metrics(server.url), "prometheus_tsdb_head_series"), resident(server.pid)
     how = f"{memory:.0f} MB for {series:,.0f} series; Go gives memory back late"
     yield Figure(what=f"{what}: memory a series", runs=[1024 * memory / series], unit="KB", how=how)
