@@ -99,6 +99,16 @@ def test_old_managed_identity_is_not_ready(workspace):
     assert workspace.conditions() == ["identity_unsupported"]
 
 
+def test_servers_of_two_domains_have_a_target_entry_each(workspace):
+    documents = [
+        (f"{domain}.json", document(rows_of("N1\\SQLPRD01"), f"n1.{domain}.com\\SQLPRD01", list(URIS.items())))
+        for domain in ("contoso", "fabrikam")
+    ]
+    workspace.read(*documents)
+    (target,) = workspace.targets()
+    assert [one["host"] for one in target["instances"]] == ["n1.contoso.com", "n1.fabrikam.com"]
+
+
 def document(rows, address, uris):
     return json.dumps(
         {

@@ -46,7 +46,6 @@ def kinds_of(plan):
 def test_login_without_a_credential_is_no_green():
     rows = rows_of()
     del rows["keys"][0]["credential"]
-    plan = plan_of(rows, errors={})
     plan = make_plan([instance_of(Document(sections=rows))], [RegistryUri("2C56", V1)], HandWritten(), {})
     assert credentials_of(plan) == {"K1": "tde_cred"}
     ((text, servers),) = plan.findings.gaps.items()
