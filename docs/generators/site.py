@@ -62,7 +62,7 @@ _RULES: dict[str, Callable[..., str]] = {
 }
 
 
-class Site:
+class MarkdownPages:
     """The pages of one checkout."""
 
     def __init__(self, root: Path = ROOT) -> None:
@@ -127,7 +127,7 @@ def archive(root: Path = ROOT) -> bytes:
     """Return the archive of a checkout; the same files give the same bytes."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as pages:
-        for name, page in sorted(Site(root).pages().items()):
+        for name, page in sorted(MarkdownPages(root).pages().items()):
             entry = zipfile.ZipInfo(name, _BORN)
             entry.create_system, entry.external_attr = 3, 0o644 << 16
             pages.writestr(entry, page, zipfile.ZIP_DEFLATED, compresslevel=9)

@@ -7,8 +7,8 @@ Not for: probing, storing state, the meaning of a metric.
 from exporter.web.app import create_app
 from exporter.web.interfaces import Reload, Service
 from exporter.web.options import WebOptions, web_options
+from exporter.web.server.connection_limits import MAX_UNFINISHED
 from exporter.web.server.listener import ListenAddress, ListenError, WebServer, parse_address
-from exporter.web.server.places import MAX_UNFINISHED
 
 __all__ = [
     "MAX_UNFINISHED",

@@ -17,8 +17,8 @@ from aiohttp.typedefs import Handler, Middleware
 from exporter.runtime.logging import fields, place_of
 from exporter.web.options import WebOptions
 from exporter.web.origin import is_cross_site_change, is_own_name
+from exporter.web.server.connection_limits import UnfinishedResponses
 from exporter.web.server.connections import connection_of
-from exporter.web.server.places import UnfinishedResponses
 from exporter.web.webconfig import AccessControl, Refusal
 
 _log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from exporter.web.server.places import MAX_UNFINISHED
+from exporter.web.server.connection_limits import MAX_UNFINISHED
 from exporter.web.webconfig import AccessControl
 
 

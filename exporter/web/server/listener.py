@@ -22,8 +22,8 @@ from exporter.runtime.os_errors import number_of, text_of
 from exporter.runtime.server_header import SERVER, hide_versions
 from exporter.web.access import ACCESS_CONTROL
 from exporter.web.protocol import HttpProtocol
+from exporter.web.server.connection_limits import MOST_CONNECTIONS, ConnectionLimiter
 from exporter.web.server.connections import Connection
-from exporter.web.server.places import MOST_CONNECTIONS, ConnectionLimiter
 
 _log = logging.getLogger(__name__)
 

@@ -64,7 +64,7 @@ async def test_every_link_inside_the_pages_leads_to_a_page_and_its_anchor():
             found = [urlsplit(urljoin(path, link)) for link in re.findall(r'href="([^"]+)"', body)]
             links += [(path, each.path, each.fragment) for each in found if not each.netloc]
             todo |= {each.path for each in found if not each.netloc} - set(pages)
-    assert {name for name in site.Site().pages() if f"/docs/{name}" not in pages} == {"index"}
+    assert {name for name in site.MarkdownPages().pages() if f"/docs/{name}" not in pages} == {"index"}
     missing = [link for link in links if link[2] and f'id="{link[2]}"' not in pages[link[1]]]
     assert (missing, len(links) > 300) == ([], True)
 
@@ -81,7 +81,7 @@ async def test_runbook_of_every_alert_has_its_page():
 async def test_pages_run_no_script_and_load_no_picture(archive):
     documentation = Documentation(archive)
     _, headers, html = await answer(Service(), "/docs/README")
-    bodies = "".join(documentation.find(name).body for name in site.Site().pages())
+    bodies = "".join(documentation.find(name).body for name in site.MarkdownPages().pages())
     assert "<script" not in html
     assert set(re.findall(r"<(\w+)", bodies)) <= {
         *("h1", "h2", "h3", "p", "a", "code", "pre", "em", "strong", "ul", "ol", "li", "br"),
@@ -132,7 +132,7 @@ async def test_unchanged_page_is_not_sent_again():
         "C:/Windows/win.ini", "Install", "%c0%ae%c0%ae/", "x" * 4000, "runbooks/" * 400, "docs.zip", "%252e%252e%252f", "nowhere",
     ],
 )  # fmt: skip
-async def test_other_name_is_refused_without_a_look_at_a_file(name, opened):
+async def test_other_name_is_refused_and_opens_no_file(name, opened):
     app = create_app(Service(), web_options())
     async with WebServer(app, [ListenAddress("127.0.0.1", 0)]) as server:
         opened.clear()
@@ -150,7 +150,7 @@ async def test_page_opens_no_file(opened):
         assert opened == []
 
 
-async def test_checkout_without_built_documents_says_how_to_build_them(monkeypatch):
+async def test_checkout_without_built_documents_names_the_command(monkeypatch):
     monkeypatch.setattr(Documentation, "of_package", lambda: None)
     status, _, text = await answer(Service(), "/docs/")
     assert (status, text) == (404, "This checkout has no built documentation. `./dev docs` builds it.\n")

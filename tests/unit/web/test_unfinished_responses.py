@@ -9,7 +9,7 @@ from aiohttp import ClientSession, TCPConnector
 
 from exporter.web import ListenAddress, WebServer, create_app, web_options
 from exporter.web.server import streaming
-from exporter.web.server.places import STALLED_SECONDS, ConnectionLimiter, UnfinishedResponses
+from exporter.web.server.connection_limits import STALLED_SECONDS, ConnectionLimiter, UnfinishedResponses
 from tests.support.web_server import Service, get, until
 
 GET = b"GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"

@@ -5,7 +5,7 @@ import pytest
 
 from exporter.web.access import is_refused
 from exporter.web.options import web_options
-from exporter.web.server.places import ConnectionLimiter
+from exporter.web.server.connection_limits import ConnectionLimiter
 from exporter.web.webconfig import AccessControl
 from exporter.web.webconfig.model import RateLimit
 from exporter.web.webconfig.rate_limit import LogThrottle, TokenBucket

@@ -7,7 +7,7 @@ import pytest
 
 from docs.generators.securing import PART
 from exporter.web import access, protocol
-from exporter.web.server import connections, places, streaming
+from exporter.web.server import connection_limits, connections, streaming
 from exporter.web.webconfig import access_control, passwords
 
 PAGE = Path(__file__).parents[4] / "docs" / "securing.md"
@@ -44,11 +44,11 @@ def test_every_open_path_is_named(path):
         ("a response that the client does not read", (connections.WRITE_SECONDS, streaming.SECONDS_TO_TAKE_IT)),
         ("request line", (protocol.LONGEST_LINE // 1000,)),
         ("a whole request", (connections.MOST_BYTES / 1024, access.LARGEST_BODY / 1024)),
-        ("connections that wait", (places.MOST_WAITING, places.MOST_WAITING_OF_ONE_ADDRESS)),
-        ("connections with a request in work", (places.MOST_BUSY_OF_ONE_ADDRESS,)),
-        ("unfinished responses", (places.MAX_UNFINISHED,)),
+        ("connections that wait", (connection_limits.MOST_WAITING, connection_limits.MOST_WAITING_OF_ONE_ADDRESS)),
+        ("connections with a request in work", (connection_limits.MOST_BUSY_OF_ONE_ADDRESS,)),
+        ("unfinished responses", (connection_limits.MAX_UNFINISHED,)),
         ("bytes of a response", (streaming.SLICE_BYTES / 1024,)),
-        ("all connections", (places.MOST_CONNECTIONS,)),
+        ("all connections", (connection_limits.MOST_CONNECTIONS,)),
         ("passwords being checked", (passwords.MOST_WAITING_OF_ONE_ADDRESS, passwords.MOST_WAITING)),
         ("a refusal", (access_control.REFUSED_AFTER_SECONDS * 1000,)),
     ],

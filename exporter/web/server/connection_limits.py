@@ -18,7 +18,7 @@ MAX_UNFINISHED = 40  # as node_exporter's --web.max-requests
 STALLED_SECONDS = 5.0
 
 
-class Places:
+class HeldConnections:
     """The connections that have one of `most` places. Use it from one event loop."""
 
     def __init__(self, most: int) -> None:
@@ -68,7 +68,7 @@ class Places:
         connection.cut()
 
 
-class UnfinishedResponses(Places):
+class UnfinishedResponses(HeldConnections):
     """The responses that are being made or sent: `--web.max-requests`; 0 sets no limit.
 
     An address that has more places than others gives one to a client of another address. A known address has a place at any time.
@@ -88,7 +88,7 @@ class UnfinishedResponses(Places):
         return True
 
 
-class ConnectionLimiter(Places):
+class ConnectionLimiter(HeldConnections):
     """The open connections. At the limit, a new client replaces the one that has waited longest."""
 
     def __init__(
