@@ -40,7 +40,7 @@ class FailureSeries:
         failed, action = None, ""
         if report is not None and not report.success:
             failed = linked(block.target, block.module, record, report.started_at).failed
-            action = first_action(block.target, report, record)
+            action = failure_action(block.target, report, record)
         if action != block.action:
             block.action = action
             put_gauges(self._exposition, name, block.base, {_ACTION: failure_samples(action, None)[_ACTION]})
@@ -88,7 +88,7 @@ class FailureSeries:
 _ACTION, _CAUSE = failure_samples("", None)
 
 
-def first_action(target: Target, report: ProbeReport, record: TargetRecord) -> str:
+def failure_action(target: Target, report: ProbeReport, record: TargetRecord) -> str:
     """Return the first of the actions that the pages recommend, as the value of a label; empty if there is none."""
     failure = deciding_failure(report)
     if failure is None or failure.code is None:
@@ -124,4 +124,4 @@ def probe_failure_samples(
     failed, cause = known
     if cause is None or failed is None or (failed.step, failed.reason) != (failure.step, failure.reason):
         cause = cause_of(Failed(step=failure.step, reason=failure.reason, names=links_of(target, module, record, report)))
-    return failure_samples(first_action(target, report, record), cause)
+    return failure_samples(failure_action(target, report, record), cause)

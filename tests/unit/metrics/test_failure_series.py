@@ -11,7 +11,7 @@ from exporter.core.codes.actions import LINE_LIMIT
 from exporter.core.model import Step, VaultHeaders
 from exporter.core.reasons import Reason
 from exporter.metrics import cause_series
-from exporter.metrics.cause_series import first_action
+from exporter.metrics.cause_series import failure_action
 from exporter.presentation.text import recommended_actions
 from exporter.state.cause_groups import MOST_CAUSES, cause_groups
 from exporter.state.history import History
@@ -119,7 +119,7 @@ def test_action_names_the_staged_credential_once_it_is_proven():
 def test_action_is_the_first_one_of_the_pages(reason):
     target = a_target(labels={"team": "dba"})
     report = a_report(ready=False, steps=[failed(Step.GET_KEY, 3077, reason, endpoint="contoso.vault.azure.net:443")])
-    line = first_action(target, report, TargetRecord(target, History(0)))
+    line = failure_action(target, report, TargetRecord(target, History(0)))
     assert line == recommended_actions(target, report)[0].replace("`", "")
     assert 0 < len(line) <= LINE_LIMIT
 

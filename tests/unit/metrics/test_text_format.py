@@ -33,7 +33,7 @@ from exporter.core.model import (
 )
 from exporter.core.reasons import Reason
 from exporter.metrics import text_format
-from exporter.metrics.cause_series import first_action
+from exporter.metrics.cause_series import failure_action
 from exporter.metrics.text_format import LabelSet, histogram, line
 from exporter.state.cause_groups import cause_groups, linked
 from tests.support.metric_factories import a_config, a_credential, a_key, a_recorder, a_report, a_target, add, probed, scrape
@@ -193,7 +193,7 @@ def test_a_scrape_equals_the_output_of_prometheus_client(data, openmetrics):
         known = data.draw(st.fixed_dictionaries(dict.fromkeys(times, st.none() | unix_times)))
         probed(recorder, report, **known)
         record = recorder.records.get(report.target)
-        reference.take(report, record, first_action(record.target, report, record))
+        reference.take(report, record, failure_action(record.target, report, record))
     reference.group(causes_on_pages(recorder, config))
 
     registry = CollectorRegistry()
