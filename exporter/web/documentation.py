@@ -13,7 +13,7 @@ _INDEX = "index"
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class DocumentPage:
     title: str
     body: Html
 
@@ -31,10 +31,10 @@ class Documentation:
         place = files("exporter.web").joinpath("static", "docs.zip")
         return cls(place.read_bytes()) if place.is_file() else None
 
-    def find(self, name: str) -> Document | None:
+    def find(self, name: str) -> DocumentPage | None:
         """Return a page; its name can end with .md, and "" is the index."""
         known = name.removesuffix(".md") or _INDEX
         if known not in self._names:
             return None
         title, _, body = self._archive.read(known).decode().partition("\n")
-        return Document(title, Html(body))
+        return DocumentPage(title, Html(body))

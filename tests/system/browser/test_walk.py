@@ -12,7 +12,15 @@ from tests.system.browser.harness import CONTROLS, FOCUSED, LAPTOP, PHONE, REFRE
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
-PAGES = ("/", "/targets?verdict=not_ready&label=env%3Dprod", "/targets/payroll-runs", "/changes", "/explain/3303", "/explain")
+PAGES = (
+    "/",
+    "/targets?verdict=not_ready&label=env%3Dprod",
+    "/targets/payroll-runs",
+    "/changes",
+    "/explain/3303",
+    "/explain",
+    "/docs/runbooks/EkmForbiddenSpike",
+)
 
 
 async def every_page(tab):
