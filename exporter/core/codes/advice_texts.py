@@ -8,11 +8,13 @@ PROBE = "`ekm-exporter probe TARGET`"
 REPEAT = f"Then repeat the probe: {PROBE}."
 AGAIN = (REPEAT, DO_NOT_RESTART)
 CAUSE_IS_ELSEWHERE = "Do not renew the credential: it is not the cause."
+SYNCHRONISE = "Synchronise the clock of this host: `w32tm /resync` on Windows, `chronyc makestep` on Linux."
 STATUS_PAGE = "Check Azure's status page: https://azure.status.microsoft."
 SHOW_TENANT = "Show the vault's tenant: `az keyvault show --name VAULT --query properties.tenantId`."
 USE_ITS_TENANT = (
     SHOW_TENANT,
-    "Compare it with `tenant_id` of the credential. Use an application in the vault's tenant.",
+    "Compare it with `tenant_id` of the credential, and correct that one if it differs.",
+    "Use an application in the vault's tenant. Show whether this one is there: `az ad sp show --id CLIENT_ID --query appId`.",
     "After a subscription move, update the vault's tenant and assign the permissions again.",
     DO_NOT_RESTART,
 )

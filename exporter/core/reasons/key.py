@@ -14,6 +14,11 @@ from exporter.core.reasons.vault import WITH_TOKEN, inner_code
 
 RECOVER_KEY = "`az keyvault key recover --vault-name VAULT --name KEY`"
 _ATTRIBUTES = "az keyvault key set-attributes --vault-name VAULT --name KEY --version VERSION"
+_CREATE = "az keyvault key create --vault-name VAULT --name NEW_KEY --kty RSA --size 2048"
+_OPEN = (
+    "CREATE ASYMMETRIC KEY [EKM_KEY] FROM PROVIDER [PROVIDER] "
+    "WITH PROVIDER_KEY_NAME = 'NEW_KEY', CREATION_DISPOSITION = OPEN_EXISTING;"
+)
 _key = partial(ReasonRow, link=Link.KEY, refuses=Refused.KEY)
 _state = partial(_key, refuses=Refused.KEY_STATE)
 _dates = partial(_state, shown_by=ShownBy("key_dates", WITH_TOKEN))
@@ -88,8 +93,18 @@ KEY: tuple[ReasonRow, ...] = (
     ),
     _key(
         "key_unsupported", "the connector does not support this key type or size", shown_by=ShownBy("key_type", (Step.GET_KEY,))
-    ).advising(*BY_CODE[3].actions[2:]),
-    _key("key_name_too_long", "the key name is longer than the connector allows", shown_by=ShownBy("key_name", (Step.GET_KEY,))),
+    ).advising(
+        f"Create an RSA key of 2048 or 3072 bits and move SQL Server to it: `{_CREATE}`.",
+        "A Managed HSM has `--kty RSA-HSM` only, which requires the connector of November 2020 or later.",
+        *BY_CODE[3].actions[3:],
+    ),
+    _key(
+        "key_name_too_long", "the key name is longer than the connector allows", shown_by=ShownBy("key_name", (Step.GET_KEY,))
+    ).advising(
+        f"Create a key with at most 26 letters, digits and hyphens in its name: `{_CREATE}`.",
+        f"Then move SQL Server to it: `{_OPEN}`.",
+        *BY_CODE[2049].actions[1:],
+    ),
     _key(
         "bytes_differ",
         "unwrap returned bytes that differ from the wrapped ones",

@@ -11,12 +11,20 @@ from functools import partial
 
 from exporter.core.causes import Link
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.advice_texts import AGAIN, CAUSE_IS_ELSEWHERE, KEEP_CREDENTIAL, LOOK_UP, REGISTER, RESET, SHOW_FEDERATION
+from exporter.core.codes.advice_texts import (
+    AGAIN,
+    CAUSE_IS_ELSEWHERE,
+    KEEP_CREDENTIAL,
+    LOOK_UP,
+    REGISTER,
+    RESET,
+    SHOW_FEDERATION,
+    SYNCHRONISE,
+)
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.model import CredentialKind, Step
 from exporter.core.reasons.row import Actions, EntraOrder, Markers, ReasonRow, Refused, Reply, ShownBy, implied, numbers
 
-CLOCK = "Synchronise the clock of this host: `w32tm /resync` on Windows, `chronyc makestep` on Linux."
 _REPLACE_FILE = "Then replace the exporter's certificate file. The exporter reads it again without a restart."
 _NEW_SECRET = BY_CODE[3303].actions
 _READ = "Read the response in the detail of the probe: it may name the cause."
@@ -69,7 +77,7 @@ SIGN_IN: tuple[ReasonRow, ...] = (
                 *AGAIN,
             )
         },
-    ).advising(CLOCK, *AGAIN),
+    ).advising(SYNCHRONISE, *AGAIN),
     _certificate(
         "certificate_expired",
         "the client certificate has expired",

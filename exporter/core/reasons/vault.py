@@ -6,11 +6,10 @@ from functools import partial
 
 from exporter.core.causes import Link
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.advice_texts import AGAIN, ASSIGNEE, FIND_OBJECT_ID, PROBE, STATUS_PAGE, USE_ITS_TENANT
-from exporter.core.codes.shared import DO_NOT_RESTART
+from exporter.core.codes.advice_texts import AGAIN, ASSIGNEE, FIND_OBJECT_ID, PROBE, STATUS_PAGE, SYNCHRONISE, USE_ITS_TENANT
+from exporter.core.codes.shared import DO_NOT_RESTART, SHOW_THE_SERVER
 from exporter.core.model import Step
 from exporter.core.reasons.row import AtSignIn, ByAddress, Markers, ReasonRow, Refused, Reply, ShownBy, VaultOrder, implied
-from exporter.core.reasons.sign_in import CLOCK
 
 WITH_TOKEN = (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)
 CHECK_ROUTE = "Check the proxy and the network policy between this host and Entra ID."
@@ -55,7 +54,9 @@ VAULT: tuple[ReasonRow, ...] = (
         "Read the vault's sentence in the detail of the step. If it names no cause, retry in ten minutes.", STATUS_PAGE, *AGAIN
     ),
     _token("token_wrong_audience", "the token is for another service").advising(
-        "Check that the vault's host name belongs to this cloud, and that no proxy rewrites the vault's 401.", *AGAIN
+        "Check that the vault's host name belongs to this cloud, and that no proxy rewrites the vault's 401.",
+        SHOW_THE_SERVER,
+        *AGAIN,
     ),
     _token("token_wrong_issuer", "the token was issued by another tenant than the vault's").advising(*USE_ITS_TENANT),
     _token(
@@ -63,7 +64,7 @@ VAULT: tuple[ReasonRow, ...] = (
         "the token had expired when the vault received it",
         refuses=None,
         markers=(implied(VaultOrder.TOKEN, "TokenExpired", r"\[TokenExpired\]", statuses=(401,)),),
-    ).advising(CLOCK, *AGAIN),
+    ).advising(SYNCHRONISE, *AGAIN),
     _token(
         "token_revoked",
         "continuous access evaluation revoked the token",
