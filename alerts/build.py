@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from alerts import azure, page, starter
-from alerts.values import DASHBOARDS, RUNBOOKS, Words, placeholders
+from alerts.values import DASHBOARDS, Words, placeholders
 
 HERE: Final = Path(__file__).parent
 TEMPLATE: Final = HERE / "ekm.rules.template.yml"
@@ -37,9 +37,9 @@ spec:
 """
 
 
-def rules(scale: float = 1, *, runbooks: str = RUNBOOKS, dashboards: str = DASHBOARDS, template: Path = TEMPLATE) -> str:
+def rules(scale: float = 1, *, docs: str | None = None, dashboards: str = DASHBOARDS, template: Path = TEMPLATE) -> str:
     """Return the rule file of a template. Raises KeyError for a placeholder that `values` does not define."""
-    words = placeholders(scale, runbooks=runbooks, dashboards=dashboards)
+    words = placeholders(scale, docs=docs, dashboards=dashboards)
     return _GENERATED.format(template.name) + Words(template.read_text(encoding="utf-8")).substitute(words)
 
 
@@ -53,15 +53,15 @@ def prometheus_rule(text: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m alerts.build", description="Write the alert rules and their page.")
     parser.add_argument("--scale", type=float, help="print the rules with all durations divided by this, and write nothing")
-    parser.add_argument("--runbooks", default=RUNBOOKS, metavar="URL", help="where the runbooks are served")
+    parser.add_argument("--docs", metavar="URL", help="where the documentation is served, for every link to a runbook")
     parser.add_argument("--dashboards", default=DASHBOARDS, metavar="URL", help="where the dashboards are served")
     options = parser.parse_args(arguments)
-    text = rules(options.scale or 1, runbooks=options.runbooks, dashboards=options.dashboards)
+    text = rules(options.scale or 1, docs=options.docs, dashboards=options.dashboards)
     if options.scale is not None:
         sys.stdout.write(text)
         return 0
     RULES.write_text(text, encoding="utf-8")
-    native = rules(runbooks=options.runbooks, dashboards=options.dashboards, template=NATIVE_TEMPLATE)
+    native = rules(docs=options.docs, dashboards=options.dashboards, template=NATIVE_TEMPLATE)
     NATIVE.write_text(native, encoding="utf-8")
     KUBERNETES.write_text(prometheus_rule(text), encoding="utf-8")
     AZURE.write_text(azure.template(text), encoding="utf-8")

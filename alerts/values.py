@@ -19,8 +19,10 @@ from exporter.core.readiness import NOT_TESTED
 
 # The scrape job of the exporters, as the README names it.
 JOB: Final = "ekm"
-# Where your runbooks and dashboards are served; `build.py --runbooks URL --dashboards URL` writes the rules with others.
-RUNBOOKS: Final = "https://runbooks.example.com/ekm"
+# Each exporter serves its runbooks. Those of alerts without a running exporter are on a site of your own, like the dashboards.
+# `build.py --docs URL --dashboards URL` writes the rules with others.
+DOCS: Final = "http://{{ $labels.instance }}/docs"
+SITE: Final = "https://docs.example.com/ekm-exporter"
 DASHBOARDS: Final = "https://grafana.example.com/d"
 
 # Seconds. The template gets them as Prometheus durations: in ranges, in `for`, in `keep_firing_for`, in a group's `interval`.
@@ -131,7 +133,7 @@ class Words(Template):
     idpattern = "(?!)"
 
 
-def placeholders(scale: float = 1, *, runbooks: str = RUNBOOKS, dashboards: str = DASHBOARDS) -> dict[str, str]:
+def placeholders(scale: float = 1, *, docs: str | None = None, dashboards: str = DASHBOARDS) -> dict[str, str]:
     """Return the value of each placeholder. Every duration and threshold of time is divided by `scale`."""
     words = {
         **{name: duration(seconds / scale) for name, seconds in DURATIONS.items()},
@@ -143,7 +145,8 @@ def placeholders(scale: float = 1, *, runbooks: str = RUNBOOKS, dashboards: str 
         **_service_level(scale),
         **_both(3011, 3077, 3303, 3900),
         "JOB": JOB,
-        "RUNBOOKS": runbooks,
+        "RUNBOOKS": f"{docs or DOCS}/runbooks",
+        "SITE_RUNBOOKS": f"{docs or SITE}/runbooks",
         "DASHBOARDS": dashboards,
         "NOT_TESTED": NOT_TESTED,
     }
