@@ -167,6 +167,12 @@ def _first_unless_certificate(first: str) -> str:
     return "{{ if " + of_file + " }}First: " + certificate + "{{ else }}" + first + "{{ end }}"
 
 
+def _action_or(otherwise: str) -> str:
+    """Return the first action that the exporter shows for the target's failure."""
+    found = query_of("max by (action) (ekm_failure_action_info{" + _TARGET + "})", "job instance target")
+    return "{{ with " + found + ' }}{{ . | first | label "action" }}{{ else }}' + otherwise + "{{ end }}"
+
+
 # Who depends on a target, on the targets of a credential, of an exporter or of a region: query and labels.
 _DEPENDENTS: Final[Mapping[str, tuple[str, str]]] = {
     "": ("last_over_time(ekm_instance_info{target=%q,vault=%q}[@{HOLD}])", "target vault"),
@@ -196,33 +202,11 @@ TEXTS: Final[Mapping[str, str]] = {
         "job instance credential",
     ),
     "ENABLE_KEY": _KEY + "az keyvault key set-attributes " + _STORE + " " + _VERSION + " --enabled true",
-    "EXTEND_KEY": _KEY + "az keyvault key set-attributes " + _STORE + " " + _VERSION + " --expires 2030-01-01T00:00:00Z",
-    "START_KEY": _KEY + "az keyvault key set-attributes " + _STORE + " " + _VERSION + " --not-before 2020-01-01T00:00:00Z",
     "RECOVER_KEY": _KEY + "az keyvault key recover " + _STORE,
-    "BACKUP_KEY": _KEY + "az keyvault key backup " + _STORE + " --file FILE",
     "PURGE": (
         "{{ range "
         + query_of("max(ekm_key_scheduled_purge_timestamp_seconds{" + _TARGET + "})", "job instance target")
         + " }} It will be purged at {{ .Value | humanizeTimestamp }}; after that only a backup brings it back.{{ end }}"
-    ),
-    "KEY_KIND": (
-        "{{ range "
-        + query_of("max by (kty, size_bits) (ekm_key_info{" + _TARGET + "})", "job instance target")
-        + " }} {{ .Labels.kty }} with {{ .Labels.size_bits }} bits.{{ else }} of another kind.{{ end }}"
-    ),
-    "STATE": (
-        "{{ with "
-        + query_of("max(ekm_probe_success{" + _TARGET + "})", "job instance target")
-        + " }}the last probe {{ if eq (. | first | value) 1.0 }}succeeded{{ else }}failed{{ end }}{{ else }}no probe yet{{ end }}"
-    ),
-    "ABOVE_5S": (
-        "{{ with "
-        + query_of(
-            'clamp_min(1 - sum(increase(ekm_step_duration_seconds_bucket{le=~"5(\\\\.0)?",job=%[1]q,instance=%[2]q,target=%[3]q}[@{LONG}]))'
-            " / sum(increase(ekm_step_duration_seconds_count{job=%[1]q,instance=%[2]q,target=%[3]q}[@{LONG}])), 0)",
-            "job instance target",
-        )
-        + " }}{{ . | first | value | humanizePercentage }}{{ else }}none{{ end }}"
     ),
     "TOKEN_REFUSALS": (
         "{{ range "
@@ -237,12 +221,6 @@ TEXTS: Final[Mapping[str, str]] = {
     ),
     **{f"{of}INSTANCES": _instances(*dependents) for of, dependents in _DEPENDENTS.items()},
     **{f"{of}SERVERS": _servers(*dependents) for of, dependents in _DEPENDENTS.items()},
-    "UNWRAPS": (
-        "{{ with "
-        + query_of("last_over_time(ekm_step_success{" + _TARGET + ',step="unwrap_key"}[@{LONG}]) == 1', "job instance target")
-        + " }}Backups and databases get their key, since the vault unwraps with it"
-        "{{ else }}Whether the vault still unwraps with it is not tested by this target{{ end }}"
-    ),
     "VANTAGE": (
         "{{ range " + query_of("target:ekm_target_info:labels{" + _TARGET + "}", "job instance target") + " }}"
         '{{ if eq .Labels.vantage "sql_host" }} on the SQL host{{ else if .Labels.vantage }} on a central host{{ end }}{{ end }}'
@@ -253,6 +231,15 @@ TEXTS: Final[Mapping[str, str]] = {
         "check",
         "{{ $one.Labels.check }}",
         none="unknown after a restart",
+    ),
+    "TICKET_ACTION": _action_or("ekm-exporter probe {{ $labels.target }} --config.file FILE, on that host."),
+    "KEY_ACTION": _action_or("move its date, or enable it, in the vault, as the runbook shows."),
+    "BURNING_TARGETS": listed(
+        "target:ekm_error_budget_burns:ratio{job=%q,instance=%q} and on (job, instance, target)"
+        " target:ekm_target_info:labels{team=%q,env=%q}",
+        "job instance team env",
+        "target",
+        "{{ $one.Labels.target }} {{ $one.Value | humanizePercentage }}",
     ),
     "CREDENTIAL_FAILURES": _CREDENTIAL_FAILURES,
     # A refusal after the date may have another reason, such as secret_wrong. The first action is still a new secret.
@@ -275,13 +262,6 @@ TEXTS: Final[Mapping[str, str]] = {
     ),
     "CREDENTIAL_REPLACED": _first_unless_certificate(
         "First: create a second secret and set it with ALTER CREDENTIAL on every replica."
-    ),
-    "OTHER_CREDENTIAL_REPLACED": _first_unless_certificate("First: create a new secret and give it to the exporter."),
-    "CREDENTIAL_SUCCESSOR": _first_unless_certificate(
-        "{{ if "
-        + query_of(_CREDENTIAL.replace("credential=%q", 'credential=%q,mode!="canary"'), "job instance credential")
-        + " }}First: create a second secret and stage it as next_credential.{{ else }}SQL Server does not use it. First: create a new"
-        " secret and give it to the exporter.{{ end }}"
     ),
     "CREDENTIAL_DATES": listed(
         _ENDS,

@@ -35,7 +35,7 @@ DURATIONS: Final[Mapping[str, int]] = {
     "RARE": 6 * HOUR,  # the window for targets that are probed rarely
     # How long an alert keeps firing after its cause: through a restart, a lost scrape or one good probe. An alert that inhibits is held
     # longer than the alerts it inhibits, so that nothing new is sent after recovery.
-    "HOLD_TICKET": 10 * MINUTE,
+    "HOLD_TICKET": HOUR,  # so that a lost exporter or a restart closes no ticket and opens none again
     "HOLD": 15 * MINUTE,  # pages that state a consequence
     "HOLD_NAMED": 17 * MINUTE,  # pages that name the fault of one target or credential
     "HOLD_COMMON": 20 * MINUTE,  # pages that name a common cause
