@@ -208,9 +208,9 @@ def _cardinality() -> str:
 
 def _sections() -> Iterator[tuple[str, Iterable[MetricSpec]]]:
     titles = {
-        "Of a target": (Scope.TARGET,),
-        "Of credentials, vaults, endpoints and codes": (Scope.CREDENTIAL, Scope.VAULT, Scope.ENDPOINT, Scope.CODE),
-        "Of the exporter": (Scope.EXPORTER,),
+        "Of a target": {Scope.TARGET},
+        "Of credentials, vaults, endpoints, codes and causes": set(Scope) - {Scope.TARGET, Scope.EXPORTER},
+        "Of the exporter": {Scope.EXPORTER},
     }
     for title, scopes in titles.items():
         yield title, [spec for spec in METRICS if spec.scope in scopes]

@@ -1,12 +1,8 @@
-"""Common causes of failures: the broken link between this host and SQL Server.
-
-`RULES` assigns a failed step to a link. `SPREADS` moves it to an earlier link if many targets fail alike, as the alerts do.
-"""
+"""The cause of a failure: the broken link between this host and SQL Server. `RULES` assigns a failed step to a link."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -25,6 +21,7 @@ class Link(StrEnum):
     HOST = "host"
     PROXY = "proxy"
     ENTRA = "entra"
+    REGION = "region"
     CREDENTIAL = "credential"
     VAULT = "vault"
     KEY = "key"
@@ -34,6 +31,7 @@ TITLES: Mapping[Link, str] = {
     Link.HOST: "Exporter host",
     Link.PROXY: "Proxy",
     Link.ENTRA: "Entra ID",
+    Link.REGION: "Region",
     Link.CREDENTIAL: "Credential",
     Link.VAULT: "Vault",
     Link.KEY: "Key",
@@ -42,21 +40,35 @@ TITLES: Mapping[Link, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """The deciding failed step of a target, and the name of each link."""
+    """The deciding failed step of a target, and the name of each link; a link that the target lacks is missing.
+
+    `since` is the Unix time at which its state began. With `unsteady`, it is ready now, and this is its most frequent failure.
+    """
 
     step: Step
     reason: Reason | None
     names: Mapping[Link, str]
+    since: float = 0.0
+    not_ready: bool = False  # SQL Server could not open its databases
+    unsteady: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A broken link: which one, its name, and the reason. With `unsteady`, it is not broken now, but was several times."""
+    """A broken link: which one, its name, and the reason. With `unsteady`, it is not broken now, but was several times.
+
+    The host has no name, and neither has a cause of several vaults, keys or credentials.
+    """
 
     link: Link
     name: str
     reason: Reason | None
     unsteady: bool = False
+
+    @property
+    def is_several(self) -> bool:
+        """Whether it is one cause of several vaults, keys or credentials."""
+        return not self.name and self.link in (Link.CREDENTIAL, Link.VAULT, Link.KEY)
 
     @property
     def id(self) -> str:
@@ -71,14 +83,6 @@ class Rule:
     steps: Collection[Step] | None
     reasons: Collection[Reason] | None
     link: Link
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """If many vaults behind the link `to` fail with these reasons, that link is broken."""
-
-    reasons: Collection[Reason]
-    to: Link
 
 
 NO_CONNECTION = frozenset(
@@ -133,14 +137,12 @@ RULES: tuple[Rule, ...] = (
     Rule(None, _KEY, Link.KEY),
     Rule(None, None, Link.VAULT),
 )
-# For failures at vaults.
-SPREADS: tuple[Spread, ...] = (Spread(NO_CONNECTION, Link.HOST), Spread(REFUSED_CALLER, Link.CREDENTIAL))
 
 
 def cause_of(failed: Failed) -> Cause:
     """Return the cause of one failure, without regard to other targets."""
     link = _link_of(failed.step, failed.reason)
-    return Cause(link, failed.names.get(link, ""), failed.reason)
+    return Cause(link, failed.names.get(link, ""), failed.reason, failed.unsteady)
 
 
 @cache
@@ -150,42 +152,3 @@ def _link_of(step: Step, reason: Reason | None) -> Link:
         for rule in RULES
         if (rule.steps is None or step in rule.steps) and (rule.reasons is None or reason in rule.reasons)
     )
-
-
-def common_causes(failures: Mapping[str, Failed], names: Iterable[Mapping[Link, str]]) -> dict[str, Cause]:
-    """Return the cause of each failed target.
-
-    `names` has the links of every target, failed or not.
-    """
-    return spread_causes({target: cause_of(failed) for target, failed in failures.items()}, failures, names)
-
-
-def spread_causes(
-    own: Mapping[str, Cause], failures: Mapping[str, Failed], names: Iterable[Mapping[Link, str]]
-) -> dict[str, Cause]:
-    """Return the cause of each failed target like `common_causes`; `own` has the cause of each failure alone."""
-    found, everything = dict(own), list(names)
-    for spread in SPREADS:
-        affected = {
-            target for target, cause in found.items() if cause.link is Link.VAULT and failures[target].reason in spread.reasons
-        }
-        if len(affected) >= MANY:
-            found.update(_spread(spread, {target: failures[target] for target in affected}, everything))
-    return found
-
-
-def _spread(
-    spread: Spread, failures: Mapping[str, Failed], everything: Iterable[Mapping[Link, str]]
-) -> Iterator[tuple[str, Cause]]:
-    """Yield targets with the earlier link as their cause, and its most frequent reason."""
-    vaults, affected = defaultdict[str, set[str]](set), defaultdict[str, dict[str, Failed]](dict)
-    for names in everything:
-        vaults[names[spread.to]].add(names[Link.VAULT])
-    for target, failed in failures.items():
-        affected[failed.names[spread.to]][target] = failed
-    for name, alike in affected.items():
-        failed_vaults = {failed.names[Link.VAULT] for failed in alike.values()}
-        if len(failed_vaults) >= MANY and len(failed_vaults) >= MANY_RATIO * len(vaults[name]):
-            counts = Counter(failed.reason for failed in alike.values())
-            reason = min(counts, key=lambda each: (-counts[each], each or ""))
-            yield from ((target, Cause(spread.to, name, reason)) for target in alike)

@@ -95,6 +95,20 @@ OF_OTHERS: Final = (
         "action",
         kind=MetricType.INFO,
     ),
+    _shared(
+        Scope.CAUSE,
+        Retention.NOW,
+        "ekm_common_cause_info",
+        "A cause of failures, as the status page shows it: the broken link, its name and the reason. Absent while no probe fails.",
+        kind=MetricType.INFO,
+    ),
+    _shared(Scope.CAUSE, Retention.NOW, "ekm_common_cause_targets", "Number of targets that fail for the cause."),
+    _shared(
+        Scope.CAUSE,
+        Retention.NOW,
+        "ekm_common_cause_sql_servers",
+        "Number of declared SQL Servers that depend on the targets of the cause.",
+    ),
 )
 
 OF_EXPORTER: Final = (

@@ -45,7 +45,7 @@ def probe_values(
         **gauges.vault_samples(headers_after(record.vault, report), module.expect_path),
         **auxiliary_samples(target, record, report),
         **gauges.on_demand_samples(report, record),
-        **(gauges.run_samples(record) if counted else {}),
+        **(gauges.run_samples(gauges.facts_of(record)) if counted else {}),
     }
 
 

@@ -20,6 +20,7 @@ from exporter.metrics import declared_samples as declared
 from exporter.metrics import probe_response
 from exporter.metrics import samples as gauges
 from exporter.metrics.auxiliary_samples import auxiliary_samples
+from exporter.metrics.cause_series import FailureSeries, probe_failure_samples
 from exporter.metrics.counters import TargetCounters, path_of
 from exporter.metrics.definitions import BY_NAME, OF_OTHERS, TARGET_METRICS, phases_at
 from exporter.metrics.exposition import Exposition
@@ -60,6 +61,7 @@ class Recorder(Instruments):
         )
         self._per_target_gauges = per_target_gauges
         self._blocks: dict[str, TargetBlock] = {}
+        self._failures = FailureSeries(self._exposition, self._blocks)
         self._owners = SeriesOwners()
         self._budgets = Budgets()
         self._lookups: dict[str, dict[Source, tuple[float | None, float]]] = {}
@@ -101,6 +103,7 @@ class Recorder(Instruments):
         if self._blocks.pop(name, None) is None:
             return
         self._exposition.drop(Scope.TARGET, name)
+        self._failures.forget(name)
         for scope in _TIED:
             self._drop(scope, self._owners.replace(name, scope, ()))
         self._count_targets(len(self._blocks))
@@ -139,6 +142,7 @@ class Recorder(Instruments):
         if block is not None:
             block.record = record
             self._show_target(block, auxiliary_samples(block.target, record))
+            self._failures.update(block)
 
     def checked(self, name: str, results: Iterable[CheckResult] | None) -> None:
         """Render the results of the preflight checks of a target; None removes them."""
@@ -182,12 +186,14 @@ class Recorder(Instruments):
 
     async def scrape(self, *, openmetrics: bool) -> AsyncIterator[bytes]:
         """Yield the response of /metrics in chunks; other tasks run between two chunks."""
+        await self._failures.refresh()
         async for chunk in self._exposition.stream(openmetrics=openmetrics):
             yield chunk
         yield self.render_own(openmetrics=openmetrics)
 
     async def scrape_protobuf(self) -> AsyncIterator[bytes]:
         """Yield the response of /metrics as protobuf; the first one encodes everything."""
+        await self._failures.refresh()
         if not self._exposition.encodes:
             self._exposition.encodes = True
             for block in self._blocks.values():
@@ -213,6 +219,8 @@ class Recorder(Instruments):
         values = probe_response.probe_values(
             self._config, target, module, report, record=record, counted=counted, phases=self._phases
         )
+        known = (None, None) if block is None else (block.failed, block.cause)
+        values |= probe_failure_samples(target, module, report, record, known)
         return probe_response.rendered(target, base_of(target), values, level=self._level, openmetrics=openmetrics)
 
     def _show(self, owner: str, base: LabelSet, values: Values) -> None:
@@ -229,11 +237,12 @@ class Recorder(Instruments):
         values = gauges.timing_samples(report, self._phases) | gauges.time_samples(record)
         outcome, facts = gauges.outcome_of(report), gauges.facts_of(record)
         if outcome != block.outcome:
-            values |= gauges.outcome_samples(report)
+            values |= gauges.outcome_samples(outcome)
         if facts != block.facts:
-            values |= gauges.fact_samples(record, block.module.expect_path)
+            values |= gauges.fact_samples(facts, block.module.expect_path)
         self._show_target(block, values | auxiliary_samples(block.target, record, report))
         block.outcome, block.facts = outcome, facts
+        self._failures.update(block)
 
     def _show_record(self, block: TargetBlock, now: float) -> None:
         """Render everything that a record holds, as after a restart or a reload."""
@@ -245,6 +254,7 @@ class Recorder(Instruments):
         self._show_target(block, values | auxiliary_samples(target, record))
         for endpoint, certificate in record.certificates.items():
             self._show_endpoint(target.name, endpoint, gauges.certificate_samples(certificate))
+        self._failures.update(block)
 
     def _show_codes(self) -> None:
         """Show the meaning of each code that can occur with the active configuration."""

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from exporter.config.model import Module, Target
+from exporter.core.causes import Cause, Failed
 from exporter.metrics import protobuf
 from exporter.metrics.counters import SAMPLES, TargetCounters
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.samples import Values
+from exporter.metrics.samples import ProbeOutcome, RecordFacts, Values
 from exporter.metrics.text_format import LabelSet, histogram, lines
 from exporter.state.records import TargetRecord
 
@@ -29,8 +30,12 @@ class TargetBlock:
     started: tuple[bytes, bytes]
     tenant_shown: str | None = None
     sums: tuple[int, ...] = ()  # of the counters, as rendered; empty: none is
-    outcome: object = None  # what `outcome_samples` were rendered from
-    facts: object = None  # what `fact_samples` were rendered from
+    outcome: ProbeOutcome | None = None  # what `outcome_samples` were rendered from
+    facts: RecordFacts | None = None  # what `fact_samples` were rendered from
+    failed: Failed | None = None  # the present failure
+    region: str | None = None
+    action: str = ""  # as rendered
+    cause: Cause | None = None  # as rendered
 
     def render_all(self) -> None:
         """Let the next report render every family, also those that did not change."""

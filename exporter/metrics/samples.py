@@ -7,18 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import lru_cache
+from typing import NamedTuple
 
 from exporter.config.model import ExpectPath, Target
 from exporter.core.auxiliary import CREDENTIAL_REFUSED
+from exporter.core.causes import Cause
 from exporter.core.codes import BY_CODE
+from exporter.core.faults import Reason
 from exporter.core.model import KeyFacts, Outcome, PeerCertificate, Phase, ProbeReport, Step, StepResult, VaultHeaders
 from exporter.core.readiness import deciding_failure
-from exporter.metrics.text_format import Sample
+from exporter.metrics.text_format import Labels, Sample
 from exporter.state.records import TargetRecord
 
 # By family name.
 Values = dict[str, list[Sample]]
 
+_RUN_FAMILIES = ("ekm_consecutive_failures", "ekm_consecutive_blocking_failures", "ekm_consecutive_unready_probes")
 _KEY_FAMILIES = (
     "ekm_key_info",
     "ekm_key_enabled",
@@ -28,9 +32,27 @@ _KEY_FAMILIES = (
 )
 
 
+class ProbeOutcome(NamedTuple):
+    """Everything in a report that `outcome_samples` shows."""
+
+    success: bool
+    ready: bool | None
+    steps: tuple[tuple[Step, bool, float | None], ...]  # each step that was made: whether it succeeded, and its Retry-After
+    failure: tuple[Step, int | None, Reason | None] | None  # the step that decides, its code and reason
+
+
+class RecordFacts(NamedTuple):
+    """Everything in a record that `fact_samples` shows."""
+
+    runs: tuple[int, int, int] | None  # failures, blocking failures and unready probes in a row; None before the first probe
+    key: KeyFacts | None
+    vault: VaultHeaders
+    purge_at: float | None
+
+
 def report_samples(report: ProbeReport, phases: Collection[Phase] = tuple(Phase)) -> Values:
     """Return the results of one probe, with the durations of `phases`."""
-    return timing_samples(report, phases) | outcome_samples(report)
+    return timing_samples(report, phases) | outcome_samples(outcome_of(report))
 
 
 def timing_samples(report: ProbeReport, phases: Collection[Phase]) -> Values:
@@ -47,34 +69,49 @@ def timing_samples(report: ProbeReport, phases: Collection[Phase]) -> Values:
     }
 
 
-def outcome_samples(report: ProbeReport) -> Values:
-    """Return the results that are the same in most probes: a pure function of `outcome_of`."""
-    made = [result for result in report.steps if result.outcome is not Outcome.SKIPPED]
+def outcome_samples(outcome: ProbeOutcome) -> Values:
+    """Return the results that are the same in most probes."""
+    code = 0 if outcome.success else None if outcome.failure is None else outcome.failure[1]
     return {
-        "ekm_probe_success": one(report.success),
-        "ekm_step_success": [(_step(result), float(result.outcome is Outcome.OK)) for result in made],
-        "ekm_last_error_code": _last_error_code(report),
-        "ekm_last_failure_info": _failure(deciding_failure(report)),
-        "ekm_retry_after_seconds": [(_step(result), retry) for result in made if (retry := _retry_after(result)) is not None],
-        "ekm_vault_side_ready": one(report.readiness.ready),
+        "ekm_probe_success": one(outcome.success),
+        "ekm_step_success": [((("step", step),), float(ok)) for step, ok, _ in outcome.steps],
+        "ekm_last_error_code": one(code),
+        "ekm_last_failure_info": [] if outcome.failure is None else _failure(*outcome.failure),
+        "ekm_retry_after_seconds": [((("step", step),), retry) for step, _, retry in outcome.steps if retry is not None],
+        "ekm_vault_side_ready": one(outcome.ready),
     }
 
 
-def outcome_of(report: ProbeReport) -> object:
-    """Return everything in a report that `outcome_samples` depends on; equal ones are one object."""
-    steps = [(result.step, result.outcome, result.code, result.reason, _retry_after(result)) for result in report.steps]
-    return _one_object((report.readiness.ready, *steps))
+def outcome_of(report: ProbeReport) -> ProbeOutcome:
+    """Return what a report shows; equal ones are one object."""
+    made = [result for result in report.steps if result.outcome is not Outcome.SKIPPED]
+    steps = tuple((result.step, result.outcome is Outcome.OK, _retry_after(result)) for result in made)
+    failure = deciding_failure(report)
+    decides = None if failure is None else (failure.step, failure.code, failure.reason)
+    return _one_object(ProbeOutcome(report.success, report.readiness.ready, steps, decides))
 
 
 @lru_cache(maxsize=256)
-def _one_object(outcome: object) -> object:
+def _one_object(outcome: ProbeOutcome) -> ProbeOutcome:
     """Return the first of equal values: those of most targets are equal, and each target holds one."""
     return outcome
 
 
+def failure_samples(action: str, cause: Cause | None) -> Values:
+    """Return the first action for a failure and its cause; no series if empty or None."""
+    return {
+        "ekm_failure_action_info": [((("action", action),), 1.0)] if action else [],
+        "ekm_failure_cause_info": [] if cause is None else [(cause_labels(cause), 1.0)],
+    }
+
+
+def cause_labels(cause: Cause) -> Labels:
+    return ("link", cause.link), ("name", cause.name), ("reason", cause.reason or "")
+
+
 def record_samples(record: TargetRecord, expected: ExpectPath) -> Values:
     """Return the last known values of a target apart from its last report."""
-    return time_samples(record) | fact_samples(record, expected)
+    return time_samples(record) | fact_samples(facts_of(record), expected)
 
 
 def time_samples(record: TargetRecord) -> Values:
@@ -85,34 +122,25 @@ def time_samples(record: TargetRecord) -> Values:
     }
 
 
-def fact_samples(record: TargetRecord, expected: ExpectPath) -> Values:
-    """Return the last known values that most probes do not change: a pure function of `facts_of` and `expected`."""
+def fact_samples(facts: RecordFacts, expected: ExpectPath) -> Values:
+    """Return the last known values that most probes do not change."""
     return {
-        **run_samples(record),
-        **key_samples(record.key),
-        **vault_samples(record.vault, expected),
-        "ekm_key_scheduled_purge_timestamp_seconds": one(record.purge_at),
+        **run_samples(facts),
+        **key_samples(facts.key),
+        **vault_samples(facts.vault, expected),
+        "ekm_key_scheduled_purge_timestamp_seconds": one(facts.purge_at),
     }
 
 
-def facts_of(record: TargetRecord) -> object:
-    """Return everything in a record that `fact_samples` depends on."""
+def facts_of(record: TargetRecord) -> RecordFacts:
+    """Return what a record shows."""
     runs = (record.consecutive_failures, record.consecutive_blocking, record.consecutive_unready)
-    return record.last is None, runs, record.key, record.vault, record.purge_at
+    return RecordFacts(None if record.last is None else runs, record.key, record.vault, record.purge_at)
 
 
-def run_samples(record: TargetRecord) -> Values:
-    """Return the numbers of failed probes in a row.
-
-    None before the first probe of this process.
-    """
-    if record.last is None:
-        return {}
-    return {
-        "ekm_consecutive_failures": one(record.consecutive_failures),
-        "ekm_consecutive_blocking_failures": one(record.consecutive_blocking),
-        "ekm_consecutive_unready_probes": one(record.consecutive_unready),
-    }
+def run_samples(facts: RecordFacts) -> Values:
+    """Return the numbers of failed probes in a row."""
+    return {} if facts.runs is None else {name: one(run) for name, run in zip(_RUN_FAMILIES, facts.runs, strict=True)}
 
 
 def key_samples(key: KeyFacts | None) -> Values:
@@ -199,24 +227,12 @@ def _phases(result: StepResult, shown: Collection[Phase]) -> list[Sample]:
     ]
 
 
-def _last_error_code(report: ProbeReport) -> list[Sample]:
-    failure = deciding_failure(report)
-    if failure is None:
-        return one(0 if report.success else None)
-    return one(failure.code)
-
-
-def _failure(failure: StepResult | None) -> list[Sample]:
-    if failure is None or failure.code is None:
+def _failure(step: Step, code: int | None, reason: Reason | None) -> list[Sample]:
+    if code is None:
         return []
-    entry = BY_CODE.get(failure.code)
-    labels = (
-        ("code", str(failure.code)),
-        ("reason", failure.reason or ""),
-        ("step", failure.step),
-        ("symbol", entry.symbol if entry else ""),
-    )
-    return [(labels, 1.0)]
+    entry = BY_CODE.get(code)
+    info = ("code", str(code)), ("reason", reason or ""), ("step", step), ("symbol", entry.symbol if entry else "")
+    return [(info, 1.0)]
 
 
 def current_credential(target: Target, report: ProbeReport) -> list[Sample]:

@@ -23,6 +23,7 @@ class Scope(StrEnum):
     VAULT = "vault"
     ENDPOINT = "endpoint"
     CODE = "code"
+    CAUSE = "cause"
     EXPORTER = "exporter"
 
 
@@ -32,6 +33,7 @@ BASE_LABELS: Final[Mapping[Scope, tuple[str, ...]]] = {
     Scope.VAULT: ("vault",),
     Scope.ENDPOINT: ("endpoint",),
     Scope.CODE: ("code",),
+    Scope.CAUSE: ("link", "name", "reason"),
     Scope.EXPORTER: (),
 }
 

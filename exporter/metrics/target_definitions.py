@@ -154,6 +154,20 @@ TARGET_METRICS: Final = (
         "symbol",
         "reason",
     ),
+    _info(
+        Retention.PROBE,
+        "ekm_failure_action_info",
+        "The first action for the failure of the last probe, with names of the configuration. Absent if the probe succeeded.",
+        "action",
+    ),
+    _info(
+        Retention.PROBE,
+        "ekm_failure_cause_info",
+        "The cause of the failure, with the labels of ekm_common_cause_info. Absent if the probe succeeded.",
+        "link",
+        "name",
+        "reason",
+    ),
     _counter(
         "ekm_throttled_total",
         "Responses with HTTP status 429; the response to a shared token request is counted once.",

@@ -9,33 +9,21 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from exporter.config.model import Target
-from exporter.core.auxiliary import CREDENTIAL_REFUSED, AuxiliaryKind
 from exporter.core.codes import BY_CODE, both_numbers
-from exporter.core.codes.actions import Names, actions, filled
-from exporter.core.codes.advice_texts import ALTER, CRED_AND_STRING, EACH_IDENTITY
+from exporter.core.codes.advice_texts import ALTER, EACH_IDENTITY
 from exporter.core.codes.reasons import observed_cause, owner_of_failure
 from exporter.core.codes.render import OWNERS, WIDTH, wrap
-from exporter.core.codes.shared import DO_NOT_RESTART, LESS_WITHOUT_WRAP, REWRITTEN, SET_ONLINE
+from exporter.core.codes.shared import LESS_WITHOUT_WRAP, REWRITTEN
 from exporter.core.durations import moment
-from exporter.core.model import Outcome, ProbeReport, Step, StepResult, Vantage
+from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
 from exporter.core.readiness import NOT_TESTED, deciding_failure, in_words
-from exporter.core.steadiness import Unsteady
+from exporter.state.advice import recommended_actions
 from exporter.state.records import TargetRecord
 
 Line = tuple[str, str]
 _LABEL_WIDTH = 15
 VAULTS = 10  # that one action names, at most
 _SPAN = re.compile(r"`([^`]+)`")
-# If the current credential is refused and the staged one is proven. NEXT is the name of the staged credential.
-_SWITCH = (
-    f"The staged credential NEXT is usable. Give its secret to SQL Server, on every replica: {ALTER}.",
-    CRED_AND_STRING,
-    "In the configuration, set `credential: NEXT`, remove `next_credential` and repeat the probe: `ekm-exporter probe TARGET`.",
-    DO_NOT_RESTART,
-    SET_ONLINE,
-)
-# The same for a credential that is no secret: SQL Server has a secret of its own.
-_SWITCH_HERE = ("The staged credential NEXT is usable.", _SWITCH[2])
 
 
 def transcript(target: Target, report: ProbeReport, *, vantage: Vantage, record: TargetRecord | None = None) -> str:
@@ -107,21 +95,6 @@ def what_depends(target: Target) -> str:
     return ", ".join(_instance(each) for each in target.instances)
 
 
-def recommended_actions(target: Target, report: ProbeReport, record: TargetRecord | None = None) -> tuple[str, ...]:
-    """Return the actions for the deciding failure, with the target's own names.
-
-    The result is empty if no step has a code. `record` has the auxiliary results, which may prove a staged credential.
-    """
-    failure = deciding_failure(report)
-    if failure is None or failure.code is None:
-        return ()
-    names = names_of(target, report.steps, failure)
-    if failure.step is Step.TOKEN and failure.reason in CREDENTIAL_REFUSED and _is_staged_usable(target, record):
-        switch = _SWITCH if names.kind is None or names.kind.has_secret else _SWITCH_HERE
-        return tuple(filled(each.replace("NEXT", target.next_credential or ""), names) for each in switch)
-    return actions(failure.code, failure.reason, ready=report.readiness.ready, names=names, step=failure.step)
-
-
 def at_each_vault(actions: Sequence[str], *, vaults: int) -> tuple[str, tuple[str, ...]]:
     """Return the action of several vaults as a sentence and its commands.
 
@@ -138,36 +111,6 @@ def at_each_vault(actions: Sequence[str], *, vaults: int) -> tuple[str, tuple[st
     return f"{what}. One line for each vault.{others}", commands
 
 
-def unsteady_actions(target: Target, report: ProbeReport, unsteady: Unsteady) -> tuple[str, ...]:
-    """Return the actions for the most frequent failure of an unsteady target; empty if it has no code."""
-    step, code, reason = unsteady.most
-    return () if code is None else actions(code, reason, ready=True, names=names_of(target, report.steps), step=step)
-
-
-def names_of(target: Target, steps: Sequence[StepResult], failure: StepResult | None = None) -> Names:
-    """Return the names for commands: those of the target, its sign-in and the failed step.
-
-    A target without `config_file`, as in a support bundle, gets no paths.
-    """
-    facts = [result.facts for result in steps if result.facts is not None]
-    return Names(
-        target=target.name,
-        vault=target.vault,
-        key=target.key_name,
-        version=target.key_version,
-        client_id=next((each.client_id for each in facts if each.client_id), None),
-        kind=next((each.credential_kind for each in facts if each.credential_kind), None),
-        aadsts=next((each.aadsts for each in facts if each.aadsts), None),
-        client_address=next((each.client_address for each in facts if each.client_address), None),
-        config_file=None if target.config_file is None else str(target.config_file),
-        host=None if failure is None or failure.facts is None else failure.facts.endpoint,
-        proxy=next((each.proxy for each in facts if each.proxy), None),
-        secret_file=next((each.secret_file for each in facts if each.secret_file and target.config_file), None),
-        object_id=next((each.object_id for each in facts if each.object_id), None),
-        vantage=target.vantage,
-    )
-
-
 def effect(report: ProbeReport) -> str:
     """Return what fails in SQL Server, and when, by the deciding failure; empty if nothing does."""
     failure = deciding_failure(report)
@@ -175,13 +118,6 @@ def effect(report: ProbeReport) -> str:
         return ""
     # If only wrap is refused, the target is ready.
     return BY_CODE[failure.code].effect.removesuffix(LESS_WITHOUT_WRAP)
-
-
-def _is_staged_usable(target: Target, record: TargetRecord | None) -> bool:
-    results = () if record is None else record.auxiliary.values()
-    return any(
-        each.what is AuxiliaryKind.NEXT and each.credential == target.next_credential and each.usable is True for each in results
-    )
 
 
 def advice(target: Target, report: ProbeReport, record: TargetRecord | None = None) -> Iterator[Line]:

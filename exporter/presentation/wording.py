@@ -19,7 +19,8 @@ from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.durations import moment
 from exporter.core.model import KeyFacts, Outcome, Step, StepResult, VaultHeaders
 from exporter.core.readiness import WHY, deciding_failure
-from exporter.presentation.text import Line, names_of
+from exporter.presentation.text import Line
+from exporter.state.advice import names_of
 from exporter.state.records import TargetRecord, unsteady_at
 
 ANSWERS: Mapping[bool | None, str] = {True: "yes", False: "no", None: "unknown"}

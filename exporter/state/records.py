@@ -55,6 +55,7 @@ class TargetRecord:
     recent_failures: tuple[FailedProbe, ...] = ()  # those of `recent` that failed, oldest first
     key: KeyFacts | None = None
     vault: VaultHeaders = field(default_factory=VaultHeaders)
+    region: str | None = None  # that the vault reported with the last probe that its key proved: no other server can set it
     tenant: str | None = None
     newest_version: str | None = None  # of the key, last known
     proof_at: float | None = None  # last successful unwrap in the recovery vault
@@ -169,6 +170,7 @@ class TargetRecord:
         self.purge_at = report.purge_after(self.purge_at)
         self.tenant = report.tenant or self.tenant
         self.vault = headers_after(self.vault, report)
+        self.region = self.vault.region if report.success or report.readiness.ready else self.region
         for facts in (result.facts for result in report.steps):
             if facts is not None and facts.endpoint is not None and facts.certificate is not None:
                 self.certificates[facts.endpoint] = facts.certificate

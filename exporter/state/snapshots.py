@@ -69,6 +69,7 @@ def restore(record: TargetRecord, document: Mapping[str, Any]) -> None:
         raise DamagedError(f"is damaged ({type(error).__name__})") from None
     if same_vault:
         record.last_success_at, record.vault, record.tenant = last_success_at, headers, tenant
+        record.region = headers.region
         record.last_failures.extend(failures)
         record.changes.extend(changes)
         record.certificates.update(certificates)

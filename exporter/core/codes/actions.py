@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from exporter.core.addresses import is_private
@@ -26,6 +26,7 @@ from exporter.core.model import CredentialKind, Step, Vantage
 _ONLY_PROBE = f": {PROBE}."  # the end of an action that only requests the probe just made
 _HSM_DOMAIN = ".managedhsm."
 _SPAN = re.compile(r"`[^`]+`")
+LINE_LIMIT = 300  # characters of `action_line`
 
 # For a code with several causes, the reason selects the actions.
 BY_REASON: Mapping[Reason, tuple[str, ...]] = MappingProxyType({**VAULT, **SIGN_IN, **NETWORK})
@@ -60,10 +61,41 @@ def actions(code: int, reason: Reason | None, *, ready: bool | None, names: Name
     The result is empty only for a code without actions. With the verdict ready, the restart warning is left out. `step` is
     the failed one. A known object id is not to be looked up. Raises KeyError for an unknown code.
     """
-    general = general_actions(code)
-    chosen = general if reason is None else advice(reason, step, names) or general
     spared = {DO_NOT_RESTART: ready, FIND_OBJECT_ID: names.object_id}
-    return tuple(filled(each, names) for each in chosen if not spared.get(each))
+    return tuple(filled(each, names) for each in _chosen(code, reason, step, names) if not spared.get(each))
+
+
+def action_line(code: int, reason: Reason | None, names: Names, *, step: Step | None = None) -> str:
+    """Return the first action as one line of at most 300 characters, without backticks; empty if there is none.
+
+    It fits a label: what a server reported (object id, address, number of Entra ID) stays a capital word. If the line is
+    too long, it ends before the word or command that does not fit, and a hint follows. Raises KeyError for an unknown code.
+    """
+    text = next(iter(_chosen(code, reason, step, _configured(names))), "")
+    return one_line(text, names, f"... All of it: ekm-exporter explain {reason or code}")
+
+
+def one_line(action: str, names: Names, hint: str) -> str:
+    """Return an action as a line of at most 300 characters, without what a server reported; `hint` ends a cut one."""
+    text = filled(action, _configured(names))
+    line = " ".join(text.replace("`", "").split())
+    return line if len(line) <= LINE_LIMIT else _cut(text, hint)
+
+
+def _configured(names: Names) -> Names:
+    return replace(names, object_id=None, client_address=None, aadsts=None)
+
+
+def _cut(text: str, hint: str) -> str:
+    """Return the beginning of a text and the hint. A cut command would do something else, so it is left out whole."""
+    kept = text[: LINE_LIMIT - len(hint)]
+    kept = kept.rpartition("`")[0] if kept.count("`") % 2 else kept.rpartition(" ")[0]
+    return " ".join(kept.replace("`", "").split()).rstrip(" :;,.") + hint
+
+
+def _chosen(code: int, reason: Reason | None, step: Step | None, names: Names) -> tuple[str, ...]:
+    general = general_actions(code)
+    return general if reason is None else advice(reason, step, names) or general
 
 
 def first_action(code: int) -> str:

@@ -10,7 +10,8 @@ from operator import itemgetter
 from typing import Any
 
 from exporter.runtime.slices import in_slices
-from exporter.web.ui.causes import AT_ONCE, CauseGroup, grouped, ids_by_target
+from exporter.state.cause_groups import AT_ONCE, CauseGroup, cause_groups, linked
+from exporter.web.ui.causes import ids_by_target
 from exporter.web.ui.view_models import TargetView, Urgency
 
 MOST_LABELS = 200
@@ -48,6 +49,7 @@ class Fleet:
     labels: list[str]  # NAME=VALUE, the first `MOST_LABELS` in order
     label_names: list[str]  # of targets and their SQL Servers, at most `MOST_LABELS`
     causes: list[CauseGroup]
+    views: Mapping[str, TargetView]  # of all targets, by name
     targets: HeadlineCounts
     servers: HeadlineCounts  # that the configuration names, each with the most urgent state of its targets
 
@@ -67,9 +69,9 @@ async def fleet(
     counts, codes = Counter[Urgency](), Counter[int]()
     labels, names = set[str](), set[str]()
     targets, servers = Counter[HeadlineState](), dict[str, HeadlineState]()
-    every = list[TargetView]()
+    every = dict[str, TargetView]()
     async for each in in_slices(views, AT_ONCE):
-        every.append(each)
+        every[each.target.name] = each
         counts[each.urgency] += 1
         if each.failure is not None and each.failure.code is not None:
             codes[each.failure.code] += 1
@@ -78,11 +80,11 @@ async def fleet(
         state = _headline_state(each)
         targets[state] += 1
         servers.update((server, min(servers.get(server, state), state)) for server in each.servers)
-    causes = await grouped(every)
+    causes = await cause_groups(linked(each.target, each.module, each.record, each.now) for each in every.values())
     behind = ids_by_target(causes) if cause else {}
     chosen = [
         (order(each), each)
-        async for each in in_slices(every, AT_ONCE)
+        async for each in in_slices(every.values(), AT_ONCE)
         if matches(each) and (not cause or behind.get(each.target.name) == cause)
     ]
     chosen.sort(key=itemgetter(0))
@@ -93,6 +95,7 @@ async def fleet(
         labels=sorted(labels)[:MOST_LABELS],
         label_names=sorted(names)[:MOST_LABELS],
         causes=causes,
+        views=every,
         targets=_headline_counts(targets),
         servers=_headline_counts(Counter(servers.values())),
     )

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from exporter.core.model import Vantage
 from exporter.core.readiness import STATES, seen_from
 from exporter.presentation.expiring import NOUNS, Ending, EndingKind
-from exporter.web.ui.causes import SHOWN, CauseGroup, causes_section, ids_by_target
+from exporter.state.cause_groups import CauseGroup
+from exporter.web.ui.causes import SHOWN, causes_section, ids_by_target
 from exporter.web.ui.expiring import expiring_section
 from exporter.web.ui.filters import filters, found
 from exporter.web.ui.fleet import Fleet
@@ -98,7 +99,7 @@ def _verdict_section(site: Urls, page: Page) -> Iterator[Child]:
         yield element("p", "The first round of probes has not finished yet.", class_="notice")
     if not page.keeps_state:
         yield element("p", "The state directory cannot be written: a restart loses what is new. See the log.", class_="notice")
-    yield from causes_section(site, page.causes, page.now)
+    yield from causes_section(site, page.causes, page.fleet.views, page.now)
     yield from expiring_section(site, page.endings, page.now)
 
 

@@ -15,6 +15,7 @@ from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
 from exporter.core.readiness import deciding_failure
 from exporter.presentation import text
 from exporter.presentation.wire_log import as_lines, exchanges
+from exporter.state.advice import recommended_actions
 from exporter.state.history import HistoryEntry, ProbeContext
 from exporter.state.records import TargetRecord
 from exporter.web.ui.auxiliary import auxiliary_section, ends_table, failed_checks, marks, vault_sections
@@ -109,7 +110,7 @@ def _advice(site: Urls, target: Target, report: ProbeReport, record: TargetRecor
     if failure is None or failure.code is None:
         return None
     entry = BY_CODE[failure.code]
-    actions = text.recommended_actions(target, report, record)
+    actions = recommended_actions(target, report, record)
     detail = open_detail(failure)
     return element(
         "section",

@@ -9,7 +9,7 @@ from exporter.core.checks import CheckOutcome
 from exporter.core.faults import Reason
 from exporter.core.model import Step
 from exporter.doctor.collect import EvidenceCollector
-from exporter.presentation.text import recommended_actions
+from exporter.state.advice import recommended_actions
 from tests.support.doctor_simulated import ENTRA
 from tests.support.swallowing import VARIABLES, swallowing
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from exporter.core.faults import Reason
 from exporter.core.model import Step
 from exporter.core.parsing.key_vault import encode
-from exporter.presentation.text import recommended_actions
+from exporter.state.advice import recommended_actions
 from exporter.simulator.client_assertion import BEARER
 from tests.support import broken_credentials
 from tests.support.simulated import ScenarioHarness

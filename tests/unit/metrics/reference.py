@@ -118,8 +118,8 @@ class Reference(Collector):
             midnight = datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
             self._of(target, "ekm_key_backup_timestamp_seconds", {}, midnight)
 
-    def take(self, report, standing):
-        """For reports that are not tainted."""
+    def take(self, report, standing, action):
+        """For reports that are not tainted. `action` is the text that the pages show first."""
         target = self.config.targets[report.target]
         counted = self.counted[target.name]
         counted["ekm_probes_total"][()] += 1
@@ -143,6 +143,7 @@ class Reference(Collector):
         self._path(target, report)
         self._endpoints(report)
         self._budget(target, report)
+        self._gauges("ekm_failure_action_info", target, [({"action": action}, 1)] if action else [])
         for name, value in {
             "ekm_consecutive_failures": standing.consecutive_failures,
             "ekm_consecutive_blocking_failures": standing.consecutive_blocking,
@@ -151,6 +152,17 @@ class Reference(Collector):
             "ekm_next_probe_timestamp_seconds": standing.next_probe_at,
         }.items():
             self._gauges(name, target, [] if value is None else [({}, value)])
+
+    def group(self, causes):
+        """`causes` are link, name and reason of the status page, the most urgent first, each with its targets."""
+        for target in self.config.targets.values():
+            own = [labels for labels, targets in causes if target.name in targets]
+            self._gauges("ekm_failure_cause_info", target, [(labels, 1) for labels in own])
+        for labels, targets in causes:
+            instances = [each for name in targets for each in self.config.targets[name].instances]
+            servers = {(each["sql_instance"].casefold(), each.get("host", "")) for each in instances if each.get("sql_instance")}
+            for name, value in (("info", 1), ("targets", len(targets)), ("sql_servers", len(servers))):
+                self._gauge(f"ekm_common_cause_{name}", str(labels), labels, float(value))
 
     def _last(self, target, report, made, *, good):
         bad = [step for step in made if step.outcome is Outcome.FAILED]

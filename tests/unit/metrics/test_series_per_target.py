@@ -93,7 +93,9 @@ def test_series_of_a_healthy_target_match_the_documentation(level):
 def test_a_failure_adds_its_info_and_its_retry_after():
     refusal = failed(Step.WRAP_KEY, 3011, Reason.THROTTLED, status=429, retry_after_seconds=5.0)
 
-    assert of_the_fullest(refusal) - of_the_fullest() == Counter(["ekm_last_failure_info", "ekm_retry_after_seconds"])
+    assert of_the_fullest(refusal) - of_the_fullest() == Counter(
+        ["ekm_last_failure_info", "ekm_failure_action_info", "ekm_failure_cause_info", "ekm_retry_after_seconds"]
+    )
 
 
 def test_a_deleted_key_has_fewer_series_than_a_healthy_one():

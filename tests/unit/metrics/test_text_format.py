@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import math
 
@@ -32,6 +33,8 @@ from exporter.core.model import (
 )
 from exporter.metrics import text_format
 from exporter.metrics.text_format import LabelSet, histogram, line
+from exporter.state.advice import first_action
+from exporter.state.cause_groups import cause_groups, linked
 from tests.support.metric_factories import a_config, a_credential, a_key, a_recorder, a_report, a_target, add, probed, scrape
 from tests.unit.metrics.reference import Reference
 
@@ -155,6 +158,15 @@ def configs(draw):
     return a_config(*targets, credentials=credentials, modules=modules)
 
 
+def causes_on_pages(recorder, config):
+    """Link, name and reason of each cause, with its targets."""
+    records = [record for name in config.targets if (record := recorder.records.get(name)).last is not None]
+    shown = (linked(each.target, config.modules[each.target.module], each, each.last.started_at) for each in records)
+    groups = asyncio.run(cause_groups(shown))
+    labels = [{"link": each.link, "name": each.name, "reason": each.reason or ""} for each in (group.cause for group in groups)]
+    return [(own, group.targets) for own, group in zip(labels, groups, strict=True) if not group.cause.unsteady]
+
+
 def read(text, *, openmetrics):
     families = read_openmetrics(io.StringIO(text)) if openmetrics else text_string_to_metric_families(text)
     return sum(len(family.samples) for family in families)
@@ -179,7 +191,9 @@ def test_a_scrape_equals_the_output_of_prometheus_client(data, openmetrics):
         times = ("last_success_at", "next_probe_at")
         known = data.draw(st.fixed_dictionaries(dict.fromkeys(times, st.none() | unix_times)))
         probed(recorder, report, **known)
-        reference.take(report, recorder.records.get(report.target))
+        record = recorder.records.get(report.target)
+        reference.take(report, record, first_action(record.target, report, record))
+    reference.group(causes_on_pages(recorder, config))
 
     registry = CollectorRegistry()
     registry.register(reference)

@@ -13,7 +13,8 @@ from exporter.core.faults import Reason
 from exporter.core.model import CredentialKind, Outcome, Readiness, Step, Vantage
 from exporter.core.readiness import deciding_failure
 from exporter.presentation import wording
-from exporter.presentation.text import recommended_actions, transcript
+from exporter.presentation.text import transcript
+from exporter.state.advice import recommended_actions
 from exporter.state.history import History
 from exporter.state.records import TargetRecord
 from tests.support.web_factories import (

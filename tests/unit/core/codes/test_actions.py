@@ -8,11 +8,11 @@ import pytest
 from exporter.core.checks.model import CheckOutcome
 from exporter.core.checks.select_fix import Words, remedy
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.actions import BY_REASON, Names, actions, filled, general_actions
+from exporter.core.codes.actions import BY_REASON, LINE_LIMIT, Names, action_line, actions, filled, general_actions
 from exporter.core.codes.advice_texts import EACH_IDENTITY
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.faults import Reason
-from exporter.core.model import Step
+from exporter.core.model import CredentialKind, Step, Vantage
 
 VAULT = Names(target="t1", vault="contoso-prod.vault.azure.net", key="K0", version="v1")
 HSM = Names(target="t2", vault="contoso.managedhsm.azure.net:8443", key="K1", version=None)
@@ -169,3 +169,45 @@ def test_a_path_is_one_word_of_a_command_or_stays_a_capital_word():
         (None, "`type SECRET_FILE`"),
     ):
         assert shown in filled(action, replace(VAULT, secret_file=path))
+
+
+@pytest.mark.parametrize("names", [VAULT, HSM])
+@pytest.mark.parametrize("step", [None, *Step])
+def test_action_line_of_each_reason_fits_a_label(names, step):
+    longest = replace(
+        names, target="t" * 60, client_id="0" * 36, config_file="/etc/ekm-exporter/ekm.yml", secret_file="/" + "s" * 60
+    )
+    for reason in Reason:
+        for kind in (None, *CredentialKind):
+            known = replace(longest, kind=kind)
+            line = action_line(3077, reason, known, step=step)
+            first = actions(3077, reason, ready=None, names=known, step=step)[0].replace("`", "")
+            assert 0 < len(line) <= LINE_LIMIT
+            assert line.isprintable()
+            assert line == first or line.endswith(f"... All of it: ekm-exporter explain {reason}")
+
+
+def test_action_line_leaves_out_what_a_server_reported():
+    reported = replace(VAULT, object_id="0a1b", client_address="203.0.113.7", aadsts=700030, vantage=Vantage.SQL_HOST)
+    for reason in Reason:
+        line = action_line(3077, reason, reported)
+        assert not re.search("0a1b|203.0.113|700030", line)
+    assert "--object-id OBJECT_ID " in action_line(3077, Reason.FORBIDDEN_POLICY, reported)
+    assert "--ip-address ADDRESS" in action_line(3077, Reason.FORBIDDEN_FIREWALL, reported)
+
+
+def test_action_line_never_ends_inside_a_command():
+    line = action_line(3077, Reason.FORBIDDEN_POLICY, replace(VAULT, vault=f"{'v' * 200}.vault.azure.net"))
+    assert line == (
+        "Set the key permissions of the principal, and include its other ones, because this replaces them all"
+        "... All of it: ekm-exporter explain forbidden_policy"
+    )
+    line = action_line(3077, Reason.FORBIDDEN_FIREWALL, replace(VAULT, target="t" * 180))
+    assert line == (
+        f"Run ekm-exporter probe {'t' * 180} --config.file FILE on the SQL Server"
+        "... All of it: ekm-exporter explain forbidden_firewall"
+    )
+
+
+def test_action_line_of_a_code_without_actions_is_empty():
+    assert action_line(3000, None, VAULT) == ""

@@ -1,0 +1,120 @@
+"""Series of failures: the first action and the cause of each failing target, and the common causes.
+
+Causes depend on all targets, so a scrape renders them, in slices, and only after a failure changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+from exporter.config.model import Module, Target
+from exporter.core.causes import Cause, Failed, cause_of
+from exporter.core.model import ProbeReport
+from exporter.core.readiness import deciding_failure
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.rendering import TargetBlock, put_gauges
+from exporter.metrics.samples import Values, cause_labels, failure_samples, one
+from exporter.metrics.spec import Scope
+from exporter.metrics.text_format import LabelSet
+from exporter.runtime.slices import in_slices
+from exporter.state.advice import first_action
+from exporter.state.cause_groups import AT_ONCE, CauseGroup, Linked, cause_groups, linked, links_of
+from exporter.state.records import TargetRecord
+
+MOST_CAUSES: Final = 100  # the first ones of the status page
+
+
+class FailureSeries:
+    """The series of failures of all targets. `blocks` are those of the recorder, by target."""
+
+    def __init__(self, exposition: Exposition, blocks: Mapping[str, TargetBlock]) -> None:
+        self._exposition, self._blocks = exposition, blocks
+        self._failing: set[str] = set()
+        self._shown: set[str] = set()  # ids of causes
+        self._changes = self._rendered = 0
+        self._rendering = asyncio.Lock()
+
+    def update(self, block: TargetBlock) -> None:
+        """Render the first action of a target after its record changed, and note whether its failure did."""
+        name, record, report = block.target.name, block.record, block.record.last
+        failed, action = None, ""
+        if report is not None and not report.success:
+            failed = linked(block.target, block.module, record, report.started_at).failed
+            action = first_action(block.target, report, record)
+        if action != block.action:
+            block.action = action
+            put_gauges(self._exposition, name, block.base, {_ACTION: failure_samples(action, None)[_ACTION]})
+        if failed != block.failed or (self._failing and record.region != block.region):
+            self._changes += 1
+        block.failed, block.region = failed, record.region
+        if failed is None:
+            self._failing.discard(name)
+        else:
+            self._failing.add(name)
+
+    def forget(self, name: str) -> None:
+        """Leave a target out of the causes."""
+        self._changes += name in self._failing
+        self._failing.discard(name)
+
+    async def refresh(self) -> None:
+        """Render the causes if a failure changed, and let other tasks run in between."""
+        async with self._rendering:
+            changes = self._changes
+            if changes == self._rendered:
+                return
+            groups = await cause_groups(map(_linked, list(self._blocks.values()) if self._failing else ()))
+            causes = {target: group.cause for group in groups for target in group.targets}
+            async for block in in_slices(list(self._blocks.values()), AT_ONCE):
+                self._show_cause(block, causes.get(block.target.name))
+            self._show_groups(groups[:MOST_CAUSES])
+            self._rendered = changes
+
+    def _show_cause(self, block: TargetBlock, cause: Cause | None) -> None:
+        name, cause = block.target.name, None if block.failed is None else cause
+        if cause != block.cause and self._blocks.get(name) is block:
+            block.cause = cause
+            put_gauges(self._exposition, name, block.base, {_CAUSE: failure_samples("", cause)[_CAUSE]})
+
+    def _show_groups(self, groups: list[CauseGroup]) -> None:
+        ids = {group.cause.id for group in groups}
+        for gone in self._shown - ids:
+            self._exposition.drop(Scope.CAUSE, gone)
+        self._shown = ids
+        for group in groups:
+            put_gauges(self._exposition, group.cause.id, LabelSet.of(*cause_labels(group.cause)), _sizes(group))
+
+
+_ACTION, _CAUSE = failure_samples("", None)
+
+
+def _linked(block: TargetBlock) -> Linked:
+    failed = block.failed
+    names = links_of(block.target, block.module, block.record, None) if failed is None else failed.names
+    return Linked(block.target, names, failed)
+
+
+def _sizes(group: CauseGroup) -> Values:
+    return {
+        "ekm_common_cause_info": one(1),
+        "ekm_common_cause_targets": one(len(group.targets)),
+        "ekm_common_cause_sql_servers": one(len(group.servers)),
+    }
+
+
+def probe_failure_samples(
+    target: Target, module: Module, report: ProbeReport, record: TargetRecord, known: tuple[Failed | None, Cause | None]
+) -> Values:
+    """Return the samples of a failure in the response of /probe.
+
+    `known` is the failure of the record and its common cause. Another failure has the cause of its target alone.
+    """
+    failure = deciding_failure(report)
+    if failure is None:
+        return failure_samples("", None)
+    failed, cause = known
+    if cause is None or failed is None or (failed.step, failed.reason) != (failure.step, failure.reason):
+        cause = cause_of(Failed(step=failure.step, reason=failure.reason, names=links_of(target, module, record, report)))
+    return failure_samples(first_action(target, report, record), cause)

@@ -1,0 +1,116 @@
+"""Causes of failures with the targets and SQL Servers behind each: what the status page and the metrics show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from exporter.config.model import Module, Target
+from exporter.core.causes import Cause, Failed, Link, cause_of
+from exporter.core.common_causes import IRREVERSIBLE, common_causes
+from exporter.core.model import ProbeReport, Step
+from exporter.core.readiness import deciding_failure
+from exporter.core.sql_servers import server_names
+from exporter.runtime.slices import in_slices
+from exporter.state.records import TargetRecord, readiness_at, unsteady_at
+
+AT_ONCE = 100  # targets between two turns of other tasks: about a millisecond
+
+
+class Linked(NamedTuple):
+    """A target, the names of its links, and its failure, if any."""
+
+    target: Target
+    names: Mapping[Link, str]
+    failed: Failed | None
+
+
+@dataclass(slots=True)
+class CauseGroup:
+    """A cause, its targets, and the SQL Servers and availability groups that depend on them.
+
+    `parts` has the first target of each vault behind each cause that was merged. `since` is a Unix time.
+    """
+
+    cause: Cause
+    since: float
+    targets: list[str] = field(default_factory=list)
+    parts: dict[tuple[str, str], str] = field(default_factory=dict)
+    servers: dict[str, str] = field(default_factory=dict)
+    at_risk: set[str] = field(default_factory=set)  # SQL Servers of targets that are not ready; a target that names none is one
+    availability_groups: set[str] = field(default_factory=set)
+    urgent: tuple[bool, str] | tuple[()] = ()
+
+    def add(self, target: Target, failed: Failed) -> None:
+        """Add one target: a fleet adds thousands, in slices."""
+        servers, order = server_names(target.instances), (not failed.not_ready, target.name)
+        self.targets.append(target.name)
+        self.parts.setdefault((cause_of(failed).name, target.vault), target.name)
+        self.servers.update(servers)
+        self.at_risk.update((servers or (f"target {target.name}",)) if failed.not_ready else ())
+        self.availability_groups.update(each["ag"] for each in target.instances if "ag" in each)
+        self.since = min(self.since, failed.since)
+        self.urgent = min(self.urgent or order, order)
+
+    @property
+    def first(self) -> str:
+        """The most urgent target."""
+        return self.urgent[1] if self.urgent else ""
+
+    @property
+    def order(self) -> tuple[object, ...]:
+        """Most SQL Servers at risk, then what cannot be undone, then the oldest. Unsteady targets are ready, so they are last."""
+        return -len(self.at_risk), self.cause.unsteady, self.cause.reason not in IRREVERSIBLE, self.since
+
+
+async def cause_groups(targets: Iterable[Linked]) -> list[CauseGroup]:
+    """Return the causes in the order of their urgency, and let other tasks run in between."""
+    everything = [each async for each in in_slices(targets, AT_ONCE)]
+    failures = {each.target.name: each.failed for each in everything if each.failed is not None}
+    causes = common_causes(failures, [each.names for each in everything]) if failures else {}
+    groups = dict[Cause, CauseGroup]()
+    async for each in in_slices((each for each in everything if each.failed is not None), AT_ONCE):
+        failed, cause = failures[each.target.name], causes[each.target.name]
+        groups.setdefault(cause, CauseGroup(cause, failed.since)).add(each.target, failed)
+    return sorted(groups.values(), key=lambda group: group.order)
+
+
+def linked(target: Target, module: Module, record: TargetRecord | None, now: float) -> Linked:
+    """Return a target with its links and its failure at `now`, a Unix time; an unsteady one has its most frequent failure."""
+    report = None if record is None else record.last
+    names = links_of(target, module, record, report)
+    if record is None or report is None:
+        return Linked(target, names, None)
+    since = report.started_at if record.state_since is None else record.state_since
+    if (unsteady := unsteady_at(record, now)) is not None:
+        step, _, reason = unsteady.most
+        failed = None if step is None else Failed(step=step, reason=reason, names=names, since=since, unsteady=True)
+        return Linked(target, names, failed)
+    not_ready = readiness_at(target, report, now).ready is False
+    failure = deciding_failure(report)
+    if failure is None:
+        return Linked(target, names, None)
+    return Linked(target, names, Failed(step=failure.step, reason=failure.reason, names=names, since=since, not_ready=not_ready))
+
+
+def links_of(target: Target, module: Module, record: TargetRecord | None, report: ProbeReport | None) -> dict[Link, str]:
+    """Return the name of each link of a target. Without a proxy, or while the region is unknown, that link is missing."""
+    token = None if report is None else report.step(Step.TOKEN)
+    host = None if token is None or token.facts is None else token.facts.endpoint
+    names = {
+        Link.HOST: "",
+        Link.PROXY: None if module.proxy is None else _place(module.proxy.url),
+        Link.ENTRA: host.removesuffix(":443") if host else _place(module.authority_host or ""),
+        Link.REGION: None if record is None else record.region,
+        Link.CREDENTIAL: target.credential,
+        Link.VAULT: target.vault,
+        Link.KEY: f"{target.vault}/{target.key}",
+    }
+    return {link: name for link, name in names.items() if name is not None}
+
+
+def _place(url: str) -> str:
+    """Return host and port of a URL, without user and password."""
+    return urlsplit(url).netloc.rpartition("@")[2]
