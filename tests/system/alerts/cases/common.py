@@ -32,24 +32,24 @@ def fleet(failures: Sequence[Outcome], *, bad: int = 6, good: int = 30, **more: 
 
 
 def _egress() -> RuleCase:
-    """One host has no route, so all its targets fail. The other host, and a mostly healthy fleet, have no common cause."""
-    here = Exporter(targets=fleet([TIMEOUT, NO_DNS, NO_PROXY]))
+    """Two hosts have no route, one of them to its proxy, so all their targets fail. The others have no common cause."""
+    here = Exporter(targets=fleet([TIMEOUT, NO_DNS, TIMEOUT]))
+    behind = Exporter(targets=fleet([NO_PROXY] * 3), instance="mon5:10377")
     there = Exporter(targets=fleet([OK] * 3), instance="mon2:10377")
     some = Exporter(targets=fleet([NO_DNS, NO_DNS, NO_DNS, OK]), instance="mon3:10377")
     few = Exporter(targets=fleet([NO_DNS, NO_DNS]), instance="mon4:10377")
-    seen = "connect_timeout at challenge 1, dns_temporary at challenge 1, proxy_unreachable at token 1"
-    on = of_exporter(here, value="100%", seen=seen)
+    on = [of_exporter(here), of_exporter(behind)]
+    alone = [target_metric(one, target, NO_DNS) for one in (some, few) for target in one.targets if target.probes[6] is not OK]
     checks = [
         (5 * MINUTE + 45, "EkmEgressDown", []),
-        (6 * MINUTE, "EkmEgressDown", [on]),
-        (6 * MINUTE, "EkmVaultSideNotReady", []),
-        (30 * MINUTE, "EkmEgressDown", [on]),
+        (6 * MINUTE, "EkmEgressDown", on),
+        (9 * MINUTE, "EkmVaultSideNotReady", alone),
+        (25 * MINUTE, "EkmEgressDown", on),
         (32 * MINUTE, "EkmEgressDown", []),
     ]
     absent = ["EkmEntraUnavailable", "EkmCredentialForbidden"]
-    return RuleCase(
-        name="no outbound network", exporters=[here, there, some, few], length=32 * MINUTE, checks=checks, absent=absent
-    )
+    exporters = [here, behind, there, some, few]
+    return RuleCase(name="no outbound network", exporters=exporters, length=32 * MINUTE, checks=checks, absent=absent)
 
 
 def _entra() -> RuleCase:

@@ -19,8 +19,8 @@ def _lost_exporter() -> RuleCase:
     target = Target(probes=[*[OK] * 10, *[FORBIDDEN] * 60, *[OK] * 30])
     exporter = Exporter(targets=[target], gaps=((20 * MINUTE, 40 * MINUTE),), more=SECRET)
     page = target_metric(exporter, target, FORBIDDEN)
-    checks = [(minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(14, 87, 2)]
-    checks += [(88 * MINUTE, "EkmForbiddenSpike", [])]
+    checks = [(minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(14, 85, 2)]
+    checks += [(86 * MINUTE, "EkmForbiddenSpike", [])]
     return RuleCase(name="an incident and a lost exporter", exporters=[exporter], length=88 * MINUTE, checks=checks)
 
 
@@ -30,7 +30,7 @@ def _ended_unseen() -> RuleCase:
     exporter = Exporter(targets=[target], gaps=((20 * MINUTE, 40 * MINUTE),), more=SECRET)
     page = target_metric(exporter, target, FORBIDDEN)
     checks = [(minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(14, 56, 2)]
-    checks += [(58 * MINUTE, "EkmForbiddenSpike", [])]
+    checks += [(57 * MINUTE, "EkmForbiddenSpike", [])]
     return RuleCase(name="an incident that ends unseen", exporters=[exporter], length=58 * MINUTE, checks=checks)
 
 
@@ -39,8 +39,8 @@ def _rare_probes() -> RuleCase:
     target = Target(interval=600, probes=[OK, OK, *[FORBIDDEN] * 8, *[OK] * 3])
     exporter = Exporter(targets=[target], restarts=((48 * MINUTE, 50 * MINUTE),), more=SECRET)
     page = target_metric(exporter, target, FORBIDDEN)
-    checks = [(minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(41, 116)]
-    checks += [(118 * MINUTE, "EkmForbiddenSpike", [])]
+    checks = [(minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(41, 115)]
+    checks += [(117 * MINUTE, "EkmForbiddenSpike", [])]
     return RuleCase(name="rare probes and a restart", exporters=[exporter], length=118 * MINUTE, checks=checks, scrape=60)
 
 
@@ -51,7 +51,7 @@ def _one_other_code() -> RuleCase:
     page = target_metric(exporter, target, vantage=" on a central host")
     checks = [(minute * MINUTE, "EkmVaultSideNotReady", [page]) for minute in range(9, 33)]
     checks += [(34 * MINUTE, "EkmVaultSideNotReady", [])]
-    absent = ["EkmForbiddenSpike", "EkmThrottledSpike", "EkmProbeFails"]
+    absent = ["EkmForbiddenSpike", "EkmThrottledSpike"]
     return RuleCase(name="one other code", exporters=[exporter], length=34 * MINUTE, checks=checks, absent=absent)
 
 

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.system.alerts.matrix.exposed import Fault, Target
 from tests.system.alerts.matrix.firing import Batch, spans
 from tests.system.alerts.matrix.notified import sent
+from tests.system.alerts.timeline import Exporter, Failed, Target
 
 pytestmark = pytest.mark.real
 MINUTE, LENGTH = 60, 225 * 60
 BEGIN = {60: 20, 300: 6}  # good probes first
-FORBIDDEN, BROKEN = Fault("unwrap_key", 3077, "forbidden_rbac"), Fault("get_key", 3013, "server_error")
+FORBIDDEN, BROKEN = Failed("unwrap_key", 3077, "forbidden_rbac"), Failed("get_key", 3013, "server_error")
 
 
 @dataclass(frozen=True)
@@ -19,20 +19,21 @@ class After:
     """`probes`: whether each probe fails, from the first failure on. `page`: the one page; empty for none."""
 
     interval: int
-    fault: Fault
+    fault: Failed
     probes: list[bool]
     page: str
     vaults: int = 1
     maintenance: tuple[int, ...] = ()  # begin and end in seconds after the first failure
 
-    def targets(self, name):
+    def exporter(self, name):
         begin = BEGIN[self.interval]
         probes = [*[None] * begin, *(self.fault if one else None for one in self.probes)]
         probes += [None] * (LENGTH // self.interval - len(probes))
         window = [begin * self.interval + second for second in self.maintenance]
-        for number in range(self.vaults):
-            own = f"{name}-{number}"
-            yield Target(instance=name, name=own, interval=self.interval, probes=probes, credential=own, maintenance=window)
+        names = [f"{name}-{number}" for number in range(self.vaults)]
+        own = {"interval": self.interval, "probes": probes, "maintenance": window}
+        targets = [Target(name=one, vault=f"{one}.vault.azure.net", credential=one, **own) for one in names]
+        return Exporter(targets=targets, instance=name)
 
 
 def then(bad, good):
@@ -52,7 +53,7 @@ AFTER = {
 
 @pytest.fixture(scope="session")
 def fired(tmp_path_factory):
-    batch = Batch("after", [target for name, case in AFTER.items() for target in case.targets(name)], LENGTH, MINUTE)
+    batch = Batch("after", [case.exporter(name) for name, case in AFTER.items()], LENGTH, MINUTE)
     return spans(tmp_path_factory.mktemp("after"), [batch])
 
 
