@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from exporter.core.codes.shared import DO_NOT_RESTART, FROM_THEN_ON, WHILE_IT_LASTS, WITHOUT_THE_KEY
+from exporter.core.codes.shared import DO_NOT_RESTART, FROM_THEN_ON, WITHOUT_THE_KEY
 
 _TARGET: Final = "job=%q,instance=%q,target=%q"
 _CREDENTIAL: Final = "target:ekm_target_info:known{job=%q,instance=%q,credential=%q}"
@@ -64,20 +64,6 @@ def _credential_failure(page: str, first: str = " First, for {{ .Labels.target }
     return f"{begin} | sortByLabel \"target\" }}}}{one} Targets: {end}."
 
 
-def _credentials(page: str) -> str:
-    """Return PromQL for the credentials whose targets have this page. The value is the number of targets that SQL Server uses."""
-    labels = "job, instance, credential, team, env"
-    paged = f'and {_JOIN} target:ekm_incident:page{{page="{page}"}}'
-    return "\n".join(
-        f"          {line}"
-        for line in (
-            f'sum by ({labels}) (target:ekm_target_info:labels{{mode!="canary"}} {paged})',
-            f"or on ({labels})",
-            f"sum by ({labels}) (target:ekm_target_info:labels {paged}) * 0",
-        )
-    )
-
-
 def _seen(targets: str, labels: str) -> str:
     """Return how many targets have which failure, the most frequent ones."""
     query = f"topk(10, count by (step, reason) (target:ekm_failure:latest{targets}))"
@@ -89,18 +75,14 @@ TEXTS: Final[Mapping[str, str]] = {
     "FAILURE": _failure(),
     "FAILURE_CODE": _failure("{{ .Labels.code }} "),
     "CAREFUL": f"{WITHOUT_THE_KEY} {DO_NOT_RESTART}",
-    "CAREFUL_MEANWHILE": f"{WHILE_IT_LASTS} {DO_NOT_RESTART}",
-    "CREDENTIAL_CAREFUL": (
-        f"{{{{ if $value }}}}{WITHOUT_THE_KEY} {DO_NOT_RESTART}{{{{ else }}}}Only canaries use this credential, and SQL Server does not."
-        "{{ end }}"
+    "CAREFUL_IF": (
+        f"{{{{ if $value }}}}{WITHOUT_THE_KEY} {DO_NOT_RESTART}{{{{ else }}}}No failing target here has a verdict about SQL Server's databases: a"
+        " canary, no pinned version, or another host's managed identity. SQL Server may meet the same fault.{{ end }}"
     ),
     "FROM_THEN_ON": FROM_THEN_ON,
     "FAILURE_REFUSED": _credential_failure("refused"),
     "FAILURE_TURNED_AWAY": _credential_failure("turned_away"),
     "FAILURE_EXPIRED": _credential_failure("expired", first=""),
-    "CREDENTIALS_REFUSED": _credentials("refused"),
-    "CREDENTIALS_EXPIRED": _credentials("expired"),
-    "CREDENTIALS_TURNED_AWAY": _credentials("turned_away"),
     # Entra ID refuses the credential as expired: a later date is wrong.
     "WRONG_DATES": (
         "{{ range "

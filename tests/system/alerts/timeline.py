@@ -139,12 +139,15 @@ class Record:
     def _add(self, probe: Outcome, now: int) -> None:
         verdict = self._verdict(probe)
         failed = probe if isinstance(probe, Failed) else None
-        self._count(failed, verdict)
+        self._count(failed, None if self._is_maintained(now) else verdict)
         bad = (failed is not None, failed is not None and failed.blocks, verdict is False)
         self.runs = {name: self.runs[name] + 1 if one else 0 for name, one in zip(self.runs, bad, strict=True)}
         self.since = now if self.runs["failures"] == 1 else self.since
         self.last = probe
         self.gauges = dict(self._gauges(probe, verdict, now))
+
+    def _is_maintained(self, now: int) -> bool:
+        return bool(self.target.maintenance) and self.target.maintenance[0] <= now < self.target.maintenance[1]
 
     def _verdict(self, probe: Outcome) -> bool | None:
         if self.info["mode"] == "canary" or self.info["pin"] != "config":
@@ -170,7 +173,7 @@ class Record:
         if verdict is not None:
             yield ("ekm_vault_side_ready", ()), verdict
         if self.target.maintenance:
-            yield ("ekm_maintenance", ()), self.target.maintenance[0] <= now < self.target.maintenance[1]
+            yield ("ekm_maintenance", ()), self._is_maintained(now)
         for name, run in self.runs.items():
             yield (f"ekm_consecutive_{name}", ()), run
         yield from self._steps(probe)
@@ -199,7 +202,7 @@ class Record:
         if self.target.region is not None:
             yield ("ekm_vault_info", (("region", self.target.region), ("service_version", "1"), ("connection", "private"))), 1
         yield from self.counters.items()
-        yield from self.gauges.items()
+        yield from ((sample, value) for sample, value in self.gauges.items() if sample[0] not in self.target.more)
 
 
 class Scraped:

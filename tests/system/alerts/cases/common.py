@@ -144,4 +144,14 @@ def _restart() -> RuleCase:
     return RuleCase(name="a restart without outbound network", exporters=[here], length=25 * MINUTE, checks=checks)
 
 
-CASES = [_egress(), _entra(), _region(), _credential(), _once(), _one_vault(), _restart()]
+def _certificate_of_a_proxy() -> RuleCase:
+    """A TLS-inspecting proxy with an expired certificate is in front of five of six vaults: their own pages, and no region."""
+    exporter = Exporter(targets=fleet([Failed("challenge", 3008, "tls_expired")] * 5 + [OK], bad=10))
+    on = [target_metric(exporter, target) for target in exporter.targets[:5]]
+    checks = [(5 * MINUTE, "EkmVaultSideNotReady", []), (9 * MINUTE, "EkmVaultSideNotReady", on)]
+    return RuleCase(
+        name="a certificate of a proxy", exporters=[exporter], length=20 * MINUTE, checks=checks, absent=CAUSES, scrape=60
+    )
+
+
+CASES = [_certificate_of_a_proxy(), _egress(), _entra(), _region(), _credential(), _once(), _one_vault(), _restart()]
