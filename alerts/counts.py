@@ -70,9 +70,10 @@ def service_level(windows: Iterable[str], counted: Collection[str]) -> str:
 
 def _level(window: str, *, counted: bool) -> Iterable[str]:
     ready, not_ready = (Template(_VERDICTS).substitute(verdict=verdict, window=window) for verdict in ("ready", "not_ready"))
-    yield _rule(f"target:ekm_not_ready_probes:ratio{window}", f"{not_ready}\n/ on ({_T}) ({not_ready}\n  + on ({_T}) {ready})")
     if counted:
-        yield _rule(f"target:ekm_not_ready_verdicts:increase{window}", not_ready)
+        yield _rule(name := f"target:ekm_not_ready_verdicts:increase{window}", not_ready)
+        not_ready = name
+    yield _rule(f"target:ekm_not_ready_probes:ratio{window}", f"{not_ready}\n/ on ({_T}) ({not_ready} + on ({_T}) {ready})")
 
 
 def _rule(name: str, expr: str) -> str:

@@ -61,20 +61,10 @@ def _planned_work() -> RuleCase:
     exporter = Exporter(targets=[target], more={**SECRET, ENDS % ("sql-prod", "declared"): f"{12 * HOUR}x100"})
     page = of_credential(exporter, target)
     checks = [(minute * MINUTE, "EkmCredentialExpiresIn1Day", [page]) for minute in range(1, 86, 5)]
-    absent = ["EkmOtherCredentialExpires"]
+    absent = ["EkmCredentialExpires"]
     return RuleCase(
         name="maintenance and a credential", exporters=[exporter], length=86 * MINUTE, checks=checks, absent=absent, scrape=60
     )
-
-
-def _without_a_verdict() -> RuleCase:
-    """A target in mode read_only whose probes fail on the exporter's side has no verdict, and no page: a ticket."""
-    target = Target(probes=[*[READ] * 10, *[UNREADABLE] * 40, *[READ] * 40], info={"mode": "read_only"})
-    exporter = Exporter(targets=[target], more=SECRET)
-    alert = "EkmVerdictUnknown"
-    ticket = target_metric(exporter, target, UNREADABLE)
-    checks = [(10 * MINUTE, alert, []), (30 * MINUTE, alert, [ticket]), (50 * MINUTE, alert, [ticket]), (75 * MINUTE, alert, [])]
-    return RuleCase(name="read_only without a verdict", exporters=[exporter], length=75 * MINUTE, checks=checks, scrape=60)
 
 
 def _stopped() -> RuleCase:
@@ -87,7 +77,6 @@ def _stopped() -> RuleCase:
         exporters=[exporter],
         length=70 * MINUTE,
         checks=checks,
-        absent=["EkmVerdictUnknown"],
         scrape=60,
     )
 
@@ -176,7 +165,6 @@ CASES = [
     _rare_probes(),
     _one_other_code(),
     _planned_work(),
-    _without_a_verdict(),
     _stopped(),
     _firewall_of_both(),
     _partly_in_maintenance(),

@@ -26,7 +26,7 @@ def _removed_target() -> RuleCase:
         *((minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(8, 34)),
         *((minute * MINUTE, "EkmForbiddenSpike", []) for minute in range(36, 91)),
     ]
-    absent = ["EkmVaultSideNotReady", "EkmExporterDown", "EkmTargetNotProbed", "EkmEveryProbeStale", "EkmVerdictUnknown", "EkmErrorBudgetBurns"]
+    absent = ["EkmVaultSideNotReady", "EkmExporterDown", "EkmTargetNotProbed", "EkmEveryProbeStale", "EkmErrorBudgetBurns"]
     return RuleCase(name="removed targets", exporters=[exporter], length=90 * MINUTE, checks=checks, absent=absent, scrape=15)
 
 
@@ -37,18 +37,18 @@ def _failed_by_an_outage() -> RuleCase:
     """
     count = "ekm_preflight_failed_checks"
     probes = [*[OK] * 10, *[NOT_FOUND] * 12, *[OK] * (8 * 60)]
-    passes = Target(name="passes", probes=probes, more={count: minutes((0, 15), (3, 6 * 60), (0, 130))})
-    fails = Target(name="fails", probes=probes, more={count: minutes((0, 15), (3, 7 * 60 + 40), (0, 30))})
+    passes = Target(name="passes", probes=probes, more={count: minutes((0, 15), (3, 6 * 60), (0, 180))})
+    fails = Target(name="fails", probes=probes, more={count: minutes((0, 15), (3, 7 * 60 + 40), (0, 80))})
     exporter = Exporter(targets=[passes, fails])
     alert = "EkmPreflightFailed"
     on = target_metric(exporter, fails, value="3", checks="unknown after a restart")
     checks = [
         *((minute * MINUTE, alert, []) for minute in range(0, 22 + 6 * 60 + 30, 5)),
         (7 * HOUR + 25 * MINUTE, alert, [on]),
-        (8 * HOUR + 20 * MINUTE, alert, []),
+        (9 * HOUR + 10 * MINUTE, alert, []),
     ]
     return RuleCase(
-        name="a check that an outage failed", exporters=[exporter], length=8 * HOUR + 20 * MINUTE, checks=checks, scrape=60
+        name="a check that an outage failed", exporters=[exporter], length=9 * HOUR + 10 * MINUTE, checks=checks, scrape=60
     )
 
 

@@ -163,22 +163,6 @@ def _without_verdict() -> RuleCase:
     return RuleCase(name="targets without a verdict that fail", exporters=[exporter], length=31 * MINUTE, checks=checks)
 
 
-def _budget_slow() -> RuleCase:
-    """One failed probe an hour, of twelve."""
-    hourly = [NOT_FOUND, *[OK] * 11] * 14
-    target = Target(interval=300, probes=[*[OK] * (24 * 12), *hourly, *[OK] * (12 * 12)])
-    exporter = Exporter(targets=[target])
-    alert = "EkmErrorBudgetBurns"
-    checks = [
-        (DAY, alert, []),
-        (DAY + 7 * HOUR, alert, []),  # eight failures
-        (DAY + 9 * HOUR, alert, [target_metric(exporter, target, value="3.472%")]),
-        (DAY + 23 * HOUR, alert, []),
-    ]
-    name = "an error budget that burns slowly"
-    return RuleCase(name=name, exporters=[exporter], length=DAY + 23 * HOUR, checks=checks, scrape=300)
-
-
 def _exporter_down() -> RuleCase:
     """One exporter stays down, one is down briefly, one leaves the scrape targets, and one is of another job."""
     target = Target(probes=[OK] * 60)
@@ -262,7 +246,6 @@ CASES = [
     _one_credential_for_many(),
     _coming_and_going_refusals(),
     _without_verdict(),
-    _budget_slow(),
     _exporter_down(),
     _another_pod(),
     _no_exporter(),

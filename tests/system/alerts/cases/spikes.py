@@ -124,7 +124,7 @@ def _backing_off() -> RuleCase:
         length=33 * 300,
         scrape=60,
         checks=[(20 * MINUTE, "EkmThrottledSpike", []), *checks, (33 * 300, "EkmThrottledSpike", [])],
-        absent=["EkmVerdictUnknown", "EkmEveryProbeStale", "EkmExporterDown"],
+        absent=["EkmTargetNotProbed", "EkmEveryProbeStale", "EkmExporterDown"],
     )
 
 
