@@ -13,21 +13,11 @@ _FAILURES: Final = f"max by ({_T}) (increase(ekm_probe_failures_total[$window]))
 _VERDICTS: Final = f'max by ({_T}) (increase(ekm_probe_verdicts_total{{verdict="$verdict"}}[$window]))'
 _ERRORS: Final = f'sum by ({_T}) (max by ({_T}, code) (increase(ekm_errors_total{{step="$step"}}[$window])))'
 _WRAP, _UNWRAP = (Template(_ERRORS).safe_substitute(step=step) for step in ("wrap_key", "unwrap_key"))
-# A target in mode read_only has no verdict "ready", so its verdicts are not counted.
 _FAILED: Final = f"""\
-(
-  {_FAILURES}
-  - on ({_T}) clamp_min({_WRAP} - on ({_T}) {_UNWRAP}, 0)
-  or on ({_T})
-  {_FAILURES}
-)
-and on (job, instance, target) (
-  target:ekm_without_verdict:bool
-  or on (job, instance, target)
-  target:ekm_target_info:last{{mode="read_only"}} unless on (job, instance, target) last_over_time(ekm_last_failure_info{{reason=~"@{{EXPORTER_SIDE}}"}}[$window])
-)
+{_FAILURES}
+- on ({_T}) clamp_min({_WRAP} - on ({_T}) {_UNWRAP}, 0)
 or on ({_T})
-{Template(_VERDICTS).safe_substitute(verdict="not_ready")}"""
+{_FAILURES}"""
 # Enough failures within $window, one of them within $recent.
 _ENOUGH: Final = f"""\
 (
@@ -80,9 +70,10 @@ def service_level(windows: Iterable[str], counted: Collection[str]) -> str:
 
 def _level(window: str, *, counted: bool) -> Iterable[str]:
     ready, not_ready = (Template(_VERDICTS).substitute(verdict=verdict, window=window) for verdict in ("ready", "not_ready"))
-    yield _rule(f"target:ekm_not_ready_probes:ratio{window}", f"{not_ready}\n/ on ({_T}) ({not_ready}\n  + on ({_T}) {ready})")
     if counted:
-        yield _rule(f"target:ekm_not_ready_verdicts:increase{window}", not_ready)
+        yield _rule(name := f"target:ekm_not_ready_verdicts:increase{window}", not_ready)
+        not_ready = name
+    yield _rule(f"target:ekm_not_ready_probes:ratio{window}", f"{not_ready}\n/ on ({_T}) ({not_ready} + on ({_T}) {ready})")
 
 
 def _rule(name: str, expr: str) -> str:

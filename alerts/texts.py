@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from exporter.core.codes.shared import DO_NOT_RESTART, FROM_THEN_ON, WHILE_IT_LASTS, WITHOUT_THE_KEY
+from exporter.core.codes.shared import DO_NOT_RESTART, FROM_THEN_ON, WITHOUT_THE_KEY
+from exporter.core.readiness import NOT_TESTED
 
 _TARGET: Final = "job=%q,instance=%q,target=%q"
 _CREDENTIAL: Final = "target:ekm_target_info:known{job=%q,instance=%q,credential=%q}"
@@ -18,8 +19,7 @@ _JOIN: Final = "on (job, instance, target)"
 _SQL_SERVER: Final = (
     "{{ $one.Labels.sql_instance }}{{ with $one.Labels.host }} on {{ . }}{{ end }}{{ with $one.Labels.ag }} ({{ . }}){{ end }}"
 )
-_AT: Final = "{{ .Labels.symbol }} at {{ .Labels.step }}, reason {{ .Labels.reason }}. {{ .Labels.summary }}"
-_TO_SEE: Final = " First: ekm-exporter probe {{ $labels.target }} --config.file FILE."
+_AT: Final = "{{ .Labels.code }} {{ .Labels.symbol }} at {{ .Labels.step }}, reason {{ .Labels.reason }}. {{ .Labels.summary }}"
 
 
 def _query(query: str, labels: str) -> str:
@@ -29,9 +29,10 @@ def _query(query: str, labels: str) -> str:
 
 def _listed(found: str, by: str, each: str, most: int = 10) -> str:
     """Return the first items of what a query finds, sorted by a label and separated by commas, and the number of the others."""
+    assign = "" if found == "$all" else f"{{{{ $all := {found} }}}}"
     first = f'{{{{ range $place, $one := $all | sortByLabel "{by}" }}}}{{{{ if lt $place {most} }}}}{{{{ if $place }}}}, {{{{ end }}}}'
     more = f"{{{{ if gt (len $all) {most} }}}} and {{{{ len (slice $all {most}) }}}} more{{{{ end }}}}"
-    return f"{{{{ $all := {found} }}}}{first}{each}{{{{ end }}}}{{{{ end }}}}{more}"
+    return f"{assign}{first}{each}{{{{ end }}}}{{{{ end }}}}{more}"
 
 
 def _servers(query: str, labels: str) -> str:
@@ -44,44 +45,20 @@ def _servers_of(targets: str) -> str:
     return f"last_over_time(ekm_instance_info[@{{HOLD}}]) and {_JOIN} {targets}"
 
 
-def _failure(code: str = "") -> str:
-    """Return the first action and the failure of the alert's target."""
-    query = _query(f"target:ekm_failure:latest{{{_TARGET}}}", _OF_TARGET)
-    return f"{{{{ range {query} }}}} First: {{{{ .Labels.action }}}} Last failure: {code}{_AT}{{{{ else }}}}{_TO_SEE}{{{{ end }}}}"
-
-
-def _of_credential(page: str) -> str:
-    """Return PromQL for the failures of a credential's targets that have this page."""
-    paged = f'last_over_time(target:ekm_incident:page{{page="{page}"}}[@{{HOLD}}])'
-    return _query(f"target:ekm_failure:latest and {_JOIN} {paged} and {_JOIN} {_CREDENTIAL}", _OF_CREDENTIAL)
-
-
-def _credential_failure(page: str, first: str = " First, for {{ .Labels.target }}: {{ .Labels.action }}") -> str:
-    """Return the failure of one target of a credential, and the names of all."""
-    one = f"{{{{ with $all }}}}{{{{ with first . }}}}{first} Last failure: {_AT}{{{{ end }}}}{{{{ end }}}}"
-    names = _listed(_of_credential(page), "target", "{{ $one.Labels.target }}")
-    begin, end = names.split(" }}", 1)
-    return f"{begin} | sortByLabel \"target\" }}}}{one} Targets: {end}."
-
-
-def _credentials(page: str) -> str:
-    """Return PromQL for the credentials whose targets have this page. The value is the number of targets that SQL Server uses."""
-    labels = "job, instance, credential, team, env"
-    paged = f'and {_JOIN} target:ekm_incident:page{{page="{page}"}}'
-    return "\n".join(
-        f"          {line}"
-        for line in (
-            f'sum by ({labels}) (target:ekm_target_info:labels{{mode!="canary"}} {paged})',
-            f"or on ({labels})",
-            f"sum by ({labels}) (target:ekm_target_info:labels {paged}) * 0",
-        )
-    )
+def _failures_of_credential() -> str:
+    """Return the failure of one target of a credential, and the names of all that have its page."""
+    paged = 'last_over_time(target:ekm_incident:page{page=~"refused|turned_away"}[@{HOLD}])'
+    found = _query(f"target:ekm_failure:latest and {_JOIN} {paged} and {_JOIN} {_CREDENTIAL}", _OF_CREDENTIAL)
+    one = f"{{{{ range slice $all 0 1 }}}} First, for {{{{ .Labels.target }}}}: {{{{ .Labels.action }}}} {_AT}{{{{ end }}}}"
+    names = _listed("$all", "target", "{{ $one.Labels.target }}")
+    return f'{{{{ $all := {found} | sortByLabel "target" }}}}{{{{ if $all }}}}{one} Targets: {names}.{{{{ end }}}}'
 
 
 def _seen(targets: str, labels: str) -> str:
-    """Return how many targets have which failure, the most frequent ones."""
-    query = f"topk(10, count by (step, reason) (target:ekm_failure:latest{targets}))"
-    return _listed(_query(query, labels), "reason", "{{ $one.Labels.reason }} at {{ $one.Labels.step }} {{ $one.Value }}")
+    """Return how many targets have which failure, for the ten most frequent failures."""
+    found = _query(f"topk(10, count by (step, reason) (target:ekm_failure:latest{targets}))", labels)
+    each = "{{ .Labels.reason }} at {{ .Labels.step }} {{ .Value }}"
+    return f'Targets by failure:{{{{ range {found} | sortByLabel "reason" }}}} {each};{{{{ end }}}}'
 
 
 def _action_or(otherwise: str) -> str:
@@ -92,21 +69,26 @@ def _action_or(otherwise: str) -> str:
 
 TEXTS: Final[Mapping[str, str]] = {
     "TARGET": "{{ $labels.target }} ({{ $labels.vault }}), seen from {{ $labels.instance }}",
-    "FAILURE": _failure(),
-    "FAILURE_CODE": _failure("{{ .Labels.code }} "),
+    "CREDENTIAL": "{{ $labels.credential }}, as configured on {{ $labels.instance }}",
+    "FAILURE": (
+        f"{{{{ range {_query(f'target:ekm_failure:latest{{{_TARGET}}}', _OF_TARGET)} }}}} First: {{{{ .Labels.action }}}} {_AT}"
+        "{{ else }} First: ekm-exporter probe {{ $labels.target }} --config.file FILE.{{ end }}"
+    ),
     "CAREFUL": f"{WITHOUT_THE_KEY} {DO_NOT_RESTART}",
-    "CAREFUL_MEANWHILE": f"{WHILE_IT_LASTS} {DO_NOT_RESTART}",
-    "CREDENTIAL_CAREFUL": (
-        f"{{{{ if $value }}}}{WITHOUT_THE_KEY} {DO_NOT_RESTART}{{{{ else }}}}Only canaries use this credential, and SQL Server does not."
-        "{{ end }}"
+    "CAREFUL_IF": (
+        f"{{{{ if $value }}}}{WITHOUT_THE_KEY} {DO_NOT_RESTART} Not tested: {NOT_TESTED}.{{{{ else }}}}No target of this page has a verdict"
+        " about SQL Server's databases: a canary, no pinned version, or another host's managed identity.{{ end }}"
     ),
     "FROM_THEN_ON": FROM_THEN_ON,
-    "FAILURE_REFUSED": _credential_failure("refused"),
-    "FAILURE_TURNED_AWAY": _credential_failure("turned_away"),
-    "FAILURE_EXPIRED": _credential_failure("expired", first=""),
-    "CREDENTIALS_REFUSED": _credentials("refused"),
-    "CREDENTIALS_EXPIRED": _credentials("expired"),
-    "CREDENTIALS_TURNED_AWAY": _credentials("turned_away"),
+    "CREDENTIAL_FAILURE": _failures_of_credential(),
+    # Only the certificate of a credential has a date of its file. The first source by name is the certificate.
+    "NEXT_SECRET": (
+        "{{ range $place, $one := "
+        + _query("max by (source) (ekm_credential_expiry_timestamp_seconds{job=%q,instance=%q,credential=%q})", _OF_CREDENTIAL)
+        + ' | sortByLabel "source" }}{{ if not $place }}{{ if eq $one.Labels.source "certificate" }}create a new certificate, register it with'
+        " the application, and replace the exporter's certificate file{{ else }}create a second secret, and set it with ALTER CREDENTIAL on every"
+        " replica{{ end }}{{ end }}{{ end }}"
+    ),
     # Entra ID refuses the credential as expired: a later date is wrong.
     "WRONG_DATES": (
         "{{ range "

@@ -15,7 +15,7 @@ from alerts.texts import TEXTS
 from exporter.core.auxiliary import CREDENTIAL_REFUSED
 from exporter.core.causes import MANY, MANY_RATIO
 from exporter.core.codes import both_numbers
-from exporter.core.readiness import EXPORTER_SIDE, NOT_TESTED
+from exporter.core.readiness import EXPORTER_SIDE
 
 # The scrape job of the exporters, as the README names it.
 JOB: Final = "ekm"
@@ -133,12 +133,11 @@ def placeholders(scale: float = 1, *, docs: str | None = None, dashboards: str =
         **PATTERNS,
         **_counts(),
         **_service_level(scale),
-        **_both(3011, 3077, 3303, 3900),
+        **_both(3011, 3077, 3900),
         "JOB": JOB,
         "RUNBOOKS": f"{docs or DOCS}/runbooks",
         "SITE_RUNBOOKS": f"{docs or SITE}/runbooks",
         "DASHBOARDS": dashboards,
-        "NOT_TESTED": NOT_TESTED,
     }
     for texts in (TEXTS, _rules(scale)):
         words |= {name: Words(text).substitute(words) for name, text in texts.items()}

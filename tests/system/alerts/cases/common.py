@@ -32,24 +32,24 @@ def fleet(failures: Sequence[Outcome], *, bad: int = 6, good: int = 30, **more: 
 
 
 def _egress() -> RuleCase:
-    """One host has no route, so all its targets fail. The other host, and a mostly healthy fleet, have no common cause."""
-    here = Exporter(targets=fleet([TIMEOUT, NO_DNS, NO_PROXY]))
+    """Two hosts have no route, one of them to its proxy, so all their targets fail. The others have no common cause."""
+    here = Exporter(targets=fleet([TIMEOUT, NO_DNS, TIMEOUT]))
+    behind = Exporter(targets=fleet([NO_PROXY] * 3), instance="mon5:10377")
     there = Exporter(targets=fleet([OK] * 3), instance="mon2:10377")
     some = Exporter(targets=fleet([NO_DNS, NO_DNS, NO_DNS, OK]), instance="mon3:10377")
     few = Exporter(targets=fleet([NO_DNS, NO_DNS]), instance="mon4:10377")
-    seen = "connect_timeout at challenge 1, dns_temporary at challenge 1, proxy_unreachable at token 1"
-    on = of_exporter(here, value="100%", seen=seen)
+    on = [of_exporter(here), of_exporter(behind)]
+    alone = [target_metric(one, target, NO_DNS) for one in (some, few) for target in one.targets if target.probes[6] is not OK]
     checks = [
         (5 * MINUTE + 45, "EkmEgressDown", []),
-        (6 * MINUTE, "EkmEgressDown", [on]),
-        (6 * MINUTE, "EkmVaultSideNotReady", []),
-        (30 * MINUTE, "EkmEgressDown", [on]),
+        (6 * MINUTE, "EkmEgressDown", on),
+        (9 * MINUTE, "EkmVaultSideNotReady", alone),
+        (25 * MINUTE, "EkmEgressDown", on),
         (32 * MINUTE, "EkmEgressDown", []),
     ]
     absent = ["EkmEntraUnavailable", "EkmCredentialForbidden"]
-    return RuleCase(
-        name="no outbound network", exporters=[here, there, some, few], length=32 * MINUTE, checks=checks, absent=absent
-    )
+    exporters = [here, behind, there, some, few]
+    return RuleCase(name="no outbound network", exporters=exporters, length=32 * MINUTE, checks=checks, absent=absent)
 
 
 def _entra() -> RuleCase:
@@ -144,4 +144,14 @@ def _restart() -> RuleCase:
     return RuleCase(name="a restart without outbound network", exporters=[here], length=25 * MINUTE, checks=checks)
 
 
-CASES = [_egress(), _entra(), _region(), _credential(), _once(), _one_vault(), _restart()]
+def _certificate_of_a_proxy() -> RuleCase:
+    """A TLS-inspecting proxy with an expired certificate is in front of five of six vaults: their own pages, and no region."""
+    exporter = Exporter(targets=fleet([Failed("challenge", 3008, "tls_expired")] * 5 + [OK], bad=10))
+    on = [target_metric(exporter, target) for target in exporter.targets[:5]]
+    checks = [(5 * MINUTE, "EkmVaultSideNotReady", []), (9 * MINUTE, "EkmVaultSideNotReady", on)]
+    return RuleCase(
+        name="a certificate of a proxy", exporters=[exporter], length=20 * MINUTE, checks=checks, absent=CAUSES, scrape=60
+    )
+
+
+CASES = [_certificate_of_a_proxy(), _egress(), _entra(), _region(), _credential(), _once(), _one_vault(), _restart()]

@@ -21,15 +21,12 @@ def _removed_target() -> RuleCase:
     stays = Target(name="stays", probes=[OK] * 100)
     exporter = Exporter(targets=[paged, twice, now_and_then, stays])
     page = target_metric(exporter, paged, FORBIDDEN)
-    unready = target_metric(exporter, paged, FORBIDDEN, vantage=" on a central host")
     checks = [
         (7 * MINUTE - 15, "EkmForbiddenSpike", []),
-        *((minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(8, 36)),
-        *((minute * MINUTE, "EkmForbiddenSpike", []) for minute in range(38, 91)),
-        *((minute * MINUTE, "EkmVaultSideNotReady", [unready]) for minute in range(8, 34)),
-        *((minute * MINUTE, "EkmVaultSideNotReady", []) for minute in range(36, 91)),
+        *((minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(8, 34)),
+        *((minute * MINUTE, "EkmForbiddenSpike", []) for minute in range(36, 91)),
     ]
-    absent = ["EkmExporterDown", "EkmTargetNotProbed", "EkmEveryProbeStale", "EkmErrorBudgetBurns"]
+    absent = ["EkmVaultSideNotReady", "EkmExporterDown", "EkmTargetNotProbed", "EkmEveryProbeStale", "EkmErrorBudgetBurns"]
     return RuleCase(name="removed targets", exporters=[exporter], length=90 * MINUTE, checks=checks, absent=absent, scrape=15)
 
 
@@ -68,9 +65,9 @@ def _maintenance() -> RuleCase:
     alert = "EkmForbiddenSpike"
     checks = [
         *((minute * MINUTE, alert, [now]) for minute in range(16, 50)),
-        *((minute * MINUTE, alert, [now, after]) for minute in range(52, 58)),
-        *((minute * MINUTE, alert, [after]) for minute in range(61, 86)),
-        *((minute * MINUTE, alert, []) for minute in range(89, 119)),
+        *((minute * MINUTE, alert, [now, after]) for minute in range(52, 57)),
+        *((minute * MINUTE, alert, [after]) for minute in range(61, 84)),
+        *((minute * MINUTE, alert, []) for minute in range(87, 119)),
     ]
     return RuleCase(name="maintenance", exporters=[exporter], length=119 * MINUTE, checks=checks, scrape=60)
 

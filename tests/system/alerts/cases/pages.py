@@ -72,9 +72,7 @@ def _credentials() -> RuleCase:
         targets=[wrong, ended, dated, down],
         more={f"{name}{declared % 'dated'}": "60x45", f"{name}{declared % 'down'}": "60x45"},
     )
-    sets = [(wrong, WRONG, "none known"), (ended, ENDED, "none known"), (dated, WRONG, "declared 1970-01-01 00:01:00 +0000 UTC")]
-    refused = [of_credential(exporter, target, failure) for target, failure, _ in sets]
-    over = [of_credential(exporter, target, failure, dates=dates) for target, failure, dates in sets[1:]]
+    refused, over = [of_credential(exporter, wrong)], [of_credential(exporter, target) for target in (ended, dated)]
     checks = [
         (6 * MINUTE, "EkmCredentialRefused", []),
         (6 * MINUTE, "EkmCredentialExpired", []),
@@ -137,7 +135,7 @@ def _coming_and_going_refusals() -> RuleCase:
 
 
 def _without_verdict() -> RuleCase:
-    """Targets without a verdict by design that keep failing: a page, unless another page covers the failure."""
+    """Targets without a verdict by design that keep failing: a page, as with a verdict, unless another page names the failure."""
     kinds = ({"mode": "canary"}, {"pin": "none"}, {"mode": "canary", "vantage": "sql_host"})
     failures = (
         Failed("get_key", 3013, "server_error", ready=None),
@@ -159,8 +157,8 @@ def _without_verdict() -> RuleCase:
     verdict = Target(name="verdict", vault="verdict.vault.azure.net", probes=[*[OK] * 5, *[NOT_FOUND] * 10, *rest])
     others = [failing("wrap", wrap, {"mode": "canary"}), failing("twice", failures[0], {"mode": "canary"}, bad=2), verdict]
     exporter = Exporter(targets=[*bad, *other, *others], more={known: "1x400"})
-    on = [target_metric(exporter, target, failure) for target, failure in zip(bad, failures, strict=True)]
-    alert = "EkmProbeFails"
+    on = [target_metric(exporter, target) for target in (*bad, verdict)]
+    alert = "EkmVaultSideNotReady"
     checks = [(7 * MINUTE + 45, alert, []), (8 * MINUTE + 15, alert, on), (29 * MINUTE, alert, on), (31 * MINUTE, alert, [])]
     return RuleCase(name="targets without a verdict that fail", exporters=[exporter], length=31 * MINUTE, checks=checks)
 
