@@ -165,7 +165,6 @@ def _firewall() -> RuleCase:
         *lasting("EkmFirewallRefusesMonitoring", 20, 45, on),
         *((minute * MINUTE, "EkmCredentialForbidden", []) for minute in range(5, 61)),
         (30 * MINUTE, "EkmForbiddenSpike", [target_metric(one, alone, refused)]),
-        (30 * MINUTE, "EkmVaultSideNotReady", [target_metric(one, alone, refused, vantage=" on a central host")]),
     ]
     exporters = [one, two, many, seen]
     return RuleCase(name="a firewall that blocks monitoring", exporters=exporters, length=110 * MINUTE, checks=checks, scrape=60)
