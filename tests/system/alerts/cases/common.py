@@ -137,7 +137,7 @@ def _one_vault() -> RuleCase:
 
 
 def _restart() -> RuleCase:
-    """The common cause survives a restart of the exporter, so that its inhibition stays in place."""
+    """The common cause survives a restart of the exporter, so that its page continues and no other one starts."""
     here = Exporter(targets=fleet([NO_DNS] * 3, bad=30), restarts=((605, 665),))
     on = of_exporter(here, value="100%", seen="dns_temporary at challenge 3")
     checks = [(second, "EkmEgressDown", [on]) for second in range(9 * MINUTE, 25 * MINUTE, 60)]
