@@ -110,7 +110,9 @@ TEXTS: Final[Mapping[str, str]] = {
     "CHECKS": _listed(
         _query(f"max by (check) (ekm_preflight_failed{{{_TARGET}}})", _OF_TARGET), "check", "{{ $one.Labels.check }}"
     ),
-    "CREDENTIAL_TARGETS": _listed(_query(f"max by (target) ({_CREDENTIAL})", _OF_CREDENTIAL), "target", "{{ $one.Labels.target }}"),
+    "CREDENTIAL_TARGETS": _listed(
+        _query(f"max by (target) ({_CREDENTIAL})", _OF_CREDENTIAL), "target", "{{ $one.Labels.target }}"
+    ),
     "CREDENTIAL_DATES": _listed(
         _query(
             "max by (source) (last_over_time(ekm_credential_expiry_timestamp_seconds{job=%q,instance=%q,credential=%q}[@{HOLD}]))",

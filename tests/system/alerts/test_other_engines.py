@@ -31,7 +31,7 @@ def test_vmalert_accepts_the_rules(tmp_path):
     done = dry_run(build.RULES)
     assert done.returncode == 0, done.stderr
 
-    (tmp_path / "bad.yml").write_text(TEXT.replace("reReplaceAll", "noSuchFunction"))
+    (tmp_path / "bad.yml").write_text(TEXT.replace("humanizeDuration", "noSuchFunction"))
     assert dry_run(tmp_path / "bad.yml").returncode != 0
 
 

@@ -181,7 +181,13 @@ class Record:
             row = BY_CODE[failed.code]
             labels = (("step", failed.step), ("code", str(failed.code)), ("symbol", row.symbol), ("reason", failed.reason))
             yield ("ekm_last_failure_info", labels), 1
-            yield ("ekm_failure_action_info", (("action", _action(failed, self.target.name, self.target.vault, self.info["key"])),)), 1
+            yield (
+                (
+                    "ekm_failure_action_info",
+                    (("action", _action(failed, self.target.name, self.target.vault, self.info["key"])),),
+                ),
+                1,
+            )
 
     def _steps(self, probe: Outcome) -> Samples:
         steps = dict.fromkeys(self.steps[:3] if probe == READ else self.steps, 1)
@@ -226,7 +232,8 @@ class Scraped:
         if started != self.started:
             self._start(started)
         self.records = [record for record in self.records if now < record.target.removed]
-        if any([record.advance(now) for record in self.records]):
+        advanced = [record.advance(now) for record in self.records]
+        if any(advanced):
             self.causes = _causes(self.records)
         scraped = not any(begin <= now < end for begin, end in (*self.exporter.restarts, *self.exporter.gaps))
         up = {("up", ()): float(scraped)} if scraped or self.exporter.listed else {}
@@ -281,7 +288,9 @@ def _error(step: str, code: int) -> Sample:
 
 def series(exporters: Iterable[Exporter], length: int, scrape: int = SCRAPE) -> list[dict[str, str]]:
     """`input_series` for `length` seconds."""
-    return [{"series": name, "values": values} for exporter in exporters for name, values in _of_exporter(exporter, length, scrape)]
+    return [
+        {"series": name, "values": values} for exporter in exporters for name, values in _of_exporter(exporter, length, scrape)
+    ]
 
 
 def _of_exporter(exporter: Exporter, length: int, scrape: int) -> Iterator[tuple[str, str]]:
@@ -290,7 +299,10 @@ def _of_exporter(exporter: Exporter, length: int, scrape: int) -> Iterator[tuple
         _append(runs, scraped.scrape(now), place)
     for (name, labels), values in runs.items():
         yield _named(name, "", labels, exporter), " ".join(_repeated(value, count) for value, count in values)
-    own = [(exporter.more, ()), *((target.more, (("target", target.name), ("vault", target.vault))) for target in exporter.targets)]
+    own = [
+        (exporter.more, ()),
+        *((target.more, (("target", target.name), ("vault", target.vault))) for target in exporter.targets),
+    ]
     for more, labels in own:
         for name, written in more.items():
             bare, _, inner = name.removesuffix("}").partition("{")

@@ -32,9 +32,9 @@ def _alerts(severity: str, always: tuple[str, ...], maybe: tuple[str, ...], name
 
 TARGET_PAGES = """EkmThrottledSpike EkmForbiddenSpike EkmVaultSideNotReady EkmVaultHostNameGone EkmKeySoftDeleted
     EkmKeyDisabledUntested"""
-TARGET_TICKETS = """EkmNextCredentialRefused EkmTargetNotProbed EkmWrapFails EkmKeyStateInvalid EkmKeyBackupOld
-    EkmRetainedVersionUnusable EkmRecoveryUnusable EkmKeyRotationPending EkmLatencyHigh EkmPathNotAsExpected
-    EkmFirewallRefusesMonitoring EkmPreflightFailed EkmTargetGone"""
+TARGET_TICKETS = """EkmNextCredentialRefused EkmTargetNotProbed EkmWrapFails EkmKeyStateInvalid EkmKeyBackupOld EkmRetainedVersionUnusable
+    EkmRecoveryUnusable EkmKeyRotationPending EkmLatencyHigh EkmPathNotAsExpected EkmFirewallRefusesMonitoring EkmPreflightFailed
+    EkmTargetGone"""
 
 ALERTS: Mapping[str, Alert] = {
     alert.name: alert

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tests.system.alerts.case import INSTANCES, Fired, RuleCase, of_exporter, target_metric
+from tests.system.alerts.case import Fired, RuleCase, of_exporter, target_metric
 from tests.system.alerts.cases.spikes import FORBIDDEN
 from tests.system.alerts.timeline import OK, Exporter, Failed, Outcome, Target
 
@@ -39,7 +39,7 @@ def _egress() -> RuleCase:
     some = Exporter(targets=fleet([NO_DNS, NO_DNS, NO_DNS, OK]), instance="mon3:10377")
     few = Exporter(targets=fleet([NO_DNS, NO_DNS]), instance="mon4:10377")
     on = [of_exporter(here), of_exporter(behind)]
-    alone = [target_metric(one, target, NO_DNS) for one in (some, few) for target in one.targets if target.probes[6] is not OK]
+    alone = [target_metric(one, target) for one in (some, few) for target in one.targets if target.probes[6] is not OK]
     checks = [
         (5 * MINUTE + 45, "EkmEgressDown", []),
         (6 * MINUTE, "EkmEgressDown", on),
@@ -56,8 +56,7 @@ def _entra() -> RuleCase:
     """Half of the targets get no token. On another exporter Entra ID refuses, which is a response."""
     here = Exporter(targets=fleet([DOWN, DOWN, SILENT, OK, OK, OK]))
     refused = Exporter(targets=fleet([Failed("token", 3303, "secret_wrong")] * 4), instance="mon2:10377")
-    seen = "3013 entra_unavailable 2, 3008 read_timeout 1"
-    on = of_exporter(here, value="50%", seen=seen)
+    on = of_exporter(here)
     checks = [
         (5 * MINUTE + 45, "EkmEntraUnavailable", []),
         (6 * MINUTE, "EkmEntraUnavailable", [on]),
@@ -76,7 +75,7 @@ def _region() -> RuleCase:
         for number, probe in enumerate([OK, OK, OK, BROKEN])
     ]
     exporter = Exporter(targets=[*bad, *well])
-    on = Fired({"region": "westeurope", "job": "ekm", "instance": exporter.instance}, {"value": "75%", "instances": INSTANCES})
+    on = Fired({"region": "westeurope", "job": "ekm", "instance": exporter.instance})
     checks = [
         (5 * MINUTE + 45, "EkmRegionDown", []),
         (6 * MINUTE, "EkmRegionDown", [on]),
@@ -97,8 +96,7 @@ def _credential() -> RuleCase:
     ]
     exporter = Exporter(targets=[*bad, *well])
     labels = {"credential": "sql-prod", "job": "ekm", "instance": exporter.instance}
-    seen = "forbidden_firewall 1, forbidden_rbac 2"
-    on = Fired(labels, {"value": "75%", "seen": seen, "instances": INSTANCES})
+    on = Fired(labels)
     checks = [
         (5 * MINUTE + 45, "EkmCredentialForbidden", []),
         (6 * MINUTE, "EkmCredentialForbidden", [on]),
@@ -127,19 +125,19 @@ def _one_vault() -> RuleCase:
         )
         for number, failure in enumerate((NO_DNS, GONE, TIMEOUT), 1)
     )
-    on = of_exporter(no_dns, value="100%", seen="dns_temporary at challenge 3")
+    on = of_exporter(no_dns)
     checks = [
         (5 * MINUTE + 45, "EkmEgressDown", []),
         *((second, "EkmEgressDown", [on]) for second in range(6 * MINUTE, 10 * MINUTE, 60)),
-        (8 * MINUTE, "EkmVaultHostNameGone", [target_metric(gone, target, GONE) for target in gone.targets]),
+        (8 * MINUTE, "EkmVaultHostNameGone", [target_metric(gone, target) for target in gone.targets]),
     ]
     return RuleCase(name="all keys in one vault", exporters=[no_dns, gone, silent], length=10 * MINUTE, checks=checks)
 
 
 def _restart() -> RuleCase:
-    """The common cause survives a restart of the exporter, so that its inhibition stays in place."""
+    """The common cause survives a restart of the exporter, so that its page continues and no other one starts."""
     here = Exporter(targets=fleet([NO_DNS] * 3, bad=30), restarts=((605, 665),))
-    on = of_exporter(here, value="100%", seen="dns_temporary at challenge 3")
+    on = of_exporter(here)
     checks = [(second, "EkmEgressDown", [on]) for second in range(9 * MINUTE, 25 * MINUTE, 60)]
     return RuleCase(name="a restart without outbound network", exporters=[here], length=25 * MINUTE, checks=checks)
 

@@ -78,10 +78,9 @@ def _over() -> RuleCase:
     ended = Failed("token", 3303, "secret_expired")
     target = Target(probes=[*[OK] * 20, *[ended] * 21])
     exporter = Exporter(targets=[target], more={ENDS % ("sql-prod", "declared"): f"{20 * MINUTE}x160"})
-    dates = "declared 1970-01-01 00:20:00 +0000 UTC"
-    soon = of_credential(exporter, target, dates=dates)
+    soon = of_credential(exporter, target)
     checks = [(second, "EkmCredentialExpiresIn1Day", [soon]) for second in range(60, 34 * MINUTE, 60)]
-    checks += [(24 * MINUTE, "EkmCredentialExpired", [of_credential(exporter, target, ended, dates=dates)])]
+    checks += [(24 * MINUTE, "EkmCredentialExpired", [of_credential(exporter, target)])]
     checks += [(40 * MINUTE, "EkmCredentialExpiresIn1Day", [])]
     return RuleCase(name="a credential on its last day", exporters=[exporter], length=40 * MINUTE, checks=checks)
 
@@ -245,7 +244,7 @@ def _missing_shard() -> RuleCase:
     missing = minutes((3, 10), ("_", 60), (3, 80))
     of_three = [shard(0, 3), shard(1, 3), shard(2, 3, missing)]
     of_two = [shard(0, 2), shard(1, 2), shard(1, 2, host="other")]
-    alert, on = "EkmShardMissing", Fired({"job": "ekm", "of": "3"}, {"value": "1 of 3"})
+    alert, on = "EkmShardMissing", Fired({"job": "ekm", "of": "3"})
     checks = [(9 * MINUTE, alert, []), (24 * MINUTE, alert, []), (32 * MINUTE, alert, [on]), (69 * MINUTE, alert, [on])]
     checks += [((85 + HELD) * MINUTE, alert, [])]
     return RuleCase(name="a missing shard", exporters=[*of_three, *of_two], length=150 * MINUTE, checks=checks, scrape=60)

@@ -4,7 +4,7 @@ from tests.system.alerts.case import Fired, RuleCase, of_credential, target_metr
 from tests.system.alerts.cases.ends import ENDS, KNOWN
 from tests.system.alerts.cases.spikes import FORBIDDEN, THROTTLED
 from tests.system.alerts.cases.tickets import minutes
-from tests.system.alerts.timeline import NOT_PROBED, OK, READ, Exporter, Failed, Target
+from tests.system.alerts.timeline import NOT_PROBED, OK, Exporter, Failed, Target
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 BROKEN = Failed("get_key", 3013, "server_error")
@@ -18,7 +18,7 @@ def _lost_exporter() -> RuleCase:
     """An exporter is not scraped for 20 minutes: the page of an incident that continues does not end in between."""
     target = Target(probes=[*[OK] * 10, *[FORBIDDEN] * 60, *[OK] * 30])
     exporter = Exporter(targets=[target], gaps=((20 * MINUTE, 40 * MINUTE),), more=SECRET)
-    page = target_metric(exporter, target, FORBIDDEN)
+    page = target_metric(exporter, target)
     checks = [(minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(14, 85, 2)]
     checks += [(86 * MINUTE, "EkmForbiddenSpike", [])]
     return RuleCase(name="an incident and a lost exporter", exporters=[exporter], length=88 * MINUTE, checks=checks)
@@ -28,7 +28,7 @@ def _ended_unseen() -> RuleCase:
     """The incident ends while the exporter is not scraped: the page ends after the first good scrape."""
     target = Target(probes=[*[OK] * 10, *[FORBIDDEN] * 20, *[OK] * 40])
     exporter = Exporter(targets=[target], gaps=((20 * MINUTE, 40 * MINUTE),), more=SECRET)
-    page = target_metric(exporter, target, FORBIDDEN)
+    page = target_metric(exporter, target)
     checks = [(minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(14, 56, 2)]
     checks += [(57 * MINUTE, "EkmForbiddenSpike", [])]
     return RuleCase(name="an incident that ends unseen", exporters=[exporter], length=58 * MINUTE, checks=checks)
@@ -38,7 +38,7 @@ def _rare_probes() -> RuleCase:
     """A restart within an incident, with a probe each ten minutes: three new failures would take longer than the page is held."""
     target = Target(interval=600, probes=[OK, OK, *[FORBIDDEN] * 8, *[OK] * 3])
     exporter = Exporter(targets=[target], restarts=((48 * MINUTE, 50 * MINUTE),), more=SECRET)
-    page = target_metric(exporter, target, FORBIDDEN)
+    page = target_metric(exporter, target)
     checks = [(minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(41, 115)]
     checks += [(117 * MINUTE, "EkmForbiddenSpike", [])]
     return RuleCase(name="rare probes and a restart", exporters=[exporter], length=118 * MINUTE, checks=checks, scrape=60)
@@ -48,7 +48,7 @@ def _one_other_code() -> RuleCase:
     """One probe with another code within an outage is no page of its own."""
     target = Target(probes=[*[OK] * 5, *[BROKEN] * 6, FORBIDDEN, *[BROKEN] * 3, THROTTLED, *[BROKEN] * 3, *[OK] * 30])
     exporter = Exporter(targets=[target], more=SECRET)
-    page = target_metric(exporter, target, vantage=" on a central host")
+    page = target_metric(exporter, target)
     checks = [(minute * MINUTE, "EkmVaultSideNotReady", [page]) for minute in range(9, 33)]
     checks += [(34 * MINUTE, "EkmVaultSideNotReady", [])]
     absent = ["EkmForbiddenSpike", "EkmThrottledSpike"]
@@ -71,7 +71,7 @@ def _stopped() -> RuleCase:
     """A target that is no longer probed is one ticket, not two."""
     stopped = Target(name="stopped", probes=[UNREADABLE] * 10)
     exporter = Exporter(targets=[stopped, Target(name="well", probes=[OK] * 80)], more=SECRET)
-    checks = [(60 * MINUTE, "EkmTargetNotProbed", [target_metric(exporter, stopped, UNREADABLE)])]
+    checks = [(60 * MINUTE, "EkmTargetNotProbed", [target_metric(exporter, stopped)])]
     return RuleCase(
         name="a target that stops",
         exporters=[exporter],
@@ -88,7 +88,7 @@ def _firewall_of_both() -> RuleCase:
     here = Exporter(targets=[central], more=SECRET)
     there = Exporter(targets=[host], instance="sql1:10377", more=SECRET)
     alert = "EkmForbiddenSpike"
-    pages = [target_metric(here, central, BLOCKED), target_metric(there, host, BLOCKED)]
+    pages = [target_metric(here, central), target_metric(there, host)]
     checks = [(10 * MINUTE, alert, []), (15 * MINUTE, alert, pages), (29 * MINUTE, alert, pages), (50 * MINUTE, alert, [])]
     absent = ["EkmFirewallRefusesMonitoring"]
     return RuleCase(name="a firewall that blocks both", exporters=[here, there], length=50 * MINUTE, checks=checks, absent=absent)

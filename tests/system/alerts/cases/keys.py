@@ -33,7 +33,11 @@ def _expired() -> RuleCase:
     exporter = Exporter(targets=[untested])
     checks = [
         (9 * MINUTE, "EkmKeyStateInvalid", [target_metric(exporter, untested, label_state="expires soon")]),
-        (16 * MINUTE, "EkmKeyStateInvalid", [target_metric(exporter, untested, label_state=state) for state in ("expires soon", "expired")]),
+        (
+            16 * MINUTE,
+            "EkmKeyStateInvalid",
+            [target_metric(exporter, untested, label_state=state) for state in ("expires soon", "expired")],
+        ),
     ]
     return RuleCase(name="an expired key that no probe tests", exporters=[exporter], length=16 * MINUTE, checks=checks, scrape=60)
 

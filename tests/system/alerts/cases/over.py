@@ -20,7 +20,7 @@ def _removed_target() -> RuleCase:
     now_and_then = Target(name="now-and-then", probes=[*[OK] * 5, *[FORBIDDEN, OK, OK, OK] * 10], removed=gone)
     stays = Target(name="stays", probes=[OK] * 100)
     exporter = Exporter(targets=[paged, twice, now_and_then, stays])
-    page = target_metric(exporter, paged, FORBIDDEN)
+    page = target_metric(exporter, paged)
     checks = [
         (7 * MINUTE - 15, "EkmForbiddenSpike", []),
         *((minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(8, 34)),
@@ -41,7 +41,7 @@ def _failed_by_an_outage() -> RuleCase:
     fails = Target(name="fails", probes=probes, more={count: minutes((0, 15), (3, 7 * 60 + 40), (0, 80))})
     exporter = Exporter(targets=[passes, fails])
     alert = "EkmPreflightFailed"
-    on = target_metric(exporter, fails, value="3", checks="unknown after a restart")
+    on = target_metric(exporter, fails)
     checks = [
         *((minute * MINUTE, alert, []) for minute in range(0, 22 + 6 * 60 + 30, 5)),
         (7 * HOUR + 25 * MINUTE, alert, [on]),
@@ -61,7 +61,7 @@ def _maintenance() -> RuleCase:
     longer = Target(name="longer", probes=[*[OK] * 12, *[FORBIDDEN] * 58, *[OK] * 60], more=window)
     unplanned = Target(name="unplanned", probes=work)
     exporter = Exporter(targets=[inside, intermittent, longer, unplanned])
-    now, after = target_metric(exporter, unplanned, FORBIDDEN), target_metric(exporter, longer, FORBIDDEN)
+    now, after = target_metric(exporter, unplanned), target_metric(exporter, longer)
     alert = "EkmForbiddenSpike"
     checks = [
         *((minute * MINUTE, alert, [now]) for minute in range(16, 50)),

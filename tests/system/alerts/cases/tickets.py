@@ -24,7 +24,9 @@ def lasting(alert: str, begins: int, ends: int, on: Sequence[Fired]) -> list[tup
     return [*silent, *((minute * MINUTE, alert, on) for minute in (begins + 1, ends - 1, ends + HELD - 5))]
 
 
-def ticket(name: str, exporters: Iterable[Exporter], *lasts: tuple[str, int, int, Sequence[Fired]], absent: Sequence[str] = ()) -> RuleCase:
+def ticket(
+    name: str, exporters: Iterable[Exporter], *lasts: tuple[str, int, int, Sequence[Fired]], absent: Sequence[str] = ()
+) -> RuleCase:
     """A case of tickets that begin and end as in `lasting`, scraped once a minute."""
     checks = [check for last in lasts for check in lasting(*last)]
     length = max(second for second, *_ in checks)
@@ -99,7 +101,7 @@ def _unknown() -> RuleCase:
     moment = Target(name="moment", probes=[*[OK] * 5, *[none] * 20, *[OK] * 120])
     known = {'ekm_credential_expiry_known{credential="sql-prod"}': "1x400"}
     exporter = Exporter(targets=[target, reader, canary, bare, managed, throttled, moment], more=known)
-    one, two = (target_metric(exporter, each, none) for each in (target, reader))
+    one, two = (target_metric(exporter, each) for each in (target, reader))
     alert = "EkmTargetNotProbed"
     checks = [
         *((minute * MINUTE, alert, fired) for minute, fired in ((19, []), (24, [two]), (34, [two]), (36, [one, two]))),
@@ -164,7 +166,7 @@ def _firewall() -> RuleCase:
     checks = [
         *lasting("EkmFirewallRefusesMonitoring", 20, 45, on),
         *((minute * MINUTE, "EkmCredentialForbidden", []) for minute in range(5, 61)),
-        (30 * MINUTE, "EkmForbiddenSpike", [target_metric(one, alone, refused)]),
+        (30 * MINUTE, "EkmForbiddenSpike", [target_metric(one, alone)]),
     ]
     exporters = [one, two, many, seen]
     return RuleCase(name="a firewall that blocks monitoring", exporters=exporters, length=110 * MINUTE, checks=checks, scrape=60)
@@ -208,7 +210,9 @@ def _preflight() -> RuleCase:
     closed = Target(name="closed", probes=[NOT_FOUND] * 210, more={count: "3x210", one % "dns_vault": "1x210"})
     well = Target(name="well", probes=[OK] * 210, more={count: "0x210"})
     exporter = Exporter(targets=[target, closed, well, Target(name="new", probes=[OK] * 210)])
-    return ticket("a check fails while probes succeed", [exporter], ("EkmPreflightFailed", 25, 100, [target_metric(exporter, target)]))
+    return ticket(
+        "a check fails while probes succeed", [exporter], ("EkmPreflightFailed", 25, 100, [target_metric(exporter, target)])
+    )
 
 
 def _ticket_continues() -> RuleCase:
@@ -220,7 +224,7 @@ def _ticket_continues() -> RuleCase:
     alert = "EkmKeyRotationPending"
     checks = [
         *((minute * MINUTE, alert, on) for minute in range(24, 215)),
-        (50 * MINUTE, "EkmForbiddenSpike", [target_metric(exporter, target, FORBIDDEN)]),
+        (50 * MINUTE, "EkmForbiddenSpike", [target_metric(exporter, target)]),
         (110 * MINUTE, "EkmExporterDown", [Fired({"job": "ekm", "instance": exporter.instance})]),
         (230 * MINUTE, alert, []),
     ]
