@@ -54,6 +54,16 @@ async def test_page_shows_the_shared_impact_once(alertmanager):
     assert firing.count("SQL Servers that depend on it: SQLPRD01.") == 3
 
 
+async def test_ticket_that_ends_during_a_page_is_closed(alertmanager):
+    await alertmanager.post(ticket := ALERTS["EkmKeyStateInvalid"].sample(target="one", **OF_DBA))
+    await alertmanager.received.first(lambda each: each.to == "ticket-dba")
+    await alertmanager.post(ALERTS["EkmForbiddenSpike"].sample(target="one", **OF_DBA), ALERTS["EkmExporterDown"].sample())
+    await alertmanager.received.first(lambda each: each.to == DBA)
+    await alertmanager.post(ticket, firing=False)
+    closed = await alertmanager.received.first(lambda each: each.to == "ticket-dba" and "resolved" in str(each.body))
+    assert [alert["labels"]["target"] for alert in closed.alerts] == ["one"]
+
+
 async def test_watchdog_repeats_and_goes_only_to_the_switch(alertmanager):
     await alertmanager.post(ALERTS["EkmWatchdog"].sample(), ALERTS["EkmExporterDown"].sample())
     await alertmanager.received.first(lambda _: len(alertmanager.received.at("dead-mans-switch")) >= 3)
