@@ -29,7 +29,7 @@ def test_action_names_the_target_whose_names_it_has(tmp_path):
     unknown = Failed("token", 3128, "tenant_unknown")
     vaults = [f"contoso-{number:02}.vault.azure.net" for number in range(12)]
     text = description(tmp_path, "EkmCredentialRefused", unknown, *vaults)["description"]
-    assert re.search(r"First, for t-0: [^:]*az keyvault show --name contoso-00 --query", text)
+    assert re.search(r"First, for t-0: [^.]*az keyvault show --name contoso-00 --query", text)
     assert re.search(r"Targets: t-0, t-1, (?:t-\d+, ){7}t-7 and 2 more\.", text)
 
 
@@ -60,6 +60,14 @@ def test_later_date_of_an_expired_credential_is_wrong(tmp_path):
 def test_ticket_before_the_date_depends_on_who_uses_the_credential(tmp_path, days, vaults, first):
     more = {'ekm_credential_expiry_timestamp_seconds{credential="sql",source="declared"}': f"{days * 86400:.0f}x20"}
     assert description(tmp_path, "EkmCredentialExpires", OK, *vaults, more=more)["description"].startswith(first)
+
+
+@pytest.mark.parametrize("source", ["certificate", "declared"])
+def test_first_action_before_the_date_is_for_its_kind(tmp_path, source):
+    more = {f'ekm_credential_expiry_timestamp_seconds{{credential="sql",source="{source}"}}': "43200x20"}
+    text = description(tmp_path, "EkmCredentialExpiresIn1Day", OK, "contoso-a.vault.azure.net", more=more)["description"]
+    first = text[text.index("First: create a ") :].partition(".")[0]
+    assert ("secret" in first, "certificate" in first) == (source == "declared", source == "certificate")
 
 
 def test_an_instance_in_two_groups_is_one_sql_server(tmp_path):

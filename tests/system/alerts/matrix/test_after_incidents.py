@@ -106,5 +106,7 @@ def test_incident_after_a_common_cause_pages_at_once(name, fired_in_pairs):
     (_, first), (_, many) = PAIRS[name]
     messages = sent({alert: periods for alert, periods in fired_in_pairs.items() if dict(alert).get("instance") == name})
     found = [(one.alertname, one.at // MINUTE) for one in messages if one.receiver.startswith("page-")]
-    assert [alert for alert, _ in found] == [first, many, first], found
+    # The page of the host still fires: what seems to be a region, or Entra ID, starts after it only if it lasts.
+    covered = name in ("host-region", "host-entra")
+    assert [alert for alert, _ in found] == ([first, first] if covered else [first, many, first]), found
     assert found[-1][1] <= AGAIN + 5, found
