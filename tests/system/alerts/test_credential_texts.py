@@ -50,6 +50,18 @@ def test_later_date_of_an_expired_credential_is_wrong(tmp_path):
     assert "graph" not in text
 
 
+@pytest.mark.parametrize(
+    ("days", "vaults", "first"),
+    [
+        (20, ["contoso-a.vault.azure.net"], "sql expires in 19d 23h 51m 0s, seen from mon1:10377. First: create a second secret, "),
+        (-1, [], "sql has expired, seen from mon1:10377. First: create a new secret, or a new certificate, and give it to the exporter."),
+    ],
+)
+def test_ticket_before_the_date_depends_on_who_uses_the_credential(tmp_path, days, vaults, first):
+    more = {'ekm_credential_expiry_timestamp_seconds{credential="sql",source="declared"}': f"{days * 86400:.0f}x20"}
+    assert description(tmp_path, "EkmCredentialExpires", OK, *vaults, more=more)["description"].startswith(first)
+
+
 @pytest.mark.parametrize("source", ["certificate", "declared"])
 def test_first_action_before_the_date_is_for_its_kind(tmp_path, source):
     more = {f'ekm_credential_expiry_timestamp_seconds{{credential="sql",source="{source}"}}': "43200x20"}
