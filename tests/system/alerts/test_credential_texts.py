@@ -53,8 +53,16 @@ def test_later_date_of_an_expired_credential_is_wrong(tmp_path):
 @pytest.mark.parametrize(
     ("days", "vaults", "first"),
     [
-        (20, ["contoso-a.vault.azure.net"], "sql expires in 19d 23h 51m 0s, seen from mon1:10377. First: create a second secret, "),
-        (-1, [], "sql has expired, seen from mon1:10377. First: create a new secret, or a new certificate, and give it to the exporter."),
+        (
+            20,
+            ["contoso-a.vault.azure.net"],
+            "sql expires in 19d 23h 51m 0s, seen from mon1:10377. First: create a second secret, ",
+        ),
+        (
+            -1,
+            [],
+            "sql has expired, seen from mon1:10377. First: create a new secret, or a new certificate, and give it to the exporter.",
+        ),
     ],
 )
 def test_ticket_before_the_date_depends_on_who_uses_the_credential(tmp_path, days, vaults, first):
