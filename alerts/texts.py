@@ -19,7 +19,10 @@ _JOIN: Final = "on (job, instance, target)"
 _SQL_SERVER: Final = (
     "{{ $one.Labels.sql_instance }}{{ with $one.Labels.host }} on {{ . }}{{ end }}{{ with $one.Labels.ag }} ({{ . }}){{ end }}"
 )
-_AT: Final = "{{ .Labels.code }} {{ .Labels.symbol }} at {{ .Labels.step }}, reason {{ .Labels.reason }}. {{ .Labels.summary }}"
+_AT: Final = (
+    "{{ .Labels.code }} {{ .Labels.symbol }} at {{ .Labels.step }}, reason {{ .Labels.reason }}, last at "
+    '{{ (.Value | toTime).Format "15:04" }} UTC. {{ .Labels.summary }}'
+)
 
 
 def _query(query: str, labels: str) -> str:

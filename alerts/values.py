@@ -150,7 +150,7 @@ def _rules(scale: float) -> dict[str, str]:
     return {
         "COUNT_RULES": counts.counts("@{RECENT}", "@{LONG}", "@{RARE}"),
         "OFTEN": counts.often(),
-        "SELDOM": counts.rarely(),
+        "RARELY_ENOUGH": counts.rarely(),
         "SLO_RULES": counts.service_level(
             [duration(window / scale) for window in windows], [duration(burn.long / scale) for burn in slo.BURNS]
         ),

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import yaml
 
 from alerts.build import RULES
-from tests.system.alerts.timeline import SCRAPE, Exporter, Target, series
+from tests.system.alerts.notation import series
+from tests.system.alerts.timeline import SCRAPE, Exporter, Target
 
 
 @dataclass(frozen=True)

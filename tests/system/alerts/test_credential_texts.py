@@ -33,7 +33,7 @@ def test_action_names_the_target_whose_names_it_has(tmp_path):
     assert re.search(r"Targets: t-0, t-1, (?:t-\d+, ){7}t-7 and 2 more\.", text)
 
 
-def test_text_says_whether_sql_server_uses_the_credential(tmp_path):
+def test_text_shows_whether_sql_server_uses_the_credential(tmp_path):
     wrong = Failed("token", 3303, "secret_wrong")
     for mode, closed in (("full", True), ("canary", False)):
         (tmp_path / mode).mkdir()

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from alerts.values import REASONS
+from alerts.values import PATTERNS
 from exporter.core.causes import NO_CONNECTION, REFUSED_CALLER, Failed, Link, cause_of
 from exporter.core.faults import Reason
 from exporter.core.model import Step
@@ -46,11 +46,8 @@ def test_every_step_and_reason_has_a_cause():
             assert cause_of(failed(step, reason)).link in Link
 
 
-def test_reasons_of_common_causes_are_those_of_the_alerts():
-    for pattern, reasons in (("NO_VAULT_ANSWER", NO_CONNECTION), ("REFUSED_CALLER", REFUSED_CALLER)):
-        alerted = {reason for reason in Reason if re.fullmatch(REASONS[pattern], reason)}
-        assert alerted <= set(reasons)
-    assert {reason.value for reason in NO_CONNECTION if not re.fullmatch(REASONS["NO_VAULT_ANSWER"], reason)} == {
-        "dns_temporary", "dns_timeout",
-    }  # fmt: skip
-    assert all(re.fullmatch(REASONS["NO_EGRESS"], reason) for reason in ("dns_temporary", "dns_timeout"))
+def test_reasons_of_a_lost_route_are_those_of_the_alerts():
+    lost = {reason for reason in Reason if re.fullmatch(PATTERNS["NO_ROUTE"], reason)}
+    assert lost - NO_CONNECTION == {reason for reason in Reason if reason == "network_down" or reason.startswith("proxy_")}
+    assert lost >= NO_CONNECTION
+    assert all(reason.startswith("forbidden") for reason in REFUSED_CALLER)

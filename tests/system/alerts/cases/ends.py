@@ -208,6 +208,9 @@ def _of_exporters() -> RuleCase:
     return RuleCase(name="faults of exporters", exporters=[bad, good, empty], length=190 * MINUTE, checks=checks, scrape=60)
 
 
+_REST = ("key", "module", "cloud", "tenant", "generation", "vantage")
+
+
 def _removed_target() -> RuleCase:
     """A reload drops a target: one ticket, which ends a day later. A target that another exporter has now is not gone.
 
@@ -221,8 +224,9 @@ def _removed_target() -> RuleCase:
     emptied = Exporter(instance="mon3:10377", targets=[replace(gone, name="last")], more={"ekm_exporter_targets": "1x14 0x400"})
     stopped = Exporter(instance="mon4:10377", targets=[Target(name="stopped", **kept)], gaps=((HOUR, 30 * HOUR),), listed=False)
     counter = 'ekm_probes_total{target="%s",vault="contoso.vault.azure.net"}'
-    info = 'ekm_target_info{target="unread",vault="contoso.vault.azure.net",credential="sql-prod",mode="full",pin="config"}'
-    counters = {counter % "dropped": "5x14 stale", counter % "unread": "5x500", info: "1x14 stale"}
+    info = {"credential": "sql-prod", "mode": "full", "pin": "config", **dict.fromkeys(_REST, "-")}
+    shown = ",".join(f'{name}="{value}"' for name, value in {"target": "unread", "vault": gone.vault, **info}.items())
+    counters = {counter % "dropped": "5x14 stale", counter % "unread": "5x500", f"ekm_target_info{{{shown}}}": "1x14 stale"}
     requested = Exporter(instance="mon5:10377", more=counters)
     labels = {"job": "ekm", "instance": first.instance, "target": "gone", "vault": gone.vault, "credential": gone.credential}
     dropped = {"job": "ekm", "instance": requested.instance, "target": "dropped", "vault": gone.vault}

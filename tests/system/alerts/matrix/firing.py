@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 
 from alerts.build import RULES
-from tests.system.alerts.timeline import Exporter, series
+from tests.system.alerts.notation import series
+from tests.system.alerts.timeline import Exporter
 
 FIRING = 'ALERTS{alertstate="firing"}'
 _BLOCK = re.compile(r"time: (\S+),\n +exp: nil\n +got: (.+)$", re.MULTILINE)
