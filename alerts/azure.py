@@ -14,7 +14,7 @@ from typing import Any, Final
 import yaml
 
 from alerts import page
-from alerts.values import seconds_of
+from alerts.values import DOCS, SITE, seconds_of
 
 MOST_RULES: Final = 20  # of one group
 SEVERITIES: Final = {"critical": 0, "warning": 2, "info": 3}  # as Azure names them
@@ -85,7 +85,7 @@ def _alert(rule: Mapping[str, Any], described: page.Alert) -> dict[str, Any]:
         "annotations": {
             "summary": notes["summary"],
             "description": f"{described.when} First: {described.first}",
-            "runbook_url": notes["runbook_url"],
+            "runbook_url": notes["runbook_url"].replace(DOCS, SITE),
         },
         "enabled": True,
         "resolveConfiguration": {"autoResolved": True, "timeToResolve": _minutes(rule.get("keep_firing_for", "1m"))},

@@ -1,4 +1,4 @@
-"""Make the configurations of deploy/starter from the shipped ones, so that routes, inhibition and the scrape job are written once.
+"""Make the configurations of deploy/starter from the shipped ones, so that routes and the scrape job are written once.
 
 Each table has what is replaced and what replaces it. A text that the source no longer has is an error.
 """
@@ -60,7 +60,7 @@ _SCRAPES: Final = MappingProxyType(
 
 
 def alertmanager() -> str:
-    """Return alertmanager.yml: the route, the time intervals and the inhibition rules are the shipped ones."""
+    """Return alertmanager.yml: the route and the time intervals are the shipped ones."""
     _, found, rest = ALERTMANAGER.read_text(encoding="utf-8").partition("\nroute:\n")
     route, also, _ = rest.partition("\nreceivers:\n")
     if not (found and also):

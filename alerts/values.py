@@ -9,19 +9,20 @@ from collections.abc import Mapping
 from string import Template
 from typing import Final
 
-from alerts import signals, slo
+from alerts import counts, slo
 from alerts.slo import DAY, HOUR, MINUTE
 from alerts.texts import TEXTS
-from exporter.core.causes import Link
+from exporter.core.auxiliary import CREDENTIAL_REFUSED
 from exporter.core.codes import both_numbers
 from exporter.core.common_causes import MANY, MANY_RATIO
-from exporter.core.readiness import NOT_TESTED
-from exporter.core.reasons import Reason, spreading_to
+from exporter.core.readiness import EXPORTER_SIDE
 
 # The scrape job of the exporters, as the README names it.
 JOB: Final = "ekm"
-# Where your runbooks and dashboards are served; `build.py --runbooks URL --dashboards URL` writes the rules with others.
-RUNBOOKS: Final = "https://runbooks.example.com/ekm"
+# Each exporter serves its runbooks. Those of alerts without a running exporter are on a site of your own, like the dashboards.
+# `build.py --docs URL --dashboards URL` writes the rules with others.
+DOCS: Final = "http://{{ $labels.instance }}/docs"
+SITE: Final = "https://docs.example.com/ekm-exporter"
 DASHBOARDS: Final = "https://grafana.example.com/d"
 
 # Seconds. The template gets them as Prometheus durations: in ranges, in `for`, in `keep_firing_for`, in a group's `interval`.
@@ -32,14 +33,10 @@ DURATIONS: Final[Mapping[str, int]] = {
     "LONG": HOUR,  # the window that counts intermittent failures
     "RECENT": 10 * MINUTE,  # one of them must be this recent, so that the alert ends with them
     "RARE": 6 * HOUR,  # the window for targets that are probed rarely
-    # How long an alert keeps firing after its cause: through a restart, a lost scrape or one good probe. An alert that inhibits is held
-    # longer than the alerts it inhibits, so that nothing new is sent after recovery.
-    "HOLD_TICKET": 10 * MINUTE,
-    "HOLD": 15 * MINUTE,  # pages that state a consequence
-    "HOLD_NAMED": 17 * MINUTE,  # pages that name the fault of one target or credential
-    "HOLD_COMMON": 20 * MINUTE,  # pages that name a common cause
+    # How long an alert keeps firing after its cause: through a restart, a lost scrape or one good probe.
+    "HOLD_TICKET": HOUR,  # tickets: a lost exporter or a restart closes none and opens none again
+    "HOLD": 15 * MINUTE,  # pages
     "SCRAPES_LOST": 3 * MINUTE,  # without one successful scrape the exporter counts as down
-    "TWO_PROBES": 75,  # a code that lasts this long is that of two probes at 60 s
     "SURE": 2 * MINUTE,
     "CRASH_LOOP": 30 * MINUTE,  # the window that counts restarts
     "SETTLED": 5 * MINUTE,  # how long the condition of a ticket must last
@@ -59,7 +56,6 @@ THRESHOLDS: Final[Mapping[str, int]] = {
     "LOOKUP_OLD": 3 * DAY,  # without a successful lookup of an expiry date
     "BACKUP_OLD": 180 * DAY,  # since the declared backup of a key
     "RECOLLECTED": 90 * MINUTE,  # all auxiliary probes have run within this time after a start
-    "TWO_PROBES_SECONDS": 60,  # below this interval a run of failures is shorter than TWO_PROBES
     "SLOWLY": 5 * MINUTE,  # at this interval or above, RUN_SLOW failures in a row are enough
     "RARELY": 2 * MINUTE,  # targets with a longer interval count as probed rarely
 }
@@ -84,24 +80,19 @@ RATIOS: Final[Mapping[str, float]] = {
     "INTERNAL_ERRORS": 2.5,  # in an hour, more than; and hours of a day with one, more than
 }
 
-# Reasons, as regular expressions.
-REASONS: Final[Mapping[str, str]] = {
+# Codes and reasons, as regular expressions.
+PATTERNS: Final[Mapping[str, str]] = {
+    "THROTTLED": "3011|3109",
+    "FORBIDDEN": "3077|3113",
+    "TURNED_AWAY": "3011|3109|3077|3113",
+    # No connection: the host's fault if nearly all vaults have it. No vault can cause the second group.
+    "NO_ROUTE": "dns_.*|connect_.*|connection_.*|tls_.*|read_timeout|not_http|no_challenge|redirect|network_down|proxy_.*",
     "NO_EGRESS": "dns_temporary|dns_timeout|network_down|proxy_.*",
-    "NO_ANSWER": "connect_.*|connection_.*|tls_.*|read_timeout|not_http|body_.*",
-    "NO_VAULT_ANSWER": "dns_not_found|connect_.*|connection_.*|tls_.*|read_timeout|not_http|no_challenge|redirect",
-    "NO_TOKEN_ANSWER": "entra_unavailable|throttled|redirect|answer_.*|connect_.*|connection_.*|tls_.*|read_timeout|not_http|body_.*",
     "KEY_STATE": "key_disabled|key_expired|key_not_yet_valid",
     "FIREWALL": "forbidden_firewall|forbidden_connection|forbidden_nsp",
-    "REFUSED_CALLER": "|".join(sorted(spreading_to(Link.CREDENTIAL))),
+    "REFUSED": "|".join(sorted(CREDENTIAL_REFUSED)),
     "ENDED": "secret_expired|certificate_expired",
-}
-
-# Selectors that several rules share.
-PATTERNS: Final[Mapping[str, str]] = {
-    "EGRESS_FAILURES": (
-        'ekm_last_failure_info{reason=~"@{NO_EGRESS}"} or ekm_last_failure_info{step="challenge",reason=~"@{NO_VAULT_ANSWER}"} '
-        'or ekm_last_failure_info{step="token",reason="dns_not_found"}'
-    ),
+    "EXPORTER_SIDE": "|".join(EXPORTER_SIDE),
 }
 
 _UNITS: Final = (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", 1))
@@ -132,23 +123,23 @@ class Words(Template):
     idpattern = "(?!)"
 
 
-def placeholders(scale: float = 1, *, runbooks: str = RUNBOOKS, dashboards: str = DASHBOARDS) -> dict[str, str]:
+def placeholders(scale: float = 1, *, docs: str | None = None, dashboards: str = DASHBOARDS) -> dict[str, str]:
     """Return the value of each placeholder. Every duration and threshold of time is divided by `scale`."""
     words = {
         **{name: duration(seconds / scale) for name, seconds in DURATIONS.items()},
         **{name: number(seconds / scale) for name, seconds in THRESHOLDS.items()},
         **{name: number(value) for name, value in RATIOS.items()},
         **{name.replace("_RATIO", "_PERCENT"): f"{value:.0%}" for name, value in RATIOS.items() if name.endswith("_RATIO")},
-        **REASONS,
+        **PATTERNS,
         **_counts(),
         **_service_level(scale),
-        **_both(3011, 3077, 3303, 3900),
+        **_both(3011, 3077, 3900),
         "JOB": JOB,
-        "RUNBOOKS": runbooks,
+        "RUNBOOKS": f"{docs or DOCS}/runbooks",
+        "SITE_RUNBOOKS": f"{docs or SITE}/runbooks",
         "DASHBOARDS": dashboards,
-        "NOT_TESTED": NOT_TESTED,
     }
-    for texts in (PATTERNS, TEXTS, _rules(scale)):
+    for texts in (TEXTS, _rules(scale)):
         words |= {name: Words(text).substitute(words) for name, text in texts.items()}
     return words
 
@@ -157,11 +148,12 @@ def _rules(scale: float) -> dict[str, str]:
     """Return the groups of recording rules that follow from a table."""
     windows = sorted({window for burn in slo.BURNS for window in (burn.short, burn.long)})
     return {
-        "ADVICE_RULES": signals.advice({reason.value: reason.row.actions[0] for reason in Reason if reason.row.actions}),
-        "COUNT_RULES": signals.counts(),
-        "RARE_RULES": signals.rare_counts(),
-        "INTERMITTENT_RULES": signals.intermittents(),
-        "SLO_RULES": signals.service_level(duration(window / scale) for window in windows),
+        "COUNT_RULES": counts.counts("@{RECENT}", "@{LONG}", "@{RARE}"),
+        "OFTEN": counts.often(),
+        "RARELY_ENOUGH": counts.rarely(),
+        "SLO_RULES": counts.service_level(
+            [duration(window / scale) for window in windows], [duration(burn.long / scale) for burn in slo.BURNS]
+        ),
     }
 
 

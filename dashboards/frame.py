@@ -14,7 +14,7 @@ from grafana_foundation_sdk.builders import table
 from grafana_foundation_sdk.cog import builder as cog
 from grafana_foundation_sdk.models import dashboard
 
-from alerts.values import RUNBOOKS
+from alerts.values import SITE
 from dashboards.panels import DATASOURCE, WIDTH, Panel
 from dashboards.sheets import HIDDEN, Property, column, link, mapped
 from dashboards.words import NUMBERS
@@ -22,7 +22,7 @@ from dashboards.words import NUMBERS
 TAG: Final = "ekm-exporter"
 FLEET, VAULT, EXPIRY, SLO, EXPORTER = "ekm-fleet", "ekm-vault", "ekm-expiry", "ekm-service-level", "ekm-exporter"
 # Constants of each dashboard, so that a site with its pages elsewhere changes one value.
-CONSTANTS: Final[Mapping[str, str]] = {"runbooks": RUNBOOKS, "codes": f"{RUNBOOKS}/codes.md"}
+CONSTANTS: Final[Mapping[str, str]] = {"runbooks": f"{SITE}/runbooks", "codes": f"{SITE}/codes.md"}
 
 _KEEP: Final = "${__url_time_range}&${datasource:queryparam}&${job:queryparam}&${instance:queryparam}"
 Row = tuple[str, Sequence[Panel]]

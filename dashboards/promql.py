@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from alerts.values import REASONS
+from alerts.values import PATTERNS
 from exporter.core.model import Vantage
 from exporter.metrics.definitions import BY_NAME
 from exporter.metrics.spec import Scope
@@ -128,7 +128,7 @@ def _seen_from(vantage: Vantage) -> str:
 
 # As in the alert rules: the vault's firewall blocks a central exporter, while an exporter on a SQL Server host reaches the same
 # vault. SQL Server is not affected.
-_BY_A_FIREWALL: Final = 'reason=~"' + REASONS["FIREWALL"] + '"'
+_BY_A_FIREWALL: Final = 'reason=~"' + PATTERNS["FIREWALL"] + '"'
 _ONLY_CENTRALLY: Final = (
     f"({series('ekm_last_failure_info', _BY_A_FIREWALL)}"
     f" and on (job, instance, target) {_seen_from(Vantage.CENTRAL)}"
@@ -158,7 +158,7 @@ _ANY_FAILURE: Final = one_of("ekm_last_failure_info", "step, code, symbol, reaso
 
 def _affecting(failure: str) -> str:
     """Add the label `affects`: what a failure affects, if the target is ready all the same."""
-    centrally = f'label_replace({failure}, "affects", "Central exporter only: ", "reason", "{REASONS["FIREWALL"]}")'
+    centrally = f'label_replace({failure}, "affects", "Central exporter only: ", "reason", "{PATTERNS["FIREWALL"]}")'
     return f'label_replace({centrally}, "affects", "Wrap only: ", "step", "wrap_key")'
 
 

@@ -34,11 +34,10 @@ ALERTS: Mapping[EndingKind, tuple[tuple[float, str], ...]] = {
     EndingKind.CREDENTIAL: (
         (0.0, "EkmCredentialExpired"),
         (DAY, "EkmCredentialExpiresIn1Day"),
-        (7 * DAY, "EkmCredentialExpiresIn7Days"),
-        (30 * DAY, "EkmCredentialExpiresIn30Days"),
+        (30 * DAY, "EkmCredentialExpires"),
     ),
-    EndingKind.OTHER_CREDENTIAL: ((DAY, "EkmOtherCredentialExpires"),),
-    EndingKind.KEY: ((30 * DAY, "EkmKeyExpires"),),
+    EndingKind.OTHER_CREDENTIAL: ((30 * DAY, "EkmCredentialExpires"),),
+    EndingKind.KEY: ((30 * DAY, "EkmKeyStateInvalid"),),
     EndingKind.BACKUP: ((0.0, "EkmKeyBackupOld"),),
     EndingKind.TLS: ((14 * DAY, "EkmTlsCertificateExpires"),),
 }

@@ -17,7 +17,7 @@ OPERATOR = [name.replace(".yml", ".scrapeconfig.yml") for name in FILES]
 # Fields of the operator's ScrapeConfig under the names of Prometheus.
 SAME = {
     "metricsPath": "metrics_path", "httpSDConfigs": "http_sd_configs", "staticConfigs": "static_configs", "relabelings": "relabel_configs",
-    "metricRelabelings": "metric_relabel_configs", "sourceLabels": "source_labels", "targetLabel": "target_label",
+    "metricRelabelings": "metric_relabel_configs", "honorLabels": "honor_labels", "sourceLabels": "source_labels", "targetLabel": "target_label",
 }  # fmt: skip
 
 
@@ -30,6 +30,34 @@ def test_scrape_files_match_the_page():
     assert [name for _, name in SHOWN] == FILES
     for code, name in SHOWN:
         assert yaml.safe_load(code) == yaml.safe_load((FOLDER / name).read_text())
+
+
+SHIPPED = [
+    *FOLDER.glob("*.yml"), *(ROOT / "deploy" / "azure").glob("prometheus*.yml"), ROOT / "deploy" / "starter" / "prometheus.yml",
+    *(ROOT / "tests" / "system" / "helm" / "golden").glob("*.yaml"),
+    ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("high-availability", "from-blackbox", "install")),
+]  # fmt: skip
+
+
+def scrapes(path: Path) -> list[Any]:
+    """Return the scrape jobs and the endpoints of monitors in a file, or in the blocks of a page."""
+    text = path.read_text()
+    blocks = re.findall(r"```yaml\n(scrape_configs:.*?)```", text, re.DOTALL) if path.suffix == ".md" else [text]
+    found: list[Any] = []
+    for one in (document for block in blocks for document in yaml.safe_load_all(block)):
+        if one.get("kind") == "ScrapeConfig":
+            found.append(one["spec"])
+        elif one.get("kind") in ("ServiceMonitor", "PodMonitor"):
+            found += one["spec"].get("endpoints") or one["spec"]["podMetricsEndpoints"]
+        found += one.get("scrape_configs", [])
+    return found
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_labels_of_a_target_win_over_labels_of_the_scrape_job(path):
+    jobs = scrapes(path)
+    assert all(job.get("honor_labels") or job.get("honorLabels") for job in jobs)
+    assert jobs or path.parent.name == "golden"
 
 
 def test_readme_lists_every_file():

@@ -4,25 +4,20 @@ The tables of `cases` are built from these classes, and `document` turns a case 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import yaml
 
 from alerts.build import RULES
-from exporter.core.codes import BY_CODE, both_numbers, in_generation
-from exporter.core.model import Generation
-from tests.system.alerts.timeline import SCRAPE, Exporter, Failed, Target, series
-
-NO_INSTANCE = "none is declared"
-INSTANCES = "SQLPRD01 on n1 (AG7), SQLPRD02"
+from tests.system.alerts.notation import series
+from tests.system.alerts.timeline import SCRAPE, Exporter, Target
 
 
 @dataclass(frozen=True)
 class Fired:
-    """An alert that must fire: its labels, and further words of its description."""
+    """An alert that must fire, by its labels."""
 
     labels: Mapping[str, str]
-    words: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,51 +32,28 @@ class RuleCase:
     scrape: int = SCRAPE
 
 
-def target_metric(exporter: Exporter, target: Target, failure: Failed | None = None, **more: str) -> Fired:
-    """An alert of a target. `more` are further words; those that start with `label_` are labels instead."""
-    words = {"instances": listed(target), "failures": explained(failure)}
-    labels = {"target": target.name, "vault": target.vault, **of_credential_labels(exporter, target)}
-    if target.region is not None:
-        labels["region"] = target.region
-    return _fired(labels, words, more)
+def target_metric(exporter: Exporter, target: Target, **more: str) -> Fired:
+    """An alert of a target. `more` are further labels, as `label_NAME`."""
+    region = {} if target.region is None else {"region": target.region}
+    return _fired({"target": target.name, "vault": target.vault, **_of_credential(exporter, target), **region}, more)
 
 
-def of_credential(exporter: Exporter, target: Target, failure: Failed | None = None, **more: str) -> Fired:
+def of_credential(exporter: Exporter, target: Target, **more: str) -> Fired:
     """An alert of a credential, with the labels of one of the targets that use it."""
-    words = {"instances": listed(target), "failures": explained(failure), "targets": target.name}
-    return _fired(of_credential_labels(exporter, target), words, more)
+    return _fired(_of_credential(exporter, target), more)
 
 
 def of_exporter(exporter: Exporter, **more: str) -> Fired:
-    return _fired({"job": exporter.job, "instance": exporter.instance}, {"instances": INSTANCES}, more)
+    return _fired({"job": exporter.job, "instance": exporter.instance}, more)
 
 
-def of_credential_labels(exporter: Exporter, target: Target) -> dict[str, str]:
+def _of_credential(exporter: Exporter, target: Target) -> dict[str, str]:
     shared = {name: value for name, value in target.labels.items() if name in ("team", "env")}
     return {"credential": target.credential, **shared, "job": exporter.job, "instance": exporter.instance}
 
 
-def _fired(labels: Mapping[str, str], words: Mapping[str, str], more: Mapping[str, str]) -> Fired:
-    own = {name.removeprefix("label_"): value for name, value in more.items() if name.startswith("label_")}
-    texts = {name: value for name, value in more.items() if not name.startswith("label_")}
-    return Fired({**labels, **own}, {**words, **texts})
-
-
-def listed(target: Target) -> str:
-    named = (
-        one["sql_instance"] + (f" on {one['host']}" if "host" in one else "") + (f" ({one['ag']})" if "ag" in one else "")
-        for one in sorted(target.instances, key=lambda one: one["sql_instance"])
-    )
-    return ", ".join(named) or NO_INSTANCE
-
-
-def explained(failure: Failed | None) -> str:
-    """Return how a description names a failure, from the table of codes; begins with a space."""
-    if failure is None:
-        return ""
-    row = BY_CODE[failure.code]
-    numbers = both_numbers(in_generation(failure.code, Generation.CLASSIC))
-    return f" {numbers} {row.symbol} at {failure.step}, reason {failure.reason}. {row.summary} First: {row.actions[0]}"
+def _fired(labels: Mapping[str, str], more: Mapping[str, str]) -> Fired:
+    return Fired({**labels, **{name.removeprefix("label_"): value for name, value in more.items()}})
 
 
 def document(case: RuleCase, rules: str) -> dict[str, object]:

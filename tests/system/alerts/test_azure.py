@@ -13,9 +13,6 @@ from alerts import azure, build
 from alerts.values import seconds_of
 from docs.generators.cardinality import MOST_SERIES
 from exporter.metrics.spec import Level
-from tests.system.alerts.case import document
-from tests.system.alerts.promtool import results
-from tests.system.alerts.test_cases import CASES
 from tests.system.dashboards.boards import queries
 
 ROOT = Path(__file__).parents[3]
@@ -125,37 +122,9 @@ def test_severity_has_the_action_group_of_the_page(severity):
     assert all((rule["severity"], rule["actions"]) == (int(number), expected) for rule in alerts)
 
 
-def test_page_lists_the_alerts_that_read_alerts():
-    shown = PAGE.split("<!-- alerts: begin -->")[1].split("<!-- alerts: end -->")[0]
-    assert re.findall(r"`(\w+)`", shown) == [name for name, rule in ALERTS.items() if "ALERTS{" in rule["expression"]]
-
-
-def test_page_lists_what_inhibition_would_withhold():
-    rules = yaml.safe_load((ROOT / "alerts" / "alertmanager.yml").read_text())["inhibit_rules"]
-    rows = re.findall(r"^\| [\w ,]+ \| ((?:`Ekm\w+`(?:, )?)+) \| ((?:`Ekm\w+`(?:, )?)+) \|$", PAGE, re.MULTILINE)
-    assert len(rows) == 3
-    for sources, targets in rows:
-        for target in re.findall(r"\w+", targets):
-            assert any(withheld(rule, source, target) for rule in rules for source in re.findall(r"\w+", sources)), (
-                sources,
-                target,
-            )
-
-
-def withheld(rule, source, target):
-    """Whether a source of the rule inhibits the target, by name and severity."""
-    return matches(rule["source_matchers"], source) and matches(rule["target_matchers"], target)
-
-
-def matches(matchers, alert):
-    labels = {"alertname": alert, "severity": ALERTS[alert]["labels"]["severity"]}
-    for matcher in matchers:
-        name, operator, value = re.fullmatch(r'(\w+)(=~|!~|!=|=)"(.*)"', matcher).groups()
-        if name in labels:
-            hit = re.fullmatch(value, labels[name]) if "~" in operator else labels[name] == value
-            if bool(hit) is operator.startswith("!"):
-                return False
-    return True
+def test_page_states_that_no_rule_reads_alerts():
+    assert "No rule reads the series `ALERTS`" in PAGE
+    assert not any("ALERTS" in rule["expression"] for rule in RULES)
 
 
 def test_page_has_the_samples_of_a_day():
@@ -179,15 +148,3 @@ def test_promtool_accepts_the_configuration(name, tmp_path):
 def test_scrapes_have_the_job_of_the_rules():
     jobs = [[one["job_name"] for one in yaml.safe_load(path.read_text())["scrape_configs"]] for path in sorted(FILES.iterdir())]
     assert jobs == [["ekm"], ["ekm"]]
-
-
-@pytest.mark.real
-def test_without_alerts_only_a_lost_exporter_changes_a_page(tmp_path):
-    """As in a workspace that does not store the series `ALERTS`: a plain fault has the same pages, one with a gap has not."""
-    (tmp_path / "rules.yml").write_text(build.RULES.read_text().replace("ALERTS{", "ekm_no_alerts{"))
-    for file, name in (("plain", "not ready, at 15 s"), ("gap", "an incident and a lost exporter")):
-        case = document(CASES[name], str(tmp_path / "rules.yml"))
-        (tmp_path / f"{file}.yml").write_text(yaml.dump(case, Dumper=yaml.CSafeDumper, width=10**6))
-    found = results([tmp_path / "plain.yml", tmp_path / "gap.yml"])
-    assert found["plain"] == ""
-    assert "FAILED" in found["gap"]

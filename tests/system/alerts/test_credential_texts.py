@@ -25,14 +25,20 @@ def description(tmp_path, alert, failure, *vaults, more=None, **changes):
     return rendered([case], tmp_path)[alert]
 
 
-def test_action_of_several_vaults_names_none_of_them(tmp_path):
+def test_action_names_the_target_whose_names_it_has(tmp_path):
     unknown = Failed("token", 3128, "tenant_unknown")
-    one = description(tmp_path, "EkmCredentialRefused", unknown, "contoso-a.vault.azure.net")["description"]
-    two = description(tmp_path, "EkmCredentialRefused", unknown, "contoso-a.vault.azure.net", "contoso-b.vault.azure.net")
-    assert "az keyvault show --name contoso-a --query" in one
-    assert "VAULT differs" not in one
-    assert "az keyvault show --name VAULT --query" in two["description"]
-    assert "VAULT differs by target: the exporter's page of each target fills it in." in two["description"]
+    vaults = [f"contoso-{number:02}.vault.azure.net" for number in range(12)]
+    text = description(tmp_path, "EkmCredentialRefused", unknown, *vaults)["description"]
+    assert re.search(r"First, for t-0: [^.]*az keyvault show --name contoso-00 --query", text)
+    assert re.search(r"Targets: t-0, t-1, (?:t-\d+, ){7}t-7 and 2 more\.", text)
+
+
+def test_text_shows_whether_sql_server_uses_the_credential(tmp_path):
+    wrong = Failed("token", 3303, "secret_wrong")
+    for mode, closed in (("full", True), ("canary", False)):
+        (tmp_path / mode).mkdir()
+        found = description(tmp_path / mode, "EkmCredentialRefused", wrong, "contoso-a.vault.azure.net", info={"mode": mode})
+        assert ("RECOVERY PENDING" in found["impact"], "No target of this page" in found["impact"]) == (closed, not closed)
 
 
 def test_later_date_of_an_expired_credential_is_wrong(tmp_path):
@@ -40,22 +46,34 @@ def test_later_date_of_an_expired_credential_is_wrong(tmp_path):
     name = 'ekm_credential_expiry_timestamp_seconds{credential="sql",source="%s"}'
     dates = {name % "declared": "9000000x20", name % "graph": "60x20"}
     text = description(tmp_path, "EkmCredentialExpired", ended, "contoso-a.vault.azure.net", more=dates)["description"]
-    assert re.search(r"\(dates: declared 1970-04-15 [^,]+, which is wrong, graph 1970-01-01 00:01:00 \+0000 UTC\)", text)
+    assert re.search(r"The date of source declared, 1970-04-15 [^,]+, is wrong\.", text)
+    assert "graph" not in text
 
 
 @pytest.mark.parametrize(
-    ("days", "alert", "vaults"),
+    ("days", "vaults", "first"),
     [
-        (0.5, "EkmCredentialExpiresIn1Day", ["contoso-a.vault.azure.net"]),
-        (5, "EkmCredentialExpiresIn7Days", ["contoso-a.vault.azure.net"]),
-        (20, "EkmCredentialExpiresIn30Days", ["contoso-a.vault.azure.net"]),
-        (0.5, "EkmOtherCredentialExpires", []),
+        (
+            20,
+            ["contoso-a.vault.azure.net"],
+            "sql expires in 19d 23h 51m 0s, seen from mon1:10377. First: create a second secret, ",
+        ),
+        (
+            -1,
+            [],
+            "sql has expired, seen from mon1:10377. First: create a new secret, or a new certificate, and give it to the exporter.",
+        ),
     ],
 )
+def test_ticket_before_the_date_depends_on_who_uses_the_credential(tmp_path, days, vaults, first):
+    more = {'ekm_credential_expiry_timestamp_seconds{credential="sql",source="declared"}': f"{days * 86400:.0f}x20"}
+    assert description(tmp_path, "EkmCredentialExpires", OK, *vaults, more=more)["description"].startswith(first)
+
+
 @pytest.mark.parametrize("source", ["certificate", "declared"])
-def test_first_action_before_the_date_is_for_its_kind(tmp_path, days, alert, vaults, source):
-    more = {f'ekm_credential_expiry_timestamp_seconds{{credential="sql",source="{source}"}}': f"{days * 86400:.0f}x20"}
-    text = description(tmp_path, alert, OK, *vaults, more=more)["description"]
+def test_first_action_before_the_date_is_for_its_kind(tmp_path, source):
+    more = {f'ekm_credential_expiry_timestamp_seconds{{credential="sql",source="{source}"}}': "43200x20"}
+    text = description(tmp_path, "EkmCredentialExpiresIn1Day", OK, "contoso-a.vault.azure.net", more=more)["description"]
     first = text[text.index("First: create a ") :].partition(".")[0]
     assert ("secret" in first, "certificate" in first) == (source == "declared", source == "certificate")
 

@@ -31,7 +31,7 @@ def test_vmalert_accepts_the_rules(tmp_path):
     done = dry_run(build.RULES)
     assert done.returncode == 0, done.stderr
 
-    (tmp_path / "bad.yml").write_text(TEXT.replace("reReplaceAll", "noSuchFunction"))
+    (tmp_path / "bad.yml").write_text(TEXT.replace("humanizeDuration", "noSuchFunction"))
     assert dry_run(tmp_path / "bad.yml").returncode != 0
 
 
@@ -58,7 +58,7 @@ def with_group(check):
 
 
 def test_azure_template_equals_the_generated_one():
-    assert azure.template(TEXT) == build.AZURE.read_text(), "run ./dev docs"
+    assert azure.template(build.commented()) == build.AZURE.read_text(), "run ./dev docs"
 
 
 def test_azure_groups_hold_every_rule_in_order():

@@ -35,7 +35,7 @@ LABELS = {label for spec in BY_NAME.values() for label in spec.labels} | {"job",
 SETTINGS = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "configuration.md").read_text()))
 RECORDED = {rule["record"] for rule in RULES if "record" in rule}
 FOREIGN = {"process_cpu_seconds_total", "process_start_time_seconds", "alertmanager_notifications_failed_total", "modify_date"}
-OWN_LABELS = {"problem", "date_passed", "sources_disagree", "lookup_fails", "state"}
+OWN_LABELS = {"problem", "unknown", "within", "date_passed", "sources_disagree", "lookup_fails", "state"}
 WORDS = (
     {*OWN_LABELS, *Reason, *Step, *Phase, *Mode, *Outcome, *SKIP_REASONS, *PATH_PARTS, *LABELS, *SETTINGS, *FOREIGN, *BY_NAME}
     | {check.name for check in CHECKS}

@@ -1,29 +1,35 @@
 """No rule breaks on a second series of a target: an extra label, a changed label within a window, two Prometheus replicas."""
 
-from dataclasses import replace
-
 import pytest
 
-from tests.system.alerts.matrix.exposed import Fault, Target
 from tests.system.alerts.matrix.firing import Batch, spans
+from tests.system.alerts.timeline import Exporter, Failed, Target
 
 pytestmark = pytest.mark.real
 MINUTE, HOUR = 60, 3600
 FAULTS = (
-    Fault("get_key", 3011, "throttled"),
-    Fault("unwrap_key", 3077, "forbidden_rbac"),
-    Fault("token", 3303, "secret_wrong"),
-    Fault("token", 3011, "throttled"),
-    Fault("challenge", 3008, "connect_timeout"),
-    Fault("get_key", 3076, "key_not_found"),
+    Failed("get_key", 3011, "throttled"),
+    Failed("unwrap_key", 3077, "forbidden_rbac"),
+    Failed("token", 3303, "secret_wrong"),
+    Failed("token", 3011, "throttled"),
+    Failed("challenge", 3008, "connect_timeout"),
+    Failed("get_key", 3076, "key_not_found"),
 )
 
 
-def targets(**own):
+def exporter(**own):
     """A fleet with a sustained and an intermittent failure of every kind."""
-    for number, fault in enumerate(FAULTS):
-        probes = [*[None] * 10, *[fault] * 15, *[None] * 10, *[fault, None, None] * 8, *[None] * 10]
-        yield Target(instance="mon1", name=f"t{number}", interval=60, probes=probes, credential=f"c{number}", **own)
+    targets = [
+        Target(
+            name=f"t{number}",
+            vault=f"t{number}.vault.azure.net",
+            credential=f"c{number}",
+            info={"vantage": "sql_host"},
+            probes=[*[None] * 10, *[fault] * 15, *[None] * 10, *[fault, None, None] * 8, *[None] * 10],
+        )
+        for number, fault in enumerate(FAULTS)
+    ]
+    return Exporter(targets=targets, **own)
 
 
 def without(alerts, *labels):
@@ -32,11 +38,11 @@ def without(alerts, *labels):
 
 
 SECOND_SERIES = {
-    "a label of the scrape target": lambda: [*targets(labels={"rack": "a"}), *targets(labels={"rack": "b"})],
-    "two replicas above the ruler": lambda: [*targets(labels={"replica": "0"}), *targets(labels={"replica": "1"})],
+    "a label of the scrape target": lambda: [exporter(labels={"rack": "a"}), exporter(labels={"rack": "b"})],
+    "two replicas above the ruler": lambda: [exporter(labels={"replica": "0"}), exporter(labels={"replica": "1"})],
     "a label that appears in mid-window": lambda: [
-        *(replace(one, scraped=(0, 42 * MINUTE)) for one in targets()),
-        *targets(labels={"rack": "new"}, scraped=(42 * MINUTE, HOUR * 9)),
+        exporter(gaps=((42 * MINUTE, HOUR * 9),), listed=False),
+        exporter(labels={"rack": "new"}, gaps=((0, 42 * MINUTE),), listed=False),
     ],
 }
 
@@ -45,8 +51,8 @@ SECOND_SERIES = {
 def test_second_series_changes_no_alert(name, tmp_path):
     (tmp_path / "one").mkdir()
     [single, double] = [
-        spans(place, [Batch("fleet", list(fleet), 70 * MINUTE, 60)])
-        for place, fleet in ((tmp_path / "one", targets()), (tmp_path, SECOND_SERIES[name]()))
+        spans(place, [Batch("fleet", fleet, 70 * MINUTE, 60)])
+        for place, fleet in ((tmp_path / "one", [exporter()]), (tmp_path, SECOND_SERIES[name]()))
     ]
 
     assert without(double, "rack", "replica") == without(single)

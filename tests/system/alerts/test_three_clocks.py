@@ -24,7 +24,7 @@ def flat(text: str) -> str:
 
 @pytest.mark.parametrize("rule", PAGES, ids=lambda rule: rule["alert"])
 def test_page_names_the_three_clocks(rule: dict) -> None:
-    text = flat(rule["annotations"]["description"])
+    text = flat(rule["annotations"]["impact"])
     if rule["alert"] in BEFORE_THE_DATE:
         assert FROM_THEN_ON in text
     else:

@@ -50,7 +50,7 @@ def _parsed(output: str) -> list[tuple[str, dict[str, str]]]:
                 name,
                 {
                     key: annotations[key]
-                    for key in ("summary", "description", "dashboard_url", "sql_servers")
+                    for key in ("summary", "description", "impact", "dashboard_url", "sql_servers")
                     if key in annotations
                 },
             )

@@ -1,22 +1,30 @@
-"""Series of exporters and their targets as Prometheus scrapes them, in the notation of `promtool test rules`.
+"""What exporters and their targets expose, scrape by scrape.
 
-They follow from a literal list of probe outcomes, with restarts and lost scrapes.
+The series follow from a literal list of probe outcomes, with restarts and lost scrapes. Causes and first actions are the exporter's own.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from functools import cache
 
+from exporter.core import causes
 from exporter.core.auxiliary import CREDENTIAL_REFUSED
+from exporter.core.causes import Link
 from exporter.core.codes import BY_CODE
+from exporter.core.codes.actions import action_line
+from exporter.core.codes.names import Names
+from exporter.core.common_causes import CommonCauses
+from exporter.core.model import Step
+from exporter.core.reasons import Reason
 from exporter.metrics.declared_samples import error_samples
 from exporter.metrics.definitions import ALERTED
 
 SCRAPE = 15
-NOTHING = "_"
-Series = dict[tuple[str, tuple[tuple[str, str], ...]], list[str]]
+SIGN_IN = "login.microsoftonline.com"
 STEPS = ("challenge", "token", "get_key", "wrap_key", "unwrap_key")
+Sample = tuple[str, tuple[tuple[str, str], ...]]
+Samples = Iterator[tuple[Sample, float]]
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,10 @@ class Failed:
     failed: tuple[str, ...] = ()
     unwraps: bool = False
 
+    @property
+    def blocks(self) -> bool:
+        return {self.step, *self.failed} != {"wrap_key"}
+
 
 OK = None
 NOT_PROBED = "not probed"
@@ -41,7 +53,7 @@ Outcome = Failed | str | None
 class Target:
     """One target of one exporter. `probes` come one each `interval` seconds; `more` are further series, value by value.
 
-    A reload removes the target at `removed` (in seconds).
+    A reload removes the target at `removed` (in seconds). `maintenance` is the begin and the end of a window.
     """
 
     name: str = "billing"
@@ -57,12 +69,28 @@ class Target:
     )
     region: str | None = "westeurope"
     removed: float = math.inf
+    maintenance: Sequence[int] = ()
     more: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def all_info(self) -> dict[str, str]:
+        return {
+            "key": "tde/0123", "credential": self.credential, "module": "default", "mode": "full", "cloud": "public",
+            "tenant": "contoso", "generation": "classic", "pin": "config", "vantage": "central", **self.info, **self.labels,
+        }  # fmt: skip
+
+    @property
+    def links(self) -> dict[Link, str]:
+        names = {
+            Link.HOST: "", Link.ENTRA: SIGN_IN, Link.REGION: self.region, Link.CREDENTIAL: self.credential, Link.VAULT: self.vault,
+            Link.KEY: f"{self.vault}/{self.all_info['key']}",
+        }  # fmt: skip
+        return {link: name for link, name in names.items() if name is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exporter:
-    """An exporter. `restarts` and `gaps` are spans of seconds without a successful scrape.
+    """An exporter. `restarts` and `gaps` are spans of seconds without a successful scrape; `labels` are those of the scrape target.
 
     Counters begin at 0 after a restart. An exporter that is not `listed` is no scrape target in those spans.
     """
@@ -70,158 +98,192 @@ class Exporter:
     targets: Sequence[Target] = ()
     instance: str = "mon1:10377"
     job: str = "ekm"
+    labels: Mapping[str, str] = field(default_factory=dict)
     restarts: Sequence[tuple[int, int]] = ()
     gaps: Sequence[tuple[int, int]] = ()
     more: Mapping[str, str] = field(default_factory=dict)
     listed: bool = True
 
 
-def series(exporters: Iterable[Exporter], length: int, scrape: int = SCRAPE) -> list[dict[str, str]]:
-    """`input_series` for `length` seconds."""
-    lines = []
-    for exporter in exporters:
-        found = _of_exporter(exporter, length // scrape + 1, scrape)
-        for (name, labels), values in found.items():
-            own = (("instance", exporter.instance), ("job", exporter.job))
-            lines.append({"series": _named(name, (*labels, *own)), "values": _shortened(values)})
-        of_exporter = {_with(name, exporter): values for name, values in exporter.more.items()}
-        lines += [{"series": name, "values": values} for name, values in of_exporter.items()]
-        for target in exporter.targets:
-            lines += [{"series": _with(name, exporter, target), "values": values} for name, values in target.more.items()]
-    return lines
+class Record:
+    """What an exporter exposes of one target, probe by probe since its start at `started`."""
+
+    def __init__(self, target: Target, started: int) -> None:
+        self.target = target
+        self.info = target.all_info
+        self.next = -(-started // target.interval)  # the number of the next probe
+        self.last: Failed | str | None = NOT_PROBED
+        self.runs = dict.fromkeys(("failures", "blocking_failures", "unready_probes"), 0)
+        self.since = 0
+        self.counters: dict[Sample, int] = {
+            ("ekm_probes_total", ()): 0,
+            ("ekm_probe_failures_total", ()): 0,
+            **{("ekm_probe_verdicts_total", (("verdict", verdict),)): 0 for verdict in ("not_ready", "ready")},
+            **{_error(step.value, _in(self.info, code)): 0 for code, steps in ALERTED for step in steps if step in self.steps},
+        }
+        self.gauges: dict[Sample, float] = {}
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        return STEPS[:3] if self.info["mode"] == "read_only" else STEPS
+
+    def advance(self, now: int) -> bool:
+        """Add the probes that ended by `now`, and return whether there are any."""
+        begin, target = self.next, self.target
+        while self.next < len(target.probes) and self.next * target.interval <= now:
+            if (probe := target.probes[self.next]) != NOT_PROBED:
+                self._add(probe, self.next * target.interval)
+            self.next += 1
+        return self.next > begin
+
+    def _add(self, probe: Outcome, now: int) -> None:
+        verdict = self._verdict(probe)
+        failed = probe if isinstance(probe, Failed) else None
+        self._count(failed, None if self._is_maintained(now) else verdict)
+        bad = (failed is not None, failed is not None and failed.blocks, verdict is False)
+        self.runs = {name: self.runs[name] + 1 if one else 0 for name, one in zip(self.runs, bad, strict=True)}
+        self.since = now if self.runs["failures"] == 1 else self.since
+        self.last = probe
+        self.gauges = dict(self._gauges(probe, verdict, now))
+
+    def _is_maintained(self, now: int) -> bool:
+        return bool(self.target.maintenance) and self.target.maintenance[0] <= now < self.target.maintenance[1]
+
+    def _verdict(self, probe: Outcome) -> bool | None:
+        if self.info["mode"] == "canary" or self.info["pin"] != "config":
+            return None
+        if isinstance(probe, Failed):
+            return probe.ready
+        return None if self.info["mode"] == "read_only" else True
+
+    def _count(self, failed: Failed | None, verdict: bool | None) -> None:
+        names: list[Sample] = [("ekm_probes_total", ())]
+        if failed is not None:
+            names.append(("ekm_probe_failures_total", ()))
+            names += [_error(step, failed.code) for step in (failed.step, *failed.failed)]
+        if verdict is not None and self.info["mode"] != "read_only":
+            names.append(("ekm_probe_verdicts_total", (("verdict", "ready" if verdict else "not_ready"),)))
+        for name in names:
+            self.counters[name] = self.counters.get(name, 0) + 1
+
+    def _gauges(self, probe: Outcome, verdict: bool | None, now: int) -> Samples:
+        failed = probe if isinstance(probe, Failed) else None
+        yield ("ekm_last_probe_timestamp_seconds", ()), now
+        yield ("ekm_probe_success", ()), failed is None
+        if verdict is not None:
+            yield ("ekm_vault_side_ready", ()), verdict
+        if self.target.maintenance:
+            yield ("ekm_maintenance", ()), self._is_maintained(now)
+        for name, run in self.runs.items():
+            yield (f"ekm_consecutive_{name}", ()), run
+        yield from self._steps(probe)
+        if failed is not None:
+            row = BY_CODE[failed.code]
+            labels = (("step", failed.step), ("code", str(failed.code)), ("symbol", row.symbol), ("reason", failed.reason))
+            yield ("ekm_last_failure_info", labels), 1
+            yield (
+                (
+                    "ekm_failure_action_info",
+                    (("action", _action(failed, self.target.name, self.target.vault, self.info["key"])),),
+                ),
+                1,
+            )
+
+    def _steps(self, probe: Outcome) -> Samples:
+        steps = dict.fromkeys(self.steps[:3] if probe == READ else self.steps, 1)
+        if isinstance(probe, Failed):
+            steps = dict.fromkeys(STEPS[: STEPS.index(probe.step)], 1) | dict.fromkeys((probe.step, *probe.failed), 0)
+            steps |= {"unwrap_key": 1} if probe.unwraps else {}
+        for step, value in steps.items():
+            yield ("ekm_step_success", (("step", step),)), value
+        if steps.get("token") == 1 or (isinstance(probe, Failed) and probe.reason in CREDENTIAL_REFUSED):
+            labels = (("credential", self.target.credential), ("role", "current"))
+            yield ("ekm_credential_usable", labels), steps["token"]
+
+    @property
+    def failed(self) -> causes.Failed | None:
+        """The failure as the exporter groups it; None after a good probe."""
+        if not isinstance(self.last, Failed):
+            return None
+        step, reason = Step(self.last.step), Reason(self.last.reason)
+        return causes.Failed(step=step, reason=reason, names=self.target.links, since=self.since)
+
+    def samples(self) -> Samples:
+        yield ("ekm_target_info", tuple(self.info.items())), 1
+        yield ("ekm_probe_interval_seconds", ()), self.target.interval
+        for instance in self.target.instances:
+            yield ("ekm_instance_info", tuple(instance.items())), 1
+        if self.target.region is not None:
+            yield ("ekm_vault_info", (("region", self.target.region), ("service_version", "1"), ("connection", "private"))), 1
+        yield from self.counters.items()
+        yield from ((sample, value) for sample, value in self.gauges.items() if sample[0] not in self.target.more)
 
 
-def _of_exporter(exporter: Exporter, scrapes: int, scrape: int) -> Series:
-    found: Series = {}
-    away = [*exporter.restarts, *exporter.gaps]
-    for place in range(scrapes):
-        now = place * scrape
-        scraped = not any(begin <= now < end for begin, end in away)
-        shown = dict(_shown(exporter, now)) if scraped else {}
-        if scraped or exporter.listed:
-            shown["up", ()] = str(int(scraped))
-        for key in shown.keys() - found.keys():
-            found[key] = [NOTHING] * place
-        for key, values in found.items():
-            before = values[-1] if values else NOTHING
-            values.append(shown.get(key, NOTHING if before in (NOTHING, "stale") else "stale"))
-    return found
+class Scraped:
+    """An exporter, scrape by scrape."""
+
+    def __init__(self, exporter: Exporter) -> None:
+        self.exporter = exporter
+        codes = {probe.code for target in exporter.targets for probe in target.probes if isinstance(probe, Failed)}
+        self.codes = sorted(codes | {BY_CODE[code].counterpart or code for code in codes})
+        self.records: list[Record] = []
+        self.causes: dict[str, Sample] = {}
+        self._start(0)
+
+    def _start(self, now: int) -> None:
+        self.started = now
+        self.records = [Record(target, now) for target in self.exporter.targets]
+
+    def scrape(self, now: int) -> dict[Sample, float]:
+        """Return everything at `now`; nothing if the scrape fails."""
+        started = max((end for _, end in self.exporter.restarts if end <= now), default=0)
+        if started != self.started:
+            self._start(started)
+        self.records = [record for record in self.records if now < record.target.removed]
+        advanced = [record.advance(now) for record in self.records]
+        if any(advanced):
+            self.causes = _causes(self.records)
+        scraped = not any(begin <= now < end for begin, end in (*self.exporter.restarts, *self.exporter.gaps))
+        up = {("up", ()): float(scraped)} if scraped or self.exporter.listed else {}
+        return up | (dict(self._all()) if scraped else {})
+
+    def _all(self) -> Samples:
+        yield ("ekm_exporter_build_info", (("mode", "run"), ("python", "3.13.5"), ("version", "0.1.0"))), 1
+        for code in self.codes:
+            for labels, _ in error_samples(BY_CODE[code])["ekm_error_info"]:
+                yield ("ekm_error_info", (("code", str(code)), *labels)), 1
+        if not any(name.startswith("ekm_credential_expiry_known") for name in self.exporter.more):
+            for credential in dict.fromkeys(record.target.credential for record in self.records):
+                yield ("ekm_credential_expiry_known", (("credential", credential),)), 1
+        for record in self.records:
+            own = (("target", record.target.name), ("vault", record.target.vault))
+            for (name, labels), value in record.samples():
+                yield (name, (*own, *labels)), value
+            if (cause := self.causes.get(record.target.name)) is not None:
+                yield (cause[0], (*own, *cause[1])), 1
 
 
-def _shown(exporter: Exporter, now: int) -> Iterator[tuple[tuple[str, tuple[tuple[str, str], ...]], str]]:
-    started = max((end for _, end in exporter.restarts if end <= now), default=0)
-    yield ("ekm_exporter_build_info", (("mode", "run"), ("python", "3.13.5"), ("version", "0.1.0"))), "1"
-    codes = {probe.code for target in exporter.targets for probe in target.probes if isinstance(probe, Failed)}
-    for code in sorted(codes | {BY_CODE[code].counterpart or code for code in codes}):
-        for labels, _ in error_samples(BY_CODE[code])["ekm_error_info"]:
-            yield ("ekm_error_info", (("code", str(code)), *labels)), "1"
-    for target in (one for one in exporter.targets if now < one.removed):
-        for (name, labels), value in _of_target(target, started, now):
-            yield (name, (("target", target.name), ("vault", target.vault), *labels)), value
-
-
-def _of_target(target: Target, started: int, now: int) -> Iterator[tuple[tuple[str, tuple[tuple[str, str], ...]], str]]:
-    generation = target.info.get("generation", "classic")
-    info = {
-        "key": "tde/0123", "credential": target.credential, "module": "default", "mode": "full", "cloud": "public",
-        "tenant": "contoso", "generation": generation, "pin": "config", "vantage": "central", **target.info, **target.labels,
-    }  # fmt: skip
-    yield ("ekm_target_info", tuple(info.items())), "1"
-    yield ("ekm_probe_interval_seconds", ()), str(target.interval)
-    for instance in target.instances:
-        yield ("ekm_instance_info", tuple(instance.items())), "1"
-    if target.region is not None:
-        yield ("ekm_vault_info", (("region", target.region), ("service_version", "1"), ("connection", "private"))), "1"
-    made = [
-        (number * target.interval, probe)
-        for number, probe in enumerate(target.probes)
-        if started <= number * target.interval <= now and probe != NOT_PROBED
-    ]
-    yield from _counted(generation, [probe for _, probe in made])
-    if made:
-        yield ("ekm_last_probe_timestamp_seconds", ()), str(made[-1][0])
-        yield from _gauges(target, [probe for _, probe in made])
-
-
-def _counted(generation: str, made: Sequence[Outcome]) -> Iterator[tuple[tuple[str, tuple[tuple[str, str], ...]], str]]:
-    failed = [probe for probe in made if isinstance(probe, Failed)]
-    with_verdict = [probe for probe in made if not isinstance(probe, Failed) or probe.ready is not None]
-    yield ("ekm_probes_total", ()), str(len(made))
-    yield ("ekm_probe_failures_total", ()), str(len(failed))
-    unready = sum(probe.ready is False for probe in failed)
-    yield ("ekm_probe_verdicts_total", (("verdict", "not_ready"),)), str(unready)
-    yield ("ekm_probe_verdicts_total", (("verdict", "ready"),)), str(len(with_verdict) - unready)
-    errors = {
-        (step.value, code if generation == "classic" else BY_CODE[code].counterpart or code): 0
-        for code, steps in ALERTED
-        for step in steps
+def _causes(records: Iterable[Record]) -> dict[str, Sample]:
+    """Return the cause of each failed target, as the exporter finds it."""
+    every = CommonCauses()
+    for record in records:
+        every.add(record.target.name, record.target.links, record.failed)
+    return {
+        target: ("ekm_failure_cause_info", (("link", cause.link), ("name", cause.name), ("reason", cause.reason or "")))
+        for target, cause in every.find().items()
     }
-    for probe in failed:
-        for step in (probe.step, *probe.failed):
-            errors[step, probe.code] = errors.get((step, probe.code), 0) + 1
-    for (step, code), count in errors.items():
-        yield ("ekm_errors_total", (("code", str(code)), ("step", step))), str(count)
 
 
-def _run(made: Sequence[Outcome], bad: Sequence[bool]) -> int:
-    return next((length for length, one in enumerate(reversed(bad)) if not one), len(made))
+@cache
+def _action(failed: Failed, target: str, vault: str, key: str) -> str:
+    name, _, version = key.partition("/")
+    names = Names(target=target, vault=vault, key=name, version=version or None)
+    return action_line(failed.code, Reason(failed.reason), names, step=Step(failed.step))
 
 
-def _gauges(target: Target, made: Sequence[Outcome]) -> Iterator[tuple[tuple[str, tuple[tuple[str, str], ...]], str]]:
-    last = made[-1]
-    failed = isinstance(last, Failed)
-    yield ("ekm_probe_success", ()), str(int(not failed))
-    yield ("ekm_consecutive_failures", ()), str(_run(made, [isinstance(probe, Failed) for probe in made]))
-    blocking = _run(made, [isinstance(probe, Failed) and {probe.step, *probe.failed} != {"wrap_key"} for probe in made])
-    yield ("ekm_consecutive_blocking_failures", ()), str(blocking)
-    unready = [isinstance(probe, Failed) and probe.ready is False for probe in made]
-    yield ("ekm_consecutive_unready_probes", ()), str(_run(made, unready))
-    if not isinstance(last, Failed):
-        steps = dict.fromkeys(STEPS[:3] if last == READ else STEPS, 1)
-        if target.info.get("mode") != "read_only":
-            yield ("ekm_vault_side_ready", ()), "1"
-    else:
-        steps = dict.fromkeys(STEPS[: STEPS.index(last.step)], 1) | dict.fromkeys((last.step, *last.failed), 0)
-        if last.unwraps:
-            steps["unwrap_key"] = 1
-        labels = {"step": last.step, "code": str(last.code), "symbol": BY_CODE[last.code].symbol, "reason": last.reason}
-        yield ("ekm_last_failure_info", tuple(labels.items())), "1"
-        if last.ready is not None:
-            yield ("ekm_vault_side_ready", ()), str(int(last.ready))
-    for step, value in steps.items():
-        yield ("ekm_step_success", (("step", step),)), str(value)
-    refused = isinstance(last, Failed) and last.reason in CREDENTIAL_REFUSED
-    if steps.get("token") == 1 or refused:
-        labels = {"credential": target.credential, "role": "current"}
-        yield ("ekm_credential_usable", tuple(labels.items())), str(steps["token"])
+def _in(info: Mapping[str, str], code: int) -> int:
+    return code if info["generation"] == "classic" else BY_CODE[code].counterpart or code
 
 
-def _with(name: str, exporter: Exporter, target: Target | None = None) -> str:
-    """A series written as name{labels}, with the labels of its exporter, and of its target."""
-    bare, _, own = name.partition("{")
-    labels = [own.removesuffix("}")] if own else []
-    if target is not None:
-        labels += [f'target="{target.name}"', f'vault="{target.vault}"']
-    return f"{bare}{{{','.join([*labels, *_pairs((('instance', exporter.instance), ('job', exporter.job)))])}}}"
-
-
-def _named(name: str, labels: Iterable[tuple[str, str]]) -> str:
-    return f"{name}{{{','.join(_pairs(labels))}}}"
-
-
-def _pairs(labels: Iterable[tuple[str, str]]) -> list[str]:
-    return [f'{label}="{value.translate(_ESCAPES)}"' for label, value in labels]
-
-
-_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
-
-
-def _shortened(values: Sequence[str]) -> str:
-    runs = [(value, len(list(run))) for value, run in groupby(values)]
-    return " ".join(_repeated(value, count) for value, count in runs)
-
-
-def _repeated(value: str, count: int) -> str:
-    if value == "stale":
-        return " ".join(["stale"] * count)
-    return value if count == 1 else f"{value}x{count - 1 if value != NOTHING else count}"
+def _error(step: str, code: int) -> Sample:
+    return ("ekm_errors_total", (("step", step), ("code", str(code))))

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from alerts.values import DASHBOARDS, RUNBOOKS
+from alerts.values import DASHBOARDS, SITE
 from dashboards import build, frame, words
 from dashboards.promql import RUNBOOK_OF
 from exporter.core.codes import BY_CODE, CODES, both_numbers
@@ -72,7 +72,7 @@ def test_dashboard_is_tagged_read_only_and_linked(uid):
     others, *pages = board["links"]
     assert (others["type"], others["tags"], others["includeVars"], others["keepTime"]) == ("dashboards", [frame.TAG], True, True)
     assert [link["url"] for link in pages] == ["${runbooks}", "${codes}"]
-    assert constants(uid)["runbooks"] == RUNBOOKS
+    assert constants(uid)["runbooks"] == f"{SITE}/runbooks"
 
 
 @pytest.mark.parametrize("uid", BOARDS)

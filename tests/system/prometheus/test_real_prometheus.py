@@ -23,6 +23,12 @@ async def test_scrape_succeeds_without_an_error(prometheus):
     assert {target["lastError"] for target in targets if target["scrapePool"] == "ekm"} == {""}
 
 
+async def test_labels_of_a_target_win_over_those_of_the_scrape_job(prometheus):
+    result = await prometheus.eventually('ekm_target_info{job="ekm"}', bool)
+    assert (labels(result, "env"), labels(result, "team")) == ({"prod"}, {"dba"})
+    assert labels(await prometheus.query('up{job="ekm"}'), "env") == {"test"}
+
+
 async def test_healthy_and_failing_vaults_differ(prometheus):
     result = await prometheus.eventually(
         "ekm_probe_success", lambda result: {"0", "1"} <= {series["value"][1] for series in result}

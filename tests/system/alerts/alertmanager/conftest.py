@@ -37,10 +37,3 @@ async def alertmanager(tmp_path: Path) -> AsyncIterator[Alertmanager]:
     """An Alertmanager for one test alone."""
     async with started(tmp_path) as one:
         yield one
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Alertmanager]:
-    """An Alertmanager for all tests of a module. Each test uses a job of its own."""
-    async with started(tmp_path_factory.mktemp("alertmanager")) as one:
-        yield one

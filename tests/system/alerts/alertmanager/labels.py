@@ -31,10 +31,10 @@ def _alerts(severity: str, always: tuple[str, ...], maybe: tuple[str, ...], name
 
 
 TARGET_PAGES = """EkmThrottledSpike EkmForbiddenSpike EkmVaultSideNotReady EkmVaultHostNameGone EkmKeySoftDeleted
-    EkmProbeFails EkmKeyDisabledUntested"""
-TARGET_TICKETS = """EkmNextCredentialRefused EkmVerdictUnknown EkmTargetNotProbed EkmWrapFails EkmKeyExpires EkmKeyStateInvalid
-    EkmKeyUnsupported EkmKeyBackupOld EkmRetainedVersionUnusable EkmRecoveryUnusable EkmKeyRotationPending EkmLatencyHigh
-    EkmErrorBudgetBurns EkmPathNotAsExpected EkmFirewallRefusesMonitoring EkmPreflightFailed EkmTargetGone"""
+    EkmKeyDisabledUntested"""
+TARGET_TICKETS = """EkmNextCredentialRefused EkmTargetNotProbed EkmWrapFails EkmKeyStateInvalid EkmKeyBackupOld EkmRetainedVersionUnusable
+    EkmRecoveryUnusable EkmKeyRotationPending EkmLatencyHigh EkmPathNotAsExpected EkmFirewallRefusesMonitoring EkmPreflightFailed
+    EkmTargetGone"""
 
 ALERTS: Mapping[str, Alert] = {
     alert.name: alert
@@ -47,19 +47,17 @@ ALERTS: Mapping[str, Alert] = {
         *_alerts("critical", ("region", *_EXPORTER, "scope"), (), "EkmRegionDown"),
         *_alerts("critical", ("job", "scope"), ("instance",), "EkmExporterDown"),
         *_alerts("warning", _TARGET, _MAYBE, TARGET_TICKETS),
-        *_alerts("warning", _CREDENTIAL, _OWNED, "EkmCredentialExpiresIn7Days EkmCredentialExpiresIn30Days"),
-        *_alerts("warning", _CREDENTIAL, _OWNED, "EkmCredentialExpiryUnknown EkmOtherCredentialExpires"),
+        *_alerts("warning", (*_CREDENTIAL, "within"), (*_OWNED, "role"), "EkmCredentialExpires"),
+        *_alerts("warning", _EXPORTER, _OWNED, "EkmErrorBudgetBurns"),
         *_alerts("warning", (*_CREDENTIAL, "problem"), (), "EkmCredentialExpiryDoubtful"),
         *_alerts("warning", ("endpoint", *_EXPORTER), (), "EkmTlsCertificateExpires"),
-        *_alerts("warning", ("vault",), (), "EkmVaultRequestBudgetExceeded"),
         *_alerts(
             "warning",
             _EXPORTER,
             (),
-            "EkmExporterOverloaded EkmExporterInternalErrors EkmNoTargets EkmClockSkew EkmReloadFailed EkmStateNotWritable",
+            "EkmExporterOverloaded EkmExporterInternalErrors EkmClockSkew EkmReloadFailed EkmStateNotWritable",
         ),
         *_alerts("warning", ("job", "of"), (), "EkmShardMissing"),
-        *_alerts("info", _TARGET, _MAYBE, "EkmPathChanged"),
         *_alerts("info", (), (), "EkmWatchdog"),
     )
 }

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import contextlib
-import json
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -15,8 +14,6 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-
-from tests.system.prometheus.servers import fetch
 
 
 @dataclass(frozen=True)
@@ -152,20 +149,6 @@ class Alertmanager:
         ]
         async with aiohttp.ClientSession(raise_for_status=True) as session:
             await session.post(f"{self.url}/api/v2/alerts", json=body)
-
-    async def states(self, job: str) -> list[tuple[dict[str, str], str]]:
-        """Return labels and state of every alert whose job matches: `active`, `suppressed` or briefly `unprocessed`."""
-        known = json.loads(await fetch(f"{self.url}/api/v2/alerts", filter=f'job=~"{job}"'))
-        return [(alert["labels"], alert["status"]["state"]) for alert in known]
-
-    async def settled(self, job: str) -> list[tuple[dict[str, str], str]]:
-        """Return the states after all earlier alerts were processed: a pair posted later shows that."""
-        last = {"job": f"last {time.monotonic_ns()}", "instance": "i", "target": "t", "severity": "info"}
-        await self.post({"alertname": "EkmThrottledSpike", **last}, {"alertname": "EkmVaultSideNotReady", **last})
-        async with asyncio.timeout(60):
-            while "suppressed" not in [state for _, state in await self.states(last["job"])]:  # noqa: ASYNC110 - another process
-                await asyncio.sleep(0.02)
-        return await self.states(job)
 
     async def all_sent(self) -> None:
         """Wait until all alerts posted before were sent, if they are sent at all.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tests.system.alerts.case import INSTANCES, Fired, RuleCase, of_exporter, target_metric
+from tests.system.alerts.case import Fired, RuleCase, of_exporter, target_metric
 from tests.system.alerts.cases.spikes import FORBIDDEN
 from tests.system.alerts.timeline import OK, Exporter, Failed, Outcome, Target
 
@@ -32,32 +32,31 @@ def fleet(failures: Sequence[Outcome], *, bad: int = 6, good: int = 30, **more: 
 
 
 def _egress() -> RuleCase:
-    """One host has no route, so all its targets fail. The other host, and a mostly healthy fleet, have no common cause."""
-    here = Exporter(targets=fleet([TIMEOUT, NO_DNS, NO_PROXY]))
+    """Two hosts have no route, one of them to its proxy, so all their targets fail. The others have no common cause."""
+    here = Exporter(targets=fleet([TIMEOUT, NO_DNS, TIMEOUT]))
+    behind = Exporter(targets=fleet([NO_PROXY] * 3), instance="mon5:10377")
     there = Exporter(targets=fleet([OK] * 3), instance="mon2:10377")
     some = Exporter(targets=fleet([NO_DNS, NO_DNS, NO_DNS, OK]), instance="mon3:10377")
     few = Exporter(targets=fleet([NO_DNS, NO_DNS]), instance="mon4:10377")
-    seen = "connect_timeout at challenge 1, dns_temporary at challenge 1, proxy_unreachable at token 1"
-    on = of_exporter(here, value="100%", seen=seen)
+    on = [of_exporter(here), of_exporter(behind)]
+    alone = [target_metric(one, target) for one in (some, few) for target in one.targets if target.probes[6] is not OK]
     checks = [
         (5 * MINUTE + 45, "EkmEgressDown", []),
-        (6 * MINUTE, "EkmEgressDown", [on]),
-        (6 * MINUTE, "EkmVaultSideNotReady", []),
-        (30 * MINUTE, "EkmEgressDown", [on]),
+        (6 * MINUTE, "EkmEgressDown", on),
+        (9 * MINUTE, "EkmVaultSideNotReady", alone),
+        (25 * MINUTE, "EkmEgressDown", on),
         (32 * MINUTE, "EkmEgressDown", []),
     ]
     absent = ["EkmEntraUnavailable", "EkmCredentialForbidden"]
-    return RuleCase(
-        name="no outbound network", exporters=[here, there, some, few], length=32 * MINUTE, checks=checks, absent=absent
-    )
+    exporters = [here, behind, there, some, few]
+    return RuleCase(name="no outbound network", exporters=exporters, length=32 * MINUTE, checks=checks, absent=absent)
 
 
 def _entra() -> RuleCase:
     """Half of the targets get no token. On another exporter Entra ID refuses, which is a response."""
     here = Exporter(targets=fleet([DOWN, DOWN, SILENT, OK, OK, OK]))
     refused = Exporter(targets=fleet([Failed("token", 3303, "secret_wrong")] * 4), instance="mon2:10377")
-    seen = "3013 entra_unavailable 2, 3008 read_timeout 1"
-    on = of_exporter(here, value="50%", seen=seen)
+    on = of_exporter(here)
     checks = [
         (5 * MINUTE + 45, "EkmEntraUnavailable", []),
         (6 * MINUTE, "EkmEntraUnavailable", [on]),
@@ -76,7 +75,7 @@ def _region() -> RuleCase:
         for number, probe in enumerate([OK, OK, OK, BROKEN])
     ]
     exporter = Exporter(targets=[*bad, *well])
-    on = Fired({"region": "westeurope", "job": "ekm", "instance": exporter.instance}, {"value": "75%", "instances": INSTANCES})
+    on = Fired({"region": "westeurope", "job": "ekm", "instance": exporter.instance})
     checks = [
         (5 * MINUTE + 45, "EkmRegionDown", []),
         (6 * MINUTE, "EkmRegionDown", [on]),
@@ -97,8 +96,7 @@ def _credential() -> RuleCase:
     ]
     exporter = Exporter(targets=[*bad, *well])
     labels = {"credential": "sql-prod", "job": "ekm", "instance": exporter.instance}
-    seen = "forbidden_firewall 1, forbidden_rbac 2"
-    on = Fired(labels, {"value": "75%", "seen": seen, "instances": INSTANCES})
+    on = Fired(labels)
     checks = [
         (5 * MINUTE + 45, "EkmCredentialForbidden", []),
         (6 * MINUTE, "EkmCredentialForbidden", [on]),
@@ -127,21 +125,31 @@ def _one_vault() -> RuleCase:
         )
         for number, failure in enumerate((NO_DNS, GONE, TIMEOUT), 1)
     )
-    on = of_exporter(no_dns, value="100%", seen="dns_temporary at challenge 3")
+    on = of_exporter(no_dns)
     checks = [
         (5 * MINUTE + 45, "EkmEgressDown", []),
         *((second, "EkmEgressDown", [on]) for second in range(6 * MINUTE, 10 * MINUTE, 60)),
-        (8 * MINUTE, "EkmVaultHostNameGone", [target_metric(gone, target, GONE) for target in gone.targets]),
+        (8 * MINUTE, "EkmVaultHostNameGone", [target_metric(gone, target) for target in gone.targets]),
     ]
     return RuleCase(name="all keys in one vault", exporters=[no_dns, gone, silent], length=10 * MINUTE, checks=checks)
 
 
 def _restart() -> RuleCase:
-    """The common cause survives a restart of the exporter, so that its inhibition stays in place."""
+    """The common cause survives a restart of the exporter, so that its page continues and no other one starts."""
     here = Exporter(targets=fleet([NO_DNS] * 3, bad=30), restarts=((605, 665),))
-    on = of_exporter(here, value="100%", seen="dns_temporary at challenge 3")
+    on = of_exporter(here)
     checks = [(second, "EkmEgressDown", [on]) for second in range(9 * MINUTE, 25 * MINUTE, 60)]
     return RuleCase(name="a restart without outbound network", exporters=[here], length=25 * MINUTE, checks=checks)
 
 
-CASES = [_egress(), _entra(), _region(), _credential(), _once(), _one_vault(), _restart()]
+def _certificate_of_a_proxy() -> RuleCase:
+    """A TLS-inspecting proxy with an expired certificate is in front of five of six vaults: their own pages, and no region."""
+    exporter = Exporter(targets=fleet([Failed("challenge", 3008, "tls_expired")] * 5 + [OK], bad=10))
+    on = [target_metric(exporter, target) for target in exporter.targets[:5]]
+    checks = [(5 * MINUTE, "EkmVaultSideNotReady", []), (9 * MINUTE, "EkmVaultSideNotReady", on)]
+    return RuleCase(
+        name="a certificate of a proxy", exporters=[exporter], length=20 * MINUTE, checks=checks, absent=CAUSES, scrape=60
+    )
+
+
+CASES = [_certificate_of_a_proxy(), _egress(), _entra(), _region(), _credential(), _once(), _one_vault(), _restart()]

@@ -3,15 +3,10 @@
 from dataclasses import replace
 
 from tests.system.alerts.case import Fired, RuleCase, of_credential
-from tests.system.alerts.cases.tickets import minutes
+from tests.system.alerts.cases.tickets import HELD, lasting, minutes, ticket
 from tests.system.alerts.timeline import OK, Exporter, Failed, Target
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
-STEPS = (
-    "EkmCredentialExpiresIn30Days",
-    "EkmCredentialExpiresIn7Days",
-    "EkmCredentialExpiresIn1Day",
-)
 ENDS = 'ekm_credential_expiry_timestamp_seconds{credential="%s",source="%s"}'
 KNOWN = 'ekm_credential_expiry_known{credential="%s"}'
 AWAY = "_x5"
@@ -33,14 +28,11 @@ def _steps() -> RuleCase:
         ENDS % ("stale", "graph"): f"{400 * DAY}x130",
     }
     exporter = Exporter(targets=[target, stale], more=more)
-    on = of_credential(exporter, target, dates="declared 1970-02-01 00:00:00 +0000 UTC")
-    turns = dict(zip((30, 7, 1), STEPS, strict=True))
-    checks = []
-    for left in (31, 29, 15, 13, 8, 6, 2):
-        current = next((step for days, step in sorted(turns.items()) if left < days), None)
-        checks += [((31 - left) * DAY, step, [on] if step == current else []) for step in STEPS]
-    checks += [(30 * DAY + 12 * HOUR, step, [on] if step == STEPS[-1] else []) for step in STEPS]
-    checks += [(31 * DAY + 6 * HOUR, step, []) for step in STEPS]
+    first, second = (of_credential(exporter, target, label_within=within) for within in ("30d", "7d"))
+    page = of_credential(exporter, target)
+    left = ((31, []), (29, [first]), (15, [first]), (8, [first]), (6, [second]), (2, [second]), (0.5, []), (-0.25, []))
+    checks = [(round((31 - days) * DAY), "EkmCredentialExpires", fired) for days, fired in left]
+    checks += [(round((31 - days) * DAY), "EkmCredentialExpiresIn1Day", [page] if days == 0.5 else []) for days, _ in left]
     return RuleCase(
         name="a credential that expires",
         exporters=[exporter],
@@ -51,27 +43,30 @@ def _steps() -> RuleCase:
 
 
 def _others() -> RuleCase:
-    """The last day of credentials that no SQL Server uses: a canary's, and one for lookups. A shared one pages."""
+    """The last day of credentials that no SQL Server uses: a canary's, and one for lookups. A shared one pages.
+
+    One that Entra ID refuses is named by a page.
+    """
     good = [OK] * 60
     canary = Target(name="canary", credential="canary", probes=good, info={"mode": "canary"})
     shared = Target(name="shared", credential="both", probes=good, info={"mode": "canary"})
     full = Target(name="full", credential="both", probes=good)
+    refused = Target(name="refused", credential="refused", probes=[Failed("token", 3303, "secret_expired")] * 60)
     names = ("canary", "monitor", "both")
-    more = {ENDS % (name, "declared"): minutes((400 * DAY, 5), (12 * HOUR, 30), (400 * DAY, 30)) for name in names}
-    exporter = Exporter(targets=[canary, shared, full], more=more)
-    dates = "declared 1970-01-01 12:00:00 +0000 UTC"
-    monitor = Fired({"credential": "monitor", "job": "ekm", "instance": exporter.instance}, {"dates": dates, "targets": "none"})
-    page = of_credential(exporter, full, dates=dates, targets="full, shared")
+    more = {ENDS % (name, "declared"): minutes((400 * DAY, 5), (12 * HOUR, 30), (400 * DAY, 90)) for name in names}
+    more[ENDS % ("refused", "declared")] = minutes((20 * DAY, 120))
+    exporter = Exporter(targets=[canary, shared, full, refused], more=more)
+    other = {"within": "7d", "role": "other"}
+    monitor = Fired({"credential": "monitor", "job": "ekm", "instance": exporter.instance, **other})
+    on = [of_credential(exporter, canary, label_within="7d", label_role="other"), monitor]
     checks = [
+        *lasting("EkmCredentialExpires", 5, 35, on),
         (4 * MINUTE, "EkmCredentialExpiresIn1Day", []),
-        (4 * MINUTE, "EkmOtherCredentialExpires", []),
-        (29 * MINUTE, "EkmCredentialExpiresIn1Day", [page]),
-        (29 * MINUTE, "EkmOtherCredentialExpires", [of_credential(exporter, canary, dates=dates), monitor]),
-        (50 * MINUTE, "EkmCredentialExpiresIn1Day", []),
-        (50 * MINUTE, "EkmOtherCredentialExpires", []),
+        (29 * MINUTE, "EkmCredentialExpiresIn1Day", [of_credential(exporter, full)]),
+        (55 * MINUTE, "EkmCredentialExpiresIn1Day", []),
     ]
     return RuleCase(
-        name="credentials that no SQL Server uses", exporters=[exporter], length=50 * MINUTE, checks=checks, scrape=60
+        name="credentials that no SQL Server uses", exporters=[exporter], length=100 * MINUTE, checks=checks, scrape=60
     )
 
 
@@ -83,10 +78,9 @@ def _over() -> RuleCase:
     ended = Failed("token", 3303, "secret_expired")
     target = Target(probes=[*[OK] * 20, *[ended] * 21])
     exporter = Exporter(targets=[target], more={ENDS % ("sql-prod", "declared"): f"{20 * MINUTE}x160"})
-    dates = "declared 1970-01-01 00:20:00 +0000 UTC"
-    soon = of_credential(exporter, target, dates=dates)
+    soon = of_credential(exporter, target)
     checks = [(second, "EkmCredentialExpiresIn1Day", [soon]) for second in range(60, 34 * MINUTE, 60)]
-    checks += [(24 * MINUTE, "EkmCredentialExpired", [of_credential(exporter, target, ended, dates=dates)])]
+    checks += [(24 * MINUTE, "EkmCredentialExpired", [of_credential(exporter, target)])]
     checks += [(40 * MINUTE, "EkmCredentialExpiresIn1Day", [])]
     return RuleCase(name="a credential on its last day", exporters=[exporter], length=40 * MINUTE, checks=checks)
 
@@ -96,8 +90,8 @@ def _restart() -> RuleCase:
     target = Target(probes=[OK] * 30)
     more = {ENDS % ("sql-prod", "declared"): f"{5 * DAY}x39 stale {AWAY} {5 * DAY}x60"}
     exporter = Exporter(targets=[target], more=more, restarts=((600, 690),))
-    on = of_credential(exporter, target, dates="declared 1970-01-06 00:00:00 +0000 UTC")
-    checks = [(second, "EkmCredentialExpiresIn7Days", [on]) for second in range(60, 20 * MINUTE, 60)]
+    on = of_credential(exporter, target, label_within="7d")
+    checks = [(second, "EkmCredentialExpires", [on]) for second in range(60, 20 * MINUTE, 60)]
     return RuleCase(name="a credential that expires, and a restart", exporters=[exporter], length=20 * MINUTE, checks=checks)
 
 
@@ -108,25 +102,19 @@ def _stale_and_unknown() -> RuleCase:
     unknown = Target(name="unknown", credential="unknown", probes=[OK] * 70)
     managed = Target(name="managed", credential="managed", probes=[OK] * 70)
     more = {
-        ENDS % ("stale", "declared"): minutes((600, 40), (9 * DAY, 30)),
-        ENDS % ("refused", "declared"): minutes((600, 70)),
+        ENDS % ("stale", "declared"): minutes((600, 40), (9 * DAY, 80)),
+        ENDS % ("refused", "declared"): minutes((600, 120)),
         KNOWN % "stale": "1x400",
         KNOWN % "refused": "1x400",
-        KNOWN % "unknown": minutes((1, 10), (0, 30), (1, 30)),
-        KNOWN % "staged": minutes((1, 10), (0, 30), (1, 30)),
+        KNOWN % "unknown": minutes((1, 10), (0, 30), (1, 80)),
+        KNOWN % "staged": minutes((1, 10), (0, 30), (1, 80)),
     }
     exporter = Exporter(targets=[stale, refused, unknown, managed], more=more)
-    dated = Fired({"credential": "stale", "job": "ekm", "instance": exporter.instance, "problem": "date_passed"})
-    staged = Fired({"credential": "staged", "job": "ekm", "instance": exporter.instance}, {"targets": "none"})
-    checks = [
-        (9 * MINUTE, "EkmCredentialExpiryDoubtful", []),
-        (9 * MINUTE, "EkmCredentialExpiryUnknown", []),
-        (26 * MINUTE, "EkmCredentialExpiryDoubtful", [dated]),
-        (26 * MINUTE, "EkmCredentialExpiryUnknown", [of_credential(exporter, unknown), staged]),
-        (57 * MINUTE, "EkmCredentialExpiryDoubtful", []),
-        (57 * MINUTE, "EkmCredentialExpiryUnknown", []),
+    on = [
+        Fired({"credential": name, "job": "ekm", "instance": exporter.instance, "problem": problem})
+        for name, problem in (("stale", "date_passed"), ("unknown", "unknown"), ("staged", "unknown"))
     ]
-    return RuleCase(name="dates that are stale or unknown", exporters=[exporter], length=57 * MINUTE, checks=checks, scrape=60)
+    return ticket("dates that are stale or unknown", [exporter], ("EkmCredentialExpiryDoubtful", 25, 40, on))
 
 
 def _doubtful() -> RuleCase:
@@ -172,19 +160,17 @@ def _of_exporters() -> RuleCase:
     bad = Exporter(
         targets=targets,
         more={
-            end: minutes((15 * DAY, 10), (13 * DAY, 50), (90 * DAY, 90)),
-            'ekm_request_budget_ratio{vault="contoso.vault.azure.net"}': minutes((0.006, 10), (0.007, 50), (0.001, 90)),
-            skipped % "overlap": "0x9 0+4x50 200x100",
-            skipped % "backoff": "0+4x150",
-            "ekm_exporter_probes_tainted_total": "0x9 0+4x50 200x100",
-            "ekm_exporter_internal_errors_total": "0x9 0+1x50 50x100",
-            STARTED: minutes((100, 10), *((100 + 300 * number, 5) for number in range(1, 11)), (3100, 90)),
-            "ekm_exporter_targets": minutes((2, 10), (0, 50), (2, 90)),
-            "ekm_exporter_config_last_reload_successful": minutes((1, 10), (0, 50), (1, 90)),
-            "ekm_exporter_state_writable": minutes((1, 10), (0, 50), (1, 90)),
-            SKEW % "contoso.vault.azure.net": minutes((110, 10), (-130, 50), (1, 90)),
-            SKEW % "login.microsoftonline.com": minutes((110, 10), (-130.5, 50), (1, 90)),
-            SKEW % "fabrikam.vault.azure.net": "0.5x150",
+            end: minutes((15 * DAY, 10), (13 * DAY, 50), (90 * DAY, 140)),
+            skipped % "overlap": "0x9 0+4x50 200x150",
+            skipped % "backoff": "0+4x200",
+            "ekm_exporter_probes_tainted_total": "0x9 0+4x50 200x150",
+            "ekm_exporter_internal_errors_total": "0x9 0+1x50 50x150",
+            STARTED: minutes((100, 10), *((100 + 300 * number, 5) for number in range(1, 11)), (3100, 140)),
+            "ekm_exporter_config_last_reload_successful": minutes((1, 10), (0, 50), (1, 140)),
+            "ekm_exporter_state_writable": minutes((1, 10), (0, 50), (1, 140)),
+            SKEW % "contoso.vault.azure.net": minutes((110, 10), (-130, 50), (1, 140)),
+            SKEW % "login.microsoftonline.com": minutes((110, 10), (-130.5, 50), (1, 140)),
+            SKEW % "fabrikam.vault.azure.net": "0.5x200",
         },
     )
     good = Exporter(
@@ -192,40 +178,44 @@ def _of_exporters() -> RuleCase:
         instance="mon2:10377",
         more={
             end: minutes((15 * DAY, 150)),
-            'ekm_request_budget_ratio{vault="contoso.vault.azure.net"}': minutes((0.0035, 60), (0.001, 90)),
-            skipped % "overlap": "0x25 1x75 2x75",
-            "ekm_exporter_probes_tainted_total": "0x25 1x75 2x75",
-            "ekm_exporter_internal_errors_total": "0x25 2x75 4x75",  # two at once, and two more after an hour and a quarter
-            STARTED: minutes((100, 20), (1300, 5), (1600, 125)),  # stopped and started twice, as in maintenance
-            "ekm_exporter_targets": "2x150",
-            "ekm_exporter_config_last_reload_successful": "1x150",
-            "ekm_exporter_state_writable": minutes((1, 10), (0, 12), (1, 128)),  # full for twelve minutes
-            SKEW % "contoso.vault.azure.net": "9000x150",
-            SKEW % "login.microsoftonline.com": "-119x150",
-            SKEW % "fabrikam.vault.azure.net": "0.5x150",
+            skipped % "overlap": "0x25 1x75 2x100",
+            "ekm_exporter_probes_tainted_total": "0x25 1x75 2x100",
+            "ekm_exporter_internal_errors_total": "0x25 2x75 4x100",  # two at once, and two more after an hour and a quarter
+            STARTED: minutes((100, 20), (1300, 5), (1600, 175)),  # stopped and started twice, as in maintenance
+            "ekm_exporter_config_last_reload_successful": "1x200",
+            "ekm_exporter_state_writable": minutes((1, 10), (0, 12), (1, 178)),  # full for twelve minutes
+            SKEW % "contoso.vault.azure.net": "9000x200",
+            SKEW % "login.microsoftonline.com": "-119x200",
+            SKEW % "fabrikam.vault.azure.net": "0.5x200",
         },
     )
+    empty = Exporter(instance="mon3:10377", more={"ekm_exporter_targets": minutes((2, 10), (0, 50), (2, 140))})
     labels = {"job": "ekm", "instance": bad.instance}
-    lasting = {
+    faults = {
         "EkmTlsCertificateExpires": Fired({**labels, "endpoint": "contoso.vault.azure.net:443"}),
-        "EkmVaultRequestBudgetExceeded": Fired({"vault": "contoso.vault.azure.net"}, {"value": "1.05%"}),
         "EkmExporterOverloaded": Fired(labels),
-        "EkmExporterInternalErrors": Fired(labels, {"value": "40"}),
+        "EkmExporterInternalErrors": Fired(labels),
         "EkmExporterDown": Fired(labels),
-        "EkmNoTargets": Fired(labels),
-        "EkmClockSkew": Fired(labels, {"value": "2m 10s"}),
+        "EkmClockSkew": Fired(labels),
         "EkmReloadFailed": Fired(labels),
         "EkmStateNotWritable": Fired(labels),
     }
-    checks = [(9 * MINUTE, alert, []) for alert in lasting]
-    checks += [(50 * MINUTE, alert, [on]) for alert, on in lasting.items()]
-    checks += [(149 * MINUTE, alert, []) for alert in lasting]
-    checks += [(second, "EkmWatchdog", [Fired({})]) for second in (0, 149 * MINUTE)]
-    return RuleCase(name="faults of exporters", exporters=[bad, good], length=149 * MINUTE, checks=checks, scrape=60)
+    checks = [(9 * MINUTE, alert, []) for alert in faults]
+    checks += [(50 * MINUTE, alert, [on]) for alert, on in faults.items() if alert != "EkmReloadFailed"]
+    checks += [(50 * MINUTE, "EkmReloadFailed", [Fired(labels), Fired({"job": "ekm", "instance": empty.instance})])]
+    checks += [(190 * MINUTE, alert, []) for alert in faults]
+    checks += [(second, "EkmWatchdog", [Fired({})]) for second in (0, 190 * MINUTE)]
+    return RuleCase(name="faults of exporters", exporters=[bad, good, empty], length=190 * MINUTE, checks=checks, scrape=60)
+
+
+_REST = ("key", "module", "cloud", "tenant", "generation", "vantage")
 
 
 def _removed_target() -> RuleCase:
-    """A reload drops a target: one ticket, which ends a day later. A target that another exporter has now is not gone."""
+    """A reload drops a target: one ticket, which ends a day later. A target that another exporter has now is not gone.
+
+    Without a scheduler only counters tell which targets there are: gauges end with a failed scrape of /probe.
+    """
     kept = {"interval": HOUR, "probes": [OK] * 30}
     gone = Target(name="gone", **kept, removed=HOUR)
     moved = Target(name="moved", **kept)
@@ -233,12 +223,18 @@ def _removed_target() -> RuleCase:
     second = Exporter(instance="mon2:10377", targets=[moved])
     emptied = Exporter(instance="mon3:10377", targets=[replace(gone, name="last")], more={"ekm_exporter_targets": "1x14 0x400"})
     stopped = Exporter(instance="mon4:10377", targets=[Target(name="stopped", **kept)], gaps=((HOUR, 30 * HOUR),), listed=False)
+    counter = 'ekm_probes_total{target="%s",vault="contoso.vault.azure.net"}'
+    info = {"credential": "sql-prod", "mode": "full", "pin": "config", **dict.fromkeys(_REST, "-")}
+    shown = ",".join(f'{name}="{value}"' for name, value in {"target": "unread", "vault": gone.vault, **info}.items())
+    counters = {counter % "dropped": "5x14 stale", counter % "unread": "5x500", f"ekm_target_info{{{shown}}}": "1x14 stale"}
+    requested = Exporter(instance="mon5:10377", more=counters)
     labels = {"job": "ekm", "instance": first.instance, "target": "gone", "vault": gone.vault, "credential": gone.credential}
-    alert, on = "EkmTargetGone", Fired({**labels, **gone.labels})
-    checks = [(HOUR + 12 * MINUTE, alert, []), (HOUR + 30 * MINUTE, alert, [on]), (24 * HOUR, alert, [on])]
-    checks += [(26 * HOUR, alert, [])]
-    exporters = [first, second, emptied, stopped]
-    return RuleCase(name="a removed target", exporters=exporters, length=27 * HOUR, checks=checks, scrape=4 * MINUTE)
+    dropped = {"job": "ekm", "instance": requested.instance, "target": "dropped", "vault": gone.vault}
+    alert, on = "EkmTargetGone", [Fired({**labels, **gone.labels}), Fired(dropped)]
+    checks = [(HOUR + 12 * MINUTE, alert, []), (HOUR + 30 * MINUTE, alert, on), (24 * HOUR, alert, on)]
+    checks += [(27 * HOUR, alert, [])]
+    exporters = [first, second, emptied, stopped, requested]
+    return RuleCase(name="a removed target", exporters=exporters, length=28 * HOUR, checks=checks, scrape=4 * MINUTE)
 
 
 def _missing_shard() -> RuleCase:
@@ -246,16 +242,16 @@ def _missing_shard() -> RuleCase:
     shards = 'ekm_exporter_shards{shard="%s",of="%s"}'
 
     def shard(index: int, of: int, values: str = "", host: str = "mon") -> Exporter:
-        more = {shards % (index, of): values or f"{of}x120"}
+        more = {shards % (index, of): values or f"{of}x150"}
         return Exporter(instance=f"{host}{of}:{10377 + index}", more=more)
 
-    missing = minutes((3, 10), ("_", 60), (3, 50))
+    missing = minutes((3, 10), ("_", 60), (3, 80))
     of_three = [shard(0, 3), shard(1, 3), shard(2, 3, missing)]
     of_two = [shard(0, 2), shard(1, 2), shard(1, 2, host="other")]
-    alert, on = "EkmShardMissing", Fired({"job": "ekm", "of": "3"}, {"value": "1 of 3"})
+    alert, on = "EkmShardMissing", Fired({"job": "ekm", "of": "3"})
     checks = [(9 * MINUTE, alert, []), (24 * MINUTE, alert, []), (32 * MINUTE, alert, [on]), (69 * MINUTE, alert, [on])]
-    checks += [(95 * MINUTE, alert, [])]
-    return RuleCase(name="a missing shard", exporters=[*of_three, *of_two], length=110 * MINUTE, checks=checks, scrape=60)
+    checks += [((85 + HELD) * MINUTE, alert, [])]
+    return RuleCase(name="a missing shard", exporters=[*of_three, *of_two], length=150 * MINUTE, checks=checks, scrape=60)
 
 
 def _shard_that_is_down() -> RuleCase:

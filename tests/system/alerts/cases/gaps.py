@@ -4,7 +4,7 @@ from tests.system.alerts.case import Fired, RuleCase, of_credential, target_metr
 from tests.system.alerts.cases.ends import ENDS, KNOWN
 from tests.system.alerts.cases.spikes import FORBIDDEN, THROTTLED
 from tests.system.alerts.cases.tickets import minutes
-from tests.system.alerts.timeline import OK, READ, Exporter, Failed, Target
+from tests.system.alerts.timeline import NOT_PROBED, OK, Exporter, Failed, Target
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 BROKEN = Failed("get_key", 3013, "server_error")
@@ -18,9 +18,9 @@ def _lost_exporter() -> RuleCase:
     """An exporter is not scraped for 20 minutes: the page of an incident that continues does not end in between."""
     target = Target(probes=[*[OK] * 10, *[FORBIDDEN] * 60, *[OK] * 30])
     exporter = Exporter(targets=[target], gaps=((20 * MINUTE, 40 * MINUTE),), more=SECRET)
-    page = target_metric(exporter, target, FORBIDDEN)
-    checks = [(minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(14, 87, 2)]
-    checks += [(88 * MINUTE, "EkmForbiddenSpike", [])]
+    page = target_metric(exporter, target)
+    checks = [(minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(14, 85, 2)]
+    checks += [(86 * MINUTE, "EkmForbiddenSpike", [])]
     return RuleCase(name="an incident and a lost exporter", exporters=[exporter], length=88 * MINUTE, checks=checks)
 
 
@@ -28,9 +28,9 @@ def _ended_unseen() -> RuleCase:
     """The incident ends while the exporter is not scraped: the page ends after the first good scrape."""
     target = Target(probes=[*[OK] * 10, *[FORBIDDEN] * 20, *[OK] * 40])
     exporter = Exporter(targets=[target], gaps=((20 * MINUTE, 40 * MINUTE),), more=SECRET)
-    page = target_metric(exporter, target, FORBIDDEN)
+    page = target_metric(exporter, target)
     checks = [(minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(14, 56, 2)]
-    checks += [(58 * MINUTE, "EkmForbiddenSpike", [])]
+    checks += [(57 * MINUTE, "EkmForbiddenSpike", [])]
     return RuleCase(name="an incident that ends unseen", exporters=[exporter], length=58 * MINUTE, checks=checks)
 
 
@@ -38,9 +38,9 @@ def _rare_probes() -> RuleCase:
     """A restart within an incident, with a probe each ten minutes: three new failures would take longer than the page is held."""
     target = Target(interval=600, probes=[OK, OK, *[FORBIDDEN] * 8, *[OK] * 3])
     exporter = Exporter(targets=[target], restarts=((48 * MINUTE, 50 * MINUTE),), more=SECRET)
-    page = target_metric(exporter, target, FORBIDDEN)
-    checks = [(minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(41, 116)]
-    checks += [(118 * MINUTE, "EkmForbiddenSpike", [])]
+    page = target_metric(exporter, target)
+    checks = [(minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(41, 115)]
+    checks += [(117 * MINUTE, "EkmForbiddenSpike", [])]
     return RuleCase(name="rare probes and a restart", exporters=[exporter], length=118 * MINUTE, checks=checks, scrape=60)
 
 
@@ -48,10 +48,10 @@ def _one_other_code() -> RuleCase:
     """One probe with another code within an outage is no page of its own."""
     target = Target(probes=[*[OK] * 5, *[BROKEN] * 6, FORBIDDEN, *[BROKEN] * 3, THROTTLED, *[BROKEN] * 3, *[OK] * 30])
     exporter = Exporter(targets=[target], more=SECRET)
-    page = target_metric(exporter, target, vantage=" on a central host")
+    page = target_metric(exporter, target)
     checks = [(minute * MINUTE, "EkmVaultSideNotReady", [page]) for minute in range(9, 33)]
     checks += [(34 * MINUTE, "EkmVaultSideNotReady", [])]
-    absent = ["EkmForbiddenSpike", "EkmThrottledSpike", "EkmProbeFails"]
+    absent = ["EkmForbiddenSpike", "EkmThrottledSpike"]
     return RuleCase(name="one other code", exporters=[exporter], length=34 * MINUTE, checks=checks, absent=absent)
 
 
@@ -61,33 +61,22 @@ def _planned_work() -> RuleCase:
     exporter = Exporter(targets=[target], more={**SECRET, ENDS % ("sql-prod", "declared"): f"{12 * HOUR}x100"})
     page = of_credential(exporter, target)
     checks = [(minute * MINUTE, "EkmCredentialExpiresIn1Day", [page]) for minute in range(1, 86, 5)]
-    absent = ["EkmOtherCredentialExpires"]
+    absent = ["EkmCredentialExpires"]
     return RuleCase(
         name="maintenance and a credential", exporters=[exporter], length=86 * MINUTE, checks=checks, absent=absent, scrape=60
     )
-
-
-def _without_a_verdict() -> RuleCase:
-    """A target in mode read_only whose probes fail on the exporter's side has no verdict, and no page: a ticket."""
-    target = Target(probes=[*[READ] * 10, *[UNREADABLE] * 40, *[READ] * 40], info={"mode": "read_only"})
-    exporter = Exporter(targets=[target], more=SECRET)
-    alert = "EkmVerdictUnknown"
-    ticket = target_metric(exporter, target, UNREADABLE)
-    checks = [(10 * MINUTE, alert, []), (30 * MINUTE, alert, [ticket]), (50 * MINUTE, alert, [ticket]), (75 * MINUTE, alert, [])]
-    return RuleCase(name="read_only without a verdict", exporters=[exporter], length=75 * MINUTE, checks=checks, scrape=60)
 
 
 def _stopped() -> RuleCase:
     """A target that is no longer probed is one ticket, not two."""
     stopped = Target(name="stopped", probes=[UNREADABLE] * 10)
     exporter = Exporter(targets=[stopped, Target(name="well", probes=[OK] * 80)], more=SECRET)
-    checks = [(60 * MINUTE, "EkmTargetNotProbed", [target_metric(exporter, stopped, UNREADABLE)])]
+    checks = [(60 * MINUTE, "EkmTargetNotProbed", [target_metric(exporter, stopped)])]
     return RuleCase(
         name="a target that stops",
         exporters=[exporter],
         length=70 * MINUTE,
         checks=checks,
-        absent=["EkmVerdictUnknown"],
         scrape=60,
     )
 
@@ -99,7 +88,7 @@ def _firewall_of_both() -> RuleCase:
     here = Exporter(targets=[central], more=SECRET)
     there = Exporter(targets=[host], instance="sql1:10377", more=SECRET)
     alert = "EkmForbiddenSpike"
-    pages = [target_metric(here, central, BLOCKED), target_metric(there, host, BLOCKED)]
+    pages = [target_metric(here, central), target_metric(there, host)]
     checks = [(10 * MINUTE, alert, []), (15 * MINUTE, alert, pages), (29 * MINUTE, alert, pages), (50 * MINUTE, alert, [])]
     absent = ["EkmFirewallRefusesMonitoring"]
     return RuleCase(name="a firewall that blocks both", exporters=[here, there], length=50 * MINUTE, checks=checks, absent=absent)
@@ -119,13 +108,63 @@ def _partly_in_maintenance() -> RuleCase:
     return RuleCase(name="half of a host in maintenance", exporters=[exporter], length=42 * MINUTE, checks=checks)
 
 
+def _in_turn() -> RuleCase:
+    """A vault responds 429 and 403 in turn, then the credential is refused: one incident, and one page with its first name."""
+    wrong = Failed("token", 3303, "secret_wrong")
+    target = Target(probes=[*[OK] * 10, *[THROTTLED, FORBIDDEN] * 8, *[wrong] * 6, *[OK] * 30])
+    often = Target(name="often", probes=[*[OK] * 10, *[THROTTLED, OK, OK, FORBIDDEN, OK, OK] * 6, *[OK] * 10])
+    exporter = Exporter(targets=[target, often], more=SECRET)
+    first, second = target_metric(exporter, target), target_metric(exporter, often)
+    alert = "EkmForbiddenSpike"
+    checks = [(12 * MINUTE, alert, []), *((minute * MINUTE, alert, [first]) for minute in range(14, 31))]
+    checks += [*((minute * MINUTE, alert, [first, second]) for minute in range(37, 45)), (49 * MINUTE, alert, [second])]
+    absent = ["EkmThrottledSpike", "EkmVaultSideNotReady", "EkmCredentialRefused"]
+    return RuleCase(name="two codes in turn", exporters=[exporter], length=54 * MINUTE, checks=checks, absent=absent)
+
+
+def _reboot_in_a_window() -> RuleCase:
+    """A host reboots within a window of all its targets: no page. It pages outside, and with a target that has no window."""
+    window = {"ekm_maintenance": minutes((0, 10), (1, 200))}
+    away, length = ((20 * MINUTE, 40 * MINUTE),), 45 * MINUTE
+    planned = Exporter(targets=[Target(probes=[OK] * 90, more=window)], gaps=away)
+    partly = Exporter(
+        instance="mon2:10377", targets=[Target(probes=[OK] * 90, more=window), Target(name="b", probes=[OK] * 90)], gaps=away
+    )
+    down = [Fired({"job": "ekm", "instance": partly.instance})]
+    checks = [(24 * MINUTE, "EkmExporterDown", []), *((minute * MINUTE, "EkmExporterDown", down) for minute in range(26, 45))]
+    return RuleCase(name="a reboot in a window", exporters=[planned, partly], length=length, checks=checks)
+
+
+def _lost_in_a_window() -> RuleCase:
+    """An exporter that does not come back within an hour of its window pages."""
+    planned = Exporter(targets=[Target(probes=[OK] * 20, more={"ekm_maintenance": "1x40"})], gaps=((20 * MINUTE, 120 * MINUTE),))
+    down = [Fired({"job": "ekm", "instance": planned.instance})]
+    checks = [(75 * MINUTE, "EkmExporterDown", []), (85 * MINUTE, "EkmExporterDown", down)]
+    return RuleCase(name="lost in a window", exporters=[planned], length=85 * MINUTE, checks=checks, scrape=60)
+
+
+def _clock_behind() -> RuleCase:
+    """A host's clock is an hour behind, so each probe seems old: no page while the counter of probes grows."""
+    behind = {"ekm_last_probe_timestamp_seconds": "-3600+60x60"}
+    target = Target(probes=[OK] * 60, more=behind)
+    stopped = Target(probes=[*[OK] * 20, *[NOT_PROBED] * 40], more={"ekm_last_probe_timestamp_seconds": "-3600+60x19 -2460x40"})
+    well, stops = Exporter(targets=[target]), Exporter(targets=[stopped], instance="mon2:10377")
+    alert = "EkmEveryProbeStale"
+    checks = [(minute * MINUTE, alert, []) for minute in range(20)]
+    checks += [(minute * MINUTE, alert, [Fired({"job": "ekm", "instance": stops.instance})]) for minute in range(32, 55)]
+    return RuleCase(name="a clock that is behind", exporters=[well, stops], length=55 * MINUTE, checks=checks, scrape=60)
+
+
 CASES = [
+    _in_turn(),
+    _reboot_in_a_window(),
+    _lost_in_a_window(),
+    _clock_behind(),
     _lost_exporter(),
     _ended_unseen(),
     _rare_probes(),
     _one_other_code(),
     _planned_work(),
-    _without_a_verdict(),
     _stopped(),
     _firewall_of_both(),
     _partly_in_maintenance(),

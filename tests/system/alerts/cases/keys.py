@@ -1,7 +1,7 @@
 """The state of a key if only some probes test the unwrap, or none. Scraped once a minute."""
 
 from tests.system.alerts.case import RuleCase, target_metric
-from tests.system.alerts.cases.tickets import minutes
+from tests.system.alerts.cases.tickets import HELD, minutes
 from tests.system.alerts.timeline import OK, READ, Exporter, Failed, Target
 
 MINUTE = 60
@@ -9,10 +9,10 @@ MINUTE = 60
 
 def _disabled() -> RuleCase:
     """If no probe unwraps, a page. If the last round trip was within the hour, a ticket with its result."""
-    off = {"ekm_key_enabled": minutes((1, 10), (0, 20), (1, 40))}
+    off = {"ekm_key_enabled": minutes((1, 10), (0, 20), (1, 90))}
     untested = Target(name="untested", probes=[READ] * 60, info={"mode": "read_only"}, more=off)
     rare = Target(name="rare", probes=[OK, *[READ] * 60], more=off)
-    well = Target(name="well", probes=[READ] * 60, info={"mode": "read_only"}, more={"ekm_key_enabled": "1x60"})
+    well = Target(name="well", probes=[READ] * 60, info={"mode": "read_only"}, more={"ekm_key_enabled": "1x120"})
     exporter = Exporter(targets=[untested, rare, well])
     page, ticket = [target_metric(exporter, untested)], [target_metric(exporter, rare, label_state="disabled")]
     checks = [
@@ -22,9 +22,9 @@ def _disabled() -> RuleCase:
         (29 * MINUTE, "EkmKeyDisabledUntested", page),
         (29 * MINUTE, "EkmKeyStateInvalid", ticket),
         (46 * MINUTE, "EkmKeyDisabledUntested", []),
-        (46 * MINUTE, "EkmKeyStateInvalid", []),
+        ((35 + HELD) * MINUTE, "EkmKeyStateInvalid", []),
     ]
-    return RuleCase(name="a disabled key that no probe tests", exporters=[exporter], length=46 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="a disabled key that no probe tests", exporters=[exporter], length=95 * MINUTE, checks=checks, scrape=60)
 
 
 def _expired() -> RuleCase:
@@ -32,8 +32,12 @@ def _expired() -> RuleCase:
     untested = Target(probes=[READ] * 60, info={"mode": "read_only"}, more=ends)
     exporter = Exporter(targets=[untested])
     checks = [
-        (9 * MINUTE, "EkmKeyStateInvalid", []),
-        (16 * MINUTE, "EkmKeyStateInvalid", [target_metric(exporter, untested, label_state="expired")]),
+        (9 * MINUTE, "EkmKeyStateInvalid", [target_metric(exporter, untested, label_state="expires soon")]),
+        (
+            16 * MINUTE,
+            "EkmKeyStateInvalid",
+            [target_metric(exporter, untested, label_state=state) for state in ("expires soon", "expired")],
+        ),
     ]
     return RuleCase(name="an expired key that no probe tests", exporters=[exporter], length=16 * MINUTE, checks=checks, scrape=60)
 
@@ -48,17 +52,17 @@ def _not_yet_valid() -> RuleCase:
     exporter = Exporter(targets=[full, reader, past])
     on = [target_metric(exporter, target, label_state="not yet valid") for target in (full, reader)]
     alert = "EkmKeyStateInvalid"
-    checks = [(4 * MINUTE, alert, []), (6 * MINUTE, alert, on), (29 * MINUTE, alert, on), (45 * MINUTE, alert, [])]
+    checks = [(4 * MINUTE, alert, []), (6 * MINUTE, alert, on), (29 * MINUTE, alert, on), (95 * MINUTE, alert, [])]
     absent = ["EkmForbiddenSpike", "EkmVaultSideNotReady"]
     return RuleCase(
-        name="a key that is not yet valid", exporters=[exporter], length=45 * MINUTE, checks=checks, absent=absent, scrape=60
+        name="a key that is not yet valid", exporters=[exporter], length=95 * MINUTE, checks=checks, absent=absent, scrape=60
     )
 
 
 def _auxiliary() -> RuleCase:
     """A refusal, then no result for hours: the alert stays. It ends with the first good result."""
     version = 'ekm_retained_version_usable{key="tde",version="2023"}'
-    values = "1x9 0x29 stale _x240 1x60"
+    values = "1x9 0x29 stale _x240 1x110"
     target = Target(probes=[OK] * 340, more={version: values, "ekm_recovery_usable": values})
     never = Target(name="never", probes=[OK] * 340)
     exporter = Exporter(targets=[target, never])
@@ -67,9 +71,9 @@ def _auxiliary() -> RuleCase:
     checks = [
         (minute * MINUTE, alert, fires)
         for alert, on in (("EkmRetainedVersionUnusable", retained), ("EkmRecoveryUnusable", recovery))
-        for minute, fires in ((24, []), (26, [on]), (120, [on]), (280, [on]), (300, []))
+        for minute, fires in ((24, []), (26, [on]), (120, [on]), (280, [on]), (350, []))
     ]
-    return RuleCase(name="no result after a refusal", exporters=[exporter], length=300 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="no result after a refusal", exporters=[exporter], length=350 * MINUTE, checks=checks, scrape=60)
 
 
 CASES = [_disabled(), _expired(), _not_yet_valid(), _auxiliary()]

@@ -20,16 +20,13 @@ def _removed_target() -> RuleCase:
     now_and_then = Target(name="now-and-then", probes=[*[OK] * 5, *[FORBIDDEN, OK, OK, OK] * 10], removed=gone)
     stays = Target(name="stays", probes=[OK] * 100)
     exporter = Exporter(targets=[paged, twice, now_and_then, stays])
-    page = target_metric(exporter, paged, FORBIDDEN)
-    unready = target_metric(exporter, paged, FORBIDDEN, vantage=" on a central host")
+    page = target_metric(exporter, paged)
     checks = [
         (7 * MINUTE - 15, "EkmForbiddenSpike", []),
-        *((minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(8, 36)),
-        *((minute * MINUTE, "EkmForbiddenSpike", []) for minute in range(38, 91)),
-        *((minute * MINUTE, "EkmVaultSideNotReady", [unready]) for minute in range(8, 34)),
-        *((minute * MINUTE, "EkmVaultSideNotReady", []) for minute in range(36, 91)),
+        *((minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(8, 34)),
+        *((minute * MINUTE, "EkmForbiddenSpike", []) for minute in range(36, 91)),
     ]
-    absent = ["EkmExporterDown", "EkmTargetNotProbed", "EkmEveryProbeStale", "EkmVerdictUnknown", "EkmErrorBudgetBurns"]
+    absent = ["EkmVaultSideNotReady", "EkmExporterDown", "EkmTargetNotProbed", "EkmEveryProbeStale", "EkmErrorBudgetBurns"]
     return RuleCase(name="removed targets", exporters=[exporter], length=90 * MINUTE, checks=checks, absent=absent, scrape=15)
 
 
@@ -40,18 +37,18 @@ def _failed_by_an_outage() -> RuleCase:
     """
     count = "ekm_preflight_failed_checks"
     probes = [*[OK] * 10, *[NOT_FOUND] * 12, *[OK] * (8 * 60)]
-    passes = Target(name="passes", probes=probes, more={count: minutes((0, 15), (3, 6 * 60), (0, 130))})
-    fails = Target(name="fails", probes=probes, more={count: minutes((0, 15), (3, 7 * 60 + 40), (0, 30))})
+    passes = Target(name="passes", probes=probes, more={count: minutes((0, 15), (3, 6 * 60), (0, 180))})
+    fails = Target(name="fails", probes=probes, more={count: minutes((0, 15), (3, 7 * 60 + 40), (0, 80))})
     exporter = Exporter(targets=[passes, fails])
     alert = "EkmPreflightFailed"
-    on = target_metric(exporter, fails, value="3", checks="unknown after a restart")
+    on = target_metric(exporter, fails)
     checks = [
         *((minute * MINUTE, alert, []) for minute in range(0, 22 + 6 * 60 + 30, 5)),
         (7 * HOUR + 25 * MINUTE, alert, [on]),
-        (8 * HOUR + 20 * MINUTE, alert, []),
+        (9 * HOUR + 10 * MINUTE, alert, []),
     ]
     return RuleCase(
-        name="a check that an outage failed", exporters=[exporter], length=8 * HOUR + 20 * MINUTE, checks=checks, scrape=60
+        name="a check that an outage failed", exporters=[exporter], length=9 * HOUR + 10 * MINUTE, checks=checks, scrape=60
     )
 
 
@@ -64,13 +61,13 @@ def _maintenance() -> RuleCase:
     longer = Target(name="longer", probes=[*[OK] * 12, *[FORBIDDEN] * 58, *[OK] * 60], more=window)
     unplanned = Target(name="unplanned", probes=work)
     exporter = Exporter(targets=[inside, intermittent, longer, unplanned])
-    now, after = target_metric(exporter, unplanned, FORBIDDEN), target_metric(exporter, longer, FORBIDDEN)
+    now, after = target_metric(exporter, unplanned), target_metric(exporter, longer)
     alert = "EkmForbiddenSpike"
     checks = [
         *((minute * MINUTE, alert, [now]) for minute in range(16, 50)),
-        *((minute * MINUTE, alert, [now, after]) for minute in range(52, 58)),
-        *((minute * MINUTE, alert, [after]) for minute in range(61, 86)),
-        *((minute * MINUTE, alert, []) for minute in range(89, 119)),
+        *((minute * MINUTE, alert, [now, after]) for minute in range(52, 57)),
+        *((minute * MINUTE, alert, [after]) for minute in range(61, 84)),
+        *((minute * MINUTE, alert, []) for minute in range(87, 119)),
     ]
     return RuleCase(name="maintenance", exporters=[exporter], length=119 * MINUTE, checks=checks, scrape=60)
 

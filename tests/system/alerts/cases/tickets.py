@@ -1,18 +1,36 @@
 """Tickets of a target, and similar states that are none. Scraped once a minute, like the values in `more`."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from alerts.values import DURATIONS
 from tests.system.alerts.case import Fired, RuleCase, target_metric
 from tests.system.alerts.cases.pages import NOT_FOUND
-from tests.system.alerts.cases.spikes import THROTTLED
-from tests.system.alerts.timeline import NOT_PROBED, OK, Exporter, Failed, Target
+from tests.system.alerts.cases.spikes import FORBIDDEN, THROTTLED
+from tests.system.alerts.timeline import NOT_PROBED, OK, READ, Exporter, Failed, Target
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
+HELD = DURATIONS["HOLD_TICKET"] // MINUTE
 
 
 def minutes(*parts: tuple[object, int]) -> str:
     """Return values, each for the given number of minutes."""
     return " ".join(f"{value}x{count - 1}" for value, count in parts)
+
+
+def lasting(alert: str, begins: int, ends: int, on: Sequence[Fired]) -> list[tuple[int, str, Sequence[Fired]]]:
+    """Return checks: `on` fires from the minute `begins`, its cause ends in the minute `ends`, and it is over after the hold."""
+    silent = [((begins - 1) * MINUTE, alert, []), ((ends + HELD + 5) * MINUTE, alert, [])]
+    return [*silent, *((minute * MINUTE, alert, on) for minute in (begins + 1, ends - 1, ends + HELD - 5))]
+
+
+def ticket(
+    name: str, exporters: Iterable[Exporter], *lasts: tuple[str, int, int, Sequence[Fired]], absent: Sequence[str] = ()
+) -> RuleCase:
+    """A case of tickets that begin and end as in `lasting`, scraped once a minute."""
+    checks = [check for last in lasts for check in lasting(*last)]
+    length = max(second for second, *_ in checks)
+    return RuleCase(name=name, exporters=list(exporters), length=length, checks=checks, absent=absent, scrape=60)
 
 
 def _bad(value: int, well: int) -> str:
@@ -22,124 +40,86 @@ def _bad(value: int, well: int) -> str:
 
 def _plain() -> RuleCase:
     """Each target has one bad series. One more target has none of these series, and one is healthy."""
-    kind = 'ekm_key_info{key="tde",version="1",kty="EC",size_bits="256"}'
     version = 'ekm_retained_version_usable{key="tde",version="%s"}'
+    versions = {version % "2023": _bad(0, 1), version % "2024": "1x80"}
     troubles = {
-        "EkmRecoveryUnusable": (15, {"ekm_recovery_usable": _bad(0, 1)}, {}),
-        "EkmKeyRotationPending": (15, {"ekm_key_rotation_pending": _bad(1, 0)}, {}),
-        "EkmPathNotAsExpected": (15, {"ekm_path_as_expected": _bad(0, 1)}, {}),
-        "EkmKeyUnsupported": (5, {"ekm_key_supported": _bad(0, 1), kind: "_x10 1x60"}, {"key": "EC with 256 bits;"}),
-        "EkmRetainedVersionUnusable": (
-            15,
-            {version % "2023": _bad(0, 1), version % "2024": "1x80"},
-            {"label_key": "tde", "label_version": "2023"},
-        ),
+        "EkmRecoveryUnusable": ({"ekm_recovery_usable": _bad(0, 1)}, {}),
+        "EkmKeyRotationPending": ({"ekm_key_rotation_pending": _bad(1, 0)}, {}),
+        "EkmPathNotAsExpected": ({"ekm_path_as_expected": _bad(0, 1)}, {}),
+        "EkmRetainedVersionUnusable": (versions, {"label_key": "tde", "label_version": "2023"}),
     }
-    well = {
-        "ekm_recovery_usable": "1x80",
-        "ekm_key_rotation_pending": "0x80",
-        "ekm_path_as_expected": "1x80",
-        "ekm_key_supported": "1x80",
-    }
-    good = [OK] * 80
-    targets = {alert: Target(name=alert.lower(), probes=good, more=more) for alert, (_, more, _) in troubles.items()}
-    exporter = Exporter(
-        targets=[*targets.values(), Target(name="silent", probes=good), Target(name="well", probes=good, more=well)]
-    )
-    checks = []
-    for alert, (after, _, words) in troubles.items():
-        on = [target_metric(exporter, targets[alert], **words)]
-        checks += [
-            ((9 + after) * MINUTE, alert, []),
-            ((10 + after) * MINUTE, alert, on),
-            (59 * MINUTE, alert, on),
-            (76 * MINUTE, alert, []),
-        ]
-    return RuleCase(name="tickets by one series", exporters=[exporter], length=76 * MINUTE, checks=checks, scrape=60)
+    well = {"ekm_recovery_usable": "1x80", "ekm_key_rotation_pending": "0x80", "ekm_path_as_expected": "1x80"}
+    targets = {alert: Target(name=alert.lower(), probes=[OK] * 80, more=more) for alert, (more, _) in troubles.items()}
+    others = [Target(name="silent", probes=[OK] * 80), Target(name="well", probes=[OK] * 80, more=well)]
+    exporter = Exporter(targets=[*targets.values(), *others])
+    lasts = [(alert, 25, 60, [target_metric(exporter, targets[alert], **words)]) for alert, (_, words) in troubles.items()]
+    return ticket("tickets by one series", [exporter], *lasts)
 
 
 def _expiry() -> RuleCase:
     """A key that expires, is expired, and gets another date. Other keys never expire, or are not ready."""
-    target = Target(probes=[OK] * 90, more={"ekm_key_expiry_timestamp_seconds": minutes((3600, 60 + 20), (9999999, 30))})
-    unready = Target(
-        name="unready",
-        probes=[*[OK] * 50, *[NOT_FOUND] * 50],
-        more={"ekm_key_expiry_timestamp_seconds": minutes((3600, 60 + 20), (9999999, 30))},
-    )
-    far = Target(name="far", probes=[OK] * 90, more={"ekm_key_expiry_timestamp_seconds": minutes((31 * DAY, 110))})
+    ends = {"ekm_key_expiry_timestamp_seconds": minutes((3600, 60 + 20), (9999999, 130))}
+    target = Target(probes=[OK] * 90, more=ends)
+    unready = Target(name="unready", probes=[*[OK] * 50, *[NOT_FOUND] * 150], more=ends)
+    far = Target(name="far", probes=[OK] * 90, more={"ekm_key_expiry_timestamp_seconds": minutes((31 * DAY, 210))})
     never = Target(name="never", probes=[OK] * 90)
     exporter = Exporter(targets=[target, unready, far, never])
-    on, other = target_metric(exporter, target), target_metric(exporter, unready)
-    expired = target_metric(exporter, target, label_state="expired")
+    soon = [target_metric(exporter, one, label_state="expires soon") for one in (target, unready)]
+    expired = [target_metric(exporter, target, label_state="expired")]
+    alert = "EkmKeyStateInvalid"
     checks = [
-        (4 * MINUTE, "EkmKeyExpires", []),
-        (6 * MINUTE, "EkmKeyExpires", [on, other]),
-        (59 * MINUTE, "EkmKeyExpires", [on, other]),
-        (59 * MINUTE, "EkmKeyStateInvalid", []),
-        (66 * MINUTE, "EkmKeyStateInvalid", [expired]),
-        (76 * MINUTE, "EkmKeyExpires", []),
-        (79 * MINUTE, "EkmKeyStateInvalid", [expired]),
-        (96 * MINUTE, "EkmKeyStateInvalid", []),
+        *((minute * MINUTE, alert, fired) for minute, fired in ((4, []), (6, soon), (59, soon), (79, [*soon, *expired]))),
+        *((minute * MINUTE, alert, fired) for minute, fired in ((125, expired), (135, expired), (146, []))),
     ]
-    return RuleCase(name="a key that expires", exporters=[exporter], length=96 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="a key that expires", exporters=[exporter], length=146 * MINUTE, checks=checks, scrape=60)
 
 
 def _disabled() -> RuleCase:
     """A ticket while unwrap works; a page if the verdict is not ready."""
-    off = "ekm_key_enabled"
+    off = {"ekm_key_enabled": minutes((1, 10), (0, 20), (1, 20))}
     works = Failed("wrap_key", 3077, "key_disabled", ready=True, unwraps=True)
-    target = Target(probes=[*[OK] * 10, *[works] * 20, *[OK] * 20], more={off: minutes((1, 10), (0, 20), (1, 20))})
-    closed = Target(
-        name="closed", probes=[*[OK] * 10, *[NOT_FOUND] * 20, *[OK] * 20], more={off: minutes((1, 10), (0, 20), (1, 20))}
-    )
+    target = Target(probes=[*[OK] * 10, *[works] * 20, *[OK] * 20], more=off)
+    closed = Target(name="closed", probes=[*[OK] * 10, *[NOT_FOUND] * 20, *[OK] * 20], more=off)
     exporter = Exporter(targets=[target, closed])
-    checks = [
-        (14 * MINUTE, "EkmKeyStateInvalid", []),
-        (16 * MINUTE, "EkmKeyStateInvalid", [target_metric(exporter, target, label_state="disabled")]),
-        (46 * MINUTE, "EkmKeyStateInvalid", []),
-    ]
-    return RuleCase(name="a disabled key that unwraps", exporters=[exporter], length=46 * MINUTE, checks=checks, scrape=60)
+    on = [target_metric(exporter, target, label_state="disabled")]
+    return ticket("a disabled key that unwraps", [exporter], ("EkmKeyStateInvalid", 15, 30, on))
 
 
 def _unknown() -> RuleCase:
-    """A ticket after 30 minutes without a verdict.
+    """A ticket after 30 minutes without a verdict: also of a target in mode read_only whose probes fail on the exporter's side.
 
     No ticket for targets without a verdict by design, which page, or if throttled, or for a shorter gap.
     """
     none = Failed("token", 3001, "internal", ready=None)
-    probes = [*[OK] * 5, *[none] * 60, *[OK] * 20]
+    probes = [*[OK] * 5, *[none] * 60, *[OK] * 80]
     target = Target(probes=probes)
+    reader = Target(name="reader", probes=[READ if probe is OK else probe for probe in probes], info={"mode": "read_only"})
     canary = Target(name="canary", probes=probes, info={"mode": "canary"})
     bare = Target(name="bare", probes=probes, info={"pin": "none"})
     managed = Target(name="managed", probes=probes, credential="by-vm")
-    throttled = Target(name="throttled", probes=[*[OK] * 5, *[replace(THROTTLED, ready=None)] * 60])
-    moment = Target(name="moment", probes=[*[OK] * 5, *[none] * 20, *[OK] * 60])
+    throttled = Target(name="throttled", probes=[*[OK] * 5, *[replace(THROTTLED, ready=None)] * 140])
+    moment = Target(name="moment", probes=[*[OK] * 5, *[none] * 20, *[OK] * 120])
     known = {'ekm_credential_expiry_known{credential="sql-prod"}': "1x400"}
-    exporter = Exporter(targets=[target, canary, bare, managed, throttled, moment], more=known)
+    exporter = Exporter(targets=[target, reader, canary, bare, managed, throttled, moment], more=known)
+    one, two = (target_metric(exporter, each) for each in (target, reader))
+    alert = "EkmTargetNotProbed"
     checks = [
-        (34 * MINUTE, "EkmVerdictUnknown", []),
-        (36 * MINUTE, "EkmVerdictUnknown", [target_metric(exporter, target, none)]),
-        (64 * MINUTE, "EkmVerdictUnknown", [target_metric(exporter, target, none)]),
-        (81 * MINUTE, "EkmVerdictUnknown", []),
-        (6 * MINUTE, "EkmProbeFails", []),
-        (36 * MINUTE, "EkmProbeFails", [target_metric(exporter, one, none) for one in (canary, bare, managed)]),
-        (81 * MINUTE, "EkmProbeFails", []),
+        *((minute * MINUTE, alert, fired) for minute, fired in ((19, []), (24, [two]), (34, [two]), (36, [one, two]))),
+        *((minute * MINUTE, alert, fired) for minute, fired in ((64, [one, two]), (120, [one, two]), (131, []))),
     ]
-    return RuleCase(name="no verdict", exporters=[exporter], length=81 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="no verdict", exporters=[exporter], length=131 * MINUTE, checks=checks, scrape=60)
 
 
 def _next() -> RuleCase:
     """The staged credential is refused: a ticket only if the current one expires soon."""
-    staged = {'ekm_credential_usable{role="next",credential="sql-2027"}': minutes((1, 10), (0, 30), (1, 20))}
+    staged = {'ekm_credential_usable{role="next",credential="sql-2027"}': minutes((1, 10), (0, 30), (1, 80))}
     soon = Target(name="soon", credential="soon", probes=[OK] * 60, more=staged)
     late = Target(name="late", credential="late", probes=[OK] * 60, more=staged)
     name = 'ekm_credential_expiry_timestamp_seconds{credential="%s",source="declared"}'
-    ends = {name % "soon": minutes((29 * DAY, 60)), name % "late": minutes((31 * DAY, 60))}
+    ends = {name % "soon": minutes((29 * DAY, 120)), name % "late": minutes((31 * DAY, 120))}
     exporter = Exporter(targets=[soon, late], more=ends)
-    on = target_metric(exporter, soon, label_next_credential="sql-2027")
-    checks = [(20 * MINUTE, "EkmNextCredentialRefused", []), (26 * MINUTE, "EkmNextCredentialRefused", [on])]
-    checks += [(56 * MINUTE, "EkmNextCredentialRefused", [])]
-    return RuleCase(name="the next credential is refused", exporters=[exporter], length=56 * MINUTE, checks=checks, scrape=60)
+    on = [target_metric(exporter, soon, label_next_credential="sql-2027")]
+    return ticket("the next credential is refused", [exporter], ("EkmNextCredentialRefused", 25, 40, on))
 
 
 def _old_success() -> RuleCase:
@@ -152,78 +132,53 @@ def _old_success() -> RuleCase:
     checks = [
         (DAY, alert, [target_metric(exporter, refused)]),
         (DAY + 30 * MINUTE, alert, [target_metric(exporter, target), target_metric(exporter, refused)]),
-        (DAY + 100 * MINUTE, alert, [target_metric(exporter, refused)]),
+        (DAY + 140 * MINUTE, alert, [target_metric(exporter, refused)]),
     ]
-    return RuleCase(name="an old success of recovery", exporters=[exporter], length=DAY + 100 * MINUTE, checks=checks, scrape=300)
+    return RuleCase(name="an old success of recovery", exporters=[exporter], length=DAY + 140 * MINUTE, checks=checks, scrape=300)
 
 
 def _slow() -> RuleCase:
-    """From the 60th minute on, a quarter of the steps is above 1 s, or above 5 s; or too few steps are."""
+    """From the 60th minute on, a quarter of the steps is above 1 s; or too few steps are."""
 
-    def histogram(name: str, above_1s: int, above_5s: int, steps: int = 20) -> Target:
-        def grown(each: int) -> str:
-            return f"0+{steps}x60 {60 * steps + each}+{each}x59 {60 * steps + 60 * each}+{steps}x80"
+    def histogram(name: str, above_1s: int) -> Target:
+        steps, series = 20, "ekm_step_duration_seconds_%s"
+        fast = steps - above_1s
+        less = f"0+{steps}x60 {60 * steps + fast}+{fast}x59 {60 * steps + 60 * fast}+{steps}x140"
+        more = {series % 'bucket{step="get_key",le="1.0"}': less, series % 'count{step="get_key"}': f"0+{steps}x260"}
+        return Target(name=name, probes=[OK] * 250, more=more)
 
-        series = 'ekm_step_duration_seconds_bucket{step="get_key",le="%s"}'
-        return Target(
-            name=name,
-            probes=[OK] * 200,
-            more={
-                series % "1.0": grown(steps - above_1s),
-                series % "5.0": grown(steps - above_5s),
-                'ekm_step_duration_seconds_count{step="get_key"}': grown(steps),
-            },
-        )
-
-    one, five, few = histogram("one", 5, 0), histogram("five", 5, 5), histogram("few", 1, 1)
-    exporter = Exporter(targets=[one, five, few])
-    checks = [
-        (60 * MINUTE, "EkmLatencyHigh", []),
-        (110 * MINUTE, "EkmLatencyHigh", [target_metric(exporter, target) for target in (one, five)]),
-        (190 * MINUTE, "EkmLatencyHigh", []),
-    ]
-    return RuleCase(name="slow responses", exporters=[exporter], length=190 * MINUTE, checks=checks, scrape=60)
-
-
-def _path() -> RuleCase:
-    name = 'ekm_path_changes_total{what="%s"}'
-    never = {name % what: "0x400" for what in ("region", "connection", "tls_issuer")}
-    target = Target(probes=[OK] * 90, more={**never, name % "region": minutes((0, 10), (1, 80))})
-    restarted = Target(name="restarted", probes=[OK] * 90, more={**never, name % "region": minutes((2, 10), (0, 80))})
-    exporter = Exporter(targets=[target, restarted])
-    on = target_metric(exporter, target, label_what="region")
-    checks = [(9 * MINUTE, "EkmPathChanged", []), (11 * MINUTE, "EkmPathChanged", [on]), (87 * MINUTE, "EkmPathChanged", [])]
-    return RuleCase(name="a path that changes", exporters=[exporter], length=87 * MINUTE, checks=checks, scrape=60)
+    slow, few = histogram("slow", 5), histogram("few", 1)
+    exporter = Exporter(targets=[slow, few])
+    on = [target_metric(exporter, slow)]
+    checks = [(minute * MINUTE, "EkmLatencyHigh", fired) for minute, fired in ((60, []), (110, on), (240, []))]
+    return RuleCase(name="slow responses", exporters=[exporter], length=240 * MINUTE, checks=checks, scrape=60)
 
 
 def _firewall() -> RuleCase:
     """Refused on a central host but not on SQL Server's: a ticket and no page. Without the second exporter it pages."""
     refused = Failed("get_key", 3077, "forbidden_firewall")
-    central = Target(probes=[*[OK] * 5, *[refused] * 40, *[OK] * 30])
+    central = Target(probes=[*[OK] * 5, *[refused] * 40, *[OK] * 80])
     alone = Target(name="alone", vault="alone.vault.azure.net", probes=central.probes)
-    on_host = Target(probes=[OK] * 80, info={"vantage": "sql_host"})
+    on_host = Target(probes=[OK] * 130, info={"vantage": "sql_host"})
     one, two = Exporter(targets=[central, alone]), Exporter(targets=[on_host], instance="sql1:10377")
     many, seen = _behind_firewalls(refused)
-    on = target_metric(one, central)
+    on = [target_metric(one, central), *(target_metric(many, target) for target in many.targets)]
     checks = [
-        (19 * MINUTE, "EkmFirewallRefusesMonitoring", []),
-        (21 * MINUTE, "EkmFirewallRefusesMonitoring", [on, *(target_metric(many, target) for target in many.targets)]),
+        *lasting("EkmFirewallRefusesMonitoring", 20, 45, on),
         *((minute * MINUTE, "EkmCredentialForbidden", []) for minute in range(5, 61)),
-        (30 * MINUTE, "EkmForbiddenSpike", [target_metric(one, alone, refused)]),
-        (30 * MINUTE, "EkmVaultSideNotReady", [target_metric(one, alone, refused, vantage=" on a central host")]),
-        (61 * MINUTE, "EkmFirewallRefusesMonitoring", []),
+        (30 * MINUTE, "EkmForbiddenSpike", [target_metric(one, alone)]),
     ]
     exporters = [one, two, many, seen]
-    return RuleCase(name="a firewall that blocks monitoring", exporters=exporters, length=61 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="a firewall that blocks monitoring", exporters=exporters, length=110 * MINUTE, checks=checks, scrape=60)
 
 
 def _behind_firewalls(refused: Failed) -> tuple[Exporter, Exporter]:
     """Return three vaults of one credential that refuse only a central exporter: no page of a common cause."""
     names = [f"wall{number}" for number in range(3)]
     outside = [
-        Target(name=name, vault=f"{name}.vault.azure.net", probes=[*[OK] * 5, *[refused] * 40, *[OK] * 30]) for name in names
+        Target(name=name, vault=f"{name}.vault.azure.net", probes=[*[OK] * 5, *[refused] * 40, *[OK] * 80]) for name in names
     ]
-    inside = [replace(target, probes=[OK] * 80, info={"vantage": "sql_host"}) for target in outside]
+    inside = [replace(target, probes=[OK] * 130, info={"vantage": "sql_host"}) for target in outside]
     return Exporter(targets=outside, instance="mon2:10377"), Exporter(targets=inside, instance="sql2:10377")
 
 
@@ -247,58 +202,57 @@ def _preflight() -> RuleCase:
     """Preflight checks fail while probes succeed: a ticket, through a restart, until a run passes. None if probes fail."""
     count, one = "ekm_preflight_failed_checks", 'ekm_preflight_failed{check="%s"}'
     failing = {  # a restart in the 30th minute, and the next run half an hour later
-        count: "0x9 2x19 stale _x29 2x39 0x60",
+        count: "0x9 2x19 stale _x29 2x39 0x110",
         one % "revocation": "_x10 1x19 stale _x29 1x39 stale",
         one % "clock": "_x10 1x19 stale",
     }
-    target = Target(probes=[OK] * 160, more=failing)
-    closed = Target(name="closed", probes=[NOT_FOUND] * 160, more={count: "3x160", one % "dns_vault": "1x160"})
-    well = Target(name="well", probes=[OK] * 160, more={count: "0x160"})
-    exporter = Exporter(targets=[target, closed, well, Target(name="new", probes=[OK] * 160)])
-    alert = "EkmPreflightFailed"
-    checks = [
-        (24 * MINUTE, alert, []),
-        (26 * MINUTE, alert, [target_metric(exporter, target, value="2", checks="clock, revocation")]),
-        (50 * MINUTE, alert, [target_metric(exporter, target, value="2", checks="unknown after a restart")]),
-        (90 * MINUTE, alert, [target_metric(exporter, target, value="2", checks="revocation")]),
-        (120 * MINUTE, alert, []),
-    ]
-    return RuleCase(
-        name="a check fails while probes succeed", exporters=[exporter], length=120 * MINUTE, checks=checks, scrape=60
+    target = Target(probes=[OK] * 210, more=failing)
+    closed = Target(name="closed", probes=[NOT_FOUND] * 210, more={count: "3x210", one % "dns_vault": "1x210"})
+    well = Target(name="well", probes=[OK] * 210, more={count: "0x210"})
+    exporter = Exporter(targets=[target, closed, well, Target(name="new", probes=[OK] * 210)])
+    return ticket(
+        "a check fails while probes succeed", [exporter], ("EkmPreflightFailed", 25, 100, [target_metric(exporter, target)])
     )
 
 
-def _ticket_survives_a_restart() -> RuleCase:
-    """A ticket survives a restart: it is not resolved and does not begin again."""
-    target = Target(probes=[OK] * 60, more={"ekm_key_rotation_pending": "0x4 1x24 stale _ 1x60"})
-    exporter = Exporter(targets=[target], restarts=((1800, 1875),))
-    on: Fired = target_metric(exporter, target)
-    checks = [(second, "EkmKeyRotationPending", [on]) for second in range(24 * MINUTE, 50 * MINUTE, 60)]
-    return RuleCase(name="a ticket and a restart", exporters=[exporter], length=50 * MINUTE, checks=checks, scrape=60)
+def _ticket_continues() -> RuleCase:
+    """A ticket goes on through a restart, through a page of its target, and while its exporter is away. Then it ends."""
+    values = {"ekm_key_rotation_pending": "0x4 1x24 stale _ 1x68 _x40 1x19 0x70"}
+    target = Target(probes=[*[OK] * 40, *[FORBIDDEN] * 20, *[OK] * 170], more=values)
+    exporter = Exporter(targets=[target], restarts=((1800, 1875),), gaps=((100 * MINUTE, 140 * MINUTE),))
+    on = [target_metric(exporter, target)]
+    alert = "EkmKeyRotationPending"
+    checks = [
+        *((minute * MINUTE, alert, on) for minute in range(24, 215)),
+        (50 * MINUTE, "EkmForbiddenSpike", [target_metric(exporter, target)]),
+        (110 * MINUTE, "EkmExporterDown", [Fired({"job": "ekm", "instance": exporter.instance})]),
+        (230 * MINUTE, alert, []),
+    ]
+    return RuleCase(name="a ticket that continues", exporters=[exporter], length=230 * MINUTE, checks=checks, scrape=60)
 
 
 def _never_probed() -> RuleCase:
-    """One target of two is not probed for a while. The exporter as a whole is not stale."""
-    stops = [*[OK] * 5, *[NOT_PROBED] * 40, *[OK] * 30]
-    stopped, well = Target(name="stopped", probes=stops), Target(name="well", probes=[OK] * 75)
+    """One target of two is not probed for a while: one ticket. If an exporter probes none, its page is enough."""
+    stops = [*[OK] * 5, *[NOT_PROBED] * 40, *[OK] * 90]
+    stopped, well = Target(name="stopped", probes=stops), Target(name="well", probes=[OK] * 140)
     exporter = Exporter(targets=[stopped, well])
-    alert = "EkmTargetNotProbed"
-    checks = [(20 * MINUTE, alert, []), (30 * MINUTE, alert, [target_metric(exporter, stopped)]), (60 * MINUTE, alert, [])]
-    absent = ["EkmEveryProbeStale"]
+    idle = Exporter(targets=[replace(stopped, name=name) for name in ("one", "two")], instance="mon2:10377")
+    checks = [
+        *lasting("EkmTargetNotProbed", 26, 45, [target_metric(exporter, stopped)]),
+        (40 * MINUTE, "EkmEveryProbeStale", [Fired({"job": "ekm", "instance": idle.instance})]),
+    ]
     return RuleCase(
-        name="a target is no longer probed", exporters=[exporter], length=60 * MINUTE, checks=checks, absent=absent, scrape=60
+        name="a target is no longer probed", exporters=[exporter, idle], length=110 * MINUTE, checks=checks, scrape=60
     )
 
 
 def _wrap() -> RuleCase:
     """Wrap fails with a server error for 20 probes while unwrap succeeds; on another target for two probes."""
     wrap = Failed("wrap_key", 3013, "server_error", ready=True, unwraps=True)
-    target = Target(probes=[*[OK] * 10, *[wrap] * 20, *[OK] * 30])
-    moment = Target(name="moment", probes=[*[OK] * 10, *[wrap] * 2, *[OK] * 48])
+    target = Target(probes=[*[OK] * 10, *[wrap] * 20, *[OK] * 80])
+    moment = Target(name="moment", probes=[*[OK] * 10, *[wrap] * 2, *[OK] * 98])
     exporter = Exporter(targets=[target, moment])
-    alert = "EkmWrapFails"
-    checks = [(14 * MINUTE, alert, []), (20 * MINUTE, alert, [target_metric(exporter, target)]), (42 * MINUTE, alert, [])]
-    return RuleCase(name="only wrap fails", exporters=[exporter], length=42 * MINUTE, checks=checks, scrape=60)
+    return ticket("only wrap fails", [exporter], ("EkmWrapFails", 18, 30, [target_metric(exporter, target)]))
 
 
 def _backup() -> RuleCase:
@@ -316,12 +270,23 @@ def _removed() -> RuleCase:
     version = 'ekm_retained_version_usable{key="tde",version="2023"}'
     target = Target(probes=[OK] * 200, more={version: "1x9 0x50 stale _x140"})
     exporter = Exporter(targets=[target], more={"process_start_time_seconds": "-7200x200"})
-    on = target_metric(exporter, target, label_key="tde", label_version="2023")
-    alert = "EkmRetainedVersionUnusable"
-    checks = [(50 * MINUTE, alert, [on]), (75 * MINUTE, alert, []), (190 * MINUTE, alert, [])]
-    return RuleCase(
-        name="a retained version that is removed", exporters=[exporter], length=190 * MINUTE, checks=checks, scrape=60
-    )
+    on = [target_metric(exporter, target, label_key="tde", label_version="2023")]
+    case = ticket("a retained version that is removed", [exporter], ("EkmRetainedVersionUnusable", 25, 61, on))
+    return replace(case, length=190 * MINUTE, checks=[*case.checks, (190 * MINUTE, "EkmRetainedVersionUnusable", [])])
+
+
+def _budget() -> RuleCase:
+    """One failed probe an hour, of twelve, on two targets of one team and one of another: a ticket for each team."""
+    probes = [*[OK] * (24 * 12), *[NOT_FOUND, *[OK] * 11] * 14, *[OK] * (12 * 12)]
+    teams = {"billing": "dba", "payroll": "dba", "archive": "records"}
+    targets = [Target(name=name, interval=300, probes=probes, labels={"team": team}) for name, team in teams.items()]
+    exporter = Exporter(targets=[*targets, Target(name="well", interval=300, probes=[OK] * 900)])
+    on = [Fired({"job": "ekm", "instance": exporter.instance, "team": team}) for team in ("dba", "records")]
+    # After seven hours there are eight failures.
+    times = ((DAY, []), (DAY + 7 * HOUR, []), (DAY + 9 * HOUR, on), (DAY + 23 * HOUR, []))
+    checks = [(second, "EkmErrorBudgetBurns", fired) for second, fired in times]
+    name = "an error budget that burns slowly"
+    return RuleCase(name=name, exporters=[exporter], length=DAY + 23 * HOUR, checks=checks, scrape=300)
 
 
 CASES = [
@@ -336,9 +301,9 @@ CASES = [
     _next(),
     _old_success(),
     _slow(),
-    _path(),
     _firewall(),
     _firewall_and_a_bad_moment(),
     _preflight(),
-    _ticket_survives_a_restart(),
+    _ticket_continues(),
+    _budget(),
 ]

@@ -77,7 +77,7 @@ INCIDENTS = (
     ),
     Incident(
         name="shared", broken="the secret of twenty targets was changed in Entra ID only", alert="EkmCredentialRefused",
-        fault={"fault": "secret_wrong"}, on=("application",), count=20, shared=True, words=("3303", "secret_wrong", "shared-19"),
+        fault={"fault": "secret_wrong"}, on=("application",), count=20, shared=True, words=("3303", "secret_wrong", "shared-09"),
     ),
     Incident(
         name="waves", broken="the vault responds 429 for 5 minutes, three times, with 6 minutes between", alert="EkmThrottledSpike",
@@ -109,7 +109,7 @@ INCIDENTS = (
     ),
     Incident(
         name="deleted", broken="the key is deleted and can be recovered", alert="EkmKeySoftDeleted",
-        fault={"fault": "key_soft_deleted"}, words=("purged",),
+        fault={"fault": "key_soft_deleted"}, words=("purges it at",),
     ),
 )  # fmt: skip
 

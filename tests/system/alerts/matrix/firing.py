@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 
 from alerts.build import RULES
-from tests.system.alerts.matrix.exposed import Target, input_series
+from tests.system.alerts.notation import series
+from tests.system.alerts.timeline import Exporter
 
 FIRING = 'ALERTS{alertstate="firing"}'
 _BLOCK = re.compile(r"time: (\S+),\n +exp: nil\n +got: (.+)$", re.MULTILINE)
@@ -29,10 +30,10 @@ Spans = dict[Alert, list[tuple[int, int]]]  # in seconds; the end is the first e
 
 @dataclass(frozen=True)
 class Batch:
-    """Targets that are evaluated in one run: each scenario has exporters of its own, so they do not touch each other."""
+    """Exporters that are evaluated in one run: each scenario has its own, so they do not touch each other."""
 
     name: str
-    targets: Sequence[Target]
+    exporters: Sequence[Exporter]
     length: int
     scrape: int
 
@@ -77,7 +78,7 @@ def _document(rules: Path, groups: Sequence[str], batch: Batch) -> dict[str, obj
         "tests": [
             {
                 "interval": step,
-                "input_series": input_series(batch.targets, batch.length, batch.scrape),
+                "input_series": series(batch.exporters, batch.length, batch.scrape),
                 "promql_expr_test": checks,
             }
         ],

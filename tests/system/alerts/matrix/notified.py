@@ -1,11 +1,10 @@
-"""The messages of Alertmanager for given firing times, by the routes, groups and inhibition of alerts/alertmanager.yml.
+"""The messages of Alertmanager for given firing times, by the routes and groups of alerts/alertmanager.yml.
 
-It computes hours of notifications in milliseconds. `alertmanager.test_inhibition` compares the inhibition with a real Alertmanager.
-Repeats, time intervals and texts are left out.
+It computes hours of notifications in milliseconds. Repeats, time intervals and texts are left out.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -43,16 +42,13 @@ def sent(spans: Spans) -> list[Sent]:
     found = []
     for now in range(0, end + 1, TICK):
         firing = {number for number, (_, periods) in enumerate(alerts) if any(begin <= now < end for begin, end in periods)}
-        shown = {
-            number for number in firing if not _inhibited(alerts[number][0], [alerts[other][0] for other in firing - {number}])
-        }
         for key, members in _groups(alerts, firing).items():
             wait, interval = _waits(key[0])
             due = waiting.setdefault(key, now + wait)
             if now < due:
                 continue
             waiting[key] = now + interval
-            new = (members & shown) - sent_before[key]
+            new = members - sent_before[key]
             if new:
                 labels = tuple(alerts[number][0] for number in sorted(new))
                 found.append(Sent(now, key[0], labels[0]["alertname"], labels))
@@ -87,15 +83,3 @@ def _waits(receiver: str) -> tuple[int, int]:
     [route] = _configuration()["route"]["routes"]
     own = next((one for one in route["routes"] if one["receiver"] == receiver), {})
     return tuple(milliseconds(own.get(name, route[name])) // 1000 for name in ("group_wait", "group_interval"))  # type: ignore[return-value]
-
-
-def _inhibited(labels: Mapping[str, str], others: Sequence[Mapping[str, str]]) -> bool:
-    return any(
-        matches(rule["source_matchers"], other) and all(labels.get(name) == other.get(name) for name in rule["equal"])
-        for rule in _rules_for(labels)
-        for other in others
-    )
-
-
-def _rules_for(labels: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    return (rule for rule in _configuration()["inhibit_rules"] if matches(rule["target_matchers"], labels))

@@ -22,7 +22,7 @@ def evaluated(place: Path) -> Mapping[str, Spans]:
     batches = [
         Batch(
             f"every{interval}",
-            [target for one in scenarios() if one.interval == interval for target in one.targets()],
+            [exporter for one in scenarios() if one.interval == interval for exporter in one.exported()],
             LEAD + lasts + AFTER,
             SCRAPE[interval],
         )
@@ -35,7 +35,7 @@ def evaluated(place: Path) -> Mapping[str, Spans]:
 
 
 def of(scenario: Scenario, by_instance: Mapping[str, Spans]) -> Spans:
-    return {alert: periods for target in scenario.targets() for alert, periods in by_instance.get(target.instance, {}).items()}
+    return {alert: periods for one in scenario.exported() for alert, periods in by_instance.get(one.instance, {}).items()}
 
 
 def table(by_instance: Mapping[str, Spans]) -> str:

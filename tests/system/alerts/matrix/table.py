@@ -3,22 +3,23 @@
 Literal tables, and the scenarios that follow from them.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 
-from tests.system.alerts.matrix.exposed import Fault, Target
+from tests.system.alerts.timeline import Exporter, Failed, Target
 
 MINUTE = 60
 LEAD, AFTER = 30 * MINUTE, 65 * MINUTE
 LASTS = {15: 40 * MINUTE, 60: 60 * MINUTE, 300: 150 * MINUTE}  # how long a fault lasts, by interval
 SCRAPE = {15: 30, 60: 60, 300: 60}
 
+ON_HOST = {"vantage": "sql_host"}
 MODES: Mapping[str, Mapping[str, str]] = {
-    "full": {},
-    "read_only": {"mode": "read_only"},
-    "canary": {"mode": "canary"},
-    "unpinned": {"pin": "none"},
+    "full": ON_HOST,
+    "read_only": {**ON_HOST, "mode": "read_only"},
+    "canary": {**ON_HOST, "mode": "canary"},
+    "unpinned": {**ON_HOST, "pin": "none"},
 }
 # Which probes fail, by their number since the fault began.
 PATTERNS: Mapping[str, Callable[[int], bool]] = {
@@ -31,27 +32,20 @@ PATTERNS: Mapping[str, Callable[[int], bool]] = {
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of fault, and its page. `now_and_then` is the page of an intermittent fault, `without` that of a target without a verdict.
-
-    Empty means `page`.
-    """
+    """A kind of fault, and its page."""
 
     name: str
-    fault: Fault
+    fault: Failed
     page: str
-    without: str = ""
-    now_and_then: str = ""
-    without_now_and_then: str = ""
 
 
-NOT_READY, FAILS = "EkmVaultSideNotReady", "EkmProbeFails"
 KINDS = (
-    Kind("the vault throttles", Fault("get_key", 3011, "throttled"), "EkmThrottledSpike"),
-    Kind("the vault forbids", Fault("get_key", 3077, "forbidden_rbac"), "EkmForbiddenSpike"),
-    Kind("the key is not found", Fault("get_key", 3076, "key_not_found"), NOT_READY, FAILS),
-    Kind("the host name is gone", Fault("challenge", 3900, "dns_not_found"), "EkmVaultHostNameGone", "", NOT_READY, FAILS),
-    Kind("Entra ID refuses the credential", Fault("token", 3303, "secret_wrong"), "EkmCredentialRefused"),
-    Kind("Entra ID throttles", Fault("token", 3011, "throttled"), "EkmEntraTurnsAway"),
+    Kind("the vault throttles", Failed("get_key", 3011, "throttled"), "EkmThrottledSpike"),
+    Kind("the vault forbids", Failed("get_key", 3077, "forbidden_rbac"), "EkmForbiddenSpike"),
+    Kind("the key is not found", Failed("get_key", 3076, "key_not_found"), "EkmVaultSideNotReady"),
+    Kind("the host name is gone", Failed("challenge", 3900, "dns_not_found"), "EkmVaultHostNameGone"),
+    Kind("Entra ID refuses the credential", Failed("token", 3303, "secret_wrong"), "EkmCredentialRefused"),
+    Kind("Entra ID throttles", Failed("token", 3011, "throttled"), "EkmEntraTurnsAway"),
 )
 
 
@@ -84,26 +78,20 @@ class Scenario:
     @property
     def expected(self) -> str:
         """The alert of the one page; empty if there must be none."""
-        if self.pattern == "once":
-            return ""
-        has_verdict = self.mode in ("full", "read_only")
-        kind = self.kind
-        if self.pattern == "sustained":
-            return kind.page if has_verdict else kind.without or kind.page
-        return (kind.now_and_then if has_verdict else kind.without_now_and_then or kind.without) or kind.page
+        return "" if self.pattern == "once" else self.kind.page
 
-    def targets(self) -> Iterator[Target]:
+    def exported(self) -> Iterator[Exporter]:
         bad = [self.kind.fault if PATTERNS[self.pattern](number) else None for number in range(self._count)]
-        probes: Sequence[Fault | None] = [*[None] * (self.begin // self.interval), *bad, *[None] * (AFTER // self.interval)]
-        for number in range(self.exporters):
-            yield Target(
-                instance=f"{self.name}-x{number}",
-                name=self.name,
-                interval=self.interval,
-                probes=probes,
-                credential=self.name,
-                **MODES[self.mode],  # type: ignore[arg-type]
-            )
+        probes = [*[None] * (self.begin // self.interval), *bad, *[None] * (AFTER // self.interval)]
+        target = Target(
+            name=self.name,
+            vault=f"{self.name}.vault.azure.net",
+            interval=self.interval,
+            probes=probes,
+            credential=self.name,
+            info=MODES[self.mode],
+        )
+        return (Exporter(targets=[target], instance=f"{self.name}-x{number}") for number in range(self.exporters))
 
 
 def scenarios() -> list[Scenario]:

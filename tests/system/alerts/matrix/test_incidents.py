@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.system.alerts.matrix.exposed import Fault, Target
 from tests.system.alerts.matrix.firing import Batch, spans
 from tests.system.alerts.matrix.notified import sent
+from tests.system.alerts.timeline import Exporter, Failed, Target
 
 pytestmark = pytest.mark.real
 MINUTE = 60
@@ -12,29 +12,33 @@ BEGIN, AFTER = 20, 65  # probes, one a minute
 OUT, LONGEST = [True] * 12, 33
 # The fault, which probes fail, how many targets, whether they share a credential, and the page.
 INCIDENTS = {
-    "region": (Fault("get_key", 3013, "server_error"), OUT, 5, False, "EkmRegionDown"),
-    "egress": (Fault("challenge", 3900, "dns_temporary"), OUT, 5, False, "EkmEgressDown"),
-    "entra": (Fault("token", 3013, "entra_unavailable"), OUT, 5, False, "EkmEntraUnavailable"),
-    "credential": (Fault("token", 3303, "secret_wrong"), OUT, 20, True, "EkmCredentialRefused"),
-    "permission": (Fault("unwrap_key", 3077, "forbidden_rbac"), OUT, 1, False, "EkmForbiddenSpike"),
-    "forbidden": (Fault("get_key", 3077, "forbidden_rbac"), OUT, 5, True, "EkmCredentialForbidden"),
-    "waves": (Fault("get_key", 3011, "throttled"), [*[True] * 5, *[False] * 6] * 3, 1, False, "EkmThrottledSpike"),
-    "flapping": (Fault("get_key", 3013, "server_error"), [True, True, False] * 10, 5, False, "EkmRegionDown"),
+    "region": (Failed("get_key", 3013, "server_error"), OUT, 5, False, "EkmRegionDown"),
+    "egress": (Failed("challenge", 3900, "dns_temporary"), OUT, 5, False, "EkmEgressDown"),
+    "entra": (Failed("token", 3013, "entra_unavailable"), OUT, 5, False, "EkmEntraUnavailable"),
+    "credential": (Failed("token", 3303, "secret_wrong"), OUT, 20, True, "EkmCredentialRefused"),
+    "permission": (Failed("unwrap_key", 3077, "forbidden_rbac"), OUT, 1, False, "EkmForbiddenSpike"),
+    "forbidden": (Failed("get_key", 3077, "forbidden_rbac"), OUT, 5, True, "EkmCredentialForbidden"),
+    "waves": (Failed("get_key", 3011, "throttled"), [*[True] * 5, *[False] * 6] * 3, 1, False, "EkmThrottledSpike"),
+    "flapping": (Failed("get_key", 3013, "server_error"), [True, True, False] * 10, 5, False, "EkmRegionDown"),
 }
 
 
-def targets(name):
+def exporter(name):
     fault, bad, count, shared, _ = INCIDENTS[name]
     probes = [*[None] * BEGIN, *(fault if one else None for one in bad), *[None] * (AFTER + LONGEST - len(bad))]
-    for number in range(count):
-        own = f"{name}{number}"
-        yield Target(instance=name, name=own, interval=60, probes=probes, credential=name if shared else own)
+    names = [f"{name}{number}" for number in range(count)]
+    return Exporter(
+        instance=name,
+        targets=[
+            Target(name=own, vault=f"{own}.vault.azure.net", probes=probes, credential=name if shared else own) for own in names
+        ],
+    )
 
 
 @pytest.fixture(scope="session")
 def fired(tmp_path_factory):
     length = (BEGIN + max(len(bad) for _, bad, *_ in INCIDENTS.values()) + AFTER) * MINUTE
-    batch = Batch("incidents", [target for name in INCIDENTS for target in targets(name)], length, 30)
+    batch = Batch("incidents", [exporter(name) for name in INCIDENTS], length, 30)
     return spans(tmp_path_factory.mktemp("incidents"), [batch])
 
 

@@ -540,7 +540,7 @@ async def test_expiring_soon_is_a_section_an_order_a_field_and_a_calendar():
     )
     assert re.findall(r'<a href="/targets/([^"?]+)"', ordered) == ["second", "first"]
     assert [(each["name"], each["days_left"], each["alert"], each["targets"]) for each in payload] == [
-        ("web", 3.1, "EkmCredentialExpiresIn7Days", 1), ("sql-prod", 8.1, "EkmCredentialExpiresIn30Days", 1),
+        ("web", 3.1, "EkmCredentialExpires", 1), ("sql-prod", 8.1, "EkmCredentialExpires", 1),
     ]  # fmt: skip
     assert (status, headers["Content-Type"]) == (200, "text/calendar; charset=utf-8")
     assert feed.count("BEGIN:VEVENT") == 2
