@@ -81,7 +81,8 @@ ROWS: Final = (
     Row(_word("as it is now", "did so", "does so", "those of them", "by now", "stands? still", "ado"), "name the subject"),
     Row(_word("nor"), "or; and not",
         {("*", "not from a trusted service nor via"): "a sentence of Key Vault",
-         ("alerts/azure-rule-groups.json", r"\nor "): "a line break of JSON before or"}),
+         ("alerts/azure-rule-groups.json", r"\nor "): "a line break of JSON before or",
+         ("alerts/azure-rule-groups.json", r"\nor\n"): "a line break of JSON before or"}),
     # Names that classes, functions and modules had.
     Row(_name("TokenDesk", "_Drawer", "_Flight", "Grant", "TokenAnswer", "Cycles", "serves_for"), "TokenCache, TokenResult, TokenReusePolicy"),
     Row(_name("Glimpse", "cut_short", "Greeting", "SecretKeeper"), "PendingResult, EndpointResult, SecretCache"),

@@ -214,7 +214,7 @@ _REST = ("key", "module", "cloud", "tenant", "generation", "vantage")
 def _removed_target() -> RuleCase:
     """A reload drops a target: one ticket, which ends a day later. A target that another exporter has now is not gone.
 
-    Without a scheduler only counters tell which targets there are: gauges end with a failed scrape of /probe.
+    Without a scheduler only counters show which targets there are: gauges end with a failed scrape of /probe.
     """
     kept = {"interval": HOUR, "probes": [OK] * 30}
     gone = Target(name="gone", **kept, removed=HOUR)
