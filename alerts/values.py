@@ -15,7 +15,6 @@ from alerts.texts import TEXTS
 from exporter.core.auxiliary import CREDENTIAL_REFUSED
 from exporter.core.causes import MANY, MANY_RATIO
 from exporter.core.codes import both_numbers
-from exporter.core.readiness import EXPORTER_SIDE
 
 # The scrape job of the exporters, as the README names it.
 JOB: Final = "ekm"
@@ -92,7 +91,6 @@ PATTERNS: Final[Mapping[str, str]] = {
     "FIREWALL": "forbidden_firewall|forbidden_connection|forbidden_nsp",
     "REFUSED": "|".join(sorted(CREDENTIAL_REFUSED)),
     "ENDED": "secret_expired|certificate_expired",
-    "EXPORTER_SIDE": "|".join(EXPORTER_SIDE),
 }
 
 _UNITS: Final = (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", 1))
