@@ -14,6 +14,7 @@ from alerts.slo import DAY, HOUR, MINUTE
 from alerts.texts import TEXTS
 from exporter.core.auxiliary import CREDENTIAL_REFUSED
 from exporter.core.codes import both_numbers
+from exporter.core.common_causes import MANY, MANY_RATIO
 
 # The scrape job of the exporters, as the README names it.
 JOB: Final = "ekm"
