@@ -264,7 +264,7 @@ def test_sentence_of_a_tool_or_service_leads_to_its_reason(text, reason):
 def test_number_of_entra_without_a_row_leads_to_its_description(text):
     found = explain(text)
     number = re.search(r"\d+", text)[0]
-    assert found.reason is Reason.SIGN_IN_REFUSED
+    assert found.title == f"AADSTS{number}: sign_in_refused"
     assert f"https://login.microsoftonline.com/error?code={number}" in found.actions[0]
     assert not any("reset" in each or "ALTER" in each for each in found.actions)
 
@@ -324,17 +324,6 @@ def test_unknown_text_gets_the_nearest_and_the_general_way():
 
 def test_secret_in_an_unknown_text_is_not_repeated():
     assert "abcdef" not in unknown("client_secret=abcdef0123456789")
-
-
-def test_known_text_follows_the_rules_of_the_codes():
-    for known in KNOWN_TEXTS:
-        for text in (known.summary, *known.causes, *known.actions):
-            assert text.isascii()
-            assert text[-1] in ".?"
-            assert text.count("`") % 2 == 0
-            assert "docs/" not in text
-            for sentence in re.split(r"(?<=[.?!;:])\s+", re.sub(r"`[^`]*`", "CODE", text)):
-                assert len(sentence.split()) <= 25, sentence
 
 
 def test_capital_word_of_a_command_has_a_meaning():
