@@ -8,7 +8,7 @@ import pytest
 
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.codes.shared import DO_NOT_RESTART, SET_ONLINE
-from exporter.core.model import CredentialKind, Outcome, Readiness, Step, Vantage
+from exporter.core.model import CredentialKind, Readiness, Step, Vantage
 from exporter.core.readiness import deciding_failure
 from exporter.core.reasons import Reason
 from exporter.presentation import wording
@@ -24,6 +24,7 @@ from tests.support.web_factories import (
     fully_declared_config,
     good,
     refused_auxiliary,
+    wrap_and_unwrap_failed,
 )
 from tests.support.web_server import Service, get, serving, words
 
@@ -111,18 +112,8 @@ def test_disabled_versions_are_two_causes():
     assert "az keyvault key set-attributes" in " ".join(advice_of(record)[AuxiliaryKind.RETAINED])
 
 
-def wrap_and_unwrap(reason_of_wrap, reason_of_unwrap):
-    report = good()
-    reasons = {Step.WRAP_KEY: reason_of_wrap, Step.UNWRAP_KEY: reason_of_unwrap}
-    steps = tuple(
-        replace(each, outcome=Outcome.FAILED, code=3077, reason=reasons[each.step]) if each.step in reasons else each
-        for each in report.steps
-    )
-    return replace(report, steps=steps, readiness=Readiness(ready=False, why="not_ready"))
-
-
 def test_failed_unwrap_decides_before_a_failed_wrap():
-    report = wrap_and_unwrap(Reason.KEY_EXPIRED, Reason.KEY_DISABLED)
+    report = wrap_and_unwrap_failed()
     assert deciding_failure(report).step is Step.UNWRAP_KEY
     ready = replace(report, readiness=Readiness(ready=None, why="stale"))
     assert deciding_failure(ready).step is Step.WRAP_KEY
@@ -132,7 +123,7 @@ def test_failed_unwrap_decides_before_a_failed_wrap():
 
 async def test_state_and_cause_of_a_row_name_the_same_step():
     service = Service(fully_declared_config())
-    service.add_reports(wrap_and_unwrap(Reason.KEY_EXPIRED, Reason.KEY_DISABLED))
+    service.add_reports(wrap_and_unwrap_failed())
     async with serving(service) as session:
         overview = words((await get(session, "/"))[2])
         page = words((await get(session, "/targets/contoso-key0"))[2])
