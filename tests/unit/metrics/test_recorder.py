@@ -131,6 +131,12 @@ def test_a_429_counts_even_in_a_tainted_probe():
 # last known facts
 
 
+def test_a_certificate_of_entra_is_no_part_of_the_path():
+    recorder = after(*(a_report(steps=[ok(Step.TOKEN, certificate=certificate(issuer))]) for issuer in "ab"))
+
+    assert set(shown(recorder, "ekm_path_changes_total").values()) == {0}
+
+
 # certificates, clocks, credentials, budget
 
 
