@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exporter.cli.main import main
 from exporter.core.codes.explain import explain
-from exporter.core.codes.render import explanation_data, explanation_text
+from exporter.core.codes.render import explanation_data
 from exporter.core.codes.unknown import KINDS, OTHERWISE, unknown
 from exporter.core.reasons import Reason
 from tests.support.web_server import Service, get, serving, words
@@ -190,9 +190,3 @@ def test_data_of_an_explanation_has_summary_actions_and_codes():
     assert data["summary"]
     assert data["actions"]
     assert 3303 in data["codes"]
-
-
-def test_capital_words_of_commands_are_explained():
-    text = explanation_text(explain("3303"))
-    assert "In the commands:" in text
-    assert "first 32 digits of SECRET" in " ".join(text.split())

@@ -181,11 +181,3 @@ def test_an_unknown_code_of_a_line_is_named(run):
     status, _, err = run("explain", "Provider error code: 9999.")
     assert status == 2
     assert "no such code: '9999'" in err
-
-
-@pytest.mark.parametrize("text", ["secret_expired", "forbidden_rbac", "throttled", "dns_not_found", "AADSTS7000222"])
-def test_explain_of_a_reason_names_the_three_clocks(run, text):
-    status, out, _ = run("explain", text)
-    flat = " ".join(out.split())
-    assert status == 0
-    assert all(clock in flat for clock in ("Now: ", "At the next log file or backup: ", "At a restart: "))
