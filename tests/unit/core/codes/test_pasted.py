@@ -30,6 +30,8 @@ def title(text):
 @pytest.mark.parametrize(
     ("text", "number"),
     [
+        ("Cannot load library 'x'", 33027),
+        ("Msg 33027, Level 16, State 1. Cannot load library 'C:\\akv.dll'. See errorlog for more information.", 33027),
         ("15151", 15151),
         ("Msg 15151, Level 16, State 1, Line 3\nCannot find the asymmetric key 'K', because it does not exist or you do not have permission.", 15151),
         ("Cannot alter the credential 'C', because it does not exist or you do not have permission.", 15151),
@@ -95,6 +97,24 @@ def test_number_of_a_message_decides_in_any_language(head, number):
         ("Provider error code: 0xCE7", 3303),
         ("AADSTS999999: x. Provider error code: 3128", 3128),
         ("Provider error code: 5", 5),
+        ("2026-11-25 14:00:00.00 spid51 Cannot open session for cryptographic provider 'AKV'. Provider error code: 3303. (Provider Error)", 3303),
+        ("Vault Name: contoso, Operation: acquireToken, Message: [error:3108, info:401, state:16] refused", 3303),
+        ("E3303", 3303),
+        ("error 3077", 3077),
+        ("code=3113", 3113),
+        ("404 getKeyByName", 3076),
+        ("HTTP 403 unwrapKey", 3077),
+        ("429 wrap_key", 3011),
+        ("ErrorHttpSendRequest", 3008),
+        ("the log shows ErrorHttpSendRequest today", 3008),
+        ("401", 401),
+        ("3303.", 3303),
+        ("(3077)", 3077),
+        ("today the log shows 3303 again", 3303),
+        ("\u0663\u0663\u0660\u0663", 3303),
+        ("[Error: 3303, Info: 401, State: 0] Server replied with error", 3303),
+        ("Operation: UnwrapKey, Error: 3113, Info: 403", 3077),
+        ("2026-11-26 10:11:12.13 spid51 Cannot find it. Provider error code: 2058. (Provider Error - No explanation is available)", 2058),
     ],
 )  # fmt: skip
 def test_provider_code_is_found_and_the_name_of_a_key_is_none(text, code):
@@ -110,11 +130,15 @@ def test_provider_code_is_found_and_the_name_of_a_key_is_none(text, code):
         "Error: 3206, Severity: 16, State: 1.",
         "Msg 3303",
         "Meldung 3112, Ebene 16, Status 1",
+        "33033",
+        "Msg 33050",
+        "12345",
     ],
 )
 def test_message_of_sql_server_is_never_the_code_of_the_same_number(text):
     assert explain(text) is None
     assert "a message of SQL Server" in unknown(text)
+    assert "Did you mean" not in unknown(text)
 
 
 @pytest.mark.parametrize(
@@ -142,6 +166,8 @@ def test_state_of_a_database_is_explained(text, state):
 @pytest.mark.parametrize(
     ("text", "start"),
     [
+        ("12029", "Windows error 12029: the connection failed"),
+        ("info: 12007", "Windows error 12007: the host name did not resolve"),
         ("0x80072EE7", "Windows error 12007 (0x80072EE7): the host name did not resolve"),
         ("HRESULT: 0x80072F8F", "Windows error 12175 (0x80072F8F): the TLS handshake failed"),
         ("80072efd", "Windows error 12029 (0x80072EFD): the connection failed"),
@@ -278,10 +304,16 @@ def test_number_of_entra_without_a_row_leads_to_its_description(text):
         ("StatusCode: 503", 3013),
         ("502 Bad Gateway", 3013),
         ("404 Not Found", 3076),
+        ("403", 3077),
+        ("HTTP 503", 3013),
+        ("429", 3011),
     ],
 )
 def test_status_in_a_sentence_of_a_tool_names_its_code(text, code):
-    assert [row.code for row in explain(text).rows] == [code]
+    found = explain(text)
+    assert found.title == f"HTTP status {re.search('[45][0-9]{2}', text)[0]} of a vault"
+    assert [row.code for row in found.rows] == [code]
+    assert found.actions
 
 
 def test_error_of_curl_without_a_reason_has_an_action():
