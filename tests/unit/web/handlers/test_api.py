@@ -68,12 +68,6 @@ async def test_gzip_holds_the_same_bytes():
     assert len(zipped) < len(plain) / 5
 
 
-async def test_head_of_metrics_has_no_body():
-    async with serving(Service()) as session, session.head("/metrics") as response:
-        assert response.status == 200
-        assert await response.read() == b""
-
-
 async def test_health_and_readiness():
     service = Service()
     async with serving(service) as session:
@@ -319,14 +313,10 @@ async def test_reload_response_has_every_problem():
     assert (fine.calls, broken.calls) == (1, 1)
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}],
-)
-async def test_cross_site_reload_is_refused(headers):
+async def test_cross_site_reload_is_refused():
     reload = Reloads()
     async with serving(Service(), reload=reload) as session:
-        assert (await post(session, "/-/reload", headers=headers))[0] == 403
+        assert (await post(session, "/-/reload", headers={"Origin": "https://evil.example"}))[0] == 403
     assert reload.calls == 0
 
 

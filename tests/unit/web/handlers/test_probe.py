@@ -106,24 +106,8 @@ async def test_another_module_waits_for_a_running_probe():
     assert [probe[1] for probe in service.probed] == ["default", "other"]
 
 
-async def test_repeat_is_cached_for_the_minimum_interval_only():
-    remembering, forgetting = Service(), Service(config(settings=Settings(min_interval=0.0)))
-    for service in (remembering, forgetting):
-        async with serving(service) as session:
-            for _ in range(3):
-                await get(session, "/probe?target=contoso-key0")
-    assert len(remembering.probed) == 1
-    assert len(forgetting.probed) == 3
-
-
 @pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        (None, None),
-        ("5", 4.5),
-        ("15", None),
-        ("soon", None),
-    ],
+    ("header", "seconds"), [(None, None), ("5", 4.5), ("15", None), ("soon", None)]
 )
 async def test_scrape_timeout_limits_the_probe(header, seconds):
     service = Service()

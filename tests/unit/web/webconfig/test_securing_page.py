@@ -19,11 +19,6 @@ def test_the_tables_are_current():
     assert PART.refreshed(TEXT) == TEXT, "run ./dev docs"
 
 
-def test_page_without_a_marker_is_an_error():
-    with pytest.raises(ValueError, match="needs a line"):
-        PART.refreshed("no place")
-
-
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
 def test_each_example_is_valid_and_authenticates_every_client(folder, example):
     loaded = folder.load(example)
