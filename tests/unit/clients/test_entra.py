@@ -14,6 +14,7 @@ from exporter.config.model import Credential
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, CredentialKind, Phase
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, response, until
+from tests.support.web_server import until as eventually
 
 CLIENT = "66666666-7777-8888-9999-aaaaaaaaaaaa"
 SECRET = "MARKED~secret.value-With_everything+/=&40chars"
@@ -358,13 +359,9 @@ async def test_cancelled_request_leaves_no_connection(serve, get_token):
 
     wire = await serve(lambda _request: silent)
     task = asyncio.create_task(get_token(wire, seconds=60))
-    async with asyncio.timeout(30):
-        while not wire.requests:  # noqa: ASYNC110 - the server has no event for it
-            await asyncio.sleep(0.001)
+    await eventually(lambda: wire.requests)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     wire.release.set()
-    async with asyncio.timeout(30):
-        while wire.open:  # noqa: ASYNC110 - the server has no event for it
-            await asyncio.sleep(0.001)
+    await eventually(lambda: not wire.open)

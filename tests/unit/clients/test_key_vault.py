@@ -66,14 +66,6 @@ async def test_only_the_challenge_request_has_no_token(serve, session_to, fake_v
     assert json.loads(wire.requests[2].body)["alg"] == "RSA-OAEP"
 
 
-async def test_each_session_opens_its_own_connection(serve, session_to, fake_vault):
-    wire = await serve(fake_vault)
-    for _ in range(3):
-        async with session_to(wire) as session:
-            await session.challenge(deadline=until())
-    assert wire.connections == 3
-
-
 async def test_connection_phases_belong_to_the_first_exchange(serve, session_to, fake_vault):
     wire = await serve(fake_vault)
     loop = asyncio.get_running_loop()

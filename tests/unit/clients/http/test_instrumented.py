@@ -14,7 +14,7 @@ from exporter.clients import NetworkError, Networks, VaultSession
 from exporter.clients.http.instrumented import TimedSSLObject, make_context
 from exporter.config.model import Config, Module, Settings
 from exporter.core.faults import Fault
-from tests.support.tls_server import TOKEN, VAULT, response, until
+from tests.support.tls_server import TOKEN, VAULT, until
 
 
 class CountingCredential:
@@ -26,17 +26,6 @@ class CountingCredential:
 
     async def close(self):
         pass
-
-
-async def test_own_policies_replace_all_of_the_sdk(serve, network_to):
-    """Each response is final: no challenge handling, retry or redirect."""
-    for status in (401, 429, 503, 302):
-        wire = await serve(lambda _request, status=status: response(status, b"\xff", Retry_After="0", Location="/x"))
-        session = VaultSession(network_to(wire), VAULT, "7.4")
-        async with session:
-            facts, _ = await session.get_key(TOKEN, "Key0", None, deadline=until())
-        assert facts.status == status
-        assert len(wire.requests) == 1
 
 
 async def test_sdk_passes_url_and_options_to_the_transport():

@@ -108,11 +108,16 @@ async def test_unreadable_proxy_password_sends_nothing(serve, key_facts, tmp_pat
     assert proxy.connections == 0
 
 
-@pytest.mark.parametrize("status", [403, 407, 502, 504])
-async def test_refusal_of_a_proxy_keeps_its_status(serve, key_facts, status):
-    proxy = await serve(lambda _request: response(status, b"", Proxy_Authenticate="Basic"), tls=False)
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [(407, Reason.PROXY_AUTH), *((status, Reason.PROXY_STATUS) for status in (302, 403, 502, 504))],
+)
+async def test_refusal_of_a_proxy_keeps_its_status(serve, key_facts, status, reason):
+    answer = response(status, b"", Proxy_Authenticate="Basic", Location="http://login.example/")
+    proxy = await serve(lambda _request: answer, tls=False)
     facts = await key_facts(None, **through(proxy.port))
     assert (facts.fault, facts.status) == (Fault.PROXY_STATUS, status)
+    assert classify(Step.GET_KEY, facts).reason is reason
     assert len(proxy.requests) == 1
 
 
@@ -137,14 +142,6 @@ async def test_failed_connect_request_is_the_proxys_fault(serve, key_facts, *, b
     proxy = await serve(behaviour, tls=False)
     facts = await key_facts(None, **through(proxy.port), seconds=seconds)
     assert facts.fault is fault, facts
-    assert len(proxy.requests) == 1
-
-
-async def test_redirect_of_a_proxy_is_the_proxys_fault(serve, key_facts):
-    proxy = await serve(lambda _request: response(302, b"", Location="http://login.example/"), tls=False)
-    facts = await key_facts(None, **through(proxy.port))
-    assert (facts.fault, facts.status) == (Fault.PROXY_STATUS, 302)
-    assert classify(Step.GET_KEY, facts).reason is Reason.PROXY_STATUS
     assert len(proxy.requests) == 1
 
 

@@ -5,7 +5,6 @@ Audits can therefore separate the exporter's requests from those of SQL Server.
 
 import pytest
 
-from exporter import __version__
 from exporter.clients import USER_AGENT, fetch_token
 from exporter.clients.graph import GraphSession, Holder
 from exporter.clients.key_vault_secrets import SecretVersionsSession
@@ -27,10 +26,6 @@ def environment(monkeypatch):
 def user_agents(wire):
     assert wire.requests
     return {request.headers["user-agent"] for request in wire.requests}
-
-
-def test_user_agent_is_product_and_version():
-    assert f"ekm-exporter/{__version__}" == USER_AGENT
 
 
 @pytest.mark.parametrize("kind", [CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT])

@@ -106,9 +106,7 @@ async def test_another_module_waits_for_a_running_probe():
     assert [probe[1] for probe in service.probed] == ["default", "other"]
 
 
-@pytest.mark.parametrize(
-    ("header", "seconds"), [(None, None), ("5", 4.5), ("15", None), ("soon", None)]
-)
+@pytest.mark.parametrize(("header", "seconds"), [(None, None), ("5", 4.5), ("15", None), ("soon", None)])
 async def test_scrape_timeout_limits_the_probe(header, seconds):
     service = Service()
     async with serving(service) as session:
