@@ -165,8 +165,7 @@ async def test_every_response_has_the_security_headers(path):
 
 @pytest.mark.parametrize("path", ["/nowhere", "/metrics/", "/targets/a/b", "/Metrics", "/static/%2e%2e%2f%2e%2e%2fetc/passwd"])
 async def test_unknown_path_is_not_found(path):
-    async with serving(Service()) as session:
-        assert (await get(session, path))[0] == 404
+    assert (await answer(Service(), path))[0] == 404
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/probe", "/config", "/-/healthy", "/sd/targets"])

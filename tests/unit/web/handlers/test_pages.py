@@ -121,8 +121,7 @@ async def test_a_passed_date_that_entra_contradicts_is_wrong():
     service = Service()
     service.ends["sql-prod"] = (CredentialExpiry(credential="sql-prod", source=Source.DECLARED, expires_at=NOW - 9 * 86400),)
     service.add_reports(replace(good(started_at=NOW - 5), key=None))
-    async with serving(service) as session:
-        page, detail = [words((await get(session, path))[2]) for path in ("/", "/targets/contoso-key0")]
+    page, detail = [words((await answer(service, path))[2]) for path in ("/", "/targets/contoso-key0")]
     assert f"unknown the declared date {moment(NOW - 9 * 86400)[:10]} is wrong" in page
     assert "Expiring soon" not in page
     assert "wrong: Entra ID accepted the credential after that date" in detail
@@ -132,8 +131,7 @@ async def test_age_of_a_backup_is_no_expiry():
     made = datetime.fromtimestamp(NOW - 307 * 86400, UTC).date()
     service = Service(config(target(backup_on=made)))
     service.add_reports(good(started_at=NOW - 5))
-    async with serving(service) as session:
-        page = (await get(session, "/"))[2]
+    page = (await answer(service, "/"))[2]
     item = page.split('class="expiring"')[1].split("</li>")[0]
     assert "contoso-prod/ContosoRSAKey0 307 d old backup of the key" in re.sub(r"(\s*<[^>]+>\s*)+", " ", item)
     assert "expired" not in item
