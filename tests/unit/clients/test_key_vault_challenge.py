@@ -11,20 +11,6 @@ def challenge_of(authorization, resource="https://vault.azure.net"):
     return f'Bearer authorization="{authorization}", resource="{resource}"'
 
 
-@pytest.fixture
-def challenged(serve, session_to):
-    """Request the challenge of a vault with this response, once."""
-
-    async def request(answer, seconds=5.0, **module):
-        wire = await serve(lambda _request: answer)
-        async with session_to(wire, **module) as session:
-            found = await session.challenge(deadline=until(seconds))
-        assert len(wire.requests) == 1
-        return found
-
-    return request
-
-
 @pytest.mark.parametrize(
     ("answer", "fault"),
     [

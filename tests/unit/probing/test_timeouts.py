@@ -10,7 +10,7 @@ import pytest
 from exporter.core.model import Outcome, Step
 from exporter.core.reasons import Reason
 from exporter.tokens import secret_cache
-from tests.support.tls_server import CHALLENGE, ENTRA
+from tests.support.tls_server import CHALLENGE, ENTRA, is_silent
 from tests.unit.probing.harness import stalls_after_headers
 
 
@@ -115,11 +115,7 @@ async def test_challenge_that_uses_all_time_is_the_failed_step(harness):
         await writer.drain()
         return True
 
-    async def never(wire, _reader, _writer):
-        await wire.release.wait()
-        return False
-
-    harness.instead = lambda request: late if at_challenge(request) else never
+    harness.instead = lambda request: late if at_challenge(request) else is_silent
     step, code, reason, report = await failure_of(harness)
     assert (step, code, reason) == (Step.CHALLENGE, 3008, Reason.READ_TIMEOUT)
     assert [result.outcome for result in report.steps] == [Outcome.FAILED, *[Outcome.SKIPPED] * 4]

@@ -14,7 +14,7 @@ from exporter.clients import NetworkError, Networks, VaultSession
 from exporter.clients.http.instrumented import TimedSSLObject, make_context
 from exporter.config.model import Config, Module, Settings
 from exporter.core.faults import Fault
-from tests.support.tls_server import TOKEN, VAULT, until
+from tests.support.tls_server import TOKEN, VAULT, is_silent, until
 
 
 class CountingCredential:
@@ -124,11 +124,7 @@ async def test_handshakes_are_limited_and_release_their_slot_once(serve, network
 
 
 async def test_hanging_handshake_releases_its_slot_soon(serve, network_to, fake_vault):
-    async def hang(wire, _reader, _writer):
-        await wire.release.wait()
-        return True
-
-    stuck, healthy, limiter = await serve(tls=False, on_connect=hang), await serve(fake_vault), CountingLimiter(1)
+    stuck, healthy, limiter = await serve(tls=False, on_connect=is_silent), await serve(fake_vault), CountingLimiter(1)
     loop = asyncio.get_running_loop()
 
     async def one(wire, seconds):

@@ -30,13 +30,12 @@ def user_agents(wire):
 
 @pytest.mark.parametrize("kind", [CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT])
 @pytest.mark.parametrize("imds", [False, True], ids=["App Service", "virtual machine"])
-async def test_identity_service_receives_the_user_agent(kind, imds, serve, network_to, monkeypatch):
-    wire = await serve(lambda _request: response(200, GRANT, Content_Type="application/json"), tls=False)
+async def test_identity_service_receives_the_user_agent(kind, imds, app_service, network_to, monkeypatch):
+    wire = await app_service(response(200, GRANT, Content_Type="application/json"))
     if imds:
+        monkeypatch.delenv("IDENTITY_ENDPOINT")
+        monkeypatch.delenv("IDENTITY_HEADER")
         monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", f"http://127.0.0.1:{wire.port}")
-    else:
-        monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{wire.port}/msi/token")
-        monkeypatch.setenv("IDENTITY_HEADER", "header")
     answer = await fetch_token(network_to(), Credential(name="vm", kind=kind), None, CHALLENGE, deadline=until(5.0))
     assert answer.token == TOKEN
     assert user_agents(wire) == {USER_AGENT}

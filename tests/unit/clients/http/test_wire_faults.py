@@ -8,7 +8,7 @@ import pytest
 
 from exporter.core.faults import Fault
 from exporter.core.model import Phase
-from tests.support.tls_server import DAY, ENTRA, NOW, TOKEN, VAULT, FakeVault, get_key, reset, response, until
+from tests.support.tls_server import DAY, ENTRA, NOW, TOKEN, VAULT, FakeVault, closes, get_key, is_silent, resets, response, until
 from tests.support.web_server import until as eventually
 
 # Behaviour of a server before TLS is established.
@@ -20,15 +20,9 @@ async def closes_in_the_handshake(_wire, reader, writer):
     return True
 
 
-async def resets_in_the_handshake(_wire, reader, writer):
+async def resets_in_the_handshake(wire, reader, writer):
     await reader.read(100)
-    reset(writer)
-    return True
-
-
-async def is_silent_in_the_handshake(wire, _reader, _writer):
-    await wire.release.wait()
-    return True
+    return not await resets(wire, reader, writer)
 
 
 async def sends_plain_http(_wire, reader, writer):
@@ -51,14 +45,14 @@ async def sends_another_protocol(_wire, reader, writer):
     [
         (closes_in_the_handshake, Fault.TLS_RESET, Phase.TLS),
         (resets_in_the_handshake, Fault.TLS_RESET, Phase.TLS),
-        (is_silent_in_the_handshake, Fault.TLS_TIMEOUT, Phase.TLS),
+        (is_silent, Fault.TLS_TIMEOUT, Phase.TLS),
         (sends_plain_http, Fault.TLS_NOT_TLS, Phase.TLS),
         (sends_another_protocol, Fault.TLS_NOT_TLS, Phase.TLS),
     ],
 )
 async def test_failed_handshake_has_its_own_fault(serve, key_facts, behaviour, fault, phase):
     wire = await serve(tls=False, on_connect=behaviour)
-    facts = await key_facts(wire, seconds=0.3 if behaviour is is_silent_in_the_handshake else 5)
+    facts = await key_facts(wire, seconds=0.3 if behaviour is is_silent else 5)
     assert facts.fault is fault, facts
     assert facts.phase_reached is phase
     assert facts.status is None
@@ -121,20 +115,6 @@ async def test_dropped_syn_is_a_connect_timeout(key_facts):
 # Behaviour of a server after the request.
 
 
-async def closes(_wire, _reader, _writer):
-    return False
-
-
-async def resets(_wire, _reader, writer):
-    reset(writer)
-    return False
-
-
-async def is_silent(wire, _reader, _writer):
-    await wire.release.wait()
-    return False
-
-
 async def trickles_headers(wire, _reader, writer):
     writer.write(b"HTTP/1.1 200 OK\r\n")
     for number in range(1000):
@@ -156,12 +136,11 @@ async def stops_in_the_body(_wire, _reader, writer):
     return False
 
 
-async def resets_in_the_body(_wire, _reader, writer):
+async def resets_in_the_body(wire, reader, writer):
     writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"key"')
     await writer.drain()
     await asyncio.sleep(0.02)
-    reset(writer)
-    return False
+    return await resets(wire, reader, writer)
 
 
 async def breaks_a_chunk(_wire, _reader, writer):
