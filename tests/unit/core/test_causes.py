@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from alerts.build import TEMPLATE
 from alerts.values import PATTERNS
 from exporter.core.causes import Failed, Link, cause_of
 from exporter.core.model import Step
@@ -51,7 +52,15 @@ def test_region_is_at_fault_without_an_answer_but_not_for_a_certificate():
 
 
 def test_reasons_of_a_lost_route_are_those_of_the_alerts():
-    lost, egress = ({reason for reason in Reason if re.fullmatch(PATTERNS[name], reason)} for name in ("NO_ROUTE", "NO_EGRESS"))
+    connected, egress = ({reason for reason in Reason if re.fullmatch(PATTERNS[name], reason)} for name in ("WITH_EGRESS", "NO_EGRESS"))
     proxy = {reason for reason in Reason if reason.row.link is Link.PROXY}
-    assert lost == spreading_to(Link.HOST) | proxy | {Reason.NETWORK_DOWN}
-    assert egress == proxy | {reason for reason in Reason if reason.row.is_of_host}
+    of_host = {reason for reason in Reason if reason.row.link_at(Step.TOKEN) is Link.HOST}
+    assert egress == proxy | {Reason.DNS_TEMPORARY, Reason.DNS_TIMEOUT, Reason.NETWORK_DOWN}
+    assert connected == of_host - {Reason.NETWORK_DOWN}
+    assert not connected & (spreading_to(Link.HOST) | egress)
+
+
+def test_rules_get_their_lists_of_reasons_from_the_rows():
+    written = re.findall(r'\breason[!=]~"([^"]+)"', TEMPLATE.read_text(encoding="utf-8"))
+    assert written
+    assert [pattern for pattern in written if not re.fullmatch(r"@\{\w+\}", pattern)] == []
