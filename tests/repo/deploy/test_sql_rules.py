@@ -123,6 +123,8 @@ def side(values: str, target: str = "contoso-key0") -> dict[str, str]:
     return series("ekm_vault_side_ready", of, values)
 
 
+PROBED = [*pinned("contoso-key0", OLD, "1x120"), side("1x120")]
+
 # alert: the series, minutes at which it must be silent, firing, resolved
 STORIES = {
     "EkmSqlDatabaseNotOpened": (
@@ -185,8 +187,7 @@ STORIES = {
     "EkmSqlFailsProbeSucceeds": (
         [
             series("mssql_ekm_error_log_last_timestamp_seconds", f'{N1},code="3303"', "_x60 3600x60"),
-            *pinned("contoso-key0", OLD, "1x120"),
-            side("1x120"),
+            *PROBED,
         ],
         (63, 68, 80),
     ),
@@ -194,8 +195,7 @@ STORIES = {
     "EkmSqlKeepsFailing": (
         [
             series("mssql_ekm_error_log_last_timestamp_seconds", f'{N1},code="3303"', "_x60 3600x14 4500x45"),
-            *pinned("contoso-key0", OLD, "1x120"),
-            side("1x120"),
+            *PROBED,
         ],
         (74, 79, 95),
     ),
@@ -389,17 +389,15 @@ NO_CONTRADICTION = {
     "fault ended, and its last line is still recent": [LINE, *pinned("contoso-key0", OLD, "1x120"), side("0x79 1x40")],
     "one of two targets fails": [
         LINE,
-        *pinned("contoso-key0", OLD, "1x120"),
+        *PROBED,
         *pinned("contoso-key1", NEW, "1x120"),
-        side("1x120"),
         side("0x120", "contoso-key1"),
     ],
     "verdict unknown": [LINE, *pinned("contoso-key0", OLD, "1x120")],
     "probe of another SQL Server": [LINE, *pinned("contoso-key0", OLD, "1x120", sql="SQLPRD09"), side("1x120")],
     "number that is no code": [
         series("mssql_ekm_error_log_last_timestamp_seconds", f'{N1},code="other"', "3600x120"),
-        *pinned("contoso-key0", OLD, "1x120"),
-        side("1x120"),
+        *PROBED,
     ],
 }
 

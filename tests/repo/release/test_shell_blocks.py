@@ -53,11 +53,6 @@ def test_powershell_block_has_no_unix_syntax(page):
         assert not re.search(r"\\$|^export |^\w+=\$\(|'\{|<<EOF", code, re.MULTILINE), code
 
 
-@pytest.mark.parametrize("wrong", ['Write-Host "open', "if ($a { 1 }", "$a = @("])
-def test_powershell_parser_finds_an_error(wrong):
-    assert mistakes(wrong)
-
-
 @pytest.mark.parametrize("page", [page for page in PAGES if page.startswith(("docs/", "deploy/")) and page not in UNIX])
 def test_unix_block_has_a_powershell_block_next_to_it(page):
     for (language, code), (following, _) in pairwise([*fenced(page), ("", "")]):

@@ -5,28 +5,13 @@ import pytest
 from exporter.clients import Networks, VaultSession
 from exporter.config.model import Config, Module, Settings
 from exporter.runtime.thread_pool import DaemonThreadPool
-from tests.support.tls_server import ENTRA, VAULT, Authority, FakeVault, Principal, Wire, get_key, until
+from tests.support.tls_server import ENTRA, VAULT, Authority, Wire, get_key, until
 from tests.system.prometheus import servers
-
-
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("ca"))
 
 
 @pytest.fixture(scope="session")
 def stranger(tmp_path_factory):
     return Authority(tmp_path_factory.mktemp("stranger"), "Unknown CA")
-
-
-@pytest.fixture(scope="session")
-def principal(authority):
-    return Principal(authority)
-
-
-@pytest.fixture(scope="session")
-def fake_vault():
-    return FakeVault()
 
 
 @pytest.fixture

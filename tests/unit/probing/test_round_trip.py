@@ -116,19 +116,17 @@ class FakeVault:
         return facts, self.spoil(data[::-1]) if facts.fault is Fault.NONE else None
 
 
-async def probed(
-    request: ProbeRequest = REQUEST, bugs: list[Exception] | None = None, **changes: object
-) -> tuple[ProbeReport, FakeVault]:
-    clock = Clock()
-    vault = FakeVault(clock, **changes)  # type: ignore[arg-type]
-    dependencies = ProbeDependencies(
-        vault=vault,
-        tokens=vault.token,
-        clock=clock,
-        encrypt=lambda _key, _algorithm, data: data[::-1],
-        on_internal_error=(bugs if bugs is not None else []).append,
-    )
-    return await run_probe(request, dependencies), vault
+async def probed(request=REQUEST, bugs=None, *, kind=FakeVault, parts=None, **changes):
+    """The report of a probe and its vault; `parts` are other dependencies than the usual ones."""
+    vault = kind(Clock(), **changes)
+    usual = {
+        "vault": vault,
+        "tokens": vault.token,
+        "clock": vault.clock,
+        "encrypt": lambda _key, _algorithm, data: data[::-1],
+        "on_internal_error": ([] if bugs is None else bugs).append,
+    }
+    return await run_probe(request, ProbeDependencies(**(usual | (parts or {})))), vault
 
 
 def outcomes(report: ProbeReport) -> str:
@@ -207,14 +205,7 @@ async def test_step_that_is_charged_to_an_earlier_one_is_charged_for_no_later_on
 async def test_step_without_fault_and_result_is_an_internal_error():
     """It must not count as a success: the steps after it were skipped."""
     bugs: list[Exception] = []
-    dependencies = ProbeDependencies(
-        vault=FakeVault(clock := Clock()),
-        tokens=no_token,
-        clock=clock,
-        encrypt=lambda _key, _algorithm, _data: None,
-        on_internal_error=bugs.append,
-    )
-    report = await run_probe(REQUEST, dependencies)
+    report, _ = await probed(bugs=bugs, parts={"tokens": no_token})
     assert (outcomes(report), report.success, len(bugs)) == ("ofsss", False, 1)
     assert report.first_failure.reason is Reason.INTERNAL
 
@@ -272,12 +263,7 @@ async def test_probe_can_be_cancelled():
             await asyncio.Event().wait()
             raise AssertionError(deadline)
 
-    clock = Clock()
-    vault = Hanging(clock)
-    dependencies = ProbeDependencies(
-        vault=vault, tokens=vault.token, clock=clock, encrypt=lambda *_: None, on_internal_error=lambda _: None
-    )
-    task = asyncio.create_task(run_probe(REQUEST, dependencies))
+    task = asyncio.create_task(probed(kind=Hanging))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -377,15 +363,10 @@ async def test_request_without_wrap_encrypts_locally():
 async def test_request_without_wrap_can_use_another_key():
     other = replace(KEY, version="primary")
     under: list[KeyFacts] = []
-    clock = Clock()
-    vault = FakeVault(clock)
 
     def encrypt(key: KeyFacts, _algorithm: str, data: bytes) -> bytes:
         under.append(key)
         return data[::-1]
 
-    dependencies = ProbeDependencies(
-        vault=vault, tokens=vault.token, clock=clock, encrypt=encrypt, on_internal_error=lambda _error: None
-    )
-    await run_probe(replace(REQUEST, wrap=False, under=other), dependencies)
+    await probed(replace(REQUEST, wrap=False, under=other), parts={"encrypt": encrypt})
     assert under == [other]

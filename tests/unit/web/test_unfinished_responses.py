@@ -47,10 +47,22 @@ def test_new_client_is_refused_while_every_client_reads():
     assert len(unfinished) == 2
 
 
-def test_new_client_replaces_the_longest_stalled_client():
-    clients = [Client("a", STALLED_SECONDS + 1), Client("b", STALLED_SECONDS + 2), Client("c", STALLED_SECONDS - 1)]
-    assert filled(*clients).take(Client("d"))
-    assert [client.was_cut for client in clients] == [False, True, False]
+LONG = STALLED_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("clients", "new", "cut"),
+    [
+        ([Client("a", LONG + 1), Client("b", LONG + 2), Client("c", LONG - 1)], Client("d"), 1),
+        ([Client("a", 0.1), Client("a", 0.2), Client("a"), Client("other", LONG + 1)], Client("new"), 1),
+        ([Client("a", LONG - 0.1) for _ in range(3)], Client("a"), None),
+        ([Client("a", kept=1), Client("b", kept=1)], Client("c", kept=1), None),
+    ],
+    ids=["the longest stalled", "the longest stalled of the greediest", "none of the same address", "no known address"],
+)
+def test_new_client_replaces(clients, new, cut):
+    assert filled(*clients).take(new) is (cut is not None)
+    assert [client.was_cut for client in clients] == [number == cut for number in range(len(clients))]
 
 
 def test_address_with_most_responses_yields_its_newest():
@@ -61,21 +73,6 @@ def test_address_with_most_responses_yields_its_newest():
     assert not unfinished.take(Client("newer"))
 
 
-def test_address_with_most_responses_loses_its_longest_stalled():
-    greedy = [Client("greedy", 0.1), Client("greedy", 0.2), Client("greedy")]
-    other = Client("other", STALLED_SECONDS + 1)
-    unfinished = filled(*greedy, other)
-    assert unfinished.take(Client("new"))
-    assert [client.was_cut for client in greedy] == [False, True, False]
-    assert not other.was_cut
-
-
-def test_clients_of_the_same_address_are_not_replaced_at_once():
-    clients = [Client("a", STALLED_SECONDS - 0.1) for _ in range(3)]
-    assert not filled(*clients).take(Client("a"))
-    assert not any(client.was_cut for client in clients)
-
-
 def test_known_address_replaces_a_stranger_at_once():
     clients = [Client("a"), Client("b", 0.1), Client("known", kept=1), Client("c")]
     unfinished = filled(*clients)
@@ -83,12 +80,6 @@ def test_known_address_replaces_a_stranger_at_once():
     assert unfinished.take(Client("scraper", kept=1))
     assert [client.was_cut for client in clients] == [False, True, False, False]
     assert not unfinished.take(Client("scraper", kept=1)), "more than its share"
-
-
-def test_known_address_keeps_its_place_among_others():
-    clients = [Client("a", kept=1), Client("b", kept=1)]
-    assert not filled(*clients).take(Client("c", kept=1))
-    assert not any(client.was_cut for client in clients)
 
 
 def test_limit_zero_is_no_limit():
