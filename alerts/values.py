@@ -15,8 +15,6 @@ from alerts.texts import TEXTS
 from exporter.core.auxiliary import CREDENTIAL_REFUSED
 from exporter.core.codes import both_numbers
 from exporter.core.common_causes import MANY, MANY_RATIO
-from exporter.core.reasons import Reason
-from exporter.core.reasons.row import Reply
 
 # The scrape job of the exporters, as the README names it.
 JOB: Final = "ekm"
@@ -93,7 +91,6 @@ PATTERNS: Final[Mapping[str, str]] = {
     "FIREWALL": "forbidden_firewall|forbidden_connection|forbidden_nsp",
     "REFUSED": "|".join(sorted(CREDENTIAL_REFUSED)),
     "ENDED": "secret_expired|certificate_expired",
-    "EXPORTER_SIDE": "|".join(sorted(reason for reason in Reason if reason.row.reply is Reply.NOT_TESTED)),
 }
 
 _UNITS: Final = (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", 1))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 
 import pytest
 
-from tests.repo.old_sentences import SENTENCES, Sentence, findings, prose, read
+from tests.repo.old_sentences import findings, read
 from tests.repo.vocabulary import ROOT
 
 UNTRUE = [
@@ -63,12 +62,3 @@ def test_untrue_sentence_is_found(text: str) -> None:
 @pytest.mark.parametrize("text", TRUE)
 def test_true_sentence_is_not_found(text: str) -> None:
     assert list(findings("a.md", text)) == []
-
-
-@pytest.mark.parametrize("row", SENTENCES, ids=lambda row: row.pattern[:30])
-def test_each_pattern_finds_a_sentence(row: Sentence) -> None:
-    assert any(re.search(row.pattern, prose(text), re.IGNORECASE) for text in UNTRUE)
-
-
-def test_sentence_over_two_paragraphs_is_two_sentences() -> None:
-    assert prose("one\ntwo\n\nthree") == "one two. three"

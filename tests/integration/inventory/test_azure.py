@@ -1,6 +1,5 @@
 """The command `inventory --azure`: Microsoft's client and real requests against the simulator."""
 
-import builtins
 import json
 import os
 import sys
@@ -440,14 +439,7 @@ async def test_unreadable_configuration_is_no_empty_coverage(workspace):
 
 
 async def test_missing_extra_is_one_line(workspace, monkeypatch):
-    imported = builtins.__import__
-
-    def refuse(name, *rest):
-        if name.startswith("azure.mgmt.resourcegraph"):
-            raise ImportError(name)
-        return imported(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    monkeypatch.setitem(sys.modules, "azure.mgmt.resourcegraph.aio", None)
     await workspace.ask(code=2)
     assert (
         workspace.errors

@@ -259,14 +259,6 @@ def test_alert_is_silent_then_fires_then_resolves(name, tmp_path):
     assert problems(tmp_path, checks, given) == ""
 
 
-@pytest.mark.real
-def test_promtool_detects_a_wrong_expectation(tmp_path):
-    given, (_, during, _) = STORIES["EkmSqlProviderDisabled"]
-    checks = [count(during, "EkmSqlProviderDisabled", 0)]
-
-    assert problems(tmp_path, checks, given).startswith("1 ")
-
-
 def ready(value: str, instance: str = "c:10377", vantage: str = "central") -> list[dict[str, str]]:
     of = f'job="ekm",instance="{instance}",target="contoso-key0",vault="contoso-prod.vault.azure.net"'
     return [

@@ -196,9 +196,3 @@ def test_published_figures_are_of_a_whole_run():
     with performance.FIGURES.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert "size full" in rows[0]["what"]
-
-
-@pytest.mark.parametrize("part", performance.PARTS, ids=lambda part: part.name)
-def test_performance_page_is_written_from_the_figures(part):
-    page = (performance.FIGURES.parent / "performance.md").read_text(encoding="utf-8")
-    assert part.refreshed(page) == page, "run ./dev docs"

@@ -205,15 +205,6 @@ async def test_many_waiters_share_one_read(clock, file):
     pool.close()
 
 
-async def test_cancelled_waiter_leaves_the_others_waiting(cache, file):
-    file.write_text("one\n")
-    waiters = [asyncio.create_task(cache.current(credential(file))) for _ in range(3)]
-    await asyncio.sleep(0)
-    waiters[0].cancel()
-    assert [secret.text for secret in await asyncio.gather(*waiters[1:])] == ["one", "one"]
-    assert waiters[0].cancelled()
-
-
 async def test_closed_thread_pool_keeps_the_last_secret(cache, pool, clock, file):
     file.write_text("one\n")
     first = await cache.current(credential(file))

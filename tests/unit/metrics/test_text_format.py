@@ -15,7 +15,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_fd_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.config.model import Module
+from exporter.config.model import Module, Settings
 from exporter.core.codes import CODES
 from exporter.core.faults import Fault
 from exporter.core.model import (
@@ -29,6 +29,7 @@ from exporter.core.model import (
     Readiness,
     Step,
     StepResult,
+    Vantage,
     VaultHeaders,
 )
 from exporter.core.reasons import Reason
@@ -60,6 +61,7 @@ name = text.filter(bool)
 label_names = st.from_regex(r"[a-zA-Z][a-zA-Z0-9_]{0,6}", fullmatch=True).filter(lambda label: label not in RESERVED)
 seconds = st.one_of(st.floats(0, 40), st.floats(0, 1e300), st.just(0.025), st.just(10.0))
 unix_times = st.one_of(st.floats(1, 4e9), st.integers(1, 4_000_000_000).map(float))
+FAULTS = st.sampled_from([Fault.HTTP_STATUS, Fault.PROXY_STATUS]) | st.sampled_from(Fault)
 finite = st.floats(allow_nan=False, allow_infinity=False).map(
     lambda value: value + 0.0
 )  # no -0.0: it equals 0.0, so nothing changed
@@ -103,7 +105,7 @@ def steps_of(draw):
                 duration=draw(seconds),
                 code=draw(st.sampled_from(CODES)).code if bad else None,
                 reason=draw(st.sampled_from(Reason)) if bad else None,
-                facts=draw(facts_of(draw(st.sampled_from(Fault)) if bad else Fault.NONE)),
+                facts=draw(facts_of(draw(FAULTS) if bad else Fault.NONE)),
                 shared=step is Step.TOKEN and draw(st.booleans()),
             )
         )
@@ -152,11 +154,13 @@ def configs(draw):
         interval=st.floats(1, 1e6),
         generation=st.sampled_from(Generation),
         backup_on=st.none() | st.dates(),
+        thumbprint=st.none() | name,
         labels=labels,
         instances=st.lists(labels, max_size=3).map(tuple),
     )
     targets = draw(st.lists(target, min_size=1, max_size=3, unique_by=lambda each: each.name))
-    return a_config(*targets, credentials=credentials, modules=modules)
+    vantage = draw(st.sampled_from(Vantage))
+    return a_config(*targets, credentials=credentials, modules=modules, settings=Settings(vantage=vantage))
 
 
 def causes_on_pages(recorder, config):

@@ -1,7 +1,6 @@
 """The auxiliary probes of a target, their requests, and when they are due."""
 
 from dataclasses import replace
-from datetime import date
 
 import pytest
 
@@ -25,14 +24,6 @@ def test_plan_has_everything_declared_and_the_newest_version():
         (AuxiliaryKind.NEWEST, "Key0"),
         (AuxiliaryKind.RECOVERY, "contoso-dr.vault.azure.net"),
     ]
-
-
-def test_plain_target_probes_the_newest_version_only():
-    assert list(planned(plain())) == ["Key0"]
-
-
-def test_target_without_pin_has_no_newest_probe():
-    assert planned(plain(key_version=None)) == {}
 
 
 def test_staged_credential_makes_the_whole_round_trip():
@@ -74,11 +65,6 @@ def test_retained_version_has_own_vault_and_no_wrap():
     )
     assert not request.wrap
     assert request.under is None
-
-
-def test_retained_version_is_not_probed_after_its_last_day():
-    assert f"Archive/{OLDER}" in planned(today=date(2033, 1, 1))
-    assert f"Archive/{OLDER}" not in planned(today=date(2033, 1, 2))
 
 
 def test_recovery_probe_encrypts_with_the_primary_key():

@@ -2,7 +2,6 @@
 
 import pytest
 
-from exporter.web import options
 from exporter.web.origin import is_cross_site_change, is_own_name
 from tests.support.web_server import Service, answer, get, serving
 
@@ -112,7 +111,3 @@ async def test_body_is_refused_without_reading_it():
     async with serving(Service()) as session, session.post("/metrics", data=b"x" * 20_000) as answer:
         assert answer.status == 413
         assert answer.headers["Connection"] == "close"
-
-
-def test_access_is_open_without_a_web_configuration():
-    assert not options.web_options().requires_authentication

@@ -5,7 +5,7 @@ import pytest
 from exporter.core.gate.conditions import Condition
 from exporter.core.gate.render import as_json, as_text
 from tests.support.gate_factories import answer, conditions, instance, row
-from tests.support.sql_inventory import altering, replacing, rows_of
+from tests.support.sql_inventory import altering, replacing
 
 WITHOUT = {name: [] for name in ("providers", "modules", "credentials", "keys")}
 THALES = {"name": "LunaEKM", "version": "1.2.0.0", "dll_path": r"C:\Program Files\SafeNet\EKM\LunaEKM.dll", "is_enabled": 1}
@@ -214,10 +214,6 @@ def test_replica_for_the_configuration_alone_is_not_missing():
     ]
     found = answer(row(), inventory=[instance(ag="AG7", change=replacing(replicas=replicas))], group="AG7")
     assert (found.verdict, found.instances) == ("ready", ("N1\\SQLPRD01",))
-
-
-def test_rows_of_the_factory_have_every_section():
-    assert {"configurations", "start"} <= rows_of().keys()
 
 
 def test_database_that_is_closed_needs_its_key_at_the_restart():
