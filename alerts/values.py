@@ -67,7 +67,6 @@ RATIOS: Final[Mapping[str, float]] = {
     "MANY_RATIO": MANY_RATIO,  # of what has a cause in common, at least
     "NEARLY_ALL_RATIO": NEARLY_ALL_RATIO,  # of an exporter's targets, at least
     "SLOW_RATIO": 0.1,  # of the steps of an hour, more than
-    "BUDGET_RATIO": 0.01,  # of a vault's request limit, as `check` has it
     "SKIPPED_RATIO": 0.01,  # of the planned probes of an hour, more than
     "TAINTED_RATIO": 0.05,  # of the probes, more than
     "SKEW": 120,  # seconds of clock skew: beyond 300 Entra ID refuses what is signed here

@@ -58,6 +58,13 @@ every_query = pytest.mark.parametrize(("where", "query"), QUERIES, ids=[where fo
 every_alert = pytest.mark.parametrize("rule", ALERTS.values(), ids=ALERTS)
 
 
+def test_every_shared_number_is_used():
+    sources = (*build.HERE.glob("*.template.yml"), *build.HERE.glob("*.py"))
+    used = set(re.findall(r"@\{+([A-Z0-9_]+)\}+", "".join(path.read_text() for path in sources)))
+    tables = (values.DURATIONS, values.THRESHOLDS, values.RATIOS, values.PATTERNS)
+    assert {name for table in tables for name in table} - used == set()
+
+
 def spec_of(name):
     """Return the metric of a series. No rule may use a gauge that is only on /probe."""
     family = re.sub(r"_(bucket|count|sum)$", "", name)

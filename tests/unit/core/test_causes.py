@@ -52,7 +52,9 @@ def test_region_is_at_fault_without_an_answer_but_not_for_a_certificate():
 
 
 def test_reasons_of_a_lost_route_are_those_of_the_alerts():
-    connected, egress = ({reason for reason in Reason if re.fullmatch(PATTERNS[name], reason)} for name in ("WITH_EGRESS", "NO_EGRESS"))
+    connected, egress = (
+        {reason for reason in Reason if re.fullmatch(PATTERNS[name], reason)} for name in ("WITH_EGRESS", "NO_EGRESS")
+    )
     proxy = {reason for reason in Reason if reason.row.link is Link.PROXY}
     of_host = {reason for reason in Reason if reason.row.link_at(Step.TOKEN) is Link.HOST}
     assert egress == proxy | {Reason.DNS_TEMPORARY, Reason.DNS_TIMEOUT, Reason.NETWORK_DOWN}

@@ -9,7 +9,7 @@ import pytest
 
 from docs.generators.metrics import EXAMPLES
 from exporter.core.codes import BY_CODE
-from exporter.metrics.definitions import ALERTED, BY_NAME, METRICS, OF_PROBE
+from exporter.metrics.definitions import BY_NAME, COUNTED, METRICS, OF_PROBE
 from exporter.metrics.spec import BASE_LABELS, MetricType, Scope
 from tests.support.metric_factories import a_recorder, a_target, scrape
 
@@ -48,7 +48,7 @@ def test_histogram_own_labels_sort_before_the_shared_ones():
 
 
 def test_alerted_codes_are_classic_and_observable():
-    for code, steps in ALERTED:
+    for code, steps in COUNTED:
         assert BY_CODE[code].observable
         assert BY_CODE[code].generation in ("classic", "both")
         assert len(set(steps)) == len(steps) > 0
