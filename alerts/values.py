@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from string import Template
 from typing import Final
@@ -17,7 +18,7 @@ from exporter.core.causes import Link
 from exporter.core.codes import both_numbers
 from exporter.core.common_causes import MANY, MANY_RATIO, NEARLY_ALL_RATIO
 from exporter.core.reasons import Reason, refusing, spreading_to
-from exporter.core.reasons.row import Refused, Reply
+from exporter.core.reasons.row import Refused
 
 # The scrape job of the exporters, as the README names it.
 JOB: Final = "ekm"
@@ -83,7 +84,15 @@ RATIOS: Final[Mapping[str, float]] = {
 
 
 def _any(reasons: Iterable[Reason]) -> str:
-    return "|".join(sorted(reasons))
+    """Return a regular expression; a first word that no other reason has stands for all with it."""
+    found = set(reasons)
+    others = {_first_word(reason) for reason in set(Reason) - found}
+    several = {word for word, count in Counter(map(_first_word, found)).items() if count > 1} - others
+    return "|".join(sorted({f"{word}.*" if (word := _first_word(reason)) in several else reason for reason in found}))
+
+
+def _first_word(reason: Reason) -> str:
+    return reason.partition("_")[0]
 
 
 # Codes and reasons, as regular expressions.
@@ -99,7 +108,6 @@ PATTERNS: Final[Mapping[str, str]] = {
     "PERMISSION": _any(spreading_to(Link.CREDENTIAL)),
     "REFUSED": _any(CREDENTIAL_REFUSED),
     "ENDED": _any(refusing(Refused.EXPIRED_CREDENTIAL)),
-    "EXPORTER_SIDE": _any(reason for reason in Reason if reason.row.reply is Reply.NOT_TESTED),
 }
 
 _UNITS: Final = (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", 1))
