@@ -60,9 +60,8 @@ def _failures_of_credential() -> str:
 def _seen(targets: str, labels: str) -> str:
     """Return how many targets have which failure, for the ten most frequent failures."""
     found = _query(f"topk(10, count by (step, reason) (target:ekm_failure:latest{targets}))", labels)
-    return (
-        f"Targets by failure: {_listed(found, 'reason', '{{ $one.Value }} {{ $one.Labels.reason }} at {{ $one.Labels.step }}')}."
-    )
+    each = "{{ if $place }}, {{ end }}{{ .Value }} {{ .Labels.reason }} at {{ .Labels.step }}"
+    return f'Targets by failure: {{{{ range $place, $one := {found} | sortByLabel "reason" }}}}{each}{{{{ end }}}}.'
 
 
 def _action_or(otherwise: str) -> str:
