@@ -9,6 +9,8 @@ import pytest
 from exporter.core.checks import CheckOutcome, CheckResult
 from exporter.core.credential_expiry import Source
 from exporter.core.model import CredentialKind, Generation, Step
+from exporter.metrics.definitions import TARGET_METRICS
+from exporter.metrics.spec import MetricType
 from tests.support.metric_factories import (
     START,
     a_config,
@@ -33,16 +35,8 @@ from tests.support.metric_factories import (
     throttled,
 )
 
-COUNTERS = {
-    "ekm_probes_total",
-    "ekm_probe_failures_total",
-    "ekm_probe_verdicts_total",
-    "ekm_errors_total",
-    "ekm_throttled_total",
-    "ekm_path_changes_total",
-    "ekm_step_duration_seconds_bucket",
-    "ekm_step_duration_seconds_count",
-    "ekm_step_duration_seconds_sum",
+COUNTERS = {spec.name for spec in TARGET_METRICS if spec.kind is MetricType.COUNTER} | {
+    f"ekm_step_duration_seconds_{suffix}" for suffix in ("bucket", "count", "sum")
 }
 
 

@@ -120,14 +120,14 @@ def test_key_of_a_user_database_is_not_lost():
 def test_key_uris_that_differ_in_case_are_one_version():
     spellings = (f"https://{VAULT}/keys/K/1111AAAA", f"https://{VAULT}/keys/k/1111aaaa")
     servers = [
-        instance_of(Document(sections={name: tuple(rows) for name, rows in rows_of(server).items()}, key_uris=uris))
+        instance_of(Document(sections=rows_of(server), key_uris=uris))
         for server, uris in (
             ("N1", (RegistryUri("2C56", spellings[0]),)),
             ("N2", tuple(RegistryUri("2C56", uri) for uri in spellings)),
             ("N3", ()),  # whose registry was not read
         )
     ]
-    plan = make_plan(servers, (), HandWritten(), {})
+    plan = plan_of(*servers)
     assert [target.version.uri for target in plan.targets] == [spellings[0]]
     assert len(plan.targets[0].instances) == 3
     assert plan.findings.gaps == {}
