@@ -34,12 +34,8 @@ from exporter.core.model import (
 )
 from exporter.core.reasons import Reason
 from exporter.metrics import text_format
-<<<<<<< HEAD
 from exporter.metrics.cause_series import failure_action
-=======
-from exporter.metrics.cause_series import first_action
 from exporter.metrics.definitions import BY_NAME
->>>>>>> shrink1
 from exporter.metrics.text_format import LabelSet, histogram, line
 from exporter.state.cause_groups import cause_groups, linked
 from tests.support.metric_factories import a_config, a_credential, a_key, a_recorder, a_report, a_target, add, probed, scrape
