@@ -494,20 +494,16 @@ def test_exporters_with_different_pins_break_no_rule(tmp_path):
 
 
 @pytest.mark.real
-def test_sql_server_that_no_target_lists_is_not_covered(tmp_path):
-    given = [uses("sales", NEW, "3x100"), *pinned("elsewhere", "", "1x100", sql="SQLPRD09")]
+@pytest.mark.parametrize(
+    ("thumbprint", "more"),
+    [("", FULL), (NEW, 'pin="none",mode="full"'), (NEW, 'pin="config",mode="canary"')],
+    ids=["none", "bare name", "canary"],
+)
+def test_target_elsewhere_without_a_pin_of_a_version_covers_nothing(tmp_path, thumbprint, more):
+    given = [uses("sales", NEW, "3x100"), *pinned("elsewhere", thumbprint, "1x100", sql="SQLPRD09", more=more)]
     expected = f'sql_instance="SQLPRD01",host="n1",thumbprint="{NEW}"'
 
     assert not_firing(tmp_path, "EkmSqlKeyNotProbed", 90, given, expected) == ""
-
-
-@pytest.mark.real
-def test_pin_of_a_bare_name_or_a_canary_covers_nothing(tmp_path):
-    for more in ('pin="none",mode="full"', 'pin="config",mode="canary"'):
-        given = [uses("sales", NEW, "3x100"), *pinned("elsewhere", NEW, "1x100", sql="SQLPRD09", more=more)]
-        expected = f'sql_instance="SQLPRD01",host="n1",thumbprint="{NEW}"'
-
-        assert not_firing(tmp_path, "EkmSqlKeyNotProbed", 90, given, expected) == ""
 
 
 @pytest.mark.real

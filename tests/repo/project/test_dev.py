@@ -68,19 +68,16 @@ def test_unknown_part_cannot_be_left_out(root, arguments):
     assert re.search(r"unknown (part|argument)|needs names", answer.stderr)
 
 
-def test_missing_python_is_reported_in_one_line(bare):
+@pytest.mark.parametrize(
+    ("python", "message"),
+    [(None, "no Python 3.11 or newer found"), ('case "$*" in *ensurepip*) exit 1 ;; esac', "apt-get install python3-venv")],
+)
+def test_missing_python_or_venv_is_named(bare, python, message):
     checkout, programs = bare
+    if python is not None:
+        program(programs / "python3", python)
     answer = dev(checkout, "demo", path=str(programs))
-    assert answer.returncode == 1
-    assert "no Python 3.11 or newer found" in answer.stderr
-
-
-def test_python_without_venv_names_the_missing_package(bare):
-    checkout, programs = bare
-    program(programs / "python3", 'case "$*" in *ensurepip*) exit 1 ;; esac')
-    answer = dev(checkout, "demo", path=str(programs))
-    assert answer.returncode == 1
-    assert "apt-get install python3-venv" in answer.stderr
+    assert (answer.returncode, message in answer.stderr) == (1, True)
 
 
 def test_requested_python_is_not_replaced_by_another(bare):

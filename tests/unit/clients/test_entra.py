@@ -5,6 +5,8 @@ import base64
 import json
 import logging
 import urllib.parse
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +23,9 @@ SECRET = "MARKED~secret.value-With_everything+/=&40chars"
 CHALLENGE = Challenge(authority=f"https://{ENTRA}", tenant=TENANT, resource="https://vault.azure.net")
 GRANT = {"token_type": "Bearer", "expires_in": 3599, "access_token": TOKEN}
 BY_SECRET = Credential(name="sql", kind=CredentialKind.CLIENT_SECRET, client_id=CLIENT)
+BY_CERTIFICATE = Credential(
+    name="c", kind=CredentialKind.CLIENT_CERTIFICATE, client_id=CLIENT, certificate_file=Path("no-such-folder/gone.pem")
+)
 BY_HOST = Credential(name="vm", kind=CredentialKind.MANAGED_IDENTITY)
 TYPED = Credential(name="typed", kind=CredentialKind.CONNECTOR_SECRET)
 
@@ -227,26 +232,20 @@ async def test_facts_name_the_client_id_of_a_valid_string_only(serve, get_token,
     assert (await get_token(wire)).facts.client_id == CLIENT
 
 
-@pytest.mark.parametrize("secret", ["short", "0" * 31, "0" * 32])
-async def test_connector_secret_with_the_client_id_only_is_too_short(serve, get_token, secret):
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        *(({"credential": TYPED, "secret": text}, Fault.SECRET_TOO_SHORT) for text in ("short", "0" * 31, "0" * 32)),
+        ({"secret": None}, Fault.SECRET_UNREADABLE),
+        ({"secret": ""}, Fault.SECRET_UNREADABLE),
+        ({"credential": replace(BY_SECRET, tenant_id="a/../b")}, Fault.IDENTITY_UNAVAILABLE),
+        ({"challenge": replace(CHALLENGE, tenant="a?b")}, Fault.CHALLENGE_NO_TENANT),
+        ({"credential": BY_CERTIFICATE, "secret": None}, Fault.SECRET_UNREADABLE),
+    ],
+)
+async def test_unusable_secret_or_tenant_sends_no_request(serve, get_token, changes, fault):
     wire = await serve()
-    assert (await get_token(wire, TYPED, secret)).facts.fault is Fault.SECRET_TOO_SHORT
-    assert wire.connections == 0
-
-
-@pytest.mark.parametrize("secret", [None, ""])
-async def test_missing_secret_sends_no_request(serve, get_token, secret):
-    wire = await serve()
-    assert (await get_token(wire, secret=secret)).facts.fault is Fault.SECRET_UNREADABLE
-    assert wire.connections == 0
-
-
-async def test_invalid_tenant_sends_no_request(serve, get_token):
-    wire = await serve()
-    bad = Credential(name="c", kind=CredentialKind.CLIENT_SECRET, client_id=CLIENT, tenant_id="a/../b")
-    assert (await get_token(wire, bad)).facts.fault is Fault.IDENTITY_UNAVAILABLE
-    challenge = Challenge(authority=f"https://{ENTRA}", tenant="a?b", resource="https://vault.azure.net")
-    assert (await get_token(wire, challenge=challenge)).facts.fault is Fault.CHALLENGE_NO_TENANT
+    assert (await get_token(wire, **changes)).facts.fault is fault
     assert wire.connections == 0
 
 
@@ -255,19 +254,11 @@ async def test_certificate_signs_the_client_assertion(serve, get_token, tmp_path
     for name, content, password in principal.good():
         file = tmp_path / name
         file.write_bytes(content)
-        credential = Credential(name="c", kind=CredentialKind.CLIENT_CERTIFICATE, client_id=CLIENT, certificate_file=file)
-        answer = await get_token(wire, credential, password)
+        answer = await get_token(wire, replace(BY_CERTIFICATE, certificate_file=file), password)
         assert answer.token == TOKEN, (name, answer.facts)
         form = urllib.parse.parse_qs(wire.requests[-1].body.decode())
         header = json.loads(base64.urlsafe_b64decode(form["client_assertion"][0].split(".")[0] + "=="))
         assert header["alg"] == "PS256"
-
-
-async def test_missing_certificate_file_is_unreadable(serve, get_token, tmp_path):
-    wire = await serve()
-    gone = Credential(name="c", kind=CredentialKind.CLIENT_CERTIFICATE, client_id=CLIENT, certificate_file=tmp_path / "gone.pem")
-    assert (await get_token(wire, gone, None)).facts.fault is Fault.SECRET_UNREADABLE
-    assert wire.connections == 0
 
 
 async def test_managed_identity_uses_the_endpoint_of_its_host(app_service, get_token, free_port):

@@ -57,18 +57,6 @@ async def test_loopback_refuses_a_foreign_name(path):
     assert service.probed == []
 
 
-async def test_a_reload_under_a_foreign_name_is_refused_on_loopback():
-    reloads = []
-
-    async def reload():
-        reloads.append("reloaded")
-        return ()
-
-    async with serving(Service(), reload=reload) as session, session.post("/-/reload", headers=FOREIGN) as answer:
-        assert answer.status == 421
-    assert reloads == []
-
-
 async def test_external_url_is_an_own_name():
     async with serving(Service(), external_url="https://ekm.corp/", route_prefix="/") as session:
         assert (await get(session, "/", headers={"Host": "ekm.corp"}))[0] == 200
