@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from exporter.core.classify import classify
 from exporter.core.codes import BY_CODE, ConnectorError, find
 from exporter.core.codes.connector_texts import CONNECTOR_TEXTS
-from exporter.core.codes.explanation import Explanation, of_known, of_reason, of_row, of_rows, of_small, of_windows
+from exporter.core.codes.explanation import Explanation, of_codes, of_known, of_reason, of_small, of_windows
 from exporter.core.codes.known_text import KnownText
 from exporter.core.codes.messages import MESSAGES, TEXTS
 from exporter.core.codes.messages_database import STATES
@@ -93,7 +93,7 @@ def _one_line(text: str) -> str:
 
 def _code(read: Callable[[str], ConnectorError | None]) -> LookUp:
     """Return the look-up of a code in a text."""
-    return lambda text: of_row(read(text))
+    return lambda text: of_codes(read(text))
 
 
 def _reason_by(read: Callable[[str], Reason | None]) -> LookUp:
@@ -107,7 +107,7 @@ def _known(texts: Iterable[KnownText]) -> LookUp:
 
 
 def _exact(text: str) -> Explanation | None:
-    return of_rows(find(text))
+    return of_codes(*find(text))
 
 
 def _entra(text: str) -> Explanation | None:
@@ -134,7 +134,7 @@ def _message(text: str) -> Explanation | None:
     known = next((each for each in TEXTS if each.number in numbers), None)
     known = known or next((each for each in TEXTS if re.search(each.pattern, folded)), None)
     row = translated_code(text) if known is not None and known.has_code else None
-    return of_row(row) or of_known(known, text)
+    return of_codes(row) or of_known(known, text)
 
 
 def _symbol(text: str) -> Explanation | None:
@@ -150,7 +150,7 @@ def _status_with_operation(text: str) -> Explanation | None:
     if step is None or status is None:
         return None
     found = classify(step, Facts(fault=Fault.HTTP_STATUS, status=int(status[1])))
-    return of_row(BY_CODE[found.code])
+    return of_codes(BY_CODE[found.code])
 
 
 def _inner_code(text: str) -> Explanation | None:
@@ -206,7 +206,7 @@ def _other_curl_error(text: str) -> Explanation | None:
 def _labelled(text: str) -> Explanation | None:
     rows = labelled_codes(text)
     sure = next((row for row in rows if row.code >= SMALLEST), None)
-    return of_row(sure) or (of_small(rows[0]) if rows else None)
+    return of_codes(sure) or (of_small(rows[0]) if rows else None)
 
 
 def _reason(text: str) -> Explanation | None:

@@ -49,19 +49,14 @@ def test_explain_prints_all_texts_of_a_code(run):
     assert (status, err) == (0, "")
     assert "3303" in out.splitlines()[0]
     assert "ErrorGetTokenBadCredentials" in out
-    assert all(text in flat for text in (row.summary, row.effect, *row.causes, *row.actions))
+    assert all(text in flat for text in (row.summary, row.effect))
+    for items in (row.causes, row.actions):
+        places = [flat.index(f"{number}. {item}") for number, item in enumerate(items, 1)]
+        assert places == sorted(places)
     assert "identity: the administrator of the application in Entra ID" in flat
     assert "A probe can see it." in flat
     assert "3010 (3108 on connector 1.0.5.0)" in flat
     assert "docs/" not in out
-
-
-def test_explain_lists_causes_and_actions_in_order(run):
-    _, out, _ = run("explain", "3011")
-    flat = " ".join(out.split())
-    for items in (BY_CODE[3011].causes, BY_CODE[3011].actions):
-        places = [flat.index(f"{number}. {item}") for number, item in enumerate(items, 1)]
-        assert places == sorted(places)
 
 
 def test_symbol_of_a_pair_explains_the_classic_code(run):
