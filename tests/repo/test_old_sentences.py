@@ -1,7 +1,5 @@
 """No text of the project claims that an open database simply goes on without its key."""
 
-from __future__ import annotations
-
 import subprocess
 
 from tests.repo.old_sentences import findings, read

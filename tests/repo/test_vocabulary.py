@@ -1,7 +1,5 @@
 """No file uses a replaced word, and every row of the table of words has an effect."""
 
-from __future__ import annotations
-
 import re
 from fnmatch import fnmatch
 from typing import Any

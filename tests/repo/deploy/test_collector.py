@@ -1,7 +1,5 @@
 """The collector for sql_exporter: form, columns, rights and results of its queries."""
 
-from __future__ import annotations
-
 import re
 from contextlib import closing
 

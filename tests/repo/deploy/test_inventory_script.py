@@ -1,7 +1,5 @@
 """inventory.sql and inventory.ps1: parsed, read-only, and readable by the command."""
 
-from __future__ import annotations
-
 import re
 from contextlib import closing
 from pathlib import Path

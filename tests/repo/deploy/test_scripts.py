@@ -1,7 +1,5 @@
 """The scripts of deploy/sql parse, use existing columns, and write no secret."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Shell commands of the pages: valid PowerShell for each Unix block, and existing `az` commands."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from itertools import pairwise

@@ -8,19 +8,7 @@ import pytest
 
 from exporter.config.model import Credential, Module
 from exporter.core.faults import Fault
-from exporter.core.model import (
-    Challenge,
-    CredentialKind,
-    Facts,
-    Generation,
-    KeyFacts,
-    Mode,
-    Outcome,
-    ProbeReport,
-    Step,
-    TokenResult,
-    Vantage,
-)
+from exporter.core.model import Challenge, CredentialKind, Facts, Generation, KeyFacts, Mode, Outcome, Step, TokenResult, Vantage
 from exporter.core.parsing import principal
 from exporter.core.reasons import Reason
 from exporter.probing.round_trip import ProbeDependencies, ProbeRequest, key_state, run_probe
@@ -48,10 +36,10 @@ OF_TOKEN, OF_CALLER = (f"{digit * 8}-0000-0000-0000-000000000000" for digit in "
 class Clock:
     now: float = 1000.0
 
-    def time(self) -> float:
+    def time(self):
         return 1_800_000_000.0 + self.now
 
-    def monotonic(self) -> float:
+    def monotonic(self):
         return self.now
 
 
@@ -72,14 +60,14 @@ class FakeVault:
     deleted: tuple[Facts, float | None] | Exception = (Facts(fault=Fault.HTTP_STATUS, status=404), None)
     deleted_lookups: list[str] = field(default_factory=list)
 
-    async def deleted_key(self, token: str, name: str, *, deadline: float) -> tuple[Facts, float | None]:
+    async def deleted_key(self, token, name, *, deadline):
         assert (token, deadline) == ("t0ken", self.requests[0][1])
         self.deleted_lookups.append(name)
         if isinstance(self.deleted, Exception):
             raise self.deleted
         return self.deleted
 
-    def _answer(self, step: Step, deadline: float) -> Facts:
+    def _answer(self, step, deadline):
         self.requests.append((step, deadline))
         self.clock.now += self.lasting.get(step, self.seconds)
         fault = self.faults.get(step, Facts(status=200))
@@ -87,30 +75,26 @@ class FakeVault:
             raise fault
         return fault
 
-    async def challenge(self, *, deadline: float) -> tuple[Facts, Challenge | None]:
+    async def challenge(self, *, deadline):
         facts = self._answer(Step.CHALLENGE, deadline)
         return facts, CHALLENGE if facts.fault is Fault.NONE else None
 
-    async def token(self, challenge: Challenge, *, deadline: float) -> TokenResult:
+    async def token(self, challenge, *, deadline):
         assert challenge is CHALLENGE
         facts = self._answer(Step.TOKEN, deadline)
         return TokenResult(facts=facts, token="t0ken" if facts.fault is Fault.NONE else None, duration=self.seconds, shared=False)
 
-    async def get_key(self, token: str, name: str, version: str | None, *, deadline: float) -> tuple[Facts, KeyFacts | None]:
+    async def get_key(self, token, name, version, *, deadline):
         assert (token, name, version) == ("t0ken", "k", TARGET.key_version)
         facts = self._answer(Step.GET_KEY, deadline)
         return facts, self.key if facts.fault is Fault.NONE else None
 
-    async def wrap_key(
-        self, token: str, key: KeyFacts, algorithm: str, data: bytes, *, deadline: float
-    ) -> tuple[Facts, bytes | None]:
+    async def wrap_key(self, token, key, algorithm, data, *, deadline):
         assert (token, key.version, algorithm, len(data)) == ("t0ken", "v1", "RSA-OAEP", 32)
         facts = self._answer(Step.WRAP_KEY, deadline)
         return facts, data[::-1] if facts.fault is Fault.NONE else None
 
-    async def unwrap_key(
-        self, token: str, key: KeyFacts, algorithm: str, data: bytes, *, deadline: float
-    ) -> tuple[Facts, bytes | None]:
+    async def unwrap_key(self, token, key, algorithm, data, *, deadline):
         assert (token, key.version, algorithm) == ("t0ken", "v1", "RSA-OAEP")
         facts = self._answer(Step.UNWRAP_KEY, deadline)
         return facts, self.spoil(data[::-1]) if facts.fault is Fault.NONE else None
@@ -129,7 +113,7 @@ async def probed(request=REQUEST, bugs=None, *, kind=FakeVault, parts=None, **ch
     return await run_probe(request, ProbeDependencies(**(usual | (parts or {})))), vault
 
 
-def outcomes(report: ProbeReport) -> str:
+def outcomes(report):
     """One letter per step: o(k), f(ailed), s(kipped)."""
     return "".join(result.outcome.value[0] for result in report.steps)
 
@@ -146,7 +130,7 @@ async def test_good_probe_makes_five_steps_in_the_connectors_order():
 @pytest.mark.parametrize(
     ("step", "expected"), [(Step.CHALLENGE, "fssss"), (Step.TOKEN, "ofsss"), (Step.GET_KEY, "oofss"), (Step.UNWRAP_KEY, "oooof")]
 )
-async def test_failed_step_ends_the_probe_as_not_ready(step: Step, expected: str):
+async def test_failed_step_ends_the_probe_as_not_ready(step, expected):
     report, _ = await probed(faults={step: REFUSED})
     assert outcomes(report) == expected
     assert (report.first_failure.code, report.first_failure.reason) == (
@@ -196,7 +180,7 @@ async def test_wrap_gets_half_of_the_remaining_time():
 
 
 async def test_step_that_is_charged_to_an_earlier_one_is_charged_for_no_later_one():
-    bugs: list[Exception] = []
+    bugs = []
     timeouts = dict.fromkeys((Step.WRAP_KEY, Step.UNWRAP_KEY), Facts(fault=Fault.READ_TIMEOUT))
     report, _ = await probed(bugs=bugs, faults=timeouts, lasting={Step.CHALLENGE: 8.5, Step.WRAP_KEY: 9.0})
     assert (outcomes(report), bugs) == ("fooss", [])
@@ -204,13 +188,13 @@ async def test_step_that_is_charged_to_an_earlier_one_is_charged_for_no_later_on
 
 async def test_step_without_fault_and_result_is_an_internal_error():
     """It must not count as a success: the steps after it were skipped."""
-    bugs: list[Exception] = []
+    bugs = []
     report, _ = await probed(bugs=bugs, parts={"tokens": no_token})
     assert (outcomes(report), report.success, len(bugs)) == ("ofsss", False, 1)
     assert report.first_failure.reason is Reason.INTERNAL
 
 
-async def no_token(_challenge: Challenge, *, deadline: float) -> TokenResult:
+async def no_token(_challenge, *, deadline):
     return TokenResult(facts=Facts(status=200), token=None, duration=deadline * 0, shared=False)
 
 
@@ -242,7 +226,7 @@ async def test_probe_without_round_trip_keeps_the_last_verdict():
 
 
 async def test_error_in_a_step_is_a_failed_step_and_reported():
-    bugs: list[Exception] = []
+    bugs = []
     for step in Step:
         report, _ = await probed(bugs=bugs, faults={step: ZeroDivisionError("x")})
         failure = report.step(step)
@@ -252,14 +236,14 @@ async def test_error_in_a_step_is_a_failed_step_and_reported():
 
 
 @pytest.mark.parametrize("step", [Step.CHALLENGE, Step.TOKEN])
-async def test_probe_without_a_resolver_thread_is_discarded(step: Step):
+async def test_probe_without_a_resolver_thread_is_discarded(step):
     with pytest.raises(PoolExhausted):
         await probed(faults={step: PoolExhausted("busy")})
 
 
 async def test_probe_can_be_cancelled():
     class Hanging(FakeVault):
-        async def challenge(self, *, deadline: float) -> tuple[Facts, Challenge | None]:
+        async def challenge(self, *, deadline):
             await asyncio.Event().wait()
             raise AssertionError(deadline)
 
@@ -288,7 +272,7 @@ async def test_scrape_timeout_hides_no_other_fault():
         (Fault.HTTP_STATUS, 20.0, False),
     ],
 )
-async def test_failure_at_the_scrape_deadline_is_cut_by_scrape(fault: Fault, seconds: float, cut: bool):
+async def test_failure_at_the_scrape_deadline_is_cut_by_scrape(fault, seconds, cut):
     request = replace(REQUEST, cut_by_scrape=True)
     report, _ = await probed(request, faults={Step.CHALLENGE: Facts(fault=fault, status=403)}, seconds=seconds)
     assert report.cut_by_scrape is cut
@@ -341,7 +325,7 @@ async def test_unknown_deleted_state_leaves_key_not_found(answer, purged):
 
 
 async def test_error_in_deleted_lookup_is_reported_only():
-    bugs: list[Exception] = []
+    bugs = []
     report, _ = await probed(bugs=bugs, faults={Step.GET_KEY: MISSING}, deleted=ZeroDivisionError())
     assert [type(bug) for bug in bugs] == [ZeroDivisionError]
     assert report.first_failure.reason is Reason.KEY_NOT_FOUND
@@ -362,9 +346,9 @@ async def test_request_without_wrap_encrypts_locally():
 
 async def test_request_without_wrap_can_use_another_key():
     other = replace(KEY, version="primary")
-    under: list[KeyFacts] = []
+    under = []
 
-    def encrypt(key: KeyFacts, _algorithm: str, data: bytes) -> bytes:
+    def encrypt(key, _algorithm, data):
         under.append(key)
         return data[::-1]
 
