@@ -1,6 +1,7 @@
 """Many vaults at once: one alert of their common cause, one interval before the single alerts; and failures without one."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tests.system.alerts.case import Fired, RuleCase, of_exporter, target_metric
 from tests.system.alerts.cases.spikes import FORBIDDEN
@@ -109,6 +110,21 @@ def _credential() -> RuleCase:
     )
 
 
+def _firewalls() -> RuleCase:
+    """The firewalls of all vaults of two credentials block one address: one page for each credential."""
+    many = [*fleet([FIREWALL] * 3), *fleet([FIREWALL] * 3)]
+    targets = [
+        replace(target, name=f"w{place}", vault=f"w{place}.vault.azure.net", credential=f"c{place % 2}")
+        for place, target in enumerate(many)
+    ]
+    exporter = Exporter(targets=targets)
+    on = [Fired({"credential": name, "job": exporter.job, "instance": exporter.instance}) for name in ("c0", "c1")]
+    alert = "EkmCredentialForbidden"
+    checks = [(5 * MINUTE + 45, alert, []), (6 * MINUTE, alert, on), (24 * MINUTE, alert, on), (32 * MINUTE, alert, [])]
+    absent = ["EkmForbiddenSpike", "EkmEgressDown", "EkmRegionDown"]
+    return RuleCase(name="firewalls of many vaults", exporters=[exporter], length=32 * MINUTE, checks=checks, absent=absent)
+
+
 def _once() -> RuleCase:
     """One bad probe of every target, and different causes at the same time."""
     moment = Exporter(targets=fleet([NO_DNS] * 5, bad=1))
@@ -152,4 +168,14 @@ def _certificate_of_a_proxy() -> RuleCase:
     )
 
 
-CASES = [_certificate_of_a_proxy(), _egress(), _entra(), _region(), _credential(), _once(), _one_vault(), _restart()]
+CASES = [
+    _certificate_of_a_proxy(),
+    _firewalls(),
+    _egress(),
+    _entra(),
+    _region(),
+    _credential(),
+    _once(),
+    _one_vault(),
+    _restart(),
+]
