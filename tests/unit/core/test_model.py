@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.core.faults import Fault
-from exporter.core.model import Facts, Outcome, Phase, ProbeReport, Readiness, Step, StepResult
+from exporter.core.model import CredentialKind, Facts, Outcome, Phase, ProbeReport, Readiness, Step, StepResult
 
 
 def report(fault: Fault, *, tainted: bool) -> ProbeReport:
@@ -68,3 +68,7 @@ def test_the_time_of_a_purge_is_known_until_the_key_is_back_or_purged():
     assert gone.purge_after(2.0) == 2.0
     assert replace(gone, purge_at=3.0).purge_after(2.0) == 3.0
     assert replace(gone, purged=True).purge_after(2.0) is None
+
+
+def test_only_a_managed_identity_belongs_to_one_host():
+    assert [kind for kind in CredentialKind if kind.is_managed] == [CredentialKind.MANAGED_IDENTITY]
