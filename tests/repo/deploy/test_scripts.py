@@ -235,3 +235,9 @@ def test_permissions_page_lists_the_rights_of_the_login():
     granted = set(re.findall(r"GRANT (VIEW [A-Z ]+) TO ", "\n".join(batches("login.sql"))))
     assert granted
     assert set(re.findall(r"`(VIEW [A-Z ]+)`", page)) == granted
+
+
+@pytest.mark.tools
+@pytest.mark.parametrize("query", ["AZKVAuditLogs | where A >>> 1", "AZKVAuditLogs | where Nothing == 1"])
+def test_the_parser_finds_a_broken_query(query):
+    assert diagnoses(query)

@@ -147,3 +147,10 @@ def test_unit_configuration_names_the_path_of_the_credential():
         one["client_secret_file"] for page in shown for one in page.get("credentials", {}).values() if "client_secret_file" in one
     }
     assert {f"/run/credentials/{UNIT.name}/{name}" for name in names} <= files
+
+
+@pytest.mark.real
+def test_systemd_detects_a_mistake_in_the_unit_of_shards(tmp_path):
+    unit = placed(tmp_path).with_name(SHARD.name)
+    unit.write_text(unit.read_text().replace("StateDirectory=", "StateDirectory=../"))
+    assert "StateDirectory" in analyze("verify", unit.with_name("ekm-exporter@0.service"))

@@ -23,11 +23,14 @@ def workflow(name: str) -> Any:
     return yaml.safe_load((GITHUB / "workflows" / name).read_text())
 
 
+def actionlint(one: Path) -> subprocess.CompletedProcess[str]:
+    return run("node", TOOLS / "node_modules" / "@tktco" / "node-actionlint" / "bin" / "node-actionlint.js", one)
+
+
 @pytest.mark.tools
 @pytest.mark.parametrize("name", ["audit.yml", "build.yml", "ci.yml", "release.yml"])
 def test_actionlint_accepts_the_workflow(name):
-    lint = TOOLS / "node_modules" / "@tktco" / "node-actionlint" / "bin" / "node-actionlint.js"
-    done = run("node", lint, GITHUB / "workflows" / name)
+    done = actionlint(GITHUB / "workflows" / name)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Checking 1 workflow" in done.stdout
 
@@ -131,3 +134,12 @@ def test_dependency_updates_wait_seven_days():
     assert (ROOT / "deploy" / "compose.yml").exists()
     assert all(one["cooldown"]["default-days"] >= 7 for one in updates)
     assert "--uploaded-prior-to ${COOLDOWN:-P7D}" in (ROOT / "dev").read_text()
+
+
+@pytest.mark.tools
+def test_actionlint_detects_a_mistake(tmp_path):
+    steps = "      - run: echo ${{ github.misspelt }}\n"
+    (tmp_path / "bad.yml").write_text(f"on: push\njobs:\n  a:\n    runs-on: ubuntu-24.04\n    steps:\n{steps}")
+    done = actionlint(tmp_path / "bad.yml")
+    assert done.returncode != 0
+    assert "misspelt" in done.stdout + done.stderr

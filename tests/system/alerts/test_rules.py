@@ -45,7 +45,6 @@ VALUES = {
     "code": {str(row.code) for row in CODES if row.observable},
     "job": {values.JOB},
     "region": {""},
-    "name": {""},
     "le": {r"1(\.0)?", r"5(\.0)?"},
     "link": set(Link),
     "name": {""},  # one cause of several vaults
