@@ -135,7 +135,7 @@ class SimulatorState:
         }
         if scope in by_their_names:
             return {name: name for name in by_their_names[scope]}
-        if scope is Scope.SQL:
+        if scope == Scope.SQL:
             return {name: server.name for name, server in environment.sql_servers.items()}
         return {
             name.lower(): client_id
