@@ -8,7 +8,7 @@ docs/azure-monitor.md explains it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import yaml
@@ -16,7 +16,6 @@ import yaml
 from alerts import page
 from alerts.values import DOCS, SITE, seconds_of
 
-MOST_RULES: Final = 20  # of one group
 SEVERITIES: Final = {"critical": 0, "warning": 2, "info": 3}  # as Azure names them
 ACTIONS: Final = {"critical": ["actionGroup"], "warning": ["ticketActionGroup"], "info": []}
 TAGS: Final = {"application": "ekm-exporter"}
@@ -36,36 +35,27 @@ _PARAMETERS: Final = {
 def template(rules: str) -> str:
     """Return the ARM template as JSON, from the text of the rule file."""
     described = {alert.name: alert for alert in page.alerts(rules)}
-    groups = [part for group in yaml.safe_load(rules)["groups"] for part in _parts(group)]
     document = {
         "$schema": _SCHEMA,
         "contentVersion": "1.0.0.0",
         "parameters": _PARAMETERS,
-        "resources": [_group(name, interval, rules_of, described) for name, interval, rules_of in groups],
+        "resources": [_group(group, described) for group in yaml.safe_load(rules)["groups"]],
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _parts(group: Mapping[str, Any]) -> Iterator[tuple[str, str, Sequence[Mapping[str, Any]]]]:
-    """Split the group into parts of at most 20 rules, numbered from 1 if there are several."""
-    rules = group["rules"]
-    for place, start in enumerate(range(0, len(rules), MOST_RULES), 1):
-        name = group["name"] if len(rules) <= MOST_RULES else f"{group['name']}-{place}"
-        yield name, group["interval"], rules[start : start + MOST_RULES]
-
-
-def _group(name: str, interval: str, rules: Sequence[Mapping[str, Any]], described: Mapping[str, page.Alert]) -> dict[str, Any]:
+def _group(group: Mapping[str, Any], described: Mapping[str, page.Alert]) -> dict[str, Any]:
     return {
         "type": "Microsoft.AlertsManagement/prometheusRuleGroups",
         "apiVersion": "2023-03-01",
-        "name": name,
+        "name": group["name"],
         "location": "[parameters('location')]",
         "tags": TAGS,
         "properties": {
             "enabled": True,
             "scopes": ["[parameters('azureMonitorWorkspace')]"],
-            "interval": _minutes(interval),
-            "rules": [_alert(rule, described[rule["alert"]]) if "alert" in rule else _record(rule) for rule in rules],
+            "interval": _minutes(group["interval"]),
+            "rules": [_alert(rule, described[rule["alert"]]) if "alert" in rule else _record(rule) for rule in group["rules"]],
         },
     }
 

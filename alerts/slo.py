@@ -100,11 +100,6 @@ def noisy_per_week(interval: float, window: float, failures: int) -> float:
     return false_per_year(interval, window, failures, random=NOISY, targets=NOISY_TARGETS) * 7 * DAY / YEAR
 
 
-def longest_interval(window: int, ratio: float) -> int:
-    """Return the longest interval, in seconds, at which the window holds enough probes for the rule to fire."""
-    return window // least_failures(window, ratio)
-
-
 def seconds_to_fire(interval: float, window: int, ratio: float) -> float:
     """Return how long all probes of a healthy target must fail before the rule fires."""
     return interval * needed(round(window / interval), ratio, least_failures(window, ratio))

@@ -19,9 +19,9 @@ _JOIN: Final = "on (job, instance, target)"
 _SQL_SERVER: Final = (
     "{{ $one.Labels.sql_instance }}{{ with $one.Labels.host }} on {{ . }}{{ end }}{{ with $one.Labels.ag }} ({{ . }}){{ end }}"
 )
-_AT: Final = (
-    "{{ .Labels.code }} {{ .Labels.symbol }} at {{ .Labels.step }}, reason {{ .Labels.reason }}, last at "
-    '{{ (.Value | toTime).Format "15:04" }} UTC. {{ .Labels.summary }}'
+_WHAT: Final = ": {{ .Labels.code }} at {{ .Labels.step }}, reason {{ .Labels.reason }}."
+_MORE: Final = (
+    '{{ .Labels.action }} {{ .Labels.symbol }}, last at {{ (.Value | toTime).Format "15:04" }} UTC. {{ .Labels.summary }}'
 )
 
 
@@ -52,16 +52,16 @@ def _failures_of_credential() -> str:
     """Return the failure of one target of a credential, and the names of all that have its page."""
     paged = 'last_over_time(target:ekm_incident:page{page=~"refused|turned_away"}[@{HOLD}])'
     found = _query(f"target:ekm_failure:latest and {_JOIN} {paged} and {_JOIN} {_CREDENTIAL}", _OF_CREDENTIAL)
-    one = f"{{{{ range slice $all 0 1 }}}} First, for {{{{ .Labels.target }}}}: {{{{ .Labels.action }}}} {_AT}{{{{ end }}}}"
+    one = f"{{{{ range slice $all 0 1 }}}}{_WHAT} First, for {{{{ .Labels.target }}}}: {_MORE}{{{{ end }}}}"
     names = _listed("$all", "target", "{{ $one.Labels.target }}")
-    return f'{{{{ $all := {found} | sortByLabel "target" }}}}{{{{ if $all }}}}{one} Targets: {names}.{{{{ end }}}}'
+    return f'{{{{ $all := {found} | sortByLabel "target" }}}}{{{{ if $all }}}}{one} Targets: {names}.{{{{ else }}}}.{{{{ end }}}}'
 
 
 def _seen(targets: str, labels: str) -> str:
     """Return how many targets have which failure, for the ten most frequent failures."""
     found = _query(f"topk(10, count by (step, reason) (target:ekm_failure:latest{targets}))", labels)
-    each = "{{ .Labels.reason }} at {{ .Labels.step }} {{ .Value }}"
-    return f'Targets by failure:{{{{ range {found} | sortByLabel "reason" }}}} {each};{{{{ end }}}}'
+    each = "{{ if $place }}, {{ end }}{{ .Value }} {{ .Labels.reason }} at {{ .Labels.step }}"
+    return f'Targets by failure: {{{{ range $place, $one := {found} | sortByLabel "reason" }}}}{each}{{{{ end }}}}.'
 
 
 def _action_or(otherwise: str) -> str:
@@ -74,8 +74,8 @@ TEXTS: Final[Mapping[str, str]] = {
     "TARGET": "{{ $labels.target }} ({{ $labels.vault }}), seen from {{ $labels.instance }}",
     "CREDENTIAL": "{{ $labels.credential }}, as configured on {{ $labels.instance }}",
     "FAILURE": (
-        f"{{{{ range {_query(f'target:ekm_failure:latest{{{_TARGET}}}', _OF_TARGET)} }}}} First: {{{{ .Labels.action }}}} {_AT}"
-        "{{ else }} First: ekm-exporter probe {{ $labels.target }} --config.file FILE.{{ end }}"
+        f"{{{{ range {_query(f'target:ekm_failure:latest{{{_TARGET}}}', _OF_TARGET)} }}}}{_WHAT} First: {_MORE}"
+        "{{ else }}. First: ekm-exporter probe {{ $labels.target }} --config.file FILE.{{ end }}"
     ),
     "CAREFUL": f"{WITHOUT_THE_KEY} {DO_NOT_RESTART}",
     "CAREFUL_IF": (
@@ -98,7 +98,7 @@ TEXTS: Final[Mapping[str, str]] = {
         + _query(
             "max by (source) (ekm_credential_expiry_timestamp_seconds{job=%q,instance=%q,credential=%q}) > time()", _OF_CREDENTIAL
         )
-        + " }} The date of source {{ .Labels.source }}, {{ .Value | humanizeTimestamp }}, is wrong.{{ end }}"
+        + ' }} The date of source {{ .Labels.source }}, {{ (.Value | toTime).Format "2006-01-02" }}, is wrong.{{ end }}'
     ),
     "SEEN_BY_EXPORTER": _seen("{job=%q,instance=%q}", "job instance"),
     "SEEN_IN_REGION": _seen(f" and {_JOIN} {_REGION}", _OF_REGION),
@@ -122,7 +122,7 @@ TEXTS: Final[Mapping[str, str]] = {
             _OF_CREDENTIAL,
         ),
         "source",
-        "{{ $one.Labels.source }} {{ $one.Value | humanizeTimestamp }}",
+        '{{ $one.Labels.source }} {{ ($one.Value | toTime).Format "2006-01-02" }}',
     ),
     "BURNING_TARGETS": _listed(
         _query(

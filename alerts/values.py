@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from string import Template
 from typing import Final
 
@@ -13,10 +14,11 @@ from alerts import counts, slo
 from alerts.slo import DAY, HOUR, MINUTE
 from alerts.texts import TEXTS
 from exporter.core.auxiliary import CREDENTIAL_REFUSED
+from exporter.core.causes import Link
 from exporter.core.codes import both_numbers
-from exporter.core.common_causes import MANY, MANY_RATIO
-from exporter.core.reasons import Reason
-from exporter.core.reasons.row import Reply
+from exporter.core.common_causes import MANY, MANY_RATIO, NEARLY_ALL_RATIO
+from exporter.core.reasons import Reason, refusing, spreading_to
+from exporter.core.reasons.row import Refused
 
 # The scrape job of the exporters, as the README names it.
 JOB: Final = "ekm"
@@ -64,9 +66,8 @@ THRESHOLDS: Final[Mapping[str, int]] = {
 RATIOS: Final[Mapping[str, float]] = {
     "SPIKE_RATIO": 0.1,  # of the probes of a window, more than
     "MANY_RATIO": MANY_RATIO,  # of what has a cause in common, at least
-    "NEARLY_ALL_RATIO": 0.9,  # of an exporter's targets, at least
+    "NEARLY_ALL_RATIO": NEARLY_ALL_RATIO,  # of an exporter's targets, at least
     "SLOW_RATIO": 0.1,  # of the steps of an hour, more than
-    "BUDGET_RATIO": 0.01,  # of a vault's request limit, as `check` has it
     "SKIPPED_RATIO": 0.01,  # of the planned probes of an hour, more than
     "TAINTED_RATIO": 0.05,  # of the probes, more than
     "SKEW": 120,  # seconds of clock skew: beyond 300 Entra ID refuses what is signed here
@@ -81,19 +82,32 @@ RATIOS: Final[Mapping[str, float]] = {
     "INTERNAL_ERRORS": 2.5,  # in an hour, more than; and hours of a day with one, more than
 }
 
+
+def _any(reasons: Iterable[Reason]) -> str:
+    """Return a regular expression; a first word that no other reason has stands for all with it."""
+    found = set(reasons)
+    others = {_first_word(reason) for reason in set(Reason) - found}
+    several = {word for word, count in Counter(map(_first_word, found)).items() if count > 1} - others
+    return "|".join(sorted({f"{word}.*" if (word := _first_word(reason)) in several else reason for reason in found}))
+
+
+def _first_word(reason: Reason) -> str:
+    return reason.partition("_")[0]
+
+
 # Codes and reasons, as regular expressions.
 PATTERNS: Final[Mapping[str, str]] = {
     "THROTTLED": "3011|3109",
     "FORBIDDEN": "3077|3113",
     "TURNED_AWAY": "3011|3109|3077|3113",
-    # No connection: the host's fault if nearly all vaults have it. No vault can cause the second group.
-    "NO_ROUTE": "dns_.*|connect_.*|connection_.*|tls_.*|read_timeout|not_http|no_challenge|redirect|network_down|proxy_.*",
-    "NO_EGRESS": "dns_temporary|dns_timeout|network_down|proxy_.*",
-    "KEY_STATE": "key_disabled|key_expired|key_not_yet_valid",
-    "FIREWALL": "forbidden_firewall|forbidden_connection|forbidden_nsp",
-    "REFUSED": "|".join(sorted(CREDENTIAL_REFUSED)),
-    "ENDED": "secret_expired|certificate_expired",
-    "EXPORTER_SIDE": "|".join(sorted(reason for reason in Reason if reason.row.reply is Reply.NOT_TESTED)),
+    # No vault can cause the first group. The second one is the host's too, but no connection is lost.
+    "NO_EGRESS": _any(reason for reason in Reason if reason.row.is_of_host or reason.row.link is Link.PROXY),
+    "WITH_EGRESS": _any(reason for reason in Reason if reason.row.link is Link.HOST and not reason.row.is_of_host),
+    "KEY_STATE": _any(refusing(Refused.KEY_STATE)),
+    "FIREWALL": _any(refusing(Refused.ADDRESS)),
+    "PERMISSION": _any(spreading_to(Link.CREDENTIAL)),
+    "REFUSED": _any(CREDENTIAL_REFUSED),
+    "ENDED": _any(refusing(Refused.EXPIRED_CREDENTIAL)),
 }
 
 _UNITS: Final = (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", 1))

@@ -27,7 +27,7 @@ from bench.programs import BLACKBOX
 from bench.rules import RULES
 from bench.sizes import SIZES
 from bench.trees import TreeError, unpacked
-from docs.generators import performance, sizing
+from docs.generators import every_page, performance
 from exporter import __version__
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -71,8 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
         rows = [row for name, outcome in outcomes.items() for row in (figure.row(name) for figure in outcome.figures)]
         write(args.out, [*machine(args.size, time.monotonic() - begun), *rows])
     if args.out == performance.FIGURES:
-        performance.main([str(DOCS / "performance.md")])
-        sizing.main([str(DOCS / "sizing.md")])
+        every_page.write("performance", "sizing")
     return verdict(outcomes)
 
 

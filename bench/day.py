@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import statistics
 import time
-import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bench.figures import Figure
 from bench.processes import descriptors, resident, threads
 from bench.programs import Bench, Fleet, Running, configuration, exporter
-from bench.querying import fail, metrics, total
+from bench.querying import fail, metrics, received, total
 from bench.sizes import Sizes
 
 _TARGETS, _INTERVAL = 20, 0.2  # an interval represents a minute
@@ -41,9 +40,7 @@ def hour(bench: Bench, running: Running, fleet: Fleet, probes: int) -> Fleet:
         begun = time.monotonic()
         fleet = replace(fleet, first=fleet.first + 1)
         config.write_text(configuration(fleet, bench.port, bench.ca_file), encoding="utf-8")
-        request = urllib.request.Request(f"{running.url}/-/reload", method="POST")  # noqa: S310 - a loopback address
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - see above
-            answer.read()
+        received(f"{running.url}/-/reload", method="POST")
         fail(bench, _WAYS[len(_WAYS) * number // probes], first=fleet.first + _TARGETS // 2)
         time.sleep(max(0.0, _INTERVAL - (time.monotonic() - begun)))
     fail(bench, "", first=0)

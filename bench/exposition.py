@@ -10,8 +10,8 @@ import http.client
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Self
 
 from bench.figures import Figure
 from bench.processes import PATIENCE
@@ -32,15 +32,12 @@ _PAGE_INTERVAL = 300.0  # seconds between two probes of a target: a probe that w
 
 
 class Pinging(threading.Thread):
-    """Requests `/-/healthy` repeatedly. `slowest` is the slowest response in seconds since `begin`."""
+    """Requests `/-/healthy` repeatedly while entered. `slowest` is the slowest response in seconds, until it is set to 0."""
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)
         self._connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=PATIENCE)
         self._over = threading.Event()
-        self.slowest = 0.0
-
-    def begin(self) -> None:
         self.slowest = 0.0
 
     def run(self) -> None:
@@ -52,19 +49,13 @@ class Pinging(threading.Thread):
             time.sleep(0.0005)
         self._connection.close()
 
-    def stop(self) -> None:
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         self.join()
-
-
-@contextmanager
-def pinged(running: Running) -> Iterator[Pinging]:
-    ping = Pinging(running.url)
-    ping.start()
-    try:
-        yield ping
-    finally:
-        ping.stop()
 
 
 @dataclass(slots=True)
@@ -81,7 +72,7 @@ def observe(bench: Bench, running: Running, ping: Pinging, runs: int, query: Cal
     found = Costs()
     for _ in range(runs):
         watch = Watch(bench, running.pid)
-        ping.begin()
+        ping.slowest = 0.0
         found.size = query()
         spent = watch.stop()
         found.took.append(1000 * spent.wall)
@@ -114,7 +105,7 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
     """Scrape every kind on an idle exporter."""
     with exporter(bench, Fleet(targets=sizes.fleet, credentials=max(1, sizes.fleet // 20), interval=QUIET)) as running:
         settle(running)
-        with pinged(running) as ping:
+        with Pinging(running.url) as ping:
             what = f"{sizes.fleet:,} targets"
             floor = observe(bench, running, ping, sizes.runs, _wait)
             yield Figure(what=f"{what}, no scrape: longest pause", runs=floor.pauses, unit="ms", how="the floor")
@@ -136,7 +127,7 @@ def measure_page(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
         settle(running)
         shown = "<strong>3 causes</strong>"
         until(lambda: shown in page(running.url, "/"), "the status page has three causes", seconds=2 * _PAGE_INTERVAL)
-        with pinged(running) as ping:
+        with Pinging(running.url) as ping:
             floor = observe(bench, running, ping, sizes.runs, _wait)
             found = observe(bench, running, ping, sizes.runs, lambda: drained(running.url, path="/"))
     what = f"status page of {sizes.fleet:,} targets in three causes"

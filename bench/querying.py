@@ -20,12 +20,13 @@ from bench.programs import Bench
 def metrics(url: str) -> str:
     """The text of a scrape. On a busy machine the exporter may close a connection that is read too slowly: then with gzip."""
     with suppress(IncompleteRead):
-        return _scraped(url, "identity").decode()
-    return gzip.decompress(_scraped(url, "gzip")).decode()
+        return received(f"{url}/metrics", {"Accept-Encoding": "identity"}).decode()
+    return gzip.decompress(received(f"{url}/metrics", {"Accept-Encoding": "gzip"})).decode()
 
 
-def _scraped(url: str, encoding: str) -> bytes:
-    request = urllib.request.Request(f"{url}/metrics", headers={"Accept-Encoding": encoding})  # noqa: S310 - a loopback address
+def received(url: str, headers: dict[str, str] | None = None, method: str = "GET") -> bytes:
+    """The content of a response. Raises OSError for a status of 400 or more."""
+    request = urllib.request.Request(url, headers=headers or {}, method=method)  # noqa: S310 - a loopback address
     with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - see above
         body: bytes = answer.read()
         return body
@@ -39,16 +40,13 @@ def drained(url: str, headers: dict[str, str] | None = None, path: str = "/metri
     buffer, size = bytearray(1 << 20), 0
     with socket.create_connection((host, int(port)), timeout=60) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
-        while received := connection.recv_into(buffer):
-            size += received
+        while count := connection.recv_into(buffer):
+            size += count
     return size
 
 
 def page(url: str, path: str) -> str:
-    """The text of a page. Raises OSError for a status of 400 or more."""
-    with urllib.request.urlopen(f"{url}{path}", timeout=60) as answer:  # noqa: S310 - a loopback address
-        body: bytes = answer.read()
-        return body.decode()
+    return received(f"{url}{path}").decode()
 
 
 def until(true: Callable[[], bool], what: str, *, seconds: float) -> None:

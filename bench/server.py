@@ -180,7 +180,7 @@ async def control(listening: Listening, reader: asyncio.StreamReader, writer: as
 
 async def serve(certificates: Certificates, wait: float) -> None:
     Answering.wait = wait
-    listening = Listening(certificates.good)
+    listening = Listening(certificates.context(None))
     await listening.open()
     monitor = await asyncio.start_server(partial(control, listening), "127.0.0.1", 0)
     print(f"ports={listening.port},{monitor.sockets[0].getsockname()[1]}", flush=True)
@@ -193,7 +193,7 @@ def main() -> None:
     parser.add_argument("--wait", type=float, default=0.0, help="seconds before each response of a vault")
     args = parser.parse_args()
     certificates = Certificates(["login.microsoftonline.com", "bench.vault.azure.net"])
-    args.ca.write_bytes(certificates.ca_pem)
+    args.ca.write_bytes(certificates.authority.pem)
     asyncio.run(serve(certificates, args.wait))
 
 

@@ -48,7 +48,7 @@ def table_of_alerts(alerts: str, *, rows: int = 8) -> table.Panel:
     """Return the table of these alerts, the critical ones first."""
     panel = sheets.sheet(
         TITLE,
-        "Alerts that fire now, without inhibition and silences of Alertmanager. Needs the rules of alerts/ekm.rules.yml in the same "
+        "Alerts that fire now, including those that Alertmanager silences. Needs the rules of alerts/ekm.rules.yml in the same "
         "Prometheus.",
         panels.rows(f"max by (alertname, severity, target, credential, region, instance) ({alerts})"),
         size=(24, rows),

@@ -172,10 +172,10 @@ SERVERS: Final = f"({DECLARED_SERVERS} or on (target) {label(KNOWN, 'sql_instanc
 RUNBOOK_OF: Final = (
     ("EkmVaultHostNameGone", "reason", "dns_not_found"),
     ("EkmVaultSideNotReady", "step", "token"),  # the failed name is a host of Entra ID
-    ("EkmThrottledSpike", "code", "3011|3109"),
-    ("EkmForbiddenSpike", "code", "3077|3113"),
+    ("EkmThrottledSpike", "code", PATTERNS["THROTTLED"]),
+    ("EkmForbiddenSpike", "code", PATTERNS["FORBIDDEN"]),
     ("EkmCredentialRefused", "code", "3303"),
-    ("EkmCredentialExpired", "reason", "secret_expired|certificate_expired"),
+    ("EkmCredentialExpired", "reason", PATTERNS["ENDED"]),
     ("EkmKeySoftDeleted", "reason", "key_soft_deleted"),
 )
 

@@ -81,7 +81,6 @@ def _map(texts: Mapping[str, tuple[str, str | None]]) -> dashboard.ValueMap:
 
 STATES: Final = _map({str(NOT_READY): ("NOT READY", BAD), str(UNKNOWN): ("unknown", NEUTRAL), str(READY): ("ready", GOOD)})
 YES_NO: Final = _map({"0": ("no", BAD), "1": ("yes", GOOD)})
-PENDING: Final = _map({"0": ("no", GOOD), "1": ("pending", WARNING)})
 # In this order of the alphabet the missing coverage comes first.
 COVERAGE: Final = _map(
     {

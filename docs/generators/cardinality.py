@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from exporter.core.model import Phase, Step
-from exporter.metrics.definitions import ALERTED, PATH_PARTS, TARGET_METRICS, phases_at
+from exporter.metrics.definitions import COUNTED, PATH_PARTS, TARGET_METRICS, phases_at
 from exporter.metrics.spec import Level, MetricSpec, MetricType
 
 MOST_SERIES: Final = {Level.MINIMAL: 60, Level.DEFAULT: 94, Level.FULL: 125}
@@ -28,8 +28,8 @@ SEVERAL: Final[Mapping[str, tuple[int, str]]] = {
         "five phases for a step with a new connection (challenge, token), else `wait` and `transfer`; `transfer` at level `full`",
     ),
     "ekm_errors_total": (
-        sum(len(steps) for _, steps in ALERTED),
-        "the pairs that alerts name; each other (step, code) pair adds one when it first occurs",
+        sum(len(steps) for _, steps in COUNTED),
+        "the most frequent pairs; each other (step, code) pair adds one when it first occurs",
     ),
     "ekm_probe_verdicts_total": (2, "one per verdict"),
     "ekm_throttled_total": (_STEPS, "one per step"),

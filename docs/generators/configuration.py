@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from docs.generators.pages import GeneratedPart
@@ -40,6 +39,3 @@ def _default(field: Field) -> str:
 
 
 PART = GeneratedPart("reference", reference)
-
-if __name__ == "__main__":
-    PART.main(sys.argv[1:])

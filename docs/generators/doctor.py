@@ -1,8 +1,7 @@
-"""Writes the tables of checks in docs/doctor.md from the tables of the core."""
+"""The tables of checks in docs/doctor.md, from the tables of the core."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from docs.generators.pages import GeneratedPart
@@ -31,6 +30,3 @@ def _shown(check: Check) -> str:
 
 
 PART = GeneratedPart("checks", checks)
-
-if __name__ == "__main__":
-    PART.main(sys.argv[1:])

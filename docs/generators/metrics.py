@@ -1,9 +1,8 @@
-"""Write docs/metrics.md from the table of metrics: `./dev docs`."""
+"""The generated parts of docs/metrics.md, from the table of metrics."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from docs.generators.cardinality import (
@@ -15,6 +14,7 @@ from docs.generators.cardinality import (
     bounds_and_more,
     of_a_healthy_target,
 )
+from docs.generators.pages import GeneratedPart
 from exporter.core.checks import CHECKS
 from exporter.core.common_causes import MANY, MANY_RATIO, NEARLY_ALL_RATIO, TOGETHER_SECONDS
 from exporter.core.credential_expiry import Source
@@ -85,35 +85,11 @@ def _native(level: Level) -> int:
 
 
 _LEVELS = f"""\
-`--metrics.level` sets how much `/metrics` and `/probe` have. Without the flag they have everything:
-
 | level | for | series of a target, at most | with native histograms |
 | --- | --- | --- | --- |
 | `minimal` | the alerts and recording rules, the rules in `deploy/sql` | {MOST_SERIES[Level.MINIMAL]} | {_native(Level.MINIMAL)} |
 | `default` | these, and the dashboards | {MOST_SERIES[Level.DEFAULT]} | {_native(Level.DEFAULT)} |
-| `full` | every family and bucket | {MOST_SERIES[Level.FULL]} | {_native(Level.FULL)} |
-
-A level includes the levels above it in the table. Metrics of the exporter, and those that targets share, are in every level."""
-
-_FORMATS = """\
-| request | response of `/metrics` |
-| --- | --- |
-| nothing, or `text/plain` | text, version 0.0.4 |
-| `application/openmetrics-text` | OpenMetrics 1.0 |
-| `application/vnd.google.protobuf` with `proto=io.prometheus.client.MetricFamily` and `encoding=delimited` | protobuf: native histograms, and start times of counters and histograms |
-
-Weights (`q`) decide if a client accepts several. Each format has the same series and values. `/probe` is text or OpenMetrics.
-
-Prometheus requests protobuf if native histograms are enabled: by `--enable-feature=native-histograms` in Prometheus 2, by
-`scrape_native_histograms: true` in Prometheus 3. Then each histogram is one series with buckets that grow by 9 %:
-
-```promql
-histogram_quantile(0.99, sum by (target, step) (rate(ekm_step_duration_seconds[30m])))
-```
-
-The responses also have the classic buckets of the level. Prometheus stores them only with `always_scrape_classic_histograms: true`
-(Prometheus 2: `scrape_classic_histograms`). VictoriaMetrics scrapes text. Dashboards take either kind. The alert on latency for native histograms is in
-[ekm-native.rules.yml](../alerts/ekm-native.rules.yml)."""
+| `full` | every family and bucket | {MOST_SERIES[Level.FULL]} | {_native(Level.FULL)} |"""
 
 _CAUSES = f"""\
 While probes fail, the exporter shows why. These are the causes of the status page, from the same computation. A ready target has none of
@@ -136,63 +112,12 @@ At most {MOST_CAUSES} causes have the series `ekm_common_cause_...`. Those with 
 What a server reported, such as an object id or an address, is a capital word in `action`; the pages and `ekm-exporter probe` fill it in.
 With `--no-scheduler` the causes on `/metrics` are those of the last requested probes, and `/probe` has action and cause of its target."""
 
-_HOW_MANY = """\
-The numbers are the most for a healthy target: all facts about key and vault are known, and all five steps run. A target has fewer
-series in mode `read_only`, without a pinned key version, or if the key has no dates. Each pair of step and code that no alert
-names adds one `ekm_errors_total` when it first occurs.
-A credential, vault or endpoint adds one to eight series, independent of the number of targets that share it. The table of codes
-adds about a hundred series, the exporter itself about seventy."""
-
-_INTRODUCTION = """\
-# Metrics
-
-The exporter's table of metrics generates this page; a test fails if the two differ.
-
-- Durations are in seconds, times are Unix timestamps, ratios are between 0 and 1.
-- **An unknown value has no series; it is never 0.** A key without an expiry date has no expiry, a step that was not reached has
-  no result, an unknown verdict is absent.
-- Each series of a target has the labels `target` (its name in the configuration) and `vault` (its full host name in lower case),
-  and the labels in the table below.
-- The end of each HELP text states how long the value is kept. *Of the last probe*: replaced by every probe. *Last known*: kept
-  while probes fail. *Updated by each auxiliary probe*: a successful auxiliary probe is repeated after the module's
-  `auxiliary_interval`, a failed one after every probe. *Updated by each preflight run*: replaced every
-  `preflight_interval`. *Counted*: starts at 0 and falls only if the exporter restarts.
-- A probe is *tainted* if the exporter's event loop lagged meanwhile. Counters and histograms exclude tainted probes, except
-  responses with status 429. If a step of a tainted probe failed without a response, the gauges keep their previous values.
-- `code` is the number that SQL Server would show, in the generation configured for the target. Queries should accept both
-  numbers of a code, as in `code=~"3011|3109"`; [codes.md](codes.md) lists all codes.
-- `/metrics` has all families except those of the last section.
-- `/probe` returns the gauges and infos of one target and the last section: the results of this probe and the last known
-  values, including auxiliary probes, without preflight checks.
-- With `--no-scheduler`, only `/probe` has gauges of targets, and it adds the number of failed probes in a row. A requested
-  probe is counted only in this mode, with the target's own module, and if the scrape's timeout did not interrupt it.
-- With another module, or if the scrape's timeout interrupted a failed probe, `/probe` has no `ekm_vault_side_ready`.
-- `process_*` and `python_*` come from the Prometheus client library for Python.
-"""
-
-
-def document() -> str:
-    """The whole page."""
-    parts = [
-        _INTRODUCTION,
-        f"## Levels\n\n{_LEVELS}\n",
-        f"## Formats\n\n{_FORMATS}\n",
-        f"## Causes\n\n{_CAUSES}\n",
-        _glance(),
-        _values(),
-        _cardinality(),
-    ]
-    parts += [_section(title, specs) for title, specs in _sections()]
-    return "\n".join(parts)
-
 
 def _glance() -> str:
     rows = [
         f"| [`{spec.name}`](#{spec.name}) | {spec.type} | {_labels(spec.own)} | {spec.level} | {spec.help} |" for spec in METRICS
     ]
-    shared = "The label column omits `target` and `vault`, which every metric of a target has."
-    columns = ["| metric | type | labels | level | meaning |", "| --- | --- | --- | --- | --- |"]
-    return "\n".join(["## At a glance", "", shared, "", *columns, *rows, ""])
+    return "\n".join(["| metric | type | labels | level | meaning |", "| --- | --- | --- | --- | --- |", *rows])
 
 
 def _values() -> str:
@@ -208,7 +133,7 @@ def _values() -> str:
         "reason` of `ekm_last_failure_info": Reason,
     }
     rows = [f"| `{label}` | {_labels(values)} |" for label, values in lists.items()]
-    return "\n".join(["## Values of labels", "", "| label | values |", "| --- | --- |", *rows, ""])
+    return "\n".join(["| label | values |", "| --- | --- |", *rows])
 
 
 def _cardinality() -> str:
@@ -230,29 +155,24 @@ def _cardinality() -> str:
     ]
     return "\n".join(
         [
-            "## How many series", "", _HOW_MANY, "",
             "| family | minimal | default | full | |", "| --- | --- | --- | --- | --- |", *rows, together, "",
             "A failing probe adds:", "", "| family | condition |", "| --- | --- |", *failures, "",
             "Optional settings of a target add:", "",
             "| setting | series | families |", "| --- | --- | --- |", *declared, "",
-            "Preflight checks (`preflight_interval`) add:", "", "| family | condition |", "| --- | --- |", *checks, "",
+            "Preflight checks (`preflight_interval`) add:", "", "| family | condition |", "| --- | --- |", *checks,
         ]
     )  # fmt: skip
 
 
-def _sections() -> Iterator[tuple[str, Iterable[MetricSpec]]]:
+def _descriptions() -> str:
     titles = {
         "Of a target": {Scope.TARGET},
         "Of credentials, vaults, endpoints, codes and causes": set(Scope) - {Scope.TARGET, Scope.EXPORTER},
         "Of the exporter": {Scope.EXPORTER},
     }
-    for title, scopes in titles.items():
-        yield title, [spec for spec in METRICS if spec.scope in scopes]
-    yield "Only in the response of /probe", OF_PROBE
-
-
-def _section(title: str, specs: Iterable[MetricSpec]) -> str:
-    return "\n".join([f"## {title}", "", *(_entry(spec) for spec in specs)])
+    sections = {title: [spec for spec in METRICS if spec.scope in scopes] for title, scopes in titles.items()}
+    sections["Only in the response of /probe"] = list(OF_PROBE)
+    return "\n\n".join("\n\n".join([f"## {title}", *map(_entry, specs)]) for title, specs in sections.items())
 
 
 def _entry(spec: MetricSpec) -> str:
@@ -268,7 +188,7 @@ def _entry(spec: MetricSpec) -> str:
         lines += ["", *_buckets(spec)]
     if spec.name in EXAMPLES:
         lines += ["", "```promql", EXAMPLES[spec.name], "```"]
-    return "\n".join([*lines, ""])
+    return "\n".join(lines)
 
 
 def _buckets(spec: MetricSpec) -> list[str]:
@@ -282,5 +202,11 @@ def _labels(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-if __name__ == "__main__":
-    sys.stdout.write(document())
+PARTS: Final = (
+    GeneratedPart("levels", lambda: _LEVELS),
+    GeneratedPart("causes", lambda: _CAUSES),
+    GeneratedPart("table of metrics", _glance),
+    GeneratedPart("values of labels", _values),
+    GeneratedPart("numbers of series", _cardinality),
+    GeneratedPart("descriptions", _descriptions),
+)

@@ -5,9 +5,8 @@ The other modules of this folder make the text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,3 @@ class GeneratedPart:
         if not begin or not end:
             raise ValueError(f"the page needs a line {self.begin} and a line {self.end}")
         return f"{before}{begin}\n\n{self.write()}\n\n{end}{after}"
-
-    def main(self, paths: Sequence[str]) -> None:
-        """Rewrite this part in the given pages."""
-        for path in map(Path, paths):
-            path.write_text(self.refreshed(path.read_text(encoding="utf-8")), encoding="utf-8")

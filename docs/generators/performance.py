@@ -1,13 +1,9 @@
-"""Writes the tables of docs/performance.md from the figures in docs/performance.csv.
-
-`./dev bench` writes the figures and runs this module, `./dev docs` runs it at any time.
-"""
+"""The tables of docs/performance.md, from the figures in docs/performance.csv, which `./dev bench` writes."""
 
 from __future__ import annotations
 
 import csv
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from docs.generators.pages import GeneratedPart
@@ -90,14 +86,4 @@ def machine() -> str:
     return "\n".join(f"- {row['what']}" for row in figures().values() if row["part"] == "machine")
 
 
-_WRITERS: tuple[tuple[str, Callable[[], str]], ...] = (("answers", answers), ("machine", machine), ("bounds", bounds))
-PARTS = tuple(GeneratedPart(name, write) for name, write in _WRITERS)
-
-
-def main(paths: list[str]) -> None:
-    for part in PARTS:
-        part.main(paths)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+PARTS = (GeneratedPart("answers", answers), GeneratedPart("machine", machine), GeneratedPart("bounds", bounds))

@@ -1,4 +1,4 @@
-"""Writes the tables of docs/proven.md: which program of another project checks what. `./dev docs` runs it.
+"""The tables of docs/proven.md: which program of another project checks what.
 
 A row names the package, so that the page has the locked version. Debian's programs have the version of Debian 13.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -133,8 +132,3 @@ PARTS: Final = (
     GeneratedPart("programs that run", lambda: table(RUN)),
     GeneratedPart("programs that validate", lambda: table(VALIDATED)),
 )
-
-
-if __name__ == "__main__":
-    for part in PARTS:
-        part.main(sys.argv[1:])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from docs.generators.configuration import table
 from docs.generators.pages import GeneratedPart
 from exporter.web.webconfig import schema
@@ -23,6 +21,3 @@ def keys() -> str:
 
 
 PART = GeneratedPart("keys", keys)
-
-if __name__ == "__main__":
-    PART.main(sys.argv[1:])

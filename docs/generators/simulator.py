@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
@@ -90,6 +89,3 @@ def _ranges(codes: Sequence[int]) -> str:
 
 
 PART = GeneratedPart("scenarios", written)
-
-if __name__ == "__main__":
-    PART.main(sys.argv[1:])

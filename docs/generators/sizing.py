@@ -1,12 +1,8 @@
-"""Writes the tables of docs/sizing.md from the figures in docs/performance.csv.
-
-`./dev bench` runs it after a whole run, `./dev docs` at any time.
-"""
+"""The tables of docs/sizing.md, from the figures in docs/performance.csv."""
 
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import dataclass
 
 from docs.generators.cardinality import of_a_healthy_target
@@ -137,21 +133,9 @@ def _table(head: tuple[str, ...], rows: object) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-PARTS = tuple(
-    GeneratedPart(name, write)
-    for name, write in (
-        ("unit costs", unit_costs),
-        ("memory of failing fleets", failing),
-        ("totals", totals),
-        ("series of the levels", levels),
-    )
+PARTS = (
+    GeneratedPart("unit costs", unit_costs),
+    GeneratedPart("memory of failing fleets", failing),
+    GeneratedPart("totals", totals),
+    GeneratedPart("series of the levels", levels),
 )
-
-
-def main(paths: list[str]) -> None:
-    for part in PARTS:
-        part.main(paths)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

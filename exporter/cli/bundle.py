@@ -12,12 +12,10 @@ import time
 from pathlib import Path
 
 from exporter import __version__
-from exporter.cli import check
 from exporter.cli.parser import add_flag
-from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, NO_PROBE, find_named
+from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, NO_PROBE, configured, refuse
 from exporter.cli.probe_once import ProbeOnceResult, probe_once
 from exporter.clients import NetworkError
-from exporter.config import load_config
 from exporter.config.files import plainly
 from exporter.config.model import Config
 from exporter.presentation.support_bundle import archive, collect_bundle
@@ -45,28 +43,25 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def bundle(args: argparse.Namespace) -> int:
     """Probe, write the archive and return the exit code."""
-    loaded = load_config(args.config_file)
-    if loaded.config is None:
-        check.print_findings(loaded)
+    found = configured(args)
+    if found is None:
         return BAD_USAGE
-    target = find_named(loaded.config.targets, args.target, "target")
-    if target is None:
-        return BAD_USAGE
+    config, target = found
     logging.configure("error", logging.LogFormat.LOGFMT)
     out: Path = args.out
     try:
         out.touch(mode=0o600, exist_ok=False)  # before the probe: an unusable name costs no request
     except FileExistsError:
-        return _refuse(f"{out} already exists: choose another name, or remove the file")
+        return refuse(f"{out} already exists: choose another name, or remove the file")
     except OSError as error:
-        return _refuse(f"--out: {out}: {plainly(error)}: name a file in a folder that exists and that you may write")
+        return refuse(f"--out: {out}: {plainly(error)}: name a file in a folder that exists and that you may write")
     try:
-        result = asyncio.run(probe_once(loaded.config, target, None))
+        result = asyncio.run(probe_once(config, target, None))
         if result is not None:
-            out.write_bytes(_archive(loaded.config, result))
+            out.write_bytes(_archive(config, result))
     except NetworkError as error:
         out.unlink()
-        return _refuse(str(error))
+        return refuse(error)
     except BaseException:
         out.unlink()
         raise
@@ -83,8 +78,3 @@ def _archive(config: Config, result: ProbeOnceResult) -> bytes:
     record.history.add(result.report, 1, most_bytes=float("inf"))
     expiries = [expiry for each in result.expiries.values() for expiry in each]
     return archive(collect_bundle(config, record.target, record, expiries, version=__version__, now=time.time()))
-
-
-def _refuse(message: str) -> int:
-    print(f"ekm-exporter: {message}", file=sys.stderr)
-    return BAD_USAGE

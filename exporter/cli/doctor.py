@@ -11,13 +11,11 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from exporter.cli import check
 from exporter.cli.parser import add_flag
-from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, find_named
+from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, configured, refuse
 from exporter.clients import NetworkError, quiet_sdk_loggers
-from exporter.config import load_config
 from exporter.config.model import Config, SecretSource, Target
 from exporter.config.secret_source import SecretUnreadableError, read_secret
 from exporter.core.checks import CheckResult
@@ -44,12 +42,6 @@ examples:
 
 class _UsageError(Exception):
     """A message for the user about wrong arguments."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    config: Config
-    target: Target
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -85,17 +77,17 @@ def doctor(args: argparse.Namespace) -> int:
         return BAD_USAGE
     if request is None:
         return BAD_USAGE
+    config, target = request
     logging.configure("error", logging.LogFormat.LOGFMT)
     quiet_sdk_loggers()
     try:
-        results = asyncio.run(run_checks(request.config, request.target, again=_repeat_command(args)))
+        results = asyncio.run(run_checks(config, target, again=_repeat_command(args)))
     except NetworkError as error:
-        print(f"ekm-exporter: {error}", file=sys.stderr)
-        return BAD_USAGE
+        return refuse(error)
     except PoolExhausted as error:
         print(f"ekm-exporter: the checks were not made: {error}", file=sys.stderr)
         return INTERNAL
-    return _print_results(request.target, results, as_json=args.json)
+    return _print_results(target, results, as_json=args.json)
 
 
 def _print_results(target: Target, results: Sequence[CheckResult], *, as_json: bool) -> int:
@@ -106,7 +98,7 @@ def _print_results(target: Target, results: Sequence[CheckResult], *, as_json: b
     return FINE if is_ok(results) else FAILED
 
 
-def _with_configuration(args: argparse.Namespace) -> _Request | None:
+def _with_configuration(args: argparse.Namespace) -> tuple[Config, Target] | None:
     """Return None after printing the problem."""
     if args.vault or args.connector_secret_file or args.tenant:
         raise _UsageError(
@@ -114,24 +106,19 @@ def _with_configuration(args: argparse.Namespace) -> _Request | None:
         )
     if args.target is None:
         raise _UsageError("TARGET is missing: name a TARGET of the configuration")
-    loaded = load_config(args.config_file)
-    if loaded.config is None:
-        check.print_findings(loaded)
+    found = configured(args, args.credential)
+    if found is None:
         return None
-    target = find_named(loaded.config.targets, args.target, "target")
-    if target is None:
-        return None
-    if args.credential is not None and find_named(loaded.config.credentials, args.credential, "credential") is None:
-        return None
+    config, target = found
     target = replace(target, credential=args.credential or target.credential)
     if args.key is not None:
         key = key_in(target.vault, args.key, source="the target's vault")
         declared = (key.name, key.version) == (target.key_name, target.key_version)
         target = replace(target, key_name=key.name, key_version=key.version, thumbprint=target.thumbprint if declared else None)
-    return _Request(loaded.config, target)
+    return config, target
 
 
-def _without_configuration(args: argparse.Namespace) -> _Request:
+def _without_configuration(args: argparse.Namespace) -> tuple[Config, Target]:
     if args.target is not None or args.credential is not None:
         raise _UsageError("TARGET and --credential name parts of a configuration: add --config.file")
     if not (args.key and args.connector_secret_file):
@@ -141,7 +128,7 @@ def _without_configuration(args: argparse.Namespace) -> _Request:
         read_secret(SecretSource(file=args.connector_secret_file))
     except SecretUnreadableError as error:
         raise _UsageError(f"--connector-secret-file: {error.what}") from None
-    return _Request(config, next(iter(config.targets.values())))
+    return config, next(iter(config.targets.values()))
 
 
 def _repeat_command(args: argparse.Namespace) -> str:

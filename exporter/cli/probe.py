@@ -15,7 +15,7 @@ from exporter.cli.parser import add_flag
 from exporter.cli.probe_once import ProbeOnceResult, probe_once
 from exporter.clients import NetworkError
 from exporter.config import load_config
-from exporter.config.model import Config
+from exporter.config.model import Config, Target
 from exporter.core.suggestions import nearest
 from exporter.presentation.payloads import Payload, probe_payload, target_details_payload, verdict_payload
 from exporter.presentation.target_text import target_text
@@ -56,22 +56,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def probe(args: argparse.Namespace) -> int:
     """Probe, print and return the exit code, which auxiliary probes do not affect."""
-    loaded = load_config(args.config_file)
-    if loaded.config is None:
-        check.print_findings(loaded)
+    found = configured(args, args.credential)
+    if found is None:
         return BAD_USAGE
-    config = loaded.config
-    target = find_named(config.targets, args.target, "target")
-    if target is None:
-        return BAD_USAGE
-    if args.credential is not None and find_named(config.credentials, args.credential, "credential") is None:
-        return BAD_USAGE
+    config, target = found
     logging.configure("error", logging.LogFormat.LOGFMT)
     try:
         result = asyncio.run(probe_once(config, target, args.credential))
     except NetworkError as error:
-        print(f"ekm-exporter: {error}", file=sys.stderr)
-        return BAD_USAGE
+        return refuse(error)
     if result is None:
         print(NO_PROBE, file=sys.stderr)
         return INTERNAL
@@ -103,7 +96,25 @@ def as_json(config: Config, result: ProbeOnceResult, *, now: float) -> Payload:
     }
 
 
-def find_named(things: Mapping[str, T], name: str, what: str) -> T | None:
+def configured(args: argparse.Namespace, credential: str | None = None) -> tuple[Config, Target] | None:
+    """Return the configuration and the target of the flags; None after printing what is wrong or unknown."""
+    loaded = load_config(args.config_file)
+    if loaded.config is None:
+        check.print_findings(loaded)
+        return None
+    target = _find_named(loaded.config.targets, args.target, "target")
+    if target is None or (credential is not None and _find_named(loaded.config.credentials, credential, "credential") is None):
+        return None
+    return loaded.config, target
+
+
+def refuse(message: object) -> int:
+    """Print why nothing was done, and return the exit code."""
+    print(f"ekm-exporter: {message}", file=sys.stderr)
+    return BAD_USAGE
+
+
+def _find_named(things: Mapping[str, T], name: str, what: str) -> T | None:
     """Return the entry of that name; None after printing similar or existing names."""
     if name in things:
         return things[name]

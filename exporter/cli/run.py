@@ -17,6 +17,7 @@ from exporter.app.service import DEFAULT_HISTORY, RunOptions
 from exporter.app.sharding import Shard, parse_shard
 from exporter.cli import check
 from exporter.cli.parser import add_flag, number
+from exporter.cli.probe import BAD_USAGE, FINE, refuse
 from exporter.clients import NetworkError
 from exporter.config import load_config
 from exporter.metrics.spec import Level
@@ -25,7 +26,6 @@ from exporter.state.files import StateDirError
 from exporter.web import MAX_UNFINISHED, ListenAddress, ListenError, WebOptions, parse_address, web_options
 from exporter.web.webconfig import AccessControl
 
-FINE, BAD_USAGE = 0, 2
 DEFAULT_ADDRESS = ":10377"
 
 
@@ -158,7 +158,7 @@ def run_exporter(args: argparse.Namespace, *, default_address: str, mode: str) -
             shard_offsets=_shard_offsets(args.shard, args.listen or [], default_address),
         )
     except ValueError as error:
-        return _refuse(str(error))
+        return refuse(error)
     loaded = load_config(args.config_file)
     check.print_findings(loaded)
     if loaded.config is None or (access is not None and access.config is None):
@@ -169,7 +169,7 @@ def run_exporter(args: argparse.Namespace, *, default_address: str, mode: str) -
     try:
         asyncio.run(serve(loaded.config, options))
     except (ListenError, NetworkError, StateDirError) as error:
-        return _refuse(str(error))
+        return refuse(error)
     return FINE
 
 
@@ -200,8 +200,3 @@ def _shard_offsets(shard: Shard | None, listen: Sequence[ListenAddress], default
     """Return the ports of the shards that are known: those of all shards, if this one has its default port."""
     expected = _default_listen(default, shard).port
     return range(1) if shard is None or any(address.port != expected for address in listen) else shard.offsets
-
-
-def _refuse(message: str) -> int:
-    print(f"ekm-exporter: {message}", file=sys.stderr)
-    return BAD_USAGE

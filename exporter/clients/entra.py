@@ -77,22 +77,6 @@ def _client_secret(request: _TokenRequest) -> _Identity:
     return ClientSecretCredential(request.tenant, request.client_id, request.secret, **request.options)
 
 
-def _client_certificate(request: _TokenRequest) -> _Identity:
-    return CertificateCredential(request.tenant, request.client_id, certificate_data=request.certificate, **request.options)
-
-
-def _managed_identity(request: _TokenRequest) -> _Identity:
-    return ManagedIdentityCredential(client_id=request.client_id or None, **request.options)
-
-
-def _workload_identity(request: _TokenRequest) -> _Identity:
-    return WorkloadIdentityCredential(tenant_id=request.tenant, client_id=request.client_id or None, **request.options)
-
-
-def _default(request: _TokenRequest) -> _Identity:
-    return DefaultAzureCredential(managed_identity_client_id=request.client_id or None, **request.options)
-
-
 @dataclass(frozen=True, slots=True)
 class _CredentialSpec:
     build: Callable[[_TokenRequest], _Identity]
@@ -103,10 +87,18 @@ class _CredentialSpec:
 _KINDS: Mapping[CredentialKind, _CredentialSpec] = {
     CredentialKind.CLIENT_SECRET: _CredentialSpec(_client_secret, needs_secret=True),
     CredentialKind.CONNECTOR_SECRET: _CredentialSpec(_client_secret, needs_secret=True),
-    CredentialKind.CLIENT_CERTIFICATE: _CredentialSpec(_client_certificate),
-    CredentialKind.MANAGED_IDENTITY: _CredentialSpec(_managed_identity, ambient=True),
-    CredentialKind.WORKLOAD_IDENTITY: _CredentialSpec(_workload_identity),
-    CredentialKind.DEFAULT: _CredentialSpec(_default, ambient=True),
+    CredentialKind.CLIENT_CERTIFICATE: _CredentialSpec(
+        lambda one: CertificateCredential(one.tenant, one.client_id, certificate_data=one.certificate, **one.options)
+    ),
+    CredentialKind.MANAGED_IDENTITY: _CredentialSpec(
+        lambda one: ManagedIdentityCredential(client_id=one.client_id or None, **one.options), ambient=True
+    ),
+    CredentialKind.WORKLOAD_IDENTITY: _CredentialSpec(
+        lambda one: WorkloadIdentityCredential(tenant_id=one.tenant, client_id=one.client_id or None, **one.options)
+    ),
+    CredentialKind.DEFAULT: _CredentialSpec(
+        lambda one: DefaultAzureCredential(managed_identity_client_id=one.client_id or None, **one.options), ambient=True
+    ),
 }
 
 

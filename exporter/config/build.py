@@ -50,7 +50,7 @@ def build_config(gathered: LoadedFiles, problems: ProblemList) -> tuple[Config |
     config = Config(
         settings=globals_.settings,
         credentials={credential.name: credential for credential in credentials if credential is not None},
-        modules=_modules(modules),
+        modules={DEFAULT_MODULE: Module(name=DEFAULT_MODULE)} | {module.name: module for module in modules},
         targets={
             target.name: replace(target, config_file=gathered.files[0], vantage=globals_.settings.vantage)
             for target in targets
@@ -59,17 +59,9 @@ def build_config(gathered: LoadedFiles, problems: ProblemList) -> tuple[Config |
         files=tuple(gathered.files),
     )
     if not declared.concurrency:
-        config = replace(config, settings=replace(config.settings, concurrency=_enough(config)))
+        enough = slots_for([(target.interval, target.timeout) for target in config.targets.values()])
+        config = replace(config, settings=replace(config.settings, concurrency=enough))
     return config, declared
-
-
-def _modules(modules: list[Module]) -> dict[str, Module]:
-    found = {module.name: module for module in modules}
-    return found if DEFAULT_MODULE in found else {DEFAULT_MODULE: Module(name=DEFAULT_MODULE), **found}
-
-
-def _enough(config: Config) -> int:
-    return slots_for([(target.interval, target.timeout) for target in config.targets.values()])
 
 
 def _declare_names(parts: list[Section], declared: Declarations) -> None:

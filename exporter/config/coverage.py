@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from exporter.config.model import Config, Retained, Target
+from exporter.config.model import Config, Target
 from exporter.core.model import CredentialKind, Mode, Vantage
 
 _Lines = Iterator[tuple[str, str]]  # key of the target's section, message
@@ -35,10 +35,6 @@ def _central(config: Config) -> bool:
     return config.settings.vantage is Vantage.CENTRAL
 
 
-def _not_pinned(target: Target, config: Config) -> bool:
-    return target.key_version is None and _mode(target, config) is not Mode.CANARY
-
-
 def _elsewhere(target: Target, config: Config) -> bool:
     managed = config.credentials[target.credential].kind.is_managed
     return managed and _central(config) and _mode(target, config) is not Mode.CANARY
@@ -47,7 +43,7 @@ def _elsewhere(target: Target, config: Config) -> bool:
 # By `why` of the verdict.
 NO_VERDICT: Mapping[str, NoVerdict] = {
     "version_not_pinned": NoVerdict(
-        _not_pinned,
+        lambda target, config: target.key_version is None and _mode(target, config) is not Mode.CANARY,
         "key",
         "no version, so no verdict: write NAME/VERSION or the KeyUri "
         "(in the registry of the SQL Server host, below the thumbprint in sys.dm_database_encryption_keys)",
@@ -105,13 +101,9 @@ def weak_proof(target: Target, config: Config, _: date) -> _Lines:
             "the key has no version, so only its newest version is tested in the recovery vault: write NAME/VERSION",
         )
     for retained in target.retained_versions:
-        if _is_probed(target, retained):
+        key = f"{retained.key_name}/{retained.key_version}"
+        if (retained.vault, key.lower(), retained.credential) == (target.vault, target.key.lower(), target.credential):
             yield (
                 "retained_versions",
-                f"{retained.key_name}/{retained.key_version} is the key that the probe already tests: remove this entry",
+                f"{key} is the key that the probe already tests: remove this entry",
             )
-
-
-def _is_probed(target: Target, retained: Retained) -> bool:
-    key = f"{retained.key_name}/{retained.key_version}"
-    return (retained.vault, key.lower(), retained.credential) == (target.vault, target.key.lower(), target.credential)

@@ -48,7 +48,9 @@ def names_of(
         secret_file=_first(each.secret_file for each in facts if target.config_file is not None) or given[2],
         vantage=target.vantage,
         staged=target.next_credential,
-        staged_usable=any(_is_usable_next(target, one) for one in results),
+        staged_usable=any(
+            one.what is AuxiliaryKind.NEXT and one.credential == target.next_credential and one.usable is True for one in results
+        ),
         newest=None if newest is None else newest.version,
         modulus=b"" if key is None else key.modulus,
     )
@@ -69,7 +71,3 @@ def names_of_auxiliary(target: Target, result: AuxiliaryResult) -> Names:
         key=key,
         version=None if result.what is AuxiliaryKind.NEWEST else version,
     )
-
-
-def _is_usable_next(target: Target, result: AuxiliaryResult) -> bool:
-    return result.what is AuxiliaryKind.NEXT and result.credential == target.next_credential and result.usable is True

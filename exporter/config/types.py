@@ -204,12 +204,11 @@ def section(fields: Items[Field], required: Items[str] | None = None) -> FieldTy
 def object_json(fields: Items[Field], required: Items[str] | None = None) -> Json:
     """The JSON Schema of a mapping with these keys."""
     needed = [field.name for field in fields if field.required] if required is None else list(required)
-    properties = {field.name: {**field.kind.json, "description": field.meaning, **_default_json(field)} for field in fields}
+    properties = {field.name: {**field.kind.json, "description": field.meaning} for field in fields}
+    for field in fields:
+        if field.has_literal_default:
+            properties[field.name]["default"] = yaml.safe_load(field.default)
     return {"type": "object", "properties": properties, "required": needed, "additionalProperties": False}
-
-
-def _default_json(field: Field) -> Json:
-    return {"default": yaml.safe_load(field.default)} if field.has_literal_default else {}
 
 
 def list_of(kind: FieldType) -> FieldType:

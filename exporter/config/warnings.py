@@ -141,7 +141,8 @@ _PER_TARGET: tuple[Callable[[Target, Config, date], _Lines], ...] = (
 def _credential(credential: Credential, config: Config, today: date, *, used: bool) -> _Lines:
     if credential.expires_on is not None and credential.expires_on < today:
         yield "expires_on", f"{credential.expires_on} is in the past: write the date of the current secret"
-    if used and credential.kind in _WITH_A_SECRET and not _has_expiry_source(credential):
+    sources = (credential.expires_on, credential.graph_credential, credential.key_vault_secret)
+    if used and credential.kind in _WITH_A_SECRET and all(source is None for source in sources):
         yield "expires_on", "the expiry of the secret is unknown: write expires_on, graph_credential or key_vault_secret"
     lookup = config.credentials.get(credential.graph_credential or "")
     if lookup is not None and lookup.kind in _NEEDS_A_TENANT and not (lookup.tenant_id or credential.tenant_id):
@@ -149,10 +150,6 @@ def _credential(credential: Credential, config: Config, today: date, *, used: bo
             "graph_credential",
             f"credential {lookup.name} has no tenant_id, and Microsoft Graph names none: write it there ({_TENANT})",
         )
-
-
-def _has_expiry_source(credential: Credential) -> bool:
-    return any(source is not None for source in (credential.expires_on, credential.graph_credential, credential.key_vault_secret))
 
 
 def _same(config: Config, declared: Declarations, _: date) -> Advice:

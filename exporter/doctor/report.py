@@ -13,7 +13,7 @@ from exporter.config.model import Target
 from exporter.core.checks.model import CheckOutcome, CheckResult, FailureMoment
 from exporter.core.checks.table import BY_NAME
 from exporter.core.codes import both_numbers
-from exporter.core.codes.render import WIDTH, wrap
+from exporter.core.codes.render import wrap
 from exporter.core.codes.shared import WATCH_THE_LOG
 
 _OUTCOME, _TITLE, _LABEL = 8, 28, 12
@@ -89,17 +89,14 @@ def _lines(result: CheckResult) -> Iterator[str]:
     check = BY_NAME[result.check]
     yield wrap(
         result.detail,
-        WIDTH,
         first=f"{result.outcome.value:<{_OUTCOME}}{check.title:<{_TITLE}}",
         rest=" " * (_OUTCOME + _TITLE),
     )
     if result.code is not None and result.outcome in (CheckOutcome.FAIL, CheckOutcome.WARN):
         when = "From that day on, " if (result.check, result.outcome) == ("credential_expiry", CheckOutcome.WARN) else ""
-        yield wrap(
-            f"{when}SQL Server would show {both_numbers(result.code)} {_moment(result)}.", WIDTH, first=_BELOW, rest=_BELOW
-        )
+        yield wrap(f"{when}SQL Server would show {both_numbers(result.code)} {_moment(result)}.", first=_BELOW, rest=_BELOW)
     for line in result.fix:
-        yield f"{_BELOW}{line}" if line.startswith("  ") else wrap(line, WIDTH, first=_BELOW, rest=_BELOW)
+        yield f"{_BELOW}{line}" if line.startswith("  ") else wrap(line, first=_BELOW, rest=_BELOW)
 
 
 def _summary(results: Sequence[CheckResult]) -> Iterator[str]:
@@ -107,16 +104,16 @@ def _summary(results: Sequence[CheckResult]) -> Iterator[str]:
     yield ", ".join(f"{number} {word}" for number, word in numbers if number) + "."
     failures = [result for result in results if result.outcome is CheckOutcome.FAIL]
     if not failures:
-        yield wrap("Nothing visible from this host would stop SQL Server.", WIDTH)
+        yield wrap("Nothing visible from this host would stop SQL Server.")
         return
     shown = next((result for result in failures if result.code is not None), None)
     if shown is None or shown.code is None:
         yield "SQL Server would show no code for this."
     else:
-        yield wrap(f"SQL Server would show {both_numbers(shown.code)} {_moment(shown)}.", WIDTH)
+        yield wrap(f"SQL Server would show {both_numbers(shown.code)} {_moment(shown)}.")
         yield f"More about it: ekm-exporter explain {shown.code}"
     for advice in _advice(failures):
-        yield wrap(advice, WIDTH)
+        yield wrap(advice)
 
 
 def _advice(failures: Sequence[CheckResult]) -> Iterable[str]:

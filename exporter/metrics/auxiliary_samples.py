@@ -12,7 +12,7 @@ from exporter.config.auxiliary import configured_auxiliary
 from exporter.config.model import Target
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.model import ProbeReport
-from exporter.metrics.samples import Values, current_credential
+from exporter.metrics.samples import Values, current_credential, one
 from exporter.metrics.text_format import Sample
 from exporter.state.records import TargetRecord
 
@@ -26,13 +26,12 @@ def auxiliary_samples(target: Target, record: TargetRecord, report: ProbeReport 
     is_current = report is not None or record.credential == target.credential
     current = [] if last is None or not is_current else current_credential(target, last)
     results = list(_conclusive(target, record, last))
-    recovers = target.recovery_vault is not None
     return {
         "ekm_credential_usable": [*current, *_staged(results)],
-        "ekm_key_rotation_pending": _maybe(record.rotation_pending),
+        "ekm_key_rotation_pending": one(record.rotation_pending),
         "ekm_retained_version_usable": _retained(results),
         "ekm_recovery_usable": [((), float(usable)) for result, usable in results if result.what is AuxiliaryKind.RECOVERY],
-        "ekm_recovery_last_success_timestamp_seconds": _maybe(record.proof_at if recovers else None),
+        "ekm_recovery_last_success_timestamp_seconds": one(record.proof_at if target.recovery_vault is not None else None),
     }
 
 
@@ -63,7 +62,3 @@ def _retained(results: Iterable[tuple[AuxiliaryResult, bool]]) -> list[Sample]:
             found[result.name] = found.get(result.name, True) and usable
     parts = {name: name.rpartition("/") for name in found}
     return [((("key", parts[name][0]), ("version", parts[name][2])), float(usable)) for name, usable in found.items()]
-
-
-def _maybe(value: float | None) -> list[Sample]:
-    return [] if value is None else [((), float(value))]

@@ -12,7 +12,7 @@ from exporter.config.model import Module, Target
 from exporter.core.codes import in_generation
 from exporter.core.faults import Fault
 from exporter.core.model import Mode, Outcome, ProbeReport, Step, StepResult
-from exporter.metrics.definitions import ALERTED, PATH_PARTS, STEP_BUCKETS
+from exporter.metrics.definitions import COUNTED, PATH_PARTS, STEP_BUCKETS
 from exporter.metrics.native_histogram import NativeHistogram
 from exporter.metrics.text_format import Sample
 from exporter.state.records import TargetRecord
@@ -70,7 +70,7 @@ class TargetCounters:
         for step in steps_of(module):
             self.throttled.setdefault(step, 0)
             self.durations.setdefault(step, Durations(self._bounds))
-            for code, steps in ALERTED:
+            for code, steps in COUNTED:
                 if step in steps:
                     self.errors.setdefault((step, in_generation(code, target.generation)), 0)
 

@@ -12,11 +12,11 @@ from itertools import chain
 from typing import Final
 
 from exporter.metrics.spec import Level, MetricSpec, MetricType, Retention, Scope
-from exporter.metrics.target_definitions import ALERTED, PATH_PARTS, ROLES, STEP_BUCKETS, TARGET_METRICS, phases_at, target_metric
+from exporter.metrics.target_definitions import COUNTED, PATH_PARTS, ROLES, STEP_BUCKETS, TARGET_METRICS, phases_at, target_metric
 
 __all__ = [
-    "ALERTED",
     "BY_NAME",
+    "COUNTED",
     "LAG_BUCKETS",
     "METRICS",
     "OF_EXPORTER",

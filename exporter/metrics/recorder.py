@@ -209,13 +209,10 @@ class Recorder(Instruments):
         values |= probe_failure_samples(target, module, report, record, known)
         return probe_response.rendered(target, base_of(target), values, level=self._level, openmetrics=openmetrics)
 
-    def _show(self, owner: str, base: LabelSet, values: Values) -> None:
-        put_gauges(self._exposition, owner, base, values)
-
     def _show_target(self, block: TargetBlock, values: Values) -> None:
         """Render gauges and infos of a target."""
         if self._per_target_gauges:
-            self._show(block.target.name, block.base, values)
+            put_gauges(self._exposition, block.target.name, block.base, values)
 
     def _show_report(self, block: TargetBlock, report: ProbeReport) -> None:
         """Render what differs from the last report."""
@@ -247,7 +244,9 @@ class Recorder(Instruments):
         possible = possible_codes(self._config)
         for error in CODES:
             if error in possible:
-                self._show(str(error.code), LabelSet.of(("code", str(error.code))), declared.error_samples(error))
+                put_gauges(
+                    self._exposition, str(error.code), LabelSet.of(("code", str(error.code))), declared.error_samples(error)
+                )
             else:
                 self._exposition.drop(Scope.CODE, str(error.code))
 
@@ -261,15 +260,15 @@ class Recorder(Instruments):
 
     def _show_endpoint(self, target: str, endpoint: str, values: Values) -> None:
         self._owners.add(target, Scope.ENDPOINT, endpoint)
-        self._show(endpoint, LabelSet.of(("endpoint", endpoint)), values)
+        put_gauges(self._exposition, endpoint, LabelSet.of(("endpoint", endpoint)), values)
 
     def _show_budgets(self, ratios: Mapping[str, float]) -> None:
         for vault, ratio in ratios.items():
-            self._show(vault, LabelSet.of(("vault", vault)), {"ekm_request_budget_ratio": [((), ratio)]})
+            put_gauges(self._exposition, vault, LabelSet.of(("vault", vault)), {"ekm_request_budget_ratio": [((), ratio)]})
 
     def _show_credential(self, name: str) -> None:
         values = declared.credential_samples(self._config.credentials[name], self._lookups.get(name, {}))
-        self._show(name, LabelSet.of(("credential", name)), values)
+        put_gauges(self._exposition, name, LabelSet.of(("credential", name)), values)
 
     def _tie(self, target: Target) -> None:
         """Tie credentials and vaults to the target. Remove those that no target uses any more."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from exporter.core.endpoints import cloud_of
-from exporter.core.model import KeyFacts, ProbeReport, Step, StepResult
+from exporter.core.model import KeyFacts, Step, StepResult
 from exporter.core.vault_limits import KEY_OPERATIONS, OPERATIONS, OTHER_OPERATIONS, WINDOW_SECONDS
 from exporter.metrics.counters import is_throttled
 
@@ -44,11 +44,6 @@ class Budget:
 
     def __init__(self) -> None:
         self._slots: dict[int, float] = {}
-
-    def add(self, report: ProbeReport) -> float:
-        """Count the requests of a probe; return the ratio at its end."""
-        self.add_steps(report.started_at, report.steps, report.key)
-        return self.ratio(report.started_at + report.duration)
 
     def add_steps(self, at: float, steps: Iterable[StepResult], key: KeyFacts | None) -> None:
         """Count requests in the slot of `at`, the time of the first request."""

@@ -26,9 +26,9 @@ _STEP_BOUNDS: Final = (
 )
 STEP_BUCKETS: Final = tuple(bound for bound, _ in _STEP_BOUNDS)
 
-# The (code, step) pairs that alerts count, in classic numbers. Each exists at 0 from the start, so that `increase` includes the
-# first error. Any other pair appears with its first error. `ekm_throttled_total` counts the 429 responses of every step.
-ALERTED: Final[tuple[tuple[int, tuple[Step, ...]], ...]] = (
+# The most frequent (code, step) pairs, in classic numbers. Each exists at 0 from the start, so that `increase` in rules and dashboards
+# includes the first error. Any other pair appears with its first error. `ekm_throttled_total` counts the 429 responses of every step.
+COUNTED: Final[tuple[tuple[int, tuple[Step, ...]], ...]] = (
     (3011, (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)),
     (3077, (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)),
     (3303, (Step.TOKEN,)),

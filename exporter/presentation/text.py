@@ -14,7 +14,7 @@ from exporter.core.codes import BY_CODE, both_numbers
 from exporter.core.codes.actions import actions
 from exporter.core.codes.advice_texts import ALTER, EACH_IDENTITY
 from exporter.core.codes.reasons import observed_cause, owner_of_failure
-from exporter.core.codes.render import OWNERS, WIDTH, wrap
+from exporter.core.codes.render import OWNERS, wrap
 from exporter.core.codes.shared import LESS_WITHOUT_WRAP, REWRITTEN
 from exporter.core.durations import moment
 from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
@@ -182,7 +182,7 @@ def wrapped(label: str, value: str, *, indent: str = "") -> str:
 
     A longer `code` span stays whole.
     """
-    return wrap(value, WIDTH, first=f"{indent}{label:<{_LABEL_WIDTH - len(indent)}} ", rest=" " * (_LABEL_WIDTH + 1))
+    return wrap(value, first=f"{indent}{label:<{_LABEL_WIDTH - len(indent)}} ", rest=" " * (_LABEL_WIDTH + 1))
 
 
 def _instance(labels: Mapping[str, str]) -> str:

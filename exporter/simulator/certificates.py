@@ -8,9 +8,8 @@ from __future__ import annotations
 import ipaddress
 import ssl
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from pathlib import Path
 
 from cryptography import x509
@@ -18,8 +17,18 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from exporter.simulator.faults import Connection
+
 _DAY = timedelta(days=1)
 _LONG = 30 * _DAY  # leaked keys soon expire; pages and alerts warn 14 days before
+_VALID = (-_DAY, _LONG)
+# The validity of a certificate with each defect, from now.
+_DEFECTS: Mapping[Connection | None, tuple[timedelta, timedelta]] = {
+    Connection.EXPIRED: (-2 * _DAY, -_DAY),
+    Connection.NOT_YET_VALID: (_DAY, 2 * _DAY),
+    Connection.WRONG_NAME: _VALID,
+    Connection.UNTRUSTED: _VALID,
+}
 
 
 class Authority:
@@ -96,46 +105,27 @@ def _server_context(certificate: x509.Certificate, key: ec.EllipticCurvePrivateK
 
 
 class Certificates:
-    """The TLS contexts that the server can show, each made at first use."""
+    """The authority of the run, and the TLS contexts that the server can show, each made at first use."""
 
     def __init__(self, hosts: Iterable[str]) -> None:
         self._names = list(dict.fromkeys(_certificate_name(host.partition(":")[0]) for host in hosts))
-        self._authority = Authority("ekm-exporter simulator, this run only")
+        self.authority = Authority("ekm-exporter simulator, this run only")
+        self._contexts: dict[Connection | None, ssl.SSLContext] = {}
 
-    @property
-    def authority(self) -> Authority:
-        """Return the run's authority."""
-        return self._authority
+    def context(self, defect: Connection | None) -> ssl.SSLContext | None:
+        """Return the context of a certificate with this defect, or of a valid one; None for a fault that needs no certificate."""
+        if defect is not None and defect not in _DEFECTS:
+            return None
+        if defect not in self._contexts:
+            self._contexts[defect] = self._make(defect)
+        return self._contexts[defect]
 
-    @property
-    def ca_pem(self) -> bytes:
-        """Return the certificate of the run's authority as PEM."""
-        return self._authority.pem
-
-    @cached_property
-    def good(self) -> ssl.SSLContext:
-        """A context with a valid certificate."""
-        return self._authority.context(self._names)
-
-    @cached_property
-    def expired(self) -> ssl.SSLContext:
-        """A context whose certificate expired yesterday."""
-        return self._authority.context(self._names, starts=-2 * _DAY, ends=-_DAY)
-
-    @cached_property
-    def not_yet_valid(self) -> ssl.SSLContext:
-        """A context whose certificate becomes valid tomorrow."""
-        return self._authority.context(self._names, starts=_DAY, ends=2 * _DAY)
-
-    @cached_property
-    def wrong_name(self) -> ssl.SSLContext:
-        """A context whose certificate names another host."""
-        return self._authority.context(["another-host.invalid"])
-
-    @cached_property
-    def untrusted(self) -> ssl.SSLContext:
-        """A context whose certificate comes from an unknown authority."""
-        return Authority("ekm-exporter simulator, untrusted authority").context(self._names)
+    def _make(self, defect: Connection | None) -> ssl.SSLContext:
+        untrusted = defect is Connection.UNTRUSTED
+        authority = Authority("ekm-exporter simulator, untrusted authority") if untrusted else self.authority
+        names = ["another-host.invalid"] if defect is Connection.WRONG_NAME else self._names
+        starts, ends = _DEFECTS.get(defect, _VALID)
+        return authority.context(names, starts=starts, ends=ends)
 
 
 def _certificate_name(host: str) -> str:

@@ -13,23 +13,24 @@ The identity services of the exporter's host use this port too (see `managed_ide
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import hdrs, web
 
 from exporter.core.cross_site import FORM_TYPES, is_cross_site, is_loopback
 from exporter.core.model import Step
-from exporter.simulator.control_sql import restart_document, restart_name, sql_documents
+from exporter.simulator.control_sql import json_object, restart_document, restart_name, sql_documents
 from exporter.simulator.fault_table import FAULTS
 from exporter.simulator.faults import Options, Scope, UnknownNameError
 from exporter.simulator.managed_identity import IdentityServices
 from exporter.simulator.request import OPERATIONS
 from exporter.simulator.scenarios import SIMULATED
-from exporter.simulator.sql import SqlServers
-from exporter.simulator.sql_model import SqlServer
-from exporter.simulator.state import ActiveFault, SimulatorState
+from exporter.simulator.state import ActiveFault
+
+if TYPE_CHECKING:
+    from exporter.simulator.simulator import Simulator
 
 _OPTION_TYPES: Mapping[str, type | tuple[type, ...]] = {
     "step": str,
@@ -57,38 +58,10 @@ _RANGES: Mapping[str, tuple[int, int]] = {
 _NAMES = ("fault", "scenario", *Scope)
 
 
-class Simulated(Protocol):
-    """The part of the simulator that the management port uses."""
-
-    @property
-    def state(self) -> SimulatorState: ...
-
-    @property
-    def address(self) -> str: ...
-
-    @property
-    def requests(self) -> Mapping[tuple[str, str, int], int]: ...
-
-    def apply(
-        self, scenario: str, *, key: str | None = None, version: str | None = None, **on: str
-    ) -> tuple[ActiveFault, ...]: ...
-
-    def set_fault(self, fault: str, options: Options | None = None, **on: str) -> ActiveFault: ...
-
-    def clear(self, *, number: int | None = None, fault: str | None = None, name: str | None = None) -> int: ...
-
-    @property
-    def sql(self) -> SqlServers | None: ...
-
-    def restart_sql_server(self, name: str) -> SqlServer: ...
-
-    def reload(self) -> Awaitable[Mapping[str, str]]: ...
-
-
 class ControlApi:
     """The HTTP server of the management port."""
 
-    def __init__(self, simulator: Simulated, host: str, port: int, identities: IdentityServices) -> None:
+    def __init__(self, simulator: Simulator, host: str, port: int, identities: IdentityServices) -> None:
         self._simulator = simulator
         self._identities = identities
         self._host, self._port = host, port
@@ -101,7 +74,7 @@ class ControlApi:
 
     async def start(self) -> None:
         """Listen on the port. Raises OSError if the port is in use."""
-        app = web.Application(middlewares=[_refuse_other_sites])
+        app = web.Application(middlewares=[_refuse])
         app.router.add_get("/sim/state", self._state)
         app.router.add_get("/sim/scenarios", self._scenarios)
         app.router.add_get("/sim/faults", self._faults)
@@ -166,53 +139,43 @@ class ControlApi:
         )
 
     async def _set(self, request: web.Request) -> web.Response:
-        try:
-            document = _read_object(await request.read())
-            on = {scope: document[scope] for scope in Scope if scope in document}
-            options = _options(document)
-            if "scenario" in document:
-                active = self._simulator.apply(document["scenario"], key=options.key, version=options.version, **on)
-            else:
-                active = (self._simulator.set_fault(document["fault"], options, **on),)
-        except UnknownNameError as error:
-            return _json({"error": str(error)}, status=400)
+        document = _read_object(await request.read())
+        on = {scope: document[scope] for scope in Scope if scope in document}
+        options = _options(document)
+        if "scenario" in document:
+            active = self._simulator.apply(document["scenario"], key=options.key, version=options.version, **on)
+        else:
+            active = (self._simulator.set_fault(document["fault"], options, **on),)
         response: dict[str, Any] = {"set": [_fault_document(one) for one in active]}
         if any(one.fault.route is not None for one in active):
             response["note"] = "the configuration was written again: reload the exporter"
         return _json(response)
 
     async def _reload(self, _request: web.Request) -> web.Response:
-        try:
-            return _json({"credentials": dict(await self._simulator.reload())})
-        except UnknownNameError as error:
-            return _json({"error": str(error)}, status=400)
+        return _json({"credentials": dict(await self._simulator.reload())})
 
     async def _restart(self, request: web.Request) -> web.Response:
-        try:
-            server = self._simulator.restart_sql_server(restart_name(await request.read()))
-        except UnknownNameError as error:
-            return _json({"error": str(error)}, status=400)
-        return _json(restart_document(server))
+        return _json(restart_document(self._simulator.restart_sql_server(restart_name(await request.read()))))
 
     async def _clear(self, request: web.Request) -> web.Response:
-        try:
-            wanted = _wanted(request.query)
-            places = [self._simulator.state.find(scope, request.query[scope]) for scope in Scope if scope in request.query]
-        except UnknownNameError as error:
-            return _json({"error": str(error)}, status=400)
+        wanted = _wanted(request.query)
+        places = [self._simulator.state.find(scope, request.query[scope]) for scope in Scope if scope in request.query]
         return _json({"cleared": self._simulator.clear(**wanted, name=places[0] if places else None)})
 
 
 @web.middleware
-async def _refuse_other_sites(request: web.Request, handler: Any) -> web.StreamResponse:
-    """Refuse requests of other sites or under foreign host names.
+async def _refuse(request: web.Request, handler: Any) -> web.StreamResponse:
+    """Refuse requests of other sites, under foreign host names, or with unknown names.
 
     Programs on this host are served. A page that another site brought into a browser is not.
     """
     refusal = _refusal(request)
     if refusal is not None:
         return refusal
-    response: web.StreamResponse = await handler(request)
+    try:
+        response: web.StreamResponse = await handler(request)
+    except UnknownNameError as error:
+        return _json({"error": str(error)}, status=400)
     return response
 
 
@@ -230,11 +193,8 @@ def _refusal(request: web.Request) -> web.Response | None:
 
 def _read_object(body: bytes) -> dict[str, Any]:
     """Parse and check the body of POST /sim/fault. Raises UnknownNameError."""
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
+    document = json_object(body)
+    if document is None:
         raise UnknownNameError('send a JSON object such as {"vault": "NAME", "fault": "throttled"}')
     strange = [name for name in document if name not in _NAMES and name not in _OPTION_TYPES]
     if strange:

@@ -22,13 +22,20 @@ def sql_documents(servers: SqlServers | None) -> list[dict[str, Any]]:
 
 def restart_name(body: bytes) -> str:
     """Return the server of POST /sim/restart. Raises UnknownNameError."""
+    document = json_object(body) or {}
+    name = document.get("sql")
+    if set(document) != {"sql"} or not isinstance(name, str):
+        raise UnknownNameError('send a JSON object such as {"sql": "HOST\\\\INSTANCE"}')
+    return name
+
+
+def json_object(body: bytes) -> dict[str, Any] | None:
+    """Return the object of a request, None if it has none."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict) or set(document) != {"sql"} or not isinstance(document["sql"], str):
-        raise UnknownNameError('send a JSON object such as {"sql": "HOST\\\\INSTANCE"}')
-    return document["sql"]
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def restart_document(server: SqlServer) -> dict[str, Any]:

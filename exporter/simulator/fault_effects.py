@@ -62,13 +62,9 @@ def set_body(text: str, *, status: int | None = None, content_type: str = "appli
     return lambda response, _: response.with_body(text.encode(), status=status, content_type=content_type)
 
 
-def rewrite_challenge(old: str, new: str) -> Edit:
-    """Replace a text in the challenge."""
-
-    def edit(response: SimulatedResponse, _options: Options) -> SimulatedResponse:
-        return response.with_header("WWW-Authenticate", response.challenge.replace(old, new))
-
-    return edit
+def rewrite_challenge(change: Callable[[str], str | None]) -> Edit:
+    """Change the challenge, or remove it."""
+    return lambda response, _: response.with_header("WWW-Authenticate", change(response.challenge))
 
 
 def refuse(make: Callable[[str], SimulatedResponse], name: str) -> Edit:
@@ -94,6 +90,11 @@ def set_status(response: SimulatedResponse, options: Options) -> SimulatedRespon
 
 
 Change = Callable[[Vault, Options], Vault]
+
+
+def change_vault(**changes: Any) -> Change:
+    """Set fields of the vault."""
+    return lambda vault, _: replace(vault, **changes)
 
 
 def change_keys(change: Callable[[Key], Key]) -> Change:
@@ -129,6 +130,11 @@ def remove_operation(vault: Vault, options: Options) -> Vault:
     """Remove the options' operation from `key_ops`."""
     remaining = tuple(name for name in KeyVersion(version="").key_ops if name != options.operation)
     return vault.with_versions(options.key, options.version, key_ops=remaining)
+
+
+def change_application(**changes: Any) -> Callable[[Application, Options], Application]:
+    """Set fields of the application."""
+    return lambda application, _: replace(application, **changes)
 
 
 def change_secrets(change: Callable[[ClientSecret], ClientSecret]) -> Callable[[Application, Options], Application]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from exporter.core.model import Step
@@ -17,8 +17,10 @@ from exporter.simulator.error_responses import ENTRA_ERRORS, GRAPH_ERRORS, VAULT
 from exporter.simulator.fault_effects import (
     Edit,
     append_members,
+    change_application,
     change_keys,
     change_secrets,
+    change_vault,
     change_versions,
     delete_keys,
     purge_keys,
@@ -77,6 +79,22 @@ _OTHER_SERVICE = "https://graph.microsoft.com"
 _OTHER_TENANT = "0d9e7c5b-3a1f-4e8d-9c6b-7a5f3e1d0b2c"
 _EXPIRED, _NEVER = time.time() - 3 * 86400, float(2**31)  # Unix times; the first is three days before this process
 
+# Faults of the challenge: the new one by the old one, None without a header.
+_CHALLENGES: tuple[tuple[str, str, Callable[[str], str | None]], ...] = (
+    ("challenge_absent", "the 401 has no challenge", lambda _: None),
+    ("challenge_empty", "the challenge is empty", lambda _: ""),
+    ("challenge_basic", "the challenge requires a password", lambda _: 'Basic realm="vault"'),
+    ("challenge_swapped", "the challenge names the resource first", lambda old: "Bearer " + ", ".join(reversed(old.removeprefix("Bearer ").split(", ")))),
+    ("challenge_no_host", "the challenge names no host", lambda old: re.sub("https://[^/]*", "https://", old, count=1)),
+    ("challenge_other_parameter", "the challenge has authorization_uri", lambda old: old.replace("authorization=", "authorization_uri=")),
+    ("challenge_http", "the challenge's authority is an http address", lambda old: old.replace("https://", "http://")),
+    ("challenge_open_authorization", "the challenge's first quote is never closed", lambda old: old.partition('",')[0]),
+    ("challenge_no_tenant", "the challenge names no tenant", lambda _: 'Bearer authorization="https://login.microsoftonline.com", resource="https://vault.azure.net"'),
+    ("challenge_no_resource", "the challenge names no resource", lambda old: old.replace("resource=", "audience=")),
+    ("challenge_open_resource", "the challenge's last quote is missing", lambda old: old.removesuffix('"')),
+    ("foreign_authority", "the challenge names an authority that is not Entra", lambda old: old.replace("login.", "login-")),
+    ("foreign_resource", "the challenge names a resource that is not the vault's", lambda old: old.partition('resource="')[0] + 'resource="https://graph.microsoft.com"'),
+)  # fmt: skip
 _TABLE: tuple[Fault, ...] = (
     # the route
     Fault(name="unresolvable", broken="the host name does not resolve", scopes=_HOSTS, route=Route.UNRESOLVABLE),
@@ -130,31 +148,10 @@ _TABLE: tuple[Fault, ...] = (
     # the challenge
     Fault(name="no_challenge", broken="200 without a token", scopes=_VAULT, steps=_CHALLENGE,
           response=lambda a, _: a.with_header("WWW-Authenticate", None).with_body(b'{"value":[]}', status=200)),
-    Fault(name="challenge_absent", broken="the 401 has no challenge", scopes=_VAULT, steps=_CHALLENGE,
-          response=lambda a, _: a.with_header("WWW-Authenticate", None)),
-    Fault(name="challenge_empty", broken="the challenge is empty", scopes=_VAULT, steps=_CHALLENGE,
-          response=lambda a, _: a.with_header("WWW-Authenticate", "")),
-    Fault(name="challenge_basic", broken="the challenge requires a password", scopes=_VAULT, steps=_CHALLENGE,
-          response=lambda a, _: a.with_header("WWW-Authenticate", 'Basic realm="vault"')),
-    Fault(name="challenge_swapped", broken="the challenge names the resource first", scopes=_VAULT, steps=_CHALLENGE,
-          response=lambda a, _: a.with_header("WWW-Authenticate", "Bearer " + ", ".join(reversed(a.challenge.removeprefix("Bearer ").split(", "))))),
-    Fault(name="challenge_no_host", broken="the challenge names no host", scopes=_VAULT, steps=_CHALLENGE,
-          response=lambda a, _: a.with_header("WWW-Authenticate", re.sub("https://[^/]*", "https://", a.challenge, count=1))),
-    Fault(name="challenge_other_parameter", broken="the challenge has authorization_uri", scopes=_VAULT, steps=_CHALLENGE,
-          response=rewrite_challenge("authorization=", "authorization_uri=")),
-    Fault(name="challenge_http", broken="the challenge's authority is an http address", scopes=_VAULT, steps=_CHALLENGE, response=rewrite_challenge("https://", "http://")),
-    Fault(name="challenge_open_authorization", broken="the challenge's first quote is never closed", scopes=_VAULT, steps=_CHALLENGE,
-          response=lambda a, _: a.with_header("WWW-Authenticate", a.challenge.partition('",')[0])),
-    Fault(name="challenge_no_tenant", broken="the challenge names no tenant", scopes=_VAULT, steps=_CHALLENGE,
-          response=lambda a, _: a.with_header("WWW-Authenticate", 'Bearer authorization="https://login.microsoftonline.com", resource="https://vault.azure.net"')),
-    Fault(name="challenge_no_resource", broken="the challenge names no resource", scopes=_VAULT, steps=_CHALLENGE,
-          response=rewrite_challenge("resource=", "audience=")),
-    Fault(name="challenge_open_resource", broken="the challenge's last quote is missing", scopes=_VAULT, steps=_CHALLENGE,
-          response=lambda a, _: a.with_header("WWW-Authenticate", a.challenge.removesuffix('"'))),
-    Fault(name="foreign_authority", broken="the challenge names an authority that is not Entra", scopes=_VAULT, steps=_CHALLENGE,
-          response=rewrite_challenge("login.", "login-")),
-    Fault(name="foreign_resource", broken="the challenge names a resource that is not the vault's", scopes=_VAULT, steps=_CHALLENGE,
-          response=lambda a, _: a.with_header("WWW-Authenticate", a.challenge.partition('resource="')[0] + 'resource="https://graph.microsoft.com"')),
+    *(
+        Fault(name=name, broken=broken, scopes=_VAULT, steps=_CHALLENGE, response=rewrite_challenge(change))
+        for name, broken, change in _CHALLENGES
+    ),
     # Entra: refusals, and responses without a usable token
     *(
         Fault(name=name, broken=f"Entra returns AADSTS{error.aadsts}: {error.sentence}", scopes=_TOKEN_SIDE, steps=_TOKEN,
@@ -165,14 +162,10 @@ _TABLE: tuple[Fault, ...] = (
           application=change_secrets(lambda secret: replace(secret, value=secret.value + "-replaced"))),
     Fault(name="secret_expired", broken="the application's secret has expired", scopes=_APPLICATION,
           application=change_secrets(lambda secret: replace(secret, expires=_EXPIRED))),
-    Fault(name="token_for_other_service", broken="Entra issues tokens for another audience", scopes=_APPLICATION,
-          application=lambda application, _: replace(application, token_audience=_OTHER_SERVICE)),
-    Fault(name="token_of_other_tenant", broken="Entra issues tokens of another tenant", scopes=_APPLICATION,
-          application=lambda application, _: replace(application, token_tenant=_OTHER_TENANT)),
-    Fault(name="token_ended", broken="Entra issues expired tokens", scopes=_APPLICATION,
-          application=lambda application, _: replace(application, token_lifetime=0)),
-    Fault(name="certificates_removed", broken="the application's certificates are removed", scopes=_APPLICATION,
-          application=lambda application, _: replace(application, certificates=())),
+    Fault(name="token_for_other_service", broken="Entra issues tokens for another audience", scopes=_APPLICATION, application=change_application(token_audience=_OTHER_SERVICE)),
+    Fault(name="token_of_other_tenant", broken="Entra issues tokens of another tenant", scopes=_APPLICATION, application=change_application(token_tenant=_OTHER_TENANT)),
+    Fault(name="token_ended", broken="Entra issues expired tokens", scopes=_APPLICATION, application=change_application(token_lifetime=0)),
+    Fault(name="certificates_removed", broken="the application's certificates are removed", scopes=_APPLICATION, application=change_application(certificates=())),
     *_members("token", "access_token", "the access_token", _TOKEN_SIDE, _TOKEN, unusable="not a\ntoken"),
     # the vault: refusals without a condition
     *(
@@ -187,8 +180,7 @@ _TABLE: tuple[Fault, ...] = (
               response=refuse(graph_error, name))
         for name, error in GRAPH_ERRORS.items()
     ),
-    Fault(name="graph_permission_removed", broken="the application has no permission in Microsoft Graph", scopes=_APPLICATION,
-          application=lambda application, _: replace(application, graph_reader=False)),
+    Fault(name="graph_permission_removed", broken="the application has no permission in Microsoft Graph", scopes=_APPLICATION, application=change_application(graph_reader=False)),
     # Azure Resource Graph
     *(
         Fault(name=f"resource_graph_{name}", broken=f"Azure Resource Graph returns {error.status} {error.code}: {error.message}", scopes=_MANAGEMENT,
@@ -197,21 +189,19 @@ _TABLE: tuple[Fault, ...] = (
     ),
     Fault(name="resource_graph_empty", broken="Azure Resource Graph lists nothing", scopes=_MANAGEMENT,
           response=lambda a, _: a.with_document({"totalRecords": 0, "count": 0, "data": [], "facets": [], "resultTruncated": "false"})),
-    Fault(name="azure_role_removed", broken="the application has no role on the subscription", scopes=_APPLICATION,
-          application=lambda application, _: replace(application, azure_reader=False)),
+    Fault(name="azure_role_removed", broken="the application has no role on the subscription", scopes=_APPLICATION, application=change_application(azure_reader=False)),
     # the vault: its state
     Fault(name="permission_removed", broken="a permission is removed (`operation`: get, wrapKey, unwrapKey, list)", scopes=_VAULT,
           vault=lambda vault, options: vault.without(options.operation)),
     Fault(name="role_removed", broken="a role assignment is removed (`operation` as above)", scopes=_VAULT,
           vault=lambda vault, options: replace(vault.without(options.operation), rbac=True)),
-    Fault(name="firewall", broken="the vault's firewall blocks the address", scopes=_VAULT, vault=lambda vault, _: replace(vault, network_access=NetworkAccess.FIREWALL)),
-    Fault(name="private_only", broken="public network access is off", scopes=_VAULT, vault=lambda vault, _: replace(vault, network_access=NetworkAccess.PRIVATE_ONLY)),
+    Fault(name="firewall", broken="the vault's firewall blocks the address", scopes=_VAULT, vault=change_vault(network_access=NetworkAccess.FIREWALL)),
+    Fault(name="private_only", broken="public network access is off", scopes=_VAULT, vault=change_vault(network_access=NetworkAccess.PRIVATE_ONLY)),
     Fault(name="limited", broken="the vault accepts at most `limit` requests per ten seconds", scopes=_VAULT,
           vault=lambda vault, options: replace(vault, limit=options.limit)),
     Fault(name="slow", broken="every response takes `seconds`", scopes=_VAULT, vault=lambda vault, options: replace(vault, latency=options.seconds)),
-    Fault(name="vault_in_other_tenant", broken="the vault belongs to another tenant", scopes=_VAULT,
-          vault=lambda vault, _: replace(vault, tenant_id=_OTHER_TENANT)),
-    Fault(name="moved", broken="the vault failed over to another region", scopes=_VAULT, vault=lambda vault, _: replace(vault, region="northeurope")),
+    Fault(name="vault_in_other_tenant", broken="the vault belongs to another tenant", scopes=_VAULT, vault=change_vault(tenant_id=_OTHER_TENANT)),
+    Fault(name="moved", broken="the vault failed over to another region", scopes=_VAULT, vault=change_vault(region="northeurope")),
     # keys
     Fault(name="key_disabled", broken="the key's versions are disabled", scopes=_VAULT, vault=change_versions(enabled=False)),
     Fault(name="key_expired", broken="the key has expired", scopes=_VAULT, vault=change_versions(exp=_EXPIRED)),

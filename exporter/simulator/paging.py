@@ -10,6 +10,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from exporter.simulator.error_responses import vault_error
+from exporter.simulator.model import with_port
 from exporter.simulator.request import Exchange
 from exporter.simulator.response import SimulatedResponse
 
@@ -32,22 +33,26 @@ def _page(exchange: Exchange) -> tuple[int | None, int | None]:
     """Return size and start of the page, None for an invalid value."""
     wanted = exchange.query.get("maxresults", str(PAGE))
     size = int(wanted) if wanted.isdecimal() and 1 <= int(wanted) <= PAGE else None
-    token = exchange.query.get("$skiptoken")
-    return size, 0 if token is None else _start(token)
+    return size, start_of(exchange.query.get("$skiptoken"))
 
 
 def _next(host: str, exchange: Exchange, size: int, start: int) -> str:
     """Return the absolute address of the next page; the service names the port."""
-    token = base64.urlsafe_b64encode(json.dumps({"from": start}).encode()).decode()
-    with_port = host if ":" in host else f"{host}:443"
-    version = quote(exchange.query.get("api-version", ""))
-    return f"https://{with_port}{exchange.path}?api-version={version}&$skiptoken={quote(token)}&maxresults={size}"
+    version, token = quote(exchange.query.get("api-version", "")), quote(skip_token(start))
+    return f"https://{with_port(host)}{exchange.path}?api-version={version}&$skiptoken={token}&maxresults={size}"
 
 
-def _start(token: str) -> int | None:
-    """Return the start of a page from its token, None if it is invalid."""
+def skip_token(start: int) -> str:
+    """Return the token of the page that begins there."""
+    return base64.urlsafe_b64encode(json.dumps({"from": start}).encode()).decode()
+
+
+def start_of(token: object) -> int | None:
+    """Return the start of a page from its token, 0 without one, None if it is invalid."""
+    if token is None:
+        return 0
     try:
-        start = json.loads(base64.urlsafe_b64decode(token))["from"]
+        start = json.loads(base64.urlsafe_b64decode(str(token)))["from"]
     except (ValueError, KeyError, TypeError, binascii.Error):
         return None
     return start if isinstance(start, int) and start >= 0 else None

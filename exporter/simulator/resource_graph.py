@@ -5,9 +5,6 @@ It answers the one query that the exporter sends. Every application has the role
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -17,6 +14,7 @@ from uuid import uuid4
 from exporter.core.parsing.key_vault import read_object
 from exporter.simulator.error_responses import ServiceError
 from exporter.simulator.model import Tenant, Vault, management_host
+from exporter.simulator.paging import skip_token, start_of
 from exporter.simulator.request import Exchange
 from exporter.simulator.response import SimulatedResponse
 from exporter.simulator.tokens import TokenMint
@@ -115,26 +113,15 @@ def _is_known(request: dict[str, Any], exchange: Exchange) -> bool:
 
 
 def _page(vaults: list[Vault], options: dict[str, Any]) -> SimulatedResponse:
-    size, start = options.get("$top", 100), _start(options.get("$skipToken"))
+    size, start = options.get("$top", 100), start_of(options.get("$skipToken"))
     if start is None:
         return management_error("bad_query")
     rows = [_row(vault) for vault in sorted(vaults, key=lambda one: one.host)]
     page, more = rows[start : start + size], start + size < len(rows)
     body = {"totalRecords": len(rows), "count": len(page), "data": page, "facets": [], "resultTruncated": str(more).lower()}
     if more:
-        body["$skipToken"] = base64.b64encode(json.dumps({"from": start + size}).encode()).decode()
+        body["$skipToken"] = skip_token(start + size)
     return SimulatedResponse().with_document(body)
-
-
-def _start(token: object) -> int | None:
-    """Return the start of a page from its token, None if it is invalid."""
-    if token is None:
-        return 0
-    try:
-        start = json.loads(base64.b64decode(str(token)))["from"]
-    except (ValueError, KeyError, TypeError, binascii.Error):
-        return None
-    return start if isinstance(start, int) and start >= 0 else None
 
 
 def _row(vault: Vault) -> dict[str, object]:

@@ -123,7 +123,7 @@ class Simulator:
     @property
     def ca_pem(self) -> bytes:
         """Return the certificate of the run's authority as PEM."""
-        return self._certificates.ca_pem
+        return self._certificates.authority.pem
 
     @property
     def management_url(self) -> str:

@@ -125,22 +125,21 @@ class SimulatorState:
 
     def _known(self, scope: Scope) -> dict[str, str]:
         """Return the full names of all objects of a scope, by each accepted name."""
-        match scope:
-            case Scope.VAULT:
-                return {host: host for host in self.environment.vaults}
-            case Scope.AUTHORITY:
-                return {host: host for host in self.environment.authorities}
-            case Scope.GRAPH:
-                return {host: host for host in self.environment.graph_hosts}
-            case Scope.MANAGEMENT:
-                return {host: host for host in self.environment.management_hosts}
-            case Scope.TENANT:
-                return {tenant_id: tenant_id for tenant_id in self.environment.tenants}
-            case Scope.SQL:
-                return {name: server.name for name, server in self.environment.sql_servers.items()}
+        environment = self.environment
+        by_their_names: dict[Scope, Iterable[str]] = {
+            Scope.VAULT: environment.vaults,
+            Scope.AUTHORITY: environment.authorities,
+            Scope.GRAPH: environment.graph_hosts,
+            Scope.MANAGEMENT: environment.management_hosts,
+            Scope.TENANT: environment.tenants,
+        }
+        if scope in by_their_names:
+            return {name: name for name in by_their_names[scope]}
+        if scope is Scope.SQL:
+            return {name: server.name for name, server in environment.sql_servers.items()}
         return {
             name.lower(): client_id
-            for tenant in self.environment.tenants.values()
+            for tenant in environment.tenants.values()
             for client_id, application in tenant.applications.items()
             for name in (client_id, client_id.replace("-", ""), *application.names)
         }

@@ -81,10 +81,13 @@ class TlsFrontend:
         handed_over = False
         try:
             name = await self._requested_name(connection)
-            context = await self._context_for(connection, self._connection_of(name))
+            fault = self._connection_of(name)
+            context = self._certificates.context(fault)
             if context is not None:
                 handed_over = True
                 await self._handshake(connection, context)
+            elif fault is not None:
+                await _end_connection(connection, fault)
         except (OSError, TimeoutError):
             return  # the client has disconnected
         finally:
@@ -106,22 +109,6 @@ class TlsFrontend:
                 if name is not None:
                     return name
                 await asyncio.sleep(0.01)  # wait for the rest of the hello; the socket stays readable
-
-    async def _context_for(self, connection: socket.socket, fault: Connection | None) -> ssl.SSLContext | None:
-        """Return the context for the handshake, None if the fault ended the connection."""
-        match fault:
-            case None:
-                return self._certificates.good
-            case Connection.EXPIRED:
-                return self._certificates.expired
-            case Connection.NOT_YET_VALID:
-                return self._certificates.not_yet_valid
-            case Connection.WRONG_NAME:
-                return self._certificates.wrong_name
-            case Connection.UNTRUSTED:
-                return self._certificates.untrusted
-        await _end_connection(connection, fault)
-        return None
 
 
 async def _end_connection(connection: socket.socket, fault: Connection) -> None:

@@ -22,7 +22,7 @@ from exporter.simulator.paging import list_page
 from exporter.simulator.request import Exchange
 from exporter.simulator.response import SimulatedResponse
 from exporter.simulator.tokens import TokenClaims, TokenMint
-from exporter.simulator.vault_secrets import secret_response
+from exporter.simulator.vault_secrets import attributes_of, secret_response
 
 _NETWORK_ERRORS = {NetworkAccess.FIREWALL: "forbidden_firewall", NetworkAccess.PRIVATE_ONLY: "forbidden_connection"}
 # Permissions whose name differs from the operation.
@@ -179,17 +179,7 @@ class VaultService:
         jwk: dict[str, object] = {"kid": _kid(vault, key, version), "kty": version.kty, "key_ops": list(version.key_ops)}
         if version.kty in ("RSA", "RSA-HSM"):
             jwk["n"], jwk["e"] = public_numbers(await self._pairs.get(version.size, version.material))
-        return {"key": jwk, "attributes": _attributes(vault, version)}
-
-
-def _attributes(vault: Vault, version: KeyVersion) -> dict[str, object]:
-    dates = {"nbf": version.nbf, "exp": version.exp, "created": version.created, "updated": version.created}
-    return {
-        "enabled": version.enabled,
-        **{name: int(date) for name, date in dates.items() if date is not None},
-        "recoveryLevel": "Recoverable+Purgeable",
-        "recoverableDays": int(vault.retention / 86400),
-    }
+        return {"key": jwk, "attributes": attributes_of(vault, version)}
 
 
 def _list(vault: Vault, exchange: Exchange) -> SimulatedResponse:
@@ -197,7 +187,7 @@ def _list(vault: Vault, exchange: Exchange) -> SimulatedResponse:
     keys = [key for key in vault.keys.values() if key.deleted is None and key.versions]
 
     def item(key: Key) -> dict[str, object]:
-        return {"kid": f"https://{vault.host}/keys/{key.name}", "attributes": _attributes(vault, key.versions[-1]), "tags": {}}
+        return {"kid": f"https://{vault.host}/keys/{key.name}", "attributes": attributes_of(vault, key.versions[-1]), "tags": {}}
 
     return list_page(vault.host, exchange, keys, item)
 
@@ -209,7 +199,7 @@ def _versions(vault: Vault, exchange: Exchange) -> SimulatedResponse:
 
     def item(version: KeyVersion) -> dict[str, object]:
         assert key is not None  # noqa: S101 - a missing key has no versions
-        return {"kid": _kid(vault, key, version), "attributes": _attributes(vault, version), "tags": {}}
+        return {"kid": _kid(vault, key, version), "attributes": attributes_of(vault, version), "tags": {}}
 
     return list_page(vault.host, exchange, sorted(versions, key=lambda one: one.version), item)
 

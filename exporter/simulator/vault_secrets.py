@@ -7,7 +7,7 @@ requested more than dates. `vault` checks the caller.
 from __future__ import annotations
 
 from exporter.simulator.error_responses import vault_error
-from exporter.simulator.model import Secret, SecretVersion, Vault
+from exporter.simulator.model import KeyVersion, Secret, SecretVersion, Vault
 from exporter.simulator.paging import list_page
 from exporter.simulator.request import Exchange
 from exporter.simulator.response import SimulatedResponse
@@ -43,11 +43,16 @@ def _versions(vault: Vault, exchange: Exchange, versions: tuple[SecretVersion, .
 
 def _item(vault: Vault, name: str, version: SecretVersion) -> dict[str, object]:
     """Return id and attributes of a version."""
+    address = f"https://{vault.host}/secrets/{name}/{version.version}"
+    return {"id": address, "attributes": attributes_of(vault, version), "tags": {}}
+
+
+def attributes_of(vault: Vault, version: KeyVersion | SecretVersion) -> dict[str, object]:
+    """Return the attributes of a version of a key or a secret."""
     dates = {"nbf": version.nbf, "exp": version.exp, "created": version.created, "updated": version.created}
-    attributes = {
+    return {
         "enabled": version.enabled,
-        **{key: int(date) for key, date in dates.items() if date is not None},
+        **{name: int(date) for name, date in dates.items() if date is not None},
         "recoveryLevel": "Recoverable+Purgeable",
         "recoverableDays": int(vault.retention / 86400),
     }
-    return {"id": f"https://{vault.host}/secrets/{name}/{version.version}", "attributes": attributes, "tags": {}}

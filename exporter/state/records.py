@@ -247,11 +247,6 @@ class TargetRecords:
             if record.last is not None and is_stale(record.target, record.last, now)
         }
 
-    @property
-    def history_size(self) -> int:
-        """Size of all histories in bytes."""
-        return sum(record.history.size for record in self._records.values())
-
 
 def unsteady_at(record: TargetRecord | None, now: float) -> Unsteady | None:
     """Return how unsteady a target is that is ready at `now`, a Unix time; None for any other target."""

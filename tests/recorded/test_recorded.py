@@ -71,21 +71,16 @@ def test_each_challenge_names_an_authority_and_an_audience_that_may_be_used(exch
 
 
 @pytest.mark.parametrize("step", WITH_TOKEN)
-def test_a_401_after_a_token_was_sent_is_a_rejected_token(exchanges, step):
-    answers = of_status(exchanges, 401)
-    assert {judged(answer, step) for answer in answers} == {(3010, 3108, Reason.TOKEN_REJECTED)}
-
-
-@pytest.mark.parametrize("step", WITH_TOKEN)
-def test_every_403_is_the_access_policy(exchanges, step):
-    answers = of_status(exchanges, 403)
-    assert {judged(answer, step) for answer in answers} == {(3077, 3113, Reason.FORBIDDEN_POLICY)}
-
-
-@pytest.mark.parametrize("step", WITH_TOKEN)
-def test_every_404_is_a_key_that_is_not_there(exchanges, step):
-    answers = of_status(exchanges, 404)
-    assert {judged(answer, step) for answer in answers} == {(3076, 3112, Reason.KEY_NOT_FOUND)}
+@pytest.mark.parametrize(
+    ("status", "judgement"),
+    [
+        (401, (3010, 3108, Reason.TOKEN_REJECTED)),
+        (403, (3077, 3113, Reason.FORBIDDEN_POLICY)),
+        (404, (3076, 3112, Reason.KEY_NOT_FOUND)),
+    ],
+)
+def test_every_refusal_after_a_token_was_sent_has_its_code_and_reason(exchanges, step, status, judgement):
+    assert {judged(answer, step) for answer in of_status(exchanges, status)} == {judgement}
 
 
 def test_an_error_without_a_body_still_gets_its_code(exchanges):

@@ -4,8 +4,6 @@ SQL Server needs the vault for each backup and each new log file, so an open dat
 `python -m tests.repo.old_sentences PATH...` prints each place that breaks a row.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """PowerShell as a syntax tree."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import tree_sitter_powershell

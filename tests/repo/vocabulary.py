@@ -3,8 +3,6 @@
 `python -m tests.repo.vocabulary PATH...` prints every line of those paths that breaks a row of the table.
 """
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

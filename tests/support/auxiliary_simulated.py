@@ -45,6 +45,15 @@ def environment():
     )
 
 
+def requests_to(simulator, host):
+    """The number of requests to a vault by operation."""
+    found = {}
+    for (requested, operation, _), count in simulator.requests.items():
+        if requested == host:
+            found[operation] = found.get(operation, 0) + count
+    return found
+
+
 def configuration(simulator, folder, *, target: Target = TARGET, **module) -> Config:
     """The configuration of a target, redirected to the simulator. Write its secrets and CA into `folder`."""
     (folder / "ca.pem").write_bytes(simulator.ca_pem)

@@ -1,5 +1,7 @@
 """A small environment without faults."""
 
+from dataclasses import replace
+
 from exporter.simulator import Environment
 from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, KeyVersion, Tenant, Vault
 from exporter.simulator.sql_model import SqlKey, SqlServer
@@ -21,7 +23,8 @@ from tests.support.simulator_client import (
 LATER = "0123456789abcdef0123456789abcd02"
 
 
-def small_environment():
+def small_environment(*keys, **changes):
+    """Three vaults; the first one also has these keys and these values of its fields."""
     versions = (KeyVersion(version=VERSION), KeyVersion(version=LATER, material=1))
     callers = dict.fromkeys((CLIENT, OTHER_CLIENT), ALL_OPERATIONS)
 
@@ -40,7 +43,9 @@ def small_environment():
         ),
         OTHER_CLIENT: Application(client_id=OTHER_CLIENT, object_id="o-2", secrets=(ClientSecret(value="marked-secret-two"),)),
     }
-    vaults = (vault(VAULT), vault(OTHER, operations={CLIENT: ALL_OPERATIONS}), vault(HSM, kty="RSA-HSM"))
+    first = vault(VAULT)
+    first = replace(first, **{"keys": {**first.keys, **{key.name.lower(): key for key in keys}}} | changes)
+    vaults = (first, vault(OTHER, operations={CLIENT: ALL_OPERATIONS}), vault(HSM, kty="RSA-HSM"))
     key = SqlKey(
         vault=VAULT, key_name=KEY, key_version=VERSION, thumbprint="0x" + "A1" * 20, credential="tde", identity="contoso-one"
     )

@@ -5,6 +5,7 @@ import json
 import socket
 import ssl
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -104,6 +105,18 @@ class Client:
             headers={"Authorization": f"Bearer {token}"},
             json={"alg": algorithm, "value": base64.urlsafe_b64encode(value).rstrip(b"=").decode()},
         )
+
+    async def pages(self, token, path, query=""):
+        """Yield the items of each page of a list; a page links to the next one."""
+        query = f"?api-version=7.4{query}"
+        while True:
+            page = (await self.get(token, path=path, query=query)).json
+            yield page["value"]
+            if page["nextLink"] is None:
+                return
+            link = urlsplit(page["nextLink"])
+            assert (link.scheme, link.netloc) == ("https", f"{VAULT}:443")
+            path, query = link.path, "?" + link.query
 
     async def unwrap_text(self, token, text, **more):
         padded = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

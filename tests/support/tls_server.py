@@ -115,6 +115,21 @@ def reset(writer):
     writer.transport.abort()
 
 
+async def is_silent(wire, _reader, _writer):
+    """Send nothing until the test ends, to a connection or to a request."""
+    await wire.release.wait()
+    return True
+
+
+async def closes(_wire, _reader, _writer):
+    return False
+
+
+async def resets(_wire, _reader, writer):
+    reset(writer)
+    return False
+
+
 @dataclass
 class Wire:
     """A server. `answer(request)` returns the response as bytes, or a coroutine function that writes it."""

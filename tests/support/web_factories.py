@@ -65,6 +65,16 @@ def bad(
     )
 
 
+def wrap_and_unwrap_failed():
+    """A report with an expired key for wrap and a disabled one for unwrap."""
+    reasons = {Step.WRAP_KEY: Reason.KEY_EXPIRED, Step.UNWRAP_KEY: Reason.KEY_DISABLED}
+    steps = tuple(
+        replace(each, outcome=Outcome.FAILED, code=3077, reason=reasons[each.step]) if each.step in reasons else each
+        for each in good().steps
+    )
+    return replace(good(), steps=steps, readiness=Readiness(ready=False, why="not_ready"))
+
+
 def _facts(**values):
     shown = {"phases": {Phase.DNS: 0.001, Phase.WAIT: 0.01}, "phase_reached": Phase.TRANSFER, "endpoint": "contoso:443"}
     return Facts(**(shown | values))

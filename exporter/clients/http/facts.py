@@ -32,7 +32,10 @@ def facts_of_success(exchange: HttpExchange, answer: RecordedResponse) -> Facts:
 def facts_from(exchange: HttpExchange) -> Facts:
     """Return the facts of an exchange."""
     answer = exchange.answer
-    return _facts_of_failure(exchange) if answer is None else _facts_of_answer(exchange, answer)
+    if answer is None:
+        return _facts_of_failure(exchange)
+    fault = _fault_of_answer(exchange, answer)
+    return _facts_of_status(exchange, answer, fault, read_error(answer.body) if fault is Fault.HTTP_STATUS else ErrorBody())
 
 
 def _facts_of_failure(exchange: HttpExchange) -> Facts:
@@ -61,11 +64,6 @@ def _facts_of_failure(exchange: HttpExchange) -> Facts:
         resent=exchange.resent,
         certificate=_certificate_shown(exchange),
     )
-
-
-def _facts_of_answer(exchange: HttpExchange, answer: RecordedResponse) -> Facts:
-    fault = _fault_of_answer(exchange, answer)
-    return _facts_of_status(exchange, answer, fault, read_error(answer.body) if fault is Fault.HTTP_STATUS else ErrorBody())
 
 
 def _facts_of_status(exchange: HttpExchange, answer: RecordedResponse, fault: Fault, body: ErrorBody) -> Facts:

@@ -15,10 +15,11 @@ from exporter.core.codes.advice_texts import FIND_OBJECT_ID, PROBE, REPEAT
 from exporter.core.codes.names import HSM_DOMAIN, Names, filled
 from exporter.core.codes.shared import DO_NOT_RESTART, SET_ONLINE
 from exporter.core.model import CredentialKind, Step
-from exporter.core.reasons import Reason
+from exporter.core.reasons import Reason, refusing
+from exporter.core.reasons.row import Refused
 
 _COMMAND = re.compile(r": `([^`]+)`\.(?: (?=[A-Z])|$)")
-_EXPIRED = (Reason.SECRET_EXPIRED, Reason.CERTIFICATE_EXPIRED)
+_EXPIRED = refusing(Refused.EXPIRED_CREDENTIAL)
 
 
 def check_actions(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from exporter.core.checks.model import Check, FailureMoment
 from exporter.core.connector_registry import ADD_CHECKPOINT, GRANT_RIGHT, REGISTRY_KEY, SHOW_RIGHTS
 
@@ -35,13 +37,14 @@ _SHOW_EVENTS = (
     " ProviderName='SQL Server Connector for Microsoft Azure Key Vault'}"
 )
 
+_on_host = partial(Check, on_host=True)
+
 ON_THE_HOST: tuple[Check, ...] = (
-    Check(
+    _on_host(
         name="connector_version",
         title="Version of the connector",
         question="Which build of the connector's DLL does SQL Server load?",
         moment=FailureMoment.LOAD,
-        on_host=True,
         actions=(
             f"In SQL Server. `is_enabled` must be 1, and `file_version` is the DLL that runs: `{_SHOW_DLL}`.",
             f"On the host, in PowerShell, with that path: `{_SHOW_FILE}`.",
@@ -49,12 +52,11 @@ ON_THE_HOST: tuple[Check, ...] = (
             "Build and path must be equal on all nodes. `version` in the catalog may be that from before an upgrade.",
         ),
     ),
-    Check(
+    _on_host(
         name="vc_runtime",
         title="Visual C++ runtime",
         question="Is the Visual C++ runtime installed that the connector needs (message 33027)?",
         moment=FailureMoment.LOAD,
-        on_host=True,
         actions=(
             (
                 "In PowerShell. Expected for connector 1.0.5.0: 2015 (or 2015-2022) for SQL Server 2016 to 2025, 2013 for older ones: "
@@ -62,21 +64,19 @@ ON_THE_HOST: tuple[Check, ...] = (
             ),
         ),
     ),
-    Check(
+    _on_host(
         name="ekm_enabled",
         title="EKM provider enabled",
         question="Is the option enabled, and is the provider registered and enabled?",
         moment=FailureMoment.LOAD,
-        on_host=True,
         actions=(f"In SQL Server. Expected: 1: `{_SHOW_OPTION}`.", f"To turn it on: `{_TURN_ON}`."),
     ),
-    Check(
+    _on_host(
         name="registry_rights",
         title="Registry rights",
         question="Does the service account have Full Control of the connector's registry key?",
         code=2058,
         moment=FailureMoment.SETUP,
-        on_host=True,
         actions=(
             f"In PowerShell. The service account must have FullControl of this key; the connector's subkeys inherit it: `{SHOW_RIGHTS}`.",
             (
@@ -85,32 +85,29 @@ ON_THE_HOST: tuple[Check, ...] = (
             ),
         ),
     ),
-    Check(
+    _on_host(
         name="cluster_checkpoint",
         title="Cluster checkpoint",
         question="In a failover cluster: is there a registry checkpoint for that key?",
         code=2058,
         moment=FailureMoment.KEY,
-        on_host=True,
         actions=(
             f"In PowerShell, on a node of a failover cluster. Expected: {REGISTRY_KEY}: `Get-ClusterCheckpoint -RegistryCheckpoint`.",
             f"To add it, with your resource's name: `{_ADD_CHECKPOINT}`.",
         ),
     ),
-    Check(
+    _on_host(
         name="windows_tls",
         title="TLS of Windows",
         question="Does Windows enable TLS 1.2 for programs, and trust the authorities?",
         code=3008,
-        on_host=True,
         actions=(f"In PowerShell. TLS 1.2 is enabled if the key is missing or Enabled is not 0: `{_SHOW_TLS}`.",),
     ),
-    Check(
+    _on_host(
         name="service_proxy",
         title="Proxy of the service",
         question="Which proxy does the service account of SQL Server use?",
         code=3008,
-        on_host=True,
         actions=(
             rf"In PowerShell. Expected: the `proxy` of the module. SQL_SERVICE is for example NT SERVICE\MSSQLSERVER: `{_SHOW_PROXY}`.",
             (
@@ -119,22 +116,20 @@ ON_THE_HOST: tuple[Check, ...] = (
             ),
         ),
     ),
-    Check(
+    _on_host(
         name="sql_credential",
         title="Credential in SQL Server",
         question="Which vault does the credential name, and when was its secret changed?",
         code=3303,
-        on_host=True,
         actions=(
             f"In SQL Server. `credential_identity` must be `'VAULT'`: `{_SHOW_CREDENTIALS}`.",
             "A restart proves a new secret, and so does a backup that starts two hours after `modify_date`.",
         ),
     ),
-    Check(
+    _on_host(
         name="event_log",
         title="Event log of the connector",
         question="Which events did the connector write?",
-        on_host=True,
         actions=(f"In PowerShell: `{_SHOW_EVENTS}`.",),
     ),
 )

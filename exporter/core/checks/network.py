@@ -6,6 +6,13 @@ from exporter.core.checks.model import Actions, Check
 from exporter.core.codes.advice_texts import SYNCHRONISE
 
 
+def _to_private(zone: str) -> Actions:
+    return (
+        "On the SQL Server host, resolve the name and compare the address with that of the private endpoint: `Resolve-DnsName VAULT.vault.azure.net`.",
+        f"A private address requires that the zone privatelink.{zone}.azure.net is linked to this network.",
+    )
+
+
 def _both(name: str, title: str, question: str, *, code: int, needs: str = "", actions: Actions = ()) -> tuple[Check, Check]:
     """Return the rows for the vault and for Entra; `{}` in the texts is the host."""
     vault, entra = (
@@ -72,20 +79,8 @@ NETWORK: tuple[Check, ...] = (
         question="Is the vault reached over the network path that the module expects, private or public?",
         needs=("tls_vault",),
         effect="The vault was reached, but over another network path than the module expects.",
-        actions=(
-            (
-                "On the SQL Server host, resolve the name and compare the address with that of the private endpoint: "
-                "`Resolve-DnsName VAULT.vault.azure.net`."
-            ),
-            "A private address requires that the zone privatelink.vaultcore.azure.net is linked to this network.",
-        ),
-        on_hsm=(
-            (
-                "On the SQL Server host, resolve the name and compare the address with that of the private endpoint: "
-                "`Resolve-DnsName VAULT.vault.azure.net`."
-            ),
-            "A private address requires that the zone privatelink.managedhsm.azure.net is linked to this network.",
-        ),
+        actions=_to_private("vaultcore"),
+        on_hsm=_to_private("managedhsm"),
     ),
     Check(
         name="clock",

@@ -6,12 +6,13 @@ Pure: the command `explain` and the page `/explain` show the same result.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from exporter.core.classify import classify
-from exporter.core.codes import BY_CODE, find
+from exporter.core.codes import BY_CODE, ConnectorError, find
 from exporter.core.codes.connector_texts import CONNECTOR_TEXTS
-from exporter.core.codes.explanation import Explanation, of_known, of_reason, of_row, of_rows, of_small, of_windows
+from exporter.core.codes.explanation import Explanation, of_codes, of_known, of_reason, of_small, of_windows
+from exporter.core.codes.known_text import KnownText
 from exporter.core.codes.messages import MESSAGES, TEXTS
 from exporter.core.codes.messages_database import STATES
 from exporter.core.codes.pasted import (
@@ -32,6 +33,8 @@ from exporter.core.faults import Fault
 from exporter.core.model import Facts, Step
 from exporter.core.reasons import Reason
 from exporter.core.reasons.markers import VAULT_REASONS
+
+LookUp = Callable[[str], Explanation | None]
 
 _AROUND = " \t\r\n.,;:()[]'\""  # around a code in a sentence
 LONGEST = 16_000  # characters of a pasted text that are read
@@ -88,12 +91,23 @@ def _one_line(text: str) -> str:
     return " ".join(text[:LONGEST].split())
 
 
+def _code(read: Callable[[str], ConnectorError | None]) -> LookUp:
+    """Return the look-up of a code in a text."""
+    return lambda text: of_codes(read(text))
+
+
+def _reason_by(read: Callable[[str], Reason | None]) -> LookUp:
+    """Return the look-up of a reason in a text."""
+    return lambda text: of_reason(read(text))
+
+
+def _known(texts: Iterable[KnownText]) -> LookUp:
+    """Return the look-up of known texts by their patterns."""
+    return lambda text: of_known(next((each for each in texts if re.search(each.pattern, text.casefold())), None))
+
+
 def _exact(text: str) -> Explanation | None:
-    return of_rows(find(text))
-
-
-def _provider_code(text: str) -> Explanation | None:
-    return of_row(provider_code(text))
+    return of_codes(*find(text))
 
 
 def _entra(text: str) -> Explanation | None:
@@ -114,25 +128,13 @@ def _akv(text: str) -> Explanation | None:
     return of_reason(found.reason, title=f"AKV{number[1]}: {found.reason}", codes=(found.code,))
 
 
-def _vault_sentence(text: str) -> Explanation | None:
-    return of_reason(vault_reason(text))
-
-
 def _message(text: str) -> Explanation | None:
     """Explain the most specific of the messages in the text, by number, else by its English text."""
     numbers, folded = set(message_numbers(text)), text.casefold()
     known = next((each for each in TEXTS if each.number in numbers), None)
     known = known or next((each for each in TEXTS if re.search(each.pattern, folded)), None)
     row = translated_code(text) if known is not None and known.has_code else None
-    return of_row(row) or of_known(known, text)
-
-
-def _connector_text(text: str) -> Explanation | None:
-    return of_known(next((each for each in CONNECTOR_TEXTS if re.search(each.pattern, text.casefold())), None))
-
-
-def _state(text: str) -> Explanation | None:
-    return of_known(next((each for each in STATES if re.search(each.pattern, text.casefold())), None))
+    return of_codes(row) or of_known(known, text)
 
 
 def _symbol(text: str) -> Explanation | None:
@@ -148,7 +150,7 @@ def _status_with_operation(text: str) -> Explanation | None:
     if step is None or status is None:
         return None
     found = classify(step, Facts(fault=Fault.HTTP_STATUS, status=int(status[1])))
-    return of_row(BY_CODE[found.code])
+    return of_codes(BY_CODE[found.code])
 
 
 def _inner_code(text: str) -> Explanation | None:
@@ -173,10 +175,6 @@ def _http_status(text: str) -> Explanation | None:
     )
 
 
-def _wrapped_code(text: str) -> Explanation | None:
-    return of_row(wrapped_code(text))
-
-
 def _windows_error(text: str) -> Explanation | None:
     number = windows_number(text)
     return of_windows(number, text) if number is not None and is_known(number) else None
@@ -194,10 +192,6 @@ def _wininet(text: str) -> Explanation | None:
     return None if number is None else of_windows(number, text)
 
 
-def _curl(text: str) -> Explanation | None:
-    return of_reason(reason_of_curl(text))
-
-
 def _other_curl_error(text: str) -> Explanation | None:
     number = curl_number(text)
     if number is None:
@@ -209,18 +203,10 @@ def _other_curl_error(text: str) -> Explanation | None:
     )
 
 
-def _phrase(text: str) -> Explanation | None:
-    return of_reason(reason_of_phrase(text))
-
-
 def _labelled(text: str) -> Explanation | None:
     rows = labelled_codes(text)
     sure = next((row for row in rows if row.code >= SMALLEST), None)
-    return of_row(sure) or (of_small(rows[0]) if rows else None)
-
-
-def _any_code(text: str) -> Explanation | None:
-    return of_row(any_code(text))
+    return of_codes(sure) or (of_small(rows[0]) if rows else None)
 
 
 def _reason(text: str) -> Explanation | None:
@@ -228,39 +214,39 @@ def _reason(text: str) -> Explanation | None:
 
 
 # The first kind that fits. What names a cause comes before what follows from it, and a number with a meaning before one without.
-_LOOK_UPS: tuple[Callable[[str], Explanation | None], ...] = (
+_LOOK_UPS: tuple[LookUp, ...] = (
     _exact,
     _entra,
     _akv,
-    _vault_sentence,
-    _provider_code,
+    _reason_by(vault_reason),
+    _code(provider_code),
     _message,
     _symbol,
     _inner_code,
     _status_with_operation,
     _http_status,
-    _wrapped_code,
+    _code(wrapped_code),
     _windows_error,
-    _curl,
+    _reason_by(reason_of_curl),
     _labelled,
-    _phrase,
+    _reason_by(reason_of_phrase),
     _wininet,
     _reason,
-    _any_code,
-    _state,
+    _code(any_code),
+    _known(STATES),
     _other_windows_error,
     _other_curl_error,
 )
 
 _IN_LOG_TEXTS = (
-    _connector_text,
+    _known(CONNECTOR_TEXTS),
     _entra,
     _akv,
-    _vault_sentence,
+    _reason_by(vault_reason),
     _symbol,
     _inner_code,
     _status_with_operation,
     _windows_error,
     _wininet,
-    _phrase,
+    _reason_by(reason_of_phrase),
 )

@@ -38,12 +38,10 @@ class Explanation:
         return not self.title
 
 
-def of_row(row: ConnectorError | None) -> Explanation | None:
-    return None if row is None else Explanation(rows=(row,))
-
-
-def of_rows(rows: tuple[ConnectorError, ...]) -> Explanation | None:
-    return Explanation(rows=rows) if rows else None
+def of_codes(*rows: ConnectorError | None) -> Explanation | None:
+    """Explain codes by themselves; None without any."""
+    found = tuple(row for row in rows if row is not None)
+    return Explanation(rows=found) if found else None
 
 
 def of_known(known: KnownText | None, text: str = "") -> Explanation | None:

@@ -69,18 +69,13 @@ def as_data(row: ConnectorError) -> dict[str, object]:
     }
 
 
-def as_text(row: ConnectorError, *, width: int = WIDTH) -> str:
-    """Return the row as terminal text of `width` columns, with whole `code` spans."""
+def as_text(row: ConnectorError) -> str:
+    """Return the row as terminal text, with whole `code` spans."""
     blocks = [
         f"{both_numbers(row.code)}\n{row.symbol}",
-        wrap(row.summary, width),
-        wrap(row.effect, width),
-        _numbered("Likely causes, most likely first", row.causes, width),
-        _numbered("What to do, in this order", row.actions, width),
-        _commands(row.commands),
-        _words(row.actions, row.commands, width),
+        *_body(row, row.effect),
         "\n".join(
-            wrap(value, width, first=f"{name:<10}", rest=" " * 10)
+            wrap(value, first=f"{name:<10}", rest=" " * 10)
             for name, value in (
                 ("Owner", f"{row.owner.value}: {OWNERS[row.owner]}"),
                 ("Kind", f"{row.category.value}, layer {row.layer.value}"),
@@ -93,29 +88,31 @@ def as_text(row: ConnectorError, *, width: int = WIDTH) -> str:
     return "\n\n".join(block for block in blocks if block)
 
 
-def explanation_text(found: Explanation, *, width: int = WIDTH) -> str:
+def explanation_text(found: Explanation) -> str:
     """Return an explanation as terminal text.
 
     It is the code, or the title with causes, actions and related codes.
     """
     if found.is_code:
-        return as_text(found.rows[0], width=width)
-    blocks = [
-        found.title,
-        wrap(found.summary, width),
-        wrap(effect(found), width),
-        _numbered("Likely causes, most likely first", found.causes, width),
-        _numbered("What to do, in this order", found.actions, width),
-        _commands(found.commands),
-        _words(found.actions, found.commands, width),
-        "\n".join(f"More: ekm-exporter explain {row.code}" for row in found.rows),
-    ]
-    return "\n\n".join(block for block in blocks if block)
+        return as_text(found.rows[0])
+    more = "\n".join(f"More: ekm-exporter explain {row.code}" for row in found.rows)
+    return "\n\n".join(block for block in (found.title, *_body(found, effect(found)), more) if block)
 
 
-def otherwise_text(*, width: int = WIDTH) -> str:
+def _body(of: ConnectorError | Explanation, effect: str) -> tuple[str, ...]:
+    return (
+        wrap(of.summary),
+        wrap(effect),
+        _numbered("Likely causes, most likely first", of.causes),
+        _numbered("What to do, in this order", of.actions),
+        _commands(of.commands),
+        _words(of.actions, of.commands),
+    )
+
+
+def otherwise_text() -> str:
     """Return what to check for a number that no table has."""
-    return _numbered("For a failure that no table has, check in this order", OTHERWISE, width)
+    return _numbered("For a failure that no table has, check in this order", OTHERWISE)
 
 
 def explanation_data(found: Explanation) -> dict[str, object]:
@@ -198,21 +195,21 @@ def _commands(commands: tuple[str, ...]) -> str:
     return "\n".join(["Commands:", *(f"  {line}" for line in commands)]) if commands else ""
 
 
-def _words(actions: tuple[str, ...], commands: tuple[str, ...], width: int) -> str:
+def _words(actions: tuple[str, ...], commands: tuple[str, ...]) -> str:
     """Return what the capital words in the commands stand for."""
-    lines = [wrap(meaning, width, first=f"  {word:<12} ", rest=" " * 15) for word, meaning in words_in(actions, commands)]
+    lines = [wrap(meaning, first=f"  {word:<12} ", rest=" " * 15) for word, meaning in words_in(actions, commands)]
     return "\n".join(["In the commands:", *lines]) if lines else ""
 
 
-def _numbered(title: str, items: tuple[str, ...], width: int) -> str:
-    lines = [wrap(item, width, first=f"  {number}. ", rest="     ") for number, item in enumerate(items, 1)]
+def _numbered(title: str, items: tuple[str, ...]) -> str:
+    lines = [wrap(item, first=f"  {number}. ", rest="     ") for number, item in enumerate(items, 1)]
     return "\n".join([f"{title}:", *lines]) if lines else ""
 
 
-def wrap(text: str, width: int, *, first: str = "", rest: str = "") -> str:
-    """Wrap between words but never inside a `code` span."""
+def wrap(text: str, *, first: str = "", rest: str = "") -> str:
+    """Wrap at `WIDTH`, between words but never inside a `code` span."""
     kept = _SPAN.sub(lambda span: span[0].replace(" ", "\0"), text)
     lines = textwrap.wrap(
-        kept, width, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+        kept, WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
     )
     return "\n".join(lines).replace("\0", " ")

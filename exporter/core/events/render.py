@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from exporter.core.codes.render import WIDTH, wrap
+from exporter.core.codes.render import wrap
 from exporter.core.events.summary import MOST_DETAILS, Detail, EventSummary, Group
 
 _INDENT = " " * 8
@@ -38,7 +38,7 @@ def _group_lines(group: Group) -> Iterator[str]:
     yield f"{group.count:>6}  {_shown(group.first):<19}  {_shown(group.last):<19}  {title}"
     for text in (group.summary, f"First: {group.action}" if group.action else ""):
         if text:
-            yield wrap(text, WIDTH, first=_INDENT, rest=_INDENT)
+            yield wrap(text, first=_INDENT, rest=_INDENT)
 
 
 def _detail_lines(summary: EventSummary) -> Iterator[str]:

@@ -32,28 +32,24 @@ def _text(value: Any) -> str:
     return printable(value)
 
 
-def _optional_text(value: Any) -> str | None:
-    return None if value is None else _text(value)
-
-
-def _present(value: Any) -> float:
+def _time(value: Any) -> float:
     return unix_time(_text(value))
 
 
-def _time(value: Any) -> float | None:
-    return None if value is None else _present(value)
+def _optional(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return the reader of a value that may be unknown."""
+    return lambda value: None if value is None else read(value)
 
 
-def _verdict(value: Any) -> bool | None:
-    if value is not None and not isinstance(value, bool):
-        raise TypeError
-    return value
+def _exactly(kind: type) -> Callable[[Any], Any]:
+    """Return the reader of a value of one type; a bool is no int."""
 
+    def read(value: Any) -> Any:
+        if type(value) is not kind:
+            raise TypeError
+        return value
 
-def _number(value: Any) -> int | None:
-    if isinstance(value, bool) or not (value is None or isinstance(value, int)):
-        raise TypeError
-    return value
+    return _optional(read)
 
 
 def _credential_type(value: Any) -> str:
@@ -73,18 +69,18 @@ _FIELDS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
     ("target", "name", _text),
     ("vault", "vault", _text),
     ("key", "key_name", _text),
-    ("key_version", "key_version", _optional_text),
-    ("vault_side_ready", "ready", _verdict),
+    ("key_version", "key_version", _optional(_text)),
+    ("vault_side_ready", "ready", _exactly(bool)),
     ("why", "why", _text),
-    ("ready_since", "ready_since", _time),
-    ("last_not_ready", "last_not_ready", _time),
-    ("last_unwrap", "last_unwrap", _time),
-    ("success", "success", _verdict),
-    ("key_type", "key_type", _optional_text),
-    ("key_size_bits", "key_size_bits", _number),
+    ("ready_since", "ready_since", _optional(_time)),
+    ("last_not_ready", "last_not_ready", _optional(_time)),
+    ("last_unwrap", "last_unwrap", _optional(_time)),
+    ("success", "success", _exactly(bool)),
+    ("key_type", "key_type", _optional(_text)),
+    ("key_size_bits", "key_size_bits", _exactly(int)),
     ("credential", "credential", _text),
     ("credential_type", "credential_type", _credential_type),
-    ("credential_expires_at", "credential_expires_at", _time),
+    ("credential_expires_at", "credential_expires_at", _optional(_time)),
     ("instances", "instances", _instances),
 )
 
@@ -103,7 +99,7 @@ def read_state(data: bytes, url: str) -> ExporterState | Reason:
     if missing := _missing(content):
         return reason(Condition.EXPORTER_OLD, url=url, field=missing)
     try:
-        at, vantage = _read("at", _present, content), _read("vantage", Vantage, content)
+        at, vantage = _read("at", _time, content), _read("vantage", Vantage, content)
         return ExporterState(at, vantage, tuple(_target(row) for row in content["targets"]))
     except _FieldError as error:
         return reason(Condition.EXPORTER_FOREIGN, url=url, cause=f"its field {error} has a value of another kind")

@@ -176,9 +176,15 @@ def instance_of(document: Document, now: float | None = None) -> Instance:
         product_version=_cell(own, "product_version"),
         read_at=_cell(own, "read_at_utc"),
         providers=tuple(_provider(row, files) for row in _without(rows.get("providers", ()), "name", foreign)),
-        credentials=tuple(_credential(row) for row in _without(rows.get("credentials", ()), "provider", foreign)),
+        credentials=tuple(
+            SqlCredential(**_cells(row, "name", "identity", "provider", "modified_utc"))
+            for row in _without(rows.get("credentials", ()), "provider", foreign)
+        ),
         keys=_keys(keys),
-        logins=_logins(_without(rows.get("logins", ()), "provider", foreign)),
+        logins=tuple(
+            KeyLogin(**_cells(row, "name", "provider", "credential"))
+            for row in _without(rows.get("logins", ()), "provider", foreign)
+        ),
         databases=_databases(rows.get("databases", ()), rows.get("encryption"), strange),
         replicas=tuple(
             (_cell(row, "ag"), _cell(row, "server_name"))
@@ -222,19 +228,14 @@ def _cell(row: Row, name: str) -> str:
     return printable(str(row.get(name, "")))
 
 
+def _cells(row: Row, *names: str) -> dict[str, str]:
+    return {name: _cell(row, name) for name in names}
+
+
 def _provider(row: Row, files: Mapping[str, str]) -> Provider:
     name = _cell(row, "name")
     return Provider(
         name=name, version=_cell(row, "version"), file_version=files.get(name, ""), enabled=row.get("is_enabled") != 0
-    )
-
-
-def _credential(row: Row) -> SqlCredential:
-    return SqlCredential(
-        name=_cell(row, "name"),
-        identity=_cell(row, "identity"),
-        provider=_cell(row, "provider"),
-        modified_utc=_cell(row, "modified_utc"),
     )
 
 
@@ -243,23 +244,13 @@ def _keys(rows: tuple[Row, ...]) -> tuple[AsymmetricKey, ...]:
     found: dict[str, AsymmetricKey] = {}
     for row in rows:
         key = AsymmetricKey(
-            name=_cell(row, "name"),
+            **_cells(row, "name", "public_key", "provider", "login", "credential"),
             thumbprint=thumbprint_of(_cell(row, "thumbprint")),
-            public_key=_cell(row, "public_key"),
-            provider=_cell(row, "provider"),
-            login=_cell(row, "login"),
-            credential=_cell(row, "credential"),
             has_sid=row.get("has_sid") == 1,
         )
         if key.thumbprint not in found or key.credential:
             found[key.thumbprint] = key
     return tuple(found.values())
-
-
-def _logins(rows: tuple[Row, ...]) -> tuple[KeyLogin, ...]:
-    return tuple(
-        KeyLogin(name=_cell(row, "name"), provider=_cell(row, "provider"), credential=_cell(row, "credential")) for row in rows
-    )
 
 
 def _databases(rows: tuple[Row, ...], encryption: tuple[Row, ...] | None, foreign: Collection[str]) -> tuple[Database, ...]:

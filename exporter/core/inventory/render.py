@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from exporter.core.inventory.findings import listed
 from exporter.core.inventory.plan import Labels, Plan, PlannedCredential, PlannedTarget, short_vault
@@ -47,9 +48,7 @@ def credentials_to_supply(plan: Plan, hand_written: Collection[str]) -> list[Pla
         credential = target.credential
         known = found.get(credential.name)
         servers = sorted({*credential.servers, *(known.servers if known is not None else ())})
-        found[credential.name] = PlannedCredential(
-            name=credential.name, sql_name=credential.sql_name, managed=credential.managed, servers=tuple(servers)
-        )
+        found[credential.name] = replace(credential, servers=tuple(servers))
     return [found[name] for name in sorted(found) if name not in hand_written]
 
 

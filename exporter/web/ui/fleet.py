@@ -76,7 +76,8 @@ async def fleet(
         codes.update([each.failure.code] if each.failure is not None and each.failure.code is not None else ())
         labels.update(f"{name}={value}" for name, value in each.target.labels.items())
         names.update(each.target.labels, *each.target.instances)
-        state = _headline_state(each)
+        unsteady = each.unsteady is not None
+        state = HeadlineState.UNSTEADY if unsteady else _STATES.get(each.urgency, HeadlineState.OTHER)
         targets[state] += 1
         servers.update((server, min(servers.get(server, state), state)) for server in each.servers)
     causes = await cause_groups(linked(each.target, each.module, each.record, each.now) for each in every.values())
@@ -98,12 +99,6 @@ async def fleet(
         targets=_headline_counts(targets),
         servers=_headline_counts(Counter(servers.values())),
     )
-
-
-def _headline_state(view: TargetView) -> HeadlineState:
-    if view.unsteady is not None:
-        return HeadlineState.UNSTEADY
-    return _STATES.get(view.urgency, HeadlineState.OTHER)
 
 
 def _headline_counts(states: Counter[HeadlineState]) -> HeadlineCounts:

@@ -149,26 +149,21 @@ def _by_label(name: str) -> Callable[[TargetView], tuple[Any, ...]]:
 def _urgency(view: TargetView) -> tuple[Any, ...]:
     """Sort failures by their beginning, which later probes do not change: no row moves while a page refreshes."""
     since = view.since if view.urgency in (Urgency.NOT_READY, Urgency.FAILING) else None
-    return view.urgency, since is None, since or 0.0, view.target.name
+    return view.urgency, *_known_first(since, view)
 
 
-def _code(view: TargetView) -> tuple[Any, ...]:
-    code = None if view.failure is None else view.failure.code
-    return code is None, code or 0, view.target.name
-
-
-def _duration(view: TargetView) -> tuple[Any, ...]:
-    return view.report is None, 0.0 if view.report is None else -view.report.duration, view.target.name
+def _known_first(value: float | None, view: TargetView) -> tuple[Any, ...]:
+    return value is None, value or 0.0, view.target.name
 
 
 _KEYS: Mapping[SortOrder, Callable[[TargetView], tuple[Any, ...]]] = {
     SortOrder.URGENCY: _urgency,
     SortOrder.NAME: lambda view: (view.target.name,),
     SortOrder.VAULT: lambda view: (view.target.vault, view.target.name),
-    SortOrder.CODE: _code,
-    SortOrder.LAST_PROBE: lambda view: (view.age is None, -(view.age or 0.0), view.target.name),
-    SortOrder.DURATION: _duration,
-    SortOrder.EXPIRY: lambda view: (view.ending is None, 0.0 if view.ending is None else view.ending.at, view.target.name),
+    SortOrder.CODE: lambda view: _known_first(view.failure.code if view.failure else None, view),
+    SortOrder.LAST_PROBE: lambda view: _known_first(None if view.age is None else -view.age, view),
+    SortOrder.DURATION: lambda view: _known_first(-view.report.duration if view.report else None, view),
+    SortOrder.EXPIRY: lambda view: _known_first(view.ending.at if view.ending else None, view),
 }
 
 

@@ -3,7 +3,6 @@
 A cause is a real fault at the simulator, in a file, in a clock or in the network.
 """
 
-import asyncio
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -13,7 +12,7 @@ from exporter.core.checks import CheckOutcome
 from exporter.simulator.faults import Options
 from tests.support.broken_credentials import closed_port
 from tests.support.doctor_simulated import CLIENT, ENTRA, KEY, OLD, PINNED, SECRET, VAULT
-from tests.support.inspecting_proxy import CRL, OCSP, inspecting, write_certificates
+from tests.support.inspecting_proxy import COMPANY, CRL, OCSP, inspecting, write_certificates
 
 _DIGITS = CLIENT.replace("-", "")
 
@@ -94,38 +93,21 @@ async def key_ends_soon(harness, _stack):
     harness.simulator.state.change_vault(VAULT, lambda vault: vault.with_versions(KEY, PINNED, exp=soon))
 
 
-def _behind_a_proxy(harness, host, url):
-    """Use the proxy for that host alone: `connect_to` bypasses it for the others."""
-    past = {name: where for name, where in harness.simulator.connect_to.items() if name != f"{host}:443"}
-    harness.module |= {"connect_to": past, "proxy": Proxy(url=url)}
-
-
 def proxy_gone(host):
+    """Use a closed port as the proxy for that host alone: `connect_to` bypasses it for the others."""
+
     async def cause(harness, _stack):
-        _behind_a_proxy(harness, host, f"http://127.0.0.1:{closed_port()}")
+        past = {name: where for name, where in harness.simulator.connect_to.items() if name != f"{host}:443"}
+        harness.module |= {"connect_to": past, "proxy": Proxy(url=f"http://127.0.0.1:{closed_port()}")}
 
     return cause
 
 
-def proxy_wants_a_password(host):
-    async def refuse(reader, writer):
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-        await writer.drain()
-        writer.close()
-
-    async def cause(harness, stack):
-        server = await stack.enter_async_context(await asyncio.start_server(refuse, "127.0.0.1", 0))
-        _behind_a_proxy(harness, host, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-
-    return cause
-
-
-def inspected(*hosts, trusted=False, revocation=None):
+def inspected(*hosts, trusted=False, revocation=None, company=COMPANY):
     """Inspect TLS to these hosts. `revocation` returns the port of the revocation hosts."""
 
     async def cause(harness, stack):
-        write_certificates(harness.folder, [VAULT, ENTRA])
+        write_certificates(harness.folder, [VAULT, ENTRA], company=company)
         name, port = harness.simulator.address.split(":")
         mine = inspecting(harness.folder / "inspector.pem", (name, int(port)), sni=VAULT)
         here = f"127.0.0.1:{await stack.enter_async_context(mine)}"
@@ -150,9 +132,7 @@ _STILL_OPEN = "Encrypted databases still open."
 CAUSES = (
     # Network.
     Cause("proxy_vault", "the port is closed", proxy_gone(VAULT), 3008, "proxy unreachable"),
-    Cause("proxy_vault", "it wants a password", proxy_wants_a_password(VAULT), 3012, "HTTP 407"),
     Cause("proxy_entra", "the port is closed", proxy_gone(ENTRA), 3008, "proxy unreachable"),
-    Cause("proxy_entra", "it wants a password", proxy_wants_a_password(ENTRA), 3012, "HTTP 407"),
     Cause("dns_vault", "no such name", fault("unresolvable"), 3900, "Resolve-DnsName contoso-prod.vault.azure.net"),
     Cause("dns_entra", "no such name", fault("unresolvable", authority=ENTRA), 3900, "Resolve-DnsName login.microsoftonline.com"),
     Cause("tcp_vault", "the port is closed", fault("refused"), 3008, "connect refused"),

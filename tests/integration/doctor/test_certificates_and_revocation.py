@@ -11,14 +11,15 @@ from exporter.cli.main import main
 from exporter.clients import Networks
 from exporter.config.model import Config, Module, Proxy, SecretSource, Settings
 from exporter.core.checks import CheckOutcome
-from exporter.doctor import collect, run_checks
+from exporter.doctor import collect
 from exporter.doctor.certificates import read_certificate
 from exporter.doctor.revocation import problem_with
 from exporter.runtime.shortage import Shortage
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
+from tests.integration.doctor.check_causes import inspected
 from tests.support.broken_credentials import closed_port
 from tests.support.doctor_simulated import ENTRA, SECRET, VAULT
-from tests.support.inspecting_proxy import CRL, OCSP, inspecting, write_certificates
+from tests.support.inspecting_proxy import CRL, OCSP, write_certificates
 
 URL = f"http://{CRL}/inspector.crl"
 
@@ -42,27 +43,21 @@ def test_malformed_certificate_is_none(data):
     assert read_certificate(data) is None
 
 
-@contextlib.asynccontextmanager
-async def inspector_named(harness, company, *, trusted):
-    write_certificates(harness.folder, [VAULT, ENTRA], company=company)
-    name, port = harness.simulator.address.split(":")
-    async with inspecting(harness.folder / "inspector.pem", (name, int(port)), sni=VAULT) as here:
-        harness.module["connect_to"] = {f"{host}:443": f"127.0.0.1:{here}" for host in (VAULT, ENTRA)}
-        harness.module["crl_check"] = False
-        if trusted:
-            harness.module["ca_file"] = harness.folder / "inspector-ca.pem"
-        yield
+async def inspected_by(harness, company, *, trusted):
+    """The results if an authority of that company signs the certificates of both hosts."""
+    harness.module["crl_check"] = False
+    async with contextlib.AsyncExitStack() as stack:
+        await inspected(VAULT, ENTRA, trusted=trusted, company=company)(harness, stack)
+        return await harness.results()
 
 
 async def test_trusted_azure_authority_is_no_warning(harness):
-    async with inspector_named(harness, "Microsoft Corporation", trusted=True):
-        results = await harness.results()
+    results = await inspected_by(harness, "Microsoft Corporation", trusted=True)
     assert results["issuer_vault"].outcome is results["issuer_entra"].outcome is CheckOutcome.PASS
 
 
 async def test_untrusted_azure_authority_fails_tls(harness):
-    async with inspector_named(harness, "DigiCert Inc", trusted=False):
-        results = await harness.results()
+    results = await inspected_by(harness, "DigiCert Inc", trusted=False)
     failed = {name for name, result in results.items() if result.outcome is CheckOutcome.FAIL}
     assert failed == {"tls_vault", "tls_entra"}
     assert "issued by 'Contoso Inspection CA'" in results["tls_vault"].detail
@@ -155,15 +150,6 @@ async def test_revocation_host_is_not_blamed_for_missing_descriptors(monkeypatch
     with pytest.raises(PoolExhausted) as caught:
         await problem(**at(1))
     assert caught.value.shortage is Shortage.DESCRIPTORS
-
-
-async def test_shortage_raises_pool_exhausted(harness, monkeypatch):
-    async def busy(*_arguments, **_options):
-        raise PoolExhausted("no thread")
-
-    monkeypatch.setattr(collect, "check_endpoint", busy)
-    with pytest.raises(PoolExhausted):
-        await run_checks(harness.configuration(), harness.target)
 
 
 def test_shortage_ends_the_command_with_code_3(tmp_path, monkeypatch, capsys):

@@ -1,6 +1,5 @@
 """Each cause fails one check, with the code that SQL Server would show and with its effect."""
 
-import asyncio
 import contextlib
 
 import pytest
@@ -10,7 +9,6 @@ from exporter.doctor.report import as_text
 from exporter.doctor.run import CHECK_FUNCTIONS
 from tests.integration.doctor.check_causes import CAUSES, inspected
 from tests.support.doctor_simulated import ALWAYS, ENTRA, SECRET, VAULT
-from tests.support.inspecting_proxy import CRL, OCSP
 
 LOUD = (CheckOutcome.WARN, CheckOutcome.FAIL)
 
@@ -71,25 +69,6 @@ async def test_two_causes_are_both_reported(harness):
     harness.simulator.set_fault("refused", authority=ENTRA)
     results = await harness.results()
     assert {name for name, result in results.items() if result.outcome is CheckOutcome.FAIL} == {"tls_vault", "tcp_entra"}
-
-
-async def test_trusted_inspector_is_a_warning_with_its_name(harness):
-    async def answer(reader, writer):
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
-        await writer.drain()
-        writer.close()
-
-    async with contextlib.AsyncExitStack() as stack:
-        server = await stack.enter_async_context(await asyncio.start_server(answer, "127.0.0.1", 0))
-        port = server.sockets[0].getsockname()[1]
-        await inspected(VAULT, ENTRA, trusted=True, revocation=lambda: port)(harness, stack)
-        results = await harness.results()
-    for name in ("issuer_vault", "issuer_entra"):
-        assert results[name].outcome is CheckOutcome.WARN
-        assert "Contoso Inspection CA" in results[name].detail
-    assert results["tls_vault"].outcome is results["round_trip"].outcome is CheckOutcome.PASS
-    assert (results["revocation"].outcome, results["revocation"].detail) == (CheckOutcome.PASS, f"{CRL}, {OCSP}")
 
 
 async def test_crl_check_false_skips_revocation(harness):

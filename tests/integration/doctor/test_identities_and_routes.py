@@ -39,13 +39,6 @@ async def test_vault_key_and_connector_string_are_enough(harness):
     assert results["tenant"].detail == "the vault and the credential name the same"
 
 
-async def test_string_with_hyphens_fails_before_the_sign_in(harness):
-    results = await bare(harness, CLIENT + SECRET)
-    assert (results["credential_string"].outcome, results["credential_string"].code) == (CheckOutcome.FAIL, 3128)
-    assert results["token"].outcome is CheckOutcome.SKIPPED
-    assert SECRET not in repr(results)
-
-
 def test_key_uri_names_the_vault_of_a_bare_configuration(tmp_path):
     config = bare_config(None, f"https://{VAULT}:443/keys/{KEY}/{PINNED}", tmp_path / "secret", None)
     target = config.targets[VAULT]
@@ -148,11 +141,6 @@ async def test_given_lookup_provides_the_expiry(harness):
     result = (await harness.results(look_up=look_up))["credential_expiry"]
     assert (result.outcome, result.code) == (CheckOutcome.WARN, 3303)
     assert "(graph)" in result.detail
-
-
-async def test_refused_secret_is_reported_once(harness):
-    harness.simulator.apply("secret_expired", vault=VAULT)
-    assert (await harness.results())["retained_versions"].outcome is CheckOutcome.SKIPPED
 
 
 async def test_silent_vault_fails_within_the_timeout(harness):

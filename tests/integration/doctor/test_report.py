@@ -20,16 +20,6 @@ async def test_lines_have_80_columns_except_commands(harness):
     assert len(starts) == len(CHECKS)
 
 
-async def test_summary_has_the_code_of_sql_server(harness):
-    harness.simulator.apply("secret_expired", vault=VAULT)
-    text = as_text(harness.target, list((await harness.results()).values()))
-    end = " ".join(text.split("\n\n")[-1].split())
-    assert "1 failed, 3 warned" in end
-    assert "SQL Server would show 3303 when it opens its session with the provider" in end
-    assert "ekm-exporter explain 3303" in end
-    assert "do not restart" in end
-
-
 async def test_counterpart_code_is_shown_with_both_numbers(harness):
     harness.simulator.set_fault("throttled", vault=VAULT)
     text = as_text(harness.target, list((await harness.results()).values()))

@@ -104,16 +104,6 @@ async def test_lookups_share_a_token(harness):
     assert not harness.requests_to(VAULT)
 
 
-async def test_newest_enabled_version_counts(harness):
-    keep(
-        harness,
-        version("1", created=NOW - 9, exp=NOW + 9 * MONTH),
-        version("2", created=NOW - 5, exp=NOW + 5 * MONTH),
-        version("3", created=NOW - 1, exp=NOW + MONTH, enabled=False),
-    )
-    assert by_source(await harness.monitor().look_up("sql"))["key_vault"].expires_at == NOW + 5 * MONTH
-
-
 async def test_configured_version_counts(set_up):
     harness = await set_up(("/secrets/sql-prod", f"/secrets/sql-prod/{'1' * 32}"))
     keep(harness, version("1", created=NOW - 9, exp=NOW + 9 * MONTH), version("2", created=NOW - 5, exp=NOW + 5 * MONTH))
@@ -218,20 +208,6 @@ async def test_forbidden_list_names_the_missing_permission(harness):
     end = by_source(await harness.monitor().look_up("sql"))["key_vault"]
     assert "HTTP 403 (Forbidden, ForbiddenByPolicy)" in end.failure
     assert "secrets/readMetadata" in end.failure
-
-
-async def test_missing_secret_has_a_reason(harness):
-    harness.simulator.state.change_vault(OPS, lambda vault: replace(vault, secrets={}))
-    end = by_source(await harness.monitor().look_up("sql"))["key_vault"]
-    assert (end.expires_at, end.looked_up_at is None) == (None, False)
-    assert "no version" in end.failure
-
-
-async def test_unlisted_secret_has_a_reason_and_no_expiry(harness):
-    harness.secrets_of(CLIENT, ClientSecret(value="another-secret", expires=NOW + MONTH))
-    end = by_source(await harness.monitor().look_up("sql"))["graph"]
-    assert (end.expires_at, end.looked_up_at is None) == (None, False)
-    assert "no secret that begins like" in end.failure
 
 
 async def test_unknown_client_id_is_no_answer(set_up):

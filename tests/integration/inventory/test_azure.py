@@ -1,6 +1,5 @@
 """The command `inventory --azure`: Microsoft's client and real requests against the simulator."""
 
-import builtins
 import json
 import os
 import sys
@@ -51,7 +50,7 @@ class Workspace(InventoryCommand):
             f"targets:\n{targets}{extra}"
         )
 
-    async def ask(self, *flags, code=0, credential="sql"):
+    async def query(self, *flags, code=0, credential="sql"):
         chosen = [] if credential is None else ["--azure.credential", credential]
         return await self.connect("--azure", *chosen, *flags, code=code)
 
@@ -72,7 +71,7 @@ def workspace(tmp_path, simulator, capsys):
 
 
 async def test_vaults_without_a_target_are_reported_and_proposed(workspace):
-    output = await workspace.ask()
+    output = await workspace.query()
     assert "management.azure.com: 2 vaults, 1 Managed HSM, 3 RSA keys, 1 with a target; 0 failures\n" in output
     vaults = output.partition("Vaults without a target:\n")[2].partition("\n\n")[0]
     assert [line.split()[1] for line in vaults.splitlines()] == [HSM, OTHER]
@@ -84,7 +83,7 @@ async def test_vaults_without_a_target_are_reported_and_proposed(workspace):
 
 async def test_covered_vaults_have_no_proposal(workspace):
     workspace.cover((VAULT, KEY), (OTHER, KEY.lower()), (HSM, KEY))
-    assert await workspace.ask() == "management.azure.com: 2 vaults, 1 Managed HSM, 3 RSA keys, 3 with a target; 0 failures\n"
+    assert await workspace.query() == "management.azure.com: 2 vaults, 1 Managed HSM, 3 RSA keys, 3 with a target; 0 failures\n"
 
 
 async def test_key_without_a_target_gets_the_credential_of_its_vault(workspace, simulator):
@@ -92,7 +91,7 @@ async def test_key_without_a_target_gets_the_credential_of_its_vault(workspace, 
     curve = Key(name="Curve", versions=(KeyVersion(version=LATER, kty="EC"),))
     simulator.state.change_vault(VAULT, lambda vault: replace(vault, keys={**vault.keys, "second": key, "curve": curve}))
     workspace.cover((VAULT, KEY), (OTHER, KEY), (HSM, KEY))
-    output = await workspace.ask()
+    output = await workspace.query()
     assert f"Keys without a target:\n  - {VAULT} (subscription " in output
     assert "): Second\n" in output
     assert "Curve" not in output
@@ -105,12 +104,12 @@ async def test_retained_versions_and_recovery_vaults_are_covered(workspace):
         extra=f"  - name: one\n    key: https://{VAULT}/keys/{KEY}/{VERSION}\n    credential: sql\n    recovery_vault: {OTHER}\n"
         f"    retained_versions: [{{key: 'https://{HSM}/keys/{KEY}/{VERSION}'}}]\n"
     )
-    assert ", 3 with a target; 0 failures\n" in await workspace.ask()
+    assert ", 3 with a target; 0 failures\n" in await workspace.query()
 
 
 async def test_vault_that_refuses_is_one_line_and_stops_no_other(workspace, simulator):
     simulator.set_fault("role_removed", Options(operation="list"), vault=OTHER)
-    output = await workspace.ask(code=1)
+    output = await workspace.query(code=1)
     (line,) = workspace.errors.splitlines()
     assert line.startswith(f"{OTHER}: not read: HTTP 403 ForbiddenByRbac: ")
     assert line.endswith(
@@ -139,7 +138,7 @@ async def test_unusable_vault_is_one_line(workspace, simulator, fault, message):
     workspace.cover((VAULT, KEY))
     credential = "untenanted" if fault == "vault_in_other_tenant" else "sql"
     flags = ("--azure.tenant", TENANT) if credential == "untenanted" else ()
-    await workspace.ask(*flags, code=1, credential=credential)
+    await workspace.query(*flags, code=1, credential=credential)
     lines = [line for line in workspace.errors.splitlines() if line.startswith(f"{OTHER}: not read: ")]
     assert len(lines) == 1
     assert message in lines[0]
@@ -148,7 +147,7 @@ async def test_unusable_vault_is_one_line(workspace, simulator, fault, message):
 @pytest.mark.parametrize("fault", ["resource_graph_empty", "azure_role_removed"])
 async def test_empty_answer_is_never_all_covered(workspace, simulator, fault):
     simulator.set_fault(fault, **({"management": MANAGEMENT} if fault == "resource_graph_empty" else {"application": CLIENT}))
-    output = await workspace.ask(code=1)
+    output = await workspace.query(code=1)
     assert workspace.errors.startswith("Resource Graph shows no vault to this identity: it lacks the role Reader")
     assert output == "management.azure.com: 0 vaults, 0 Managed HSMs, 0 RSA keys, 0 with a target; 0 failures\n"
 
@@ -170,7 +169,7 @@ async def test_empty_answer_is_never_all_covered(workspace, simulator, fault):
 async def test_refusal_of_resource_graph_is_one_line(workspace, simulator, fault, message):
     simulator.set_fault(fault, management=MANAGEMENT)
     workspace.cover((VAULT, KEY))
-    await workspace.ask(code=1)
+    await workspace.query(code=1)
     (line,) = workspace.errors.splitlines()
     assert line.startswith(f"{MANAGEMENT}: page 1 not read: ")
     assert message in line
@@ -178,7 +177,7 @@ async def test_refusal_of_resource_graph_is_one_line(workspace, simulator, fault
 
 async def test_no_token_is_one_line(workspace, simulator):
     simulator.set_fault("secret_expired", application=CLIENT)
-    await workspace.ask(code=1)
+    await workspace.query(code=1)
     (line,) = workspace.errors.splitlines()
     assert line.startswith(f"{MANAGEMENT}: no token for sql: HTTP 401 invalid_client AADSTS7000222")
     assert "management.azure.com" not in workspace.requested_hosts
@@ -195,7 +194,7 @@ async def test_1200_vaults_are_read_in_pages(workspace, simulator, monkeypatch):
         for host in (f"vault-{number:04}.vault.azure.net" for number in range(1200))
     }
     simulator.state.environment = replace(environment, vaults={**many, **environment.vaults})
-    output = await workspace.ask()
+    output = await workspace.query()
     assert "management.azure.com: 1202 vaults, 1 Managed HSM, 0 RSA keys, 0 with a target; 0 failures\n" in output
     assert simulator.requests[MANAGEMENT, "resource_graph", 200] == 2
 
@@ -213,7 +212,7 @@ async def test_other_clouds_have_their_own_hosts(tmp_path, capsys, host, entra, 
     async with Simulator(replace(environment, vaults={host: vault}, authorities=frozenset({entra}))) as simulator:
         workspace = Workspace(tmp_path, simulator, capsys)
         workspace.cover((host, KEY))
-        assert await workspace.ask() == f"{management}: 1 vault, 0 Managed HSMs, 1 RSA key, 1 with a target; 0 failures\n"
+        assert await workspace.query() == f"{management}: 1 vault, 0 Managed HSMs, 1 RSA key, 1 with a target; 0 failures\n"
         assert workspace.requested_hosts == {management, entra, host}
 
 
@@ -241,7 +240,7 @@ ROW = {"uri": f"https://{VAULT}/", "subscriptionId": TENANT, "location": "westeu
 async def test_incomplete_list_is_a_failure(workspace, simulator, answer, message):
     body = json.dumps({"count": 1, "facets": []} | answer)
     simulator.set_fault("status", Options(status=200, body=body), management=MANAGEMENT)
-    await workspace.ask(code=1)
+    await workspace.query(code=1)
     (line,) = workspace.errors.splitlines()
     assert line.startswith(f"{MANAGEMENT}: ")
     assert message in line
@@ -259,7 +258,7 @@ async def test_limits_of_the_list_are_failures(workspace, monkeypatch, endless, 
         return Facts(fault=Fault.NONE, status=200), Page(rows=[ROW], total=1, skip_token=following, limit_hit=not endless)
 
     monkeypatch.setattr(azure.ResourceGraphSession, "vaults", vaults)
-    await workspace.ask(code=1)
+    await workspace.query(code=1)
     (line,) = workspace.errors.splitlines()
     assert message in line
 
@@ -272,7 +271,7 @@ async def test_pages_in_a_circle_end(workspace, monkeypatch):
         return Facts(fault=Fault.NONE, status=200), Page(rows=[ROW], total=9, skip_token="b" if skip_token == "a" else "a")
 
     monkeypatch.setattr(azure.ResourceGraphSession, "vaults", vaults)
-    await workspace.ask(code=1)
+    await workspace.query(code=1)
     assert requested == [None, "a", "b"]
     assert "Resource Graph listed 3 of 9 vaults" in workspace.errors
 
@@ -288,21 +287,21 @@ async def test_pages_in_a_circle_end(workspace, monkeypatch):
 )
 async def test_azure_without_end_is_a_failure(workspace, monkeypatch, limit, value, message):
     monkeypatch.setattr(azure, limit, value)
-    await workspace.ask(code=1)
+    await workspace.query(code=1)
     assert message in workspace.errors
 
 
 async def test_subscriptions_limit_the_list(workspace, simulator):
     mine = simulator.state.environment.vaults[VAULT].subscription_id
-    assert ": 2 vaults, 1 Managed HSM" in await workspace.ask("--azure.subscription", mine)
+    assert ": 2 vaults, 1 Managed HSM" in await workspace.query("--azure.subscription", mine)
     other = "00000000-0000-0000-0000-000000000000"
-    assert ": 0 vaults" in await workspace.ask("--azure.subscription", other, code=1)
-    await workspace.ask("--azure.subscription", "contoso", code=2)
+    assert ": 0 vaults" in await workspace.query("--azure.subscription", other, code=1)
+    await workspace.query("--azure.subscription", "contoso", code=2)
     assert "--azure.subscription: expected its GUID" in workspace.errors
 
 
 async def test_tokens_go_to_their_resources_only(workspace, simulator):
-    await workspace.ask()
+    await workspace.query()
     assert workspace.requested_hosts == {MANAGEMENT, "login.microsoftonline.com", VAULT, OTHER, HSM}
     tokens = {(host, status): count for (host, operation, status), count in simulator.requests.items() if operation == "token"}
     assert tokens == {("login.microsoftonline.com", 200): 3}  # management, vaults, HSM
@@ -313,7 +312,7 @@ async def test_default_chain_reads_with_the_identity_of_the_host(workspace, simu
     simulator.state.environment = replace(simulator.state.environment, host_identity=CLIENT)
     monkeypatch.setenv("IDENTITY_ENDPOINT", simulator.identity_url)
     monkeypatch.setenv("IDENTITY_HEADER", "any")
-    assert ": 2 vaults, 1 Managed HSM, 3 RSA keys, 1 with a target" in await workspace.ask(credential=None)
+    assert ": 2 vaults, 1 Managed HSM, 3 RSA keys, 1 with a target" in await workspace.query(credential=None)
 
 
 AZ = """\
@@ -336,27 +335,27 @@ async def test_default_chain_reads_with_az_login(workspace, simulator, tmp_path,
     (folder / "az").chmod(0o755)
     monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "AzureCliCredential")
-    assert ": 2 vaults, 1 Managed HSM, 3 RSA keys, 1 with a target" in await workspace.ask(credential=None)
+    assert ": 2 vaults, 1 Managed HSM, 3 RSA keys, 1 with a target" in await workspace.query(credential=None)
 
 
 async def test_proposals_are_written_shown_and_kept_up_to_date(workspace):
     file = workspace.path / "azure.yml"
-    assert "Proposed targets" not in await workspace.ask("--azure.out", file, "--dry-run")
+    assert "Proposed targets" not in await workspace.query("--azure.out", file, "--dry-run")
     assert not file.exists()
-    output = await workspace.ask("--azure.out", file, "--secrets", "secrets")
+    output = await workspace.query("--azure.out", file, "--secrets", "secrets")
     assert f"+    key: https://{OTHER}/keys/{KEY}/{LATER}\n" in output
-    assert "+++" not in await workspace.ask("--azure.out", file, "--secrets", "secrets")
+    assert "+++" not in await workspace.query("--azure.out", file, "--secrets", "secrets")
 
     workspace.cover((VAULT, KEY), (OTHER, KEY))
-    assert f"-    key: https://{OTHER}/keys/{KEY}/{LATER}\n" in await workspace.ask("--azure.out", file, "--secrets", "secrets")
+    assert f"-    key: https://{OTHER}/keys/{KEY}/{LATER}\n" in await workspace.query("--azure.out", file, "--secrets", "secrets")
     workspace.cover((VAULT, KEY), (OTHER, KEY), (HSM, KEY))
-    await workspace.ask("--azure.out", file)
+    await workspace.query("--azure.out", file)
     assert not file.exists()
 
 
 async def test_written_proposals_are_accepted_by_check(workspace):
     file = workspace.path / "azure.yml"
-    await workspace.ask("--azure.out", file, "--secrets", "secrets")
+    await workspace.query("--azure.out", file, "--secrets", "secrets")
     (workspace.path / "secrets").mkdir()
     for credential in yaml.safe_load(file.read_text())["credentials"].values():
         secret = workspace.path / credential["secret_file"]
@@ -366,26 +365,26 @@ async def test_written_proposals_are_accepted_by_check(workspace):
     config.write_text(config.read_text() + "include: [azure.yml]\n")
     assert load_config(config).problems == ()
     # Its own proposals do not count as targets.
-    assert f"Vaults without a target:\n  - {HSM}" in await workspace.ask("--azure.out", file, "--secrets", "secrets")
+    assert f"Vaults without a target:\n  - {HSM}" in await workspace.query("--azure.out", file, "--secrets", "secrets")
 
 
 async def test_failure_keeps_the_proposals_of_an_earlier_run(workspace, simulator):
     file = workspace.path / "azure.yml"
-    await workspace.ask("--azure.out", file)
+    await workspace.query("--azure.out", file)
     before = file.read_text()
     simulator.set_fault("firewall", vault=OTHER)
-    assert f"{file}: not changed, because something was not read\n" in await workspace.ask("--azure.out", file, code=1)
+    assert f"{file}: not changed, because something was not read\n" in await workspace.query("--azure.out", file, code=1)
     assert file.read_text() == before
 
 
 async def test_file_of_another_origin_is_not_replaced(workspace):
     file = workspace.path / "azure.yml"
-    await workspace.ask("--azure.out", file)
+    await workspace.query("--azure.out", file)
     file.write_text(file.read_text() + "# mine\n")
-    await workspace.ask("--azure.out", file, code=2)
+    await workspace.query("--azure.out", file, code=2)
     assert "it was edited or is another file: rename it" in workspace.errors
     out = workspace.out
-    await workspace.ask("--azure.out", out / "azure.yml", "--out", out, code=2)
+    await workspace.query("--azure.out", out / "azure.yml", "--out", out, code=2)
     assert "choose a file outside of" in workspace.errors
 
 
@@ -393,7 +392,7 @@ async def test_targets_of_the_generated_folder_are_covered(workspace):
     out = workspace.out
     out.mkdir()
     (out / "one.yml").write_text(f"targets:\n  - {{name: x, key: 'https://{OTHER}/keys/{KEY}/{VERSION}', credential: sql}}\n")
-    assert ", 2 with a target; 0 failures\n" in await workspace.ask("--out", out)
+    assert ", 2 with a target; 0 failures\n" in await workspace.query("--out", out)
 
 
 async def test_targets_of_sql_servers_in_the_same_run_are_covered(workspace):
@@ -403,12 +402,12 @@ async def test_targets_of_sql_servers_in_the_same_run_are_covered(workspace):
     config = folder / "ekm.yml"
     config.write_text(config.read_text() + "include: [targets.d/*.yml]\n")
     sources = ("--from", folder / "n1.txt", folder / "keys.txt", "--out", folder / "targets.d")
-    output = await workspace.ask(*sources, "--dry-run")
+    output = await workspace.query(*sources, "--dry-run")
     assert "1 instance read, 0 failures; 1 target; 1 file would change" in output
     assert ", 3 RSA keys, 2 with a target; 0 failures\n" in output
     assert not (folder / "targets.d").exists()
-    assert ", 3 RSA keys, 2 with a target; 0 failures\n" in await workspace.ask(*sources)
-    assert ", 3 RSA keys, 2 with a target; 0 failures\n" in await workspace.ask("--out", folder / "targets.d")
+    assert ", 3 RSA keys, 2 with a target; 0 failures\n" in await workspace.query(*sources)
+    assert ", 3 RSA keys, 2 with a target; 0 failures\n" in await workspace.query("--out", folder / "targets.d")
 
 
 @pytest.mark.parametrize(
@@ -421,34 +420,27 @@ async def test_targets_of_sql_servers_in_the_same_run_are_covered(workspace):
     ],
 )
 async def test_bad_arguments_are_one_line(workspace, flags, message):
-    await workspace.ask(*flags, code=2, credential=None)
+    await workspace.query(*flags, code=2, credential=None)
     assert message in workspace.errors
 
 
 async def test_targets_in_several_clouds_need_a_flag(workspace):
     workspace.cover((VAULT, KEY), ("a.vault.azure.cn", KEY))
-    await workspace.ask(code=2)
+    await workspace.query(code=2)
     assert "the targets are in several clouds: name one with --azure.cloud" in workspace.errors
-    assert ", 1 with a target" in await workspace.ask("--azure.cloud", "public")
+    assert ", 1 with a target" in await workspace.query("--azure.cloud", "public")
 
 
 async def test_unreadable_configuration_is_no_empty_coverage(workspace):
     config = workspace.config
     config.write_text(config.read_text() + "include: [missing.yml]\n")
-    await workspace.ask(code=2)
+    await workspace.query(code=2)
     assert "correct it, because its targets are unknown" in workspace.errors
 
 
 async def test_missing_extra_is_one_line(workspace, monkeypatch):
-    imported = builtins.__import__
-
-    def refuse(name, *rest):
-        if name.startswith("azure.mgmt.resourcegraph"):
-            raise ImportError(name)
-        return imported(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
-    await workspace.ask(code=2)
+    monkeypatch.setitem(sys.modules, "azure.mgmt.resourcegraph.aio", None)
+    await workspace.query(code=2)
     assert (
         workspace.errors
         == f'ekm-exporter inventory: this command needs an optional library: {sys.executable} -m pip install "ekm-exporter[azure]"\n'

@@ -1,6 +1,5 @@
 """The command `events` on files in the format of Windows, read by the library that is shipped for it."""
 
-import builtins
 import json
 import os
 import sys
@@ -122,14 +121,7 @@ def test_bad_arguments_are_named(run, capsys):
 
 
 def test_missing_extra_is_one_line(run, monkeypatch):
-    imported = builtins.__import__
-
-    def refuse(name, *rest):
-        if name == "evtx":
-            raise ImportError(name)
-        return imported(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    monkeypatch.setitem(sys.modules, "evtx", None)
     captured = run(code=2, one=WHOLE)
     assert (
         captured.err

@@ -144,14 +144,6 @@ async def test_credential_that_expires_tonight_is_1(night):
     assert (code, text.splitlines()[0]) == (0, "ready: 1 instance, 1 key, 1 database")
 
 
-async def test_restart_that_throttles_is_1(night):
-    databases = {f"db{number}": "0x2C56" for number in range(2200)}
-    night.read(row(databases=databases), row("N2\\SQLPRD01", databases=databases))
-    await night.start()
-    assert await night.conditions(which=("--instance", "n1\\SQLPRD01")) == (0, [])
-    assert await night.conditions(which=("--all",)) == (1, ["restart_throttles"])
-
-
 async def test_unwrap_lost_since_the_last_round_trip_is_1(night):
     await night.start()
     record = night.service.record_of("contoso-key0")
@@ -162,23 +154,12 @@ async def test_unwrap_lost_since_the_last_round_trip_is_1(night):
     assert (code, text.splitlines()[0]) == (0, "ready: 1 instance, 1 key, 1 database")
 
 
-async def test_inventory_of_an_older_version_is_1(night):
-    facts = night.path / "targets.d" / "inventory.json"
-    content = json.loads(facts.read_text())
-    for one in content["instances"].values():
-        one["sections"] = [section for section in one["sections"] if section["section"] not in {"configurations", "start"}]
-    facts.write_text(json.dumps(content))
-    await night.start()
-    assert await night.conditions() == (1, ["inventory_gap", "inventory_gap"])
-
-
 @pytest.mark.parametrize(
     ("rows", "changes", "expected"),
     [
         ({}, {"ends": None}, ["expiry_unknown"]),
         ({}, {"key_version": "f" * 32}, ["key_without_target", "other_target_fails"]),  # no such version in the vault
         ({}, {"instances": ()}, ["server_not_listed"]),
-        ({"configurations": [{"name": "EKM provider enabled", "value": 0, "value_in_use": 1}]}, {}, ["ekm_disabled"]),
         ({"start": [{"started_utc": "2026-01-01T00:00:00"}]}, {}, ["credential_not_proven"]),
     ],
 )

@@ -18,6 +18,7 @@ from tests.support.sql_inventory import rows_of, sqlcmd
 
 pytestmark = pytest.mark.asyncio
 PASSWORD = "hunter22-" * 3
+LOGIN = ("--server", "n1", "--sql.user", "u", "--sql.password.file")
 
 
 class Workspace(InventoryCommand):
@@ -201,26 +202,11 @@ async def test_foreign_server_has_a_reason(workspace, reply):
         (["--servers", "{folder}/bad.txt"], "bad.txt: line 2: expected HOST"),
         (["--servers", "{folder}/empty.txt"], "empty.txt: no name in it"),
         (["--servers", "{folder}/latin.txt"], "latin.txt: line 1: expected HOST"),
-        (["--server", "n1", "--sql.user", "u", "--sql.password.file", "{folder}/empty.txt"], "--sql.password.file: file"),
-        (["--server", "n1", "--sql.user", "u", "--sql.password.file", "{folder}/bad.txt"], "contains more than one line"),
+        ([*LOGIN, "{folder}/empty.txt"], "--sql.password.file: file"),
+        ([*LOGIN, "{folder}/bad.txt"], "contains more than one line"),
         (["--server", "n1", "--sql.entra", "--sql.user", "u", "--sql.password.file", "x"], "exclude each other: keep one"),
-        (
-            [
-                "--server",
-                "n1",
-                "--sql.user",
-                "u",
-                "--sql.password.file",
-                "{folder}/password",
-                "--sql.ca.file",
-                "{folder}/bad.txt",
-            ],
-            "bad.txt: no certificate in PEM",
-        ),
-        (
-            ["--server", "n1", "--sql.user", "u", "--sql.password.file", "{folder}/password", "--sql.ca.file", "gone.pem"],
-            "--sql.ca.file: gone.pem: no such file",
-        ),
+        ([*LOGIN, "{folder}/password", "--sql.ca.file", "{folder}/bad.txt"], "bad.txt: no certificate in PEM"),
+        ([*LOGIN, "{folder}/password", "--sql.ca.file", "gone.pem"], "--sql.ca.file: gone.pem: no such file"),
     ],
 )
 async def test_unusable_flags_are_bad_usage(workspace, flags, reason):

@@ -20,6 +20,14 @@ PASSWORD = "MARKED~password.of.a.pfx"
 LONG_AGO = 1_000_000_000.0
 
 
+def _applications(of):
+    """Both applications, each with what `of` returns for its name."""
+    return {
+        client: Application(client_id=client, object_id=f"o-{name}", names=(name,), **of(name))
+        for name, client in (("now", NOW), ("staged", STAGED))
+    }
+
+
 class Secret:
     """A client secret that expires in Entra, and a new one in the same file."""
 
@@ -35,12 +43,7 @@ class Secret:
         return {}
 
     def applications(self):
-        return {
-            client: Application(
-                client_id=client, object_id=f"o-{name}", names=(name,), secrets=(ClientSecret(value=f"MARKED~{name}.one"),)
-            )
-            for name, client in (("now", NOW), ("staged", STAGED))
-        }
+        return _applications(lambda name: {"secrets": (ClientSecret(value=f"MARKED~{name}.one"),)})
 
     def credential(self, name, client):
         return a_credential(name, tenant_id=TENANT, client_id=client, file=self._folder / name)
@@ -77,12 +80,7 @@ class Pfx(Secret):
             (folder / name).write_bytes(self._first.pfx(PASSWORD.encode()))
 
     def applications(self):
-        return {
-            client: Application(
-                client_id=client, object_id=f"o-{name}", names=(name,), certificates=(self._registered(self._first),)
-            )
-            for name, client in (("now", NOW), ("staged", STAGED))
-        }
+        return _applications(lambda _: {"certificates": (self._registered(self._first),)})
 
     def credential(self, name, client):
         return Credential(
@@ -119,10 +117,7 @@ class ManagedIdentity:
         return {"IDENTITY_ENDPOINT": simulator.identity_url, "IDENTITY_HEADER": "any"}
 
     def applications(self):
-        return {
-            client: Application(client_id=client, object_id=f"o-{name}", names=(name,))
-            for name, client in (("now", NOW), ("staged", STAGED))
-        }
+        return _applications(lambda _: {})
 
     def credential(self, name, client):
         return Credential(name=name, kind=self.kind, client_id=client)

@@ -33,12 +33,7 @@ class Harness:
         self.requests_to_vaults += requests
 
     def requests(self, host):
-        """The number of requests to a vault by operation."""
-        found = {}
-        for (requests, operation, _), count in self.simulator.requests.items():
-            if requests == host:
-                found[operation] = found.get(operation, 0) + count
-        return found
+        return auxiliary_simulated.requests_to(self.simulator, host)
 
 
 @pytest.fixture
@@ -63,13 +58,7 @@ async def test_healthy_vaults_get_exactly_these_requests(harness):
     assert usable(results) == dict.fromkeys(AuxiliaryKind, True)
     assert results[AuxiliaryKind.NEWEST].key.version == PINNED
     # The probe, the staged credential, a retained version of the same vault, and the newest version.
-    assert harness.requests(PRIMARY) == {
-        "challenge": 4,
-        "get": 3,
-        "get_newest": 1,
-        "wrapKey": 2,
-        "unwrapKey": 3,
-    }
+    assert harness.requests(PRIMARY) == {"challenge": 4, "get": 3, "get_newest": 1, "wrapKey": 2, "unwrapKey": 3}
     assert harness.requests(ARCHIVE) == {"challenge": 1, "get": 1, "unwrapKey": 1}
     assert harness.requests(RECOVERY) == {"challenge": 1, "get": 1, "unwrapKey": 1}
     assert harness.requests_to_vaults == 13 + 3 + 3

@@ -28,11 +28,7 @@ async def scheduled(simulator, folder, *, probes=1, between=lambda: None, **modu
         for _ in range(probes):
             reports.append(await prober.probe_scheduled(target))
             between()
-    requests = {}
-    for (host, operation, _), count in simulator.requests.items():
-        if host == auxiliary_simulated.PRIMARY:
-            requests[operation] = requests.get(operation, 0) + count
-    return reports, requests
+    return reports, auxiliary_simulated.requests_to(simulator, auxiliary_simulated.PRIMARY)
 
 
 async def test_mode_full_makes_the_round_trip_and_a_verdict(simulator, tmp_path):

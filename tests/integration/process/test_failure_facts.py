@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-from dataclasses import dataclass
 
 import aiohttp
 import pytest
@@ -11,44 +10,42 @@ import pytest
 KEY = "TdeKey/4f1c8e2a9b7d4036a5e1c7f20b9d8346"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reported:
-    """The facts of a failure; None means that the fact is absent."""
+FIELDS = ("step", "code", "reason", "phase", "status", "service", "inner", "aadsts", "retry_after")
+IN_JSON = {
+    "phase": "phase_reached", "status": "http_status", "service": "service_code", "inner": "inner_code",
+    "retry_after": "retry_after_seconds",
+}  # fmt: skip
+IN_LOG = {"service": "service_code", "inner": "inner_code"}
 
-    step: str
-    code: int
-    reason: str
-    phase: str
-    status: int | None = None
-    service: str | None = None
-    inner: str | None = None
-    aadsts: int | None = None
-    retry_after: float | None = None
+
+def reported(**facts):
+    """The facts of a failure; None means that the fact is absent."""
+    return dict.fromkeys(FIELDS) | facts
 
 
 REPORTED = {
-    "throttled_retry_after": Reported(
+    "throttled_retry_after": reported(
         step="get_key", code=3011, reason="throttled", phase="transfer", status=429, service="Throttled", retry_after=7
     ),
-    "firewall": Reported(
+    "firewall": reported(
         step="get_key", code=3077, reason="forbidden_firewall", phase="transfer", status=403, service="Forbidden",
         inner="ForbiddenByFirewall",
     ),
-    "unwrap_forbidden": Reported(
+    "unwrap_forbidden": reported(
         step="unwrap_key", code=3077, reason="forbidden_policy", phase="transfer", status=403, service="Forbidden",
         inner="ForbiddenByPolicy",
     ),
-    "key_purged": Reported(step="get_key", code=3076, reason="key_not_found", phase="transfer", status=404, service="KeyNotFound"),
-    "secret_expired": Reported(
+    "key_purged": reported(step="get_key", code=3076, reason="key_not_found", phase="transfer", status=404, service="KeyNotFound"),
+    "secret_expired": reported(
         step="token", code=3303, reason="secret_expired", phase="transfer", status=401, service="invalid_client", aadsts=7000222
     ),
-    "secret_wrong": Reported(
+    "secret_wrong": reported(
         step="token", code=3303, reason="secret_wrong", phase="transfer", status=401, service="invalid_client", aadsts=7000215
     ),
-    "key_truncated": Reported(step="get_key", code=3019, reason="body_truncated", phase="transfer", status=200),
-    "key_silent": Reported(step="get_key", code=3008, reason="read_timeout", phase="wait"),
-    "vault_tls_untrusted": Reported(step="challenge", code=3008, reason="tls_untrusted", phase="tls"),
-    "vault_tls_silent": Reported(step="challenge", code=3008, reason="tls_timeout", phase="tls"),
+    "key_truncated": reported(step="get_key", code=3019, reason="body_truncated", phase="transfer", status=200),
+    "key_silent": reported(step="get_key", code=3008, reason="read_timeout", phase="wait"),
+    "vault_tls_untrusted": reported(step="challenge", code=3008, reason="tls_untrusted", phase="tls"),
+    "vault_tls_silent": reported(step="challenge", code=3008, reason="tls_timeout", phase="tls"),
 }  # fmt: skip
 
 
@@ -81,13 +78,9 @@ def source_file(tmp_path):
     return path
 
 
-def of_json(report):
-    """The failed step of `probe --json`."""
-    step = next(one for one in report["steps"] if one["outcome"] == "failed")
-    return Reported(
-        step=step["step"], code=step["code"], reason=step["reason"], phase=step["phase_reached"], status=step["http_status"],
-        service=step["service_code"], inner=step["inner_code"], aadsts=step["aadsts"], retry_after=step["retry_after_seconds"],
-    ), step["request_id"]  # fmt: skip
+def facts_in(found, names):
+    """The facts under these names where they differ, and the id of the request."""
+    return {field: found.get(names.get(field, field)) for field in FIELDS}, found.get("request_id")
 
 
 def of_transcript(text):
@@ -96,20 +89,12 @@ def of_transcript(text):
     output = dict(re.findall(r"^  (.{13}) (.*)$", block, re.MULTILINE))
     output = {label.strip(): value for label, value in output.items()}
     status, entra, after = output.get("HTTP status"), output.get("Entra error"), output.get("retry after")
-    return Reported(
+    return reported(
         step=step, code=int(output["code"].split()[0]), reason=output["reason"], phase=output["phase reached"],
         status=None if status is None else int(status), service=output.get("service code"), inner=output.get("inner code"),
         aadsts=None if entra is None else int(entra.removeprefix("AADSTS")),
         retry_after=None if after is None else float(after.removesuffix(" s")),
     ), output.get("request id")  # fmt: skip
-
-
-def of_log(line):
-    return Reported(
-        step=line["step"], code=line["code"], reason=line["reason"], phase=line["phase"], status=line.get("status"),
-        service=line.get("service_code"), inner=line.get("inner_code"), aadsts=line.get("aadsts"),
-        retry_after=line.get("retry_after"),
-    ), line.get("request_id")  # fmt: skip
 
 
 def failure_in(running, target):
@@ -141,12 +126,13 @@ async def test_command_page_and_log_show_the_same_facts(command, source_file, ge
                 while (line := failure_in(running, target)) is None:  # noqa: ASYNC110 - another process writes it
                     await asyncio.sleep(0.1)
             _, page = await get(f"{url}/probe?target={target}&debug=true")
-        return [of_json(json.loads("".join(requested.out))), of_transcript(page), of_log(line)]
+        step = next(one for one in json.loads("".join(requested.out))["steps"] if one["outcome"] == "failed")
+        return [facts_in(step, IN_JSON), of_transcript(page), facts_in(line, IN_LOG)]
 
     everything = dict(zip(REPORTED, await asyncio.gather(*map(reported_of, REPORTED)), strict=True))
     await running.stop()
-    assert {scenario: [reported for reported, _ in shown] for scenario, shown in everything.items()} == {
-        scenario: [reported] * 3 for scenario, reported in REPORTED.items()
+    assert {scenario: [facts for facts, _ in shown] for scenario, shown in everything.items()} == {
+        scenario: [facts] * 3 for scenario, facts in REPORTED.items()
     }
     for scenario, shown in everything.items():
-        assert all((request_id is not None) is (REPORTED[scenario].status is not None) for _, request_id in shown), scenario
+        assert all((request_id is not None) is (REPORTED[scenario]["status"] is not None) for _, request_id in shown), scenario

@@ -1,7 +1,10 @@
 import pytest
+import pytest_asyncio
 
 from exporter.simulator import Simulator
+from tests.support.simulated import ScenarioHarness
 from tests.support.simulated_environment import small_environment
+from tests.support.simulated_sql import sql_servers
 from tests.support.simulator_client import Client
 
 
@@ -15,3 +18,22 @@ async def simulator():
 async def client(simulator):
     async with Client(simulator) as client:
         yield client
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def harness(tmp_path_factory):
+    async with ScenarioHarness(tmp_path_factory.mktemp("harness")) as harness:
+        yield harness
+
+
+@pytest.fixture
+def cleared(harness):
+    """The simulator of the module, whose faults end with the test."""
+    yield harness.simulator
+    harness.simulator.clear()
+
+
+@pytest.fixture
+async def servers(tmp_path):
+    async with sql_servers(tmp_path) as found:
+        yield found

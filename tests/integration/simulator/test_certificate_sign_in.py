@@ -4,7 +4,6 @@ import json
 import time
 
 import pytest
-import pytest_asyncio
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 
@@ -22,18 +21,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ENDPOINT = f"https://{PUBLIC.authority}/{PUBLIC.tenant}/oauth2/v2.0/token"
 SIGNED = {"RS256": padding.PKCS1v15(), "PS256": padding.PSS(padding.MGF1(hashes.SHA256()), 32)}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def harness(tmp_path_factory):
-    async with ScenarioHarness(tmp_path_factory.mktemp("certificates")) as harness:
-        yield harness
-
-
-@pytest.fixture
-def simulator(harness):
-    yield harness.simulator
-    harness.simulator.clear()
 
 
 def credentials(harness, folder, content, password=None):
@@ -58,8 +45,8 @@ async def test_valid_certificate_signs_in_to_every_cloud(harness, tmp_path, numb
 @pytest.mark.parametrize(
     "fault", ["certificate_revoked", "refusal_unknown", "credential_invalid", "certificate_unknown", "number_unknown"]
 )
-async def test_refused_certificate_gets_no_advice_for_a_secret(harness, simulator, tmp_path, fault):
-    simulator.set_fault(fault, application=PUBLIC.client)
+async def test_refused_certificate_gets_no_advice_for_a_secret(harness, cleared, tmp_path, fault):
+    cleared.set_fault(fault, application=PUBLIC.client)
     _, content, password = next(iter(harness.certificates.principal.good()))
     report = (await harness.probe(credentials(harness, tmp_path, content, password), only=PROBED[:1]))[PROBED[0]]
     advice = recommended_actions(harness.configuration().targets[report.target], report)
@@ -72,8 +59,8 @@ async def test_unregistered_certificate_is_unknown(harness, tmp_path):
     assert failure(reports) == (Step.TOKEN, 3303, Reason.CERTIFICATE_UNKNOWN)
 
 
-async def test_removed_certificate_is_unknown(harness, simulator, tmp_path):
-    simulator.set_fault("certificates_removed", application=PUBLIC.client)
+async def test_removed_certificate_is_unknown(harness, cleared, tmp_path):
+    cleared.set_fault("certificates_removed", application=PUBLIC.client)
     reports = await harness.probe(credentials(harness, tmp_path, harness.certificates.principal.pem()), only=PROBED[:1])
     assert failure(reports) == (Step.TOKEN, 3303, Reason.CERTIFICATE_UNKNOWN)
 
@@ -162,18 +149,8 @@ async def test_malformed_assertion_is_refused(harness, text):
     assert await offered(harness.simulator, text) == (700027, 401)
 
 
-@pytest.mark.parametrize("client_id", [None, PUBLIC.client])
-async def test_managed_identity_completes_the_round_trip(harness, monkeypatch, client_id):
-    monkeypatch.setenv("IDENTITY_ENDPOINT", harness.simulator.identity_url)
-    monkeypatch.setenv("IDENTITY_HEADER", "any")
-    identities = {name: broken_credentials.by_identity(one, client_id) for name, one in harness.by_secret().items()}
-    report = (await harness.probe(identities, only=PROBED[:1]))[PROBED[0]]
-    assert report.success
-    assert harness.simulator.requests["identity", "app_service", 200] >= 1
-
-
-async def test_throttled_and_failed_identity_service_differ(harness, simulator, monkeypatch):
-    monkeypatch.setenv("IDENTITY_ENDPOINT", simulator.identity_url)
+async def test_throttled_and_failed_identity_service_differ(harness, cleared, monkeypatch):
+    monkeypatch.setenv("IDENTITY_ENDPOINT", cleared.identity_url)
     monkeypatch.setenv("IDENTITY_HEADER", "any")
     identities = {name: broken_credentials.by_identity(one) for name, one in harness.by_secret().items()}
     for status, shown in (
@@ -181,9 +158,9 @@ async def test_throttled_and_failed_identity_service_differ(harness, simulator, 
         (500, (Step.TOKEN, 3304, Reason.IDENTITY_UNAVAILABLE)),
         (403, (Step.TOKEN, 3304, Reason.IDENTITY_UNAVAILABLE)),
     ):
-        simulator.set_fault("status", broken_credentials.at_status(status), application=PUBLIC.client)
+        cleared.set_fault("status", broken_credentials.at_status(status), application=PUBLIC.client)
         assert failure(await harness.probe(identities, only=PROBED[:1])) == shown
-        simulator.clear()
+        cleared.clear()
 
 
 async def test_identity_service_requires_its_header_and_a_resource(harness):

@@ -28,36 +28,23 @@ async def harness(tmp_path, monkeypatch):
     assert made.bugs == []
 
 
-async def probed(harness):
-    reports = await harness.probe(CHAIN, only=ONE)
-    return reports[ONE[0]]
+APPLICATION = {"AZURE_CLIENT_ID": PUBLIC.client, "AZURE_TENANT_ID": PUBLIC.tenant}
 
 
-async def test_environment_secret_is_found(harness, monkeypatch):
-    monkeypatch.setenv("AZURE_CLIENT_ID", PUBLIC.client)
-    monkeypatch.setenv("AZURE_TENANT_ID", PUBLIC.tenant)
-    monkeypatch.setenv("AZURE_CLIENT_SECRET", SECRET)
-    assert (await probed(harness)).success
-
-
-async def test_wrong_environment_secret_is_refused(harness, monkeypatch):
-    monkeypatch.setenv("AZURE_CLIENT_ID", PUBLIC.client)
-    monkeypatch.setenv("AZURE_TENANT_ID", PUBLIC.tenant)
-    monkeypatch.setenv("AZURE_CLIENT_SECRET", "MARKED~another")
-    report = await probed(harness)
-    failure = report.first_failure
-    assert (failure.step, failure.code, failure.reason) == (Step.TOKEN, 3303, Reason.SECRET_WRONG)
+@pytest.mark.parametrize(
+    ("variables", "failure"),
+    [
+        (APPLICATION | {"AZURE_CLIENT_SECRET": SECRET}, None),
+        (APPLICATION | {"AZURE_CLIENT_SECRET": "MARKED~another"}, (Step.TOKEN, 3303, Reason.SECRET_WRONG)),
+        ({"IDENTITY_ENDPOINT": "URL", "IDENTITY_HEADER": "any"}, None),
+        ({"AZURE_POD_IDENTITY_AUTHORITY_HOST": "http://127.0.0.1:9"}, (Step.TOKEN, 3304, Reason.IDENTITY_UNAVAILABLE)),
+    ],
+    ids=["secret", "wrong secret", "identity of the host", "none"],
+)
+async def test_chain_signs_in_with_what_the_environment_has(harness, monkeypatch, variables, failure):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value.replace("URL", harness.simulator.identity_url))
+    report = (await harness.probe(CHAIN, only=ONE))[ONE[0]]
+    first = report.first_failure
+    assert (first and (first.step, first.code, first.reason)) == failure
     assert "MARKED" not in repr(report)
-
-
-async def test_managed_identity_is_found(harness, monkeypatch):
-    monkeypatch.setenv("IDENTITY_ENDPOINT", harness.simulator.identity_url)
-    monkeypatch.setenv("IDENTITY_HEADER", "any")
-    assert (await probed(harness)).success
-
-
-async def test_empty_chain_has_no_identity(harness, monkeypatch):
-    monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:9")
-    report = await probed(harness)
-    failure = report.first_failure
-    assert (failure.step, failure.code, failure.reason) == (Step.TOKEN, 3304, Reason.IDENTITY_UNAVAILABLE)

@@ -1,7 +1,4 @@
-"""Lists of key versions, and connections that are lost between two requests."""
-
-from dataclasses import replace
-from urllib.parse import urlsplit
+"""Lists of key versions."""
 
 import pytest
 
@@ -9,7 +6,7 @@ from exporter.simulator import Simulator
 from exporter.simulator.faults import Options
 from exporter.simulator.model import Key, KeyVersion
 from tests.support.simulated_environment import small_environment
-from tests.support.simulator_client import VAULT, Client
+from tests.support.simulator_client import VAULT
 
 NAME, COUNT = "ListedKey", 60
 
@@ -20,33 +17,13 @@ def version(number):
 
 @pytest.fixture
 async def simulator():
-    environment = small_environment()
     versions = tuple(KeyVersion(version=version(n), enabled=n % 2 == 0, exp=1.9e9) for n in range(COUNT))
-    vault = environment.vaults[VAULT]
-    vault = replace(vault, keys={**vault.keys, NAME.lower(): Key(name=NAME, versions=versions)})
-    async with Simulator(replace(environment, vaults={**environment.vaults, VAULT: vault})) as simulator:
+    async with Simulator(small_environment(Key(name=NAME, versions=versions))) as simulator:
         yield simulator
 
 
-@pytest.fixture
-async def client(simulator):
-    async with Client(simulator) as made:
-        yield made
-
-
-async def listed(client, token, name=NAME, query="?api-version=7.4"):
-    path, found = f"/keys/{name}/versions", []
-    while True:
-        page = (await client.get(token, path=path, query=query)).json
-        found.append(page["value"])
-        if page["nextLink"] is None:
-            return found
-        link = urlsplit(page["nextLink"])
-        path, query = link.path, "?" + link.query
-
-
 async def test_key_versions_are_listed_in_pages_without_material(client):
-    pages = await listed(client, await client.token())
+    pages = [page async for page in client.pages(await client.token(), f"/keys/{NAME}/versions")]
     assert [len(page) for page in pages] == [25, 25, 10]
     items = [item for page in pages for item in page]
     assert {item["kid"] for item in items} == {f"https://{VAULT}/keys/{NAME}/{version(n)}" for n in range(COUNT)}
@@ -56,7 +33,7 @@ async def test_key_versions_are_listed_in_pages_without_material(client):
 
 
 async def test_missing_key_has_no_versions(client):
-    assert await listed(client, await client.token(), name="Missing") == [[]]
+    assert [page async for page in client.pages(await client.token(), "/keys/Missing/versions")] == [[]]
 
 
 async def test_list_of_versions_needs_the_list_permission(client, simulator):

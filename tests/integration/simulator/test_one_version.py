@@ -1,7 +1,5 @@
 """Faults of one key, one key version or one operation."""
 
-from dataclasses import replace
-
 import pytest
 
 from exporter.simulator import Simulator
@@ -15,14 +13,6 @@ ONLY = Options(version=VERSION)
 DAY = 86400
 
 
-def environment():
-    """An environment with two keys in one vault."""
-    environment = small_environment()
-    second = Key(name="Second", versions=(KeyVersion(version=SECOND, material=2),))
-    vault = environment.vaults[VAULT]
-    return replace(environment, vaults={**environment.vaults, VAULT: replace(vault, keys={**vault.keys, "second": second})})
-
-
 @pytest.fixture
 def now():
     return [1_800_000_000.0]
@@ -30,7 +20,8 @@ def now():
 
 @pytest.fixture
 async def simulator(now):
-    async with Simulator(environment(), clock=lambda: now[0]) as simulator:
+    second = Key(name="Second", versions=(KeyVersion(version=SECOND, material=2),))
+    async with Simulator(small_environment(second), clock=lambda: now[0]) as simulator:
         yield simulator
 
 

@@ -68,12 +68,8 @@ async def test_token_path_and_query_are_checked(client):
 
 
 async def test_other_tenants_have_no_part_in_the_list():
-    environment = small_environment()
-    elsewhere = {VAULT: replace(environment.vaults[VAULT], tenant_id="0d9e7c5b-3a1f-4e8d-9c6b-7a5f3e1d0b2c")}
-    async with (
-        Simulator(replace(environment, vaults={**environment.vaults, **elsewhere})) as simulator,
-        Client(simulator) as client,
-    ):
+    elsewhere = small_environment(tenant_id="0d9e7c5b-3a1f-4e8d-9c6b-7a5f3e1d0b2c")
+    async with Simulator(elsewhere) as simulator, Client(simulator) as client:
         assert [row["name"] for row in (await query(client)).json["data"]] == ["contoso-hsm", "contoso-two"]
 
 

@@ -4,15 +4,14 @@ import asyncio
 from dataclasses import dataclass
 
 import pytest
-import pytest_asyncio
 
 from exporter.core import classify
 from exporter.core.faults import Fault
 from exporter.core.model import Generation, Outcome, Step
 from exporter.core.reasons import Reason
+from exporter.core.reasons.markers import markers_of
 from exporter.simulator.faults import Scope
 from exporter.simulator.scenarios import SCENARIOS, SIMULATED, Outside
-from tests.support.simulated import ScenarioHarness
 from tests.support.simulated_vaults import MANAGED_HSM, PROBED, PUBLIC, VAULTS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -30,18 +29,6 @@ ELSEWHERE = {
     Fault.KEY_NAME_TOO_LONG,
     Fault.SECRET_TIMEOUT,
 }
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def harness(tmp_path_factory):
-    async with ScenarioHarness(tmp_path_factory.mktemp("harness")) as harness:
-        yield harness
-
-
-@pytest.fixture
-def simulator(harness):
-    yield harness.simulator
-    harness.simulator.clear()
 
 
 async def test_every_step_succeeds_in_every_cloud(harness):
@@ -115,7 +102,7 @@ def rules_of(step, facts):
     if facts.fault not in (Fault.HTTP_STATUS, Fault.PROXY_STATUS):
         yield next(rule for rule in classify.FAULT_RULES if rule.fault is facts.fault and step in (rule.steps or Step))
         return
-    markers = classify.markers(facts) if facts.fault is Fault.HTTP_STATUS else frozenset()
+    markers = markers_of(facts) if facts.fault is Fault.HTTP_STATUS else frozenset()
     by_status = [
         rule for rule in classify.STATUS_RULES if rule.first <= facts.status <= rule.last and step in (rule.steps or Step)
     ]
@@ -124,10 +111,10 @@ def rules_of(step, facts):
     yield from [rule for rule in reasons if markers & set(rule.markers) and facts.status in (rule.statuses or [facts.status])][:1]
 
 
-async def test_broken_vault_does_not_affect_others(harness, simulator):
+async def test_broken_vault_does_not_affect_others(harness, cleared):
     for scenario in SIMULATED:
         if scenario.place is Scope.VAULT:
-            simulator.apply(scenario.name, vault=PUBLIC.host)
+            cleared.apply(scenario.name, vault=PUBLIC.host)
     others = [one for one in PROBED if one[0] is not PUBLIC]
     assert all(report.success for report in (await harness.probe(only=others)).values())
 
@@ -145,14 +132,14 @@ async def test_managed_hsm_challenge_has_no_body(harness):
 
 
 @pytest.mark.parametrize("fault", ["informational", "key_rotated", "moved"])
-async def test_harmless_fault_fails_no_step(harness, simulator, fault):
+async def test_harmless_fault_fails_no_step(harness, cleared, fault):
     for vault in VAULTS:
-        simulator.set_fault(fault, vault=vault.host)
+        cleared.set_fault(fault, vault=vault.host)
     assert all(report.success for report in (await harness.probe()).values())
 
 
-async def test_credential_without_tenant_uses_that_of_the_challenge(harness, simulator):
-    simulator.apply("vault_in_other_tenant", vault=PUBLIC.host)
+async def test_credential_without_tenant_uses_that_of_the_challenge(harness, cleared):
+    cleared.apply("vault_in_other_tenant", vault=PUBLIC.host)
     credentials = harness.by_secret()
     homeless = {
         name: type(one)(name=name, kind=one.kind, client_id=one.client_id, secret=one.secret) for name, one in credentials.items()
@@ -163,10 +150,25 @@ async def test_credential_without_tenant_uses_that_of_the_challenge(harness, sim
         3128,
         Reason.TENANT_UNKNOWN,
     )
-    simulator.clear()
+    cleared.clear()
     assert all(report.success for report in (await harness.probe(homeless)).values())
 
 
-async def test_scenario_is_cleared_after_its_run(harness, simulator):
+async def test_scenario_is_cleared_after_its_run(harness, cleared):
     await asyncio.gather(*(harness.caused(scenario) for scenario in HERE[:1]))
-    assert simulator.state.active == ()
+    assert cleared.state.active == ()
+
+
+async def test_lost_connections_between_steps_keep_the_verdict(harness, cleared):
+    cleared.set_fault("keep_alive_lost", vault=PUBLIC.host)
+    report = (await harness.probe(only=PROBED[:1]))[PROBED[0]]
+    assert (report.success, report.readiness.ready) == (True, True), report.first_failure
+    resent = [result.step for result in report.steps if result.facts.resent]
+    assert resent == [Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY]
+    assert not harness.bugs
+
+
+async def test_connection_that_every_request_closes_fails_after_one_repeat(harness, cleared):
+    cleared.set_fault("closed", vault=PUBLIC.host)
+    report = (await harness.probe(only=PROBED[:1]))[PROBED[0]]
+    assert (report.first_failure.step, report.first_failure.facts.resent) == (Step.CHALLENGE, False)

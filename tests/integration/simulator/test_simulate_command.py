@@ -9,22 +9,11 @@ import urllib.request
 import pytest
 
 from exporter.simulator import demo_story
-from tests.integration.simulator.test_simulated_configuration import MAIN, MORE
+from tests.integration.simulator.test_simulated_configuration import folder
 from tests.support.command_lines import with_defaults
 from tests.support.simulated_sql import configuration
 
-
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "main.yml").write_text(MAIN)
-    (tmp_path / "more.yml").write_text(MORE)
-    for name, secret in (
-        ("one", "marked-one"),
-        ("two", "marked-two"),
-        ("typed", "c7a1f0e8d29b4c56a3e47d8b1f60925e" + "marked-typed"),
-    ):
-        (tmp_path / name).write_text(secret + "\n")
-    return tmp_path
+__all__ = ["folder"]
 
 
 async def command(*arguments):

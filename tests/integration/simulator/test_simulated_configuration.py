@@ -41,16 +41,16 @@ ONE, OTHER = "11111111-2222-3333-4444-555555555555", "22222222-2222-3333-4444-55
 
 
 @pytest.fixture
-def written(tmp_path):
-    (tmp_path / "main.yml").write_text(MAIN)
-    (tmp_path / "more.yml").write_text(MORE)
-    for name, secret in (
-        ("one", "marked-one"),
-        ("two", "marked-two"),
-        ("typed", "c7a1f0e8d29b4c56a3e47d8b1f60925e" + "marked-typed"),
-    ):
-        (tmp_path / name).write_text(secret + "\n")
-    loaded = load_config(tmp_path / "main.yml")
+def folder(tmp_path):
+    secrets = {"one": "marked-one", "two": "marked-two", "typed": "c7a1f0e8d29b4c56a3e47d8b1f60925e" + "marked-typed"}
+    for name, text in {"main.yml": MAIN, "more.yml": MORE, **secrets}.items():
+        (tmp_path / name).write_text(text + "\n")
+    return tmp_path
+
+
+@pytest.fixture
+def written(folder):
+    loaded = load_config(folder / "main.yml")
     assert loaded.problems == ()
     return loaded.config
 

@@ -7,7 +7,7 @@ import pymssql
 import pytest
 
 from exporter.core.inventory.document import SECTIONS, read_documents
-from tests.support.simulated_sql import FIRST, batches, sql_servers
+from tests.support.simulated_sql import FIRST, batches
 from tests.system.prometheus.sql_exporter import collector, queries
 
 pytestmark = pytest.mark.asyncio
@@ -24,12 +24,6 @@ async def with_pymssql(servers, work, **options):
             connection.close()
 
     return await asyncio.to_thread(run)
-
-
-@pytest.fixture
-async def servers(tmp_path):
-    async with sql_servers(tmp_path) as found:
-        yield found
 
 
 @pytest.mark.parametrize("encryption", ["off", "request", "require"])

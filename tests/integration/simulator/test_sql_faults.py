@@ -13,18 +13,12 @@ from exporter.simulator.faults import Options, Scope, UnknownNameError
 from exporter.simulator.sql import SqlServers
 from exporter.simulator.sql.registry import ROOT
 from exporter.simulator.sql_model import DEFINITIONS, ERROR_LOG, SECURITY
-from tests.support.simulated_sql import FIRST, NEW, OLD, batches, client, configuration, script_output, sql_servers
+from tests.support.simulated_sql import FIRST, NEW, OLD, batches, client, configuration, script_output
 from tests.system.prometheus import sql_exporter
 
 pytestmark = pytest.mark.asyncio
 SALES, CLAIMS = "0x" + "A1" * 20, "0x" + "C3" * 20
 HOST = "contoso-sales.vault.azure.net"
-
-
-@pytest.fixture
-async def servers(tmp_path):
-    async with sql_servers(tmp_path) as found:
-        yield found
 
 
 async def read(servers, name=FIRST):

@@ -10,16 +10,10 @@ from exporter.simulator.sql import session, transport
 from exporter.simulator.sql.login import read_login, read_prelogin
 from exporter.simulator.sql.statement import read_batch, read_call
 from exporter.simulator.sql.transport import PacketType, ProtocolError
-from tests.support.simulated_sql import FIRST, batches, client, sql_servers
+from tests.support.simulated_sql import FIRST, batches, client
 
 pytestmark = pytest.mark.asyncio
 WAIT = 30.0
-
-
-@pytest.fixture
-async def servers(tmp_path):
-    async with sql_servers(tmp_path) as found:
-        yield found
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from exporter.core.inventory.document import SECTIONS, read_documents
 from exporter.core.inventory.model import instance_of
-from tests.support.simulated_sql import DEFAULT, FIRST, SECOND, client, script_output, sql_servers
+from tests.support.simulated_sql import DEFAULT, FIRST, SECOND, client, script_output
 
 pytestmark = pytest.mark.asyncio
 
@@ -28,19 +28,17 @@ def ca_file(tmp_path):
 
 
 @pytest.mark.parametrize("encryption", ["none", "login", "everything"])
-async def test_script_is_answered_with_and_without_encryption(tmp_path, ca_file, encryption):
-    async with sql_servers(tmp_path) as servers:
-        ca_file.write_bytes(servers.ca_pem)
-        options = {} if encryption == "none" else {"cafile": str(ca_file), "enc_login_only": encryption == "login"}
-        text = await run(servers, script_output, **options)
+async def test_script_is_answered_with_and_without_encryption(servers, ca_file, encryption):
+    ca_file.write_bytes(servers.ca_pem)
+    options = {} if encryption == "none" else {"cafile": str(ca_file), "enc_login_only": encryption == "login"}
+    text = await run(servers, script_output, **options)
 
     (document,) = read_documents(text)
     assert (document.failure, dict(document.errors), set(document.sections)) == (None, {}, set(SECTIONS))
 
 
-async def test_each_server_answers_with_its_own_names(tmp_path):
-    async with sql_servers(tmp_path) as servers:
-        found = [instance_of(read_documents(await run(servers, script_output, name))[0]) for name in (FIRST, SECOND, DEFAULT)]
+async def test_each_server_answers_with_its_own_names(servers):
+    found = [instance_of(read_documents(await run(servers, script_output, name))[0]) for name in (FIRST, SECOND, DEFAULT)]
 
     assert [(one.server_name, one.sql_instance, one.host) for one in found] == [
         ("N1\\SQLPRD01", "SQLPRD01", "n1"),
@@ -52,22 +50,19 @@ async def test_each_server_answers_with_its_own_names(tmp_path):
 
 
 @pytest.mark.parametrize("user", ["ekm", "sa"])
-async def test_wrong_login_is_refused_with_message_18456(tmp_path, user):
-    async with sql_servers(tmp_path) as servers:
-        with pytest.raises(pytds.OperationalError, match=f"Login failed for user '{user}'"):
-            await run(servers, script_output, user=user, password="wrong")
+async def test_wrong_login_is_refused_with_message_18456(servers, user):
+    with pytest.raises(pytds.OperationalError, match=f"Login failed for user '{user}'"):
+        await run(servers, script_output, user=user, password="wrong")
 
 
-async def test_unknown_statement_is_an_error_and_the_connection_goes_on(tmp_path):
+async def test_unknown_statement_is_an_error_and_the_connection_goes_on(servers):
     def work(cursor):
         with pytest.raises(pytds.Error, match="statements of deploy/sql only"):
             cursor.execute("SELECT secret AS answer FROM dbo.Customers")
         return cursor.execute_scalar("SELECT 1")
 
-    async with sql_servers(tmp_path) as servers:
-        assert await run(servers, work) == 1
+    assert await run(servers, work) == 1
 
 
-async def test_transactions_of_a_client_are_accepted(tmp_path):
-    async with sql_servers(tmp_path) as servers:
-        assert await run(servers, lambda cursor: cursor.execute_scalar("SELECT @@SERVERNAME"), autocommit=False) == FIRST
+async def test_transactions_of_a_client_are_accepted(servers):
+    assert await run(servers, lambda cursor: cursor.execute_scalar("SELECT @@SERVERNAME"), autocommit=False) == FIRST

@@ -15,7 +15,6 @@ from exporter.core.reasons import Reason
 from exporter.core.reasons.markers import ENTRA_REASONS, VAULT_REASONS
 from exporter.runtime.thread_pool import DaemonThreadPool
 from exporter.simulator.faults import Options
-from tests.support.simulated import ScenarioHarness
 from tests.support.simulated_vaults import PUBLIC, SECRET
 from tests.support.simulator_client import KEY, VERSION
 
@@ -84,12 +83,6 @@ class StepRunner:
         finally:
             self._simulator.clear()
         return facts, classify(step, facts)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def harness(tmp_path_factory):
-    async with ScenarioHarness(tmp_path_factory.mktemp("sweep")) as harness:
-        yield harness
 
 
 @pytest_asyncio.fixture(loop_scope="module")

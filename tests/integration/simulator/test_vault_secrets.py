@@ -1,7 +1,6 @@
 """Secrets of a vault: lists in pages, and values for permitted callers only."""
 
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -22,13 +21,11 @@ def version(number):
 
 
 def environment(*, rbac=False):
-    environment = small_environment()
     versions = [SecretVersion(version=version(n), value=f"marked-value-{n}", created=1.7e9 + n) for n in range(COUNT)]
     versions[-1] = replace(versions[-1], exp=1.9e9, nbf=1.6e9, enabled=False)
     secrets = {"sql-prod": Secret(name="sql-prod", versions=tuple(versions)), "one": Secret(name="One", versions=versions[:1])}
     permissions = {CLIENT: ALL_OPERATIONS, MONITOR: frozenset({SECRETS_LIST})}
-    vault = replace(environment.vaults[VAULT], secrets=secrets, permissions=permissions, rbac=rbac)
-    return replace(environment, vaults={**environment.vaults, VAULT: vault})
+    return small_environment(secrets=secrets, permissions=permissions, rbac=rbac)
 
 
 @pytest.fixture
@@ -41,24 +38,11 @@ async def monitor(client):
     return await client.token(client=MONITOR, secret=MONITOR_SECRET)
 
 
-async def pages(client, token, query):
-    """Every page from a first query on; each page links to the next."""
-    path, query = LISTED, f"?api-version=7.4{query}"
-    while True:
-        page = (await client.get(token, path=path, query=query)).json
-        yield page["value"]
-        if page["nextLink"] is None:
-            return
-        link = urlsplit(page["nextLink"])
-        assert (link.scheme, link.netloc) == ("https", f"{VAULT}:443")
-        path, query = link.path, "?" + link.query
-
-
 @pytest.mark.parametrize(
     ("query", "sizes"), [("", [25, 25, 10]), ("&maxresults=20", [20, 20, 20]), ("&maxresults=25", [25, 25, 10])]
 )
 async def test_each_version_is_listed_once(client, query, sizes):
-    listed = [page async for page in pages(client, await monitor(client), query)]
+    listed = [page async for page in client.pages(await monitor(client), LISTED, query)]
     assert [len(page) for page in listed] == sizes
     ids = [item["id"] for page in listed for item in page]
     assert sorted(ids) == ids
@@ -66,7 +50,7 @@ async def test_each_version_is_listed_once(client, query, sizes):
 
 
 async def test_listed_version_has_dates_and_no_value(client):
-    listed = [item async for page in pages(client, await monitor(client), "") for item in page]
+    listed = [item async for page in client.pages(await monitor(client), LISTED) for item in page]
     newest = max(listed, key=lambda item: item["attributes"]["created"])
     assert newest["id"].endswith(version(COUNT - 1))
     dates = {"enabled": False, "exp": 1900000000, "nbf": 1600000000, "created": 1700000059, "updated": 1700000059}

@@ -3,8 +3,6 @@
 The queries of deploy/sql run against given rows. Only a real SQL Server shows whether it accepts them.
 """
 
-from __future__ import annotations
-
 import re
 import sqlite3
 from collections.abc import Iterable

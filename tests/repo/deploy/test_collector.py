@@ -1,7 +1,5 @@
 """The collector for sql_exporter: form, columns, rights and results of its queries."""
 
-from __future__ import annotations
-
 import re
 from contextlib import closing
 
@@ -142,6 +140,7 @@ def rows_of(query: str, **rows):
 
 
 PROVIDER = {"provider_id": 65536, "name": "AzureKV", "guid": "g", "version": "1.0.5.0", "is_enabled": 1}
+EKM_KEY = {"provider_type": "CRYPTOGRAPHIC PROVIDER", "cryptographic_provider_guid": "g"}
 PROVIDER_CREDENTIAL = {"target_type": "CRYPTOGRAPHIC PROVIDER", "target_id": 65536, "credential_identity": "contoso-prod"}
 STARTED = {"sqlserver_start_time": "2026-11-20 10:00:00"}  # local time: 08:00 UTC
 
@@ -221,12 +220,7 @@ def test_database_and_key_thumbprints_have_one_form():
         QUERIES["mssql_ekm_asymmetric_key_info"],
         cryptographic_providers=[PROVIDER],
         asymmetric_keys=[
-            {
-                "name": "K1",
-                "thumbprint": thumbprint,
-                "provider_type": "CRYPTOGRAPHIC PROVIDER",
-                "cryptographic_provider_guid": "g",
-            },
+            EKM_KEY | {"name": "K1", "thumbprint": thumbprint},
             {"name": "of a certificate", "thumbprint": thumbprint},
         ],
     )
@@ -260,8 +254,7 @@ TEXT = (
 def logged(*lines: tuple[str, str], was_read: bool = True) -> dict[str, tuple[int, int | None]]:
     """Return number and time by code, for lines of the error log with their local times."""
     rows = [{"logged": at, "process": "spid9s", "line": line} for at, line in lines]
-    with closing(PretendServer(error_log_lines=rows)) as server:
-        found = server.query(select_of(BATCH, was_read=was_read))
+    found = rows_of(select_of(BATCH, was_read=was_read), error_log_lines=rows)
     return {row["code"]: (row["lines"], row["last_seen"]) for row in found}
 
 

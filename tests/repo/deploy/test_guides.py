@@ -1,7 +1,5 @@
 """The links and the T-SQL of every page are valid, and the script of the roll-over keeps the secret."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import pty

@@ -1,7 +1,5 @@
 """inventory.sql and inventory.ps1: parsed, read-only, and readable by the command."""
 
-from __future__ import annotations
-
 import re
 from contextlib import closing
 from pathlib import Path
@@ -17,7 +15,7 @@ from exporter.inventory.sql import script
 from exporter.inventory.sql.registry import KEY_URI, ROOT, SUBKEYS
 from tests.repo.deploy.pretend import SQL, PretendServer, batches
 from tests.repo.deploy.system_views import ANYBODY, VIEWS
-from tests.repo.deploy.test_collector import schema, without_database
+from tests.repo.deploy.test_collector import EKM_KEY, PROVIDER, PROVIDER_CREDENTIAL, credential, schema, without_database
 from tests.support.sql_inventory import WIDTH, lines_of, sqlcmd
 
 WRAPPER = SQL / "inventory.ps1"
@@ -103,32 +101,14 @@ def test_script_lines_fit_sqlcmd():
 
 def test_script_rows_become_an_instance():
     found = rows(
-        cryptographic_providers=[
-            {"provider_id": 65536, "name": "AzureKV", "guid": "g", "version": "1.0.5.0", "dll_path": "C:\\x.dll", "is_enabled": 1}
-        ],
+        cryptographic_providers=[PROVIDER | {"dll_path": "C:\\x.dll"}],
         dm_os_loaded_modules=[{"name": "c:\\X.DLL", "file_version": "15.0:2000.440"}],  # Windows ignores the case
         credentials=[
-            {
-                "credential_id": 9,
-                "name": "tde_cred",
-                "credential_identity": "contoso-prod",
-                "target_type": "CRYPTOGRAPHIC PROVIDER",
-                "target_id": 65536,
-                "create_date": "2026-01-02 05:04:05",
-                "modify_date": "2026-02-02 05:04:05",
-            },
+            credential("tde_cred", "2026-01-02 05:04:05", "2026-02-02 05:04:05", credential_id=9),
             {"credential_id": 10, "name": "share", "credential_identity": "x", "target_type": None, "target_id": 0},
         ],
         asymmetric_keys=[
-            {
-                "name": "tde",
-                "thumbprint": b"\x2c\x56",
-                "key_length": 2048,
-                "public_key": b"\1\2",
-                "sid": b"\7",
-                "provider_type": "CRYPTOGRAPHIC PROVIDER",
-                "cryptographic_provider_guid": "g",
-            },
+            EKM_KEY | {"name": "tde", "thumbprint": b"\x2c\x56", "key_length": 2048, "public_key": b"\1\2", "sid": b"\7"},
             {"name": "own", "thumbprint": b"\1", "provider_type": None},
         ],
         server_principals=[{"name": "tde_login", "principal_id": 270, "sid": b"\7"}],
@@ -178,20 +158,11 @@ def test_script_rows_become_an_instance():
 
 
 def test_script_shows_the_logins_of_keys_without_sid():
-    provider = "CRYPTOGRAPHIC PROVIDER"
     found = rows(
-        cryptographic_providers=[{"provider_id": 65536, "name": "AzureKV", "guid": "g", "is_enabled": 1}],
-        credentials=[
-            {"credential_id": number, "name": f"cred{number}", "target_type": provider, "target_id": 65536} for number in (1, 2)
-        ],
+        cryptographic_providers=[PROVIDER],
+        credentials=[PROVIDER_CREDENTIAL | {"credential_id": number, "name": f"cred{number}"} for number in (1, 2)],
         asymmetric_keys=[
-            {
-                "name": "KEY",
-                "asymmetric_key_id": 1,
-                "thumbprint": b"\1",
-                "provider_type": provider,
-                "cryptographic_provider_guid": "g",
-            },
+            EKM_KEY | {"name": "KEY", "asymmetric_key_id": 1, "thumbprint": b"\1"},
             {"name": "own", "asymmetric_key_id": 2, "thumbprint": b"\2", "sid": b"\7", "provider_type": None},
         ],
         server_principals=[

@@ -94,7 +94,6 @@ class Terminal:
         lines: list[str] = []
 
         async def read() -> None:
-            assert process.stdout is not None
             async for line in process.stdout:
                 lines.append(line.decode())  # noqa: PERF401 - the caller reads the lines meanwhile
 
@@ -167,7 +166,6 @@ async def test_readme_command_prints_what_is_shown(terminal):
 
 def test_readme_configuration_loads(tmp_path, monkeypatch):
     block = re.search(r"```yaml\n(global:.*?)```", README, re.DOTALL)
-    assert block is not None
     monkeypatch.setenv("EKM_SQL_PROD", "not-a-secret")
     (tmp_path / "ekm.yml").write_text(block[1])
     assert load_config(tmp_path / "ekm.yml").problems == ()

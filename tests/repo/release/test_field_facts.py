@@ -1,7 +1,5 @@
 """Each page states its facts about Azure and SQL Server, and no disproved statement."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,29 +1,15 @@
 """Every package that a user installs has a licence compatible with Apache-2.0, and its text is shipped."""
 
-import importlib.util
 from importlib.metadata import Distribution
 from pathlib import Path
 
 import pytest
 
+from deploy import licences
+
 ROOT = Path(__file__).parents[3]
 LOCK = (ROOT / "requirements-windows.lock").read_text()  # with the extras
 ALWAYS = (ROOT / "requirements.lock").read_text()
-
-
-def script():
-    """Load deploy/licences.py, which is in no package."""
-    spec = importlib.util.spec_from_file_location("licences", ROOT / "deploy" / "licences.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def licences():
-    return script()
 
 
 @pytest.fixture
@@ -44,14 +30,14 @@ def planted(tmp_path):
     return plant
 
 
-@pytest.mark.parametrize("name", sorted(script().locked(LOCK)))
-def test_locked_package_has_an_accepted_licence_and_its_text(licences, name):
+@pytest.mark.parametrize("name", sorted(licences.locked(LOCK)))
+def test_locked_package_has_an_accepted_licence_and_its_text(name):
     found = licences.licence(Distribution.from_name(name))
     assert found.name == name
     assert all(text.strip() for _, text in found.texts)
 
 
-def test_page_lists_each_locked_package(licences):
+def test_page_lists_each_locked_package():
     assert (ROOT / "docs" / "licences.md").read_text(encoding="utf-8") == licences.table(
         licences.collect(LOCK), licences.locked(ALWAYS)
     ), "run ./dev docs"
@@ -66,7 +52,7 @@ def test_page_lists_each_locked_package(licences):
         ([f"License: {'Copyright (c) ' * 9}", "Classifier: License :: OSI Approved :: BSD License"], "BSD-3-Clause"),
     ],
 )
-def test_declared_form_becomes_an_spdx_expression(licences, planted, lines, expression):
+def test_declared_form_becomes_an_spdx_expression(planted, lines, expression):
     (found,) = licences.collect("newcomer==1.0 \\\n", planted(*lines))
     assert (found.expression, found.texts) == (expression, (("LICENSE", "Permission is granted."),))
 
@@ -80,12 +66,12 @@ def test_declared_form_becomes_an_spdx_expression(licences, planted, lines, expr
         (["License-Expression: MIT"], None, "newcomer: no licence text"),
     ],
 )
-def test_new_dependency_without_a_known_licence_is_refused(licences, planted, lines, text, problem):
+def test_new_dependency_without_a_known_licence_is_refused(planted, lines, text, problem):
     with pytest.raises(licences.LicenceError) as refused:
         licences.collect("newcomer==1.0 \\\n", planted(*lines, text=text))
     assert str(refused.value) == problem
 
 
-def test_other_version_than_the_locked_one_is_refused(licences, planted):
+def test_other_version_than_the_locked_one_is_refused(planted):
     with pytest.raises(licences.LicenceError, match=r"newcomer: version 2\.0 of the locked list is not here"):
         licences.collect("newcomer==2.0 \\\n", planted("License-Expression: MIT"))

@@ -132,7 +132,6 @@ def test_installed_exporter_serves_metrics_and_pages(installed, tmp_path):
             url = listening(process, log)
             eventually(f"{url}/metrics", "# TYPE ekm_probe_success gauge")
             sheet = re.search(r'href="([^"]+\.css[^"]*)"', answer(f"{url}/"))
-            assert sheet is not None
             assert "{" in answer(f"{url}{sheet[1]}")
             assert '<h1 id="ekmegressdown">' in answer(f"{url}/docs/runbooks/EkmEgressDown")
         finally:

@@ -13,23 +13,12 @@ from pathlib import Path, PureWindowsPath
 
 import pytest
 
+from deploy.windows import make_zip
 from exporter import __version__
 
 ROOT = Path(__file__).parents[3]
-WINDOWS = ROOT / "deploy" / "windows"
 TOP = f"ekm-exporter-{__version__}-windows-amd64"
 LONGEST_PATH = 140  # characters: Windows allows 260 with the folder
-
-
-@pytest.fixture(scope="module")
-def make_zip():
-    """Load the script, which is in no package."""
-    sys.path.insert(0, str(WINDOWS))
-    try:
-        import make_zip as module  # type: ignore[import-not-found] # noqa: PLC0415 - found only on that path
-    finally:
-        sys.path.remove(str(WINDOWS))
-    return module
 
 
 def zipped(files: dict[str, str]) -> bytes:
@@ -64,7 +53,7 @@ WHEELS = [
 
 
 @pytest.fixture
-def parts(make_zip, tmp_path):
+def parts(tmp_path):
     """Return the arguments of a build: dist, downloads, pins, locked list."""
     dist, downloads = tmp_path / "dist", tmp_path / "downloads"
     (downloads / "wheels").mkdir(parents=True)
@@ -93,7 +82,7 @@ def read(archive: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def files(make_zip, parts):
+def files(parts):
     return read(make_zip.build(*parts))
 
 
@@ -158,7 +147,7 @@ def test_text_files_of_the_project_have_lines_of_windows(files):
     assert [name for name in files if name.endswith(".ps1") and not files[name].isascii()] == []
 
 
-def test_two_zips_have_the_same_bytes(make_zip, parts, monkeypatch):
+def test_two_zips_have_the_same_bytes(parts, monkeypatch):
     first = make_zip.build(*parts).read_bytes()
     for path in parts[1].rglob("*"):
         os.utime(path, (1_700_000_000, 1_700_000_000))
@@ -166,7 +155,7 @@ def test_two_zips_have_the_same_bytes(make_zip, parts, monkeypatch):
     assert make_zip.build(*parts).read_bytes() == first
 
 
-def test_checksums_of_the_release_cover_the_zip(make_zip, parts):
+def test_checksums_of_the_release_cover_the_zip(parts):
     out = make_zip.build(*parts)
     sums = (parts[0] / "SHA256SUMS").read_text()
     assert f"{hashlib.sha256(out.read_bytes()).hexdigest()}  {out.name}\n" in sums
@@ -174,7 +163,7 @@ def test_checksums_of_the_release_cover_the_zip(make_zip, parts):
 
 
 @pytest.mark.parametrize("part", ["python", "winsw"])
-def test_download_that_is_not_the_pinned_file_is_refused(make_zip, parts, part):
+def test_download_that_is_not_the_pinned_file_is_refused(parts, part):
     (parts[1] / parts[2][part].file).write_bytes(b"another")
     with pytest.raises(make_zip.BuildError, match="not the pinned file"):
         make_zip.build(*parts)
@@ -184,40 +173,40 @@ def test_download_that_is_not_the_pinned_file_is_refused(make_zip, parts, part):
 @pytest.mark.parametrize(
     ("url", "problem"), [("https://127.0.0.1:9/x.zip", "download it elsewhere"), ("http://127.0.0.1:9/x.zip", "not an https")]
 )
-def test_download_that_fails_names_the_address(make_zip, tmp_path, url, problem):
+def test_download_that_fails_names_the_address(tmp_path, url, problem):
     pin = replace(make_zip.read_pins()["python"], url=url)
     with pytest.raises(make_zip.BuildError, match=problem):
         make_zip.fetch(pin, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_wheel_that_is_not_locked_is_refused(make_zip, parts):
+def test_wheel_that_is_not_locked_is_refused(parts):
     name, content = wheel("second", "2.1", {"second.py": "other"})
     (parts[1] / "wheels" / name).write_bytes(content)
     with pytest.raises(make_zip.BuildError, match=r"second-2\.1-py3-none-any\.whl: not a file of requirements\.lock"):
         make_zip.build(*parts)
 
 
-def test_missing_wheel_is_refused(make_zip, parts):
+def test_missing_wheel_is_refused(parts):
     (parts[1] / "wheels" / WHEELS[0][0]).unlink()
     with pytest.raises(make_zip.BuildError, match="no wheel for first-package"):
         make_zip.build(*parts)
 
 
 @pytest.mark.parametrize("name", ["../evil.py", "/evil.py", "a/../../evil.py", "C:evil.py", "a\\evil.py"])
-def test_wheel_with_a_file_outside_is_refused(make_zip, tmp_path, name):
+def test_wheel_with_a_file_outside_is_refused(tmp_path, name):
     path = tmp_path / "bad-1.0-py3-none-any.whl"
     path.write_bytes(zipped({name: "x"}))
     with pytest.raises(make_zip.BuildError, match="outside the package"):
         make_zip.unpacked(path)
 
 
-def test_archive_that_is_not_the_embeddable_package_is_refused(make_zip, tmp_path):
+def test_archive_that_is_not_the_embeddable_package_is_refused(tmp_path):
     with pytest.raises(make_zip.BuildError, match="not the embeddable package"):
         make_zip.python_files(zipped({"python.exe": "x"}), "3.13.15", tmp_path)
 
 
-def test_pins_name_a_version_an_https_address_and_a_hash(make_zip):
+def test_pins_name_a_version_an_https_address_and_a_hash():
     for pin in make_zip.read_pins().values():
         assert pin.url.startswith("https://")
         assert pin.version in pin.url

@@ -83,6 +83,10 @@ def test_broken_group_is_refused(findings, what):
     assert str(BREAKS[what][0][-1]) in found
 
 
+def test_no_group_is_longer_than_azure_permits():
+    assert max(len(group["properties"]["rules"]) for group in GROUPS) <= 20
+
+
 def test_texts_and_labels_are_within_the_limits():
     for rule in RULES:
         assert len(rule.get("annotations", {}).get("description", "")) <= DESCRIPTION

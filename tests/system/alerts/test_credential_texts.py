@@ -46,7 +46,7 @@ def test_later_date_of_an_expired_credential_is_wrong(tmp_path):
     name = 'ekm_credential_expiry_timestamp_seconds{credential="sql",source="%s"}'
     dates = {name % "declared": "9000000x20", name % "graph": "60x20"}
     text = description(tmp_path, "EkmCredentialExpired", ended, "contoso-a.vault.azure.net", more=dates)["description"]
-    assert re.search(r"The date of source declared, 1970-04-15 [^,]+, is wrong\.", text)
+    assert "The date of source declared, 1970-04-15, is wrong." in text
     assert "graph" not in text
 
 

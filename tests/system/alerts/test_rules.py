@@ -45,9 +45,9 @@ VALUES = {
     "code": {str(row.code) for row in CODES if row.observable},
     "job": {values.JOB},
     "region": {""},
+    "name": {""},
     "le": {r"1(\.0)?", r"5(\.0)?"},
     "link": set(Link),
-    "name": {""},  # one cause of several vaults
     "page": set(re.findall(r'"page", "(\w+)"', TEXT)),
 }
 
@@ -56,6 +56,13 @@ MONITORING = {"EkmExporterDown", "EkmEveryProbeStale"}
 
 every_query = pytest.mark.parametrize(("where", "query"), QUERIES, ids=[where for where, _ in QUERIES])
 every_alert = pytest.mark.parametrize("rule", ALERTS.values(), ids=ALERTS)
+
+
+def test_every_shared_number_is_used():
+    sources = (*build.HERE.glob("*.template.yml"), *build.HERE.glob("*.py"))
+    used = set(re.findall(r"@\{+([A-Z0-9_]+)\}+", "".join(path.read_text() for path in sources)))
+    tables = (values.DURATIONS, values.THRESHOLDS, values.RATIOS, values.PATTERNS)
+    assert {name for table in tables for name in table} - used == set()
 
 
 def spec_of(name):

@@ -18,7 +18,7 @@ from exporter.core.common_causes import CommonCauses
 from exporter.core.model import Step
 from exporter.core.reasons import Reason
 from exporter.metrics.declared_samples import error_samples
-from exporter.metrics.definitions import ALERTED
+from exporter.metrics.definitions import COUNTED
 
 SCRAPE = 15
 SIGN_IN = "login.microsoftonline.com"
@@ -119,7 +119,7 @@ class Record:
             ("ekm_probes_total", ()): 0,
             ("ekm_probe_failures_total", ()): 0,
             **{("ekm_probe_verdicts_total", (("verdict", verdict),)): 0 for verdict in ("not_ready", "ready")},
-            **{_error(step.value, _in(self.info, code)): 0 for code, steps in ALERTED for step in steps if step in self.steps},
+            **{_error(step.value, _in(self.info, code)): 0 for code, steps in COUNTED for step in steps if step in self.steps},
         }
         self.gauges: dict[Sample, float] = {}
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
 from exporter.config.model import Retained, Settings
-from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
+from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.credential_expiry import Source
 from exporter.core.faults import Fault
 from exporter.core.model import Generation, Phase, Step, StepResult, Vantage
@@ -26,6 +26,8 @@ from tests.support.metric_factories import (
     a_recorder,
     a_report,
     a_target,
+    an_auxiliary_result,
+    by_identity,
     certificate,
     failed,
     headers,
@@ -257,21 +259,18 @@ class Exporter:
         return results
 
     def _add_auxiliary(self, target, record, at: float) -> None:
-        results = [AuxiliaryResult(what=AuxiliaryKind.NEXT, name=target.next_credential, vault=target.vault, credential=target.next_credential, at=at,
-                      usable=self.healthy, steps=())] if target.next_credential else []  # fmt: skip
+        staged, recovery, results = target.next_credential, target.recovery_vault, []
+        seen = {"at": at, "usable": self.healthy}
+        if staged:
+            results.append(an_auxiliary_result(AuxiliaryKind.NEXT, staged, vault=target.vault, credential=staged, **seen))
         for old in target.retained_versions:
+            kept = seen | {"usable": self.healthy or old.key_version == OLD_VERSION}
             name = f"{old.key_name}/{old.key_version}"
-            usable = self.healthy or old.key_version == OLD_VERSION
-            results.append(
-                AuxiliaryResult(
-                    what=AuxiliaryKind.RETAINED, name=name, vault=old.vault, credential="sql-prod", at=at, usable=usable, steps=()
-                )
-            )
-        if target.recovery_vault:
+            results.append(an_auxiliary_result(AuxiliaryKind.RETAINED, name, vault=old.vault, **kept))
+        if recovery:
             record.proof_at = at if self.healthy else TROUBLED_ENDS - 3 * DAY
-            results.append(AuxiliaryResult(what=AuxiliaryKind.RECOVERY, name=target.recovery_vault, vault=target.recovery_vault, credential="sql-prod",
-                              at=at, usable=self.healthy, steps=()))  # fmt: skip
-        record.auxiliary = {result.identity: result for result in results}
+            results.append(an_auxiliary_result(AuxiliaryKind.RECOVERY, recovery, vault=recovery, **seen))
+        record.auxiliary = by_identity(*results)
 
 
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")

@@ -1,4 +1,4 @@
-"""VictoriaMetrics, which has no native histograms, scrapes text and answers the latency queries of the dashboards."""
+"""VictoriaMetrics, which has no native histograms, scrapes text."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import pytest
 import pytest_asyncio
 
 from tests.support.web_server import serving
-from tests.system.dashboards.boards import by_name
 from tests.system.prometheus.servers import Prometheus, free_port, started
-from tests.system.prometheus.test_native_histograms import LATENCY, STEPS, unchanging, values, without_rates
+from tests.system.prometheus.test_native_histograms import STEPS, unchanging, values
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 
@@ -31,17 +30,6 @@ async def victoria_metrics(tmp_path_factory: pytest.TempPathFactory) -> AsyncIte
         command = ("victoria-metrics", *flags, "-search.latencyOffset=0s")
         async with started(place / "log", f"http://{address}/health", *command):
             yield Prometheus(f"http://{address}")
-
-
-@pytest.mark.parametrize("query", LATENCY)
-async def test_latency_of_dashboards_comes_from_classic_buckets(victoria_metrics, query):
-    (shown,) = (await values(victoria_metrics, without_rates(by_name(query).filled(job="ekm")))).values()
-    assert 0.01 < shown < 5
-
-
-async def test_the_heatmap_has_classic_buckets(victoria_metrics):
-    found = await values(victoria_metrics, without_rates(by_name("ekm-vault: Step durations: A").filled(job="ekm")))
-    assert {dict(labels)["le"] for labels in found} == {"0.025", "0.1", "0.5", "1.0", "5.0", "+Inf"}
 
 
 async def test_no_native_histogram_is_stored(victoria_metrics):

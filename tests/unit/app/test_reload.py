@@ -8,16 +8,9 @@ import yaml
 
 from exporter.app import reload
 from exporter.app.reload import Reloader
+from tests.support.web_server import until
 
 PATIENCE = 30.0
-
-
-async def until(holds):
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            if holds():
-                return
-            await asyncio.sleep(0.01)
 
 
 class Applied(list):

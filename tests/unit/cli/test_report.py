@@ -1,7 +1,5 @@
 """The flags of `ekm-exporter report`: every error is one line with the action."""
 
-from pathlib import Path
-
 import pytest
 
 from exporter.cli.main import main
@@ -47,7 +45,7 @@ MONTH = (*BASE, "--month", "2026-10")
         (MONTH, f"{URL} is unreachable, the connection was refused: check the URL and the network"),
     ],
 )
-def test_unusable_arguments_are_one_line(arguments: tuple[str, ...], problem: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unusable_arguments_are_one_line(arguments, problem, capsys):
     assert main(arguments) == 2
     assert capsys.readouterr() == ("", f"ekm-exporter report: {problem}\n")
 
@@ -61,16 +59,14 @@ def test_unusable_arguments_are_one_line(arguments: tuple[str, ...], problem: st
         ((*MONTH, "--timeout", "soon"), "not a duration (write 30s, 5m, 1h30m)"),
     ],
 )
-def test_unusable_value_is_an_error_of_its_flag(
-    arguments: tuple[str, ...], problem: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unusable_value_is_an_error_of_its_flag(arguments, problem, capsys):
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
     assert capsys.readouterr().err.endswith(f": {problem}\n")
 
 
-def test_missing_ca_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_ca_file_is_one_line(tmp_path, capsys):
     assert main((*MONTH, "--prometheus.ca.file", str(tmp_path / "absent"))) == 2
     error = capsys.readouterr().err
     assert error.startswith("ekm-exporter report: --prometheus.ca.file: ")

@@ -5,28 +5,13 @@ import pytest
 from exporter.clients import Networks, VaultSession
 from exporter.config.model import Config, Module, Settings
 from exporter.runtime.thread_pool import DaemonThreadPool
-from tests.support.tls_server import ENTRA, VAULT, Authority, FakeVault, Principal, Wire, get_key
+from tests.support.tls_server import ENTRA, VAULT, Authority, Wire, get_key, until
 from tests.system.prometheus import servers
-
-
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("ca"))
 
 
 @pytest.fixture(scope="session")
 def stranger(tmp_path_factory):
     return Authority(tmp_path_factory.mktemp("stranger"), "Unknown CA")
-
-
-@pytest.fixture(scope="session")
-def principal(authority):
-    return Principal(authority)
-
-
-@pytest.fixture(scope="session")
-def fake_vault():
-    return FakeVault()
 
 
 @pytest.fixture
@@ -99,3 +84,30 @@ def key_facts(session_to):
             return await get_key(session, seconds)
 
     return request
+
+
+@pytest.fixture
+def challenged(serve, session_to):
+    """Request the challenge of a vault with this response, once."""
+
+    async def request(answer, seconds=5.0, **module):
+        wire = await serve(lambda _request: answer)
+        async with session_to(wire, **module) as session:
+            found = await session.challenge(deadline=until(seconds))
+        assert len(wire.requests) == 1
+        return found
+
+    return request
+
+
+@pytest.fixture
+def app_service(serve, monkeypatch):
+    """Start the identity endpoint of App Service with one response."""
+
+    async def start(answer, header="any"):
+        wire = await serve(lambda _request: answer, tls=False)
+        monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{wire.port}/msi/token")
+        monkeypatch.setenv("IDENTITY_HEADER", header)
+        return wire
+
+    return start

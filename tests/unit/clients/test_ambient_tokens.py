@@ -35,19 +35,6 @@ def get_token(network_to, free_port, monkeypatch, tmp_path):
     return fetch
 
 
-@pytest.fixture
-async def app_service(serve, monkeypatch):
-    """Start the identity endpoint of App Service with one response."""
-
-    async def start(answer):
-        wire = await serve(lambda _request: answer, tls=False)
-        monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{wire.port}/msi/token")
-        monkeypatch.setenv("IDENTITY_HEADER", "any")
-        return wire
-
-    return start
-
-
 def granted(token):
     body = {"access_token": token, "expires_on": str(int(time.time()) + 3600), "resource": "r", "token_type": "Bearer"}
     return response(200, body, Content_Type="application/json")

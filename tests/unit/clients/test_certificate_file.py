@@ -20,52 +20,29 @@ def test_needless_password_is_ignored(principal):
 
 
 @pytest.mark.parametrize(
-    ("make", "password", "fault"),
+    ("make", "password", "fault", "detail"),
     [
-        (lambda p: p.pfx(b"right"), "wrong", Fault.PFX_UNREADABLE),
-        (lambda p: p.pfx(b"right"), None, Fault.PFX_UNREADABLE),
-        (lambda p: p.pfx(b"right")[:200], "right", Fault.PFX_UNREADABLE),
-        (lambda _p: b"\x00\x01nonsense", None, Fault.PFX_UNREADABLE),
-        (lambda _p: b"", None, Fault.PFX_UNREADABLE),
-        (lambda p: p.pfx(None, certificate=False), None, Fault.PFX_NO_CERTIFICATE),
-        (lambda p: p.pfx(None, key=False), None, Fault.PFX_NO_PRIVATE_KEY),
-        (lambda p: p.elliptic_pfx(), None, Fault.PFX_NOT_RSA),
-        (lambda p: p.key_pem(), None, Fault.PEM_NO_CERTIFICATE),
-        (lambda p: p.certificate_pem(), None, Fault.PEM_NO_PRIVATE_KEY),
-        (lambda p: p.certificate_pem() + p.elliptic_key_pem(), None, Fault.PEM_NOT_RSA),
-        (lambda p: p.certificate_pem() + p.key_pem(b"right"), "wrong", Fault.PEM_KEY_UNUSABLE),
-        (lambda p: p.certificate_pem() + p.key_pem(b"right"), None, Fault.PEM_KEY_UNUSABLE),
-        (lambda p: p.certificate_pem()[:300] + p.key_pem(), None, Fault.PEM_NO_CERTIFICATE),
-        (lambda p: p.certificate_pem() + p.other_key_pem(), None, Fault.PEM_KEY_UNUSABLE),
-        (lambda p: p.certificate_pem() + p.key_pem()[:300], None, Fault.PEM_KEY_UNUSABLE),
+        (lambda p: p.pfx(b"right"), "wrong", Fault.PFX_UNREADABLE, "the file is damaged, or the password is wrong"),
+        (lambda p: p.pfx(b"right"), None, Fault.PFX_UNREADABLE, "the file is damaged, or it needs a password and none is configured"),
+        (lambda p: p.pfx(b"right")[:200], "right", Fault.PFX_UNREADABLE, "the file is damaged, or the password is wrong"),
+        (lambda _p: b"\x00\x01nonsense", None, Fault.PFX_UNREADABLE, "the file does not start as a PFX file does"),
+        (lambda _p: b"", None, Fault.PFX_UNREADABLE, "the file is empty"),
+        (lambda p: p.pfx(None, certificate=False), None, Fault.PFX_NO_CERTIFICATE, "an RSA key of 2048 bits and no certificate"),
+        (lambda p: p.pfx(None, key=False), None, Fault.PFX_NO_PRIVATE_KEY, "a certificate and no private key"),
+        (lambda p: p.elliptic_pfx(), None, Fault.PFX_NOT_RSA, "an EC key (secp256r1)"),
+        (lambda p: p.key_pem(), None, Fault.PEM_NO_CERTIFICATE, "1 x PRIVATE KEY; no readable certificate"),
+        (lambda p: p.certificate_pem() * 2, None, Fault.PEM_NO_PRIVATE_KEY, "2 x CERTIFICATE; no private key"),
+        (lambda p: p.certificate_pem() + p.elliptic_key_pem(), None, Fault.PEM_NOT_RSA, "an EC key (secp256r1)"),
+        (lambda p: p.certificate_pem() + p.key_pem(b"a"), "b", Fault.PEM_KEY_UNUSABLE, "the password does not open the key"),
+        (lambda p: p.certificate_pem() + p.key_pem(b"right"), None, Fault.PEM_KEY_UNUSABLE, "the key is encrypted, and no password is configured"),
+        (lambda p: p.certificate_pem()[:300] + p.key_pem(), None, Fault.PEM_NO_CERTIFICATE, "1 x CERTIFICATE, 1 x PRIVATE KEY; no readable certificate"),
+        (lambda p: p.certificate_pem() + p.other_key_pem(), None, Fault.PEM_KEY_UNUSABLE, "the first certificate is CN=principal; the key belongs to no certificate in the file"),
+        (lambda p: p.certificate_pem() + p.key_pem()[:300], None, Fault.PEM_KEY_UNUSABLE, "the key block is damaged, or its format is not supported"),
     ],
-)
-def test_unusable_certificate_file_has_its_own_fault(principal, make, password, fault):
+)  # fmt: skip
+def test_unusable_certificate_file_has_its_fault_and_detail(principal, make, password, fault, detail):
     loaded = load_certificate(make(principal), password)
-    assert loaded.fault is fault
-    assert loaded.pem is None
-
-
-@pytest.mark.parametrize(
-    ("make", "password", "detail"),
-    [
-        (lambda p: p.pfx(b"right"), "wrong", "the file is damaged, or the password is wrong"),
-        (lambda p: p.pfx(b"right"), None, "the file is damaged, or it needs a password and none is configured"),
-        (lambda _p: b"\x00\x01nonsense", None, "the file does not start as a PFX file does"),
-        (lambda _p: b"", None, "the file is empty"),
-        (lambda p: p.pfx(None, certificate=False), None, "an RSA key of 2048 bits and no certificate"),
-        (lambda p: p.pfx(None, key=False), None, "a certificate and no private key"),
-        (lambda p: p.elliptic_pfx(), None, "an EC key (secp256r1)"),
-        (lambda p: p.key_pem(), None, "1 x PRIVATE KEY; no readable certificate"),
-        (lambda p: p.certificate_pem() * 2, None, "2 x CERTIFICATE; no private key"),
-        (lambda p: p.certificate_pem() + p.elliptic_key_pem(), None, "an EC key (secp256r1)"),
-        (lambda p: p.certificate_pem() + p.key_pem(b"right"), "wrong", "the password does not open the key"),
-        (lambda p: p.certificate_pem() + p.key_pem(b"right"), None, "the key is encrypted, and no password is configured"),
-        (lambda p: p.certificate_pem() + p.key_pem()[:300], None, "the key block is damaged, or its format is not supported"),
-    ],
-)
-def test_detail_describes_the_file(principal, make, password, detail):
-    assert load_certificate(make(principal), password).detail == detail
+    assert (loaded.fault, loaded.detail, loaded.pem) == (fault, detail, None)
 
 
 def test_chain_that_starts_with_an_authority_names_the_leaf(principal, authority):
@@ -73,8 +50,3 @@ def test_chain_that_starts_with_an_authority_names_the_leaf(principal, authority
     loaded = load_certificate(chain + principal.key_pem(), None)
     assert loaded.fault is Fault.PEM_KEY_UNUSABLE
     assert loaded.detail == "the first certificate is that of the authority CN=Test CA; the key belongs to certificate 2 of 2"
-
-
-def test_key_of_no_certificate_in_the_file_is_named(principal):
-    detail = load_certificate(principal.certificate_pem() + principal.other_key_pem(), None).detail
-    assert detail == "the first certificate is CN=principal; the key belongs to no certificate in the file"

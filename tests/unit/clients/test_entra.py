@@ -5,6 +5,8 @@ import base64
 import json
 import logging
 import urllib.parse
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,13 +15,18 @@ from exporter.clients import USER_AGENT, fetch_token, quiet_sdk_loggers
 from exporter.config.model import Credential
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, CredentialKind, Phase
-from tests.support.tls_server import ENTRA, TENANT, TOKEN, response, until
+from tests.support.tls_server import ENTRA, TENANT, TOKEN, closes, is_silent, response, until
+from tests.support.web_server import until as eventually
 
 CLIENT = "66666666-7777-8888-9999-aaaaaaaaaaaa"
 SECRET = "MARKED~secret.value-With_everything+/=&40chars"
 CHALLENGE = Challenge(authority=f"https://{ENTRA}", tenant=TENANT, resource="https://vault.azure.net")
 GRANT = {"token_type": "Bearer", "expires_in": 3599, "access_token": TOKEN}
 BY_SECRET = Credential(name="sql", kind=CredentialKind.CLIENT_SECRET, client_id=CLIENT)
+BY_CERTIFICATE = Credential(
+    name="c", kind=CredentialKind.CLIENT_CERTIFICATE, client_id=CLIENT, certificate_file=Path("no-such-folder/gone.pem")
+)
+BY_HOST = Credential(name="vm", kind=CredentialKind.MANAGED_IDENTITY)
 TYPED = Credential(name="typed", kind=CredentialKind.CONNECTOR_SECRET)
 
 
@@ -192,19 +199,13 @@ async def test_network_fault_names_the_entra_endpoint(get_token, free_port, serv
 
 
 async def test_request_on_a_closed_connection_is_not_repeated(serve, get_token):
-    async def close(_wire, _reader, _writer):
-        return False
-
-    wire = await serve(lambda _request: close)
+    wire = await serve(lambda _request: closes)
     assert (await get_token(wire)).facts.fault is Fault.CONNECTION_CLOSED
     assert len(wire.requests) == 1
 
 
 async def test_silent_server_is_a_read_timeout(serve, get_token):
-    async def silent(wire, _reader, _writer):
-        await wire.release.wait()
-
-    wire = await serve(lambda _request: silent)
+    wire = await serve(lambda _request: is_silent)
     facts = (await get_token(wire, seconds=0.3)).facts
     assert (facts.fault, facts.phase_reached) == (Fault.READ_TIMEOUT, Phase.WAIT)
 
@@ -231,26 +232,20 @@ async def test_facts_name_the_client_id_of_a_valid_string_only(serve, get_token,
     assert (await get_token(wire)).facts.client_id == CLIENT
 
 
-@pytest.mark.parametrize("secret", ["short", "0" * 31, "0" * 32])
-async def test_connector_secret_with_the_client_id_only_is_too_short(serve, get_token, secret):
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        *(({"credential": TYPED, "secret": text}, Fault.SECRET_TOO_SHORT) for text in ("short", "0" * 31, "0" * 32)),
+        ({"secret": None}, Fault.SECRET_UNREADABLE),
+        ({"secret": ""}, Fault.SECRET_UNREADABLE),
+        ({"credential": replace(BY_SECRET, tenant_id="a/../b")}, Fault.IDENTITY_UNAVAILABLE),
+        ({"challenge": replace(CHALLENGE, tenant="a?b")}, Fault.CHALLENGE_NO_TENANT),
+        ({"credential": BY_CERTIFICATE, "secret": None}, Fault.SECRET_UNREADABLE),
+    ],
+)
+async def test_unusable_secret_or_tenant_sends_no_request(serve, get_token, changes, fault):
     wire = await serve()
-    assert (await get_token(wire, TYPED, secret)).facts.fault is Fault.SECRET_TOO_SHORT
-    assert wire.connections == 0
-
-
-@pytest.mark.parametrize("secret", [None, ""])
-async def test_missing_secret_sends_no_request(serve, get_token, secret):
-    wire = await serve()
-    assert (await get_token(wire, secret=secret)).facts.fault is Fault.SECRET_UNREADABLE
-    assert wire.connections == 0
-
-
-async def test_invalid_tenant_sends_no_request(serve, get_token):
-    wire = await serve()
-    bad = Credential(name="c", kind=CredentialKind.CLIENT_SECRET, client_id=CLIENT, tenant_id="a/../b")
-    assert (await get_token(wire, bad)).facts.fault is Fault.IDENTITY_UNAVAILABLE
-    challenge = Challenge(authority=f"https://{ENTRA}", tenant="a?b", resource="https://vault.azure.net")
-    assert (await get_token(wire, challenge=challenge)).facts.fault is Fault.CHALLENGE_NO_TENANT
+    assert (await get_token(wire, **changes)).facts.fault is fault
     assert wire.connections == 0
 
 
@@ -259,34 +254,17 @@ async def test_certificate_signs_the_client_assertion(serve, get_token, tmp_path
     for name, content, password in principal.good():
         file = tmp_path / name
         file.write_bytes(content)
-        credential = Credential(name="c", kind=CredentialKind.CLIENT_CERTIFICATE, client_id=CLIENT, certificate_file=file)
-        answer = await get_token(wire, credential, password)
+        answer = await get_token(wire, replace(BY_CERTIFICATE, certificate_file=file), password)
         assert answer.token == TOKEN, (name, answer.facts)
         form = urllib.parse.parse_qs(wire.requests[-1].body.decode())
         header = json.loads(base64.urlsafe_b64decode(form["client_assertion"][0].split(".")[0] + "=="))
         assert header["alg"] == "PS256"
 
 
-async def test_missing_certificate_file_is_unreadable(serve, get_token, tmp_path):
-    wire = await serve()
-    gone = Credential(name="c", kind=CredentialKind.CLIENT_CERTIFICATE, client_id=CLIENT, certificate_file=tmp_path / "gone.pem")
-    assert (await get_token(wire, gone, None)).facts.fault is Fault.SECRET_UNREADABLE
-    assert wire.connections == 0
-
-
-async def test_managed_identity_uses_the_endpoint_of_its_host(serve, get_token, monkeypatch, free_port):
-    wire = await serve(
-        lambda _request: response(
-            200,
-            {"access_token": TOKEN, "expires_on": "4102444800", "resource": "https://vault.azure.net"},
-            Content_Type="application/json",
-        ),
-        tls=False,
-    )
-    monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{wire.port}/msi/token")
-    monkeypatch.setenv("IDENTITY_HEADER", "header")
-    identity = Credential(name="vm", kind=CredentialKind.MANAGED_IDENTITY)
-    answer = await get_token(free_port, identity, None)
+async def test_managed_identity_uses_the_endpoint_of_its_host(app_service, get_token, free_port):
+    grant = {"access_token": TOKEN, "expires_on": "4102444800", "resource": "https://vault.azure.net"}
+    wire = await app_service(response(200, grant, Content_Type="application/json"), "header")
+    answer = await get_token(free_port, BY_HOST, None)
     assert answer.token == TOKEN
     assert answer.facts.endpoint == f"127.0.0.1:{wire.port}"
     assert wire.requests[0].headers["x-identity-header"] == "header"
@@ -297,30 +275,22 @@ async def test_managed_identity_uses_the_endpoint_of_its_host(serve, get_token, 
 async def test_unreachable_managed_identity_is_unavailable(get_token, monkeypatch, free_port):
     monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{free_port}/msi/token")
     monkeypatch.setenv("IDENTITY_HEADER", "header")
-    identity = Credential(name="vm", kind=CredentialKind.MANAGED_IDENTITY)
-    assert (await get_token(free_port, identity, None)).facts.fault is Fault.IDENTITY_UNAVAILABLE
+    assert (await get_token(free_port, BY_HOST, None)).facts.fault is Fault.IDENTITY_UNAVAILABLE
 
 
 async def test_silent_imds_is_unavailable_and_named(serve, network_to, monkeypatch, free_port):
-    async def swallow(wire, _reader, _writer):
-        await wire.release.wait()
-        return True
-
-    imds = await serve(tls=False, on_connect=swallow)
+    imds = await serve(tls=False, on_connect=is_silent)
     monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", f"http://127.0.0.1:{imds.port}")
-    identity = Credential(name="vm", kind=CredentialKind.MANAGED_IDENTITY)
-    facts = (await fetch_token(network_to(entra=free_port), identity, None, CHALLENGE, deadline=until(0.5))).facts
+    facts = (await fetch_token(network_to(entra=free_port), BY_HOST, None, CHALLENGE, deadline=until(0.5))).facts
     assert (facts.fault, facts.endpoint) == (Fault.IDENTITY_UNAVAILABLE, f"127.0.0.1:{imds.port}")
     assert facts.detail.startswith(f"127.0.0.1:{imds.port}: ")
 
 
-async def test_identity_service_that_echoes_its_header_leaks_nothing(serve, get_token, monkeypatch, free_port):
+async def test_identity_service_that_echoes_its_header_leaks_nothing(app_service, get_token, free_port):
     secret = "Marked-header.8Q9w"
     echoed = {"error": "invalid_request", "error_description": f"not {secret}"}
-    wire = await serve(lambda _request: response(400, echoed, Content_Type="application/json", x_ms_request_id=secret), tls=False)
-    monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{wire.port}/msi/token")
-    monkeypatch.setenv("IDENTITY_HEADER", secret)
-    facts = (await get_token(free_port, Credential(name="vm", kind=CredentialKind.MANAGED_IDENTITY), None)).facts
+    await app_service(response(400, echoed, Content_Type="application/json", x_ms_request_id=secret), secret)
+    facts = (await get_token(free_port, BY_HOST, None)).facts
     assert secret not in repr(facts)
     assert "<secret>" in facts.detail
 
@@ -353,18 +323,11 @@ async def test_workload_identity_sends_its_token_file_to_entra(serve, get_token,
 
 
 async def test_cancelled_request_leaves_no_connection(serve, get_token):
-    async def silent(wire, _reader, _writer):
-        await wire.release.wait()
-
-    wire = await serve(lambda _request: silent)
+    wire = await serve(lambda _request: is_silent)
     task = asyncio.create_task(get_token(wire, seconds=60))
-    async with asyncio.timeout(30):
-        while not wire.requests:  # noqa: ASYNC110 - the server has no event for it
-            await asyncio.sleep(0.001)
+    await eventually(lambda: wire.requests)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     wire.release.set()
-    async with asyncio.timeout(30):
-        while wire.open:  # noqa: ASYNC110 - the server has no event for it
-            await asyncio.sleep(0.001)
+    await eventually(lambda: not wire.open)

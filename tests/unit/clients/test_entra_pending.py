@@ -15,7 +15,7 @@ from exporter.runtime.thread_pool import PoolExhausted
 from exporter.tokens.cache import TokenCache
 from exporter.tokens.reuse import ReuseWindow
 from exporter.tokens.secret_cache import Secret
-from tests.support.tls_server import ENTRA, TENANT, TOKEN, response
+from tests.support.tls_server import ENTRA, TENANT, TOKEN, is_silent, response
 
 CREDENTIAL = Credential(name="sql", kind=CredentialKind.CLIENT_SECRET, client_id=TENANT)
 CHALLENGE = Challenge(authority=f"https://{ENTRA}", tenant=TENANT, resource="https://vault.azure.net")
@@ -46,11 +46,6 @@ async def get_token():
     yield get
     for cache in caches:
         await cache.aclose()
-
-
-async def is_silent(wire, _reader, _writer):
-    await wire.release.wait()
-    return True
 
 
 async def starts_a_body(wire, _reader, writer):

@@ -20,11 +20,8 @@ FLOODS = {
 }
 
 
-@pytest.mark.parametrize("flood", FLOODS)
-async def test_flood_ends_long_before_the_deadline(serve, session_to, flood):
-    """Parsing it until the deadline would delay every other probe."""
+def flooding(flood, sent):
     first, piece = FLOODS[flood]
-    sent = []
 
     async def floods(_wire, _reader, writer):
         writer.write(first)
@@ -35,7 +32,14 @@ async def test_flood_ends_long_before_the_deadline(serve, session_to, flood):
             await asyncio.sleep(0)
         return False
 
-    wire = await serve(lambda _request: floods)
+    return floods
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+async def test_flood_ends_long_before_the_deadline(serve, session_to, flood):
+    """Parsing it until the deadline would delay every other probe."""
+    sent = []
+    wire = await serve(lambda _request: flooding(flood, sent))
     async with session_to(wire) as session:
         facts, _ = await session.get_key(TOKEN, "Key0", None, deadline=until(60))
     assert facts.fault is Fault.BODY_TOO_LARGE, facts
@@ -45,18 +49,7 @@ async def test_flood_ends_long_before_the_deadline(serve, session_to, flood):
 
 @pytest.mark.parametrize("flood", ["interim responses", "blank lines"])
 async def test_flood_of_a_proxy_ends_long_before_the_deadline(serve, session_to, flood):
-    first, piece = FLOODS[flood]
-
-    async def floods(_wire, reader, writer):
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(first)
-        while not writer.is_closing():
-            writer.write(piece)
-            await writer.drain()
-            await asyncio.sleep(0)
-        return True
-
-    proxy = await serve(tls=False, on_connect=floods)
+    proxy = await serve(lambda _request: flooding(flood, []), tls=False)
     async with session_to(None, proxy=Proxy(url=f"http://127.0.0.1:{proxy.port}")) as session:
         facts, _ = await session.get_key(TOKEN, "Key0", None, deadline=until(60))
     assert facts.fault is Fault.PROXY_INVALID, facts

@@ -66,14 +66,6 @@ async def test_only_the_challenge_request_has_no_token(serve, session_to, fake_v
     assert json.loads(wire.requests[2].body)["alg"] == "RSA-OAEP"
 
 
-async def test_each_session_opens_its_own_connection(serve, session_to, fake_vault):
-    wire = await serve(fake_vault)
-    for _ in range(3):
-        async with session_to(wire) as session:
-            await session.challenge(deadline=until())
-    assert wire.connections == 3
-
-
 async def test_connection_phases_belong_to_the_first_exchange(serve, session_to, fake_vault):
     wire = await serve(fake_vault)
     loop = asyncio.get_running_loop()
@@ -102,23 +94,19 @@ async def pauses(_wire, _reader, writer):
     return True
 
 
-async def test_wait_ends_with_the_first_byte_of_the_response(serve, session_to):
-    wire = await serve(lambda _request: pauses)
-    async with session_to(wire) as session:
-        facts, challenge = await session.challenge(deadline=until())
+async def test_wait_ends_with_the_first_byte_of_the_response(challenged):
+    facts, challenge = await challenged(pauses)
     assert challenge is not None
     assert facts.phases[Phase.TRANSFER] >= PAUSE
 
 
-async def test_unfinished_headers_count_as_wait(serve, session_to):
+async def test_unfinished_headers_count_as_wait(challenged):
     async def stops(wire, _reader, writer):
         writer.write(b"HTTP/1.1 401 Status\r\nServer: ")
         await wire.release.wait()
         return False
 
-    wire = await serve(lambda _request: stops)
-    async with session_to(wire) as session:
-        facts, _ = await session.challenge(deadline=until(PAUSE))
+    facts, _ = await challenged(stops, PAUSE)
     assert (facts.fault, facts.phase_reached) == (Fault.READ_TIMEOUT, Phase.WAIT)
     assert Phase.TRANSFER not in facts.phases
     assert facts.phases[Phase.WAIT] > PAUSE / 2
@@ -211,9 +199,8 @@ def key(fake_vault):
         ("Bearer", "AKV10046: Unable to resolve the key used for signature validation.", (None, 10046)),
     ],
 )
-async def test_vault_401_names_its_cause(serve, session_to, header, message, expected):
+async def test_vault_401_names_its_cause(serve, key_facts, header, message, expected):
     body = {"error": {"code": "Unauthorized", "message": message}}
     wire = await serve(lambda _request: response(401, body, Content_Type="application/json", WWW_Authenticate=header))
-    async with session_to(wire) as session:
-        facts, _ = await session.get_key(TOKEN, "Key0", None, deadline=until())
+    facts = await key_facts(wire)
     assert (facts.fault, facts.status, (facts.inner_code, facts.akv)) == (Fault.HTTP_STATUS, 401, expected)

@@ -28,13 +28,9 @@ def challenge_of(authorization, resource="https://vault.azure.net"):
         (response(503, b"<html>"), Fault.HTTP_STATUS),
     ],
 )
-async def test_unusable_challenge_has_its_own_fault(serve, session_to, answer, fault):
-    wire = await serve(lambda _request: answer)
-    async with session_to(wire) as session:
-        facts, challenge = await session.challenge(deadline=until())
-    assert facts.fault is fault
-    assert challenge is None
-    assert len(wire.requests) == 1
+async def test_unusable_challenge_has_its_own_fault(challenged, answer, fault):
+    facts, challenge = await challenged(answer)
+    assert (facts.fault, challenge) == (fault, None)
 
 
 @pytest.mark.parametrize(
@@ -48,61 +44,49 @@ async def test_unusable_challenge_has_its_own_fault(serve, session_to, answer, f
         (f"https://{ENTRA}/t", "vault.azure.net", Fault.RESOURCE_MISMATCH),
     ],
 )
-async def test_challenge_for_a_foreign_host_is_rejected(serve, session_to, authorization, resource, fault):
-    wire = await serve(lambda _request: response(401, b"", WWW_Authenticate=challenge_of(authorization, resource)))
-    async with session_to(wire) as session:
-        facts, challenge = await session.challenge(deadline=until())
-    assert facts.fault is fault
+async def test_challenge_for_a_foreign_host_is_rejected(challenged, authorization, resource, fault):
+    facts, challenge = await challenged(response(401, b"", WWW_Authenticate=challenge_of(authorization, resource)))
+    assert (facts.fault, challenge) == (fault, None)
     assert facts.detail == f"the 401 names {authorization.removesuffix('/t')} and {resource}"
-    assert challenge is None
 
 
-async def test_configured_authority_is_accepted(serve, session_to):
-    wire = await serve(lambda _request: response(401, b"", WWW_Authenticate=challenge_of("https://entra.corp.example:8443/t")))
-    async with session_to(wire, authority_host="https://entra.corp.example:8443") as session:
-        facts, challenge = await session.challenge(deadline=until())
-    assert facts.fault is Fault.NONE
-    assert challenge.authority == "https://entra.corp.example:8443"
+async def test_configured_authority_is_accepted(challenged):
+    answer = response(401, b"", WWW_Authenticate=challenge_of("https://entra.corp.example:8443/t"))
+    facts, challenge = await challenged(answer, authority_host="https://entra.corp.example:8443")
+    assert (facts.fault, challenge.authority) == (Fault.NONE, "https://entra.corp.example:8443")
 
 
-async def test_challenge_with_an_empty_body_is_accepted(serve, session_to):
+async def test_challenge_with_an_empty_body_is_accepted(challenged):
     """A managed HSM sends an empty body."""
-    wire = await serve(lambda _request: response(401, b"", WWW_Authenticate=CHALLENGE))
-    async with session_to(wire) as session:
-        facts, challenge = await session.challenge(deadline=until())
+    facts, challenge = await challenged(response(401, b"", WWW_Authenticate=CHALLENGE))
     assert (facts.fault, facts.detail, challenge.tenant) == (Fault.NONE, "", TENANT)
 
 
-async def test_challenge_with_a_truncated_body_is_accepted(serve, session_to):
-    async def cut(_wire, _reader, writer):
+def unfinished(*, stalls):
+    """A response whose body is cut, or stalls."""
+
+    async def begin(wire, _reader, writer):
         writer.write(f"HTTP/1.1 401 No\r\nWWW-Authenticate: {CHALLENGE}\r\nContent-Length: 99\r\n\r\n{{".encode())
         await writer.drain()
+        if stalls:
+            await wire.release.wait()
         return False
 
-    wire = await serve(lambda _request: cut)
-    async with session_to(wire) as session:
-        facts, challenge = await session.challenge(deadline=until())
-    assert facts.fault is Fault.NONE
-    assert challenge is not None
+    return begin
 
 
-async def test_challenge_with_a_stalled_body_is_a_body_timeout(serve, session_to):
-    async def stalls(wire, _reader, writer):
-        writer.write(f"HTTP/1.1 401 No\r\nWWW-Authenticate: {CHALLENGE}\r\nContent-Length: 99\r\n\r\n{{".encode())
-        await writer.drain()
-        await wire.release.wait()
-        return False
+async def test_challenge_with_a_truncated_body_is_accepted(challenged):
+    facts, challenge = await challenged(unfinished(stalls=False))
+    assert (facts.fault, challenge.tenant) == (Fault.NONE, TENANT)
 
-    wire = await serve(lambda _request: stalls)
-    async with session_to(wire) as session:
-        facts, challenge = await session.challenge(deadline=until(0.5))
+
+async def test_challenge_with_a_stalled_body_is_a_body_timeout(challenged):
+    facts, challenge = await challenged(unfinished(stalls=True), 0.5)
     assert (facts.fault, facts.status, facts.phase_reached) == (Fault.BODY_TIMEOUT, 401, Phase.TRANSFER)
     assert challenge is None
 
 
 async def test_good_challenge_has_no_error_of_its_body(serve, session_to, fake_vault):
-    wire = await serve(fake_vault)
-    async with session_to(wire) as session:
-        facts, challenge = await session.challenge(deadline=until())
-    assert challenge is not None
+    async with session_to(await serve(fake_vault)) as session:
+        facts, _ = await session.challenge(deadline=until())
     assert (facts.fault, facts.status, facts.service_code, facts.inner_code, facts.detail) == (Fault.NONE, 401, None, None, "")

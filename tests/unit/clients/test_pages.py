@@ -8,7 +8,7 @@ from exporter.core.classify import classify
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, CredentialKind, Step
 from exporter.core.reasons import Reason
-from tests.support.tls_server import ENTRA, TENANT, TOKEN, VAULT, response, until
+from tests.support.tls_server import ENTRA, TENANT, VAULT, response, until
 
 PAGE = b"<html><title>Blocked by proxy.example</title></html>"
 CHALLENGE = Challenge(authority=f"https://{ENTRA}", tenant=TENANT, resource="https://vault.azure.net")
@@ -16,11 +16,9 @@ BY_SECRET = Credential(name="sql", kind=CredentialKind.CLIENT_SECRET, client_id=
 
 
 @pytest.fixture
-def get_key(serve, session_to):
+def get_key(serve, key_facts):
     async def get(answer):
-        wire = await serve(lambda _request: answer)
-        async with session_to(wire) as session:
-            return (await session.get_key(TOKEN, "Key0", None, deadline=until()))[0]
+        return await key_facts(await serve(lambda _request: answer))
 
     return get
 

@@ -106,15 +106,12 @@ def wrapped(inner):
         (aiohttp.ClientOSError(errno.ECONNREFUSED, "words"), None),
         (socket.gaierror(socket.EAI_AGAIN, "words"), None),
         (ValueError(errno.EMFILE), None),
+        (None, None),
     ],
 )
 def test_shortage_is_found_in_a_wrapped_exception(error, lacking):
     assert shortage_of(error) is lacking
     assert shortage_of(wrapped(wrapped(error))) is lacking
-
-
-def test_no_exception_is_no_shortage():
-    assert shortage_of(None) is None
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 
 from exporter.core.faults import Fault
 from tests.support.tls_server import CHALLENGE, TOKEN, FakeVault, until
+from tests.support.web_server import until as eventually
 
 ANSWERS = {
     "length": b"Content-Length: 2\r\n\r\n{}",
@@ -72,7 +73,5 @@ async def test_failed_close_of_a_session_still_closes_the_sockets(serve, session
 
 
 async def all_closed(sockets):
-    async with asyncio.timeout(30):
-        while any(each.fileno() != -1 for each in sockets):  # noqa: ASYNC110 - a socket has no event
-            await asyncio.sleep(0.01)
+    await eventually(lambda: all(each.fileno() == -1 for each in sockets))
     gc.collect()  # an unclosed transport would warn here

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from docs.generators.configuration import PART
 from exporter.cli import check
 from exporter.config import load_config
 
@@ -63,21 +62,6 @@ def test_cost_is_printed(run):
     code, out, _ = run(GOOD + TARGET, "--cost")
     assert code == 0
     assert re.search(r"^total +1 +190,080 +138,240 +190,080 +43,200$", out, re.MULTILINE)
-
-
-def test_reference_on_the_page_is_up_to_date():
-    page = PAGE.read_text(encoding="utf-8")
-    assert PART.refreshed(page) == page, "run: ./dev docs"
-
-
-def test_reference_is_rewritten_between_its_marks(tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text(f"before\n{PART.begin}\nobsolete\n{PART.end}\nafter\n")
-    PART.main([str(page)])
-    assert page.read_text() == PART.refreshed(f"before\n{PART.begin}\n{PART.end}\nafter\n")
-    assert "obsolete" not in page.read_text()
-    with pytest.raises(ValueError, match="needs a line"):
-        PART.refreshed("no marks")
 
 
 def test_example_on_the_page_loads(tmp_path):

@@ -51,18 +51,35 @@ def numbers(sums):
     return len(sums.targets), round(sums.requests), round(sums.billable), round(sums.sign_ins)
 
 
-def test_probe_is_one_anonymous_and_three_billable_requests(configured):
-    assert numbers(monthly(configured(["name: a, credential: c"]))["c"]) == (1, 4 * MINUTES, 3 * MINUTES, MINUTES)
+OBSOLETE = "{key: k/4, credential: d, until: 2026-05-31}"  # costs nothing
+READS = "module: m, next_credential: d, recovery_vault: contoso-dr, retained_versions: [{key: k/2}]"
 
 
-def test_read_only_probe_bills_one(configured):
-    config = configured(["name: a, credential: c, module: m"], "mode: read_only")
-    assert numbers(monthly(config)["c"]) == (1, 2 * MINUTES, MINUTES, MINUTES)
-
-
-def test_rarer_round_trips_bill_less(configured):
-    config = configured(["name: a, credential: c, module: m"], "round_trip_interval: 5m")
-    assert numbers(monthly(config)["c"]) == (1, round(2.4 * MINUTES), round(1.4 * MINUTES), MINUTES)
+@pytest.mark.parametrize(
+    ("more_keys", "more", "expected"),
+    [
+        ("", {}, {"c": (4 * MINUTES, 3 * MINUTES, MINUTES)}),
+        ("module: m", {"modules": "mode: read_only"}, {"c": (2 * MINUTES, MINUTES, MINUTES)}),
+        ("module: m", {"modules": "round_trip_interval: 5m"}, {"c": (2.4 * MINUTES, 1.4 * MINUTES, MINUTES)}),
+        ("next_credential: d", {}, {"c": (4 * MINUTES, 3 * MINUTES, MINUTES), "d": (4 * FIVES, 3 * FIVES, FIVES)}),
+        (
+            f"retained_versions: [{{key: k/2}}, {{key: k/3, credential: d, until: 2026-06-01}}, {OBSOLETE}]",
+            {},
+            {"c": (4 * MINUTES + 3 * FIVES, 3 * MINUTES + 2 * FIVES, MINUTES), "d": (3 * FIVES, 2 * FIVES, FIVES)},
+        ),
+        ("retained_versions: [{key: k/2, credential: d}, {key: k/3, credential: d}]", {}, {"d": (6 * FIVES, 4 * FIVES, FIVES)}),
+        ("recovery_vault: contoso-dr, recovery_credential: d", {}, {"d": (3 * FIVES, 2 * FIVES, FIVES)}),
+        (
+            READS,
+            {"modules": "mode: read_only", "key": "k/1"},
+            {"c": (2 * MINUTES + 6 * FIVES, MINUTES + 3 * FIVES, MINUTES), "d": (2 * FIVES, FIVES, FIVES)},
+        ),
+    ],
+    ids=["full", "read_only", "rarer round trips", "staged", "retained", "one token", "recovery", "auxiliary read_only"],
+)
+def test_requests_are_counted_by_credential(more_keys, more, expected, configured):
+    found = monthly(configured([f"name: a, credential: c, {more_keys}"], **more))
+    assert {name: numbers(found[name]) for name in expected} == {name: (1, *map(round, each)) for name, each in expected.items()}
 
 
 def test_targets_share_the_sign_in_of_the_shortest_interval(configured):
@@ -109,38 +126,6 @@ def test_newest_version_costs_a_challenge_and_a_get(configured):
 def test_auxiliary_probes_are_never_more_frequent_than_probes(auxiliary_interval, every, configured):
     config = configured(["name: a, credential: c, module: m"], f"auxiliary_interval: {auxiliary_interval}", key="k/1")
     assert round(monthly(config)["c"].requests) == 4 * MINUTES + 2 * MINUTES / every
-
-
-def test_staged_credential_makes_the_round_trip_with_its_sign_in(configured):
-    found = monthly(configured(["name: a, credential: c, next_credential: d"]))
-    assert numbers(found["d"]) == (1, 4 * FIVES, 3 * FIVES, FIVES)
-    assert numbers(found["c"]) == (1, 4 * MINUTES, 3 * MINUTES, MINUTES)
-
-
-def test_retained_versions_are_read_and_unwrapped_only(configured):
-    retained = "retained_versions: [{key: k/2}, {key: k/3, credential: d, until: 2026-06-01}, {key: k/4, credential: d, until: 2026-05-31}]"
-    found = monthly(configured([f"name: a, credential: c, {retained}"]))
-    assert numbers(found["c"]) == (1, 4 * MINUTES + 3 * FIVES, 3 * MINUTES + 2 * FIVES, MINUTES)
-    assert numbers(found["d"]) == (1, 3 * FIVES, 2 * FIVES, FIVES)  # the obsolete one costs nothing
-
-
-def test_retained_versions_of_a_target_share_a_token(configured):
-    found = monthly(
-        configured(["name: a, credential: c, retained_versions: [{key: k/2, credential: d}, {key: k/3, credential: d}]"])
-    )
-    assert numbers(found["d"]) == (1, 6 * FIVES, 4 * FIVES, FIVES)
-
-
-def test_recovery_vault_costs_as_much_as_a_retained_version(configured):
-    found = monthly(configured(["name: a, credential: c, recovery_vault: contoso-dr, recovery_credential: d"]))
-    assert numbers(found["d"]) == (1, 3 * FIVES, 2 * FIVES, FIVES)
-
-
-def test_auxiliary_probes_of_mode_read_only_only_read(configured):
-    target = "name: a, credential: c, module: m, next_credential: d, recovery_vault: contoso-dr, retained_versions: [{key: k/2}]"
-    found = monthly(configured([target], "mode: read_only", key="k/1"))
-    assert numbers(found["d"]) == (1, 2 * FIVES, FIVES, FIVES)
-    assert numbers(found["c"]) == (1, 2 * MINUTES + 6 * FIVES, MINUTES + 3 * FIVES, MINUTES)
 
 
 def test_auxiliary_sign_ins_are_at_most_one_per_interval(configured):

@@ -168,14 +168,12 @@ def test_user_in_a_url_is_masked():
 
 
 def test_default_next_credential_ignores_targets_that_use_it(tmp_path):
-    path = tmp_path / "ekm.yml"
-    path.write_text(
+    config = written(
+        tmp_path,
         "credentials: {now: {type: default}, new: {type: managed_identity}}\n"
         "target_defaults: {vault: contoso, key: K, credential: now, next_credential: new}\n"
-        "targets: [{name: first, credential: new}, {name: second}]\n"
+        "targets: [{name: first, credential: new}, {name: second}]\n",
     )
-    config = load_config(path).config
-    assert config is not None
     assert [(target.credential, target.next_credential) for target in config.targets.values()] == [("new", None), ("now", "new")]
 
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from exporter.config import dump_yaml, load_config
 from exporter.config.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, TARGET, TLS, TOP
-from exporter.config.types import FieldType
 from tests.support.editor import VALIDATOR, read
 
 BOUNDED = settings(deadline=timedelta(seconds=10), max_examples=150)
@@ -94,12 +93,3 @@ def test_any_yaml_punctuation_gives_a_result(text):
 @given(configurations)
 def test_any_similar_configuration_gives_a_result(data):
     load(yaml.safe_dump(data, allow_unicode=False).encode())
-
-
-def test_every_key_of_every_table_has_a_kind_and_a_sentence():
-    for table in (TOP, GLOBAL, CREDENTIAL, MODULE, PROXY, TLS, TARGET, RETAINED):
-        assert len({field.name for field in table}) == len(table)
-        for field in table:
-            assert isinstance(field.kind, FieldType)
-            assert field.kind.type_name
-            assert field.doc.endswith(".")

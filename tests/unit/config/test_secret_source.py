@@ -1,11 +1,8 @@
 """Secrets are read whole, refreshed, and never shown."""
 
 import asyncio
-import io
 import os
 import threading
-from contextlib import redirect_stderr, redirect_stdout
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -20,7 +17,6 @@ from exporter.runtime.shortage import shortage_of
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
 from exporter.tokens.secret_cache import Secret, SecretCache
 
-BAD = Path(__file__).parent / "bad"
 MARK = "S3CRET-MARK"
 CLIENT_ID = "66666666777788889999000000000000"
 
@@ -205,15 +201,6 @@ async def test_many_waiters_share_one_read(clock, file):
     pool.close()
 
 
-async def test_cancelled_waiter_leaves_the_others_waiting(cache, file):
-    file.write_text("one\n")
-    waiters = [asyncio.create_task(cache.current(credential(file))) for _ in range(3)]
-    await asyncio.sleep(0)
-    waiters[0].cancel()
-    assert [secret.text for secret in await asyncio.gather(*waiters[1:])] == ["one", "one"]
-    assert waiters[0].cancelled()
-
-
 async def test_closed_thread_pool_keeps_the_last_secret(cache, pool, clock, file):
     file.write_text("one\n")
     first = await cache.current(credential(file))
@@ -290,23 +277,7 @@ def test_repr_of_a_secret_does_not_contain_it():
     assert MARK not in repr(ConnectorSecret("id", MARK))
 
 
-def run_check(path, **flags):
-    out, err = io.StringIO(), io.StringIO()
-    args = SimpleNamespace(config_file=path, print_effective=True, cost=True, verbose=True, **flags)
-    with redirect_stdout(out), redirect_stderr(err):
-        code = check.run(args)
-    return code, out.getvalue() + err.getvalue()
-
-
-@pytest.mark.parametrize("name", sorted(path.name for path in BAD.glob("*.yml")))
-def test_check_prints_no_secret_of_a_bad_configuration(name, monkeypatch):
-    monkeypatch.chdir(BAD)
-    code, printed = run_check(Path(name))
-    assert code == 2
-    assert "S3CRET" not in printed
-
-
-def test_check_prints_no_secret_of_a_good_configuration(tmp_path):
+def test_check_prints_no_secret_of_a_good_configuration(tmp_path, capsys):
     for name, secret in (("plain", MARK), ("typed", CLIENT_ID + MARK)):
         (tmp_path / name).write_text(secret + "\n")
     path = tmp_path / "ekm.yml"
@@ -317,8 +288,8 @@ def test_check_prints_no_secret_of_a_good_configuration(tmp_path):
         "modules: {default: {proxy: {url: 'http://p:3128', username: u, password_file: plain}}}\n"
         "targets:\n  - {name: a, vault: contoso, key: k/1, credential: a}\n  - {name: b, vault: contoso, key: k/1, credential: b}\n"
     )
-    code, printed = run_check(path)
-    assert code == 0
+    assert check.run(SimpleNamespace(config_file=path, print_effective=True, cost=True, verbose=True)) == 0
+    printed = "".join(capsys.readouterr())
     assert "client_secret_file" in printed
     assert "S3CRET" not in printed
     assert CLIENT_ID not in printed

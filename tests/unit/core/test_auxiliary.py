@@ -106,6 +106,5 @@ def test_a_report_names_its_failure_and_what_it_is_about():
         what=AuxiliaryKind.NEXT, name="staged", vault="v", credential="c", at=0.0, usable=False, steps=failed
     )
     assert report.failure is first_failure(AuxiliaryKind.NEXT, failed)
-    assert report.failure is not None
     assert report.failure.step is Step.TOKEN
     assert report.identity == (AuxiliaryKind.NEXT, "staged", "v")

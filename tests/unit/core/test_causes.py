@@ -1,10 +1,7 @@
 """The link that a failure breaks."""
 
-import re
-
 import pytest
 
-from alerts.values import PATTERNS
 from exporter.core.causes import Failed, Link, cause_of
 from exporter.core.model import Step
 from exporter.core.reasons import Reason, spreading_to
@@ -48,10 +45,3 @@ def test_every_step_and_reason_has_a_cause():
 def test_region_is_at_fault_without_an_answer_but_not_for_a_certificate():
     assert {Reason.CONNECT_TIMEOUT, Reason.READ_TIMEOUT, Reason.BODY_TIMEOUT, Reason.SERVER_ERROR} <= spreading_to(Link.REGION)
     assert not {reason for reason in spreading_to(Link.REGION) if reason.startswith(("tls_", "dns_", "proxy_"))}
-
-
-def test_reasons_of_a_lost_route_are_those_of_the_alerts():
-    lost, egress = ({reason for reason in Reason if re.fullmatch(PATTERNS[name], reason)} for name in ("NO_ROUTE", "NO_EGRESS"))
-    proxy = {reason for reason in Reason if reason.row.link is Link.PROXY}
-    assert lost == spreading_to(Link.HOST) | proxy | {Reason.NETWORK_DOWN}
-    assert egress == proxy | {reason for reason in Reason if reason.row.is_of_host}

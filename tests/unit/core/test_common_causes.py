@@ -148,6 +148,11 @@ def test_one_cause_needs_three_vaults_within_minutes(times, named):
     assert {cause.name for cause in causes_of(*at(*times))} == named
 
 
+def test_a_single_firewall_among_refusals_is_the_credentials_cause():
+    found = causes_of(*many(2, Reason.FORBIDDEN_RBAC), failed(Reason.FORBIDDEN_FIREWALL, vault="v9"))
+    assert set(found) == {Cause(Link.CREDENTIAL, "sql", Reason.FORBIDDEN_RBAC)}
+
+
 @pytest.mark.parametrize("reason", [Reason.FORBIDDEN_FIREWALL, Reason.FORBIDDEN_CONNECTION, Reason.FORBIDDEN_NSP])
 @pytest.mark.parametrize(("healthy", "names"), [(3, {""}), (4, {"v0", "v1", "v2"})])
 def test_many_vaults_that_refuse_an_address_are_one_cause_of_no_credential(reason, healthy, names):

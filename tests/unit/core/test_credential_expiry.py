@@ -10,14 +10,12 @@ from exporter.core.credential_expiry import (
     ListedCredential,
     LookupResult,
     SecretVersion,
-    Source,
     choose_certificate,
     choose_secret,
     choose_version,
     graph_of,
     start_of,
 )
-from exporter.metrics.definitions import BY_NAME
 
 NOW = 1_800_000_000.0
 SECRET = "abcdef"
@@ -158,9 +156,3 @@ def test_vault_and_authority_select_the_cloud_of_graph(vault, authority_host, gr
 
 def test_a_declared_day_starts_at_midnight_utc():
     assert start_of(date(2027, 3, 1)) == 1803859200.0
-
-
-def test_the_label_source_has_the_values_of_the_table():
-    assert "source" in BY_NAME["ekm_credential_expiry_timestamp_seconds"].own
-    dated = [str(source) for source in Source if source is not Source.ENTRA]
-    assert dated == ["declared", "certificate", "graph", "key_vault"]

@@ -34,10 +34,6 @@ NO_AUTHORITY = [
 @pytest.mark.parametrize("host", NO_AUTHORITY)
 def test_anything_else_is_no_host(host):
     assert parse_authority(host) is None
-
-
-@pytest.mark.parametrize("host", NO_AUTHORITY)
-def test_malformed_host_is_not_loopback(host):
     assert not is_loopback(host)
 
 

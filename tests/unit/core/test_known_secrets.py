@@ -20,11 +20,15 @@ TEXTS = (
 )
 
 
+def knowing(secret):
+    made = KnownSecrets()
+    made.remember(secret)
+    return made
+
+
 @pytest.fixture
 def known():
-    made = KnownSecrets()
-    made.remember(SECRET)
-    return made
+    return knowing(SECRET)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -32,8 +36,7 @@ def known():
     secret=st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=16, max_size=60), before=st.text(max_size=20)
 )
 def test_any_secret_is_hidden_in_any_encoding(encoding, secret, before):
-    known = KnownSecrets()
-    known.remember(secret)
+    known = knowing(secret)
     encoded = ENCODINGS[encoding](secret)
     hidden = known.hide(f"{before} {encoded} and more")
     assert MARK in hidden
@@ -55,15 +58,13 @@ def test_text_without_a_secret_stays_as_it_is(known, text):
 
 @given(st.text(max_size=500))
 def test_text_without_a_secret_stays_whatever_its_characters(text):
-    known = KnownSecrets()
-    known.remember(SECRET)
+    known = knowing(SECRET)
     assume(SECRET[:SHORTEST].casefold() not in text.casefold())
     assert known.hide(text) == text
 
 
 def test_short_secret_masks_no_common_word():
-    known = KnownSecrets()
-    known.remember("secret!")
+    known = knowing("secret!")
     assert known.hide("not a secret!") == "not a secret!"
 
 
@@ -95,8 +96,7 @@ def test_forgotten_secrets_free_their_memory():
 
 
 def test_secret_is_found_in_a_text_checked_before():
-    known = KnownSecrets()
-    known.remember("another secret")
+    known = knowing("another secret")
     assert not known.reveals(SECRET)
     known.remember(SECRET)
     assert known.reveals(SECRET)
@@ -161,24 +161,20 @@ def test_configured_name_is_never_masked(poison, more, remember):
 
 
 def test_secret_that_contains_a_name_is_masked():
-    known = KnownSecrets()
+    known = knowing("payroll-target!9zx")
     known.spare(lambda: NAMES)
-    known.remember("payroll-target!9zx")
     assert known.hide("sent payroll-target!9zx to payroll-target") == f"sent {MARK} to payroll-target"
 
 
 def test_names_of_the_new_configuration_replace_the_old_ones():
-    known = KnownSecrets()
-    known.remember("payroll-target")
+    known = knowing("payroll-target")
     known.spare(lambda: NAMES)
     assert known.hide("payroll-target") == "payroll-target"
     known.spare(lambda: ("another",))
     assert known.hide("payroll-target") == MARK
 
 
-def test_names_are_listed_only_if_a_secret_is_found():
-    known = KnownSecrets()
-    known.remember(SECRET)
+def test_names_are_listed_only_if_a_secret_is_found(known):
     known.spare(lambda: pytest.fail("no secret"))
     assert known.hide("payroll-target") == "payroll-target"
 

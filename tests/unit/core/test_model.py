@@ -62,13 +62,6 @@ def test_throttled_facts_are_those_of_failed_steps_with_429():
     assert replace(report(Fault.NONE, tainted=False), steps=steps).throttled_facts == [throttled]
 
 
-def test_the_first_failure_is_the_first_failed_step():
-    good = report(Fault.NONE, tainted=False)
-    failed = [StepResult(step=step, outcome=Outcome.FAILED) for step in (Step.WRAP_KEY, Step.UNWRAP_KEY)]
-    assert good.first_failure is None
-    assert replace(good, steps=(*good.steps, *failed)).first_failure == failed[0]
-
-
 def test_the_time_of_a_purge_is_known_until_the_key_is_back_or_purged():
     gone = report(Fault.HTTP_STATUS, tainted=False)
     assert gone.purge_after(None) is None

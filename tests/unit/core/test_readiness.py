@@ -24,61 +24,42 @@ def verdict(results: list[StepResult], **changes: object) -> Readiness:
     return assess(results, **(situation | changes))  # type: ignore[arg-type]
 
 
-def test_a_good_round_trip_is_ready():
-    assert verdict(steps()) == Readiness(ready=True, why="ready")
-
-
-def test_a_failed_wrap_alone_keeps_the_verdict():
-    assert verdict(steps(wrap_key=Outcome.FAILED)).ready is True
-
-
-@pytest.mark.parametrize("step", ["challenge", "token", "get_key", "unwrap_key"])
-def test_a_failed_step_other_than_wrap_is_not_ready(step: str):
-    assert verdict(steps(**{step: Outcome.FAILED}), unwrapped=None) == Readiness(ready=False, why="not_ready")
+READY, NOT_READY = Readiness(ready=True, why="ready"), Readiness(ready=False, why="not_ready")
+CUT = StepResult(step=Step.GET_KEY, outcome=Outcome.FAILED, reason=Reason.SCRAPE_TIMEOUT)
+REFUSED = StepResult(step=Step.TOKEN, outcome=Outcome.FAILED, reason=Reason.SECRET_EXPIRED)
 
 
 @pytest.mark.parametrize(
-    ("changes", "why"),
+    ("results", "changes", "expected"),
     [
-        ({"pinned": False}, "version_not_pinned"),
-        ({"mode": Mode.CANARY}, "canary"),
-        ({"mode": Mode.READ_ONLY, "unwrapped": None}, "read_only"),
-        ({"managed_identity": True}, "identity_of_another_host"),
-        ({"unwrapped": None}, "not_tested"),
+        (steps(), {}, READY),
+        (steps(wrap_key=Outcome.FAILED), {}, READY),
+        (steps(), {"managed_identity": True, "vantage": Vantage.SQL_HOST}, READY),
+        *(
+            (steps(**{step: Outcome.FAILED}), {"unwrapped": None}, NOT_READY)
+            for step in ("challenge", "token", "get_key", "unwrap_key")
+        ),
+        (steps(get_key=Outcome.FAILED), {"mode": Mode.READ_ONLY, "unwrapped": None}, NOT_READY),
+        (steps(unwrap_key=Outcome.SKIPPED), {"unwrapped": False}, NOT_READY),  # between round trips the last unwrap counts
+        ([REFUSED, CUT], {"unwrapped": None}, NOT_READY),
+        ([CUT], {"unwrapped": None}, Readiness(ready=None, why="scrape_timeout")),
+        (steps(), {"pinned": False}, Readiness(ready=None, why="version_not_pinned")),
+        (steps(), {"mode": Mode.CANARY}, Readiness(ready=None, why="canary")),
+        (steps(), {"mode": Mode.READ_ONLY, "unwrapped": None}, Readiness(ready=None, why="read_only")),
+        (steps(), {"managed_identity": True}, Readiness(ready=None, why="identity_of_another_host")),
+        (steps(), {"unwrapped": None}, Readiness(ready=None, why="not_tested")),
+        (steps(), {"own_module": False}, Readiness(ready=None, why="other_module")),
+        (steps(token=Outcome.FAILED), {"own_module": False}, Readiness(ready=None, why="other_module")),
     ],
 )
-def test_probes_that_prove_too_little_have_no_verdict(changes: dict[str, object], why: str):
-    assert verdict(steps(), **changes) == Readiness(ready=None, why=why)
-
-
-def test_a_managed_identity_on_its_own_host_has_a_verdict():
-    assert verdict(steps(), managed_identity=True, vantage=Vantage.SQL_HOST).ready is True
-
-
-def test_mode_read_only_can_be_not_ready():
-    assert verdict(steps(get_key=Outcome.FAILED), mode=Mode.READ_ONLY, unwrapped=None).ready is False
-
-
-def test_between_round_trips_the_last_unwrap_counts():
-    assert verdict(steps(unwrap_key=Outcome.SKIPPED), unwrapped=False).ready is False
+def test_verdict_follows_steps_and_situation(results: list[StepResult], changes: dict[str, object], expected: Readiness):
+    assert verdict(results, **changes) == expected
 
 
 def test_the_text_names_the_vantage_and_the_cause():
     assert in_words(Readiness(ready=True, why="ready"), Vantage.SQL_HOST) == "vault side ready, seen from the SQL host"
     assert in_words(Readiness(ready=False, why="not_ready"), Vantage.CENTRAL) == "vault side not ready, seen from a central host"
     assert WHY["canary"] in in_words(Readiness(ready=None, why="canary"), Vantage.CENTRAL)
-
-
-def test_another_module_gives_no_verdict():
-    assert verdict(steps(), own_module=False) == Readiness(ready=None, why="other_module")
-    assert verdict(steps(token=Outcome.FAILED), own_module=False).ready is None
-
-
-def test_a_scrape_timeout_gives_no_verdict():
-    cut = StepResult(step=Step.GET_KEY, outcome=Outcome.FAILED, reason=Reason.SCRAPE_TIMEOUT)
-    refused = StepResult(step=Step.TOKEN, outcome=Outcome.FAILED, reason=Reason.SECRET_EXPIRED)
-    assert verdict([cut], unwrapped=None) == Readiness(ready=None, why="scrape_timeout")
-    assert verdict([refused, cut], unwrapped=None) == Readiness(ready=False, why="not_ready")
 
 
 @pytest.mark.parametrize("unwrapped", [False, None])
@@ -109,6 +90,5 @@ def test_the_deciding_failure_is_a_needed_step_if_the_vault_side_is_not_ready(*,
     readiness = Readiness(ready=ready, why="ready")
     report = ProbeReport(target="a", started_at=0.0, duration=1.0, steps=failed, readiness=readiness, tainted=False)
     deciding = deciding_failure(report)
-    assert deciding is not None
     assert deciding.step is step
     assert deciding_failure(replace(report, steps=tuple(steps()))) is None

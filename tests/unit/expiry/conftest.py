@@ -3,17 +3,6 @@
 import pytest
 
 from tests.support.expiry_simulated import ExpiryHarness
-from tests.support.tls_server import Authority, Principal
-
-
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("expiry-ca"))
-
-
-@pytest.fixture(scope="session")
-def principal(authority):
-    return Principal(authority)
 
 
 @pytest.fixture

@@ -143,12 +143,6 @@ async def test_redirect_is_not_followed():
         assert (await found(url))[0] == "exporter_foreign"
 
 
-async def test_page_of_a_login_is_not_known():
-    async with answering(giving(text="<html>Sign in</html>", content_type="text/html")) as url:
-        condition, text = await found(url)
-    assert (condition, "Sign in" in text) == ("exporter_foreign", False)
-
-
 async def test_compressed_response_is_not_expanded():
     async with answering(giving(body=b"\x1f\x8b\x08\x00", headers={"Content-Encoding": "gzip"})) as url:
         assert (await found(url))[0] == "exporter_foreign"

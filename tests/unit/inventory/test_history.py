@@ -2,8 +2,7 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC
 from typing import Any
 
@@ -16,7 +15,7 @@ from exporter.core.report.period import Period, between, month
 from exporter.inventory import prometheus_api
 from exporter.inventory.history import EXPORTERS, FAILURES, MAINTENANCE, RESULTS, STALE, UNPROBED, read_minutes
 from exporter.inventory.prometheus_api import HistoryError, PrometheusAccess
-from tests.unit.inventory.test_exporter_api import raw
+from tests.unit.inventory.test_exporter_api import answering, giving, raw
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 PERIOD = between("2026-11-01T00:00:00Z", "2026-11-01T00:03:00Z", UTC, "UTC")
@@ -55,30 +54,17 @@ def series(labels: Mapping[str, str], *values: tuple[int, float]) -> dict[str, A
     return {"metric": labels, "values": [[PERIOD.start + minute * 60, str(value)] for minute, value in values]}
 
 
-@asynccontextmanager
-async def serving(handler: Handler) -> AsyncIterator[str]:
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    finally:
-        await runner.cleanup()
-
-
 async def read(handler: Handler, period: Period = PERIOD, **access: Any) -> Minutes:
-    async with serving(handler) as url:
-        return await read_minutes(PrometheusAccess(url=url, timeout=PATIENCE, **access), period)
+    async with answering(handler) as url:
+        return await read_minutes(PrometheusAccess(url=f"{url}/", timeout=PATIENCE, **access), period)
 
 
 async def problem(handler: Handler, period: Period = PERIOD) -> str:
     """The error, without the address."""
-    async with serving(handler) as url:
+    async with answering(handler) as url:
         with pytest.raises(HistoryError) as caught:
-            await read_minutes(PrometheusAccess(url=url, timeout=PATIENCE), period)
-    return str(caught.value).replace(url.rstrip("/"), "URL")
+            await read_minutes(PrometheusAccess(url=f"{url}/", timeout=PATIENCE), period)
+    return str(caught.value).replace(url, "URL")
 
 
 async def test_results_of_the_queries_become_minutes() -> None:
@@ -141,20 +127,14 @@ async def test_requests_have_the_credentials_of_the_flags(access: dict[str, str]
     ],
 )
 async def test_http_status_is_one_line_with_the_action(status: int, action: str) -> None:
-    async def respond(_request: web.Request) -> web.Response:
-        return web.Response(status=status, text="not for the terminal", headers={"Location": "/elsewhere"})
-
-    text = await problem(respond)
+    text = await problem(giving(status=status, text="not for the terminal", headers={"Location": "/elsewhere"}))
     assert text.startswith(f"URL responded with HTTP status {status}: ")
     assert text.endswith(action)
 
 
 @pytest.mark.parametrize("text", ["<html>", "[]", "[" * 100_000, '{"status": "error"}', '{"status": "success"}'])
 async def test_other_server_is_no_prometheus(text: str) -> None:
-    async def respond(_request: web.Request) -> web.Response:
-        return web.Response(text=text)
-
-    assert await problem(respond) == "URL is no Prometheus: its response is not that of the API: check the URL"
+    assert await problem(giving(text=text)) == "URL is no Prometheus: its response is not that of the API: check the URL"
 
 
 @pytest.mark.parametrize(
@@ -188,11 +168,7 @@ async def test_unknown_retention_is_no_error(retention: str | None) -> None:
 
 async def test_too_large_response_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prometheus_api, "LARGEST_RESPONSE", 1024 * 1024)
-
-    async def respond(_request: web.Request) -> web.Response:
-        return web.Response(body=b" " * (1024 * 1024 + 1))
-
-    assert "sent more than 1 MiB" in await problem(respond)
+    assert "sent more than 1 MiB" in await problem(giving(body=b" " * (1024 * 1024 + 1)))
 
 
 async def test_closed_connection_is_one_line() -> None:

@@ -61,14 +61,6 @@ def test_results_of_a_changed_target_are_dropped():
     assert OF_CHECKS.keys() & names_in(scrape(after(RESULTS, None))) == set()
 
 
-def test_a_run_of_a_forgotten_target_is_ignored():
-    recorder = after()
-    recorder.forget("t")
-    recorder.checked("t", RESULTS)
-
-    assert OF_CHECKS.keys() & names_in(scrape(recorder)) == set()
-
-
 def test_checks_add_one_series_and_one_for_each_failure():
     before, with_checks = (Counter(name for name, *_ in series(scrape(recorder))) for recorder in (after(), after(RESULTS)))
 

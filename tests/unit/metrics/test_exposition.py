@@ -4,35 +4,39 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from prometheus_client.openmetrics.parser import text_fd_to_metric_families
 
 from exporter.core.model import Step
 from exporter.metrics.exposition import CHUNK_BYTES
+from tests.support import client_model
 from tests.support.metric_factories import a_key, a_recorder, a_report, a_target, add, probed, throttled
 
 MANY = 501
+SCRAPES = {
+    "openmetrics": (
+        lambda recorder: recorder.scrape(openmetrics=True),
+        lambda body: list(text_fd_to_metric_families(io.StringIO(body.decode()))),
+    ),
+    "protobuf": (lambda recorder: recorder.scrape_protobuf(), client_model.families),
+}
 
 
-async def test_changes_between_pieces_leave_the_scrape_well_formed():
+@pytest.mark.parametrize(("scrape", "read"), SCRAPES.values(), ids=SCRAPES)
+async def test_changes_between_pieces_leave_the_scrape_well_formed(scrape, read):
     recorder = a_recorder(*(a_target(f"t{number}") for number in range(MANY)))
     for number in range(MANY):
         probed(recorder, a_report(f"t{number}"))
     pieces = []
-    async for piece in recorder.scrape(openmetrics=True):
+    async for piece in scrape(recorder):
+        assert len(piece) <= 1.25 * CHUNK_BYTES
         pieces.append(piece)
         turn = len(pieces)
         probed(recorder, a_report(f"t{turn}", steps=[throttled(Step.GET_KEY, code=3012 + turn % 2)], key=a_key()))
         recorder.forget(f"t{MANY - turn}")
         add(recorder, a_target(f"new{turn}"))
-    text = b"".join(pieces)
 
-    families = list(text_fd_to_metric_families(io.StringIO(text.decode())))
+    families = read(b"".join(pieces))
 
     assert len(families) == len({family.name for family in families})
     assert len(pieces) > 10
-
-
-async def test_no_piece_is_much_larger_than_the_chunk_size():
-    recorder = a_recorder(*(a_target(f"t{number}") for number in range(MANY)))
-    async for piece in recorder.scrape(openmetrics=False):
-        assert len(piece) <= 1.25 * CHUNK_BYTES

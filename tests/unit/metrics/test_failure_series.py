@@ -16,7 +16,6 @@ from exporter.presentation.text import recommended_actions
 from exporter.state.cause_groups import MOST_CAUSES, cause_groups
 from exporter.state.history import History
 from exporter.state.records import TargetRecord
-from tests.support import client_model
 from tests.support.metric_factories import (
     MODULE,
     START,
@@ -38,7 +37,6 @@ from tests.support.metric_factories import (
     shown,
     silent,
 )
-from tests.unit.metrics.test_protobuf import scrape_protobuf
 
 ACTION, CAUSE, COMMON = "ekm_failure_action_info", "ekm_failure_cause_info", "ekm_common_cause_info"
 TARGETS, SERVERS = "ekm_common_cause_targets", "ekm_common_cause_sql_servers"
@@ -170,20 +168,6 @@ def test_at_most_a_hundred_causes_are_exposed():
     assert [len(series(text, name)) for name in (COMMON, TARGETS, SERVERS)] == [MOST_CAUSES] * 3
     assert len(series(text, CAUSE)) == len(targets)
     assert ("vault", f"v{len(targets) - 1}.vault.azure.net", "forbidden_firewall") in series(text, COMMON)  # the oldest
-
-
-def test_protobuf_and_openmetrics_have_the_same_series():
-    recorder, targets = a_fleet(4)
-    early = scrape_protobuf(recorder)
-    fail(recorder, targets)
-    of_text = {key: value for key, value in series(scrape(recorder)).items() if key[0] in FAMILIES}
-    of_protobuf = {key: value for key, value in client_model.series(scrape_protobuf(recorder)).items() if key[0] in FAMILIES}
-    openmetrics = scrape(recorder, openmetrics=True).decode()
-
-    assert {each.name for each in client_model.families(early)}.isdisjoint(FAMILIES)
-    assert of_text == of_protobuf
-    assert len(of_text) == 4 + 4 + 3
-    assert all(f"# TYPE {name} gauge\n" in openmetrics for name in FAMILIES)
 
 
 def test_probe_response_has_action_and_common_cause_of_its_target():

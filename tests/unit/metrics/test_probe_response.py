@@ -19,7 +19,6 @@ from tests.support.metric_factories import (
     a_recorder,
     a_report,
     a_target,
-    add,
     an_auxiliary_result,
     by_identity,
     failed,
@@ -134,15 +133,6 @@ def test_a_deleted_key_has_its_purge_date_until_read_again():
     assert series(recorder.render_probe(TARGET, MODULE, gone), name) == {(): START + 90}
     assert series(recorder.render_probe(TARGET, MODULE, replace(gone, purge_at=START + 99)), name) == {(): START + 99}
     assert series(recorder.render_probe(TARGET, MODULE, a_report(key=a_key())), name) == {}
-
-
-def test_a_changed_key_drops_the_facts_of_the_old_key():
-    recorder = remembering(TARGET)
-    changed = a_target(key_version="0" * 32)
-    add(recorder, changed)
-
-    names = names_in(recorder.render_probe(changed, MODULE, a_report(steps=[refused()])))
-    assert not {name for name in names if name.startswith("ekm_key_")}
 
 
 def test_counters_and_shared_series_are_on_metrics_only():

@@ -15,7 +15,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.core.model import Step
 from exporter.metrics import wire
 from exporter.metrics.definitions import OF_EXPORTER, STEP_BUCKETS, TARGET_METRICS
-from exporter.metrics.exposition import CHUNK_BYTES
 from exporter.metrics.native_histogram import ZERO_THRESHOLD, NativeHistogram, bucket_of, spans_and_deltas
 from exporter.metrics.spec import Level, MetricType
 from tests.support import client_model
@@ -185,24 +184,6 @@ def test_integers_are_read_by_the_library(unsigned, signed):
         wire.nested(0x22, wire.nested(0x3A, b"\x08" + wire.varint(unsigned) + b"\x68" + wire.zigzag(signed)))
     ).metric[0].histogram  # fmt: skip
     assert (histogram.sample_count, *histogram.positive_delta) == (unsigned, signed)
-
-
-async def test_changes_between_pieces_leave_the_messages_whole():
-    many = 501
-    recorder = a_recorder(*(a_target(f"t{number}") for number in range(many)))
-    for number in range(many):
-        probed(recorder, a_report(f"t{number}"))
-    pieces = []
-    async for piece in recorder.scrape_protobuf():
-        assert len(piece) <= 1.25 * CHUNK_BYTES
-        pieces.append(piece)
-        turn = len(pieces)
-        probed(recorder, a_report(f"t{turn}", key=a_key()))
-        recorder.forget(f"t{many - turn}")
-        add(recorder, a_target(f"new{turn}"))
-    found = client_model.families(b"".join(pieces))
-    assert len(pieces) > 10
-    assert len(found) == len({each.name for each in found})
 
 
 async def test_targets_that_change_during_the_first_scrape_are_whole_afterwards():

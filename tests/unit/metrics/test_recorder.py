@@ -6,11 +6,11 @@ from datetime import date
 
 import pytest
 
-from exporter.config.model import Module, Settings
+from exporter.core.checks import CheckOutcome, CheckResult
 from exporter.core.credential_expiry import Source
-from exporter.core.faults import Fault
-from exporter.core.model import CredentialKind, Generation, Mode, Step, Vantage
-from exporter.core.reasons import Reason
+from exporter.core.model import CredentialKind, Generation, Step
+from exporter.metrics.definitions import TARGET_METRICS
+from exporter.metrics.spec import MetricType
 from tests.support.metric_factories import (
     START,
     a_config,
@@ -22,11 +22,11 @@ from tests.support.metric_factories import (
     add,
     certificate,
     failed,
-    headers,
     lines_of,
     names_in,
     ok,
     probed,
+    record_auxiliary,
     refused,
     scrape,
     series,
@@ -35,17 +35,8 @@ from tests.support.metric_factories import (
     throttled,
 )
 
-STEPS = {(str(step),) for step in Step}
-COUNTERS = {
-    "ekm_probes_total",
-    "ekm_probe_failures_total",
-    "ekm_probe_verdicts_total",
-    "ekm_errors_total",
-    "ekm_throttled_total",
-    "ekm_path_changes_total",
-    "ekm_step_duration_seconds_bucket",
-    "ekm_step_duration_seconds_count",
-    "ekm_step_duration_seconds_sum",
+COUNTERS = {spec.name for spec in TARGET_METRICS if spec.kind is MetricType.COUNTER} | {
+    f"ekm_step_duration_seconds_{suffix}" for suffix in ("bucket", "count", "sum")
 }
 
 
@@ -54,75 +45,6 @@ def after(*reports, known=None, target=None, **options):
     for report in reports:
         probed(recorder, report, **(known or {}))
     return recorder
-
-
-# before the first probe
-
-
-def test_counters_exist_at_zero_before_the_first_probe():
-    text = scrape(a_recorder(a_target()))
-
-    assert {key[0] for key, value in series(text).items() if value == 0 and ("target", "t") in key} == COUNTERS
-    assert set(series(text, "ekm_throttled_total")) == STEPS
-    assert set(series(text, "ekm_path_changes_total")) == {("region",), ("connection",), ("tls_issuer",)}
-
-
-def test_before_the_first_probe_only_static_gauges_exist():
-    names = {
-        name for name in names_in(scrape(a_recorder(a_target()))) if not name.startswith(("ekm_exporter", "process", "python"))
-    }
-
-    assert names - COUNTERS == {
-        "ekm_probe_interval_seconds",
-        "ekm_target_info",
-        "ekm_credential_expiry_known",
-        "ekm_error_info",
-    }
-
-
-@pytest.mark.parametrize(
-    ("generation", "throttled_code", "forbidden"), [(Generation.CLASSIC, "3011", "3077"), (Generation.CURRENT, "3109", "3113")]
-)
-def test_codes_of_alerts_exist_at_zero_in_one_generation(generation, throttled_code, forbidden):
-    errors = shown(a_recorder(a_target(generation=generation)), "ekm_errors_total")
-
-    assert set(errors.values()) == {0}
-    assert set(errors) == {
-        ("3303", "token"),
-        *((code, step) for code in (throttled_code, forbidden) for step in ("get_key", "wrap_key", "unwrap_key")),
-    }
-
-
-def test_steps_outside_the_mode_have_no_counters():
-    recorder = a_recorder(config=a_config(a_target(), modules=(Module(name="default", mode=Mode.READ_ONLY),)))
-    text = scrape(recorder)
-
-    assert set(series(text, "ekm_throttled_total")) == {("challenge",), ("token",), ("get_key",)}
-    assert not lines_of(text, 'target="t"', "wrap_key")
-
-
-# the last probe
-
-
-def test_a_failed_probe_has_its_deciding_failure_and_all_errors():
-    forbidden = {"status": 403, "retry_after_seconds": None}
-    recorder = after(
-        a_report(
-            steps=[
-                failed(Step.WRAP_KEY, 3077, Reason.KEY_EXPIRED, **forbidden),
-                failed(Step.UNWRAP_KEY, 3076, Reason.KEY_NOT_FOUND, status=404),
-            ],
-            ready=False,
-        )
-    )
-
-    assert shown(recorder, "ekm_probe_success") == {(): 0}
-    assert shown(recorder, "ekm_last_error_code") == {(): 3076}
-    assert [labels[:3] for labels in shown(recorder, "ekm_last_failure_info")] == [("3076", "key_not_found", "unwrap_key")]
-    assert lines_of(scrape(recorder), "ekm_last_failure_info", 'symbol="')[0].count('symbol=""') == 0
-    errors = shown(recorder, "ekm_errors_total")
-    assert (errors["3077", "wrap_key"], errors["3076", "unwrap_key"], errors["3077", "unwrap_key"]) == (1, 1, 0)
-    assert shown(recorder, "ekm_probe_failures_total") == {(): 1}
 
 
 def test_a_report_without_steps_is_no_success_and_has_no_code():
@@ -150,43 +72,6 @@ def test_an_invalidated_verdict_is_dropped_alone():
 
     assert shown(recorder, "ekm_vault_side_ready") == {}
     assert shown(recorder, "ekm_probe_success") == {(): 1}
-
-
-# durations and 429
-
-
-def test_a_duration_equal_to_a_bound_is_in_its_bucket():
-    recorder = after(*(a_report(steps=[ok(Step.CHALLENGE, duration=seconds)]) for seconds in (0.025, 0.0251, 31.0)))
-
-    buckets = shown(recorder, "ekm_step_duration_seconds_bucket")
-    assert [buckets[bound, "challenge"] for bound in ("0.005", "0.025", "0.1", "30.0", "+Inf")] == [0, 1, 2, 2, 3]
-    assert shown(recorder, "ekm_step_duration_seconds_sum")[("challenge",)] == pytest.approx(31.0501)
-
-
-def test_a_429_is_counted_at_its_step():
-    recorder = after(a_report(steps=[throttled(Step.GET_KEY)]), a_report(steps=[throttled(Step.TOKEN)]))
-
-    assert {step: count for (step,), count in shown(recorder, "ekm_throttled_total").items() if count} == {
-        "get_key": 1,
-        "token": 1,
-    }
-
-
-def test_a_429_of_the_proxy_is_not_throttling():
-    proxy = failed(Step.CHALLENGE, 3011, Reason.PROXY_STATUS, fault=Fault.PROXY_STATUS, status=429)
-
-    assert set(shown(after(a_report(steps=[proxy])), "ekm_throttled_total").values()) == {0}
-
-
-def test_a_shared_token_counts_its_error_only():
-    shared = throttled(Step.TOKEN, shared=True, retry_after_seconds=7.0)
-    recorder = after(a_report(steps=[shared]))
-
-    assert shown(recorder, "ekm_step_duration_seconds_count")[("token",)] == 0
-    assert not [step for _, step in shown(recorder, "ekm_step_phase_duration_seconds") if step == "token"]
-    assert shown(recorder, "ekm_throttled_total")[("token",)] == 0
-    assert shown(recorder, "ekm_errors_total")["3011", "token"] == 1
-    assert shown(recorder, "ekm_step_success")[("token",)] == 0
 
 
 # tainted probes
@@ -240,51 +125,13 @@ def test_a_429_counts_even_in_a_tainted_probe():
 # last known facts
 
 
-def test_each_changed_part_of_the_path_is_counted_once():
-    def seen(region, connection, issuer):
-        facts = {
-            "vault": headers(region, "1.9", connection),
-            "certificate": certificate(issuer),
-            "endpoint": "contoso.vault.azure.net:443",
-        }
-        return a_report(steps=[ok(Step.CHALLENGE, **facts), ok(Step.GET_KEY, **facts)])
-
-    recorder = after(
-        seen("a", "private", "x"), seen("b", "private", "x"), seen("b", "public", "y"), a_report(), seen("b", "public", "y")
-    )
-
-    assert shown(recorder, "ekm_path_changes_total") == {("region",): 1, ("connection",): 1, ("tls_issuer",): 1}
-
-
 def test_a_certificate_of_entra_is_no_part_of_the_path():
     recorder = after(*(a_report(steps=[ok(Step.TOKEN, certificate=certificate(issuer))]) for issuer in "ab"))
 
     assert set(shown(recorder, "ekm_path_changes_total").values()) == {0}
 
 
-def test_restored_facts_have_series():
-    recorder = a_recorder(a_target())
-    add(recorder, a_target(), key=a_key(expires=START), vault=headers(), tenant="11111111", last_success_at=START - 60)
-
-    assert shown(recorder, "ekm_key_expiry_timestamp_seconds") == {(): START}
-    assert shown(recorder, "ekm_last_success_timestamp_seconds") == {(): START - 60}
-    assert shown(recorder, "ekm_vault_info") == {("private", "westeurope", "1.9"): 1}
-    assert lines_of(scrape(recorder), "ekm_target_info", 'tenant="11111111"')
-    assert shown(recorder, "ekm_probe_success") == {}
-
-
 # certificates, clocks, credentials, budget
-
-
-def test_targets_share_the_certificate_of_an_endpoint():
-    recorder = a_recorder(a_target("a"), a_target("b"))
-    for name in "ab":
-        probed(
-            recorder,
-            a_report(name, steps=[ok(Step.TOKEN, endpoint="login.microsoftonline.com:443", certificate=certificate())]),
-        )
-
-    assert shown(recorder, "ekm_tls_certificate_expiry_timestamp_seconds") == {("login.microsoftonline.com:443",): START + 86400}
 
 
 @pytest.mark.parametrize("changes", [{"tainted": True}, {}])
@@ -292,14 +139,6 @@ def test_tainted_probes_and_shared_tokens_give_no_clock_skew(changes):
     token = ok(Step.TOKEN, server_time=START + 30, endpoint="e:443", shared=not changes)
 
     assert shown(after(a_report(steps=[token], **changes)), "ekm_clock_skew_seconds") == {}
-
-
-def test_a_declared_expiry_has_a_series():
-    credentials = (a_credential("a", expires_on=date(2027, 3, 1)), a_credential("b"), a_credential("unused"))
-    recorder = a_recorder(config=a_config(a_target(credential="a", next_credential="b"), credentials=credentials))
-
-    assert shown(recorder, "ekm_credential_expiry_timestamp_seconds") == {("a", "declared"): 1803859200}
-    assert shown(recorder, "ekm_credential_expiry_known") == {("a",): 1, ("b",): 0}
 
 
 def test_each_source_of_an_expiry_has_a_series():
@@ -310,14 +149,6 @@ def test_each_source_of_an_expiry_has_a_series():
         ("sql-prod", "declared"): 1803859200,
         ("sql-prod", "certificate"): START,
     }
-
-
-def test_a_clock_set_back_drops_the_old_budget():
-    recorder = a_recorder(a_target("a"))
-    for when, size in ((3600, 3072), (0, 2048)):
-        probed(recorder, a_report("a", key=a_key(size_bits=size), started_at=START + when))
-
-    assert shown_budget(recorder) == pytest.approx(4 / 4000)
 
 
 def test_a_managed_hsm_has_no_budget():
@@ -342,35 +173,6 @@ def shown_budget(recorder):
 
 
 # infos
-
-
-def test_the_target_info_has_vault_key_and_settings():
-    target = a_target(labels={"team": "dba"}, key_version=None, generation=Generation.CURRENT)
-    config = a_config(target, settings=Settings(vantage=Vantage.SQL_HOST))
-
-    labels = dict(next(key[1:] for key in series(scrape(a_recorder(config=config))) if key[0] == "ekm_target_info"))
-
-    assert labels == {
-        "target": "t",
-        "vault": "contoso.vault.azure.net",
-        "key": "ContosoRSAKey0",
-        "credential": "sql-prod",
-        "module": "default",
-        "mode": "full",
-        "cloud": "public",
-        "tenant": "",
-        "generation": "current",
-        "pin": "none",
-        "vantage": "sql_host",
-        "thumbprint": "",
-        "team": "dba",
-    }
-
-
-def test_thumbprint_is_a_label_of_the_target():
-    recorder = a_recorder(config=a_config(a_target(thumbprint="0x2C56")))
-
-    assert [line.count('thumbprint="0x2C56"') for line in lines_of(scrape(recorder), "ekm_target_info{")] == [1]
 
 
 def codes_in(recorder):
@@ -442,10 +244,12 @@ def test_forgetting_a_target_removes_its_series_only():
     assert series(text)["ekm_exporter_targets",] == 1
 
 
-def test_a_report_of_a_forgotten_target_is_ignored():
+def test_results_of_a_forgotten_target_are_ignored():
     recorder = a_recorder(a_target())
     recorder.forget("t")
     probed(recorder, a_report())
+    recorder.checked("t", [CheckResult(check="revocation", outcome=CheckOutcome.FAIL)])
+    record_auxiliary(recorder, newest_version="1" * 32)
 
     assert not lines_of(scrape(recorder), 'target="t"')
 

@@ -74,13 +74,9 @@ def test_the_busiest_ten_seconds_count():
 def test_a_late_long_probe_keeps_newer_requests():
     budget = Budget()
     budget.add_steps(START + 100, SENT, None)
-    budget.add(a_report(started_at=START, duration=101))
+    budget.add_steps(START, a_report().steps, None)
 
     assert budget.ratio(START + 101) == pytest.approx(2 * READ)
-
-
-def test_adding_a_probe_returns_the_ratio_at_its_end():
-    assert Budget().add(a_report(key=a_key())) == pytest.approx(4 * READ)
 
 
 def test_a_sweep_returns_each_change_once():
@@ -111,41 +107,35 @@ def test_requests_of_a_discarded_probe_count():
     assert ratio_of(recorder) == pytest.approx(4 * READ)
 
 
-def test_auxiliary_requests_count_for_their_vault():
-    target = a_target(recovery_vault="contoso-dr.vault.azure.net")
-    recorder = a_recorder(target)
-    probed(recorder, a_report(key=a_key()))
-    dr = an_auxiliary_result(AuxiliaryKind.RECOVERY, target.recovery_vault, vault=target.recovery_vault, steps=tuple(SENT))
-    recorder.spent("t", dr)
+DR = "contoso-dr.vault.azure.net"
+RECOVERED = an_auxiliary_result(AuxiliaryKind.RECOVERY, DR, vault=DR, steps=tuple(SENT))
+
+
+@pytest.fixture
+def recorder():
+    """A recorder whose target was probed, and its recovery vault too."""
+    made = a_recorder(a_target(recovery_vault=DR))
+    probed(made, a_report(key=a_key()))
+    made.spent("t", RECOVERED)
+    return made
+
+
+def test_auxiliary_requests_count_for_their_vault(recorder):
     recorder.spent("t", an_auxiliary_result(AuxiliaryKind.NEWEST, "ContosoRSAKey0", steps=tuple(SENT)))
 
     assert ratio_of(recorder) == pytest.approx(6 * READ)
-    assert ratio_of(recorder, target.recovery_vault) == pytest.approx(2 * READ)
+    assert ratio_of(recorder, DR) == pytest.approx(2 * READ)
 
 
-def test_a_recovery_vault_is_dropped_with_its_last_target():
-    target = a_target(recovery_vault="contoso-dr.vault.azure.net")
-    recorder = a_recorder(target)
-    result = an_auxiliary_result(AuxiliaryKind.RECOVERY, target.recovery_vault, vault=target.recovery_vault, steps=tuple(SENT))
-    recorder.spent("t", result)
-    assert ratio_of(recorder, target.recovery_vault) is not None
-
+def test_a_recovery_vault_is_dropped_with_its_last_target(recorder):
     recorder.forget("t")
-    recorder.spent("t", result)  # of a round that had not ended
+    recorder.spent("t", RECOVERED)  # of a round that had not ended
 
-    assert ratio_of(recorder, target.recovery_vault) is None
+    assert ratio_of(recorder, DR) is None
 
 
-def test_a_reload_drops_a_removed_recovery_vault():
-    target = a_target(recovery_vault="contoso-dr.vault.azure.net")
-    recorder = a_recorder(target)
-    recorder.spent(
-        "t", an_auxiliary_result(AuxiliaryKind.RECOVERY, target.recovery_vault, vault=target.recovery_vault, steps=tuple(SENT))
-    )
-    probed(recorder, a_report(key=a_key()))
+def test_a_reload_drops_a_removed_recovery_vault(recorder):
+    add(recorder, a_target())
 
-    plain = a_target()
-    add(recorder, plain)
-
-    assert ratio_of(recorder, target.recovery_vault) is None
+    assert ratio_of(recorder, DR) is None
     assert ratio_of(recorder) is not None

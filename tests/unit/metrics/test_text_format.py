@@ -15,7 +15,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_fd_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.config.model import Module
+from exporter.config.model import Module, Settings
 from exporter.core.codes import CODES
 from exporter.core.faults import Fault
 from exporter.core.model import (
@@ -29,37 +29,26 @@ from exporter.core.model import (
     Readiness,
     Step,
     StepResult,
+    Vantage,
     VaultHeaders,
 )
 from exporter.core.reasons import Reason
 from exporter.metrics import text_format
 from exporter.metrics.cause_series import failure_action
+from exporter.metrics.definitions import BY_NAME
 from exporter.metrics.text_format import LabelSet, histogram, line
 from exporter.state.cause_groups import cause_groups, linked
 from tests.support.metric_factories import a_config, a_credential, a_key, a_recorder, a_report, a_target, add, probed, scrape
 from tests.unit.metrics.reference import Reference
 
-RESERVED = {
-    "target",
-    "vault",
-    "key",
-    "credential",
-    "module",
-    "mode",
-    "cloud",
-    "tenant",
-    "generation",
-    "pin",
-    "vantage",
-    "thumbprint",
-    "le",
-}
+RESERVED = {*BY_NAME["ekm_target_info"].labels, "le"}
 # Texts of operators and vaults, with the characters that the format must escape.
 text = st.text(st.one_of(st.sampled_from('"\\\n{},= #'), st.characters(exclude_categories=["Cs"])), max_size=12)
 name = text.filter(bool)
 label_names = st.from_regex(r"[a-zA-Z][a-zA-Z0-9_]{0,6}", fullmatch=True).filter(lambda label: label not in RESERVED)
 seconds = st.one_of(st.floats(0, 40), st.floats(0, 1e300), st.just(0.025), st.just(10.0))
 unix_times = st.one_of(st.floats(1, 4e9), st.integers(1, 4_000_000_000).map(float))
+FAULTS = st.sampled_from([Fault.HTTP_STATUS, Fault.PROXY_STATUS]) | st.sampled_from(Fault)
 finite = st.floats(allow_nan=False, allow_infinity=False).map(
     lambda value: value + 0.0
 )  # no -0.0: it equals 0.0, so nothing changed
@@ -103,7 +92,7 @@ def steps_of(draw):
                 duration=draw(seconds),
                 code=draw(st.sampled_from(CODES)).code if bad else None,
                 reason=draw(st.sampled_from(Reason)) if bad else None,
-                facts=draw(facts_of(draw(st.sampled_from(Fault)) if bad else Fault.NONE)),
+                facts=draw(facts_of(draw(FAULTS) if bad else Fault.NONE)),
                 shared=step is Step.TOKEN and draw(st.booleans()),
             )
         )
@@ -152,11 +141,13 @@ def configs(draw):
         interval=st.floats(1, 1e6),
         generation=st.sampled_from(Generation),
         backup_on=st.none() | st.dates(),
+        thumbprint=st.none() | name,
         labels=labels,
         instances=st.lists(labels, max_size=3).map(tuple),
     )
     targets = draw(st.lists(target, min_size=1, max_size=3, unique_by=lambda each: each.name))
-    return a_config(*targets, credentials=credentials, modules=modules)
+    vantage = draw(st.sampled_from(Vantage))
+    return a_config(*targets, credentials=credentials, modules=modules, settings=Settings(vantage=vantage))
 
 
 def causes_on_pages(recorder, config):

@@ -8,7 +8,7 @@ import pytest
 
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.codes.shared import DO_NOT_RESTART, SET_ONLINE
-from exporter.core.model import CredentialKind, Outcome, Readiness, Step, Vantage
+from exporter.core.model import CredentialKind, Readiness, Step, Vantage
 from exporter.core.readiness import deciding_failure
 from exporter.core.reasons import Reason
 from exporter.presentation import wording
@@ -24,6 +24,7 @@ from tests.support.web_factories import (
     fully_declared_config,
     good,
     refused_auxiliary,
+    wrap_and_unwrap_failed,
 )
 from tests.support.web_server import Service, get, serving, words
 
@@ -111,18 +112,8 @@ def test_disabled_versions_are_two_causes():
     assert "az keyvault key set-attributes" in " ".join(advice_of(record)[AuxiliaryKind.RETAINED])
 
 
-def wrap_and_unwrap(reason_of_wrap, reason_of_unwrap):
-    report = good()
-    reasons = {Step.WRAP_KEY: reason_of_wrap, Step.UNWRAP_KEY: reason_of_unwrap}
-    steps = tuple(
-        replace(each, outcome=Outcome.FAILED, code=3077, reason=reasons[each.step]) if each.step in reasons else each
-        for each in report.steps
-    )
-    return replace(report, steps=steps, readiness=Readiness(ready=False, why="not_ready"))
-
-
 def test_failed_unwrap_decides_before_a_failed_wrap():
-    report = wrap_and_unwrap(Reason.KEY_EXPIRED, Reason.KEY_DISABLED)
+    report = wrap_and_unwrap_failed()
     assert deciding_failure(report).step is Step.UNWRAP_KEY
     ready = replace(report, readiness=Readiness(ready=None, why="stale"))
     assert deciding_failure(ready).step is Step.WRAP_KEY
@@ -130,22 +121,26 @@ def test_failed_unwrap_decides_before_a_failed_wrap():
     assert "--enabled true" in recommended_actions(TARGET, report)[0]
 
 
-async def test_state_and_cause_of_a_row_name_the_same_step():
+async def pages_of(report, *auxiliary):
+    """The words of the overview and of the page of the target."""
     service = Service(fully_declared_config())
-    service.add_reports(wrap_and_unwrap(Reason.KEY_EXPIRED, Reason.KEY_DISABLED))
+    service.add_reports(report)
+    for each in auxiliary:
+        service.add_auxiliary(each)
     async with serving(service) as session:
-        overview = words((await get(session, "/"))[2])
-        page = words((await get(session, "/targets/contoso-key0"))[2])
+        return [words((await get(session, path))[2]) for path in ("/", "/targets/contoso-key0")]
+
+
+async def test_state_and_cause_of_a_row_name_the_same_step():
+    overview, page = await pages_of(wrap_and_unwrap_failed())
     assert "the key version is disabled 3077 (3113) in step unwrap_key" in overview
     assert "step wrap_key" not in overview
     assert "Cause: step unwrap_key: the key version is disabled" in page
 
 
 async def test_banner_and_firewall_row_do_not_contradict():
-    service = Service(fully_declared_config())
-    service.add_reports(bad(step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_FIREWALL, started_at=time.time()))
-    async with serving(service) as session:
-        overview = words((await get(session, "/"))[2])
+    blocked = bad(step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_FIREWALL, started_at=time.time())
+    overview, _ = await pages_of(blocked)
     assert "2 of 2 SQL Servers: vault side not ready" in overview
     assert "the firewall may allow that host" in overview
     assert "danger" not in overview
@@ -157,14 +152,8 @@ SENTENCE = "The caller is blocked by a rule that has no code yet"
 
 async def test_generic_refusal_shows_the_sentence_of_the_vault():
     report = bad(step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN, detail=SENTENCE, status=403, aadsts=None)
-    service = Service(fully_declared_config())
-    service.add_reports(report)
-    service.add_auxiliary(
-        refused_auxiliary(AuxiliaryKind.RETAINED, step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN, detail=SENTENCE)
-    )
-    async with serving(service) as session:
-        overview = words((await get(session, "/"))[2])
-        page = words((await get(session, "/targets/contoso-key0"))[2])
+    kept = refused_auxiliary(AuxiliaryKind.RETAINED, step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN, detail=SENTENCE)
+    overview, page = await pages_of(report, kept)
     assert SENTENCE in overview
     assert f"Detail: {SENTENCE}" in page
     assert f"reason forbidden: {SENTENCE}" in page
@@ -172,10 +161,8 @@ async def test_generic_refusal_shows_the_sentence_of_the_vault():
 
 
 async def test_specific_refusal_shows_no_sentence_in_a_row():
-    service = Service(fully_declared_config())
-    service.add_reports(bad(detail=SENTENCE))
-    async with serving(service) as session:
-        assert SENTENCE not in words((await get(session, "/"))[2])
+    overview, _ = await pages_of(bad(detail=SENTENCE))
+    assert SENTENCE not in overview
 
 
 def test_commands_have_the_names_that_the_configuration_knows():

@@ -3,41 +3,55 @@
 import io
 import logging
 import re
-from dataclasses import replace
 
 import pytest
 
 from exporter.core.auxiliary import AuxiliaryKind
-from exporter.core.model import Outcome, Readiness, Step
+from exporter.core.model import Step
 from exporter.core.reasons import Reason
 from exporter.metrics.samples import report_samples
 from exporter.presentation.payloads import probe_payload
 from exporter.presentation.probe_log import ProbeLog
 from exporter.runtime.logging import LogfmtFormatter
-from tests.support.web_factories import STARTED, auxiliary_result, bad, fully_declared, good, refused_auxiliary, target
+from tests.support.web_factories import (
+    STARTED,
+    auxiliary_result,
+    bad,
+    fully_declared,
+    good,
+    refused_auxiliary,
+    target,
+    wrap_and_unwrap_failed,
+)
+
+
+class Written(ProbeLog):
+    """A probe log whose lines can be read."""
+
+    def __init__(self):
+        self.stream = io.StringIO()
+        logger = logging.getLogger("tests.unit.web.probes")
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+        logger.handlers = [logging.StreamHandler(self.stream)]
+        logger.handlers[0].setFormatter(LogfmtFormatter())
+        super().__init__(logger=logger, summary_every=600)
+
+    def lines(self):
+        return [line.split(" ", 1)[1] for line in self.stream.getvalue().splitlines()]
+
+    def messages(self):
+        return [line.split('msg="')[1].split('"')[0] for line in self.lines()]
 
 
 @pytest.fixture
-def probe_log():
-    """Return a probe log and a function that returns its lines."""
-    stream = io.StringIO()
-    logger = logging.getLogger("tests.unit.web.probes")
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(LogfmtFormatter())
-    logger.handlers = [handler]
-
-    def lines():
-        return [line.split(" ", 1)[1] for line in stream.getvalue().splitlines()]
-
-    return ProbeLog(logger=logger, summary_every=600), lines
+def log():
+    return Written()
 
 
-def test_a_failed_probe_is_one_line_with_its_facts(probe_log):
-    log, lines = probe_log
+def test_a_failed_probe_is_one_line_with_its_facts(log):
     log.record(target(), bad(inner_code="ForbiddenByPolicy", retry_after_seconds=7.0, detail="expired keys for app <id>"))
-    assert lines()[0] == (
+    assert log.lines()[0] == (
         'level=warn msg="probe failed" target=contoso-key0 vault=contoso-prod.vault.azure.net '
         "key=ContosoRSAKey0/cgacf4f763ar42ffb0a1gca546aygd87 sql_servers=SQLPRD01,SQLPRD02 "
         "vault_side_ready=false duration=0.3 step=token code=3303 "
@@ -45,171 +59,142 @@ def test_a_failed_probe_is_one_line_with_its_facts(probe_log):
         "inner_code=ForbiddenByPolicy aadsts=7000222 request_id=r-1 retry_after=7 phase=transfer "
         'detail="expired keys for app <id>"'
     )
-    assert len(lines()) == 1
+    assert len(log.lines()) == 1
 
 
-def test_a_line_names_a_limited_number_of_sql_servers(probe_log):
-    log, lines = probe_log
+def test_a_line_names_a_limited_number_of_sql_servers(log):
     replicas = [{"sql_instance": "SQLAG", "host": "n1"}, {"sql_instance": "SQLAG", "host": "n2"}]
     for name, instances in (("none", []), ("both", replicas), ("many", [{"sql_instance": f"S{n}"} for n in range(11)])):
         log.record(target(name, instances=tuple(instances)), bad(name))
-    assert [re.findall(r'sql_servers="?(\S+(?: on [^ "]+)*)', line) for line in lines()] == [
+    assert [re.findall(r'sql_servers="?(\S+(?: on [^ "]+)*)', line) for line in log.lines()] == [
         [],
         ["SQLAG on n1,SQLAG on n2"],
         ["S0,S1,S2,S3,S4,S5,S6,S7,S8,S9,..."],
     ]
 
 
-def test_a_healthy_probe_has_no_line(probe_log):
-    log, lines = probe_log
-    for number in range(5):
-        log.record(target(), good(started_at=STARTED + number))
-    assert lines() == []
+WRAP = {"step": Step.WRAP_KEY, "code": 3077, "reason": Reason.FORBIDDEN_RBAC}
 
 
-def messages(lines):
-    return [line.split('msg="')[1].split('"')[0] for line in lines]
+@pytest.mark.parametrize(
+    ("reports", "messages"),
+    [
+        ([good(started_at=STARTED + number) for number in range(5)], []),
+        ([bad(**WRAP, ready=True), bad(**WRAP, started_at=STARTED + 60)], ["probe failed", "probe failure changed"]),
+        ([bad("a"), good("b"), bad("b")], ["probe failed", "probe failed"]),
+    ],
+    ids=["healthy", "changed verdict", "two targets"],
+)
+def test_each_change_of_a_target_has_a_line(log, reports, messages):
+    for report in reports:
+        log.record(target(report.target), report)
+    assert log.messages() == messages
 
 
-def test_a_repeated_failure_is_counted_and_summarised(probe_log):
-    log, lines = probe_log
+def test_a_repeated_failure_is_counted_and_summarised(log):
     for minute in range(25):
         log.record(target(), bad(started_at=STARTED + 60 * minute))
-    assert messages(lines()) == ["probe failed", "probe still fails", "probe still fails"]
-    assert lines()[1].endswith("failed_probes=11 failed_for=600 since_last_line=10")
-    assert lines()[2].endswith("failed_probes=21 failed_for=1200 since_last_line=10")
+    assert log.messages() == ["probe failed", "probe still fails", "probe still fails"]
+    assert log.lines()[1].endswith("failed_probes=11 failed_for=600 since_last_line=10")
+    assert log.lines()[2].endswith("failed_probes=21 failed_for=1200 since_last_line=10")
 
 
-def test_every_probe_has_a_line_at_level_debug(probe_log):
-    log, lines = probe_log
+def test_every_probe_has_a_line_at_level_debug(log):
     logging.getLogger("tests.unit.web.probes").setLevel(logging.DEBUG)
     for report in (good(), bad(), bad(), good(), good()):
         log.record(target(), report)
-    assert [re.search('level=(\\w+) msg="([^"]+)"', line).groups() for line in lines()] == [
+    assert [re.search('level=(\\w+) msg="([^"]+)"', line).groups() for line in log.lines()] == [
         ("debug", "probe succeeded"),
         ("warn", "probe failed"),
         ("debug", "probe failed again"),
         ("info", "probe succeeded again"),
         ("debug", "probe succeeded"),
     ]
-    assert "request_id=r-1" in lines()[2]
+    assert "request_id=r-1" in log.lines()[2]
 
 
-def test_another_failure_has_a_line(probe_log):
-    log, lines = probe_log
+def test_another_failure_has_a_line(log):
     log.record(target(), bad())
     log.record(target(), bad(step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_RBAC, started_at=STARTED + 60))
-    assert messages(lines()) == ["probe failed", "probe failure changed"]
-    assert "code=3077 counterpart=3113 " in lines()[1]
+    assert log.messages() == ["probe failed", "probe failure changed"]
+    assert "code=3077 counterpart=3113 " in log.lines()[1]
 
 
-def test_a_changed_verdict_of_the_same_failure_has_a_line(probe_log):
-    log, lines = probe_log
-    wrap = {"step": Step.WRAP_KEY, "code": 3077, "reason": Reason.FORBIDDEN_RBAC}
-    log.record(target(), bad(**wrap, ready=True))
-    log.record(target(), bad(**wrap, ready=False, started_at=STARTED + 60))
-    assert messages(lines()) == ["probe failed", "probe failure changed"]
-
-
-def test_a_recovery_is_one_line_with_its_duration(probe_log):
-    log, lines = probe_log
+def test_a_recovery_is_one_line_with_its_duration(log):
     log.record(target(), bad())
     log.record(target(), bad(started_at=STARTED + 60))
     log.record(target(), good(started_at=STARTED + 120))
     log.record(target(), good(started_at=STARTED + 180))
-    assert messages(lines()) == ["probe failed", "probe succeeded again"]
-    assert lines()[1].startswith("level=info")
-    assert lines()[1].endswith("vault_side_ready=true duration=0.1 failed_probes=2 failed_for=120")
+    assert log.messages() == ["probe failed", "probe succeeded again"]
+    assert log.lines()[1].startswith("level=info")
+    assert log.lines()[1].endswith("vault_side_ready=true duration=0.1 failed_probes=2 failed_for=120")
 
 
-def test_an_internal_fault_is_an_error(probe_log):
-    log, lines = probe_log
+def test_an_internal_fault_is_an_error(log):
     log.record(target(), bad(code=3001, reason=Reason.INTERNAL, exception="KeyError"))
-    assert lines()[0].startswith("level=error")
-    assert "exception=KeyError" in lines()[0]
+    assert log.lines()[0].startswith("level=error")
+    assert "exception=KeyError" in log.lines()[0]
 
 
-def test_targets_are_logged_independently(probe_log):
-    log, lines = probe_log
-    log.record(target("a"), bad("a"))
-    log.record(target("b"), good("b"))
-    log.record(target("b"), bad("b"))
-    assert messages(lines()) == ["probe failed", "probe failed"]
-
-
-def test_a_forgotten_target_leaves_no_state(probe_log):
-    log, lines = probe_log
+def test_a_forgotten_target_leaves_no_state(log):
     log.record(target(), bad())
     log.forget("contoso-key0")
     log.record(target(), good(started_at=STARTED + 60))
-    assert messages(lines()) == ["probe failed"]
+    assert log.messages() == ["probe failed"]
     assert log._failing == {}
 
 
-def test_a_refused_and_a_recovered_auxiliary_have_a_line_each(probe_log):
-    log, lines = probe_log
+def test_a_refused_and_a_recovered_auxiliary_have_a_line_each(log):
     refused = refused_auxiliary(AuxiliaryKind.NEXT, detail="expired keys for app <id>")
     for each in (refused, refused, auxiliary_result(AuxiliaryKind.NEXT), auxiliary_result(AuxiliaryKind.NEXT), refused):
         log.auxiliary_recorded(fully_declared(), each)
-    assert lines()[0] == (
+    assert log.lines()[0] == (
         'level=warn msg="auxiliary probe failed" target=contoso-key0 vault=contoso-prod.vault.azure.net what=next '
         "name=sql-prod-2027 credential=sql-prod-2027 sql_servers=SQLPRD01,SQLPRD02 step=token code=3303 "
         "symbol=ErrorGetTokenBadCredentials reason=secret_expired status=401 service_code=invalid_client aadsts=7000222 "
         'request_id=r-1 phase=transfer detail="expired keys for app <id>"'
     )
-    assert messages(lines()) == [
+    assert log.messages() == [
         "auxiliary probe failed",
         "auxiliary probe recovered",
         "auxiliary probe failed",
     ]
-    assert lines()[1].startswith("level=info")
+    assert log.lines()[1].startswith("level=info")
 
 
-def test_an_unknown_auxiliary_result_has_no_line(probe_log):
-    log, lines = probe_log
-    lost = refused_auxiliary(AuxiliaryKind.NEXT, usable=None, code=3008, reason=Reason.CONNECT_TIMEOUT)
-    for each in (
-        lost,
-        auxiliary_result(AuxiliaryKind.NEXT),
-        refused_auxiliary(AuxiliaryKind.NEXT),
-        lost,
-        refused_auxiliary(AuxiliaryKind.NEXT),
-    ):
-        log.auxiliary_recorded(fully_declared(), each)
-    assert messages(lines()) == ["auxiliary probe failed"]
+LOST = refused_auxiliary(AuxiliaryKind.NEXT, usable=None, code=3008, reason=Reason.CONNECT_TIMEOUT)
+REFUSED = refused_auxiliary(AuxiliaryKind.NEXT)
 
 
-def test_auxiliary_probes_are_logged_independently(probe_log):
-    log, lines = probe_log
-    log.auxiliary_recorded(fully_declared(), refused_auxiliary(AuxiliaryKind.NEXT))
-    log.auxiliary_recorded(fully_declared(), refused_auxiliary(AuxiliaryKind.RECOVERY))
-    log.auxiliary_recorded(fully_declared(), auxiliary_result(AuxiliaryKind.RETAINED))
+@pytest.mark.parametrize(
+    ("results", "lines"),
+    [
+        ([LOST, auxiliary_result(AuxiliaryKind.NEXT), REFUSED, LOST, REFUSED], 1),
+        ([REFUSED, refused_auxiliary(AuxiliaryKind.RECOVERY), auxiliary_result(AuxiliaryKind.RETAINED)], 2),
+    ],
+    ids=["unknown", "two auxiliary probes"],
+)
+def test_refused_auxiliary_probe_has_one_line(log, results, lines):
+    for result in results:
+        log.auxiliary_recorded(fully_declared(), result)
     log.record(fully_declared(), good())
-    assert messages(lines()) == ["auxiliary probe failed"] * 2
+    assert log.messages() == ["auxiliary probe failed"] * lines
 
 
-def test_auxiliary_results_after_forget_are_logged_again(probe_log):
-    log, lines = probe_log
+def test_auxiliary_results_after_forget_are_logged_again(log):
     log.auxiliary_recorded(fully_declared(), refused_auxiliary(AuxiliaryKind.NEXT))
     log.forget("contoso-key0")
     log.auxiliary_recorded(fully_declared(), refused_auxiliary(AuxiliaryKind.NEXT))
-    assert len(lines()) == 2
+    assert len(log.lines()) == 2
     log.auxiliary_recorded(fully_declared(), auxiliary_result(AuxiliaryKind.NEXT))
     assert log._unusable == {}
 
 
-def test_a_failed_wrap_and_unwrap_are_named_by_the_unwrap(probe_log):
-    log, lines = probe_log
-    report = good()
-    reasons = {Step.WRAP_KEY: Reason.KEY_EXPIRED, Step.UNWRAP_KEY: Reason.KEY_DISABLED}
-    steps = tuple(
-        replace(each, outcome=Outcome.FAILED, code=3077, reason=reasons[each.step]) if each.step in reasons else each
-        for each in report.steps
-    )
-    report = replace(report, steps=steps, readiness=Readiness(ready=False, why="not_ready"))
+def test_a_failed_wrap_and_unwrap_are_named_by_the_unwrap(log):
+    report = wrap_and_unwrap_failed()
     log.record(target(), report)
-    assert " step=unwrap_key code=3077 " in lines()[0]
-    assert " reason=key_disabled" in lines()[0]
+    assert " step=unwrap_key code=3077 " in log.lines()[0]
+    assert " reason=key_disabled" in log.lines()[0]
     payload = probe_payload(target(), report)
     assert (payload["step"], payload["reason"]) == ("wrap_key", "key_expired")  # the first failure, by contract
     assert payload["deciding_step"] == "unwrap_key"

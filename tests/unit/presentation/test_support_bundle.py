@@ -18,7 +18,11 @@ PATH = "/api/v1/targets/contoso-key0/support-bundle"
 MARKS = ("MARKED", "203.0.113.", "2001:db8", "hush")
 
 
-async def bundle(service):
+async def bundle(*reports, configuration=None, limit=None):
+    service = Service(configuration)
+    service.state._limit = limit or service.state._limit
+    if reports:
+        service.add_reports(*reports)
     async with serving(service) as session, session.get(PATH) as response:
         assert response.status == 200
         return response.headers, unzipped(await response.read())
@@ -48,9 +52,7 @@ def everything_marked():
 
 
 async def test_bundle_has_report_transcript_versions_and_readme():
-    service = Service()
-    service.add_reports(good(started_at=STARTED - 60), bad())
-    headers, files = await bundle(service)
+    headers, files = await bundle(good(started_at=STARTED - 60), bad())
     assert set(files) == {"README.txt", "report.json", "transcript.txt", "environment.txt"}
     assert headers["Content-Disposition"].startswith('attachment; filename="ekm-support-contoso-key0-')
     report = json.loads(files["report.json"])
@@ -64,9 +66,7 @@ async def test_bundle_has_report_transcript_versions_and_readme():
 
 
 async def test_bundle_has_no_private_value():
-    service = Service(everything_marked())
-    service.add_reports(bad())
-    _, files = await bundle(service)
+    _, files = await bundle(bad(), configuration=everything_marked())
     assert {name: mark for name, text in files.items() for mark in MARKS if mark in text} == {}
     for name in ("SQLPRD01", "n1.contoso.example", "AG7", ".contoso.example"):
         assert name in files["environment.txt"]
@@ -74,25 +74,20 @@ async def test_bundle_has_no_private_value():
 
 
 async def test_bundle_has_the_ids_that_support_needs():
-    service = Service()
-    service.add_reports(replace(bad(), tenant="11111111-2222-3333-4444-555555555555"))
-    _, files = await bundle(service)
+    _, files = await bundle(replace(bad(), tenant="11111111-2222-3333-4444-555555555555"))
     assert "tenant        11111111-2222-3333-4444-555555555555" in files["environment.txt"]
     assert "client_id=66666666" in files["transcript.txt"]
     assert "< request id: r-1" in files["transcript.txt"]
 
 
 async def test_a_target_never_probed_has_a_bundle():
-    _, files = await bundle(Service())
+    _, files = await bundle()
     assert files["transcript.txt"] == "No probe has finished yet.\n"
     assert json.loads(files["report.json"])["history"] == []
 
 
 async def test_a_long_history_is_shortened():
-    service = Service()
-    service.state._limit = 400
-    service.add_reports(*(bad(started_at=STARTED - n) for n in range(300, 0, -1)))
-    _, files = await bundle(service)
+    _, files = await bundle(*(bad(started_at=STARTED - n) for n in range(300, 0, -1)), limit=400)
     assert len(json.loads(files["report.json"])["history"]) == 200
     assert files["transcript.txt"].count("Requests and answers, masked") == 20
 

@@ -44,12 +44,15 @@ unwrap_key      skipped
 """
 
 
+def text_of(**failure):
+    return transcript(target(), bad(**failure), vantage=Vantage.SQL_HOST)
+
+
 def test_a_failed_probe_has_its_steps_and_then_actions():
-    report = bad(
+    text = text_of(
         step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_RBAC, status=403, service_code="Forbidden", aadsts=None,
         inner_code="ForbiddenByRbac", retry_after_seconds=7.0, detail="caller <id> may not",
     )  # fmt: skip
-    text = transcript(target(), report, vantage=Vantage.SQL_HOST)
     assert text.startswith(FAILED)
     advice = text[len(FAILED) :].splitlines()
     assert advice[1] == "code            3077 (3113 on connector 1.0.5.0) ErrorHttpOperationForbidden"
@@ -61,32 +64,28 @@ def test_a_failed_probe_has_its_steps_and_then_actions():
 
 
 def test_observed_cause_stands_alone_before_the_actions():
-    report = bad(step=Step.TOKEN, code=3303, reason=Reason.SECRET_EXPIRED, status=401)
-    text = transcript(target(), report, vantage=Vantage.SQL_HOST)
+    text = text_of(step=Step.TOKEN, code=3303, reason=Reason.SECRET_EXPIRED, status=401)
     assert text.index("\ncause           The client secret has expired.") < text.index("\ndo ")
     assert "likely cause" not in text
 
 
 def test_failed_probe_states_what_fails_now_and_later():
-    report = bad(step=Step.UNWRAP_KEY, code=3077, reason=Reason.FORBIDDEN_POLICY, status=403)
-    text = " ".join(transcript(target(), report, vantage=Vantage.SQL_HOST).split())
+    text = " ".join(text_of(step=Step.UNWRAP_KEY, code=3077, reason=Reason.FORBIDDEN_POLICY, status=403).split())
     assert "effect Now: restores and DBCC CHECKDB fail" in text
     assert "At a restart: databases stay in RECOVERY PENDING." in text
     assert "If only wrap is refused" not in text  # the probe knows the step
 
 
 def test_open_reason_lists_the_likely_causes_of_its_code():
-    report = bad(step=Step.TOKEN, code=3303, reason=Reason.CREDENTIALS_REFUSED, status=401)
-    text = transcript(target(), report, vantage=Vantage.SQL_HOST)
+    text = text_of(step=Step.TOKEN, code=3303, reason=Reason.CREDENTIALS_REFUSED, status=401)
     assert text.count("likely cause") == 5
     assert "\ncause " not in text
 
 
 def test_page_of_a_proxy_is_not_owned_by_the_administrator_of_the_credential():
-    report = bad(
+    text = text_of(
         step=Step.TOKEN, code=3303, reason=Reason.ANSWER_NOT_JSON, status=401, has_page=True, detail="<html>blocked</html>"
     )  # fmt: skip
-    text = transcript(target(), report, vantage=Vantage.SQL_HOST)
     assert "owner           network: " in text
     assert "client secret has expired" not in text
     assert "likely cause    A proxy, gateway or security appliance responds" in text

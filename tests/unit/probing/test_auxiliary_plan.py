@@ -1,7 +1,6 @@
 """The auxiliary probes of a target, their requests, and when they are due."""
 
 from dataclasses import replace
-from datetime import date
 
 import pytest
 
@@ -27,19 +26,19 @@ def test_plan_has_everything_declared_and_the_newest_version():
     ]
 
 
-def test_plain_target_probes_the_newest_version_only():
-    assert list(planned(plain())) == ["Key0"]
-
-
-def test_target_without_pin_has_no_newest_probe():
-    assert planned(plain(key_version=None)) == {}
-
-
-def test_staged_credential_makes_the_whole_round_trip():
-    request = planned()["staged"].request
-    assert (request.credential.name, request.target.key, request.target.vault) == ("staged", TARGET.key, TARGET.vault)
-    assert request.wrap
-    assert request.module.mode is Mode.FULL
+@pytest.mark.parametrize(
+    ("name", "goal", "wrap", "under"),
+    [
+        ("staged", ("staged", TARGET.vault, TARGET.key), True, None),
+        (f"Archive/{OLDER}", ("old", "old.vault.azure.net", f"Archive/{OLDER}"), False, None),
+        ("contoso-dr.vault.azure.net", ("dr", "contoso-dr.vault.azure.net", TARGET.key), False, KEY),
+    ],
+    ids=["staged", "retained", "recovery"],
+)
+def test_request_has_credential_vault_and_key(name, goal, wrap, under):
+    request = planned()[name].request
+    assert (request.credential.name, request.target.vault, request.target.key) == goal
+    assert (request.wrap, request.under, request.module.mode) == (wrap, under, Mode.FULL)
 
 
 @pytest.mark.parametrize(
@@ -56,36 +55,8 @@ def test_staged_identity_of_a_central_exporter_is_another_host(kind, vantage, ex
     config = replace(
         config, settings=replace(config.settings, vantage=vantage), credentials=config.credentials | {"staged": staged}
     )
-    assert [plan.is_of_another_host for plan in auxiliary_probes(config, TARGET, KEY, TODAY)] == [
-        expected,
-        False,
-        False,
-        False,
-        False,
-    ]
-
-
-def test_retained_version_has_own_vault_and_no_wrap():
-    request = planned()[f"Archive/{OLDER}"].request
-    assert (request.credential.name, request.target.vault, request.target.key) == (
-        "old",
-        "old.vault.azure.net",
-        f"Archive/{OLDER}",
-    )
-    assert not request.wrap
-    assert request.under is None
-
-
-def test_retained_version_is_not_probed_after_its_last_day():
-    assert f"Archive/{OLDER}" in planned(today=date(2033, 1, 1))
-    assert f"Archive/{OLDER}" not in planned(today=date(2033, 1, 2))
-
-
-def test_recovery_probe_encrypts_with_the_primary_key():
-    request = planned()["contoso-dr.vault.azure.net"].request
-    assert (request.credential.name, request.target.vault, request.target.key) == ("dr", "contoso-dr.vault.azure.net", TARGET.key)
-    assert not request.wrap
-    assert request.under is KEY
+    found = [plan.is_of_another_host for plan in auxiliary_probes(config, TARGET, KEY, TODAY)]
+    assert found == [expected, *[False] * 4]
 
 
 def test_recovery_probe_defaults_to_the_target_credential():

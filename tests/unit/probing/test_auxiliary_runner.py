@@ -178,21 +178,14 @@ async def test_concurrent_auxiliary_probes_never_exceed_the_slots(fakes):
     assert fakes.most_at_once == 2
 
 
-async def test_removed_target_reports_no_auxiliary_result(fakes):
+@pytest.mark.parametrize("removed", [True, False])
+async def test_removed_target_or_closed_runner_reports_nothing(fakes, removed):
     runner = fakes.runner()
     fakes.gate.clear()
     runner.after_probe(TARGET, a_report(), ALL, interval=0.0)
     await asyncio.sleep(0)
-    runner.forget("t")
-    fakes.gate.set()
-    await runner.aclose()
-    assert fakes.reported == []
-
-
-async def test_close_cancels_running_auxiliary_probes(fakes):
-    runner = fakes.runner()
-    fakes.gate.clear()
-    runner.after_probe(TARGET, a_report(), ALL, interval=0.0)
-    await asyncio.sleep(0)
+    if removed:
+        runner.forget("t")
+        fakes.gate.set()
     await runner.aclose()
     assert fakes.reported == []

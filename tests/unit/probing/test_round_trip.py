@@ -8,19 +8,7 @@ import pytest
 
 from exporter.config.model import Credential, Module
 from exporter.core.faults import Fault
-from exporter.core.model import (
-    Challenge,
-    CredentialKind,
-    Facts,
-    Generation,
-    KeyFacts,
-    Mode,
-    Outcome,
-    ProbeReport,
-    Step,
-    TokenResult,
-    Vantage,
-)
+from exporter.core.model import Challenge, CredentialKind, Facts, Generation, KeyFacts, Mode, Outcome, Step, TokenResult, Vantage
 from exporter.core.parsing import principal
 from exporter.core.reasons import Reason
 from exporter.probing.round_trip import ProbeDependencies, ProbeRequest, key_state, run_probe
@@ -48,10 +36,10 @@ OF_TOKEN, OF_CALLER = (f"{digit * 8}-0000-0000-0000-000000000000" for digit in "
 class Clock:
     now: float = 1000.0
 
-    def time(self) -> float:
+    def time(self):
         return 1_800_000_000.0 + self.now
 
-    def monotonic(self) -> float:
+    def monotonic(self):
         return self.now
 
 
@@ -72,14 +60,14 @@ class FakeVault:
     deleted: tuple[Facts, float | None] | Exception = (Facts(fault=Fault.HTTP_STATUS, status=404), None)
     deleted_lookups: list[str] = field(default_factory=list)
 
-    async def deleted_key(self, token: str, name: str, *, deadline: float) -> tuple[Facts, float | None]:
+    async def deleted_key(self, token, name, *, deadline):
         assert (token, deadline) == ("t0ken", self.requests[0][1])
         self.deleted_lookups.append(name)
         if isinstance(self.deleted, Exception):
             raise self.deleted
         return self.deleted
 
-    def _answer(self, step: Step, deadline: float) -> Facts:
+    def _answer(self, step, deadline):
         self.requests.append((step, deadline))
         self.clock.now += self.lasting.get(step, self.seconds)
         fault = self.faults.get(step, Facts(status=200))
@@ -87,51 +75,45 @@ class FakeVault:
             raise fault
         return fault
 
-    async def challenge(self, *, deadline: float) -> tuple[Facts, Challenge | None]:
+    async def challenge(self, *, deadline):
         facts = self._answer(Step.CHALLENGE, deadline)
         return facts, CHALLENGE if facts.fault is Fault.NONE else None
 
-    async def token(self, challenge: Challenge, *, deadline: float) -> TokenResult:
+    async def token(self, challenge, *, deadline):
         assert challenge is CHALLENGE
         facts = self._answer(Step.TOKEN, deadline)
         return TokenResult(facts=facts, token="t0ken" if facts.fault is Fault.NONE else None, duration=self.seconds, shared=False)
 
-    async def get_key(self, token: str, name: str, version: str | None, *, deadline: float) -> tuple[Facts, KeyFacts | None]:
+    async def get_key(self, token, name, version, *, deadline):
         assert (token, name, version) == ("t0ken", "k", TARGET.key_version)
         facts = self._answer(Step.GET_KEY, deadline)
         return facts, self.key if facts.fault is Fault.NONE else None
 
-    async def wrap_key(
-        self, token: str, key: KeyFacts, algorithm: str, data: bytes, *, deadline: float
-    ) -> tuple[Facts, bytes | None]:
+    async def wrap_key(self, token, key, algorithm, data, *, deadline):
         assert (token, key.version, algorithm, len(data)) == ("t0ken", "v1", "RSA-OAEP", 32)
         facts = self._answer(Step.WRAP_KEY, deadline)
         return facts, data[::-1] if facts.fault is Fault.NONE else None
 
-    async def unwrap_key(
-        self, token: str, key: KeyFacts, algorithm: str, data: bytes, *, deadline: float
-    ) -> tuple[Facts, bytes | None]:
+    async def unwrap_key(self, token, key, algorithm, data, *, deadline):
         assert (token, key.version, algorithm) == ("t0ken", "v1", "RSA-OAEP")
         facts = self._answer(Step.UNWRAP_KEY, deadline)
         return facts, self.spoil(data[::-1]) if facts.fault is Fault.NONE else None
 
 
-async def probed(
-    request: ProbeRequest = REQUEST, bugs: list[Exception] | None = None, **changes: object
-) -> tuple[ProbeReport, FakeVault]:
-    clock = Clock()
-    vault = FakeVault(clock, **changes)  # type: ignore[arg-type]
-    dependencies = ProbeDependencies(
-        vault=vault,
-        tokens=vault.token,
-        clock=clock,
-        encrypt=lambda _key, _algorithm, data: data[::-1],
-        on_internal_error=(bugs if bugs is not None else []).append,
-    )
-    return await run_probe(request, dependencies), vault
+async def probed(request=REQUEST, bugs=None, *, kind=FakeVault, parts=None, **changes):
+    """The report of a probe and its vault; `parts` are other dependencies than the usual ones."""
+    vault = kind(Clock(), **changes)
+    usual = {
+        "vault": vault,
+        "tokens": vault.token,
+        "clock": vault.clock,
+        "encrypt": lambda _key, _algorithm, data: data[::-1],
+        "on_internal_error": ([] if bugs is None else bugs).append,
+    }
+    return await run_probe(request, ProbeDependencies(**(usual | (parts or {})))), vault
 
 
-def outcomes(report: ProbeReport) -> str:
+def outcomes(report):
     """One letter per step: o(k), f(ailed), s(kipped)."""
     return "".join(result.outcome.value[0] for result in report.steps)
 
@@ -148,10 +130,9 @@ async def test_good_probe_makes_five_steps_in_the_connectors_order():
 @pytest.mark.parametrize(
     ("step", "expected"), [(Step.CHALLENGE, "fssss"), (Step.TOKEN, "ofsss"), (Step.GET_KEY, "oofss"), (Step.UNWRAP_KEY, "oooof")]
 )
-async def test_failed_step_ends_the_probe_as_not_ready(step: Step, expected: str):
+async def test_failed_step_ends_the_probe_as_not_ready(step, expected):
     report, _ = await probed(faults={step: REFUSED})
     assert outcomes(report) == expected
-    assert report.first_failure is not None
     assert (report.first_failure.code, report.first_failure.reason) == (
         3077,
         Reason.FORBIDDEN if step is Step.TOKEN else Reason.FORBIDDEN_POLICY,
@@ -159,10 +140,36 @@ async def test_failed_step_ends_the_probe_as_not_ready(step: Step, expected: str
     assert (report.success, report.readiness.ready) == (False, False)
 
 
-async def test_refused_wrap_is_replaced_by_local_encryption():
-    report, _ = await probed(faults={Step.WRAP_KEY: REFUSED})
-    assert outcomes(report) == "ooofo"
-    assert (report.success, report.readiness.ready) == (False, True)
+BIG = replace(KEY, size_bits=4096)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected", "failed", "key"),
+    [
+        ({"faults": {Step.WRAP_KEY: REFUSED}}, "ooofo", (3077, Reason.FORBIDDEN_POLICY), KEY),  # encrypted locally
+        ({"spoil": lambda data: data[:-1]}, "oooof", (1, Reason.BYTES_DIFFER), KEY),
+        ({"key": BIG}, "oofss", (3, Reason.KEY_UNSUPPORTED), BIG),
+        ({"key": replace(KEY, name="other")}, "oofss", (3412, Reason.ANSWER_MALFORMED), None),
+        ({"key": replace(KEY, version="v2")}, "oofss", (3412, Reason.ANSWER_MALFORMED), None),
+    ],
+    ids=["refused wrap", "changed bytes", "unsupported key", "another key", "another version"],
+)
+async def test_failed_step_has_its_code(changes, expected, failed, key):
+    report, vault = await probed(**changes)
+    assert (outcomes(report), report.first_failure.code, report.first_failure.reason) == (expected, *failed)
+    assert (report.success, report.readiness.ready, report.key) == (False, expected == "ooofo", key)
+    assert len(vault.requests) == 5 - expected.count("s")
+
+
+async def test_response_about_another_key_names_it():
+    report, _ = await probed(key=replace(KEY, name="other"))
+    assert report.first_failure.facts.detail == "the response is about key other"
+
+
+async def test_code_and_reason_follow_generation_and_key():
+    request = replace(REQUEST, target=replace(TARGET, generation=Generation.CURRENT))
+    report, _ = await probed(request, key=replace(KEY, expires=1.0), faults={Step.WRAP_KEY: REFUSED})
+    assert (report.first_failure.code, report.first_failure.reason) == (3113, Reason.KEY_EXPIRED)
 
 
 async def test_wrap_gets_half_of_the_remaining_time():
@@ -173,79 +180,22 @@ async def test_wrap_gets_half_of_the_remaining_time():
 
 
 async def test_step_that_is_charged_to_an_earlier_one_is_charged_for_no_later_one():
-    bugs: list[Exception] = []
+    bugs = []
     timeouts = dict.fromkeys((Step.WRAP_KEY, Step.UNWRAP_KEY), Facts(fault=Fault.READ_TIMEOUT))
     report, _ = await probed(bugs=bugs, faults=timeouts, lasting={Step.CHALLENGE: 8.5, Step.WRAP_KEY: 9.0})
     assert (outcomes(report), bugs) == ("fooss", [])
 
 
-async def test_changed_bytes_are_code_1():
-    report, _ = await probed(spoil=lambda data: data[:-1])
-    assert report.first_failure is not None
-    assert (report.first_failure.step, report.first_failure.code) == (Step.UNWRAP_KEY, 1)
-    assert report.readiness.ready is False
-
-
-async def test_unsupported_key_is_code_3_and_its_facts_are_kept():
-    big = replace(KEY, size_bits=4096)
-    report, vault = await probed(key=big)
-    assert (outcomes(report), report.key) == ("oofss", big)
-    assert report.first_failure is not None
-    assert report.first_failure.code == 3
-    assert len(vault.requests) == 3
-
-
-async def test_response_about_another_key_fails_get_key():
-    report, vault = await probed(key=replace(KEY, name="other"))
-    failure = report.first_failure
-    assert failure is not None
-    assert failure.facts is not None
-    assert (failure.code, failure.reason, failure.facts.detail) == (
-        3412,
-        Reason.ANSWER_MALFORMED,
-        "the response is about key other",
-    )
-    assert [step for step, _ in vault.requests] == list(Step)[:3]
-
-
 async def test_step_without_fault_and_result_is_an_internal_error():
     """It must not count as a success: the steps after it were skipped."""
-    bugs: list[Exception] = []
-    dependencies = ProbeDependencies(
-        vault=FakeVault(clock := Clock()),
-        tokens=no_token,
-        clock=clock,
-        encrypt=lambda _key, _algorithm, _data: None,
-        on_internal_error=bugs.append,
-    )
-    report = await run_probe(REQUEST, dependencies)
+    bugs = []
+    report, _ = await probed(bugs=bugs, parts={"tokens": no_token})
     assert (outcomes(report), report.success, len(bugs)) == ("ofsss", False, 1)
-    assert report.first_failure is not None
     assert report.first_failure.reason is Reason.INTERNAL
 
 
-async def no_token(_challenge: Challenge, *, deadline: float) -> TokenResult:
+async def no_token(_challenge, *, deadline):
     return TokenResult(facts=Facts(status=200), token=None, duration=deadline * 0, shared=False)
-
-
-async def test_response_about_another_version_fails_get_key():
-    report, _ = await probed(key=replace(KEY, version="v2"))
-    assert (outcomes(report), report.key, report.readiness.ready) == ("oofss", None, False)
-    assert report.first_failure is not None
-    assert report.first_failure.code == 3412
-
-
-async def test_refused_wrap_of_an_expired_key_has_reason_expired():
-    report, _ = await probed(key=replace(KEY, expires=1.0), faults={Step.WRAP_KEY: REFUSED})
-    assert report.first_failure is not None
-    assert report.first_failure.reason is Reason.KEY_EXPIRED
-
-
-async def test_current_generation_changes_the_code():
-    request = replace(REQUEST, target=replace(TARGET, generation=Generation.CURRENT))
-    report, _ = await probed(request, faults={Step.GET_KEY: REFUSED})
-    assert report.first_failure is not None
-    assert report.first_failure.code == 3113
 
 
 @pytest.mark.parametrize(
@@ -276,35 +226,28 @@ async def test_probe_without_round_trip_keeps_the_last_verdict():
 
 
 async def test_error_in_a_step_is_a_failed_step_and_reported():
-    bugs: list[Exception] = []
+    bugs = []
     for step in Step:
         report, _ = await probed(bugs=bugs, faults={step: ZeroDivisionError("x")})
         failure = report.step(step)
-        assert failure is not None
-        assert failure.facts is not None
         assert (failure.outcome, failure.code, failure.reason) == (Outcome.FAILED, 3001, Reason.INTERNAL)
         assert failure.facts.exception == "ZeroDivisionError"
     assert [type(bug) for bug in bugs] == [ZeroDivisionError] * 5
 
 
 @pytest.mark.parametrize("step", [Step.CHALLENGE, Step.TOKEN])
-async def test_probe_without_a_resolver_thread_is_discarded(step: Step):
+async def test_probe_without_a_resolver_thread_is_discarded(step):
     with pytest.raises(PoolExhausted):
         await probed(faults={step: PoolExhausted("busy")})
 
 
 async def test_probe_can_be_cancelled():
     class Hanging(FakeVault):
-        async def challenge(self, *, deadline: float) -> tuple[Facts, Challenge | None]:
+        async def challenge(self, *, deadline):
             await asyncio.Event().wait()
             raise AssertionError(deadline)
 
-    clock = Clock()
-    vault = Hanging(clock)
-    dependencies = ProbeDependencies(
-        vault=vault, tokens=vault.token, clock=clock, encrypt=lambda *_: None, on_internal_error=lambda _: None
-    )
-    task = asyncio.create_task(run_probe(REQUEST, dependencies))
+    task = asyncio.create_task(probed(kind=Hanging))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -314,10 +257,8 @@ async def test_probe_can_be_cancelled():
 async def test_scrape_timeout_hides_no_other_fault():
     request = replace(REQUEST, cut_by_scrape=True)
     report, _ = await probed(request, faults={Step.GET_KEY: Facts(fault=Fault.READ_TIMEOUT)})
-    assert report.first_failure is not None
     assert (report.first_failure.code, report.first_failure.reason) == (3008, Reason.SCRAPE_TIMEOUT)
     report, _ = await probed(request, faults={Step.GET_KEY: REFUSED})
-    assert report.first_failure is not None
     assert report.first_failure.reason is Reason.FORBIDDEN_POLICY
     assert not report.cut_by_scrape
 
@@ -331,7 +272,7 @@ async def test_scrape_timeout_hides_no_other_fault():
         (Fault.HTTP_STATUS, 20.0, False),
     ],
 )
-async def test_failure_at_the_scrape_deadline_is_cut_by_scrape(fault: Fault, seconds: float, cut: bool):
+async def test_failure_at_the_scrape_deadline_is_cut_by_scrape(fault, seconds, cut):
     request = replace(REQUEST, cut_by_scrape=True)
     report, _ = await probed(request, faults={Step.CHALLENGE: Facts(fault=fault, status=403)}, seconds=seconds)
     assert report.cut_by_scrape is cut
@@ -362,7 +303,6 @@ FOUND = (Facts(status=200), 1_900_000_000.0)
 async def test_missing_key_is_looked_up_among_deleted_keys():
     report, vault = await probed(faults={Step.GET_KEY: MISSING}, deleted=FOUND)
     assert vault.deleted_lookups == ["k"]
-    assert report.first_failure is not None
     assert (report.first_failure.code, report.first_failure.reason) == (3076, Reason.KEY_SOFT_DELETED)
     assert report.purge_at == 1_900_000_000.0
     assert outcomes(report) == "oofss"
@@ -380,16 +320,14 @@ async def test_missing_key_is_looked_up_among_deleted_keys():
 )
 async def test_unknown_deleted_state_leaves_key_not_found(answer, purged):
     report, _ = await probed(faults={Step.GET_KEY: MISSING}, deleted=answer)
-    assert report.first_failure is not None
     assert report.first_failure.reason is Reason.KEY_NOT_FOUND
     assert (report.purge_at, report.purged) == (None, purged)
 
 
 async def test_error_in_deleted_lookup_is_reported_only():
-    bugs: list[Exception] = []
+    bugs = []
     report, _ = await probed(bugs=bugs, faults={Step.GET_KEY: MISSING}, deleted=ZeroDivisionError())
     assert [type(bug) for bug in bugs] == [ZeroDivisionError]
-    assert report.first_failure is not None
     assert report.first_failure.reason is Reason.KEY_NOT_FOUND
 
 
@@ -408,16 +346,11 @@ async def test_request_without_wrap_encrypts_locally():
 
 async def test_request_without_wrap_can_use_another_key():
     other = replace(KEY, version="primary")
-    under: list[KeyFacts] = []
-    clock = Clock()
-    vault = FakeVault(clock)
+    under = []
 
-    def encrypt(key: KeyFacts, _algorithm: str, data: bytes) -> bytes:
+    def encrypt(key, _algorithm, data):
         under.append(key)
         return data[::-1]
 
-    dependencies = ProbeDependencies(
-        vault=vault, tokens=vault.token, clock=clock, encrypt=encrypt, on_internal_error=lambda _error: None
-    )
-    await run_probe(replace(REQUEST, wrap=False, under=other), dependencies)
+    await probed(replace(REQUEST, wrap=False, under=other), parts={"encrypt": encrypt})
     assert under == [other]

@@ -10,7 +10,7 @@ import pytest
 from exporter.core.model import Outcome, Step
 from exporter.core.reasons import Reason
 from exporter.tokens import secret_cache
-from tests.support.tls_server import CHALLENGE, ENTRA
+from tests.support.tls_server import CHALLENGE, ENTRA, is_silent
 from tests.unit.probing.harness import stalls_after_headers
 
 
@@ -22,31 +22,25 @@ def at_token(request):
     return request.headers["host"] == ENTRA
 
 
-def stalling(where, status, **headers):
-    return lambda request: stalls_after_headers(status, **headers) if where(request) else None
-
-
 async def failure_of(harness):
     report = await harness.probe()
     failure = report.first_failure
     return failure.step, failure.code, failure.reason, report
 
 
-async def test_stalled_challenge_body_fails_the_challenge(harness):
+@pytest.mark.parametrize(
+    ("where", "expected", "body"),
+    [
+        (at_challenge, Step.CHALLENGE, stalls_after_headers(401, WWW_Authenticate=CHALLENGE)),
+        (at_token, Step.TOKEN, stalls_after_headers(200, Content_Type="application/json")),
+    ],
+)
+async def test_stalled_body_fails_its_step(harness, where, expected, body):
     harness.within(1.0)
-    harness.instead = stalling(at_challenge, 401, WWW_Authenticate=CHALLENGE)
+    harness.instead = lambda request: body if where(request) else None
     step, code, reason, report = await failure_of(harness)
-    assert (step, code, reason) == (Step.CHALLENGE, 3019, Reason.BODY_TIMEOUT)
-    assert report.readiness.ready is False
-    assert not report.inconclusive
-
-
-async def test_stalled_token_body_fails_the_token(harness):
-    harness.within(1.0)
-    harness.instead = stalling(at_token, 200, Content_Type="application/json")
-    step, code, reason, report = await failure_of(harness)
-    assert (step, code, reason) == (Step.TOKEN, 3019, Reason.BODY_TIMEOUT)
-    assert report.readiness.ready is False
+    assert (step, code, reason) == (expected, 3019, Reason.BODY_TIMEOUT)
+    assert (report.readiness.ready, report.inconclusive and where is at_challenge) == (False, False)
 
 
 @pytest.fixture
@@ -121,11 +115,7 @@ async def test_challenge_that_uses_all_time_is_the_failed_step(harness):
         await writer.drain()
         return True
 
-    async def never(wire, _reader, _writer):
-        await wire.release.wait()
-        return False
-
-    harness.instead = lambda request: late if at_challenge(request) else never
+    harness.instead = lambda request: late if at_challenge(request) else is_silent
     step, code, reason, report = await failure_of(harness)
     assert (step, code, reason) == (Step.CHALLENGE, 3008, Reason.READ_TIMEOUT)
     assert [result.outcome for result in report.steps] == [Outcome.FAILED, *[Outcome.SKIPPED] * 4]

@@ -74,18 +74,6 @@ async def test_timeout_without_a_thread_is_pool_exhaustion(pool, blocker):
     assert ran == []  # the call was withdrawn
 
 
-async def test_cancelled_call_without_a_thread_stays_cancelled(pool, blocker):
-    held = [asyncio.create_task(pool.run(blocker.wait)) for _ in range(2)]
-    late = asyncio.create_task(pool.run(int))
-    await asyncio.sleep(0)
-    late.cancel()
-    with pytest.raises(asyncio.CancelledError) as caught:
-        await late
-    assert shortage_of(caught.value)
-    blocker.set()
-    await asyncio.gather(*held)
-
-
 async def test_timeout_on_a_thread_is_no_pool_exhaustion(pool, blocker):
     entered = threading.Event()
 

@@ -1,12 +1,14 @@
 """Causes with the targets and SQL Servers behind them, as records and configuration give them."""
 
 import asyncio
+import threading
 from dataclasses import replace
 
 import pytest
 
 from exporter.config.model import Module, Proxy
 from exporter.core.causes import Cause, Link
+from exporter.core.common_causes import CommonCauses
 from exporter.core.model import Step, VaultHeaders
 from exporter.core.reasons import Reason
 from exporter.state.cause_groups import cause_groups, linked, links_of
@@ -164,3 +166,14 @@ def test_a_region_of_many_silent_vaults_is_their_cause():
     (group,) = groups_of(*records)
     assert group.cause == Cause(Link.REGION, "West Europe", Reason.READ_TIMEOUT)
     assert group.parts == {(f"v{n}.vault.azure.net", f"v{n}.vault.azure.net"): f"t{n}" for n in range(3)}
+
+
+def test_other_tasks_run_while_causes_are_found(monkeypatch):
+    find, others_ran = CommonCauses.find, threading.Event()
+
+    async def groups():
+        asyncio.get_running_loop().call_soon(others_ran.set)
+        return await cause_groups([linked(a_target("a"), MODULE, failing("a"), NOW)])
+
+    monkeypatch.setattr(CommonCauses, "find", lambda every: find(every) if others_ran.wait(10) else {})
+    assert [group.first for group in asyncio.run(groups())] == ["a"]

@@ -22,17 +22,20 @@ def state():
     return TargetRecords(history_limit=5)
 
 
+def recorded(state, *reports):
+    """The record of the target after these reports."""
+    return [state.record(a_target(), report) for report in reports][-1]
+
+
 def reports_of(record):
     return [entry.report for entry in record.history]
 
 
 def test_a_good_probe_ends_the_counted_run_of_failures(state):
-    target = a_target()
-    for report in (a_report(at=1.0), a_failure(at=2.0), a_failure(at=3.0)):
-        record = state.record(target, report)
+    record = recorded(state, a_report(at=1.0), a_failure(at=2.0), a_failure(at=3.0))
     assert (record.probes, record.failures, record.consecutive_failures, record.consecutive_unready) == (3, 2, 2, 2)
     assert (record.last_success_at, record.last_probe_at) == (1.0, 3.0)
-    state.record(target, a_report(at=4.0))
+    recorded(state, a_report(at=4.0))
     assert (record.consecutive_failures, record.consecutive_unready, record.last_success_at) == (0, 0, 4.0)
 
 
@@ -42,55 +45,43 @@ def test_a_failure_with_verdict_ready_is_no_unready_probe(state):
 
 
 def test_a_failed_wrap_alone_ends_a_run_of_blocking_failures(state):
-    target = a_target()
-    for step in (Step.GET_KEY, Step.UNWRAP_KEY):
-        record = state.record(target, a_failure(step=step))
+    record = recorded(state, a_failure(step=Step.GET_KEY), a_failure(step=Step.UNWRAP_KEY))
     assert record.consecutive_blocking == 2
-    state.record(target, a_failure(step=Step.WRAP_KEY, ready=True))
+    recorded(state, a_failure(step=Step.WRAP_KEY, ready=True))
     assert (record.consecutive_failures, record.consecutive_blocking) == (3, 0)
-    state.record(target, a_failure(step=Step.CHALLENGE))
+    recorded(state, a_failure(step=Step.CHALLENGE))
     assert record.consecutive_blocking == 1
-    state.record(target, a_report())
+    recorded(state, a_report())
     assert record.consecutive_blocking == 0
 
 
 def test_a_failure_without_verdict_keeps_the_unready_run(state):
-    target = a_target()
-    for report in (a_failure(), a_failure(), a_failure(ready=None)):
-        record = state.record(target, report)
-    assert record.consecutive_unready == 2
-    assert state.record(target, a_report(ready=None)).consecutive_unready == 0
+    assert recorded(state, a_failure(), a_failure(), a_failure(ready=None)).consecutive_unready == 2
+    assert recorded(state, a_report(ready=None)).consecutive_unready == 0
 
 
 def test_ready_since_is_the_first_of_a_run_of_ready_probes(state):
-    target = a_target()
-    for at in (100.0, 160.0, 220.0):
-        record = state.record(target, a_report(at=at))
+    record = recorded(state, *(a_report(at=at) for at in (100.0, 160.0, 220.0)))
     assert (record.ready_since, record.not_ready_at) == (100.0, None)
-    state.record(target, a_failure(at=280.0))
+    recorded(state, a_failure(at=280.0))
     assert (record.ready_since, record.not_ready_at) == (None, 280.0)
-    state.record(target, a_report(at=340.0))
+    recorded(state, a_report(at=340.0))
     assert (record.ready_since, record.not_ready_at) == (340.0, 280.0)
 
 
 def test_probe_without_a_verdict_ends_the_ready_run(state):
-    target = a_target()
-    state.record(target, a_report(at=100.0))
-    record = state.record(target, a_report(at=160.0, ready=None))
+    record = recorded(state, a_report(at=100.0), a_report(at=160.0, ready=None))
     assert (record.ready_since, record.not_ready_at) == (None, None)
 
 
 def test_pause_of_more_than_three_intervals_ends_the_ready_run(state):
-    target = a_target()  # interval 60
-    state.record(target, a_report(at=100.0))
-    assert state.record(target, a_report(at=280.0)).ready_since == 100.0
-    assert state.record(target, a_report(at=460.1)).ready_since == 460.1
+    assert recorded(state, a_report(at=100.0), a_report(at=280.0)).ready_since == 100.0  # the interval is 60 s
+    assert recorded(state, a_report(at=460.1)).ready_since == 460.1
 
 
 def test_changed_key_or_configuration_ends_the_ready_run(state):
     target = a_target()
-    state.record(target, a_failure(at=40.0))
-    record = state.record(target, a_report(at=100.0))
+    record = recorded(state, a_failure(at=40.0), a_report(at=100.0))
     state.invalidate_verdict(target.name)
     assert (record.ready_since, record.not_ready_at) == (None, 40.0)
     state.record(target, a_report(at=160.0))
@@ -199,16 +190,13 @@ def test_a_verdict_older_than_three_intervals_is_stale(state):
 
 def test_the_history_has_the_last_probes_newest_first(state):
     reports = [a_report(at=float(number), key=KEY, tenant="t") for number in range(8)]
-    for report in reports:
-        record = state.record(a_target(), report)
-    assert reports_of(record) == reports[:2:-1]
+    assert reports_of(recorded(state, *reports)) == reports[:2:-1]
 
 
 def test_the_history_keeps_failures_longer_than_good_probes(state):
     outage = [a_failure(at=float(number)) for number in range(3)]
     good = [a_report(at=float(number)) for number in range(10, 14)]
-    for report in (*outage, *good):
-        record = state.record(a_target(), report)
+    record = recorded(state, *outage, *good)
     assert [report.started_at for report in reports_of(record)] == [13.0, 12.0, 11.0, 10.0, 2.0, 1.0, 0.0]
     assert len(record.history) == 7
 
@@ -266,7 +254,7 @@ def test_all_histories_together_stay_within_their_limit():
     for number in range(100):
         for target in a_fleet(20):
             state.record(target, replace(a_full_failure(number), target=target.name))
-    assert 100_000 < state.history_size <= 200_000
+    assert 100_000 < sum(state.get(target.name).history.size for target in a_fleet(20)) <= 200_000
     assert all(len(state.get(target.name).history) >= 3 for target in a_fleet(20))
 
 
@@ -278,8 +266,7 @@ def test_the_newest_probe_is_stored_beyond_the_limit():
 
 
 def test_ten_failures_are_summarised_for_a_restart(state):
-    for number in range(12):
-        record = state.record(a_target(), a_failure(at=float(number), request_id=f"r{number}"))
+    record = recorded(state, *(a_failure(at=float(number), request_id=f"r{number}") for number in range(12)))
     assert [summary.at for summary in record.last_failures] == [float(number) for number in range(2, 12)]
     last = record.last_failures[-1]
     assert (last.step, last.code, last.reason, last.http_status, last.request_id) == ("get_key", 3077, "forbidden", 403, "r11")
@@ -300,27 +287,22 @@ def test_a_state_lasts_since_its_first_probe(state):
 
 
 def test_only_the_last_forty_states_are_kept(state):
-    for _ in range(RECENT):
-        state.record(a_target(), a_failure())
-    assert state.record(a_target(), a_report()).recent == "n" * (RECENT - 1) + "r"
+    assert recorded(state, *[a_failure()] * RECENT, a_report()).recent == "n" * (RECENT - 1) + "r"
 
 
 def test_failures_older_than_forty_probes_make_no_target_unsteady(state):
-    for _ in range(FAILURES_OF_UNSTEADY):
-        record = state.record(a_target(), a_failure(code=3011, reason=Reason.THROTTLED))
+    record = recorded(state, *[a_failure(code=3011, reason=Reason.THROTTLED)] * FAILURES_OF_UNSTEADY)
     assert unsteady_at(record, 0.0) is None  # not ready now
     state.record(a_target(), a_report())
     assert str(unsteady_at(record, 0.0)) == "unsteady: 3011 in 3 of the last 4 probes"
     assert unsteady_at(record, 1e6) is None  # the verdict is stale
     assert record.verdict.ready
-    for _ in range(RECENT - FAILURES_OF_UNSTEADY):
-        state.record(a_target(), a_report())
+    recorded(state, *[a_report()] * (RECENT - FAILURES_OF_UNSTEADY))
     assert (unsteady_at(record, 0.0), len(record.recent_failures)) == (None, FAILURES_OF_UNSTEADY - 1)
 
 
 def test_a_lost_packet_makes_no_target_unsteady(state):
-    for each in (a_report(), a_failure(code=3008, reason=Reason.CONNECT_TIMEOUT), a_report()):
-        record = state.record(a_target(), each)
+    record = recorded(state, a_report(), a_failure(code=3008, reason=Reason.CONNECT_TIMEOUT), a_report())
     assert unsteady_at(record, 0.0) is None
 
 

@@ -132,13 +132,14 @@ async def test_slow_challenge_does_not_shift_the_window(cache, entra):
     assert len(entra.requests) == 2
 
 
-async def test_refusal_is_shared_for_the_whole_window(cache, entra):
-    entra.replies = [REFUSED]
+@pytest.mark.parametrize("facts", [REFUSED, Facts(fault=Fault.ANSWER_NOT_JSON, status=200)], ids=["refusal", "unusable"])
+async def test_refusal_is_shared_for_the_whole_window(cache, entra, facts):
+    entra.replies = [facts]
     first, second = await token_for(cache), await token_for(cache)
     await asyncio.sleep(50.0)
     third = await token_for(cache)
     assert len(entra.requests) == 1
-    assert [result.facts for result in (first, second, third)] == [REFUSED] * 3
+    assert [result.facts for result in (first, second, third)] == [facts] * 3
     assert [result.shared for result in (first, second, third)] == [False, True, True]
 
 
@@ -158,13 +159,6 @@ async def test_network_failure_is_shared_by_waiters_and_not_kept(cache, entra, f
     assert [result.facts for result in results] == [facts] * 5
     assert (await token_for(cache)).token == "token-1"
     assert len(entra.requests) == 2
-
-
-async def test_unusable_response_is_kept_like_a_refusal(cache, entra):
-    entra.replies = [Facts(fault=Fault.ANSWER_NOT_JSON, status=200)]
-    await token_for(cache)
-    await token_for(cache)
-    assert len(entra.requests) == 1
 
 
 async def test_waiter_that_gives_up_does_not_cancel_the_request(cache, entra):

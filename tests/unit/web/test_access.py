@@ -34,18 +34,11 @@ PAGES = ("/", "/targets", "/targets/{name}", "/api/v1/targets", "/config", "/exp
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_pages_are_refused_on_other_addresses(path):
-    assert is_refused(path, OUTSIDE, web_options())
-
-
-@pytest.mark.parametrize("path", PAGES)
-def test_pages_are_served_everywhere_if_enabled(path):
-    assert not is_refused(path, OUTSIDE, web_options(enable_pages=True))
-
-
-@pytest.mark.parametrize("path", PAGES)
-def test_pages_are_served_on_loopback(path):
-    assert not is_refused(path, ("127.0.0.1", 10377), web_options())
+@pytest.mark.parametrize(
+    ("address", "enabled", "refused"), [(OUTSIDE, False, True), (OUTSIDE, True, False), (("127.0.0.1", 10377), False, False)]
+)
+def test_pages_are_refused_on_other_addresses_unless_enabled(path, address, enabled, refused):
+    assert is_refused(path, address, web_options(enable_pages=enabled)) is refused
 
 
 @pytest.mark.parametrize("path", sorted(OPEN_PATHS | DOCUMENT_PATHS))

@@ -2,7 +2,6 @@
 
 import pytest
 
-from exporter.web import options
 from exporter.web.origin import is_cross_site_change, is_own_name
 from tests.support.web_server import Service, answer, get, serving
 
@@ -58,18 +57,6 @@ async def test_loopback_refuses_a_foreign_name(path):
     assert service.probed == []
 
 
-async def test_a_reload_under_a_foreign_name_is_refused_on_loopback():
-    reloads = []
-
-    async def reload():
-        reloads.append("reloaded")
-        return ()
-
-    async with serving(Service(), reload=reload) as session, session.post("/-/reload", headers=FOREIGN) as answer:
-        assert answer.status == 421
-    assert reloads == []
-
-
 async def test_external_url_is_an_own_name():
     async with serving(Service(), external_url="https://ekm.corp/", route_prefix="/") as session:
         assert (await get(session, "/", headers={"Host": "ekm.corp"}))[0] == 200
@@ -112,7 +99,3 @@ async def test_body_is_refused_without_reading_it():
     async with serving(Service()) as session, session.post("/metrics", data=b"x" * 20_000) as answer:
         assert answer.status == 413
         assert answer.headers["Connection"] == "close"
-
-
-def test_access_is_open_without_a_web_configuration():
-    assert not options.web_options().requires_authentication

@@ -14,7 +14,7 @@ from exporter.clients import NetworkError, Networks, VaultSession
 from exporter.clients.http.instrumented import TimedSSLObject, make_context
 from exporter.config.model import Config, Module, Settings
 from exporter.core.faults import Fault
-from tests.support.tls_server import TOKEN, VAULT, response, until
+from tests.support.tls_server import TOKEN, VAULT, is_silent, until
 
 
 class CountingCredential:
@@ -26,17 +26,6 @@ class CountingCredential:
 
     async def close(self):
         pass
-
-
-async def test_own_policies_replace_all_of_the_sdk(serve, network_to):
-    """Each response is final: no challenge handling, retry or redirect."""
-    for status in (401, 429, 503, 302):
-        wire = await serve(lambda _request, status=status: response(status, b"\xff", Retry_After="0", Location="/x"))
-        session = VaultSession(network_to(wire), VAULT, "7.4")
-        async with session:
-            facts, _ = await session.get_key(TOKEN, "Key0", None, deadline=until())
-        assert facts.status == status
-        assert len(wire.requests) == 1
 
 
 async def test_sdk_passes_url_and_options_to_the_transport():
@@ -135,11 +124,7 @@ async def test_handshakes_are_limited_and_release_their_slot_once(serve, network
 
 
 async def test_hanging_handshake_releases_its_slot_soon(serve, network_to, fake_vault):
-    async def hang(wire, _reader, _writer):
-        await wire.release.wait()
-        return True
-
-    stuck, healthy, limiter = await serve(tls=False, on_connect=hang), await serve(fake_vault), CountingLimiter(1)
+    stuck, healthy, limiter = await serve(tls=False, on_connect=is_silent), await serve(fake_vault), CountingLimiter(1)
     loop = asyncio.get_running_loop()
 
     async def one(wire, seconds):

@@ -13,7 +13,7 @@ from exporter.core.classify import Classification, classify
 from exporter.core.faults import Fault
 from exporter.core.model import Phase, Step
 from exporter.core.reasons import Reason
-from tests.support.tls_server import VAULT, get_key, response, until
+from tests.support.tls_server import VAULT, closes, get_key, is_silent, response, until
 from tests.system.abuse.echoes import ENCODINGS, leaks
 
 PASSWORD = "MARKED-proxy-password"
@@ -108,26 +108,23 @@ async def test_unreadable_proxy_password_sends_nothing(serve, key_facts, tmp_pat
     assert proxy.connections == 0
 
 
-@pytest.mark.parametrize("status", [403, 407, 502, 504])
-async def test_refusal_of_a_proxy_keeps_its_status(serve, key_facts, status):
-    proxy = await serve(lambda _request: response(status, b"", Proxy_Authenticate="Basic"), tls=False)
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [(407, Reason.PROXY_AUTH), *((status, Reason.PROXY_STATUS) for status in (302, 403, 502, 504))],
+)
+async def test_refusal_of_a_proxy_keeps_its_status(serve, key_facts, status, reason):
+    answer = response(status, b"", Proxy_Authenticate="Basic", Location="http://login.example/")
+    proxy = await serve(lambda _request: answer, tls=False)
     facts = await key_facts(None, **through(proxy.port))
     assert (facts.fault, facts.status) == (Fault.PROXY_STATUS, status)
+    assert classify(Step.GET_KEY, facts).reason is reason
     assert len(proxy.requests) == 1
-
-
-async def silent(wire, _reader, _writer):
-    await wire.release.wait()
-
-
-async def closes(_wire, _reader, _writer):
-    return False
 
 
 @pytest.mark.parametrize(
     ("behaviour", "fault", "seconds"),
     [
-        (lambda _request: silent, Fault.PROXY_TIMEOUT, 0.3),
+        (lambda _request: is_silent, Fault.PROXY_TIMEOUT, 0.3),
         (lambda _request: closes, Fault.PROXY_UNREACHABLE, 5),
         (lambda _request: b"220 no proxy at all\r\n\r\n", Fault.PROXY_INVALID, 5),
     ],
@@ -137,14 +134,6 @@ async def test_failed_connect_request_is_the_proxys_fault(serve, key_facts, *, b
     proxy = await serve(behaviour, tls=False)
     facts = await key_facts(None, **through(proxy.port), seconds=seconds)
     assert facts.fault is fault, facts
-    assert len(proxy.requests) == 1
-
-
-async def test_redirect_of_a_proxy_is_the_proxys_fault(serve, key_facts):
-    proxy = await serve(lambda _request: response(302, b"", Location="http://login.example/"), tls=False)
-    facts = await key_facts(None, **through(proxy.port))
-    assert (facts.fault, facts.status) == (Fault.PROXY_STATUS, 302)
-    assert classify(Step.GET_KEY, facts).reason is Reason.PROXY_STATUS
     assert len(proxy.requests) == 1
 
 
@@ -171,15 +160,10 @@ async def test_proxy_with_an_unknown_name_is_unresolved(key_facts):
 
 
 async def test_silent_vault_behind_a_proxy_is_a_tls_timeout(serve, key_facts):
-    vault = await serve(tls=False, on_connect=silent_handshake)
+    vault = await serve(tls=False, on_connect=is_silent)
     proxy = await serve(tunnel(vault.port), tls=False)
     facts = await key_facts(None, **through(proxy.port), seconds=0.3)
     assert facts.fault is Fault.TLS_TIMEOUT
-
-
-async def silent_handshake(wire, _reader, _writer):
-    await wire.release.wait()
-    return True
 
 
 async def test_connect_to_bypasses_the_proxy(serve, key_facts, fake_vault):

@@ -15,19 +15,10 @@ from exporter.probing.round_trip import ProbeDependencies, run_probe
 from exporter.probing.vault_probe import LoopClock
 from exporter.runtime.loop_lag import LoopLag
 from tests.support.factories import a_report
-from tests.support.tls_server import TOKEN, FakeVault, reset, until
+from tests.support.tls_server import TOKEN, FakeVault, closes, resets, until
 from tests.unit.probing.test_prober import CONFIG
 from tests.unit.probing.test_prober import TARGET as PROBED
 from tests.unit.probing.test_round_trip import REQUEST
-
-
-async def closes(_wire, _reader, _writer):
-    return False
-
-
-async def resets(_wire, _reader, writer):
-    reset(writer)
-    return False
 
 
 async def begins_a_response(_wire, _reader, writer):

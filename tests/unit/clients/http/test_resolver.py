@@ -6,11 +6,10 @@ import threading
 
 import pytest
 
-from exporter.clients import VaultSession
 from exporter.clients.http.resolver import split_host_port
 from exporter.core.faults import Fault
 from exporter.core.model import Phase
-from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
+from exporter.runtime.thread_pool import PoolExhausted
 from tests.support.tls_server import VAULT, get_key
 
 
@@ -124,14 +123,6 @@ async def test_cancelled_wait_for_a_thread_raises_cancelled_error(session_to, po
     await asyncio.gather(*held, return_exceptions=True)
 
 
-async def test_closed_pool_is_exhausted(network_to, pool):
-    network = network_to(None)
-    pool.close()
-    async with VaultSession(network, VAULT, "7.4") as session:
-        with pytest.raises(PoolExhausted):
-            await get_key(session)
-
-
 async def test_dead_names_do_not_delay_a_healthy_one(session_to, key_facts, serve, fake_vault, replace_resolver):
     real, over = socket.getaddrinfo, threading.Event()
 
@@ -183,8 +174,3 @@ async def test_second_address_is_tried_if_the_first_refuses(key_facts, replace_r
 def test_hosts_and_ports_are_split_with_and_without_brackets():
     assert split_host_port("Contoso.Vault.azure.net:443") == ("contoso.vault.azure.net", 443)
     assert split_host_port("[2001:db8::1]:8443") == ("2001:db8::1", 8443)
-
-
-def test_pool_without_threads_is_rejected():
-    with pytest.raises(ValueError, match="at least one"):
-        DaemonThreadPool(0)

@@ -7,7 +7,6 @@ import pytest
 
 from exporter.core.codes import BY_CODE
 from exporter.core.codes.actions import LINE_LIMIT, action_line, actions, first_action, general_actions
-from exporter.core.codes.advice_texts import EACH_IDENTITY
 from exporter.core.codes.names import Names, filled
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.model import CredentialKind, Step, Vantage
@@ -108,15 +107,6 @@ def test_managed_hsm_has_a_principal_of_its_own(reason):
 def test_deleted_application_is_found_among_the_deleted_objects():
     advice = actions(3128, Reason.APPLICATION_ID_INVALID, ready=False, names=VAULT)
     assert any("directory/deletedItems/microsoft.graph.application" in each for each in advice)
-
-
-def test_advice_follows_the_rules_of_the_codes():
-    for text in (EACH_IDENTITY, *(each for reason in Reason for each in reason.row.actions)):
-        assert text.isascii()
-        assert text.endswith((".", ";`."))
-        assert text.count("`") % 2 == 0
-        assert not re.search(r"\s{2}", text)
-        assert "docs/" not in text
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import pytest
 
 from exporter.core.classify import classify
 from exporter.core.codes.actions import actions
-from exporter.core.codes.explain import explain
 from exporter.core.codes.names import Names
 from exporter.core.faults import Fault
 from exporter.core.model import CredentialKind, Facts, Step, Vantage
@@ -109,19 +108,6 @@ def test_unreadable_key_of_azure_arc_names_both_groups():
     assert "`himds`" in page
     assert "az vm" not in page
     assert "169.254.169.254" not in page
-
-
-@pytest.mark.parametrize(
-    ("text", "reason", "code"),
-    [
-        ("AADSTS7000213", Reason.CERTIFICATE_REFUSED, 3303),
-        ("AADSTS530035", Reason.CONDITIONAL_ACCESS, 3128),
-        ("credentials_refused", Reason.CREDENTIALS_REFUSED, 3303),
-    ],
-)
-def test_explain_knows_the_reason_and_the_code_of_a_number(text, reason, code):
-    found = explain(text)
-    assert (found.reason, [row.code for row in found.rows]) == (reason, [code])
 
 
 @pytest.mark.parametrize("vault", ["contoso.vault.azure.net", "contoso.managedhsm.azure.net"])

@@ -30,6 +30,8 @@ def title(text):
 @pytest.mark.parametrize(
     ("text", "number"),
     [
+        ("Cannot load library 'x'", 33027),
+        ("Msg 33027, Level 16, State 1. Cannot load library 'C:\\akv.dll'. See errorlog for more information.", 33027),
         ("15151", 15151),
         ("Msg 15151, Level 16, State 1, Line 3\nCannot find the asymmetric key 'K', because it does not exist or you do not have permission.", 15151),
         ("Cannot alter the credential 'C', because it does not exist or you do not have permission.", 15151),
@@ -95,6 +97,24 @@ def test_number_of_a_message_decides_in_any_language(head, number):
         ("Provider error code: 0xCE7", 3303),
         ("AADSTS999999: x. Provider error code: 3128", 3128),
         ("Provider error code: 5", 5),
+        ("2026-11-25 14:00:00.00 spid51 Cannot open session for cryptographic provider 'AKV'. Provider error code: 3303. (Provider Error)", 3303),
+        ("Vault Name: contoso, Operation: acquireToken, Message: [error:3108, info:401, state:16] refused", 3303),
+        ("E3303", 3303),
+        ("error 3077", 3077),
+        ("code=3113", 3113),
+        ("404 getKeyByName", 3076),
+        ("HTTP 403 unwrapKey", 3077),
+        ("429 wrap_key", 3011),
+        ("ErrorHttpSendRequest", 3008),
+        ("the log shows ErrorHttpSendRequest today", 3008),
+        ("401", 401),
+        ("3303.", 3303),
+        ("(3077)", 3077),
+        ("today the log shows 3303 again", 3303),
+        ("\u0663\u0663\u0660\u0663", 3303),
+        ("[Error: 3303, Info: 401, State: 0] Server replied with error", 3303),
+        ("Operation: UnwrapKey, Error: 3113, Info: 403", 3077),
+        ("2026-11-26 10:11:12.13 spid51 Cannot find it. Provider error code: 2058. (Provider Error - No explanation is available)", 2058),
     ],
 )  # fmt: skip
 def test_provider_code_is_found_and_the_name_of_a_key_is_none(text, code):
@@ -110,11 +130,15 @@ def test_provider_code_is_found_and_the_name_of_a_key_is_none(text, code):
         "Error: 3206, Severity: 16, State: 1.",
         "Msg 3303",
         "Meldung 3112, Ebene 16, Status 1",
+        "33033",
+        "Msg 33050",
+        "12345",
     ],
 )
 def test_message_of_sql_server_is_never_the_code_of_the_same_number(text):
     assert explain(text) is None
     assert "a message of SQL Server" in unknown(text)
+    assert "Did you mean" not in unknown(text)
 
 
 @pytest.mark.parametrize(
@@ -142,6 +166,8 @@ def test_state_of_a_database_is_explained(text, state):
 @pytest.mark.parametrize(
     ("text", "start"),
     [
+        ("12029", "Windows error 12029: the connection failed"),
+        ("info: 12007", "Windows error 12007: the host name did not resolve"),
         ("0x80072EE7", "Windows error 12007 (0x80072EE7): the host name did not resolve"),
         ("HRESULT: 0x80072F8F", "Windows error 12175 (0x80072F8F): the TLS handshake failed"),
         ("80072efd", "Windows error 12029 (0x80072EFD): the connection failed"),
@@ -264,7 +290,7 @@ def test_sentence_of_a_tool_or_service_leads_to_its_reason(text, reason):
 def test_number_of_entra_without_a_row_leads_to_its_description(text):
     found = explain(text)
     number = re.search(r"\d+", text)[0]
-    assert found.reason is Reason.SIGN_IN_REFUSED
+    assert found.title == f"AADSTS{number}: sign_in_refused"
     assert f"https://login.microsoftonline.com/error?code={number}" in found.actions[0]
     assert not any("reset" in each or "ALTER" in each for each in found.actions)
 
@@ -278,10 +304,16 @@ def test_number_of_entra_without_a_row_leads_to_its_description(text):
         ("StatusCode: 503", 3013),
         ("502 Bad Gateway", 3013),
         ("404 Not Found", 3076),
+        ("403", 3077),
+        ("HTTP 503", 3013),
+        ("429", 3011),
     ],
 )
 def test_status_in_a_sentence_of_a_tool_names_its_code(text, code):
-    assert [row.code for row in explain(text).rows] == [code]
+    found = explain(text)
+    assert found.title == f"HTTP status {re.search('[45][0-9]{2}', text)[0]} of a vault"
+    assert [row.code for row in found.rows] == [code]
+    assert found.actions
 
 
 def test_error_of_curl_without_a_reason_has_an_action():
@@ -295,13 +327,6 @@ def test_thumbprint_of_the_message_is_in_title_and_command():
     found = explain(f"Msg 33111, Level 16, State 4\nCannot find server asymmetric key with thumbprint '{THUMBPRINT}'.")
     assert found.title.endswith(f"with thumbprint {THUMBPRINT}")
     assert f"WHERE thumbprint = {THUMBPRINT};" in explanation_text(found)
-
-
-def test_version_of_the_connector_is_that_of_the_dll():
-    for text in ("37576", "33032", "33085", "2", "7"):
-        shown = explanation_text(explain(text))
-        assert "(Get-Item 'PATH').VersionInfo.FileVersion" in shown
-        assert "SELECT name, version" not in shown
 
 
 @pytest.mark.parametrize("text", ["2058", "33111", "33106", "37563", "Error when accessing registry: 5"])
@@ -324,17 +349,6 @@ def test_unknown_text_gets_the_nearest_and_the_general_way():
 
 def test_secret_in_an_unknown_text_is_not_repeated():
     assert "abcdef" not in unknown("client_secret=abcdef0123456789")
-
-
-def test_known_text_follows_the_rules_of_the_codes():
-    for known in KNOWN_TEXTS:
-        for text in (known.summary, *known.causes, *known.actions):
-            assert text.isascii()
-            assert text[-1] in ".?"
-            assert text.count("`") % 2 == 0
-            assert "docs/" not in text
-            for sentence in re.split(r"(?<=[.?!;:])\s+", re.sub(r"`[^`]*`", "CODE", text)):
-                assert len(sentence.split()) <= 25, sentence
 
 
 def test_capital_word_of_a_command_has_a_meaning():
@@ -374,29 +388,25 @@ def test_status_of_a_connector_event_is_no_error_of_windows():
     assert title("Operation: getKeyByThumbprint Key Name: Status: Failed Error: 404") == "404"
 
 
-@pytest.mark.parametrize("text", ["2058", "33027", "33030", "33031", "33081"])
-def test_failure_of_dll_or_registry_states_what_fails_and_when(text):
-    shown = " ".join(explanation_text(explain(text)).split())
-    assert all(clock in shown for clock in ("Now: ", "At the next log file or backup: ", "At a restart: "))
-    assert "or start the service again" not in shown
+CLOCKS = ("Now: ", "At the next log file or backup: ", "At a restart: ")
 
 
-@pytest.mark.parametrize("text", ["2058", "Error when accessing registry: 5", "Windows error 5"])
-def test_right_on_the_registry_restarts_no_node_at_night(text):
-    shown = " ".join(explanation_text(explain(text)).split())
-    assert "in a planned window, a secondary first" in shown
-
-
-def test_secret_is_tested_before_it_is_written():
-    shown = " ".join(explanation_text(explain("33047")).split())
-    assert shown.index("change no secret") < shown.index("Test the string") < shown.index("Write the credential")
-
-
-def test_general_code_of_an_identity_knows_azure_arc():
-    shown = explanation_text(explain("3304"))
-    assert "azcmagent show" in shown
-    assert "localhost:40342" in shown
-
-
-def test_recovered_vault_needs_its_roles_again():
-    assert "has lost its roles" in " ".join(explanation_text(explain("3900")).split())
+@pytest.mark.parametrize(
+    ("texts", "words", "never"),
+    [
+        (("2058", "33027", "33030", "33031", "33081"), CLOCKS, ("or start the service again",)),
+        (("secret_expired", "forbidden_rbac", "throttled", "dns_not_found", "AADSTS7000222"), CLOCKS, ()),
+        (("2058", "Error when accessing registry: 5", "Windows error 5"), ("in a planned window, a secondary first",), ()),
+        (("33047",), ("change no secret", "Test the string", "Write the credential"), ()),
+        (("3304",), ("azcmagent show", "localhost:40342"), ()),
+        (("3900",), ("has lost its roles",), ()),
+        (("3303",), ("In the commands:", "first 32 digits of SECRET"), ()),
+        (("37576", "33032", "33085", "2", "7"), ("(Get-Item 'PATH').VersionInfo.FileVersion",), ("SELECT name, version",)),
+    ],
+)
+def test_explanation_has_its_words_in_order(texts, words, never):
+    for text in texts:
+        shown = " ".join(explanation_text(explain(text)).split())
+        places = [shown.index(each) for each in words]
+        assert places == sorted(places)
+        assert not any(each in shown for each in never)

@@ -49,24 +49,14 @@ def test_explain_prints_all_texts_of_a_code(run):
     assert (status, err) == (0, "")
     assert "3303" in out.splitlines()[0]
     assert "ErrorGetTokenBadCredentials" in out
-    assert all(text in flat for text in (row.summary, row.effect, *row.causes, *row.actions))
+    assert all(text in flat for text in (row.summary, row.effect))
+    for items in (row.causes, row.actions):
+        places = [flat.index(f"{number}. {item}") for number, item in enumerate(items, 1)]
+        assert places == sorted(places)
     assert "identity: the administrator of the application in Entra ID" in flat
     assert "A probe can see it." in flat
     assert "3010 (3108 on connector 1.0.5.0)" in flat
     assert "docs/" not in out
-
-
-def test_explain_lists_causes_and_actions_in_order(run):
-    _, out, _ = run("explain", "3011")
-    flat = " ".join(out.split())
-    for items in (BY_CODE[3011].causes, BY_CODE[3011].actions):
-        places = [flat.index(f"{number}. {item}") for number, item in enumerate(items, 1)]
-        assert places == sorted(places)
-
-
-def test_explain_names_both_numbers_of_a_pair(run):
-    assert "3077 (3113 on connector 1.0.5.0)" in run("explain", "3077")[1]
-    assert "3113 (3077 before connector 1.0.5.0)" in run("explain", "3113")[1]
 
 
 def test_symbol_of_a_pair_explains_the_classic_code(run):
@@ -173,19 +163,6 @@ def test_a_page_of_some_rows_has_only_their_layers():
     assert re.findall(r"^## (.+)$", page, re.MULTILINE)[2:] == ["Sign-in (3300 to 3308)", "A failure that no table has"]
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "Cannot open session for cryptographic provider 'AKV'. Provider error code: 3303. (Provider Error - No explanation is available)",
-        "provider error code 3303",
-        "Msg 33028, Level 16, State 1, Line 1 Cannot open session for cryptographic provider 'AKV'. Provider error code: 3303.",
-    ],
-)
-def test_error_log_line_is_explained(run, line):
-    status, out, _ = run("explain", line)
-    assert (status, out.splitlines()[0]) == (0, "3303")
-
-
 def test_words_of_an_unquoted_line_are_one_text(run):
     assert run("explain", "Provider", "error", "code:", "3303")[1].splitlines()[0] == "3303"
 
@@ -199,11 +176,3 @@ def test_an_unknown_code_of_a_line_is_named(run):
     status, _, err = run("explain", "Provider error code: 9999.")
     assert status == 2
     assert "no such code: '9999'" in err
-
-
-@pytest.mark.parametrize("text", ["secret_expired", "forbidden_rbac", "throttled", "dns_not_found", "AADSTS7000222"])
-def test_explain_of_a_reason_names_the_three_clocks(run, text):
-    status, out, _ = run("explain", text)
-    flat = " ".join(out.split())
-    assert status == 0
-    assert all(clock in flat for clock in ("Now: ", "At the next log file or backup: ", "At a restart: "))

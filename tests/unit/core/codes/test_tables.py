@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from exporter.core import classify
 from exporter.core.codes import BY_CODE, CODES, Category, ConnectorError, Family, Layer, both_numbers, find, in_generation
-from exporter.core.codes.shared import DO_NOT_RESTART, WITHOUT_WRAP, both_generations, out_of_memory
+from exporter.core.codes.shared import DO_NOT_RESTART, WITHOUT_WRAP
 from exporter.core.model import Generation
 from exporter.core.reasons import Reason
 
@@ -20,22 +21,6 @@ PAIRS = [
         line.split("\t") for line in Path(__file__).with_name("codes_and_symbols.tsv").read_text("utf-8").splitlines()
     )
 ]
-BLOCKS = {
-    (0, 7): 8,
-    (401, 404): 2,
-    (2049, 2058): 7,
-    (3000, 3077): 22,
-    (3100, 3128): 24,
-    (3200, 3208): 9,
-    (3300, 3308): 9,
-    (3400, 3412): 13,
-    (3500, 3506): 7,
-    (3600, 3609): 10,
-    (3700, 3709): 10,
-    (3800, 3822): 23,
-    (3900, 3900): 1,
-    (4000, 4000): 1,
-}
 COUNTERPARTS = {
     **{code: code + 98 for code in range(3002, 3014)},
     **{code: code + 100 for code in range(3014, 3020)},
@@ -74,12 +59,6 @@ def test_every_code_is_listed_once_in_order_with_its_symbol():
     assert len(BY_CODE) == len(CODES) == 146
 
 
-def test_blocks_add_up_to_146_codes():
-    counted = {block: sum(block[0] <= row.code <= block[1] for row in CODES) for block in BLOCKS}
-    assert counted == BLOCKS
-    assert sum(counted.values()) == 146
-
-
 def test_thirty_four_rows_are_about_memory():
     rows = [row for row in CODES if row.category is Category.RESOURCE]
     assert len(rows) == 34
@@ -103,13 +82,7 @@ def test_twenty_codes_have_a_counterpart_that_points_back():
 @pytest.mark.parametrize(("classic", "current"), COUNTERPARTS.items())
 def test_counterparts_have_the_same_texts(classic, current):
     one, other = BY_CODE[classic], BY_CODE[current]
-    assert (one.symbol, one.layer, one.category, one.owner, texts(one)) == (
-        other.symbol,
-        other.layer,
-        other.category,
-        other.owner,
-        texts(other),
-    )
+    assert replace(one, code=current, counterpart=classic, generation=Family.CURRENT) == other
 
 
 def test_observable_codes_equal_the_codes_of_the_classification():
@@ -132,32 +105,13 @@ def test_row_has_causes_and_actions(row):
 
 
 @every_row
-def test_text_is_a_whole_ascii_sentence(row):
-    for text in texts(row):
-        assert text.isascii()
-        assert text == " ".join(text.split())
-        assert text[-1] in ".?"
-        assert text[0].isupper() or text[0] == "`"
-        assert ".." not in text
-        assert text.count("`") % 2 == 0
-        assert "|" not in text
-        assert "docs/" not in text  # the host has no documentation
-
-
-@every_row
 def test_text_fits_a_label_and_command_fits_a_line(row):
+    assert all("|" not in text and (text[0].isupper() or text[0] == "`") for text in texts(row))
     assert 40 <= len(row.summary) <= 260
     assert all(len(text) <= 150 for text in (*row.causes, *row.actions))
     assert all(len(span) <= 74 for span in spans(row))
     assert len(row.causes) <= 5
     assert len(row.actions) <= 7
-
-
-@every_row
-def test_sentence_has_at_most_25_words(row):
-    for text in texts(row):
-        for sentence in re.split(r"(?<=[.?!;])\s+", re.sub(r"`[^`]*`", "CODE", text)):
-            assert len(sentence.split()) <= 25
 
 
 @every_row
@@ -218,14 +172,6 @@ def test_find_accepts_number_and_symbol_in_any_case():
 @given(st.text())
 def test_find_accepts_any_text(text):
     assert all(text.strip().casefold() in (str(row.code), row.symbol.casefold()) for row in find(text))
-
-
-def test_counterpart_differs_in_its_number_only():
-    row = out_of_memory(3002, "Symbol", Layer.HTTP, "testing")
-    classic, current = both_generations(3100, row)
-    assert (classic.code, classic.generation, classic.counterpart) == (3002, Family.CLASSIC, 3100)
-    assert (current.code, current.generation, current.counterpart) == (3100, Family.CURRENT, 3002)
-    assert texts(classic) == texts(current) == texts(row)
 
 
 # The exporter's own credential, a successful exchange, the creation of a key, and a key backup by the connector.

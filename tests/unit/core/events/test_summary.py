@@ -5,10 +5,10 @@ import json
 import pytest
 
 from exporter.core.events import summary as module
-from exporter.core.events.record import moment_of, read_event
+from exporter.core.events.record import moment_of
 from exporter.core.events.render import as_data, as_text
 from exporter.core.events.summary import EventSummary
-from tests.support.event_records import CONNECTOR, logged, record
+from tests.support.event_records import CONNECTOR, logged
 
 
 def summary_of(*events, **options):
@@ -104,10 +104,6 @@ def test_json_has_groups_and_details():
     }
     assert data["details"][0]["text"] == "error 3303"
     assert "details" not in as_data(summary_of(logged("error 3303")))
-
-
-def test_record_of_another_program_is_no_event():
-    assert read_event(record("Other", 1, "error 3303")) is None
 
 
 def test_code_without_an_action_has_its_meaning_alone():

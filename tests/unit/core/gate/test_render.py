@@ -11,6 +11,7 @@ from exporter.core.gate.render import as_json, as_text
 from exporter.core.known_secrets import remember
 from exporter.core.readiness import NOT_TESTED
 from tests.support.gate_factories import DAY, NOW, URL, VAULT, answer, instance, row, time_of
+from tests.support.sql_inventory import altering
 
 KEY = f"https://{VAULT}/keys/K/1111aaaa2222"
 
@@ -56,9 +57,7 @@ def test_age_of_the_reading_is_in_every_answer(seconds, age, ready):
 
 
 def test_oldest_reading_is_named():
-    def unread(rows):
-        rows["instance"][0]["read_at_utc"] = ""
-
+    unread = altering("instance", read_at_utc="")
     servers = [instance(), instance("N2\\SQLPRD01", change=unread), instance("N3\\SQLPRD01", change=unread)]
     found = answer(inventory=servers)
     assert (

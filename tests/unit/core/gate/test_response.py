@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.core.gate.conditions import Condition, Reason
-from exporter.core.gate.model import ExporterState
 from exporter.core.gate.render import as_json, as_text
 from exporter.core.gate.response import CREDENTIAL_TYPES, read_state
 from exporter.core.known_secrets import remember
@@ -28,7 +27,6 @@ NEW_FIELDS = (
 
 def test_targets_are_read():
     found = read_state(body(row(), row(target="second", key_version=None)), URL)
-    assert isinstance(found, ExporterState)
     assert (found.at, found.vantage) == (NOW, Vantage.SQL_HOST)
     assert [(one.name, one.key_version, one.ready) for one in found.targets] == [
         ("contoso-key0", "1111aaaa2222", True),
@@ -38,7 +36,6 @@ def test_targets_are_read():
 
 def test_exporter_without_targets_is_read():
     found = read_state(body(targets=[]), URL)
-    assert isinstance(found, ExporterState)
     assert found.targets == ()
 
 
@@ -88,7 +85,6 @@ def test_exporter_without_targets_is_read():
 )
 def test_other_response_is_not_known(data):
     found = read_state(data, URL)
-    assert isinstance(found, Reason)
     assert found.condition is Condition.EXPORTER_FOREIGN
 
 
@@ -97,7 +93,6 @@ def test_response_of_an_older_exporter_names_the_field(field):
     older = row()
     del older[field]
     found = read_state(body(row(), older), URL)
-    assert isinstance(found, Reason)
     assert (found.condition, found.text) == (
         Condition.EXPORTER_OLD,
         f"the exporter at {URL} does not report {field}: it has another version than this program",
@@ -108,7 +103,6 @@ def test_older_list_without_a_time_names_it():
     content = json.loads(body())
     del content["at"]
     found = read_state(json.dumps(content).encode(), URL)
-    assert isinstance(found, Reason)
     assert found.condition is Condition.EXPORTER_OLD
 
 
@@ -125,13 +119,11 @@ def test_older_list_without_a_time_names_it():
 )
 def test_failure_is_one_line(changes, text):
     found = read_state(body(row(vault_side_ready=False, **changes)), URL)
-    assert isinstance(found, ExporterState)
     assert found.targets[0].failure == text
 
 
 def test_control_characters_of_names_are_replaced():
     found = read_state(body(row(target="a\x1b[2Jb")), URL)
-    assert isinstance(found, ExporterState)
     assert found.targets[0].name == "a?[2Jb"
 
 
@@ -144,7 +136,6 @@ def test_password_that_equals_a_name_changes_no_reading():
 
 def test_reason_names_the_field_and_not_its_value():
     found = read_state(body(row(vault_side_ready="hunter2")), URL)
-    assert isinstance(found, Reason)
     assert (
         found.text == f"the response of {URL} is not that of an exporter: its field vault_side_ready has a value of another kind"
     )
@@ -172,7 +163,6 @@ def test_no_value_of_another_kind_makes_it_ready(field, value):
 
 def test_millions_of_nested_values_are_not_parsed():
     found = read_state(b'{"targets": [' + b"[]," * 3_000_000 + b"[]]}", URL)
-    assert isinstance(found, Reason)
     assert "is not that of an exporter: it has more than 3000000 values" in found.text
 
 

@@ -30,8 +30,8 @@ def rows_with(credentials, keys, logins=(), *, sid=0):
     return rows
 
 
-def plan_of(rows, *uris, errors=None):
-    found = [RegistryUri(f"0{number}", uri) for number, uri in enumerate(uris, start=1)]
+def plan_of(rows, *uris, errors=None, thumbprint=None):
+    found = [RegistryUri(thumbprint or f"0{number}", uri) for number, uri in enumerate(uris, start=1)]
     return make_plan([instance_of(Document(sections=rows, errors=errors or {}))], found, HandWritten(), {})
 
 
@@ -46,7 +46,7 @@ def kinds_of(plan):
 def test_login_without_a_credential_is_no_green():
     rows = rows_of()
     del rows["keys"][0]["credential"]
-    plan = make_plan([instance_of(Document(sections=rows))], [RegistryUri("2C56", V1)], HandWritten(), {})
+    plan = plan_of(rows, V1, thumbprint="2C56")
     assert credentials_of(plan) == {"K1": "tde_cred"}
     ((text, servers),) = plan.findings.gaps.items()
     assert "its login [tde_login] has no credential of the provider, so SQL Server cannot sign in" in text
@@ -133,9 +133,7 @@ def test_unread_part_makes_a_guess(change, errors, expected):
 
 
 def test_unread_logins_are_no_gap_if_the_key_has_a_sid():
-    rows = rows_of()
-    plan = make_plan([instance_of(Document(sections=rows, errors={"logins": "x"}))], [RegistryUri("2C56", V1)], HandWritten(), {})
-    assert plan.findings.gaps == {}
+    assert plan_of(rows_of(), V1, thumbprint="2C56", errors={"logins": "x"}).findings.gaps == {}
 
 
 @pytest.mark.parametrize(
@@ -163,7 +161,6 @@ def test_credentials_that_differ_in_case_alone_stay_two():
 
 def test_one_key_has_the_login_with_the_credential_of_its_vault():
     rows = rows_with({"prod": "contoso-prod", "dr": "contoso-dr"}, ["K"], [("a", "prod"), ("b", "dr")])
-    document = Document(sections={name: tuple(those) for name, those in rows.items()})
-    plan = make_plan([instance_of(document)], [RegistryUri("01", V1)], HandWritten(), {})
+    plan = plan_of(rows, V1)
     assert plan.findings.gaps == {}
     assert [target.credential.sql_name for target in plan.targets] == ["prod"]

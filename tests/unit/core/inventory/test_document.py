@@ -82,23 +82,18 @@ def test_other_text_is_a_failure(text):
     assert only(text).failure
 
 
-def test_registry_output_has_key_uris():
-    document = only(reg_query({"2C56": URI}))
-    assert document.failure is None
+EXPORT = f'[HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\X\\https://contoso-prod.vault.azure.net\\2C56]\r\n"KeyUri"="{URI}"\r\n'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [reg_query({"2C56": URI}), EXPORT, sqlcmd(rows_of()) + reg_query({"2C56": URI})],
+    ids=["query", "export", "after sqlcmd"],
+)
+def test_output_of_the_registry_has_key_uris(text):
+    document = only(text)
+    assert (document.failure, document.errors) == (None, {})
     assert document.key_uris == (RegistryUri("2C56", URI),)
-
-
-def test_registry_export_has_key_uris():
-    text = (
-        '[HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\X\\https://contoso-prod.vault.azure.net\\2C56]\r\n"KeyUri"="' + URI + '"\r\n'
-    )
-    assert only(text).key_uris == (RegistryUri("2C56", URI),)
-
-
-def test_registry_output_may_follow_sqlcmd_output():
-    document = only(sqlcmd(rows_of()) + reg_query({"2C56": URI}))
-    assert document.key_uris == (RegistryUri("2C56", URI),)
-    assert document.errors == {}
 
 
 def test_correct_checksum_of_other_text_is_an_error():

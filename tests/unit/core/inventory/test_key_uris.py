@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from exporter.core.inventory.document import Document
 from exporter.core.inventory.model import instance_of
 from exporter.core.inventory.plan import HandWritten, make_plan
@@ -74,24 +76,24 @@ def test_entry_of_a_server_with_the_same_vault_counts():
     assert plan.findings.gaps == {}
 
 
-def test_entry_of_an_equal_public_key_counts():
-    plan = plan_of(server("B", public_key="0xAA", thumbprint="0xFFFF"), server("A", TRUE, public_key="0xAA"))
-    assert versions_of(plan, "B") == [TRUE]
+def of_last_run(version):
+    return {"established": {"B": {"0x2C56": version}}}
 
 
-def test_version_of_the_last_run_stays_without_any_entry():
-    assert versions_of(plan_of(server("B"), established={"B": {"0x2C56": TRUE}}), "B") == [TRUE]
-    assert versions_of(plan_of(server("B"), established={"B": {"0x2C56": ELSEWHERE}}), "B") == []
-
-
-def test_file_of_a_registry_counts_before_another_server():
-    plan = plan_of(server("B"), server("A", FORGED), loose=[TRUE])
-    assert versions_of(plan, "B") == [TRUE]
-
-
-def test_identity_that_is_no_vault_follows_the_own_registry_alone():
-    assert versions_of(plan_of(server("B", TRUE, vault="no vault")), "B") == [TRUE]
-    assert versions_of(plan_of(server("B", vault="no vault"), server("A", TRUE)), "B") == []
+@pytest.mark.parametrize(
+    ("instances", "options", "expected"),
+    [
+        ([server("B", public_key="0xAA", thumbprint="0xFFFF"), server("A", TRUE, public_key="0xAA")], {}, [TRUE]),
+        ([server("B")], of_last_run(TRUE), [TRUE]),
+        ([server("B")], of_last_run(ELSEWHERE), []),
+        ([server("B"), server("A", FORGED)], {"loose": [TRUE]}, [TRUE]),
+        ([server("B", TRUE, vault="no vault")], {}, [TRUE]),
+        ([server("B", vault="no vault"), server("A", TRUE)], {}, []),
+    ],
+    ids=["same public key", "last run", "last run elsewhere", "file", "own registry alone", "no vault"],
+)
+def test_entry_that_counts_gives_the_version(instances, options, expected):
+    assert versions_of(plan_of(*instances, **options), "B") == expected
 
 
 def test_old_entry_of_the_own_registry_is_named():
@@ -118,14 +120,14 @@ def test_key_of_a_user_database_is_not_lost():
 def test_key_uris_that_differ_in_case_are_one_version():
     spellings = (f"https://{VAULT}/keys/K/1111AAAA", f"https://{VAULT}/keys/k/1111aaaa")
     servers = [
-        instance_of(Document(sections={name: tuple(rows) for name, rows in rows_of(server).items()}, key_uris=uris))
+        instance_of(Document(sections=rows_of(server), key_uris=uris))
         for server, uris in (
             ("N1", (RegistryUri("2C56", spellings[0]),)),
             ("N2", tuple(RegistryUri("2C56", uri) for uri in spellings)),
             ("N3", ()),  # whose registry was not read
         )
     ]
-    plan = make_plan(servers, (), HandWritten(), {})
+    plan = plan_of(*servers)
     assert [target.version.uri for target in plan.targets] == [spellings[0]]
     assert len(plan.targets[0].instances) == 3
     assert plan.findings.gaps == {}

@@ -23,12 +23,16 @@ def reading(time, *missing, uris=(URI,), errors=None, **changes):
     return completed(Document(address="n1", sections=rows, errors=errors or {}, key_uris=uris))
 
 
+def with_kept_keys(time=FRIDAY):
+    return merged(reading(time, "keys", errors={"keys": "no answer"}), reading(MONDAY))
+
+
 def plan_of(document):
     return make_plan([instance_of(document)], [], HandWritten(), {})
 
 
 def test_section_that_timed_out_is_kept_with_its_time():
-    found = merged(reading(FRIDAY, "keys", errors={"keys": "no answer"}), reading(MONDAY))
+    found = with_kept_keys()
     assert (found.kept, found.errors) == ({"keys": MONDAY}, {"keys": "no answer"})
     plan = plan_of(found)
     assert len(plan.targets) == 1
@@ -38,15 +42,13 @@ def test_section_that_timed_out_is_kept_with_its_time():
 
 
 def test_kept_section_has_its_age():
-    now = unix_time(FRIDAY)
-    found = merged(reading(FRIDAY, "keys", errors={"keys": "no answer"}), reading(MONDAY))
+    now, found = unix_time(FRIDAY), with_kept_keys()
     assert instance_of(found, now).kept["keys"].when == f"{MONDAY}Z (4d ago)"
     assert instance_of(replace(found, kept={"keys": "?"}), now).kept["keys"].when == "?"
 
 
 def test_impossible_section_of_a_file_is_not_kept():
-    found = merged(reading(FRIDAY, "keys", errors={"keys": "no answer"}), reading(MONDAY))
-    content = as_json(found)
+    content = as_json(with_kept_keys())
     content["sections"] = [
         {**one, "rows": [{"name": "x" * 129}]} if one["section"] == "keys" else one for one in content["sections"]
     ]
@@ -58,13 +60,12 @@ def test_impossible_section_of_a_file_is_not_kept():
 
 
 def test_kept_section_survives_the_file():
-    found = merged(reading(FRIDAY, "keys", errors={"keys": "no answer"}), reading(MONDAY))
+    found = with_kept_keys()
     assert document_from(as_json(found)) == found
 
 
 def test_next_good_reading_replaces_the_kept_section():
-    found = merged(reading(TUESDAY, "keys", errors={"keys": "no answer"}), reading(MONDAY))
-    again = merged(reading(FRIDAY, "keys", errors={"keys": "denied"}), found)
+    again = merged(reading(FRIDAY, "keys", errors={"keys": "denied"}), with_kept_keys(TUESDAY))
     assert (again.kept, again.errors) == ({"keys": MONDAY}, {"keys": "denied"})
     assert merged(reading(FRIDAY), again).kept == {}
 
@@ -110,9 +111,8 @@ def test_registry_that_shows_nothing_keeps_its_entries():
 
 
 def test_older_file_fills_what_the_newer_reading_lacks():
-    newer = merged(reading(FRIDAY, "keys", errors={"keys": "no answer"}), reading(MONDAY))
-    older = reading(TUESDAY)
-    found = merged(newer, older)
+    newer = with_kept_keys()
+    found = merged(newer, reading(TUESDAY))
     assert found.kept == {"keys": TUESDAY}
     assert found.sections["instance"] == newer.sections["instance"]
 

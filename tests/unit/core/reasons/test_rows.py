@@ -11,7 +11,7 @@ import pytest
 from exporter.core.causes import Link
 from exporter.core.checks import BY_NAME
 from exporter.core.checks.routing import owner_of
-from exporter.core.model import CredentialKind, Step
+from exporter.core.model import Step
 from exporter.core.reasons import ROWS, Reason
 from exporter.core.reasons.row import Reply
 
@@ -122,9 +122,3 @@ def test_a_row_never_spreads_to_its_own_or_a_later_link(reason):
 def test_only_the_exporters_own_failures_test_nothing():
     untested = {reason for reason in Reason if reason.row.reply is Reply.NOT_TESTED}
     assert untested == {Reason.INTERNAL, Reason.SECRET_UNREADABLE, Reason.SECRET_TIMEOUT, Reason.SCRAPE_TIMEOUT}
-
-
-@pytest.mark.parametrize("kind", list(CredentialKind))
-def test_advice_for_a_kind_follows_the_rules_of_the_others(kind):
-    texts = [text for reason in Reason for text in reason.row.by_kind.get(kind, ())]
-    assert [text for text in texts if not text.endswith((".", ";`.")) or text.count("`") % 2] == []

@@ -10,14 +10,19 @@ from exporter.expiry.sources import subject
 from tests.support.expiry_fakes import EXPIRES_AT, FAILED, WALL, Recorded, Sources, a_config, a_monitor, by_certificate, by_graph
 
 
+def restored(recorded, credential):
+    """What a monitor of this credential reports from the kept documents."""
+    again = Recorded()
+    again.documents = recorded.documents
+    a_monitor(a_config(credential), Sources(), again).restore()
+    return again
+
+
 async def test_restart_restores_expiry_before_any_lookup(start, recorded):
     start(by_certificate(graph_credential="monitor"))
     await asyncio.sleep(300)
     recorded.documents = json.loads(json.dumps(recorded.documents))
-    later = Recorded()
-    later.documents = recorded.documents
-    monitor = a_monitor(a_config(by_certificate(graph_credential="monitor")), Sources(), later)
-    monitor.restore()
+    later = restored(recorded, by_certificate(graph_credential="monitor"))
     assert {(source, expires_at) for _, source, expires_at, _ in later.reported} == {
         (Source.CERTIFICATE, EXPIRES_AT),
         (Source.GRAPH, EXPIRES_AT),
@@ -56,18 +61,13 @@ async def test_failure_after_a_restart_keeps_the_restored_expiry(start, recorded
 async def test_changed_subject_restores_nothing(start, recorded, before, after):
     start(before)
     await asyncio.sleep(100)
-    again = Recorded()
-    again.documents = recorded.documents
-    a_monitor(a_config(after), Sources(), again).restore()
-    assert again.reported == []
+    assert restored(recorded, after).reported == []
 
 
 async def test_another_lookup_credential_keeps_the_expiry(start, recorded):
     start(by_graph())
     await asyncio.sleep(100)
-    again = Recorded()
-    again.documents = recorded.documents
-    a_monitor(a_config(by_graph(key_vault_secret="https://ops.vault.azure.net/secrets/a")), Sources(), again).restore()
+    again = restored(recorded, by_graph(key_vault_secret="https://ops.vault.azure.net/secrets/a"))
     assert [(source, expiry) for _, source, expiry, _ in again.reported] == [(Source.GRAPH, EXPIRES_AT)]
 
 

@@ -39,15 +39,10 @@ async def test_same_subject_keeps_expiry_and_is_looked_up_soon(monitor):
     assert after.times()[0] - began <= 65
 
 
-async def test_changed_application_forgets_the_expiry(monitor, recorded):
-    await monitor.reconfigure(a_config(by_graph(client_id=OTHER)), Sources())
-    assert monitor.expiry_of("sql")[0].expires_at is None
-    assert recorded.forgotten == [("sql", Source.GRAPH)]
-
-
-async def test_removed_source_forgets_its_answer(monitor, recorded):
-    await monitor.reconfigure(a_config(a_credential("sql")), Sources())
-    assert monitor.expiry_of("sql") == ()
+@pytest.mark.parametrize(("after", "expiries"), [(by_graph(client_id=OTHER), [None]), (a_credential("sql"), [])])
+async def test_changed_application_or_removed_source_forgets_the_expiry(monitor, recorded, after, expiries):
+    await monitor.reconfigure(a_config(after), Sources())
+    assert [expiry.expires_at for expiry in monitor.expiry_of("sql")] == expiries
     assert recorded.forgotten == [("sql", Source.GRAPH)]
 
 

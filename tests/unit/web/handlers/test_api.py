@@ -68,12 +68,6 @@ async def test_gzip_holds_the_same_bytes():
     assert len(zipped) < len(plain) / 5
 
 
-async def test_head_of_metrics_has_no_body():
-    async with serving(Service()) as session, session.head("/metrics") as response:
-        assert response.status == 200
-        assert await response.read() == b""
-
-
 async def test_health_and_readiness():
     service = Service()
     async with serving(service) as session:
@@ -171,8 +165,7 @@ async def test_every_response_has_the_security_headers(path):
 
 @pytest.mark.parametrize("path", ["/nowhere", "/metrics/", "/targets/a/b", "/Metrics", "/static/%2e%2e%2f%2e%2e%2fetc/passwd"])
 async def test_unknown_path_is_not_found(path):
-    async with serving(Service()) as session:
-        assert (await get(session, path))[0] == 404
+    assert (await answer(Service(), path))[0] == 404
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/probe", "/config", "/-/healthy", "/sd/targets"])
@@ -186,7 +179,7 @@ async def test_handler_error_is_counted_and_logged_without_its_text(caplog):
     service = Service()
 
     def broken(_target):
-        raise RuntimeError("marked-secret-in-an-exception")
+        raise RuntimeError("client_secret=Marked~Secret.8Q-9w_0123456789abcdefghij")
 
     service.answer = broken
     async with serving(service) as session:
@@ -194,7 +187,9 @@ async def test_handler_error_is_counted_and_logged_without_its_text(caplog):
             status, _, text = await get(session, "/probe?target=contoso-key0")
         _, _, metrics = await get(session, "/metrics")
     assert (status, text) == (500, "Internal error. See the exporter's log.\n")
-    assert [record.getMessage() for record in caplog.records] == ["request failed"]
+    [record] = caplog.records
+    assert (record.getMessage(), record.fields["exception"]) == ("request failed", "RuntimeError")
+    assert "Marked" not in str(record.fields)
     assert "ekm_exporter_internal_errors_total 1.0" in metrics
 
 
@@ -320,13 +315,12 @@ async def test_reload_response_has_every_problem():
 
 
 @pytest.mark.parametrize(
-    "headers",
-    [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}],
+    ("headers", "status"), [({"Origin": "https://evil.example"}, 403), ({"Host": "evil.example:10377"}, 421)]
 )
-async def test_cross_site_reload_is_refused(headers):
+async def test_cross_site_reload_is_refused(headers, status):
     reload = Reloads()
     async with serving(Service(), reload=reload) as session:
-        assert (await post(session, "/-/reload", headers=headers))[0] == 403
+        assert (await post(session, "/-/reload", headers=headers))[0] == status
     assert reload.calls == 0
 
 

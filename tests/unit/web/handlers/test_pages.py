@@ -121,8 +121,7 @@ async def test_a_passed_date_that_entra_contradicts_is_wrong():
     service = Service()
     service.ends["sql-prod"] = (CredentialExpiry(credential="sql-prod", source=Source.DECLARED, expires_at=NOW - 9 * 86400),)
     service.add_reports(replace(good(started_at=NOW - 5), key=None))
-    async with serving(service) as session:
-        page, detail = [words((await get(session, path))[2]) for path in ("/", "/targets/contoso-key0")]
+    page, detail = [words((await answer(service, path))[2]) for path in ("/", "/targets/contoso-key0")]
     assert f"unknown the declared date {moment(NOW - 9 * 86400)[:10]} is wrong" in page
     assert "Expiring soon" not in page
     assert "wrong: Entra ID accepted the credential after that date" in detail
@@ -132,8 +131,7 @@ async def test_age_of_a_backup_is_no_expiry():
     made = datetime.fromtimestamp(NOW - 307 * 86400, UTC).date()
     service = Service(config(target(backup_on=made)))
     service.add_reports(good(started_at=NOW - 5))
-    async with serving(service) as session:
-        page = (await get(session, "/"))[2]
+    page = (await answer(service, "/"))[2]
     item = page.split('class="expiring"')[1].split("</li>")[0]
     assert "contoso-prod/ContosoRSAKey0 307 d old backup of the key" in re.sub(r"(\s*<[^>]+>\s*)+", " ", item)
     assert "expired" not in item
@@ -202,38 +200,39 @@ async def test_an_unsteady_target_is_named_everywhere():
     assert rows[1]["vault_side_ready"] is True
 
 
+def vaults_of_a_credential(count, **more):
+    return [target(f"t-{n}", vault=f"contoso-{n}.vault.azure.net", **more) for n in range(count)]
+
+
+async def card_of(service, **refused):
+    """The card of the only cause, while every target fails."""
+    service.add_reports(*(bad(name, **refused) for name in service.config.targets))
+    _, _, html = await answer(service, "/")
+    return html.split('class="causes"')[1].split("</ol>")[0]
+
+
 async def test_card_of_a_credential_has_the_command_of_each_vault():
-    vaults = [target(f"t-{n}", vault=f"contoso-{n}.vault.azure.net") for n in range(12)]
-    service = Service(config(*vaults))
-    refused = {"step": Step.GET_KEY, "code": 3077, "reason": Reason.FORBIDDEN_POLICY, "status": 403}
-    service.add_reports(*(bad(each.name, **refused) for each in vaults))
-    async with serving(service) as session:
-        card = (await get(session, "/"))[2].split('class="causes"')[1].split("</ol>")[0]
+    service = Service(config(*vaults_of_a_credential(12)))
+    card = await card_of(service, step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_POLICY, status=403)
     lines = card.split("<pre")[1].split("</pre>")[0].split("<code>")[1].splitlines()
     assert [re.search(r"--name (\S+)", line)[1] for line in lines] == [f"contoso-{n}" for n in range(10)]
     assert "One line for each vault. The pages of the targets have those of 2 more vaults." in card
 
 
 async def test_card_of_a_credential_repeats_a_role_for_each_vault():
-    vaults = [target(f"t-{n}", vault=f"contoso-{n}.vault.azure.net") for n in range(3)]
-    service = Service(config(*vaults))
-    refused = {"step": Step.GET_KEY, "code": 3077, "reason": Reason.FORBIDDEN_RBAC, "status": 403}
-    service.add_reports(*(bad(each.name, **refused) for each in vaults))
-    async with serving(service) as session:
-        several = words((await get(session, "/"))[2])
-    assert "--scope VAULT_ID . Repeat it for each of the 3 vaults." in several
+    service = Service(config(*vaults_of_a_credential(3)))
+    card = await card_of(service, step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_RBAC, status=403)
+    assert "--scope VAULT_ID . Repeat it for each of the 3 vaults." in words(f"<main >{card}</main>")
 
 
 async def test_card_of_a_credential_has_no_identity_of_one_vault():
-    vaults = [target(f"t-{n}", vault=f"contoso-{n}.vault.azure.net", next_credential="sql-next") for n in range(3)]
+    vaults = vaults_of_a_credential(3, next_credential="sql-next")
     made = config(*vaults)
     service = Service(replace(made, credentials=dict.fromkeys(("sql-prod", "sql-next"), made.credentials["sql-prod"])))
-    service.add_reports(*(bad(each.name) for each in vaults))
     for each in vaults:
         proven = auxiliary_result(AuxiliaryKind.NEXT, credential="sql-next", name="sql-next", vault=each.vault)
         service.add_auxiliary(proven, name=each.name)
-    async with serving(service) as session:
-        card = (await get(session, "/"))[2].split('class="causes"')[1].split("</ol>")[0]
+    card = await card_of(service)
     assert "IDENTITY = " not in card
     assert "-i alter-credential.sql</code> writes each statement with the IDENTITY of its credential" in card
 
@@ -544,11 +543,6 @@ async def test_expiring_soon_is_a_section_an_order_a_field_and_a_calendar():
     ]  # fmt: skip
     assert (status, headers["Content-Type"]) == (200, "text/calendar; charset=utf-8")
     assert feed.count("BEGIN:VEVENT") == 2
-
-
-async def test_status_page_without_an_expiry_has_no_such_section():
-    _, _, html = await answer(Service(), "/")
-    assert "Expiring soon" not in html
 
 
 async def test_changes_page_lists_the_newest_first_with_links():

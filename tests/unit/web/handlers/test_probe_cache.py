@@ -1,7 +1,6 @@
 """Probes on request: one at a time, not too often, and never longer than the scrape allows."""
 
 import asyncio
-from collections.abc import Coroutine
 
 import pytest
 
@@ -42,7 +41,7 @@ def test_the_scrape_timeout_minus_the_offset_limits_the_probe(header, seconds, r
     assert limit.remaining == pytest.approx(remaining)
 
 
-def report(number: int = 1, *, cut: bool = False) -> ProbeReport:
+def report(number=1, *, cut=False):
     if cut:
         facts = Facts(fault=Fault.READ_TIMEOUT, cut_by_scrape=True)
         steps = (StepResult(step=Step.CHALLENGE, outcome=Outcome.FAILED, code=3008, reason=Reason.SCRAPE_TIMEOUT, facts=facts),)
@@ -56,15 +55,15 @@ def report(number: int = 1, *, cut: bool = False) -> ProbeReport:
 class Vault:
     """Count probes and hold each until `go` is set. A `slow` vault leaves limited probes cut."""
 
-    def __init__(self, *, slow: bool = False) -> None:
+    def __init__(self, *, slow=False):
         self.slow = slow
-        self.probes: list[tuple[str, str, Limit]] = []
+        self.probes = []
         self.go = asyncio.Event()
         self.now = 0.0
-        self.slept: list[float] = []
+        self.slept = []
         self.most = self.running = 0
 
-    async def probe(self, target: str, module: str, limit: Limit) -> ProbeReport | None:
+    async def probe(self, target, module, limit):
         self.probes.append((target, module, limit))
         self.running += 1
         self.most = max(self.most, self.running)
@@ -72,19 +71,19 @@ class Vault:
         self.running -= 1
         return report(len(self.probes), cut=self.slow and limit.seconds is not None)
 
-    async def sleep(self, seconds: float, changed: asyncio.Event) -> None:
+    async def sleep(self, seconds, changed):
         """Advance the clock without waiting."""
         self.slept.append(seconds)
         await asyncio.sleep(0)
         if not changed.is_set():
             self.now += seconds
 
-    def cache(self) -> ProbeCache:
+    def cache(self):
         return ProbeCache(self.probe, min_interval=lambda: 5.0, clock=lambda: self.now, sleep=self.sleep)
 
 
 @pytest.fixture
-def vault() -> Vault:
+def vault():
     """A vault that answers at once."""
     made = Vault()
     made.go.set()
@@ -92,31 +91,23 @@ def vault() -> Vault:
 
 
 @pytest.fixture
-def cache(vault: Vault) -> ProbeCache:
+def cache(vault):
     return vault.cache()
 
 
-def request(
-    cache: ProbeCache,
-    module: str = "default",
-    limit: Limit = NO_LIMIT,
-    *,
-    target: str = "a",
-    about: object = None,
-    hasty: bool = False,
-) -> Coroutine[None, None, CachedReport | RetryLater | None]:
+def request(cache, module="default", limit=NO_LIMIT, *, target="a", about=None, hasty=False):
     """Request a report. The module of the target is `default`; a `hasty` request is no scrape of Prometheus."""
     return cache.report_for(
         ProbeDemand(target=target, module=module, limit=limit, about=about, own=module == "default" and not hasty)
     )
 
 
-async def settle() -> None:
+async def settle():
     for _ in range(10):
         await asyncio.sleep(0)
 
 
-async def begun(*demand: object, **about: object) -> asyncio.Task[CachedReport | RetryLater | None]:
+async def begun(*demand, **about):
     """Return a request that waits for its report."""
     task = asyncio.create_task(request(*demand, **about))
     await settle()
@@ -235,7 +226,7 @@ async def test_close_ends_running_probes_and_their_requests(vault, cache):
 async def test_failed_probe_raises_for_its_request_only():
     calls = []
 
-    async def broken_once(target: str, module: str, limit: Limit) -> ProbeReport | None:
+    async def broken_once(target, module, limit):
         calls.append((target, module, limit))
         if len(calls) == 1:
             raise RuntimeError("broken")

@@ -103,22 +103,13 @@ async def test_port_in_use_on_all_interfaces_is_named_as_configured():
 
 
 @pytest.mark.parametrize(
-    ("address", "line"),
-    [
-        (
-            "203.0.113.1:1",
-            "cannot listen on 203.0.113.1:1: cannot assign requested address (use an address of this host, or :PORT for all of them)",
-        ),
-        (
-            "no-such-host.invalid:1",
-            "cannot listen on no-such-host.invalid:1: no such host (use an address of this host, or :PORT for all of them)",
-        ),
-    ],
+    ("address", "problem"),
+    [("203.0.113.1:1", "cannot assign requested address"), ("no-such-host.invalid:1", "no such host")],
 )
-async def test_address_of_another_host_is_one_clear_line(address, line):
+async def test_address_of_another_host_is_one_clear_line(address, problem):
     with pytest.raises(ListenError) as caught:
         await WebServer(app_of(hello), [parse_address(address)]).start()
-    assert str(caught.value) == line
+    assert str(caught.value) == f"cannot listen on {address}: {problem} (use an address of this host, or :PORT for all of them)"
 
 
 async def test_stop_does_not_wait_for_a_client_that_reads_nothing():
@@ -139,12 +130,3 @@ async def test_stop_does_not_wait_for_a_client_that_reads_nothing():
         before = asyncio.get_running_loop().time()
         await server.stop()
         assert asyncio.get_running_loop().time() - before < 20
-
-
-async def test_a_header_beyond_the_limit_is_refused():
-    async with WebServer(app_of(hello), [parse_address("127.0.0.1:0")]) as server:
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.listening[0].port)
-        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * 9000 + b"\r\n\r\n")
-        assert b" 400 " in await reader.readline()
-        writer.close()
-        await writer.wait_closed()

@@ -79,13 +79,9 @@ async def page(service, path="/targets/contoso-key0"):
 
 
 async def read(service, path="/api/v1/targets/contoso-key0"):
-    return json.loads(await page_of_json(service, path))
-
-
-async def page_of_json(service, path):
     status, headers, text = await answer(service, path)
     assert (status, headers["Content-Type"]) == (200, "application/json; charset=utf-8")
-    return text
+    return json.loads(text)
 
 
 # pages

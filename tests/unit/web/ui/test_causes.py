@@ -9,7 +9,7 @@ from exporter.core.model import Step, VaultHeaders
 from exporter.core.reasons import Reason
 from exporter.web.handlers import pages
 from tests.support.web_factories import STARTED, bad, config, good, target
-from tests.support.web_server import Service, get, serving, words
+from tests.support.web_server import Service, answer, words
 
 MINUTE = 60.0
 
@@ -25,8 +25,7 @@ def a_service(count, *, healthy=0, **changes):
 
 
 async def cards(service, path="/"):
-    async with serving(service) as session:
-        return words((await get(session, path))[2])
+    return words((await answer(service, path))[2])
 
 
 FIREWALL = {"step": Step.GET_KEY, "code": 3077, "reason": Reason.FORBIDDEN_FIREWALL, "status": 403}
@@ -47,8 +46,7 @@ async def test_vaults_that_block_one_address_are_one_card():
 async def test_json_has_the_causes_of_the_status_page():
     service = a_service(3)
     service.add_reports(*(bad(name, **FIREWALL) for name in service.config.targets))
-    async with serving(service) as session:
-        found = json.loads((await get(session, "/api/v1/targets"))[2])["causes"]
+    found = json.loads((await answer(service, "/api/v1/targets"))[2])["causes"]
     several = {"cause": "vault::forbidden_firewall", "link": "vault", "name": "", "reason": "forbidden_firewall"}
     assert found == [several | {"unsteady": False, "since": "2026-01-02T03:04:05.678Z", "targets": 3, "sql_servers": 0}]
 
@@ -78,7 +76,6 @@ async def test_the_chain_of_a_target_has_no_region_and_names_the_host():
     service = a_service(1)
     service.add_reports(bad("t00", **FIREWALL))
     service.record_of("t00").region = "West Europe"
-    async with serving(service) as session:
-        chain = (await get(session, "/targets/t00"))[2].split("<svg")[1].split("</svg>")[0]
+    chain = (await answer(service, "/targets/t00"))[2].split("<svg")[1].split("</svg>")[0]
     assert "this host" in chain
     assert "West Europe" not in chain

@@ -5,25 +5,11 @@ import ssl
 import pytest
 
 from exporter.web.webconfig.model import RateLimit
-from exporter.web.webconfig.schema import HEADERS, HTTP, RATE_LIMIT, TLS, TOP
 from exporter.web.webconfig.types import SUITES
 from tests.unit.web.webconfig.authority import authority
 
 HASH = "$2y$10$mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze"
 PAIR = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n"
-
-
-def test_tables_have_exactly_the_keys_of_exporter_toolkit():
-    assert [field.name for field in TOP] == ["tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"]
-    assert {field.name for field in TLS} == {
-        "cert", "key", "client_ca", "cert_file", "key_file", "client_auth_type", "client_ca_file", "client_allowed_sans",
-        "min_version", "max_version", "cipher_suites", "prefer_server_cipher_suites", "curve_preferences",
-    }  # fmt: skip
-    assert {field.name for field in HTTP} == {"http2", "headers"}
-    assert {field.name for field in HEADERS} == {
-        "Content-Security-Policy", "X-Frame-Options", "X-Content-Type-Options", "X-XSS-Protection", "Strict-Transport-Security",
-    }  # fmt: skip
-    assert {field.name for field in RATE_LIMIT} == {"interval", "burst"}
 
 
 def test_a_whole_file_is_read(folder):
@@ -69,12 +55,6 @@ def test_file_without_restrictions_is_valid(folder, text):
     assert loaded.context is None
     assert not loaded.config.authenticates_every_client
     assert loaded.config.rate_limit is None
-
-
-def test_tls_alone_authenticates_no_client(folder):
-    loaded = folder.load(PAIR)
-    assert loaded.context is not None
-    assert not loaded.config.authenticates_every_client
 
 
 def test_certificate_and_key_can_be_inline(folder):

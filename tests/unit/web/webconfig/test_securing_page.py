@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from docs.generators.securing import PART
 from exporter.web import access, protocol
 from exporter.web.server import connection_limits, connections, streaming
 from exporter.web.webconfig import access_control, passwords
@@ -13,15 +12,6 @@ from exporter.web.webconfig import access_control, passwords
 PAGE = Path(__file__).parents[4] / "docs" / "securing.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 EXAMPLES = [block for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL) if "tls_server_config" in block]
-
-
-def test_the_tables_are_current():
-    assert PART.refreshed(TEXT) == TEXT, "run ./dev docs"
-
-
-def test_page_without_a_marker_is_an_error():
-    with pytest.raises(ValueError, match="needs a line"):
-        PART.refreshed("no place")
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))

@@ -1,0 +1,40 @@
+"""Writes the generated parts of pages again: `python -m docs.generators.every_page [PAGE...]`, without arguments all of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from docs.generators import configuration, doctor, metrics, performance, proven, securing, simulator, sizing
+from docs.generators.pages import GeneratedPart
+
+DOCS: Final = Path(__file__).parents[1]
+PAGES: Final[Mapping[str, tuple[GeneratedPart, ...]]] = {
+    "configuration": (configuration.PART,),
+    "doctor": (doctor.PART,),
+    "metrics": metrics.PARTS,
+    "performance": performance.PARTS,
+    "proven": proven.PARTS,
+    "securing": (securing.PART,),
+    "simulator": (simulator.PART,),
+    "sizing": sizing.PARTS,
+}
+
+
+def refreshed(page: str, text: str) -> str:
+    """Return the text of a page with its parts written anew. Raise ValueError if it has no place for one."""
+    for part in PAGES[page]:
+        text = part.refreshed(text)
+    return text
+
+
+def write(*pages: str) -> None:
+    for page in pages or PAGES:
+        path = DOCS / f"{page}.md"
+        path.write_text(refreshed(page, path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(*sys.argv[1:])
