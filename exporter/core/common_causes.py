@@ -50,8 +50,7 @@ SPREADS: Final = (
     Spread(_OF_THE_HOST, Link.HOST, 0.0, Link.HOST),
     Spread(spreading_to(Link.REGION), Link.REGION, MANY_RATIO, Link.REGION),
     Spread(_OF_THE_ADDRESS, Link.CREDENTIAL, MANY_RATIO, Link.VAULT),
-    Spread(spreading_to(Link.CREDENTIAL) - _OF_THE_ADDRESS, Link.CREDENTIAL, MANY_RATIO, Link.CREDENTIAL),
-    Spread(spreading_to(Link.CREDENTIAL), Link.CREDENTIAL, MANY_RATIO, Link.CREDENTIAL),  # some of each
+    Spread(spreading_to(Link.CREDENTIAL), Link.CREDENTIAL, MANY_RATIO, Link.CREDENTIAL),
 )
 _MOVABLE: Final = (Link.VAULT, Link.HOST)  # the host's own failures count among those of vaults
 _MERGED: Final = (Link.CREDENTIAL, Link.VAULT, Link.KEY)  # one cause of several, if they began together

@@ -47,7 +47,6 @@ VALUES = {
     "region": {""},
     "le": {r"1(\.0)?", r"5(\.0)?"},
     "link": set(Link),
-    "name": {""},  # one cause of several vaults
     "page": set(re.findall(r'"page", "(\w+)"', TEXT)),
 }
 

@@ -144,15 +144,21 @@ def _lost_in_a_window() -> RuleCase:
 
 
 def _clock_behind() -> RuleCase:
-    """A host's clock is an hour behind, so each probe seems old: no page while the counter of probes grows."""
+    """A host's clock is an hour behind, so each probe seems old: no page and no ticket while the counter of probes grows."""
     behind = {"ekm_last_probe_timestamp_seconds": "-3600+60x60"}
     target = Target(probes=[OK] * 60, more=behind)
     stopped = Target(probes=[*[OK] * 20, *[NOT_PROBED] * 40], more={"ekm_last_probe_timestamp_seconds": "-3600+60x19 -2460x40"})
-    well, stops = Exporter(targets=[target]), Exporter(targets=[stopped], instance="mon2:10377")
+    slow = Target(interval=600, probes=[OK] * 6, more={"ekm_last_probe_timestamp_seconds": "-7200+60x60"})
+    well, rare = Exporter(targets=[target]), Exporter(targets=[slow], instance="mon3:10377")
+    stops = Exporter(targets=[stopped], instance="mon2:10377")
     alert = "EkmEveryProbeStale"
     checks = [(minute * MINUTE, alert, []) for minute in range(20)]
     checks += [(minute * MINUTE, alert, [Fired({"job": "ekm", "instance": stops.instance})]) for minute in range(32, 55)]
-    return RuleCase(name="a clock that is behind", exporters=[well, stops], length=55 * MINUTE, checks=checks, scrape=60)
+    absent = ["EkmTargetNotProbed"]
+    exporters = [well, rare, stops]
+    return RuleCase(
+        name="a clock that is behind", exporters=exporters, length=55 * MINUTE, checks=checks, absent=absent, scrape=60
+    )
 
 
 CASES = [
