@@ -45,6 +45,7 @@ VALUES = {
     "code": {str(row.code) for row in CODES if row.observable},
     "job": {values.JOB},
     "region": {""},
+    "name": {""},  # one cause of several vaults
     "le": {r"1(\.0)?", r"5(\.0)?"},
     "link": set(Link),
     "page": set(re.findall(r'"page", "(\w+)"', TEXT)),
