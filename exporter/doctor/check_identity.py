@@ -68,17 +68,10 @@ def credential_string(evidence: Evidence) -> Finding:
     if not findings:
         return owned(evidence, "credential_string") or passed("follows the rules")
     text = "; ".join(finding.text for finding in findings)
-    code = next((finding.code for finding in findings if finding.code is not None), _code_in(text))
+    # 3128 for a client id with hyphens: the connector sends it to Entra ID, which responds 400.
+    code = next((finding.code for finding in findings if finding.code is not None), 3128 if "3128" in text else None)
     found = failed(text, code=code, reason=Reason.SECRET_TOO_SHORT, codeless=code is None)
     return replace(found, step=Step.TOKEN)
-
-
-def _code_in(text: str) -> int | None:
-    """Return 3128 for a client id with hyphens.
-
-    The connector sends it to Entra, which answers 400.
-    """
-    return 3128 if "3128" in text else None
 
 
 def token(evidence: Evidence) -> Finding:

@@ -220,7 +220,9 @@ class EvidenceCollector:
         """
         if not self._module.crl_check:
             return ()
-        shown = [one.certificate for one in endpoints if one is not None and one.certificate is not None and _trusted(one.facts)]
+        shown = [
+            one.certificate for one in endpoints if one is not None and one.certificate is not None and one.facts.certificate
+        ]
         urls = {host_of(url): url for certificate in shown for url in certificate.revocation}
         problems = await asyncio.gather(*(problem_with(self._network, url, deadline=self._deadline()) for url in urls.values()))
         return tuple(Revocation(host=host, problem=problem) for host, problem in zip(urls, problems, strict=True))
@@ -239,10 +241,6 @@ async def _wait_all(*tasks: asyncio.Future[Any]) -> None:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         raise
-
-
-def _trusted(facts: Facts) -> bool:
-    return facts.certificate is not None
 
 
 def _read_listing(body: bytes) -> tuple[Fault, bool | None]:

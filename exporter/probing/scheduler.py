@@ -156,7 +156,7 @@ class Scheduler:
                 report = await self._probe(job.target)
         except Exception as error:  # noqa: BLE001 - an internal error of one target must not stop the others
             self._on_crash(job.target, error)
-        if not self._is_current(job):
+        if self._runner.jobs.get(job.target.name) is not job:
             return
         self._plan_next(job, report)
         self._report(job, report)
@@ -186,9 +186,6 @@ class Scheduler:
             self._on_crash(job.target, error)
         self._not_yet_probed.discard(job.target.name)
         self._note_first_round()
-
-    def _is_current(self, job: _TargetJob) -> bool:
-        return self._runner.jobs.get(job.target.name) is job
 
     def _note_first_round(self) -> None:
         if not self._not_yet_probed:
