@@ -186,14 +186,21 @@ TARGET_METRICS: Final = (
         "Absent if that cannot be determined or the last probe is older than three intervals.",
     ),
     # the key
-    _info(
+    target_metric(
         Retention.KNOWN,
         "ekm_key_info",
         "Name, version, type and size of the key version that the last successful read returned.",
         "key version kty size_bits",
+        kind=MetricType.INFO,
+        level=Level.DEFAULT,
     ),
     target_metric(Retention.KNOWN, "ekm_key_enabled", "1 if the key version is enabled in the vault, else 0."),
-    target_metric(Retention.KNOWN, "ekm_key_supported", "1 if the connector accepts the type and size of the key, else 0."),
+    target_metric(
+        Retention.KNOWN,
+        "ekm_key_supported",
+        "1 if the connector accepts the type and size of the key, else 0.",
+        level=Level.DEFAULT,
+    ),
     target_metric(
         Retention.KNOWN,
         "ekm_key_expiry_timestamp_seconds",
@@ -271,7 +278,10 @@ TARGET_METRICS: Final = (
         "region service_version connection",
     ),
     _counter(
-        "ekm_path_changes_total", "Changes of region, connection type or TLS issuer between two responses of the vault.", "what"
+        "ekm_path_changes_total",
+        "Changes of region, connection type or TLS issuer between two responses of the vault.",
+        "what",
+        level=Level.DEFAULT,
     ),
     target_metric(
         Retention.KNOWN,

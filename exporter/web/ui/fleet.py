@@ -76,8 +76,7 @@ async def fleet(
         codes.update([each.failure.code] if each.failure is not None and each.failure.code is not None else ())
         labels.update(f"{name}={value}" for name, value in each.target.labels.items())
         names.update(each.target.labels, *each.target.instances)
-        unsteady = each.unsteady is not None
-        state = HeadlineState.UNSTEADY if unsteady else _STATES.get(each.urgency, HeadlineState.OTHER)
+        state = HeadlineState.UNSTEADY if each.unsteady is not None else _STATES.get(each.urgency, HeadlineState.OTHER)
         targets[state] += 1
         servers.update((server, min(servers.get(server, state), state)) for server in each.servers)
     causes = await cause_groups(linked(each.target, each.module, each.record, each.now) for each in every.values())

@@ -76,7 +76,7 @@ def test_azure_groups_have_published_properties_within_limits():
         assert set(properties) <= OF_GROUP
         assert {"scopes", "rules"} <= set(properties)
         assert 1 <= minutes(properties["interval"]) <= 15
-        assert 1 <= len(properties["rules"]) <= azure.MOST_RULES
+        assert 1 <= len(properties["rules"]) <= 20
         for rule in properties["rules"]:
             assert set(rule) <= OF_RULE
             assert ("alert" in rule) != ("record" in rule)

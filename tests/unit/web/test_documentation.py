@@ -71,7 +71,9 @@ async def test_every_link_inside_the_pages_leads_to_a_page_and_its_anchor():
 
 async def test_runbook_of_every_alert_has_its_page():
     rules = "".join(path.read_text(encoding="utf-8") for path in site.ROOT.glob("alerts/*.rules.yml"))
-    alerts = set(re.findall(r"alert: (\w+)", rules)) | set(re.findall(r"runbook_url: .*?(\w+(?:\.md)?)\W*$", rules, re.MULTILINE))
+    alerts = set(re.findall(r"alert: (\w+)", rules)) | set(
+        re.findall(r"^ +runbook_url: .*?(\w+(?:\.md)?)\W*$", rules, re.MULTILINE)
+    )
     async with serving(Service()) as session:
         answers = {name: (await get(session, f"/docs/runbooks/{name}"))[0] for name in alerts}
     assert {name: status for name, status in answers.items() if status != 200} == {}
