@@ -40,17 +40,13 @@ def resource_of(board: classic.Dashboard) -> resource.Manifest:
         cursor_sync=v2.DashboardCursorSync.CROSSHAIR,
         tags=board.tags,
         time_settings=v2.TimeSettingsSpec(board.timezone, time.from_val, time.to, board.refresh or ""),
-        links=[_link(each) for each in board.links or []],
+        links=[v2.DashboardLink.from_json(plain(each)) for each in board.links or []],
         variables=[_variable(each) for each in board.templating.list_val or []],
         annotations=[_mark(each) for each in board.annotations.list_val or []],
         elements={_name(panel): _element(panel) for panel in board.panels or [] if isinstance(panel, classic.Panel)},
         layout=_rows(board.panels or []),
     )
     return resource.Manifest(v2.DashboardAPIVersion, "Dashboard", resource.Metadata(name=board.uid or ""), spec)
-
-
-def _link(link: classic.DashboardLink) -> v2.DashboardLink:
-    return v2.DashboardLink.from_json(plain(link))
 
 
 def _query(spec: Mapping[str, object]) -> v2.DataQueryKind:

@@ -7,7 +7,6 @@ from itertools import groupby
 
 from docs.generators.pages import GeneratedPart
 from exporter.core.codes import CODES, ConnectorError, Family
-from exporter.simulator.faults import Fault
 from exporter.simulator.scenarios import SCENARIOS, Scenario
 from exporter.simulator.sql_fault_table import SQL_FAULTS
 
@@ -45,7 +44,7 @@ def written() -> str:
         (_SCENARIOS, map(_scenario, SCENARIOS)),
         (_CODES, _codes()),
         (_UNSEEN, _reasons(unseen)),
-        (_SQL, map(_sql_fault, SQL_FAULTS)),
+        (_SQL, (f"| `{fault.name}` | {fault.broken} |" for fault in SQL_FAULTS)),
     )
     return "\n\n".join("\n".join([head, *lines]) for head, lines in parts)
 
@@ -60,10 +59,6 @@ def _scenario(one: Scenario) -> str:
     return (
         f"| `{one.name}` | {one.broken} | {one.place} | {step} | {one.classic} | {one.current} | `{one.reason}` | {one.story} |"
     )
-
-
-def _sql_fault(fault: Fault) -> str:
-    return f"| `{fault.name}` | {fault.broken} |"
 
 
 def _codes() -> Iterator[str]:

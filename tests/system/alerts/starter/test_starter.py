@@ -18,7 +18,10 @@ pytestmark = [pytest.mark.real, pytest.mark.asyncio]
 
 PAGE = Path(__file__).parents[4] / "docs" / "first-vault.md"
 FAULT = {"vault": "contoso-prod", "fault": "role_removed", "operation": "unwrapKey"}
-TITLE = "EkmForbiddenSpike: A vault refuses what SQL Server needs. contoso-key0 (SQLPRD01 on n1 (AG7))"
+TITLE = (
+    "EkmForbiddenSpike: A vault refuses what SQL Server needs, 3077 (3113 on connector 1.0.5.0)."
+    " contoso-key0 (SQLPRD01 on n1 (AG7))"
+)
 RESOLVED = f"Resolved: {TITLE}"
 DBA, DAILY = "dba@example.com", "ekm-exporter: alerting works"
 GUARD = 60.0
@@ -79,9 +82,9 @@ async def test_fault_is_one_mail_and_one_card_and_so_is_its_end(tmp_path):
 def assert_has_what_to_do(text, address):
     for expected in (
         "contoso-key0 (contoso-prod.vault.azure.net)",
-        "SQL Server instances that depend on it: SQLPRD01 on n1 (AG7).",
+        "SQL Servers that depend on it: SQLPRD01 on n1 (AG7).",
         "3077 (3113 on connector 1.0.5.0)",
-        "First: Assign the role to the principal on the vault: `az role assignment create ",
+        "First: Assign the role to the principal on the vault: az role assignment create ",
         "Do not restart or fail over SQL Server until a probe succeeds.",
         "About this alert: runbooks/EkmForbiddenSpike.md",
         f"http://localhost:{address.partition(':')[2]}/targets/contoso-key0",
