@@ -77,7 +77,7 @@ def expression(alert: str) -> str:
 async def test_three_unready_requested_probes_fire_the_alert(prometheus):
     runs = await prometheus.eventually("ekm_consecutive_unready_probes >= 3", lambda result: "payroll-runs" in targets(result))
     assert all(series["metric"]["job"] == "ekm" for series in runs)
-    page = expression("EkmCredentialRefused")  # the credential of payroll-runs is refused
+    page = expression("EkmCredentialExpired")  # the secret of payroll-runs
     await prometheus.eventually(page, bool, seconds=90)
 
 
