@@ -5,16 +5,17 @@ A text shows what the exporter reports. It lists and counts, and decides nothing
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from exporter.core.codes.shared import DO_NOT_RESTART, FROM_THEN_ON, WITHOUT_THE_KEY
 from exporter.core.readiness import NOT_TESTED
 
-_TARGET: Final = "job=%q,instance=%q,target=%q"
-_CREDENTIAL: Final = "target:ekm_target_info:known{job=%q,instance=%q,credential=%q}"
-_REGION: Final = "target:ekm_target_info:labels{job=%q,instance=%q,region=%q}"
-_OF_TARGET, _OF_CREDENTIAL, _OF_REGION = "job instance target", "job instance credential", "job instance region"
+_TARGET: Final = "{job=%q,instance=%q,target=%q}"
+_CREDENTIAL: Final = "{job=%q,instance=%q,credential=%q}"
+_REGION: Final = "{job=%q,instance=%q,region=%q}"
+_FILLED: Final = re.compile(r"(\w+)=%q")
 _JOIN: Final = "on (job, instance, target)"
 _SQL_SERVER: Final = (
     "{{ $one.Labels.sql_instance }}{{ with $one.Labels.host }} on {{ . }}{{ end }}{{ with $one.Labels.ag }} ({{ . }}){{ end }}"
@@ -25,9 +26,9 @@ _MORE: Final = (
 )
 
 
-def _query(query: str, labels: str) -> str:
-    """Return the query, with each %q replaced by the value of one of the alert's labels."""
-    return f"query (printf `{query}` {' '.join(f'$labels.{label}' for label in labels.split())})"
+def _query(query: str) -> str:
+    """Return the query, with each %q replaced by the value that the alert has for this label."""
+    return f"query (printf `{query}` {' '.join(f'$labels.{label}' for label in _FILLED.findall(query))})"
 
 
 def _listed(found: str, by: str, each: str, most: int = 10) -> str:
@@ -38,35 +39,33 @@ def _listed(found: str, by: str, each: str, most: int = 10) -> str:
     return f"{assign}{first}{each}{{{{ end }}}}{{{{ end }}}}{more}"
 
 
-def _servers(query: str, labels: str) -> str:
+def _servers(targets: str) -> str:
     """Return the first three SQL Servers; empty if none is declared. An instance in two availability groups is one SQL Server."""
-    found = _query(f"topk by (sql_instance, host) (1, max by (sql_instance, host, ag) ({query}))", labels)
+    found = _query(
+        f"topk by (sql_instance, host) (1, max by (sql_instance, host, ag) (target:ekm_instance_info:labels{targets}))"
+    )
     return _listed(found, "sql_instance", _SQL_SERVER, most=3)
-
-
-def _servers_of(targets: str) -> str:
-    return f"last_over_time(ekm_instance_info[@{{HOLD}}]) and {_JOIN} {targets}"
 
 
 def _failures_of_credential() -> str:
     """Return the failure of one target of a credential, and the names of all that have its page."""
     paged = 'last_over_time(target:ekm_incident:page{page=~"refused|turned_away"}[@{HOLD}])'
-    found = _query(f"target:ekm_failure:latest and {_JOIN} {paged} and {_JOIN} {_CREDENTIAL}", _OF_CREDENTIAL)
+    found = _query(f"target:ekm_failure:latest{_CREDENTIAL} and {_JOIN} {paged}")
     one = f"{{{{ range slice $all 0 1 }}}}{_WHAT} First, for {{{{ .Labels.target }}}}: {_MORE}{{{{ end }}}}"
     names = _listed("$all", "target", "{{ $one.Labels.target }}")
     return f'{{{{ $all := {found} | sortByLabel "target" }}}}{{{{ if $all }}}}{one} Targets: {names}.{{{{ else }}}}.{{{{ end }}}}'
 
 
-def _seen(targets: str, labels: str) -> str:
+def _seen(targets: str) -> str:
     """Return how many targets have which failure, for the ten most frequent failures."""
-    found = _query(f"topk(10, count by (step, reason) (target:ekm_failure:latest{targets}))", labels)
+    found = _query(f"topk(10, count by (step, reason) (target:ekm_failure:latest{targets}))")
     each = "{{ if $place }}, {{ end }}{{ .Value }} {{ .Labels.reason }} at {{ .Labels.step }}"
     return f'Targets by failure: {{{{ range $place, $one := {found} | sortByLabel "reason" }}}}{each}{{{{ end }}}}.'
 
 
 def _action_or(otherwise: str) -> str:
     """Return the first action that the exporter shows for the target's failure."""
-    found = _query(f"max by (action) (ekm_failure_action_info{{{_TARGET}}})", _OF_TARGET)
+    found = _query(f"max by (action) (ekm_failure_action_info{_TARGET})")
     return f'{{{{ with {found} }}}}{{{{ . | first | label "action" }}}}{{{{ else }}}}{otherwise}{{{{ end }}}}'
 
 
@@ -74,7 +73,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "TARGET": "{{ $labels.target }} ({{ $labels.vault }}), seen from {{ $labels.instance }}",
     "CREDENTIAL": "{{ $labels.credential }}, as configured on {{ $labels.instance }}",
     "FAILURE": (
-        f"{{{{ range {_query(f'target:ekm_failure:latest{{{_TARGET}}}', _OF_TARGET)} }}}}{_WHAT} First: {_MORE}"
+        f"{{{{ range {_query(f'target:ekm_failure:latest{_TARGET}')} }}}}{_WHAT} First: {_MORE}"
         "{{ else }}. First: ekm-exporter probe {{ $labels.target }} --config.file FILE.{{ end }}"
     ),
     "CAREFUL": f"{WITHOUT_THE_KEY} {DO_NOT_RESTART}",
@@ -87,7 +86,7 @@ TEXTS: Final[Mapping[str, str]] = {
     # Only the certificate of a credential has a date of its file. The first source by name is the certificate.
     "NEXT_SECRET": (
         "{{ range $place, $one := "
-        + _query("max by (source) (ekm_credential_expiry_timestamp_seconds{job=%q,instance=%q,credential=%q})", _OF_CREDENTIAL)
+        + _query(f"max by (source) (ekm_credential_expiry_timestamp_seconds{_CREDENTIAL})")
         + ' | sortByLabel "source" }}{{ if not $place }}{{ if eq $one.Labels.source "certificate" }}create a new certificate, register it with'
         " the application, and replace the exporter's certificate file{{ else }}create a second secret, and set it with ALTER CREDENTIAL on every"
         " replica{{ end }}{{ end }}{{ end }}"
@@ -95,39 +94,33 @@ TEXTS: Final[Mapping[str, str]] = {
     # Entra ID refuses the credential as expired: a later date is wrong.
     "WRONG_DATES": (
         "{{ range "
-        + _query(
-            "max by (source) (ekm_credential_expiry_timestamp_seconds{job=%q,instance=%q,credential=%q}) > time()", _OF_CREDENTIAL
-        )
+        + _query(f"max by (source) (ekm_credential_expiry_timestamp_seconds{_CREDENTIAL}) > time()")
         + ' }} The date of source {{ .Labels.source }}, {{ (.Value | toTime).Format "2006-01-02" }}, is wrong.{{ end }}'
     ),
-    "SEEN_BY_EXPORTER": _seen("{job=%q,instance=%q}", "job instance"),
-    "SEEN_IN_REGION": _seen(f" and {_JOIN} {_REGION}", _OF_REGION),
-    "SEEN_WITH_CREDENTIAL": _seen(f" and {_JOIN} {_CREDENTIAL}", _OF_CREDENTIAL),
-    "SERVERS": _servers("last_over_time(ekm_instance_info{target=%q,vault=%q}[@{HOLD}])", "target vault"),
-    "CREDENTIAL_SERVERS": _servers(_servers_of(_CREDENTIAL), _OF_CREDENTIAL),
-    "EXPORTER_SERVERS": _servers("last_over_time(ekm_instance_info{job=%q,instance=%q}[@{HOLD}])", "job instance"),
-    "REGION_SERVERS": _servers(_servers_of(_REGION), _OF_REGION),
+    "SEEN_BY_EXPORTER": _seen("{job=%q,instance=%q}"),
+    "SEEN_IN_REGION": _seen(f" and {_JOIN} target:ekm_target_info:labels{_REGION}"),
+    "SEEN_WITH_CREDENTIAL": _seen(_CREDENTIAL),
+    "SERVERS": _servers("{target=%q,vault=%q}"),
+    "CREDENTIAL_SERVERS": _servers(_CREDENTIAL),
+    "EXPORTER_SERVERS": _servers("{job=%q,instance=%q}"),
+    "REGION_SERVERS": _servers(_REGION),
     # Of tickets.
     "TICKET_ACTION": _action_or("ekm-exporter probe {{ $labels.target }} --config.file FILE, on that host."),
     "KEY_ACTION": _action_or("move its date, or enable it, in the vault, as the runbook shows."),
-    "CHECKS": _listed(
-        _query(f"max by (check) (ekm_preflight_failed{{{_TARGET}}})", _OF_TARGET), "check", "{{ $one.Labels.check }}"
-    ),
+    "CHECKS": _listed(_query(f"max by (check) (ekm_preflight_failed{_TARGET})"), "check", "{{ $one.Labels.check }}"),
     "CREDENTIAL_TARGETS": _listed(
-        _query(f"max by (target) ({_CREDENTIAL})", _OF_CREDENTIAL), "target", "{{ $one.Labels.target }}"
+        _query(f"max by (target) (target:ekm_target_info:known{_CREDENTIAL})"),
+        "target",
+        "{{ $one.Labels.target }}",
     ),
     "CREDENTIAL_DATES": _listed(
-        _query(
-            "max by (source) (last_over_time(ekm_credential_expiry_timestamp_seconds{job=%q,instance=%q,credential=%q}[@{HOLD}]))",
-            _OF_CREDENTIAL,
-        ),
+        _query(f"max by (source) (last_over_time(ekm_credential_expiry_timestamp_seconds{_CREDENTIAL}[@{{HOLD}}]))"),
         "source",
         '{{ $one.Labels.source }} {{ ($one.Value | toTime).Format "2006-01-02" }}',
     ),
     "BURNING_TARGETS": _listed(
         _query(
-            f"target:ekm_error_budget_burns:ratio{{job=%q,instance=%q}} and {_JOIN} target:ekm_target_info:labels{{team=%q,env=%q}}",
-            "job instance team env",
+            f"target:ekm_error_budget_burns:ratio{{job=%q,instance=%q}} and {_JOIN} target:ekm_target_info:labels{{team=%q,env=%q}}"
         ),
         "target",
         "{{ $one.Labels.target }} {{ $one.Value | humanizePercentage }}",

@@ -109,9 +109,10 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
         with scraping(bench, running, every, path) as server:
             until(lambda: number(server.url, "ekm_exporter_targets") == fleet.targets, "the fleet is scraped", seconds=90)
             time.sleep(_WARM_UP * seconds)
-            idle = costs(server, path, _NONE, seconds).cpu
-            yield from of_series(server, f"{fleet.targets:,} targets in one Prometheus", idle * every / seconds)
+            scrapes = costs(server, path, _NONE, seconds).cpu / seconds
+            yield from of_series(server, f"{fleet.targets:,} targets in one Prometheus", scrapes * every)
             for file in bench.rules:
+                idle = costs(server, path, _NONE, seconds).cpu  # no alert of the file before continues
                 text = file.read_text(encoding="utf-8")
                 whole, bare = (costs(server, path, adapted(text, seconds, texts=texts), seconds) for texts in (True, False))
                 yield from figures(f"{fleet.targets:,} failing targets, {file.name}", whole, bare, idle)
