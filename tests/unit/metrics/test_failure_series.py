@@ -1,7 +1,6 @@
 """Series of failures: the first action and the cause of each failing target, and the common causes."""
 
 import asyncio
-import sys
 from dataclasses import replace
 
 import pytest
@@ -37,6 +36,7 @@ from tests.support.metric_factories import (
     shown,
     silent,
 )
+from tests.support.turns import MOST_CALLS, counted_calls
 
 ACTION, CAUSE, COMMON = "ekm_failure_action_info", "ekm_failure_cause_info", "ekm_common_cause_info"
 TARGETS, SERVERS = "ekm_common_cause_targets", "ekm_common_cause_sql_servers"
@@ -44,7 +44,6 @@ FAMILIES = {ACTION, CAUSE, COMMON, TARGETS, SERVERS}
 SECRET = ("credential", "sql-prod", "secret_expired")
 FIREWALL = failed(Step.GET_KEY, 3077, Reason.FORBIDDEN_FIREWALL, status=403)
 GOOD = a_report(ready=True)
-MOST_CALLS = 50_000  # calls and returns between two turns of other tasks: a few milliseconds
 
 
 def a_fleet(count, **options):
@@ -304,29 +303,10 @@ def test_a_target_that_recovers_during_a_scrape_has_no_cause():
     assert not [key for key in series(text) if ("t249" in str(key) and key[0] in FAMILIES) or "t248" in str(key)]
 
 
-async def slices(recorder):
-    """The function calls between each two turns of another task, while a scrape is made."""
-    calls, found = 0, []
-
-    def count(_frame, _event, _argument):
-        nonlocal calls
-        calls += 1
-
-    async def others():
-        nonlocal calls
-        while True:
-            calls = 0
-            await asyncio.sleep(0)
-            found.append(calls)
-
-    busy = asyncio.create_task(others())
-    sys.setprofile(count)
-    try:
+async def calls_of_a_scrape(recorder):
+    async with counted_calls() as found:
         async for _ in recorder.scrape(openmetrics=False):
             pass
-    finally:
-        sys.setprofile(None)
-        busy.cancel()
     return found
 
 
@@ -334,4 +314,4 @@ async def slices(recorder):
 def test_no_part_of_a_scrape_holds_the_event_loop(result):
     recorder, targets = a_fleet(2000)
     fail(recorder, targets, result)
-    assert max(asyncio.run(slices(recorder))) < MOST_CALLS
+    assert max(asyncio.run(calls_of_a_scrape(recorder))) < MOST_CALLS
