@@ -92,7 +92,7 @@ RUN: Final = (
     Program("jsonschema-rs", _T, "jsonschema-rs", "accepts and rejects what the exporter does, by the schema of the configuration", ("tests/unit/config/test_json_schema.py",)),
     Program("atheris", _T, "atheris", "generates bytes that could break the parsers or the encoder of protobuf", ("tests/fuzz/test_fuzzer.py",)),
     Program("hypothesis", _T, "hypothesis", "makes values for the properties of parsers, texts and intervals", ("tests/fuzz/test_response_properties.py", "tests/unit/config/test_properties.py")),
-    Program("evtx", _T, "evtx", "reads saved Windows event logs for `events`", ("tests/integration/inventory/test_events.py",)),
+    Program("evtx", _T, "evtx", "reads saved Windows event logs for `events`", ("tests/integration/events/test_events.py",)),
     Program("aiosmtpd", _T, "aiosmtpd", "receives the mails of `deploy/starter`, with TLS and sign-in", (f"{ALERTS}/starter/test_starter.py",)),
     Program("Chromium", _D, "chromium", "a DBA's walk through the pages, on laptop and phone, with and without scripts", ("tests/system/browser/test_walk.py",)),
     Program("axe-core", _T, "axe-playwright-python", "finds no barrier on any page", ("tests/system/browser/test_walk.py",)),

@@ -9,13 +9,13 @@ from datetime import datetime
 from pathlib import Path
 
 from exporter.cli.parser import add_flag
-from exporter.core.events.record import moment_of
-from exporter.core.events.render import as_data, as_text
-from exporter.core.events.summary import EventSummary
-from exporter.core.inventory.model import printable
-from exporter.inventory.event_files import FileReport, read_event_file
-from exporter.inventory.extras import ExtraMissingError, install_command
+from exporter.events.files import FileReport, read_event_file
+from exporter.events.record import moment_of
+from exporter.events.render import as_data, as_text
+from exporter.events.summary import EventSummary
 from exporter.inventory.sources import expand
+from exporter.runtime.extras import ExtraMissingError, install_command
+from exporter.tde.model import printable
 
 FINE, DAMAGED, BAD_USAGE = 0, 1, 2
 DESCRIPTION = f"""\

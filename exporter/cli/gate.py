@@ -14,14 +14,14 @@ from pathlib import Path
 
 from exporter.cli.http_flags import add_http_flags, read_password, time_limit
 from exporter.cli.parser import add_flag
+from exporter.clients.exporter_api import Access, AccessError, check_password, fetch_state, parse_url
 from exporter.config.secret_source import SecretUnreadableError
 from exporter.core import durations
-from exporter.core.gate.assess import assess
-from exporter.core.gate.model import Answer, Question
-from exporter.core.gate.render import as_json, as_text
-from exporter.inventory.exporter_api import Access, AccessError, check_password, fetch_state, parse_url
 from exporter.inventory.folder import FACTS
 from exporter.inventory.known_instances import read_inventory
+from exporter.tde.gate.assess import assess
+from exporter.tde.gate.model import Answer, Question
+from exporter.tde.gate.render import as_json, as_text
 
 READY, NOT_READY, BAD_USAGE = 0, 1, 2
 DEFAULT_URL = "http://localhost:10377"

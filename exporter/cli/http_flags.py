@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 
 from exporter.cli.parser import add_flag
+from exporter.clients.exporter_api import AccessError
 from exporter.config.credential import SecretSource
 from exporter.config.secret_source import read_secret
 from exporter.core import durations
-from exporter.inventory.exporter_api import AccessError
 
 
 def sign_in_flags(prefix: str) -> str:

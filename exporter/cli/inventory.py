@@ -16,12 +16,6 @@ from exporter.cli.inventory_azure import add_azure_flags, run_azure
 from exporter.cli.inventory_servers import add_server_flags, read_named_servers
 from exporter.cli.inventory_vaults import add_vault_flags, compare_with_vaults
 from exporter.cli.parser import add_flag
-from exporter.core.inventory.claims import Taken, take_in
-from exporter.core.inventory.comparison import report_search
-from exporter.core.inventory.findings import counted, in_utc, listed
-from exporter.core.inventory.identity import instances_of
-from exporter.core.inventory.plan import Plan, PlannedTarget, make_plan
-from exporter.core.inventory.render import credentials_to_supply, files_of, report
 from exporter.inventory.accepted import accepted
 from exporter.inventory.folder import (
     FACTS,
@@ -36,7 +30,13 @@ from exporter.inventory.folder import (
     write,
 )
 from exporter.inventory.hand_written import includes_folder, read_hand_written
+from exporter.inventory.render import credentials_to_supply, files_of, report
 from exporter.inventory.sources import SourceError, Sources
+from exporter.tde.claims import Taken, take_in
+from exporter.tde.comparison import report_search
+from exporter.tde.findings import counted, in_utc, listed
+from exporter.tde.identity import instances_of
+from exporter.tde.plan import Plan, PlannedTarget, make_plan
 
 FINE, GAPS, BAD_USAGE = 0, 1, 2
 

@@ -16,18 +16,18 @@ from exporter.config.files import FileMissingError, FileUnreadableError, read_wh
 from exporter.config.model import Credential
 from exporter.config.yaml_tree import SIZE_LIMIT
 from exporter.core.endpoints import MANAGEMENT_HOSTS
-from exporter.core.inventory.azure import Azure, cloud_from, is_subscription
-from exporter.core.inventory.azure_plan import AzurePlan, Coverage, plan_azure
-from exporter.core.inventory.azure_render import EMPTY, azure_report, is_own_proposal, proposals_file, proposals_text
-from exporter.core.inventory.plan import PlannedTarget
 from exporter.core.model import CredentialKind
-from exporter.inventory.azure import AzureRequest, read_azure
-from exporter.inventory.covered import read_coverage
+from exporter.inventory.azure.covered import read_coverage
+from exporter.inventory.azure.plan import AzurePlan, Coverage, plan_azure
+from exporter.inventory.azure.reader import AzureRequest, read_azure
+from exporter.inventory.azure.render import EMPTY, azure_report, is_own_proposal, proposals_file, proposals_text
+from exporter.inventory.azure.vaults import Azure, cloud_from, is_subscription
 from exporter.inventory.declared import Declared, read_declared
-from exporter.inventory.extras import ExtraMissingError, install_command
 from exporter.inventory.folder import Change, write
 from exporter.inventory.sign_in import AMBIENT
 from exporter.inventory.sources import SourceError
+from exporter.runtime.extras import ExtraMissingError, install_command
+from exporter.tde.plan import PlannedTarget
 
 FINE, GAPS = 0, 1
 _TENANT = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}")

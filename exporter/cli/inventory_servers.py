@@ -12,16 +12,16 @@ from exporter.cli.parser import add_flag, number
 from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.config.model import SecretSource
 from exporter.config.secret_source import SecretUnreadableError, read_secret
-from exporter.core.inventory.server_name import ServerName, parse_server_list, parse_server_name
 from exporter.inventory.declared import read_declared
-from exporter.inventory.extras import install_command
 from exporter.inventory.sign_in import database_token
 from exporter.inventory.sources import SourceError, Sources, decoded
-from exporter.inventory.sql.driver import NEEDED, SqlLogin, is_installed
-from exporter.inventory.sql.encryption import make_context
-from exporter.inventory.sql.fleet import read_servers
-from exporter.inventory.sql.reading import Access
+from exporter.runtime.extras import install_command
 from exporter.runtime.process import has_accounts_of_windows
+from exporter.sqlservers.driver import NEEDED, SqlLogin, is_installed
+from exporter.sqlservers.encryption import make_context
+from exporter.sqlservers.fleet import read_servers
+from exporter.sqlservers.reading import Access
+from exporter.tde.server_name import ServerName, parse_server_list, parse_server_name
 
 _LIST_LIMIT = 1024 * 1024  # bytes
 _VERIFY, _TRUST = "verify", "trust"

@@ -6,15 +6,15 @@ import argparse
 from collections.abc import Sequence
 
 from exporter.cli.parser import add_flag
-from exporter.core.inventory.comparison import Search, SearchResult, plan_searches
-from exporter.core.inventory.findings import Findings
-from exporter.core.inventory.key_uris import KeyUris
-from exporter.core.inventory.model import Instance
-from exporter.core.inventory.plan import HandWritten
 from exporter.inventory.declared import read_declared
 from exporter.inventory.folder import Facts
 from exporter.inventory.sources import SourceError
 from exporter.inventory.vault_search import search_vaults
+from exporter.tde.comparison import Search, SearchResult, plan_searches
+from exporter.tde.findings import Findings
+from exporter.tde.key_uris import KeyUris
+from exporter.tde.model import Instance
+from exporter.tde.plan import HandWritten
 
 _SECONDS = 30.0  # for each request
 

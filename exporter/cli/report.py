@@ -17,14 +17,14 @@ from zoneinfo import ZoneInfo
 
 from exporter.cli.http_flags import add_http_flags, read_password, sign_in_flags, time_limit
 from exporter.cli.parser import add_flag
+from exporter.clients.exporter_api import AccessError, on_loopback, parse_url
+from exporter.clients.prometheus_api import HistoryError, PrometheusAccess, UnreadableHistoryError
 from exporter.config.credential import SecretSource
 from exporter.config.secret_source import SecretUnreadableError, read_secret
-from exporter.core.report.document import as_csv, as_json, document
-from exporter.core.report.page import as_html
-from exporter.core.report.period import Period, between, month
-from exporter.inventory.exporter_api import AccessError, on_loopback, parse_url
-from exporter.inventory.history import read_minutes
-from exporter.inventory.prometheus_api import HistoryError, PrometheusAccess, UnreadableHistoryError
+from exporter.report.document import as_csv, as_json, document
+from exporter.report.history import read_minutes
+from exporter.report.page import as_html
+from exporter.report.period import Period, between, month
 
 COMPLETE, FINDING, BAD_USAGE = 0, 1, 2
 FORMATS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {"csv": as_csv, "json": as_json, "html": as_html}

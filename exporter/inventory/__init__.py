@@ -1,5 +1,5 @@
-"""Read SQL Servers, Azure, saved event logs and the history in Prometheus; write `targets.d`.
+"""Write `targets.d` from what SQL Servers use, and compare it with Azure.
 
-For: the commands `inventory`, `gate`, `events` and `report`.
-Not for: the running exporter, which connects to no SQL Server; the rules are in `core.inventory`, `core.gate`, `core.events` and `core.report`.
+For: the command `inventory`: hand-written and generated files, `azure/`, and the comparison of keys with those of vaults.
+Not for: reading a SQL Server, which is the work of `sqlservers`; the rules are in `tde`.
 """

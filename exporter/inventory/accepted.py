@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from exporter.config import load_config
-from exporter.core.inventory.findings import Findings
 from exporter.inventory.folder import Change
+from exporter.tde.findings import Findings
 
 _MAIN = "main.yaml"
 _INCLUDED = re.compile(r"include\[([0-9]+)\]")

@@ -17,9 +17,9 @@ from typing import Any
 
 from exporter.config.files import FileMissingError, FileUnreadableError, plainly, read_whole
 from exporter.config.yaml_tree import SIZE_LIMIT
-from exporter.core.inventory.document import Document, as_json, document_from
-from exporter.core.inventory.registry import KeyVersion, RegistryUri, key_version
-from exporter.core.inventory.render import MARK, is_own
+from exporter.inventory.render import MARK, is_own
+from exporter.tde.document import Document, as_json, document_from
+from exporter.tde.registry import KeyVersion, RegistryUri, key_version
 
 FACTS = "inventory.json"
 FACTS_LIMIT = 256 * 1024 * 1024  # bytes

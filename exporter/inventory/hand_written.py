@@ -10,8 +10,8 @@ from exporter.config.build_targets import RawTarget
 from exporter.config.fields import Section
 from exporter.config.includes import read_with_includes
 from exporter.config.problems import ProblemList
-from exporter.core.inventory.plan import HandWritten, HandWrittenTarget
 from exporter.core.key_reference import KeyReference
+from exporter.tde.plan import HandWritten, HandWrittenTarget
 
 
 def read_hand_written(files: Iterable[Path], own: Collection[Path]) -> HandWritten:

@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 
 from exporter.config.files import plainly
-from exporter.core.gate.conditions import Condition, Reason, reason
-from exporter.core.gate.model import Inventory
-from exporter.core.inventory.identity import instances_of
 from exporter.inventory.folder import FACTS, Folder, FolderError, read_facts
+from exporter.tde.gate.conditions import Condition, Reason, reason
+from exporter.tde.gate.model import Inventory
+from exporter.tde.identity import instances_of
 
 
 def read_inventory(path: Path) -> Inventory | Reason:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from exporter.config.files import FileUnreadableError, read_whole
-from exporter.core.inventory.claims import Reading
-from exporter.core.inventory.document import Document, read_documents
-from exporter.core.inventory.identity import FILE
-from exporter.core.inventory.model import printable
-from exporter.core.inventory.registry import RegistryUri
+from exporter.tde.claims import Reading
+from exporter.tde.document import Document, read_documents
+from exporter.tde.identity import FILE
+from exporter.tde.model import printable
+from exporter.tde.registry import RegistryUri
 
 FILE_LIMIT = 64 * 1024 * 1024  # bytes
 

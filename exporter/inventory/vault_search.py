@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from exporter.clients import Network, Networks, VaultSession
 from exporter.clients.key_vault_keys import KeyListSession
 from exporter.config.model import Credential, Module
-from exporter.core.inventory.comparison import Search, SearchResult, has_modulus
-from exporter.core.inventory.registry import KeyVersion
 from exporter.core.model import KeyFacts
 from exporter.inventory.declared import Declared
 from exporter.inventory.sign_in import TimeLimit, TimeLimitError, open_networks, reason, request_token
 from exporter.inventory.sources import SourceError
 from exporter.runtime.thread_pool import PoolExhausted
+from exporter.tde.comparison import Search, SearchResult, has_modulus
+from exporter.tde.registry import KeyVersion
 
 _FORBIDDEN, _NOT_FOUND = 403, 404
 _VAULTS = 8  # at the same time

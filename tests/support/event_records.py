@@ -2,7 +2,7 @@
 
 import json
 
-from exporter.core.events.record import read_event
+from exporter.events.record import read_event
 
 CONNECTOR = "SQL Server Connector for Microsoft Azure Key Vault"
 

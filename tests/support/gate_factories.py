@@ -6,13 +6,13 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from exporter.core.gate.assess import assess
-from exporter.core.gate.model import Answer, Inventory, Question
-from exporter.core.gate.response import read_state
-from exporter.core.inventory.document import read_documents
-from exporter.core.inventory.model import Instance, instance_of
-from exporter.core.inventory.registry import RegistryUri
 from exporter.core.readiness import NOT_TESTED
+from exporter.tde.document import read_documents
+from exporter.tde.gate.assess import assess
+from exporter.tde.gate.model import Answer, Inventory, Question
+from exporter.tde.gate.response import read_state
+from exporter.tde.model import Instance, instance_of
+from exporter.tde.registry import RegistryUri
 from tests.support.sql_inventory import rows_of, sqlcmd
 
 NOW = datetime(2026, 11, 26, 20, 0, 0, tzinfo=UTC).timestamp()

@@ -12,9 +12,9 @@ import pytds
 
 from exporter.config import load_config
 from exporter.config.model import Config
-from exporter.core.inventory.document import SECTIONS
 from exporter.simulator.configuration import build_environment
 from exporter.simulator.sql import SqlServers
+from exporter.tde.document import SECTIONS
 
 SQL = Path(__file__).parents[2] / "deploy" / "sql"
 OLD, NEW = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"

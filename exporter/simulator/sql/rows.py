@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from exporter.core.inventory.model import EKM_OPTION
 from exporter.simulator.sql_model import DEFINITIONS, ERROR_LOG, PROVIDER, STATES, SqlKey, SqlServer
+from exporter.tde.model import EKM_OPTION
 
 Rows = list[dict[str, Any]]
 _DLL = r"C:\Program Files\SQL Server Connector for Microsoft Azure Key Vault\Microsoft.AzureKeyVaultService.EKM.dll"

@@ -11,8 +11,8 @@ import yaml
 from exporter.config import load_config
 from exporter.core.faults import Fault
 from exporter.core.model import Facts
-from exporter.inventory import azure
-from exporter.inventory.resource_graph import Page
+from exporter.inventory.azure import reader as azure
+from exporter.inventory.azure.resource_graph import Page
 from exporter.simulator import Simulator
 from exporter.simulator.faults import Options
 from exporter.simulator.model import ALL_OPERATIONS, Key, KeyVersion, Vault

@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.config import load_config
-from exporter.core.inventory.plan import make_plan
+from exporter.tde.plan import make_plan
 from tests.support.inventory_command import MARKED, InventoryCommand
 from tests.support.sql_inventory import reg_query, rows_of, sqlcmd
 

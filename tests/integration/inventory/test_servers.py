@@ -111,7 +111,7 @@ async def test_silent_server_has_a_reason(workspace):
 
 
 async def test_answer_without_end_has_a_reason(workspace, monkeypatch):
-    monkeypatch.setattr("exporter.inventory.sql.encryption._MOST_WITHOUT_ROWS", 100)
+    monkeypatch.setattr("exporter.sqlservers.encryption._MOST_WITHOUT_ROWS", 100)
     await workspace.read(code=1)
     assert "not read: an answer is larger than" in workspace.lines[1]
 

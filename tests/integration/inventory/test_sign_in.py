@@ -7,17 +7,17 @@ import time
 
 import pytest
 
-from exporter.core.inventory.document import Document
-from exporter.core.inventory.server_name import parse_server_name
-from exporter.inventory.sql.driver import SqlConnection, SqlLogin
-from exporter.inventory.sql.encryption import EncryptedSocket, make_context
-from exporter.inventory.sql.failure import SqlConnectionError
-from exporter.inventory.sql.fleet import read_servers
-from exporter.inventory.sql.reading import Access, find_port, read_server
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment
 from exporter.simulator.sql import response
 from exporter.simulator.sql.response import ResultSet
+from exporter.sqlservers.driver import SqlConnection, SqlLogin
+from exporter.sqlservers.encryption import EncryptedSocket, make_context
+from exporter.sqlservers.failure import SqlConnectionError
+from exporter.sqlservers.fleet import read_servers
+from exporter.sqlservers.reading import Access, find_port, read_server
+from exporter.tde.document import Document
+from exporter.tde.server_name import parse_server_name
 from tests.support.inventory_command import InventoryCommand, redirected
 from tests.support.simulated_sql import CONFIG, DEFAULT, configuration, sql_servers
 
@@ -134,7 +134,7 @@ async def test_interrupt_abandons_servers_that_are_being_read(monkeypatch):
     def interrupt(_done, _failed):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("exporter.inventory.sql.fleet.read_server", read)
+    monkeypatch.setattr("exporter.sqlservers.fleet.read_server", read)
     servers = [parse_server_name("slow"), parse_server_name("fast")]
     access = Access(SqlLogin(), make_context(None, verify=True), GUARD)
     try:
@@ -148,7 +148,7 @@ async def test_internal_error_of_a_reading_is_raised(monkeypatch):
     def read(_server, _access):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("exporter.inventory.sql.fleet.read_server", read)
+    monkeypatch.setattr("exporter.sqlservers.fleet.read_server", read)
     access = Access(SqlLogin(), make_context(None, verify=True), GUARD)
     with pytest.raises(ZeroDivisionError):
         read_servers([parse_server_name("n1")], access, parallel=9, progress=lambda *_: None)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.core.inventory.azure import QUERY
+from exporter.inventory.azure.vaults import QUERY
 from exporter.simulator import Simulator
 from exporter.simulator.resource_graph import MANAGEMENT_ERRORS
 from tests.support.simulated_environment import small_environment

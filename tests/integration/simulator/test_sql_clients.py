@@ -6,7 +6,7 @@ import subprocess
 import pymssql
 import pytest
 
-from exporter.core.inventory.document import SECTIONS, read_documents
+from exporter.tde.document import SECTIONS, read_documents
 from tests.support.simulated_sql import FIRST, batches
 from tests.system.prometheus.sql_exporter import collector, queries
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytds
 import pytest
 
-from exporter.core.inventory.document import read_documents
-from exporter.core.inventory.model import instance_of
 from exporter.simulator.configuration import build_environment
 from exporter.simulator.faults import Options, Scope, UnknownNameError
 from exporter.simulator.sql import SqlServers
 from exporter.simulator.sql.registry import ROOT
 from exporter.simulator.sql_model import DEFINITIONS, ERROR_LOG, SECURITY
+from exporter.tde.document import read_documents
+from exporter.tde.model import instance_of
 from tests.support.simulated_sql import FIRST, NEW, OLD, batches, client, configuration, script_output
 from tests.system.prometheus import sql_exporter
 

@@ -9,13 +9,13 @@ import urllib.request
 import pytds
 import pytest
 
-from exporter.core.inventory.document import read_documents
-from exporter.core.inventory.model import instance_of
 from exporter.core.model import Generation
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment, write_config
 from exporter.simulator.sql import SqlServers
 from exporter.simulator.sql.derive import server_name
+from exporter.tde.document import read_documents
+from exporter.tde.model import instance_of
 from tests.support.simulated_sql import FIRST, OLD, client, configuration, script_output
 from tests.support.simulator_client import Client
 

@@ -5,8 +5,8 @@ import asyncio
 import pytds
 import pytest
 
-from exporter.core.inventory.document import SECTIONS, read_documents
-from exporter.core.inventory.model import instance_of
+from exporter.tde.document import SECTIONS, read_documents
+from exporter.tde.model import instance_of
 from tests.support.simulated_sql import DEFAULT, FIRST, SECOND, client, script_output
 
 pytestmark = pytest.mark.asyncio

@@ -9,10 +9,10 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.optimizer.qualify import qualify
 
-from exporter.core.inventory.document import SECTIONS, read_documents
-from exporter.core.inventory.model import EkmOption, instance_of
-from exporter.inventory.sql import script
-from exporter.inventory.sql.registry import KEY_URI, ROOT, SUBKEYS
+from exporter.sqlservers import script
+from exporter.sqlservers.registry import KEY_URI, ROOT, SUBKEYS
+from exporter.tde.document import SECTIONS, read_documents
+from exporter.tde.model import EkmOption, instance_of
 from tests.repo.deploy.pretend import SQL, PretendServer, batches
 from tests.repo.deploy.system_views import ANYBODY, VIEWS
 from tests.repo.deploy.test_collector import EKM_KEY, PROVIDER, PROVIDER_CREDENTIAL, credential, schema, without_database

@@ -156,7 +156,7 @@ def test_only_the_runtime_depends_on_the_platform():
         str(path.relative_to(ROOT / "exporter")) for path in (ROOT / "exporter").rglob("*.py") if checks.search(path.read_text())
     }
     # How a shell quotes a path, and a certificate that is a file in memory where Linux offers that.
-    assert found == {"inventory/extras.py", "runtime/process.py", "runtime/signals.py", "web/webconfig/tls.py"}
+    assert found == {"runtime/extras.py", "runtime/process.py", "runtime/signals.py", "web/webconfig/tls.py"}
 
 
 @pytest.mark.usefixtures("windows")

@@ -41,7 +41,7 @@ from exporter.core.codes.explain import explain
 from exporter.core.codes.reasons import cause, open_detail
 from exporter.core.faults import Fault
 from exporter.core.parsing.error_body import read_error
-from exporter.core.report.classes import failed_minute
+from exporter.report.classes import failed_minute
 
 body = read_error(b'{"error": {"code": "KeyNotFound", "message": "The key was purged."}}')
 found = classify(Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=404, inner_code=body.inner_code))

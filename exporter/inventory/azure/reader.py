@@ -1,0 +1,181 @@
+"""Read the vaults of Azure and their RSA keys; whatever cannot be read is one line and stops nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from exporter.clients import Network, Networks, VaultSession
+from exporter.clients.key_vault_keys import KeyListSession
+from exporter.config.build import DEFAULT_MODULE
+from exporter.config.model import Credential, Module
+from exporter.core.endpoints import MANAGEMENT_HOSTS
+from exporter.core.faults import Fault
+from exporter.core.model import Challenge, Facts, KeyFacts
+from exporter.inventory.azure.resource_graph import ResourceGraphSession
+from exporter.inventory.azure.vaults import Azure, AzureKey, AzureVault, authority_of, read_rows
+from exporter.inventory.declared import Declared
+from exporter.inventory.sign_in import TimeLimit, TimeLimitError, open_networks, reason, request_token
+from exporter.runtime.thread_pool import PoolExhausted
+
+SECONDS = 30.0  # for one request
+_LIST_SECONDS, _VAULT_SECONDS, _WHOLE_SECONDS = 600.0, 300.0, 3600.0  # for the list of vaults, for each vault, for everything
+_AT_ONCE = 16  # vaults
+_MOST_PAGES, _MOST_VAULTS = 200, 20_000
+_NAME_SOME = "name some subscriptions with --azure.subscription"
+_RSA = ("RSA", "RSA-HSM")
+# Advice by HTTP status.
+_MANAGEMENT = {
+    401: "the token was not accepted",
+    403: "give the identity the role Reader on the subscriptions or their management group",
+    429: "wait a minute and run the command again",
+}
+_VAULT = {
+    401: "the vault did not accept the token: is it in another tenant?",
+    403: "give the identity Key Vault Reader (Managed HSM: Managed HSM Crypto Auditor), or let the vault's firewall admit this host",
+    429: "the vault throttles: run the command again later",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AzureRequest:
+    """Where to look, and the identity. `tenant` is for a credential that names none."""
+
+    cloud: str
+    credential: Credential
+    tenant: str | None
+    subscriptions: Sequence[str]
+
+
+class _VaultFailureError(Exception):
+    """Why the keys of a vault are unknown, in one line."""
+
+
+async def read_azure(declared: Declared, request: AzureRequest) -> Azure:
+    """Return the vaults, keys and failures. Raises SourceError and ExtraMissingError."""
+    azure = Azure(MANAGEMENT_HOSTS[request.cloud])
+    async with open_networks(declared) as networks:
+        reader = _Reader(networks, declared, request)
+        await reader.list_vaults(azure)
+        limit = asyncio.Semaphore(_AT_ONCE)
+        await asyncio.gather(*(_read_vault(reader, vault, azure, limit) for vault in azure.vaults))
+    azure.failures.sort()
+    return azure
+
+
+async def _read_vault(reader: _Reader, vault: AzureVault, azure: Azure, limit: asyncio.Semaphore) -> None:
+    async with limit:
+        try:
+            azure.keys[vault.host] = await reader.keys_of(vault.host)
+        except (_VaultFailureError, TimeLimitError, PoolExhausted) as failure:
+            azure.failures.append(f"{vault.host}: not read: {failure}")
+
+
+class _Reader:
+    """Reads with one credential; the vaults of a tenant share a token."""
+
+    def __init__(self, networks: Networks, declared: Declared, request: AzureRequest) -> None:
+        self._networks, self._declared, self._request = networks, declared, request
+        self._tokens: dict[tuple[Challenge, str], asyncio.Task[tuple[str | None, str]]] = {}
+        self._time = TimeLimit(SECONDS, _WHOLE_SECONDS)
+
+    async def list_vaults(self, azure: Azure) -> None:
+        """Read every page of Resource Graph. The token goes to the management host only."""
+        network = self._networks.of(self._declared.modules[DEFAULT_MODULE])
+        async with ResourceGraphSession(network, azure.host) as session:
+            tenant = self._request.credential.tenant_id or self._request.tenant or ""
+            challenge = Challenge(authority=authority_of(self._request.cloud), tenant=tenant, resource=f"https://{azure.host}")
+            try:
+                token, why = await self._token(challenge, network.module)
+                if token is None:
+                    azure.failures.append(f"{azure.host}: no token for {self._request.credential.name}: {why}")
+                    return
+                await self._pages(session, token, azure)
+            except (TimeLimitError, PoolExhausted) as failure:
+                azure.failures.append(f"{azure.host}: not read: {failure}")
+
+    async def _pages(self, session: ResourceGraphSession, token: str, azure: Azure) -> None:
+        skip_token: str | None = None
+        seen: set[str | None] = {None}
+        time = TimeLimit(SECONDS, _LIST_SECONDS)
+        rows = others = 0
+        vaults: dict[str, AzureVault] = {}
+        for number in range(1, _MOST_PAGES + 1):
+            facts, page = await session.vaults(token, self._request.subscriptions, skip_token, deadline=time.deadline())
+            if page is None:
+                azure.failures.append(f"{azure.host}: page {number} not read: {_advised(facts, _MANAGEMENT)}")
+                break
+            found, unknown = read_rows(page.rows, self._request.cloud)
+            vaults |= {vault.host: vault for vault in found}
+            azure.vaults = [vaults[host] for host in sorted(vaults)[:_MOST_VAULTS]]
+            rows, others = rows + len(found) + unknown, others + unknown
+            if page.limit_hit:
+                azure.failures.append(f"{azure.host}: more than 10,000 subscriptions: {_NAME_SOME}")
+            if len(vaults) > _MOST_VAULTS:
+                azure.failures.append(f"{azure.host}: more than {_MOST_VAULTS} vaults: {_NAME_SOME}")
+                break
+            if page.skip_token in seen:
+                if page.is_cut or page.skip_token is not None or rows < page.total:
+                    azure.failures.append(
+                        f"{azure.host}: Resource Graph listed {rows} of {page.total} vaults: run the command again"
+                    )
+                break
+            skip_token = page.skip_token
+            seen.add(skip_token)
+        else:
+            azure.failures.append(f"{azure.host}: more than {_MOST_PAGES} pages: {_NAME_SOME}")
+        if others:
+            azure.failures.append(f"{azure.host}: entries that name no vault of the cloud {self._request.cloud}: {others}")
+
+    async def keys_of(self, host: str) -> tuple[AzureKey, ...]:
+        """Return the newest versions of a vault's RSA keys. Raises _VaultFailureError, TimeLimitError and PoolExhausted."""
+        self._time.deadline()
+        time = TimeLimit(SECONDS, _VAULT_SECONDS)
+        uses = self._declared.uses.get(host)
+        module = self._declared.modules.get(uses[0][1] if uses else DEFAULT_MODULE) or self._declared.modules[DEFAULT_MODULE]
+        network = self._networks.of(module)
+        token = await self._vault_token(host, network, time)
+        async with KeyListSession(network, host, module.api_version) as session:
+            facts, listed = await session.list_keys(token, deadline=time.deadline())
+            if listed is None:
+                raise _VaultFailureError(_advised(facts, _VAULT))
+            found = [await _newest(session, token, key.name, time) for key in listed if not key.managed]
+        return tuple(
+            AzureKey(name=key.name, version=key.version, bits=key.size_bits, enabled=key.enabled is not False)
+            for key in found
+            if key is not None and key.kty in _RSA
+        )
+
+    async def _vault_token(self, host: str, network: Network, time: TimeLimit) -> str:
+        """Return a token for the vault, which must be below the domain of the token's resource."""
+        async with VaultSession(network, host, network.module.api_version) as session:
+            facts, challenge = await session.challenge(deadline=time.deadline())
+        if challenge is None:
+            raise _VaultFailureError(_advised(facts, _VAULT))
+        token, why = await self._token(challenge, network.module)
+        if token is None:
+            raise _VaultFailureError(f"no token for {self._request.credential.name}: {why}")
+        return token
+
+    async def _token(self, challenge: Challenge, module: Module) -> tuple[str | None, str]:
+        """Return a token, or None and why; equal requests are sent once."""
+        key = challenge, module.name
+        if key not in self._tokens:
+            sent = request_token(self._networks, module, self._request.credential, challenge, SECONDS)
+            self._tokens[key] = asyncio.create_task(sent)
+        return await self._tokens[key]
+
+
+async def _newest(session: KeyListSession, token: str, name: str, time: TimeLimit) -> KeyFacts | None:
+    """Return the newest version; None for a key that was deleted meanwhile. Raises _VaultFailureError."""
+    facts, key = await session.get_key(token, name, None, deadline=time.deadline())
+    if key is None and facts.status != 404:
+        raise _VaultFailureError(f"key {name}: {_advised(facts, _VAULT)}")
+    return key
+
+
+def _advised(facts: Facts, advice: dict[int, str]) -> str:
+    """Return the failure in one line, with what to do if it is known."""
+    todo = advice.get(facts.status or 0) if facts.fault is Fault.HTTP_STATUS else None
+    return f"{reason(facts).rstrip('.')}: {todo}" if todo else reason(facts)

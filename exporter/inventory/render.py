@@ -1,0 +1,128 @@
+"""Planned targets as YAML files, one for each vault, and the report as text."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from exporter.core.thumbprint import PATTERN
+from exporter.tde.findings import listed
+from exporter.tde.plan import Labels, Plan, PlannedCredential, PlannedTarget, short_vault
+
+MARK = "# Written by ekm-exporter inventory, which replaces this file unless it was edited: sha256 "
+_NOTICE = "# Do not edit it. Declare a target of the same key, or a credential of the same name, in another file: the next run leaves it out here.\n"
+_THUMBPRINT = re.compile(PATTERN)
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*")
+_NOT_TEXT = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})  # for YAML 1.1
+
+
+def files_of(plan: Plan, hand_written: Collection[str], secrets: str) -> dict[str, str]:
+    """Return the content of each file by its stem.
+
+    `hand_written` are credentials that other files declare; `secrets` is the folder of the secrets, relative to the files.
+    """
+    by_vault: dict[str, list[PlannedTarget]] = {}
+    for target in plan.targets:
+        by_vault.setdefault(short_vault(target.version.vault), []).append(target)
+    return {stem: signed(_content(targets, hand_written, secrets)) for stem, targets in sorted(by_vault.items())}
+
+
+def signed(content: str, mark: str = MARK) -> str:
+    """Put the first line with the checksum before the content."""
+    return f"{mark}{hashlib.sha256(content.encode()).hexdigest()}\n{content}"
+
+
+def is_own(text: str, mark: str = MARK) -> bool:
+    """Whether the inventory wrote this text, and it was not changed since."""
+    first, _, content = text.replace("\r\n", "\n").partition("\n")
+    return first.startswith(mark) and f"{first}\n{content}" == signed(content, mark)
+
+
+def credentials_to_supply(plan: Plan, hand_written: Collection[str]) -> list[PlannedCredential]:
+    """Return the credentials that the files declare, each with all its servers."""
+    found: dict[str, PlannedCredential] = {}
+    for target in plan.targets:
+        credential = target.credential
+        known = found.get(credential.name)
+        servers = sorted({*credential.servers, *(known.servers if known is not None else ())})
+        found[credential.name] = replace(credential, servers=tuple(servers))
+    return [found[name] for name in sorted(found) if name not in hand_written]
+
+
+def _content(targets: Sequence[PlannedTarget], hand_written: Collection[str], secrets: str) -> str:
+    lines = [_NOTICE.rstrip("\n")]
+    credentials = credentials_to_supply(Plan(targets=list(targets)), hand_written)
+    if credentials:
+        lines.append("credentials:")
+        for credential in credentials:
+            lines += _credential(credential, secrets)
+    lines.append("targets:")
+    for target in targets:
+        lines += _target(target)
+    return "\n".join(lines) + "\n"
+
+
+def _credential(credential: PlannedCredential, secrets: str) -> list[str]:
+    servers = listed(credential.servers)
+    if credential.managed:
+        return [
+            f"  # The managed identity of {servers}: run the exporter on that host, and add client_id if it has several identities.",
+            f"  {scalar(credential.name)}: {{type: managed_identity}}",
+        ]
+    return [
+        f"  # Needs the SECRET of CREDENTIAL [{credential.sql_name}] on {servers}, in the file below. SQL Server never",
+        "  # shows it. If the client secret is at hand, or its expiry is known, declare the credential in another file.",
+        f"  {scalar(credential.name)}:",
+        "    type: connector_secret",
+        f"    secret_file: {scalar(f'{secrets}/{credential.name}')}",
+    ]
+
+
+def _target(target: PlannedTarget) -> list[str]:
+    thumbprint = [f"    thumbprint: {scalar(target.thumbprint)}"] if _THUMBPRINT.fullmatch(target.thumbprint) else []
+    return [
+        *(f"  # {server}: {listed(names) if names else 'no database known'}" for server, names in target.databases.items()),
+        f"  - name: {scalar(target.name)}",
+        f"    key: {target.version.uri}",
+        *thumbprint,
+        f"    credential: {scalar(target.credential.name)}",
+        f"    connector_generation: {target.generation}",
+        "    instances:",
+        *(f"      - {_flow(entry)}" for entry in target.instances),
+    ]
+
+
+def _flow(entry: Labels) -> str:
+    return "{" + ", ".join(f"{name}: {scalar(value)}" for name, value in entry.items()) + "}"
+
+
+def scalar(text: str) -> str:
+    """Return the text as a YAML scalar that is read as the same text."""
+    plain = _PLAIN.fullmatch(text) and text.lower() not in _NOT_TEXT
+    return text if plain else json.dumps(text, ensure_ascii=False)
+
+
+def report(plan: Plan, supplied: Collection[str], secrets: str) -> str:
+    """Return what is still to be supplied, what is unknown, and what needs no target.
+
+    `supplied` are credentials with a secret, and those of other files.
+    """
+    to_supply = [
+        f"{secrets}/{one.name}: the SECRET of CREDENTIAL [{one.sql_name}] on {listed(one.servers)}"
+        for one in credentials_to_supply(plan, supplied)
+        if not one.managed
+    ]
+    sections = (
+        ("Secrets still to be supplied (paths relative to the written files):", to_supply),
+        ("Not found out, or not covered:", _sentences(plan.findings.gaps)),
+        ("Covered by targets of other files:", _sentences(plan.covered)),
+        ("Remarks:", _sentences(plan.findings.notes)),
+    )
+    return "\n".join(f"{title}\n" + "".join(f"  - {line}\n" for line in lines) for title, lines in sections if lines)
+
+
+def _sentences(table: Mapping[str, Sequence[str]]) -> list[str]:
+    return [f"{listed(servers)}: {text}" if servers else text for text, servers in table.items()]

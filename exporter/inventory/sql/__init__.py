@@ -1,5 +1,0 @@
-"""Read SQL Servers over TDS: the sections of inventory.sql, and the registry's KeyUri.
-
-For: `ekm-exporter inventory --server`. `driver` alone imports python-tds, when it connects.
-Not for: the running exporter, which connects to no SQL Server.
-"""

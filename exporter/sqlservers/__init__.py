@@ -1,0 +1,5 @@
+"""Read SQL Servers over TDS: the sections of inventory.sql, and the registry's KeyUri.
+
+For: `ekm-exporter inventory --server`. `driver` alone imports python-tds, when it connects.
+Not for: what follows from a reading; the rules are in `tde`.
+"""

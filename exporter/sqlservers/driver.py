@@ -1,0 +1,154 @@
+"""The one place that knows python-tds: log in, send a batch, and turn its exceptions into failures of `failure`."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from exporter.runtime.extras import ExtraMissingError
+from exporter.runtime.process import has_accounts_of_windows
+from exporter.sqlservers.encryption import EncryptedSocket
+from exporter.sqlservers.failure import SqlConnectionError, SqlStatementError
+from exporter.sqlservers.sql_errors import SqlMessage, refusal
+
+APPLICATION = "ekm-exporter inventory"
+NEEDED = str(ExtraMissingError("sql"))
+_UNREADABLE = "the answer is not that of a SQL Server that this driver knows"
+_OLDEST = 0x72090002  # TDS 7.2: an older version decodes text with a codec that the server names
+_MOST_COLUMNS, _MOST_ROWS = 8, 100_000  # of one result; inventory.sql prints at most so many lines
+_ROW_BYTES = 16  # of a row next to its text, at most
+
+
+@dataclass(frozen=True, slots=True)
+class SqlLogin:
+    """How to sign in: user and password, an access token, or the Windows account of this process."""
+
+    user: str = ""
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The rows of the first result of a batch, and all messages."""
+
+    rows: tuple[Sequence[Any], ...]
+    messages: tuple[SqlMessage, ...]
+
+
+def is_installed() -> bool:
+    """Whether the extra `sql` is installed."""
+    try:
+        import pytds  # type: ignore[import-untyped] # noqa: F401, PLC0415 - an extra
+    except ImportError:
+        return False
+    return True
+
+
+def _silence(logger: logging.Logger) -> None:
+    """Keep the warnings of the driver from standard error, also from a handler of this process."""
+    if logger.propagate:
+        logger.addHandler(logging.NullHandler())
+        logger.propagate = False
+
+
+class SqlConnection:
+    """A session with one SQL Server. Blocks, and belongs to one thread."""
+
+    def __init__(self, stream: EncryptedSocket, host: str, port: int, login: SqlLogin) -> None:
+        """Log in over a connected socket, which belongs to the session from now on. Raises SqlConnectionError."""
+        import pytds  # noqa: PLC0415 - an extra
+
+        _silence(logging.getLogger("pytds"))
+        self._pytds = pytds
+        self._stream = stream
+        windows = not login.user and not login.token
+        try:
+            self._session = pytds.connect(
+                dsn=host,
+                port=port,
+                database="master",
+                user=login.user or None,
+                password=login.password or None,
+                access_token_callable=(lambda: login.token) if login.token else None,
+                auth=_windows_account(host, port) if windows else None,
+                sock=stream,
+                appname=APPLICATION,
+                autocommit=True,  # a transaction would stay open on the server
+                # No second try, and none at a server that the first one names: it would get the login without encryption.
+                disable_connect_retry=True,
+                login_timeout=0,
+            )
+        except Exception as error:  # noqa: BLE001 - the driver raises many kinds for a foreign answer
+            stream.close()
+            raise _login_error(error) from None
+        if self._session.tds_version < _OLDEST:
+            stream.close()
+            raise SqlConnectionError("the server speaks a protocol older than TDS 7.2: SQL Server 2016 or later is needed")
+
+    def query(self, batch: str) -> Result:
+        """Send a batch and read everything. Raises SqlConnectionError and SqlStatementError."""
+        self._stream.start()
+        with self._session.cursor() as cursor:
+            try:
+                cursor.execute(batch)
+                rows = tuple(self._rows(cursor))
+                while cursor.nextset():
+                    """Read on: a message may follow."""
+            except self._pytds.DatabaseError as error:
+                raise SqlStatementError(tuple(_messages(cursor)) or (_message(error),)) from None
+            except SqlConnectionError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the driver raises many kinds for a foreign answer
+                raise SqlConnectionError(f"{_UNREADABLE} ({type(error).__name__})") from None
+            return Result(rows, tuple(_messages(cursor)))
+
+    def _rows(self, cursor: Any) -> Iterator[Sequence[Any]]:
+        """Yield the rows of the first result. Raises SqlConnectionError for a result that no batch of the inventory has."""
+        columns = len(cursor.description or ())
+        if columns > _MOST_COLUMNS:
+            raise SqlConnectionError(f"a result has {columns} columns, more than {_MOST_COLUMNS}: is it a SQL Server?")
+        for _ in range(_MOST_ROWS if columns else 0):
+            row = cursor.fetchone()
+            if row is None:
+                return
+            self._stream.took_row(_ROW_BYTES + sum(2 * len(cell) for cell in row if isinstance(cell, str)))
+            yield row
+        if columns and cursor.fetchone() is not None:
+            raise SqlConnectionError(f"a result has more than {_MOST_ROWS} rows: is it a SQL Server?")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._stream.close()
+
+
+def _windows_account(host: str, port: int) -> Any:
+    """Return Windows' own sign-in. Raises SqlConnectionError elsewhere."""
+    if not has_accounts_of_windows():
+        raise SqlConnectionError("Windows sign-in exists on Windows only: give --sql.user, or --sql.entra")
+    from pytds.login import SspiAuth  # type: ignore[import-untyped] # noqa: PLC0415 - an extra
+
+    return SspiAuth(spn=f"MSSQLSvc/{socket.getfqdn(host)}:{port}")
+
+
+def _login_error(error: Exception) -> SqlConnectionError:
+    cause = error.__cause__ if isinstance(error, TimeoutError) and isinstance(error.__cause__, Exception) else error
+    if isinstance(cause, SqlConnectionError):
+        return cause
+    if isinstance(cause, BlockingIOError):
+        return SqlConnectionError("the server sends its clients to another server: name that one")
+    if getattr(cause, "number", 0):
+        return SqlConnectionError(refusal((_message(cause),)))
+    return SqlConnectionError(f"{_UNREADABLE} ({type(cause).__name__})")
+
+
+def _messages(cursor: Any) -> Iterator[SqlMessage]:
+    for _, message in cursor.messages or ():
+        yield _message(message)
+
+
+def _message(error: Any) -> SqlMessage:
+    return SqlMessage(int(getattr(error, "number", 0)), int(getattr(error, "severity", 16)), str(getattr(error, "text", "")))

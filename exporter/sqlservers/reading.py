@@ -1,0 +1,134 @@
+"""Read one SQL Server: each section by a batch of its own, then the registry."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from exporter.sqlservers.driver import Result, SqlConnection, SqlLogin
+from exporter.sqlservers.encryption import EncryptedSocket
+from exporter.sqlservers.failure import NO_SUCH_NAME, WHOLE, SqlConnectionError, SqlStatementError, out_of_time
+from exporter.sqlservers.registry import read_key_uris
+from exporter.sqlservers.script import batches
+from exporter.tde.document import DAMAGED, Document, completed, read_section
+from exporter.tde.fields import Row
+from exporter.tde.registry import RegistryUri
+from exporter.tde.server_name import ServerName, browser_port, browser_request
+from exporter.tde.usage import REGISTRY
+
+BROWSER_PORT = 1434
+_MOST_CONNECTIONS = 2  # a section that hangs costs its connection; a second one means that the server hangs
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach and sign in to every server; `seconds` is for the connection and for each batch."""
+
+    login: SqlLogin
+    context: ssl.SSLContext
+    seconds: float
+
+    @property
+    def whole_seconds(self) -> float:
+        """What the reading of one server may take."""
+        return WHOLE * self.seconds
+
+
+def read_server(server: ServerName, access: Access) -> Document:
+    """Return what the server answered; a failure is part of the document. Blocks."""
+    session = _Session(server, access)
+    sections: dict[str, tuple[Row, ...]] = {}
+    errors: dict[str, str] = {}
+    uris: tuple[RegistryUri, ...] = ()
+    try:
+        for section, batch in batches():
+            try:
+                rows = read_section(str(row[0]) for row in session.query(batch).rows)
+                if rows is None:
+                    errors[section] = DAMAGED
+                else:
+                    sections[section] = rows
+            except (SqlStatementError, _LostError) as error:
+                errors[section] = str(error)
+        if _has_registry(sections):
+            try:
+                uris = read_key_uris(session.query)
+            except (SqlStatementError, _LostError) as error:
+                errors[REGISTRY] = str(error)
+    except SqlConnectionError as error:
+        return Document(address=server.text, failure=str(error))
+    finally:
+        session.close()
+    return completed(Document(address=server.text, sections=sections, errors=errors, key_uris=uris))
+
+
+def _has_registry(sections: Mapping[str, tuple[Row, ...]]) -> bool:
+    """Whether to read it: Linux has none, and without a provider there is no entry."""
+    on_linux = any(row.get("platform") == "linux" for row in sections.get("instance", ()))
+    return not on_linux and bool(sections.get("providers") or sections.get("keys"))
+
+
+class _LostError(Exception):
+    """A batch broke its connection; another one may be opened."""
+
+
+class _Session:
+    """A connection that is opened again once, if a batch broke it."""
+
+    def __init__(self, server: ServerName, access: Access) -> None:
+        self._server, self._access = server, access
+        self._connection: SqlConnection | None = None
+        self._opened = 0
+        self._until = time.monotonic() + access.whole_seconds
+
+    def query(self, batch: str) -> Result:
+        """Send a batch. Raises SqlStatementError, and SqlConnectionError if the server is lost."""
+        if self._opened and self._is_over():
+            raise _LostError(str(out_of_time(self._access.seconds)))
+        connection = self._connection or self._open()
+        try:
+            return connection.query(batch)
+        except SqlConnectionError as error:
+            self.close()
+            if self._opened == _MOST_CONNECTIONS and not self._is_over():
+                raise
+            raise _LostError(str(error)) from None
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _is_over(self) -> bool:
+        """Whether the server has used up its time: then what was read of it counts."""
+        return time.monotonic() >= self._until
+
+    def _open(self) -> SqlConnection:
+        self._opened += 1
+        server, access = self._server, self._access
+        port = server.port if server.port is not None else find_port(server.host, server.instance or "", access.seconds)
+        stream = EncryptedSocket(server.host, port, access.context, access.seconds, self._until)
+        self._connection = SqlConnection(stream, server.host, port, access.login)
+        return self._connection
+
+
+def find_port(host: str, instance: str, seconds: float, browser: int = BROWSER_PORT) -> int:
+    """Return the port of a named instance, from SQL Server Browser. Raises SqlConnectionError."""
+    advice = f"start SQL Server Browser and open UDP {browser}, or write {host},PORT"
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, browser, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind, protocol) as endpoint:
+            endpoint.settimeout(seconds)
+            endpoint.connect(address)
+            endpoint.send(browser_request(instance))
+            port = browser_port(endpoint.recv(65536), instance)
+    except (socket.gaierror, UnicodeError):
+        raise SqlConnectionError(NO_SUCH_NAME) from None
+    except OSError:
+        raise SqlConnectionError(f"no answer about the port of instance {instance}: {advice}") from None
+    if port is None:
+        raise SqlConnectionError(f"{host} has no instance {instance} with TCP/IP: correct the name, or write {host},PORT")
+    return port

@@ -1,0 +1,254 @@
+"""Read what inventory.sql and inventory.ps1 print: the sections of one instance.
+
+A section that was damaged on its way is an error of that section, never a shorter list.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from exporter.core import bounded_json
+from exporter.tde.fields import MESSAGE, Row, section_problem, uris_problem
+from exporter.tde.registry import RegistryLines, RegistryUri
+from exporter.tde.rights import unseen
+
+# In the order in which the script prints them.
+SECTIONS = (
+    "instance",
+    "providers",
+    "modules",
+    "credentials",
+    "keys",
+    "logins",
+    "encryption",
+    "databases",
+    "replicas",
+    "configurations",
+    "start",
+)
+FORMAT = 1
+
+_JSON = re.compile(r"\s*(?:\{|\[\s*[{\]])")  # a file of reg export has a path after its bracket
+_CHECKSUM = re.compile(r"sha256:([0-9A-Fa-f]{64}) *")
+_SECTION_NAME = re.compile(r'"section":"(\w+)"')
+# `Msg 300, Level 14, State 1, Server N1, Line 2`, in the language of the client.
+_MESSAGE = re.compile(r"\w+ (\d+), \w+ \d+, \w+ \d+, .*")
+_SECOND_MESSAGE = "297"  # follows message 300, which names the missing right
+_MOST_OF_SECTION, _MOST_OF_FILE = 2_000_000, 8_000_000  # values
+_LONGEST_LINE = 8192  # characters of a line of a section, with the blanks of sqlcmd
+_SQLCMD = re.compile(r"Sqlcmd: .*")
+DAMAGED = "lines or characters were lost on the way: run sqlcmd with -u and without -y and -Y, or use inventory.ps1"
+_NO_OUTPUT = "no output of inventory.sql: its first lines show the command"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """The sections of one instance; without an instance only key URIs, or a failure.
+
+    `errors` has a message for each section that could not be read. `kept` has the time of the earlier reading whose rows a section
+    still has, with the message in `errors` why it was not read again.
+    """
+
+    address: str | None = None
+    failure: str | None = None
+    sections: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
+    errors: Mapping[str, str] = field(default_factory=dict)
+    key_uris: tuple[RegistryUri, ...] = ()
+    kept: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_documents(text: str) -> tuple[Document, ...]:
+    """Read the content of one file: JSON of inventory.ps1, or the output of sqlcmd or reg.
+
+    An unusable text is one document with a failure.
+    """
+    if _JSON.match(text):
+        content = _json(text, _MOST_OF_FILE)
+        if content is None:
+            return (Document(failure="not JSON, or too much of it: the file is incomplete or was edited"),)
+        entries = content if isinstance(content, list) else [content]
+        return tuple(document_from(entry) for entry in entries) or (Document(failure=_NO_OUTPUT),)
+    reading = _Lines()
+    for line in text.split("\n"):
+        reading.take(line.rstrip("\r"))
+    return tuple(reading.documents())
+
+
+def document_from(content: Any) -> Document:
+    """Return the document of parsed JSON."""
+    if not isinstance(content, dict) or content.get("inventory") != FORMAT:
+        return Document(failure=f'not an inventory of format {FORMAT}: it lacks "inventory": {FORMAT}')
+    errors = {str(row.get("section")): _text(row.get("message")) or "unknown error" for row in _rows(content.get("errors"))}
+    sections = {}
+    for entry in content.get("sections") or () if isinstance(content.get("sections"), list) else ():
+        if isinstance(entry, dict) and entry.get("section") in SECTIONS:
+            sections[entry["section"]] = _rows(entry.get("rows"))
+    uris = tuple(RegistryUri(str(row.get("thumbprint")), str(row.get("uri"))) for row in _rows(content.get("key_uris")))
+    kept = {str(row.get("section")): str(row.get("read_at")) for row in _rows(content.get("kept"))}
+    address, failure = _text(content.get("address")), _text(content.get("failure"))
+    return completed(Document(address=address, failure=failure, sections=sections, errors=errors, key_uris=uris, kept=kept))
+
+
+def read_section(lines: Iterable[str]) -> tuple[Row, ...] | None:
+    """Return the rows of one section from the lines of its result; None if it is damaged."""
+    text, _, checksum = "".join(line[1:-1] for line in lines).rpartition("sha256:")
+    return _checked_rows(text.rstrip(" "), checksum.strip())
+
+
+def as_json(document: Document) -> dict[str, Any]:
+    """Return the document as JSON values, which `document_from` reads."""
+    return {
+        "inventory": FORMAT,
+        "address": document.address,
+        "failure": document.failure,
+        "sections": [{"section": name, "rows": [dict(row) for row in rows]} for name, rows in document.sections.items()],
+        "errors": [{"section": name, "message": message} for name, message in document.errors.items()],
+        "key_uris": [{"thumbprint": uri.thumbprint, "uri": uri.uri} for uri in document.key_uris],
+        "kept": [{"section": name, "read_at": time} for name, time in document.kept.items()],
+    }
+
+
+def completed(document: Document) -> Document:
+    """Add an error for each section that is missing, impossible or unseen by the login, and a failure without an instance."""
+    document = _checked(document)
+    if document.failure is not None or (not document.sections and not document.errors and document.key_uris):
+        return document
+    missing = {name: "missing in the output" for name in SECTIONS if name not in document.sections}
+    errors = missing | unseen(document.sections) | dict(document.errors)
+    failure = None
+    if not document.sections.get("instance"):
+        failure = errors.get("instance", "the section instance is empty") if document.sections or document.errors else _NO_OUTPUT
+    return replace(document, failure=failure, errors=errors)
+
+
+def _checked(document: Document) -> Document:
+    """Turn each section that no SQL Server can have sent into an error of that section."""
+    unfit = uris_problem(document.key_uris)
+    problems = {name: section_problem(name, rows) for name, rows in document.sections.items()} | {"registry": unfit}
+    damaged = {name: problem for name, problem in problems.items() if problem is not None}
+    errors = {name: message[:MESSAGE] for name, message in document.errors.items()} | damaged
+    return replace(
+        document,
+        failure=document.failure or (None if document.sections else unfit),
+        sections={name: rows for name, rows in document.sections.items() if name not in damaged},
+        kept={name: time for name, time in document.kept.items() if name not in damaged and name in problems},
+        errors=errors,
+        key_uris=() if unfit is not None else document.key_uris,
+    )
+
+
+def _rows(value: Any) -> tuple[Row, ...]:
+    """The usable rows of a list; a value that is no text and no whole number is left out."""
+    rows = value if isinstance(value, list) else []
+    return tuple(
+        {str(name): cell for name, cell in row.items() if isinstance(cell, str | int)} for row in rows if isinstance(row, dict)
+    )
+
+
+def _checked_rows(text: str, checksum: str) -> tuple[Row, ...] | None:
+    """The rows of a section's text; None if it is not the text that was printed."""
+    if hashlib.sha256(text.encode("utf-16-le", "surrogatepass")).hexdigest() != checksum.lower():
+        return None
+    content = _json(text, _MOST_OF_SECTION)
+    return _rows(content.get("rows")) if isinstance(content, dict) else None
+
+
+def _json(text: str, most: int) -> Any:
+    """Return the value, None if the text is not JSON, is nested too deeply or has more than `most` values."""
+    try:
+        return bounded_json.parse(text, most)
+    except ValueError:
+        return None
+
+
+def _text(value: Any) -> str | None:
+    return value[:MESSAGE] if isinstance(value, str) and value else None
+
+
+class _Lines:
+    """Collects sections, messages and registry entries from lines of text."""
+
+    def __init__(self) -> None:
+        self._done: list[Document] = []
+        self._registry = RegistryLines()
+        self._start()
+
+    def _start(self) -> None:
+        self._sections: dict[str, tuple[Row, ...]] = {}
+        self._errors: dict[str, str] = {}
+        self._failure: str | None = None
+        self._chunks: list[str] = []
+        self._open: str | None = None  # the beginning of a wrapped line
+        self._number: str | None = None  # of a message whose text is the next line
+
+    def take(self, line: str) -> None:
+        if self._open is not None or line.startswith("|"):
+            whole = (self._open or "") + line
+            closed = whole.rstrip(" ")
+            self._open = None if len(closed) > 1 and closed.endswith("|") else whole
+            if self._open is None:
+                self._chunk(closed[1:-1])
+            elif len(whole) > _LONGEST_LINE:
+                self._open = None
+                self._error(DAMAGED)
+        elif self._number is not None and line.strip():
+            if self._number != _SECOND_MESSAGE or not self._errors:
+                self._error(f"message {self._number}: {line.strip()}")
+            self._number = None
+        elif matched := _MESSAGE.fullmatch(line.strip()):
+            self._number = matched[1]
+            self._chunks = []  # of a section that failed halfway
+        elif _SQLCMD.fullmatch(line.strip()):
+            self._failure = self._failure or line.strip()
+        else:
+            self._registry.take(line)
+
+    def documents(self) -> Iterator[Document]:
+        if self._chunks or self._open is not None:
+            self._error(DAMAGED)
+        self._flush()
+        uris = self._registry.found()
+        if len(self._done) == 1:
+            (only,) = self._done
+            yield completed(replace(only, key_uris=uris))
+            return
+        yield from self._done
+        if uris:
+            yield completed(Document(key_uris=uris))
+        elif not self._done:
+            yield Document(failure=_NO_OUTPUT)
+
+    def _chunk(self, chunk: str) -> None:
+        checksum = _CHECKSUM.fullmatch(chunk)
+        if checksum is None:
+            self._chunks.append(chunk)
+            return
+        text = "".join(self._chunks).rstrip(" ")
+        self._chunks = []
+        named = _SECTION_NAME.search(text)
+        name = named[1] if named is not None and named[1] in SECTIONS else self._next()
+        if name == "instance" and (self._sections or self._errors):
+            self._flush()
+        rows = _checked_rows(text, checksum[1])
+        if rows is None:
+            self._errors[name] = DAMAGED
+            return
+        self._errors.pop(name, None)
+        self._sections[name] = rows
+
+    def _next(self) -> str:
+        """The section that the script prints next."""
+        seen = [number for number, name in enumerate(SECTIONS) if name in self._sections or name in self._errors]
+        return SECTIONS[min(max(seen, default=-1) + 1, len(SECTIONS) - 1)]
+
+    def _error(self, message: str) -> None:
+        self._errors.setdefault(self._next(), message)
+
+    def _flush(self) -> None:
+        if self._sections or self._errors or self._failure is not None:
+            self._done.append(completed(Document(failure=self._failure, sections=self._sections, errors=self._errors)))
+        self._start()

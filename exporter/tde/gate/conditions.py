@@ -1,0 +1,225 @@
+"""The reasons for which the gate does not answer `ready`, each with its first action."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from exporter.core.known_secrets import hide
+from exporter.tde.model import EKM_OPTION, printable
+
+LONGEST_VALUE = 1000  # characters of a name or a finding in a text: a statement with three names fits
+
+
+class Condition(StrEnum):
+    """The value of `condition` in the JSON of a reason."""
+
+    NOT_READY = "not_ready"
+    WAS_NOT_READY = "was_not_ready"
+    CREDENTIAL_EXPIRES = "credential_expires"
+    RESTART_THROTTLES = "restart_throttles"
+    INSTANCE_THROTTLES = "instance_throttles"
+    PROVIDER_DISABLED = "provider_disabled"
+    EKM_DISABLED = "ekm_disabled"
+    CREDENTIAL_MISSING = "credential_missing"
+    IDENTITY_UNSUPPORTED = "identity_unsupported"
+    NO_VERDICT = "no_verdict"
+    SHORT_HISTORY = "short_history"
+    EXPIRY_UNKNOWN = "expiry_unknown"
+    KEY_SIZE_UNKNOWN = "key_size_unknown"
+    UNWRAP_OLD = "unwrap_old"
+    CREDENTIAL_NOT_PROVEN = "credential_not_proven"
+    KEY_WITHOUT_TARGET = "key_without_target"
+    OTHER_TARGET_FAILS = "other_target_fails"
+    SERVER_NOT_LISTED = "server_not_listed"
+    INVENTORY_MISSING = "inventory_missing"
+    INVENTORY_UNUSABLE = "inventory_unusable"
+    INSTANCE_NOT_READ = "instance_not_read"
+    INVENTORY_OLD = "inventory_old"
+    INVENTORY_GAP = "inventory_gap"
+    CREDENTIAL_GUESSED = "credential_guessed"
+    SECTION_KEPT = "section_kept"
+    INSTANCE_KEPT = "instance_kept"
+    EXPORTER_UNREACHABLE = "exporter_unreachable"
+    EXPORTER_REFUSES = "exporter_refuses"
+    EXPORTER_FOREIGN = "exporter_foreign"
+    EXPORTER_OLD = "exporter_old"
+    CLOCKS_DIFFER = "clocks_differ"
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionText:
+    """Text and first action with named fields. `known` is False if the reason is that something is not known."""
+
+    known: bool
+    text: str
+    fix: str
+
+
+READ_AGAIN = (
+    "Read the SQL Servers again (docs/inventory.md), for example: "
+    "ekm-exporter inventory --from inventory --out {folder} --config.file ekm.yml"
+)
+
+CONDITIONS: Mapping[Condition, ConditionText] = {
+    Condition.NOT_READY: ConditionText(
+        True,
+        "target {target} is not ready: {failure}; needed by {servers}",
+        "ekm-exporter probe {target} --config.file ekm.yml, then follow its lines under do",
+    ),
+    Condition.WAS_NOT_READY: ConditionText(
+        True,
+        "target {target} is ready, but was not at {at}, less than {ready_for} ago; needed by {servers}",
+        "Find the cause in the target's history (page /targets/{target}), and wait until the target was ready for {ready_for}",
+    ),
+    Condition.CREDENTIAL_EXPIRES: ConditionText(
+        True,
+        "credential {credential} of target {target} {expires} at {at}, the limit is {window} from now; needed by {servers}",
+        "Roll the secret over before the restart: docs/rollover.md",
+    ),
+    Condition.RESTART_THROTTLES: ConditionText(
+        True,
+        "vault {vault}: these restarts unwrap {unwraps} keys of databases at the same time, {share} of the request limit in 10 seconds",
+        "Restart the instances one after another, at least 10 seconds apart. The largest alone uses {largest}",
+    ),
+    Condition.INSTANCE_THROTTLES: ConditionText(
+        True,
+        "vault {vault}: the restart of {server} alone unwraps {unwraps} keys of databases, {share} of the request limit in 10 seconds",
+        "Move databases to a key in another vault, or to a key of 2048 bits (docs/key-rotation.md), before this instance restarts",
+    ),
+    Condition.PROVIDER_DISABLED: ConditionText(
+        True,
+        "provider {provider} of {server} is disabled, so {databases} would not open",
+        "Run on {server}: ALTER CRYPTOGRAPHIC PROVIDER {provider} ENABLE; then read the instance again: docs/inventory.md",
+    ),
+    Condition.EKM_DISABLED: ConditionText(
+        True,
+        "{server}: the option '" + EKM_OPTION + "' is {state}. Without it, SQL Server uses no EKM provider, and {databases} would not open",
+        "Run on {server}: EXEC sp_configure 'show advanced options', 1; RECONFIGURE; EXEC sp_configure '" + EKM_OPTION + "', 1; RECONFIGURE; "
+        "then read the instance again: docs/inventory.md",
+    ),
+    Condition.CREDENTIAL_MISSING: ConditionText(
+        True, "{servers}: {gap}", "Run the statement on {servers}. " + READ_AGAIN
+    ),
+    Condition.IDENTITY_UNSUPPORTED: ConditionText(
+        True, "{servers}: {gap}", "Do not restart {servers} before: docs/rollover.md, A managed identity. " + READ_AGAIN
+    ),
+    Condition.NO_VERDICT: ConditionText(
+        False,
+        "target {target} has no verdict: {why}; needed by {servers}",
+        "ekm-exporter probe {target} --config.file ekm.yml shows the state now; the cause of a missing verdict is on the target's page",
+    ),
+    Condition.SHORT_HISTORY: ConditionText(
+        False,
+        "target {target} is ready since {since}, and its state before is not known; {ready_for} are needed; needed by {servers}",
+        "Wait until the target was ready for {ready_for}. A restart of the exporter, or a change of the target, starts the count again",
+    ),
+    Condition.EXPIRY_UNKNOWN: ConditionText(
+        False,
+        "the expiry of credential {credential} of target {target} is not known; needed by {servers}",
+        "Declare expires_on or graph_credential for it: docs/expiry.md",
+    ),
+    Condition.KEY_SIZE_UNKNOWN: ConditionText(
+        False,
+        "the request limit of target {target} in {vault} is not known, because kind and size of its key are not known or have no limit",
+        "ekm-exporter probe {target} --config.file ekm.yml shows why the key cannot be read",
+    ),
+    Condition.UNWRAP_OLD: ConditionText(
+        False,
+        "target {target} last unwrapped {since}, longer ago than {limit}: a lost permission unwrapKey may not show yet; needed by {servers}",
+        "Set round_trip_interval of its module to less than {limit}, reload the exporter, and wait for the next probe. "
+        "A test now: ekm-exporter probe {target} --config.file ekm.yml",
+    ),
+    Condition.CREDENTIAL_NOT_PROVEN: ConditionText(
+        False,
+        "{server}: credential [{credential}] was altered {altered}, not before the start of the service {started}. "
+        "SQL Server may not have signed in with it yet",
+        "Start a backup two hours after the change, because it needs the vault: BACKUP DATABASE {database} TO DISK = 'NUL' WITH COPY_ONLY. "
+        "If it succeeds, the credential works. That no older token lives for two hours is an assumption. "
+        "The gate cannot read backups: it answers this until the next restart, so decide by the backup",
+    ),
+    Condition.KEY_WITHOUT_TARGET: ConditionText(
+        False,
+        "no target probes {key}, which protects {databases} of {servers}",
+        "ekm-exporter inventory --from inventory --out {folder} --config.file ekm.yml writes the target; then reload the exporter",
+    ),
+    Condition.OTHER_TARGET_FAILS: ConditionText(
+        False,
+        "target {target} names {servers}, and its verdict is not ready or missing: {failure}. "
+        "The inventory, read {age}, shows no database under its key, "
+        "but one may have moved since",
+        READ_AGAIN + ". If no database uses the key, remove the server from instances of the target",
+    ),
+    Condition.SERVER_NOT_LISTED: ConditionText(
+        False,
+        "{target} probes {key}, but does not list {servers}, whose credential may be another one",
+        "Add the server to instances of the target whose credential it uses, then reload the exporter",
+    ),
+    Condition.INVENTORY_MISSING: ConditionText(
+        False, "{path} is missing, so the databases and keys of each instance are not known", READ_AGAIN
+    ),
+    Condition.INVENTORY_UNUSABLE: ConditionText(
+        False, "the inventory cannot be used: {cause}", "Restore the file from a backup, or remove it. " + READ_AGAIN
+    ),
+    Condition.INSTANCE_NOT_READ: ConditionText(False, "the inventory does not have {name}", READ_AGAIN),
+    Condition.INVENTORY_OLD: ConditionText(
+        False, "the inventory of {servers} was read {age}, longer ago than {limit}, so databases may have moved", READ_AGAIN
+    ),
+    Condition.INVENTORY_GAP: ConditionText(
+        False, "{servers}: {gap}", "Close the gap. " + READ_AGAIN
+    ),
+    Condition.CREDENTIAL_GUESSED: ConditionText(
+        False, "{servers}: {gap}", "Map each key's login to its credential, or drop the logins that no key needs. " + READ_AGAIN
+    ),
+    Condition.SECTION_KEPT: ConditionText(
+        False, "{servers}: {gap}", "Remove the cause: a missing right (deploy/sql/login.sql) or a time-out. " + READ_AGAIN
+    ),
+    Condition.INSTANCE_KEPT: ConditionText(
+        False, "{servers}: {gap}", "Remove the cause that the message names. " + READ_AGAIN
+    ),
+    Condition.EXPORTER_UNREACHABLE: ConditionText(
+        False, "the exporter at {url} does not respond: {cause}", "Start it, or correct --url: curl {url}/-/ready"
+    ),
+    Condition.EXPORTER_REFUSES: ConditionText(
+        False,
+        "the exporter at {url} refuses the request with HTTP status {status}",
+        "Check --web.user and --web.password.file. Without users, the exporter serves JSON only on loopback, or with --web.enable-pages",
+    ),
+    Condition.EXPORTER_FOREIGN: ConditionText(
+        False, "the response of {url} is not that of an exporter: {cause}", "Correct --url; behind a prefix, write the prefix too"
+    ),
+    Condition.EXPORTER_OLD: ConditionText(
+        False, "the exporter at {url} does not report {field}: it has another version than this program", "Install one version of both"
+    ),
+    Condition.CLOCKS_DIFFER: ConditionText(
+        False,
+        "the response of {url} is of {at}, but the clock of this host shows {now}",
+        "Correct the clocks, or go around the cache between this host and the exporter",
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason against `ready`, with its first action."""
+
+    condition: Condition
+    text: str
+    fix: str
+
+    @property
+    def known(self) -> bool:
+        return CONDITIONS[self.condition].known
+
+
+def reason(condition: Condition, **values: str) -> Reason:
+    """Return the reason with these values, which others may have written."""
+    visible = {name: shown(value) for name, value in values.items()}
+    row = CONDITIONS[condition]
+    return Reason(condition, row.text.format(**visible), row.fix.format(**visible))
+
+
+def shown(value: str) -> str:
+    """Return a text of others as a part of one line."""
+    return hide(printable(value))[:LONGEST_VALUE]

@@ -1,0 +1,145 @@
+"""The chosen instances and the keys that they need, from the inventory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from exporter.tde.findings import Findings, counted, listed, quoted
+from exporter.tde.gate.conditions import Condition, Reason, reason
+from exporter.tde.gate.model import Dependency, Inventory, Question, TargetState
+from exporter.tde.gate.sql_server import credential_reasons, option_reasons
+from exporter.tde.identity import DEFAULT_INSTANCE, is_same_host, is_same_instance, is_same_server
+from exporter.tde.key_uris import KeyUris
+from exporter.tde.model import Instance
+from exporter.tde.usage import Usage, find_usages
+
+# Without these sections, keys or databases may be missing. Versions of DLLs do not matter here.
+_NEEDED = frozenset({"providers", "credentials", "keys", "logins", "encryption", "databases", "configurations", "start"})
+
+
+def choose(question: Question, inventory: Inventory) -> tuple[list[Instance], list[Reason]]:
+    """Return the instances that restart, and a reason for each name that the inventory lacks."""
+    if question.every:
+        chosen = list(inventory.instances)
+        return chosen, [] if chosen else [_not_read("any instance", question)]
+    if question.group is not None:
+        return _of_group(question.group, question, inventory)
+    chosen, reasons = [], []
+    for name in question.instances:
+        found = [one for one in inventory.instances if any(is_same_server(name, own) for own in _names(one))]
+        reasons += [] if found else [_not_read(f"instance {name}", question)]
+        chosen += [one for one in found if one not in chosen]
+    return chosen, reasons
+
+
+def find_dependencies(question: Question, inventory: Inventory, chosen: Sequence[Instance]) -> tuple[list[Usage], list[Reason]]:
+    """Return every key that the instances use, and what stands in the way inside SQL Server or is not known of it."""
+    needed = _NEEDED if question.group is None else _NEEDED | {"replicas"}
+    findings = Findings()
+    instances = [_without_others(one, needed | {"instance"}) for one in chosen]
+    uris = KeyUris(inventory.instances, inventory.loose, Findings(), inventory.compared, inventory.established)
+    usages = find_usages(instances, uris, findings, inventory.instances)
+    reasons = [
+        reason(
+            Condition(findings.kinds.get(text, Condition.INVENTORY_GAP)),
+            servers=listed(servers),
+            gap=text,
+            folder=question.folder,
+        )
+        for text, servers in findings.gaps.items()
+    ]
+    for instance in instances:
+        own = [one for one in usages if one.instance is instance]
+        reasons += [*option_reasons(instance, own, question.folder), *credential_reasons(instance, own, question.folder)]
+    return usages, reasons + list(_disabled(usages))
+
+
+def _without_others(instance: Instance, needed: frozenset[str]) -> Instance:
+    """Return the instance without what happened to sections that do not matter here."""
+    errors = {name: text for name, text in instance.errors.items() if name in needed}
+    return replace(instance, errors=errors, kept={name: one for name, one in instance.kept.items() if name in needed})
+
+
+def match(usage: Usage, targets: Iterable[TargetState], question: Question) -> tuple[Dependency, list[Reason]]:
+    """Return the targets that probe the key for this instance, or why there is none."""
+    wanted = (usage.version.vault, usage.version.name.lower(), usage.version.version.lower())
+    same_key = [one for one in targets if (one.vault, one.key_name.lower(), (one.key_version or "").lower()) == wanted]
+    named = tuple(one for one in same_key if lists(one, usage.instance))
+    found = tuple(one for one in named if not one.answers_nothing) or named
+    about = {"key": usage.version.uri, "servers": usage.instance.server_name, "folder": question.folder}
+    if found:
+        return Dependency(usage, found), []
+    if same_key:
+        names = listed(f"target {one.name}" for one in same_key)
+        return Dependency(usage, ()), [reason(Condition.SERVER_NOT_LISTED, target=names, **about)]
+    return Dependency(usage, ()), [
+        reason(Condition.KEY_WITHOUT_TARGET, databases=counted(len(usage.databases), "database"), **about)
+    ]
+
+
+def _not_read(name: str, question: Question) -> Reason:
+    return reason(Condition.INSTANCE_NOT_READ, name=name, folder=question.folder)
+
+
+def _names(instance: Instance) -> set[str]:
+    """Return the names that a client may use: with the server, with the host, and the instance alone."""
+    default = {DEFAULT_INSTANCE} if "\\" not in instance.server_name else set()
+    names = {instance.sql_instance, *default}
+    return {instance.server_name, *names, *(f"{instance.host}\\{name}" for name in names)}
+
+
+def _of_group(group: str, question: Question, inventory: Inventory) -> tuple[list[Instance], list[Reason]]:
+    servers = sorted({server for one in inventory.instances for name, server in one.replicas if name.lower() == group.lower()})
+    members = [_members(server, group, inventory.instances) for server in servers]
+    with_database = [one for one in inventory.instances if any(each.ag.lower() == group.lower() for each in one.databases)]
+    wanted = {one.server_name for found in (*members, with_database) for one in found}
+    chosen = [one for one in inventory.instances if one.server_name in wanted]
+    missing = [
+        _not_read(f"{server}, a replica of {group}", question)
+        for server, found in zip(servers, members, strict=True)
+        if not found
+    ]
+    return chosen, missing if chosen or missing else [_not_read(f"availability group {group}", question)]
+
+
+def _members(server: str, group: str, instances: Iterable[Instance]) -> list[Instance]:
+    """Return the instances that a replica's name may mean: of two domains, those that know the group or may know it."""
+    same = [one for one in instances if is_same_server(one.server_name, server)]
+    return [one for one in same if "replicas" in one.errors or group.lower() in _groups(one)] or same
+
+
+def _groups(instance: Instance) -> set[str]:
+    return {name.lower() for name, _ in instance.replicas} | {one.ag.lower() for one in instance.databases if one.ag}
+
+
+def _disabled(usages: Iterable[Usage]) -> Iterable[Reason]:
+    for usage in usages:
+        disabled = [one.name for one in usage.instance.providers if one.name == usage.key.provider and not one.enabled]
+        if disabled:
+            yield reason(
+                Condition.PROVIDER_DISABLED,
+                provider=quoted(disabled[0]),
+                server=usage.instance.server_name,
+                databases=counted(len(usage.databases), "database"),
+            )
+
+
+def lists(target: TargetState, instance: Instance, *, doubt: bool = False) -> bool:
+    """Whether the target names this SQL Server. A label that it lacks does not matter.
+
+    The host of an instance has its domain if another domain has the same name: then a label without a domain may mean the other
+    one. With `doubt`, such a label counts, and so does an availability group alone.
+    """
+    groups = {database.ag.lower() for database in instance.databases if database.ag} if doubt else set()
+    return any(_names_instance(one, instance, groups, doubt=doubt) for one in target.instances)
+
+
+def _names_instance(entry: Mapping[str, str], instance: Instance, groups: Collection[str], *, doubt: bool) -> bool:
+    host = entry.get("host", "").lower()
+    if not {"sql_instance", "host"} & entry.keys():
+        return entry.get("ag", "").lower() in groups
+    if "." in instance.host and "." not in host and not doubt:
+        return False
+    is_same = is_same_instance(entry.get("sql_instance", instance.sql_instance), instance.sql_instance, instance.host)
+    return is_same and ("host" not in entry or is_same_host(host, instance.host))

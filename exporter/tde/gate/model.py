@@ -1,0 +1,159 @@
+"""The values of the gate: question, inventory, state of the exporter, and answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from exporter.core.durations import ago, moment
+from exporter.core.model import Vantage
+from exporter.tde.gate.conditions import Reason
+from exporter.tde.key_uris import Established
+from exporter.tde.model import Instance
+from exporter.tde.registry import KeyVersion, RegistryUri
+from exporter.tde.usage import Usage
+
+DAY = 86400.0
+_MODES = ("canary", "read_only")  # never ready; another target may test the key
+_WITHOUT_VERDICT = (*_MODES, "version_not_pinned", "identity_of_another_host")  # by configuration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Which instances restart, and the limits of the answer in seconds.
+
+    `folder` is that of the inventory, for texts.
+    """
+
+    instances: tuple[str, ...] = ()
+    group: str | None = None
+    every: bool = False
+    ready_for: float = 3600.0
+    window: float = DAY
+    inventory_age: float = 35 * DAY
+    unwrap_age: float = 900.0
+    folder: str = "targets.d"
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What each instance answered last, key URIs that belong to no instance, and versions: by public key, and of the last run."""
+
+    instances: tuple[Instance, ...]
+    loose: tuple[RegistryUri, ...] = ()
+    compared: Mapping[str, KeyVersion] = field(default_factory=dict)
+    established: Established = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetState:
+    """One target as the exporter reports it; times are Unix times, unknown is None."""
+
+    name: str
+    vault: str
+    key_name: str
+    key_version: str | None
+    ready: bool | None
+    success: bool | None
+    why: str
+    failure: str  # in words, empty without a failure
+    ready_since: float | None
+    last_not_ready: float | None
+    last_unwrap: float | None
+    key_type: str | None
+    key_size_bits: int | None
+    credential: str
+    credential_type: str
+    credential_expires_at: float | None
+    instances: tuple[Mapping[str, str], ...]
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it fails, or has no verdict for another reason than its configuration."""
+        return not self.ready and (self.ready is False or not self.success or self.why not in _WITHOUT_VERDICT)
+
+    @property
+    def answers_nothing(self) -> bool:
+        """Whether its mode gives no verdict, and it does not fail."""
+        return self.why in _MODES and not self.is_doubtful
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterState:
+    """All targets of an exporter, as reported at `at`, a Unix time."""
+
+    at: float
+    vantage: Vantage
+    targets: tuple[TargetState, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """A key that an instance needs, with the targets that probe it for this instance."""
+
+    usage: Usage
+    targets: tuple[TargetState, ...]
+
+    @property
+    def server(self) -> str:
+        return self.usage.instance.server_name
+
+    @property
+    def key(self) -> str:
+        return self.usage.version.uri
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """When the inventory read an instance: a Unix time, and the seconds since then; None if unknown."""
+
+    server: str
+    at: float | None
+    age: float | None
+
+    @property
+    def text(self) -> str:
+        return "at an unknown time" if self.at is None else moment(self.at)
+
+    @property
+    def ago(self) -> str:
+        return self.text if self.age is None else ago(self.age)
+
+
+@dataclass(frozen=True, slots=True)
+class VaultForecast:
+    """The unwraps of a restart in one vault; `shares` of its limit in 10 seconds, by server."""
+
+    vault: str
+    unwraps: Mapping[str, int]
+    shares: Mapping[str, float]
+
+    @property
+    def total(self) -> int:
+        return sum(self.unwraps.values())
+
+    @property
+    def share(self) -> float:
+        return sum(self.shares.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The answer for the chosen instances at `at`, a Unix time."""
+
+    question: Question
+    at: float
+    vantage: Vantage | None
+    instances: tuple[str, ...]
+    readings: tuple[Reading, ...]
+    dependencies: tuple[Dependency, ...]
+    forecast: tuple[VaultForecast, ...]
+    reasons: tuple[Reason, ...]
+    notes: tuple[str, ...]  # what the answer does not cover
+
+    @property
+    def verdict(self) -> str:
+        """Return `ready`, `not_ready`, or `not_known` if nothing worse is known."""
+        if not self.reasons:
+            return "ready"
+        return "not_ready" if any(reason.known for reason in self.reasons) else "not_known"

@@ -1,0 +1,133 @@
+"""Read the list of targets that an exporter's API returns.
+
+A response of another program or version is a reason, never a shorter list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from exporter.core import bounded_json
+from exporter.core.durations import unix_time
+from exporter.core.model import Vantage
+from exporter.core.readiness import WHY
+from exporter.tde.gate.conditions import Condition, Reason, reason
+from exporter.tde.gate.model import ExporterState, TargetState
+from exporter.tde.model import printable
+
+# The values of the configuration's `type`.
+CREDENTIAL_TYPES = (
+    "client_secret", "connector_secret", "client_certificate", "managed_identity", "workload_identity", "default"
+)  # fmt: skip
+
+
+class _FieldError(Exception):
+    """A field has a value of another kind; the text is its name."""
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return printable(value)
+
+
+def _time(value: Any) -> float:
+    return unix_time(_text(value))
+
+
+def _optional(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return the reader of a value that may be unknown."""
+    return lambda value: None if value is None else read(value)
+
+
+def _exactly(kind: type) -> Callable[[Any], Any]:
+    """Return the reader of a value of one type; a bool is no int."""
+
+    def read(value: Any) -> Any:
+        if type(value) is not kind:
+            raise TypeError
+        return value
+
+    return _optional(read)
+
+
+def _credential_type(value: Any) -> str:
+    if value not in CREDENTIAL_TYPES:  # of another version, with an expiry that this program may misjudge
+        raise ValueError
+    return _text(value)
+
+
+def _instances(value: Any) -> tuple[Mapping[str, str], ...]:
+    if not isinstance(value, list):
+        raise TypeError
+    return tuple({_text(name): _text(label) for name, label in one.items()} for one in value)
+
+
+# Field of the JSON, attribute of TargetState, and the reader of its value.
+_FIELDS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
+    ("target", "name", _text),
+    ("vault", "vault", _text),
+    ("key", "key_name", _text),
+    ("key_version", "key_version", _optional(_text)),
+    ("vault_side_ready", "ready", _exactly(bool)),
+    ("why", "why", _text),
+    ("ready_since", "ready_since", _optional(_time)),
+    ("last_not_ready", "last_not_ready", _optional(_time)),
+    ("last_unwrap", "last_unwrap", _optional(_time)),
+    ("success", "success", _exactly(bool)),
+    ("key_type", "key_type", _optional(_text)),
+    ("key_size_bits", "key_size_bits", _exactly(int)),
+    ("credential", "credential", _text),
+    ("credential_type", "credential_type", _credential_type),
+    ("credential_expires_at", "credential_expires_at", _optional(_time)),
+    ("instances", "instances", _instances),
+)
+
+
+def read_state(data: bytes, url: str) -> ExporterState | Reason:
+    """Return the state in a response body, or why it is none; `url` is for the text."""
+    try:
+        # JSON's own guess of the encoding would take UTF-16, which no exporter sends.
+        content = bounded_json.parse(data.decode("utf-8"), bounded_json.MOST_OF_RESPONSE)
+    except bounded_json.TooManyValuesError as error:
+        return reason(Condition.EXPORTER_FOREIGN, url=url, cause=f"it has {error}")
+    except ValueError:
+        return reason(Condition.EXPORTER_FOREIGN, url=url, cause="it is not JSON in UTF-8")
+    if not isinstance(content, dict) or not isinstance(content.get("targets"), list):
+        return reason(Condition.EXPORTER_FOREIGN, url=url, cause="it has no list of targets")
+    if missing := _missing(content):
+        return reason(Condition.EXPORTER_OLD, url=url, field=missing)
+    try:
+        at, vantage = _read("at", _time, content), _read("vantage", Vantage, content)
+        return ExporterState(at, vantage, tuple(_target(row) for row in content["targets"]))
+    except _FieldError as error:
+        return reason(Condition.EXPORTER_FOREIGN, url=url, cause=f"its field {error} has a value of another kind")
+
+
+def _read(name: str, read: Callable[[Any], Any], row: Any) -> Any:
+    """Return the value of a field. Raises _FieldError if it is of another kind."""
+    try:
+        return read(row[name])
+    except (TypeError, ValueError, AttributeError):
+        raise _FieldError(name) from None
+
+
+def _missing(content: Mapping[str, Any]) -> str | None:
+    """Return the first field that the response lacks."""
+    of_all = (name for name in ("at", "vantage") if name not in content)
+    rows = (row for row in content["targets"] if isinstance(row, dict))
+    return next(of_all, None) or next((name for row in rows for name, _, _ in _FIELDS if name not in row), None)
+
+
+def _target(row: Any) -> TargetState:
+    values = {attribute: _read(name, read, row) for name, attribute, read in _FIELDS}
+    if values["ready"] and values["why"] != "ready":
+        raise _FieldError("why")  # the row contradicts itself
+    return TargetState(failure=_failure(row), **values)
+
+
+def _failure(row: Mapping[str, Any]) -> str:
+    parts = [str(row[name]) for name in ("code", "symbol") if isinstance(row.get(name), str | int)]
+    parts += [f"at {row['step']}"] if isinstance(row.get("step"), str) else []
+    return " ".join([*parts, *([f"({row['reason']})"] if isinstance(row.get("reason"), str) else [])]) or WHY["not_ready"]

@@ -1,0 +1,27 @@
+"""What a section still has of an earlier reading."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from exporter.core.durations import ago, known_time
+from exporter.tde.findings import in_utc
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """When the rows of a section were read, why they were not read again, and their age; empty if unknown."""
+
+    read_at: str
+    message: str
+    age: str = ""
+
+    @property
+    def when(self) -> str:
+        return f"{in_utc(self.read_at)} ({self.age})" if self.age else in_utc(self.read_at)
+
+
+def kept_since(time: str, message: str, now: float | None) -> Kept:
+    """Return the time and message of a section, with its age at `now`, a Unix time."""
+    at = known_time(time)
+    return Kept(time, message, "" if now is None or at is None else ago(now - at))

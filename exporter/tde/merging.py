@@ -1,0 +1,57 @@
+"""Two readings of one SQL Server as one: each section from its last good reading, with the time of that reading.
+
+What was not read never removes what an earlier reading found.
+"""
+
+from __future__ import annotations
+
+from exporter.tde.document import Document
+from exporter.tde.usage import REGISTRY
+
+_NOT_READ = "not read"
+
+
+def merged(later: Document, earlier: Document) -> Document:
+    """Return the later reading, with the sections of the earlier one that the later one lacks.
+
+    A later reading with a failure has no section: its failure becomes the message of each.
+    """
+    names = dict.fromkeys((*earlier.sections, *later.sections, *earlier.errors, *later.errors, REGISTRY))
+    chosen = {name: _source(name, later, earlier) for name in names}
+    errors = {name: source.errors[name] for name, source in chosen.items() if name in source.errors}
+    kept = {name: source.kept[name] for name, source in chosen.items() if name in source.kept}
+    for name, source in chosen.items():
+        if source is earlier and is_good(earlier, name):
+            kept[name] = time_of(earlier, name)
+            errors[name] = later.failure or later.errors.get(name, _NOT_READ)
+    return Document(
+        address=later.address or earlier.address,
+        sections={name: source.sections[name] for name, source in chosen.items() if name in source.sections},
+        errors=errors,
+        key_uris=chosen[REGISTRY].key_uris,
+        kept=kept,
+    )
+
+
+def is_good(document: Document, section: str) -> bool:
+    """Whether some reading got the section as a whole. An empty registry proves nothing: a login may not see it."""
+    found = bool(document.key_uris) if section == REGISTRY else section in document.sections
+    return found and (section not in document.errors or section in document.kept)
+
+
+def time_of(document: Document, section: str) -> str:
+    """Return when the rows of a section were read, as ISO 8601 in UTC; empty if unknown."""
+    return document.kept.get(section) or read_at(document)
+
+
+def read_at(document: Document) -> str:
+    """Return the time of the reading; empty if unknown."""
+    return next((str(row.get("read_at_utc", "")) for row in document.sections.get("instance", ())), "")
+
+
+def _source(section: str, later: Document, earlier: Document) -> Document:
+    """Return the reading that counts for a section."""
+    if not is_good(later, section):
+        return earlier if is_good(earlier, section) or later.failure is not None else later
+    is_older = section in later.kept and later.kept[section] < time_of(earlier, section)
+    return earlier if is_older and is_good(earlier, section) else later

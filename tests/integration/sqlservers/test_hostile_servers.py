@@ -1,0 +1,204 @@
+"""SQL Servers that send what no SQL Server sends: each reading ends, in little memory, with a reason."""
+
+import asyncio
+import random
+import struct
+import threading
+import time
+import tracemalloc
+
+import pytest
+
+from exporter.simulator.sql import response, servers, session
+from exporter.simulator.sql.response import ResultSet
+from exporter.sqlservers import failure, fleet, reading
+from exporter.sqlservers.driver import SqlLogin
+from exporter.sqlservers.encryption import make_context
+from exporter.sqlservers.reading import Access, read_server
+from exporter.tde.document import Document
+from exporter.tde.server_name import parse_server_name
+from tests.support.simulated_sql import FIRST, sql_servers
+
+pytestmark = pytest.mark.asyncio
+PASSWORD = "hunter22-" * 3
+MIB = 1024 * 1024
+LARGE = "300000000"
+NOT_TDS = "the server names packets above 32767 bytes, which TDS forbids: is it a SQL Server?"
+TOO_LARGE = "an answer is larger than 16 MiB, or than 1 MiB without its rows: is it a SQL Server?"
+DONE = response.done()
+
+
+def text(value):
+    return bytes([len(value)]) + value.encode("utf-16-le")
+
+
+def sized(token, body):
+    return struct.pack("<BH", token, len(body)) + body
+
+
+def packet_size(value):
+    return sized(0xE3, b"\x04" + text(value) + text("4096"))
+
+
+def message(number):
+    """The shortest message."""
+    body = struct.pack("<iBB", number, 1, 0) + struct.pack("<H", 0) + b"\0\0" + struct.pack("<i", 1)
+    return sized(0xAB, body)
+
+
+def columns(number):
+    return b"\x81" + struct.pack("<H", number) + (struct.pack("<IH", 0, 1) + b"\x26\x04" + b"\0") * number
+
+
+def value(characters):
+    return response.rows(ResultSet(("line",), (("x" * characters,),)))
+
+
+# Each answer to the first batch, and the reason.
+ANSWERS = {
+    "packet_size": (packet_size(LARGE) + DONE, NOT_TDS),
+    "packet_size_across_packets": (b"\xa9\xff\x0f" + b"\0" * 4095 + packet_size("0_3" + LARGE[1:]) + DONE, NOT_TDS),
+    "messages": (message(1) * (8 * MIB // 17) + DONE, TOO_LARGE),
+    "messages_that_the_driver_removes": (message(3621) * 20_000 + response.done(response.FAILED), "(IndexError)"),
+    "one_value": (value(10_000_000) + DONE, TOO_LARGE),
+    "columns": (columns(32_000) + (b"\xd2" + b"\xff" * 4000) * 200 + DONE, "a result has 32000 columns, more than 8"),
+    "rows_without_columns": (columns(0) + b"\xd1" * (8 * MIB) + DONE, TOO_LARGE),
+    "empty_rows": (columns(1) + b"\xd2\x01" * (2 * MIB) + DONE, "a result has more than 100000 rows: is it a SQL Server?"),
+    "rows": (response.rows(ResultSet(("line",), (("x" * 4000,),) * 5000)) + DONE, TOO_LARGE),
+}
+
+
+class Hostile:
+    """One simulated server, whose answers a test replaces."""
+
+    def __init__(self, simulated):
+        self._simulated = simulated
+
+    async def read(self, seconds=20.0):
+        """Return the document, and the memory at its highest in bytes."""
+        name = parse_server_name(f"localhost,{self._simulated.ports[FIRST]}")
+        access = Access(SqlLogin("ekm", PASSWORD), make_context(None, verify=False), seconds)
+        tracemalloc.start()
+        try:
+            document = await asyncio.to_thread(read_server, name, access)
+            return document, tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+
+@pytest.fixture
+async def hostile(tmp_path):
+    async with sql_servers(tmp_path, password=PASSWORD) as simulated:
+        yield Hostile(simulated)
+
+
+@pytest.mark.parametrize("size", [LARGE, " 9999999999 ", "٣٠٠٠٠٠٠٠٠"])
+async def test_packet_size_of_a_login_allocates_nothing(hostile, monkeypatch, size):
+    acknowledged = response.login_acknowledged
+    monkeypatch.setattr(
+        response, "login_acknowledged", lambda *args, **options: packet_size(size) + acknowledged(*args, **options)
+    )
+    document, peak = await hostile.read()
+    assert document.failure == NOT_TDS
+    assert peak < 50 * MIB
+
+
+async def test_protocol_with_codecs_of_the_server_is_refused(hostile, monkeypatch):
+    acknowledged = response.login_acknowledged
+    monkeypatch.setattr(
+        response, "login_acknowledged", lambda _version, *args, **options: acknowledged(0x71000001, *args, **options)
+    )
+    document, _ = await hostile.read()
+    assert document.failure == "the server speaks a protocol older than TDS 7.2: SQL Server 2016 or later is needed"
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+async def test_hostile_answer_has_a_reason_and_little_memory(hostile, monkeypatch, name):
+    answer, cause = ANSWERS[name]
+
+    async def respond(_self, _request):
+        return answer
+
+    monkeypatch.setattr(session.SqlSession, "_answer", respond)
+    started = time.monotonic()
+    document, peak = await hostile.read(seconds=60.0)
+    assert cause in document.failure
+    assert time.monotonic() - started < 60
+    assert peak - len(answer) < 130 * MIB
+
+
+def fragment(source):
+    """A random part of an answer: tokens, truncated tokens, or noise."""
+    noise = source.randbytes(source.randrange(40))
+    kinds = (
+        noise,
+        message(source.choice([1, 3621, 22001])),
+        columns(source.randrange(10)),
+        value(source.randrange(5000)),
+        packet_size(source.choice(["4096", "x", "-1", LARGE])),
+        bytes([source.choice([0x81, 0xD1, 0xD2, 0xE3, 0xAA, 0xAB, 0xAC, 0xAD, 0xAE, 0xED, 0xEE, 0xA9, 0x79])]) + noise,
+        response.return_value(source.randrange(65536), 7),
+        response.rows(ResultSet(("a", "b"), ((None, "x"), (source.randrange(2**31), "\ud7ff")))),
+        response.done(source.choice([0, 1, 2, 16, 32])),
+    )
+    return source.choice(kinds)
+
+
+async def test_random_answers_are_no_internal_error(hostile, monkeypatch):
+    source = random.Random(24)  # noqa: S311 - the same answers in each run
+
+    async def respond(_self, _request):
+        return b"".join(fragment(source) for _ in range(source.randrange(12))) + DONE
+
+    monkeypatch.setattr(session.SqlSession, "_answer", respond)
+    for _ in range(60):
+        document, peak = await hostile.read(seconds=3.0)
+        assert document.failure or document.errors
+        assert peak < 50 * MIB
+
+
+async def test_registry_without_end_keeps_what_was_read(hostile, monkeypatch):
+    usual = servers._Backend.run
+
+    async def slow(self, text):
+        if "xp_reg" not in text:
+            return await usual(self, text)
+        await asyncio.sleep(0.02)
+        return (ResultSet(("SubKey",), tuple((f"key-{number}",) for number in range(5000))),) if "enumkeys" in text else ()
+
+    monkeypatch.setattr(servers._Backend, "run", slow)
+    for module in (reading, failure):
+        monkeypatch.setattr(module, "WHOLE", 0.4)
+    started = time.monotonic()
+    document, _ = await hostile.read()
+    assert time.monotonic() - started < 40
+    assert document.failure is None
+    assert document.errors == {"registry": "not read to its end within 8 s, 0.4 times --sql.timeout: raise it"}
+    assert document.sections["keys"]
+
+
+async def test_registry_with_an_endless_name_is_a_reason(hostile, monkeypatch):
+    usual = servers._Backend.run
+
+    async def long(self, text):
+        return (ResultSet(("SubKey",), (("x" * 300,),)),) if "xp_reg" in text else await usual(self, text)
+
+    monkeypatch.setattr(servers._Backend, "run", long)
+    document, _ = await hostile.read()
+    assert "the registry has a name or a KeyUri that is too long" in document.errors["registry"]
+
+
+async def test_thread_that_never_ends_is_abandoned(monkeypatch):
+    released = threading.Event()
+    monkeypatch.setattr(
+        fleet, "read_server", lambda name, _: released.wait() if name.host == "n1" else Document(address=name.text)
+    )
+    names = [parse_server_name(name) for name in ("n1", "n2", "n3")]
+    access = Access(SqlLogin("ekm", PASSWORD), make_context(None, verify=False), 0.05)
+    counts = []
+    found = await asyncio.to_thread(
+        fleet.read_servers, names, access, parallel=1, progress=lambda done, failed: counts.append((done, failed))
+    )
+    released.set()
+    assert [one.failure for one in found] == ["not read to its end within 1 s, 20 times --sql.timeout: raise it", None, None]
+    assert counts == [(1, 1), (2, 1), (3, 1)]

@@ -1,0 +1,159 @@
+"""One SQL Server whose connection breaks, whose registry is odd, or whose driver fails; nothing is connected."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from exporter.sqlservers import driver, reading, script
+from exporter.sqlservers.driver import Result, SqlLogin
+from exporter.sqlservers.encryption import make_context
+from exporter.sqlservers.failure import SqlConnectionError, SqlStatementError
+from exporter.sqlservers.registry import KEY_URI, ROOT, SUBKEYS, read_key_uris
+from exporter.sqlservers.sql_errors import SqlMessage
+from exporter.tde.document import SECTIONS
+from exporter.tde.registry import RegistryUri
+from exporter.tde.server_name import parse_server_name
+from tests.support.sql_inventory import lines_of, rows_of
+
+ROWS = rows_of("N1")
+URI = "https://contoso-prod.vault.azure.net/keys/K/v1"
+NOT_FOUND = SqlMessage(22001, 1, "RegOpenKeyEx() returned error 2, 'The system cannot find the file specified.'")
+DENIED = SqlMessage(22001, 1, "RegOpenKeyEx() returned error 5, 'Access is denied.'")
+
+
+class Server:
+    """Answers batches; `broken` has the connections, by number, and the section at which each of them breaks."""
+
+    def __init__(self, rows=None, broken=None, damaged=()):
+        self.rows, self.broken, self.damaged = rows or ROWS, broken or {}, damaged
+        self.opened = self.closed = 0
+
+    def connect(self, *_):
+        self.opened += 1
+        return SimpleNamespace(query=self.query, close=self.close)
+
+    def close(self):
+        self.closed += 1
+
+    def query(self, batch):
+        if "xp_reg" in batch:
+            return Result((), ())
+        (section,) = [name for name, text in script.batches() if text == batch]
+        if self.broken.get(self.opened) == section:
+            raise SqlConnectionError("no answer within 15 s")
+        lines = lines_of(section, self.rows.get(section, ()))
+        return Result(tuple((line,) for line in (lines[1:] if section in self.damaged else lines)), ())
+
+
+@pytest.fixture
+def read(monkeypatch):
+    def run(server):
+        monkeypatch.setattr(reading, "EncryptedSocket", lambda *_: None)
+        monkeypatch.setattr(reading, "SqlConnection", server.connect)
+        access = reading.Access(SqlLogin("u", "p"), make_context(None, verify=False), 15.0)
+        document = reading.read_server(parse_server_name("n1"), access)
+        assert server.closed == server.opened
+        return document
+
+    return run
+
+
+def test_batch_that_breaks_its_connection_costs_its_section(read):
+    server = Server(broken={1: "modules"})
+    document = read(server)
+    assert (document.failure, document.errors) == (None, {"modules": "no answer within 15 s"})
+    assert set(document.sections) == {*SECTIONS} - {"modules"}
+    assert server.opened == 2
+
+
+def test_second_broken_connection_ends_the_reading(read):
+    document = read(Server(broken={1: "modules", 2: "keys"}))
+    assert (document.failure, document.sections) == ("no answer within 15 s", {})
+
+
+def test_damaged_section_is_an_error_of_that_section(read):
+    document = read(Server(damaged=("keys",)))
+    assert list(document.errors) == ["keys"]
+
+
+@pytest.mark.parametrize(
+    "rows", [{**ROWS, "instance": [{**ROWS["instance"][0], "platform": "linux"}]}, {**ROWS, "providers": [], "keys": []}]
+)
+def test_registry_is_not_read_on_linux_or_without_a_provider(read, rows):
+    server = Server(rows)
+    server_query = server.query
+
+    def query(batch):
+        assert "xp_reg" not in batch
+        return server_query(batch)
+
+    server.query = query
+    assert read(server).errors == {}
+
+
+def registry(entries, *, messages=()):
+    """Return a query function over paths below ROOT and their KeyUri; a path without one is only a key."""
+
+    def query(statement):
+        for path in [ROOT, *(f"{ROOT}\\{one}" for one in entries)]:
+            if statement == SUBKEYS.format(path=path.replace("'", "''")):
+                below = [one for one in (f"{ROOT}\\{name}" for name in entries) if one.rpartition("\\")[0] == path]
+                return Result(tuple((one.rpartition("\\")[2],) for one in below), messages)
+            if statement == KEY_URI.format(path=path.replace("'", "''")):
+                uri = entries.get(path.removeprefix(f"{ROOT}\\"))
+                return Result((("KeyUri", uri),), ()) if uri else Result((), (NOT_FOUND,))
+        return Result((), (NOT_FOUND,))
+
+    return query
+
+
+def test_registry_is_walked_two_levels_deep():
+    entries = {"https://v": None, "https://v\\2C56": URI, "https://v\\2C57": URI, "it's": None, "it's\\2C58": URI}
+    assert read_key_uris(registry(entries)) == tuple(RegistryUri(one, URI) for one in ("2C56", "2C57", "2C58"))
+
+
+def test_missing_key_of_the_connector_means_no_uri():
+    assert read_key_uris(lambda _: Result((), (NOT_FOUND,))) == ()
+
+
+def test_missing_key_as_an_error_means_no_uri():
+    def query(_):
+        raise SqlStatementError((NOT_FOUND,))
+
+    assert read_key_uris(query) == ()
+
+
+def test_refused_registry_is_an_error_although_sql_server_sends_information():
+    with pytest.raises(SqlStatementError, match=r"message 22001: .* returned error 5"):
+        read_key_uris(registry({}, messages=(DENIED,)))
+
+
+@pytest.mark.parametrize(("width", "ends"), [(1, True), (100, False)])
+def test_keys_without_end_are_bounded(width, ends):
+    calls = []
+
+    def query(statement):
+        calls.append(statement)
+        return Result((("x",),) * width if "enumkeys" in statement else (), ())
+
+    if ends:
+        assert read_key_uris(query) == ()
+    else:
+        with pytest.raises(SqlStatementError, match="too many entries"):
+            read_key_uris(query)
+    assert len(calls) <= 5000
+
+
+def test_windows_account_signs_in_with_the_name_of_the_service(monkeypatch):
+    made = []
+    monkeypatch.setattr("sys.platform", "win32")
+    monkeypatch.setattr("pytds.login.SspiAuth", lambda **options: made.append(options))
+    monkeypatch.setattr("socket.getfqdn", lambda host: f"{host}.contoso.com")
+    driver._windows_account("n1", 1433)
+    assert made == [{"spn": "MSSQLSvc/n1.contoso.com:1433"}]
+
+
+def test_windows_account_elsewhere_has_a_reason(monkeypatch):
+    monkeypatch.setattr("sys.platform", "linux")
+    with pytest.raises(SqlConnectionError, match="Windows sign-in exists on Windows only"):
+        driver._windows_account("n1", 1433)

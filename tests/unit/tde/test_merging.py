@@ -1,0 +1,123 @@
+"""Each section is of its last good reading; what was not read removes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from exporter.core.durations import unix_time
+from exporter.tde.document import Document, as_json, completed, document_from
+from exporter.tde.findings import Kind
+from exporter.tde.merging import merged
+from exporter.tde.model import instance_of
+from exporter.tde.plan import HandWritten, make_plan
+from exporter.tde.registry import RegistryUri
+from tests.support.sql_inventory import rows_of
+
+URI = RegistryUri("2C56", "https://contoso-prod.vault.azure.net/keys/K/1111")
+MONDAY, TUESDAY, FRIDAY = "2026-11-23T20:00:00", "2026-11-24T20:00:00", "2026-11-27T20:00:00"
+
+
+def reading(time, *missing, uris=(URI,), errors=None, **changes):
+    rows = {name: tuple(one) for name, one in rows_of("N1").items() if name not in missing}
+    rows["instance"][0].update(read_at_utc=time, **changes)
+    return completed(Document(address="n1", sections=rows, errors=errors or {}, key_uris=uris))
+
+
+def with_kept_keys(time=FRIDAY):
+    return merged(reading(time, "keys", errors={"keys": "no answer"}), reading(MONDAY))
+
+
+def plan_of(document):
+    return make_plan([instance_of(document)], [], HandWritten(), {})
+
+
+def test_section_that_timed_out_is_kept_with_its_time():
+    found = with_kept_keys()
+    assert (found.kept, found.errors) == ({"keys": MONDAY}, {"keys": "no answer"})
+    plan = plan_of(found)
+    assert len(plan.targets) == 1
+    ((text, servers),) = plan.findings.gaps.items()
+    assert text == f"the section keys is of {MONDAY}Z, because it was not read again: no answer"
+    assert (servers, plan.findings.kinds[text]) == (["N1"], Kind.SECTION_KEPT)
+
+
+def test_kept_section_has_its_age():
+    now, found = unix_time(FRIDAY), with_kept_keys()
+    assert instance_of(found, now).kept["keys"].when == f"{MONDAY}Z (4d ago)"
+    assert instance_of(replace(found, kept={"keys": "?"}), now).kept["keys"].when == "?"
+
+
+def test_impossible_section_of_a_file_is_not_kept():
+    content = as_json(with_kept_keys())
+    content["sections"] = [
+        {**one, "rows": [{"name": "x" * 129}]} if one["section"] == "keys" else one for one in content["sections"]
+    ]
+    held = document_from(content)
+    assert held.kept == {}
+    assert "128" in held.errors["keys"]
+    content["sections"] = [one for one in content["sections"] if one["section"] != "keys"]
+    assert document_from(content).kept == {}
+
+
+def test_kept_section_survives_the_file():
+    found = with_kept_keys()
+    assert document_from(as_json(found)) == found
+
+
+def test_next_good_reading_replaces_the_kept_section():
+    again = merged(reading(FRIDAY, "keys", errors={"keys": "denied"}), with_kept_keys(TUESDAY))
+    assert (again.kept, again.errors) == ({"keys": MONDAY}, {"keys": "denied"})
+    assert merged(reading(FRIDAY), again).kept == {}
+
+
+def test_revoked_right_is_not_an_empty_list():
+    revoked = reading(FRIDAY, "credentials", "keys", "logins", "replicas", may_view_definitions=0)
+    emptied = completed(Document(sections={**revoked.sections, "credentials": (), "keys": (), "logins": (), "replicas": ()}))
+    found = merged(emptied, reading(MONDAY))
+    assert set(found.kept) >= {"credentials", "keys", "logins"}
+    assert len(plan_of(found).targets) == 1
+
+
+def test_hidden_databases_are_not_gone():
+    hidden = reading(FRIDAY, may_view_databases=0)
+    emptied = completed(Document(sections={**hidden.sections, "databases": (), "encryption": ()}))
+    assert set(merged(emptied, reading(MONDAY)).kept) == {"databases", "encryption", "registry"}
+
+
+def test_section_that_was_read_removes():
+    empty = reading(FRIDAY)
+    empty = completed(Document(sections={**empty.sections, "encryption": (), "databases": ()}, key_uris=(URI,)))
+    assert plan_of(merged(empty, reading(MONDAY))).targets == []
+
+
+def test_server_that_was_not_read_is_kept_as_a_whole():
+    found = merged(Document(address="n1", failure="no answer"), reading(MONDAY, "modules", errors={"modules": "denied"}))
+    assert found.failure is None
+    assert found.errors["modules"] == "denied"
+    plan = plan_of(found)
+    assert len(plan.targets) == 1
+    text = f"not read in the latest run, so everything is of {MONDAY}Z: no answer"
+    assert plan.findings.kinds[text] is Kind.INSTANCE_KEPT
+    assert merged(reading(FRIDAY), found).kept == {}
+
+
+def test_registry_that_shows_nothing_keeps_its_entries():
+    found = merged(reading(FRIDAY, uris=()), reading(MONDAY))
+    assert (found.key_uris, found.kept) == ((URI,), {"registry": MONDAY})
+    plan = plan_of(found)
+    assert plan.findings.gaps == {}
+    assert len(plan.targets) == 1
+    assert any("the section registry is of" in text for text in plan.findings.notes)
+
+
+def test_older_file_fills_what_the_newer_reading_lacks():
+    newer = with_kept_keys()
+    found = merged(newer, reading(TUESDAY))
+    assert found.kept == {"keys": TUESDAY}
+    assert found.sections["instance"] == newer.sections["instance"]
+
+
+def test_damaged_section_without_an_earlier_one_stays_an_error():
+    first = reading(MONDAY, "keys", errors={"keys": "denied"})
+    found = merged(reading(FRIDAY, "keys", errors={"keys": "no answer"}), first)
+    assert (found.kept, found.errors) == ({}, {"keys": "no answer"})
