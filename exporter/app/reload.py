@@ -46,7 +46,7 @@ class OnReload(Protocol):
 
 
 class Reloader:
-    """Reloads a configuration file. To be used from one event loop."""
+    """Reloads a configuration file. Use it from one event loop."""
 
     def __init__(self, path: Path, apply: Apply, *, on_reload: OnReload) -> None:
         self._path, self._apply, self._on_reload = path, apply, on_reload
@@ -61,9 +61,7 @@ class Reloader:
         self._tasks: SingleFlight[int | str, list[str]] = SingleFlight()
 
     async def reload(self) -> list[str]:
-        """Reload and return the problems, one line each.
-
-        Empty if the configuration was applied.
+        """Reload and return the problems, one line each; none after a success.
 
         All calls while a reload waits for its turn share that reload.
         """

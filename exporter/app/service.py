@@ -62,7 +62,7 @@ class RunOptions:
 
 
 class Service:
-    """All parts of a running exporter. To be used from one event loop.
+    """All parts of a running exporter. Use it from one event loop.
 
     The web server uses it through `web.interfaces.Service`.
     """
@@ -274,10 +274,7 @@ class Service:
         _log.error("internal error", extra=fields(**place_of(error)))
 
     def _unexplained(self, facts: Facts) -> None:
-        """Record an exception that the adapter cannot classify.
-
-        An internal error, known by its facts only.
-        """
+        """Record an internal error that the adapter could not classify. Only its facts are known."""
         self.recorder.internal_error()
         extra = fields(exception=facts.exception, detail=facts.detail or None, at=facts.raised_at)
         _log.error("internal error", extra=extra)

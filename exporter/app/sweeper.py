@@ -17,7 +17,7 @@ SWEEP_SECONDS = 2.0  # how long a stale verdict may stay
 
 
 class Sweeper:
-    """Sweeps periodically. To be used from one event loop.
+    """Sweeps periodically. Use it from one event loop.
 
     `on_internal_error` receives internal errors.
     """

@@ -78,7 +78,7 @@ def web_config(path: Path) -> webconfig.WebLoaded:
 
 
 def print_findings(loaded: Loaded | webconfig.WebLoaded, *, every: bool = False) -> None:
-    """Print problems and warnings to standard error. Many equal ones share a line, unless `every`."""
+    """Print problems and warnings to standard error. Many equal findings share a line, unless `every`."""
     for line in (*finding_lines(loaded.problems, every=every), *finding_lines(loaded.warnings, "warning: ", every=every)):
         print(line, file=sys.stderr)
 

@@ -12,7 +12,7 @@ _FIRST = 3  # lines of equal findings before the line with the number of the oth
 
 
 def finding_lines(findings: Sequence[Problem], mark: str = "", *, every: bool = False) -> list[str]:
-    """Return a line for each finding, with `mark` before its text. Without `every`, equal ones share a line after the first three.
+    """Return a line for each finding, with `mark` before its text. Without `every`, equal findings share a line after the first three.
 
     Findings are equal if they have the same text about the same setting, whatever credential or target has it.
     """

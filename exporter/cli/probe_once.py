@@ -30,7 +30,7 @@ from exporter.state.records import TargetRecord
 class ProbeOnceResult:
     """The results for a target.
 
-    `expiries` by credential; `chosen` is the credential of the flag `--credential`.
+    `expiries` are by credential; `chosen` is the credential of the flag `--credential`.
     """
 
     chosen: str | None

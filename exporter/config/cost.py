@@ -1,6 +1,6 @@
 """The monthly cost of a configuration, and its share of the vaults' limits.
 
-Computed from the rates of `traffic`, when nothing fails. Prices are left out: they differ by contract and region.
+It is computed from the rates of `traffic`, as if nothing failed. Prices are left out: they differ by contract and region.
 """
 
 from __future__ import annotations
@@ -135,9 +135,10 @@ def _lookup_numbers(lookup: LookupStream) -> Monthly:
 
 
 def _token_key(stream: Stream) -> tuple[object, ...]:
-    """Return what streams that share tokens have in common.
+    """Return what streams need in common to share tokens.
 
-    Credential, audience of the token, and route to Entra ID.
+    It is the credential, the audience of the token, and the route to Entra ID.
+
     """
     cloud = cloud_of(stream.vault)
     resource = cloud.resource if cloud is not None else stream.vault

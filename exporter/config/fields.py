@@ -168,10 +168,7 @@ def _is_secret(key: str) -> bool:
 
 
 def _sources(key: str, usable: Sequence[str]) -> str:
-    """Return the keys for the place of a secret.
-
-    For a password the keys of the password, else those of the secret.
-    """
+    """Return the keys for the place of a password or, without one, of the secret."""
     sources = [name for name in usable if (match := _SOURCE.fullmatch(name)) and _is_secret(match["what"])]
     fitting = [name for name in sources if name.startswith(key)] or sources
     return " or ".join(fitting) or "a file or an environment variable"

@@ -11,7 +11,7 @@ from exporter.config.schema import TOP
 def schema_text() -> str:
     """Write the schema of one file, derived from the tables of `schema`.
 
-    Draft 7, which every editor supports. Rules between two sections are not in it: `check` reports them.
+    It follows draft 7, which every editor supports. Rules between two sections are not in it: `check` reports them.
     """
     heading = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Configuration of ekm-exporter"}
     return json.dumps({**heading, **types.object_json(TOP)}, indent=1, ensure_ascii=False) + "\n"

@@ -33,7 +33,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The section `global`. Durations in seconds."""
+    """The section `global`. Durations are in seconds."""
 
     interval: float = setting(types.INTERVAL, "Time between two probes of a target.", 60.0, shown="60s")
     timeout: float = setting(

@@ -55,7 +55,7 @@ class Tls:
 
 @dataclass(frozen=True, kw_only=True)  # no slots: `entra_route` is cached
 class Module:
-    """How to probe. Durations in seconds."""
+    """How to probe. Durations are in seconds."""
 
     name: str
     mode: Mode = setting(

@@ -39,7 +39,7 @@ class Retained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One vault and key that SQL Servers depend on. Durations in seconds."""
+    """One vault and key that SQL Servers depend on. Durations are in seconds."""
 
     name: str = field(metadata=row(types.NAME, "Name in metrics (label `target`), pages and logs. Unique in all files."))
     # Full host name in lower case, with :port unless it is 443.

@@ -22,7 +22,7 @@ _SECRET_DATES = tuple(operation for operation in OPERATIONS if not operation.wit
 class Stream:
     """One repeated exchange with a vault, of a probe or an auxiliary probe.
 
-    `every` and `key_every` in seconds: between two exchanges, and between two operations with the key.
+    `every` and `key_every` are the seconds between two exchanges, and between two operations with the key.
     """
 
     target: Target

@@ -1,6 +1,6 @@
 """Warnings about a configuration without a problem.
 
-One function for each kind of warning; `coverage` has the warnings about missing verdicts.
+Each kind of warning has one function. The warnings about missing verdicts are in `coverage`.
 """
 
 from __future__ import annotations

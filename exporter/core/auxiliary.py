@@ -1,7 +1,6 @@
 """Auxiliary probes: kinds, results, and the rule usable or not usable.
 
-This module has the result of one auxiliary probe and the rule for `usable`. No auxiliary probe changes the verdict of the
-target.
+No auxiliary probe changes the verdict of the target.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ TITLES: Mapping[Link, str] = {
 class Failed:
     """The deciding failed step of a target, and the name of each link; a link that the target lacks is missing.
 
-    `since` is the Unix time at which its state began. With `unsteady`, it is ready now, and this is its most frequent failure.
+    `since` is the Unix time at which its state began. With `unsteady`, the target is ready now, and this is its most frequent failure.
     """
 
     step: Step
@@ -53,9 +53,9 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A broken link: which one, its name, and the reason. With `unsteady`, it is not broken now, but was several times.
+    """A broken link, its name, and the reason. With `unsteady`, the link is not broken now, but was several times.
 
-    The host has no name, and neither has a cause of several vaults, keys or credentials.
+    The name is empty for the host, and for a cause of several vaults, keys or credentials.
     """
 
     link: Link

@@ -1,6 +1,6 @@
 """Common causes: many failures with one cause are moved to the link that they share.
 
-`SPREADS` moves failures of vaults to an earlier link, or to no vault in particular. What is left and began together is one cause.
+`SPREADS` moves failures of vaults to an earlier link, or to no vault in particular. Failures that are left and began together are one cause.
 """
 
 from __future__ import annotations

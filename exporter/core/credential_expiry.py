@@ -1,6 +1,6 @@
 """Credential expiry: sources, results, and the choice among listed secrets.
 
-Pure choices over the lists of Microsoft Graph and Key Vault. A secret is compared here and never stored.
+The choices are pure functions over the lists of Microsoft Graph and Key Vault. A secret is compared here and never stored.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CredentialExpiry:
-    """The last result of one source for one credential. Unix times.
+    """The last result of one source for one credential. Times are Unix times.
 
     `expires_at` is None if the source has no expiry or no result yet. `looked_up_at` is the time of the last successful lookup,
     None without one (a declared expiry needs none). `failure` is why the newest lookup failed or does not list the credential:
@@ -78,7 +78,7 @@ class AppCredentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretVersion:
-    """One version of a Key Vault secret, without its value. Unix times."""
+    """One version of a Key Vault secret, without its value. Times are Unix times."""
 
     version: str
     enabled: bool

@@ -1,6 +1,6 @@
 """The step to which a timeout is charged.
 
-It is the step that used the time, not the step that had none left.
+The step that used the time is charged, not the step that had none left.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TIMEOUT_IN: Mapping[Phase | None, Fault] = {
 def slow_in(phases: Mapping[Phase, float]) -> Fault:
     """Return the fault of a step that used the time of later steps.
 
-    It is the timeout of the step's longest phase.
+    The fault is the timeout of the step's longest phase.
     """
     return TIMEOUT_IN[max(phases, key=phases.__getitem__, default=None)]
 

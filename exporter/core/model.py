@@ -30,7 +30,7 @@ class Step(StrEnum):
 class Phase(StrEnum):
     """The parts of one exchange.
 
-    `dns`, `connect` and `tls` exist only if it made a connection.
+    `dns`, `connect` and `tls` exist only if the exchange made a connection.
     """
 
     DNS = "dns"
@@ -94,7 +94,7 @@ class CredentialKind(StrEnum):
 class Facts:
     """The facts of one exchange. `classify` derives the code and the reason.
 
-    `detail` is masked and at most 256 characters. Times in seconds; `server_time` and certificate dates are Unix times.
+    `detail` is masked and at most 256 characters. Times are in seconds; `server_time` and certificate dates are Unix times.
     """
 
     fault: Fault = Fault.NONE
@@ -198,7 +198,7 @@ class KeyFacts:
     def supported(self) -> bool:
         """Whether the connector accepts the key; a key that it rejects is code 3.
 
-        It accepts RSA and RSA-HSM of 2048 or 3072 bits.
+        The connector accepts RSA and RSA-HSM of 2048 or 3072 bits.
         """
         return self.kty in ("RSA", "RSA-HSM") and self.size_bits in (2048, 3072)
 

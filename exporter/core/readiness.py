@@ -1,7 +1,7 @@
 """The rule behind `ekm_vault_side_ready`.
 
-It is whether SQL Server could open its databases, as far as a probe shows. A probe cannot test the SQL Server host itself:
-its secret, proxy, registry and DLL.
+The verdict is whether SQL Server could open its databases, as far as a probe shows. A probe cannot test the SQL Server host
+itself: its secret, proxy, registry and DLL.
 """
 
 from __future__ import annotations

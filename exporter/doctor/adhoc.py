@@ -1,6 +1,4 @@
-"""A target without a configuration file.
-
-A vault, a key and SQL Server's credential string.
+"""A target without a configuration file: vault, key and credential string.
 
 A DBA has these three, and a code from the error log. A proxy or a private certificate authority needs a configuration file.
 """

@@ -1,8 +1,6 @@
-"""Checks of the sign-in.
+"""Checks of the sign-in, from the challenge to the expiry of the credential.
 
-Challenge, tenant, secret, token, audience, firewall, expiry.
-
-One function per check turns evidence into a finding. No text has a part of a secret or token.
+One function per check turns evidence into a finding. No text contains a part of a secret or token.
 """
 
 from __future__ import annotations

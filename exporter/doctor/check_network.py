@@ -1,6 +1,4 @@
-"""Checks of the network.
-
-Proxy, names, ports, certificates, revocation hosts, path and clock.
+"""Checks of the network, from the proxy to certificates and clocks.
 
 One function per check turns evidence into a finding.
 """
@@ -158,10 +156,7 @@ def _kind(address: str) -> str:
 
 
 def clock(evidence: Evidence) -> Finding:
-    """Use the smallest difference.
-
-    If this host's clock is wrong, it differs from all services.
-    """
+    """Use the smallest difference: a wrong clock here differs from all services."""
     refused = owned(evidence, "clock")
     known = [one.skew for one in (evidence.vault, evidence.entra) if one is not None and one.skew is not None]
     if not known:

@@ -1,6 +1,4 @@
-"""Collects the evidence for the checks.
-
-Requests, lookups and files, each until its deadline.
+"""Collects the evidence for the checks, each part until its deadline.
 
 The evidence is a probe with a fresh token, an endpoint check of both hosts, a listing of keys, auxiliary probes, revocation hosts
 and expiry dates. A failure is a value in `Evidence`.
@@ -62,7 +60,7 @@ class _SignInTrace:
 
 
 class EvidenceCollector:
-    """Collects the evidence of one target, once. To be used from one event loop.
+    """Collects the evidence of one target, once. Use it from one event loop.
 
     Raises NetworkError if a module's authorities cannot be loaded. `look_up` returns the expiry of a credential by its name and that
     of a target; if it is None, the sources are looked up now.

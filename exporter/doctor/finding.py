@@ -1,6 +1,4 @@
-"""The finding of a check.
-
-An outcome with a text, or the check whose failure blocks this one.
+"""The finding of a check: an outcome with a text, or the failed check that blocks it.
 
 Checks share the constructors here, and the rule that turns a step of the probe into a finding.
 """
@@ -23,9 +21,9 @@ _NOT_IN_MODE = "the module's mode leaves it out"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """`code` in any generation; a failure without one has the code of the table.
+    """An outcome with its text. `code` may be of any generation; without one, a failure has the code of the table.
 
-    `blocked_by`: the failed check.
+    `blocked_by` is the failed check.
     """
 
     outcome: CheckOutcome
@@ -72,10 +70,7 @@ def blocked(check: str) -> Finding:
 
 
 def of_step(evidence: Evidence, step: Step, check: str) -> Finding | None:
-    """Return the finding of a check by a step of the probe.
-
-    None if the step succeeded.
-    """
+    """Return a check's finding by a step of the probe; None if the step succeeded."""
     result = evidence.report.step(step)
     if result is not None and result.outcome is Outcome.OK:
         return None

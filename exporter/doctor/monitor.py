@@ -56,7 +56,7 @@ class _Entry:
 
 
 class PreflightMonitor:
-    """Runs preflight checks periodically. To be used from one event loop.
+    """Runs preflight checks periodically. Use it from one event loop.
 
     `on_results` receives the results of each run, or None if the last ones no longer apply. `on_internal_error` receives internal errors.
     `draw` gives a number in [0, 1], `clock` Unix time.

@@ -61,7 +61,7 @@ class _NoResultError(Exception):
 
 
 class ExpiryLookup:
-    """Looks up expiry dates. To be used from one event loop.
+    """Looks up expiry dates. Use it from one event loop.
 
     `requested` counts requests by endpoint; `tenant_of` returns the tenant of a target's vault. Raises NetworkError at once
     if a source needs the network and a module's authorities cannot be loaded.

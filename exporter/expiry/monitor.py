@@ -88,7 +88,7 @@ class _Entry:
 class ExpiryMonitor:
     """Looks up the expiry of all credentials periodically.
 
-    To be used from one event loop.
+    Use it from one event loop.
     """
 
     def __init__(

@@ -1,7 +1,4 @@
-"""Samples of auxiliary probes.
-
-Staged credential, retained versions, recovery and rotation.
-"""
+"""Samples of auxiliary probes: staged credential, old versions, recovery, rotation."""
 
 from __future__ import annotations
 

@@ -27,9 +27,9 @@ def steps_of(module: Module) -> tuple[Step, ...]:
 
 @dataclass(slots=True)
 class Durations:
-    """One histogram: counts per bucket, not cumulative, the last above all bounds.
+    """One histogram: a sum in seconds, and counts in classic and native buckets.
 
-    The sum in seconds, and the same counts in native buckets.
+    Counts are not cumulative; the last one is above all bounds.
     """
 
     bounds: tuple[float, ...] = STEP_BUCKETS

@@ -1,6 +1,4 @@
-"""The table of all metric families.
-
-Name, type, labels, scope, retention, level, HELP text.
+"""The table of all metric families, with labels, scope, retention, level and HELP.
 
 The exposition, the exporter's own metrics, docs/metrics.md and the tests are made from this table.
 """

@@ -1,6 +1,4 @@
-"""The body of /probe.
-
-Gauges and infos of one probe, and last known values of its target.
+"""The body of /probe: gauges and infos of one probe, and last known values.
 
 Counters and histograms are on /metrics only.
 """

@@ -53,7 +53,7 @@ class Budget:
     def ratio(self, now: float) -> float:
         """Return the largest share of a slot in the minute before `now`.
 
-        0 without requests.
+        The share is 0 without requests.
         """
         current = _slot(now)
         # Compare in both directions: after a clock was set back, old slots lie in the future.

@@ -183,7 +183,7 @@ def failure_payload(failure: StepResult | None) -> Payload:
 def _deciding_step(report: ProbeReport) -> str | None:
     """Return the failed step that pages, log and metrics name.
 
-    After a failed wrap, it is a failed unwrap, which keeps databases closed.
+    A failed unwrap takes precedence over a failed wrap, because it keeps databases closed.
     """
     failure = deciding_failure(report)
     return None if failure is None else failure.step.value

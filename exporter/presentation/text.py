@@ -31,7 +31,7 @@ _SPAN = re.compile(r"`([^`]+)`")
 def transcript(target: Target, report: ProbeReport, *, vantage: Vantage, record: TargetRecord | None = None) -> str:
     """Return the whole probe as text, ending with a line break.
 
-    It has the target, the verdict, each step, and the advice for the deciding failure. `record` has the auxiliary results.
+    The text shows target, verdict, each step, and the advice for the deciding failure. `record` holds the auxiliary results.
     """
     lines = [line(*each) for each in about(target, report, vantage=vantage)]
     for result in report.steps:
@@ -100,7 +100,7 @@ def what_depends(target: Target) -> str:
 def recommended_actions(target: Target, report: ProbeReport, record: TargetRecord | None = None) -> tuple[str, ...]:
     """Return the actions for the deciding failure, with the target's own names.
 
-    The result is empty if no step has a code. `record` has the auxiliary results, which may prove a staged credential.
+    The result is empty if no step has a code. `record` holds the auxiliary results, which may prove a staged credential.
     """
     failure = deciding_failure(report)
     if failure is None or failure.code is None:

@@ -149,7 +149,7 @@ def auxiliary_advice(
 def _cause(failure: StepResult, vault: str, credential: str, key: str) -> tuple[str | None, ...]:
     """Return a key that equal causes share.
 
-    It has the reason, the vault or credential, and the key name if the reason is about a key.
+    The key contains the reason, the vault or credential, and the key's name if the reason is about one.
     """
     of_the_credential = failure.step is Step.TOKEN
     of_the_caller = failure.step not in (Step.CHALLENGE, Step.TOKEN)

@@ -1,7 +1,7 @@
 """Makes the auxiliary probes that are due after each probe of a target.
 
-Those of one target run one after the other, on their own task: a slow recovery vault delays no probe, and no target has two
-rounds at once.
+The auxiliary probes of one target run one after the other, on their own task: a slow recovery vault delays no probe, and no
+target has two rounds at once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _Results = dict[Identity, AuxiliaryResult]  # the last ones of one target
 class AuxiliaryRunner:
     """Runs auxiliary probes, at most `concurrency` at once.
 
-    To be used from one event loop. `on_result` receives each result, `on_internal_error` each internal error.
+    Use it from one event loop. `on_result` receives each result, `on_internal_error` each internal error.
     """
 
     def __init__(

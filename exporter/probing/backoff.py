@@ -1,7 +1,4 @@
-"""The rules of the schedule as plain arithmetic.
-
-First delay, jitter, missed starts, backoff.
-"""
+"""The arithmetic of the schedule: first delay, jitter, missed starts, backoff."""
 
 from __future__ import annotations
 
@@ -38,7 +35,7 @@ def missed_starts(planned: float, now: float, interval: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How often in a row a target was throttled, and the intervals to skip. Immutable."""
+    """How often in a row a target was throttled, and the intervals to skip. The value is immutable."""
 
     throttled: int = 0
     skips: int = 0  # intervals to skip before the next probe

@@ -1,6 +1,4 @@
-"""Makes probes with the active configuration.
-
-Combines vault session, token cache and clock.
+"""Makes probes with the active configuration, from vault session, tokens and clock.
 
 The schedule, `/probe` and the command line all make their probes here.
 """
@@ -45,9 +43,7 @@ class _RoundTrip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProberCallbacks:
-    """Callbacks for events that are no report.
-
-    Internal errors, shortages, requests to Entra and to vaults.
+    """Callbacks for events that are no report: errors, shortages and sent requests.
 
     `on_internal_error` receives an exception, `on_unexplained` the facts of an exception that the adapter cannot classify.
     """
@@ -61,7 +57,7 @@ class ProberCallbacks:
 
 
 class Prober:
-    """Makes probes. To be used from one event loop.
+    """Makes probes. Use it from one event loop.
 
     Raises NetworkError at once if a module's authorities cannot be loaded.
     """
@@ -167,7 +163,7 @@ class Prober:
     async def _guarded(self, target: Target, probe: Coroutine[None, None, ProbeReport | None]) -> ProbeReport | None:
         """Await a probe, and turn an escaping exception into a failure report.
 
-        So does a CancelledError if this task was not cancelled.
+        A CancelledError counts as such an exception unless this task was cancelled.
         """
         started_at, started = self._clock.time(), self._clock.monotonic()
         try:
@@ -243,10 +239,7 @@ class Prober:
 
 
 def _subject(request: ProbeRequest) -> tuple[object, ...]:
-    """Return what a round trip tests.
-
-    It proves nothing for another key version, identity or route.
-    """
+    """Return what a round trip tests. A success proves nothing for another key version, identity or route."""
     return request.target.vault, request.target.key, request.credential, request.module
 
 

@@ -88,7 +88,7 @@ class Scheduler:
     def reconcile(self, targets: Iterable[Target], *, concurrency: int | None = None) -> Changes:
         """Make the schedule match `targets`, without waiting.
 
-        To be called from the event loop.
+        Call it from the event loop.
 
         An equal target is not touched. A changed one keeps its next start, or gets a new first delay if its probe is running.
         A new `concurrency` applies to probes that have no slot yet.

@@ -1,7 +1,4 @@
-"""One probe of one vault.
-
-Its request, its session and its token, for the prober and the preflight checks.
-"""
+"""One probe of one vault, for the prober and the preflight checks."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The class of a minute, and whose fault a failed minute is.
 
-The row of the reason has what the service did, and the link that broke.
+The row of the reason states what the service did, and which link broke.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ LONGEST = 366 * 86400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
-    """From `start` until before `end`. `name` is part of file names."""
+    """A period from `start` until before `end`. `name` is part of file names."""
 
     start: int
     end: int

@@ -1,6 +1,4 @@
-"""An exception and all others that it holds.
-
-Causes, members, arguments, attributes.
+"""An exception with all that it holds: causes, members, arguments, attributes.
 
 Libraries wrap what they catch, each in its own way, and keep tracebacks.
 """
@@ -39,7 +37,7 @@ def drop_tracebacks(error: BaseException | None) -> None:
     """Release the frames that the exceptions passed through.
 
     A traceback keeps each frame and its local variables alive. A frame that holds the exception makes a cycle. The cycle lives until a
-    full collection, and full collections are rare (see `process`). A probe that timed out has 50 KiB in such frames.
+    full collection, and full collections are rare (see `process`). A probe that timed out holds 50 KiB in such frames.
     """
     for one in every_exception(error):
         one.__traceback__ = None

@@ -60,7 +60,7 @@ def is_allowed(record: logging.LogRecord) -> bool:
 def fields(**values: Value) -> dict[str, dict[str, Value]]:
     """Return the `extra` of a log call, without the fields that are None.
 
-    `log.info("listening", extra=fields(address=address))`
+    An example is `log.info("listening", extra=fields(address=address))`.
     """
     return {"fields": {name: value for name, value in values.items() if value is not None}}
 

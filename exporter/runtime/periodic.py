@@ -22,7 +22,7 @@ _J = TypeVar("_J", bound=Job)
 
 
 class PeriodicRunner(Generic[_J]):
-    """Runs each job again and again. To be used from one event loop.
+    """Runs each job again and again. Use it from one event loop.
 
     Two runs of one name never overlap. `run(job)` sets the next `job.due`. After an internal error (see `reported`) the job is
     due again in `pause(job)` seconds, and `on_error(job, error)` is called. `name` is for the tasks.

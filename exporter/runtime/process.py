@@ -1,6 +1,6 @@
-"""The process: its end, limits, locks and garbage collection. `signals` has its signals.
+"""The process: its end, limits, locks and garbage collection.
 
-Here, in `signals` and in `os_errors` is what differs between operating systems: other modules do not read the platform.
+Only this module, `signals` and `os_errors` depend on the operating system: other modules do not read the platform.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def open_directory(path: Path) -> int | None:
 def other_writers(seen: os.stat_result) -> str:
     """Return why others than this process and root may change a file.
 
-    Empty if they may not.
+    The text is empty if they may not.
 
     Write access for the group of the process is allowed: Kubernetes gives it to volumes with `fsGroup`. Windows has access
     lists instead of these bits; they are not checked.
@@ -122,7 +122,7 @@ YOUNGER_COLLECTIONS = 200
 def collect_rarely() -> None:
     """Collect garbage now, freeze the rest, and make full collections rare.
 
-    The configuration and the codes are such objects: they live until the next reload. Younger generations are collected as usual.
+    Frozen objects, such as the configuration and the codes, live until the next reload. Younger generations are collected as usual.
     Blocks for up to half a second with 5,000 targets.
     """
     gc.unfreeze()

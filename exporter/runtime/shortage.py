@@ -16,7 +16,7 @@ from exporter.runtime.os_errors import numbers_of
 class Shortage(StrEnum):
     """The missing resource.
 
-    A value of the label `reason` of `ekm_exporter_probes_skipped_total`.
+    The values are those of the label `reason` of `ekm_exporter_probes_skipped_total`.
     """
 
     RESOLVER = "resolver"  # every thread, or every handshake slot, was in use

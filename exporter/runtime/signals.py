@@ -37,7 +37,7 @@ def hold_signals(end: Callable[[int], object], *, reloads: bool) -> None:
 def on_stop(callback: Callable[[], None], *, hangup: bool = False) -> None:
     """Call `callback` on the running loop at SIGTERM, Ctrl-C and Ctrl-Break.
 
-    With `hangup` also at SIGHUP, unless the process was started to ignore that signal, as `nohup` does.
+    With `hangup`, SIGHUP calls it too, unless the process was started to ignore that signal, as `nohup` does.
     """
     _on(signal.SIGINT, callback)
     _on(signal.SIGTERM, callback)
@@ -48,19 +48,13 @@ def on_stop(callback: Callable[[], None], *, hangup: bool = False) -> None:
 
 
 def on_reload(callback: Callable[[], None]) -> None:
-    """Call `callback` on the running loop at SIGHUP, also for a held one.
-
-    Not on Windows.
-    """
+    """Call `callback` on the running loop at SIGHUP, also for a held one. Windows has no SIGHUP."""
     if sys.platform != "win32":
         _on(signal.SIGHUP, callback)
 
 
 def ignore_signals() -> None:
-    """Ignore later signals, after the end of the loop.
-
-    They must not change the exit code.
-    """
+    """Ignore signals after the end of the loop: they must not change the exit code."""
     for number in (signal.SIGINT, signal.SIGTERM, *(() if sys.platform == "win32" else (signal.SIGHUP,))):
         signal.signal(number, signal.SIG_IGN)
 

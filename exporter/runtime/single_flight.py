@@ -12,7 +12,7 @@ _Result = TypeVar("_Result")
 
 
 class SingleFlight(Generic[_Key, _Result]):
-    """Runs at most one task per key. To be used from one event loop."""
+    """Runs at most one task per key. Use it from one event loop."""
 
     def __init__(self) -> None:
         self._tasks: dict[_Key, asyncio.Task[_Result]] = {}

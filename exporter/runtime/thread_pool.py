@@ -65,7 +65,7 @@ class _Call:
 class DaemonThreadPool:
     """At most `size` daemon threads, started on demand, ended when idle.
 
-    To be used from one event loop.
+    Use it from one event loop.
     """
 
     def __init__(self, size: int, *, name: str = "ekm") -> None:

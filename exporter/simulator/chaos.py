@@ -25,7 +25,7 @@ _SHORTEST, _LONGEST = 0.5, 3.0  # how long an event lasts, in intervals
 class Event:
     """One scenario on one vault.
 
-    `lasts` in seconds. Some events outlast the next one, so that faults overlap.
+    `lasts` is in seconds. Some events outlast the next one, so that faults overlap.
     """
 
     scenario: Scenario

@@ -47,10 +47,7 @@ class Connection(StrEnum):
 
 
 class Route(StrEnum):
-    """Where a host name leads.
-
-    A client follows a change after it reloads its configuration.
-    """
+    """The address that a host name leads to. A client follows a change after it reloads its configuration."""
 
     UNRESOLVABLE = "unresolvable"  # a name under .invalid, which never resolves (RFC 6761)
     REFUSED = "refused"  # a port without a listener

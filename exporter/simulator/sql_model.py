@@ -1,4 +1,4 @@
-"""What one simulated SQL Server has: keys, credentials, databases, groups, rights. Frozen, like the rest of the environment."""
+"""What one simulated SQL Server has: keys, credentials, databases, groups, rights. Values are frozen, like the rest of the environment."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def make_context(ca_file: str | None, *, verify: bool) -> ssl.SSLContext:
 
 
 class EncryptedSocket:
-    """Has the methods of a socket that python-tds uses. Each request has `seconds`, from `start` on, and all end at `until`."""
+    """The methods of a socket that python-tds uses. Each request has `seconds`, from `start` on, and all end at `until`."""
 
     def __init__(self, host: str, port: int, context: ssl.SSLContext, seconds: float, until: float) -> None:
         """Connect. `until` is a time of time.monotonic. Raises SqlConnectionError."""

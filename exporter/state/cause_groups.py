@@ -33,7 +33,7 @@ class Linked(NamedTuple):
 class CauseGroup:
     """A cause, its targets, and the SQL Servers and availability groups that depend on them.
 
-    `parts` has the first target of each vault behind each cause that was merged. `since` is a Unix time.
+    `parts` holds the first target of each vault behind each merged cause. `since` is a Unix time.
     """
 
     cause: Cause
@@ -63,7 +63,7 @@ class CauseGroup:
 
     @property
     def order(self) -> tuple[object, ...]:
-        """Most SQL Servers at risk, then what cannot be undone, then the oldest. Unsteady targets are ready, so they are last."""
+        """Sort by most SQL Servers at risk, then what cannot be undone, then the oldest. Unsteady targets are ready, so they are last."""
         is_irreversible = self.cause.reason is not None and self.cause.reason.row.is_irreversible
         return -len(self.at_risk), self.cause.unsteady, not is_irreversible, self.since
 

@@ -34,7 +34,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """What is compared. Empty is unknown, and no change."""
+    """The values to compare. An empty value is unknown, and no change."""
 
     state: str = ""
     code: str = ""

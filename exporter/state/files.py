@@ -1,6 +1,4 @@
-"""The directory of `--state.dir`.
-
-One small JSON file per target or credential, kept over a restart.
+"""The directory of `--state.dir`: a small JSON file per target or credential.
 
 State is disposable: a file that cannot be read or written loses its content only, and the problem is logged once. A worker
 thread writes the files. One process uses a directory. Files never contain secrets.

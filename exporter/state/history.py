@@ -1,6 +1,6 @@
-"""History of one target.
+"""The last probes and the last failures of one target, within a memory limit.
 
-Its last probes and its last failures, within a memory limit. Reports are packed (see `packing`).
+Reports are packed (see `packing`).
 """
 
 from __future__ import annotations

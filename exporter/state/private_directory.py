@@ -1,6 +1,4 @@
-"""A directory for one process.
-
-Small files, protected against links and other users.
+"""A directory of small files for one process, safe from links and other users.
 
 A descriptor holds the directory, so a renamed or replaced parent has no effect. Links, pipes, sockets and devices are refused:
 reads and writes do not follow or wait for them. Every method blocks; any thread may call.

@@ -1,7 +1,4 @@
-"""Record of each target between probes.
-
-Last report, runs of failures, last known facts, history.
-"""
+"""Record of each target between probes: last report, runs, facts and history."""
 
 from __future__ import annotations
 
@@ -177,7 +174,7 @@ class TargetRecord:
 
 
 class TargetRecords:
-    """Records of all targets. Use from the event loop only."""
+    """Records of all targets. Use it from the event loop only."""
 
     def __init__(self, *, history_limit: int, history_bytes: int = HISTORY_BYTES) -> None:
         """Keep `history_limit` probes and as many failures for each target."""
@@ -263,7 +260,7 @@ def is_stale(target: Target, report: ProbeReport, now: float) -> bool:
 def readiness_at(target: Target, report: ProbeReport | None, now: float) -> Readiness:
     """Return the verdict at `now` (a Unix time).
 
-    Unknown without a probe or if the last one is too old.
+    It is unknown without a probe, or if the last probe is too old.
     """
     if report is None:
         return Readiness(ready=None, why="no_probe_yet")

@@ -1,6 +1,6 @@
 """The document of a target that the state directory keeps, and back.
 
-It has the last success, the last verdict, facts about key and vault, and the last failures. Each entry names its vault and key,
+The document holds last success and verdict, facts about key and vault, and the last failures. Each entry names its vault and key,
 because the configuration may change while the exporter is down. Counters are left out: Prometheus expects them to start at 0.
 """
 

@@ -29,7 +29,7 @@ _Key = tuple[DocumentKind, str]
 
 
 class StateStore:
-    """Use from one event loop. Without a directory, nothing is kept over a restart."""
+    """Use it from one event loop. Without a directory, nothing is kept over a restart."""
 
     def __init__(self, state: TargetRecords, folder: Path | None) -> None:
         self.state = state

@@ -72,7 +72,7 @@ def has_modulus(public_key: str, modulus: bytes) -> bool:
 
 @dataclass(slots=True)
 class SearchResult:
-    """The versions by SQL Server's public key. `failure` is why the vault was not searched to the end.
+    """Key versions by SQL Server's public key. `failure` is why the vault was not searched to the end.
 
     `compared` and `refused` count key versions. Without `listed`, the vault refused the list.
     """

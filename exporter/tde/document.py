@@ -49,8 +49,8 @@ _NO_OUTPUT = "no output of inventory.sql: its first lines show the command"
 class Document:
     """The sections of one instance; without an instance only key URIs, or a failure.
 
-    `errors` has a message for each section that could not be read. `kept` has the time of the earlier reading whose rows a section
-    still has, with the message in `errors` why it was not read again.
+    `errors` has a message for each section that could not be read. `kept` has the time of the earlier reading for each section that
+    was not read again; `errors` has the message why.
     """
 
     address: str | None = None

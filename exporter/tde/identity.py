@@ -79,7 +79,7 @@ def is_same_instance(label: str, sql_instance: str, host: str) -> bool:
 
 
 def instances_of(documents: Iterable[Document], now: float | None = None) -> list[Instance]:
-    """Build the instances at `now`, a Unix time. Where two domains have a server of one name, name and host get the domain."""
+    """Build the instances at `now`, a Unix time. If two domains have a server of one name, name and host get the domain."""
     pairs = [(instance_of(one, now), identity_of(one)) for one in documents]
     numbers = Counter(identity.name for _, identity in pairs)
     return [_with_domain(*pair) if pair[1].domain and numbers[pair[1].name] > 1 else pair[0] for pair in pairs]

@@ -84,7 +84,7 @@ class KeyLogin:
 class Database:
     """A database; `thumbprint` is that of the asymmetric key that protects it.
 
-    It is `hidden` if it is not online, or encrypted, and SQL Server shows no encryption of it: any key may protect it. A database
+    The database is `hidden` if it is not online, or is encrypted without a key that SQL Server shows: any key may protect it. A database
     with AUTO_CLOSE is ONLINE, but not open.
     """
 

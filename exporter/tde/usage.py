@@ -104,7 +104,7 @@ def _report_limits(instance: Instance, uris: KeyUris, findings: Findings) -> Non
 
 
 def _report_kept(instance: Instance, findings: Findings) -> None:
-    """Add what is of an earlier reading, with its time. The KeyUri of a thumbprint does not change."""
+    """Add the findings of an earlier reading, with its time. The KeyUri of a thumbprint does not change."""
     server = instance.server_name
     if whole := instance.kept.get("instance"):
         text = f"not read in the latest run, so everything is of {whole.when}: {whole.message}"

@@ -48,7 +48,7 @@ class _CachedSecret:
 class SecretCache:
     """Reads secrets on threads, at most once per second and credential.
 
-    To be used from one event loop.
+    Use it from one event loop.
     """
 
     def __init__(self, pool: DaemonThreadPool, *, clock: Callable[[], float] = time.monotonic) -> None:

@@ -1,7 +1,4 @@
-"""Options of the web endpoint.
-
-The flags `--web.*` and `--timeout-offset`, checked.
-"""
+"""Options of the web endpoint: the checked flags `--web.*` and `--timeout-offset`."""
 
 from __future__ import annotations
 

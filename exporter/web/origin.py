@@ -17,7 +17,7 @@ from exporter.core.cross_site import is_address, is_cross_site, parse_authority
 def is_own_name(host: str, external_host: str) -> bool:
     """Whether the host is one that no attacker can point at this exporter.
 
-    These are IP addresses, localhost, this machine's name and the external URL's. An empty host counts too: no browser sends one.
+    Such hosts are IP addresses, localhost, this machine's name and the external URL's. An empty host counts too: no browser sends one.
     """
     if not host:
         return True

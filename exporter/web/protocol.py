@@ -1,7 +1,4 @@
-"""HTTP/1.1 on one connection.
-
-Aiohttp's protocol with this exporter's limits and error pages.
-"""
+"""The HTTP/1.1 protocol of aiohttp, with this exporter's limits and error pages."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ _CONNECTION_ENDED = (ConnectionLostError, ConnectionError, ssl.SSLEOFError, ssl.
 class HttpExchange:
     """One exchange with `endpoint` (host:port).
 
-    It has the marks, the recorded response, and the result or exception of the SDK.
+    It holds the marks, the recorded response, and the result or exception of the SDK.
     """
 
     endpoint: str

@@ -1,6 +1,6 @@
 """Read response headers: dates, Retry-After, ids and the vault's diagnostics.
 
-No function raises: a malformed header is None. So is a text with a known secret: these texts are only shown.
+No function raises: a malformed header is None. A text with a known secret is None too, because these texts are only shown.
 """
 
 from __future__ import annotations

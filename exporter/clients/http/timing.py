@@ -90,7 +90,7 @@ class ConnectionState:
 
 
 class ExchangeTimer:
-    """The marks of one exchange, in the loop's time (seconds). None: not reached."""
+    """The marks of one exchange, in the loop's time (seconds). A mark is None if it was not reached."""
 
     __slots__ = (
         "_first_byte",

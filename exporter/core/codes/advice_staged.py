@@ -35,5 +35,5 @@ def prove_and_switch(names: Names) -> tuple[str, ...]:
 
 
 def _is_of_sql_server(names: Names) -> bool:
-    """Return whether SQL Server has this secret. With another kind, it has a secret of its own."""
+    """Return whether SQL Server has this secret. With another kind of credential, SQL Server has a secret of its own."""
     return names.kind is None or names.kind.has_secret

@@ -10,7 +10,7 @@ class KnownText:
     """One text, with its meaning. Texts follow the rules of `ConnectorError`.
 
     `number` is that of a message of SQL Server. `pattern` finds the English text, in lower case; empty if the number alone counts.
-    `has_code` if the text ends with a provider code, which then decides. `codes` are related connector codes.
+    `has_code` is True if the text ends with a provider code, which then decides. `codes` are related connector codes.
     """
 
     title: str

@@ -83,7 +83,7 @@ def named_provider_code(text: str) -> str:
 
 
 def message_numbers(text: str) -> list[int]:
-    """Return the numbers of messages of SQL Server. Those with a level count even if no table has them."""
+    """Return the numbers of messages of SQL Server. A number with a level counts even if no table lists it."""
     sure = [int(match["number"]) for match in _HEAD.finditer(text) if int(match["level"]) <= _HIGHEST_LEVEL]
     sure += [int(match["number"] or match["other"]) for match in _MSG.finditer(text)]
     alone = _ERROR.fullmatch(text)

@@ -91,7 +91,7 @@ def as_text(row: ConnectorError) -> str:
 def explanation_text(found: Explanation) -> str:
     """Return an explanation as terminal text.
 
-    It is the code, or the title with causes, actions and related codes.
+    It shows the code, or title, causes, actions and related codes.
     """
     if found.is_code:
         return as_text(found.rows[0])
@@ -118,7 +118,7 @@ def otherwise_text() -> str:
 def explanation_data(found: Explanation) -> dict[str, object]:
     """Return an explanation as JSON data.
 
-    It is the code, or title, summary, causes, actions and related codes.
+    It contains the code, or title, summary, causes, actions and related codes.
     """
     if found.is_code:
         return as_data(found.rows[0])
@@ -146,7 +146,7 @@ def as_table(rows: Iterable[ConnectorError]) -> str:
 def as_markdown(rows: Iterable[ConnectorError]) -> str:
     """Return the documentation page.
 
-    It has an introduction, then the rows by layer, each with an anchor.
+    An introduction comes first, then the rows by layer, each with an anchor.
     """
     rows = tuple(rows)
     parts = [INTRODUCTION]

@@ -91,9 +91,9 @@ def is_page(body: bytes) -> bool:
 
 
 def found_instead(fault: Fault, body: bytes) -> str:
-    """Return the start of a page, or what a key response has instead of a key version.
+    """Return the start of a page, or what a key response contains instead of a key version.
 
-    The text is not masked. It is empty for other faults, and for text that may be a cut response with a token.
+    The result is not masked. It is empty for other faults, and for text that may be a cut response with a token.
     """
     if fault is Fault.ANSWER_NOT_JSON and is_page(body):
         return body[:_SHOWN].decode("utf-8", errors="replace")

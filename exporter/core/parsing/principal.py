@@ -1,6 +1,6 @@
 """The object id of the principal that a vault refused, from the vault's sentence or from the token.
 
-It is no secret, and the role assignment needs it. It is never a label value.
+The id is no secret, and the role assignment needs it. It is never a label value.
 """
 
 from __future__ import annotations

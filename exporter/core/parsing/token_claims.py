@@ -1,6 +1,6 @@
 """The claims of an access token: audience, tenant and application, for the preflight checks.
 
-Of the others only the object id is kept: see `principal`. The vault verifies the signature, so these claims must not be trusted.
+Only one more claim is kept, the object id: see `principal`. The vault verifies the signature, so these claims must not be trusted.
 """
 
 from __future__ import annotations

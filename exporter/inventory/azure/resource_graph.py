@@ -26,7 +26,7 @@ _NO_SUBSCRIPTION = "NoValidSubscriptionsInQueryRequest"
 class Page:
     """One page: `rows` as JSON, all rows of the query in `total`.
 
-    `is_cut` if rows are missing and no token leads to them; `limit_hit` if not every subscription was searched.
+    `is_cut` is True if rows are missing and no token leads to them, `limit_hit` if not every subscription was searched.
     """
 
     rows: object = None

@@ -1,6 +1,6 @@
 """Parse the first two messages of a client, PRELOGIN and LOGIN7, and write the response to the former.
 
-Layouts: MS-TDS 2.2.6.5 and 2.2.6.4. Every offset of a client is checked before it is used.
+The layouts are in MS-TDS 2.2.6.5 and 2.2.6.4. Every offset of a client is checked before it is used.
 """
 
 from __future__ import annotations

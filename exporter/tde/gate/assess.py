@@ -59,7 +59,7 @@ def assess(
 
 
 def _needed(dependencies: Iterable[Dependency]) -> Iterator[tuple[TargetState, list[str]]]:
-    """Yield each target once, with the servers that need it. Two may have one name, of two exporters behind one address."""
+    """Yield each target once, with the servers that need it. Two exporters behind one address may have targets of one name."""
     found: dict[int, tuple[TargetState, list[str]]] = {}
     for dependency in dependencies:
         for target in dependency.targets:

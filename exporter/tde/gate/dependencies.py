@@ -126,7 +126,7 @@ def _disabled(usages: Iterable[Usage]) -> Iterable[Reason]:
 
 
 def lists(target: TargetState, instance: Instance, *, doubt: bool = False) -> bool:
-    """Whether the target names this SQL Server. A label that it lacks does not matter.
+    """Whether the target names this SQL Server. A label that the target lacks does not matter.
 
     The host of an instance has its domain if another domain has the same name: then a label without a domain may mean the other
     one. With `doubt`, such a label counts, and so does an availability group alone.

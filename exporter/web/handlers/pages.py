@@ -1,7 +1,4 @@
-"""Handlers of the HTML pages.
-
-Status, targets, probes, codes and the configuration.
-"""
+"""Handlers of the HTML pages: status, targets, probes, codes and configuration."""
 
 from __future__ import annotations
 

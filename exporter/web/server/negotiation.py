@@ -1,6 +1,6 @@
-"""Content negotiation.
+"""Read `Accept` and `Accept-Encoding` with their weights.
 
-Reads `Accept` and `Accept-Encoding` with their weights (RFC 9110, 12.4 and 12.5).
+The rules are those of RFC 9110, 12.4 and 12.5.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Sections of the target page below the last probe.
-
-Auxiliary probes, key, network path, expiry.
-"""
+"""Sections of the target page: auxiliary probes, key, network path, expiry."""
 
 from __future__ import annotations
 

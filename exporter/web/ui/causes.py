@@ -55,7 +55,7 @@ def _cause(site: Urls, group: CauseGroup, views: Views, now: float) -> Html:
 
 
 def _action(group: CauseGroup, views: Views) -> Child:
-    """Return the first action. What is to do at each vault behind a credential, or at each of several, has one line for each."""
+    """Return the first action. An action for several vaults has one line for each."""
     several = group.cause.link is Link.CREDENTIAL or group.cause.is_several
     parts = dict.fromkeys((group.first, *(group.parts.values() if several else ())))
     # One target's name in all: a command that differs in it alone is to run once.

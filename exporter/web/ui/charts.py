@@ -83,7 +83,7 @@ def sparkline(points: Sequence[Point]) -> Child:
 def state_bar(recent: str) -> Child:
     """Draw the states of the last probes, oldest first; None without a probe.
 
-    `recent` has a letter for each. A more urgent state is higher, so colour is never needed.
+    `recent` has a letter for each probe. A more urgent state is higher, so colour is never needed.
     """
     if not recent:
         return None

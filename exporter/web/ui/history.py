@@ -1,6 +1,4 @@
-"""The history of one target.
-
-A sparkline, the stored probes, and failures before the last restart.
+"""The history of one target: sparkline, stored probes and failures.
 
 The section is sent in pieces, because a history can be long.
 """

@@ -37,10 +37,7 @@ def outcome(result: StepResult) -> Html:
 
 
 def verdict(view: TargetView, vantage: Vantage) -> str:
-    """Return the verdict and the failed step.
-
-    The one that keeps databases closed, else the first.
-    """
+    """Return the verdict and its deciding failed step, else the first failed one."""
     text = core_verdict.in_words(view.readiness, vantage)
     if view.readiness.ready is None:
         return text

@@ -1,8 +1,6 @@
-"""The active web configuration.
+"""Checks connections and requests against the active web configuration.
 
-Checks each connection and request, and reloads changed files.
-
-A version with problems is logged once and not applied; the last good version stays active.
+Changed files are reloaded. A version with problems is logged once and not applied; the last good version stays active.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def _public_half(key: bytes, location: Location) -> bytes | None:
 def as_file(data: bytes) -> Iterator[str]:
     """Provide `data` as a path for OpenSSL.
 
-    In memory if possible, else a private temporary file.
+    The file is in memory if possible, else a private temporary one.
     """
     if sys.platform == "linux":
         descriptor = os.memfd_create("pem", os.MFD_CLOEXEC)
