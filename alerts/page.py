@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from alerts import slo
-from alerts.values import duration
+from exporter.core import durations
 
 MARKER = "<!-- below: written by python -m alerts.build -->"
 SEVERITIES = {"critical": "Pages", "warning": "Tickets", "info": "Not routed"}
@@ -88,8 +88,8 @@ def _arithmetic() -> Iterator[str]:
             "| burn rate | windows | interval | least failures | needed | false alarms a year | after, if every probe fails |",
             "| --- | --- | --- | --- | --- | --- | --- |",
             *(
-                f"| {burn.rate:g} | {duration(burn.long)}, {duration(burn.short)} | {interval} s | {least} | {needed} | "
-                f"{_rate(false)} | {duration(seconds)} |"
+                f"| {burn.rate:g} | {durations.write(burn.long)}, {durations.write(burn.short)} | {interval} s | {least} | {needed} | "
+                f"{_rate(false)} | {durations.write(seconds)} |"
                 for burn, interval, least, needed, false, seconds in slo.rows()
             ),
         ]

@@ -3,7 +3,7 @@
 Writes what SQL Servers use of Azure Key Vault, one JSON file per instance, for `ekm-exporter inventory`.
 
 .DESCRIPTION
-Runs inventory.sql on each instance, and reads KeyUri of each key from the registry of its computer. It only reads. No file has a secret: SQL
+Runs inventory.sql on each instance, and reads KeyUri of each key from the registry of its computer. It only reads. No file contains a secret: SQL
 Server shows none. An instance that cannot be read gets a file too, with the reason.
 
 Rights: login.sql has those in SQL Server. The registry of another computer needs its service RemoteRegistry and an administrator; without it,

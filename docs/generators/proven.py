@@ -71,7 +71,7 @@ RUN: Final = (
             (f"{PROMETHEUS}/test_real_prometheus.py", f"{PROMETHEUS}/test_native_histograms.py", "tests/system/dashboards/test_queries.py"), "2.53"),
     Program("promtool", _D, "prometheus", "lints the rules, fires every alert in its cases, reads every scrape configuration",
             (f"{ALERTS}/test_cases.py", f"{RELEASE}/test_scrape_files.py", f"{ALERTS}/test_azure.py"), "2.53"),
-    Program("Alertmanager and amtool", _D, "prometheus-alertmanager", "route, group and send: one page for an incident, silence after it, mails and messages of the starter",
+    Program("Alertmanager and amtool", _D, "prometheus-alertmanager", "route, group and send: one notification for an incident, silence after it, mails and messages of the starter",
             (f"{ALERTS}/alertmanager/test_notifications.py", f"{ALERTS}/drill/test_drill.py", f"{ALERTS}/starter/test_starter.py"), "0.28"),
     Program("VictoriaMetrics", _D, "victoria-metrics", "scrapes an exporter; answers every query of every dashboard as Prometheus does, or with a named difference",
             ("tests/system/dashboards/test_victoria_metrics.py", f"{PROMETHEUS}/test_victoria_metrics.py"), "1.112"),

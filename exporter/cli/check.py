@@ -23,8 +23,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "check",
         help="validate a configuration",
         description=(
-            "Validates a configuration without any request, and prints every problem and warning with its line; of many equal ones "
-            "the first three. "
+            "Validates a configuration without any request, and prints every problem and warning with its line. "
+            "Many equal findings share a line after the first three. "
             "Exit code: 0 without a problem, 2 with one; warnings do not change it."
         ),
         epilog="examples: ekm-exporter check --config.file ekm.yml --print-effective; ekm-exporter check --print-schema",
@@ -38,7 +38,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action="store_true",
     )
     add_flag(parser, "--cost", "print requests, billable operations, log rows and sign-ins per month", action="store_true")
-    add_flag(parser, "--verbose", "print each of many equal problems and warnings", action="store_true")
+    add_flag(parser, "--verbose", "print each problem and warning, also if many are equal", action="store_true")
     parser.add_argument("--print-schema", action=_PrintSchema, nargs=0, help="print the JSON Schema for editors, and exit")
     parser.set_defaults(handler=run)
 

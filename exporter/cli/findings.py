@@ -1,4 +1,4 @@
-"""Problems and warnings of a configuration as lines: of many equal ones the first, and how many follow."""
+"""Problems and warnings of a configuration as lines; many equal findings share one."""
 
 from __future__ import annotations
 

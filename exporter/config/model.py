@@ -73,7 +73,7 @@ class Settings:
     )
     maintenance: tuple[MaintenanceWindow, ...] = setting(
         types.list_of(types.WINDOW),
-        "Windows of planned work for all targets. Failures inside a window do not page and do not count for the service level.",
+        "Windows of planned work for all targets. Failures inside a window raise no alert and do not count for the service level.",
         (),
     )
 

@@ -16,7 +16,7 @@ from exporter.core.reasons import refusing
 from exporter.core.reasons.row import Refused
 
 _EXPIRED: Final = refusing(Refused.EXPIRED_CREDENTIAL)
-# Seconds for which a date may have passed although Entra ID accepts the credential: a declared date is the begin of its day,
+# Seconds for which a date may have passed although Entra ID accepts the credential: a declared date means the start of its day,
 # and a token may be older than the probe that uses it.
 _MAY_HAVE_PASSED: Final = 86400.0
 REFUSED: Final = "wrong: Entra ID refuses the credential as expired"

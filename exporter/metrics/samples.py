@@ -83,7 +83,7 @@ def outcome_samples(outcome: ProbeOutcome) -> Values:
 
 
 def outcome_of(report: ProbeReport) -> ProbeOutcome:
-    """Return what a report shows; equal ones are one object."""
+    """Return what a report shows; equal results are one object."""
     made = [result for result in report.steps if result.outcome is not Outcome.SKIPPED]
     steps = tuple((result.step, result.outcome is Outcome.OK, _retry_after(result)) for result in made)
     failure = deciding_failure(report)

@@ -70,7 +70,7 @@ class EncryptedSocket:
         self._left_of_rows -= size
 
     def sendall(self, data: bytes | bytearray, _flags: int = 0) -> None:
-        """Send the driver's bytes; the first ones are its PRELOGIN packet."""
+        """Send the driver's bytes; they begin with its PRELOGIN packet."""
         try:
             if self._encrypted:
                 self._tls.write(data)

@@ -46,7 +46,7 @@ def failed_among(recent: str) -> int:
 
 
 def failures_after(failures: tuple[FailedProbe, ...], state: State, report: ProbeReport) -> tuple[FailedProbe, ...]:
-    """Return the failures after another probe; equal ones in a row are one object, since a fleet keeps thousands."""
+    """Return the failures after another probe; equal failures in a row are one object, since a fleet keeps thousands."""
     if LETTERS[state] not in _FAILED:
         return failures
     failure = deciding_failure(report)

@@ -162,7 +162,7 @@ class TargetRecord:
         return 0 if report.readiness.ready or report.success else self.consecutive_unready
 
     def _learn(self, report: ProbeReport) -> None:
-        if report.key is not None and report.key != self.key:  # equal ones are one object: metrics and history hold it too
+        if report.key is not None and report.key != self.key:  # equal keys are one object: metrics and history hold it too
             self.key = report.key
         self.purge_at = report.purge_after(self.purge_at)
         self.tenant = report.tenant or self.tenant

@@ -71,7 +71,7 @@ def row_of(match: re.Match[str], *, least: int = 0) -> ConnectorError | None:
 
 
 def provider_code(text: str) -> ConnectorError | None:
-    """Return the code after `Provider error code:`; of several, the first that is a failure."""
+    """Return the code after `Provider error code:`; the first failure if there are several codes."""
     rows = [row for match in _PROVIDER_CODE.finditer(text) if (row := row_of(match)) is not None]
     return next((row for row in rows if row.code), rows[0] if rows else None)
 

@@ -66,7 +66,7 @@ def database_changed(database: str) -> bytes:
 
 
 def transaction_changed(kind: int, number: int) -> bytes:
-    """Return the token after the begin or the end of a transaction."""
+    """Return the token after the beginning or the end of a transaction."""
     descriptor = b"\x08" + struct.pack("<Q", number)
     return _environment(kind, descriptor + b"\0" if kind == ENV_BEGIN else b"\0" + descriptor)
 

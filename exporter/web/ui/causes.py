@@ -75,7 +75,7 @@ def title_of(cause: Cause, several: int = 1) -> str:
 
 
 def size_of(group: CauseGroup) -> Child:
-    """Return how many SQL Servers depend on it, with the names of the first ones, else how many targets."""
+    """Return how many SQL Servers depend on it and the first names, else how many targets."""
     servers, groups = group.servers, group.availability_groups
     if not servers:
         return element("strong", _count(len(group.targets), "target"))

@@ -18,7 +18,7 @@ MOST_LABELS = 200
 
 
 class HeadlineState(IntEnum):
-    """What a headline counts, the most urgent first: the first one of its targets is that of a SQL Server."""
+    """What a headline counts, the most urgent first: a SQL Server has the first state of its targets."""
 
     NOT_READY = 0
     UNKNOWN = 1

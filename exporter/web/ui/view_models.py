@@ -78,7 +78,7 @@ class TargetView:
 
     @property
     def servers(self) -> dict[str, str]:
-        """The names of the SQL Servers that depend on the target, by a key that is equal for equal ones."""
+        """The SQL Servers that depend on the target; equal SQL Servers have one key."""
         return server_names(self.target.instances)
 
     @property

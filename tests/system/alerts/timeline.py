@@ -53,7 +53,7 @@ Outcome = Failed | str | None
 class Target:
     """One target of one exporter. `probes` come one each `interval` seconds; `more` are further series, value by value.
 
-    A reload removes the target at `removed` (in seconds). `maintenance` is the begin and the end of a window.
+    A reload removes the target at `removed` (in seconds). `maintenance` is the start and the end of a window.
     """
 
     name: str = "billing"

@@ -1,4 +1,4 @@
-"""Problems and warnings as lines: many equal ones share a line, and `check --verbose` prints each."""
+"""Problems and warnings as lines: many equal findings share a line, and `check --verbose` prints each."""
 
 import pytest
 

@@ -73,7 +73,7 @@ def _others() -> RuleCase:
 def _over() -> RuleCase:
     """At the expiry itself the page of the last day continues until EkmCredentialExpired fires, so no "resolved" is sent.
 
-    A declared date is the begin of its day: without a refusal the page continues for a day after it.
+    A declared date means the start of its day: without a refusal the page continues for a day after it.
     """
     ended = Failed("token", 3303, "secret_expired")
     target = Target(probes=[*[OK] * 20, *[ended] * 21])

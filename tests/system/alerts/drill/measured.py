@@ -22,7 +22,7 @@ and of Alertmanager were divided by {scale}: a probe ran every two seconds inste
 30. The times below are multiplied by {scale}, so they apply to an installation with one probe a minute. The duration of each probe,
 scrape and evaluation is multiplied too, so the times are rather too long than too short. `./dev drill` measures again.
 
-Each row is the whole time line of one incident. All times count from the begin of the fault. After the end of each fault the drill waits
+Each row is the whole time line of one incident. All times count from the start of the fault. After the end of each fault the drill waits
 for an hour, and fails if anything new is sent.
 
 | condition | page | to | paged at | fault ends at | page ends at | other messages | silent until |
@@ -43,7 +43,7 @@ The page about a removed permission, as PagerDuty receives it:
 
 
 def add(incident, played):
-    """Record an incident in seconds of the drill, from the begin of its fault."""
+    """Record an incident in seconds of the drill, from the start of its fault."""
     began = played.began[incident.name]
     messages = played.of(incident)
     silent = played.healed[incident.name] + 3600 / SCALE
