@@ -16,8 +16,8 @@ PAGE = ROOT / "docs" / "paging.md"
 HEAD = """\
 # Who is paged, and after how long
 
-These times are measured, not computed. The drill runs simulators, exporters, a real Prometheus with the shipped rules, a real
-Alertmanager with the shipped example, and stand-ins for PagerDuty, tickets and mail that record their messages. All durations of rules
+These times are measured, not computed. The drill runs simulators, exporters, a real Prometheus with the shipped rules, and a
+real Alertmanager with the shipped example. Stand-ins for PagerDuty, tickets and mail record their messages. All durations of rules
 and of Alertmanager were divided by {scale}: a probe ran every two seconds instead of every 60, and a scrape every second instead of every
 30. The times below are multiplied by {scale}, so they apply to an installation with one probe a minute. The duration of each probe,
 scrape and evaluation is multiplied too, so the times are rather too long than too short. `./dev drill` measures again.
