@@ -1,0 +1,49 @@
+"""No sentence of a document has more than 25 words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.repo.vocabulary import ROOT, paths
+
+MOST_WORDS: Final = 25
+# Blocks of code, comments, tables and headings hold no sentences of running text.
+_OTHER: Final = re.compile(r"```.*?```|<!--.*?-->|^ *\|[^\n]*|^#[^\n]*", re.DOTALL | re.MULTILINE)
+_LINK: Final = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
+_CODE: Final = re.compile(r"`[^`]*`")
+_PARAGRAPH: Final = re.compile(r"\n\s*\n|\n\s*(?:[-*]|\d+\.) ")
+# A colon and a semicolon end a thought too: lists and second clauses follow them.
+_END: Final = re.compile(r"(?<=[.!?:;])\**\s+|(?<=\.\))\s+")
+# docs/codes.md consists of the texts of the codes.
+DOCUMENTS: Final = [path for path in paths(["*.md"]) if path != "docs/codes.md"]
+
+
+def long_sentences(text: str) -> Iterator[str]:
+    """Yield each sentence with more than `MOST_WORDS` words; a `code` span is no word."""
+    plain = _CODE.sub("-", _LINK.sub(r"\1", _OTHER.sub("\n\n", text)))
+    for paragraph in _PARAGRAPH.split(plain):
+        for sentence in _END.split(" ".join(paragraph.split())):
+            if len(re.findall(r"\S*\w\S*", sentence)) > MOST_WORDS:
+                yield sentence
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_document_has_no_long_sentence(path: str) -> None:
+    assert list(long_sentences((Path(ROOT) / path).read_text(encoding="utf-8"))) == []
+
+
+def test_sentence_of_26_words_is_found_across_lines() -> None:
+    words = " ".join(["word"] * 12)
+    assert list(long_sentences(f"Short.\n\n- {words}\n  word {words} more.\n")) == [f"- {words} word {words} more."]
+    assert list(long_sentences(f"{words} word {words}.\n")) == []
+
+
+def test_tables_and_code_hold_no_sentences() -> None:
+    words = " ".join(["word"] * 30)
+    spans = " ".join(["`word`"] * 30)
+    assert list(long_sentences(f"# {words}\n\n| {words} |\n\n```sh\n{words}\n```\n\n{spans}.\n")) == []
