@@ -153,7 +153,7 @@ def _timeout_location(raw: RawTarget, globals_: Globals) -> Location:
 def _next_credential(raw: RawTarget) -> str | None:
     """Return the staged credential.
 
-    None if it is a default that this target already uses, as in a rollover with several steps.
+    The result is None if the staged credential is a default that this target already uses, as in a rollover with several steps.
     """
     staged: str | None = raw.get("next_credential")
     return None if staged == raw.get("credential") else staged

@@ -27,7 +27,7 @@ class ExpectPath(StrEnum):
     def met_by(self, connection: str | None) -> bool | None:
         """Whether the vault was reached as expected.
 
-        None without an expectation or without a reported `connection`.
+        The result is None without an expectation or without a reported `connection`.
         """
         return None if self is ExpectPath.ANY or connection is None else connection == self.value
 

@@ -146,7 +146,7 @@ class Prober:
     async def auxiliary(self, plan: AuxiliaryProbe, *, fresh: bool = False) -> AuxiliaryResult | None:
         """Make one auxiliary probe.
 
-        None if it could not be made, or if a timeout may be the exporter's fault.
+        The result is None if the probe could not be made, or if a timeout may be the exporter's fault.
         """
         request = plan.request
         if not self._is_active(request.module):

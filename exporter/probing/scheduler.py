@@ -115,7 +115,7 @@ class Scheduler:
     def next_probe_at(self, name: str) -> float | None:
         """Return the Unix time of the next planned start.
 
-        None if the target is not scheduled.
+        The result is None if the target is not scheduled.
         """
         job = self._runner.jobs.get(name)
         return None if job is None else self._clock() + job.due - loop_time()

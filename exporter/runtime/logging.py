@@ -77,7 +77,7 @@ def place_of(error: BaseException) -> dict[str, Value]:
 def frames_of(error: BaseException) -> str | None:
     """Return the innermost frames, `file:line < file:line`.
 
-    None if it was never raised.
+    The result is None if the exception was never raised.
     """
     frames = list(walk_tb(error.__traceback__))[-_FRAMES:]
     return " < ".join(f"{Path(frame.f_code.co_filename).name}:{line}" for frame, line in reversed(frames)) or None

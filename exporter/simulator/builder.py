@@ -214,7 +214,7 @@ class _Builder:
     def _identity(self, credential: Credential) -> tuple[str, tuple[ClientSecret, ...]] | None:
         """Return client id and secrets; invent a missing client id.
 
-        All credentials of the host's identity share one invented client id, and so do those of the pod's.
+        All credentials of the host's identity share one invented client id. Those of the pod's identity share another one.
         """
         credential = self._resolve(credential)
         if credential.client_id is not None or credential.kind not in _HOST_OR_POD_KINDS:
@@ -245,7 +245,7 @@ def find_credential(config: Config, *kinds: CredentialKind) -> Credential | None
 def read_certificates(credential: Credential) -> tuple[bytes, ...]:
     """Read the certificate that the credential signs with, as DER.
 
-    Empty if the credential has no certificate file or the file is unusable. Raises OSError.
+    The result is empty if the credential has no certificate file or the file is unusable. Raises OSError.
     """
     if credential.certificate_file is None:
         return ()
@@ -257,7 +257,7 @@ def read_certificates(credential: Credential) -> tuple[bytes, ...]:
 def read_identity(credential: Credential) -> tuple[str, tuple[ClientSecret, ...]] | None:
     """Read the client id, in lower case, and the secret, if there is one.
 
-    None if the configuration does not name the application. Raises SecretUnreadableError.
+    The result is None if the configuration does not name the application. Raises SecretUnreadableError.
     """
     text = read_secret(credential.secret) if credential.secret is not None else None
     if credential.kind is CredentialKind.CONNECTOR_SECRET:

@@ -59,7 +59,7 @@ def write_config(simulator: Simulator, config: Config, out: Path) -> Path:
 def exporter_variables(simulator: Simulator, config: Config, out: Path) -> dict[str, str]:
     """Return the environment variables for an exporter that uses the simulator.
 
-    Empty if no credential is the host's or the pod's identity.
+    The result is empty if no credential is the host's or the pod's identity.
     """
     found: dict[str, str] = {}
     if find_credential(config, *_HOST_KINDS) is not None:

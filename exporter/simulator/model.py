@@ -231,7 +231,7 @@ class Environment:
     def graph_hosts(self) -> tuple[str, ...]:
         """Return the hosts of Microsoft Graph in every cloud.
 
-        Empty if no application may read there.
+        The result is empty if no application may read there.
         """
         applications = (one for tenant in self.tenants.values() for one in tenant.applications.values())
         return GRAPH_HOSTS if any(one.graph_reader for one in applications) else ()

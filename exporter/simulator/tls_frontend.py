@@ -155,7 +155,7 @@ class _ServerNameReader:
     def read(self, hello: bytes) -> str | None:
         """Return the name in lower case, None if the hello is not complete.
 
-        Empty if the hello has no name.
+        The result is empty if the hello has no name.
         """
         incoming, self._name = ssl.MemoryBIO(), ""
         incoming.write(hello)

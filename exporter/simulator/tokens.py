@@ -60,7 +60,7 @@ class TokenSigner:
 def payload_of(token: str) -> dict[str, Any] | None:
     """Return a token's payload without a check of its signature.
 
-    None for a text that is no token.
+    The result is None for a text that is no token.
     """
     return read_object(decode(token.partition(".")[2].partition(".")[0]) or b"")
 

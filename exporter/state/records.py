@@ -120,7 +120,7 @@ class TargetRecord:
     def rotation_pending(self) -> bool | None:
         """Whether a newer key version than the pinned one exists.
 
-        None if no version is pinned or the newest is unknown.
+        The result is None if no version is pinned or the newest is unknown.
         """
         if self.target.key_version is None or self.newest_version is None:
             return None

@@ -56,7 +56,7 @@ class Service(Protocol):
     def last_checks(self, target: str) -> CheckRun | None:
         """Return the last run of the preflight checks.
 
-        None before the first and after a change of the target.
+        The result is None before the first run, and after a change of the target.
         """
         ...
 

@@ -1,7 +1,8 @@
-"""No sentence of a document has more than 25 words."""
+"""Sentences of documents are short, and sentences of docstrings are whole."""
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,11 @@ _CODE: Final = re.compile(r"`[^`]*`")
 _PARAGRAPH: Final = re.compile(r"\n\s*\n|\n\s*(?:[-*]|\d+\.) ")
 # A colon and a semicolon end a thought too: lists and second clauses follow them.
 _END: Final = re.compile(r"(?<=[.!?:;])\**\s+|(?<=\.\))\s+")
+# What a docstring that was cut in two continues with.
+_FRAGMENT: Final = re.compile(
+    r"(?<=[.!?:])\s+((?:None|Empty|Unknown|True|False) (?:if|before|without|for|unless|when)\b|So (?:does|do|is|are)\b|Nor\b|"
+    r"(?:Times|Durations) in\b|Unix times\.|To be\b)"
+)
 # docs/codes.md consists of the texts of the codes.
 DOCUMENTS: Final = [path for path in paths(["*.md"]) if path != "docs/codes.md"]
 
@@ -30,6 +36,13 @@ def long_sentences(text: str) -> Iterator[str]:
         for sentence in _END.split(" ".join(paragraph.split())):
             if len(re.findall(r"\S*\w\S*", sentence)) > MOST_WORDS:
                 yield sentence
+
+
+def fragments(source: str) -> Iterator[str]:
+    """Yield the beginning of each sentence of a docstring that is none."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from _FRAGMENT.findall(ast.get_docstring(node) or "")
 
 
 @pytest.mark.parametrize("path", DOCUMENTS)
@@ -47,3 +60,13 @@ def test_tables_and_code_hold_no_sentences() -> None:
     words = " ".join(["word"] * 30)
     spans = " ".join(["`word`"] * 30)
     assert list(long_sentences(f"# {words}\n\n| {words} |\n\n```sh\n{words}\n```\n\n{spans}.\n")) == []
+
+
+def test_docstrings_hold_whole_sentences() -> None:
+    sources = {path: (Path(ROOT) / path).read_text(encoding="utf-8") for path in paths(["exporter/*.py"])}
+    assert {path: found for path, source in sources.items() if (found := list(fragments(source)))} == {}
+
+
+def test_docstring_that_was_cut_in_two_is_found() -> None:
+    source = '''"""Return the key.\n\nNone if there is none."""\ndef f():\n    """Await it. So does a second call."""\n'''
+    assert list(fragments(source)) == ["None if", "So does"]

@@ -160,7 +160,7 @@ class ProbeCache:
     async def report_for(self, demand: ProbeDemand) -> CachedReport | RetryLater | None:
         """Return a new report, the report of a running probe, or a cached one.
 
-        None if none came in time.
+        The result is None if no report came in time.
 
         A report from before a reload of the target is never used. A report that a scrape timeout cut is not used for a request
         with more time.

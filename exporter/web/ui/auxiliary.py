@@ -24,7 +24,7 @@ _COLOURS = {"yes": "good", "no": "bad", "unknown": "unsure"}
 def marks(view: TargetView) -> Child:
     """Return the warnings of a target, which do not depend on the verdict.
 
-    None without any.
+    The result is None without a warning.
     """
     words = wording.target_warnings(view.target, view.record, view.module.expect_path, now=view.now)
     return [element("div", element("span", each, class_="state unsure")) for each in words] or None

@@ -59,7 +59,7 @@ def legend() -> Html:
 def sparkline(points: Sequence[Point]) -> Child:
     """Draw the durations, oldest first, with failures marked.
 
-    None for fewer than two probes.
+    The result is None for fewer than two probes.
     """
     if len(points) < 2:
         return None

@@ -43,7 +43,7 @@ class PasswordResult(Enum):
 def credentials_of(authorization: str) -> tuple[str, bytes] | None:
     """Return user and password of an `Authorization` header.
 
-    None unless its scheme is Basic.
+    The result is None unless the scheme is Basic.
     """
     basic = _BASIC.fullmatch(authorization)
     if basic is None:

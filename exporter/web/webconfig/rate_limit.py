@@ -39,7 +39,7 @@ class LogThrottle:
     def due(self) -> int | None:
         """Return the number of suppressed lines before this one.
 
-        None if this one is suppressed too.
+        The result is None if this line is suppressed too.
         """
         now = self._clock()
         if now < self._next:

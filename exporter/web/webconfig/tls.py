@@ -109,7 +109,7 @@ def names_of(certificate: bytes) -> frozenset[str]:
 def has_allowed_name(certificate: bytes | None, allowed: frozenset[str] | None) -> bool:
     """Whether a certificate has an allowed name.
 
-    True without a restriction, false without a certificate.
+    The result is True without a restriction, and False without a certificate.
     """
     return allowed is None or (certificate is not None and not allowed.isdisjoint(names_of(certificate)))
 
