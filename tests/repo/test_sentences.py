@@ -22,7 +22,7 @@ _PARAGRAPH: Final = re.compile(r"\n\s*\n|\n\s*(?:[-*]|\d+\.) ")
 _END: Final = re.compile(r"(?<=[.!?:;])\**\s+|(?<=\.\))\s+")
 # What a docstring that was cut in two continues with.
 _FRAGMENT: Final = re.compile(
-    r"(?<=[.!?:])\s+((?:None|Empty|Unknown|True|False) (?:if|before|without|for|unless|when)\b|So (?:does|do|is|are)\b|Nor\b|"
+    r"(?<=[.!?:])\s+((?:None|Empty|Unknown|True|False) (?:if|before|without|for|unless|when)\b|So (?:does|do|is|are)\b|"
     r"(?:Times|Durations) in\b|Unix times\.|To be\b)"
 )
 # docs/codes.md consists of the texts of the codes.
