@@ -1,6 +1,6 @@
 """The tables of docs/proven.md: which program of another project checks what.
 
-A row names the package, so that the page has the locked version. Debian's programs have the version of Debian 13.
+A row names the package, so that the page shows the locked version. Debian's programs have the version of Debian 13.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ class Reloader:
         return await self._tasks.join(self._begun, self._reload, name="reload")
 
     def reload_soon(self) -> None:
-        """Start a reload without waiting, for a signal; the log has the result."""
+        """Start a reload without waiting, for a signal; the log shows the result."""
         if not self._tasks.running(self._begun):
             self._tasks.start(self._begun, self._reload(), name="reload")
 

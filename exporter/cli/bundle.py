@@ -1,6 +1,6 @@
 """The command `ekm-exporter bundle`: probe once and write a support bundle.
 
-The archive has the format of the running exporter's, for hosts on which none runs or answers.
+The archive has the same format as that of a running exporter, for hosts on which none runs or answers.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
             "Reads SQL Servers, or what deploy/sql/inventory.sql or inventory.ps1 printed on them, and writes one file of targets for "
             "each vault. A later run prints the differences and changes only the files that it wrote itself; an instance that is not read "
             "again keeps its targets. With --azure it lists the vaults and keys in Azure that no target covers. Exit code: 0 if everything was "
-            "found out, 1 if the report has a gap, a file, server or vault is unreadable, or Azure shows no vault, "
+            "found out, 1 if the report lists a gap, a file, server or vault is unreadable, or Azure shows no vault, "
             "2 for bad arguments."
         ),
         epilog="example: ekm-exporter inventory --servers servers.txt --sql.user inventory --sql.password.file password "

@@ -1,6 +1,6 @@
 """Describe the content of a certificate file, for the detail of a fault.
 
-No text has a part of a key or password.
+No text contains a part of a key or password.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class Finding:
     moment: FailureMoment | None = None  # None: that of the table
     step: Step | None = None  # the failed one
     subject: AuxiliaryResult | None = None  # whose names the fix has, instead of the target's
-    codeless: bool = False  # SQL Server shows no code for this, also if the table has one
+    codeless: bool = False  # SQL Server shows no code for this, also if the table lists one
 
 
 def passed(detail: str) -> Finding:

@@ -1,6 +1,6 @@
 """Convert the known expiry of a credential to a state document, and back.
 
-A document has dates and the subject of each, since a configuration may change while the exporter is down. It contains no part
+A document contains dates and the subject of each, since a configuration may change while the exporter is down. It contains no part
 of a secret and no fingerprint. Failures are not stored.
 """
 

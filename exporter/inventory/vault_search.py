@@ -23,7 +23,7 @@ _WHOLE = 60  # times the seconds of a request: what the search of a vault may ta
 
 
 class _VaultError(Exception):
-    """The vault refused or did not answer; the text has no secret."""
+    """The vault refused or did not answer; the text contains no secret."""
 
 
 def search_vaults(searches: Mapping[str, Search], declared: Declared, credential: str, seconds: float) -> dict[str, SearchResult]:

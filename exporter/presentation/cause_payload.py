@@ -8,7 +8,7 @@ from exporter.state.cause_groups import CauseGroup
 
 
 def cause_payload(group: CauseGroup) -> Payload:
-    """Return a cause as the status page has it; `cause` is the parameter of `/targets` that lists its targets."""
+    """Return a cause as the status page shows it; `cause` is the parameter of `/targets` that lists its targets."""
     return {
         "cause": group.cause.id,
         "link": group.cause.link.value,

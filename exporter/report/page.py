@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from exporter.report.classes import MinuteClass, Party
 
-MOST_NAMES: Final = 10  # targets named for one gap; JSON has all
+MOST_NAMES: Final = 10  # targets named for one gap; JSON lists all
 _STYLE: Final = (
     "body{font:10pt/1.4 sans-serif;margin:2em;color:#111}table{border-collapse:collapse;width:100%;margin:.5em 0 1.5em}"
     "th,td{border:1px solid #999;padding:.15em .3em;font-size:8.5pt;text-align:left;vertical-align:top}"

@@ -14,7 +14,7 @@ def install_command(extra: str) -> str:
 
 
 class ExtraMissingError(Exception):
-    """An optional library is not installed; the text has the command that installs it."""
+    """An optional library is not installed; the text shows the command that installs it."""
 
     def __init__(self, extra: str) -> None:
         super().__init__(f"this command needs an optional library: {install_command(extra)}")

@@ -9,7 +9,7 @@ from exporter.core.masking import mask
 
 MISSING_ENTRY = 22001  # of the registry procedures, as an information message
 
-_CHECK_LOGIN = "check --sql.user and the password file; the server's error log has the reason"
+_CHECK_LOGIN = "check --sql.user and the password file; the server's error log shows the reason"
 _LATER = "run the command again later"
 _SYNTAX_ERROR, _OLD_SERVER = 102, " The statement needs SQL Server 2016 or later."
 # Error numbers of a refused login.

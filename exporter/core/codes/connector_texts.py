@@ -88,7 +88,7 @@ CONNECTOR_TEXTS: tuple[KnownText, ...] = (
     KnownText(
         title="The connector has no session with the vault",
         pattern="akv client hasn.?t been initialized",
-        summary="The connector was called before a sign-in succeeded. An earlier line has the cause.",
+        summary="The connector was called before a sign-in succeeded. An earlier line shows the cause.",
         causes=("The session could not be opened (message 33028): secret, tenant, network or Entra ID.",),
         actions=(EVENT_LOG, "Test the sign-in: `ekm-exporter probe TARGET`."),
     ),

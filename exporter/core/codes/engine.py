@@ -31,7 +31,7 @@ ENGINE: tuple[ConnectorError, ...] = (
         causes=(
             "From a probe: the response was altered in transit, or another service performed the unwrap.",
             "From a probe: the vault used different key versions for wrap and unwrap.",
-            "In SQL Server: a provider failure without a more specific code. The connector's event log has details.",
+            "In SQL Server: a provider failure without a more specific code. The connector's event log shows details.",
         ),
         actions=(
             "Repeat the round trip: `ekm-exporter probe TARGET`. If the bytes differ again, create and rotate no keys.",

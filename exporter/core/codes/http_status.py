@@ -47,7 +47,7 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             "`authority_untrusted`: the vault names a sign-in host that is not a known Entra ID host. No secret was sent.",
             "`resource_mismatch`: the response requests a token for another service than this vault. None was requested.",
             "`unexpected_status`: the status of the response is not valid here.",
-            "`secret_unreadable`, `secret_timeout`, `internal`: the exporter's own host or code failed. Its log has details.",
+            "`secret_unreadable`, `secret_timeout`, `internal`: the exporter's own host or code failed. Its log shows details.",
         ),
         actions=(
             "Read `reason` and the failed step: `ekm-exporter probe TARGET`.",

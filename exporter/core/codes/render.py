@@ -111,8 +111,8 @@ def _body(of: ConnectorError | Explanation, effect: str) -> tuple[str, ...]:
 
 
 def otherwise_text() -> str:
-    """Return what to check for a number that no table has."""
-    return _numbered("For a failure that no table has, check in this order", OTHERWISE)
+    """Return what to check for a number that no table lists."""
+    return _numbered("For a failure that no table lists, check in this order", OTHERWISE)
 
 
 def explanation_data(found: Explanation) -> dict[str, object]:
@@ -155,7 +155,7 @@ def as_markdown(rows: Iterable[ConnectorError]) -> str:
         if of_layer:
             parts.append(f"## {LAYER_TITLES[layer]}")
             parts += [as_markdown_section(row) for row in of_layer]
-    parts += ["## A failure that no table has", _markdown_list("Check in this order", OTHERWISE)]
+    parts += ["## A failure that no table lists", _markdown_list("Check in this order", OTHERWISE)]
     return "\n\n".join(parts) + "\n"
 
 

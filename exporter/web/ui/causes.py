@@ -33,7 +33,7 @@ def causes_section(site: Urls, groups: Sequence[CauseGroup], views: Views, now: 
     yield element("ol", [_cause(site, group, views, now) for group in groups[:SHOWN]], class_="causes", aria_label="Causes")
     if len(groups) > SHOWN:
         more = (
-            f"{len(groups) - SHOWN} more causes put no more SQL Servers at risk than the last one. The table has their targets."
+            f"{len(groups) - SHOWN} more causes put no more SQL Servers at risk than the last one. The table lists their targets."
         )
         yield element("p", more)
 

@@ -56,7 +56,7 @@ def codes_page(site: Urls, unknown: str) -> Html:
         element("p", f"Explains {KINDS}."),
         _form(site, unknown),
         notice if unknown else None,
-        *(_list("For a failure that no table has, check in this order", OTHERWISE) if unknown else ()),
+        *(_list("For a failure that no table lists, check in this order", OTHERWISE) if unknown else ()),
         _table(site),
         at="/explain",
     )

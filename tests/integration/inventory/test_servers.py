@@ -82,7 +82,7 @@ async def test_refused_login_is_one_line_and_the_others_are_read(workspace, monk
     workspace.change(SECOND, refuses_login=True)
     output = await workspace.read(names=(FIRST, SECOND), code=1)
     assert "1 instance read, 1 failure" in output
-    reason = "the login was refused (18456): check --sql.user and the password file; the server's error log has the reason"
+    reason = "the login was refused (18456): check --sql.user and the password file; the server's error log shows the reason"
     assert workspace.lines == ["2 of 2 read, 1 failed", f"{workspace.address(SECOND)}: not read: {reason}"]
     assert "Work attempt" not in printed.getvalue()  # a warning of the driver
 

@@ -11,7 +11,7 @@ CONTEXT = SqlMessage(5701, 0, "Changed database context to 'master'.")
 
 def test_known_refusal_has_an_action_and_not_the_text_of_the_server():
     messages = (CONTEXT, SqlMessage(18456, 14, "Login failed for user 'inventory'."))
-    text = "the login was refused (18456): check --sql.user and the password file; the server's error log has the reason"
+    text = "the login was refused (18456): check --sql.user and the password file; the server's error log shows the reason"
     assert refusal(messages) == text
 
 

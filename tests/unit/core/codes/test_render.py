@@ -160,7 +160,7 @@ def test_page_has_the_texts_of_a_pair_once():
 
 def test_a_page_of_some_rows_has_only_their_layers():
     page = as_markdown([BY_CODE[3303]])
-    assert re.findall(r"^## (.+)$", page, re.MULTILINE)[2:] == ["Sign-in (3300 to 3308)", "A failure that no table has"]
+    assert re.findall(r"^## (.+)$", page, re.MULTILINE)[2:] == ["Sign-in (3300 to 3308)", "A failure that no table lists"]
 
 
 def test_words_of_an_unquoted_line_are_one_text(run):
