@@ -106,7 +106,10 @@ def _group(label: str, event: LoggedEvent, found: Explanation | None) -> Group:
     if found is None:
         name = mask(event.provider, limit=_WORD)
         return Group(
-            label=label, name=name, summary="The text contains no code that the exporter knows.", action="Read the text: add --all."
+            label=label,
+            name=name,
+            summary="The text contains no code that the exporter knows.",
+            action="Read the text: add --all.",
         )
     if not found.is_code:
         code = found.rows[0].code if len(found.rows) == 1 else None
