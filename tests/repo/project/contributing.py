@@ -24,7 +24,7 @@ def rows(text: str) -> Mapping[str, str]:
 def named(row: str) -> Iterator[tuple[str, Path | None]]:
     """Yield each file or folder of a row; None if it is missing. A name without a folder lies next to the one before it."""
     folder = ROOT
-    for name in _FILE.findall(row):
+    for name in _FILE.findall(row.replace("/NAME.md", "/")):
         places = (folder / name, ROOT / name, ROOT / "exporter" / name)
         found = next((place for place in places if place.exists()), None)
         yield name, found
