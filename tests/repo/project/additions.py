@@ -1,4 +1,4 @@
-"""One addition for rows of CONTRIBUTING's table "Adding something": the edits that the row asks for."""
+"""One addition for rows of CONTRIBUTING's table "Adding something": the edits that the row lists."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -112,7 +112,7 @@ _RULE = """\
       # When: No HSM keeps the key version.
       # After: 15 minutes.
       # Why: The key can leave the vault in a backup.
-      # First: Ask the owner of the key for a key in an HSM.
+      # First: Let the owner of the key create one in an HSM.
       - alert: EkmKeyOutsideHsm
         expr: target:ekm_ticket:labels and on (job, instance, target) ekm_key_in_hsm == 0
         for: @{LASTING}
@@ -121,7 +121,7 @@ _RULE = """\
         annotations:
           summary: No HSM keeps a key.
           description: >-
-            @{TARGET}: no HSM keeps the key version. First: ask the owner of the key for a key in an HSM.
+            @{TARGET}: no HSM keeps the key version. First: let the owner of the key create one in an HSM.
           runbook_url: "@{RUNBOOKS}/EkmKeyOutsideHsm.md"
           dashboard_url: "@{DASHBOARDS}/ekm-expiry?var-target={{ $labels.target | urlquery }}"
 """
@@ -138,7 +138,7 @@ The vault keeps the key version in software.
 
 ## What to do first
 
-Ask the owner of the key for a key in an HSM.
+Let the owner of the key create one in an HSM.
 
 ## Diagnosis
 

@@ -29,7 +29,7 @@ def test_row_names_existing_files(first):
     assert [name for name, place in named(first + TABLES[first]) if place is None] == []
 
 
-def test_names_are_in_the_files_that_they_are_said_to_be_in():
+def test_names_exist_in_the_files_named_with_them():
     pairs = re.findall(r"`(\w+)`(?: and `(\w+)`)? (?:in|of) (`[\w./-]+\.py`)", TEXT)
     assert len(pairs) > 5
     missing = []
