@@ -59,7 +59,8 @@ def test_documented_defaults_are_those_that_apply():
 def test_an_example_has_every_setting():
     keys = {key for path in GOOD.rglob("*.yml") for key in re.findall(r"(\w+):", path.read_text(encoding="utf-8"))}
     names = {field.name for section in (GLOBAL, CREDENTIAL, MODULE, PROXY, TARGET, RETAINED) for field in section}
-    missing = {name for name in names if not {name, re.sub("_file$", "_env", name)} & keys}  # a secret is in a file or in a variable
+    # A secret is in a file or in a variable.
+    missing = {name for name in names if not {name, re.sub("_file$", "_env", name)} & keys}
     assert missing == {"tls"}  # needs a certificate
 
 
