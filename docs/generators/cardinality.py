@@ -12,8 +12,6 @@ from exporter.core.model import Phase, Step
 from exporter.metrics.definitions import COUNTED, PATH_PARTS, TARGET_METRICS, phases_at
 from exporter.metrics.spec import Level, MetricSpec, MetricType
 
-MOST_SERIES: Final = {Level.MINIMAL: 55, Level.DEFAULT: 94, Level.FULL: 125}
-
 _STEPS = len(Step)
 _PER_HISTOGRAM = 3  # the +Inf bucket, _count and _sum; each bound adds one more
 _CONNECTING = 2  # challenge and token; the other steps reuse a connection
@@ -71,6 +69,11 @@ def of_a_healthy_target(level: Level, *, native: bool = False) -> dict[str, int]
     added = {*_ADDED, *OF_FAILURES, *OF_CHECKS}
     shown = [spec for spec in TARGET_METRICS if spec.name not in added and level.includes(spec.level)]
     return {spec.name: _count(spec, level, native=native) for spec in shown}
+
+
+def most_series(level: Level, *, native: bool = False) -> int:
+    """Return the most series of a healthy target at a level."""
+    return sum(of_a_healthy_target(level, native=native).values())
 
 
 def bounds_and_more(spec: MetricSpec) -> str:

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from docs.generators.cardinality import (
-    MOST_SERIES,
     OF_CHECKS,
     OF_DECLARATIONS,
     OF_FAILURES,
     SEVERAL,
     bounds_and_more,
+    most_series,
     of_a_healthy_target,
 )
 from docs.generators.pages import GeneratedPart
@@ -80,16 +80,12 @@ EXAMPLES: Final[Mapping[str, str]] = {
 CHECKED: Final = tuple(check.name for check in CHECKS if not check.on_host)
 
 
-def _native(level: Level) -> int:
-    return sum(of_a_healthy_target(level, native=True).values())
-
-
 _LEVELS = f"""\
 | level | for | series of a target, at most | with native histograms |
 | --- | --- | --- | --- |
-| `minimal` | the alerts and recording rules, the rules in `deploy/sql` | {MOST_SERIES[Level.MINIMAL]} | {_native(Level.MINIMAL)} |
-| `default` | these, and the dashboards | {MOST_SERIES[Level.DEFAULT]} | {_native(Level.DEFAULT)} |
-| `full` | every family and bucket | {MOST_SERIES[Level.FULL]} | {_native(Level.FULL)} |"""
+| `minimal` | the alerts and recording rules, the rules in `deploy/sql` | {most_series(Level.MINIMAL)} | {most_series(Level.MINIMAL, native=True)} |
+| `default` | these, and the dashboards | {most_series(Level.DEFAULT)} | {most_series(Level.DEFAULT, native=True)} |
+| `full` | every family and bucket | {most_series(Level.FULL)} | {most_series(Level.FULL, native=True)} |"""
 
 _CAUSES = f"""\
 While probes fail, the exporter shows why. These are the causes of the status page, from the same computation. A ready target has none of

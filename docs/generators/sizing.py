@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from docs.generators.cardinality import of_a_healthy_target
+from docs.generators.cardinality import most_series
 from docs.generators.pages import GeneratedPart
 from docs.generators.performance import figures
 from exporter.metrics.spec import Level
@@ -52,11 +52,6 @@ def costs() -> Costs:
     )
 
 
-def series(level: Level, *, native: bool = False) -> int:
-    """Return the most series of a target at a level."""
-    return sum(of_a_healthy_target(level, native=native).values())
-
-
 def unit_costs() -> str:
     cost = costs()
     rows = (
@@ -65,7 +60,7 @@ def unit_costs() -> str:
         ("a target", f"{cost.target_kb:g} KB", "memory"),
         ("the history of all targets together", f"{HISTORY_MB:g} MB at most", "memory"),
         ("a probe that waits for a silent vault", f"{WAITING_MB:g} MB", "memory, until its timeout"),
-        ("a target", f"{series(Level.FULL)} series at most", "Prometheus"),
+        ("a target", f"{most_series(Level.FULL)} series at most", "Prometheus"),
         ("a series", f"{cost.series_kb:g} KB", "memory of Prometheus"),
         ("a sample", f"{cost.sample_us:g} µs", "processor time of Prometheus"),
     )
@@ -74,7 +69,7 @@ def unit_costs() -> str:
 
 def totals() -> str:
     """Return the table of totals, which is arithmetic with the unit costs."""
-    cost, of_one = costs(), series(Level.FULL)
+    cost, of_one = costs(), most_series(Level.FULL)
     rows = []
     for targets in TARGETS:
         probes, all_series = targets / EVERY, targets * of_one
@@ -111,7 +106,7 @@ def levels() -> str:
     """Return the most series of each level."""
     rows = []
     for level, purpose in _ENOUGH.items():
-        classic, native = series(level), series(level, native=True)
+        classic, native = most_series(level), most_series(level, native=True)
         of_many = f"{classic * FLEET:,} or {native * FLEET:,}"
         rows.append((f"`{level}`", f"{classic}", f"{native}", of_many, purpose))
     head = ("`--metrics.level`", "series of a target, at most", "with native histograms", f"{FLEET:,} targets", "enough for")

@@ -5,7 +5,7 @@ An unknown value is an empty list, which is no series; it is never 0.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -23,13 +23,6 @@ from exporter.state.records import TargetRecord
 Values = dict[str, list[Sample]]
 
 _RUN_FAMILIES = ("ekm_consecutive_failures", "ekm_consecutive_blocking_failures", "ekm_consecutive_unready_probes")
-_KEY_FAMILIES = (
-    "ekm_key_info",
-    "ekm_key_enabled",
-    "ekm_key_supported",
-    "ekm_key_expiry_timestamp_seconds",
-    "ekm_key_not_before_timestamp_seconds",
-)
 
 
 class ProbeOutcome(NamedTuple):
@@ -145,16 +138,11 @@ def run_samples(facts: RecordFacts) -> Values:
 
 def key_samples(key: KeyFacts | None) -> Values:
     """Return the facts about the key version; no series if it was never read."""
-    if key is None:
-        return {family: [] for family in _KEY_FAMILIES}
-    info = (("key", key.name), ("version", key.version), ("kty", key.kty), ("size_bits", str(key.size_bits)))
-    return {
-        "ekm_key_info": [(info, 1.0)],
-        "ekm_key_enabled": one(key.enabled),
-        "ekm_key_supported": one(key.supported),
-        "ekm_key_expiry_timestamp_seconds": one(key.expires),
-        "ekm_key_not_before_timestamp_seconds": one(key.not_before),
-    }
+    return {family: [] if key is None else samples(key) for family, samples in _KEY_SAMPLES.items()}
+
+
+def _key_info(key: KeyFacts) -> list[Sample]:
+    return [((("key", key.name), ("version", key.version), ("kty", key.kty), ("size_bits", str(key.size_bits))), 1.0)]
 
 
 def vault_samples(vault: VaultHeaders, expected: ExpectPath) -> Values:
@@ -209,6 +197,15 @@ def on_demand_samples(report: ProbeReport, record: TargetRecord) -> Values:
 def one(value: float | None) -> list[Sample]:
     """Return one sample without own labels; none for an unknown value."""
     return [] if value is None else [((), value)]
+
+
+_KEY_SAMPLES: Mapping[str, Callable[[KeyFacts], list[Sample]]] = {
+    "ekm_key_info": _key_info,
+    "ekm_key_enabled": lambda key: one(key.enabled),
+    "ekm_key_supported": lambda key: one(key.supported),
+    "ekm_key_expiry_timestamp_seconds": lambda key: one(key.expires),
+    "ekm_key_not_before_timestamp_seconds": lambda key: one(key.not_before),
+}
 
 
 def _step(result: StepResult) -> tuple[tuple[str, str], ...]:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from docs.generators.every_page import PAGES
 from tests.support.sharing import ROWS
 
 NO_TEST = "ci: no closing line of the tests: no test has run"
@@ -206,24 +205,3 @@ def test_contributing_names_the_debian_packages_of_each_part(root):
     reported = dict(re.findall(r"^\| `(\w+)` \| ([a-z0-9, -]+) \|$", (root / "CONTRIBUTING.md").read_text(), re.MULTILINE))
     assert {part: set(names.split(", ")) for part, names in reported.items()} == wanted
     assert set(wanted) == {"real", "container", "browser", "tools"}
-
-
-def test_contributing_names_existing_files(root):
-    """A name without a folder lies next to the one before it."""
-    text = (root / "CONTRIBUTING.md").read_text().partition("In the tables below")[2].partition("\n## Conventions")[0]
-    missing, folder = [], Path()
-    for name in re.findall(r"`([\w./-]+(?:/|\.(?:py|yml|json|css|md)))`", text):
-        places = (folder / name, *(root / place / name for place in (".", "exporter")))
-        found = next((place for place in places if place.exists()), None)
-        if found is None and name != "alerts/runbooks/NAME.md":
-            missing.append(name)
-        folder = folder if found is None else found.parent
-    assert missing == []
-
-
-def test_contributing_names_every_file_that_a_verb_writes(root):
-    table = (root / "CONTRIBUTING.md").read_text().partition("## Generated files")[2].partition("\n## ")[0]
-    verbs = re.search(r"^docs\(\) \{\n(.*?)^\}", (root / "dev").read_text(), re.MULTILINE | re.DOTALL)
-    written = set(re.findall(r"docs/[\w.]+\.(?:md|json)", verbs[1])) | {f"docs/{page}.md" for page in PAGES}
-    written |= {"docs/performance.csv", "docs/paging.md", "docs/alerts.md"}
-    assert {name for name in written | {"alerts/ekm.rules.yml", "dashboards/*.json"} if f"`{name}`" not in table} == set()

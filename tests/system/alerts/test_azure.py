@@ -11,8 +11,6 @@ import yaml
 
 from alerts import azure, build
 from alerts.values import seconds_of
-from docs.generators.cardinality import MOST_SERIES
-from exporter.metrics.spec import Level
 from tests.system.dashboards.boards import queries
 
 ROOT = Path(__file__).parents[3]
@@ -129,11 +127,6 @@ def test_severity_has_the_action_group_of_the_page(severity):
 def test_page_states_that_no_rule_reads_alerts():
     assert "No rule reads the series `ALERTS`" in PAGE
     assert not any("ALERTS" in rule["expression"] for rule in RULES)
-
-
-def test_page_has_the_samples_of_a_day():
-    for level, seconds in ((Level.DEFAULT, 15), (Level.MINIMAL, 60)):
-        assert f"{MOST_SERIES[level] * DAY // seconds:,}" in PAGE
 
 
 @pytest.mark.real

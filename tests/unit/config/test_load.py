@@ -1,5 +1,6 @@
 """Loaded configurations: defaults, merging, includes, and the effective configuration."""
 
+import re
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -10,7 +11,7 @@ import yaml
 from exporter.config import dump_yaml, load_config
 from exporter.config.metadata import mask_user
 from exporter.config.model import ExpectPath, Module, SecretSource, Settings
-from exporter.config.schema import GLOBAL, MODULE
+from exporter.config.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, TARGET
 from exporter.core import durations
 from exporter.core.model import CredentialKind, Generation, Mode
 
@@ -53,6 +54,14 @@ def test_documented_defaults_are_those_that_apply():
             if field.kind.type_name == "duration":
                 default, applies = durations.parse(default), durations.parse(applies)
             assert applies == default, field.name
+
+
+def test_an_example_has_every_setting():
+    keys = {key for path in GOOD.rglob("*.yml") for key in re.findall(r"(\w+):", path.read_text(encoding="utf-8"))}
+    names = {field.name for section in (GLOBAL, CREDENTIAL, MODULE, PROXY, TARGET, RETAINED) for field in section}
+    # A secret is in a file or in a variable.
+    missing = {name for name in names if not {name, re.sub("_file$", "_env", name)} & keys}
+    assert missing == {"tls"}  # needs a certificate
 
 
 def test_every_setting_is_loaded(everything):

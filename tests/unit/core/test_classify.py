@@ -69,6 +69,11 @@ def test_the_promised_code_and_reason(promise: Promise):
         assert classify(step, facts) == Classification(promise.code, promise.reason), (step, facts)
 
 
+def test_each_reason_has_a_promise():
+    promised = {promise.reason for promise in PROMISED}
+    assert set(Reason) - promised == {Reason.SCRAPE_TIMEOUT}, "its row in promised.py"  # a step has it in place of its own
+
+
 def test_each_fault_has_a_promise():
     assert {facts.fault for promise in PROMISED for _, facts in promise.cases()} == set(Fault)
 

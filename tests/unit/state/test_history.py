@@ -98,16 +98,8 @@ def test_reports_remain_readable_after_the_first_of_their_kind_is_dropped():
 
 
 def test_every_other_fact_is_compared():
-    changes = {
-        "fault": Fault.READ_TIMEOUT, "status": 500, "service_code": "a", "inner_code": "a", "aadsts": 1, "akv": 1, "detail": "a",
-        "retry_after_seconds": 1.0, "exception": "a", "raised_at": "a", "phase_reached": Phase.DNS, "cut_by_scrape": True,
-        "endpoint": "a", "client_id": "a", "secret_file": "a", "proxy": "a", "resent": True, "key_state": "a", "has_page": True,
-        "vault": VaultHeaders(region="a"), "certificate": "a", "credential_kind": "a", "client_address": "a", "object_id": "a",
-    }  # fmt: skip
-    assert {field.name for field in fields(Facts)} == changes.keys() | _MEASURED
-
-    for name, value in changes.items():
-        added = [measured(1), measured(2, **{name: value})]
+    for name in {field.name for field in fields(Facts)} - _MEASURED:
+        added = [measured(1), measured(2, **{name: "other"})]
         assert [entry.report for entry in filled(added)] == added[::-1], name
 
 
