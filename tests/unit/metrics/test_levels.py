@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from docs.generators.cardinality import most_series
 from exporter.core.model import Step
 from exporter.metrics.definitions import BY_NAME, METRICS
 from exporter.metrics.spec import Level, MetricSpec, MetricType, Scope
@@ -121,3 +122,9 @@ def test_a_probe_response_has_only_families_of_its_level(level):
     text = recorder.render_probe(target, MODULE, a_report(steps=[ok(Step.CHALLENGE)], ready=True, key=a_key()))
     assert "probe_success" in names_in(text)
     assert ("ekm_probe_step_duration_seconds" in names_in(text)) is level.includes(Level.DEFAULT)
+
+
+@pytest.mark.parametrize(("level", "promised"), [(Level.MINIMAL, 55), (Level.DEFAULT, 94), (Level.FULL, 125)])
+def test_series_of_a_target_stay_within_the_promise(level, promised):
+    """Fleets are sized by these numbers: a higher one is a decision and a breaking change."""
+    assert most_series(level) <= promised
