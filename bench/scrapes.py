@@ -45,7 +45,7 @@ def filled(families: dict[str, str]) -> Exposition:
     for name, part in families.items():
         lines = [line for line in part.splitlines(keepends=True) if not line.startswith("#")]
         for owner, of_owner in groupby(lines, key=_owner):
-            exposition.put(name, owner, "".join(of_owner))
+            exposition.put([(name, owner, "".join(of_owner).encode(), b"")])
     return exposition
 
 

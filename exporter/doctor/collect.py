@@ -33,8 +33,9 @@ from exporter.doctor.revocation import host_of, problem_with
 from exporter.expiry import ExpiryCallbacks, ExpiryLookup, ExpiryMonitor
 from exporter.probing.auxiliary_plan import auxiliary_probes, probe_request
 from exporter.probing.round_trip import ProbeRequest
-from exporter.probing.vault_probe import LoopClock, auxiliary_result, probe_vault, token_cache
+from exporter.probing.vault_probe import LoopClock, auxiliary_result, probe_vault
 from exporter.runtime.thread_pool import DaemonThreadPool
+from exporter.tokens.cache import TokenCache
 from exporter.tokens.reuse import TokenReusePolicy
 from exporter.tokens.secret_cache import SecretCache
 
@@ -83,7 +84,7 @@ class EvidenceCollector:
         self._networks = Networks(config, pool=self._pool)
         self._network = self._networks.of(self._module)
         self._secrets = SecretCache(self._pool)
-        self._tokens = token_cache(self._networks.of, self._secrets, TokenReusePolicy(config))
+        self._tokens = TokenCache(self._secrets, window=TokenReusePolicy(config))
 
     async def aclose(self) -> None:
         await self._tokens.aclose()
@@ -128,16 +129,16 @@ class EvidenceCollector:
         return self._clock.monotonic() + self._target.timeout
 
     async def _probe(self, request: ProbeRequest, trace: _SignInTrace | None = None) -> ProbeReport:
-        started = self._clock.monotonic()
+        started, network = self._clock.monotonic(), self._networks.of(request.module)
         trace = trace or _SignInTrace()
 
         async def tokens(challenge: Challenge, *, deadline: float) -> TokenResult:
             trace.challenge = challenge
-            result = await self._tokens.token(request.credential, request.module, challenge, started=started, deadline=deadline)
+            result = await self._tokens.token(request.credential, network, challenge, started=started, deadline=deadline)
             trace.token = result.token if result.facts.fault is Fault.NONE else None
             return result
 
-        return await probe_vault(request, self._networks.of(request.module), tokens, self._clock, self._on_internal_error)
+        return await probe_vault(request, network, tokens, self._clock, self._on_internal_error)
 
     async def _entra(self, challenge: Challenge | None) -> Endpoint | None:
         if self._credential.kind in _OF_ITS_HOST:

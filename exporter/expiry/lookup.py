@@ -37,10 +37,10 @@ from exporter.expiry.sources import (
     MonitoredCredential,
     monitored_credentials,
 )
-from exporter.probing.vault_probe import token_cache
 from exporter.runtime.clock import loop_time
 from exporter.runtime.shortage import shortage_of
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
+from exporter.tokens.cache import TokenCache
 from exporter.tokens.reuse import ReuseWindow
 from exporter.tokens.secret_cache import Secret, SecretCache
 
@@ -72,8 +72,8 @@ class ExpiryLookup:
         self._pool = DaemonThreadPool(_THREADS, name="ekm-expiry")
         self._secrets = SecretCache(self._pool)
         window = ReuseWindow(TOKEN_SECONDS, LOOKUP_SECONDS)
-        self._tokens = token_cache(
-            self._network, self._secrets, lambda _credential, _module: window, on_request=lambda: requested("entra", 1)
+        self._tokens = TokenCache(
+            self._secrets, window=lambda _credential, _module: window, on_request=lambda: requested("entra", 1)
         )
         # Loading the authorities takes milliseconds and memory: only if a source needs the network.
         remote = any(not NETWORK_SOURCES.isdisjoint(one.sources) for one in monitored_credentials(config).values())
@@ -173,7 +173,7 @@ class ExpiryLookup:
         return secret
 
     async def _token(self, identity: Credential, module: Module, challenge: Challenge, deadline: float) -> str:
-        result = await self._tokens.token(identity, module, challenge, started=loop_time(), deadline=deadline)
+        result = await self._tokens.token(identity, self._network(module), challenge, started=loop_time(), deadline=deadline)
         if result.token is None or result.facts.fault is not Fault.NONE:
             unavailable = result.facts.fault in _OF_THE_HOST and result.facts.endpoint is not None
             service = f"identity endpoint {result.facts.endpoint}" if unavailable else "Entra"

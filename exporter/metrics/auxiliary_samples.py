@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 from exporter.config.auxiliary import configured_auxiliary
 from exporter.config.model import Target
-from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
-from exporter.core.model import ProbeReport
-from exporter.metrics.samples import Values, current_credential, one
+from exporter.core.auxiliary import CREDENTIAL_REFUSED, AuxiliaryKind, AuxiliaryResult
+from exporter.core.model import Outcome, ProbeReport, Step
+from exporter.metrics.samples import Values, one
 from exporter.metrics.text_format import Sample
 from exporter.state.records import TargetRecord
 
@@ -21,7 +21,7 @@ def auxiliary_samples(target: Target, record: TargetRecord, report: ProbeReport 
     """
     last = report or record.last
     is_current = report is not None or record.credential == target.credential
-    current = [] if last is None or not is_current else current_credential(target, last)
+    current = [] if last is None or not is_current else _current(target, last)
     results = list(_conclusive(target, record, last))
     return {
         "ekm_credential_usable": [*current, *_staged(results)],
@@ -30,6 +30,16 @@ def auxiliary_samples(target: Target, record: TargetRecord, report: ProbeReport 
         "ekm_recovery_usable": [((), float(usable)) for result, usable in results if result.what is AuxiliaryKind.RECOVERY],
         "ekm_recovery_last_success_timestamp_seconds": one(record.proof_at if target.recovery_vault is not None else None),
     }
+
+
+def _current(target: Target, report: ProbeReport) -> list[Sample]:
+    """Return whether the credential that SQL Server uses was accepted."""
+    token = report.step(Step.TOKEN)
+    if token is None or token.outcome is Outcome.SKIPPED:
+        return []
+    if token.outcome is Outcome.FAILED and token.reason not in CREDENTIAL_REFUSED:
+        return []
+    return [((("credential", target.credential), ("role", "current")), float(token.outcome is Outcome.OK))]
 
 
 def _conclusive(target: Target, record: TargetRecord, report: ProbeReport | None) -> Iterator[tuple[AuxiliaryResult, bool]]:

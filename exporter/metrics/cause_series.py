@@ -15,8 +15,8 @@ from exporter.core.codes.actions import action_line
 from exporter.core.model import ProbeReport
 from exporter.core.readiness import deciding_failure
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.rendering import TargetBlock, put_gauges
-from exporter.metrics.samples import Values, cause_labels, failure_samples, one
+from exporter.metrics.rendering import OwnerValues, TargetBlock, render_gauges
+from exporter.metrics.samples import Values, action_samples, cause_labels, cause_samples, one
 from exporter.metrics.spec import Scope
 from exporter.metrics.text_format import LabelSet
 from exporter.runtime.slices import in_slices
@@ -34,16 +34,13 @@ class FailureSeries:
         self._changes = self._rendered = 0
         self._rendering = asyncio.Lock()
 
-    def update(self, block: TargetBlock) -> None:
-        """Render the first action of a target after its record changed, and note whether its failure did."""
+    def update(self, block: TargetBlock) -> Values:
+        """Note whether the failure of a target changed with its record; return the first action if that did."""
         name, record, report = block.target.name, block.record, block.record.last
         failed, action = None, ""
         if report is not None and not report.success:
             failed = linked(block.target, block.module, record, report.started_at).failed
             action = failure_action(block.target, report, record)
-        if action != block.action:
-            block.action = action
-            put_gauges(self._exposition, name, block.base, {_ACTION: failure_samples(action, None)[_ACTION]})
         if failed != block.failed or (self._failing and record.region != block.region):
             self._changes += 1
         block.failed, block.region = failed, record.region
@@ -51,6 +48,8 @@ class FailureSeries:
             self._failing.discard(name)
         else:
             self._failing.add(name)
+        changed, block.action = action != block.action, action
+        return action_samples(action) if changed else {}
 
     def forget(self, name: str) -> None:
         """Leave a target out of the causes."""
@@ -74,18 +73,17 @@ class FailureSeries:
         name, cause = block.target.name, None if block.failed is None else cause
         if cause != block.cause and self._blocks.get(name) is block:
             block.cause = cause
-            put_gauges(self._exposition, name, block.base, {_CAUSE: failure_samples("", cause)[_CAUSE]})
+            self._show(OwnerValues(name, block.base, cause_samples(cause)))
 
     def _show_groups(self, groups: list[CauseGroup]) -> None:
         ids = {group.cause.id for group in groups}
         for gone in self._shown - ids:
             self._exposition.drop(Scope.CAUSE, gone)
         self._shown = ids
-        for group in groups:
-            put_gauges(self._exposition, group.cause.id, LabelSet.of(*cause_labels(group.cause)), _sizes(group))
+        self._show(*(OwnerValues(group.cause.id, LabelSet.of(*cause_labels(group.cause)), _sizes(group)) for group in groups))
 
-
-_ACTION, _CAUSE = failure_samples("", None)
+    def _show(self, *owners: OwnerValues) -> None:
+        self._exposition.put(render_gauges(owners, self._exposition.names, encodes=self._exposition.encodes))
 
 
 def failure_action(target: Target, report: ProbeReport, record: TargetRecord) -> str:
@@ -120,8 +118,8 @@ def probe_failure_samples(
     """
     failure = deciding_failure(report)
     if failure is None:
-        return failure_samples("", None)
+        return action_samples("") | cause_samples(None)
     failed, cause = known
     if cause is None or failed is None or (failed.step, failed.reason) != (failure.step, failure.reason):
         cause = cause_of(Failed(step=failure.step, reason=failure.reason, names=links_of(target, module, record, report)))
-    return failure_samples(failure_action(target, report, record), cause)
+    return action_samples(failure_action(target, report, record)) | cause_samples(cause)

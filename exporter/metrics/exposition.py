@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 
 from exporter.metrics.encoded_text import gauges_of
 from exporter.metrics.protobuf import family_start
+from exporter.metrics.rendering import Rendered
 from exporter.metrics.spec import MetricSpec, MetricType, Scope
 from exporter.metrics.text_format import encode, escape
 from exporter.metrics.wire import varint
@@ -38,6 +39,10 @@ class _Family:
             encode(f"# HELP {bare} {escape(spec.help_text)}\n# TYPE {bare} {spec.type}\n"),
         )
 
+    def remove(self, owner: str) -> None:
+        self.blocks.pop(owner, None)
+        self.encoded.pop(owner, None)
+
 
 class Exposition:
     """Rendered families in the order of their specs.
@@ -47,36 +52,25 @@ class Exposition:
 
     def __init__(self, specs: Iterable[MetricSpec]) -> None:
         self._families = {spec.name: _Family(spec) for spec in specs}
-        self.encodes = False  # whether `put` needs protobuf
+        self.names = frozenset(self._families)
+        self.encodes = False  # whether protobuf is scraped
 
-    def has(self, name: str) -> bool:
-        return name in self._families
-
-    def put(self, name: str, owner: str, text: str) -> bool:
-        """Replace the lines of `owner` in the family; empty text removes them.
-
-        Return whether `put_encoded` must follow: the lines changed, and protobuf is scraped.
-        """
-        family = self._families[name]
-        if not text:
-            family.blocks.pop(owner, None)
-            family.encoded.pop(owner, None)
-            return False
-        block = encode(text)
-        outdated = self.encodes and (owner not in family.encoded or family.blocks[owner] != block)
-        family.blocks[owner] = block
-        return outdated
-
-    def put_encoded(self, name: str, owner: str, encoded: bytes) -> None:
-        """Replace the protobuf of the lines that `put` replaced."""
-        self._families[name].encoded[owner] = encoded
+    def put(self, rendered: Iterable[Rendered]) -> None:
+        """Replace the lines of owners in families, and their protobuf."""
+        for name, owner, text, encoded in rendered:
+            family = self._families[name]
+            if not text:
+                family.remove(owner)
+                continue
+            family.blocks[owner] = text
+            if encoded:
+                family.encoded[owner] = encoded
 
     def drop(self, scope: Scope, owner: str) -> None:
         """Remove all series of one owner."""
         for family in self._families.values():
             if family.scope is scope:
-                family.blocks.pop(owner, None)
-                family.encoded.pop(owner, None)
+                family.remove(owner)
 
     def render(self, *, openmetrics: bool) -> bytes:
         """Return everything at once, without the end mark; for few owners."""

@@ -14,9 +14,10 @@ from exporter.metrics import samples as gauges
 from exporter.metrics.auxiliary_samples import auxiliary_samples
 from exporter.metrics.definitions import BY_NAME, OF_PROBE, TARGET_METRICS
 from exporter.metrics.exposition import Exposition
+from exporter.metrics.rendering import OwnerValues, render_gauges
 from exporter.metrics.samples import Values
 from exporter.metrics.spec import Level, MetricType, Scope
-from exporter.metrics.text_format import LabelSet, lines
+from exporter.metrics.text_format import LabelSet
 from exporter.state.records import TargetRecord, headers_after
 
 _NO_LABELS = LabelSet.of()
@@ -54,9 +55,8 @@ def rendered(target: Target, base: LabelSet, values: Values, *, level: Level, op
         for spec in (*TARGET_METRICS, *OF_PROBE)
         if level.includes(spec.level) and spec.kind not in (MetricType.COUNTER, MetricType.HISTOGRAM)
     )
-    for name, samples in values.items():
-        if not page.has(name):
-            continue
-        labels = _NO_LABELS if BY_NAME[name].scope is Scope.EXPORTER else base
-        page.put(name, target.name, lines(name, samples, labels))
+    of_target = {name: samples for name, samples in values.items() if BY_NAME[name].scope is not Scope.EXPORTER}
+    of_exporter = {name: samples for name, samples in values.items() if name not in of_target}
+    owners = OwnerValues(target.name, base, of_target), OwnerValues(target.name, _NO_LABELS, of_exporter)
+    page.put(render_gauges(owners, page.names, encodes=False))
     return page.render(openmetrics=openmetrics) + (b"# EOF\n" if openmetrics else b"")

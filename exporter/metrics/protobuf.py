@@ -6,14 +6,14 @@ https://github.com/prometheus/client_model/blob/master/io/prometheus/client/metr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from typing import Final
 
 from exporter.metrics.native_histogram import SCHEMA, ZERO_THRESHOLD, NativeHistogram, spans_and_deltas
 from exporter.metrics.spec import MetricType
-from exporter.metrics.text_format import REPEATED, Labels, LabelSet
+from exporter.metrics.text_format import REPEATED, Labels, LabelSet, Sample
 from exporter.metrics.wire import double, labels, nested, text, timestamp, varint, zigzag
 
 # MetricFamily
@@ -71,8 +71,16 @@ def gauge(own: Labels, base: LabelSet, value: float) -> bytes:
     return nested(_METRIC, _labels(own, base) + _GAUGE_OF_A_DOUBLE + double(value))
 
 
+def gauges(samples: Iterable[Sample], base: LabelSet) -> bytes:
+    return b"".join([gauge(own, base, value) for own, value in samples])
+
+
 def counter(own: Labels, base: LabelSet, value: float, started: bytes = b"") -> bytes:
     return nested(_METRIC, _labels(own, base) + nested(_COUNTER, _VALUE + double(value) + started))
+
+
+def counters(samples: Iterable[Sample], base: LabelSet, started: bytes) -> bytes:
+    return b"".join([counter(own, base, value, started) for own, value in samples])
 
 
 def histogram(

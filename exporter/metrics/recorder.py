@@ -6,7 +6,7 @@ Samples are pure functions of configuration, target and record (see `samples`); 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from exporter.config.build import credentials_in_use, probed_vaults
@@ -26,9 +26,9 @@ from exporter.metrics.definitions import BY_NAME, OF_OTHERS, TARGET_METRICS, pha
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.possible_codes import possible_codes
 from exporter.metrics.protobuf import started_at
-from exporter.metrics.rendering import STEP_DURATIONS, TargetBlock, base_of, put_counters, put_gauges
+from exporter.metrics.rendering import STEP_DURATIONS, OwnerValues, TargetBlock, base_of, render_counters, render_gauges
 from exporter.metrics.request_budget import Budgets
-from exporter.metrics.samples import Values
+from exporter.metrics.samples import Values, one
 from exporter.metrics.self_metrics import Instruments
 from exporter.metrics.series_owners import SeriesOwners
 from exporter.metrics.spec import Level, MetricType, Scope
@@ -89,9 +89,9 @@ class Recorder(Instruments):
         block.counters.expect(target, module)
         block.counters.path = path_of(record)
         block.render_all()
-        put_counters(self._exposition, block)
-        self._show_config(block)
-        self._show_record(block, now)
+        values = self._config_values(block) | self._record_values(block, now)
+        endpoints = {name: gauges.certificate_samples(shown) for name, shown in record.certificates.items()}
+        self._show(block.shows(values), *self._endpoints(target.name, endpoints), counters=block)
         self._tie(target)
         self._count_targets(len(self._blocks))
 
@@ -111,53 +111,44 @@ class Recorder(Instruments):
         if block is None:
             return
         block.record = record
-        windows = (*self._config.settings.maintenance, *block.target.maintenance)
-        maintenance = any(window.contains(report.started_at) for window in windows)
-        block.counters.add(report, maintenance=maintenance)
-        self._show_target(block, {"ekm_maintenance": [((), float(maintenance))] if windows else []})
-        ended = report.started_at + report.duration
-        self._show_budgets(self._budgets.add(block.target.vault, report.started_at, report.steps, report.key, now=ended))
-        if report.tainted:
-            self._count_tainted()
+        values, endpoints = self._count(block, report), {}
         if report.inconclusive:
-            put_counters(self._exposition, block)
-            self._show_target(block, gauges.time_samples(record))
-            return
-        block.counters.path_after(record)
-        put_counters(self._exposition, block)
-        self._show_report(block, report)
-        if record.tenant != block.tenant_shown:
-            self._show_config(block)
-        self._show_endpoints(report)
+            values |= gauges.time_samples(record)
+        else:
+            block.counters.path_after(record)
+            values |= self._report_values(block, report)
+            endpoints = gauges.endpoint_samples(report)
+        ended = report.started_at + report.duration
+        ratios = self._budgets.add(block.target.vault, report.started_at, report.steps, report.key, now=ended)
+        self._show(block.shows(values), *self._endpoints(report.target, endpoints), *_budgets_shown(ratios), counters=block)
 
     def auxiliary_recorded(self, name: str, record: TargetRecord) -> None:
         """Render the auxiliary probes of a record; ignored for a forgotten target."""
         block = self._blocks.get(name)
         if block is not None:
             block.record = record
-            self._show_target(block, auxiliary_samples(block.target, record))
-            self._failures.update(block)
+            self._show(block.shows(auxiliary_samples(block.target, record) | self._failures.update(block)))
 
     def checked(self, name: str, results: Iterable[CheckResult] | None) -> None:
         """Render the results of the preflight checks of a target; None removes them."""
         if name in self._blocks:
-            self._show_target(self._blocks[name], declared.check_samples(results))
+            self._show(self._blocks[name].shows(declared.check_samples(results)))
 
     def spent(self, name: str, look: AuxiliaryResult) -> None:
         """Add the requests of an auxiliary probe to the request budget of their vault."""
         if name in self._blocks:
             ended = look.at + sum(result.duration for result in look.steps)
-            self._show_budgets(self._budgets.add(look.vault, look.at, look.steps, look.key, now=ended))
+            self._show(*_budgets_shown(self._budgets.add(look.vault, look.at, look.steps, look.key, now=ended)))
 
     def sweep(self, now: float) -> None:
         """Update values that change with time; call this every few seconds. `now` is a Unix time."""
-        self._show_budgets(self._budgets.sweep(now))
+        self._show(*_budgets_shown(self._budgets.sweep(now)))
 
     def drop_verdict(self, name: str) -> None:
         """Remove the verdict of a target, because its last probe is too old."""
         if name in self._blocks:
             self._blocks[name].render_all()
-            self._show_target(self._blocks[name], {"ekm_vault_side_ready": []})
+            self._show(self._blocks[name].shows({"ekm_vault_side_ready": []}))
 
     def credential_expiry_found(self, credential: str, source: Source, expires_at: float | None, at: float) -> None:
         """Record a successful expiry lookup at `at` (Unix times), which is shown until the next one.
@@ -191,7 +182,7 @@ class Recorder(Instruments):
         for block in list(self._blocks.values()):
             name = block.target.name
             if self._blocks.get(name) is block and not self._exposition.is_encoded(STEP_DURATIONS, name):
-                put_counters(self._exposition, block)
+                self._show(counters=block)
                 await asyncio.sleep(0)
         async for chunk in self._exposition.stream_protobuf():
             yield chunk
@@ -209,13 +200,24 @@ class Recorder(Instruments):
         values |= probe_failure_samples(target, module, report, record, known)
         return probe_response.rendered(target, base_of(target), values, level=self._level, openmetrics=openmetrics)
 
-    def _show_target(self, block: TargetBlock, values: Values) -> None:
-        """Render gauges and infos of a target."""
-        if self._per_target_gauges:
-            put_gauges(self._exposition, block.target.name, block.base, values)
+    def _show(self, *owners: OwnerValues, counters: TargetBlock | None = None) -> None:
+        """Render samples, and the counters of a target that grew; put the lines into the exposition."""
+        names, encodes = self._exposition.names, self._exposition.encodes
+        self._exposition.put(render_gauges(owners, names, encodes=encodes))
+        if counters is not None:
+            self._exposition.put(render_counters(counters, names, encodes=encodes))
 
-    def _show_report(self, block: TargetBlock, report: ProbeReport) -> None:
-        """Render what differs from the last report."""
+    def _count(self, block: TargetBlock, report: ProbeReport) -> Values:
+        """Count a report; return whether it began in a maintenance window."""
+        windows = (*self._config.settings.maintenance, *block.target.maintenance)
+        maintenance = any(window.contains(report.started_at) for window in windows)
+        block.counters.add(report, maintenance=maintenance)
+        if report.tainted:
+            self._count_tainted()
+        return {"ekm_maintenance": one(maintenance if windows else None)}
+
+    def _report_values(self, block: TargetBlock, report: ProbeReport) -> Values:
+        """Return what differs from the last report."""
         record = block.record
         values = gauges.timing_samples(report, self._phases) | gauges.time_samples(record)
         outcome, facts = gauges.outcome_of(report), gauges.facts_of(record)
@@ -223,52 +225,44 @@ class Recorder(Instruments):
             values |= gauges.outcome_samples(outcome)
         if facts != block.facts:
             values |= gauges.fact_samples(facts, block.module.expect_path)
-        self._show_target(block, values | auxiliary_samples(block.target, record, report))
         block.outcome, block.facts = outcome, facts
-        self._failures.update(block)
+        if record.tenant != block.tenant_shown:
+            values |= self._config_values(block)
+        return values | auxiliary_samples(block.target, record, report) | self._failures.update(block)
 
-    def _show_record(self, block: TargetBlock, now: float) -> None:
-        """Render everything that a record holds, as after a restart or a reload."""
+    def _record_values(self, block: TargetBlock, now: float) -> Values:
+        """Return everything that a record holds, as after a restart or a reload."""
         target, record = block.target, block.record
+        values: Values = {}
         if record.last is not None:
             last = replace(record.last, readiness=readiness_at(target, record.last, now))
-            self._show_target(block, gauges.report_samples(last, self._phases))
-        values = gauges.record_samples(record, block.module.expect_path)
-        self._show_target(block, values | auxiliary_samples(target, record))
-        for endpoint, certificate in record.certificates.items():
-            self._show_endpoint(target.name, endpoint, gauges.certificate_samples(certificate))
-        self._failures.update(block)
+            values |= gauges.report_samples(last, self._phases)
+        values |= gauges.record_samples(record, block.module.expect_path)
+        return values | auxiliary_samples(target, record) | self._failures.update(block)
 
     def _show_codes(self) -> None:
         """Show the meaning of each code that can occur with the active configuration."""
         possible = possible_codes(self._config)
         for error in CODES:
             if error in possible:
-                put_gauges(
-                    self._exposition, str(error.code), LabelSet.of(("code", str(error.code))), declared.error_samples(error)
-                )
+                owner, labels = str(error.code), LabelSet.of(("code", str(error.code)))
+                self._show(OwnerValues(owner, labels, declared.error_samples(error)))
             else:
                 self._exposition.drop(Scope.CODE, str(error.code))
 
-    def _show_config(self, block: TargetBlock) -> None:
+    def _config_values(self, block: TargetBlock) -> Values:
         block.tenant_shown = block.record.tenant
-        self._show_target(block, declared.config_samples(self._config, block.target, block.module, block.record.tenant))
+        return declared.config_samples(self._config, block.target, block.module, block.record.tenant)
 
-    def _show_endpoints(self, report: ProbeReport) -> None:
-        for endpoint, values in gauges.endpoint_samples(report).items():
-            self._show_endpoint(report.target, endpoint, values)
-
-    def _show_endpoint(self, target: str, endpoint: str, values: Values) -> None:
-        self._owners.add(target, Scope.ENDPOINT, endpoint)
-        put_gauges(self._exposition, endpoint, LabelSet.of(("endpoint", endpoint)), values)
-
-    def _show_budgets(self, ratios: Mapping[str, float]) -> None:
-        for vault, ratio in ratios.items():
-            put_gauges(self._exposition, vault, LabelSet.of(("vault", vault)), {"ekm_request_budget_ratio": [((), ratio)]})
+    def _endpoints(self, target: str, values: Mapping[str, Values]) -> Iterator[OwnerValues]:
+        """Yield the samples of endpoints that this target uses."""
+        for endpoint, shown in values.items():
+            self._owners.add(target, Scope.ENDPOINT, endpoint)
+            yield OwnerValues(endpoint, LabelSet.of(("endpoint", endpoint)), shown)
 
     def _show_credential(self, name: str) -> None:
         values = declared.credential_samples(self._config.credentials[name], self._lookups.get(name, {}))
-        put_gauges(self._exposition, name, LabelSet.of(("credential", name)), values)
+        self._show(OwnerValues(name, LabelSet.of(("credential", name)), values))
 
     def _tie(self, target: Target) -> None:
         """Tie credentials and vaults to the target. Remove those that no target uses any more."""
@@ -285,6 +279,11 @@ class Recorder(Instruments):
                 self._budgets.forget(owner)
             if scope is Scope.CREDENTIAL:
                 self._lookups.pop(owner, None)
+
+
+def _budgets_shown(ratios: Mapping[str, float]) -> Iterator[OwnerValues]:
+    for vault, ratio in ratios.items():
+        yield OwnerValues(vault, LabelSet.of(("vault", vault)), {"ekm_request_budget_ratio": one(ratio)})
 
 
 def _counts(kind: MetricType) -> bool:

@@ -1,21 +1,33 @@
-"""Render samples into an exposition, as text and as protobuf."""
+"""Render samples as text, and as protobuf if it is scraped."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from exporter.config.model import Module, Target
 from exporter.core.causes import Cause, Failed
 from exporter.metrics import protobuf
 from exporter.metrics.counters import SAMPLES, TargetCounters
-from exporter.metrics.exposition import Exposition
 from exporter.metrics.samples import ProbeOutcome, RecordFacts, Values
-from exporter.metrics.text_format import LabelSet, histogram, lines
+from exporter.metrics.text_format import LabelSet, encode, histogram, lines
 from exporter.state.records import TargetRecord
 
 STEP_DURATIONS = "ekm_step_duration_seconds"
 _NOTHING: Final = (None,) * len(SAMPLES)
+
+
+class OwnerValues(NamedTuple):
+    """The samples of one owner by family, and the labels that they share."""
+
+    owner: str
+    base: LabelSet
+    values: Values
+
+
+# A family, an owner, its lines (none removes its series), and the same as protobuf (empty unless it is scraped).
+Rendered = tuple[str, str, bytes, bytes]
 
 
 @dataclass(slots=True)
@@ -41,45 +53,48 @@ class TargetBlock:
         """Let the next report render every family, also those that did not change."""
         self.sums, self.outcome, self.facts = (), None, None
 
+    def shows(self, values: Values) -> OwnerValues:
+        """Return samples of this target as those of an owner."""
+        return OwnerValues(self.target.name, self.base, values)
+
 
 def base_of(target: Target) -> LabelSet:
     return LabelSet.of(("target", target.name), ("vault", target.vault))
 
 
-def put_gauges(exposition: Exposition, owner: str, base: LabelSet, values: Values) -> None:
-    """Render gauges and infos; a family that the exposition lacks is left out."""
-    for name, samples in values.items():
-        if exposition.has(name) and exposition.put(name, owner, lines(name, samples, base)):
-            exposition.put_encoded(name, owner, b"".join([protobuf.gauge(own, base, value) for own, value in samples]))
+def render_gauges(owners: Iterable[OwnerValues], names: Collection[str], *, encodes: bool) -> list[Rendered]:
+    """Render gauges and infos of the families in `names`."""
+    return [
+        (name, owner, encode(lines(name, samples, base)) if samples else b"", protobuf.gauges(samples, base) if encodes else b"")
+        for owner, base, values in owners
+        for name, samples in values.items()
+        if name in names
+    ]
 
 
-def put_counters(exposition: Exposition, block: TargetBlock) -> None:
+def render_counters(block: TargetBlock, names: Collection[str], *, encodes: bool) -> list[Rendered]:
     """Render the counters of a target that grew since the last time, and its histograms.
 
     Counters only grow, so a family with the same sum has the same samples.
     """
-    sums = block.counters.sums()
-    for name, counted, rendered in zip(SAMPLES, sums, block.sums or _NOTHING, strict=True):
-        if counted != rendered and exposition.has(name):
-            _put_counter(exposition, block, name)
+    sums, rendered = block.counters.sums(), block.sums or _NOTHING
     block.sums = sums
-    _put_durations(exposition, block)
+    grown = [name for name, now, before in zip(SAMPLES, sums, rendered, strict=True) if now != before and name in names]
+    return [*(_counter(block, name, encodes=encodes) for name in grown), _durations(block, encodes=encodes)]
 
 
-def _put_counter(exposition: Exposition, block: TargetBlock, name: str) -> None:
+def _counter(block: TargetBlock, name: str, *, encodes: bool) -> Rendered:
     samples = SAMPLES[name](block.counters)
-    if exposition.put(name, block.target.name, lines(name, samples, block.base)):
-        encoded = [protobuf.counter(own, block.base, value, block.started[0]) for own, value in samples]
-        exposition.put_encoded(name, block.target.name, b"".join(encoded))
+    encoded = protobuf.counters(samples, block.base, block.started[0]) if encodes else b""
+    return name, block.target.name, encode(lines(name, samples, block.base)), encoded
 
 
-def _put_durations(exposition: Exposition, block: TargetBlock) -> None:
+def _durations(block: TargetBlock, *, encodes: bool) -> Rendered:
     texts = [
         histogram(STEP_DURATIONS, (("step", step),), block.base, seen.bounds, counts=seen.counts, total=seen.total)
         for step, seen in block.counters.durations.items()
     ]
-    if exposition.put(STEP_DURATIONS, block.target.name, "".join(texts)):
-        exposition.put_encoded(STEP_DURATIONS, block.target.name, _encoded_durations(block))
+    return STEP_DURATIONS, block.target.name, encode("".join(texts)), _encoded_durations(block) if encodes else b""
 
 
 def _encoded_durations(block: TargetBlock) -> bytes:

@@ -9,8 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from exporter.config.model import ExpectPath, Target
-from exporter.core.auxiliary import CREDENTIAL_REFUSED
+from exporter.config.model import ExpectPath
 from exporter.core.causes import Cause
 from exporter.core.codes import BY_CODE
 from exporter.core.model import KeyFacts, Outcome, PeerCertificate, Phase, ProbeReport, Step, StepResult, VaultHeaders
@@ -90,12 +89,14 @@ def _one_object(outcome: ProbeOutcome) -> ProbeOutcome:
     return outcome
 
 
-def failure_samples(action: str, cause: Cause | None) -> Values:
-    """Return the first action for a failure and its cause; no series if empty or None."""
-    return {
-        "ekm_failure_action_info": [((("action", action),), 1.0)] if action else [],
-        "ekm_failure_cause_info": [] if cause is None else [(cause_labels(cause), 1.0)],
-    }
+def action_samples(action: str) -> Values:
+    """Return the first action for a failure; no series if empty."""
+    return {"ekm_failure_action_info": [((("action", action),), 1.0)] if action else []}
+
+
+def cause_samples(cause: Cause | None) -> Values:
+    """Return the cause of a failure."""
+    return {"ekm_failure_cause_info": [] if cause is None else [(cause_labels(cause), 1.0)]}
 
 
 def cause_labels(cause: Cause) -> Labels:
@@ -230,13 +231,3 @@ def _failure(step: Step, code: int | None, reason: Reason | None) -> list[Sample
     entry = BY_CODE.get(code)
     info = ("code", str(code)), ("reason", reason or ""), ("step", step), ("symbol", entry.symbol if entry else "")
     return [(info, 1.0)]
-
-
-def current_credential(target: Target, report: ProbeReport) -> list[Sample]:
-    """Return whether the credential that SQL Server uses was accepted."""
-    token = report.step(Step.TOKEN)
-    if token is None or token.outcome is Outcome.SKIPPED:
-        return []
-    if token.outcome is Outcome.FAILED and token.reason not in CREDENTIAL_REFUSED:
-        return []
-    return [((("credential", target.credential), ("role", "current")), float(token.outcome is Outcome.OK))]

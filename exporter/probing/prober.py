@@ -9,20 +9,20 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
-from weakref import WeakValueDictionary
 
-from exporter.clients import HANDSHAKES, Network, Networks
+from exporter.clients import HANDSHAKES, Networks
 from exporter.config.model import Config, Credential, Module, Target
 from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.broken import broken_report
 from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, Step, TokenResult
 from exporter.probing.auxiliary_plan import AuxiliaryProbe, probe_request
 from exporter.probing.round_trip import ProbeRequest
-from exporter.probing.vault_probe import LoopClock, auxiliary_result, probe_vault, token_cache
+from exporter.probing.vault_probe import LoopClock, auxiliary_result, probe_vault
 from exporter.runtime.internal_errors import is_cancelled
 from exporter.runtime.loop_lag import LoopLag
 from exporter.runtime.shortage import Shortage
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
+from exporter.tokens.cache import TokenCache
 from exporter.tokens.reuse import TokenReusePolicy
 from exporter.tokens.secret_cache import SecretCache
 
@@ -69,10 +69,8 @@ class Prober:
         self._pool = DaemonThreadPool(2 * config.settings.concurrency, name="ekm-blocking")
         self._limiter = asyncio.Semaphore(HANDSHAKES)
         self._networks = Networks(config, pool=self._pool, limiter=self._limiter)
-        self._in_use: WeakValueDictionary[int, Network] = WeakValueDictionary()  # by running probes, by the id of their module
         self._secrets = SecretCache(self._pool)
-        window = TokenReusePolicy(config)
-        self._tokens = token_cache(self._network, self._secrets, window, on_request=callbacks.on_token_request)
+        self._tokens = TokenCache(self._secrets, window=TokenReusePolicy(config), on_request=callbacks.on_token_request)
         self._clock = LoopClock()
         self._round_trips: dict[str, _RoundTrip] = {}
 
@@ -185,14 +183,14 @@ class Prober:
         return replace(report, tainted=tainted)
 
     async def _make(self, request: ProbeRequest, *, fresh: bool = False) -> ProbeReport | None:
-        started = self._clock.monotonic()
+        # The token request goes over this network, too, also after a reload: a secret must not go to a new route.
+        started, network = self._clock.monotonic(), self._networks.of(request.module)
 
         async def tokens(challenge: Challenge, *, deadline: float) -> TokenResult:
             return await self._tokens.token(
-                request.credential, request.module, challenge, started=started, deadline=deadline, fresh=fresh
+                request.credential, network, challenge, started=started, deadline=deadline, fresh=fresh
             )
 
-        network = self._in_use[id(request.module)] = self._network(request.module)
         on_internal_error, on_requests = self._callbacks.on_internal_error, self._callbacks.on_vault_requests
         try:
             report = await probe_vault(request, network, tokens, self._clock, on_internal_error, on_requests=on_requests)
@@ -216,13 +214,6 @@ class Prober:
 
     def _is_active(self, module: Module) -> bool:
         return self._config.modules.get(module.name) == module
-
-    def _network(self, module: Module) -> Network:
-        """Return the network of the running probe, also after a reload.
-
-        A secret must not go to a new route.
-        """
-        return self._in_use.get(id(module)) or self._networks.of(module)
 
     def _last_round_trip(self, request: ProbeRequest) -> _RoundTrip | None:
         """Return None also if a reload has changed the key, the credential or the route."""

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextvars import Context
 from dataclasses import dataclass
 
-from exporter.clients import Network, VaultSession, encrypt_locally, fetch_token
-from exporter.clients.entra import pending_facts
-from exporter.config.model import Credential, Module
+from exporter.clients import Network, VaultSession, encrypt_locally
 from exporter.core.auxiliary import AuxiliaryResult, assess
-from exporter.core.model import Challenge, Facts, ProbeReport, TokenResponse
+from exporter.core.model import ProbeReport
 from exporter.core.redaction import redacted
 from exporter.probing.auxiliary_plan import AuxiliaryProbe
 from exporter.probing.round_trip import ProbeDependencies, ProbeRequest, Tokens, run_probe
 from exporter.runtime.clock import loop_time
-from exporter.tokens.cache import TokenCache
-from exporter.tokens.reuse import ReuseWindow
-from exporter.tokens.secret_cache import SecretCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,27 +51,6 @@ async def probe_vault(
             return redacted(await run_probe(request, dependencies))
         finally:
             on_requests(vault.sent)
-
-
-def token_cache(
-    network_of: Callable[[Module], Network],
-    secrets: SecretCache,
-    window: Callable[[Credential, Module], ReuseWindow],
-    *,
-    on_request: Callable[[], None] = lambda: None,
-) -> TokenCache:
-    """Return a token cache that sends its requests over these networks; `on_request` is called before each."""
-
-    async def fetch(
-        module: Module, credential: Credential, secret: str | None, challenge: Challenge, *, deadline: float
-    ) -> TokenResponse:
-        on_request()
-        return await fetch_token(network_of(module), credential, secret, challenge, deadline=deadline)
-
-    def pending(context: Context, module: Module, challenge: Challenge) -> Facts:
-        return pending_facts(context, network_of(module), challenge.authority)
-
-    return TokenCache(fetch, secrets, window=window, pending_facts=pending)
 
 
 def auxiliary_result(probe: AuxiliaryProbe, report: ProbeReport) -> AuxiliaryResult:

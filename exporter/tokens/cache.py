@@ -11,6 +11,8 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Protocol
 
+from exporter.clients import Network, fetch_token
+from exporter.clients.entra import pending_facts
 from exporter.config.model import Credential, Module
 from exporter.core.faults import Fault
 from exporter.core.masking import mask
@@ -34,16 +36,12 @@ class Fetch(Protocol):
     """One token request until `deadline` (loop time); raises PoolExhausted."""
 
     async def __call__(
-        self, module: Module, credential: Credential, secret: str | None, challenge: Challenge, *, deadline: float
+        self, network: Network, credential: Credential, secret: str | None, challenge: Challenge, *, deadline: float
     ) -> TokenResponse: ...
 
 
 # Returns the facts of a timeout now, for a fetch that runs in this context. May raise PoolExhausted, as the fetch may.
-PendingFacts = Callable[[Context, Module, Challenge], Facts]
-
-
-def _timed_out(_context: Context, _module: Module, _challenge: Challenge) -> Facts:
-    return Facts(fault=Fault.READ_TIMEOUT, detail="the shared token request had no response yet")
+PendingFacts = Callable[[Context, Network, str], Facts]
 
 
 class TokenCache:
@@ -54,18 +52,18 @@ class TokenCache:
 
     def __init__(
         self,
-        fetch: Fetch,
         secrets: SecretCache,
         *,
         window: Callable[[Credential, Module], ReuseWindow],
-        pending_facts: PendingFacts = _timed_out,
+        on_request: Callable[[], None] = lambda: None,
+        fetch: Fetch = fetch_token,
+        pending_facts: PendingFacts = pending_facts,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`clock` gives Unix time, the unit of a token's expiry."""
-        self._fetch = fetch
+        """`clock` gives Unix time, the unit of a token's expiry; `on_request` is called before each request."""
         self._secrets = secrets
         self.window = window
-        self._pending_facts = pending_facts
+        self._on_request, self._fetch, self._pending_facts = on_request, fetch, pending_facts
         self._clock = clock
         self._entries: dict[str, CredentialEntry] = {}
         self._fetches: SingleFlight[InFlightFetch, TokenResponse | PoolExhausted] = SingleFlight()
@@ -74,7 +72,7 @@ class TokenCache:
     async def token(
         self,
         credential: Credential,
-        module: Module,
+        network: Network,
         challenge: Challenge,
         *,
         started: float,
@@ -83,11 +81,11 @@ class TokenCache:
     ) -> TokenResult:
         """Return the token for a challenge, or the facts of a failure, by `deadline`.
 
-        `started` is the start of the probe. `fresh` ignores kept responses, but joins a running fetch. Of all probes that
+        A new request goes over `network`. `started` is the start of the probe. `fresh` ignores kept responses, but joins a running fetch. Of all probes that
         share a request, one gets a result that is not `shared`. Raises PoolExhausted if this process lacked a resource; the
         network was not tested.
         """
-        before = loop_time()
+        module, before = network.module, loop_time()
         secret = await self._secret(credential, deadline)
         if self._closed:
             return _without_request(Facts(fault=Fault.INTERNAL, detail="the exporter is stopping"))
@@ -105,7 +103,7 @@ class TokenCache:
         if flight is not None:
             flight.forget()
         return await self._wait_for(
-            self._start(InFlightFetch(entry, key, module, challenge, started, loop_time())), deadline, leading=True
+            self._start(InFlightFetch(entry, key, network, challenge, started, loop_time())), deadline, leading=True
         )
 
     def invalidate(self, credential: Credential) -> None:
@@ -166,8 +164,9 @@ class TokenCache:
         deadline = flight.began + self.window(entry.credential, flight.module).timeout
         try:
             async with asyncio.timeout_at(deadline + OVERTIME_SECONDS):
+                self._on_request()
                 response = await self._fetch(
-                    flight.module, entry.credential, entry.secret.text, flight.challenge, deadline=deadline
+                    flight.network, entry.credential, entry.secret.text, flight.challenge, deadline=deadline
                 )
         except PoolExhausted as busy:
             return PoolExhausted(str(busy), busy.shortage)
@@ -210,7 +209,7 @@ class TokenCache:
                 return _without_request(Facts(fault=Fault.INTERNAL, detail="the exporter is stopping"))
             raise RuntimeError("the token request was cancelled from inside")
         if not flight.task.done():
-            facts = self._pending_facts(flight.context, flight.module, flight.challenge)
+            facts = self._pending_facts(flight.context, flight.network, flight.challenge.authority)
             return TokenResult(facts=facts, token=None, duration=loop_time() - before, shared=not leading)
         response = flight.task.result()
         if isinstance(response, PoolExhausted):

@@ -8,6 +8,7 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from exporter.clients import Network
 from exporter.config.model import Credential, Module
 from exporter.core.model import Challenge, TokenResponse
 from exporter.runtime.thread_pool import PoolExhausted
@@ -43,7 +44,7 @@ class InFlightFetch:
 
     entry: CredentialEntry
     key: TokenKey
-    module: Module
+    network: Network  # of the probe that started it; a reload does not change it
     challenge: Challenge
     window_start: float  # the start of the first probe that needed it
     began: float
@@ -54,6 +55,10 @@ class InFlightFetch:
     unusable_from: float = float("inf")  # end of the token's life, less the last seconds
     counted: bool = False  # one probe has received it as its own measurement
     timer: asyncio.TimerHandle | None = None
+
+    @property
+    def module(self) -> Module:
+        return self.network.module
 
     @property
     def current(self) -> bool:

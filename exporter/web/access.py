@@ -19,6 +19,7 @@ from exporter.web.options import WebOptions
 from exporter.web.origin import is_cross_site_change, is_own_name
 from exporter.web.server.connection_limits import UnfinishedResponses
 from exporter.web.server.connections import connection_of
+from exporter.web.server.protocol import SECURITY_HEADERS
 from exporter.web.webconfig import AccessControl, Refusal
 
 _log = logging.getLogger(__name__)
@@ -42,18 +43,6 @@ BODY_TOO_LARGE = "The request body is too large. No path reads a body: send none
 # No handler reads a body.
 LARGEST_BODY = 4096
 _TARGET = re.compile(r"^(?:[A-Za-z][A-Za-z0-9+.-]*://)?([^/?#]*)")  # the host of a target in absolute form, or of a tunnel
-ACCESS_CONTROL = web.AppKey("access_control", AccessControl)
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "X-Frame-Options": "DENY",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
 
 
 def on_loopback(sockname: object) -> bool:
@@ -204,7 +193,7 @@ def header_writer(lock: AccessControl | None) -> Callable[[web.Request, web.Stre
     """
 
     async def add(_request: web.Request, response: web.StreamResponse) -> None:
-        for name, value in HEADERS.items():
+        for name, value in SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
         if lock is not None:
             response.headers.update(lock.headers)

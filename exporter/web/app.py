@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from exporter.web.access import ACCESS_CONTROL, LARGEST_BODY, access_middleware, header_writer
+from exporter.web.access import LARGEST_BODY, access_middleware, header_writer
 from exporter.web.handlers.api import ApiHandlers
 from exporter.web.handlers.documents import DocumentHandler
 from exporter.web.handlers.pages import PageHandlers
 from exporter.web.handlers.probe import ProbeHandler
 from exporter.web.interfaces import Reload, Service
 from exporter.web.options import WebOptions
+from exporter.web.server.listener import LISTENER_TLS
 from exporter.web.webconfig import AccessControl
 
 
@@ -39,7 +40,7 @@ def create_app(service: Service, options: WebOptions, *, reload: Reload | None =
     app.on_response_prepare.append(header_writer(options.access_control))
     app.on_shutdown.append(probing.close)
     if options.access_control is not None:
-        app[ACCESS_CONTROL] = options.access_control
+        app[LISTENER_TLS] = options.access_control
         app.cleanup_ctx.append(_watching(options.access_control))
     return app
 

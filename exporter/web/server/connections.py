@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from exporter.web.client_source import source_of
+from exporter.web.server.client_source import source_of
 from exporter.web.server.known_addresses import KnownAddresses
 
 # For the header of a request, from the connection or from its first byte.

@@ -8,11 +8,12 @@ import errno
 import itertools
 import logging
 import socket
+import ssl
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from aiohttp import web
 
@@ -20,10 +21,9 @@ from exporter.runtime import process
 from exporter.runtime.logging import fields, place_of
 from exporter.runtime.os_errors import number_of, text_of
 from exporter.runtime.server_header import SERVER, hide_versions
-from exporter.web.access import ACCESS_CONTROL
-from exporter.web.protocol import HttpProtocol
 from exporter.web.server.connection_limits import MOST_CONNECTIONS, ConnectionLimiter
 from exporter.web.server.connections import Connection
+from exporter.web.server.protocol import HttpProtocol
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +50,19 @@ _NO_PLACE = (
     b"HTTP/1.1 503 Service Unavailable\r\nServer: %s\r\nRetry-After: 1\r\nConnection: close\r\n"
     b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n\r\n%s"
 ) % (SERVER.encode(), len(_NO_PLACE_TEXT), _NO_PLACE_TEXT)
+
+
+class ListenerTls(Protocol):
+    """TLS of all listeners; a reload can replace `context`, which is None for plain HTTP."""
+
+    context: ssl.SSLContext | None
+
+    def allows_certificate(self, certificate: bytes | None, address: str) -> bool:
+        """Whether a client with this certificate (DER; None for none) may stay connected."""
+        ...
+
+
+LISTENER_TLS: web.AppKey[ListenerTls] = web.AppKey("listener_tls")
 
 
 class ListenError(Exception):
@@ -87,7 +100,7 @@ class WebServer:
 
     def __init__(self, app: web.Application, addresses: list[ListenAddress], *, places: ConnectionLimiter | None = None) -> None:
         self._addresses = addresses
-        self._access_control = app.get(ACCESS_CONTROL)
+        self._tls = app.get(LISTENER_TLS)
         self._places = places
         self._taken = ConnectionLimiter()
         self._sockets: list[socket.socket] = []
@@ -102,8 +115,12 @@ class WebServer:
 
         Every interface appears as localhost.
         """
-        scheme = "https" if self._access_control is not None and self._access_control.context is not None else "http"
+        scheme = "http" if self._context is None else "https"
         return tuple(f"{scheme}://{ListenAddress(a.host or 'localhost', a.port)}" for a in self.listening)
+
+    @property
+    def _context(self) -> ssl.SSLContext | None:
+        return None if self._tls is None else self._tls.context
 
     async def start(self) -> None:
         """Listen on every address, or raise ListenError and listen on none."""
@@ -182,14 +199,14 @@ class WebServer:
 
     def _send_away(self, client: socket.socket) -> None:
         """Close a connection above the limit, with a 503 unless the client expects TLS."""
-        if self._access_control is None or self._access_control.context is None:
+        if self._context is None:
             with contextlib.suppress(OSError):
                 client.send(_NO_PLACE)
         client.close()
 
     async def _connect(self, client: socket.socket, connection: Connection) -> None:
         """Connect a socket to its protocol, after the handshake if TLS is on."""
-        context = None if self._access_control is None else self._access_control.context
+        context = self._context
         timeouts = (
             {} if context is None else {"ssl_handshake_timeout": _HANDSHAKE_SECONDS, "ssl_shutdown_timeout": _GOODBYE_SECONDS}
         )
@@ -209,9 +226,9 @@ class WebServer:
     def _vet(self, address: str) -> Callable[[asyncio.Transport], bool]:
         def vet(transport: asyncio.Transport) -> bool:
             tls: Any = transport.get_extra_info("ssl_object")
-            if self._access_control is None or tls is None:
+            if self._tls is None or tls is None:
                 return True
-            return self._access_control.allows_certificate(tls.getpeercert(binary_form=True), address)
+            return self._tls.allows_certificate(tls.getpeercert(binary_form=True), address)
 
         return vet
 

@@ -23,7 +23,7 @@ import bcrypt
 
 from exporter.runtime.single_flight import SingleFlight
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
-from exporter.web.client_source import source_of
+from exporter.web.server.client_source import source_of
 
 MOST_WAITING = 256
 MOST_WAITING_OF_ONE_ADDRESS = 4

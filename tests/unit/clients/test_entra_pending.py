@@ -32,16 +32,10 @@ async def get_token():
     caches = []
 
     async def get(network, patience, credential=CREDENTIAL):
-        async def fetch(_module, credential, secret, challenge, *, deadline):
-            return await fetch_token(network, credential, secret, challenge, deadline=deadline)
-
-        def progress(context, _module, challenge):
-            return pending_facts(context, network, challenge.authority)
-
-        cache = TokenCache(fetch, Secrets(), window=lambda *_: ReuseWindow(60.0, 5.0), pending_facts=progress)
+        cache = TokenCache(Secrets(), window=lambda *_: ReuseWindow(60.0, 5.0))
         caches.append(cache)
         started = asyncio.get_running_loop().time()
-        return await cache.token(credential, network.module, CHALLENGE, started=started, deadline=started + patience)
+        return await cache.token(credential, network, CHALLENGE, started=started, deadline=started + patience)
 
     yield get
     for cache in caches:

@@ -206,7 +206,7 @@ def puts_of(recorder, report, monkeypatch):
     names = []
     put = Exposition.put
     with monkeypatch.context() as patched:
-        patched.setattr(Exposition, "put", lambda self, name, owner, text: names.append(name) or put(self, name, owner, text))
+        patched.setattr(Exposition, "put", lambda self, each: names.extend(name for name, *_ in each) or put(self, each))
         probed(recorder, report)
     return set(names)
 

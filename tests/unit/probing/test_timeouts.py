@@ -106,6 +106,19 @@ async def test_continuous_reloads_fail_no_probe(harness):
     assert not harness.bugs
 
 
+async def test_probe_during_a_reload_signs_in_over_its_own_route(harness):
+    module = harness.config.modules["default"]
+    elsewhere = replace(module, connect_to={**module.connect_to, f"{ENTRA}:443": "127.0.0.1:1"})
+
+    def reload(request):
+        if at_challenge(request):
+            harness.prober.reconfigure(replace(harness.config, modules={"default": elsewhere}))
+
+    harness.instead = reload
+    assert (await harness.probe()).success
+    assert not harness.bugs
+
+
 async def test_challenge_that_uses_all_time_is_the_failed_step(harness):
     harness.within(1.0)
 

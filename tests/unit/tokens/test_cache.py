@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -43,7 +44,7 @@ class Entra:
         self.replies = [GRANTED]
         self.lives = None
 
-    async def __call__(self, _module, credential, secret, challenge, *, deadline):
+    async def __call__(self, _network, credential, secret, challenge, *, deadline):
         number = len(self.requests)
         self.requests.append((credential.name, secret, challenge, deadline))
         try:
@@ -86,7 +87,9 @@ def secrets():
 
 @pytest.fixture
 async def cache(entra, secrets):
-    cache = TokenCache(entra, secrets, window=lambda _credential, _module: ReuseWindow(60.0, 10.0), clock=lambda: WALL + now())
+    cache = TokenCache(
+        secrets, fetch=entra, window=lambda _credential, _module: ReuseWindow(60.0, 10.0), clock=lambda: WALL + now()
+    )
     yield cache
     await cache.aclose()
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("token ")]
@@ -94,7 +97,9 @@ async def cache(entra, secrets):
 
 def token_for(cache, credential=CREDENTIAL, module=MODULE, challenge=CHALLENGE, *, patience=10.0, fresh=False, started=None):
     started = now() if started is None else started
-    return cache.token(credential, module, challenge, started=started, deadline=now() + patience, fresh=fresh)
+    return cache.token(
+        credential, SimpleNamespace(module=module), challenge, started=started, deadline=now() + patience, fresh=fresh
+    )
 
 
 async def test_twenty_targets_of_one_credential_send_one_request(cache, entra):
@@ -205,14 +210,14 @@ async def test_request_has_the_longest_timeout_of_its_targets(cache, entra):
 async def test_timeout_facts_show_the_progress_of_the_request(entra, secrets):
     calls = []
 
-    def pending_facts(context, module, challenge):
-        calls.append((context, module, challenge))
+    def pending_facts(_context, network, authority):
+        calls.append((network.module, authority))
         return Facts(fault=Fault.DNS_TIMEOUT)
 
-    cache = TokenCache(entra, secrets, window=lambda *_: ReuseWindow(60.0, 10.0), pending_facts=pending_facts)
+    cache = TokenCache(secrets, fetch=entra, window=lambda *_: ReuseWindow(60.0, 10.0), pending_facts=pending_facts)
     entra.takes = 5.0
     assert (await token_for(cache, patience=1.0)).facts.fault is Fault.DNS_TIMEOUT
-    assert calls[0][1:] == (MODULE, CHALLENGE)
+    assert calls == [(MODULE, CHALLENGE.authority)]
     await cache.aclose()
 
 

@@ -15,8 +15,9 @@ from exporter.config.model import Module, Settings
 from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.model import Generation, Mode, Vantage
 from exporter.web import ListenAddress, WebServer, create_app, web_options
-from exporter.web.access import HEADERS, OPEN_PATHS
+from exporter.web.access import OPEN_PATHS
 from exporter.web.handlers.api import _listed
+from exporter.web.server.protocol import SECURITY_HEADERS
 from tests.support import client_model
 from tests.support.web_factories import STARTED, bad, config, good, target
 from tests.support.web_server import Service, answer, get, serving
@@ -157,7 +158,7 @@ async def test_shards_of_the_host_follow_from_the_requested_address(host, option
 @pytest.mark.parametrize("path", ["/", "/metrics", "/probe", "/targets/x", "/config", "/nowhere", "/static/style.css"])
 async def test_every_response_has_the_security_headers(path):
     _, headers, _ = await answer(Service(), path)
-    assert {name: headers[name] for name in HEADERS} == HEADERS
+    assert {name: headers[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
     assert headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self';")
     assert "unsafe" not in headers["Content-Security-Policy"]
     assert headers["Server"] == "ekm-exporter"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.web import access, protocol
-from exporter.web.server import connection_limits, connections, streaming
+from exporter.web import access
+from exporter.web.server import connection_limits, connections, protocol, streaming
 from exporter.web.webconfig import access_control, passwords
 
 PAGE = Path(__file__).parents[4] / "docs" / "securing.md"

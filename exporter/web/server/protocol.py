@@ -1,4 +1,4 @@
-"""The HTTP/1.1 protocol of aiohttp, with this exporter's limits and error pages."""
+"""The HTTP/1.1 protocol of aiohttp, with this exporter's limits, error pages and security headers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 from aiohttp import web
 
-from exporter.web.access import HEADERS
 from exporter.web.server.connections import IDLE_SECONDS
 
 LONGEST_LINE = LONGEST_HEADER = 8190
@@ -15,6 +14,17 @@ _MOST_HEADERS = 64
 _LINGER_SECONDS = 1.0
 _MALFORMED = "Malformed request. Send a valid HTTP/1.1 request.\n"
 _FAILED = "Internal error.\n"
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
 
 
 class HttpProtocol(web.RequestHandler):
@@ -49,6 +59,6 @@ class HttpProtocol(web.RequestHandler):
     ) -> web.StreamResponse:
         if request.writer.output_size > 0:
             raise ConnectionError("a response has already begun")
-        response = web.Response(status=status, text=_MALFORMED if status < 500 else _FAILED, headers=HEADERS)
+        response = web.Response(status=status, text=_MALFORMED if status < 500 else _FAILED, headers=SECURITY_HEADERS)
         response.force_close()
         return response
