@@ -22,7 +22,7 @@ from exporter.core.model import Phase, Step
 from exporter.core.reasons import Reason
 from exporter.metrics.definitions import METRICS, OF_PROBE, PATH_PARTS, ROLES
 from exporter.metrics.self_metrics import REQUESTED, SKIP_REASONS
-from exporter.metrics.spec import Level, MetricSpec, MetricType, Scope
+from exporter.metrics.spec import Level, MetricSpec, MetricType, SeriesScope
 from exporter.state.cause_groups import MOST_CAUSES
 
 # An example query for each metric that has one.
@@ -166,9 +166,9 @@ def _cardinality() -> str:
 
 def _descriptions() -> str:
     titles = {
-        "Of a target": {Scope.TARGET},
-        "Of credentials, vaults, endpoints, codes and causes": set(Scope) - {Scope.TARGET, Scope.EXPORTER},
-        "Of the exporter": {Scope.EXPORTER},
+        "Of a target": {SeriesScope.TARGET},
+        "Of credentials, vaults, endpoints, codes and causes": set(SeriesScope) - {SeriesScope.TARGET, SeriesScope.EXPORTER},
+        "Of the exporter": {SeriesScope.EXPORTER},
     }
     sections = {title: [spec for spec in METRICS if spec.scope in scopes] for title, scopes in titles.items()}
     sections["Only in the response of /probe"] = list(OF_PROBE)

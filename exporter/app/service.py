@@ -64,7 +64,7 @@ class RunOptions:
 class Service:
     """All parts of a running exporter. To be used from one event loop.
 
-    The web server uses it through `web.interfaces.Service`.
+    The web server uses it through `web.interfaces.ExporterService`.
     """
 
     def __init__(self, config: Config, options: RunOptions) -> None:

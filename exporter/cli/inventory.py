@@ -19,10 +19,10 @@ from exporter.cli.parser import add_flag
 from exporter.inventory.accepted import accepted
 from exporter.inventory.folder import (
     FACTS,
-    Change,
-    Facts,
+    FileChange,
     Folder,
     FolderError,
+    FolderFacts,
     changes,
     read_facts,
     read_folder,
@@ -149,12 +149,12 @@ def _supplied(args: argparse.Namespace, plan: Plan) -> set[str]:
     return {one.name for one in credentials_to_supply(plan, ()) if os.access(args.out / args.secrets / one.name, os.F_OK)}
 
 
-def _show(todo: Iterable[Change]) -> None:
+def _show(todo: Iterable[FileChange]) -> None:
     for change in todo:
         print(change.diff(), end="")
 
 
-def _apply(todo: Iterable[Change], facts_file: Path, facts: Facts) -> None:
+def _apply(todo: Iterable[FileChange], facts_file: Path, facts: FolderFacts) -> None:
     save_facts(facts_file, facts)
     for change in todo:
         if change.after is None:
@@ -163,7 +163,7 @@ def _apply(todo: Iterable[Change], facts_file: Path, facts: Facts) -> None:
             write(change.path, change.after)
 
 
-def _summary(plan: Plan, taken: Taken, failures: int, todo: list[Change], *, dry_run: bool) -> str:
+def _summary(plan: Plan, taken: Taken, failures: int, todo: list[FileChange], *, dry_run: bool) -> str:
     read = f"{counted(len(taken.read), 'instance')} read, {counted(failures, 'failure')}"
     changed = f"{counted(len(todo), 'file')} {'would change' if dry_run else 'changed'}" if todo else "no file changed"
     lines = [f"{read}; {counted(len(plan.targets), 'target')}; {changed}"]

@@ -23,7 +23,7 @@ from exporter.inventory.azure.reader import AzureRequest, read_azure
 from exporter.inventory.azure.render import EMPTY, azure_report, is_own_proposal, proposals_file, proposals_text
 from exporter.inventory.azure.vaults import Azure, cloud_from, is_subscription
 from exporter.inventory.declared import Declared, read_declared
-from exporter.inventory.folder import Change, write
+from exporter.inventory.folder import FileChange, write
 from exporter.inventory.sign_in import AMBIENT
 from exporter.inventory.sources import SourceError
 from exporter.runtime.extras import ExtraMissingError, install_command
@@ -159,7 +159,7 @@ def _propose(args: argparse.Namespace, plan: AzurePlan, before: str | None, azur
     after = proposals_file(plan, args.secrets) or None
     if before == after:
         return
-    change = Change(args.azure_out, before, after)
+    change = FileChange(args.azure_out, before, after)
     print(change.diff(), end="")
     if not args.dry_run:
         change.path.unlink() if after is None else write(change.path, after)

@@ -29,10 +29,10 @@ class LoadedFiles:
 
 def read_with_includes(path: Path, problems: ProblemList) -> LoadedFiles:
     """Read `path` and its includes. Problems are reported, never raised."""
-    return _Reading(problems).run(path)
+    return _IncludeReader(problems).run(path)
 
 
-class _Reading:
+class _IncludeReader:
     def __init__(self, problems: ProblemList) -> None:
         self._problems = problems
         self._gathered = LoadedFiles()

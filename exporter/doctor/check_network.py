@@ -19,7 +19,7 @@ from exporter.core.classify import classify
 from exporter.core.faults import Fault
 from exporter.core.model import CredentialKind, Outcome, Step, StepResult
 from exporter.core.reasons import Reason
-from exporter.doctor.evidence import Certificate, Endpoint, Evidence
+from exporter.doctor.evidence import Endpoint, Evidence, HostCertificate
 from exporter.doctor.finding import Finding, day, failed, failed_at, owned, passed, skipped, unknown, warned
 
 SKEW_WARN, SKEW_FAIL = 120.0, 300.0  # seconds
@@ -86,7 +86,7 @@ def _issuer(evidence: Evidence, endpoint: Endpoint, _failure: Finding | None) ->
     return _assess_issuer(endpoint, endpoint.certificate, trusts=trusts)
 
 
-def _assess_issuer(endpoint: Endpoint, certificate: Certificate, *, trusts: str | None) -> Finding:
+def _assess_issuer(endpoint: Endpoint, certificate: HostCertificate, *, trusts: str | None) -> Finding:
     who = f"{certificate.issuer!r}" + (f" of {certificate.organization!r}" if certificate.organization else "")
     if certificate.organization in AZURE_ISSUERS:
         return passed(certificate.issuer)
@@ -109,7 +109,7 @@ def _tls(evidence: Evidence, endpoint: Endpoint, failure: Finding | None) -> Fin
     return warned(end) if certificate.not_after - evidence.now < CERTIFICATE_WARN else passed(end)
 
 
-def _certificate_text(certificate: Certificate | None, reason: Reason | None) -> str:
+def _certificate_text(certificate: HostCertificate | None, reason: Reason | None) -> str:
     if certificate is None:
         return ""
     texts = {

@@ -47,7 +47,7 @@ async def run_preflight(
 
 
 @dataclass(slots=True, eq=False)
-class _Entry:
+class _PreflightEntry:
     """One target. `due` is a loop time."""
 
     target: Target
@@ -94,7 +94,7 @@ class PreflightMonitor:
             self._forget(name)
         for name, target in config.targets.items() if self._interval else ():
             if name not in self._runner.jobs:
-                self._runner.start(name, _Entry(target, self._first()))
+                self._runner.start(name, _PreflightEntry(target, self._first()))
             elif self._interval < slower:
                 self._runner.advance(name, self._first())
 
@@ -118,7 +118,7 @@ class PreflightMonitor:
         if entry is not None and entry.run is not None:
             self._on_results(entry.target, None)
 
-    async def _run(self, entry: _Entry) -> None:
+    async def _run(self, entry: _PreflightEntry) -> None:
         try:
             async with self._slots:
                 results = tuple(await self._make(entry.target))

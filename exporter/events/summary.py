@@ -33,7 +33,7 @@ class Detail:
 
 
 @dataclass(slots=True, kw_only=True)
-class Group:
+class EventGroup:
     """The events with one code, or of one kind without a code."""
 
     label: str
@@ -65,11 +65,11 @@ class EventSummary:
 
     def __init__(self, *, since: datetime | None = None, until: datetime | None = None, details: bool = False) -> None:
         self._since, self._until = since, until
-        self._groups: dict[str, Group] = {}
+        self._groups: dict[str, EventGroup] = {}
         self.details: deque[Detail] = deque(maxlen=MOST_DETAILS if details else 0)
 
     @property
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[EventGroup]:
         """The groups, the most frequent first; those without a code last."""
         return sorted(self._groups.values(), key=lambda group: (group.label.startswith(NO_CODE), -group.count, group.label))
 
@@ -102,17 +102,17 @@ def _label(event: LoggedEvent, found: Explanation | None) -> str:
     return str(found.rows[0].code) if found.is_code else found.title
 
 
-def _group(label: str, event: LoggedEvent, found: Explanation | None) -> Group:
+def _group(label: str, event: LoggedEvent, found: Explanation | None) -> EventGroup:
     if found is None:
         name = mask(event.provider, limit=_WORD)
-        return Group(
+        return EventGroup(
             label=label, name=name, summary="The text has no code that the exporter knows.", action="Read the text: add --all."
         )
     if not found.is_code:
         code = found.rows[0].code if len(found.rows) == 1 else None
-        return Group(label=label, code=code, summary=_first(found.summary), action=_first_of(found.actions))
+        return EventGroup(label=label, code=code, summary=_first(found.summary), action=_first_of(found.actions))
     row = found.rows[0]
-    return Group(
+    return EventGroup(
         label=label,
         code=row.code,
         name=f"{both_numbers(row.code)} {row.symbol}",

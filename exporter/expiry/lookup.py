@@ -42,7 +42,7 @@ from exporter.runtime.clock import loop_time
 from exporter.runtime.shortage import shortage_of
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
 from exporter.tokens.reuse import ReuseWindow
-from exporter.tokens.secret_cache import Secret, SecretCache
+from exporter.tokens.secret_cache import CredentialSecret, SecretCache
 
 _THREADS = 16  # a thread that resolves an unreachable name is busy until the system gives up
 _NOT_FOUND = 404
@@ -166,7 +166,7 @@ class ExpiryLookup:
             self._parts[credential.name] = secret.fingerprint, part
         return part
 
-    async def _secret(self, credential: Credential) -> Secret:
+    async def _secret(self, credential: Credential) -> CredentialSecret:
         secret = await self._secrets.current(credential)
         if secret.failure:
             raise _NoResultError(failed(f"the secret cannot be read: {secret.failure}"))

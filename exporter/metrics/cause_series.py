@@ -17,7 +17,7 @@ from exporter.core.readiness import deciding_failure
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.rendering import TargetBlock, put_gauges
 from exporter.metrics.samples import Values, cause_labels, failure_samples, one
-from exporter.metrics.spec import Scope
+from exporter.metrics.spec import SeriesScope
 from exporter.metrics.text_format import LabelSet
 from exporter.runtime.slices import in_slices
 from exporter.state.cause_groups import AT_ONCE, MOST_CAUSES, CauseGroup, Linked, cause_groups, linked, links_of
@@ -79,7 +79,7 @@ class FailureSeries:
     def _show_groups(self, groups: list[CauseGroup]) -> None:
         ids = {group.cause.id for group in groups}
         for gone in self._shown - ids:
-            self._exposition.drop(Scope.CAUSE, gone)
+            self._exposition.drop(SeriesScope.CAUSE, gone)
         self._shown = ids
         for group in groups:
             put_gauges(self._exposition, group.cause.id, LabelSet.of(*cause_labels(group.cause)), _sizes(group))

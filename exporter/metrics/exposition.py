@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 
 from exporter.metrics.encoded_text import gauges_of
 from exporter.metrics.protobuf import family_start
-from exporter.metrics.spec import MetricSpec, MetricType, Scope
+from exporter.metrics.spec import MetricSpec, MetricType, SeriesScope
 from exporter.metrics.text_format import encode, escape
 from exporter.metrics.wire import varint
 
@@ -71,7 +71,7 @@ class Exposition:
         """Replace the protobuf of the lines that `put` replaced."""
         self._families[name].encoded[owner] = encoded
 
-    def drop(self, scope: Scope, owner: str) -> None:
+    def drop(self, scope: SeriesScope, owner: str) -> None:
         """Remove all series of one owner."""
         for family in self._families.values():
             if family.scope is scope:

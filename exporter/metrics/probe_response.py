@@ -17,7 +17,7 @@ from exporter.metrics.auxiliary_samples import auxiliary_samples
 from exporter.metrics.definitions import BY_NAME, OF_PROBE, TARGET_METRICS
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.samples import Values
-from exporter.metrics.spec import Level, MetricType, Scope
+from exporter.metrics.spec import Level, MetricType, SeriesScope
 from exporter.metrics.text_format import LabelSet, lines
 from exporter.state.records import TargetRecord, headers_after
 
@@ -59,6 +59,6 @@ def rendered(target: Target, base: LabelSet, values: Values, *, level: Level, op
     for name, samples in values.items():
         if not page.has(name):
             continue
-        labels = _NO_LABELS if BY_NAME[name].scope is Scope.EXPORTER else base
+        labels = _NO_LABELS if BY_NAME[name].scope is SeriesScope.EXPORTER else base
         page.put(name, target.name, lines(name, samples, labels))
     return page.render(openmetrics=openmetrics) + (b"# EOF\n" if openmetrics else b"")

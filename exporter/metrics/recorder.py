@@ -31,12 +31,12 @@ from exporter.metrics.request_budget import Budgets
 from exporter.metrics.samples import Values
 from exporter.metrics.self_metrics import Instruments
 from exporter.metrics.series_owners import SeriesOwners
-from exporter.metrics.spec import Level, MetricType, Scope
+from exporter.metrics.spec import Level, MetricType, SeriesScope
 from exporter.metrics.text_format import LabelSet
 from exporter.state.history import History
 from exporter.state.records import TargetRecord, readiness_at
 
-_TIED = (Scope.CREDENTIAL, Scope.VAULT, Scope.ENDPOINT)
+_TIED = (SeriesScope.CREDENTIAL, SeriesScope.VAULT, SeriesScope.ENDPOINT)
 
 
 class Recorder(Instruments):
@@ -57,7 +57,7 @@ class Recorder(Instruments):
         self._exposition = Exposition(
             spec
             for spec in (*TARGET_METRICS, *OF_OTHERS)
-            if level.includes(spec.level) and (per_target_gauges or spec.scope is not Scope.TARGET or _counts(spec.kind))
+            if level.includes(spec.level) and (per_target_gauges or spec.scope is not SeriesScope.TARGET or _counts(spec.kind))
         )
         self._per_target_gauges = per_target_gauges
         self._blocks: dict[str, TargetBlock] = {}
@@ -99,7 +99,7 @@ class Recorder(Instruments):
         """Remove all series of a target, and shared ones that no other target uses."""
         if self._blocks.pop(name, None) is None:
             return
-        self._exposition.drop(Scope.TARGET, name)
+        self._exposition.drop(SeriesScope.TARGET, name)
         self._failures.forget(name)
         for scope in _TIED:
             self._drop(scope, self._owners.replace(name, scope, ()))
@@ -248,7 +248,7 @@ class Recorder(Instruments):
                     self._exposition, str(error.code), LabelSet.of(("code", str(error.code))), declared.error_samples(error)
                 )
             else:
-                self._exposition.drop(Scope.CODE, str(error.code))
+                self._exposition.drop(SeriesScope.CODE, str(error.code))
 
     def _show_config(self, block: TargetBlock) -> None:
         block.tenant_shown = block.record.tenant
@@ -259,7 +259,7 @@ class Recorder(Instruments):
             self._show_endpoint(report.target, endpoint, values)
 
     def _show_endpoint(self, target: str, endpoint: str, values: Values) -> None:
-        self._owners.add(target, Scope.ENDPOINT, endpoint)
+        self._owners.add(target, SeriesScope.ENDPOINT, endpoint)
         put_gauges(self._exposition, endpoint, LabelSet.of(("endpoint", endpoint)), values)
 
     def _show_budgets(self, ratios: Mapping[str, float]) -> None:
@@ -273,17 +273,17 @@ class Recorder(Instruments):
     def _tie(self, target: Target) -> None:
         """Tie credentials and vaults to the target. Remove those that no target uses any more."""
         credentials = sorted(credentials_in_use(replace(self._config, targets={target.name: target})))
-        self._drop(Scope.CREDENTIAL, self._owners.replace(target.name, Scope.CREDENTIAL, credentials))
-        self._drop(Scope.VAULT, self._owners.replace(target.name, Scope.VAULT, probed_vaults(target)))
+        self._drop(SeriesScope.CREDENTIAL, self._owners.replace(target.name, SeriesScope.CREDENTIAL, credentials))
+        self._drop(SeriesScope.VAULT, self._owners.replace(target.name, SeriesScope.VAULT, probed_vaults(target)))
         for name in credentials:
             self._show_credential(name)
 
-    def _drop(self, scope: Scope, owners: Iterable[str]) -> None:
+    def _drop(self, scope: SeriesScope, owners: Iterable[str]) -> None:
         for owner in owners:
             self._exposition.drop(scope, owner)
-            if scope is Scope.VAULT:
+            if scope is SeriesScope.VAULT:
                 self._budgets.forget(owner)
-            if scope is Scope.CREDENTIAL:
+            if scope is SeriesScope.CREDENTIAL:
                 self._lookups.pop(owner, None)
 
 

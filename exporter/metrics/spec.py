@@ -15,7 +15,7 @@ class MetricType(StrEnum):
     INFO = "info"  # exposed as a gauge that is always 1
 
 
-class Scope(StrEnum):
+class SeriesScope(StrEnum):
     """Owner of a series: sets the shared labels, and when the series is removed."""
 
     TARGET = "target"
@@ -27,14 +27,14 @@ class Scope(StrEnum):
     EXPORTER = "exporter"
 
 
-BASE_LABELS: Final[Mapping[Scope, tuple[str, ...]]] = {
-    Scope.TARGET: ("target", "vault"),
-    Scope.CREDENTIAL: ("credential",),
-    Scope.VAULT: ("vault",),
-    Scope.ENDPOINT: ("endpoint",),
-    Scope.CODE: ("code",),
-    Scope.CAUSE: ("link", "name", "reason"),
-    Scope.EXPORTER: (),
+BASE_LABELS: Final[Mapping[SeriesScope, tuple[str, ...]]] = {
+    SeriesScope.TARGET: ("target", "vault"),
+    SeriesScope.CREDENTIAL: ("credential",),
+    SeriesScope.VAULT: ("vault",),
+    SeriesScope.ENDPOINT: ("endpoint",),
+    SeriesScope.CODE: ("code",),
+    SeriesScope.CAUSE: ("link", "name", "reason"),
+    SeriesScope.EXPORTER: (),
 }
 
 
@@ -75,7 +75,7 @@ class MetricSpec:
 
     name: str
     kind: MetricType
-    scope: Scope
+    scope: SeriesScope
     retention: Retention
     help: str
     own: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from exporter.core.model import Phase, Step
-from exporter.metrics.spec import Level, MetricSpec, MetricType, Retention, Scope
+from exporter.metrics.spec import Level, MetricSpec, MetricType, Retention, SeriesScope
 
 # A healthy vault responds in tens of milliseconds; 1 s is slow, 5 s is the service's published limit, 30 s the longest timeout.
 # Each bound with the lowest level that has it: the alert on latency counts 1 s and 5 s.
@@ -61,7 +61,7 @@ def target_metric(
     `own` are its labels in addition to `target` and `vault`, with spaces between them.
     """
     return MetricSpec(
-        name=name, kind=kind, scope=Scope.TARGET, retention=retention, help=text, own=tuple(own.split()), level=level
+        name=name, kind=kind, scope=SeriesScope.TARGET, retention=retention, help=text, own=tuple(own.split()), level=level
     )
 
 
@@ -125,7 +125,7 @@ TARGET_METRICS: Final = (
     MetricSpec(
         name="ekm_step_duration_seconds",
         kind=MetricType.HISTOGRAM,
-        scope=Scope.TARGET,
+        scope=SeriesScope.TARGET,
         retention=Retention.COUNTED,
         help="Duration of the step, including failed ones. Tokens fetched by another probe and tainted probes (delayed by the exporter itself) are not counted.",
         own=("step",),

@@ -26,7 +26,7 @@ _SIGN_IN: Mapping[CredentialKind, str] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
+class LoggedExchange:
     """The lines of one request and of its response.
 
     The request is empty if it was not sent.
@@ -37,15 +37,15 @@ class Exchange:
     answer: tuple[str, ...]
 
 
-def exchanges(context: ProbeContext, report: ProbeReport) -> Iterator[Exchange]:
+def exchanges(context: ProbeContext, report: ProbeReport) -> Iterator[LoggedExchange]:
     """Yield the exchange of each step that was not skipped, in order."""
     for result in report.steps:
         if result.outcome is not Outcome.SKIPPED:
             request = _request(context, report, result) if result.sent else ()
-            yield Exchange(step=result.step, request=request, answer=tuple(_answer(result)))
+            yield LoggedExchange(step=result.step, request=request, answer=tuple(_answer(result)))
 
 
-def as_lines(exchange: Exchange) -> Iterator[str]:
+def as_lines(exchange: LoggedExchange) -> Iterator[str]:
     """Yield the lines of an exchange: sent ones after `> `, received ones after `< `."""
     yield from (f"> {line}" for line in exchange.request or ("(no request left this host)",))
     yield from (f"< {line}" for line in exchange.answer or ("(nothing)",))

@@ -28,7 +28,7 @@ ROUND_TRIP_BYTES = 32  # the size of a database encryption key of AES-256
 _NOT_FOUND = 404
 
 
-class Vault(Protocol):
+class VaultRequests(Protocol):
     """Requests to one vault until a deadline in `Clock.monotonic` time."""
 
     async def challenge(self, *, deadline: float) -> tuple[Facts, Challenge | None]: ...
@@ -78,7 +78,7 @@ class ProbeRequest:
 class ProbeDependencies:
     """What a probe uses; `on_internal_error` receives internal errors."""
 
-    vault: Vault
+    vault: VaultRequests
     tokens: Tokens
     clock: Clock
     encrypt: Callable[[KeyFacts, str, bytes], bytes | None]
@@ -91,12 +91,12 @@ async def run_probe(request: ProbeRequest, dependencies: ProbeDependencies) -> P
     An internal error is a failed step. The timeout starts now. Raises only CancelledError, and PoolExhausted if the probe must be discarded.
     """
     started_at, started = dependencies.clock.time(), dependencies.clock.monotonic()
-    run = _Run(request, dependencies, deadline=started + request.timeout)
+    run = _ProbeRun(request, dependencies, deadline=started + request.timeout)
     await run.all_steps()
     return run.report(started_at=started_at, duration=dependencies.clock.monotonic() - started)
 
 
-class _Run:
+class _ProbeRun:
     """The state of one probe while it runs."""
 
     def __init__(self, request: ProbeRequest, dependencies: ProbeDependencies, *, deadline: float) -> None:

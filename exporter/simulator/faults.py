@@ -20,7 +20,7 @@ VaultOf = Callable[[str], Vault | None]
 WITH_TOKEN = frozenset({Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY})
 
 
-class Scope(StrEnum):
+class FaultScope(StrEnum):
     """The kind of object that a fault is set on."""
 
     VAULT = "vault"
@@ -32,7 +32,7 @@ class Scope(StrEnum):
     SQL = "sql"  # a SQL Server
 
 
-class Connection(StrEnum):
+class ConnectionFault(StrEnum):
     """A failure of the connection before the first request."""
 
     EXPIRED = "expired"
@@ -82,7 +82,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class SimulatedFault:
     """One row of the fault table.
 
     `steps` are the affected steps unless the options name others.
@@ -90,12 +90,12 @@ class Fault:
 
     name: str
     broken: str
-    scopes: frozenset[Scope]
+    scopes: frozenset[FaultScope]
     steps: frozenset[Step] = frozenset()
     vault: Callable[[Vault, Options], Vault] | None = None
     application: Callable[[Application, Options], Application] | None = None
     response: Callable[[SimulatedResponse, Options], SimulatedResponse] | None = None
-    connection: Connection | None = None
+    connection: ConnectionFault | None = None
     route: Route | None = None
     sql: Callable[[SqlServer, Options, VaultOf], SqlServer] | None = None
 

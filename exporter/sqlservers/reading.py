@@ -24,7 +24,7 @@ _MOST_CONNECTIONS = 2  # a section that hangs costs its connection; a second one
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class SqlServerAccess:
     """How to reach and sign in to every server; `seconds` is for the connection and for each batch."""
 
     login: SqlLogin
@@ -37,7 +37,7 @@ class Access:
         return WHOLE * self.seconds
 
 
-def read_server(server: ServerName, access: Access) -> Document:
+def read_server(server: ServerName, access: SqlServerAccess) -> Document:
     """Return what the server answered; a failure is part of the document. Blocks."""
     session = _Session(server, access)
     sections: dict[str, tuple[Row, ...]] = {}
@@ -78,7 +78,7 @@ class _LostError(Exception):
 class _Session:
     """A connection that is opened again once, if a batch broke it."""
 
-    def __init__(self, server: ServerName, access: Access) -> None:
+    def __init__(self, server: ServerName, access: SqlServerAccess) -> None:
         self._server, self._access = server, access
         self._connection: SqlConnection | None = None
         self._opened = 0

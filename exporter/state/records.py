@@ -15,7 +15,7 @@ from exporter.core.entra_answer import EntraAnswer, entra_answer
 from exporter.core.model import KeyFacts, Outcome, PeerCertificate, ProbeReport, Readiness, Step, StepResult, VaultHeaders
 from exporter.core.readiness import State, deciding_failure, state_of
 from exporter.core.steadiness import FailedProbe, Unsteady, assess_steadiness
-from exporter.state.changes import KEPT, Change, Observed, differences
+from exporter.state.changes import KEPT, Observed, ObservedChange, differences
 from exporter.state.failures import LETTERS, FailureSummary, failed_among, failure_summary, failures_after
 from exporter.state.history import History, ProbeContext
 
@@ -64,7 +64,7 @@ class TargetRecord:
     certificates: dict[str, PeerCertificate] = field(default_factory=dict)  # of vault and Entra, by host:port
     last_failures: deque[FailureSummary] = field(default_factory=lambda: deque(maxlen=SUMMARIES))
 
-    changes: deque[Change] = field(default_factory=lambda: deque(maxlen=KEPT))  # the newest last
+    changes: deque[ObservedChange] = field(default_factory=lambda: deque(maxlen=KEPT))  # the newest last
 
     def add_report(self, report: ProbeReport) -> None:
         """Add a report. An inconclusive report changes nothing here.

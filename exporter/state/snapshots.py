@@ -15,7 +15,7 @@ from exporter.core.model import KeyFacts, PeerCertificate, Readiness, Step, Vaul
 from exporter.core.readiness import WHY, State
 from exporter.core.reasons import Reason
 from exporter.core.steadiness import FailedProbe
-from exporter.state.changes import Change, ChangeKind
+from exporter.state.changes import ChangeKind, ObservedChange
 from exporter.state.failures import LETTERS, FailureSummary, failed_among
 from exporter.state.records import RECENT, TargetRecord
 
@@ -170,8 +170,8 @@ def _failure(document: Mapping[str, Any]) -> FailureSummary:
     )
 
 
-def _change(document: Mapping[str, Any]) -> Change:
-    return Change(
+def _change(document: Mapping[str, Any]) -> ObservedChange:
+    return ObservedChange(
         at=_time(document["at"]),
         what=ChangeKind(_text(document["what"])),
         before=_text(document["before"]),

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from exporter.config.model import Credential, Module
 from exporter.core.model import Challenge, TokenResponse
 from exporter.runtime.thread_pool import PoolExhausted
-from exporter.tokens.secret_cache import Secret
+from exporter.tokens.secret_cache import CredentialSecret
 
 
 class TokenKey(NamedTuple):
@@ -28,7 +28,7 @@ class CredentialEntry:
     """Fetches of one credential with one secret. A changed secret gets a new entry."""
 
     credential: Credential
-    secret: Secret
+    secret: CredentialSecret
     flights: dict[TokenKey, InFlightFetch] = field(default_factory=dict)
 
     def empty(self) -> None:

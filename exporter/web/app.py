@@ -12,12 +12,12 @@ from exporter.web.handlers.api import ApiHandlers
 from exporter.web.handlers.documents import DocumentHandler
 from exporter.web.handlers.pages import PageHandlers
 from exporter.web.handlers.probe import ProbeHandler
-from exporter.web.interfaces import Reload, Service
+from exporter.web.interfaces import ExporterService, Reload
 from exporter.web.options import WebOptions
 from exporter.web.webconfig import AccessControl
 
 
-def create_app(service: Service, options: WebOptions, *, reload: Reload | None = None) -> web.Application:
+def create_app(service: ExporterService, options: WebOptions, *, reload: Reload | None = None) -> web.Application:
     """Build the web endpoint of a service.
 
     `/-/reload` exists only if `reload` is given.

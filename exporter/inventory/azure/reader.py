@@ -56,7 +56,7 @@ async def read_azure(declared: Declared, request: AzureRequest) -> Azure:
     """Return the vaults, keys and failures. Raises SourceError and ExtraMissingError."""
     azure = Azure(MANAGEMENT_HOSTS[request.cloud])
     async with open_networks(declared) as networks:
-        reader = _Reader(networks, declared, request)
+        reader = _AzureReader(networks, declared, request)
         await reader.list_vaults(azure)
         limit = asyncio.Semaphore(_AT_ONCE)
         await asyncio.gather(*(_read_vault(reader, vault, azure, limit) for vault in azure.vaults))
@@ -64,7 +64,7 @@ async def read_azure(declared: Declared, request: AzureRequest) -> Azure:
     return azure
 
 
-async def _read_vault(reader: _Reader, vault: AzureVault, azure: Azure, limit: asyncio.Semaphore) -> None:
+async def _read_vault(reader: _AzureReader, vault: AzureVault, azure: Azure, limit: asyncio.Semaphore) -> None:
     async with limit:
         try:
             azure.keys[vault.host] = await reader.keys_of(vault.host)
@@ -72,7 +72,7 @@ async def _read_vault(reader: _Reader, vault: AzureVault, azure: Azure, limit: a
             azure.failures.append(f"{vault.host}: not read: {failure}")
 
 
-class _Reader:
+class _AzureReader:
     """Reads with one credential; the vaults of a tenant share a token."""
 
     def __init__(self, networks: Networks, declared: Declared, request: AzureRequest) -> None:

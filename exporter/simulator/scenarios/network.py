@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from exporter.core.model import Step
 from exporter.core.reasons import Reason
-from exporter.simulator.faults import Scope
+from exporter.simulator.faults import FaultScope
 from exporter.simulator.scenarios.model import Outside, Scenario
 from exporter.simulator.scenarios.parts import PARTS, WITH_BODY, at_steps
 
-_V, _E, _N, _P = Scope.VAULT, Scope.AUTHORITY, Outside.NETWORK, Outside.PROXY
+_V, _E, _N, _P = FaultScope.VAULT, FaultScope.AUTHORITY, Outside.NETWORK, Outside.PROXY
 _CHALLENGE, _TOKEN = Step.CHALLENGE, Step.TOKEN
 _R = Reason
 

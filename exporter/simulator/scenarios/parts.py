@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from exporter.core.model import Step
 from exporter.core.reasons import Reason
-from exporter.simulator.faults import Scope
+from exporter.simulator.faults import FaultScope
 from exporter.simulator.scenarios.model import Scenario
 
 
@@ -18,12 +18,12 @@ class Part:
     step: Step
     prefix: str
     awaited: str
-    place: Scope = Scope.VAULT
+    place: FaultScope = FaultScope.VAULT
 
 
 PARTS: tuple[Part, ...] = (
     Part(Step.CHALLENGE, "challenge", "the challenge"),
-    Part(Step.TOKEN, "token", "the token", Scope.APPLICATION),
+    Part(Step.TOKEN, "token", "the token", FaultScope.APPLICATION),
     Part(Step.GET_KEY, "key", "the key"),
     Part(Step.WRAP_KEY, "wrap", "the wrapped bytes"),
     Part(Step.UNWRAP_KEY, "unwrap", "the unwrapped bytes"),

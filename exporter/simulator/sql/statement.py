@@ -57,7 +57,7 @@ def read_batch(body: bytes) -> str:
 
 def read_call(body: bytes) -> Call:
     """Parse a remote procedure call. Raises ProtocolError."""
-    reader = _Reader(body, _headers(body))
+    reader = _ParameterReader(body, _headers(body))
     length = reader.number("<H")
     if length == 0xFFFF:
         procedure, name = reader.number("<H"), ""
@@ -74,7 +74,7 @@ def read_call(body: bytes) -> Call:
 
 def read_transaction(body: bytes) -> int:
     """Return the kind of a request of the transaction manager. Raises ProtocolError."""
-    return _Reader(body, _headers(body)).number("<H")
+    return _ParameterReader(body, _headers(body)).number("<H")
 
 
 def _headers(body: bytes) -> int:
@@ -87,7 +87,7 @@ def _headers(body: bytes) -> int:
     return int(length)
 
 
-class _Reader:
+class _ParameterReader:
     """Reads the parameters of a call. Raises ProtocolError."""
 
     def __init__(self, body: bytes, position: int) -> None:

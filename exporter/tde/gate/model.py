@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from exporter.core.durations import ago, moment
 from exporter.core.model import Vantage
-from exporter.tde.gate.conditions import Reason
+from exporter.tde.gate.conditions import GateReason
 from exporter.tde.key_uris import Established
 from exporter.tde.model import Instance
 from exporter.tde.registry import KeyVersion, RegistryUri
@@ -104,7 +104,7 @@ class Dependency:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class InstanceReading:
     """When the inventory read an instance: a Unix time, and the seconds since then; None if unknown."""
 
     server: str
@@ -145,10 +145,10 @@ class Answer:
     at: float
     vantage: Vantage | None
     instances: tuple[str, ...]
-    readings: tuple[Reading, ...]
+    readings: tuple[InstanceReading, ...]
     dependencies: tuple[Dependency, ...]
     forecast: tuple[VaultForecast, ...]
-    reasons: tuple[Reason, ...]
+    reasons: tuple[GateReason, ...]
     notes: tuple[str, ...]  # what the answer does not cover
 
     @property

@@ -10,7 +10,7 @@ from exporter.core.known_secrets import hide
 from exporter.core.readiness import NOT_TESTED, seen_from
 from exporter.tde.findings import counted
 from exporter.tde.gate.forecast import percent
-from exporter.tde.gate.model import Answer, Dependency, Reading, TargetState
+from exporter.tde.gate.model import Answer, Dependency, InstanceReading, TargetState
 
 
 def as_text(answer: Answer) -> str:
@@ -77,7 +77,7 @@ def _details(answer: Answer) -> Iterator[str]:
         yield f"Reported as {seen_from(answer.vantage)}. Not tested: {NOT_TESTED}."
 
 
-def _reading(one: Reading) -> dict[str, Any]:
+def _reading(one: InstanceReading) -> dict[str, Any]:
     return {
         "instance": one.server,
         "read_at": None if one.at is None else moment(one.at),

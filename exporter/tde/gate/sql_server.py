@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from exporter.core.durations import known_time, moment
 from exporter.tde.findings import counted, listed, quoted
-from exporter.tde.gate.conditions import Condition, Reason, reason, shown
+from exporter.tde.gate.conditions import Condition, GateReason, reason, shown
 from exporter.tde.model import CLOSED, EKM_OPTION, EkmOption, Instance
 from exporter.tde.usage import Usage
 
@@ -18,7 +18,7 @@ _OFF: Mapping[EkmOption, str] = {
 }
 
 
-def option_reasons(instance: Instance, usages: Iterable[Usage], folder: str) -> Iterator[Reason]:
+def option_reasons(instance: Instance, usages: Iterable[Usage], folder: str) -> Iterator[GateReason]:
     """Yield a reason if no EKM provider may be used, or if that is not known."""
     if not (instance.uses_provider or instance.foreign):
         return
@@ -29,7 +29,7 @@ def option_reasons(instance: Instance, usages: Iterable[Usage], folder: str) -> 
         yield reason(Condition.EKM_DISABLED, server=instance.server_name, state=_OFF[instance.ekm], databases=databases)
 
 
-def credential_reasons(instance: Instance, usages: Iterable[Usage], folder: str) -> Iterator[Reason]:
+def credential_reasons(instance: Instance, usages: Iterable[Usage], folder: str) -> Iterator[GateReason]:
     """Yield a reason for each credential that SQL Server may not have used yet."""
     started = known_time(instance.started_utc)
     used = {one.credential.name: one for one in usages}
@@ -60,7 +60,7 @@ def notes_of(instance: Instance) -> Iterator[str]:
         yield shown(f"{instance.server_name}: SQL Server does not show the keys of databases that are not open: {listed(hidden)}")
 
 
-def _unknown(section: str, gap: str, instance: Instance, folder: str) -> Iterator[Reason]:
+def _unknown(section: str, gap: str, instance: Instance, folder: str) -> Iterator[GateReason]:
     """Yield a gap, unless the section's own error is one already."""
     if section not in instance.errors:
         yield reason(Condition.INVENTORY_GAP, servers=instance.server_name, gap=gap, folder=folder)

@@ -26,7 +26,7 @@ from exporter.runtime.slices import in_slices
 from exporter.state.cause_groups import MOST_CAUSES, cause_groups, linked
 from exporter.state.records import TargetRecord, readiness_at
 from exporter.web.handlers.discovery import groups, shard_group
-from exporter.web.interfaces import Reload, Service
+from exporter.web.interfaces import ExporterService, Reload
 from exporter.web.options import WebOptions
 from exporter.web.server.negotiation import (
     OPENMETRICS,
@@ -48,7 +48,7 @@ _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{
 
 
 class ApiHandlers:
-    def __init__(self, service: Service, options: WebOptions, reload: Reload | None) -> None:
+    def __init__(self, service: ExporterService, options: WebOptions, reload: Reload | None) -> None:
         self._service = service
         self._options = options
         self._reload = reload

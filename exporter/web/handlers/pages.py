@@ -17,7 +17,7 @@ from exporter.core.codes.explain import LONGEST, explain
 from exporter.presentation.expiring import all_endings
 from exporter.runtime.slices import in_slices
 from exporter.state.history import ProbeContext
-from exporter.web.interfaces import Service
+from exporter.web.interfaces import ExporterService
 from exporter.web.options import WebOptions
 from exporter.web.server.streaming import encoded, stream
 from exporter.web.ui.changes import SHOWN, TargetChange, changes_page
@@ -25,7 +25,7 @@ from exporter.web.ui.codes import codes_page, explain_page, explanation_page
 from exporter.web.ui.fleet import fleet
 from exporter.web.ui.html import Html
 from exporter.web.ui.layout import Urls
-from exporter.web.ui.overview import Page, overview
+from exporter.web.ui.overview import ListPage, overview
 from exporter.web.ui.query import key_of, matcher, read
 from exporter.web.ui.target import probe_page, target_page
 from exporter.web.ui.view_models import ExpiryCache, ends_of, view
@@ -40,7 +40,7 @@ _MOST_CHANGES = 1000  # in memory while the newest are sought
 
 
 class PageHandlers:
-    def __init__(self, service: Service, options: WebOptions) -> None:
+    def __init__(self, service: ExporterService, options: WebOptions) -> None:
         self._service = service
         self.site = Urls(options.link_prefix, service.version, assets=_TAG)
 
@@ -119,7 +119,7 @@ class PageHandlers:
             view(service.config, target, service.record_of(target.name), ends.of(target), now=now)
             for target in service.config.targets.values()
         )
-        page = Page(
+        page = ListPage(
             title=title,
             path=path,
             fleet=await fleet(views, matcher(choice), key_of(choice), cause=choice.cause),

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from exporter.config.model import Target
 from exporter.core.codes import BY_CODE
 from exporter.core.sql_servers import server_names
-from exporter.state.changes import Change, ChangeKind
+from exporter.state.changes import ChangeKind, ObservedChange
 from exporter.web.ui.html import Child, Html, element, text
 from exporter.web.ui.labels import badge, when
 from exporter.web.ui.layout import Urls, cell, code_link, foot, head, link, table_foot, table_head
@@ -30,7 +30,7 @@ _NOUNS = {
 class TargetChange(NamedTuple):
     """A change and its target. The newest is the largest."""
 
-    change: Change
+    change: ObservedChange
     target: Target
 
     @property

@@ -28,7 +28,7 @@ _ROWS_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class ListPage:
     """One page of a list. Pages count from 1; any requested number is valid.
 
     `now` is a Unix time.
@@ -64,7 +64,7 @@ class Page:
         return [group for group in self.fleet.causes if self.choice.cause in ("", group.cause.id)]
 
 
-def overview(site: Urls, page: Page) -> Iterator[Html]:
+def overview(site: Urls, page: ListPage) -> Iterator[Html]:
     """Yield the document in pieces of a few rows."""
     heading = page.path != "/"
     yield head(site, page.title, at=page.path, now=page.now, heading=heading)
@@ -80,7 +80,7 @@ def overview(site: Urls, page: Page) -> Iterator[Html]:
     yield Html(table_foot() + _pages(site, page) + "</div>" + _legend() + foot(site))
 
 
-def _verdict_section(site: Urls, page: Page) -> Iterator[Child]:
+def _verdict_section(site: Urls, page: ListPage) -> Iterator[Child]:
     if page.path == "/":
         yield element("h1", _headline(page.fleet), class_="bad-ink" if page.fleet.counts.get(Urgency.NOT_READY) else None)
     counts = page.fleet.counts
@@ -113,12 +113,12 @@ def _headline(fleet: Fleet) -> str:
     return f"{counted.total if ready else counted.not_ready:,} of {counted.total:,} {noun} {state}{more}"
 
 
-def _causes_count(page: Page) -> Child:
+def _causes_count(page: ListPage) -> Child:
     number = len(page.causes)
     return element("p", element("strong", f"{number:,} cause{'' if number == 1 else 's'}")) if number else None
 
 
-def _next_expiry(page: Page) -> Child:
+def _next_expiry(page: ListPage) -> Child:
     """Return what expires next, if it is soon, with a link to the section.
 
     Azure renews its own TLS certificates, and a backup does not expire, so they are in the section only.
@@ -136,7 +136,7 @@ def _legend() -> Html:
     return element("details", element("summary", "What the states mean"), element("dl", meanings), id="states")
 
 
-def _pages(site: Urls, page: Page) -> Html:
+def _pages(site: Urls, page: ListPage) -> Html:
     if page.count == 1:
         return Html("")
 

@@ -17,7 +17,7 @@ from exporter.core.steadiness import NO_FAILURE, FailedProbe, Unsteady
 from exporter.presentation.expiring import Ending, next_ending
 from exporter.presentation.text import recommended_actions, unsteady_actions
 from exporter.state.records import STALE_INTERVALS, TargetRecord, readiness_at, unsteady_at
-from exporter.web.interfaces import Service
+from exporter.web.interfaces import ExporterService
 
 
 class Urgency(IntEnum):
@@ -110,7 +110,7 @@ def view(
 class ExpiryCache:
     """Expiries by credential, each read once for one page."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: ExporterService) -> None:
         self._service = service
         self._ends: dict[str, tuple[CredentialExpiry, ...]] = {}
 
@@ -125,7 +125,7 @@ class ExpiryCache:
         return self._ends[name]
 
 
-def ends_of(service: Service, target: Target) -> dict[str, tuple[CredentialExpiry, ...]]:
+def ends_of(service: ExporterService, target: Target) -> dict[str, tuple[CredentialExpiry, ...]]:
     """Return the expiry of each credential of the target by name."""
     names = credentials_in_use(replace(service.config, targets={target.name: target}))
     return {name: service.credential_ends(name) for name in sorted(names) if service.config.credentials[name].may_expire}

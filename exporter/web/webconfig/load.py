@@ -14,7 +14,7 @@ from exporter.config.fields import Section, read_section
 from exporter.config.files import FileUnreadableError, read_whole, world_readable
 from exporter.config.problems import Location, Problem, ProblemList
 from exporter.config.yaml_tree import DocumentError, Node, read_document
-from exporter.web.webconfig.model import RateLimit, Tls, WebConfig
+from exporter.web.webconfig.model import RateLimit, ServerTls, WebConfig
 from exporter.web.webconfig.schema import TOP
 from exporter.web.webconfig.tls import certificates, check_pair, context_of
 from exporter.web.webconfig.types import CURVES, SUITES
@@ -43,7 +43,7 @@ def load(path: Path) -> WebLoaded:
     Never raises for the content of a file.
     """
     problems = ProblemList(files=[str(path)])
-    reading = _Reading(Location(problems=problems, file=str(path), base=Path.cwd() / path.parent))
+    reading = _WebConfigReader(Location(problems=problems, file=str(path), base=Path.cwd() / path.parent))
     config, context = reading.run(Path.cwd() / path)
     if problems.errors:
         config = context = None
@@ -59,7 +59,7 @@ def file_signature(path: Path) -> str:
 
 
 @dataclass(slots=True)
-class _Reading:
+class _WebConfigReader:
     location: Location
     seen: dict[Path, str] = field(default_factory=dict)
 
@@ -98,7 +98,7 @@ class _Reading:
         self.seen[path] = hashlib.sha256(data).hexdigest()
         return data
 
-    def _tls(self, section: Section | None) -> Tls | None:
+    def _tls(self, section: Section | None) -> ServerTls | None:
         if section is None:
             return None
         certificate = self._material(section, "cert", required=True)
@@ -115,7 +115,7 @@ class _Reading:
         check_pair(certificate, key, _place(section, "cert"), _place(section, "key"))
         given = {"minimum": minimum, "maximum": maximum, "server_preference": section.get("prefer_server_cipher_suites")}
         names = section.get("client_allowed_sans")
-        return Tls(
+        return ServerTls(
             certificate=certificate,
             key=key,
             client_certificate=_client_certificate(section),
@@ -141,7 +141,7 @@ class _Reading:
             section.location_of(from_file).warn(f"file {path}: every user of this host can read it: restrict its permissions")
         return self._read(path, section.location_of(from_file), f"file {path}: ")
 
-    def _context(self, tls: Tls | None, top: Section) -> ssl.SSLContext | None:
+    def _context(self, tls: ServerTls | None, top: Section) -> ssl.SSLContext | None:
         if tls is None or self.location.problems.errors:
             return None
         try:

@@ -10,7 +10,7 @@ from exporter.core.faults import Fault
 from exporter.core.model import Generation, Outcome, Step
 from exporter.core.reasons import Reason
 from exporter.core.reasons.markers import markers_of
-from exporter.simulator.faults import Scope
+from exporter.simulator.faults import FaultScope
 from exporter.simulator.scenarios import SCENARIOS, SIMULATED, Outside
 from tests.support.simulated_vaults import MANAGED_HSM, PROBED, PUBLIC, VAULTS
 
@@ -114,7 +114,7 @@ def rules_of(step, facts):
 
 async def test_broken_vault_does_not_affect_others(harness, cleared):
     for scenario in SIMULATED:
-        if scenario.place is Scope.VAULT:
+        if scenario.place is FaultScope.VAULT:
             cleared.apply(scenario.name, vault=PUBLIC.host)
     others = [one for one in PROBED if one[0] is not PUBLIC]
     assert all(report.success for report in (await harness.probe(only=others)).values())

@@ -17,7 +17,7 @@ from exporter.core.parsing.token_claims import Claims
 from exporter.core.reasons import Reason
 from exporter.core.thumbprint import Pin
 from exporter.doctor.absolute_name import absolute_addresses
-from exporter.doctor.evidence import Certificate, Endpoint
+from exporter.doctor.evidence import Endpoint, HostCertificate
 from exporter.doctor.report import as_text
 from exporter.doctor.run import assess_all
 from exporter.runtime.thread_pool import DaemonThreadPool
@@ -270,7 +270,7 @@ def test_search_domain_that_answers_is_detected(addresses, absolute, outcome):
 
 async def test_untrusted_issuer_names_search_domains_as_a_cause():
     facts = replace(FINE, vault=None, certificate=None, fault=Fault.TLS_UNTRUSTED)
-    shown = Certificate(subject="x", issuer="Other CA", organization="Other", not_before=0.0, not_after=2e9)
+    shown = HostCertificate(subject="x", issuer="Other CA", organization="Other", not_before=0.0, not_after=2e9)
     result = check("issuer_vault", vault=replace(vault_at("10.1.2.3", facts=facts), certificate=shown))
     assert result.outcome is CheckOutcome.FAIL
     assert "a search domain answers with another host" in result.detail

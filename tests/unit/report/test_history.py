@@ -13,7 +13,7 @@ from exporter.clients import prometheus_api
 from exporter.clients.prometheus_api import HistoryError, PrometheusAccess
 from exporter.report.classes import MinuteClass
 from exporter.report.history import EXPORTERS, FAILURES, MAINTENANCE, RESULTS, STALE, UNPROBED, read_minutes
-from exporter.report.minutes import Minutes, Target
+from exporter.report.minutes import Minutes, ReportedTarget
 from exporter.report.period import Period, between, month
 from tests.unit.clients.test_exporter_api import answering, giving, raw
 
@@ -76,7 +76,7 @@ async def test_results_of_the_queries_become_minutes() -> None:
             EXPORTERS: [series({"job": "ekm", "instance": "a"}, (0, 1), (1, 1), (2, 1))],
         }
     )
-    row = (await read(handler)).targets[Target("v", "one")]
+    row = (await read(handler)).targets[ReportedTarget("v", "one")]
     assert [row.count(kind) for kind in (MinuteClass.ANSWERED, MinuteClass.THROTTLED, MinuteClass.MAINTENANCE)] == [1, 1, 1]
 
 
@@ -84,7 +84,7 @@ async def test_stale_result_and_target_without_result_are_gaps() -> None:
     handler = fake(
         {RESULTS: [series(LABELS, (0, 1), (1, 1))], STALE: [series(LABELS, (1, 900))], UNPROBED: [series(LABELS, (2, 60))]}
     )
-    row = (await read(handler)).targets[Target("v", "one")]
+    row = (await read(handler)).targets[ReportedTarget("v", "one")]
     assert row.gaps == [(MinuteClass.NO_PROBE, 1, 3)]
 
 
