@@ -34,7 +34,7 @@ from exporter.inventory.render import credentials_to_supply, files_of, report
 from exporter.inventory.sources import SourceError, Sources
 from exporter.tde.claims import Taken, take_in
 from exporter.tde.comparison import report_search
-from exporter.tde.findings import counted, in_utc, listed
+from exporter.tde.findings import counted, listed, utc_text
 from exporter.tde.identity import instances_of
 from exporter.tde.plan import Plan, PlannedTarget, make_plan
 
@@ -170,6 +170,6 @@ def _summary(plan: Plan, taken: Taken, failures: int, todo: list[FileChange], *,
     kept = instances_of(one for key, one in taken.documents.items() if key not in taken.read)
     if kept:
         lines.append(
-            f"Not read this time, kept as last read: {listed(f'{one.server_name} ({in_utc(one.read_at)})' for one in kept)}"
+            f"Not read this time, kept as last read: {listed(f'{one.server_name} ({utc_text(one.read_at)})' for one in kept)}"
         )
     return "\n".join(lines)

@@ -31,7 +31,7 @@ from exporter.tde.plan import PlannedTarget
 
 FINE, GAPS = 0, 1
 _TENANT = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}")
-_OF_THE_HOST = (CredentialKind.DEFAULT, CredentialKind.MANAGED_IDENTITY)
+_HOST_IDENTITIES = (CredentialKind.DEFAULT, CredentialKind.MANAGED_IDENTITY)
 
 
 def add_azure_flags(parser: argparse.ArgumentParser) -> None:
@@ -119,9 +119,9 @@ def _credential(args: argparse.Namespace, declared: Declared) -> Credential:
         raise SourceError(f"--azure.credential: --config.file declares no credential {name}")
     if tenant is not None and not _TENANT.fullmatch(tenant):
         raise SourceError("--azure.tenant: expected its GUID or one of its domain names")
-    if tenant is not None and credential.kind in _OF_THE_HOST:
+    if tenant is not None and credential.kind in _HOST_IDENTITIES:
         raise SourceError("--azure.tenant: this identity has its own tenant: use az login --tenant, or --azure.credential")
-    if tenant is None and credential.tenant_id is None and credential.kind not in _OF_THE_HOST:
+    if tenant is None and credential.tenant_id is None and credential.kind not in _HOST_IDENTITIES:
         raise SourceError(f"--azure.credential: credential {name} has no tenant_id: add --azure.tenant")
     return credential
 

@@ -41,15 +41,15 @@ class _Failure(NamedTuple):
     reason: Reason | None
 
 
-_OF_THE_HOST: Final = frozenset(reason for reason in Reason if reason.row.is_of_host)
+_HOST_REASONS: Final = frozenset(reason for reason in Reason if reason.row.is_of_host)
 # The vaults refuse the address or the network of the caller, with any credential.
-_OF_THE_ADDRESS: Final = refusing(Refused.ADDRESS)
+_ADDRESS_REASONS: Final = refusing(Refused.ADDRESS)
 # The first one that applies to a failure.
 SPREADS: Final = (
-    Spread(spreading_to(Link.HOST) | _OF_THE_HOST, Link.HOST, NEARLY_ALL_RATIO, Link.HOST),
-    Spread(_OF_THE_HOST, Link.HOST, 0.0, Link.HOST),
+    Spread(spreading_to(Link.HOST) | _HOST_REASONS, Link.HOST, NEARLY_ALL_RATIO, Link.HOST),
+    Spread(_HOST_REASONS, Link.HOST, 0.0, Link.HOST),
     Spread(spreading_to(Link.REGION), Link.REGION, MANY_RATIO, Link.REGION),
-    Spread(_OF_THE_ADDRESS, Link.CREDENTIAL, MANY_RATIO, Link.VAULT),
+    Spread(_ADDRESS_REASONS, Link.CREDENTIAL, MANY_RATIO, Link.VAULT),
     Spread(spreading_to(Link.CREDENTIAL), Link.CREDENTIAL, MANY_RATIO, Link.CREDENTIAL),
 )
 _MOVABLE: Final = (Link.VAULT, Link.HOST)  # the host's own failures count among those of vaults

@@ -18,7 +18,7 @@ from exporter.core.reasons.row import Refused
 _EXPIRED: Final = refusing(Refused.EXPIRED_CREDENTIAL)
 # Seconds for which a date may have passed although Entra ID accepts the credential: a declared date is the begin of its day,
 # and a token may be older than the probe that uses it.
-_MAY_HAVE_PASSED: Final = 86400.0
+_DATE_TOLERANCE: Final = 86400.0
 REFUSED: Final = "wrong: Entra ID refuses the credential as expired"
 ACCEPTED: Final = "wrong: Entra ID accepted the credential after that date"
 
@@ -59,7 +59,7 @@ def held_against(credential: str, ends: Iterable[CredentialExpiry], answer: Entr
         return tuple(ends)
     since = answer.expired_since
     if since is None:
-        latest = answer.at - _MAY_HAVE_PASSED
+        latest = answer.at - _DATE_TOLERANCE
         return tuple(
             replace(end, wrong=ACCEPTED) if end.expires_at is not None and end.expires_at < latest else end for end in ends
         )

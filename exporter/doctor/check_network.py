@@ -46,7 +46,7 @@ def _failure(evidence: Evidence, endpoint: Endpoint, check: str) -> Finding | No
     return owned(evidence, check)
 
 
-def _at(check: str, assess: _AtHost) -> CheckFunction:
+def _host_check(check: str, assess: _AtHost) -> CheckFunction:
     """Return the check of the host that its name ends with; `assess` receives the failure that belongs to it."""
 
     def run(evidence: Evidence) -> Finding:
@@ -175,9 +175,9 @@ def clock(evidence: Evidence) -> Finding:
     return warned(how) if abs(skew) > SKEW_WARN else passed(how)
 
 
-AT_EACH_HOST: Mapping[str, CheckFunction] = MappingProxyType(
+ENDPOINT_CHECKS: Mapping[str, CheckFunction] = MappingProxyType(
     {
-        f"{name}_{host}": _at(f"{name}_{host}", assess)
+        f"{name}_{host}": _host_check(f"{name}_{host}", assess)
         for name, assess in (("proxy", _proxy), ("dns", _dns), ("tcp", _tcp), ("issuer", _issuer), ("tls", _tls))
         for host in ("vault", "entra")
     }

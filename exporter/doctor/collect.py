@@ -45,7 +45,7 @@ T = TypeVar("T")
 _THREADS: Final = 24
 _AUXILIARY: Final = (AuxiliaryKind.RETAINED, AuxiliaryKind.NEWEST)
 # Signs in at the host's identity service, so there is no Entra host to check.
-_OF_ITS_HOST: Final = frozenset({CredentialKind.MANAGED_IDENTITY})
+_HOST_IDENTITIES: Final = frozenset({CredentialKind.MANAGED_IDENTITY})
 
 LookUp = Callable[[str, str], Awaitable[tuple[CredentialExpiry, ...]]]
 
@@ -142,7 +142,7 @@ class EvidenceCollector:
         return await probe_vault(request, self._networks.of(request.module), tokens, self._clock, self._on_internal_error)
 
     async def _entra(self, challenge: Challenge | None) -> Endpoint | None:
-        if self._credential.kind in _OF_ITS_HOST:
+        if self._credential.kind in _HOST_IDENTITIES:
             return None
         known = graph_of(self._target.vault, self._module.authority_host).authority
         authority = self._module.authority_host or (known if challenge is None else challenge.authority)

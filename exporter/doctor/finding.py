@@ -71,7 +71,7 @@ def blocked(check: str) -> Finding:
     return Finding(outcome=CheckOutcome.SKIPPED, detail="", blocked_by=check)
 
 
-def of_step(evidence: Evidence, step: Step, check: str) -> Finding | None:
+def step_finding(evidence: Evidence, step: Step, check: str) -> Finding | None:
     """Return the finding of a check by a step of the probe.
 
     None if the step succeeded.

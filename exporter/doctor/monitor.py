@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 Results = tuple[CheckResult, ...]
 MakeChecks = Callable[[Target], Awaitable[Sequence[CheckResult]]]
 
-AT_ONCE: Final = 2
+CONCURRENT_RUNS: Final = 2
 _SPREAD_SECONDS: Final = 3600.0  # for the first runs of all targets
 _SETTLING_SECONDS: Final = 120.0  # until the first run, for the first probes
 
@@ -73,7 +73,7 @@ class PreflightMonitor:
     ) -> None:
         self._make, self._on_results, self._draw, self._clock = make, on_results, draw, clock
         self._interval = 0.0
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(CONCURRENT_RUNS)
         self._runner = PeriodicRunner(
             self._run,
             pause=lambda _entry: self._interval,

@@ -30,7 +30,7 @@ from exporter.core.faults import Fault
 from exporter.core.model import Challenge, CredentialKind
 from exporter.expiry.messages import GRAPH_ADVICE, KEY_VAULT_ADVICE, failed, failure_of
 from exporter.expiry.sources import (
-    AT_ONCE,
+    CONCURRENT_LOOKUPS,
     LOOKUP_SECONDS,
     NETWORK_SOURCES,
     TOKEN_SECONDS,
@@ -46,7 +46,7 @@ from exporter.tokens.secret_cache import CredentialSecret, SecretCache
 
 _THREADS = 16  # a thread that resolves an unreachable name is busy until the system gives up
 _NOT_FOUND = 404
-_OF_THE_HOST = frozenset({Fault.IDENTITY_UNAVAILABLE, Fault.IDENTITY_KEY_UNREADABLE})
+_HOST_FAULTS = frozenset({Fault.IDENTITY_UNAVAILABLE, Fault.IDENTITY_KEY_UNREADABLE})
 _HOST_IDENTITIES = frozenset({CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT})  # need no tenant
 
 Choose = Callable[[AppCredentials], LookupResult]
@@ -175,7 +175,7 @@ class ExpiryLookup:
     async def _token(self, identity: Credential, module: Module, challenge: Challenge, deadline: float) -> str:
         result = await self._tokens.token(identity, module, challenge, started=loop_time(), deadline=deadline)
         if result.token is None or result.facts.fault is not Fault.NONE:
-            unavailable = result.facts.fault in _OF_THE_HOST and result.facts.endpoint is not None
+            unavailable = result.facts.fault in _HOST_FAULTS and result.facts.endpoint is not None
             service = f"identity endpoint {result.facts.endpoint}" if unavailable else "Entra"
             raise _NoResultError(failure_of(f"no token for {identity.name}: {service}", result.facts))
         return result.token
@@ -186,7 +186,7 @@ class ExpiryLookup:
         return self._networks.of(module)
 
     def _load(self) -> Networks:
-        return Networks(self._config, pool=self._pool, limiter=asyncio.Semaphore(AT_ONCE))
+        return Networks(self._config, pool=self._pool, limiter=asyncio.Semaphore(CONCURRENT_LOOKUPS))
 
 
 async def _find_in(graph: GraphSession, token: str, client_id: str, choose: Choose, deadline: float) -> LookupResult:

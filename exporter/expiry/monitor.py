@@ -18,7 +18,7 @@ from exporter.core.credential_expiry import CredentialExpiry, LookupResult, Sour
 from exporter.expiry.messages import failed
 from exporter.expiry.persistence import answers_in, document_of
 from exporter.expiry.sources import (
-    AT_ONCE,
+    CONCURRENT_LOOKUPS,
     SECRET_SECONDS,
     MonitoredCredential,
     first_delay,
@@ -103,7 +103,7 @@ class ExpiryMonitor:
         """`clock` gives Unix time, `draw` a number in [0, 1]."""
         self._config, self._lookup, self._callbacks = config, lookup, callbacks
         self._clock, self._draw = clock, draw
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(CONCURRENT_LOOKUPS)
         self._entries = {name: _new_entry(one) for name, one in monitored_credentials(config).items()}
         self._runner = PeriodicRunner(
             self._look_up_due,

@@ -89,7 +89,7 @@ def subject(credential: Credential, source: Source) -> tuple[str, ...]:
 
 
 SECRET_SECONDS: Final = 10.0  # between two checks whether a secret has changed
-AT_ONCE: Final = 4  # concurrent lookups
+CONCURRENT_LOOKUPS: Final = 4  # concurrent lookups
 LOOKUP_SECONDS: Final = 30.0  # for one lookup, its token included
 TOKEN_SECONDS: Final = 300.0  # for which lookups share one token
 _FIRST, _SPACING, _SPREAD = 5.0, 0.25, 60.0

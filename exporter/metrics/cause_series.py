@@ -19,8 +19,8 @@ from exporter.metrics.rendering import TargetBlock, put_gauges
 from exporter.metrics.samples import Values, cause_labels, failure_samples, one
 from exporter.metrics.spec import SeriesScope
 from exporter.metrics.text_format import LabelSet
-from exporter.runtime.slices import in_slices
-from exporter.state.cause_groups import AT_ONCE, MOST_CAUSES, CauseGroup, Linked, cause_groups, linked, links_of
+from exporter.runtime.slices import yield_slices
+from exporter.state.cause_groups import MOST_CAUSES, TARGETS_PER_SLICE, CauseGroup, Linked, cause_groups, linked, links_of
 from exporter.state.records import TargetRecord
 
 
@@ -65,7 +65,7 @@ class FailureSeries:
                 return
             groups = await cause_groups(map(_linked, list(self._blocks.values()) if self._failing else ()))
             causes = {target: group.cause for group in groups for target in group.targets}
-            async for block in in_slices(list(self._blocks.values()), AT_ONCE):
+            async for block in yield_slices(list(self._blocks.values()), TARGETS_PER_SLICE):
                 self._show_cause(block, causes.get(block.target.name))
             self._show_groups(groups[:MOST_CAUSES])
             self._rendered = changes

@@ -17,13 +17,13 @@ from exporter.metrics.target_definitions import COUNTED, PATH_PARTS, ROLES, STEP
 __all__ = [
     "BY_NAME",
     "COUNTED",
+    "EXPORTER_METRICS",
     "LAG_BUCKETS",
     "METRICS",
-    "OF_EXPORTER",
-    "OF_OTHERS",
-    "OF_PROBE",
     "PATH_PARTS",
+    "PROBE_METRICS",
     "ROLES",
+    "SHARED_METRICS",
     "STEP_BUCKETS",
     "TARGET_METRICS",
     "phases_at",
@@ -44,7 +44,7 @@ def _exporter(kind: MetricType, name: str, text: str, own: str = "", *, retentio
     return MetricSpec(name=name, kind=kind, scope=SeriesScope.EXPORTER, retention=retention, help=text, own=tuple(own.split()))
 
 
-OF_OTHERS: Final = (
+SHARED_METRICS: Final = (
     _shared(
         SeriesScope.CREDENTIAL,
         Retention.KNOWN,
@@ -107,7 +107,7 @@ OF_OTHERS: Final = (
     ),
 )
 
-OF_EXPORTER: Final = (
+EXPORTER_METRICS: Final = (
     _exporter(
         MetricType.INFO,
         "ekm_exporter_build_info",
@@ -174,7 +174,7 @@ OF_EXPORTER: Final = (
 )
 
 # Families that only /probe has, with the gauges and infos of the target.
-OF_PROBE: Final = (
+PROBE_METRICS: Final = (
     target_metric(
         Retention.PROBE,
         "ekm_probe_step_duration_seconds",
@@ -196,5 +196,5 @@ OF_PROBE: Final = (
     ),
 )
 
-METRICS: Final[tuple[MetricSpec, ...]] = (*TARGET_METRICS, *OF_OTHERS, *OF_EXPORTER)
-BY_NAME: Final[Mapping[str, MetricSpec]] = {spec.name: spec for spec in chain(METRICS, OF_PROBE)}
+METRICS: Final[tuple[MetricSpec, ...]] = (*TARGET_METRICS, *SHARED_METRICS, *EXPORTER_METRICS)
+BY_NAME: Final[Mapping[str, MetricSpec]] = {spec.name: spec for spec in chain(METRICS, PROBE_METRICS)}

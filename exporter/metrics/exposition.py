@@ -17,7 +17,7 @@ from exporter.metrics.text_format import encode, escape
 from exporter.metrics.wire import varint
 
 CHUNK_BYTES = 64 * 1024  # a stalled client holds one chunk in memory
-_AT_ONCE = 20  # blocks that are encoded without a pause: about 1 ms
+_BLOCKS_PER_SLICE = 20  # blocks that are encoded without a pause: about 1 ms
 
 
 class _Family:
@@ -101,7 +101,7 @@ class Exposition:
                 for number, owner in enumerate(missing):
                     if owner in family.blocks and owner not in family.encoded:
                         family.encoded[owner] = gauges_of(family.blocks[owner])
-                    if number % _AT_ONCE == 0:
+                    if number % _BLOCKS_PER_SLICE == 0:
                         await asyncio.sleep(0)
 
     async def stream_protobuf(self) -> AsyncIterator[bytes]:

@@ -14,7 +14,7 @@ from exporter.core.model import Phase, ProbeReport
 from exporter.metrics import declared_samples as declared
 from exporter.metrics import samples as gauges
 from exporter.metrics.auxiliary_samples import auxiliary_samples
-from exporter.metrics.definitions import BY_NAME, OF_PROBE, TARGET_METRICS
+from exporter.metrics.definitions import BY_NAME, PROBE_METRICS, TARGET_METRICS
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.samples import Values
 from exporter.metrics.spec import Level, MetricType, SeriesScope
@@ -53,7 +53,7 @@ def rendered(target: Target, base: LabelSet, values: Values, *, level: Level, op
     """Return the whole body; OpenMetrics includes the end mark."""
     page = Exposition(
         spec
-        for spec in (*TARGET_METRICS, *OF_PROBE)
+        for spec in (*TARGET_METRICS, *PROBE_METRICS)
         if level.includes(spec.level) and spec.kind not in (MetricType.COUNTER, MetricType.HISTOGRAM)
     )
     for name, samples in values.items():

@@ -22,7 +22,7 @@ from exporter.metrics import samples as gauges
 from exporter.metrics.auxiliary_samples import auxiliary_samples
 from exporter.metrics.cause_series import FailureSeries, probe_failure_samples
 from exporter.metrics.counters import TargetCounters, path_of
-from exporter.metrics.definitions import BY_NAME, OF_OTHERS, TARGET_METRICS, phases_at
+from exporter.metrics.definitions import BY_NAME, SHARED_METRICS, TARGET_METRICS, phases_at
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.possible_codes import possible_codes
 from exporter.metrics.protobuf import started_at
@@ -56,7 +56,7 @@ class Recorder(Instruments):
         self._bounds = BY_NAME[STEP_DURATIONS].bounds(level)
         self._exposition = Exposition(
             spec
-            for spec in (*TARGET_METRICS, *OF_OTHERS)
+            for spec in (*TARGET_METRICS, *SHARED_METRICS)
             if level.includes(spec.level) and (per_target_gauges or spec.scope is not SeriesScope.TARGET or _counts(spec.kind))
         )
         self._per_target_gauges = per_target_gauges

@@ -11,11 +11,11 @@ from exporter.config.model import Config, Target
 from exporter.core.credential_expiry import CredentialExpiry, Source, start_of
 from exporter.core.entra_answer import wrong_dates
 from exporter.core.model import Mode
-from exporter.runtime.slices import in_slices
+from exporter.runtime.slices import yield_slices
 from exporter.state.records import TargetRecord
 
 DAY = 86400.0
-_AT_ONCE = 250  # targets or expiry dates between two turns of other tasks
+_ROWS_PER_SLICE = 250  # targets or expiry dates between two turns of other tasks
 BACKUP_AGE = 180 * DAY  # an older declared backup is reported by EkmKeyBackupOld
 
 
@@ -125,18 +125,18 @@ async def all_endings(
     credentials = dict(_credentials(config, ends_of))
     found = {(ending.kind, ending.name): ending for ending in credentials.values()}
     users: dict[tuple[EndingKind, str], list[str]] = {}
-    async for target in in_slices(config.targets.values(), _AT_ONCE):
-        for ending in _of_target(target, record_of(target.name), credentials):
+    async for target in yield_slices(config.targets.values(), _ROWS_PER_SLICE):
+        for ending in _target_endings(target, record_of(target.name), credentials):
             key = (ending.kind, ending.name)
             if key not in found or ending.at < found[key].at:
                 found[key] = ending
             users.setdefault(key, []).append(target.name)
     wanted = ((key, ending) for key, ending in found.items() if soon_at is None or ending.is_soon(soon_at))
-    listed = [replace(ending, targets=tuple(users.get(key, ()))) async for key, ending in in_slices(wanted, _AT_ONCE)]
+    listed = [replace(ending, targets=tuple(users.get(key, ()))) async for key, ending in yield_slices(wanted, _ROWS_PER_SLICE)]
     return sorted(listed, key=lambda ending: (ending.at, ending.kind, ending.name))
 
 
-def _of_target(target: Target, record: TargetRecord | None, credentials: Mapping[str, Ending]) -> Iterator[Ending]:
+def _target_endings(target: Target, record: TargetRecord | None, credentials: Mapping[str, Ending]) -> Iterator[Ending]:
     own = (credentials.get(target.credential), key_ending(target, record), _backup(target))
     yield from (ending for ending in own if ending is not None)
     for endpoint, shown in () if record is None else record.certificates.items():

@@ -16,7 +16,7 @@ from exporter.core.codes import BY_CODE
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.durations import moment
 from exporter.core.model import Facts, KeyFacts, Outcome, ProbeReport, Readiness, StepResult, Vantage, VaultHeaders
-from exporter.core.readiness import NOT_TESTED, deciding_failure, in_words
+from exporter.core.readiness import NOT_TESTED, deciding_failure, readiness_text
 from exporter.core.steadiness import Unsteady
 from exporter.presentation.expiring import DAY, Ending
 from exporter.presentation.wording import auxiliary_results
@@ -205,7 +205,7 @@ def _seconds(value: float) -> float:
 
 def verdict_payload(readiness: Readiness, vantage: Vantage) -> Payload:
     """Return the verdict in words, and what it does not cover."""
-    return {"vantage": vantage.value, "verdict": in_words(readiness, vantage), "not_tested": NOT_TESTED}
+    return {"vantage": vantage.value, "verdict": readiness_text(readiness, vantage), "not_tested": NOT_TESTED}
 
 
 def target_details_payload(

@@ -42,7 +42,7 @@ FORMAT = 1
 _LIBRARIES = ("aiohttp", "azure-core", "azure-identity", "azure-keyvault-keys", "cryptography", "msal")
 _NOT_SHOWN = "<not shown>"
 _HIDDEN = SecretSource(env=_NOT_SHOWN)
-_OF_AN_INSTANCE = ("sql_instance", "host", "ag")
+_INSTANCE_LABELS = ("sql_instance", "host", "ag")
 _README = """\
 Support bundle of ekm-exporter for the target {target}, made at {made_at}.
 
@@ -169,7 +169,7 @@ def _tenant(bundle: SupportBundle) -> str | None:
 
 def _without_labels(target: Target) -> Target:
     """Return the target without labels and paths, with masked names of SQL Servers."""
-    instances = tuple({name: mask(each[name]) for name in _OF_AN_INSTANCE if name in each} for each in target.instances)
+    instances = tuple({name: mask(each[name]) for name in _INSTANCE_LABELS if name in each} for each in target.instances)
     return replace(target, labels={}, instances=instances, config_file=None)
 
 

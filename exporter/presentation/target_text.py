@@ -29,11 +29,11 @@ def target_text(
     `auxiliary` includes auxiliary probes.
     """
     results = wording.auxiliary_results(target, record, now=now) if auxiliary else ()
-    key = () if record.key is None else wording.about_key(record.key)
+    key = () if record.key is None else wording.key_lines(record.key)
     sections: list[tuple[str, Iterable[str]]] = [
         ("Auxiliary probes", _auxiliary(target, record, results)),
-        ("Key", _lines((*key, *wording.about_versions(target, record)))),
-        ("Path", _lines(wording.about_path(record.vault, expected))),
+        ("Key", _lines((*key, *wording.version_lines(target, record)))),
+        ("Path", _lines(wording.path_lines(record.vault, expected))),
         ("Credential expiry", _ends(ends, now)),
     ]
     warnings = [line("warning", mark) for mark in wording.target_warnings(target, record, expected, now=now)]

@@ -55,7 +55,7 @@ def _request(context: ProbeContext, report: ProbeReport, result: StepResult) -> 
     target, module = context.target, context.module
     if result.step is Step.TOKEN:
         return _sign_in(context.credential, report, result)
-    method, path = ("GET", "/keys") if result.step is Step.CHALLENGE else _of_key(target, report, result.step)
+    method, path = ("GET", "/keys") if result.step is Step.CHALLENGE else _key_request(target, report, result.step)
     lines = [f"{method} https://{target.vault}{path}?api-version={quote(module.api_version, safe='')}"]
     if result.step is not Step.CHALLENGE:
         lines.append(BEARER)
@@ -64,7 +64,7 @@ def _request(context: ProbeContext, report: ProbeReport, result: StepResult) -> 
     return tuple(lines)
 
 
-def _of_key(target: Target, report: ProbeReport, step: Step) -> tuple[str, str]:
+def _key_request(target: Target, report: ProbeReport, step: Step) -> tuple[str, str]:
     version = target.key_version if report.key is None else report.key.version
     if step is Step.GET_KEY:
         version = target.key_version  # as requested: empty without a pinned version

@@ -27,7 +27,7 @@ from exporter.state.records import TargetRecord, unsteady_at
 ANSWERS: Mapping[bool | None, str] = {True: "yes", False: "no", None: "unknown"}
 _DAY = 86400.0
 _RECOVER = "`az keyvault key recover --vault-name VAULT --name KEY`"
-_OF_THE_SWITCH = ("ALTER CREDENTIAL", "STRING is")  # no advice for a refused staged credential
+_SWITCH_TEXTS = ("ALTER CREDENTIAL", "STRING is")  # no advice for a refused staged credential
 _SAME_CAUSE = "The cause and its actions are stated above."
 # The consequence of an unusable result.
 _CONSEQUENCES: Mapping[AuxiliaryKind, str] = {
@@ -121,7 +121,7 @@ def recommended_actions(target: Target, result: AuxiliaryResult) -> tuple[str, .
         return tuple(first)
     advice = actions(failure.code, failure.reason, ready=True, names=names_of_auxiliary(target, result), step=failure.step)
     if result.what is AuxiliaryKind.NEXT:
-        advice = tuple(each for each in advice if not any(words in each for words in _OF_THE_SWITCH))
+        advice = tuple(each for each in advice if not any(words in each for words in _SWITCH_TEXTS))
     return (*first, *advice)
 
 
@@ -162,7 +162,7 @@ def _cause(failure: StepResult, vault: str, credential: str, key: str) -> tuple[
     )
 
 
-def about_key(key: KeyFacts) -> Iterator[Line]:
+def key_lines(key: KeyFacts) -> Iterator[Line]:
     """Yield the last known facts about the key version."""
     yield "key", key.name
     yield "version", key.version
@@ -176,7 +176,7 @@ def about_key(key: KeyFacts) -> Iterator[Line]:
             yield label, moment(date)
 
 
-def about_versions(target: Target, record: TargetRecord) -> Iterator[Line]:
+def version_lines(target: Target, record: TargetRecord) -> Iterator[Line]:
     """Yield the newest version, the scheduled purge and the last recovery, if known."""
     if record.newest_version is not None:
         pending = " (not the pinned one: a rotation is pending)" if record.rotation_pending else ""
@@ -187,7 +187,7 @@ def about_versions(target: Target, record: TargetRecord) -> Iterator[Line]:
         yield "recovery test", f"{moment(record.proof_at)}, successful unwrap in {target.recovery_vault}"
 
 
-def about_path(vault: VaultHeaders, expected: ExpectPath) -> Iterator[Line]:
+def path_lines(vault: VaultHeaders, expected: ExpectPath) -> Iterator[Line]:
     """Yield region, service version and network path of the vault, if known."""
     named = (("region", vault.region), ("service version", vault.service_version), ("path", vault.connection))
     yield from ((label, value) for label, value in named if value)

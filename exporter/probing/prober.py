@@ -17,7 +17,7 @@ from exporter.clients import HANDSHAKES, Network, Networks
 from exporter.config.model import Config, Credential, Module, Target
 from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.broken import broken_report
-from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, Step, TokenResult
+from exporter.core.model import KEY_STEPS, Challenge, Facts, Outcome, ProbeReport, Step, TokenResult
 from exporter.probing.auxiliary_plan import AuxiliaryProbe, probe_request
 from exporter.probing.round_trip import ProbeRequest
 from exporter.probing.vault_probe import LoopClock, auxiliary_result, probe_vault, token_cache
@@ -29,7 +29,6 @@ from exporter.tokens.reuse import TokenReusePolicy
 from exporter.tokens.secret_cache import SecretCache
 
 _UNAUTHORIZED = 401
-_WITH_TOKEN = (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)
 
 
 @dataclass(slots=True)
@@ -211,7 +210,7 @@ class Prober:
         if any(
             result.facts is not None and result.facts.status == _UNAUTHORIZED
             for result in report.steps
-            if result.step in _WITH_TOKEN
+            if result.step in KEY_STEPS
         ):
             self._tokens.invalidate(request.credential)
         if self._lag.lagged_between(started, self._clock.monotonic()):

@@ -12,8 +12,8 @@ from typing import Protocol, TypeVar
 
 from exporter.config.model import Credential, Module, Target
 from exporter.core.classify import classify
-from exporter.core.codes import in_generation
-from exporter.core.deadline import OUT_OF_TIME, slow_in, slowest
+from exporter.core.codes import generation_code
+from exporter.core.deadline import TIMEOUT_FAULTS, slow_in, slowest
 from exporter.core.faults import Fault, FaultOrigin
 from exporter.core.key_reference import other_key
 from exporter.core.model import Challenge, Facts, KeyFacts, Mode, Outcome, ProbeReport, Step, StepResult, TokenResult, Vantage
@@ -224,7 +224,7 @@ class _ProbeRun:
             facts, value = self._internal_error(error), None
         if facts.fault is Fault.NONE and value is None:  # the probe would end here and count as a success
             facts = self._internal_error(RuntimeError(f"{step} has no fault and no result"))
-        if culprit is not None and facts.fault in OUT_OF_TIME:
+        if culprit is not None and facts.fault in TIMEOUT_FAULTS:
             self._charge(culprit, step)
         else:
             self._spent[step] = self._clock.monotonic() - before
@@ -249,7 +249,7 @@ class _ProbeRun:
             step=step,
             outcome=Outcome.FAILED,
             duration=duration,
-            code=in_generation(classification.code, self._request.target.generation),
+            code=generation_code(classification.code, self._request.target.generation),
             reason=classification.reason,
             facts=facts,
             shared=shared,

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from exporter.core.model import Step
+from exporter.core.model import KEY_STEPS, Step
 from exporter.simulator.error_responses import ENTRA_ERRORS, GRAPH_ERRORS, VAULT_ERRORS, entra_error, graph_error, vault_error
 from exporter.simulator.fault_effects import (
     Edit,
@@ -34,7 +34,7 @@ from exporter.simulator.fault_effects import (
     set_member,
     set_status,
 )
-from exporter.simulator.faults import WITH_TOKEN, ConnectionFault, FaultScope, Route, SimulatedFault
+from exporter.simulator.faults import ConnectionFault, FaultScope, Route, SimulatedFault
 from exporter.simulator.model import NetworkAccess
 from exporter.simulator.resource_graph import MANAGEMENT_ERRORS, management_error
 from exporter.simulator.response import Delivery
@@ -169,11 +169,11 @@ _TABLE: tuple[SimulatedFault, ...] = (
     *_members("token", "access_token", "the access_token", _TOKEN_SIDE, _TOKEN, unusable="not a\ntoken"),
     # the vault: refusals without a condition
     *(
-        SimulatedFault(name=f"vault_{name}", broken=f"the vault returns {error.status} {error.inner or error.code}", scopes=_VAULT, steps=WITH_TOKEN,
+        SimulatedFault(name=f"vault_{name}", broken=f"the vault returns {error.status} {error.inner or error.code}", scopes=_VAULT, steps=frozenset(KEY_STEPS),
               response=refuse(vault_error, name))
         for name, error in VAULT_ERRORS.items()
     ),
-    SimulatedFault(name="throttled", broken="every request with a token is throttled", scopes=_VAULT, steps=WITH_TOKEN, response=refuse(vault_error, "throttled")),
+    SimulatedFault(name="throttled", broken="every request with a token is throttled", scopes=_VAULT, steps=frozenset(KEY_STEPS), response=refuse(vault_error, "throttled")),
     # Microsoft Graph
     *(
         SimulatedFault(name=f"graph_{name}", broken=f"Microsoft Graph returns {error.status} {error.code}: {error.message}", scopes=_GRAPH,

@@ -10,14 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from exporter.core.model import Step
+from exporter.core.model import KEY_STEPS, Step
 from exporter.simulator.model import Application, Vault
 from exporter.simulator.request import AUXILIARY_OPERATIONS, step_of
 from exporter.simulator.response import SimulatedResponse
 from exporter.simulator.sql_model import PERFORMANCE, SqlServer
 
 VaultOf = Callable[[str], Vault | None]
-WITH_TOKEN = frozenset({Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY})
 
 
 class FaultScope(StrEnum):
@@ -113,7 +112,7 @@ class SimulatedFault:
 
     @property
     def _anywhere(self) -> bool:
-        return not self.steps or self.steps >= WITH_TOKEN
+        return not self.steps or self.steps >= frozenset(KEY_STEPS)
 
 
 class UnknownNameError(ValueError):

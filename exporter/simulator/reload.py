@@ -19,7 +19,7 @@ from exporter.simulator.faults import UnknownNameError
 from exporter.simulator.model import Application, ClientSecret
 from exporter.simulator.simulator import Simulator
 
-_WITH_FILES = (CredentialKind.CLIENT_SECRET, CredentialKind.CONNECTOR_SECRET, CredentialKind.CLIENT_CERTIFICATE)
+_FILE_KINDS = (CredentialKind.CLIENT_SECRET, CredentialKind.CONNECTOR_SECRET, CredentialKind.CLIENT_CERTIFICATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ async def reload_credentials(simulator: Simulator, config: Config) -> Mapping[st
 
     Returns the result for each credential with files, by its name; never a secret.
     """
-    credentials = [one for one in config.credentials.values() if one.kind in _WITH_FILES]
+    credentials = [one for one in config.credentials.values() if one.kind in _FILE_KINDS]
     found = await asyncio.to_thread(lambda: {one.name: _read(one) for one in credentials})
     return {name: one.problem or _accept(simulator, one) for name, one in found.items()}
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from exporter.sqlservers.driver import Result, SqlConnection, SqlLogin
 from exporter.sqlservers.encryption import EncryptedSocket
-from exporter.sqlservers.failure import NO_SUCH_NAME, WHOLE, SqlConnectionError, SqlStatementError, out_of_time
+from exporter.sqlservers.failure import NO_SUCH_NAME, WHOLE, SqlConnectionError, SqlStatementError, timeout_failure
 from exporter.sqlservers.registry import read_key_uris
 from exporter.sqlservers.script import batches
 from exporter.tde.document import DAMAGED, Document, completed, read_section
@@ -87,7 +87,7 @@ class _Session:
     def query(self, batch: str) -> Result:
         """Send a batch. Raises SqlStatementError, and SqlConnectionError if the server is lost."""
         if self._opened and self._is_over():
-            raise _LostError(str(out_of_time(self._access.seconds)))
+            raise _LostError(str(timeout_failure(self._access.seconds)))
         connection = self._connection or self._open()
         try:
             return connection.query(batch)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from exporter.tde.document import Document
-from exporter.tde.findings import in_utc
+from exporter.tde.findings import utc_text
 from exporter.tde.identity import FILE, Identity, has_two_names, host_of, identity_of, is_same_server
 from exporter.tde.merging import merged, read_at
 from exporter.tde.server_name import parse_server_name
@@ -128,7 +128,7 @@ def _joined(reading: SourcedDocument, holder: Document, taken: Taken, identity: 
     if reading.direct or read_at(reading.document) >= read_at(holder):
         return merged(reading.document, holder)
     taken.late.append(
-        f"{reading.where}: the file is of {in_utc(read_at(reading.document))}, older than the last reading of {identity.name}"
+        f"{reading.where}: the file is of {utc_text(read_at(reading.document))}, older than the last reading of {identity.name}"
     )
     return merged(holder, reading.document)
 

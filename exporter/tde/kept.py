@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from exporter.core.durations import ago, known_time
-from exporter.tde.findings import in_utc
+from exporter.tde.findings import utc_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Kept:
 
     @property
     def when(self) -> str:
-        return f"{in_utc(self.read_at)} ({self.age})" if self.age else in_utc(self.read_at)
+        return f"{utc_text(self.read_at)} ({self.age})" if self.age else utc_text(self.read_at)
 
 
 def kept_since(time: str, message: str, now: float | None) -> Kept:

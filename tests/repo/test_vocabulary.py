@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from exporter.metrics.definitions import METRICS, OF_PROBE
+from exporter.metrics.definitions import METRICS, PROBE_METRICS
 from tests.repo import vocabulary
 from tests.repo.vocabulary import HELP_BEGINNINGS, ROWS, Row, findings, paths
 
@@ -58,7 +58,7 @@ def test_no_file_uses_a_replaced_word(files: list[str]) -> None:
     assert [found for path in files for found in findings(path)] == []
 
 
-@pytest.mark.parametrize("spec", [*METRICS, *OF_PROBE], ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", [*METRICS, *PROBE_METRICS], ids=lambda spec: spec.name)
 def test_help_names_its_subject(spec: Any) -> None:
     assert not spec.help.startswith(HELP_BEGINNINGS)
 

@@ -78,14 +78,14 @@ def advice(reason: Reason, step: Step | None, names: Names) -> tuple[str, ...]:
         return switch(names)
     row = reason.row
     if row.by_address is not None and names.client_address:
-        return _of_address(row.by_address, names.client_address, names.vantage)
+        return _address_actions(row.by_address, names.client_address, names.vantage)
     of_kind = row.by_kind.get(names.kind) if names.kind is not None and step in (Step.TOKEN, None) else None
     at_sign_in = row.at_sign_in.actions if step is Step.TOKEN else ()
     on_hsm = row.on_hsm if HSM_DOMAIN in names.vault else ()
     return of_kind or at_sign_in or on_hsm or row.actions
 
 
-def _of_address(by: ByAddress, address: str, vantage: Vantage) -> tuple[str, ...]:
+def _address_actions(by: ByAddress, address: str, vantage: Vantage) -> tuple[str, ...]:
     if is_private(address):
         return by.private
     return by.sql_host if vantage is Vantage.SQL_HOST else by.other_host

@@ -21,7 +21,7 @@ from exporter.runtime.thread_pool import PoolExhausted
 
 SECONDS = 30.0  # for one request
 _LIST_SECONDS, _VAULT_SECONDS, _WHOLE_SECONDS = 600.0, 300.0, 3600.0  # for the list of vaults, for each vault, for everything
-_AT_ONCE = 16  # vaults
+_CONCURRENT_VAULTS = 16  # vaults
 _MOST_PAGES, _MOST_VAULTS = 200, 20_000
 _NAME_SOME = "name some subscriptions with --azure.subscription"
 _RSA = ("RSA", "RSA-HSM")
@@ -58,7 +58,7 @@ async def read_azure(declared: Declared, request: AzureRequest) -> Azure:
     async with open_networks(declared) as networks:
         reader = _AzureReader(networks, declared, request)
         await reader.list_vaults(azure)
-        limit = asyncio.Semaphore(_AT_ONCE)
+        limit = asyncio.Semaphore(_CONCURRENT_VAULTS)
         await asyncio.gather(*(_read_vault(reader, vault, azure, limit) for vault in azure.vaults))
     azure.failures.sort()
     return azure

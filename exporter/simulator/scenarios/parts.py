@@ -28,10 +28,10 @@ PARTS: tuple[Part, ...] = (
     Part(Step.WRAP_KEY, "wrap", "the wrapped bytes"),
     Part(Step.UNWRAP_KEY, "unwrap", "the unwrapped bytes"),
 )
-WITH_BODY = PARTS[1:]  # the body of the challenge is not read
+BODY_PARTS = PARTS[1:]  # the body of the challenge is not read
 
 
-def at_steps(  # noqa: PLR0917 - a row of the table
+def step_scenarios(  # noqa: PLR0917 - a row of the table
     parts: tuple[Part, ...], fault: str, classic: int | dict[Step, int], current: int | None, reason: Reason, story: str
 ) -> Iterator[Scenario]:
     """Yield the same fault at each of these steps.

@@ -22,7 +22,7 @@ _VIEW = re.compile(r"\bsys\.(\w+)")
 _JSON = re.compile(r"\bFOR JSON\b", re.IGNORECASE)
 _ALIAS = re.compile(r"\bAS (?:\[(\w+)\]|(\w+))(?= ?(?:,|$))", re.IGNORECASE)
 _SELECT_LIST = re.compile(r"\bSELECT (.*?) ?(?:\bFROM\b|\bFOR JSON\b|$)", re.IGNORECASE)
-_WITHOUT_RESULT = re.compile(r"(?:SET|USE|BEGIN TRAN|COMMIT|ROLLBACK|IF @@TRANCOUNT)\b(?!.*\bSELECT\b)", re.IGNORECASE)
+_RESULTLESS = re.compile(r"(?:SET|USE|BEGIN TRAN|COMMIT|ROLLBACK|IF @@TRANCOUNT)\b(?!.*\bSELECT\b)", re.IGNORECASE)
 _CONSTANT = re.compile(
     r"SELECT (\d{1,9}|@@VERSION|@@SERVERNAME|@@SPID|DB_NAME\(\)|SUSER_S?NAME\(\))(?: AS (\w+))?", re.IGNORECASE
 )
@@ -45,7 +45,7 @@ _CONSTANTS: Mapping[str, Callable[[SqlView], Value]] = {
 def answer(text: str, view: SqlView) -> Answer:
     """Return the results of a batch, or its error."""
     plain = " ".join(_without_comments(text).split()).rstrip("; ")
-    if not plain or _WITHOUT_RESULT.match(plain):
+    if not plain or _RESULTLESS.match(plain):
         return ()
     problem = _problem(plain, view)
     if problem is not None:

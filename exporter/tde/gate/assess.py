@@ -42,8 +42,8 @@ def assess(
     if abs(at - now) > CLOCK_TOLERANCE:
         reasons.append(reason(Condition.CLOCKS_DIFFER, url=url, at=moment(at), now=moment(now)))
     for target, servers in _needed(dependencies):
-        reasons += _of_target(target, listed(servers), question, at)
-    reasons += [] if state is None else _of_others(state, chosen, readings, dependencies, question.folder)
+        reasons += _target_reasons(target, listed(servers), question, at)
+    reasons += [] if state is None else _other_target_reasons(state, chosen, readings, dependencies, question.folder)
     forecast, unknown = forecast_of(dependencies)
     return Answer(
         question=question,
@@ -68,7 +68,7 @@ def _needed(dependencies: Iterable[Dependency]) -> Iterator[tuple[TargetState, l
     yield from found.values()
 
 
-def _of_others(
+def _other_target_reasons(
     state: ExporterState,
     chosen: Sequence[Instance],
     readings: Sequence[InstanceReading],
@@ -94,7 +94,7 @@ def _of_others(
             )
 
 
-def _of_target(target: TargetState, servers: str, question: Question, at: float) -> Iterator[GateReason]:
+def _target_reasons(target: TargetState, servers: str, question: Question, at: float) -> Iterator[GateReason]:
     about = {"target": target.name, "servers": servers, "ready_for": write(question.ready_for)}
     if target.ready is None:
         yield reason(Condition.NO_VERDICT, why=WHY.get(target.why, target.why), **about)
@@ -108,10 +108,10 @@ def _of_target(target: TargetState, servers: str, question: Question, at: float)
     if target.ready and not (target.last_unwrap is not None and _within(at - target.last_unwrap, question.unwrap_age)):
         since = "at an unknown time" if target.last_unwrap is None else f"at {moment(target.last_unwrap)}"
         yield reason(Condition.UNWRAP_OLD, since=since, limit=write(question.unwrap_age), **about)
-    yield from _of_credential(target, servers, question, at)
+    yield from _credential_reasons(target, servers, question, at)
 
 
-def _of_credential(target: TargetState, servers: str, question: Question, at: float) -> Iterator[GateReason]:
+def _credential_reasons(target: TargetState, servers: str, question: Question, at: float) -> Iterator[GateReason]:
     about = {"credential": target.credential, "target": target.name, "servers": servers}
     expiry = target.credential_expires_at
     if expiry is None:

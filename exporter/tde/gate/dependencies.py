@@ -24,7 +24,7 @@ def choose(question: Question, inventory: Inventory) -> tuple[list[Instance], li
         chosen = list(inventory.instances)
         return chosen, [] if chosen else [_not_read("any instance", question)]
     if question.group is not None:
-        return _of_group(question.group, question, inventory)
+        return _choose_group(question.group, question, inventory)
     chosen, reasons = [], []
     for name in question.instances:
         found = [one for one in inventory.instances if any(is_same_server(name, own) for own in _names(one))]
@@ -91,7 +91,7 @@ def _names(instance: Instance) -> set[str]:
     return {instance.server_name, *names, *(f"{instance.host}\\{name}" for name in names)}
 
 
-def _of_group(group: str, question: Question, inventory: Inventory) -> tuple[list[Instance], list[GateReason]]:
+def _choose_group(group: str, question: Question, inventory: Inventory) -> tuple[list[Instance], list[GateReason]]:
     servers = sorted({server for one in inventory.instances for name, server in one.replicas if name.lower() == group.lower()})
     members = [_members(server, group, inventory.instances) for server in servers]
     with_database = [one for one in inventory.instances if any(each.ag.lower() == group.lower() for each in one.databases)]

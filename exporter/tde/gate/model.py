@@ -15,7 +15,7 @@ from exporter.tde.usage import Usage
 
 DAY = 86400.0
 _MODES = ("canary", "read_only")  # never ready; another target may test the key
-_WITHOUT_VERDICT = (*_MODES, "version_not_pinned", "identity_of_another_host")  # by configuration
+_UNTESTED_CAUSES = (*_MODES, "version_not_pinned", "identity_of_another_host")  # by configuration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ class TargetState:
     @property
     def is_doubtful(self) -> bool:
         """Whether it fails, or has no verdict for another reason than its configuration."""
-        return not self.ready and (self.ready is False or not self.success or self.why not in _WITHOUT_VERDICT)
+        return not self.ready and (self.ready is False or not self.success or self.why not in _UNTESTED_CAUSES)
 
     @property
     def answers_nothing(self) -> bool:

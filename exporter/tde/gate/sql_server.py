@@ -11,7 +11,7 @@ from exporter.tde.model import CLOSED, EKM_OPTION, EkmOption, Instance
 from exporter.tde.usage import Usage
 
 # How the option is off. Each of the two values may wait for the other.
-_OFF: Mapping[EkmOption, str] = {
+_OPTION_STATES: Mapping[EkmOption, str] = {
     EkmOption(configured=False, in_use=False): "off",
     EkmOption(configured=False, in_use=True): "on now, but off after a RECONFIGURE or a restart",
     EkmOption(configured=True, in_use=False): "off now, and on only after a RECONFIGURE or a restart",
@@ -24,9 +24,9 @@ def option_reasons(instance: Instance, usages: Iterable[Usage], folder: str) -> 
         return
     if instance.ekm is None:
         yield from _unknown("configurations", f"whether the option '{EKM_OPTION}' is set is unknown", instance, folder)
-    elif instance.ekm in _OFF:
+    elif instance.ekm in _OPTION_STATES:
         databases = counted(sum(len(one.databases) for one in usages), "database")
-        yield reason(Condition.EKM_DISABLED, server=instance.server_name, state=_OFF[instance.ekm], databases=databases)
+        yield reason(Condition.EKM_DISABLED, server=instance.server_name, state=_OPTION_STATES[instance.ekm], databases=databases)
 
 
 def credential_reasons(instance: Instance, usages: Iterable[Usage], folder: str) -> Iterator[GateReason]:

@@ -27,7 +27,7 @@ _TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 _NO_REPORT = (
     "No report: the probe did not end in time, or the exporter was too busy. The vault was not tested. Try again later.\n"
 )
-_NOT_NOW = (
+_PROBED_RECENTLY = (
     "No report: another probe of this target is running, or ended less than min_interval ago. The vault was not tested. "
     "Try again in {} s.\n"
 )
@@ -67,7 +67,7 @@ class ProbeHandler:
             return web.Response(status=503, text=_NO_REPORT)
         if isinstance(cached, RetryLater):
             later = str(max(1, math.ceil(cached.seconds)))
-            return web.Response(status=503, text=_NOT_NOW.format(later), headers={hdrs.RETRY_AFTER: later})
+            return web.Response(status=503, text=_PROBED_RECENTLY.format(later), headers={hdrs.RETRY_AFTER: later})
         if wants_transcript(request.query):
             return web.Response(text=self._debug(target, module, cached))
         openmetrics = accepts_openmetrics(header(request, hdrs.ACCEPT))

@@ -47,7 +47,7 @@ def vault_sections(view: TargetView) -> Iterator[Child]:
     """Yield the last known facts of the key and of the network path."""
     if view.record is not None:
         yield section("Key in the vault", _key(view))
-        yield section("Network path to the vault", wording.about_path(view.record.vault, view.module.expect_path))
+        yield section("Network path to the vault", wording.path_lines(view.record.vault, view.module.expect_path))
 
 
 def ends_table(view: TargetView, ends: Mapping[str, Sequence[CredentialExpiry]]) -> Iterator[Child]:
@@ -82,8 +82,8 @@ def failed_checks(view: TargetView, run: CheckRun | None) -> Iterator[Child]:
 
 def _key(view: TargetView) -> Iterator[tuple[str, Child]]:
     if view.record is not None:
-        lines = [*(() if view.record.key is None else wording.about_key(view.record.key))]
-        yield from ((name, prose(value)) for name, value in (*lines, *wording.about_versions(view.target, view.record)))
+        lines = [*(() if view.record.key is None else wording.key_lines(view.record.key))]
+        yield from ((name, prose(value)) for name, value in (*lines, *wording.version_lines(view.target, view.record)))
 
 
 def _auxiliary_row(view: TargetView, identity: Identity, result: AuxiliaryResult | None, actions: tuple[str, ...]) -> Html:

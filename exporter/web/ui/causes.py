@@ -10,7 +10,7 @@ from itertools import islice
 from exporter.core.causes import TITLES, Cause, Link, cause_of
 from exporter.core.codes.reasons import cause as reason_text
 from exporter.core.model import Step
-from exporter.presentation.text import VAULTS, at_each_vault
+from exporter.presentation.text import VAULTS, vault_actions
 from exporter.state.cause_groups import CauseGroup, linked
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import badge, brief_name, unsteady_badge, when
@@ -63,7 +63,7 @@ def _action(group: CauseGroup, views: Views) -> Child:
         replace(view, target=replace(view.target, name=group.first)) for view in map(views.__getitem__, islice(parts, VAULTS))
     )
     actions = list(dict.fromkeys(view.actions[0] for view in named if view.actions))
-    return copyable(*at_each_vault(actions, vaults=len(parts))) if actions else None
+    return copyable(*vault_actions(actions, vaults=len(parts))) if actions else None
 
 
 def title_of(cause: Cause, several: int = 1) -> str:

@@ -41,7 +41,7 @@ def verdict(view: TargetView, vantage: Vantage) -> str:
 
     The one that keeps databases closed, else the first.
     """
-    text = core_verdict.in_words(view.readiness, vantage)
+    text = core_verdict.readiness_text(view.readiness, vantage)
     if view.readiness.ready is None:
         return text
     failure = view.failure if view.readiness.ready else view.blocking

@@ -53,7 +53,7 @@ class Urls:
         return self.to(f"/static/{name}", v=self.assets)
 
 
-_FOR_PEOPLE = (
+_PAGE_LINKS = (
     ("Status", "/"),
     ("Targets", "/targets"),
     ("Changes", "/changes"),
@@ -61,7 +61,7 @@ _FOR_PEOPLE = (
     ("Documentation", "/docs/"),
     ("Configuration", "/config"),
 )
-_FOR_PROGRAMS = (
+_API_LINKS = (
     ("Metrics", "/metrics"),
     ("JSON", "/api/v1/targets"),
     ("Calendar", "/calendar.ics"),
@@ -94,7 +94,7 @@ def head(site: Urls, title: str, *, at: str = "", now: float | None = None, head
         + element(
             "header",
             element("strong", link(site.to("/" if site.served is None else "/docs/"), "ekm-exporter")),
-            _navigation(site, _FOR_PEOPLE, "Main", at),
+            _navigation(site, _PAGE_LINKS, "Main", at),
             None if now is None else _clock(now),
         )
         + f'<main id="main" tabindex="-1" data-every="{REFRESH_SECONDS}">'
@@ -103,7 +103,7 @@ def head(site: Urls, title: str, *, at: str = "", now: float | None = None, head
 
 
 def foot(site: Urls) -> Html:
-    programs = _navigation(site, _FOR_PROGRAMS, "For programs", "")
+    programs = _navigation(site, _API_LINKS, "For programs", "")
     return Html("</main>" + element("footer", programs, element("p", f"ekm-exporter {site.version}")) + "</body></html>\n")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from exporter.core.model import Vantage
-from exporter.core.readiness import STATES, seen_from
+from exporter.core.readiness import STATES, vantage_text
 from exporter.presentation.expiring import NOUNS, Ending, EndingKind
 from exporter.state.cause_groups import CauseGroup
 from exporter.web.ui.causes import SHOWN, causes_section, ids_by_target
@@ -71,7 +71,7 @@ def overview(site: Urls, page: ListPage) -> Iterator[Html]:
     yield live("standing", _verdict_section(site, page))
     yield filters(site, page.choice, page.fleet)
     yield Html('<div id="list" data-live>' + text(found(site, page.choice, page.fleet)))
-    caption = f"State of the vault side, {seen_from(page.vantage)}. {not_tested()}"
+    caption = f"State of the vault side, {vantage_text(page.vantage)}. {not_tested()}"
     yield table_head(COLUMNS, caption=caption, name="targets")
     advised = ids_by_target(page.causes[:SHOWN])
     for start in range(0, len(page.shown), _ROWS_AT_ONCE):

@@ -124,7 +124,7 @@ def matcher(choice: TargetQuery) -> Callable[[TargetView], bool]:
 
 def key_of(choice: TargetQuery) -> Callable[[TargetView], tuple[Any, ...]]:
     """Return the sort key; unknown values come last."""
-    return _by_label(choice.by_label) if choice.by_label else _KEYS[choice.order]
+    return _label_key(choice.by_label) if choice.by_label else _KEYS[choice.order]
 
 
 def _label_to_sort_by(sort: str, targets: Iterable[Target]) -> str:
@@ -133,7 +133,7 @@ def _label_to_sort_by(sort: str, targets: Iterable[Target]) -> str:
     return name if name and any(_has(target, name, None) for target in targets) else ""
 
 
-def _by_label(name: str) -> Callable[[TargetView], tuple[Any, ...]]:
+def _label_key(name: str) -> Callable[[TargetView], tuple[Any, ...]]:
     """Sort by the target's own label, else by the first label of its SQL Servers."""
 
     def key(view: TargetView) -> tuple[Any, ...]:

@@ -72,7 +72,7 @@ def _since(view: TargetView) -> Child:
 def _known_facts(
     site: Urls, view: TargetView, history: Sequence[HistoryEntry], ends: Mapping[str, Sequence[CredentialExpiry]]
 ) -> Iterator[Child]:
-    yield element("div", section("Target", _about(site, view, history)), vault_sections(view), class_="columns")
+    yield element("div", section("Target", _target_facts(site, view, history)), vault_sections(view), class_="columns")
     yield auxiliary_section(view)
     yield ends_table(view, ends)
 
@@ -89,7 +89,7 @@ def probe_page(site: Urls, context: ProbeContext, report: ProbeReport, *, vantag
         site,
         f"Probe of {target.name}",
         element("p", link(site.target(target.name), "Back to the target"), " · ", _bundle(site, target)),
-        facts((name, value) for name, value in text.about(target, report, vantage=vantage) if name != "target"),
+        facts((name, value) for name, value in text.probe_lines(target, report, vantage=vantage) if name != "target"),
         _advice(site, target, report),
         element("h2", "Steps"),
         _steps(report),
@@ -159,7 +159,7 @@ def _evidence(result: StepResult) -> Child:
     return element("details", element("summary", few or "details"), facts(pairs))
 
 
-def _about(site: Urls, view: TargetView, history: Sequence[HistoryEntry]) -> Iterator[tuple[str, Child]]:
+def _target_facts(site: Urls, view: TargetView, history: Sequence[HistoryEntry]) -> Iterator[tuple[str, Child]]:
     target, record = view.target, view.record
     yield "vault", target.vault
     yield "key", element("code", target.key)

@@ -8,7 +8,7 @@ import pytest
 from docs.generators.simulator import caused
 from exporter.config import load_config
 from exporter.core.classify import FAULT_RULES, STATUS_RULES, Classification, classify
-from exporter.core.codes import BY_CODE, CODES, Family, in_generation
+from exporter.core.codes import BY_CODE, CODES, Family, generation_code
 from exporter.core.faults import Fault
 from exporter.core.model import Generation, Step
 from exporter.core.reasons import Reason
@@ -93,12 +93,12 @@ def test_each_permission_can_be_missing_by_policy_and_by_role(operation):
 
 
 def test_generation_changes_exactly_twenty_codes():
-    moved = {row.code for row in CODES if in_generation(row.code, Generation.CURRENT) != row.code}
+    moved = {row.code for row in CODES if generation_code(row.code, Generation.CURRENT) != row.code}
     assert len(moved) == 20
     assert moved == {row.code for row in CODES if row.generation is Family.CLASSIC}
     for scenario in SCENARIOS:
         assert (scenario.classic != scenario.current) == (scenario.classic in moved), scenario.name
-        assert scenario.current == in_generation(scenario.classic, Generation.CURRENT), scenario.name
+        assert scenario.current == generation_code(scenario.classic, Generation.CURRENT), scenario.name
     observable = {code for code in moved if BY_CODE[code].observable}
     assert {scenario.classic for scenario in SCENARIOS} & moved == observable
 

@@ -9,12 +9,12 @@ import pytest
 
 from docs.generators.metrics import EXAMPLES
 from exporter.core.codes import BY_CODE
-from exporter.metrics.definitions import BY_NAME, COUNTED, METRICS, OF_PROBE
+from exporter.metrics.definitions import BY_NAME, COUNTED, METRICS, PROBE_METRICS
 from exporter.metrics.spec import BASE_LABELS, MetricType, SeriesScope
 from tests.support.metric_factories import a_recorder, a_target, scrape
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"
-EVERY = (*METRICS, *OF_PROBE)
+EVERY = (*METRICS, *PROBE_METRICS)
 
 
 @pytest.mark.parametrize("spec", METRICS, ids=lambda spec: spec.name)

@@ -11,10 +11,10 @@ import pytest
 from exporter.report.document import as_csv, as_json, document, percentage
 from exporter.report.minutes import Exporter, Minutes, ReportedTarget, Slice
 from exporter.report.page import MOST_NAMES, as_html
-from exporter.report.period import between
+from exporter.report.period import parse_period
 
 A = Exporter("ekm", "a")
-PERIOD = between("2026-11-01T00:00:00Z", "2026-11-01T00:06:00Z", UTC, "UTC")
+PERIOD = parse_period("2026-11-01T00:00:00Z", "2026-11-01T00:06:00Z", UTC, "UTC")
 ODD = ReportedTarget("v<1>", '=cmd|"x"')
 
 
