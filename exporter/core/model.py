@@ -235,7 +235,7 @@ class Readiness:
     """
 
     ready: bool | None
-    why: str  # one of `verdict.WHY`
+    why: str  # a key of `readiness.WHY`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
