@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from exporter.core.credential_expiry import Source
-from exporter.core.entra_answer import entra_answer, held_against, wrong_dates
+from exporter.core.entra_answer import entra_answer, mark_wrong_dates, wrong_dates
 from exporter.core.model import CredentialKind, Outcome, Step
 from exporter.core.reasons import Reason
 from exporter.doctor.evidence import Evidence
@@ -137,7 +137,7 @@ def credential_expiry(evidence: Evidence) -> Finding:
     """
     dates = [one for one in evidence.expiry if one.source is not Source.ENTRA]  # of an earlier probe
     answer = entra_answer(evidence.report.steps, evidence.now)
-    wrong = wrong_dates(held_against(evidence.credential.name, dates, answer))
+    wrong = wrong_dates(mark_wrong_dates(evidence.credential.name, dates, answer))
     if wrong and answer is not None and answer.expired_since is not None:
         return warned(f"Entra ID refuses it as expired: {wrong}")
     known = [(one.expires_at, one.source) for one in dates if one.expires_at is not None]

@@ -83,9 +83,9 @@ class EvidenceCollector:
         self._clock, self._look_up = LoopClock(clock), look_up or self._look_up_expiry
         self._pool = DaemonThreadPool(_THREADS, name="ekm-doctor")
         self._networks = Networks(config, pool=self._pool)
-        self._network = self._networks.of(self._module)
+        self._network = self._networks.network_of(self._module)
         self._secrets = SecretCache(self._pool)
-        self._tokens = token_cache(self._networks.of, self._secrets, TokenReusePolicy(config))
+        self._tokens = token_cache(self._networks.network_of, self._secrets, TokenReusePolicy(config))
 
     async def aclose(self) -> None:
         await self._tokens.aclose()
@@ -139,7 +139,7 @@ class EvidenceCollector:
             trace.token = result.token if result.facts.fault is Fault.NONE else None
             return result
 
-        return await probe_vault(request, self._networks.of(request.module), tokens, self._clock, self._on_internal_error)
+        return await probe_vault(request, self._networks.network_of(request.module), tokens, self._clock, self._on_internal_error)
 
     async def _entra(self, challenge: Challenge | None) -> Endpoint | None:
         if self._credential.kind in _HOST_IDENTITIES:

@@ -183,7 +183,7 @@ class ExpiryLookup:
     def _network(self, module: Module) -> Network:
         if self._networks is None:
             self._networks = self._load()
-        return self._networks.of(module)
+        return self._networks.network_of(module)
 
     def _load(self) -> Networks:
         return Networks(self._config, pool=self._pool, limiter=asyncio.Semaphore(CONCURRENT_LOOKUPS))

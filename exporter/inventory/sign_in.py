@@ -68,7 +68,7 @@ async def request_token(
     """Return a token, or None and why there is none."""
     try:
         secret = read_secret(credential.secret) if credential.secret is not None else None
-        response = await fetch_token(networks.of(module), credential, secret, challenge, deadline=loop_time() + seconds)
+        response = await fetch_token(networks.network_of(module), credential, secret, challenge, deadline=loop_time() + seconds)
     except (SecretUnreadableError, PoolExhausted) as error:
         return None, str(error)
     if response.token is not None:

@@ -77,7 +77,7 @@ class _SearchRun:
 
 async def _search(networks: Networks, declared: Declared, credential: str, run: _SearchRun) -> None:
     identity, module = _identity(declared, run.vault, credential)
-    network = networks.of(module)
+    network = networks.network_of(module)
     token = await _token(networks, network, identity, run)
     async with KeyListSession(network, run.vault, module.api_version) as session:
         for name in await _names(session, token, run):

@@ -82,7 +82,7 @@ class FailureSeries:
             self._exposition.drop(SeriesScope.CAUSE, gone)
         self._shown = ids
         for group in groups:
-            put_gauges(self._exposition, group.cause.id, LabelSet.of(*cause_labels(group.cause)), _sizes(group))
+            put_gauges(self._exposition, group.cause.id, LabelSet.from_labels(*cause_labels(group.cause)), _sizes(group))
 
 
 _ACTION, _CAUSE = failure_samples("", None)

@@ -47,7 +47,7 @@ def _exporter(kind: MetricType, name: str, text: str, own: str = "", *, retentio
 SHARED_METRICS: Final = (
     _shared(
         SeriesScope.CREDENTIAL,
-        Retention.KNOWN,
+        Retention.LAST_KNOWN,
         "ekm_credential_expiry_timestamp_seconds",
         "Time at which the credential expires; one series for each source with a date.",
         "source",
@@ -60,7 +60,7 @@ SHARED_METRICS: Final = (
     ),
     _shared(
         SeriesScope.CREDENTIAL,
-        Retention.KNOWN,
+        Retention.LAST_KNOWN,
         "ekm_credential_expiry_lookup_last_success_timestamp_seconds",
         "Time of the last successful expiry lookup in the source, with or without a date as its result.",
         "source",
@@ -73,13 +73,13 @@ SHARED_METRICS: Final = (
     ),
     _shared(
         SeriesScope.ENDPOINT,
-        Retention.KNOWN,
+        Retention.LAST_KNOWN,
         "ekm_tls_certificate_expiry_timestamp_seconds",
         "Time at which the TLS certificate of the endpoint expires.",
     ),
     _shared(
         SeriesScope.ENDPOINT,
-        Retention.KNOWN,
+        Retention.LAST_KNOWN,
         "ekm_clock_skew_seconds",
         "Clock of the endpoint minus clock of this host, from the Date header, which has a resolution of 1 s.",
     ),

@@ -21,7 +21,7 @@ from exporter.metrics.spec import Level, MetricType, SeriesScope
 from exporter.metrics.text_format import LabelSet, lines
 from exporter.state.records import TargetRecord, headers_after
 
-_NO_LABELS = LabelSet.of()
+_NO_LABELS = LabelSet.from_labels()
 
 
 def probe_values(

@@ -143,11 +143,11 @@ class Recorder(Instruments):
         if name in self._blocks:
             self._show_target(self._blocks[name], declared.check_samples(results))
 
-    def spent(self, name: str, look: AuxiliaryResult) -> None:
+    def spend(self, name: str, result: AuxiliaryResult) -> None:
         """Add the requests of an auxiliary probe to the request budget of their vault."""
         if name in self._blocks:
-            ended = look.at + sum(result.duration for result in look.steps)
-            self._show_budgets(self._budgets.add(look.vault, look.at, look.steps, look.key, now=ended))
+            ended = result.at + sum(step.duration for step in result.steps)
+            self._show_budgets(self._budgets.add(result.vault, result.at, result.steps, result.key, now=ended))
 
     def sweep(self, now: float) -> None:
         """Update values that change with time; call this every few seconds. `now` is a Unix time."""
@@ -245,7 +245,10 @@ class Recorder(Instruments):
         for error in CODES:
             if error in possible:
                 put_gauges(
-                    self._exposition, str(error.code), LabelSet.of(("code", str(error.code))), declared.error_samples(error)
+                    self._exposition,
+                    str(error.code),
+                    LabelSet.from_labels(("code", str(error.code))),
+                    declared.error_samples(error),
                 )
             else:
                 self._exposition.drop(SeriesScope.CODE, str(error.code))
@@ -260,15 +263,17 @@ class Recorder(Instruments):
 
     def _show_endpoint(self, target: str, endpoint: str, values: Values) -> None:
         self._owners.add(target, SeriesScope.ENDPOINT, endpoint)
-        put_gauges(self._exposition, endpoint, LabelSet.of(("endpoint", endpoint)), values)
+        put_gauges(self._exposition, endpoint, LabelSet.from_labels(("endpoint", endpoint)), values)
 
     def _show_budgets(self, ratios: Mapping[str, float]) -> None:
         for vault, ratio in ratios.items():
-            put_gauges(self._exposition, vault, LabelSet.of(("vault", vault)), {"ekm_request_budget_ratio": [((), ratio)]})
+            put_gauges(
+                self._exposition, vault, LabelSet.from_labels(("vault", vault)), {"ekm_request_budget_ratio": [((), ratio)]}
+            )
 
     def _show_credential(self, name: str) -> None:
         values = declared.credential_samples(self._config.credentials[name], self._lookups.get(name, {}))
-        put_gauges(self._exposition, name, LabelSet.of(("credential", name)), values)
+        put_gauges(self._exposition, name, LabelSet.from_labels(("credential", name)), values)
 
     def _tie(self, target: Target) -> None:
         """Tie credentials and vaults to the target. Remove those that no target uses any more."""

@@ -43,7 +43,7 @@ class TargetBlock:
 
 
 def base_of(target: Target) -> LabelSet:
-    return LabelSet.of(("target", target.name), ("vault", target.vault))
+    return LabelSet.from_labels(("target", target.name), ("vault", target.vault))
 
 
 def put_gauges(exposition: Exposition, owner: str, base: LabelSet, values: Values) -> None:

@@ -42,8 +42,8 @@ class Retention(StrEnum):
     """How long a value is kept. The text ends the HELP of the family."""
 
     PROBE = "Of the last probe."
-    KNOWN = "Last known: kept while probes fail."
-    LOOK = "Updated by each auxiliary probe."
+    LAST_KNOWN = "Last known: kept while probes fail."
+    AUXILIARY = "Updated by each auxiliary probe."
     CHECKS = "Updated by each preflight run."
     COUNTED = "Counted since the exporter started."
     DECLARED = "From the configuration."

@@ -209,7 +209,7 @@ def verdict_payload(readiness: Readiness, vantage: Vantage) -> Payload:
 
 
 def target_details_payload(
-    target: Target, record: TargetRecord | None, ends: Iterable[CredentialExpiry], expected: ExpectPath, *, now: float
+    target: Target, record: TargetRecord | None, expiries: Iterable[CredentialExpiry], expected: ExpectPath, *, now: float
 ) -> Payload:
     """Return auxiliary probes, key facts, network path and expiries of a target.
 
@@ -225,7 +225,7 @@ def target_details_payload(
         "scheduled_purge": moment_or_none(None if record is None else record.purge_at),
         "recovery_last_success": moment_or_none(None if record is None else record.proof_at),
         "path": _path(vault, expected),
-        "credential_expiries": [_end(end) for end in ends],
+        "credential_expiries": [_expiry_payload(expiry) for expiry in expiries],
     }
 
 
@@ -287,12 +287,12 @@ def _path(vault: VaultHeaders, expected: ExpectPath) -> Payload:
     }
 
 
-def _end(end: CredentialExpiry) -> Payload:
+def _expiry_payload(expiry: CredentialExpiry) -> Payload:
     return {
-        "credential": end.credential,
-        "source": end.source.value,
-        "expires_at": moment_or_none(end.expires_at),
-        "looked_up_at": moment_or_none(end.looked_up_at),
-        "failure": end.failure or None,
-        "wrong": end.wrong or None,
+        "credential": expiry.credential,
+        "source": expiry.source.value,
+        "expires_at": moment_or_none(expiry.expires_at),
+        "looked_up_at": moment_or_none(expiry.looked_up_at),
+        "failure": expiry.failure or None,
+        "wrong": expiry.wrong or None,
     }

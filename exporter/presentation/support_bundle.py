@@ -76,14 +76,14 @@ class SupportBundle:
 
 
 def collect_bundle(
-    config: Config, target: Target, record: TargetRecord | None, ends: Iterable[CredentialExpiry], *, version: str, now: float
+    config: Config, target: Target, record: TargetRecord | None, expiries: Iterable[CredentialExpiry], *, version: str, now: float
 ) -> SupportBundle:
     """Collect the known facts of a target; `now` is a Unix time."""
     shown = _without_labels(target)
     details = {
         **target_payload(shown, record, now=now),
         **verdict_payload(readiness_at(target, None if record is None else record.last, now), config.settings.vantage),
-        **target_details_payload(target, record, ends, config.modules[target.module].expect_path, now=now),
+        **target_details_payload(target, record, expiries, config.modules[target.module].expect_path, now=now),
         "earlier_failures": [earlier_payload(each) for each in earlier(record, [] if record is None else list(record.history))],
     }
     entries = () if record is None else tuple(_chosen(record.history))

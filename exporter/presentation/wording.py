@@ -200,27 +200,27 @@ def recover_command(target: Target) -> str:
     return filled(_RECOVER, names_of(target, ()))
 
 
-def expiry_lines(ends: Mapping[str, Sequence[CredentialExpiry]], *, now: float) -> Iterator[ExpiryLine]:
+def expiry_lines(expiries: Mapping[str, Sequence[CredentialExpiry]], *, now: float) -> Iterator[ExpiryLine]:
     """Yield expiries by credential and source, and credentials without a source.
 
     `now` is a Unix time.
     """
-    for name, expiries in ends.items():
-        for end in expiries:
-            note = ". ".join(filter(None, (end.wrong, end.failure)))
-            yield ExpiryLine(name, end.source.value, _when(end, now), end.looked_up_at, note)
-        if not expiries:
+    for name, each in expiries.items():
+        for expiry in each:
+            note = ". ".join(filter(None, (expiry.wrong, expiry.failure)))
+            yield ExpiryLine(name, expiry.source.value, _when(expiry, now), expiry.looked_up_at, note)
+        if not each:
             yield ExpiryLine(name, "none", "unknown", None, "no source of its expiry is configured")
 
 
-def _when(end: CredentialExpiry, now: float) -> str:
-    if end.expires_at is None:
-        return "no expiry" if end.looked_up_at is not None and not end.failure else "unknown"
-    if end.source is Source.ENTRA:
-        return f"has expired: Entra ID refuses it since {moment(end.expires_at)}"
-    days = int(abs(end.expires_at - now) // _DAY)
+def _when(expiry: CredentialExpiry, now: float) -> str:
+    if expiry.expires_at is None:
+        return "no expiry" if expiry.looked_up_at is not None and not expiry.failure else "unknown"
+    if expiry.source is Source.ENTRA:
+        return f"has expired: Entra ID refuses it since {moment(expiry.expires_at)}"
+    days = int(abs(expiry.expires_at - now) // _DAY)
     span = f"{days} day{'' if days == 1 else 's'}"
-    return f"{moment(end.expires_at)}, " + (f"in {span}" if end.expires_at > now else f"expired {span} ago")
+    return f"{moment(expiry.expires_at)}, " + (f"in {span}" if expiry.expires_at > now else f"expired {span} ago")
 
 
 def target_warnings(target: Target, record: TargetRecord | None, expected: ExpectPath, *, now: float) -> tuple[str, ...]:

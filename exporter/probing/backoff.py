@@ -43,7 +43,7 @@ class Backoff:
     throttled: int = 0
     skips: int = 0  # intervals to skip before the next probe
 
-    def after(self, report: ProbeReport, interval: float) -> Backoff:
+    def advance(self, report: ProbeReport, interval: float) -> Backoff:
         """Return the state after one more probe; a probe that was not throttled resets it.
 
         Once backoff has begun, Retry-After may lengthen the pause, up to the longest of `SKIPS`.

@@ -225,7 +225,7 @@ class Prober:
 
         A secret must not go to a new route.
         """
-        return self._in_use.get(id(module)) or self._networks.of(module)
+        return self._in_use.get(id(module)) or self._networks.network_of(module)
 
     def _last_round_trip(self, request: ProbeRequest) -> _RoundTrip | None:
         """Return None also if a reload has changed the key, the credential or the route."""

@@ -23,7 +23,7 @@ def create_app(service: ExporterService, options: WebOptions, *, reload: Reload 
     `/-/reload` exists only if `reload` is given.
     """
     pages, api = PageHandlers(service, options), ApiHandlers(service, options, reload)
-    documents = DocumentHandler(pages.site, options)
+    documents = DocumentHandler(pages.urls, options)
     probing = ProbeHandler(service, options)
     app = web.Application(middlewares=[access_middleware(options, service.recorder.internal_error)], client_max_size=LARGEST_BODY)
     for path, handler in _readable(pages, api, documents).items():
@@ -69,9 +69,9 @@ def _readable(pages: PageHandlers, api: ApiHandlers, documents: DocumentHandler)
     }
 
 
-def _watching(lock: AccessControl) -> Callable[[web.Application], AsyncIterator[None]]:
+def _watching(access_control: AccessControl) -> Callable[[web.Application], AsyncIterator[None]]:
     async def watch(_app: web.Application) -> AsyncIterator[None]:
-        async with lock.watching():
+        async with access_control.watching():
             yield
 
     return watch

@@ -38,7 +38,7 @@ class ExporterService(Protocol):
 
     def record_of(self, target: str) -> TargetRecord | None: ...
 
-    def credential_ends(self, name: str) -> tuple[CredentialExpiry, ...]:
+    def credential_expiries(self, name: str) -> tuple[CredentialExpiry, ...]:
         """Return the expiry of a configured credential, one item per source."""
         ...
 

@@ -101,7 +101,7 @@ class Networks:
             self._by_name[module.name] = Network(module, contexts[module.ca_file], pool=pool, limiter=limiter)
         spare(lambda: public_names(config))
 
-    def of(self, module: Module) -> Network:
+    def network_of(self, module: Module) -> Network:
         """Return the network of a module.
 
         Raises KeyError for a module of another configuration, also if it has the same name.

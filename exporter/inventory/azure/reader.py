@@ -82,7 +82,7 @@ class _AzureReader:
 
     async def list_vaults(self, azure: Azure) -> None:
         """Read every page of Resource Graph. The token goes to the management host only."""
-        network = self._networks.of(self._declared.modules[DEFAULT_MODULE])
+        network = self._networks.network_of(self._declared.modules[DEFAULT_MODULE])
         async with ResourceGraphSession(network, azure.host) as session:
             tenant = self._request.credential.tenant_id or self._request.tenant or ""
             challenge = Challenge(authority=authority_of(self._request.cloud), tenant=tenant, resource=f"https://{azure.host}")
@@ -134,7 +134,7 @@ class _AzureReader:
         time = TimeLimit(SECONDS, _VAULT_SECONDS)
         uses = self._declared.uses.get(host)
         module = self._declared.modules.get(uses[0][1] if uses else DEFAULT_MODULE) or self._declared.modules[DEFAULT_MODULE]
-        network = self._networks.of(module)
+        network = self._networks.network_of(module)
         token = await self._vault_token(host, network, time)
         async with KeyListSession(network, host, module.api_version) as session:
             facts, listed = await session.list_keys(token, deadline=time.deadline())

@@ -66,7 +66,7 @@ def read_call(body: bytes) -> Call:
         procedure = _NAMES.get(name.lower().removeprefix("sys."), 0)
     reader.number("<H")  # options
     parameters: list[Parameter] = []
-    while not reader.at_end:
+    while not reader.is_at_end:
         reader.take(2 * reader.number("<B") + 1)  # name and status
         parameters.append(reader.parameter())
     return Call(procedure, name, tuple(parameters))
@@ -94,7 +94,7 @@ class _ParameterReader:
         self._body, self._position = body, position
 
     @property
-    def at_end(self) -> bool:
+    def is_at_end(self) -> bool:
         return self._position >= len(self._body)
 
     def take(self, length: int) -> bytes:

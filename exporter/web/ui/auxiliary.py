@@ -50,13 +50,13 @@ def vault_sections(view: TargetView) -> Iterator[Child]:
         yield section("Network path to the vault", wording.path_lines(view.record.vault, view.module.expect_path))
 
 
-def ends_table(view: TargetView, ends: Mapping[str, Sequence[CredentialExpiry]]) -> Iterator[Child]:
+def expiries_table(view: TargetView, expiries: Mapping[str, Sequence[CredentialExpiry]]) -> Iterator[Child]:
     """Yield the table of expiry dates.
 
-    `ends` is by credential, empty if no source was looked up.
+    `expiries` is by credential, empty if no source was looked up.
     """
     yield element("h2", "Credential expiry")
-    rows = [_end(view, end) for end in wording.expiry_lines(ends, now=view.now)]
+    rows = [_expiry_row(view, expiry) for expiry in wording.expiry_lines(expiries, now=view.now)]
     yield table(_EXPIRY_COLUMNS, rows, caption="One row per source. After a failed lookup the previous answer is kept.")
 
 
@@ -99,12 +99,12 @@ def _auxiliary_row(view: TargetView, identity: Identity, result: AuxiliaryResult
     )
 
 
-def _end(view: TargetView, end: wording.ExpiryLine) -> Html:
+def _expiry_row(view: TargetView, expiry: wording.ExpiryLine) -> Html:
     return element(
         "tr",
-        element("th", end.credential, scope="row"),
-        cell("Source", end.source),
-        cell("Expires", end.when),
-        cell("Last lookup", when(end.looked_up_at, view.now, absent=""), class_="number"),
-        cell("Note", end.note),
+        element("th", expiry.credential, scope="row"),
+        cell("Source", expiry.source),
+        cell("Expires", expiry.when),
+        cell("Last lookup", when(expiry.looked_up_at, view.now, absent=""), class_="number"),
+        cell("Note", expiry.note),
     )

@@ -74,7 +74,7 @@ def when(at: float | None, now: float, *, absent: str = "never") -> Html:
     return element("span", absent) if at is None else _time(at, ago(max(0.0, now - at)))
 
 
-def ends_in(ending: Ending, now: float) -> Html:
+def expires_in(ending: Ending, now: float) -> Html:
     """Return when something expires as a span, with the exact time in the tooltip; for a backup its age."""
     if ending.kind is EndingKind.BACKUP:
         made = ending.at - BACKUP_AGE

@@ -17,7 +17,7 @@ from exporter.presentation import text
 from exporter.presentation.wire_log import as_lines, exchanges
 from exporter.state.history import HistoryEntry, ProbeContext
 from exporter.state.records import TargetRecord
-from exporter.web.ui.auxiliary import auxiliary_section, ends_table, failed_checks, marks, vault_sections
+from exporter.web.ui.auxiliary import auxiliary_section, expiries_table, failed_checks, marks, vault_sections
 from exporter.web.ui.causes import chain
 from exporter.web.ui.charts import legend, waterfall
 from exporter.web.ui.history import history_section
@@ -30,37 +30,37 @@ _STEP_COLUMNS = ("Step", "Outcome", "Took", "Timeline and phases", "What it show
 
 
 def target_page(
-    site: Urls,
+    urls: Urls,
     view: TargetView,
     history: Sequence[HistoryEntry],
     *,
-    ends: Mapping[str, Sequence[CredentialExpiry]],
+    expiries: Mapping[str, Sequence[CredentialExpiry]],
     checks: CheckRun | None,
     vantage: Vantage,
 ) -> Iterator[Html]:
     """Yield the document.
 
-    `history` newest first, `ends` by credential, `checks` the last preflight run.
+    `history` newest first, `expiries` by credential, `checks` the last preflight run.
     """
-    yield head(site, view.target.name, at="/targets", now=view.now)
-    yield live("standing", _verdict_section(site, view, vantage))
+    yield head(urls, view.target.name, at="/targets", now=view.now)
+    yield live("standing", _verdict_section(urls, view, vantage))
     yield element(
-        "p", link(site.probe_now(view.target.name), "Probe now"), " and show the transcript. ", _bundle(site, view.target)
+        "p", link(urls.probe_now(view.target.name), "Probe now"), " and show the transcript. ", _bundle(urls, view.target)
     )
-    yield live("known", [_known_facts(site, view, history, ends), failed_checks(view, checks)])
+    yield live("known", [_known_facts(urls, view, history, expiries), failed_checks(view, checks)])
     yield Html('<div id="history" data-live>')
-    yield from history_section(site, view, history)
-    yield Html("</div>" + foot(site))
+    yield from history_section(urls, view, history)
+    yield Html("</div>" + foot(urls))
 
 
-def _verdict_section(site: Urls, view: TargetView, vantage: Vantage) -> Iterator[Child]:
+def _verdict_section(urls: Urls, view: TargetView, vantage: Vantage) -> Iterator[Child]:
     yield element("p", badge(view.urgency), " ", element("strong", verdict(view, vantage)), _since(view), class_="verdict")
     yield chain(view)
     yield marks(view)
     servers = text.what_depends(view.target)
     yield element("p", element("strong", "SQL Servers that depend on it: "), servers) if servers else None
     yield element("p", not_tested(), class_="quiet")
-    yield None if view.report is None else _advice(site, view.target, view.report, view.record)
+    yield None if view.report is None else _advice(urls, view.target, view.report, view.record)
     yield element("h2", "Last probe")
     yield element("p", "No probe has finished yet.") if view.report is None else _steps(view.report)
 
@@ -70,27 +70,27 @@ def _since(view: TargetView) -> Child:
 
 
 def _known_facts(
-    site: Urls, view: TargetView, history: Sequence[HistoryEntry], ends: Mapping[str, Sequence[CredentialExpiry]]
+    urls: Urls, view: TargetView, history: Sequence[HistoryEntry], expiries: Mapping[str, Sequence[CredentialExpiry]]
 ) -> Iterator[Child]:
-    yield element("div", section("Target", _target_facts(site, view, history)), vault_sections(view), class_="columns")
+    yield element("div", section("Target", _target_facts(urls, view, history)), vault_sections(view), class_="columns")
     yield auxiliary_section(view)
-    yield ends_table(view, ends)
+    yield expiries_table(view, expiries)
 
 
-def _bundle(site: Urls, target: Target) -> Child:
-    return [link(site.support_bundle(target.name), "Support bundle"), ": the data of this target as a zip file, without secrets."]
+def _bundle(urls: Urls, target: Target) -> Child:
+    return [link(urls.support_bundle(target.name), "Support bundle"), ": the data of this target as a zip file, without secrets."]
 
 
-def probe_page(site: Urls, context: ProbeContext, report: ProbeReport, *, vantage: Vantage) -> Html:
+def probe_page(urls: Urls, context: ProbeContext, report: ProbeReport, *, vantage: Vantage) -> Html:
     """Render one stored probe of a target."""
     target, wire = context.target, exchanges(context, report)
     requests = "\n\n".join("\n".join((exchange.step.value, *as_lines(exchange))) for exchange in wire)
     return page(
-        site,
+        urls,
         f"Probe of {target.name}",
-        element("p", link(site.target(target.name), "Back to the target"), " · ", _bundle(site, target)),
+        element("p", link(urls.target(target.name), "Back to the target"), " · ", _bundle(urls, target)),
         facts((name, value) for name, value in text.probe_lines(target, report, vantage=vantage) if name != "target"),
-        _advice(site, target, report),
+        _advice(urls, target, report),
         element("h2", "Steps"),
         _steps(report),
         _preformatted("Requests and responses, masked", requests),
@@ -104,7 +104,7 @@ def _preformatted(heading: str, words: str) -> Child:
     return [element("h2", heading), element("pre", words, tabindex=0, role="region", aria_label=heading)]
 
 
-def _advice(site: Urls, target: Target, report: ProbeReport, record: TargetRecord | None = None) -> Child:
+def _advice(urls: Urls, target: Target, report: ProbeReport, record: TargetRecord | None = None) -> Child:
     failure = deciding_failure(report)
     if failure is None or failure.code is None:
         return None
@@ -113,7 +113,7 @@ def _advice(site: Urls, target: Target, report: ProbeReport, record: TargetRecor
     detail = open_detail(failure)
     return element(
         "section",
-        element("h2", code_link(site, failure.code)),
+        element("h2", code_link(urls, failure.code)),
         element("p", element("strong", "Cause: "), f"step {failure.step.value}: {cause(failure.reason, failure.step)}."),
         element("p", element("strong", "Detail: "), detail) if detail else None,
         element("p", prose(entry.summary)),
@@ -159,7 +159,7 @@ def _evidence(result: StepResult) -> Child:
     return element("details", element("summary", few or "details"), facts(pairs))
 
 
-def _target_facts(site: Urls, view: TargetView, history: Sequence[HistoryEntry]) -> Iterator[tuple[str, Child]]:
+def _target_facts(urls: Urls, view: TargetView, history: Sequence[HistoryEntry]) -> Iterator[tuple[str, Child]]:
     target, record = view.target, view.record
     yield "vault", target.vault
     yield "key", element("code", target.key)
@@ -172,17 +172,17 @@ def _target_facts(site: Urls, view: TargetView, history: Sequence[HistoryEntry])
     if record is not None:
         yield "last probe", when(None if view.report is None else view.report.started_at, view.now)
         yield "last success", when(record.last_success_at, view.now)
-        yield "last failure", _last_failure(site, view, history)
+        yield "last failure", _last_failure(urls, view, history)
         yield "failures in a row", record.consecutive_failures
     for name, value in target.labels.items():
-        yield f"label {name}", link(site.targets([("label", f"{name}={value}")]), value)
+        yield f"label {name}", link(urls.targets([("label", f"{name}={value}")]), value)
 
 
-def _last_failure(site: Urls, view: TargetView, history: Sequence[HistoryEntry]) -> Child:
+def _last_failure(urls: Urls, view: TargetView, history: Sequence[HistoryEntry]) -> Child:
     for entry in history:
         report = entry.report
         if (failure := deciding_failure(report)) is not None:
-            code = "" if failure.code is None else code_link(site, failure.code)
-            started = link(site.probe(view.target.name, entry.id), when(report.started_at, view.now))
+            code = "" if failure.code is None else code_link(urls, failure.code)
+            started = link(urls.probe(view.target.name, entry.id), when(report.started_at, view.now))
             return [started, " ", code]
     return "none stored"

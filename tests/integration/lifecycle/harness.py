@@ -23,7 +23,7 @@ VERSION = "0123456789abcdef0123456789abcdef"
 PERMISSIONS = frozenset({"get", "wrapKey", "unwrapKey"})
 PATIENCE = 60.0  # seconds for a number of probes, or for a start
 # Must survive a restart; a clock skew need not.
-KEPT = {spec.name for spec in METRICS if spec.retention is Retention.KNOWN} - {"ekm_clock_skew_seconds"}
+KEPT = {spec.name for spec in METRICS if spec.retention is Retention.LAST_KNOWN} - {"ekm_clock_skew_seconds"}
 
 
 def environment(kind):

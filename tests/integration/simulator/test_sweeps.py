@@ -45,7 +45,7 @@ class StepRunner:
 
     def __init__(self, harness, pool):
         self._simulator, config = harness.simulator, harness.configuration()
-        self._network = Networks(config, pool=pool).of(config.modules["default"])
+        self._network = Networks(config, pool=pool).network_of(config.modules["default"])
         self._credential = config.credentials[PUBLIC.name]
         self._challenge = Challenge(
             authority=f"https://{PUBLIC.authority}", tenant=PUBLIC.tenant, resource="https://vault.azure.net"

@@ -16,7 +16,7 @@ INTERVAL = 60.0
 def skips_after(*reports):
     state, skips = backoff.Backoff(), []
     for report in reports:
-        state = state.after(report, INTERVAL)
+        state = state.advance(report, INTERVAL)
         skips.append(state.skips)
     return skips
 
