@@ -149,7 +149,7 @@ def round_trip(evidence: Evidence) -> Finding:
 
 
 def retained_versions(evidence: Evidence) -> Finding:
-    results = [one for one in evidence.auxiliary if one.what is AuxiliaryKind.RETAINED]
+    results = [one for one in evidence.auxiliary if one.kind is AuxiliaryKind.RETAINED]
     if not results:
         return skipped("none were probed" if evidence.target.retained_versions else "none are declared")
     owner = next((name for one in results if (name := _owner_of_same(evidence, one)) is not None), None)
@@ -177,7 +177,7 @@ def newest_version(evidence: Evidence) -> Finding:
     pinned = evidence.target.key_version
     if pinned is None:
         return skipped("no version is pinned")
-    newest = next((one.key for one in evidence.auxiliary if one.what is AuxiliaryKind.NEWEST and one.key is not None), None)
+    newest = next((one.key for one in evidence.auxiliary if one.kind is AuxiliaryKind.NEWEST and one.key is not None), None)
     if newest is None:
         return unknown("the newest version was not read")
     return passed("the pinned one") if newest.version == pinned else warned(f"{newest.version} is newer than the pinned one")

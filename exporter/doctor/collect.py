@@ -202,7 +202,7 @@ class EvidenceCollector:
         kinds = (*_AUXILIARY, AuxiliaryKind.NEXT) if refused else _AUXILIARY
         answered = report.steps[0].outcome is Outcome.OK
         plans = auxiliary_probes(self._config, self._target, report.key, today)
-        wanted = [plan for plan in plans if plan.what in kinds and (answered or plan.request.target.vault != self._target.vault)]
+        wanted = [plan for plan in plans if plan.kind in kinds and (answered or plan.request.target.vault != self._target.vault)]
         return tuple([auxiliary_result(plan, await self._probe(plan.request)) for plan in wanted])
 
     async def _look_up_expiry(self, credential: str, target: str) -> tuple[CredentialExpiry, ...]:

@@ -81,10 +81,10 @@ class EventSummary:
         """Count an event."""
         if not self._is_wanted(event.at):
             return
-        found = explain_event(event)
-        label = _label(event, found)
+        explanation = explain_event(event)
+        label = _label(event, explanation)
         if label not in self._groups:
-            self._groups[label] = _group(label, event, found)
+            self._groups[label] = _group(label, event, explanation)
         self._groups[label].add(event)
         if self.details.maxlen:
             self.details.append(_detail(event, label))
@@ -95,23 +95,23 @@ class EventSummary:
         return (self._since is None or at >= self._since) and (self._until is None or at <= self._until)
 
 
-def _label(event: LoggedEvent, found: Explanation | None) -> str:
+def _label(event: LoggedEvent, explanation: Explanation | None) -> str:
     """The number of the code, the title of another text, or the kind of the event."""
-    if found is None:
+    if explanation is None:
         return f"{NO_CODE} ({event.origin.replace('_', ' ')}, event {'-' if event.number is None else event.number})"
-    return str(found.rows[0].code) if found.is_code else found.title
+    return str(explanation.rows[0].code) if explanation.is_code else explanation.title
 
 
-def _group(label: str, event: LoggedEvent, found: Explanation | None) -> EventGroup:
-    if found is None:
+def _group(label: str, event: LoggedEvent, explanation: Explanation | None) -> EventGroup:
+    if explanation is None:
         name = mask(event.provider, limit=_WORD)
         return EventGroup(
             label=label, name=name, summary="The text has no code that the exporter knows.", action="Read the text: add --all."
         )
-    if not found.is_code:
-        code = found.rows[0].code if len(found.rows) == 1 else None
-        return EventGroup(label=label, code=code, summary=_first(found.summary), action=_first_of(found.actions))
-    row = found.rows[0]
+    if not explanation.is_code:
+        code = explanation.rows[0].code if len(explanation.rows) == 1 else None
+        return EventGroup(label=label, code=code, summary=_first(explanation.summary), action=_first_of(explanation.actions))
+    row = explanation.rows[0]
     return EventGroup(
         label=label,
         code=row.code,

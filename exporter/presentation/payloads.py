@@ -251,7 +251,7 @@ def checks_payload(run: CheckRun | None) -> Payload | None:
 
 def _auxiliary(result: AuxiliaryResult) -> Payload:
     return {
-        "what": result.what.value,
+        "what": result.kind.value,
         "name": result.name,
         "vault": result.vault,
         "credential": result.credential,

@@ -124,7 +124,7 @@ def _what(target: Target, result: AuxiliaryResult) -> dict[str, Value]:
     return {
         "target": target.name,
         "vault": result.vault,
-        "what": result.what.value,
+        "what": result.kind.value,
         "name": result.name,
         "credential": result.credential,
         "sql_servers": _servers(target),

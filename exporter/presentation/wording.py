@@ -116,11 +116,11 @@ def recommended_actions(target: Target, result: AuxiliaryResult) -> tuple[str, .
     failure = result.failure
     if failure is None:
         return ()
-    first = [_CONSEQUENCES[result.what]] if result.usable is False and _CONSEQUENCES[result.what] else []
+    first = [_CONSEQUENCES[result.kind]] if result.usable is False and _CONSEQUENCES[result.kind] else []
     if failure.code is None:
         return tuple(first)
     advice = actions(failure.code, failure.reason, ready=True, names=names_of_auxiliary(target, result), step=failure.step)
-    if result.what is AuxiliaryKind.NEXT:
+    if result.kind is AuxiliaryKind.NEXT:
         advice = tuple(each for each in advice if not any(words in each for words in _SWITCH_TEXTS))
     return (*first, *advice)
 
@@ -141,7 +141,7 @@ def auxiliary_advice(
         cause = _cause(result.failure, result.vault, result.credential, result.name)
         advice = recommended_actions(target, result)
         if cause in stated:
-            advice = (*(each for each in advice if each == _CONSEQUENCES[result.what]), _SAME_CAUSE)
+            advice = (*(each for each in advice if each == _CONSEQUENCES[result.kind]), _SAME_CAUSE)
         stated.add(cause)
         yield identity, result, advice
 

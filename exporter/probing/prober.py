@@ -74,8 +74,8 @@ class Prober:
         self._networks = Networks(config, pool=self._pool, limiter=self._limiter)
         self._in_use: WeakValueDictionary[int, Network] = WeakValueDictionary()  # by running probes, by the id of their module
         self._secrets = SecretCache(self._pool)
-        window = TokenReusePolicy(config)
-        self._tokens = token_cache(self._network, self._secrets, window, on_request=callbacks.on_token_request)
+        policy = TokenReusePolicy(config)
+        self._tokens = token_cache(self._network, self._secrets, policy, on_request=callbacks.on_token_request)
         self._clock = LoopClock()
         self._round_trips: dict[str, _RoundTrip] = {}
 

@@ -112,19 +112,19 @@ class Certificates:
         self.authority = CertificateAuthority("ekm-exporter simulator, this run only")
         self._contexts: dict[ConnectionFault | None, ssl.SSLContext] = {}
 
-    def context(self, defect: ConnectionFault | None) -> ssl.SSLContext | None:
+    def context(self, fault: ConnectionFault | None) -> ssl.SSLContext | None:
         """Return the context of a certificate with this defect, or of a valid one; None for a fault that needs no certificate."""
-        if defect is not None and defect not in _DEFECTS:
+        if fault is not None and fault not in _DEFECTS:
             return None
-        if defect not in self._contexts:
-            self._contexts[defect] = self._make(defect)
-        return self._contexts[defect]
+        if fault not in self._contexts:
+            self._contexts[fault] = self._make(fault)
+        return self._contexts[fault]
 
-    def _make(self, defect: ConnectionFault | None) -> ssl.SSLContext:
-        untrusted = defect is ConnectionFault.UNTRUSTED
+    def _make(self, fault: ConnectionFault | None) -> ssl.SSLContext:
+        untrusted = fault is ConnectionFault.UNTRUSTED
         authority = CertificateAuthority("ekm-exporter simulator, untrusted authority") if untrusted else self.authority
-        names = ["another-host.invalid"] if defect is ConnectionFault.WRONG_NAME else self._names
-        starts, ends = _DEFECTS.get(defect, _VALID)
+        names = ["another-host.invalid"] if fault is ConnectionFault.WRONG_NAME else self._names
+        starts, ends = _DEFECTS.get(fault, _VALID)
         return authority.context(names, starts=starts, ends=ends)
 
 

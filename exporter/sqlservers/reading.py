@@ -110,8 +110,8 @@ class _Session:
         self._opened += 1
         server, access = self._server, self._access
         port = server.port if server.port is not None else find_port(server.host, server.instance or "", access.seconds)
-        stream = EncryptedSocket(server.host, port, access.context, access.seconds, self._until)
-        self._connection = SqlConnection(stream, server.host, port, access.login)
+        encrypted_socket = EncryptedSocket(server.host, port, access.context, access.seconds, self._until)
+        self._connection = SqlConnection(encrypted_socket, server.host, port, access.login)
         return self._connection
 
 

@@ -94,9 +94,9 @@ class TargetRecord:
         """Add the result of one auxiliary probe."""
         before = self._observed()
         self.auxiliary[result.identity] = result
-        if result.what is AuxiliaryKind.NEWEST and result.key is not None:
+        if result.kind is AuxiliaryKind.NEWEST and result.key is not None:
             self.newest_version = result.key.version
-        if result.what is AuxiliaryKind.RECOVERY and result.usable:
+        if result.kind is AuxiliaryKind.RECOVERY and result.usable:
             self.proof_at = result.at
         self.changes.extend(differences(before, self._observed(), result.at))
 

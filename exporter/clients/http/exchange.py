@@ -46,7 +46,7 @@ class HttpExchange:
     timer: ExchangeTimer
     via_proxy: bool = False
     proxy: str | None = None  # host:port
-    answer: RecordedResponse | None = None
+    response: RecordedResponse | None = None
     result: object = None
     error: Exception | None = None
     raised_at: str | None = None  # the innermost frames of `error`

@@ -72,11 +72,11 @@ class ResourceGraphSession:
         request = self._request(query=QUERY, subscriptions=list(subscriptions) or None, options=options)
         exchange = await self._connection.exchange(lambda: self._client.resources(request, bearer=token), deadline=deadline)
         facts = replace(facts_from(exchange), inner_code=None)  # the implied codes are those of a vault
-        if exchange.answer is not None and facts.status == 400 and _NO_SUBSCRIPTION in _details(exchange.answer.body):
+        if exchange.response is not None and facts.status == 400 and _NO_SUBSCRIPTION in _details(exchange.response.body):
             return facts, ResourceGraphPage()
-        if facts.fault is not Fault.NONE or exchange.answer is None:
+        if facts.fault is not Fault.NONE or exchange.response is None:
             return facts, None
-        page = _page(exchange.result, limit_hit=exchange.answer.headers.get(_LIMIT_HIT, "").lower() == "true")
+        page = _page(exchange.result, limit_hit=exchange.response.headers.get(_LIMIT_HIT, "").lower() == "true")
         return (facts, page) if page is not None else (replace(facts, fault=Fault.ANSWER_NOT_JSON), None)
 
 

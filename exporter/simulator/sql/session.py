@@ -152,13 +152,13 @@ class SqlSession:
         self._prepared[self._handles] = text
         return self._handles
 
-    def _failed_call(self, problem: SimulatedMessage) -> bytes:
-        return self._messages(problem) + _end_of_call(problem.number if problem.level > 10 else 0)
+    def _failed_call(self, message: SimulatedMessage) -> bytes:
+        return self._messages(message) + _end_of_call(message.number if message.level > 10 else 0)
 
-    def _messages(self, problem: SimulatedMessage) -> bytes:
-        following = _FOLLOWING.get(problem.number)
+    def _messages(self, message: SimulatedMessage) -> bytes:
+        following = _FOLLOWING.get(message.number)
         name = self._backend.server_name
-        return response.message(problem, name) + (response.message(following, name) if following is not None else b"")
+        return response.message(message, name) + (response.message(following, name) if following is not None else b"")
 
     def _changed(self, kind: int) -> bytes:
         """Begin or end a transaction, which has no effect here."""

@@ -43,11 +43,11 @@ def load(path: Path) -> WebLoaded:
     Never raises for the content of a file.
     """
     problems = ProblemList(files=[str(path)])
-    reading = _WebConfigReader(Location(problems=problems, file=str(path), base=Path.cwd() / path.parent))
-    config, context = reading.run(Path.cwd() / path)
+    reader = _WebConfigReader(Location(problems=problems, file=str(path), base=Path.cwd() / path.parent))
+    config, context = reader.run(Path.cwd() / path)
     if problems.errors:
         config = context = None
-    return WebLoaded(config=config, context=context, problems=problems.errors, warnings=problems.warnings, seen=reading.seen)
+    return WebLoaded(config=config, context=context, problems=problems.errors, warnings=problems.warnings, seen=reader.seen)
 
 
 def file_signature(path: Path) -> str:

@@ -126,7 +126,7 @@ def test_certificate_near_its_expiry_is_a_warning():
 def a_result(what, reason, *, usable, vault="old.vault.azure.net", step=Step.UNWRAP_KEY):
     steps = (StepResult(step=step, outcome=Outcome.FAILED, code=3077, reason=reason, facts=Facts(status=403)),)
     name = f"{KEY}/{OLD}"
-    return AuxiliaryResult(what=what, name=name, vault=vault, credential="other", at=1.8e9, usable=usable, steps=steps)
+    return AuxiliaryResult(kind=what, name=name, vault=vault, credential="other", at=1.8e9, usable=usable, steps=steps)
 
 
 def test_retained_version_without_an_answer_is_unknown():

@@ -17,7 +17,7 @@ def planned(target=TARGET, *, key=KEY, today=TODAY, module=None):
 
 
 def test_plan_has_everything_declared_and_the_newest_version():
-    assert [(plan.what, plan.name) for plan in planned().values()] == [
+    assert [(plan.kind, plan.name) for plan in planned().values()] == [
         (AuxiliaryKind.NEXT, "staged"),
         (AuxiliaryKind.RETAINED, f"Key0/{OLD}"),
         (AuxiliaryKind.RETAINED, f"Archive/{OLDER}"),
@@ -88,7 +88,7 @@ def test_read_only_mode_applies_to_auxiliary_probes():
 def a_result(at=1000.0, **failure):
     result = StepResult(step=Step.TOKEN, outcome=Outcome.FAILED if failure else Outcome.OK, **failure)
     return AuxiliaryResult(
-        what=AuxiliaryKind.NEXT, name="staged", vault="v", credential="c", at=at, usable=not failure, steps=(result,)
+        kind=AuxiliaryKind.NEXT, name="staged", vault="v", credential="c", at=at, usable=not failure, steps=(result,)
     )
 
 

@@ -62,7 +62,7 @@ class FakeProbes:
         )
         target = plan.request.target
         return AuxiliaryResult(
-            what=plan.what,
+            kind=plan.kind,
             name=plan.name,
             vault=target.vault,
             credential=target.credential,

@@ -162,7 +162,7 @@ async def _exchange(status, headers, body, complete):
     timer = ExchangeTimer()
     timer.headers_received()
     timer.finish()
-    return HttpExchange(endpoint="host:443", timer=timer, answer=answer)
+    return HttpExchange(endpoint="host:443", timer=timer, response=answer)
 
 
 TEXTS = st.binary(max_size=40).map(lambda octets: octets.decode("latin-1"))  # as aiohttp decodes headers
