@@ -16,7 +16,7 @@ from exporter.cli.inventory_azure import add_azure_flags, run_azure
 from exporter.cli.inventory_servers import add_server_flags, read_named_servers
 from exporter.cli.inventory_vaults import add_vault_flags, compare_with_vaults
 from exporter.cli.parser import add_flag
-from exporter.inventory.accepted import accepted
+from exporter.inventory.acceptance import accepted
 from exporter.inventory.folder import (
     FACTS,
     FileChange,

@@ -17,12 +17,12 @@ from exporter.config.model import Credential
 from exporter.config.yaml_tree import SIZE_LIMIT
 from exporter.core.endpoints import MANAGEMENT_HOSTS
 from exporter.core.model import CredentialKind
-from exporter.inventory.azure.covered import read_coverage
+from exporter.inventory.azure.covered_keys import read_coverage
 from exporter.inventory.azure.plan import AzurePlan, Coverage, plan_azure
 from exporter.inventory.azure.reader import AzureRequest, read_azure
 from exporter.inventory.azure.render import EMPTY, azure_report, is_own_proposal, proposals_file, proposals_text
 from exporter.inventory.azure.vaults import Azure, cloud_from, is_subscription
-from exporter.inventory.declared import Declared, read_declared
+from exporter.inventory.declarations import Declared, read_declared
 from exporter.inventory.folder import FileChange, write
 from exporter.inventory.sign_in import AMBIENT
 from exporter.inventory.sources import SourceError

@@ -12,7 +12,7 @@ from exporter.cli.parser import add_flag, number
 from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.config.model import SecretSource
 from exporter.config.secret_source import SecretUnreadableError, read_secret
-from exporter.inventory.declared import read_declared
+from exporter.inventory.declarations import read_declared
 from exporter.inventory.sign_in import database_token
 from exporter.inventory.sources import SourceError, Sources, decoded
 from exporter.runtime.extras import install_command

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from exporter.cli.parser import add_flag
-from exporter.inventory.declared import read_declared
+from exporter.inventory.declarations import read_declared
 from exporter.inventory.folder import FolderFacts
 from exporter.inventory.sources import SourceError
 from exporter.inventory.vault_search import search_vaults

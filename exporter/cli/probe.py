@@ -18,8 +18,8 @@ from exporter.config import load_config
 from exporter.config.model import Config, Target
 from exporter.core.suggestions import nearest
 from exporter.presentation.payloads import Payload, probe_payload, target_details_payload, verdict_payload
+from exporter.presentation.probe_text import transcript
 from exporter.presentation.target_text import target_text
-from exporter.presentation.text import transcript
 from exporter.runtime import logging
 
 T = TypeVar("T")

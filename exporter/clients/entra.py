@@ -27,9 +27,9 @@ from azure.identity.aio import (
 
 from exporter.clients.certificate_file import load_certificate
 from exporter.clients.http.exchange import USER_AGENT, HttpExchange, SecretTimeoutError
+from exporter.clients.http.exchange_timer import CURRENT
 from exporter.clients.http.facts import facts_from
 from exporter.clients.http.network import Network, split_url
-from exporter.clients.http.timing import CURRENT
 from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.config.model import Credential
 from exporter.core.connector_secret import CLIENT_ID_DIGITS, split_connector_secret

@@ -14,8 +14,8 @@ from exporter.config.includes import LoadedFiles
 from exporter.config.model import Config, Module, Target
 from exporter.config.problems import Location, ProblemList
 from exporter.config.schema import REFERENCES
+from exporter.core.probe_starts import slots_for
 from exporter.core.suggestions import nearest
-from exporter.core.timing import slots_for
 
 DEFAULT_MODULE = "default"
 

@@ -20,8 +20,8 @@ from exporter.core import durations
 from exporter.core.connector_secret import CLIENT_ID_DIGITS
 from exporter.core.known_secrets import SHORTEST, KnownSecrets
 from exporter.core.model import CredentialKind
+from exporter.core.probe_starts import ALERTED_SECONDS
 from exporter.core.thumbprint import Pin, contradiction
-from exporter.core.timing import ALERTED_SECONDS
 
 BUDGET_SHARE = 0.01  # of a vault's request limit: more could slow down SQL Server
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
+from exporter.core.checks.check_owner import owner_of
 from exporter.core.checks.model import CheckOutcome, FailureMoment
-from exporter.core.checks.routing import owner_of
 from exporter.core.connector_secret import KEY_NAME_UNUSABLE, key_name_findings
 from exporter.core.faults import Fault
 from exporter.core.model import Outcome, Step

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 from exporter.config.model import ExpectPath
-from exporter.core.checks.routing import owner_of
+from exporter.core.checks.check_owner import owner_of
 from exporter.core.classify import classify
 from exporter.core.faults import Fault
 from exporter.core.model import CredentialKind, Outcome, Step, StepResult

@@ -29,8 +29,8 @@ from exporter.core.parsing.key_vault import read_object
 from exporter.core.parsing.token_claims import read_claims
 from exporter.core.thumbprint import Pin
 from exporter.doctor.absolute_name import absolute_addresses, addresses_of
-from exporter.doctor.certificates import read_certificate
 from exporter.doctor.evidence import Endpoint, Evidence, Revocation, SecretEvidence
+from exporter.doctor.host_certificate import read_certificate
 from exporter.doctor.revocation import host_of, problem_with
 from exporter.expiry import ExpiryCallbacks, ExpiryLookup, ExpiryMonitor
 from exporter.probing.auxiliary_plan import auxiliary_probes, probe_request

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from exporter.core.auxiliary import AuxiliaryResult
+from exporter.core.checks.check_owner import owner_of
 from exporter.core.checks.model import CheckOutcome, FailureMoment
-from exporter.core.checks.routing import owner_of
-from exporter.core.codes.reasons import open_detail
+from exporter.core.codes.cause_text import open_detail
 from exporter.core.model import Outcome, Step, StepResult
 from exporter.core.reasons import Reason
 from exporter.doctor.evidence import Evidence

@@ -13,7 +13,7 @@ from exporter.core.codes import BY_CODE, ConnectorError
 from exporter.core.codes.explain import explain_log_text, explain_message
 from exporter.core.codes.explanation import Explanation
 from exporter.core.codes.messages import MESSAGES
-from exporter.core.codes.pasted import NUMBER, SMALLEST, provider_code, row_of, translated_code, without_names
+from exporter.core.codes.pasted_numbers import NUMBER, SMALLEST, provider_code, row_of, translated_code, without_names
 from exporter.events.record import LoggedEvent, Origin
 
 _ALONE = re.compile(rf"\W*{NUMBER}\W*", re.IGNORECASE)

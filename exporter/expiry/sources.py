@@ -13,7 +13,7 @@ from exporter.config.build import probing_credentials
 from exporter.config.model import Config, Credential, Module, Target
 from exporter.core.credential_expiry import Source
 from exporter.core.model import CredentialKind
-from exporter.core.timing import JITTER
+from exporter.core.probe_starts import JITTER
 
 # The sources for each kind of credential. A declared date needs no lookup. The identities of a host and of a pod do not expire.
 # The credential that the default chain finds is unknown.

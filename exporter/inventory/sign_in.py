@@ -13,7 +13,7 @@ from exporter.core.faults import Fault
 from exporter.core.known_secrets import hide
 from exporter.core.masking import mask
 from exporter.core.model import Challenge, CredentialKind, Facts
-from exporter.inventory.declared import Declared
+from exporter.inventory.declarations import Declared
 from exporter.inventory.sources import SourceError
 from exporter.runtime.clock import loop_time
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted

@@ -10,7 +10,7 @@ from exporter.clients import Network, Networks, VaultSession
 from exporter.clients.key_vault_keys import KeyListSession
 from exporter.config.model import Credential, Module
 from exporter.core.model import KeyFacts
-from exporter.inventory.declared import Declared
+from exporter.inventory.declarations import Declared
 from exporter.inventory.sign_in import TimeLimit, TimeLimitError, open_networks, reason, request_token
 from exporter.inventory.sources import SourceError
 from exporter.runtime.thread_pool import PoolExhausted

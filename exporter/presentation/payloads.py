@@ -18,7 +18,7 @@ from exporter.core.durations import moment
 from exporter.core.model import Facts, KeyFacts, Outcome, ProbeReport, Readiness, StepResult, Vantage, VaultHeaders
 from exporter.core.readiness import NOT_TESTED, deciding_failure, readiness_text
 from exporter.core.steadiness import Unsteady
-from exporter.presentation.expiring import DAY, Ending
+from exporter.presentation.expiries import DAY, Ending
 from exporter.presentation.wording import auxiliary_results
 from exporter.state.failures import FailureSummary
 from exporter.state.history import HistoryEntry

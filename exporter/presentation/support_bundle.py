@@ -31,7 +31,7 @@ from exporter.presentation.payloads import (
     target_payload,
     verdict_payload,
 )
-from exporter.presentation.text import transcript
+from exporter.presentation.probe_text import transcript
 from exporter.presentation.wire_log import as_lines, exchanges
 from exporter.state.history import HistoryEntry, ProbeContext
 from exporter.state.records import TargetRecord, readiness_at

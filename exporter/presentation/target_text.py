@@ -9,7 +9,7 @@ from exporter.core.auxiliary import AuxiliaryResult, Identity
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.durations import moment
 from exporter.presentation import wording
-from exporter.presentation.text import Line, line, wrapped
+from exporter.presentation.probe_text import Line, line, wrapped
 from exporter.state.records import TargetRecord
 
 _INDENT = "  "

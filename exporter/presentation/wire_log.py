@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from exporter.config.model import Credential, Target
 from exporter.core.model import CredentialKind, Outcome, ProbeReport, Step, StepResult
-from exporter.presentation.text import facts_of
+from exporter.presentation.probe_text import facts_of
 from exporter.state.history import ProbeContext
 
 BEARER = "Authorization: Bearer <token>"

@@ -15,13 +15,13 @@ from exporter.config.names import names_of, names_of_auxiliary
 from exporter.core.auxiliary import KEY_REFUSED, AuxiliaryKind, AuxiliaryResult, Identity
 from exporter.core.codes import BY_CODE, both_numbers
 from exporter.core.codes.actions import actions
+from exporter.core.codes.cause_text import open_detail
 from exporter.core.codes.names import filled
-from exporter.core.codes.reasons import open_detail
 from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.durations import moment
 from exporter.core.model import KeyFacts, Outcome, Step, StepResult, VaultHeaders
 from exporter.core.readiness import WHY, deciding_failure
-from exporter.presentation.text import Line
+from exporter.presentation.probe_text import Line
 from exporter.state.records import TargetRecord, unsteady_at
 
 ANSWERS: Mapping[bool | None, str] = {True: "yes", False: "no", None: "unknown"}

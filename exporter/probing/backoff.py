@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 from exporter.core.model import ProbeReport
-from exporter.core.timing import JITTER, SPACING
+from exporter.core.probe_starts import JITTER, SPACING
 
 TOLERATED = 3  # throttled probes in a row until the first interval is skipped: the alert must fire before that
 SKIPS = (1, 2, 4)  # intervals to skip after the third, the fourth, and each later throttled probe

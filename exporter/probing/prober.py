@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 from exporter.clients import HANDSHAKES, Network, Networks
 from exporter.config.model import Config, Credential, Module, Target
 from exporter.core.auxiliary import AuxiliaryResult
-from exporter.core.broken import broken_report
+from exporter.core.broken_report import broken_report
 from exporter.core.model import KEY_STEPS, Challenge, Facts, Outcome, ProbeReport, Step, TokenResult
 from exporter.probing.auxiliary_plan import AuxiliaryProbe, probe_request
 from exporter.probing.round_trip import ProbeRequest

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from exporter.tde.document import Document
+from exporter.tde.document_merge import merged, read_at
 from exporter.tde.findings import utc_text
 from exporter.tde.identity import FILE, Identity, has_two_names, host_of, identity_of, is_same_server
-from exporter.tde.merging import merged, read_at
 from exporter.tde.server_name import parse_server_name
 
 

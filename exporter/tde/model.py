@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from exporter.core.model import Generation
 from exporter.tde.document import Document
+from exporter.tde.earlier_rows import Kept, kept_since
 from exporter.tde.ekm_provider import is_foreign
 from exporter.tde.fields import Row
-from exporter.tde.kept import Kept, kept_since
 from exporter.tde.registry import RegistryUri, thumbprint_of
 
 ASYMMETRIC_KEY = "ASYMMETRIC KEY"

@@ -14,8 +14,8 @@ from multidict import CIMultiDict
 
 from exporter.clients import fetch_token, quiet_sdk_loggers
 from exporter.clients.http.exchange import HttpExchange
+from exporter.clients.http.exchange_timer import ExchangeTimer
 from exporter.clients.http.response import RecordedResponse, SdkResponse
-from exporter.clients.http.timing import ExchangeTimer
 from exporter.clients.key_vault import VaultSession
 from exporter.config.model import Credential, Module
 from exporter.core.known_secrets import remember

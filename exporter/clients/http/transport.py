@@ -25,9 +25,9 @@ from azure.core.pipeline.transport import AsyncHttpTransport
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
 from exporter.clients.http.exchange import MAX_BODY_BYTES, USER_AGENT, BodyTooLargeError, ConnectionLostError, HttpExchange
+from exporter.clients.http.exchange_timer import current
 from exporter.clients.http.resolver import is_address
 from exporter.clients.http.response import RecordedResponse, SdkResponse
-from exporter.clients.http.timing import current
 from exporter.core.known_secrets import remember
 
 HEADERS: Mapping[str, str] = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": USER_AGENT}  # of every session

@@ -22,7 +22,7 @@ from exporter.core.codes.explanation import (
 from exporter.core.codes.known_text import KnownText
 from exporter.core.codes.messages import MESSAGES, TEXTS
 from exporter.core.codes.messages_database import STATES
-from exporter.core.codes.pasted import (
+from exporter.core.codes.pasted_numbers import (
     SMALLEST,
     any_code,
     labelled_codes,

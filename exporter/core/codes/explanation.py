@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from exporter.core.codes import BY_CODE, ConnectorError, both_numbers
 from exporter.core.codes.known_text import KnownText
-from exporter.core.codes.pasted import SMALLEST, labelled_codes
+from exporter.core.codes.pasted_numbers import SMALLEST, labelled_codes
 from exporter.core.codes.service_texts import codes_of
 from exporter.core.codes.windows_errors import WINDOWS_ERRORS, windows_error
 from exporter.core.reasons import Reason

@@ -15,7 +15,7 @@ from exporter.core.faults import Fault
 from exporter.core.model import Challenge, Facts, KeyFacts
 from exporter.inventory.azure.resource_graph import ResourceGraphSession
 from exporter.inventory.azure.vaults import Azure, AzureKey, AzureVault, authority_of, read_rows
-from exporter.inventory.declared import Declared
+from exporter.inventory.declarations import Declared
 from exporter.inventory.sign_in import TimeLimit, TimeLimitError, open_networks, reason, request_token
 from exporter.runtime.thread_pool import PoolExhausted
 

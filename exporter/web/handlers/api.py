@@ -20,7 +20,7 @@ from exporter.core.readiness import NOT_TESTED
 from exporter.presentation import payloads
 from exporter.presentation.calendar import calendar
 from exporter.presentation.cause_payload import cause_payload
-from exporter.presentation.expiring import all_endings, credential_ending
+from exporter.presentation.expiries import all_endings, credential_ending
 from exporter.presentation.support_bundle import archive, collect_bundle
 from exporter.runtime.slices import yield_slices
 from exporter.state.cause_groups import MOST_CAUSES, cause_groups, linked

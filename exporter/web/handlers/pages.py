@@ -14,7 +14,7 @@ from aiohttp import web
 
 from exporter.config.dump import effective_pieces
 from exporter.core.codes.explain import LONGEST, explain
-from exporter.presentation.expiring import all_endings
+from exporter.presentation.expiries import all_endings
 from exporter.runtime.slices import yield_slices
 from exporter.state.history import ProbeContext
 from exporter.web.interfaces import ExporterService

@@ -15,7 +15,7 @@ from exporter.config.dump import effective_module
 from exporter.config.model import Config, Module, Target
 from exporter.core.model import ProbeReport
 from exporter.core.suggestions import nearest
-from exporter.presentation.text import seconds, transcript
+from exporter.presentation.probe_text import seconds, transcript
 from exporter.state.records import unsteady_at
 from exporter.web.access import wants_transcript
 from exporter.web.handlers.probe_cache import CachedReport, Limit, ProbeCache, ProbeDemand, RetryLater, limit_of

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from exporter.core.auxiliary import AuxiliaryResult, Identity
 from exporter.core.checks import BY_NAME
+from exporter.core.checks.check_owner import owner_of
 from exporter.core.checks.model import CheckRun
-from exporter.core.checks.routing import owner_of
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.readiness import deciding_failure
 from exporter.presentation import wording

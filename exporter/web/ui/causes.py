@@ -8,9 +8,9 @@ from heapq import nsmallest
 from itertools import islice
 
 from exporter.core.causes import TITLES, Cause, Link, cause_of
-from exporter.core.codes.reasons import cause as reason_text
+from exporter.core.codes.cause_text import cause as reason_text
 from exporter.core.model import Step
-from exporter.presentation.text import VAULTS, vault_actions
+from exporter.presentation.probe_text import VAULTS, vault_actions
 from exporter.state.cause_groups import CauseGroup, linked
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import badge, brief_name, unsteady_badge, when

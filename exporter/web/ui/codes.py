@@ -8,8 +8,8 @@ from functools import cache
 from exporter.core.codes import CODES, ConnectorError, both_numbers
 from exporter.core.codes.explanation import Explanation
 from exporter.core.codes.render import OWNERS, effect, elsewhere, visibility
-from exporter.core.codes.unknown import KINDS, OTHERWISE
-from exporter.core.codes.unknown import unknown as why_unknown
+from exporter.core.codes.unknown_text import KINDS, OTHERWISE
+from exporter.core.codes.unknown_text import unknown as why_unknown
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.layout import Urls, cell, facts, link, page, prose, table
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from exporter.core.credential_expiry import Source
-from exporter.presentation.expiring import NOUNS, Ending
+from exporter.presentation.expiries import NOUNS, Ending
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import brief_name, expires_in
 from exporter.web.ui.layout import Urls, link

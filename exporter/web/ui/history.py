@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 
 from exporter.config.model import Target
 from exporter.core import durations
-from exporter.core.codes.reasons import cause
+from exporter.core.codes.cause_text import cause
 from exporter.core.readiness import deciding_failure
-from exporter.presentation import text as transcript
+from exporter.presentation import probe_text as transcript
 from exporter.presentation.payloads import earlier
 from exporter.state.failures import FailureSummary
 from exporter.state.history import HistoryEntry

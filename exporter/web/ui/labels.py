@@ -8,7 +8,7 @@ from exporter.core import readiness as core_verdict
 from exporter.core.codes import both_numbers
 from exporter.core.durations import moment
 from exporter.core.model import Outcome, StepResult, Vantage
-from exporter.presentation.expiring import BACKUP_AGE, Ending, EndingKind
+from exporter.presentation.expiries import BACKUP_AGE, Ending, EndingKind
 from exporter.web.ui.html import Html, element
 from exporter.web.ui.view_models import TargetView, Urgency
 

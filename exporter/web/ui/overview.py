@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from exporter.core.model import Vantage
 from exporter.core.readiness import STATES, vantage_text
-from exporter.presentation.expiring import NOUNS, Ending, EndingKind
+from exporter.presentation.expiries import NOUNS, Ending, EndingKind
 from exporter.state.cause_groups import CauseGroup
 from exporter.web.ui.causes import SHOWN, causes_section, ids_by_target
 from exporter.web.ui.expiring import expiring_section

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from exporter.core.codes.reasons import cause, open_detail
+from exporter.core.codes.cause_text import cause, open_detail
 from exporter.core.credential_expiry import Source
 from exporter.core.readiness import WHY, deciding_failure
-from exporter.presentation.expiring import NOUNS
+from exporter.presentation.expiries import NOUNS
 from exporter.web.ui.auxiliary import marks
 from exporter.web.ui.charts import state_bar
 from exporter.web.ui.html import Child, Html, element

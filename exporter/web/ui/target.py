@@ -8,12 +8,12 @@ from exporter.config.model import Target
 from exporter.core import durations
 from exporter.core.checks.model import CheckRun
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.reasons import cause, open_detail, owner_of_failure
+from exporter.core.codes.cause_text import cause, open_detail, owner_of_failure
 from exporter.core.codes.render import OWNERS
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
 from exporter.core.readiness import deciding_failure
-from exporter.presentation import text
+from exporter.presentation import probe_text
 from exporter.presentation.wire_log import as_lines, exchanges
 from exporter.state.history import HistoryEntry, ProbeContext
 from exporter.state.records import TargetRecord
@@ -57,7 +57,7 @@ def _verdict_section(urls: Urls, view: TargetView, vantage: Vantage) -> Iterator
     yield element("p", badge(view.urgency), " ", element("strong", verdict(view, vantage)), _since(view), class_="verdict")
     yield chain(view)
     yield marks(view)
-    servers = text.what_depends(view.target)
+    servers = probe_text.what_depends(view.target)
     yield element("p", element("strong", "SQL Servers that depend on it: "), servers) if servers else None
     yield element("p", not_tested(), class_="quiet")
     yield None if view.report is None else _advice(urls, view.target, view.report, view.record)
@@ -89,12 +89,12 @@ def probe_page(urls: Urls, context: ProbeContext, report: ProbeReport, *, vantag
         urls,
         f"Probe of {target.name}",
         element("p", link(urls.target(target.name), "Back to the target"), " · ", _bundle(urls, target)),
-        facts((name, value) for name, value in text.probe_lines(target, report, vantage=vantage) if name != "target"),
+        facts((name, value) for name, value in probe_text.probe_lines(target, report, vantage=vantage) if name != "target"),
         _advice(urls, target, report),
         element("h2", "Steps"),
         _steps(report),
         _preformatted("Requests and responses, masked", requests),
-        _preformatted("As text", text.transcript(target, report, vantage=vantage)),
+        _preformatted("As text", probe_text.transcript(target, report, vantage=vantage)),
         at="/targets",
     )
 
@@ -109,7 +109,7 @@ def _advice(urls: Urls, target: Target, report: ProbeReport, record: TargetRecor
     if failure is None or failure.code is None:
         return None
     entry = BY_CODE[failure.code]
-    actions = text.recommended_actions(target, report, record)
+    actions = probe_text.recommended_actions(target, report, record)
     detail = open_detail(failure)
     return element(
         "section",
@@ -117,7 +117,7 @@ def _advice(urls: Urls, target: Target, report: ProbeReport, record: TargetRecor
         element("p", element("strong", "Cause: "), f"step {failure.step.value}: {cause(failure.reason, failure.step)}."),
         element("p", element("strong", "Detail: "), detail) if detail else None,
         element("p", prose(entry.summary)),
-        element("p", prose(text.effect(report))) if text.effect(report) else None,
+        element("p", prose(probe_text.effect(report))) if probe_text.effect(report) else None,
         element("p", "Who can repair it: ", OWNERS[owner_of_failure(failure, entry.owner)], "."),
         element("p", "What to do, in this order:") if actions else None,
         element("ol", [element("li", prose(action)) for action in actions]) if actions else None,
@@ -134,8 +134,8 @@ def _steps(report: ProbeReport) -> Html:
 
 def _step(result: StepResult, bar: Child) -> Html:
     phases = {} if result.facts is None else result.facts.phases
-    took = "" if not result.duration else text.seconds(result.duration)
-    spent = ", ".join(f"{phase.value} {text.seconds(each)}" for phase, each in phases.items())
+    took = "" if not result.duration else probe_text.seconds(result.duration)
+    spent = ", ".join(f"{phase.value} {probe_text.seconds(each)}" for phase, each in phases.items())
     return element(
         "tr",
         element("th", result.step.value, scope="row"),
@@ -149,7 +149,7 @@ def _step(result: StepResult, bar: Child) -> Html:
 
 def _evidence(result: StepResult) -> Child:
     """Return the facts of a step, folded unless it failed."""
-    pairs = [(name, value) for name, value in text.facts_of(result) if name != "phases"]
+    pairs = [(name, value) for name, value in probe_text.facts_of(result) if name != "phases"]
     if not pairs:
         return None
     if result.outcome is Outcome.FAILED:

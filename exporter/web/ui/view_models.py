@@ -14,8 +14,8 @@ from exporter.core.model import Outcome, ProbeReport, Readiness, StepResult
 from exporter.core.readiness import NEEDED, deciding_failure, state_of
 from exporter.core.sql_servers import server_names
 from exporter.core.steadiness import NO_FAILURE, FailedProbe, Unsteady
-from exporter.presentation.expiring import Ending, next_ending
-from exporter.presentation.text import recommended_actions, unsteady_actions
+from exporter.presentation.expiries import Ending, next_ending
+from exporter.presentation.probe_text import recommended_actions, unsteady_actions
 from exporter.state.records import STALE_INTERVALS, TargetRecord, readiness_at, unsteady_at
 from exporter.web.interfaces import ExporterService
 

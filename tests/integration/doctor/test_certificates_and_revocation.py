@@ -12,7 +12,7 @@ from exporter.clients import Networks
 from exporter.config.model import Config, Module, Proxy, SecretSource, Settings
 from exporter.core.checks import CheckOutcome
 from exporter.doctor import collect
-from exporter.doctor.certificates import read_certificate
+from exporter.doctor.host_certificate import read_certificate
 from exporter.doctor.revocation import problem_with
 from exporter.runtime.shortage import Shortage
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted

@@ -13,7 +13,7 @@ from exporter.config.cost import vault_shares as vault_shares_at
 from exporter.config.traffic import streams
 from exporter.core.credential_expiry import Source
 from exporter.core.model import KeyFacts, Mode, Step
-from exporter.core.timing import LOOK_UP_SECONDS
+from exporter.core.probe_starts import LOOK_UP_SECONDS
 from exporter.core.vault_limits import operations_of
 from exporter.expiry.sources import INTERVALS
 from exporter.probing.auxiliary_plan import auxiliary_probes

@@ -22,7 +22,7 @@ from exporter.doctor.report import as_text
 from exporter.doctor.run import assess_all
 from exporter.runtime.thread_pool import DaemonThreadPool
 from tests.support.doctor_simulated import KEY, OLD, VAULT
-from tests.unit.doctor.test_routing import FINE, observed
+from tests.unit.doctor.test_check_owner import FINE, observed
 
 RESOURCE = "https://vault.azure.net"
 TENANT, OTHER = "11111111-2222-3333-4444-555555555555", "0d9e7c5b-3a1f-4e8d-9c6b-7a5f3e1d0b2c"

@@ -12,7 +12,7 @@ from exporter.core.model import CredentialKind, Readiness, Step, Vantage
 from exporter.core.readiness import deciding_failure
 from exporter.core.reasons import Reason
 from exporter.presentation import wording
-from exporter.presentation.text import recommended_actions, transcript
+from exporter.presentation.probe_text import recommended_actions, transcript
 from exporter.state.history import History
 from exporter.state.records import TargetRecord
 from tests.support.web_factories import (

@@ -9,7 +9,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.rest import HttpRequest
 
 from exporter.clients.http.exchange import HttpExchange
-from exporter.clients.http.timing import ExchangeTimer
+from exporter.clients.http.exchange_timer import ExchangeTimer
 from exporter.clients.http.transport import RecordingTransport
 
 URL = "https://vault.example/keys"

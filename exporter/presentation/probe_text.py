@@ -13,7 +13,7 @@ from exporter.config.names import names_of
 from exporter.core.codes import BY_CODE, both_numbers
 from exporter.core.codes.actions import actions
 from exporter.core.codes.advice_texts import ALTER, EACH_IDENTITY
-from exporter.core.codes.reasons import observed_cause, owner_of_failure
+from exporter.core.codes.cause_text import observed_cause, owner_of_failure
 from exporter.core.codes.render import OWNERS, wrap
 from exporter.core.codes.shared import LESS_WITHOUT_WRAP, REWRITTEN
 from exporter.core.durations import moment

@@ -10,7 +10,7 @@ import pytest
 from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.model import PeerCertificate
 from exporter.presentation.calendar import calendar, uid
-from exporter.presentation.expiring import ALERTS, DAY, Ending, EndingKind, all_endings, credential_ending
+from exporter.presentation.expiries import ALERTS, DAY, Ending, EndingKind, all_endings, credential_ending
 from tests.support.web_factories import STAGED, STARTED, fully_declared_config, good
 from tests.support.web_server import Service
 
