@@ -38,7 +38,7 @@ from exporter.core.faults import Fault
 from exporter.core.known_secrets import remember_token
 from exporter.core.masking import mask
 from exporter.core.model import Challenge, CredentialKind, Facts, TokenResponse
-from exporter.core.parsing.error_body import found_instead
+from exporter.core.parsing.error_body import unexpected_text
 from exporter.core.parsing.key_vault import check_token, read_token, unix_time
 from exporter.runtime.thread_pool import PoolExhausted
 
@@ -180,7 +180,7 @@ def _assess(exchange: HttpExchange, kind: _CredentialSpec, *, entra: str) -> Tok
         return TokenResponse(facts)
     fault, token = read_token(exchange.response.body)
     remember_token(token or "")
-    detail = mask(found_instead(fault, exchange.response.body)) if token is None else ""
+    detail = mask(unexpected_text(fault, exchange.response.body)) if token is None else ""
     return TokenResponse(replace(facts, fault=fault, detail=detail), token, expires_at)
 
 

@@ -29,7 +29,7 @@ from exporter.core.faults import Fault
 from exporter.core.masking import mask
 from exporter.core.model import Challenge, Facts, KeyFacts, Phase
 from exporter.core.parsing.challenge import read_challenge
-from exporter.core.parsing.error_body import found_instead
+from exporter.core.parsing.error_body import unexpected_text
 from exporter.core.parsing.key_vault import encode, read_deleted_key, read_key, read_value
 
 T = TypeVar("T")
@@ -202,4 +202,4 @@ def _with_value(exchange: HttpExchange, read: Callable[[bytes], tuple[Fault, T |
     fault, value = read(exchange.response.body)
     if fault is Fault.NONE:
         return facts, value
-    return replace(facts, fault=fault, detail=mask(found_instead(fault, exchange.response.body))), None
+    return replace(facts, fault=fault, detail=mask(unexpected_text(fault, exchange.response.body))), None

@@ -47,7 +47,7 @@ _AUXILIARY: Final = (AuxiliaryKind.RETAINED, AuxiliaryKind.NEWEST)
 # Signs in at the host's identity service, so there is no Entra host to check.
 _HOST_IDENTITIES: Final = frozenset({CredentialKind.MANAGED_IDENTITY})
 
-LookUp = Callable[[str, str], Awaitable[tuple[CredentialExpiry, ...]]]
+Lookup = Callable[[str, str], Awaitable[tuple[CredentialExpiry, ...]]]
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class EvidenceCollector:
         target: Target,
         *,
         clock: Callable[[], float],
-        look_up: LookUp | None,
+        look_up: Lookup | None,
         on_internal_error: Callable[[Exception], None],
     ) -> None:
         self._config, self._target, self._on_internal_error = config, target, on_internal_error

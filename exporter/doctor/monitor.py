@@ -18,7 +18,7 @@ from exporter.config.model import Config, Target
 from exporter.core.checks import CheckResult
 from exporter.core.checks.model import CheckRun
 from exporter.doctor import run_checks
-from exporter.doctor.collect import LookUp
+from exporter.doctor.collect import Lookup
 from exporter.runtime.clock import loop_time
 from exporter.runtime.logging import fields
 from exporter.runtime.periodic import PeriodicRunner
@@ -35,7 +35,7 @@ _SETTLING_SECONDS: Final = 120.0  # until the first run, for the first probes
 
 
 async def run_preflight(
-    config: Config, target: Target, *, look_up: LookUp, on_internal_error: Callable[[Exception], None]
+    config: Config, target: Target, *, look_up: Lookup, on_internal_error: Callable[[Exception], None]
 ) -> Results:
     """Run the preflight checks of one target.
 

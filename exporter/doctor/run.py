@@ -24,7 +24,7 @@ from exporter.core.known_secrets import hide
 from exporter.core.model import Step
 from exporter.doctor import check_identity, check_key, check_network, check_thumbprint
 from exporter.doctor.check_network import CheckFunction
-from exporter.doctor.collect import EvidenceCollector, LookUp
+from exporter.doctor.collect import EvidenceCollector, Lookup
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.finding import Finding, unknown
 
@@ -80,7 +80,7 @@ async def run_checks(
     *,
     again: str | None = None,
     clock: Callable[[], float] = time.time,
-    look_up: LookUp | None = None,
+    look_up: Lookup | None = None,
     on_internal_error: Callable[[Exception], None] = _raise,
 ) -> tuple[CheckResult, ...]:
     """Run every check of one target with new requests and a fresh token.

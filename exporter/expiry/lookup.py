@@ -28,7 +28,7 @@ from exporter.core.credential_expiry import (
 )
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, CredentialKind
-from exporter.expiry.messages import GRAPH_ADVICE, KEY_VAULT_ADVICE, failed, failure_of
+from exporter.expiry.messages import GRAPH_ACTIONS, KEY_VAULT_ACTIONS, failed, failure_of
 from exporter.expiry.sources import (
     CONCURRENT_LOOKUPS,
     LOOKUP_SECONDS,
@@ -152,7 +152,7 @@ class ExpiryLookup:
             facts, versions = await dates.list_versions(token, wanted.name, deadline=deadline)
             self._requested("vault", dates.sent)
         if versions is None:
-            return failure_of(f"the vault {wanted.vault}", facts, KEY_VAULT_ADVICE)
+            return failure_of(f"the vault {wanted.vault}", facts, KEY_VAULT_ACTIONS)
         return choose_version(versions, wanted.version)
 
     async def _public_part(self, credential: Credential) -> PublicPart:
@@ -195,8 +195,8 @@ async def _find_in(graph: GraphSession, token: str, client_id: str, choose: Choo
     for holder in Holder:
         facts, listed = await graph.list_credentials(token, holder, client_id, deadline=deadline)
         if listed is None and facts.status != _NOT_FOUND:
-            return failure_of("Microsoft Graph", facts, GRAPH_ADVICE)
-        found = failure_of("Microsoft Graph", facts, GRAPH_ADVICE) if listed is None else choose(listed)
+            return failure_of("Microsoft Graph", facts, GRAPH_ACTIONS)
+        found = failure_of("Microsoft Graph", facts, GRAPH_ACTIONS) if listed is None else choose(listed)
         if not found.note:
             return found
         result = found if result is None or found.answered else result

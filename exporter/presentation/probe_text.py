@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from exporter.config.model import Target
 from exporter.config.names import names_of
 from exporter.core.codes import BY_CODE, both_numbers
+from exporter.core.codes.action_texts import ALTER, EACH_IDENTITY
 from exporter.core.codes.actions import actions
-from exporter.core.codes.advice_texts import ALTER, EACH_IDENTITY
 from exporter.core.codes.cause_text import observed_cause, owner_of_failure
 from exporter.core.codes.render import OWNERS, wrap
 from exporter.core.codes.shared import LESS_WITHOUT_WRAP, REWRITTEN
@@ -36,7 +36,7 @@ def transcript(target: Target, report: ProbeReport, *, vantage: Vantage, record:
     lines = [line(*each) for each in probe_lines(target, report, vantage=vantage)]
     for result in report.steps:
         lines += ["", _headline(result), *(line(*each, indent="  ") for each in facts_of(result))]
-    lines += ["", *(wrapped(*each) for each in advice(target, report, record))] if report.first_failure is not None else []
+    lines += ["", *(wrapped(*each) for each in advice_lines(target, report, record))] if report.first_failure is not None else []
     return "\n".join(lines) + "\n"
 
 
@@ -140,7 +140,7 @@ def effect(report: ProbeReport) -> str:
     return BY_CODE[failure.code].effect.removesuffix(LESS_WITHOUT_WRAP)
 
 
-def advice(target: Target, report: ProbeReport, record: TargetRecord | None = None) -> Iterator[Line]:
+def advice_lines(target: Target, report: ProbeReport, record: TargetRecord | None = None) -> Iterator[Line]:
     """Yield meaning, cause, actions and owner of the deciding failure with a code.
 
     The likely causes of the code follow only if the probe did not observe the cause.

@@ -48,7 +48,7 @@ def _lines(about: Iterable[Line]) -> Iterator[str]:
 
 
 def _auxiliary(target: Target, record: TargetRecord, results: Iterable[tuple[Identity, AuxiliaryResult | None]]) -> Iterator[str]:
-    for identity, result, advice in wording.auxiliary_advice(target, record, results):
+    for identity, result, advice in wording.auxiliary_actions(target, record, results):
         yield _INDENT + wording.title(target, identity)
         yield line("usable", wording.answer(result), indent=_INDENT * 2)
         if why := wording.reason_text(record, identity, result):

@@ -125,7 +125,7 @@ def recommended_actions(target: Target, result: AuxiliaryResult) -> tuple[str, .
     return (*first, *advice)
 
 
-def auxiliary_advice(
+def auxiliary_actions(
     target: Target, record: TargetRecord, results: Iterable[tuple[Identity, AuxiliaryResult | None]]
 ) -> Iterator[tuple[Identity, AuxiliaryResult | None, tuple[str, ...]]]:
     """Yield each auxiliary probe with its actions.

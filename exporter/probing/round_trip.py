@@ -15,7 +15,7 @@ from exporter.core.classify import classify
 from exporter.core.codes import generation_code
 from exporter.core.deadline import TIMEOUT_FAULTS, slow_in, slowest
 from exporter.core.faults import Fault, FaultOrigin
-from exporter.core.key_reference import other_key
+from exporter.core.key_reference import different_key
 from exporter.core.model import Challenge, Facts, KeyFacts, Mode, Outcome, ProbeReport, Step, StepResult, TokenResult, Vantage
 from exporter.core.parsing.principal import with_object_ids
 from exporter.core.readiness import assess
@@ -151,7 +151,7 @@ class _ProbeRun:
 
         async def get() -> tuple[Facts, KeyFacts | None]:
             facts, key = await self._vault.get_key(token, target.key_name, target.key_version, deadline=self._deadline)
-            if key is not None and (other := other_key(target.key_name, target.key_version, key)):
+            if key is not None and (other := different_key(target.key_name, target.key_version, key)):
                 # A round trip with it would prove nothing about the requested version.
                 return replace(facts, fault=Fault.KID_UNUSABLE, detail=f"the response is about {other}"), None
             self._key = key

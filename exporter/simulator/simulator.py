@@ -193,7 +193,7 @@ class Simulator:
             raise UnknownNameError(f"there is no scenario {scenario!r}{nearest(scenario, BY_NAME)}")
         if isinstance(row.place, Outside):
             raise UnknownNameError(f"the scenario {scenario!r} cannot be simulated; its cause is the {row.place}: {row.broken}")
-        places = self._places(row.place, *_one_place(on))
+        places = self._affected_objects(row.place, *_single_object(on))
         options = replace(row.options, key=key, version=version)
         return self._changed(tuple(self.state.set(row.cause, scope, place, options) for scope, place in places))
 
@@ -202,7 +202,7 @@ class Simulator:
 
         Name it by `vault=`, `tenant=`, `application=`, `authority=`, `graph=` or `management=`. Raises UnknownNameError.
         """
-        return self._changed((self.state.set(fault, *_one_place(on), options),))[0]
+        return self._changed((self.state.set(fault, *_single_object(on), options),))[0]
 
     def clear(self, *, number: int | None = None, fault: str | None = None, name: str | None = None) -> int:
         """Clear the faults that match all arguments; return their number.
@@ -230,7 +230,7 @@ class Simulator:
             raise UnknownNameError("this simulator has no configuration to read again")
         return await self.on_reload()
 
-    def _places(self, wanted: FaultScope, scope: FaultScope, name: str) -> list[tuple[FaultScope, str]]:
+    def _affected_objects(self, wanted: FaultScope, scope: FaultScope, name: str) -> list[tuple[FaultScope, str]]:
         """Return the objects for a fault of the wanted scope, given a vault or the object."""
         found = self.state.find(scope, name)
         if scope is not FaultScope.VAULT or wanted is FaultScope.VAULT:
@@ -249,7 +249,7 @@ class Simulator:
         return active
 
 
-def _one_place(on: Mapping[str, str]) -> tuple[FaultScope, str]:
+def _single_object(on: Mapping[str, str]) -> tuple[FaultScope, str]:
     """Return the one object to set a fault on. Raises UnknownNameError."""
     if len(on) != 1 or not set(on) <= set(FaultScope):
         raise UnknownNameError(f"name one thing to break: one of {', '.join(FaultScope)}")

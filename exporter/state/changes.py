@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-KEPT = 20  # changes of one target
+MAX_CHANGES = 20  # changes of one target
 
 
 class ChangeKind(StrEnum):
@@ -33,7 +33,7 @@ class ObservedChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
+class ObservedState:
     """What is compared. Empty is unknown, and no change."""
 
     state: str = ""
@@ -44,7 +44,7 @@ class Observed:
     issuers: Mapping[str, str] = field(default_factory=dict)
 
 
-def differences(before: Observed, after: Observed, at: float) -> Iterator[ObservedChange]:
+def differences(before: ObservedState, after: ObservedState, at: float) -> Iterator[ObservedChange]:
     """Yield the changes between known values."""
     pairs = (
         (ChangeKind.STATE, before.state, after.state),

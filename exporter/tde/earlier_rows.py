@@ -9,7 +9,7 @@ from exporter.tde.findings import utc_text
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class EarlierRows:
     """When the rows of a section were read, why they were not read again, and their age; empty if unknown."""
 
     read_at: str
@@ -21,7 +21,7 @@ class Kept:
         return f"{utc_text(self.read_at)} ({self.age})" if self.age else utc_text(self.read_at)
 
 
-def kept_since(time: str, message: str, now: float | None) -> Kept:
+def earlier_rows(time: str, message: str, now: float | None) -> EarlierRows:
     """Return the time and message of a section, with its age at `now`, a Unix time."""
     at = known_time(time)
-    return Kept(time, message, "" if now is None or at is None else ago(now - at))
+    return EarlierRows(time, message, "" if now is None or at is None else ago(now - at))

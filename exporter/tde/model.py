@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from exporter.core.model import Generation
 from exporter.tde.document import Document
-from exporter.tde.earlier_rows import Kept, kept_since
+from exporter.tde.earlier_rows import EarlierRows, earlier_rows
 from exporter.tde.ekm_provider import is_foreign
 from exporter.tde.fields import Row
 from exporter.tde.registry import RegistryUri, thumbprint_of
@@ -129,7 +129,7 @@ class Instance:
     databases: tuple[Database, ...]
     replicas: tuple[tuple[str, str], ...]  # availability group, server name
     errors: Mapping[str, str]
-    kept: Mapping[str, Kept]
+    kept: Mapping[str, EarlierRows]
     key_uris: tuple[RegistryUri, ...]
     started_utc: str  # empty if unknown
     ekm: EkmOption | None  # None if unknown
@@ -191,7 +191,7 @@ def instance_of(document: Document, now: float | None = None) -> Instance:
             for row in _without(rows.get("replicas", ()), "mode", {_CONFIGURATION_ONLY})
         ),
         errors={name: text for name, text in messages.items() if name not in document.kept},
-        kept={name: kept_since(printable(time), messages.get(name, ""), now) for name, time in document.kept.items()},
+        kept={name: earlier_rows(printable(time), messages.get(name, ""), now) for name, time in document.kept.items()},
         key_uris=document.key_uris,
         started_utc=next((_cell(row, "started_utc") for row in rows.get("start", ())), ""),
         ekm=next((_option(row) for row in rows.get("configurations", ()) if row.get("name") == EKM_OPTION), None),

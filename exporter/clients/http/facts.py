@@ -42,8 +42,8 @@ def _facts_of_failure(exchange: HttpExchange) -> Facts:
     reached = exchange.timer.reached
     status = name = unexplained = None
     if exchange.timed_out:
-        on_the_way = exchange.via_proxy and reached in (Phase.DNS, Phase.CONNECT)
-        fault = Fault.PROXY_TIMEOUT if on_the_way else TIMEOUT_IN[reached]
+        is_at_proxy = exchange.via_proxy and reached in (Phase.DNS, Phase.CONNECT)
+        fault = Fault.PROXY_TIMEOUT if is_at_proxy else TIMEOUT_IN[reached]
         detail = f"the deadline passed in phase {reached}" if reached is not None else "no time was left"
     else:
         fault, error = fault_of(exchange.error, FailureContext(STAGES[reached], exchange.via_proxy))

@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterable
 
 from exporter.core.checks.model import Actions, Check, CheckOutcome
-from exporter.core.codes.actions import advice, general_actions
-from exporter.core.codes.advice_staged import prove_and_switch
-from exporter.core.codes.advice_texts import FIND_OBJECT_ID, PROBE, REPEAT
+from exporter.core.codes.action_texts import FIND_OBJECT_ID, PROBE, REPEAT
+from exporter.core.codes.actions import general_actions, reason_actions
 from exporter.core.codes.names import HSM_DOMAIN, Names, filled
 from exporter.core.codes.shared import DO_NOT_RESTART, SET_ONLINE
+from exporter.core.codes.staged_actions import prove_and_switch
 from exporter.core.model import CredentialKind, Step
 from exporter.core.reasons import Reason, refusing
 from exporter.core.reasons.row import Refused
@@ -39,7 +39,7 @@ def check_actions(
         return _row_actions(check, names) if check.on_host or check.if_unknown else ()
     if outcome is CheckOutcome.WARN and reason in _EXPIRED and names.staged is not None:
         return prove_and_switch(names)
-    of_reason = () if reason is None else advice(reason, step, names)
+    of_reason = () if reason is None else reason_actions(reason, step, names)
     return of_reason or _row_actions(check, names) or (() if code is None else general_actions(code))
 
 

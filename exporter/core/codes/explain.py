@@ -41,7 +41,7 @@ from exporter.core.model import Facts, Step
 from exporter.core.reasons import Reason
 from exporter.core.reasons.markers import VAULT_REASONS
 
-LookUp = Callable[[str], Explanation | None]
+Lookup = Callable[[str], Explanation | None]
 
 _AROUND = " \t\r\n.,;:()[]'\""  # around a code in a sentence
 LONGEST = 16_000  # characters of a pasted text that are read
@@ -79,7 +79,7 @@ _OPERATIONS = {
 def explain(text: str) -> Explanation | None:
     """Explain `text`; None if it is of no known kind."""
     text = _one_line(text).strip(_AROUND)
-    return next((found for look_up in _LOOK_UPS if (found := look_up(text)) is not None), None)
+    return next((found for look_up in _LOOKUPS if (found := look_up(text)) is not None), None)
 
 
 def explain_log_text(text: str) -> Explanation | None:
@@ -98,18 +98,18 @@ def _one_line(text: str) -> str:
     return " ".join(text[:LONGEST].split())
 
 
-def _code(read: Callable[[str], ConnectorError | None]) -> LookUp:
-    """Return the look-up of a code in a text."""
+def _code(read: Callable[[str], ConnectorError | None]) -> Lookup:
+    """Return the lookup of a code in a text."""
     return lambda text: explain_codes(read(text))
 
 
-def _reason_by(read: Callable[[str], Reason | None]) -> LookUp:
-    """Return the look-up of a reason in a text."""
+def _reason_by(read: Callable[[str], Reason | None]) -> Lookup:
+    """Return the lookup of a reason in a text."""
     return lambda text: explain_reason(read(text))
 
 
-def _known(texts: Iterable[KnownText]) -> LookUp:
-    """Return the look-up of known texts by their patterns."""
+def _known(texts: Iterable[KnownText]) -> Lookup:
+    """Return the lookup of known texts by their patterns."""
     return lambda text: explain_known_text(next((each for each in texts if re.search(each.pattern, text.casefold())), None))
 
 
@@ -221,7 +221,7 @@ def _reason(text: str) -> Explanation | None:
 
 
 # The first kind that fits. What names a cause comes before what follows from it, and a number with a meaning before one without.
-_LOOK_UPS: tuple[LookUp, ...] = (
+_LOOKUPS: tuple[Lookup, ...] = (
     _exact,
     _entra,
     _akv,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.core.codes.advice_texts import ALTER, CRED_AND_STRING
+from exporter.core.codes.action_texts import ALTER, CRED_AND_STRING
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
 from exporter.core.codes.shared import EVENT_LOG, IF_IN_USE, RESTART_LATER, SET_ONLINE, WITHOUT_THE_KEY, memory_row
 from exporter.core.connector_registry import ADD_CHECKPOINT, GRANT_RIGHT, REGISTRY_KEY

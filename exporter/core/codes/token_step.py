@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.core.codes.advice_texts import ALTER, CRED_AND_STRING, RESET, USE_ITS_TENANT
+from exporter.core.codes.action_texts import ALTER, CRED_AND_STRING, RESET, USE_ITS_TENANT
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
 from exporter.core.codes.shared import (
     DO_NOT_RESTART,

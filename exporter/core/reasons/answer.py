@@ -6,7 +6,7 @@ from functools import partial
 
 from exporter.core.causes import Link
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.advice_texts import AGAIN, CAUSE_IS_ELSEWHERE, KEEP_CREDENTIAL, SHOW_CONNECTION, STATUS_PAGE
+from exporter.core.codes.action_texts import AGAIN, CAUSE_IS_ELSEWHERE, KEEP_CREDENTIAL, SHOW_CONNECTION, STATUS_PAGE
 from exporter.core.codes.shared import DO_NOT_RESTART, FIND_INTERCEPTION, SHOW_THE_SERVER, SUPPORT
 from exporter.core.model import CredentialKind, Step
 from exporter.core.reasons.key import RECOVER_KEY

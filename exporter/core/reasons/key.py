@@ -6,7 +6,7 @@ from functools import partial
 
 from exporter.core.causes import Link
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.advice_texts import AGAIN, REPEAT
+from exporter.core.codes.action_texts import AGAIN, REPEAT
 from exporter.core.codes.shared import DO_NOT_RESTART, FIND_INTERCEPTION
 from exporter.core.model import KEY_STEPS, Step
 from exporter.core.reasons.row import Markers, ReasonRow, Refused, Reply, ShownBy, VaultOrder

@@ -6,7 +6,7 @@ from functools import partial
 
 from exporter.core.causes import Link
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.advice_texts import AGAIN, SHOW_CONNECTION, SHOW_HANDSHAKE
+from exporter.core.codes.action_texts import AGAIN, SHOW_CONNECTION, SHOW_HANDSHAKE
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.reasons.row import AtSignIn, ReasonRow, Reply, ShownBy
 

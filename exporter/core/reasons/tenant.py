@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from exporter.core.causes import Link
-from exporter.core.codes.advice_texts import AGAIN, ALTER, CAUSE_IS_ELSEWHERE, CRED_AND_STRING, SHOW_TENANT
+from exporter.core.codes.action_texts import AGAIN, ALTER, CAUSE_IS_ELSEWHERE, CRED_AND_STRING, SHOW_TENANT
 from exporter.core.model import CredentialKind
 from exporter.core.reasons.row import AtSignIn, EntraOrder, Markers, ReasonRow, Refused, implied, numbers
 

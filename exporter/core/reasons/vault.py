@@ -6,7 +6,7 @@ from functools import partial
 
 from exporter.core.causes import Link
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.advice_texts import (
+from exporter.core.codes.action_texts import (
     AGAIN,
     ASSIGNEE,
     FIND_OBJECT_ID,

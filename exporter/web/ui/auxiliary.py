@@ -37,7 +37,7 @@ def auxiliary_section(view: TargetView) -> Iterator[Child]:
     """Yield the configured auxiliary probes with their last results."""
     results = () if view.record is None else wording.auxiliary_results(view.target, view.record, now=view.now)
     if results:
-        advised = () if view.record is None else wording.auxiliary_advice(view.target, view.record, results)
+        advised = () if view.record is None else wording.auxiliary_actions(view.target, view.record, results)
         rows = [_auxiliary_row(view, identity, result, actions) for identity, result, actions in advised]
         yield element("h2", "Auxiliary probes")
         yield table(_AUXILIARY_COLUMNS, rows, caption="Auxiliary probes never change the verdict.")

@@ -44,7 +44,7 @@ def filters(urls: Urls, query: TargetQuery, fleet: Fleet) -> Html:
     )
 
 
-def found(urls: Urls, query: TargetQuery, fleet: Fleet) -> Child:
+def match_count(urls: Urls, query: TargetQuery, fleet: Fleet) -> Child:
     """Return the number of matches, and what the text stands for; None without a filter."""
     if query.everything:
         return None

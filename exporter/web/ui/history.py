@@ -24,13 +24,13 @@ from exporter.web.ui.view_models import TargetView
 
 _HISTORY_COLUMNS = ("Started", "Result", "Took", "Code", "Step and cause")
 _EARLIER_COLUMNS = ("Started", "Code", "Step and reason", "HTTP status", "Request id")
-_DRAWN = 120  # probes in the sparkline
+_MAX_POINTS = 120  # probes in the sparkline
 
 
 def history_section(urls: Urls, view: TargetView, history: Sequence[HistoryEntry]) -> Iterator[Html]:
     """`history` newest first."""
-    drawn = [Point(report.duration, not report.success) for report in (entry.report for entry in history[:_DRAWN])]
-    yield text([element("h2", "History"), sparkline(drawn[::-1])])
+    points = [Point(report.duration, not report.success) for report in (entry.report for entry in history[:_MAX_POINTS])]
+    yield text([element("h2", "History"), sparkline(points[::-1])])
     yield table_head(_HISTORY_COLUMNS, caption="Newest first. Failed probes stay longer than successful ones.", name="history")
     for entry in history:
         yield _remembered(urls, view.target, entry)

@@ -14,7 +14,7 @@ from exporter.presentation.expiries import NOUNS, Ending, EndingKind
 from exporter.state.cause_groups import CauseGroup
 from exporter.web.ui.causes import SHOWN, causes_section, ids_by_target
 from exporter.web.ui.expiring import expiring_section
-from exporter.web.ui.filters import filters, found
+from exporter.web.ui.filters import filters, match_count
 from exporter.web.ui.fleet import Fleet
 from exporter.web.ui.html import Child, Html, element, text
 from exporter.web.ui.labels import badge, brief_name, expires_in, not_tested, unsteady_badge
@@ -70,7 +70,7 @@ def overview(urls: Urls, page: ListPage) -> Iterator[Html]:
     yield head(urls, page.title, at=page.path, now=page.now, heading=heading)
     yield live("standing", _verdict_section(urls, page))
     yield filters(urls, page.query, page.fleet)
-    yield Html('<div id="list" data-live>' + text(found(urls, page.query, page.fleet)))
+    yield Html('<div id="list" data-live>' + text(match_count(urls, page.query, page.fleet)))
     caption = f"State of the vault side, {vantage_text(page.vantage)}. {not_tested()}"
     yield table_head(COLUMNS, caption=caption, name="targets")
     advised = ids_by_target(page.causes[:SHOWN])

@@ -42,7 +42,7 @@ def record_of(report, *results, target=TARGET):
 
 def advice_of(record, target=TARGET):
     results = wording.auxiliary_results(target, record, now=STARTED)
-    return {identity[0]: advice for identity, _, advice in wording.auxiliary_advice(target, record, results)}
+    return {identity[0]: advice for identity, _, advice in wording.auxiliary_actions(target, record, results)}
 
 
 @pytest.mark.parametrize("reason", [Reason.SECRET_EXPIRED, Reason.SECRET_WRONG, Reason.CREDENTIALS_REFUSED])

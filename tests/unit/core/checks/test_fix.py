@@ -10,7 +10,7 @@ import sqlglot
 from exporter.core.checks import BY_NAME, CHECKS
 from exporter.core.checks.fix import action_lines, check_actions
 from exporter.core.checks.model import CheckOutcome, CheckResult, CheckRun
-from exporter.core.codes.actions import advice, general_actions
+from exporter.core.codes.actions import general_actions, reason_actions
 from exporter.core.codes.names import Names
 from exporter.core.model import CredentialKind, Step
 from exporter.core.reasons import Reason
@@ -48,7 +48,7 @@ def test_unknown_outcome_has_the_commands_that_show_more(check):
 def test_reason_selects_before_row_and_code(reason):
     for kind, step, name in product(KINDS, (None, *Step), ("dns_entra", "clock", "vault_answers")):
         names, check = replace(NAMES, kind=kind), BY_NAME[name]
-        expected = advice(reason, step, names) or check.actions or general_actions(3013)
+        expected = reason_actions(reason, step, names) or check.actions or general_actions(3013)
         assert check_actions(check, FAIL, names, code=3013, reason=reason, step=step) == expected
     assert check_actions(BY_NAME["round_trip"], FAIL, names) == ()
 
