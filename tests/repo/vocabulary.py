@@ -93,6 +93,10 @@ ROWS: Final = (
     Row(_name("on_bug", "UnfinishedAnswers", "MOST_ANSWERS", "may_end", "way_to_entra", "look_ups", "WHO_ARE_YOU"), "on_internal_error, may_expire, entra_route, …"),
     Row(_name("Seen", "Case", "case_of", "lets_in", "Seldom", "Places", "People", "Machines", "OnDemand"), "ProbeOnceResult, SupportBundle, …"),
     Row(_name("World", "Estate", "Front", "Management", "Site", "Choice"), "SimulatorState, Environment, TlsFrontend, ControlApi, Urls, TargetQuery", {("*", "Sec-Fetch-Site"): "a header of browsers"}),
+    # Variables, attributes and members that carried another word than their class.
+    Row(_name("site: Urls", "lock: AccessControl", "choice: TargetQuery", "gathered: LoadedFiles", "_gathered", "look: AuxiliaryResult"), "urls, access_control, query, loaded, result"),
+    Row(_name("answer: RecordedResponse", "found: Explanation", "beat: StoryEvent", "what: AuxiliaryKind", "window: TokenReusePolicy", "end: CredentialExpiry"), "response, explanation, event, kind, policy, expiry"),
+    Row(_name("Retention[.]LOOK", "Retention[.]KNOWN", "credential_ends", "ends_of", "ends_table", "held_against", "found_instead"), "AUXILIARY, LAST_KNOWN, credential_expiries, …"),
     # Public names before 0.1.0.
     Row("beside_interval|recovery_last_proof|ekm_judged_probes|ekm_unready_probes|sim/reread|EkmOtherCredentialEnds|EkmRecoveryProofOld",
         "see CHANGELOG.md"),

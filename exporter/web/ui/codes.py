@@ -20,19 +20,19 @@ def explain_page(urls: Urls, rows: Sequence[ConnectorError]) -> Html:
     return page(urls, title, [_code(row) for row in rows], at="/explain")
 
 
-def explanation_page(urls: Urls, found: Explanation) -> Html:
+def explanation_page(urls: Urls, explanation: Explanation) -> Html:
     """Render the explanation of a message, number or reason, with links to its codes."""
     return page(
         urls,
-        found.title,
-        element("p", prose(found.summary)),
-        element("p", prose(effect(found))) if effect(found) else None,
-        *_list("Likely causes, most likely first", found.causes),
-        *_list("What to do, in this order", found.actions),
-        *_commands(found.commands),
-        element("h2", "Codes") if found.rows else None,
-        element("ul", [element("li", link(urls.code(row.code), f"{row.code} {row.symbol}")) for row in found.rows])
-        if found.rows
+        explanation.title,
+        element("p", prose(explanation.summary)),
+        element("p", prose(effect(explanation))) if effect(explanation) else None,
+        *_list("Likely causes, most likely first", explanation.causes),
+        *_list("What to do, in this order", explanation.actions),
+        *_commands(explanation.commands),
+        element("h2", "Codes") if explanation.rows else None,
+        element("ul", [element("li", link(urls.code(row.code), f"{row.code} {row.symbol}")) for row in explanation.rows])
+        if explanation.rows
         else None,
         at="/explain",
     )

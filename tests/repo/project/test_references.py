@@ -146,4 +146,5 @@ def test_reference_that_leads_to_nothing_is_found(checkout: Callable[[str], list
 
 
 def test_name_of_a_file_is_looked_up_there(checkout: Callable[[str], list[str]]) -> None:
-    assert checkout("`WHY` and `GONE` in `core/verdict.py`") == ["GUIDE.md: GONE of core/verdict.py"]
+    module = "core/verdict.py"
+    assert checkout(f"`WHY` and `GONE` in `{module}`") == [f"GUIDE.md: GONE of {module}"]
