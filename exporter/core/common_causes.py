@@ -24,12 +24,12 @@ TOGETHER_SECONDS: Final = 600.0  # between the beginnings of two failures that b
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """If `ratio` of the vaults behind a link, and at least `MANY`, fail with these reasons, that is one cause of the link `to`."""
+    """If `ratio` of the vaults behind a link, and at least `MANY`, fail with these reasons, that is one cause of the link `cause_link`."""
 
     reasons: Collection[Reason]
-    behind: Link
+    shared_link: Link
     ratio: float
-    to: Link
+    cause_link: Link
 
 
 class _Failure(NamedTuple):
@@ -79,8 +79,8 @@ class CommonCauses:
         self._failures[target] = own, failed
         if own.link in _MOVABLE and not own.unsteady:
             for place, spread in _SPREADS_OF[failed.reason]:
-                if spread.behind in names:
-                    self._movable[place, names[spread.behind]].append(_Failure(failed.since, target, vault, failed.reason))
+                if spread.shared_link in names:
+                    self._movable[place, names[spread.shared_link]].append(_Failure(failed.since, target, vault, failed.reason))
 
     def find(self) -> dict[str, Cause]:
         """Return the cause of each failed target."""
@@ -89,8 +89,8 @@ class CommonCauses:
             spread = SPREADS[place]
             alike = [each for each in failures if each.target not in moved]
             vaults = {each.vault for each in alike}
-            if len(vaults) >= MANY and len(vaults) >= spread.ratio * len(self._vaults[spread.behind, name]):
-                cause = Cause(spread.to, name if spread.to is spread.behind else "", _most_frequent(alike))
+            if len(vaults) >= MANY and len(vaults) >= spread.ratio * len(self._vaults[spread.shared_link, name]):
+                cause = Cause(spread.cause_link, name if spread.cause_link is spread.shared_link else "", _most_frequent(alike))
                 moved.update(dict.fromkeys([each.target for each in alike], cause))
         return self._merged({target: moved.get(target, own) for target, (own, _) in self._failures.items()})
 

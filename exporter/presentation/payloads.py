@@ -75,7 +75,7 @@ def target_row(target: Target, record: TargetRecord | None, *, now: float) -> Pa
 
 
 def _unsteady(unsteady: Unsteady | None) -> Payload | None:
-    return None if unsteady is None else {"failed": unsteady.failed, "of": unsteady.of, "code": unsteady.most.code}
+    return None if unsteady is None else {"failed": unsteady.failed, "of": unsteady.probes, "code": unsteady.most.code}
 
 
 def credential_payload(credential: Credential, ending: Ending | None) -> Payload:

@@ -98,7 +98,7 @@ def _newest_and_recovery(config: Config, target: Target, key: KeyFacts | None) -
             kind=AuxiliaryKind.RECOVERY,
             name=target.recovery_vault,
             vault=target.recovery_vault,
-            build=partial(_request, config, target, restored, wrap=False, under=key),
+            build=partial(_request, config, target, restored, wrap=False, public_key=key),
         )
 
 
@@ -109,10 +109,10 @@ def _request(
     *,
     wrap: bool = True,
     round_trip: bool = True,
-    under: KeyFacts | None = None,
+    public_key: KeyFacts | None = None,
 ) -> ProbeRequest:
     request = probe_request(config, replace(target, **changes))
-    return replace(request, wrap=wrap, round_trip=round_trip, under=under)
+    return replace(request, wrap=wrap, round_trip=round_trip, public_key=public_key)
 
 
 def probe_request(

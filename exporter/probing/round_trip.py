@@ -71,7 +71,7 @@ class ProbeRequest:
     last_unwrapped: bool | None = None  # of the last round trip; used if `round_trip` is False
     cut_by_scrape: bool = False  # the timeout is that of the scrape, shorter than the target's
     wrap: bool = True  # False: the bytes to unwrap are encrypted locally, without a wrap request
-    under: KeyFacts | None = None  # the public key for that; None for the key that was read
+    public_key: KeyFacts | None = None  # encrypts them; None for the key that was read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +193,7 @@ class _ProbeRun:
 
         allotted = (self._deadline - self._clock.monotonic()) / 2
         wrapped = await self._step(Step.WRAP_KEY, wrap, allotted) if self._request.wrap else None
-        wrapped = wrapped or self._dependencies.encrypt(self._request.under or key, algorithm, data)
+        wrapped = wrapped or self._dependencies.encrypt(self._request.public_key or key, algorithm, data)
         if wrapped is None:
             return
 

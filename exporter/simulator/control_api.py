@@ -122,7 +122,7 @@ class ControlApi:
 
     async def _scenarios(self, _request: web.Request) -> web.Response:
         rows = [
-            {"scenario": one.name, "fault": one.cause, "broken": one.broken, "set_on": one.place, "step": one.step,
+            {"scenario": one.name, "fault": one.cause, "broken": one.broken, "set_on": one.scope, "step": one.step,
              "classic": one.classic, "current": one.current, "reason": one.reason, "story": one.story}
             for one in SIMULATED
         ]  # fmt: skip

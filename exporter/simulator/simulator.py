@@ -191,9 +191,9 @@ class Simulator:
         row = BY_NAME.get(scenario)
         if row is None:
             raise UnknownNameError(f"there is no scenario {scenario!r}{nearest(scenario, BY_NAME)}")
-        if isinstance(row.place, Outside):
-            raise UnknownNameError(f"the scenario {scenario!r} cannot be simulated; its cause is the {row.place}: {row.broken}")
-        places = self._affected_objects(row.place, *_single_object(on))
+        if isinstance(row.scope, Outside):
+            raise UnknownNameError(f"the scenario {scenario!r} cannot be simulated; its cause is the {row.scope}: {row.broken}")
+        places = self._affected_objects(row.scope, *_single_object(on))
         options = replace(row.options, key=key, version=version)
         return self._changed(tuple(self.state.set(row.cause, scope, place, options) for scope, place in places))
 

@@ -85,7 +85,7 @@ def reason_actions(reason: Reason, step: Step | None, names: Names) -> tuple[str
     return of_kind or at_sign_in or on_hsm or row.actions
 
 
-def _address_actions(by: ByAddress, address: str, vantage: Vantage) -> tuple[str, ...]:
+def _address_actions(actions: ByAddress, address: str, vantage: Vantage) -> tuple[str, ...]:
     if is_private(address):
-        return by.private
-    return by.sql_host if vantage is Vantage.SQL_HOST else by.other_host
+        return actions.private
+    return actions.sql_host if vantage is Vantage.SQL_HOST else actions.other_host

@@ -99,14 +99,14 @@ def explanation_text(explanation: Explanation) -> str:
     return "\n\n".join(block for block in (explanation.title, *_body(explanation, effect(explanation)), more) if block)
 
 
-def _body(of: ConnectorError | Explanation, effect: str) -> tuple[str, ...]:
+def _body(described: ConnectorError | Explanation, effect: str) -> tuple[str, ...]:
     return (
-        wrap(of.summary),
+        wrap(described.summary),
         wrap(effect),
-        _numbered("Likely causes, most likely first", of.causes),
-        _numbered("What to do, in this order", of.actions),
-        _commands(of.commands),
-        _words(of.actions, of.commands),
+        _numbered("Likely causes, most likely first", described.causes),
+        _numbered("What to do, in this order", described.actions),
+        _commands(described.commands),
+        _words(described.actions, described.commands),
     )
 
 

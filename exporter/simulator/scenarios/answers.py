@@ -28,7 +28,7 @@ def _member(  # noqa: PLR0917 - a row of the table
 ) -> Iterator[Scenario]:
     """Yield a scenario for each defect of one member of a response."""
     for kind, words in kinds.items():
-        yield Scenario(f"{name}_{kind}", f"{fault}_{kind}", part.place, part.step, code, code, reason, f"{what} {words}.")
+        yield Scenario(f"{name}_{kind}", f"{fault}_{kind}", part.scope, part.step, code, code, reason, f"{what} {words}.")
 
 
 ANSWERS: tuple[Scenario, ...] = (
@@ -66,5 +66,5 @@ ANSWERS: tuple[Scenario, ...] = (
     *_member(_WRAP, "wrap", "value", "The wrapped value", 3606, _R.ANSWER_MALFORMED, _MALFORMED),
     *_member(_UNWRAP, "unwrap", "value", "The unwrapped value", 3708, _R.ANSWER_INCOMPLETE, _INCOMPLETE | _TWICE),
     *_member(_UNWRAP, "unwrap", "value", "The unwrapped value", 3706, _R.ANSWER_MALFORMED, _MALFORMED),
-    Scenario("other_bytes", "other_bytes", _UNWRAP.place, Step.UNWRAP_KEY, 1, 1, _R.BYTES_DIFFER, "The unwrapped bytes differ from the original."),
+    Scenario("other_bytes", "other_bytes", _UNWRAP.scope, Step.UNWRAP_KEY, 1, 1, _R.BYTES_DIFFER, "The unwrapped bytes differ from the original."),
 )  # fmt: skip

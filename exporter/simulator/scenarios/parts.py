@@ -18,7 +18,7 @@ class Part:
     step: Step
     prefix: str
     awaited: str
-    place: FaultScope = FaultScope.VAULT
+    scope: FaultScope = FaultScope.VAULT
 
 
 PARTS: tuple[Part, ...] = (
@@ -45,7 +45,7 @@ def step_scenarios(  # noqa: PLR0917 - a row of the table
         yield Scenario(
             f"{part.prefix}_{fault}",
             fault,
-            part.place,
+            part.scope,
             part.step,
             code,
             code if current is None else current,

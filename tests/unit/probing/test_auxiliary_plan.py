@@ -27,7 +27,7 @@ def test_plan_has_everything_declared_and_the_newest_version():
 
 
 @pytest.mark.parametrize(
-    ("name", "goal", "wrap", "under"),
+    ("name", "goal", "wrap", "public_key"),
     [
         ("staged", ("staged", TARGET.vault, TARGET.key), True, None),
         (f"Archive/{OLDER}", ("old", "old.vault.azure.net", f"Archive/{OLDER}"), False, None),
@@ -35,10 +35,10 @@ def test_plan_has_everything_declared_and_the_newest_version():
     ],
     ids=["staged", "retained", "recovery"],
 )
-def test_request_has_credential_vault_and_key(name, goal, wrap, under):
+def test_request_has_credential_vault_and_key(name, goal, wrap, public_key):
     request = planned()[name].request
     assert (request.credential.name, request.target.vault, request.target.key) == goal
-    assert (request.wrap, request.under, request.module.mode) == (wrap, under, Mode.FULL)
+    assert (request.wrap, request.public_key, request.module.mode) == (wrap, public_key, Mode.FULL)
 
 
 @pytest.mark.parametrize(
