@@ -14,10 +14,10 @@ from prometheus_client.registry import Collector
 
 from bench.figures import Figure, ratios
 from bench.sizes import Sizes
-from exporter.metrics.definitions import OF_OTHERS, TARGET_METRICS
+from exporter.metrics.definitions import SHARED_METRICS, TARGET_METRICS
 from exporter.metrics.exposition import Exposition
 
-_FAMILIES = {spec.name: spec for spec in (*TARGET_METRICS, *OF_OTHERS)}
+_FAMILIES = {spec.name: spec for spec in (*TARGET_METRICS, *SHARED_METRICS)}
 _RUNS = 2  # of some seconds each
 _FAMILY = re.compile(r"(?m)^(?=# HELP )")
 _TARGET = re.compile(r'[{,]target="([^"]+)"')

@@ -11,7 +11,7 @@ from typing import Final
 from alerts.values import PATTERNS
 from exporter.core.model import Vantage
 from exporter.metrics.definitions import BY_NAME
-from exporter.metrics.spec import Scope
+from exporter.metrics.spec import SeriesScope
 
 # Series that other programs expose too: query them through `of_exporters`.
 FOREIGN: Final = frozenset(
@@ -28,8 +28,8 @@ STEP_DURATIONS: Final = "ekm_step_duration_seconds"
 _HISTOGRAM_PART: Final = re.compile(r"_(bucket|sum|count)$")
 _EXPORTER: Final = 'job=~"$job", instance=~"$instance"'
 _SELECTORS: Final = {
-    Scope.TARGET: f'{_EXPORTER}, target=~"$target", vault=~"$vault"',
-    Scope.VAULT: f'{_EXPORTER}, vault=~"$vault"',
+    SeriesScope.TARGET: f'{_EXPORTER}, target=~"$target", vault=~"$vault"',
+    SeriesScope.VAULT: f'{_EXPORTER}, vault=~"$vault"',
 }
 
 # For how long a target without series is still listed, as unknown.
@@ -51,9 +51,9 @@ def of_exporters(expression: str) -> str:
     return f"({expression} and on (job, instance) last_over_time({series('ekm_exporter_build_info', over=EXPORTER_REMEMBERED)}))"
 
 
-def _scope(name: str) -> Scope:
+def _scope(name: str) -> SeriesScope:
     if name.startswith("target:"):  # a recording rule
-        return Scope.TARGET
+        return SeriesScope.TARGET
     return BY_NAME[name if name in BY_NAME else _HISTOGRAM_PART.sub("", name)].scope
 
 

@@ -8,7 +8,7 @@ import re
 import pytest
 from hypothesis import HealthCheck, settings
 
-from exporter.core.known_secrets import KNOWN
+from exporter.core.known_secrets import KNOWN_SECRETS
 from tests.support import sharing
 from tests.system.container.summary import pytest_terminal_summary  # noqa: F401 - a hook
 
@@ -39,9 +39,9 @@ def clear_foreign_variables(monkeypatch):
 @pytest.fixture(autouse=True)
 def known_secrets():
     """A secret of one test must not be masked in the texts of another."""
-    KNOWN.forget_all()
+    KNOWN_SECRETS.forget_all()
     yield
-    KNOWN.forget_all()
+    KNOWN_SECRETS.forget_all()
 
 
 @pytest.fixture(autouse=True)

@@ -20,9 +20,9 @@ from exporter.core.common_causes import MANY, MANY_RATIO, NEARLY_ALL_RATIO, TOGE
 from exporter.core.credential_expiry import Source
 from exporter.core.model import Phase, Step
 from exporter.core.reasons import Reason
-from exporter.metrics.definitions import METRICS, OF_PROBE, PATH_PARTS, ROLES
+from exporter.metrics.definitions import METRICS, PATH_PARTS, PROBE_METRICS, ROLES
 from exporter.metrics.self_metrics import REQUESTED, SKIP_REASONS
-from exporter.metrics.spec import Level, MetricSpec, MetricType, Scope
+from exporter.metrics.spec import Level, MetricSpec, MetricType, SeriesScope
 from exporter.state.cause_groups import MOST_CAUSES
 
 # An example query for each metric that has one.
@@ -162,12 +162,12 @@ def _cardinality() -> str:
 
 def _descriptions() -> str:
     titles = {
-        "Of a target": {Scope.TARGET},
-        "Of credentials, vaults, endpoints, codes and causes": set(Scope) - {Scope.TARGET, Scope.EXPORTER},
-        "Of the exporter": {Scope.EXPORTER},
+        "Of a target": {SeriesScope.TARGET},
+        "Of credentials, vaults, endpoints, codes and causes": set(SeriesScope) - {SeriesScope.TARGET, SeriesScope.EXPORTER},
+        "Of the exporter": {SeriesScope.EXPORTER},
     }
     sections = {title: [spec for spec in METRICS if spec.scope in scopes] for title, scopes in titles.items()}
-    sections["Only in the response of /probe"] = list(OF_PROBE)
+    sections["Only in the response of /probe"] = list(PROBE_METRICS)
     return "\n\n".join("\n\n".join([f"## {title}", *map(_entry, specs)]) for title, specs in sections.items())
 
 

@@ -57,7 +57,7 @@ def caused(row: ConnectorError) -> Iterator[Scenario]:
 def _scenario(one: Scenario) -> str:
     step = "before any" if one.step is None else f"`{one.step}`"
     return (
-        f"| `{one.name}` | {one.broken} | {one.place} | {step} | {one.classic} | {one.current} | `{one.reason}` | {one.story} |"
+        f"| `{one.name}` | {one.broken} | {one.scope} | {step} | {one.classic} | {one.current} | `{one.reason}` | {one.story} |"
     )
 
 

@@ -50,7 +50,7 @@ class Reports:
 
     def add_auxiliary(self, target: Target, result: AuxiliaryResult) -> None:
         """Pass on the result of one auxiliary probe."""
-        self._pass(self._recorder.spent, target.name, result)
+        self._pass(self._recorder.spend, target.name, result)
         record = self._pass(self._store.add_auxiliary, target, result)
         self._pass(self._recorder.auxiliary_recorded, target.name, record or self._store.state.expect(target))
         self._pass(self._log.auxiliary_recorded, target, result)
@@ -67,4 +67,4 @@ def _run_auxiliary(runner: AuxiliaryRunner, config: Config, target: Target, repo
     today = datetime.fromtimestamp(report.started_at, UTC).date()
     interval = config.modules[target.module].auxiliary_interval
     if runner.has_due(target.name, configured_auxiliary(target, today), interval=interval):
-        runner.after_probe(target, report, auxiliary_probes(config, target, record.key, today), interval=interval)
+        runner.start_due(target, report, auxiliary_probes(config, target, record.key, today), interval=interval)

@@ -21,7 +21,7 @@ from exporter.config.model import Config, Target
 from exporter.core.checks import CheckResult
 from exporter.core.checks.model import CheckRun
 from exporter.core.credential_expiry import CredentialExpiry
-from exporter.core.entra_answer import held_against
+from exporter.core.entra_answer import mark_wrong_dates
 from exporter.core.model import Facts, ProbeReport
 from exporter.doctor.monitor import PreflightMonitor, run_preflight
 from exporter.expiry import ExpiryCallbacks, ExpiryLookup, ExpiryMonitor
@@ -64,7 +64,7 @@ class RunOptions:
 class Service:
     """All parts of a running exporter. Use it from one event loop.
 
-    The web server uses it through `web.interfaces.Service`.
+    The web server uses it through `web.interfaces.ExporterService`.
     """
 
     def __init__(self, config: Config, options: RunOptions) -> None:
@@ -185,9 +185,9 @@ class Service:
     def record_of(self, target: str) -> TargetRecord | None:
         return self._store.state.get(target)
 
-    def credential_ends(self, name: str) -> tuple[CredentialExpiry, ...]:
+    def credential_expiries(self, name: str) -> tuple[CredentialExpiry, ...]:
         """Return the expiry of a credential by each source, held against what Entra ID answers."""
-        return held_against(name, self._expiry.expiry_of(name), self._store.state.entra_answer(name))
+        return mark_wrong_dates(name, self._expiry.expiry_of(name), self._store.state.entra_answer(name))
 
     def last_checks(self, target: str) -> CheckRun | None:
         return self._preflights.last_of(target)
@@ -264,7 +264,7 @@ class Service:
         return await run_preflight(self.config, target, look_up=self._known_expiry, on_internal_error=self._on_error)
 
     async def _known_expiry(self, credential: str, _target: str) -> tuple[CredentialExpiry, ...]:
-        return self.credential_ends(credential)
+        return self.credential_expiries(credential)
 
     def _record_preflight(self, target: Target, results: tuple[CheckResult, ...] | None) -> None:
         self.recorder.checked(target.name, results)

@@ -9,8 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from exporter.cli.findings import finding_lines
 from exporter.cli.parser import add_flag
+from exporter.cli.problem_lines import finding_lines
 from exporter.config import Loaded, dump_yaml, load_config, monthly_cost, schema_text
 from exporter.web import webconfig
 

@@ -71,7 +71,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def doctor(args: argparse.Namespace) -> int:
     """Run the checks, print the results and return the exit code."""
     try:
-        request = _with_configuration(args) if args.config_file is not None else _without_configuration(args)
+        request = _configured_target(args) if args.config_file is not None else _adhoc_target(args)
     except (_UsageError, ValueError) as error:
         print(f"ekm-exporter doctor: {error}", file=sys.stderr)
         return BAD_USAGE
@@ -98,7 +98,7 @@ def _print_results(target: Target, results: Sequence[CheckResult], *, as_json: b
     return FINE if is_ok(results) else FAILED
 
 
-def _with_configuration(args: argparse.Namespace) -> tuple[Config, Target] | None:
+def _configured_target(args: argparse.Namespace) -> tuple[Config, Target] | None:
     """Return None after printing the problem."""
     if args.vault or args.connector_secret_file or args.tenant:
         raise _UsageError(
@@ -118,7 +118,7 @@ def _with_configuration(args: argparse.Namespace) -> tuple[Config, Target] | Non
     return config, target
 
 
-def _without_configuration(args: argparse.Namespace) -> tuple[Config, Target]:
+def _adhoc_target(args: argparse.Namespace) -> tuple[Config, Target]:
     if args.target is not None or args.credential is not None:
         raise _UsageError("TARGET and --credential name parts of a configuration: add --config.file")
     if not (args.key and args.connector_secret_file):

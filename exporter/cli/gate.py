@@ -14,7 +14,7 @@ from pathlib import Path
 
 from exporter.cli.http_flags import add_http_flags, read_password, time_limit
 from exporter.cli.parser import add_flag
-from exporter.clients.exporter_api import Access, AccessError, check_password, fetch_state, parse_url
+from exporter.clients.exporter_api import AccessError, ApiAccess, check_password, fetch_state, parse_url
 from exporter.config.secret_source import SecretUnreadableError
 from exporter.core import durations
 from exporter.inventory.folder import FACTS
@@ -119,7 +119,7 @@ def gate(args: argparse.Namespace) -> int:
 
 def _answer(args: argparse.Namespace) -> Answer:
     url: str = args.url
-    access = Access(url=url, timeout=args.timeout, user=args.user, password=read_password(args, "web"), ca_file=args.ca_file)
+    access = ApiAccess(url=url, timeout=args.timeout, user=args.user, password=read_password(args, "web"), ca_file=args.ca_file)
     check_password(access)
     question = Question(
         instances=tuple(args.instances or ()),

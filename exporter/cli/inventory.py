@@ -16,13 +16,13 @@ from exporter.cli.inventory_azure import add_azure_flags, run_azure
 from exporter.cli.inventory_servers import add_server_flags, read_named_servers
 from exporter.cli.inventory_vaults import add_vault_flags, compare_with_vaults
 from exporter.cli.parser import add_flag
-from exporter.inventory.accepted import accepted
+from exporter.inventory.acceptance import accepted
 from exporter.inventory.folder import (
     FACTS,
-    Change,
-    Facts,
+    FileChange,
     Folder,
     FolderError,
+    FolderFacts,
     changes,
     read_facts,
     read_folder,
@@ -34,7 +34,7 @@ from exporter.inventory.render import credentials_to_supply, files_of, report
 from exporter.inventory.sources import SourceError, Sources
 from exporter.tde.claims import Taken, take_in
 from exporter.tde.comparison import report_search
-from exporter.tde.findings import counted, in_utc, listed
+from exporter.tde.findings import counted, listed, utc_text
 from exporter.tde.identity import instances_of
 from exporter.tde.plan import Plan, PlannedTarget, make_plan
 
@@ -149,12 +149,12 @@ def _supplied(args: argparse.Namespace, plan: Plan) -> set[str]:
     return {one.name for one in credentials_to_supply(plan, ()) if os.access(args.out / args.secrets / one.name, os.F_OK)}
 
 
-def _show(todo: Iterable[Change]) -> None:
+def _show(todo: Iterable[FileChange]) -> None:
     for change in todo:
         print(change.diff(), end="")
 
 
-def _apply(todo: Iterable[Change], facts_file: Path, facts: Facts) -> None:
+def _apply(todo: Iterable[FileChange], facts_file: Path, facts: FolderFacts) -> None:
     save_facts(facts_file, facts)
     for change in todo:
         if change.after is None:
@@ -163,13 +163,13 @@ def _apply(todo: Iterable[Change], facts_file: Path, facts: Facts) -> None:
             write(change.path, change.after)
 
 
-def _summary(plan: Plan, taken: Taken, failures: int, todo: list[Change], *, dry_run: bool) -> str:
+def _summary(plan: Plan, taken: Taken, failures: int, todo: list[FileChange], *, dry_run: bool) -> str:
     read = f"{counted(len(taken.read), 'instance')} read, {counted(failures, 'failure')}"
     changed = f"{counted(len(todo), 'file')} {'would change' if dry_run else 'changed'}" if todo else "no file changed"
     lines = [f"{read}; {counted(len(plan.targets), 'target')}; {changed}"]
     kept = instances_of(one for key, one in taken.documents.items() if key not in taken.read)
     if kept:
         lines.append(
-            f"Not read this time, kept as last read: {listed(f'{one.server_name} ({in_utc(one.read_at)})' for one in kept)}"
+            f"Not read this time, kept as last read: {listed(f'{one.server_name} ({utc_text(one.read_at)})' for one in kept)}"
         )
     return "\n".join(lines)

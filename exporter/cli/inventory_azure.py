@@ -17,13 +17,13 @@ from exporter.config.model import Credential
 from exporter.config.yaml_tree import SIZE_LIMIT
 from exporter.core.endpoints import MANAGEMENT_HOSTS
 from exporter.core.model import CredentialKind
-from exporter.inventory.azure.covered import read_coverage
+from exporter.inventory.azure.covered_keys import read_coverage
 from exporter.inventory.azure.plan import AzurePlan, Coverage, plan_azure
 from exporter.inventory.azure.reader import AzureRequest, read_azure
 from exporter.inventory.azure.render import EMPTY, azure_report, is_own_proposal, proposals_file, proposals_text
 from exporter.inventory.azure.vaults import Azure, cloud_from, is_subscription
-from exporter.inventory.declared import Declared, read_declared
-from exporter.inventory.folder import Change, write
+from exporter.inventory.declarations import Declared, read_declared
+from exporter.inventory.folder import FileChange, write
 from exporter.inventory.sign_in import AMBIENT
 from exporter.inventory.sources import SourceError
 from exporter.runtime.extras import ExtraMissingError, install_command
@@ -31,7 +31,7 @@ from exporter.tde.plan import PlannedTarget
 
 FINE, GAPS = 0, 1
 _TENANT = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}")
-_OF_THE_HOST = (CredentialKind.DEFAULT, CredentialKind.MANAGED_IDENTITY)
+_HOST_IDENTITIES = (CredentialKind.DEFAULT, CredentialKind.MANAGED_IDENTITY)
 
 
 def add_azure_flags(parser: argparse.ArgumentParser) -> None:
@@ -119,9 +119,9 @@ def _credential(args: argparse.Namespace, declared: Declared) -> Credential:
         raise SourceError(f"--azure.credential: --config.file declares no credential {name}")
     if tenant is not None and not _TENANT.fullmatch(tenant):
         raise SourceError("--azure.tenant: expected its GUID or one of its domain names")
-    if tenant is not None and credential.kind in _OF_THE_HOST:
+    if tenant is not None and credential.kind in _HOST_IDENTITIES:
         raise SourceError("--azure.tenant: this identity has its own tenant: use az login --tenant, or --azure.credential")
-    if tenant is None and credential.tenant_id is None and credential.kind not in _OF_THE_HOST:
+    if tenant is None and credential.tenant_id is None and credential.kind not in _HOST_IDENTITIES:
         raise SourceError(f"--azure.credential: credential {name} has no tenant_id: add --azure.tenant")
     return credential
 
@@ -159,7 +159,7 @@ def _propose(args: argparse.Namespace, plan: AzurePlan, before: str | None, azur
     after = proposals_file(plan, args.secrets) or None
     if before == after:
         return
-    change = Change(args.azure_out, before, after)
+    change = FileChange(args.azure_out, before, after)
     print(change.diff(), end="")
     if not args.dry_run:
         change.path.unlink() if after is None else write(change.path, after)

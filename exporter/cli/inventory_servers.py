@@ -12,7 +12,7 @@ from exporter.cli.parser import add_flag, number
 from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.config.model import SecretSource
 from exporter.config.secret_source import SecretUnreadableError, read_secret
-from exporter.inventory.declared import read_declared
+from exporter.inventory.declarations import read_declared
 from exporter.inventory.sign_in import database_token
 from exporter.inventory.sources import SourceError, Sources, decoded
 from exporter.runtime.extras import install_command
@@ -20,7 +20,7 @@ from exporter.runtime.process import has_accounts_of_windows
 from exporter.sqlservers.driver import NEEDED, SqlLogin, is_installed
 from exporter.sqlservers.encryption import make_context
 from exporter.sqlservers.fleet import read_servers
-from exporter.sqlservers.reading import Access
+from exporter.sqlservers.reading import SqlServerAccess
 from exporter.tde.server_name import ServerName, parse_server_list, parse_server_name
 
 _LIST_LIMIT = 1024 * 1024  # bytes
@@ -75,7 +75,7 @@ def read_named_servers(args: argparse.Namespace, sources: Sources) -> None:
         return
     if not is_installed():
         raise SourceError(NEEDED)
-    access = Access(_login(args), _context(args), args.sql_timeout)
+    access = SqlServerAccess(_login(args), _context(args), args.sql_timeout)
     progress = _Progress(len(names))
     documents = read_servers(names, access, parallel=args.sql_parallel, progress=progress.show)
     progress.end()

@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 
 from exporter.cli.parser import add_flag
-from exporter.inventory.declared import read_declared
-from exporter.inventory.folder import Facts
+from exporter.inventory.declarations import read_declared
+from exporter.inventory.folder import FolderFacts
 from exporter.inventory.sources import SourceError
 from exporter.inventory.vault_search import search_vaults
 from exporter.tde.comparison import Search, SearchResult, plan_searches
@@ -32,7 +32,7 @@ def add_vault_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def compare_with_vaults(
-    args: argparse.Namespace, instances: Sequence[Instance], facts: Facts, hand_written: HandWritten
+    args: argparse.Namespace, instances: Sequence[Instance], facts: FolderFacts, hand_written: HandWritten
 ) -> dict[str, tuple[Search, SearchResult]]:
     """Search the vaults with unknown key versions and keep in the facts what was found. Raises SourceError."""
     if args.vault_credential is None:

@@ -29,12 +29,12 @@ def add_flag(owner: FlagOwner, usage: str, text: str, **options: Any) -> None:
     flag, _, value = usage.partition(" ")
     convert = options.get("type", Path if value in _PATHS else None)
     if convert is not None:
-        options["type"] = convert if isinstance(convert, type) else _with_its_text(convert)
+        options["type"] = convert if isinstance(convert, type) else _text_converter(convert)
     attribute = flag.lstrip("-").replace(".", "_").replace("-", "_")
     owner.add_argument(flag, **{"dest": attribute, "help": text, **({"metavar": value} if value else {}), **options})
 
 
-def _with_its_text(convert: Callable[[str], object]) -> Callable[[str], object]:
+def _text_converter(convert: Callable[[str], object]) -> Callable[[str], object]:
     """Return a converter whose ValueError argparse shows."""
 
     def converted(text: str) -> object:

@@ -18,8 +18,8 @@ from exporter.config import load_config
 from exporter.config.model import Config, Target
 from exporter.core.suggestions import nearest
 from exporter.presentation.payloads import Payload, probe_payload, target_details_payload, verdict_payload
+from exporter.presentation.probe_text import transcript
 from exporter.presentation.target_text import target_text
-from exporter.presentation.text import transcript
 from exporter.runtime import logging
 
 T = TypeVar("T")
@@ -114,11 +114,11 @@ def refuse(message: object) -> int:
     return BAD_USAGE
 
 
-def _find_named(things: Mapping[str, T], name: str, what: str) -> T | None:
+def _find_named(entries: Mapping[str, T], name: str, what: str) -> T | None:
     """Return the entry of that name; None after printing similar or existing names."""
-    if name in things:
-        return things[name]
-    existing = ", ".join(list(things)[:_SHOWN_NAMES]) + (", ..." if len(things) > _SHOWN_NAMES else "")
-    hint = nearest(name, things) or f"; use one of: {existing}"
+    if name in entries:
+        return entries[name]
+    existing = ", ".join(list(entries)[:_SHOWN_NAMES]) + (", ..." if len(entries) > _SHOWN_NAMES else "")
+    hint = nearest(name, entries) or f"; use one of: {existing}"
     print(f"ekm-exporter: the configuration has no {what} {name!r}{hint}", file=sys.stderr)
     return None

@@ -16,7 +16,7 @@ from exporter.config.build import credentials_in_use
 from exporter.config.model import Config, Target
 from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.credential_expiry import CredentialExpiry
-from exporter.core.entra_answer import entra_answer, held_against
+from exporter.core.entra_answer import entra_answer, mark_wrong_dates
 from exporter.core.model import ProbeReport
 from exporter.expiry import ExpiryCallbacks, ExpiryLookup, ExpiryMonitor
 from exporter.probing.auxiliary_plan import AuxiliaryProbe, auxiliary_probes
@@ -68,8 +68,8 @@ async def probe_once(config: Config, target: Target, credential: str | None) -> 
     for result in results:
         record.add_auxiliary(result)
         answers.setdefault(result.credential, entra_answer(result.steps, report.started_at))
-    held = {name: held_against(name, ends, answers.get(name)) for name, ends in expiries.items()}
-    return ProbeOnceResult(chosen=credential, report=report, record=record, expiries=held)
+    marked = {name: mark_wrong_dates(name, each, answers.get(name)) for name, each in expiries.items()}
+    return ProbeOnceResult(chosen=credential, report=report, record=record, expiries=marked)
 
 
 async def _auxiliary_results(prober: Prober, plans: tuple[AuxiliaryProbe, ...]) -> list[AuxiliaryResult]:

@@ -24,7 +24,7 @@ from exporter.config.secret_source import SecretUnreadableError, read_secret
 from exporter.report.document import as_csv, as_json, document
 from exporter.report.history import read_minutes
 from exporter.report.page import as_html
-from exporter.report.period import Period, between, month
+from exporter.report.period import Period, parse_month, parse_period
 
 COMPLETE, FINDING, BAD_USAGE = 0, 1, 2
 FORMATS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {"csv": as_csv, "json": as_json, "html": as_html}
@@ -76,9 +76,9 @@ def _period(args: argparse.Namespace) -> Period:
     """Return the period of the flags. Raises ValueError with a text for the user."""
     zone = _zone(args.timezone)
     if args.month is not None and args.start is None and args.end is None:
-        period = month(args.month, zone, args.timezone)
+        period = parse_month(args.month, zone, args.timezone)
     elif args.month is None and args.start is not None and args.end is not None:
-        period = between(args.start, args.end, zone, args.timezone)
+        period = parse_period(args.start, args.end, zone, args.timezone)
     else:
         raise ValueError("name the period: --month YYYY-MM, or --from and --to")
     if period.end > time.time():

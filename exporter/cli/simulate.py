@@ -136,7 +136,7 @@ async def _simulate(args: argparse.Namespace, config: Config) -> None:
     try:
         if args.for_demo:
             demo_story.begin(simulator)
-            _at_end_of_input(stop.set)
+            _call_at_end_of_input(stop.set)
         write_config(simulator, config, args.out)
         if not args.for_demo:
             simulator.on_routes_changed = lambda: _rewrite(simulator, config, args.out)
@@ -178,7 +178,7 @@ async def _reload(simulator: Simulator, config: Config, out: Path) -> Mapping[st
     return changed
 
 
-def _at_end_of_input(callback: Callable[[], None]) -> None:
+def _call_at_end_of_input(callback: Callable[[], None]) -> None:
     """Call back at the end of standard input: the parent process has ended."""
     loop = asyncio.get_running_loop()
 

@@ -63,7 +63,7 @@ class ApiSession:
         )
         self.sent += exchange.resent + (exchange.timer.reached in (Phase.WAIT, Phase.TRANSFER))
         facts = facts_from(exchange)
-        if facts.fault is not Fault.NONE or exchange.answer is None:
+        if facts.fault is not Fault.NONE or exchange.response is None:
             return facts, None
-        fault, value = read(exchange.answer.body)
+        fault, value = read(exchange.response.body)
         return (facts, value) if fault is Fault.NONE else (replace(facts, fault=fault), None)

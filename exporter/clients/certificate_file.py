@@ -56,7 +56,7 @@ _PS256 = padding.PSS(padding.MGF1(_SHA256), hashes.SHA256.digest_size)  # the si
 
 
 @dataclass(frozen=True, slots=True)
-class Certificate:
+class ClientCertificate:
     """A certificate with its private key, or a fault.
 
     `pem` holds both without a password, in memory only. It is None if there is a fault.
@@ -75,7 +75,7 @@ class PublicPart:
     thumbprint: str
 
 
-def load_certificate(data: bytes, password: str | None) -> Certificate:
+def load_certificate(data: bytes, password: str | None) -> ClientCertificate:
     """Return the certificate of a file. Never raises for its content."""
     secret = password.encode() if password else None
     return _load_pem(data, secret) if b"-----BEGIN " in data else _load_pfx(data, secret)
@@ -96,14 +96,14 @@ def read_public_part(data: bytes, password: str | None) -> tuple[Fault, PublicPa
     return Fault.NONE, PublicPart(certificate.not_valid_after_utc.timestamp(), thumbprint.hex())
 
 
-def _load_pfx(data: bytes, password: bytes | None) -> Certificate:
+def _load_pfx(data: bytes, password: bytes | None) -> ClientCertificate:
     certificate, key, fault = _open_pfx(data, password)
     if fault is Fault.PFX_UNREADABLE:
-        return Certificate(fault, detail=unopened_pfx(data, password))
+        return ClientCertificate(fault, detail=unopened_pfx(data, password))
     if fault is Fault.PFX_KEY_UNUSABLE:
-        return Certificate(fault, detail="an encryption that is not supported here")
+        return ClientCertificate(fault, detail="an encryption that is not supported here")
     if certificate is None:
-        return Certificate(fault, detail="no certificate" if key is None else f"{key_type(key)} and no certificate")
+        return ClientCertificate(fault, detail="no certificate" if key is None else f"{key_type(key)} and no certificate")
     return _assess([certificate], key, _PFX)
 
 
@@ -127,31 +127,31 @@ def _pem_certificate(data: bytes) -> x509.Certificate | None:
         return None
 
 
-def _load_pem(data: bytes, password: bytes | None) -> Certificate:
+def _load_pem(data: bytes, password: bytes | None) -> ClientCertificate:
     certificate = _pem_certificate(data)
     if certificate is None:
-        return Certificate(_PEM.no_certificate, detail=f"{pem_blocks(data)}; no readable certificate")
+        return ClientCertificate(_PEM.no_certificate, detail=f"{pem_blocks(data)}; no readable certificate")
     if b"PRIVATE KEY-----" not in data:
-        return Certificate(_PEM.no_private_key, detail=f"{pem_blocks(data)}; no private key")
+        return ClientCertificate(_PEM.no_private_key, detail=f"{pem_blocks(data)}; no private key")
     try:
         key = load_pem_private_key(data, password if b"ENCRYPTED" in data else None)
     except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: the key is encrypted and no password was given
-        return Certificate(_PEM.key_unusable, detail=unopened_key(data, password))
+        return ClientCertificate(_PEM.key_unusable, detail=unopened_key(data, password))
     return _assess(pem_certificates(data) or [certificate], key, _PEM)
 
 
-def _assess(certificates: Sequence[x509.Certificate], key: object, faults: _FaultsOfFormat) -> Certificate:
+def _assess(certificates: Sequence[x509.Certificate], key: object, faults: _FaultsOfFormat) -> ClientCertificate:
     """Check the key against the first of the certificates."""
     certificate = certificates[0]
     if key is None:
-        return Certificate(faults.no_private_key, detail="a certificate and no private key")
+        return ClientCertificate(faults.no_private_key, detail="a certificate and no private key")
     if not isinstance(key, RSAPrivateKey):
-        return Certificate(faults.not_rsa, detail=key_type(key))
+        return ClientCertificate(faults.not_rsa, detail=key_type(key))
     if not same_key(certificate, key):
-        return Certificate(faults.key_unusable, detail=owner_of_key(key, certificates))
+        return ClientCertificate(faults.key_unusable, detail=owner_of_key(key, certificates))
     try:
         key.sign(b"", _PS256, _SHA256)
     except ValueError:  # the key is too short for the signature
-        return Certificate(faults.cannot_sign, detail=key_type(key))
+        return ClientCertificate(faults.cannot_sign, detail=key_type(key))
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return Certificate(pem=private + certificate.public_bytes(Encoding.PEM))
+    return ClientCertificate(pem=private + certificate.public_bytes(Encoding.PEM))

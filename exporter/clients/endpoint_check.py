@@ -15,8 +15,8 @@ from azure.core.rest import HttpRequest
 
 from exporter.clients.http.exchange import USER_AGENT
 from exporter.clients.http.facts import facts_from
-from exporter.clients.http.instrumented import TimedSSLObject, make_context
 from exporter.clients.http.network import Network, split_url
+from exporter.clients.http.timed_sockets import TimedSSLObject, make_context
 from exporter.core.faults import Fault
 from exporter.core.model import Facts
 

@@ -27,9 +27,9 @@ from azure.identity.aio import (
 
 from exporter.clients.certificate_file import load_certificate
 from exporter.clients.http.exchange import USER_AGENT, HttpExchange, SecretTimeoutError
+from exporter.clients.http.exchange_timer import CURRENT
 from exporter.clients.http.facts import facts_from
 from exporter.clients.http.network import Network, split_url
-from exporter.clients.http.timing import CURRENT
 from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.config.model import Credential
 from exporter.core.connector_secret import CLIENT_ID_DIGITS, split_connector_secret
@@ -38,7 +38,7 @@ from exporter.core.faults import Fault
 from exporter.core.known_secrets import remember_token
 from exporter.core.masking import mask
 from exporter.core.model import Challenge, CredentialKind, Facts, TokenResponse
-from exporter.core.parsing.error_body import found_instead
+from exporter.core.parsing.error_body import unexpected_text
 from exporter.core.parsing.key_vault import check_token, read_token, unix_time
 from exporter.runtime.thread_pool import PoolExhausted
 
@@ -176,11 +176,11 @@ def _assess(exchange: HttpExchange, kind: _CredentialSpec, *, entra: str) -> Tok
     if kind.ambient and (_lacks_response_of(entra, facts) or isinstance(exchange.error, CredentialUnavailableError)):
         facts = replace(facts, endpoint=exchange.timer.endpoint, detail=_identity_detail(exchange, facts))
         return TokenResponse(_identity_unavailable(facts, _identity_fault(exchange)))
-    if facts.fault is not Fault.NONE or exchange.answer is None:
+    if facts.fault is not Fault.NONE or exchange.response is None:
         return TokenResponse(facts)
-    fault, token = read_token(exchange.answer.body)
+    fault, token = read_token(exchange.response.body)
     remember_token(token or "")
-    detail = mask(found_instead(fault, exchange.answer.body)) if token is None else ""
+    detail = mask(unexpected_text(fault, exchange.response.body)) if token is None else ""
     return TokenResponse(replace(facts, fault=fault, detail=detail), token, expires_at)
 
 
@@ -200,7 +200,7 @@ def _identity_fault(exchange: HttpExchange) -> Fault:
 
     Azure Arc responds to the first request with the path of a key file. Without a further response, the file was not read.
     """
-    headers = {} if exchange.answer is None or exchange.answer.status != 401 else exchange.answer.headers
+    headers = {} if exchange.response is None or exchange.response.status != 401 else exchange.response.headers
     proof = headers.get("WWW-Authenticate", "").lower().startswith("basic realm=")
     return Fault.IDENTITY_KEY_UNREADABLE if proof else Fault.IDENTITY_UNAVAILABLE
 

@@ -17,7 +17,7 @@ import aiohttp
 
 from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.runtime.os_errors import number_of, text_of
-from exporter.tde.gate.conditions import Condition, Reason, reason
+from exporter.tde.gate.conditions import Condition, GateReason, reason
 from exporter.tde.gate.model import ExporterState
 from exporter.tde.gate.response import read_state
 
@@ -32,7 +32,7 @@ class AccessError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
+class ApiAccess:
     """The exporter's address, and how to sign in."""
 
     url: str  # with a slash at its end
@@ -42,7 +42,7 @@ class Access:
     ca_file: Path | None = None
 
 
-def check_password(access: Access) -> None:
+def check_password(access: ApiAccess) -> None:
     """Refuse to send a password in clear text over a network. Raises AccessError."""
     if access.user is not None and access.url.startswith("http:") and not on_loopback(urlsplit(access.url).hostname or ""):
         raise AccessError("--web.user: the password would be sent without TLS: use an https URL")
@@ -72,7 +72,7 @@ def parse_url(text: str, port: int = 10377, flags: str = "--web.user and --web.p
     return f"{url.scheme}://{url.netloc}{url.path.rstrip('/')}/"
 
 
-async def fetch_state(access: Access) -> ExporterState | Reason:
+async def fetch_state(access: ApiAccess) -> ExporterState | GateReason:
     """Return the targets of the exporter, or why they are not known. Raises AccessError."""
     shown = access.url.rstrip("/")
     tls = trust(access.ca_file, "--web.ca.file")
@@ -96,7 +96,7 @@ async def fetch_state(access: Access) -> ExporterState | Reason:
     return read_state(data, shown)
 
 
-def _headers(access: Access) -> dict[str, str]:
+def _headers(access: ApiAccess) -> dict[str, str]:
     if access.user is None:
         return _HEADERS
     pair = base64.b64encode(f"{access.user}:{access.password}".encode()).decode()

@@ -29,7 +29,7 @@ from exporter.core.faults import Fault
 from exporter.core.masking import mask
 from exporter.core.model import Challenge, Facts, KeyFacts, Phase
 from exporter.core.parsing.challenge import read_challenge
-from exporter.core.parsing.error_body import found_instead
+from exporter.core.parsing.error_body import unexpected_text
 from exporter.core.parsing.key_vault import encode, read_deleted_key, read_key, read_value
 
 T = TypeVar("T")
@@ -106,7 +106,7 @@ class VaultSession:
     async def challenge(self, *, deadline: float) -> tuple[Facts, Challenge | None]:
         """Send a request without a token, as the connector does, and read the challenge."""
         exchange = await self._send("GET", "/keys", None, deadline=deadline)
-        answer = exchange.answer
+        answer = exchange.response
         if answer is not None and answer.status == 401 and answer.complete:
             _, challenge = read_challenge(answer.headers.get("WWW-Authenticate"))
             if challenge is not None and self._distrust(challenge) is Fault.NONE:
@@ -118,12 +118,12 @@ class VaultSession:
         facts = facts_from(exchange)
         if facts.fault is Fault.NONE:
             return replace(facts, fault=Fault.NO_CHALLENGE), None
-        if exchange.answer is None or facts.status != 401:
+        if exchange.response is None or facts.status != 401:
             return facts, None
-        broken = fault_of_body(exchange, exchange.answer)
+        broken = fault_of_body(exchange, exchange.response)
         if broken not in (Fault.NONE, Fault.BODY_TRUNCATED):  # a truncated body is acceptable here, a late one is not
             return replace(facts, fault=broken, raised_at=exchange.raised_at if broken is Fault.INTERNAL else None), None
-        fault, challenge = read_challenge(exchange.answer.headers.get("WWW-Authenticate"))
+        fault, challenge = read_challenge(exchange.response.headers.get("WWW-Authenticate"))
         detail = facts.detail
         if challenge is not None:
             fault, detail = self._distrust(challenge), mask(f"the 401 names {challenge.authority} and {challenge.resource}")
@@ -197,9 +197,9 @@ def _body(algorithm: str, data: bytes) -> bytes:
 
 def _with_value(exchange: HttpExchange, read: Callable[[bytes], tuple[Fault, T | None]]) -> tuple[Facts, T | None]:
     facts = facts_from(exchange)
-    if facts.fault is not Fault.NONE or exchange.answer is None:
+    if facts.fault is not Fault.NONE or exchange.response is None:
         return facts, None
-    fault, value = read(exchange.answer.body)
+    fault, value = read(exchange.response.body)
     if fault is Fault.NONE:
         return facts, value
-    return replace(facts, fault=fault, detail=mask(found_instead(fault, exchange.answer.body))), None
+    return replace(facts, fault=fault, detail=mask(unexpected_text(fault, exchange.response.body))), None

@@ -14,8 +14,8 @@ from exporter.config.includes import LoadedFiles
 from exporter.config.model import Config, Module, Target
 from exporter.config.problems import Location, ProblemList
 from exporter.config.schema import REFERENCES
+from exporter.core.probe_starts import slots_for
 from exporter.core.suggestions import nearest
-from exporter.core.timing import slots_for
 
 DEFAULT_MODULE = "default"
 
@@ -32,12 +32,12 @@ class Declarations:
     complete: bool = True
 
 
-def build_config(gathered: LoadedFiles, problems: ProblemList) -> tuple[Config | None, Declarations | None]:
+def build_config(loaded: LoadedFiles, problems: ProblemList) -> tuple[Config | None, Declarations | None]:
     """Build the configuration; None if there is any problem. Problems are reported."""
-    if not gathered.parts:
+    if not loaded.parts:
         return None, None
-    parts = gathered.parts
-    declared = Declarations(parts[0].location, complete=gathered.complete)
+    parts = loaded.parts
+    declared = Declarations(parts[0].location, complete=loaded.complete)
     _declare_names(parts, declared)
     _check_references(parts, declared)
     globals_ = build_globals(parts[0].get("global"), declared.main)
@@ -52,11 +52,11 @@ def build_config(gathered: LoadedFiles, problems: ProblemList) -> tuple[Config |
         credentials={credential.name: credential for credential in credentials if credential is not None},
         modules={DEFAULT_MODULE: Module(name=DEFAULT_MODULE)} | {module.name: module for module in modules},
         targets={
-            target.name: replace(target, config_file=gathered.files[0], vantage=globals_.settings.vantage)
+            target.name: replace(target, config_file=loaded.files[0], vantage=globals_.settings.vantage)
             for target in targets
             if target is not None
         },
-        files=tuple(gathered.files),
+        files=tuple(loaded.files),
     )
     if not declared.concurrency:
         enough = slots_for([(target.interval, target.timeout) for target in config.targets.values()])

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from exporter.config.model import Config
 from exporter.config.traffic import LookupStream, Stream, expiry_lookups, streams
 from exporter.core.endpoints import cloud_of
-from exporter.core.timing import JITTER, LOOK_UP_SECONDS
+from exporter.core.probe_starts import JITTER, LOOKUP_SECONDS
 from exporter.core.vault_limits import OTHER_OPERATIONS, WINDOW_SECONDS, key_operations_limit
 
 MONTH_SECONDS = 30 * 86400.0
@@ -130,7 +130,7 @@ def _lookup_numbers(lookup: LookupStream) -> Monthly:
     """Each lookup needs its own token: hourly lookups rarely coincide."""
     rows, billable = len(lookup.operations), sum(operation.billable for operation in lookup.operations)
     requests = rows or 1
-    times = MONTH_SECONDS / LOOK_UP_SECONDS
+    times = MONTH_SECONDS / LOOKUP_SECONDS
     return Monthly(set(), requests * times, billable * times, rows * times, times)
 
 

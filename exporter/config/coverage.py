@@ -14,7 +14,7 @@ from exporter.core.model import CredentialKind, Mode, Vantage
 
 _Lines = Iterator[tuple[str, str]]  # key of the target's section, message
 
-_ON_THE_HOST = "run the exporter on the SQL Server's host with vantage: sql_host"
+_RUN_ON_HOST = "run the exporter on the SQL Server's host with vantage: sql_host"
 _UNWRAPPING = ("next_credential", "retained_versions", "recovery_vault")
 
 
@@ -51,7 +51,7 @@ NO_VERDICT: Mapping[str, NoVerdict] = {
     "identity_of_another_host": NoVerdict(
         _elsewhere,
         "credential",
-        f"a managed identity belongs to its host, so there is no verdict from another host: {_ON_THE_HOST}",
+        f"a managed identity belongs to its host, so there is no verdict from another host: {_RUN_ON_HOST}",
     ),
     "read_only": NoVerdict(
         lambda target, config: target.key_version is not None and _mode(target, config) is Mode.READ_ONLY,
@@ -88,7 +88,7 @@ def weak_proof(target: Target, config: Config, _: date) -> _Lines:
     if staged is not None and staged.kind.is_managed and _central(config):
         yield (
             "next_credential",
-            f"a managed identity belongs to its host, so no other host can test it: {_ON_THE_HOST}",
+            f"a managed identity belongs to its host, so no other host can test it: {_RUN_ON_HOST}",
         )
     if config.credentials[target.credential].kind is CredentialKind.DEFAULT and _central(config) and mode is not Mode.CANARY:
         yield (

@@ -29,20 +29,20 @@ class LoadedFiles:
 
 def read_with_includes(path: Path, problems: ProblemList) -> LoadedFiles:
     """Read `path` and its includes. Problems are reported, never raised."""
-    return _Reading(problems).run(path)
+    return _IncludeReader(problems).run(path)
 
 
-class _Reading:
+class _IncludeReader:
     def __init__(self, problems: ProblemList) -> None:
         self._problems = problems
-        self._gathered = LoadedFiles()
+        self._loaded = LoadedFiles()
         self._seen: set[str] = set()
         self._shown: set[str] = set()
 
     def run(self, path: Path) -> LoadedFiles:
         location = Location(problems=self._problems, file=str(path), base=Path.cwd() / path.parent)
         self._file(Path.cwd() / path, location, location, above=())
-        return self._gathered
+        return self._loaded
 
     def _file(self, path: Path, named: Location, location: Location, *, above: tuple[str, ...]) -> None:
         """Read one file, which the files `above` include."""
@@ -51,29 +51,29 @@ class _Reading:
             named.error(f"{location.file} includes itself: remove one of the includes")
             return
         if len(above) > NESTING_LIMIT:
-            self._gathered.complete = False
+            self._loaded.complete = False
             named.error(f"more than {NESTING_LIMIT} nested includes: include the file from the main file")
             return
         if identity in self._seen:
             return
         self._seen.add(identity)
-        self._gathered.files.append(path)
+        self._loaded.files.append(path)
         if location.file not in self._shown:
             self._shown.add(location.file)
             self._problems.files.append(location.file)
         root = self._root(path, named, location)
-        section = None if root is None else read_section(root, location.at(root.line, root.column), TOP)
+        section = None if root is None else read_section(root, location.position(root.line, root.column), TOP)
         if section is None:
-            self._gathered.complete = False
+            self._loaded.complete = False
             return
         if above and section.is_set("global"):
             section.location_of("global").error("is only allowed in the main file: move it there")
-        self._gathered.parts.append(section)
+        self._loaded.parts.append(section)
         for pattern, place in section.get("include") or ():
             self._include(pattern, place, above=(*above, identity))
 
     def _root(self, path: Path, named: Location, location: Location) -> Node | None:
-        if len(self._gathered.files) > FILE_LIMIT:
+        if len(self._loaded.files) > FILE_LIMIT:
             named.error(f"more than {FILE_LIMIT} files: merge some of them")
             return None
         try:
@@ -81,14 +81,14 @@ class _Reading:
         except FileUnreadableError as error:
             named.error(str(error))
         except DocumentError as error:
-            location.at(error.line, error.column).error(error.message)
+            location.position(error.line, error.column).error(error.message)
         return None
 
     def _include(self, pattern: str, named: Location, *, above: tuple[str, ...]) -> None:
         if not glob.has_magic(pattern):
             self._included(pattern, named, above=above)
             return
-        self._gathered.patterns.append(str(named.base / pattern))
+        self._loaded.patterns.append(str(named.base / pattern))
         matches = sorted(glob.glob(pattern, root_dir=named.base))  # noqa: PTH207 - Path.glob refuses whole paths
         if not matches:
             named.warn("no file matches this pattern")

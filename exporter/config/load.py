@@ -33,14 +33,14 @@ class Loaded:
 def load_config(path: Path, *, today: date | None = None) -> Loaded:
     """Read, check and merge the configuration. No content of a file makes it raise."""
     problems = ProblemList()
-    gathered = read_with_includes(Path(path), problems)
-    config, declared = build_config(gathered, problems)
+    loaded = read_with_includes(Path(path), problems)
+    config, declared = build_config(loaded, problems)
     if config is not None and declared is not None:
         advise(config, declared, today or datetime.now(UTC).date())
     return Loaded(
         config=config,
         problems=problems.errors,
         warnings=problems.warnings,
-        files=tuple(gathered.files),
-        patterns=tuple(gathered.patterns),
+        files=tuple(loaded.files),
+        patterns=tuple(loaded.patterns),
     )

@@ -30,7 +30,7 @@ def names_of(
     """
     facts = [result.facts for result in steps if result.facts is not None]
     results = list(auxiliary)
-    newest = next((one.key for one in results if one.what is AuxiliaryKind.NEWEST and one.key is not None), None)
+    newest = next((one.key for one in results if one.kind is AuxiliaryKind.NEWEST and one.key is not None), None)
     given = (None, None, None) if credential is None else (credential.client_id, credential.kind, credential.secret_path)
     return Names(
         target=target.name,
@@ -49,7 +49,7 @@ def names_of(
         vantage=target.vantage,
         staged=target.next_credential,
         staged_usable=any(
-            one.what is AuxiliaryKind.NEXT and one.credential == target.next_credential and one.usable is True for one in results
+            one.kind is AuxiliaryKind.NEXT and one.credential == target.next_credential and one.usable is True for one in results
         ),
         newest=None if newest is None else newest.version,
         modulus=b"" if key is None else key.modulus,
@@ -62,12 +62,12 @@ def _first(values: Iterable[_T | None]) -> _T | None:
 
 def names_of_auxiliary(target: Target, result: AuxiliaryResult) -> Names:
     """Return the names for the failure of an auxiliary probe: of its own vault, key version and credential."""
-    staged, retained = result.what is AuxiliaryKind.NEXT, result.what is AuxiliaryKind.RETAINED
+    staged, retained = result.kind is AuxiliaryKind.NEXT, result.kind is AuxiliaryKind.RETAINED
     key, _, version = result.name.rpartition("/") if retained else (target.key_name, "", target.key_version)
     return replace(
         names_of(target, result.steps, result.failure),
         target=f"{target.name} --credential {result.credential}" if staged else target.name,
         vault=result.vault,
         key=key,
-        version=None if result.what is AuxiliaryKind.NEWEST else version,
+        version=None if result.kind is AuxiliaryKind.NEWEST else version,
     )

@@ -10,7 +10,7 @@ from exporter.config.credential import NEEDS_CLIENT_ID, SOURCES, Credential
 from exporter.config.fields import Field, FieldType, Section, read_section, require
 from exporter.config.metadata import fields_of
 from exporter.config.model import Settings
-from exporter.config.module import Module, Proxy, Tls
+from exporter.config.module import Module, ModuleTls, Proxy
 from exporter.config.problems import Location
 from exporter.config.target import Retained, Target
 from exporter.config.types import Json
@@ -18,7 +18,7 @@ from exporter.config.yaml_tree import Mapping, Node, Scalar
 from exporter.core.model import CredentialKind
 
 GLOBAL, CREDENTIAL, MODULE, PROXY, TLS, TARGET, RETAINED = (
-    fields_of(model) for model in (Settings, Credential, Module, Proxy, Tls, Target, Retained)
+    fields_of(model) for model in (Settings, Credential, Module, Proxy, ModuleTls, Target, Retained)
 )
 TARGET_DEFAULTS = tuple(field for field in TARGET if field.name != "name")
 # From keys that name another section's entry to that section.

@@ -33,7 +33,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _GUID = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,8})")
-_IN_CREDENTIALS = "${CREDENTIALS_DIRECTORY}/"  # differs for each unit, so that units can share a configuration
+_CREDENTIALS_PREFIX = "${CREDENTIALS_DIRECTORY}/"  # differs for each unit, so that units can share a configuration
 _ENVIRONMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -179,7 +179,7 @@ DATE = scalar("date", "a date such as 2027-03-01", (Type.DATE, Type.TEXT), _date
 
 def _path(node: Node, location: Location) -> Path | None:
     written = TEXT.read(node, location)
-    if written is None or not written.startswith(_IN_CREDENTIALS):
+    if written is None or not written.startswith(_CREDENTIALS_PREFIX):
         return None if written is None else location.base / written
     folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
     if not folder:
@@ -187,7 +187,7 @@ def _path(node: Node, location: Location) -> Path | None:
             "CREDENTIALS_DIRECTORY is not set: systemd sets it in a service; elsewhere set it to /run/credentials/UNIT"
         )
         return None
-    return Path(folder, written.removeprefix(_IN_CREDENTIALS))
+    return Path(folder, written.removeprefix(_CREDENTIALS_PREFIX))
 
 
 PATH = FieldType("path", _path, TEXT.json)
@@ -218,7 +218,7 @@ def list_of(kind: FieldType) -> FieldType:
         if not isinstance(node, Sequence):
             report_wrong_type(node, location, "a list")
             return None
-        places = [(item, location.item(index).at(item.line, item.column)) for index, item in enumerate(node.items)]
+        places = [(item, location.item(index).position(item.line, item.column)) for index, item in enumerate(node.items)]
         usable = (kind.read(item, at) for item, at in places)
         return [item for item in usable if item is not None]
 
@@ -235,7 +235,7 @@ def map_of(kind: FieldType, type_name: str) -> FieldType:
         found: dict[str, Any] = {}
         for key, value, at in unique_keys(node, location):
             if not _NAME.fullmatch(key.text):
-                at.at(key.line, key.column).error("expected a name of letters, digits, dots, underscores and hyphens")
+                at.position(key.line, key.column).error("expected a name of letters, digits, dots, underscores and hyphens")
             else:
                 found[key.text] = kind.read(value, at)
         return found

@@ -20,14 +20,14 @@ from exporter.core import durations
 from exporter.core.connector_secret import CLIENT_ID_DIGITS
 from exporter.core.known_secrets import SHORTEST, KnownSecrets
 from exporter.core.model import CredentialKind
+from exporter.core.probe_starts import ALERTED_SECONDS
 from exporter.core.thumbprint import Pin, contradiction
-from exporter.core.timing import ALERTED_SECONDS
 
 BUDGET_SHARE = 0.01  # of a vault's request limit: more could slow down SQL Server
 
 Advice = Iterator[tuple[Location, str]]
-_WITH_A_SECRET = (CredentialKind.CLIENT_SECRET, CredentialKind.CONNECTOR_SECRET)  # a certificate has its own expiry date
-_NEEDS_A_TENANT = (*_WITH_A_SECRET, CredentialKind.CLIENT_CERTIFICATE)  # the environment of the others sets it
+_SECRET_KINDS = (CredentialKind.CLIENT_SECRET, CredentialKind.CONNECTOR_SECRET)  # a certificate has its own expiry date
+_NEEDS_A_TENANT = (*_SECRET_KINDS, CredentialKind.CLIENT_CERTIFICATE)  # the environment of the others sets it
 # The settings of a module that decide which hosts receive a secret.
 _TRUST: Mapping[str, Callable[[Module], object]] = {
     "authority_host": lambda module: module.authority_host,
@@ -142,7 +142,7 @@ def _credential(credential: Credential, config: Config, today: date, *, used: bo
     if credential.expires_on is not None and credential.expires_on < today:
         yield "expires_on", f"{credential.expires_on} is in the past: write the date of the current secret"
     sources = (credential.expires_on, credential.graph_credential, credential.key_vault_secret)
-    if used and credential.kind in _WITH_A_SECRET and all(source is None for source in sources):
+    if used and credential.kind in _SECRET_KINDS and all(source is None for source in sources):
         yield "expires_on", "the expiry of the secret is unknown: write expires_on, graph_credential or key_vault_secret"
     lookup = config.credentials.get(credential.graph_credential or "")
     if lookup is not None and lookup.kind in _NEEDS_A_TENANT and not (lookup.tenant_id or credential.tenant_id):

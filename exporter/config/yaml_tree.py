@@ -135,7 +135,7 @@ class _Anchored:
 
 
 def _build(text: str) -> Node | None:
-    builder = _Builder()
+    builder = _TreeBuilder()
     try:
         for event in _events(text):
             builder.take(event)
@@ -163,7 +163,7 @@ def _not_yaml(error: yaml.MarkedYAMLError, text: str) -> DocumentError:
     return DocumentError(line + 1, column + 1, f"not YAML: {reason}: check quotes, brackets and indentation up to here")
 
 
-class _Builder:
+class _TreeBuilder:
     """Builds the tree from events, without recursion."""
 
     def __init__(self) -> None:

@@ -23,7 +23,7 @@ class AuxiliaryKind(StrEnum):
     NEWEST = "newest"  # which version of the key is the newest
 
 
-Identity = tuple[AuxiliaryKind, str, str]  # what, its name, the vault
+Identity = tuple[AuxiliaryKind, str, str]  # its kind, its name, the vault
 
 # Entra or the connector refuses the credential. After any other failure, it may still be valid.
 CREDENTIAL_REFUSED = refusing(Refused.CREDENTIAL, Refused.EXPIRED_CREDENTIAL)
@@ -42,7 +42,7 @@ class AuxiliaryResult:
     version that was read.
     """
 
-    what: AuxiliaryKind
+    kind: AuxiliaryKind
     name: str
     vault: str
     credential: str
@@ -54,32 +54,32 @@ class AuxiliaryResult:
     @property
     def failure(self) -> StepResult | None:
         """The first failed step that counts."""
-        return first_failure(self.what, self.steps)
+        return first_failure(self.kind, self.steps)
 
     @property
     def identity(self) -> Identity:
         """Equal for all auxiliary probes of the same credential, version or vault."""
-        return self.what, self.name, self.vault
+        return self.kind, self.name, self.vault
 
 
-def first_failure(what: AuxiliaryKind, steps: Sequence[StepResult]) -> StepResult | None:
+def first_failure(kind: AuxiliaryKind, steps: Sequence[StepResult]) -> StepResult | None:
     """Return the first failed step that counts for this auxiliary probe.
 
     A refused wrap only counts for a staged credential, and only if the caller is refused: an expired key does not wrap either.
     """
     failed = [result for result in steps if result.outcome is Outcome.FAILED]
-    return next((result for result in failed if _counts(what, result)), None)
+    return next((result for result in failed if _counts(kind, result)), None)
 
 
-def assess(what: AuxiliaryKind, steps: Sequence[StepResult]) -> bool | None:
+def assess(kind: AuxiliaryKind, steps: Sequence[StepResult]) -> bool | None:
     """Return whether the tested credential, version or vault is usable, or None."""
-    failure = first_failure(what, steps)
+    failure = first_failure(kind, steps)
     if failure is not None:
-        refused = CREDENTIAL_REFUSED | CALLER_REFUSED | (frozenset() if what is AuxiliaryKind.NEXT else KEY_REFUSED)
+        refused = CREDENTIAL_REFUSED | CALLER_REFUSED | (frozenset() if kind is AuxiliaryKind.NEXT else KEY_REFUSED)
         return False if failure.reason in refused else None
-    last = Step.GET_KEY if what is AuxiliaryKind.NEWEST else Step.UNWRAP_KEY
+    last = Step.GET_KEY if kind is AuxiliaryKind.NEWEST else Step.UNWRAP_KEY
     return True if any(result.step is last and result.outcome is Outcome.OK for result in steps) else None
 
 
-def _counts(what: AuxiliaryKind, result: StepResult) -> bool:
-    return result.step is not Step.WRAP_KEY or (what is AuxiliaryKind.NEXT and result.reason in CALLER_REFUSED)
+def _counts(kind: AuxiliaryKind, result: StepResult) -> bool:
+    return result.step is not Step.WRAP_KEY or (kind is AuxiliaryKind.NEXT and result.reason in CALLER_REFUSED)

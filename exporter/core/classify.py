@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from exporter.core.faults import Fault
-from exporter.core.model import Facts, Step
+from exporter.core.model import KEY_STEPS, Facts, Step
 from exporter.core.reasons import Reason
 from exporter.core.reasons.markers import ENTRA_REASONS, VAULT_REASONS, markers_of
 
@@ -38,13 +38,12 @@ class StatusRule:
 
 
 _TOKEN = (Step.TOKEN,)
-_WITH_TOKEN = (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)
 
 # The meaning of an HTTP status from the vault, from Entra, or from a proxy in response to CONNECT.
 STATUS_RULES: tuple[StatusRule, ...] = (
     StatusRule(401, 401, 3303, Reason.CREDENTIALS_REFUSED, steps=_TOKEN),
-    StatusRule(401, 401, 3305, Reason.TOKEN_WRONG_AUDIENCE, steps=_WITH_TOKEN, markers=("akv10022",)),
-    StatusRule(401, 401, 3305, Reason.TOKEN_WRONG_ISSUER, steps=_WITH_TOKEN, markers=("akv10032",)),
+    StatusRule(401, 401, 3305, Reason.TOKEN_WRONG_AUDIENCE, steps=KEY_STEPS, markers=("akv10022",)),
+    StatusRule(401, 401, 3305, Reason.TOKEN_WRONG_ISSUER, steps=KEY_STEPS, markers=("akv10032",)),
     StatusRule(401, 401, 3010, Reason.TOKEN_REJECTED),
     StatusRule(403, 403, 3077, Reason.FORBIDDEN),
     StatusRule(404, 404, 3076, Reason.NOT_FOUND),
@@ -155,7 +154,7 @@ FAULT_RULES: tuple[FaultRule, ...] = (
     *_rules(3818, Fault.PEM_KEY_UNUSABLE, reason=Reason.CERTIFICATE_UNUSABLE),
     *_rules(3819, Fault.PEM_REQUEST, reason=Reason.CERTIFICATE_UNUSABLE),
 )
-_BY_FAULT: Mapping[Fault, tuple[FaultRule, ...]] = {
+_FAULT_RULES: Mapping[Fault, tuple[FaultRule, ...]] = {
     fault: tuple(rule for rule in FAULT_RULES if rule.fault is fault) for fault in Fault
 }
 
@@ -163,20 +162,20 @@ _BY_FAULT: Mapping[Fault, tuple[FaultRule, ...]] = {
 def classify(step: Step, facts: Facts) -> Classification:
     """Classify a failed step. Total: a failure without a rule is 3001."""
     if facts.fault in (Fault.HTTP_STATUS, Fault.PROXY_STATUS):
-        classification = _by_status(step, facts)
+        classification = _classify_status(step, facts)
     else:
-        classification = _by_fault(step, facts.fault)
+        classification = _classify_fault(step, facts.fault)
     return Classification(classification.code, Reason.SCRAPE_TIMEOUT) if facts.cut_by_scrape else classification
 
 
-def _by_fault(step: Step, fault: Fault) -> Classification:
-    for rule in _BY_FAULT[fault]:
+def _classify_fault(step: Step, fault: Fault) -> Classification:
+    for rule in _FAULT_RULES[fault]:
         if rule.steps is None or step in rule.steps:
             return Classification(rule.code, rule.reason)
     return Classification(UNKNOWN, Reason.INTERNAL)
 
 
-def _by_status(step: Step, facts: Facts) -> Classification:
+def _classify_status(step: Step, facts: Facts) -> Classification:
     found = markers_of(facts) if facts.fault is Fault.HTTP_STATUS else frozenset()
     rule = _status_rule(step, facts.status or 0, found)
     if facts.fault is Fault.PROXY_STATUS:

@@ -24,12 +24,12 @@ TOGETHER_SECONDS: Final = 600.0  # between the beginnings of two failures that b
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """If `ratio` of the vaults behind a link, and at least `MANY`, fail with these reasons, that is one cause of the link `to`."""
+    """If `ratio` of the vaults behind a link, and at least `MANY`, fail with these reasons, that is one cause of the link `cause_link`."""
 
     reasons: Collection[Reason]
-    behind: Link
+    shared_link: Link
     ratio: float
-    to: Link
+    cause_link: Link
 
 
 class _Failure(NamedTuple):
@@ -41,15 +41,15 @@ class _Failure(NamedTuple):
     reason: Reason | None
 
 
-_OF_THE_HOST: Final = frozenset(reason for reason in Reason if reason.row.is_of_host)
+_HOST_REASONS: Final = frozenset(reason for reason in Reason if reason.row.is_of_host)
 # The vaults refuse the address or the network of the caller, with any credential.
-_OF_THE_ADDRESS: Final = refusing(Refused.ADDRESS)
+_ADDRESS_REASONS: Final = refusing(Refused.ADDRESS)
 # The first one that applies to a failure.
 SPREADS: Final = (
-    Spread(spreading_to(Link.HOST) | _OF_THE_HOST, Link.HOST, NEARLY_ALL_RATIO, Link.HOST),
-    Spread(_OF_THE_HOST, Link.HOST, 0.0, Link.HOST),
+    Spread(spreading_to(Link.HOST) | _HOST_REASONS, Link.HOST, NEARLY_ALL_RATIO, Link.HOST),
+    Spread(_HOST_REASONS, Link.HOST, 0.0, Link.HOST),
     Spread(spreading_to(Link.REGION), Link.REGION, MANY_RATIO, Link.REGION),
-    Spread(_OF_THE_ADDRESS, Link.CREDENTIAL, MANY_RATIO, Link.VAULT),
+    Spread(_ADDRESS_REASONS, Link.CREDENTIAL, MANY_RATIO, Link.VAULT),
     Spread(spreading_to(Link.CREDENTIAL), Link.CREDENTIAL, MANY_RATIO, Link.CREDENTIAL),
 )
 _MOVABLE: Final = (Link.VAULT, Link.HOST)  # the host's own failures count among those of vaults
@@ -79,8 +79,8 @@ class CommonCauses:
         self._failures[target] = own, failed
         if own.link in _MOVABLE and not own.unsteady:
             for place, spread in _SPREADS_OF[failed.reason]:
-                if spread.behind in names:
-                    self._movable[place, names[spread.behind]].append(_Failure(failed.since, target, vault, failed.reason))
+                if spread.shared_link in names:
+                    self._movable[place, names[spread.shared_link]].append(_Failure(failed.since, target, vault, failed.reason))
 
     def find(self) -> dict[str, Cause]:
         """Return the cause of each failed target."""
@@ -89,8 +89,8 @@ class CommonCauses:
             spread = SPREADS[place]
             alike = [each for each in failures if each.target not in moved]
             vaults = {each.vault for each in alike}
-            if len(vaults) >= MANY and len(vaults) >= spread.ratio * len(self._vaults[spread.behind, name]):
-                cause = Cause(spread.to, name if spread.to is spread.behind else "", _most_frequent(alike))
+            if len(vaults) >= MANY and len(vaults) >= spread.ratio * len(self._vaults[spread.shared_link, name]):
+                cause = Cause(spread.cause_link, name if spread.cause_link is spread.shared_link else "", _most_frequent(alike))
                 moved.update(dict.fromkeys([each.target for each in alike], cause))
         return self._merged({target: moved.get(target, own) for target, (own, _) in self._failures.items()})
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from exporter.core.faults import Fault, FaultOrigin
 from exporter.core.model import Phase, Step
 
-OUT_OF_TIME = {*(fault for fault in Fault if fault.origin is FaultOrigin.TIMEOUT), Fault.SECRET_TIMEOUT}
+TIMEOUT_FAULTS = {*(fault for fault in Fault if fault.origin is FaultOrigin.TIMEOUT), Fault.SECRET_TIMEOUT}
 # A step with less than this share of the probe's timeout had too little time: its timeout is not the server's fault.
 FAIR_SHARE = 0.1
 

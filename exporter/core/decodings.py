@@ -15,7 +15,7 @@ GAPS = re.compile(r"[\s\x00-\x20\x7f-\xa0\xad\u200b-\u200f\u2028-\u202f\u2060-\u
 _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{11,}")  # at least eight bytes
 _HEX = re.compile(r"[0-9A-Fa-f]{16,}")
-_BETWEEN_BYTES = re.compile(r"[:,-]|0x")
+_BYTE_SEPARATOR = re.compile(r"[:,-]|0x")
 _CLEAN = re.compile(r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]{8,}")
 _ALTERNATIVE = str.maketrans("-_", "+/")
 _LAYOUT = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "v": "\v"}
@@ -51,7 +51,7 @@ def decoded(text: str) -> Iterator[str]:
         runs = [run.translate(_ALTERNATIVE) for run in runs]
         for offset in range(4):
             yield "\n".join(readable(_base64(run[offset:])) for run in runs)
-    if runs := _HEX.findall(_BETWEEN_BYTES.sub("", dense)):
+    if runs := _HEX.findall(_BYTE_SEPARATOR.sub("", dense)):
         for offset in range(2):
             yield "\n".join(readable(bytes.fromhex(run[offset : len(run) - (len(run) - offset) % 2])) for run in runs)
 

@@ -18,7 +18,7 @@ from exporter.core.reasons.row import Refused
 _EXPIRED: Final = refusing(Refused.EXPIRED_CREDENTIAL)
 # Seconds for which a date may have passed although Entra ID accepts the credential: a declared date means the start of its day,
 # and a token may be older than the probe that uses it.
-_MAY_HAVE_PASSED: Final = 86400.0
+_DATE_TOLERANCE: Final = 86400.0
 REFUSED: Final = "wrong: Entra ID refuses the credential as expired"
 ACCEPTED: Final = "wrong: Entra ID accepted the credential after that date"
 
@@ -53,28 +53,35 @@ def entra_answer(steps: Sequence[StepResult], at: float, before: EntraAnswer | N
     return EntraAnswer(at=at, expired_since=at if since is None else since)
 
 
-def held_against(credential: str, ends: Iterable[CredentialExpiry], answer: EntraAnswer | None) -> tuple[CredentialExpiry, ...]:
+def mark_wrong_dates(
+    credential: str, expiries: Iterable[CredentialExpiry], answer: EntraAnswer | None
+) -> tuple[CredentialExpiry, ...]:
     """Return the dates of a credential with the wrong ones marked, and the date of Entra ID itself if it calls the credential expired."""
     if answer is None:
-        return tuple(ends)
+        return tuple(expiries)
     since = answer.expired_since
     if since is None:
-        latest = answer.at - _MAY_HAVE_PASSED
+        latest = answer.at - _DATE_TOLERANCE
         return tuple(
-            replace(end, wrong=ACCEPTED) if end.expires_at is not None and end.expires_at < latest else end for end in ends
+            replace(expiry, wrong=ACCEPTED) if expiry.expires_at is not None and expiry.expires_at < latest else expiry
+            for expiry in expiries
         )
     own = CredentialExpiry(credential=credential, source=Source.ENTRA, expires_at=since, looked_up_at=answer.at)
-    return (*(replace(end, wrong=REFUSED) if _is_later(end, answer.at) else end for end in ends), own)
+    return (*(replace(expiry, wrong=REFUSED) if _is_later(expiry, answer.at) else expiry for expiry in expiries), own)
 
 
-def wrong_dates(ends: Iterable[CredentialExpiry]) -> str:
+def wrong_dates(expiries: Iterable[CredentialExpiry]) -> str:
     """Return which dates Entra ID contradicts, such as `the declared date 2027-03-01 is wrong`; empty without any."""
-    dates = (("(none)" if end.expires_at is None else moment(end.expires_at)[:10], end.source) for end in ends if end.wrong)
+    dates = (
+        ("(none)" if expiry.expires_at is None else moment(expiry.expires_at)[:10], expiry.source)
+        for expiry in expiries
+        if expiry.wrong
+    )
     return ", ".join(f"the {_ADJECTIVES.get(source, source)} date {day} is wrong" for day, source in dates)
 
 
-def _is_later(end: CredentialExpiry, at: float) -> bool:
+def _is_later(expiry: CredentialExpiry, at: float) -> bool:
     """Whether a source reports a later date, or that there is none."""
-    if end.expires_at is None:
-        return end.looked_up_at is not None and not end.failure
-    return end.expires_at > at
+    if expiry.expires_at is None:
+        return expiry.looked_up_at is not None and not expiry.failure
+    return expiry.expires_at > at

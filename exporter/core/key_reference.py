@@ -54,7 +54,7 @@ def _parse_uri(text: str) -> KeyReference:
     return KeyReference(uri[2], uri[3], vault_host(uri[1]))
 
 
-def other_key(name: str, version: str | None, found: KeyFacts) -> str | None:
+def different_key(name: str, version: str | None, found: KeyFacts) -> str | None:
     """Return what `found` is instead of the requested key; None if it is that key.
 
     Key Vault ignores case in names and versions.

@@ -2,7 +2,7 @@
 
 Every text of a server, a proxy or a library is checked when the exporter records or shows it. Nothing is masked before it is
 parsed or compared: a server chooses its tokens, so it would decide what other targets read. `masking` masks unknown secrets by
-shape. `KNOWN` is the only state of the core: log formatters and records share one set.
+shape. `KNOWN_SECRETS` is the only state of the core: log formatters and records share one set.
 """
 
 from __future__ import annotations
@@ -165,6 +165,6 @@ def _folded(text: str) -> str:
     return GAPS.sub("", text).casefold()
 
 
-KNOWN = KnownSecrets()
-remember, remember_token, spare = KNOWN.remember, KNOWN.remember_token, KNOWN.spare
-reveals, stands_in_bytes, hide = KNOWN.reveals, KNOWN.stands_in_bytes, KNOWN.hide
+KNOWN_SECRETS = KnownSecrets()
+remember, remember_token, spare = KNOWN_SECRETS.remember, KNOWN_SECRETS.remember_token, KNOWN_SECRETS.spare
+reveals, stands_in_bytes, hide = KNOWN_SECRETS.reveals, KNOWN_SECRETS.stands_in_bytes, KNOWN_SECRETS.hide

@@ -27,6 +27,9 @@ class Step(StrEnum):
     UNWRAP_KEY = "unwrap_key"
 
 
+KEY_STEPS = (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)  # they send a token to the vault
+
+
 class Phase(StrEnum):
     """The parts of one exchange.
 
@@ -232,7 +235,7 @@ class Readiness:
     """
 
     ready: bool | None
-    why: str  # one of `verdict.WHY`
+    why: str  # a key of `readiness.WHY`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

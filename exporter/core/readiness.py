@@ -102,17 +102,17 @@ def deciding_failure(report: ProbeReport) -> StepResult | None:
     return next(iter(needed or failed), None)
 
 
-def seen_from(vantage: Vantage) -> str:
+def vantage_text(vantage: Vantage) -> str:
     """Return the vantage as text, which belongs to every verdict."""
     return "seen from the SQL host" if vantage is Vantage.SQL_HOST else "seen from a central host"
 
 
-def in_words(readiness: Readiness, vantage: Vantage) -> str:
+def readiness_text(readiness: Readiness, vantage: Vantage) -> str:
     """Return the verdict as text: `vault side ready, seen from the SQL host`.
 
     The text of an unknown verdict includes its cause.
     """
-    seen = seen_from(vantage)
+    seen = vantage_text(vantage)
     if readiness.ready is None:
         return f"vault side unknown, {seen}: {WHY[readiness.why]}"
     return f"vault side {'ready' if readiness.ready else 'not ready'}, {seen}"

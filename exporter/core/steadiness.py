@@ -28,15 +28,15 @@ NO_FAILURE: Final = FailedProbe(None, None, None)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unsteady:
-    """The failed probes among the last `of` probes. `most` is the most frequent failure, which `alike` of them have."""
+    """The failed probes among the last `probes` ones. `most` is the most frequent failure, which `alike` of them have."""
 
     failed: int
-    of: int
+    probes: int
     most: FailedProbe
     alike: int
 
     def __str__(self) -> str:
-        last = f"of the last {self.of} probes"
+        last = f"of the last {self.probes} probes"
         if self.most.code is None:
             return f"unsteady: {self.failed} {last} failed"
         if self.alike == self.failed:
@@ -44,9 +44,9 @@ class Unsteady:
         return f"unsteady: {self.failed} {last} failed, {self.alike} with {self.most.code}"
 
 
-def assess_steadiness(failed: Sequence[FailedProbe], of: int) -> Unsteady | None:
-    """Return how unsteady a ready target is; None if it is steady. `failed` are the failures of its last `of` probes."""
+def assess_steadiness(failed: Sequence[FailedProbe], probes: int) -> Unsteady | None:
+    """Return how unsteady a ready target is; None if it is steady. `failed` are the failures of its last `probes` probes."""
     if len(failed) < FAILURES_OF_UNSTEADY:
         return None
     most, alike = Counter(reversed(failed)).most_common(1)[0]  # of equally frequent ones, the latest
-    return Unsteady(failed=len(failed), of=of, most=most, alike=alike)
+    return Unsteady(failed=len(failed), probes=probes, most=most, alike=alike)

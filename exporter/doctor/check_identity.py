@@ -10,27 +10,27 @@ from dataclasses import replace
 from typing import Final
 
 from exporter.core.credential_expiry import Source
-from exporter.core.entra_answer import entra_answer, held_against, wrong_dates
+from exporter.core.entra_answer import entra_answer, mark_wrong_dates, wrong_dates
 from exporter.core.model import CredentialKind, Outcome, Step
 from exporter.core.reasons import Reason
 from exporter.doctor.evidence import Evidence
-from exporter.doctor.finding import Finding, day, failed, of_step, owned, passed, skipped, unknown, warned
+from exporter.doctor.finding import Finding, day, failed, owned, passed, skipped, step_finding, unknown, warned
 
 EXPIRY_WARN: Final = 30 * 86400.0  # seconds before an expiry
 _GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
-_WITHOUT_SECRET: Final = frozenset(
+_SECRETLESS_KINDS: Final = frozenset(
     {CredentialKind.MANAGED_IDENTITY, CredentialKind.WORKLOAD_IDENTITY, CredentialKind.DEFAULT, CredentialKind.CLIENT_CERTIFICATE}
 )
 
 
 def challenge(evidence: Evidence) -> Finding:
-    found = of_step(evidence, Step.CHALLENGE, "challenge")
+    found = step_finding(evidence, Step.CHALLENGE, "challenge")
     return found or passed("read as the connector reads it")
 
 
 def tenant(evidence: Evidence) -> Finding:
     if evidence.challenge is None:
-        return of_step(evidence, Step.CHALLENGE, "tenant") or unknown("no challenge was read")
+        return step_finding(evidence, Step.CHALLENGE, "tenant") or unknown("no challenge was read")
     named, own = evidence.challenge.tenant.lower(), (evidence.credential.tenant_id or "").lower()
     if not own:
         return passed("the credential has none: that of the vault is used")
@@ -54,7 +54,7 @@ def secret(evidence: Evidence) -> Finding:
     unreadable = owned(evidence, "secret")
     if unreadable is not None:
         return replace(unreadable, code=None, codeless=True)
-    if evidence.credential.kind in _WITHOUT_SECRET and evidence.credential.password is None:
+    if evidence.credential.kind in _SECRETLESS_KINDS and evidence.credential.password is None:
         return skipped(f"a {evidence.credential.kind.value.replace('_', ' ')} has none")
     return passed("can be read")
 
@@ -73,7 +73,7 @@ def credential_string(evidence: Evidence) -> Finding:
 
 
 def token(evidence: Evidence) -> Finding:
-    return of_step(evidence, Step.TOKEN, "token") or passed("issued by Entra")
+    return step_finding(evidence, Step.TOKEN, "token") or passed("issued by Entra")
 
 
 def audience(evidence: Evidence) -> Finding:
@@ -117,7 +117,7 @@ def _vault_finding(evidence: Evidence, check: str, success: str) -> Finding:
     get = evidence.report.step(Step.GET_KEY)
     requested = get is not None and get.outcome is not Outcome.SKIPPED
     if not requested:
-        return owned(evidence, check) or of_step(evidence, Step.GET_KEY, check) or unknown("no request was sent")
+        return owned(evidence, check) or step_finding(evidence, Step.GET_KEY, check) or unknown("no request was sent")
     return owned(evidence, check) or passed(success)
 
 
@@ -135,7 +135,7 @@ def credential_expiry(evidence: Evidence) -> Finding:
     """
     dates = [one for one in evidence.expiry if one.source is not Source.ENTRA]  # of an earlier probe
     answer = entra_answer(evidence.report.steps, evidence.now)
-    wrong = wrong_dates(held_against(evidence.credential.name, dates, answer))
+    wrong = wrong_dates(mark_wrong_dates(evidence.credential.name, dates, answer))
     if wrong and answer is not None and answer.expired_since is not None:
         return warned(f"Entra ID refuses it as expired: {wrong}")
     known = [(one.expires_at, one.source) for one in dates if one.expires_at is not None]

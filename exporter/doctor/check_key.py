@@ -9,15 +9,27 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
+from exporter.core.checks.check_owner import owner_of
 from exporter.core.checks.model import CheckOutcome, FailureMoment
-from exporter.core.checks.routing import owner_of
 from exporter.core.connector_secret import KEY_NAME_UNUSABLE, key_name_findings
 from exporter.core.faults import Fault
 from exporter.core.model import Outcome, Step
 from exporter.core.reasons import Reason
 from exporter.doctor.check_identity import EXPIRY_WARN
 from exporter.doctor.evidence import Evidence
-from exporter.doctor.finding import Finding, blocked, day, failed, failed_at, of_step, owned, passed, skipped, unknown, warned
+from exporter.doctor.finding import (
+    Finding,
+    blocked,
+    day,
+    failed,
+    failed_at,
+    owned,
+    passed,
+    skipped,
+    step_finding,
+    unknown,
+    warned,
+)
 
 _FORBIDDEN = 403
 _NO_KEY = "the key was not read"
@@ -34,13 +46,13 @@ def key_name(evidence: Evidence) -> Finding:
 
 
 def permission_get(evidence: Evidence) -> Finding:
-    found = of_step(evidence, Step.GET_KEY, "permission_get")
+    found = step_finding(evidence, Step.GET_KEY, "permission_get")
     key_was_read = found is not None and found.blocked_by in ("key_version", "key_type", "key_name")
     return passed("allowed") if found is None or key_was_read else found
 
 
 def key_version(evidence: Evidence) -> Finding:
-    found = of_step(evidence, Step.GET_KEY, "key_version")
+    found = step_finding(evidence, Step.GET_KEY, "key_version")
     if found is not None and found.blocked_by != "key_type":
         return found
     version = "there" if evidence.report.key is None else evidence.report.key.version
@@ -50,7 +62,7 @@ def key_version(evidence: Evidence) -> Finding:
 def key_type(evidence: Evidence) -> Finding:
     key = evidence.report.key
     if key is None:
-        return of_step(evidence, Step.GET_KEY, "key_type") or unknown(_NO_KEY)
+        return step_finding(evidence, Step.GET_KEY, "key_type") or unknown(_NO_KEY)
     text = f"{key.kty} {key.size_bits}" if key.size_bits else key.kty
     return passed(text) if key.supported else failed(f"{text}: {_SUPPORTED}", reason=Reason.KEY_UNSUPPORTED)
 
@@ -105,7 +117,7 @@ def permission(step: Step, check: str) -> Callable[[Evidence], Finding]:
         key, operation = evidence.report.key, _OPERATIONS[step]
         if key is not None and key.key_ops and operation not in key.key_ops:
             return blocked("key_ops")
-        found = of_step(evidence, step, check)
+        found = step_finding(evidence, step, check)
         # Different bytes after a round trip are no permission failure.
         return passed("allowed") if found is None or found.blocked_by == "round_trip" else found
 
@@ -115,7 +127,7 @@ def permission(step: Step, check: str) -> Callable[[Evidence], Finding]:
 def permission_list(evidence: Evidence) -> Finding:
     facts = evidence.listing
     if facts is None:
-        return of_step(evidence, Step.TOKEN, "permission_list") or unknown("no request was sent")
+        return step_finding(evidence, Step.TOKEN, "permission_list") or unknown("no request was sent")
     if facts.fault is Fault.NONE:
         return passed("allowed")
     if owned(evidence, "firewall") is not None:
@@ -126,7 +138,7 @@ def permission_list(evidence: Evidence) -> Finding:
 
 
 def round_trip(evidence: Evidence) -> Finding:
-    found = of_step(evidence, Step.UNWRAP_KEY, "round_trip")
+    found = step_finding(evidence, Step.UNWRAP_KEY, "round_trip")
     if found is not None:
         return found
     wrapped = evidence.report.step(Step.WRAP_KEY)
@@ -137,7 +149,7 @@ def round_trip(evidence: Evidence) -> Finding:
 
 
 def retained_versions(evidence: Evidence) -> Finding:
-    results = [one for one in evidence.auxiliary if one.what is AuxiliaryKind.RETAINED]
+    results = [one for one in evidence.auxiliary if one.kind is AuxiliaryKind.RETAINED]
     if not results:
         return skipped("none were probed" if evidence.target.retained_versions else "none are declared")
     owner = next((name for one in results if (name := _owner_of_same(evidence, one)) is not None), None)
@@ -165,7 +177,7 @@ def newest_version(evidence: Evidence) -> Finding:
     pinned = evidence.target.key_version
     if pinned is None:
         return skipped("no version is pinned")
-    newest = next((one.key for one in evidence.auxiliary if one.what is AuxiliaryKind.NEWEST and one.key is not None), None)
+    newest = next((one.key for one in evidence.auxiliary if one.kind is AuxiliaryKind.NEWEST and one.key is not None), None)
     if newest is None:
         return unknown("the newest version was not read")
     return passed("the pinned one") if newest.version == pinned else warned(f"{newest.version} is newer than the pinned one")

@@ -12,12 +12,12 @@ from types import MappingProxyType
 from typing import Final
 
 from exporter.config.model import ExpectPath
-from exporter.core.checks.routing import owner_of
+from exporter.core.checks.check_owner import owner_of
 from exporter.core.classify import classify
 from exporter.core.faults import Fault
 from exporter.core.model import CredentialKind, Outcome, Step, StepResult
 from exporter.core.reasons import Reason
-from exporter.doctor.evidence import Certificate, Endpoint, Evidence
+from exporter.doctor.evidence import Endpoint, Evidence, HostCertificate
 from exporter.doctor.finding import Finding, day, failed, failed_at, owned, passed, skipped, unknown, warned
 
 SKEW_WARN, SKEW_FAIL = 120.0, 300.0  # seconds
@@ -44,7 +44,7 @@ def _failure(evidence: Evidence, endpoint: Endpoint, check: str) -> Finding | No
     return owned(evidence, check)
 
 
-def _at(check: str, assess: _AtHost) -> CheckFunction:
+def _host_check(check: str, assess: _AtHost) -> CheckFunction:
     """Return the check of the host that its name ends with; `assess` receives the failure that belongs to it."""
 
     def run(evidence: Evidence) -> Finding:
@@ -84,7 +84,7 @@ def _issuer(evidence: Evidence, endpoint: Endpoint, _failure: Finding | None) ->
     return _assess_issuer(endpoint, endpoint.certificate, trusts=trusts)
 
 
-def _assess_issuer(endpoint: Endpoint, certificate: Certificate, *, trusts: str | None) -> Finding:
+def _assess_issuer(endpoint: Endpoint, certificate: HostCertificate, *, trusts: str | None) -> Finding:
     who = f"{certificate.issuer!r}" + (f" of {certificate.organization!r}" if certificate.organization else "")
     if certificate.organization in AZURE_ISSUERS:
         return passed(certificate.issuer)
@@ -107,7 +107,7 @@ def _tls(evidence: Evidence, endpoint: Endpoint, failure: Finding | None) -> Fin
     return warned(end) if certificate.not_after - evidence.now < CERTIFICATE_WARN else passed(end)
 
 
-def _certificate_text(certificate: Certificate | None, reason: Reason | None) -> str:
+def _certificate_text(certificate: HostCertificate | None, reason: Reason | None) -> str:
     if certificate is None:
         return ""
     texts = {
@@ -170,9 +170,9 @@ def clock(evidence: Evidence) -> Finding:
     return warned(how) if abs(skew) > SKEW_WARN else passed(how)
 
 
-AT_EACH_HOST: Mapping[str, CheckFunction] = MappingProxyType(
+ENDPOINT_CHECKS: Mapping[str, CheckFunction] = MappingProxyType(
     {
-        f"{name}_{host}": _at(f"{name}_{host}", assess)
+        f"{name}_{host}": _host_check(f"{name}_{host}", assess)
         for name, assess in (("proxy", _proxy), ("dns", _dns), ("tcp", _tcp), ("issuer", _issuer), ("tls", _tls))
         for host in ("vault", "entra")
     }

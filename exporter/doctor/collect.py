@@ -27,8 +27,8 @@ from exporter.core.parsing.key_vault import read_object
 from exporter.core.parsing.token_claims import read_claims
 from exporter.core.thumbprint import Pin
 from exporter.doctor.absolute_name import absolute_addresses, addresses_of
-from exporter.doctor.certificates import read_certificate
 from exporter.doctor.evidence import Endpoint, Evidence, Revocation, SecretEvidence
+from exporter.doctor.host_certificate import read_certificate
 from exporter.doctor.revocation import host_of, problem_with
 from exporter.expiry import ExpiryCallbacks, ExpiryLookup, ExpiryMonitor
 from exporter.probing.auxiliary_plan import auxiliary_probes, probe_request
@@ -44,9 +44,9 @@ T = TypeVar("T")
 _THREADS: Final = 24
 _AUXILIARY: Final = (AuxiliaryKind.RETAINED, AuxiliaryKind.NEWEST)
 # Signs in at the host's identity service, so there is no Entra host to check.
-_OF_ITS_HOST: Final = frozenset({CredentialKind.MANAGED_IDENTITY})
+_HOST_IDENTITIES: Final = frozenset({CredentialKind.MANAGED_IDENTITY})
 
-LookUp = Callable[[str, str], Awaitable[tuple[CredentialExpiry, ...]]]
+Lookup = Callable[[str, str], Awaitable[tuple[CredentialExpiry, ...]]]
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class EvidenceCollector:
         target: Target,
         *,
         clock: Callable[[], float],
-        look_up: LookUp | None,
+        look_up: Lookup | None,
         on_internal_error: Callable[[Exception], None],
     ) -> None:
         self._config, self._target, self._on_internal_error = config, target, on_internal_error
@@ -82,7 +82,7 @@ class EvidenceCollector:
         self._clock, self._look_up = LoopClock(clock), look_up or self._look_up_expiry
         self._pool = DaemonThreadPool(_THREADS, name="ekm-doctor")
         self._networks = Networks(config, pool=self._pool)
-        self._network = self._networks.of(self._module)
+        self._network = self._networks.network_of(self._module)
         self._secrets = SecretCache(self._pool)
         self._tokens = TokenCache(self._secrets, window=TokenReusePolicy(config))
 
@@ -129,7 +129,7 @@ class EvidenceCollector:
         return self._clock.monotonic() + self._target.timeout
 
     async def _probe(self, request: ProbeRequest, trace: _SignInTrace | None = None) -> ProbeReport:
-        started, network = self._clock.monotonic(), self._networks.of(request.module)
+        started, network = self._clock.monotonic(), self._networks.network_of(request.module)
         trace = trace or _SignInTrace()
 
         async def tokens(challenge: Challenge, *, deadline: float) -> TokenResult:
@@ -141,7 +141,7 @@ class EvidenceCollector:
         return await probe_vault(request, network, tokens, self._clock, self._on_internal_error)
 
     async def _entra(self, challenge: Challenge | None) -> Endpoint | None:
-        if self._credential.kind in _OF_ITS_HOST:
+        if self._credential.kind in _HOST_IDENTITIES:
             return None
         known = graph_of(self._target.vault, self._module.authority_host).authority
         authority = self._module.authority_host or (known if challenge is None else challenge.authority)
@@ -201,7 +201,7 @@ class EvidenceCollector:
         kinds = (*_AUXILIARY, AuxiliaryKind.NEXT) if refused else _AUXILIARY
         answered = report.steps[0].outcome is Outcome.OK
         plans = auxiliary_probes(self._config, self._target, report.key, today)
-        wanted = [plan for plan in plans if plan.what in kinds and (answered or plan.request.target.vault != self._target.vault)]
+        wanted = [plan for plan in plans if plan.kind in kinds and (answered or plan.request.target.vault != self._target.vault)]
         return tuple([auxiliary_result(plan, await self._probe(plan.request)) for plan in wanted])
 
     async def _look_up_expiry(self, credential: str, target: str) -> tuple[CredentialExpiry, ...]:

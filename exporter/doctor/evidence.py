@@ -17,7 +17,7 @@ from exporter.core.thumbprint import Pin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Certificate:
+class HostCertificate:
     """A host's certificate. Dates are Unix times; texts are masked.
 
     `revocation` are http URLs.
@@ -44,7 +44,7 @@ class Endpoint:
     redirected: str | None = None  # the destination by `connect_to`, as host:port
     addresses: tuple[str, ...] = ()
     absolute: tuple[str, ...] | None = None  # of the name without search domains; empty: no such name, None: unknown
-    certificate: Certificate | None = None
+    certificate: HostCertificate | None = None
     skew: float | None = None
 
 

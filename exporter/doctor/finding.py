@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from exporter.core.auxiliary import AuxiliaryResult
+from exporter.core.checks.check_owner import owner_of
 from exporter.core.checks.model import CheckOutcome, FailureMoment
-from exporter.core.checks.routing import owner_of
-from exporter.core.codes.reasons import open_detail
+from exporter.core.codes.cause_text import open_detail
 from exporter.core.model import Outcome, Step, StepResult
 from exporter.core.reasons import Reason
 from exporter.doctor.evidence import Evidence
@@ -69,7 +69,7 @@ def blocked(check: str) -> Finding:
     return Finding(outcome=CheckOutcome.SKIPPED, detail="", blocked_by=check)
 
 
-def of_step(evidence: Evidence, step: Step, check: str) -> Finding | None:
+def step_finding(evidence: Evidence, step: Step, check: str) -> Finding | None:
     """Return a check's finding by a step of the probe; None if the step succeeded."""
     result = evidence.report.step(step)
     if result is not None and result.outcome is Outcome.OK:

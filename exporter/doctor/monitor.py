@@ -18,7 +18,7 @@ from exporter.config.model import Config, Target
 from exporter.core.checks import CheckResult
 from exporter.core.checks.model import CheckRun
 from exporter.doctor import run_checks
-from exporter.doctor.collect import LookUp
+from exporter.doctor.collect import Lookup
 from exporter.runtime.clock import loop_time
 from exporter.runtime.logging import fields
 from exporter.runtime.periodic import PeriodicRunner
@@ -29,13 +29,13 @@ _log = logging.getLogger(__name__)
 Results = tuple[CheckResult, ...]
 MakeChecks = Callable[[Target], Awaitable[Sequence[CheckResult]]]
 
-AT_ONCE: Final = 2
+CONCURRENT_RUNS: Final = 2
 _SPREAD_SECONDS: Final = 3600.0  # for the first runs of all targets
 _SETTLING_SECONDS: Final = 120.0  # until the first run, for the first probes
 
 
 async def run_preflight(
-    config: Config, target: Target, *, look_up: LookUp, on_internal_error: Callable[[Exception], None]
+    config: Config, target: Target, *, look_up: Lookup, on_internal_error: Callable[[Exception], None]
 ) -> Results:
     """Run the preflight checks of one target.
 
@@ -47,7 +47,7 @@ async def run_preflight(
 
 
 @dataclass(slots=True, eq=False)
-class _Entry:
+class _PreflightEntry:
     """One target. `due` is a loop time."""
 
     target: Target
@@ -73,7 +73,7 @@ class PreflightMonitor:
     ) -> None:
         self._make, self._on_results, self._draw, self._clock = make, on_results, draw, clock
         self._interval = 0.0
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(CONCURRENT_RUNS)
         self._runner = PeriodicRunner(
             self._run,
             pause=lambda _entry: self._interval,
@@ -94,7 +94,7 @@ class PreflightMonitor:
             self._forget(name)
         for name, target in config.targets.items() if self._interval else ():
             if name not in self._runner.jobs:
-                self._runner.start(name, _Entry(target, self._first()))
+                self._runner.start(name, _PreflightEntry(target, self._first()))
             elif self._interval < slower:
                 self._runner.advance(name, self._first())
 
@@ -118,7 +118,7 @@ class PreflightMonitor:
         if entry is not None and entry.run is not None:
             self._on_results(entry.target, None)
 
-    async def _run(self, entry: _Entry) -> None:
+    async def _run(self, entry: _PreflightEntry) -> None:
         try:
             async with self._slots:
                 results = tuple(await self._make(entry.target))

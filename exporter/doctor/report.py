@@ -35,7 +35,7 @@ _STOPS_OPENING = (
     FailureMoment.UNWRAP,
 )  # with a code: a failure without one does not stop SQL Server
 # The effect of other failures with a code. Without one, the check has it.
-_OF_A_MOMENT: Mapping[FailureMoment, str] = MappingProxyType(
+_MOMENT_TEXTS: Mapping[FailureMoment, str] = MappingProxyType(
     {
         FailureMoment.WRAP: (
             "Encrypted databases still open. Until this is fixed, no other database can be encrypted, and no encryption key can be changed."
@@ -120,7 +120,7 @@ def _advice(failures: Sequence[CheckResult]) -> Iterable[str]:
     """Return the warning against a restart, or else the effect of each failure."""
     if any(one.code is not None and _moment(one) in _STOPS_OPENING for one in failures):
         return (_ADVICE,)
-    effects = (_OF_A_MOMENT.get(_moment(one)) if one.code is not None else BY_NAME[one.check].effect for one in failures)
+    effects = (_MOMENT_TEXTS.get(_moment(one)) if one.code is not None else BY_NAME[one.check].effect for one in failures)
     return dict.fromkeys(each for each in effects if each)
 
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from exporter.clients import Network
-from exporter.clients.http.instrumented import make_context
 from exporter.clients.http.resolver import Resolver
+from exporter.clients.http.timed_sockets import make_context
 from exporter.config.model import Proxy
 from exporter.config.secret_source import SecretUnreadableError
 from exporter.runtime.exception_tree import drop_tracebacks

@@ -15,29 +15,29 @@ from urllib.parse import urlsplit
 from exporter.config.model import Config, Target
 from exporter.config.names import names_of, names_of_auxiliary
 from exporter.core.auxiliary import AuxiliaryResult
-from exporter.core.checks.fix import check_actions, in_lines
+from exporter.core.checks.fix import action_lines, check_actions
 from exporter.core.checks.model import Actions, Check, CheckOutcome, CheckResult
 from exporter.core.checks.table import BY_NAME, CHECKS
-from exporter.core.codes import in_generation
+from exporter.core.codes import generation_code
 from exporter.core.codes.names import Names
 from exporter.core.known_secrets import hide
 from exporter.core.model import Step
 from exporter.doctor import check_identity, check_key, check_network, check_thumbprint
 from exporter.doctor.check_network import CheckFunction
-from exporter.doctor.collect import EvidenceCollector, LookUp
+from exporter.doctor.collect import EvidenceCollector, Lookup
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.finding import Finding, unknown
 
-_ON_HOST: Final = "visible only on the SQL Server host"
+_HOST_ONLY: Final = "visible only on the SQL Server host"
 
 
 def _on_host(_evidence: Evidence) -> Finding:
-    return unknown(_ON_HOST)
+    return unknown(_HOST_ONLY)
 
 
 CHECK_FUNCTIONS: Mapping[str, CheckFunction] = MappingProxyType(
     {
-        **check_network.AT_EACH_HOST,
+        **check_network.ENDPOINT_CHECKS,
         "revocation": check_network.revocation,
         "path": check_network.path,
         "clock": check_network.clock,
@@ -80,7 +80,7 @@ async def run_checks(
     *,
     again: str | None = None,
     clock: Callable[[], float] = time.time,
-    look_up: LookUp | None = None,
+    look_up: Lookup | None = None,
     on_internal_error: Callable[[Exception], None] = _raise,
 ) -> tuple[CheckResult, ...]:
     """Run every check of one target with new requests and a fresh token.
@@ -124,7 +124,7 @@ def _assess(check: Check, evidence: Evidence, roots: Mapping[str, str], again: s
     result = CheckResult(
         check=check.name,
         outcome=found.outcome,
-        code=None if code is None else in_generation(code, evidence.target.generation),
+        code=None if code is None else generation_code(code, evidence.target.generation),
         detail=hide(found.detail),
         moment=found.moment,
         fix=() if found.outcome in (CheckOutcome.PASS, CheckOutcome.SKIPPED) else _fix(check, found, code, evidence, again),
@@ -136,7 +136,7 @@ def _fix(check: Check, found: Finding, code: int | None, evidence: Evidence, aga
     step = Step.TOKEN if check.name.endswith("_entra") else found.step
     names = replace(_names(evidence, found.subject, step), again=again)
     texts = check_actions(check, found.outcome, names, code=code, reason=found.reason, step=step)
-    lines = in_lines(texts, names, ready=found.outcome is CheckOutcome.WARN)
+    lines = action_lines(texts, names, ready=found.outcome is CheckOutcome.WARN)
     return (*lines, *_request_ids(evidence)) if any("request id" in line for line in lines) else lines
 
 

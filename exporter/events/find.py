@@ -13,7 +13,7 @@ from exporter.core.codes import BY_CODE, ConnectorError
 from exporter.core.codes.explain import explain_log_text, explain_message
 from exporter.core.codes.explanation import Explanation
 from exporter.core.codes.messages import MESSAGES
-from exporter.core.codes.pasted import NUMBER, SMALLEST, provider_code, row_of, translated_code, without_names
+from exporter.core.codes.pasted_numbers import NUMBER, SMALLEST, provider_code, row_of, translated_code, without_names
 from exporter.events.record import LoggedEvent, Origin
 
 _ALONE = re.compile(rf"\W*{NUMBER}\W*", re.IGNORECASE)
@@ -23,7 +23,7 @@ _KNOWN_WORD = re.compile(
     r"|scp_err",
     re.IGNORECASE,
 )
-_BEFORE, _AFTER = 40, 24  # characters in which a known word is near a number
+_LETTERS_BEFORE, _LETTERS_AFTER = 40, 24  # characters in which a known word is near a number
 
 
 def explain_event(event: LoggedEvent) -> Explanation | None:
@@ -44,12 +44,12 @@ def _codes(event: LoggedEvent) -> Iterator[ConnectorError]:
         if (row := provider_code(text)) is not None:
             yield row
     if event.origin is Origin.CONNECTOR:
-        yield from _in_connector_text(event)
+        yield from _connector_text_codes(event)
     elif (message := MESSAGES.get(event.number or 0)) is not None and message.has_code:
-        yield from _in_message(event.texts)
+        yield from _message_codes(event.texts)
 
 
-def _in_message(texts: tuple[str, ...]) -> Iterator[ConnectorError]:
+def _message_codes(texts: tuple[str, ...]) -> Iterator[ConnectorError]:
     """Yield the code of a message that has one: its last string that is a number, since names come before it."""
     for text in reversed(texts):
         if (match := _ALONE.fullmatch(text)) is not None and (row := row_of(match)) is not None:
@@ -59,7 +59,7 @@ def _in_message(texts: tuple[str, ...]) -> Iterator[ConnectorError]:
             yield row
 
 
-def _in_connector_text(event: LoggedEvent) -> Iterator[ConnectorError]:
+def _connector_text_codes(event: LoggedEvent) -> Iterator[ConnectorError]:
     for text in map(without_names, event.texts):
         yield from (
             row
@@ -75,4 +75,6 @@ def _in_connector_text(event: LoggedEvent) -> Iterator[ConnectorError]:
 
 def _is_near_word(text: str, match: re.Match[str]) -> bool:
     start, end = match.span()
-    return any(_KNOWN_WORD.search(part) for part in (text[max(0, start - _BEFORE) : start], text[end : end + _AFTER]))
+    return any(
+        _KNOWN_WORD.search(part) for part in (text[max(0, start - _LETTERS_BEFORE) : start], text[end : end + _LETTERS_AFTER])
+    )

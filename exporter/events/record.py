@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from exporter.core.codes.messages import ABOUT_THE_PROVIDER
+from exporter.core.codes.messages import EKM_MESSAGES
 
 OBJECT_NOT_FOUND = 15151  # the object may be a key, which the provider did not return
 LONGEST = 4000  # characters of an event that are read
@@ -18,7 +18,7 @@ _HIGHEST_ID = 0xFFFF
 _DEEPEST = 16  # elements within elements
 _CONNECTOR = re.compile(r"sql server connector|key ?vault|\bekm\b", re.IGNORECASE)
 _SQL_SERVER = re.compile(r"MSSQLSERVER|MSSQL\$\S+", re.IGNORECASE)
-_ABOUT_KEYS = re.compile(r"key|credential|provider|certificate", re.IGNORECASE)
+_KEY_WORDS = re.compile(r"key|credential|provider|certificate", re.IGNORECASE)
 _PROVIDER_CODE = re.compile(r"provider error", re.IGNORECASE)
 _FRACTION = re.compile(r"(\.\d{6})\d+")
 
@@ -80,9 +80,7 @@ def _origin_of(provider: str, number: int | None, texts: tuple[str, ...]) -> Ori
     if not _SQL_SERVER.fullmatch(provider):
         return None
     whole = " ".join(texts)
-    wraps = (
-        number in ABOUT_THE_PROVIDER or _PROVIDER_CODE.search(whole) or (number == OBJECT_NOT_FOUND and _ABOUT_KEYS.search(whole))
-    )
+    wraps = number in EKM_MESSAGES or _PROVIDER_CODE.search(whole) or (number == OBJECT_NOT_FOUND and _KEY_WORDS.search(whole))
     return Origin.SQL_SERVER if wraps else None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from exporter.core.codes.render import wrap
-from exporter.events.summary import MOST_DETAILS, Detail, EventSummary, Group
+from exporter.events.summary import MOST_DETAILS, Detail, EventGroup, EventSummary
 
 _INDENT = " " * 8
 _NO_TIME = "-"
@@ -33,7 +33,7 @@ def as_data(summary: EventSummary) -> dict[str, object]:
     return data
 
 
-def _group_lines(group: Group) -> Iterator[str]:
+def _group_lines(group: EventGroup) -> Iterator[str]:
     title = group.name if group.label.isdecimal() else group.label
     yield f"{group.count:>6}  {_shown(group.first):<19}  {_shown(group.last):<19}  {title}"
     for text in (group.summary, f"First: {group.action}" if group.action else ""):
@@ -50,7 +50,7 @@ def _detail_lines(summary: EventSummary) -> Iterator[str]:
         yield f"{_INDENT}{detail.text}"
 
 
-def _group_data(group: Group) -> dict[str, object]:
+def _group_data(group: EventGroup) -> dict[str, object]:
     return {
         "label": group.label,
         "code": group.code,

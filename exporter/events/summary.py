@@ -33,7 +33,7 @@ class Detail:
 
 
 @dataclass(slots=True, kw_only=True)
-class Group:
+class EventGroup:
     """The events with one code, or of one kind without a code."""
 
     label: str
@@ -65,11 +65,11 @@ class EventSummary:
 
     def __init__(self, *, since: datetime | None = None, until: datetime | None = None, details: bool = False) -> None:
         self._since, self._until = since, until
-        self._groups: dict[str, Group] = {}
+        self._groups: dict[str, EventGroup] = {}
         self.details: deque[Detail] = deque(maxlen=MOST_DETAILS if details else 0)
 
     @property
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[EventGroup]:
         """The groups, the most frequent first; those without a code last."""
         return sorted(self._groups.values(), key=lambda group: (group.label.startswith(NO_CODE), -group.count, group.label))
 
@@ -81,10 +81,10 @@ class EventSummary:
         """Count an event."""
         if not self._is_wanted(event.at):
             return
-        found = explain_event(event)
-        label = _label(event, found)
+        explanation = explain_event(event)
+        label = _label(event, explanation)
         if label not in self._groups:
-            self._groups[label] = _group(label, event, found)
+            self._groups[label] = _group(label, event, explanation)
         self._groups[label].add(event)
         if self.details.maxlen:
             self.details.append(_detail(event, label))
@@ -95,27 +95,27 @@ class EventSummary:
         return (self._since is None or at >= self._since) and (self._until is None or at <= self._until)
 
 
-def _label(event: LoggedEvent, found: Explanation | None) -> str:
+def _label(event: LoggedEvent, explanation: Explanation | None) -> str:
     """The number of the code, the title of another text, or the kind of the event."""
-    if found is None:
+    if explanation is None:
         return f"{NO_CODE} ({event.origin.replace('_', ' ')}, event {'-' if event.number is None else event.number})"
-    return str(found.rows[0].code) if found.is_code else found.title
+    return str(explanation.rows[0].code) if explanation.is_code else explanation.title
 
 
-def _group(label: str, event: LoggedEvent, found: Explanation | None) -> Group:
-    if found is None:
+def _group(label: str, event: LoggedEvent, explanation: Explanation | None) -> EventGroup:
+    if explanation is None:
         name = mask(event.provider, limit=_WORD)
-        return Group(
+        return EventGroup(
             label=label,
             name=name,
             summary="The text contains no code that the exporter knows.",
             action="Read the text: add --all.",
         )
-    if not found.is_code:
-        code = found.rows[0].code if len(found.rows) == 1 else None
-        return Group(label=label, code=code, summary=_first(found.summary), action=_first_of(found.actions))
-    row = found.rows[0]
-    return Group(
+    if not explanation.is_code:
+        code = explanation.rows[0].code if len(explanation.rows) == 1 else None
+        return EventGroup(label=label, code=code, summary=_first(explanation.summary), action=_first_of(explanation.actions))
+    row = explanation.rows[0]
+    return EventGroup(
         label=label,
         code=row.code,
         name=f"{both_numbers(row.code)} {row.symbol}",

@@ -28,9 +28,9 @@ from exporter.core.credential_expiry import (
 )
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, CredentialKind
-from exporter.expiry.messages import GRAPH_ADVICE, KEY_VAULT_ADVICE, failed, failure_of
+from exporter.expiry.messages import GRAPH_ACTIONS, KEY_VAULT_ACTIONS, failed, failure_of
 from exporter.expiry.sources import (
-    AT_ONCE,
+    CONCURRENT_LOOKUPS,
     LOOKUP_SECONDS,
     NETWORK_SOURCES,
     TOKEN_SECONDS,
@@ -42,11 +42,11 @@ from exporter.runtime.shortage import shortage_of
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
 from exporter.tokens.cache import TokenCache
 from exporter.tokens.reuse import ReuseWindow
-from exporter.tokens.secret_cache import Secret, SecretCache
+from exporter.tokens.secret_cache import CredentialSecret, SecretCache
 
 _THREADS = 16  # a thread that resolves an unreachable name is busy until the system gives up
 _NOT_FOUND = 404
-_OF_THE_HOST = frozenset({Fault.IDENTITY_UNAVAILABLE, Fault.IDENTITY_KEY_UNREADABLE})
+_HOST_FAULTS = frozenset({Fault.IDENTITY_UNAVAILABLE, Fault.IDENTITY_KEY_UNREADABLE})
 _HOST_IDENTITIES = frozenset({CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT})  # need no tenant
 
 Choose = Callable[[AppCredentials], LookupResult]
@@ -152,7 +152,7 @@ class ExpiryLookup:
             facts, versions = await dates.list_versions(token, wanted.name, deadline=deadline)
             self._requested("vault", dates.sent)
         if versions is None:
-            return failure_of(f"the vault {wanted.vault}", facts, KEY_VAULT_ADVICE)
+            return failure_of(f"the vault {wanted.vault}", facts, KEY_VAULT_ACTIONS)
         return choose_version(versions, wanted.version)
 
     async def _public_part(self, credential: Credential) -> PublicPart:
@@ -166,7 +166,7 @@ class ExpiryLookup:
             self._parts[credential.name] = secret.fingerprint, part
         return part
 
-    async def _secret(self, credential: Credential) -> Secret:
+    async def _secret(self, credential: Credential) -> CredentialSecret:
         secret = await self._secrets.current(credential)
         if secret.failure:
             raise _NoResultError(failed(f"the secret cannot be read: {secret.failure}"))
@@ -175,7 +175,7 @@ class ExpiryLookup:
     async def _token(self, identity: Credential, module: Module, challenge: Challenge, deadline: float) -> str:
         result = await self._tokens.token(identity, self._network(module), challenge, started=loop_time(), deadline=deadline)
         if result.token is None or result.facts.fault is not Fault.NONE:
-            unavailable = result.facts.fault in _OF_THE_HOST and result.facts.endpoint is not None
+            unavailable = result.facts.fault in _HOST_FAULTS and result.facts.endpoint is not None
             service = f"identity endpoint {result.facts.endpoint}" if unavailable else "Entra"
             raise _NoResultError(failure_of(f"no token for {identity.name}: {service}", result.facts))
         return result.token
@@ -183,10 +183,10 @@ class ExpiryLookup:
     def _network(self, module: Module) -> Network:
         if self._networks is None:
             self._networks = self._load()
-        return self._networks.of(module)
+        return self._networks.network_of(module)
 
     def _load(self) -> Networks:
-        return Networks(self._config, pool=self._pool, limiter=asyncio.Semaphore(AT_ONCE))
+        return Networks(self._config, pool=self._pool, limiter=asyncio.Semaphore(CONCURRENT_LOOKUPS))
 
 
 async def _find_in(graph: GraphSession, token: str, client_id: str, choose: Choose, deadline: float) -> LookupResult:
@@ -195,8 +195,8 @@ async def _find_in(graph: GraphSession, token: str, client_id: str, choose: Choo
     for holder in Holder:
         facts, listed = await graph.list_credentials(token, holder, client_id, deadline=deadline)
         if listed is None and facts.status != _NOT_FOUND:
-            return failure_of("Microsoft Graph", facts, GRAPH_ADVICE)
-        found = failure_of("Microsoft Graph", facts, GRAPH_ADVICE) if listed is None else choose(listed)
+            return failure_of("Microsoft Graph", facts, GRAPH_ACTIONS)
+        found = failure_of("Microsoft Graph", facts, GRAPH_ACTIONS) if listed is None else choose(listed)
         if not found.note:
             return found
         result = found if result is None or found.answered else result

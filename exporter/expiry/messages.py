@@ -14,17 +14,17 @@ from exporter.core.masking import mask
 from exporter.core.model import Facts
 
 # Advice by HTTP status.
-GRAPH_ADVICE: Final[Mapping[int, str]] = {
+GRAPH_ACTIONS: Final[Mapping[int, str]] = {
     401: "the token was not accepted",
     403: "the lookup credential needs the application permission Application.Read.All, with admin consent",
     404: "the tenant has no application and no service principal with that client id",
 }
-KEY_VAULT_ADVICE: Final[Mapping[int, str]] = {
+KEY_VAULT_ACTIONS: Final[Mapping[int, str]] = {
     401: "the token was not accepted",
     403: "the lookup credential needs the secret permission list (RBAC: secrets/readMetadata), or the vault's firewall blocks this host",
     404: "the vault has no such secret",
 }
-_NO_ADVICE: Final[Mapping[int, str]] = {}
+_NO_ACTIONS: Final[Mapping[int, str]] = {}
 
 
 def failed(note: str) -> LookupResult:
@@ -32,7 +32,7 @@ def failed(note: str) -> LookupResult:
     return LookupResult(answered=False, note=mask(note))
 
 
-def failure_of(service: str, facts: Facts, advice: Mapping[int, str] = _NO_ADVICE) -> LookupResult:
+def failure_of(service: str, facts: Facts, actions: Mapping[int, str] = _NO_ACTIONS) -> LookupResult:
     """Return the result of a lookup that failed at this exchange with `service`.
 
     The text of `service` is not masked.
@@ -42,5 +42,5 @@ def failure_of(service: str, facts: Facts, advice: Mapping[int, str] = _NO_ADVIC
     aadsts = None if facts.aadsts is None else f"AADSTS{facts.aadsts}"
     codes = ", ".join(code for code in (facts.service_code, facts.inner_code, aadsts) if code)
     what = f"{service} answered HTTP {facts.status}" + (f" ({codes})" if codes else "")
-    todo = advice.get(facts.status or 0)
+    todo = actions.get(facts.status or 0)
     return failed(f"{what}: {todo}" if todo else what)

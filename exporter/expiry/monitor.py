@@ -18,7 +18,7 @@ from exporter.core.credential_expiry import CredentialExpiry, LookupResult, Sour
 from exporter.expiry.messages import failed
 from exporter.expiry.persistence import answers_in, document_of
 from exporter.expiry.sources import (
-    AT_ONCE,
+    CONCURRENT_LOOKUPS,
     SECRET_SECONDS,
     MonitoredCredential,
     first_delay,
@@ -76,7 +76,7 @@ class _SourceState:
 
 
 @dataclass(slots=True)
-class _Entry:
+class _ExpiryEntry:
     """One credential and its sources. `due` is a loop time."""
 
     monitored: MonitoredCredential
@@ -103,7 +103,7 @@ class ExpiryMonitor:
         """`clock` gives Unix time, `draw` a number in [0, 1]."""
         self._config, self._lookup, self._callbacks = config, lookup, callbacks
         self._clock, self._draw = clock, draw
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(CONCURRENT_LOOKUPS)
         self._entries = {name: _new_entry(one) for name, one in monitored_credentials(config).items()}
         self._runner = PeriodicRunner(
             self._look_up_due,
@@ -153,7 +153,7 @@ class ExpiryMonitor:
         await self._runner.aclose()
         await self._lookup.aclose()
 
-    def _plan(self, entry: _Entry) -> None:
+    def _plan(self, entry: _ExpiryEntry) -> None:
         """Set the due times of the first lookups."""
         for source, state in entry.states.items():
             state.due = loop_time() + first_delay(source, len(self._entries), self._draw())
@@ -164,7 +164,7 @@ class ExpiryMonitor:
                 entry.due = loop_time()
                 self._runner.start(name, entry)
 
-    def _inherit(self, old: _Entry | None, entry: _Entry) -> None:
+    def _inherit(self, old: _ExpiryEntry | None, entry: _ExpiryEntry) -> None:
         """Keep those answers about a changed credential that have the same subject."""
         credential = entry.monitored.credential
         if old is None:
@@ -203,7 +203,7 @@ class ExpiryMonitor:
         await asyncio.gather(*(self._look_up(entry, source) for source in entry.states))
         return self.expiry_of(credential_name)
 
-    async def _look_up_due(self, entry: _Entry) -> None:
+    async def _look_up_due(self, entry: _ExpiryEntry) -> None:
         fingerprint = await self._lookup.fingerprint(entry.monitored)
         if entry.fingerprint not in (None, fingerprint):
             for state in entry.states.values():
@@ -214,7 +214,7 @@ class ExpiryMonitor:
                 await self._look_up(entry, source)
         entry.due = min(loop_time() + SECRET_SECONDS, *(state.due for state in entry.states.values()))
 
-    async def _look_up(self, entry: _Entry, source: Source) -> None:
+    async def _look_up(self, entry: _ExpiryEntry, source: Source) -> None:
         state, result = entry.states[source], failed("internal error")
         with reported(self._callbacks.on_internal_error):
             async with self._slots:
@@ -224,7 +224,7 @@ class ExpiryMonitor:
         state.failures = state.failures + 1 if result.note else 0
         state.due = loop_time() + next_delay(source, state.failures, self._draw())
 
-    def _add(self, entry: _Entry, source: Source, result: LookupResult) -> None:
+    def _add(self, entry: _ExpiryEntry, source: Source, result: LookupResult) -> None:
         state, name = entry.states[source], entry.monitored.credential.name
         if result.answered:
             state.expires_at, state.looked_up_at = result.expires_at, self._clock()
@@ -234,7 +234,7 @@ class ExpiryMonitor:
             state.failure = result.note
             _log_change(name, source, state)
 
-    def _store(self, entry: _Entry, state: _SourceState) -> None:
+    def _store(self, entry: _ExpiryEntry, state: _SourceState) -> None:
         if state.looked_up_at is None:
             return
         if (
@@ -245,7 +245,7 @@ class ExpiryMonitor:
             state.stored = (state.expires_at, state.looked_up_at)
             self._callbacks.store(entry.monitored.credential.name, document_of(entry.monitored.credential, _expiry(entry)))
 
-    def _restore_entry(self, entry: _Entry, document: Mapping[str, Any]) -> None:
+    def _restore_entry(self, entry: _ExpiryEntry, document: Mapping[str, Any]) -> None:
         name = entry.monitored.credential.name
         try:
             found = answers_in(document, entry.monitored.credential)
@@ -260,11 +260,11 @@ class ExpiryMonitor:
                 self._callbacks.on_lookup(name, source, kept.expires_at, kept.looked_up_at)
 
 
-def _new_entry(one: MonitoredCredential) -> _Entry:
-    return _Entry(one, {source: _SourceState() for source in one.sources})
+def _new_entry(one: MonitoredCredential) -> _ExpiryEntry:
+    return _ExpiryEntry(one, {source: _SourceState() for source in one.sources})
 
 
-def _expiry(entry: _Entry) -> tuple[CredentialExpiry, ...]:
+def _expiry(entry: _ExpiryEntry) -> tuple[CredentialExpiry, ...]:
     return tuple(
         CredentialExpiry(
             credential=entry.monitored.credential.name,

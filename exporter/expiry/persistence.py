@@ -15,7 +15,7 @@ from exporter.core.parsing.key_vault import unix_time
 from exporter.expiry.sources import subject
 
 
-class Answer(NamedTuple):
+class StoredExpiry(NamedTuple):
     """An answer of a source, in Unix times."""
 
     expires_at: float | None
@@ -37,7 +37,7 @@ def document_of(credential: Credential, answers: tuple[CredentialExpiry, ...]) -
     }
 
 
-def answers_in(document: Mapping[str, Any], credential: Credential) -> dict[Source, Answer]:
+def answers_in(document: Mapping[str, Any], credential: Credential) -> dict[Source, StoredExpiry]:
     """Return the answers about this credential.
 
     Raises ValueError for a damaged document.
@@ -45,7 +45,7 @@ def answers_in(document: Mapping[str, Any], credential: Credential) -> dict[Sour
     try:
         sources = {Source(name): dict(entry) for name, entry in document["sources"].items()}
         return {
-            source: Answer(_time(entry["expires_at"]), _known_time(entry["looked_up_at"]))
+            source: StoredExpiry(_time(entry["expires_at"]), _known_time(entry["looked_up_at"]))
             for source, entry in sources.items()
             if entry["subject"] == list(subject(credential, source))
         }

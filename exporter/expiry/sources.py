@@ -13,7 +13,7 @@ from exporter.config.build import probing_credentials
 from exporter.config.model import Config, Credential, Module, Target
 from exporter.core.credential_expiry import Source
 from exporter.core.model import CredentialKind
-from exporter.core.timing import JITTER
+from exporter.core.probe_starts import JITTER
 
 # The sources for each kind of credential. A declared date needs no lookup. The identities of a host and of a pod do not expire.
 # The credential that the default chain finds is unknown.
@@ -89,7 +89,7 @@ def subject(credential: Credential, source: Source) -> tuple[str, ...]:
 
 
 SECRET_SECONDS: Final = 10.0  # between two checks whether a secret has changed
-AT_ONCE: Final = 4  # concurrent lookups
+CONCURRENT_LOOKUPS: Final = 4  # concurrent lookups
 LOOKUP_SECONDS: Final = 30.0  # for one lookup, its token included
 TOKEN_SECONDS: Final = 300.0  # for which lookups share one token
 _FIRST, _SPACING, _SPREAD = 5.0, 0.25, 60.0

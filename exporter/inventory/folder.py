@@ -30,7 +30,7 @@ class FolderError(Exception):
 
 
 @dataclass(slots=True)
-class Facts:
+class FolderFacts:
     """What is known from all runs: documents by server, key URIs, names of targets, and versions by public key.
 
     `established` are the versions of the last run by server and thumbprint: a later contradiction of another server does not change them.
@@ -56,7 +56,7 @@ class Folder:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class FileChange:
     """The new text of a file; None removes it."""
 
     path: Path
@@ -92,7 +92,7 @@ def read_folder(path: Path) -> Folder:
     return Folder(path, own, tuple(edited), tuple(others))
 
 
-def read_facts(folder: Folder) -> Facts:
+def read_facts(folder: Folder) -> FolderFacts:
     """Read the facts of earlier runs. Raises FolderError if they are lost or unusable."""
     path = folder.path / FACTS
     try:
@@ -105,13 +105,13 @@ def read_facts(folder: Folder) -> Facts:
         names = {str(one): str(name) for one, name in content["names"].items()}
         compared = _versions((str(one["public_key"]), one["uri"]) for one in content.get("public_keys", ()))
         established = {str(server): _versions(uris.items()) for server, uris in content.get("versions", {}).items()}
-        return Facts(documents, loose, names, compared, established, hashlib.sha256(data).digest())
+        return FolderFacts(documents, loose, names, compared, established, hashlib.sha256(data).digest())
     except FileMissingError:
         if folder.own:
             raise FolderError(
                 f"{path} is missing, but {folder.path} has files of earlier runs: restore it, or remove them"
             ) from None
-        return Facts()
+        return FolderFacts()
     except FileUnreadableError as error:
         raise FolderError(f"{path}: {error}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -122,7 +122,7 @@ def _versions(uris: Iterable[tuple[str, Any]]) -> dict[str, KeyVersion]:
     return {name: version for name, uri in uris if (version := key_version(str(uri))) is not None}
 
 
-def facts_text(facts: Facts) -> str:
+def facts_text(facts: FolderFacts) -> str:
     """Return the content of the file of facts."""
     content: dict[str, Any] = {
         "instances": {name: as_json(facts.documents[name]) for name in sorted(facts.documents)},
@@ -136,7 +136,7 @@ def facts_text(facts: Facts) -> str:
     return json.dumps(content, indent=1, sort_keys=True) + "\n"
 
 
-def save_facts(path: Path, facts: Facts) -> None:
+def save_facts(path: Path, facts: FolderFacts) -> None:
     """Replace the file of facts. Raises FolderError if another run replaced it since it was read."""
     text = facts_text(facts)
     if len(text.encode()) > FACTS_LIMIT:
@@ -152,7 +152,7 @@ def save_facts(path: Path, facts: Facts) -> None:
     write(path, text)
 
 
-def changes(folder: Folder, files: Mapping[str, str]) -> Iterator[Change]:
+def changes(folder: Folder, files: Mapping[str, str]) -> Iterator[FileChange]:
     """Yield the changes that lead to `files`, by stem; only own files change.
 
     A name that another file has gets `.inventory` before its suffix.
@@ -167,7 +167,7 @@ def changes(folder: Folder, files: Mapping[str, str]) -> Iterator[Change]:
     for name in sorted({*wanted, *folder.own}):
         before, after = folder.own.get(name), wanted.get(name)
         if before is None or after is None or _lines(before) != _lines(after):
-            yield Change(folder.path / name, before, after)
+            yield FileChange(folder.path / name, before, after)
 
 
 def write(path: Path, text: str) -> None:

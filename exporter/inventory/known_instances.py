@@ -7,12 +7,12 @@ from pathlib import Path
 
 from exporter.config.files import plainly
 from exporter.inventory.folder import FACTS, Folder, FolderError, read_facts
-from exporter.tde.gate.conditions import Condition, Reason, reason
+from exporter.tde.gate.conditions import Condition, GateReason, reason
 from exporter.tde.gate.model import Inventory
 from exporter.tde.identity import instances_of
 
 
-def read_inventory(path: Path) -> Inventory | Reason:
+def read_inventory(path: Path) -> Inventory | GateReason:
     """Read `inventory.json`, or the one of a folder; a missing or damaged file is a reason."""
     folder = path if path.name != FACTS else path.parent
     file = folder / FACTS

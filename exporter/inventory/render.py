@@ -16,7 +16,7 @@ MARK = "# Written by ekm-exporter inventory, which replaces this file unless it 
 _NOTICE = "# Do not edit it. Declare a target of the same key, or a credential of the same name, in another file: the next run leaves it out here.\n"
 _THUMBPRINT = re.compile(PATTERN)
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*")
-_NOT_TEXT = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})  # for YAML 1.1
+_YAML_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})  # for YAML 1.1
 
 
 def files_of(plan: Plan, hand_written: Collection[str], secrets: str) -> dict[str, str]:
@@ -101,7 +101,7 @@ def _flow(entry: Labels) -> str:
 
 def scalar(text: str) -> str:
     """Return the text as a YAML scalar that is read as the same text."""
-    plain = _PLAIN.fullmatch(text) and text.lower() not in _NOT_TEXT
+    plain = _PLAIN.fullmatch(text) and text.lower() not in _YAML_WORDS
     return text if plain else json.dumps(text, ensure_ascii=False)
 
 

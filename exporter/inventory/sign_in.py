@@ -13,7 +13,7 @@ from exporter.core.faults import Fault
 from exporter.core.known_secrets import hide
 from exporter.core.masking import mask
 from exporter.core.model import Challenge, CredentialKind, Facts
-from exporter.inventory.declared import Declared
+from exporter.inventory.declarations import Declared
 from exporter.inventory.sources import SourceError
 from exporter.runtime.clock import loop_time
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
@@ -68,7 +68,7 @@ async def request_token(
     """Return a token, or None and why there is none."""
     try:
         secret = read_secret(credential.secret) if credential.secret is not None else None
-        response = await fetch_token(networks.of(module), credential, secret, challenge, deadline=loop_time() + seconds)
+        response = await fetch_token(networks.network_of(module), credential, secret, challenge, deadline=loop_time() + seconds)
     except (SecretUnreadableError, PoolExhausted) as error:
         return None, str(error)
     if response.token is not None:

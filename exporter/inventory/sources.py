@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from exporter.config.files import FileUnreadableError, read_whole
-from exporter.tde.claims import Reading
+from exporter.tde.claims import DocumentReading
 from exporter.tde.document import Document, read_documents
 from exporter.tde.identity import FILE
 from exporter.tde.model import printable
@@ -26,7 +26,7 @@ class SourceError(Exception):
 class Sources:
     """Readings of instances, loose key URIs, and one line for each failure."""
 
-    readings: list[Reading] = field(default_factory=list)
+    readings: list[DocumentReading] = field(default_factory=list)
     loose: dict[RegistryUri, None] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
@@ -37,7 +37,7 @@ class Sources:
             self.failures.append(f"{where}: {address}not read: {printable(document.failure)}")
         if document.failure is not None or document.sections:
             address = document.address or f"{FILE}{Path(where).name}"
-            self.readings.append(Reading(replace(document, address=address), where, direct))
+            self.readings.append(DocumentReading(replace(document, address=address), where, direct))
         else:
             self.loose |= dict.fromkeys(document.key_uris)
 

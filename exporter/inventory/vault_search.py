@@ -10,7 +10,7 @@ from exporter.clients import Network, Networks, VaultSession
 from exporter.clients.key_vault_keys import KeyListSession
 from exporter.config.model import Credential, Module
 from exporter.core.model import KeyFacts
-from exporter.inventory.declared import Declared
+from exporter.inventory.declarations import Declared
 from exporter.inventory.sign_in import TimeLimit, TimeLimitError, open_networks, reason, request_token
 from exporter.inventory.sources import SourceError
 from exporter.runtime.thread_pool import PoolExhausted
@@ -47,7 +47,10 @@ async def _search_all(
                 result = SearchResult()
                 try:
                     await _search(
-                        networks, declared, credential, _Run(vault, search, result, seconds, TimeLimit(seconds, _WHOLE * seconds))
+                        networks,
+                        declared,
+                        credential,
+                        _SearchRun(vault, search, result, seconds, TimeLimit(seconds, _WHOLE * seconds)),
                     )
                 except (_VaultError, TimeLimitError, PoolExhausted) as error:
                     result.failure = str(error)
@@ -58,7 +61,7 @@ async def _search_all(
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class _SearchRun:
     vault: str
     search: Search
     result: SearchResult
@@ -72,9 +75,9 @@ class _Run:
                 self.result.matches.setdefault(public_key, set()).add(KeyVersion(self.vault, key.name, key.version))
 
 
-async def _search(networks: Networks, declared: Declared, credential: str, run: _Run) -> None:
+async def _search(networks: Networks, declared: Declared, credential: str, run: _SearchRun) -> None:
     identity, module = _identity(declared, run.vault, credential)
-    network = networks.of(module)
+    network = networks.network_of(module)
     token = await _token(networks, network, identity, run)
     async with KeyListSession(network, run.vault, module.api_version) as session:
         for name in await _names(session, token, run):
@@ -95,7 +98,7 @@ def _identity(declared: Declared, vault: str, credential: str) -> tuple[Credenti
     return named[0], module
 
 
-async def _token(networks: Networks, network: Network, identity: Credential, run: _Run) -> str:
+async def _token(networks: Networks, network: Network, identity: Credential, run: _SearchRun) -> str:
     async with VaultSession(network, run.vault, network.module.api_version) as session:
         facts, challenge = await session.challenge(deadline=run.time.deadline())
     if challenge is None:
@@ -106,7 +109,7 @@ async def _token(networks: Networks, network: Network, identity: Credential, run
     return token
 
 
-async def _names(session: KeyListSession, token: str, run: _Run) -> list[str]:
+async def _names(session: KeyListSession, token: str, run: _SearchRun) -> list[str]:
     """All names of the vault; without the permission `list` those that are known."""
     facts, keys = await session.list_keys(token, deadline=run.time.deadline())
     if keys is None and facts.status != _FORBIDDEN:
@@ -115,7 +118,7 @@ async def _names(session: KeyListSession, token: str, run: _Run) -> list[str]:
     return sorted(run.search.named) if keys is None else [key.name for key in keys]
 
 
-async def _versions(session: KeyListSession, token: str, name: str, run: _Run) -> list[str]:
+async def _versions(session: KeyListSession, token: str, name: str, run: _SearchRun) -> list[str]:
     if not run.result.listed:
         return sorted(run.search.named[name])
     facts, versions = await session.list_versions(token, name, deadline=run.time.deadline())
@@ -124,7 +127,7 @@ async def _versions(session: KeyListSession, token: str, name: str, run: _Run) -
     return [entry.version for entry in versions if entry.version is not None]
 
 
-async def _compare(session: KeyListSession, token: str, name: str, version: str | None, run: _Run) -> str | None:
+async def _compare(session: KeyListSession, token: str, name: str, version: str | None, run: _SearchRun) -> str | None:
     """Compare one key version, the newest without `version`; None if the vault does not return it."""
     facts, key = await session.get_key(token, name, version, deadline=run.time.deadline())
     if key is not None:

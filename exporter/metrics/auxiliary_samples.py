@@ -27,7 +27,7 @@ def auxiliary_samples(target: Target, record: TargetRecord, report: ProbeReport 
         "ekm_credential_usable": [*current, *_staged(results)],
         "ekm_key_rotation_pending": one(record.rotation_pending),
         "ekm_retained_version_usable": _retained(results),
-        "ekm_recovery_usable": [((), float(usable)) for result, usable in results if result.what is AuxiliaryKind.RECOVERY],
+        "ekm_recovery_usable": [((), float(usable)) for result, usable in results if result.kind is AuxiliaryKind.RECOVERY],
         "ekm_recovery_last_success_timestamp_seconds": one(record.proof_at if target.recovery_vault is not None else None),
     }
 
@@ -54,7 +54,7 @@ def _staged(results: Iterable[tuple[AuxiliaryResult, bool]]) -> list[Sample]:
     return [
         ((("credential", result.credential), ("role", "next")), float(usable))
         for result, usable in results
-        if result.what is AuxiliaryKind.NEXT
+        if result.kind is AuxiliaryKind.NEXT
     ]
 
 
@@ -65,7 +65,7 @@ def _retained(results: Iterable[tuple[AuxiliaryResult, bool]]) -> list[Sample]:
     """
     found: dict[str, bool] = {}
     for result, usable in results:
-        if result.what is AuxiliaryKind.RETAINED:
+        if result.kind is AuxiliaryKind.RETAINED:
             found[result.name] = found.get(result.name, True) and usable
     parts = {name: name.rpartition("/") for name in found}
     return [((("key", parts[name][0]), ("version", parts[name][2])), float(usable)) for name, usable in found.items()]

@@ -17,10 +17,10 @@ from exporter.core.readiness import deciding_failure
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.rendering import OwnerValues, TargetBlock, render_gauges
 from exporter.metrics.samples import Values, action_samples, cause_labels, cause_samples, one
-from exporter.metrics.spec import Scope
+from exporter.metrics.spec import SeriesScope
 from exporter.metrics.text_format import LabelSet
-from exporter.runtime.slices import in_slices
-from exporter.state.cause_groups import AT_ONCE, MOST_CAUSES, CauseGroup, Linked, cause_groups, linked, links_of
+from exporter.runtime.slices import yield_slices
+from exporter.state.cause_groups import MOST_CAUSES, TARGETS_PER_SLICE, CauseGroup, Linked, cause_groups, linked, links_of
 from exporter.state.records import TargetRecord
 
 
@@ -64,7 +64,7 @@ class FailureSeries:
                 return
             groups = await cause_groups(map(_linked, list(self._blocks.values()) if self._failing else ()))
             causes = {target: group.cause for group in groups for target in group.targets}
-            async for block in in_slices(list(self._blocks.values()), AT_ONCE):
+            async for block in yield_slices(list(self._blocks.values()), TARGETS_PER_SLICE):
                 self._show_cause(block, causes.get(block.target.name))
             self._show_groups(groups[:MOST_CAUSES])
             self._rendered = changes
@@ -78,9 +78,11 @@ class FailureSeries:
     def _show_groups(self, groups: list[CauseGroup]) -> None:
         ids = {group.cause.id for group in groups}
         for gone in self._shown - ids:
-            self._exposition.drop(Scope.CAUSE, gone)
+            self._exposition.drop(SeriesScope.CAUSE, gone)
         self._shown = ids
-        self._show(*(OwnerValues(group.cause.id, LabelSet.of(*cause_labels(group.cause)), _sizes(group)) for group in groups))
+        self._show(
+            *(OwnerValues(group.cause.id, LabelSet.from_labels(*cause_labels(group.cause)), _sizes(group)) for group in groups)
+        )
 
     def _show(self, *owners: OwnerValues) -> None:
         self._exposition.put(render_gauges(owners, self._exposition.names, encodes=self._exposition.encodes))

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Final
 
 from exporter.config.model import Module, Target
-from exporter.core.codes import in_generation
+from exporter.core.codes import generation_code
 from exporter.core.faults import Fault
 from exporter.core.model import Mode, Outcome, ProbeReport, Step, StepResult
 from exporter.metrics.definitions import COUNTED, PATH_PARTS, STEP_BUCKETS
@@ -72,7 +72,7 @@ class TargetCounters:
             self.durations.setdefault(step, Durations(self._bounds))
             for code, steps in COUNTED:
                 if step in steps:
-                    self.errors.setdefault((step, in_generation(code, target.generation)), 0)
+                    self.errors.setdefault((step, generation_code(code, target.generation)), 0)
 
     def add(self, report: ProbeReport, *, maintenance: bool = False) -> None:
         """Count one report; a tainted one counts only its 429 responses."""

@@ -9,19 +9,19 @@ from collections.abc import Mapping
 from itertools import chain
 from typing import Final
 
-from exporter.metrics.spec import Level, MetricSpec, MetricType, Retention, Scope
+from exporter.metrics.spec import Level, MetricSpec, MetricType, Retention, SeriesScope
 from exporter.metrics.target_definitions import COUNTED, PATH_PARTS, ROLES, STEP_BUCKETS, TARGET_METRICS, phases_at, target_metric
 
 __all__ = [
     "BY_NAME",
     "COUNTED",
+    "EXPORTER_METRICS",
     "LAG_BUCKETS",
     "METRICS",
-    "OF_EXPORTER",
-    "OF_OTHERS",
-    "OF_PROBE",
     "PATH_PARTS",
+    "PROBE_METRICS",
     "ROLES",
+    "SHARED_METRICS",
     "STEP_BUCKETS",
     "TARGET_METRICS",
     "phases_at",
@@ -32,57 +32,57 @@ LAG_BUCKETS: Final = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
 
 
 def _shared(
-    scope: Scope, retention: Retention, name: str, text: str, own: str = "", *, kind: MetricType = MetricType.GAUGE
+    scope: SeriesScope, retention: Retention, name: str, text: str, own: str = "", *, kind: MetricType = MetricType.GAUGE
 ) -> MetricSpec:
     return MetricSpec(name=name, kind=kind, scope=scope, retention=retention, help=text, own=tuple(own.split()))
 
 
 def _exporter(kind: MetricType, name: str, text: str, own: str = "", *, retention: Retention | None = None) -> MetricSpec:
     retention = retention or (Retention.NOW if kind is MetricType.GAUGE else Retention.COUNTED)
-    return MetricSpec(name=name, kind=kind, scope=Scope.EXPORTER, retention=retention, help=text, own=tuple(own.split()))
+    return MetricSpec(name=name, kind=kind, scope=SeriesScope.EXPORTER, retention=retention, help=text, own=tuple(own.split()))
 
 
-OF_OTHERS: Final = (
+SHARED_METRICS: Final = (
     _shared(
-        Scope.CREDENTIAL,
-        Retention.KNOWN,
+        SeriesScope.CREDENTIAL,
+        Retention.LAST_KNOWN,
         "ekm_credential_expiry_timestamp_seconds",
         "Time at which the credential expires; one series for each source with a date.",
         "source",
     ),
     _shared(
-        Scope.CREDENTIAL,
+        SeriesScope.CREDENTIAL,
         Retention.NOW,
         "ekm_credential_expiry_known",
         "1 if any source has an expiry date for the credential, else 0. Absent for credentials without an expiring secret.",
     ),
     _shared(
-        Scope.CREDENTIAL,
-        Retention.KNOWN,
+        SeriesScope.CREDENTIAL,
+        Retention.LAST_KNOWN,
         "ekm_credential_expiry_lookup_last_success_timestamp_seconds",
         "Time of the last successful expiry lookup in the source, with or without a date as its result.",
         "source",
     ),
     _shared(
-        Scope.VAULT,
+        SeriesScope.VAULT,
         Retention.PROBE,
         "ekm_request_budget_ratio",
         "Share of the vault's published request limit that this exporter used in the busiest 10 s of the last 60 s.",
     ),
     _shared(
-        Scope.ENDPOINT,
-        Retention.KNOWN,
+        SeriesScope.ENDPOINT,
+        Retention.LAST_KNOWN,
         "ekm_tls_certificate_expiry_timestamp_seconds",
         "Time at which the TLS certificate of the endpoint expires.",
     ),
     _shared(
-        Scope.ENDPOINT,
-        Retention.KNOWN,
+        SeriesScope.ENDPOINT,
+        Retention.LAST_KNOWN,
         "ekm_clock_skew_seconds",
         "Clock of the endpoint minus clock of this host, from the Date header, which has a resolution of 1 s.",
     ),
     _shared(
-        Scope.CODE,
+        SeriesScope.CODE,
         Retention.STATIC,
         "ekm_error_info",
         "Meaning, owner and first action of an error code that can occur with the active configuration.",
@@ -90,22 +90,22 @@ OF_OTHERS: Final = (
         kind=MetricType.INFO,
     ),
     _shared(
-        Scope.CAUSE,
+        SeriesScope.CAUSE,
         Retention.NOW,
         "ekm_common_cause_info",
         "A cause of failures, as the status page shows it: the broken link, its name and the reason. Absent while no probe fails.",
         kind=MetricType.INFO,
     ),
-    _shared(Scope.CAUSE, Retention.NOW, "ekm_common_cause_targets", "Number of targets that fail for the cause."),
+    _shared(SeriesScope.CAUSE, Retention.NOW, "ekm_common_cause_targets", "Number of targets that fail for the cause."),
     _shared(
-        Scope.CAUSE,
+        SeriesScope.CAUSE,
         Retention.NOW,
         "ekm_common_cause_sql_servers",
         "Number of declared SQL Servers that depend on the targets of the cause.",
     ),
 )
 
-OF_EXPORTER: Final = (
+EXPORTER_METRICS: Final = (
     _exporter(
         MetricType.INFO,
         "ekm_exporter_build_info",
@@ -147,7 +147,7 @@ OF_EXPORTER: Final = (
     MetricSpec(
         name="ekm_exporter_schedule_lag_seconds",
         kind=MetricType.HISTOGRAM,
-        scope=Scope.EXPORTER,
+        scope=SeriesScope.EXPORTER,
         retention=Retention.COUNTED,
         help="Delay between the scheduled and the actual start of a probe.",
         buckets=LAG_BUCKETS,
@@ -172,7 +172,7 @@ OF_EXPORTER: Final = (
 )
 
 # Families that only /probe has, with the gauges and infos of the target.
-OF_PROBE: Final = (
+PROBE_METRICS: Final = (
     target_metric(
         Retention.PROBE,
         "ekm_probe_step_duration_seconds",
@@ -194,5 +194,5 @@ OF_PROBE: Final = (
     ),
 )
 
-METRICS: Final[tuple[MetricSpec, ...]] = (*TARGET_METRICS, *OF_OTHERS, *OF_EXPORTER)
-BY_NAME: Final[Mapping[str, MetricSpec]] = {spec.name: spec for spec in chain(METRICS, OF_PROBE)}
+METRICS: Final[tuple[MetricSpec, ...]] = (*TARGET_METRICS, *SHARED_METRICS, *EXPORTER_METRICS)
+BY_NAME: Final[Mapping[str, MetricSpec]] = {spec.name: spec for spec in chain(METRICS, PROBE_METRICS)}

@@ -10,7 +10,7 @@ from exporter.metrics.text_format import LabelSet
 
 _LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _ESCAPED: Final = re.compile(r"\\(.)")
-_NO_LABELS: Final = LabelSet.of()
+_NO_LABELS: Final = LabelSet.from_labels()
 
 
 def gauges_of(block: bytes) -> bytes:

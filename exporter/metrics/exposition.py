@@ -13,12 +13,12 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from exporter.metrics.encoded_text import gauges_of
 from exporter.metrics.protobuf import family_start
 from exporter.metrics.rendering import Rendered
-from exporter.metrics.spec import MetricSpec, MetricType, Scope
+from exporter.metrics.spec import MetricSpec, MetricType, SeriesScope
 from exporter.metrics.text_format import encode, escape
 from exporter.metrics.wire import varint
 
 CHUNK_BYTES = 64 * 1024  # a stalled client holds one chunk in memory
-_AT_ONCE = 20  # blocks that are encoded without a pause: about 1 ms
+_BLOCKS_PER_SLICE = 20  # blocks that are encoded without a pause: about 1 ms
 
 
 class _Family:
@@ -66,7 +66,7 @@ class Exposition:
             if encoded:
                 family.encoded[owner] = encoded
 
-    def drop(self, scope: Scope, owner: str) -> None:
+    def drop(self, scope: SeriesScope, owner: str) -> None:
         """Remove all series of one owner."""
         for family in self._families.values():
             if family.scope is scope:
@@ -95,7 +95,7 @@ class Exposition:
                 for number, owner in enumerate(missing):
                     if owner in family.blocks and owner not in family.encoded:
                         family.encoded[owner] = gauges_of(family.blocks[owner])
-                    if number % _AT_ONCE == 0:
+                    if number % _BLOCKS_PER_SLICE == 0:
                         await asyncio.sleep(0)
 
     async def stream_protobuf(self) -> AsyncIterator[bytes]:

@@ -10,10 +10,10 @@ from exporter.core.model import CredentialKind
 
 # Codes of one way to sign in, and the credentials that sign in so.
 _IDENTITY_SERVICE: Final = 3304
-_BY_IDENTITY_SERVICE: Final = frozenset(
+_IDENTITY_SERVICE_KINDS: Final = frozenset(
     {CredentialKind.MANAGED_IDENTITY, CredentialKind.WORKLOAD_IDENTITY, CredentialKind.DEFAULT}
 )
-_BY_CERTIFICATE: Final = frozenset({CredentialKind.CLIENT_CERTIFICATE, CredentialKind.DEFAULT})
+_CERTIFICATE_KINDS: Final = frozenset({CredentialKind.CLIENT_CERTIFICATE, CredentialKind.DEFAULT})
 
 
 def possible_codes(config: Config) -> tuple[ConnectorError, ...]:
@@ -28,5 +28,5 @@ def possible_codes(config: Config) -> tuple[ConnectorError, ...]:
 
 def _fits(error: ConnectorError, kinds: set[CredentialKind]) -> bool:
     if error.layer is Layer.CREDENTIAL:
-        return not kinds.isdisjoint(_BY_CERTIFICATE)
-    return error.code != _IDENTITY_SERVICE or not kinds.isdisjoint(_BY_IDENTITY_SERVICE)
+        return not kinds.isdisjoint(_CERTIFICATE_KINDS)
+    return error.code != _IDENTITY_SERVICE or not kinds.isdisjoint(_IDENTITY_SERVICE_KINDS)

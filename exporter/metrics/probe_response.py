@@ -12,15 +12,15 @@ from exporter.core.model import Phase, ProbeReport
 from exporter.metrics import declared_samples as declared
 from exporter.metrics import samples as gauges
 from exporter.metrics.auxiliary_samples import auxiliary_samples
-from exporter.metrics.definitions import BY_NAME, OF_PROBE, TARGET_METRICS
+from exporter.metrics.definitions import BY_NAME, PROBE_METRICS, TARGET_METRICS
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.rendering import OwnerValues, render_gauges
 from exporter.metrics.samples import Values
-from exporter.metrics.spec import Level, MetricType, Scope
+from exporter.metrics.spec import Level, MetricType, SeriesScope
 from exporter.metrics.text_format import LabelSet
 from exporter.state.records import TargetRecord, headers_after
 
-_NO_LABELS = LabelSet.of()
+_NO_LABELS = LabelSet.from_labels()
 
 
 def probe_values(
@@ -52,10 +52,10 @@ def rendered(target: Target, base: LabelSet, values: Values, *, level: Level, op
     """Return the whole body; OpenMetrics includes the end mark."""
     page = Exposition(
         spec
-        for spec in (*TARGET_METRICS, *OF_PROBE)
+        for spec in (*TARGET_METRICS, *PROBE_METRICS)
         if level.includes(spec.level) and spec.kind not in (MetricType.COUNTER, MetricType.HISTOGRAM)
     )
-    of_target = {name: samples for name, samples in values.items() if BY_NAME[name].scope is not Scope.EXPORTER}
+    of_target = {name: samples for name, samples in values.items() if BY_NAME[name].scope is not SeriesScope.EXPORTER}
     of_exporter = {name: samples for name, samples in values.items() if name not in of_target}
     owners = OwnerValues(target.name, base, of_target), OwnerValues(target.name, _NO_LABELS, of_exporter)
     page.put(render_gauges(owners, page.names, encodes=False))

@@ -22,7 +22,7 @@ from exporter.metrics import samples as gauges
 from exporter.metrics.auxiliary_samples import auxiliary_samples
 from exporter.metrics.cause_series import FailureSeries, probe_failure_samples
 from exporter.metrics.counters import TargetCounters, path_of
-from exporter.metrics.definitions import BY_NAME, OF_OTHERS, TARGET_METRICS, phases_at
+from exporter.metrics.definitions import BY_NAME, SHARED_METRICS, TARGET_METRICS, phases_at
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.possible_codes import possible_codes
 from exporter.metrics.protobuf import started_at
@@ -31,12 +31,12 @@ from exporter.metrics.request_budget import Budgets
 from exporter.metrics.samples import Values, one
 from exporter.metrics.self_metrics import Instruments
 from exporter.metrics.series_owners import SeriesOwners
-from exporter.metrics.spec import Level, MetricType, Scope
+from exporter.metrics.spec import Level, MetricType, SeriesScope
 from exporter.metrics.text_format import LabelSet
 from exporter.state.history import History
 from exporter.state.records import TargetRecord, readiness_at
 
-_TIED = (Scope.CREDENTIAL, Scope.VAULT, Scope.ENDPOINT)
+_TIED = (SeriesScope.CREDENTIAL, SeriesScope.VAULT, SeriesScope.ENDPOINT)
 
 
 class Recorder(Instruments):
@@ -56,8 +56,8 @@ class Recorder(Instruments):
         self._bounds = BY_NAME[STEP_DURATIONS].bounds(level)
         self._exposition = Exposition(
             spec
-            for spec in (*TARGET_METRICS, *OF_OTHERS)
-            if level.includes(spec.level) and (per_target_gauges or spec.scope is not Scope.TARGET or _counts(spec.kind))
+            for spec in (*TARGET_METRICS, *SHARED_METRICS)
+            if level.includes(spec.level) and (per_target_gauges or spec.scope is not SeriesScope.TARGET or _counts(spec.kind))
         )
         self._per_target_gauges = per_target_gauges
         self._blocks: dict[str, TargetBlock] = {}
@@ -99,7 +99,7 @@ class Recorder(Instruments):
         """Remove all series of a target, and shared ones that no other target uses."""
         if self._blocks.pop(name, None) is None:
             return
-        self._exposition.drop(Scope.TARGET, name)
+        self._exposition.drop(SeriesScope.TARGET, name)
         self._failures.forget(name)
         for scope in _TIED:
             self._drop(scope, self._owners.replace(name, scope, ()))
@@ -134,11 +134,11 @@ class Recorder(Instruments):
         if name in self._blocks:
             self._show(self._blocks[name].shows(declared.check_samples(results)))
 
-    def spent(self, name: str, look: AuxiliaryResult) -> None:
+    def spend(self, name: str, result: AuxiliaryResult) -> None:
         """Add the requests of an auxiliary probe to the request budget of their vault."""
         if name in self._blocks:
-            ended = look.at + sum(result.duration for result in look.steps)
-            self._show(*_budgets_shown(self._budgets.add(look.vault, look.at, look.steps, look.key, now=ended)))
+            ended = result.at + sum(step.duration for step in result.steps)
+            self._show(*_budgets_shown(self._budgets.add(result.vault, result.at, result.steps, result.key, now=ended)))
 
     def sweep(self, now: float) -> None:
         """Update values that change with time; call this every few seconds. `now` is a Unix time."""
@@ -245,10 +245,10 @@ class Recorder(Instruments):
         possible = possible_codes(self._config)
         for error in CODES:
             if error in possible:
-                owner, labels = str(error.code), LabelSet.of(("code", str(error.code)))
+                owner, labels = str(error.code), LabelSet.from_labels(("code", str(error.code)))
                 self._show(OwnerValues(owner, labels, declared.error_samples(error)))
             else:
-                self._exposition.drop(Scope.CODE, str(error.code))
+                self._exposition.drop(SeriesScope.CODE, str(error.code))
 
     def _config_values(self, block: TargetBlock) -> Values:
         block.tenant_shown = block.record.tenant
@@ -257,33 +257,33 @@ class Recorder(Instruments):
     def _endpoints(self, target: str, values: Mapping[str, Values]) -> Iterator[OwnerValues]:
         """Yield the samples of endpoints that this target uses."""
         for endpoint, shown in values.items():
-            self._owners.add(target, Scope.ENDPOINT, endpoint)
-            yield OwnerValues(endpoint, LabelSet.of(("endpoint", endpoint)), shown)
+            self._owners.add(target, SeriesScope.ENDPOINT, endpoint)
+            yield OwnerValues(endpoint, LabelSet.from_labels(("endpoint", endpoint)), shown)
 
     def _show_credential(self, name: str) -> None:
         values = declared.credential_samples(self._config.credentials[name], self._lookups.get(name, {}))
-        self._show(OwnerValues(name, LabelSet.of(("credential", name)), values))
+        self._show(OwnerValues(name, LabelSet.from_labels(("credential", name)), values))
 
     def _tie(self, target: Target) -> None:
         """Tie credentials and vaults to the target. Remove those that no target uses any more."""
         credentials = sorted(credentials_in_use(replace(self._config, targets={target.name: target})))
-        self._drop(Scope.CREDENTIAL, self._owners.replace(target.name, Scope.CREDENTIAL, credentials))
-        self._drop(Scope.VAULT, self._owners.replace(target.name, Scope.VAULT, probed_vaults(target)))
+        self._drop(SeriesScope.CREDENTIAL, self._owners.replace(target.name, SeriesScope.CREDENTIAL, credentials))
+        self._drop(SeriesScope.VAULT, self._owners.replace(target.name, SeriesScope.VAULT, probed_vaults(target)))
         for name in credentials:
             self._show_credential(name)
 
-    def _drop(self, scope: Scope, owners: Iterable[str]) -> None:
+    def _drop(self, scope: SeriesScope, owners: Iterable[str]) -> None:
         for owner in owners:
             self._exposition.drop(scope, owner)
-            if scope is Scope.VAULT:
+            if scope is SeriesScope.VAULT:
                 self._budgets.forget(owner)
-            if scope is Scope.CREDENTIAL:
+            if scope is SeriesScope.CREDENTIAL:
                 self._lookups.pop(owner, None)
 
 
 def _budgets_shown(ratios: Mapping[str, float]) -> Iterator[OwnerValues]:
     for vault, ratio in ratios.items():
-        yield OwnerValues(vault, LabelSet.of(("vault", vault)), {"ekm_request_budget_ratio": one(ratio)})
+        yield OwnerValues(vault, LabelSet.from_labels(("vault", vault)), {"ekm_request_budget_ratio": one(ratio)})
 
 
 def _counts(kind: MetricType) -> bool:

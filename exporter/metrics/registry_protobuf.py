@@ -14,7 +14,7 @@ from exporter.metrics.spec import MetricType
 from exporter.metrics.text_format import LabelSet
 from exporter.metrics.wire import varint
 
-_NO_LABELS: Final = LabelSet.of()
+_NO_LABELS: Final = LabelSet.from_labels()
 # The client library counts these in Python or in the kernel, before the exporter's own counters started.
 _FOREIGN: Final = ("process_", "python_")
 

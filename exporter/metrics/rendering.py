@@ -59,7 +59,7 @@ class TargetBlock:
 
 
 def base_of(target: Target) -> LabelSet:
-    return LabelSet.of(("target", target.name), ("vault", target.vault))
+    return LabelSet.from_labels(("target", target.name), ("vault", target.vault))
 
 
 def render_gauges(owners: Iterable[OwnerValues], names: Collection[str], *, encodes: bool) -> list[Rendered]:

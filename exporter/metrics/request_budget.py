@@ -14,8 +14,8 @@ from exporter.metrics.counters import is_throttled
 
 SLOTS = 6
 
-_OF_THE_VAULT = frozenset(operation.step for operation in OPERATIONS)
-_WITH_THE_KEY = frozenset(operation.step for operation in OPERATIONS if operation.with_key)
+_VAULT_STEPS = frozenset(operation.step for operation in OPERATIONS)
+_KEY_LIMITED_STEPS = frozenset(operation.step for operation in OPERATIONS if operation.with_key)
 
 
 def share_of(steps: Iterable[StepResult], key: KeyFacts | None) -> float:
@@ -26,12 +26,12 @@ def share_of(steps: Iterable[StepResult], key: KeyFacts | None) -> float:
     return sum(
         (2 if result.facts is not None and result.facts.resent else 1) / _limit(result.step, key)
         for result in steps
-        if result.step in _OF_THE_VAULT and result.sent and not is_throttled(result)
+        if result.step in _VAULT_STEPS and result.sent and not is_throttled(result)
     )
 
 
 def _limit(step: Step, key: KeyFacts | None) -> float:
-    if step not in _WITH_THE_KEY or key is None:
+    if step not in _KEY_LIMITED_STEPS or key is None:
         return OTHER_OPERATIONS
     return KEY_OPERATIONS.get((key.kty.endswith("-HSM"), key.size_bits), OTHER_OPERATIONS)
 

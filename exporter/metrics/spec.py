@@ -15,7 +15,7 @@ class MetricType(StrEnum):
     INFO = "info"  # exposed as a gauge that is always 1
 
 
-class Scope(StrEnum):
+class SeriesScope(StrEnum):
     """Owner of a series: sets the shared labels, and when the series is removed."""
 
     TARGET = "target"
@@ -27,14 +27,14 @@ class Scope(StrEnum):
     EXPORTER = "exporter"
 
 
-BASE_LABELS: Final[Mapping[Scope, tuple[str, ...]]] = {
-    Scope.TARGET: ("target", "vault"),
-    Scope.CREDENTIAL: ("credential",),
-    Scope.VAULT: ("vault",),
-    Scope.ENDPOINT: ("endpoint",),
-    Scope.CODE: ("code",),
-    Scope.CAUSE: ("link", "name", "reason"),
-    Scope.EXPORTER: (),
+BASE_LABELS: Final[Mapping[SeriesScope, tuple[str, ...]]] = {
+    SeriesScope.TARGET: ("target", "vault"),
+    SeriesScope.CREDENTIAL: ("credential",),
+    SeriesScope.VAULT: ("vault",),
+    SeriesScope.ENDPOINT: ("endpoint",),
+    SeriesScope.CODE: ("code",),
+    SeriesScope.CAUSE: ("link", "name", "reason"),
+    SeriesScope.EXPORTER: (),
 }
 
 
@@ -42,8 +42,8 @@ class Retention(StrEnum):
     """How long a value is kept. The text ends the HELP of the family."""
 
     PROBE = "Of the last probe."
-    KNOWN = "Last known: kept while probes fail."
-    LOOK = "Updated by each auxiliary probe."
+    LAST_KNOWN = "Last known: kept while probes fail."
+    AUXILIARY = "Updated by each auxiliary probe."
     CHECKS = "Updated by each preflight run."
     COUNTED = "Counted since the exporter started."
     DECLARED = "From the configuration."
@@ -75,7 +75,7 @@ class MetricSpec:
 
     name: str
     kind: MetricType
-    scope: Scope
+    scope: SeriesScope
     retention: Retention
     help: str
     own: tuple[str, ...] = ()

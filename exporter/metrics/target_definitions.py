@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from exporter.core.model import Phase, Step
-from exporter.metrics.spec import Level, MetricSpec, MetricType, Retention, Scope
+from exporter.metrics.spec import Level, MetricSpec, MetricType, Retention, SeriesScope
 
 # A healthy vault responds in tens of milliseconds; 1 s is slow, 5 s is the service's published limit, 30 s the longest timeout.
 # Each bound with the lowest level that has it: the alert on latency counts 1 s and 5 s.
@@ -61,7 +61,7 @@ def target_metric(
     `own` are its labels in addition to `target` and `vault`, with spaces between them.
     """
     return MetricSpec(
-        name=name, kind=kind, scope=Scope.TARGET, retention=retention, help=text, own=tuple(own.split()), level=level
+        name=name, kind=kind, scope=SeriesScope.TARGET, retention=retention, help=text, own=tuple(own.split()), level=level
     )
 
 
@@ -86,7 +86,7 @@ TARGET_METRICS: Final = (
     target_metric(Retention.NOW, "ekm_next_probe_timestamp_seconds", "Start time of the next scheduled probe.", level=Level.FULL),
     target_metric(Retention.PROBE, "ekm_last_probe_timestamp_seconds", "Start time of the last probe."),
     target_metric(
-        Retention.KNOWN,
+        Retention.LAST_KNOWN,
         "ekm_last_success_timestamp_seconds",
         "Start time of the last probe in which every step succeeded.",
         level=Level.DEFAULT,
@@ -125,7 +125,7 @@ TARGET_METRICS: Final = (
     MetricSpec(
         name="ekm_step_duration_seconds",
         kind=MetricType.HISTOGRAM,
-        scope=Scope.TARGET,
+        scope=SeriesScope.TARGET,
         retention=Retention.COUNTED,
         help="Duration of the step, including failed ones. Tokens fetched by another probe and tainted probes (delayed by the exporter itself) are not counted.",
         own=("step",),
@@ -187,27 +187,27 @@ TARGET_METRICS: Final = (
     ),
     # the key
     target_metric(
-        Retention.KNOWN,
+        Retention.LAST_KNOWN,
         "ekm_key_info",
         "Name, version, type and size of the key version that the last successful read returned.",
         "key version kty size_bits",
         kind=MetricType.INFO,
         level=Level.DEFAULT,
     ),
-    target_metric(Retention.KNOWN, "ekm_key_enabled", "1 if the key version is enabled in the vault, else 0."),
+    target_metric(Retention.LAST_KNOWN, "ekm_key_enabled", "1 if the key version is enabled in the vault, else 0."),
     target_metric(
-        Retention.KNOWN,
+        Retention.LAST_KNOWN,
         "ekm_key_supported",
         "1 if the connector accepts the type and size of the key, else 0.",
         level=Level.DEFAULT,
     ),
     target_metric(
-        Retention.KNOWN,
+        Retention.LAST_KNOWN,
         "ekm_key_expiry_timestamp_seconds",
         "Time at which the key version expires. Absent if the key version has no expiry date.",
     ),
     target_metric(
-        Retention.KNOWN,
+        Retention.LAST_KNOWN,
         "ekm_key_not_before_timestamp_seconds",
         "Time from which the key version can be used. Absent if the key version has no such date.",
     ),
@@ -215,30 +215,30 @@ TARGET_METRICS: Final = (
         Retention.DECLARED, "ekm_key_backup_timestamp_seconds", "Date of the last key backup, as declared in backup_on."
     ),
     target_metric(
-        Retention.KNOWN,
+        Retention.LAST_KNOWN,
         "ekm_key_scheduled_purge_timestamp_seconds",
         "Time at which the vault permanently deletes the key. Absent if the key is not deleted.",
     ),
     # the auxiliary probes
     target_metric(
-        Retention.KNOWN,
+        Retention.LAST_KNOWN,
         "ekm_key_rotation_pending",
         "1 if the vault has a newer key version than the pinned one, else 0. Absent if unknown or if no version is pinned.",
     ),
     target_metric(
-        Retention.LOOK,
+        Retention.AUXILIARY,
         "ekm_retained_version_usable",
         "1 if an unwrap with the retained key version succeeded, 0 if it was refused. Absent while unknown.",
         "key version",
     ),
     target_metric(
-        Retention.LOOK,
+        Retention.AUXILIARY,
         "ekm_recovery_usable",
         "1 if the recovery vault unwrapped data that was encrypted with the primary vault's key, 0 if the unwrap failed. "
         "Absent while unknown.",
     ),
     target_metric(
-        Retention.KNOWN,
+        Retention.LAST_KNOWN,
         "ekm_recovery_last_success_timestamp_seconds",
         "Time of the last successful unwrap in the recovery vault.",
     ),
@@ -272,7 +272,7 @@ TARGET_METRICS: Final = (
         "sql_instance host ag",
     ),
     _info(
-        Retention.KNOWN,
+        Retention.LAST_KNOWN,
         "ekm_vault_info",
         "Region, service version and connection type in the diagnostic headers of the vault's responses.",
         "region service_version connection",
@@ -284,7 +284,7 @@ TARGET_METRICS: Final = (
         level=Level.DEFAULT,
     ),
     target_metric(
-        Retention.KNOWN,
+        Retention.LAST_KNOWN,
         "ekm_path_as_expected",
         "1 if the vault reports the network path that expect_path names, 0 if it reports another. "
         "Absent if expect_path is any or the vault reports no path.",

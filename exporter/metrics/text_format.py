@@ -42,7 +42,7 @@ class LabelSet:
     _encoded: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
-    def of(cls, *labels: tuple[str, str]) -> LabelSet:
+    def from_labels(cls, *labels: tuple[str, str]) -> LabelSet:
         ordered = tuple(sorted(labels))
         return cls(ordered, _pairs(ordered))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
 
-from exporter.presentation.expiring import NOUNS, Ending, EndingKind
+from exporter.presentation.expiries import NOUNS, Ending, EndingKind
 
 _OCTETS = 75  # of one line, without its line break
 _TARGETS = 10  # named in a description

@@ -16,9 +16,9 @@ from exporter.core.codes import BY_CODE
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.durations import moment
 from exporter.core.model import Facts, KeyFacts, Outcome, ProbeReport, Readiness, StepResult, Vantage, VaultHeaders
-from exporter.core.readiness import NOT_TESTED, deciding_failure, in_words
+from exporter.core.readiness import NOT_TESTED, deciding_failure, readiness_text
 from exporter.core.steadiness import Unsteady
-from exporter.presentation.expiring import DAY, Ending
+from exporter.presentation.expiries import DAY, Ending
 from exporter.presentation.wording import auxiliary_results
 from exporter.state.failures import FailureSummary
 from exporter.state.history import HistoryEntry
@@ -75,7 +75,7 @@ def target_row(target: Target, record: TargetRecord | None, *, now: float) -> Pa
 
 
 def _unsteady(unsteady: Unsteady | None) -> Payload | None:
-    return None if unsteady is None else {"failed": unsteady.failed, "of": unsteady.of, "code": unsteady.most.code}
+    return None if unsteady is None else {"failed": unsteady.failed, "of": unsteady.probes, "code": unsteady.most.code}
 
 
 def credential_payload(credential: Credential, ending: Ending | None) -> Payload:
@@ -205,11 +205,11 @@ def _seconds(value: float) -> float:
 
 def verdict_payload(readiness: Readiness, vantage: Vantage) -> Payload:
     """Return the verdict in words, and what it does not cover."""
-    return {"vantage": vantage.value, "verdict": in_words(readiness, vantage), "not_tested": NOT_TESTED}
+    return {"vantage": vantage.value, "verdict": readiness_text(readiness, vantage), "not_tested": NOT_TESTED}
 
 
 def target_details_payload(
-    target: Target, record: TargetRecord | None, ends: Iterable[CredentialExpiry], expected: ExpectPath, *, now: float
+    target: Target, record: TargetRecord | None, expiries: Iterable[CredentialExpiry], expected: ExpectPath, *, now: float
 ) -> Payload:
     """Return auxiliary probes, key facts, network path and expiries of a target.
 
@@ -225,7 +225,7 @@ def target_details_payload(
         "scheduled_purge": moment_or_none(None if record is None else record.purge_at),
         "recovery_last_success": moment_or_none(None if record is None else record.proof_at),
         "path": _path(vault, expected),
-        "credential_expiries": [_end(end) for end in ends],
+        "credential_expiries": [_expiry_payload(expiry) for expiry in expiries],
     }
 
 
@@ -251,7 +251,7 @@ def checks_payload(run: CheckRun | None) -> Payload | None:
 
 def _auxiliary(result: AuxiliaryResult) -> Payload:
     return {
-        "what": result.what.value,
+        "what": result.kind.value,
         "name": result.name,
         "vault": result.vault,
         "credential": result.credential,
@@ -287,12 +287,12 @@ def _path(vault: VaultHeaders, expected: ExpectPath) -> Payload:
     }
 
 
-def _end(end: CredentialExpiry) -> Payload:
+def _expiry_payload(expiry: CredentialExpiry) -> Payload:
     return {
-        "credential": end.credential,
-        "source": end.source.value,
-        "expires_at": moment_or_none(end.expires_at),
-        "looked_up_at": moment_or_none(end.looked_up_at),
-        "failure": end.failure or None,
-        "wrong": end.wrong or None,
+        "credential": expiry.credential,
+        "source": expiry.source.value,
+        "expires_at": moment_or_none(expiry.expires_at),
+        "looked_up_at": moment_or_none(expiry.looked_up_at),
+        "failure": expiry.failure or None,
+        "wrong": expiry.wrong or None,
     }

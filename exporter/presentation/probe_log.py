@@ -55,7 +55,7 @@ class ProbeLog:
         unusable = self._unusable.setdefault(target.name, set())
         if result.usable is False and result.identity not in unusable:
             unusable.add(result.identity)
-            failure = {} if result.failure is None else of_step(result.failure)
+            failure = {} if result.failure is None else step_fields(result.failure)
             self._logger.warning("auxiliary probe failed", extra=fields(**_what(target, result), **failure))
         elif result.usable and result.identity in unusable:
             unusable.discard(result.identity)
@@ -79,7 +79,7 @@ class ProbeLog:
         outage = (
             {} if before is None else {"failed_probes": before.probes, "failed_for": round(report.started_at - before.since, 3)}
         )
-        self._logger.log(level, message, extra=fields(**_about(target, report), **outage))
+        self._logger.log(level, message, extra=fields(**_target_fields(target, report), **outage))
 
     def _failed(self, target: Target, report: ProbeReport, failure: StepResult) -> None:
         now = report.started_at
@@ -102,14 +102,14 @@ class ProbeLog:
         else:
             before.unlogged += 1
             if self._logger.isEnabledFor(logging.DEBUG):
-                self._logger.debug("probe failed again", extra=fields(**_about(target, report), **of_step(failure)))
+                self._logger.debug("probe failed again", extra=fields(**_target_fields(target, report), **step_fields(failure)))
 
     def _write(self, message: str, target: Target, report: ProbeReport, failure: StepResult, **more: Value) -> None:
         level = logging.ERROR if failure.reason is Reason.INTERNAL else logging.WARNING
-        self._logger.log(level, message, extra=fields(**_about(target, report), **of_step(failure), **more))
+        self._logger.log(level, message, extra=fields(**_target_fields(target, report), **step_fields(failure), **more))
 
 
-def _about(target: Target, report: ProbeReport) -> dict[str, Value]:
+def _target_fields(target: Target, report: ProbeReport) -> dict[str, Value]:
     return {
         "target": target.name,
         "vault": target.vault,
@@ -124,7 +124,7 @@ def _what(target: Target, result: AuxiliaryResult) -> dict[str, Value]:
     return {
         "target": target.name,
         "vault": result.vault,
-        "what": result.what.value,
+        "what": result.kind.value,
         "name": result.name,
         "credential": result.credential,
         "sql_servers": _servers(target),
@@ -137,7 +137,7 @@ def _servers(target: Target) -> str | None:
     return ",".join(names[:_NAMED]) + (",..." if len(names) > _NAMED else "") or None
 
 
-def of_step(result: StepResult) -> dict[str, Value]:
+def step_fields(result: StepResult) -> dict[str, Value]:
     """Return the facts of a failed step as log fields, None for a missing fact.
 
     Each fact was masked when it was read.

@@ -31,7 +31,7 @@ from exporter.presentation.payloads import (
     target_payload,
     verdict_payload,
 )
-from exporter.presentation.text import transcript
+from exporter.presentation.probe_text import transcript
 from exporter.presentation.wire_log import as_lines, exchanges
 from exporter.state.history import HistoryEntry, ProbeContext
 from exporter.state.records import TargetRecord, readiness_at
@@ -42,7 +42,7 @@ FORMAT = 1
 _LIBRARIES = ("aiohttp", "azure-core", "azure-identity", "azure-keyvault-keys", "cryptography", "msal")
 _NOT_SHOWN = "<not shown>"
 _HIDDEN = SecretSource(env=_NOT_SHOWN)
-_OF_AN_INSTANCE = ("sql_instance", "host", "ag")
+_INSTANCE_LABELS = ("sql_instance", "host", "ag")
 _README = """\
 Support bundle of ekm-exporter for the target {target}, made at {made_at}.
 
@@ -76,14 +76,14 @@ class SupportBundle:
 
 
 def collect_bundle(
-    config: Config, target: Target, record: TargetRecord | None, ends: Iterable[CredentialExpiry], *, version: str, now: float
+    config: Config, target: Target, record: TargetRecord | None, expiries: Iterable[CredentialExpiry], *, version: str, now: float
 ) -> SupportBundle:
     """Collect the known facts of a target; `now` is a Unix time."""
     shown = _without_labels(target)
     details = {
         **target_payload(shown, record, now=now),
         **verdict_payload(readiness_at(target, None if record is None else record.last, now), config.settings.vantage),
-        **target_details_payload(target, record, ends, config.modules[target.module].expect_path, now=now),
+        **target_details_payload(target, record, expiries, config.modules[target.module].expect_path, now=now),
         "earlier_failures": [earlier_payload(each) for each in earlier(record, [] if record is None else list(record.history))],
     }
     entries = () if record is None else tuple(_chosen(record.history))
@@ -169,7 +169,7 @@ def _tenant(bundle: SupportBundle) -> str | None:
 
 def _without_labels(target: Target) -> Target:
     """Return the target without labels and paths, with masked names of SQL Servers."""
-    instances = tuple({name: mask(each[name]) for name in _OF_AN_INSTANCE if name in each} for each in target.instances)
+    instances = tuple({name: mask(each[name]) for name in _INSTANCE_LABELS if name in each} for each in target.instances)
     return replace(target, labels={}, instances=instances, config_file=None)
 
 

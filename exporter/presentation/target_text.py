@@ -9,7 +9,7 @@ from exporter.core.auxiliary import AuxiliaryResult, Identity
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.durations import moment
 from exporter.presentation import wording
-from exporter.presentation.text import Line, line, wrapped
+from exporter.presentation.probe_text import Line, line, wrapped
 from exporter.state.records import TargetRecord
 
 _INDENT = "  "
@@ -18,7 +18,7 @@ _INDENT = "  "
 def target_text(
     target: Target,
     record: TargetRecord,
-    ends: Mapping[str, Sequence[CredentialExpiry]],
+    expiries: Mapping[str, Sequence[CredentialExpiry]],
     expected: ExpectPath,
     *,
     now: float,
@@ -29,12 +29,12 @@ def target_text(
     `auxiliary` includes auxiliary probes.
     """
     results = wording.auxiliary_results(target, record, now=now) if auxiliary else ()
-    key = () if record.key is None else wording.about_key(record.key)
+    key = () if record.key is None else wording.key_lines(record.key)
     sections: list[tuple[str, Iterable[str]]] = [
         ("Auxiliary probes", _auxiliary(target, record, results)),
-        ("Key", _lines((*key, *wording.about_versions(target, record)))),
-        ("Path", _lines(wording.about_path(record.vault, expected))),
-        ("Credential expiry", _ends(ends, now)),
+        ("Key", _lines((*key, *wording.version_lines(target, record)))),
+        ("Path", _lines(wording.path_lines(record.vault, expected))),
+        ("Credential expiry", _expiry_lines(expiries, now)),
     ]
     warnings = [line("warning", mark) for mark in wording.target_warnings(target, record, expected, now=now)]
     texts = [
@@ -48,7 +48,7 @@ def _lines(about: Iterable[Line]) -> Iterator[str]:
 
 
 def _auxiliary(target: Target, record: TargetRecord, results: Iterable[tuple[Identity, AuxiliaryResult | None]]) -> Iterator[str]:
-    for identity, result, advice in wording.auxiliary_advice(target, record, results):
+    for identity, result, advice in wording.auxiliary_actions(target, record, results):
         yield _INDENT + wording.title(target, identity)
         yield line("usable", wording.answer(result), indent=_INDENT * 2)
         if why := wording.reason_text(record, identity, result):
@@ -57,10 +57,10 @@ def _auxiliary(target: Target, record: TargetRecord, results: Iterable[tuple[Ide
             yield wrapped("do", action, indent=_INDENT * 2)
 
 
-def _ends(ends: Mapping[str, Sequence[CredentialExpiry]], now: float) -> Iterator[str]:
-    for end in wording.expiry_lines(ends, now=now):
-        source = "" if end.source == "none" else f" (source {end.source})"
-        yield line(end.credential, f" {end.when}{source}", indent=_INDENT)
-        if end.note:
-            looked_up = "" if end.looked_up_at is None else f"; last success at {moment(end.looked_up_at)}"
-            yield wrapped("note", end.note + looked_up, indent=_INDENT * 2)
+def _expiry_lines(expiries: Mapping[str, Sequence[CredentialExpiry]], now: float) -> Iterator[str]:
+    for expiry in wording.expiry_lines(expiries, now=now):
+        source = "" if expiry.source == "none" else f" (source {expiry.source})"
+        yield line(expiry.credential, f" {expiry.when}{source}", indent=_INDENT)
+        if expiry.note:
+            looked_up = "" if expiry.looked_up_at is None else f"; last success at {moment(expiry.looked_up_at)}"
+            yield wrapped("note", expiry.note + looked_up, indent=_INDENT * 2)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from exporter.config.model import Credential, Target
 from exporter.core.model import CredentialKind, Outcome, ProbeReport, Step, StepResult
-from exporter.presentation.text import facts_of
+from exporter.presentation.probe_text import facts_of
 from exporter.state.history import ProbeContext
 
 BEARER = "Authorization: Bearer <token>"
@@ -26,7 +26,7 @@ _SIGN_IN: Mapping[CredentialKind, str] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
+class LoggedExchange:
     """The lines of one request and of its response.
 
     The request is empty if it was not sent.
@@ -37,15 +37,15 @@ class Exchange:
     answer: tuple[str, ...]
 
 
-def exchanges(context: ProbeContext, report: ProbeReport) -> Iterator[Exchange]:
+def exchanges(context: ProbeContext, report: ProbeReport) -> Iterator[LoggedExchange]:
     """Yield the exchange of each step that was not skipped, in order."""
     for result in report.steps:
         if result.outcome is not Outcome.SKIPPED:
             request = _request(context, report, result) if result.sent else ()
-            yield Exchange(step=result.step, request=request, answer=tuple(_answer(result)))
+            yield LoggedExchange(step=result.step, request=request, answer=tuple(_answer(result)))
 
 
-def as_lines(exchange: Exchange) -> Iterator[str]:
+def as_lines(exchange: LoggedExchange) -> Iterator[str]:
     """Yield the lines of an exchange: sent ones after `> `, received ones after `< `."""
     yield from (f"> {line}" for line in exchange.request or ("(no request left this host)",))
     yield from (f"< {line}" for line in exchange.answer or ("(nothing)",))
@@ -55,7 +55,7 @@ def _request(context: ProbeContext, report: ProbeReport, result: StepResult) -> 
     target, module = context.target, context.module
     if result.step is Step.TOKEN:
         return _sign_in(context.credential, report, result)
-    method, path = ("GET", "/keys") if result.step is Step.CHALLENGE else _of_key(target, report, result.step)
+    method, path = ("GET", "/keys") if result.step is Step.CHALLENGE else _key_request(target, report, result.step)
     lines = [f"{method} https://{target.vault}{path}?api-version={quote(module.api_version, safe='')}"]
     if result.step is not Step.CHALLENGE:
         lines.append(BEARER)
@@ -64,7 +64,7 @@ def _request(context: ProbeContext, report: ProbeReport, result: StepResult) -> 
     return tuple(lines)
 
 
-def _of_key(target: Target, report: ProbeReport, step: Step) -> tuple[str, str]:
+def _key_request(target: Target, report: ProbeReport, step: Step) -> tuple[str, str]:
     version = target.key_version if report.key is None else report.key.version
     if step is Step.GET_KEY:
         version = target.key_version  # as requested: empty without a pinned version

@@ -15,19 +15,19 @@ from exporter.config.names import names_of, names_of_auxiliary
 from exporter.core.auxiliary import KEY_REFUSED, AuxiliaryKind, AuxiliaryResult, Identity
 from exporter.core.codes import BY_CODE, both_numbers
 from exporter.core.codes.actions import actions
+from exporter.core.codes.cause_text import open_detail
 from exporter.core.codes.names import filled
-from exporter.core.codes.reasons import open_detail
 from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.durations import moment
 from exporter.core.model import KeyFacts, Outcome, Step, StepResult, VaultHeaders
 from exporter.core.readiness import WHY, deciding_failure
-from exporter.presentation.text import Line
+from exporter.presentation.probe_text import Line
 from exporter.state.records import TargetRecord, unsteady_at
 
 ANSWERS: Mapping[bool | None, str] = {True: "yes", False: "no", None: "unknown"}
 _DAY = 86400.0
 _RECOVER = "`az keyvault key recover --vault-name VAULT --name KEY`"
-_OF_THE_SWITCH = ("ALTER CREDENTIAL", "STRING is")  # no advice for a refused staged credential
+_SWITCH_TEXTS = ("ALTER CREDENTIAL", "STRING is")  # no advice for a refused staged credential
 _SAME_CAUSE = "The cause and its actions are stated above."
 # The consequence of an unusable result.
 _CONSEQUENCES: Mapping[AuxiliaryKind, str] = {
@@ -116,16 +116,16 @@ def recommended_actions(target: Target, result: AuxiliaryResult) -> tuple[str, .
     failure = result.failure
     if failure is None:
         return ()
-    first = [_CONSEQUENCES[result.what]] if result.usable is False and _CONSEQUENCES[result.what] else []
+    first = [_CONSEQUENCES[result.kind]] if result.usable is False and _CONSEQUENCES[result.kind] else []
     if failure.code is None:
         return tuple(first)
     advice = actions(failure.code, failure.reason, ready=True, names=names_of_auxiliary(target, result), step=failure.step)
-    if result.what is AuxiliaryKind.NEXT:
-        advice = tuple(each for each in advice if not any(words in each for words in _OF_THE_SWITCH))
+    if result.kind is AuxiliaryKind.NEXT:
+        advice = tuple(each for each in advice if not any(words in each for words in _SWITCH_TEXTS))
     return (*first, *advice)
 
 
-def auxiliary_advice(
+def auxiliary_actions(
     target: Target, record: TargetRecord, results: Iterable[tuple[Identity, AuxiliaryResult | None]]
 ) -> Iterator[tuple[Identity, AuxiliaryResult | None, tuple[str, ...]]]:
     """Yield each auxiliary probe with its actions.
@@ -141,7 +141,7 @@ def auxiliary_advice(
         cause = _cause(result.failure, result.vault, result.credential, result.name)
         advice = recommended_actions(target, result)
         if cause in stated:
-            advice = (*(each for each in advice if each == _CONSEQUENCES[result.what]), _SAME_CAUSE)
+            advice = (*(each for each in advice if each == _CONSEQUENCES[result.kind]), _SAME_CAUSE)
         stated.add(cause)
         yield identity, result, advice
 
@@ -162,7 +162,7 @@ def _cause(failure: StepResult, vault: str, credential: str, key: str) -> tuple[
     )
 
 
-def about_key(key: KeyFacts) -> Iterator[Line]:
+def key_lines(key: KeyFacts) -> Iterator[Line]:
     """Yield the last known facts about the key version."""
     yield "key", key.name
     yield "version", key.version
@@ -176,7 +176,7 @@ def about_key(key: KeyFacts) -> Iterator[Line]:
             yield label, moment(date)
 
 
-def about_versions(target: Target, record: TargetRecord) -> Iterator[Line]:
+def version_lines(target: Target, record: TargetRecord) -> Iterator[Line]:
     """Yield the newest version, the scheduled purge and the last recovery, if known."""
     if record.newest_version is not None:
         pending = " (not the pinned one: a rotation is pending)" if record.rotation_pending else ""
@@ -187,7 +187,7 @@ def about_versions(target: Target, record: TargetRecord) -> Iterator[Line]:
         yield "recovery test", f"{moment(record.proof_at)}, successful unwrap in {target.recovery_vault}"
 
 
-def about_path(vault: VaultHeaders, expected: ExpectPath) -> Iterator[Line]:
+def path_lines(vault: VaultHeaders, expected: ExpectPath) -> Iterator[Line]:
     """Yield region, service version and network path of the vault, if known."""
     named = (("region", vault.region), ("service version", vault.service_version), ("path", vault.connection))
     yield from ((label, value) for label, value in named if value)
@@ -200,27 +200,27 @@ def recover_command(target: Target) -> str:
     return filled(_RECOVER, names_of(target, ()))
 
 
-def expiry_lines(ends: Mapping[str, Sequence[CredentialExpiry]], *, now: float) -> Iterator[ExpiryLine]:
+def expiry_lines(expiries: Mapping[str, Sequence[CredentialExpiry]], *, now: float) -> Iterator[ExpiryLine]:
     """Yield expiries by credential and source, and credentials without a source.
 
     `now` is a Unix time.
     """
-    for name, expiries in ends.items():
-        for end in expiries:
-            note = ". ".join(filter(None, (end.wrong, end.failure)))
-            yield ExpiryLine(name, end.source.value, _when(end, now), end.looked_up_at, note)
-        if not expiries:
+    for name, each in expiries.items():
+        for expiry in each:
+            note = ". ".join(filter(None, (expiry.wrong, expiry.failure)))
+            yield ExpiryLine(name, expiry.source.value, _when(expiry, now), expiry.looked_up_at, note)
+        if not each:
             yield ExpiryLine(name, "none", "unknown", None, "no source of its expiry is configured")
 
 
-def _when(end: CredentialExpiry, now: float) -> str:
-    if end.expires_at is None:
-        return "no expiry" if end.looked_up_at is not None and not end.failure else "unknown"
-    if end.source is Source.ENTRA:
-        return f"has expired: Entra ID refuses it since {moment(end.expires_at)}"
-    days = int(abs(end.expires_at - now) // _DAY)
+def _when(expiry: CredentialExpiry, now: float) -> str:
+    if expiry.expires_at is None:
+        return "no expiry" if expiry.looked_up_at is not None and not expiry.failure else "unknown"
+    if expiry.source is Source.ENTRA:
+        return f"has expired: Entra ID refuses it since {moment(expiry.expires_at)}"
+    days = int(abs(expiry.expires_at - now) // _DAY)
     span = f"{days} day{'' if days == 1 else 's'}"
-    return f"{moment(end.expires_at)}, " + (f"in {span}" if end.expires_at > now else f"expired {span} ago")
+    return f"{moment(expiry.expires_at)}, " + (f"in {span}" if expiry.expires_at > now else f"expired {span} ago")
 
 
 def target_warnings(target: Target, record: TargetRecord | None, expected: ExpectPath, *, now: float) -> tuple[str, ...]:

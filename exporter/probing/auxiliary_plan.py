@@ -22,7 +22,7 @@ from exporter.probing.round_trip import ProbeRequest
 class AuxiliaryProbe:
     """One auxiliary probe to make. `name` is that of its result, `vault` the host that receives its requests."""
 
-    what: AuxiliaryKind
+    kind: AuxiliaryKind
     name: str
     vault: str
     build: Callable[[], ProbeRequest]  # called if it is due: the list is made after every probe
@@ -33,13 +33,13 @@ class AuxiliaryProbe:
 
     @property
     def identity(self) -> Identity:
-        return self.what, self.name, self.vault
+        return self.kind, self.name, self.vault
 
     @property
     def is_of_another_host(self) -> bool:
         """Whether the staged credential is an identity that only the SQL host has."""
         managed = self.request.credential.kind.is_managed
-        return self.what is AuxiliaryKind.NEXT and managed and self.request.vantage is Vantage.CENTRAL
+        return self.kind is AuxiliaryKind.NEXT and managed and self.request.vantage is Vantage.CENTRAL
 
 
 def auxiliary_probes(config: Config, target: Target, key: KeyFacts | None, today: date) -> tuple[AuxiliaryProbe, ...]:
@@ -63,7 +63,7 @@ def _next(config: Config, target: Target) -> Iterator[AuxiliaryProbe]:
     name = target.next_credential
     if name is not None:
         yield AuxiliaryProbe(
-            what=AuxiliaryKind.NEXT, name=name, vault=target.vault, build=partial(_request, config, target, {"credential": name})
+            kind=AuxiliaryKind.NEXT, name=name, vault=target.vault, build=partial(_request, config, target, {"credential": name})
         )
 
 
@@ -73,7 +73,7 @@ def _retained(config: Config, target: Target, today: date) -> Iterator[Auxiliary
             continue
         kept = {"vault": old.vault, "key_name": old.key_name, "key_version": old.key_version, "credential": old.credential}
         yield AuxiliaryProbe(
-            what=AuxiliaryKind.RETAINED,
+            kind=AuxiliaryKind.RETAINED,
             name=f"{old.key_name}/{old.key_version}",
             vault=old.vault,
             build=partial(_request, config, target, kept, wrap=False),
@@ -83,7 +83,7 @@ def _retained(config: Config, target: Target, today: date) -> Iterator[Auxiliary
 def _newest_and_recovery(config: Config, target: Target, key: KeyFacts | None) -> Iterator[AuxiliaryProbe]:
     if target.key_version is not None:
         yield AuxiliaryProbe(
-            what=AuxiliaryKind.NEWEST,
+            kind=AuxiliaryKind.NEWEST,
             name=target.key_name,
             vault=target.vault,
             build=partial(_request, config, target, {"key_version": None}, round_trip=False),
@@ -95,10 +95,10 @@ def _newest_and_recovery(config: Config, target: Target, key: KeyFacts | None) -
             "credential": target.recovery_credential or target.credential,
         }
         yield AuxiliaryProbe(
-            what=AuxiliaryKind.RECOVERY,
+            kind=AuxiliaryKind.RECOVERY,
             name=target.recovery_vault,
             vault=target.recovery_vault,
-            build=partial(_request, config, target, restored, wrap=False, under=key),
+            build=partial(_request, config, target, restored, wrap=False, public_key=key),
         )
 
 
@@ -109,10 +109,10 @@ def _request(
     *,
     wrap: bool = True,
     round_trip: bool = True,
-    under: KeyFacts | None = None,
+    public_key: KeyFacts | None = None,
 ) -> ProbeRequest:
     request = probe_request(config, replace(target, **changes))
-    return replace(request, wrap=wrap, round_trip=round_trip, under=under)
+    return replace(request, wrap=wrap, round_trip=round_trip, public_key=public_key)
 
 
 def probe_request(

@@ -46,7 +46,7 @@ class AuxiliaryRunner:
         last, now = self._last.get(name, {}), self._clock()
         return any(is_due(last.get(identity), interval, now) for identity in identities)
 
-    def after_probe(self, target: Target, report: ProbeReport, probes: Iterable[AuxiliaryProbe], *, interval: float) -> None:
+    def start_due(self, target: Target, report: ProbeReport, probes: Iterable[AuxiliaryProbe], *, interval: float) -> None:
         """Start the due `probes`, unless the vault throttles or a round is running.
 
         `interval`: seconds until a successful one is repeated.

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from exporter.core.model import ProbeReport
-from exporter.core.timing import JITTER, SPACING
+from exporter.core.probe_starts import JITTER, SPACING
 
 TOLERATED = 3  # throttled probes in a row until the first interval is skipped: the alert must fire before that
 SKIPS = (1, 2, 4)  # intervals to skip after the third, the fourth, and each later throttled probe
@@ -40,7 +40,7 @@ class Backoff:
     throttled: int = 0
     skips: int = 0  # intervals to skip before the next probe
 
-    def after(self, report: ProbeReport, interval: float) -> Backoff:
+    def advance(self, report: ProbeReport, interval: float) -> Backoff:
         """Return the state after one more probe; a probe that was not throttled resets it.
 
         Once backoff has begun, Retry-After may lengthen the pause, up to the longest of `SKIPS`.

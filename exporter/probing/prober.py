@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from exporter.clients import HANDSHAKES, Networks
 from exporter.config.model import Config, Credential, Module, Target
 from exporter.core.auxiliary import AuxiliaryResult
-from exporter.core.broken import broken_report
-from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, Step, TokenResult
+from exporter.core.broken_report import broken_report
+from exporter.core.model import KEY_STEPS, Challenge, Facts, Outcome, ProbeReport, Step, TokenResult
 from exporter.probing.auxiliary_plan import AuxiliaryProbe, probe_request
 from exporter.probing.round_trip import ProbeRequest
 from exporter.probing.vault_probe import LoopClock, auxiliary_result, probe_vault
@@ -27,7 +27,6 @@ from exporter.tokens.reuse import TokenReusePolicy
 from exporter.tokens.secret_cache import SecretCache
 
 _UNAUTHORIZED = 401
-_WITH_TOKEN = (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)
 
 
 @dataclass(slots=True)
@@ -184,7 +183,7 @@ class Prober:
 
     async def _make(self, request: ProbeRequest, *, fresh: bool = False) -> ProbeReport | None:
         # The token request goes over this network, too, also after a reload: a secret must not go to a new route.
-        started, network = self._clock.monotonic(), self._networks.of(request.module)
+        started, network = self._clock.monotonic(), self._networks.network_of(request.module)
 
         async def tokens(challenge: Challenge, *, deadline: float) -> TokenResult:
             return await self._tokens.token(
@@ -205,7 +204,7 @@ class Prober:
         if any(
             result.facts is not None and result.facts.status == _UNAUTHORIZED
             for result in report.steps
-            if result.step in _WITH_TOKEN
+            if result.step in KEY_STEPS
         ):
             self._tokens.invalidate(request.credential)
         if self._lag.lagged_between(started, self._clock.monotonic()):

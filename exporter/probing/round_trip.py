@@ -12,10 +12,10 @@ from typing import Protocol, TypeVar
 
 from exporter.config.model import Credential, Module, Target
 from exporter.core.classify import classify
-from exporter.core.codes import in_generation
-from exporter.core.deadline import OUT_OF_TIME, slow_in, slowest
+from exporter.core.codes import generation_code
+from exporter.core.deadline import TIMEOUT_FAULTS, slow_in, slowest
 from exporter.core.faults import Fault, FaultOrigin
-from exporter.core.key_reference import other_key
+from exporter.core.key_reference import different_key
 from exporter.core.model import Challenge, Facts, KeyFacts, Mode, Outcome, ProbeReport, Step, StepResult, TokenResult, Vantage
 from exporter.core.parsing.principal import with_object_ids
 from exporter.core.readiness import assess
@@ -28,7 +28,7 @@ ROUND_TRIP_BYTES = 32  # the size of a database encryption key of AES-256
 _NOT_FOUND = 404
 
 
-class Vault(Protocol):
+class VaultRequests(Protocol):
     """Requests to one vault until a deadline in `Clock.monotonic` time."""
 
     async def challenge(self, *, deadline: float) -> tuple[Facts, Challenge | None]: ...
@@ -71,14 +71,14 @@ class ProbeRequest:
     last_unwrapped: bool | None = None  # of the last round trip; used if `round_trip` is False
     cut_by_scrape: bool = False  # the timeout is that of the scrape, shorter than the target's
     wrap: bool = True  # False: the bytes to unwrap are encrypted locally, without a wrap request
-    under: KeyFacts | None = None  # the public key for that; None for the key that was read
+    public_key: KeyFacts | None = None  # encrypts them; None for the key that was read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeDependencies:
     """What a probe uses; `on_internal_error` receives internal errors."""
 
-    vault: Vault
+    vault: VaultRequests
     tokens: Tokens
     clock: Clock
     encrypt: Callable[[KeyFacts, str, bytes], bytes | None]
@@ -91,12 +91,12 @@ async def run_probe(request: ProbeRequest, dependencies: ProbeDependencies) -> P
     An internal error is a failed step. The timeout starts now. Raises only CancelledError, and PoolExhausted if the probe must be discarded.
     """
     started_at, started = dependencies.clock.time(), dependencies.clock.monotonic()
-    run = _Run(request, dependencies, deadline=started + request.timeout)
+    run = _ProbeRun(request, dependencies, deadline=started + request.timeout)
     await run.all_steps()
     return run.report(started_at=started_at, duration=dependencies.clock.monotonic() - started)
 
 
-class _Run:
+class _ProbeRun:
     """The state of one probe while it runs."""
 
     def __init__(self, request: ProbeRequest, dependencies: ProbeDependencies, *, deadline: float) -> None:
@@ -151,7 +151,7 @@ class _Run:
 
         async def get() -> tuple[Facts, KeyFacts | None]:
             facts, key = await self._vault.get_key(token, target.key_name, target.key_version, deadline=self._deadline)
-            if key is not None and (other := other_key(target.key_name, target.key_version, key)):
+            if key is not None and (other := different_key(target.key_name, target.key_version, key)):
                 # A round trip with it would prove nothing about the requested version.
                 return replace(facts, fault=Fault.KID_UNUSABLE, detail=f"the response is about {other}"), None
             self._key = key
@@ -193,7 +193,7 @@ class _Run:
 
         allotted = (self._deadline - self._clock.monotonic()) / 2
         wrapped = await self._step(Step.WRAP_KEY, wrap, allotted) if self._request.wrap else None
-        wrapped = wrapped or self._dependencies.encrypt(self._request.under or key, algorithm, data)
+        wrapped = wrapped or self._dependencies.encrypt(self._request.public_key or key, algorithm, data)
         if wrapped is None:
             return
 
@@ -224,7 +224,7 @@ class _Run:
             facts, value = self._internal_error(error), None
         if facts.fault is Fault.NONE and value is None:  # the probe would end here and count as a success
             facts = self._internal_error(RuntimeError(f"{step} has no fault and no result"))
-        if culprit is not None and facts.fault in OUT_OF_TIME:
+        if culprit is not None and facts.fault in TIMEOUT_FAULTS:
             self._charge(culprit, step)
         else:
             self._spent[step] = self._clock.monotonic() - before
@@ -249,7 +249,7 @@ class _Run:
             step=step,
             outcome=Outcome.FAILED,
             duration=duration,
-            code=in_generation(classification.code, self._request.target.generation),
+            code=generation_code(classification.code, self._request.target.generation),
             reason=classification.reason,
             facts=facts,
             shared=shared,

@@ -164,7 +164,7 @@ class Scheduler:
     def _plan_next(self, job: _TargetJob, report: ProbeReport | None) -> None:
         target, backoff = job.target, job.backoff
         if report is not None:
-            backoff = job.backoff = backoff.after(report, target.interval)
+            backoff = job.backoff = backoff.advance(report, target.interval)
         job.due += gap(target.interval, self._rng.random())
         self._skip_missed(job, Skip.OVERLAP)
         self._skip(job, Skip.BACKOFF, backoff.skips)

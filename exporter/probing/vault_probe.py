@@ -57,12 +57,12 @@ def auxiliary_result(probe: AuxiliaryProbe, report: ProbeReport) -> AuxiliaryRes
     """Return what the report of an auxiliary probe shows."""
     target = probe.request.target
     return AuxiliaryResult(
-        what=probe.what,
+        kind=probe.kind,
         name=probe.name,
         vault=target.vault,
         credential=target.credential,
         at=report.started_at,
-        usable=None if probe.is_of_another_host else assess(probe.what, report.steps),
+        usable=None if probe.is_of_another_host else assess(probe.kind, report.steps),
         steps=report.steps,
         key=report.key,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from exporter.report.minutes import MINUTE, Exporter, Points, Target
+from exporter.report.minutes import MINUTE, Exporter, Points, ReportedTarget
 from exporter.tde.model import printable
 
 LABELS = ("job", "instance", "target", "vault", "step", "reason")
@@ -42,9 +42,9 @@ def exporter_of(labels: Labels) -> Exporter:
     return Exporter(labels["job"], labels["instance"])
 
 
-def key_of(labels: Labels) -> tuple[Exporter, Target]:
+def key_of(labels: Labels) -> tuple[Exporter, ReportedTarget]:
     """Return exporter and target of a series."""
-    return exporter_of(labels), Target(labels["vault"], labels["target"])
+    return exporter_of(labels), ReportedTarget(labels["vault"], labels["target"])
 
 
 def _labels(value: Any) -> Labels | None:

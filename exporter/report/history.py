@@ -13,7 +13,7 @@ from typing import Final
 from exporter.clients.prometheus_api import HistoryError, PrometheusAccess, PrometheusApi, UnreadableHistoryError
 from exporter.core import durations
 from exporter.report.answers import Labels, exporter_of, key_of, read_range, read_series
-from exporter.report.minutes import MINUTE, WITHOUT_PROBE, Exporter, Minutes, Points, Slice, Target
+from exporter.report.minutes import MINUTE, WITHOUT_PROBE, Exporter, Minutes, Points, ReportedTarget, Slice
 from exporter.report.period import Period
 
 SLICE = 180  # minutes; Prometheus allows 11,000 points per series
@@ -91,7 +91,7 @@ def _no_series(period: Period) -> HistoryError:
     )
 
 
-async def _series(api: PrometheusApi, period: Period) -> list[tuple[Exporter, Target]]:
+async def _series(api: PrometheusApi, period: Period) -> list[tuple[Exporter, ReportedTarget]]:
     form = {"match[]": CONFIGURED, "start": str(period.start), "end": str(period.end)}
     found = read_series(await api.get("api/v1/series", form))
     if found is None:
@@ -108,7 +108,7 @@ async def _series(api: PrometheusApi, period: Period) -> list[tuple[Exporter, Ta
 
 async def _slice(api: PrometheusApi, period: Period, first: int, minutes: int) -> Slice:
     start = period.start + first * MINUTE
-    failures: dict[tuple[Exporter, Target], list[tuple[str, str, Points]]] = {}
+    failures: dict[tuple[Exporter, ReportedTarget], list[tuple[str, str, Points]]] = {}
     for labels, points in await _range(api, FAILURES, start, minutes):
         failures.setdefault(key_of(labels), []).append((labels["step"], labels["reason"], points))
     return Slice(
@@ -121,7 +121,7 @@ async def _slice(api: PrometheusApi, period: Period, first: int, minutes: int) -
     )
 
 
-async def _results(api: PrometheusApi, start: int, minutes: int) -> Mapping[tuple[Exporter, Target], Points]:
+async def _results(api: PrometheusApi, start: int, minutes: int) -> Mapping[tuple[Exporter, ReportedTarget], Points]:
     """Return the result of each minute: of a recent probe, or that a configured target has none."""
     results = {key_of(labels): dict(points) for labels, points in await _range(api, RESULTS, start, minutes)}
     for query in (STALE, UNPROBED):

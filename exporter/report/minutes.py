@@ -36,7 +36,7 @@ class Exporter(NamedTuple):
     instance: str
 
 
-class Target(NamedTuple):
+class ReportedTarget(NamedTuple):
     """A target: a key version in a vault."""
 
     vault: str
@@ -52,9 +52,9 @@ class Slice:
 
     first: int  # number of its first minute in the period
     minutes: int
-    results: Mapping[tuple[Exporter, Target], Points]
-    failures: Mapping[tuple[Exporter, Target], Sequence[tuple[str, str, Points]]]  # step, reason, points
-    maintenance: Mapping[tuple[Exporter, Target], Points]
+    results: Mapping[tuple[Exporter, ReportedTarget], Points]
+    failures: Mapping[tuple[Exporter, ReportedTarget], Sequence[tuple[str, str, Points]]]  # step, reason, points
+    maintenance: Mapping[tuple[Exporter, ReportedTarget], Points]
     exporters: Mapping[Exporter, Points]
 
 
@@ -89,9 +89,9 @@ class Row:
 class Minutes:
     """Sums of all slices, which must be added in their order."""
 
-    def __init__(self, series: Iterable[tuple[Exporter, Target]]) -> None:
+    def __init__(self, series: Iterable[tuple[Exporter, ReportedTarget]]) -> None:
         """Take the series that Prometheus has for the period; others are ignored."""
-        self._exporters: dict[Target, list[Exporter]] = {}
+        self._exporters: dict[ReportedTarget, list[Exporter]] = {}
         for exporter, target in sorted(set(series)):
             self._exporters.setdefault(target, []).append(exporter)
         self.targets = {target: Row() for target in self._exporters}
@@ -137,14 +137,14 @@ def _rank(state: MinuteState) -> tuple[int, str, str]:
     return _RANKS[state.kind], state.step, state.reason
 
 
-def _target_minutes(part: Slice, target: Target, exporters: Sequence[Exporter]) -> Sequence[MinuteState]:
+def _target_minutes(part: Slice, target: ReportedTarget, exporters: Sequence[Exporter]) -> Sequence[MinuteState]:
     """Return the states of a target: the best of its exporters, except in maintenance."""
     states = best_of([_minutes_of(part, exporter, target) for exporter in exporters])
     planned = {number for exporter in exporters for number in part.maintenance.get((exporter, target), ())}
     return [MAINTENANCE if number in planned else state for number, state in enumerate(states)] if planned else states
 
 
-def _minutes_of(part: Slice, exporter: Exporter, target: Target) -> Sequence[MinuteState]:
+def _minutes_of(part: Slice, exporter: Exporter, target: ReportedTarget) -> Sequence[MinuteState]:
     """Return the states of a target as one exporter measured them."""
     results, alive = part.results.get((exporter, target), {}), part.exporters.get(exporter, {})
     if len(results) == part.minutes and set(results.values()) == {GOOD_PROBE}:

@@ -35,7 +35,7 @@ class Period:
         return at.isoformat(timespec="minutes").replace("+00:00", "Z")
 
 
-def month(text: str, zone: tzinfo, zone_name: str) -> Period:
+def parse_month(text: str, zone: tzinfo, zone_name: str) -> Period:
     """Return the month YYYY-MM. Raises ValueError with a text for the user."""
     found = re.fullmatch(r"([0-9]{4})-(0[1-9]|1[0-2])", text)
     if not found or not 1970 < int(found[1]) < 9999:
@@ -46,7 +46,7 @@ def month(text: str, zone: tzinfo, zone_name: str) -> Period:
     return Period(start=start, end=end, zone=zone, zone_name=zone_name, name=text)
 
 
-def between(start: str, end: str, zone: tzinfo, zone_name: str) -> Period:
+def parse_period(start: str, end: str, zone: tzinfo, zone_name: str) -> Period:
     """Return the period between two times. Raises ValueError with a text for the user."""
     first, last = _minute("--from", start), _minute("--to", end)
     if first >= last:

@@ -39,18 +39,18 @@ def on_stop(callback: Callable[[], None], *, hangup: bool = False) -> None:
 
     With `hangup`, SIGHUP calls it too, unless the process was started to ignore that signal, as `nohup` does.
     """
-    _on(signal.SIGINT, callback)
-    _on(signal.SIGTERM, callback)
+    _handle(signal.SIGINT, callback)
+    _handle(signal.SIGTERM, callback)
     if sys.platform == "win32":
-        _on(signal.SIGBREAK, callback)
+        _handle(signal.SIGBREAK, callback)
     elif hangup and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        _on(signal.SIGHUP, callback)
+        _handle(signal.SIGHUP, callback)
 
 
 def on_reload(callback: Callable[[], None]) -> None:
     """Call `callback` on the running loop at SIGHUP, also for a held one. Windows has no SIGHUP."""
     if sys.platform != "win32":
-        _on(signal.SIGHUP, callback)
+        _handle(signal.SIGHUP, callback)
 
 
 def ignore_signals() -> None:
@@ -59,7 +59,7 @@ def ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _on(number: int, callback: Callable[[], None]) -> None:
+def _handle(number: int, callback: Callable[[], None]) -> None:
     """Install a handler that outlives the loop.
 
     A late signal must not kill the process.

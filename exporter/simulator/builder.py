@@ -30,9 +30,9 @@ from exporter.simulator.model import (
     ClientSecret,
     Environment,
     Key,
-    KeyVersion,
     Secret,
-    SecretVersion,
+    SimulatedKeyVersion,
+    SimulatedSecretVersion,
     Tenant,
     Vault,
 )
@@ -52,7 +52,7 @@ def build_environment(config: Config) -> Environment:
     It has every vault, key version, tenant and credential that the configuration names. Blocks: reads the
     secrets. Raises SecretUnreadableError if a secret cannot be read.
     """
-    builder = _Builder(config)
+    builder = _EnvironmentBuilder(config)
     for target in config.targets.values():
         for use in _key_uses(target):
             builder.add_key(use)
@@ -100,7 +100,7 @@ class _VaultContents:
     secrets: dict[str, list[str]] = field(default_factory=dict)
 
 
-class _Builder:
+class _EnvironmentBuilder:
     """Gathers the uses of each vault, then builds the environment."""
 
     def __init__(self, config: Config) -> None:
@@ -174,7 +174,7 @@ class _Builder:
     def _key(self, name: str, versions: Iterable[str], vault: Vault) -> Key:
         kty = "RSA-HSM" if vault.managed_hsm else "RSA"
         materials = [self._materials.setdefault((name.lower(), one), len(self._materials)) for one in versions]
-        made = [KeyVersion(version=one, kty=kty, material=which) for one, which in zip(versions, materials, strict=True)]
+        made = [SimulatedKeyVersion(version=one, kty=kty, material=which) for one, which in zip(versions, materials, strict=True)]
         dated = [replace(one, created=one.created - age * _MONTH) for age, one in enumerate(reversed(made))]
         return Key(name=name, versions=tuple(reversed(dated)))
 
@@ -229,7 +229,10 @@ class _Builder:
 def _secret(name: str, versions: Iterable[str]) -> Secret:
     """Return a secret that is a month old and expires in eleven months."""
     now = time.time()
-    made = [SecretVersion(version=one, value=token_urlsafe(24), created=now - _MONTH, exp=now + 11 * _MONTH) for one in versions]
+    made = [
+        SimulatedSecretVersion(version=one, value=token_urlsafe(24), created=now - _MONTH, exp=now + 11 * _MONTH)
+        for one in versions
+    ]
     return Secret(name=name, versions=tuple(made))
 
 

@@ -17,21 +17,21 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from exporter.simulator.faults import Connection
+from exporter.simulator.faults import ConnectionFault
 
 _DAY = timedelta(days=1)
 _LONG = 30 * _DAY  # leaked keys soon expire; pages and alerts warn 14 days before
 _VALID = (-_DAY, _LONG)
 # The validity of a certificate with each defect, from now.
-_DEFECTS: Mapping[Connection | None, tuple[timedelta, timedelta]] = {
-    Connection.EXPIRED: (-2 * _DAY, -_DAY),
-    Connection.NOT_YET_VALID: (_DAY, 2 * _DAY),
-    Connection.WRONG_NAME: _VALID,
-    Connection.UNTRUSTED: _VALID,
+_DEFECTS: Mapping[ConnectionFault | None, tuple[timedelta, timedelta]] = {
+    ConnectionFault.EXPIRED: (-2 * _DAY, -_DAY),
+    ConnectionFault.NOT_YET_VALID: (_DAY, 2 * _DAY),
+    ConnectionFault.WRONG_NAME: _VALID,
+    ConnectionFault.UNTRUSTED: _VALID,
 }
 
 
-class Authority:
+class CertificateAuthority:
     """A self-signed certificate authority that exists in memory only."""
 
     def __init__(self, name: str) -> None:
@@ -109,22 +109,22 @@ class Certificates:
 
     def __init__(self, hosts: Iterable[str]) -> None:
         self._names = list(dict.fromkeys(_certificate_name(host.partition(":")[0]) for host in hosts))
-        self.authority = Authority("ekm-exporter simulator, this run only")
-        self._contexts: dict[Connection | None, ssl.SSLContext] = {}
+        self.authority = CertificateAuthority("ekm-exporter simulator, this run only")
+        self._contexts: dict[ConnectionFault | None, ssl.SSLContext] = {}
 
-    def context(self, defect: Connection | None) -> ssl.SSLContext | None:
+    def context(self, fault: ConnectionFault | None) -> ssl.SSLContext | None:
         """Return the context of a certificate with this defect, or of a valid one; None for a fault that needs no certificate."""
-        if defect is not None and defect not in _DEFECTS:
+        if fault is not None and fault not in _DEFECTS:
             return None
-        if defect not in self._contexts:
-            self._contexts[defect] = self._make(defect)
-        return self._contexts[defect]
+        if fault not in self._contexts:
+            self._contexts[fault] = self._make(fault)
+        return self._contexts[fault]
 
-    def _make(self, defect: Connection | None) -> ssl.SSLContext:
-        untrusted = defect is Connection.UNTRUSTED
-        authority = Authority("ekm-exporter simulator, untrusted authority") if untrusted else self.authority
-        names = ["another-host.invalid"] if defect is Connection.WRONG_NAME else self._names
-        starts, ends = _DEFECTS.get(defect, _VALID)
+    def _make(self, fault: ConnectionFault | None) -> ssl.SSLContext:
+        untrusted = fault is ConnectionFault.UNTRUSTED
+        authority = CertificateAuthority("ekm-exporter simulator, untrusted authority") if untrusted else self.authority
+        names = ["another-host.invalid"] if fault is ConnectionFault.WRONG_NAME else self._names
+        starts, ends = _DEFECTS.get(fault, _VALID)
         return authority.context(names, starts=starts, ends=ends)
 
 

@@ -23,7 +23,7 @@ from exporter.core.cross_site import FORM_TYPES, is_cross_site, is_loopback
 from exporter.core.model import Step
 from exporter.simulator.control_sql import json_object, restart_document, restart_name, sql_documents
 from exporter.simulator.fault_table import FAULTS
-from exporter.simulator.faults import Options, Scope, UnknownNameError
+from exporter.simulator.faults import FaultScope, Options, UnknownNameError
 from exporter.simulator.managed_identity import IdentityServices
 from exporter.simulator.request import OPERATIONS
 from exporter.simulator.scenarios import SIMULATED
@@ -55,7 +55,7 @@ _RANGES: Mapping[str, tuple[int, int]] = {
     "bits": (1024, 16_384),
     "limit": (0, 1_000_000),
 }
-_NAMES = ("fault", "scenario", *Scope)
+_NAMES = ("fault", "scenario", *FaultScope)
 
 
 class ControlApi:
@@ -122,7 +122,7 @@ class ControlApi:
 
     async def _scenarios(self, _request: web.Request) -> web.Response:
         rows = [
-            {"scenario": one.name, "fault": one.cause, "broken": one.broken, "set_on": one.place, "step": one.step,
+            {"scenario": one.name, "fault": one.cause, "broken": one.broken, "set_on": one.scope, "step": one.step,
              "classic": one.classic, "current": one.current, "reason": one.reason, "story": one.story}
             for one in SIMULATED
         ]  # fmt: skip
@@ -140,7 +140,7 @@ class ControlApi:
 
     async def _set(self, request: web.Request) -> web.Response:
         document = _read_object(await request.read())
-        on = {scope: document[scope] for scope in Scope if scope in document}
+        on = {scope: document[scope] for scope in FaultScope if scope in document}
         options = _options(document)
         if "scenario" in document:
             active = self._simulator.apply(document["scenario"], key=options.key, version=options.version, **on)
@@ -159,7 +159,7 @@ class ControlApi:
 
     async def _clear(self, request: web.Request) -> web.Response:
         wanted = _wanted(request.query)
-        places = [self._simulator.state.find(scope, request.query[scope]) for scope in Scope if scope in request.query]
+        places = [self._simulator.state.find(scope, request.query[scope]) for scope in FaultScope if scope in request.query]
         return _json({"cleared": self._simulator.clear(**wanted, name=places[0] if places else None)})
 
 
@@ -232,9 +232,9 @@ def _options(document: dict[str, Any]) -> Options:
 
 def _wanted(query: Mapping[str, str]) -> dict[str, Any]:
     """Return the number and fault of DELETE /sim/fault. Raises UnknownNameError."""
-    strange = [name for name in query if name not in ("number", "fault", *Scope)]
+    strange = [name for name in query if name not in ("number", "fault", *FaultScope)]
     if strange:
-        raise UnknownNameError(f"unknown: {', '.join(strange)}; known: number, fault, {', '.join(Scope)}")
+        raise UnknownNameError(f"unknown: {', '.join(strange)}; known: number, fault, {', '.join(FaultScope)}")
     number = query.get("number")
     if number is not None and not (number.isdecimal() and len(number) < 10):
         raise UnknownNameError("number is not a number of at most nine digits")

@@ -132,41 +132,41 @@ def begin(simulator: Simulator, story: Iterable[StoryEvent] = STORY) -> None:
 
     Call it before the configuration is written.
     """
-    for beat in story:
-        if _from_the_start(beat):
-            _cause(simulator, beat)
+    for event in story:
+        if _from_the_start(event):
+            _cause(simulator, event)
 
 
 async def play(simulator: Simulator, story: Iterable[StoryEvent] = STORY) -> None:
     """Cause the other events of the story, until it ends or is cancelled."""
     async with asyncio.TaskGroup() as group:
-        for beat in story:
-            if not _from_the_start(beat):
-                group.create_task(_happen(simulator, beat))
+        for event in story:
+            if not _from_the_start(event):
+                group.create_task(_happen(simulator, event))
 
 
-async def _happen(simulator: Simulator, beat: StoryEvent) -> None:
+async def _happen(simulator: Simulator, event: StoryEvent) -> None:
     """Cause one event at its time, clear it, and repeat it if it has `every`."""
-    await asyncio.sleep(beat.at)
+    await asyncio.sleep(event.at)
     while True:
-        active = _cause(simulator, beat)
-        if beat.lasts is None:
+        active = _cause(simulator, event)
+        if event.lasts is None:
             return
-        await asyncio.sleep(beat.lasts)
+        await asyncio.sleep(event.lasts)
         for one in active:
             simulator.clear(number=one.number)
-        if beat.every is None:
+        if event.every is None:
             return
-        await asyncio.sleep(beat.every - beat.lasts)
+        await asyncio.sleep(event.every - event.lasts)
 
 
-def _from_the_start(beat: StoryEvent) -> bool:
+def _from_the_start(event: StoryEvent) -> bool:
     """Return whether the event is active from the start to the end."""
-    return beat.at == 0 and beat.lasts is None
+    return event.at == 0 and event.lasts is None
 
 
-def _cause(simulator: Simulator, beat: StoryEvent) -> tuple[ActiveFault, ...]:
+def _cause(simulator: Simulator, event: StoryEvent) -> tuple[ActiveFault, ...]:
     """Set the event's scenario or fault."""
-    if beat.scenario is not None:
-        return simulator.apply(beat.scenario, vault=beat.vault)
-    return (simulator.set_fault(beat.fault or "", beat.options, vault=beat.vault),)
+    if event.scenario is not None:
+        return simulator.apply(event.scenario, vault=event.vault)
+    return (simulator.set_fault(event.fault or "", event.options, vault=event.vault),)

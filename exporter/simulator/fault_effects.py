@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from exporter.simulator.faults import Options
-from exporter.simulator.model import Application, ClientSecret, Key, KeyVersion, Vault
+from exporter.simulator.model import Application, ClientSecret, Key, SimulatedKeyVersion, Vault
 from exporter.simulator.response import Delivery, SimulatedResponse
 
 _DAY = 86400.0  # seconds
@@ -128,7 +128,7 @@ def rotate_key(key: Key) -> Key:
 
 def remove_operation(vault: Vault, options: Options) -> Vault:
     """Remove the options' operation from `key_ops`."""
-    remaining = tuple(name for name in KeyVersion(version="").key_ops if name != options.operation)
+    remaining = tuple(name for name in SimulatedKeyVersion(version="").key_ops if name != options.operation)
     return vault.with_versions(options.key, options.version, key_ops=remaining)
 
 

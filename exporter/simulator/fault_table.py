@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from exporter.core.model import Step
+from exporter.core.model import KEY_STEPS, Step
 from exporter.simulator.error_responses import ENTRA_ERRORS, GRAPH_ERRORS, VAULT_ERRORS, entra_error, graph_error, vault_error
 from exporter.simulator.fault_effects import (
     Edit,
@@ -34,19 +34,19 @@ from exporter.simulator.fault_effects import (
     set_member,
     set_status,
 )
-from exporter.simulator.faults import WITH_TOKEN, Connection, Fault, Route, Scope
+from exporter.simulator.faults import ConnectionFault, FaultScope, Route, SimulatedFault
 from exporter.simulator.model import NetworkAccess
 from exporter.simulator.resource_graph import MANAGEMENT_ERRORS, management_error
 from exporter.simulator.response import Delivery
 from exporter.simulator.sql_fault_table import SQL_FAULTS
 
-_VAULT = frozenset({Scope.VAULT})
-_GRAPH = frozenset({Scope.GRAPH})
-_APPLICATION = frozenset({Scope.APPLICATION})
-_TOKEN_SIDE = frozenset({Scope.TENANT, Scope.APPLICATION, Scope.AUTHORITY})
-_MANAGEMENT = frozenset({Scope.MANAGEMENT})
-_HOSTS = frozenset({Scope.VAULT, Scope.AUTHORITY, Scope.GRAPH, Scope.MANAGEMENT})
-_ANYWHERE = frozenset(Scope) - {Scope.SQL}
+_VAULT = frozenset({FaultScope.VAULT})
+_GRAPH = frozenset({FaultScope.GRAPH})
+_APPLICATION = frozenset({FaultScope.APPLICATION})
+_TOKEN_SIDE = frozenset({FaultScope.TENANT, FaultScope.APPLICATION, FaultScope.AUTHORITY})
+_MANAGEMENT = frozenset({FaultScope.MANAGEMENT})
+_HOSTS = frozenset({FaultScope.VAULT, FaultScope.AUTHORITY, FaultScope.GRAPH, FaultScope.MANAGEMENT})
+_ANYWHERE = frozenset(FaultScope) - {FaultScope.SQL}
 
 _EVERY = frozenset(Step)
 _WRAPPINGS = frozenset({Step.WRAP_KEY, Step.UNWRAP_KEY})
@@ -56,8 +56,8 @@ _GET = frozenset({Step.GET_KEY})
 
 
 def _members(  # noqa: PLR0917 - a row of the table
-    prefix: str, name: str, what: str, scopes: frozenset[Scope], steps: frozenset[Step], unusable: str = "*not Base64*"
-) -> Iterator[Fault]:
+    prefix: str, name: str, what: str, scopes: frozenset[FaultScope], steps: frozenset[Step], unusable: str = "*not Base64*"
+) -> Iterator[SimulatedFault]:
     """Yield a fault for each defect of a member: `prefix`_missing and so on."""
     kinds: tuple[tuple[str, str, Edit], ...] = (
         ("missing", "is missing", remove_member(name)),
@@ -70,7 +70,7 @@ def _members(  # noqa: PLR0917 - a row of the table
         ("twice", "appears twice, the second time as a number", append_members(f'"{name}":20'.encode())),
     )
     for kind, words, edit in kinds:
-        yield Fault(name=f"{prefix}_{kind}", broken=f"{what} {words}", scopes=scopes, steps=steps, response=edit)
+        yield SimulatedFault(name=f"{prefix}_{kind}", broken=f"{what} {words}", scopes=scopes, steps=steps, response=edit)
 
 
 _HTML = "<html><head><title>Sign in to the guest network</title></head><body>Accept the terms to go on.</body></html>"
@@ -95,137 +95,137 @@ _CHALLENGES: tuple[tuple[str, str, Callable[[str], str | None]], ...] = (
     ("foreign_authority", "the challenge names an authority that is not Entra", lambda old: old.replace("login.", "login-")),
     ("foreign_resource", "the challenge names a resource that is not the vault's", lambda old: old.partition('resource="')[0] + 'resource="https://graph.microsoft.com"'),
 )  # fmt: skip
-_TABLE: tuple[Fault, ...] = (
+_TABLE: tuple[SimulatedFault, ...] = (
     # the route
-    Fault(name="unresolvable", broken="the host name does not resolve", scopes=_HOSTS, route=Route.UNRESOLVABLE),
-    Fault(name="refused", broken="the port refuses connections", scopes=_HOSTS, route=Route.REFUSED),
+    SimulatedFault(name="unresolvable", broken="the host name does not resolve", scopes=_HOSTS, route=Route.UNRESOLVABLE),
+    SimulatedFault(name="refused", broken="the port refuses connections", scopes=_HOSTS, route=Route.REFUSED),
     # the connection
-    Fault(name="tls_expired", broken="the certificate is expired", scopes=_HOSTS, connection=Connection.EXPIRED),
-    Fault(name="tls_not_yet_valid", broken="the certificate is not yet valid", scopes=_HOSTS, connection=Connection.NOT_YET_VALID),
-    Fault(name="tls_wrong_name", broken="the certificate is another host's", scopes=_HOSTS, connection=Connection.WRONG_NAME),
-    Fault(name="tls_untrusted", broken="the certificate's issuer is not trusted", scopes=_HOSTS, connection=Connection.UNTRUSTED),
-    Fault(name="tls_alert", broken="the handshake is refused", scopes=_HOSTS, connection=Connection.REFUSED_HANDSHAKE),
-    Fault(name="tls_reset", broken="the connection is reset in the handshake", scopes=_HOSTS, connection=Connection.RESET),
-    Fault(name="tls_closed", broken="the connection is closed in the handshake", scopes=_HOSTS, connection=Connection.CLOSED),
-    Fault(name="tls_silent", broken="the connection is accepted, then no data arrives", scopes=_HOSTS, connection=Connection.SILENT),
-    Fault(name="plain_http", broken="the TLS port serves plain HTTP", scopes=_HOSTS, connection=Connection.PLAIN_HTTP),
+    SimulatedFault(name="tls_expired", broken="the certificate is expired", scopes=_HOSTS, connection=ConnectionFault.EXPIRED),
+    SimulatedFault(name="tls_not_yet_valid", broken="the certificate is not yet valid", scopes=_HOSTS, connection=ConnectionFault.NOT_YET_VALID),
+    SimulatedFault(name="tls_wrong_name", broken="the certificate is another host's", scopes=_HOSTS, connection=ConnectionFault.WRONG_NAME),
+    SimulatedFault(name="tls_untrusted", broken="the certificate's issuer is not trusted", scopes=_HOSTS, connection=ConnectionFault.UNTRUSTED),
+    SimulatedFault(name="tls_alert", broken="the handshake is refused", scopes=_HOSTS, connection=ConnectionFault.REFUSED_HANDSHAKE),
+    SimulatedFault(name="tls_reset", broken="the connection is reset in the handshake", scopes=_HOSTS, connection=ConnectionFault.RESET),
+    SimulatedFault(name="tls_closed", broken="the connection is closed in the handshake", scopes=_HOSTS, connection=ConnectionFault.CLOSED),
+    SimulatedFault(name="tls_silent", broken="the connection is accepted, then no data arrives", scopes=_HOSTS, connection=ConnectionFault.SILENT),
+    SimulatedFault(name="plain_http", broken="the TLS port serves plain HTTP", scopes=_HOSTS, connection=ConnectionFault.PLAIN_HTTP),
     # the exchange
-    Fault(name="reset", broken="the connection is reset after the request", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.RESET)),
-    Fault(name="closed", broken="the connection is closed without a response", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.CLOSED)),
-    Fault(name="keep_alive_lost", broken="each connection serves one request and is closed by the next one", scopes=_ANYWHERE, steps=_EVERY,
+    SimulatedFault(name="reset", broken="the connection is reset after the request", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.RESET)),
+    SimulatedFault(name="closed", broken="the connection is closed without a response", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.CLOSED)),
+    SimulatedFault(name="keep_alive_lost", broken="each connection serves one request and is closed by the next one", scopes=_ANYWHERE, steps=_EVERY,
           response=set_delivery(Delivery.LOST)),
-    Fault(name="silent", broken="no response arrives", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.SILENT)),
-    Fault(name="endless_header", broken="the header never ends", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.ENDLESS_HEADER)),
-    Fault(name="garbage", broken="the response is not HTTP", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.GARBAGE)),
-    Fault(name="truncated", broken="the body is cut short", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.TRUNCATED)),
-    Fault(name="trickling", broken="the body arrives one byte at a time", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.TRICKLING)),
-    Fault(name="informational", broken="a 103 response precedes the response", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.INFORMATIONAL)),
-    Fault(name="delayed", broken="the response is delayed by `seconds`", scopes=_ANYWHERE, steps=_EVERY, response=lambda a, o: replace(a, delay=o.seconds)),
-    Fault(name="redirected", broken="the response is a redirect", scopes=_ANYWHERE, steps=_EVERY,
+    SimulatedFault(name="silent", broken="no response arrives", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.SILENT)),
+    SimulatedFault(name="endless_header", broken="the header never ends", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.ENDLESS_HEADER)),
+    SimulatedFault(name="garbage", broken="the response is not HTTP", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.GARBAGE)),
+    SimulatedFault(name="truncated", broken="the body is cut short", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.TRUNCATED)),
+    SimulatedFault(name="trickling", broken="the body arrives one byte at a time", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.TRICKLING)),
+    SimulatedFault(name="informational", broken="a 103 response precedes the response", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.INFORMATIONAL)),
+    SimulatedFault(name="delayed", broken="the response is delayed by `seconds`", scopes=_ANYWHERE, steps=_EVERY, response=lambda a, o: replace(a, delay=o.seconds)),
+    SimulatedFault(name="redirected", broken="the response is a redirect", scopes=_ANYWHERE, steps=_EVERY,
           response=lambda a, _: a.with_body(b"", status=302).with_header("Location", "https://elsewhere.invalid/")),
-    Fault(name="status", broken="any status with any body", scopes=_ANYWHERE, steps=_EVERY, response=set_status),
-    Fault(name="html", broken="an HTML page with 200 instead of JSON", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_HTML, status=200, content_type="text/html")),
-    Fault(name="html_unavailable", broken="an HTML page with 503", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_HTML, status=503, content_type="text/html")),
-    Fault(name="html_forbidden", broken="an HTML page with 403", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_HTML, status=403, content_type="text/html")),
-    Fault(name="html_unauthorized", broken="an HTML page with 401", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_HTML, status=401, content_type="text/html")),
-    Fault(name="text_forbidden", broken="a plain text with 403", scopes=_ANYWHERE, steps=_EVERY,
+    SimulatedFault(name="status", broken="any status with any body", scopes=_ANYWHERE, steps=_EVERY, response=set_status),
+    SimulatedFault(name="html", broken="an HTML page with 200 instead of JSON", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_HTML, status=200, content_type="text/html")),
+    SimulatedFault(name="html_unavailable", broken="an HTML page with 503", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_HTML, status=503, content_type="text/html")),
+    SimulatedFault(name="html_forbidden", broken="an HTML page with 403", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_HTML, status=403, content_type="text/html")),
+    SimulatedFault(name="html_unauthorized", broken="an HTML page with 401", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_HTML, status=401, content_type="text/html")),
+    SimulatedFault(name="text_forbidden", broken="a plain text with 403", scopes=_ANYWHERE, steps=_EVERY,
           response=set_body("Access denied by the security policy of the network.", status=403, content_type="text/plain")),
-    Fault(name="empty", broken="the body is empty", scopes=_ANYWHERE, steps=_EVERY, response=set_body("")),
-    Fault(name="not_json", broken="the body is truncated JSON", scopes=_ANYWHERE, steps=_EVERY, response=set_body('{"key":{"kid":')),
-    Fault(name="json_list", broken="the body is a JSON list", scopes=_ANYWHERE, steps=_EVERY, response=set_body("[1,2,3]")),
-    Fault(name="whitespace", broken="the body is blank", scopes=_ANYWHERE, steps=_EVERY, response=set_body(" \r\n")),
-    Fault(name="json_text", broken="the body is a JSON string", scopes=_ANYWHERE, steps=_EVERY, response=set_body('"value"')),
-    Fault(name="json_number", broken="the body is a JSON number", scopes=_ANYWHERE, steps=_EVERY, response=set_body("429")),
-    Fault(name="json_null", broken="the body is the JSON value null", scopes=_ANYWHERE, steps=_EVERY, response=set_body("null")),
-    Fault(name="json_pair", broken="the body is the JSON object twice", scopes=_ANYWHERE, steps=_EVERY, response=lambda a, _: a.with_body(a.body * 2)),
-    Fault(name="json_deep", broken="the body is JSON nested 100,000 deep", scopes=_ANYWHERE, steps=_EVERY, response=set_body("[" * 100_000)),
-    Fault(name="json_huge_number", broken="a number in the body has 100,000 digits", scopes=_ANYWHERE, steps=_EVERY, response=append_members(b'"more":' + b"9" * 100_000)),
-    Fault(name="nul_bytes", broken="a string in the body has NUL bytes", scopes=_ANYWHERE, steps=_EVERY, response=append_members(b'"more":"\x00\x00"')),
-    Fault(name="not_utf8", broken="a string in the body is not UTF-8", scopes=_ANYWHERE, steps=_EVERY, response=append_members(b'"more":"\xff\xfe"')),
-    Fault(name="huge", broken="the body has ten million bytes", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_MEGABYTES)),
-    Fault(name="broken_gzip", broken="the body is truncated gzip", scopes=_ANYWHERE, steps=_EVERY,
+    SimulatedFault(name="empty", broken="the body is empty", scopes=_ANYWHERE, steps=_EVERY, response=set_body("")),
+    SimulatedFault(name="not_json", broken="the body is truncated JSON", scopes=_ANYWHERE, steps=_EVERY, response=set_body('{"key":{"kid":')),
+    SimulatedFault(name="json_list", broken="the body is a JSON list", scopes=_ANYWHERE, steps=_EVERY, response=set_body("[1,2,3]")),
+    SimulatedFault(name="whitespace", broken="the body is blank", scopes=_ANYWHERE, steps=_EVERY, response=set_body(" \r\n")),
+    SimulatedFault(name="json_text", broken="the body is a JSON string", scopes=_ANYWHERE, steps=_EVERY, response=set_body('"value"')),
+    SimulatedFault(name="json_number", broken="the body is a JSON number", scopes=_ANYWHERE, steps=_EVERY, response=set_body("429")),
+    SimulatedFault(name="json_null", broken="the body is the JSON value null", scopes=_ANYWHERE, steps=_EVERY, response=set_body("null")),
+    SimulatedFault(name="json_pair", broken="the body is the JSON object twice", scopes=_ANYWHERE, steps=_EVERY, response=lambda a, _: a.with_body(a.body * 2)),
+    SimulatedFault(name="json_deep", broken="the body is JSON nested 100,000 deep", scopes=_ANYWHERE, steps=_EVERY, response=set_body("[" * 100_000)),
+    SimulatedFault(name="json_huge_number", broken="a number in the body has 100,000 digits", scopes=_ANYWHERE, steps=_EVERY, response=append_members(b'"more":' + b"9" * 100_000)),
+    SimulatedFault(name="nul_bytes", broken="a string in the body has NUL bytes", scopes=_ANYWHERE, steps=_EVERY, response=append_members(b'"more":"\x00\x00"')),
+    SimulatedFault(name="not_utf8", broken="a string in the body is not UTF-8", scopes=_ANYWHERE, steps=_EVERY, response=append_members(b'"more":"\xff\xfe"')),
+    SimulatedFault(name="huge", broken="the body has ten million bytes", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_MEGABYTES)),
+    SimulatedFault(name="broken_gzip", broken="the body is truncated gzip", scopes=_ANYWHERE, steps=_EVERY,
           response=lambda a, _: replace(a, body=gzip.compress(a.body)[:-12]).with_header("Content-Encoding", "gzip")),
     # the challenge
-    Fault(name="no_challenge", broken="200 without a token", scopes=_VAULT, steps=_CHALLENGE,
+    SimulatedFault(name="no_challenge", broken="200 without a token", scopes=_VAULT, steps=_CHALLENGE,
           response=lambda a, _: a.with_header("WWW-Authenticate", None).with_body(b'{"value":[]}', status=200)),
     *(
-        Fault(name=name, broken=broken, scopes=_VAULT, steps=_CHALLENGE, response=rewrite_challenge(change))
+        SimulatedFault(name=name, broken=broken, scopes=_VAULT, steps=_CHALLENGE, response=rewrite_challenge(change))
         for name, broken, change in _CHALLENGES
     ),
     # Entra: refusals, and responses without a usable token
     *(
-        Fault(name=name, broken=f"Entra returns AADSTS{error.aadsts}: {error.sentence}", scopes=_TOKEN_SIDE, steps=_TOKEN,
+        SimulatedFault(name=name, broken=f"Entra returns AADSTS{error.aadsts}: {error.sentence}", scopes=_TOKEN_SIDE, steps=_TOKEN,
               response=refuse(entra_error, name))
         for name, error in ENTRA_ERRORS.items() if name not in ("secret_wrong", "secret_expired")
     ),
-    Fault(name="secret_wrong", broken="the application has another secret", scopes=_APPLICATION,
+    SimulatedFault(name="secret_wrong", broken="the application has another secret", scopes=_APPLICATION,
           application=change_secrets(lambda secret: replace(secret, value=secret.value + "-replaced"))),
-    Fault(name="secret_expired", broken="the application's secret has expired", scopes=_APPLICATION,
+    SimulatedFault(name="secret_expired", broken="the application's secret has expired", scopes=_APPLICATION,
           application=change_secrets(lambda secret: replace(secret, expires=_EXPIRED))),
-    Fault(name="token_for_other_service", broken="Entra issues tokens for another audience", scopes=_APPLICATION, application=change_application(token_audience=_OTHER_SERVICE)),
-    Fault(name="token_of_other_tenant", broken="Entra issues tokens of another tenant", scopes=_APPLICATION, application=change_application(token_tenant=_OTHER_TENANT)),
-    Fault(name="token_ended", broken="Entra issues expired tokens", scopes=_APPLICATION, application=change_application(token_lifetime=0)),
-    Fault(name="certificates_removed", broken="the application's certificates are removed", scopes=_APPLICATION, application=change_application(certificates=())),
+    SimulatedFault(name="token_for_other_service", broken="Entra issues tokens for another audience", scopes=_APPLICATION, application=change_application(token_audience=_OTHER_SERVICE)),
+    SimulatedFault(name="token_of_other_tenant", broken="Entra issues tokens of another tenant", scopes=_APPLICATION, application=change_application(token_tenant=_OTHER_TENANT)),
+    SimulatedFault(name="token_ended", broken="Entra issues expired tokens", scopes=_APPLICATION, application=change_application(token_lifetime=0)),
+    SimulatedFault(name="certificates_removed", broken="the application's certificates are removed", scopes=_APPLICATION, application=change_application(certificates=())),
     *_members("token", "access_token", "the access_token", _TOKEN_SIDE, _TOKEN, unusable="not a\ntoken"),
     # the vault: refusals without a condition
     *(
-        Fault(name=f"vault_{name}", broken=f"the vault returns {error.status} {error.inner or error.code}", scopes=_VAULT, steps=WITH_TOKEN,
+        SimulatedFault(name=f"vault_{name}", broken=f"the vault returns {error.status} {error.inner or error.code}", scopes=_VAULT, steps=frozenset(KEY_STEPS),
               response=refuse(vault_error, name))
         for name, error in VAULT_ERRORS.items()
     ),
-    Fault(name="throttled", broken="every request with a token is throttled", scopes=_VAULT, steps=WITH_TOKEN, response=refuse(vault_error, "throttled")),
+    SimulatedFault(name="throttled", broken="every request with a token is throttled", scopes=_VAULT, steps=frozenset(KEY_STEPS), response=refuse(vault_error, "throttled")),
     # Microsoft Graph
     *(
-        Fault(name=f"graph_{name}", broken=f"Microsoft Graph returns {error.status} {error.code}: {error.message}", scopes=_GRAPH,
+        SimulatedFault(name=f"graph_{name}", broken=f"Microsoft Graph returns {error.status} {error.code}: {error.message}", scopes=_GRAPH,
               response=refuse(graph_error, name))
         for name, error in GRAPH_ERRORS.items()
     ),
-    Fault(name="graph_permission_removed", broken="the application has no permission in Microsoft Graph", scopes=_APPLICATION, application=change_application(graph_reader=False)),
+    SimulatedFault(name="graph_permission_removed", broken="the application has no permission in Microsoft Graph", scopes=_APPLICATION, application=change_application(graph_reader=False)),
     # Azure Resource Graph
     *(
-        Fault(name=f"resource_graph_{name}", broken=f"Azure Resource Graph returns {error.status} {error.code}: {error.message}", scopes=_MANAGEMENT,
+        SimulatedFault(name=f"resource_graph_{name}", broken=f"Azure Resource Graph returns {error.status} {error.code}: {error.message}", scopes=_MANAGEMENT,
               response=refuse(management_error, name))
         for name, error in MANAGEMENT_ERRORS.items()
     ),
-    Fault(name="resource_graph_empty", broken="Azure Resource Graph lists nothing", scopes=_MANAGEMENT,
+    SimulatedFault(name="resource_graph_empty", broken="Azure Resource Graph lists nothing", scopes=_MANAGEMENT,
           response=lambda a, _: a.with_document({"totalRecords": 0, "count": 0, "data": [], "facets": [], "resultTruncated": "false"})),
-    Fault(name="azure_role_removed", broken="the application has no role on the subscription", scopes=_APPLICATION, application=change_application(azure_reader=False)),
+    SimulatedFault(name="azure_role_removed", broken="the application has no role on the subscription", scopes=_APPLICATION, application=change_application(azure_reader=False)),
     # the vault: its state
-    Fault(name="permission_removed", broken="a permission is removed (`operation`: get, wrapKey, unwrapKey, list)", scopes=_VAULT,
+    SimulatedFault(name="permission_removed", broken="a permission is removed (`operation`: get, wrapKey, unwrapKey, list)", scopes=_VAULT,
           vault=lambda vault, options: vault.without(options.operation)),
-    Fault(name="role_removed", broken="a role assignment is removed (`operation` as above)", scopes=_VAULT,
+    SimulatedFault(name="role_removed", broken="a role assignment is removed (`operation` as above)", scopes=_VAULT,
           vault=lambda vault, options: replace(vault.without(options.operation), rbac=True)),
-    Fault(name="firewall", broken="the vault's firewall blocks the address", scopes=_VAULT, vault=change_vault(network_access=NetworkAccess.FIREWALL)),
-    Fault(name="private_only", broken="public network access is off", scopes=_VAULT, vault=change_vault(network_access=NetworkAccess.PRIVATE_ONLY)),
-    Fault(name="limited", broken="the vault accepts at most `limit` requests per ten seconds", scopes=_VAULT,
+    SimulatedFault(name="firewall", broken="the vault's firewall blocks the address", scopes=_VAULT, vault=change_vault(network_access=NetworkAccess.FIREWALL)),
+    SimulatedFault(name="private_only", broken="public network access is off", scopes=_VAULT, vault=change_vault(network_access=NetworkAccess.PRIVATE_ONLY)),
+    SimulatedFault(name="limited", broken="the vault accepts at most `limit` requests per ten seconds", scopes=_VAULT,
           vault=lambda vault, options: replace(vault, limit=options.limit)),
-    Fault(name="slow", broken="every response takes `seconds`", scopes=_VAULT, vault=lambda vault, options: replace(vault, latency=options.seconds)),
-    Fault(name="vault_in_other_tenant", broken="the vault belongs to another tenant", scopes=_VAULT, vault=change_vault(tenant_id=_OTHER_TENANT)),
-    Fault(name="moved", broken="the vault failed over to another region", scopes=_VAULT, vault=change_vault(region="northeurope")),
+    SimulatedFault(name="slow", broken="every response takes `seconds`", scopes=_VAULT, vault=lambda vault, options: replace(vault, latency=options.seconds)),
+    SimulatedFault(name="vault_in_other_tenant", broken="the vault belongs to another tenant", scopes=_VAULT, vault=change_vault(tenant_id=_OTHER_TENANT)),
+    SimulatedFault(name="moved", broken="the vault failed over to another region", scopes=_VAULT, vault=change_vault(region="northeurope")),
     # keys
-    Fault(name="key_disabled", broken="the key's versions are disabled", scopes=_VAULT, vault=change_versions(enabled=False)),
-    Fault(name="key_expired", broken="the key has expired", scopes=_VAULT, vault=change_versions(exp=_EXPIRED)),
-    Fault(name="key_not_yet_valid", broken="the key is not yet valid", scopes=_VAULT, vault=change_versions(nbf=_NEVER)),
+    SimulatedFault(name="key_disabled", broken="the key's versions are disabled", scopes=_VAULT, vault=change_versions(enabled=False)),
+    SimulatedFault(name="key_expired", broken="the key has expired", scopes=_VAULT, vault=change_versions(exp=_EXPIRED)),
+    SimulatedFault(name="key_not_yet_valid", broken="the key is not yet valid", scopes=_VAULT, vault=change_versions(nbf=_NEVER)),
     # the same without a reason in the response
-    Fault(name="key_disabled_without_reason", broken="the key is disabled, and the refusal gives no reason", scopes=_VAULT, steps=_WRAPPINGS,
+    SimulatedFault(name="key_disabled_without_reason", broken="the key is disabled, and the refusal gives no reason", scopes=_VAULT, steps=_WRAPPINGS,
           vault=change_versions(enabled=False), response=refuse(vault_error, "forbidden_policy")),
-    Fault(name="key_expired_without_reason", broken="the key has expired, and the refusal gives no reason", scopes=_VAULT, steps=_WRAPPINGS,
+    SimulatedFault(name="key_expired_without_reason", broken="the key has expired, and the refusal gives no reason", scopes=_VAULT, steps=_WRAPPINGS,
           vault=change_versions(exp=_EXPIRED), response=refuse(vault_error, "forbidden_policy")),
-    Fault(name="key_not_yet_valid_without_reason", broken="the key is not yet valid, and the refusal gives no reason", scopes=_VAULT, steps=_WRAPPINGS,
+    SimulatedFault(name="key_not_yet_valid_without_reason", broken="the key is not yet valid, and the refusal gives no reason", scopes=_VAULT, steps=_WRAPPINGS,
           vault=change_versions(nbf=_NEVER), response=refuse(vault_error, "forbidden_policy")),
-    Fault(name="key_soft_deleted", broken="the keys are deleted and can be recovered", scopes=_VAULT, vault=delete_keys),
-    Fault(name="key_soft_deleted_unreadable", broken="the keys are deleted, and deleted keys cannot be read", scopes=_VAULT,
+    SimulatedFault(name="key_soft_deleted", broken="the keys are deleted and can be recovered", scopes=_VAULT, vault=delete_keys),
+    SimulatedFault(name="key_soft_deleted_unreadable", broken="the keys are deleted, and deleted keys cannot be read", scopes=_VAULT,
           vault=lambda vault, options: replace(delete_keys(vault, options), closed=frozenset({"get_deleted"}))),
-    Fault(name="key_purged", broken="the keys are purged", scopes=_VAULT, vault=purge_keys),
-    Fault(name="versions_replaced", broken="each key has only a newer version", scopes=_VAULT,
+    SimulatedFault(name="key_purged", broken="the keys are purged", scopes=_VAULT, vault=purge_keys),
+    SimulatedFault(name="versions_replaced", broken="each key has only a newer version", scopes=_VAULT,
           vault=change_keys(lambda key: replace(key, versions=rotate_key(key).versions[-1:]))),
-    Fault(name="key_rotated", broken="each key has a newer version", scopes=_VAULT, vault=change_keys(rotate_key)),
-    Fault(name="cannot_unwrap", broken="the unwrap of wrapped bytes fails", scopes=_VAULT, steps=frozenset({Step.UNWRAP_KEY}),
+    SimulatedFault(name="key_rotated", broken="each key has a newer version", scopes=_VAULT, vault=change_keys(rotate_key)),
+    SimulatedFault(name="cannot_unwrap", broken="the unwrap of wrapped bytes fails", scopes=_VAULT, steps=frozenset({Step.UNWRAP_KEY}),
           response=refuse(vault_error, "bad_parameter")),
-    Fault(name="key_size", broken="the keys have `bits` bits", scopes=_VAULT, vault=lambda vault, options: vault.with_versions(options.key, options.version, size=options.bits)),
-    Fault(name="key_type_ec", broken="the keys are EC keys", scopes=_VAULT, vault=change_versions(kty="EC")),
-    Fault(name="key_type_oct_hsm", broken="the keys are symmetric HSM keys", scopes=_VAULT, vault=change_versions(kty="oct-HSM")),
-    Fault(name="key_operation_removed", broken="key_ops lacks the `operation`", scopes=_VAULT, vault=remove_operation),
+    SimulatedFault(name="key_size", broken="the keys have `bits` bits", scopes=_VAULT, vault=lambda vault, options: vault.with_versions(options.key, options.version, size=options.bits)),
+    SimulatedFault(name="key_type_ec", broken="the keys are EC keys", scopes=_VAULT, vault=change_versions(kty="EC")),
+    SimulatedFault(name="key_type_oct_hsm", broken="the keys are symmetric HSM keys", scopes=_VAULT, vault=change_versions(kty="oct-HSM")),
+    SimulatedFault(name="key_operation_removed", broken="key_ops lacks the `operation`", scopes=_VAULT, vault=remove_operation),
     # unusable responses about keys
     *_members("key", "key", "the key", _VAULT, _GET),
     *_members("kid", "key.kid", "the key's kid", _VAULT, _GET, unusable="keys/only"),
@@ -233,12 +233,12 @@ _TABLE: tuple[Fault, ...] = (
     *_members("n", "key.n", "the key's modulus", _VAULT, _GET),
     *_members("e", "key.e", "the key's exponent", _VAULT, _GET),
     *_members("value", "value", "the value", _VAULT, _WRAPPINGS),
-    Fault(name="wrapped_elsewhere", broken="the wrapped bytes belong to another version", scopes=_VAULT, steps=frozenset({Step.WRAP_KEY}),
+    SimulatedFault(name="wrapped_elsewhere", broken="the wrapped bytes belong to another version", scopes=_VAULT, steps=frozenset({Step.WRAP_KEY}),
           response=set_member("value", "A" * 340 + "AQ")),
-    Fault(name="other_bytes", broken="the unwrapped bytes differ from the original", scopes=_VAULT, steps=frozenset({Step.UNWRAP_KEY}),
+    SimulatedFault(name="other_bytes", broken="the unwrapped bytes differ from the original", scopes=_VAULT, steps=frozenset({Step.UNWRAP_KEY}),
           response=set_member("value", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
     # SQL Servers
     *SQL_FAULTS,
 )  # fmt: skip
 
-FAULTS: Mapping[str, Fault] = {fault.name: fault for fault in _TABLE}
+FAULTS: Mapping[str, SimulatedFault] = {fault.name: fault for fault in _TABLE}

@@ -10,17 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from exporter.core.model import Step
+from exporter.core.model import KEY_STEPS, Step
 from exporter.simulator.model import Application, Vault
 from exporter.simulator.request import AUXILIARY_OPERATIONS, step_of
 from exporter.simulator.response import SimulatedResponse
 from exporter.simulator.sql_model import PERFORMANCE, SqlServer
 
 VaultOf = Callable[[str], Vault | None]
-WITH_TOKEN = frozenset({Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY})
 
 
-class Scope(StrEnum):
+class FaultScope(StrEnum):
     """The kind of object that a fault is set on."""
 
     VAULT = "vault"
@@ -32,7 +31,7 @@ class Scope(StrEnum):
     SQL = "sql"  # a SQL Server
 
 
-class Connection(StrEnum):
+class ConnectionFault(StrEnum):
     """A failure of the connection before the first request."""
 
     EXPIRED = "expired"
@@ -79,7 +78,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class SimulatedFault:
     """One row of the fault table.
 
     `steps` are the affected steps unless the options name others.
@@ -87,12 +86,12 @@ class Fault:
 
     name: str
     broken: str
-    scopes: frozenset[Scope]
+    scopes: frozenset[FaultScope]
     steps: frozenset[Step] = frozenset()
     vault: Callable[[Vault, Options], Vault] | None = None
     application: Callable[[Application, Options], Application] | None = None
     response: Callable[[SimulatedResponse, Options], SimulatedResponse] | None = None
-    connection: Connection | None = None
+    connection: ConnectionFault | None = None
     route: Route | None = None
     sql: Callable[[SqlServer, Options, VaultOf], SqlServer] | None = None
 
@@ -110,7 +109,7 @@ class Fault:
 
     @property
     def _anywhere(self) -> bool:
-        return not self.steps or self.steps >= WITH_TOKEN
+        return not self.steps or self.steps >= frozenset(KEY_STEPS)
 
 
 class UnknownNameError(ValueError):

@@ -78,7 +78,7 @@ class Tenant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeyVersion:
+class SimulatedKeyVersion:
     """One version of a key; dates are Unix times.
 
     `material` is the number of its key pair among the run's pairs of that size.
@@ -103,10 +103,10 @@ class Key:
     """
 
     name: str
-    versions: tuple[KeyVersion, ...]
+    versions: tuple[SimulatedKeyVersion, ...]
     deleted: float | None = None
 
-    def version(self, wanted: str | None) -> KeyVersion | None:
+    def version(self, wanted: str | None) -> SimulatedKeyVersion | None:
         """Return the version of that name, the newest if `wanted` is None."""
         if wanted is None:
             return self.versions[-1] if self.versions else None
@@ -114,7 +114,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SecretVersion:
+class SimulatedSecretVersion:
     """One version of a vault's secret; dates are Unix times."""
 
     version: str
@@ -130,9 +130,9 @@ class Secret:
     """A vault's secret with its versions, the newest last."""
 
     name: str
-    versions: tuple[SecretVersion, ...]
+    versions: tuple[SimulatedSecretVersion, ...]
 
-    def version(self, wanted: str | None) -> SecretVersion | None:
+    def version(self, wanted: str | None) -> SimulatedSecretVersion | None:
         """Return the version of that name, the newest if `wanted` is None."""
         if wanted is None:
             return self.versions[-1] if self.versions else None
@@ -197,7 +197,7 @@ class Vault:
     def with_versions(self, key: str | None = None, version: str | None = None, **changes: object) -> Vault:
         """Return the vault with fields of the selected key versions changed."""
 
-        def changed(one: KeyVersion) -> KeyVersion:
+        def changed(one: SimulatedKeyVersion) -> SimulatedKeyVersion:
             return replace(one, **changes) if version in (None, one.version) else one  # type: ignore[arg-type] # the fault table has the field names
 
         return self.with_keys(lambda found: replace(found, versions=tuple(map(changed, found.versions))), key, version)

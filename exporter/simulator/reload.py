@@ -19,7 +19,7 @@ from exporter.simulator.faults import UnknownNameError
 from exporter.simulator.model import Application, ClientSecret
 from exporter.simulator.simulator import Simulator
 
-_WITH_FILES = (CredentialKind.CLIENT_SECRET, CredentialKind.CONNECTOR_SECRET, CredentialKind.CLIENT_CERTIFICATE)
+_FILE_KINDS = (CredentialKind.CLIENT_SECRET, CredentialKind.CONNECTOR_SECRET, CredentialKind.CLIENT_CERTIFICATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ async def reload_credentials(simulator: Simulator, config: Config) -> Mapping[st
 
     Returns the result for each credential with files, by its name; never a secret.
     """
-    credentials = [one for one in config.credentials.values() if one.kind in _WITH_FILES]
-    found = await asyncio.to_thread(lambda: {one.name: _read(one) for one in credentials})
-    return {name: one.problem or _accept(simulator, one) for name, one in found.items()}
+    credentials = [one for one in config.credentials.values() if one.kind in _FILE_KINDS]
+    contents = await asyncio.to_thread(lambda: {one.name: _read(one) for one in credentials})
+    return {name: one.problem or _accept(simulator, one) for name, one in contents.items()}
 
 
 def _read(credential: Credential) -> _FileContents:
@@ -55,20 +55,20 @@ def _read(credential: Credential) -> _FileContents:
     return _FileContents(*identity, certificates)
 
 
-def _accept(simulator: Simulator, found: _FileContents) -> str:
+def _accept(simulator: Simulator, contents: _FileContents) -> str:
     """Add the new secrets and certificates to the application, and return the result."""
     new = 0
 
     def add(known: Application) -> Application:
         nonlocal new
         values = {secret.value for secret in known.secrets}
-        secrets = tuple(one for one in found.secrets if one.value not in values)
-        certificates = tuple(one for one in found.certificates if one not in known.certificates)
+        secrets = tuple(one for one in contents.secrets if one.value not in values)
+        certificates = tuple(one for one in contents.certificates if one not in known.certificates)
         new = len(secrets) + len(certificates)
         return replace(known, secrets=(*known.secrets, *secrets), certificates=(*known.certificates, *certificates))
 
     try:
-        simulator.state.change_application(found.client_id, add)
+        simulator.state.change_application(contents.client_id, add)
     except UnknownNameError:
         return "is another application's now: restart the simulator"
     return "new" if new else "as before"

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from exporter.simulator.entra import EntraService, client_id, tenant_name
-from exporter.simulator.faults import Scope
+from exporter.simulator.faults import FaultScope
 from exporter.simulator.graph import GraphService
 from exporter.simulator.key_pairs import KeyPairs
 from exporter.simulator.managed_identity import IdentityRequest
@@ -62,10 +62,10 @@ class Services:
         elif exchange.host in self._state.environment.authorities:
             operation, response = "token", self._entra_response(exchange)
         elif exchange.host in self._state.environment.graph_hosts:
-            places, response = [(Scope.GRAPH, exchange.host)], self._graph.respond(exchange)
+            places, response = [(FaultScope.GRAPH, exchange.host)], self._graph.respond(exchange)
             operation, response = "graph", self._state.apply_faults(response, "graph", places)
         elif exchange.host in self._state.environment.management_hosts:
-            places, response = [(Scope.MANAGEMENT, exchange.host)], self._resource_graph.respond(exchange)
+            places, response = [(FaultScope.MANAGEMENT, exchange.host)], self._resource_graph.respond(exchange)
             operation, response = "resource_graph", self._state.apply_faults(response, "resource_graph", places)
         else:
             operation, response = "other", SimulatedResponse(status=421, body=b"the simulator does not serve this host\n")
@@ -78,7 +78,7 @@ class Services:
         tenants = (self._state.tenant(tenant_id) for tenant_id in self._state.environment.tenants)
         home = next((tenant for tenant in tenants if tenant is not None and wanted in tenant.applications), None)
         return self._state.apply_faults(
-            self._entra.respond_as_host(home, request, wanted), request.service, [(Scope.APPLICATION, wanted)]
+            self._entra.respond_as_host(home, request, wanted), request.service, [(FaultScope.APPLICATION, wanted)]
         )
 
     def count_identity(self, service: str, response: SimulatedResponse) -> None:
@@ -91,13 +91,13 @@ class Services:
     async def _vault_response(self, vault: Vault, exchange: Exchange) -> tuple[str, SimulatedResponse]:
         operation = exchange.vault_operation()
         response = await self._vaults.respond(vault, exchange)
-        response = self._state.apply_faults(response, operation, [(Scope.VAULT, vault.host)], exchange.subject)
+        response = self._state.apply_faults(response, operation, [(FaultScope.VAULT, vault.host)], exchange.subject)
         return operation, replace(response, delay=response.delay + vault.latency)
 
     def _entra_response(self, exchange: Exchange) -> SimulatedResponse:
         tenant, caller = tenant_name(exchange), client_id(exchange)
         response = self._entra.respond(self._state.tenant(tenant), self._state.environment.resources, exchange)
-        places = [(Scope.AUTHORITY, exchange.host), (Scope.TENANT, tenant), (Scope.APPLICATION, caller)]
+        places = [(FaultScope.AUTHORITY, exchange.host), (FaultScope.TENANT, tenant), (FaultScope.APPLICATION, caller)]
         return self._state.apply_faults(response, "token", places)
 
 

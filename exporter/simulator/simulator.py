@@ -19,7 +19,7 @@ from exporter.core.suggestions import nearest
 from exporter.runtime.server_header import hide_versions
 from exporter.simulator.certificates import Certificates
 from exporter.simulator.control_api import ControlApi
-from exporter.simulator.faults import Options, Route, Scope, UnknownNameError
+from exporter.simulator.faults import FaultScope, Options, Route, UnknownNameError
 from exporter.simulator.key_pairs import KeyPairs
 from exporter.simulator.managed_identity import APP_SERVICE, ARC, PATHS, IdentityServices
 from exporter.simulator.model import GRAPH_HOSTS, Environment, with_port
@@ -191,9 +191,9 @@ class Simulator:
         row = BY_NAME.get(scenario)
         if row is None:
             raise UnknownNameError(f"there is no scenario {scenario!r}{nearest(scenario, BY_NAME)}")
-        if isinstance(row.place, Outside):
-            raise UnknownNameError(f"the scenario {scenario!r} cannot be simulated; its cause is the {row.place}: {row.broken}")
-        places = self._places(row.place, *_one_place(on))
+        if isinstance(row.scope, Outside):
+            raise UnknownNameError(f"the scenario {scenario!r} cannot be simulated; its cause is the {row.scope}: {row.broken}")
+        places = self._affected_objects(row.scope, *_single_object(on))
         options = replace(row.options, key=key, version=version)
         return self._changed(tuple(self.state.set(row.cause, scope, place, options) for scope, place in places))
 
@@ -202,7 +202,7 @@ class Simulator:
 
         Name it by `vault=`, `tenant=`, `application=`, `authority=`, `graph=` or `management=`. Raises UnknownNameError.
         """
-        return self._changed((self.state.set(fault, *_one_place(on), options),))[0]
+        return self._changed((self.state.set(fault, *_single_object(on), options),))[0]
 
     def clear(self, *, number: int | None = None, fault: str | None = None, name: str | None = None) -> int:
         """Clear the faults that match all arguments; return their number.
@@ -230,13 +230,17 @@ class Simulator:
             raise UnknownNameError("this simulator has no configuration to read again")
         return await self.on_reload()
 
-    def _places(self, wanted: Scope, scope: Scope, name: str) -> list[tuple[Scope, str]]:
+    def _affected_objects(self, wanted: FaultScope, scope: FaultScope, name: str) -> list[tuple[FaultScope, str]]:
         """Return the objects for a fault of the wanted scope, given a vault or the object."""
         found = self.state.find(scope, name)
-        if scope is not Scope.VAULT or wanted is Scope.VAULT:
+        if scope is not FaultScope.VAULT or wanted is FaultScope.VAULT:
             return [(scope, found)]
         vault = self.state.environment.vaults[found]
-        names = {Scope.TENANT: [vault.tenant_id], Scope.AUTHORITY: [vault.authority], Scope.APPLICATION: list(vault.permissions)}
+        names = {
+            FaultScope.TENANT: [vault.tenant_id],
+            FaultScope.AUTHORITY: [vault.authority],
+            FaultScope.APPLICATION: list(vault.permissions),
+        }
         return [(wanted, one) for one in names[wanted]]
 
     def _changed(self, active: tuple[ActiveFault, ...]) -> tuple[ActiveFault, ...]:
@@ -245,12 +249,12 @@ class Simulator:
         return active
 
 
-def _one_place(on: Mapping[str, str]) -> tuple[Scope, str]:
+def _single_object(on: Mapping[str, str]) -> tuple[FaultScope, str]:
     """Return the one object to set a fault on. Raises UnknownNameError."""
-    if len(on) != 1 or not set(on) <= set(Scope):
-        raise UnknownNameError(f"name one thing to break: one of {', '.join(Scope)}")
+    if len(on) != 1 or not set(on) <= set(FaultScope):
+        raise UnknownNameError(f"name one thing to break: one of {', '.join(FaultScope)}")
     scope, name = next(iter(on.items()))
-    return Scope(scope), name
+    return FaultScope(scope), name
 
 
 def _is_loopback(host: str) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from exporter.simulator.fault_effects import rotate_key
-from exporter.simulator.faults import Fault, Options, Scope, VaultOf
-from exporter.simulator.model import Key, KeyVersion
+from exporter.simulator.faults import FaultScope, Options, SimulatedFault, VaultOf
+from exporter.simulator.model import Key, SimulatedKeyVersion
 from exporter.simulator.sql_model import SqlDatabase, SqlKey, SqlServer, invented_thumbprint
 
-_SQL = frozenset({Scope.SQL})
+_SQL = frozenset({FaultScope.SQL})
 _OLD_VERSION = "12.0.6024.0"
 
 
@@ -17,7 +17,7 @@ def _other_version(key: SqlKey, vault_of: VaultOf) -> SqlKey:
     """Return the newest version of the key, or an invented one if the key is the newest."""
     vault = vault_of(key.vault)
     known = vault.keys.get(key.key_name.lower()) if vault is not None else None
-    known = known or Key(name=key.key_name, versions=(KeyVersion(version=key.key_version),))
+    known = known or Key(name=key.key_name, versions=(SimulatedKeyVersion(version=key.key_version),))
     newest = known.versions[-1] if known.versions[-1].version != key.key_version else rotate_key(known).versions[-1]
     thumbprint = invented_thumbprint(key.key_name, newest.version)
     return replace(key, key_version=newest.version, thumbprint=thumbprint)
@@ -41,26 +41,26 @@ def _add_database(server: SqlServer, options: Options, _vault_of: VaultOf) -> Sq
     return replace(server, keys=(*server.keys, key), databases=(*server.databases, database))
 
 
-SQL_FAULTS: tuple[Fault, ...] = (
-    Fault(name="sql_silent", broken="SQL Server accepts connections and sends no answer", scopes=_SQL,
+SQL_FAULTS: tuple[SimulatedFault, ...] = (
+    SimulatedFault(name="sql_silent", broken="SQL Server accepts connections and sends no answer", scopes=_SQL,
           sql=lambda server, _, __: replace(server, silent=True)),
-    Fault(name="sql_login_refused", broken="SQL Server refuses every login (message 18456)", scopes=_SQL,
+    SimulatedFault(name="sql_login_refused", broken="SQL Server refuses every login (message 18456)", scopes=_SQL,
           sql=lambda server, _, __: replace(server, refuses_login=True)),
-    Fault(name="sql_right_missing", broken="the login lacks the `right` (message 300, or lists that stay empty)", scopes=_SQL,
+    SimulatedFault(name="sql_right_missing", broken="the login lacks the `right` (message 300, or lists that stay empty)", scopes=_SQL,
           sql=lambda server, options, _: replace(server, rights=server.rights - {options.right.upper()})),
-    Fault(name="sql_view_missing", broken="SQL Server lacks the system view `view` (message 208)", scopes=_SQL,
+    SimulatedFault(name="sql_view_missing", broken="SQL Server lacks the system view `view` (message 208)", scopes=_SQL,
           sql=lambda server, options, _: replace(server, missing=server.missing | {options.view})),
-    Fault(name="sql_2014", broken="SQL Server is version 2014, which has no FOR JSON (messages 102 and 207)", scopes=_SQL,
+    SimulatedFault(name="sql_2014", broken="SQL Server is version 2014, which has no FOR JSON (messages 102 and 207)", scopes=_SQL,
           sql=lambda server, _, __: replace(server, product_version=_OLD_VERSION)),
-    Fault(name="sql_provider_disabled", broken="the EKM provider is disabled", scopes=_SQL,
+    SimulatedFault(name="sql_provider_disabled", broken="the EKM provider is disabled", scopes=_SQL,
           sql=lambda server, _, __: replace(server, provider_enabled=False)),
-    Fault(name="sql_credential_altered", broken="the credentials were altered `seconds` ago", scopes=_SQL,
+    SimulatedFault(name="sql_credential_altered", broken="the credentials were altered `seconds` ago", scopes=_SQL,
           sql=lambda server, options, _: replace(server, altered=options.since - options.seconds)),
-    Fault(name="sql_registry_refused", broken="the login may not read the registry (message 229)", scopes=_SQL,
+    SimulatedFault(name="sql_registry_refused", broken="the login may not read the registry (message 229)", scopes=_SQL,
           sql=lambda server, _, __: replace(server, registry_readable=False)),
-    Fault(name="sql_errors_logged", broken="the error log has a new line with provider error code 3303, as if the secret inside SQL Server were wrong",
+    SimulatedFault(name="sql_errors_logged", broken="the error log has a new line with provider error code 3303, as if the secret inside SQL Server were wrong",
           scopes=_SQL, sql=lambda server, _, __: replace(server, logged_codes=("3303",))),
-    Fault(name="sql_databases_moved", broken="the databases, or only `database`, use another version of their key", scopes=_SQL,
+    SimulatedFault(name="sql_databases_moved", broken="the databases, or only `database`, use another version of their key", scopes=_SQL,
           sql=_move_databases),
-    Fault(name="sql_database_added", broken="a further database uses a key that no target has", scopes=_SQL, sql=_add_database),
+    SimulatedFault(name="sql_database_added", broken="a further database uses a key that no target has", scopes=_SQL, sql=_add_database),
 )  # fmt: skip

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from exporter.core.endpoints import vault_host
 from exporter.core.suggestions import nearest
 from exporter.simulator.fault_table import FAULTS
-from exporter.simulator.faults import Connection, Fault, Options, Route, Scope, UnknownNameError
+from exporter.simulator.faults import ConnectionFault, FaultScope, Options, Route, SimulatedFault, UnknownNameError
 from exporter.simulator.model import Application, Environment, Tenant, Vault
 from exporter.simulator.response import SimulatedResponse
 from exporter.simulator.sql_model import SqlServer
@@ -30,8 +30,8 @@ class ActiveFault:
     """
 
     number: int
-    fault: Fault
-    scope: Scope
+    fault: SimulatedFault
+    scope: FaultScope
     name: str
     options: Options = field(default_factory=Options)
 
@@ -64,7 +64,7 @@ class SimulatorState:
         """Return the active faults, the oldest first."""
         return tuple(self._active)
 
-    def set(self, fault_name: str, scope: Scope, name: str, options: Options | None = None) -> ActiveFault:
+    def set(self, fault_name: str, scope: FaultScope, name: str, options: Options | None = None) -> ActiveFault:
         """Set a fault. Raises UnknownNameError if the fault or the object does not exist."""
         fault = FAULTS.get(fault_name)
         if fault is None:
@@ -79,11 +79,11 @@ class SimulatorState:
         self._clear_views()
         return active
 
-    def _check_key(self, scope: Scope, host: str, options: Options) -> None:
+    def _check_key(self, scope: FaultScope, host: str, options: Options) -> None:
         """Raise UnknownNameError if the options name an unknown key or version."""
         if options.key is None and options.version is None:
             return
-        if scope is not Scope.VAULT:
+        if scope is not FaultScope.VAULT:
             raise UnknownNameError(f"only a fault of a vault can be kept to a key or a version, not one of: {scope}")
         keys = self.environment.vaults[host].keys
         if options.key is not None and options.key.lower() not in keys:
@@ -110,11 +110,11 @@ class SimulatorState:
         self._clear_views()
         return cleared
 
-    def find(self, scope: Scope, name: str) -> str:
+    def find(self, scope: FaultScope, name: str) -> str:
         """Return the full name of an object. Raises UnknownNameError."""
         known = self._known(scope)
         found = known.get(name.lower())
-        if found is None and scope is Scope.VAULT:
+        if found is None and scope is FaultScope.VAULT:
             try:
                 found = known.get(vault_host(name))
             except ValueError:
@@ -123,19 +123,19 @@ class SimulatorState:
             raise UnknownNameError(f"there is no {scope} {name!r}{nearest(name.lower(), known)}")
         return found
 
-    def _known(self, scope: Scope) -> dict[str, str]:
+    def _known(self, scope: FaultScope) -> dict[str, str]:
         """Return the full names of all objects of a scope, by each accepted name."""
         environment = self.environment
-        by_their_names: dict[Scope, Iterable[str]] = {
-            Scope.VAULT: environment.vaults,
-            Scope.AUTHORITY: environment.authorities,
-            Scope.GRAPH: environment.graph_hosts,
-            Scope.MANAGEMENT: environment.management_hosts,
-            Scope.TENANT: environment.tenants,
+        by_their_names: dict[FaultScope, Iterable[str]] = {
+            FaultScope.VAULT: environment.vaults,
+            FaultScope.AUTHORITY: environment.authorities,
+            FaultScope.GRAPH: environment.graph_hosts,
+            FaultScope.MANAGEMENT: environment.management_hosts,
+            FaultScope.TENANT: environment.tenants,
         }
         if scope in by_their_names:
             return {name: name for name in by_their_names[scope]}
-        if scope == Scope.SQL:
+        if scope == FaultScope.SQL:
             return {name: server.name for name, server in environment.sql_servers.items()}
         return {
             name.lower(): client_id
@@ -160,7 +160,7 @@ class SimulatorState:
 
         Raises UnknownNameError.
         """
-        host = self.find(Scope.VAULT, name)
+        host = self.find(FaultScope.VAULT, name)
         self.environment = replace(
             self.environment, vaults={**self.environment.vaults, host: edit(self.environment.vaults[host])}
         )
@@ -171,7 +171,7 @@ class SimulatorState:
 
         `name` is a client id or the name of a credential. Raises UnknownNameError.
         """
-        client_id = self.find(Scope.APPLICATION, name)
+        client_id = self.find(FaultScope.APPLICATION, name)
         return next(
             (tenant.tenant_id, client_id) for tenant in self.environment.tenants.values() if client_id in tenant.applications
         )
@@ -180,7 +180,7 @@ class SimulatorState:
         """Return a vault with the active faults applied, None if it does not exist."""
         if host not in self._vaults and host in self.environment.vaults:
             vault = self.environment.vaults[host]
-            for active in self._faults_on(Scope.VAULT, host):
+            for active in self._faults_on(FaultScope.VAULT, host):
                 vault = active.fault.vault(vault, active.options) if active.fault.vault is not None else vault
             self._vaults[host] = vault
         return self._vaults.get(host)
@@ -198,7 +198,7 @@ class SimulatorState:
         server = self.environment.sql_servers.get(name.lower())
         if server is None:
             return None
-        for active in self._faults_on(Scope.SQL, server.name):
+        for active in self._faults_on(FaultScope.SQL, server.name):
             server = active.fault.sql(server, active.options, self.vault) if active.fault.sql is not None else server
         return server
 
@@ -207,18 +207,18 @@ class SimulatorState:
 
         Raises UnknownNameError.
         """
-        found = self.find(Scope.SQL, name).lower()
+        found = self.find(FaultScope.SQL, name).lower()
         servers = self.environment.sql_servers
         self.environment = replace(self.environment, sql_servers={**servers, found: edit(servers[found])})
 
     def _application(self, application: Application) -> Application:
-        for active in self._faults_on(Scope.APPLICATION, application.client_id):
+        for active in self._faults_on(FaultScope.APPLICATION, application.client_id):
             change = active.fault.application
             application = change(application, active.options) if change is not None else application
         return application
 
     def apply_faults(
-        self, response: SimulatedResponse, operation: str, places: Iterable[tuple[Scope, str]], subject: Subject = _NOTHING
+        self, response: SimulatedResponse, operation: str, places: Iterable[tuple[FaultScope, str]], subject: Subject = _NOTHING
     ) -> SimulatedResponse:
         """Return the response after the active faults at these places, the oldest first.
 
@@ -233,7 +233,7 @@ class SimulatorState:
                 response = edit(response, active.options)
         return response
 
-    def connection(self, host: str) -> Connection | None:
+    def connection(self, host: str) -> ConnectionFault | None:
         """Return the newest connection fault of the host, None if there is none."""
         found = [
             active.fault.connection
@@ -247,7 +247,7 @@ class SimulatorState:
         found = [active.fault.route for active in self._active if active.name == host and active.fault.route]
         return found[-1] if found else None
 
-    def _faults_on(self, scope: Scope, name: str) -> list[ActiveFault]:
+    def _faults_on(self, scope: FaultScope, name: str) -> list[ActiveFault]:
         return [active for active in self._active if active.scope is scope and active.name == name]
 
     def _clear_views(self) -> None:

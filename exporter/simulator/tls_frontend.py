@@ -14,16 +14,16 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from exporter.simulator.certificates import Certificates
-from exporter.simulator.faults import Connection
+from exporter.simulator.faults import ConnectionFault
 from exporter.simulator.wire_response import reset_on_close
 
 _HELLO_BYTES = 65536  # the maximum length of a hello
 _ACCEPT_RETRY = 0.05  # seconds until the next accept
 _HELLO_TIMEOUT = 30.0  # seconds for a client to send its hello
 _LAST_BYTES = {
-    Connection.PLAIN_HTTP: b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno\n",
+    ConnectionFault.PLAIN_HTTP: b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno\n",
     # asyncio ends a failed handshake without the alert. Record type alert, TLS 1.2, 2 bytes: fatal, handshake_failure
-    Connection.REFUSED_HANDSHAKE: b"\x15\x03\x03\x00\x02\x02\x28",
+    ConnectionFault.REFUSED_HANDSHAKE: b"\x15\x03\x03\x00\x02\x02\x28",
 }
 
 
@@ -36,7 +36,7 @@ class TlsFrontend:
     def __init__(
         self,
         certificates: Certificates,
-        connection_of: Callable[[str], Connection | None],
+        connection_of: Callable[[str], ConnectionFault | None],
         protocol_factory: Callable[[], asyncio.BaseProtocol],
     ) -> None:
         self._certificates = certificates
@@ -111,17 +111,17 @@ class TlsFrontend:
                 await asyncio.sleep(0.01)  # wait for the rest of the hello; the socket stays readable
 
 
-async def _end_connection(connection: socket.socket, fault: Connection) -> None:
+async def _end_connection(connection: socket.socket, fault: ConnectionFault) -> None:
     """End the connection as the fault defines."""
     loop = asyncio.get_running_loop()
-    if fault is Connection.RESET:
+    if fault is ConnectionFault.RESET:
         reset_on_close(connection)
         return
     await loop.sock_recv(connection, _HELLO_BYTES)  # unread data would turn an orderly close into a reset
     last = _LAST_BYTES.get(fault)
     if last is not None:
         await loop.sock_sendall(connection, last)
-    if fault is Connection.SILENT:
+    if fault is ConnectionFault.SILENT:
         await loop.sock_recv(connection, 1)  # until the client disconnects
 
 

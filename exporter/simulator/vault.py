@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from exporter.core.parsing.key_vault import decode, encode, read_object
 from exporter.simulator.error_responses import vault_error
 from exporter.simulator.key_pairs import KeyPairs, public_numbers
-from exporter.simulator.model import SECRETS_GET, SECRETS_LIST, Key, KeyVersion, NetworkAccess, Vault
+from exporter.simulator.model import SECRETS_GET, SECRETS_LIST, Key, NetworkAccess, SimulatedKeyVersion, Vault
 from exporter.simulator.paging import list_page
 from exporter.simulator.request import Exchange
 from exporter.simulator.response import SimulatedResponse
@@ -148,7 +148,7 @@ class VaultService:
             return SimulatedResponse().with_document(await self._document(vault, key, version))
         return self._key_refusal(version, operation) or await self._crypt(vault, key, version, operation, exchange)
 
-    def _key_refusal(self, version: KeyVersion, operation: str) -> SimulatedResponse | None:
+    def _key_refusal(self, version: SimulatedKeyVersion, operation: str) -> SimulatedResponse | None:
         """Return the refusal by the key version's state, None if there is none.
 
         Outside its dates a key still unwraps. That a disabled key refuses the wrap is an assumption.
@@ -163,7 +163,9 @@ class VaultService:
             return vault_error("key_not_yet_valid", operation=operation)
         return None
 
-    async def _crypt(self, vault: Vault, key: Key, version: KeyVersion, operation: str, exchange: Exchange) -> SimulatedResponse:
+    async def _crypt(
+        self, vault: Vault, key: Key, version: SimulatedKeyVersion, operation: str, exchange: Exchange
+    ) -> SimulatedResponse:
         request = read_object(exchange.body) or {}
         algorithm, value = _PADDINGS.get(str(request.get("alg"))), decode(str(request.get("value", "")))
         if algorithm is None or value is None:
@@ -175,7 +177,7 @@ class VaultService:
             return vault_error("bad_parameter", found="value")
         return SimulatedResponse().with_document({"kid": _kid(vault, key, version), "value": encode(done)})
 
-    async def _document(self, vault: Vault, key: Key, version: KeyVersion) -> dict[str, object]:
+    async def _document(self, vault: Vault, key: Key, version: SimulatedKeyVersion) -> dict[str, object]:
         jwk: dict[str, object] = {"kid": _kid(vault, key, version), "kty": version.kty, "key_ops": list(version.key_ops)}
         if version.kty in ("RSA", "RSA-HSM"):
             jwk["n"], jwk["e"] = public_numbers(await self._pairs.get(version.size, version.material))
@@ -197,14 +199,14 @@ def _versions(vault: Vault, exchange: Exchange) -> SimulatedResponse:
     key = vault.keys.get(exchange.parts[1].lower())
     versions = () if key is None or key.deleted is not None else key.versions
 
-    def item(version: KeyVersion) -> dict[str, object]:
+    def item(version: SimulatedKeyVersion) -> dict[str, object]:
         assert key is not None  # noqa: S101 - a missing key has no versions
         return {"kid": _kid(vault, key, version), "attributes": attributes_of(vault, version), "tags": {}}
 
     return list_page(vault.host, exchange, sorted(versions, key=lambda one: one.version), item)
 
 
-def _kid(vault: Vault, key: Key, version: KeyVersion) -> str:
+def _kid(vault: Vault, key: Key, version: SimulatedKeyVersion) -> str:
     return f"https://{vault.host}/keys/{key.name}/{version.version}"
 
 

@@ -7,7 +7,7 @@ requested more than dates. `vault` checks the caller.
 from __future__ import annotations
 
 from exporter.simulator.error_responses import vault_error
-from exporter.simulator.model import KeyVersion, Secret, SecretVersion, Vault
+from exporter.simulator.model import Secret, SimulatedKeyVersion, SimulatedSecretVersion, Vault
 from exporter.simulator.paging import list_page
 from exporter.simulator.request import Exchange
 from exporter.simulator.response import SimulatedResponse
@@ -32,7 +32,7 @@ def _value(vault: Vault, exchange: Exchange, secret: Secret | None) -> Simulated
     return SimulatedResponse().with_document({"value": version.value, **_item(vault, secret.name, version)})
 
 
-def _versions(vault: Vault, exchange: Exchange, versions: tuple[SecretVersion, ...]) -> SimulatedResponse:
+def _versions(vault: Vault, exchange: Exchange, versions: tuple[SimulatedSecretVersion, ...]) -> SimulatedResponse:
     """Return one page of versions in the order of their names.
 
     A missing secret has no versions.
@@ -41,13 +41,13 @@ def _versions(vault: Vault, exchange: Exchange, versions: tuple[SecretVersion, .
     return list_page(vault.host, exchange, ordered, lambda one: _item(vault, exchange.parts[1], one))
 
 
-def _item(vault: Vault, name: str, version: SecretVersion) -> dict[str, object]:
+def _item(vault: Vault, name: str, version: SimulatedSecretVersion) -> dict[str, object]:
     """Return id and attributes of a version."""
     address = f"https://{vault.host}/secrets/{name}/{version.version}"
     return {"id": address, "attributes": attributes_of(vault, version), "tags": {}}
 
 
-def attributes_of(vault: Vault, version: KeyVersion | SecretVersion) -> dict[str, object]:
+def attributes_of(vault: Vault, version: SimulatedKeyVersion | SimulatedSecretVersion) -> dict[str, object]:
     """Return the attributes of a version of a key or a secret."""
     dates = {"nbf": version.nbf, "exp": version.exp, "created": version.created, "updated": version.created}
     return {

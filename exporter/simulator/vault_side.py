@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from exporter.simulator.faults import Scope
+from exporter.simulator.faults import FaultScope
 from exporter.simulator.model import Application, NetworkAccess, Vault
 from exporter.simulator.sql_model import SqlKey
 from exporter.simulator.state import SimulatorState
@@ -53,8 +53,8 @@ def _plain(application: Application) -> Application:
 
 
 def _breaks_responses(state: SimulatorState, vault: Vault, key: SqlKey) -> Iterator[bool]:
-    places = {(Scope.VAULT, vault.host), (Scope.AUTHORITY, vault.authority), (Scope.TENANT, vault.tenant_id)}
-    places.add((Scope.APPLICATION, key.application or ""))
+    places = {(FaultScope.VAULT, vault.host), (FaultScope.AUTHORITY, vault.authority), (FaultScope.TENANT, vault.tenant_id)}
+    places.add((FaultScope.APPLICATION, key.application or ""))
     subject = (key.key_name.lower(), key.key_version)
     for active in state.active:
         if active.fault.response is not None and (active.scope, active.name) in places and active.fault.name not in _HARMLESS:

@@ -58,13 +58,13 @@ def _silence(logger: logging.Logger) -> None:
 class SqlConnection:
     """A session with one SQL Server. Blocks, and belongs to one thread."""
 
-    def __init__(self, stream: EncryptedSocket, host: str, port: int, login: SqlLogin) -> None:
+    def __init__(self, encrypted_socket: EncryptedSocket, host: str, port: int, login: SqlLogin) -> None:
         """Log in over a connected socket, which belongs to the session from now on. Raises SqlConnectionError."""
         import pytds  # noqa: PLC0415 - an extra
 
         _silence(logging.getLogger("pytds"))
         self._pytds = pytds
-        self._stream = stream
+        self._encrypted_socket = encrypted_socket
         windows = not login.user and not login.token
         try:
             self._session = pytds.connect(
@@ -75,7 +75,7 @@ class SqlConnection:
                 password=login.password or None,
                 access_token_callable=(lambda: login.token) if login.token else None,
                 auth=_windows_account(host, port) if windows else None,
-                sock=stream,
+                sock=encrypted_socket,
                 appname=APPLICATION,
                 autocommit=True,  # a transaction would stay open on the server
                 # No second try, and none at a server that the first one names: it would get the login without encryption.
@@ -83,15 +83,15 @@ class SqlConnection:
                 login_timeout=0,
             )
         except Exception as error:  # noqa: BLE001 - the driver raises many kinds for a foreign answer
-            stream.close()
+            encrypted_socket.close()
             raise _login_error(error) from None
         if self._session.tds_version < _OLDEST:
-            stream.close()
+            encrypted_socket.close()
             raise SqlConnectionError("the server speaks a protocol older than TDS 7.2: SQL Server 2016 or later is needed")
 
     def query(self, batch: str) -> Result:
         """Send a batch and read everything. Raises SqlConnectionError and SqlStatementError."""
-        self._stream.start()
+        self._encrypted_socket.start()
         with self._session.cursor() as cursor:
             try:
                 cursor.execute(batch)
@@ -115,14 +115,14 @@ class SqlConnection:
             row = cursor.fetchone()
             if row is None:
                 return
-            self._stream.took_row(_ROW_BYTES + sum(2 * len(cell) for cell in row if isinstance(cell, str)))
+            self._encrypted_socket.took_row(_ROW_BYTES + sum(2 * len(cell) for cell in row if isinstance(cell, str)))
             yield row
         if columns and cursor.fetchone() is not None:
             raise SqlConnectionError(f"a result has more than {_MOST_ROWS} rows: is it a SQL Server?")
 
     def close(self) -> None:
         """Close the connection."""
-        self._stream.close()
+        self._encrypted_socket.close()
 
 
 def _windows_account(host: str, port: int) -> Any:

@@ -11,7 +11,7 @@ import socket
 import ssl
 import time
 
-from exporter.sqlservers.failure import SqlConnectionError, connection_error, out_of_time
+from exporter.sqlservers.failure import SqlConnectionError, connection_error, timeout_failure
 from exporter.sqlservers.packets import LARGEST_PACKET, PacketSizes
 from exporter.sqlservers.prelogin import (
     ENCRYPT_NOT_SUPPORTED,
@@ -193,7 +193,7 @@ class EncryptedSocket:
     def _left(self) -> float:
         now = time.monotonic()
         if now >= self._until:
-            raise out_of_time(self._seconds)
+            raise timeout_failure(self._seconds)
         if now >= self._end:
             raise TimeoutError
         return min(self._end, self._until) - now
@@ -202,5 +202,5 @@ class EncryptedSocket:
         if isinstance(error, ValueError) and not isinstance(error, OSError):  # a label of the name is empty or too long
             error = socket.gaierror()
         if isinstance(error, TimeoutError) and time.monotonic() >= self._until:
-            return out_of_time(self._seconds)
+            return timeout_failure(self._seconds)
         return connection_error(error, self._host, self._port, self._seconds)

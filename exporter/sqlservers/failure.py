@@ -29,7 +29,7 @@ class SqlStatementError(Exception):
         self.messages = messages
 
 
-def out_of_time(seconds: float) -> SqlConnectionError:
+def timeout_failure(seconds: float) -> SqlConnectionError:
     """Return the failure of a server that was not read to its end in WHOLE times the seconds of a query."""
     return SqlConnectionError(f"not read to its end within {WHOLE * seconds:g} s, {WHOLE} times --sql.timeout: raise it")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from exporter.sqlservers.driver import Result, SqlConnection, SqlLogin
 from exporter.sqlservers.encryption import EncryptedSocket
-from exporter.sqlservers.failure import NO_SUCH_NAME, WHOLE, SqlConnectionError, SqlStatementError, out_of_time
+from exporter.sqlservers.failure import NO_SUCH_NAME, WHOLE, SqlConnectionError, SqlStatementError, timeout_failure
 from exporter.sqlservers.registry import read_key_uris
 from exporter.sqlservers.script import batches
 from exporter.tde.document import DAMAGED, Document, completed, read_section
@@ -24,7 +24,7 @@ _MOST_CONNECTIONS = 2  # a section that hangs costs its connection; a second one
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class SqlServerAccess:
     """How to reach and sign in to every server; `seconds` is for the connection and for each batch."""
 
     login: SqlLogin
@@ -37,7 +37,7 @@ class Access:
         return WHOLE * self.seconds
 
 
-def read_server(server: ServerName, access: Access) -> Document:
+def read_server(server: ServerName, access: SqlServerAccess) -> Document:
     """Return what the server answered; a failure is part of the document. Blocks."""
     session = _Session(server, access)
     sections: dict[str, tuple[Row, ...]] = {}
@@ -78,7 +78,7 @@ class _LostError(Exception):
 class _Session:
     """A connection that is opened again once, if a batch broke it."""
 
-    def __init__(self, server: ServerName, access: Access) -> None:
+    def __init__(self, server: ServerName, access: SqlServerAccess) -> None:
         self._server, self._access = server, access
         self._connection: SqlConnection | None = None
         self._opened = 0
@@ -87,7 +87,7 @@ class _Session:
     def query(self, batch: str) -> Result:
         """Send a batch. Raises SqlStatementError, and SqlConnectionError if the server is lost."""
         if self._opened and self._is_over():
-            raise _LostError(str(out_of_time(self._access.seconds)))
+            raise _LostError(str(timeout_failure(self._access.seconds)))
         connection = self._connection or self._open()
         try:
             return connection.query(batch)
@@ -110,8 +110,8 @@ class _Session:
         self._opened += 1
         server, access = self._server, self._access
         port = server.port if server.port is not None else find_port(server.host, server.instance or "", access.seconds)
-        stream = EncryptedSocket(server.host, port, access.context, access.seconds, self._until)
-        self._connection = SqlConnection(stream, server.host, port, access.login)
+        encrypted_socket = EncryptedSocket(server.host, port, access.context, access.seconds, self._until)
+        self._connection = SqlConnection(encrypted_socket, server.host, port, access.login)
         return self._connection
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-KEPT = 20  # changes of one target
+MAX_CHANGES = 20  # changes of one target
 
 
 class ChangeKind(StrEnum):
@@ -19,7 +19,7 @@ class ChangeKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ObservedChange:
     """One change, found by the probe that began at `at`, a Unix time.
 
     `subject` is the endpoint of a certificate, else empty.
@@ -33,7 +33,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
+class ObservedState:
     """The values to compare. An empty value is unknown, and no change."""
 
     state: str = ""
@@ -44,7 +44,7 @@ class Observed:
     issuers: Mapping[str, str] = field(default_factory=dict)
 
 
-def differences(before: Observed, after: Observed, at: float) -> Iterator[Change]:
+def differences(before: ObservedState, after: ObservedState, at: float) -> Iterator[ObservedChange]:
     """Yield the changes between known values."""
     pairs = (
         (ChangeKind.STATE, before.state, after.state),
@@ -53,8 +53,8 @@ def differences(before: Observed, after: Observed, at: float) -> Iterator[Change
         (ChangeKind.KEY_VERSION, before.key_version, after.key_version),
         (ChangeKind.NEWEST_VERSION, before.newest_version, after.newest_version),
     )
-    yield from (Change(at, what, old, new) for what, old, new in pairs if old and new and old != new)
+    yield from (ObservedChange(at, what, old, new) for what, old, new in pairs if old and new and old != new)
     for endpoint, issuer in after.issuers.items():
         old = before.issuers.get(endpoint, issuer)
         if old != issuer:
-            yield Change(at, ChangeKind.ISSUER, old, issuer, endpoint)
+            yield ObservedChange(at, ChangeKind.ISSUER, old, issuer, endpoint)

@@ -77,11 +77,11 @@ def pack_measured(report: ProbeReport) -> bytes:
     return pickle.dumps(values, pickle.HIGHEST_PROTOCOL)
 
 
-def unpack_measured(packed: bytes, like: ProbeReport) -> ProbeReport:
-    """Return the report with these times and request ids, and with the other facts of `like`."""
+def unpack_measured(packed: bytes, similar: ProbeReport) -> ProbeReport:
+    """Return the report with these times and request ids, and with the other facts of `similar`."""
     values = iter(pickle.loads(packed))  # noqa: S301 - packed by this very process
     started_at, duration = next(values), next(values)
-    return replace(like, started_at=started_at, duration=duration, steps=tuple(_step(each, values) for each in like.steps))
+    return replace(similar, started_at=started_at, duration=duration, steps=tuple(_step(each, values) for each in similar.steps))
 
 
 def _are_alike(one: Facts | None, other: Facts | None) -> bool:
@@ -90,14 +90,16 @@ def _are_alike(one: Facts | None, other: Facts | None) -> bool:
     return _of_facts(one) == _of_facts(other) and tuple(one.phases) == tuple(other.phases)
 
 
-def _step(like: StepResult, values: Iterator[Any]) -> StepResult:
+def _step(similar: StepResult, values: Iterator[Any]) -> StepResult:
     duration = next(values)
-    if like.facts is None:
-        return replace(like, duration=duration)
+    if similar.facts is None:
+        return replace(similar, duration=duration)
     request_id, server_time = next(values), next(values)
-    phases = dict(zip(like.facts.phases, values, strict=False))  # the values of later steps follow
+    phases = dict(zip(similar.facts.phases, values, strict=False))  # the values of later steps follow
     return replace(
-        like, duration=duration, facts=replace(like.facts, request_id=request_id, server_time=server_time, phases=phases)
+        similar,
+        duration=duration,
+        facts=replace(similar.facts, request_id=request_id, server_time=server_time, phases=phases),
     )
 
 

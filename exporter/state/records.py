@@ -12,7 +12,7 @@ from exporter.core.entra_answer import EntraAnswer, entra_answer
 from exporter.core.model import KeyFacts, Outcome, PeerCertificate, ProbeReport, Readiness, Step, StepResult, VaultHeaders
 from exporter.core.readiness import State, deciding_failure, state_of
 from exporter.core.steadiness import FailedProbe, Unsteady, assess_steadiness
-from exporter.state.changes import KEPT, Change, Observed, differences
+from exporter.state.changes import MAX_CHANGES, ObservedChange, ObservedState, differences
 from exporter.state.failures import LETTERS, FailureSummary, failed_among, failure_summary, failures_after
 from exporter.state.history import History, ProbeContext
 
@@ -61,7 +61,7 @@ class TargetRecord:
     certificates: dict[str, PeerCertificate] = field(default_factory=dict)  # of vault and Entra, by host:port
     last_failures: deque[FailureSummary] = field(default_factory=lambda: deque(maxlen=SUMMARIES))
 
-    changes: deque[Change] = field(default_factory=lambda: deque(maxlen=KEPT))  # the newest last
+    changes: deque[ObservedChange] = field(default_factory=lambda: deque(maxlen=MAX_CHANGES))  # the newest last
 
     def add_report(self, report: ProbeReport) -> None:
         """Add a report. An inconclusive report changes nothing here.
@@ -91,9 +91,9 @@ class TargetRecord:
         """Add the result of one auxiliary probe."""
         before = self._observed()
         self.auxiliary[result.identity] = result
-        if result.what is AuxiliaryKind.NEWEST and result.key is not None:
+        if result.kind is AuxiliaryKind.NEWEST and result.key is not None:
             self.newest_version = result.key.version
-        if result.what is AuxiliaryKind.RECOVERY and result.usable:
+        if result.kind is AuxiliaryKind.RECOVERY and result.usable:
             self.proof_at = result.at
         self.changes.extend(differences(before, self._observed(), result.at))
 
@@ -126,9 +126,9 @@ class TargetRecord:
             return None
         return self.newest_version != self.target.key_version
 
-    def _observed(self) -> Observed:
+    def _observed(self) -> ObservedState:
         failure = None if self.last is None else deciding_failure(self.last)
-        return Observed(
+        return ObservedState(
             state="" if self.state is None else self.state.value,
             code="" if failure is None or failure.code is None else str(failure.code),
             region=self.vault.region or "",

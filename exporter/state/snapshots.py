@@ -15,7 +15,7 @@ from exporter.core.model import KeyFacts, PeerCertificate, Readiness, Step, Vaul
 from exporter.core.readiness import WHY, State
 from exporter.core.reasons import Reason
 from exporter.core.steadiness import FailedProbe
-from exporter.state.changes import Change, ChangeKind
+from exporter.state.changes import ChangeKind, ObservedChange
 from exporter.state.failures import LETTERS, FailureSummary, failed_among
 from exporter.state.records import RECENT, TargetRecord
 
@@ -37,7 +37,7 @@ def snapshot(record: TargetRecord) -> dict[str, Any]:
         "key_facts": None if record.key is None else _key_document(record.key),
         "headers": {name: getattr(record.vault, name) for name in _HEADERS},
         "tenant": record.tenant,
-        **{name: getattr(record, name) for name in _OF_KEY},
+        **{name: getattr(record, name) for name in _KEY_TIMES},
         "certificates": {
             endpoint: {"not_after": shown.not_after, "issuer": shown.issuer} for endpoint, shown in record.certificates.items()
         },
@@ -84,7 +84,7 @@ def restore(record: TargetRecord, document: Mapping[str, Any]) -> None:
 
 _YEAR_10000 = 253402300800
 _HEADERS = ("region", "service_version", "connection")
-_OF_KEY = ("newest_version", "proof_at", "purge_at")
+_KEY_TIMES = ("newest_version", "proof_at", "purge_at")
 _CHANGE = ("at", "what", "before", "after", "subject")
 _SUMMARY = ("at", "step", "code", "reason", "http_status", "request_id")
 
@@ -170,8 +170,8 @@ def _failure(document: Mapping[str, Any]) -> FailureSummary:
     )
 
 
-def _change(document: Mapping[str, Any]) -> Change:
-    return Change(
+def _change(document: Mapping[str, Any]) -> ObservedChange:
+    return ObservedChange(
         at=_time(document["at"]),
         what=ChangeKind(_text(document["what"])),
         before=_text(document["before"]),

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from exporter.tde.document import Document
-from exporter.tde.findings import in_utc
+from exporter.tde.document_merge import merged, read_at
+from exporter.tde.findings import utc_text
 from exporter.tde.identity import FILE, Identity, has_two_names, host_of, identity_of, is_same_server
-from exporter.tde.merging import merged, read_at
 from exporter.tde.server_name import parse_server_name
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class DocumentReading:
     """A document and where it is from. `direct` is one that a server answered just now, so that no other one is newer."""
 
     document: Document
@@ -26,7 +26,7 @@ class Taken:
     """The documents after a run by the key of their servers, and what was refused or came late."""
 
     documents: dict[str, Document] = field(default_factory=dict)
-    read: dict[str, Reading] = field(default_factory=dict)
+    read: dict[str, DocumentReading] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     late: list[str] = field(default_factory=list)
     known: dict[str, dict[str, Identity]] = field(default_factory=dict)  # by name and key
@@ -50,7 +50,7 @@ class Taken:
         return exact or [key for key, other in same.items() if is_same_server(identity.key, other.key)]
 
 
-def take_in(held: Mapping[str, Document], readings: Sequence[Reading], *, prune: bool = False) -> Taken:
+def take_in(held: Mapping[str, Document], readings: Sequence[DocumentReading], *, prune: bool = False) -> Taken:
     """Merge the readings into the held documents, by section.
 
     With `prune`, a server that was not read is forgotten, and another address may have its name.
@@ -67,7 +67,7 @@ def take_in(held: Mapping[str, Document], readings: Sequence[Reading], *, prune:
     return taken
 
 
-def _is_its_own(reading: Reading, identity: Identity, taken: Taken) -> bool:
+def _is_its_own(reading: DocumentReading, identity: Identity, taken: Taken) -> bool:
     """Whether the name is that of the address, or was known from there before."""
     known = (taken.documents[key] for key in taken.keys_of(identity))
     return identity.proven or any(_same_address(reading.document, one) for one in known)
@@ -77,7 +77,7 @@ def _same_address(one: Document, held: Document) -> bool:
     return held.address is None or (one.address or "").lower() == held.address.lower()
 
 
-def _take(reading: Reading, identity: Identity, taken: Taken, *, prune: bool) -> None:
+def _take(reading: DocumentReading, identity: Identity, taken: Taken, *, prune: bool) -> None:
     keys = taken.keys_of(identity)
     if len(keys) > 1:
         keys = [key for key in keys if _same_address(reading.document, taken.documents[key])]
@@ -100,7 +100,13 @@ def _take(reading: Reading, identity: Identity, taken: Taken, *, prune: bool) ->
 
 
 def _problem(
-    reading: Reading, identity: Identity, holder: Document | None, before: Reading | None, *, ambiguous: bool, prune: bool
+    reading: DocumentReading,
+    identity: Identity,
+    holder: Document | None,
+    before: DocumentReading | None,
+    *,
+    ambiguous: bool,
+    prune: bool,
 ) -> str:
     """Return why a reading cannot count; empty if it can."""
     if has_two_names(reading.document):
@@ -118,11 +124,11 @@ def _problem(
     return f"{text}, or forget the other source with --prune"
 
 
-def _joined(reading: Reading, holder: Document, taken: Taken, identity: Identity) -> Document:
+def _joined(reading: DocumentReading, holder: Document, taken: Taken, identity: Identity) -> Document:
     if reading.direct or read_at(reading.document) >= read_at(holder):
         return merged(reading.document, holder)
     taken.late.append(
-        f"{reading.where}: the file is of {in_utc(read_at(reading.document))}, older than the last reading of {identity.name}"
+        f"{reading.where}: the file is of {utc_text(read_at(reading.document))}, older than the last reading of {identity.name}"
     )
     return merged(holder, reading.document)
 

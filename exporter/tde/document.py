@@ -72,10 +72,10 @@ def read_documents(text: str) -> tuple[Document, ...]:
             return (Document(failure="not JSON, or too much of it: the file is incomplete or was edited"),)
         entries = content if isinstance(content, list) else [content]
         return tuple(document_from(entry) for entry in entries) or (Document(failure=_NO_OUTPUT),)
-    reading = _Lines()
+    lines = _Lines()
     for line in text.split("\n"):
-        reading.take(line.rstrip("\r"))
-    return tuple(reading.documents())
+        lines.take(line.rstrip("\r"))
+    return tuple(lines.documents())
 
 
 def document_from(content: Any) -> Document:

@@ -63,6 +63,6 @@ def quoted(name: str) -> str:
     return f"[{name.replace(']', ']]')}]"
 
 
-def in_utc(time: str) -> str:
+def utc_text(time: str) -> str:
     """Return a time of inventory.sql, which is in UTC without its Z, for readers."""
     return f"{time}Z" if len(time) == len("2026-11-26T20:00:00") and known_time(time) is not None else time

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 from exporter.core.model import Generation
 from exporter.tde.document import Document
+from exporter.tde.earlier_rows import EarlierRows, earlier_rows
 from exporter.tde.ekm_provider import is_foreign
 from exporter.tde.fields import Row
-from exporter.tde.kept import Kept, kept_since
 from exporter.tde.registry import RegistryUri, thumbprint_of
 
 ASYMMETRIC_KEY = "ASYMMETRIC KEY"
 CLOSED = ("RECOVERY_PENDING", "SUSPECT")
 EKM_OPTION = "EKM provider enabled"  # in sys.configurations: without it, SQL Server uses no EKM provider at all
 # A replica of an availability group that has no database.
-_WITHOUT_DATABASES = "CONFIGURATION_ONLY"
+_CONFIGURATION_ONLY = "CONFIGURATION_ONLY"
 OPEN = ("", "ONLINE")
-_WITHOUT_KEY = "tempdb"  # encrypted by a key that each start makes
+_TEMPDB = "tempdb"  # encrypted by a key that each start makes
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)\.(\d+)")
 # Control characters, line breaks, marks that change the direction of a line, and what YAML cannot hold.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
@@ -129,7 +129,7 @@ class Instance:
     databases: tuple[Database, ...]
     replicas: tuple[tuple[str, str], ...]  # availability group, server name
     errors: Mapping[str, str]
-    kept: Mapping[str, Kept]
+    kept: Mapping[str, EarlierRows]
     key_uris: tuple[RegistryUri, ...]
     started_utc: str  # empty if unknown
     ekm: EkmOption | None  # None if unknown
@@ -188,10 +188,10 @@ def instance_of(document: Document, now: float | None = None) -> Instance:
         databases=_databases(rows.get("databases", ()), rows.get("encryption"), strange),
         replicas=tuple(
             (_cell(row, "ag"), _cell(row, "server_name"))
-            for row in _without(rows.get("replicas", ()), "mode", {_WITHOUT_DATABASES})
+            for row in _without(rows.get("replicas", ()), "mode", {_CONFIGURATION_ONLY})
         ),
         errors={name: text for name, text in messages.items() if name not in document.kept},
-        kept={name: kept_since(printable(time), messages.get(name, ""), now) for name, time in document.kept.items()},
+        kept={name: earlier_rows(printable(time), messages.get(name, ""), now) for name, time in document.kept.items()},
         key_uris=document.key_uris,
         started_utc=next((_cell(row, "started_utc") for row in rows.get("start", ())), ""),
         ekm=next((_option(row) for row in rows.get("configurations", ()) if row.get("name") == EKM_OPTION), None),
@@ -261,7 +261,7 @@ def _databases(rows: tuple[Row, ...], encryption: tuple[Row, ...] | None, foreig
         if row.get("encryptor_type") == ASYMMETRIC_KEY
     }
     listed = {_cell(row, "name"): (_cell(row, "state"), _cell(row, "ag")) for row in rows}
-    encrypted = {name for row in rows if row.get("is_encrypted") == 1 and (name := _cell(row, "name")).lower() != _WITHOUT_KEY}
+    encrypted = {name for row in rows if row.get("is_encrypted") == 1 and (name := _cell(row, "name")).lower() != _TEMPDB}
     shown = {_cell(row, "database") for row in encryption or ()}
     closed = set() if encryption is None else encrypted
     found = []

@@ -17,7 +17,7 @@ from exporter.tde.registry import KeyVersion, key_version, thumbprint_of
 
 REGISTRY = "registry"  # the section of the documents
 # What is unknown without a section, and the right that its view needs.
-_WITHOUT: Mapping[str, str] = {
+_MISSING_SECTIONS: Mapping[str, str] = {
     "providers": "the provider and its version are unknown",
     "modules": "the version of the loaded DLL is unknown (needs VIEW SERVER PERFORMANCE STATE, before 2022 VIEW SERVER STATE)",
     "credentials": "the vault is unknown (needs VIEW ANY DEFINITION)",
@@ -94,7 +94,7 @@ def _report_limits(instance: Instance, uris: KeyUris, findings: Findings) -> Non
         if section == REGISTRY and all(uris.version_of(instance, key) for key in used_keys(instance)):
             findings.note(f"the registry was not read, and its keys are known from elsewhere: {message}", server)
         elif section != "logins":  # of use for keys without a SID only, which report it
-            findings.gap(f"{_WITHOUT.get(section, section)}: {message}", server)
+            findings.gap(f"{_MISSING_SECTIONS.get(section, section)}: {message}", server)
     _report_kept(instance, findings)
     _report_other_keys(instance, findings)
     for provider in instance.providers:

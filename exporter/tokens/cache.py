@@ -23,7 +23,7 @@ from exporter.runtime.single_flight import SingleFlight
 from exporter.runtime.thread_pool import PoolExhausted
 from exporter.tokens.in_flight import CredentialEntry, InFlightFetch, TokenKey
 from exporter.tokens.reuse import ReuseWindow
-from exporter.tokens.secret_cache import Secret, SecretCache
+from exporter.tokens.secret_cache import CredentialSecret, SecretCache
 
 # Faults with an HTTP status that the network or the exporter caused, not the credential. The next probe sends a new request.
 TRANSIENT_FAULTS = frozenset({Fault.PROXY_STATUS, Fault.BODY_TRUNCATED, Fault.BODY_TIMEOUT, Fault.INTERNAL})
@@ -125,7 +125,7 @@ class TokenCache:
         self._entries.clear()
         await self._fetches.aclose()
 
-    async def _secret(self, credential: Credential, deadline: float) -> Secret | None:
+    async def _secret(self, credential: Credential, deadline: float) -> CredentialSecret | None:
         """Return None after the deadline; raise PoolExhausted without a free thread."""
         try:
             async with asyncio.timeout_at(deadline):
@@ -136,7 +136,7 @@ class TokenCache:
                 raise PoolExhausted("no thread was free to read the secret", lacking) from error
             return None
 
-    def _entry(self, credential: Credential, secret: Secret) -> CredentialEntry:
+    def _entry(self, credential: Credential, secret: CredentialSecret) -> CredentialEntry:
         entry = self._entries.get(credential.name)
         if entry is not None:
             if entry.credential == credential and entry.secret.fingerprint == secret.fingerprint:

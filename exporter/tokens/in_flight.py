@@ -12,7 +12,7 @@ from exporter.clients import Network
 from exporter.config.model import Credential, Module
 from exporter.core.model import Challenge, TokenResponse
 from exporter.runtime.thread_pool import PoolExhausted
-from exporter.tokens.secret_cache import Secret
+from exporter.tokens.secret_cache import CredentialSecret
 
 
 class TokenKey(NamedTuple):
@@ -29,7 +29,7 @@ class CredentialEntry:
     """Fetches of one credential with one secret. A changed secret gets a new entry."""
 
     credential: Credential
-    secret: Secret
+    secret: CredentialSecret
     flights: dict[TokenKey, InFlightFetch] = field(default_factory=dict)
 
     def empty(self) -> None:

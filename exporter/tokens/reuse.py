@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from exporter.config.model import Config, Credential, Module, Target
-from exporter.core.timing import JITTER
+from exporter.core.probe_starts import JITTER
 
 
 @dataclass(frozen=True, slots=True)

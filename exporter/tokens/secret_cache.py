@@ -24,7 +24,7 @@ _NO_THREAD = "no thread was free to read the secret"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Secret:
+class CredentialSecret:
     """A credential's current secret.
 
     `text` is None if the kind has none, or if reading failed; `failure` is the reason.
@@ -40,7 +40,7 @@ class Secret:
 
 @dataclass(slots=True, eq=False)
 class _CachedSecret:
-    secret: Secret | None = None
+    secret: CredentialSecret | None = None
     read_at: float = 0.0
     started: bool = False  # a thread has started the current read
 
@@ -56,9 +56,9 @@ class SecretCache:
         self._clock = clock
         self._key = secrets.token_bytes(32)
         self._entries: dict[Credential, _CachedSecret] = {}
-        self._reads: SingleFlight[_CachedSecret, Secret] = SingleFlight()
+        self._reads: SingleFlight[_CachedSecret, CredentialSecret] = SingleFlight()
 
-    async def current(self, credential: Credential) -> Secret:
+    async def current(self, credential: Credential) -> CredentialSecret:
         """Return the secret, at most a second old; a failed read is a value in `failure`.
 
         While this process lacks threads or descriptors, the last secret is returned; without one, PoolExhausted is raised.
@@ -88,12 +88,12 @@ class SecretCache:
         wanted = set(credentials)
         self._entries = {credential: entry for credential, entry in self._entries.items() if credential in wanted}
 
-    async def _read(self, credential: Credential, entry: _CachedSecret) -> Secret:
+    async def _read(self, credential: Credential, entry: _CachedSecret) -> CredentialSecret:
         entry.secret = await self._secret(credential, entry)
         entry.read_at = self._clock()
         return entry.secret
 
-    async def _secret(self, credential: Credential, entry: _CachedSecret) -> Secret:
+    async def _secret(self, credential: Credential, entry: _CachedSecret) -> CredentialSecret:
         def read() -> tuple[str | None, bytes]:
             entry.started = True
             return _read_material(credential)
@@ -106,10 +106,10 @@ class SecretCache:
             return entry.secret
         except (SecretUnreadableError, FileUnreadableError) as error:
             return self._unreadable(str(error))
-        return Secret(text=text, fingerprint=self._fingerprint(b"secret", (text or "").encode(), certificate))
+        return CredentialSecret(text=text, fingerprint=self._fingerprint(b"secret", (text or "").encode(), certificate))
 
-    def _unreadable(self, failure: str) -> Secret:
-        return Secret(failure=failure, fingerprint=self._fingerprint(b"failure", failure.encode(errors="replace")))
+    def _unreadable(self, failure: str) -> CredentialSecret:
+        return CredentialSecret(failure=failure, fingerprint=self._fingerprint(b"failure", failure.encode(errors="replace")))
 
     def _fingerprint(self, *parts: bytes) -> str:
         digest = hashlib.blake2b(key=self._key, digest_size=16)

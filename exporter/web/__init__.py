@@ -5,17 +5,17 @@ Not for: probing, storing state, the meaning of a metric.
 """
 
 from exporter.web.app import create_app
-from exporter.web.interfaces import Reload, Service
+from exporter.web.interfaces import ExporterService, Reload
 from exporter.web.options import WebOptions, web_options
 from exporter.web.server.connection_limits import MAX_UNFINISHED
 from exporter.web.server.listener import ListenAddress, ListenError, WebServer, parse_address
 
 __all__ = [
     "MAX_UNFINISHED",
+    "ExporterService",
     "ListenAddress",
     "ListenError",
     "Reload",
-    "Service",
     "WebOptions",
     "WebServer",
     "create_app",

@@ -186,7 +186,7 @@ def _refused(refusal: Refusal) -> web.Response:
     return response
 
 
-def header_writer(lock: AccessControl | None) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+def header_writer(access_control: AccessControl | None) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
     """Return a handler of `on_response_prepare`.
 
     Headers of the web configuration take precedence.
@@ -195,7 +195,7 @@ def header_writer(lock: AccessControl | None) -> Callable[[web.Request, web.Stre
     async def add(_request: web.Request, response: web.StreamResponse) -> None:
         for name, value in SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
-        if lock is not None:
-            response.headers.update(lock.headers)
+        if access_control is not None:
+            response.headers.update(access_control.headers)
 
     return add

@@ -12,19 +12,19 @@ from exporter.web.handlers.api import ApiHandlers
 from exporter.web.handlers.documents import DocumentHandler
 from exporter.web.handlers.pages import PageHandlers
 from exporter.web.handlers.probe import ProbeHandler
-from exporter.web.interfaces import Reload, Service
+from exporter.web.interfaces import ExporterService, Reload
 from exporter.web.options import WebOptions
 from exporter.web.server.listener import LISTENER_TLS
 from exporter.web.webconfig import AccessControl
 
 
-def create_app(service: Service, options: WebOptions, *, reload: Reload | None = None) -> web.Application:
+def create_app(service: ExporterService, options: WebOptions, *, reload: Reload | None = None) -> web.Application:
     """Build the web endpoint of a service.
 
     `/-/reload` exists only if `reload` is given.
     """
     pages, api = PageHandlers(service, options), ApiHandlers(service, options, reload)
-    documents = DocumentHandler(pages.site, options)
+    documents = DocumentHandler(pages.urls, options)
     probing = ProbeHandler(service, options)
     app = web.Application(middlewares=[access_middleware(options, service.recorder.internal_error)], client_max_size=LARGEST_BODY)
     for path, handler in _readable(pages, api, documents).items():
@@ -70,9 +70,9 @@ def _readable(pages: PageHandlers, api: ApiHandlers, documents: DocumentHandler)
     }
 
 
-def _watching(lock: AccessControl) -> Callable[[web.Application], AsyncIterator[None]]:
+def _watching(access_control: AccessControl) -> Callable[[web.Application], AsyncIterator[None]]:
     async def watch(_app: web.Application) -> AsyncIterator[None]:
-        async with lock.watching():
+        async with access_control.watching():
             yield
 
     return watch

@@ -26,7 +26,7 @@ class Documentation:
         self._names = frozenset(self._archive.namelist())
 
     @classmethod
-    def of_package(cls) -> Documentation | None:
+    def load(cls) -> Documentation | None:
         """Return the documentation of this installation; None in a checkout that was never installed."""
         place = files("exporter.web").joinpath("static", "docs.zip")
         return cls(place.read_bytes()) if place.is_file() else None

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from typing import Protocol
 
-from exporter.config.model import Config, Module, Target
+from exporter.config.model import Config
 from exporter.core.checks.model import CheckRun
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import ProbeReport
+from exporter.metrics.recorder import Recorder
 from exporter.state.records import TargetRecord
 
 
-class Recorder(Protocol):
-    """The metrics (see `exporter.metrics.recorder`)."""
-
-    def scrape(self, *, openmetrics: bool) -> AsyncIterator[bytes]: ...
-
-    def scrape_protobuf(self) -> AsyncIterator[bytes]: ...
-
-    def render_probe(self, target: Target, module: Module, report: ProbeReport, *, openmetrics: bool = False) -> bytes: ...
-
-    def internal_error(self) -> None: ...
-
-
-class Service(Protocol):
+class ExporterService(Protocol):
     """The running exporter.
 
     `config` is the active configuration, which a reload replaces.
@@ -49,7 +38,7 @@ class Service(Protocol):
 
     def record_of(self, target: str) -> TargetRecord | None: ...
 
-    def credential_ends(self, name: str) -> tuple[CredentialExpiry, ...]:
+    def credential_expiries(self, name: str) -> tuple[CredentialExpiry, ...]:
         """Return the expiry of a configured credential, one item per source."""
         ...
 

@@ -40,7 +40,7 @@ def seeds() -> list[bytes]:
 def check_encoding(data: bytes) -> None:
     numbers, texts = read(data)
     own: Labels = tuple((f"own{number}", text) for number, text in zip(count(), texts[1:], strict=False))
-    base = LabelSet.of(("target", texts[0]), ("vault", texts[-1]))
+    base = LabelSet.from_labels(("target", texts[0]), ("vault", texts[-1]))
     expected = [(name, value.encode("utf-8", "replace").decode()) for name, value in sorted((*own, *base.labels))]
     for number in numbers or [0.0]:
         for kind, encode in ((MetricType.GAUGE, protobuf.gauge), (MetricType.COUNTER, protobuf.counter)):

@@ -14,8 +14,8 @@ from multidict import CIMultiDict
 
 from exporter.clients import fetch_token, quiet_sdk_loggers
 from exporter.clients.http.exchange import HttpExchange
+from exporter.clients.http.exchange_timer import ExchangeTimer
 from exporter.clients.http.response import RecordedResponse, SdkResponse
-from exporter.clients.http.timing import ExchangeTimer
 from exporter.clients.key_vault import VaultSession
 from exporter.config.model import Credential, Module
 from exporter.core.known_secrets import remember
@@ -102,7 +102,7 @@ class _ReplayedNetwork:
     async def send(self, request: Any, **_: Any) -> SdkResponse:
         if self._seen.error is not None:
             raise self._seen.error
-        return SdkResponse(request, self._seen.answer)
+        return SdkResponse(request, self._seen.response)
 
     async def open(self) -> None: ...
 
@@ -129,7 +129,7 @@ def _seen(reported: Reported) -> HttpExchange:
     headers = CIMultiDict(reported.headers)
     answer = RecordedResponse(status=reported.status, headers=headers, body=reported.body, complete=reported.complete)
     error = None if reported.complete else aiohttp.ClientPayloadError("the body broke off")
-    return HttpExchange(endpoint=f"{VAULT}:443", timer=_TIMER, answer=answer, error=error, timed_out=reported.timed_out)
+    return HttpExchange(endpoint=f"{VAULT}:443", timer=_TIMER, response=answer, error=error, timed_out=reported.timed_out)
 
 
 def _token(seen: HttpExchange) -> Outcome:

@@ -10,7 +10,7 @@ from exporter.clients.http import headers
 from exporter.clients.local_encrypt import encrypt_locally
 from exporter.core import durations
 from exporter.core.classify import classify
-from exporter.core.codes import BY_CODE, in_generation
+from exporter.core.codes import BY_CODE, generation_code
 from exporter.core.connector_secret import connector_secret_findings, key_name_findings, split_connector_secret
 from exporter.core.endpoints import cloud_of, is_parent_domain, is_trusted_authority, vault_host
 from exporter.core.faults import Fault
@@ -57,7 +57,7 @@ def check_classification(step: Step, facts: Facts) -> None:
     classification = classify(step, facts)
     assert isinstance(classification.reason, Reason)
     for generation in Generation:
-        assert in_generation(classification.code, generation) in BY_CODE
+        assert generation_code(classification.code, generation) in BY_CODE
 
 
 def check_facts(facts: Facts, *, sent: str | None) -> None:

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from exporter.core.classify import classify
-from exporter.core.codes import in_generation
+from exporter.core.codes import generation_code
 from exporter.core.endpoints import cloud_of, is_parent_domain, is_trusted_authority
 from exporter.core.faults import Fault
 from exporter.core.masking import mask
@@ -38,7 +38,7 @@ def facts_of(exchange):
 def judged(exchange, step):
     """The codes in both generations, and the reason."""
     classification = classify(step, facts_of(exchange))
-    return classification.code, in_generation(classification.code, Generation.CURRENT), classification.reason
+    return classification.code, generation_code(classification.code, Generation.CURRENT), classification.reason
 
 
 def test_the_recordings_are_the_whole_published_set(sessions, exchanges):

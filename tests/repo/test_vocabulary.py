@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from itertools import product
@@ -10,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from exporter.metrics.definitions import METRICS, OF_PROBE
+from exporter.metrics.definitions import METRICS, PROBE_METRICS
 from tests.repo import vocabulary
-from tests.repo.vocabulary import HELP_BEGINNINGS, ROWS, Row, findings, paths
+from tests.repo.vocabulary import HELP_BEGINNINGS, ROWS, Row, classes, findings, paths, prepositions
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def test_no_file_uses_a_replaced_word(files: list[str]) -> None:
     assert [found for path in files for found in findings(path)] == []
 
 
-@pytest.mark.parametrize("spec", [*METRICS, *OF_PROBE], ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", [*METRICS, *PROBE_METRICS], ids=lambda spec: spec.name)
 def test_help_names_its_subject(spec: Any) -> None:
     assert not spec.help.startswith(HELP_BEGINNINGS)
 
@@ -88,3 +89,24 @@ def test_allowed_use_is_not_found(tmp_path: Any, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(vocabulary, "ROOT", tmp_path)
     (tmp_path / "a.md").write_text("The header Sec-Fetch-Site.\n")
     assert list(findings("a.md")) == []
+
+
+@pytest.fixture(scope="module")
+def modules(files: list[str]) -> list[str]:
+    return [path for path in files if path.startswith("exporter/") and path.endswith(".py")]
+
+
+def test_class_name_occurs_once_in_the_package(modules: list[str]) -> None:
+    count = Counter(name for path in modules for name in classes(path))
+    assert [name for name, number in count.items() if number > 1] == []
+
+
+def test_no_name_begins_with_a_preposition(modules: list[str]) -> None:
+    assert [found for path in modules for found in prepositions(path)] == []
+
+
+def test_names_of_a_module_are_found(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vocabulary, "ROOT", tmp_path)
+    (tmp_path / "a.py").write_text("class A:\n  class _B:\n    def of(self): ...\ndef on_end(): ...\n_AT_ONCE = 1\nof_key = 2\n")
+    assert list(classes("a.py")) == ["A", "_B"]
+    assert sorted(prepositions("a.py")) == ["a.py:3: of", "a.py:5: _AT_ONCE"]

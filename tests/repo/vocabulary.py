@@ -3,6 +3,7 @@
 `python -m tests.repo.vocabulary PATH...` prints every line of those paths that breaks a row of the table.
 """
 
+import ast
 import re
 import subprocess
 import sys
@@ -91,10 +92,16 @@ ROWS: Final = (
     Row(_name("on_bug", "UnfinishedAnswers", "MOST_ANSWERS", "may_end", "way_to_entra", "look_ups", "WHO_ARE_YOU"), "on_internal_error, may_expire, entra_route, …"),
     Row(_name("Seen", "Case", "case_of", "lets_in", "Seldom", "Places", "People", "Machines", "OnDemand"), "ProbeOnceResult, SupportBundle, …"),
     Row(_name("World", "Estate", "Front", "Management", "Site", "Choice"), "SimulatorState, Environment, TlsFrontend, ControlApi, Urls, TargetQuery", {("*", "Sec-Fetch-Site"): "a header of browsers"}),
+    # Variables, attributes and members that carried another word than their class.
+    Row(_name("site: Urls", "lock: AccessControl", "choice: TargetQuery", "gathered: LoadedFiles", "_gathered", "look: AuxiliaryResult"), "urls, access_control, query, loaded, result"),
+    Row(_name("answer: RecordedResponse", "found: Explanation", "beat: StoryEvent", "what: AuxiliaryKind", "window: TokenReusePolicy", "end: CredentialExpiry"), "response, explanation, event, kind, policy, expiry"),
+    Row(_name("Retention[.]LOOK", "Retention[.]KNOWN", "credential_ends", "ends_of", "ends_table", "held_against", "found_instead"), "AUXILIARY, LAST_KNOWN, credential_expiries, …"),
     # Public names before 0.1.0.
     Row("beside_interval|recovery_last_proof|ekm_judged_probes|ekm_unready_probes|sim/reread|EkmOtherCredentialEnds|EkmRecoveryProofOld",
         "the public name of today"),
 )  # fmt: skip
+# The name of a function or constant does not begin like this; a callback begins with on_.
+PREPOSITIONS: Final = ("about", "after", "among", "at", "before", "behind", "between", "in", "of", "on", "under")
 # A HELP text names its subject and does not begin like this.
 HELP_BEGINNINGS: Final = ("It ", "When it", "Those", "Of the")
 
@@ -120,6 +127,29 @@ def findings(path: str) -> Iterator[str]:
             for found in re.finditer(row.pattern, line):
                 if not row.is_allowed(path, line):
                     yield f"{path}:{number}: {found.group()!r}: use {row.instead}"
+
+
+def classes(path: str) -> Iterator[str]:
+    """Yield the names of the classes that a module defines."""
+    yield from (node.name for node in ast.walk(_tree(path)) if isinstance(node, ast.ClassDef))
+
+
+def prepositions(path: str) -> Iterator[str]:
+    """Yield `path:line: name` for each function and constant of a module whose name begins with a preposition."""
+    for node in ast.walk(_tree(path)):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                is_named = not name.lstrip("_").startswith("on_")
+            case ast.Name(id=name, ctx=ast.Store()):
+                is_named = name.isupper()
+            case _:
+                continue
+        if is_named and name.lower().lstrip("_").partition("_")[0] in PREPOSITIONS:
+            yield f"{path}:{node.lineno}: {name}"
+
+
+def _tree(path: str) -> ast.Module:
+    return ast.parse((ROOT / path).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

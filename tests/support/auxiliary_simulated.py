@@ -5,7 +5,7 @@ from dataclasses import replace
 from exporter.config.model import Config, Module, Settings, Target
 from exporter.core.model import Vantage
 from exporter.simulator import Environment
-from exporter.simulator.model import Application, ClientSecret, Key, KeyVersion, Tenant, Vault
+from exporter.simulator.model import Application, ClientSecret, Key, SimulatedKeyVersion, Tenant, Vault
 from tests.support.auxiliary_factories import NAMES, OLD, OLDER, PINNED, TARGET
 from tests.support.factories import a_config, a_credential
 
@@ -19,7 +19,9 @@ SQL_SERVER = frozenset({"get", "wrapKey", "unwrapKey"})
 
 def a_key(name, *versions):
     """A key with `versions` as (version, material), the newest last. A restored key has the same material."""
-    return {name.lower(): Key(name=name, versions=tuple(KeyVersion(version=one, material=made) for one, made in versions))}
+    return {
+        name.lower(): Key(name=name, versions=tuple(SimulatedKeyVersion(version=one, material=made) for one, made in versions))
+    }
 
 
 def environment():

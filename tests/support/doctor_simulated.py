@@ -10,7 +10,7 @@ from exporter.core.checks import CheckOutcome
 from exporter.core.model import CredentialKind
 from exporter.doctor import run_checks
 from exporter.simulator import Environment, Simulator
-from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, KeyVersion, Tenant, Vault
+from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, SimulatedKeyVersion, Tenant, Vault
 from tests.support.factories import a_config, a_credential, a_target
 
 VAULT, ENTRA = "contoso-prod.vault.azure.net", "login.microsoftonline.com"
@@ -22,7 +22,7 @@ KEY = "ContosoRSAKey0"
 
 
 def environment():
-    key = Key(name=KEY, versions=(KeyVersion(version=OLD, material=1), KeyVersion(version=PINNED, material=2)))
+    key = Key(name=KEY, versions=(SimulatedKeyVersion(version=OLD, material=1), SimulatedKeyVersion(version=PINNED, material=2)))
     application = Application(client_id=CLIENT, object_id="o-1", names=("sql-prod",), secrets=(ClientSecret(value=SECRET),))
     vault = Vault(host=VAULT, tenant_id=TENANT, keys={KEY.lower(): key}, permissions={CLIENT: ALL_OPERATIONS})
     return Environment(tenants={TENANT: Tenant(tenant_id=TENANT, applications={CLIENT: application})}, vaults={VAULT: vault})

@@ -145,7 +145,7 @@ def a_report(target="t", *, steps: Sequence[StepResult] = (), ready=None, starte
 def an_auxiliary_result(what, name, *, usable=True, at=START, **changes):
     """The result of an auxiliary probe of target `t`."""
     written = {"vault": "contoso.vault.azure.net", "credential": "sql-prod", "steps": ()}
-    return AuxiliaryResult(what=what, name=name, usable=usable, at=at, **(written | changes))
+    return AuxiliaryResult(kind=what, name=name, usable=usable, at=at, **(written | changes))
 
 
 def by_identity(*made):

@@ -67,7 +67,7 @@ class ScenarioHarness:
     async def caused(self, scenario):
         """The reports during the scenario. Only the first call causes it."""
         if scenario.name not in self._reports:
-            if isinstance(scenario.place, Outside):
+            if isinstance(scenario.scope, Outside):
                 self._reports[scenario.name] = await self._outside(scenario)
             else:
                 self._reports[scenario.name] = await self._simulated(scenario)
@@ -83,10 +83,10 @@ class ScenarioHarness:
 
     async def _outside(self, scenario):
         given = self.by_secret()
-        if scenario.place is Outside.PROXY:
+        if scenario.scope is Outside.PROXY:
             async with broken_credentials.proxy(scenario) as address:
                 return await self._probed(self._behind(address, patience_for(scenario)))
-        if scenario.place is Outside.IDENTITY:
+        if scenario.scope is Outside.IDENTITY:
             with self._identity(scenario.name) as client_id:
                 patience = SHORT_PATIENCE if scenario.name == "identity_silent" else PATIENCE
                 identities = {vault: broken_credentials.by_identity(one, client_id) for vault, one in given.items()}

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from exporter.simulator import Environment
-from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, KeyVersion, Tenant, Vault
+from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, SimulatedKeyVersion, Tenant, Vault
 from exporter.simulator.sql_model import SqlKey, SqlServer
 from tests.support.simulator_client import (
     CLIENT,
@@ -25,13 +25,13 @@ LATER = "0123456789abcdef0123456789abcd02"
 
 def small_environment(*keys, **changes):
     """Three vaults; the first one also has these keys and these values of its fields."""
-    versions = (KeyVersion(version=VERSION), KeyVersion(version=LATER, material=1))
+    versions = (SimulatedKeyVersion(version=VERSION), SimulatedKeyVersion(version=LATER, material=1))
     callers = dict.fromkeys((CLIENT, OTHER_CLIENT), ALL_OPERATIONS)
 
     def vault(host, *, kty="RSA", operations=callers):
         keys = {
             KEY.lower(): Key(
-                name=KEY, versions=tuple(KeyVersion(version=v.version, material=v.material, kty=kty) for v in versions)
+                name=KEY, versions=tuple(SimulatedKeyVersion(version=v.version, material=v.material, kty=kty) for v in versions)
             )
         }
         return Vault(host=host, tenant_id=TENANT, keys=keys, permissions=operations)

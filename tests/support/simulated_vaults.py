@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from exporter.config.model import Module
 from exporter.core.model import Generation
 from exporter.simulator import Environment
-from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, KeyVersion, Tenant, Vault
+from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, SimulatedKeyVersion, Tenant, Vault
 from tests.support.factories import a_config, a_credential, a_target
 from tests.support.simulator_client import KEY, VERSION
 
@@ -47,7 +47,10 @@ PROBED = (
 
 def environment(*, certificates=()):
     def simulated(vault):
-        versions = (KeyVersion(version=VERSION, kty=vault.kty), KeyVersion(version="f" * 32, kty=vault.kty, material=1))
+        versions = (
+            SimulatedKeyVersion(version=VERSION, kty=vault.kty),
+            SimulatedKeyVersion(version="f" * 32, kty=vault.kty, material=1),
+        )
         return Vault(
             host=vault.host,
             tenant_id=vault.tenant,

@@ -107,7 +107,7 @@ def auxiliary_result(what, *, usable=True, at=STARTED, steps=(), **changes):
         "vault": DR if what is AuxiliaryKind.RECOVERY else "contoso-prod.vault.azure.net",
         "credential": STAGED if what is AuxiliaryKind.NEXT else "sql-prod",
     }
-    return AuxiliaryResult(what=what, usable=usable, at=at, steps=steps, **(values | changes))
+    return AuxiliaryResult(kind=what, usable=usable, at=at, steps=steps, **(values | changes))
 
 
 def refused_auxiliary(what, *, usable=False, **failure):

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import ClientSession
 
-from exporter.core.entra_answer import held_against
+from exporter.core.entra_answer import mark_wrong_dates
 from exporter.metrics.recorder import Recorder
 from exporter.state.history import History
 from exporter.state.records import TargetRecord, TargetRecords
@@ -50,8 +50,8 @@ class Service:
         for each in results:
             self.state.add_auxiliary(self.config.targets[name], each)
 
-    def credential_ends(self, name):
-        return held_against(name, self.ends.get(name, ()), self.state.entra_answer(name))
+    def credential_expiries(self, name):
+        return mark_wrong_dates(name, self.ends.get(name, ()), self.state.entra_answer(name))
 
     def last_checks(self, target):
         return self.checks.get(target)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import aiohttp
 
 from exporter.clients.http.exchange import BodyTooLargeError, HttpExchange, SecretTimeoutError
-from exporter.clients.http.timing import CURRENT, MOST_RECEIVED_BYTES, ConnectionState, ExchangeTimer, HandshakeLimiter
+from exporter.clients.http.exchange_timer import CURRENT, MOST_RECEIVED_BYTES, ConnectionState, ExchangeTimer, HandshakeLimiter
 from exporter.clients.http.transport import HEADERS, RecordingTransport, send_once
 from exporter.runtime.clock import loop_time
 from exporter.runtime.exception_tree import drop_tracebacks

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import aiohttp
 
 from exporter import __version__
+from exporter.clients.http.exchange_timer import ExchangeTimer
 from exporter.clients.http.response import RecordedResponse
-from exporter.clients.http.timing import ExchangeTimer
 from exporter.runtime.exception_tree import every_exception
 
 USER_AGENT = f"ekm-exporter/{__version__}"
@@ -46,7 +46,7 @@ class HttpExchange:
     timer: ExchangeTimer
     via_proxy: bool = False
     proxy: str | None = None  # host:port
-    answer: RecordedResponse | None = None
+    response: RecordedResponse | None = None
     result: object = None
     error: Exception | None = None
     raised_at: str | None = None  # the innermost frames of `error`

@@ -24,26 +24,26 @@ from exporter.core.parsing.principal import object_id_in
 _REDIRECTS = frozenset({300, 301, 302, 303, 307, 308})  # not 304: "not modified" names no other place
 
 
-def facts_of_success(exchange: HttpExchange, answer: RecordedResponse) -> Facts:
+def facts_of_success(exchange: HttpExchange, response: RecordedResponse) -> Facts:
     """Return the facts of a complete response that is as expected: its body has no error to report."""
-    return _facts_of_status(exchange, answer, Fault.NONE, ErrorBody())
+    return _facts_of_status(exchange, response, Fault.NONE, ErrorBody())
 
 
 def facts_from(exchange: HttpExchange) -> Facts:
     """Return the facts of an exchange."""
-    answer = exchange.answer
-    if answer is None:
+    response = exchange.response
+    if response is None:
         return _facts_of_failure(exchange)
-    fault = _fault_of_answer(exchange, answer)
-    return _facts_of_status(exchange, answer, fault, read_error(answer.body) if fault is Fault.HTTP_STATUS else ErrorBody())
+    fault = _fault_of_response(exchange, response)
+    return _facts_of_status(exchange, response, fault, read_error(response.body) if fault is Fault.HTTP_STATUS else ErrorBody())
 
 
 def _facts_of_failure(exchange: HttpExchange) -> Facts:
     reached = exchange.timer.reached
     status = name = unexplained = None
     if exchange.timed_out:
-        on_the_way = exchange.via_proxy and reached in (Phase.DNS, Phase.CONNECT)
-        fault = Fault.PROXY_TIMEOUT if on_the_way else TIMEOUT_IN[reached]
+        is_at_proxy = exchange.via_proxy and reached in (Phase.DNS, Phase.CONNECT)
+        fault = Fault.PROXY_TIMEOUT if is_at_proxy else TIMEOUT_IN[reached]
         detail = f"the deadline passed in phase {reached}" if reached is not None else "no time was left"
     else:
         fault, error = fault_of(exchange.error, FailureContext(STAGES[reached], exchange.via_proxy))
@@ -66,58 +66,58 @@ def _facts_of_failure(exchange: HttpExchange) -> Facts:
     )
 
 
-def _facts_of_status(exchange: HttpExchange, answer: RecordedResponse, fault: Fault, body: ErrorBody) -> Facts:
+def _facts_of_status(exchange: HttpExchange, response: RecordedResponse, fault: Fault, body: ErrorBody) -> Facts:
     return Facts(
         fault=fault,
-        status=answer.status,
+        status=response.status,
         service_code=body.service_code,
-        inner_code="insufficient_claims" if headers.claims_required(answer.headers) else body.inner_code,
+        inner_code="insufficient_claims" if headers.claims_required(response.headers) else body.inner_code,
         aadsts=body.aadsts,
         akv=body.akv,
         client_address=body.client_address,
-        retry_after_seconds=headers.retry_after(answer.headers),
-        request_id=headers.request_id(answer.headers, body.trace_id),
-        detail="" if fault is Fault.NONE else _detail_of(exchange, answer, body),
+        retry_after_seconds=headers.retry_after(response.headers),
+        request_id=headers.request_id(response.headers, body.trace_id),
+        detail="" if fault is Fault.NONE else _detail_of(exchange, response, body),
         raised_at=exchange.raised_at if fault is Fault.INTERNAL else None,
         phases=exchange.timer.phases(),
         phase_reached=exchange.timer.reached,
-        has_page=fault is Fault.HTTP_STATUS and answer.complete and is_foreign(answer.body),
-        server_time=headers.server_time(answer.headers),
+        has_page=fault is Fault.HTTP_STATUS and response.complete and is_foreign(response.body),
+        server_time=headers.server_time(response.headers),
         endpoint=exchange.endpoint,
         proxy=exchange.proxy,
         resent=exchange.resent,
-        vault=headers.vault_headers(answer.headers),
+        vault=headers.vault_headers(response.headers),
         certificate=_certificate_shown(exchange),
         object_id=object_id_in(body.message),
     )
 
 
-def _fault_of_answer(exchange: HttpExchange, answer: RecordedResponse) -> Fault:
+def _fault_of_response(exchange: HttpExchange, response: RecordedResponse) -> Fault:
     """Return the fault of a response: by status first, as in the connector.
 
     A status from 400 up decides, even with an incomplete body.
     """
-    if answer.status in _REDIRECTS:
+    if response.status in _REDIRECTS:
         return Fault.REDIRECT
-    if not 200 <= answer.status < 300:
+    if not 200 <= response.status < 300:
         return Fault.HTTP_STATUS
-    return fault_of_body(exchange, answer)
+    return fault_of_body(exchange, response)
 
 
-def fault_of_body(exchange: HttpExchange, answer: RecordedResponse) -> Fault:
-    if answer.complete:
+def fault_of_body(exchange: HttpExchange, response: RecordedResponse) -> Fault:
+    if response.complete:
         return Fault.NONE
     return (
         Fault.BODY_TIMEOUT if exchange.timed_out else fault_of(exchange.error, FailureContext(Stage.BODY, exchange.via_proxy))[0]
     )
 
 
-def _detail_of(exchange: HttpExchange, answer: RecordedResponse, body: ErrorBody) -> str:
+def _detail_of(exchange: HttpExchange, response: RecordedResponse, body: ErrorBody) -> str:
     if body.message:
         return mask(body.message)
-    if answer.body:
-        return mask(answer.body[:4096].decode("utf-8", errors="replace"))
-    return mask(str(exchange.error)) if exchange.error is not None and not answer.complete else ""
+    if response.body:
+        return mask(response.body[:4096].decode("utf-8", errors="replace"))
+    return mask(str(exchange.error)) if exchange.error is not None and not response.complete else ""
 
 
 def _certificate_shown(exchange: HttpExchange) -> PeerCertificate | None:

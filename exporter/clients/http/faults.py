@@ -156,7 +156,7 @@ def _unless_proxy(fault: Fault) -> Rule:
     return lambda _error, context: Fault.PROXY_INVALID if context.via_proxy and context.stage is Stage.CONNECT else fault
 
 
-def _by_stage(faults: tuple[Fault, ...]) -> Rule:
+def _stage_rule(faults: tuple[Fault, ...]) -> Rule:
     return lambda _error, context: context.pick(faults)
 
 
@@ -168,15 +168,15 @@ RULES: tuple[tuple[type[BaseException], Rule], ...] = (
     (aiohttp.ClientConnectorDNSError, _dns),
     (aiohttp.ClientHttpProxyError, _always(Fault.PROXY_STATUS)),
     (ssl.SSLCertVerificationError, _certificate),
-    (ssl.SSLEOFError, _by_stage(_CLOSED)),
-    (ssl.SSLZeroReturnError, _by_stage(_CLOSED)),
+    (ssl.SSLEOFError, _stage_rule(_CLOSED)),
+    (ssl.SSLZeroReturnError, _stage_rule(_CLOSED)),
     (ssl.SSLError, _tls),
     (aiohttp.ClientPayloadError, _always(Fault.BODY_TRUNCATED)),
     (aiohttp.ClientResponseError, _unless_proxy(Fault.NOT_HTTP)),
-    (aiohttp.ServerDisconnectedError, _by_stage(_CLOSED)),
-    (aiohttp.ServerTimeoutError, _by_stage(_SLOW)),
+    (aiohttp.ServerDisconnectedError, _stage_rule(_CLOSED)),
+    (aiohttp.ServerTimeoutError, _stage_rule(_SLOW)),
     (OSError, _os_error),
-    (aiohttp.ClientError, _by_stage(_BROKEN)),
+    (aiohttp.ClientError, _stage_rule(_BROKEN)),
     (CredentialUnavailableError, _always(Fault.IDENTITY_UNAVAILABLE)),
     (ClientAuthenticationError, _always(Fault.IDENTITY_UNAVAILABLE)),
 )

@@ -14,9 +14,9 @@ from ssl import SSLContext
 import aiohttp
 
 from exporter.clients.http.connection import HostConnection
-from exporter.clients.http.instrumented import make_context, make_socket
+from exporter.clients.http.exchange_timer import TRACE, HandshakeLimiter
 from exporter.clients.http.resolver import Resolver, split_host_port
-from exporter.clients.http.timing import TRACE, HandshakeLimiter
+from exporter.clients.http.timed_sockets import make_context, make_socket
 from exporter.config.model import Config, Module, Proxy
 from exporter.config.public_names import public_names
 from exporter.config.secret_source import read_secret
@@ -101,7 +101,7 @@ class Networks:
             self._by_name[module.name] = Network(module, contexts[module.ca_file], pool=pool, limiter=limiter)
         spare(lambda: public_names(config))
 
-    def of(self, module: Module) -> Network:
+    def network_of(self, module: Module) -> Network:
         """Return the network of a module.
 
         Raises KeyError for a module of another configuration, also if it has the same name.

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from exporter.clients.http.timing import ExchangeTimer, current
+from exporter.clients.http.exchange_timer import ExchangeTimer, current
 from exporter.runtime.shortage import require_descriptor
 from exporter.runtime.thread_pool import DaemonThreadPool
 

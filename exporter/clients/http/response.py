@@ -25,8 +25,8 @@ class RecordedResponse:
 class SdkResponse(AsyncHttpResponse):
     """A recorded response as the SDK's response class."""
 
-    def __init__(self, request: HttpRequest, answer: RecordedResponse) -> None:
-        self._request, self._answer = request, answer
+    def __init__(self, request: HttpRequest, recorded: RecordedResponse) -> None:
+        self._request, self._recorded = request, recorded
 
     @property
     def request(self) -> HttpRequest:
@@ -34,11 +34,11 @@ class SdkResponse(AsyncHttpResponse):
 
     @property
     def status_code(self) -> int:
-        return self._answer.status
+        return self._recorded.status
 
     @property
     def headers(self) -> MutableMapping[str, str]:
-        return case_insensitive_dict(self._answer.headers)
+        return case_insensitive_dict(self._recorded.headers)
 
     @property
     def reason(self) -> str:
@@ -46,7 +46,7 @@ class SdkResponse(AsyncHttpResponse):
 
     @property
     def content_type(self) -> str | None:
-        return self._answer.headers.get("content-type")
+        return self._recorded.headers.get("content-type")
 
     @property
     def is_closed(self) -> bool:
@@ -70,14 +70,14 @@ class SdkResponse(AsyncHttpResponse):
 
     @property
     def content(self) -> bytes:
-        return self._answer.body
+        return self._recorded.body
 
     def body(self) -> bytes:
-        return self._answer.body
+        return self._recorded.body
 
     def text(self, encoding: str | None = None) -> str:
         del encoding
-        return self._answer.body.decode("utf-8-sig", errors="replace")
+        return self._recorded.body.decode("utf-8-sig", errors="replace")
 
     def json(self) -> Any:
         return json.loads(self.text())
@@ -87,13 +87,13 @@ class SdkResponse(AsyncHttpResponse):
             raise HttpResponseError(response=self)
 
     async def read(self) -> bytes:
-        return self._answer.body
+        return self._recorded.body
 
     async def iter_raw(self, **_: Any) -> AsyncIterator[bytes]:
-        yield self._answer.body
+        yield self._recorded.body
 
     async def iter_bytes(self, **_: Any) -> AsyncIterator[bytes]:
-        yield self._answer.body
+        yield self._recorded.body
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -25,9 +25,9 @@ from azure.core.pipeline.transport import AsyncHttpTransport
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
 from exporter.clients.http.exchange import MAX_BODY_BYTES, USER_AGENT, BodyTooLargeError, ConnectionLostError, HttpExchange
+from exporter.clients.http.exchange_timer import current
 from exporter.clients.http.resolver import is_address
 from exporter.clients.http.response import RecordedResponse, SdkResponse
-from exporter.clients.http.timing import current
 from exporter.core.known_secrets import remember
 
 HEADERS: Mapping[str, str] = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": USER_AGENT}  # of every session
@@ -120,14 +120,14 @@ class RecordingTransport(BaseTransport):
         if scheme == "http" and "connection_timeout" in options:
             limits = aiohttp.ClientTimeout(sock_connect=options["connection_timeout"])
         try:
-            answer = exchange.answer = await self._receive(exchange, request, proxy, limits)
+            recorded = exchange.response = await self._receive(exchange, request, proxy, limits)
         except Exception as error:
-            table = _ERRORS if exchange.answer is None else _ERRORS_OF_BODY
+            table = _ERRORS if exchange.response is None else _ERRORS_OF_BODY
             raised = next((raised for kind, raised in table if isinstance(error, kind)), None)
             if raised is None:
                 raise
             raise raised(error, error=error) from error
-        return SdkResponse(request, answer)
+        return SdkResponse(request, recorded)
 
     async def _receive(
         self, exchange: HttpExchange, request: HttpRequest, proxy: str | None, limits: aiohttp.ClientTimeout
@@ -142,20 +142,20 @@ class RecordingTransport(BaseTransport):
             proxy=proxy,
             proxy_headers=None if proxy is None else {"User-Agent": USER_AGENT, **(self.proxy_headers or {})},
         )
-        answer = exchange.answer = RecordedResponse(status=response.status, headers=response.headers)
+        recorded = exchange.response = RecordedResponse(status=response.status, headers=response.headers)
         try:
-            answer.body = await _read(response.content)
+            recorded.body = await _read(response.content)
         except BaseException:
             response.close()
             raise
-        answer.complete = True
-        return answer
+        recorded.complete = True
+        return recorded
 
     def _begin(self, scheme: str, authority: str, proxy: str | None) -> HttpExchange:
         exchange = self.exchange
         if exchange is None:
             raise RuntimeError("a request outside of an exchange")
-        exchange.answer, exchange.via_proxy = None, proxy is not None
+        exchange.response, exchange.via_proxy = None, proxy is not None
         exchange.proxy = None if proxy is None else urlsplit(proxy).netloc.rpartition("@")[2]
         exchange.endpoint, exchange.timer.hop_is_address = _endpoint_of(scheme, authority, proxy)
         exchange.timer.endpoint = exchange.endpoint

@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterable
 
 from exporter.core.checks.model import Actions, Check, CheckOutcome
-from exporter.core.codes.actions import advice, general_actions
-from exporter.core.codes.advice_staged import prove_and_switch
-from exporter.core.codes.advice_texts import FIND_OBJECT_ID, PROBE, REPEAT
+from exporter.core.codes.action_texts import FIND_OBJECT_ID, PROBE, REPEAT
+from exporter.core.codes.actions import general_actions, reason_actions
 from exporter.core.codes.names import HSM_DOMAIN, Names, filled
 from exporter.core.codes.shared import DO_NOT_RESTART, SET_ONLINE
+from exporter.core.codes.staged_actions import prove_and_switch
 from exporter.core.model import CredentialKind, Step
 from exporter.core.reasons import Reason, refusing
 from exporter.core.reasons.row import Refused
@@ -36,19 +36,19 @@ def check_actions(
     `code`, `reason` and `step` are those of the failure. A reason is an expiry also if the day is only near.
     """
     if outcome is CheckOutcome.UNKNOWN:
-        return _of_row(check, names) if check.on_host or check.if_unknown else ()
+        return _row_actions(check, names) if check.on_host or check.if_unknown else ()
     if outcome is CheckOutcome.WARN and reason in _EXPIRED and names.staged is not None:
         return prove_and_switch(names)
-    of_reason = () if reason is None else advice(reason, step, names)
-    return of_reason or _of_row(check, names) or (() if code is None else general_actions(code))
+    of_reason = () if reason is None else reason_actions(reason, step, names)
+    return of_reason or _row_actions(check, names) or (() if code is None else general_actions(code))
 
 
-def _of_row(check: Check, names: Names) -> Actions:
+def _row_actions(check: Check, names: Names) -> Actions:
     of_certificate = check.of_certificate if names.kind is CredentialKind.CLIENT_CERTIFICATE else ()
     return of_certificate or (check.on_hsm if HSM_DOMAIN in names.vault else ()) or check.actions
 
 
-def in_lines(texts: Iterable[str], names: Names, *, ready: bool = False) -> tuple[str, ...]:
+def action_lines(texts: Iterable[str], names: Names, *, ready: bool = False) -> tuple[str, ...]:
     """Return actions as lines with names filled in, each command on lines of its own.
 
     `again` of the names replaces the probe. The report warns of a restart, so the actions do not. If SQL Server is `ready`, no

@@ -39,7 +39,7 @@ _SHOW_EVENTS = (
 
 _on_host = partial(Check, on_host=True)
 
-ON_THE_HOST: tuple[Check, ...] = (
+HOST: tuple[Check, ...] = (
     _on_host(
         name="connector_version",
         title="Version of the connector",

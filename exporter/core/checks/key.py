@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exporter.core.checks.model import Check, FailureMoment
-from exporter.core.codes.advice_texts import FIND_OBJECT_ID
+from exporter.core.codes.action_texts import FIND_OBJECT_ID
 
 _EXPIRY = "az ad app credential list --id CLIENT_ID --query [].endDateTime --output tsv"
 _NEW_KEY = """\

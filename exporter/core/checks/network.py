@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exporter.core.checks.model import Actions, Check
-from exporter.core.codes.advice_texts import SYNCHRONISE
+from exporter.core.codes.action_texts import SYNCHRONISE
 
 
 def _to_private(zone: str) -> Actions:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from exporter.core.checks.host import ON_THE_HOST
+from exporter.core.checks.host import HOST
 from exporter.core.checks.key import KEY
 from exporter.core.checks.model import Check
 from exporter.core.checks.network import NETWORK
 from exporter.core.checks.sign_in import SIGN_IN
 
-CHECKS: tuple[Check, ...] = (*NETWORK, *SIGN_IN, *KEY, *ON_THE_HOST)
+CHECKS: tuple[Check, ...] = (*NETWORK, *SIGN_IN, *KEY, *HOST)
 BY_NAME: Mapping[str, Check] = MappingProxyType({check.name: check for check in CHECKS})

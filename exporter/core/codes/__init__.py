@@ -33,7 +33,7 @@ __all__ = [
     "Owner",
     "both_numbers",
     "find",
-    "in_generation",
+    "generation_code",
 ]
 
 CODES: tuple[ConnectorError, ...] = tuple(
@@ -57,7 +57,7 @@ CODES: tuple[ConnectorError, ...] = tuple(
 BY_CODE: Mapping[int, ConnectorError] = MappingProxyType({row.code: row for row in CODES})
 
 
-def in_generation(code: int, generation: Generation) -> int:
+def generation_code(code: int, generation: Generation) -> int:
     """Return the number that a target of `generation` reports for `code`.
 
     Only the 20 codes with a counterpart change; `code` may be either number of a pair. Raises KeyError for an unknown code.

@@ -10,10 +10,10 @@ from dataclasses import replace
 from exporter.core.addresses import is_private
 from exporter.core.auxiliary import CREDENTIAL_REFUSED
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.advice_staged import switch
-from exporter.core.codes.advice_texts import FIND_OBJECT_ID, PROBE
+from exporter.core.codes.action_texts import FIND_OBJECT_ID, PROBE
 from exporter.core.codes.names import HSM_DOMAIN, Names, filled
 from exporter.core.codes.shared import DO_NOT_RESTART, SET_ONLINE
+from exporter.core.codes.staged_actions import switch
 from exporter.core.model import Step, Vantage
 from exporter.core.reasons import Reason
 from exporter.core.reasons.row import ByAddress
@@ -52,7 +52,7 @@ def _cut(text: str, hint: str) -> str:
 
 
 def _chosen(code: int, reason: Reason | None, step: Step | None, names: Names) -> tuple[str, ...]:
-    return (reason is not None and advice(reason, step, names)) or general_actions(code)
+    return (reason is not None and reason_actions(reason, step, names)) or general_actions(code)
 
 
 def first_action(code: int) -> str:
@@ -72,20 +72,20 @@ def general_actions(code: int) -> tuple[str, ...]:
     return general[1:] if len(general) > 1 and general[0].endswith(_ONLY_PROBE) else general
 
 
-def advice(reason: Reason, step: Step | None, names: Names) -> tuple[str, ...]:
+def reason_actions(reason: Reason, step: Step | None, names: Names) -> tuple[str, ...]:
     """Return the actions of a reason, before names are filled in; empty if its codes have them."""
     if names.staged_usable and step is Step.TOKEN and reason in CREDENTIAL_REFUSED:
         return switch(names)
     row = reason.row
     if row.by_address is not None and names.client_address:
-        return _of_address(row.by_address, names.client_address, names.vantage)
+        return _address_actions(row.by_address, names.client_address, names.vantage)
     of_kind = row.by_kind.get(names.kind) if names.kind is not None and step in (Step.TOKEN, None) else None
     at_sign_in = row.at_sign_in.actions if step is Step.TOKEN else ()
     on_hsm = row.on_hsm if HSM_DOMAIN in names.vault else ()
     return of_kind or at_sign_in or on_hsm or row.actions
 
 
-def _of_address(by: ByAddress, address: str, vantage: Vantage) -> tuple[str, ...]:
+def _address_actions(actions: ByAddress, address: str, vantage: Vantage) -> tuple[str, ...]:
     if is_private(address):
-        return by.private
-    return by.sql_host if vantage is Vantage.SQL_HOST else by.other_host
+        return actions.private
+    return actions.sql_host if vantage is Vantage.SQL_HOST else actions.other_host

@@ -48,8 +48,8 @@ def _certificate(code: int, symbol: str, summary: str, causes: tuple[str, ...], 
     )
 
 
-_PFX_LOOK = "List its contents: `openssl pkcs12 -in FILE -info -nokeys`."
-_PEM_LOOK = "List its blocks: `grep -- '-----BEGIN' FILE`."
+_LIST_PFX = "List its contents: `openssl pkcs12 -in FILE -info -nokeys`."
+_LIST_PEM = "List its blocks: `grep -- '-----BEGIN' FILE`."
 _NOT_RSA = "The certificate was issued for an elliptic-curve (EC) key."
 _TOO_SHORT = ("The certificate's RSA key is too short for the signature that Entra ID requires.",)
 _RSA_ONLY = "Add a certificate with an RSA key of at least 2048 bits to the application, and configure it here."
@@ -88,7 +88,7 @@ CREDENTIAL: tuple[ConnectorError, ...] = (
             "The password is wrong, or its file contains an extra character.",
             "The file is damaged, incomplete, or not a PFX (for example a PEM file).",
         ),
-        _PFX_LOOK,
+        _LIST_PFX,
         "Correct `certificate_file` or `password_file` of the credential.",
     ),
     _certificate(
@@ -96,7 +96,7 @@ CREDENTIAL: tuple[ConnectorError, ...] = (
         "ErrorPfxCertAuthParamsGetThumbprint",
         "The PFX file contains no certificate, so there is no thumbprint to send.",
         ("The export contains only the private key.", "The file contains only CA certificates."),
-        _PFX_LOOK,
+        _LIST_PFX,
         "Export the certificate and its key together.",
     ),
     _certificate(
@@ -104,7 +104,7 @@ CREDENTIAL: tuple[ConnectorError, ...] = (
         "ErrorPfxCertAuthParamsGetPrivateKey",
         "The PFX file contains a certificate but no private key.",
         ("The export left out the private key, or the key is marked as not exportable.",),
-        _PFX_LOOK,
+        _LIST_PFX,
         "Export it again with the private key, or issue a new certificate with an exportable key.",
     ),
     _certificate(
@@ -119,7 +119,7 @@ CREDENTIAL: tuple[ConnectorError, ...] = (
         "ErrorPfxCertAuthParamsImportForSign",
         "The private key in the PFX file could not be loaded for signing.",
         ("The key's encryption or parameters are not supported.", "The key does not belong to the certificate in the file."),
-        _PFX_LOOK,
+        _LIST_PFX,
         "Export it again with AES-256 and SHA-256.",
     ),
     _certificate(
@@ -134,7 +134,7 @@ CREDENTIAL: tuple[ConnectorError, ...] = (
         "ErrorPEMCertAuthParamsGetThumbprint",
         "The PEM file has no readable certificate, so there is no thumbprint to send.",
         ("The file contains only the key.", "The certificate block is damaged, usually by copying."),
-        _PEM_LOOK,
+        _LIST_PEM,
         "Put the key and the certificate into one file, one block after the other.",
     ),
     _certificate(
@@ -142,7 +142,7 @@ CREDENTIAL: tuple[ConnectorError, ...] = (
         "ErrorPEMCertAuthParamsGetPrivateKey",
         "The PEM file has no readable private key.",
         ("The file contains only the certificate.", "The key is encrypted, and `password_file` is missing or wrong."),
-        _PEM_LOOK,
+        _LIST_PEM,
         "Add the key block, or set `password_file` of the credential.",
     ),
     _certificate(

@@ -11,11 +11,18 @@ from collections.abc import Callable, Iterable
 from exporter.core.classify import classify
 from exporter.core.codes import BY_CODE, ConnectorError, find
 from exporter.core.codes.connector_texts import CONNECTOR_TEXTS
-from exporter.core.codes.explanation import Explanation, of_codes, of_known, of_reason, of_small, of_windows
+from exporter.core.codes.explanation import (
+    Explanation,
+    explain_codes,
+    explain_known_text,
+    explain_reason,
+    explain_small_number,
+    explain_windows_error,
+)
 from exporter.core.codes.known_text import KnownText
 from exporter.core.codes.messages import MESSAGES, TEXTS
 from exporter.core.codes.messages_database import STATES
-from exporter.core.codes.pasted import (
+from exporter.core.codes.pasted_numbers import (
     SMALLEST,
     any_code,
     labelled_codes,
@@ -34,7 +41,7 @@ from exporter.core.model import Facts, Step
 from exporter.core.reasons import Reason
 from exporter.core.reasons.markers import VAULT_REASONS
 
-LookUp = Callable[[str], Explanation | None]
+Lookup = Callable[[str], Explanation | None]
 
 _AROUND = " \t\r\n.,;:()[]'\""  # around a code in a sentence
 LONGEST = 16_000  # characters of a pasted text that are read
@@ -72,18 +79,18 @@ _OPERATIONS = {
 def explain(text: str) -> Explanation | None:
     """Explain `text`; None if it is of no known kind."""
     text = _one_line(text).strip(_AROUND)
-    return next((found for look_up in _LOOK_UPS if (found := look_up(text)) is not None), None)
+    return next((found for look_up in _LOOKUPS if (found := look_up(text)) is not None), None)
 
 
 def explain_log_text(text: str) -> Explanation | None:
     """Explain the text of an event, which may have numbers of any meaning."""
     text = _one_line(text)
-    return next((found for look_up in _IN_LOG_TEXTS if (found := look_up(text)) is not None), None)
+    return next((found for look_up in _LOG_TEXT_KINDS if (found := look_up(text)) is not None), None)
 
 
 def explain_message(number: int, text: str = "") -> Explanation | None:
     """Explain a message of SQL Server by its number; `text` has the names in it."""
-    return None if number not in MESSAGES else of_known(MESSAGES[number], text)
+    return None if number not in MESSAGES else explain_known_text(MESSAGES[number], text)
 
 
 def _one_line(text: str) -> str:
@@ -91,23 +98,23 @@ def _one_line(text: str) -> str:
     return " ".join(text[:LONGEST].split())
 
 
-def _code(read: Callable[[str], ConnectorError | None]) -> LookUp:
-    """Return the look-up of a code in a text."""
-    return lambda text: of_codes(read(text))
+def _code(read: Callable[[str], ConnectorError | None]) -> Lookup:
+    """Return the lookup of a code in a text."""
+    return lambda text: explain_codes(read(text))
 
 
-def _reason_by(read: Callable[[str], Reason | None]) -> LookUp:
-    """Return the look-up of a reason in a text."""
-    return lambda text: of_reason(read(text))
+def _reason_by(read: Callable[[str], Reason | None]) -> Lookup:
+    """Return the lookup of a reason in a text."""
+    return lambda text: explain_reason(read(text))
 
 
-def _known(texts: Iterable[KnownText]) -> LookUp:
-    """Return the look-up of known texts by their patterns."""
-    return lambda text: of_known(next((each for each in texts if re.search(each.pattern, text.casefold())), None))
+def _known(texts: Iterable[KnownText]) -> Lookup:
+    """Return the lookup of known texts by their patterns."""
+    return lambda text: explain_known_text(next((each for each in texts if re.search(each.pattern, text.casefold())), None))
 
 
 def _exact(text: str) -> Explanation | None:
-    return of_codes(*find(text))
+    return explain_codes(*find(text))
 
 
 def _entra(text: str) -> Explanation | None:
@@ -117,7 +124,7 @@ def _entra(text: str) -> Explanation | None:
     number, reason = found
     if reason is Reason.SIGN_IN_REFUSED and provider_code(text) is not None:
         return None  # the number has no row, the code has
-    return of_reason(reason, title=f"AADSTS{number}: {reason}", number=number)
+    return explain_reason(reason, title=f"AADSTS{number}: {reason}", number=number)
 
 
 def _akv(text: str) -> Explanation | None:
@@ -125,7 +132,7 @@ def _akv(text: str) -> Explanation | None:
     if number is None:
         return None
     found = classify(Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=401, akv=int(number[1])))
-    return of_reason(found.reason, title=f"AKV{number[1]}: {found.reason}", codes=(found.code,))
+    return explain_reason(found.reason, title=f"AKV{number[1]}: {found.reason}", codes=(found.code,))
 
 
 def _message(text: str) -> Explanation | None:
@@ -134,7 +141,7 @@ def _message(text: str) -> Explanation | None:
     known = next((each for each in TEXTS if each.number in numbers), None)
     known = known or next((each for each in TEXTS if re.search(each.pattern, folded)), None)
     row = translated_code(text) if known is not None and known.has_code else None
-    return of_codes(row) or of_known(known, text)
+    return explain_codes(row) or explain_known_text(known, text)
 
 
 def _symbol(text: str) -> Explanation | None:
@@ -150,12 +157,12 @@ def _status_with_operation(text: str) -> Explanation | None:
     if step is None or status is None:
         return None
     found = classify(step, Facts(fault=Fault.HTTP_STATUS, status=int(status[1])))
-    return of_codes(BY_CODE[found.code])
+    return explain_codes(BY_CODE[found.code])
 
 
 def _inner_code(text: str) -> Explanation | None:
     words = {word.lower() for word in _WORD.findall(text)}
-    return of_reason(next((rule.reason for rule in VAULT_REASONS if not words.isdisjoint(rule.markers)), None))
+    return explain_reason(next((rule.reason for rule in VAULT_REASONS if not words.isdisjoint(rule.markers)), None))
 
 
 def _http_status(text: str) -> Explanation | None:
@@ -164,7 +171,7 @@ def _http_status(text: str) -> Explanation | None:
         return None
     number = status[1] or status[2]
     if number == _PROXY_AUTHENTICATION:
-        return of_reason(Reason.PROXY_AUTH, title=f"HTTP status {number}: {Reason.PROXY_AUTH}")
+        return explain_reason(Reason.PROXY_AUTH, title=f"HTTP status {number}: {Reason.PROXY_AUTH}")
     row = BY_CODE[classify(Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=int(number))).code]
     return Explanation(
         title=f"HTTP status {number} of a vault",
@@ -177,19 +184,19 @@ def _http_status(text: str) -> Explanation | None:
 
 def _windows_error(text: str) -> Explanation | None:
     number = windows_number(text)
-    return of_windows(number, text) if number is not None and is_known(number) else None
+    return explain_windows_error(number, text) if number is not None and is_known(number) else None
 
 
 def _other_windows_error(text: str) -> Explanation | None:
     """Explain an error of Windows by its sentence, or how to print the text of its number."""
     folded = text.casefold()
     number = next((number for phrase, number in WINDOWS_PHRASES.items() if phrase in folded), windows_number(text))
-    return None if number is None else of_windows(number, text)
+    return None if number is None else explain_windows_error(number, text)
 
 
 def _wininet(text: str) -> Explanation | None:
     number = next((int(each) for each in _WININET.findall(text) if int(each) in WINDOWS_ERRORS), None)
-    return None if number is None else of_windows(number, text)
+    return None if number is None else explain_windows_error(number, text)
 
 
 def _other_curl_error(text: str) -> Explanation | None:
@@ -206,15 +213,15 @@ def _other_curl_error(text: str) -> Explanation | None:
 def _labelled(text: str) -> Explanation | None:
     rows = labelled_codes(text)
     sure = next((row for row in rows if row.code >= SMALLEST), None)
-    return of_codes(sure) or (of_small(rows[0]) if rows else None)
+    return explain_codes(sure) or (explain_small_number(rows[0]) if rows else None)
 
 
 def _reason(text: str) -> Explanation | None:
-    return of_reason(next((Reason(word.lower()) for word in _WORD.findall(text) if word.lower() in set(Reason)), None))
+    return explain_reason(next((Reason(word.lower()) for word in _WORD.findall(text) if word.lower() in set(Reason)), None))
 
 
 # The first kind that fits. What names a cause comes before what follows from it, and a number with a meaning before one without.
-_LOOK_UPS: tuple[LookUp, ...] = (
+_LOOKUPS: tuple[Lookup, ...] = (
     _exact,
     _entra,
     _akv,
@@ -238,7 +245,7 @@ _LOOK_UPS: tuple[LookUp, ...] = (
     _other_curl_error,
 )
 
-_IN_LOG_TEXTS = (
+_LOG_TEXT_KINDS = (
     _known(CONNECTOR_TEXTS),
     _entra,
     _akv,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from exporter.core.codes import BY_CODE, ConnectorError, both_numbers
 from exporter.core.codes.known_text import KnownText
-from exporter.core.codes.pasted import SMALLEST, labelled_codes
+from exporter.core.codes.pasted_numbers import SMALLEST, labelled_codes
 from exporter.core.codes.service_texts import codes_of
 from exporter.core.codes.windows_errors import WINDOWS_ERRORS, windows_error
 from exporter.core.reasons import Reason
@@ -38,13 +38,13 @@ class Explanation:
         return not self.title
 
 
-def of_codes(*rows: ConnectorError | None) -> Explanation | None:
+def explain_codes(*rows: ConnectorError | None) -> Explanation | None:
     """Explain codes by themselves; None without any."""
     found = tuple(row for row in rows if row is not None)
     return Explanation(rows=found) if found else None
 
 
-def of_known(known: KnownText | None, text: str = "") -> Explanation | None:
+def explain_known_text(known: KnownText | None, text: str = "") -> Explanation | None:
     """Explain a known text, with the thumbprint of `text` in its title and commands."""
     if known is None:
         return None
@@ -61,7 +61,7 @@ def of_known(known: KnownText | None, text: str = "") -> Explanation | None:
     )
 
 
-def of_windows(number: int, text: str) -> Explanation:
+def explain_windows_error(number: int, text: str) -> Explanation:
     """Explain an error of Windows. A connector code in the same text is the one that SQL Server shows."""
     plain, error = windows_error(number)
     coded = next((row for row in labelled_codes(text) if row.code >= SMALLEST), None)
@@ -78,7 +78,7 @@ def of_windows(number: int, text: str) -> Explanation:
     )
 
 
-def of_small(row: ConnectorError) -> Explanation:
+def explain_small_number(row: ConnectorError) -> Explanation:
     """Explain a small number after the word error, which Windows and the provider use for different failures."""
     if row.code >= _HTTP:
         return Explanation(rows=(row,))  # an event line of the connector shows the status
@@ -97,7 +97,7 @@ def of_small(row: ConnectorError) -> Explanation:
     )
 
 
-def of_reason(
+def explain_reason(
     reason: Reason | None, *, title: str = "", codes: tuple[int, ...] = (), number: int | None = None
 ) -> Explanation | None:
     """Explain a reason by its text, its codes and its advice; `number` is that of Entra ID."""

@@ -7,7 +7,7 @@ unreadable ones.
 
 from __future__ import annotations
 
-from exporter.core.codes.advice_texts import ALTER, CRED_AND_STRING, SHOW_TENANT
+from exporter.core.codes.action_texts import ALTER, CRED_AND_STRING, SHOW_TENANT
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
 from exporter.core.codes.shared import (
     DO_NOT_RESTART,

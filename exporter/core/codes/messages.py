@@ -16,4 +16,4 @@ TEXTS: tuple[KnownText, ...] = (*CONNECTOR_TEXTS, *PROVIDER_MESSAGES, *KEY_MESSA
 KNOWN_TEXTS: tuple[KnownText, ...] = (*TEXTS, *STATES)
 MESSAGES: Mapping[int, KnownText] = MappingProxyType({each.number: each for each in TEXTS if each.number is not None})
 # An event with one of these messages is worth a line whatever its text is: they are about providers, keys and encryption.
-ABOUT_THE_PROVIDER = frozenset(number for number in MESSAGES if number >= 33000)
+EKM_MESSAGES = frozenset(number for number in MESSAGES if number >= 33000)

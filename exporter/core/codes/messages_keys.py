@@ -12,7 +12,7 @@ _NOT_THE_VAULT = "The vault is not the cause."
 _STATES = "Show the states: `SELECT DB_NAME(database_id), encryption_state FROM sys.dm_database_encryption_keys;`."
 
 
-def _with_code(number: int, title: str, pattern: str, summary: str) -> KnownText:
+def _coded_message(number: int, title: str, pattern: str, summary: str) -> KnownText:
     """Build a message whose provider code names the cause."""
     return KnownText(
         number=number,
@@ -25,7 +25,7 @@ def _with_code(number: int, title: str, pattern: str, summary: str) -> KnownText
     )
 
 
-def _about_encryption(number: int, title: str, pattern: str, summary: str, cause: str, *actions: str) -> KnownText:
+def _encryption_message(number: int, title: str, pattern: str, summary: str, cause: str, *actions: str) -> KnownText:
     return KnownText(
         number=number, title=title, pattern=pattern, summary=f"{summary} {_NOT_THE_VAULT}", causes=(cause,), actions=actions
     )
@@ -44,21 +44,21 @@ KEY_MESSAGES: tuple[KnownText, ...] = (
         actions=(READ_CODE, _TEST_KEY),
         has_code=True,
     ),
-    _with_code(
+    _coded_message(
         33035,
         "Cannot create key in the provider",
         r"cannot create key .{0,140} in the provider\. provider error",
         "SQL Server could not create or open the key in the provider.",
     ),
-    _with_code(
+    _coded_message(
         33037,
         "Cannot export the key from the provider",
         "from the provider. provider error",
         "SQL Server could not read the key.",
     ),
-    _with_code(33039, "Invalid algorithm", "invalid algorithm '", "The provider does not know the algorithm of the key."),
-    _with_code(33051, "Invalid algorithm id", "invalid algorithm id", "The provider does not know the algorithm of the key."),
-    _with_code(
+    _coded_message(33039, "Invalid algorithm", "invalid algorithm '", "The provider does not know the algorithm of the key."),
+    _coded_message(33051, "Invalid algorithm id", "invalid algorithm id", "The provider does not know the algorithm of the key."),
+    _coded_message(
         33089, "Key validation failed", "key validation failed since", "SQL Server could not read the algorithm of the key."
     ),
     KnownText(
@@ -176,7 +176,7 @@ KEY_MESSAGES: tuple[KnownText, ...] = (
             "ALTER DATABASE [DB] SET ENCRYPTION ON;",
         ),
     ),
-    _about_encryption(
+    _encryption_message(
         33104,
         "A database encryption key does not exist for this database",
         "database encryption key does not exist for this database",
@@ -185,7 +185,7 @@ KEY_MESSAGES: tuple[KnownText, ...] = (
         "Change to the right database: `USE [DB];`. Then repeat the statement.",
         _STATES,
     ),
-    _about_encryption(
+    _encryption_message(
         33109,
         "An encryption scan is in progress",
         "database encryption while an encryption, decryption, or key change scan is in progress",
@@ -193,7 +193,7 @@ KEY_MESSAGES: tuple[KnownText, ...] = (
         "Encryption, decryption or a key change started earlier.",
         "Wait until `percent_complete` is 0: `SELECT percent_complete FROM sys.dm_database_encryption_keys;`.",
     ),
-    _about_encryption(
+    _encryption_message(
         33122,
         "A log backup is pending",
         "pending log backup",
@@ -201,7 +201,7 @@ KEY_MESSAGES: tuple[KnownText, ...] = (
         "The key was changed twice without a log backup in between.",
         "Take a log backup, then repeat the statement: `BACKUP LOG [DB] TO DISK = 'FILE';`.",
     ),
-    _about_encryption(
+    _encryption_message(
         33123,
         "The key is in use on a mirror or secondary replica",
         "in use on a mirror or secondary availability replica",

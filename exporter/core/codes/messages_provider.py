@@ -20,7 +20,7 @@ _HALF_UPGRADE = "A connector upgrade is incomplete."
 _UNKNOWN_CODE = "The provider code in the message names the cause."
 
 
-def _with_code(number: int, title: str, pattern: str, summary: str) -> KnownText:
+def _coded_message(number: int, title: str, pattern: str, summary: str) -> KnownText:
     """Build a message whose provider code names the cause."""
     return KnownText(
         number=number,
@@ -66,13 +66,13 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
         actions=(READ_CODE, _TEST_SIGN_IN),
         has_code=True,
     ),
-    _with_code(
+    _coded_message(
         33022,
         "Cannot obtain the provider's properties",
         "cannot obtain cryptographic provider properties",
         "SQL Server loaded the provider and could not read its properties.",
     ),
-    _with_code(
+    _coded_message(
         33029,
         "Cannot initialize cryptographic provider",
         "cannot initialize cryptographic provider",

@@ -13,7 +13,7 @@ from exporter.core.codes import both_numbers
 from exporter.core.codes.explanation import Explanation
 from exporter.core.codes.model import ConnectorError, Family, Layer, Owner
 from exporter.core.codes.page import INTRODUCTION, LAYER_TITLES
-from exporter.core.codes.unknown import OTHERWISE
+from exporter.core.codes.unknown_text import OTHERWISE
 from exporter.core.codes.words import words_in
 
 WIDTH = 80
@@ -43,9 +43,9 @@ def elsewhere(row: ConnectorError) -> str:
     )
 
 
-def effect(found: Explanation) -> str:
+def effect(explanation: Explanation) -> str:
     """Return what fails in SQL Server, by the first code of an explanation; else by the text itself; empty if nothing fails."""
-    return next((row.effect for row in found.rows), found.effect)
+    return next((row.effect for row in explanation.rows), explanation.effect)
 
 
 def as_data(row: ConnectorError) -> dict[str, object]:
@@ -88,25 +88,25 @@ def as_text(row: ConnectorError) -> str:
     return "\n\n".join(block for block in blocks if block)
 
 
-def explanation_text(found: Explanation) -> str:
+def explanation_text(explanation: Explanation) -> str:
     """Return an explanation as terminal text.
 
     It shows the code, or title, causes, actions and related codes.
     """
-    if found.is_code:
-        return as_text(found.rows[0])
-    more = "\n".join(f"More: ekm-exporter explain {row.code}" for row in found.rows)
-    return "\n\n".join(block for block in (found.title, *_body(found, effect(found)), more) if block)
+    if explanation.is_code:
+        return as_text(explanation.rows[0])
+    more = "\n".join(f"More: ekm-exporter explain {row.code}" for row in explanation.rows)
+    return "\n\n".join(block for block in (explanation.title, *_body(explanation, effect(explanation)), more) if block)
 
 
-def _body(of: ConnectorError | Explanation, effect: str) -> tuple[str, ...]:
+def _body(described: ConnectorError | Explanation, effect: str) -> tuple[str, ...]:
     return (
-        wrap(of.summary),
+        wrap(described.summary),
         wrap(effect),
-        _numbered("Likely causes, most likely first", of.causes),
-        _numbered("What to do, in this order", of.actions),
-        _commands(of.commands),
-        _words(of.actions, of.commands),
+        _numbered("Likely causes, most likely first", described.causes),
+        _numbered("What to do, in this order", described.actions),
+        _commands(described.commands),
+        _words(described.actions, described.commands),
     )
 
 
@@ -115,21 +115,21 @@ def otherwise_text() -> str:
     return _numbered("For a failure that no table lists, check in this order", OTHERWISE)
 
 
-def explanation_data(found: Explanation) -> dict[str, object]:
+def explanation_data(explanation: Explanation) -> dict[str, object]:
     """Return an explanation as JSON data.
 
     It contains the code, or title, summary, causes, actions and related codes.
     """
-    if found.is_code:
-        return as_data(found.rows[0])
+    if explanation.is_code:
+        return as_data(explanation.rows[0])
     return {
-        "title": found.title,
-        "summary": found.summary,
-        "effect": effect(found) or None,
-        "causes": list(found.causes),
-        "actions": list(found.actions),
-        "commands": list(found.commands),
-        "codes": [row.code for row in found.rows],
+        "title": explanation.title,
+        "summary": explanation.summary,
+        "effect": effect(explanation) or None,
+        "causes": list(explanation.causes),
+        "actions": list(explanation.actions),
+        "commands": list(explanation.commands),
+        "codes": [row.code for row in explanation.rows],
     }
 
 

@@ -22,7 +22,7 @@ _DIGITS = re.compile(r"\d{4,8}")
 _ALONE = re.compile(r"\d{5,8}")
 _LONG = re.compile(r"(?<![\w.-])\d{6,8}(?![\w.-])")
 _CERTAIN = (6, 7)  # digits of most numbers of Entra ID, and of no message of SQL Server and no code
-_AT_SIGN_IN, _AT_VAULT = (401, 400, 403, 429, 503), (403, 401, 404, 429)
+_SIGN_IN_STATUSES, _VAULT_STATUSES = (401, 400, 403, 429, 503), (403, 401, 404, 429)
 _SHARED = {field.name for field in fields(ErrorBody)} & {field.name for field in fields(Facts)}
 
 
@@ -33,12 +33,12 @@ def entra_reason(text: str) -> tuple[int, Reason] | None:
         return None
     body = read_error(json.dumps({"error": "", "error_codes": numbers, "error_description": text}).encode())
     number = numbers[0] if body.aadsts is None else body.aadsts
-    return number, _classified(Step.TOKEN, _AT_SIGN_IN, body) or Reason.SIGN_IN_REFUSED
+    return number, _classified(Step.TOKEN, _SIGN_IN_STATUSES, body) or Reason.SIGN_IN_REFUSED
 
 
 def vault_reason(text: str) -> Reason | None:
     """Return the reason that a sentence of a vault implies, None without one."""
-    return _classified(Step.GET_KEY, _AT_VAULT, read_error(json.dumps({"error": {"code": "", "message": text}}).encode()))
+    return _classified(Step.GET_KEY, _VAULT_STATUSES, read_error(json.dumps({"error": {"code": "", "message": text}}).encode()))
 
 
 def codes_of(reason: Reason) -> tuple[int, ...]:

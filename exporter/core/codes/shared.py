@@ -56,7 +56,7 @@ def both_generations(current: int, row: ConnectorError) -> tuple[ConnectorError,
     )
 
 
-def out_of_memory(code: int, symbol: str, layer: Layer, doing: str) -> ConnectorError:
+def memory_row(code: int, symbol: str, layer: Layer, doing: str) -> ConnectorError:
     """Build a row about memory; `doing` completes "while the connector was ..."."""
     return ConnectorError(
         code=code,

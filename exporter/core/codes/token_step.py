@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.core.codes.advice_texts import ALTER, CRED_AND_STRING, RESET, USE_ITS_TENANT
+from exporter.core.codes.action_texts import ALTER, CRED_AND_STRING, RESET, USE_ITS_TENANT
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
 from exporter.core.codes.shared import (
     DO_NOT_RESTART,
@@ -12,7 +12,7 @@ from exporter.core.codes.shared import (
     SET_ONLINE,
     SUPPORT,
     WITHOUT_THE_KEY,
-    out_of_memory,
+    memory_row,
 )
 
 
@@ -36,9 +36,9 @@ def _unreadable(code: int, symbol: str, summary: str, *causes: str) -> Connector
 
 
 TOKEN_STEP: tuple[ConnectorError, ...] = (
-    out_of_memory(3300, "ErrorGetTokenOutOfMemoryConcatPath", Layer.TOKEN, "building the URL of the sign-in request"),
-    out_of_memory(3301, "ErrorGetTokenOutOfMemoryConcatBody", Layer.TOKEN, "building the body of the sign-in request"),
-    out_of_memory(3302, "ErrorGetTokenOutOfMemoryConvertResponseString", Layer.TOKEN, "converting Entra ID's response to text"),
+    memory_row(3300, "ErrorGetTokenOutOfMemoryConcatPath", Layer.TOKEN, "building the URL of the sign-in request"),
+    memory_row(3301, "ErrorGetTokenOutOfMemoryConcatBody", Layer.TOKEN, "building the body of the sign-in request"),
+    memory_row(3302, "ErrorGetTokenOutOfMemoryConvertResponseString", Layer.TOKEN, "converting Entra ID's response to text"),
     ConnectorError(
         code=3303,
         symbol="ErrorGetTokenBadCredentials",

@@ -13,7 +13,7 @@ from exporter.core.codes.shared import (
     SUPPORT,
     WITHOUT_THE_KEY,
     WITHOUT_WRAP,
-    out_of_memory,
+    memory_row,
 )
 
 _STAKES = {
@@ -63,16 +63,16 @@ def _inside(layer: Layer, first: int, symbol: str, *, request: str, given: str) 
     """Build the codes of one operation inside SQL Server; `request` is its name with an article, `given` the key that is sent."""
     encoded = f"an encoded {request.rsplit(maxsplit=1)[-1]}"
     return (
-        out_of_memory(first, f"{symbol}OutOfMemoryConvertResponseString", layer, f"converting {request} response to text"),
-        out_of_memory(first + 1, f"{symbol}OutOfMemoryConcatPath", layer, f"building the URL of {request} request"),
-        out_of_memory(first + 2, f"{symbol}OutOfMemoryConcatHeader", layer, f"building the header of {request} request"),
-        out_of_memory(first + 3, f"{symbol}OutOfMemoryConcatBody", layer, f"building the body of {request} request"),
-        out_of_memory(first + 4, f"{symbol}OutOfMemoryConvertEncodedBody", layer, f"converting {encoded} request"),
+        memory_row(first, f"{symbol}OutOfMemoryConvertResponseString", layer, f"converting {request} response to text"),
+        memory_row(first + 1, f"{symbol}OutOfMemoryConcatPath", layer, f"building the URL of {request} request"),
+        memory_row(first + 2, f"{symbol}OutOfMemoryConcatHeader", layer, f"building the header of {request} request"),
+        memory_row(first + 3, f"{symbol}OutOfMemoryConcatBody", layer, f"building the body of {request} request"),
+        memory_row(first + 4, f"{symbol}OutOfMemoryConvertEncodedBody", layer, f"converting {encoded} request"),
         _not_encoded(first + 5, f"{symbol}Base64EncodeKey", layer, given),
     )
 
 
-def _of_responses(layer: Layer, first: int, symbol: str, word: str) -> tuple[ConnectorError, ...]:
+def _response_codes(layer: Layer, first: int, symbol: str, word: str) -> tuple[ConnectorError, ...]:
     """Build the codes of the responses to one operation."""
     decoded = f"The `value` in the vault's {word} response is not valid Base64."
     page = f"The {word} response reports success but is not JSON."
@@ -94,7 +94,7 @@ def _of_responses(layer: Layer, first: int, symbol: str, word: str) -> tuple[Con
 
 WRAP_UNWRAP: tuple[ConnectorError, ...] = (
     *_inside(Layer.WRAP_KEY, 3600, "ErrorWrapKey", request="a wrap", given="the key to be wrapped"),
-    *_of_responses(Layer.WRAP_KEY, 3606, "ErrorWrapKey", "wrap"),
+    *_response_codes(Layer.WRAP_KEY, 3606, "ErrorWrapKey", "wrap"),
     *_inside(Layer.UNWRAP_KEY, 3700, "ErrorUnwrapKey", request="an unwrap", given="the wrapped key"),
-    *_of_responses(Layer.UNWRAP_KEY, 3706, "ErrorUnwrapKey", "unwrap"),
+    *_response_codes(Layer.UNWRAP_KEY, 3706, "ErrorUnwrapKey", "unwrap"),
 )

@@ -90,7 +90,7 @@ def is_page(body: bytes) -> bool:
     return body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
 
 
-def found_instead(fault: Fault, body: bytes) -> str:
+def unexpected_text(fault: Fault, body: bytes) -> str:
     """Return the start of a page, or what a key response contains instead of a key version.
 
     The result is not masked. It is empty for other faults, and for text that may be a cut response with a token.

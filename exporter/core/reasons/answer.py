@@ -6,14 +6,14 @@ from functools import partial
 
 from exporter.core.causes import Link
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.advice_texts import AGAIN, CAUSE_IS_ELSEWHERE, KEEP_CREDENTIAL, SHOW_CONNECTION, STATUS_PAGE
+from exporter.core.codes.action_texts import AGAIN, CAUSE_IS_ELSEWHERE, KEEP_CREDENTIAL, SHOW_CONNECTION, STATUS_PAGE
 from exporter.core.codes.shared import DO_NOT_RESTART, FIND_INTERCEPTION, SHOW_THE_SERVER, SUPPORT
 from exporter.core.model import CredentialKind, Step
 from exporter.core.reasons.key import RECOVER_KEY
 from exporter.core.reasons.row import AtSignIn, EntraOrder, Markers, ReasonRow, Refused, Reply, ShownBy, VaultOrder, numbers
 from exporter.core.reasons.vault import CHECK_ROUTE, OTHER_DEVICE, READ_SENTENCE
 
-_AT_ENTRA = AtSignIn(link=Link.ENTRA)
+_ENTRA_LINK = AtSignIn(link=Link.ENTRA)
 _OTHER_SERVER = (*BY_CODE[3017].actions[:2], FIND_INTERCEPTION, DO_NOT_RESTART)
 _OTHER_STATUS = (
     FIND_INTERCEPTION,
@@ -26,7 +26,7 @@ _SLOW_DOWN = "If the exporter is the cause, increase `interval`, or reuse tokens
 _PAGE = ("body:page",)
 _UNAVAILABLE = ("temporarily_unavailable",)
 _challenge = partial(ReasonRow, reply=Reply.FAILED, actions=_OTHER_SERVER)
-_answer = partial(ReasonRow, reply=Reply.FAILED, at_sign_in=_AT_ENTRA)
+_answer = partial(ReasonRow, reply=Reply.FAILED, at_sign_in=_ENTRA_LINK)
 _status = partial(ReasonRow, is_open=True)
 
 CHALLENGE: tuple[ReasonRow, ...] = (
@@ -35,7 +35,7 @@ CHALLENGE: tuple[ReasonRow, ...] = (
         "the server responded without requesting a token",
         reply=Reply.NONE,
         spreads_to=(Link.HOST,),
-        at_sign_in=_AT_ENTRA,
+        at_sign_in=_ENTRA_LINK,
     ),
     _challenge("challenge_absent", "the vault's 401 names no sign-in host"),
     _challenge("challenge_malformed", "the connector cannot read the sign-in host in the vault's 401"),
@@ -97,7 +97,7 @@ STATUS: tuple[ReasonRow, ...] = (
             numbers(90033, 90006, 90024, 90090, 90091, 90092, 90012, 90036, 50000, 50033, 50087),
             Markers(EntraOrder.WORD, _UNAVAILABLE),
         ),
-        at_sign_in=_AT_ENTRA,
+        at_sign_in=_ENTRA_LINK,
     ).advising(
         f"{STATUS_PAGE} Entra ID failed, not the vault.",
         "If another network gets a token, a proxy or gateway on this route failed.",
@@ -146,7 +146,7 @@ STATUS: tuple[ReasonRow, ...] = (
         SUPPORT,
     ),
     _status("client_error", "the request was rejected", at_sign_in=OTHER_DEVICE).advising(*_OTHER_STATUS),
-    _status("server_error", "the service failed", reply=Reply.FAILED, spreads_to=(Link.REGION,), at_sign_in=_AT_ENTRA).advising(
+    _status("server_error", "the service failed", reply=Reply.FAILED, spreads_to=(Link.REGION,), at_sign_in=_ENTRA_LINK).advising(
         STATUS_PAGE,
         "If the detail of the probe is a page or a text, a proxy or gateway on the route may have failed: compare with another network.",
         DO_NOT_RESTART,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from exporter.core.causes import Link
-from exporter.core.codes.advice_texts import REPEAT
+from exporter.core.codes.action_texts import REPEAT
 from exporter.core.model import Step
 from exporter.core.reasons.row import ReasonRow, Reply, ShownBy
 

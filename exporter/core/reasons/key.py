@@ -6,11 +6,11 @@ from functools import partial
 
 from exporter.core.causes import Link
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.advice_texts import AGAIN, REPEAT
+from exporter.core.codes.action_texts import AGAIN, REPEAT
 from exporter.core.codes.shared import DO_NOT_RESTART, FIND_INTERCEPTION
-from exporter.core.model import Step
+from exporter.core.model import KEY_STEPS, Step
 from exporter.core.reasons.row import Markers, ReasonRow, Refused, Reply, ShownBy, VaultOrder
-from exporter.core.reasons.vault import WITH_TOKEN, inner_code
+from exporter.core.reasons.vault import inner_code
 
 RECOVER_KEY = "`az keyvault key recover --vault-name VAULT --name KEY`"
 _ATTRIBUTES = "az keyvault key set-attributes --vault-name VAULT --name KEY --version VERSION"
@@ -21,7 +21,7 @@ _OPEN = (
 )
 _key = partial(ReasonRow, link=Link.KEY, refuses=Refused.KEY)
 _state = partial(_key, refuses=Refused.KEY_STATE)
-_dates = partial(_state, shown_by=ShownBy("key_dates", WITH_TOKEN))
+_dates = partial(_state, shown_by=ShownBy("key_dates", KEY_STEPS))
 
 
 def _state_of_key(state: str) -> Markers:
@@ -33,7 +33,7 @@ KEY: tuple[ReasonRow, ...] = (
     _state(
         "key_disabled",
         "the key version is disabled",
-        shown_by=ShownBy("key_enabled", WITH_TOKEN),
+        shown_by=ShownBy("key_enabled", KEY_STEPS),
         markers=(inner_code("KeyDisabled", "disabled key", "secretdisabled"), _state_of_key("disabled")),
     ).advising(
         f"Enable the key version: `{_ATTRIBUTES} --enabled true`.",
@@ -63,7 +63,7 @@ KEY: tuple[ReasonRow, ...] = (
     _key(
         "key_operation_forbidden",
         "the key's permitted operations (key_ops) lack this one",
-        shown_by=ShownBy("key_ops", WITH_TOKEN),
+        shown_by=ShownBy("key_ops", KEY_STEPS),
         markers=(inner_code("KeyOperationForbidden", "is not permitted on this key"),),
     ).advising(
         (

@@ -6,11 +6,11 @@ from functools import partial
 
 from exporter.core.causes import Link
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.advice_texts import AGAIN, SHOW_CONNECTION, SHOW_HANDSHAKE
+from exporter.core.codes.action_texts import AGAIN, SHOW_CONNECTION, SHOW_HANDSHAKE
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.reasons.row import AtSignIn, ReasonRow, Reply, ShownBy
 
-_AT_ENTRA = AtSignIn(link=Link.ENTRA)
+_ENTRA_LINK = AtSignIn(link=Link.ENTRA)
 _HOST_OR_REGION = (Link.HOST, Link.REGION)
 _RESOLVE = "Resolve this name and another one, here and on the SQL Server host: `Resolve-DnsName HOST`."
 _DNS_DOWN = (
@@ -42,7 +42,7 @@ _CUT_OFF = (
     *AGAIN,
 )
 
-_no_answer = partial(ReasonRow, reply=Reply.NONE, spreads_to=(Link.HOST,), at_sign_in=_AT_ENTRA)
+_no_answer = partial(ReasonRow, reply=Reply.NONE, spreads_to=(Link.HOST,), at_sign_in=_ENTRA_LINK)
 _dns = partial(_no_answer, shown_by=ShownBy("dns_{host}"), actions=_DNS_DOWN)
 _connect = partial(_no_answer, shown_by=ShownBy("tcp_{host}"), spreads_to=_HOST_OR_REGION, actions=_CONNECT)
 # A certificate is no region's fault.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from exporter.core.causes import Link
-from exporter.core.codes.advice_texts import COMPARE_PROXY
+from exporter.core.codes.action_texts import COMPARE_PROXY
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.reasons.row import ReasonRow, Reply, ShownBy
 

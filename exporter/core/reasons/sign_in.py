@@ -11,11 +11,11 @@ from functools import partial
 
 from exporter.core.causes import Link
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.advice_texts import (
+from exporter.core.codes.action_texts import (
     AGAIN,
     CAUSE_IS_ELSEWHERE,
     KEEP_CREDENTIAL,
-    LOOK_UP,
+    LOOK_UP_NUMBER,
     REGISTER,
     RESET,
     SHOW_FEDERATION,
@@ -28,7 +28,7 @@ from exporter.core.reasons.row import Actions, EntraOrder, Markers, ReasonRow, R
 _REPLACE_FILE = "Then replace the exporter's certificate file. The exporter reads it again without a restart."
 _NEW_SECRET = BY_CODE[3303].actions
 _READ = "Read the response in the detail of the probe: it may name the cause."
-_LOOK_UP = (LOOK_UP, KEEP_CREDENTIAL, *AGAIN)
+_NUMBER_ACTIONS = (LOOK_UP_NUMBER, KEEP_CREDENTIAL, *AGAIN)
 _CERTIFICATE, _MANAGED, _WORKLOAD = (
     CredentialKind.CLIENT_CERTIFICATE,
     CredentialKind.MANAGED_IDENTITY,
@@ -40,7 +40,7 @@ _COMPARE_ISSUER = (_READ, SHOW_FEDERATION, *AGAIN)
 
 def _only(*kinds: CredentialKind) -> Mapping[CredentialKind, Actions]:
     """Return the actions of the kinds that cannot have the refusal."""
-    return {kind: _LOOK_UP for kind in CredentialKind if kind not in (*kinds, CredentialKind.DEFAULT)}
+    return {kind: _NUMBER_ACTIONS for kind in CredentialKind if kind not in (*kinds, CredentialKind.DEFAULT)}
 
 
 _refused = partial(ReasonRow, refuses=Refused.CREDENTIAL, status=401)
@@ -90,7 +90,10 @@ SIGN_IN: tuple[ReasonRow, ...] = (
         is_open=True,
         markers=(numbers(7000213, 7000214, 7000277, 50017),),  # 50017 and 7000213: the chain; 7000214 and 7000277: revoked
     ).advising(
-        LOOK_UP, f"If it was revoked or its chain is invalid, register a new certificate: {REGISTER}.", _REPLACE_FILE, *AGAIN
+        LOOK_UP_NUMBER,
+        f"If it was revoked or its chain is invalid, register a new certificate: {REGISTER}.",
+        _REPLACE_FILE,
+        *AGAIN,
     ),
     _certificate(
         "certificate_unknown",
@@ -142,7 +145,7 @@ SIGN_IN: tuple[ReasonRow, ...] = (
         is_open=True,
         markers=(Markers(EntraOrder.ANY_NUMBER, ("aadsts:any",), (400, 401, 403, 404, 409)),),
         status=400,
-    ).advising(*_LOOK_UP),
+    ).advising(*_NUMBER_ACTIONS),
     # Refused here, before any request.
     _refused(
         "secret_too_short",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from exporter.core.causes import Link
-from exporter.core.codes.advice_texts import AGAIN, ALTER, CAUSE_IS_ELSEWHERE, CRED_AND_STRING, SHOW_TENANT
+from exporter.core.codes.action_texts import AGAIN, ALTER, CAUSE_IS_ELSEWHERE, CRED_AND_STRING, SHOW_TENANT
 from exporter.core.model import CredentialKind
 from exporter.core.reasons.row import AtSignIn, EntraOrder, Markers, ReasonRow, Refused, implied, numbers
 
@@ -23,7 +23,7 @@ _FIND_APPLICATION = (
     "Check the client id, which may have a wrong digit: `az ad sp show --id CLIENT_ID --query displayName`.",
     SHOW_TENANT,
 )
-_WITHOUT_STRING = (CredentialKind.CLIENT_CERTIFICATE, CredentialKind.MANAGED_IDENTITY, CredentialKind.WORKLOAD_IDENTITY)
+_SECRETLESS_KINDS = (CredentialKind.CLIENT_CERTIFICATE, CredentialKind.MANAGED_IDENTITY, CredentialKind.WORKLOAD_IDENTITY)
 _refused = partial(ReasonRow, refuses=Refused.CREDENTIAL)
 
 TENANT: tuple[ReasonRow, ...] = (
@@ -49,7 +49,7 @@ TENANT: tuple[ReasonRow, ...] = (
         "application_unknown",
         "the tenant has no such application",
         markers=(numbers(700016, 700011), numbers(70001, order=EntraOrder.AMBIGUOUS_NUMBER)),
-        by_kind=dict.fromkeys(_WITHOUT_STRING, (*_FIND_APPLICATION, *AGAIN)),
+        by_kind=dict.fromkeys(_SECRETLESS_KINDS, (*_FIND_APPLICATION, *AGAIN)),
     ).advising(
         *_FIND_APPLICATION,
         f"If the string in SQL Server is wrong, write it again, on every replica: {ALTER}.",

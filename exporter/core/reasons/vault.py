@@ -6,7 +6,7 @@ from functools import partial
 
 from exporter.core.causes import Link
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.advice_texts import (
+from exporter.core.codes.action_texts import (
     AGAIN,
     ASSIGNEE,
     FIND_OBJECT_ID,
@@ -16,10 +16,9 @@ from exporter.core.codes.advice_texts import (
     USE_ITS_TENANT,
 )
 from exporter.core.codes.shared import DO_NOT_RESTART, SHOW_THE_SERVER
-from exporter.core.model import Step
+from exporter.core.model import KEY_STEPS
 from exporter.core.reasons.row import AtSignIn, ByAddress, Markers, ReasonRow, Refused, Reply, ShownBy, VaultOrder, implied
 
-WITH_TOKEN = (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)
 CHECK_ROUTE = "Check the proxy and the network policy between this host and Entra ID."
 # Statuses that Entra ID does not send for a sign-in: another device on the route responded.
 OTHER_DEVICE = AtSignIn(
@@ -44,15 +43,15 @@ _HSM_ROLE = (
     "Assign the role to the principal: `az keyvault role assignment create --hsm-name VAULT "
     f'--role "Managed HSM Crypto Service Encryption User" {ASSIGNEE} --scope /keys`.'
 )
-_token = partial(ReasonRow, link=Link.CREDENTIAL, refuses=Refused.TOKEN, shown_by=ShownBy("audience", WITH_TOKEN))
+_token = partial(ReasonRow, link=Link.CREDENTIAL, refuses=Refused.TOKEN, shown_by=ShownBy("audience", KEY_STEPS))
 _permission = partial(
     ReasonRow,
     refuses=Refused.PERMISSION,
     spreads_to=(Link.CREDENTIAL,),
-    shown_by=ShownBy("permission_{operation}", WITH_TOKEN),
+    shown_by=ShownBy("permission_{operation}", KEY_STEPS),
     on_hsm=(_HSM_ROLE, FIND_OBJECT_ID, *AGAIN),
 )
-_address = partial(_permission, refuses=Refused.ADDRESS, shown_by=ShownBy("firewall", WITH_TOKEN), on_hsm=())
+_address = partial(_permission, refuses=Refused.ADDRESS, shown_by=ShownBy("firewall", KEY_STEPS), on_hsm=())
 
 inner_code = partial(implied, VaultOrder.INNER_CODE, statuses=(403,))
 _permission_code = partial(implied, VaultOrder.PERMISSION, statuses=(403,))

@@ -15,13 +15,13 @@ from exporter.core.faults import Fault
 from exporter.core.model import Challenge, Facts, KeyFacts
 from exporter.inventory.azure.resource_graph import ResourceGraphSession
 from exporter.inventory.azure.vaults import Azure, AzureKey, AzureVault, authority_of, read_rows
-from exporter.inventory.declared import Declared
+from exporter.inventory.declarations import Declared
 from exporter.inventory.sign_in import TimeLimit, TimeLimitError, open_networks, reason, request_token
 from exporter.runtime.thread_pool import PoolExhausted
 
 SECONDS = 30.0  # for one request
 _LIST_SECONDS, _VAULT_SECONDS, _WHOLE_SECONDS = 600.0, 300.0, 3600.0  # for the list of vaults, for each vault, for everything
-_AT_ONCE = 16  # vaults
+_CONCURRENT_VAULTS = 16  # vaults
 _MOST_PAGES, _MOST_VAULTS = 200, 20_000
 _NAME_SOME = "name some subscriptions with --azure.subscription"
 _RSA = ("RSA", "RSA-HSM")
@@ -56,15 +56,15 @@ async def read_azure(declared: Declared, request: AzureRequest) -> Azure:
     """Return the vaults, keys and failures. Raises SourceError and ExtraMissingError."""
     azure = Azure(MANAGEMENT_HOSTS[request.cloud])
     async with open_networks(declared) as networks:
-        reader = _Reader(networks, declared, request)
+        reader = _AzureReader(networks, declared, request)
         await reader.list_vaults(azure)
-        limit = asyncio.Semaphore(_AT_ONCE)
+        limit = asyncio.Semaphore(_CONCURRENT_VAULTS)
         await asyncio.gather(*(_read_vault(reader, vault, azure, limit) for vault in azure.vaults))
     azure.failures.sort()
     return azure
 
 
-async def _read_vault(reader: _Reader, vault: AzureVault, azure: Azure, limit: asyncio.Semaphore) -> None:
+async def _read_vault(reader: _AzureReader, vault: AzureVault, azure: Azure, limit: asyncio.Semaphore) -> None:
     async with limit:
         try:
             azure.keys[vault.host] = await reader.keys_of(vault.host)
@@ -72,7 +72,7 @@ async def _read_vault(reader: _Reader, vault: AzureVault, azure: Azure, limit: a
             azure.failures.append(f"{vault.host}: not read: {failure}")
 
 
-class _Reader:
+class _AzureReader:
     """Reads with one credential; the vaults of a tenant share a token."""
 
     def __init__(self, networks: Networks, declared: Declared, request: AzureRequest) -> None:
@@ -82,7 +82,7 @@ class _Reader:
 
     async def list_vaults(self, azure: Azure) -> None:
         """Read every page of Resource Graph. The token goes to the management host only."""
-        network = self._networks.of(self._declared.modules[DEFAULT_MODULE])
+        network = self._networks.network_of(self._declared.modules[DEFAULT_MODULE])
         async with ResourceGraphSession(network, azure.host) as session:
             tenant = self._request.credential.tenant_id or self._request.tenant or ""
             challenge = Challenge(authority=authority_of(self._request.cloud), tenant=tenant, resource=f"https://{azure.host}")
@@ -134,7 +134,7 @@ class _Reader:
         time = TimeLimit(SECONDS, _VAULT_SECONDS)
         uses = self._declared.uses.get(host)
         module = self._declared.modules.get(uses[0][1] if uses else DEFAULT_MODULE) or self._declared.modules[DEFAULT_MODULE]
-        network = self._networks.of(module)
+        network = self._networks.network_of(module)
         token = await self._vault_token(host, network, time)
         async with KeyListSession(network, host, module.api_version) as session:
             facts, listed = await session.list_keys(token, deadline=time.deadline())

@@ -23,7 +23,7 @@ _NO_SUBSCRIPTION = "NoValidSubscriptionsInQueryRequest"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class ResourceGraphPage:
     """One page: `rows` as JSON, all rows of the query in `total`.
 
     `is_cut` is True if rows are missing and no token leads to them, `limit_hit` if not every subscription was searched.
@@ -63,7 +63,7 @@ class ResourceGraphSession:
 
     async def vaults(
         self, token: str, subscriptions: Sequence[str], skip_token: str | None, *, deadline: float
-    ) -> tuple[Facts, Page | None]:
+    ) -> tuple[Facts, ResourceGraphPage | None]:
         """Return one page of vaults; None if it cannot be read. An identity without a subscription gets an empty page.
 
         `deadline` is in loop time. Raises CancelledError and PoolExhausted as every exchange does.
@@ -72,22 +72,22 @@ class ResourceGraphSession:
         request = self._request(query=QUERY, subscriptions=list(subscriptions) or None, options=options)
         exchange = await self._connection.exchange(lambda: self._client.resources(request, bearer=token), deadline=deadline)
         facts = replace(facts_from(exchange), inner_code=None)  # the implied codes are those of a vault
-        if exchange.answer is not None and facts.status == 400 and _NO_SUBSCRIPTION in _details(exchange.answer.body):
-            return facts, Page()
-        if facts.fault is not Fault.NONE or exchange.answer is None:
+        if exchange.response is not None and facts.status == 400 and _NO_SUBSCRIPTION in _details(exchange.response.body):
+            return facts, ResourceGraphPage()
+        if facts.fault is not Fault.NONE or exchange.response is None:
             return facts, None
-        page = _page(exchange.result, limit_hit=exchange.answer.headers.get(_LIMIT_HIT, "").lower() == "true")
+        page = _page(exchange.result, limit_hit=exchange.response.headers.get(_LIMIT_HIT, "").lower() == "true")
         return (facts, page) if page is not None else (replace(facts, fault=Fault.ANSWER_NOT_JSON), None)
 
 
-def _page(answer: Any, *, limit_hit: bool) -> Page | None:
+def _page(answer: Any, *, limit_hit: bool) -> ResourceGraphPage | None:
     """Read Microsoft's QueryResponse; None for a body that is none."""
     rows, total, token = (getattr(answer, name, None) for name in ("data", "total_records", "skip_token"))
     if not isinstance(rows, list) or not isinstance(total, int):
         return None
     truncated = str(getattr(answer, "result_truncated", "")).lower() == "true"
     text = token if isinstance(token, str) and token else None
-    return Page(rows=rows, total=total, skip_token=text, is_cut=truncated and text is None, limit_hit=limit_hit)
+    return ResourceGraphPage(rows=rows, total=total, skip_token=text, is_cut=truncated and text is None, limit_hit=limit_hit)
 
 
 def _details(body: bytes) -> set[str]:

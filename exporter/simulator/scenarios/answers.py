@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from exporter.core.model import Step
 from exporter.core.reasons import Reason
 from exporter.simulator.scenarios.model import Scenario
-from exporter.simulator.scenarios.parts import PARTS, WITH_BODY, Part, at_steps
+from exporter.simulator.scenarios.parts import BODY_PARTS, PARTS, Part, step_scenarios
 
 _CHALLENGE, _TOKEN, _GET, _WRAP, _UNWRAP = PARTS
 _R = Reason
@@ -28,26 +28,26 @@ def _member(  # noqa: PLR0917 - a row of the table
 ) -> Iterator[Scenario]:
     """Yield a scenario for each defect of one member of a response."""
     for kind, words in kinds.items():
-        yield Scenario(f"{name}_{kind}", f"{fault}_{kind}", part.place, part.step, code, code, reason, f"{what} {words}.")
+        yield Scenario(f"{name}_{kind}", f"{fault}_{kind}", part.scope, part.step, code, code, reason, f"{what} {words}.")
 
 
 ANSWERS: tuple[Scenario, ...] = (
     # bodies that are not a JSON object
-    *at_steps((_TOKEN,), "empty", _EMPTY, None, _R.ANSWER_NOT_JSON, "The body is empty instead of {awaited}."),
-    *at_steps(WITH_BODY[1:], "empty", _EMPTY, None, _R.ANSWER_EMPTY, "The body is empty instead of {awaited}."),
-    *at_steps(WITH_BODY[1:], "whitespace", _EMPTY, None, _R.ANSWER_EMPTY, "Blanks arrive instead of {awaited}."),
-    *at_steps(WITH_BODY, "not_json", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "Truncated JSON arrives instead of {awaited}."),
-    *at_steps(WITH_BODY, "html", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "A captive portal sends its page instead of {awaited}."),
-    *at_steps(WITH_BODY, "json_list", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "A JSON list arrives instead of {awaited}."),
-    *at_steps(WITH_BODY, "json_text", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "A JSON string arrives instead of {awaited}."),
-    *at_steps(WITH_BODY, "json_number", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "A JSON number arrives instead of {awaited}."),
-    *at_steps(WITH_BODY, "json_null", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "The JSON value null arrives instead of {awaited}."),
-    *at_steps(WITH_BODY, "json_pair", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "Two JSON objects arrive instead of {awaited}."),
-    *at_steps(WITH_BODY, "json_deep", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "JSON nested 100,000 deep arrives instead of {awaited}."),
-    *at_steps(WITH_BODY, "json_huge_number", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "A number of 100,000 digits arrives with {awaited}."),
-    *at_steps(WITH_BODY, "nul_bytes", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "NUL bytes arrive with {awaited}."),
-    *at_steps(WITH_BODY, "not_utf8", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "Bytes that are not UTF-8 arrive with {awaited}."),
-    *at_steps(WITH_BODY, "broken_gzip", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "Truncated gzip arrives instead of {awaited}."),
+    *step_scenarios((_TOKEN,), "empty", _EMPTY, None, _R.ANSWER_NOT_JSON, "The body is empty instead of {awaited}."),
+    *step_scenarios(BODY_PARTS[1:], "empty", _EMPTY, None, _R.ANSWER_EMPTY, "The body is empty instead of {awaited}."),
+    *step_scenarios(BODY_PARTS[1:], "whitespace", _EMPTY, None, _R.ANSWER_EMPTY, "Blanks arrive instead of {awaited}."),
+    *step_scenarios(BODY_PARTS, "not_json", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "Truncated JSON arrives instead of {awaited}."),
+    *step_scenarios(BODY_PARTS, "html", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "A captive portal sends its page instead of {awaited}."),
+    *step_scenarios(BODY_PARTS, "json_list", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "A JSON list arrives instead of {awaited}."),
+    *step_scenarios(BODY_PARTS, "json_text", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "A JSON string arrives instead of {awaited}."),
+    *step_scenarios(BODY_PARTS, "json_number", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "A JSON number arrives instead of {awaited}."),
+    *step_scenarios(BODY_PARTS, "json_null", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "The JSON value null arrives instead of {awaited}."),
+    *step_scenarios(BODY_PARTS, "json_pair", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "Two JSON objects arrive instead of {awaited}."),
+    *step_scenarios(BODY_PARTS, "json_deep", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "JSON nested 100,000 deep arrives instead of {awaited}."),
+    *step_scenarios(BODY_PARTS, "json_huge_number", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "A number of 100,000 digits arrives with {awaited}."),
+    *step_scenarios(BODY_PARTS, "nul_bytes", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "NUL bytes arrive with {awaited}."),
+    *step_scenarios(BODY_PARTS, "not_utf8", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "Bytes that are not UTF-8 arrive with {awaited}."),
+    *step_scenarios(BODY_PARTS, "broken_gzip", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "Truncated gzip arrives instead of {awaited}."),
     # the token
     *_member(_TOKEN, "token", "token", "The token", 3306, _R.ANSWER_INCOMPLETE, _INCOMPLETE | _TWICE),
     *_member(_TOKEN, "token", "token", "The token", 3308, _R.ANSWER_MALFORMED, _MALFORMED),
@@ -66,5 +66,5 @@ ANSWERS: tuple[Scenario, ...] = (
     *_member(_WRAP, "wrap", "value", "The wrapped value", 3606, _R.ANSWER_MALFORMED, _MALFORMED),
     *_member(_UNWRAP, "unwrap", "value", "The unwrapped value", 3708, _R.ANSWER_INCOMPLETE, _INCOMPLETE | _TWICE),
     *_member(_UNWRAP, "unwrap", "value", "The unwrapped value", 3706, _R.ANSWER_MALFORMED, _MALFORMED),
-    Scenario("other_bytes", "other_bytes", _UNWRAP.place, Step.UNWRAP_KEY, 1, 1, _R.BYTES_DIFFER, "The unwrapped bytes differ from the original."),
+    Scenario("other_bytes", "other_bytes", _UNWRAP.scope, Step.UNWRAP_KEY, 1, 1, _R.BYTES_DIFFER, "The unwrapped bytes differ from the original."),
 )  # fmt: skip

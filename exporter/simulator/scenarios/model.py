@@ -8,7 +8,7 @@ from enum import StrEnum
 from exporter.core.model import Step
 from exporter.core.reasons import Reason
 from exporter.simulator.fault_table import FAULTS
-from exporter.simulator.faults import Fault, Options, Scope
+from exporter.simulator.faults import FaultScope, Options, SimulatedFault
 
 _DEFAULT = Options()
 
@@ -28,12 +28,12 @@ class Scenario:
     """One row of the scenario table.
 
     `step` is the first failed step, None if no probe starts. `classic` and `current` are the codes in both generations.
-    `cause` is the name of a fault, set on an object of the scope `place`. For a place outside, it describes the cause.
+    `cause` is the name of a fault, set on an object of that `scope`. For a place outside, it describes the cause.
     """
 
     name: str
     cause: str
-    place: Scope | Outside
+    scope: FaultScope | Outside
     step: Step | None
     classic: int
     current: int
@@ -42,9 +42,9 @@ class Scenario:
     given: Options = _DEFAULT
 
     @property
-    def fault(self) -> Fault | None:
+    def fault(self) -> SimulatedFault | None:
         """Return the fault that causes it, None if the cause is outside."""
-        return FAULTS[self.cause] if isinstance(self.place, Scope) else None
+        return FAULTS[self.cause] if isinstance(self.scope, FaultScope) else None
 
     @property
     def broken(self) -> str:

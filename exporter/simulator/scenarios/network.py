@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from exporter.core.model import Step
 from exporter.core.reasons import Reason
-from exporter.simulator.faults import Scope
+from exporter.simulator.faults import FaultScope
 from exporter.simulator.scenarios.model import Outside, Scenario
-from exporter.simulator.scenarios.parts import PARTS, WITH_BODY, at_steps
+from exporter.simulator.scenarios.parts import BODY_PARTS, PARTS, step_scenarios
 
-_V, _E, _N, _P = Scope.VAULT, Scope.AUTHORITY, Outside.NETWORK, Outside.PROXY
+_V, _E, _N, _P = FaultScope.VAULT, FaultScope.AUTHORITY, Outside.NETWORK, Outside.PROXY
 _CHALLENGE, _TOKEN = Step.CHALLENGE, Step.TOKEN
 _R = Reason
 
@@ -50,13 +50,13 @@ NETWORK: tuple[Scenario, ...] = (
     Scenario("entra_tls_reset", "tls_reset", _E, _TOKEN, 3008, 3106, _R.TLS_RESET, "The firewall's list of names lacks the sign-in host."),
     Scenario("entra_tls_silent", "tls_silent", _E, _TOKEN, 3008, 3106, _R.TLS_TIMEOUT, "A firewall drops packets to the sign-in host after the connection."),
     # the exchange, at every step
-    *at_steps(PARTS, "reset", 3008, 3106, _R.CONNECTION_RESET, "The connection is reset instead of {awaited}."),
-    *at_steps(PARTS, "closed", 3008, 3106, _R.CONNECTION_CLOSED, "The connection is closed instead of {awaited}."),
-    *at_steps(PARTS, "silent", 3008, 3106, _R.READ_TIMEOUT, "The request for {awaited} gets no response."),
-    *at_steps(PARTS, "endless_header", 3008, 3106, _R.READ_TIMEOUT, "The header before {awaited} never ends."),
-    *at_steps(PARTS, "garbage", 3008, 3106, _R.NOT_HTTP, "Bytes that are not HTTP arrive instead of {awaited}."),
-    *at_steps(PARTS, "redirected", 3001, None, _R.REDIRECT, "A portal redirects the request for {awaited}."),
-    *at_steps(WITH_BODY, "truncated", 3019, 3119, _R.BODY_TRUNCATED, "The response ends in the middle of {awaited}."),
-    *at_steps(WITH_BODY, "trickling", 3019, 3119, _R.BODY_TIMEOUT, "The response with {awaited} arrives too slowly."),
-    *at_steps(WITH_BODY, "huge", 3019, 3119, _R.BODY_TOO_LARGE, "Ten million bytes arrive instead of {awaited}."),
+    *step_scenarios(PARTS, "reset", 3008, 3106, _R.CONNECTION_RESET, "The connection is reset instead of {awaited}."),
+    *step_scenarios(PARTS, "closed", 3008, 3106, _R.CONNECTION_CLOSED, "The connection is closed instead of {awaited}."),
+    *step_scenarios(PARTS, "silent", 3008, 3106, _R.READ_TIMEOUT, "The request for {awaited} gets no response."),
+    *step_scenarios(PARTS, "endless_header", 3008, 3106, _R.READ_TIMEOUT, "The header before {awaited} never ends."),
+    *step_scenarios(PARTS, "garbage", 3008, 3106, _R.NOT_HTTP, "Bytes that are not HTTP arrive instead of {awaited}."),
+    *step_scenarios(PARTS, "redirected", 3001, None, _R.REDIRECT, "A portal redirects the request for {awaited}."),
+    *step_scenarios(BODY_PARTS, "truncated", 3019, 3119, _R.BODY_TRUNCATED, "The response ends in the middle of {awaited}."),
+    *step_scenarios(BODY_PARTS, "trickling", 3019, 3119, _R.BODY_TIMEOUT, "The response with {awaited} arrives too slowly."),
+    *step_scenarios(BODY_PARTS, "huge", 3019, 3119, _R.BODY_TOO_LARGE, "Ten million bytes arrive instead of {awaited}."),
 )  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from exporter.core.model import Step
 from exporter.core.reasons import Reason
-from exporter.simulator.faults import Scope
+from exporter.simulator.faults import FaultScope
 from exporter.simulator.scenarios.model import Scenario
 
 
@@ -18,20 +18,20 @@ class Part:
     step: Step
     prefix: str
     awaited: str
-    place: Scope = Scope.VAULT
+    scope: FaultScope = FaultScope.VAULT
 
 
 PARTS: tuple[Part, ...] = (
     Part(Step.CHALLENGE, "challenge", "the challenge"),
-    Part(Step.TOKEN, "token", "the token", Scope.APPLICATION),
+    Part(Step.TOKEN, "token", "the token", FaultScope.APPLICATION),
     Part(Step.GET_KEY, "key", "the key"),
     Part(Step.WRAP_KEY, "wrap", "the wrapped bytes"),
     Part(Step.UNWRAP_KEY, "unwrap", "the unwrapped bytes"),
 )
-WITH_BODY = PARTS[1:]  # the body of the challenge is not read
+BODY_PARTS = PARTS[1:]  # the body of the challenge is not read
 
 
-def at_steps(  # noqa: PLR0917 - a row of the table
+def step_scenarios(  # noqa: PLR0917 - a row of the table
     parts: tuple[Part, ...], fault: str, classic: int | dict[Step, int], current: int | None, reason: Reason, story: str
 ) -> Iterator[Scenario]:
     """Yield the same fault at each of these steps.
@@ -45,7 +45,7 @@ def at_steps(  # noqa: PLR0917 - a row of the table
         yield Scenario(
             f"{part.prefix}_{fault}",
             fault,
-            part.place,
+            part.scope,
             part.step,
             code,
             code if current is None else current,

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from exporter.core.model import Step
 from exporter.core.reasons import Reason
-from exporter.simulator.faults import Options, Scope
+from exporter.simulator.faults import FaultScope, Options
 from exporter.simulator.scenarios.model import Scenario
 
-_V, _A = Scope.VAULT, Scope.APPLICATION
+_V, _A = FaultScope.VAULT, FaultScope.APPLICATION
 _CHALLENGE, _TOKEN = Step.CHALLENGE, Step.TOKEN
 _R = Reason
 

@@ -11,18 +11,18 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from exporter.simulator.sql.registry import registry_result
-from exporter.simulator.sql.response import ResultSet, SqlMessage, Value
+from exporter.simulator.sql.response import ResultSet, SimulatedMessage, Value
 from exporter.simulator.sql.rows import QUERIES, SECTIONS, SqlView
 from exporter.simulator.sql_model import PERFORMANCE, SECURITY
 
-Answer = tuple[ResultSet, ...] | SqlMessage
+Answer = tuple[ResultSet, ...] | SimulatedMessage
 
 _SECTION = re.compile(r'\{"section":"(\w+)"')
 _VIEW = re.compile(r"\bsys\.(\w+)")
 _JSON = re.compile(r"\bFOR JSON\b", re.IGNORECASE)
 _ALIAS = re.compile(r"\bAS (?:\[(\w+)\]|(\w+))(?= ?(?:,|$))", re.IGNORECASE)
 _SELECT_LIST = re.compile(r"\bSELECT (.*?) ?(?:\bFROM\b|\bFOR JSON\b|$)", re.IGNORECASE)
-_WITHOUT_RESULT = re.compile(r"(?:SET|USE|BEGIN TRAN|COMMIT|ROLLBACK|IF @@TRANCOUNT)\b(?!.*\bSELECT\b)", re.IGNORECASE)
+_RESULTLESS = re.compile(r"(?:SET|USE|BEGIN TRAN|COMMIT|ROLLBACK|IF @@TRANCOUNT)\b(?!.*\bSELECT\b)", re.IGNORECASE)
 _CONSTANT = re.compile(
     r"SELECT (\d{1,9}|@@VERSION|@@SERVERNAME|@@SPID|DB_NAME\(\)|SUSER_S?NAME\(\))(?: AS (\w+))?", re.IGNORECASE
 )
@@ -45,7 +45,7 @@ _CONSTANTS: Mapping[str, Callable[[SqlView], Value]] = {
 def answer(text: str, view: SqlView) -> Answer:
     """Return the results of a batch, or its error."""
     plain = " ".join(_without_comments(text).split()).rstrip("; ")
-    if not plain or _WITHOUT_RESULT.match(plain):
+    if not plain or _RESULTLESS.match(plain):
         return ()
     problem = _problem(plain, view)
     if problem is not None:
@@ -73,20 +73,20 @@ def _without_comments(text: str) -> str:
     return "\n".join(line.partition("--")[0] for line in " ".join(pieces).splitlines())
 
 
-def _problem(plain: str, view: SqlView) -> SqlMessage | None:
+def _problem(plain: str, view: SqlView) -> SimulatedMessage | None:
     """Return the error for a view that is missing or that the login may not read."""
     if view.server.product_version.startswith("12."):
         if _JSON.search(plain):
-            return SqlMessage(102, "Incorrect syntax near 'JSON'.", level=15)
+            return SimulatedMessage(102, "Incorrect syntax near 'JSON'.", level=15)
         if "is_distributed" in plain:
-            return SqlMessage(207, "Invalid column name 'is_distributed'.")
+            return SimulatedMessage(207, "Invalid column name 'is_distributed'.")
     for name in _VIEW.findall(plain):
         if name in view.server.missing:
-            return SqlMessage(208, f"Invalid object name 'sys.{name}'.")
+            return SimulatedMessage(208, f"Invalid object name 'sys.{name}'.")
         right = _STATE_RIGHTS.get(name)
         if right is not None and right not in view.server.rights:
             shown = right if view.server.product_version >= "16" else "VIEW SERVER STATE"
-            return SqlMessage(300, f"{shown} permission was denied on object 'server', database 'master'.", level=14)
+            return SimulatedMessage(300, f"{shown} permission was denied on object 'server', database 'master'.", level=14)
     return None
 
 
@@ -123,5 +123,5 @@ def _constant(constant: str, column: str, view: SqlView) -> ResultSet:
     return ResultSet((column,), ((int(constant) if value is None else value(view),),))
 
 
-def _unknown(plain: str) -> SqlMessage:
-    return SqlMessage(50000, f"The simulator answers the statements of deploy/sql only, not: {plain[:200]}")
+def _unknown(plain: str) -> SimulatedMessage:
+    return SimulatedMessage(50000, f"The simulator answers the statements of deploy/sql only, not: {plain[:200]}")

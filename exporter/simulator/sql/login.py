@@ -29,7 +29,7 @@ class Encryption(IntEnum):
     """The values of the option ENCRYPTION."""
 
     LOGIN_ONLY = 0  # "off": the login alone is encrypted
-    ON = 1
+    WHOLE_SESSION = 1
     NOT_SUPPORTED = 2
     REQUIRED = 3
 
@@ -45,8 +45,8 @@ class Prelogin:
     def answer(self) -> Encryption:
         """What a SQL Server with a certificate, that forces no encryption, replies."""
         match self.encryption:
-            case Encryption.ON | Encryption.REQUIRED:
-                return Encryption.ON
+            case Encryption.WHOLE_SESSION | Encryption.REQUIRED:
+                return Encryption.WHOLE_SESSION
             case Encryption.LOGIN_ONLY:
                 return Encryption.LOGIN_ONLY
         return Encryption.NOT_SUPPORTED

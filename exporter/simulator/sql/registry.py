@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from exporter.simulator.sql.response import ResultSet, SqlMessage
+from exporter.simulator.sql.response import ResultSet, SimulatedMessage
 from exporter.simulator.sql_model import SqlServer
 
 ROOT = r"SOFTWARE\Microsoft\SQL Server Cryptographic Provider\Azure Key Vault"
@@ -16,23 +16,23 @@ _MISSING = "{}() returned error 2, 'The system cannot find the file specified.'"
 _DENIED = "The EXECUTE permission was denied on the object '{}', database 'mssqlsystemresource', schema 'sys'."
 
 
-def registry_result(plain: str, server: SqlServer) -> tuple[ResultSet, ...] | SqlMessage | None:
+def registry_result(plain: str, server: SqlServer) -> tuple[ResultSet, ...] | SimulatedMessage | None:
     """Return the result of a registry call, None for any other statement."""
     call = _CALL.fullmatch(plain)
     if call is None:
         return None
     procedure, arguments = call[1].lower(), _ARGUMENT.findall(call[2])
     if not server.registry_readable:
-        return SqlMessage(229, _DENIED.format(procedure), level=14)
+        return SimulatedMessage(229, _DENIED.format(procedure), level=14)
     _, path, name, *_ = [*arguments, "", "", ""]
     found = _tree(server).get(path.strip("\\").lower())
     if found is None:
-        return SqlMessage(22001, _MISSING.format("RegOpenKeyEx"), level=1)
+        return SimulatedMessage(22001, _MISSING.format("RegOpenKeyEx"), level=1)
     subkeys, uri = found
     if procedure.endswith("enumkeys"):
         return (ResultSet(("SubKey",), tuple((one,) for one in subkeys)),)
     if uri is None or name.lower() != "keyuri":
-        return SqlMessage(22001, _MISSING.format("RegQueryValueEx"), level=1)
+        return SimulatedMessage(22001, _MISSING.format("RegQueryValueEx"), level=1)
     return (ResultSet(("Value", "Data"), ((name, uri),)),)
 
 

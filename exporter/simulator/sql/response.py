@@ -19,7 +19,7 @@ ENV_BEGIN, ENV_COMMIT, ENV_ROLLBACK = 8, 9, 10
 
 
 @dataclass(frozen=True, slots=True)
-class SqlMessage:
+class SimulatedMessage:
     """A message of SQL Server; from level 11 on it is an error."""
 
     number: int
@@ -37,7 +37,7 @@ class ResultSet:
     rows: tuple[tuple[Value, ...], ...] = ()
 
 
-def message(one: SqlMessage, server: str) -> bytes:
+def message(one: SimulatedMessage, server: str) -> bytes:
     """Return a token ERROR or INFO."""
     body = struct.pack("<IBB", one.number, one.state, one.level) + _us_text(one.text) + _text(server) + _text("")
     return _sized(0xAA if one.level > 10 else 0xAB, body + struct.pack("<I", one.line))
@@ -48,10 +48,10 @@ def login_acknowledged(version: int, database: str, server: str, *, token: bool)
     named = _text("Microsoft SQL Server\0\0")
     parts = [
         _environment(_ENV_DATABASE, _text(database) + _text("master")),
-        message(SqlMessage(5701, f"Changed database context to '{database}'.", level=0, state=2), server),
+        message(SimulatedMessage(5701, f"Changed database context to '{database}'.", level=0, state=2), server),
         _environment(_ENV_COLLATION, bytes([len(COLLATION)]) + COLLATION + b"\0"),
         _environment(_ENV_LANGUAGE, _text("us_english") + _text("")),
-        message(SqlMessage(5703, "Changed language setting to us_english.", level=0), server),
+        message(SimulatedMessage(5703, "Changed language setting to us_english.", level=0), server),
         _sized(0xAD, b"\x01" + struct.pack(">I", version) + named + SERVER_VERSION),
         b"\xae\x02" + struct.pack("<I", 0) + b"\xff" if token else b"",
         _environment(_ENV_PACKET_SIZE, _text("4096") + _text("4096")),

@@ -146,13 +146,13 @@ def _start(view: SqlView) -> Rows:
     return [{**named, "started": int(server.started)}]
 
 
-def _by_group(view: SqlView, rows: Rows) -> Rows:
+def _repeat_by_group(view: SqlView, rows: Rows) -> Rows:
     """Repeat the rows under each availability group, or under none."""
     return [{"ag": ag, **row} for ag in [ag for ag, _ in view.groups] or [""] for row in rows]
 
 
 def _provider(view: SqlView, **more: str) -> Rows:
-    return _by_group(view, [{"provider": PROVIDER, **more}])
+    return _repeat_by_group(view, [{"provider": PROVIDER, **more}])
 
 
 def _modified(view: SqlView) -> Rows:
@@ -163,7 +163,7 @@ def _modified(view: SqlView) -> Rows:
     ]
 
 
-def _after_start(view: SqlView) -> Rows:
+def _modified_after_start(view: SqlView) -> Rows:
     after = int(view.server.altered > view.server.started)
     return [{**row, "modified_after_start": after} for row in _modified(view)]
 
@@ -193,8 +193,8 @@ QUERIES: Mapping[frozenset[str], Callable[[SqlView], Rows]] = {
     frozenset({"ag", "provider", "provider_version", "friendly_name"}): lambda view: _provider(
         view, provider_version=view.catalog_version, friendly_name="SQL Server Connector for Microsoft Azure Key Vault"
     ),
-    frozenset({"provider", "credential", "credential_identity", "modified_after_start"}): _after_start,
-    frozenset({"ag", "provider", "credential", "credential_identity", "modified", "altered"}): lambda view: _by_group(
+    frozenset({"provider", "credential", "credential_identity", "modified_after_start"}): _modified_after_start,
+    frozenset({"ag", "provider", "credential", "credential_identity", "modified", "altered"}): lambda view: _repeat_by_group(
         view, _modified(view)
     ),
     frozenset({"key_name", "thumbprint", "provider"}): lambda view: [{**row, "key_name": row["name"]} for row in _keys(view)],

@@ -13,13 +13,13 @@ from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from exporter.simulator.certificates import Authority
-from exporter.simulator.faults import Scope
+from exporter.simulator.certificates import CertificateAuthority
+from exporter.simulator.faults import FaultScope
 from exporter.simulator.key_pairs import KeyPairs
-from exporter.simulator.model import Environment, KeyVersion
+from exporter.simulator.model import Environment, SimulatedKeyVersion
 from exporter.simulator.sql.answers import answer
 from exporter.simulator.sql.login import Login
-from exporter.simulator.sql.response import ResultSet, SqlMessage
+from exporter.simulator.sql.response import ResultSet, SimulatedMessage
 from exporter.simulator.sql.rows import SqlView
 from exporter.simulator.sql.session import SqlSession
 from exporter.simulator.sql.transport import ProtocolError, Transport
@@ -46,7 +46,7 @@ class SqlServers:
         password: str | None = None,
         first_port: int = 0,
         pairs: KeyPairs | None = None,
-        authority: Authority | None = None,
+        authority: CertificateAuthority | None = None,
         accepts_token: Callable[[str], bool] = lambda _: False,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -56,7 +56,7 @@ class SqlServers:
         self._first_port = first_port
         self._own_pairs = pairs is None
         self._pairs = pairs or KeyPairs()
-        self._authority = authority or Authority("ekm-exporter simulator, this run only")
+        self._authority = authority or CertificateAuthority("ekm-exporter simulator, this run only")
         self._accepts_token = accepts_token
         self._clock = clock
         self._context: ssl.SSLContext | None = None
@@ -119,20 +119,20 @@ class SqlServers:
 
     def restart(self, name: str) -> SqlServer:
         """Restart a server: the databases open whose vault side works now. Raises UnknownNameError."""
-        server = self.server(self.state.find(Scope.SQL, name))
+        server = self.server(self.state.find(FaultScope.SQL, name))
         openable = {key.thumbprint for key in server.keys if opens(self.state, key)}
         opened = {one.name for one in server.databases if one.thumbprint in openable}
         self.state.change_sql_server(name, lambda known: known.restarted(self._clock(), opened))
         return self.server(server.name)
 
-    def refusal(self, server: SqlServer, login: Login) -> SqlMessage | None:
+    def refusal(self, server: SqlServer, login: Login) -> SimulatedMessage | None:
         """Return why a login is refused, None if it is not."""
         right = login.user.lower() == USER and hmac.compare_digest(login.password.encode(), self.password.encode())
         accepted = right if login.token is None else self._accepts_token(login.token)
         if accepted and not login.integrated and not server.refuses_login:
             return None
         user = login.user or "<token-identified principal>"
-        return SqlMessage(18456, f"Login failed for user '{user}'.", level=14)
+        return SimulatedMessage(18456, f"Login failed for user '{user}'.", level=14)
 
     async def view(self, server: SqlServer) -> SqlView:
         """Return the server's rows at this moment."""
@@ -144,7 +144,7 @@ class SqlServers:
         vaults = (self.state.environment.vaults.get(key.vault), self.state.vault(key.vault))
         known = [vault.keys[key.key_name.lower()] for vault in vaults if vault is not None and key.key_name.lower() in vault.keys]
         version = next((found for one in known if (found := one.version(key.key_version)) is not None), None)
-        version = version or KeyVersion(version=key.key_version, material=_FOREIGN)
+        version = version or SimulatedKeyVersion(version=key.key_version, material=_FOREIGN)
         pair = await self._pairs.get(version.size, version.material)
         return _public_key_blob(pair.public_key().public_numbers())
 
@@ -181,14 +181,14 @@ class _Backend:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
-    async def log_in(self, login: Login) -> SqlMessage | None:
+    async def log_in(self, login: Login) -> SimulatedMessage | None:
         """Return the refusal, None if the client may enter."""
         server = self._servers.server(self.server_name)
         if server.silent:
             await asyncio.Event().wait()
         return self._servers.refusal(server, login)
 
-    async def run(self, text: str) -> tuple[ResultSet, ...] | SqlMessage:
+    async def run(self, text: str) -> tuple[ResultSet, ...] | SimulatedMessage:
         """Return the results of a batch, or its error."""
         server = self._servers.server(self.server_name)
         if server.silent:

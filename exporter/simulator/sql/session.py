@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from exporter.simulator.sql import response, statement
 from exporter.simulator.sql.login import Encryption, Login, read_login, read_prelogin, write_prelogin
-from exporter.simulator.sql.response import ResultSet, SqlMessage
+from exporter.simulator.sql.response import ResultSet, SimulatedMessage
 from exporter.simulator.sql.statement import Call
 from exporter.simulator.sql.transport import PacketType, ProtocolError, TdsMessage, Transport
 
@@ -20,10 +20,10 @@ _REQUEST_BYTES = 1_048_576
 _OLDEST, _NEWEST = 0x72000000, 0x74000004
 _PREPARED = 1000  # statements of one connection
 _TRANSACTIONS = {5: response.ENV_BEGIN, 7: response.ENV_COMMIT, 8: response.ENV_ROLLBACK}
-_OLD_CLIENT = SqlMessage(17836, "The simulator needs a client of TDS 7.2 or later.", level=20)
-_UNKNOWN_HANDLE = SqlMessage(8179, "Could not find prepared statement with handle.", level=16)
-_FOLLOWING = {300: SqlMessage(297, "The user does not have permission to perform this action.")}
-_NO_TRANSACTION = SqlMessage(8526, "The simulator knows BEGIN, COMMIT and ROLLBACK only.")
+_OLD_CLIENT = SimulatedMessage(17836, "The simulator needs a client of TDS 7.2 or later.", level=20)
+_UNKNOWN_HANDLE = SimulatedMessage(8179, "Could not find prepared statement with handle.", level=16)
+_FOLLOWING = {300: SimulatedMessage(297, "The user does not have permission to perform this action.")}
+_NO_TRANSACTION = SimulatedMessage(8526, "The simulator knows BEGIN, COMMIT and ROLLBACK only.")
 _USE = re.compile(r"\s*USE\s+\[?([^\]\s;]+)\]?\s*;?\s*", re.IGNORECASE)
 
 
@@ -33,10 +33,10 @@ class SqlBackend(Protocol):
     @property
     def server_name(self) -> str: ...
 
-    async def log_in(self, login: Login) -> SqlMessage | None:
+    async def log_in(self, login: Login) -> SimulatedMessage | None:
         """Return the refusal, None if the client may enter."""
 
-    async def run(self, text: str) -> tuple[ResultSet, ...] | SqlMessage:
+    async def run(self, text: str) -> tuple[ResultSet, ...] | SimulatedMessage:
         """Return the results of a batch, or its error."""
 
 
@@ -116,7 +116,7 @@ class SqlSession:
 
     async def _batch(self, text: str) -> bytes:
         answer = await self._backend.run(text)
-        if isinstance(answer, SqlMessage):
+        if isinstance(answer, SimulatedMessage):
             return self._messages(answer) + response.done(response.FAILED if answer.level > 10 else 0)
         used = _USE.fullmatch(text)
         parts = [response.database_changed(used[1])] if used else []
@@ -139,7 +139,7 @@ class SqlSession:
         if call.procedure == statement.PREPARE:
             return output + _end_of_call(0)
         answer = await self._backend.run(text)
-        if isinstance(answer, SqlMessage):
+        if isinstance(answer, SimulatedMessage):
             return self._failed_call(answer)
         ended = response.COUNTED | response.MORE
         parts = [response.rows(one) + response.done(ended, len(one.rows), response.DONE_IN_PROCEDURE) for one in answer]
@@ -152,13 +152,13 @@ class SqlSession:
         self._prepared[self._handles] = text
         return self._handles
 
-    def _failed_call(self, problem: SqlMessage) -> bytes:
-        return self._messages(problem) + _end_of_call(problem.number if problem.level > 10 else 0)
+    def _failed_call(self, message: SimulatedMessage) -> bytes:
+        return self._messages(message) + _end_of_call(message.number if message.level > 10 else 0)
 
-    def _messages(self, problem: SqlMessage) -> bytes:
-        following = _FOLLOWING.get(problem.number)
+    def _messages(self, message: SimulatedMessage) -> bytes:
+        following = _FOLLOWING.get(message.number)
         name = self._backend.server_name
-        return response.message(problem, name) + (response.message(following, name) if following is not None else b"")
+        return response.message(message, name) + (response.message(following, name) if following is not None else b"")
 
     def _changed(self, kind: int) -> bytes:
         """Begin or end a transaction, which has no effect here."""

@@ -57,7 +57,7 @@ def read_batch(body: bytes) -> str:
 
 def read_call(body: bytes) -> Call:
     """Parse a remote procedure call. Raises ProtocolError."""
-    reader = _Reader(body, _headers(body))
+    reader = _ParameterReader(body, _headers(body))
     length = reader.number("<H")
     if length == 0xFFFF:
         procedure, name = reader.number("<H"), ""
@@ -66,7 +66,7 @@ def read_call(body: bytes) -> Call:
         procedure = _NAMES.get(name.lower().removeprefix("sys."), 0)
     reader.number("<H")  # options
     parameters: list[Parameter] = []
-    while not reader.at_end:
+    while not reader.is_at_end:
         reader.take(2 * reader.number("<B") + 1)  # name and status
         parameters.append(reader.parameter())
     return Call(procedure, name, tuple(parameters))
@@ -74,7 +74,7 @@ def read_call(body: bytes) -> Call:
 
 def read_transaction(body: bytes) -> int:
     """Return the kind of a request of the transaction manager. Raises ProtocolError."""
-    return _Reader(body, _headers(body)).number("<H")
+    return _ParameterReader(body, _headers(body)).number("<H")
 
 
 def _headers(body: bytes) -> int:
@@ -87,14 +87,14 @@ def _headers(body: bytes) -> int:
     return int(length)
 
 
-class _Reader:
+class _ParameterReader:
     """Reads the parameters of a call. Raises ProtocolError."""
 
     def __init__(self, body: bytes, position: int) -> None:
         self._body, self._position = body, position
 
     @property
-    def at_end(self) -> bool:
+    def is_at_end(self) -> bool:
         return self._position >= len(self._body)
 
     def take(self, length: int) -> bytes:

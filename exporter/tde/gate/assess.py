@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from exporter.core.durations import known_time, moment, write
 from exporter.core.readiness import WHY
 from exporter.tde.findings import listed
-from exporter.tde.gate.conditions import Condition, Reason, reason
+from exporter.tde.gate.conditions import Condition, GateReason, reason
 from exporter.tde.gate.dependencies import choose, find_dependencies, lists, match
 from exporter.tde.gate.forecast import forecast_of, throttled
-from exporter.tde.gate.model import Answer, Dependency, ExporterState, Inventory, Question, Reading, TargetState
+from exporter.tde.gate.model import Answer, Dependency, ExporterState, InstanceReading, Inventory, Question, TargetState
 from exporter.tde.gate.sql_server import notes_of
 from exporter.tde.model import Instance
 
@@ -19,17 +19,17 @@ NEVER_EXPIRE = ("managed_identity", "workload_identity")
 
 
 def assess(
-    question: Question, inventory: Inventory | Reason, exporter: ExporterState | Reason, *, now: float, url: str
+    question: Question, inventory: Inventory | GateReason, exporter: ExporterState | GateReason, *, now: float, url: str
 ) -> Answer:
     """Return the answer at `now`, a Unix time.
 
     Inventory or exporter may be the reason why it is not known.
     """
-    reasons: list[Reason] = [one for one in (inventory, exporter) if isinstance(one, Reason)]
+    reasons: list[GateReason] = [one for one in (inventory, exporter) if isinstance(one, GateReason)]
     state = exporter if isinstance(exporter, ExporterState) else None
     chosen: list[Instance] = []
     dependencies: list[Dependency] = []
-    readings: list[Reading] = []
+    readings: list[InstanceReading] = []
     if isinstance(inventory, Inventory):
         chosen, found = choose(question, inventory)
         readings = [_reading(one, now) for one in chosen]
@@ -42,8 +42,8 @@ def assess(
     if abs(at - now) > CLOCK_TOLERANCE:
         reasons.append(reason(Condition.CLOCKS_DIFFER, url=url, at=moment(at), now=moment(now)))
     for target, servers in _needed(dependencies):
-        reasons += _of_target(target, listed(servers), question, at)
-    reasons += [] if state is None else _of_others(state, chosen, readings, dependencies, question.folder)
+        reasons += _target_reasons(target, listed(servers), question, at)
+    reasons += [] if state is None else _other_target_reasons(state, chosen, readings, dependencies, question.folder)
     forecast, unknown = forecast_of(dependencies)
     return Answer(
         question=question,
@@ -68,9 +68,13 @@ def _needed(dependencies: Iterable[Dependency]) -> Iterator[tuple[TargetState, l
     yield from found.values()
 
 
-def _of_others(
-    state: ExporterState, chosen: Sequence[Instance], readings: Sequence[Reading], dependencies: Iterable[Dependency], folder: str
-) -> Iterator[Reason]:
+def _other_target_reasons(
+    state: ExporterState,
+    chosen: Sequence[Instance],
+    readings: Sequence[InstanceReading],
+    dependencies: Iterable[Dependency],
+    folder: str,
+) -> Iterator[GateReason]:
     """Yield a reason for each doubtful target that names an instance without a known need of it: its keys may have moved."""
     needed = {(id(target), one.server) for one in dependencies for target in one.targets}
     for target in (one for one in state.targets if one.is_doubtful):
@@ -90,7 +94,7 @@ def _of_others(
             )
 
 
-def _of_target(target: TargetState, servers: str, question: Question, at: float) -> Iterator[Reason]:
+def _target_reasons(target: TargetState, servers: str, question: Question, at: float) -> Iterator[GateReason]:
     about = {"target": target.name, "servers": servers, "ready_for": write(question.ready_for)}
     if target.ready is None:
         yield reason(Condition.NO_VERDICT, why=WHY.get(target.why, target.why), **about)
@@ -104,10 +108,10 @@ def _of_target(target: TargetState, servers: str, question: Question, at: float)
     if target.ready and not (target.last_unwrap is not None and _within(at - target.last_unwrap, question.unwrap_age)):
         since = "at an unknown time" if target.last_unwrap is None else f"at {moment(target.last_unwrap)}"
         yield reason(Condition.UNWRAP_OLD, since=since, limit=write(question.unwrap_age), **about)
-    yield from _of_credential(target, servers, question, at)
+    yield from _credential_reasons(target, servers, question, at)
 
 
-def _of_credential(target: TargetState, servers: str, question: Question, at: float) -> Iterator[Reason]:
+def _credential_reasons(target: TargetState, servers: str, question: Question, at: float) -> Iterator[GateReason]:
     about = {"credential": target.credential, "target": target.name, "servers": servers}
     expiry = target.credential_expires_at
     if expiry is None:
@@ -118,12 +122,12 @@ def _of_credential(target: TargetState, servers: str, question: Question, at: fl
         yield reason(Condition.CREDENTIAL_EXPIRES, expires=expires, at=moment(expiry), window=write(question.window), **about)
 
 
-def _reading(instance: Instance, now: float) -> Reading:
+def _reading(instance: Instance, now: float) -> InstanceReading:
     at = known_time(instance.read_at)
-    return Reading(instance.server_name, at, None if at is None else now - at)
+    return InstanceReading(instance.server_name, at, None if at is None else now - at)
 
 
-def _old(question: Question, readings: Iterable[Reading]) -> Iterator[Reason]:
+def _old(question: Question, readings: Iterable[InstanceReading]) -> Iterator[GateReason]:
     """Yield a reason for the instances whose last reading is too old, by its time. A time of the future is not known."""
     old: dict[str, list[str]] = {}
     for one in readings:

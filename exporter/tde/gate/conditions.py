@@ -201,7 +201,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class GateReason:
     """One reason against `ready`, with its first action."""
 
     condition: Condition
@@ -213,11 +213,11 @@ class Reason:
         return CONDITIONS[self.condition].known
 
 
-def reason(condition: Condition, **values: str) -> Reason:
+def reason(condition: Condition, **values: str) -> GateReason:
     """Return the reason with these values, which others may have written."""
     visible = {name: shown(value) for name, value in values.items()}
     row = CONDITIONS[condition]
-    return Reason(condition, row.text.format(**visible), row.fix.format(**visible))
+    return GateReason(condition, row.text.format(**visible), row.fix.format(**visible))
 
 
 def shown(value: str) -> str:

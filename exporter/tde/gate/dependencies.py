@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from exporter.tde.findings import Findings, counted, listed, quoted
-from exporter.tde.gate.conditions import Condition, Reason, reason
+from exporter.tde.gate.conditions import Condition, GateReason, reason
 from exporter.tde.gate.model import Dependency, Inventory, Question, TargetState
 from exporter.tde.gate.sql_server import credential_reasons, option_reasons
 from exporter.tde.identity import DEFAULT_INSTANCE, is_same_host, is_same_instance, is_same_server
@@ -18,13 +18,13 @@ from exporter.tde.usage import Usage, find_usages
 _NEEDED = frozenset({"providers", "credentials", "keys", "logins", "encryption", "databases", "configurations", "start"})
 
 
-def choose(question: Question, inventory: Inventory) -> tuple[list[Instance], list[Reason]]:
+def choose(question: Question, inventory: Inventory) -> tuple[list[Instance], list[GateReason]]:
     """Return the instances that restart, and a reason for each name that the inventory lacks."""
     if question.every:
         chosen = list(inventory.instances)
         return chosen, [] if chosen else [_not_read("any instance", question)]
     if question.group is not None:
-        return _of_group(question.group, question, inventory)
+        return _choose_group(question.group, question, inventory)
     chosen, reasons = [], []
     for name in question.instances:
         found = [one for one in inventory.instances if any(is_same_server(name, own) for own in _names(one))]
@@ -33,7 +33,9 @@ def choose(question: Question, inventory: Inventory) -> tuple[list[Instance], li
     return chosen, reasons
 
 
-def find_dependencies(question: Question, inventory: Inventory, chosen: Sequence[Instance]) -> tuple[list[Usage], list[Reason]]:
+def find_dependencies(
+    question: Question, inventory: Inventory, chosen: Sequence[Instance]
+) -> tuple[list[Usage], list[GateReason]]:
     """Return every key that the instances use, and what stands in the way inside SQL Server or is not known of it."""
     needed = _NEEDED if question.group is None else _NEEDED | {"replicas"}
     findings = Findings()
@@ -61,7 +63,7 @@ def _without_others(instance: Instance, needed: frozenset[str]) -> Instance:
     return replace(instance, errors=errors, kept={name: one for name, one in instance.kept.items() if name in needed})
 
 
-def match(usage: Usage, targets: Iterable[TargetState], question: Question) -> tuple[Dependency, list[Reason]]:
+def match(usage: Usage, targets: Iterable[TargetState], question: Question) -> tuple[Dependency, list[GateReason]]:
     """Return the targets that probe the key for this instance, or why there is none."""
     wanted = (usage.version.vault, usage.version.name.lower(), usage.version.version.lower())
     same_key = [one for one in targets if (one.vault, one.key_name.lower(), (one.key_version or "").lower()) == wanted]
@@ -78,7 +80,7 @@ def match(usage: Usage, targets: Iterable[TargetState], question: Question) -> t
     ]
 
 
-def _not_read(name: str, question: Question) -> Reason:
+def _not_read(name: str, question: Question) -> GateReason:
     return reason(Condition.INSTANCE_NOT_READ, name=name, folder=question.folder)
 
 
@@ -89,7 +91,7 @@ def _names(instance: Instance) -> set[str]:
     return {instance.server_name, *names, *(f"{instance.host}\\{name}" for name in names)}
 
 
-def _of_group(group: str, question: Question, inventory: Inventory) -> tuple[list[Instance], list[Reason]]:
+def _choose_group(group: str, question: Question, inventory: Inventory) -> tuple[list[Instance], list[GateReason]]:
     servers = sorted({server for one in inventory.instances for name, server in one.replicas if name.lower() == group.lower()})
     members = [_members(server, group, inventory.instances) for server in servers]
     with_database = [one for one in inventory.instances if any(each.ag.lower() == group.lower() for each in one.databases)]
@@ -113,7 +115,7 @@ def _groups(instance: Instance) -> set[str]:
     return {name.lower() for name, _ in instance.replicas} | {one.ag.lower() for one in instance.databases if one.ag}
 
 
-def _disabled(usages: Iterable[Usage]) -> Iterable[Reason]:
+def _disabled(usages: Iterable[Usage]) -> Iterable[GateReason]:
     for usage in usages:
         disabled = [one.name for one in usage.instance.providers if one.name == usage.key.provider and not one.enabled]
         if disabled:

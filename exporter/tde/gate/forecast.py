@@ -10,18 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from exporter.core.vault_limits import key_operations_limit
-from exporter.tde.gate.conditions import Condition, Reason, reason
+from exporter.tde.gate.conditions import Condition, GateReason, reason
 from exporter.tde.gate.model import Dependency, TargetState, VaultForecast
 
 UNWRAPS_PER_DATABASE = 1
 _HARDWARE = {"RSA": False, "RSA-HSM": True}  # by kty: SQL Server takes no other kind
 
 
-def forecast_of(dependencies: Sequence[Dependency]) -> tuple[list[VaultForecast], list[Reason]]:
+def forecast_of(dependencies: Sequence[Dependency]) -> tuple[list[VaultForecast], list[GateReason]]:
     """Return the forecast of each vault, and a reason for each key without a limit."""
     unwraps: dict[str, dict[str, int]] = {}
     shares: dict[str, dict[str, float]] = {}
-    unknown: dict[str, Reason] = {}
+    unknown: dict[str, GateReason] = {}
     for one in dependencies:
         if not one.targets or not one.usage.databases:
             continue
@@ -37,7 +37,7 @@ def forecast_of(dependencies: Sequence[Dependency]) -> tuple[list[VaultForecast]
     return [VaultForecast(vault, unwraps[vault], shares[vault]) for vault in sorted(unwraps)], list(unknown.values())
 
 
-def throttled(forecast: Iterable[VaultForecast]) -> Iterable[Reason]:
+def throttled(forecast: Iterable[VaultForecast]) -> Iterable[GateReason]:
     """Yield a reason for each vault whose limit the restart exceeds."""
     for one in forecast:
         largest = max(one.shares, key=lambda server: (one.shares[server], server))

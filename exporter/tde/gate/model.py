@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from exporter.core.durations import ago, moment
 from exporter.core.model import Vantage
-from exporter.tde.gate.conditions import Reason
+from exporter.tde.gate.conditions import GateReason
 from exporter.tde.key_uris import Established
 from exporter.tde.model import Instance
 from exporter.tde.registry import KeyVersion, RegistryUri
@@ -15,7 +15,7 @@ from exporter.tde.usage import Usage
 
 DAY = 86400.0
 _MODES = ("canary", "read_only")  # never ready; another target may test the key
-_WITHOUT_VERDICT = (*_MODES, "version_not_pinned", "identity_of_another_host")  # by configuration
+_UNTESTED_CAUSES = (*_MODES, "version_not_pinned", "identity_of_another_host")  # by configuration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ class TargetState:
     @property
     def is_doubtful(self) -> bool:
         """Whether it fails, or has no verdict for another reason than its configuration."""
-        return not self.ready and (self.ready is False or not self.success or self.why not in _WITHOUT_VERDICT)
+        return not self.ready and (self.ready is False or not self.success or self.why not in _UNTESTED_CAUSES)
 
     @property
     def answers_nothing(self) -> bool:
@@ -104,7 +104,7 @@ class Dependency:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class InstanceReading:
     """When the inventory read an instance: a Unix time, and the seconds since then; None if unknown."""
 
     server: str
@@ -145,10 +145,10 @@ class Answer:
     at: float
     vantage: Vantage | None
     instances: tuple[str, ...]
-    readings: tuple[Reading, ...]
+    readings: tuple[InstanceReading, ...]
     dependencies: tuple[Dependency, ...]
     forecast: tuple[VaultForecast, ...]
-    reasons: tuple[Reason, ...]
+    reasons: tuple[GateReason, ...]
     notes: tuple[str, ...]  # what the answer does not cover
 
     @property

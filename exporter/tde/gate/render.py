@@ -7,10 +7,10 @@ from typing import Any
 
 from exporter.core.durations import moment
 from exporter.core.known_secrets import hide
-from exporter.core.readiness import NOT_TESTED, seen_from
+from exporter.core.readiness import NOT_TESTED, vantage_text
 from exporter.tde.findings import counted
 from exporter.tde.gate.forecast import percent
-from exporter.tde.gate.model import Answer, Dependency, Reading, TargetState
+from exporter.tde.gate.model import Answer, Dependency, InstanceReading, TargetState
 
 
 def as_text(answer: Answer) -> str:
@@ -74,10 +74,10 @@ def _details(answer: Answer) -> Iterator[str]:
         yield f"restart: {counted(vault.total, 'unwrap')} in {vault.vault}, {percent(vault.share)} of its request limit in 10 seconds"
     yield from (f"note: {one}" for one in answer.notes)
     if answer.vantage is not None:
-        yield f"Reported as {seen_from(answer.vantage)}. Not tested: {NOT_TESTED}."
+        yield f"Reported as {vantage_text(answer.vantage)}. Not tested: {NOT_TESTED}."
 
 
-def _reading(one: Reading) -> dict[str, Any]:
+def _reading(one: InstanceReading) -> dict[str, Any]:
     return {
         "instance": one.server,
         "read_at": None if one.at is None else moment(one.at),

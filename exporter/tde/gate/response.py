@@ -12,7 +12,7 @@ from exporter.core import bounded_json
 from exporter.core.durations import unix_time
 from exporter.core.model import Vantage
 from exporter.core.readiness import WHY
-from exporter.tde.gate.conditions import Condition, Reason, reason
+from exporter.tde.gate.conditions import Condition, GateReason, reason
 from exporter.tde.gate.model import ExporterState, TargetState
 from exporter.tde.model import printable
 
@@ -85,7 +85,7 @@ _FIELDS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
 )
 
 
-def read_state(data: bytes, url: str) -> ExporterState | Reason:
+def read_state(data: bytes, url: str) -> ExporterState | GateReason:
     """Return the state in a response body, or why it is none; `url` is for the text."""
     try:
         # JSON's own guess of the encoding would take UTF-16, which no exporter sends.

@@ -6,30 +6,30 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from exporter.core.durations import known_time, moment
 from exporter.tde.findings import counted, listed, quoted
-from exporter.tde.gate.conditions import Condition, Reason, reason, shown
+from exporter.tde.gate.conditions import Condition, GateReason, reason, shown
 from exporter.tde.model import CLOSED, EKM_OPTION, EkmOption, Instance
 from exporter.tde.usage import Usage
 
 # How the option is off. Each of the two values may wait for the other.
-_OFF: Mapping[EkmOption, str] = {
+_OPTION_STATES: Mapping[EkmOption, str] = {
     EkmOption(configured=False, in_use=False): "off",
     EkmOption(configured=False, in_use=True): "on now, but off after a RECONFIGURE or a restart",
     EkmOption(configured=True, in_use=False): "off now, and on only after a RECONFIGURE or a restart",
 }
 
 
-def option_reasons(instance: Instance, usages: Iterable[Usage], folder: str) -> Iterator[Reason]:
+def option_reasons(instance: Instance, usages: Iterable[Usage], folder: str) -> Iterator[GateReason]:
     """Yield a reason if no EKM provider may be used, or if that is not known."""
     if not (instance.uses_provider or instance.foreign):
         return
     if instance.ekm is None:
         yield from _unknown("configurations", f"whether the option '{EKM_OPTION}' is set is unknown", instance, folder)
-    elif instance.ekm in _OFF:
+    elif instance.ekm in _OPTION_STATES:
         databases = counted(sum(len(one.databases) for one in usages), "database")
-        yield reason(Condition.EKM_DISABLED, server=instance.server_name, state=_OFF[instance.ekm], databases=databases)
+        yield reason(Condition.EKM_DISABLED, server=instance.server_name, state=_OPTION_STATES[instance.ekm], databases=databases)
 
 
-def credential_reasons(instance: Instance, usages: Iterable[Usage], folder: str) -> Iterator[Reason]:
+def credential_reasons(instance: Instance, usages: Iterable[Usage], folder: str) -> Iterator[GateReason]:
     """Yield a reason for each credential that SQL Server may not have used yet."""
     started = known_time(instance.started_utc)
     used = {one.credential.name: one for one in usages}
@@ -60,7 +60,7 @@ def notes_of(instance: Instance) -> Iterator[str]:
         yield shown(f"{instance.server_name}: SQL Server does not show the keys of databases that are not open: {listed(hidden)}")
 
 
-def _unknown(section: str, gap: str, instance: Instance, folder: str) -> Iterator[Reason]:
+def _unknown(section: str, gap: str, instance: Instance, folder: str) -> Iterator[GateReason]:
     """Yield a gap, unless the section's own error is one already."""
     if section not in instance.errors:
         yield reason(Condition.INVENTORY_GAP, servers=instance.server_name, gap=gap, folder=folder)

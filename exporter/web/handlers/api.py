@@ -20,13 +20,13 @@ from exporter.core.readiness import NOT_TESTED
 from exporter.presentation import payloads
 from exporter.presentation.calendar import calendar
 from exporter.presentation.cause_payload import cause_payload
-from exporter.presentation.expiring import all_endings, credential_ending
+from exporter.presentation.expiries import all_endings, credential_ending
 from exporter.presentation.support_bundle import archive, collect_bundle
-from exporter.runtime.slices import in_slices
+from exporter.runtime.slices import yield_slices
 from exporter.state.cause_groups import MOST_CAUSES, cause_groups, linked
 from exporter.state.records import TargetRecord, readiness_at
 from exporter.web.handlers.discovery import groups, shard_group
-from exporter.web.interfaces import Reload, Service
+from exporter.web.interfaces import ExporterService, Reload
 from exporter.web.options import WebOptions
 from exporter.web.server.negotiation import (
     OPENMETRICS,
@@ -38,17 +38,17 @@ from exporter.web.server.negotiation import (
     header,
 )
 from exporter.web.server.streaming import encoded, stream
-from exporter.web.ui.view_models import ends_of
+from exporter.web.ui.view_models import expiries_of
 
 _JSON = {"Content-Type": "application/json; charset=utf-8", "Vary": "Accept-Encoding"}
 _CALENDAR = {"Content-Type": "text/calendar; charset=utf-8", "Cache-Control": "no-store"}
-_AT_ONCE = 25
+_TARGETS_PER_SLICE = 25
 _OPENAPI: Mapping[str, object] = json.loads(files("exporter.web").joinpath("static", "openapi.json").read_text("utf-8"))
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
 
 class ApiHandlers:
-    def __init__(self, service: Service, options: WebOptions, reload: Reload | None) -> None:
+    def __init__(self, service: ExporterService, options: WebOptions, reload: Reload | None) -> None:
         self._service = service
         self._options = options
         self._reload = reload
@@ -80,8 +80,10 @@ class ApiHandlers:
             payloads.target_row(target, service.record_of(target.name), now=now) | self._credential_of(target)
             for target in service.config.targets.values()
         )
-        endings = await all_endings(service.config, service.record_of, service.credential_ends)
-        expiring = [json.dumps(payloads.ending_payload(each, now=now)) async for each in in_slices(endings, _AT_ONCE)]
+        endings = await all_endings(service.config, service.record_of, service.credential_expiries)
+        expiring = [
+            json.dumps(payloads.ending_payload(each, now=now)) async for each in yield_slices(endings, _TARGETS_PER_SLICE)
+        ]
         modules, every = service.config.modules, service.config.targets.values()
         causes = await cause_groups(linked(each, modules[each.module], service.record_of(each.name), now) for each in every)
         about = {
@@ -96,7 +98,7 @@ class ApiHandlers:
     async def calendar(self, request: web.Request) -> web.StreamResponse:
         """Serve all known expiry dates as a calendar feed."""
         service, now = self._service, time.time()
-        endings = await all_endings(service.config, service.record_of, service.credential_ends)
+        endings = await all_endings(service.config, service.record_of, service.credential_expiries)
         return await stream(request, encoded(calendar(endings, now=now)), headers=_CALENDAR)
 
     async def target(self, request: web.Request) -> web.StreamResponse:
@@ -117,12 +119,12 @@ class ApiHandlers:
         target = service.config.targets.get(request.match_info["name"])
         if target is None:
             return web.json_response({"error": "unknown target"}, status=404)
-        ends = [end for of_credential in ends_of(service, target).values() for end in of_credential]
-        case = collect_bundle(
-            service.config, target, service.record_of(target.name), ends, version=service.version, now=time.time()
+        expiries = [expiry for each in expiries_of(service, target).values() for expiry in each]
+        bundle = collect_bundle(
+            service.config, target, service.record_of(target.name), expiries, version=service.version, now=time.time()
         )
-        headers = {"Content-Disposition": f'attachment; filename="{case.name}.zip"', "Cache-Control": "no-store"}
-        return web.Response(body=await asyncio.to_thread(archive, case), content_type="application/zip", headers=headers)
+        headers = {"Content-Disposition": f'attachment; filename="{bundle.name}.zip"', "Cache-Control": "no-store"}
+        return web.Response(body=await asyncio.to_thread(archive, bundle), content_type="application/zip", headers=headers)
 
     async def openapi(self, _request: web.Request) -> web.Response:
         """Serve the OpenAPI document, with the link prefix as its server."""
@@ -131,18 +133,18 @@ class ApiHandlers:
     def _known_of(self, target: Target, record: TargetRecord | None) -> payloads.Payload:
         config, now = self._service.config, time.time()
         readiness = readiness_at(target, None if record is None else record.last, now)
-        ends = [end for of_credential in ends_of(self._service, target).values() for end in of_credential]
+        expiries = [expiry for each in expiries_of(self._service, target).values() for expiry in each]
         return {
             **payloads.target_payload(target, record, now=now),
             **self._credential_of(target),
             **payloads.verdict_payload(readiness, config.settings.vantage),
-            **payloads.target_details_payload(target, record, ends, config.modules[target.module].expect_path, now=now),
+            **payloads.target_details_payload(target, record, expiries, config.modules[target.module].expect_path, now=now),
             "preflight": payloads.checks_payload(self._service.last_checks(target.name)),
         }
 
     def _credential_of(self, target: Target) -> payloads.Payload:
         service = self._service
-        ending = credential_ending(service.credential_ends(target.credential))
+        ending = credential_ending(service.credential_expiries(target.credential))
         return payloads.credential_payload(service.config.credentials[target.credential], ending)
 
     async def healthy(self, _request: web.Request) -> web.Response:
@@ -166,7 +168,7 @@ async def _listed(opening: str, items: Iterable[Mapping[str, object]], closing: 
     separator, pending = "", list[str]()
     for item in items:
         pending.append(json.dumps(item))
-        if len(pending) == _AT_ONCE:
+        if len(pending) == _TARGETS_PER_SLICE:
             yield (separator + ", ".join(pending)).encode()
             separator, pending = ", ", []
     if pending:

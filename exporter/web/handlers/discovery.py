@@ -12,25 +12,25 @@ from exporter.config.model import Config, Target
 from exporter.core.durations import write
 
 
-class Group(TypedDict):
+class TargetGroup(TypedDict):
     targets: list[str]
     labels: dict[str, str]
 
 
-def groups(config: Config, *, address: str, timeout_offset: float) -> Iterator[Group]:
+def groups(config: Config, *, address: str, timeout_offset: float) -> Iterator[TargetGroup]:
     """Return one group per target.
 
     `address` is this exporter's host:port, as Prometheus reaches it.
     """
-    return (Group(targets=[address], labels=_labels(config, target, timeout_offset)) for target in config.targets.values())
+    return (TargetGroup(targets=[address], labels=_labels(config, target, timeout_offset)) for target in config.targets.values())
 
 
-def shard_group(address: str, offsets: range) -> Group:
+def shard_group(address: str, offsets: range) -> TargetGroup:
     """Return the shards of one host. `offsets` are their ports, relative to the port in `address`."""
     host, _, port = address.rpartition(":")
     if not port.isdigit():  # the port of the scheme, so a proxy stands before the exporter
-        return Group(targets=[address], labels={})
-    return Group(targets=[f"{host}:{int(port) + offset}" for offset in offsets], labels={})
+        return TargetGroup(targets=[address], labels={})
+    return TargetGroup(targets=[f"{host}:{int(port) + offset}" for offset in offsets], labels={})
 
 
 def _labels(config: Config, target: Target, timeout_offset: float) -> dict[str, str]:

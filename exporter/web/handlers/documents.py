@@ -20,10 +20,10 @@ _NOT_BUILT = "This checkout has no built documentation. `./dev docs` builds it.\
 
 
 class DocumentHandler:
-    def __init__(self, site: Urls, options: WebOptions) -> None:
-        self._site = site
+    def __init__(self, urls: Urls, options: WebOptions) -> None:
+        self._urls = urls
         self._options = options
-        self._documentation = Documentation.of_package()
+        self._documentation = Documentation.load()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Return a page. Its tag is that of its content, so that an update shows at once."""
@@ -33,9 +33,9 @@ class DocumentHandler:
         if document is None:
             return web.Response(status=404, text=_UNKNOWN)
         served = None if serves_pages(request, self._options) else OPEN_PATHS | {"/docs/"}
-        site = replace(self._site, served=served)
-        start = head(site, document.title, at="/docs/", heading=False, script=False)
-        page = f'{start}<article class="document">{document.body}</article>{foot(site)}'
+        urls = replace(self._urls, served=served)
+        start = head(urls, document.title, at="/docs/", heading=False, script=False)
+        page = f'{start}<article class="document">{document.body}</article>{foot(urls)}'
         tag = hashlib.sha256(page.encode()).hexdigest()[:32]
         headers = {**_HEADERS, hdrs.ETAG: f'W/"{tag}"'}  # weak: the same for plain and gzip
         if any(each.value in (tag, "*") for each in request.if_none_match or ()):

@@ -11,10 +11,10 @@ from aiohttp import web
 
 from exporter.config.dump import effective_pieces
 from exporter.core.codes.explain import LONGEST, explain
-from exporter.presentation.expiring import all_endings
-from exporter.runtime.slices import in_slices
+from exporter.presentation.expiries import all_endings
+from exporter.runtime.slices import yield_slices
 from exporter.state.history import ProbeContext
-from exporter.web.interfaces import Service
+from exporter.web.interfaces import ExporterService
 from exporter.web.options import WebOptions
 from exporter.web.server.streaming import encoded, stream
 from exporter.web.ui.changes import SHOWN, TargetChange, changes_page
@@ -22,24 +22,24 @@ from exporter.web.ui.codes import codes_page, explain_page, explanation_page
 from exporter.web.ui.fleet import fleet
 from exporter.web.ui.html import Html
 from exporter.web.ui.layout import Urls
-from exporter.web.ui.overview import Page, overview
+from exporter.web.ui.overview import ListPage, overview
 from exporter.web.ui.query import key_of, matcher, read
 from exporter.web.ui.target import probe_page, target_page
-from exporter.web.ui.view_models import ExpiryCache, ends_of, view
+from exporter.web.ui.view_models import ExpiryCache, expiries_of, view
 
 _HTML = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store"}
 _TYPES = {"style.css": "text/css", "live.js": "text/javascript", "icon.svg": "image/svg+xml"}
 _ASSETS = {name: files("exporter.web").joinpath("static", name).read_text("utf-8") for name in _TYPES}
 _TAG = hashlib.sha256("".join(_ASSETS.values()).encode()).hexdigest()[:16]
 _DAY_SECONDS = 86400
-_AT_ONCE = 100  # targets between two turns of other tasks
+_TARGETS_PER_SLICE = 100  # targets between two turns of other tasks
 _MOST_CHANGES = 1000  # in memory while the newest are sought
 
 
 class PageHandlers:
-    def __init__(self, service: Service, options: WebOptions) -> None:
+    def __init__(self, service: ExporterService, options: WebOptions) -> None:
         self._service = service
-        self.site = Urls(options.link_prefix, service.version, assets=_TAG)
+        self.urls = Urls(options.link_prefix, service.version, assets=_TAG)
 
     async def status(self, request: web.Request) -> web.StreamResponse:
         return await self._list(request, "Status", "/")
@@ -50,13 +50,13 @@ class PageHandlers:
     async def changes(self, request: web.Request) -> web.StreamResponse:
         service = self._service
         found: list[TargetChange] = []
-        async for target in in_slices(service.config.targets.values(), _AT_ONCE):
+        async for target in yield_slices(service.config.targets.values(), _TARGETS_PER_SLICE):
             record = service.record_of(target.name)
             found += [] if record is None else [TargetChange(each, target) for each in record.changes]
             if len(found) > _MOST_CHANGES:
                 found = heapq.nlargest(SHOWN, found, key=lambda each: each.order)
         newest = heapq.nlargest(SHOWN, found, key=lambda each: each.order)
-        return await stream(request, encoded(changes_page(self.site, newest, time.time())), headers=_HTML)
+        return await stream(request, encoded(changes_page(self.urls, newest, time.time())), headers=_HTML)
 
     async def target(self, request: web.Request) -> web.StreamResponse:
         service, now = self._service, time.time()
@@ -65,9 +65,9 @@ class PageHandlers:
             return _not_found("No target has this name. /targets lists all targets.")
         record = service.record_of(target.name)
         history = [] if record is None else list(record.history)
-        shown, ends = view(service.config, target, record, now=now), ends_of(service, target)
+        shown, expiries = view(service.config, target, record, now=now), expiries_of(service, target)
         checks, vantage = service.last_checks(target.name), service.config.settings.vantage
-        pieces = target_page(self.site, shown, history, ends=ends, checks=checks, vantage=vantage)
+        pieces = target_page(self.urls, shown, history, expiries=expiries, checks=checks, vantage=vantage)
         return await stream(request, encoded(pieces), headers=_HTML)
 
     async def probe(self, request: web.Request) -> web.Response:
@@ -82,13 +82,13 @@ class PageHandlers:
             )
         config = service.config
         context = entry.context or ProbeContext(target, config.modules[target.module], config.credentials[target.credential])
-        return _page(probe_page(self.site, context, entry.report, vantage=config.settings.vantage))
+        return _page(probe_page(self.urls, context, entry.report, vantage=config.settings.vantage))
 
     async def explain(self, request: web.Request) -> web.Response:
         found = explain(request.match_info["code"])
         if found is None:
             return _not_found("This text is no known code, message or reason. /explain lists all codes.")
-        return _page(explain_page(self.site, found.rows) if found.is_code else explanation_page(self.site, found))
+        return _page(explain_page(self.urls, found.rows) if found.is_code else explanation_page(self.urls, found))
 
     async def config(self, request: web.Request) -> web.StreamResponse:
         headers = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
@@ -98,8 +98,8 @@ class PageHandlers:
         text = request.query.get("code", "").strip()[:LONGEST]
         found = explain(text)
         if found is not None and found.is_code:
-            raise web.HTTPFound(self.site.code(found.rows[0].code))
-        return _page(codes_page(self.site, text) if found is None else explanation_page(self.site, found))
+            raise web.HTTPFound(self.urls.code(found.rows[0].code))
+        return _page(codes_page(self.urls, text) if found is None else explanation_page(self.urls, found))
 
     async def asset(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
@@ -110,24 +110,26 @@ class PageHandlers:
 
     async def _list(self, request: web.Request, title: str, path: str) -> web.StreamResponse:
         service, now = self._service, time.time()
-        choice = read(request.query.items(), service.config.targets.values())
-        ends = ExpiryCache(service)
+        query = read(request.query.items(), service.config.targets.values())
+        expiries = ExpiryCache(service)
         views = (
-            view(service.config, target, service.record_of(target.name), ends.of(target), now=now)
+            view(service.config, target, service.record_of(target.name), expiries.target_expiries(target), now=now)
             for target in service.config.targets.values()
         )
-        page = Page(
+        page = ListPage(
             title=title,
             path=path,
-            fleet=await fleet(views, matcher(choice), key_of(choice), cause=choice.cause),
-            choice=choice,
+            fleet=await fleet(views, matcher(query), key_of(query), cause=query.cause),
+            query=query,
             vantage=service.config.settings.vantage,
             ready=service.ready,
             keeps_state=service.keeps_state,
             now=now,
-            endings=await all_endings(service.config, service.record_of, ends.of_credential, soon_at=now) if path == "/" else (),
+            endings=await all_endings(service.config, service.record_of, expiries.credential_expiries, soon_at=now)
+            if path == "/"
+            else (),
         )
-        return await stream(request, encoded(overview(self.site, page)), headers=_HTML)
+        return await stream(request, encoded(overview(self.urls, page)), headers=_HTML)
 
 
 def _page(markup: Html) -> web.Response:

@@ -15,11 +15,11 @@ from exporter.config.dump import effective_module
 from exporter.config.model import Config, Module, Target
 from exporter.core.model import ProbeReport
 from exporter.core.suggestions import nearest
-from exporter.presentation.text import seconds, transcript
+from exporter.presentation.probe_text import seconds, transcript
 from exporter.state.records import unsteady_at
 from exporter.web.access import wants_transcript
 from exporter.web.handlers.probe_cache import CachedReport, Limit, ProbeCache, ProbeDemand, RetryLater, limit_of
-from exporter.web.interfaces import Service
+from exporter.web.interfaces import ExporterService
 from exporter.web.options import WebOptions
 from exporter.web.server.negotiation import OPENMETRICS, TEXT, accepts_openmetrics, header
 
@@ -27,7 +27,7 @@ _TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 _NO_REPORT = (
     "No report: the probe did not end in time, or the exporter was too busy. The vault was not tested. Try again later.\n"
 )
-_NOT_NOW = (
+_PROBED_RECENTLY = (
     "No report: another probe of this target is running, or ended less than min_interval ago. The vault was not tested. "
     "Try again in {} s.\n"
 )
@@ -36,7 +36,7 @@ _SHOWN = 80
 _MOST_COMPARED = 200
 
 
-class UnknownNameError(ValueError):
+class NotConfiguredError(ValueError):
     """An unknown target or module, or a pair that is not configured.
 
     The message is one line.
@@ -46,7 +46,7 @@ class UnknownNameError(ValueError):
 class ProbeHandler:
     """The handler of `/probe` and its cache."""
 
-    def __init__(self, service: Service, options: WebOptions) -> None:
+    def __init__(self, service: ExporterService, options: WebOptions) -> None:
         self._service = service
         self._offset = options.timeout_offset
         self._cache = ProbeCache(self._probe, min_interval=lambda: service.config.settings.min_interval)
@@ -55,7 +55,7 @@ class ProbeHandler:
         config = self._service.config
         try:
             target, module = select_probe(config, request.query)
-        except UnknownNameError as error:
+        except NotConfiguredError as error:
             return web.Response(status=400, text=f"{error}\n")
         limit = limit_of(request.headers.get(_TIMEOUT_HEADER), offset=self._offset, target_timeout=target.timeout)
         about = target, module, config.credentials[target.credential], config.settings.vantage
@@ -67,7 +67,7 @@ class ProbeHandler:
             return web.Response(status=503, text=_NO_REPORT)
         if isinstance(cached, RetryLater):
             later = str(max(1, math.ceil(cached.seconds)))
-            return web.Response(status=503, text=_NOT_NOW.format(later), headers={hdrs.RETRY_AFTER: later})
+            return web.Response(status=503, text=_PROBED_RECENTLY.format(later), headers={hdrs.RETRY_AFTER: later})
         if wants_transcript(request.query):
             return web.Response(text=self._debug(target, module, cached))
         openmetrics = accepts_openmetrics(header(request, hdrs.ACCEPT))
@@ -97,16 +97,18 @@ def select_probe(config: Config, query: Mapping[str, str]) -> tuple[Target, Modu
     """
     name = query.get("target", "")
     if not name:
-        raise UnknownNameError("the parameter target is missing: request /probe?target=NAME with the name of a configured target")
+        raise NotConfiguredError(
+            "the parameter target is missing: request /probe?target=NAME with the name of a configured target"
+        )
     target = config.targets.get(name)
     if target is None:
-        raise UnknownNameError(f"unknown target {_quoted(name)}{_hint(name, config.targets)}")
+        raise NotConfiguredError(f"unknown target {_quoted(name)}{_hint(name, config.targets)}")
     wanted = query.get("module") or target.module
     module = config.modules.get(wanted)
     if module is None:
-        raise UnknownNameError(f"unknown module {_quoted(wanted)}{_hint(wanted, config.modules)}")
+        raise NotConfiguredError(f"unknown module {_quoted(wanted)}{_hint(wanted, config.modules)}")
     if not target.allows(module.name):
-        raise UnknownNameError(
+        raise NotConfiguredError(
             f"module {_quoted(wanted)} is not for target {_quoted(name)}: omit the parameter module, "
             "or list the module under the target's modules in the configuration"
         )

@@ -169,12 +169,12 @@ class ProbeCache:
             async with asyncio.timeout(demand.limit.remaining):
                 return await self._report_for(demand)
         except TimeoutError:
-            flight = self._in_flight(demand)
+            flight = self._find_in_flight(demand)
             queued = flight is not None and not flight.began
             return RetryLater(self._wait(demand)) if queued else None
 
     async def _report_for(self, demand: ProbeDemand) -> CachedReport | RetryLater | None:
-        while (flight := self._in_flight(demand)) is not None:
+        while (flight := self._find_in_flight(demand)) is not None:
             report = await self._report_of(flight, demand)
             if _whole(report) or not demand.limit.allows_more_than(flight.demand.limit):
                 return None if report is None else CachedReport(report=report)
@@ -187,7 +187,7 @@ class ProbeCache:
         report = await self._report_of(self._enqueue(demand), demand)
         return None if report is None else CachedReport(report=report)
 
-    def _in_flight(self, demand: ProbeDemand) -> _InFlightProbe | None:
+    def _find_in_flight(self, demand: ProbeDemand) -> _InFlightProbe | None:
         return next((flight for flight in self._queues.get(demand.target, ()) if flight.demand.same_probe(demand)), None)
 
     async def _report_of(self, flight: _InFlightProbe, demand: ProbeDemand) -> ProbeReport | None:

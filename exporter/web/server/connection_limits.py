@@ -46,12 +46,12 @@ class HeldConnections:
         self._count += connection not in own
         own[connection] = None
 
-    def _of(self, address: str) -> Collection[Connection]:
+    def _connections_of(self, address: str) -> Collection[Connection]:
         return self._taken.get(address, ())
 
     def _excess(self, connection: Connection) -> int:
         """Return how many places its address has above the share that is kept for it."""
-        return len(self._of(connection.address)) - connection.share(self.most)
+        return len(self._connections_of(connection.address)) - connection.share(self.most)
 
     def _make_room(self, may_be_cut: Callable[[Connection], bool]) -> bool:
         """Cut a client of the address with the most places above its share.
@@ -76,10 +76,10 @@ class UnfinishedResponses(HeldConnections):
 
     def take(self, connection: Connection) -> bool:
         """Take a place; return False if none is free and none can be freed."""
-        own, is_owed = len(self._of(connection.address)), self._excess(connection) < 0
+        own, is_owed = len(self._connections_of(connection.address)), self._excess(connection) < 0
 
         def may_be_cut(each: Connection) -> bool:
-            has_more = len(self._of(each.address)) > own + 1
+            has_more = len(self._connections_of(each.address)) > own + 1
             return has_more or each.stalled_seconds > STALLED_SECONDS or (is_owed and self._excess(each) > 0)
 
         if self.most and len(self) >= self.most and not self._make_room(may_be_cut):
@@ -109,7 +109,7 @@ class ConnectionLimiter(HeldConnections):
 
         A busy connection yields only to a known address below its share.
         """
-        self._cut_down(_waiting(self._of(connection.address)), self._most_waiting_of_one - 1)
+        self._cut_down(_waiting(self._connections_of(connection.address)), self._most_waiting_of_one - 1)
         waiting = _waiting(self.all())
         self._cut_down(waiting, min(self._most_waiting, self.most - len(self) + len(waiting)) - 1)
         is_owed = self._excess(connection) < 0
@@ -123,7 +123,7 @@ class ConnectionLimiter(HeldConnections):
 
         Half of all places remain for others.
         """
-        busy = sum(each.busy for each in self._of(connection.address))
+        busy = sum(each.busy for each in self._connections_of(connection.address))
         return busy <= max(1, min(self._most_busy_of_one, self.most // 2))
 
     def _cut_down(self, waiting: list[Connection], most: int) -> None:

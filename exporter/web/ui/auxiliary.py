@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from exporter.core.auxiliary import AuxiliaryResult, Identity
 from exporter.core.checks import BY_NAME
+from exporter.core.checks.check_owner import owner_of
 from exporter.core.checks.model import CheckRun
-from exporter.core.checks.routing import owner_of
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.readiness import deciding_failure
 from exporter.presentation import wording
@@ -34,7 +34,7 @@ def auxiliary_section(view: TargetView) -> Iterator[Child]:
     """Yield the configured auxiliary probes with their last results."""
     results = () if view.record is None else wording.auxiliary_results(view.target, view.record, now=view.now)
     if results:
-        advised = () if view.record is None else wording.auxiliary_advice(view.target, view.record, results)
+        advised = () if view.record is None else wording.auxiliary_actions(view.target, view.record, results)
         rows = [_auxiliary_row(view, identity, result, actions) for identity, result, actions in advised]
         yield element("h2", "Auxiliary probes")
         yield table(_AUXILIARY_COLUMNS, rows, caption="Auxiliary probes never change the verdict.")
@@ -44,16 +44,16 @@ def vault_sections(view: TargetView) -> Iterator[Child]:
     """Yield the last known facts of the key and of the network path."""
     if view.record is not None:
         yield section("Key in the vault", _key(view))
-        yield section("Network path to the vault", wording.about_path(view.record.vault, view.module.expect_path))
+        yield section("Network path to the vault", wording.path_lines(view.record.vault, view.module.expect_path))
 
 
-def ends_table(view: TargetView, ends: Mapping[str, Sequence[CredentialExpiry]]) -> Iterator[Child]:
+def expiries_table(view: TargetView, expiries: Mapping[str, Sequence[CredentialExpiry]]) -> Iterator[Child]:
     """Yield the table of expiry dates.
 
-    `ends` is by credential, empty if no source was looked up.
+    `expiries` is by credential, empty if no source was looked up.
     """
     yield element("h2", "Credential expiry")
-    rows = [_end(view, end) for end in wording.expiry_lines(ends, now=view.now)]
+    rows = [_expiry_row(view, expiry) for expiry in wording.expiry_lines(expiries, now=view.now)]
     yield table(_EXPIRY_COLUMNS, rows, caption="One row per source. After a failed lookup the previous answer is kept.")
 
 
@@ -79,8 +79,8 @@ def failed_checks(view: TargetView, run: CheckRun | None) -> Iterator[Child]:
 
 def _key(view: TargetView) -> Iterator[tuple[str, Child]]:
     if view.record is not None:
-        lines = [*(() if view.record.key is None else wording.about_key(view.record.key))]
-        yield from ((name, prose(value)) for name, value in (*lines, *wording.about_versions(view.target, view.record)))
+        lines = [*(() if view.record.key is None else wording.key_lines(view.record.key))]
+        yield from ((name, prose(value)) for name, value in (*lines, *wording.version_lines(view.target, view.record)))
 
 
 def _auxiliary_row(view: TargetView, identity: Identity, result: AuxiliaryResult | None, actions: tuple[str, ...]) -> Html:
@@ -96,12 +96,12 @@ def _auxiliary_row(view: TargetView, identity: Identity, result: AuxiliaryResult
     )
 
 
-def _end(view: TargetView, end: wording.ExpiryLine) -> Html:
+def _expiry_row(view: TargetView, expiry: wording.ExpiryLine) -> Html:
     return element(
         "tr",
-        element("th", end.credential, scope="row"),
-        cell("Source", end.source),
-        cell("Expires", end.when),
-        cell("Last lookup", when(end.looked_up_at, view.now, absent=""), class_="number"),
-        cell("Note", end.note),
+        element("th", expiry.credential, scope="row"),
+        cell("Source", expiry.source),
+        cell("Expires", expiry.when),
+        cell("Last lookup", when(expiry.looked_up_at, view.now, absent=""), class_="number"),
+        cell("Note", expiry.note),
     )

@@ -8,9 +8,9 @@ from heapq import nsmallest
 from itertools import islice
 
 from exporter.core.causes import TITLES, Cause, Link, cause_of
-from exporter.core.codes.reasons import cause as reason_text
+from exporter.core.codes.cause_text import cause as reason_text
 from exporter.core.model import Step
-from exporter.presentation.text import VAULTS, at_each_vault
+from exporter.presentation.probe_text import VAULTS, vault_actions
 from exporter.state.cause_groups import CauseGroup, linked
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import badge, brief_name, unsteady_badge, when
@@ -26,11 +26,11 @@ _WIDTH, _HEIGHT, _GAP, _LETTERS = 168, 56, 26, 20
 Views = Mapping[str, TargetView]  # by the name of the target
 
 
-def causes_section(site: Urls, groups: Sequence[CauseGroup], views: Views, now: float) -> Iterator[Child]:
+def causes_section(urls: Urls, groups: Sequence[CauseGroup], views: Views, now: float) -> Iterator[Child]:
     """Yield the causes with their size, age and first action."""
     if not groups:
         return
-    yield element("ol", [_cause(site, group, views, now) for group in groups[:SHOWN]], class_="causes", aria_label="Causes")
+    yield element("ol", [_cause(urls, group, views, now) for group in groups[:SHOWN]], class_="causes", aria_label="Causes")
     if len(groups) > SHOWN:
         more = (
             f"{len(groups) - SHOWN} more causes put no more SQL Servers at risk than the last one. The table lists their targets."
@@ -38,7 +38,7 @@ def causes_section(site: Urls, groups: Sequence[CauseGroup], views: Views, now: 
         yield element("p", more)
 
 
-def _cause(site: Urls, group: CauseGroup, views: Views, now: float) -> Html:
+def _cause(urls: Urls, group: CauseGroup, views: Views, now: float) -> Html:
     first = views[group.first]
     code, began = first.failed.code, ["began ", when(group.since, now, absent="an unknown time ago")]
     return element(
@@ -46,8 +46,8 @@ def _cause(site: Urls, group: CauseGroup, views: Views, now: float) -> Html:
         badge(first.urgency) if first.unsteady is None else unsteady_badge(),
         element("h2", title_of(group.cause, len({name for name, _ in group.parts})), title=group.cause.name or None),
         element("span", began if first.unsteady is None else str(first.unsteady), class_="age"),
-        None if code is None else element("span", brief_code(site, code), class_="code"),
-        element("p", size_of(group), ". ", _behind(site, group, views)),
+        None if code is None else element("span", brief_code(urls, code), class_="code"),
+        element("p", size_of(group), ". ", _affected(urls, group, views)),
         _action(group, views),
         class_="bad-edge" if first.urgency is Urgency.NOT_READY else None,
         data_key=group.cause.id,
@@ -63,7 +63,7 @@ def _action(group: CauseGroup, views: Views) -> Child:
         replace(view, target=replace(view.target, name=group.first)) for view in map(views.__getitem__, islice(parts, VAULTS))
     )
     actions = list(dict.fromkeys(view.actions[0] for view in named if view.actions))
-    return copyable(*at_each_vault(actions, vaults=len(parts))) if actions else None
+    return copyable(*vault_actions(actions, vaults=len(parts))) if actions else None
 
 
 def title_of(cause: Cause, several: int = 1) -> str:
@@ -89,12 +89,12 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _behind(site: Urls, group: CauseGroup, views: Views) -> Child:
+def _affected(urls: Urls, group: CauseGroup, views: Views) -> Child:
     """Return links to the few targets of a cause, or to the list of many."""
     if len(group.targets) > _NAMED:
-        return link(site.targets([("cause", group.cause.id)]), f"Show {_count(len(group.targets), 'target')}")
+        return link(urls.targets([("cause", group.cause.id)]), f"Show {_count(len(group.targets), 'target')}")
     links = [
-        link(site.target(view.target.name), view.target.name)
+        link(urls.target(view.target.name), view.target.name)
         for view in sorted(map(views.__getitem__, group.targets), key=_order)
     ]
     return ["Target" if len(links) == 1 else "Targets", " ", links[0], [(", ", each) for each in links[1:]]]

@@ -12,7 +12,7 @@ from statistics import median
 
 from exporter.core.model import Phase, ProbeReport, Step, StepResult
 from exporter.core.readiness import State
-from exporter.presentation.text import seconds
+from exporter.presentation.probe_text import seconds
 from exporter.state.failures import LETTERS
 from exporter.state.records import RECENT
 from exporter.web.ui.html import Child, Html, element

@@ -8,31 +8,31 @@ from functools import cache
 from exporter.core.codes import CODES, ConnectorError, both_numbers
 from exporter.core.codes.explanation import Explanation
 from exporter.core.codes.render import OWNERS, effect, elsewhere, visibility
-from exporter.core.codes.unknown import KINDS, OTHERWISE
-from exporter.core.codes.unknown import unknown as why_unknown
+from exporter.core.codes.unknown_text import KINDS, OTHERWISE
+from exporter.core.codes.unknown_text import unknown as why_unknown
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.layout import Urls, cell, facts, link, page, prose, table
 
 
-def explain_page(site: Urls, rows: Sequence[ConnectorError]) -> Html:
+def explain_page(urls: Urls, rows: Sequence[ConnectorError]) -> Html:
     """Render one code, or the two that share a symbol; `rows` is not empty."""
     title = f"{both_numbers(rows[0].code)} {rows[0].symbol}"
-    return page(site, title, [_code(row) for row in rows], at="/explain")
+    return page(urls, title, [_code(row) for row in rows], at="/explain")
 
 
-def explanation_page(site: Urls, found: Explanation) -> Html:
+def explanation_page(urls: Urls, explanation: Explanation) -> Html:
     """Render the explanation of a message, number or reason, with links to its codes."""
     return page(
-        site,
-        found.title,
-        element("p", prose(found.summary)),
-        element("p", prose(effect(found))) if effect(found) else None,
-        *_list("Likely causes, most likely first", found.causes),
-        *_list("What to do, in this order", found.actions),
-        *_commands(found.commands),
-        element("h2", "Codes") if found.rows else None,
-        element("ul", [element("li", link(site.code(row.code), f"{row.code} {row.symbol}")) for row in found.rows])
-        if found.rows
+        urls,
+        explanation.title,
+        element("p", prose(explanation.summary)),
+        element("p", prose(effect(explanation))) if effect(explanation) else None,
+        *_list("Likely causes, most likely first", explanation.causes),
+        *_list("What to do, in this order", explanation.actions),
+        *_commands(explanation.commands),
+        element("h2", "Codes") if explanation.rows else None,
+        element("ul", [element("li", link(urls.code(row.code), f"{row.code} {row.symbol}")) for row in explanation.rows])
+        if explanation.rows
         else None,
         at="/explain",
     )
@@ -46,44 +46,44 @@ def _commands(lines: tuple[str, ...]) -> tuple[Html, ...]:
     return (element("h2", "Commands"), element("pre", "\n".join(lines))) if lines else ()
 
 
-def codes_page(site: Urls, unknown: str) -> Html:
+def codes_page(urls: Urls, unknown: str) -> Html:
     """Render all codes and a search field; `unknown` is a search text without a match."""
     why = why_unknown(unknown)
     notice = element("p", f"{why[0].upper()}{why[1:]}", class_="notice", role="alert")
     return page(
-        site,
+        urls,
         "Connector codes",
         element("p", f"Explains {KINDS}."),
-        _form(site, unknown),
+        _form(urls, unknown),
         notice if unknown else None,
         *(_list("For a failure that no table lists, check in this order", OTHERWISE) if unknown else ()),
-        _table(site),
+        _table(urls),
         at="/explain",
     )
 
 
 @cache
-def _table(site: Urls) -> Html:
+def _table(urls: Urls) -> Html:
     """Return the table of all codes, which never changes."""
     columns = ("Code", "What it means", "Symbol", "Counterpart code", "Who can repair it")
-    return table(columns, [_listed(site, row) for row in CODES], caption="All codes.", name="codes")
+    return table(columns, [_listed(urls, row) for row in CODES], caption="All codes.", name="codes")
 
 
-def _form(site: Urls, text: str) -> Html:
+def _form(urls: Urls, text: str) -> Html:
     field = element("input", id="code", name="code", value=text, size=20, autocomplete="off", spellcheck="false")
     return element(
         "form",
         element("div", element("label", "Code, message or log line", for_="code"), field),
         element("button", "Explain", type="submit"),
-        action=site.to("/explain"), method="get", class_="filters", role="search", aria_label="Find a code",
+        action=urls.to("/explain"), method="get", class_="filters", role="search", aria_label="Find a code",
     )  # fmt: skip
 
 
-def _listed(site: Urls, row: ConnectorError) -> Html:
-    counterpart: Child = "" if row.counterpart is None else link(site.code(row.counterpart), row.counterpart)
+def _listed(urls: Urls, row: ConnectorError) -> Html:
+    counterpart: Child = "" if row.counterpart is None else link(urls.code(row.counterpart), row.counterpart)
     return element(
         "tr",
-        element("th", link(site.code(row.code), row.code), scope="row"),
+        element("th", link(urls.code(row.code), row.code), scope="row"),
         cell("What it means", prose(row.summary)),
         cell("Symbol", element("code", row.symbol)),
         cell("Counterpart code", counterpart),

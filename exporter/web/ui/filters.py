@@ -22,21 +22,21 @@ _ORDERS = {
 }
 
 
-def filters(site: Urls, choice: TargetQuery, fleet: Fleet) -> Html:
+def filters(urls: Urls, query: TargetQuery, fleet: Fleet) -> Html:
     """Render the form, filled with the current query."""
     verdicts = [("", "any"), *((name, name.replace("_", " ")) for name in VERDICTS)]
     return element(
         "form",
-        _field("q", "Search", _input("q", choice.words, type_="search", placeholder="name, SQL Server, host, 3303", size=28)),
-        _field("verdict", "State", _select("verdict", verdicts, choice.verdict)),
-        _field("code", "Code", _input("code", choice.code, suggestions=_codes(fleet), size=8)),
-        [_field(f"label{n}", "Label", _input("label", each, identity=f"label{n}")) for n, each in enumerate(choice.labels)],
+        _field("q", "Search", _input("q", query.words, type_="search", placeholder="name, SQL Server, host, 3303", size=28)),
+        _field("verdict", "State", _select("verdict", verdicts, query.verdict)),
+        _field("code", "Code", _input("code", query.code, suggestions=_codes(fleet), size=8)),
+        [_field(f"label{n}", "Label", _input("label", each, identity=f"label{n}")) for n, each in enumerate(query.labels)],
         _field("label", "Label", _input("label", "", suggestions=((each, "") for each in fleet.labels), placeholder="team=dba")),
-        _field("sort", "Order", _select("sort", _orders(choice, fleet), choice.sort)),
-        element("input", type="hidden", name="cause", value=choice.cause) if choice.cause else None,
+        _field("sort", "Order", _select("sort", _orders(query, fleet), query.sort)),
+        element("input", type="hidden", name="cause", value=query.cause) if query.cause else None,
         element("button", "Show", type="submit"),
-        None if choice.everything else link(site.targets(), "Show all"),
-        action=site.targets(),
+        None if query.everything else link(urls.targets(), "Show all"),
+        action=urls.targets(),
         method="get",
         class_="filters",
         role="search",
@@ -44,20 +44,20 @@ def filters(site: Urls, choice: TargetQuery, fleet: Fleet) -> Html:
     )
 
 
-def found(site: Urls, choice: TargetQuery, fleet: Fleet) -> Child:
+def match_count(urls: Urls, query: TargetQuery, fleet: Fleet) -> Child:
     """Return the number of matches, and what the text stands for; None without a filter."""
-    if choice.everything:
+    if query.everything:
         return None
-    return element("p", f"{len(fleet.shown)} of {fleet.total} targets match.", _meaning(site, choice.code or choice.words))
+    return element("p", f"{len(fleet.shown)} of {fleet.total} targets match.", _meaning(urls, query.code or query.words))
 
 
-def _meaning(site: Urls, searched: str) -> Child:
+def _meaning(urls: Urls, searched: str) -> Child:
     """Link the explanation of a code, message or log line; None if the text is none."""
     known = explain(searched) if searched else None
     if known is None:
         return None
     title = known.title or f"{both_numbers(known.rows[0].code)} {known.rows[0].symbol}"
-    return [" Understood as ", link(site.to("/explain", code=searched), title), "."]
+    return [" Understood as ", link(urls.to("/explain", code=searched), title), "."]
 
 
 def _field(identity: str, label: str, control: Child) -> Html:
@@ -92,10 +92,10 @@ def _select(name: str, options: Iterable[tuple[str, str]], chosen: str) -> Html:
     )
 
 
-def _orders(choice: TargetQuery, fleet: Fleet) -> Iterable[tuple[str, str]]:
+def _orders(query: TargetQuery, fleet: Fleet) -> Iterable[tuple[str, str]]:
     """Yield the sort orders, always with the current one."""
     yield from ((order.value, words) for order, words in _ORDERS.items())
-    names = dict.fromkeys((*fleet.label_names, choice.by_label) if choice.by_label else fleet.label_names)
+    names = dict.fromkeys((*fleet.label_names, query.by_label) if query.by_label else fleet.label_names)
     yield from ((f"{BY_LABEL}{name}", f"label {name}") for name in names)
 
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 
 from exporter.config.model import Target
 from exporter.core import durations
-from exporter.core.codes.reasons import cause
+from exporter.core.codes.cause_text import cause
 from exporter.core.readiness import deciding_failure
-from exporter.presentation import text as transcript
+from exporter.presentation import probe_text as transcript
 from exporter.presentation.payloads import earlier
 from exporter.state.failures import FailureSummary
 from exporter.state.history import HistoryEntry
@@ -22,41 +22,41 @@ from exporter.web.ui.view_models import TargetView
 
 _HISTORY_COLUMNS = ("Started", "Result", "Took", "Code", "Step and cause")
 _EARLIER_COLUMNS = ("Started", "Code", "Step and reason", "HTTP status", "Request id")
-_DRAWN = 120  # probes in the sparkline
+_MAX_POINTS = 120  # probes in the sparkline
 
 
-def history_section(site: Urls, view: TargetView, history: Sequence[HistoryEntry]) -> Iterator[Html]:
+def history_section(urls: Urls, view: TargetView, history: Sequence[HistoryEntry]) -> Iterator[Html]:
     """`history` newest first."""
-    drawn = [Point(report.duration, not report.success) for report in (entry.report for entry in history[:_DRAWN])]
-    yield text([element("h2", "History"), sparkline(drawn[::-1])])
+    points = [Point(report.duration, not report.success) for report in (entry.report for entry in history[:_MAX_POINTS])]
+    yield text([element("h2", "History"), sparkline(points[::-1])])
     yield table_head(_HISTORY_COLUMNS, caption="Newest first. Failed probes stay longer than successful ones.", name="history")
     for entry in history:
-        yield _remembered(site, view.target, entry)
-    yield Html(table_foot() + text(_earlier(site, earlier(view.record, history))))
+        yield _remembered(urls, view.target, entry)
+    yield Html(table_foot() + text(_earlier(urls, earlier(view.record, history))))
 
 
-def _remembered(site: Urls, target: Target, entry: HistoryEntry) -> Html:
+def _remembered(urls: Urls, target: Target, entry: HistoryEntry) -> Html:
     report = entry.report
     failure = deciding_failure(report)
     result = element("span", "success" if report.success else "failed", class_="good-ink" if report.success else "bad-ink")
     return element(
         "tr",
-        element("th", link(site.probe(target.name, entry.id), durations.moment(report.started_at)), scope="row", class_="number"),
+        element("th", link(urls.probe(target.name, entry.id), durations.moment(report.started_at)), scope="row", class_="number"),
         cell("Result", result),
         cell("Took", transcript.seconds(report.duration), class_="number"),
-        cell("Code", code_link(site, failure.code) if failure is not None and failure.code is not None else "none"),
+        cell("Code", code_link(urls, failure.code) if failure is not None and failure.code is not None else "none"),
         cell("Step and cause", "" if failure is None else f"{failure.step.value}: {cause(failure.reason, failure.step)}"),
         data_key=entry.id,
     )
 
 
-def _earlier(site: Urls, failures: Sequence[FailureSummary]) -> Child:
+def _earlier(urls: Urls, failures: Sequence[FailureSummary]) -> Child:
     """Yield failures before the last restart, if --state.dir kept any."""
     rows = [
         element(
             "tr",
             element("th", durations.moment(each.at), scope="row", class_="number"),
-            cell("Code", "none" if each.code is None else code_link(site, each.code)),
+            cell("Code", "none" if each.code is None else code_link(urls, each.code)),
             cell("Step and reason", ", ".join(filter(None, (each.step, each.reason)))),
             cell("HTTP status", "" if each.http_status is None else each.http_status),
             cell("Request id", each.request_id),

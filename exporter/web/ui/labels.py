@@ -8,7 +8,7 @@ from exporter.core import readiness as core_verdict
 from exporter.core.codes import both_numbers
 from exporter.core.durations import moment
 from exporter.core.model import Outcome, StepResult, Vantage
-from exporter.presentation.expiring import BACKUP_AGE, Ending, EndingKind
+from exporter.presentation.expiries import BACKUP_AGE, Ending, EndingKind
 from exporter.web.ui.html import Html, element
 from exporter.web.ui.view_models import TargetView, Urgency
 
@@ -38,7 +38,7 @@ def outcome(result: StepResult) -> Html:
 
 def verdict(view: TargetView, vantage: Vantage) -> str:
     """Return the verdict and its deciding failed step, else the first failed one."""
-    text = core_verdict.in_words(view.readiness, vantage)
+    text = core_verdict.readiness_text(view.readiness, vantage)
     if view.readiness.ready is None:
         return text
     failure = view.failure if view.readiness.ready else view.blocking
@@ -71,7 +71,7 @@ def when(at: float | None, now: float, *, absent: str = "never") -> Html:
     return element("span", absent) if at is None else _time(at, ago(max(0.0, now - at)))
 
 
-def ends_in(ending: Ending, now: float) -> Html:
+def expires_in(ending: Ending, now: float) -> Html:
     """Return when something expires as a span, with the exact time in the tooltip; for a backup its age."""
     if ending.kind is EndingKind.BACKUP:
         made = ending.at - BACKUP_AGE

@@ -53,7 +53,7 @@ class Urls:
         return self.to(f"/static/{name}", v=self.assets)
 
 
-_FOR_PEOPLE = (
+_PAGE_LINKS = (
     ("Status", "/"),
     ("Targets", "/targets"),
     ("Changes", "/changes"),
@@ -61,7 +61,7 @@ _FOR_PEOPLE = (
     ("Documentation", "/docs/"),
     ("Configuration", "/config"),
 )
-_FOR_PROGRAMS = (
+_API_LINKS = (
     ("Metrics", "/metrics"),
     ("JSON", "/api/v1/targets"),
     ("Calendar", "/calendar.ics"),
@@ -72,7 +72,7 @@ _FOR_PROGRAMS = (
 )
 
 
-def head(site: Urls, title: str, *, at: str = "", now: float | None = None, heading: bool = True, script: bool = True) -> Html:
+def head(urls: Urls, title: str, *, at: str = "", now: float | None = None, heading: bool = True, script: bool = True) -> Html:
     """Render everything before the content.
 
     A long page is sent as `head`, content, `foot`.
@@ -80,21 +80,21 @@ def head(site: Urls, title: str, *, at: str = "", now: float | None = None, head
     `at` is the path of the current entry of the navigation, `now` the Unix time of a page that refreshes. Without `heading`
     the content has it.
     """
-    live_script = element("script", src=site.asset("live.js"), defer=True) if script else ""
+    live_script = element("script", src=urls.asset("live.js"), defer=True) if script else ""
     return Html(
         "<!doctype html>\n"
         '<html lang="en"><head><meta charset="utf-8">'
         + element("meta", name="viewport", content="width=device-width, initial-scale=1")
         + element("title", f"{title} · ekm-exporter")
-        + element("link", rel="icon", href=site.asset("icon.svg"), type="image/svg+xml")
-        + element("link", rel="stylesheet", href=site.asset("style.css"))
+        + element("link", rel="icon", href=urls.asset("icon.svg"), type="image/svg+xml")
+        + element("link", rel="stylesheet", href=urls.asset("style.css"))
         + live_script
         + "</head><body>"
         + element("a", "Skip to the content", href="#main", class_="skip")
         + element(
             "header",
-            element("strong", link(site.to("/" if site.served is None else "/docs/"), "ekm-exporter")),
-            _navigation(site, _FOR_PEOPLE, "Main", at),
+            element("strong", link(urls.to("/" if urls.served is None else "/docs/"), "ekm-exporter")),
+            _navigation(urls, _PAGE_LINKS, "Main", at),
             None if now is None else _clock(now),
         )
         + f'<main id="main" tabindex="-1" data-every="{REFRESH_SECONDS}">'
@@ -102,22 +102,22 @@ def head(site: Urls, title: str, *, at: str = "", now: float | None = None, head
     )
 
 
-def foot(site: Urls) -> Html:
-    programs = _navigation(site, _FOR_PROGRAMS, "For programs", "")
-    return Html("</main>" + element("footer", programs, element("p", f"ekm-exporter {site.version}")) + "</body></html>\n")
+def foot(urls: Urls) -> Html:
+    programs = _navigation(urls, _API_LINKS, "For programs", "")
+    return Html("</main>" + element("footer", programs, element("p", f"ekm-exporter {urls.version}")) + "</body></html>\n")
 
 
-def _navigation(site: Urls, entries: Iterable[tuple[str, str]], label: str, at: str) -> Html:
+def _navigation(urls: Urls, entries: Iterable[tuple[str, str]], label: str, at: str) -> Html:
     shown = (
-        element("li", element("a", name, href=site.to(path), aria_current="page" if path == at else None))
+        element("li", element("a", name, href=urls.to(path), aria_current="page" if path == at else None))
         for name, path in entries
-        if site.served is None or path in site.served
+        if urls.served is None or path in urls.served
     )
     return element("nav", element("ul", shown), aria_label=label)
 
 
-def page(site: Urls, title: str, *content: Child, at: str = "", now: float | None = None) -> Html:
-    return Html(head(site, title, at=at, now=now) + text(content) + foot(site))
+def page(urls: Urls, title: str, *content: Child, at: str = "", now: float | None = None) -> Html:
+    return Html(head(urls, title, at=at, now=now) + text(content) + foot(urls))
 
 
 def live(identity: str, *content: Child) -> Html:
@@ -174,14 +174,14 @@ def prose(words: str) -> Html:
     return text(element("code", piece) if odd else piece for piece, odd in ((p, n % 2) for n, p in enumerate(pieces)))
 
 
-def brief_code(site: Urls, code: int) -> Html:
+def brief_code(urls: Urls, code: int) -> Html:
     """Return both numbers, linked to the page of the code; the tooltip has the symbol."""
     entry = BY_CODE[code]
     other = "" if entry.counterpart is None else f" ({entry.counterpart})"
-    return element("a", f"{code}{other}", href=site.code(code), title=f"{both_numbers(code)} {entry.symbol}")
+    return element("a", f"{code}{other}", href=urls.code(code), title=f"{both_numbers(code)} {entry.symbol}")
 
 
-def code_link(site: Urls, code: int) -> Html:
+def code_link(urls: Urls, code: int) -> Html:
     """Return both numbers and the symbol, linked to the page of the code."""
     entry = BY_CODE.get(code)
-    return Html(link(site.code(code), both_numbers(code)) + (text([" ", element("code", entry.symbol)]) if entry else ""))
+    return Html(link(urls.code(code), both_numbers(code)) + (text([" ", element("code", entry.symbol)]) if entry else ""))

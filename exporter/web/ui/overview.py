@@ -9,15 +9,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from exporter.core.model import Vantage
-from exporter.core.readiness import STATES, seen_from
-from exporter.presentation.expiring import NOUNS, Ending, EndingKind
+from exporter.core.readiness import STATES, vantage_text
+from exporter.presentation.expiries import NOUNS, Ending, EndingKind
 from exporter.state.cause_groups import CauseGroup
 from exporter.web.ui.causes import SHOWN, causes_section, ids_by_target
 from exporter.web.ui.expiring import expiring_section
-from exporter.web.ui.filters import filters, found
+from exporter.web.ui.filters import filters, match_count
 from exporter.web.ui.fleet import Fleet
 from exporter.web.ui.html import Child, Html, element, text
-from exporter.web.ui.labels import badge, brief_name, ends_in, not_tested, unsteady_badge
+from exporter.web.ui.labels import badge, brief_name, expires_in, not_tested, unsteady_badge
 from exporter.web.ui.layout import Urls, foot, head, link, live, table_foot, table_head
 from exporter.web.ui.query import UNSTEADY, TargetQuery
 from exporter.web.ui.rows import COLUMNS, target_row
@@ -28,7 +28,7 @@ _ROWS_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class ListPage:
     """One page of a list. Pages count from 1; any requested number is valid.
 
     `now` is a Unix time.
@@ -37,7 +37,7 @@ class Page:
     title: str
     path: str
     fleet: Fleet
-    choice: TargetQuery
+    query: TargetQuery
     vantage: Vantage
     ready: bool
     now: float
@@ -46,7 +46,7 @@ class Page:
 
     @property
     def number(self) -> int:
-        return min(max(self.choice.page, 1), self.count)
+        return min(max(self.query.page, 1), self.count)
 
     @property
     def count(self) -> int:
@@ -59,35 +59,35 @@ class Page:
     @property
     def causes(self) -> Sequence[CauseGroup]:
         """All causes on the status page, or the chosen one."""
-        if self.path != "/" and not self.choice.cause:
+        if self.path != "/" and not self.query.cause:
             return ()
-        return [group for group in self.fleet.causes if self.choice.cause in ("", group.cause.id)]
+        return [group for group in self.fleet.causes if self.query.cause in ("", group.cause.id)]
 
 
-def overview(site: Urls, page: Page) -> Iterator[Html]:
+def overview(urls: Urls, page: ListPage) -> Iterator[Html]:
     """Yield the document in pieces of a few rows."""
     heading = page.path != "/"
-    yield head(site, page.title, at=page.path, now=page.now, heading=heading)
-    yield live("standing", _verdict_section(site, page))
-    yield filters(site, page.choice, page.fleet)
-    yield Html('<div id="list" data-live>' + text(found(site, page.choice, page.fleet)))
-    caption = f"State of the vault side, {seen_from(page.vantage)}. {not_tested()}"
+    yield head(urls, page.title, at=page.path, now=page.now, heading=heading)
+    yield live("standing", _verdict_section(urls, page))
+    yield filters(urls, page.query, page.fleet)
+    yield Html('<div id="list" data-live>' + text(match_count(urls, page.query, page.fleet)))
+    caption = f"State of the vault side, {vantage_text(page.vantage)}. {not_tested()}"
     yield table_head(COLUMNS, caption=caption, name="targets")
     advised = ids_by_target(page.causes[:SHOWN])
     for start in range(0, len(page.shown), _ROWS_AT_ONCE):
         rows = page.shown[start : start + _ROWS_AT_ONCE]
-        yield text(target_row(site, view, page.choice, action=view.target.name not in advised) for view in rows)
-    yield Html(table_foot() + _pages(site, page) + "</div>" + _legend() + foot(site))
+        yield text(target_row(urls, view, page.query, action=view.target.name not in advised) for view in rows)
+    yield Html(table_foot() + _pages(urls, page) + "</div>" + _legend() + foot(urls))
 
 
-def _verdict_section(site: Urls, page: Page) -> Iterator[Child]:
+def _verdict_section(urls: Urls, page: ListPage) -> Iterator[Child]:
     if page.path == "/":
         yield element("h1", _headline(page.fleet), class_="bad-ink" if page.fleet.counts.get(Urgency.NOT_READY) else None)
     counts = page.fleet.counts
     badges = [(urgency.name.lower(), badge(urgency, count=counts.get(urgency, 0))) for urgency in Urgency]
     if page.fleet.targets.unsteady:
         badges.append((UNSTEADY, unsteady_badge(page.fleet.targets.unsteady)))
-    entries = [element("li", link(site.targets([("verdict", name)]), shown)) for name, shown in badges]
+    entries = [element("li", link(urls.targets([("verdict", name)]), shown)) for name, shown in badges]
     yield element(
         "div",
         element("ul", entries, class_="summary", aria_label="Targets by state"),
@@ -99,8 +99,8 @@ def _verdict_section(site: Urls, page: Page) -> Iterator[Child]:
         yield element("p", "The first round of probes has not finished yet.", class_="notice")
     if not page.keeps_state:
         yield element("p", "The state directory cannot be written: a restart loses what is new. See the log.", class_="notice")
-    yield from causes_section(site, page.causes, page.fleet.views, page.now)
-    yield from expiring_section(site, page.endings, page.now)
+    yield from causes_section(urls, page.causes, page.fleet.views, page.now)
+    yield from expiring_section(urls, page.endings, page.now)
 
 
 def _headline(fleet: Fleet) -> str:
@@ -113,12 +113,12 @@ def _headline(fleet: Fleet) -> str:
     return f"{counted.total if ready else counted.not_ready:,} of {counted.total:,} {noun} {state}{more}"
 
 
-def _causes_count(page: Page) -> Child:
+def _causes_count(page: ListPage) -> Child:
     number = len(page.causes)
     return element("p", element("strong", f"{number:,} cause{'' if number == 1 else 's'}")) if number else None
 
 
-def _next_expiry(page: Page) -> Child:
+def _next_expiry(page: ListPage) -> Child:
     """Return what expires next, if it is soon, with a link to the section.
 
     Azure renews its own TLS certificates, and a backup does not expire, so they are in the section only.
@@ -128,7 +128,7 @@ def _next_expiry(page: Page) -> Child:
     if coming is None:
         return None
     where = link("#expiring", f"{NOUNS[coming.kind]} {brief_name(coming.name)}")
-    return element("p", "Next expiry: ", element("strong", ends_in(coming, page.now)), ", ", where)
+    return element("p", "Next expiry: ", element("strong", expires_in(coming, page.now)), ", ", where)
 
 
 def _legend() -> Html:
@@ -136,12 +136,12 @@ def _legend() -> Html:
     return element("details", element("summary", "What the states mean"), element("dl", meanings), id="states")
 
 
-def _pages(site: Urls, page: Page) -> Html:
+def _pages(urls: Urls, page: ListPage) -> Html:
     if page.count == 1:
         return Html("")
 
     def to(number: int, words: str) -> Html:
-        return link(site.targets([*page.choice.parameters(), ("page", number)]), words)
+        return link(urls.targets([*page.query.parameters(), ("page", number)]), words)
 
     before = to(page.number - 1, "Previous") if page.number > 1 else None
     after = to(page.number + 1, "Next") if page.number < page.count else None

@@ -105,15 +105,15 @@ def read(query: Iterable[tuple[str, str]], targets: Iterable[Target]) -> TargetQ
     )
 
 
-def matcher(choice: TargetQuery) -> Callable[[TargetView], bool]:
+def matcher(query: TargetQuery) -> Callable[[TargetView], bool]:
     """Return the filter as a function, prepared once."""
-    words, labels = choice.words.casefold().split(), [_pair(each) for each in choice.labels]
-    by_code, by_words = _failures(choice.code), _failures(choice.words)
+    words, labels = query.words.casefold().split(), [_pair(each) for each in query.labels]
+    by_code, by_words = _failures(query.code), _failures(query.words)
 
     def matches(view: TargetView) -> bool:
-        if choice.verdict and not VERDICTS[choice.verdict](view):
+        if query.verdict and not VERDICTS[query.verdict](view):
             return False
-        if choice.code and not by_code(view.failure):
+        if query.code and not by_code(view.failure):
             return False
         if not all(_has(view.target, *label) for label in labels):
             return False
@@ -122,9 +122,9 @@ def matcher(choice: TargetQuery) -> Callable[[TargetView], bool]:
     return matches
 
 
-def key_of(choice: TargetQuery) -> Callable[[TargetView], tuple[Any, ...]]:
+def key_of(query: TargetQuery) -> Callable[[TargetView], tuple[Any, ...]]:
     """Return the sort key; unknown values come last."""
-    return _by_label(choice.by_label) if choice.by_label else _KEYS[choice.order]
+    return _label_key(query.by_label) if query.by_label else _KEYS[query.order]
 
 
 def _label_to_sort_by(sort: str, targets: Iterable[Target]) -> str:
@@ -133,7 +133,7 @@ def _label_to_sort_by(sort: str, targets: Iterable[Target]) -> str:
     return name if name and any(_has(target, name, None) for target in targets) else ""
 
 
-def _by_label(name: str) -> Callable[[TargetView], tuple[Any, ...]]:
+def _label_key(name: str) -> Callable[[TargetView], tuple[Any, ...]]:
     """Sort by the target's own label, else by the first label of its SQL Servers."""
 
     def key(view: TargetView) -> tuple[Any, ...]:

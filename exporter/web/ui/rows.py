@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from exporter.core.codes.reasons import cause, open_detail
+from exporter.core.codes.cause_text import cause, open_detail
 from exporter.core.credential_expiry import Source
 from exporter.core.readiness import WHY, deciding_failure
-from exporter.presentation.expiring import NOUNS
+from exporter.presentation.expiries import NOUNS
 from exporter.web.ui.auxiliary import marks
 from exporter.web.ui.charts import state_bar
 from exporter.web.ui.html import Child, Html, element
-from exporter.web.ui.labels import badge, brief_name, ends_in, when
+from exporter.web.ui.labels import badge, brief_name, expires_in, when
 from exporter.web.ui.layout import Urls, brief_code, cell, link, prose
 from exporter.web.ui.query import TargetQuery
 from exporter.web.ui.view_models import TargetView
@@ -20,22 +20,22 @@ COLUMNS = ("SQL Server", "State", "Since", "Cause", "Last 40 probes", "Next expi
 _SERVERS = 3  # shown in a row
 
 
-def target_row(site: Urls, view: TargetView, choice: TargetQuery, *, action: bool) -> Html:
+def target_row(urls: Urls, view: TargetView, query: TargetQuery, *, action: bool) -> Html:
     """Render a target, with its first action if `action`; a label links to the targets with that label."""
     target = view.target
     return element(
         "tr",
-        element("th", _servers(site, view), scope="row"),
+        element("th", _servers(urls, view), scope="row"),
         cell("State", badge(view.urgency), marks(view)),
         cell("Since", when(view.since, view.now, absent="unknown"), class_="number"),
-        cell("Cause", _cause(site, view, action=action)),
+        cell("Cause", _cause(urls, view, action=action)),
         cell("Last 40 probes", _last_probes(view), class_="number"),
         cell("Next expiry", _next_expiry(view), class_="number"),
         cell(
             "Target",
-            element("div", link(site.target(target.name), target.name)),
+            element("div", link(urls.target(target.name), target.name)),
             element(
-                "div", element("span", brief_name(target.vault), title=target.vault), _labels(site, view, choice), class_="quiet"
+                "div", element("span", brief_name(target.vault), title=target.vault), _labels(urls, view, query), class_="quiet"
             ),
         ),
         data_key=target.name,
@@ -50,13 +50,13 @@ def copyable(words: str, commands: Sequence[str] = ()) -> Html:
     return element("div", action, button, lines if commands else None, data_copy=True)
 
 
-def _servers(site: Urls, view: TargetView) -> Iterator[Child]:
+def _servers(urls: Urls, view: TargetView) -> Iterator[Child]:
     instances = view.target.instances
     if not instances:
         yield element("span", "no SQL Server named", class_="quiet")
     yield from (element("div", _server(each)) for each in instances[:_SERVERS])
     if len(instances) > _SERVERS:
-        yield element("div", link(site.target(view.target.name), f"and {len(instances) - _SERVERS} more"), class_="quiet")
+        yield element("div", link(urls.target(view.target.name), f"and {len(instances) - _SERVERS} more"), class_="quiet")
 
 
 def _server(labels: Mapping[str, str]) -> Iterator[Child]:
@@ -65,12 +65,12 @@ def _server(labels: Mapping[str, str]) -> Iterator[Child]:
     yield [" ", element("span", others, class_="quiet")] if others else None
 
 
-def _labels(site: Urls, view: TargetView, choice: TargetQuery) -> Child:
+def _labels(urls: Urls, view: TargetView, query: TargetQuery) -> Child:
     labels = [f"{name}={value}" for name, value in view.target.labels.items()]
-    return [(" ", link(site.targets(choice.and_label(each).parameters()), each)) for each in labels]
+    return [(" ", link(urls.targets(query.and_label(each).parameters()), each)) for each in labels]
 
 
-def _cause(site: Urls, view: TargetView, *, action: bool) -> Iterator[Child]:
+def _cause(urls: Urls, view: TargetView, *, action: bool) -> Iterator[Child]:
     failure = None if view.report is None else deciding_failure(view.report)
     if view.readiness.ready is None:
         yield element("div", WHY[view.readiness.why])
@@ -81,7 +81,7 @@ def _cause(site: Urls, view: TargetView, *, action: bool) -> Iterator[Child]:
         return
     yield element("div", cause(reason, step))
     last = "" if view.unsteady is None else ", but the last probe succeeded"
-    yield element("div", brief_code(site, code), f" in step {step.value}{last}", class_="quiet")
+    yield element("div", brief_code(urls, code), f" in step {step.value}{last}", class_="quiet")
     yield element("div", open_detail(failure), class_="quiet") if failure is not None and open_detail(failure) else None
     yield copyable(view.actions[0]) if action and view.actions else None
 
@@ -98,7 +98,7 @@ def _next_expiry(view: TargetView) -> Iterator[Child]:
         yield element("div", view.wrong, class_="quiet") if view.wrong else None
         return
     noun, expired = NOUNS[view.ending.kind], view.ending.has_expired(view.now)
-    yield element("span", when(view.ending.at, view.now), class_="bad-ink") if expired else ends_in(view.ending, view.now)
+    yield element("span", when(view.ending.at, view.now), class_="bad-ink") if expired else expires_in(view.ending, view.now)
     refused = ", refused by Entra ID" if view.ending.source == Source.ENTRA else ""
     yield element("div", f"{noun} expired{refused}" if expired else noun, class_="quiet")
     yield element("div", view.wrong, class_="quiet") if view.wrong else None

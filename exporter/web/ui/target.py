@@ -8,16 +8,16 @@ from exporter.config.model import Target
 from exporter.core import durations
 from exporter.core.checks.model import CheckRun
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.reasons import cause, open_detail, owner_of_failure
+from exporter.core.codes.cause_text import cause, open_detail, owner_of_failure
 from exporter.core.codes.render import OWNERS
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
 from exporter.core.readiness import deciding_failure
-from exporter.presentation import text
+from exporter.presentation import probe_text
 from exporter.presentation.wire_log import as_lines, exchanges
 from exporter.state.history import HistoryEntry, ProbeContext
 from exporter.state.records import TargetRecord
-from exporter.web.ui.auxiliary import auxiliary_section, ends_table, failed_checks, marks, vault_sections
+from exporter.web.ui.auxiliary import auxiliary_section, expiries_table, failed_checks, marks, vault_sections
 from exporter.web.ui.causes import chain
 from exporter.web.ui.charts import legend, waterfall
 from exporter.web.ui.history import history_section
@@ -30,37 +30,37 @@ _STEP_COLUMNS = ("Step", "Outcome", "Took", "Timeline and phases", "What it show
 
 
 def target_page(
-    site: Urls,
+    urls: Urls,
     view: TargetView,
     history: Sequence[HistoryEntry],
     *,
-    ends: Mapping[str, Sequence[CredentialExpiry]],
+    expiries: Mapping[str, Sequence[CredentialExpiry]],
     checks: CheckRun | None,
     vantage: Vantage,
 ) -> Iterator[Html]:
     """Yield the document.
 
-    `history` newest first, `ends` by credential, `checks` the last preflight run.
+    `history` newest first, `expiries` by credential, `checks` the last preflight run.
     """
-    yield head(site, view.target.name, at="/targets", now=view.now)
-    yield live("standing", _verdict_section(site, view, vantage))
+    yield head(urls, view.target.name, at="/targets", now=view.now)
+    yield live("standing", _verdict_section(urls, view, vantage))
     yield element(
-        "p", link(site.probe_now(view.target.name), "Probe now"), " and show the transcript. ", _bundle(site, view.target)
+        "p", link(urls.probe_now(view.target.name), "Probe now"), " and show the transcript. ", _bundle(urls, view.target)
     )
-    yield live("known", [_known_facts(site, view, history, ends), failed_checks(view, checks)])
+    yield live("known", [_known_facts(urls, view, history, expiries), failed_checks(view, checks)])
     yield Html('<div id="history" data-live>')
-    yield from history_section(site, view, history)
-    yield Html("</div>" + foot(site))
+    yield from history_section(urls, view, history)
+    yield Html("</div>" + foot(urls))
 
 
-def _verdict_section(site: Urls, view: TargetView, vantage: Vantage) -> Iterator[Child]:
+def _verdict_section(urls: Urls, view: TargetView, vantage: Vantage) -> Iterator[Child]:
     yield element("p", badge(view.urgency), " ", element("strong", verdict(view, vantage)), _since(view), class_="verdict")
     yield chain(view)
     yield marks(view)
-    servers = text.what_depends(view.target)
+    servers = probe_text.what_depends(view.target)
     yield element("p", element("strong", "SQL Servers that depend on it: "), servers) if servers else None
     yield element("p", not_tested(), class_="quiet")
-    yield None if view.report is None else _advice(site, view.target, view.report, view.record)
+    yield None if view.report is None else _advice(urls, view.target, view.report, view.record)
     yield element("h2", "Last probe")
     yield element("p", "No probe has finished yet.") if view.report is None else _steps(view.report)
 
@@ -70,31 +70,31 @@ def _since(view: TargetView) -> Child:
 
 
 def _known_facts(
-    site: Urls, view: TargetView, history: Sequence[HistoryEntry], ends: Mapping[str, Sequence[CredentialExpiry]]
+    urls: Urls, view: TargetView, history: Sequence[HistoryEntry], expiries: Mapping[str, Sequence[CredentialExpiry]]
 ) -> Iterator[Child]:
-    yield element("div", section("Target", _about(site, view, history)), vault_sections(view), class_="columns")
+    yield element("div", section("Target", _target_facts(urls, view, history)), vault_sections(view), class_="columns")
     yield auxiliary_section(view)
-    yield ends_table(view, ends)
+    yield expiries_table(view, expiries)
 
 
-def _bundle(site: Urls, target: Target) -> Child:
-    return [link(site.support_bundle(target.name), "Support bundle"), ": the data of this target as a zip file, without secrets."]
+def _bundle(urls: Urls, target: Target) -> Child:
+    return [link(urls.support_bundle(target.name), "Support bundle"), ": the data of this target as a zip file, without secrets."]
 
 
-def probe_page(site: Urls, context: ProbeContext, report: ProbeReport, *, vantage: Vantage) -> Html:
+def probe_page(urls: Urls, context: ProbeContext, report: ProbeReport, *, vantage: Vantage) -> Html:
     """Render one stored probe of a target."""
     target, wire = context.target, exchanges(context, report)
     requests = "\n\n".join("\n".join((exchange.step.value, *as_lines(exchange))) for exchange in wire)
     return page(
-        site,
+        urls,
         f"Probe of {target.name}",
-        element("p", link(site.target(target.name), "Back to the target"), " · ", _bundle(site, target)),
-        facts((name, value) for name, value in text.about(target, report, vantage=vantage) if name != "target"),
-        _advice(site, target, report),
+        element("p", link(urls.target(target.name), "Back to the target"), " · ", _bundle(urls, target)),
+        facts((name, value) for name, value in probe_text.probe_lines(target, report, vantage=vantage) if name != "target"),
+        _advice(urls, target, report),
         element("h2", "Steps"),
         _steps(report),
         _preformatted("Requests and responses, masked", requests),
-        _preformatted("As text", text.transcript(target, report, vantage=vantage)),
+        _preformatted("As text", probe_text.transcript(target, report, vantage=vantage)),
         at="/targets",
     )
 
@@ -104,20 +104,20 @@ def _preformatted(heading: str, words: str) -> Child:
     return [element("h2", heading), element("pre", words, tabindex=0, role="region", aria_label=heading)]
 
 
-def _advice(site: Urls, target: Target, report: ProbeReport, record: TargetRecord | None = None) -> Child:
+def _advice(urls: Urls, target: Target, report: ProbeReport, record: TargetRecord | None = None) -> Child:
     failure = deciding_failure(report)
     if failure is None or failure.code is None:
         return None
     entry = BY_CODE[failure.code]
-    actions = text.recommended_actions(target, report, record)
+    actions = probe_text.recommended_actions(target, report, record)
     detail = open_detail(failure)
     return element(
         "section",
-        element("h2", code_link(site, failure.code)),
+        element("h2", code_link(urls, failure.code)),
         element("p", element("strong", "Cause: "), f"step {failure.step.value}: {cause(failure.reason, failure.step)}."),
         element("p", element("strong", "Detail: "), detail) if detail else None,
         element("p", prose(entry.summary)),
-        element("p", prose(text.effect(report))) if text.effect(report) else None,
+        element("p", prose(probe_text.effect(report))) if probe_text.effect(report) else None,
         element("p", "Who can repair it: ", OWNERS[owner_of_failure(failure, entry.owner)], "."),
         element("p", "What to do, in this order:") if actions else None,
         element("ol", [element("li", prose(action)) for action in actions]) if actions else None,
@@ -134,8 +134,8 @@ def _steps(report: ProbeReport) -> Html:
 
 def _step(result: StepResult, bar: Child) -> Html:
     phases = {} if result.facts is None else result.facts.phases
-    took = "" if not result.duration else text.seconds(result.duration)
-    spent = ", ".join(f"{phase.value} {text.seconds(each)}" for phase, each in phases.items())
+    took = "" if not result.duration else probe_text.seconds(result.duration)
+    spent = ", ".join(f"{phase.value} {probe_text.seconds(each)}" for phase, each in phases.items())
     return element(
         "tr",
         element("th", result.step.value, scope="row"),
@@ -149,7 +149,7 @@ def _step(result: StepResult, bar: Child) -> Html:
 
 def _evidence(result: StepResult) -> Child:
     """Return the facts of a step, folded unless it failed."""
-    pairs = [(name, value) for name, value in text.facts_of(result) if name != "phases"]
+    pairs = [(name, value) for name, value in probe_text.facts_of(result) if name != "phases"]
     if not pairs:
         return None
     if result.outcome is Outcome.FAILED:
@@ -159,7 +159,7 @@ def _evidence(result: StepResult) -> Child:
     return element("details", element("summary", few or "details"), facts(pairs))
 
 
-def _about(site: Urls, view: TargetView, history: Sequence[HistoryEntry]) -> Iterator[tuple[str, Child]]:
+def _target_facts(urls: Urls, view: TargetView, history: Sequence[HistoryEntry]) -> Iterator[tuple[str, Child]]:
     target, record = view.target, view.record
     yield "vault", target.vault
     yield "key", element("code", target.key)
@@ -172,17 +172,17 @@ def _about(site: Urls, view: TargetView, history: Sequence[HistoryEntry]) -> Ite
     if record is not None:
         yield "last probe", when(None if view.report is None else view.report.started_at, view.now)
         yield "last success", when(record.last_success_at, view.now)
-        yield "last failure", _last_failure(site, view, history)
+        yield "last failure", _last_failure(urls, view, history)
         yield "failures in a row", record.consecutive_failures
     for name, value in target.labels.items():
-        yield f"label {name}", link(site.targets([("label", f"{name}={value}")]), value)
+        yield f"label {name}", link(urls.targets([("label", f"{name}={value}")]), value)
 
 
-def _last_failure(site: Urls, view: TargetView, history: Sequence[HistoryEntry]) -> Child:
+def _last_failure(urls: Urls, view: TargetView, history: Sequence[HistoryEntry]) -> Child:
     for entry in history:
         report = entry.report
         if (failure := deciding_failure(report)) is not None:
-            code = "" if failure.code is None else code_link(site, failure.code)
-            started = link(site.probe(view.target.name, entry.id), when(report.started_at, view.now))
+            code = "" if failure.code is None else code_link(urls, failure.code)
+            started = link(urls.probe(view.target.name, entry.id), when(report.started_at, view.now))
             return [started, " ", code]
     return "none stored"

@@ -14,10 +14,10 @@ from exporter.core.model import Outcome, ProbeReport, Readiness, StepResult
 from exporter.core.readiness import NEEDED, deciding_failure, state_of
 from exporter.core.sql_servers import server_names
 from exporter.core.steadiness import NO_FAILURE, FailedProbe, Unsteady
-from exporter.presentation.expiring import Ending, next_ending
-from exporter.presentation.text import recommended_actions, unsteady_actions
+from exporter.presentation.expiries import Ending, next_ending
+from exporter.presentation.probe_text import recommended_actions, unsteady_actions
 from exporter.state.records import STALE_INTERVALS, TargetRecord, readiness_at, unsteady_at
-from exporter.web.interfaces import Service
+from exporter.web.interfaces import ExporterService
 
 
 class Urgency(IntEnum):
@@ -92,17 +92,17 @@ class TargetView:
 
 
 def view(
-    config: Config, target: Target, record: TargetRecord | None, ends: Sequence[CredentialExpiry] = (), *, now: float
+    config: Config, target: Target, record: TargetRecord | None, expiries: Sequence[CredentialExpiry] = (), *, now: float
 ) -> TargetView:
     """Build the view of a target at `now`, a Unix time.
 
-    `ends` are the expiries of its credential.
+    `expiries` are the expiries of its credential.
     """
     report = None if record is None else record.last
     readiness = readiness_at(target, report, now)
     age = None if report is None else max(0.0, now - report.started_at)
     urgency = Urgency[state_of(readiness, success=None if report is None else report.success).name]
-    ending, unsteady, wrong = next_ending(target, record, ends), unsteady_at(record, now), wrong_dates(ends)
+    ending, unsteady, wrong = next_ending(target, record, expiries), unsteady_at(record, now), wrong_dates(expiries)
     module = config.modules[target.module]
     return TargetView(target, module, now, record, report, readiness, urgency, age, ending, unsteady, wrong)
 
@@ -110,22 +110,22 @@ def view(
 class ExpiryCache:
     """Expiries by credential, each read once for one page."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: ExporterService) -> None:
         self._service = service
-        self._ends: dict[str, tuple[CredentialExpiry, ...]] = {}
+        self._expiries: dict[str, tuple[CredentialExpiry, ...]] = {}
 
-    def of(self, target: Target) -> tuple[CredentialExpiry, ...]:
+    def target_expiries(self, target: Target) -> tuple[CredentialExpiry, ...]:
         """Return the expiries of a target's credential, one per source."""
-        return self.of_credential(target.credential)
+        return self.credential_expiries(target.credential)
 
-    def of_credential(self, name: str) -> tuple[CredentialExpiry, ...]:
+    def credential_expiries(self, name: str) -> tuple[CredentialExpiry, ...]:
         """Return the expiries of a credential, one per source."""
-        if name not in self._ends:
-            self._ends[name] = self._service.credential_ends(name)
-        return self._ends[name]
+        if name not in self._expiries:
+            self._expiries[name] = self._service.credential_expiries(name)
+        return self._expiries[name]
 
 
-def ends_of(service: Service, target: Target) -> dict[str, tuple[CredentialExpiry, ...]]:
+def expiries_of(service: ExporterService, target: Target) -> dict[str, tuple[CredentialExpiry, ...]]:
     """Return the expiry of each credential of the target by name."""
     names = credentials_in_use(replace(service.config, targets={target.name: target}))
-    return {name: service.credential_ends(name) for name in sorted(names) if service.config.credentials[name].may_expire}
+    return {name: service.credential_expiries(name) for name in sorted(names) if service.config.credentials[name].may_expire}

@@ -14,7 +14,7 @@ from exporter.config.fields import Section, read_section
 from exporter.config.files import FileUnreadableError, read_whole, world_readable
 from exporter.config.problems import Location, Problem, ProblemList
 from exporter.config.yaml_tree import DocumentError, Node, read_document
-from exporter.web.webconfig.model import RateLimit, Tls, WebConfig
+from exporter.web.webconfig.model import RateLimit, ServerTls, WebConfig
 from exporter.web.webconfig.schema import TOP
 from exporter.web.webconfig.tls import certificates, check_pair, context_of
 from exporter.web.webconfig.types import CURVES, SUITES
@@ -43,11 +43,11 @@ def load(path: Path) -> WebLoaded:
     Never raises for the content of a file.
     """
     problems = ProblemList(files=[str(path)])
-    reading = _Reading(Location(problems=problems, file=str(path), base=Path.cwd() / path.parent))
-    config, context = reading.run(Path.cwd() / path)
+    reader = _WebConfigReader(Location(problems=problems, file=str(path), base=Path.cwd() / path.parent))
+    config, context = reader.run(Path.cwd() / path)
     if problems.errors:
         config = context = None
-    return WebLoaded(config=config, context=context, problems=problems.errors, warnings=problems.warnings, seen=reading.seen)
+    return WebLoaded(config=config, context=context, problems=problems.errors, warnings=problems.warnings, seen=reader.seen)
 
 
 def file_signature(path: Path) -> str:
@@ -59,13 +59,13 @@ def file_signature(path: Path) -> str:
 
 
 @dataclass(slots=True)
-class _Reading:
+class _WebConfigReader:
     location: Location
     seen: dict[Path, str] = field(default_factory=dict)
 
     def run(self, path: Path) -> tuple[WebConfig | None, ssl.SSLContext | None]:
         root = self._root(path)
-        top = None if root is None else read_section(root, self.location.at(root.line, root.column), TOP)
+        top = None if root is None else read_section(root, self.location.position(root.line, root.column), TOP)
         if top is None:
             return None, None
         tls = self._tls(top.get("tls_server_config"))
@@ -85,7 +85,7 @@ class _Reading:
         try:
             return None if data is None else read_document(data)
         except DocumentError as error:
-            self.location.at(error.line, error.column).error(error.message)
+            self.location.position(error.line, error.column).error(error.message)
             return None
 
     def _read(self, path: Path, location: Location, named: str) -> bytes | None:
@@ -98,7 +98,7 @@ class _Reading:
         self.seen[path] = hashlib.sha256(data).hexdigest()
         return data
 
-    def _tls(self, section: Section | None) -> Tls | None:
+    def _tls(self, section: Section | None) -> ServerTls | None:
         if section is None:
             return None
         certificate = self._material(section, "cert", required=True)
@@ -115,7 +115,7 @@ class _Reading:
         check_pair(certificate, key, _place(section, "cert"), _place(section, "key"))
         given = {"minimum": minimum, "maximum": maximum, "server_preference": section.get("prefer_server_cipher_suites")}
         names = section.get("client_allowed_sans")
-        return Tls(
+        return ServerTls(
             certificate=certificate,
             key=key,
             client_certificate=_client_certificate(section),
@@ -141,7 +141,7 @@ class _Reading:
             section.location_of(from_file).warn(f"file {path}: every user of this host can read it: restrict its permissions")
         return self._read(path, section.location_of(from_file), f"file {path}: ")
 
-    def _context(self, tls: Tls | None, top: Section) -> ssl.SSLContext | None:
+    def _context(self, tls: ServerTls | None, top: Section) -> ssl.SSLContext | None:
         if tls is None or self.location.problems.errors:
             return None
         try:

@@ -8,7 +8,7 @@ from ssl import TLSVersion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tls:
+class ServerTls:
     """TLS settings.
 
     `certificate`, `key` and `client_ca` are PEM. `client_certificate` is None (not requested), False (optional) or True (required).
@@ -36,7 +36,7 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebConfig:
-    tls: Tls | None = None
+    tls: ServerTls | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     users: Mapping[str, str] = field(default_factory=dict, repr=False)  # bcrypt hashes by name
     rate_limit: RateLimit | None = None

@@ -27,7 +27,7 @@ from exporter.web.server.client_source import source_of
 
 MOST_WAITING = 256
 MOST_WAITING_OF_ONE_ADDRESS = 4
-REMEMBERED = 100
+MAX_REMEMBERED = 100
 _MOST_COUNTED = 4096  # addresses with a wrong password
 # Nothing after the credentials: other programs take a line break of Unicode there for the end of a header.
 _BASIC = re.compile(r"basic +([A-Za-z0-9+/]+={0,2})", re.IGNORECASE | re.ASCII)
@@ -151,7 +151,7 @@ class Passwords:
 
     def _remember(self, digest: bytes) -> None:
         self._right[digest] = None
-        if len(self._right) > REMEMBERED:
+        if len(self._right) > MAX_REMEMBERED:
             self._right.popitem(last=False)
 
     def _digest(self, *parts: bytes) -> bytes:

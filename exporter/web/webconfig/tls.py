@@ -16,7 +16,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from exporter.config.problems import Location
-from exporter.web.webconfig.model import Tls
+from exporter.web.webconfig.model import ServerTls
 
 
 def certificates(data: bytes, location: Location) -> list[x509.Certificate]:
@@ -117,7 +117,7 @@ def has_allowed_name(certificate: bytes | None, allowed: frozenset[str] | None) 
 _VERIFY = {None: ssl.CERT_NONE, False: ssl.CERT_OPTIONAL, True: ssl.CERT_REQUIRED}
 
 
-def context_of(tls: Tls) -> ssl.SSLContext:
+def context_of(tls: ServerTls) -> ssl.SSLContext:
     """Return the server's TLS context.
 
     Raises ssl.SSLError if OpenSSL refuses a setting.

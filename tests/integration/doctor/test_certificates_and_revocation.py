@@ -12,7 +12,7 @@ from exporter.clients import Networks
 from exporter.config.model import Config, Module, Proxy, SecretSource, Settings
 from exporter.core.checks import CheckOutcome
 from exporter.doctor import collect
-from exporter.doctor.certificates import read_certificate
+from exporter.doctor.host_certificate import read_certificate
 from exporter.doctor.revocation import problem_with
 from exporter.runtime.shortage import Shortage
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
@@ -79,7 +79,7 @@ async def problem(seconds=5.0, **module):
     pool = DaemonThreadPool(4, name="test-port80")
     config = Config(settings=Settings(), credentials={}, modules={"default": Module(name="default", **module)}, targets={})
     try:
-        network = Networks(config, pool=pool).of(config.modules["default"])
+        network = Networks(config, pool=pool).network_of(config.modules["default"])
         return await problem_with(network, URL, deadline=asyncio.get_running_loop().time() + seconds)
     finally:
         pool.close()

@@ -12,7 +12,7 @@ from exporter.clients import NetworkError
 from exporter.config.model import Config, Credential, Module, Settings
 from exporter.core.checks import CheckOutcome, CheckResult
 from exporter.core.model import CredentialKind
-from exporter.doctor.monitor import AT_ONCE, PreflightMonitor
+from exporter.doctor.monitor import CONCURRENT_RUNS, PreflightMonitor
 from exporter.web import parse_address, web_options
 from tests.support.doctor_simulated import TARGET
 
@@ -95,13 +95,13 @@ async def test_every_target_is_checked_periodically(fake):
 async def test_concurrent_runs_are_limited(fake):
     fake.gate.clear()
     fake.preflights.reconcile(a_config("a", "b", "c", "d"))
-    await fake.until(lambda: len(fake.made) == AT_ONCE)
+    await fake.until(lambda: len(fake.made) == CONCURRENT_RUNS)
     await asyncio.sleep(5 * SOON)  # the others are due
-    assert len(fake.made) == AT_ONCE
+    assert len(fake.made) == CONCURRENT_RUNS
     fake.gate.set()
     await fake.until(lambda: {name for name, _ in fake.reported} == {"a", "b", "c", "d"})
 
-    assert fake.most_at_once == AT_ONCE
+    assert fake.most_at_once == CONCURRENT_RUNS
 
 
 async def test_first_runs_are_spread_over_an_hour():
@@ -148,7 +148,7 @@ async def test_removed_target_is_cancelled_and_forgotten(fake):
     fake.preflights.reconcile(a_config("a", "b"))
     await fake.until(lambda: {"a", "b"} <= dict(fake.reported).keys())
     fake.gate.clear()
-    await fake.until(lambda: fake.at_once == AT_ONCE)
+    await fake.until(lambda: fake.at_once == CONCURRENT_RUNS)
     fake.preflights.reconcile(a_config("b"))
     assert fake.reported[-1] == ("a", None)
     reported = len(fake.reported)
@@ -188,11 +188,11 @@ async def test_close_cancels_all_runs(fake):
     before = asyncio.all_tasks()
     fake.gate.clear()
     fake.preflights.reconcile(a_config("a", "b", "c"))
-    await fake.until(lambda: fake.at_once == AT_ONCE)
+    await fake.until(lambda: fake.at_once == CONCURRENT_RUNS)
     await fake.preflights.aclose()
 
     assert asyncio.all_tasks() == before
-    assert len(fake.ended) == AT_ONCE
+    assert len(fake.ended) == CONCURRENT_RUNS
 
 
 async def test_change_of_failed_checks_is_logged_once(fake, caplog):

@@ -8,7 +8,7 @@ from exporter.core.checks import CheckOutcome
 from exporter.core.model import CredentialKind, Step
 from exporter.core.reasons import Reason
 from exporter.doctor.collect import EvidenceCollector
-from exporter.presentation.text import recommended_actions
+from exporter.presentation.probe_text import recommended_actions
 from tests.support.doctor_simulated import ENTRA
 from tests.support.swallowing import VARIABLES, swallowing
 

@@ -7,7 +7,7 @@ import pytest
 
 from exporter.core.credential_expiry import Source
 from exporter.core.model import CredentialKind
-from exporter.simulator.model import ClientSecret, Secret, SecretVersion
+from exporter.simulator.model import ClientSecret, Secret, SimulatedSecretVersion
 from tests.support.expiry_simulated import (
     CERTIFIED_CLIENT,
     CLIENT,
@@ -34,7 +34,7 @@ def keep(harness, *versions):
 
 
 def version(digit, **more):
-    return SecretVersion(version=digit * 32, value="marked-value", **more)
+    return SimulatedSecretVersion(version=digit * 32, value="marked-value", **more)
 
 
 async def test_graph_returns_the_expiry_of_the_secret(harness):
@@ -111,13 +111,13 @@ async def test_configured_version_counts(set_up):
 
 
 async def test_versions_on_every_page_are_read(harness):
-    keep(harness, *(SecretVersion(version=f"{n:032x}", value="v", created=NOW - 99 + n, exp=NOW + n) for n in range(80)))
+    keep(harness, *(SimulatedSecretVersion(version=f"{n:032x}", value="v", created=NOW - 99 + n, exp=NOW + n) for n in range(80)))
     assert by_source(await harness.monitor().look_up("sql"))["key_vault"].expires_at == NOW + 79
     assert harness.requests_to(OPS) == {("challenge", 401): 1, ("secret_versions", 200): 4}
 
 
 async def test_endless_list_is_abandoned(harness):
-    keep(harness, *(SecretVersion(version=f"{n:032x}", value="v") for n in range(300)))
+    keep(harness, *(SimulatedSecretVersion(version=f"{n:032x}", value="v") for n in range(300)))
     end = by_source(await harness.monitor().look_up("sql"))["key_vault"]
     assert (end.expires_at, end.looked_up_at) == (None, None)
     assert "body too large" in end.failure

@@ -73,14 +73,14 @@ async def test_each_source_has_a_series_and_an_answer_time(set_up, run):
     looked_up = await shown(service, LOOKED_UP)
     assert ("sql", "declared") not in looked_up
     assert NOW <= looked_up["sql", "graph"] <= time.time()
-    ends = by_source(service.credential_ends("sql"))
+    ends = by_source(service.credential_expiries("sql"))
     assert ends["graph"].looked_up_at == looked_up["sql", "graph"]
     assert (await shown(service, "ekm_exporter_requests_total"))["graph",] == 3
 
 
 async def test_certificate_is_known_soon_after_the_start(harness, run):
     service = await run(harness)
-    await until(lambda: by_source(service.credential_ends("cert"))["certificate"].looked_up_at is not None)
+    await until(lambda: by_source(service.credential_expiries("cert"))["certificate"].looked_up_at is not None)
     assert (await shown(service, KNOWN))["cert",] == 1
 
 
@@ -98,7 +98,7 @@ async def test_restart_shows_expiry_before_any_lookup(harness, run):
     assert after == before
     await look_up(second, "sql")
     assert await shown(second, EXPIRY) == before[0]
-    assert "HTTP 429" in by_source(second.credential_ends("sql"))["graph"].failure
+    assert "HTTP 429" in by_source(second.credential_expiries("sql"))["graph"].failure
 
 
 @pytest.mark.usefixtures("no_periodic_lookup")
@@ -129,7 +129,7 @@ async def test_identity_without_expiry_has_no_known_series(set_up, run, kind, kn
     service = await run(harness)
     assert (await shown(service, KNOWN)).get(("typed",)) == known
     await look_up(service, "typed")
-    assert [end.source for end in service.credential_ends("typed")] == (["declared"] if known else [])
+    assert [end.source for end in service.credential_expiries("typed")] == (["declared"] if known else [])
 
 
 async def test_secrets_are_in_no_metric_log_state_or_page(harness, run, tmp_path, caplog):
@@ -142,7 +142,7 @@ async def test_secrets_are_in_no_metric_log_state_or_page(harness, run, tmp_path
     await look_up(service, "sql", "typed", "cert")
     reported = [await text_of(service)]
     reported += [f"{record.getMessage()} {record.__dict__}" for record in caplog.records if record.name.startswith("exporter")]
-    reported += [repr(service.credential_ends(name)) for name in harness.config.credentials]
+    reported += [repr(service.credential_expiries(name)) for name in harness.config.credentials]
     await service.stop()
     files = sorted((tmp_path / "state").glob("*.json"))
     reported += [path.read_text() for path in files]

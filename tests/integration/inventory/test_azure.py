@@ -12,10 +12,10 @@ from exporter.config import load_config
 from exporter.core.faults import Fault
 from exporter.core.model import Facts
 from exporter.inventory.azure import reader as azure
-from exporter.inventory.azure.resource_graph import Page
+from exporter.inventory.azure.resource_graph import ResourceGraphPage
 from exporter.simulator import Simulator
 from exporter.simulator.faults import Options
-from exporter.simulator.model import ALL_OPERATIONS, Key, KeyVersion, Vault
+from exporter.simulator.model import ALL_OPERATIONS, Key, SimulatedKeyVersion, Vault
 from tests.support.inventory_command import InventoryCommand
 from tests.support.simulated_environment import small_environment
 from tests.support.simulator_client import CLIENT, HSM, KEY, MANAGEMENT, OTHER, SECRET, TENANT, VAULT, VERSION, Client
@@ -87,8 +87,10 @@ async def test_covered_vaults_have_no_proposal(workspace):
 
 
 async def test_key_without_a_target_gets_the_credential_of_its_vault(workspace, simulator):
-    key = Key(name="Second", versions=(KeyVersion(version=LATER, size=3072), KeyVersion(version=VERSION, size=3072)))
-    curve = Key(name="Curve", versions=(KeyVersion(version=LATER, kty="EC"),))
+    key = Key(
+        name="Second", versions=(SimulatedKeyVersion(version=LATER, size=3072), SimulatedKeyVersion(version=VERSION, size=3072))
+    )
+    curve = Key(name="Curve", versions=(SimulatedKeyVersion(version=LATER, kty="EC"),))
     simulator.state.change_vault(VAULT, lambda vault: replace(vault, keys={**vault.keys, "second": key, "curve": curve}))
     workspace.cover((VAULT, KEY), (OTHER, KEY), (HSM, KEY))
     output = await workspace.query()
@@ -255,7 +257,9 @@ async def test_limits_of_the_list_are_failures(workspace, monkeypatch, endless, 
     async def vaults(_session, _token, _subscriptions, skip_token, *, deadline):
         assert deadline > 0
         following = str(int(skip_token or 0) + 1) if endless else None
-        return Facts(fault=Fault.NONE, status=200), Page(rows=[ROW], total=1, skip_token=following, limit_hit=not endless)
+        return Facts(fault=Fault.NONE, status=200), ResourceGraphPage(
+            rows=[ROW], total=1, skip_token=following, limit_hit=not endless
+        )
 
     monkeypatch.setattr(azure.ResourceGraphSession, "vaults", vaults)
     await workspace.query(code=1)
@@ -268,7 +272,9 @@ async def test_pages_in_a_circle_end(workspace, monkeypatch):
 
     async def vaults(_session, _token, _subscriptions, skip_token, **_options):
         requested.append(skip_token)
-        return Facts(fault=Fault.NONE, status=200), Page(rows=[ROW], total=9, skip_token="b" if skip_token == "a" else "a")
+        return Facts(fault=Fault.NONE, status=200), ResourceGraphPage(
+            rows=[ROW], total=9, skip_token="b" if skip_token == "a" else "a"
+        )
 
     monkeypatch.setattr(azure.ResourceGraphSession, "vaults", vaults)
     await workspace.query(code=1)

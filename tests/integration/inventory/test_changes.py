@@ -8,7 +8,7 @@ import yaml
 from exporter.config import load_config
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment, write_config
-from exporter.simulator.faults import Options, Scope
+from exporter.simulator.faults import FaultScope, Options
 from tests.support.inventory_command import SECRET, InventoryCommand
 
 pytestmark = pytest.mark.asyncio
@@ -100,7 +100,7 @@ async def test_changes_of_servers_are_reported_and_written(workspace):
     workspace.change(server(0), with_databases_of_first_key)
     rotated = [server(number) for number in range(1, SERVERS, VAULTS)]
     for name in rotated:
-        workspace.simulator.state.set("sql_databases_moved", Scope.SQL, name, Options())
+        workspace.simulator.state.set("sql_databases_moved", FaultScope.SQL, name, Options())
     workspace.change(server(2), with_other_vault)
     workspace.simulator.set_fault("sql_login_refused", sql=server(3))
     workspace.simulator.set_fault("sql_database_added", sql=server(4))
@@ -124,7 +124,7 @@ async def test_right_revoked_between_two_runs_removes_no_target(workspace):
     await workspace.connect(code=0)
     files = {file: file.read_text() for file in (workspace.out).glob("*.yml")}
     for right, section in (("VIEW ANY DEFINITION", "keys"), ("VIEW SERVER SECURITY STATE", "encryption")):
-        workspace.simulator.state.set("sql_right_missing", Scope.SQL, server(0), Options(right=right))
+        workspace.simulator.state.set("sql_right_missing", FaultScope.SQL, server(0), Options(right=right))
         output = await workspace.connect(code=1)
         assert "no file changed" in output
         assert f"{server(0)}: the section {section} is of " in output

@@ -15,7 +15,7 @@ from exporter.sqlservers.driver import SqlConnection, SqlLogin
 from exporter.sqlservers.encryption import EncryptedSocket, make_context
 from exporter.sqlservers.failure import SqlConnectionError
 from exporter.sqlservers.fleet import read_servers
-from exporter.sqlservers.reading import Access, find_port, read_server
+from exporter.sqlservers.reading import SqlServerAccess, find_port, read_server
 from exporter.tde.document import Document
 from exporter.tde.server_name import parse_server_name
 from tests.support.inventory_command import InventoryCommand, redirected
@@ -117,7 +117,9 @@ async def test_login_does_not_follow_to_a_server_that_the_first_one_names(tmp_pa
         monkeypatch.setattr(response, "login_acknowledged", routed)
         async with sql_servers(tmp_path) as servers:
             (tmp_path / "ca.pem").write_bytes(servers.ca_pem)
-            access = Access(SqlLogin("ekm", servers.password), make_context(str(tmp_path / "ca.pem"), verify=True), GUARD)
+            access = SqlServerAccess(
+                SqlLogin("ekm", servers.password), make_context(str(tmp_path / "ca.pem"), verify=True), GUARD
+            )
             server = parse_server_name(f"localhost,{servers.ports[DEFAULT]}")
             document = await asyncio.to_thread(read_server, server, access)
     assert document.failure == "the server sends its clients to another server: name that one"
@@ -136,7 +138,7 @@ async def test_interrupt_abandons_servers_that_are_being_read(monkeypatch):
 
     monkeypatch.setattr("exporter.sqlservers.fleet.read_server", read)
     servers = [parse_server_name("slow"), parse_server_name("fast")]
-    access = Access(SqlLogin(), make_context(None, verify=True), GUARD)
+    access = SqlServerAccess(SqlLogin(), make_context(None, verify=True), GUARD)
     try:
         with pytest.raises(KeyboardInterrupt):
             read_servers(servers, access, parallel=2, progress=interrupt)
@@ -149,7 +151,7 @@ async def test_internal_error_of_a_reading_is_raised(monkeypatch):
         raise ZeroDivisionError
 
     monkeypatch.setattr("exporter.sqlservers.fleet.read_server", read)
-    access = Access(SqlLogin(), make_context(None, verify=True), GUARD)
+    access = SqlServerAccess(SqlLogin(), make_context(None, verify=True), GUARD)
     with pytest.raises(ZeroDivisionError):
         read_servers([parse_server_name("n1")], access, parallel=9, progress=lambda *_: None)
 

@@ -8,7 +8,7 @@ import pytest
 from exporter.inventory import vault_search
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment
-from exporter.simulator.model import ALL_OPERATIONS, KeyVersion
+from exporter.simulator.model import ALL_OPERATIONS, SimulatedKeyVersion
 from exporter.simulator.sql import SqlServers
 from tests.support.inventory_command import InventoryCommand, redirected
 from tests.support.simulated_sql import DEFAULT, NEW, OLD, configuration
@@ -62,7 +62,7 @@ async def workspace(tmp_path, capsys):
 
 async def test_version_is_found_by_its_public_key(workspace):
     old = workspace.version
-    workspace.set_versions(old, KeyVersion(version=NEW, material=old.material + 1))
+    workspace.set_versions(old, SimulatedKeyVersion(version=NEW, material=old.material + 1))
     output = await workspace.connect("--vault.credential", "tde")
     assert f"vault {VAULT}: 2 key versions compared by their public keys; each was found" in output
     assert workspace.keys() == [f"https://{VAULT}/keys/{KEY}/{OLD}"]
@@ -72,7 +72,8 @@ async def test_version_is_found_by_its_public_key(workspace):
 async def test_version_among_many_pages_is_found(workspace):
     old = workspace.version
     others = [
-        KeyVersion(version=uuid5(NAMESPACE_URL, str(number)).hex, material=old.material + 1 + number % 3) for number in range(60)
+        SimulatedKeyVersion(version=uuid5(NAMESPACE_URL, str(number)).hex, material=old.material + 1 + number % 3)
+        for number in range(60)
     ]
     workspace.set_versions(old, *others)
     output = await workspace.connect("--vault.credential", "tde")
@@ -94,7 +95,7 @@ async def test_refused_list_is_reported_and_known_names_are_compared(workspace):
 
 
 async def test_vault_without_the_key_is_a_gap(workspace):
-    workspace.set_versions(KeyVersion(version=NEW, material=workspace.version.material + 1))
+    workspace.set_versions(SimulatedKeyVersion(version=NEW, material=workspace.version.material + 1))
     output = await workspace.connect("--vault.credential", "tde", code=1)
     assert "1 key versions compared by their public keys; none has that of [ClaimsKey_01234567]" in output
     assert not (workspace.path / "targets.d" / "contoso-claims.yml").exists()

@@ -13,7 +13,7 @@ from exporter.core.model import Vantage
 from exporter.metrics.definitions import METRICS
 from exporter.metrics.spec import Retention
 from exporter.simulator import Environment, Simulator
-from exporter.simulator.model import Key, KeyVersion, Tenant, Vault
+from exporter.simulator.model import Key, SimulatedKeyVersion, Tenant, Vault
 from tests.integration.lifecycle.credential_kinds import NOW, STAGED, TENANT
 from tests.integration.process.conftest import fetch
 from tests.support.factories import a_config, a_target
@@ -23,12 +23,12 @@ VERSION = "0123456789abcdef0123456789abcdef"
 PERMISSIONS = frozenset({"get", "wrapKey", "unwrapKey"})
 PATIENCE = 60.0  # seconds for a number of probes, or for a start
 # Must survive a restart; a clock skew need not.
-KEPT = {spec.name for spec in METRICS if spec.retention is Retention.KNOWN} - {"ekm_clock_skew_seconds"}
+KEPT = {spec.name for spec in METRICS if spec.retention is Retention.LAST_KNOWN} - {"ekm_clock_skew_seconds"}
 
 
 def environment(kind):
     def vault(host):
-        key = Key(name="Key0", versions=(KeyVersion(version=VERSION),))
+        key = Key(name="Key0", versions=(SimulatedKeyVersion(version=VERSION),))
         return Vault(host=host, tenant_id=TENANT, keys={"key0": key}, permissions=dict.fromkeys((NOW, STAGED), PERMISSIONS))
 
     return Environment(

@@ -26,7 +26,7 @@ class Harness:
             report = await prober.probe_on_demand(target)
             results = {}
             for plan in auxiliary_probes(config, target, report.key, TODAY):
-                results[plan.what] = await prober.auxiliary(plan)
+                results[plan.kind] = await prober.auxiliary(plan)
         return report, results
 
     def _count(self, requests):
@@ -85,7 +85,7 @@ async def test_staged_credential_with_wrong_secret_is_refused(harness):
 
 
 async def test_identity_of_another_host_is_unknown(harness, monkeypatch):
-    monkeypatch.setattr(AuxiliaryProbe, "is_of_another_host", property(lambda plan: plan.what is AuxiliaryKind.NEXT))
+    monkeypatch.setattr(AuxiliaryProbe, "is_of_another_host", property(lambda plan: plan.kind is AuxiliaryKind.NEXT))
     _, results = await harness.probe()
     assert usable(results) == dict.fromkeys(AuxiliaryKind, True) | {AuxiliaryKind.NEXT: None}
 

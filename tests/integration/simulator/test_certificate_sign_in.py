@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from exporter.core.model import Step
 from exporter.core.parsing.key_vault import encode
 from exporter.core.reasons import Reason
-from exporter.presentation.text import recommended_actions
+from exporter.presentation.probe_text import recommended_actions
 from exporter.simulator.client_assertion import BEARER
 from tests.support import broken_credentials
 from tests.support.simulated import ScenarioHarness

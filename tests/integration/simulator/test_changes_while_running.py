@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment
 from exporter.simulator.faults import Options, UnknownNameError
-from exporter.simulator.model import ClientSecret, KeyVersion
+from exporter.simulator.model import ClientSecret, SimulatedKeyVersion
 from exporter.simulator.reload import reload_credentials
 from tests.integration.simulator.test_simulate_command import banner, end, post, simulate
 from tests.support.simulated_environment import LATER
@@ -50,7 +50,7 @@ async def test_cleared_fault_keeps_a_change_made_meanwhile(client, simulator):
 async def test_changed_keys_and_permissions_persist(client, simulator):
     def rotate(vault):
         key = vault.keys[KEY.lower()]
-        newest = KeyVersion(version="a" * 32, material=3)
+        newest = SimulatedKeyVersion(version="a" * 32, material=3)
         return replace(vault, keys={KEY.lower(): replace(key, versions=(*key.versions, newest))})
 
     simulator.state.change_vault("contoso-one", rotate)

@@ -4,7 +4,7 @@ import pytest
 
 from exporter.simulator import Simulator
 from exporter.simulator.faults import Options
-from exporter.simulator.model import Key, KeyVersion
+from exporter.simulator.model import Key, SimulatedKeyVersion
 from tests.support.simulated_environment import small_environment
 from tests.support.simulator_client import VAULT
 
@@ -17,7 +17,7 @@ def version(number):
 
 @pytest.fixture
 async def simulator():
-    versions = tuple(KeyVersion(version=version(n), enabled=n % 2 == 0, exp=1.9e9) for n in range(COUNT))
+    versions = tuple(SimulatedKeyVersion(version=version(n), enabled=n % 2 == 0, exp=1.9e9) for n in range(COUNT))
     async with Simulator(small_environment(Key(name=NAME, versions=versions))) as simulator:
         yield simulator
 

@@ -4,7 +4,7 @@ import pytest
 
 from exporter.simulator import Simulator
 from exporter.simulator.faults import Options
-from exporter.simulator.model import Key, KeyVersion
+from exporter.simulator.model import Key, SimulatedKeyVersion
 from tests.support.simulated_environment import LATER, small_environment
 from tests.support.simulator_client import KEY, VAULT, VERSION
 
@@ -20,7 +20,7 @@ def now():
 
 @pytest.fixture
 async def simulator(now):
-    second = Key(name="Second", versions=(KeyVersion(version=SECOND, material=2),))
+    second = Key(name="Second", versions=(SimulatedKeyVersion(version=SECOND, material=2),))
     async with Simulator(small_environment(second), clock=lambda: now[0]) as simulator:
         yield simulator
 

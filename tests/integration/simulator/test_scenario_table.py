@@ -8,7 +8,7 @@ import pytest
 from docs.generators.simulator import caused
 from exporter.config import load_config
 from exporter.core.classify import FAULT_RULES, STATUS_RULES, Classification, classify
-from exporter.core.codes import BY_CODE, CODES, Family, in_generation
+from exporter.core.codes import BY_CODE, CODES, Family, generation_code
 from exporter.core.faults import Fault
 from exporter.core.model import Generation, Step
 from exporter.core.reasons import Reason
@@ -93,12 +93,12 @@ def test_each_permission_can_be_missing_by_policy_and_by_role(operation):
 
 
 def test_generation_changes_exactly_twenty_codes():
-    moved = {row.code for row in CODES if in_generation(row.code, Generation.CURRENT) != row.code}
+    moved = {row.code for row in CODES if generation_code(row.code, Generation.CURRENT) != row.code}
     assert len(moved) == 20
     assert moved == {row.code for row in CODES if row.generation is Family.CLASSIC}
     for scenario in SCENARIOS:
         assert (scenario.classic != scenario.current) == (scenario.classic in moved), scenario.name
-        assert scenario.current == in_generation(scenario.classic, Generation.CURRENT), scenario.name
+        assert scenario.current == generation_code(scenario.classic, Generation.CURRENT), scenario.name
     observable = {code for code in moved if BY_CODE[code].observable}
     assert {scenario.classic for scenario in SCENARIOS} & moved == observable
 
@@ -107,7 +107,7 @@ def test_scenario_has_a_unique_name_and_a_fault_of_its_scope():
     assert len({scenario.name for scenario in SCENARIOS}) == len(SCENARIOS)
     assert len(_TABLE) == len(FAULTS)
     for scenario in SIMULATED:
-        assert scenario.place in FAULTS[scenario.cause].scopes, scenario.name
+        assert scenario.scope in FAULTS[scenario.cause].scopes, scenario.name
 
 
 def test_scenario_texts_fit_into_a_table():
@@ -119,7 +119,7 @@ def test_scenario_texts_fit_into_a_table():
 
 def test_network_scenarios_are_covered_by_the_network_tests():
     text = "\n".join(path.read_text(encoding="utf-8") for path in (TESTS / "system" / "network").glob("*.py"))
-    assert [one.name for one in SCENARIOS if one.place is Outside.NETWORK and not re.search(rf"\b{one.reason}\b", text)] == []
+    assert [one.name for one in SCENARIOS if one.scope is Outside.NETWORK and not re.search(rf"\b{one.reason}\b", text)] == []
 
 
 CONFIGURATION = """\
@@ -144,7 +144,7 @@ def refused(folder, key, secret):
 
 @pytest.mark.parametrize("scenario", [one for one in SCENARIOS if one.step is None], ids=lambda one: one.name)
 def test_configuration_scenario_is_refused_with_its_code(scenario: Scenario, tmp_path):
-    assert scenario.place is Outside.CONFIGURATION
+    assert scenario.scope is Outside.CONFIGURATION
     (problem,) = refused(tmp_path, *WRITTEN[scenario.name])
     assert f"(SQL Server shows {scenario.classic})" in problem
 

@@ -10,13 +10,13 @@ from exporter.core.faults import Fault
 from exporter.core.model import Generation, Outcome, Step
 from exporter.core.reasons import Reason
 from exporter.core.reasons.markers import markers_of
-from exporter.simulator.faults import Scope
+from exporter.simulator.faults import FaultScope
 from exporter.simulator.scenarios import SCENARIOS, SIMULATED, Outside
 from tests.support.simulated_vaults import MANAGED_HSM, PROBED, PUBLIC, VAULTS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-HERE = [one for one in SCENARIOS if one.place is not Outside.NETWORK and one.step is not None]
+HERE = [one for one in SCENARIOS if one.scope is not Outside.NETWORK and one.step is not None]
 # Faults that need their own network or a hanging file, or occur before any probe. Other tests cause them.
 ELSEWHERE = {
     Fault.DNS_TEMPORARY,
@@ -114,7 +114,7 @@ def rules_of(step, facts):
 
 async def test_broken_vault_does_not_affect_others(harness, cleared):
     for scenario in SIMULATED:
-        if scenario.place is Scope.VAULT:
+        if scenario.scope is FaultScope.VAULT:
             cleared.apply(scenario.name, vault=PUBLIC.host)
     others = [one for one in PROBED if one[0] is not PUBLIC]
     assert all(report.success for report in (await harness.probe(only=others)).values())

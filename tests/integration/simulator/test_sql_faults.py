@@ -7,7 +7,7 @@ import pytds
 import pytest
 
 from exporter.simulator.configuration import build_environment
-from exporter.simulator.faults import Options, Scope, UnknownNameError
+from exporter.simulator.faults import FaultScope, Options, UnknownNameError
 from exporter.simulator.sql import SqlServers
 from exporter.simulator.sql.registry import ROOT
 from exporter.simulator.sql_model import DEFINITIONS, ERROR_LOG, SECURITY
@@ -42,7 +42,7 @@ async def run(servers, statement, name=FIRST):
 
 
 def set_fault(servers, fault, **options):
-    servers.state.set(fault, Scope.SQL, FIRST, Options(**options))
+    servers.state.set(fault, FaultScope.SQL, FIRST, Options(**options))
 
 
 async def test_refused_login_is_message_18456_until_the_fault_ends(servers):
@@ -97,7 +97,7 @@ async def test_sql_server_2014_knows_no_json(servers):
 
 
 async def test_restart_with_a_broken_vault_side_leaves_databases_closed(servers):
-    servers.state.set("key_disabled", Scope.VAULT, HOST)
+    servers.state.set("key_disabled", FaultScope.VAULT, HOST)
     assert [one.state for one in (await read(servers)).databases] == ["ONLINE"]
 
     servers.restart(FIRST)
@@ -113,19 +113,19 @@ async def test_restart_with_a_broken_vault_side_leaves_databases_closed(servers)
 @pytest.mark.parametrize(
     ("fault", "scope", "name", "opens"),
     [
-        ("key_disabled", Scope.VAULT, HOST, False),
-        ("permission_removed", Scope.VAULT, HOST, False),
-        ("firewall", Scope.VAULT, HOST, False),
-        ("unresolvable", Scope.VAULT, HOST, False),
-        ("tls_expired", Scope.VAULT, HOST, False),
-        ("throttled", Scope.VAULT, HOST, False),
-        ("secret_expired", Scope.APPLICATION, "tde", False),
-        ("silent", Scope.AUTHORITY, "login.microsoftonline.com", False),
-        ("key_expired", Scope.VAULT, HOST, True),
-        ("delayed", Scope.VAULT, HOST, True),
-        ("key_rotated", Scope.VAULT, HOST, True),
-        ("firewall", Scope.VAULT, "contoso-claims", True),
-        ("graph_permission_removed", Scope.APPLICATION, "tde", True),
+        ("key_disabled", FaultScope.VAULT, HOST, False),
+        ("permission_removed", FaultScope.VAULT, HOST, False),
+        ("firewall", FaultScope.VAULT, HOST, False),
+        ("unresolvable", FaultScope.VAULT, HOST, False),
+        ("tls_expired", FaultScope.VAULT, HOST, False),
+        ("throttled", FaultScope.VAULT, HOST, False),
+        ("secret_expired", FaultScope.APPLICATION, "tde", False),
+        ("silent", FaultScope.AUTHORITY, "login.microsoftonline.com", False),
+        ("key_expired", FaultScope.VAULT, HOST, True),
+        ("delayed", FaultScope.VAULT, HOST, True),
+        ("key_rotated", FaultScope.VAULT, HOST, True),
+        ("firewall", FaultScope.VAULT, "contoso-claims", True),
+        ("graph_permission_removed", FaultScope.APPLICATION, "tde", True),
     ],
 )
 async def test_restart_depends_on_what_an_unwrap_needs(servers, fault, scope, name, opens):
@@ -140,9 +140,9 @@ async def test_fault_of_another_key_version_does_not_stop_a_restart(servers):
         return replace(vault, keys={"saleskey": replace(key, versions=(*key.versions, newest))})
 
     servers.state.change_vault(HOST, rotate)
-    servers.state.set("vault_forbidden", Scope.VAULT, HOST, Options(version=NEW))
+    servers.state.set("vault_forbidden", FaultScope.VAULT, HOST, Options(version=NEW))
     assert [one.state for one in servers.restart(FIRST).databases] == [0]
-    servers.state.set("vault_forbidden", Scope.VAULT, HOST, Options(version=OLD))
+    servers.state.set("vault_forbidden", FaultScope.VAULT, HOST, Options(version=OLD))
     assert [one.state for one in servers.restart(FIRST).databases] == [3]
 
 

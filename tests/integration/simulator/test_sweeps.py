@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from exporter.clients import Networks, VaultSession, fetch_token
 from exporter.core.classify import classify
-from exporter.core.codes import in_generation
+from exporter.core.codes import generation_code
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, Generation, Step
 from exporter.core.reasons import Reason
@@ -45,7 +45,7 @@ class StepRunner:
 
     def __init__(self, harness, pool):
         self._simulator, config = harness.simulator, harness.configuration()
-        self._network = Networks(config, pool=pool).of(config.modules["default"])
+        self._network = Networks(config, pool=pool).network_of(config.modules["default"])
         self._credential = config.credentials[PUBLIC.name]
         self._challenge = Challenge(
             authority=f"https://{PUBLIC.authority}", tenant=PUBLIC.tenant, resource="https://vault.azure.net"
@@ -101,7 +101,7 @@ async def test_every_status_from_400_to_599_has_its_code_at_every_step(runner, s
     for status in range(400, 600):
         facts, classification = await runner.classified(step, status=status)
         assert facts.status == status
-        shown[status] = tuple(in_generation(classification.code, generation) for generation in Generation)
+        shown[status] = tuple(generation_code(classification.code, generation) for generation in Generation)
         wanted[status] = expected(step, status)
     assert shown == wanted
 

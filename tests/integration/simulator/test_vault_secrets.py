@@ -7,7 +7,7 @@ import pytest
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment
 from exporter.simulator.faults import Options
-from exporter.simulator.model import ALL_OPERATIONS, SECRETS_GET, SECRETS_LIST, Secret, SecretVersion
+from exporter.simulator.model import ALL_OPERATIONS, SECRETS_GET, SECRETS_LIST, Secret, SimulatedSecretVersion
 from tests.support.simulated_environment import small_environment
 from tests.support.simulator_client import CLIENT, HSM, MONITOR, MONITOR_SECRET, SECRET, VAULT, Client
 from tests.support.written import written
@@ -21,7 +21,7 @@ def version(number):
 
 
 def environment(*, rbac=False):
-    versions = [SecretVersion(version=version(n), value=f"marked-value-{n}", created=1.7e9 + n) for n in range(COUNT)]
+    versions = [SimulatedSecretVersion(version=version(n), value=f"marked-value-{n}", created=1.7e9 + n) for n in range(COUNT)]
     versions[-1] = replace(versions[-1], exp=1.9e9, nbf=1.6e9, enabled=False)
     secrets = {"sql-prod": Secret(name="sql-prod", versions=tuple(versions)), "one": Secret(name="One", versions=versions[:1])}
     permissions = {CLIENT: ALL_OPERATIONS, MONITOR: frozenset({SECRETS_LIST})}

@@ -14,7 +14,7 @@ from exporter.simulator.sql.response import ResultSet
 from exporter.sqlservers import failure, fleet, reading
 from exporter.sqlservers.driver import SqlLogin
 from exporter.sqlservers.encryption import make_context
-from exporter.sqlservers.reading import Access, read_server
+from exporter.sqlservers.reading import SqlServerAccess, read_server
 from exporter.tde.document import Document
 from exporter.tde.server_name import parse_server_name
 from tests.support.simulated_sql import FIRST, sql_servers
@@ -77,7 +77,7 @@ class Hostile:
     async def read(self, seconds=20.0):
         """Return the document, and the memory at its highest in bytes."""
         name = parse_server_name(f"localhost,{self._simulated.ports[FIRST]}")
-        access = Access(SqlLogin("ekm", PASSWORD), make_context(None, verify=False), seconds)
+        access = SqlServerAccess(SqlLogin("ekm", PASSWORD), make_context(None, verify=False), seconds)
         tracemalloc.start()
         try:
             document = await asyncio.to_thread(read_server, name, access)
@@ -194,7 +194,7 @@ async def test_thread_that_never_ends_is_abandoned(monkeypatch):
         fleet, "read_server", lambda name, _: released.wait() if name.host == "n1" else Document(address=name.text)
     )
     names = [parse_server_name(name) for name in ("n1", "n2", "n3")]
-    access = Access(SqlLogin("ekm", PASSWORD), make_context(None, verify=False), 0.05)
+    access = SqlServerAccess(SqlLogin("ekm", PASSWORD), make_context(None, verify=False), 0.05)
     counts = []
     found = await asyncio.to_thread(
         fleet.read_servers, names, access, parallel=1, progress=lambda done, failed: counts.append((done, failed))

@@ -29,7 +29,7 @@ GUARDS = (
     "tests/unit/metrics/test_definitions.py",
     "tests/unit/metrics/test_levels.py::test_the_level_minimal_has_only_what_rules_use",
     "tests/unit/metrics/test_series_per_target.py",
-    "tests/unit/presentation/test_expiring.py",
+    "tests/unit/presentation/test_expiries.py",
     *sorted({edit.noticed for _, edit in NOTICED}),
 )
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from exporter.core.known_secrets import KNOWN
+from exporter.core.known_secrets import KNOWN_SECRETS
 from tests.support.running import answering
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, Authority, FakeVault, Wire, response
 from tests.support.web_server import get
@@ -133,7 +133,7 @@ async def fair(request, tmp_path_factory):
     if request.param not in EXPECTED:
         made = await after_poison(tmp_path_factory.mktemp("fair"), "eyJ0eXAi" + "x9Y" * 40, refused=request.param)
         EXPECTED[request.param] = made[1]
-        KNOWN.forget_all()
+        KNOWN_SECRETS.forget_all()
     return request.param, EXPECTED[request.param]
 
 

@@ -14,7 +14,7 @@ from exporter.core.codes import BY_CODE, CODES
 from exporter.core.credential_expiry import Source
 from exporter.core.model import Mode, Step, Vantage
 from exporter.core.reasons import Reason
-from exporter.metrics.definitions import BY_NAME, OF_PROBE
+from exporter.metrics.definitions import BY_NAME, PROBE_METRICS
 from exporter.metrics.self_metrics import SKIP_REASONS
 from exporter.metrics.spec import MetricType
 from tests.system.alerts.queries import grouped, matchers, referred, rule_queries, selectors
@@ -70,7 +70,7 @@ def spec_of(name):
     family = re.sub(r"_(bucket|count|sum)$", "", name)
     spec = BY_NAME.get(name) or BY_NAME.get(family)
     assert spec is not None, f"no metric is called {name}"
-    assert spec not in [one for one in OF_PROBE if one.kind is not MetricType.COUNTER], f"{name} is on /probe alone"
+    assert spec not in [one for one in PROBE_METRICS if one.kind is not MetricType.COUNTER], f"{name} is on /probe alone"
     assert (name in BY_NAME) != (spec.kind is MetricType.HISTOGRAM), f"{name} is no series of its family"
     return spec
 

@@ -18,7 +18,7 @@ from typing import Any
 import aiohttp
 import yaml
 
-from exporter.simulator.faults import Scope
+from exporter.simulator.faults import FaultScope
 from exporter.simulator.scenarios import BY_NAME, SIMULATED, Scenario
 from tests.system.prometheus.servers import running
 
@@ -126,8 +126,8 @@ class Fleet:
     async def every_scenario(self) -> int:
         """Apply each scenario on a lane, wait for its code, and clear it. Returns the number of scenarios."""
         possible = [one for one in SIMULATED if one.fault.route is None]
-        anywhere = deque(one for one in possible if one.place is not Scope.AUTHORITY)
-        sign_in_host = deque(one for one in possible if one.place is Scope.AUTHORITY)
+        anywhere = deque(one for one in possible if one.scope is not FaultScope.AUTHORITY)
+        sign_in_host = deque(one for one in possible if one.scope is FaultScope.AUTHORITY)
         lanes = [self._lane(name, anywhere) for name in LANES]
         await self._watched([*lanes, self._lane(GOVERNMENT, sign_in_host)])
         return len(possible)

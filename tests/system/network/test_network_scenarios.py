@@ -43,7 +43,7 @@ CAUSES: Mapping[str, Cause] = {
     "connect_dropped": partial(walled, "drop"),
     "connect_unreachable": partial(walled, "reject with icmp host-unreachable"),
 }
-ROWS = [scenario for scenario in SCENARIOS if scenario.place is Outside.NETWORK]
+ROWS = [scenario for scenario in SCENARIOS if scenario.scope is Outside.NETWORK]
 
 
 @pytest.mark.parametrize("scenario", ROWS, ids=lambda scenario: scenario.name)

@@ -146,7 +146,7 @@ async def test_old_configuration_is_released_by_the_next_reload(service):
 
 
 async def test_unknown_credential_has_no_expiry(service):
-    assert service.credential_ends("comes later") == ()
+    assert service.credential_expiries("comes later") == ()
 
 
 ROTATED = replace(CONFIG, credentials={"sql": replace(CONFIG.credentials["sql"], client_id="another application")})

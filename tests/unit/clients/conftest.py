@@ -60,7 +60,7 @@ def network_to(authority, pool):
                 connect_to[f"{host}:443"] = f"127.0.0.1:{wire if isinstance(wire, int) else wire.port}"
         made = Module(name="default", ca_file=authority.file if trusted else None, connect_to=connect_to, **module)
         config = Config(settings=Settings(), credentials={}, modules={"default": made}, targets={})
-        return Networks(config, pool=pool, limiter=limiter).of(made)
+        return Networks(config, pool=pool, limiter=limiter).network_of(made)
 
     return make
 

@@ -14,7 +14,7 @@ from exporter.core.model import Challenge, CredentialKind, Phase
 from exporter.runtime.thread_pool import PoolExhausted
 from exporter.tokens.cache import TokenCache
 from exporter.tokens.reuse import ReuseWindow
-from exporter.tokens.secret_cache import Secret
+from exporter.tokens.secret_cache import CredentialSecret
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, is_silent, response
 
 CREDENTIAL = Credential(name="sql", kind=CredentialKind.CLIENT_SECRET, client_id=TENANT)
@@ -23,7 +23,7 @@ CHALLENGE = Challenge(authority=f"https://{ENTRA}", tenant=TENANT, resource="htt
 
 class Secrets:
     async def current(self, _credential):
-        return Secret(text="s3cret", fingerprint="1")
+        return CredentialSecret(text="s3cret", fingerprint="1")
 
 
 @pytest.fixture

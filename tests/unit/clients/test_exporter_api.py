@@ -9,11 +9,11 @@ import pytest
 from aiohttp import web
 
 from exporter.clients import exporter_api
-from exporter.clients.exporter_api import Access, AccessError, check_password, fetch_state, parse_url
+from exporter.clients.exporter_api import AccessError, ApiAccess, check_password, fetch_state, parse_url
 from exporter.config.credential import SecretSource
 from exporter.config.secret_source import read_secret
 from exporter.tde.gate.assess import assess
-from exporter.tde.gate.conditions import Reason
+from exporter.tde.gate.conditions import GateReason
 from exporter.tde.gate.model import ExporterState, Inventory, Question
 from exporter.tde.gate.render import as_json, as_text
 from tests.support.gate_factories import NOW, URIS, body, instance
@@ -24,13 +24,13 @@ PATIENCE = 30.0
 
 
 def access(url, **more):
-    return Access(**{"url": parse_url(str(url)), "timeout": PATIENCE} | more)
+    return ApiAccess(**{"url": parse_url(str(url)), "timeout": PATIENCE} | more)
 
 
 async def found(url, **more):
     """The condition and text of the reason, or the state."""
     outcome = await fetch_state(access(url, **more))
-    return (outcome.condition.value, outcome.text) if isinstance(outcome, Reason) else outcome
+    return (outcome.condition.value, outcome.text) if isinstance(outcome, GateReason) else outcome
 
 
 @asynccontextmanager

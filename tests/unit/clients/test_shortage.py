@@ -60,12 +60,12 @@ async def main():
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
     print(json.dumps({
-        "connecting": await lacking(challenge(networks.of(HERE))),
-        "looking up a name": await lacking(challenge(networks.of(NAMED))),
+        "connecting": await lacking(challenge(networks.network_of(HERE))),
+        "looking up a name": await lacking(challenge(networks.network_of(NAMED))),
         "reading a secret": await lacking(SecretCache(pool).current(SECRET)),
-        "reading a certificate": await lacking(fetch_token(networks.of(NAMED), PEM, None, CHALLENGE, deadline=deadline)),
-        "requesting a token": await lacking(fetch_token(networks.of(NAMED), SECRET, "x", CHALLENGE, deadline=deadline)),
-        "checking an endpoint": await lacking(check_endpoint(networks.of(HERE), VAULT, "/", deadline=deadline)),
+        "reading a certificate": await lacking(fetch_token(networks.network_of(NAMED), PEM, None, CHALLENGE, deadline=deadline)),
+        "requesting a token": await lacking(fetch_token(networks.network_of(NAMED), SECRET, "x", CHALLENGE, deadline=deadline)),
+        "checking an endpoint": await lacking(check_endpoint(networks.network_of(HERE), VAULT, "/", deadline=deadline)),
     }))
     pool.close()
 

@@ -13,7 +13,7 @@ from exporter.config.cost import vault_shares as vault_shares_at
 from exporter.config.traffic import streams
 from exporter.core.credential_expiry import Source
 from exporter.core.model import KeyFacts, Mode, Step
-from exporter.core.timing import LOOK_UP_SECONDS
+from exporter.core.probe_starts import LOOKUP_SECONDS
 from exporter.core.vault_limits import operations_of
 from exporter.expiry.sources import INTERVALS
 from exporter.probing.auxiliary_plan import auxiliary_probes
@@ -159,7 +159,7 @@ def test_secret_dates_cost_an_hourly_challenge_and_list(more_keys, lookup, expec
 
 
 def test_expiry_lookups_are_as_frequent_as_counted():
-    assert INTERVALS[Source.GRAPH].answered == INTERVALS[Source.KEY_VAULT].answered == LOOK_UP_SECONDS
+    assert INTERVALS[Source.GRAPH].answered == INTERVALS[Source.KEY_VAULT].answered == LOOKUP_SECONDS
 
 
 def test_counted_auxiliary_probes_are_those_that_run():

@@ -15,7 +15,7 @@ from exporter.core.connector_secret import ConnectorSecret
 from exporter.core.model import CredentialKind
 from exporter.runtime.shortage import shortage_of
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
-from exporter.tokens.secret_cache import Secret, SecretCache
+from exporter.tokens.secret_cache import CredentialSecret, SecretCache
 
 MARK = "S3CRET-MARK"
 CLIENT_ID = "66666666777788889999000000000000"
@@ -273,7 +273,7 @@ async def test_reload_drops_the_secrets_of_removed_credentials(cache, file):
 
 
 def test_repr_of_a_secret_does_not_contain_it():
-    assert MARK not in repr(Secret(text=MARK, fingerprint="f"))
+    assert MARK not in repr(CredentialSecret(text=MARK, fingerprint="f"))
     assert MARK not in repr(ConnectorSecret("id", MARK))
 
 

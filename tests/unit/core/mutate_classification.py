@@ -110,11 +110,11 @@ _VARIANTS: Mapping[str, Callable[[Any], Iterable[Any]]] = {
 @contextmanager
 def applied(mutant: Mutant) -> Iterator[None]:
     """Apply the change to the tables while the context is open."""
-    before = {name: getattr(module, name) for name in (mutant.table, "_BY_FAULT")}
+    before = {name: getattr(module, name) for name in (mutant.table, "_FAULT_RULES")}
     rows = mutant.rows()
     setattr(module, mutant.table, rows)
     if mutant.table == "FAULT_RULES":
-        module._BY_FAULT = {fault: tuple(rule for rule in rows if rule.fault is fault) for fault in Fault}
+        module._FAULT_RULES = {fault: tuple(rule for rule in rows if rule.fault is fault) for fault in Fault}
     try:
         yield
     finally:

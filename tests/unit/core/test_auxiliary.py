@@ -103,7 +103,7 @@ def test_the_first_failure_skips_wrap_unless_it_decides():
 def test_a_report_names_its_failure_and_what_it_is_about():
     failed = tuple(steps(READING, token=Reason.SECRET_EXPIRED))
     report = AuxiliaryResult(
-        what=AuxiliaryKind.NEXT, name="staged", vault="v", credential="c", at=0.0, usable=False, steps=failed
+        kind=AuxiliaryKind.NEXT, name="staged", vault="v", credential="c", at=0.0, usable=False, steps=failed
     )
     assert report.failure is first_failure(AuxiliaryKind.NEXT, failed)
     assert report.failure.step is Step.TOKEN

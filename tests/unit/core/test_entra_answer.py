@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.core.credential_expiry import CredentialExpiry, Source
-from exporter.core.entra_answer import ACCEPTED, REFUSED, EntraAnswer, entra_answer, held_against, wrong_dates
+from exporter.core.entra_answer import ACCEPTED, REFUSED, EntraAnswer, entra_answer, mark_wrong_dates, wrong_dates
 from exporter.core.model import Outcome, Step, StepResult
 from exporter.core.reasons import Reason
 
@@ -34,36 +34,36 @@ def test_another_failure_changes_no_answer(steps):
 
 @pytest.mark.parametrize("source", [Source.DECLARED, Source.GRAPH, Source.KEY_VAULT, Source.CERTIFICATE])
 def test_a_later_date_of_a_refused_credential_is_wrong(source):
-    found = held_against("sql", [date(80, source)], EntraAnswer(at=NOW, expired_since=NOW - 9))
+    found = mark_wrong_dates("sql", [date(80, source)], EntraAnswer(at=NOW, expired_since=NOW - 9))
     assert [(end.source, end.wrong) for end in found] == [(source, REFUSED), (Source.ENTRA, "")]
     assert (found[1].expires_at, found[1].looked_up_at) == (NOW - 9, NOW)
 
 
 def test_a_passed_date_of_a_refused_credential_is_right():
     known = [date(-3), date(None, Source.GRAPH, failure="HTTP 403"), date(None, Source.KEY_VAULT)]
-    assert wrong_dates(held_against("sql", known, EntraAnswer(at=NOW, expired_since=NOW))) == ""
+    assert wrong_dates(mark_wrong_dates("sql", known, EntraAnswer(at=NOW, expired_since=NOW))) == ""
 
 
 def test_no_expiry_at_all_is_wrong_for_a_refused_credential():
-    found = held_against("sql", [date(None, Source.GRAPH, looked_up_at=NOW)], EntraAnswer(at=NOW, expired_since=NOW))
+    found = mark_wrong_dates("sql", [date(None, Source.GRAPH, looked_up_at=NOW)], EntraAnswer(at=NOW, expired_since=NOW))
     assert wrong_dates(found) == "the Graph date (none) is wrong"
 
 
 def test_a_refused_credential_without_a_source_has_expired():
-    (own,) = held_against("sql", [], EntraAnswer(at=NOW, expired_since=NOW))
+    (own,) = mark_wrong_dates("sql", [], EntraAnswer(at=NOW, expired_since=NOW))
     assert (own.credential, own.source) == ("sql", Source.ENTRA)
 
 
 @pytest.mark.parametrize(("days", "wrong"), [(-1.5, ACCEPTED), (-0.5, ""), (80, "")])
 def test_a_passed_date_of_an_accepted_credential_is_wrong(days, wrong):
-    (found,) = held_against("sql", [date(days, Source.CERTIFICATE)], EntraAnswer(at=NOW))
+    (found,) = mark_wrong_dates("sql", [date(days, Source.CERTIFICATE)], EntraAnswer(at=NOW))
     assert found.wrong == wrong
 
 
 def test_without_an_answer_no_date_is_wrong():
-    assert held_against("sql", [date(-9)], None) == (date(-9),)
+    assert mark_wrong_dates("sql", [date(-9)], None) == (date(-9),)
 
 
 def test_wrong_dates_are_named_by_their_source():
-    found = held_against("sql", [date(80), date(90, Source.CERTIFICATE)], EntraAnswer(at=NOW, expired_since=NOW))
+    found = mark_wrong_dates("sql", [date(80), date(90, Source.CERTIFICATE)], EntraAnswer(at=NOW, expired_since=NOW))
     assert wrong_dates(found) == "the declared date 2026-03-23 is wrong, the certificate's date 2026-04-02 is wrong"

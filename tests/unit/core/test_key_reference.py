@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from exporter.core.key_reference import PATTERN, KeyReference, other_key, parse_key
+from exporter.core.key_reference import PATTERN, KeyReference, different_key, parse_key
 from exporter.core.model import KeyFacts
 
 VERSION = "cgacf4f763ar42ffb0a1gca546aygd87"
@@ -91,4 +91,4 @@ def test_response_about_another_key_is_named(name, version, expected):
         modulus=b"",
         exponent=b"",
     )
-    assert other_key(name, version, found) == expected
+    assert different_key(name, version, found) == expected

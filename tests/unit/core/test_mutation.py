@@ -38,7 +38,7 @@ def test_changes_survive_without_promises(monkeypatch):
 
 
 def test_a_change_is_reverted():
-    before = {name: getattr(module, name) for name in (*TABLES, "_BY_FAULT")}
+    before = {name: getattr(module, name) for name in (*TABLES, "_FAULT_RULES")}
     for table in TABLES:
         with applied(Mutant(table, 0, None, "removed")):
             assert breaks_promise(table)

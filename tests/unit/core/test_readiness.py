@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.core.model import Mode, Outcome, ProbeReport, Readiness, Step, StepResult, Vantage
-from exporter.core.readiness import WHY, State, assess, deciding_failure, in_words, state_of
+from exporter.core.readiness import WHY, State, assess, deciding_failure, readiness_text, state_of
 from exporter.core.reasons import Reason
 
 
@@ -57,9 +57,12 @@ def test_verdict_follows_steps_and_situation(results: list[StepResult], changes:
 
 
 def test_the_text_names_the_vantage_and_the_cause():
-    assert in_words(Readiness(ready=True, why="ready"), Vantage.SQL_HOST) == "vault side ready, seen from the SQL host"
-    assert in_words(Readiness(ready=False, why="not_ready"), Vantage.CENTRAL) == "vault side not ready, seen from a central host"
-    assert WHY["canary"] in in_words(Readiness(ready=None, why="canary"), Vantage.CENTRAL)
+    assert readiness_text(Readiness(ready=True, why="ready"), Vantage.SQL_HOST) == "vault side ready, seen from the SQL host"
+    assert (
+        readiness_text(Readiness(ready=False, why="not_ready"), Vantage.CENTRAL)
+        == "vault side not ready, seen from a central host"
+    )
+    assert WHY["canary"] in readiness_text(Readiness(ready=None, why="canary"), Vantage.CENTRAL)
 
 
 @pytest.mark.parametrize("unwrapped", [False, None])

@@ -17,12 +17,12 @@ from exporter.core.parsing.token_claims import Claims
 from exporter.core.reasons import Reason
 from exporter.core.thumbprint import Pin
 from exporter.doctor.absolute_name import absolute_addresses
-from exporter.doctor.evidence import Certificate, Endpoint
+from exporter.doctor.evidence import Endpoint, HostCertificate
 from exporter.doctor.report import as_text
 from exporter.doctor.run import assess_all
 from exporter.runtime.thread_pool import DaemonThreadPool
 from tests.support.doctor_simulated import KEY, OLD, VAULT
-from tests.unit.doctor.test_routing import FINE, observed
+from tests.unit.doctor.test_check_owner import FINE, observed
 
 RESOURCE = "https://vault.azure.net"
 TENANT, OTHER = "11111111-2222-3333-4444-555555555555", "0d9e7c5b-3a1f-4e8d-9c6b-7a5f3e1d0b2c"
@@ -126,7 +126,7 @@ def test_certificate_near_its_expiry_is_a_warning():
 def a_result(what, reason, *, usable, vault="old.vault.azure.net", step=Step.UNWRAP_KEY):
     steps = (StepResult(step=step, outcome=Outcome.FAILED, code=3077, reason=reason, facts=Facts(status=403)),)
     name = f"{KEY}/{OLD}"
-    return AuxiliaryResult(what=what, name=name, vault=vault, credential="other", at=1.8e9, usable=usable, steps=steps)
+    return AuxiliaryResult(kind=what, name=name, vault=vault, credential="other", at=1.8e9, usable=usable, steps=steps)
 
 
 def test_retained_version_without_an_answer_is_unknown():
@@ -270,7 +270,7 @@ def test_search_domain_that_answers_is_detected(addresses, absolute, outcome):
 
 async def test_untrusted_issuer_names_search_domains_as_a_cause():
     facts = replace(FINE, vault=None, certificate=None, fault=Fault.TLS_UNTRUSTED)
-    shown = Certificate(subject="x", issuer="Other CA", organization="Other", not_before=0.0, not_after=2e9)
+    shown = HostCertificate(subject="x", issuer="Other CA", organization="Other", not_before=0.0, not_after=2e9)
     result = check("issuer_vault", vault=replace(vault_at("10.1.2.3", facts=facts), certificate=shown))
     assert result.outcome is CheckOutcome.FAIL
     assert "a search domain answers with another host" in result.detail

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from exporter.core.codes import BY_CODE, CODES
 from exporter.core.model import Outcome
-from exporter.metrics.definitions import OF_OTHERS, TARGET_METRICS
+from exporter.metrics.definitions import SHARED_METRICS, TARGET_METRICS
 from exporter.metrics.possible_codes import possible_codes
 
 NO = {"classic": {3011: 3011, 3077: 3077}, "current": {3011: 3109, 3077: 3113}}
@@ -287,7 +287,7 @@ class Reference(Collector):
             owners[owner] = [(labels, value)]
 
     def collect(self):
-        for spec in (*TARGET_METRICS, *OF_OTHERS):
+        for spec in (*TARGET_METRICS, *SHARED_METRICS):
             family = self._counters(spec) if spec.kind in ("counter", "histogram") else self._gauge_family(spec)
             if family.samples:
                 yield family

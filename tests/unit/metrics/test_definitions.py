@@ -9,12 +9,12 @@ import pytest
 
 from docs.generators.metrics import EXAMPLES
 from exporter.core.codes import BY_CODE
-from exporter.metrics.definitions import BY_NAME, COUNTED, METRICS, OF_PROBE
-from exporter.metrics.spec import BASE_LABELS, MetricType, Scope
+from exporter.metrics.definitions import BY_NAME, COUNTED, METRICS, PROBE_METRICS
+from exporter.metrics.spec import BASE_LABELS, MetricType, SeriesScope
 from tests.support.metric_factories import a_recorder, a_target, scrape
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"
-EVERY = (*METRICS, *OF_PROBE)
+EVERY = (*METRICS, *PROBE_METRICS)
 
 
 @pytest.mark.parametrize("spec", METRICS, ids=lambda spec: spec.name)
@@ -43,7 +43,7 @@ def test_help_stands_alone_and_ends_with_the_retention(spec):
 
 def test_histogram_own_labels_sort_before_the_shared_ones():
     for spec in METRICS:
-        if spec.kind is MetricType.HISTOGRAM and spec.scope is not Scope.EXPORTER:
+        if spec.kind is MetricType.HISTOGRAM and spec.scope is not SeriesScope.EXPORTER:
             assert max(("le", *spec.own)) < min(BASE_LABELS[spec.scope])
 
 
@@ -60,7 +60,7 @@ def test_scrape_has_help_and_type_of_each_exporter_family():
     text = scrape(recorder).decode()
 
     for spec in METRICS:
-        if spec.scope is Scope.EXPORTER:
+        if spec.scope is SeriesScope.EXPORTER:
             assert f"# HELP {spec.name} {spec.help_text}\n# TYPE {spec.name} {spec.type}\n" in text
 
 

@@ -11,7 +11,7 @@ from exporter.core.model import Step, VaultHeaders
 from exporter.core.reasons import Reason
 from exporter.metrics import cause_series
 from exporter.metrics.cause_series import failure_action
-from exporter.presentation.text import recommended_actions
+from exporter.presentation.probe_text import recommended_actions
 from exporter.state.cause_groups import MOST_CAUSES, cause_groups
 from exporter.state.history import History
 from exporter.state.records import TargetRecord

@@ -12,7 +12,7 @@ import yaml
 from docs.generators.cardinality import most_series
 from exporter.core.model import Step
 from exporter.metrics.definitions import BY_NAME, METRICS
-from exporter.metrics.spec import Level, MetricSpec, MetricType, Scope
+from exporter.metrics.spec import Level, MetricSpec, MetricType, SeriesScope
 from tests.support.metric_factories import MODULE, a_key, a_recorder, a_report, a_target, names_in, ok, probed, scrape, series
 from tests.system.alerts.queries import rule_queries, selectors
 from tests.system.dashboards.boards import filled, queries
@@ -66,16 +66,16 @@ def test_rules_and_dashboards_use_many_metrics():
 
 def test_the_level_default_has_only_what_rules_or_dashboards_use():
     used = {spec.name for _, query in (*RULES, *PANELS) for spec, *_ in needed(query)}
-    assert {spec.name for spec in METRICS if spec.scope is Scope.TARGET and Level.DEFAULT.includes(spec.level)} <= used
+    assert {spec.name for spec in METRICS if spec.scope is SeriesScope.TARGET and Level.DEFAULT.includes(spec.level)} <= used
 
 
 def test_the_level_minimal_has_only_what_rules_use():
     used = {spec.name for _, query in RULES for spec, *_ in needed(query)}
-    assert {spec.name for spec in METRICS if spec.scope is Scope.TARGET and spec.level is Level.MINIMAL} <= used
+    assert {spec.name for spec in METRICS if spec.scope is SeriesScope.TARGET and spec.level is Level.MINIMAL} <= used
 
 
 def test_metrics_that_targets_share_are_in_every_level():
-    assert {spec.level for spec in METRICS if spec.scope is not Scope.TARGET} == {Level.MINIMAL}
+    assert {spec.level for spec in METRICS if spec.scope is not SeriesScope.TARGET} == {Level.MINIMAL}
 
 
 @pytest.mark.parametrize("spec", [spec for spec in METRICS if spec.kind is MetricType.HISTOGRAM], ids=lambda spec: spec.name)

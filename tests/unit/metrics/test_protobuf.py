@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.core.model import Step
 from exporter.metrics import wire
-from exporter.metrics.definitions import OF_EXPORTER, STEP_BUCKETS, TARGET_METRICS
+from exporter.metrics.definitions import EXPORTER_METRICS, STEP_BUCKETS, TARGET_METRICS
 from exporter.metrics.native_histogram import ZERO_THRESHOLD, NativeHistogram, bucket_of, spans_and_deltas
 from exporter.metrics.spec import Level, MetricType
 from tests.support import client_model
@@ -74,7 +74,7 @@ def test_early_and_late_encoding_give_the_same_bytes():
             scrape_protobuf(recorder)
         probed(recorder, a_report(ready=True, key=a_key(expires=START)))
         body = scrape_protobuf(recorder)
-        own = {spec.name for spec in OF_EXPORTER}
+        own = {spec.name for spec in EXPORTER_METRICS}
         bodies.append(
             [each for each in client_model.families(body) if each.name not in own and not each.name.startswith(CHANGING)]
         )

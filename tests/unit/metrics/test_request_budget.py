@@ -116,12 +116,12 @@ def recorder():
     """A recorder whose target was probed, and its recovery vault too."""
     made = a_recorder(a_target(recovery_vault=DR))
     probed(made, a_report(key=a_key()))
-    made.spent("t", RECOVERED)
+    made.spend("t", RECOVERED)
     return made
 
 
 def test_auxiliary_requests_count_for_their_vault(recorder):
-    recorder.spent("t", an_auxiliary_result(AuxiliaryKind.NEWEST, "ContosoRSAKey0", steps=tuple(SENT)))
+    recorder.spend("t", an_auxiliary_result(AuxiliaryKind.NEWEST, "ContosoRSAKey0", steps=tuple(SENT)))
 
     assert ratio_of(recorder) == pytest.approx(6 * READ)
     assert ratio_of(recorder, DR) == pytest.approx(2 * READ)
@@ -129,7 +129,7 @@ def test_auxiliary_requests_count_for_their_vault(recorder):
 
 def test_a_recovery_vault_is_dropped_with_its_last_target(recorder):
     recorder.forget("t")
-    recorder.spent("t", RECOVERED)  # of a round that had not ended
+    recorder.spend("t", RECOVERED)  # of a round that had not ended
 
     assert ratio_of(recorder, DR) is None
 

@@ -209,7 +209,7 @@ def test_any_line_equals_the_line_of_prometheus_client(own, base, value):
     registry = CollectorRegistry()
     registry.register(type("One", (), {"collect": lambda _: [family]})())
 
-    actual = line("a_name", tuple(own.items()), LabelSet.of(*base.items()), value)
+    actual = line("a_name", tuple(own.items()), LabelSet.from_labels(*base.items()), value)
 
     assert actual.encode() == generate_latest(registry).split(b"\n", 2)[2]
 
@@ -223,7 +223,7 @@ def test_any_histogram_equals_that_of_prometheus_client(counts, total):
     registry = CollectorRegistry()
     registry.register(type("One", (), {"collect": lambda _: [family]})())
 
-    base = LabelSet.of(("target", "t"))
+    base = LabelSet.from_labels(("target", "t"))
     actual = histogram("a_name", (("step", "s"),), base, (0.5, 1.0, 1e6), counts=counts, total=total)
 
     assert actual.encode() == generate_latest(registry).split(b"\n", 2)[2]

@@ -15,7 +15,7 @@ from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.codes import BY_CODE
 from exporter.core.model import Generation, KeyFacts, ProbeReport, Step, StepResult
 from exporter.core.reasons import Reason
-from exporter.metrics.definitions import OF_EXPORTER
+from exporter.metrics.definitions import EXPORTER_METRICS
 from exporter.metrics.exposition import Exposition
 from exporter.state.history import History
 from exporter.state.records import TargetRecord
@@ -102,7 +102,7 @@ def text_of(recorder):
 
 
 def protobuf_of(recorder):
-    own = {spec.name for spec in OF_EXPORTER}
+    own = {spec.name for spec in EXPORTER_METRICS}
     found = client_model.families(scrape_protobuf(recorder))
     return [each for each in found if each.name not in own and not each.name.startswith(("process_", "python_"))]
 

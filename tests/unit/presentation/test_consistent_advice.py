@@ -12,7 +12,7 @@ from exporter.core.model import CredentialKind, Readiness, Step, Vantage
 from exporter.core.readiness import deciding_failure
 from exporter.core.reasons import Reason
 from exporter.presentation import wording
-from exporter.presentation.text import recommended_actions, transcript
+from exporter.presentation.probe_text import recommended_actions, transcript
 from exporter.state.history import History
 from exporter.state.records import TargetRecord
 from tests.support.web_factories import (
@@ -42,7 +42,7 @@ def record_of(report, *results, target=TARGET):
 
 def advice_of(record, target=TARGET):
     results = wording.auxiliary_results(target, record, now=STARTED)
-    return {identity[0]: advice for identity, _, advice in wording.auxiliary_advice(target, record, results)}
+    return {identity[0]: advice for identity, _, advice in wording.auxiliary_actions(target, record, results)}
 
 
 @pytest.mark.parametrize("reason", [Reason.SECRET_EXPIRED, Reason.SECRET_WRONG, Reason.CREDENTIALS_REFUSED])

@@ -6,7 +6,7 @@ from exporter.config.model import Credential
 from exporter.core.faults import Fault
 from exporter.core.model import CredentialKind, Facts, KeyFacts, Outcome, Phase, Step, StepResult
 from exporter.core.reasons import Reason
-from exporter.presentation.expiring import Ending, EndingKind
+from exporter.presentation.expiries import Ending, EndingKind
 from exporter.presentation.payloads import credential_payload, entry_payload, probe_payload, target_payload, target_row
 from exporter.state.records import TargetRecords
 from tests.support.factories import a_failure, a_report, a_target

@@ -142,7 +142,7 @@ def test_a_usable_result_has_no_actions():
 def test_versions_have_rotation_deletion_and_last_recovery():
     record = a_record(pending_auxiliary(), auxiliary_result(AuxiliaryKind.RECOVERY, at=STARTED), purge_at=STARTED + 90 * DAY)
 
-    assert dict(wording.about_versions(fully_declared(), record)) == {
+    assert dict(wording.version_lines(fully_declared(), record)) == {
         "newest version": "f" * 32 + " (not the pinned one: a rotation is pending)",
         "deleted": "purged at 2026-04-02T03:04:05.678Z; recover it before then: "
         "`az keyvault key recover --vault-name contoso-prod --name ContosoRSAKey0`",
@@ -166,7 +166,7 @@ def test_recover_command_of_a_managed_hsm_names_the_hsm():
     ],
 )
 def test_the_path_is_compared_with_expect_path(expected, connection, text):
-    assert dict(wording.about_path(VaultHeaders(connection=connection), expected)).get("as expected") == text
+    assert dict(wording.path_lines(VaultHeaders(connection=connection), expected)).get("as expected") == text
 
 
 @pytest.mark.parametrize(

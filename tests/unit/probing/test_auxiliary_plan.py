@@ -17,7 +17,7 @@ def planned(target=TARGET, *, key=KEY, today=TODAY, module=None):
 
 
 def test_plan_has_everything_declared_and_the_newest_version():
-    assert [(plan.what, plan.name) for plan in planned().values()] == [
+    assert [(plan.kind, plan.name) for plan in planned().values()] == [
         (AuxiliaryKind.NEXT, "staged"),
         (AuxiliaryKind.RETAINED, f"Key0/{OLD}"),
         (AuxiliaryKind.RETAINED, f"Archive/{OLDER}"),
@@ -27,7 +27,7 @@ def test_plan_has_everything_declared_and_the_newest_version():
 
 
 @pytest.mark.parametrize(
-    ("name", "goal", "wrap", "under"),
+    ("name", "goal", "wrap", "public_key"),
     [
         ("staged", ("staged", TARGET.vault, TARGET.key), True, None),
         (f"Archive/{OLDER}", ("old", "old.vault.azure.net", f"Archive/{OLDER}"), False, None),
@@ -35,10 +35,10 @@ def test_plan_has_everything_declared_and_the_newest_version():
     ],
     ids=["staged", "retained", "recovery"],
 )
-def test_request_has_credential_vault_and_key(name, goal, wrap, under):
+def test_request_has_credential_vault_and_key(name, goal, wrap, public_key):
     request = planned()[name].request
     assert (request.credential.name, request.target.vault, request.target.key) == goal
-    assert (request.wrap, request.under, request.module.mode) == (wrap, under, Mode.FULL)
+    assert (request.wrap, request.public_key, request.module.mode) == (wrap, public_key, Mode.FULL)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_read_only_mode_applies_to_auxiliary_probes():
 def a_result(at=1000.0, **failure):
     result = StepResult(step=Step.TOKEN, outcome=Outcome.FAILED if failure else Outcome.OK, **failure)
     return AuxiliaryResult(
-        what=AuxiliaryKind.NEXT, name="staged", vault="v", credential="c", at=at, usable=not failure, steps=(result,)
+        kind=AuxiliaryKind.NEXT, name="staged", vault="v", credential="c", at=at, usable=not failure, steps=(result,)
     )
 
 

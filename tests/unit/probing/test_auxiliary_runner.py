@@ -62,7 +62,7 @@ class FakeProbes:
         )
         target = plan.request.target
         return AuxiliaryResult(
-            what=plan.what,
+            kind=plan.kind,
             name=plan.name,
             vault=target.vault,
             credential=target.credential,
@@ -78,7 +78,7 @@ def fakes():
 
 
 async def follow(runner, report=None, *, wanted=ALL):
-    runner.after_probe(TARGET, report or a_report(), wanted, interval=300.0)
+    runner.start_due(TARGET, report or a_report(), wanted, interval=300.0)
     await runner.wait_idle()
 
 
@@ -156,9 +156,9 @@ async def test_inconclusive_probe_starts_no_auxiliary_probe(fakes):
 async def test_running_round_prevents_a_second_one(fakes):
     runner = fakes.runner()
     fakes.gate.clear()
-    runner.after_probe(TARGET, a_report(), STAGED, interval=0.0)
+    runner.start_due(TARGET, a_report(), STAGED, interval=0.0)
     await asyncio.sleep(0)
-    runner.after_probe(TARGET, a_report(), STAGED, interval=0.0)
+    runner.start_due(TARGET, a_report(), STAGED, interval=0.0)
     fakes.gate.set()
     await runner.wait_idle()
     assert fakes.made == ["staged"]
@@ -169,7 +169,7 @@ async def test_concurrent_auxiliary_probes_never_exceed_the_slots(fakes):
     fakes.gate.clear()
     for number in range(6):
         target = type("T", (), {"name": f"t{number}"})()
-        runner.after_probe(target, a_report(), STAGED, interval=0.0)
+        runner.start_due(target, a_report(), STAGED, interval=0.0)
     for _ in range(20):
         await asyncio.sleep(0)
     fakes.gate.set()
@@ -182,7 +182,7 @@ async def test_concurrent_auxiliary_probes_never_exceed_the_slots(fakes):
 async def test_removed_target_or_closed_runner_reports_nothing(fakes, removed):
     runner = fakes.runner()
     fakes.gate.clear()
-    runner.after_probe(TARGET, a_report(), ALL, interval=0.0)
+    runner.start_due(TARGET, a_report(), ALL, interval=0.0)
     await asyncio.sleep(0)
     if removed:
         runner.forget("t")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.timing import slots_for
+from exporter.core.probe_starts import slots_for
 from exporter.probing import backoff
 from tests.support.factories import a_failure, a_report, a_throttled_report
 
@@ -16,7 +16,7 @@ INTERVAL = 60.0
 def skips_after(*reports):
     state, skips = backoff.Backoff(), []
     for report in reports:
-        state = state.after(report, INTERVAL)
+        state = state.advance(report, INTERVAL)
         skips.append(state.skips)
     return skips
 

@@ -39,7 +39,7 @@ async def scraped(service):
 
 @pytest.mark.parametrize(
     ("part", "method"),
-    [("_store", "record"), ("recorder", "record"), ("_log", "record"), ("_auxiliary_runner", "after_probe")],
+    [("_store", "record"), ("recorder", "record"), ("_log", "record"), ("_auxiliary_runner", "start_due")],
 )
 async def test_failing_receiver_keeps_no_report_from_others(service, monkeypatch, caplog, *, part, method):
     def fails(*_args, **_kwargs):

@@ -352,5 +352,5 @@ async def test_request_without_wrap_can_use_another_key():
         under.append(key)
         return data[::-1]
 
-    await probed(replace(REQUEST, wrap=False, under=other), parts={"encrypt": encrypt})
+    await probed(replace(REQUEST, wrap=False, public_key=other), parts={"encrypt": encrypt})
     assert under == [other]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.report.answers import exporter_of, key_of, read_range, read_series
-from exporter.report.minutes import Exporter, Target
+from exporter.report.minutes import Exporter, ReportedTarget
 
 METRIC = {"__name__": "x", "job": "ekm", "instance": "a:1", "target": "one", "vault": "v"}
 START = 1_000_000_020
@@ -27,7 +27,7 @@ def matrix(metric: Any = METRIC, values: Any = ((START, "1"),)) -> Any:
 
 def test_series_of_a_query_have_labels_and_points_by_minute() -> None:
     ((labels, points),) = read_range(matrix(values=[[START, "1"], [START + 120, "0"]]), START, 3) or [({}, {})]
-    assert (exporter_of(labels), key_of(labels)[1], labels["reason"]) == (Exporter("ekm", "a:1"), Target("v", "one"), "")
+    assert (exporter_of(labels), key_of(labels)[1], labels["reason"]) == (Exporter("ekm", "a:1"), ReportedTarget("v", "one"), "")
     assert points == {0: 1.0, 2: 0.0}
 
 

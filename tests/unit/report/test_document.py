@@ -9,16 +9,16 @@ from datetime import UTC
 import pytest
 
 from exporter.report.document import as_csv, as_json, document, percentage
-from exporter.report.minutes import Exporter, Minutes, Slice, Target
+from exporter.report.minutes import Exporter, Minutes, ReportedTarget, Slice
 from exporter.report.page import MOST_NAMES, as_html
-from exporter.report.period import between
+from exporter.report.period import parse_period
 
 A = Exporter("ekm", "a")
-PERIOD = between("2026-11-01T00:00:00Z", "2026-11-01T00:06:00Z", UTC, "UTC")
-ODD = Target("v<1>", '=cmd|"x"')
+PERIOD = parse_period("2026-11-01T00:00:00Z", "2026-11-01T00:06:00Z", UTC, "UTC")
+ODD = ReportedTarget("v<1>", '=cmd|"x"')
 
 
-def minutes(*targets: Target, last: float | None = 1.0) -> Minutes:
+def minutes(*targets: ReportedTarget, last: float | None = 1.0) -> Minutes:
     """Each target: answered, throttled twice, two minutes without data, and `last`."""
     found = Minutes((A, target) for target in targets)
     values = {0: 1.0, 1: 0.0, 2: 0.0, 5: last} if last is not None else {0: 2.0}
@@ -46,7 +46,7 @@ def test_percentage_is_rounded_down(answered: int, measured: int, text: str | No
 
 
 def test_json_has_rows_failures_and_gaps() -> None:
-    data = json.loads(as_json(document(PERIOD, minutes(Target("v", "one"), Target("v", "two")))))
+    data = json.loads(as_json(document(PERIOD, minutes(ReportedTarget("v", "one"), ReportedTarget("v", "two")))))
     assert data["complete"] is False
     assert data["period"] == {
         "name": "20261101T0000_20261101T0006",
@@ -90,7 +90,7 @@ def test_page_is_escaped_and_needs_nothing_from_outside() -> None:
 
 
 def test_page_names_the_first_targets_of_a_gap() -> None:
-    page = as_html(document(PERIOD, minutes(*(Target("v", f"t{number:02}") for number in range(MOST_NAMES + 2)))))
+    page = as_html(document(PERIOD, minutes(*(ReportedTarget("v", f"t{number:02}") for number in range(MOST_NAMES + 2)))))
     assert "t09 and 2 more" in page
 
 

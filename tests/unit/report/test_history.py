@@ -13,12 +13,12 @@ from exporter.clients import prometheus_api
 from exporter.clients.prometheus_api import HistoryError, PrometheusAccess
 from exporter.report.classes import MinuteClass
 from exporter.report.history import EXPORTERS, FAILURES, MAINTENANCE, RESULTS, STALE, UNPROBED, read_minutes
-from exporter.report.minutes import Minutes, Target
-from exporter.report.period import Period, between, month
+from exporter.report.minutes import Minutes, ReportedTarget
+from exporter.report.period import Period, parse_month, parse_period
 from tests.unit.clients.test_exporter_api import answering, giving, raw
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
-PERIOD = between("2026-11-01T00:00:00Z", "2026-11-01T00:03:00Z", UTC, "UTC")
+PERIOD = parse_period("2026-11-01T00:00:00Z", "2026-11-01T00:03:00Z", UTC, "UTC")
 LABELS = {"job": "ekm", "instance": "a", "target": "one", "vault": "v"}
 PATIENCE = 30.0
 
@@ -76,7 +76,7 @@ async def test_results_of_the_queries_become_minutes() -> None:
             EXPORTERS: [series({"job": "ekm", "instance": "a"}, (0, 1), (1, 1), (2, 1))],
         }
     )
-    row = (await read(handler)).targets[Target("v", "one")]
+    row = (await read(handler)).targets[ReportedTarget("v", "one")]
     assert [row.count(kind) for kind in (MinuteClass.ANSWERED, MinuteClass.THROTTLED, MinuteClass.MAINTENANCE)] == [1, 1, 1]
 
 
@@ -84,13 +84,13 @@ async def test_stale_result_and_target_without_result_are_gaps() -> None:
     handler = fake(
         {RESULTS: [series(LABELS, (0, 1), (1, 1))], STALE: [series(LABELS, (1, 900))], UNPROBED: [series(LABELS, (2, 60))]}
     )
-    row = (await read(handler)).targets[Target("v", "one")]
+    row = (await read(handler)).targets[ReportedTarget("v", "one")]
     assert row.gaps == [(MinuteClass.NO_PROBE, 1, 3)]
 
 
 async def test_month_is_read_in_slices_below_the_limit_of_points() -> None:
     seen: list[Any] = []
-    whole = month("2026-02", UTC, "UTC")
+    whole = parse_month("2026-02", UTC, "UTC")
     with pytest.raises(HistoryError, match="no series of a target"):
         await read(fake(seen=seen), whole)
     ranges = [form for _, path, form, _ in seen if path.endswith("/query_range") and form["query"] == RESULTS]

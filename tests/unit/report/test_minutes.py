@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from exporter.report.classes import MinuteClass
-from exporter.report.minutes import Exporter, Minutes, Points, Row, Slice, Target
+from exporter.report.minutes import Exporter, Minutes, Points, ReportedTarget, Row, Slice
 
 A, B = Exporter("ekm", "a"), Exporter("ekm", "b")
-ONE, TWO = Target("v", "one"), Target("v", "two")
+ONE, TWO = ReportedTarget("v", "one"), ReportedTarget("v", "two")
 VALUES = {"1": 1.0, "0": 0.0, "t": 0.0, "u": 0.0, "?": 2.0}  # a space is a minute without a sample
 FAILURES = {"t": ("get_key", "throttled"), "u": ("challenge", "dns_not_found")}
 
@@ -16,10 +16,10 @@ def points(text: str) -> Points:
 
 
 def part(
-    results: Mapping[tuple[Exporter, Target], str],
+    results: Mapping[tuple[Exporter, ReportedTarget], str],
     *,
     alive: Mapping[Exporter, str] | None = None,
-    planned: Mapping[tuple[Exporter, Target], str] | None = None,
+    planned: Mapping[tuple[Exporter, ReportedTarget], str] | None = None,
     first: int = 0,
 ) -> Slice:
     return Slice(
@@ -107,7 +107,7 @@ def test_vault_answered_if_one_target_always_answered() -> None:
 
 
 def test_targets_and_vaults_without_a_minute_are_dropped() -> None:
-    other = Target("w", "other")
+    other = ReportedTarget("w", "other")
     minutes = summed(part({(A, ONE): "1 ", (A, TWO): "  ", (A, other): "  "}, alive={A: "1"}))
     minutes.drop_absent()
     assert (list(minutes.targets), list(minutes.vaults)) == ([ONE], ["v"])

@@ -50,7 +50,7 @@ def read(monkeypatch):
     def run(server):
         monkeypatch.setattr(reading, "EncryptedSocket", lambda *_: None)
         monkeypatch.setattr(reading, "SqlConnection", server.connect)
-        access = reading.Access(SqlLogin("u", "p"), make_context(None, verify=False), 15.0)
+        access = reading.SqlServerAccess(SqlLogin("u", "p"), make_context(None, verify=False), 15.0)
         document = reading.read_server(parse_server_name("n1"), access)
         assert server.closed == server.opened
         return document

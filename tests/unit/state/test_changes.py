@@ -6,7 +6,7 @@ import pytest
 
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.model import Facts, Outcome, PeerCertificate, Step, StepResult, VaultHeaders
-from exporter.state.changes import KEPT
+from exporter.state.changes import MAX_CHANGES
 from exporter.state.records import TargetRecords
 from tests.support.factories import a_failure, a_report, a_target
 from tests.support.web_factories import auxiliary_result, key
@@ -61,7 +61,7 @@ def test_a_newer_key_version_is_a_change(state):
 
 
 def test_only_the_last_changes_are_kept(state):
-    for at in range(3 * KEPT):
+    for at in range(3 * MAX_CHANGES):
         record = state.record(a_target(), a_good_report(float(at), region=f"region{at}"))
-    assert len(record.changes) == KEPT
-    assert record.changes[-1].after == f"region{3 * KEPT - 1}"
+    assert len(record.changes) == MAX_CHANGES
+    assert record.changes[-1].after == f"region{3 * MAX_CHANGES - 1}"

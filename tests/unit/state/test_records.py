@@ -148,7 +148,7 @@ def test_another_key_or_vault_drops_the_facts(state):
 def test_another_recovery_vault_drops_the_last_recovery_only(state):
     state.record(a_target(recovery_vault="dr"), a_report(key=KEY))
     recovered = AuxiliaryResult(
-        what=AuxiliaryKind.RECOVERY, name="dr", vault="dr", credential="c", at=3.0, usable=True, steps=(), key=KEY
+        kind=AuxiliaryKind.RECOVERY, name="dr", vault="dr", credential="c", at=3.0, usable=True, steps=(), key=KEY
     )
     assert state.add_auxiliary(a_target(recovery_vault="dr"), recovered).proof_at == 3.0
     record = state.expect(a_target(recovery_vault="dr2"))

@@ -29,7 +29,7 @@ def a_used_record():
     state.record(a_target(), a_report("payroll", good, at=1.0, key=KEY, tenant="t1"))
     for what in (AuxiliaryKind.NEWEST, AuxiliaryKind.RECOVERY):
         state.add_auxiliary(
-            a_target(), AuxiliaryResult(what=what, name="n", vault="v", credential="c", at=3.0, usable=True, steps=(), key=NEWER)
+            a_target(), AuxiliaryResult(kind=what, name="n", vault="v", credential="c", at=3.0, usable=True, steps=(), key=NEWER)
         )
     state.record(a_target(), replace(a_failure(at=1.5), purge_at=9.0))
     return state.record(a_target(), a_failure(at=2.0, request_id="r2"))

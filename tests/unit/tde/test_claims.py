@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.tde.claims import Reading, take_in
+from exporter.tde.claims import DocumentReading, take_in
 from exporter.tde.document import Document
 from exporter.tde.identity import identity_of, instances_of
 from tests.support.sql_inventory import rows_of
@@ -19,7 +19,7 @@ def document(name, address, time=FRIDAY, **changes):
 
 
 def taken(*documents, held=None, direct=True, prune=False):
-    readings = [Reading(one, one.address or "?", direct) for one in documents]
+    readings = [DocumentReading(one, one.address or "?", direct) for one in documents]
     return take_in(held or {}, readings, prune=prune)
 
 

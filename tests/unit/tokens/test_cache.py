@@ -13,7 +13,7 @@ from exporter.core.model import Challenge, CredentialKind, Facts
 from exporter.runtime.thread_pool import PoolExhausted
 from exporter.tokens.cache import TokenCache
 from exporter.tokens.reuse import ReuseWindow, TokenReusePolicy
-from exporter.tokens.secret_cache import Secret
+from exporter.tokens.secret_cache import CredentialSecret
 from tests.support.factories import a_config, a_target
 
 CREDENTIAL = Credential(name="sql", kind=CredentialKind.CLIENT_SECRET, client_id="c")
@@ -68,7 +68,7 @@ class Secrets:
 
     async def current(self, credential):
         await asyncio.sleep(self.takes)
-        return Secret(text=self.text, failure=self.failure, fingerprint=f"{credential.name}:{self.text}")
+        return CredentialSecret(text=self.text, failure=self.failure, fingerprint=f"{credential.name}:{self.text}")
 
 
 def now():

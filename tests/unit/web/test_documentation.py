@@ -31,7 +31,7 @@ def archive():
 @pytest.fixture(autouse=True)
 def built(archive, monkeypatch):
     """Serve the documents of the checkout as they are now."""
-    monkeypatch.setattr(Documentation, "of_package", lambda: Documentation(archive))
+    monkeypatch.setattr(Documentation, "load", lambda: Documentation(archive))
 
 
 @pytest.fixture
@@ -153,6 +153,6 @@ async def test_page_opens_no_file(opened):
 
 
 async def test_checkout_without_built_documents_names_the_command(monkeypatch):
-    monkeypatch.setattr(Documentation, "of_package", lambda: None)
+    monkeypatch.setattr(Documentation, "load", lambda: None)
     status, _, text = await answer(Service(), "/docs/")
     assert (status, text) == (404, "This checkout has no built documentation. `./dev docs` builds it.\n")

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.clients.http.exchange import BodyTooLargeError, ConnectionLostError, HttpExchange
+from exporter.clients.http.exchange_timer import ExchangeTimer
 from exporter.clients.http.facts import facts_from
 from exporter.clients.http.faults import RULES, FailureContext, Stage, fault_of
 from exporter.clients.http.response import RecordedResponse
-from exporter.clients.http.timing import ExchangeTimer
 from exporter.config.model import SecretSource
 from exporter.config.secret_source import SecretUnreadableError
 from exporter.core.faults import Fault
@@ -162,7 +162,7 @@ async def _exchange(status, headers, body, complete):
     timer = ExchangeTimer()
     timer.headers_received()
     timer.finish()
-    return HttpExchange(endpoint="host:443", timer=timer, answer=answer)
+    return HttpExchange(endpoint="host:443", timer=timer, response=answer)
 
 
 TEXTS = st.binary(max_size=40).map(lambda octets: octets.decode("latin-1"))  # as aiohttp decodes headers

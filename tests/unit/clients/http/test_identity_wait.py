@@ -44,4 +44,4 @@ async def test_wait_for_a_vault_is_the_exchanges(network_to, serve):
     wire = await serve()
     network = network_to(vault=wire)
     exchange = await send(network, f"https://{VAULT}/keys", connection_timeout=1e-9)
-    assert exchange.answer is not None
+    assert exchange.response is not None

@@ -9,7 +9,7 @@ from exporter.core.faults import Fault
 from exporter.core.model import Facts, Outcome, Step, StepResult, TokenResult
 from exporter.metrics.recorder import Recorder
 from exporter.presentation.payloads import step_payload
-from exporter.presentation.text import facts_of
+from exporter.presentation.probe_text import facts_of
 from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.probing.round_trip import ProbeDependencies, run_probe
 from exporter.probing.vault_probe import LoopClock

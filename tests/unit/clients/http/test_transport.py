@@ -9,7 +9,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.rest import HttpRequest
 
 from exporter.clients.http.exchange import HttpExchange
-from exporter.clients.http.timing import ExchangeTimer
+from exporter.clients.http.exchange_timer import ExchangeTimer
 from exporter.clients.http.transport import RecordingTransport
 
 URL = "https://vault.example/keys"
@@ -98,7 +98,7 @@ async def test_broken_body_raises_as_the_sdk_does_and_closes_the_response(error)
     raised = await failure_of(transport.send(HttpRequest("GET", URL)))
     assert raised == await failure_of(sdk_reads(Session(reading=error)))
     assert session.closed == 1
-    assert (exchange.answer.status, exchange.answer.complete) == (200, False)
+    assert (exchange.response.status, exchange.response.complete) == (200, False)
 
 
 async def test_cancellation_is_passed_on_and_closes_the_response():

@@ -8,9 +8,9 @@ import pytest
 import sqlglot
 
 from exporter.core.checks import BY_NAME, CHECKS
-from exporter.core.checks.fix import check_actions, in_lines
+from exporter.core.checks.fix import action_lines, check_actions
 from exporter.core.checks.model import CheckOutcome, CheckResult, CheckRun
-from exporter.core.codes.actions import advice, general_actions
+from exporter.core.codes.actions import general_actions, reason_actions
 from exporter.core.codes.names import Names
 from exporter.core.model import CredentialKind, Step
 from exporter.core.reasons import Reason
@@ -23,12 +23,12 @@ TEXTS = [
     *(texts for check in CHECKS for texts in (check.actions, check.of_certificate, check.on_hsm) if texts),
     *(reason.row.actions for reason in Reason),
 ]
-EVERY_FIX = [in_lines(texts, NAMES) for texts in TEXTS]
+EVERY_FIX = [action_lines(texts, NAMES) for texts in TEXTS]
 KINDS = [*CredentialKind, None]
 
 
 def fix(check, outcome=FAIL, names=NAMES, **failure):
-    return in_lines(check_actions(BY_NAME[check], outcome, names, **failure), names, ready=outcome is WARN)
+    return action_lines(check_actions(BY_NAME[check], outcome, names, **failure), names, ready=outcome is WARN)
 
 
 def statements():
@@ -48,7 +48,7 @@ def test_unknown_outcome_has_the_commands_that_show_more(check):
 def test_reason_selects_before_row_and_code(reason):
     for kind, step, name in product(KINDS, (None, *Step), ("dns_entra", "clock", "vault_answers")):
         names, check = replace(NAMES, kind=kind), BY_NAME[name]
-        expected = advice(reason, step, names) or check.actions or general_actions(3013)
+        expected = reason_actions(reason, step, names) or check.actions or general_actions(3013)
         assert check_actions(check, FAIL, names, code=3013, reason=reason, step=step) == expected
     assert check_actions(BY_NAME["round_trip"], FAIL, names) == ()
 
@@ -74,25 +74,25 @@ def test_each_command_has_lines_of_its_own():
     assert fix("key_expiry", WARN)[1] == (
         "  az keyvault key set-attributes --vault-name contoso --name K0 --version VERSION --expires 2030-01-01T00:00:00Z"
     )
-    first, second, third, fourth = in_lines(("Run twice: `a\n  b;`. Then read `c`.", "All of it: `d`."), NAMES)[:4]
+    first, second, third, fourth = action_lines(("Run twice: `a\n  b;`. Then read `c`.", "All of it: `d`."), NAMES)[:4]
     assert (first, second, third, fourth) == ("Run twice:", "  a", "    b;", "Then read `c`.")
 
 
 def test_check_replaces_the_probe_and_its_restart_warning():
     texts = (*Reason.SECRET_EXPIRED.row.actions, *Reason.SERVER_ERROR.row.actions, *Reason.FORBIDDEN_RBAC.row.actions)
-    lines = " ".join(in_lines(texts, replace(NAMES, object_id="0a1b")))
+    lines = " ".join(action_lines(texts, replace(NAMES, object_id="0a1b")))
     assert "then run `again`" in lines
     assert "the request id below" in lines
     assert "SET ONLINE" in lines
-    assert "SET ONLINE" not in " ".join(in_lines(texts, NAMES, ready=True))
+    assert "SET ONLINE" not in " ".join(action_lines(texts, NAMES, ready=True))
     assert not re.search("ekm-exporter probe|Do not restart|OBJECT_ID is", lines)
-    assert "OBJECT_ID is" in " ".join(in_lines(texts, NAMES))
+    assert "OBJECT_ID is" in " ".join(action_lines(texts, NAMES))
 
 
 def test_target_named_like_a_placeholder_stays_as_it_is():
     odd = replace(NAMES, target="VAULT", again="ekm-exporter doctor KEY --config.file 'VERSION'")
     assert "then run `ekm-exporter doctor KEY --config.file 'VERSION'`" in " ".join(
-        in_lines(Reason.SECRET_EXPIRED.row.actions, odd)
+        action_lines(Reason.SECRET_EXPIRED.row.actions, odd)
     )
 
 

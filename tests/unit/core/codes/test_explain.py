@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from exporter.cli.main import main
 from exporter.core.codes.explain import explain
 from exporter.core.codes.render import explanation_data
-from exporter.core.codes.unknown import KINDS, OTHERWISE, unknown
+from exporter.core.codes.unknown_text import KINDS, OTHERWISE, unknown
 from exporter.core.reasons import Reason
 from tests.support.web_server import Service, get, serving, words
 

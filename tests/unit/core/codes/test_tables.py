@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.core import classify
-from exporter.core.codes import BY_CODE, CODES, Category, ConnectorError, Family, Layer, both_numbers, find, in_generation
+from exporter.core.codes import BY_CODE, CODES, Category, ConnectorError, Family, Layer, both_numbers, find, generation_code
 from exporter.core.codes.shared import DO_NOT_RESTART, WITHOUT_WRAP
 from exporter.core.model import Generation
 from exporter.core.reasons import Reason
@@ -143,7 +143,7 @@ def test_fallback_code_is_a_classic_http_code():
 
 def test_only_counterparts_change_with_the_generation():
     for row in CODES:
-        classic, current = (in_generation(row.code, generation) for generation in Generation)
+        classic, current = (generation_code(row.code, generation) for generation in Generation)
         if row.code in COUNTERPARTS or row.code in COUNTERPARTS.values():
             assert COUNTERPARTS[classic] == current
         else:
@@ -152,7 +152,7 @@ def test_only_counterparts_change_with_the_generation():
 
 def test_unknown_code_raises_key_error():
     with pytest.raises(KeyError):
-        in_generation(3020, Generation.CLASSIC)
+        generation_code(3020, Generation.CLASSIC)
     with pytest.raises(KeyError):
         both_numbers(3020)
 

@@ -7,7 +7,7 @@ import pytest
 
 from exporter.core.checks import CHECKS
 from exporter.core.codes import CODES
-from exporter.core.codes.advice_texts import EACH_IDENTITY
+from exporter.core.codes.action_texts import EACH_IDENTITY
 from exporter.core.codes.messages import KNOWN_TEXTS
 from exporter.core.reasons import Reason
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from exporter.core.faults import Fault
-from exporter.core.parsing.error_body import found_instead, is_foreign, is_page, read_error
+from exporter.core.parsing.error_body import is_foreign, is_page, read_error, unexpected_text
 
 
 def test_an_error_of_the_vault_is_read_in_either_spelling():
@@ -65,7 +65,7 @@ def test_html_is_a_page(body, expected):
     ],
 )
 def test_page_instead_of_a_response_is_shown(fault, body, expected):
-    assert found_instead(fault, body) == expected
+    assert unexpected_text(fault, body) == expected
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.core.faults import Fault
-from exporter.core.parsing.error_body import found_instead, read_error
+from exporter.core.parsing.error_body import read_error, unexpected_text
 from exporter.core.parsing.key_vault import (
     decode,
     encode,
@@ -209,6 +209,6 @@ def test_a_deleted_key_has_its_purge_date_or_none(body: str, fault: Fault, purge
 
 def test_a_response_without_a_version_address_is_described():
     body = key_body(kid="https://contoso.vault.azure.net/keys/K", kty="EC")
-    assert found_instead(Fault.KID_UNUSABLE, body) == "kid is 'https://contoso.vault.azure.net/keys/K', kty is 'EC'"
-    assert found_instead(Fault.HTTP_STATUS, body) == ""
-    assert found_instead(Fault.KID_UNUSABLE, b"[]") == ""
+    assert unexpected_text(Fault.KID_UNUSABLE, body) == "kid is 'https://contoso.vault.azure.net/keys/K', kty is 'EC'"
+    assert unexpected_text(Fault.HTTP_STATUS, body) == ""
+    assert unexpected_text(Fault.KID_UNUSABLE, b"[]") == ""

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from exporter.core.known_secrets import KNOWN
+from exporter.core.known_secrets import KNOWN_SECRETS
 from exporter.core.parsing.key_vault import encode
 from exporter.core.parsing.token_claims import Claims, read_claims
 
@@ -35,5 +35,5 @@ def test_claim_that_is_long_or_unprintable_is_absent():
 
 
 def test_claims_are_read_whatever_is_a_secret():
-    KNOWN.remember(AUDIENCE)
+    KNOWN_SECRETS.remember(AUDIENCE)
     assert read_claims(token(aud=AUDIENCE)) == Claims(audience=AUDIENCE)

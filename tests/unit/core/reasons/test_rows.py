@@ -10,7 +10,7 @@ import pytest
 
 from exporter.core.causes import Link
 from exporter.core.checks import BY_NAME
-from exporter.core.checks.routing import owner_of
+from exporter.core.checks.check_owner import owner_of
 from exporter.core.model import Step
 from exporter.core.reasons import ROWS, Reason
 from exporter.core.reasons.row import Reply
@@ -34,11 +34,11 @@ del sys.modules["exporter.core.reasons"]
 
 from exporter.core.auxiliary import KEY_REFUSED
 from exporter.core.causes import Failed, cause_of
-from exporter.core.checks.routing import owner_of
+from exporter.core.checks.check_owner import owner_of
 from exporter.core.classify import classify
 from exporter.core.codes.actions import Names, actions
 from exporter.core.codes.explain import explain
-from exporter.core.codes.reasons import cause, open_detail
+from exporter.core.codes.cause_text import cause, open_detail
 from exporter.core.faults import Fault
 from exporter.core.parsing.error_body import read_error
 from exporter.report.classes import failed_minute

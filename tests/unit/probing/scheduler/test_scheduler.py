@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from exporter.core.timing import slots_for
+from exporter.core.probe_starts import slots_for
 from exporter.probing.scheduler import Scheduler, Skip
 from tests.support.factories import a_failure, a_fleet, a_report, a_target, a_throttled_report
 

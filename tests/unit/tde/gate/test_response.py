@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from exporter.core.known_secrets import remember
 from exporter.core.model import CredentialKind, Vantage
-from exporter.tde.gate.conditions import Condition, Reason
+from exporter.tde.gate.conditions import Condition, GateReason
 from exporter.tde.gate.render import as_json, as_text
 from exporter.tde.gate.response import CREDENTIAL_TYPES, read_state
 from tests.support.gate_factories import NOW, URL, answer, body, row
@@ -168,4 +168,4 @@ def test_millions_of_nested_values_are_not_parsed():
 
 @given(st.binary(max_size=300))
 def test_no_bytes_are_an_exception(data):
-    assert isinstance(read_state(data, URL), Reason)
+    assert isinstance(read_state(data, URL), GateReason)

@@ -14,7 +14,7 @@ from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.durations import moment
 from exporter.core.model import Outcome, Readiness, Step
 from exporter.core.reasons import Reason
-from exporter.state.changes import Change, ChangeKind
+from exporter.state.changes import ChangeKind, ObservedChange
 from exporter.state.failures import FailureSummary
 from exporter.web.handlers import pages
 from tests.support.web_factories import auxiliary_result, bad, config, good, target
@@ -561,7 +561,7 @@ async def test_changes_page_lists_the_newest_first_with_links():
 async def test_script_in_a_certificate_issuer_stays_text():
     service = Service()
     service.add_reports(good())
-    service.record_of("contoso-key0").changes.append(Change(NOW, ChangeKind.ISSUER, HOSTILE, HOSTILE, HOSTILE))
+    service.record_of("contoso-key0").changes.append(ObservedChange(NOW, ChangeKind.ISSUER, HOSTILE, HOSTILE, HOSTILE))
     _, _, html = await answer(service, "/changes")
     assert html.count("&lt;script&gt;") == 4
     assert "<script>" not in html

@@ -39,7 +39,7 @@ _QUOTED = re.compile(
 )
 _NAMED = re.compile(r"\b(?:key|vault|name|named|database|credential|login)\s?[:=]?\s?\d+\b", _FLAGS)
 # The last number after a colon: every language ends these messages with `provider error code: N. (...)`.
-_AFTER_COLON = re.compile(rf"(?<!\d){_COLON}\s?(\d{{1,5}})(?![\d:])")
+_NUMBER_AFTER_COLON = re.compile(rf"(?<!\d){_COLON}\s?(\d{{1,5}})(?![\d:])")
 _LABEL = r"cod|kod|code|\u043a\u043e\u0434|err|fehler|fel|\u30b3\u30fc\u30c9|\u30a8\u30e9\u30fc|\u4ee3\u7801|\u4ee3\u78bc|\u9519\u8bef|\ucf54\ub4dc"
 _LABELLED = re.compile(
     rf"(?:\b(?:provider|error|err|e|code|ekm|akv|connector)[\s:=#_-]*|(?:{_LABEL})[^\d\n:\uff1a=,;.()]{{0,40}}{_COLON}\s?)"
@@ -101,7 +101,9 @@ def without_names(text: str) -> str:
 def translated_code(text: str) -> ConnectorError | None:
     """Return the provider code of a message in another language; `text` is that of a message which has one."""
     plain = without_names(text)
-    numbers = [int(number) for number in _AFTER_COLON.findall(plain)] or [int(number) for number in _ANY_CODE.findall(plain)]
+    numbers = [int(number) for number in _NUMBER_AFTER_COLON.findall(plain)] or [
+        int(number) for number in _ANY_CODE.findall(plain)
+    ]
     return next((BY_CODE[number] for number in reversed(numbers) if number and number in BY_CODE), None)
 
 

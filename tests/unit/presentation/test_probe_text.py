@@ -2,7 +2,7 @@
 
 from exporter.core.model import Step, Vantage
 from exporter.core.reasons import Reason
-from exporter.presentation.text import transcript
+from exporter.presentation.probe_text import transcript
 from tests.support.web_factories import bad, good, target
 
 FAILED = """\

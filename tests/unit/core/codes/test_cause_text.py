@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from exporter.core.codes.cause_text import cause, observed_cause, open_detail, owner_of_failure
 from exporter.core.codes.model import Owner
-from exporter.core.codes.reasons import cause, observed_cause, open_detail, owner_of_failure
 from exporter.core.model import Facts, Outcome, Step, StepResult
 from exporter.core.reasons import Reason
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from aiohttp import AddrInfoType
 from cryptography import x509
 
-from exporter.clients.http.timing import ConnectionState, ExchangeTimer, current
+from exporter.clients.http.exchange_timer import ConnectionState, ExchangeTimer, current
 from exporter.core.model import PeerCertificate
 
 if TYPE_CHECKING:

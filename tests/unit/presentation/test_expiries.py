@@ -10,7 +10,7 @@ import pytest
 from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.model import PeerCertificate
 from exporter.presentation.calendar import calendar, uid
-from exporter.presentation.expiring import ALERTS, DAY, Ending, EndingKind, all_endings, credential_ending
+from exporter.presentation.expiries import ALERTS, DAY, Ending, EndingKind, all_endings, credential_ending
 from tests.support.web_factories import STAGED, STARTED, fully_declared_config, good
 from tests.support.web_server import Service
 
@@ -38,8 +38,8 @@ async def test_everything_that_expires_is_listed_once_earliest_first():
     service.add_reports(good())
     service.record_of("contoso-key0").certificates["login:443"] = PeerCertificate(not_after=NOW + 3 * DAY, issuer="CN=x")
     service.ends = {"sql-prod": (expiry(8),), STAGED: (expiry(400, credential=STAGED),)}
-    found = await all_endings(service.config, service.record_of, service.credential_ends)
-    soon = await all_endings(service.config, service.record_of, service.credential_ends, soon_at=NOW)
+    found = await all_endings(service.config, service.record_of, service.credential_expiries)
+    soon = await all_endings(service.config, service.record_of, service.credential_expiries, soon_at=NOW)
     assert soon == [each for each in found if each.is_soon(NOW)]
     assert 0 < len(soon) < len(found)
     assert [(each.kind.value, each.name.split("/")[0], len(each.targets)) for each in found] == [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.core.timing import slots_for
+from exporter.core.probe_starts import slots_for
 
 
 @pytest.mark.parametrize(

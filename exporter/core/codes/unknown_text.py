@@ -8,7 +8,7 @@ import re
 from exporter.core.codes import BY_CODE, CODES
 from exporter.core.codes.known_text import KnownText
 from exporter.core.codes.messages import KNOWN_TEXTS
-from exporter.core.codes.pasted import message_numbers, named_provider_code
+from exporter.core.codes.pasted_numbers import message_numbers, named_provider_code
 from exporter.core.codes.shared import EVENT_LOG
 from exporter.core.masking import mask
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from exporter.cli.findings import finding_lines
 from exporter.cli.main import main
+from exporter.cli.problem_lines import finding_lines
 from exporter.config.problems import Problem
 
 

@@ -12,17 +12,17 @@ from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from exporter.core.masking import mask
-from exporter.doctor.evidence import Certificate
+from exporter.doctor.evidence import HostCertificate
 
 MOST_URLS = 6
 _URL = re.compile(r"http://[A-Za-z0-9.-]{1,253}(?::[1-5]?[0-9]{1,4})?(?:/[!-~]{0,500})?")
 
 
-def read_certificate(der: bytes) -> Certificate | None:
+def read_certificate(der: bytes) -> HostCertificate | None:
     """Parse a certificate; None if that is not possible."""
     try:
         found = x509.load_der_x509_certificate(der)
-        return Certificate(
+        return HostCertificate(
             subject=_name(found.subject),
             issuer=_name(found.issuer),
             organization=_part(found.issuer, NameOID.ORGANIZATION_NAME),

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from exporter.config import load_config
-from exporter.inventory.folder import Change
+from exporter.inventory.folder import FileChange
 from exporter.tde.findings import Findings
 
 _MAIN = "main.yaml"
@@ -17,7 +17,7 @@ _INCLUDED = re.compile(r"include\[([0-9]+)\]")
 _SECRET = ".secret_file"  # noqa: S105 - the end of a setting's path: the secret itself may still be missing
 
 
-def accepted(todo: Iterable[Change], declared: Collection[str], findings: Findings) -> list[Change]:
+def accepted(todo: Iterable[FileChange], declared: Collection[str], findings: Findings) -> list[FileChange]:
     """Return the changes that `check` accepts; each other one is a gap, and its old file stays.
 
     `declared` are the credentials of other files, which the new ones may name.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from exporter.core.codes.explain import LONGEST, explain
 from exporter.core.codes.messages import KNOWN_TEXTS, MESSAGES
 from exporter.core.codes.render import explanation_data, explanation_text
-from exporter.core.codes.unknown import OTHERWISE, unknown
+from exporter.core.codes.unknown_text import OTHERWISE, unknown
 from exporter.core.codes.windows_errors import WINDOWS_ERRORS
 from exporter.core.codes.words import WORDS
 from exporter.core.reasons import Reason

@@ -11,14 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from exporter.config.model import Target
 from exporter.config.names import names_of
 from exporter.core.codes import BY_CODE, both_numbers
+from exporter.core.codes.action_texts import ALTER, EACH_IDENTITY
 from exporter.core.codes.actions import actions
-from exporter.core.codes.advice_texts import ALTER, EACH_IDENTITY
-from exporter.core.codes.reasons import observed_cause, owner_of_failure
+from exporter.core.codes.cause_text import observed_cause, owner_of_failure
 from exporter.core.codes.render import OWNERS, wrap
 from exporter.core.codes.shared import LESS_WITHOUT_WRAP, REWRITTEN
 from exporter.core.durations import moment
 from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
-from exporter.core.readiness import NOT_TESTED, deciding_failure, in_words
+from exporter.core.readiness import NOT_TESTED, deciding_failure, readiness_text
 from exporter.core.steadiness import Unsteady
 from exporter.state.records import TargetRecord
 
@@ -33,14 +33,14 @@ def transcript(target: Target, report: ProbeReport, *, vantage: Vantage, record:
 
     The text shows target, verdict, each step, and the advice for the deciding failure. `record` holds the auxiliary results.
     """
-    lines = [line(*each) for each in about(target, report, vantage=vantage)]
+    lines = [line(*each) for each in probe_lines(target, report, vantage=vantage)]
     for result in report.steps:
         lines += ["", _headline(result), *(line(*each, indent="  ") for each in facts_of(result))]
-    lines += ["", *(wrapped(*each) for each in advice(target, report, record))] if report.first_failure is not None else []
+    lines += ["", *(wrapped(*each) for each in advice_lines(target, report, record))] if report.first_failure is not None else []
     return "\n".join(lines) + "\n"
 
 
-def about(target: Target, report: ProbeReport, *, vantage: Vantage) -> Iterator[Line]:
+def probe_lines(target: Target, report: ProbeReport, *, vantage: Vantage) -> Iterator[Line]:
     """Yield target, time, result and verdict of a probe."""
     yield "target", target.name
     if servers := what_depends(target):
@@ -51,7 +51,7 @@ def about(target: Target, report: ProbeReport, *, vantage: Vantage) -> Iterator[
     yield "started", moment(report.started_at)
     yield "took", seconds(report.duration)
     yield "result", "every step succeeded and the bytes came back equal" if report.success else "failed"
-    yield "verdict", in_words(report.readiness, vantage)
+    yield "verdict", readiness_text(report.readiness, vantage)
     yield "not tested", NOT_TESTED
     if report.tainted:
         yield "note", "the exporter was slow during this probe: the times include its own delay"
@@ -109,7 +109,7 @@ def recommended_actions(target: Target, report: ProbeReport, record: TargetRecor
     return actions(failure.code, failure.reason, ready=report.readiness.ready, names=names, step=failure.step)
 
 
-def at_each_vault(actions: Sequence[str], *, vaults: int) -> tuple[str, tuple[str, ...]]:
+def vault_actions(actions: Sequence[str], *, vaults: int) -> tuple[str, tuple[str, ...]]:
     """Return the action of several vaults as a sentence and its commands.
 
     `actions` are those of the first `VAULTS` of all `vaults`, each once. A single action has its command in the sentence.
@@ -140,7 +140,7 @@ def effect(report: ProbeReport) -> str:
     return BY_CODE[failure.code].effect.removesuffix(LESS_WITHOUT_WRAP)
 
 
-def advice(target: Target, report: ProbeReport, record: TargetRecord | None = None) -> Iterator[Line]:
+def advice_lines(target: Target, report: ProbeReport, record: TargetRecord | None = None) -> Iterator[Line]:
     """Yield meaning, cause, actions and owner of the deciding failure with a code.
 
     The likely causes of the code follow only if the probe did not observe the cause.

@@ -12,7 +12,7 @@ from exporter.core.model import Step
 from exporter.core.reasons import Reason
 
 # The check of a step: it reports a reason that no check of its own shows at this step.
-OF_STEP: Mapping[Step, str] = MappingProxyType(
+STEP_CHECKS: Mapping[Step, str] = MappingProxyType(
     {
         Step.CHALLENGE: "challenge",
         Step.TOKEN: "token",
@@ -27,5 +27,5 @@ def owner_of(step: Step, reason: Reason | None) -> str:
     """Return the name of the check that reports this failure."""
     shown = None if reason is None else reason.row.shown_by
     if shown is None or step not in shown.steps:
-        return OF_STEP[step]
+        return STEP_CHECKS[step]
     return shown.check.format(host="entra" if step is Step.TOKEN else "vault", operation=step.value.removesuffix("_key"))

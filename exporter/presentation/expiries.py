@@ -11,11 +11,11 @@ from exporter.config.model import Config, Target
 from exporter.core.credential_expiry import CredentialExpiry, Source, start_of
 from exporter.core.entra_answer import wrong_dates
 from exporter.core.model import Mode
-from exporter.runtime.slices import in_slices
+from exporter.runtime.slices import yield_slices
 from exporter.state.records import TargetRecord
 
 DAY = 86400.0
-_AT_ONCE = 250  # targets or expiry dates between two turns of other tasks
+_ROWS_PER_SLICE = 250  # targets or expiry dates between two turns of other tasks
 BACKUP_AGE = 180 * DAY  # an older declared backup is reported by EkmKeyBackupOld
 
 
@@ -78,24 +78,24 @@ class Ending:
         return next((name for before, name in ALERTS[self.kind] if self.at - now <= before), None)
 
 
-def credential_ending(ends: Iterable[CredentialExpiry], *, kind: EndingKind = EndingKind.CREDENTIAL) -> Ending | None:
+def credential_ending(expiries: Iterable[CredentialExpiry], *, kind: EndingKind = EndingKind.CREDENTIAL) -> Ending | None:
     """Return the expiry of one credential.
 
     Entra ID takes precedence. Then the earliest date of a lookup takes precedence over the declared date, as in the alerts.
     """
-    known = tuple(ends)
+    known = tuple(expiries)
     dated = sorted(
         (
-            (end.source is not Source.ENTRA, end.source is Source.DECLARED, end.expires_at, end)
-            for end in known
-            if end.expires_at is not None and not end.wrong
+            (expiry.source is not Source.ENTRA, expiry.source is Source.DECLARED, expiry.expires_at, expiry)
+            for expiry in known
+            if expiry.expires_at is not None and not expiry.wrong
         ),
         key=lambda each: each[:3],
     )
     if not dated:
         return None
-    *_, at, end = dated[0]
-    return Ending(kind=kind, name=end.credential, at=at, source=end.source.value, wrong=wrong_dates(known))
+    *_, at, expiry = dated[0]
+    return Ending(kind=kind, name=expiry.credential, at=at, source=expiry.source.value, wrong=wrong_dates(known))
 
 
 def key_ending(target: Target, record: TargetRecord | None) -> Ending | None:
@@ -105,16 +105,16 @@ def key_ending(target: Target, record: TargetRecord | None) -> Ending | None:
     return Ending(kind=EndingKind.KEY, name=f"{target.vault}/{target.key}", at=record.key.expires, source="vault")
 
 
-def next_ending(target: Target, record: TargetRecord | None, ends: Iterable[CredentialExpiry]) -> Ending | None:
+def next_ending(target: Target, record: TargetRecord | None, expiries: Iterable[CredentialExpiry]) -> Ending | None:
     """Return the earliest expiry of the target's credential and key version."""
-    found = (ending for ending in (credential_ending(ends), key_ending(target, record)) if ending is not None)
+    found = (ending for ending in (credential_ending(expiries), key_ending(target, record)) if ending is not None)
     return min(found, key=lambda ending: ending.at, default=None)
 
 
 async def all_endings(
     config: Config,
     record_of: Callable[[str], TargetRecord | None],
-    ends_of: Callable[[str], Iterable[CredentialExpiry]],
+    expiries_of: Callable[[str], Iterable[CredentialExpiry]],
     *,
     soon_at: float | None = None,
 ) -> list[Ending]:
@@ -122,32 +122,32 @@ async def all_endings(
 
     Other tasks run in between.
     """
-    credentials = dict(_credentials(config, ends_of))
+    credentials = dict(_credentials(config, expiries_of))
     found = {(ending.kind, ending.name): ending for ending in credentials.values()}
     users: dict[tuple[EndingKind, str], list[str]] = {}
-    async for target in in_slices(config.targets.values(), _AT_ONCE):
-        for ending in _of_target(target, record_of(target.name), credentials):
+    async for target in yield_slices(config.targets.values(), _ROWS_PER_SLICE):
+        for ending in _target_endings(target, record_of(target.name), credentials):
             key = (ending.kind, ending.name)
             if key not in found or ending.at < found[key].at:
                 found[key] = ending
             users.setdefault(key, []).append(target.name)
     wanted = ((key, ending) for key, ending in found.items() if soon_at is None or ending.is_soon(soon_at))
-    listed = [replace(ending, targets=tuple(users.get(key, ()))) async for key, ending in in_slices(wanted, _AT_ONCE)]
+    listed = [replace(ending, targets=tuple(users.get(key, ()))) async for key, ending in yield_slices(wanted, _ROWS_PER_SLICE)]
     return sorted(listed, key=lambda ending: (ending.at, ending.kind, ending.name))
 
 
-def _of_target(target: Target, record: TargetRecord | None, credentials: Mapping[str, Ending]) -> Iterator[Ending]:
+def _target_endings(target: Target, record: TargetRecord | None, credentials: Mapping[str, Ending]) -> Iterator[Ending]:
     own = (credentials.get(target.credential), key_ending(target, record), _backup(target))
     yield from (ending for ending in own if ending is not None)
     for endpoint, shown in () if record is None else record.certificates.items():
         yield Ending(kind=EndingKind.TLS, name=endpoint, at=shown.not_after, source="endpoint")
 
 
-def _credentials(config: Config, ends_of: Callable[[str], Iterable[CredentialExpiry]]) -> Iterator[tuple[str, Ending]]:
+def _credentials(config: Config, expiries_of: Callable[[str], Iterable[CredentialExpiry]]) -> Iterator[tuple[str, Ending]]:
     own = {target.credential for target in config.targets.values() if config.modules[target.module].mode is not Mode.CANARY}
     for name in credentials_in_use(config):
         kind = EndingKind.CREDENTIAL if name in own else EndingKind.OTHER_CREDENTIAL
-        ending = credential_ending(ends_of(name), kind=kind)
+        ending = credential_ending(expiries_of(name), kind=kind)
         if ending is not None:
             yield name, ending
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from exporter.core.durations import unix_time
 from exporter.tde.document import Document, as_json, completed, document_from
+from exporter.tde.document_merge import merged
 from exporter.tde.findings import Kind
-from exporter.tde.merging import merged
 from exporter.tde.model import instance_of
 from exporter.tde.plan import HandWritten, make_plan
 from exporter.tde.registry import RegistryUri

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.core.broken import broken_report
+from exporter.core.broken_report import broken_report
 from exporter.core.model import Generation, Outcome, Step
 from exporter.core.reasons import Reason
 

@@ -8,7 +8,7 @@ import pytest
 
 from exporter.config.model import Credential, Module
 from exporter.core.checks import BY_NAME, CHECKS, CheckOutcome
-from exporter.core.checks.routing import owner_of
+from exporter.core.checks.check_owner import owner_of
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.faults import Fault
 from exporter.core.model import (
@@ -26,7 +26,7 @@ from exporter.core.model import (
 from exporter.core.reasons import Reason
 from exporter.doctor.evidence import Endpoint, Evidence, SecretEvidence
 from exporter.doctor.run import assess_all
-from exporter.presentation.text import recommended_actions
+from exporter.presentation.probe_text import recommended_actions
 from tests.support.doctor_simulated import CLIENT, ENTRA, TARGET, VAULT
 
 PROBE = "ekm-exporter probe contoso-key0 --config.file /etc/ekm.yml"

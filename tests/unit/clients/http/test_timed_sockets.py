@@ -11,7 +11,7 @@ from azure.core.rest import HttpRequest
 from azure.keyvault.keys.aio import KeyClient
 
 from exporter.clients import NetworkError, Networks, VaultSession
-from exporter.clients.http.instrumented import TimedSSLObject, make_context
+from exporter.clients.http.timed_sockets import TimedSSLObject, make_context
 from exporter.config.model import Config, Module, Settings
 from exporter.core.faults import Fault
 from tests.support.tls_server import TOKEN, VAULT, is_silent, until
@@ -90,7 +90,7 @@ def test_modules_with_the_same_authorities_share_one_context(authority, pool):
     modules = {name: Module(name=name, ca_file=authority.file) for name in ("a", "b")}
     config = Config(settings=Settings(), credentials={}, modules=modules, targets={})
     networks = Networks(config, pool=pool)
-    assert networks.of(modules["a"])._context is networks.of(modules["b"])._context
+    assert networks.network_of(modules["a"])._context is networks.network_of(modules["b"])._context
 
 
 class CountingLimiter:

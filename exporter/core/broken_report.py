@@ -6,7 +6,7 @@ An internal error inside one step fails that step only.
 from __future__ import annotations
 
 from exporter.core.classify import classify
-from exporter.core.codes import in_generation
+from exporter.core.codes import generation_code
 from exporter.core.faults import Fault
 from exporter.core.model import Facts, Generation, Outcome, ProbeReport, Readiness, Step, StepResult
 
@@ -21,7 +21,7 @@ def broken_report(target: str, generation: Generation, *, started_at: float, dur
     first = StepResult(
         step=Step.CHALLENGE,
         outcome=Outcome.FAILED,
-        code=in_generation(classification.code, generation),
+        code=generation_code(classification.code, generation),
         reason=classification.reason,
         facts=facts,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.core.codes.advice_texts import ALTER, CRED_AND_STRING, PROBE
+from exporter.core.codes.action_texts import ALTER, CRED_AND_STRING, PROBE
 from exporter.core.codes.names import Names
 from exporter.core.codes.shared import DO_NOT_RESTART, SET_ONLINE
 
