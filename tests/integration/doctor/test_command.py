@@ -10,6 +10,7 @@ import pytest
 from exporter.cli.main import main
 from exporter.core.checks import CHECKS
 from tests.support.doctor_simulated import CLIENT, KEY, OLD, PINNED, SECRET, TENANT, VAULT
+from tests.support.patience import PATIENCE
 
 TYPED = CLIENT.replace("-", "") + SECRET
 
@@ -42,7 +43,7 @@ async def run(*arguments):
         stderr=asyncio.subprocess.PIPE,
         env=dict(os.environ),
     )
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(PATIENCE):
         out, err = await process.communicate()
     for text in (out.decode(), err.decode()):
         assert "MARKED" not in text

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.process.conftest import write_configuration
+from tests.support.patience import PATIENCE
 
 DELAYS = [0.0, 0.1, 0.3]  # seconds after the first instruction of the exporter
 ROOT = Path(__file__).parents[3]
@@ -26,7 +27,7 @@ def is_handled(running):
 
 async def begun(running, delay):
     """Wait until the exporter handles signals, and `delay` more. Before that a signal kills Python."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while not is_handled(running):
             assert running.process.returncode is None, running.text
             await asyncio.sleep(0.001)
@@ -65,7 +66,7 @@ def ignored_hangup():
 
 
 async def hung_up_until_it_listens(running):
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while "listening" not in running.text:
             running.process.send_signal(signal.SIGHUP)
             await asyncio.sleep(0.001)
@@ -136,7 +137,7 @@ async def test_repeated_signal_still_exits_0(command, arguments, name, number):
     running = await command(*arguments[name])
     await running.output("listening|management port")
     running.process.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while running.process.returncode is None:
             running.process.send_signal(number)
             await asyncio.sleep(0.001)

@@ -7,6 +7,8 @@ import re
 import aiohttp
 import pytest
 
+from tests.support.patience import PATIENCE
+
 KEY = "TdeKey/4f1c8e2a9b7d4036a5e1c7f20b9d8346"
 
 
@@ -122,7 +124,7 @@ async def test_command_page_and_log_show_the_same_facts(command, source_file, ge
         async with some:
             requested = await command("probe", target, "--json", "--config.file", config)
             assert await requested.end() == 1
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE):
                 while (line := failure_in(running, target)) is None:  # noqa: ASYNC110 - another process writes it
                     await asyncio.sleep(0.1)
             _, page = await get(f"{url}/probe?target={target}&debug=true")

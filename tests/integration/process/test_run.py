@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from exporter.__main__ import main
+from tests.support.patience import PATIENCE
 
 # Faults of one vault and their codes. Other targets must not be affected.
 FAULTS = [
@@ -23,9 +24,9 @@ FAULTS = [
 ]
 
 
-async def until(check, seconds=15.0):
+async def until(check):
     """Wait until `check` returns a true value, and return it."""
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(PATIENCE):
         while not (found := await check()):  # noqa: ASYNC110 - the other process sends no event
             await asyncio.sleep(0.1)
     return found
@@ -68,7 +69,8 @@ async def test_vault_receives_requests_to_wrap_and_unwrap(exporter, simulator, g
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_signal_during_probes_stops_within_five_seconds(exporter, simulator, number):
+async def test_signal_cancels_the_running_probes(exporter, simulator, number):
+    """The target `typed` has a timeout of half an hour."""
     await simulator.break_(authority="login.microsoftonline.com", fault="silent")
     await simulator.break_(vault="vault-broken", fault="silent")
     running, _ = await exporter(wait=False)

@@ -5,12 +5,14 @@ import resource
 
 import aiohttp
 
+from tests.support.patience import PATIENCE
+
 VAULTS = ("ekm_probe_failures_total", "ekm_errors_total", "ekm_exporter_internal_errors_total", "ekm_probe_success")
 NONE_LEFT = 3  # the number of standard streams
 
 
 async def until(condition):
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while not await condition():  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.05)
 

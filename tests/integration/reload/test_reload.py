@@ -7,7 +7,8 @@ import aiohttp
 import pytest
 import yaml
 
-PATIENCE = 60.0
+from tests.support.patience import PATIENCE
+
 SUCCESSFUL = "ekm_exporter_config_last_reload_successful"
 
 

@@ -11,6 +11,7 @@ import pytest
 from exporter.simulator import demo_story
 from tests.integration.simulator.test_simulated_configuration import folder
 from tests.support.command_lines import with_defaults
+from tests.support.patience import PATIENCE
 from tests.support.simulated_sql import configuration
 
 __all__ = ["folder"]
@@ -31,7 +32,7 @@ async def simulate(folder, *more):
 async def banner(process):
     """The printed banner, up to its last line."""
     lines = []
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while not lines or not lines[-1].startswith("stop:"):
             lines.append((await process.stdout.readline()).decode())
             assert lines[-1], (await process.stderr.read()).decode()
@@ -39,7 +40,7 @@ async def banner(process):
 
 
 async def end(process):
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         out, err = await process.communicate()
     return process.returncode, out.decode(), err.decode()
 
@@ -67,7 +68,7 @@ async def test_changed_route_is_written_and_printed(folder):
 
 
 def post(url, body):
-    with urllib.request.urlopen(url, data=body, timeout=30) as answer:  # noqa: S310 - the simulator's own address
+    with urllib.request.urlopen(url, data=body, timeout=PATIENCE) as answer:  # noqa: S310 - the simulator's own address
         return answer.read()
 
 
@@ -107,7 +108,7 @@ async def test_arc_token_folder_is_used_and_a_missing_one_refused(folder):
 
 def challenged(url):
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(urllib.request.Request(url, headers={"Metadata": "true"}), timeout=30)  # noqa: S310 - the simulator's own address
+        urllib.request.urlopen(urllib.request.Request(url, headers={"Metadata": "true"}), timeout=PATIENCE)  # noqa: S310 - the simulator's own address
     caught.value.close()
     return caught.value.code
 
@@ -155,7 +156,7 @@ async def test_demo_simulator_ends_with_its_parent_and_its_folder(tmp_path):
     config = demo_story.write_demo(folder)
     ports = ("--sim.port", "0", "--sim.management-port", "0")
     process = await command("simulate", "--for-demo", "--config.file", config, "--out", folder / "out", *ports)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         assert (await process.stdout.readline()).startswith(b"management port: http://127.0.0.1:")
     assert "contoso-archive.invalid:443" in (folder / "out" / "ekm.yml").read_text()
     process.stdin.close()

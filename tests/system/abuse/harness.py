@@ -12,6 +12,7 @@ import bcrypt
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.patience import PATIENCE
 from tests.system.endurance.fleet import output
 from tests.system.prometheus.servers import running
 from tests.unit.web.webconfig.authority import authority
@@ -104,7 +105,7 @@ async def exporter(folder):
         port = int(await output(log, r"url=https://127\.0\.0\.1:(\d+)"))
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls())))
         found = Exporter(port, process.pid, log, session)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while (await found.get("/-/ready"))[0] != 200:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.05)
         yield found

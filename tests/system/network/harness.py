@@ -64,12 +64,12 @@ class SimulatorHost:
         )
 
     async def break_(self, **fault: Any) -> None:
-        program = "import sys, urllib.request as u; u.urlopen(sys.argv[1], sys.argv[2].encode(), timeout=20)"
+        program = "import sys, urllib.request as u; u.urlopen(sys.argv[1], sys.argv[2].encode(), timeout=180)"
         code, _, err = await self.machine.run(sys.executable, "-c", program, f"{self.management}/sim/fault", json.dumps(fault))
         assert code == 0, err
 
     async def repair(self) -> None:
-        program = "import sys, urllib.request as u; u.urlopen(u.Request(sys.argv[1], method='DELETE'), timeout=20)"
+        program = "import sys, urllib.request as u; u.urlopen(u.Request(sys.argv[1], method='DELETE'), timeout=180)"
         code, _, err = await self.machine.run(sys.executable, "-c", program, f"{self.management}/sim/fault")
         assert code == 0, err
 
