@@ -23,7 +23,7 @@ from exporter.simulator.scenarios import BY_NAME, SIMULATED, Scenario
 from tests.support.patience import PATIENCE
 from tests.system.prometheus.servers import running
 
-LANES = tuple(f"lane-{number:02}" for number in range(56))
+LANES = tuple(f"lane-{number:02}" for number in range(40))
 HEALTHY = ("healthy-one", "healthy-two", "healthy-three")
 # A target with its own sign-in host, so that faults of the host affect no other target.
 GOVERNMENT = "lane-government"
@@ -63,7 +63,7 @@ def configuration(folder: Path, proxies: Mapping[str, str]) -> dict[str, Any]:
         (folder / name).write_text(f"MARKED-secret-of-{name}\n")
         (folder / name).chmod(0o600)
     return {
-        "global": {"interval": "2s", "timeout": "1s", "min_interval": "1s", "concurrency": 96, "preflight_interval": "0s"},
+        "global": {"interval": "2s", "timeout": "1s", "min_interval": "1s", "concurrency": 64, "preflight_interval": "0s"},
         "credentials": {name: _credential(number, name) for number, name in enumerate(names)},
         "modules": {
             "default": {},

@@ -79,7 +79,7 @@ class Machine:
             stderr=asyncio.subprocess.PIPE,
         )
         try:
-            out, err = await asyncio.wait_for(process.communicate(), 60)
+            out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
