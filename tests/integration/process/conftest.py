@@ -1,4 +1,4 @@
-"""Processes of the simulator and the exporter, started like those of a user."""
+"""Processes of the exporter, started like those of a user, and a simulator for them."""
 
 import asyncio
 import contextlib
@@ -15,6 +15,9 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporter.config import load_config
+from exporter.simulator import Simulator
+from exporter.simulator.configuration import build_environment, write_config
 from tests.support.patience import PATIENCE
 
 # Marked secrets of two kinds of credentials. No process may emit them.
@@ -116,7 +119,7 @@ async def commands(python: Sequence[str] = ("-X", "dev", "-W", "error")):
 
 
 @dataclass
-class SimulatorProcess:
+class SimulatorClient:
     """A simulator that serves `CONFIG`. `config` is the configuration of an exporter for it."""
 
     config: Path
@@ -145,12 +148,11 @@ def write_configuration(folder: Path) -> Path:
 
 
 @pytest.fixture
-async def simulator(command, tmp_path):
-    source = write_configuration(tmp_path)
-    ports = ("--sim.port", 0, "--sim.management-port", 0)
-    simulator = await command("simulate", "--config.file", source, "--out", tmp_path / "sim", *ports)
-    match = await simulator.output(r"management port: (http://\S+)")
-    return SimulatorProcess(tmp_path / "sim" / "ekm.yml", match[1])
+async def simulator(tmp_path):
+    """In this process: the start of another one takes a second of a processor."""
+    config = load_config(write_configuration(tmp_path)).config
+    async with Simulator(build_environment(config)) as made:
+        yield SimulatorClient(write_config(made, config, tmp_path / "sim"), made.management_url)
 
 
 @pytest.fixture

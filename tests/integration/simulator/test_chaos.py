@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from exporter.cli.main import main
 from exporter.simulator import Simulator, chaos
 from exporter.simulator.scenarios import BY_NAME, SIMULATED
 from tests.integration.simulator.test_simulate_command import banner, end, folder, simulate
@@ -91,7 +92,9 @@ async def test_command_prints_each_chaos_event(folder):
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "never", "nan", "1e9"])
-async def test_invalid_chaos_interval_is_refused(folder, seconds):
-    code, out, err = await end(await simulate(folder, "--chaos", seconds))
-    assert (code, out) == (2, "")
+def test_invalid_chaos_interval_is_refused(folder, capsys, seconds):
+    with pytest.raises(SystemExit) as ended:
+        main(["simulate", "--config.file", str(folder / "main.yml"), "--out", str(folder / "sim"), "--chaos", seconds])
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out) == (2, "")
     assert "--chaos" in err
