@@ -24,7 +24,7 @@ from tests.support.patience import PATIENCE
 SECRETS = {"sql-prod": "MARKED~client.secret_8Q", "sql-typed": "c7a1f0e8d29b4c56a3e47d8b1f60925eMARKED-typed-secret_9Z"}
 
 CONFIG = """\
-global: {interval: 2s, timeout: 1s, min_interval: 1s, connector_generation: classic, vantage: sql_host}
+global: {interval: 4s, timeout: 2s, min_interval: 1s, connector_generation: classic, vantage: sql_host}
 credentials:
   sql-prod: {type: client_secret, tenant_id: 5f2a9c1e-0b7d-4c36-9e58-3a1d7c2b8f40, client_id: 2b8e4d70-6c1f-4a95-8d23-9f0e5b7a1c64, client_secret_file: sql-prod, expires_on: 2099-01-01}
   sql-typed: {type: connector_secret, secret_file: sql-typed, expires_on: 2099-01-01}

@@ -27,7 +27,7 @@ async def test_descriptor_shortage_changes_no_metric_of_a_vault(exporter, sample
                 return await answer.text()
 
         async def skipped():
-            return sum(samples(await metrics(), "ekm_exporter_probes_skipped_total", reason="descriptors")) >= 6
+            return sum(samples(await metrics(), "ekm_exporter_probes_skipped_total", reason="descriptors")) >= 2
 
         before = await metrics()
         resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (NONE_LEFT, limits[1]))
