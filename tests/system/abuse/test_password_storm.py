@@ -38,7 +38,7 @@ async def guess_on(port, address, context, answered, over):
 
 async def scrape(session, port, user):
     async with session.get(f"https://127.0.0.1:{port}/metrics", headers={"Authorization": basic(user, PASSWORD)}) as answer:
-        return answer.status, "ekm_probe_success" in await answer.text()
+        return answer.status, "ekm_target_info{" in await answer.text()
 
 
 async def first_login(session, port, user):
