@@ -21,8 +21,8 @@ class Row:
 ROWS = (
     Row("tests/unit/bench/test_run.py"),  # its measurements are not checked
     Row("tests/system/alerts/drill/", PACED),
-    Row("tests/integration/lifecycle/", PACED, each=True),
     Row("tests/system/endurance/", PACED, each=True),
+    Row("tests/integration/lifecycle/", PACED, each=True),
     Row("tests/integration/reload/test_reload.py", PACED, each=True),
     Row("tests/integration/process/", PACED, each=True),
     Row("tests/repo/readme/", PACED),

@@ -7,6 +7,7 @@ import sys
 import aiohttp
 import pytest
 
+from exporter.cli.main import main
 from tests.support.patience import PATIENCE
 from tests.system.prometheus.servers import free_port
 
@@ -52,9 +53,8 @@ async def test_demo_shows_its_codes_and_removes_its_files(tmp_path, number):
             await asyncio.sleep(0.05)
 
 
-async def test_demo_refuses_a_configuration_file(tmp_path):
-    process = await start(tmp_path, "--config.file", "ekm.yml")
-    async with asyncio.timeout(PATIENCE):
-        _, err = await process.communicate()
-    assert process.returncode == 2
-    assert "--config.file" in err.decode()
+def test_demo_refuses_a_configuration_file(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["demo", "--config.file", "ekm.yml"])
+    assert ended.value.code == 2
+    assert "--config.file" in capsys.readouterr().err

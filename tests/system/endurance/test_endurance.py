@@ -117,5 +117,5 @@ async def test_no_task_or_thread_is_left_over(simulator, client, own_process):
     await asyncio.sleep(0.3)  # the last idle threads end
     assert after == before
     assert tasks() == tasks_at_first
-    assert threading.active_count() == threads_at_first
-    assert held("self").descriptors == held_at_first.descriptors
+    assert threading.active_count() <= threads_at_first  # an idle thread of an earlier test may end meanwhile
+    assert held("self").descriptors <= held_at_first.descriptors
