@@ -162,18 +162,14 @@ class Fleet:
 
     async def _watched(self, waiting: Iterable[Coroutine[Any, Any, None]]) -> None:
         """Run these coroutines while the state of the targets is read repeatedly."""
-        watching = asyncio.create_task(self._watch())
-        try:
-            async with asyncio.TaskGroup() as group:
-                for one in waiting:
-                    group.create_task(one)
-        finally:
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(self._watch())
+            await asyncio.gather(*waiting)
             watching.cancel()
-            await asyncio.wait([watching])
 
     async def _watch(self) -> None:
         while True:
-            async with self._client.get(f"{self._url}/api/v1/targets") as answer:
+            async with self._client.get(f"{self._url}/api/v1/targets", raise_for_status=True) as answer:
                 self._rows = {row["target"]: row for row in json.loads(await answer.text())["targets"]}
             async with self._news:
                 self._news.notify_all()
