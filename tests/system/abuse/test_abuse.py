@@ -17,7 +17,7 @@ LATE = 1.0  # seconds within which every probe starts, and its timeout
 
 
 @dataclass
-class Watched:
+class Peaks:
     """The peaks of memory and sockets, the slowest scrape, and the seconds in which the machine withheld its processors."""
 
     memory: int = 0
@@ -29,7 +29,7 @@ class Watched:
 
 async def watch(found, over):
     """Scrape until `over` is set. A period is starved if a process waited for a processor for more than half of it."""
-    seen, pids = Watched(), (found.pid, found.simulator, "self")
+    seen, pids = Peaks(), (found.pid, found.simulator, "self")
     while not over.is_set():
         began, waits = time.monotonic(), [waited(pid) for pid in pids]
         await found.numbers()
