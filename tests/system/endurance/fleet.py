@@ -63,7 +63,7 @@ def configuration(folder: Path, proxies: Mapping[str, str]) -> dict[str, Any]:
         (folder / name).write_text(f"MARKED-secret-of-{name}\n")
         (folder / name).chmod(0o600)
     return {
-        "global": {"interval": "2s", "timeout": "1s", "min_interval": "1s", "concurrency": 64, "preflight_interval": "0s"},
+        "global": {"interval": "4s", "timeout": "2s", "min_interval": "1s", "concurrency": 64, "preflight_interval": "0s"},
         "credentials": {name: _credential(number, name) for number, name in enumerate(names)},
         "modules": {
             "default": {},

@@ -31,7 +31,7 @@ THREADS_BY_CHANCE = 2
 # Of all probes: an exporter that blocks its own loop delays most. A machine that withholds its processor for this share delays them too.
 TAINTED = 0.25
 REQUESTING = 1  # the connection of this test, which may be kept or cut as idle
-REST_SECONDS = 3.0  # every target has a pause between probes in that time
+REST_SECONDS = 5.0  # every target has a pause between probes in that time
 
 
 def sums(exposition):
