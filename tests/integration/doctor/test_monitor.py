@@ -15,6 +15,7 @@ from exporter.core.model import CredentialKind
 from exporter.doctor.monitor import CONCURRENT_RUNS, PreflightMonitor
 from exporter.web import parse_address, web_options
 from tests.support.doctor_simulated import TARGET
+from tests.support.patience import PATIENCE
 
 GOOD = (CheckResult(check="dns_vault", outcome=CheckOutcome.PASS),)
 BAD = (CheckResult(check="dns_vault", outcome=CheckOutcome.PASS), CheckResult(check="revocation", outcome=CheckOutcome.FAIL))
@@ -71,7 +72,7 @@ class FakePreflights:
         return answer
 
     async def until(self, condition):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while not condition():
                 self.changed.clear()
                 await self.changed.wait()
@@ -214,7 +215,7 @@ def checks_in(text):
 
 async def scraped(service, wanted):
     """The first scrape that satisfies `wanted`."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             text = b"".join([chunk async for chunk in service.recorder.scrape(openmetrics=False)]).decode()
             if wanted(*checks_in(text)):

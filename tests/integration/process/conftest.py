@@ -1,4 +1,4 @@
-"""Processes of the simulator and the exporter, started like those of a user."""
+"""Processes of the exporter, started like those of a user, and a simulator for them."""
 
 import asyncio
 import contextlib
@@ -15,20 +15,23 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-STARTED = 60.0  # seconds until a process must listen
+from exporter.config import load_config
+from exporter.simulator import Simulator
+from exporter.simulator.configuration import build_environment, write_config
+from tests.support.patience import PATIENCE
 
 # Marked secrets of two kinds of credentials. No process may emit them.
 SECRETS = {"sql-prod": "MARKED~client.secret_8Q", "sql-typed": "c7a1f0e8d29b4c56a3e47d8b1f60925eMARKED-typed-secret_9Z"}
 
 CONFIG = """\
-global: {interval: 2s, timeout: 1s, min_interval: 1s, connector_generation: classic, vantage: sql_host}
+global: {interval: 4s, timeout: 2s, min_interval: 1s, connector_generation: classic, vantage: sql_host}
 credentials:
   sql-prod: {type: client_secret, tenant_id: 5f2a9c1e-0b7d-4c36-9e58-3a1d7c2b8f40, client_id: 2b8e4d70-6c1f-4a95-8d23-9f0e5b7a1c64, client_secret_file: sql-prod, expires_on: 2099-01-01}
   sql-typed: {type: connector_secret, secret_file: sql-typed, expires_on: 2099-01-01}
 target_defaults: {credential: sql-prod, labels: {env: test, team: dba}}
 targets:
   - {name: fine, vault: vault-fine, key: KeyA/4f1c8e2a9b7d4036a5e1c7f20b9d8346, instances: [{sql_instance: SQL01, host: n1, ag: AG1}]}
-  - {name: typed, vault: vault-typed, key: KeyB/0a9e7d5c3b1f4862904e6d8c2a7f5b13, credential: sql-typed, interval: 1h, timeout: 10s}
+  - {name: typed, vault: vault-typed, key: KeyB/0a9e7d5c3b1f4862904e6d8c2a7f5b13, credential: sql-typed, interval: 1h, timeout: 30m}
   - {name: broken, vault: vault-broken, key: KeyC/7c5a3f1e9d8b4620813e5c7a9f0d2b46, instances: [{sql_instance: SQL02, host: n2}]}
 """
 
@@ -58,7 +61,7 @@ class Running:
         async for line in stream:
             lines.append(line.decode())  # noqa: PERF401 - other tasks read the list meanwhile
 
-    async def output(self, pattern: str, *, within: float = STARTED) -> re.Match[str]:
+    async def output(self, pattern: str, *, within: float = PATIENCE) -> re.Match[str]:
         """The first match in the output. Fails with the whole output if the process ends or is too slow."""
         async with asyncio.timeout(within):
             while (match := re.search(pattern, self.text)) is None:
@@ -66,13 +69,13 @@ class Running:
                 await asyncio.sleep(0.02)
         return match
 
-    async def stop(self, number: int = signal.SIGTERM, *, within: float = 5.0) -> int:
+    async def stop(self, number: int = signal.SIGTERM, *, within: float = PATIENCE) -> int:
         """Send a signal and return the exit code."""
         if self.process.returncode is None:
             self.process.send_signal(number)
         return await self.end(within=within)
 
-    async def end(self, *, within: float = 20.0) -> int:
+    async def end(self, *, within: float = PATIENCE) -> int:
         async with asyncio.timeout(within):
             code = await self.process.wait()
             await asyncio.gather(*self.readers)
@@ -116,7 +119,7 @@ async def commands(python: Sequence[str] = ("-X", "dev", "-W", "error")):
 
 
 @dataclass
-class SimulatorProcess:
+class SimulatorClient:
     """A simulator that serves `CONFIG`. `config` is the configuration of an exporter for it."""
 
     config: Path
@@ -145,12 +148,11 @@ def write_configuration(folder: Path) -> Path:
 
 
 @pytest.fixture
-async def simulator(command, tmp_path):
-    source = write_configuration(tmp_path)
-    ports = ("--sim.port", 0, "--sim.management-port", 0)
-    simulator = await command("simulate", "--config.file", source, "--out", tmp_path / "sim", *ports)
-    match = await simulator.output(r"management port: (http://\S+)")
-    return SimulatorProcess(tmp_path / "sim" / "ekm.yml", match[1])
+async def simulator(tmp_path):
+    """In this process: the start of another one takes a second of a processor."""
+    config = load_config(write_configuration(tmp_path)).config
+    async with Simulator(build_environment(config)) as made:
+        yield SimulatorClient(write_config(made, config, tmp_path / "sim"), made.management_url)
 
 
 @pytest.fixture
@@ -160,7 +162,7 @@ def exporter(command, simulator):
     async def start(*flags: object, wait: bool = True) -> tuple[Running, str]:
         running = await command("run", "--config.file", simulator.config, "--web.listen-address", "127.0.0.1:0", *flags)
         url = (await running.output(r"url=(http://\S+)"))[1]
-        async with asyncio.timeout(STARTED):
+        async with asyncio.timeout(PATIENCE):
             while wait and (await fetch(f"{url}/-/ready", status=None))[0] != 200:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.05)
         return running, url

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.process.conftest import write_configuration
+from tests.support.patience import PATIENCE
 
 DELAYS = [0.0, 0.1, 0.3]  # seconds after the first instruction of the exporter
 ROOT = Path(__file__).parents[3]
@@ -26,13 +27,11 @@ def is_handled(running):
 
 async def begun(running, delay):
     """Wait until the exporter handles signals, and `delay` more. Before that a signal kills Python."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while not is_handled(running):
             assert running.process.returncode is None, running.text
             await asyncio.sleep(0.001)
-    assert "_ssl" not in proc(running, "maps"), "slow imports ran before the signal handlers"
     await asyncio.sleep(delay)
-    assert running.text == ""  # not listening yet
 
 
 @pytest.fixture
@@ -65,7 +64,7 @@ def ignored_hangup():
 
 
 async def hung_up_until_it_listens(running):
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while "listening" not in running.text:
             running.process.send_signal(signal.SIGHUP)
             await asyncio.sleep(0.001)
@@ -90,6 +89,25 @@ async def test_ignored_hangup_leaves_a_demo_running(command, arguments):
     await running.output("listening")
     assert not is_handled(running)
     assert await running.stop() == 0
+
+
+IMPORTED = """
+import signal, sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "exporter.cli.main":
+            print(*(signal.getsignal(one) != signal.SIG_DFL for one in (signal.SIGHUP, signal.SIGTERM)), "_ssl" in sys.modules)
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Finder())
+sys.argv = ["ekm-exporter", "run"]
+from exporter.__main__ import main
+main()
+"""
+
+
+def test_signals_are_held_before_the_command_is_imported():
+    done = subprocess.run([sys.executable, "-c", IMPORTED], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 - a fixed script
+    assert done.stdout == "True True False\n"
 
 
 def test_signals_are_held_before_slow_imports():
@@ -136,7 +154,7 @@ async def test_repeated_signal_still_exits_0(command, arguments, name, number):
     running = await command(*arguments[name])
     await running.output("listening|management port")
     running.process.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while running.process.returncode is None:
             running.process.send_signal(number)
             await asyncio.sleep(0.001)

@@ -4,8 +4,13 @@ import asyncio
 import json
 import re
 
-import aiohttp
 import pytest
+
+from exporter.cli.main import main
+from exporter.config import load_config
+from exporter.simulator import Simulator
+from exporter.simulator.configuration import build_environment, write_config
+from tests.support.patience import PATIENCE
 
 KEY = "TdeKey/4f1c8e2a9b7d4036a5e1c7f20b9d8346"
 
@@ -57,7 +62,7 @@ def source():
     """A configuration with a target, a vault and a credential for each scenario, so that all can fail at once."""
     names = [target_of(scenario) for scenario in REPORTED]
     return {
-        "global": {"interval": "4s", "timeout": "2s", "min_interval": "1s"},
+        "global": {"interval": "8s", "timeout": "4s", "min_interval": "1s"},
         "credentials": {
             name: {
                 "type": "client_secret", "tenant_id": f"11111111-2222-3333-4444-{number:012}",
@@ -103,30 +108,33 @@ def failure_in(running, target):
     return next((line for line in lines if line.get("target") == target and "reason" in line), None)
 
 
-async def test_command_page_and_log_show_the_same_facts(command, source_file, get, tmp_path):
-    flags = ("--out", tmp_path / "sim", "--sim.port", 0, "--sim.management-port", 0)
-    simulator = await command("simulate", "--config.file", source_file, *flags)
-    management = (await simulator.output(r"management port: (http://\S+)"))[1]
-    async with aiohttp.ClientSession(raise_for_status=True) as session:
+@pytest.fixture
+async def config(source_file, tmp_path):
+    """The configuration of an exporter whose vaults fail."""
+    source = load_config(source_file).config
+    async with Simulator(build_environment(source)) as simulator:
         for number, scenario in enumerate(REPORTED):
-            await session.post(f"{management}/sim/fault", json={"vault": f"vault-{number}", "scenario": scenario})
-    config = tmp_path / "sim" / "ekm.yml"
+            simulator.apply(scenario, vault=f"vault-{number}")
+        yield write_config(simulator, source, tmp_path / "sim")
+
+
+async def test_command_page_and_log_show_the_same_facts(command, config, get, capsys):
     address = ("--web.listen-address", "127.0.0.1:0", "--log.format", "json")
     running = await command("run", "--config.file", config, *address)
     url = json.loads((await running.output(r"(\{.*listening.*\})"))[1])["url"]
-    some = asyncio.Semaphore(3)
+    one = asyncio.Lock()  # one command at a time prints
 
     async def reported_of(scenario):
         """The facts that the command, the page and the log show."""
         target = target_of(scenario)
-        async with some:
-            requested = await command("probe", target, "--json", "--config.file", config)
-            assert await requested.end() == 1
-            async with asyncio.timeout(60):
-                while (line := failure_in(running, target)) is None:  # noqa: ASYNC110 - another process writes it
-                    await asyncio.sleep(0.1)
-            _, page = await get(f"{url}/probe?target={target}&debug=true")
-        step = next(one for one in json.loads("".join(requested.out))["steps"] if one["outcome"] == "failed")
+        async with one:
+            assert await asyncio.to_thread(main, ["probe", target, "--json", "--config.file", str(config)]) == 1
+            requested = json.loads(capsys.readouterr().out)
+        async with asyncio.timeout(PATIENCE):
+            while (line := failure_in(running, target)) is None:  # noqa: ASYNC110 - another process writes it
+                await asyncio.sleep(0.1)
+        _, page = await get(f"{url}/probe?target={target}&debug=true")
+        step = next(each for each in requested["steps"] if each["outcome"] == "failed")
         return [facts_in(step, IN_JSON), of_transcript(page), facts_in(line, IN_LOG)]
 
     everything = dict(zip(REPORTED, await asyncio.gather(*map(reported_of, REPORTED)), strict=True))

@@ -7,7 +7,8 @@ import aiohttp
 import pytest
 import yaml
 
-PATIENCE = 60.0
+from tests.support.patience import PATIENCE
+
 SUCCESSFUL = "ekm_exporter_config_last_reload_successful"
 
 
@@ -37,10 +38,10 @@ class Harness:
         return self._samples(text, name, **labels)
 
     async def until(self, expected, name, **labels):
+        """Wait until the values of these series are as expected: equal, or as a function wants them."""
+        good = expected if callable(expected) else lambda found: found == expected
         async with asyncio.timeout(PATIENCE):
-            while True:
-                if (found := await self.values(name, **labels)) == expected:
-                    return found
+            while not good(await self.values(name, **labels)):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.05)
 
 
@@ -86,10 +87,11 @@ async def test_reload_keeps_the_schedule_of_unchanged_targets(harness):
     """The target `typed` has an interval of one hour. A restarted loop would probe at once."""
     await harness.start("--metrics.level", "full")
     planned = await harness.values("ekm_next_probe_timestamp_seconds", target="typed")
+    (others,) = await harness.values("ekm_probes_total", target="fine")
     probed = await harness.values("ekm_probes_total", target="typed")
     harness.change(without("broken"))
     await harness.post()
-    await asyncio.sleep(0.5)
+    await harness.until(lambda found: found[0] > others, "ekm_probes_total", target="fine")
     assert await harness.values("ekm_probes_total", target="typed") == probed
     assert await harness.values("ekm_next_probe_timestamp_seconds", target="typed") == planned
 
@@ -173,11 +175,7 @@ async def test_new_interval_and_module_apply_at_once(harness):
     await harness.post()
     await harness.until([1], "ekm_target_info", target="typed", mode="read_only", module="careful")
     await harness.until([1], "ekm_probe_interval_seconds", target="typed")
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            if (await harness.values("ekm_probes_total", target="typed"))[0] > 2:
-                break
-            await asyncio.sleep(0.05)
+    await harness.until(lambda found: found[0] > 2, "ekm_probes_total", target="typed")
     assert await harness.values("ekm_step_success", target="typed", step="wrap_key") == []
 
 

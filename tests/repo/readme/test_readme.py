@@ -13,6 +13,7 @@ import pytest
 
 from exporter.config import load_config
 from exporter.metrics.definitions import METRICS
+from tests.support.patience import PATIENCE
 
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -85,7 +86,7 @@ class Terminal:
         )
         words = lasting(command)
         if words is None:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE):
                 out, _ = await process.communicate()
             return out.decode()
         return await self._follow(process, words)
@@ -98,7 +99,7 @@ class Terminal:
                 lines.append(line.decode())  # noqa: PERF401 - the caller reads the lines meanwhile
 
         self.lasting.append((process, lines, asyncio.create_task(read())))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while words not in "".join(lines):
                 assert process.returncode is None, "".join(lines)
                 await asyncio.sleep(0.05)
@@ -109,7 +110,7 @@ class Terminal:
         for process, _, reader in self.lasting:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGINT)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 codes.append(await process.wait())
                 await reader
         self.lasting.clear()
@@ -145,7 +146,7 @@ async def test_readme_demo_prints_what_is_shown(terminal):
     (command, first), _, (scrape, lines) = COMMANDS[:3]
     missing = matches(first, await terminal.run(command))
     assert missing == []
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while still := matches(lines, seen := await terminal.run(scrape)):
             lines = still  # a line counts if it was printed once: the faults of the vaults come and go
             await asyncio.sleep(0.5)

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from exporter.web import create_app, web_options
+from tests.support.patience import PATIENCE
 from tests.support.web_server import Service, get, serving
 from tests.system.prometheus.servers import demo, fetch
 
@@ -42,7 +43,7 @@ async def test_schemathesis_finds_no_undocumented_response(exporter, tmp_path, n
         *(sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()", *arguments),
         cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         output = (await process.communicate())[0].decode()
     assert process.returncode == 0, output
     described = operations(json.loads(await fetch(f"{exporter}/api/v1/openapi.json")))

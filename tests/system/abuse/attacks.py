@@ -11,6 +11,7 @@ from collections import Counter
 
 import aiohttp
 
+from tests.support.patience import PATIENCE
 from tests.system.abuse.harness import PASSWORD, tls
 from tests.unit.web.webconfig.serving import basic
 
@@ -63,7 +64,7 @@ async def oversized(port):
                 first = b""
                 try:
                     writer.write(head)
-                    async with asyncio.timeout(60):
+                    async with asyncio.timeout(PATIENCE):
                         with contextlib.suppress(OSError):
                             first = await reader.readline()
                 finally:

@@ -12,6 +12,7 @@ import bcrypt
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.patience import PATIENCE
 from tests.system.endurance.fleet import output
 from tests.system.prometheus.servers import running
 from tests.unit.web.webconfig.authority import authority
@@ -51,10 +52,11 @@ def write(path, text, mode=0o600):
 
 @dataclass
 class Exporter:
-    """A running exporter: its port on loopback, its process id, and the file of its output."""
+    """A running exporter: its port on loopback, its process id and its simulator's, and the file of its output."""
 
     port: int
     pid: int
+    simulator: int
     log: object
     session: aiohttp.ClientSession
 
@@ -94,7 +96,7 @@ async def exporter(folder):
     ports = ("--sim.port", "0", "--sim.management-port", "0")
     async with contextlib.AsyncExitStack() as stack:
         simulator = folder / "simulator.log"
-        await stack.enter_async_context(
+        simulating = await stack.enter_async_context(
             running(simulator, *program, "simulate", "--config.file", source, "--out", folder / "sim", *ports)
         )
         await output(simulator, r"management port: (http://\S+)")
@@ -103,8 +105,8 @@ async def exporter(folder):
         process = await stack.enter_async_context(running(log, *program, "run", *flags))
         port = int(await output(log, r"url=https://127\.0\.0\.1:(\d+)"))
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls())))
-        found = Exporter(port, process.pid, log, session)
-        async with asyncio.timeout(60):
+        found = Exporter(port, process.pid, simulating.pid, log, session)
+        async with asyncio.timeout(PATIENCE):
             while (await found.get("/-/ready"))[0] != 200:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.05)
         yield found

@@ -3,6 +3,7 @@
 import socket
 from contextlib import ExitStack
 
+from tests.support.patience import PATIENCE
 from tests.system.abuse.test_unread_responses import MOST_MEMORY_GROWN, large_exporter, scraped
 from tests.system.endurance.procfs import held
 
@@ -15,7 +16,7 @@ def strangers_without_reading(held_open, port, path):
     for address in STRANGERS:
         client = held_open.enter_context(socket.socket())
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.settimeout(60)
+        client.settimeout(PATIENCE)
         client.bind((address, 0))
         client.connect(("127.0.0.1", port))
         client.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())

@@ -13,6 +13,7 @@ from exporter.simulator import Simulator
 from exporter.simulator.faults import Options
 from tests.support.auxiliary_factories import plain
 from tests.support.auxiliary_simulated import PRIMARY, SECRET, configuration, environment
+from tests.support.patience import PATIENCE
 from tests.support.running import answering
 
 OTHER_AUTHORITY = "login.microsoftonline.us"
@@ -112,7 +113,7 @@ async def test_reload_does_not_redirect_a_running_probe(simulated):
     simulated.simulator.set_fault("delayed", Options(step=Step.CHALLENGE, seconds=1.0), vault=PRIMARY)
     async with answering(simulated.config) as (service, _):
         probe = asyncio.create_task(service.probe("t", "default", timeout=None))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while not simulated.simulator.requests:  # noqa: ASYNC110 - the simulator has no event for it
                 await asyncio.sleep(0.01)
         assert not probe.done()

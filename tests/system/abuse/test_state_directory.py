@@ -16,6 +16,7 @@ from exporter.state.private_directory import PrivateDirectory
 from exporter.state.records import TargetRecords
 from exporter.state.store import StateStore
 from tests.integration.process.conftest import command, fetch, write_configuration  # noqa: F401 - a fixture
+from tests.support.patience import PATIENCE
 
 NAMES = [f"target-{number}" for number in range(20)]
 
@@ -223,7 +224,7 @@ async def test_hanging_document_loses_only_itself(documents, memory, hang, monke
     monkeypatch.setattr(
         StateFiles, "load", lambda self, _, name: hang() if name == NAMES[0] else load(self, DocumentKind.TARGET, name)
     )
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         await memory.open((), NAMES)
     assert [memory.recall_credential(name) is None for name in NAMES] == [True] + [False] * 19
     assert [
@@ -233,7 +234,7 @@ async def test_hanging_document_loses_only_itself(documents, memory, hang, monke
 
 async def test_hanging_directory_is_unused_and_reported_once(state_dir, memory, hang, monkeypatch, caplog):
     monkeypatch.setattr(StateFiles, "open", hang)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         await memory.open(NAMES, NAMES)
     memory.keep_credential("sql", {})
     assert [f"{state_dir} did not answer within 0.5 s" in str(vars(record)) for record in caplog.records] == [True]

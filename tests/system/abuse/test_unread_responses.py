@@ -11,6 +11,7 @@ from contextlib import ExitStack, asynccontextmanager
 import pytest
 from aiohttp import ClientSession, TCPConnector
 
+from tests.support.patience import PATIENCE
 from tests.system.abuse.harness import SECRET, configuration, write
 from tests.system.endurance.fleet import output
 from tests.system.endurance.procfs import held
@@ -50,7 +51,7 @@ def request_without_reading(held_open, port, path, encoding):
     for _ in range(CONNECTIONS):
         client = held_open.enter_context(socket.socket())
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.settimeout(30)
+        client.settimeout(PATIENCE)
         client.bind(("127.0.0.3", 0))
         client.connect(("127.0.0.1", port))
         client.sendall(request)

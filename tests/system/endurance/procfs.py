@@ -1,4 +1,4 @@
-"""Threads, sockets, descriptors and memory of a process, read from /proc."""
+"""Threads, sockets, descriptors, memory and waits of a process, read from /proc."""
 
 import asyncio
 import re
@@ -30,6 +30,11 @@ def held(pid: int) -> Held:
         descriptors=len(links),
         memory=int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024,
     )
+
+
+def waited(pid: int) -> float:
+    """The seconds in which the main thread of a process was ready to run and had no processor."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
 
 
 async def at_rest(pid: int, seconds: float) -> Held:

@@ -9,6 +9,7 @@ import gc
 import logging
 import sys
 import threading
+import time
 from collections import Counter
 
 import pytest
@@ -19,7 +20,7 @@ from exporter.runtime import thread_pool
 from exporter.simulator.scenarios import SIMULATED
 from tests.support.running import a_service
 from tests.system.endurance.fleet import HEALTHY, PERMANENT, Fleet, output
-from tests.system.endurance.procfs import at_rest, held
+from tests.system.endurance.procfs import at_rest, held, waited
 from tests.system.prometheus.servers import running
 
 pytestmark = pytest.mark.real
@@ -27,9 +28,10 @@ pytestmark = pytest.mark.real
 MEMORY = 1.04  # times the memory before; rounds differ by one or two percent
 # Idle threads of the pool live for 30 s, and their number depends on concurrent lookups and file reads.
 THREADS_BY_CHANCE = 2
-TAINTED = 0.25  # of all probes: a busy machine delays some, an exporter that blocks its own loop delays most
+# Of all probes: an exporter that blocks its own loop delays most. A machine that withholds its processor for this share delays them too.
+TAINTED = 0.25
 REQUESTING = 1  # the connection of this test, which may be kept or cut as idle
-REST_SECONDS = 3.0  # every target has a pause between probes in that time
+REST_SECONDS = 5.0  # every target has a pause between probes in that time
 
 
 def sums(exposition):
@@ -47,6 +49,7 @@ async def test_process_resources_are_stable_after_every_scenario(simulator, clie
     config, management = simulator
     log = tmp_path / "exporter.log"
     flags = ("--config.file", config, "--web.listen-address", "127.0.0.1:0", "--history.limit", "3")
+    began = time.monotonic()
     async with running(log, sys.executable, "-W", "error", "-m", "exporter", "run", *flags) as process:
         fleet = Fleet(client, await output(log, r"url=(http://\S+)"), management)
         await fleet.wait_for_permanent()
@@ -58,6 +61,7 @@ async def test_process_resources_are_stable_after_every_scenario(simulator, clie
         await fleet.wait_for_permanent()
         after = await at_rest(process.pid, REST_SECONDS)
         every, healthy = sums(await fleet.metrics())
+        withheld = waited(process.pid) / (time.monotonic() - began)
     assert count + len(PERMANENT) == len(SIMULATED)
     assert after.sockets <= before.sockets + REQUESTING
     assert after.descriptors <= before.descriptors + REQUESTING
@@ -66,7 +70,7 @@ async def test_process_resources_are_stable_after_every_scenario(simulator, clie
     assert healthy["ekm_probes_total"] > 3 * len(HEALTHY)
     assert healthy["ekm_probe_failures_total"] == 0
     assert every["ekm_probe_failures_total"] > 2 * count
-    assert every["ekm_exporter_probes_tainted_total"] <= TAINTED * every["ekm_probes_total"]
+    assert withheld > TAINTED or every["ekm_exporter_probes_tainted_total"] <= TAINTED * every["ekm_probes_total"]
     assert every["ekm_exporter_internal_errors_total"] == 0
     assert process.returncode == 0
     for word in ("Traceback", "Exception ignored", "Unclosed", "never awaited"):
@@ -117,5 +121,5 @@ async def test_no_task_or_thread_is_left_over(simulator, client, own_process):
     await asyncio.sleep(0.3)  # the last idle threads end
     assert after == before
     assert tasks() == tasks_at_first
-    assert threading.active_count() == threads_at_first
-    assert held("self").descriptors == held_at_first.descriptors
+    assert threading.active_count() <= threads_at_first  # an idle thread of an earlier test may end meanwhile
+    assert held("self").descriptors <= held_at_first.descriptors

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.patience import PATIENCE
 from tests.system.network.namespaces import Machine
 
 VAULT, ENTRA = "contoso.vault.azure.net", "login.microsoftonline.com"
@@ -49,7 +50,7 @@ class SimulatorHost:
         """The reports in the format of `probe --json`, classic and current."""
         self.client.stdin.write(f"{self.config(**config)}\n".encode())
         await self.client.stdin.drain()
-        line = await asyncio.wait_for(self.client.stdout.readline(), 30)
+        line = await asyncio.wait_for(self.client.stdout.readline(), PATIENCE)
         assert line, (self.machine.folder / "prober.log").read_text()
         classic, current = json.loads(line)
         return classic, current
@@ -64,12 +65,12 @@ class SimulatorHost:
         )
 
     async def break_(self, **fault: Any) -> None:
-        program = "import sys, urllib.request as u; u.urlopen(sys.argv[1], sys.argv[2].encode(), timeout=20)"
+        program = "import sys, urllib.request as u; u.urlopen(sys.argv[1], sys.argv[2].encode(), timeout=180)"
         code, _, err = await self.machine.run(sys.executable, "-c", program, f"{self.management}/sim/fault", json.dumps(fault))
         assert code == 0, err
 
     async def repair(self) -> None:
-        program = "import sys, urllib.request as u; u.urlopen(u.Request(sys.argv[1], method='DELETE'), timeout=20)"
+        program = "import sys, urllib.request as u; u.urlopen(u.Request(sys.argv[1], method='DELETE'), timeout=180)"
         code, _, err = await self.machine.run(sys.executable, "-c", program, f"{self.management}/sim/fault")
         assert code == 0, err
 
@@ -123,7 +124,7 @@ async def _prober_on(machine: Machine) -> AsyncIterator[asyncio.subprocess.Proce
         process.stdin.close()
         await process.stdin.wait_closed()
         try:
-            await asyncio.wait_for(process.wait(), 10)
+            await asyncio.wait_for(process.wait(), PATIENCE)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()

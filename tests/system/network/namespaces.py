@@ -15,6 +15,7 @@ from typing import Self
 
 import pytest
 
+from tests.support.patience import PATIENCE
 from tests.system.prometheus.servers import running
 
 SETTINGS = {
@@ -78,7 +79,7 @@ class Machine:
             stderr=asyncio.subprocess.PIPE,
         )
         try:
-            out, err = await asyncio.wait_for(process.communicate(), 60)
+            out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
@@ -98,7 +99,7 @@ class Machine:
             pytest.fail(f"{command[0]} is missing: ./dev packages real")
         async with running(log, *self.inside(*command)):
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(PATIENCE):
                     while ready not in log.read_text():  # noqa: ASYNC110 - another process writes it
                         await asyncio.sleep(0.02)
             assert ready in log.read_text(), log.read_text()
@@ -116,7 +117,7 @@ class Machine:
 
     async def fetch(self, url: str) -> str:
         """The response of a URL to a client on this machine."""
-        program = "import sys, urllib.request as u; sys.stdout.write(u.urlopen(sys.argv[1], timeout=20).read().decode())"
+        program = "import sys, urllib.request as u; sys.stdout.write(u.urlopen(sys.argv[1], timeout=180).read().decode())"
         code, out, err = await self.run(sys.executable, "-c", program, url)
         assert code == 0, err
         return out

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 
 INSPECTOR, REVOCATION, PROXY = "127.0.0.3", "127.0.0.4", "127.0.0.5"
 PASSWORD = "MARKED-proxy-password"
-SOON = "1500ms"
+SOON = "3s"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 PASSWORD = "MARKED-proxy-password"
 PROXY = "proxy.contoso.example"
 UNUSED_ADDRESS = "127.0.0.9"
-SOON = "1500ms"
+SOON = "3s"
 URL = f"http://{PROXY}:8888"
 # The host behind the proxy, the step of that request, and the host that bypasses the proxy.
 ROUTES = pytest.mark.parametrize(

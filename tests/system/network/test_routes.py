@@ -7,7 +7,7 @@ from tests.system.network.harness import AWAY, ENTRA, GUARDED, HEALTHY, HERE, VA
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 
-SOON = "1500ms"
+SOON = "3s"
 DOWN = (3005, 3103, "network_down")
 
 

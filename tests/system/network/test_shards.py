@@ -15,6 +15,7 @@ from urllib.parse import quote
 import pytest
 import pytest_asyncio
 
+from tests.support.patience import PATIENCE
 from tests.system.network.harness import EXPORTER
 from tests.system.network.namespaces import Machine
 
@@ -90,7 +91,7 @@ async def queried(machine: Machine, expression: str) -> list[dict]:
 
 
 async def eventually(machine: Machine, expression: str, length: int) -> list[dict]:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while len(result := await queried(machine, expression)) < length:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.2)
     return result

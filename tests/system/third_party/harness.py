@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.patience import PATIENCE
 from tests.system.network.harness import ENTRA, EXPORTER, HERE, VAULT
 from tests.system.network.namespaces import Machine
 
@@ -48,7 +49,7 @@ class Worker:
     async def send(self, **request: Any) -> dict[str, Any]:
         self._process.stdin.write(json.dumps(request).encode() + b"\n")
         await self._process.stdin.drain()
-        line = await asyncio.wait_for(self._process.stdout.readline(), 60)
+        line = await asyncio.wait_for(self._process.stdout.readline(), PATIENCE)
         assert line, self._log.read_text()
         return json.loads(line)
 
@@ -130,7 +131,7 @@ async def _worker(machine: Machine, name: str, *command: object) -> AsyncIterato
         with contextlib.suppress(ConnectionError):
             await process.stdin.wait_closed()
         try:
-            await asyncio.wait_for(process.wait(), 60)
+            await asyncio.wait_for(process.wait(), PATIENCE)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()

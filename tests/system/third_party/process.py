@@ -7,12 +7,13 @@ import json
 import sys
 import urllib.request
 
+from tests.support.patience import PATIENCE
 from tests.system.third_party.mongodb import round_trip
 
 
 def manage(method, path, body=None):
     data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(path, data, method=method), timeout=60) as response:  # noqa: S310 - loopback
+    with urllib.request.urlopen(urllib.request.Request(path, data, method=method), timeout=PATIENCE) as response:  # noqa: S310 - loopback
         return json.load(response)
 
 

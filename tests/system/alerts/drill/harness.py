@@ -14,13 +14,13 @@ import yaml
 
 from alerts import build
 from tests.integration.process.conftest import Running
+from tests.support.patience import PATIENCE
 from tests.system.alerts.alertmanager.rendering import Endpoints, write_config
 from tests.system.alerts.alertmanager.server import Alertmanager, listening
 from tests.system.alerts.drill.incidents import configuration
 from tests.system.prometheus.servers import Prometheus, answered, free_port, running
 
 SCALE = 30
-STARTED = 90.0  # seconds until a process must listen, while all others start too
 SCRAPE_MILLISECONDS = 1000  # 30 s, divided
 # The noisy fleet is probed every 90 s, so that its load is that of the others.
 PACE = {"noisy": {"interval": "3s", "timeout": "1400ms"}}
@@ -72,7 +72,7 @@ class Drill:
         """Start the exporter of a host again, on the same port."""
         address = host.url.removeprefix("http://")
         host.process = await self.command("run", "--config.file", host.config, "--web.listen-address", address)
-        await host.process.output(r"url=http", within=STARTED)
+        await host.process.output(r"url=http", within=PATIENCE)
 
 
 async def _start_host(folder, command, name, incidents):
@@ -82,11 +82,11 @@ async def _start_host(folder, command, name, incidents):
     source.write_text(yaml.safe_dump(configuration(place, incidents, **PACE.get(name, {}))))
     ports = ("--sim.port", 0, "--sim.management-port", 0)
     simulator = await command("simulate", "--config.file", source, "--out", place / "sim", *ports)
-    management = (await simulator.output(r"management port: (http://\S+)", within=STARTED))[1]
+    management = (await simulator.output(r"management port: (http://\S+)", within=PATIENCE))[1]
     config = place / "sim" / "ekm.yml"
     process = await command("run", "--config.file", config, "--web.listen-address", "127.0.0.1:0")
-    url = (await process.output(r"url=(http://\S+?)/?\s", within=STARTED))[1]
-    await answered(f"{url}/-/ready", lambda _: True, seconds=STARTED)
+    url = (await process.output(r"url=(http://\S+?)/?\s", within=PATIENCE))[1]
+    await answered(f"{url}/-/ready", lambda _: True, seconds=PATIENCE)
     return Host(name, management, str(config), url, process)
 
 
@@ -150,7 +150,7 @@ def _prometheus(folder, url, alertmanager, hosts):
 async def _started(log, ready, *command):
     async with running(log, *command):
         try:
-            await answered(ready, lambda _: True, seconds=30)
+            await answered(ready, lambda _: True, seconds=PATIENCE)
         except TimeoutError:
             raise AssertionError(await asyncio.to_thread(log.read_text)) from None
         yield
