@@ -7,10 +7,10 @@ For: reading and checking the configuration, and what follows from it: cost, cov
 Not for: network requests.
 """
 
-from exporter.config.cost import monthly_cost
-from exporter.config.dump import dump_yaml
-from exporter.config.json_schema import schema_text
-from exporter.config.load import Loaded, load_config
-from exporter.config.problems import Problem
+from exporter.config.consequences.cost import monthly_cost
+from exporter.config.loader.load import Loaded, load_config
+from exporter.config.settings.dump import dump_yaml
+from exporter.config.settings.json_schema import schema_text
+from exporter.config.yaml.problems import Problem
 
 __all__ = ["Loaded", "Problem", "dump_yaml", "load_config", "monthly_cost", "schema_text"]

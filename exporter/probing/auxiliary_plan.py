@@ -11,8 +11,8 @@ from datetime import date
 from functools import partial
 from typing import Any
 
-from exporter.config.auxiliary import is_needed
-from exporter.config.model import Config, Credential, Module, Target
+from exporter.config.consequences.auxiliary import is_needed
+from exporter.config.settings.model import Config, Credential, Module, Target
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult, Identity
 from exporter.core.model import KeyFacts, Vantage
 from exporter.probing.round_trip import ProbeRequest
