@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from docs.generators.pages import GeneratedPart
 from exporter.config.settings import schema
-from exporter.config.yaml.fields import Field
+from exporter.config.yaml import Field
 
 SECTIONS: tuple[tuple[str, Sequence[Field]], ...] = (
     ("The file", schema.TOP),

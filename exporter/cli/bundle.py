@@ -16,7 +16,7 @@ from exporter.cli.parser import add_flag
 from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, NO_PROBE, configured, refuse
 from exporter.cli.probe_once import ProbeOnceResult, probe_once
 from exporter.clients import NetworkError
-from exporter.config.settings.model import Config
+from exporter.config.settings import Config
 from exporter.presentation.support_bundle import archive, collect_bundle
 from exporter.runtime import logging
 from exporter.runtime.files import plainly

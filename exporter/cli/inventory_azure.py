@@ -11,9 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from exporter.cli.parser import add_flag
-from exporter.config.loader.build import DEFAULT_MODULE
-from exporter.config.settings.model import Credential
-from exporter.config.yaml.tree import SIZE_LIMIT
+from exporter.config.settings import DEFAULT_MODULE, Credential
+from exporter.config.yaml import SIZE_LIMIT
 from exporter.core.endpoints import MANAGEMENT_HOSTS
 from exporter.core.model import CredentialKind
 from exporter.inventory.azure.covered import read_coverage

@@ -9,8 +9,7 @@ import time
 from pathlib import Path
 
 from exporter.cli.parser import add_flag, number
-from exporter.config.settings.model import SecretSource
-from exporter.config.settings.secret_source import SecretUnreadableError, read_secret
+from exporter.config.settings import SecretSource, SecretUnreadableError, read_secret
 from exporter.inventory.declared import read_declared
 from exporter.inventory.sign_in import database_token
 from exporter.inventory.sources import SourceError, Sources, decoded

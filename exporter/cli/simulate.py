@@ -20,8 +20,7 @@ from exporter.cli.check import print_findings
 from exporter.cli.parser import PORT, add_flag, number
 from exporter.cli.simulate_sql import NoSqlServersError, add_sql_flags, sql_banner, sql_password, sql_port
 from exporter.config import load_config
-from exporter.config.settings.model import Config
-from exporter.config.settings.secret_source import SecretUnreadableError
+from exporter.config.settings import Config, SecretUnreadableError
 from exporter.runtime import signals
 from exporter.runtime.files import plainly
 from exporter.simulator import Simulator, chaos, demo_story

@@ -30,7 +30,7 @@ from exporter.clients.http.exchange import USER_AGENT, HttpExchange, SecretTimeo
 from exporter.clients.http.facts import facts_from
 from exporter.clients.http.network import Network, split_url
 from exporter.clients.http.timing import CURRENT
-from exporter.config.settings.model import Credential
+from exporter.config.settings import Credential
 from exporter.core.connector_secret import CLIENT_ID_DIGITS, split_connector_secret
 from exporter.core.endpoints import is_trusted_authority
 from exporter.core.faults import Fault

@@ -13,7 +13,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from exporter.config.settings.model import ExpectPath
+from exporter.config.settings import ExpectPath
 from exporter.core.checks.routing import owner_of
 from exporter.core.classify import classify
 from exporter.core.faults import Fault

@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from exporter.config.consequences.names import names_of, names_of_auxiliary
-from exporter.config.settings.model import Config, Target
+from exporter.config.settings import Config, Target
 from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.checks.fix import check_actions, in_lines
 from exporter.core.checks.model import Actions, Check, CheckOutcome, CheckResult

@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exporter.config.loader.build import DEFAULT_MODULE
 from exporter.config.loader.build_credentials import build_credential
 from exporter.config.loader.build_modules import build_module
 from exporter.config.loader.build_targets import RawTarget
 from exporter.config.loader.includes import read_with_includes
-from exporter.config.settings.model import Config, Credential, Module, Settings
-from exporter.config.yaml.problems import ProblemList
+from exporter.config.settings import DEFAULT_MODULE, Config, Credential, Module, Settings
+from exporter.config.yaml import ProblemList
 
 
 @dataclass(frozen=True, slots=True)

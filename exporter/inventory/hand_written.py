@@ -8,8 +8,7 @@ from pathlib import Path
 
 from exporter.config.loader.build_targets import RawTarget
 from exporter.config.loader.includes import read_with_includes
-from exporter.config.yaml.fields import Section
-from exporter.config.yaml.problems import ProblemList
+from exporter.config.yaml import ProblemList, Section
 from exporter.core.key_reference import KeyReference
 from exporter.tde.plan import HandWritten, HandWrittenTarget
 

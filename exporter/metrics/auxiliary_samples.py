@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from exporter.config.consequences.auxiliary import configured_auxiliary
-from exporter.config.settings.model import Target
+from exporter.config.consequences.usage import configured_auxiliary
+from exporter.config.settings import Target
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.model import ProbeReport
 from exporter.metrics.samples import Values, current_credential, one

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping
 
 from exporter.config.consequences.names import names_of
-from exporter.config.settings.model import Module, Target
+from exporter.config.settings import Module, Target
 from exporter.core.causes import Cause, Failed, cause_of
 from exporter.core.codes.actions import action_line
 from exporter.core.model import ProbeReport

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.config.settings.model import Module, Target
+from exporter.config.settings import Module, Target
 from exporter.core.causes import Cause, Failed
 from exporter.metrics import protobuf
 from exporter.metrics.counters import SAMPLES, TargetCounters

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import NamedTuple
 
-from exporter.config.settings.model import ExpectPath, Target
+from exporter.config.settings import ExpectPath, Target
 from exporter.core.auxiliary import CREDENTIAL_REFUSED
 from exporter.core.causes import Cause
 from exporter.core.codes import BY_CODE

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from exporter.config.consequences.names import names_of
-from exporter.config.settings.model import Target
+from exporter.config.settings import Target
 from exporter.core.codes import BY_CODE, both_numbers
 from exporter.core.codes.actions import actions
 from exporter.core.codes.advice_texts import ALTER, EACH_IDENTITY

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
 from exporter.clients import HANDSHAKES, Network, Networks
-from exporter.config.settings.model import Config, Credential, Module, Target
+from exporter.config.settings import Config, Credential, Module, Target
 from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.broken import broken_report
 from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, Step, TokenResult

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
-from exporter.config.settings.model import Credential, Module, Target
+from exporter.config.settings import Credential, Module, Target
 from exporter.core.classify import classify
 from exporter.core.codes import in_generation
 from exporter.core.deadline import OUT_OF_TIME, slow_in, slowest

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from exporter.clients import Network, VaultSession, encrypt_locally, fetch_token
 from exporter.clients.entra import pending_facts
-from exporter.config.settings.model import Credential, Module
+from exporter.config.settings import Credential, Module
 from exporter.core.auxiliary import AuxiliaryResult, assess
 from exporter.core.model import Challenge, Facts, ProbeReport, TokenResponse
 from exporter.core.redaction import redacted

@@ -10,8 +10,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from exporter.config.settings.model import Config, Credential
-from exporter.config.settings.secret_source import SecretUnreadableError
+from exporter.config.settings import Config, Credential, SecretUnreadableError
 from exporter.core.model import CredentialKind
 from exporter.runtime.files import FileUnreadableError
 from exporter.simulator.builder import read_certificates, read_identity

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Protocol
 
-from exporter.config.settings.model import Credential, Module
+from exporter.config.settings import Credential, Module
 from exporter.core.faults import Fault
 from exporter.core.masking import mask
 from exporter.core.model import Challenge, Facts, TokenResponse, TokenResult

@@ -8,7 +8,7 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from exporter.config.settings.model import Credential, Module
+from exporter.config.settings import Credential, Module
 from exporter.core.model import Challenge, TokenResponse
 from exporter.runtime.thread_pool import PoolExhausted
 from exporter.tokens.secret_cache import Secret

@@ -18,8 +18,7 @@ from exporter.clients.http.instrumented import make_context, make_socket
 from exporter.clients.http.resolver import Resolver, split_host_port
 from exporter.clients.http.timing import TRACE, HandshakeLimiter
 from exporter.config.consequences.public_names import public_names
-from exporter.config.settings.model import Config, Module, Proxy
-from exporter.config.settings.secret_source import read_secret
+from exporter.config.settings import Config, Module, Proxy, read_secret
 from exporter.core.known_secrets import remember, spare
 from exporter.runtime.thread_pool import DaemonThreadPool
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from exporter.config.consequences.traffic import LookupStream, Stream, expiry_lookups, streams
-from exporter.config.settings.model import Config
+from exporter.config.settings import Config
 from exporter.core.endpoints import cloud_of
 from exporter.core.timing import JITTER, LOOK_UP_SECONDS
 from exporter.core.vault_limits import OTHER_OPERATIONS, WINDOW_SECONDS, key_operations_limit

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from exporter.config.loader.build import credentials_in_use
-from exporter.config.settings.model import Config, Target
+from exporter.config.consequences.usage import credentials_in_use
+from exporter.config.settings import Config, Target
 
 _Facts = tuple[object, ...]
 

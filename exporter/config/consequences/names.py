@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from exporter.config.settings.model import Credential, Target
+from exporter.config.settings import Credential, Target
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.codes.names import Names
 from exporter.core.model import KeyFacts, StepResult

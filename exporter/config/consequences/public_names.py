@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
+from exporter.config.settings import Config, SecretSource, Target
 from exporter.config.settings.metadata import mask_user
-from exporter.config.settings.model import Config, SecretSource, Target
 from exporter.core.codes import CODES
 from exporter.core.endpoints import CLOUDS, ENTRA_HOSTS
 from exporter.core.faults import Fault

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from exporter.config.loader.build import credentials_in_use
-from exporter.config.settings.model import Config, Module, Target
+from exporter.config.consequences.usage import credentials_in_use
+from exporter.config.settings import Config, Module, Target
 from exporter.core.model import Step
 from exporter.core.vault_limits import OPERATIONS, Operation, operations_of
 
@@ -89,7 +89,7 @@ def _auxiliary_probes(target: Target, module: Module, today: date) -> Iterator[S
     if target.next_credential is not None:
         yield _auxiliary(target, module, target.next_credential, target.vault, whole)
     for old in target.retained_versions:
-        if old.until is None or old.until >= today:
+        if old.is_needed(today):
             yield _auxiliary(target, module, old.credential, old.vault, unwraps)
     if target.key_version is not None:
         reads = tuple(operation for operation in whole if not operation.with_key)

@@ -10,14 +10,11 @@ from exporter.config.loader.build_modules import build_module
 from exporter.config.loader.build_targets import RawTarget, build_globals, build_target
 from exporter.config.loader.contradictions import check_lookup_credentials, check_target
 from exporter.config.loader.includes import LoadedFiles
-from exporter.config.settings.model import Config, Module, Target
+from exporter.config.settings import DEFAULT_MODULE, Config, Module
 from exporter.config.settings.schema import REFERENCES
-from exporter.config.yaml.fields import Section
-from exporter.config.yaml.problems import Location, ProblemList
+from exporter.config.yaml import Location, ProblemList, Section
 from exporter.core.suggestions import nearest
 from exporter.core.timing import slots_for
-
-DEFAULT_MODULE = "default"
 
 
 @dataclass(slots=True)
@@ -119,32 +116,3 @@ def _referring(parts: list[Section]) -> Iterator[Section]:
         for section in (*lenders, *(part.get("targets") or ())):
             yield section
             yield from section.get("retained_versions") or ()
-
-
-def credentials_in_use(config: Config) -> set[str]:
-    """Names of the credentials that targets use, lookup credentials included."""
-    pending = {name for target in config.targets.values() for name in probing_credentials(target)}
-    used: set[str] = set()
-    while pending:
-        name = pending.pop()
-        used.add(name)
-        pending |= set(config.credentials[name].lookup_credentials) - used
-    return used
-
-
-def probing_credentials(target: Target) -> tuple[str, ...]:
-    """Names of the credentials that a target's probe and auxiliary probes use."""
-    single = (target.credential, target.next_credential, target.recovery_credential)
-    return *(name for name in single if name is not None), *(retained.credential for retained in target.retained_versions)
-
-
-def probed_vaults(target: Target) -> set[str]:
-    """Hosts that a target's probe and auxiliary probes send requests to."""
-    return {vault for vault in (target.vault, target.recovery_vault) if vault is not None} | {
-        old.vault for old in target.retained_versions
-    }
-
-
-def same_probe(target: Target) -> tuple[str, str, str, str]:
-    """What a probe requests; targets with equal values duplicate each other's probes."""
-    return target.vault, target.key.lower(), target.credential, target.module

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from exporter.config.settings.credential import NEEDS_CLIENT_ID, SOURCES, Credential, SecretSource
+from exporter.config.settings import Credential, SecretSource, SecretUnreadableError, read_secret
+from exporter.config.settings.credential import NEEDS_CLIENT_ID, SOURCES
 from exporter.config.settings.metadata import plain_values
-from exporter.config.settings.secret_source import SecretUnreadableError, read_secret
-from exporter.config.yaml.fields import Section
-from exporter.config.yaml.problems import Location
+from exporter.config.yaml import Location, Section
 from exporter.core.connector_secret import connector_secret_findings
 from exporter.core.model import CredentialKind
 from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole, world_readable

@@ -6,10 +6,9 @@ import ssl
 from pathlib import Path
 
 from exporter.config.loader.build_credentials import check_secret, secret_source
+from exporter.config.settings import Module, Proxy
 from exporter.config.settings.metadata import plain_values
-from exporter.config.settings.model import Module, Proxy
-from exporter.config.yaml.fields import Section
-from exporter.config.yaml.problems import Location
+from exporter.config.yaml import Location, Section
 from exporter.runtime.files import FileUnreadableError, read_whole
 
 CA_LIMIT = 4 * 1024 * 1024

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from exporter.config.settings import DEFAULT_MODULE, Retained, Settings, Target
 from exporter.config.settings.metadata import plain_values
-from exporter.config.settings.model import Retained, Settings, Target
-from exporter.config.settings.schema import TARGET
-from exporter.config.yaml.fields import Section
-from exporter.config.yaml.problems import Location
+from exporter.config.settings.schema import RETAINED, TARGET
+from exporter.config.yaml import Location, Section, require
 from exporter.core import durations
 from exporter.core.key_reference import KeyReference
 
 DEFAULT_TIMEOUT = 10.0
-REQUIRED_BY_RETAINED = "key"
 
 
 def vault_of(section: Section) -> str | None:
@@ -102,7 +100,7 @@ def build_target(raw: RawTarget, globals_: Globals) -> Target | None:
         return None
     key: KeyReference = raw.get("key")
     values = plain_values(Target, raw)
-    module = values.setdefault("module", "default")
+    module = values.setdefault("module", DEFAULT_MODULE)
     declared = "generation" in values or globals_.generation_declared
     built = {
         "key_name": key.name,
@@ -174,8 +172,7 @@ def retained_vault(section: Section, raw: RawTarget) -> str | None:
 def _retained(raw: RawTarget) -> tuple[Retained, ...]:
     found = []
     for section in raw.get("retained_versions") or ():
-        if not section.is_set(REQUIRED_BY_RETAINED):
-            section.location.child(REQUIRED_BY_RETAINED).error("is required")
+        require(section, RETAINED)
         key: KeyReference | None = section.get("key")
         vault, credential = retained_vault(section, raw), section.get("credential") or raw.get("credential")
         if key is None or vault is None or credential is None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from exporter.config.loader.build_targets import RawTarget, retained_vault
-from exporter.config.yaml.fields import Section
-from exporter.config.yaml.problems import Location
+from exporter.config.yaml import Location, Section
 from exporter.core.key_reference import KeyReference
 
 # Keys of a target that name a credential, and its role.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from exporter.config.settings.model import Config, Target
+from exporter.config.settings import Config, Target
 from exporter.core.model import CredentialKind, Mode, Vantage
 
 _Lines = Iterator[tuple[str, str]]  # key of the target's section, message

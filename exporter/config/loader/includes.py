@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from exporter.config.settings.schema import TOP
-from exporter.config.yaml.fields import Section, read_section
-from exporter.config.yaml.problems import Location, ProblemList
-from exporter.config.yaml.tree import SIZE_LIMIT, DocumentError, Node, read_document
+from exporter.config.yaml import SIZE_LIMIT, DocumentError, Location, Node, ProblemList, Section, read_document, read_section
 from exporter.runtime.files import FileUnreadableError, read_whole
 
 FILE_LIMIT = 10_000

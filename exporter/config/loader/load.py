@@ -12,8 +12,8 @@ from pathlib import Path
 from exporter.config.loader.build import build_config
 from exporter.config.loader.includes import read_with_includes
 from exporter.config.loader.warnings import advise
-from exporter.config.settings.model import Config
-from exporter.config.yaml.problems import Problem, ProblemList
+from exporter.config.settings import Config
+from exporter.config.yaml import Problem, ProblemList
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,12 +10,22 @@ from datetime import date
 
 from exporter.config.consequences.cost import vault_shares
 from exporter.config.consequences.public_names import public_names
-from exporter.config.loader.build import DEFAULT_MODULE, Declarations, credentials_in_use, same_probe
+from exporter.config.consequences.usage import credentials_in_use
+from exporter.config.loader.build import Declarations
 from exporter.config.loader.coverage import no_verdict, weak_proof
+from exporter.config.settings import (
+    DEFAULT_MODULE,
+    Config,
+    Credential,
+    ExpectPath,
+    Module,
+    SecretSource,
+    SecretUnreadableError,
+    Target,
+    read_secret,
+)
 from exporter.config.settings.credential import SOURCES
-from exporter.config.settings.model import Config, Credential, ExpectPath, Module, SecretSource, Target
-from exporter.config.settings.secret_source import SecretUnreadableError, read_secret
-from exporter.config.yaml.problems import Location
+from exporter.config.yaml import Location
 from exporter.core import durations
 from exporter.core.connector_secret import CLIENT_ID_DIGITS
 from exporter.core.known_secrets import SHORTEST, KnownSecrets
@@ -155,7 +165,7 @@ def _credential(credential: Credential, config: Config, today: date, *, used: bo
 def _same(config: Config, declared: Declarations, _: date) -> Advice:
     first: dict[tuple[str, ...], str] = {}
     for target in config.targets.values():
-        other = first.setdefault(same_probe(target), target.name)
+        other = first.setdefault((target.vault, target.key.lower(), target.credential, target.module), target.name)
         if other != target.name:
             yield (
                 declared.targets[target.name].own.location,

@@ -7,9 +7,7 @@ from collections.abc import Collection
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from exporter.config.yaml.fields import FieldType, report_wrong_type, unique_keys
-from exporter.config.yaml.problems import Location
-from exporter.config.yaml.tree import Mapping, Node, Sequence, Type
+from exporter.config.yaml import FieldType, Location, Mapping, Node, Sequence, Type, report_wrong_type, unique_keys
 from exporter.config.yaml.types import TEXT, anchored, matching, scalar, text
 from exporter.core.connector_secret import key_name_findings
 from exporter.core.endpoints import vault_host

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from exporter.config.settings import azure_types
 from exporter.config.settings.metadata import row, secret_setting, setting
+from exporter.config.settings.secret_source import SecretSource
 from exporter.config.yaml import types
 from exporter.core.model import CredentialKind
 
@@ -26,22 +27,6 @@ SOURCES: dict[CredentialKind, tuple[str, bool]] = {
     CONNECTOR: ("secret", True),
     CERTIFICATE: ("password", False),
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecretSource:
-    """The place of a secret: exactly one of a file and an environment variable."""
-
-    file: Path | None = None
-    env: str | None = None
-
-    @property
-    def kind(self) -> str:
-        """The end of its key: `file` or `env`."""
-        return "env" if self.file is None else "file"
-
-    def __str__(self) -> str:
-        return f"file {self.file}" if self.file is not None else f"environment variable {self.env}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

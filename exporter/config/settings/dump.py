@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 
 from exporter.config.settings.metadata import dump
-from exporter.config.settings.model import Config, Module
+from exporter.config.settings.model import Config
+from exporter.config.settings.module import Module
 
 
 def dump_yaml(config: Config) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from exporter.config.yaml.types import text
+
 
 @dataclass(frozen=True, slots=True)
 class MaintenanceWindow:
@@ -21,10 +23,10 @@ class MaintenanceWindow:
         return self.start.timestamp() <= at < self.end.timestamp()
 
 
-def parse_window(text: str) -> MaintenanceWindow:
+def _window(written: str) -> MaintenanceWindow:
     """The window of `START/END`. Raises ValueError."""
     message = "expected START/END with a time zone, such as 2026-12-05T20:00Z/2026-12-06T02:00Z"
-    start, _, end = text.partition("/")
+    start, _, end = written.partition("/")
     try:
         window = MaintenanceWindow(datetime.fromisoformat(start), datetime.fromisoformat(end))
     except ValueError:
@@ -34,3 +36,6 @@ def parse_window(text: str) -> MaintenanceWindow:
     if window.start >= window.end:
         raise ValueError("the window must end after its start")
     return window
+
+
+WINDOW = text("START/END", _window, pattern="^[0-9][^/]+/[0-9][^/]+$")

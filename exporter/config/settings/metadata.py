@@ -15,9 +15,8 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from exporter.config.settings.maintenance import MaintenanceWindow
+from exporter.config.yaml import FieldType, types
 from exporter.config.yaml import fields as rows
-from exporter.config.yaml import types
-from exporter.config.yaml.fields import FieldType
 from exporter.core import durations
 
 MASKED = "<secret>"

@@ -9,26 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.config.settings.credential import Credential, SecretSource
-from exporter.config.settings.maintenance import MaintenanceWindow
+from exporter.config.settings.credential import Credential
+from exporter.config.settings.maintenance import WINDOW, MaintenanceWindow
 from exporter.config.settings.metadata import setting
-from exporter.config.settings.module import ExpectPath, Module, Proxy
-from exporter.config.settings.target import Retained, Target
+from exporter.config.settings.module import Module
+from exporter.config.settings.target import Target
 from exporter.config.yaml import types
 from exporter.core.model import Generation, Vantage
-
-__all__ = [
-    "Config",
-    "Credential",
-    "ExpectPath",
-    "MaintenanceWindow",
-    "Module",
-    "Proxy",
-    "Retained",
-    "SecretSource",
-    "Settings",
-    "Target",
-]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +59,7 @@ class Settings:
         Vantage.CENTRAL,
     )
     maintenance: tuple[MaintenanceWindow, ...] = setting(
-        types.list_of(types.WINDOW),
+        types.list_of(WINDOW),
         "Windows of planned work for all targets. Failures inside a window do not page and do not count for the service level.",
         (),
     )

@@ -9,11 +9,13 @@ from functools import cached_property
 from pathlib import Path
 
 from exporter.config.settings import azure_types
-from exporter.config.settings.credential import SecretSource
 from exporter.config.settings.metadata import fields_of, row, secret_setting, setting
+from exporter.config.settings.secret_source import SecretSource
 from exporter.config.yaml import types
 from exporter.core.endpoints import cloud_of
 from exporter.core.model import Mode
+
+DEFAULT_MODULE = "default"  # always exists
 
 _WEEK = 7 * types.DAY
 

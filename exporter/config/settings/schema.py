@@ -5,15 +5,14 @@ The settings themselves are in `model`, `credential`, `module` and `target`.
 
 from __future__ import annotations
 
+import json
+
 from exporter.config.settings.credential import NEEDS_CLIENT_ID, SOURCES, Credential
 from exporter.config.settings.metadata import fields_of
 from exporter.config.settings.model import Settings
 from exporter.config.settings.module import Module, Proxy, Tls
 from exporter.config.settings.target import Retained, Target
-from exporter.config.yaml import types
-from exporter.config.yaml.fields import Field, FieldType, Section, read_section, require
-from exporter.config.yaml.problems import Location
-from exporter.config.yaml.tree import Mapping, Node, Scalar
+from exporter.config.yaml import Field, FieldType, Location, Mapping, Node, Scalar, Section, read_section, require, types
 from exporter.config.yaml.types import Json
 from exporter.core.model import CredentialKind
 
@@ -99,3 +98,12 @@ TOP: tuple[Field, ...] = (
         doc="The vaults and keys to probe. At least one in all files together.",
     ),
 )
+
+
+def schema_text() -> str:
+    """Write the JSON Schema of one file, for editors.
+
+    Draft 7, which every editor supports. Rules between two sections are not in it: `check` reports them.
+    """
+    heading = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Configuration of ekm-exporter"}
+    return json.dumps({**heading, **types.object_json(TOP)}, indent=1, ensure_ascii=False) + "\n"

@@ -1,4 +1,4 @@
-"""Read a secret from its file or environment variable.
+"""The place of a secret, a file or an environment variable, and the reading of it.
 
 No message contains any part of a secret.
 """
@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
+from pathlib import Path
 
-from exporter.config.settings.model import SecretSource
 from exporter.core.connector_secret import CLIENT_ID_DIGITS
 from exporter.core.known_secrets import remember
 from exporter.runtime.files import FileUnreadableError, read_whole
@@ -16,6 +17,22 @@ from exporter.runtime.files import FileUnreadableError, read_whole
 SECRET_LIMIT = 64 * 1024
 
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretSource:
+    """The place of a secret: exactly one of a file and an environment variable."""
+
+    file: Path | None = None
+    env: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """The end of its key: `file` or `env`."""
+        return "env" if self.file is None else "file"
+
+    def __str__(self) -> str:
+        return f"file {self.file}" if self.file is not None else f"environment variable {self.env}"
 
 
 class SecretUnreadableError(Exception):

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from exporter.config.settings import azure_types
-from exporter.config.settings.maintenance import MaintenanceWindow
+from exporter.config.settings.maintenance import WINDOW, MaintenanceWindow
 from exporter.config.settings.metadata import fields_of, row, setting
 from exporter.config.yaml import types
 from exporter.core.model import Generation, Vantage
@@ -36,6 +36,10 @@ class Retained:
     def key(self) -> str:
         """`name` or `name/version`, as in the configuration."""
         return _key(self)
+
+    def is_needed(self, today: date) -> bool:
+        """Whether backups still need this key version on this day."""
+        return self.key_version is not None and (self.until is None or self.until >= today)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +83,7 @@ class Target:
     )
     backup_on: date | None = setting(types.DATE, "Day of the key's last backup.")
     maintenance: tuple[MaintenanceWindow, ...] = setting(
-        types.list_of(types.WINDOW), "Windows of planned work for this target, in addition to those of `global.maintenance`.", ()
+        types.list_of(WINDOW), "Windows of planned work for this target, in addition to those of `global.maintenance`.", ()
     )
     module: str = field(metadata=row(types.MODULE_NAME, "Module with the settings of this target's probes.", default="default"))
     # Modules other than `module` that a request of /probe may name.

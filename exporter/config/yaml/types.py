@@ -17,7 +17,6 @@ from typing import Any
 
 import yaml
 
-from exporter.config.settings.maintenance import parse_window
 from exporter.config.yaml.fields import Field, FieldType, read_section, report_wrong_type, unique_keys
 from exporter.config.yaml.problems import Location
 from exporter.config.yaml.tree import Mapping, Node, Scalar, Sequence, Type
@@ -158,7 +157,6 @@ def _date(value: str) -> date:
 
 
 TEXT = text("text")
-WINDOW = text("START/END", parse_window, pattern="^[0-9][^/]+/[0-9][^/]+$")
 NAME = matching("name", _NAME, "expected a name: a letter or digit, then at most 127 letters, digits, dots, underscores, hyphens")
 CREDENTIAL_NAME = replace(NAME, refers_to="credentials")
 MODULE_NAME = replace(NAME, refers_to="modules")

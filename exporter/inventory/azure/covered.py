@@ -8,7 +8,7 @@ from pathlib import Path
 
 from exporter.config.loader.build_targets import RawTarget, retained_vault
 from exporter.config.loader.includes import read_with_includes
-from exporter.config.yaml.problems import ProblemList
+from exporter.config.yaml import ProblemList
 from exporter.core.key_reference import KeyReference
 from exporter.inventory.azure.plan import Coverage
 from exporter.inventory.sources import SourceError

@@ -12,7 +12,7 @@ from importlib.resources import files
 
 from aiohttp import web
 
-from exporter.config.settings.dump import effective_pieces
+from exporter.config import effective_pieces
 from exporter.core.codes.explain import LONGEST, explain
 from exporter.presentation.expiring import all_endings
 from exporter.runtime.slices import in_slices

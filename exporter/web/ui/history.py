@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from exporter.config.settings.model import Target
+from exporter.config.settings import Target
 from exporter.core import durations
 from exporter.core.codes.reasons import cause
 from exporter.core.readiness import deciding_failure

@@ -10,9 +10,7 @@ import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exporter.config.yaml.fields import Section, read_section
-from exporter.config.yaml.problems import Location, Problem, ProblemList
-from exporter.config.yaml.tree import DocumentError, Node, read_document
+from exporter.config.yaml import DocumentError, Location, Node, Problem, ProblemList, Section, read_document, read_section
 from exporter.runtime.files import FileUnreadableError, read_whole, world_readable
 from exporter.web.webconfig.model import RateLimit, Tls, WebConfig
 from exporter.web.webconfig.schema import TOP

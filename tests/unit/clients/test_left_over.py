@@ -13,7 +13,7 @@ import pytest
 from exporter.clients.endpoint_check import check_endpoint
 from exporter.clients.http.instrumented import TimedSocket
 from exporter.clients.http.timing import ConnectionState
-from exporter.config.settings.model import Credential, Module, SecretSource, Settings
+from exporter.config.settings import Credential, Module, SecretSource, Settings
 from exporter.core.faults import Fault
 from exporter.core.model import CredentialKind, Step
 from exporter.probing.prober import Prober, ProberCallbacks

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from exporter.config.settings.model import Settings
+from exporter.config.settings import Settings
 from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.runtime.loop_lag import LoopLag
 from exporter.runtime.shortage import Shortage, shortage_of

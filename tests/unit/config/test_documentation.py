@@ -10,7 +10,7 @@ import yaml
 
 from exporter.config import load_config
 from exporter.config.consequences.traffic import streams
-from exporter.config.settings.model import Credential, Module, Settings, Target
+from exporter.config.settings import Credential, Module, Settings, Target
 from exporter.config.settings.schema import CREDENTIAL, TARGET
 from exporter.core.model import Mode, Step
 

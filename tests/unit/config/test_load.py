@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from exporter.config import dump_yaml, load_config
+from exporter.config.settings import ExpectPath, Module, SecretSource, Settings
 from exporter.config.settings.metadata import mask_user
-from exporter.config.settings.model import ExpectPath, Module, SecretSource, Settings
 from exporter.config.settings.schema import GLOBAL, MODULE
 from exporter.core import durations
 from exporter.core.model import CredentialKind, Generation, Mode

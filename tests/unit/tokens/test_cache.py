@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config.settings.model import Credential, Module, Proxy, Retained, Settings
+from exporter.config.settings import Credential, Module, Proxy, Retained, Settings
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, CredentialKind, Facts
 from exporter.runtime.thread_pool import PoolExhausted

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config.consequences.diff import changed_targets, changed_verdicts
-from exporter.config.settings.model import Module, Settings
+from exporter.config.settings import Module, Settings
 from exporter.core.model import Vantage
 from tests.support.expiry_fakes import a_config, a_credential, by_graph
 

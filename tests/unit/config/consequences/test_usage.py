@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from exporter.config.consequences.auxiliary import configured_auxiliary
+from exporter.config.consequences.usage import configured_auxiliary
 from exporter.probing.auxiliary_plan import auxiliary_probes
 from tests.support.auxiliary_factories import KEY, TARGET, TODAY, a_config, plain
 

@@ -9,8 +9,7 @@ import pytest
 
 from exporter.cli import check
 from exporter.config import load_config
-from exporter.config.settings.model import Credential, SecretSource
-from exporter.config.settings.secret_source import SecretUnreadableError, read_secret
+from exporter.config.settings import Credential, SecretSource, SecretUnreadableError, read_secret
 from exporter.core.connector_secret import ConnectorSecret
 from exporter.core.model import CredentialKind
 from exporter.runtime.shortage import shortage_of
