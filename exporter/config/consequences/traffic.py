@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from exporter.config.consequences.usage import credentials_in_use
+from exporter.config.consequences.usage import credentials_in_use, list_auxiliary_probes
 from exporter.config.settings import Config, Module, Target
+from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.model import Step
 from exporter.core.vault_limits import OPERATIONS, Operation, operations_of
 
@@ -80,33 +81,22 @@ def _probe(target: Target, module: Module) -> Stream:
 
 
 def _auxiliary_probes(target: Target, module: Module, today: date) -> Iterator[Stream]:
-    """Yield the auxiliary probes of a target.
+    """Yield the auxiliary probes of a target. They follow its probes, so they are never more frequent.
 
     Only the staged credential wraps; the others unwrap bytes that the exporter encrypts itself.
     """
     whole = operations_of(module.mode)
     unwraps = tuple(operation for operation in whole if operation.step is not Step.WRAP_KEY)
-    if target.next_credential is not None:
-        yield _auxiliary(target, module, target.next_credential, target.vault, whole)
-    for old in target.retained_versions:
-        if old.is_needed(today):
-            yield _auxiliary(target, module, old.credential, old.vault, unwraps)
-    if target.key_version is not None:
-        reads = tuple(operation for operation in whole if not operation.with_key)
-        yield _auxiliary(target, module, target.credential, target.vault, reads)
-    if target.recovery_vault is not None:
-        yield _auxiliary(target, module, target.recovery_credential or target.credential, target.recovery_vault, unwraps)
-
-
-def _auxiliary(target: Target, module: Module, credential: str, vault: str, operations: tuple[Operation, ...]) -> Stream:
-    """Auxiliary probes follow probes, so they are never more frequent."""
+    reads = tuple(operation for operation in whole if not operation.with_key)
+    operations = {AuxiliaryKind.NEXT: whole, AuxiliaryKind.NEWEST: reads}
     every = max(target.interval, module.auxiliary_interval)
-    return Stream(
-        target=target,
-        module=module,
-        credential=credential,
-        vault=vault,
-        operations=operations,
-        every=every,
-        key_every=every,
-    )
+    for (what, _, vault), credential in list_auxiliary_probes(target, today):
+        yield Stream(
+            target=target,
+            module=module,
+            credential=credential,
+            vault=vault,
+            operations=operations.get(what, unwraps),
+            every=every,
+            key_every=every,
+        )

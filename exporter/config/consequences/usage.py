@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 
 from exporter.config.settings import Config, Target
@@ -37,16 +38,18 @@ def configured_auxiliary(target: Target, today: date) -> tuple[Identity, ...]:
 
     Results of other identities are obsolete.
     """
-    found: list[Identity] = []
+    return tuple(identity for identity, _ in list_auxiliary_probes(target, today))
+
+
+def list_auxiliary_probes(target: Target, today: date) -> Iterator[tuple[Identity, str]]:
+    """Yield the identity and the credential of each auxiliary probe of a target."""
     if target.next_credential is not None:
-        found.append((AuxiliaryKind.NEXT, target.next_credential, target.vault))
-    found += [
-        (AuxiliaryKind.RETAINED, f"{old.key_name}/{old.key_version}", old.vault)
-        for old in target.retained_versions
-        if old.is_needed(today)
-    ]
+        yield (AuxiliaryKind.NEXT, target.next_credential, target.vault), target.next_credential
+    for old in target.retained_versions:
+        if old.is_needed(today):
+            yield (AuxiliaryKind.RETAINED, f"{old.key_name}/{old.key_version}", old.vault), old.credential
     if target.key_version is not None:
-        found.append((AuxiliaryKind.NEWEST, target.key_name, target.vault))
+        yield (AuxiliaryKind.NEWEST, target.key_name, target.vault), target.credential
     if target.recovery_vault is not None:
-        found.append((AuxiliaryKind.RECOVERY, target.recovery_vault, target.recovery_vault))
-    return tuple(found)
+        credential = target.recovery_credential or target.credential
+        yield (AuxiliaryKind.RECOVERY, target.recovery_vault, target.recovery_vault), credential
