@@ -103,7 +103,7 @@ TOP: tuple[Field, ...] = (
 def schema_text() -> str:
     """Write the JSON Schema of one file, for editors.
 
-    Draft 7, which every editor supports. Rules between two sections are not in it: `check` reports them.
+    It follows draft 7, which every editor supports. Rules between two sections are not in it: `check` reports them.
     """
     heading = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Configuration of ekm-exporter"}
     return json.dumps({**heading, **types.object_json(TOP)}, indent=1, ensure_ascii=False) + "\n"
