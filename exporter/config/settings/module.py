@@ -48,7 +48,7 @@ class Proxy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tls:
+class ModuleTls:
     """The TLS settings of a module."""
 
     ca_file: Path | None = setting(
@@ -91,10 +91,10 @@ class Module:
         types.section(fields_of(Proxy)), "Proxy for the vault and Entra ID.", shown="none; environment variables are ignored"
     )
     ca_file: Path | None = setting(
-        types.section(fields_of(Tls)),
+        types.section(fields_of(ModuleTls)),
         "Certificates that the exporter trusts.",
         name="tls",
-        dumped=lambda module: Tls(ca_file=module.ca_file),
+        dumped=lambda module: ModuleTls(ca_file=module.ca_file),
     )
     authority_host: str | None = setting(
         azure_types.AUTHORITY,

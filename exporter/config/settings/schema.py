@@ -10,14 +10,14 @@ import json
 from exporter.config.settings.credential import NEEDS_CLIENT_ID, SOURCES, Credential
 from exporter.config.settings.metadata import fields_of
 from exporter.config.settings.model import Settings
-from exporter.config.settings.module import Module, Proxy, Tls
+from exporter.config.settings.module import Module, ModuleTls, Proxy
 from exporter.config.settings.target import Retained, Target
 from exporter.config.yaml import Field, FieldType, Location, Mapping, Node, Scalar, Section, read_section, require, types
 from exporter.config.yaml.types import Json
 from exporter.core.model import CredentialKind
 
 GLOBAL, CREDENTIAL, MODULE, PROXY, TLS, TARGET, RETAINED = (
-    fields_of(model) for model in (Settings, Credential, Module, Proxy, Tls, Target, Retained)
+    fields_of(model) for model in (Settings, Credential, Module, Proxy, ModuleTls, Target, Retained)
 )
 TARGET_DEFAULTS = tuple(field for field in TARGET if field.name != "name")
 # From keys that name another section's entry to that section.
