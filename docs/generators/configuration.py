@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from docs.generators.pages import GeneratedPart
-from exporter.config import schema
-from exporter.config.fields import Field
+from exporter.config.settings import schema
+from exporter.config.yaml import Field
 
 SECTIONS: tuple[tuple[str, Sequence[Field]], ...] = (
     ("The file", schema.TOP),

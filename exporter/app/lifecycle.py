@@ -7,7 +7,7 @@ import logging
 
 from exporter.app.service import DEMO, RunOptions, Service
 from exporter.clients import quiet_sdk_loggers
-from exporter.config.model import Config
+from exporter.config.settings import Config
 from exporter.runtime import buffers, process, signals
 
 _log = logging.getLogger(__name__)

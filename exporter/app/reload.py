@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import NoReturn, Protocol
 
 from exporter.config import Loaded, load_config
-from exporter.config.files import FileUnreadableError, read_whole
-from exporter.config.model import Config
+from exporter.config.settings import Config
+from exporter.runtime.files import FileUnreadableError, read_whole
 from exporter.runtime.logging import fields, place_of
 from exporter.runtime.single_flight import SingleFlight
 from exporter.runtime.thread_pool import DaemonThreadPool

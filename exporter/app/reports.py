@@ -9,8 +9,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import ParamSpec, TypeVar
 
-from exporter.config.auxiliary import configured_auxiliary
-from exporter.config.model import Config, Target
+from exporter.config.consequences.usage import configured_auxiliary
+from exporter.config.settings import Config, Target
 from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.model import ProbeReport
 from exporter.metrics.recorder import Recorder

@@ -16,8 +16,8 @@ from exporter.app.reload import Reloader
 from exporter.app.reports import Reports
 from exporter.app.sharding import Shard
 from exporter.app.sweeper import Sweeper
-from exporter.config.diff import changed_targets, changed_verdicts
-from exporter.config.model import Config, Target
+from exporter.config.consequences.diff import changed_targets, changed_verdicts
+from exporter.config.settings import Config, Target
 from exporter.core.checks import CheckResult
 from exporter.core.checks.model import CheckRun
 from exporter.core.credential_expiry import CredentialExpiry

@@ -16,10 +16,10 @@ from exporter.cli.parser import add_flag
 from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, NO_PROBE, configured, refuse
 from exporter.cli.probe_once import ProbeOnceResult, probe_once
 from exporter.clients import NetworkError
-from exporter.config.files import plainly
-from exporter.config.model import Config
+from exporter.config.settings import Config
 from exporter.presentation.support_bundle import archive, collect_bundle
 from exporter.runtime import logging
+from exporter.runtime.files import plainly
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -16,8 +16,7 @@ from dataclasses import replace
 from exporter.cli.parser import add_flag
 from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, configured, refuse
 from exporter.clients import NetworkError, quiet_sdk_loggers
-from exporter.config.model import Config, SecretSource, Target
-from exporter.config.secret_source import SecretUnreadableError, read_secret
+from exporter.config.settings import Config, SecretSource, SecretUnreadableError, Target, read_secret
 from exporter.core.checks import CheckResult
 from exporter.doctor import run_checks
 from exporter.doctor.adhoc import bare_config, key_in

@@ -15,7 +15,7 @@ from pathlib import Path
 from exporter.cli.http_flags import add_http_flags, read_password, time_limit
 from exporter.cli.parser import add_flag
 from exporter.clients.exporter_api import AccessError, ApiAccess, check_password, fetch_state, parse_url
-from exporter.config.secret_source import SecretUnreadableError
+from exporter.config.settings import SecretUnreadableError
 from exporter.core import durations
 from exporter.inventory.folder import FACTS
 from exporter.inventory.known_instances import read_inventory

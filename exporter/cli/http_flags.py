@@ -6,8 +6,7 @@ import argparse
 
 from exporter.cli.parser import add_flag
 from exporter.clients.exporter_api import AccessError
-from exporter.config.credential import SecretSource
-from exporter.config.secret_source import read_secret
+from exporter.config.settings import SecretSource, read_secret
 from exporter.core import durations
 
 

@@ -11,10 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from exporter.cli.parser import add_flag
-from exporter.config.build import DEFAULT_MODULE
-from exporter.config.files import FileMissingError, FileUnreadableError, read_whole
-from exporter.config.model import Credential
-from exporter.config.yaml_tree import SIZE_LIMIT
+from exporter.config.settings import DEFAULT_MODULE, Credential
+from exporter.config.yaml import SIZE_LIMIT
 from exporter.core.endpoints import MANAGEMENT_HOSTS
 from exporter.core.model import CredentialKind
 from exporter.inventory.azure.covered_keys import read_coverage
@@ -27,6 +25,7 @@ from exporter.inventory.folder import FileChange, write
 from exporter.inventory.sign_in import AMBIENT
 from exporter.inventory.sources import SourceError
 from exporter.runtime.extras import ExtraMissingError, install_command
+from exporter.runtime.files import FileMissingError, FileUnreadableError, read_whole
 from exporter.tde.plan import PlannedTarget
 
 FINE, GAPS = 0, 1

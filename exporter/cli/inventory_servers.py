@@ -9,13 +9,12 @@ import time
 from pathlib import Path
 
 from exporter.cli.parser import add_flag, number
-from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
-from exporter.config.model import SecretSource
-from exporter.config.secret_source import SecretUnreadableError, read_secret
+from exporter.config.settings import SecretSource, SecretUnreadableError, read_secret
 from exporter.inventory.declarations import read_declared
 from exporter.inventory.sign_in import database_token
 from exporter.inventory.sources import SourceError, Sources, decoded
 from exporter.runtime.extras import install_command
+from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.runtime.process import has_accounts_of_windows
 from exporter.sqlservers.driver import NEEDED, SqlLogin, is_installed
 from exporter.sqlservers.encryption import make_context

@@ -15,7 +15,7 @@ from exporter.cli.parser import add_flag
 from exporter.cli.probe_once import ProbeOnceResult, probe_once
 from exporter.clients import NetworkError
 from exporter.config import load_config
-from exporter.config.model import Config, Target
+from exporter.config.settings import Config, Target
 from exporter.core.suggestions import nearest
 from exporter.presentation.payloads import Payload, probe_payload, target_details_payload, verdict_payload
 from exporter.presentation.probe_text import transcript

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from exporter.clients import quiet_sdk_loggers
-from exporter.config.build import credentials_in_use
-from exporter.config.model import Config, Target
+from exporter.config.consequences.usage import credentials_in_use
+from exporter.config.settings import Config, Target
 from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.entra_answer import entra_answer, mark_wrong_dates

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from exporter.config.problems import Problem
+from exporter.config.yaml import Problem
 
 _FIRST = 3  # lines of equal findings before the line with the number of the others
 

@@ -19,8 +19,7 @@ from exporter.cli.http_flags import add_http_flags, read_password, sign_in_flags
 from exporter.cli.parser import add_flag
 from exporter.clients.exporter_api import AccessError, on_loopback, parse_url
 from exporter.clients.prometheus_api import HistoryError, PrometheusAccess, UnreadableHistoryError
-from exporter.config.credential import SecretSource
-from exporter.config.secret_source import SecretUnreadableError, read_secret
+from exporter.config.settings import SecretSource, SecretUnreadableError, read_secret
 from exporter.report.document import as_csv, as_json, document
 from exporter.report.history import read_minutes
 from exporter.report.page import as_html

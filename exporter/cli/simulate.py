@@ -20,10 +20,9 @@ from exporter.cli.check import print_findings
 from exporter.cli.parser import PORT, add_flag, number
 from exporter.cli.simulate_sql import NoSqlServersError, add_sql_flags, sql_banner, sql_password, sql_port
 from exporter.config import load_config
-from exporter.config.files import plainly
-from exporter.config.model import Config
-from exporter.config.secret_source import SecretUnreadableError
+from exporter.config.settings import Config, SecretUnreadableError
 from exporter.runtime import signals
+from exporter.runtime.files import plainly
 from exporter.simulator import Simulator, chaos, demo_story
 from exporter.simulator.configuration import build_environment, exporter_variables, write_config
 from exporter.simulator.reload import reload_credentials

@@ -8,8 +8,7 @@ import shlex
 from pathlib import Path
 
 from exporter.cli.parser import PORT, add_flag
-from exporter.config.model import SecretSource
-from exporter.config.secret_source import read_secret
+from exporter.config.settings import SecretSource, read_secret
 from exporter.simulator import Environment, Simulator
 from exporter.simulator.configuration import SQL_PASSWORD, SQL_SERVERS
 from exporter.simulator.sql.servers import USER

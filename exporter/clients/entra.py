@@ -30,8 +30,7 @@ from exporter.clients.http.exchange import USER_AGENT, HttpExchange, SecretTimeo
 from exporter.clients.http.exchange_timer import CURRENT
 from exporter.clients.http.facts import facts_from
 from exporter.clients.http.network import Network, split_url
-from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
-from exporter.config.model import Credential
+from exporter.config.settings import Credential
 from exporter.core.connector_secret import CLIENT_ID_DIGITS, split_connector_secret
 from exporter.core.endpoints import is_trusted_authority
 from exporter.core.faults import Fault
@@ -40,6 +39,7 @@ from exporter.core.masking import mask
 from exporter.core.model import Challenge, CredentialKind, Facts, TokenResponse
 from exporter.core.parsing.error_body import unexpected_text
 from exporter.core.parsing.key_vault import check_token, read_token, unix_time
+from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.runtime.thread_pool import PoolExhausted
 
 # Entra ID needs no other policy, and the SDK's default list takes as long as the request. A release that ignores this list

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
+from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.runtime.os_errors import number_of, text_of
 from exporter.tde.gate.conditions import Condition, GateReason, reason
 from exporter.tde.gate.model import ExporterState

@@ -1,16 +1,24 @@
 """The configuration: files to a checked `Config`, or to every problem in them.
 
-`load_config` reads the bytes into a tree (`yaml_tree`), the tree into sections (`schema`, `fields`, `types`), includes (`includes`)
-and builds one `Config` (`build`). Every setting is an attribute with metadata in `model`, `credential`, `module` or `target`; the
-tables of keys, the effective configuration (`dump`), the reference and the JSON Schema derive from it.
-For: reading and checking the configuration, and what follows from it: cost, coverage, differences.
+`load_config` reads each file into sections (`yaml/`), joins the sections of all files and checks them (`loader/`). Every setting is
+an attribute with metadata in `settings/`; the tables of keys, the effective configuration, the reference and the JSON Schema derive
+from it. `consequences/` has what follows from a `Config`. A folder imports those after it in this order: `loader`, `consequences`,
+`settings`, `yaml`.
+For: reading and checking the configuration, and what follows from it: cost, differences, names.
 Not for: network requests.
 """
 
-from exporter.config.cost import monthly_cost
-from exporter.config.dump import dump_yaml
-from exporter.config.json_schema import schema_text
-from exporter.config.load import Loaded, load_config
-from exporter.config.problems import Problem
+from exporter.config.consequences.cost import monthly_cost
+from exporter.config.loader.load import Loaded, load_config
+from exporter.config.settings.dump import dump_yaml, effective_module, effective_pieces
+from exporter.config.settings.schema import schema_text
 
-__all__ = ["Loaded", "Problem", "dump_yaml", "load_config", "monthly_cost", "schema_text"]
+__all__ = [
+    "Loaded",
+    "dump_yaml",
+    "effective_module",
+    "effective_pieces",
+    "load_config",
+    "monthly_cost",
+    "schema_text",
+]

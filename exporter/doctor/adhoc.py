@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from exporter.config.model import Config, Credential, Module, SecretSource, Settings, Target
+from exporter.config.settings import Config, Credential, Module, SecretSource, Settings, Target
 from exporter.core.endpoints import vault_host
 from exporter.core.key_reference import KeyReference, parse_key
 from exporter.core.model import CredentialKind, Generation

@@ -11,7 +11,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from exporter.config.model import ExpectPath
+from exporter.config.settings import ExpectPath
 from exporter.core.checks.check_owner import owner_of
 from exporter.core.classify import classify
 from exporter.core.faults import Fault

@@ -17,7 +17,7 @@ from exporter.clients.api_session import ApiSession
 from exporter.clients.endpoint_check import check_endpoint
 from exporter.clients.http.network import split_url
 from exporter.clients.http.resolver import Resolver
-from exporter.config.model import Config, Target
+from exporter.config.settings import Config, Target
 from exporter.core.auxiliary import CREDENTIAL_REFUSED, AuxiliaryKind, AuxiliaryResult
 from exporter.core.connector_secret import CLIENT_ID_DIGITS, connector_secret_findings, split_connector_secret
 from exporter.core.credential_expiry import CredentialExpiry, graph_of

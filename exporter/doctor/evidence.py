@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exporter.config.model import Credential, Module, Target
+from exporter.config.settings import Credential, Module, Target
 from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.connector_secret import FormatProblem
 from exporter.core.credential_expiry import CredentialExpiry

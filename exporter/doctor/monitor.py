@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from exporter.clients import NetworkError
-from exporter.config.model import Config, Target
+from exporter.config.settings import Config, Target
 from exporter.core.checks import CheckResult
 from exporter.core.checks.model import CheckRun
 from exporter.doctor import run_checks

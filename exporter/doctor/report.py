@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from exporter.config.model import Target
+from exporter.config.settings import Target
 from exporter.core.checks.model import CheckOutcome, CheckResult, FailureMoment
 from exporter.core.checks.table import BY_NAME
 from exporter.core.codes import both_numbers

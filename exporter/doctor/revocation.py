@@ -14,8 +14,7 @@ from urllib.parse import urlsplit
 from exporter.clients import Network
 from exporter.clients.http.resolver import Resolver
 from exporter.clients.http.timed_sockets import make_context
-from exporter.config.model import Proxy
-from exporter.config.secret_source import SecretUnreadableError
+from exporter.config.settings import Proxy, SecretUnreadableError
 from exporter.runtime.exception_tree import drop_tracebacks
 from exporter.runtime.os_errors import number_of, text_of
 from exporter.runtime.shortage import shortage_of

@@ -12,8 +12,8 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
-from exporter.config.model import Config, Target
-from exporter.config.names import names_of, names_of_auxiliary
+from exporter.config.consequences.names import names_of, names_of_auxiliary
+from exporter.config.settings import Config, Target
 from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.checks.fix import action_lines, check_actions
 from exporter.core.checks.model import Actions, Check, CheckOutcome, CheckResult

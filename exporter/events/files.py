@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.config.files import plainly
 from exporter.events.record import LoggedEvent, read_event
 from exporter.runtime.extras import ExtraMissingError
+from exporter.runtime.files import plainly
 
 _MAGIC = b"ElfFile\0"
 _HEADER = 4096  # bytes

@@ -14,8 +14,7 @@ from exporter.clients import Network, Networks, VaultSession
 from exporter.clients.certificate_file import PublicPart, read_public_part
 from exporter.clients.graph import GraphSession, Holder
 from exporter.clients.key_vault_secrets import SecretVersionsSession, split_secret_url
-from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
-from exporter.config.model import Config, Credential, Module
+from exporter.config.settings import Config, Credential, Module
 from exporter.core.connector_secret import split_connector_secret
 from exporter.core.credential_expiry import (
     AppCredentials,
@@ -38,6 +37,7 @@ from exporter.expiry.sources import (
     monitored_credentials,
 )
 from exporter.runtime.clock import loop_time
+from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.runtime.shortage import shortage_of
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
 from exporter.tokens.cache import TokenCache

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from exporter.config.model import Config
+from exporter.config.settings import Config
 from exporter.core.credential_expiry import CredentialExpiry, LookupResult, Source, start_of
 from exporter.expiry.messages import failed
 from exporter.expiry.persistence import answers_in, document_of

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from exporter.config.model import Credential
+from exporter.config.settings import Credential
 from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.parsing.key_vault import unix_time
 from exporter.expiry.sources import subject

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.config.build import probing_credentials
-from exporter.config.model import Config, Credential, Module, Target
+from exporter.config.consequences.usage import probing_credentials
+from exporter.config.settings import Config, Credential, Module, Target
 from exporter.core.credential_expiry import Source
 from exporter.core.model import CredentialKind
 from exporter.core.probe_starts import JITTER

@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exporter.config.build import DEFAULT_MODULE
-from exporter.config.build_credentials import build_credential
-from exporter.config.build_modules import build_module
-from exporter.config.build_targets import RawTarget
-from exporter.config.includes import read_with_includes
-from exporter.config.model import Config, Credential, Module, Settings
-from exporter.config.problems import ProblemList
+from exporter.config.loader.build_credentials import build_credential
+from exporter.config.loader.build_modules import build_module
+from exporter.config.loader.build_targets import RawTarget
+from exporter.config.loader.includes import read_with_includes
+from exporter.config.settings import DEFAULT_MODULE, Config, Credential, Module, Settings
+from exporter.config.yaml import ProblemList
 
 
 @dataclass(frozen=True, slots=True)

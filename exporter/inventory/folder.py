@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from exporter.config.files import FileMissingError, FileUnreadableError, plainly, read_whole
-from exporter.config.yaml_tree import SIZE_LIMIT
+from exporter.config.yaml import SIZE_LIMIT
 from exporter.inventory.render import MARK, is_own
+from exporter.runtime.files import FileMissingError, FileUnreadableError, plainly, read_whole
 from exporter.tde.document import Document, as_json, document_from
 from exporter.tde.registry import KeyVersion, RegistryUri, key_version
 

@@ -6,10 +6,9 @@ import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from exporter.config.build_targets import RawTarget
-from exporter.config.fields import Section
-from exporter.config.includes import read_with_includes
-from exporter.config.problems import ProblemList
+from exporter.config.loader.build_targets import RawTarget
+from exporter.config.loader.includes import read_with_includes
+from exporter.config.yaml import ProblemList, Section
 from exporter.core.key_reference import KeyReference
 from exporter.tde.plan import HandWritten, HandWrittenTarget
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from exporter.config.files import plainly
 from exporter.inventory.folder import FACTS, Folder, FolderError, read_facts
+from exporter.runtime.files import plainly
 from exporter.tde.gate.conditions import Condition, GateReason, reason
 from exporter.tde.gate.model import Inventory
 from exporter.tde.identity import instances_of

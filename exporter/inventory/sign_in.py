@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from exporter.clients import NetworkError, Networks, fetch_token, quiet_sdk_loggers
-from exporter.config.model import Credential, Module
-from exporter.config.secret_source import SecretUnreadableError, read_secret
+from exporter.config.settings import Credential, Module, SecretUnreadableError, read_secret
 from exporter.core.faults import Fault
 from exporter.core.known_secrets import hide
 from exporter.core.masking import mask

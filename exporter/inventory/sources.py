@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from exporter.config.files import FileUnreadableError, read_whole
+from exporter.runtime.files import FileUnreadableError, read_whole
 from exporter.tde.claims import DocumentReading
 from exporter.tde.document import Document, read_documents
 from exporter.tde.identity import FILE

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from exporter.clients import Network, Networks, VaultSession
 from exporter.clients.key_vault_keys import KeyListSession
-from exporter.config.model import Credential, Module
+from exporter.config.settings import Credential, Module
 from exporter.core.model import KeyFacts
 from exporter.inventory.declarations import Declared
 from exporter.inventory.sign_in import TimeLimit, TimeLimitError, open_networks, reason, request_token

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from exporter.config.auxiliary import configured_auxiliary
-from exporter.config.model import Target
+from exporter.config.consequences.usage import configured_auxiliary
+from exporter.config.settings import Target
 from exporter.core.auxiliary import CREDENTIAL_REFUSED, AuxiliaryKind, AuxiliaryResult
 from exporter.core.model import Outcome, ProbeReport, Step
 from exporter.metrics.samples import Values, one

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from exporter.config.model import Module, Target
-from exporter.config.names import names_of
+from exporter.config.consequences.names import names_of
+from exporter.config.settings import Module, Target
 from exporter.core.causes import Cause, Failed, cause_of
 from exporter.core.codes.actions import action_line
 from exporter.core.model import ProbeReport

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
-from exporter.config.model import Module, Target
+from exporter.config.settings import Module, Target
 from exporter.core.codes import generation_code
 from exporter.core.faults import Fault
 from exporter.core.model import Mode, Outcome, ProbeReport, Step, StepResult

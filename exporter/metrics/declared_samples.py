@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from exporter.config.model import Config, Credential, Module, Target
+from exporter.config.settings import Config, Credential, Module, Target
 from exporter.core.checks import CheckOutcome, CheckResult
 from exporter.core.codes import ConnectorError
 from exporter.core.codes.actions import first_action

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from exporter.config.model import Config
+from exporter.config.settings import Config
 from exporter.core.codes import CODES, ConnectorError, Family, Layer
 from exporter.core.model import CredentialKind
 

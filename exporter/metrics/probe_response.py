@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from exporter.config.model import Config, Module, Target
+from exporter.config.settings import Config, Module, Target
 from exporter.core.model import Phase, ProbeReport
 from exporter.metrics import declared_samples as declared
 from exporter.metrics import samples as gauges

@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from exporter.config.build import credentials_in_use, probed_vaults
-from exporter.config.model import Config, Module, Target
+from exporter.config.consequences.usage import credentials_in_use, probed_vaults
+from exporter.config.settings import Config, Module, Target
 from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.checks import CheckResult
 from exporter.core.codes import CODES

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from exporter.config.model import Module, Target
+from exporter.config.settings import Module, Target
 from exporter.core.causes import Cause, Failed
 from exporter.metrics import protobuf
 from exporter.metrics.counters import SAMPLES, TargetCounters

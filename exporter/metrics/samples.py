@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from exporter.config.model import ExpectPath
+from exporter.config.settings import ExpectPath
 from exporter.core.causes import Cause
 from exporter.core.codes import BY_CODE
 from exporter.core.model import KeyFacts, Outcome, PeerCertificate, Phase, ProbeReport, Step, StepResult, VaultHeaders

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from exporter.config.build import credentials_in_use
-from exporter.config.model import Config, Target
+from exporter.config.consequences.usage import credentials_in_use
+from exporter.config.settings import Config, Target
 from exporter.core.credential_expiry import CredentialExpiry, Source, start_of
 from exporter.core.entra_answer import wrong_dates
 from exporter.core.model import Mode

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from exporter.config.model import Credential, ExpectPath, Target
+from exporter.config.settings import Credential, ExpectPath, Target
 from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.checks import BY_NAME
 from exporter.core.checks.model import CheckRun

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from exporter.config.model import Target
+from exporter.config.settings import Target
 from exporter.core.auxiliary import AuxiliaryResult, Identity
 from exporter.core.codes import BY_CODE
 from exporter.core.model import ProbeReport, StepResult

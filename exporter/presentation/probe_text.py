@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from exporter.config.model import Target
-from exporter.config.names import names_of
+from exporter.config.consequences.names import names_of
+from exporter.config.settings import Target
 from exporter.core.codes import BY_CODE, both_numbers
 from exporter.core.codes.action_texts import ALTER, EACH_IDENTITY
 from exporter.core.codes.actions import actions

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from exporter.config.build import credentials_in_use
-from exporter.config.dump import dump_yaml
-from exporter.config.model import Config, Credential, Module, SecretSource, Target
+from exporter.config import dump_yaml
+from exporter.config.consequences.usage import credentials_in_use
+from exporter.config.settings import Config, Credential, Module, SecretSource, Target
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.durations import moment
 from exporter.core.masking import mask

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from exporter.config.model import ExpectPath, Target
+from exporter.config.settings import ExpectPath, Target
 from exporter.core.auxiliary import AuxiliaryResult, Identity
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.durations import moment

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from exporter.config.model import Credential, Target
+from exporter.config.settings import Credential, Target
 from exporter.core.model import CredentialKind, Outcome, ProbeReport, Step, StepResult
 from exporter.presentation.probe_text import facts_of
 from exporter.state.history import ProbeContext

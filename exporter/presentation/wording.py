@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from exporter.config.auxiliary import configured_auxiliary
-from exporter.config.model import ExpectPath, Target
-from exporter.config.names import names_of, names_of_auxiliary
+from exporter.config.consequences.names import names_of, names_of_auxiliary
+from exporter.config.consequences.usage import configured_auxiliary
+from exporter.config.settings import ExpectPath, Target
 from exporter.core.auxiliary import KEY_REFUSED, AuxiliaryKind, AuxiliaryResult, Identity
 from exporter.core.codes import BY_CODE, both_numbers
 from exporter.core.codes.actions import actions

@@ -11,8 +11,7 @@ from datetime import date
 from functools import partial
 from typing import Any
 
-from exporter.config.auxiliary import is_needed
-from exporter.config.model import Config, Credential, Module, Target
+from exporter.config.settings import Config, Credential, Module, Target
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult, Identity
 from exporter.core.model import KeyFacts, Vantage
 from exporter.probing.round_trip import ProbeRequest
@@ -69,7 +68,7 @@ def _next(config: Config, target: Target) -> Iterator[AuxiliaryProbe]:
 
 def _retained(config: Config, target: Target, today: date) -> Iterator[AuxiliaryProbe]:
     for old in target.retained_versions:
-        if not is_needed(old, today):
+        if not old.is_needed(today):
             continue
         kept = {"vault": old.vault, "key_name": old.key_name, "key_version": old.key_version, "credential": old.credential}
         yield AuxiliaryProbe(

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 
-from exporter.config.model import Target
+from exporter.config.settings import Target
 from exporter.core.auxiliary import AuxiliaryResult, Identity
 from exporter.core.model import ProbeReport
 from exporter.probing.auxiliary_plan import AuxiliaryProbe, is_due

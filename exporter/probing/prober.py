@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 
 from exporter.clients import HANDSHAKES, Networks
-from exporter.config.model import Config, Credential, Module, Target
+from exporter.config.settings import Config, Credential, Module, Target
 from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.broken_report import broken_report
 from exporter.core.model import KEY_STEPS, Challenge, Facts, Outcome, ProbeReport, Step, TokenResult

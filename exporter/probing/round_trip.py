@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
-from exporter.config.model import Credential, Module, Target
+from exporter.config.settings import Credential, Module, Target
 from exporter.core.classify import classify
 from exporter.core.codes import generation_code
 from exporter.core.deadline import TIMEOUT_FAULTS, slow_in, slowest

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from exporter.config.model import Target
+from exporter.config.settings import Target
 from exporter.core.model import ProbeReport
 from exporter.probing.backoff import Backoff, first_delay, gap, missed_starts
 from exporter.runtime.clock import loop_time

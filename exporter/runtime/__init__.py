@@ -1,4 +1,4 @@
-"""The process itself: thread pool, periodic runs, loop lag, limits, log formats.
+"""The process itself: thread pool, periodic runs, loop lag, limits, small files, log formats.
 
 For: what any asyncio service needs. Not for: anything about vaults.
 """

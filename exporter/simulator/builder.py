@@ -17,8 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter.clients.certificate_file import load_certificate
-from exporter.config.model import Config, Credential, Target
-from exporter.config.secret_source import read_secret
+from exporter.config.settings import Config, Credential, Target, read_secret
 from exporter.core.connector_secret import split_connector_secret
 from exporter.core.endpoints import cloud_of, vault_host
 from exporter.core.model import CredentialKind

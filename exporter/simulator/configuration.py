@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from exporter.config import dump_yaml
-from exporter.config.model import Config
+from exporter.config.settings import Config
 from exporter.core.model import CredentialKind
 from exporter.simulator.builder import SERVICE_ACCOUNT, build_environment, find_credential
 from exporter.simulator.simulator import Simulator

@@ -10,10 +10,9 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from exporter.config.files import FileUnreadableError
-from exporter.config.model import Config, Credential
-from exporter.config.secret_source import SecretUnreadableError
+from exporter.config.settings import Config, Credential, SecretUnreadableError
 from exporter.core.model import CredentialKind
+from exporter.runtime.files import FileUnreadableError
 from exporter.simulator.builder import read_certificates, read_identity
 from exporter.simulator.faults import UnknownNameError
 from exporter.simulator.model import Application, ClientSecret

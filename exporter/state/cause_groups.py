@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from exporter.config.model import Module, Target
+from exporter.config.settings import Module, Target
 from exporter.core.causes import Cause, Failed, Link, cause_of
 from exporter.core.common_causes import CommonCauses
 from exporter.core.model import ProbeReport, Step

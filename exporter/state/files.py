@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from exporter.config.files import FileMissingError, FileUnreadableError, plainly
+from exporter.runtime.files import FileMissingError, FileUnreadableError, plainly
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
 from exporter.state.private_directory import PrivateDirectory, UnsafeError
 

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from exporter.config.model import Credential, Module, Target
+from exporter.config.settings import Credential, Module, Target
 from exporter.core.model import KeyFacts, ProbeReport
 from exporter.state.packing import differ_as_measured, pack, pack_measured, unpack, unpack_measured
 

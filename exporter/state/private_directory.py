@@ -10,8 +10,8 @@ import os
 import stat
 from pathlib import Path
 
-from exporter.config.files import read_whole
 from exporter.runtime import process
+from exporter.runtime.files import read_whole
 
 _FLAGS = process.NO_LINKS | process.OPEN_FLAGS
 _LOCK, _TRIAL = "lock", "probe"

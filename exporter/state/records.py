@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from exporter.config.model import Target
+from exporter.config.settings import Target
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.entra_answer import EntraAnswer, entra_answer
 from exporter.core.model import KeyFacts, Outcome, PeerCertificate, ProbeReport, Readiness, Step, StepResult, VaultHeaders

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 
-from exporter.config.model import Target
+from exporter.config.settings import Target
 from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.model import ProbeReport
 from exporter.runtime.logging import fields

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from exporter.clients import Network, fetch_token
 from exporter.clients.entra import pending_facts
-from exporter.config.model import Credential, Module
+from exporter.config.settings import Credential, Module
 from exporter.core.faults import Fault
 from exporter.core.masking import mask
 from exporter.core.model import Challenge, Facts, TokenResponse, TokenResult

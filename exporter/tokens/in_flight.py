@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from exporter.clients import Network
-from exporter.config.model import Credential, Module
+from exporter.config.settings import Credential, Module
 from exporter.core.model import Challenge, TokenResponse
 from exporter.runtime.thread_pool import PoolExhausted
 from exporter.tokens.secret_cache import CredentialSecret

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from exporter.config.model import Config, Credential, Module, Target
+from exporter.config.settings import Config, Credential, Module, Target
 from exporter.core.probe_starts import JITTER
 
 

@@ -13,9 +13,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
-from exporter.config.model import Credential
-from exporter.config.secret_source import SecretUnreadableError, read_secret
+from exporter.config.settings import Credential, SecretUnreadableError, read_secret
+from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.runtime.single_flight import SingleFlight
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from exporter.config.model import Config
+from exporter.config.settings import Config
 from exporter.core.checks.model import CheckRun
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import ProbeReport

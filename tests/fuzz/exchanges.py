@@ -17,7 +17,7 @@ from exporter.clients.http.exchange import HttpExchange
 from exporter.clients.http.exchange_timer import ExchangeTimer
 from exporter.clients.http.response import RecordedResponse, SdkResponse
 from exporter.clients.key_vault import VaultSession
-from exporter.config.model import Credential, Module
+from exporter.config.settings import Credential, Module
 from exporter.core.known_secrets import remember
 from exporter.core.model import Challenge, CredentialKind, Facts, KeyFacts, Step
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.config import dump_yaml, load_config
-from exporter.config.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, TARGET, TLS, TOP
+from exporter.config.settings.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, TARGET, TLS, TOP
 from exporter.core.model import Step
 from tests.fuzz import encodings, seeds
 from tests.fuzz.exchanges import Reported

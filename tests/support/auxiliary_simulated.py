@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from exporter.config.model import Config, Module, Settings, Target
+from exporter.config.settings import Config, Module, Settings, Target
 from exporter.core.model import Vantage
 from exporter.simulator import Environment
 from exporter.simulator.model import Application, ClientSecret, Key, SimulatedKeyVersion, Tenant, Vault

@@ -5,7 +5,7 @@ import time
 from dataclasses import replace
 from datetime import date
 
-from exporter.config.model import Config, Module, Retained
+from exporter.config.settings import Config, Module, Retained
 from exporter.core.checks import CheckOutcome
 from exporter.core.model import CredentialKind
 from exporter.doctor import run_checks

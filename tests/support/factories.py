@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from exporter.config.build import probing_credentials
-from exporter.config.model import Config, Credential, Module, SecretSource, Settings, Target
+from exporter.config.consequences.usage import probing_credentials
+from exporter.config.settings import Config, Credential, Module, SecretSource, Settings, Target
 from exporter.core.faults import Fault
 from exporter.core.model import CredentialKind, Facts, Generation, KeyFacts, Outcome, ProbeReport, Readiness, Step, StepResult
 from exporter.core.reasons import Reason

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.config.model import Module
+from exporter.config.settings import Module
 from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.faults import Fault
 from exporter.core.model import (

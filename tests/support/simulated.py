@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.config.model import Proxy
+from exporter.config.settings import Proxy
 from exporter.core.reasons import Reason
 from exporter.simulator import Simulator
 from exporter.simulator.scenarios import Outside

@@ -11,7 +11,7 @@ from typing import Any
 import pytds
 
 from exporter.config import load_config
-from exporter.config.model import Config
+from exporter.config.settings import Config
 from exporter.simulator.configuration import build_environment
 from exporter.simulator.sql import SqlServers
 from exporter.tde.document import SECTIONS

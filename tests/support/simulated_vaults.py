@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from exporter.config.model import Module
+from exporter.config.settings import Module
 from exporter.core.model import Generation
 from exporter.simulator import Environment
 from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, SimulatedKeyVersion, Tenant, Vault

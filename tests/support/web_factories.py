@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from exporter.config.model import Module, Retained, SecretSource
+from exporter.config.settings import Module, Retained, SecretSource
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.faults import Fault
 from exporter.core.model import Facts, Outcome, Phase, ProbeReport, Readiness, Step, StepResult

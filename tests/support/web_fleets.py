@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from exporter.config.model import Config, Credential, SecretSource
+from exporter.config.settings import Config, Credential, SecretSource
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.faults import Fault

@@ -19,7 +19,7 @@ from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import CredentialUnavailableError
 
 from exporter.clients.http.exchange import BodyTooLargeError, SecretTimeoutError
-from exporter.config.secret_source import SecretUnreadableError
+from exporter.config.settings import SecretUnreadableError
 from exporter.core.faults import Fault
 from exporter.core.model import Phase
 from exporter.runtime.exception_tree import causes

@@ -17,9 +17,8 @@ from exporter.clients.http.connection import HostConnection
 from exporter.clients.http.exchange_timer import TRACE, HandshakeLimiter
 from exporter.clients.http.resolver import Resolver, split_host_port
 from exporter.clients.http.timed_sockets import make_context, make_socket
-from exporter.config.model import Config, Module, Proxy
-from exporter.config.public_names import public_names
-from exporter.config.secret_source import read_secret
+from exporter.config.consequences.public_names import public_names
+from exporter.config.settings import Config, Module, Proxy, read_secret
 from exporter.core.known_secrets import remember, spare
 from exporter.runtime.thread_pool import DaemonThreadPool
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from exporter.clients import Network, Networks, VaultSession
 from exporter.clients.key_vault_keys import KeyListSession
-from exporter.config.build import DEFAULT_MODULE
-from exporter.config.model import Credential, Module
+from exporter.config.settings import DEFAULT_MODULE, Credential, Module
 from exporter.core.endpoints import MANAGEMENT_HOSTS
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, Facts, KeyFacts

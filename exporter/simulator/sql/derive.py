@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from exporter.config.model import Config, Target
+from exporter.config.settings import Config, Target
 from exporter.core.model import CredentialKind, Generation
 from exporter.simulator.sql_model import SqlDatabase, SqlKey, SqlServer, invented_thumbprint
 

@@ -14,7 +14,7 @@ from importlib.resources import files
 
 from aiohttp import hdrs, web
 
-from exporter.config.model import Target
+from exporter.config.settings import Target
 from exporter.core.durations import moment
 from exporter.core.readiness import NOT_TESTED
 from exporter.presentation import payloads

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypedDict
 
-from exporter.config.model import Config, Target
+from exporter.config.settings import Config, Target
 from exporter.core.durations import write
 
 

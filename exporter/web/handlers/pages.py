@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from aiohttp import web
 
-from exporter.config.dump import effective_pieces
+from exporter.config import effective_pieces
 from exporter.core.codes.explain import LONGEST, explain
 from exporter.presentation.expiries import all_endings
 from exporter.runtime.slices import yield_slices

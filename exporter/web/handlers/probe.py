@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 from aiohttp import hdrs, web
 
-from exporter.config.dump import effective_module
-from exporter.config.model import Config, Module, Target
+from exporter.config import effective_module
+from exporter.config.settings import Config, Module, Target
 from exporter.core.model import ProbeReport
 from exporter.core.suggestions import nearest
 from exporter.presentation.probe_text import seconds, transcript

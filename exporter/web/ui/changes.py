@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from exporter.config.model import Target
+from exporter.config.settings import Target
 from exporter.core.codes import BY_CODE
 from exporter.core.sql_servers import server_names
 from exporter.state.changes import ChangeKind, ObservedChange

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from exporter.config.model import Target
+from exporter.config.settings import Target
 from exporter.core import durations
 from exporter.core.codes.cause_text import cause
 from exporter.core.readiness import deciding_failure

@@ -11,7 +11,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from exporter.config.model import Target
+from exporter.config.settings import Target
 from exporter.core.codes.explain import LONGEST, explain
 from exporter.core.model import StepResult
 from exporter.core.reasons import Reason

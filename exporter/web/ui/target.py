@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from exporter.config.model import Target
+from exporter.config.settings import Target
 from exporter.core import durations
 from exporter.core.checks.model import CheckRun
 from exporter.core.codes import BY_CODE

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from exporter.config.build import credentials_in_use
-from exporter.config.model import Config, Module, Target
+from exporter.config.consequences.usage import credentials_in_use
+from exporter.config.settings import Config, Module, Target
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.entra_answer import wrong_dates
 from exporter.core.model import Outcome, ProbeReport, Readiness, StepResult

@@ -10,10 +10,8 @@ import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exporter.config.fields import Section, read_section
-from exporter.config.files import FileUnreadableError, read_whole, world_readable
-from exporter.config.problems import Location, Problem, ProblemList
-from exporter.config.yaml_tree import DocumentError, Node, read_document
+from exporter.config.yaml import DocumentError, Location, Node, Problem, ProblemList, Section, read_document, read_section
+from exporter.runtime.files import FileUnreadableError, read_whole, world_readable
 from exporter.web.webconfig.model import RateLimit, ServerTls, WebConfig
 from exporter.web.webconfig.schema import TOP
 from exporter.web.webconfig.tls import certificates, check_pair, context_of

@@ -5,8 +5,7 @@ The rows are also the tables of docs/securing.md.
 
 from __future__ import annotations
 
-from exporter.config import types
-from exporter.config.fields import Field
+from exporter.config.yaml import Field, types
 from exporter.web.webconfig import types as web_types
 
 TLS: tuple[Field, ...] = (

@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from exporter.config.problems import Location
+from exporter.config.yaml import Location
 from exporter.web.webconfig.model import ServerTls
 
 

@@ -10,10 +10,7 @@ import re
 from ssl import TLSVersion
 from typing import Any
 
-from exporter.config import types
-from exporter.config.fields import FieldType, report_wrong_type, unique_keys
-from exporter.config.problems import Location
-from exporter.config.yaml_tree import Mapping, Node, Type
+from exporter.config.yaml import FieldType, Location, Mapping, Node, Type, report_wrong_type, types, unique_keys
 from exporter.core.suggestions import nearest
 
 # The secure suites of TLS 1.2: Go's names and OpenSSL's.

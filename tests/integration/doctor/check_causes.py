@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
-from exporter.config.model import ExpectPath, Proxy
+from exporter.config.settings import ExpectPath, Proxy
 from exporter.core.checks import CheckOutcome
 from exporter.simulator.faults import Options
 from tests.support.broken_credentials import closed_port

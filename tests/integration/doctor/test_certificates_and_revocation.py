@@ -9,7 +9,7 @@ import pytest
 
 from exporter.cli.main import main
 from exporter.clients import Networks
-from exporter.config.model import Config, Module, Proxy, SecretSource, Settings
+from exporter.config.settings import Config, Module, Proxy, SecretSource, Settings
 from exporter.core.checks import CheckOutcome
 from exporter.doctor import collect
 from exporter.doctor.host_certificate import read_certificate

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.config.model import ExpectPath, Proxy
+from exporter.config.settings import ExpectPath, Proxy
 from exporter.core.checks import CheckOutcome
 from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.model import CredentialKind, Mode

@@ -9,7 +9,7 @@ import pytest
 
 from exporter.app.service import RunOptions, Service
 from exporter.clients import NetworkError
-from exporter.config.model import Config, Credential, Module, Settings
+from exporter.config.settings import Config, Credential, Module, Settings
 from exporter.core.checks import CheckOutcome, CheckResult
 from exporter.core.model import CredentialKind
 from exporter.doctor.monitor import CONCURRENT_RUNS, PreflightMonitor

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.config.model import SecretSource
+from exporter.config.settings import SecretSource
 from exporter.core.checks import CheckOutcome
 from exporter.doctor import run_checks
 from exporter.simulator.model import ClientSecret

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from exporter.cli.main import main
-from exporter.config.model import Settings
+from exporter.config.settings import Settings
 from exporter.core.model import Vantage
 from exporter.simulator import Simulator
 from tests.integration.lifecycle.credential_kinds import NOW, Secret

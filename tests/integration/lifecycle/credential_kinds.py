@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from cryptography.hazmat.primitives import serialization
 
-from exporter.config.model import Credential, SecretSource
+from exporter.config.settings import Credential, SecretSource
 from exporter.core.model import CredentialKind
 from exporter.simulator.faults import Options
 from exporter.simulator.model import Application, ClientSecret

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.config.model import Credential
+from exporter.config.settings import Credential
 from exporter.core.model import CredentialKind, Generation, Step
 from exporter.core.reasons import Reason
 from tests.support.simulated import ScenarioHarness

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from exporter.config import load_config
-from exporter.config.model import Credential
+from exporter.config.settings import Credential
 from exporter.core.model import CredentialKind
 from exporter.simulator import Simulator
 from exporter.simulator.client_assertion import BEARER

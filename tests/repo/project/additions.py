@@ -89,12 +89,12 @@ SETTING = Addition(
     name="review_on",
     edits=(
         Edit(
-            path="exporter/config/target.py",
+            path="exporter/config/settings/target.py",
             before="    backup_on: ",
             text='    review_on: date | None = setting(types.DATE, "Day on which the owner of the key reviews it.")\n',
         ),
         Edit(
-            path="exporter/config/warnings.py",
+            path="exporter/config/loader/warnings.py",
             before="    for retained in target.retained_versions:",
             text='    if target.review_on is not None and target.review_on < today:\n        yield "review_on", "is past: review the key"\n',
             noticed="tests/unit/config/test_documentation.py::test_every_setting_is_read",

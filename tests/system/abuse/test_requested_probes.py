@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from exporter.config.model import Module, Proxy
+from exporter.config.settings import Module, Proxy
 from exporter.core.model import Step
 from exporter.simulator import Simulator
 from exporter.simulator.faults import Options

@@ -10,7 +10,7 @@ from aiohttp import ClientSession
 from prometheus_client.parser import text_string_to_metric_families
 from yarl import URL
 
-from exporter.config.model import Credential, Module, Proxy, Retained, SecretSource
+from exporter.config.settings import Credential, Module, Proxy, Retained, SecretSource
 from exporter.core.model import CredentialKind
 from exporter.web import ListenAddress, WebServer, create_app, web_options
 from tests.support.web_factories import bad, config, good, key, target

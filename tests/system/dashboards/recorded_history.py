@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
-from exporter.config.model import Retained, Settings
+from exporter.config.settings import Retained, Settings
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.credential_expiry import Source
 from exporter.core.faults import Fault

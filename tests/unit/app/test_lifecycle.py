@@ -8,7 +8,7 @@ import pytest
 
 from exporter.app.lifecycle import serve
 from exporter.app.service import RunOptions
-from exporter.config.model import Config, Credential, Settings
+from exporter.config.settings import Config, Credential, Settings
 from exporter.core.model import CredentialKind
 from exporter.state.files import StateDirError
 from exporter.web import parse_address, web_options

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.config.model import Module, Settings
+from exporter.config.settings import Module, Settings
 from exporter.presentation.payloads import entry_payload
 from exporter.state.history import ProbeContext
 from tests.support.factories import a_config, a_credential, a_report, a_target

@@ -10,7 +10,7 @@ import pytest
 
 from exporter.cli import probe
 from exporter.cli.probe_once import probe_once
-from exporter.config.model import ExpectPath
+from exporter.config.settings import ExpectPath
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.model import CredentialKind, Step, VaultHeaders

@@ -4,7 +4,7 @@ import pytest
 
 from exporter.cli.main import main
 from exporter.cli.problem_lines import finding_lines
-from exporter.config.problems import Problem
+from exporter.config.yaml import Problem
 
 
 def missing(number, path="credentials.sql-{:02}.secret_file", message="no such file"):

@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.clients import Networks, VaultSession
-from exporter.config.model import Config, Module, Settings
+from exporter.config.settings import Config, Module, Settings
 from exporter.runtime.thread_pool import DaemonThreadPool
 from tests.support.tls_server import ENTRA, VAULT, Authority, Wire, get_key, until
 from tests.system.prometheus import servers

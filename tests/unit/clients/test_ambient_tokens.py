@@ -7,7 +7,7 @@ import time
 import pytest
 
 from exporter.clients import fetch_token
-from exporter.config.model import Credential
+from exporter.config.settings import Credential
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, CredentialKind
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, response, until

@@ -12,7 +12,7 @@ import pytest
 
 from exporter import __version__
 from exporter.clients import USER_AGENT, fetch_token, quiet_sdk_loggers
-from exporter.config.model import Credential
+from exporter.config.settings import Credential
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, CredentialKind, Phase
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, closes, is_silent, response, until

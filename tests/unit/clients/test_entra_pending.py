@@ -8,7 +8,7 @@ import pytest
 
 from exporter.clients import fetch_token
 from exporter.clients.entra import pending_facts
-from exporter.config.model import Credential
+from exporter.config.settings import Credential
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, CredentialKind, Phase
 from exporter.runtime.thread_pool import PoolExhausted

@@ -10,8 +10,7 @@ from aiohttp import web
 
 from exporter.clients import exporter_api
 from exporter.clients.exporter_api import AccessError, ApiAccess, check_password, fetch_state, parse_url
-from exporter.config.credential import SecretSource
-from exporter.config.secret_source import read_secret
+from exporter.config.settings import SecretSource, read_secret
 from exporter.tde.gate.assess import assess
 from exporter.tde.gate.conditions import GateReason
 from exporter.tde.gate.model import ExporterState, Inventory, Question

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from exporter.clients.http.exchange_timer import MOST_RECEIVED_BYTES
-from exporter.config.model import Proxy
+from exporter.config.settings import Proxy
 from exporter.core.faults import Fault
 from tests.support.tls_server import CHALLENGE, TOKEN, response, until
 

@@ -13,7 +13,7 @@ import pytest
 from exporter.clients.endpoint_check import check_endpoint
 from exporter.clients.http.exchange_timer import ConnectionState
 from exporter.clients.http.timed_sockets import TimedSocket
-from exporter.config.model import Credential, Module, SecretSource, Settings
+from exporter.config.settings import Credential, Module, SecretSource, Settings
 from exporter.core.faults import Fault
 from exporter.core.model import CredentialKind, Step
 from exporter.probing.prober import Prober, ProberCallbacks

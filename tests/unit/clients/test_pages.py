@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.clients import fetch_token
-from exporter.config.model import Credential
+from exporter.config.settings import Credential
 from exporter.core.classify import classify
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, CredentialKind, Step

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from exporter.config.model import Settings
+from exporter.config.settings import Settings
 from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.runtime.loop_lag import LoopLag
 from exporter.runtime.shortage import Shortage, shortage_of
@@ -25,7 +25,7 @@ WITHOUT_DESCRIPTORS = """
 import asyncio, json, resource, sys
 from pathlib import Path
 from exporter.tokens.secret_cache import SecretCache
-from exporter.config.model import Config, Credential, Module, SecretSource, Settings
+from exporter.config.settings.model import Config, Credential, Module, SecretSource, Settings
 from exporter.core.model import CredentialKind
 from exporter.core.model import Challenge
 from exporter.clients import Networks, VaultSession, fetch_token

@@ -3,7 +3,7 @@
 import asyncio
 from urllib.parse import parse_qs
 
-from exporter.config.model import Credential, Module, SecretSource
+from exporter.config.settings import Credential, Module, SecretSource
 from exporter.core.model import CredentialKind, Step
 from exporter.presentation.wire_log import BEARER, exchanges
 from exporter.probing.prober import Prober, ProberCallbacks

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from exporter.config import load_config
-from exporter.config.model import Credential, Module, Settings, Target
-from exporter.config.schema import CREDENTIAL, TARGET
-from exporter.config.traffic import streams
+from exporter.config.consequences.traffic import streams
+from exporter.config.settings import Credential, Module, Settings, Target
+from exporter.config.settings.schema import CREDENTIAL, TARGET
 from exporter.core.model import Mode, Step
 
 ROOT = Path(__file__).parents[3]

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from exporter.config import dump_yaml, load_config
-from exporter.config.metadata import mask_user
-from exporter.config.model import ExpectPath, Module, SecretSource, Settings
-from exporter.config.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, TARGET
+from exporter.config.settings import ExpectPath, Module, SecretSource, Settings
+from exporter.config.settings.metadata import mask_user
+from exporter.config.settings.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, TARGET
 from exporter.core import durations
 from exporter.core.model import CredentialKind, Generation, Mode
 

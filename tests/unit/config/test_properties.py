@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from exporter.config import dump_yaml, load_config
-from exporter.config.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, TARGET, TLS, TOP
+from exporter.config.settings.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, TARGET, TLS, TOP
 from tests.support.editor import VALIDATOR, read
 
 BOUNDED = settings(deadline=timedelta(seconds=10), max_examples=150)

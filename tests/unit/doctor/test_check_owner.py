@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config.model import Credential, Module
+from exporter.config.settings import Credential, Module
 from exporter.core.checks import BY_NAME, CHECKS, CheckOutcome
 from exporter.core.checks.check_owner import owner_of
 from exporter.core.codes.shared import DO_NOT_RESTART

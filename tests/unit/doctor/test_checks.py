@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.clients.http.resolver import Resolver
-from exporter.config.model import ExpectPath
+from exporter.config.settings import ExpectPath
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.checks import CheckOutcome
 from exporter.core.credential_expiry import CredentialExpiry, Source

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from exporter.config.model import Credential, Module, SecretSource
+from exporter.config.settings import Credential, Module, SecretSource
 from exporter.core.model import CredentialKind
 from exporter.expiry import ExpiryLookup, ExpiryMonitor
 from tests.support.expiry_fakes import Recorded

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.config.model import Retained
+from exporter.config.settings import Retained
 from exporter.core.credential_expiry import Source
 from exporter.core.model import CredentialKind
 from exporter.expiry.sources import INTERVALS, first_delay, monitored_credentials, next_delay

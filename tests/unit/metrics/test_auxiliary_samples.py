@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from exporter.config.model import ExpectPath, Module, Retained
+from exporter.config.settings import ExpectPath, Module, Retained
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.model import Step
 from exporter.core.reasons import Reason

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from exporter.config.model import MaintenanceWindow
+from exporter.config.settings import MaintenanceWindow
 from tests.support.metric_factories import START, a_config, a_recorder, a_report, a_target, probed, scrape, series
 
 

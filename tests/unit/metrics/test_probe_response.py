@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from prometheus_client.openmetrics.parser import text_fd_to_metric_families
 
-from exporter.config.model import Module
+from exporter.config.settings import Module
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.model import Mode, Step
 from exporter.core.reasons import Reason

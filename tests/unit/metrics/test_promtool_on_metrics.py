@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from docs.generators.metrics import EXAMPLES
-from exporter.config.model import Module
+from exporter.config.settings import Module
 from exporter.core.credential_expiry import Source
 from exporter.core.model import Step
 from tests.support.metric_factories import (

@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 
 from docs.generators.cardinality import OF_CHECKS, OF_DECLARATIONS, OF_FAILURES, of_a_healthy_target
-from exporter.config.model import ExpectPath, Module, Retained
+from exporter.config.settings import ExpectPath, Module, Retained
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.model import Step
 from exporter.core.reasons import Reason

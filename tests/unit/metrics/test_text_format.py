@@ -15,7 +15,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_fd_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.config.model import Module, Settings
+from exporter.config.settings import Module, Settings
 from exporter.core.codes import CODES
 from exporter.core.faults import Fault
 from exporter.core.model import (

@@ -2,7 +2,7 @@
 
 import json
 
-from exporter.config.model import Credential
+from exporter.config.settings import Credential
 from exporter.core.faults import Fault
 from exporter.core.model import CredentialKind, Facts, KeyFacts, Outcome, Phase, Step, StepResult
 from exporter.core.reasons import Reason

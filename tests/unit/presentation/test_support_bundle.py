@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config.model import Module, Proxy, SecretSource
+from exporter.config.settings import Module, Proxy, SecretSource
 from exporter.core.model import Phase, Step
 from exporter.core.reasons import Reason
 from exporter.presentation.wire_log import as_lines, exchanges

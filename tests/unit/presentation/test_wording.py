@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.config.model import ExpectPath
+from exporter.config.settings import ExpectPath
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.model import Step, VaultHeaders

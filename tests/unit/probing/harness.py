@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import replace
 
-from exporter.config.model import Credential, Module, SecretSource
+from exporter.config.settings import Credential, Module, SecretSource
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.model import CredentialKind, Vantage
 from exporter.probing.auxiliary_plan import AuxiliaryProbe

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.config.model import Module
+from exporter.config.settings import Module
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.model import CredentialKind, Mode, Outcome, Step, StepResult, Vantage
 from exporter.core.reasons import Reason

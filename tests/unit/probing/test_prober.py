@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from exporter.app.service import RunOptions, Service
-from exporter.config.model import Settings
+from exporter.config.settings import Settings
 from exporter.core.reasons import Reason
 from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.runtime.loop_lag import LoopLag

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from exporter.config.model import Credential, Module
+from exporter.config.settings import Credential, Module
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, CredentialKind, Facts, Generation, KeyFacts, Mode, Outcome, Step, TokenResult, Vantage
 from exporter.core.parsing import principal

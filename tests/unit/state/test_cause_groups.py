@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.config.model import Module, Proxy
+from exporter.config.settings import Module, Proxy
 from exporter.core.causes import Cause, Link
 from exporter.core.common_causes import CommonCauses
 from exporter.core.model import Step, VaultHeaders

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from exporter.config.model import Credential, Module, Proxy, Retained, Settings
+from exporter.config.settings import Credential, Module, Proxy, Retained, Settings
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, CredentialKind, Facts
 from exporter.runtime.thread_pool import PoolExhausted

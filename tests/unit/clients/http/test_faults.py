@@ -16,8 +16,7 @@ from exporter.clients.http.exchange_timer import ExchangeTimer
 from exporter.clients.http.facts import facts_from
 from exporter.clients.http.faults import RULES, FailureContext, Stage, fault_of
 from exporter.clients.http.response import RecordedResponse
-from exporter.config.model import SecretSource
-from exporter.config.secret_source import SecretUnreadableError
+from exporter.config.settings import SecretSource, SecretUnreadableError
 from exporter.core.faults import Fault
 from exporter.core.known_secrets import remember
 from exporter.core.masking import LIMIT

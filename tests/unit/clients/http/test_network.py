@@ -8,7 +8,7 @@ import pytest
 
 from exporter.clients import USER_AGENT
 from exporter.clients.http.network import split_url
-from exporter.config.model import Proxy, SecretSource
+from exporter.config.settings import Proxy, SecretSource
 from exporter.core.classify import Classification, classify
 from exporter.core.faults import Fault
 from exporter.core.model import Phase, Step

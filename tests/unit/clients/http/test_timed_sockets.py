@@ -12,7 +12,7 @@ from azure.keyvault.keys.aio import KeyClient
 
 from exporter.clients import NetworkError, Networks, VaultSession
 from exporter.clients.http.timed_sockets import TimedSSLObject, make_context
-from exporter.config.model import Config, Module, Settings
+from exporter.config.settings import Config, Module, Settings
 from exporter.core.faults import Fault
 from tests.support.tls_server import TOKEN, VAULT, is_silent, until
 

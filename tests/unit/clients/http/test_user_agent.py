@@ -8,7 +8,7 @@ import pytest
 from exporter.clients import USER_AGENT, fetch_token
 from exporter.clients.graph import GraphSession, Holder
 from exporter.clients.key_vault_secrets import SecretVersionsSession
-from exporter.config.model import Credential
+from exporter.config.settings import Credential
 from exporter.core.model import Challenge, CredentialKind
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, VAULT, response, until
 

@@ -11,7 +11,7 @@ from aiohttp import ClientSession
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.config.model import Module, Settings
+from exporter.config.settings import Module, Settings
 from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.model import Generation, Mode, Vantage
 from exporter.web import ListenAddress, WebServer, create_app, web_options

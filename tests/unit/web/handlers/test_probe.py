@@ -7,7 +7,7 @@ import pytest
 from aiohttp import ClientSession
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.config.model import Module, Proxy, SecretSource, Settings
+from exporter.config.settings import Module, Proxy, SecretSource, Settings
 from exporter.core.model import Step
 from exporter.core.reasons import Reason
 from exporter.web import ListenAddress, WebServer, create_app, web_options

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.config.model import ExpectPath, Module
+from exporter.config.settings import ExpectPath, Module
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.model import CredentialKind, Step, VaultHeaders

@@ -1,0 +1,55 @@
+"""What targets use: credentials, vaults and auxiliary probes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+from exporter.config.settings import Config, Target
+from exporter.core.auxiliary import AuxiliaryKind, Identity
+
+
+def credentials_in_use(config: Config) -> set[str]:
+    """Names of the credentials that targets use, lookup credentials included."""
+    pending = {name for target in config.targets.values() for name in probing_credentials(target)}
+    used: set[str] = set()
+    while pending:
+        name = pending.pop()
+        used.add(name)
+        pending |= set(config.credentials[name].lookup_credentials) - used
+    return used
+
+
+def probing_credentials(target: Target) -> tuple[str, ...]:
+    """Names of the credentials that a target's probe and auxiliary probes use."""
+    single = (target.credential, target.next_credential, target.recovery_credential)
+    return *(name for name in single if name is not None), *(retained.credential for retained in target.retained_versions)
+
+
+def probed_vaults(target: Target) -> set[str]:
+    """Hosts that a target's probe and auxiliary probes send requests to."""
+    return {vault for vault in (target.vault, target.recovery_vault) if vault is not None} | {
+        old.vault for old in target.retained_versions
+    }
+
+
+def configured_auxiliary(target: Target, today: date) -> tuple[Identity, ...]:
+    """Return the identities of a target's auxiliary probes.
+
+    Results of other identities are obsolete.
+    """
+    return tuple(identity for identity, _ in list_auxiliary_probes(target, today))
+
+
+def list_auxiliary_probes(target: Target, today: date) -> Iterator[tuple[Identity, str]]:
+    """Yield the identity and the credential of each auxiliary probe of a target."""
+    if target.next_credential is not None:
+        yield (AuxiliaryKind.NEXT, target.next_credential, target.vault), target.next_credential
+    for old in target.retained_versions:
+        if old.is_needed(today):
+            yield (AuxiliaryKind.RETAINED, f"{old.key_name}/{old.key_version}", old.vault), old.credential
+    if target.key_version is not None:
+        yield (AuxiliaryKind.NEWEST, target.key_name, target.vault), target.credential
+    if target.recovery_vault is not None:
+        credential = target.recovery_credential or target.credential
+        yield (AuxiliaryKind.RECOVERY, target.recovery_vault, target.recovery_vault), credential

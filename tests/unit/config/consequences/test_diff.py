@@ -1,0 +1,65 @@
+"""The targets that a new configuration changes."""
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from exporter.config.consequences.diff import changed_targets, changed_verdicts
+from exporter.config.settings import Module, Settings
+from exporter.core.model import Vantage
+from tests.support.expiry_fakes import a_config, a_credential, by_graph
+
+EVERY = {"of-sql", "of-other"}
+BEFORE = a_config(by_graph(), a_credential("other"))
+
+
+def with_credential(name, **changed):
+    return replace(BEFORE, credentials=BEFORE.credentials | {name: replace(BEFORE.credentials[name], **changed)})
+
+
+def with_target(name, **changed):
+    return replace(BEFORE, targets=BEFORE.targets | {name: replace(BEFORE.targets[name], **changed)})
+
+
+def test_the_same_configuration_changes_nothing():
+    assert changed_targets(BEFORE, a_config(by_graph(), a_credential("other"))) == set()
+
+
+def test_a_credential_changes_the_targets_that_use_it():
+    assert changed_targets(BEFORE, with_credential("other", expires_on=date(2027, 1, 1))) == {"of-other"}
+
+
+def test_lookup_credential_changes_the_targets_of_the_other_one():
+    """The targets show the expiry of the lookup credential, too."""
+    assert changed_targets(BEFORE, with_credential("monitor", expires_on=date(2027, 1, 1))) == {"of-sql"}
+
+
+@pytest.mark.parametrize(
+    ("after", "names"),
+    [
+        (with_target("of-sql", key_version="9" * 32), {"of-sql"}),
+        (with_target("of-sql", vault="another.vault.azure.net"), {"of-sql"}),
+        (with_target("of-sql", credential="other"), {"of-sql"}),
+        (with_credential("other", client_id="another application"), {"of-other"}),
+        (replace(BEFORE, modules={"default": Module(name="default", ca_file=Path("other.pem"))}), EVERY),
+        (replace(BEFORE, settings=Settings(vantage=Vantage.SQL_HOST)), EVERY),
+        (replace(BEFORE, targets={"new": BEFORE.targets["of-sql"]}), {"new"}),
+    ],
+)
+def test_verdict_ends_with_its_key_credential_or_network_path(after, names):
+    assert changed_verdicts(BEFORE, after) == names
+    assert names <= changed_targets(BEFORE, after)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        with_target("of-sql", labels={"team": "dba"}, interval=30.0),
+        with_credential("other", expires_on=date(2027, 1, 1)),
+        with_credential("monitor", client_id="another application"),
+    ],
+)
+def test_verdict_outlives_other_changes(after):
+    assert changed_verdicts(BEFORE, after) == set()
