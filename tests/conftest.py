@@ -74,10 +74,16 @@ def pytest_xdist_make_scheduler(config, log):
     return BySharing(config, log)
 
 
-@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_addoption(parser):
+    parser.addoption("--run", default=",".join(sharing.RUNS), help="only the tests of these runs (tests/support/sharing.py)")
+
+
+def pytest_ignore_collect(collection_path, config):
+    """A file of another run is not even imported."""
+    row = sharing.row_of(collection_path.relative_to(config.rootpath).as_posix())
+    return True if collection_path.is_file() and row.run not in config.option.run.split(",") else None
+
+
 def pytest_collection_modifyitems(config, items):
-    for item in items:
-        if run := sharing.row_of(item.nodeid).run:
-            item.add_marker(run)
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: sharing.order(item.nodeid))
