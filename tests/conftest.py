@@ -43,7 +43,7 @@ def known_secrets():
 
 @pytest.fixture(autouse=True, scope="session")
 def pace_of_the_collector():
-    """An exporter that is run in this process neither searches the objects of a whole run nor changes how often Python does."""
+    """An exporter that is run in this process must not search the objects of a whole run, and leaves Python's pace."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(process, "collect_rarely", lambda: None)
         yield
@@ -51,7 +51,7 @@ def pace_of_the_collector():
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol():
-    """A command that is run in this process sets up its log, and another test must inherit neither level nor handlers."""
+    """A command that is run in this process sets up its log, and another test must not inherit level or handlers."""
     log = logging.getLogger()
     level, handlers = log.level, list(log.handlers)
     result = yield
