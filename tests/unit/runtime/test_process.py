@@ -11,7 +11,7 @@ from exporter.runtime.process import YOUNGER_COLLECTIONS, collect_rarely
 
 @pytest.fixture(autouse=True)
 def pace_of_the_collector():
-    """Other tests inherit neither frozen objects nor a threshold."""
+    """Other tests must not inherit frozen objects or a threshold."""
     before = gc.get_threshold()
     yield
     gc.set_threshold(*before)
