@@ -1,6 +1,5 @@
 """What every test starts from: an environment without settings of proxies, identities or certificates, and a clean process."""
 
-import gc
 import logging
 import os
 import re
@@ -9,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from exporter.core.known_secrets import KNOWN_SECRETS
+from exporter.runtime import process
 from tests.support import sharing
 from tests.system.container.summary import pytest_terminal_summary  # noqa: F401 - a hook
 
@@ -19,9 +19,6 @@ _FOREIGN = re.compile(
 # The same examples on every machine, at any speed. The fuzzer searches for new ones.
 settings.register_profile("same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("same")
-
-_LEVEL = logging.getLogger().level
-_COLLECTIONS = gc.get_threshold()
 
 
 @pytest.fixture(autouse=True)
@@ -44,21 +41,23 @@ def known_secrets():
     KNOWN_SECRETS.forget_all()
 
 
-@pytest.fixture(autouse=True)
-def level_of_the_log():
-    """A command that is run in this process sets the level of its log, and another test must not inherit it."""
-    logging.getLogger().setLevel(_LEVEL)
-    yield
-    logging.getLogger().setLevel(_LEVEL)
-
-
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")
 def pace_of_the_collector():
-    """An exporter that is run in this process collects rarely, which no other test must inherit."""
-    yield
-    if gc.get_threshold() != _COLLECTIONS:
-        gc.set_threshold(*_COLLECTIONS)
-        gc.unfreeze()
+    """An exporter that is run in this process must not search the objects of a whole run, and leaves Python's pace."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(process, "collect_rarely", lambda: None)
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol():
+    """A command that is run in this process sets up its log, and another test must not inherit level or handlers."""
+    log = logging.getLogger()
+    level, handlers = log.level, list(log.handlers)
+    result = yield
+    log.setLevel(level)
+    log.handlers[:] = handlers
+    return result
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -74,10 +73,16 @@ def pytest_xdist_make_scheduler(config, log):
     return BySharing(config, log)
 
 
-@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_addoption(parser):
+    parser.addoption("--run", default=",".join(sharing.RUNS), help="only the tests of these runs (tests/support/sharing.py)")
+
+
+def pytest_ignore_collect(collection_path, config):
+    """A file of another run is not even imported."""
+    row = sharing.row_of(collection_path.relative_to(config.rootpath).as_posix())
+    return True if collection_path.is_file() and row.run not in config.option.run.split(",") else None
+
+
 def pytest_collection_modifyitems(config, items):
-    for item in items:
-        if run := sharing.row_of(item.nodeid).run:
-            item.add_marker(run)
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: sharing.order(item.nodeid))

@@ -1,7 +1,7 @@
-"""The coverage-guided fuzzer: `python -m tests.fuzz.fuzz [SECONDS] [TARGET] [--seed=NUMBER]`, which is `./dev fuzz`.
+"""The coverage-guided fuzzer: `python -m tests.fuzz.fuzz [SECONDS] [TARGET] [--seed=NUMBER] [--runs=NUMBER]`.
 
-SECONDS (60) are divided among the targets: all targets, or the named one. An input that fails a target is written to
-`tests/fuzz/crashers/TARGET` as a Python literal, and the tests replay it. An input with new coverage is stored in `.cache/fuzz` for the next run.
+`./dev fuzz` runs it. SECONDS (60) are divided among the targets: all targets, or the named one. A target ends early after `--runs` executions.
+An input that fails a target is written to `tests/fuzz/crashers/TARGET` as a Python literal, and the tests replay it. An input with new coverage is stored in `.cache/fuzz` for the next run.
 The exit code is 1 if a target failed. `targets` defines the targets.
 """
 
@@ -24,7 +24,7 @@ LONGEST_INPUT = 16384  # bytes
 SECONDS_FOR_ONE_INPUT = 5
 MEGABYTES = 1024
 
-_SEED = re.compile(r"--seed=\d+")
+_OPTION = re.compile(r"--(?:seed|runs)=\d+")
 _TOTALS = re.compile(r"^Done (\d+) runs in (\d+) second", re.MULTILINE)
 _PROGRESS = re.compile(r"cov: (\d+) ft: (\d+) corp: (\d+)/")
 _CHATTER = re.compile(r"INFO: |WARNING: |#\d+\s|0x|Dictionary: ")
@@ -38,10 +38,9 @@ def main(arguments: list[str]) -> int:
         return 1
     if arguments[:1] == ["--inside"]:
         _inside(arguments[1], arguments[2:])
-    seeds = [argument for argument in arguments if _SEED.fullmatch(argument)]
-    seconds, names = _requested([argument for argument in arguments if argument not in seeds])
-    options = tuple(f"-seed={seed.partition('=')[2]}" for seed in seeds)
-    found = [name for name in names if not _run(name, max(1, seconds // len(names)), *options)]
+    options = [argument for argument in arguments if _OPTION.fullmatch(argument)]
+    seconds, names = _requested([argument for argument in arguments if argument not in options])
+    found = [name for name in names if not _run(name, max(1, seconds // len(names)), *(option[1:] for option in options))]
     if found:
         print(f"fuzz: found something in {', '.join(found)}; see tests/fuzz/crashers and replay it: ./dev unit tests/fuzz")
     return 1 if found else 0

@@ -1,19 +1,23 @@
-"""How processes share a test run (`pytest -n`, pytest-xdist): groups, order and separate runs.
+"""How runs share the tests (`pytest --run`) and processes share a run (`pytest -n`, pytest-xdist).
 
 The table has one row for each beginning of a path. `dev` decides on the number of processes.
 """
 
 from dataclasses import dataclass
 
-PACED, ALONE = "paced", "alone"  # markers of the separate runs, see pyproject.toml
+COMPUTING = "computing"
+RULES = "rules"  # covers the pure modules completely, and nothing else is traced
+PACED = "paced"  # starts programs that keep a pace, and mostly waits
+ALONE = "alone"  # measures lag, memory or time; nothing runs at the same time
+RUNS = (COMPUTING, RULES, PACED, ALONE)
 
 
 @dataclass(frozen=True)
 class Row:
-    """`each`: the tests may run in different processes. `run`: the marker of their pytest run."""
+    """`each`: the tests may run in different processes."""
 
     path: str
-    run: str = ""
+    run: str = COMPUTING
     each: bool = False
 
 
@@ -45,9 +49,15 @@ ROWS = (
     Row("tests/system/browser/"),
     Row("tests/system/container/"),
     Row("tests/system/dashboards/"),
-    Row("tests/unit/core/test_mutation.py"),
+    Row("tests/unit/core/test_mutation.py"),  # tracing would multiply its time
     Row("tests/fuzz/test_fuzzer.py"),
     Row("tests/system/helm/"),
+    Row("tests/unit/core/", RULES),
+    Row("tests/unit/events/", RULES),
+    Row("tests/unit/inventory/", RULES),
+    Row("tests/unit/report/", RULES),
+    Row("tests/unit/sqlservers/", RULES),
+    Row("tests/unit/tde/", RULES),
 )
 _ANY = Row("")
 

@@ -23,7 +23,7 @@ def server(number):
     return f"H{number:03}\\SQLPRD01"
 
 
-def configuration(folder):
+def configuration(folder, servers):
     """Two keys in each vault; each SQL Server uses both keys of one vault."""
     (folder / "tde.txt").write_text(SECRET)
     targets = [
@@ -34,7 +34,7 @@ def configuration(folder):
             "thumbprint": f"0x{vault:02X}{number:02X}" + "AB" * 18,
             "credential": "tde",
             "connector_generation": "current",
-            "instances": [{"sql_instance": "SQLPRD01", "host": f"h{one:03}"} for one in range(vault, SERVERS, VAULTS)],
+            "instances": [{"sql_instance": "SQLPRD01", "host": f"h{one:03}"} for one in range(vault, servers, VAULTS)],
         }
         for vault in range(VAULTS)
         for number in range(2)
@@ -70,8 +70,8 @@ class Workspace(InventoryCommand):
 
 
 @pytest.fixture
-async def workspace(tmp_path, capsys):
-    config = configuration(tmp_path)
+async def workspace(request, tmp_path, capsys):
+    config = configuration(tmp_path, getattr(request, "param", SERVERS))
     async with Simulator(build_environment(config), sql_port=0) as simulator:
         write_config(simulator, config, tmp_path / "sim")
         yield Workspace(tmp_path, simulator, capsys)
@@ -120,6 +120,7 @@ async def test_changes_of_servers_are_reported_and_written(workspace):
     assert "+++ " + str(workspace.out / "vault-new.yml") in output
 
 
+@pytest.mark.parametrize("workspace", [VAULTS], indirect=True, ids=["a server for each vault"])
 async def test_right_revoked_between_two_runs_removes_no_target(workspace):
     await workspace.connect(code=0)
     files = {file: file.read_text() for file in (workspace.out).glob("*.yml")}

@@ -1,4 +1,4 @@
-// Prints each diagnosis of Microsoft's KQL parser, one a line, for the query on standard input.
+// Prints what Microsoft's KQL parser finds in each query of a JSON list on standard input, as a JSON list of lists.
 // Arguments: the folder with the npm packages, then tables as `NAME=(column:type, ...)`.
 const path = require("path");
 const library = path.resolve(process.argv[2], "@kusto", "language-service-next");
@@ -11,6 +11,8 @@ const tables = process.argv.slice(3).map((table) => {
   return new Symbols.TableSymbol.$ctor7(name, schema, null);
 });
 const state = GlobalState.Default.WithDatabase(new Symbols.DatabaseSymbol.ctor("workspace", tables));
-const code = KustoCode.ParseAndAnalyze(require("fs").readFileSync(0, "utf8"), state);
-const found = code.GetDiagnostics();
-for (let place = 0; place < found.Count; place++) console.log(found.getItem(place).Message);
+const diagnoses = (query) => {
+  const found = KustoCode.ParseAndAnalyze(query, state).GetDiagnostics();
+  return Array.from({ length: found.Count }, (_, place) => found.getItem(place).Message);
+};
+console.log(JSON.stringify(JSON.parse(require("fs").readFileSync(0, "utf8")).map(diagnoses)));

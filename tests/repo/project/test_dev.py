@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sharing import ROWS
+from tests.support.sharing import ROWS, RUNS
 
 NO_TEST = "ci: no closing line of the tests: no test has run"
 TOOLS = ("cat", "cksum", "dirname", "env", "id", "rm", "sed", "sort", "tr", "uname")
@@ -187,12 +187,26 @@ def test_broken():
 @pytest.mark.usefixtures("printed")
 def test_a_test_that_passes_only_alone_is_named(tmp_path, code_is, code, closing, named):
     (tmp_path / "test_three.py").write_text(THREE_TESTS)
+    (tmp_path / "conftest.py").write_text("def pytest_addoption(parser):\n    parser.addoption('--run')\n")
     (tmp_path / code_is).touch()
-    script = f"bin={Path(sys.executable).parent}; name=tests; one_run '' 2 test_three.py; echo $?; closing_line"
+    script = f"bin={Path(sys.executable).parent}; name=tests; one_run any 2 0 test_three.py; echo $?; closing_line"
     done = in_dev(tmp_path, script)
     *_, ended, totals = done.stdout.splitlines()
     assert (ended, totals) == (str(code), closing)
     assert re.findall(r"passed only alone, fix them: (\S+)", done.stderr) == named
+
+
+@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.usefixtures("printed")
+def test_each_run_of_the_test_sharing_is_run_and_can_fail(tmp_path, run):
+    stubs = f'bin=true; rules() {{ :; }}; one_run() {{ echo "runs $1"; [ "$1" != {run} ]; }}'
+    done = in_dev(tmp_path, f"{stubs}; in_runs; verdict")
+    assert sorted(re.findall(r"^runs (\w+)$", done.stdout, re.MULTILINE)) == sorted(RUNS)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, f"dev: failed: tests_{run}")
+
+
+def test_every_row_of_the_test_sharing_is_of_a_known_run():
+    assert {row.run for row in ROWS} <= set(RUNS)
 
 
 def test_every_row_of_the_test_sharing_names_an_existing_path(root):

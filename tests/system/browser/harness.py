@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from playwright.async_api import Browser, BrowserContext, Page
 
 LAPTOP, PHONE, WALL = 1366, 390, 1920
-PATIENCE_MS = 30_000
+PATIENCE_MS = 180_000
 REFRESH_NOW = "document.dispatchEvent(new Event('visibilitychange'))"
 
 # Elements that overflow to the right and have no scrolling ancestor.

@@ -1,6 +1,7 @@
 """The effect of a reload on running probes and on verdicts."""
 
 import asyncio
+import gc
 import time
 import weakref
 from dataclasses import replace
@@ -9,6 +10,7 @@ import pytest
 
 from exporter.config.settings import Module, Settings
 from exporter.presentation.payloads import entry_payload
+from exporter.runtime import process
 from exporter.state.history import ProbeContext
 from tests.support.factories import a_config, a_credential, a_report, a_target
 from tests.support.running import a_service
@@ -55,6 +57,16 @@ async def under_way(service):
     task = asyncio.create_task(service.probe("a", "default", timeout=None))
     await asyncio.sleep(0.1)
     return task
+
+
+async def test_start_and_reload_collect_garbage_once_each(tmp_path, monkeypatch):
+    collected = []
+    monkeypatch.setattr(process, "collect_rarely", lambda: collected.append(len(made.config.targets)))
+    made = a_service(CONFIG, scheduler=False, state_dir=tmp_path)
+    await made.start()
+    await made.apply(WITHOUT)
+    await made.stop()
+    assert collected == [2, 1]
 
 
 @pytest.mark.parametrize("after", [WITHOUT, OTHER])
@@ -131,7 +143,8 @@ async def test_equal_reloads_share_one_probe_context(service):
     assert after.context is before.context
 
 
-async def test_old_configuration_is_released_by_the_next_reload(service):
+async def test_old_configuration_is_released_by_the_next_reload(service, monkeypatch):
+    monkeypatch.setattr(process, "collect_rarely", gc.collect)
 
     def another():
         return replace(CONFIG, modules={"default": replace(CONFIG.modules["default"])})

@@ -4,19 +4,30 @@ import gc
 import subprocess
 import sys
 
-from exporter.runtime import process
+import pytest
+
+from exporter.runtime.process import YOUNGER_COLLECTIONS, collect_rarely
+
+
+@pytest.fixture(autouse=True)
+def pace_of_the_collector():
+    """Other tests must not inherit frozen objects or a threshold."""
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
+    gc.unfreeze()
 
 
 def test_collect_rarely_changes_full_collections_only():
     before = gc.get_threshold()
-    process.collect_rarely()
-    assert gc.get_threshold() == (*before[:2], process.YOUNGER_COLLECTIONS)
+    collect_rarely()
+    assert gc.get_threshold() == (*before[:2], YOUNGER_COLLECTIONS)
     assert gc.isenabled()
 
 
 def test_collect_rarely_freezes_current_objects():
     there = []
-    process.collect_rarely()
+    collect_rarely()
     assert gc.get_freeze_count() > 0
     assert not any(one is there for one in gc.get_objects())
 
