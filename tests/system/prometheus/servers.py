@@ -15,6 +15,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.support.patience import PATIENCE
+
 _reserved = contextlib.ExitStack()
 atexit.register(_reserved.close)
 
@@ -35,7 +37,7 @@ async def fetch(url: str, **parameters: str) -> str:
         return await answer.text()
 
 
-async def answered(url: str, good: Callable[[str], bool], *, seconds: float) -> str:
+async def answered(url: str, good: Callable[[str], bool], *, seconds: float = PATIENCE) -> str:
     """The first response of `url` that is `good`. Raises TimeoutError after `seconds`."""
     async with asyncio.timeout(seconds):
         while True:
@@ -49,7 +51,7 @@ async def answered(url: str, good: Callable[[str], bool], *, seconds: float) -> 
 async def running(
     log: Path, *command: str | Path, environment: dict[str, str] | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a process that writes to `log`. End it with SIGTERM, and with SIGKILL after ten seconds."""
+    """Run a process that writes to `log`. End it with SIGTERM, and with SIGKILL if that does not suffice."""
     with log.open("wb") as out:
         process = await asyncio.create_subprocess_exec(
             *command, stdout=out, stderr=out, env={**os.environ, **(environment or {})}
@@ -60,7 +62,7 @@ async def running(
             with contextlib.suppress(ProcessLookupError):  # the process has ended already
                 process.terminate()
             try:
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(PATIENCE):
                     await process.wait()
             except TimeoutError:
                 process.kill()
@@ -77,7 +79,7 @@ class Prometheus:
         return json.loads(await fetch(f"{self.url}/api/v1/query", query=expression))["data"]["result"]
 
     async def eventually(
-        self, expression: str, good: Callable[[list[dict[str, Any]]], bool], *, seconds: float = 45
+        self, expression: str, good: Callable[[list[dict[str, Any]]], bool], *, seconds: float = PATIENCE
     ) -> list[dict[str, Any]]:
         result: list[dict[str, Any]] = []
         try:
@@ -104,7 +106,7 @@ async def started(
     """Run a process, whose output fails the test if `url` does not become `good` within a minute."""
     async with running(log, *map(str, command), environment=environment):
         try:
-            await answered(url, good, seconds=60)
+            await answered(url, good, seconds=PATIENCE)
         except TimeoutError:
             _fail_with(log)
         yield
