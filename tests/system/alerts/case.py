@@ -8,11 +8,12 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import yaml
 
 from alerts.build import RULES
-from tests.system.alerts.firing import Alert, Batch, Spans
+from tests.system.alerts.firing import Alert, Batch, Spans, spans_of_each
 from tests.system.alerts.notation import Series, series
 from tests.system.alerts.timeline import SCRAPE, Exporter, Target
 
@@ -100,6 +101,13 @@ def prefixed(case: RuleCase, prefix: str) -> list[Series]:
         {**one, "series": re.sub(r'\b(?:instance|vault)="', rf"\g<0>{prefix}", one["series"])}
         for one in series(case.exporters, case.length, case.scrape)
     ]
+
+
+def fired(place: Path, cases: Mapping[str, RuleCase], *files: Path) -> dict[str, Spans]:
+    """Return for each case what fires in its run, by the shipped rules and the rules of further files."""
+    runs = batches(cases)
+    found = spans_of_each(place, runs, *files)
+    return {prefix: found[run.name] for run in runs for prefix in run.cases}
 
 
 def differences(case: RuleCase, prefix: str, spans: Spans) -> Iterator[str]:

@@ -58,14 +58,16 @@ def fleet(name: str, exporters: Sequence[Exporter], length: int, scrape: int) ->
 
 def spans(place: Path, batches: Sequence[Batch], *files: Path) -> Spans:
     """The firing spans of all batches, by the shipped rules and the rules of further files."""
+    return {alert: periods for found in spans_of_each(place, batches, *files).values() for alert, periods in found.items()}
+
+
+def spans_of_each(place: Path, batches: Sequence[Batch], *files: Path) -> dict[str, Spans]:
+    """The firing spans by the name of the batch."""
     rules = place / "rules.yml"
     groups = bare_rules(rules, [RULES, *files])
     documents = {one.name: one.document(rules, groups, promql_expr_test=_checks(one)) for one in batches}
     outputs = evaluated(place, documents)
-    found: Spans = {}
-    for batch in batches:
-        found |= _parsed(outputs[batch.name], batch)
-    return found
+    return {batch.name: _parsed(outputs[batch.name], batch) for batch in batches}
 
 
 def evaluated(place: Path, documents: dict[str, dict[str, object]]) -> dict[str, str]:

@@ -10,9 +10,8 @@ import yaml
 
 from alerts.build import RULES
 from exporter.metrics.definitions import BY_NAME
-from tests.system.alerts.case import Fired, RuleCase, batches, differences, named, prefixed
+from tests.system.alerts.case import Fired, RuleCase, differences, fired, named, prefixed
 from tests.system.alerts.cases import common, ends, gaps, keys, over, pages, spikes, tickets
-from tests.system.alerts.firing import spans
 from tests.system.alerts.texts import rendered, reviewed
 from tests.system.alerts.timeline import OK, Exporter, Failed, Target
 
@@ -26,15 +25,15 @@ FREE = {"job", "instance", "team", "env", "__name__", "le"}
 
 
 @pytest.fixture(scope="session")
-def fired(tmp_path_factory):
-    """When each alert fires in every case."""
-    return spans(tmp_path_factory.mktemp("cases"), batches(PREFIXED))
+def spans(tmp_path_factory):
+    """When each alert fires in the run of every case."""
+    return fired(tmp_path_factory.mktemp("cases"), PREFIXED)
 
 
 @pytest.mark.real
 @pytest.mark.parametrize("prefix", PREFIXED, ids=CASES)
-def test_case_fires_exactly_the_expected_alerts(fired, prefix):
-    assert list(differences(PREFIXED[prefix], prefix, fired)) == []
+def test_case_fires_exactly_the_expected_alerts(spans, prefix):
+    assert list(differences(PREFIXED[prefix], prefix, spans[prefix])) == []
 
 
 @pytest.mark.real
@@ -49,9 +48,9 @@ def test_case_fires_exactly_the_expected_alerts(fired, prefix):
     ],
     ids=["a misspelt alert", "other labels", "too early", "nothing fires", "never"],
 )
-def test_wrong_expectation_is_a_difference(fired, wrong):
+def test_wrong_expectation_is_a_difference(spans, wrong):
     [(prefix, case)] = [one for one in PREFIXED.items() if one[1].name == "a target without labels"]
-    assert len(list(differences(replace(case, **wrong), prefix, fired))) == 1
+    assert len(list(differences(replace(case, **wrong), prefix, spans[prefix]))) == 1
 
 
 @pytest.mark.real

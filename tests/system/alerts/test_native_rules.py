@@ -9,9 +9,8 @@ import pytest
 import yaml
 
 from alerts import build
-from tests.system.alerts.case import RuleCase, batches, differences, named, target_metric
+from tests.system.alerts.case import RuleCase, differences, fired, named, target_metric
 from tests.system.alerts.cases.tickets import CASES
-from tests.system.alerts.firing import spans
 from tests.system.alerts.queries import rule_queries, selectors
 from tests.system.alerts.timeline import OK, Exporter, Target
 
@@ -42,8 +41,8 @@ def natively(name: str, slow: int, **more: str) -> Target:
 def failures(place: Path, *cases: RuleCase) -> list[list[str]]:
     """Return for each case what fires otherwise than expected under both rule files."""
     prefixed = named(cases)
-    fired = spans(place, batches(prefixed), build.NATIVE)
-    return [list(differences(case, prefix, fired)) for prefix, case in prefixed.items()]
+    spans = fired(place, prefixed, build.NATIVE)
+    return [list(differences(case, prefix, spans[prefix])) for prefix, case in prefixed.items()]
 
 
 def slow_case(*targets: Target, fires: tuple[Target, ...]) -> RuleCase:
