@@ -103,7 +103,7 @@ def prefixed(case: RuleCase, prefix: str) -> list[Series]:
     ]
 
 
-def fired(place: Path, cases: Mapping[str, RuleCase], *files: Path) -> dict[str, Spans]:
+def spans_by_case(place: Path, cases: Mapping[str, RuleCase], *files: Path) -> dict[str, Spans]:
     """Return for each case what fires in its run, by the shipped rules and the rules of further files."""
     runs = batches(cases)
     found = spans_of_each(place, runs, *files)

@@ -10,7 +10,7 @@ import yaml
 
 from alerts.build import RULES
 from exporter.metrics.definitions import BY_NAME
-from tests.system.alerts.case import Fired, RuleCase, differences, fired, named, prefixed
+from tests.system.alerts.case import Fired, RuleCase, differences, named, prefixed, spans_by_case
 from tests.system.alerts.cases import common, ends, gaps, keys, over, pages, spikes, tickets
 from tests.system.alerts.texts import rendered, reviewed
 from tests.system.alerts.timeline import OK, Exporter, Failed, Target
@@ -27,7 +27,7 @@ FREE = {"job", "instance", "team", "env", "__name__", "le"}
 @pytest.fixture(scope="session")
 def spans(tmp_path_factory):
     """When each alert fires in the run of every case."""
-    return fired(tmp_path_factory.mktemp("cases"), PREFIXED)
+    return spans_by_case(tmp_path_factory.mktemp("cases"), PREFIXED)
 
 
 @pytest.mark.real

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from alerts import build
-from tests.system.alerts.case import RuleCase, differences, fired, named, target_metric
+from tests.system.alerts.case import RuleCase, differences, named, spans_by_case, target_metric
 from tests.system.alerts.cases.tickets import CASES
 from tests.system.alerts.queries import rule_queries, selectors
 from tests.system.alerts.timeline import OK, Exporter, Target
@@ -41,7 +41,7 @@ def natively(name: str, slow: int, **more: str) -> Target:
 def failures(place: Path, *cases: RuleCase) -> list[list[str]]:
     """Return for each case what fires otherwise than expected under both rule files."""
     prefixed = named(cases)
-    spans = fired(place, prefixed, build.NATIVE)
+    spans = spans_by_case(place, prefixed, build.NATIVE)
     return [list(differences(case, prefix, spans[prefix])) for prefix, case in prefixed.items()]
 
 
