@@ -19,6 +19,7 @@ class Row:
     path: str
     run: str = COMPUTING
     each: bool = False
+    whole: bool = False  # the tests of all its files stay in one process, which starts their programs once
 
 
 # The longest tests come first, so that they do not start last. The tests of any other file stay together.
@@ -46,9 +47,10 @@ ROWS = (
     Row("tests/system/abuse/test_abuse.py", ALONE),
     Row("tests/system/abuse/test_password_storm.py", ALONE),
     Row("tests/system/alerts/test_cases.py"),
+    Row("tests/system/alerts/matrix/"),
     Row("tests/system/browser/"),
     Row("tests/system/container/"),
-    Row("tests/system/dashboards/"),
+    Row("tests/system/dashboards/", whole=True),
     Row("tests/unit/core/test_mutation.py"),  # tracing would multiply its time
     Row("tests/fuzz/test_fuzzer.py"),
     Row("tests/system/helm/"),
@@ -72,7 +74,8 @@ def row_of(nodeid: str) -> Row:
 
 def together(nodeid: str) -> str:
     """The name of the group of tests that one process runs without interruption."""
-    return nodeid if row_of(nodeid).each else nodeid.partition("::")[0]
+    row = row_of(nodeid)
+    return nodeid if row.each else row.path if row.whole else nodeid.partition("::")[0]
 
 
 def order(nodeid: str) -> int:

@@ -23,9 +23,9 @@ DOCUMENTS = "exporter/web/static/docs.zip"
 STARTS = 60.0  # seconds
 
 
-def build(tree: Path, out: Path, mask: int) -> dict[str, bytes]:
+def build(tree: Path, out: Path, mask: int, *flags: str) -> dict[str, bytes]:
     # The builder of this environment, without downloads.
-    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", out, tree]
+    command = [sys.executable, "-m", "build", "--no-isolation", *flags, "--outdir", out, tree]
     subprocess.run(command, check=True, capture_output=True, umask=mask)  # noqa: S603 - no outside input commands
     return {path.name: path.read_bytes() for path in out.iterdir()}
 
@@ -72,7 +72,7 @@ def test_source_distribution_builds_and_tests(built, tmp_path):
         archive.extractall(tmp_path, filter="data")
     chart = "deploy/helm/ekm-exporter/Chart.yaml"
     assert {"dev", "requirements.lock", "tests/conftest.py", chart, "alerts/ekm.rules.yml"} <= names
-    again = build(tmp_path / SOURCE.removesuffix(".tar.gz"), tmp_path / "again", 0o022)
+    again = build(tmp_path / SOURCE.removesuffix(".tar.gz"), tmp_path / "again", 0o022, "--wheel")
     assert again[WHEEL] == built[WHEEL]
 
 

@@ -1,16 +1,23 @@
 """A rule case: series of exporters over time, and the alerts that must fire, with every label.
 
-The tables of `cases` are built from these classes, and `document` turns a case into a file for `promtool test rules`.
+The tables of `cases` are built from these classes. `batches` puts many cases into few runs of `promtool test rules`,
+where an evaluation costs the same for one case as for ten, and `differences` compares a case with what fired.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import yaml
 
 from alerts.build import RULES
-from tests.system.alerts.notation import series
+from tests.system.alerts.firing import Alert, Batch, Spans, spans_of_each
+from tests.system.alerts.notation import Series, series
 from tests.system.alerts.timeline import SCRAPE, Exporter, Target
+
+LONG = 150  # evaluations
 
 
 @dataclass(frozen=True)
@@ -22,7 +29,10 @@ class Fired:
 
 @dataclass(frozen=True, kw_only=True)
 class RuleCase:
-    """`checks` are (second, alert, what fires then). `absent` are alerts that must not fire at any time."""
+    """`checks` are (second, alert, what fires then). `absent` are alerts that must not fire at any time.
+
+    `apart`: its alerts are about all exporters together, so that other exporters would change them.
+    """
 
     name: str
     exporters: Sequence[Exporter]
@@ -30,6 +40,7 @@ class RuleCase:
     checks: Sequence[tuple[int, str, Sequence[Fired]]] = ()
     absent: Sequence[str] = ()
     scrape: int = SCRAPE
+    apart: bool = False
 
 
 def target_metric(exporter: Exporter, target: Target, **more: str) -> Fired:
@@ -56,45 +67,78 @@ def _fired(labels: Mapping[str, str], more: Mapping[str, str]) -> Fired:
     return Fired({**labels, **{name.removeprefix("label_"): value for name, value in more.items()}})
 
 
-def document(case: RuleCase, rules: str) -> dict[str, object]:
-    """The file for promtool: which alerts fire, with all their labels. Their texts are compared once each (see `texts`)."""
-    quiet = [(second, alert, ()) for alert in case.absent for second in range(0, case.length + 1, case.scrape * 4)]
-    return _file(case, rules) | {
-        "tests": [
-            _inputs(case)
-            | {
-                "promql_expr_test": [
-                    {
-                        "expr": f'ALERTS{{alertstate="firing",alertname="{alert}"}}',
-                        "eval_time": f"{second}s",
-                        "exp_samples": [{"labels": _firing(alert, one), "value": 1} for one in fired],
-                    }
-                    for second, alert, fired in (*case.checks, *quiet)
-                ]
-            }
-        ]
+@dataclass(frozen=True)
+class CaseBatch(Batch):
+    """A run of many cases, by their prefixes."""
+
+    cases: Sequence[str]
+
+
+def named(cases: Iterable[RuleCase]) -> dict[str, RuleCase]:
+    """Return the cases by the prefix of their instances and vaults, which no other case of a run has."""
+    return {f"case{number:02}-": case for number, case in enumerate(cases)}
+
+
+def batches(cases: Mapping[str, RuleCase]) -> list[CaseBatch]:
+    """The runs for the cases. A short case is in no run of a long one, which evaluates its series to the end."""
+    runs: dict[tuple[int, bool, str], list[str]] = defaultdict(list)
+    for prefix, case in cases.items():
+        runs[case.scrape, case.length > LONG * case.scrape, prefix if case.apart else ""].append(prefix)
+    return [
+        CaseBatch(
+            name=f"{prefixes[0]}and-{len(prefixes) - 1}",
+            series=[one for prefix in prefixes for one in prefixed(cases[prefix], prefix)],
+            length=max(cases[prefix].length for prefix in prefixes),
+            scrape=cases[prefixes[0]].scrape,
+            cases=prefixes,
+        )
+        for prefixes in runs.values()
+    ]
+
+
+def prefixed(case: RuleCase, prefix: str) -> list[Series]:
+    return [
+        {**one, "series": re.sub(r'\b(?:instance|vault)="', rf"\g<0>{prefix}", one["series"])}
+        for one in series(case.exporters, case.length, case.scrape)
+    ]
+
+
+def spans_by_case(place: Path, cases: Mapping[str, RuleCase], *files: Path) -> dict[str, Spans]:
+    """Return for each case what fires in its run, by the shipped rules and the rules of further files."""
+    runs = batches(cases)
+    found = spans_of_each(place, runs, *files)
+    return {prefix: found[run.name] for run in runs for prefix in run.cases}
+
+
+def differences(case: RuleCase, prefix: str, spans: Spans) -> Iterator[str]:
+    """Yield what fires otherwise than the case expects. Alerts without an instance are about every case of a run."""
+    own = {
+        frozenset((name, value.removeprefix(prefix)) for name, value in alert): periods
+        for alert, periods in spans.items()
+        if dict(alert).get("instance", prefix).startswith(prefix)
     }
+    for second, alert, fired in case.checks:
+        found = {one for one, periods in own.items() if ("alertname", alert) in one and _is_at(periods, second)}
+        if found != (expected := {firing(alert, one) for one in fired}):
+            yield f"{second} s, {alert}: {_shown(found)} fires instead of {_shown(expected)}"
+    for one, periods in own.items():
+        if dict(one)["alertname"] in case.absent and periods[0][0] <= case.length:
+            yield f"{periods[0][0]} s: {_shown([one])} fires"
 
 
-def text_document(case: RuleCase, rules: str, checks: Sequence[tuple[int, str]]) -> dict[str, object]:
-    """A file for promtool that expects nothing, so that promtool prints these alerts with their texts."""
-    tests = [{"eval_time": f"{second}s", "alertname": alert, "exp_alerts": []} for second, alert in checks]
-    return _file(case, rules) | {"tests": [_inputs(case) | {"alert_rule_test": tests}]}
+def _is_at(periods: Iterable[tuple[int, int]], second: int) -> bool:
+    return any(begin <= second < end for begin, end in periods)
 
 
-def _file(case: RuleCase, rules: str) -> dict[str, object]:
-    return {"rule_files": [rules], "evaluation_interval": f"{case.scrape}s", "group_eval_order": GROUPS}
-
-
-def _inputs(case: RuleCase) -> dict[str, object]:
-    return {"interval": f"{case.scrape}s", "input_series": series(case.exporters, case.length, case.scrape)}
+def _shown(alerts: Iterable[Alert]) -> str:
+    return " and ".join(str(dict(sorted(alert))) for alert in alerts) or "nothing"
 
 
 _RULES = yaml.safe_load(RULES.read_text())["groups"]
-GROUPS = [group["name"] for group in _RULES]
 _LABELS = {rule["alert"]: rule["labels"] for group in _RULES for rule in group["rules"] if "alert" in rule}
 
 
-def _firing(alert: str, fired: Fired) -> str:
-    labels = {"__name__": "ALERTS", "alertname": alert, "alertstate": "firing", **_LABELS[alert], **fired.labels}
-    return "{" + ", ".join(f'{name}="{value}"' for name, value in labels.items()) + "}"
+def firing(alert: str, fired: Fired) -> Alert:
+    """Return the alert with all labels, its name and those of its rule included."""
+    labels = {"alertname": alert, **_LABELS.get(alert, {}), **fired.labels}
+    return frozenset((name, value) for name, value in labels.items() if value)

@@ -7,55 +7,57 @@ Each alert is rendered once, at the first moment at which a case expects it. Aft
 import re
 import sys
 import tempfile
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
-from alerts.build import RULES
-from tests.system.alerts.case import RuleCase, text_document
-from tests.system.alerts.promtool import results
+from tests.system.alerts.case import CaseBatch, RuleCase, batches, named
+from tests.system.alerts.firing import bare_rules, evaluated
 
 REVIEWED = Path(__file__).with_name("texts.yml")
-_ALERT = re.compile(r"alertname: (\w+), time.*?\n(.*?)(?=\n    alertname: |\Z)", re.DOTALL)
+_CHECK = re.compile(r"alertname: (\w+), time.*?\n(.*?)(?=\n    alertname: |\Z)", re.DOTALL)
+_ALERT = re.compile(r"Labels:\{(.*)\},?\n +Annotations:\{(.*)\},?\n")
 _ANNOTATION = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_SHOWN = ("summary", "description", "impact", "dashboard_url", "sql_servers")
+Texts = dict[str, dict[str, str]]
 
 
-def rendered(cases: Sequence[RuleCase], place: Path) -> dict[str, dict[str, str]]:
+def rendered(cases: Sequence[RuleCase], place: Path) -> Texts:
     """Return the annotations by alert, of the first alert that fires in a case."""
-    chosen: dict[str, tuple[RuleCase, int]] = {}
-    for case in cases:
+    chosen: dict[str, tuple[str, int]] = {}
+    prefixes = named(cases)
+    for prefix, case in prefixes.items():
         for second, alert, fired in case.checks:
             if fired:
-                chosen.setdefault(alert, (case, second))
-    by_case: dict[str, list[tuple[int, str]]] = defaultdict(list)
-    for alert, (case, second) in chosen.items():
-        by_case[case.name].append((second, alert))
-    named = {case.name: case for case in cases}
-    for number, (name, checks) in enumerate(by_case.items()):
-        text = yaml.dump(text_document(named[name], str(RULES), checks), Dumper=yaml.CSafeDumper, width=10**6)
-        (place / f"texts{number:02}.yml").write_text(text)
-    outputs = results(sorted(place.glob("texts*.yml")))
-    return dict(sorted(pair for output in outputs.values() for pair in _parsed(output)))
+                chosen.setdefault(alert, (prefix, second))
+    lengths = {prefix: max(second for one, second in chosen.values() if one == prefix) for prefix, _ in chosen.values()}
+    runs = batches({prefix: replace(prefixes[prefix], length=length) for prefix, length in lengths.items()})
+    outputs = evaluated(place, {run.name: _document(place, run, chosen) for run in runs})
+    return dict(sorted(pair for run in runs for pair in _parsed(outputs[run.name], chosen)))
 
 
-def _parsed(output: str) -> list[tuple[str, dict[str, str]]]:
-    found = []
-    for name, body in _ALERT.findall(output):
-        got = body.partition("got:")[2].partition("Annotations:{")[2].partition("}\n")[0]
-        annotations = {key: value.encode().decode("unicode_escape") for key, value in _ANNOTATION.findall(got)}
-        found.append(
-            (
-                name,
-                {
-                    key: annotations[key]
-                    for key in ("summary", "description", "impact", "dashboard_url", "sql_servers")
-                    if key in annotations
-                },
-            )
+def _document(place: Path, run: CaseBatch, chosen: Mapping[str, tuple[str, int]]) -> dict[str, object]:
+    """A file for promtool that expects nothing, so that promtool prints the chosen alerts with their texts."""
+    due = {alert: second for alert, (prefix, second) in chosen.items() if prefix in run.cases}
+    rules = place / f"{run.name}.rules.yml"
+    groups = bare_rules(rules, kept=due)
+    tests = [{"eval_time": f"{second}s", "alertname": alert, "exp_alerts": []} for alert, second in due.items()]
+    return run.document(rules, groups, alert_rule_test=tests)
+
+
+def _parsed(output: str, chosen: Mapping[str, tuple[str, int]]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield each alert with its texts, as they would be without the prefix of its case."""
+    for name, body in _CHECK.findall(output):
+        prefix, _ = chosen[name]
+        got = next(
+            texts for labels, texts in _ALERT.findall(body) if f'instance="{prefix}' in labels or "instance=" not in labels
         )
-    return found
+        annotations = {
+            key: value.encode().decode("unicode_escape").replace(prefix, "") for key, value in _ANNOTATION.findall(got)
+        }
+        yield name, {key: annotations[key] for key in _SHOWN if key in annotations}
 
 
 def reviewed() -> Mapping[str, Mapping[str, str]]:

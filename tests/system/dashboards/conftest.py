@@ -46,6 +46,11 @@ def wait_until_ready(url: str, server: subprocess.Popen, log: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
-    with serving(tmp_path_factory.mktemp("history")) as found:
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("history")
+
+
+@pytest.fixture(scope="session")
+def history(recorded: Path) -> Iterator[History]:
+    with serving(recorded) as found:
         yield found

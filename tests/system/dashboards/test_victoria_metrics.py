@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.dashboards.boards import Query, queries, variables
-from tests.system.dashboards.conftest import serving, wait_until_ready
+from tests.system.dashboards.conftest import wait_until_ready
 from tests.system.dashboards.queries import HEALTHY_ENDS, NO_PROXY, TROUBLED_ENDS, History
 from tests.system.dashboards.recorded_history import MINUTES
 from tests.system.prometheus.servers import free_port
@@ -82,11 +82,9 @@ def importing(place: Path, history: Path) -> Iterator[History]:
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
-    place = tmp_path_factory.mktemp("both")
-    (place / "victoria").mkdir()
-    with serving(place) as prometheus, importing(place / "victoria", place / "history.txt") as victoria_metrics:
-        yield Both(prometheus, victoria_metrics)
+def both(history: History, recorded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
+    with importing(tmp_path_factory.mktemp("victoria"), recorded / "history.txt") as victoria_metrics:
+        yield Both(history, victoria_metrics)
 
 
 Curves = dict[frozenset[tuple[str, str]], dict[float, float]]

@@ -37,7 +37,7 @@ async def fetch(url: str, **parameters: str) -> str:
         return await answer.text()
 
 
-async def answered(url: str, good: Callable[[str], bool], *, seconds: float) -> str:
+async def answered(url: str, good: Callable[[str], bool], *, seconds: float = PATIENCE) -> str:
     """The first response of `url` that is `good`. Raises TimeoutError after `seconds`."""
     async with asyncio.timeout(seconds):
         while True:

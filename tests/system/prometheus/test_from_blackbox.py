@@ -78,7 +78,7 @@ async def test_three_unready_requested_probes_fire_the_alert(prometheus):
     runs = await prometheus.eventually("ekm_consecutive_unready_probes >= 3", lambda result: "payroll-runs" in targets(result))
     assert all(series["metric"]["job"] == "ekm" for series in runs)
     page = expression("EkmCredentialExpired")  # the secret of payroll-runs
-    await prometheus.eventually(page, bool, seconds=90)
+    await prometheus.eventually(page, bool)
 
 
 def targets(result: list[dict[str, Any]]) -> set[str]:
@@ -87,7 +87,7 @@ def targets(result: list[dict[str, Any]]) -> set[str]:
 
 async def test_fleet_dashboard_lists_endangered_targets(prometheus):
     query = next(query for query in queries() if query.panel.startswith("These SQL Servers cannot get their key"))
-    result = await prometheus.eventually(query.filled(), lambda result: "payroll-runs" in lasting(result), seconds=90)
+    result = await prometheus.eventually(query.filled(), lambda result: "payroll-runs" in lasting(result))
     assert lasting(result)["payroll-runs"] >= 5
 
 

@@ -72,7 +72,7 @@ def without_rates(expression: str) -> str:
 
 async def values(prometheus: Prometheus, expression: str) -> dict[tuple[tuple[str, str], ...], float]:
     """Return the series of an expression without job and instance, once it has any."""
-    result = await prometheus.eventually(expression, bool, seconds=60)
+    result = await prometheus.eventually(expression, bool)
     return {
         tuple(sorted((name, label) for name, label in one["metric"].items() if name not in ("job", "instance"))): float(
             one["value"][1]
@@ -82,7 +82,7 @@ async def values(prometheus: Prometheus, expression: str) -> dict[tuple[tuple[st
 
 
 async def test_every_way_succeeds(prometheus):
-    await prometheus.eventually("sum(up) == 3", bool, seconds=60)
+    await prometheus.eventually("sum(up) == 3", bool)
 
 
 async def test_gauges_and_counters_equal_those_of_text(prometheus):
@@ -117,7 +117,7 @@ async def test_dashboards_show_latency_of_either_kind(prometheus, query, job):
 
 @pytest.mark.parametrize(("job", "buckets"), [("native", False), ("both", False), ("text", True)])
 async def test_the_heatmap_has_one_kind_of_histogram(prometheus, job, buckets):
-    found = await prometheus.eventually(without_rates(by_name("ekm-vault: Step durations: A").filled(job=job)), bool, seconds=60)
+    found = await prometheus.eventually(without_rates(by_name("ekm-vault: Step durations: A").filled(job=job)), bool)
     assert ["le" in one["metric"] for one in found] == ([True] * 6 if buckets else [False])
 
 

@@ -44,7 +44,6 @@ scrape_configs:
     static_configs:
       - {{targets: ["{SQLPRD03}"], labels: {{sql_instance: SQLPRD03, host: n3}}}}
 """
-WAIT = 60.0
 OF_LINES = "mssql_ekm_error_log_last_timestamp_seconds"  # exists only after a line
 FIRST, THIRD = "N1\\SQLPRD01", "N3\\SQLPRD03"
 
@@ -73,7 +72,7 @@ class Programs:
         """Wait until exactly these SQL Servers have the alert."""
         selector = f'ALERTS{{alertname="{alert}", alertstate="firing"}}'
         await self.prometheus.eventually(
-            selector, lambda found: sorted(one["metric"]["sql_instance"] for one in found) == sorted(instances), seconds=WAIT
+            selector, lambda found: sorted(one["metric"]["sql_instance"] for one in found) == sorted(instances)
         )
 
 
@@ -125,7 +124,7 @@ async def programs(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pr
 async def test_series_of_every_usable_query_arrive(programs):
     for name in sql_exporter.usable().keys() - {OF_LINES}:
         await programs.prometheus.eventually(
-            name, lambda found: {one["metric"]["sql_instance"] for one in found} == set(THUMBPRINTS), seconds=WAIT
+            name, lambda found: {one["metric"]["sql_instance"] for one in found} == set(THUMBPRINTS)
         )
     states = await programs.prometheus.query("mssql_ekm_database_encryption_state")
     assert {one["metric"]["sql_instance"]: one["metric"]["encryptor_thumbprint"] for one in states} == THUMBPRINTS
@@ -133,11 +132,11 @@ async def test_series_of_every_usable_query_arrive(programs):
 
 
 async def test_no_alert_of_the_join_fires_for_a_right_pin(programs):
-    await programs.prometheus.eventually("ekm_target_info * 1", lambda found: len(found) == 3, seconds=WAIT)
+    await programs.prometheus.eventually("ekm_target_info * 1", lambda found: len(found) == 3)
     evaluated = (
         "min(count_over_time(ekm_target_info[1m])) >= 5 and min(count_over_time(mssql_ekm_database_encryption_state[1m])) >= 5"
     )
-    await programs.prometheus.eventually(evaluated, bool, seconds=WAIT)
+    await programs.prometheus.eventually(evaluated, bool)
     await programs.firing("EkmSqlOtherKeyVersion")
     await programs.firing("EkmSqlKeyNotProbed")
 
@@ -162,12 +161,11 @@ async def test_unprobed_key_fires_key_not_probed_until_its_database_is_gone(prog
 async def test_line_of_the_error_log_fires_if_the_probe_succeeds(programs, server):
     instance = server.partition("\\")[2]
     read = f'mssql_ekm_error_log_lines{{code="other", sql_instance="{instance}"}} == 0'
-    await programs.prometheus.eventually(read, bool, seconds=WAIT)
+    await programs.prometheus.eventually(read, bool)
     await programs.set_fault(sql=server, fault="sql_errors_logged")
     await programs.prometheus.eventually(
         f'ALERTS{{alertname="EkmSqlFailsProbeSucceeds", alertstate="firing", code="3303", sql_instance="{instance}"}}',
         bool,
-        seconds=WAIT,
     )
     await programs.clear()
 
@@ -175,7 +173,7 @@ async def test_line_of_the_error_log_fires_if_the_probe_succeeds(programs, serve
 async def test_line_of_the_error_log_fires_until_it_is_old(programs):
     # Debian's program keeps a series whose rows ended.
     await programs.prometheus.eventually(
-        'ALERTS{alertname="EkmSqlFailsProbeSucceeds", sql_instance="SQLPRD03"}', lambda found: not found, seconds=WAIT
+        'ALERTS{alertname="EkmSqlFailsProbeSucceeds", sql_instance="SQLPRD03"}', lambda found: not found
     )
 
 

@@ -26,7 +26,7 @@ async def started(place: Path) -> AsyncIterator[Alertmanager]:
         ]
         async with running(place / "log", "prometheus-alertmanager", *flags):
             try:
-                await answered(f"{alertmanager.url}/-/ready", lambda _: True, seconds=60)
+                await answered(f"{alertmanager.url}/-/ready", lambda _: True)
             except TimeoutError:
                 pytest.fail((place / "log").read_text())
             yield alertmanager

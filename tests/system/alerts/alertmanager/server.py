@@ -15,6 +15,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from tests.support.patience import PATIENCE
+
 
 @dataclass(frozen=True)
 class Arrived:
@@ -47,7 +49,7 @@ class Recorder:
     def at(self, to: str) -> list[Arrived]:
         return [each for each in self.arrived if each.to == to]
 
-    async def first(self, good: Callable[[Arrived], bool], *, seconds: float = 20) -> Arrived:
+    async def first(self, good: Callable[[Arrived], bool], *, seconds: float = PATIENCE) -> Arrived:
         """Return the first arrival that is good, past ones included. The test fails if there is none in time."""
         try:
             async with asyncio.timeout(seconds), self.news:

@@ -251,7 +251,9 @@ def _missing_shard() -> RuleCase:
     alert, on = "EkmShardMissing", Fired({"job": "ekm", "of": "3"})
     checks = [(9 * MINUTE, alert, []), (24 * MINUTE, alert, []), (32 * MINUTE, alert, [on]), (69 * MINUTE, alert, [on])]
     checks += [((85 + HELD) * MINUTE, alert, [])]
-    return RuleCase(name="a missing shard", exporters=[*of_three, *of_two], length=150 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(
+        name="a missing shard", exporters=[*of_three, *of_two], length=150 * MINUTE, checks=checks, scrape=60, apart=True
+    )
 
 
 def _shard_that_is_down() -> RuleCase:
@@ -270,6 +272,7 @@ def _shard_that_is_down() -> RuleCase:
         checks=checks,
         absent=["EkmShardMissing"],
         scrape=60,
+        apart=True,
     )
 
 

@@ -191,7 +191,7 @@ def _no_exporter() -> RuleCase:
     exporter = Exporter(targets=[Target(probes=[OK] * 60)], gaps=((0, 600),), listed=False)
     missing = Fired({"job": "ekm"})
     checks = [(60, "EkmExporterDown", []), (5 * MINUTE, "EkmExporterDown", [missing]), (31 * MINUTE, "EkmExporterDown", [])]
-    return RuleCase(name="no exporter at all", exporters=[exporter], length=31 * MINUTE, checks=checks)
+    return RuleCase(name="no exporter at all", exporters=[exporter], length=31 * MINUTE, checks=checks, apart=True)
 
 
 def _stale() -> RuleCase:

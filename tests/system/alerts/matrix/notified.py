@@ -4,7 +4,7 @@ It computes hours of notifications in milliseconds. Repeats, time intervals and 
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -13,7 +13,7 @@ import yaml
 
 from tests.system.alerts.alertmanager.labels import matches
 from tests.system.alerts.alertmanager.rendering import EXAMPLE, milliseconds
-from tests.system.alerts.matrix.firing import Spans
+from tests.system.alerts.firing import Spans
 
 TICK = 15
 
@@ -36,13 +36,17 @@ def _configuration() -> dict[str, Any]:
 def sent(spans: Spans) -> list[Sent]:
     """Every message that names an alert for the first time."""
     alerts = [(dict(alert), periods) for alert, periods in spans.items()]
+    keys = [_group(labels) for labels, _ in alerts]
     end = max((end for _, periods in alerts for _, end in periods), default=0)
     waiting: dict[tuple[str, ...], int] = {}
     sent_before: dict[tuple[str, ...], set[int]] = defaultdict(set)
     found = []
     for now in range(0, end + 1, TICK):
-        firing = {number for number, (_, periods) in enumerate(alerts) if any(begin <= now < end for begin, end in periods)}
-        for key, members in _groups(alerts, firing).items():
+        groups: dict[tuple[str, ...], set[int]] = defaultdict(set)
+        for number, (_, periods) in enumerate(alerts):
+            if any(begin <= now < end for begin, end in periods):
+                groups[keys[number]].add(number)
+        for key, members in groups.items():
             wait, interval = _waits(key[0])
             due = waiting.setdefault(key, now + wait)
             if now < due:
@@ -53,19 +57,16 @@ def sent(spans: Spans) -> list[Sent]:
                 labels = tuple(alerts[number][0] for number in sorted(new))
                 found.append(Sent(now, key[0], labels[0]["alertname"], labels))
             sent_before[key] = (sent_before[key] & members) | new
-        for key in [key for key in waiting if key not in _groups(alerts, firing)]:
+        for key in waiting.keys() - groups.keys():
             del waiting[key]
             sent_before.pop(key, None)
     return found
 
 
-def _groups(alerts: Sequence[tuple[Mapping[str, str], Any]], firing: set[int]) -> dict[tuple[str, ...], set[int]]:
-    groups: dict[tuple[str, ...], set[int]] = defaultdict(set)
-    for number in firing:
-        labels = alerts[number][0]
-        receiver, by = _route(labels)
-        groups[receiver, *(labels.get(label, "") for label in by)].add(number)
-    return groups
+def _group(labels: Mapping[str, str]) -> tuple[str, ...]:
+    """The receiver, and the values of the labels to group by."""
+    receiver, by = _route(labels)
+    return receiver, *(labels.get(label, "") for label in by)
 
 
 def _route(labels: Mapping[str, str]) -> tuple[str, list[str]]:
@@ -79,6 +80,7 @@ def _route(labels: Mapping[str, str]) -> tuple[str, list[str]]:
         node = {"receiver": node["receiver"], **inner}
 
 
+@cache
 def _waits(receiver: str) -> tuple[int, int]:
     [route] = _configuration()["route"]["routes"]
     own = next((one for one in route["routes"] if one["receiver"] == receiver), {})

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from alerts.build import PAGE
-from tests.system.alerts.matrix.firing import Batch, Spans, spans
+from tests.system.alerts.firing import Spans, fleet, spans
 from tests.system.alerts.matrix.notified import sent
 from tests.system.alerts.matrix.table import AFTER, KINDS, LASTS, LEAD, MINUTE, PATTERNS, SCRAPE, Scenario, scenarios
 
@@ -19,15 +19,10 @@ PAGERS = {"page-dba", "page-platform"}
 
 def evaluated(place: Path) -> Mapping[str, Spans]:
     """The firing spans of every scenario, by the instance of its exporters."""
-    batches = [
-        Batch(
-            f"every{interval}",
-            [exporter for one in scenarios() if one.interval == interval for exporter in one.exported()],
-            LEAD + lasts + AFTER,
-            SCRAPE[interval],
-        )
-        for interval, lasts in LASTS.items()
-    ]
+    batches = []
+    for interval, lasts in LASTS.items():
+        exporters = {each.instance: each for one in scenarios() if one.interval == interval for each in one.exported()}
+        batches.append(fleet(f"every{interval}", list(exporters.values()), LEAD + lasts + AFTER, SCRAPE[interval]))
     found: dict[str, Spans] = defaultdict(dict)
     for alert, periods in spans(place, batches).items():
         found[dict(alert).get("instance", "")][alert] = periods

@@ -59,7 +59,12 @@ class Scenario:
 
     @property
     def name(self) -> str:
-        return f"{KINDS.index(self.kind)}-{self.pattern.replace(' ', '-')}-{self.interval}-{self.mode}-{self.exporters}"
+        return f"{self.place}-{self.exporters}"
+
+    @property
+    def place(self) -> str:
+        """The name of its target, and of its exporters without their numbers: a scenario of one has the first of two."""
+        return f"{KINDS.index(self.kind)}-{self.pattern.replace(' ', '-')}-{self.interval}-{self.mode}"
 
     @property
     def begin(self) -> int:
@@ -84,14 +89,14 @@ class Scenario:
         bad = [self.kind.fault if PATTERNS[self.pattern](number) else None for number in range(self._count)]
         probes = [*[None] * (self.begin // self.interval), *bad, *[None] * (AFTER // self.interval)]
         target = Target(
-            name=self.name,
-            vault=f"{self.name}.vault.azure.net",
+            name=self.place,
+            vault=f"{self.place}.vault.azure.net",
             interval=self.interval,
             probes=probes,
-            credential=self.name,
+            credential=self.place,
             info=MODES[self.mode],
         )
-        return (Exporter(targets=[target], instance=f"{self.name}-x{number}") for number in range(self.exporters))
+        return (Exporter(targets=[target], instance=f"{self.place}-x{number}") for number in range(self.exporters))
 
 
 def scenarios() -> list[Scenario]:

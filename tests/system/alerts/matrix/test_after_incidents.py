@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.system.alerts.matrix.firing import Batch, spans
+from tests.system.alerts.firing import fleet, spans
 from tests.system.alerts.matrix.notified import sent
 from tests.system.alerts.timeline import Exporter, Failed, Target
 
@@ -53,7 +53,7 @@ AFTER = {
 
 @pytest.fixture(scope="session")
 def fired(tmp_path_factory):
-    batch = Batch("after", [case.exporter(name) for name, case in AFTER.items()], LENGTH, MINUTE)
+    batch = fleet("after", [case.exporter(name) for name, case in AFTER.items()], LENGTH, MINUTE)
     return spans(tmp_path_factory.mktemp("after"), [batch])
 
 
@@ -97,7 +97,7 @@ def pair(name):
 
 @pytest.fixture(scope="session")
 def fired_in_pairs(tmp_path_factory):
-    batch = Batch("pairs", [pair(name) for name in PAIRS], (AGAIN + 40) * MINUTE, MINUTE)
+    batch = fleet("pairs", [pair(name) for name in PAIRS], (AGAIN + 40) * MINUTE, MINUTE)
     return spans(tmp_path_factory.mktemp("pairs"), [batch])
 
 

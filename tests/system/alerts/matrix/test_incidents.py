@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.system.alerts.matrix.firing import Batch, spans
+from tests.system.alerts.firing import fleet, spans
 from tests.system.alerts.matrix.notified import sent
 from tests.system.alerts.timeline import Exporter, Failed, Target
 
@@ -38,7 +38,7 @@ def exporter(name):
 @pytest.fixture(scope="session")
 def fired(tmp_path_factory):
     length = (BEGIN + max(len(bad) for _, bad, *_ in INCIDENTS.values()) + AFTER) * MINUTE
-    batch = Batch("incidents", [exporter(name) for name in INCIDENTS], length, 30)
+    batch = fleet("incidents", [exporter(name) for name in INCIDENTS], length, 30)
     return spans(tmp_path_factory.mktemp("incidents"), [batch])
 
 

@@ -22,7 +22,6 @@ from tests.system.prometheus.servers import Prometheus, answered, free_port, run
 
 ROOT = Path(__file__).parents[4]
 SCALE = 100
-STARTED = 60.0
 DURATION = re.compile(r"^(\s*(?:\w+_wait|\w+_interval|resolve_timeout): )(\w+)", re.MULTILINE)
 # Flags that the units do not have: a default of Prometheus, one minute, divided.
 UNITS = {"ekm-prometheus": [f"--rules.alert.resend-delay={60_000 // SCALE}ms"], "ekm-alertmanager": []}
@@ -38,7 +37,7 @@ class Starter:
 
     async def load_rules(self) -> None:
         """Load the rules after the first scrape: Prometheus finds its targets after five seconds, which are minutes of the rules."""
-        await self.prometheus.eventually("up == 1", bool, seconds=STARTED)
+        await self.prometheus.eventually("up == 1", bool)
         (self.folder / "ekm.rules.yml").write_text(build.rules(SCALE))
         self.process.send_signal(signal.SIGHUP)
 
@@ -109,5 +108,5 @@ async def started(place: Path, exporter: str, recipients: Recipients) -> AsyncIt
             processes[name] = await stack.enter_async_context(running(folder / f"{name}.log", *inside, environment=trusted))
             urls[name] = re.findall(r"--web.listen-address=(\S+)", " ".join(command))[0]
         for url in urls.values():
-            await answered(f"http://{url}/-/ready", lambda _: True, seconds=STARTED)
+            await answered(f"http://{url}/-/ready", lambda _: True)
         yield Starter(folder, Prometheus(f"http://{urls['ekm-prometheus']}"), processes["ekm-prometheus"])
