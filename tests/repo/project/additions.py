@@ -67,8 +67,8 @@ METRIC = Addition(
     edits=(
         Edit(
             path="exporter/metrics/target_definitions.py",
-            before='    target_metric(Retention.KNOWN, "ekm_key_enabled"',
-            text='    target_metric(Retention.KNOWN, "ekm_key_in_hsm", "1 if an HSM keeps the key version, else 0."),\n',
+            before='    target_metric(Retention.LAST_KNOWN, "ekm_key_enabled"',
+            text='    target_metric(Retention.LAST_KNOWN, "ekm_key_in_hsm", "1 if an HSM keeps the key version, else 0."),\n',
         ),
         Edit(
             path="exporter/metrics/samples.py",

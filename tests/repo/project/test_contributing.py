@@ -19,7 +19,7 @@ def test_package_table_lists_exactly_the_packages():
 
 def test_order_of_imports_equals_the_contract(pyproject):
     [sentence] = re.findall(r"from the outside in: (.*?)\.", TEXT)
-    [contract] = [one for one in pyproject["tool"]["importlinter"]["contracts"] if one["type"] == "layers"]
+    [contract] = [one for one in pyproject["tool"]["importlinter"]["contracts"] if one.get("containers") == ["exporter"]]
     layers = [set(layer.split(" | ")) for layer in contract["layers"]]
     assert [set(re.findall(r"`(\w+)`", part)) for part in sentence.split(";")] == [one for one in layers if one != {"__main__"}]
 
