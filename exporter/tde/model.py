@@ -84,8 +84,8 @@ class KeyLogin:
 class Database:
     """A database; `thumbprint` is that of the asymmetric key that protects it.
 
-    The database is `hidden` if it is not online, or is encrypted without a key that SQL Server shows: any key may protect it. A database
-    with AUTO_CLOSE is ONLINE, but not open.
+    The database is `hidden` if SQL Server shows no key of it, although it is encrypted or not online: any key may protect it.
+    A database with AUTO_CLOSE is ONLINE, but not open.
     """
 
     name: str
