@@ -9,7 +9,7 @@ Not for: network requests.
 """
 
 from exporter.config.consequences.cost import monthly_cost
-from exporter.config.loader.load import Loaded, load_config
+from exporter.config.loader import Loaded, load_config
 from exporter.config.settings.dump import dump_yaml, effective_module, effective_pieces
 from exporter.config.settings.schema import schema_text
 

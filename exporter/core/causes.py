@@ -38,7 +38,7 @@ TITLES: Mapping[Link, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """The deciding failed step of a target, and the name of each link; a link that the target lacks is missing.
+    """The deciding failed step of a target, and the names of its links.
 
     `since` is the Unix time at which its state began. With `unsteady`, the target is ready now, and this is its most frequent failure.
     """

@@ -1,6 +1,7 @@
 """Common causes: many failures with one cause are moved to the link that they share.
 
-`SPREADS` moves failures of vaults to an earlier link, or to no vault in particular. Failures that are left and began together are one cause.
+`SPREADS` moves failures of vaults to an earlier link, or to no vault in particular. Failures that are left and began together
+are one cause.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ TOGETHER_SECONDS: Final = 600.0  # between the beginnings of two failures that b
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """If `ratio` of the vaults behind a link, and at least `MANY`, fail with these reasons, that is one cause of the link `cause_link`."""
+    """Failures of many vaults behind one link that are one cause of the link `cause_link`.
+
+    At least `ratio` of these vaults, and at least `MANY`, fail with `reasons`.
+    """
 
     reasons: Collection[Reason]
     shared_link: Link

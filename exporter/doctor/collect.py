@@ -84,7 +84,7 @@ class EvidenceCollector:
         self._networks = Networks(config, pool=self._pool)
         self._network = self._networks.network_of(self._module)
         self._secrets = SecretCache(self._pool)
-        self._tokens = TokenCache(self._secrets, window=TokenReusePolicy(config))
+        self._tokens = TokenCache(self._secrets, reuse_policy=TokenReusePolicy(config))
 
     async def aclose(self) -> None:
         await self._tokens.aclose()

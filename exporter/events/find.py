@@ -23,7 +23,7 @@ _KNOWN_WORD = re.compile(
     r"|scp_err",
     re.IGNORECASE,
 )
-_LETTERS_BEFORE, _LETTERS_AFTER = 40, 24  # characters in which a known word is near a number
+_CHARACTERS_BEFORE, _CHARACTERS_AFTER = 40, 24  # in which a known word is near a number
 
 
 def explain_event(event: LoggedEvent) -> Explanation | None:
@@ -76,5 +76,5 @@ def _connector_text_codes(event: LoggedEvent) -> Iterator[ConnectorError]:
 def _is_near_word(text: str, match: re.Match[str]) -> bool:
     start, end = match.span()
     return any(
-        _KNOWN_WORD.search(part) for part in (text[max(0, start - _LETTERS_BEFORE) : start], text[end : end + _LETTERS_AFTER])
+        _KNOWN_WORD.search(part) for part in (text[max(0, start - _CHARACTERS_BEFORE) : start], text[end : end + _CHARACTERS_AFTER])
     )

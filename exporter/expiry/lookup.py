@@ -73,7 +73,7 @@ class ExpiryLookup:
         self._secrets = SecretCache(self._pool)
         window = ReuseWindow(TOKEN_SECONDS, LOOKUP_SECONDS)
         self._tokens = TokenCache(
-            self._secrets, window=lambda _credential, _module: window, on_request=lambda: requested("entra", 1)
+            self._secrets, reuse_policy=lambda _credential, _module: window, on_request=lambda: requested("entra", 1)
         )
         # Loading the authorities takes milliseconds and memory: only if a source needs the network.
         remote = any(not NETWORK_SOURCES.isdisjoint(one.sources) for one in monitored_credentials(config).values())

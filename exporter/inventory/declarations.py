@@ -9,10 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exporter.config.loader.build_credentials import build_credential
-from exporter.config.loader.build_modules import build_module
-from exporter.config.loader.build_targets import RawTarget
-from exporter.config.loader.includes import read_with_includes
+from exporter.config.loader import RawTarget, build_credential, build_module, read_with_includes
 from exporter.config.settings import DEFAULT_MODULE, Config, Credential, Module, Settings
 from exporter.config.yaml import ProblemList
 

@@ -19,7 +19,7 @@ from exporter.metrics.rendering import OwnerValues, TargetBlock, render_gauges
 from exporter.metrics.samples import Values, action_samples, cause_labels, cause_samples, one
 from exporter.metrics.spec import SeriesScope
 from exporter.metrics.text_format import LabelSet
-from exporter.runtime.slices import yield_slices
+from exporter.runtime.slices import yield_with_pauses
 from exporter.state.cause_groups import MOST_CAUSES, TARGETS_PER_SLICE, CauseGroup, Linked, cause_groups, linked, links_of
 from exporter.state.records import TargetRecord
 
@@ -64,7 +64,7 @@ class FailureSeries:
                 return
             groups = await cause_groups(map(_linked, list(self._blocks.values()) if self._failing else ()))
             causes = {target: group.cause for group in groups for target in group.targets}
-            async for block in yield_slices(list(self._blocks.values()), TARGETS_PER_SLICE):
+            async for block in yield_with_pauses(list(self._blocks.values()), TARGETS_PER_SLICE):
                 self._show_cause(block, causes.get(block.target.name))
             self._show_groups(groups[:MOST_CAUSES])
             self._rendered = changes

@@ -91,7 +91,7 @@ class Recorder(Instruments):
         block.render_all()
         values = self._config_values(block) | self._record_values(block, now)
         endpoints = {name: gauges.certificate_samples(shown) for name, shown in record.certificates.items()}
-        self._show(block.shows(values), *self._endpoints(target.name, endpoints), counters=block)
+        self._show(block.owner_values(values), *self._endpoints(target.name, endpoints), counters=block)
         self._tie(target)
         self._count_targets(len(self._blocks))
 
@@ -120,19 +120,19 @@ class Recorder(Instruments):
             endpoints = gauges.endpoint_samples(report)
         ended = report.started_at + report.duration
         ratios = self._budgets.add(block.target.vault, report.started_at, report.steps, report.key, now=ended)
-        self._show(block.shows(values), *self._endpoints(report.target, endpoints), *_budgets_shown(ratios), counters=block)
+        self._show(block.owner_values(values), *self._endpoints(report.target, endpoints), *_budgets_shown(ratios), counters=block)
 
     def auxiliary_recorded(self, name: str, record: TargetRecord) -> None:
         """Render the auxiliary probes of a record; ignored for a forgotten target."""
         block = self._blocks.get(name)
         if block is not None:
             block.record = record
-            self._show(block.shows(auxiliary_samples(block.target, record) | self._failures.update(block)))
+            self._show(block.owner_values(auxiliary_samples(block.target, record) | self._failures.update(block)))
 
     def checked(self, name: str, results: Iterable[CheckResult] | None) -> None:
         """Render the results of the preflight checks of a target; None removes them."""
         if name in self._blocks:
-            self._show(self._blocks[name].shows(declared.check_samples(results)))
+            self._show(self._blocks[name].owner_values(declared.check_samples(results)))
 
     def spend(self, name: str, result: AuxiliaryResult) -> None:
         """Add the requests of an auxiliary probe to the request budget of their vault."""
@@ -148,7 +148,7 @@ class Recorder(Instruments):
         """Remove the verdict of a target, because its last probe is too old."""
         if name in self._blocks:
             self._blocks[name].render_all()
-            self._show(self._blocks[name].shows({"ekm_vault_side_ready": []}))
+            self._show(self._blocks[name].owner_values({"ekm_vault_side_ready": []}))
 
     def credential_expiry_found(self, credential: str, source: Source, expires_at: float | None, at: float) -> None:
         """Record a successful expiry lookup at `at` (Unix times), which is shown until the next one.

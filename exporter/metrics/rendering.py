@@ -53,7 +53,7 @@ class TargetBlock:
         """Let the next report render every family, also those that did not change."""
         self.sums, self.outcome, self.facts = (), None, None
 
-    def shows(self, values: Values) -> OwnerValues:
+    def owner_values(self, values: Values) -> OwnerValues:
         """Return samples of this target as those of an owner."""
         return OwnerValues(self.target.name, self.base, values)
 

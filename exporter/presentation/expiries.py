@@ -11,7 +11,7 @@ from exporter.config.settings import Config, Target
 from exporter.core.credential_expiry import CredentialExpiry, Source, start_of
 from exporter.core.entra_answer import wrong_dates
 from exporter.core.model import Mode
-from exporter.runtime.slices import yield_slices
+from exporter.runtime.slices import yield_with_pauses
 from exporter.state.records import TargetRecord
 
 DAY = 86400.0
@@ -125,14 +125,14 @@ async def all_endings(
     credentials = dict(_credentials(config, expiries_of))
     found = {(ending.kind, ending.name): ending for ending in credentials.values()}
     users: dict[tuple[EndingKind, str], list[str]] = {}
-    async for target in yield_slices(config.targets.values(), _ROWS_PER_SLICE):
+    async for target in yield_with_pauses(config.targets.values(), _ROWS_PER_SLICE):
         for ending in _target_endings(target, record_of(target.name), credentials):
             key = (ending.kind, ending.name)
             if key not in found or ending.at < found[key].at:
                 found[key] = ending
             users.setdefault(key, []).append(target.name)
     wanted = ((key, ending) for key, ending in found.items() if soon_at is None or ending.is_soon(soon_at))
-    listed = [replace(ending, targets=tuple(users.get(key, ()))) async for key, ending in yield_slices(wanted, _ROWS_PER_SLICE)]
+    listed = [replace(ending, targets=tuple(users.get(key, ()))) async for key, ending in yield_with_pauses(wanted, _ROWS_PER_SLICE)]
     return sorted(listed, key=lambda ending: (ending.at, ending.kind, ending.name))
 
 

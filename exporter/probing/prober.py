@@ -69,7 +69,7 @@ class Prober:
         self._limiter = asyncio.Semaphore(HANDSHAKES)
         self._networks = Networks(config, pool=self._pool, limiter=self._limiter)
         self._secrets = SecretCache(self._pool)
-        self._tokens = TokenCache(self._secrets, window=TokenReusePolicy(config), on_request=callbacks.on_token_request)
+        self._tokens = TokenCache(self._secrets, reuse_policy=TokenReusePolicy(config), on_request=callbacks.on_token_request)
         self._clock = LoopClock()
         self._round_trips: dict[str, _RoundTrip] = {}
 
@@ -81,7 +81,7 @@ class Prober:
         self._networks = Networks(config, pool=self._pool, limiter=self._limiter)
         self._config = config
         self._pool.allow(2 * config.settings.concurrency)
-        self._tokens.window = TokenReusePolicy(config)
+        self._tokens.reuse_policy = TokenReusePolicy(config)
         self._secrets.keep_only(config.credentials.values())
 
     async def aclose(self) -> None:

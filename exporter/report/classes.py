@@ -82,7 +82,7 @@ class MinuteState:
     reason: str = ""
 
 
-_EXCUSED_PARTIES = {MinuteClass.UNREACHABLE: Party.NETWORK, MinuteClass.REFUSED: Party.SETTINGS}
+_BLAMED_PARTIES = {MinuteClass.UNREACHABLE: Party.NETWORK, MinuteClass.REFUSED: Party.SETTINGS}
 
 
 @cache
@@ -104,8 +104,8 @@ def _party(row: ReasonRow, step: Step, kind: MinuteClass) -> Party:
     if row.link_at(step) is Link.HOST:
         return Party.HOST
     of_service = row.is_of_service and row.reply_at(step) is row.reply  # not of another device
-    if kind in _EXCUSED_PARTIES and not of_service:
-        return _EXCUSED_PARTIES[kind]
+    if kind in _BLAMED_PARTIES and not of_service:
+        return _BLAMED_PARTIES[kind]
     return Party.ENTRA if step is Step.TOKEN else Party.VAULT
 
 

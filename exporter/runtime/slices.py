@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def yield_slices(items: Iterable[T], size: int) -> AsyncIterator[T]:
+async def yield_with_pauses(items: Iterable[T], size: int) -> AsyncIterator[T]:
     """Yield the items, and let other tasks run after each `size` of them."""
     for number, item in enumerate(items, 1):
         yield item

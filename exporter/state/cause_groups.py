@@ -14,7 +14,7 @@ from exporter.core.common_causes import CommonCauses
 from exporter.core.model import ProbeReport, Step
 from exporter.core.readiness import deciding_failure
 from exporter.core.sql_servers import server_names
-from exporter.runtime.slices import yield_slices
+from exporter.runtime.slices import yield_with_pauses
 from exporter.state.records import TargetRecord, readiness_at, unsteady_at
 
 MOST_CAUSES = 100  # that metrics and JSON have
@@ -63,7 +63,10 @@ class CauseGroup:
 
     @property
     def order(self) -> tuple[object, ...]:
-        """Sort by most SQL Servers at risk, then what cannot be undone, then the oldest. Unsteady targets are ready, so they are last."""
+        """Sort by most SQL Servers at risk, then what cannot be undone, then the oldest.
+
+        Unsteady targets are ready, so they are last.
+        """
         is_irreversible = self.cause.reason is not None and self.cause.reason.row.is_irreversible
         return -len(self.at_risk), self.cause.unsteady, not is_irreversible, self.since
 
@@ -71,13 +74,13 @@ class CauseGroup:
 async def cause_groups(targets: Iterable[Linked]) -> list[CauseGroup]:
     """Return the causes in the order of their urgency, and let other tasks run in between."""
     every, failing = CommonCauses(), list[tuple[Target, Failed]]()
-    async for target, names, failed in yield_slices(targets, TARGETS_PER_SLICE):
+    async for target, names, failed in yield_with_pauses(targets, TARGETS_PER_SLICE):
         every.add(target.name, names, failed)
         if failed is not None:
             failing.append((target, failed))
     causes = await asyncio.to_thread(every.find) if failing else {}  # tens of milliseconds for thousands of failures
     groups = dict[Cause, CauseGroup]()
-    async for target, failed in yield_slices(failing, TARGETS_PER_SLICE):
+    async for target, failed in yield_with_pauses(failing, TARGETS_PER_SLICE):
         cause = causes[target.name]
         groups.setdefault(cause, CauseGroup(cause, failed.since)).add(target, failed)
     return sorted(groups.values(), key=lambda group: group.order)

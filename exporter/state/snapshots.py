@@ -37,7 +37,7 @@ def snapshot(record: TargetRecord) -> dict[str, Any]:
         "key_facts": None if record.key is None else _key_document(record.key),
         "headers": {name: getattr(record.vault, name) for name in _HEADERS},
         "tenant": record.tenant,
-        **{name: getattr(record, name) for name in _KEY_TIMES},
+        **{name: getattr(record, name) for name in _KEY_FACTS},
         "certificates": {
             endpoint: {"not_after": shown.not_after, "issuer": shown.issuer} for endpoint, shown in record.certificates.items()
         },
@@ -84,7 +84,7 @@ def restore(record: TargetRecord, document: Mapping[str, Any]) -> None:
 
 _YEAR_10000 = 253402300800
 _HEADERS = ("region", "service_version", "connection")
-_KEY_TIMES = ("newest_version", "proof_at", "purge_at")
+_KEY_FACTS = ("newest_version", "proof_at", "purge_at")
 _CHANGE = ("at", "what", "before", "after", "subject")
 _SUMMARY = ("at", "step", "code", "reason", "http_status", "request_id")
 

@@ -29,7 +29,7 @@ _Key = tuple[DocumentKind, str]
 
 
 class StateStore:
-    """Use it from one event loop. Without a directory, nothing is kept over a restart."""
+    """The records of targets, kept over a restart if there is a directory. Use it from one event loop."""
 
     def __init__(self, state: TargetRecords, folder: Path | None) -> None:
         self.state = state

@@ -47,14 +47,14 @@ PendingFacts = Callable[[Context, Network, str], Facts]
 class TokenCache:
     """Shares token requests and their responses, in one event loop.
 
-    `window` may be replaced when the configuration changes.
+    `reuse_policy` may be replaced when the configuration changes.
     """
 
     def __init__(
         self,
         secrets: SecretCache,
         *,
-        window: Callable[[Credential, Module], ReuseWindow],
+        reuse_policy: Callable[[Credential, Module], ReuseWindow],
         on_request: Callable[[], None] = lambda: None,
         fetch: Fetch = fetch_token,
         pending_facts: PendingFacts = pending_facts,
@@ -62,7 +62,7 @@ class TokenCache:
     ) -> None:
         """`clock` gives Unix time, the unit of a token's expiry; `on_request` is called before each request."""
         self._secrets = secrets
-        self.window = window
+        self.reuse_policy = reuse_policy
         self._on_request, self._fetch, self._pending_facts = on_request, fetch, pending_facts
         self._clock = clock
         self._entries: dict[str, CredentialEntry] = {}
@@ -81,9 +81,9 @@ class TokenCache:
     ) -> TokenResult:
         """Return the token for a challenge, or the facts of a failure, by `deadline`.
 
-        A new request goes over `network`. `started` is the start of the probe. `fresh` ignores kept responses, but joins a running fetch. Of all probes that
-        share a request, one gets a result that is not `shared`. Raises PoolExhausted if this process lacked a resource; the
-        network was not tested.
+        A new request goes over `network`. `started` is the start of the probe. `fresh` ignores kept responses, but joins a running
+        fetch. Of all probes that share a request, one gets a result that is not `shared`. Raises PoolExhausted if this process lacked
+        a resource; the network was not tested.
         """
         module, before = network.module, loop_time()
         secret = await self._secret(credential, deadline)
@@ -113,7 +113,7 @@ class TokenCache:
         """
         entry = self._entries.get(credential.name)
         for flight in [] if entry is None else list(entry.flights.values()):
-            window = self.window(credential, flight.module)
+            window = self.reuse_policy(credential, flight.module)
             if flight.task.done() and loop_time() >= flight.window_start + window.reusable_for(flight.module, granted=False):
                 self._drop(flight)
 
@@ -149,7 +149,7 @@ class TokenCache:
         if not flight.task.done():
             return True
         granted = flight.granted
-        age_limit = self.window(flight.entry.credential, module).reusable_for(module, granted=granted)
+        age_limit = self.reuse_policy(flight.entry.credential, module).reusable_for(module, granted=granted)
         return not fresh and started < flight.window_start + age_limit and loop_time() < flight.unusable_from
 
     def _start(self, flight: InFlightFetch) -> InFlightFetch:
@@ -161,7 +161,7 @@ class TokenCache:
 
     async def _run(self, flight: InFlightFetch) -> TokenResponse | PoolExhausted:
         entry, response = flight.entry, None
-        deadline = flight.began + self.window(entry.credential, flight.module).timeout
+        deadline = flight.began + self.reuse_policy(entry.credential, flight.module).timeout
         try:
             async with asyncio.timeout_at(deadline + OVERTIME_SECONDS):
                 self._on_request()
@@ -188,7 +188,7 @@ class TokenCache:
         granted = response.token is not None
         if granted and response.expires_at is not None:
             flight.unusable_from = loop_time() + response.expires_at - self._clock() - EXPIRY_MARGIN_SECONDS
-        window = self.window(flight.entry.credential, flight.module)
+        window = self.reuse_policy(flight.entry.credential, flight.module)
         last_start = flight.window_start + window.reusable_for(flight.module, granted=granted)
         last_request = min(last_start + window.timeout, flight.unusable_from)
         flight.timer = asyncio.get_running_loop().call_at(last_request, self._drop, flight)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from exporter.config.settings import Config, Credential, Module, Target
+from exporter.config.consequences.usage import probing_credentials
+from exporter.config.settings import Config, Credential, Module
 from exporter.core.probe_starts import JITTER
 
 
@@ -37,7 +38,7 @@ class TokenReusePolicy:
         self._windows: dict[Hashable, ReuseWindow] = {}
         for target in config.targets.values():
             route = config.modules[target.module].entra_route
-            for credential in _credentials_of(target):
+            for credential in probing_credentials(target):
                 known = self._windows.get((credential, route), ReuseWindow(target.interval, target.timeout))
                 shared = ReuseWindow(min(known.interval, target.interval), max(known.timeout, target.timeout))
                 self._windows[credential, route] = shared
@@ -45,9 +46,3 @@ class TokenReusePolicy:
     def __call__(self, credential: Credential, module: Module) -> ReuseWindow:
         """Return the pair's window, or that of `global` for an unused pair."""
         return self._windows.get((credential.name, module.entra_route), self._default)
-
-
-def _credentials_of(target: Target) -> set[str]:
-    retained = (version.credential for version in target.retained_versions)
-    named = (target.credential, target.next_credential, target.recovery_credential, *retained)
-    return {name for name in named if name is not None}

@@ -84,7 +84,8 @@ def default_timeout(interval: float) -> float:
 
 
 def _above_half(timeout: float, interval: float) -> str:
-    return f"a timeout of {durations.write(timeout)} exceeds half of the interval of {durations.write(interval)}: shorten it, or probe less often"
+    written, limited = durations.write(timeout), durations.write(interval)
+    return f"a timeout of {written} exceeds half of the interval of {limited}: shorten it, or probe less often"
 
 
 def build_target(raw: RawTarget, globals_: Globals) -> Target | None:

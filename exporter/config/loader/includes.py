@@ -60,7 +60,7 @@ class _IncludeReader:
             self._shown.add(location.file)
             self._problems.files.append(location.file)
         root = self._root(path, named, location)
-        section = None if root is None else read_section(root, location.position(root.line, root.column), TOP)
+        section = None if root is None else read_section(root, location.with_position(root.line, root.column), TOP)
         if section is None:
             self._loaded.complete = False
             return
@@ -79,7 +79,7 @@ class _IncludeReader:
         except FileUnreadableError as error:
             named.error(str(error))
         except DocumentError as error:
-            location.position(error.line, error.column).error(error.message)
+            location.with_position(error.line, error.column).error(error.message)
         return None
 
     def _include(self, pattern: str, named: Location, *, above: tuple[str, ...]) -> None:

@@ -109,7 +109,7 @@ def labels(reserved: Collection[str]) -> FieldType:
         found = {}
         for key, value, at in unique_keys(node, location):
             if complaint := _label_name(key.text, reserved):
-                at.position(key.line, key.column).error(complaint)
+                at.with_position(key.line, key.column).error(complaint)
             elif (usable := TEXT.read(value, at)) is not None:
                 found[key.text] = usable
         return found
@@ -127,7 +127,7 @@ def _instances(node: Node, location: Location) -> tuple[dict[str, str], ...] | N
         return None
     found: dict[frozenset[tuple[str, str]], dict[str, str]] = {}
     for index, item in enumerate(node.items):
-        at = location.item(index).position(item.line, item.column)
+        at = location.item(index).with_position(item.line, item.column)
         instance = _INSTANCE.read(item, at)
         if instance is None or not isinstance(item, Mapping):
             continue
@@ -161,9 +161,9 @@ def _connect_to(node: Node, location: Location) -> dict[str, str] | None:
         return None
     found: dict[str, str] = {}
     for key, value, at in unique_keys(node, location):
-        source, target = _HOST_PORT_KIND.read(key, at.position(key.line, key.column)), _HOST_PORT_KIND.read(value, at)
+        source, target = _HOST_PORT_KIND.read(key, at.with_position(key.line, key.column)), _HOST_PORT_KIND.read(value, at)
         if source in found:
-            at.position(key.line, key.column).error("the same host and port twice: remove one")
+            at.with_position(key.line, key.column).error("the same host and port twice: remove one")
         elif source is not None and target is not None:
             found[source] = target
     return found

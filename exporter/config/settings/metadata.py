@@ -1,6 +1,7 @@
 """The settings of a dataclass, in the metadata of its fields.
 
-A setting consists of key, type, default and documentation. The tables of `schema`, the builders and the effective configuration derive from them.
+A setting consists of key, type, default and documentation. The tables of `schema`, the builders and the effective configuration
+derive from them.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from pathlib import Path
 from exporter.config.settings import azure_types
 from exporter.config.settings.maintenance import WINDOW, MaintenanceWindow
 from exporter.config.settings.metadata import fields_of, row, setting
+from exporter.config.settings.module import DEFAULT_MODULE
 from exporter.config.yaml import types
 from exporter.core.model import Generation, Vantage
 from exporter.core.thumbprint import Pin
@@ -85,7 +86,7 @@ class Target:
     maintenance: tuple[MaintenanceWindow, ...] = setting(
         types.list_of(WINDOW), "Windows of planned work for this target, in addition to those of `global.maintenance`.", ()
     )
-    module: str = field(metadata=row(types.MODULE_NAME, "Module with the settings of this target's probes.", default="default"))
+    module: str = field(metadata=row(types.MODULE_NAME, "Module with the settings of this target's probes.", default=DEFAULT_MODULE))
     # Modules other than `module` that a request of /probe may name.
     modules: tuple[str, ...] = setting(
         types.list_of(types.MODULE_NAME), "Other modules that a request may name as `/probe?module=`.", ()

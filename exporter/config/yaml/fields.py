@@ -107,13 +107,13 @@ def unique_keys(node: Mapping, location: Location) -> list[tuple[Scalar, Node, L
     first: dict[str, int] = {}
     entries = []
     for key, value in node.entries:
-        at_key = location.child(_printable(key.text)).position(key.line, key.column)
+        at_key = location.child(_printable(key.text)).with_position(key.line, key.column)
         if key.text in first:
             at_key.error(f"written twice, first in line {first[key.text]}: remove one")
             continue
         first[key.text] = key.line
         empty = isinstance(value, Scalar) and value.type is Type.NOTHING
-        entries.append((key, value, at_key if empty else at_key.position(value.line, value.column)))
+        entries.append((key, value, at_key if empty else at_key.with_position(value.line, value.column)))
     return entries
 
 
@@ -127,7 +127,7 @@ def read_section(node: Node, location: Location, fields: Sequence[Field], *, kin
     for key, value, at in unique_keys(node, location):
         field_ = known.get(key.text)
         if field_ is None or not field_.belongs_to(kind):
-            at.position(key.line, key.column).error(_why_not(key.text, fields, kind))
+            at.with_position(key.line, key.column).error(_why_not(key.text, fields, kind))
             section.holds_secret |= _is_secret(key.text)
             continue
         section.locations[key.text] = at

@@ -72,7 +72,7 @@ class Location:
     column: int = 1
     path: str = ""
 
-    def position(self, line: int, column: int) -> Location:
+    def with_position(self, line: int, column: int) -> Location:
         return self._moved(line, column, self.path)
 
     def child(self, name: str) -> Location:

@@ -216,7 +216,7 @@ def list_of(kind: FieldType) -> FieldType:
         if not isinstance(node, Sequence):
             report_wrong_type(node, location, "a list")
             return None
-        places = [(item, location.item(index).position(item.line, item.column)) for index, item in enumerate(node.items)]
+        places = [(item, location.item(index).with_position(item.line, item.column)) for index, item in enumerate(node.items)]
         usable = (kind.read(item, at) for item, at in places)
         return [item for item in usable if item is not None]
 
@@ -233,7 +233,7 @@ def map_of(kind: FieldType, type_name: str) -> FieldType:
         found: dict[str, Any] = {}
         for key, value, at in unique_keys(node, location):
             if not _NAME.fullmatch(key.text):
-                at.position(key.line, key.column).error("expected a name of letters, digits, dots, underscores and hyphens")
+                at.with_position(key.line, key.column).error("expected a name of letters, digits, dots, underscores and hyphens")
             else:
                 found[key.text] = kind.read(value, at)
         return found

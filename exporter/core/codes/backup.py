@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
-from exporter.core.codes.shared import EVENT_LOG, SERVICE_DEFECT, memory_row
+from exporter.core.codes.shared import EVENT_LOG, SERVICE_DEFECT, out_of_memory_row
 
 
 def _failed(code: int, symbol: str, summary: str) -> ConnectorError:
@@ -30,9 +30,9 @@ def _failed(code: int, symbol: str, summary: str) -> ConnectorError:
 
 
 BACKUP: tuple[ConnectorError, ...] = (
-    memory_row(3500, "ErrorBackupKeyOutOfMemoryConvertResponseString", Layer.BACKUP, "converting a key backup to text"),
-    memory_row(3501, "ErrorBackupKeyOutOfMemoryConcatPath", Layer.BACKUP, "building the URL of a backup request"),
-    memory_row(3502, "ErrorBackupKeyOutOfMemoryConcatHeader", Layer.BACKUP, "building the header of a backup request"),
+    out_of_memory_row(3500, "ErrorBackupKeyOutOfMemoryConvertResponseString", Layer.BACKUP, "converting a key backup to text"),
+    out_of_memory_row(3501, "ErrorBackupKeyOutOfMemoryConcatPath", Layer.BACKUP, "building the URL of a backup request"),
+    out_of_memory_row(3502, "ErrorBackupKeyOutOfMemoryConcatHeader", Layer.BACKUP, "building the header of a backup request"),
     _failed(3503, "ErrorBackupKeyNoResponse", "The vault returned an empty response to a key backup."),
     _failed(3504, "ErrorBackupKeyJsonParser", "The response to a key backup is not JSON."),
     _failed(3505, "ErrorBackupKeyExtractValue", "The response to a key backup has no `value`."),

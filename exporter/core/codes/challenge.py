@@ -10,7 +10,7 @@ from exporter.core.codes.shared import (
     REWRITTEN,
     SHOW_THE_SERVER,
     WITHOUT_THE_KEY,
-    memory_row,
+    out_of_memory_row,
 )
 
 
@@ -31,7 +31,7 @@ def _malformed(code: int, symbol: str, summary: str, *causes: str) -> ConnectorE
 _LITERAL = "The header is valid but uses another form or order. The connector only finds the literal text it searches for."
 
 CHALLENGE: tuple[ConnectorError, ...] = (
-    memory_row(3200, "ErrorGetAADValuesOutOfMemoryConcatPath", Layer.CHALLENGE, "building the URL of its first request"),
+    out_of_memory_row(3200, "ErrorGetAADValuesOutOfMemoryConcatPath", Layer.CHALLENGE, "building the URL of its first request"),
     _malformed(
         3201,
         "ErrorGetAADDomainUrlStartPosition",
@@ -49,8 +49,8 @@ CHALLENGE: tuple[ConnectorError, ...] = (
         "ErrorGetAADDomainUrlMalformatted",
         "The sign-in URL in the header of the vault's 401 lacks its host or tenant.",
     ),
-    memory_row(3204, "ErrorGetAADDomainUrlOutOfMemoryAlloc", Layer.CHALLENGE, "storing the name of the sign-in host"),
-    memory_row(3205, "ErrorGetAADTenantIdOutOfMemoryAlloc", Layer.CHALLENGE, "storing the tenant id"),
+    out_of_memory_row(3204, "ErrorGetAADDomainUrlOutOfMemoryAlloc", Layer.CHALLENGE, "storing the name of the sign-in host"),
+    out_of_memory_row(3205, "ErrorGetAADTenantIdOutOfMemoryAlloc", Layer.CHALLENGE, "storing the tenant id"),
     _malformed(
         3206,
         "ErrorGetAKVResourceUrlStartPosition",
@@ -63,5 +63,5 @@ CHALLENGE: tuple[ConnectorError, ...] = (
         "The header of the vault's 401 has no closing quote after the resource.",
         "A proxy or gateway cut the header because of its length.",
     ),
-    memory_row(3208, "ErrorGetAKVResourceUrlOutOfMemoryAlloc", Layer.CHALLENGE, "storing the resource for the token request"),
+    out_of_memory_row(3208, "ErrorGetAKVResourceUrlOutOfMemoryAlloc", Layer.CHALLENGE, "storing the resource for the token request"),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
-from exporter.core.codes.shared import DO_NOT_RESTART, WITHOUT_THE_KEY, memory_row
+from exporter.core.codes.shared import DO_NOT_RESTART, WITHOUT_THE_KEY, out_of_memory_row
 
 NAME_AND_RETRY: tuple[ConnectorError, ...] = (
     ConnectorError(
@@ -32,5 +32,5 @@ NAME_AND_RETRY: tuple[ConnectorError, ...] = (
             DO_NOT_RESTART,
         ),
     ),
-    memory_row(4000, "ErrorCreateKeyVaultRetryManagerOutOfMemory", Layer.RETRY, "setting up its retry logic"),
+    out_of_memory_row(4000, "ErrorCreateKeyVaultRetryManagerOutOfMemory", Layer.RETRY, "setting up its retry logic"),
 )

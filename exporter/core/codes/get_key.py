@@ -11,7 +11,7 @@ from exporter.core.codes.shared import (
     SERVICE_DEFECT,
     SUPPORT,
     WITHOUT_THE_KEY,
-    memory_row,
+    out_of_memory_row,
 )
 
 _SHOW_KEY = "Show the key as the vault stores it: `az keyvault key show --vault-name VAULT --name KEY`."
@@ -47,11 +47,11 @@ def _incomplete(code: int, symbol: str, summary: str, *causes: str) -> Connector
 
 
 GET_KEY: tuple[ConnectorError, ...] = (
-    memory_row(
+    out_of_memory_row(
         3400, "ErrorGetKeyByNameOutOfMemoryConvertResponseString", Layer.GET_KEY, "converting the description of a key to text"
     ),
-    memory_row(3401, "ErrorGetKeyByNameOutOfMemoryConcatPath", Layer.GET_KEY, "building the URL of a key"),
-    memory_row(3402, "ErrorGetKeyByNameOutOfMemoryConcatHeader", Layer.GET_KEY, "building the header of a request for a key"),
+    out_of_memory_row(3401, "ErrorGetKeyByNameOutOfMemoryConcatPath", Layer.GET_KEY, "building the URL of a key"),
+    out_of_memory_row(3402, "ErrorGetKeyByNameOutOfMemoryConcatHeader", Layer.GET_KEY, "building the header of a request for a key"),
     _no_answer(
         3403,
         "ErrorGetKeyByNameNoResponse",

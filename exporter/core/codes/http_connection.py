@@ -15,7 +15,7 @@ from exporter.core.codes.shared import (
     WHILE_IT_LASTS,
     WITHOUT_THE_KEY,
     both_generations,
-    memory_row,
+    out_of_memory_row,
 )
 
 
@@ -49,7 +49,7 @@ def _local(code: int, current: int, symbol: str, call: str, summary: str, *more_
 HTTP_CONNECTION: tuple[ConnectorError, ...] = (
     *both_generations(
         3100,
-        memory_row(3002, "ErrorHttpCreateHttpClientOutOfMemory", Layer.HTTP, "setting up its HTTP client"),
+        out_of_memory_row(3002, "ErrorHttpCreateHttpClientOutOfMemory", Layer.HTTP, "setting up its HTTP client"),
     ),
     *_local(
         3003,
@@ -149,11 +149,11 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
     ),
     *both_generations(
         3115,
-        memory_row(3015, "ErrorHttpQueryHeaderOutOfMemoryCopyHeader", Layer.HTTP, "copying a response header"),
+        out_of_memory_row(3015, "ErrorHttpQueryHeaderOutOfMemoryCopyHeader", Layer.HTTP, "copying a response header"),
     ),
     *both_generations(
         3116,
-        memory_row(3016, "ErrorHttpQueryHeaderOutOfMemoryReallocBuffer", Layer.HTTP, "allocating space for a long header"),
+        out_of_memory_row(3016, "ErrorHttpQueryHeaderOutOfMemoryReallocBuffer", Layer.HTTP, "allocating space for a long header"),
     ),
     *both_generations(
         3117,
@@ -210,7 +210,7 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
             ),
         ),
     ),
-    memory_row(3120, "ErrorHttpGetResponseOutOfMemoryCreateTempBuffer", Layer.HTTP, "reserving a buffer for a response"),
-    memory_row(3121, "ErrorHttpGetResponseOutOfMemoryGetResultString", Layer.HTTP, "converting a response to text"),
-    memory_row(3122, "ErrorHttpGetResponseOutOfMemoryAppendResponse", Layer.HTTP, "joining the parts of a response"),
+    out_of_memory_row(3120, "ErrorHttpGetResponseOutOfMemoryCreateTempBuffer", Layer.HTTP, "reserving a buffer for a response"),
+    out_of_memory_row(3121, "ErrorHttpGetResponseOutOfMemoryGetResultString", Layer.HTTP, "converting a response to text"),
+    out_of_memory_row(3122, "ErrorHttpGetResponseOutOfMemoryAppendResponse", Layer.HTTP, "joining the parts of a response"),
 )

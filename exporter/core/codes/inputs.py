@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exporter.core.codes.action_texts import ALTER, CRED_AND_STRING
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
-from exporter.core.codes.shared import EVENT_LOG, IF_IN_USE, RESTART_LATER, SET_ONLINE, WITHOUT_THE_KEY, memory_row
+from exporter.core.codes.shared import EVENT_LOG, IF_IN_USE, RESTART_LATER, SET_ONLINE, WITHOUT_THE_KEY, out_of_memory_row
 from exporter.core.connector_registry import ADD_CHECKPOINT, GRANT_RIGHT, REGISTRY_KEY
 
 _LOCAL = "Thumbprints and registry are on the SQL Server host. No request can read them."
@@ -51,7 +51,7 @@ INPUTS: tuple[ConnectorError, ...] = (
             "If the exporter reports it, correct the file that `secret_file` of the credential names.",
         ),
     ),
-    memory_row(2051, "scp_err_OutOfMemory", Layer.INPUT, "requesting working memory from the engine"),
+    out_of_memory_row(2051, "scp_err_OutOfMemory", Layer.INPUT, "requesting working memory from the engine"),
     ConnectorError(
         code=2052,
         symbol="scp_err_ConvertKeyNameToThumbprint",

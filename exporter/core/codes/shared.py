@@ -56,8 +56,8 @@ def both_generations(current: int, row: ConnectorError) -> tuple[ConnectorError,
     )
 
 
-def memory_row(code: int, symbol: str, layer: Layer, doing: str) -> ConnectorError:
-    """Build a row about memory; `doing` completes "while the connector was ..."."""
+def out_of_memory_row(code: int, symbol: str, layer: Layer, doing: str) -> ConnectorError:
+    """Build a row about a lack of memory; `doing` completes "while the connector was ..."."""
     return ConnectorError(
         code=code,
         symbol=symbol,

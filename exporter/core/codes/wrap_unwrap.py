@@ -13,7 +13,7 @@ from exporter.core.codes.shared import (
     SUPPORT,
     WITHOUT_THE_KEY,
     WITHOUT_WRAP,
-    memory_row,
+    out_of_memory_row,
 )
 
 _STAKES = {
@@ -63,11 +63,11 @@ def _inside(layer: Layer, first: int, symbol: str, *, request: str, given: str) 
     """Build the codes of one operation inside SQL Server; `request` is its name with an article, `given` the key that is sent."""
     encoded = f"an encoded {request.rsplit(maxsplit=1)[-1]}"
     return (
-        memory_row(first, f"{symbol}OutOfMemoryConvertResponseString", layer, f"converting {request} response to text"),
-        memory_row(first + 1, f"{symbol}OutOfMemoryConcatPath", layer, f"building the URL of {request} request"),
-        memory_row(first + 2, f"{symbol}OutOfMemoryConcatHeader", layer, f"building the header of {request} request"),
-        memory_row(first + 3, f"{symbol}OutOfMemoryConcatBody", layer, f"building the body of {request} request"),
-        memory_row(first + 4, f"{symbol}OutOfMemoryConvertEncodedBody", layer, f"converting {encoded} request"),
+        out_of_memory_row(first, f"{symbol}OutOfMemoryConvertResponseString", layer, f"converting {request} response to text"),
+        out_of_memory_row(first + 1, f"{symbol}OutOfMemoryConcatPath", layer, f"building the URL of {request} request"),
+        out_of_memory_row(first + 2, f"{symbol}OutOfMemoryConcatHeader", layer, f"building the header of {request} request"),
+        out_of_memory_row(first + 3, f"{symbol}OutOfMemoryConcatBody", layer, f"building the body of {request} request"),
+        out_of_memory_row(first + 4, f"{symbol}OutOfMemoryConvertEncodedBody", layer, f"converting {encoded} request"),
         _not_encoded(first + 5, f"{symbol}Base64EncodeKey", layer, given),
     )
 

@@ -6,8 +6,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from exporter.config.loader.build_targets import RawTarget, retained_vault
-from exporter.config.loader.includes import read_with_includes
+from exporter.config.loader import RawTarget, read_with_includes, retained_vault
 from exporter.config.yaml import ProblemList
 from exporter.core.key_reference import KeyReference
 from exporter.inventory.azure.plan import Coverage

@@ -22,7 +22,7 @@ from exporter.presentation.calendar import calendar
 from exporter.presentation.cause_payload import cause_payload
 from exporter.presentation.expiries import all_endings, credential_ending
 from exporter.presentation.support_bundle import archive, collect_bundle
-from exporter.runtime.slices import yield_slices
+from exporter.runtime.slices import yield_with_pauses
 from exporter.state.cause_groups import MOST_CAUSES, cause_groups, linked
 from exporter.state.records import TargetRecord, readiness_at
 from exporter.web.handlers.discovery import groups, shard_group
@@ -82,7 +82,7 @@ class ApiHandlers:
         )
         endings = await all_endings(service.config, service.record_of, service.credential_expiries)
         expiring = [
-            json.dumps(payloads.ending_payload(each, now=now)) async for each in yield_slices(endings, _TARGETS_PER_SLICE)
+            json.dumps(payloads.ending_payload(each, now=now)) async for each in yield_with_pauses(endings, _TARGETS_PER_SLICE)
         ]
         modules, every = service.config.modules, service.config.targets.values()
         causes = await cause_groups(linked(each, modules[each.module], service.record_of(each.name), now) for each in every)

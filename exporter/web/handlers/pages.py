@@ -12,7 +12,7 @@ from aiohttp import web
 from exporter.config import effective_pieces
 from exporter.core.codes.explain import LONGEST, explain
 from exporter.presentation.expiries import all_endings
-from exporter.runtime.slices import yield_slices
+from exporter.runtime.slices import yield_with_pauses
 from exporter.state.history import ProbeContext
 from exporter.web.interfaces import ExporterService
 from exporter.web.options import WebOptions
@@ -50,7 +50,7 @@ class PageHandlers:
     async def changes(self, request: web.Request) -> web.StreamResponse:
         service = self._service
         found: list[TargetChange] = []
-        async for target in yield_slices(service.config.targets.values(), _TARGETS_PER_SLICE):
+        async for target in yield_with_pauses(service.config.targets.values(), _TARGETS_PER_SLICE):
             record = service.record_of(target.name)
             found += [] if record is None else [TargetChange(each, target) for each in record.changes]
             if len(found) > _MOST_CHANGES:

@@ -98,11 +98,11 @@ class WebServer:
     Stopping takes at most two seconds.
     """
 
-    def __init__(self, app: web.Application, addresses: list[ListenAddress], *, places: ConnectionLimiter | None = None) -> None:
+    def __init__(self, app: web.Application, addresses: list[ListenAddress], *, limiter: ConnectionLimiter | None = None) -> None:
         self._addresses = addresses
         self._tls = app.get(LISTENER_TLS)
-        self._places = places
-        self._taken = ConnectionLimiter()
+        self._given_limiter = limiter
+        self._limiter = ConnectionLimiter()
         self._sockets: list[socket.socket] = []
         self._accepting: list[asyncio.Task[None]] = []
         self._arriving: set[asyncio.Task[None]] = set()
@@ -134,7 +134,7 @@ class WebServer:
             self._close()
             raise
         # Read here, because the start of the process raises the limit on open files.
-        self._taken = ConnectionLimiter(most=_most_clients()) if self._places is None else self._places
+        self._limiter = ConnectionLimiter(most=_most_clients()) if self._given_limiter is None else self._given_limiter
         self._accepting = [asyncio.create_task(self._accept(bound), name="accept") for bound in self._sockets]
         self.listening = tuple(
             ListenAddress(address.host, bound.getsockname()[1])
@@ -147,7 +147,7 @@ class WebServer:
         await asyncio.gather(*self._accepting, *self._arriving, return_exceptions=True)
         self._close()
         await self._runner.cleanup()
-        for connection in self._taken.all():  # clients that do not read the end of a response
+        for connection in self._limiter.all():  # clients that do not read the end of a response
             connection.cut()
         await asyncio.sleep(0)
         self.listening = ()
@@ -173,18 +173,18 @@ class WebServer:
     def _take_in(self, client: socket.socket, address: str) -> None:
         server = self._runner.server
         assert server is not None  # noqa: S101 - set before the first accept
-        places = self._taken
+        limiter = self._limiter
         connection = Connection(
             lambda: HttpProtocol(server),
             address=address,
             vet=self._vet(address),
-            on_end=places.give_back,
-            may_begin=places.may_begin,
-            known=places.known,
+            on_end=limiter.give_back,
+            may_begin=limiter.may_begin,
+            known=limiter.known,
         )
         with contextlib.suppress(OSError):
             client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNREAD_BYTES)
-        if not places.take(connection):
+        if not limiter.take(connection):
             self._send_away(client)
             return
         task = connection.pending = asyncio.create_task(self._connect(client, connection), name="connect")
@@ -214,7 +214,7 @@ class WebServer:
         try:
             await loop.connect_accepted_socket(lambda: connection, client, ssl=context, **timeouts)
         except BaseException as error:
-            self._taken.give_back(connection)
+            self._limiter.give_back(connection)
             client.close()
             # The error's traceback is a reference cycle that holds the TLS buffers.
             traceback.clear_frames(error.__traceback__)

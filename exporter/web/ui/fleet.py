@@ -9,7 +9,7 @@ from enum import IntEnum
 from operator import itemgetter
 from typing import Any
 
-from exporter.runtime.slices import yield_slices
+from exporter.runtime.slices import yield_with_pauses
 from exporter.state.cause_groups import TARGETS_PER_SLICE, CauseGroup, cause_groups, linked
 from exporter.web.ui.causes import ids_by_target
 from exporter.web.ui.view_models import TargetView, Urgency
@@ -70,7 +70,7 @@ async def fleet(
     labels, names = set[str](), set[str]()
     targets, servers = Counter[HeadlineState](), dict[str, HeadlineState]()
     every = dict[str, TargetView]()
-    async for each in yield_slices(views, TARGETS_PER_SLICE):
+    async for each in yield_with_pauses(views, TARGETS_PER_SLICE):
         every[each.target.name] = each
         counts[each.urgency] += 1
         codes.update([each.failure.code] if each.failure is not None and each.failure.code is not None else ())
@@ -83,7 +83,7 @@ async def fleet(
     behind = ids_by_target(causes) if cause else {}
     chosen = [
         (order(each), each)
-        async for each in yield_slices(every.values(), TARGETS_PER_SLICE)
+        async for each in yield_with_pauses(every.values(), TARGETS_PER_SLICE)
         if matches(each) and (not cause or behind.get(each.target.name) == cause)
     ]
     chosen.sort(key=itemgetter(0))

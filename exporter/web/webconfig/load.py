@@ -63,7 +63,7 @@ class _WebConfigReader:
 
     def run(self, path: Path) -> tuple[WebConfig | None, ssl.SSLContext | None]:
         root = self._root(path)
-        top = None if root is None else read_section(root, self.location.position(root.line, root.column), TOP)
+        top = None if root is None else read_section(root, self.location.with_position(root.line, root.column), TOP)
         if top is None:
             return None, None
         tls = self._tls(top.get("tls_server_config"))
@@ -83,7 +83,7 @@ class _WebConfigReader:
         try:
             return None if data is None else read_document(data)
         except DocumentError as error:
-            self.location.position(error.line, error.column).error(error.message)
+            self.location.with_position(error.line, error.column).error(error.message)
             return None
 
     def _read(self, path: Path, location: Location, named: str) -> bytes | None:

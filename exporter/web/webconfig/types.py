@@ -96,7 +96,7 @@ def _users(node: Node, location: Location) -> dict[str, str] | None:
     found: dict[str, str] = {}
     for key, value, at in unique_keys(node, location):
         if not key.text or ":" in key.text or not key.text.isprintable():
-            at.position(key.line, key.column).error("expected a user name without a colon")
+            at.with_position(key.line, key.column).error("expected a user name without a colon")
         elif (hashed := HASH.read(value, at)) is not None:
             found[key.text] = hashed
     return found

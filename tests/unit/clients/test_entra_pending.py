@@ -32,7 +32,7 @@ async def get_token():
     caches = []
 
     async def get(network, patience, credential=CREDENTIAL):
-        cache = TokenCache(Secrets(), window=lambda *_: ReuseWindow(60.0, 5.0))
+        cache = TokenCache(Secrets(), reuse_policy=lambda *_: ReuseWindow(60.0, 5.0))
         caches.append(cache)
         started = asyncio.get_running_loop().time()
         return await cache.token(credential, network, CHALLENGE, started=started, deadline=started + patience)

@@ -88,7 +88,7 @@ def secrets():
 @pytest.fixture
 async def cache(entra, secrets):
     cache = TokenCache(
-        secrets, fetch=entra, window=lambda _credential, _module: ReuseWindow(60.0, 10.0), clock=lambda: WALL + now()
+        secrets, fetch=entra, reuse_policy=lambda _credential, _module: ReuseWindow(60.0, 10.0), clock=lambda: WALL + now()
     )
     yield cache
     await cache.aclose()
@@ -214,7 +214,7 @@ async def test_timeout_facts_show_the_progress_of_the_request(entra, secrets):
         calls.append((network.module, authority))
         return Facts(fault=Fault.DNS_TIMEOUT)
 
-    cache = TokenCache(secrets, fetch=entra, window=lambda *_: ReuseWindow(60.0, 10.0), pending_facts=pending_facts)
+    cache = TokenCache(secrets, fetch=entra, reuse_policy=lambda *_: ReuseWindow(60.0, 10.0), pending_facts=pending_facts)
     entra.takes = 5.0
     assert (await token_for(cache, patience=1.0)).facts.fault is Fault.DNS_TIMEOUT
     assert calls == [(MODULE, CHALLENGE.authority)]

@@ -102,9 +102,9 @@ class Endless(Service):
 
 
 @asynccontextmanager
-async def served(service, *, places=None, **flags):
+async def served(service, *, limiter=None, **flags):
     app = create_app(service, web_options(**flags))
-    async with WebServer(app, [ListenAddress("127.0.0.1", 0)], places=places) as server:
+    async with WebServer(app, [ListenAddress("127.0.0.1", 0)], limiter=limiter) as server:
         yield server
 
 
@@ -133,17 +133,17 @@ async def request(server, path, address):
 
 
 async def test_response_is_rendered_only_as_far_as_its_client_reads():
-    service, places = Endless(), ConnectionLimiter()
-    async with served(service, places=places) as server, stalled_clients(server, b"/metrics"):
-        await until(lambda: any(each.stalled_seconds > 0 for each in places.all()))
+    service, limiter = Endless(), ConnectionLimiter()
+    async with served(service, limiter=limiter) as server, stalled_clients(server, b"/metrics"):
+        await until(lambda: any(each.stalled_seconds > 0 for each in limiter.all()))
         assert service.sent <= 1024 * 1024
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/", "/targets", "/api/v1/targets", "/sd/targets", "/sd/shards", "/config"])
 async def test_response_beyond_the_limit_is_503_with_a_sentence(path):
-    service, places = Endless(), ConnectionLimiter()
-    async with served(service, places=places, max_requests=1) as server, stalled_clients(server, b"/metrics"):
-        await until(lambda: any(each.stalled_seconds > 0 for each in places.all()))
+    service, limiter = Endless(), ConnectionLimiter()
+    async with served(service, limiter=limiter, max_requests=1) as server, stalled_clients(server, b"/metrics"):
+        await until(lambda: any(each.stalled_seconds > 0 for each in limiter.all()))
         status, headers, text = await request(server, path, "127.0.0.4")
         assert (status, headers["Retry-After"], headers["Connection"]) == (503, "1", "close")
         assert text == "1 responses are unfinished, the limit of --web.max-requests. Try again later.\n"
@@ -152,33 +152,33 @@ async def test_response_beyond_the_limit_is_503_with_a_sentence(path):
 
 
 async def test_flood_of_strangers_leaves_a_place_to_the_scraper():
-    service, places = Service(), ConnectionLimiter(most=8)
+    service, limiter = Service(), ConnectionLimiter(most=8)
     service.go.clear()
-    async with served(service, places=places) as server, AsyncExitStack() as flood:
+    async with served(service, limiter=limiter) as server, AsyncExitStack() as flood:
         assert (await request(server, "/metrics", "127.0.0.2"))[0] == 200
         for number in range(3, 7):
             await flood.enter_async_context(
                 stalled_clients(server, b"/probe?target=contoso-key0", address=f"127.0.0.{number}", count=2)
             )
-        await until(lambda: sum(each.busy for each in places.all()) == 8)
+        await until(lambda: sum(each.busy for each in limiter.all()) == 8)
         assert (await request(server, "/metrics", "127.0.0.8"))[0] == 503
         assert (await request(server, "/metrics", "127.0.0.2"))[0] == 200
         service.go.set()
 
 
 async def test_another_address_replaces_a_stalled_client():
-    service, places = Endless(), ConnectionLimiter()
-    async with served(service, places=places, max_requests=2) as server, stalled_clients(server, b"/metrics", count=2):
-        await until(lambda: sum(each.stalled_seconds > 0 for each in places.all()) == 2)
+    service, limiter = Endless(), ConnectionLimiter()
+    async with served(service, limiter=limiter, max_requests=2) as server, stalled_clients(server, b"/metrics", count=2):
+        await until(lambda: sum(each.stalled_seconds > 0 for each in limiter.all()) == 2)
         assert (await request(server, "/api/v1/targets", "127.0.0.4"))[0] == 200
 
 
 @pytest.mark.parametrize(("limits", "count"), [({"most_busy_of_one": 3}, 3), ({"most": 4}, 2)], ids=["of one", "half of all"])
 async def test_busy_address_gets_503_and_another_address_200(limits, count):
-    service, places = Service(), ConnectionLimiter(**limits)
+    service, limiter = Service(), ConnectionLimiter(**limits)
     service.go.clear()
-    async with served(service, places=places) as server, stalled_clients(server, b"/probe?target=contoso-key0", count=count):
-        await until(lambda: sum(each.busy for each in places.all()) == count)
+    async with served(service, limiter=limiter) as server, stalled_clients(server, b"/probe?target=contoso-key0", count=count):
+        await until(lambda: sum(each.busy for each in limiter.all()) == count)
         status, headers, text = await request(server, "/-/healthy", "127.0.0.3")
         assert (status, headers["Retry-After"]) == (503, "1")
         assert text == "Too many requests from this address are in progress. Try again later.\n"
@@ -187,9 +187,9 @@ async def test_busy_address_gets_503_and_another_address_200(limits, count):
 
 
 async def test_unread_response_keeps_its_connection_busy():
-    service, places = Service(), ConnectionLimiter()
+    service, limiter = Service(), ConnectionLimiter()
     text = b"x" * 2_000_000
     service.recorder.render_probe = lambda *_, **__: text
-    async with served(service, places=places) as server, stalled_clients(server, b"/probe?target=contoso-key0"):
-        await until(lambda: any(each.stalled_seconds > 0 for each in places.all()))
-        assert [each.busy for each in places.all()] == [True]
+    async with served(service, limiter=limiter) as server, stalled_clients(server, b"/probe?target=contoso-key0"):
+        await until(lambda: any(each.stalled_seconds > 0 for each in limiter.all()))
+        assert [each.busy for each in limiter.all()] == [True]
