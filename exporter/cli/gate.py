@@ -14,9 +14,10 @@ from pathlib import Path
 
 from exporter.cli.http_flags import add_http_flags, read_password, time_limit
 from exporter.cli.parser import add_flag
-from exporter.clients.exporter_api import AccessError, ApiAccess, check_password, fetch_state, parse_url
+from exporter.clients.exporter_api import AccessError, ApiAccess, check_password, parse_url
 from exporter.config.settings import SecretUnreadableError
 from exporter.core import durations
+from exporter.inventory.exporter_state import fetch_state
 from exporter.inventory.folder import FACTS
 from exporter.inventory.known_instances import read_inventory
 from exporter.tde.gate.assess import assess

@@ -1,6 +1,6 @@
-"""Read the list of targets from the API of a running exporter, within limits.
+"""Fetch the list of targets from the API of a running exporter, within limits.
 
-Every failure is a reason. The password is sent only to the exporter of the URL: redirects are not followed.
+A failure of the exchange is a value. The password is sent only to the exporter of the URL: redirects are not followed.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import base64
 import re
 import ssl
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,14 +18,27 @@ import aiohttp
 
 from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.runtime.os_errors import number_of, text_of
-from exporter.tde.gate.conditions import Condition, GateReason, reason
-from exporter.tde.gate.model import ExporterState
-from exporter.tde.gate.response import read_state
 
 LARGEST_RESPONSE = 64 * 1024 * 1024  # bytes; 5,000 targets have about 5 MB
 REFUSALS = (401, 403, 421)
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}  # no compressed response can grow beyond the limit
+
+
+class FetchProblem(Enum):
+    """What is wrong with an exchange."""
+
+    UNREACHABLE = auto()  # no whole response
+    REFUSED = auto()
+    FOREIGN = auto()  # a response that no exporter gives
+
+
+@dataclass(frozen=True, slots=True)
+class FetchFailure:
+    """Why there is no list of targets."""
+
+    problem: FetchProblem
+    cause: str
 
 
 class AccessError(Exception):
@@ -72,9 +86,8 @@ def parse_url(text: str, port: int = 10377, flags: str = "--web.user and --web.p
     return f"{url.scheme}://{url.netloc}{url.path.rstrip('/')}/"
 
 
-async def fetch_state(access: ApiAccess) -> ExporterState | GateReason:
-    """Return the targets of the exporter, or why they are not known. Raises AccessError."""
-    shown = access.url.rstrip("/")
+async def fetch_targets(access: ApiAccess) -> bytes | FetchFailure:
+    """Return the body of the response. Raises AccessError."""
     tls = trust(access.ca_file, "--web.ca.file")
     timeout = aiohttp.ClientTimeout(total=access.timeout)
     try:
@@ -83,17 +96,15 @@ async def fetch_state(access: ApiAccess) -> ExporterState | GateReason:
             session.get(f"{access.url}api/v1/targets", allow_redirects=False, ssl=tls) as response,
         ):
             if response.status in REFUSALS:
-                return reason(Condition.EXPORTER_REFUSES, url=shown, status=str(response.status))
+                return FetchFailure(FetchProblem.REFUSED, f"HTTP status {response.status}")
             if response.status != 200:
-                return reason(Condition.EXPORTER_FOREIGN, url=shown, cause=f"it has HTTP status {response.status}")
+                return FetchFailure(FetchProblem.FOREIGN, f"it has HTTP status {response.status}")
             data = await body_within(response, LARGEST_RESPONSE)
     except TimeoutError:
-        return reason(Condition.EXPORTER_UNREACHABLE, url=shown, cause=f"no whole response within {access.timeout:g} s")
+        return FetchFailure(FetchProblem.UNREACHABLE, f"no whole response within {access.timeout:g} s")
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        return reason(Condition.EXPORTER_UNREACHABLE, url=shown, cause=cause_text(error, "--web.ca.file"))
-    if data is None:
-        return reason(Condition.EXPORTER_FOREIGN, url=shown, cause=f"it is larger than {LARGEST_RESPONSE // 1024**2} MiB")
-    return read_state(data, shown)
+        return FetchFailure(FetchProblem.UNREACHABLE, cause_text(error, "--web.ca.file"))
+    return FetchFailure(FetchProblem.FOREIGN, f"it is larger than {LARGEST_RESPONSE // 1024**2} MiB") if data is None else data
 
 
 def _headers(access: ApiAccess) -> dict[str, str]:

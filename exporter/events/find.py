@@ -76,5 +76,6 @@ def _connector_text_codes(event: LoggedEvent) -> Iterator[ConnectorError]:
 def _is_near_word(text: str, match: re.Match[str]) -> bool:
     start, end = match.span()
     return any(
-        _KNOWN_WORD.search(part) for part in (text[max(0, start - _CHARACTERS_BEFORE) : start], text[end : end + _CHARACTERS_AFTER])
+        _KNOWN_WORD.search(part)
+        for part in (text[max(0, start - _CHARACTERS_BEFORE) : start], text[end : end + _CHARACTERS_AFTER])
     )

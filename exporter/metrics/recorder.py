@@ -120,7 +120,9 @@ class Recorder(Instruments):
             endpoints = gauges.endpoint_samples(report)
         ended = report.started_at + report.duration
         ratios = self._budgets.add(block.target.vault, report.started_at, report.steps, report.key, now=ended)
-        self._show(block.owner_values(values), *self._endpoints(report.target, endpoints), *_budgets_shown(ratios), counters=block)
+        self._show(
+            block.owner_values(values), *self._endpoints(report.target, endpoints), *_budgets_shown(ratios), counters=block
+        )
 
     def auxiliary_recorded(self, name: str, record: TargetRecord) -> None:
         """Render the auxiliary probes of a record; ignored for a forgotten target."""

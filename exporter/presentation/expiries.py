@@ -132,7 +132,9 @@ async def all_endings(
                 found[key] = ending
             users.setdefault(key, []).append(target.name)
     wanted = ((key, ending) for key, ending in found.items() if soon_at is None or ending.is_soon(soon_at))
-    listed = [replace(ending, targets=tuple(users.get(key, ()))) async for key, ending in yield_with_pauses(wanted, _ROWS_PER_SLICE)]
+    listed = [
+        replace(ending, targets=tuple(users.get(key, ()))) async for key, ending in yield_with_pauses(wanted, _ROWS_PER_SLICE)
+    ]
     return sorted(listed, key=lambda ending: (ending.at, ending.kind, ending.name))
 
 

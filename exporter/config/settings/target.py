@@ -86,7 +86,9 @@ class Target:
     maintenance: tuple[MaintenanceWindow, ...] = setting(
         types.list_of(WINDOW), "Windows of planned work for this target, in addition to those of `global.maintenance`.", ()
     )
-    module: str = field(metadata=row(types.MODULE_NAME, "Module with the settings of this target's probes.", default=DEFAULT_MODULE))
+    module: str = field(
+        metadata=row(types.MODULE_NAME, "Module with the settings of this target's probes.", default=DEFAULT_MODULE)
+    )
     # Modules other than `module` that a request of /probe may name.
     modules: tuple[str, ...] = setting(
         types.list_of(types.MODULE_NAME), "Other modules that a request may name as `/probe?module=`.", ()

@@ -63,5 +63,7 @@ CHALLENGE: tuple[ConnectorError, ...] = (
         "The header of the vault's 401 has no closing quote after the resource.",
         "A proxy or gateway cut the header because of its length.",
     ),
-    out_of_memory_row(3208, "ErrorGetAKVResourceUrlOutOfMemoryAlloc", Layer.CHALLENGE, "storing the resource for the token request"),
+    out_of_memory_row(
+        3208, "ErrorGetAKVResourceUrlOutOfMemoryAlloc", Layer.CHALLENGE, "storing the resource for the token request"
+    ),
 )

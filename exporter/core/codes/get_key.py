@@ -51,7 +51,9 @@ GET_KEY: tuple[ConnectorError, ...] = (
         3400, "ErrorGetKeyByNameOutOfMemoryConvertResponseString", Layer.GET_KEY, "converting the description of a key to text"
     ),
     out_of_memory_row(3401, "ErrorGetKeyByNameOutOfMemoryConcatPath", Layer.GET_KEY, "building the URL of a key"),
-    out_of_memory_row(3402, "ErrorGetKeyByNameOutOfMemoryConcatHeader", Layer.GET_KEY, "building the header of a request for a key"),
+    out_of_memory_row(
+        3402, "ErrorGetKeyByNameOutOfMemoryConcatHeader", Layer.GET_KEY, "building the header of a request for a key"
+    ),
     _no_answer(
         3403,
         "ErrorGetKeyByNameNoResponse",

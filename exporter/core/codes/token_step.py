@@ -38,7 +38,9 @@ def _unreadable(code: int, symbol: str, summary: str, *causes: str) -> Connector
 TOKEN_STEP: tuple[ConnectorError, ...] = (
     out_of_memory_row(3300, "ErrorGetTokenOutOfMemoryConcatPath", Layer.TOKEN, "building the URL of the sign-in request"),
     out_of_memory_row(3301, "ErrorGetTokenOutOfMemoryConcatBody", Layer.TOKEN, "building the body of the sign-in request"),
-    out_of_memory_row(3302, "ErrorGetTokenOutOfMemoryConvertResponseString", Layer.TOKEN, "converting Entra ID's response to text"),
+    out_of_memory_row(
+        3302, "ErrorGetTokenOutOfMemoryConvertResponseString", Layer.TOKEN, "converting Entra ID's response to text"
+    ),
     ConnectorError(
         code=3303,
         symbol="ErrorGetTokenBadCredentials",

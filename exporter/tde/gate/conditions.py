@@ -183,7 +183,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
     ),
     Condition.EXPORTER_REFUSES: ConditionText(
         False,
-        "the exporter at {url} refuses the request with HTTP status {status}",
+        "the exporter at {url} refuses the request with {cause}",
         "Check --web.user and --web.password.file. Without users, the exporter serves JSON only on loopback, or with --web.enable-pages",
     ),
     Condition.EXPORTER_FOREIGN: ConditionText(

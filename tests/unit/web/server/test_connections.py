@@ -47,9 +47,9 @@ async def served(monkeypatch):
         async def start(**limits):
             app = web.Application(middlewares=[keep])
             app.add_routes([web.get("/", hello), web.get("/slow", slow), web.get("/large", large)])
-            places = ConnectionLimiter(**limits)
-            server = await stack.enter_async_context(WebServer(app, [ListenAddress("127.0.0.1", 0)], places=places))
-            return server.listening[0].port, places, go
+            limiter = ConnectionLimiter(**limits)
+            server = await stack.enter_async_context(WebServer(app, [ListenAddress("127.0.0.1", 0)], limiter=limiter))
+            return server.listening[0].port, limiter, go
 
         yield start
         go.set()
@@ -78,10 +78,10 @@ async def rest(reader):
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n"])
 async def test_client_without_a_whole_request_is_disconnected(served, sent):
-    port, places, _ = await served()
+    port, limiter, _ = await served()
     async with client(port, sent) as (reader, _):
         assert await rest(reader) in (b"", b"(cut)")
-        await until(lambda: len(places) == 0)
+        await until(lambda: len(limiter) == 0)
 
 
 async def test_header_sent_byte_by_byte_gets_no_extra_time(served):
@@ -108,11 +108,11 @@ async def test_time_limit_is_longer_between_requests_than_within_one(served, mon
 
 
 async def test_idle_connection_is_closed(served):
-    port, places, _ = await served()
+    port, limiter, _ = await served()
     async with client(port, GET) as (reader, _):
         assert await reader.readuntil(b"hello")
         assert await rest(reader) in (b"", b"(cut)")
-        await until(lambda: len(places) == 0)
+        await until(lambda: len(limiter) == 0)
 
 
 async def test_request_in_progress_is_not_disconnected(served):
@@ -124,12 +124,12 @@ async def test_request_in_progress_is_not_disconnected(served):
 
 
 async def test_client_that_reads_nothing_is_disconnected(served):
-    port, places, _ = await served()
+    port, limiter, _ = await served()
     async with client(port) as (_, writer):
         writer.transport.pause_reading()
         writer.write(GET.replace(b"/ ", b"/large ", 1))
-        await until(lambda: any(connection.served for connection in places.all()))
-        await until(lambda: len(places) == 0)
+        await until(lambda: any(connection.served for connection in limiter.all()))
+        await until(lambda: len(limiter) == 0)
 
 
 async def test_too_large_request_is_refused(served):
@@ -140,9 +140,9 @@ async def test_too_large_request_is_refused(served):
 
 
 async def test_too_many_bytes_during_a_request_close_the_connection(served):
-    port, places, _ = await served()
+    port, limiter, _ = await served()
     async with client(port, GET.replace(b"/ ", b"/slow ", 1)) as (reader, writer):
-        await until(lambda: [connection.busy for connection in places.all()] == [True])
+        await until(lambda: [connection.busy for connection in limiter.all()] == [True])
         with contextlib.suppress(ConnectionError):
             for _ in range(3):
                 writer.write(b"x" * MOST_BYTES)
@@ -152,13 +152,13 @@ async def test_too_many_bytes_during_a_request_close_the_connection(served):
 
 async def test_idle_connection_is_closed_for_a_new_client(served, monkeypatch):
     monkeypatch.setattr(connections, "HEADER_SECONDS", 30.0)
-    port, places, _ = await served(most_waiting_of_one=8)
+    port, limiter, _ = await served(most_waiting_of_one=8)
     with contextlib.ExitStack() as held:
         silent = [held.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(8)]
-        await until(lambda: len(places) == 8)
+        await until(lambda: len(limiter) == 8)
         async with client(port, GET) as (reader, _):
             assert await reader.readuntil(b"hello")
-            assert len(places) == 8
+            assert len(limiter) == 8
         silent[0].setblocking(False)
         await until(lambda: ended(silent[0]))
         assert not ended(silent[7])
@@ -175,10 +175,10 @@ def ended(sock):
 
 
 async def test_new_client_gets_503_if_every_connection_is_busy(served):
-    port, places, go = await served(most=2)
+    port, limiter, go = await served(most=2)
     slow = GET.replace(b"/ ", b"/slow ", 1)
     async with client(port, slow) as (first, _), client(port, slow) as (second, _):
-        await until(lambda: [connection.busy for connection in places.all()] == [True, True])
+        await until(lambda: [connection.busy for connection in limiter.all()] == [True, True])
         async with client(port) as (reader, _):
             answer = await rest(reader)
         assert answer.startswith(b"HTTP/1.1 503 ")
@@ -196,96 +196,96 @@ async def a_connection(address, *, busy=False, served=False, since=0.0, known=No
 
 
 async def test_one_address_leaves_connections_to_others():
-    places = ConnectionLimiter(most_waiting_of_one=3)
+    limiter = ConnectionLimiter(most_waiting_of_one=3)
     for number in range(20):
-        assert places.take(await a_connection("greedy", since=number))
-    assert len(places) == 3
-    assert places.take(await a_connection("other"))
-    assert sorted(connection.since for connection in places.all() if connection.address == "greedy") == [17, 18, 19]
+        assert limiter.take(await a_connection("greedy", since=number))
+    assert len(limiter) == 3
+    assert limiter.take(await a_connection("other"))
+    assert sorted(connection.since for connection in limiter.all() if connection.address == "greedy") == [17, 18, 19]
 
 
 async def test_addresses_of_one_ipv6_network_share_their_limit():
-    places = ConnectionLimiter(most_waiting_of_one=3, most_busy_of_one=3)
+    limiter = ConnectionLimiter(most_waiting_of_one=3, most_busy_of_one=3)
     for number in range(20):
-        assert places.take(await a_connection(f"2001:db8::{number:x}"))
-    assert len(places) == 3
+        assert limiter.take(await a_connection(f"2001:db8::{number:x}"))
+    assert len(limiter) == 3
     busy = [await a_connection(f"2001:db8::{number:x}", busy=True) for number in range(4)]
     for one in busy:
-        assert places.take(one)
-    assert not places.may_begin(busy[-1])
+        assert limiter.take(one)
+    assert not limiter.may_begin(busy[-1])
 
 
 async def test_limit_of_waiting_clients_excludes_busy_ones():
-    places = ConnectionLimiter(most_waiting=4, most_waiting_of_one=2)
+    limiter = ConnectionLimiter(most_waiting=4, most_waiting_of_one=2)
     answered = [await a_connection("prometheus", busy=True) for _ in range(100)]
     for one in answered:
-        assert places.take(one)
+        assert limiter.take(one)
     for number in range(20):
-        assert places.take(await a_connection(str(number), since=number))
-    assert len(places) == 104
+        assert limiter.take(await a_connection(str(number), since=number))
+    assert len(limiter) == 104
     for one in answered:
         one.busy, one.served = False, True
-    assert places.take(await a_connection("prometheus", since=50.0))
-    assert len(places) <= 4
+    assert limiter.take(await a_connection("prometheus", since=50.0))
+    assert len(limiter) <= 4
 
 
 async def test_client_without_a_request_is_closed_first_and_busy_never():
-    places = ConnectionLimiter(most=3)
+    limiter = ConnectionLimiter(most=3)
     regular, talker, answered = (
         await a_connection("a", served=True),
         await a_connection("b", since=5.0),
         await a_connection("c", busy=True),
     )
     for one in (regular, talker, answered):
-        places.take(one)
-    assert places.take(newcomer := await a_connection("d", served=True, since=9.0))
-    assert set(places.all()) == {regular, answered, newcomer}
-    assert places.take(await a_connection("e", busy=True))
-    assert set(places.all()) >= {answered, newcomer}
-    places.give_back(answered)
-    places.give_back(answered)
-    assert len(places) == 2
+        limiter.take(one)
+    assert limiter.take(newcomer := await a_connection("d", served=True, since=9.0))
+    assert set(limiter.all()) == {regular, answered, newcomer}
+    assert limiter.take(await a_connection("e", busy=True))
+    assert set(limiter.all()) >= {answered, newcomer}
+    limiter.give_back(answered)
+    limiter.give_back(answered)
+    assert len(limiter) == 2
 
 
 async def test_authenticated_address_keeps_its_connection():
-    places = ConnectionLimiter(most_waiting=4)
+    limiter = ConnectionLimiter(most_waiting=4)
     prometheus = await a_connection("prometheus", served=True)
     prometheus.trusted = True
-    places.known.add("prometheus")
-    assert places.take(prometheus)
+    limiter.known.add("prometheus")
+    assert limiter.take(prometheus)
     for number in range(20):
-        assert places.take(await a_connection(str(number), served=True, since=number + 1.0))
-    assert prometheus in places.all()
-    places.give_back(prometheus)
+        assert limiter.take(await a_connection(str(number), served=True, since=number + 1.0))
+    assert prometheus in limiter.all()
+    limiter.give_back(prometheus)
     again = await a_connection("prometheus", since=0.0)
-    assert places.take(again)
+    assert limiter.take(again)
     for number in range(20):
-        assert places.take(await a_connection(str(number), served=True, since=number + 1.0))
-    assert again in places.all()
+        assert limiter.take(await a_connection(str(number), served=True, since=number + 1.0))
+    assert again in limiter.all()
 
 
 async def test_known_address_replaces_a_stranger_if_every_connection_is_busy():
-    places = ConnectionLimiter(most=8)
-    places.known.add("prometheus")
-    strangers = [await a_connection(address, busy=True, known=places.known) for address in "aabbbbcc"]
+    limiter = ConnectionLimiter(most=8)
+    limiter.known.add("prometheus")
+    strangers = [await a_connection(address, busy=True, known=limiter.known) for address in "aabbbbcc"]
     for one in strangers:
-        assert places.take(one)
-    assert not places.take(await a_connection("d", busy=True, known=places.known))
-    assert places.take(await a_connection("prometheus", busy=True, known=places.known))
-    assert not places.take(await a_connection("prometheus", busy=True, known=places.known)), "more than its share"
-    assert set(strangers) - set(places.all()) == {strangers[5]}, "the newest of the greediest"
-    assert len(places) == 8
+        assert limiter.take(one)
+    assert not limiter.take(await a_connection("d", busy=True, known=limiter.known))
+    assert limiter.take(await a_connection("prometheus", busy=True, known=limiter.known))
+    assert not limiter.take(await a_connection("prometheus", busy=True, known=limiter.known)), "more than its share"
+    assert set(strangers) - set(limiter.all()) == {strangers[5]}, "the newest of the greediest"
+    assert len(limiter) == 8
 
 
 async def test_known_address_above_its_share_yields_to_another():
-    places = ConnectionLimiter(most=2)
+    limiter = ConnectionLimiter(most=2)
     for address in ("greedy", "prometheus"):
-        places.known.add(address)
-    assert places.take(await a_connection("greedy", busy=True, known=places.known))
-    assert places.take(await a_connection("greedy", busy=True, known=places.known))
-    assert places.take(await a_connection("prometheus", busy=True, known=places.known))
-    assert sorted(one.address for one in places.all()) == ["greedy", "prometheus"]
-    assert not places.take(await a_connection("stranger", busy=True, known=places.known))
+        limiter.known.add(address)
+    assert limiter.take(await a_connection("greedy", busy=True, known=limiter.known))
+    assert limiter.take(await a_connection("greedy", busy=True, known=limiter.known))
+    assert limiter.take(await a_connection("prometheus", busy=True, known=limiter.known))
+    assert sorted(one.address for one in limiter.all()) == ["greedy", "prometheus"]
+    assert not limiter.take(await a_connection("stranger", busy=True, known=limiter.known))
 
 
 @pytest.mark.parametrize(("files", "clients"), [(None, 2048), (1_000_000, 2048), (1024, 256), (64, 16), (1, 1)])
@@ -295,12 +295,12 @@ def test_most_open_files_are_reserved_for_probes(monkeypatch, files, clients):
 
 
 async def test_clients_of_a_flood_are_accepted_several_at_a_time(served):
-    port, places, _ = await served(most_waiting_of_one=99)
+    port, limiter, _ = await served(most_waiting_of_one=99)
     with contextlib.ExitStack() as held:
         for _ in range(64):
             held.enter_context(socket.create_connection(("127.0.0.1", port)))
         turns = 0
-        while len(places) < 64:
+        while len(limiter) < 64:
             turns += 1
             await asyncio.sleep(0)
     assert turns < 32
@@ -308,22 +308,22 @@ async def test_clients_of_a_flood_are_accepted_several_at_a_time(served):
 
 async def test_clients_of_a_flood_beyond_the_limit_are_closed(served, monkeypatch):
     monkeypatch.setattr(connections, "HEADER_SECONDS", 30.0)
-    port, places, _ = await served(most_waiting_of_one=4)
+    port, limiter, _ = await served(most_waiting_of_one=4)
     with contextlib.ExitStack() as held:
         clients = [held.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(64)]
         await until(lambda: sum(map(ended, clients)) == 60)
-        assert len(places) == 4
+        assert len(limiter) == 4
 
 
 async def test_error_with_one_client_affects_no_other(served, monkeypatch):
-    port, places, _ = await served()
+    port, limiter, _ = await served()
     take, errors = ConnectionLimiter.take, [MemoryError()]
     monkeypatch.setattr(ConnectionLimiter, "take", lambda *taken: take(*taken) if not errors else throw(errors.pop()))
     async with client(port) as (reader, _):
         assert await rest(reader) in (b"", b"(cut)")
     async with client(port, GET) as (reader, _):
         assert (await rest(reader)).endswith(b"hello")
-    assert len(places) == 0
+    assert len(limiter) == 0
 
 
 def throw(error):

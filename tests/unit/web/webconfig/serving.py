@@ -13,13 +13,13 @@ from tests.unit.web.webconfig.authority import authority
 
 
 @asynccontextmanager
-async def protected(folder, text, *, address="127.0.0.1", service=None, places=None, **flags):
+async def protected(folder, text, *, address="127.0.0.1", service=None, limiter=None, **flags):
     """Serve with the web configuration `text`; yield the URL and the access control."""
     loaded = folder.load(text)
     assert loaded.problems == ()
     access = AccessControl(folder.path / "web.yml", loaded)
     app = create_app(service or Service(), web_options(access_control=access, **flags))
-    async with WebServer(app, [ListenAddress(address, 0)], places=places) as server:
+    async with WebServer(app, [ListenAddress(address, 0)], limiter=limiter) as server:
         yield server.urls[0], access
 
 

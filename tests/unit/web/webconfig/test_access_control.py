@@ -52,11 +52,11 @@ def test_configuration_with_problems_has_no_access_control(folder):
     ids=["other pages", "a scrape", "refused", "a login"],  # a hash with a new salt must not be part of a name
 )
 async def test_scrape_or_login_makes_an_address_known(folder, text, requests, known):
-    places = ConnectionLimiter()
-    async with protected(folder, text, places=places) as (url, _):
+    limiter = ConnectionLimiter()
+    async with protected(folder, text, limiter=limiter) as (url, _):
         for path, password in requests:
             await request(url, path, user=password and "alice", password=password)
-        assert ("127.0.0.1" in places.known) is known
+        assert ("127.0.0.1" in limiter.known) is known
 
 
 async def test_configured_headers_override_default_headers(folder):

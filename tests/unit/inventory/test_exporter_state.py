@@ -1,0 +1,54 @@
+"""What the gate knows of a running exporter: its targets, or a reason."""
+
+import json
+
+import pytest
+
+from exporter.clients.exporter_api import ApiAccess
+from exporter.config.settings import SecretSource, read_secret
+from exporter.inventory.exporter_state import fetch_state
+from exporter.tde.gate.assess import assess
+from exporter.tde.gate.model import ExporterState, Inventory, Question
+from exporter.tde.gate.render import as_json, as_text
+from tests.support.gate_factories import NOW, URIS, body, instance
+from tests.support.patience import PATIENCE
+from tests.unit.clients.test_exporter_api import answering, giving, raw
+
+
+@pytest.mark.parametrize(
+    ("server", "condition", "text"),
+    [
+        (raw(b""), "exporter_unreachable", "the exporter at {url} does not respond: it closed the connection without a response"),
+        (answering(giving(status=401)), "exporter_refuses", "the exporter at {url} refuses the request with HTTP status 401"),
+        (
+            answering(giving(status=404)),
+            "exporter_foreign",
+            "the response of {url} is not that of an exporter: it has HTTP status 404",
+        ),
+        (
+            answering(giving(body=b"{}")),
+            "exporter_foreign",
+            "the response of {url} is not that of an exporter: it has no list of targets",
+        ),
+    ],
+    ids=["unreachable", "refused", "foreign", "unreadable"],
+)
+async def test_failed_request_is_a_reason(server, condition, text):
+    async with server as url:
+        found = await fetch_state(ApiAccess(url=f"{url}/", timeout=PATIENCE))
+    assert (found.condition.value, found.text) == (condition, text.format(url=url))
+
+
+async def test_password_that_is_sent_back_is_hidden(tmp_path):
+    file = tmp_path / "pw"
+    file.write_text("a-planted-password")
+    file.chmod(0o600)
+    password = read_secret(SecretSource(file=file))
+    planted = json.loads(body())["targets"][0] | {"target": f"x {password}", "vault_side_ready": None, "why": password}
+    async with answering(giving(body=body(planted))) as url:
+        state = await fetch_state(ApiAccess(url=f"{url}/", timeout=PATIENCE, user="gate", password=password))
+    assert isinstance(state, ExporterState)
+    seen = assess(Question(instances=("SQLPRD01",)), Inventory((instance(),), URIS), state, now=NOW, url=url)
+    printed = as_text(seen) + json.dumps(as_json(seen))
+    assert "target x <secret> has no verdict: <secret>" in printed
+    assert "planted" not in printed
