@@ -13,6 +13,7 @@ from sqlglot.optimizer.qualify import qualify
 from tests.repo.deploy.pretend import OLD_THUMBPRINT, SQL, batches
 from tests.repo.deploy.system_views import SIGN_IN_COLUMNS
 from tests.repo.deploy.test_collector import PROVIDER_CREDENTIAL, rows_of, schema, without_database
+from tests.support.patience import PROGRAM_SECONDS
 
 TOOLS = SQL.parents[1] / ".cache" / "tools"
 SCRIPTS = sorted(path.name for path in SQL.glob("*.sql"))
@@ -213,7 +214,9 @@ def diagnoses(*queries: str) -> list[list[str]]:
         f"AzureDiagnostics={DIAGNOSTIC_COLUMNS}",
     )
     command = ["node", str(Path(__file__).with_name("diagnose_kql.cjs")), str(TOOLS / "node_modules"), *tables]
-    done = subprocess.run(command, input=json.dumps(queries), capture_output=True, text=True, check=False)  # noqa: S603 - fixed commands
+    done = subprocess.run(  # noqa: S603 - fixed commands
+        command, input=json.dumps(queries), capture_output=True, text=True, check=False, timeout=PROGRAM_SECONDS
+    )
     assert done.returncode == 0, done.stderr
     found: list[list[str]] = json.loads(done.stdout)
     return found

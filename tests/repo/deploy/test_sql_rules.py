@@ -11,6 +11,7 @@ from exporter.core.readiness import NOT_TESTED
 from exporter.metrics.definitions import BY_NAME
 from tests.repo.deploy.pretend import SQL
 from tests.repo.deploy.test_collector import METRICS
+from tests.support.patience import PROGRAM_SECONDS
 
 FILE = SQL / "ekm-sql.rules.yml"
 RULES = {rule["alert"]: rule for group in yaml.safe_load(FILE.read_text())["groups"] for rule in group["rules"]}
@@ -208,7 +209,7 @@ STORIES = {
 
 def promtool(*arguments):
     """Return exit code and output. A missing promtool is an error."""
-    done = subprocess.run(["promtool", *arguments], capture_output=True, check=False, text=True)  # noqa: S603, S607 - nothing from outside the tests
+    done = subprocess.run(["promtool", *arguments], capture_output=True, check=False, text=True, timeout=PROGRAM_SECONDS)  # noqa: S603, S607 - nothing from outside the tests
     return f"{done.returncode} {done.stdout}{done.stderr}"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from docs.generators.proven import ROOT, RUN, VALIDATED, Origin, locked
+from tests.support.patience import PROGRAM_SECONDS
 
 PROGRAMS = (*RUN, *VALIDATED)
 PAGE = ROOT / "docs" / "proven.md"
@@ -51,7 +52,7 @@ def test_unknown_package_has_no_version():
 def test_installed_version_is_that_of_the_page(program):
     """On Debian 13. Another system has other versions."""
     query = ["dpkg-query", "--show", "--showformat=${Version}", program.package]
-    done = subprocess.run(query, capture_output=True, text=True, check=False)  # noqa: S603 - Debian's
+    done = subprocess.run(query, capture_output=True, text=True, check=False, timeout=PROGRAM_SECONDS)  # noqa: S603 - Debian's
     codename = platform.freedesktop_os_release().get("VERSION_CODENAME")
     assert codename != "trixie" or re.match(rf"{re.escape(program.debian)}\b", done.stdout)
 

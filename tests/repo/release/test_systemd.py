@@ -11,6 +11,7 @@ import yaml
 
 from docs.generators import units
 from exporter.cli.main import build_parser
+from tests.support.patience import PROGRAM_SECONDS
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "deploy" / "systemd"
@@ -21,7 +22,7 @@ DROP_IN = re.findall(r"```ini\n(.*?)```", INSTALL.read_text(), re.DOTALL)[0]
 
 
 def analyze(*arguments: str | Path) -> str:
-    done = subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True, check=False)  # noqa: S603, S607 - Debian's
+    done = subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True, check=False, timeout=PROGRAM_SECONDS)  # noqa: S603, S607 - Debian's
     return done.stdout + done.stderr
 
 
@@ -85,7 +86,10 @@ def test_shards_from_the_number_on_are_skipped_and_a_bad_number_fails(number, co
     shell, flag, condition = shlex.split(settings("ExecCondition", SHARD)[0])
     commands = [[shell, flag, condition.replace("%i", str(index)).replace("$$", "$")] for index in (0, 1, 2)]
     environment = {"PATH": os.environ["PATH"], "EKM_SHARDS": number}
-    done = [subprocess.run(command, env=environment, check=False, capture_output=True).returncode for command in commands]  # noqa: S603 - the unit's
+    done = [
+        subprocess.run(command, env=environment, check=False, capture_output=True, timeout=PROGRAM_SECONDS).returncode  # noqa: S603 - the unit's
+        for command in commands
+    ]
     assert done == codes
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from alerts.build import RULES
+from tests.support.patience import PROGRAM_SECONDS
 from tests.system.alerts.notation import Series, series
 from tests.system.alerts.timeline import Exporter
 
@@ -102,7 +103,7 @@ def _checks(batch: Batch) -> list[dict[str, object]]:
 def _run(path: Path) -> str:
     """A collection of garbage at each doubling would take a quarter of the processor time."""
     both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "env": os.environ | {"GOGC": "800"}}
-    done = subprocess.run(["promtool", "test", "rules", path], **both, text=True, check=False)  # type: ignore[call-overload] # noqa: S603, S607 - files of this project
+    done = subprocess.run(["promtool", "test", "rules", path], **both, text=True, check=False, timeout=PROGRAM_SECONDS)  # type: ignore[call-overload] # noqa: S603, S607 - files of this project
     output: str = done.stdout
     assert "many-to-many" not in output, output[:2000]
     assert "FAILED" in output, output[:2000]  # the watchdog alone is unexpected

@@ -11,6 +11,7 @@ import yaml
 
 from alerts import azure, build
 from alerts.values import seconds_of
+from tests.support.patience import PROGRAM_SECONDS
 from tests.system.dashboards.boards import queries
 
 ROOT = Path(__file__).parents[3]
@@ -49,7 +50,9 @@ def compared(resources):
     """Return for each resource what Microsoft's types do not accept."""
     given = json.dumps([{name: value for name, value in one.items() if name != "apiVersion"} for one in resources])
     script = Path(__file__).with_name("azure_types.py")
-    done = subprocess.run([TOOLS / "python", script], input=given, capture_output=True, text=True, check=False)  # noqa: S603 - a file of the project
+    done = subprocess.run(  # noqa: S603 - a file of the project
+        [TOOLS / "python", script], input=given, capture_output=True, text=True, check=False, timeout=PROGRAM_SECONDS
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -138,7 +141,7 @@ def test_promtool_accepts_the_configuration(name, tmp_path):
         del one["azuread"]
     (tmp_path / name).write_text(yaml.safe_dump(shown))
     command = ["promtool", "check", "config", str(tmp_path / name)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - Debian's
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PROGRAM_SECONDS)  # noqa: S603 - Debian's
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -10,6 +10,7 @@ import yaml
 
 from alerts.build import RULES
 from exporter.metrics.definitions import BY_NAME
+from tests.support.patience import PROGRAM_SECONDS
 from tests.system.alerts.case import Fired, RuleCase, differences, named, prefixed, spans_by_case
 from tests.system.alerts.cases import common, ends, gaps, keys, over, pages, spikes, tickets
 from tests.system.alerts.texts import rendered, reviewed
@@ -60,6 +61,7 @@ def test_promtool_lint_accepts_the_rules():
         capture_output=True,
         text=True,
         check=False,
+        timeout=PROGRAM_SECONDS,
     )
 
     assert done.returncode == 0, done.stdout + done.stderr

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from alerts import azure, build
+from tests.support.patience import PROGRAM_SECONDS
 from tests.system.alerts.case import firing
 from tests.system.alerts.notation import series
 from tests.system.alerts.test_cases import CASES
@@ -26,7 +27,8 @@ OF_RULE = {
 
 
 def dry_run(path):
-    return subprocess.run(["vmalert", "-dryRun", f"-rule={path}"], capture_output=True, text=True, check=False)  # noqa: S603, S607 - files of this project
+    command = ["vmalert", "-dryRun", f"-rule={path}"]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PROGRAM_SECONDS)  # noqa: S603 - files of this project
 
 
 @pytest.mark.real
@@ -44,7 +46,7 @@ def test_vmalert_fires_the_same_alerts(name, tmp_path):
     # Windows of VictoriaMetrics are open at their left end, as those of Prometheus 3 are.
     (tmp_path / "case.yml").write_text(yaml.safe_dump(document(CASES[name]), width=10**6))
     command = ["vmalert-tool", "unittest", "--files", tmp_path / "case.yml"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - files of this project
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PROGRAM_SECONDS)  # noqa: S603 - files of this project
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -17,6 +17,7 @@ from exporter.core.reasons import Reason
 from exporter.metrics.definitions import BY_NAME, PROBE_METRICS
 from exporter.metrics.self_metrics import SKIP_REASONS
 from exporter.metrics.spec import MetricType
+from tests.support.patience import PROGRAM_SECONDS
 from tests.system.alerts.queries import grouped, matchers, referred, rule_queries, selectors
 
 TEXT = build.RULES.read_text()
@@ -224,7 +225,7 @@ def test_a_scale_divides_thresholds_of_time():
 
 def test_command_line_takes_a_scale_and_addresses():
     command = [sys.executable, "-m", "alerts.build", "--scale", "60", "--docs", "https://r", "--dashboards", "https://d"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=build.HERE.parent)  # noqa: S603 - this project
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=build.HERE.parent, timeout=PROGRAM_SECONDS)  # noqa: S603 - this project
 
     assert done.stdout == build.rules(60, docs="https://r", dashboards="https://d")
     assert "example.com" not in done.stdout

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.patience import PROGRAM_SECONDS
 from tests.system.dashboards.queries import NO_PROXY, History
 from tests.system.dashboards.recorded_history import everything
 from tests.system.prometheus.servers import free_port
@@ -21,7 +22,7 @@ def serving(place: Path) -> Iterator[History]:
     (place / "history.txt").write_text(everything())
     with (place / "log").open("wb") as log:
         promtool = ["promtool", "tsdb", "create-blocks-from", "openmetrics", place / "history.txt", place / "data"]
-        subprocess.run(promtool, check=True, stdout=log, stderr=log)  # noqa: S603 - Prometheus' own tool
+        subprocess.run(promtool, check=True, stdout=log, stderr=log, timeout=PROGRAM_SECONDS)  # noqa: S603 - Prometheus' own tool
         (place / "prometheus.yml").write_text("scrape_configs: []\n")
         address = f"127.0.0.1:{free_port()}"
         command = ["prometheus", f"--config.file={place}/prometheus.yml", f"--storage.tsdb.path={place}/data"]

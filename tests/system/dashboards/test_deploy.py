@@ -15,6 +15,7 @@ import yaml
 
 from dashboards import frame
 from exporter.cli.main import build_parser
+from tests.support.patience import PROGRAM_SECONDS
 from tests.system.dashboards.boards import BOARDS
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
@@ -112,7 +113,7 @@ def rebuilt(service: str, place: Path) -> Path:
 )
 def test_server_accepts_its_mounted_configuration(service, tool, tmp_path):
     place = rebuilt(service, tmp_path)
-    checked = subprocess.run(tool, cwd=place, capture_output=True, text=True, check=False)  # noqa: S603 - the server's own tool
+    checked = subprocess.run(tool, cwd=place, capture_output=True, text=True, check=False, timeout=PROGRAM_SECONDS)  # noqa: S603 - the server's own tool
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert re.search(r"SUCCESS", checked.stdout)
     assert "rules found" in checked.stdout or "template" in checked.stdout

@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from tests.support.patience import PROGRAM_SECONDS
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 CHART = ROOT / "deploy" / "helm" / "ekm-exporter"
@@ -23,7 +25,9 @@ def values(case: str) -> dict[str, Any]:
 
 def helm(do: str, given: dict[str, Any], chart: Path = CHART) -> dict[str, Any]:
     order = json.dumps({"do": do, "chart": str(chart), "values": given})
-    done = subprocess.run([TOOLS / "python", HERE / "render.py"], input=order, capture_output=True, text=True, check=True)  # noqa: S603 - fixed commands
+    done = subprocess.run(  # noqa: S603 - fixed commands
+        [TOOLS / "python", HERE / "render.py"], input=order, capture_output=True, text=True, check=True, timeout=PROGRAM_SECONDS
+    )
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 

@@ -17,6 +17,7 @@ import yaml
 from exporter import __version__
 from exporter.cli.main import build_parser
 from exporter.config import load_config
+from tests.support.patience import PROGRAM_SECONDS
 from tests.system.helm.charts import CASES, CHART, GOLDEN, ROOT, TOOLS, helm, rendered, values
 
 pytestmark = pytest.mark.tools
@@ -86,14 +87,14 @@ def test_kubernetes_schemas_accept_every_field(manifests, tmp_path, case, versio
     assert own
     (tmp_path / "own.yaml").write_text(yaml.safe_dump_all(own))
     command = [TOOLS / "kubernetes-validate", "--strict", "--quiet", "-k", version, tmp_path / "own.yaml"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a tool of the locked list
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PROGRAM_SECONDS)  # noqa: S603 - a tool of the locked list
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_policy_scan_finds_only_deliberate_omissions(case):
     command = [TOOLS / "checkov", "--file", GOLDEN / f"{case}.yaml", "--framework", "kubernetes", "--output", "json", "--quiet"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a tool of the locked list
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PROGRAM_SECONDS)  # noqa: S603 - a tool of the locked list
     report = json.loads(done.stdout)
     assert report["summary"]["parsing_errors"] == 0
     assert report["summary"]["passed"] > 80

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.patience import PROGRAM_SECONDS
 from tests.system.helm.charts import CASES, GOLDEN, ROOT, TOOLS, rendered, values
 
 pytestmark = pytest.mark.tools
@@ -71,7 +72,9 @@ BREAKS = {
 def reasons(objects: list[dict[str, Any]]) -> list[str | None]:
     """Return for each object why it is invalid, or None."""
     command = ["node", VALIDATOR, TOOLS.parent / "node_modules"]
-    done = subprocess.run(command, input=json.dumps(objects), capture_output=True, text=True, check=False)  # noqa: S603 - a file of the project
+    done = subprocess.run(  # noqa: S603 - a file of the project
+        command, input=json.dumps(objects), capture_output=True, text=True, check=False, timeout=PROGRAM_SECONDS
+    )
     assert done.returncode == 0, done.stderr
     found: list[str | None] = json.loads(done.stdout)
     return found

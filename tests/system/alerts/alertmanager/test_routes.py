@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support.patience import PROGRAM_SECONDS
 from tests.system.alerts.alertmanager.labels import ALERTS
 from tests.system.alerts.alertmanager.rendering import EXAMPLE, SECRETS
 
@@ -41,7 +42,7 @@ TABLE = [
 
 def run_tool(program: str | Path, *arguments: str | Path) -> str:
     """Return the output of a tool. The test fails if the tool fails."""
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)  # noqa: S603 - commands of this file
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=PROGRAM_SECONDS)  # noqa: S603 - commands of this file
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
