@@ -1,6 +1,7 @@
-"""Threads, sockets, descriptors, memory and waits of a process, read from /proc."""
+"""Threads, sockets, descriptors, memory, processor time and waits of a process, read from /proc."""
 
 import asyncio
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,12 @@ def held(pid: int) -> Held:
 def waited(pid: int) -> float:
     """The seconds in which the main thread of a process was ready to run and had no processor."""
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+
+
+def used(pid: int) -> float:
+    """The seconds of processors that all threads of a process used."""
+    ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
 async def at_rest(pid: int, seconds: float) -> Held:

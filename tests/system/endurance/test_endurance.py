@@ -28,7 +28,7 @@ pytestmark = pytest.mark.real
 MEMORY = 1.04  # times the memory before; rounds differ by one or two percent
 # Idle threads of the pool live for 30 s, and their number depends on concurrent lookups and file reads.
 THREADS_BY_CHANCE = 2
-# Of all probes: an exporter that blocks its own loop delays most. A machine that withholds its processor for this share delays them too.
+# Of all probes: an exporter that blocks its own loop delays most. A machine that withholds its processor delays at most that share of them.
 TAINTED = 0.25
 REQUESTING = 1  # the connection of this test, which may be kept or cut as idle
 REST_SECONDS = 5.0  # every target has a pause between probes in that time
@@ -70,7 +70,7 @@ async def test_process_resources_are_stable_after_every_scenario(simulator, clie
     assert healthy["ekm_probes_total"] > 3 * len(HEALTHY)
     assert healthy["ekm_probe_failures_total"] == 0
     assert every["ekm_probe_failures_total"] > 2 * count
-    assert withheld > TAINTED or every["ekm_exporter_probes_tainted_total"] <= TAINTED * every["ekm_probes_total"]
+    assert every["ekm_exporter_probes_tainted_total"] <= max(TAINTED, withheld) * every["ekm_probes_total"]
     assert every["ekm_exporter_internal_errors_total"] == 0
     assert process.returncode == 0
     for word in ("Traceback", "Exception ignored", "Unclosed", "never awaited"):
