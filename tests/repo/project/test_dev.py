@@ -199,7 +199,7 @@ def test_a_test_that_passes_only_alone_is_named(tmp_path, code_is, code, closing
 @pytest.mark.parametrize("run", RUNS)
 @pytest.mark.usefixtures("printed")
 def test_each_run_of_the_test_sharing_is_run_and_can_fail(tmp_path, run):
-    stubs = f'bin=true; rules() {{ :; }}; one_run() {{ echo "runs $1"; [ "$1" != {run} ]; }}'
+    stubs = f'bin=true; pure_modules() {{ :; }}; one_run() {{ echo "runs $1"; [ "$1" != {run} ]; }}'
     done = in_dev(tmp_path, f"{stubs}; in_runs; verdict")
     assert sorted(re.findall(r"^runs (\w+)$", done.stdout, re.MULTILINE)) == sorted(RUNS)
     assert (done.returncode, done.stderr.splitlines()[-1]) == (1, f"dev: failed: tests_{run}")
