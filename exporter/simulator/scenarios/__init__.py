@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from exporter.simulator.scenarios.before_request import BEFORE_REQUEST
+from exporter.simulator.scenarios.exporter_side import EXPORTER_SIDE
 from exporter.simulator.scenarios.model import Outside, Scenario
 from exporter.simulator.scenarios.network import NETWORK
 from exporter.simulator.scenarios.refusals import REFUSALS
@@ -19,7 +19,7 @@ from exporter.simulator.scenarios.unusable_bodies import UNUSABLE_BODIES
 
 __all__ = ["BY_NAME", "SCENARIOS", "SIMULATED", "Outside", "Scenario"]
 
-SCENARIOS: tuple[Scenario, ...] = (*BEFORE_REQUEST, *NETWORK, *SIGN_IN, *REFUSALS, *UNUSABLE_BODIES)
+SCENARIOS: tuple[Scenario, ...] = (*EXPORTER_SIDE, *NETWORK, *SIGN_IN, *REFUSALS, *UNUSABLE_BODIES)
 BY_NAME: Mapping[str, Scenario] = MappingProxyType({scenario.name: scenario for scenario in SCENARIOS})
 SIMULATED: tuple[Scenario, ...] = tuple(scenario for scenario in SCENARIOS if scenario.fault is not None)
 """The scenarios that the simulator can cause, in order."""
