@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import yaml
 
-from alerts import page
+from alerts import document
 from alerts.values import DOCS, SITE, seconds_of
 
 SEVERITIES: Final = {"critical": 0, "warning": 2, "info": 3}  # as Azure names them
@@ -34,17 +34,17 @@ _PARAMETERS: Final = {
 
 def template(rules: str) -> str:
     """Return the ARM template as JSON, from the text of the rule file."""
-    described = {alert.name: alert for alert in page.alerts(rules)}
-    document = {
+    described = {alert.name: alert for alert in document.alerts(rules)}
+    contents = {
         "$schema": _SCHEMA,
         "contentVersion": "1.0.0.0",
         "parameters": _PARAMETERS,
         "resources": [_group(group, described) for group in yaml.safe_load(rules)["groups"]],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(contents, indent=2, ensure_ascii=False) + "\n"
 
 
-def _group(group: Mapping[str, Any], described: Mapping[str, page.Alert]) -> dict[str, Any]:
+def _group(group: Mapping[str, Any], described: Mapping[str, document.Alert]) -> dict[str, Any]:
     return {
         "type": "Microsoft.AlertsManagement/prometheusRuleGroups",
         "apiVersion": "2023-03-01",
@@ -64,7 +64,7 @@ def _record(rule: Mapping[str, Any]) -> dict[str, Any]:
     return {"record": rule["record"], "expression": rule["expr"]} | ({"labels": rule["labels"]} if "labels" in rule else {})
 
 
-def _alert(rule: Mapping[str, Any], described: page.Alert) -> dict[str, Any]:
+def _alert(rule: Mapping[str, Any], described: document.Alert) -> dict[str, Any]:
     notes = rule["annotations"]
     return {
         "alert": rule["alert"],

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from alerts import azure, page, starter
+from alerts import azure, document, starter
 from alerts.values import DASHBOARDS, Words, placeholders
 
 HERE: Final = Path(__file__).parent
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     NATIVE.write_text(native, encoding="utf-8")
     KUBERNETES.write_text(prometheus_rule(text), encoding="utf-8")
     AZURE.write_text(azure.template(full), encoding="utf-8")
-    PAGE.write_text(page.refreshed(PAGE.read_text(encoding="utf-8"), full), encoding="utf-8")
+    PAGE.write_text(document.refreshed(PAGE.read_text(encoding="utf-8"), full), encoding="utf-8")
     starter.write()
     return 0
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from exporter.cli.parser import add_flag
-from exporter.events.files import FileReport, read_event_file
+from exporter.events.event_log import FileReport, read_event_file
 from exporter.events.record import moment_of
 from exporter.events.render import as_data, as_text
 from exporter.events.summary import EventSummary

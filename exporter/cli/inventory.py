@@ -33,10 +33,10 @@ from exporter.inventory.hand_written import includes_folder, read_hand_written
 from exporter.inventory.render import credentials_to_supply, files_of, report
 from exporter.inventory.sources import SourceError, Sources
 from exporter.tde.claims import Taken, take_in
-from exporter.tde.comparison import report_search
 from exporter.tde.findings import counted, listed, utc_text
 from exporter.tde.identity import instances_of
 from exporter.tde.plan import Plan, PlannedTarget, make_plan
+from exporter.tde.public_keys import report_search
 
 FINE, GAPS, BAD_USAGE = 0, 1, 2
 

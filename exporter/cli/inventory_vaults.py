@@ -10,11 +10,11 @@ from exporter.inventory.declarations import read_declared
 from exporter.inventory.folder import FolderFacts
 from exporter.inventory.sources import SourceError
 from exporter.inventory.vault_search import search_vaults
-from exporter.tde.comparison import Search, SearchResult, plan_searches
 from exporter.tde.findings import Findings
 from exporter.tde.key_uris import KeyUris
 from exporter.tde.model import Instance
 from exporter.tde.plan import HandWritten
+from exporter.tde.public_keys import Search, SearchResult, plan_searches
 
 _SECONDS = 30.0  # for each request
 

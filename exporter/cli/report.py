@@ -22,7 +22,7 @@ from exporter.clients.prometheus_api import HistoryError, PrometheusAccess, Unre
 from exporter.config.settings import SecretSource, SecretUnreadableError, read_secret
 from exporter.report.document import as_csv, as_json, document
 from exporter.report.history import read_minutes
-from exporter.report.page import as_html
+from exporter.report.html import as_html
 from exporter.report.period import Period, parse_month, parse_period
 
 COMPLETE, FINDING, BAD_USAGE = 0, 1, 2

@@ -1,6 +1,7 @@
 """Clients of Key Vault, Entra ID and Microsoft Graph.
 
-For: exchanges as facts and values. Only this package imports the Azure SDK and aiohttp's client, and their exceptions end here.
+For: exchanges as facts and values. Only this package imports aiohttp's client and the Azure SDK, except its client of Resource Graph
+(`inventory.azure`). Their exceptions end here.
 Not for: codes, scheduling, caching.
 """
 

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
-from exporter.clients.certificate_content import (
+from exporter.clients.certificate_details import (
     key_type,
     owner_of_key,
     pem_blocks,

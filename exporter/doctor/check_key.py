@@ -15,7 +15,7 @@ from exporter.core.connector_secret import KEY_NAME_UNUSABLE, key_name_findings
 from exporter.core.faults import Fault
 from exporter.core.model import Outcome, Step
 from exporter.core.reasons import Reason
-from exporter.doctor.check_identity import EXPIRY_WARN
+from exporter.doctor.check_sign_in import EXPIRY_WARN
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.finding import (
     Finding,

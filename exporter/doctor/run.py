@@ -22,7 +22,7 @@ from exporter.core.codes import generation_code
 from exporter.core.codes.names import Names
 from exporter.core.known_secrets import hide
 from exporter.core.model import Step
-from exporter.doctor import check_identity, check_key, check_network, check_thumbprint
+from exporter.doctor import check_key, check_network, check_sign_in, check_thumbprint
 from exporter.doctor.check_network import CheckFunction
 from exporter.doctor.collect import EvidenceCollector, Lookup
 from exporter.doctor.evidence import Evidence
@@ -41,15 +41,15 @@ CHECK_FUNCTIONS: Mapping[str, CheckFunction] = MappingProxyType(
         "revocation": check_network.revocation,
         "path": check_network.path,
         "clock": check_network.clock,
-        "challenge": check_identity.challenge,
-        "tenant": check_identity.tenant,
-        "secret": check_identity.secret,
-        "credential_string": check_identity.credential_string,
-        "token": check_identity.token,
-        "audience": check_identity.audience,
-        "firewall": check_identity.firewall,
-        "vault_answers": check_identity.vault_answers,
-        "credential_expiry": check_identity.credential_expiry,
+        "challenge": check_sign_in.challenge,
+        "tenant": check_sign_in.tenant,
+        "secret": check_sign_in.secret,
+        "credential_string": check_sign_in.credential_string,
+        "token": check_sign_in.token,
+        "audience": check_sign_in.audience,
+        "firewall": check_sign_in.firewall,
+        "vault_answers": check_sign_in.vault_answers,
+        "credential_expiry": check_sign_in.credential_expiry,
         "key_name": check_key.key_name,
         "permission_get": check_key.permission_get,
         "key_version": check_key.key_version,

@@ -14,7 +14,7 @@ from exporter.inventory.declarations import Declared
 from exporter.inventory.sign_in import TimeLimit, TimeLimitError, open_networks, reason, request_token
 from exporter.inventory.sources import SourceError
 from exporter.runtime.thread_pool import PoolExhausted
-from exporter.tde.comparison import Search, SearchResult, has_modulus
+from exporter.tde.public_keys import Search, SearchResult, has_modulus
 from exporter.tde.registry import KeyVersion
 
 _FORBIDDEN, _NOT_FOUND = 403, 404

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from exporter.core.masking import mask
-from exporter.tde.credentials import credentials_of, vault_of
 from exporter.tde.findings import Findings, listed
 from exporter.tde.model import AsymmetricKey, Instance, SqlCredential, printable
+from exporter.tde.pairing import credentials_of, vault_of
 from exporter.tde.registry import KeyVersion, RegistryUri, key_version, thumbprint_of
 
 REG_QUERY = r'reg query "HKLM\SOFTWARE\Microsoft\SQL Server Cryptographic Provider\Azure Key Vault" /s /v KeyUri'

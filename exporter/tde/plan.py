@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 from exporter.core.endpoints import CLOUDS
 from exporter.core.model import Generation
-from exporter.tde.credentials import is_managed
 from exporter.tde.findings import Findings
 from exporter.tde.identity import is_same_instance
 from exporter.tde.key_uris import Established, KeyUris
 from exporter.tde.model import Instance
+from exporter.tde.pairing import is_managed
 from exporter.tde.registry import KeyVersion, RegistryUri
 from exporter.tde.usage import Usage, find_usages
 

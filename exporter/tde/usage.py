@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from exporter.core.connector_secret import key_name_findings
 from exporter.core.masking import mask
-from exporter.tde.credentials import credentials_of, is_managed, new_credential, pair, vault_of
 from exporter.tde.findings import Findings, Kind, quoted
 from exporter.tde.group_keys import keys_of_groups, missing_keys
 from exporter.tde.key_uris import KeyUris
 from exporter.tde.managed_identity import report_managed_identity
 from exporter.tde.model import EKM_OPTION, OPEN, AsymmetricKey, Database, Instance, SqlCredential
+from exporter.tde.pairing import credentials_of, is_managed, new_credential, pair, vault_of
 from exporter.tde.registry import KeyVersion, key_version, thumbprint_of
 
 REGISTRY = "registry"  # the section of the documents

@@ -72,7 +72,7 @@ def read_session(name: str, text: bytes) -> list[Exchange]:
 @pytest.fixture(scope="session")
 def sessions() -> dict[str, list[Exchange]]:
     if not ARCHIVE.exists():
-        pytest.fail("the recorded Azure answers are missing: run ./dev recordings", pytrace=False)
+        pytest.fail("the recorded responses of Azure are missing: run ./dev recordings", pytrace=False)
     expected = re.search(r"sha256:([0-9a-f]{64})", PIN.read_text())
     assert expected is not None
     assert hashlib.sha256(ARCHIVE.read_bytes()).hexdigest() == expected[1], "not the pinned archive: rm -r .cache/recordings"

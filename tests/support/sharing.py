@@ -6,10 +6,10 @@ The table has one row for each beginning of a path. `dev` decides on the number 
 from dataclasses import dataclass
 
 COMPUTING = "computing"
-RULES = "rules"  # covers the pure modules completely, and nothing else is traced
+PURE = "pure"  # covers the pure modules completely, and nothing else is traced
 PACED = "paced"  # starts programs that keep a pace, and mostly waits
 ALONE = "alone"  # measures lag, memory or time; nothing runs at the same time
-RUNS = (COMPUTING, RULES, PACED, ALONE)
+RUNS = (COMPUTING, PURE, PACED, ALONE)
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ ROWS = (
     Row("tests/unit/core/test_mutation.py"),  # tracing would multiply its time
     Row("tests/fuzz/test_fuzzer.py"),
     Row("tests/system/helm/"),
-    Row("tests/unit/core/", RULES),
-    Row("tests/unit/events/", RULES),
-    Row("tests/unit/inventory/", RULES),
-    Row("tests/unit/report/", RULES),
-    Row("tests/unit/sqlservers/", RULES),
-    Row("tests/unit/tde/", RULES),
+    Row("tests/unit/core/", PURE),
+    Row("tests/unit/events/", PURE),
+    Row("tests/unit/inventory/", PURE),
+    Row("tests/unit/report/", PURE),
+    Row("tests/unit/sqlservers/", PURE),
+    Row("tests/unit/tde/", PURE),
 )
 _ANY = Row("")
 

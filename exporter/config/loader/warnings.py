@@ -1,6 +1,6 @@
 """Warnings about a configuration without a problem.
 
-Each kind of warning has one function. The warnings about missing verdicts are in `coverage`.
+Each kind of warning has one function. The warnings about missing verdicts are in `verdict_warnings`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from exporter.config.consequences.cost import vault_shares
 from exporter.config.consequences.public_names import public_names
 from exporter.config.consequences.usage import credentials_in_use
 from exporter.config.loader.build import Declarations
-from exporter.config.loader.coverage import no_verdict, weak_proof
+from exporter.config.loader.verdict_warnings import no_verdict, weak_proof
 from exporter.config.settings import (
     DEFAULT_MODULE,
     Config,

@@ -1,4 +1,4 @@
-"""Rows of the checks of the sign-in and of the vault's responses."""
+"""Rows of the checks of the sign-in and of the vault's responses, such as its firewall."""
 
 from __future__ import annotations
 

@@ -11,13 +11,13 @@ from types import MappingProxyType
 
 from exporter.core.codes.backup import BACKUP
 from exporter.core.codes.challenge import CHALLENGE
+from exporter.core.codes.connector_inputs import INPUTS
 from exporter.core.codes.credential import CREDENTIAL
 from exporter.core.codes.dns_and_retry import NAME_AND_RETRY
 from exporter.core.codes.engine import ENGINE
 from exporter.core.codes.get_key import GET_KEY
 from exporter.core.codes.http_connection import HTTP_CONNECTION
 from exporter.core.codes.http_status import HTTP_STATUS
-from exporter.core.codes.inputs import INPUTS
 from exporter.core.codes.model import Category, ConnectorError, Family, Layer, Owner
 from exporter.core.codes.token_step import TOKEN_STEP
 from exporter.core.codes.wrap_unwrap import WRAP_UNWRAP

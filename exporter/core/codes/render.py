@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 from exporter.core.codes import both_numbers
 from exporter.core.codes.explanation import Explanation
+from exporter.core.codes.introduction import INTRODUCTION, LAYER_TITLES
 from exporter.core.codes.model import ConnectorError, Family, Layer, Owner
-from exporter.core.codes.page import INTRODUCTION, LAYER_TITLES
 from exporter.core.codes.unknown_text import OTHERWISE
 from exporter.core.codes.words import words_in
 

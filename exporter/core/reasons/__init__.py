@@ -12,11 +12,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from exporter.core.causes import Link
-from exporter.core.reasons.answer import ANSWER, CHALLENGE, STATUS
 from exporter.core.reasons.exporter_side import EXPORTER
 from exporter.core.reasons.key import KEY
 from exporter.core.reasons.network import NETWORK
 from exporter.core.reasons.proxy import PROXY
+from exporter.core.reasons.response import ANSWER, CHALLENGE, STATUS
 from exporter.core.reasons.row import ReasonRow, Refused
 from exporter.core.reasons.sign_in import SIGN_IN
 from exporter.core.reasons.tenant import TENANT

@@ -1,6 +1,6 @@
 """Scenarios in which the vault refuses: token, caller, limit, key.
 
-Unreadable responses are in `answers`.
+Unreadable responses are in `unusable_bodies`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Scenarios of the challenge and of Entra's refusals.
 
-Unreadable responses are in `answers`, unusable credential files in `credentials`.
+Unreadable responses are in `unusable_bodies`, unusable credential files in `exporter_side`.
 """
 
 from __future__ import annotations

@@ -98,10 +98,10 @@ class Harness:
             for sample in family.samples
         }
 
-    async def probes(self, count):
-        """The scrape after `count` more probes have ended; the first may be running already."""
-        wanted = Scrape(await self.metrics()).value("ekm_probes_total") + count
-        return await self._when(lambda scrape: scrape.value("ekm_probes_total") >= wanted)
+    async def next_probe(self):
+        """The scrape after a probe that begins after this call. A probe that the machine delayed counts, too."""
+        since = time.time()
+        return await self._when(lambda scrape: scrape.began >= since)
 
     async def shows(self, failure, *, ready):
         """The first scrape with this last failure and readiness, of a probe that begins after this call.
@@ -124,7 +124,7 @@ class Harness:
 
     async def _written(self):
         """Wait until the state is written: the writer runs after the probes, so one more probe must end first."""
-        await self.probes(1)
+        await self.next_probe()
         before = self._last_written()
         async with asyncio.timeout(PATIENCE):
             while True:

@@ -24,6 +24,14 @@ def test_order_of_imports_equals_the_contract(pyproject):
     assert [set(re.findall(r"`(\w+)`", part)) for part in sentence.split(";")] == [one for one in layers if one != {"__main__"}]
 
 
+@pytest.mark.parametrize("first", [first for first in TABLES if re.match(PACKAGE, first) and "any package" not in TABLES[first]])
+def test_imports_column_equals_the_imports_of_the_package(first):
+    [package] = re.findall(PACKAGE, first)
+    sources = (path.read_text(encoding="utf-8") for path in (ROOT / "exporter" / package).rglob("*.py"))
+    imported = {name for source in sources for name in re.findall(r"^ *(?:from|import) exporter\.(\w+)", source, re.MULTILINE)}
+    assert set(re.findall(r"`(\w+)`", TABLES[first].split("|")[-1])) == imported - {package}
+
+
 @pytest.mark.parametrize("first", [first for first in TABLES if not re.match(PACKAGE, first)])
 def test_row_names_existing_files(first):
     assert [name for name, place in named(first + TABLES[first]) if place is None] == []

@@ -196,13 +196,29 @@ def test_a_test_that_passes_only_alone_is_named(tmp_path, code_is, code, closing
     assert re.findall(r"passed only alone, fix them: (\S+)", done.stderr) == named
 
 
+PYTHON = """\
+#!/bin/sh
+while [ "$1" != --run ]; do shift; done
+echo "runs $2"
+[ "$2" != %s ]
+"""
+
+
 @pytest.mark.parametrize("run", RUNS)
 @pytest.mark.usefixtures("printed")
 def test_each_run_of_the_test_sharing_is_run_and_can_fail(tmp_path, run):
-    stubs = f'bin=true; rules() {{ :; }}; one_run() {{ echo "runs $1"; [ "$1" != {run} ]; }}'
-    done = in_dev(tmp_path, f"{stubs}; in_runs; verdict")
+    (tmp_path / "python").write_text(PYTHON % run)
+    (tmp_path / "python").chmod(0o755)
+    done = in_dev(tmp_path, f"bin={tmp_path}; pure_modules() {{ :; }}; in_runs; verdict")
     assert sorted(re.findall(r"^runs (\w+)$", done.stdout, re.MULTILINE)) == sorted(RUNS)
     assert (done.returncode, done.stderr.splitlines()[-1]) == (1, f"dev: failed: tests_{run}")
+
+
+@pytest.mark.usefixtures("printed")
+def test_a_run_in_the_background_that_left_no_result_fails(tmp_path):
+    stubs = "bin=true; pure_modules() { :; }; one_run() { :; }; started() { :; }"
+    done = in_dev(tmp_path, f"{stubs}; in_runs; verdict")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "dev: failed: tests_paced")
 
 
 def test_every_row_of_the_test_sharing_is_of_a_known_run():

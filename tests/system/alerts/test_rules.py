@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 import yaml
 
-from alerts import build, page, values
+from alerts import build, document, values
 from exporter.core.causes import Link
 from exporter.core.codes import BY_CODE, CODES
 from exporter.core.credential_expiry import Source
@@ -183,7 +183,7 @@ def test_committed_files_equal_the_generated_ones():
     again = "run ./dev docs"
     assert build.rules() == TEXT, again
     assert build.prometheus_rule(TEXT) == build.KUBERNETES.read_text(), again
-    assert page.refreshed(build.PAGE.read_text(), build.commented()) == build.PAGE.read_text(), again
+    assert document.refreshed(build.PAGE.read_text(), build.commented()) == build.PAGE.read_text(), again
 
 
 def test_kubernetes_gets_the_same_groups():
@@ -193,7 +193,7 @@ def test_kubernetes_gets_the_same_groups():
 
 
 def test_page_lists_every_alert_with_its_severity():
-    listed = {alert.name: alert.severity for alert in page.alerts(build.commented())}
+    listed = {alert.name: alert.severity for alert in document.alerts(build.commented())}
     assert listed == {name: rule["labels"]["severity"] for name, rule in ALERTS.items()}
 
 
@@ -201,7 +201,7 @@ def test_alert_without_one_of_its_comments_is_refused():
     text = build.commented().replace("# Why: A broken alerting", "# A broken alerting")
     assert text != build.commented()
     with pytest.raises(ValueError, match="EkmWatchdog needs When, After, Why and First"):
-        page.alerts(text)
+        document.alerts(text)
 
 
 DURATION = re.compile(r"(?:\[|(?:for|keep_firing_for|interval): )(\d+)(ms|[smhd])\b")

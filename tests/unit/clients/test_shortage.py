@@ -25,7 +25,7 @@ WITHOUT_DESCRIPTORS = """
 import asyncio, json, resource, sys
 from pathlib import Path
 from exporter.tokens.secret_cache import SecretCache
-from exporter.config.settings.model import Config, Credential, Module, SecretSource, Settings
+from exporter.config.settings import Config, Credential, Module, SecretSource, Settings
 from exporter.core.model import CredentialKind
 from exporter.core.model import Challenge
 from exporter.clients import Networks, VaultSession, fetch_token

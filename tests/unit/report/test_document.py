@@ -9,8 +9,8 @@ from datetime import UTC
 import pytest
 
 from exporter.report.document import as_csv, as_json, document, percentage
+from exporter.report.html import MOST_NAMES, as_html
 from exporter.report.minutes import Exporter, Minutes, ReportedTarget, Slice
-from exporter.report.page import MOST_NAMES, as_html
 from exporter.report.period import parse_period
 
 A = Exporter("ekm", "a")

@@ -77,7 +77,7 @@ INCIDENTS = (
     ),
     Incident(
         name="shared", broken="the secret of twenty targets was changed in Entra ID only", alert="EkmCredentialRefused",
-        fault={"fault": "secret_wrong"}, on=("application",), count=20, shared=True, words=("3303", "secret_wrong", "shared-09"),
+        fault={"fault": "secret_wrong"}, on=("application",), count=20, shared=True, words=("3303", "secret_wrong", "SQLSHARED-"),
     ),
     Incident(
         name="waves", broken="the vault responds 429 for 5 minutes, three times, with 6 minutes between", alert="EkmThrottledSpike",

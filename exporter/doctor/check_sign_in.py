@@ -1,4 +1,4 @@
-"""Checks of the sign-in, from the challenge to the expiry of the credential.
+"""Checks of the sign-in and of the vault's response: its firewall, and whether it answers.
 
 One function per check turns evidence into a finding. No text contains a part of a secret or token.
 """

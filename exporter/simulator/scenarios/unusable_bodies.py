@@ -31,7 +31,7 @@ def _member(  # noqa: PLR0917 - a row of the table
         yield Scenario(f"{name}_{kind}", f"{fault}_{kind}", part.scope, part.step, code, code, reason, f"{what} {words}.")
 
 
-ANSWERS: tuple[Scenario, ...] = (
+UNUSABLE_BODIES: tuple[Scenario, ...] = (
     # bodies that are not a JSON object
     *step_scenarios((_TOKEN,), "empty", _EMPTY, None, _R.ANSWER_NOT_JSON, "The body is empty instead of {awaited}."),
     *step_scenarios(BODY_PARTS[1:], "empty", _EMPTY, None, _R.ANSWER_EMPTY, "The body is empty instead of {awaited}."),

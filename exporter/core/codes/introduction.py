@@ -1,4 +1,4 @@
-"""Fixed text of the documentation page: its introduction and the layers' titles."""
+"""Fixed text of docs/codes.md: its introduction and the titles of the layers."""
 
 from __future__ import annotations
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.tde.comparison import Search, SearchResult, has_modulus, plan_searches, report_search
 from exporter.tde.document import read_documents
 from exporter.tde.findings import Findings
 from exporter.tde.key_uris import KeyUris
 from exporter.tde.model import instance_of
 from exporter.tde.plan import HandWritten, HandWrittenTarget, make_plan
+from exporter.tde.public_keys import Search, SearchResult, has_modulus, plan_searches, report_search
 from exporter.tde.registry import KeyVersion, RegistryUri
 from tests.support.sql_inventory import rows_of, sqlcmd
 

@@ -1,4 +1,4 @@
-"""Scenarios before a request: configuration, credential files, host identity.
+"""Scenarios of the exporter itself, before a request: configuration, credential files, host identity.
 
 Entra's refusals of a credential are in `sign_in`.
 """
@@ -13,7 +13,7 @@ _CONFIGURATION, _CERTIFICATE, _IDENTITY = Outside.CONFIGURATION, Outside.CERTIFI
 _TOKEN = Step.TOKEN
 _R = Reason
 
-CREDENTIALS: tuple[Scenario, ...] = (
+EXPORTER_SIDE: tuple[Scenario, ...] = (
     # `check` and every start refuse these, so that no probe starts
     Scenario("key_name_long", "the key's name has 27 characters", _CONFIGURATION, None, 2049, 2049, _R.KEY_NAME_TOO_LONG, "The name does not follow the connector's rules."),
     Scenario("key_name_strange", "the key's name has an underscore", _CONFIGURATION, None, 2049, 2049, _R.KEY_NAME_TOO_LONG, "The name comes from another key store."),

@@ -1,4 +1,4 @@
-"""Warnings about missing verdicts and auxiliary probes that prove little.
+"""Warnings about targets without a verdict and auxiliary probes that prove little.
 
 `NO_VERDICT` has a row for each reason of `core.readiness.WHY` that a configuration can cause.
 """

@@ -1,4 +1,4 @@
-"""The answers of Prometheus' API, checked: whatever is not one is None, never an exception."""
+"""The results of queries to Prometheus, checked: whatever is not one is None, never an exception."""
 
 from __future__ import annotations
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.tde.credentials import pairs_by_name
 from exporter.tde.document import Document
 from exporter.tde.findings import Kind
 from exporter.tde.model import instance_of
+from exporter.tde.pairing import pairs_by_name
 from exporter.tde.plan import HandWritten, make_plan
 from exporter.tde.registry import RegistryUri
 from tests.support.sql_inventory import rows_of

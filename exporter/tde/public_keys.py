@@ -9,10 +9,10 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from exporter.tde.credentials import credentials_of, vault_of
 from exporter.tde.findings import Findings
 from exporter.tde.key_uris import KeyUris
 from exporter.tde.model import AsymmetricKey, Instance
+from exporter.tde.pairing import credentials_of, vault_of
 from exporter.tde.plan import HandWrittenTarget
 from exporter.tde.registry import KeyVersion
 from exporter.tde.usage import used_keys
