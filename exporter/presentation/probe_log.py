@@ -56,10 +56,10 @@ class ProbeLog:
         if result.usable is False and result.identity not in unusable:
             unusable.add(result.identity)
             failure = {} if result.failure is None else step_fields(result.failure)
-            self._logger.warning("auxiliary probe failed", extra=fields(**_what(target, result), **failure))
+            self._logger.warning("auxiliary probe failed", extra=fields(**_auxiliary_fields(target, result), **failure))
         elif result.usable and result.identity in unusable:
             unusable.discard(result.identity)
-            self._logger.info("auxiliary probe recovered", extra=fields(**_what(target, result)))
+            self._logger.info("auxiliary probe recovered", extra=fields(**_auxiliary_fields(target, result)))
         if not unusable:
             del self._unusable[target.name]
 
@@ -120,7 +120,7 @@ def _target_fields(target: Target, report: ProbeReport) -> dict[str, Value]:
     }
 
 
-def _what(target: Target, result: AuxiliaryResult) -> dict[str, Value]:
+def _auxiliary_fields(target: Target, result: AuxiliaryResult) -> dict[str, Value]:
     return {
         "target": target.name,
         "vault": result.vault,

@@ -68,13 +68,13 @@ def title(target: Target, identity: Identity) -> str:
 
     An example is `retained version Key0/0123 in old.vault.azure.net`.
     """
-    what, name, vault = identity
-    if what is AuxiliaryKind.RECOVERY:
+    kind, name, vault = identity
+    if kind is AuxiliaryKind.RECOVERY:
         return f"recovery vault {name}"
-    if what is AuxiliaryKind.NEWEST:
+    if kind is AuxiliaryKind.NEWEST:
         return f"newest version of {name}"
-    kind = "staged credential" if what is AuxiliaryKind.NEXT else "retained version"
-    return f"{kind} {name}" + ("" if vault == target.vault else f" in {vault}")
+    noun = "staged credential" if kind is AuxiliaryKind.NEXT else "retained version"
+    return f"{noun} {name}" + ("" if vault == target.vault else f" in {vault}")
 
 
 def answer(result: AuxiliaryResult | None) -> str:
@@ -231,9 +231,9 @@ def target_warnings(target: Target, record: TargetRecord | None, expected: Expec
     if record is None:
         return ()
     refused = dict.fromkeys(
-        _MARKS[what]
-        for (what, _, _), result in auxiliary_results(target, record, now=now)
-        if what in _MARKS and result is not None and result.usable is False
+        _MARKS[kind]
+        for (kind, _, _), result in auxiliary_results(target, record, now=now)
+        if kind in _MARKS and result is not None and result.usable is False
     )
     others = {
         "rotation pending": record.rotation_pending,

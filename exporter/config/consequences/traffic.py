@@ -90,13 +90,13 @@ def _auxiliary_probes(target: Target, module: Module, today: date) -> Iterator[S
     reads = tuple(operation for operation in whole if not operation.with_key)
     operations = {AuxiliaryKind.NEXT: whole, AuxiliaryKind.NEWEST: reads}
     every = max(target.interval, module.auxiliary_interval)
-    for (what, _, vault), credential in list_auxiliary_probes(target, today):
+    for (kind, _, vault), credential in list_auxiliary_probes(target, today):
         yield Stream(
             target=target,
             module=module,
             credential=credential,
             vault=vault,
-            operations=operations.get(what, unwraps),
+            operations=operations.get(kind, unwraps),
             every=every,
             key_every=every,
         )

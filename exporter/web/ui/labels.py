@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from exporter.core import readiness as core_verdict
 from exporter.core.codes import both_numbers
 from exporter.core.durations import moment
 from exporter.core.model import Outcome, StepResult, Vantage
+from exporter.core.readiness import NOT_TESTED, readiness_text
 from exporter.presentation.expiries import BACKUP_AGE, Ending, EndingKind
 from exporter.web.ui.html import Html, element
 from exporter.web.ui.view_models import TargetView, Urgency
@@ -38,7 +38,7 @@ def outcome(result: StepResult) -> Html:
 
 def verdict(view: TargetView, vantage: Vantage) -> str:
     """Return the verdict and its deciding failed step, else the first failed one."""
-    text = core_verdict.readiness_text(view.readiness, vantage)
+    text = readiness_text(view.readiness, vantage)
     if view.readiness.ready is None:
         return text
     failure = view.failure if view.readiness.ready else view.blocking
@@ -46,7 +46,7 @@ def verdict(view: TargetView, vantage: Vantage) -> str:
 
 
 def not_tested() -> str:
-    return f"Not tested from here: {core_verdict.NOT_TESTED}."
+    return f"Not tested from here: {NOT_TESTED}."
 
 
 def _failed(failure: StepResult) -> str:

@@ -96,7 +96,7 @@ async def test_probes_stay_on_schedule_during_attacks(tmp_path):
         assert sum(large.values()) == 20
         assert set(nowhere) <= {200, 400, 404}
         assert seen.scrapes >= 3
-        assert seen.starved <= lasted / 2, "not judged for half of the time: find what uses the processors"
+        assert seen.starved <= lasted / 2, "no verdict for half of the time: find what uses the processors"
         assert seen.slowest < 5.0
         assert seen.memory - quiet.memory < MOST_MEMORY_GROWN
         assert seen.sockets < quiet.sockets + 250
