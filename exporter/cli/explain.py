@@ -8,10 +8,10 @@ import sys
 
 from exporter.cli.parser import add_flag
 from exporter.core.codes import CODES
-from exporter.core.codes.explain import LONGEST
-from exporter.core.codes.explain import explain as explanation_of
-from exporter.core.codes.render import as_data, as_markdown, as_table, explanation_data, explanation_text, otherwise_text
-from exporter.core.codes.unknown_text import unknown
+from exporter.explain.render import as_data, as_markdown, as_table, explanation_data, explanation_text, otherwise_text
+from exporter.explain.search import LONGEST
+from exporter.explain.search import explain as explanation_of
+from exporter.explain.unknown_text import unknown
 
 _OK, _BAD_USAGE = 0, 2
 

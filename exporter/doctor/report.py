@@ -13,8 +13,8 @@ from exporter.config.settings import Target
 from exporter.core.checks.model import CheckOutcome, CheckResult, FailureMoment
 from exporter.core.checks.table import BY_NAME
 from exporter.core.codes import both_numbers
-from exporter.core.codes.render import wrap
 from exporter.core.codes.shared import WATCH_THE_LOG
+from exporter.explain.render import wrap
 
 _OUTCOME, _TITLE, _LABEL = 8, 28, 12
 _BELOW = " " * _OUTCOME

@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterator
 
 from exporter.core.codes import BY_CODE, ConnectorError
-from exporter.core.codes.explain import explain_log_text, explain_message
-from exporter.core.codes.explanation import Explanation
-from exporter.core.codes.messages import MESSAGES
-from exporter.core.codes.pasted_numbers import NUMBER, SMALLEST, provider_code, row_of, translated_code, without_names
 from exporter.events.record import LoggedEvent, Origin
+from exporter.explain.explanation import Explanation
+from exporter.explain.messages import MESSAGES
+from exporter.explain.pasted_numbers import NUMBER, SMALLEST, provider_code, row_of, translated_code, without_names
+from exporter.explain.search import explain_log_text, explain_message
 
 _ALONE = re.compile(rf"\W*{NUMBER}\W*", re.IGNORECASE)
 _ANYWHERE = re.compile(rf"(?<![\w./\\])(?<!\d[:-]){NUMBER}(?![\w/\\]|[.:-]\d)", re.IGNORECASE)

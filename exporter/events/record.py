@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from exporter.core.codes.messages import EKM_MESSAGES
+from exporter.explain.messages import EKM_MESSAGES
 
 OBJECT_NOT_FOUND = 15151  # the object may be a key, which the provider did not return
 LONGEST = 4000  # characters of an event that are read

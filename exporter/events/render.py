@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from exporter.core.codes.render import wrap
 from exporter.events.summary import MOST_DETAILS, Detail, EventGroup, EventSummary
+from exporter.explain.render import wrap
 
 _INDENT = " " * 8
 _NO_TIME = "-"

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from exporter.core.codes import both_numbers
-from exporter.core.codes.explanation import Explanation
 from exporter.core.masking import mask
 from exporter.events.find import explain_event
 from exporter.events.record import LONGEST, LoggedEvent, Origin
+from exporter.explain.explanation import Explanation
 
 MOST_DETAILS = 10_000
 NO_CODE = "no code"

@@ -14,12 +14,12 @@ from exporter.core.codes import BY_CODE, both_numbers
 from exporter.core.codes.action_texts import ALTER, EACH_IDENTITY
 from exporter.core.codes.actions import actions
 from exporter.core.codes.cause_text import observed_cause, owner_of_failure
-from exporter.core.codes.render import OWNERS, wrap
 from exporter.core.codes.shared import LESS_WITHOUT_WRAP, REWRITTEN
 from exporter.core.durations import moment
 from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
 from exporter.core.readiness import NOT_TESTED, deciding_failure, readiness_text
 from exporter.core.steadiness import Unsteady
+from exporter.explain.render import OWNERS, wrap
 from exporter.state.records import TargetRecord
 
 Line = tuple[str, str]

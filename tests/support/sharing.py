@@ -56,6 +56,7 @@ ROWS = (
     Row("tests/system/helm/"),
     Row("tests/unit/core/", PURE),
     Row("tests/unit/events/", PURE),
+    Row("tests/unit/explain/", PURE),
     Row("tests/unit/inventory/", PURE),
     Row("tests/unit/report/", PURE),
     Row("tests/unit/sqlservers/", PURE),

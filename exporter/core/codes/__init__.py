@@ -1,7 +1,7 @@
 """The 146 codes of the SQL Server Connector: one table by layer, and its lookups.
 
 For: `CODES`, in code order, and finding rows. Codes and symbols are the connector's; the texts are this product's.
-Not for: choosing the code of a failure (see `classify`), or printing rows (see `render`).
+Not for: choosing the code of a failure (see `classify`), or printing rows (see `explain.render`).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from importlib.resources import files
 from aiohttp import web
 
 from exporter.config import effective_pieces
-from exporter.core.codes.explain import LONGEST, explain
+from exporter.explain.search import LONGEST, explain
 from exporter.presentation.expiries import all_endings
 from exporter.runtime.slices import yield_with_pauses
 from exporter.state.history import ProbeContext

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from functools import cache
 
 from exporter.core.codes import CODES, ConnectorError, both_numbers
-from exporter.core.codes.explanation import Explanation
-from exporter.core.codes.render import OWNERS, effect, elsewhere, visibility
-from exporter.core.codes.unknown_text import KINDS, OTHERWISE
-from exporter.core.codes.unknown_text import unknown as why_unknown
+from exporter.explain.explanation import Explanation
+from exporter.explain.render import OWNERS, effect, elsewhere, visibility
+from exporter.explain.unknown_text import KINDS, OTHERWISE
+from exporter.explain.unknown_text import unknown as why_unknown
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.layout import Urls, cell, facts, link, page, prose, table
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from exporter.core.codes import BY_CODE, both_numbers
-from exporter.core.codes.explain import explain
+from exporter.explain.search import explain
 from exporter.web.ui.fleet import Fleet
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.layout import Urls, link

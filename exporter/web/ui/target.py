@@ -9,10 +9,10 @@ from exporter.core import durations
 from exporter.core.checks.model import CheckRun
 from exporter.core.codes import BY_CODE
 from exporter.core.codes.cause_text import cause, open_detail, owner_of_failure
-from exporter.core.codes.render import OWNERS
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
 from exporter.core.readiness import deciding_failure
+from exporter.explain.render import OWNERS
 from exporter.presentation import probe_text
 from exporter.presentation.wire_log import as_lines, exchanges
 from exporter.state.history import HistoryEntry, ProbeContext

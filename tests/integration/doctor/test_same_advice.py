@@ -3,8 +3,8 @@
 import pytest
 
 from exporter.core.checks import CheckOutcome
-from exporter.core.codes.explain import explain
 from exporter.core.reasons import Reason
+from exporter.explain.search import explain
 from tests.support.doctor_simulated import VAULT
 
 REFUSALS = {

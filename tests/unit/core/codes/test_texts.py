@@ -8,8 +8,8 @@ import pytest
 from exporter.core.checks import CHECKS
 from exporter.core.codes import CODES
 from exporter.core.codes.action_texts import EACH_IDENTITY
-from exporter.core.codes.messages import KNOWN_TEXTS
 from exporter.core.reasons import Reason
+from exporter.explain.messages import KNOWN_TEXTS
 
 OF_CODES = [text for row in CODES for text in (row.summary, row.effect, *row.causes, *row.actions, row.unobservable_because)]
 OF_MESSAGES = [text for known in KNOWN_TEXTS for text in (known.summary, *known.causes, *known.actions)]

@@ -37,7 +37,7 @@ from exporter.core.causes import Failed, cause_of
 from exporter.core.checks.check_owner import owner_of
 from exporter.core.classify import classify
 from exporter.core.codes.actions import Names, actions
-from exporter.core.codes.explain import explain
+from exporter.explain.search import explain
 from exporter.core.codes.cause_text import cause, open_detail
 from exporter.core.faults import Fault
 from exporter.core.parsing.error_body import read_error

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 
 from exporter.core.codes import BY_CODE, ConnectorError
-from exporter.core.codes.messages import MESSAGES
-from exporter.core.codes.windows_errors import WINDOWS_ERRORS, WINDOWS_NAMES
+from exporter.explain.messages import MESSAGES
+from exporter.explain.windows_errors import WINDOWS_ERRORS, WINDOWS_NAMES
 
 _FLAGS = re.IGNORECASE
 NUMBER = r"(?:0x0*(?P<hex>[0-9a-f]{1,8})|(?P<dec>\d{1,5}))"

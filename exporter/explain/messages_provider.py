@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from exporter.core.codes.known_text import KnownText
 from exporter.core.codes.shared import DLL_VERSION, EVENT_LOG, IF_IN_USE
+from exporter.explain.known_text import KnownText
 
 READ_CODE = "Read the number after `Provider error code:` in the message, and run `ekm-exporter explain` with it."
 REGISTER = "Register the DLL: `ALTER CRYPTOGRAPHIC PROVIDER [PROVIDER] FROM FILE = 'PATH';`. That disables the provider."

@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 
 from exporter.core.codes import BY_CODE, ConnectorError, both_numbers
-from exporter.core.codes.known_text import KnownText
-from exporter.core.codes.pasted_numbers import SMALLEST, labelled_codes
-from exporter.core.codes.service_texts import codes_of
-from exporter.core.codes.windows_errors import WINDOWS_ERRORS, windows_error
 from exporter.core.reasons import Reason
+from exporter.explain.known_text import KnownText
+from exporter.explain.pasted_numbers import SMALLEST, labelled_codes
+from exporter.explain.service_texts import codes_of
+from exporter.explain.windows_errors import WINDOWS_ERRORS, windows_error
 
 _HTTP = 400  # the first status of a failure
 _THUMBPRINT = re.compile(r"0x[0-9A-F]{12,64}\b", re.IGNORECASE)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from exporter.core.codes.known_text import KnownText
 from exporter.core.codes.shared import DO_NOT_RESTART
+from exporter.explain.known_text import KnownText
 
 _WHY = (
     "Find the first failure before it in the error log: `EXEC sys.sp_readerrorlog 0, 1, N'provider';`. Explain its provider code."

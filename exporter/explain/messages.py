@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from exporter.core.codes.connector_texts import CONNECTOR_TEXTS
-from exporter.core.codes.known_text import KnownText
-from exporter.core.codes.messages_database import DATABASE_MESSAGES, STATES
-from exporter.core.codes.messages_keys import KEY_MESSAGES
-from exporter.core.codes.messages_provider import PROVIDER_MESSAGES
+from exporter.explain.connector_texts import CONNECTOR_TEXTS
+from exporter.explain.known_text import KnownText
+from exporter.explain.messages_database import DATABASE_MESSAGES, STATES
+from exporter.explain.messages_keys import KEY_MESSAGES
+from exporter.explain.messages_provider import PROVIDER_MESSAGES
 
 # The order decides if a paste has several: a message about the provider comes before a state that follows from it.
 TEXTS: tuple[KnownText, ...] = (*CONNECTOR_TEXTS, *PROVIDER_MESSAGES, *KEY_MESSAGES, *DATABASE_MESSAGES)

@@ -10,9 +10,9 @@ import pytest
 
 from exporter.cli import explain
 from exporter.core.codes import BY_CODE, CODES
-from exporter.core.codes.render import as_markdown, as_text, otherwise_text
+from exporter.explain.render import as_markdown, as_text, otherwise_text
 
-PAGE = Path(__file__).parents[4] / "docs" / "codes.md"
+PAGE = Path(__file__).parents[3] / "docs" / "codes.md"
 CONTRACT_FIELDS = {
     "code",
     "symbol",

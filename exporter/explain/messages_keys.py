@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from exporter.core.codes.known_text import KnownText
-from exporter.core.codes.messages_provider import READ_CODE
 from exporter.core.codes.shared import EVENT_LOG
+from exporter.explain.known_text import KnownText
+from exporter.explain.messages_provider import READ_CODE
 
 _TEST_KEY = "Test the key: `ekm-exporter probe TARGET`."
 _KEYS = "Show the keys: `SELECT name, thumbprint FROM master.sys.asymmetric_keys;`."

@@ -6,11 +6,11 @@ import difflib
 import re
 
 from exporter.core.codes import BY_CODE, CODES
-from exporter.core.codes.known_text import KnownText
-from exporter.core.codes.messages import KNOWN_TEXTS
-from exporter.core.codes.pasted_numbers import message_numbers, named_provider_code
 from exporter.core.codes.shared import EVENT_LOG
 from exporter.core.masking import mask
+from exporter.explain.known_text import KnownText
+from exporter.explain.messages import KNOWN_TEXTS
+from exporter.explain.pasted_numbers import message_numbers, named_provider_code
 
 KINDS = (
     "a connector code or symbol, a message of SQL Server, a database state, a log line, an AADSTS or AKV number, "

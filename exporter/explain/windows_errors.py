@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from exporter.core.codes.connector_texts import REGISTRY_ACTIONS
 from exporter.core.reasons import Reason
+from exporter.explain.connector_texts import REGISTRY_ACTIONS
 
 _WIN32 = 0x8007  # the upper half of an HRESULT that contains a Win32 error
 _LOW_HALF = 0xFFFF

@@ -10,11 +10,11 @@ import textwrap
 from collections.abc import Iterable
 
 from exporter.core.codes import both_numbers
-from exporter.core.codes.explanation import Explanation
-from exporter.core.codes.introduction import INTRODUCTION, LAYER_TITLES
 from exporter.core.codes.model import ConnectorError, Family, Layer, Owner
-from exporter.core.codes.unknown_text import OTHERWISE
 from exporter.core.codes.words import words_in
+from exporter.explain.explanation import Explanation
+from exporter.explain.introduction import INTRODUCTION, LAYER_TITLES
+from exporter.explain.unknown_text import OTHERWISE
 
 WIDTH = 80
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from exporter.core.codes.known_text import KnownText
 from exporter.core.codes.shared import DO_NOT_RESTART, EVENT_LOG, RESTART_LATER
 from exporter.core.connector_registry import GRANT_RIGHT, REGISTRY_KEY, SHOW_RIGHTS
+from exporter.explain.known_text import KnownText
 
 _ENTRIES = rf'Show the entries: `reg query "HKLM\{REGISTRY_KEY}" /s`.'
 REGISTRY_ACTIONS = (

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from exporter.core.classify import FAULT_RULES, STATUS_RULES, classify
-from exporter.core.codes.messages import MESSAGES
 from exporter.core.faults import Fault
 from exporter.core.model import Facts, Step
 from exporter.core.parsing.error_body import ErrorBody, read_error
 from exporter.core.reasons import Reason
 from exporter.core.reasons.markers import ENTRA_REASONS, VAULT_REASONS, reason_of_number
+from exporter.explain.messages import MESSAGES
 
 _FLAGS = re.IGNORECASE
 _AADSTS = re.compile(r"\bAADSTS\s*:?\s*(\d{4,8})\b", _FLAGS)

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.codes.explain import LONGEST, explain
-from exporter.core.codes.messages import KNOWN_TEXTS, MESSAGES
-from exporter.core.codes.render import explanation_data, explanation_text
-from exporter.core.codes.unknown_text import OTHERWISE, unknown
-from exporter.core.codes.windows_errors import WINDOWS_ERRORS
 from exporter.core.codes.words import WORDS
 from exporter.core.reasons import Reason
+from exporter.explain.messages import KNOWN_TEXTS, MESSAGES
+from exporter.explain.render import explanation_data, explanation_text
+from exporter.explain.search import LONGEST, explain
+from exporter.explain.unknown_text import OTHERWISE, unknown
+from exporter.explain.windows_errors import WINDOWS_ERRORS
 
 THUMBPRINT = "0x2C5677D76F76D77F802C5677D76F76D77F802C56"
 LOG = """2026-11-25 14:00:00.00 spid51      Error: 33111, Severity: 16, State: 4.

@@ -10,8 +10,12 @@ from collections.abc import Callable, Iterable
 
 from exporter.core.classify import classify
 from exporter.core.codes import BY_CODE, ConnectorError, find
-from exporter.core.codes.connector_texts import CONNECTOR_TEXTS
-from exporter.core.codes.explanation import (
+from exporter.core.faults import Fault
+from exporter.core.model import Facts, Step
+from exporter.core.reasons import Reason
+from exporter.core.reasons.markers import VAULT_REASONS
+from exporter.explain.connector_texts import CONNECTOR_TEXTS
+from exporter.explain.explanation import (
     Explanation,
     explain_codes,
     explain_known_text,
@@ -19,10 +23,10 @@ from exporter.core.codes.explanation import (
     explain_small_number,
     explain_windows_error,
 )
-from exporter.core.codes.known_text import KnownText
-from exporter.core.codes.messages import MESSAGES, TEXTS
-from exporter.core.codes.messages_database import STATES
-from exporter.core.codes.pasted_numbers import (
+from exporter.explain.known_text import KnownText
+from exporter.explain.messages import MESSAGES, TEXTS
+from exporter.explain.messages_database import STATES
+from exporter.explain.pasted_numbers import (
     SMALLEST,
     any_code,
     labelled_codes,
@@ -33,13 +37,9 @@ from exporter.core.codes.pasted_numbers import (
     without_names,
     wrapped_code,
 )
-from exporter.core.codes.phrases import curl_number, reason_of_curl, reason_of_phrase
-from exporter.core.codes.service_texts import entra_reason, vault_reason
-from exporter.core.codes.windows_errors import WINDOWS_ERRORS, WINDOWS_PHRASES, is_known
-from exporter.core.faults import Fault
-from exporter.core.model import Facts, Step
-from exporter.core.reasons import Reason
-from exporter.core.reasons.markers import VAULT_REASONS
+from exporter.explain.phrases import curl_number, reason_of_curl, reason_of_phrase
+from exporter.explain.service_texts import entra_reason, vault_reason
+from exporter.explain.windows_errors import WINDOWS_ERRORS, WINDOWS_PHRASES, is_known
 
 Lookup = Callable[[str], Explanation | None]
 
