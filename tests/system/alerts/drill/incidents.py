@@ -122,15 +122,19 @@ RANDOM = 0.01
 QUIET = (HEALTHY, NOISY)
 
 
-def configuration(folder, incidents, *, interval="2s", timeout="950ms"):
-    """Return the configuration of the exporter that probes all targets of these incidents. Writes the secrets to `folder`."""
+def configuration(folder, incidents, interval):
+    """Return the configuration of the exporter that probes all targets of these incidents. Writes the secrets to `folder`.
+
+    `interval`: seconds.
+    """
+    pace = {"interval": f"{interval * 1000:.0f}ms", "timeout": f"{interval * 475:.0f}ms"}
     of = [(one, target) for one in incidents for target in one.targets]
     names = tuple(dict.fromkeys(one.credential(target) for one, target in of))
     for name in names:
         (folder / name).write_text(f"MARKED~secret.of.{name}\n")
         (folder / name).chmod(0o600)
     return {
-        "global": {"interval": interval, "timeout": timeout, "connector_generation": "classic", "vantage": "sql_host"},
+        "global": {**pace, "connector_generation": "classic", "vantage": "sql_host"},
         "credentials": {
             name: {
                 "type": "client_secret",

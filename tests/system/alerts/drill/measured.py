@@ -7,7 +7,7 @@ import ast
 import json
 from pathlib import Path
 
-from tests.system.alerts.drill.harness import SCALE
+from tests.system.alerts.drill.harness import INTERVAL, SCALE, SCRAPE_MILLISECONDS
 
 ROOT = Path(__file__).parents[4]
 RECORDED = ROOT / ".cache" / "drill.jsonl"  # one line for each incident
@@ -18,8 +18,8 @@ HEAD = """\
 
 These times are measured, not computed. The drill runs simulators, exporters, a real Prometheus with the shipped rules, and a
 real Alertmanager with the shipped example. Stand-ins for PagerDuty, tickets and mail record their messages. All durations of rules
-and of Alertmanager were divided by {scale}: a probe ran every two seconds instead of every 60, and a scrape every second instead of every
-30. The times below are multiplied by {scale}, so they apply to an installation with one probe a minute. The duration of each probe,
+and of Alertmanager were divided by {scale}: a probe ran every {probe:g} seconds instead of every 60, and a scrape every {scrape:g}
+seconds instead of every 30. The times below are multiplied by {scale}, so they apply to an installation with one probe a minute. The duration of each probe,
 scrape and evaluation is multiplied too, so the times are rather too long than too short. `./dev drill` measures again.
 
 Each row is the whole time line of one incident. All times count from the start of the fault. After the end of each fault the drill waits
@@ -74,7 +74,9 @@ def page(facts):
     )
     [example] = [one["page"] for one in newest.values() if "page" in one]
     shown = {key: value for key, value in example.items() if key not in ("routing_key", "dedup_key")}
-    return HEAD.format(scale=SCALE, rows=rows, page=json.dumps(shown, indent=2))
+    return HEAD.format(
+        scale=SCALE, probe=INTERVAL, scrape=SCRAPE_MILLISECONDS / 1000, rows=rows, page=json.dumps(shown, indent=2)
+    )
 
 
 def _minutes(seconds):

@@ -6,13 +6,13 @@ import time
 from dataclasses import dataclass, field
 
 from tests.integration.process.conftest import commands
-from tests.system.alerts.drill.harness import SCALE, start_drill
+from tests.system.alerts.drill.harness import INTERVALS, SCALE, start_drill
 from tests.system.alerts.drill.incidents import NOISY, PASSING, QUIET, RANDOM, Incident
 from tests.system.alerts.drill.messages import Message, received
 
 MINUTE = 60 / SCALE
 HOUR = 60 * MINUTE
-_EVERY = 3  # seconds between two probes of a noisy target
+_EVERY = INTERVALS[NOISY.host]  # seconds between two probes of a noisy target
 
 
 @dataclass
