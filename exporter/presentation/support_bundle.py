@@ -47,7 +47,7 @@ _README = """\
 Support bundle of ekm-exporter for the target {target}, made at {made_at}.
 
 report.json      verdict, last probes and failures with steps, times, codes, HTTP status and request ids; last known facts
-transcript.txt   the last probe and the last failures as text, each with its masked requests and answers
+transcript.txt   the last probe and the last failures as text, each with its masked requests and responses
 environment.txt  versions, and the target's part of the configuration, masked
 
 Not in it: secrets, certificates, tokens, wrapped or unwrapped bytes, other IP addresses, paths, labels of the configuration.
@@ -159,7 +159,7 @@ def _text_of(bundle: SupportBundle, entry: HistoryEntry, report: ProbeReport) ->
         for exchange in exchanges(context, report)
     ]
     text = transcript(_without_labels(context.target), report, vantage=config.settings.vantage)
-    return text + "\nRequests and answers, masked\n\n" + "\n".join(wire)
+    return text + "\nRequests and responses, masked\n\n" + "\n".join(wire)
 
 
 def _tenant(bundle: SupportBundle) -> str | None:

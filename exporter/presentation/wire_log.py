@@ -34,7 +34,7 @@ class LoggedExchange:
 
     step: Step
     request: tuple[str, ...]
-    answer: tuple[str, ...]
+    response: tuple[str, ...]
 
 
 def exchanges(context: ProbeContext, report: ProbeReport) -> Iterator[LoggedExchange]:
@@ -42,13 +42,13 @@ def exchanges(context: ProbeContext, report: ProbeReport) -> Iterator[LoggedExch
     for result in report.steps:
         if result.outcome is not Outcome.SKIPPED:
             request = _request(context, report, result) if result.sent else ()
-            yield LoggedExchange(step=result.step, request=request, answer=tuple(_answer(result)))
+            yield LoggedExchange(step=result.step, request=request, response=tuple(_response(result)))
 
 
 def as_lines(exchange: LoggedExchange) -> Iterator[str]:
     """Yield the lines of an exchange: sent ones after `> `, received ones after `< `."""
     yield from (f"> {line}" for line in exchange.request or ("(no request left this host)",))
-    yield from (f"< {line}" for line in exchange.answer or ("(nothing)",))
+    yield from (f"< {line}" for line in exchange.response or ("(nothing)",))
 
 
 def _request(context: ProbeContext, report: ProbeReport, result: StepResult) -> tuple[str, ...]:
@@ -85,7 +85,7 @@ def _sign_in(credential: Credential, report: ProbeReport, result: StepResult) ->
     )
 
 
-def _answer(result: StepResult) -> Iterator[str]:
+def _response(result: StepResult) -> Iterator[str]:
     """Yield the received facts; the transcript has the conclusions of the exporter."""
     internal = ("code", "reason", "shared", "phases", "endpoint")
     yield from (f"{name}: {value}" for name, value in facts_of(result) if name not in internal)

@@ -148,7 +148,7 @@ def emitted(authority, echoing, logs, tmp_path):
             for target in config.targets:
                 path = f"/probe?target={target}&debug=true"
                 found[path] = (await get(session, path))[2]
-                assert "Requests and answers" in found[path] or "result" in found[path]
+                assert "Requests and responses" in found[path] or "result" in found[path]
             found |= await crawled(session, config.targets)
         found |= {str(each): each.read_text() for each in (tmp_path / "state").rglob("*") if each.is_file()}
         assert len(vault.made) == len(echoes)

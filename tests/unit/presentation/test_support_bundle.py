@@ -89,7 +89,7 @@ async def test_a_target_never_probed_has_a_bundle():
 async def test_a_long_history_is_shortened():
     _, files = await bundle(*(bad(started_at=STARTED - n) for n in range(300, 0, -1)), limit=400)
     assert len(json.loads(files["report.json"])["history"]) == 200
-    assert files["transcript.txt"].count("Requests and answers, masked") == 20
+    assert files["transcript.txt"].count("Requests and responses, masked") == 20
 
 
 async def test_an_unknown_target_has_no_bundle():
