@@ -76,7 +76,7 @@ def _info(retention: Retention, name: str, text: str, own: str = "") -> MetricSp
 TARGET_METRICS: Final = (
     # the probe
     target_metric(
-        Retention.PROBE, "ekm_probe_success", "1 if every step succeeded and the unwrapped bytes equal the wrapped ones, else 0."
+        Retention.PROBE, "ekm_probe_success", "1 if every step succeeded and unwrap returned the original bytes, else 0."
     ),
     target_metric(
         Retention.PROBE, "ekm_probe_duration_seconds", "Duration of the last probe, all steps together.", level=Level.DEFAULT

@@ -1,1 +1,4 @@
-"""Bodies and headers of responses as values: pure parsers."""
+"""Bodies and headers of responses as values: pure parsers.
+
+Not for: which code or reason follows (`classify`).
+"""

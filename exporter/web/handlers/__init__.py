@@ -1,1 +1,4 @@
-"""Handlers: from requests to responses."""
+"""Handlers: from requests to responses.
+
+Not for: HTML (`ui`), sockets (`server`) and who may use a path (`access`).
+"""

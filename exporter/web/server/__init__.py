@@ -1,1 +1,4 @@
-"""Sockets, connection limits and streaming."""
+"""Sockets, connection limits and streaming.
+
+Not for: paths, access and HTML.
+"""
