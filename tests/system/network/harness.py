@@ -48,12 +48,20 @@ class SimulatorHost:
 
     async def probed(self, **config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The reports in the format of `probe --json`, classic and current."""
-        self.client.stdin.write(f"{self.config(**config)}\n".encode())
-        await self.client.stdin.drain()
-        line = await asyncio.wait_for(self.client.stdout.readline(), PATIENCE)
-        assert line, (self.machine.folder / "prober.log").read_text()
-        classic, current = json.loads(line)
+        classic, current = await self._asked(str(self.config(**config)))
         return classic, current
+
+    async def run(self, *arguments: object) -> tuple[int, str, str]:
+        """Exit code, output and errors of a command of the exporter."""
+        code, out, err = await self._asked([str(one) for one in arguments])
+        return code, out, err
+
+    async def _asked(self, line: object) -> Any:
+        self.client.stdin.write(json.dumps(line).encode() + b"\n")
+        await self.client.stdin.drain()
+        answer = await asyncio.wait_for(self.client.stdout.readline(), PATIENCE)
+        assert answer, (self.machine.folder / "prober.log").read_text()
+        return json.loads(answer)
 
     async def guard(self, *rules: str) -> None:
         """Add a firewall with these rules of nft(8) for outgoing packets."""

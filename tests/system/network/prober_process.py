@@ -1,14 +1,18 @@
-"""Makes probes on the isolated machine, in one process.
+"""Makes probes and runs commands on the isolated machine, in one process: the start of another one takes a second of a processor.
 
-A line of input is the path of a configuration. A line of output is a JSON list with the reports of its targets, from concurrent
-probes with fresh tokens.
+A line of input is JSON. For the path of a configuration, a line of output is a list with the reports of its targets, from
+concurrent probes with fresh tokens. For a list of arguments, it is the exit code, the output and the errors of `ekm-exporter`.
 """
 
 import asyncio
+import contextlib
+import gc
+import io
 import json
 import sys
 from pathlib import Path
 
+from exporter.cli.main import main as command
 from exporter.clients import quiet_sdk_loggers
 from exporter.config import load_config
 from exporter.presentation.payloads import probe_payload
@@ -22,11 +26,16 @@ async def probe_all(path):
     return [probe_payload(target, report) for target, report in zip(config.targets.values(), reports, strict=True)]
 
 
-async def main():
-    quiet_sdk_loggers()
-    while line := await asyncio.to_thread(sys.stdin.readline):
-        sys.stdout.write(json.dumps(await probe_all(Path(line.strip()))) + "\n")
-        sys.stdout.flush()
+def run(arguments):
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        code = command(arguments)
+        gc.collect()  # a warning about what is left open is an error of the command
+    return code, out.getvalue(), err.getvalue()
 
 
-asyncio.run(main())
+quiet_sdk_loggers()
+for line in sys.stdin:
+    asked = json.loads(line)
+    answer = asyncio.run(probe_all(Path(asked))) if isinstance(asked, str) else run(asked)
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()

@@ -5,39 +5,33 @@ import json
 import sys
 
 import pytest
-import pytest_asyncio
 
 from tests.support.inspecting_proxy import CRL, ISSUER, OCSP, write_certificates
-from tests.system.network.harness import ENTRA, EXPORTER, GUARDED, HERE, KEY, VAULT, simulator_host
+from tests.system.network.harness import ENTRA, EXPORTER, GUARDED, HERE, KEY, VAULT
 from tests.system.network.resolver import resolving
 
-pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="session")]
 
 INSPECTOR, REVOCATION, PROXY = "127.0.0.3", "127.0.0.4", "127.0.0.5"
 PASSWORD = "MARKED-proxy-password"
 SOON = "3s"
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def module_server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("server")
-    write_certificates(folder, [VAULT, ENTRA])
-    async with simulator_host(folder) as server:
-        yield server
+@pytest.fixture(scope="module", autouse=True)
+def certificates(shared_server):
+    write_certificates(shared_server.machine.folder, [VAULT, ENTRA])
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def server(module_server):
-    module_server.machine.set_hosts({VAULT: HERE, ENTRA: HERE, CRL: REVOCATION, OCSP: REVOCATION})
-    module_server.machine.set_resolver(HERE)
-    yield module_server
-    await module_server.machine.do("nft flush ruleset")
+@pytest.fixture
+def server(server):
+    server.machine.set_hosts({VAULT: HERE, ENTRA: HERE, CRL: REVOCATION, OCSP: REVOCATION})
+    return server
 
 
 async def examined(server, *arguments, expecting=1, **config):
     """Every check of `doctor --json` by name."""
     requested = arguments or ("classic", "--config.file", server.config(**config))
-    code, out, err = await server.machine.run(*EXPORTER, "doctor", *requested, "--json")
+    code, out, err = await server.run("doctor", *requested, "--json")
     assert (code, err) == (expecting, "")
     assert "MARKED" not in out
     return {check["check"]: check for check in json.loads(out)["checks"]}

@@ -11,7 +11,7 @@ from exporter.simulator.scenarios import SCENARIOS, Outside
 from tests.system.network.harness import AWAY, ENTRA, GUARDED, HERE, VAULT, SimulatorHost
 from tests.system.network.resolver import resolving
 
-pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="session")]
 
 Cause = Callable[[SimulatorHost], AbstractAsyncContextManager[None]]
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.system.network.harness import ENTRA, GUARDED, HEALTHY, HERE, VAULT
 
-pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="session")]
 
 PASSWORD = "MARKED-proxy-password"
 PROXY = "proxy.contoso.example"

@@ -5,7 +5,7 @@ import pytest
 from tests.system.network.harness import HEALTHY
 from tests.system.network.resolver import ANSWERS, resolving
 
-pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def test_resolved_names_have_a_dns_phase(server, machine):

@@ -5,7 +5,7 @@ import pytest_asyncio
 
 from tests.system.network.harness import AWAY, ENTRA, GUARDED, HEALTHY, HERE, VAULT
 
-pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="session")]
 
 SOON = "3s"
 DOWN = (3005, 3103, "network_down")
@@ -64,7 +64,7 @@ async def test_missing_network_is_a_temporary_resolver_failure(server, machine):
     assert await server.shown() == ("challenge", 3900, 3900, "dns_temporary")
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def cable(machine):
     """A second interface with a cable, and no host at the other end."""
     machine.set_hosts({VAULT: AWAY})
