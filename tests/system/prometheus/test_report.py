@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from exporter.cli.main import main
 from tests.system.prometheus.servers import prometheus_of, running
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
@@ -103,7 +104,7 @@ async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
 
 
 async def report(url: str, *arguments: str) -> tuple[int, bytes, str]:
-    """Exit code, standard output and standard error."""
+    """Exit code, standard output and standard error of a process."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "exporter", "report", "--prometheus", url, *arguments),
         stdout=asyncio.subprocess.PIPE,
@@ -112,6 +113,19 @@ async def report(url: str, *arguments: str) -> tuple[int, bytes, str]:
     out, error = await process.communicate()
     assert process.returncode is not None
     return process.returncode, out, error.decode()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def month(url: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[int, bytes, str]]:
+    """The folder with the report of the month, and what the command answered."""
+    folder = tmp_path_factory.mktemp("month")
+    return folder, await report(url, "--month", "2026-10", "--out", str(folder))
+
+
+async def report_here(capsys: pytest.CaptureFixture[str], url: str, *arguments: str) -> tuple[int, str, str]:
+    """The same in this process: the start of another one takes a second of a processor."""
+    code = await asyncio.to_thread(main, ["report", "--prometheus", url, *arguments])
+    return code, *capsys.readouterr()
 
 
 def minutes_of(row: dict[str, Any]) -> dict[str, int]:
@@ -123,11 +137,11 @@ def minutes_of(row: dict[str, Any]) -> dict[str, int]:
 GAP = len(DOWN) - 4
 
 
-async def test_month_in_prometheus_gives_the_minutes(url: str, tmp_path: Path) -> None:
-    code, out, error = await report(url, "--month", "2026-10", "--out", str(tmp_path))
+async def test_month_in_prometheus_gives_the_minutes(month: tuple[Path, tuple[int, bytes, str]]) -> None:
+    folder, (code, out, error) = month
     assert (code, error) == (1, "")
-    assert out.decode().splitlines() == [str(tmp_path / f"ekm-report-2026-10.{suffix}") for suffix in ("csv", "json", "html")]
-    data = json.loads((tmp_path / "ekm-report-2026-10.json").read_text())
+    assert out.decode().splitlines() == [str(folder / f"ekm-report-2026-10.{suffix}") for suffix in ("csv", "json", "html")]
+    data = json.loads((folder / "ekm-report-2026-10.json").read_text())
     found = {row["target"]: minutes_of(row) for row in data["targets"]}
     assert found == {
         "alone": {
@@ -154,17 +168,17 @@ async def test_month_in_prometheus_gives_the_minutes(url: str, tmp_path: Path) -
     assert data["gaps"] == [gap | {"targets": ["alone", "late", "both"]}, hung]
 
 
-async def test_same_history_gives_the_same_bytes(url: str, tmp_path: Path) -> None:
-    for folder in ("1", "2"):
-        await report(url, "--month", "2026-10", "--out", str(tmp_path / folder))
+async def test_same_history_gives_the_same_bytes(month: tuple[Path, tuple[int, bytes, str]], url: str, tmp_path: Path) -> None:
+    await report(url, "--month", "2026-10", "--out", str(tmp_path))
     for suffix in ("csv", "json", "html"):
-        one, two = ((tmp_path / folder / f"ekm-report-2026-10.{suffix}").read_bytes() for folder in ("1", "2"))
+        one, two = ((folder / f"ekm-report-2026-10.{suffix}").read_bytes() for folder in (month[0], tmp_path))
         assert one == two
 
 
-async def test_period_without_a_gap_has_exit_code_0(url: str) -> None:
-    code, out, error = await report(url, "--from", "2026-10-02T00:00:00+02:00", "--to", "2026-10-02T01:00:00+02:00")
-    rows = list(csv.DictReader(io.StringIO(out.decode(), newline="")))
+async def test_period_without_a_gap_has_exit_code_0(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    span = ("--from", "2026-10-02T00:00:00+02:00", "--to", "2026-10-02T01:00:00+02:00")
+    code, out, error = await report_here(capsys, url, *span)
+    rows = list(csv.DictReader(io.StringIO(out, newline="")))
     assert (code, error) == (0, "")
     assert [(row["scope"], row["target"], row["answered_minutes"]) for row in rows] == [
         ("vault", "", "60"),
@@ -174,9 +188,9 @@ async def test_period_without_a_gap_has_exit_code_0(url: str) -> None:
     ]
 
 
-async def test_month_without_series_names_the_action(url: str) -> None:
-    code, out, error = await report(url, "--month", "2026-08")
-    assert (code, out) == (2, b"")
+async def test_month_without_series_names_the_action(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, error = await report_here(capsys, url, "--month", "2026-08")
+    assert (code, out) == (2, "")
     assert error == (
         "ekm-exporter report: Prometheus has no series of a target from 2026-08-01T00:00Z to 2026-09-01T00:00Z: "
         "does it scrape the exporter, and did it then?\n"
