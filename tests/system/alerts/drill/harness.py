@@ -1,7 +1,7 @@
 """The parts of the drill: simulators, exporters, Prometheus, Alertmanager and receivers that record their messages.
 
 All durations of rules and of Alertmanager are divided by `SCALE`, so a probe runs every five seconds instead of every minute. Each host
-is an exporter with a simulator of its own; one Prometheus scrapes all of them.
+is an exporter with a simulator of its own, which runs in this process. One Prometheus scrapes all of them.
 """
 
 import asyncio
@@ -13,9 +13,12 @@ import aiohttp
 import yaml
 
 from alerts import build
+from exporter.config import load_config
+from exporter.simulator import Simulator
+from exporter.simulator.configuration import build_environment, write_config
 from tests.integration.process.conftest import Running
 from tests.support.patience import PATIENCE
-from tests.system.alerts.alertmanager.rendering import Endpoints, write_config
+from tests.system.alerts.alertmanager import rendering
 from tests.system.alerts.alertmanager.server import Alertmanager, listening
 from tests.system.alerts.drill.incidents import configuration
 from tests.system.prometheus.servers import Prometheus, answered, free_port, running
@@ -23,8 +26,8 @@ from tests.system.prometheus.servers import Prometheus, answered, free_port, run
 SCALE = 12  # a busy machine delays a probe by seconds, which are minutes of the drill at a higher one
 SCRAPE_MILLISECONDS = 30_000 // SCALE
 INTERVAL = 60 / SCALE
-# The noisy fleet is probed every 90 s, so that its load is that of the others.
-INTERVALS = {"noisy": 1.5 * INTERVAL}
+# Prometheus and Alertmanager use little memory here: they need not collect it often, nor on several processors.
+_GO = {"GOGC": "400", "GOMAXPROCS": "1"}
 
 _PROMETHEUS = """\
 global: {{scrape_interval: {scrape}ms, scrape_timeout: {scrape}ms, evaluation_interval: {scrape}ms}}
@@ -76,32 +79,32 @@ class Drill:
         await host.process.output(r"url=http", within=PATIENCE)
 
 
-async def _start_host(folder, command, name, incidents):
+async def _start_host(stack, folder, command, name, incidents):
     place = folder / name
     place.mkdir()
     source = place / "source.yml"
-    source.write_text(yaml.safe_dump(configuration(place, incidents, INTERVALS.get(name, INTERVAL))))
-    ports = ("--sim.port", 0, "--sim.management-port", 0)
-    simulator = await command("simulate", "--config.file", source, "--out", place / "sim", *ports)
-    management = (await simulator.output(r"management port: (http://\S+)", within=PATIENCE))[1]
-    config = place / "sim" / "ekm.yml"
+    source.write_text(yaml.safe_dump(configuration(place, incidents, INTERVAL)))
+    settings = load_config(source).config
+    simulator = await stack.enter_async_context(Simulator(build_environment(settings)))
+    simulator.on_routes_changed = lambda: write_config(simulator, settings, place / "sim")
+    config = write_config(simulator, settings, place / "sim")
     process = await command("run", "--config.file", config, "--web.listen-address", "127.0.0.1:0")
     url = (await process.output(r"url=(http://\S+?)/?\s", within=PATIENCE))[1]
     await answered(f"{url}/-/ready", lambda _: True, seconds=PATIENCE)
-    return Host(name, management, str(config), url, process)
+    return Host(name, simulator.management_url, str(config), url, process)
 
 
 @contextlib.asynccontextmanager
 async def start_drill(folder, command, incidents):
     """`command` starts a command of the exporter (see tests/integration/process)."""
     names = dict.fromkeys(one.host for one in incidents)
-    started = await asyncio.gather(
-        *(_start_host(folder, command, name, [one for one in incidents if one.host == name]) for name in names)
-    )
-    hosts = {host.name: host for host in started}
     alertmanager = Alertmanager(f"http://127.0.0.1:{free_port()}")
     prometheus = Prometheus(f"http://127.0.0.1:{free_port()}")
     async with listening(alertmanager.received) as (http, smtp), contextlib.AsyncExitStack() as stack:
+        started = await asyncio.gather(
+            *(_start_host(stack, folder, command, name, [one for one in incidents if one.host == name]) for name in names)
+        )
+        hosts = {host.name: host for host in started}
         place = folder / "alertmanager"
         place.mkdir()
         await stack.enter_async_context(_prometheus(folder, prometheus.url, alertmanager.url, hosts))
@@ -112,7 +115,7 @@ async def start_drill(folder, command, incidents):
             await session.post(f"{prometheus.url}/-/reload")
         await prometheus.eventually('ALERTS{alertname="EkmWatchdog"}', bool)
         await prometheus.eventually('ALERTS{severity="critical"}', lambda firing: not firing)
-        await stack.enter_async_context(_alertmanager(place, alertmanager.url, Endpoints(http, smtp)))
+        await stack.enter_async_context(_alertmanager(place, alertmanager.url, rendering.Endpoints(http, smtp)))
         yield Drill(command, hosts, prometheus, alertmanager)
 
 
@@ -121,7 +124,7 @@ def _alertmanager(place, url, endpoints):
         place / "log",
         f"{url}/-/ready",
         "prometheus-alertmanager",
-        f"--config.file={write_config(place, endpoints, divisor=SCALE)}",
+        f"--config.file={rendering.write_config(place, endpoints, divisor=SCALE)}",
         f"--storage.path={place}/data",
         f"--web.listen-address={url.removeprefix('http://')}",
         "--cluster.listen-address=",
@@ -149,7 +152,7 @@ def _prometheus(folder, url, alertmanager, hosts):
 
 @contextlib.asynccontextmanager
 async def _started(log, ready, *command):
-    async with running(log, *command):
+    async with running(log, *command, environment=_GO):
         try:
             await answered(ready, lambda _: True, seconds=PATIENCE)
         except TimeoutError:

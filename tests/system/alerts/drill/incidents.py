@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 TENANT = "5f2a9c1e-0b7d-4c36-9e58-3a1d7c2b8f40"
 SIGN_IN = "login.microsoftonline.com"
 OUT = ((0, 12),)
-WAVES = ((0, 5), (11, 16), (22, 27))
+WAVES = ((0, 5), (11, 16))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,26 +61,26 @@ class Incident:
 
 INCIDENTS = (
     Incident(
-        name="region", broken="five vaults of a region respond 503", alert="EkmRegionDown", to="platform",
-        fault={"fault": "vault_unavailable"}, host="region", count=5, words=("westeurope",),
+        name="region", broken="four vaults of a region respond 503", alert="EkmRegionDown", to="platform",
+        fault={"fault": "vault_unavailable"}, host="region", count=4, words=("westeurope",),
     ),
     Incident(
         name="egress", broken="no host name resolves on the exporter's host", alert="EkmEgressDown", to="platform",
-        fault={"fault": "unresolvable"}, on=("vault", "authority"), host="egress", count=5,
+        fault={"fault": "unresolvable"}, on=("vault", "authority"), host="egress", count=4,
     ),
     Incident(
         name="entra", broken="Entra ID issues no tokens", alert="EkmEntraUnavailable", to="platform",
-        fault={"fault": "html_unavailable"}, on=("authority",), host="entra", count=5,
+        fault={"fault": "html_unavailable"}, on=("authority",), host="entra", count=4,
     ),
     Incident(
         name="killed", broken="the exporter is killed", alert="EkmExporterDown", to="platform", host="killed",
     ),
     Incident(
-        name="shared", broken="the secret of twenty targets was changed in Entra ID only", alert="EkmCredentialRefused",
-        fault={"fault": "secret_wrong"}, on=("application",), count=20, shared=True, words=("3303", "secret_wrong", "SQLSHARED-"),
+        name="shared", broken="the secret of six targets was changed in Entra ID only", alert="EkmCredentialRefused",
+        fault={"fault": "secret_wrong"}, on=("application",), count=6, shared=True, words=("3303", "secret_wrong", "SQLSHARED-"),
     ),
     Incident(
-        name="waves", broken="the vault responds 429 for 5 minutes, three times, with 6 minutes between", alert="EkmThrottledSpike",
+        name="waves", broken="the vault responds 429 for 5 minutes, twice, with 6 minutes between", alert="EkmThrottledSpike",
         fault={"fault": "throttled"}, words=("3011", "3109"), spans=WAVES,
     ),
     Incident(
@@ -113,9 +113,9 @@ INCIDENTS = (
     ),
 )  # fmt: skip
 
-HEALTHY = Incident(name="healthy", broken="nothing", alert="", count=5)
+HEALTHY = Incident(name="healthy", broken="nothing", alert="", count=2)
 # One probe in a hundred fails at random: ten times what the rules are designed for.
-NOISY = Incident(name="noisy", broken="one probe in a hundred, at random", alert="", host="noisy", count=30)
+NOISY = Incident(name="noisy", broken="one probe in a hundred, at random", alert="", count=8)
 # Faults that come and go: a lost packet, a busy vault, a service that fails for a moment.
 PASSING = ("reset", "vault_throttled", "vault_unavailable", "closed")
 RANDOM = 0.01

@@ -30,9 +30,9 @@ for an hour, and fails if anything new is sent.
 {rows}
 
 - A page ends no sooner than 15 minutes after the fault. It keeps firing through a restart of the exporter and through one good probe.
-- All incidents ran at once. The region, the host without name resolution and Entra ID each had an exporter with five targets, and the
+- All incidents ran at once. The region, the host without name resolution and Entra ID each had an exporter with four targets, and the
   killed exporter had one. The other incidents shared one exporter.
-- Thirty targets with one randomly failing probe in a hundred caused no page during that time.
+- Eight targets with one randomly failing probe in a hundred caused no page during that time.
 
 The page about a removed permission, as PagerDuty receives it:
 
