@@ -26,11 +26,10 @@ HEALTHY = ("", None, None, "")
 
 @dataclass(frozen=True)
 class SimulatorHost:
-    """The machine of the simulator. `ca_file` is that of the simulator; `break_` uses its control API."""
+    """The machine of the simulator. `ca_file` is that of the simulator."""
 
     machine: Machine
     ca_file: Path
-    management: str
     client: asyncio.subprocess.Process
 
     def config(self, *, timeout: str = "4s", **module: Any) -> Path:
@@ -48,15 +47,15 @@ class SimulatorHost:
 
     async def probed(self, **config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The reports in the format of `probe --json`, classic and current."""
-        classic, current = await self._asked(str(self.config(**config)))
+        classic, current = await self._exchange(str(self.config(**config)))
         return classic, current
 
     async def run(self, *arguments: object) -> tuple[int, str, str]:
         """Exit code, output and errors of a command of the exporter."""
-        code, out, err = await self._asked([str(one) for one in arguments])
+        code, out, err = await self._exchange([str(one) for one in arguments])
         return code, out, err
 
-    async def _asked(self, line: object) -> Any:
+    async def _exchange(self, line: object) -> Any:
         self.client.stdin.write(json.dumps(line).encode() + b"\n")
         await self.client.stdin.drain()
         answer = await asyncio.wait_for(self.client.stdout.readline(), PATIENCE)
@@ -71,16 +70,6 @@ class SimulatorHost:
             f"nft add rule ip ekm out ip daddr {GUARDED} dnat to {HERE}",
             *(f"nft add rule inet guard out '{rule}'" for rule in rules),
         )
-
-    async def break_(self, **fault: Any) -> None:
-        program = "import sys, urllib.request as u; u.urlopen(sys.argv[1], sys.argv[2].encode(), timeout=180)"
-        code, _, err = await self.machine.run(sys.executable, "-c", program, f"{self.management}/sim/fault", json.dumps(fault))
-        assert code == 0, err
-
-    async def repair(self) -> None:
-        program = "import sys, urllib.request as u; u.urlopen(u.Request(sys.argv[1], method='DELETE'), timeout=180)"
-        code, _, err = await self.machine.run(sys.executable, "-c", program, f"{self.management}/sim/fault")
-        assert code == 0, err
 
 
 def _config(timeout: str, module: dict[str, Any]) -> dict[str, Any]:
@@ -114,7 +103,7 @@ async def simulator_host(folder: Path) -> AsyncIterator[SimulatorHost]:
         machine.serving("simulator", *EXPORTER, "simulate", *flags, ready="Ctrl-C"),
         _prober_on(machine) as client,
     ):
-        yield SimulatorHost(machine, folder / "sim" / "ca.pem", "http://127.0.0.1:8000", client)
+        yield SimulatorHost(machine, folder / "sim" / "ca.pem", client)
 
 
 @contextlib.asynccontextmanager

@@ -35,7 +35,7 @@ def run(arguments):
 
 quiet_sdk_loggers()
 for line in sys.stdin:
-    asked = json.loads(line)
-    answer = asyncio.run(probe_all(Path(asked))) if isinstance(asked, str) else run(asked)
+    request = json.loads(line)
+    answer = asyncio.run(probe_all(Path(request))) if isinstance(request, str) else run(request)
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
