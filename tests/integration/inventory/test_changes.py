@@ -12,7 +12,7 @@ from exporter.simulator.faults import FaultScope, Options
 from tests.support.inventory_command import SECRET, InventoryCommand
 
 pytestmark = pytest.mark.asyncio
-SERVERS, VAULTS = 300, 40
+SERVERS, VAULTS = 60, 20
 
 
 def version(vault, number):

@@ -100,8 +100,8 @@ HOSTILE: dict[str, tuple[Answer, str]] = {
     "label_number": (prometheus({FAILURES: matrix(METRIC | {"reason": 1})}), UNREADABLE),
     "label_list": (prometheus(series=success([METRIC | {"target": []}])), UNREADABLE),
     "series": (
-        prometheus(series=success([{"target": f"t{number}"} for number in range(200_000)])),
-        "Prometheus has 200000 series of targets, more than 20000: is it the Prometheus of the exporters?",
+        prometheus(series=success([{"target": f"t{number}"} for number in range(20_001)])),
+        "Prometheus has 20001 series of targets, more than 20000: is it the Prometheus of the exporters?",
     ),
     "series_with_labels": (prometheus(series=success([METRIC | {"target": f"t{number}"} for number in range(800_000)])), LARGE),
     "nested": (prometheus({RESULTS: b"[" * 2_000_000}), FOREIGN),

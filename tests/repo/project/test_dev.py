@@ -143,10 +143,11 @@ def test_continuous_integration_ends_with_the_test_totals(root, tmp_path, printe
     assert (done.returncode, (done.stdout + done.stderr).splitlines()[-1]) == ended
 
 
-def in_dev(folder, script):
+def in_dev(folder, script, **environment):
     """Run shell lines with the functions of `./dev`, in a copy of it."""
     command = ["/bin/sh", "-c", f'. "$0" >/dev/null; set +e; {script}', folder / "dev", "help"]
-    return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - the project's own script
+    environment = {**os.environ, **environment}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603 - the project's own script
 
 
 @pytest.fixture
@@ -190,7 +191,7 @@ def test_a_test_that_passes_only_alone_is_named(tmp_path, code_is, code, closing
     (tmp_path / "conftest.py").write_text("def pytest_addoption(parser):\n    parser.addoption('--run')\n")
     (tmp_path / code_is).touch()
     script = f"bin={Path(sys.executable).parent}; name=tests; one_run any 2 0 test_three.py; echo $?; closing_line"
-    done = in_dev(tmp_path, script)
+    done = in_dev(tmp_path, script, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", PYTEST_ADDOPTS="-p xdist.plugin -p pytest_cov.plugin")
     *_, ended, totals = done.stdout.splitlines()
     assert (ended, totals) == (str(code), closing)
     assert re.findall(r"passed only alone, fix them: (\S+)", done.stderr) == named
