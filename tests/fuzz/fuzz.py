@@ -5,14 +5,20 @@ An input that fails a target is written to `tests/fuzz/crashers/TARGET` as a Pyt
 The exit code is 1 if a target failed. `targets` defines the targets.
 """
 
+from __future__ import annotations
+
 import ast
 import importlib.util
 import os
 import re
-import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.fuzz.targets import Target
 
 FOLDER = Path(__file__).parent
 CRASHERS = FOLDER / "crashers"
@@ -36,11 +42,10 @@ def main(arguments: list[str]) -> int:
     if importlib.util.find_spec("atheris") is None:
         print("fuzz: there is no atheris for this Python on this machine (wheels exist for Linux on x86-64)", file=sys.stderr)
         return 1
-    if arguments[:1] == ["--inside"]:
-        _inside(arguments[1], arguments[2:])
     options = [argument for argument in arguments if _OPTION.fullmatch(argument)]
     seconds, names = _requested([argument for argument in arguments if argument not in options])
-    found = [name for name in names if not _run(name, max(1, seconds // len(names)), *(option[1:] for option in options))]
+    targets, more = _targets(), [option[1:] for option in options]
+    found = [name for name in names if not _run(name, targets[name], max(1, seconds // len(names)), *more)]
     if found:
         print(f"fuzz: found something in {', '.join(found)}; see tests/fuzz/crashers and replay it: ./dev unit tests/fuzz")
     return 1 if found else 0
@@ -58,7 +63,17 @@ def _requested(arguments: list[str]) -> tuple[int, tuple[str, ...]]:
     return seconds, names
 
 
-def _run(name: str, seconds: int, *more: str) -> bool:
+def _targets() -> Mapping[str, Target]:
+    """Import the targets, instrumented: once for all of them, which takes longer than a short run."""
+    import atheris  # noqa: PLC0415 - checked by the caller
+
+    with atheris.instrument_imports(include=_INSTRUMENTED, enable_loader_override=False):
+        from tests.fuzz.targets import TARGETS  # noqa: PLC0415 - instrumented while it is imported
+
+    return TARGETS
+
+
+def _run(name: str, target: Target, seconds: int, *more: str) -> bool:
     """Fuzz one target in a new process and print one line, or the whole output of a failure."""
     corpus = CORPORA / name
     corpus.mkdir(parents=True, exist_ok=True)
@@ -68,17 +83,14 @@ def _run(name: str, seconds: int, *more: str) -> bool:
             *(f"-rss_limit_mb={MEGABYTES}", f"-artifact_prefix={scratch}/found-", f"-dict={scratch}/words"),
             *more,
         )
-        _prepare(name, Path(scratch))
-        done = subprocess.run(  # noqa: S603 - this very module
-            [sys.executable, "-m", "tests.fuzz.fuzz", "--inside", name, *options, str(corpus), f"{scratch}/seeds"],
-            cwd=ROOT, env=_environment(), capture_output=True, check=False,
-        )  # fmt: skip
+        _prepare(target, Path(scratch))
+        code = _in_fork(target, [*options, str(corpus), f"{scratch}/seeds"], Path(scratch, "log"))
+        log = Path(scratch, "log").read_text(encoding="utf-8", errors="replace")
         _keep(name, Path(scratch))
-    log = (done.stdout + done.stderr).decode(errors="replace")
     totals, progress = _TOTALS.search(log), _PROGRESS.findall(log)
-    if done.returncode or totals is None or not progress:
+    if code or totals is None or not progress:
         reporting = [line for line in log.splitlines() if not _CHATTER.match(line)]
-        print(f"{name}: exit code {done.returncode}", *reporting[-60:], sep="\n", flush=True)
+        print(f"{name}: exit code {code}", *reporting[-60:], sep="\n", flush=True)
         return False
     executions, took = int(totals[1]), max(1, int(totals[2]))
     coverage, features, kept_inputs = progress[-1]
@@ -87,11 +99,8 @@ def _run(name: str, seconds: int, *more: str) -> bool:
     return True
 
 
-def _prepare(name: str, scratch: Path) -> None:
+def _prepare(target: Target, scratch: Path) -> None:
     """Write seeds and words into files for the fuzzer."""
-    from tests.fuzz.targets import TARGETS  # noqa: PLC0415 - the fuzzing process instruments its imports
-
-    target = TARGETS[name]
     (scratch / "seeds").mkdir()
     for number, data in enumerate(target.seeds()):
         (scratch / "seeds" / str(number)).write_bytes(data)
@@ -99,9 +108,18 @@ def _prepare(name: str, scratch: Path) -> None:
     (scratch / "words").write_text("".join(f'"{word}"\n' for word in words), encoding="ascii")
 
 
-def _environment() -> dict[str, str]:
-    """The environment without the variables that measure coverage in tests."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("COV")} | {"PYTHONPATH": str(ROOT)}
+def _in_fork(target: Target, options: list[str], log: Path) -> int:
+    """Return the exit code of the fuzzer, which ends its process."""
+    import atheris  # noqa: PLC0415 - checked by the caller
+
+    with log.open("wb") as file:
+        child = os.fork()
+        if child == 0:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+            atheris.Setup([sys.argv[0], *options], target.check)
+            atheris.Fuzz()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def _keep(name: str, scratch: Path) -> None:
@@ -118,17 +136,6 @@ def read_crasher(path: Path) -> bytes:
     if not isinstance(data, bytes):
         raise TypeError(f"{path} is no literal of bytes")
     return data
-
-
-def _inside(name: str, options: list[str]) -> None:
-    """Run the fuzzer in this process. Does not return."""
-    import atheris  # noqa: PLC0415 - checked above
-
-    with atheris.instrument_imports(include=_INSTRUMENTED, enable_loader_override=False):
-        from tests.fuzz.targets import TARGETS  # noqa: PLC0415 - instrumented while it is imported
-
-    atheris.Setup([sys.argv[0], *options], TARGETS[name].check)
-    atheris.Fuzz()
 
 
 if __name__ == "__main__":
