@@ -1,5 +1,6 @@
 """What every test starts from: an environment without settings of proxies, identities or certificates, and a clean process."""
 
+import gc
 import logging
 import os
 import re
@@ -55,7 +56,8 @@ def pytest_runtest_protocol():
     log = logging.getLogger()
     level, handlers = log.level, list(log.handlers)
     result = yield
-    log.setLevel(level)
+    if log.level != level:  # setting it makes every logger forget its level
+        log.setLevel(level)
     log.handlers[:] = handlers
     return result
 
@@ -81,6 +83,12 @@ def pytest_ignore_collect(collection_path, config):
     """A file of another run is not even imported."""
     row = sharing.row_of(collection_path.relative_to(config.rootpath).as_posix())
     return True if collection_path.is_file() and row.run not in config.option.run.split(",") else None
+
+
+def pytest_collection_finish():
+    """The collector does not search the thousands of collected tests again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(config, items):

@@ -8,11 +8,13 @@ The exit code is 1 if a target failed. `targets` defines the targets.
 from __future__ import annotations
 
 import ast
+import ctypes
 import importlib.util
 import os
 import re
 import sys
 import tempfile
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,8 +119,13 @@ def _in_fork(target: Target, options: list[str], log: Path) -> int:
         if child == 0:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-            atheris.Setup([sys.argv[0], *options], target.check)
-            atheris.Fuzz()
+            try:
+                atheris.Setup([sys.argv[0], *options], target.check)
+                atheris.Fuzz()
+            except Exception:  # noqa: BLE001 - of the preparation; a failure of the target is a SystemExit
+                traceback.print_exc()
+            finally:  # not back into the code of the parent; at exit, libFuzzer writes the failing input
+                ctypes.CDLL(None).exit(1)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 

@@ -120,6 +120,7 @@ async def test_hostile_answer_has_a_reason_and_little_memory(hostile, monkeypatc
         return answer
 
     monkeypatch.setattr(session.SqlSession, "_answer", respond)
+    monkeypatch.setattr(reading, "_MOST_CONNECTIONS", 1)  # the second connection reads the same answer
     started = time.monotonic()
     document, peak = await hostile.read(seconds=60.0)
     assert cause in document.failure
