@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime as dt
+import functools
 import ipaddress
 import json
 import re
@@ -191,11 +192,16 @@ class Wire:
         return await answer(self, reader, writer)
 
 
+@functools.cache
+def _private_key():
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
 class FakeVault:
     """A minimal vault: challenge, one RSA key, wrap and unwrap for the bearer of the token."""
 
     def __init__(self):
-        self.private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self.private = _private_key()
         self.name, self.version = "Key0", "0123456789abcdef0123456789abcdef"
 
     def __call__(self, request):
