@@ -34,7 +34,7 @@ def test_every_row_is_changed_in_each_of_its_fields():
 
 def test_changes_survive_without_promises(monkeypatch):
     monkeypatch.setattr(mutation, "_CASES", {True: [], False: []})
-    assert len(classify_changes(every=10).survived) > 100
+    assert len(classify_changes(every=50).survived) > 20
 
 
 def test_a_change_is_reverted():
