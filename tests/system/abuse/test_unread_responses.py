@@ -18,7 +18,8 @@ from tests.system.prometheus.servers import running
 
 TARGETS = 400
 CONNECTIONS = 600
-MOST_MEMORY_GROWN = 64 * 1024 * 1024  # by all responses one after another
+MOST_MEMORY_GROWN = 48 * 1024 * 1024
+MOST_MEMORY_OF_ALL = 64 * 1024 * 1024  # by all responses one after another
 
 
 @asynccontextmanager
@@ -98,6 +99,6 @@ async def test_unread_responses_take_little_memory_and_block_no_client(tmp_path)
                 status, again = await scraped(port, path, encoding)
                 assert (status, abs(len(again) - len(whole[path, encoding][1])) < 10_000) == (200, True), path
                 answers = Counter(status_of(first_bytes(client)) for client in clients)
-                assert held(pid).memory - before < MOST_MEMORY_GROWN, path
+                assert held(pid).memory - before < MOST_MEMORY_OF_ALL, path
             assert set(answers) <= {"200", "503", "cut"}
             assert answers["503"] > 0 or (path, encoding) != ("/metrics", "identity")
