@@ -16,7 +16,7 @@ from exporter.explain.unknown_text import unknown
 _OK, _BAD_USAGE = 0, 2
 
 
-def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the two commands and their flags."""
     one = subparsers.add_parser(
         "explain",

@@ -1,5 +1,6 @@
 """The command line: choose a command and return its exit code.
 
+Only the module of the given command is imported: all of them take a third longer to start.
 Exit codes: 0 success, 1 a probe or check failed, 2 bad usage or configuration, 3 internal error.
 """
 
@@ -11,9 +12,10 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
 
 from exporter import __version__
-from exporter.cli import bundle, check, demo, doctor, events, explain, gate, inventory, probe, report, run, simulate
 from exporter.cli.parser import CommandParser
 from exporter.core.known_secrets import hide
 
@@ -40,8 +42,20 @@ examples:
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands."""
+# Each command and the module in this package that adds it, in the order of the help.
+_MODULES = {name: name for name in ("run", "check", "probe", "doctor", "bundle")}
+_MODULES |= {"explain": "explain", "codes": "explain"}
+_MODULES |= {name: name for name in ("events", "inventory", "gate", "report", "simulate", "demo")}
+
+
+def load(arguments: Sequence[str]) -> list[ModuleType]:
+    """Import and return the module of the command; without a known command those of all."""
+    names = [_MODULES[name] for name in arguments[:1] if name in _MODULES] or dict.fromkeys(_MODULES.values())
+    return [import_module(f"exporter.cli.{name}") for name in names]
+
+
+def build_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """Return the parser of these arguments; by default that of all commands."""
     parser: argparse.ArgumentParser = CommandParser(
         prog="ekm-exporter",
         description=DESCRIPTION,
@@ -50,18 +64,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"ekm-exporter {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
-    run.add_parser(commands)
-    check.add_parser(commands)
-    probe.add_parser(commands)
-    doctor.add_parser(commands)
-    bundle.add_parser(commands)
-    explain.add_parsers(commands)
-    events.add_parser(commands)
-    inventory.add_parser(commands)
-    gate.add_parser(commands)
-    report.add_parser(commands)
-    simulate.add_parser(commands)
-    demo.add_parser(commands)
+    for module in load(arguments):
+        module.add_parser(commands)
     return parser
 
 
@@ -70,7 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     An internal error is one line on stderr, not a traceback. Raises KeyboardInterrupt.
     """
-    args = build_parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    args = build_parser(given).parse_args(given)
     try:
         code: int = args.handler(args)
         print(end="", flush=True)  # the reader may have closed standard output

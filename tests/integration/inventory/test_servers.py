@@ -255,11 +255,13 @@ async def test_missing_driver_is_one_line(workspace, monkeypatch):
     ]
 
 
-async def test_run_imports_no_driver():
+async def test_run_imports_no_driver_and_no_other_command():
     script = (
-        "import sys, exporter.__main__, exporter.cli.main, exporter.app.service;"
+        "import sys, exporter.__main__, exporter.cli.main;"
+        "exporter.cli.main.build_parser(['run']);"
+        "print({'exporter.simulator', 'exporter.inventory', 'exporter.tde'} & {*sys.modules} or 'exporter.app.service' in sys.modules);"
         "exporter.cli.main.build_parser();"
         "print({'pytds', 'OpenSSL', 'pymssql', 'evtx', 'azure.mgmt'} & {*sys.modules})"
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)  # noqa: ASYNC221, S603 - no outside input commands
-    assert result.stdout == "set()\n"
+    assert result.stdout == "True\nset()\n"

@@ -55,6 +55,12 @@ def test_repeatable_flag_may_be_repeated(arguments):
     assert PARSER.parse_args(arguments).handler
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_parser_of_one_command_is_that_of_all(name):
+    (alone,) = (one.choices for one in build_parser([name])._actions if isinstance(one, argparse._SubParsersAction))
+    assert alone[name].format_help() == COMMANDS[name].format_help()
+
+
 def test_flag_of_another_spelling_is_the_same_flag(capsys):
     parser = CommandParser(prog="x")
     parser.add_argument("-o", "--out")

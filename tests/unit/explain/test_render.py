@@ -33,7 +33,7 @@ CONTRACT_FIELDS = {
 def run(capsys):
     def call(*arguments):
         parser = argparse.ArgumentParser()
-        explain.add_parsers(parser.add_subparsers(required=True))
+        explain.add_parser(parser.add_subparsers(required=True))
         args = parser.parse_args(arguments)
         status = args.handler(args)
         out, err = capsys.readouterr()
