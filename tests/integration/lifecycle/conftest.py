@@ -4,7 +4,7 @@ import pytest
 
 from tests.integration.lifecycle.credential_kinds import KINDS
 from tests.integration.lifecycle.harness import Harness
-from tests.integration.process.conftest import command  # noqa: F401 - a fixture
+from tests.integration.process.conftest import plain_command as command  # noqa: F401 - a fixture
 
 
 @pytest.fixture(params=list(KINDS))

@@ -120,7 +120,7 @@ class Harness:
             while True:
                 if good(scrape := Scrape(await self.metrics())):
                     return scrape
-                await asyncio.sleep(0.1)  # parsing a scrape delays the simulator, which runs in this process
+                await asyncio.sleep(0.25)  # parsing a scrape delays the simulator, which runs in this process
 
     async def _written(self):
         """Wait until the state is written: the writer runs after the probes, so one more probe must end first."""

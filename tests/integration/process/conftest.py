@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,13 +83,21 @@ class Running:
 
 @pytest.fixture
 async def command():
+    """Start commands that report what they leave open, and whose warnings are errors. That takes a quarter longer."""
+    async with commands("-X", "dev", "-W", "error") as start:
+        yield start
+
+
+@pytest.fixture
+async def plain_command():
+    """Start commands like those of a user."""
     async with commands() as start:
         yield start
 
 
 @contextlib.asynccontextmanager
-async def commands(python: Sequence[str] = ("-X", "dev", "-W", "error")):
-    """Start `ekm-exporter ARGUMENTS`, with these options of Python: by default warnings are errors. Kill running processes at the end."""
+async def commands(*python: str):
+    """Start `ekm-exporter ARGUMENTS`, with these options of Python. Kill running processes at the end."""
     started: list[Running] = []
 
     async def start(*arguments: object, **environment: str) -> Running:

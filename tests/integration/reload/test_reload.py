@@ -71,41 +71,38 @@ def broken(written):
     del written["targets"][0]["key"]
 
 
-async def test_reload_keeps_removes_and_adds_targets(harness):
+async def test_reload_replaces_only_what_changed(harness):
+    """The target `typed` has an interval of one hour. A restarted loop would probe at once."""
     await harness.start()
-    before = (await harness.values("ekm_probes_total", target="fine"))[0]
+    planned = await harness.values("ekm_next_probe_timestamp_seconds", target="typed")
+    probed = await harness.values("ekm_probes_total", target="typed")
+    (others,) = await harness.values("ekm_probes_total", target="fine")
     harness.change(renamed("broken", "fresh"))
     assert await harness.post() == "Configuration reloaded\n"
+    await harness._get(f"{harness.url}/-/ready")
     assert await harness.values("ekm_probes_total", target="broken") == []
-    assert (await harness.values("ekm_probes_total", target="fine"))[0] >= before
+    assert (await harness.values("ekm_probes_total", target="fine"))[0] >= others
     assert await harness.values("ekm_exporter_targets") == [3]
     await harness.until([1], "ekm_probe_success", target="fresh")
     assert await harness.values(SUCCESSFUL) == [1]
-
-
-async def test_reload_keeps_the_schedule_of_unchanged_targets(harness):
-    """The target `typed` has an interval of one hour. A restarted loop would probe at once."""
-    await harness.start("--metrics.level", "full")
-    planned = await harness.values("ekm_next_probe_timestamp_seconds", target="typed")
-    (others,) = await harness.values("ekm_probes_total", target="fine")
-    probed = await harness.values("ekm_probes_total", target="typed")
-    harness.change(without("broken"))
-    await harness.post()
     await harness.until(lambda found: found[0] > others, "ekm_probes_total", target="fine")
     assert await harness.values("ekm_probes_total", target="typed") == probed
     assert await harness.values("ekm_next_probe_timestamp_seconds", target="typed") == planned
 
 
-async def test_reload_keeps_the_exporter_ready(harness):
-    await harness.start()
-    harness.change(renamed("broken", "fresh"))
-    await harness.post()
-    await harness._get(f"{harness.url}/-/ready")
-
-
-async def test_bad_configuration_is_refused_with_every_problem(harness):
+async def test_refused_reload_changes_nothing(harness, tmp_path):
     await harness.start()
     good = harness.config.read_text()
+    await refuse_every_problem(harness)
+    harness.config.write_text(good)
+    await harness.post()
+    assert await harness.values(SUCCESSFUL) == [1]
+    await refuse_an_unreadable_authority(harness, tmp_path / "empty.pem")
+    harness.config.write_text(good)
+    await refuse_a_page_of_another_site(harness)
+
+
+async def refuse_every_problem(harness):
     harness.change(broken)
     text = await harness.post(400)
     assert "intervall" in text
@@ -113,17 +110,13 @@ async def test_bad_configuration_is_refused_with_every_problem(harness):
     assert len(text.splitlines()) == 2
     assert await harness.values(SUCCESSFUL) == [0]
     assert await harness.values("ekm_exporter_targets") == [3]
-    harness.config.write_text(good)
-    await harness.post()
-    assert await harness.values(SUCCESSFUL) == [1]
 
 
-async def test_unreadable_authority_changes_nothing(harness, tmp_path):
-    await harness.start()
-    (tmp_path / "empty.pem").write_text("")
+async def refuse_an_unreadable_authority(harness, empty):
+    empty.write_text("")
 
     def edit(written):
-        written["modules"]["default"]["tls"]["ca_file"] = str(tmp_path / "empty.pem")
+        written["modules"]["default"]["tls"]["ca_file"] = str(empty)
         written["targets"] = written["targets"][:1]
 
     harness.change(edit)
@@ -131,12 +124,32 @@ async def test_unreadable_authority_changes_nothing(harness, tmp_path):
     assert await harness.values("ekm_exporter_targets") == [3]
 
 
-async def test_sighup_reloads(harness):
-    await harness.start()
+async def refuse_a_page_of_another_site(harness):
     harness.change(without("broken"))
+    await harness.post(403, Origin="https://evil.example")
+    await harness.post(403, **{"Sec-Fetch-Site": "cross-site"})
+    assert await harness.values("ekm_exporter_targets") == [3]
+
+
+async def test_changed_target_applies_after_sighup(harness):
+    await harness.start()
+
+    def edit(written):
+        written["modules"]["careful"] = {**written["modules"]["default"], "mode": "read_only"}
+        for target in written["targets"]:
+            if target["name"] == "typed":
+                target.update(interval="1s", timeout="400ms", module="careful")
+
+        written["targets"] = written["targets"][:2]
+
+    harness.change(edit)
     harness.running.process.send_signal(signal.SIGHUP)
     await harness.until([2], "ekm_exporter_targets")
     assert harness.running.process.returncode is None
+    await harness.until([1], "ekm_target_info", target="typed", mode="read_only", module="careful")
+    await harness.until([1], "ekm_probe_interval_seconds", target="typed")
+    await harness.until(lambda found: found[0] > 2, "ekm_probes_total", target="typed")
+    assert await harness.values("ekm_step_success", target="typed", step="wrap_key") == []
 
 
 async def test_swapped_link_of_a_volume_causes_a_reload(harness):
@@ -152,31 +165,6 @@ async def test_swapped_link_of_a_volume_causes_a_reload(harness):
     (folder / "..new").symlink_to("..two")
     (folder / "..new").replace(folder / "..data")
     await harness.until([2], "ekm_exporter_targets")
-
-
-async def test_page_of_another_site_cannot_reload(harness):
-    await harness.start()
-    harness.change(without("broken"))
-    await harness.post(403, Origin="https://evil.example")
-    await harness.post(403, **{"Sec-Fetch-Site": "cross-site"})
-    assert await harness.values("ekm_exporter_targets") == [3]
-
-
-async def test_new_interval_and_module_apply_at_once(harness):
-    await harness.start()
-
-    def edit(written):
-        written["modules"]["careful"] = {**written["modules"]["default"], "mode": "read_only"}
-        for target in written["targets"]:
-            if target["name"] == "typed":
-                target.update(interval="1s", timeout="400ms", module="careful")
-
-    harness.change(edit)
-    await harness.post()
-    await harness.until([1], "ekm_target_info", target="typed", mode="read_only", module="careful")
-    await harness.until([1], "ekm_probe_interval_seconds", target="typed")
-    await harness.until(lambda found: found[0] > 2, "ekm_probes_total", target="typed")
-    assert await harness.values("ekm_step_success", target="typed", step="wrap_key") == []
 
 
 def _edited(text, edit):

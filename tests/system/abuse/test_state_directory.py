@@ -15,7 +15,8 @@ from exporter.state.files import DocumentKind, StateDirError, StateFiles
 from exporter.state.private_directory import PrivateDirectory
 from exporter.state.records import TargetRecords
 from exporter.state.store import StateStore
-from tests.integration.process.conftest import command, fetch, write_configuration  # noqa: F401 - a fixture
+from tests.integration.process.conftest import fetch, write_configuration
+from tests.integration.process.conftest import plain_command as command  # noqa: F401 - a fixture
 from tests.support.patience import PATIENCE
 
 NAMES = [f"target-{number}" for number in range(20)]

@@ -35,7 +35,7 @@ class Played:
 async def play(folder, incidents):
     """Play the incidents, next to targets without one, and return what was received."""
     played = Played()
-    async with commands(python=()) as command, start_drill(folder, command, [*incidents, *QUIET]) as drill:
+    async with commands() as command, start_drill(folder, command, [*incidents, *QUIET]) as drill:
         played.addresses = {name: host.url.removeprefix("http://") for name, host in drill.hosts.items()}
         longest = max(one.minutes for one in incidents) * MINUTE + HOUR
         noise = asyncio.create_task(_make_noise(drill.hosts[NOISY.host], longest))

@@ -43,7 +43,7 @@ def configuration(place: Path) -> Path:
 async def environment(place: Path):
     """Start simulator, exporter, recipients and the starter. Yield the simulator's URL, the exporter's address and the last two."""
     address = f"127.0.0.1:{free_port()}"
-    async with commands(python=()) as command, listening(place) as recipients, started(place, address, recipients) as starter:
+    async with commands() as command, listening(place) as recipients, started(place, address, recipients) as starter:
         ports = ("--sim.port", 0, "--sim.management-port", 0)
         simulator = await command("simulate", "--config.file", configuration(place), "--out", place / "sim", *ports)
         management = (await simulator.output(r"management port: (http://\S+)"))[1]
