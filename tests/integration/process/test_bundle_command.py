@@ -1,5 +1,6 @@
 """`ekm-exporter bundle`: a file for a support case, with the real requests and without secrets."""
 
+import asyncio
 import json
 import stat
 import zipfile
@@ -7,6 +8,7 @@ import zipfile
 import aiohttp
 import pytest
 
+from exporter.cli.main import main
 from tests.integration.process.conftest import SECRETS
 
 
@@ -14,13 +16,11 @@ from tests.integration.process.conftest import SECRETS
 def bundle(command, simulator, tmp_path):
     """Make a bundle of a target. Returns the exit code, the output, and the texts in the file."""
 
-    async def make(target, *, out="case.zip"):
-        running = await command("bundle", target, "--config.file", simulator.config, "--out", tmp_path / out)
+    async def make(target):
+        running = await command("bundle", target, "--config.file", simulator.config, "--out", tmp_path / "case.zip")
         code = await running.end()
-        texts = {}
-        if (tmp_path / out).exists() and zipfile.is_zipfile(tmp_path / out):
-            with zipfile.ZipFile(tmp_path / out) as archive:
-                texts = {name.partition("/")[2]: archive.read(name).decode() for name in archive.namelist()}
+        with zipfile.ZipFile(tmp_path / "case.zip") as archive:
+            texts = {name.partition("/")[2]: archive.read(name).decode() for name in archive.namelist()}
         return code, running.text, texts
 
     return make
@@ -57,16 +57,19 @@ async def test_bundle_has_no_secret_that_a_server_returned(bundle, simulator):
     assert "MARKED" not in "".join(texts.values())
 
 
-async def test_bundle_overwrites_no_file(bundle, tmp_path):
+async def test_bundle_overwrites_no_file(simulator, tmp_path, capsys):
+    async def refused(target, out):
+        arguments = ["bundle", target, "--config.file", str(simulator.config), "--out", str(tmp_path / out)]
+        assert await asyncio.to_thread(main, arguments) == 2
+        return "".join(capsys.readouterr())
+
     (tmp_path / "case.zip").write_text("mine")
-    code, output, _ = await bundle("fine")
-    assert (code, (tmp_path / "case.zip").read_text()) == (2, "mine")
-    assert "already exists" in output
-    assert (await bundle("fnie", out="other.zip"))[0] == 2
+    assert "already exists" in await refused("fine", "case.zip")
+    assert (tmp_path / "case.zip").read_text() == "mine"
+    await refused("fnie", "other.zip")
     assert not (tmp_path / "other.zip").exists()
-    code, output, _ = await bundle("fine", out="no/such/folder.zip")
-    assert code == 2
-    assert "folder.zip: no such file or directory: name a file in a folder that exists" in output
+    expected = "folder.zip: no such file or directory: name a file in a folder that exists"
+    assert expected in await refused("fine", "no/such/folder.zip")
 
 
 async def test_running_exporter_serves_a_bundle_with_its_history(exporter, tmp_path):

@@ -14,7 +14,7 @@ NONE_LEFT = 3  # the number of standard streams
 async def until(condition):
     async with asyncio.timeout(PATIENCE):
         while not await condition():  # noqa: ASYNC110 - another process
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.25)
 
 
 async def test_descriptor_shortage_changes_no_metric_of_a_vault(exporter, samples):
