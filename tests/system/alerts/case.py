@@ -5,6 +5,7 @@ where an evaluation costs the same for one case as for ten, and `differences` co
 """
 
 import re
+from bisect import bisect
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +16,9 @@ import yaml
 from alerts.build import RULES
 from tests.system.alerts.firing import Alert, Batch, Spans, spans_of_each
 from tests.system.alerts.notation import Series, series
-from tests.system.alerts.timeline import SCRAPE, Exporter, Target
+from tests.system.alerts.timeline import Exporter, Target
 
-LONG = 150  # evaluations
+LENGTHS = (62, 150)  # evaluations of the runs for short and for medium cases
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class RuleCase:
     length: int
     checks: Sequence[tuple[int, str, Sequence[Fired]]] = ()
     absent: Sequence[str] = ()
-    scrape: int = SCRAPE
+    scrape: int = 60
     apart: bool = False
 
 
@@ -80,10 +81,10 @@ def named(cases: Iterable[RuleCase]) -> dict[str, RuleCase]:
 
 
 def batches(cases: Mapping[str, RuleCase]) -> list[CaseBatch]:
-    """The runs for the cases. A short case is in no run of a long one, which evaluates its series to the end."""
-    runs: dict[tuple[int, bool, str], list[str]] = defaultdict(list)
+    """The runs for the cases. A short case is in no run of a much longer one, which evaluates its series to the end."""
+    runs: dict[tuple[int, int, str], list[str]] = defaultdict(list)
     for prefix, case in cases.items():
-        runs[case.scrape, case.length > LONG * case.scrape, prefix if case.apart else ""].append(prefix)
+        runs[case.scrape, bisect(LENGTHS, case.length // case.scrape), prefix if case.apart else ""].append(prefix)
     return [
         CaseBatch(
             name=f"{prefixes[0]}and-{len(prefixes) - 1}",

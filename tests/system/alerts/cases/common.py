@@ -155,7 +155,7 @@ def _restart() -> RuleCase:
     here = Exporter(targets=fleet([NO_DNS] * 3, bad=30), restarts=((605, 665),))
     on = of_exporter(here)
     checks = [(second, "EkmEgressDown", [on]) for second in range(9 * MINUTE, 25 * MINUTE, 60)]
-    return RuleCase(name="a restart without outbound network", exporters=[here], length=25 * MINUTE, checks=checks)
+    return RuleCase(name="a restart without outbound network", exporters=[here], length=25 * MINUTE, checks=checks, scrape=15)
 
 
 def _certificate_of_a_proxy() -> RuleCase:
@@ -164,7 +164,7 @@ def _certificate_of_a_proxy() -> RuleCase:
     on = [target_metric(exporter, target) for target in exporter.targets[:5]]
     checks = [(5 * MINUTE, "EkmVaultSideNotReady", []), (9 * MINUTE, "EkmVaultSideNotReady", on)]
     return RuleCase(
-        name="a certificate of a proxy", exporters=[exporter], length=20 * MINUTE, checks=checks, absent=CAUSES, scrape=60
+        name="a certificate of a proxy", exporters=[exporter], length=20 * MINUTE, checks=checks, absent=CAUSES
     )
 
 

@@ -66,7 +66,7 @@ def _others() -> RuleCase:
         (55 * MINUTE, "EkmCredentialExpiresIn1Day", []),
     ]
     return RuleCase(
-        name="credentials that no SQL Server uses", exporters=[exporter], length=100 * MINUTE, checks=checks, scrape=60
+        name="credentials that no SQL Server uses", exporters=[exporter], length=100 * MINUTE, checks=checks
     )
 
 
@@ -92,7 +92,7 @@ def _restart() -> RuleCase:
     exporter = Exporter(targets=[target], more=more, restarts=((600, 690),))
     on = of_credential(exporter, target, label_within="7d")
     checks = [(second, "EkmCredentialExpires", [on]) for second in range(60, 20 * MINUTE, 60)]
-    return RuleCase(name="a credential that expires, and a restart", exporters=[exporter], length=20 * MINUTE, checks=checks)
+    return RuleCase(name="a credential that expires, and a restart", exporters=[exporter], length=20 * MINUTE, checks=checks, scrape=15)
 
 
 def _stale_and_unknown() -> RuleCase:
@@ -205,7 +205,7 @@ def _of_exporters() -> RuleCase:
     checks += [(50 * MINUTE, "EkmReloadFailed", [Fired(labels), Fired({"job": "ekm", "instance": empty.instance})])]
     checks += [(190 * MINUTE, alert, []) for alert in faults]
     checks += [(second, "EkmWatchdog", [Fired({})]) for second in (0, 190 * MINUTE)]
-    return RuleCase(name="faults of exporters", exporters=[bad, good, empty], length=190 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="faults of exporters", exporters=[bad, good, empty], length=190 * MINUTE, checks=checks)
 
 
 _REST = ("key", "module", "cloud", "tenant", "generation", "vantage")
@@ -221,20 +221,20 @@ def _removed_target() -> RuleCase:
     moved = Target(name="moved", **kept)
     first = Exporter(targets=[Target(**kept), gone, replace(moved, removed=HOUR)])
     second = Exporter(instance="mon2:10377", targets=[moved])
-    emptied = Exporter(instance="mon3:10377", targets=[replace(gone, name="last")], more={"ekm_exporter_targets": "1x14 0x400"})
+    emptied = Exporter(instance="mon3:10377", targets=[replace(gone, name="last")], more={"ekm_exporter_targets": "1x5 0x170"})
     stopped = Exporter(instance="mon4:10377", targets=[Target(name="stopped", **kept)], gaps=((HOUR, 30 * HOUR),), listed=False)
     counter = 'ekm_probes_total{target="%s",vault="contoso.vault.azure.net"}'
     info = {"credential": "sql-prod", "mode": "full", "pin": "config", **dict.fromkeys(_REST, "-")}
     shown = ",".join(f'{name}="{value}"' for name, value in {"target": "unread", "vault": gone.vault, **info}.items())
-    counters = {counter % "dropped": "5x14 stale", counter % "unread": "5x500", f"ekm_target_info{{{shown}}}": "1x14 stale"}
+    counters = {counter % "dropped": "5x5 stale", counter % "unread": "5x170", f"ekm_target_info{{{shown}}}": "1x5 stale"}
     requested = Exporter(instance="mon5:10377", more=counters)
     labels = {"job": "ekm", "instance": first.instance, "target": "gone", "vault": gone.vault, "credential": gone.credential}
     dropped = {"job": "ekm", "instance": requested.instance, "target": "dropped", "vault": gone.vault}
     alert, on = "EkmTargetGone", [Fired({**labels, **gone.labels}), Fired(dropped)]
-    checks = [(HOUR + 12 * MINUTE, alert, []), (HOUR + 30 * MINUTE, alert, on), (24 * HOUR, alert, on)]
+    checks = [(HOUR + 10 * MINUTE, alert, []), (HOUR + 30 * MINUTE, alert, on), (24 * HOUR, alert, on)]
     checks += [(27 * HOUR, alert, [])]
     exporters = [first, second, emptied, stopped, requested]
-    return RuleCase(name="a removed target", exporters=exporters, length=28 * HOUR, checks=checks, scrape=4 * MINUTE)
+    return RuleCase(name="a removed target", exporters=exporters, length=28 * HOUR, checks=checks, scrape=10 * MINUTE)
 
 
 def _missing_shard() -> RuleCase:
@@ -252,7 +252,7 @@ def _missing_shard() -> RuleCase:
     checks = [(9 * MINUTE, alert, []), (24 * MINUTE, alert, []), (32 * MINUTE, alert, [on]), (69 * MINUTE, alert, [on])]
     checks += [((85 + HELD) * MINUTE, alert, [])]
     return RuleCase(
-        name="a missing shard", exporters=[*of_three, *of_two], length=150 * MINUTE, checks=checks, scrape=60, apart=True
+        name="a missing shard", exporters=[*of_three, *of_two], length=150 * MINUTE, checks=checks, apart=True
     )
 
 
@@ -271,7 +271,6 @@ def _shard_that_is_down() -> RuleCase:
         length=59 * MINUTE,
         checks=checks,
         absent=["EkmShardMissing"],
-        scrape=60,
         apart=True,
     )
 

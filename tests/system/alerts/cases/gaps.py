@@ -41,7 +41,7 @@ def _rare_probes() -> RuleCase:
     page = target_metric(exporter, target)
     checks = [(minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(41, 115)]
     checks += [(117 * MINUTE, "EkmForbiddenSpike", [])]
-    return RuleCase(name="rare probes and a restart", exporters=[exporter], length=118 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="rare probes and a restart", exporters=[exporter], length=118 * MINUTE, checks=checks)
 
 
 def _one_other_code() -> RuleCase:
@@ -63,7 +63,7 @@ def _planned_work() -> RuleCase:
     checks = [(minute * MINUTE, "EkmCredentialExpiresIn1Day", [page]) for minute in range(1, 86, 5)]
     absent = ["EkmCredentialExpires"]
     return RuleCase(
-        name="maintenance and a credential", exporters=[exporter], length=86 * MINUTE, checks=checks, absent=absent, scrape=60
+        name="maintenance and a credential", exporters=[exporter], length=86 * MINUTE, checks=checks, absent=absent
     )
 
 
@@ -77,7 +77,6 @@ def _stopped() -> RuleCase:
         exporters=[exporter],
         length=70 * MINUTE,
         checks=checks,
-        scrape=60,
     )
 
 
@@ -140,7 +139,7 @@ def _lost_in_a_window() -> RuleCase:
     planned = Exporter(targets=[Target(probes=[OK] * 20, more={"ekm_maintenance": "1x40"})], gaps=((20 * MINUTE, 120 * MINUTE),))
     down = [Fired({"job": "ekm", "instance": planned.instance})]
     checks = [(75 * MINUTE, "EkmExporterDown", []), (85 * MINUTE, "EkmExporterDown", down)]
-    return RuleCase(name="lost in a window", exporters=[planned], length=85 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="lost in a window", exporters=[planned], length=85 * MINUTE, checks=checks)
 
 
 def _clock_behind() -> RuleCase:
@@ -157,7 +156,7 @@ def _clock_behind() -> RuleCase:
     absent = ["EkmTargetNotProbed"]
     exporters = [well, rare, stops]
     return RuleCase(
-        name="a clock that is behind", exporters=exporters, length=55 * MINUTE, checks=checks, absent=absent, scrape=60
+        name="a clock that is behind", exporters=exporters, length=55 * MINUTE, checks=checks, absent=absent
     )
 
 

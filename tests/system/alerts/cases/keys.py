@@ -24,7 +24,7 @@ def _disabled() -> RuleCase:
         (46 * MINUTE, "EkmKeyDisabledUntested", []),
         ((35 + HELD) * MINUTE, "EkmKeyStateInvalid", []),
     ]
-    return RuleCase(name="a disabled key that no probe tests", exporters=[exporter], length=95 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="a disabled key that no probe tests", exporters=[exporter], length=95 * MINUTE, checks=checks)
 
 
 def _expired() -> RuleCase:
@@ -39,7 +39,7 @@ def _expired() -> RuleCase:
             [target_metric(exporter, untested, label_state=state) for state in ("expires soon", "expired")],
         ),
     ]
-    return RuleCase(name="an expired key that no probe tests", exporters=[exporter], length=16 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="an expired key that no probe tests", exporters=[exporter], length=16 * MINUTE, checks=checks)
 
 
 def _not_yet_valid() -> RuleCase:
@@ -55,14 +55,14 @@ def _not_yet_valid() -> RuleCase:
     checks = [(4 * MINUTE, alert, []), (6 * MINUTE, alert, on), (29 * MINUTE, alert, on), (95 * MINUTE, alert, [])]
     absent = ["EkmForbiddenSpike", "EkmVaultSideNotReady"]
     return RuleCase(
-        name="a key that is not yet valid", exporters=[exporter], length=95 * MINUTE, checks=checks, absent=absent, scrape=60
+        name="a key that is not yet valid", exporters=[exporter], length=95 * MINUTE, checks=checks, absent=absent
     )
 
 
 def _auxiliary() -> RuleCase:
     """A refusal, then no result for hours: the alert stays. It ends with the first good result."""
     version = 'ekm_retained_version_usable{key="tde",version="2023"}'
-    values = "1x9 0x29 stale _x240 1x110"
+    values = "1x1 0x5 stale _x48 1x22"  # a value each five minutes
     target = Target(probes=[OK] * 340, more={version: values, "ekm_recovery_usable": values})
     never = Target(name="never", probes=[OK] * 340)
     exporter = Exporter(targets=[target, never])
@@ -73,7 +73,7 @@ def _auxiliary() -> RuleCase:
         for alert, on in (("EkmRetainedVersionUnusable", retained), ("EkmRecoveryUnusable", recovery))
         for minute, fires in ((24, []), (26, [on]), (120, [on]), (280, [on]), (350, []))
     ]
-    return RuleCase(name="no result after a refusal", exporters=[exporter], length=350 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="no result after a refusal", exporters=[exporter], length=350 * MINUTE, checks=checks, scrape=300)
 
 
 CASES = [_disabled(), _expired(), _not_yet_valid(), _auxiliary()]

@@ -22,12 +22,12 @@ def _removed_target() -> RuleCase:
     exporter = Exporter(targets=[paged, twice, now_and_then, stays])
     page = target_metric(exporter, paged)
     checks = [
-        (7 * MINUTE - 15, "EkmForbiddenSpike", []),
+        (7 * MINUTE, "EkmForbiddenSpike", []),
         *((minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(8, 34)),
         *((minute * MINUTE, "EkmForbiddenSpike", []) for minute in range(36, 91)),
     ]
     absent = ["EkmVaultSideNotReady", "EkmExporterDown", "EkmTargetNotProbed", "EkmEveryProbeStale", "EkmErrorBudgetBurns"]
-    return RuleCase(name="removed targets", exporters=[exporter], length=90 * MINUTE, checks=checks, absent=absent, scrape=15)
+    return RuleCase(name="removed targets", exporters=[exporter], length=90 * MINUTE, checks=checks, absent=absent)
 
 
 def _failed_by_an_outage() -> RuleCase:
@@ -35,10 +35,10 @@ def _failed_by_an_outage() -> RuleCase:
 
     On another target that run fails as well: a ticket, once the outage is no longer the cause.
     """
-    count = "ekm_preflight_failed_checks"
+    count = "ekm_preflight_failed_checks"  # a value each five minutes
     probes = [*[OK] * 10, *[NOT_FOUND] * 12, *[OK] * (8 * 60)]
-    passes = Target(name="passes", probes=probes, more={count: minutes((0, 15), (3, 6 * 60), (0, 180))})
-    fails = Target(name="fails", probes=probes, more={count: minutes((0, 15), (3, 7 * 60 + 40), (0, 80))})
+    passes = Target(name="passes", probes=probes, more={count: "0x2 3x71 0x36"})
+    fails = Target(name="fails", probes=probes, more={count: "0x2 3x91 0x16"})
     exporter = Exporter(targets=[passes, fails])
     alert = "EkmPreflightFailed"
     on = target_metric(exporter, fails)
@@ -48,7 +48,7 @@ def _failed_by_an_outage() -> RuleCase:
         (9 * HOUR + 10 * MINUTE, alert, []),
     ]
     return RuleCase(
-        name="a check that an outage failed", exporters=[exporter], length=9 * HOUR + 10 * MINUTE, checks=checks, scrape=60
+        name="a check that an outage failed", exporters=[exporter], length=9 * HOUR + 10 * MINUTE, checks=checks, scrape=300
     )
 
 
@@ -69,7 +69,7 @@ def _maintenance() -> RuleCase:
         *((minute * MINUTE, alert, [after]) for minute in range(61, 84)),
         *((minute * MINUTE, alert, []) for minute in range(87, 119)),
     ]
-    return RuleCase(name="maintenance", exporters=[exporter], length=119 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="maintenance", exporters=[exporter], length=119 * MINUTE, checks=checks)
 
 
 CASES = [_removed_target(), _failed_by_an_outage(), _maintenance()]

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from tests.system.alerts.case import Fired, RuleCase, of_credential, of_exporter, target_metric
-from tests.system.alerts.cases.spikes import FORBIDDEN, scrape_interval
+from tests.system.alerts.cases.spikes import FORBIDDEN
 from tests.system.alerts.timeline import NOT_PROBED, OK, Exporter, Failed, Target
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
@@ -19,7 +19,7 @@ CENTRAL = " on a central host"
 
 def _not_ready(interval: int) -> RuleCase:
     bad = [OK] * 10 + [NOT_FOUND] * 5
-    over = 15 * interval + 26 * MINUTE
+    over, scrape = 15 * interval + 26 * MINUTE, min(interval, MINUTE)
     target = Target(interval=interval, probes=[*bad, *[OK] * (26 * MINUTE // interval + 2)])
     on_host = Target(name="on-host", interval=interval, info={"vantage": "sql_host"}, probes=target.probes)
     exporter = Exporter(targets=[target, on_host])
@@ -28,9 +28,9 @@ def _not_ready(interval: int) -> RuleCase:
         target_metric(exporter, on_host),
     ]
     alert = "EkmVaultSideNotReady"
-    checks = [(12 * interval - scrape_interval(interval), alert, []), (13 * interval, alert, on), (over, alert, [])]
+    checks = [(12 * interval - scrape, alert, []), (13 * interval, alert, on), (over, alert, [])]
     return RuleCase(
-        name=f"not ready, at {interval} s", exporters=[exporter], length=over, checks=checks, scrape=scrape_interval(interval)
+        name=f"not ready, at {interval} s", exporters=[exporter], length=over, checks=checks, scrape=scrape
     )
 
 
@@ -39,7 +39,7 @@ def _names_and_keys() -> RuleCase:
     rest = [OK] * 20
     gone = Target(name="gone", probes=[*[OK] * 5, *[GONE] * 10, *rest])
     deleted = Target(name="deleted", probes=[*[OK] * 5, *[DELETED] * 10, *rest])
-    purge = {"ekm_key_scheduled_purge_timestamp_seconds": "_x19 7776000x40 stale"}
+    purge = {"ekm_key_scheduled_purge_timestamp_seconds": "_x5 7776000x9 stale"}
     dated = Target(name="dated", probes=[*[OK] * 5, *[DELETED] * 10, *rest], more=purge)
     temporary = Target(name="temporary", probes=[*[OK] * 5, *[NO_DNS] * 10, *rest])
     entra = Target(name="entra", probes=[*[OK] * 5, *[NO_ENTRA_NAME] * 10, *rest])
@@ -80,7 +80,7 @@ def _credentials() -> RuleCase:
         (41 * MINUTE, "EkmCredentialRefused", []),
         (41 * MINUTE, "EkmCredentialExpired", []),
     ]
-    return RuleCase(name="credentials refused and expired", exporters=[exporter], length=41 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="credentials refused and expired", exporters=[exporter], length=41 * MINUTE, checks=checks)
 
 
 def _turned_away() -> RuleCase:
@@ -97,7 +97,7 @@ def _turned_away() -> RuleCase:
     checks = [(6 * MINUTE, alert, []), (8 * MINUTE, alert, on), (33 * MINUTE, alert, [])]
     absent = ["EkmThrottledSpike", "EkmForbiddenSpike"]
     return RuleCase(
-        name="turned away at sign-in", exporters=[exporter], length=33 * MINUTE, checks=checks, absent=absent, scrape=60
+        name="turned away at sign-in", exporters=[exporter], length=33 * MINUTE, checks=checks, absent=absent
     )
 
 
@@ -109,7 +109,7 @@ def _crash_loop() -> RuleCase:
     on = of_exporter(crashing)
     alert = "EkmExporterDown"
     checks = [(10 * MINUTE, alert, []), *((minute * MINUTE, alert, [on]) for minute in range(40, 100, 5))]
-    return RuleCase(name="a crash loop", exporters=[crashing, calm], length=100 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="a crash loop", exporters=[crashing, calm], length=100 * MINUTE, checks=checks)
 
 
 def _one_credential_for_many() -> RuleCase:
@@ -226,8 +226,8 @@ def _moved_to_another_vault() -> RuleCase:
 def _without_requests() -> RuleCase:
     """Exporters without a scheduler show only counters on /metrics. One gets no more requests, the other does."""
     counter = 'ekm_probes_total{target="a",vault="a.vault.azure.net"}'
-    silent = Exporter(more={counter: "0+1x40 40x160 41+1x160"})
-    busy = Exporter(instance="mon2:10377", more={counter: "0+1x300"})
+    silent = Exporter(more={counter: "0+1x10 10x39 11+1x40"})
+    busy = Exporter(instance="mon2:10377", more={counter: "0+1x80"})
     on = of_exporter(silent)
     alert = "EkmEveryProbeStale"
     checks = [(29 * MINUTE, alert, []), (31 * MINUTE, alert, [on]), (49 * MINUTE, alert, [on]), (72 * MINUTE, alert, [])]

@@ -17,18 +17,13 @@ def counterpart(failure: Failed) -> Failed:
     return replace(failure, code=COUNTERPART[failure.code])
 
 
-def scrape_interval(interval: int) -> int:
-    """Return the scrape interval in seconds: longer for slow probes, because promtool is slow."""
-    return 60 if interval == 300 else 15
-
-
 def at_every_interval(name: str, alert: str, failure: Failed, bad: int) -> list[RuleCase]:
     """Ten good probes, `bad` bad ones, good ones again; a target of each generation, at 15 s, 60 s and 5 minutes."""
     return [_at(name, alert, failure, bad, interval) for interval in (15, 60, 300)]
 
 
 def _at(name: str, alert: str, failure: Failed, bad: int, interval: int) -> RuleCase:
-    last_good, healed = 9 * interval, (10 + bad) * interval
+    last_good, healed, scrape = 9 * interval, (10 + bad) * interval, min(interval, MINUTE)
     over = healed + 26 * MINUTE
     good = [OK] * ((over - healed) // interval + 2)
     classic = Target(interval=interval, probes=[*[OK] * 10, *[failure] * bad, *good])
@@ -39,12 +34,12 @@ def _at(name: str, alert: str, failure: Failed, bad: int, interval: int) -> Rule
         name=f"{name}, at {interval} s",
         exporters=[exporter],
         length=over,
-        scrape=scrape_interval(interval),
+        scrape=scrape,
         checks=[
             (last_good, alert, []),
-            (last_good + 3 * interval - scrape_interval(interval), alert, []),  # two bad probes are not a spike
+            (last_good + 3 * interval - scrape, alert, []),  # two bad probes are not a spike
             (last_good + 4 * interval, alert, on),  # a vault that always fails pages within four intervals
-            (healed - scrape_interval(interval), alert, on),
+            (healed - scrape, alert, on),
             (over, alert, []),
         ],
     )
@@ -71,7 +66,7 @@ def _comes_and_goes() -> list[RuleCase]:
     absent = ["EkmVaultSideNotReady"]
     return [
         RuleCase(
-            name="403 that comes and goes", exporters=[exporter], length=67 * MINUTE, checks=checks, absent=absent, scrape=60
+            name="403 that comes and goes", exporters=[exporter], length=67 * MINUTE, checks=checks, absent=absent
         )
     ]
 
@@ -88,7 +83,7 @@ def _half_throttled() -> RuleCase:
         (45 * MINUTE, "EkmThrottledSpike", [target_metric(exporter, target) for target in (half, third)]),
         (58 * MINUTE, "EkmThrottledSpike", [target_metric(exporter, target) for target in (third, slow)]),
     ]
-    return RuleCase(name="half of the answers are 429", exporters=[exporter], length=58 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="half of the answers are 429", exporters=[exporter], length=58 * MINUTE, checks=checks)
 
 
 def _refused_at_both_steps() -> RuleCase:
@@ -124,7 +119,6 @@ def _backing_off() -> RuleCase:
         name="429 for hours, with the exporter backing off",
         exporters=[exporter],
         length=33 * 300,
-        scrape=60,
         checks=[(20 * MINUTE, "EkmThrottledSpike", []), *checks, (33 * 300, "EkmThrottledSpike", [])],
         absent=["EkmTargetNotProbed", "EkmEveryProbeStale", "EkmExporterDown"],
     )
@@ -147,7 +141,7 @@ def _survives(name: str, **away: tuple[tuple[int, int], ...]) -> list[RuleCase]:
                 length=begin + 20 * MINUTE,
                 checks=checks,
                 absent=["EkmVaultSideNotReady"],
-                scrape=scrape_interval(interval),
+                scrape=15 if interval == 60 else 60,
             )
         )
     return cases
@@ -165,7 +159,7 @@ def _two_exporters() -> RuleCase:
         (8 * MINUTE, "EkmForbiddenSpike", on),
         (41 * MINUTE, "EkmForbiddenSpike", []),
     ]
-    return RuleCase(name="two exporters on one vault", exporters=[one, two, three], length=41 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="two exporters on one vault", exporters=[one, two, three], length=41 * MINUTE, checks=checks)
 
 
 def _only_the_key() -> RuleCase:
@@ -176,7 +170,6 @@ def _only_the_key() -> RuleCase:
         name="only wrap is refused, because the key has expired",
         exporters=[Exporter(targets=[target])],
         length=30 * MINUTE,
-        scrape=60,
         absent=["EkmForbiddenSpike", "EkmVaultSideNotReady", "EkmErrorBudgetBurns"],
     )
 
@@ -256,7 +249,6 @@ def _two_in_a_row() -> RuleCase:
         name="two in a row, once",
         exporters=[Exporter(targets=[quiet, other, failing_otherwise])],
         length=40 * MINUTE,
-        scrape=60,
         absent=["EkmForbiddenSpike", "EkmThrottledSpike", "EkmVaultSideNotReady", "EkmVaultHostNameGone", "EkmKeySoftDeleted"],
     )
 

@@ -30,7 +30,7 @@ def ticket(
     """A case of tickets that begin and end as in `lasting`, scraped once a minute."""
     checks = [check for last in lasts for check in lasting(*last)]
     length = max(second for second, *_ in checks)
-    return RuleCase(name=name, exporters=list(exporters), length=length, checks=checks, absent=absent, scrape=60)
+    return RuleCase(name=name, exporters=list(exporters), length=length, checks=checks, absent=absent)
 
 
 def _bad(value: int, well: int) -> str:
@@ -71,7 +71,7 @@ def _expiry() -> RuleCase:
         *((minute * MINUTE, alert, fired) for minute, fired in ((4, []), (6, soon), (59, soon), (79, [*soon, *expired]))),
         *((minute * MINUTE, alert, fired) for minute, fired in ((125, expired), (135, expired), (146, []))),
     ]
-    return RuleCase(name="a key that expires", exporters=[exporter], length=146 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="a key that expires", exporters=[exporter], length=146 * MINUTE, checks=checks)
 
 
 def _disabled() -> RuleCase:
@@ -107,7 +107,7 @@ def _unknown() -> RuleCase:
         *((minute * MINUTE, alert, fired) for minute, fired in ((19, []), (24, [two]), (34, [two]), (36, [one, two]))),
         *((minute * MINUTE, alert, fired) for minute, fired in ((64, [one, two]), (120, [one, two]), (131, []))),
     ]
-    return RuleCase(name="no verdict", exporters=[exporter], length=131 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="no verdict", exporters=[exporter], length=131 * MINUTE, checks=checks)
 
 
 def _next() -> RuleCase:
@@ -151,7 +151,7 @@ def _slow() -> RuleCase:
     exporter = Exporter(targets=[slow, few])
     on = [target_metric(exporter, slow)]
     checks = [(minute * MINUTE, "EkmLatencyHigh", fired) for minute, fired in ((60, []), (110, on), (240, []))]
-    return RuleCase(name="slow responses", exporters=[exporter], length=240 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="slow responses", exporters=[exporter], length=240 * MINUTE, checks=checks)
 
 
 def _firewall() -> RuleCase:
@@ -175,7 +175,6 @@ def _firewall() -> RuleCase:
         length=110 * MINUTE,
         checks=checks,
         absent=["EkmErrorBudgetBurns"],
-        scrape=60,
     )
 
 
@@ -199,7 +198,7 @@ def _firewall_and_a_bad_moment() -> RuleCase:
     there = Exporter(targets=[on_host], instance="sql1:10377", gaps=((30 * MINUTE, 30 * MINUTE + 15),))
     checks = [
         (second, alert, [])
-        for second in range(0, 65 * MINUTE, 15)
+        for second in range(0, 65 * MINUTE, MINUTE)
         for alert in ("EkmForbiddenSpike", "EkmVaultSideNotReady", "EkmErrorBudgetBurns")
     ]
     return RuleCase(name="a bad moment behind a firewall", exporters=[here, there], length=65 * MINUTE, checks=checks)
@@ -235,7 +234,7 @@ def _ticket_continues() -> RuleCase:
         (110 * MINUTE, "EkmExporterDown", [Fired({"job": "ekm", "instance": exporter.instance})]),
         (230 * MINUTE, alert, []),
     ]
-    return RuleCase(name="a ticket that continues", exporters=[exporter], length=230 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="a ticket that continues", exporters=[exporter], length=230 * MINUTE, checks=checks)
 
 
 def _never_probed() -> RuleCase:
@@ -249,7 +248,7 @@ def _never_probed() -> RuleCase:
         (40 * MINUTE, "EkmEveryProbeStale", [Fired({"job": "ekm", "instance": idle.instance})]),
     ]
     return RuleCase(
-        name="a target is no longer probed", exporters=[exporter, idle], length=110 * MINUTE, checks=checks, scrape=60
+        name="a target is no longer probed", exporters=[exporter, idle], length=110 * MINUTE, checks=checks
     )
 
 
@@ -264,12 +263,12 @@ def _wrap() -> RuleCase:
 
 def _backup() -> RuleCase:
     """A declared backup that becomes 180 days old, and a target without one."""
-    old = Target(probes=[], interval=DAY, more={"ekm_key_backup_timestamp_seconds": f"0x190 {185 * DAY}x20"})
+    old = Target(probes=[], interval=DAY, more={"ekm_key_backup_timestamp_seconds": f"{-178 * DAY}x8 {5 * DAY}x8"})
     never = Target(name="never", probes=[], interval=DAY)
     exporter = Exporter(targets=[old, never])
     alert = "EkmKeyBackupOld"
-    checks = [(179 * DAY, alert, []), (184 * DAY, alert, [target_metric(exporter, old)]), (200 * DAY, alert, [])]
-    return RuleCase(name="an old backup", exporters=[exporter], length=200 * DAY, checks=checks, scrape=DAY)
+    checks = [(DAY, alert, []), (6 * DAY, alert, [target_metric(exporter, old)]), (17 * DAY, alert, [])]
+    return RuleCase(name="an old backup", exporters=[exporter], length=17 * DAY, checks=checks, scrape=DAY)
 
 
 def _removed() -> RuleCase:
@@ -293,7 +292,7 @@ def _budget() -> RuleCase:
     times = ((DAY, []), (DAY + 7 * HOUR, []), (DAY + 9 * HOUR, on), (DAY + 23 * HOUR, []))
     checks = [(second, "EkmErrorBudgetBurns", fired) for second, fired in times]
     name = "an error budget that burns slowly"
-    return RuleCase(name=name, exporters=[exporter], length=DAY + 23 * HOUR, checks=checks, scrape=300)
+    return RuleCase(name=name, exporters=[exporter], length=DAY + 23 * HOUR, checks=checks, scrape=600)
 
 
 CASES = [
