@@ -38,7 +38,7 @@ def exporter(name):
 @pytest.fixture(scope="session")
 def fired(tmp_path_factory):
     length = (BEGIN + max(len(bad) for _, bad, *_ in INCIDENTS.values()) + AFTER) * MINUTE
-    batch = fleet("incidents", [exporter(name) for name in INCIDENTS], length, 30)
+    batch = fleet("incidents", [exporter(name) for name in INCIDENTS], length, MINUTE)
     return spans(tmp_path_factory.mktemp("incidents"), [batch])
 
 
