@@ -18,7 +18,7 @@ from tests.system.alerts.firing import Alert, Batch, Spans, spans_of_each
 from tests.system.alerts.notation import Series, series
 from tests.system.alerts.timeline import Exporter, Target
 
-LENGTHS = (62, 150)  # evaluations of the runs for short and for medium cases
+LENGTHS = (35, 62, 150)  # evaluations: runs of cases that are shorter than each of these, and of longer ones
 
 
 @dataclass(frozen=True)

@@ -23,22 +23,22 @@ def _steps() -> RuleCase:
     target = Target(interval=HOUR, probes=[OK] * (32 * 24), labels={"team": "dba"})
     stale = Target(name="stale", interval=HOUR, probes=[OK] * (32 * 24), credential="stale")
     more = {
-        ENDS % ("sql-prod", "declared"): f"{ends}x123 {ends + 365 * DAY}x9",
+        ENDS % ("sql-prod", "declared"): f"{ends}x61 {ends + 365 * DAY}x4",
         ENDS % ("stale", "declared"): f"{DAY}x130",
         ENDS % ("stale", "graph"): f"{400 * DAY}x130",
     }
     exporter = Exporter(targets=[target, stale], more=more)
     first, second = (of_credential(exporter, target, label_within=within) for within in ("30d", "7d"))
     page = of_credential(exporter, target)
-    left = ((31, []), (29, [first]), (15, [first]), (8, [first]), (6, [second]), (2, [second]), (0.5, []), (-0.25, []))
+    left = ((31, []), (29, [first]), (15, [first]), (8, [first]), (6, [second]), (2, [second]), (0.5, []), (-0.5, []))
     checks = [(round((31 - days) * DAY), "EkmCredentialExpires", fired) for days, fired in left]
     checks += [(round((31 - days) * DAY), "EkmCredentialExpiresIn1Day", [page] if days == 0.5 else []) for days, _ in left]
     return RuleCase(
         name="a credential that expires",
         exporters=[exporter],
-        length=31 * DAY + 6 * HOUR,
+        length=31 * DAY + 12 * HOUR,
         checks=checks,
-        scrape=6 * HOUR,
+        scrape=12 * HOUR,
     )
 
 

@@ -95,6 +95,7 @@ class Scenario:
             probes=probes,
             credential=self.place,
             info=MODES[self.mode],
+            instances=(),
         )
         return (Exporter(targets=[target], instance=f"{self.place}-x{number}") for number in range(self.exporters))
 

@@ -31,7 +31,7 @@ class After:
         probes += [None] * (LENGTH // self.interval - len(probes))
         window = [begin * self.interval + second for second in self.maintenance]
         names = [f"{name}-{number}" for number in range(self.vaults)]
-        own = {"interval": self.interval, "probes": probes, "maintenance": window}
+        own = {"interval": self.interval, "probes": probes, "maintenance": window, "instances": ()}
         targets = [Target(name=one, vault=f"{one}.vault.azure.net", credential=one, **own) for one in names]
         return Exporter(targets=targets, instance=name)
 
@@ -87,7 +87,7 @@ def pair(name):
     """Three vaults with one credential; the first fails alone before and after, or all of them before."""
     (first, _), (many, _) = PAIRS[name]
     together = name.partition("-")[0] in MANY
-    own = {"credential": name, "info": {"vantage": "sql_host"}}
+    own = {"credential": name, "info": {"vantage": "sql_host"}, "instances": ()}
     probes = [*[None] * 10, *[first] * 10, *[many] * 15, *[None] * (AGAIN - 35), *[first] * 10, *[None] * 20]
     others = probes if together else [*[None] * 20, *probes[20:AGAIN], *[None] * 30]
     targets = [Target(name=f"{name}-0", vault=f"{name}-0.vault.azure.net", probes=probes, **own)]
