@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from tests.system.alerts.timeline import SCRAPE, Exporter, Sample, Scraped
+from tests.system.alerts.timeline import Exporter, Sample, Scraped
 
 NOTHING = "_"
 Series = Mapping[str, str]
 
 
-def series(exporters: Iterable[Exporter], length: int, scrape: int = SCRAPE) -> list[Series]:
+def series(exporters: Iterable[Exporter], length: int, scrape: int) -> list[Series]:
     """`input_series` for `length` seconds."""
     return [
         {"series": name, "values": values} for exporter in exporters for name, values in _of_exporter(exporter, length, scrape)

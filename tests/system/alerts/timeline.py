@@ -20,7 +20,6 @@ from exporter.core.reasons import Reason
 from exporter.metrics.declared_samples import error_samples
 from exporter.metrics.definitions import COUNTED
 
-SCRAPE = 15
 SIGN_IN = "login.microsoftonline.com"
 STEPS = ("challenge", "token", "get_key", "wrap_key", "unwrap_key")
 Sample = tuple[str, tuple[tuple[str, str], ...]]

@@ -163,9 +163,7 @@ def _certificate_of_a_proxy() -> RuleCase:
     exporter = Exporter(targets=fleet([Failed("challenge", 3008, "tls_expired")] * 5 + [OK], bad=10))
     on = [target_metric(exporter, target) for target in exporter.targets[:5]]
     checks = [(5 * MINUTE, "EkmVaultSideNotReady", []), (9 * MINUTE, "EkmVaultSideNotReady", on)]
-    return RuleCase(
-        name="a certificate of a proxy", exporters=[exporter], length=20 * MINUTE, checks=checks, absent=CAUSES
-    )
+    return RuleCase(name="a certificate of a proxy", exporters=[exporter], length=20 * MINUTE, checks=checks, absent=CAUSES)
 
 
 CASES = [

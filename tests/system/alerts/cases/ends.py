@@ -23,22 +23,22 @@ def _steps() -> RuleCase:
     target = Target(interval=HOUR, probes=[OK] * (32 * 24), labels={"team": "dba"})
     stale = Target(name="stale", interval=HOUR, probes=[OK] * (32 * 24), credential="stale")
     more = {
-        ENDS % ("sql-prod", "declared"): f"{ends}x61 {ends + 365 * DAY}x4",
+        ENDS % ("sql-prod", "declared"): f"{ends}x123 {ends + 365 * DAY}x9",
         ENDS % ("stale", "declared"): f"{DAY}x130",
         ENDS % ("stale", "graph"): f"{400 * DAY}x130",
     }
     exporter = Exporter(targets=[target, stale], more=more)
     first, second = (of_credential(exporter, target, label_within=within) for within in ("30d", "7d"))
     page = of_credential(exporter, target)
-    left = ((31, []), (29, [first]), (15, [first]), (8, [first]), (6, [second]), (2, [second]), (0.5, []), (-0.5, []))
+    left = ((31, []), (29, [first]), (15, [first]), (8, [first]), (6, [second]), (2, [second]), (0.5, []), (-0.25, []))
     checks = [(round((31 - days) * DAY), "EkmCredentialExpires", fired) for days, fired in left]
     checks += [(round((31 - days) * DAY), "EkmCredentialExpiresIn1Day", [page] if days == 0.5 else []) for days, _ in left]
     return RuleCase(
         name="a credential that expires",
         exporters=[exporter],
-        length=31 * DAY + 12 * HOUR,
+        length=31 * DAY + 6 * HOUR,
         checks=checks,
-        scrape=12 * HOUR,
+        scrape=6 * HOUR,
     )
 
 
@@ -65,9 +65,7 @@ def _others() -> RuleCase:
         (29 * MINUTE, "EkmCredentialExpiresIn1Day", [of_credential(exporter, full)]),
         (55 * MINUTE, "EkmCredentialExpiresIn1Day", []),
     ]
-    return RuleCase(
-        name="credentials that no SQL Server uses", exporters=[exporter], length=100 * MINUTE, checks=checks
-    )
+    return RuleCase(name="credentials that no SQL Server uses", exporters=[exporter], length=100 * MINUTE, checks=checks)
 
 
 def _over() -> RuleCase:
@@ -92,7 +90,9 @@ def _restart() -> RuleCase:
     exporter = Exporter(targets=[target], more=more, restarts=((600, 690),))
     on = of_credential(exporter, target, label_within="7d")
     checks = [(second, "EkmCredentialExpires", [on]) for second in range(60, 20 * MINUTE, 60)]
-    return RuleCase(name="a credential that expires, and a restart", exporters=[exporter], length=20 * MINUTE, checks=checks, scrape=15)
+    return RuleCase(
+        name="a credential that expires, and a restart", exporters=[exporter], length=20 * MINUTE, checks=checks, scrape=15
+    )
 
 
 def _stale_and_unknown() -> RuleCase:
@@ -251,9 +251,7 @@ def _missing_shard() -> RuleCase:
     alert, on = "EkmShardMissing", Fired({"job": "ekm", "of": "3"})
     checks = [(9 * MINUTE, alert, []), (24 * MINUTE, alert, []), (32 * MINUTE, alert, [on]), (69 * MINUTE, alert, [on])]
     checks += [((85 + HELD) * MINUTE, alert, [])]
-    return RuleCase(
-        name="a missing shard", exporters=[*of_three, *of_two], length=150 * MINUTE, checks=checks, apart=True
-    )
+    return RuleCase(name="a missing shard", exporters=[*of_three, *of_two], length=150 * MINUTE, checks=checks, apart=True)
 
 
 def _shard_that_is_down() -> RuleCase:

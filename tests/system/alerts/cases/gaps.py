@@ -62,9 +62,7 @@ def _planned_work() -> RuleCase:
     page = of_credential(exporter, target)
     checks = [(minute * MINUTE, "EkmCredentialExpiresIn1Day", [page]) for minute in range(1, 86, 5)]
     absent = ["EkmCredentialExpires"]
-    return RuleCase(
-        name="maintenance and a credential", exporters=[exporter], length=86 * MINUTE, checks=checks, absent=absent
-    )
+    return RuleCase(name="maintenance and a credential", exporters=[exporter], length=86 * MINUTE, checks=checks, absent=absent)
 
 
 def _stopped() -> RuleCase:
@@ -155,9 +153,7 @@ def _clock_behind() -> RuleCase:
     checks += [(minute * MINUTE, alert, [Fired({"job": "ekm", "instance": stops.instance})]) for minute in range(32, 55)]
     absent = ["EkmTargetNotProbed"]
     exporters = [well, rare, stops]
-    return RuleCase(
-        name="a clock that is behind", exporters=exporters, length=55 * MINUTE, checks=checks, absent=absent
-    )
+    return RuleCase(name="a clock that is behind", exporters=exporters, length=55 * MINUTE, checks=checks, absent=absent)
 
 
 CASES = [

@@ -54,9 +54,7 @@ def _not_yet_valid() -> RuleCase:
     alert = "EkmKeyStateInvalid"
     checks = [(4 * MINUTE, alert, []), (6 * MINUTE, alert, on), (29 * MINUTE, alert, on), (95 * MINUTE, alert, [])]
     absent = ["EkmForbiddenSpike", "EkmVaultSideNotReady"]
-    return RuleCase(
-        name="a key that is not yet valid", exporters=[exporter], length=95 * MINUTE, checks=checks, absent=absent
-    )
+    return RuleCase(name="a key that is not yet valid", exporters=[exporter], length=95 * MINUTE, checks=checks, absent=absent)
 
 
 def _auxiliary() -> RuleCase:

@@ -29,9 +29,7 @@ def _not_ready(interval: int) -> RuleCase:
     ]
     alert = "EkmVaultSideNotReady"
     checks = [(12 * interval - scrape, alert, []), (13 * interval, alert, on), (over, alert, [])]
-    return RuleCase(
-        name=f"not ready, at {interval} s", exporters=[exporter], length=over, checks=checks, scrape=scrape
-    )
+    return RuleCase(name=f"not ready, at {interval} s", exporters=[exporter], length=over, checks=checks, scrape=scrape)
 
 
 def _names_and_keys() -> RuleCase:
@@ -96,9 +94,7 @@ def _turned_away() -> RuleCase:
     alert = "EkmEntraTurnsAway"
     checks = [(6 * MINUTE, alert, []), (8 * MINUTE, alert, on), (33 * MINUTE, alert, [])]
     absent = ["EkmThrottledSpike", "EkmForbiddenSpike"]
-    return RuleCase(
-        name="turned away at sign-in", exporters=[exporter], length=33 * MINUTE, checks=checks, absent=absent
-    )
+    return RuleCase(name="turned away at sign-in", exporters=[exporter], length=33 * MINUTE, checks=checks, absent=absent)
 
 
 def _crash_loop() -> RuleCase:

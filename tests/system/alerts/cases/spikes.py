@@ -64,11 +64,7 @@ def _comes_and_goes() -> list[RuleCase]:
         (67 * MINUTE, "EkmForbiddenSpike", [target_metric(exporter, slow)]),
     ]
     absent = ["EkmVaultSideNotReady"]
-    return [
-        RuleCase(
-            name="403 that comes and goes", exporters=[exporter], length=67 * MINUTE, checks=checks, absent=absent
-        )
-    ]
+    return [RuleCase(name="403 that comes and goes", exporters=[exporter], length=67 * MINUTE, checks=checks, absent=absent)]
 
 
 def _half_throttled() -> RuleCase:

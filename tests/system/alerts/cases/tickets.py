@@ -247,9 +247,7 @@ def _never_probed() -> RuleCase:
         *lasting("EkmTargetNotProbed", 26, 45, [target_metric(exporter, stopped)]),
         (40 * MINUTE, "EkmEveryProbeStale", [Fired({"job": "ekm", "instance": idle.instance})]),
     ]
-    return RuleCase(
-        name="a target is no longer probed", exporters=[exporter, idle], length=110 * MINUTE, checks=checks
-    )
+    return RuleCase(name="a target is no longer probed", exporters=[exporter, idle], length=110 * MINUTE, checks=checks)
 
 
 def _wrap() -> RuleCase:

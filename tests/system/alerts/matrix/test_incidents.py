@@ -30,7 +30,8 @@ def exporter(name):
     return Exporter(
         instance=name,
         targets=[
-            Target(name=own, vault=f"{own}.vault.azure.net", probes=probes, credential=name if shared else own, instances=()) for own in names
+            Target(name=own, vault=f"{own}.vault.azure.net", probes=probes, credential=name if shared else own, instances=())
+            for own in names
         ],
     )
 
