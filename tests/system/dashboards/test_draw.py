@@ -17,24 +17,25 @@ LARGEST = 300_000  # bytes
 
 
 @pytest.fixture(scope="session")
-def _prepared():
+def drawings(history) -> dict[str, pictures.Drawn]:
+    """Every dashboard, drawn one after another in one browser."""
     pictures.prepare()
+    chosen = {"ekm-vault": {"target": "payroll-runs"}}
+    orders = [pictures.Order(uid, chosen.get(uid, {})) for uid in BOARDS]
+    return dict(zip(BOARDS, pictures.draw(history.url, orders), strict=True))
 
 
-@pytest.mark.usefixtures("_prepared")
 @pytest.mark.parametrize("uid", BOARDS)
-def test_every_panel_of_a_dashboard_is_drawn(history, uid, tmp_path):
-    chosen = {"target": "payroll-runs"} if uid == "ekm-vault" else {}
-    drawn = pictures.draw(uid, history.url, tmp_path / "picture.png", **chosen)
+def test_every_panel_of_a_dashboard_is_drawn(drawings, uid):
+    drawn = drawings[uid]
     assert (drawn.title, set(drawn.messages) - EXPECTED) == ("drawn", set())
     assert [word for word in ERRORS if word in drawn.text] == []
     assert [panel["title"] for panel in panels(BOARDS[uid]) if panel["title"] not in drawn.text] == []
     assert re.findall(r"-[\d.]+\s*(?:min|hour|day|week|year|d\b)", drawn.text) == [], "a past date is no negative duration"
 
 
-@pytest.mark.usefixtures("_prepared")
-def test_fleet_names_the_sql_servers_in_danger_and_causes(history, tmp_path):
-    text = pictures.draw("ekm-fleet", history.url, tmp_path / "picture.png").text
+def test_fleet_names_the_sql_servers_in_danger_and_causes(drawings):
+    text = drawings["ekm-fleet"].text
     for word in (
         "SQLPAY01",
         "AG7",

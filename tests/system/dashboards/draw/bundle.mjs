@@ -13,6 +13,23 @@ const gridForReact18 = {
   })),
 };
 
+// Packages that no panel needs: editors, maps, forms. They would be three quarters of all files, so package.json replaces them by a small
+// one. In the bundle each is an object that has every field and can be called.
+const { overrides } = JSON.parse(readFileSync(path.join(here, 'package.json'), 'utf8'));
+const unneeded = Object.keys(overrides).filter((name) => overrides[name].startsWith('npm:'));
+const anything = `
+const anything = new Proxy(function () {}, {
+  get: (_, name) => (name === Symbol.toPrimitive ? () => '' : anything), apply: () => anything, construct: () => anything,
+});
+module.exports = Object.create(anything);`;
+const withoutUnneeded = {
+  name: 'without unneeded packages',
+  setup: (made) => {
+    made.onResolve({ filter: new RegExp(`^(${unneeded.join('|')})(/|$)`) }, ({ path: name }) => ({ path: name, namespace: 'unneeded' }));
+    made.onLoad({ filter: /./, namespace: 'unneeded' }, () => ({ contents: anything }));
+  },
+};
+
 await build({
   entryPoints: [path.join(here, 'scene.jsx')],
   outfile: process.argv[2],
@@ -25,6 +42,6 @@ await build({
   loader: { '.svg': 'text', '.woff2': 'empty', '.woff': 'empty', '.ttf': 'empty', '.png': 'dataurl' },
   // @grafana/scenes imports the compatibility package of router version 5. Version 6 itself replaces it here.
   alias: { 'react-router-dom-v5-compat': 'react-router-dom' },
-  plugins: [gridForReact18],
+  plugins: [gridForReact18, withoutUnneeded],
   logLevel: 'error',
 });

@@ -11,8 +11,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.system.dashboards.boards import BOARDS
 from tests.system.dashboards.recorded_history import MINUTES, TROUBLED_ENDS
@@ -57,15 +59,27 @@ def prepare() -> None:
     _run("node", "bundle.mjs", WORKSHOP / "bundle.js")
 
 
-def draw(uid: str, url: str, picture: Path, **chosen: str) -> Drawn:
-    """Draw one dashboard over the two hours of the bad day from the Prometheus at `url`. Needs `prepare`."""
-    wanted = {"dashboard": BOARDS[uid], "url": url, "to": TROUBLED_ENDS, "step": 60, "chosen": chosen}
-    wanted["from"] = TROUBLED_ENDS - (MINUTES - 1) * 60
+@dataclass(frozen=True)
+class Order:
+    """A dashboard with values of its variables, and the file of its picture."""
+
+    uid: str
+    chosen: dict[str, str]
+    picture: Path | None = None
+
+    def wanted(self, url: str) -> dict[str, Any]:
+        hours = {"from": TROUBLED_ENDS - (MINUTES - 1) * 60, "to": TROUBLED_ENDS, "step": 60}
+        picture = self.picture and str(self.picture.absolute())
+        return {"dashboard": BOARDS[self.uid], "url": url, "chosen": self.chosen, "picture": picture, **hours}
+
+
+def draw(url: str, orders: Iterable[Order]) -> list[Drawn]:
+    """Draw dashboards over the two hours of the bad day from the Prometheus at `url`. Needs `prepare`."""
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(wanted, file)
+        json.dump([order.wanted(url) for order in orders], file)
         file.flush()
         chromium = shutil.which("chromium") or "chromium"
-        return Drawn(**json.loads(_run("node", "shoot.mjs", file.name, "bundle.js", picture.absolute(), chromium)))
+        return [Drawn(**one) for one in json.loads(_run("node", "shoot.mjs", file.name, "bundle.js", chromium))]
 
 
 def main(place: Path) -> None:
@@ -73,10 +87,10 @@ def main(place: Path) -> None:
 
     prepare()
     with tempfile.TemporaryDirectory() as history, serving(Path(history)) as prometheus:
-        for name, uid, chosen in SHOWN:
-            picture = place / name
-            drawn = draw(uid, prometheus.url, picture, **chosen)
-            _run("pngquant", "--force", "--strip", "--speed", "1", "--output", picture.absolute(), COLORS, picture.absolute())
+        orders = [Order(uid, chosen, place / name) for name, uid, chosen in SHOWN]
+        for order, drawn in zip(orders, draw(prometheus.url, orders), strict=True):
+            picture = place.absolute() / order.picture.name
+            _run("pngquant", "--force", "--strip", "--speed", "1", "--output", picture, COLORS, picture)
             print(f"{picture}: {drawn.title}")  # noqa: T201 - a command's output
 
 
