@@ -1,5 +1,6 @@
 """Renderings of the chart, one for each file of values: `python -m tests.system.helm.charts` writes the golden files."""
 
+import functools
 import json
 import subprocess
 from pathlib import Path
@@ -23,18 +24,25 @@ def values(case: str) -> dict[str, Any]:
     return given
 
 
-def helm(do: str, given: dict[str, Any], chart: Path = CHART) -> dict[str, Any]:
-    order = json.dumps({"do": do, "chart": str(chart), "values": given})
+def helm(do: str, *given: dict[str, Any]) -> list[dict[str, Any]]:
+    """The answer for each of these values, of one process."""
+    orders = json.dumps([{"do": do, "chart": str(CHART), "values": one} for one in given])
     done = subprocess.run(  # noqa: S603 - fixed commands
-        [TOOLS / "python", HERE / "render.py"], input=order, capture_output=True, text=True, check=True, timeout=PROGRAM_SECONDS
+        [TOOLS / "python", HERE / "render.py"], input=orders, capture_output=True, text=True, check=True, timeout=PROGRAM_SECONDS
     )
-    answer: dict[str, Any] = json.loads(done.stdout)
+    answers: list[dict[str, Any]] = json.loads(done.stdout)
+    return answers
+
+
+@functools.cache
+def _rendered(given: str) -> dict[str, Any]:
+    (answer,) = helm("render", json.loads(given))
     return answer
 
 
 def rendered(given: dict[str, Any]) -> str:
     """All manifests in a fixed order. Fails with the message of Helm if it refuses."""
-    answer = helm("render", given)
+    answer = _rendered(json.dumps(given))
     assert "refused" not in answer, answer["refused"]
     parts = [text.strip("\n") for name, text in sorted(answer["files"].items()) if text.strip() and not name.endswith(".txt")]
     lines = "\n---\n".join(parts).splitlines()

@@ -74,36 +74,40 @@ def test_rendered_chart_equals_the_golden_files(case):
     assert rendered(values(case)) == golden.read_text(), "if intended, run: .venv/bin/python -m tests.system.helm.charts"
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_helm_lint_has_no_warning(case):
-    found = helm("lint", values(case))["lint"]["messages"]
-    assert [one for one in found if one["severity"] > 1] == []
+def test_helm_lint_has_no_warning():
+    for case, found in zip(CASES, helm("lint", *map(values, CASES)), strict=True):
+        assert [one for one in found["lint"]["messages"] if one["severity"] > 1] == [], case
 
 
 @pytest.mark.parametrize("version", ["1.28.0", "1.37.0"])
-@pytest.mark.parametrize("case", CASES)
-def test_kubernetes_schemas_accept_every_field(manifests, tmp_path, case, version):
-    own = [one for one in manifests[case] if not one["apiVersion"].startswith(OPERATORS)]
-    assert own
-    (tmp_path / "own.yaml").write_text(yaml.safe_dump_all(own))
-    command = [TOOLS / "kubernetes-validate", "--strict", "--quiet", "-k", version, tmp_path / "own.yaml"]
+def test_kubernetes_schemas_accept_every_field(manifests, tmp_path, version):
+    paths = [tmp_path / f"{case}.yaml" for case in CASES]
+    for path in paths:
+        own = [one for one in manifests[path.stem] if not one["apiVersion"].startswith(OPERATORS)]
+        assert own
+        path.write_text(yaml.safe_dump_all(own))
+    command = [TOOLS / "kubernetes-validate", "--strict", "--quiet", "-k", version, *paths]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PROGRAM_SECONDS)  # noqa: S603 - a tool of the locked list
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_policy_scan_finds_only_deliberate_omissions(case):
-    command = [TOOLS / "checkov", "--file", GOLDEN / f"{case}.yaml", "--framework", "kubernetes", "--output", "json", "--quiet"]
+@pytest.fixture(scope="module")
+def scan():
+    """The report of one policy scan of all cases."""
+    files = [GOLDEN / f"{case}.yaml" for case in CASES]
+    command = [TOOLS / "checkov", "--framework", "kubernetes", "--output", "json", "--file", *files]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PROGRAM_SECONDS)  # noqa: S603 - a tool of the locked list
-    report = json.loads(done.stdout)
-    assert report["summary"]["parsing_errors"] == 0
-    assert report["summary"]["passed"] > 80
-    assert {one["check_id"] for one in report["results"]["failed_checks"]} <= NOT_FOLLOWED
+    return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("what", WRONG)
-def test_invalid_values_are_refused(what):
-    assert "refused" in helm("render", {**values("minimal"), **WRONG[what]})
+@pytest.mark.parametrize("case", CASES)
+def test_policy_scan_finds_only_deliberate_omissions(scan, case):
+    passed, failed = (
+        [one for one in scan["results"][f"{how}_checks"] if Path(one["file_path"]).stem == case] for how in ("passed", "failed")
+    )
+    assert scan["summary"]["parsing_errors"] == 0
+    assert len(passed) > 80
+    assert {one["check_id"] for one in failed} <= NOT_FOLLOWED
 
 
 def closed_objects(schema: dict[str, Any], place: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -114,14 +118,35 @@ def closed_objects(schema: dict[str, Any], place: tuple[str, ...] = ()) -> Itera
             yield from closed_objects(inner, (*place, name))
 
 
-@pytest.mark.parametrize("place", list(closed_objects(SCHEMA)), ids=".".join)
-def test_unknown_value_is_refused(place):
+def with_misspelt(place: tuple[str, ...]) -> dict[str, Any]:
     given = copy.deepcopy(values("minimal"))
     inner = given
     for name in place:
         inner = inner.setdefault(name, {})
     inner["misspelt"] = True
-    assert "misspelt" in helm("render", given)["refused"]
+    return given
+
+
+PLACES = list(closed_objects(SCHEMA))
+
+
+@pytest.fixture(scope="module")
+def answers():
+    """What Helm answers to each of the wrong and of the misspelt values."""
+    wrong = {what: {**values("minimal"), **WRONG[what]} for what in WRONG}
+    misspelt = {place: with_misspelt(place) for place in PLACES}
+    given = wrong | misspelt
+    return dict(zip(given, helm("render", *given.values()), strict=True))
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_invalid_values_are_refused(answers, what):
+    assert "refused" in answers[what]
+
+
+@pytest.mark.parametrize("place", PLACES, ids=".".join)
+def test_unknown_value_is_refused(answers, place):
+    assert "misspelt" in answers[place]["refused"]
 
 
 def test_defaults_and_schema_have_the_same_names():
@@ -239,7 +264,7 @@ def test_values_of_a_page_are_accepted(page):
     assert exporter_runs
     for one in exporter_runs:
         given = json.loads(json.dumps({**values("minimal"), **one}, default=str).replace("sha256:\\u2026", f"sha256:{'0' * 64}"))
-        assert "refused" not in helm("render", given)
+        assert rendered(given)
 
 
 def test_rules_are_the_shipped_ones():
