@@ -17,12 +17,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-BASE_TAR = ROOT / ".cache" / "container" / "base-with-pip.tar"
+BASE_TAR = ROOT / ".cache" / "container" / "base-with-planted-pip.tar"
 IMAGE = "localhost/ekm-exporter:test"
 BASE = "localhost/" + re.findall(r"^ARG BASE=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0]
-# Files of the official image that Debian does not have. The Dockerfile must remove them.
-PLANTED = ["bin/pip3", "lib/python3.13/ensurepip/__init__.py", "lib/python3.13/site-packages/pip/__init__.py"]
-DEBIAN = "python3,python3-pip,python3-venv,ca-certificates"
+# Files of the official image that Debian does not have, and of Debian's package python3-pip. The Dockerfile must remove them.
+PLANTED = [
+    "/usr/local/bin/pip3",
+    "/usr/local/lib/python3.13/ensurepip/__init__.py",
+    "/usr/local/lib/python3.13/site-packages/pip/__init__.py",
+    "/usr/bin/pip3",
+    "/usr/lib/python3/dist-packages/pip/__init__.py",
+]
+DEBIAN = "python3,python3-venv,ca-certificates"
 LOCKED_DOWN = ["--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges", "--network", "none"]
 ENVIRONMENT = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin", "PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
 
@@ -98,7 +104,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     if not BASE_TAR.exists():
         BASE_TAR.parent.mkdir(parents=True, exist_ok=True)
         making = BASE_TAR.with_suffix(".making.tar")
-        hooks = [f'--customize-hook=install -D -m 0755 /dev/null "$1"/usr/local/{path}' for path in PLANTED]
+        hooks = [f'--customize-hook=install -D -m 0755 /dev/null "$1"{path}' for path in PLANTED]
         run("mmdebstrap", "--quiet", "--variant=minbase", f"--include={DEBIAN}", *hooks, "trixie", making)
         making.replace(BASE_TAR)
     engine.podman("import", str(BASE_TAR), BASE)

@@ -36,7 +36,7 @@ pythons = {path for place in places for path in glob.glob(place + "/python3*") i
 script = "import importlib.util as u; print([name for name in ('pip', 'ensurepip', 'uv') if u.find_spec(name)])"
 print(json.dumps({"programs": sorted(filter(installer.match, names)), "pythons": len(pythons),
                   "modules": sorted({subprocess.check_output([path, "-I", "-c", script], text=True).strip() for path in pythons}),
-                  "planted": [path for path in PLANTED if os.path.exists("/usr/local/" + path)]}))
+                  "planted": [path for path in PLANTED if os.path.exists(path)]}))
 """
 WHOSE_STATE = """
 import json, os
