@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -17,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.system.dashboards.boards import BOARDS
+from tests.system.dashboards.draw.packages import SOURCES, WORKSHOP, install, run
 from tests.system.dashboards.recorded_history import MINUTES, TROUBLED_ENDS
 
-SOURCES = Path(__file__).parent
-WORKSHOP = SOURCES.parents[3] / ".cache" / "draw"
 COLORS = "128"
 # The pictures of the documentation: file, dashboard, values of variables.
 SHOWN = (
@@ -39,24 +37,12 @@ class Drawn:
     messages: list[str]
 
 
-def _run(*command: str | Path) -> str:
-    done = subprocess.run(command, cwd=WORKSHOP, capture_output=True, text=True, check=False, timeout=600)  # noqa: S603 - commands of this file
-    if done.returncode:
-        raise RuntimeError(f"{command[0]} {command[1]}: {done.stdout}{done.stderr}")
-    return done.stdout
-
-
 def prepare() -> None:
-    """Install the locked packages, unless they are installed already, and bundle the page."""
-    WORKSHOP.mkdir(parents=True, exist_ok=True)
-    lock = (SOURCES / "package-lock.json").read_text()
-    stamp = WORKSHOP / "installed"
+    """Install the packages if they are missing, and bundle the page."""
+    install()
     for path in [*SOURCES.glob("*.js*"), *SOURCES.glob("*.mjs")]:
         shutil.copy(path, WORKSHOP)
-    if not stamp.exists() or stamp.read_text() != lock:
-        _run("npm", "ci", "--legacy-peer-deps", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
-        stamp.write_text(lock)
-    _run("node", "bundle.mjs", WORKSHOP / "bundle.js")
+    run("node", "bundle.mjs", WORKSHOP / "bundle.js")
 
 
 @dataclass(frozen=True)
@@ -79,7 +65,7 @@ def draw(url: str, orders: Iterable[Order]) -> list[Drawn]:
         json.dump([order.wanted(url) for order in orders], file)
         file.flush()
         chromium = shutil.which("chromium") or "chromium"
-        return [Drawn(**one) for one in json.loads(_run("node", "shoot.mjs", file.name, "bundle.js", chromium))]
+        return [Drawn(**one) for one in json.loads(run("node", "shoot.mjs", file.name, "bundle.js", chromium))]
 
 
 def main(place: Path) -> None:
@@ -90,7 +76,7 @@ def main(place: Path) -> None:
         orders = [Order(uid, chosen, place / name) for name, uid, chosen in SHOWN]
         for order, drawn in zip(orders, draw(prometheus.url, orders), strict=True):
             picture = place.absolute() / order.picture.name
-            _run("pngquant", "--force", "--strip", "--speed", "1", "--output", picture, COLORS, picture)
+            run("pngquant", "--force", "--strip", "--speed", "1", "--output", picture, COLORS, picture)
             print(f"{picture}: {drawn.title}")  # noqa: T201 - a command's output
 
 
