@@ -14,7 +14,7 @@ EXECUTIONS = 1000
 
 @pytest.fixture(scope="module")
 def short_run():
-    """A run over all targets, of which each may take 600 seconds."""
+    """A run over all targets; each may take 600 seconds."""
     command = [sys.executable, "-m", "tests.fuzz.fuzz", f"--runs={EXECUTIONS}", str(600 * len(NAMES))]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}  # measured coverage slows it
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=900)  # noqa: S603 - a command of this project

@@ -6,6 +6,7 @@ import struct
 
 import pytest
 
+from exporter.simulator.faults import FaultScope
 from exporter.simulator.sql import session, transport
 from exporter.simulator.sql.login import read_login, read_prelogin
 from exporter.simulator.sql.statement import read_batch, read_call
@@ -152,7 +153,7 @@ async def test_attention_is_acknowledged_when_idle(servers, raw):
 
 async def test_attention_ends_a_statement_without_an_answer(servers, raw):
     reader, writer = await logged_in(raw, servers)
-    fault = servers.state.set("sql_silent", "sql", FIRST)
+    fault = servers.state.set("sql_silent", FaultScope.SQL, FIRST)
     writer.write(batch("SELECT 1"))
     writer.write(packet(PacketType.ATTENTION, b""))
     assert await response(reader) == struct.pack("<BHHQ", 0xFD, 0x20, 0, 0)

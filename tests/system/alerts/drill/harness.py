@@ -26,7 +26,7 @@ from tests.system.prometheus.servers import Prometheus, answered, free_port, run
 SCALE = 12  # a busy machine delays a probe by seconds, which are minutes of the drill at a higher one
 SCRAPE_MILLISECONDS = 30_000 // SCALE
 INTERVAL = 60 / SCALE
-# Prometheus and Alertmanager use little memory here: they need not collect it often, nor on several processors.
+# Prometheus and Alertmanager use little memory here: they need not collect it often, and one processor is enough.
 _GO = {"GOGC": "400", "GOMAXPROCS": "1"}
 
 _PROMETHEUS = """\
