@@ -16,7 +16,7 @@ from exporter.sqlservers.script import batches
 from exporter.tde.document import DAMAGED, Document, completed, read_section
 from exporter.tde.fields import Row
 from exporter.tde.registry import RegistryUri
-from exporter.tde.server_name import ServerName, browser_port, browser_request
+from exporter.core.sql_addresses import SqlAddress, browser_port, browser_request
 from exporter.tde.usage import REGISTRY
 
 BROWSER_PORT = 1434
@@ -37,7 +37,7 @@ class SqlServerAccess:
         return WHOLE * self.seconds
 
 
-def read_server(server: ServerName, access: SqlServerAccess) -> Document:
+def read_server(server: SqlAddress, access: SqlServerAccess) -> Document:
     """Return what the server answered; a failure is part of the document. Blocks."""
     session = _Session(server, access)
     sections: dict[str, tuple[Row, ...]] = {}
@@ -78,7 +78,7 @@ class _LostError(Exception):
 class _Session:
     """A connection that is opened again once, if a batch broke it."""
 
-    def __init__(self, server: ServerName, access: SqlServerAccess) -> None:
+    def __init__(self, server: SqlAddress, access: SqlServerAccess) -> None:
         self._server, self._access = server, access
         self._connection: SqlConnection | None = None
         self._opened = 0

@@ -12,7 +12,7 @@ from exporter.sqlservers.registry import KEY_URI, ROOT, SUBKEYS, read_key_uris
 from exporter.sqlservers.sql_errors import SqlMessage
 from exporter.tde.document import SECTIONS
 from exporter.tde.registry import RegistryUri
-from exporter.tde.server_name import parse_server_name
+from exporter.core.sql_addresses import parse_sql_address
 from tests.support.sql_inventory import lines_of, rows_of
 
 ROWS = rows_of("N1")
@@ -51,7 +51,7 @@ def read(monkeypatch):
         monkeypatch.setattr(reading, "EncryptedSocket", lambda *_: None)
         monkeypatch.setattr(reading, "SqlConnection", server.connect)
         access = reading.SqlServerAccess(SqlLogin("u", "p"), make_context(None, verify=False), 15.0)
-        document = reading.read_server(parse_server_name("n1"), access)
+        document = reading.read_server(parse_sql_address("n1"), access)
         assert server.closed == server.opened
         return document
 
