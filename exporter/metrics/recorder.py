@@ -35,6 +35,7 @@ from exporter.metrics.spec import Level, MetricType, SeriesScope
 from exporter.metrics.text_format import LabelSet
 from exporter.state.history import History
 from exporter.state.records import TargetRecord, readiness_at
+from exporter.tde.sql_reading import SqlServerReading
 
 _TIED = (SeriesScope.CREDENTIAL, SeriesScope.VAULT, SeriesScope.ENDPOINT)
 
@@ -165,6 +166,12 @@ class Recorder(Instruments):
         self._lookups.get(credential, {}).pop(source, None)
         if credential in self._config.credentials:
             self._show_credential(credential)
+
+    def sql_server_read(self, reading: SqlServerReading) -> None:
+        """Replace the series of a SQL Server."""
+
+    def forget_sql_server(self, address: str) -> None:
+        """Remove the series of a SQL Server."""
 
     async def scrape(self, *, openmetrics: bool) -> AsyncIterator[bytes]:
         """Yield the response of /metrics in chunks; other tasks run between two chunks."""
