@@ -23,7 +23,7 @@ _DATABASES = {
 }
 _HOST_IDENTITIES = frozenset({CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT})  # need no tenant
 _THREADS = 4
-_SHARED_SECONDS, _TOKEN_SECONDS = 300.0, 30.0  # for which servers share a token; for one request
+_SHARED_SECONDS, _TOKEN_SECONDS = 300.0, 10.0  # for which servers share a token; for one request
 
 
 def database_challenge(credential: Credential, module: Module) -> Challenge | None:
