@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 async def serve(config: Config, options: RunOptions) -> None:
     """Run the exporter until a stop signal.
 
-    Raises ListenError, NetworkError and StateDirError before the first probe.
+    Raises ExtraMissingError, ListenError, NetworkError and StateDirError before the first probe.
     """
     stop = asyncio.Event()
     signals.on_stop(stop.set, hangup=options.mode == DEMO)

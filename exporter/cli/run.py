@@ -22,6 +22,7 @@ from exporter.clients import NetworkError
 from exporter.config import load_config
 from exporter.metrics.spec import Level
 from exporter.runtime import logging
+from exporter.runtime.extras import ExtraMissingError
 from exporter.state.files import StateDirError
 from exporter.web import MAX_UNFINISHED, ListenAddress, ListenError, WebOptions, parse_address, web_options
 from exporter.web.webconfig import AccessControl
@@ -168,7 +169,7 @@ def run_exporter(args: argparse.Namespace, *, default_address: str, mode: str) -
     options = _options(args, web, default_address=default_address, mode=mode)
     try:
         asyncio.run(serve(loaded.config, options))
-    except (ListenError, NetworkError, StateDirError) as error:
+    except (ExtraMissingError, ListenError, NetworkError, StateDirError) as error:
         return refuse(error)
     return FINE
 

@@ -93,10 +93,8 @@ class SqlServerMonitor:
 
     def restore(self) -> None:
         """Use what an earlier process knew. Call it before `start`."""
-        for address, entry in self._entries.items():
-            document = self._callbacks.load(address)
-            if document is not None:
-                self._restore_entry(entry, document)
+        for entry in self._entries.values():
+            self._restore_entry(entry)
 
     def start(self) -> None:
         """Start the periodic readings, spread over the interval."""
@@ -118,6 +116,7 @@ class SqlServerMonitor:
             state, entry = _first_state(config, address), self._entries.get(address)
             if entry is None:
                 self._entries[address] = _ServerEntry(state)
+                self._restore_entry(self._entries[address])
             elif (state.server, state.credential) == (entry.state.server, entry.state.credential):
                 if interval < before.settings.sql_interval:
                     self._runner.advance(address, loop_time() + interval * self._draw())
@@ -170,8 +169,11 @@ class SqlServerMonitor:
             self._callbacks.store(reading.address, attempt.stored)
         self._callbacks.on_reading(reading)
 
-    def _restore_entry(self, entry: _ServerEntry, document: Mapping[str, Any]) -> None:
+    def _restore_entry(self, entry: _ServerEntry) -> None:
         server = entry.state.server
+        document = self._callbacks.load(server.address)
+        if document is None:
+            return
         try:
             reading, lockout = restored(document, server)
         except ValueError as error:
