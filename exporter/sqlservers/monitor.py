@@ -6,6 +6,7 @@ A server that cannot be read keeps what is known of it, and delays no other beyo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -27,6 +28,7 @@ from exporter.tde.sql_reading import SqlServerReading
 _log = logging.getLogger(__name__)
 
 CONCURRENT_READINGS: Final = 8
+_CONCURRENT_RETRIES: Final = 4  # of them for servers whose last reading failed: servers that hang leave the others some
 LOCKED_SECONDS: Final = 60.0  # between two checks whether the secret of a refused login has changed
 BUSY_SECONDS: Final = 10.0  # until the next try if an abandoned thread still works on the server
 _SPACING: Final = 1.0  # seconds between two first readings
@@ -82,7 +84,7 @@ class SqlServerMonitor:
         """`clock` gives Unix time, `draw` a number in [0, 1]."""
         self._config, self._reader, self._callbacks = config, reader, callbacks
         self._clock, self._draw = clock, draw
-        self._slots = asyncio.Semaphore(CONCURRENT_READINGS)
+        self._slots, self._retries = asyncio.Semaphore(CONCURRENT_READINGS), asyncio.Semaphore(_CONCURRENT_RETRIES)
         self._entries = {address: _ServerEntry(_first_state(config, address)) for address in config.sql_servers}
         self._runner = PeriodicRunner(
             self._read_due,
@@ -151,7 +153,7 @@ class SqlServerMonitor:
         if self._reader.is_busy(entry.state.server.address):
             entry.due = loop_time() + BUSY_SECONDS
             return
-        async with self._slots:
+        async with self._retries if entry.state.reading.failure else contextlib.nullcontext(), self._slots:
             attempt = await self._reader.read(entry.state, self._clock())
         if attempt is None:
             entry.due = loop_time() + LOCKED_SECONDS
