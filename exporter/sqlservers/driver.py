@@ -141,7 +141,7 @@ def _login_error(error: Exception) -> SqlConnectionError:
     if isinstance(cause, BlockingIOError):
         return SqlConnectionError("the server sends its clients to another server: name that one")
     if getattr(cause, "number", 0):
-        return SqlConnectionError(refusal((_message(cause),)), _message(cause).number)
+        return SqlConnectionError(refusal((_message(cause),)))
     return SqlConnectionError(f"{_UNREADABLE} ({type(cause).__name__})")
 
 

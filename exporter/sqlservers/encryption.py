@@ -41,11 +41,6 @@ def make_context(ca_file: str | None, *, verify: bool) -> ssl.SSLContext:
     return context
 
 
-def make_pinned_context(_certificate_sha256: str) -> ssl.SSLContext:
-    """Return the TLS settings for the server with this certificate."""
-    return make_context(None, verify=True)
-
-
 class EncryptedSocket:
     """The methods of a socket that python-tds uses. Each request has `seconds`, from `start` on, and all end at `until`."""
 

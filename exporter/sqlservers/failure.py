@@ -18,14 +18,7 @@ _TRUST = "give its authority with --sql.ca.file, or accept any certificate with 
 
 
 class SqlConnectionError(Exception):
-    """The connection failed or ended; nothing more can be read with it.
-
-    `number` is that of a refused login, which another try may lock; otherwise 0.
-    """
-
-    def __init__(self, text: str, number: int = 0) -> None:
-        super().__init__(text)
-        self.number = number
+    """The connection failed or ended; nothing more can be read with it."""
 
 
 class SqlStatementError(Exception):

@@ -6,14 +6,13 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from exporter.sqlservers.driver import Result, SqlConnection, SqlLogin
 from exporter.sqlservers.encryption import EncryptedSocket
 from exporter.sqlservers.failure import NO_SUCH_NAME, WHOLE, SqlConnectionError, SqlStatementError, timeout_failure
 from exporter.sqlservers.registry import read_key_uris
-from exporter.sqlservers.script import Batches, batches
-from exporter.sqlservers.wording import INVENTORY, Words
+from exporter.sqlservers.script import batches
 from exporter.tde.document import DAMAGED, Document, completed, read_section
 from exporter.tde.fields import Row
 from exporter.tde.registry import RegistryUri
@@ -31,7 +30,6 @@ class SqlServerAccess:
     login: SqlLogin
     context: ssl.SSLContext
     seconds: float
-    words: Words = field(default_factory=lambda: INVENTORY)
 
     @property
     def whole_seconds(self) -> float:
@@ -39,14 +37,14 @@ class SqlServerAccess:
         return WHOLE * self.seconds
 
 
-def read_server(server: SqlAddress, access: SqlServerAccess, wanted: Batches | None = None) -> Document:
+def read_server(server: SqlAddress, access: SqlServerAccess) -> Document:
     """Return what the server answered; a failure is part of the document. Blocks."""
     session = _Session(server, access)
     sections: dict[str, tuple[Row, ...]] = {}
     errors: dict[str, str] = {}
     uris: tuple[RegistryUri, ...] = ()
     try:
-        for section, batch in wanted or batches():
+        for section, batch in batches():
             try:
                 rows = read_section(str(row[0]) for row in session.query(batch).rows)
                 if rows is None:
@@ -61,7 +59,7 @@ def read_server(server: SqlAddress, access: SqlServerAccess, wanted: Batches | N
             except (SqlStatementError, _LostError) as error:
                 errors[REGISTRY] = str(error)
     except SqlConnectionError as error:
-        return Document(address=server.text, failure=str(error), refused_login=error.number)
+        return Document(address=server.text, failure=str(error))
     finally:
         session.close()
     return completed(Document(address=server.text, sections=sections, errors=errors, key_uris=uris))

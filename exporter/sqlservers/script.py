@@ -6,8 +6,6 @@ import re
 from functools import cache
 from pathlib import Path
 
-Batches = tuple[tuple[str, str], ...]
-
 _BATCH = re.compile(r"^GO\s*$", re.IGNORECASE | re.MULTILINE)
 _SECTION = re.compile(r'"section":"(\w+)"')
 
@@ -18,15 +16,10 @@ def script() -> str:
 
 
 @cache
-def batches() -> Batches:
+def batches() -> tuple[tuple[str, str], ...]:
     """Return the name of each section and its batch, in order."""
     named = ((_SECTION.search(batch), batch.strip()) for batch in _BATCH.split(script()))
     return tuple((section[1], batch) for section, batch in named if section is not None)
-
-
-def proof_batches() -> Batches:
-    """Return the batches of proof.sql, which `run` sends after those of the inventory."""
-    return ()
 
 
 if __name__ == "__main__":

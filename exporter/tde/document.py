@@ -30,9 +30,7 @@ SECTIONS = (
     "configurations",
     "start",
 )
-PROOF_SECTIONS = ("opened", "backups", "logs", "flags", "errors", "loaded")
 FORMAT = 1
-_KNOWN_SECTIONS = frozenset(SECTIONS + PROOF_SECTIONS)
 
 _JSON = re.compile(r"\s*(?:\{|\[\s*[{\]])")  # a file of reg export has a path after its bracket
 _CHECKSUM = re.compile(r"sha256:([0-9A-Fa-f]{64}) *")
@@ -61,7 +59,6 @@ class Document:
     errors: Mapping[str, str] = field(default_factory=dict)
     key_uris: tuple[RegistryUri, ...] = ()
     kept: Mapping[str, str] = field(default_factory=dict)
-    refused_login: int = 0
 
 
 def read_documents(text: str) -> tuple[Document, ...]:
@@ -88,7 +85,7 @@ def document_from(content: Any) -> Document:
     errors = {str(row.get("section")): _text(row.get("message")) or "unknown error" for row in _rows(content.get("errors"))}
     sections = {}
     for entry in content.get("sections") or () if isinstance(content.get("sections"), list) else ():
-        if isinstance(entry, dict) and entry.get("section") in _KNOWN_SECTIONS:
+        if isinstance(entry, dict) and entry.get("section") in SECTIONS:
             sections[entry["section"]] = _rows(entry.get("rows"))
     uris = tuple(RegistryUri(str(row.get("thumbprint")), str(row.get("uri"))) for row in _rows(content.get("key_uris")))
     kept = {str(row.get("section")): str(row.get("read_at")) for row in _rows(content.get("kept"))}
