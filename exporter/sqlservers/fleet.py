@@ -74,6 +74,6 @@ class _Fleet:
         latest = time.monotonic() - self._access.whole_seconds - 2 * self._access.seconds
         for number, begun in tuple(self._begun.items()):
             if number not in self._found and begun < latest:
-                failure = str(timeout_failure(self._access.seconds))
+                failure = str(timeout_failure(self._access.seconds, self._access.words))
                 self._take(number, Document(address=self._servers[number].text, failure=failure))
                 self._start_thread()
