@@ -88,12 +88,15 @@ class SqlConnection:
             encrypted_socket.close()
             raise _login_error(error, words) from None
         try:
-            if self._session.tds_version < _OLDEST:
-                raise SqlConnectionError("the server speaks a protocol older than TDS 7.2: SQL Server 2016 or later is needed")
-            self.query(_OPTIONS)
+            self._begin()
         except (SqlConnectionError, SqlStatementError) as error:
             encrypted_socket.close()
             raise SqlConnectionError(str(error)) from None
+
+    def _begin(self) -> None:
+        if self._session.tds_version < _OLDEST:
+            raise SqlConnectionError("the server speaks a protocol older than TDS 7.2: SQL Server 2016 or later is needed")
+        self.query(_OPTIONS)
 
     def query(self, batch: str) -> Result:
         """Send a batch and read everything. Raises SqlConnectionError and SqlStatementError."""

@@ -70,7 +70,7 @@ def make_context(ca_file: str | Path | None, *, verify: bool) -> ssl.SSLContext:
 class EncryptedSocket:
     """The methods of a socket that python-tds uses. Each request has `seconds`, from `start` on, and all end at `until`."""
 
-    def __init__(self, host: str, port: int, context: ssl.SSLContext, seconds: float, until: float, words: Words) -> None:
+    def __init__(self, host: str, port: int, context: ssl.SSLContext, *, seconds: float, until: float, words: Words) -> None:
         """Connect. `until` is a time of time.monotonic. Raises SqlConnectionError."""
         self._host, self._port, self._seconds, self._until, self._words = host, port, seconds, until, words
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()

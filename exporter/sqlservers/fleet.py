@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
+from exporter.core.sql_addresses import SqlAddress
 from exporter.sqlservers.failure import timeout_failure
 from exporter.sqlservers.reading import SqlServerAccess, read_server
 from exporter.tde.document import Document
-from exporter.core.sql_addresses import SqlAddress
 
 Progress = Callable[[int, int], None]  # read, of them failed
 _WAIT_SECONDS = 0.5  # Windows delivers Ctrl-C only between waits

@@ -7,7 +7,7 @@ SET NOCOUNT ON;
 GO
 
 -- When this node last opened the key of each database: that needs the vault. `opened_date` is UTC already. tempdb is left out: no vault protects it.
--- Right: VIEW SERVER SECURITY STATE (before 2022: VIEW SERVER STATE). Source: sys.dm_database_encryption_keys.
+-- Rights: VIEW SERVER SECURITY STATE (before 2022: VIEW SERVER STATE), VIEW ANY DATABASE. Sources: sys.dm_database_encryption_keys, sys.databases.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"opened","rows":', ISNULL((
     SELECT
         d.name AS [database],
@@ -34,7 +34,7 @@ GO
 -- The last finished backup of each encrypted database, by type, that this node made in the last 35 days: each asked the vault. The index
 -- on backup_finish_date bounds the search. Backups of one type of a database never overlap, so the latest start and the latest end belong to
 -- one backup. Snapshots of a storage system copy files, and are left out.
--- Right: SELECT on msdb.dbo.backupset. Source: dbo.backupset.
+-- Rights: SELECT on msdb.dbo.backupset, VIEW ANY DATABASE. Sources: dbo.backupset, sys.databases.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"backups","rows":', ISNULL((
     SELECT
         d.name AS [database],
@@ -66,8 +66,8 @@ GO
 -- The log of each encrypted database that is online: the sequence number of its virtual log file (VLF), which rises with each request to the vault
 -- unless trace flag 15025 is on; what is used, and what is left until the limit of its files or the end of their volumes. On a secondary replica
 -- SQL Server shows the time of the last log backup alone. A size of -1 is no limit; a file that cannot grow has its size as limit.
--- Rights: VIEW SERVER PERFORMANCE STATE (before 2022: VIEW SERVER STATE); VIEW ANY DEFINITION for sys.master_files, otherwise limit and disk are
--- absent. Sources: sys.dm_db_log_stats (2016 SP2 and later), sys.master_files, sys.dm_os_volume_stats, sys.databases.
+-- Rights: VIEW SERVER PERFORMANCE STATE (before 2022: VIEW SERVER STATE), VIEW ANY DATABASE; without VIEW ANY DEFINITION, limit and disk are absent.
+-- Sources: sys.dm_db_log_stats (2016 SP2 and later), sys.master_files, sys.dm_os_volume_stats, sys.databases.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"logs","rows":', ISNULL((
     SELECT
         d.name AS [database],

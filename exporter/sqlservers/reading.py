@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from exporter.core.sql_addresses import SqlAddress, browser_port, browser_request
 from exporter.sqlservers.driver import Result, SqlConnection, SqlLogin
 from exporter.sqlservers.encryption import EncryptedSocket
 from exporter.sqlservers.failure import NO_SUCH_NAME, WHOLE, SqlConnectionError, SqlStatementError, timeout_failure
@@ -17,7 +18,6 @@ from exporter.sqlservers.wording import INVENTORY, Words
 from exporter.tde.document import LOST, SECTIONS, Document, completed, read_section
 from exporter.tde.fields import Row
 from exporter.tde.registry import RegistryUri
-from exporter.core.sql_addresses import SqlAddress, browser_port, browser_request
 from exporter.tde.usage import REGISTRY
 
 BROWSER_PORT = 1434
@@ -141,7 +141,9 @@ class _Session:
         self._opened += 1
         server, access = self._server, self._access
         port = server.port if server.port is not None else find_port(server.host, server.instance or "", access.seconds)
-        encrypted_socket = EncryptedSocket(server.host, port, access.context, access.seconds, self._until, access.words)
+        encrypted_socket = EncryptedSocket(
+            server.host, port, access.context, seconds=access.seconds, until=self._until, words=access.words
+        )
         self._connection = SqlConnection(encrypted_socket, server.host, port, access.login, access.words)
         return self._connection
 

@@ -14,7 +14,9 @@ from exporter.tde.registry import RegistryUri
 Row = Mapping[str, str | int]
 
 MOST_ROWS = 5_000  # of a section without databases
-_MOST_ROWS = dict.fromkeys(("databases", "encryption", "opened", "backups", "logs"), 40_000)  # an instance has at most 32,767 databases
+_MOST_ROWS = dict.fromkeys(
+    ("databases", "encryption", "opened", "backups", "logs"), 40_000
+)  # an instance has at most 32,767 databases
 LONGEST = 8000  # characters of any value: as hex digits, varbinary(4000)
 MESSAGE = 2048  # characters of a message of SQL Server
 # Characters of a name: sysname has 128. The replicas of an availability group have 256.
@@ -25,14 +27,16 @@ _NAMES: Mapping[str, int] = dict.fromkeys(
 _LONGEST = {"code": 20, "type": 1, "reuse_wait": 60, "provider_version": 256, "friendly_name": 2048}
 # Fields of proof.sql whose values are numbers and times: rates and ages follow from them.
 _NUMBERS = frozenset(
-    ("percent_complete", "vlf_sequence_number", "vlf_count", "vlf_mb", "total_kb", "used_kb", "since_backup_kb", "limit_kb")
-    + ("disk_free_kb", "flag", "is_on", "lines")
+    {"percent_complete", "vlf_sequence_number", "vlf_count", "vlf_mb", "total_kb", "used_kb", "since_backup_kb"}
+    | {"limit_kb", "disk_free_kb", "flag", "is_on", "lines"}
 )
 _LARGEST = 2**63 - 1  # bigint
 _TIMES = frozenset({"opened_utc", "started_utc", "finished_utc", "first_utc", "last_utc", "log_backup_utc"})
 _COMPUTERS = frozenset({"server_name", "machine", "instance_name", "node"})
 # A database may have any name of 128 characters, blanks included: it becomes part of comments only.
-_DATABASES = frozenset({("databases", "name"), *((section, "database") for section in ("encryption", "opened", "backups", "logs"))})
+_DATABASES = frozenset(
+    {("databases", "name"), *((section, "database") for section in ("encryption", "opened", "backups", "logs"))}
+)
 _LONGEST_OF_URIS = {"thumbprint": 128, "uri": 2048}
 _ACTION = "find out who or what changed this reading"
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
