@@ -92,14 +92,14 @@ class ServerReader:
         """Read a server at a Unix time; None if its lockout holds. Raises only CancelledError and internal errors."""
         address, tried = state.server.address, False
         try:
-            secret = await self._in_thread(address, SECRET_SECONDS, "the secret was not read", _read_secret, state)
+            secret = await self._run_on_thread(address, SECRET_SECONDS, "the secret was not read", _read_secret, state)
             if state.lockout is not None and await self._pool.run(state.lockout.holds, state.account, secret.material, at):
                 return None
             tried = True
             login = await self._login(state, secret)
             if isinstance(login, Document):
                 return await self._pool.run(_add, state, login, secret, at)
-            return await self._in_thread(
+            return await self._run_on_thread(
                 address, self._whole, "not read to its end", _read, state, login, secret, at, self._seconds
             )
         except (_FailedError, SecretUnreadableError, FileUnreadableError, PoolExhausted) as error:
@@ -123,7 +123,9 @@ class ServerReader:
             return Document(address=state.server.address, failure=text, refused_login=result.facts.status or 0)
         raise _FailedError(text)
 
-    async def _in_thread(self, address: str, seconds: float, late: str, function: Callable[[*_Args], _T], *args: *_Args) -> _T:
+    async def _run_on_thread(
+        self, address: str, seconds: float, late: str, function: Callable[[*_Args], _T], *args: *_Args
+    ) -> _T:
         """Run the function on a thread, which is abandoned after its time. Raises _FailedError then."""
         begun = False
 

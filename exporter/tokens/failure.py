@@ -7,7 +7,7 @@ from exporter.core.known_secrets import hide
 from exporter.core.masking import mask
 from exporter.core.model import Facts
 
-_PASSING = frozenset({408, 429})  # a status below 500 that says nothing about the credential
+_PASSING = frozenset({408, 429})  # a status below 500 that does not depend on the credential
 
 
 def reason(facts: Facts) -> str:
