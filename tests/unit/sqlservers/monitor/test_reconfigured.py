@@ -13,11 +13,11 @@ OTHER = SecretSource(env="SQL_PASSWORD")
 
 async def test_unchanged_server_keeps_its_reading_and_time(start, reader):
     monitor = start(a_server(), a_server("n2"))
-    await asyncio.sleep(0.5 * INTERVAL)
+    await asyncio.sleep(0.1 * INTERVAL)
     before = monitor.reading_of("n1")
     monitor.reconfigure(a_config(a_server(), a_server("n3")))
     assert monitor.reading_of("n1") is before
-    await asyncio.sleep(0.4 * INTERVAL)
+    await asyncio.sleep(0.8 * INTERVAL)
     assert len(reader.times()) == 1
     await asyncio.sleep(0.2 * INTERVAL)
     assert len(reader.times()) == 2
