@@ -27,7 +27,12 @@ def proof_rows(*databases: str) -> dict[str, list[dict[str, Any]]]:
             for name in databases
         ],
         "backups": [
-            {"database": name, "type": kind, "started_utc": f"2026-11-26T{hour}:00:00", "finished_utc": f"2026-11-26T{hour}:05:00"}
+            {
+                "database": name,
+                "type": kind,
+                "started_utc": f"2026-11-26T{hour}:00:00",
+                "finished_utc": f"2026-11-26T{hour}:05:00",
+            }
             for name in databases
             for kind, hour in (("D", "01"), ("I", "13"), ("L", "19"))
         ],
