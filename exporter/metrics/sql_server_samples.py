@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
-from exporter.core.codes import BY_CODE
 from exporter.core.sql_addresses import parse_sql_address
 from exporter.metrics.samples import Values, one
 from exporter.metrics.sql_proof_samples import log_samples, proof_samples
+from exporter.metrics.sql_server_definitions import MOST
 from exporter.metrics.sql_server_rows import SqlServerRows, label, number, providers_are_on, rows_of, text, thumbprint, time
 from exporter.metrics.text_format import Labels, LabelSet, Sample
 from exporter.tde.fields import Row
@@ -20,9 +20,6 @@ from exporter.tde.proof import key_proofs
 from exporter.tde.sql_reading import SqlServerReading
 
 TRACE_FLAG: Final = 15025
-OTHER = "other"  # the label of a number that is no code
-# Codes of the provider, and messages of SQL Server about a failed backup.
-CODES: Final = frozenset({*map(str, BY_CODE), "18204", "3041", OTHER})
 BACKUP_TYPES: Final = {"D": "full", "I": "differential", "L": "log"}
 # By `state_desc` of sys.databases.
 STATES: Final = {
@@ -174,21 +171,8 @@ def _flags(rows: SqlServerRows) -> Iterator[_Known]:
             yield (("flag", str(TRACE_FLAG)),), number(row, "is_on")
 
 
-def _code(row: Row) -> str:
-    code = str(row.get("code", ""))
-    return code if code in CODES else OTHER
-
-
-def _lines(rows: SqlServerRows) -> Iterator[_Known]:
-    found: dict[str, float] = {}
-    for row in rows.of("errors"):
-        found[_code(row)] = found.get(_code(row), 0.0) + (number(row, "lines") or 0.0)
-    yield from (((("code", code),), lines) for code, lines in found.items())
-
-
-def _last_lines(rows: SqlServerRows) -> Iterator[_Known]:
-    times = [(_code(row), last) for row in rows.of("errors") if (last := time(row, "last_utc")) is not None]
-    yield from (((("code", code),), last) for code, last in sorted(times))
+def _errors(column: str, value: Callable[[Row, str], float | None]) -> Callable[[SqlServerRows], Iterator[_Known]]:
+    return lambda rows: (((("code", label(row, "code")),), value(row, column)) for row in rows.of("errors")[:MOST])
 
 
 _OF_ROWS: Final[Mapping[str, Callable[[SqlServerRows], Iterable[_Known]]]] = {
@@ -210,6 +194,6 @@ _OF_ROWS: Final[Mapping[str, Callable[[SqlServerRows], Iterable[_Known]]]] = {
     "mssql_ekm_backup_started_timestamp_seconds": _backups("started_utc"),
     "mssql_ekm_log_vlf_sequence_number": _vlfs,
     "mssql_ekm_trace_flag_enabled": _flags,
-    "mssql_ekm_error_log_lines": _lines,
-    "mssql_ekm_error_log_last_timestamp_seconds": _last_lines,
+    "mssql_ekm_error_log_lines": _errors("lines", number),
+    "mssql_ekm_error_log_last_timestamp_seconds": _errors("last_utc", time),
 }

@@ -226,18 +226,16 @@ def test_repeated_row_is_one_series():
     assert sql_server_samples(a_reading(sections={"flags": twice}))["mssql_ekm_trace_flag_enabled"] == [((("flag", "15025"),), 1)]
 
 
-def test_error_codes_are_known_ones_or_other():
+def test_codes_of_the_error_log_have_lines_and_a_time():
     errors = [
+        {"code": "other", "lines": 0},
         {"code": "3303", "lines": 2, "first_utc": "2026-11-26T18:00:00", "last_utc": "2026-11-26T19:00:00"},
-        {"code": "18204", "lines": 4, "last_utc": "2026-11-26T19:01:00"},
-        {"code": "other", "lines": 1, "last_utc": "2026-11-26T19:30:00"},
-        {"code": "<script>", "lines": 5, "last_utc": "2026-11-26T19:20:00"},
+        {"code": "18204", "lines": 4, "first_utc": "2026-11-26T19:01:00", "last_utc": "2026-11-26T19:01:00"},
     ]
-    assert shown("error_log_lines", errors=errors) == {("3303",): 2, ("18204",): 4, ("other",): 6}
+    assert shown("error_log_lines", errors=errors) == {("other",): 0, ("3303",): 2, ("18204",): 4}
     assert shown("error_log_last_timestamp_seconds", errors=errors) == {
         ("3303",): unix("2026-11-26T19:00:00"),
         ("18204",): unix("2026-11-26T19:01:00"),
-        ("other",): unix("2026-11-26T19:30:00"),
     }
 
 
