@@ -44,7 +44,7 @@ def test_rows_of_a_server_have_no_problem():
             {"node": "a\nb"},
             f"the field node has a control character or a line break, which no name of a computer has: {ACTION}",
         ),
-        ("providers", {"x" * 200: "y"}, f"a field has a name that inventory.sql does not have: {ACTION}"),
+        ("providers", {"x" * 200: "y"}, f"a field has a name that no section has: {ACTION}"),
         ("providers", {"is_enabled": 10**4000}, None),
     ],
 )
