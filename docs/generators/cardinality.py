@@ -13,6 +13,7 @@ from exporter.core.model import Phase, Step
 from exporter.metrics.definitions import BY_NAME, COUNTED, PATH_PARTS, TARGET_METRICS, phases_at
 from exporter.metrics.spec import Level, MetricSpec, MetricType
 from exporter.metrics.sql_server_samples import BACKUP_TYPES
+from exporter.tde.document import PROOF_SECTIONS, SECTIONS
 
 _STEPS = len(Step)
 _PER_HISTOGRAM = 3  # the +Inf bucket, _count and _sum; each bound adds one more
@@ -20,7 +21,6 @@ _CONNECTING = 2  # challenge and token; the other steps reuse a connection
 _REUSED: Final = frozenset({Phase.WAIT, Phase.TRANSFER})
 _PHASES: Final = "ekm_step_phase_duration_seconds"
 
-_SECTIONS: Final = 17  # of inventory.sql and proof.sql
 DATABASE: Final = "each database that is encrypted or not online"
 BACKUP: Final = "each such database and type of backup"
 
@@ -133,7 +133,7 @@ def of_a_sql_server(level: Level) -> int:
     """Return the most series of a healthy SQL Server without databases and groups, with one provider, credential and key."""
     left_out = (DATABASE, BACKUP, "each key that protects a database, and whose login has no credential")
     ones = sum(for_each(what, level) for what in OF_SQL_SERVERS if what not in left_out)
-    return ones + _SECTIONS - 1
+    return ones + len(SECTIONS + PROOF_SECTIONS) - 1
 
 
 def bounds_and_more(spec: MetricSpec) -> str:
