@@ -189,8 +189,8 @@ def _of_sql_servers() -> str:
         [
             "A SQL Server under `sql_servers` has these series, while the exporter reads it:", "",
             "| for | minimal | default, full | families |", "| --- | --- | --- | --- |", *rows, "",
-            "A SQL Server with one provider, credential and key, and without groups, has at most",
-            f"{alone[0]} series at the level `minimal`, and {each[0]} more for each database. At `default` it has {alone[1]}, and {each[1]} more.", "",
+            "These are the most for a SQL Server with one provider, credential and key, and without groups:",
+            f"{alone[0]} series at the level `minimal`, and {each[0]} more for each database; at `default` {alone[1]}, and {each[1]} more.", "",
             f"At most {MOST} databases and {MOST} keys have series, and {FEW} providers, credentials and groups each. Databases that are not",
             "online come first, then names in alphabetical order. `mssql_ekm_objects_left_out` counts the others. Databases that are online and",
             "not encrypted have no series, and are not counted.",

@@ -17,7 +17,8 @@ def proof_samples(proofs: Iterable[KeyProof]) -> Values:
     """Return the samples of each key in use."""
     shown = sorted(proofs, key=lambda proof: (proof.key_name, proof.thumbprint))[:MOST]
     return {
-        name: [(labels, value) for labels, value in map(known, shown) if value is not None] for name, known in _OF_PROOFS.items()
+        name: [(labels, value) for labels, value in map(known, shown) if value is not None]
+        for name, known in _PROOF_FAMILIES.items()
     }
 
 
@@ -26,7 +27,7 @@ def log_samples(spaces: Iterable[LogSpace], databases: Mapping[str, str]) -> Val
     shown = [((("database", databases[space.database]),), space) for space in spaces if space.database in databases]
     return {
         name: [(labels, value) for labels, space in shown if (value := known(space)) is not None]
-        for name, known in _OF_LOGS.items()
+        for name, known in _LOG_FAMILIES.items()
     }
 
 
@@ -34,7 +35,7 @@ def _key(proof: KeyProof) -> Labels:
     return ("key_name", text(proof.key_name)), ("thumbprint", text(proof.thumbprint))
 
 
-def _without_credential(proof: KeyProof) -> tuple[Labels, float | None]:
+def _missing_credential(proof: KeyProof) -> tuple[Labels, float | None]:
     # Without a login, the credential is unknown: SQL Server may show no SID of a provider's key.
     return (*_key(proof), ("login", text(proof.login))), 1.0 if proof.login and not proof.credential else None
 
@@ -48,12 +49,12 @@ def _due(proof: KeyProof) -> tuple[Labels, float | None]:
     return _key(proof), None if unknown else float(proof.proven_at is None)
 
 
-_OF_PROOFS: Final[Mapping[str, Callable[[KeyProof], tuple[Labels, float | None]]]] = {
-    "mssql_ekm_key_without_credential": _without_credential,
+_PROOF_FAMILIES: Final[Mapping[str, Callable[[KeyProof], tuple[Labels, float | None]]]] = {
+    "mssql_ekm_key_missing_credential": _missing_credential,
     "mssql_ekm_proven_timestamp_seconds": _proven,
     "mssql_ekm_proof_due": _due,
 }
-_OF_LOGS: Final[Mapping[str, Callable[[LogSpace], float | None]]] = {
+_LOG_FAMILIES: Final[Mapping[str, Callable[[LogSpace], float | None]]] = {
     "mssql_ekm_log_used_bytes": lambda space: space.used_bytes,
     "mssql_ekm_log_free_bytes": lambda space: space.free_bytes,
     "mssql_ekm_log_full_seconds": lambda space: space.full_in,

@@ -29,12 +29,12 @@ class SqlServerRows:
     left_out: int
     sections: Mapping[str, tuple[Row, ...]]
 
-    def of(self, section: str) -> tuple[Row, ...]:
-        return self.sections.get(section, ())
+    def section(self, name: str) -> tuple[Row, ...]:
+        return self.sections.get(name, ())
 
-    def of_databases(self, section: str, column: str = "database") -> Iterable[tuple[str, Row]]:
+    def listed_databases(self, name: str, column: str = "database") -> Iterable[tuple[str, Row]]:
         """Yield the label and the row of each database that has series."""
-        for row in self.of(section):
+        for row in self.section(name):
             label = self.databases.get(str(row.get(column, "")))
             if label is not None:
                 yield label, row
@@ -101,4 +101,4 @@ def time(row: Row, column: str) -> float | None:
 
 def providers_are_on(rows: SqlServerRows) -> bool:
     """Whether the server option allows EKM providers; an unknown option does."""
-    return all(row.get("value_in_use") != 0 for row in rows.of("configurations") if row.get("name") == EKM_OPTION)
+    return all(row.get("value_in_use") != 0 for row in rows.section("configurations") if row.get("name") == EKM_OPTION)

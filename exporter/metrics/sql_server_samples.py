@@ -49,9 +49,9 @@ def sql_server_samples(reading: SqlServerReading) -> Values:
         "mssql_ekm_section_timestamp_seconds": [((("section", name),), at) for name, at in reading.read_at.items()],
     }
     if reading.document is None:
-        return values | {name: [] for name in _OF_ROWS} | proof_samples(()) | log_samples((), {})
+        return values | {name: [] for name in _FAMILIES} | proof_samples(()) | log_samples((), {})
     rows = rows_of(reading.document)
-    values |= {name: _samples(known(rows)) for name, known in _OF_ROWS.items()}
+    values |= {name: _samples(known(rows)) for name, known in _FAMILIES.items()}
     return values | proof_samples(key_proofs(reading)) | log_samples(log_spaces(reading), rows.databases)
 
 
@@ -61,9 +61,9 @@ def _samples(known: Iterable[_Known]) -> list[Sample]:
 
 
 def _start(rows: SqlServerRows) -> Iterator[_Known]:
-    for row in rows.of("instance")[:1]:
+    for row in rows.section("instance")[:1]:
         names = ("server_name", "node", "product_version")
-        started = next((time(each, "started_utc") for each in rows.of("start")), None)
+        started = next((time(each, "started_utc") for each in rows.section("start")), None)
         yield tuple((name, label(row, name)) for name in names), started
 
 
@@ -75,27 +75,27 @@ def _enabled(rows: SqlServerRows) -> Iterator[_Known]:
 
 def _providers(rows: SqlServerRows) -> Iterator[_Known]:
     for row in rows.providers:
-        yield from _in_groups(rows, label(row, "name"), provider_version=label(row, "version"), dll_path=label(row, "dll_path"))
+        yield from _group_infos(rows, label(row, "name"), provider_version=label(row, "version"), dll_path=label(row, "dll_path"))
 
 
 def _dlls(rows: SqlServerRows) -> Iterator[_Known]:
     paths = {label(row, "name"): label(row, "dll_path") for row in rows.providers}
-    for row in rows.of("modules"):
+    for row in rows.section("modules"):
         provider = label(row, "provider")
         if provider in paths:
-            yield from _in_groups(rows, provider, file_version=label(row, "file_version"), dll_path=paths[provider])
+            yield from _group_infos(rows, provider, file_version=label(row, "file_version"), dll_path=paths[provider])
 
 
 def _loaded(rows: SqlServerRows) -> Iterator[_Known]:
     known = {label(row, "name") for row in rows.providers}
-    for row in rows.of("loaded"):
+    for row in rows.section("loaded"):
         provider = label(row, "provider")
         if provider in known:
             own = {name: label(row, name) for name in ("provider_version", "friendly_name")}
-            yield from _in_groups(rows, provider, **own)
+            yield from _group_infos(rows, provider, **own)
 
 
-def _in_groups(rows: SqlServerRows, provider: str, **own: str) -> Iterator[_Known]:
+def _group_infos(rows: SqlServerRows, provider: str, **own: str) -> Iterator[_Known]:
     """Yield an info for each availability group of the node."""
     for ag in rows.groups:
         yield (("ag", ag), ("provider", provider), *own.items()), 1.0
@@ -110,7 +110,7 @@ def _credential(row: Row) -> Labels:
 
 
 def _modified_after_start(rows: SqlServerRows) -> Iterator[_Known]:
-    started = next((time(row, "started_utc") for row in rows.of("start")), None)
+    started = next((time(row, "started_utc") for row in rows.section("start")), None)
     for row in rows.credentials:
         modified = time(row, "modified_utc")
         if modified is not None and started is not None:
@@ -138,44 +138,44 @@ def _keys(rows: SqlServerRows) -> Iterator[_Known]:
 
 
 def _encryption(rows: SqlServerRows) -> Iterator[_Known]:
-    for database, row in rows.of_databases("encryption"):
+    for database, row in rows.listed_databases("encryption"):
         encryptor = ("encryptor_type", label(row, "encryptor_type")), ("encryptor_thumbprint", thumbprint(row))
         yield (("database", database), *encryptor), number(row, "encryption_state")
 
 
 def _states(rows: SqlServerRows) -> Iterator[_Known]:
-    for database, row in rows.of_databases("databases", "name"):
+    for database, row in rows.listed_databases("databases", "name"):
         yield (("database", database),), STATES.get(str(row.get("state", "")))
 
 
-def _of_opened(column: str, value: Callable[[Row, str], float | None]) -> Callable[[SqlServerRows], Iterator[_Known]]:
-    return lambda rows: (((("database", database),), value(row, column)) for database, row in rows.of_databases("opened"))
+def _openings(column: str, value: Callable[[Row, str], float | None]) -> Callable[[SqlServerRows], Iterator[_Known]]:
+    return lambda rows: (((("database", database),), value(row, column)) for database, row in rows.listed_databases("opened"))
 
 
 def _backups(column: str) -> Callable[[SqlServerRows], Iterator[_Known]]:
     return lambda rows: (
         ((("database", database), ("type", BACKUP_TYPES[kind])), time(row, column))
-        for database, row in rows.of_databases("backups")
+        for database, row in rows.listed_databases("backups")
         if (kind := str(row.get("type", ""))) in BACKUP_TYPES
     )
 
 
 def _vlfs(rows: SqlServerRows) -> Iterator[_Known]:
-    for database, row in rows.of_databases("logs"):
+    for database, row in rows.listed_databases("logs"):
         yield (("database", database),), number(row, "vlf_sequence_number")
 
 
 def _flags(rows: SqlServerRows) -> Iterator[_Known]:
-    for row in rows.of("flags"):
+    for row in rows.section("flags"):
         if row.get("flag") == TRACE_FLAG:
             yield (("flag", str(TRACE_FLAG)),), number(row, "is_on")
 
 
 def _errors(column: str, value: Callable[[Row, str], float | None]) -> Callable[[SqlServerRows], Iterator[_Known]]:
-    return lambda rows: (((("code", label(row, "code")),), value(row, column)) for row in rows.of("errors")[:MOST])
+    return lambda rows: (((("code", label(row, "code")),), value(row, column)) for row in rows.section("errors")[:MOST])
 
 
-_OF_ROWS: Final[Mapping[str, Callable[[SqlServerRows], Iterable[_Known]]]] = {
+_FAMILIES: Final[Mapping[str, Callable[[SqlServerRows], Iterable[_Known]]]] = {
     "mssql_ekm_objects_left_out": lambda rows: [((), float(rows.left_out))],
     "mssql_ekm_start_timestamp_seconds": _start,
     "mssql_ekm_provider_enabled": _enabled,
@@ -187,8 +187,8 @@ _OF_ROWS: Final[Mapping[str, Callable[[SqlServerRows], Iterable[_Known]]]] = {
     "mssql_ekm_credential_altered_timestamp_seconds": _altered,
     "mssql_ekm_asymmetric_key_info": _keys,
     "mssql_ekm_database_encryption_state": _encryption,
-    "mssql_ekm_database_encryption_percent_complete": _of_opened("percent_complete", number),
-    "mssql_ekm_database_key_opened_timestamp_seconds": _of_opened("opened_utc", time),
+    "mssql_ekm_database_encryption_percent_complete": _openings("percent_complete", number),
+    "mssql_ekm_database_key_opened_timestamp_seconds": _openings("opened_utc", time),
     "mssql_ekm_database_state": _states,
     "mssql_ekm_backup_finished_timestamp_seconds": _backups("finished_utc"),
     "mssql_ekm_backup_started_timestamp_seconds": _backups("started_utc"),
