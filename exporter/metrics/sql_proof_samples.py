@@ -50,7 +50,7 @@ def _due(proof: KeyProof) -> tuple[Labels, float | None]:
 
 
 _PROOF_FAMILIES: Final[Mapping[str, Callable[[KeyProof], tuple[Labels, float | None]]]] = {
-    "mssql_ekm_key_missing_credential": _missing_credential,
+    "mssql_ekm_key_without_credential": _missing_credential,
     "mssql_ekm_proven_timestamp_seconds": _proven,
     "mssql_ekm_proof_due": _due,
 }
