@@ -14,12 +14,14 @@ from exporter.tde.registry import thumbprint_of
 
 _LONGEST = 256  # characters of a label value: names of SQL Server have 128
 _LARGEST = 2**53  # whole numbers up to here are exact as a value
+# The column with the name of the database.
+_COLUMNS = dict.fromkeys(("encryption", "opened", "backups", "logs"), "database") | {"databases": "name"}
 _TEMPDB = "tempdb"  # no vault protects its key
 
 
 @dataclass(frozen=True, slots=True)
 class SqlServerRows:
-    """The rows of each section, without those above the limits. `databases` has the label of each name."""
+    """The rows of a reading without those that have no series. `databases` has the label of each name."""
 
     groups: tuple[str, ...]
     providers: tuple[Row, ...]
@@ -32,12 +34,9 @@ class SqlServerRows:
     def section(self, name: str) -> tuple[Row, ...]:
         return self.sections.get(name, ())
 
-    def listed_databases(self, name: str, column: str = "database") -> Iterable[tuple[str, Row]]:
-        """Yield the label and the row of each database that has series."""
-        for row in self.section(name):
-            label = self.databases.get(str(row.get(column, "")))
-            if label is not None:
-                yield label, row
+    def listed_databases(self, name: str) -> Iterable[tuple[str, Row]]:
+        """Yield the label and the row of each database in a section."""
+        return ((self.databases[_database(name, row)], row) for row in self.section(name))
 
 
 def rows_of(document: Document) -> SqlServerRows:
@@ -46,26 +45,34 @@ def rows_of(document: Document) -> SqlServerRows:
     groups = sorted({label(row, "ag") for row in sections.get("replicas", ())} - {""})
     names = _databases(sections)
     listed = {name: sorted(sections.get(name, ()), key=_name) for name in ("providers", "credentials", "keys")}
+    databases = {name: text(name) for name in names[:MOST]}
     limits = ((groups, FEW), (names, MOST), (listed["providers"], FEW), (listed["credentials"], FEW), (listed["keys"], MOST))
     return SqlServerRows(
         groups=tuple(groups[:FEW]) or ("",),
         providers=tuple(listed["providers"][:FEW]),
         credentials=tuple(listed["credentials"][:FEW]),
         keys=tuple(listed["keys"][:MOST]),
-        databases={name: text(name) for name in names[:MOST]},
+        databases=databases,
         left_out=sum(max(0, len(found) - most) for found, most in limits),
-        sections=sections,
+        sections={
+            name: tuple(row for row in found if _database(name, row) in databases) if name in _COLUMNS else found
+            for name, found in sections.items()
+        },
     )
+
+
+def _database(section: str, row: Row) -> str:
+    return str(row.get(_COLUMNS[section], ""))
 
 
 def _databases(sections: Mapping[str, Collection[Row]]) -> list[str]:
     """Return the databases that are encrypted or not online; those that are not online come first."""
-    found = {str(row.get("database", "")): True for row in sections.get("encryption", ())}
+    found = {_database("encryption", row): True for row in sections.get("encryption", ())}
     for row in sections.get("databases", ()):
-        name, is_open = str(row.get("name", "")), row.get("state", "") in OPEN
+        name, is_open = _database("databases", row), row.get("state", "") in OPEN
         if name in found or row.get("is_encrypted") == 1 or not is_open:
             found[name] = is_open
-    return sorted((name for name in found if name.lower() != _TEMPDB), key=lambda name: (found[name], name))
+    return sorted((name for name in found if name.lower() not in ("", _TEMPDB)), key=lambda name: (found[name], name))
 
 
 def _name(row: Row) -> str:

@@ -6,6 +6,7 @@ An unknown value has no series. A server may send the same row twice: the later 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 from exporter.core.sql_addresses import parse_sql_address
@@ -52,7 +53,9 @@ def sql_server_samples(reading: SqlServerReading) -> Values:
         return values | {name: [] for name in _FAMILIES} | proof_samples(()) | log_samples((), {})
     rows = rows_of(reading.document)
     values |= {name: _samples(known(rows)) for name, known in _FAMILIES.items()}
-    return values | proof_samples(key_proofs(reading)) | log_samples(log_spaces(reading), rows.databases)
+    # Few of the databases may have series: the others need no log space.
+    listed = replace(reading, document=replace(reading.document, sections=rows.sections))
+    return values | proof_samples(key_proofs(reading)) | log_samples(log_spaces(listed), rows.databases)
 
 
 def _samples(known: Iterable[_Known]) -> list[Sample]:
@@ -144,7 +147,7 @@ def _encryption(rows: SqlServerRows) -> Iterator[_Known]:
 
 
 def _states(rows: SqlServerRows) -> Iterator[_Known]:
-    for database, row in rows.listed_databases("databases", "name"):
+    for database, row in rows.listed_databases("databases"):
         yield (("database", database),), STATES.get(str(row.get("state", "")))
 
 
