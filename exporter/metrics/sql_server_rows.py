@@ -42,7 +42,7 @@ class SqlServerRows:
 def rows_of(document: Document) -> SqlServerRows:
     """Return what a SQL Server has series for."""
     sections = document.sections
-    groups = sorted({label(row, "ag") for row in sections.get("replicas", ())} - {""})
+    groups = sorted({label(row, "ag") for row in sections.get("replicas", ())})
     names = _databases(sections)
     listed = {name: sorted(sections.get(name, ()), key=_name) for name in ("providers", "credentials", "keys")}
     databases = {name: text(name) for name in names[:MOST]}

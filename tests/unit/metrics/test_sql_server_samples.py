@@ -226,6 +226,10 @@ def test_repeated_row_is_one_series():
     assert sql_server_samples(a_reading(sections={"flags": twice}))["mssql_ekm_trace_flag_enabled"] == [((("flag", "15025"),), 1)]
 
 
+def test_other_trace_flag_has_no_series():
+    assert shown("trace_flag_enabled", flags=[{"flag": 1117, "is_on": 1}]) == {}
+
+
 def test_codes_of_the_error_log_have_lines_and_a_time():
     errors = [
         {"code": "other", "lines": 0},
