@@ -20,7 +20,7 @@ def test_unknown_codes_are_one_row():
     assert known_codes(rows) == (row("other", 7),)
 
 
-def test_rows_of_a_document_have_known_codes_after_each_round_trip():
+def test_document_keeps_the_known_codes():
     content = {"inventory": 1, "sections": [{"section": "errors", "rows": [row("3303", 4), row("x")]}]}
     document = document_from(content)
     assert document.sections["errors"] == (row("other"), row("3303", 4))
