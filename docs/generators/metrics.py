@@ -28,7 +28,10 @@ from exporter.metrics.definitions import METRICS, PATH_PARTS, PROBE_METRICS, ROL
 from exporter.metrics.self_metrics import REQUESTED, SKIP_REASONS
 from exporter.metrics.spec import Level, MetricSpec, MetricType, SeriesScope
 from exporter.metrics.sql_server_definitions import FEW, MOST
+from exporter.metrics.sql_server_samples import BACKUP_TYPES
 from exporter.state.cause_groups import MOST_CAUSES
+from exporter.tde.document import PROOF_SECTIONS, SECTIONS
+from exporter.tde.proof import ProofSource
 
 # An example query for each metric that has one.
 EXAMPLES: Final[Mapping[str, str]] = {
@@ -146,6 +149,9 @@ def _values() -> str:
         "endpoint` of `ekm_exporter_requests_total": REQUESTED,
         "reason` of `ekm_exporter_probes_skipped_total": SKIP_REASONS,
         "reason` of `ekm_last_failure_info": Reason,
+        "section": (*SECTIONS, *PROOF_SECTIONS),
+        "type": BACKUP_TYPES.values(),
+        "source` of `mssql_ekm_proven_timestamp_seconds": ProofSource,
     }
     rows = [f"| `{label}` | {_labels(values)} |" for label, values in lists.items()]
     return "\n".join(["| label | values |", "| --- | --- |", *rows])
