@@ -22,9 +22,9 @@ def proof_samples(proofs: Iterable[KeyProof]) -> Values:
     }
 
 
-def log_samples(spaces: Iterable[LogSpace], databases: Mapping[str, str]) -> Values:
-    """Return the samples of each log; `databases` has the label of each database that has series."""
-    shown = [((("database", databases[space.database]),), space) for space in spaces if space.database in databases]
+def log_samples(spaces: Iterable[LogSpace]) -> Values:
+    """Return the samples of each log."""
+    shown = [((("database", text(space.database)),), space) for space in spaces]
     return {
         name: [(labels, value) for labels, space in shown if (value := known(space)) is not None]
         for name, known in _LOG_FAMILIES.items()

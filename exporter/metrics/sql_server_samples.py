@@ -18,9 +18,8 @@ from exporter.metrics.text_format import Labels, LabelSet, Sample
 from exporter.tde.fields import Row
 from exporter.tde.log_space import log_spaces
 from exporter.tde.proof import key_proofs
-from exporter.tde.sql_reading import SqlServerReading
+from exporter.tde.sql_reading import TRACE_FLAG, SqlServerReading
 
-TRACE_FLAG: Final = 15025
 BACKUP_TYPES: Final = {"D": "full", "I": "differential", "L": "log"}
 # By `state_desc` of sys.databases.
 STATES: Final = {
@@ -50,12 +49,12 @@ def sql_server_samples(reading: SqlServerReading) -> Values:
         "mssql_ekm_section_timestamp_seconds": [((("section", name),), at) for name, at in reading.read_at.items()],
     }
     if reading.document is None:
-        return values | {name: [] for name in _FAMILIES} | proof_samples(()) | log_samples((), {})
+        return values | {name: [] for name in _FAMILIES} | proof_samples(()) | log_samples(())
     rows = rows_of(reading.document)
     values |= {name: _samples(known(rows)) for name, known in _FAMILIES.items()}
     # Few of the databases may have series: the others need no log space.
     listed = replace(reading, document=replace(reading.document, sections=rows.sections))
-    return values | proof_samples(key_proofs(reading)) | log_samples(log_spaces(listed), rows.databases)
+    return values | proof_samples(key_proofs(reading)) | log_samples(log_spaces(listed))
 
 
 def _samples(known: Iterable[_Known]) -> list[Sample]:
