@@ -108,6 +108,22 @@ async def test_servers_of_the_configuration_are_read(fleet):
         await known(service, fleet.address(), lambda reading: reading.attempted_at > first.attempted_at)
 
 
+async def scraped(service):
+    return b"".join([piece async for piece in service.recorder.scrape(openmetrics=False)]).decode()
+
+
+async def test_series_of_a_server_come_and_go(fleet):
+    series = 'mssql_ekm_read_success{host="n1",sql_instance="SQLPRD01"}'
+    async with fleet.running() as service:
+        await known(service, fleet.address(), fine)
+        assert f"{series} 1" in await scraped(service)
+        fleet.simulator.set_fault("sql_login_refused", sql=FIRST)
+        await known(service, fleet.address(), failed)
+        assert f"{series} 0" in await scraped(service)
+        await service.apply(with_sql_servers(fleet.config()))
+        assert series not in await scraped(service)
+
+
 async def test_login_names_the_exporter(fleet):
     logins = fleet.logins()
     async with fleet.running() as service:
