@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 
 class SqlServerReadings:
-    """What is known of the SQL Servers: nothing unless `enabled`. Use it from one event loop."""
+    """What is known of the SQL Servers: nothing unless `enabled`.
+
+    Use it from one event loop.
+    """
 
     def __init__(
         self, store: StateStore, recorder: Recorder, *, enabled: bool, on_internal_error: Callable[[Exception], None]
@@ -34,7 +37,7 @@ class SqlServerReadings:
         self._tokens: DatabaseTokens | None = None
 
     def require_driver(self, config: Config) -> None:
-        """Raise ExtraMissingError if the configuration names SQL Servers and their driver is not installed."""
+        """Raise ExtraMissingError if the driver is needed and not installed."""
         if not config.sql_servers or not self._enabled:
             return
         from exporter.sqlservers.driver import is_installed  # noqa: PLC0415 - see above

@@ -101,6 +101,12 @@ async def test_server_is_verified_by_default(harness):
     assert access.context.verify_mode.name == "CERT_REQUIRED"
 
 
+async def test_pinned_server_has_no_other_trust(harness):
+    await harness.reader().read(harness.state(certificate_sha256="ab" * 32), AT)
+    ((_, access),) = harness.read
+    assert access.context.certificate_sha256 == "ab" * 32
+
+
 async def test_refused_login_is_not_tried_again_for_an_hour(harness):
     harness.answers = [REFUSED]
     reader, state = harness.reader(), harness.state()
