@@ -91,8 +91,12 @@ class SqlServerReadings:
         return SqlServerMonitor(config, ServerReader(self._token_of), callbacks)
 
     async def _token_of(self, credential: str) -> TokenResult:
-        assert self._tokens is not None  # noqa: S101 - `apply` made it
-        return await self._tokens.token_of(credential)
+        while True:
+            tokens = self._tokens
+            assert tokens is not None  # noqa: S101 - `apply` made it
+            result = await tokens.token_of(credential)
+            if result.token is not None or tokens is self._tokens:
+                return result  # else a reload has ended the request
 
     def _forget(self, address: str) -> None:
         self._recorder.forget_sql_server(address)

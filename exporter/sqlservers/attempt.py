@@ -31,7 +31,7 @@ from exporter.tokens.secret_cache import read_material
 
 STATEMENT_SECONDS = 10.0  # for a connection, and for each statement
 SECRET_SECONDS = 10.0  # for a secret file, which may be on a dead mount
-_THREADS = 64  # of readings, and of abandoned ones: a resolver may hang for minutes
+_THREADS = 8  # and one for each server that a thread works on: abandoned ones take none from the others
 
 _T = TypeVar("_T")
 _Args = TypeVarTuple("_Args")
@@ -150,6 +150,7 @@ class ServerReader:
                 self._busy.discard(address)
 
         self._busy.add(address)
+        self._pool.allow(_THREADS + len(self._busy))
         try:
             async with asyncio.timeout(seconds):
                 return await self._pool.run(run)
