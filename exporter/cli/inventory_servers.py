@@ -20,7 +20,7 @@ from exporter.sqlservers.driver import NEEDED, SqlLogin, is_installed
 from exporter.sqlservers.encryption import make_context
 from exporter.sqlservers.fleet import read_servers
 from exporter.sqlservers.reading import SqlServerAccess
-from exporter.tde.server_name import ServerName, parse_server_list, parse_server_name
+from exporter.core.sql_addresses import SqlAddress, parse_address_list, parse_sql_address
 
 _LIST_LIMIT = 1024 * 1024  # bytes
 _VERIFY, _TRUST = "verify", "trust"
@@ -82,14 +82,14 @@ def read_named_servers(args: argparse.Namespace, sources: Sources) -> None:
         sources.add(document, name.text, direct=True)
 
 
-def _names(args: argparse.Namespace) -> list[ServerName]:
+def _names(args: argparse.Namespace) -> list[SqlAddress]:
     texts = dict.fromkeys(args.servers)
     if args.server_file is not None:
         texts |= dict.fromkeys(_listed(args.server_file))
     found = []
     for text in texts:
         try:
-            found.append(parse_server_name(text))
+            found.append(parse_sql_address(text))
         except ValueError as error:
             raise SourceError(f"--server: {text}: {error}") from None
     return found
@@ -97,7 +97,7 @@ def _names(args: argparse.Namespace) -> list[ServerName]:
 
 def _listed(file: Path) -> list[str]:
     try:
-        names, problems = parse_server_list(decoded(read_whole(file, limit=_LIST_LIMIT)))
+        names, problems = parse_address_list(decoded(read_whole(file, limit=_LIST_LIMIT)))
     except FileUnreadableError as error:
         raise SourceError(f"--servers: {file}: {error}") from None
     if problems:

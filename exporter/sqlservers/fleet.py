@@ -7,16 +7,16 @@ import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
+from exporter.core.sql_addresses import SqlAddress
 from exporter.sqlservers.failure import timeout_failure
 from exporter.sqlservers.reading import SqlServerAccess, read_server
 from exporter.tde.document import Document
-from exporter.tde.server_name import ServerName
 
 Progress = Callable[[int, int], None]  # read, of them failed
 _WAIT_SECONDS = 0.5  # Windows delivers Ctrl-C only between waits
 
 
-def read_servers(servers: Sequence[ServerName], access: SqlServerAccess, *, parallel: int, progress: Progress) -> list[Document]:
+def read_servers(servers: Sequence[SqlAddress], access: SqlServerAccess, *, parallel: int, progress: Progress) -> list[Document]:
     """Return the documents in the order of the servers. Ctrl-C abandons those that are being read.
 
     A thread that outlasts the time of a server, in a resolver or in the driver, is abandoned too.
@@ -27,7 +27,7 @@ def read_servers(servers: Sequence[ServerName], access: SqlServerAccess, *, para
 class _Fleet:
     """One run: `waiting` has the numbers of the servers that no thread has begun, `begun` when each began."""
 
-    def __init__(self, servers: Sequence[ServerName], access: SqlServerAccess, progress: Progress) -> None:
+    def __init__(self, servers: Sequence[SqlAddress], access: SqlServerAccess, progress: Progress) -> None:
         self._servers, self._access, self._progress = servers, access, progress
         self._waiting: SimpleQueue[int] = SimpleQueue()
         self._done: SimpleQueue[tuple[int, Document | BaseException]] = SimpleQueue()
@@ -74,6 +74,6 @@ class _Fleet:
         latest = time.monotonic() - self._access.whole_seconds - 2 * self._access.seconds
         for number, begun in tuple(self._begun.items()):
             if number not in self._found and begun < latest:
-                failure = str(timeout_failure(self._access.seconds))
+                failure = str(timeout_failure(self._access.seconds, self._access.words))
                 self._take(number, Document(address=self._servers[number].text, failure=failure))
                 self._start_thread()

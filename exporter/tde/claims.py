@@ -9,7 +9,7 @@ from exporter.tde.document import Document
 from exporter.tde.document_merge import merged, read_at
 from exporter.tde.findings import utc_text
 from exporter.tde.identity import FILE, Identity, has_two_names, host_of, identity_of, is_same_server
-from exporter.tde.server_name import parse_server_name
+from exporter.core.sql_addresses import parse_sql_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,5 +149,5 @@ def _keys_at(address: str, taken: Taken) -> list[str]:
     label, _, domain = host_of(address).upper().partition(".")
     if not label:
         return []
-    instance = (parse_server_name(address).instance or "").upper()
+    instance = (parse_sql_address(address).instance or "").upper()
     return taken.keys_of(Identity(f"{label}\\{instance}" if instance else label, domain, proven=False))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from exporter.tde.document import Document
 from exporter.tde.model import Instance, instance_of, names_of
-from exporter.tde.server_name import parse_server_name
+from exporter.core.sql_addresses import parse_sql_address
 
 FILE = "file "  # begins the address of a reading whose file does not name one
 DEFAULT_INSTANCE = "mssqlserver"
@@ -54,7 +54,7 @@ def has_two_names(document: Document) -> bool:
 def host_of(address: str) -> str:
     """Return the host of a server's name; empty if it is none."""
     try:
-        return parse_server_name(address).host
+        return parse_sql_address(address).host
     except ValueError:
         return ""
 

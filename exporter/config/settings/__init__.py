@@ -10,6 +10,7 @@ from exporter.config.settings.maintenance import MaintenanceWindow
 from exporter.config.settings.model import Config, Settings
 from exporter.config.settings.module import DEFAULT_MODULE, ExpectPath, Module, Proxy
 from exporter.config.settings.secret_source import SecretSource, SecretUnreadableError, read_secret
+from exporter.config.settings.sql_server import SqlServer
 from exporter.config.settings.target import Retained, Target
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "SecretSource",
     "SecretUnreadableError",
     "Settings",
+    "SqlServer",
     "Target",
     "read_secret",
 ]

@@ -6,13 +6,14 @@ A `Config` exists only for files without a problem. Secrets are not in it: a `Se
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from exporter.config.settings.credential import Credential
 from exporter.config.settings.maintenance import WINDOW, MaintenanceWindow
 from exporter.config.settings.metadata import setting
 from exporter.config.settings.module import Module
+from exporter.config.settings.sql_server import SqlServer
 from exporter.config.settings.target import Target
 from exporter.config.yaml import types
 from exporter.core.model import Generation, Vantage
@@ -40,6 +41,11 @@ class Settings:
         types.duration(0, 7 * types.DAY),
         "Time between two runs of a target's preflight checks, whose results are metrics. `0s` disables them.",
         21600.0,
+    )
+    sql_interval: float = setting(
+        types.duration(60, types.DAY),
+        "Time between two readings of a SQL Server under `sql_servers`.",
+        300.0,
     )
     concurrency: int = setting(
         types.whole(1, 100_000),
@@ -73,4 +79,5 @@ class Config:
     credentials: Mapping[str, Credential]
     modules: Mapping[str, Module]
     targets: Mapping[str, Target]
+    sql_servers: Mapping[str, SqlServer] = field(default_factory=dict)  # by address
     files: tuple[Path, ...] = ()  # every file it was read from, for reloading

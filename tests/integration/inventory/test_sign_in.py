@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from exporter.core.sql_addresses import parse_sql_address
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment
 from exporter.simulator.sql import response
@@ -16,8 +17,8 @@ from exporter.sqlservers.encryption import EncryptedSocket, make_context
 from exporter.sqlservers.failure import SqlConnectionError
 from exporter.sqlservers.fleet import read_servers
 from exporter.sqlservers.reading import SqlServerAccess, find_port, read_server
+from exporter.sqlservers.wording import INVENTORY
 from exporter.tde.document import Document
-from exporter.tde.server_name import parse_server_name
 from tests.support.inventory_command import InventoryCommand, redirected
 from tests.support.simulated_sql import CONFIG, DEFAULT, configuration, sql_servers
 
@@ -83,14 +84,14 @@ def reply(text):
 
 async def test_named_instance_has_the_port_of_sql_server_browser(browser):
     port, answers, requests = browser
-    answers.append(reply("ServerName;N1;InstanceName;SQLPRD01;IsClustered;No;Version;16.0.1000.6;tcp;50123;;"))
+    answers.append(reply("SqlAddress;N1;InstanceName;SQLPRD01;IsClustered;No;Version;16.0.1000.6;tcp;50123;;"))
     assert await asyncio.to_thread(find_port, "127.0.0.1", "SQLPRD01", GUARD, port) == 50123
     assert requests == [b"\x04SQLPRD01\0"]
 
 
 async def test_unknown_instance_and_missing_browser_have_a_reason(browser):
     port, answers, _ = browser
-    answers.append(reply("ServerName;N1;InstanceName;OTHER;tcp;50123;;"))
+    answers.append(reply("SqlAddress;N1;InstanceName;OTHER;tcp;50123;;"))
     with pytest.raises(SqlConnectionError, match="has no instance SQLPRD01 with TCP/IP: correct the name, or write"):
         await asyncio.to_thread(find_port, "127.0.0.1", "SQLPRD01", GUARD, port)
     with socket.socket(type=socket.SOCK_DGRAM) as closed:
@@ -120,7 +121,7 @@ async def test_login_does_not_follow_to_a_server_that_the_first_one_names(tmp_pa
             access = SqlServerAccess(
                 SqlLogin("ekm", servers.password), make_context(str(tmp_path / "ca.pem"), verify=True), GUARD
             )
-            server = parse_server_name(f"localhost,{servers.ports[DEFAULT]}")
+            server = parse_sql_address(f"localhost,{servers.ports[DEFAULT]}")
             document = await asyncio.to_thread(read_server, server, access)
     assert document.failure == "the server sends its clients to another server: name that one"
 
@@ -137,7 +138,7 @@ async def test_interrupt_abandons_servers_that_are_being_read(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("exporter.sqlservers.fleet.read_server", read)
-    servers = [parse_server_name("slow"), parse_server_name("fast")]
+    servers = [parse_sql_address("slow"), parse_sql_address("fast")]
     access = SqlServerAccess(SqlLogin(), make_context(None, verify=True), GUARD)
     try:
         with pytest.raises(KeyboardInterrupt):
@@ -153,12 +154,14 @@ async def test_internal_error_of_a_reading_is_raised(monkeypatch):
     monkeypatch.setattr("exporter.sqlservers.fleet.read_server", read)
     access = SqlServerAccess(SqlLogin(), make_context(None, verify=True), GUARD)
     with pytest.raises(ZeroDivisionError):
-        read_servers([parse_server_name("n1")], access, parallel=9, progress=lambda *_: None)
+        read_servers([parse_sql_address("n1")], access, parallel=9, progress=lambda *_: None)
 
 
 @pytest.mark.parametrize("end", ["silence", "close", "nonsense"])
 async def test_batch_without_an_answer_is_a_lost_connection(tmp_path, monkeypatch, end):
-    async def run(_backend, _text):
+    async def run(_backend, text):
+        if text.startswith("SET"):
+            return ()
         if end == "silence":
             await asyncio.Event().wait()
         if end == "close":
@@ -169,10 +172,9 @@ async def test_batch_without_an_answer_is_a_lost_connection(tmp_path, monkeypatc
         return b"\x81nonsense"
 
     def work():
-        stream = EncryptedSocket(
-            "localhost", port, make_context(str(tmp_path / "ca.pem"), verify=True), GUARD, time.monotonic() + GUARD
-        )
-        connection = SqlConnection(stream, "localhost", port, SqlLogin("ekm", servers.password))
+        context = make_context(str(tmp_path / "ca.pem"), verify=True)
+        stream = EncryptedSocket("localhost", port, context, seconds=GUARD, until=time.monotonic() + GUARD, words=INVENTORY)
+        connection = SqlConnection(stream, "localhost", port, SqlLogin("ekm", servers.password), INVENTORY)
         try:
             if end == "silence":
                 stream._seconds = 0.2

@@ -9,6 +9,7 @@ import tracemalloc
 
 import pytest
 
+from exporter.core.sql_addresses import parse_sql_address
 from exporter.simulator.sql import response, servers, session
 from exporter.simulator.sql.response import ResultSet
 from exporter.sqlservers import failure, fleet, reading
@@ -16,7 +17,6 @@ from exporter.sqlservers.driver import SqlLogin
 from exporter.sqlservers.encryption import make_context
 from exporter.sqlservers.reading import SqlServerAccess, read_server
 from exporter.tde.document import Document
-from exporter.tde.server_name import parse_server_name
 from tests.support.simulated_sql import FIRST, sql_servers
 
 pytestmark = pytest.mark.asyncio
@@ -76,7 +76,7 @@ class Hostile:
 
     async def read(self, seconds=20.0):
         """Return the document, and the memory at its highest in bytes."""
-        name = parse_server_name(f"localhost,{self._simulated.ports[FIRST]}")
+        name = parse_sql_address(f"localhost,{self._simulated.ports[FIRST]}")
         access = SqlServerAccess(SqlLogin("ekm", PASSWORD), make_context(None, verify=False), seconds)
         tracemalloc.start()
         try:
@@ -194,7 +194,7 @@ async def test_thread_that_never_ends_is_abandoned(monkeypatch):
     monkeypatch.setattr(
         fleet, "read_server", lambda name, _: released.wait() if name.host == "n1" else Document(address=name.text)
     )
-    names = [parse_server_name(name) for name in ("n1", "n2", "n3")]
+    names = [parse_sql_address(name) for name in ("n1", "n2", "n3")]
     access = SqlServerAccess(SqlLogin("ekm", PASSWORD), make_context(None, verify=False), 0.05)
     counts = []
     found = await asyncio.to_thread(

@@ -15,7 +15,7 @@ _PORT = re.compile("[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
-class ServerName:
+class SqlAddress:
     """A SQL Server; `text` is the name as it was written. Without a port, SQL Server Browser knows it."""
 
     text: str
@@ -24,7 +24,7 @@ class ServerName:
     port: int | None
 
 
-def parse_server_name(text: str) -> ServerName:
+def parse_sql_address(text: str) -> SqlAddress:
     """Parse a name. Raises ValueError with a message for the user."""
     matched = _NAME.fullmatch(text.strip())
     if matched is None or not matched[1].isascii():
@@ -35,10 +35,10 @@ def parse_server_name(text: str) -> ServerName:
         raise ValueError(f"port {port}: expected 1 to 65535")
     if port is None and instance is None:
         port = DEFAULT_PORT
-    return ServerName(text.strip(), "localhost" if host.lower() in _HERE else host, instance, port)
+    return SqlAddress(text.strip(), "localhost" if host.lower() in _HERE else host, instance, port)
 
 
-def parse_server_list(text: str) -> tuple[list[str], list[str]]:
+def parse_address_list(text: str) -> tuple[list[str], list[str]]:
     """Return the names of a file with one name a line, and a problem for each bad line.
 
     `#` begins a comment.
@@ -50,7 +50,7 @@ def parse_server_list(text: str) -> tuple[list[str], list[str]]:
         if not name:
             continue
         try:
-            names[parse_server_name(name).text] = None
+            names[parse_sql_address(name).text] = None
         except ValueError as error:
             problems.append(f"line {number}: {error}")
     return list(names), problems

@@ -2,12 +2,12 @@
 
 import pytest
 
-from exporter.tde.server_name import (
-    ServerName,
+from exporter.core.sql_addresses import (
+    SqlAddress,
     browser_port,
     browser_request,
-    parse_server_list,
-    parse_server_name,
+    parse_address_list,
+    parse_sql_address,
 )
 
 
@@ -27,28 +27,28 @@ from exporter.tde.server_name import (
     ],
 )
 def test_names_of_sqlcmd_are_parsed(text, host, instance, port):
-    assert parse_server_name(text) == ServerName(text.strip(), host, instance, port)
+    assert parse_sql_address(text) == SqlAddress(text.strip(), host, instance, port)
 
 
 @pytest.mark.parametrize("text", ["", "n1 n2", "n1\\", "n1\\a\\b", "n1,", "n1,x", "n1:x y", "schlüssel"])
 def test_other_text_is_refused(text):
     with pytest.raises(ValueError, match=r"expected HOST, HOST\\INSTANCE or HOST,PORT"):
-        parse_server_name(text)
+        parse_sql_address(text)
 
 
 @pytest.mark.parametrize("port", [0, 65536])
 def test_impossible_port_is_refused(port):
     with pytest.raises(ValueError, match=f"port {port}: expected 1 to 65535"):
-        parse_server_name(f"n1,{port}")
+        parse_sql_address(f"n1,{port}")
 
 
 def test_list_has_comments_and_duplicates():
     text = "# production\nn1\n\n  n2,1533  # second\nn1\n"
-    assert parse_server_list(text) == (["n1", "n2,1533"], [])
+    assert parse_address_list(text) == (["n1", "n2,1533"], [])
 
 
 def test_list_names_its_bad_lines():
-    names, problems = parse_server_list("n1\nn2 n3\n")
+    names, problems = parse_address_list("n1\nn2 n3\n")
     assert names == ["n1"]
     assert problems == ["line 2: expected HOST, HOST\\INSTANCE or HOST,PORT"]
 
@@ -57,7 +57,7 @@ def answer(text):
     return b"\x05" + len(text).to_bytes(2, "little") + text.encode()
 
 
-ONE = "ServerName;N1;InstanceName;SQLPRD01;IsClustered;No;Version;16.0.1000.6;tcp;50123;;"
+ONE = "SqlAddress;N1;InstanceName;SQLPRD01;IsClustered;No;Version;16.0.1000.6;tcp;50123;;"
 
 
 def test_browser_names_the_port():
