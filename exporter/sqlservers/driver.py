@@ -12,13 +12,15 @@ from exporter.runtime.extras import ExtraMissingError
 from exporter.runtime.process import has_accounts_of_windows
 from exporter.sqlservers.encryption import EncryptedSocket
 from exporter.sqlservers.failure import SqlConnectionError, SqlStatementError
-from exporter.sqlservers.sql_errors import SqlMessage, refusal
+from exporter.sqlservers.sql_errors import SqlMessage, refusal, refused_login
+from exporter.sqlservers.wording import Words
 
-APPLICATION = "ekm-exporter inventory"
 NEEDED = str(ExtraMissingError("sql"))
 _UNREADABLE = "the answer is not that of a SQL Server that this driver knows"
+# A reading never waits long for another session, and loses a deadlock with one.
+_OPTIONS = "SET NOCOUNT ON; SET LOCK_TIMEOUT 5000; SET DEADLOCK_PRIORITY LOW;"
 _OLDEST = 0x72090002  # TDS 7.2: an older version decodes text with a codec that the server names
-_MOST_COLUMNS, _MOST_ROWS = 8, 100_000  # of one result; inventory.sql prints at most so many lines
+_MOST_COLUMNS, _MOST_ROWS = 8, 100_000  # of one result; a section has at most so many lines
 _ROW_BYTES = 16  # of a row next to its text, at most
 
 
@@ -58,7 +60,7 @@ def _silence(logger: logging.Logger) -> None:
 class SqlConnection:
     """A session with one SQL Server. Blocks, and belongs to one thread."""
 
-    def __init__(self, encrypted_socket: EncryptedSocket, host: str, port: int, login: SqlLogin) -> None:
+    def __init__(self, encrypted_socket: EncryptedSocket, host: str, port: int, login: SqlLogin, words: Words) -> None:
         """Log in over a connected socket, which belongs to the session from now on. Raises SqlConnectionError."""
         import pytds  # noqa: PLC0415 - an extra
 
@@ -74,9 +76,9 @@ class SqlConnection:
                 user=login.user or None,
                 password=login.password or None,
                 access_token_callable=(lambda: login.token) if login.token else None,
-                auth=_windows_account(host, port) if windows else None,
+                auth=_windows_account(host, port, words) if windows else None,
                 sock=encrypted_socket,
-                appname=APPLICATION,
+                appname=words["application"],
                 autocommit=True,  # a transaction would stay open on the server
                 # No second try, and none at a server that the first one names: it would get the login without encryption.
                 disable_connect_retry=True,
@@ -84,10 +86,17 @@ class SqlConnection:
             )
         except Exception as error:  # noqa: BLE001 - the driver raises many kinds for a foreign answer
             encrypted_socket.close()
-            raise _login_error(error) from None
-        if self._session.tds_version < _OLDEST:
+            raise _login_error(error, words) from None
+        try:
+            self._begin()
+        except (SqlConnectionError, SqlStatementError) as error:
             encrypted_socket.close()
+            raise SqlConnectionError(str(error)) from None
+
+    def _begin(self) -> None:
+        if self._session.tds_version < _OLDEST:
             raise SqlConnectionError("the server speaks a protocol older than TDS 7.2: SQL Server 2016 or later is needed")
+        self.query(_OPTIONS)
 
     def query(self, batch: str) -> Result:
         """Send a batch and read everything. Raises SqlConnectionError and SqlStatementError."""
@@ -125,23 +134,24 @@ class SqlConnection:
         self._encrypted_socket.close()
 
 
-def _windows_account(host: str, port: int) -> Any:
+def _windows_account(host: str, port: int, words: Words) -> Any:
     """Return Windows' own sign-in. Raises SqlConnectionError elsewhere."""
     if not has_accounts_of_windows():
-        raise SqlConnectionError("Windows sign-in exists on Windows only: give --sql.user, or --sql.entra")
+        raise SqlConnectionError(f"Windows sign-in exists on Windows only: {words['sign_in']}")
     from pytds.login import SspiAuth  # type: ignore[import-untyped] # noqa: PLC0415 - an extra
 
     return SspiAuth(spn=f"MSSQLSvc/{socket.getfqdn(host)}:{port}")
 
 
-def _login_error(error: Exception) -> SqlConnectionError:
+def _login_error(error: Exception, words: Words) -> SqlConnectionError:
     cause = error.__cause__ if isinstance(error, TimeoutError) and isinstance(error.__cause__, Exception) else error
     if isinstance(cause, SqlConnectionError):
         return cause
     if isinstance(cause, BlockingIOError):
         return SqlConnectionError("the server sends its clients to another server: name that one")
     if getattr(cause, "number", 0):
-        return SqlConnectionError(refusal((_message(cause),)))
+        message = _message(cause)
+        return SqlConnectionError(refusal(message, words), refused_login(message))
     return SqlConnectionError(f"{_UNREADABLE} ({type(cause).__name__})")
 
 

@@ -7,9 +7,11 @@ can make the driver read or allocate.
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import ssl
 import time
+from pathlib import Path
 
 from exporter.sqlservers.failure import SqlConnectionError, connection_error, timeout_failure
 from exporter.sqlservers.packets import LARGEST_PACKET, PacketSizes
@@ -21,19 +23,43 @@ from exporter.sqlservers.prelogin import (
     encryption_at,
     with_encryption,
 )
+from exporter.sqlservers.wording import Words
 
 _PRELOGIN, _REPLY, _LAST = 18, 4, 1  # packet types, status
 _PACKET = 4096  # bytes, the size before the login
 _CHUNK = 65536
+_VERSION = ssl.TLSVersion.TLSv1_2  # TDS 7.4 has no newer one
 # Bytes of an answer: without the rows that the driver has delivered, and in all. The driver makes 1 KiB of each message of 17 bytes.
 _MOST_WITHOUT_ROWS, _MOST = 1024 * 1024, 16 * 1024 * 1024
 _FOREIGN = "no SQL Server answers at this port, or it is too old: correct the name or the port"
 
 
-def make_context(ca_file: str | None, *, verify: bool) -> ssl.SSLContext:
+class PinnedContext(ssl.SSLContext):
+    """TLS settings for one certificate: `EncryptedSocket` compares its SHA-256.
+
+    The comparison follows the handshake, and the login follows the comparison.
+    """
+
+    certificate_sha256 = ""  # in lower case; an empty one is no certificate's
+
+
+def make_pinned_context(certificate_sha256: str) -> PinnedContext:
+    """Return the TLS settings for the server with this certificate.
+
+    Its name, expiry and authority do not matter.
+    """
+    context = PinnedContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = context.maximum_version = _VERSION
+    context.certificate_sha256 = certificate_sha256
+    return context
+
+
+def make_context(ca_file: str | Path | None, *, verify: bool) -> ssl.SSLContext:
     """Return the TLS settings. Raises OSError if the file has no certificate."""
     context = ssl.create_default_context(cafile=ca_file)
-    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2  # TDS 7.4 has no newer one
+    context.minimum_version = context.maximum_version = _VERSION
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # newer Python versions reject authorities that Windows accepts
     if not verify:
         context.check_hostname = False
@@ -44,9 +70,9 @@ def make_context(ca_file: str | None, *, verify: bool) -> ssl.SSLContext:
 class EncryptedSocket:
     """The methods of a socket that python-tds uses. Each request has `seconds`, from `start` on, and all end at `until`."""
 
-    def __init__(self, host: str, port: int, context: ssl.SSLContext, seconds: float, until: float) -> None:
+    def __init__(self, host: str, port: int, context: ssl.SSLContext, *, seconds: float, until: float, words: Words) -> None:
         """Connect. `until` is a time of time.monotonic. Raises SqlConnectionError."""
-        self._host, self._port, self._seconds, self._until = host, port, seconds, until
+        self._host, self._port, self._seconds, self._until, self._words = host, port, seconds, until, words
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._reply = b""  # to the driver's PRELOGIN
         self._encrypted = False
@@ -141,8 +167,19 @@ class EncryptedSocket:
                 self._send_handshake()
                 self._incoming.write(self._packet()[HEADER:])
         self._send_handshake()
+        if isinstance(self._tls.context, PinnedContext):
+            self._compare_certificate(self._tls.context.certificate_sha256)
         self._reply = with_encryption(reply, ENCRYPT_NOT_SUPPORTED)
         self._encrypted = True
+
+    def _compare_certificate(self, expected: str) -> None:
+        """Raise SqlConnectionError if the server has another certificate."""
+        found = hashlib.sha256(self._tls.getpeercert(binary_form=True) or b"").hexdigest()
+        if found != expected:
+            raise SqlConnectionError(
+                f"the server's certificate has the SHA-256 {found}, so the login was not sent: if it is the server's, correct "
+                "certificate_sha256 (SQL Server makes a new one at each start, unless one is installed)"
+            )
 
     def _send_handshake(self) -> None:
         while data := self._outgoing.read(_PACKET - HEADER):
@@ -193,7 +230,7 @@ class EncryptedSocket:
     def _left(self) -> float:
         now = time.monotonic()
         if now >= self._until:
-            raise timeout_failure(self._seconds)
+            raise timeout_failure(self._seconds, self._words)
         if now >= self._end:
             raise TimeoutError
         return min(self._end, self._until) - now
@@ -202,5 +239,5 @@ class EncryptedSocket:
         if isinstance(error, ValueError) and not isinstance(error, OSError):  # a label of the name is empty or too long
             error = socket.gaierror()
         if isinstance(error, TimeoutError) and time.monotonic() >= self._until:
-            return timeout_failure(self._seconds)
-        return connection_error(error, self._host, self._port, self._seconds)
+            return timeout_failure(self._seconds, self._words)
+        return connection_error(error, self._host, self._port, self._seconds, self._words)

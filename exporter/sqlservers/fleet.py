@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
+from exporter.core.sql_addresses import SqlAddress
 from exporter.sqlservers.failure import timeout_failure
 from exporter.sqlservers.reading import SqlServerAccess, read_server
 from exporter.tde.document import Document
-from exporter.core.sql_addresses import SqlAddress
 
 Progress = Callable[[int, int], None]  # read, of them failed
 _WAIT_SECONDS = 0.5  # Windows delivers Ctrl-C only between waits
@@ -74,6 +74,6 @@ class _Fleet:
         latest = time.monotonic() - self._access.whole_seconds - 2 * self._access.seconds
         for number, begun in tuple(self._begun.items()):
             if number not in self._found and begun < latest:
-                failure = str(timeout_failure(self._access.seconds))
+                failure = str(timeout_failure(self._access.seconds, self._access.words))
                 self._take(number, Document(address=self._servers[number].text, failure=failure))
                 self._start_thread()

@@ -6,17 +6,18 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from exporter.core.sql_addresses import SqlAddress, browser_port, browser_request
 from exporter.sqlservers.driver import Result, SqlConnection, SqlLogin
 from exporter.sqlservers.encryption import EncryptedSocket
 from exporter.sqlservers.failure import NO_SUCH_NAME, WHOLE, SqlConnectionError, SqlStatementError, timeout_failure
 from exporter.sqlservers.registry import read_key_uris
-from exporter.sqlservers.script import batches
-from exporter.tde.document import DAMAGED, Document, completed, read_section
+from exporter.sqlservers.script import Batches, batches
+from exporter.sqlservers.wording import INVENTORY, Words
+from exporter.tde.document import LOST, SECTIONS, Document, completed, read_section
 from exporter.tde.fields import Row
 from exporter.tde.registry import RegistryUri
-from exporter.core.sql_addresses import SqlAddress, browser_port, browser_request
 from exporter.tde.usage import REGISTRY
 
 BROWSER_PORT = 1434
@@ -25,11 +26,15 @@ _MOST_CONNECTIONS = 2  # a section that hangs costs its connection; a second one
 
 @dataclass(frozen=True, slots=True)
 class SqlServerAccess:
-    """How to reach and sign in to every server; `seconds` is for the connection and for each batch."""
+    """How to reach and sign in to a server; `seconds` is for the connection and for each batch.
+
+    `words` has the words of failures: `wording.RUN` names settings, `wording.INVENTORY` flags.
+    """
 
     login: SqlLogin
     context: ssl.SSLContext
     seconds: float
+    words: Words = field(default_factory=lambda: INVENTORY)
 
     @property
     def whole_seconds(self) -> float:
@@ -37,32 +42,58 @@ class SqlServerAccess:
         return WHOLE * self.seconds
 
 
-def read_server(server: SqlAddress, access: SqlServerAccess) -> Document:
-    """Return what the server answered; a failure is part of the document. Blocks."""
-    session = _Session(server, access)
-    sections: dict[str, tuple[Row, ...]] = {}
-    errors: dict[str, str] = {}
-    uris: tuple[RegistryUri, ...] = ()
+def read_server(server: SqlAddress, access: SqlServerAccess, wanted: Batches | None = None) -> Document:
+    """Return what the server answered to the batches, by default the inventory's. Blocks.
+
+    A failure is part of the document. A server that is lost after the inventory's sections keeps what was read.
+    """
+    reading = _Reading(server, access, wanted or batches())
     try:
-        for section, batch in batches():
-            try:
-                rows = read_section(str(row[0]) for row in session.query(batch).rows)
-                if rows is None:
-                    errors[section] = DAMAGED
-                else:
-                    sections[section] = rows
-            except (SqlStatementError, _LostError) as error:
-                errors[section] = str(error)
-        if _has_registry(sections):
-            try:
-                uris = read_key_uris(session.query)
-            except (SqlStatementError, _LostError) as error:
-                errors[REGISTRY] = str(error)
+        reading.read()
     except SqlConnectionError as error:
-        return Document(address=server.text, failure=str(error))
+        if not reading.has_inventory:
+            return Document(address=server.text, failure=str(error), refused_login=error.number)
+        reading.give_up(str(error))
     finally:
-        session.close()
-    return completed(Document(address=server.text, sections=sections, errors=errors, key_uris=uris))
+        reading.session.close()
+    return completed(Document(address=server.text, sections=reading.sections, errors=reading.errors, key_uris=reading.uris))
+
+
+class _Reading:
+    """What was read of one server so far."""
+
+    def __init__(self, server: SqlAddress, access: SqlServerAccess, wanted: Batches) -> None:
+        self.session = _Session(server, access)
+        self.sections: dict[str, tuple[Row, ...]] = {}
+        self.errors: dict[str, str] = {}
+        self.uris: tuple[RegistryUri, ...] = ()
+        self._wanted = wanted
+
+    @property
+    def has_inventory(self) -> bool:
+        return {*SECTIONS} <= {*self.sections, *self.errors}
+
+    def read(self) -> None:
+        """Read everything. Raises SqlConnectionError if the server is lost."""
+        for section, batch in self._wanted:
+            try:
+                rows = read_section(str(row[0]) for row in self.session.query(batch).rows)
+                if rows is None:
+                    self.errors[section] = LOST
+                else:
+                    self.sections[section] = rows
+            except (SqlStatementError, _LostError) as error:
+                self.errors[section] = str(error)
+        if _has_registry(self.sections):
+            try:
+                self.uris = read_key_uris(self.session.query)
+            except (SqlStatementError, _LostError) as error:
+                self.errors[REGISTRY] = str(error)
+
+    def give_up(self, reason: str) -> None:
+        """Give the reason to each section that was not read."""
+        names = [section for section, _ in self._wanted if section not in self.sections]
+        self.errors = dict.fromkeys([*names, REGISTRY], reason) | self.errors
 
 
 def _has_registry(sections: Mapping[str, tuple[Row, ...]]) -> bool:
@@ -87,7 +118,7 @@ class _Session:
     def query(self, batch: str) -> Result:
         """Send a batch. Raises SqlStatementError, and SqlConnectionError if the server is lost."""
         if self._opened and self._is_over():
-            raise _LostError(str(timeout_failure(self._access.seconds)))
+            raise _LostError(str(timeout_failure(self._access.seconds, self._access.words)))
         connection = self._connection or self._open()
         try:
             return connection.query(batch)
@@ -110,8 +141,10 @@ class _Session:
         self._opened += 1
         server, access = self._server, self._access
         port = server.port if server.port is not None else find_port(server.host, server.instance or "", access.seconds)
-        encrypted_socket = EncryptedSocket(server.host, port, access.context, access.seconds, self._until)
-        self._connection = SqlConnection(encrypted_socket, server.host, port, access.login)
+        encrypted_socket = EncryptedSocket(
+            server.host, port, access.context, seconds=access.seconds, until=self._until, words=access.words
+        )
+        self._connection = SqlConnection(encrypted_socket, server.host, port, access.login, access.words)
         return self._connection
 
 

@@ -1,4 +1,7 @@
-"""The batches of inventory.sql, which stands here as a file of the package; deploy/sql has a copy for sqlcmd."""
+"""The batches of inventory.sql and proof.sql, which stand here as files of the package.
+
+deploy/sql has a copy of inventory.sql for sqlcmd.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,31 @@ import re
 from functools import cache
 from pathlib import Path
 
+Batches = tuple[tuple[str, str], ...]  # the name of each section and its batch, in order
+
 _BATCH = re.compile(r"^GO\s*$", re.IGNORECASE | re.MULTILINE)
 _SECTION = re.compile(r'"section":"(\w+)"')
 
 
-def script() -> str:
-    """Return the text of inventory.sql."""
-    return Path(__file__).with_name("inventory.sql").read_text(encoding="utf-8")
+def script(name: str = "inventory.sql") -> str:
+    """Return the text of a script."""
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 @cache
-def batches() -> tuple[tuple[str, str], ...]:
-    """Return the name of each section and its batch, in order."""
-    named = ((_SECTION.search(batch), batch.strip()) for batch in _BATCH.split(script()))
+def batches() -> Batches:
+    """Return the batches of inventory.sql."""
+    return _batches(script())
+
+
+@cache
+def proof_batches() -> Batches:
+    """Return the batches of proof.sql, which `run` sends after those of the inventory."""
+    return _batches(script("proof.sql"))
+
+
+def _batches(text: str) -> Batches:
+    named = ((_SECTION.search(batch), batch.strip()) for batch in _BATCH.split(text))
     return tuple((section[1], batch) for section, batch in named if section is not None)
 
 

@@ -6,26 +6,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from exporter.core.masking import mask
+from exporter.sqlservers.wording import Words
 
 MISSING_ENTRY = 22001  # of the registry procedures, as an information message
 
-_CHECK_LOGIN = "check --sql.user and the password file; the server's error log shows the reason"
-_LATER = "run the command again later"
+_CHECK_LOGIN = "{login}; the server's error log shows the reason"
+_LATER = "{later}"
 _SYNTAX_ERROR, _OLD_SERVER = 102, " The statement needs SQL Server 2016 or later."
-# Error numbers of a refused login.
+# Error numbers of a refused login; the actions have words of `wording`.
 _REFUSALS: Mapping[int, tuple[str, str]] = {
     4060: ("database master is not open to this login", "grant CONNECT, or check the login"),
     4064: ("the login's default database cannot be opened", "ALTER LOGIN ... WITH DEFAULT_DATABASE = master"),
     17142: ("the server is paused", _LATER),
     17187: ("the server is starting and accepts no connection yet", _LATER),
     17809: ("the server has too many connections", _LATER),
-    17830: ("the login took too long", "raise --sql.timeout"),
+    17830: ("the login took too long", "{slow}"),
     18401: ("the server is in script upgrade mode", _LATER),
     18450: ("the login may not sign in to this instance", "sign in with another login"),
     18451: ("the server accepts only administrators now", _LATER),
     18452: (
         "the server accepts only Windows logins, or does not trust this domain",
-        "sign in as a Windows account, or use inventory.ps1",
+        "{windows}",
     ),
     18456: ("the login was refused", _CHECK_LOGIN),
     18461: ("the server is in single-user mode", _LATER),
@@ -34,6 +35,7 @@ _REFUSALS: Mapping[int, tuple[str, str]] = {
     18487: ("the login's password has expired", "give the login a new password"),
     18488: ("the login's password must be changed first", "give the login a new password"),
 }
+_NOT_NOW = frozenset({17142, 17187, 17809, 17830, 18401, 18451, 18461})  # of them: the server refuses every login for a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +50,20 @@ class SqlMessage:
         return f"message {self.number}: {mask(self.text)}"
 
 
-def refusal(messages: tuple[SqlMessage, ...]) -> str:
-    """Return one line for the messages of a refused login; a known number decides."""
-    for message in messages:
-        if message.number in _REFUSALS:
-            what, action = _REFUSALS[message.number]
-            return f"{what} ({message.number}): {action}"
-    return f"the login failed: {error_of(messages)}"
+def refusal(message: SqlMessage, words: Words) -> str:
+    """Return one line for the message of a refused login."""
+    if message.number not in _REFUSALS:
+        return f"the login failed: {error_of((message,))}"
+    what, action = _REFUSALS[message.number]
+    return f"{what} ({message.number}): {action.format_map(words)}"
+
+
+def refused_login(message: SqlMessage) -> int:
+    """Return the number of a refused login, which another try may lock.
+
+    It is 0 if the server refuses every login for a time.
+    """
+    return 0 if message.number in _NOT_NOW else message.number
 
 
 def error_of(messages: tuple[SqlMessage, ...]) -> str:

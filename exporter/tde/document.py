@@ -1,4 +1,4 @@
-"""Read what inventory.sql and inventory.ps1 print: the sections of one instance.
+"""Read what inventory.sql, proof.sql and inventory.ps1 print: the sections of one instance.
 
 A section that was damaged on its way is an error of that section, never a shorter list.
 """
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from exporter.core import bounded_json
+from exporter.tde.error_codes import known_codes
 from exporter.tde.fields import MESSAGE, Row, section_problem, uris_problem
 from exporter.tde.registry import RegistryLines, RegistryUri
 from exporter.tde.rights import unseen
@@ -30,7 +31,10 @@ SECTIONS = (
     "configurations",
     "start",
 )
+# What `run` reads too, by proof.sql. An inventory lacks them.
+PROOF_SECTIONS = ("opened", "backups", "logs", "flags", "errors", "loaded")
 FORMAT = 1
+_KNOWN_SECTIONS = frozenset(SECTIONS + PROOF_SECTIONS)
 
 _JSON = re.compile(r"\s*(?:\{|\[\s*[{\]])")  # a file of reg export has a path after its bracket
 _CHECKSUM = re.compile(r"sha256:([0-9A-Fa-f]{64}) *")
@@ -41,7 +45,8 @@ _SECOND_MESSAGE = "297"  # follows message 300, which names the missing right
 _MOST_OF_SECTION, _MOST_OF_FILE = 2_000_000, 8_000_000  # values
 _LONGEST_LINE = 8192  # characters of a line of a section, with the blanks of sqlcmd
 _SQLCMD = re.compile(r"Sqlcmd: .*")
-DAMAGED = "lines or characters were lost on the way: run sqlcmd with -u and without -y and -Y, or use inventory.ps1"
+LOST = "lines or characters were lost on the way"
+DAMAGED = f"{LOST}: run sqlcmd with -u and without -y and -Y, or use inventory.ps1"
 _NO_OUTPUT = "no output of inventory.sql: its first lines show the command"
 
 
@@ -50,7 +55,8 @@ class Document:
     """The sections of one instance; without an instance only key URIs, or a failure.
 
     `errors` has a message for each section that could not be read. `kept` has the time of the earlier reading for each section that
-    was not read again; `errors` has the message why.
+    was not read again; `errors` has the message why. `refused_login` is the number of a refusal that another try may turn into a lock;
+    JSON lacks it.
     """
 
     address: str | None = None
@@ -59,6 +65,7 @@ class Document:
     errors: Mapping[str, str] = field(default_factory=dict)
     key_uris: tuple[RegistryUri, ...] = ()
     kept: Mapping[str, str] = field(default_factory=dict)
+    refused_login: int = 0
 
 
 def read_documents(text: str) -> tuple[Document, ...]:
@@ -85,7 +92,7 @@ def document_from(content: Any) -> Document:
     errors = {str(row.get("section")): _text(row.get("message")) or "unknown error" for row in _rows(content.get("errors"))}
     sections = {}
     for entry in content.get("sections") or () if isinstance(content.get("sections"), list) else ():
-        if isinstance(entry, dict) and entry.get("section") in SECTIONS:
+        if isinstance(entry, dict) and entry.get("section") in _KNOWN_SECTIONS:
             sections[entry["section"]] = _rows(entry.get("rows"))
     uris = tuple(RegistryUri(str(row.get("thumbprint")), str(row.get("uri"))) for row in _rows(content.get("key_uris")))
     kept = {str(row.get("section")): str(row.get("read_at")) for row in _rows(content.get("kept"))}
@@ -134,7 +141,11 @@ def _checked(document: Document) -> Document:
     return replace(
         document,
         failure=document.failure or (None if document.sections else unfit),
-        sections={name: rows for name, rows in document.sections.items() if name not in damaged},
+        sections={
+            name: known_codes(rows) if name == "errors" else rows
+            for name, rows in document.sections.items()
+            if name not in damaged
+        },
         kept={name: time for name, time in document.kept.items() if name not in damaged and name in problems},
         errors=errors,
         key_uris=() if unfit is not None else document.key_uris,
@@ -230,7 +241,7 @@ class _Lines:
         text = "".join(self._chunks).rstrip(" ")
         self._chunks = []
         named = _SECTION_NAME.search(text)
-        name = named[1] if named is not None and named[1] in SECTIONS else self._next()
+        name = named[1] if named is not None and named[1] in _KNOWN_SECTIONS else self._next()
         if name == "instance" and (self._sections or self._errors):
             self._flush()
         rows = _checked_rows(text, checksum[1])

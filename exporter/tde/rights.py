@@ -10,6 +10,7 @@ Sections = Mapping[str, Sequence[Row]]
 
 _SECURITY = ("credentials", "keys", "logins")  # VIEW ANY SECURITY DEFINITION is enough (SQL Server 2022)
 _DATABASES = ("encryption", "databases")
+_PROOF_DATABASES = ("opened", "backups", "logs")
 _NO_DEFINITIONS = "the login may not see it: grant VIEW ANY DEFINITION (login.sql)"
 _NO_DATABASES = "the login may not see every database: grant VIEW ANY DATABASE (login.sql)"
 
@@ -17,7 +18,8 @@ _NO_DATABASES = "the login may not see every database: grant VIEW ANY DATABASE (
 def unseen(sections: Sections) -> dict[str, str]:
     """Return a message for each section that may have fewer rows than the server."""
     own = next(iter(sections.get("instance", ())), {})
-    hidden = dict.fromkeys(_DATABASES, _NO_DATABASES) if own.get("may_view_databases") == 0 else {}
+    of_databases = (*_DATABASES, *(name for name in _PROOF_DATABASES if name in sections))
+    hidden = dict.fromkeys(of_databases, _NO_DATABASES) if own.get("may_view_databases") == 0 else {}
     return hidden | dict.fromkeys(_definitions(own, sections), _NO_DEFINITIONS)
 
 

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from exporter.core.sql_addresses import parse_sql_address
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment
 from exporter.simulator.sql import response
@@ -16,8 +17,8 @@ from exporter.sqlservers.encryption import EncryptedSocket, make_context
 from exporter.sqlservers.failure import SqlConnectionError
 from exporter.sqlservers.fleet import read_servers
 from exporter.sqlservers.reading import SqlServerAccess, find_port, read_server
+from exporter.sqlservers.wording import INVENTORY
 from exporter.tde.document import Document
-from exporter.core.sql_addresses import parse_sql_address
 from tests.support.inventory_command import InventoryCommand, redirected
 from tests.support.simulated_sql import CONFIG, DEFAULT, configuration, sql_servers
 
@@ -158,7 +159,9 @@ async def test_internal_error_of_a_reading_is_raised(monkeypatch):
 
 @pytest.mark.parametrize("end", ["silence", "close", "nonsense"])
 async def test_batch_without_an_answer_is_a_lost_connection(tmp_path, monkeypatch, end):
-    async def run(_backend, _text):
+    async def run(_backend, text):
+        if text.startswith("SET"):
+            return ()
         if end == "silence":
             await asyncio.Event().wait()
         if end == "close":
@@ -169,10 +172,9 @@ async def test_batch_without_an_answer_is_a_lost_connection(tmp_path, monkeypatc
         return b"\x81nonsense"
 
     def work():
-        stream = EncryptedSocket(
-            "localhost", port, make_context(str(tmp_path / "ca.pem"), verify=True), GUARD, time.monotonic() + GUARD
-        )
-        connection = SqlConnection(stream, "localhost", port, SqlLogin("ekm", servers.password))
+        context = make_context(str(tmp_path / "ca.pem"), verify=True)
+        stream = EncryptedSocket("localhost", port, context, seconds=GUARD, until=time.monotonic() + GUARD, words=INVENTORY)
+        connection = SqlConnection(stream, "localhost", port, SqlLogin("ekm", servers.password), INVENTORY)
         try:
             if end == "silence":
                 stream._seconds = 0.2

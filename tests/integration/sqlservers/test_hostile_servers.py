@@ -9,6 +9,7 @@ import tracemalloc
 
 import pytest
 
+from exporter.core.sql_addresses import parse_sql_address
 from exporter.simulator.sql import response, servers, session
 from exporter.simulator.sql.response import ResultSet
 from exporter.sqlservers import failure, fleet, reading
@@ -16,7 +17,6 @@ from exporter.sqlservers.driver import SqlLogin
 from exporter.sqlservers.encryption import make_context
 from exporter.sqlservers.reading import SqlServerAccess, read_server
 from exporter.tde.document import Document
-from exporter.core.sql_addresses import parse_sql_address
 from tests.support.simulated_sql import FIRST, sql_servers
 
 pytestmark = pytest.mark.asyncio

@@ -3,18 +3,22 @@
 The queries of deploy/sql run against given rows. Only a real SQL Server shows whether it accepts them.
 """
 
+import math
 import re
 import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import sqlglot
 from sqlglot import exp
 
+from exporter.sqlservers import script
 from tests.repo.deploy.system_views import MSDB, VIEWS
 
 SQL = Path(__file__).parents[3] / "deploy" / "sql"
+PACKAGE = Path(script.__file__).parent
 UTC_NOW = datetime(2026, 11, 24, 12, 0, 0)  # noqa: DTZ001 - SQL Server's datetime has no zone
 OFFSET = timedelta(hours=2)  # the server stands in Kyiv
 OLD_THUMBPRINT = bytes.fromhex("0123456789ABCDEF0123456789ABCDEF01234567")  # session values of retire-version.sql
@@ -26,11 +30,47 @@ PROPERTIES = {
     "ProductVersion": "16.0.4105.2",
     "Edition": "Enterprise Edition (64-bit)",
 }
+GLOBALS = {"VERSION": "Microsoft SQL Server 2022 (RTM-CU15) on Windows Server 2022", "SERVERNAME": "N1\\SQLPRD01"}
+PROVIDER = {"provider_id": 65536, "name": "AzureKV", "guid": "g", "version": "1.0.5.0", "is_enabled": 1}
+EKM_KEY = {"provider_type": "CRYPTOGRAPHIC PROVIDER", "cryptographic_provider_guid": "g"}
+PROVIDER_CREDENTIAL = {"target_type": "CRYPTOGRAPHIC PROVIDER", "target_id": 65536, "credential_identity": "contoso-prod"}
 
 
-def batches(name: str) -> list[str]:
+def credential(name: str, created: str, altered: str, **more: object) -> dict[str, object]:
+    return {"name": name, "create_date": created, "modify_date": altered, **PROVIDER_CREDENTIAL, **more}
+
+
+def batches(name: str, folder: Path = SQL) -> list[str]:
     """Return the batches of a script as sqlcmd sends them."""
-    return [one for one in re.split(r"(?mi)^GO\s*$", (SQL / name).read_text()) if one.strip()]
+    return [one for one in re.split(r"(?mi)^GO\s*$", (folder / name).read_text()) if one.strip()]
+
+
+def schema() -> dict[str, dict[str, dict[str, str]]]:
+    return {
+        "sys": {view: dict.fromkeys(columns.split(), "UNKNOWN") for view, (_, columns, _) in VIEWS.items()},
+        "dbo": {table: dict.fromkeys(columns.split(), "UNKNOWN") for table, (_, columns) in MSDB.items()},
+    }
+
+
+def without_database(statement: exp.Expression) -> exp.Expression:
+    for table in statement.find_all(exp.Table):
+        table.set("catalog", None)
+    return statement
+
+
+def without_apply(statement: exp.Expression) -> exp.Expression:
+    """Replace each CROSS APPLY of a function by a join with its rows: its arguments have the names of columns."""
+    for join in list(statement.find_all(exp.Join)):
+        if isinstance(join.this, exp.Lateral):
+            call, alias = join.this.this.expression, join.this.alias
+            conditions = [exp.EQ(this=exp.column(one.name, alias), expression=one.copy()) for one in call.expressions]
+            join.replace(exp.Join(this=exp.table_(call.name, "sys", alias=alias), on=exp.and_(*conditions)))
+    return statement
+
+
+def rows_of(query: str | exp.Expression, **rows: Iterable[dict[str, object]]) -> list[dict[str, object]]:
+    with closing(PretendServer(**rows)) as server:
+        return server.query(query)
 
 
 def quoted(names: Iterable[str]) -> str:
@@ -48,7 +88,7 @@ class PretendServer:
         for view, (_, columns, _) in VIEWS.items():
             self._base.execute(f"CREATE TABLE sys.{view} ({quoted(columns.split())})")
         self._base.execute("ATTACH ':memory:' AS dbo")
-        for table, columns in MSDB.items():
+        for table, (_, columns) in MSDB.items():
             self._base.execute(f"CREATE TABLE dbo.{table} ({quoted(columns.split())})")
         for view, those in rows.items():
             for row in those:
@@ -62,6 +102,7 @@ class PretendServer:
     def query(self, statement: str | exp.Expression) -> list[dict[str, object]]:
         """Return the rows of the only SELECT in `statement`."""
         select = statement.copy() if isinstance(statement, exp.Expression) else sqlglot.parse_one(statement, dialect="tsql")
+        without_apply(select)
         for node in reversed(list(select.walk())):  # from the leaves to the root
             if (other := translated(node)) is not node:
                 node.replace(other)
@@ -89,7 +130,7 @@ def translated(node: exp.Expression) -> exp.Expression:
             node.set("catalog", None)
             node.set("for_", None)  # the rows, without FOR JSON
         case exp.Parameter() if not isinstance(node.parent, exp.Parameter):  # @@VERSION
-            return exp.Literal.string("Microsoft SQL Server 2022 (RTM-CU15) on Windows Server 2022")
+            return exp.Literal.string(GLOBALS[node.this.name])
     return node
 
 
@@ -140,6 +181,7 @@ FUNCTIONS = {
     "iso8601": lambda value: value and value.replace(" ", "T")[:19],
     "has_perms_by_name": lambda *_: 1,
     "serverproperty": PROPERTIES.get,
+    "ceil": lambda value: value if value is None else math.ceil(value),
     "quotename": lambda name: "[" + name.replace("]", "]]") + "]",
     "nchar": chr,
     "session_context": lambda _: OLD_THUMBPRINT,

@@ -1,6 +1,7 @@
-"""The columns of SQL Server's system views for deploy/sql, and the right that each view needs.
+"""The columns of SQL Server's system views for the scripts, and the right that each view needs.
 
-From Microsoft's reference of each view, for SQL Server 2016 to 2022; columns that came after 2016 are left out on purpose.
+From Microsoft's reference of each view, for SQL Server 2016 to 2022; columns that came after 2016 are left out on purpose. The pages are
+`sys-NAME-transact-sql` of the catalog views and of the dynamic management views in the repository MicrosoftDocs/sql-docs.
 """
 
 ANYBODY = "visible to public"
@@ -9,6 +10,8 @@ DATABASES = "VIEW ANY DATABASE"
 PERFORMANCE = "VIEW SERVER PERFORMANCE STATE"  # VIEW SERVER STATE before 2022
 SECURITY = "VIEW SERVER SECURITY STATE"  # VIEW SERVER STATE before 2022
 ERROR_LOG = "VIEW ANY ERROR LOG"  # since 2022
+BACKUPS = "SELECT ON dbo.backupset"  # as a user of msdb
+SYSADMIN = "sysadmin"
 
 # view: (right, its columns, its columns of type bit)
 VIEWS: dict[str, tuple[str, str, str]] = {
@@ -46,6 +49,28 @@ VIEWS: dict[str, tuple[str, str, str]] = {
         ),
         "vlf_active",
     ),
+    # A function of a database's id, since SQL Server 2016 SP2. A secondary replica returns id, recovery model and time of the log backup alone.
+    "dm_db_log_stats": (
+        PERFORMANCE,
+        (
+            "database_id recovery_model log_min_lsn log_end_lsn current_vlf_sequence_number current_vlf_size_mb total_vlf_count "
+            "total_log_size_mb active_vlf_count active_log_size_mb log_truncation_holdup_reason log_backup_time log_backup_lsn "
+            "log_since_last_log_backup_mb log_checkpoint_lsn log_since_last_checkpoint_mb log_recovery_lsn log_recovery_size_mb "
+            "recovery_vlf_count"
+        ),
+        "",
+    ),
+    # A function of the ids of a database and of its file.
+    "dm_os_volume_stats": (
+        PERFORMANCE,
+        "database_id file_id volume_mount_point volume_id logical_volume_name file_system_type total_bytes available_bytes is_read_only",
+        "is_read_only",
+    ),
+    "master_files": (
+        DEFINITION,
+        "database_id file_id file_guid type type_desc data_space_id name physical_name state state_desc size max_size growth is_percent_growth",
+        "is_percent_growth",
+    ),
     "dm_database_encryption_keys": (
         SECURITY,
         (
@@ -56,25 +81,32 @@ VIEWS: dict[str, tuple[str, str, str]] = {
     ),
     "databases": (
         DATABASES,
-        "name database_id source_database_id create_date state state_desc is_encrypted replica_id",
+        "name database_id source_database_id create_date state state_desc is_encrypted replica_id log_reuse_wait_desc",
         "is_encrypted",
     ),
     "server_principals": (DEFINITION, "name principal_id sid type type_desc is_disabled", "is_disabled"),
     "key_encryptions": (DEFINITION, "key_id thumbprint crypt_type crypt_type_desc crypt_property", ""),
     "symmetric_keys": (DEFINITION, "name principal_id symmetric_key_id key_length key_algorithm algorithm_desc key_guid", ""),
     "server_principal_credentials": (DEFINITION, "principal_id credential_id", ""),
-    # What xp_readerrorlog returns.
+    # What xp_readerrorlog returns, which Microsoft does not document, and DBCC TRACESTATUS (page dbcc-tracestatus-transact-sql).
     "error_log_lines": (ERROR_LOG, "logged process line", ""),
+    "trace_status": (ANYBODY, "flag is_on is_global is_session", ""),
     "server_permissions": (DEFINITION, "class major_id grantee_principal_id permission_name state state_desc", ""),
 }
 
-# Tables of msdb, which only retire-version.sql reads, as a sysadmin.
-MSDB: dict[str, str] = {
+# Tables of msdb: right and columns (page backupset-transact-sql). A sysadmin runs retire-version.sql.
+MSDB: dict[str, tuple[str, str]] = {
     "backupset": (
-        "backup_set_id media_set_id position type database_name server_name backup_start_date backup_finish_date has_backup_checksums "
-        "key_algorithm encryptor_thumbprint encryptor_type"
+        BACKUPS,
+        (
+            "backup_set_id media_set_id position type database_name server_name backup_start_date backup_finish_date has_backup_checksums "
+            "is_snapshot is_copy_only key_algorithm encryptor_thumbprint encryptor_type"
+        ),
     ),
-    "backupmediafamily": "media_set_id family_sequence_number media_count logical_device_name physical_device_name device_type",
+    "backupmediafamily": (
+        SYSADMIN,
+        "media_set_id family_sequence_number media_count logical_device_name physical_device_name device_type",
+    ),
 }
 
 # AADServicePrincipalSignInLogs, as Azure Monitor's reference of tables names its columns (edition of March 2026).

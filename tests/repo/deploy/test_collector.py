@@ -1,7 +1,6 @@
 """The collector for sql_exporter: form, columns, rights and results of its queries."""
 
 import re
-from contextlib import closing
 
 import pytest
 import sqlglot
@@ -10,8 +9,8 @@ from sqlglot import exp
 from sqlglot.optimizer.qualify import qualify
 
 from exporter.core.codes import BY_CODE
-from tests.repo.deploy.pretend import SQL, PretendServer, batches
-from tests.repo.deploy.system_views import ANYBODY, ERROR_LOG, MSDB, VIEWS
+from tests.repo.deploy.pretend import EKM_KEY, PROVIDER, SQL, credential, rows_of, schema, without_database
+from tests.repo.deploy.system_views import VIEWS
 
 COLLECTOR = yaml.safe_load((SQL / "ekm.collector.yml").read_text())
 METRICS = {metric["metric_name"]: metric for metric in COLLECTOR["metrics"]}
@@ -44,21 +43,8 @@ def parsed(query: str) -> exp.Expression:
     return statement
 
 
-def schema() -> dict[str, dict[str, dict[str, str]]]:
-    return {
-        "sys": {view: dict.fromkeys(columns.split(), "UNKNOWN") for view, (_, columns, _) in VIEWS.items()},
-        "dbo": {table: dict.fromkeys(columns.split(), "UNKNOWN") for table, columns in MSDB.items()},
-    }
-
-
 def views(statement: exp.Expression) -> set[str]:
     return {table.name for table in statement.find_all(exp.Table)}
-
-
-def without_database(statement: exp.Expression) -> exp.Expression:
-    for table in statement.find_all(exp.Table):
-        table.set("catalog", None)
-    return statement
 
 
 def columns_of(name: str) -> set[str]:
@@ -111,42 +97,7 @@ def test_value_column_is_no_bare_bit(name):
     ]
 
 
-def test_login_gets_the_rights_of_its_views_only():
-    text, optional, _ = re.split(r"/\*|\*/", "".join(batches("login.sql")))
-    newer, older = text.split("ELSE N'")
-    needed = {VIEWS[view][0] for name in QUERIES for view in views(parsed(QUERIES[name]))} - {ANYBODY}
-
-    assert set(re.findall(r"GRANT (VIEW [A-Z ]+?) TO", newer)) == needed - {ERROR_LOG}
-    assert re.findall(r"GRANT (.+?) TO", older) == ["VIEW SERVER STATE"]
-    assert re.findall(r"GRANT (.+?) TO", optional) == ["EXECUTE ON sys.xp_readerrorlog", ERROR_LOG]
-
-
-def test_login_script_may_run_again():
-    text = "".join(batches("login.sql"))
-    for statement, exists in (("CREATE LOGIN", "SUSER_ID"), ("CREATE USER", "USER_ID")):
-        assert re.findall(rf"(IF )?{exists}\(N'[^']+'\) IS NULL\s+{statement} ", text) == ["IF "]
-        assert text.count(statement) == 1
-
-
-def test_page_of_the_inventory_creates_no_user_twice():
-    page = (SQL.parents[1] / "docs" / "inventory.md").read_text(encoding="utf-8")
-    assert re.findall(r"IF USER_ID\(N'inventory'\) IS NULL\s+CREATE USER \[inventory\]", page)
-    assert page.count("CREATE USER") == 1  # a second one is error 15023
-
-
-def rows_of(query: str, **rows):
-    with closing(PretendServer(**rows)) as server:
-        return server.query(query)
-
-
-PROVIDER = {"provider_id": 65536, "name": "AzureKV", "guid": "g", "version": "1.0.5.0", "is_enabled": 1}
-EKM_KEY = {"provider_type": "CRYPTOGRAPHIC PROVIDER", "cryptographic_provider_guid": "g"}
-PROVIDER_CREDENTIAL = {"target_type": "CRYPTOGRAPHIC PROVIDER", "target_id": 65536, "credential_identity": "contoso-prod"}
 STARTED = {"sqlserver_start_time": "2026-11-20 10:00:00"}  # local time: 08:00 UTC
-
-
-def credential(name: str, created: str, altered: str, **more: object) -> dict[str, object]:
-    return {"name": name, "create_date": created, "modify_date": altered, **PROVIDER_CREDENTIAL, **more}
 
 
 def test_credential_altered_after_the_start_is_marked():

@@ -1,65 +1,25 @@
-"""inventory.sql and inventory.ps1: parsed, read-only, and readable by the command."""
+"""inventory.sql and inventory.ps1: rows that the command reads, and a wrapper that changes nothing."""
 
 import re
-from contextlib import closing
 from pathlib import Path
 
 import pytest
-import sqlglot
 from sqlglot import exp
-from sqlglot.optimizer.qualify import qualify
 
 from exporter.sqlservers import script
 from exporter.sqlservers.registry import KEY_URI, ROOT, SUBKEYS
-from exporter.tde.document import SECTIONS, read_documents
+from exporter.tde.document import read_documents
 from exporter.tde.model import EkmOption, instance_of
-from tests.repo.deploy.pretend import SQL, PretendServer, batches
-from tests.repo.deploy.system_views import ANYBODY, VIEWS
-from tests.repo.deploy.test_collector import EKM_KEY, PROVIDER, PROVIDER_CREDENTIAL, credential, schema, without_database
-from tests.support.sql_inventory import WIDTH, lines_of, sqlcmd
+from tests.repo.deploy.pretend import EKM_KEY, PROVIDER, PROVIDER_CREDENTIAL, SQL, credential
+from tests.repo.deploy.section_scripts import INVENTORY, parsed, section_rows
+from tests.support.sql_inventory import lines_of, sqlcmd
 
 WRAPPER = SQL / "inventory.ps1"
-BATCHES = batches("inventory.sql")[1:]  # the first is SET NOCOUNT ON
-
-
-def parsed(batch: str) -> list[exp.Expression]:
-    return [one for one in sqlglot.parse(batch, dialect="tsql") if one is not None]
-
-
-def section_of(batch: str) -> str:
-    (name,) = re.findall(r'"section":"(\w+)"', batch)
-    return name
-
-
-def query_of(batch: str) -> exp.Select:
-    """Return the query whose rows the batch prints as JSON."""
-    (query,) = [one for statement in parsed(batch) for one in statement.find_all(exp.Select) if one.args.get("for_")]
-    return without_database(query)
-
-
-def rows(**views: list[dict[str, object]]) -> dict[str, list[dict[str, object]]]:
-    """Run every query of the script; a NULL is left out, as FOR JSON does."""
-    with closing(PretendServer(**views)) as server:
-        return {
-            section_of(batch): [
-                {name: value for name, value in row.items() if value is not None} for row in server.query(query_of(batch))
-            ]
-            for batch in BATCHES
-        }
-
-
-def test_script_has_the_sections_in_order():
-    assert tuple(section_of(batch) for batch in BATCHES) == SECTIONS
 
 
 def test_copy_for_sqlcmd_has_the_bytes_of_the_package():
     package = Path(script.__file__).with_name("inventory.sql")
     assert (SQL / "inventory.sql").read_bytes() == package.read_bytes(), "run ./dev docs"
-
-
-def test_package_sends_the_batches_of_the_script():
-    assert [name for name, _ in script.batches()] == list(SECTIONS)
-    assert [batch for _, batch in script.batches()] == [batch.strip() for batch in BATCHES]
 
 
 @pytest.mark.parametrize("statement", [SUBKEYS, KEY_URI])
@@ -70,37 +30,9 @@ def test_registry_statement_calls_a_procedure_that_reads(statement):
     assert [literal.name for literal in call.find_all(exp.National)][:2] == ["HKEY_LOCAL_MACHINE", ROOT]
 
 
-def test_script_only_reads():
-    kinds = {type(one) for batch in BATCHES for one in parsed(batch)}
-    assert kinds == {exp.Declare, exp.Select}
-    assert not [one for batch in BATCHES for one in parsed(batch) if one.find(exp.Into, exp.Insert, exp.Update, exp.Delete)]
-
-
-def test_script_uses_columns_of_sql_server():
-    for batch in BATCHES:
-        if query_of(batch).find(exp.Table):
-            qualify(query_of(batch), schema=schema(), dialect="tsql", validate_qualify_columns=True)
-
-
-def test_login_has_the_rights_of_the_script():
-    granted = set(re.findall(r"GRANT (VIEW [A-Z ]+) TO ", "\n".join(batches("login.sql"))))
-    needed = {VIEWS[table.name][0] for batch in BATCHES for table in query_of(batch).find_all(exp.Table)}
-    assert needed - {ANYBODY} <= granted
-
-
-def test_script_lines_fit_sqlcmd():
-    for batch in BATCHES:
-        assert set(re.findall(r"\b(\d+) \* l\.n", batch)) == {str(WIDTH)}
-        assert f"nvarchar({WIDTH})" in batch
-        assert "WHERE @json IS NOT NULL AND" in batch  # a refused query prints no line
-        assert f"AS {section_of(batch)}\n" in batch  # the name of the column
-    assert WIDTH + 2 < 80
-    assert len("sha256:") + 64 <= WIDTH
-    assert "$(" not in "".join(BATCHES)  # a variable of sqlcmd
-
-
 def test_script_rows_become_an_instance():
-    found = rows(
+    found = section_rows(
+        INVENTORY,
         cryptographic_providers=[PROVIDER | {"dll_path": "C:\\x.dll"}],
         dm_os_loaded_modules=[{"name": "c:\\X.DLL", "file_version": "15.0:2000.440"}],  # Windows ignores the case
         credentials=[
@@ -158,7 +90,8 @@ def test_script_rows_become_an_instance():
 
 
 def test_script_shows_the_logins_of_keys_without_sid():
-    found = rows(
+    found = section_rows(
+        INVENTORY,
         cryptographic_providers=[PROVIDER],
         credentials=[PROVIDER_CREDENTIAL | {"credential_id": number, "name": f"cred{number}"} for number in (1, 2)],
         asymmetric_keys=[

@@ -10,9 +10,17 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.optimizer.qualify import qualify
 
-from tests.repo.deploy.pretend import OLD_THUMBPRINT, SQL, batches
+from tests.repo.deploy.pretend import (
+    OLD_THUMBPRINT,
+    PROVIDER_CREDENTIAL,
+    SQL,
+    batches,
+    rows_of,
+    schema,
+    without_apply,
+    without_database,
+)
 from tests.repo.deploy.system_views import SIGN_IN_COLUMNS
-from tests.repo.deploy.test_collector import PROVIDER_CREDENTIAL, rows_of, schema, without_database
 from tests.support.patience import PROGRAM_SECONDS
 
 TOOLS = SQL.parents[1] / ".cache" / "tools"
@@ -39,7 +47,7 @@ def test_script_uses_columns_of_sql_server(name):
 
     assert selects
     for one in selects:
-        qualify(without_database(one), schema=schema(), dialect="tsql", validate_qualify_columns=True)
+        qualify(without_apply(without_database(one)), schema=schema(), dialect="tsql", validate_qualify_columns=True)
 
 
 def test_dynamic_grants_are_t_sql():

@@ -4,18 +4,20 @@ from types import SimpleNamespace
 
 import pytest
 
+from exporter.core.sql_addresses import parse_sql_address
 from exporter.sqlservers import driver, reading, script
 from exporter.sqlservers.driver import Result, SqlLogin
 from exporter.sqlservers.encryption import make_context
 from exporter.sqlservers.failure import SqlConnectionError, SqlStatementError
 from exporter.sqlservers.registry import KEY_URI, ROOT, SUBKEYS, read_key_uris
 from exporter.sqlservers.sql_errors import SqlMessage
-from exporter.tde.document import SECTIONS
+from exporter.sqlservers.wording import INVENTORY, RUN
+from exporter.tde.document import LOST, PROOF_SECTIONS, SECTIONS
 from exporter.tde.registry import RegistryUri
-from exporter.core.sql_addresses import parse_sql_address
 from tests.support.sql_inventory import lines_of, rows_of
 
 ROWS = rows_of("N1")
+BATCHES = script.batches() + script.proof_batches()
 URI = "https://contoso-prod.vault.azure.net/keys/K/v1"
 NOT_FOUND = SqlMessage(22001, 1, "RegOpenKeyEx() returned error 2, 'The system cannot find the file specified.'")
 DENIED = SqlMessage(22001, 1, "RegOpenKeyEx() returned error 5, 'Access is denied.'")
@@ -38,7 +40,7 @@ class Server:
     def query(self, batch):
         if "xp_reg" in batch:
             return Result((), ())
-        (section,) = [name for name, text in script.batches() if text == batch]
+        (section,) = [name for name, text in BATCHES if text == batch]
         if self.broken.get(self.opened) == section:
             raise SqlConnectionError("no answer within 15 s")
         lines = lines_of(section, self.rows.get(section, ()))
@@ -47,11 +49,11 @@ class Server:
 
 @pytest.fixture
 def read(monkeypatch):
-    def run(server):
-        monkeypatch.setattr(reading, "EncryptedSocket", lambda *_: None)
+    def run(server, batches=None):
+        monkeypatch.setattr(reading, "EncryptedSocket", lambda *_, **__: None)
         monkeypatch.setattr(reading, "SqlConnection", server.connect)
         access = reading.SqlServerAccess(SqlLogin("u", "p"), make_context(None, verify=False), 15.0)
-        document = reading.read_server(parse_sql_address("n1"), access)
+        document = reading.read_server(parse_sql_address("n1"), access, batches)
         assert server.closed == server.opened
         return document
 
@@ -73,7 +75,38 @@ def test_second_broken_connection_ends_the_reading(read):
 
 def test_damaged_section_is_an_error_of_that_section(read):
     document = read(Server(damaged=("keys",)))
-    assert list(document.errors) == ["keys"]
+    assert document.errors == {"keys": LOST}
+
+
+def test_inventory_has_no_proof_section_and_misses_none(read):
+    document = read(Server())
+    assert set(document.sections) == {*SECTIONS}
+    assert document.errors == {}
+
+
+def test_running_exporter_reads_inventory_and_proof_at_once(read):
+    server = Server()
+    document = read(server, BATCHES)
+    assert list(document.sections) == [*SECTIONS, *PROOF_SECTIONS]
+    assert (document.errors, server.opened) == ({}, 1)
+
+
+def test_proofs_that_hang_cost_no_section_of_the_inventory(read):
+    document = read(Server(broken={1: "logs", 2: "errors"}), BATCHES)
+    assert document.failure is None
+    assert set(document.sections) == {*SECTIONS, "opened", "backups", "flags"}
+    assert document.errors == dict.fromkeys(("logs", "errors", "loaded", "registry"), "no answer within 15 s")
+
+
+def test_refused_login_is_a_failure_with_its_number(read):
+    server = Server()
+
+    def connect(*_):
+        raise SqlConnectionError("the login was refused (18456)", 18456)
+
+    server.connect = connect
+    document = read(server, BATCHES)
+    assert (document.failure, document.refused_login) == ("the login was refused (18456)", 18456)
 
 
 @pytest.mark.parametrize(
@@ -149,11 +182,14 @@ def test_windows_account_signs_in_with_the_name_of_the_service(monkeypatch):
     monkeypatch.setattr("sys.platform", "win32")
     monkeypatch.setattr("pytds.login.SspiAuth", lambda **options: made.append(options))
     monkeypatch.setattr("socket.getfqdn", lambda host: f"{host}.contoso.com")
-    driver._windows_account("n1", 1433)
+    driver._windows_account("n1", 1433, INVENTORY)
     assert made == [{"spn": "MSSQLSvc/n1.contoso.com:1433"}]
 
 
-def test_windows_account_elsewhere_has_a_reason(monkeypatch):
+@pytest.mark.parametrize(
+    ("words", "action"), [(INVENTORY, "give --sql.user, or --sql.entra"), (RUN, "set user, or entra_credential")]
+)
+def test_windows_account_elsewhere_has_a_reason(monkeypatch, words, action):
     monkeypatch.setattr("sys.platform", "linux")
-    with pytest.raises(SqlConnectionError, match="Windows sign-in exists on Windows only"):
-        driver._windows_account("n1", 1433)
+    with pytest.raises(SqlConnectionError, match=f"Windows sign-in exists on Windows only: {action}"):
+        driver._windows_account("n1", 1433, words)

@@ -1,23 +1,66 @@
 """Sentences for the messages of a SQL Server that refuses."""
 
+import ssl
+
 import pytest
 
-from exporter.sqlservers.sql_errors import SqlMessage, error_of, refusal
+from exporter.sqlservers import sql_errors
+from exporter.sqlservers.failure import connection_error, timeout_failure
+from exporter.sqlservers.sql_errors import SqlMessage, error_of, refusal, refused_login
+from exporter.sqlservers.wording import INVENTORY, RUN
 
 RIGHT = SqlMessage(300, 14, "VIEW SERVER STATE permission was denied on object 'server', database 'master'.")
 SECOND = SqlMessage(297, 16, "The user does not have permission to perform this action.")
 CONTEXT = SqlMessage(5701, 0, "Changed database context to 'master'.")
 
 
-def test_known_refusal_has_an_action_and_not_the_text_of_the_server():
-    messages = (CONTEXT, SqlMessage(18456, 14, "Login failed for user 'inventory'."))
-    text = "the login was refused (18456): check --sql.user and the password file; the server's error log shows the reason"
-    assert refusal(messages) == text
+def certificate_errors():
+    for code in (18, 20, 10):  # self-signed, unknown issuer, expired
+        error = ssl.SSLCertVerificationError()
+        error.verify_code, error.verify_message = code, "expired"
+        yield error
+
+
+@pytest.mark.parametrize(
+    ("words", "action"),
+    [(INVENTORY, "check --sql.user and the password file"), (RUN, "check user and password of this server in sql_servers")],
+)
+def test_known_refusal_has_an_action_and_not_the_text_of_the_server(words, action):
+    message = SqlMessage(18456, 14, "Login failed for user 'inventory'.")
+    text = f"the login was refused (18456): {action}; the server's error log shows the reason"
+    assert refusal(message, words) == text
 
 
 def test_unknown_refusal_shows_the_masked_text():
-    messages = (SqlMessage(9999, 16, "password=hunter22 is wrong"),)
-    assert refusal(messages) == "the login failed: message 9999: password=<secret> is wrong"
+    message = SqlMessage(9999, 16, "password=hunter22 is wrong")
+    assert refusal(message, RUN) == "the login failed: message 9999: password=<secret> is wrong"
+
+
+@pytest.mark.parametrize("number", sql_errors._REFUSALS)
+def test_text_for_the_running_exporter_names_no_flag(number):
+    text = refusal(SqlMessage(number, 14, ""), RUN)
+    assert str(number) in text
+    assert not set("{}") & set(text)
+    assert "--" not in text
+    assert "inventory" not in text
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), *certificate_errors()])
+def test_failure_for_the_running_exporter_names_no_flag(error):
+    assert "--" not in str(connection_error(error, "n1", 1433, 15.0, RUN))
+    assert "--" in str(connection_error(error, "n1", 1433, 15.0, INVENTORY))
+
+
+def test_server_that_takes_too_long_has_the_words_of_its_reader():
+    assert str(timeout_failure(15.0, RUN)) == "not read to its end within 300 s: find out why the server is slow"
+    assert str(timeout_failure(15.0, INVENTORY)) == "not read to its end within 300 s, 20 times --sql.timeout: raise it"
+
+
+@pytest.mark.parametrize(
+    ("number", "refused"), [(18456, 18456), (18488, 18488), (9999, 9999), (17142, 0), (17187, 0), (18461, 0)]
+)
+def test_server_that_refuses_every_login_refuses_none(number, refused):
+    assert refused_login(SqlMessage(number, 14, "")) == refused
 
 
 @pytest.mark.parametrize("messages", [(RIGHT, SECOND), (CONTEXT, RIGHT, SECOND)])

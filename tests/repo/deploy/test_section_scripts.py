@@ -1,0 +1,115 @@
+"""inventory.sql and proof.sql: parsed, read-only, within the columns and rights of SQL Server, and with lines that survive."""
+
+import re
+
+import pytest
+import sqlglot
+from sqlglot import exp
+from sqlglot.optimizer.qualify import qualify
+
+from exporter.sqlservers import script
+from tests.repo.deploy.pretend import SQL, batches, schema
+from tests.repo.deploy.section_scripts import INVENTORY, NAMES, PROOF, filled, parsed, query_of, section_of
+from tests.repo.deploy.system_views import ANYBODY, BACKUPS, ERROR_LOG, MSDB, VIEWS
+from tests.support.sql_inventory import WIDTH
+
+EACH_BATCH = pytest.mark.parametrize("batch", INVENTORY + PROOF, ids=section_of)
+LOGIN = "".join(batches("login.sql"))
+
+
+def rights(script_batches):
+    tables = {table.name for batch in script_batches for table in query_of(batch).find_all(exp.Table)}
+    return {(VIEWS | MSDB)[name][0] for name in tables} - {ANYBODY}
+
+
+@pytest.mark.parametrize("batches_of_script", NAMES, ids=["inventory", "proof"])
+def test_script_has_its_sections_in_order(batches_of_script):
+    assert tuple(section_of(batch) for batch in batches_of_script) == NAMES[batches_of_script]
+
+
+@pytest.mark.parametrize(("sent", "printed"), [(script.batches, INVENTORY), (script.proof_batches, PROOF)])
+def test_package_sends_the_batches_of_the_script(sent, printed):
+    assert sent() == tuple((section_of(batch), batch.strip()) for batch in printed)
+
+
+@EACH_BATCH
+def test_batch_only_reads(batch):
+    assert {type(one) for one in parsed(batch)} == {exp.Declare, exp.Select}
+    assert not [one for one in parsed(batch) if one.find(exp.Into, exp.Insert, exp.Update, exp.Delete)]
+    declared = re.findall(r"^DECLARE (@\w+) TABLE", batch, re.MULTILINE)
+    assert [variable for variable, _ in filled(batch)] == declared * len(filled(batch) or declared)
+    statements = re.sub("(?m)^--.*$", "", batch)
+    assert len(re.findall("INSERT|EXEC", statements)) == 2 * len(filled(batch))
+
+
+def test_table_variables_are_filled_by_statements_that_read():
+    log = "EXEC master.sys.xp_readerrorlog 0, 1, N'{}', NULL, @since, @until, N'desc';"
+    assert [statement for batch in INVENTORY + PROOF for _, statement in filled(batch)] == [
+        "EXEC (N'DBCC TRACESTATUS (15025, -1) WITH NO_INFOMSGS;');",
+        *(log.format(searched) for searched in ("Provider error code", ": 18204,", ": 3041,")),
+    ]
+
+
+@EACH_BATCH
+def test_batch_uses_columns_of_sql_server(batch):
+    if query_of(batch).find(exp.Table):
+        qualify(query_of(batch), schema=schema(), dialect="tsql", validate_qualify_columns=True)
+
+
+def test_unknown_column_is_detected():
+    query = sqlglot.parse_one("SELECT c.modified FROM sys.credentials AS c", dialect="tsql")
+    with pytest.raises(sqlglot.errors.OptimizeError):
+        qualify(query, schema=schema(), dialect="tsql")
+
+
+@EACH_BATCH
+def test_batch_prints_no_bare_bit(batch):
+    bits = {column for _, _, those in VIEWS.values() for column in those.split()}
+    assert not [one for one in query_of(batch).selects if isinstance(one.unalias(), exp.Column) and one.unalias().name in bits]
+
+
+@EACH_BATCH
+def test_batch_lines_fit_sqlcmd(batch):
+    assert set(re.findall(r"\b(\d+) \* l\.n", batch)) == {str(WIDTH)}
+    assert f"nvarchar({WIDTH})" in batch
+    assert "WHERE @json IS NOT NULL AND" in batch  # a refused query prints no line
+    assert f"AS {section_of(batch)}\n" in batch  # the name of the column
+    assert "$(" not in batch  # a variable of sqlcmd
+
+
+def test_line_is_shorter_than_the_window_of_sqlcmd():
+    assert WIDTH + 2 < 80
+    assert len("sha256:") + 64 <= WIDTH
+
+
+@pytest.mark.parametrize("batch", PROOF, ids=section_of)
+def test_batch_names_its_right_and_source(batch):
+    (comment,) = re.findall(r"(?:^--.*\n)+", batch, re.MULTILINE)
+    text = comment.replace("\n-- ", " ")
+    assert re.search(r"Rights?: .+\. Sources?: .+\.\n", text)
+    for right in rights([batch]):
+        assert right.replace("ON dbo.", "on msdb.dbo.") in text
+
+
+def test_login_gets_the_rights_of_both_scripts_only():
+    text, optional, _ = re.split(r"/\*|\*/", LOGIN)
+    newer, older, backups = re.split("ELSE N'|USE msdb", text)
+    needed = rights(INVENTORY + PROOF)
+
+    assert set(re.findall(r"GRANT (VIEW [A-Z ]+?) TO", newer)) == needed - {ERROR_LOG, BACKUPS}
+    assert re.findall(r"GRANT (.+?) TO", older) == ["VIEW SERVER STATE"]
+    assert re.findall(r"GRANT (.+?) TO", backups) == [BACKUPS]
+    assert re.findall(r"GRANT (.+?) TO", optional) == ["EXECUTE ON sys.xp_readerrorlog", ERROR_LOG]
+    assert rights(INVENTORY) <= set(re.findall(r"GRANT (VIEW [A-Z ]+?) TO", newer))
+
+
+def test_login_script_may_run_again():
+    for statement, exists, count in (("CREATE LOGIN", "SUSER_ID", 1), ("CREATE USER", "USER_ID", 2)):
+        assert re.findall(rf"(IF )?\b{exists}\(N'[^']+'\) IS NULL\s+{statement} ", LOGIN) == ["IF "] * count
+        assert LOGIN.count(statement) == count
+
+
+def test_page_of_the_inventory_creates_no_user_twice():
+    page = (SQL.parents[1] / "docs" / "inventory.md").read_text(encoding="utf-8")
+    assert re.findall(r"IF USER_ID\(N'inventory'\) IS NULL\s+CREATE USER \[inventory\]", page)
+    assert page.count("CREATE USER") == 1  # a second one is error 15023
