@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Sequence
 
 from exporter import __version__
-from exporter.cli import bundle, check, demo, doctor, events, explain, gate, inventory, probe, report, run, simulate
+from exporter.cli import bundle, check, demo, doctor, events, explain, gate, inventory, probe, report, run, script, simulate
 from exporter.cli.parser import CommandParser
 from exporter.core.known_secrets import hide
 
@@ -34,6 +34,7 @@ examples:
   ekm-exporter inventory --from inventory/*.json --out targets.d
   ekm-exporter gate --instance SQLPRD01
   ekm-exporter report --month 2026-11 --prometheus http://localhost:9090
+  ekm-exporter script prove.sql
   ekm-exporter simulate --config.file ekm.yml --out sim
 
 "ekm-exporter COMMAND --help" describes the options of a command.
@@ -60,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     inventory.add_parser(commands)
     gate.add_parser(commands)
     report.add_parser(commands)
+    script.add_parser(commands)
     simulate.add_parser(commands)
     demo.add_parser(commands)
     return parser

@@ -1,6 +1,6 @@
 """Answer a batch: what it yields, or the error that SQL Server would send.
 
-It knows the statements of deploy/sql and those that clients send by themselves. Everything else is an error that names the statement.
+It knows the statements of the shipped scripts and those that clients send by themselves. Everything else is an error that names the statement.
 """
 
 from __future__ import annotations
@@ -124,4 +124,4 @@ def _constant(constant: str, column: str, view: SqlView) -> ResultSet:
 
 
 def _unknown(plain: str) -> SimulatedMessage:
-    return SimulatedMessage(50000, f"The simulator answers the statements of deploy/sql only, not: {plain[:200]}")
+    return SimulatedMessage(50000, f"The simulator answers the statements of the shipped scripts only, not: {plain[:200]}")

@@ -1,4 +1,4 @@
-"""The rows of one instance under the column names of deploy/sql: one function for each query.
+"""The rows of one instance under the column names of the shipped scripts: one function for each query.
 
 A section of inventory.sql is found by its name, a query of ekm.collector.yml by the columns that it yields. The order of the columns is that of the
 query.
