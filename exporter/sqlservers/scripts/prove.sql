@@ -67,7 +67,7 @@ used AS (
         b.database_name,
         b.size_mb,
         DATEADD(hour, 2, t.altered) AS new_secret_from,
-        N'ekm_proof_' + LEFT(a.name, 100) AS temporary_name
+        N'ekm_proof_' + SUBSTRING(a.name, 1, 100) AS temporary_name
     FROM protected AS b
     INNER JOIN master.sys.asymmetric_keys AS a ON a.thumbprint = b.thumbprint
     INNER JOIN sys.cryptographic_providers AS p ON p.guid = a.cryptographic_provider_guid
