@@ -1,7 +1,6 @@
 """inventory.sql and inventory.ps1: rows that the command reads, and a wrapper that changes nothing."""
 
 import re
-from pathlib import Path
 
 import pytest
 from sqlglot import exp

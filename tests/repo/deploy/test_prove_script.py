@@ -6,7 +6,16 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from tests.repo.deploy.pretend import CALLER, EKM_KEY, OLD_THUMBPRINT, PROVIDER, PROVIDER_CREDENTIAL, batches, rows_of, without_database
+from tests.repo.deploy.pretend import (
+    CALLER,
+    EKM_KEY,
+    OLD_THUMBPRINT,
+    PROVIDER,
+    PROVIDER_CREDENTIAL,
+    batches,
+    rows_of,
+    without_database,
+)
 
 (BATCH,) = batches("prove.sql")
 STATEMENTS = [one for one in sqlglot.parse(BATCH, dialect="tsql") if one is not None]
@@ -28,7 +37,10 @@ def key(name, thumbprint, **more):
     return EKM_KEY | {"name": name, "thumbprint": thumbprint} | more
 
 
-def proof(*databases, keys=(key("tde", OLD_THUMBPRINT),), callers=(), altered=("2026-11-24 10:00:00",), files=()):
+TDE = key("tde", OLD_THUMBPRINT)
+
+
+def proof(*databases, keys=(TDE,), callers=(), altered=("2026-11-24 10:00:00",), files=()):
     named, encrypted, data = zip(*databases, strict=True)
     return rows_of(
         QUERY,
@@ -96,15 +108,20 @@ def test_new_secret_is_proven_two_hours_after_its_change():
     ids=lambda views: views[0]["name"],
 )
 def test_key_without_an_open_database_has_no_proof(other):
-    keys = [key("tde", OLD_THUMBPRINT), key("new", NEW), {"name": "own", "thumbprint": b"\2"}]
+    keys = [TDE, key("new", NEW), {"name": "own", "thumbprint": b"\2"}]
     assert {row["key_name"] for row in proof(SALES, other, keys=keys)} == {"tde"}
 
 
 def test_each_key_has_both_ways_in_order():
-    keys = [key("tde", OLD_THUMBPRINT), key("a'b", NEW)]
+    keys = [TDE, key("a'b", NEW)]
     found = proof(SALES, database(7, "new", NEW, 3), keys=keys)
 
-    assert [(row["number"], row["key_name"], row["way"]) for row in found] == [(1, "a'b", 1), (2, "a'b", 2), (3, "tde", 1), (4, "tde", 2)]
+    assert [(row["number"], row["key_name"], row["way"]) for row in found] == [
+        (1, "a'b", 1),
+        (2, "a'b", 2),
+        (3, "tde", 1),
+        (4, "tde", 2),
+    ]
     assert "ASYMKEY_ID(N'ekm_proof_a''b')" in found[0]["statement_to_run"]
 
 

@@ -27,7 +27,9 @@ from tests.support.patience import PROGRAM_SECONDS
 TOOLS = SQL.parents[1] / ".cache" / "tools"
 NAMES = sorted(path.name for path in SCRIPTS.glob("*.sql"))
 # T-SQL statements that sqlglot does not parse and passes through.
-AS_IT_IS = re.compile(r"GRANT VIEW ANY (DEFINITION|DATABASE) TO \[[^\]]+\]|CREATE LOGIN \[[^\]]+\] FROM WINDOWS|PRINT @statement$")
+AS_IT_IS = re.compile(
+    r"GRANT VIEW ANY (DEFINITION|DATABASE) TO \[[^\]]+\]|CREATE LOGIN \[[^\]]+\] FROM WINDOWS|PRINT @statement$"
+)
 
 
 def statements(name: str) -> list[exp.Expression]:
