@@ -25,7 +25,7 @@ ARCHIVE = Path("exporter") / "web" / "static" / "docs.zip"
 # The files that have pages.
 SOURCES = (
     *("README.md", "SECURITY.md", "CHANGELOG.md", "docs/*.md", "docs/*.json", "docs/examples/*", "alerts/runbooks/*.md"),
-    *("deploy/sql/*", "deploy/windows/README.md"),
+    *("deploy/sql/*", "deploy/windows/README.md", "exporter/sqlservers/scripts/*"),
 )
 # The address of the other files. OWNER publishes the repository, as in docs/install.md.
 REPOSITORY = "https://github.com/OWNER/ekm-exporter/blob/v{version}/"
@@ -37,7 +37,7 @@ _SCHEME = re.compile(r"[a-z]+:|#")
 
 def name_of(source: str) -> str:
     """Return the name of the page of a file, which is its path below `/docs/`."""
-    return source.removeprefix("docs/").removeprefix("alerts/").removesuffix(".md")
+    return source.removeprefix("docs/").removeprefix("alerts/").removeprefix("exporter/sqlservers/").removesuffix(".md")
 
 
 def anchor(heading: str) -> str:

@@ -1,6 +1,6 @@
 """The command `ekm-exporter inventory`: what SQL Servers use, as targets.
 
-Reads SQL Servers, or what deploy/sql/inventory.sql and inventory.ps1 wrote about them, and writes `targets.d`.
+Reads SQL Servers, or what inventory.sql and inventory.ps1 wrote about them, and writes `targets.d`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "inventory",
         help="write targets from what SQL Servers use",
         description=(
-            "Reads SQL Servers, or what deploy/sql/inventory.sql or inventory.ps1 printed on them, and writes one file of targets for "
+            "Reads SQL Servers, or what the scripts inventory.sql or inventory.ps1 printed on them, and writes one file of targets for "
             "each vault. A later run prints the differences and changes only the files that it wrote itself; an instance that is not read "
             "again keeps its targets. With --azure it lists the vaults and keys in Azure that no target covers. Exit code: 0 if everything was "
             "found out, 1 if the report lists a gap, a file, server or vault is unreadable, or Azure shows no vault, "

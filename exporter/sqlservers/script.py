@@ -1,7 +1,4 @@
-"""The batches of inventory.sql and proof.sql, which stand here as files of the package.
-
-deploy/sql has a copy of inventory.sql for sqlcmd.
-"""
+"""The scripts that stand here as files of the package: those for a DBA, and the batches of inventory.sql and proof.sql."""
 
 from __future__ import annotations
 
@@ -11,31 +8,41 @@ from pathlib import Path
 
 Batches = tuple[tuple[str, str], ...]  # the name of each section and its batch, in order
 
+FOLDER = Path(__file__).with_name("scripts")  # what the command `script` prints
 _BATCH = re.compile(r"^GO\s*$", re.IGNORECASE | re.MULTILINE)
 _SECTION = re.compile(r'"section":"(\w+)"')
+# The first sentence of a script: a dot within a file's name does not end it.
+_SUMMARY = re.compile(r"(?:--|//|<#\s+\.SYNOPSIS)\s+(.+?[.?])\s", re.DOTALL)
 
 
-def script(name: str = "inventory.sql") -> str:
-    """Return the text of a script."""
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+def script_names() -> tuple[str, ...]:
+    """Return the name of each script for a DBA."""
+    return tuple(sorted(path.name for path in FOLDER.iterdir()))
+
+
+def script_bytes(name: str) -> bytes:
+    """Return the content of a script for a DBA."""
+    return (FOLDER / name).read_bytes()
+
+
+def summary(name: str) -> str:
+    """Return the first sentence of a script for a DBA."""
+    found = _SUMMARY.match(script_bytes(name).decode("ascii"))
+    return "" if found is None else " ".join(found[1].split())
 
 
 @cache
 def batches() -> Batches:
     """Return the batches of inventory.sql."""
-    return _batches(script())
+    return _batches(FOLDER / "inventory.sql")
 
 
 @cache
 def proof_batches() -> Batches:
     """Return the batches of proof.sql, which `run` sends after those of the inventory."""
-    return _batches(script("proof.sql"))
+    return _batches(FOLDER.with_name("proof.sql"))
 
 
-def _batches(text: str) -> Batches:
-    named = ((_SECTION.search(batch), batch.strip()) for batch in _BATCH.split(text))
+def _batches(path: Path) -> Batches:
+    named = ((_SECTION.search(batch), batch.strip()) for batch in _BATCH.split(path.read_text(encoding="utf-8")))
     return tuple((section[1], batch) for section, batch in named if section is not None)
-
-
-if __name__ == "__main__":
-    print(script(), end="")  # noqa: T201 - ./dev docs writes deploy/sql/inventory.sql

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +13,9 @@ from exporter.config import load_config
 from exporter.config.settings import Config
 from exporter.simulator.configuration import build_environment
 from exporter.simulator.sql import SqlServers
+from exporter.sqlservers import script
 from exporter.tde.document import SECTIONS
 
-SQL = Path(__file__).parents[2] / "deploy" / "sql"
 OLD, NEW = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
 CONFIG = f"""
 credentials:
@@ -70,7 +69,7 @@ def client(servers: SqlServers, name: str = FIRST, **options: Any) -> Iterator[A
 
 def batches() -> list[str]:
     """Return the batches of the shipped script that print a section."""
-    return [one for one in re.split(r"(?mi)^GO\s*$", (SQL / "inventory.sql").read_text()) if '"section"' in one]
+    return [batch for _, batch in script.batches()]
 
 
 def script_output(cursor: Any) -> str:

@@ -1,4 +1,4 @@
-"""Output of deploy/sql/inventory.sql for given rows, as sqlcmd prints it."""
+"""Output of inventory.sql for given rows, as sqlcmd prints it."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ ALTER = "`ALTER CREDENTIAL [CRED] WITH IDENTITY = 'VAULT', SECRET = 'STRING';`"
 # For a credential of several vaults: each SQL Server's own IDENTITY is in its credentials.
 EACH_IDENTITY = (
     "IDENTITY differs by vault: on each SQL Server, `sqlcmd -E -h -1 -W -w 65535 -i alter-credential.sql` writes each statement "
-    "with the IDENTITY of its credential. The script is in deploy/sql of the source archive."
+    "with the IDENTITY of its credential. `ekm-exporter script alter-credential.sql` prints the script."
 )
 # The words of ALTER that only the reader knows.
 CRED_AND_STRING = "CRED is its name in `sys.credentials`. STRING is the client id without hyphens, then the secret's value: at most 120 characters."

@@ -173,7 +173,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         False, "{servers}: {gap}", "Map each key's login to its credential, or drop the logins that no key needs. " + READ_AGAIN
     ),
     Condition.SECTION_KEPT: ConditionText(
-        False, "{servers}: {gap}", "Remove the cause: a missing right (deploy/sql/login.sql) or a time-out. " + READ_AGAIN
+        False, "{servers}: {gap}", "Remove the cause: a missing right (`ekm-exporter script login.sql`) or a time-out. " + READ_AGAIN
     ),
     Condition.INSTANCE_KEPT: ConditionText(
         False, "{servers}: {gap}", "Remove the cause that the message names. " + READ_AGAIN

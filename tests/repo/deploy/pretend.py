@@ -1,6 +1,6 @@
 """A substitute of SQL Server in SQLite: system views are tables, and T-SQL is translated.
 
-The queries of deploy/sql run against given rows. Only a real SQL Server shows whether it accepts them.
+The queries of the scripts run against given rows. Only a real SQL Server shows whether it accepts them.
 """
 
 import math
@@ -19,8 +19,10 @@ from tests.repo.deploy.system_views import MSDB, VIEWS
 
 SQL = Path(__file__).parents[3] / "deploy" / "sql"
 PACKAGE = Path(script.__file__).parent
+SCRIPTS = PACKAGE / "scripts"
 UTC_NOW = datetime(2026, 11, 24, 12, 0, 0)  # noqa: DTZ001 - SQL Server's datetime has no zone
 OFFSET = timedelta(hours=2)  # the server stands in Kyiv
+CALLER = 259  # the principal who runs a script
 OLD_THUMBPRINT = bytes.fromhex("0123456789ABCDEF0123456789ABCDEF01234567")  # session values of retire-version.sql
 PROPERTIES = {
     "ServerName": "N1\\SQLPRD01",
@@ -40,7 +42,7 @@ def credential(name: str, created: str, altered: str, **more: object) -> dict[st
     return {"name": name, "create_date": created, "modify_date": altered, **PROVIDER_CREDENTIAL, **more}
 
 
-def batches(name: str, folder: Path = SQL) -> list[str]:
+def batches(name: str, folder: Path = SCRIPTS) -> list[str]:
     """Return the batches of a script as sqlcmd sends them."""
     return [one for one in re.split(r"(?mi)^GO\s*$", (folder / name).read_text()) if one.strip()]
 
@@ -114,7 +116,7 @@ def translated(node: exp.Expression) -> exp.Expression:
     match node:
         case exp.National():
             return exp.Literal.string(node.name)
-        case exp.Add():  # deploy/sql adds nothing but texts
+        case exp.Add():  # the scripts add nothing but texts
             return exp.DPipe(this=node.this, expression=node.expression, safe=True)
         case exp.TimeStrToTime():
             return node.this
@@ -129,6 +131,7 @@ def translated(node: exp.Expression) -> exp.Expression:
         case exp.Table() | exp.Select():
             node.set("catalog", None)
             node.set("for_", None)  # the rows, without FOR JSON
+            node.set("into", None)  # or a temporary table
         case exp.Parameter() if not isinstance(node.parent, exp.Parameter):  # @@VERSION
             return exp.Literal.string(GLOBALS[node.this.name])
     return node
@@ -166,7 +169,7 @@ def _dateadd(unit: str, count: int, start: str | None) -> str | None:
 
 
 def _patindex(pattern: str, text: str) -> int:
-    """Return the place of the first character that is no digit, the only pattern of deploy/sql."""
+    """Return the place of the first character that is no digit, the only pattern of the scripts."""
     assert pattern == "%[^0-9]%"
     return next((place for place, sign in enumerate(text, 1) if not sign.isdigit()), 0)
 
@@ -180,6 +183,7 @@ FUNCTIONS = {
     "hexadecimal": lambda value: None if value is None else f"0x{value.hex().upper()}",
     "iso8601": lambda value: value and value.replace(" ", "T")[:19],
     "has_perms_by_name": lambda *_: 1,
+    "suser_id": lambda: CALLER,
     "serverproperty": PROPERTIES.get,
     "ceil": lambda value: value if value is None else math.ceil(value),
     "quotename": lambda name: "[" + name.replace("]", "]]") + "]",

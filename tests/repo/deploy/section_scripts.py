@@ -10,7 +10,7 @@ from exporter.tde.document import PROOF_SECTIONS, SECTIONS
 from tests.repo.deploy.pretend import PACKAGE, PretendServer, batches, without_apply, without_database
 
 # The first batch of a script is SET NOCOUNT ON.
-INVENTORY = tuple(batches("inventory.sql", PACKAGE)[1:])
+INVENTORY = tuple(batches("inventory.sql")[1:])
 PROOF = tuple(batches("proof.sql", PACKAGE)[1:])
 NAMES = {INVENTORY: SECTIONS, PROOF: PROOF_SECTIONS}
 _FILLING = re.compile(r"^INSERT INTO (@\w+) \([\w, ]+\)\n(EXEC .+;)$", re.MULTILINE)  # sqlglot does not know it

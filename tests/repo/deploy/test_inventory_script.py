@@ -1,25 +1,18 @@
 """inventory.sql and inventory.ps1: rows that the command reads, and a wrapper that changes nothing."""
 
 import re
-from pathlib import Path
 
 import pytest
 from sqlglot import exp
 
-from exporter.sqlservers import script
 from exporter.sqlservers.registry import KEY_URI, ROOT, SUBKEYS
 from exporter.tde.document import read_documents
 from exporter.tde.model import EkmOption, instance_of
-from tests.repo.deploy.pretend import EKM_KEY, PROVIDER, PROVIDER_CREDENTIAL, SQL, credential
+from tests.repo.deploy.pretend import EKM_KEY, PROVIDER, PROVIDER_CREDENTIAL, SCRIPTS, credential
 from tests.repo.deploy.section_scripts import INVENTORY, parsed, section_rows
 from tests.support.sql_inventory import lines_of, sqlcmd
 
-WRAPPER = SQL / "inventory.ps1"
-
-
-def test_copy_for_sqlcmd_has_the_bytes_of_the_package():
-    package = Path(script.__file__).with_name("inventory.sql")
-    assert (SQL / "inventory.sql").read_bytes() == package.read_bytes(), "run ./dev docs"
+WRAPPER = SCRIPTS / "inventory.ps1"
 
 
 @pytest.mark.parametrize("statement", [SUBKEYS, KEY_URI])

@@ -1,4 +1,4 @@
-"""The scripts of deploy/sql parse, use existing columns, and write no secret."""
+"""The scripts for a DBA parse, use existing columns, and write no secret."""
 
 import json
 import re
@@ -13,6 +13,7 @@ from sqlglot.optimizer.qualify import qualify
 from tests.repo.deploy.pretend import (
     OLD_THUMBPRINT,
     PROVIDER_CREDENTIAL,
+    SCRIPTS,
     SQL,
     batches,
     rows_of,
@@ -24,16 +25,24 @@ from tests.repo.deploy.system_views import SIGN_IN_COLUMNS
 from tests.support.patience import PROGRAM_SECONDS
 
 TOOLS = SQL.parents[1] / ".cache" / "tools"
-SCRIPTS = sorted(path.name for path in SQL.glob("*.sql"))
+NAMES = sorted(path.name for path in SCRIPTS.glob("*.sql"))
 # T-SQL statements that sqlglot does not parse and passes through.
-AS_IT_IS = re.compile(r"GRANT VIEW ANY (DEFINITION|DATABASE) TO \[[^\]]+\]|CREATE LOGIN \[[^\]]+\] FROM WINDOWS")
+AS_IT_IS = re.compile(
+    r"GRANT VIEW ANY (DEFINITION|DATABASE) TO \[[^\]]+\]|CREATE LOGIN \[[^\]]+\] FROM WINDOWS|PRINT @statement$"
+)
 
 
 def statements(name: str) -> list[exp.Expression]:
     return [one for batch in batches(name) for one in sqlglot.parse(batch, dialect="tsql") if one is not None]
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+def is_temporary(statement: exp.Expression) -> bool:
+    """Whether a statement is about a temporary table of the session alone."""
+    tables = list(statement.find_all(exp.Table))
+    return bool(tables) and all(table.this.args.get("temporary") for table in tables)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_script_is_t_sql(name):
     unknown = [one for one in statements(name) if isinstance(one, exp.Command)]
 
@@ -41,9 +50,9 @@ def test_script_is_t_sql(name):
     assert all(AS_IT_IS.search(one.sql("tsql", comments=False)) for one in unknown)
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("name", NAMES)
 def test_script_uses_columns_of_sql_server(name):
-    selects = [one for one in statements(name) if isinstance(one, exp.Select) and one.find(exp.Table)]
+    selects = [one for one in statements(name) if isinstance(one, exp.Select) and one.find(exp.Table) and not is_temporary(one)]
 
     assert selects
     for one in selects:
@@ -64,7 +73,20 @@ def test_dynamic_grants_are_t_sql():
 
 def test_scripts_change_nothing_but_rights():
     changing = (exp.Insert, exp.Update, exp.Delete, exp.Drop, exp.Create, exp.Alter)
-    assert not [one for name in SCRIPTS for one in statements(name) if one.find(*changing)]
+    assert not [one for name in NAMES for one in statements(name) if one.find(*changing) and not is_temporary(one)]
+    filled = [into.this.this for name in NAMES for one in statements(name) for into in one.find_all(exp.Into)]
+    assert [(table.name, table.args.get("temporary")) for table in filled] == [("proof", True)]
+
+
+def test_no_shipped_text_harms_a_key_or_the_log_chain():
+    pages = [*SCRIPTS.iterdir(), *(SQL.parents[1] / "docs").glob("*.md"), *(SQL.parents[1] / "alerts" / "runbooks").glob("*.md")]
+    assert len(pages) > len(list(SCRIPTS.iterdir())) > len(NAMES)
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        assert not re.search(r"BACKUP\s+LOG\b[^;]*\bNUL\b", text, re.IGNORECASE), page.name
+        assert not re.search(r"DROP\s+ASYMMETRIC\s+KEY\s+\S+\s+REMOVE", text, re.IGNORECASE), page.name
+    for path in SCRIPTS.iterdir():
+        assert not re.search(r"REMOVE\s+PROVIDER|BACKUP\s+LOG", path.read_text(encoding="ascii"), re.IGNORECASE), path.name
 
 
 PROVIDERS = [{"provider_id": 65536, "name": "AzureKV"}]
@@ -100,7 +122,7 @@ def test_managed_identity_and_other_credentials_are_skipped():
 
 
 def test_alter_script_has_no_sqlcmd_variable():
-    code = re.sub(r"(?m)^\s*--.*$", "", (SQL / "alter-credential.sql").read_text())
+    code = re.sub(r"(?m)^\s*--.*$", "", (SCRIPTS / "alter-credential.sql").read_text())
 
     assert "$(" not in code
 
@@ -198,7 +220,7 @@ DATABASES = [("opened", 5, 0), ("opened before", 6, 0), ("pending", 7, 3)]
 
 
 def test_sign_in_query_uses_known_columns():
-    text = re.sub(r"//.*", "", (SQL / "signins.kql").read_text())
+    text = re.sub(r"//.*", "", (SCRIPTS / "signins.kql").read_text())
     (table,) = re.findall(r"^\w+$", text, re.MULTILINE)
     own = set(re.findall(r"(?:let|extend)\s+(\w+) =|^\s+(\w+) = ", text, re.MULTILINE))
     own = {name for pair in own for name in pair if name}
@@ -236,7 +258,7 @@ def test_the_parser_finds_only_the_broken_queries():
     queries = [*re.findall(r"```kusto\n(.*?)```", page, re.DOTALL), *re.findall(r"`(AzureDiagnostics [^`]*)`", page)]
     assert len(queries) == 2
     broken = ["AZKVAuditLogs | where A >>> 1", "AZKVAuditLogs | where Nothing == 1"]
-    found = diagnoses((SQL / "signins.kql").read_text(), *queries, *broken)
+    found = diagnoses((SCRIPTS / "signins.kql").read_text(), *queries, *broken)
     assert found[:3] == [[], [], []]
     assert [len(one) > 0 for one in found[3:]] == [True, True]
 

@@ -10,7 +10,9 @@ from tests.repo.powershell import errors, parsed, texts
 
 ROOT = Path(__file__).parents[3]
 SCRIPTS = sorted(
-    str(path.relative_to(ROOT)) for place in ("deploy", "tests/system/windows") for path in (ROOT / place).rglob("*.ps1")
+    str(path.relative_to(ROOT))
+    for place in ("deploy", "exporter", "tests/system/windows")
+    for path in (ROOT / place).rglob("*.ps1")
 )
 COMMANDS = set(
     re.findall(

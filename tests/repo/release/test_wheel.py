@@ -57,7 +57,8 @@ def wheel(built, tmp_path_factory) -> Path:
 def test_wheel_holds_the_package_only(wheel, tracked):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert names == {name for name in tracked if name.startswith("exporter/")} | {DOCUMENTS}
-    assert {"exporter/py.typed", "exporter/web/static/style.css"} <= names
+    scripts = {"exporter/sqlservers/scripts/prove.sql", "exporter/sqlservers/scripts/inventory.ps1"}
+    assert {"exporter/py.typed", "exporter/web/static/style.css", *scripts} <= names
 
 
 def test_documentation_adds_less_than_a_megabyte_to_the_wheel(wheel):

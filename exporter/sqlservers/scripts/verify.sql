@@ -1,4 +1,5 @@
--- Shows whether this node started with the new secret. Run it on each node after a restart. It only reads; login.sql has the rights.
+-- Shows whether this node started with the new secret. Run it on each node after a restart; prove.sql proves without one. It only reads;
+-- login.sql has the rights.
 --   sqlcmd -S n2 -E -W -i verify.sql
 SET NOCOUNT ON;
 

@@ -1,5 +1,5 @@
--- The login of `ekm-exporter run` and of the inventory, with the least rights: it reads metadata, and no data of any database. Run as a member of
--- sysadmin on every node: logins do not move with an availability group. Replace the name; a SQL login works the same way. It may run again.
+-- Makes the login of `ekm-exporter run` and of the inventory, with the least rights. It reads metadata, and no data of any database. Run as a
+-- member of sysadmin on every node: logins do not move with an availability group. Replace the name; a SQL login works the same way. It may run again.
 -- The inventory needs parts 1 and 2; `run` needs part 3 too, and part 4 shows it the error log.
 USE master;
 GO

@@ -1,4 +1,4 @@
--- May this old key version go? Run as a sysadmin on every node, with the thumbprint of the old version below. It changes nothing.
+-- Lists what still needs an old key version. Run as a sysadmin on every node, with the thumbprint of the old version below. It changes nothing.
 --   sqlcmd -S n1 -E -W -i retire-version.sql
 -- docs/retiring-a-version.md explains the parts. Every part except 4 must be empty before the version is disabled.
 SET NOCOUNT ON;

@@ -1,4 +1,4 @@
--- What this instance uses of Azure Key Vault, as one JSON document, for `ekm-exporter inventory`. It only reads metadata: no secret, and no data
+-- Prints what this instance uses of Azure Key Vault, as one JSON document, for `ekm-exporter inventory`. It only reads metadata: no secret, no data
 -- of any database. login.sql has the least rights; SQL Server 2016 and later.
 --   sqlcmd -S n1 -E -u -i inventory.sql -o n1.txt
 --   ekm-exporter inventory --from n1.txt --out targets.d

@@ -11,7 +11,7 @@
 -- Never add -e, which prints each statement, or -v, which puts the secret on the command line. SQL Server keeps the text of ALTER
 -- CREDENTIAL out of its traces. So each statement is a batch of its own, and no T-SQL variable holds the secret.
 -- Double a single quote within the secret. The identity is repeated because ALTER CREDENTIAL empties a part that is left out.
--- Then restart the service, and run verify.sql.
+-- Then prove the new secret: prove.sql two hours later, without a restart; or a restart, and verify.sql.
 SET NOCOUNT ON;
 
 SELECT CAST(

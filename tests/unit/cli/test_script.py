@@ -1,0 +1,56 @@
+"""The command `script` prints each shipped script as it is, and lists them."""
+
+import re
+
+import pytest
+
+from exporter.cli.main import main
+from exporter.sqlservers.script import FOLDER, script_names, summary
+
+NAMES = script_names()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_script_has_the_bytes_of_its_file(name, capfdbinary):
+    assert main(["script", name]) == 0
+    printed = capfdbinary.readouterr()
+    assert printed.out == (FOLDER / name).read_bytes()
+    assert printed.err == b""
+
+
+def test_scripts_are_listed_with_one_line_each(capsys):
+    assert main(["script"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [
+        "alter-credential.sql",
+        "inventory.ps1",
+        "inventory.sql",
+        "login.sql",
+        "prove.sql",
+        "retire-version.sql",
+        "signins.kql",
+        "verify.sql",
+    ]
+    assert lines[-1] == "verify.sql            Shows whether this node started with the new secret."
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_first_sentence_of_a_script_says_what_it_does(name):
+    assert re.fullmatch(r"(Lists|Makes|Prints|Proves|Shows|Writes) [^\n]{20,125}\.", summary(name))
+
+
+@pytest.mark.parametrize(("name", "suggested"), [("prove", " (did you mean 'prove.sql'?)"), ("../script.py", ""), ("", "")])
+def test_unknown_script_is_bad_usage_with_the_list(name, suggested, capsys):
+    assert main(["script", name]) == 2
+    printed = capsys.readouterr()
+    first, _, rest = printed.err.partition("\n\n")
+    assert (printed.out, first) == ("", f"ekm-exporter script: no script {name!r}{suggested}")
+    assert [line.split()[0] for line in rest.splitlines()] == list(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_script_is_ascii_with_line_feeds(name):
+    text = (FOLDER / name).read_bytes()
+    assert text.isascii()
+    assert b"\r" not in text
+    assert text.endswith(b"\n")
