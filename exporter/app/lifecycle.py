@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from exporter.app.service import DEMO, RunOptions, Service
+from exporter.app.options import DEMO, RunOptions
+from exporter.app.service import Service
 from exporter.clients import quiet_sdk_loggers
 from exporter.config.settings import Config
 from exporter.runtime import buffers, process, signals
@@ -16,7 +17,7 @@ _log = logging.getLogger(__name__)
 async def serve(config: Config, options: RunOptions) -> None:
     """Run the exporter until a stop signal.
 
-    Raises ListenError, NetworkError and StateDirError before the first probe.
+    Raises ExtraMissingError, ListenError, NetworkError and StateDirError before the first probe.
     """
     stop = asyncio.Event()
     signals.on_stop(stop.set, hangup=options.mode == DEMO)

@@ -17,6 +17,7 @@ from typing import NoReturn, Protocol
 
 from exporter.config import Loaded, load_config
 from exporter.config.settings import Config
+from exporter.runtime.extras import ExtraMissingError
 from exporter.runtime.files import FileUnreadableError, read_whole
 from exporter.runtime.logging import fields, place_of
 from exporter.runtime.single_flight import SingleFlight
@@ -34,7 +35,7 @@ class Apply(Protocol):
     async def __call__(self, config: Config) -> None:
         """Apply a configuration.
 
-        Raises ValueError with a text for the operator if the old one stays.
+        Raises ValueError or ExtraMissingError with a text for the operator if the old one stays.
         """
         ...
 
@@ -123,7 +124,7 @@ class Reloader:
     async def _try_apply(self, config: Config) -> list[str]:
         try:
             await self._apply(config)
-        except ValueError as error:
+        except (ValueError, ExtraMissingError) as error:
             return [f"{self._path}: {error}"]
         return []
 

@@ -1,4 +1,4 @@
-"""Choose the exporter that probes a target by its name (`--shard I/N`).
+"""Choose the exporter that probes a target by its name, and reads a SQL Server by its address (`--shard I/N`).
 
 Rendezvous hashing: one more exporter takes about 1/N of the targets from the others, evenly, and moves nothing between them.
 """
@@ -6,8 +6,10 @@ Rendezvous hashing: one more exporter takes about 1/N of the targets from the ot
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
+
+from exporter.config.settings import Config
 
 MOST_SHARDS = 1000  # every name is hashed once per shard
 
@@ -20,7 +22,7 @@ class Shard:
     count: int
 
     def holds(self, name: str) -> bool:
-        """Return whether this shard probes the target; exactly one of `count` shards does."""
+        """Return whether this shard probes the target or reads the SQL Server; exactly one of `count` shards does."""
         return _owner(name, self.count) == self.index
 
     @property
@@ -43,6 +45,17 @@ def parse_shard(text: str) -> Shard:
     if index >= count:
         raise ValueError(f"shards are counted from 0: {text!r} needs an index from 0 to {count - 1}")
     return Shard(index, count)
+
+
+def select_shard(config: Config, shard: Shard | None) -> Config:
+    """Return the configuration with the targets and SQL Servers of this shard."""
+    if shard is None:
+        return config
+    return replace(
+        config,
+        targets={name: target for name, target in config.targets.items() if shard.holds(name)},
+        sql_servers={address: server for address, server in config.sql_servers.items() if shard.holds(address)},
+    )
 
 
 def _owner(name: str, count: int) -> int:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from exporter.app.lifecycle import serve
-from exporter.app.service import DEFAULT_HISTORY, RunOptions
+from exporter.app.options import DEFAULT_HISTORY, RunOptions
 from exporter.app.sharding import Shard, parse_shard
 from exporter.cli import check
 from exporter.cli.parser import add_flag, number
@@ -22,6 +22,7 @@ from exporter.clients import NetworkError
 from exporter.config import load_config
 from exporter.metrics.spec import Level
 from exporter.runtime import logging
+from exporter.runtime.extras import ExtraMissingError
 from exporter.state.files import StateDirError
 from exporter.web import MAX_UNFINISHED, ListenAddress, ListenError, WebOptions, parse_address, web_options
 from exporter.web.webconfig import AccessControl
@@ -125,7 +126,7 @@ def add_service_flags(parser: argparse.ArgumentParser, *, default_address: str) 
     add_flag(
         parser,
         "--state.dir DIR",
-        "directory that keeps expiry dates, last successes and last failures across restarts (default: none)",
+        "directory that keeps expiry dates, last successes, last failures and readings of SQL Servers across restarts (default: none)",
     )
     add_flag(parser, "--shard I/N", "probe only shard I of N, counted from 0, such as 0/2", type=parse_shard)
     add_flag(
@@ -168,7 +169,7 @@ def run_exporter(args: argparse.Namespace, *, default_address: str, mode: str) -
     options = _options(args, web, default_address=default_address, mode=mode)
     try:
         asyncio.run(serve(loaded.config, options))
-    except (ListenError, NetworkError, StateDirError) as error:
+    except (ExtraMissingError, ListenError, NetworkError, StateDirError) as error:
         return refuse(error)
     return FINE
 

@@ -8,23 +8,15 @@ from contextlib import asynccontextmanager
 
 from exporter.clients import NetworkError, Networks, fetch_token, quiet_sdk_loggers
 from exporter.config.settings import Credential, Module, SecretUnreadableError, read_secret
-from exporter.core.faults import Fault
-from exporter.core.known_secrets import hide
-from exporter.core.masking import mask
-from exporter.core.model import Challenge, CredentialKind, Facts
+from exporter.core.model import Challenge, CredentialKind
 from exporter.inventory.declarations import Declared
 from exporter.inventory.sources import SourceError
 from exporter.runtime.clock import loop_time
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
+from exporter.tokens.database import database_challenge
+from exporter.tokens.failure import reason
 
 _THREADS = 32
-_PUBLIC = "https://login.microsoftonline.com"
-# The audience of Azure SQL by Entra's host. A server that Azure Arc connects to Entra has the same one.
-_DATABASES = {
-    "login.microsoftonline.us": "https://database.usgovcloudapi.net",
-    "login.chinacloudapi.cn": "https://database.chinacloudapi.cn",
-    "login.partner.microsoftonline.cn": "https://database.chinacloudapi.cn",
-}
 AMBIENT = Credential(name="default chain", kind=CredentialKind.DEFAULT)
 _ADVICE = "sign in with az login, or name a credential of --config.file"
 
@@ -75,25 +67,15 @@ async def request_token(
     return None, f"{_ADVICE}: {reason(response.facts)}" if credential is AMBIENT else reason(response.facts)
 
 
-def reason(facts: Facts) -> str:
-    """Return a failure in one masked line."""
-    words = [f"HTTP {facts.status}" if facts.fault is Fault.HTTP_STATUS else facts.fault.value.replace("_", " ")]
-    words += [code for code in (facts.inner_code or facts.service_code,) if code is not None]
-    words += [f"AADSTS{facts.aadsts}"] if facts.aadsts is not None else []
-    return hide(" ".join(words)) + (f": {mask(facts.detail)}" if facts.detail else "")
-
-
 def database_token(declared: Declared, name: str, seconds: float) -> str:
     """Return a token for SQL Servers; an empty name is the default chain. Raises SourceError."""
     credential = AMBIENT if not name else declared.credentials.get(name)
     if credential is None:
         raise SourceError(f"--sql.entra: --config.file declares no credential {name}")
     module = declared.modules["default"]
-    authority = module.authority_host or _PUBLIC
-    if credential.tenant_id is None and credential.kind not in (CredentialKind.DEFAULT, CredentialKind.MANAGED_IDENTITY):
+    challenge = database_challenge(credential, module)
+    if challenge is None:
         raise SourceError(f"--sql.entra: credential {name} has no tenant_id: add it")
-    resource = _DATABASES.get(authority.removeprefix("https://").rstrip("/"), "https://database.windows.net")
-    challenge = Challenge(authority=authority, tenant=credential.tenant_id or "organizations", resource=resource)
 
     async def run() -> str:
         async with open_networks(declared) as networks:

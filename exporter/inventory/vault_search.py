@@ -11,11 +11,12 @@ from exporter.clients.key_vault_keys import KeyListSession
 from exporter.config.settings import Credential, Module
 from exporter.core.model import KeyFacts
 from exporter.inventory.declarations import Declared
-from exporter.inventory.sign_in import TimeLimit, TimeLimitError, open_networks, reason, request_token
+from exporter.inventory.sign_in import TimeLimit, TimeLimitError, open_networks, request_token
 from exporter.inventory.sources import SourceError
 from exporter.runtime.thread_pool import PoolExhausted
 from exporter.tde.public_keys import Search, SearchResult, has_modulus
 from exporter.tde.registry import KeyVersion
+from exporter.tokens.failure import reason
 
 _FORBIDDEN, _NOT_FOUND = 403, 404
 _VAULTS = 8  # at the same time

@@ -1,4 +1,4 @@
-"""The directory of `--state.dir`: a small JSON file per target or credential.
+"""The directory of `--state.dir`: a small JSON file per target, credential or SQL Server.
 
 State is disposable: a file that cannot be read or written loses its content only, and the problem is logged once. A worker
 thread writes the files. One process uses a directory. Files never contain secrets.
@@ -36,6 +36,7 @@ class StateDirError(Exception):
 class DocumentKind(StrEnum):
     TARGET = "target"
     CREDENTIAL = "credential"
+    SQL_SERVER = "sql_server"
 
 
 class StateFiles:

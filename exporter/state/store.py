@@ -1,4 +1,4 @@
-"""The state of all targets and credentials, with or without a state directory."""
+"""The state of all targets, credentials and SQL Servers, with or without a state directory."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class StateStore:
         """Whether the directory keeps what is written."""
         return self._files is not None and self._files.is_writable
 
-    async def open(self, targets: Iterable[str], credentials: Iterable[str]) -> None:
+    async def open(self, targets: Iterable[str], credentials: Iterable[str], sql_servers: Iterable[str] = ()) -> None:
         """Open the directory and preload from it, within a time limit.
 
         Raise StateDirError.
@@ -60,14 +60,15 @@ class StateStore:
             )
             return
         self._files = files
-        await self.preload(targets, credentials)
+        await self.preload(targets, credentials, sql_servers)
 
-    async def preload(self, targets: Iterable[str], credentials: Iterable[str] = ()) -> None:
+    async def preload(self, targets: Iterable[str], credentials: Iterable[str] = (), sql_servers: Iterable[str] = ()) -> None:
         """Read the documents of an earlier process within `LOADING_SECONDS`."""
         if self._files is None or self._pool is None:
             return
         wanted = [(DocumentKind.TARGET, name) for name in targets if not self._is_seen(name)]
         wanted += [(DocumentKind.CREDENTIAL, name) for name in credentials]
+        wanted += [(DocumentKind.SQL_SERVER, address) for address in sql_servers]
         if not wanted:
             return
         todo, found = deque(wanted), dict[_Key, Document | None]()
@@ -110,19 +111,24 @@ class StateStore:
             self._files.put(DocumentKind.TARGET, target.name, snapshot(record))
         return record
 
-    def recall_credential(self, name: str) -> Document | None:
-        """Return the preloaded document of a credential."""
-        return self._recalled.pop((DocumentKind.CREDENTIAL, name), None)
+    def recall_document(self, kind: DocumentKind, name: str) -> Document | None:
+        """Return the preloaded document of a credential or SQL Server."""
+        return self._recalled.pop((kind, name), None)
 
-    def keep_credential(self, name: str, document: Document) -> None:
+    def keep_document(self, kind: DocumentKind, name: str, document: Document) -> None:
+        """Write the document of a credential or SQL Server."""
         if self._files is not None:
-            self._files.put(DocumentKind.CREDENTIAL, name, document)
+            self._files.put(kind, name, document)
+
+    def forget_document(self, kind: DocumentKind, name: str) -> None:
+        """Remove a file."""
+        if self._files is not None:
+            self._files.remove(kind, name)
 
     def forget(self, name: str) -> None:
         """Remove a target with its record and its file."""
         self.state.forget(name)
-        if self._files is not None:
-            self._files.remove(DocumentKind.TARGET, name)
+        self.forget_document(DocumentKind.TARGET, name)
 
     async def aclose(self) -> None:
         if self._files is not None:

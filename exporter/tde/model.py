@@ -158,11 +158,18 @@ def names_of(document: Document) -> tuple[str, str]:
     return server, _cell(own, "machine") or server.partition("\\")[0]
 
 
+def labels_of(document: Document) -> tuple[str, str]:
+    """Return the labels `sql_instance` and `host` of the server that answered."""
+    machine = names_of(document)[1]
+    return _cell(document.sections["instance"][0], "instance_name") or machine, machine.lower()
+
+
 def instance_of(document: Document, now: float | None = None) -> Instance:
     """Build the instance of a document without a failure. `now`, a Unix time, is for the age of what was kept."""
     rows = document.sections
     own = rows["instance"][0]
-    server, machine = names_of(document)
+    server, _ = names_of(document)
+    sql_instance, host = labels_of(document)
     messages = {printable(section): printable(message) for section, message in document.errors.items()}
     files = {_cell(row, "provider"): _cell(row, "file_version") for row in rows.get("modules", ())}
     foreign = _foreign_providers(document)
@@ -170,8 +177,8 @@ def instance_of(document: Document, now: float | None = None) -> Instance:
     keys = _without(rows.get("keys", ()), "provider", foreign)
     return Instance(
         server_name=server,
-        sql_instance=_cell(own, "instance_name") or machine,
-        host=machine.lower(),
+        sql_instance=sql_instance,
+        host=host,
         platform=_cell(own, "platform"),
         product_version=_cell(own, "product_version"),
         read_at=_cell(own, "read_at_utc"),

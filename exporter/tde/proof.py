@@ -100,7 +100,8 @@ def _key_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey
     hidden = tuple(one.name for one in instance.databases if one.hidden)
     databases = tuple(one.name for one in instance.databases if one.thumbprint == key.thumbprint) or hidden
     login, credential, altered_at = _sign_in(reading, instance, key)
-    events = (*_openings(reading, instance, databases, altered_at), *_backups(reading, databases, altered_at))
+    names = frozenset(databases)  # a SQL Server may have thousands
+    events = (*_openings(reading, instance, names, altered_at), *_backups(reading, names, altered_at))
     last = max(events, default=None)
     return KeyProof(
         thumbprint=key.thumbprint,
@@ -133,7 +134,7 @@ def _altered(credentials: Iterable[SqlCredential]) -> float | None:
 
 
 def _openings(
-    reading: SqlServerReading, instance: Instance, databases: tuple[str, ...], altered_at: float | None
+    reading: SqlServerReading, instance: Instance, databases: frozenset[str], altered_at: float | None
 ) -> Iterator[_Event]:
     """Yield each database that opened since a start with the present secret. Rows from before that start do not count."""
     started_at = known_time(instance.started_utc)
@@ -145,7 +146,7 @@ def _openings(
             yield _Event(opened_at, ProofSource.START, name)
 
 
-def _backups(reading: SqlServerReading, databases: tuple[str, ...], altered_at: float | None) -> Iterator[_Event]:
+def _backups(reading: SqlServerReading, databases: frozenset[str], altered_at: float | None) -> Iterator[_Event]:
     """Yield each backup that started when no token of an earlier secret was left."""
     for row in rows(reading, "backups"):
         name, source = printable(str(row.get("database"))), _BACKUPS.get(str(row.get("type")))

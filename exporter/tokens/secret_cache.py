@@ -95,7 +95,7 @@ class SecretCache:
     async def _secret(self, credential: Credential, entry: _CachedSecret) -> CredentialSecret:
         def read() -> tuple[str | None, bytes]:
             entry.started = True
-            return _read_material(credential)
+            return read_material(credential)
 
         try:
             text, certificate = await self._pool.run(read)
@@ -117,7 +117,7 @@ class SecretCache:
         return digest.hexdigest()
 
 
-def _read_material(credential: Credential) -> tuple[str | None, bytes]:
+def read_material(credential: Credential) -> tuple[str | None, bytes]:
     """Read the secret and the certificate file of a credential. Blocks."""
     source = credential.secret or credential.password
     text = None if source is None else read_secret(source)

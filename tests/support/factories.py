@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from exporter.config.consequences.usage import probing_credentials
 from exporter.config.settings import Config, Credential, Module, SecretSource, Settings, Target
 from exporter.core.faults import Fault
@@ -39,6 +41,11 @@ def a_config(*targets, credentials=(), modules=(), settings=None):
         modules={"default": DEFAULT} | {each.name: each for each in modules},
         targets={each.name: each for each in targets},
     )
+
+
+def with_sql_servers(config, *servers):
+    """The configuration, with these SQL Servers and no other."""
+    return replace(config, sql_servers={server.address: server for server in servers})
 
 
 def a_key(**changes):

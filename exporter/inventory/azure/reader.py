@@ -15,8 +15,9 @@ from exporter.core.model import Challenge, Facts, KeyFacts
 from exporter.inventory.azure.resource_graph import ResourceGraphSession
 from exporter.inventory.azure.vaults import Azure, AzureKey, AzureVault, authority_of, read_rows
 from exporter.inventory.declarations import Declared
-from exporter.inventory.sign_in import TimeLimit, TimeLimitError, open_networks, reason, request_token
+from exporter.inventory.sign_in import TimeLimit, TimeLimitError, open_networks, request_token
 from exporter.runtime.thread_pool import PoolExhausted
+from exporter.tokens.failure import reason
 
 SECONDS = 30.0  # for one request
 _LIST_SECONDS, _VAULT_SECONDS, _WHOLE_SECONDS = 600.0, 300.0, 3600.0  # for the list of vaults, for each vault, for everything

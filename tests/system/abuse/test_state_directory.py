@@ -226,7 +226,7 @@ async def test_hanging_document_loses_only_itself(documents, memory, hang, monke
     )
     async with asyncio.timeout(PATIENCE):
         await memory.open((), NAMES)
-    assert [memory.recall_credential(name) is None for name in NAMES] == [True] + [False] * 19
+    assert [memory.recall_document(DocumentKind.CREDENTIAL, name) is None for name in NAMES] == [True] + [False] * 19
     assert [
         f"1 of 20 files in {documents.parent} could not be read in time" in str(vars(record)) for record in caplog.records
     ] == [True]
@@ -236,6 +236,6 @@ async def test_hanging_directory_is_unused_and_reported_once(state_dir, memory, 
     monkeypatch.setattr(StateFiles, "open", hang)
     async with asyncio.timeout(PATIENCE):
         await memory.open(NAMES, NAMES)
-    memory.keep_credential("sql", {})
+    memory.keep_document(DocumentKind.CREDENTIAL, "sql", {})
     assert [f"{state_dir} did not answer within 0.5 s" in str(vars(record)) for record in caplog.records] == [True]
     assert list(state_dir.iterdir()) == []

@@ -1,0 +1,193 @@
+"""One attempt to read a SQL Server, on a daemon thread: the secret of its login, the token, the sections."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, TypeVarTuple
+
+from exporter.config.settings import Credential, SecretUnreadableError, SqlServer, read_secret
+from exporter.core.model import TokenResult
+from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
+from exporter.runtime.shortage import shortage_of
+from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
+from exporter.sqlservers.driver import SqlLogin
+from exporter.sqlservers.encryption import make_context, make_pinned_context
+from exporter.sqlservers.failure import WHOLE
+from exporter.sqlservers.last_reading import updated
+from exporter.sqlservers.lockout import Lockout, lockout_after
+from exporter.sqlservers.persistence import document_of
+from exporter.sqlservers.reading import SqlServerAccess, read_server
+from exporter.sqlservers.script import batches, proof_batches
+from exporter.sqlservers.wording import RUN
+from exporter.tde.document import Document
+from exporter.tde.sql_reading import SqlServerReading
+from exporter.tokens.failure import is_refusal, reason
+from exporter.tokens.secret_cache import read_material
+
+STATEMENT_SECONDS = 10.0  # for a connection, and for each statement
+SECRET_SECONDS = 10.0  # for a secret file, which may be on a dead mount
+_THREADS = 64  # of readings, and of abandoned ones: a resolver may hang for minutes
+
+_T = TypeVar("_T")
+_Args = TypeVarTuple("_Args")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerState:
+    """What an attempt depends on. `credential` is that of Entra ID."""
+
+    server: SqlServer
+    credential: Credential | None
+    reading: SqlServerReading
+    lockout: Lockout | None = None
+
+    @property
+    def account(self) -> str:
+        """Who signs in; empty for the Windows account of this process."""
+        if self.credential is not None:
+            return f"{self.credential.name} {self.credential.tenant_id or ''} {self.credential.client_id or ''}"
+        return self.server.user or ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What is known after an attempt; `stored` is the document of the state directory, None if it stays as it is."""
+
+    reading: SqlServerReading
+    lockout: Lockout | None
+    stored: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Secret:
+    """`material` changes with the secret."""
+
+    password: str = field(default="", repr=False)
+    material: bytes = field(default=b"", repr=False)
+
+
+class _FailedError(Exception):
+    """Ends an attempt with this text for the operator."""
+
+
+class ServerReader:
+    """Reads SQL Servers, each on a daemon thread. Use it from one event loop.
+
+    `token_of` requests a token of the credential with this name.
+    """
+
+    def __init__(self, token_of: Callable[[str], Awaitable[TokenResult]], *, seconds: float = STATEMENT_SECONDS) -> None:
+        self._token_of, self._seconds = token_of, seconds
+        self._whole = (WHOLE + 2) * seconds
+        self._pool = DaemonThreadPool(_THREADS, name="ekm-sql")
+        self._busy: set[str] = set()  # the servers that a thread works on
+
+    def is_busy(self, address: str) -> bool:
+        """Whether a thread still works on this server, for an attempt that was given up."""
+        return address in self._busy
+
+    async def read(self, state: ServerState, at: float) -> Attempt | None:
+        """Read a server at a Unix time; None if its lockout holds. Raises only CancelledError and internal errors."""
+        address, tried = state.server.address, False
+        try:
+            secret = await self._run_on_thread(address, SECRET_SECONDS, "the secret was not read", _read_secret, state)
+            if state.lockout is not None and await self._pool.run(state.lockout.holds, state.account, secret.material, at):
+                return None
+            tried = True
+            login = await self._login(state, secret)
+            if isinstance(login, Document):
+                return await self._pool.run(_add, state, login, secret, at)
+            return await self._run_on_thread(
+                address, self._whole, "not read to its end", _read, state, login, secret, at, self._seconds
+            )
+        except (_FailedError, SecretUnreadableError, FileUnreadableError, PoolExhausted) as error:
+            failed = Document(address=address, failure=str(error))
+            refused = state.reading.refused and not tried
+            return Attempt(updated(state.reading, state.server, failed, at, refused=refused), state.lockout, None)
+
+    def close(self) -> None:
+        """Start no further thread; those that run end with the process."""
+        self._pool.close()
+
+    async def _login(self, state: ServerState, secret: _Secret) -> SqlLogin | Document:
+        """Return how to sign in, or the refusal of Entra ID."""
+        if state.credential is None:
+            return SqlLogin(user=state.server.user or "", password=secret.password)
+        result = await self._token_of(state.credential.name)
+        if result.token is not None:
+            return SqlLogin(token=result.token)
+        text = f"no token from {state.credential.name}: {reason(result.facts)}"
+        if is_refusal(result.facts):
+            return Document(address=state.server.address, failure=text, refused_login=result.facts.status or 0)
+        raise _FailedError(text)
+
+    async def _run_on_thread(
+        self, address: str, seconds: float, late: str, function: Callable[[*_Args], _T], *args: *_Args
+    ) -> _T:
+        """Run the function on a thread, which is abandoned after its time. Raises _FailedError then."""
+        begun = False
+
+        def run() -> _T:
+            nonlocal begun
+            begun = True
+            try:
+                return function(*args)
+            finally:
+                self._busy.discard(address)
+
+        self._busy.add(address)
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._pool.run(run)
+        except TimeoutError as error:
+            lacking = shortage_of(error)
+            cause = f"{late} within {seconds:g} s" if lacking is None else f"no thread was free within {seconds:g} s"
+            raise _FailedError(cause) from None
+        finally:
+            if not begun:
+                self._busy.discard(address)
+
+
+def _read_secret(state: ServerState) -> _Secret:
+    """Read the secret of the login. Blocks. Raises SecretUnreadableError and FileUnreadableError."""
+    if state.credential is not None:  # the token is requested with the same content, which others read
+        text, certificate = read_material(state.credential)
+        return _Secret(material=(text or "").encode() + b"\0" + certificate)
+    password = "" if state.server.password is None else read_secret(state.server.password)
+    return _Secret(password, password.encode())
+
+
+def _read(state: ServerState, login: SqlLogin, secret: _Secret, at: float, seconds: float) -> Attempt:
+    """Read every section. Blocks."""
+    server = state.server
+    try:
+        access = SqlServerAccess(login, _context(server), seconds, RUN)
+    except FileUnreadableError as error:
+        document = Document(address=server.address, failure=f"ca_file {server.ca_file}: {error}")
+    else:
+        document = read_server(server.parsed, access, batches() + proof_batches())
+    return _add(state, document, secret, at)
+
+
+def _context(server: SqlServer) -> Any:
+    """Return the TLS settings. Raises FileUnreadableError."""
+    if server.certificate_sha256 is not None:
+        return make_pinned_context(server.certificate_sha256)
+    if server.ca_file is None:
+        return make_context(None, verify=True)
+    read_whole(server.ca_file, limit=CERTIFICATE_LIMIT)
+    try:
+        return make_context(str(server.ca_file), verify=True)
+    except OSError as error:
+        if shortage_of(error) is not None:
+            raise
+        raise FileUnreadableError("no certificate in PEM") from None
+
+
+def _add(state: ServerState, document: Document, secret: _Secret, at: float) -> Attempt:
+    """Add what was read to what is known."""
+    lockout = lockout_after(state.account, secret.material, at) if document.refused_login else None
+    reading = updated(state.reading, state.server, document, at, refused=lockout is not None)
+    return Attempt(reading, lockout, document_of(reading, lockout))

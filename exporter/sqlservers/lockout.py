@@ -1,0 +1,38 @@
+"""After a refused login nothing is tried until the secret changes or an hour has passed: another try may lock the login."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from dataclasses import dataclass, field
+from hashlib import pbkdf2_hmac
+
+SECONDS = 3600.0
+_ROUNDS = 10_000  # a stored digest must not be a fast way to guess the secret
+_SALT_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lockout:
+    """A refused login at a Unix time. `digest` is that of the secret, with `salt`."""
+
+    account: str
+    at: float
+    salt: bytes = field(repr=False)
+    digest: bytes = field(repr=False)
+
+    def holds(self, account: str, secret: bytes, now: float) -> bool:
+        """Whether a login with this secret would be refused again. Takes milliseconds of a processor."""
+        if account != self.account or not 0 <= now - self.at < SECONDS:
+            return False
+        return hmac.compare_digest(_digest(secret, self.salt), self.digest)
+
+
+def lockout_after(account: str, secret: bytes, at: float) -> Lockout:
+    """Return the lockout after a login was refused. Takes milliseconds of a processor."""
+    salt = secrets.token_bytes(_SALT_BYTES)
+    return Lockout(account=account, at=at, salt=salt, digest=_digest(secret, salt))
+
+
+def _digest(secret: bytes, salt: bytes) -> bytes:
+    return pbkdf2_hmac("sha256", secret, salt, _ROUNDS)

@@ -1,0 +1,69 @@
+"""Tokens for SQL Servers: the resource by Entra's host, and the requests of the running exporter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from exporter.clients import Networks
+from exporter.config.settings import DEFAULT_MODULE, Config, Credential, Module
+from exporter.core.faults import Fault
+from exporter.core.model import Challenge, CredentialKind, Facts, TokenResult
+from exporter.runtime.clock import loop_time
+from exporter.runtime.thread_pool import DaemonThreadPool
+from exporter.tokens.cache import TokenCache
+from exporter.tokens.reuse import ReuseWindow
+from exporter.tokens.secret_cache import SecretCache
+
+_PUBLIC = "https://login.microsoftonline.com"
+# The resource of Azure SQL by Entra's host. A server that Azure Arc connects to Entra has the same one.
+_DATABASES = {
+    "login.microsoftonline.us": "https://database.usgovcloudapi.net",
+    "login.chinacloudapi.cn": "https://database.chinacloudapi.cn",
+    "login.partner.microsoftonline.cn": "https://database.chinacloudapi.cn",
+}
+_HOST_IDENTITIES = frozenset({CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT})  # need no tenant
+_THREADS = 4
+_SHARED_SECONDS, _TOKEN_SECONDS = 300.0, 10.0  # for which servers share a token; for one request
+
+
+def database_challenge(credential: Credential, module: Module) -> Challenge | None:
+    """Return what to request a token for SQL Servers with; None if the credential lacks a tenant."""
+    if credential.tenant_id is None and credential.kind not in _HOST_IDENTITIES:
+        return None
+    authority = module.authority_host or _PUBLIC
+    resource = _DATABASES.get(authority.removeprefix("https://").rstrip("/"), "https://database.windows.net")
+    return Challenge(authority=authority, tenant=credential.tenant_id or "organizations", resource=resource)
+
+
+class DatabaseTokens:
+    """Requests tokens for SQL Servers over the network of the default module. Use it from one event loop.
+
+    Servers with one credential share a token. A changed secret gets another one.
+    """
+
+    def __init__(self, config: Config, *, on_request: Callable[[], None]) -> None:
+        self._config = config
+        self._pool = DaemonThreadPool(_THREADS, name="ekm-sql-token")
+        window = ReuseWindow(_SHARED_SECONDS, _TOKEN_SECONDS)
+        self._tokens = TokenCache(
+            SecretCache(self._pool), reuse_policy=lambda _credential, _module: window, on_request=on_request
+        )
+        self._networks: Networks | None = None  # loading the authorities takes milliseconds: only if a token is needed
+
+    async def token_of(self, name: str) -> TokenResult:
+        """Return a token of this credential, or why there is none. Raises PoolExhausted."""
+        credential, module = self._config.credentials[name], self._config.modules[DEFAULT_MODULE]
+        challenge = database_challenge(credential, module)
+        if challenge is None:
+            facts = Facts(fault=Fault.CHALLENGE_NO_TENANT, detail=f"credential {name} has no tenant_id: add it")
+            return TokenResult(facts=facts, token=None, duration=0.0, shared=False)
+        if self._networks is None:
+            self._networks = Networks(self._config, pool=self._pool)
+        now = loop_time()
+        network = self._networks.network_of(module)
+        return await self._tokens.token(credential, network, challenge, started=now, deadline=now + _TOKEN_SECONDS)
+
+    async def aclose(self) -> None:
+        """Cancel all requests and forget all tokens."""
+        await self._tokens.aclose()
+        self._pool.close()

@@ -1,0 +1,256 @@
+"""The running exporter reads simulated SQL Servers: sign-in, refusals, rights that end, restart, reload, shards, servers that hang."""
+
+import asyncio
+import contextlib
+import json
+from dataclasses import replace
+
+import pytest
+
+from exporter.app.sharding import Shard
+from exporter.config.settings import SecretSource, Settings, SqlServer
+from exporter.simulator import Simulator
+from exporter.simulator.configuration import build_environment, redirect_config
+from exporter.simulator.faults import Options
+from tests.support.factories import with_sql_servers
+from tests.support.patience import PATIENCE
+from tests.support.running import a_service
+from tests.support.simulated_sql import CONFIG, DEFAULT, FIRST, configuration
+from tests.support.written import write_private
+
+pytestmark = pytest.mark.asyncio
+TENANT = "11111111-2222-3333-4444-555555555555"
+WITH_TENANT = CONFIG.replace("type: connector_secret,", f"type: connector_secret, tenant_id: {TENANT},")
+EVERY = 0.2  # seconds between two readings
+
+
+class Fleet:
+    """Simulated SQL Servers, a configuration that names them, and exporters for it."""
+
+    def __init__(self, folder, simulator):
+        self.folder, self.simulator = folder, simulator
+        self.ca, self.password = folder / "ca.pem", folder / "sql-password"
+        self.ca.write_bytes(simulator.ca_pem)
+        write_private(self.password, simulator.sql.password)
+        config = redirect_config(simulator, configuration(folder, WITH_TENANT), self.ca)
+        self._config = replace(config, settings=Settings(sql_interval=EVERY))
+        self._stack = contextlib.AsyncExitStack()
+
+    def address(self, name=FIRST):
+        return f"localhost,{self.simulator.sql.ports[name]}"
+
+    def server(self, name=FIRST, **changes):
+        known = {"user": "ekm", "password": SecretSource(file=self.password), "ca_file": self.ca}
+        return SqlServer(address=self.address(name), **(known | changes))
+
+    def config(self, *servers):
+        return with_sql_servers(self._config, *(servers or (self.server(),)))
+
+    @contextlib.asynccontextmanager
+    async def running(self, *servers, **options):
+        """Yield an exporter that keeps its state in one folder."""
+        service = a_service(self.config(*servers), **({"state_dir": self.folder / "state"} | options))
+        try:
+            await service.start()
+            yield service
+        finally:
+            await service.stop()
+
+    def logins(self):
+        """Count the connections from now on."""
+        found, log_in = [], self.simulator.sql.refusal
+
+        def refusal(server, login):
+            found.append(login)
+            return log_in(server, login)
+
+        self.simulator.sql.refusal = refusal
+        return found
+
+
+@pytest.fixture
+async def fleet(tmp_path):
+    async with Simulator(build_environment(configuration(tmp_path, WITH_TENANT)), sql_port=0) as simulator:
+        yield Fleet(tmp_path, simulator)
+
+
+async def until(condition):
+    """Wait for a condition, and return its value."""
+    async with asyncio.timeout(PATIENCE):
+        while not (value := condition()):  # noqa: ASYNC110 - other threads
+            await asyncio.sleep(0.02)
+    return value
+
+
+async def known(service, address, condition=lambda _: True):
+    """Wait until the reading of a server fulfils the condition, and return the reading."""
+    found = service.sql_servers.reading_of
+    return await until(lambda: reading if (reading := found(address)).attempted_at and condition(reading) else None)
+
+
+def failed(reading):
+    return reading.failure != ""
+
+
+def fine(reading):
+    return reading.failure == "" and reading.document is not None
+
+
+async def test_servers_of_the_configuration_are_read(fleet):
+    async with fleet.running(fleet.server(), fleet.server(DEFAULT, host="node-a")) as service:
+        first = await known(service, fleet.address(), fine)
+        assert (first.sql_instance, first.host) == ("SQLPRD01", "n1")
+        assert first.document.sections["keys"]
+        assert first.read_at["keys"] == first.attempted_at
+        other = await known(service, fleet.address(DEFAULT), fine)
+        assert other.host == "node-a"
+        assert [reading.address for reading in service.sql_servers.readings()] == [fleet.address(), fleet.address(DEFAULT)]
+        await known(service, fleet.address(), lambda reading: reading.attempted_at > first.attempted_at)
+
+
+async def scraped(service):
+    return b"".join([piece async for piece in service.recorder.scrape(openmetrics=False)]).decode()
+
+
+async def test_series_of_a_server_come_and_go(fleet):
+    series = 'mssql_ekm_read_success{host="n1",sql_instance="SQLPRD01"}'
+    async with fleet.running() as service:
+        await known(service, fleet.address(), fine)
+        assert f"{series} 1" in await scraped(service)
+        fleet.simulator.set_fault("sql_login_refused", sql=FIRST)
+        await known(service, fleet.address(), failed)
+        assert f"{series} 0" in await scraped(service)
+        await service.apply(with_sql_servers(fleet.config()))
+        assert series not in await scraped(service)
+
+
+async def test_login_names_the_exporter(fleet):
+    logins = fleet.logins()
+    async with fleet.running() as service:
+        await known(service, fleet.address(), fine)
+    assert {(login.app, login.user) for login in logins} == {("ekm-exporter", "ekm")}
+
+
+async def test_right_that_ends_keeps_the_rows(fleet):
+    async with fleet.running() as service:
+        before = await known(service, fleet.address(), fine)
+        fleet.simulator.set_fault("sql_right_missing", Options(right="VIEW ANY DEFINITION"), sql=FIRST)
+        after = await known(service, fleet.address(), lambda reading: "keys" in reading.document.errors)
+    assert after.document.sections["keys"] == before.document.sections["keys"]
+    assert after.read_at["keys"] < after.read_at["databases"]
+    assert after.failure == ""
+
+
+async def test_refused_login_is_tried_once_over_reload_and_restart(fleet, caplog):
+    logins = fleet.logins()
+    write_private(fleet.password, "wrong-password")
+    async with fleet.running() as service:
+        reading = await known(service, fleet.address(), lambda reading: reading.refused)
+        assert "18456" in reading.failure
+        await service.apply(fleet.config(fleet.server(host="n1")))
+        await asyncio.sleep(3 * EVERY)  # nothing happens
+    async with fleet.running() as service:
+        assert service.sql_servers.reading_of(fleet.address()).refused
+        await asyncio.sleep(3 * EVERY)  # nothing happens
+    assert len(logins) == 1
+    assert "wrong-password" not in caplog.text
+    for file in (fleet.folder / "state").iterdir():
+        assert "wrong-password" not in file.read_text()
+
+
+async def test_changed_password_file_ends_the_lockout(fleet, monkeypatch):
+    monkeypatch.setattr("exporter.sqlservers.monitor.LOCKED_SECONDS", EVERY)
+    write_private(fleet.password, "wrong-password")
+    async with fleet.running() as service:
+        await known(service, fleet.address(), lambda reading: reading.refused)
+        write_private(fleet.password, fleet.simulator.sql.password)
+        assert not (await known(service, fleet.address(), fine)).refused
+
+
+async def test_last_reading_is_known_after_a_restart(fleet):
+    async with fleet.running() as service:
+        before = await known(service, fleet.address(), fine)
+    fleet.simulator.set_fault("sql_silent", sql=FIRST)
+    async with fleet.running() as service:
+        after = service.sql_servers.reading_of(fleet.address())
+        assert after.document.sections == before.document.sections
+        assert after.read_at.keys() == before.read_at.keys()
+    assert fleet.simulator.sql.password not in "".join(file.read_text() for file in (fleet.folder / "state").iterdir())
+
+
+async def test_reload_forgets_a_removed_server_and_keeps_another(fleet):
+    async with fleet.running(fleet.server(), fleet.server(DEFAULT)) as service:
+        for name in (FIRST, DEFAULT):
+            await known(service, fleet.address(name), fine)
+        await service.apply(fleet.config(fleet.server(DEFAULT)))
+        assert service.sql_servers.reading_of(fleet.address()) is None
+        assert fine(service.sql_servers.reading_of(fleet.address(DEFAULT)))
+    names = [json.loads(file.read_text())["name"] for file in (fleet.folder / "state").glob("sql_server-*.json")]
+    assert names == [fleet.address(DEFAULT)]
+
+
+async def test_reload_adds_the_first_server_and_removes_the_last(fleet):
+    async with fleet.running() as service:
+        await service.apply(with_sql_servers(fleet.config()))
+        assert service.sql_servers.readings() == ()
+        await service.apply(fleet.config())
+        await known(service, fleet.address(), fine)
+
+
+async def test_token_of_entra_signs_in(fleet):
+    logins = fleet.logins()
+    server = fleet.server(user=None, password=None, entra_credential="tde")
+    async with fleet.running(server) as service:
+        await known(service, fleet.address(), fine)
+    assert all(login.token and not login.password for login in logins)
+
+
+async def test_refusal_of_entra_is_a_lockout(fleet):
+    fleet.simulator.apply("secret_wrong", application="tde")
+    logins = fleet.logins()
+    async with fleet.running(fleet.server(user=None, password=None, entra_credential="tde")) as service:
+        reading = await known(service, fleet.address(), failed)
+    assert reading.refused
+    assert reading.failure.startswith("no token from tde: HTTP 401 invalid_client AADSTS7000215")
+    assert logins == []
+
+
+async def test_token_is_sent_to_no_unverified_server(fleet):
+    logins = fleet.logins()
+    server = fleet.server(user=None, password=None, entra_credential="tde", ca_file=None)
+    async with fleet.running(server) as service:
+        reading = await known(service, fleet.address(), failed)
+    assert "the certificate's issuer is not trusted" in reading.failure
+    assert logins == []
+
+
+async def test_server_that_hangs_does_not_stop_another(fleet):
+    fleet.simulator.set_fault("sql_silent", sql=FIRST)
+    async with fleet.running(fleet.server(), fleet.server(DEFAULT)) as service:
+        await known(service, fleet.address(DEFAULT), fine)
+        assert service.sql_servers.reading_of(fleet.address()).document is None
+
+
+async def test_stop_does_not_wait_for_a_server_that_hangs(fleet):
+    fleet.simulator.set_fault("sql_silent", sql=FIRST)
+    async with fleet.running() as service:
+        is_busy = service.sql_servers._monitor._reader.is_busy
+        await until(lambda: fleet.simulator.sql._sessions)
+    assert is_busy(fleet.address())
+
+
+async def test_each_server_is_read_by_one_shard(fleet):
+    servers = fleet.server(), fleet.server(DEFAULT)
+    found = []
+    for index in range(3):
+        async with fleet.running(*servers, shard=Shard(index, 3), state_dir=None) as service:
+            found += [reading.address for reading in service.sql_servers.readings()]
+    assert sorted(found) == sorted(server.address for server in servers)
+
+
+async def test_exporter_without_a_scheduler_reads_none(fleet):
+    logins = fleet.logins()
+    async with fleet.running(scheduler=False) as service:
+        await asyncio.sleep(3 * EVERY)  # nothing happens
+        assert service.sql_servers.readings() == ()
+    assert logins == []

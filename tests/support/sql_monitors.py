@@ -1,0 +1,116 @@
+"""Configurations with SQL Servers, documents of them, and fakes for the tests of their monitor."""
+
+import asyncio
+from pathlib import Path
+
+from exporter.config.settings import SecretSource, Settings, SqlServer
+from exporter.sqlservers.attempt import Attempt
+from exporter.sqlservers.last_reading import updated
+from exporter.sqlservers.lockout import lockout_after
+from exporter.sqlservers.monitor import SqlServerCallbacks, SqlServerMonitor
+from exporter.sqlservers.persistence import document_of
+from exporter.tde.document import Document, completed
+from tests.support import factories
+from tests.support.sql_inventory import rows_of
+
+WALL = 1_800_000_000.0
+INTERVAL = 300.0
+LOGS = [{"database": "sales", "used_kb": 10}]
+
+
+def now():
+    return asyncio.get_running_loop().time()
+
+
+def a_server(address="n1", **changes):
+    known = {"user": "ekm", "password": SecretSource(file=Path("sql-password"))}
+    return SqlServer(address=address, **(known | changes))
+
+
+def servers_of(count):
+    return [a_server(f"n{number}") for number in range(count)]
+
+
+def a_config(*servers, interval=INTERVAL, credentials=()):
+    config = factories.a_config(
+        factories.a_target(), credentials=credentials, settings=Settings(sql_interval=interval, timeout=10.0)
+    )
+    return factories.with_sql_servers(config, *servers)
+
+
+def a_document(name="N1\\SQLPRD01", *, address="n1", errors=(), **sections):
+    """A whole reading of one server; `errors` names the sections that were refused."""
+    rows = {**rows_of(name), "logs": LOGS, **sections}
+    kept = {section: tuple(found) for section, found in rows.items() if section not in errors}
+    return completed(Document(address=address, sections=kept, errors=dict.fromkeys(errors, "message 300: denied")))
+
+
+def failed(text="does not answer", *, refused=0):
+    return Document(address="n1", failure=text, refused_login=refused)
+
+
+class FakeReader:
+    """Answers readings without a thread. `answers` by address are used in turn; the last one repeats.
+
+    An answer is a document, an exception, None for a held lockout, or a number: the server hangs for so many seconds.
+    """
+
+    def __init__(self):
+        self.answers, self.busy = {}, set()
+        self.readings, self.states, self.under_way, self.most, self.takes = [], [], 0, 0, 0.5
+        self.cancelled, self.closed = [], False
+
+    def is_busy(self, address):
+        return address in self.busy
+
+    async def read(self, state, at):
+        address = state.server.address
+        self.readings.append((now(), address))
+        self.states.append(state)
+        answers = self.answers.setdefault(address, [a_document()])
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            await asyncio.sleep(answer if isinstance(answer, float) else self.takes)
+        except asyncio.CancelledError:
+            self.cancelled.append(address)
+            raise
+        finally:
+            self.under_way -= 1
+        if isinstance(answer, BaseException):
+            raise answer
+        return None if answer is None else self._attempt(state, answer, at)
+
+    def _attempt(self, state, answer, at):
+        document = failed("not read to its end") if isinstance(answer, float) else answer
+        lockout = lockout_after("ekm", b"secret", at) if document.refused_login else None
+        reading = updated(state.reading, state.server, document, at, refused=lockout is not None)
+        return Attempt(reading, lockout, document_of(reading, lockout))
+
+    def times(self, address="n1"):
+        return [at for at, found in self.readings if found == address]
+
+    def close(self):
+        self.closed = True
+
+
+class Recorded:
+    """Records the monitor's callbacks, and is its state directory."""
+
+    def __init__(self):
+        self.readings, self.forgotten, self.errors, self.documents = [], [], [], {}
+
+    @property
+    def callbacks(self):
+        return SqlServerCallbacks(
+            on_reading=self.readings.append,
+            on_forgotten=self.forgotten.append,
+            on_internal_error=self.errors.append,
+            load=self.documents.get,
+            store=self.documents.__setitem__,
+        )
+
+
+def a_monitor(config, reader, recorded, **more):
+    return SqlServerMonitor(config, reader, recorded.callbacks, **{"clock": lambda: WALL + now(), "draw": lambda: 0.5, **more})

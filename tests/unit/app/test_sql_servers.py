@@ -1,0 +1,109 @@
+"""The section of SQL Servers without its driver, and an exporter without the section."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from exporter.app.reload import Reloader
+from exporter.app.sharding import Shard, select_shard
+from exporter.cli import run
+from exporter.cli.main import main
+from exporter.config import Loaded
+from exporter.runtime.extras import ExtraMissingError
+from exporter.sqlservers import driver
+from tests.support.factories import a_config, a_target, with_sql_servers
+from tests.support.patience import PROGRAM_SECONDS
+from tests.support.running import a_service
+from tests.support.sql_monitors import a_server, servers_of
+
+CONFIG = a_config(a_target())
+WITH_SERVERS = with_sql_servers(CONFIG, a_server())
+NEEDED = str(ExtraMissingError("sql"))
+
+STARTED_AND_STOPPED = """
+import asyncio, sys
+from tests.support.factories import a_config, a_target
+from tests.support.running import a_service
+
+async def run():
+    service = a_service(a_config(a_target()))
+    await service.start()
+    await service.apply(a_config(a_target(interval=30.0)))
+    await service.stop()
+
+asyncio.run(run())
+print([name for name in sys.modules if name.startswith(("exporter.sqlservers", "pytds"))])
+"""
+
+
+@pytest.fixture
+def without_driver(monkeypatch):
+    monkeypatch.setattr(driver, "is_installed", lambda: False)
+
+
+def loaded(config):
+    return Loaded(config=config, problems=(), warnings=(), files=())
+
+
+@pytest.mark.usefixtures("without_driver")
+def test_section_without_its_driver_is_bad_usage(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(run, "load_config", lambda _: loaded(WITH_SERVERS))
+    assert main(["run", "--config.file", str(tmp_path / "ekm.yml"), "--web.listen-address", "127.0.0.1:0"]) == 2
+    assert capsys.readouterr().err == f"ekm-exporter: {NEEDED}\n"
+
+
+@pytest.mark.usefixtures("without_driver")
+def test_section_of_another_shard_needs_the_driver_too():
+    shard = next(one for one in (Shard(0, 2), Shard(1, 2)) if not one.holds("n1"))
+    with pytest.raises(ExtraMissingError):
+        a_service(WITH_SERVERS, shard=shard)
+
+
+@pytest.mark.usefixtures("without_driver")
+async def test_exporter_without_a_scheduler_needs_no_driver():
+    service = a_service(WITH_SERVERS, scheduler=False)
+    await service.start()
+    await service.apply(with_sql_servers(CONFIG, *servers_of(2)))
+    await service.stop()
+
+
+@pytest.mark.usefixtures("without_driver")
+async def test_reload_with_the_section_is_refused_without_its_driver(monkeypatch, tmp_path):
+    service, attempts = a_service(CONFIG), []
+    await service.start()
+    monkeypatch.setattr("exporter.app.reload.load_config", lambda _: loaded(WITH_SERVERS))
+    reloader = Reloader(tmp_path / "ekm.yml", service.apply, on_reload=lambda **attempt: attempts.append(attempt["successful"]))
+    try:
+        assert await reloader.reload() == [f"{tmp_path / 'ekm.yml'}: {NEEDED}"]
+    finally:
+        await reloader.aclose()
+        await service.stop()
+    assert attempts == [False]
+    assert service.config is CONFIG
+
+
+def test_exporter_without_the_section_imports_no_driver():
+    result = subprocess.run(  # noqa: S603 - this very Python
+        [sys.executable, "-c", STARTED_AND_STOPPED],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        timeout=PROGRAM_SECONDS,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (0, "[]\n"), result.stderr
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_each_server_has_one_shard(count):
+    config = with_sql_servers(CONFIG, *servers_of(100))
+    shards = [select_shard(config, Shard(index, count)).sql_servers for index in range(count)]
+    assert sorted(address for shard in shards for address in shard) == sorted(config.sql_servers)
+    assert all(shards)
+
+
+def test_exporter_without_shards_reads_every_server():
+    assert select_shard(replace(WITH_SERVERS), None) == WITH_SERVERS

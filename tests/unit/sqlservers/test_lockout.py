@@ -1,0 +1,35 @@
+"""How long a refused login is not tried again."""
+
+import pytest
+
+from exporter.sqlservers.lockout import SECONDS, lockout_after
+
+AT = 1_800_000_000.0
+SECRET = b"hunter22-hunter22"
+LOCKOUT = lockout_after("ekm", SECRET, AT)
+
+
+@pytest.mark.parametrize("later", [0.0, 1.0, SECONDS - 1.0])
+def test_lockout_holds_for_an_hour(later):
+    assert LOCKOUT.holds("ekm", SECRET, AT + later)
+
+
+@pytest.mark.parametrize("later", [-1.0, SECONDS, 10 * SECONDS])
+def test_lockout_ends_after_an_hour_or_a_changed_clock(later):
+    assert not LOCKOUT.holds("ekm", SECRET, AT + later)
+
+
+def test_another_secret_or_account_ends_the_lockout():
+    assert not LOCKOUT.holds("ekm", SECRET + b"!", AT)
+    assert not LOCKOUT.holds("other", SECRET, AT)
+
+
+def test_lockout_of_a_windows_account_holds():
+    assert lockout_after("", b"", AT).holds("", b"", AT)
+
+
+def test_digest_has_a_salt_and_shows_no_secret():
+    other = lockout_after("ekm", SECRET, AT)
+    assert other.digest != LOCKOUT.digest
+    assert SECRET not in other.digest + other.salt
+    assert "hunter22" not in repr(other)
