@@ -79,7 +79,7 @@ class SqlProofs:
         """Return the proof of each SQL Server of the target that was read and has its key; the one that is due first."""
         servers = server_names(target.instances) if self._by_server else {}
         found = (
-            ServerProof(name, reading, proof, tuple(log for log in logs if log.database in proof.databases))
+            ServerProof(name, reading, proof, _logs_of(proof, logs))
             for key, name in servers.items()
             if (reading := self._by_server.get(key)) is not None
             for _, proofs, logs in [self._of_reading(reading)]
@@ -93,6 +93,11 @@ class SqlProofs:
         if made is None or made[0] is not reading:
             made = self._made[reading.address] = reading, key_proofs(reading), log_spaces(reading)
         return made
+
+
+def _logs_of(proof: KeyProof, logs: Iterable[LogSpace]) -> tuple[LogSpace, ...]:
+    names = frozenset(proof.databases)  # a SQL Server may have thousands
+    return tuple(log for log in logs if log.database in names)
 
 
 def _server_key(reading: SqlServerReading) -> str:
