@@ -147,7 +147,7 @@ def log_text(servers: Iterable[ServerProof], now: float, *, named: bool = False)
     parts = []
     if full is not None:
         where = f" of {full[2]}" if named else ""
-        when = f"full in {_span(full[0])}" if full[0] > 0 else "full by now"
+        when = f"full in {_span(full[0])}" if full[0] > 0 else "full already"
         parts.append(f"the log of [{full[1]}]{where} is {when}")
     if next_file is not None:
         parts.append(f"the next log file is due in about {_span(next_file)} (trace flag {TRACE_FLAG} is off)")

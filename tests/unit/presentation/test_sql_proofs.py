@@ -144,9 +144,9 @@ def test_log_text_has_the_shortest_times_of_all_databases():
     assert log_text([server], NOW) == f"at the present rate {expected}"
 
 
-def test_log_that_should_be_full_is_full_by_now():
+def test_log_without_room_is_full_already():
     assert log_text([a_server(growing(limit_kb=1, vlf_mb=1))], NOW).startswith(
-        "at the present rate the log of [sales] is full by now;"
+        "at the present rate the log of [sales] is full already;"
     )
 
 
