@@ -120,10 +120,13 @@ def proof_text(server: ServerProof, now: float) -> str:
 
 
 def _proof(proof: KeyProof, now: float) -> str:
-    if proof.login and not proof.credential:
-        return f"not proven: login [{proof.login}] has no credential, so SQL Server cannot sign in to the vault"
+    lacks = f"login [{proof.login}] has no credential, so SQL Server cannot sign in to the vault"
+    is_lacking = proof.login and not proof.credential
     if proof.source is not None and proof.proven_at is not None:
-        return f"{_span(now - proof.proven_at)} ago, {_DONE[proof.source].format(f'[{proof.database}]')}"
+        done = f"{_span(now - proof.proven_at)} ago, {_DONE[proof.source].format(f'[{proof.database}]')}"
+        return f"{done}, but {lacks}" if is_lacking else done
+    if is_lacking:
+        return f"not proven: {lacks}"
     if proof.altered_at is not None:
         return f"not proven since the credential was altered at {_clock(proof.altered_at, now)}"
     return "not proven: no start and no finished backup is known"

@@ -13,6 +13,8 @@ from tests.support.web_factories import VERSION, target
 
 NOW = READ_AT + 60
 DAY = "2026-11-26T"
+NO_SIGN_IN = "login [tde_login] has no credential, so SQL Server cannot sign in to the vault"
+WITHOUT_CREDENTIAL = [{name: value for name, value in sections_of()["keys"][0].items() if name != "credential"}]
 ON_N1 = {"sql_instance": "SQLPRD01", "host": "n1"}
 
 
@@ -79,10 +81,8 @@ def test_start_is_a_proof_with_a_database():
             {"credentials": credential("never"), "backups": [], "opened": []},
             "not proven: no start and no finished backup is known",
         ),
-        (
-            {"keys": [{k: v for k, v in sections_of()["keys"][0].items() if k != "credential"}]},
-            "not proven: login [tde_login] has no credential, so SQL Server cannot sign in to the vault",
-        ),
+        ({"keys": WITHOUT_CREDENTIAL, "backups": [], "opened": []}, f"not proven: {NO_SIGN_IN}"),
+        ({"keys": WITHOUT_CREDENTIAL}, f"54 min ago, log backup of [sales], but {NO_SIGN_IN}"),
     ],
 )
 def test_missing_proof_names_its_cause(sections, expected):
