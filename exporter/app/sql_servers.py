@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 
 class SqlServerReadings:
-    """What is known of the SQL Servers: nothing unless `enabled`. Use it from one event loop."""
+    """What is known of the SQL Servers: nothing unless `enabled`.
+
+    Use it from one event loop.
+    """
 
     def __init__(
         self, store: StateStore, recorder: Recorder, *, enabled: bool, on_internal_error: Callable[[Exception], None]
@@ -34,7 +37,7 @@ class SqlServerReadings:
         self._tokens: DatabaseTokens | None = None
 
     def require_driver(self, config: Config) -> None:
-        """Raise ExtraMissingError if the configuration names SQL Servers and their driver is not installed."""
+        """Raise ExtraMissingError if the driver is needed and not installed."""
         if not config.sql_servers or not self._enabled:
             return
         from exporter.sqlservers.driver import is_installed  # noqa: PLC0415 - see above
@@ -88,8 +91,12 @@ class SqlServerReadings:
         return SqlServerMonitor(config, ServerReader(self._token_of), callbacks)
 
     async def _token_of(self, credential: str) -> TokenResult:
-        assert self._tokens is not None  # noqa: S101 - `apply` made it
-        return await self._tokens.token_of(credential)
+        while True:
+            tokens = self._tokens
+            assert tokens is not None  # noqa: S101 - `apply` made it
+            result = await tokens.token_of(credential)
+            if result.token is not None or tokens is self._tokens:
+                return result  # else a reload has ended the request
 
     def _forget(self, address: str) -> None:
         self._recorder.forget_sql_server(address)

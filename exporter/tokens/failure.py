@@ -19,6 +19,9 @@ def reason(facts: Facts) -> str:
 
 
 def is_refusal(facts: Facts) -> bool:
-    """Whether Entra ID refused the credential: another request with the same one gets the same answer."""
+    """Whether Entra ID refused the credential.
+
+    Another request with the same secret gets the same answer.
+    """
     status = facts.status or 0
     return facts.fault is Fault.HTTP_STATUS and 400 <= status < 500 and status not in _PASSING

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -12,6 +13,7 @@ from exporter.config.settings import SecretSource, Settings, SqlServer
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment, redirect_config
 from exporter.simulator.faults import Options
+from exporter.sqlservers import attempt
 from tests.support.factories import with_sql_servers
 from tests.support.patience import PATIENCE
 from tests.support.running import a_service
@@ -231,7 +233,8 @@ async def test_server_that_hangs_does_not_stop_another(fleet):
         assert service.sql_servers.reading_of(fleet.address()).document is None
 
 
-async def test_stop_does_not_wait_for_a_server_that_hangs(fleet):
+async def test_stop_does_not_wait_for_a_server_that_hangs(fleet, monkeypatch):
+    monkeypatch.setattr(attempt, "ServerReader", partial(attempt.ServerReader, seconds=PATIENCE))
     fleet.simulator.set_fault("sql_silent", sql=FIRST)
     async with fleet.running() as service:
         is_busy = service.sql_servers._monitor._reader.is_busy

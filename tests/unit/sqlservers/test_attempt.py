@@ -101,6 +101,12 @@ async def test_server_is_verified_by_default(harness):
     assert access.context.verify_mode.name == "CERT_REQUIRED"
 
 
+async def test_pinned_server_has_no_other_trust(harness):
+    await harness.reader().read(harness.state(certificate_sha256="ab" * 32), AT)
+    ((_, access),) = harness.read
+    assert access.context.certificate_sha256 == "ab" * 32
+
+
 async def test_refused_login_is_not_tried_again_for_an_hour(harness):
     harness.answers = [REFUSED]
     reader, state = harness.reader(), harness.state()
@@ -215,12 +221,12 @@ async def test_server_that_hangs_is_abandoned_and_not_read_twice(harness):
 
 
 async def test_hanging_servers_leave_threads_to_the_others(harness):
-    harness.answers = [*[None] * 30, a_document()]
-    reader, state = harness.reader(), harness.state()
-    hanging = [replace(state, server=replace(state.server, address=f"h{number}")) for number in range(30)]
+    harness.answers = [*[None] * 100, a_document()]
+    reader, state = harness.reader(), harness.state(certificate_sha256="ab" * 32)
+    hanging = [replace(state, server=replace(state.server, address=f"h{number}")) for number in range(100)]
     tasks = [asyncio.create_task(reader.read(one, AT)) for one in hanging]
     async with asyncio.timeout(PATIENCE):
-        while len(harness.read) < 30:  # noqa: ASYNC110 - threads
+        while len(harness.read) < 100:  # noqa: ASYNC110 - threads
             await asyncio.sleep(0.01)
         assert (await reader.read(state, AT)).reading.failure == ""
     assert not any(task.done() for task in tasks)
