@@ -4,6 +4,7 @@
     POST /sim/fault     {"vault": "NAME", "fault": "throttled", "retry_after": 5}, or {"vault": "NAME", "scenario": …}
     DELETE /sim/fault   clears everything, or ?number=N, ?fault=NAME, ?vault=NAME
     POST /sim/restart   {"sql": "NAME"} restarts a SQL Server: its databases open if their vault side works
+    GET, POST /sim/day  {"sql": "NAME", "every": 10} changes how a SQL Server's day goes; without a name, that of all
     POST /sim/reload    reads the secret and certificate files again; accepted credentials stay accepted
     GET /sim/requests   counts of requests by host, operation and status
 
@@ -21,12 +22,13 @@ from aiohttp import hdrs, web
 
 from exporter.core.cross_site import FORM_TYPES, is_cross_site, is_loopback
 from exporter.core.model import Step
-from exporter.simulator.control_sql import json_object, restart_document, restart_name, sql_documents
+from exporter.simulator.control_sql import change_day, day_documents, json_object, restart_document, restart_name, sql_documents
 from exporter.simulator.fault_table import FAULTS
 from exporter.simulator.faults import FaultScope, Options, UnknownNameError
 from exporter.simulator.managed_identity import IdentityServices
 from exporter.simulator.request import OPERATIONS
 from exporter.simulator.scenarios import SIMULATED
+from exporter.simulator.sql_model import PERFORMANCE, RIGHTS
 from exporter.simulator.state import ActiveFault
 
 if TYPE_CHECKING:
@@ -83,6 +85,8 @@ class ControlApi:
         app.router.add_post("/sim/fault", self._set)
         app.router.add_post("/sim/reload", self._reload)
         app.router.add_post("/sim/restart", self._restart)
+        app.router.add_get("/sim/day", self._day)
+        app.router.add_post("/sim/day", self._change_day)
         app.router.add_delete("/sim/fault", self._clear)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -157,6 +161,12 @@ class ControlApi:
     async def _restart(self, request: web.Request) -> web.Response:
         return _json(restart_document(self._simulator.restart_sql_server(restart_name(await request.read()))))
 
+    async def _day(self, request: web.Request) -> web.Response:
+        return _json({"days": day_documents(self._simulator.sql, request.query.get("sql"))})
+
+    async def _change_day(self, request: web.Request) -> web.Response:
+        return _json({"days": change_day(self._simulator.sql, await request.read())})
+
     async def _clear(self, request: web.Request) -> web.Response:
         wanted = _wanted(request.query)
         places = [self._simulator.state.find(scope, request.query[scope]) for scope in FaultScope if scope in request.query]
@@ -218,6 +228,8 @@ def _options(document: dict[str, Any]) -> Options:
     for name, value in given.items():
         if not isinstance(value, _OPTION_TYPES[name]) or isinstance(value, bool):
             raise UnknownNameError(f"{name} has the wrong type")
+    if given.get("right", PERFORMANCE).upper() not in RIGHTS:
+        raise UnknownNameError(f"there is no right {given['right']!r}; there are: {', '.join(sorted(RIGHTS))}")
     if "step" in given:
         if given["step"] not in tuple(Step):
             raise UnknownNameError(f"there is no step {given['step']!r}; there are: {', '.join(Step)}")

@@ -10,7 +10,9 @@ DEFINITIONS = "VIEW ANY DEFINITION"
 PERFORMANCE = "VIEW SERVER PERFORMANCE STATE"
 SECURITY = "VIEW SERVER SECURITY STATE"
 ERROR_LOG = "VIEW ANY ERROR LOG"
-RIGHTS = frozenset({DEFINITIONS, PERFORMANCE, SECURITY, ERROR_LOG})
+BACKUPS = "SELECT ON MSDB.DBO.BACKUPSET"
+RIGHTS = frozenset({DEFINITIONS, PERFORMANCE, SECURITY, ERROR_LOG, BACKUPS})
+MANAGED_IDENTITY = "Managed Identity"  # the identity of a credential without a secret
 PROVIDER = "AzureKeyVault_EKM_Prov"
 ONLINE, RECOVERY_PENDING = 0, 3
 STATES = {ONLINE: "ONLINE", 1: "RESTORING", RECOVERY_PENDING: "RECOVERY_PENDING", 5: "EMERGENCY", 6: "OFFLINE"}
@@ -49,6 +51,34 @@ class SqlDatabase:
     state: int = ONLINE
 
 
+@dataclass(frozen=True, slots=True)
+class VaultSide:
+    """What a request with one key meets: the provider's code of a refusal, "" for a refusal without a code, None if it works."""
+
+    sign_in: str | None = None  # which a living token spares
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaySettings:
+    """How a day of a SQL Server goes. Intervals are in seconds, of a day that passes at `speed`; 0 is never.
+
+    The log of each database has sixteen VLFs at first, and grows within `limit_kb` (0: no limit) and `disk_kb`, the free space beyond them.
+    """
+
+    every: float = 900.0  # log backups
+    differential_every: float = 0.0
+    full_every: float = 86400.0
+    token_seconds: float = 4500.0  # how long a sign-in to the vault serves further requests
+    speed: float = 1.0
+    kb_per_second: float = 64.0  # of log, in each database
+    vlf_kb: int = 65_536
+    limit_kb: int = 0
+    disk_kb: int = 40 * 1024 * 1024
+    trace_flag: bool = False  # 15025: a new VLF needs no request to the vault
+    backups: bool | None = None  # whether this server makes the backups; None: the first server of each group does
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SqlServer:
     """One instance. Times are Unix times."""
@@ -69,7 +99,10 @@ class SqlServer:
     ekm_configured: bool = True  # the option of all providers, as it is after the next start
     ekm_in_use: bool = True
     registry_readable: bool = True
-    logged_codes: tuple[str, ...] = ()  # provider error codes in the error log, one line each, just now
+    logged: tuple[tuple[float, str], ...] = ()  # further lines of the error log: time, provider error code
+    secret_accepted: bool = True  # whether Entra accepts the secret that the credentials have
+    login_has_credential: bool = True
+    day: DaySettings = DaySettings()
     refuses_login: bool = False
     silent: bool = False
 
@@ -87,6 +120,12 @@ class SqlServer:
     def credentials(self) -> dict[str, str]:
         """Return the identity of each credential."""
         return {key.credential: key.identity for key in self.keys}
+
+    def makes_backups(self, database: SqlDatabase) -> bool:
+        """Return whether this server makes the backups of the database."""
+        if self.day.backups is not None or database.ag is None:
+            return self.day.backups is not False
+        return dict(self.groups)[database.ag][0] == self.name
 
     def restarted(self, now: float, opened: Collection[str]) -> SqlServer:
         """Return the server after a restart, at which only the databases of these names opened."""

@@ -49,10 +49,11 @@ class ActiveFault:
 
 
 class SimulatorState:
-    """Sets and clears faults, and returns objects with the active faults applied."""
+    """Sets and clears faults, and returns objects with the active faults applied. `before_change` is called before each change."""
 
     def __init__(self, environment: Environment, clock: Callable[[], float] = time.time) -> None:
         self.environment = environment
+        self.before_change: Callable[[], None] = lambda: None
         self._clock = clock
         self._active: list[ActiveFault] = []
         self._numbers = itertools.count(1)
@@ -74,6 +75,7 @@ class SimulatorState:
             raise UnknownNameError(f"the fault {fault_name!r} can be set on: {allowed}; not on: {scope}")
         found, options = self.find(scope, name), replace(options or Options(), since=self._clock())
         self._check_key(scope, found, options)
+        self.before_change()
         active = ActiveFault(number=next(self._numbers), fault=fault, scope=scope, name=found, options=options)
         self._active.append(active)
         self._clear_views()
@@ -98,6 +100,7 @@ class SimulatorState:
 
         `name` is the object that the fault is set on.
         """
+        self.before_change()
         kept = [
             active
             for active in self._active
@@ -151,6 +154,7 @@ class SimulatorState:
         """
         tenant_id, client_id = self.locate_application(name)
         tenant = self.environment.tenants[tenant_id]
+        self.before_change()
         changed = replace(tenant, applications={**tenant.applications, client_id: edit(tenant.applications[client_id])})
         self.environment = replace(self.environment, tenants={**self.environment.tenants, tenant_id: changed})
         self._clear_views()
@@ -161,6 +165,7 @@ class SimulatorState:
         Raises UnknownNameError.
         """
         host = self.find(FaultScope.VAULT, name)
+        self.before_change()
         self.environment = replace(
             self.environment, vaults={**self.environment.vaults, host: edit(self.environment.vaults[host])}
         )
@@ -208,6 +213,7 @@ class SimulatorState:
         Raises UnknownNameError.
         """
         found = self.find(FaultScope.SQL, name).lower()
+        self.before_change()
         servers = self.environment.sql_servers
         self.environment = replace(self.environment, sql_servers={**servers, found: edit(servers[found])})
 

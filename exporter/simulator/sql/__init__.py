@@ -1,7 +1,7 @@
 """Serve simulated SQL Servers over TDS 7.4, from the configuration of the simulated vaults.
 
-For: `simulate --sql` and the tests of the inventory and of deploy/sql. The servers answer the statements that are shipped there, and those that
-clients send by themselves.
+For: `simulate --sql` and the tests of what reads SQL Servers. The servers answer the batches of inventory.sql and proof.sql, and what clients send
+by themselves. Each plays its day: backups, logs, and the requests to the vault that both need.
 Not for: any other SQL. There is no database and no parser of T-SQL.
 """
 

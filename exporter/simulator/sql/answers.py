@@ -1,6 +1,6 @@
 """Answer a batch: what it yields, or the error that SQL Server would send.
 
-It knows the statements of deploy/sql and those that clients send by themselves. Everything else is an error that names the statement.
+It knows the batches of inventory.sql and proof.sql, and what clients send by themselves. Everything else is an error that names the statement.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from exporter.simulator.sql.registry import registry_result
 from exporter.simulator.sql.response import ResultSet, SimulatedMessage, Value
-from exporter.simulator.sql.rows import QUERIES, SECTIONS, SqlView
-from exporter.simulator.sql_model import PERFORMANCE, SECURITY
+from exporter.simulator.sql.rows import SECTIONS, SqlView
+from exporter.simulator.sql_model import BACKUPS, ERROR_LOG, PERFORMANCE, SECURITY
 
 Answer = tuple[ResultSet, ...] | SimulatedMessage
 
 _SECTION = re.compile(r'\{"section":"(\w+)"')
-_VIEW = re.compile(r"\bsys\.(\w+)")
+_VIEW = re.compile(r"\b(?:sys|dbo)\.(\w+)")
 _JSON = re.compile(r"\bFOR JSON\b", re.IGNORECASE)
 _ALIAS = re.compile(r"\bAS (?:\[(\w+)\]|(\w+))(?= ?(?:,|$))", re.IGNORECASE)
 _SELECT_LIST = re.compile(r"\bSELECT (.*?) ?(?:\bFROM\b|\bFOR JSON\b|$)", re.IGNORECASE)
@@ -26,11 +26,17 @@ _RESULTLESS = re.compile(r"(?:SET|USE|BEGIN TRAN|COMMIT|ROLLBACK|IF @@TRANCOUNT)
 _CONSTANT = re.compile(
     r"SELECT (\d{1,9}|@@VERSION|@@SERVERNAME|@@SPID|DB_NAME\(\)|SUSER_S?NAME\(\))(?: AS (\w+))?", re.IGNORECASE
 )
-_WIDTH = 72  # characters between the bars of a line of inventory.sql
+_WIDTH = 72  # characters between the bars of a line
 _STATE_RIGHTS = {
     "dm_os_sys_info": PERFORMANCE,
     "dm_os_loaded_modules": PERFORMANCE,
+    "dm_db_log_stats": PERFORMANCE,
+    "dm_os_volume_stats": PERFORMANCE,
     "dm_database_encryption_keys": SECURITY,
+}
+_OBJECT_RIGHTS = {  # the right, and what message 229 shows
+    "backupset": (BACKUPS, "SELECT", "database 'msdb', schema 'dbo'"),
+    "xp_readerrorlog": (ERROR_LOG, "EXECUTE", "database 'mssqlsystemresource', schema 'sys'"),
 }
 _CONSTANTS: Mapping[str, Callable[[SqlView], Value]] = {
     "@@version": lambda view: f"Microsoft SQL Server 2022 - {view.server.product_version} (simulated) on Windows Server 2022",
@@ -55,11 +61,7 @@ def answer(text: str, view: SqlView) -> Answer:
     if constant := _CONSTANT.fullmatch(plain):
         return (_constant(constant[1], constant[2] or "", view),)
     registry = registry_result(plain, view.server)
-    if registry is not None:
-        return registry
-    columns = _columns(plain)
-    rows = QUERIES.get(frozenset(columns))
-    return _unknown(plain) if rows is None else (_result(columns, rows(view)),)
+    return _unknown(plain) if registry is None else registry
 
 
 def _without_comments(text: str) -> str:
@@ -87,11 +89,14 @@ def _problem(plain: str, view: SqlView) -> SimulatedMessage | None:
         if right is not None and right not in view.server.rights:
             shown = right if view.server.product_version >= "16" else "VIEW SERVER STATE"
             return SimulatedMessage(300, f"{shown} permission was denied on object 'server', database 'master'.", level=14)
+        right, action, place = _OBJECT_RIGHTS.get(name, (None, "", ""))
+        if right is not None and right not in view.server.rights:
+            return SimulatedMessage(229, f"The {action} permission was denied on the object '{name}', {place}.", level=14)
     return None
 
 
 def _section(name: str, plain: str, view: SqlView) -> Answer:
-    """Return a section as inventory.sql prints it: JSON in lines, with a checksum."""
+    """Return a section as both scripts print it: JSON in lines, with a checksum."""
     rows = SECTIONS.get(name)
     if rows is None:
         return _unknown(plain)
@@ -114,14 +119,10 @@ def _columns(plain: str) -> tuple[str, ...]:
     return tuple(one or two for one, two in _ALIAS.findall(listed[1])) if listed is not None else ()
 
 
-def _result(columns: tuple[str, ...], rows: Sequence[Mapping[str, Value]]) -> ResultSet:
-    return ResultSet(columns, tuple(tuple(row[column] for column in columns) for row in rows))
-
-
 def _constant(constant: str, column: str, view: SqlView) -> ResultSet:
     value = _CONSTANTS.get(constant.lower())
     return ResultSet((column,), ((int(constant) if value is None else value(view),),))
 
 
 def _unknown(plain: str) -> SimulatedMessage:
-    return SimulatedMessage(50000, f"The simulator answers the statements of deploy/sql only, not: {plain[:200]}")
+    return SimulatedMessage(50000, f"The simulator answers the statements of the product only, not: {plain[:200]}")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from exporter.config.settings import Config, Target
 from exporter.core.model import CredentialKind, Generation
-from exporter.simulator.sql_model import SqlDatabase, SqlKey, SqlServer, invented_thumbprint
+from exporter.simulator.sql_model import MANAGED_IDENTITY, SqlDatabase, SqlKey, SqlServer, invented_thumbprint
 
 _DAY = 86400.0
 _DEFAULT_INSTANCE = "MSSQLSERVER"
@@ -87,7 +87,7 @@ class _Derivation:
     def _credential(self, target: Target, known: Mapping[str, str]) -> tuple[str, str]:
         """Return name and identity in SQL Server. A credential there belongs to one vault, and one in the configuration to many."""
         if self._config.credentials[target.credential].kind in _MANAGED:
-            return target.vault, "Managed Identity"
+            return target.vault, MANAGED_IDENTITY
         identity = target.vault.removesuffix(".vault.azure.net")
         name = target.credential
         return name if known.get(name, identity) == identity else f"{name}-{identity}", identity

@@ -1,28 +1,35 @@
-"""The rows of one instance under the column names of deploy/sql: one function for each query.
-
-A section of inventory.sql is found by its name, a query of ekm.collector.yml by the columns that it yields. The order of the columns is that of the
-query.
-"""
+"""The rows of one instance under the column names of inventory.sql and proof.sql: one function for each section."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from exporter.simulator.sql_model import DEFINITIONS, ERROR_LOG, PROVIDER, STATES, SqlKey, SqlServer
+from exporter.simulator.sql.day import LOG, SqlDay
+from exporter.simulator.sql_model import DEFINITIONS, ONLINE, PROVIDER, STATES, SqlDatabase, SqlKey, SqlServer
 from exporter.tde.model import EKM_OPTION
 
 Rows = list[dict[str, Any]]
 _DLL = r"C:\Program Files\SQL Server Connector for Microsoft Azure Key Vault\Microsoft.AzureKeyVaultService.EKM.dll"
+_FRIENDLY_NAME = "SQL Server Connector for Microsoft Azure Key Vault"
 _ASYMMETRIC = "ASYMMETRIC KEY"
+_TRACE_FLAG = 15025
+_ERRORS_SECONDS, _ERROR_LINES = 86400.0, 1000  # what the query of the error log reads
 
 
 class SqlView:
-    """One instance at one moment, with the public keys of its keys by thumbprint."""
+    """One instance at one moment, with the public keys of its keys by thumbprint.
 
-    def __init__(self, server: SqlServer, public_keys: Mapping[str, str], now: float) -> None:
-        self.server, self.public_keys, self.now = server, public_keys, now
+    `primary_backups` has the time of the last log backup of each database that another server backs up.
+    """
+
+    def __init__(
+        self, server: SqlServer, day: SqlDay, public_keys: Mapping[str, str], primary_backups: Mapping[str, float], now: float
+    ) -> None:
+        self.server, self.day, self.public_keys, self.now = server, day, public_keys, now
+        self.primary_backups = primary_backups
         self.definitions = DEFINITIONS in server.rights
 
     @property
@@ -33,6 +40,10 @@ class SqlView:
     @property
     def groups(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         return self.server.groups if self.definitions else ()
+
+    @property
+    def open_databases(self) -> list[SqlDatabase]:
+        return [one for one in self.server.databases if one.state == ONLINE]
 
     @property
     def catalog_version(self) -> str:
@@ -87,7 +98,7 @@ def _keys(view: SqlView) -> Rows:
             "provider": PROVIDER,
             "has_sid": 1,
             "login": f"{key.credential}-login",
-            "credential": key.credential,
+            "credential": key.credential if view.server.login_has_credential else None,
         }
         for key in view.keys
     ]
@@ -97,8 +108,7 @@ def _encryption(view: SqlView) -> Rows:
     """The encryption keys of databases that opened."""
     return [
         {"database": one.name, "encryption_state": 3, "encryptor_type": _ASYMMETRIC, "thumbprint": one.thumbprint}
-        for one in view.server.databases
-        if one.state == 0
+        for one in view.open_databases
     ]
 
 
@@ -124,6 +134,57 @@ def _configurations(view: SqlView) -> Rows:
     return [{"name": EKM_OPTION, "value": int(server.ekm_configured), "value_in_use": int(server.ekm_in_use)}]
 
 
+def _opened(view: SqlView) -> Rows:
+    opened = view.text(view.server.started)
+    return [
+        {"database": one.name, "opened_utc": opened, "encryption_state": 3, "percent_complete": 0}
+        for one in sorted(view.open_databases, key=lambda one: one.name)
+    ]
+
+
+def _backups(view: SqlView) -> Rows:
+    return [
+        {"database": day.name, "type": kind, "started_utc": view.text(started), "finished_utc": view.text(finished)}
+        for day in view.day.shown(view.server)
+        for kind, (started, finished) in sorted(day.finished.items())
+    ]
+
+
+def _logs(view: SqlView) -> Rows:
+    """The logs of this server's databases; a secondary replica has the time of the last log backup alone."""
+    settings = view.server.day
+    rows: Rows = [{"database": name, "log_backup_utc": view.text(moment)} for name, moment in view.primary_backups.items()]
+    for day in view.day.shown(view.server):
+        total = day.total_kb(settings)
+        rows.append(
+            {
+                "database": day.name,
+                "vlf_sequence_number": day.sequence,
+                "vlf_count": math.ceil(total / settings.vlf_kb),
+                "vlf_mb": math.ceil(settings.vlf_kb / 1024),
+                "total_kb": int(total),
+                "used_kb": int(day.used_kb),
+                "since_backup_kb": int(day.used_kb),
+                "log_backup_utc": view.text(day.finished[LOG][1]) if LOG in day.finished else None,
+                "limit_kb": settings.limit_kb or None if view.definitions else None,
+                "disk_free_kb": int(day.disk_free_kb(settings)) if view.definitions else None,
+                "reuse_wait": "LOG_BACKUP" if day.log_backup_failed else "NOTHING",
+            }
+        )
+    return sorted(rows, key=lambda row: row["database"])
+
+
+def _errors(view: SqlView) -> Rows:
+    """The lines of the error log of the last day by code."""
+    times: dict[str, list[float]] = {}
+    for moment, code in view.day.log_lines(view.server, view.now - _ERRORS_SECONDS)[-_ERROR_LINES:]:
+        times.setdefault(code, []).append(moment)
+    return [
+        {"code": code, "lines": len(found), "first_utc": view.text(found[0]), "last_utc": view.text(found[-1])}
+        for code, found in sorted(times.items())
+    ]
+
+
 SECTIONS: Mapping[str, Callable[[SqlView], Rows]] = {
     "instance": _instance,
     "providers": _providers,
@@ -136,74 +197,13 @@ SECTIONS: Mapping[str, Callable[[SqlView], Rows]] = {
     "replicas": _replicas,
     "configurations": _configurations,
     "start": lambda view: [{"started_utc": view.text(view.server.started)}],
+    "opened": _opened,
+    "backups": _backups,
+    "logs": _logs,
+    "flags": lambda view: [{"flag": _TRACE_FLAG, "is_on": int(view.server.day.trace_flag)}],
+    "errors": _errors,
+    "loaded": lambda view: [
+        {"provider": PROVIDER, "provider_version": view.server.file_version, "friendly_name": _FRIENDLY_NAME}
+    ],
 }
-"""The sections of inventory.sql."""
-
-
-def _start(view: SqlView) -> Rows:
-    server = view.server
-    named = {"server_name": server.name, "node": server.machine, "product_version": server.product_version}
-    return [{**named, "started": int(server.started)}]
-
-
-def _repeat_by_group(view: SqlView, rows: Rows) -> Rows:
-    """Repeat the rows under each availability group, or under none."""
-    return [{"ag": ag, **row} for ag in [ag for ag, _ in view.groups] or [""] for row in rows]
-
-
-def _provider(view: SqlView, **more: str) -> Rows:
-    return _repeat_by_group(view, [{"provider": PROVIDER, **more}])
-
-
-def _modified(view: SqlView) -> Rows:
-    altered = int(view.server.altered)
-    return [
-        {"provider": PROVIDER, "credential": name, "credential_identity": identity, "modified": altered, "altered": altered}
-        for name, identity in _seen_credentials(view)
-    ]
-
-
-def _modified_after_start(view: SqlView) -> Rows:
-    after = int(view.server.altered > view.server.started)
-    return [{**row, "modified_after_start": after} for row in _modified(view)]
-
-
-def _encryption_states(view: SqlView) -> Rows:
-    opened = {"percent_complete": 0.0, "opened": int(view.server.started)}
-    return [{**row, "encryptor_thumbprint": row["thumbprint"], **opened} for row in _encryption(view)]
-
-
-def _error_log(view: SqlView) -> Rows:
-    """Return the lines of the provider by code; none if the login may not read the log."""
-    logged = [{"code": code, "lines": 1, "last_seen": int(view.now)} for code in view.server.logged_codes]
-    return [*logged, {"code": "other", "lines": 0, "last_seen": None}] if ERROR_LOG in view.server.rights else []
-
-
-QUERIES: Mapping[frozenset[str], Callable[[SqlView], Rows]] = {
-    frozenset({"server_name", "node", "product_version", "started"}): _start,
-    frozenset({"provider", "provider_enabled"}): lambda view: [
-        {"provider": PROVIDER, "provider_enabled": int(view.server.provider_enabled)}
-    ],
-    frozenset({"ag", "provider", "provider_version", "dll_path"}): lambda view: _provider(
-        view, provider_version=view.catalog_version, dll_path=_DLL
-    ),
-    frozenset({"ag", "provider", "file_version", "dll_path"}): lambda view: _provider(
-        view, file_version=view.server.file_version, dll_path=_DLL
-    ),
-    frozenset({"ag", "provider", "provider_version", "friendly_name"}): lambda view: _provider(
-        view, provider_version=view.catalog_version, friendly_name="SQL Server Connector for Microsoft Azure Key Vault"
-    ),
-    frozenset({"provider", "credential", "credential_identity", "modified_after_start"}): _modified_after_start,
-    frozenset({"ag", "provider", "credential", "credential_identity", "modified", "altered"}): lambda view: _repeat_by_group(
-        view, _modified(view)
-    ),
-    frozenset({"key_name", "thumbprint", "provider"}): lambda view: [{**row, "key_name": row["name"]} for row in _keys(view)],
-    frozenset({"database", "encryptor_type", "encryptor_thumbprint", "encryption_state", "percent_complete", "opened"}):
-        _encryption_states,
-    frozenset({"code", "lines", "last_seen"}): _error_log,
-    frozenset({"database", "database_state"}): lambda view: [
-        {"database": "master", "database_state": 0},
-        *({"database": one.name, "database_state": one.state} for one in view.server.databases),
-    ],
-}  # fmt: skip
-"""The queries of ekm.collector.yml, by their columns."""
+"""The sections of inventory.sql and proof.sql."""

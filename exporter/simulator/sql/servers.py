@@ -8,8 +8,9 @@ import hmac
 import secrets
 import ssl
 import time
-from collections.abc import Callable, Mapping
-from typing import Self
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Self
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -18,14 +19,15 @@ from exporter.simulator.faults import FaultScope
 from exporter.simulator.key_pairs import KeyPairs
 from exporter.simulator.model import Environment, SimulatedKeyVersion
 from exporter.simulator.sql.answers import answer
+from exporter.simulator.sql.day import LOG, SqlDay, begin_day
 from exporter.simulator.sql.login import Login
 from exporter.simulator.sql.response import ResultSet, SimulatedMessage
 from exporter.simulator.sql.rows import SqlView
 from exporter.simulator.sql.session import SqlSession
 from exporter.simulator.sql.transport import ProtocolError, Transport
-from exporter.simulator.sql_model import SqlKey, SqlServer
+from exporter.simulator.sql.vault_side import vault_side
+from exporter.simulator.sql_model import ONLINE, SqlKey, SqlServer, VaultSide
 from exporter.simulator.state import SimulatorState
-from exporter.simulator.vault_side import opens
 
 _CONNECTIONS = 100  # of one server
 _FOREIGN = 3  # number of the key pair of a version that no vault has
@@ -62,6 +64,9 @@ class SqlServers:
         self._context: ssl.SSLContext | None = None
         self._listeners: list[asyncio.Server] = []
         self._sessions: set[asyncio.Task[None]] = set()
+        known, now = self.state.environment.sql_servers.values(), clock()
+        self._days = {server.name: begin_day(server, now) for server in known}
+        self.state.before_change = self._play_days
 
     @property
     def ca_pem(self) -> bytes:
@@ -120,10 +125,40 @@ class SqlServers:
     def restart(self, name: str) -> SqlServer:
         """Restart a server: the databases open whose vault side works now. Raises UnknownNameError."""
         server = self.server(self.state.find(FaultScope.SQL, name))
-        openable = {key.thumbprint for key in server.keys if opens(self.state, key)}
-        opened = {one.name for one in server.databases if one.thumbprint in openable}
-        self.state.change_sql_server(name, lambda known: known.restarted(self._clock(), opened))
+        now = self._clock()
+        started = replace(server, ekm_in_use=server.ekm_configured)
+        opened = self.day(server).restart(started, self._sides(started), now)
+        self.state.change_sql_server(name, lambda known: known.restarted(now, opened))
         return self.server(server.name)
+
+    def day(self, server: SqlServer) -> SqlDay:
+        """Return the day of a server until now."""
+        day = self._days[server.name]
+        day.advance(server, self._sides(server), max(day.at, self._clock()))
+        return day
+
+    def change_day(self, names: Iterable[str], changes: Mapping[str, Any]) -> None:
+        """Change settings of the days of these servers."""
+        for name in names:
+            self.state.change_sql_server(name, lambda server: replace(server, day=replace(server.day, **changes)))
+
+    def _play_days(self) -> None:
+        """Play each day until now, before something changes that it depends on."""
+        for name in self._days:
+            self.day(self.server(name))
+
+    def _sides(self, server: SqlServer) -> dict[str, VaultSide]:
+        return {key.thumbprint: vault_side(self.state, server, key) for key in server.keys}
+
+    def _primary_backups(self, server: SqlServer) -> dict[str, float]:
+        """Return the time of the last log backup of each open database that another server backs up."""
+        elsewhere = [one for one in server.databases if one.state == ONLINE and not server.makes_backups(one)]
+        found = {}
+        for ag, names in server.groups:
+            primary = self.day(self.server(names[0])).databases
+            ours = [one.name for one in elsewhere if one.ag == ag and one.name in primary]
+            found |= {name: primary[name].finished[LOG][1] for name in ours if LOG in primary[name].finished}
+        return found
 
     def refusal(self, server: SqlServer, login: Login) -> SimulatedMessage | None:
         """Return why a login is refused, None if it is not."""
@@ -137,7 +172,8 @@ class SqlServers:
     async def view(self, server: SqlServer) -> SqlView:
         """Return the server's rows at this moment."""
         public_keys = {key.thumbprint: await self._public_key(key) for key in server.keys}
-        return SqlView(server, public_keys, self._clock())
+        day = self.day(server)
+        return SqlView(server, day, public_keys, self._primary_backups(server), self._clock())
 
     async def _public_key(self, key: SqlKey) -> str:
         """Return the public key of the key in the vault, as sys.asymmetric_keys shows it."""

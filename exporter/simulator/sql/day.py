@@ -1,0 +1,213 @@
+"""The day of one SQL Server: its backups, its logs, and the requests to the vault that both need.
+
+Nothing happens between two questions: `advance` plays what the time since the last one brought. It knows no clock and no vault: the caller has both.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from exporter.simulator.sql_model import ONLINE, DaySettings, SqlDatabase, SqlServer, VaultSide
+
+FULL, DIFFERENTIAL, LOG = "D", "I", "L"
+_NEW_FILE = "VLF"
+_SECONDS = {FULL: 600.0, DIFFERENTIAL: 120.0, LOG: 5.0}  # of one backup, at the most half of its interval
+_BACKUP_MESSAGES = ("18204", "3041")  # lines of the error log for each failed backup
+_FIRST_FILES = 16  # VLFs of a log that never grew
+_RETRY = 60.0  # seconds from one attempt at a new VLF to the next
+_LINES = 3000  # of the error log that are kept
+
+
+@dataclass(slots=True, kw_only=True)
+class DatabaseDay:
+    """Backups and log of one database. Times are Unix times; amounts of log are KB since its first day."""
+
+    name: str
+    at: float
+    due: dict[str, float]  # when the next backup of each type ends
+    finished: dict[str, tuple[float, float]]  # start and end of the last good one of each type
+    sequence: int  # number of the current VLF
+    file_ends: float  # KB
+    written: float  # KB
+    truncated: float  # KB at the last log backup
+    largest: float = 0.0  # KB of log in use at once
+    retry_at: float | None = None  # when it tries again to make a VLF; None: it writes
+    log_backup_failed: bool = False
+
+    @property
+    def used_kb(self) -> float:
+        """Return the log since the last log backup."""
+        return self.written - self.truncated
+
+    def total_kb(self, settings: DaySettings) -> float:
+        """Return the size of the log's files."""
+        files = max(_FIRST_FILES, math.ceil(self.largest / settings.vlf_kb))
+        return min(files * settings.vlf_kb, capacity_kb(settings))
+
+    def disk_free_kb(self, settings: DaySettings) -> float:
+        """Return what is left on the disk of the log."""
+        return max(0.0, _FIRST_FILES * settings.vlf_kb + settings.disk_kb - self.total_kb(settings))
+
+    def free_kb(self, settings: DaySettings) -> float:
+        """Return how much log fits in until a log backup."""
+        return max(0.0, capacity_kb(settings) - self.used_kb)
+
+    def writes(self, settings: DaySettings) -> bool:
+        """Return whether the database can write."""
+        return self.retry_at is None and self.free_kb(settings) >= 1
+
+    def write(self, settings: DaySettings, until: float) -> None:
+        """Write log until then, or until it is full."""
+        if self.retry_at is None:
+            grown = self.written + settings.kb_per_second * settings.speed * (until - self.at)
+            self.written = max(self.written, min(grown, self.file_ends, self.truncated + capacity_kb(settings)))
+            self.largest = max(self.largest, self.used_kb)
+        self.at = until
+
+
+def capacity_kb(settings: DaySettings) -> float:
+    """Return how much log a database can have in use."""
+    disk = _FIRST_FILES * settings.vlf_kb + settings.disk_kb
+    return min(settings.limit_kb, disk) if settings.limit_kb else disk
+
+
+@dataclass(slots=True)
+class SqlDay:
+    """The day of one server so far. `lines` are those of the error log: time and code, the oldest first."""
+
+    at: float
+    databases: dict[str, DatabaseDay] = field(default_factory=dict)
+    tokens: dict[str, float] = field(default_factory=dict)  # time of the sign-in by credential
+    lines: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=_LINES))
+
+    def advance(self, server: SqlServer, sides: Mapping[str, VaultSide], until: float) -> None:
+        """Play what happens until then, if all stays as it is. `sides` has each key by its thumbprint."""
+        found = {one.name: one for one in server.databases if one.state == ONLINE and server.makes_backups(one)}
+        for name, database in found.items():
+            if name not in self.databases:
+                self.databases[name] = _first_day(server, database, self.at)
+            _adopt(self.databases[name], server.day, self.at)
+        while (event := min(self._events(found, server.day, until), default=None)) is not None:
+            moment, kind, name = event
+            spared = kind == _NEW_FILE and server.day.trace_flag
+            refusal = None if spared else self._ask(server, sides, found[name].thumbprint, moment)
+            self.databases[name].write(server.day, moment)
+            self._happen(server.day, self.databases[name], kind, refusal, moment)
+        for name in found:
+            self.databases[name].write(server.day, until)
+        self.at = until
+
+    def restart(self, server: SqlServer, sides: Mapping[str, VaultSide], now: float) -> frozenset[str]:
+        """Begin a new error log without tokens. Return the names of the databases that open."""
+        self.tokens.clear()
+        self.lines.clear()
+        refusals = {one.name: self._ask(server, sides, one.thumbprint, now) for one in server.databases}
+        self.lines.extend((now, code) for code in refusals.values() if code)
+        for day in self.databases.values():
+            day.retry_at = None
+        return frozenset(name for name, refusal in refusals.items() if refusal is None)
+
+    def shown(self, server: SqlServer) -> list[DatabaseDay]:
+        """Return the days of the databases that are open and that this server backs up, by name."""
+        names = sorted(one.name for one in server.databases if one.state == ONLINE and server.makes_backups(one))
+        return [self.databases[name] for name in names]
+
+    def log_lines(self, server: SqlServer, since: float) -> list[tuple[float, str]]:
+        """Return the lines of the error log from then on, with those that a fault wrote."""
+        return sorted(line for line in (*self.lines, *server.logged) if line[0] >= since)
+
+    def _events(self, found: Mapping[str, SqlDatabase], settings: DaySettings, until: float) -> Iterator[tuple[float, str, str]]:
+        for name in found:
+            day = self.databases[name]
+            times = {**day.due, _NEW_FILE: _next_file_at(day, settings)}
+            yield from ((moment, kind, name) for kind, moment in times.items() if moment <= until)
+
+    def _ask(self, server: SqlServer, sides: Mapping[str, VaultSide], thumbprint: str, moment: float) -> str | None:
+        """Return the refusal of a request to the vault, which may need a new token."""
+        side, credential = sides[thumbprint], next(one.credential for one in server.keys if one.thumbprint == thumbprint)
+        signed_in = self.tokens.get(credential, -math.inf)
+        if moment >= signed_in + server.day.token_seconds / server.day.speed:
+            if side.sign_in is not None:
+                return side.sign_in
+            self.tokens[credential] = moment
+        return side.key
+
+    def _happen(self, settings: DaySettings, day: DatabaseDay, kind: str, refusal: str | None, moment: float) -> None:
+        if kind == _NEW_FILE:
+            self._make_file(settings, day, refusal, moment)
+            return
+        interval = _intervals(settings)[kind]
+        day.due[kind] = moment + interval
+        if refusal is not None:
+            self.lines.extend((moment, code) for code in (refusal, *_BACKUP_MESSAGES) if code)
+        else:
+            day.finished[kind] = (moment - min(_SECONDS[kind] / settings.speed, interval / 2), moment)
+        if kind == LOG:
+            day.log_backup_failed = refusal is not None
+            day.truncated = day.truncated if refusal is not None else day.written
+
+    def _make_file(self, settings: DaySettings, day: DatabaseDay, refusal: str | None, moment: float) -> None:
+        if refusal is None:
+            day.sequence, day.file_ends, day.retry_at = day.sequence + 1, day.written + settings.vlf_kb, None
+            return
+        day.retry_at = moment + _RETRY / settings.speed
+        self.lines.extend((moment, code) for code in (refusal,) if code)
+
+
+def begin_day(server: SqlServer, now: float) -> SqlDay:
+    """Return the day of a healthy server, which has just signed in to its vaults."""
+    return SqlDay(now, tokens=dict.fromkeys(server.credentials, now))
+
+
+def _intervals(settings: DaySettings) -> dict[str, float]:
+    """Return the seconds between two backups of each type that is made."""
+    every = {FULL: settings.full_every, DIFFERENTIAL: settings.differential_every, LOG: settings.every}
+    return {kind: seconds / settings.speed for kind, seconds in every.items() if seconds}
+
+
+def _next_file_at(day: DatabaseDay, settings: DaySettings) -> float:
+    """Return when the current VLF is full; infinite if the log is full before."""
+    if day.retry_at is not None:
+        return day.retry_at
+    rate = settings.kb_per_second * settings.speed
+    if not rate or day.file_ends > day.truncated + capacity_kb(settings):
+        return math.inf
+    return day.at + (day.file_ends - day.written) / rate
+
+
+def _first_day(server: SqlServer, database: SqlDatabase, now: float) -> DatabaseDay:
+    """Return a database in the middle of a healthy day; where, follows from its name."""
+    share = (zlib.crc32(f"{server.name}/{database.name}".encode()) % 997 + 1) / 997
+    intervals = _intervals(server.day)
+    due = {kind: now + share * interval for kind, interval in intervals.items()}
+    finished = {kind: (due[kind] - interval - min(_SECONDS[kind], interval / 2), due[kind] - interval)
+                for kind, interval in intervals.items()}  # fmt: skip
+    written = (1 - share) * intervals.get(LOG, 0.0) * server.day.kb_per_second * server.day.speed
+    written = min(written, capacity_kb(server.day))
+    return DatabaseDay(
+        name=database.name,
+        at=now,
+        due=due,
+        finished=finished,
+        sequence=1000 + int(997 * share),
+        file_ends=written + share * server.day.vlf_kb,
+        written=written,
+        truncated=0.0,
+    )
+
+
+def _adopt(day: DatabaseDay, settings: DaySettings, now: float) -> None:
+    """Apply changed settings; a database that was closed begins where its day goes on."""
+    intervals = _intervals(settings)
+    day.due = {kind: _next_due(day.due.get(kind, now + interval), interval, now) for kind, interval in intervals.items()}
+    day.file_ends = min(day.file_ends, day.written + settings.vlf_kb)
+    day.at = max(day.at, now)
+
+
+def _next_due(due: float, interval: float, now: float) -> float:
+    """Return the time of the next backup, at most an interval from now."""
+    return min(due, now + interval) if due > now else now + interval
