@@ -1,6 +1,6 @@
-"""What the SQL Servers of a target proved themselves, and how long their logs have room, as sentences and JSON.
+"""What the SQL Servers of a target proved themselves, as sentences and JSON.
 
-Times are Unix times. Names were bounded and made printable when they were read.
+The texts include how long their logs have room. Times are Unix times. Names were bounded and made printable when they were read.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _DONE: Mapping[ProofSource, str] = {
 
 @dataclass(frozen=True, slots=True)
 class ServerProof:
-    """A SQL Server of a target, with its proof of the target's key and the logs of that key's databases."""
+    """The proof of a target's key by one SQL Server. `logs` are those of the key's databases."""
 
     server: str
     reading: SqlServerReading
@@ -44,7 +44,7 @@ class ServerProof:
 
     @property
     def known_since(self) -> float | None:
-        """The time of its last proof, else of the change that made one due; None if both are unknown."""
+        """The time of the last proof, else of the change that made one due."""
         return self.proof.altered_at if self.proof.proven_at is None else self.proof.proven_at
 
     @property
@@ -54,7 +54,10 @@ class ServerProof:
 
     @property
     def has_stopped(self) -> bool:
-        """Whether its proofs stopped: the provider failed after the last one, or that was a day old when it was read."""
+        """Whether the proofs stopped.
+
+        Then the provider failed after the last proof, or that was a day old when it was read.
+        """
         since, read_at = self.known_since, self.reading.read_at.get("backups")
         return bool(self.codes) or (since is not None and read_at is not None and read_at - since > DAY)
 
@@ -76,7 +79,10 @@ class SqlProofs:
         return bool(found)
 
     def of_target(self, target: Target) -> tuple[ServerProof, ...]:
-        """Return the proof of each SQL Server of the target that was read and has its key; the one that is due first."""
+        """Return the proof of each SQL Server of the target, the oldest first.
+
+        A SQL Server that was not read, or that lacks the target's key, has none.
+        """
         servers = server_names(target.instances) if self._by_server else {}
         found = (
             ServerProof(name, reading, proof, _logs_of(proof, logs))
@@ -105,7 +111,7 @@ def _server_key(reading: SqlServerReading) -> str:
 
 
 def _is_of_target(reading: SqlServerReading, proof: KeyProof, target: Target) -> bool:
-    """Whether it is the target's key: by its thumbprint, else by the key version in the server's own registry."""
+    """Whether it is the target's key, by thumbprint or by the server's own registry."""
     if target.thumbprint is not None:
         return proof.thumbprint == target.thumbprint
     if target.key_version is None:
@@ -133,7 +139,7 @@ def _proof(proof: KeyProof, now: float) -> str:
 
 
 def codes_text(server: ServerProof, now: float) -> str:
-    """Return which of the provider's codes SQL Server reports since its last proof; empty without any."""
+    """Return the provider's codes that the error log shows since the last proof."""
     codes = server.codes
     if not codes:
         return ""
@@ -143,7 +149,10 @@ def codes_text(server: ServerProof, now: float) -> str:
 
 
 def log_text(servers: Iterable[ServerProof], now: float, *, named: bool = False) -> str:
-    """Return when the first log is full and the next log file is due, at the present rate; empty if both are unknown."""
+    """Return when the first log is full, and when the next log file is due.
+
+    The text is empty if both are unknown.
+    """
     recent = [each for each in servers if now - each.reading.read_at.get("logs", 0.0) <= _HOUR]
     full = min(_full_times(recent, now), default=None)
     next_file = _next_file_in(recent)
@@ -158,7 +167,7 @@ def log_text(servers: Iterable[ServerProof], now: float, *, named: bool = False)
 
 
 def _full_times(servers: Iterable[ServerProof], now: float) -> Iterator[tuple[float, str, str]]:
-    """Yield the seconds from now until each log is full, its database and its SQL Server."""
+    """Yield the seconds until each log is full, with its database and SQL Server."""
     for each in servers:
         age = now - each.reading.read_at["logs"]
         for log in each.logs:
@@ -173,7 +182,10 @@ def _next_file_in(servers: Iterable[ServerProof]) -> float | None:
 async def cause_log_texts(
     groups: Iterable[CauseGroup], targets: Mapping[str, Target], proofs: SqlProofs, *, now: float
 ) -> dict[str, str]:
-    """Return the shortest times among the SQL Servers at risk behind each cause, by its id, and let other tasks run in between."""
+    """Return the shortest times of the logs behind each cause, by its id.
+
+    Only causes that put SQL Servers at risk have one. Other tasks run in between.
+    """
     if not proofs.refresh():
         return {}
     texts = dict[str, str]()

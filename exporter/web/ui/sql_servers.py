@@ -10,7 +10,10 @@ from exporter.web.ui.view_models import TargetView
 
 
 def server_proofs(view: TargetView, servers: Sequence[ServerProof]) -> Child:
-    """Return one line for each SQL Server of a target, and its log if the vault side or its proofs fail; None without any."""
+    """Return one line for each SQL Server of a target; None without any.
+
+    The line has the times of the log if the vault side is not ready, or if the proofs stopped.
+    """
     if not servers:
         return None
     entries = [
@@ -31,5 +34,5 @@ def _urgent(view: TargetView, server: ServerProof) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return a text with its first letter as a capital and a full stop; empty for none."""
+    """Return a text as a sentence: with a capital and a full stop."""
     return f"{text[0].upper()}{text[1:]}." if text else ""
