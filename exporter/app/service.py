@@ -38,6 +38,7 @@ from exporter.runtime.loop_lag import LoopLag
 from exporter.state.files import DocumentKind
 from exporter.state.records import TargetRecord, TargetRecords
 from exporter.state.store import StateStore
+from exporter.tde.sql_reading import SqlServerReading
 from exporter.web import WebServer, create_app
 
 _log = logging.getLogger(__name__)
@@ -184,6 +185,9 @@ class Service:
 
     def last_checks(self, target: str) -> CheckRun | None:
         return self._preflights.last_of(target)
+
+    def sql_readings(self) -> tuple[SqlServerReading, ...]:
+        return self.sql_servers.readings()
 
     async def apply(self, config: Config) -> None:
         """Apply another configuration.

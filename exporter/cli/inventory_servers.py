@@ -10,6 +10,7 @@ from pathlib import Path
 
 from exporter.cli.parser import add_flag, number
 from exporter.config.settings import SecretSource, SecretUnreadableError, read_secret
+from exporter.core.sql_addresses import SqlAddress, parse_address_list, parse_sql_address
 from exporter.inventory.declarations import read_declared
 from exporter.inventory.sign_in import database_token
 from exporter.inventory.sources import SourceError, Sources, decoded
@@ -20,7 +21,6 @@ from exporter.sqlservers.driver import NEEDED, SqlLogin, is_installed
 from exporter.sqlservers.encryption import make_context
 from exporter.sqlservers.fleet import read_servers
 from exporter.sqlservers.reading import SqlServerAccess
-from exporter.core.sql_addresses import SqlAddress, parse_address_list, parse_sql_address
 
 _LIST_LIMIT = 1024 * 1024  # bytes
 _VERIFY, _TRUST = "verify", "trust"

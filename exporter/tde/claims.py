@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from exporter.core.sql_addresses import parse_sql_address
 from exporter.tde.document import Document
 from exporter.tde.document_merge import merged, read_at
 from exporter.tde.findings import utc_text
 from exporter.tde.identity import FILE, Identity, has_two_names, host_of, identity_of, is_same_server
-from exporter.core.sql_addresses import parse_sql_address
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from exporter.core.sql_addresses import parse_sql_address
 from exporter.tde.document import Document
 from exporter.tde.model import Instance, instance_of, names_of
-from exporter.core.sql_addresses import parse_sql_address
 
 FILE = "file "  # begins the address of a reading whose file does not name one
 DEFAULT_INSTANCE = "mssqlserver"

@@ -29,7 +29,10 @@ class LogSpace:
 
 
 def log_spaces(reading: SqlServerReading) -> tuple[LogSpace, ...]:
-    """Return the log of each database whose use of it is known: a secondary replica does not show it."""
+    """Return the log of each database whose size is known.
+
+    A secondary replica does not show it.
+    """
     at, earlier = reading.earlier_logs or (0.0, ())
     seconds = reading.read_at.get("logs", 0.0) - at
     before = {row.get("database"): row for row in earlier} if seconds > 0 else {}

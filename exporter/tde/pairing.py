@@ -41,7 +41,10 @@ _COMMON = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """The likeliest credential of a key, with what is wrong or uncertain about it, a remark, and the key's login if known."""
+    """The likeliest credential of a key, with what is wrong or uncertain about it.
+
+    `login` is the login of the key, empty if unknown.
+    """
 
     credential: SqlCredential
     problem: str = ""

@@ -40,9 +40,9 @@ _BACKUPS: Final = {"D": ProofSource.FULL_BACKUP, "I": ProofSource.DIFFERENTIAL_B
 
 @dataclass(frozen=True, slots=True)
 class KeyProof:
-    """A key in use, and its last proof since its credential was altered. Times are Unix times; None if unknown or not proven.
+    """A key in use, and its last proof since its credential was altered.
 
-    `login` and `credential` are empty if unknown; a known login without a credential cannot sign in. `altered_at` is the latest
+    Times are Unix times, None if unknown or not proven. `login` and `credential` are empty if unknown; a known login without a credential cannot sign in. `altered_at` is the latest
     time of several credentials if SQL Server does not show which one belongs to the key.
     """
 
@@ -58,7 +58,10 @@ class KeyProof:
 
 
 class ReportedCode(NamedTuple):
-    """A provider's code in the error log, with its first and last line of the last 24 hours as Unix times."""
+    """A provider's code in the error log of the last 24 hours.
+
+    The Unix times are those of its first and last line.
+    """
 
     code: str
     first_at: float
@@ -78,13 +81,13 @@ def key_proofs(reading: SqlServerReading) -> tuple[KeyProof, ...]:
 
 
 def version_of(reading: SqlServerReading, thumbprint: str) -> KeyVersion | None:
-    """Return the key version that the server's own registry has for a thumbprint, None if unknown."""
+    """Return the key version that the server's registry has for a thumbprint."""
     uris = () if reading.document is None else reading.document.key_uris
     return next((key_version(each.uri) for each in uris if thumbprint_of(each.thumbprint) == thumbprint), None)
 
 
 def reported_codes(reading: SqlServerReading, since: float) -> tuple[ReportedCode, ...]:
-    """Return the provider's codes that the error log shows after a Unix time, the latest first."""
+    """Return the provider's codes in the error log after a Unix time, newest first."""
     found = (
         ReportedCode(code, first, last)
         for row in rows(reading, "errors")
@@ -136,7 +139,10 @@ def _altered(credentials: Iterable[SqlCredential]) -> float | None:
 def _openings(
     reading: SqlServerReading, instance: Instance, databases: frozenset[str], altered_at: float | None
 ) -> Iterator[_Event]:
-    """Yield each database that opened since a start with the present secret. Rows from before that start do not count."""
+    """Yield each database that opened since a start with the present secret.
+
+    Rows that were read before that start do not count.
+    """
     started_at = known_time(instance.started_utc)
     if started_at is None or reading.read_at.get("opened", 0.0) < started_at or (altered_at or 0.0) >= started_at:
         return

@@ -11,6 +11,7 @@ from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import ProbeReport
 from exporter.metrics.recorder import Recorder
 from exporter.state.records import TargetRecord
+from exporter.tde.sql_reading import SqlServerReading
 
 
 class ExporterService(Protocol):
@@ -47,6 +48,10 @@ class ExporterService(Protocol):
 
         The result is None before the first run, and after a change of the target.
         """
+        ...
+
+    def sql_readings(self) -> tuple[SqlServerReading, ...]:
+        """Return what is known of each SQL Server that this exporter reads."""
         ...
 
     async def probe(

@@ -32,6 +32,7 @@ class Service:
         self.probed = []
         self.ends = {}
         self.checks = {}
+        self.readings = []
         self.answer = good
         self.go = asyncio.Event()
         self.go.set()
@@ -55,6 +56,9 @@ class Service:
 
     def last_checks(self, target):
         return self.checks.get(target)
+
+    def sql_readings(self):
+        return tuple(self.readings)
 
     async def probe(self, target, module, *, timeout):  # noqa: ASYNC109 - the signature of the interface
         self.probed.append((target, module, timeout))

@@ -108,7 +108,7 @@ class SqlDay:
         refusals = {one.name: self._ask(server, sides, one.thumbprint, now) for one in server.databases}
         self.lines.extend((now, code) for code in refusals.values() if code)
         for day in self.databases.values():
-            day.at, day.retry_at = now, None
+            day.retry_at = None
         return frozenset(name for name, refusal in refusals.items() if refusal is None)
 
     def shown(self, server: SqlServer) -> list[DatabaseDay]:

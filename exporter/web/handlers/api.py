@@ -21,6 +21,7 @@ from exporter.presentation import payloads
 from exporter.presentation.calendar import calendar
 from exporter.presentation.cause_payload import cause_payload
 from exporter.presentation.expiries import all_endings, credential_ending
+from exporter.presentation.sql_proofs import SqlProofs, sql_servers_payload
 from exporter.presentation.support_bundle import archive, collect_bundle
 from exporter.runtime.slices import yield_with_pauses
 from exporter.state.cause_groups import MOST_CAUSES, cause_groups, linked
@@ -52,6 +53,7 @@ class ApiHandlers:
         self._service = service
         self._options = options
         self._reload = reload
+        self._proofs = SqlProofs(service.sql_readings)
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         accept, recorder = header(request, hdrs.ACCEPT), self._service.recorder
@@ -76,8 +78,11 @@ class ApiHandlers:
 
     async def targets(self, request: web.Request) -> web.StreamResponse:
         service, now = self._service, time.time()
+        self._proofs.refresh()
         rows = (
-            payloads.target_row(target, service.record_of(target.name), now=now) | self._credential_of(target)
+            payloads.target_row(target, service.record_of(target.name), now=now)
+            | self._credential_of(target)
+            | sql_servers_payload(self._proofs.of_target(target), now=now)
             for target in service.config.targets.values()
         )
         endings = await all_endings(service.config, service.record_of, service.credential_expiries)
@@ -106,6 +111,7 @@ class ApiHandlers:
         if target is None:
             return web.json_response({"error": "unknown target"}, status=404)
         record = self._service.record_of(target.name)
+        self._proofs.refresh()
         # A list, because a probe that ends while this response is sent changes the history.
         entries = [] if record is None else list(record.history)
         history = (payloads.entry_payload(target, entry) for entry in entries)
@@ -137,6 +143,7 @@ class ApiHandlers:
         return {
             **payloads.target_payload(target, record, now=now),
             **self._credential_of(target),
+            **sql_servers_payload(self._proofs.of_target(target), now=now),
             **payloads.verdict_payload(readiness, config.settings.vantage),
             **payloads.target_details_payload(target, record, expiries, config.modules[target.module].expect_path, now=now),
             "preflight": payloads.checks_payload(self._service.last_checks(target.name)),

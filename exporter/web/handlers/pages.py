@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import time
+from dataclasses import replace
 from importlib.resources import files
 
 from aiohttp import web
@@ -12,11 +13,13 @@ from aiohttp import web
 from exporter.config import effective_pieces
 from exporter.explain.search import LONGEST, explain
 from exporter.presentation.expiries import all_endings
+from exporter.presentation.sql_proofs import SqlProofs, cause_log_texts
 from exporter.runtime.slices import yield_with_pauses
 from exporter.state.history import ProbeContext
 from exporter.web.interfaces import ExporterService
 from exporter.web.options import WebOptions
 from exporter.web.server.streaming import encoded, stream
+from exporter.web.ui.causes import SHOWN as CARDS
 from exporter.web.ui.changes import SHOWN, TargetChange, changes_page
 from exporter.web.ui.codes import codes_page, explain_page, explanation_page
 from exporter.web.ui.fleet import fleet
@@ -39,6 +42,7 @@ _MOST_CHANGES = 1000  # in memory while the newest are sought
 class PageHandlers:
     def __init__(self, service: ExporterService, options: WebOptions) -> None:
         self._service = service
+        self._proofs = SqlProofs(service.sql_readings)
         self.urls = Urls(options.link_prefix, service.version, assets=_TAG)
 
     async def status(self, request: web.Request) -> web.StreamResponse:
@@ -67,7 +71,9 @@ class PageHandlers:
         history = [] if record is None else list(record.history)
         shown, expiries = view(service.config, target, record, now=now), expiries_of(service, target)
         checks, vantage = service.last_checks(target.name), service.config.settings.vantage
-        pieces = target_page(self.urls, shown, history, expiries=expiries, checks=checks, vantage=vantage)
+        self._proofs.refresh()
+        servers = self._proofs.of_target(target)
+        pieces = target_page(self.urls, shown, history, expiries=expiries, checks=checks, vantage=vantage, servers=servers)
         return await stream(request, encoded(pieces), headers=_HTML)
 
     async def probe(self, request: web.Request) -> web.Response:
@@ -129,7 +135,8 @@ class PageHandlers:
             if path == "/"
             else (),
         )
-        return await stream(request, encoded(overview(self.urls, page)), headers=_HTML)
+        texts = await cause_log_texts(page.causes[:CARDS], service.config.targets, self._proofs, now=now)
+        return await stream(request, encoded(overview(self.urls, replace(page, log_texts=texts))), headers=_HTML)
 
 
 def _page(markup: Html) -> web.Response:

@@ -16,6 +16,7 @@ from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import badge, brief_name, unsteady_badge, when
 from exporter.web.ui.layout import Urls, brief_code, link
 from exporter.web.ui.rows import copyable
+from exporter.web.ui.sql_servers import sentence
 from exporter.web.ui.view_models import TargetView, Urgency
 
 _NAMED = 3  # SQL Servers and targets of a cause that are named
@@ -26,11 +27,14 @@ _WIDTH, _HEIGHT, _GAP, _LETTERS = 168, 56, 26, 20
 Views = Mapping[str, TargetView]  # by the name of the target
 
 
-def causes_section(urls: Urls, groups: Sequence[CauseGroup], views: Views, now: float) -> Iterator[Child]:
-    """Yield the causes with their size, age and first action."""
+def causes_section(
+    urls: Urls, groups: Sequence[CauseGroup], views: Views, now: float, log_texts: Mapping[str, str]
+) -> Iterator[Child]:
+    """Yield the causes with their size, age and first action; `log_texts` by the id of a cause."""
     if not groups:
         return
-    yield element("ol", [_cause(urls, group, views, now) for group in groups[:SHOWN]], class_="causes", aria_label="Causes")
+    cards = [_cause(urls, group, views, now, log_texts.get(group.cause.id, "")) for group in groups[:SHOWN]]
+    yield element("ol", cards, class_="causes", aria_label="Causes")
     if len(groups) > SHOWN:
         more = (
             f"{len(groups) - SHOWN} more causes put no more SQL Servers at risk than the last one. The table lists their targets."
@@ -38,7 +42,7 @@ def causes_section(urls: Urls, groups: Sequence[CauseGroup], views: Views, now: 
         yield element("p", more)
 
 
-def _cause(urls: Urls, group: CauseGroup, views: Views, now: float) -> Html:
+def _cause(urls: Urls, group: CauseGroup, views: Views, now: float, log_text: str) -> Html:
     first = views[group.first]
     code, began = first.failed.code, ["began ", when(group.since, now, absent="an unknown time ago")]
     return element(
@@ -48,6 +52,7 @@ def _cause(urls: Urls, group: CauseGroup, views: Views, now: float) -> Html:
         element("span", began if first.unsteady is None else str(first.unsteady), class_="age"),
         None if code is None else element("span", brief_code(urls, code), class_="code"),
         element("p", size_of(group), ". ", _affected(urls, group, views)),
+        element("p", sentence(log_text)) if log_text else None,
         _action(group, views),
         class_="bad-edge" if first.urgency is Urgency.NOT_READY else None,
         data_key=group.cause.id,

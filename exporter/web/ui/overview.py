@@ -5,8 +5,8 @@ It shows SQL Servers with a vault side that is not ready, causes and first actio
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from exporter.core.model import Vantage
 from exporter.core.readiness import STATES, vantage_text
@@ -43,6 +43,7 @@ class ListPage:
     now: float
     keeps_state: bool = True
     endings: Sequence[Ending] = ()
+    log_texts: Mapping[str, str] = field(default_factory=dict)  # by the id of a cause
 
     @property
     def number(self) -> int:
@@ -99,7 +100,7 @@ def _verdict_section(urls: Urls, page: ListPage) -> Iterator[Child]:
         yield element("p", "The first round of probes has not finished yet.", class_="notice")
     if not page.keeps_state:
         yield element("p", "The state directory cannot be written: a restart loses what is new. See the log.", class_="notice")
-    yield from causes_section(urls, page.causes, page.fleet.views, page.now)
+    yield from causes_section(urls, page.causes, page.fleet.views, page.now, page.log_texts)
     yield from expiring_section(urls, page.endings, page.now)
 
 

@@ -14,6 +14,7 @@ from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
 from exporter.core.readiness import deciding_failure
 from exporter.explain.render import OWNERS
 from exporter.presentation import probe_text
+from exporter.presentation.sql_proofs import ServerProof
 from exporter.presentation.wire_log import as_lines, exchanges
 from exporter.state.history import HistoryEntry, ProbeContext
 from exporter.state.records import TargetRecord
@@ -24,6 +25,7 @@ from exporter.web.ui.history import history_section
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import badge, not_tested, outcome, verdict, when
 from exporter.web.ui.layout import Urls, cell, code_link, facts, foot, head, link, live, page, prose, section, table
+from exporter.web.ui.sql_servers import server_proofs
 from exporter.web.ui.view_models import TargetView
 
 _STEP_COLUMNS = ("Step", "Outcome", "Took", "Timeline and phases", "What it showed")
@@ -37,13 +39,14 @@ def target_page(
     expiries: Mapping[str, Sequence[CredentialExpiry]],
     checks: CheckRun | None,
     vantage: Vantage,
+    servers: Sequence[ServerProof] = (),
 ) -> Iterator[Html]:
     """Yield the document.
 
-    `history` newest first, `expiries` by credential, `checks` the last preflight run.
+    `history` newest first, `expiries` by credential, `checks` the last preflight run, `servers` the SQL Servers that were read.
     """
     yield head(urls, view.target.name, at="/targets", now=view.now)
-    yield live("standing", _verdict_section(urls, view, vantage))
+    yield live("standing", _verdict_section(urls, view, vantage, servers))
     yield element(
         "p", link(urls.probe_now(view.target.name), "Probe now"), " and show the transcript. ", _bundle(urls, view.target)
     )
@@ -53,12 +56,13 @@ def target_page(
     yield Html("</div>" + foot(urls))
 
 
-def _verdict_section(urls: Urls, view: TargetView, vantage: Vantage) -> Iterator[Child]:
+def _verdict_section(urls: Urls, view: TargetView, vantage: Vantage, servers: Sequence[ServerProof]) -> Iterator[Child]:
     yield element("p", badge(view.urgency), " ", element("strong", verdict(view, vantage)), _since(view), class_="verdict")
+    yield server_proofs(view, servers)
     yield chain(view)
     yield marks(view)
-    servers = probe_text.what_depends(view.target)
-    yield element("p", element("strong", "SQL Servers that depend on it: "), servers) if servers else None
+    dependents = probe_text.what_depends(view.target)
+    yield element("p", element("strong", "SQL Servers that depend on it: "), dependents) if dependents else None
     yield element("p", not_tested(), class_="quiet")
     yield None if view.report is None else _advice(urls, view.target, view.report, view.record)
     yield element("h2", "Last probe")

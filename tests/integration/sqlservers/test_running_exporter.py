@@ -106,7 +106,7 @@ async def test_servers_of_the_configuration_are_read(fleet):
         assert first.read_at["keys"] == first.attempted_at
         other = await known(service, fleet.address(DEFAULT), fine)
         assert other.host == "node-a"
-        assert [reading.address for reading in service.sql_servers.readings()] == [fleet.address(), fleet.address(DEFAULT)]
+        assert [reading.address for reading in service.sql_readings()] == [fleet.address(), fleet.address(DEFAULT)]
         await known(service, fleet.address(), lambda reading: reading.attempted_at > first.attempted_at)
 
 

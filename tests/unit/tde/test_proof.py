@@ -173,6 +173,13 @@ def test_credential_follows_vault_of_the_servers_own_registry():
     assert (proof.credential, proof.altered_at) == ("new", unix(DAY + "15:00:00"))
 
 
+def test_credential_without_vault_does_not_hide_that_of_the_login():
+    credentials = [*altered(DAY + "14:00:00", name="odd", identity="?"), *altered("2026-01-02T03:04:05")]
+    logins = [{"name": "tde_login", "provider": "AzureKV", "credential": "tde_cred"}]
+    proof = proof_of(credentials=credentials, keys=[_without(a_key()[0], "login", "credential")], logins=logins)
+    assert proof.credential == "tde_cred"
+
+
 def test_registry_names_version_of_thumbprint():
     reading = a_reading()
     assert reading.document is not None
