@@ -35,9 +35,7 @@ class World:
         self.servers.state.set(fault, scope, name, Options(**options))
 
     async def read(self, name=DEFAULT):
-        access = SqlServerAccess(
-            SqlLogin("ekm", self.servers.password), make_context(None, verify=False), PATIENCE
-        )
+        access = SqlServerAccess(SqlLogin("ekm", self.servers.password), make_context(None, verify=False), PATIENCE)
         address = parse_sql_address(f"localhost,{self.servers.ports[name]}")
         return await asyncio.to_thread(read_server, address, access, batches() + proof_batches())
 

@@ -11,7 +11,7 @@ import pytest
 
 from exporter.core.model import Generation
 from exporter.simulator import Simulator
-from exporter.simulator.configuration import build_environment, write_config
+from exporter.simulator.configuration import build_environment, simulated_sql_servers, write_config
 from exporter.simulator.sql import SqlServers
 from exporter.simulator.sql.derive import server_name
 from exporter.tde.document import read_documents
@@ -173,6 +173,23 @@ async def test_files_for_the_inventory_are_written(tmp_path):
     assert (tmp_path / "sim" / "sql-password").read_text() == "marked-password"
     lines = (tmp_path / "sim" / "sql-servers.txt").read_text().splitlines()
     assert lines == [f"127.0.0.1,{port}  # {name}" for name, port in ports.items()]
+
+
+async def test_configuration_names_the_simulated_servers_alone(tmp_path):
+    config = configuration(tmp_path)
+    async with simulator_of(config) as simulator:
+        found = simulated_sql_servers(simulator, tmp_path)
+        ports = simulator.sql.ports
+    assert {one.address: (one.sql_instance, one.host) for one in found.values()} == {
+        f"127.0.0.1,{ports[FIRST]}": ("SQLPRD01", "n1"),
+        f"127.0.0.1,{ports[SECOND]}": ("SQLPRD01", "n2"),
+        f"127.0.0.1,{ports[DEFAULT]}": ("n3", "n3"),
+    }
+    assert {(one.user, one.password.file, one.ca_file) for one in found.values()} == {
+        ("ekm", tmp_path / "sql-password", tmp_path / "ca.pem")
+    }
+    async with Simulator(build_environment(config)) as simulator:
+        assert simulated_sql_servers(simulator, tmp_path) == {}
 
 
 async def test_token_of_the_simulated_entra_signs_in(tmp_path):
