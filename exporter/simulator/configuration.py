@@ -41,8 +41,8 @@ def simulated_sql_servers(simulator: Simulator, out: Path) -> dict[str, SqlServe
     entries = []
     for name, port in simulator.sql.ports.items():
         server = simulator.sql.server(name)
-        labels = {"sql_instance": server.sql_instance, "host": server.host or None}
-        entries.append(SqlServer(address=f"127.0.0.1,{port}", user=USER, password=password, ca_file=out / "ca.pem", **labels))
+        entry = SqlServer(address=f"127.0.0.1,{port}", user=USER, password=password, ca_file=out / "ca.pem")
+        entries.append(replace(entry, sql_instance=server.sql_instance, host=server.host or None))
     return {entry.address: entry for entry in entries}
 
 

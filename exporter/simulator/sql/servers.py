@@ -156,8 +156,8 @@ class SqlServers:
         found = {}
         for ag, names in server.groups:
             primary = self.day(self.server(names[0])).databases
-            ours = [one.name for one in elsewhere if one.ag == ag and one.name in primary]
-            found |= {name: primary[name].finished[LOG][1] for name in ours if LOG in primary[name].finished}
+            shared = [one.name for one in elsewhere if one.ag == ag and one.name in primary]
+            found |= {name: primary[name].finished[LOG][1] for name in shared if LOG in primary[name].finished}
         return found
 
     def refusal(self, server: SqlServer, login: Login) -> SimulatedMessage | None:

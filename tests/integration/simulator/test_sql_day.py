@@ -17,14 +17,14 @@ from exporter.sqlservers.script import batches, proof_batches
 from exporter.tde.document import PROOF_SECTIONS, SECTIONS
 from tests.support.patience import PATIENCE
 from tests.support.simulated_sql import DEFAULT, FIRST, SECOND, configuration
-from tests.unit.simulator.test_sql_day import HOUR, MINUTE
 
 pytestmark = pytest.mark.asyncio
+MINUTE, HOUR = 60.0, 3600.0
 BEGIN = 1_790_000_000.0
 CLAIMS = "contoso-claims.vault.azure.net"
 
 
-class World:
+class Timed:
     """Simulated servers whose clock stands until the test moves it."""
 
     def __init__(self, folder):
@@ -50,7 +50,7 @@ class World:
 
 @pytest.fixture
 async def world(tmp_path):
-    found = World(tmp_path)
+    found = Timed(tmp_path)
     async with found.servers:
         yield found
 
