@@ -118,7 +118,7 @@ async def test_secret_changed_in_entra_fails_backups_after_the_token(world):
     world.servers.change_day([DEFAULT], {"trace_flag": True})
     world.now += HOUR
     world.set("secret_wrong", FaultScope.APPLICATION, "tde")
-    world.now += 30 * MINUTE
+    world.now += 10 * MINUTE
     assert not await world.codes()
     before = (await world.section("logs"))[0]["used_kb"]
     world.now += 3 * HOUR
