@@ -10,12 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from exporter.config import dump_yaml
-from exporter.config.settings import Config
+from exporter.config.settings import Config, SecretSource, SqlServer
 from exporter.core.model import CredentialKind
 from exporter.simulator.builder import SERVICE_ACCOUNT, build_environment, find_credential
 from exporter.simulator.simulator import Simulator
+from exporter.simulator.sql.servers import USER
 
-__all__ = ["build_environment", "exporter_variables", "redirect_config", "write_config"]
+__all__ = ["build_environment", "exporter_variables", "redirect_config", "simulated_sql_servers", "write_config"]
 
 _TOKEN_FILE = "service-account-token"  # noqa: S105 - a file's name
 SQL_SERVERS, SQL_PASSWORD = "sql-servers.txt", "sql-password"
@@ -32,6 +33,19 @@ def redirect_config(simulator: Simulator, config: Config, ca_file: Path) -> Conf
     return replace(config, modules=modules)
 
 
+def simulated_sql_servers(simulator: Simulator, out: Path) -> dict[str, SqlServer]:
+    """Return the section `sql_servers`: one entry for each that is served. The real ones are left alone."""
+    if simulator.sql is None:
+        return {}
+    password = SecretSource(file=out / SQL_PASSWORD)
+    entries = []
+    for name, port in simulator.sql.ports.items():
+        server = simulator.sql.server(name)
+        entry = SqlServer(address=f"127.0.0.1,{port}", user=USER, password=password, ca_file=out / "ca.pem")
+        entries.append(replace(entry, sql_instance=server.sql_instance, host=server.host or None))
+    return {entry.address: entry for entry in entries}
+
+
 def write_config(simulator: Simulator, config: Config, out: Path) -> Path:
     """Write `out`/ca.pem and `out`/ekm.yml, and return the path of the latter.
 
@@ -43,7 +57,8 @@ def write_config(simulator: Simulator, config: Config, out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     _write(out / "ca.pem", simulator.ca_pem)
     head = "# Written by the simulator. Every address leads to loopback. Valid for one run of the simulator.\n"
-    _write(out / "ekm.yml", (head + dump_yaml(redirect_config(simulator, config, out / "ca.pem"))).encode())
+    redirected = replace(redirect_config(simulator, config, out / "ca.pem"), sql_servers=simulated_sql_servers(simulator, out))
+    _write(out / "ekm.yml", (head + dump_yaml(redirected)).encode())
     if find_credential(config, CredentialKind.WORKLOAD_IDENTITY) is not None:
         _write(out / _TOKEN_FILE, simulator.service_accounts.issue(*SERVICE_ACCOUNT).encode(), mode=0o600)
     variables = exporter_variables(simulator, config, out)

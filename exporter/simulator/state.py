@@ -207,15 +207,15 @@ class SimulatorState:
             server = active.fault.sql(server, active.options, self.vault) if active.fault.sql is not None else server
         return server
 
-    def change_sql_server(self, name: str, edit: Callable[[SqlServer], SqlServer]) -> None:
-        """Replace a SQL Server by what `edit` returns; its faults stay active.
+    def change_sql_servers(self, names: Iterable[str], edit: Callable[[SqlServer], SqlServer]) -> None:
+        """Replace SQL Servers by what `edit` returns; their faults stay active.
 
         Raises UnknownNameError.
         """
-        found = self.find(FaultScope.SQL, name).lower()
+        found = [self.find(FaultScope.SQL, name).lower() for name in names]
         self.before_change()
         servers = self.environment.sql_servers
-        self.environment = replace(self.environment, sql_servers={**servers, found: edit(servers[found])})
+        self.environment = replace(self.environment, sql_servers={**servers, **{name: edit(servers[name]) for name in found}})
 
     def _application(self, application: Application) -> Application:
         for active in self._faults_on(FaultScope.APPLICATION, application.client_id):

@@ -94,7 +94,7 @@ class SqlDay:
         while (event := min(self._events(found, server.day, until), default=None)) is not None:
             moment, kind, name = event
             spared = kind == _NEW_FILE and server.day.trace_flag
-            refusal = None if spared else self._ask(server, sides, found[name].thumbprint, moment)
+            refusal = None if spared else self._request(server, sides, found[name].thumbprint, moment)
             self.databases[name].write(server.day, moment)
             self._happen(server.day, self.databases[name], kind, refusal, moment)
         for name in found:
@@ -105,7 +105,7 @@ class SqlDay:
         """Begin a new error log without tokens. Return the names of the databases that open."""
         self.tokens.clear()
         self.lines.clear()
-        refusals = {one.name: self._ask(server, sides, one.thumbprint, now) for one in server.databases}
+        refusals = {one.name: self._request(server, sides, one.thumbprint, now) for one in server.databases}
         self.lines.extend((now, code) for code in refusals.values() if code)
         for day in self.databases.values():
             day.retry_at = None
@@ -126,7 +126,7 @@ class SqlDay:
             times = {**day.due, _NEW_FILE: _next_file_at(day, settings)}
             yield from ((moment, kind, name) for kind, moment in times.items() if moment <= until)
 
-    def _ask(self, server: SqlServer, sides: Mapping[str, VaultSide], thumbprint: str, moment: float) -> str | None:
+    def _request(self, server: SqlServer, sides: Mapping[str, VaultSide], thumbprint: str, moment: float) -> str | None:
         """Return the refusal of a request to the vault, which may need a new token."""
         side, credential = sides[thumbprint], next(one.credential for one in server.keys if one.thumbprint == thumbprint)
         signed_in = self.tokens.get(credential, -math.inf)

@@ -128,7 +128,7 @@ class SqlServers:
         now = self._clock()
         started = replace(server, ekm_in_use=server.ekm_configured)
         opened = self.day(server).restart(started, self._sides(started), now)
-        self.state.change_sql_server(name, lambda known: known.restarted(now, opened))
+        self.state.change_sql_servers([name], lambda known: known.restarted(now, opened))
         return self.server(server.name)
 
     def day(self, server: SqlServer) -> SqlDay:
@@ -139,8 +139,7 @@ class SqlServers:
 
     def change_day(self, names: Iterable[str], changes: Mapping[str, Any]) -> None:
         """Change settings of the days of these servers."""
-        for name in names:
-            self.state.change_sql_server(name, lambda server: replace(server, day=replace(server.day, **changes)))
+        self.state.change_sql_servers(names, lambda server: replace(server, day=replace(server.day, **changes)))
 
     def _play_days(self) -> None:
         """Play each day until now, before something changes that it depends on."""
@@ -156,8 +155,8 @@ class SqlServers:
         found = {}
         for ag, names in server.groups:
             primary = self.day(self.server(names[0])).databases
-            ours = [one.name for one in elsewhere if one.ag == ag and one.name in primary]
-            found |= {name: primary[name].finished[LOG][1] for name in ours if LOG in primary[name].finished}
+            shared = [one.name for one in elsewhere if one.ag == ag and one.name in primary]
+            found |= {name: primary[name].finished[LOG][1] for name in shared if LOG in primary[name].finished}
         return found
 
     def refusal(self, server: SqlServer, login: Login) -> SimulatedMessage | None:

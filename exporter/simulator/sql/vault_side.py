@@ -31,7 +31,7 @@ def vault_side(state: SimulatorState, server: SqlServer, key: SqlKey) -> VaultSi
 
 
 class _Refusals:
-    """Looks for what refuses the requests of one server with one key."""
+    """Finds what refuses the requests of one server with one key."""
 
     def __init__(self, state: SimulatorState, server: SqlServer, key: SqlKey, vault: Vault) -> None:
         self._state, self._server, self._key, self._vault = state, server, key, vault

@@ -6,7 +6,8 @@ import subprocess
 import pymssql
 import pytest
 
-from exporter.tde.document import SECTIONS, read_documents
+from exporter.sqlservers.script import proof_batches
+from exporter.tde.document import PROOF_SECTIONS, SECTIONS, read_documents
 from tests.support.simulated_sql import FIRST, batches
 
 pytestmark = pytest.mark.asyncio
@@ -44,6 +45,18 @@ async def test_pymssql_reads_the_script(servers):
 
     (document,) = read_documents(await with_pymssql(servers, work))
     assert (document.failure, dict(document.errors), set(document.sections)) == (None, {}, set(SECTIONS))
+
+
+async def test_pymssql_reads_what_proves_itself(servers):
+    def work(cursor):
+        found = {}
+        for section, batch in proof_batches():
+            cursor.execute(batch)
+            found[section] = [next(iter(row.values())) for row in cursor.fetchall()]
+        return found
+
+    found = await with_pymssql(servers, work)
+    assert {section for section, lines in found.items() if lines[0].startswith(f'|{{"section":"{section}"')} == {*PROOF_SECTIONS}
 
 
 async def test_pymssql_sends_a_statement_with_parameters(servers):

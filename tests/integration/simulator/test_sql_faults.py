@@ -11,6 +11,7 @@ from exporter.simulator.faults import FaultScope, Options, UnknownNameError
 from exporter.simulator.sql import SqlServers
 from exporter.simulator.sql.registry import ROOT
 from exporter.simulator.sql_model import DEFINITIONS, SECURITY
+from exporter.sqlservers.script import proof_batches
 from exporter.tde.document import read_documents
 from exporter.tde.model import instance_of
 from tests.support.simulated_sql import FIRST, NEW, OLD, batches, client, configuration, script_output
@@ -71,6 +72,13 @@ async def test_missing_definitions_count_as_unread(servers):
 async def test_missing_security_right_hides_encryption(servers):
     set_fault(servers, "sql_right_missing", right=SECURITY)
     assert list((await read(servers)).errors) == ["encryption"]
+
+
+async def test_line_of_the_error_log_has_its_code_and_time(servers):
+    set_fault(servers, "sql_errors_logged")
+    batch = dict(proof_batches())["errors"]
+    lines = await run(servers, batch)
+    assert '"rows":[{"code":"3303","lines":1,"first_utc":' in "".join(line.strip("|") for (line,) in lines)
 
 
 async def test_missing_view_is_message_208(servers):

@@ -11,12 +11,12 @@ import pytest
 
 from exporter.core.model import Generation
 from exporter.simulator import Simulator
-from exporter.simulator.configuration import build_environment, write_config
+from exporter.simulator.configuration import build_environment, simulated_sql_servers, write_config
 from exporter.simulator.sql import SqlServers
 from exporter.simulator.sql.derive import server_name
 from exporter.tde.document import read_documents
 from exporter.tde.model import instance_of
-from tests.support.simulated_sql import FIRST, OLD, client, configuration, script_output
+from tests.support.simulated_sql import DEFAULT, FIRST, OLD, SECOND, client, configuration, script_output
 from tests.support.simulator_client import Client
 
 pytestmark = pytest.mark.asyncio
@@ -113,6 +113,58 @@ async def test_restart_of_nothing_known_is_a_bad_request(tmp_path, document):
         error.value.close()
 
 
+async def test_management_port_changes_the_day_of_one_server(tmp_path):
+    async with simulator_of(configuration(tmp_path)) as simulator:
+        address = f"{simulator.management_url}/sim/day"
+        (changed,) = (await asyncio.to_thread(send, address, {"sql": FIRST.lower(), "every": 10, "trace_flag": True}))["days"]
+        days = {day["sql"]: day for day in (await asyncio.to_thread(send, address))["days"]}
+    assert (changed["sql"], changed["every"], changed["trace_flag"]) == (FIRST, 10, True)
+    assert days[FIRST].keys() == changed.keys()
+    assert {name: day["every"] for name, day in days.items()} == {FIRST: 10, SECOND: 900, DEFAULT: 900}
+    assert days[FIRST]["databases"]["sales"]["writes"] is True
+    assert days[FIRST]["databases"]["sales"]["finished"].keys() == {"D", "L"}
+    assert days[FIRST]["error_log"] == {}
+
+
+async def test_management_port_changes_the_day_of_all_servers(tmp_path):
+    async with simulator_of(configuration(tmp_path)) as simulator:
+        answer = await asyncio.to_thread(send, f"{simulator.management_url}/sim/day", {"speed": 60})
+    assert {day["sql"]: day["speed"] for day in answer["days"]} == {FIRST: 60, SECOND: 60, DEFAULT: 60}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        [],
+        {"sql": "N9"},
+        {"evry": 1},
+        {"every": "1"},
+        {"every": -1},
+        {"every": True},
+        {"every": 0.001},
+        {"every": None},
+        {"vlf_kb": 1.5},
+        {"speed": 0},
+        {"kb_per_second": 1e9},
+        {"trace_flag": 1},
+        {"trace_flag": None},
+    ],
+)
+async def test_day_that_cannot_be_played_is_a_bad_request(tmp_path, document):
+    async with simulator_of(configuration(tmp_path)) as simulator:
+        with pytest.raises(urllib.error.HTTPError, match="400") as error:
+            await asyncio.to_thread(send, f"{simulator.management_url}/sim/day", document)
+        error.value.close()
+
+
+async def test_unknown_right_is_a_bad_request(tmp_path):
+    async with simulator_of(configuration(tmp_path)) as simulator:
+        fault = {"sql": FIRST, "fault": "sql_right_missing", "right": "VIEW ANYTHING"}
+        with pytest.raises(urllib.error.HTTPError, match="400") as error:
+            await asyncio.to_thread(send, f"{simulator.management_url}/sim/fault", fault)
+        error.value.close()
+
+
 async def test_files_for_the_inventory_are_written(tmp_path):
     config = configuration(tmp_path)
     async with simulator_of(config) as simulator:
@@ -121,6 +173,23 @@ async def test_files_for_the_inventory_are_written(tmp_path):
     assert (tmp_path / "sim" / "sql-password").read_text() == "marked-password"
     lines = (tmp_path / "sim" / "sql-servers.txt").read_text().splitlines()
     assert lines == [f"127.0.0.1,{port}  # {name}" for name, port in ports.items()]
+
+
+async def test_configuration_names_the_simulated_servers_alone(tmp_path):
+    config = configuration(tmp_path)
+    async with simulator_of(config) as simulator:
+        found = simulated_sql_servers(simulator, tmp_path)
+        ports = simulator.sql.ports
+    assert {one.address: (one.sql_instance, one.host) for one in found.values()} == {
+        f"127.0.0.1,{ports[FIRST]}": ("SQLPRD01", "n1"),
+        f"127.0.0.1,{ports[SECOND]}": ("SQLPRD01", "n2"),
+        f"127.0.0.1,{ports[DEFAULT]}": ("n3", "n3"),
+    }
+    assert {(one.user, one.password.file, one.ca_file) for one in found.values()} == {
+        ("ekm", tmp_path / "sql-password", tmp_path / "ca.pem")
+    }
+    async with Simulator(build_environment(config)) as simulator:
+        assert simulated_sql_servers(simulator, tmp_path) == {}
 
 
 async def test_token_of_the_simulated_entra_signs_in(tmp_path):

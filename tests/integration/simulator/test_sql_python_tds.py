@@ -57,7 +57,7 @@ async def test_wrong_login_is_refused_with_message_18456(servers, user):
 
 async def test_unknown_statement_is_an_error_and_the_connection_goes_on(servers):
     def work(cursor):
-        with pytest.raises(pytds.Error, match="statements of the shipped scripts only"):
+        with pytest.raises(pytds.Error, match="statements of the product only"):
             cursor.execute("SELECT secret AS answer FROM dbo.Customers")
         return cursor.execute_scalar("SELECT 1")
 

@@ -1,0 +1,249 @@
+"""The day of simulated SQL Servers, read over TDS with the batches of the running exporter, at times that the test sets."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+from exporter.core.sql_addresses import parse_sql_address
+from exporter.simulator.configuration import build_environment
+from exporter.simulator.faults import FaultScope, Options
+from exporter.simulator.sql import SqlServers
+from exporter.simulator.sql_model import BACKUPS, DEFINITIONS, ERROR_LOG, PERFORMANCE, SECURITY
+from exporter.sqlservers.driver import SqlLogin
+from exporter.sqlservers.encryption import make_context
+from exporter.sqlservers.reading import SqlServerAccess, read_server
+from exporter.sqlservers.script import batches, proof_batches
+from exporter.tde.document import PROOF_SECTIONS, SECTIONS
+from tests.support.patience import PATIENCE
+from tests.support.simulated_sql import DEFAULT, FIRST, SECOND, configuration
+
+pytestmark = pytest.mark.asyncio
+MINUTE, HOUR = 60.0, 3600.0
+BEGIN = 1_790_000_000.0
+CLAIMS = "contoso-claims.vault.azure.net"
+
+
+class Timed:
+    """Simulated servers whose clock stands until the test moves it."""
+
+    def __init__(self, folder):
+        self.now = BEGIN
+        self.servers = SqlServers(build_environment(configuration(folder)), clock=lambda: self.now)
+
+    def set(self, fault, scope=FaultScope.SQL, name=DEFAULT, **options):
+        self.servers.state.set(fault, scope, name, Options(**options))
+
+    async def read(self, name=DEFAULT):
+        access = SqlServerAccess(SqlLogin("ekm", self.servers.password), make_context(None, verify=False), PATIENCE)
+        address = parse_sql_address(f"localhost,{self.servers.ports[name]}")
+        return await asyncio.to_thread(read_server, address, access, batches() + proof_batches())
+
+    async def section(self, section, name=DEFAULT):
+        document = await self.read(name)
+        assert section not in document.errors
+        return document.sections[section]
+
+    async def codes(self, name=DEFAULT):
+        return {row["code"] for row in await self.section("errors", name)} - {"other"}
+
+
+@pytest.fixture
+async def world(tmp_path):
+    found = Timed(tmp_path)
+    async with found.servers:
+        yield found
+
+
+def text(moment):
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+async def test_every_section_of_both_scripts_is_answered(world):
+    document = await world.read()
+    assert (document.failure, dict(document.errors)) == (None, {})
+    assert set(document.sections) == {*SECTIONS, *PROOF_SECTIONS}
+
+
+async def test_healthy_hour_has_its_backups_and_no_failure(world):
+    world.now += HOUR
+    document = await world.read()
+    backups = {row["type"]: row for row in document.sections["backups"]}
+    assert backups.keys() == {"D", "L"}
+    assert text(world.now - 15 * MINUTE) <= backups["L"]["finished_utc"] <= text(world.now)
+    (log,) = document.sections["logs"]
+    assert log["log_backup_utc"] == backups["L"]["finished_utc"]
+    assert log["reuse_wait"] == "NOTHING"
+    assert log["used_kb"] <= log["total_kb"] == log["vlf_count"] * log["vlf_mb"] * 1024
+    assert "limit_kb" not in log
+    (opened,) = document.sections["opened"]
+    assert opened["opened_utc"] == document.sections["start"][0]["started_utc"]
+    assert document.sections["flags"] == ({"flag": 15025, "is_on": 0},)
+    assert [row for row in document.sections["errors"] if row["code"] != "other"] == []
+    assert document.sections["loaded"][0]["provider_version"] == "15.0.2000.440"
+
+
+@pytest.mark.parametrize(
+    ("right", "refused"),
+    [
+        (BACKUPS, {"backups"}),
+        (ERROR_LOG, {"errors"}),
+        (SECURITY, {"encryption", "opened"}),
+        (PERFORMANCE, {"modules", "logs"}),
+    ],
+)
+async def test_revoked_right_costs_its_sections_alone(world, right, refused):
+    world.set("sql_right_missing", right=right)
+    assert set((await world.read()).errors) == refused
+    world.servers.state.clear()
+    assert not (await world.read()).errors
+
+
+async def test_limit_and_disk_are_absent_without_definitions(world):
+    world.servers.change_day([DEFAULT], {"limit_kb": 2_000_000})
+    (log,) = await world.section("logs")
+    assert log["limit_kb"] == 2_000_000
+    assert log["disk_free_kb"] > 0
+    world.set("sql_right_missing", right=DEFINITIONS)
+    (log,) = await world.section("logs")
+    assert log.keys().isdisjoint({"limit_kb", "disk_free_kb"})
+
+
+async def last_log_backup(world, name=DEFAULT):
+    (row,) = [row for row in await world.section("backups", name) if row["type"] == "L"]
+    return row["finished_utc"]
+
+
+async def test_secret_changed_in_entra_fails_backups_after_the_token(world):
+    world.servers.change_day([DEFAULT], {"trace_flag": True})
+    world.now += HOUR
+    world.set("secret_wrong", FaultScope.APPLICATION, "tde")
+    world.now += 10 * MINUTE
+    assert not await world.codes()
+    before = (await world.section("logs"))[0]["used_kb"]
+    world.now += 3 * HOUR
+    assert await world.codes() == {"3303", "18204", "3041"}
+    (log,) = await world.section("logs")
+    assert log["used_kb"] > before + HOUR * 64
+    assert log["reuse_wait"] == "LOG_BACKUP"
+
+    ended = await last_log_backup(world)
+    world.servers.state.clear()
+    world.now += 15 * MINUTE
+    assert await last_log_backup(world) > ended
+    assert (await world.section("logs"))[0]["reuse_wait"] == "NOTHING"
+
+
+async def test_secret_changed_in_sql_server_fails_its_backups_alone(world):
+    world.set("sql_secret_changed")
+    world.now += 3 * HOUR
+    assert await world.codes() == {"3303", "18204", "3041"}
+    assert [row["modified_utc"] for row in await world.section("credentials")] == [text(BEGIN - 1)]
+    assert not await world.codes(FIRST)
+
+    ended = await last_log_backup(world)
+    world.set("sql_credential_altered")
+    world.now += 15 * MINUTE
+    assert await last_log_backup(world) > ended
+
+
+async def test_fault_that_came_and_went_unread_left_its_lines(world):
+    world.set("key_disabled", FaultScope.VAULT, CLAIMS)
+    world.now += HOUR
+    world.servers.state.clear()
+    world.now += HOUR
+    rows = {row["code"]: row for row in await world.section("errors")}
+    assert rows.keys() >= {"3113", "18204", "3041"}
+    assert rows["3041"]["lines"] >= 4
+    assert text(BEGIN) < rows["3113"]["first_utc"] <= rows["3113"]["last_utc"] <= text(BEGIN + HOUR)
+    assert await last_log_backup(world) >= text(world.now - 15 * MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("fault", "scope", "name", "codes"),
+    [
+        ("sql_login_without_credential", FaultScope.SQL, DEFAULT, set()),
+        ("sql_provider_disabled", FaultScope.SQL, DEFAULT, set()),
+        ("sql_secret_old", FaultScope.SQL, DEFAULT, {"3303"}),
+        ("secret_expired", FaultScope.APPLICATION, "tde", {"3303"}),
+        ("conditional_access", FaultScope.TENANT, None, {"3128"}),
+        ("tls_untrusted", FaultScope.AUTHORITY, "login.microsoftonline.com", {"3106"}),
+        ("firewall", FaultScope.VAULT, CLAIMS, {"3113"}),
+        ("throttled", FaultScope.VAULT, CLAIMS, {"3109"}),
+        ("unresolvable", FaultScope.VAULT, CLAIMS, {"3900"}),
+        ("key_purged", FaultScope.VAULT, CLAIMS, {"3112"}),
+        ("challenge_absent", FaultScope.VAULT, CLAIMS, {"3117"}),
+    ],
+)
+async def test_failing_backup_writes_the_code_of_its_cause(world, fault, scope, name, codes):
+    world.set(fault, scope, name or next(iter(world.servers.state.environment.tenants)))
+    world.now += 3 * HOUR
+    assert await world.codes() == {*codes, "18204", "3041"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "scope", "name"),
+    [
+        ("delayed", FaultScope.VAULT, CLAIMS),
+        ("key_expired", FaultScope.VAULT, CLAIMS),
+        ("azure_role_removed", FaultScope.APPLICATION, "tde"),
+        ("graph_permission_removed", FaultScope.APPLICATION, "tde"),
+        ("firewall", FaultScope.VAULT, "contoso-sales"),
+    ],
+)
+async def test_backup_succeeds_under_what_no_unwrap_needs(world, fault, scope, name):
+    world.set(fault, scope, name)
+    world.now += 3 * HOUR
+    assert not await world.codes()
+
+
+async def test_login_without_credential_shows_in_the_keys(world):
+    assert [row["credential"] for row in await world.section("keys")] == ["tde"]
+    world.set("sql_login_without_credential")
+    (key,) = await world.section("keys")
+    assert key["login"] == "tde-login"
+    assert "credential" not in key
+
+
+async def test_restart_without_a_token_closes_the_database(world):
+    world.set("sql_secret_old")
+    assert not await world.codes()
+    world.servers.restart(DEFAULT)
+    document = await world.read()
+    assert [row["state"] for row in document.sections["databases"]] == ["RECOVERY_PENDING"]
+    assert document.sections["opened"] == document.sections["logs"] == document.sections["backups"] == ()
+    assert await world.codes() == {"3303"}
+
+
+async def test_secondary_shows_the_last_log_backup_of_its_primary(world):
+    world.now += HOUR
+    primary, secondary = [await world.section("logs", name) for name in (FIRST, SECOND)]
+    assert secondary == ({"database": "sales", "log_backup_utc": primary[0]["log_backup_utc"]},)
+    assert await world.section("backups", SECOND) == ()
+
+
+async def test_node_with_an_old_secret_fails_when_it_makes_the_backups(world):
+    world.set("sql_secret_old", name=SECOND)
+    world.now += 3 * HOUR
+    assert not await world.codes(FIRST)
+    assert not await world.codes(SECOND)
+    for name, backups in ((FIRST, False), (SECOND, True)):
+        world.servers.change_day([name], {"backups": backups})
+    world.now += 15 * MINUTE
+    assert await world.codes(SECOND) == {"3303", "18204", "3041"}
+    assert not await world.codes(FIRST)
+
+
+async def test_full_log_is_at_its_limit(world):
+    world.servers.change_day([DEFAULT], {"limit_kb": 300_000, "trace_flag": True, "kb_per_second": 100})
+    world.set("key_disabled", FaultScope.VAULT, CLAIMS)
+    world.now += 3 * HOUR
+    (log,) = await world.section("logs")
+    assert log["used_kb"] == log["total_kb"] == log["limit_kb"] == 300_000
+    assert await world.section("flags") == ({"flag": 15025, "is_on": 1},)
+
+
+async def test_database_of_a_fault_has_its_day(world):
+    world.set("sql_database_added")
+    rows = await world.section("logs")
+    assert [row["database"] for row in rows] == ["claims", "not-in-configuration"]
