@@ -24,11 +24,13 @@ def unlisted_instances(target: Target, servers: Iterable[SqlServer]) -> Iterator
 def may_be(server: SqlServer, declared: Mapping[str, str]) -> bool:
     """Return whether neither labels nor address show another SQL Server than the declared one."""
     address = server.parsed
-    if server.host is not None:
-        same_host = _may_equal(server.host, declared.get("host"))
-    else:
-        same_host = _may_equal(_computer(address.host), _computer(declared.get("host", "")))
-    return same_host and _may_equal(server.sql_instance or address.instance, declared.get("sql_instance"))
+    return may_be_named(server.sql_instance or address.instance, server.host or address.host, declared)
+
+
+def may_be_named(sql_instance: str | None, host: str, declared: Mapping[str, str]) -> bool:
+    """Return whether an instance on a host may be the declared SQL Server. Domains of hosts are not compared."""
+    same_host = _may_equal(_computer(host), _computer(declared.get("host", "")))
+    return same_host and _may_equal(sql_instance, declared.get("sql_instance"))
 
 
 def _may_equal(one: str | None, other: str | None) -> bool:
