@@ -63,7 +63,7 @@ def labels(evidence: Evidence) -> Finding:
     readings = list(_read(evidence))
     if not readings:
         return _without_reading(evidence)
-    declared = {server_name(each).casefold() for each in evidence.target.instances}
+    declared = set(map(server_name, evidence.target.instances))
     different = [text for reading in readings for text in _differences(reading, declared)]
     return warned(_joined(different, "; ")) if different else passed(_joined(map(_name, readings)))
 
@@ -78,8 +78,8 @@ def _differences(reading: SqlServerReading, declared: set[str]) -> Iterator[str]
     own = "" if reading.document is None else _name_of(*labels_of(reading.document))
     if own.casefold() != _name(reading).casefold():
         yield f"{reading.address} is {own}, but sql_servers names it {_name(reading)}"
-    elif not {_name(reading).casefold(), reading.sql_instance.casefold()} & declared:
-        yield f"{_name(reading)} is in the target's instances with another host name"
+    elif not {_name(reading), reading.sql_instance} & declared:  # joins compare every letter
+        yield f"the target's instances write {_name(reading)} in another way"
 
 
 def _name(reading: SqlServerReading) -> str:
