@@ -22,7 +22,7 @@ def unlisted_instances(target: Target, servers: Iterable[SqlServer]) -> Iterator
 
 
 def may_be(server: SqlServer, declared: Mapping[str, str]) -> bool:
-    """Return whether neither labels nor address show another SQL Server than the declared one."""
+    """Return whether labels and address show no other SQL Server than the declared one."""
     address = server.parsed
     return may_be_named(server.sql_instance or address.instance, server.host or address.host, declared)
 

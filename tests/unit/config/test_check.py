@@ -78,6 +78,7 @@ def test_example_on_the_page_loads(tmp_path):
     (secrets / "sql-prod").write_text("s\n")
     (secrets / "ekm-credential").write_text("0123456789abcdef0123456789abcdefs\n")
     (secrets / "monitor.pem").write_text("not parsed\n")
+    (secrets / "sql-login").write_text("s\n")
     (tmp_path / "ekm.yml").write_text(example)
     loaded = load_config(tmp_path / "ekm.yml")
     assert loaded.problems == ()
