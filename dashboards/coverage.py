@@ -1,6 +1,6 @@
 """The table that compares SQL Server with the targets: is every key in use probed, in the version in use?
 
-For: one line for each SQL Server and thumbprint, from the series of `deploy/sql`.
+For: one line for each SQL Server and thumbprint, from the series of the SQL Servers that the exporter reads.
 Not for: the state of targets (see `fleet`).
 """
 
@@ -22,7 +22,7 @@ _EXPORTERS: Final = 'job=~"$job", instance=~"$instance"'
 _PINNED: Final = f'ekm_target_info{{{_EXPORTERS}, thumbprint!="", pin="config", mode!="canary"}}'
 _LISTED: Final = f"ekm_instance_info{{{_EXPORTERS}}}"
 _THUMBPRINTS: Final = (
-    'label_replace(mssql_ekm_database_encryption_state{encryptor_type="ASYMMETRIC KEY", encryptor_thumbprint!=""} > 1, '
+    f'label_replace(mssql_ekm_database_encryption_state{{{_EXPORTERS}, encryptor_type="ASYMMETRIC KEY", encryptor_thumbprint!=""}} > 1, '
     '"thumbprint", "$1", "encryptor_thumbprint", "(.+)")'
 )
 # The number of databases of each SQL Server and thumbprint.
@@ -61,7 +61,7 @@ def table_of_keys() -> table.Panel:
         "declares no thumbprint. The choice of vault and target does not apply.",
         panels.rows(_expression()),
         size=(24, 8),
-        empty="No series of deploy/sql, so it is not known which keys SQL Servers use.",
+        empty="The exporter reads no SQL Server (sql_servers), so it is not known which keys they use.",
     )
     names = {
         "sql_instance": "SQL Server",

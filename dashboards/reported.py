@@ -1,6 +1,6 @@
 """The table of the codes of one target: what the probe reports, next to what its SQL Servers report.
 
-For: one line for each source and code, from the last probe and from the error logs that `deploy/sql` reads.
+For: one line for each source and code, from the last probe and from the error logs of the SQL Servers that the exporter reads.
 Not for: errors of probes over time (see `around`).
 """
 
@@ -17,6 +17,8 @@ from dashboards.sheets import column
 
 TITLE: Final = "Codes of the probe and of SQL Server"
 _SERVERS: Final = f"group by (sql_instance, host) ({series('ekm_instance_info')})"
+# Without the messages about failed backups, which are no codes of the provider.
+_PROVIDER: Final = '{job=~"$job", instance=~"$instance", code!~"18204|3041"}'
 _FAILED: Final = f"group by (target, code) ({promql.FAILURE})"
 
 
@@ -33,7 +35,7 @@ def _of_sql_servers(metric: str) -> str:
 
 
 def _last() -> str:
-    times = _of_sql_servers("mssql_ekm_error_log_last_timestamp_seconds")
+    times = _of_sql_servers(f"mssql_ekm_error_log_last_timestamp_seconds{_PROVIDER}")
     return f"({_of_probe('ekm_last_probe_timestamp_seconds')} or {times}) * 1000"
 
 
@@ -46,7 +48,7 @@ def table_of_codes() -> table.Panel:
         "has not needed the vault since. Good until is the last successful probe. No line of a SQL Server: no such line, or its log is not read.",
         panels.rows(promql.with_page(_last()), "A"),
         panels.rows(promql.with_page(f"{_of_probe('ekm_last_success_timestamp_seconds')} * 1000"), "B"),
-        panels.rows(promql.with_page(_of_sql_servers("mssql_ekm_error_log_lines")), "C"),
+        panels.rows(promql.with_page(_of_sql_servers(f"mssql_ekm_error_log_lines{_PROVIDER}")), "C"),
         size=(24, 7),
         empty="No code in the last probe or in an error log.",
     )

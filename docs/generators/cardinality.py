@@ -1,6 +1,7 @@
-"""Count the series of one target, for docs/metrics.md and its test.
+"""Count the series of one target and of one SQL Server, for docs/metrics.md and its tests.
 
-The count covers a healthy target, a failing probe, optional settings and preflight checks; series that targets share are excluded.
+The count of a target covers a healthy target, a failing probe, optional settings and preflight checks; series that targets share are
+excluded.
 """
 
 from __future__ import annotations
@@ -9,14 +10,19 @@ from collections.abc import Mapping
 from typing import Final
 
 from exporter.core.model import Phase, Step
-from exporter.metrics.definitions import COUNTED, PATH_PARTS, TARGET_METRICS, phases_at
+from exporter.metrics.definitions import BY_NAME, COUNTED, PATH_PARTS, TARGET_METRICS, phases_at
 from exporter.metrics.spec import Level, MetricSpec, MetricType
+from exporter.metrics.sql_server_samples import BACKUP_TYPES
+from exporter.tde.document import PROOF_SECTIONS, SECTIONS
 
 _STEPS = len(Step)
 _PER_HISTOGRAM = 3  # the +Inf bucket, _count and _sum; each bound adds one more
 _CONNECTING = 2  # challenge and token; the other steps reuse a connection
 _REUSED: Final = frozenset({Phase.WAIT, Phase.TRANSFER})
 _PHASES: Final = "ekm_step_phase_duration_seconds"
+
+DATABASE: Final = "each database that is encrypted or not online"
+BACKUP: Final = "each such database and type of backup"
 
 # Families with labels from a closed list: the most series for one target, and the reason.
 SEVERAL: Final[Mapping[str, tuple[int, str]]] = {
@@ -56,6 +62,43 @@ OF_CHECKS: Final[Mapping[str, str]] = {
     "ekm_preflight_failed_checks": "after the first run of the checks",
     "ekm_preflight_failed": "one series for each failed check",
 }
+# Series of a SQL Server that the exporter reads: for each of these, one in each family.
+OF_SQL_SERVERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "the SQL Server": (
+        "mssql_ekm_read_success",
+        "mssql_ekm_read_refused",
+        "mssql_ekm_objects_left_out",
+        "mssql_ekm_start_timestamp_seconds",
+        "mssql_ekm_trace_flag_enabled",
+    ),
+    "each section of a reading": ("mssql_ekm_section_timestamp_seconds",),
+    "each provider": ("mssql_ekm_provider_enabled",),
+    "each provider in each availability group, or in none": (
+        "mssql_ekm_provider_info",
+        "mssql_ekm_provider_dll_info",
+        "mssql_ekm_provider_loaded_info",
+    ),
+    "each credential": ("mssql_ekm_credential_modified_after_start",),
+    "each credential in each availability group, or in none": (
+        "mssql_ekm_credential_modified_timestamp_seconds",
+        "mssql_ekm_credential_altered_timestamp_seconds",
+    ),
+    "each key": ("mssql_ekm_asymmetric_key_info",),
+    "each key that protects a database": ("mssql_ekm_proven_timestamp_seconds", "mssql_ekm_proof_due"),
+    "each key that protects a database, and whose login has no credential": ("mssql_ekm_key_without_credential",),
+    DATABASE: (
+        "mssql_ekm_database_encryption_state",
+        "mssql_ekm_database_encryption_percent_complete",
+        "mssql_ekm_database_key_opened_timestamp_seconds",
+        "mssql_ekm_database_state",
+        "mssql_ekm_log_vlf_sequence_number",
+        "mssql_ekm_log_used_bytes",
+        "mssql_ekm_log_free_bytes",
+        "mssql_ekm_log_full_seconds",
+    ),
+    BACKUP: ("mssql_ekm_backup_started_timestamp_seconds", "mssql_ekm_backup_finished_timestamp_seconds"),
+    "each code in the error log": ("mssql_ekm_error_log_lines", "mssql_ekm_error_log_last_timestamp_seconds"),
+}
 # A family that every target has; a setting adds one more series to it.
 _ANYWAY = frozenset({"ekm_credential_usable"})
 _ADDED: Final = frozenset(name for names in OF_DECLARATIONS.values() for name in names) - _ANYWAY
@@ -74,6 +117,23 @@ def of_a_healthy_target(level: Level, *, native: bool = False) -> dict[str, int]
 def most_series(level: Level, *, native: bool = False) -> int:
     """Return the most series of a healthy target at a level."""
     return sum(of_a_healthy_target(level, native=native).values())
+
+
+def for_each(what: str, level: Level) -> int:
+    """Return the series of a SQL Server for each thing of `OF_SQL_SERVERS` at a level."""
+    return sum(level.includes(BY_NAME[name].level) for name in OF_SQL_SERVERS[what])
+
+
+def of_each_database(level: Level) -> int:
+    """Return the most series of an encrypted database at a level."""
+    return for_each(DATABASE, level) + len(BACKUP_TYPES) * for_each(BACKUP, level)
+
+
+def of_a_sql_server(level: Level) -> int:
+    """Return the most series of a healthy SQL Server without databases and groups, with one provider, credential and key."""
+    left_out = (DATABASE, BACKUP, "each key that protects a database, and whose login has no credential")
+    ones = sum(for_each(what, level) for what in OF_SQL_SERVERS if what not in left_out)
+    return ones + len(SECTIONS + PROOF_SECTIONS) - 1
 
 
 def bounds_and_more(spec: MetricSpec) -> str:

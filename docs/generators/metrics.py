@@ -9,10 +9,14 @@ from docs.generators.cardinality import (
     OF_CHECKS,
     OF_DECLARATIONS,
     OF_FAILURES,
+    OF_SQL_SERVERS,
     SEVERAL,
     bounds_and_more,
+    for_each,
     most_series,
     of_a_healthy_target,
+    of_a_sql_server,
+    of_each_database,
 )
 from docs.generators.pages import GeneratedPart
 from exporter.core.checks import CHECKS
@@ -23,7 +27,11 @@ from exporter.core.reasons import Reason
 from exporter.metrics.definitions import METRICS, PATH_PARTS, PROBE_METRICS, ROLES
 from exporter.metrics.self_metrics import REQUESTED, SKIP_REASONS
 from exporter.metrics.spec import Level, MetricSpec, MetricType, SeriesScope
+from exporter.metrics.sql_server_definitions import FEW, MOST
+from exporter.metrics.sql_server_samples import BACKUP_TYPES
 from exporter.state.cause_groups import MOST_CAUSES
+from exporter.tde.document import PROOF_SECTIONS, SECTIONS
+from exporter.tde.proof import ProofSource
 
 # An example query for each metric that has one.
 EXAMPLES: Final[Mapping[str, str]] = {
@@ -72,6 +80,20 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "ekm_tls_certificate_expiry_timestamp_seconds": "(ekm_tls_certificate_expiry_timestamp_seconds - time()) / 86400 < 14",
     "ekm_clock_skew_seconds": "abs(ekm_clock_skew_seconds) > 120",
     "ekm_path_changes_total": 'increase(ekm_path_changes_total{what="region"}[15m]) > 0',
+    "mssql_ekm_read_success": "mssql_ekm_read_success == 0",
+    "mssql_ekm_section_timestamp_seconds": "(time() - mssql_ekm_section_timestamp_seconds) / 3600 > 24",
+    "mssql_ekm_credential_modified_after_start": "mssql_ekm_credential_modified_after_start == 1",
+    "mssql_ekm_asymmetric_key_info": "count by (thumbprint) (mssql_ekm_asymmetric_key_info)",
+    "mssql_ekm_proven_timestamp_seconds": "(time() - max by (sql_instance, host, thumbprint) (mssql_ekm_proven_timestamp_seconds)) / 60",
+    "mssql_ekm_proof_due": "mssql_ekm_proof_due == 1",
+    "mssql_ekm_database_encryption_state": "count by (encryptor_thumbprint) (mssql_ekm_database_encryption_state > 1)",
+    "mssql_ekm_database_state": "mssql_ekm_database_state == 3 or mssql_ekm_database_state == 4",
+    "mssql_ekm_backup_finished_timestamp_seconds": (
+        '(time() - max by (sql_instance, database) (mssql_ekm_backup_finished_timestamp_seconds{type="log"})) / 60'
+    ),
+    "mssql_ekm_log_vlf_sequence_number": "rate(mssql_ekm_log_vlf_sequence_number[1h])",
+    "mssql_ekm_log_full_seconds": "mssql_ekm_log_full_seconds < 4 * 3600",
+    "mssql_ekm_error_log_last_timestamp_seconds": "time() - mssql_ekm_error_log_last_timestamp_seconds < 900",
     "ekm_exporter_schedule_lag_seconds": "histogram_quantile(0.99, rate(ekm_exporter_schedule_lag_seconds_bucket[10m]))",
     "ekm_exporter_probes_skipped_total": "sum by (reason) (increase(ekm_exporter_probes_skipped_total[1h]))",
 }
@@ -127,6 +149,9 @@ def _values() -> str:
         "endpoint` of `ekm_exporter_requests_total": REQUESTED,
         "reason` of `ekm_exporter_probes_skipped_total": SKIP_REASONS,
         "reason` of `ekm_last_failure_info": Reason,
+        "section": (*SECTIONS, *PROOF_SECTIONS),
+        "type": BACKUP_TYPES.values(),
+        "source` of `mssql_ekm_proven_timestamp_seconds": ProofSource,
     }
     rows = [f"| `{label}` | {_labels(values)} |" for label, values in lists.items()]
     return "\n".join(["| label | values |", "| --- | --- |", *rows])
@@ -160,10 +185,31 @@ def _cardinality() -> str:
     )  # fmt: skip
 
 
+def _of_sql_servers() -> str:
+    rows = [
+        f"| {what} | {for_each(what, Level.MINIMAL)} | {for_each(what, Level.DEFAULT)} | {_labels(names)} |"
+        for what, names in OF_SQL_SERVERS.items()
+    ]
+    alone, each = ([count(level) for level in (Level.MINIMAL, Level.DEFAULT)] for count in (of_a_sql_server, of_each_database))
+    return "\n".join(
+        [
+            "A SQL Server under `sql_servers` has these series, while the exporter reads it:", "",
+            "| for | minimal | default, full | families |", "| --- | --- | --- | --- |", *rows, "",
+            "These are the most for a SQL Server with one provider, credential and key, and without groups:",
+            f"{alone[0]} series at the level `minimal`, and {each[0]} more for each database; at `default` {alone[1]}, and {each[1]} more.", "",
+            f"At most {MOST} databases and {MOST} keys have series, and {FEW} providers, credentials and groups each. Databases that are not",
+            "online come first, then names in alphabetical order. `mssql_ekm_objects_left_out` counts the others. Databases that are online and",
+            "not encrypted have no series, and are not counted.",
+        ]
+    )  # fmt: skip
+
+
 def _descriptions() -> str:
     titles = {
         "Of a target": {SeriesScope.TARGET},
-        "Of credentials, vaults, endpoints, codes and causes": set(SeriesScope) - {SeriesScope.TARGET, SeriesScope.EXPORTER},
+        "Of credentials, vaults, endpoints, codes and causes": set(SeriesScope)
+        - {SeriesScope.TARGET, SeriesScope.SQL_SERVER, SeriesScope.EXPORTER},
+        "Of SQL Servers": {SeriesScope.SQL_SERVER},
         "Of the exporter": {SeriesScope.EXPORTER},
     }
     sections = {title: [spec for spec in METRICS if spec.scope in scopes] for title, scopes in titles.items()}
@@ -204,5 +250,6 @@ PARTS: Final = (
     GeneratedPart("table of metrics", _glance),
     GeneratedPart("values of labels", _values),
     GeneratedPart("numbers of series", _cardinality),
+    GeneratedPart("series of a SQL Server", _of_sql_servers),
     GeneratedPart("descriptions", _descriptions),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from docs.generators.cardinality import most_series
+from docs.generators.cardinality import most_series, of_a_sql_server, of_each_database
 from docs.generators.pages import GeneratedPart
 from docs.generators.performance import figures
 from exporter.metrics.spec import Level
@@ -53,7 +53,7 @@ def costs() -> Costs:
 
 
 def unit_costs() -> str:
-    cost = costs()
+    cost, sql_server = costs(), f"{of_a_sql_server(Level.FULL)} series, and {of_each_database(Level.FULL)} a database, at most"
     rows = (
         ("a probe, with its share of auxiliary probes", f"{cost.probe_ms:g} ms", "processor time of the exporter"),
         ("an exporter without targets", f"{cost.base_mb:g} MB", "memory"),
@@ -61,6 +61,7 @@ def unit_costs() -> str:
         ("the history of all targets together", f"{HISTORY_MB:g} MB at most", "memory"),
         ("a probe that waits for a silent vault", f"{WAITING_MB:g} MB", "memory, until its timeout"),
         ("a target", f"{most_series(Level.FULL)} series at most", "Prometheus"),
+        ("a SQL Server that the exporter reads, without groups", sql_server, "Prometheus"),
         ("a series", f"{cost.series_kb:g} KB", "memory of Prometheus"),
         ("a sample", f"{cost.sample_us:g} µs", "processor time of Prometheus"),
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from exporter.app.service import DEMO, RunOptions, Service
+from exporter.app.options import DEMO, RunOptions
+from exporter.app.service import Service
 from exporter.clients import quiet_sdk_loggers
 from exporter.config.settings import Config
 from exporter.runtime import buffers, process, signals

@@ -8,15 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from exporter import __version__
+from exporter.app.options import DEMO, RunOptions
 from exporter.app.reload import Reloader
 from exporter.app.reports import Reports
-from exporter.app.sharding import Shard, select_shard
-from exporter.app.sql_servers import SqlServerReadings, require_driver
+from exporter.app.sharding import select_shard
+from exporter.app.sql_servers import SqlServerReadings
 from exporter.app.sweeper import Sweeper
 from exporter.config.consequences.diff import changed_targets, changed_verdicts
 from exporter.config.settings import Config, Target
@@ -28,7 +27,6 @@ from exporter.core.model import Facts, ProbeReport
 from exporter.doctor.monitor import PreflightMonitor, run_preflight
 from exporter.expiry import ExpiryCallbacks, ExpiryLookup, ExpiryMonitor
 from exporter.metrics.recorder import Recorder
-from exporter.metrics.spec import Level
 from exporter.presentation.probe_log import ProbeLog
 from exporter.probing.auxiliary_runner import AuxiliaryRunner
 from exporter.probing.prober import Prober, ProberCallbacks
@@ -40,28 +38,12 @@ from exporter.runtime.loop_lag import LoopLag
 from exporter.state.files import DocumentKind
 from exporter.state.records import TargetRecord, TargetRecords
 from exporter.state.store import StateStore
-from exporter.web import ListenAddress, WebOptions, WebServer, create_app
+from exporter.web import WebServer, create_app
 
 _log = logging.getLogger(__name__)
 
-DEMO = "demo"  # the mode of a command that ends with its terminal
-DEFAULT_HISTORY = 100
 READY_AFTER_SECONDS = 120.0  # ready after this time, even if a first probe has not finished
 _FEWEST_AUXILIARY = 8  # the least number of concurrent auxiliary probes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
-    listen: tuple[ListenAddress, ...]
-    web: WebOptions
-    history_limit: int = DEFAULT_HISTORY
-    metrics_level: Level = Level.FULL
-    state_dir: Path | None = None
-    shard: Shard | None = None
-    scheduler: bool = True
-    config_file: Path | None = None  # to reload from; None: no reload
-    auto_reload: bool = False
-    mode: str = "run"
 
 
 class Service:
@@ -73,8 +55,6 @@ class Service:
     def __init__(self, config: Config, options: RunOptions) -> None:
         """Raises NetworkError if a module's authorities cannot be loaded, and ExtraMissingError."""
         self._options = options
-        if options.scheduler:
-            require_driver(config)
         self.config = select_shard(config, options.shard)
         self.version = __version__
         self._started = float("inf")  # not yet
@@ -100,7 +80,8 @@ class Service:
             concurrency=max(_FEWEST_AUXILIARY, concurrency // 4),
         )
         self._expiry = self._expiry_monitor()
-        self.sql_servers = SqlServerReadings(self._store, self.recorder, on_internal_error=self._on_error)
+        self.sql_servers = self._sql_server_readings()
+        self.sql_servers.require_driver(config)
         self._preflights = PreflightMonitor(
             self._run_preflight, on_results=self._record_preflight, on_internal_error=self._on_error
         )
@@ -132,6 +113,10 @@ class Service:
         )
         return ExpiryMonitor(self.config, self._expiry_lookup(self.config), callbacks)
 
+    def _sql_server_readings(self) -> SqlServerReadings:
+        enabled = self._options.scheduler
+        return SqlServerReadings(self._store, self.recorder, enabled=enabled, on_internal_error=self._on_error)
+
     async def start(self) -> None:
         """Listen, then start all parts.
 
@@ -153,7 +138,7 @@ class Service:
         if self._options.scheduler:
             self._scheduler.reconcile(self.config.targets.values())
             self._preflights.reconcile(self.config)
-            await self.sql_servers.apply(self.config)
+        await self.sql_servers.apply(self.config)
         self._sweeper.start()
         if self._reloader is not None:
             if self._options.mode != DEMO:
@@ -207,8 +192,7 @@ class Service:
 
         Raises NetworkError, a ValueError, and changes nothing if a module's authorities cannot be loaded. Also ExtraMissingError.
         """
-        if self._options.scheduler:
-            require_driver(config)
+        self.sql_servers.require_driver(config)
         config = select_shard(config, self._options.shard)
         await self._store.preload(config.targets, sql_servers=config.sql_servers.keys() - self.config.sql_servers.keys())
         lookup = self._expiry_lookup(config)
@@ -227,7 +211,7 @@ class Service:
         self._requests = asyncio.Semaphore(config.settings.concurrency)
         if self._options.scheduler:
             self._scheduler.reconcile(config.targets.values(), concurrency=config.settings.concurrency)
-            await self.sql_servers.apply(config)
+        await self.sql_servers.apply(config)
         await self._expiry.reconfigure(config, lookup)
         del before  # so that the next line can collect it
         process.collect_rarely()

@@ -1,4 +1,4 @@
-"""Choose the exporter that probes a target by its name, and reads a SQL Server by its address (`--shard I/N`).
+"""Choose the exporter of a target or SQL Server by its name (`--shard I/N`).
 
 Rendezvous hashing: one more exporter takes about 1/N of the targets from the others, evenly, and moves nothing between them.
 """
@@ -22,7 +22,10 @@ class Shard:
     count: int
 
     def holds(self, name: str) -> bool:
-        """Return whether this shard probes the target or reads the SQL Server; exactly one of `count` shards does."""
+        """Return whether this shard has the target, or the SQL Server of this address.
+
+        Exactly one of `count` shards has it.
+        """
         return _owner(name, self.count) == self.index
 
     @property

@@ -22,29 +22,33 @@ if TYPE_CHECKING:
     from exporter.sqlservers.monitor import SqlServerMonitor
 
 
-def require_driver(config: Config) -> None:
-    """Raise ExtraMissingError if the configuration names SQL Servers and their driver is not installed."""
-    if not config.sql_servers:
-        return
-    from exporter.sqlservers.driver import is_installed  # noqa: PLC0415 - see above
-
-    if not is_installed():
-        raise ExtraMissingError("sql")
-
-
 class SqlServerReadings:
-    """What is known of the SQL Servers. Use it from one event loop."""
+    """What is known of the SQL Servers: nothing unless `enabled`.
 
-    def __init__(self, store: StateStore, recorder: Recorder, *, on_internal_error: Callable[[Exception], None]) -> None:
-        self._store, self._recorder, self._on_internal_error = store, recorder, on_internal_error
+    Use it from one event loop.
+    """
+
+    def __init__(
+        self, store: StateStore, recorder: Recorder, *, enabled: bool, on_internal_error: Callable[[Exception], None]
+    ) -> None:
+        self._store, self._recorder, self._enabled, self._on_internal_error = store, recorder, enabled, on_internal_error
         self._config: Config | None = None
         self._monitor: SqlServerMonitor | None = None
         self._tokens: DatabaseTokens | None = None
 
+    def require_driver(self, config: Config) -> None:
+        """Raise ExtraMissingError if the driver is needed and not installed."""
+        if not config.sql_servers or not self._enabled:
+            return
+        from exporter.sqlservers.driver import is_installed  # noqa: PLC0415 - see above
+
+        if not is_installed():
+            raise ExtraMissingError("sql")
+
     async def apply(self, config: Config) -> None:
         """Read the SQL Servers of this configuration from now on."""
         before, self._config = self._config, config
-        if self._monitor is None and not config.sql_servers:
+        if not self._enabled or (self._monitor is None and not config.sql_servers):
             return
         tokens = self._tokens
         if tokens is None or before is None or (before.credentials, before.modules) != (config.credentials, config.modules):
@@ -87,8 +91,12 @@ class SqlServerReadings:
         return SqlServerMonitor(config, ServerReader(self._token_of), callbacks)
 
     async def _token_of(self, credential: str) -> TokenResult:
-        assert self._tokens is not None  # noqa: S101 - `apply` made it
-        return await self._tokens.token_of(credential)
+        while True:
+            tokens = self._tokens
+            assert tokens is not None  # noqa: S101 - `apply` made it
+            result = await tokens.token_of(credential)
+            if result.token is not None or tokens is self._tokens:
+                return result  # else a reload has ended the request
 
     def _forget(self, address: str) -> None:
         self._recorder.forget_sql_server(address)

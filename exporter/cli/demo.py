@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from exporter.app.service import DEMO
+from exporter.app.options import DEMO
 from exporter.cli import run
 from exporter.cli.simulate import READY
 from exporter.simulator import demo_story

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from exporter.app.lifecycle import serve
-from exporter.app.service import DEFAULT_HISTORY, RunOptions
+from exporter.app.options import DEFAULT_HISTORY, RunOptions
 from exporter.app.sharding import Shard, parse_shard
 from exporter.cli import check
 from exporter.cli.parser import add_flag, number
@@ -126,7 +126,7 @@ def add_service_flags(parser: argparse.ArgumentParser, *, default_address: str) 
     add_flag(
         parser,
         "--state.dir DIR",
-        "directory that keeps expiry dates, last successes and last failures across restarts (default: none)",
+        "directory that keeps expiry dates, last successes, last failures and readings of SQL Servers across restarts (default: none)",
     )
     add_flag(parser, "--shard I/N", "probe only shard I of N, counted from 0, such as 0/2", type=parse_shard)
     add_flag(

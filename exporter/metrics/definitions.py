@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Final
 
 from exporter.metrics.spec import Level, MetricSpec, MetricType, Retention, SeriesScope
+from exporter.metrics.sql_server_definitions import SQL_SERVER_METRICS
 from exporter.metrics.target_definitions import COUNTED, PATH_PARTS, ROLES, STEP_BUCKETS, TARGET_METRICS, phases_at, target_metric
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "PROBE_METRICS",
     "ROLES",
     "SHARED_METRICS",
+    "SQL_SERVER_METRICS",
     "STEP_BUCKETS",
     "TARGET_METRICS",
     "phases_at",
@@ -194,5 +196,5 @@ PROBE_METRICS: Final = (
     ),
 )
 
-METRICS: Final[tuple[MetricSpec, ...]] = (*TARGET_METRICS, *SHARED_METRICS, *EXPORTER_METRICS)
+METRICS: Final[tuple[MetricSpec, ...]] = (*TARGET_METRICS, *SHARED_METRICS, *SQL_SERVER_METRICS, *EXPORTER_METRICS)
 BY_NAME: Final[Mapping[str, MetricSpec]] = {spec.name: spec for spec in chain(METRICS, PROBE_METRICS)}

@@ -16,7 +16,7 @@ from exporter.metrics.definitions import BY_NAME, PROBE_METRICS, TARGET_METRICS
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.rendering import OwnerValues, render_gauges
 from exporter.metrics.samples import Values
-from exporter.metrics.spec import Level, MetricType, SeriesScope
+from exporter.metrics.spec import Level, SeriesScope
 from exporter.metrics.text_format import LabelSet
 from exporter.state.records import TargetRecord, headers_after
 
@@ -50,11 +50,7 @@ def probe_values(
 
 def rendered(target: Target, base: LabelSet, values: Values, *, level: Level, openmetrics: bool) -> bytes:
     """Return the whole body; OpenMetrics includes the end mark."""
-    page = Exposition(
-        spec
-        for spec in (*TARGET_METRICS, *PROBE_METRICS)
-        if level.includes(spec.level) and spec.kind not in (MetricType.COUNTER, MetricType.HISTOGRAM)
-    )
+    page = Exposition(spec for spec in (*TARGET_METRICS, *PROBE_METRICS) if level.includes(spec.level) and not spec.is_counted)
     of_target = {name: samples for name, samples in values.items() if BY_NAME[name].scope is not SeriesScope.EXPORTER}
     of_exporter = {name: samples for name, samples in values.items() if name not in of_target}
     owners = OwnerValues(target.name, base, of_target), OwnerValues(target.name, _NO_LABELS, of_exporter)

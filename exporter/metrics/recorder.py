@@ -22,7 +22,7 @@ from exporter.metrics import samples as gauges
 from exporter.metrics.auxiliary_samples import auxiliary_samples
 from exporter.metrics.cause_series import FailureSeries, probe_failure_samples
 from exporter.metrics.counters import TargetCounters, path_of
-from exporter.metrics.definitions import BY_NAME, SHARED_METRICS, TARGET_METRICS, phases_at
+from exporter.metrics.definitions import BY_NAME, SHARED_METRICS, SQL_SERVER_METRICS, TARGET_METRICS, phases_at
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.possible_codes import possible_codes
 from exporter.metrics.protobuf import started_at
@@ -31,19 +31,21 @@ from exporter.metrics.request_budget import Budgets
 from exporter.metrics.samples import Values, one
 from exporter.metrics.self_metrics import Instruments
 from exporter.metrics.series_owners import SeriesOwners
-from exporter.metrics.spec import Level, MetricType, SeriesScope
+from exporter.metrics.spec import Level, SeriesScope
+from exporter.metrics.sql_server_series import SqlServerSeries
 from exporter.metrics.text_format import LabelSet
 from exporter.state.history import History
 from exporter.state.records import TargetRecord, readiness_at
 from exporter.tde.sql_reading import SqlServerReading
 
+_GAUGES = (SeriesScope.TARGET, SeriesScope.SQL_SERVER)  # not exposed if only probes on request return gauges
 _TIED = (SeriesScope.CREDENTIAL, SeriesScope.VAULT, SeriesScope.ENDPOINT)
 
 
 class Recorder(Instruments):
     """All metrics of the exporter. Use it from the event loop only.
 
-    With `per_target_gauges=False` a scrape has only counters and histograms of targets; `render_probe` returns the gauges.
+    With `per_target_gauges=False` a scrape has no gauges of targets and SQL Servers; `render_probe` returns those of a target.
     `level` leaves out families and buckets of targets.
     """
 
@@ -57,12 +59,13 @@ class Recorder(Instruments):
         self._bounds = BY_NAME[STEP_DURATIONS].bounds(level)
         self._exposition = Exposition(
             spec
-            for spec in (*TARGET_METRICS, *SHARED_METRICS)
-            if level.includes(spec.level) and (per_target_gauges or spec.scope is not SeriesScope.TARGET or _counts(spec.kind))
+            for spec in (*TARGET_METRICS, *SHARED_METRICS, *SQL_SERVER_METRICS)
+            if level.includes(spec.level) and (per_target_gauges or spec.scope not in _GAUGES or spec.is_counted)
         )
         self._per_target_gauges = per_target_gauges
         self._blocks: dict[str, TargetBlock] = {}
         self._failures = FailureSeries(self._exposition, self._blocks)
+        self._sql_servers = SqlServerSeries(self._exposition)
         self._owners = SeriesOwners()
         self._budgets = Budgets()
         self._lookups: dict[str, dict[Source, tuple[float | None, float]]] = {}
@@ -169,9 +172,11 @@ class Recorder(Instruments):
 
     def sql_server_read(self, reading: SqlServerReading) -> None:
         """Replace the series of a SQL Server."""
+        self._sql_servers.show(reading)
 
     def forget_sql_server(self, address: str) -> None:
         """Remove the series of a SQL Server."""
+        self._sql_servers.forget(address)
 
     async def scrape(self, *, openmetrics: bool) -> AsyncIterator[bytes]:
         """Yield the response of /metrics in chunks; other tasks run between two chunks."""
@@ -293,7 +298,3 @@ class Recorder(Instruments):
 def _budgets_shown(ratios: Mapping[str, float]) -> Iterator[OwnerValues]:
     for vault, ratio in ratios.items():
         yield OwnerValues(vault, LabelSet.from_labels(("vault", vault)), {"ekm_request_budget_ratio": one(ratio)})
-
-
-def _counts(kind: MetricType) -> bool:
-    return kind in (MetricType.COUNTER, MetricType.HISTOGRAM)

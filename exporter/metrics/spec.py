@@ -24,6 +24,7 @@ class SeriesScope(StrEnum):
     ENDPOINT = "endpoint"
     CODE = "code"
     CAUSE = "cause"
+    SQL_SERVER = "sql_server"
     EXPORTER = "exporter"
 
 
@@ -34,6 +35,7 @@ BASE_LABELS: Final[Mapping[SeriesScope, tuple[str, ...]]] = {
     SeriesScope.ENDPOINT: ("endpoint",),
     SeriesScope.CODE: ("code",),
     SeriesScope.CAUSE: ("link", "name", "reason"),
+    SeriesScope.SQL_SERVER: ("sql_instance", "host"),
     SeriesScope.EXPORTER: (),
 }
 
@@ -47,6 +49,7 @@ class Retention(StrEnum):
     CHECKS = "Updated by each preflight run."
     COUNTED = "Counted since the exporter started."
     DECLARED = "From the configuration."
+    READ = "Last known: from the last good reading of SQL Server."
     NOW = "Current value."
     STATIC = "Never changes while the exporter runs."
 
@@ -95,6 +98,10 @@ class MetricSpec:
     @property
     def labels(self) -> tuple[str, ...]:
         return BASE_LABELS[self.scope] + self.own
+
+    @property
+    def is_counted(self) -> bool:
+        return self.kind in (MetricType.COUNTER, MetricType.HISTOGRAM)
 
     @property
     def type(self) -> str:

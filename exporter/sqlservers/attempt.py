@@ -1,4 +1,7 @@
-"""One attempt to read a SQL Server, on a daemon thread: the secret of its login, the token, the sections."""
+"""One attempt to read a SQL Server, on a daemon thread.
+
+It reads the secret of the login, requests a token if the login needs one, and reads the sections.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ from exporter.tokens.secret_cache import read_material
 
 STATEMENT_SECONDS = 10.0  # for a connection, and for each statement
 SECRET_SECONDS = 10.0  # for a secret file, which may be on a dead mount
-_THREADS = 64  # of readings, and of abandoned ones: a resolver may hang for minutes
+_THREADS = 8  # and one for each server that a thread works on: abandoned ones take none from the others
 
 _T = TypeVar("_T")
 _Args = TypeVarTuple("_Args")
@@ -53,7 +56,10 @@ class ServerState:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What is known after an attempt; `stored` is the document of the state directory, None if it stays as it is."""
+    """What is known after an attempt.
+
+    `stored` is the document of the state directory, None if it stays as it is.
+    """
 
     reading: SqlServerReading
     lockout: Lockout | None
@@ -89,17 +95,20 @@ class ServerReader:
         return address in self._busy
 
     async def read(self, state: ServerState, at: float) -> Attempt | None:
-        """Read a server at a Unix time; None if its lockout holds. Raises only CancelledError and internal errors."""
+        """Read a server at a Unix time; None if its lockout holds.
+
+        Raises only CancelledError and internal errors.
+        """
         address, tried = state.server.address, False
         try:
-            secret = await self._in_thread(address, SECRET_SECONDS, "the secret was not read", _read_secret, state)
+            secret = await self._run_on_thread(address, SECRET_SECONDS, "the secret was not read", _read_secret, state)
             if state.lockout is not None and await self._pool.run(state.lockout.holds, state.account, secret.material, at):
                 return None
             tried = True
             login = await self._login(state, secret)
             if isinstance(login, Document):
                 return await self._pool.run(_add, state, login, secret, at)
-            return await self._in_thread(
+            return await self._run_on_thread(
                 address, self._whole, "not read to its end", _read, state, login, secret, at, self._seconds
             )
         except (_FailedError, SecretUnreadableError, FileUnreadableError, PoolExhausted) as error:
@@ -123,8 +132,13 @@ class ServerReader:
             return Document(address=state.server.address, failure=text, refused_login=result.facts.status or 0)
         raise _FailedError(text)
 
-    async def _in_thread(self, address: str, seconds: float, late: str, function: Callable[[*_Args], _T], *args: *_Args) -> _T:
-        """Run the function on a thread, which is abandoned after its time. Raises _FailedError then."""
+    async def _run_on_thread(
+        self, address: str, seconds: float, late: str, function: Callable[[*_Args], _T], *args: *_Args
+    ) -> _T:
+        """Run the function on a thread, which is abandoned after its time.
+
+        Raises _FailedError then, and what the function raises.
+        """
         begun = False
 
         def run() -> _T:
@@ -136,6 +150,7 @@ class ServerReader:
                 self._busy.discard(address)
 
         self._busy.add(address)
+        self._pool.allow(_THREADS + len(self._busy))
         try:
             async with asyncio.timeout(seconds):
                 return await self._pool.run(run)
@@ -149,7 +164,10 @@ class ServerReader:
 
 
 def _read_secret(state: ServerState) -> _Secret:
-    """Read the secret of the login. Blocks. Raises SecretUnreadableError and FileUnreadableError."""
+    """Read the secret of the login. Blocks.
+
+    Raises SecretUnreadableError and FileUnreadableError.
+    """
     if state.credential is not None:  # the token is requested with the same content, which others read
         text, certificate = read_material(state.credential)
         return _Secret(material=(text or "").encode() + b"\0" + certificate)

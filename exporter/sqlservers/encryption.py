@@ -37,7 +37,7 @@ _FOREIGN = "no SQL Server answers at this port, or it is too old: correct the na
 class PinnedContext(ssl.SSLContext):
     """TLS settings for one certificate: `EncryptedSocket` compares its SHA-256.
 
-    It does so after the handshake, and before it sends the login.
+    The comparison follows the handshake, and the login follows the comparison.
     """
 
     certificate_sha256 = ""  # in lower case; an empty one is no certificate's

@@ -1,4 +1,7 @@
-"""The last known reading of a SQL Server: each section from its last good reading, with the time of that reading."""
+"""The last known reading of a SQL Server.
+
+Each section is from its last good reading, with the time of that reading.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ def unread(server: SqlServer) -> SqlServerReading:
 
 
 def labelled(reading: SqlServerReading, server: SqlServer) -> SqlServerReading:
-    """Return the reading with its labels: from the configuration, else as SQL Server names itself."""
+    """Return the reading with its labels.
+
+    They are from the configuration, else as SQL Server names itself.
+    """
     found = "", ""
     if reading.document is not None and is_good(reading.document, "instance"):
         found = labels_of(reading.document)
@@ -30,7 +36,10 @@ def labelled(reading: SqlServerReading, server: SqlServer) -> SqlServerReading:
 
 
 def updated(before: SqlServerReading, server: SqlServer, later: Document, at: float, *, refused: bool) -> SqlServerReading:
-    """Return what is known after an attempt at a Unix time. What it did not read stays as it was."""
+    """Return what is known after an attempt at a Unix time.
+
+    What the attempt did not read stays as it was.
+    """
     reading = replace(before, attempted_at=at, failure=hide(later.failure or ""), refused=refused)
     earlier = before.document
     if earlier is not None and _is_other_server(later, earlier):
@@ -53,7 +62,10 @@ def _times(document: Document, later: Document, at: float, before: Mapping[str, 
 
 
 def _is_other_server(later: Document, earlier: Document) -> bool:
-    """Whether another server answers at this address: then nothing of the earlier one counts."""
+    """Whether another server answers at this address.
+
+    Then nothing of the earlier one counts.
+    """
     return all(is_good(one, "instance") for one in (later, earlier)) and _name(later) != _name(earlier)
 
 

@@ -1,4 +1,7 @@
-"""After a refused login nothing is tried until the secret changes or an hour has passed: another try may lock the login."""
+"""How long nothing is tried after a refused login: another try may lock the login.
+
+It ends after an hour, or if the content of the secret changes.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ class Lockout:
     digest: bytes = field(repr=False)
 
     def holds(self, account: str, secret: bytes, now: float) -> bool:
-        """Whether a login with this secret would be refused again. Takes milliseconds of a processor."""
+        """Whether a login with this secret would be refused again.
+
+        Takes milliseconds of a processor.
+        """
         if account != self.account or not 0 <= now - self.at < SECONDS:
             return False
         return hmac.compare_digest(_digest(secret, self.salt), self.digest)

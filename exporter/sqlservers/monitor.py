@@ -1,4 +1,4 @@
-"""Read each SQL Server of the configuration again and again, and keep the last good reading of each section.
+"""Read the SQL Servers periodically, and keep the last good reading of each section.
 
 A server that cannot be read keeps what is known of it, and delays no other beyond its slot. A failure is logged once.
 """
@@ -126,7 +126,8 @@ class SqlServerMonitor:
             else:
                 reading = labelled(entry.state.reading, state.server)
                 entry.state = _state_with(state, reading, entry.state.lockout)
-                self._callbacks.on_reading(reading)
+                if reading.document is not None:
+                    self._callbacks.on_reading(reading)
             self._start_reading(address)
 
     async def aclose(self) -> None:

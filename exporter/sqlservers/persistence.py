@@ -24,7 +24,10 @@ MOST_CHARACTERS = 400 * 1024  # of the stored sections, and of the earlier logs;
 
 
 def document_of(reading: SqlServerReading, lockout: Lockout | None) -> dict[str, Any]:
-    """Return a JSON document. The largest sections are left out if they are too large together: they are read again soon."""
+    """Return a JSON document.
+
+    The largest sections are left out if all are too large together: they are read again soon.
+    """
     document = None if reading.document is None else _bounded(reading.document)
     return {
         "document": None if document is None else as_json(document),
@@ -44,7 +47,10 @@ def document_of(reading: SqlServerReading, lockout: Lockout | None) -> dict[str,
 
 
 def restored(document: Mapping[str, Any], server: SqlServer) -> tuple[SqlServerReading, Lockout | None]:
-    """Return what an earlier process knew of a server. Raises ValueError for a damaged document."""
+    """Return what an earlier process knew of a server.
+
+    Raises ValueError for a damaged document.
+    """
     try:
         lockout = None if document["lockout"] is None else _lockout(document["lockout"])
         reading = replace(

@@ -31,9 +31,9 @@ WHERE @json IS NOT NULL AND 72 * l.n < LEN(@text)
 ORDER BY l.n;
 GO
 
--- The last finished backup of each encrypted database, by type, that this node made in the last 35 days: each asked the vault. The index
--- on backup_finish_date bounds the search. Backups of one type of a database never overlap, so the latest start and the latest end belong to
--- one backup. Snapshots of a storage system copy files, and are left out.
+-- The last finished backup of each encrypted database, by type, that this node made in the last 35 days: each needed the vault. The index on
+-- backup_finish_date bounds the search. Backups of one type of a database never overlap, so the latest start and the latest end belong to one
+-- backup. Snapshots of a storage system copy files, and are left out.
 -- Rights: SELECT on msdb.dbo.backupset, VIEW ANY DATABASE. Sources: dbo.backupset, sys.databases.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"backups","rows":', ISNULL((
     SELECT
@@ -195,7 +195,7 @@ WHERE @json IS NOT NULL AND 72 * l.n < LEN(@text)
 ORDER BY l.n;
 GO
 
--- What the loaded DLL of each provider says of itself. The view fails if a DLL cannot be loaded.
+-- How the loaded DLL of each provider describes itself. The view fails if a DLL cannot be loaded.
 -- Right: visible to public. Sources: sys.dm_cryptographic_provider_properties, sys.cryptographic_providers.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"loaded","rows":', ISNULL((
     SELECT

@@ -1,4 +1,4 @@
-"""Read what inventory.sql and inventory.ps1 print: the sections of one instance.
+"""Read what inventory.sql, proof.sql and inventory.ps1 print: the sections of one instance.
 
 A section that was damaged on its way is an error of that section, never a shorter list.
 """

@@ -31,6 +31,7 @@ _NUMBERS = frozenset(
     | {"limit_kb", "disk_free_kb", "flag", "is_on", "lines"}
 )
 _LARGEST = 2**63 - 1  # bigint
+_TIME = len("2026-11-24T12:00:00")  # UTC
 _TIMES = frozenset({"opened_utc", "started_utc", "finished_utc", "first_utc", "last_utc", "log_backup_utc"})
 _COMPUTERS = frozenset({"server_name", "machine", "instance_name", "node"})
 # A database may have any name of 128 characters, blanks included: it becomes part of comments only.
@@ -68,7 +69,7 @@ def _problem(section: str, field: str, value: str | int) -> str | None:
         return _too_long(field, len(text), longest)
     if field in _NUMBERS and not (isinstance(value, int) and 0 <= value <= _LARGEST):
         return f"the field {field} is no number that SQL Server has: {_ACTION}"
-    if field in _TIMES and known_time(text) is None:
+    if field in _TIMES and not (isinstance(value, str) and len(value) == _TIME and known_time(value) is not None):
         return f"the field {field} is no time: {_ACTION}"
     if field not in _NAMES or (section, field) in _DATABASES:
         return None

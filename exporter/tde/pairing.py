@@ -41,12 +41,13 @@ _COMMON = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """The likeliest credential of a key, with what is wrong or uncertain about it, and a remark."""
+    """The likeliest credential of a key, with what is wrong or uncertain about it, a remark, and the key's login if known."""
 
     credential: SqlCredential
     problem: str = ""
     kind: Kind | None = None
     remark: str = ""
+    login: str = ""
 
 
 def is_managed(credential: SqlCredential) -> bool:
@@ -72,8 +73,8 @@ def pair(instance: Instance, key: AsymmetricKey, vault: str | None) -> Pairing:
     """Return the credential of the key, whose provider has one; `vault` is that of its KeyUri, None if unknown."""
     found = credentials_of(instance, key)
     if found[0].name == key.credential:
-        return Pairing(found[0])
-    likely = [one for one in found if vault_of(one) == vault] or found
+        return Pairing(found[0], login=key.login)
+    likely = [one for one in found if vault is not None and vault_of(one) == vault] or found
     if key.credential:
         return _guessed(likely, f"[{key.credential}] is not in the list of credentials")
     if key.login:
@@ -104,7 +105,7 @@ def _from_logins(instance: Instance, key: AsymmetricKey, likely: Sequence[SqlCre
     if not mine:
         return _missing(likely, f"its login [{login}] has no credential of the provider for its vault", login)
     remark = f"login [{login}] belongs to it by their names: SQL Server shows no SID of the key" if len(keys) > 1 else ""
-    return Pairing(mine[0], remark=remark)
+    return Pairing(mine[0], remark=remark, login=login)
 
 
 def pairs_by_name(keys: Sequence[str], logins: Sequence[str]) -> dict[str, str]:
@@ -138,7 +139,7 @@ def _missing(likely: Sequence[SqlCredential], cause: str, login: str | None, key
     fix = f"{new}ALTER LOGIN {quoted(login or 'LOGIN')} ADD CREDENTIAL {quoted(which)}"
     several = f" (CREDENTIAL is one of {_named([one.name for one in likely])})" if len(likely) > 1 else ""
     problem = f"{cause}, so SQL Server cannot sign in to open databases: {fix}{several}"
-    return Pairing(likely[0], problem, Kind.CREDENTIAL_MISSING)
+    return Pairing(likely[0], problem, Kind.CREDENTIAL_MISSING, login=login or "")
 
 
 def new_credential(key: AsymmetricKey) -> str:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from exporter.tde.document import Document
+from exporter.tde.fields import Row
+from exporter.tde.model import Instance, instance_of
+
+TRACE_FLAG: Final = 15025  # with it, a new log file needs no request to the vault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,3 +31,19 @@ class SqlServerReading:
     failure: str = ""  # of the last attempt as a whole; empty if it read the server
     refused: bool = False  # the login was refused: no attempt until its secret changes, or an hour has passed
     earlier_logs: tuple[float, tuple[Mapping[str, str | int], ...]] | None = None  # Unix time, rows
+
+
+def rows(reading: SqlServerReading, section: str) -> tuple[Row, ...]:
+    """Return the rows of a section; none if it was never read."""
+    return () if reading.document is None else reading.document.sections.get(section, ())
+
+
+def known_instance(reading: SqlServerReading) -> Instance | None:
+    """Return the instance, None if it was never read."""
+    document = reading.document
+    return None if document is None or not rows(reading, "instance") else instance_of(document)
+
+
+def flag_is_on(reading: SqlServerReading, flag: int) -> bool | None:
+    """Return whether a trace flag is on, None if unknown."""
+    return next((row.get("is_on") == 1 for row in rows(reading, "flags") if row.get("flag") == flag), None)

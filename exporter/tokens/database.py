@@ -1,4 +1,4 @@
-"""Tokens for SQL Servers: the resource by Entra's host, and the requests of the running exporter."""
+"""Tokens for SQL Servers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ _TOKEN_SECONDS = 10.0  # for one request
 
 
 def database_challenge(credential: Credential, module: Module) -> Challenge | None:
-    """Return what to request a token for SQL Servers with; None if the credential lacks a tenant."""
+    """Return the parameters of a token request for SQL Servers.
+
+    None if the credential lacks a tenant.
+    """
     if credential.tenant_id is None and credential.kind not in _HOST_IDENTITIES:
         return None
     authority = module.authority_host or _PUBLIC
@@ -37,9 +40,9 @@ def database_challenge(credential: Credential, module: Module) -> Challenge | No
 
 
 class DatabaseTokens:
-    """Requests tokens for SQL Servers over the network of the default module. Use it from one event loop.
+    """Requests tokens over the network of the default module.
 
-    Servers with one credential share a token. A changed secret gets another one.
+    Servers with one credential share a token. A changed secret gets another one. Use it from one event loop.
     """
 
     def __init__(self, config: Config, *, on_request: Callable[[], None]) -> None:

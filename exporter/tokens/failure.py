@@ -7,7 +7,7 @@ from exporter.core.known_secrets import hide
 from exporter.core.masking import mask
 from exporter.core.model import Facts
 
-_PASSING = frozenset({408, 429})  # a status below 500 that says nothing about the credential
+_PASSING = frozenset({408, 429})  # a status below 500 that does not depend on the credential
 
 
 def reason(facts: Facts) -> str:
@@ -19,6 +19,9 @@ def reason(facts: Facts) -> str:
 
 
 def is_refusal(facts: Facts) -> bool:
-    """Whether Entra ID refused the credential: another request with the same one gets the same answer."""
+    """Whether Entra ID refused the credential.
+
+    Another request with the same secret gets the same answer.
+    """
     status = facts.status or 0
     return facts.fault is Fault.HTTP_STATUS and 400 <= status < 500 and status not in _PASSING

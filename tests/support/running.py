@@ -4,7 +4,8 @@ import contextlib
 
 from aiohttp import ClientSession
 
-from exporter.app.service import RunOptions, Service
+from exporter.app.options import RunOptions
+from exporter.app.service import Service
 from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.runtime.loop_lag import LoopLag
 from exporter.web import parse_address, web_options

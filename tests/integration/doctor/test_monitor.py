@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.app.service import RunOptions, Service
+from exporter.app.options import RunOptions
+from exporter.app.service import Service
 from exporter.clients import NetworkError
 from exporter.config.settings import Config, Credential, Module, Settings
 from exporter.core.checks import CheckOutcome, CheckResult

@@ -8,7 +8,6 @@ import pytest
 
 from exporter.tde.document import SECTIONS, read_documents
 from tests.support.simulated_sql import FIRST, batches
-from tests.system.prometheus.sql_exporter import collector, queries
 
 pytestmark = pytest.mark.asyncio
 
@@ -45,25 +44,6 @@ async def test_pymssql_reads_the_script(servers):
 
     (document,) = read_documents(await with_pymssql(servers, work))
     assert (document.failure, dict(document.errors), set(document.sections)) == (None, {}, set(SECTIONS))
-
-
-async def test_every_query_of_the_collector_yields_its_columns(servers):
-    def work(cursor):
-        found = {}
-        for name, query in queries().items():
-            cursor.execute(query)
-            found[name] = cursor.fetchall()
-        return found
-
-    found = await with_pymssql(servers, work)
-    for metric in collector()["metrics"]:
-        rows = found[metric["metric_name"]]
-        assert rows
-        for row in rows:
-            assert {*metric["key_labels"], *metric.get("values", [])} <= set(row)
-            assert all(isinstance(row[label], str) for label in metric["key_labels"])
-            values = [row[value] for value in metric.get("values", []) if (row.get("code"), value) != ("other", "last_seen")]
-            assert all(isinstance(value, int | float) for value in values)
 
 
 async def test_pymssql_sends_a_statement_with_parameters(servers):

@@ -10,11 +10,10 @@ from exporter.simulator.configuration import build_environment
 from exporter.simulator.faults import FaultScope, Options, UnknownNameError
 from exporter.simulator.sql import SqlServers
 from exporter.simulator.sql.registry import ROOT
-from exporter.simulator.sql_model import DEFINITIONS, ERROR_LOG, SECURITY
+from exporter.simulator.sql_model import DEFINITIONS, SECURITY
 from exporter.tde.document import read_documents
 from exporter.tde.model import instance_of
 from tests.support.simulated_sql import FIRST, NEW, OLD, batches, client, configuration, script_output
-from tests.system.prometheus import sql_exporter
 
 pytestmark = pytest.mark.asyncio
 SALES, CLAIMS = "0x" + "A1" * 20, "0x" + "C3" * 20
@@ -72,15 +71,6 @@ async def test_missing_definitions_count_as_unread(servers):
 async def test_missing_security_right_hides_encryption(servers):
     set_fault(servers, "sql_right_missing", right=SECURITY)
     assert list((await read(servers)).errors) == ["encryption"]
-
-
-async def test_error_log_has_the_code_unless_its_right_is_missing(servers):
-    log = sql_exporter.queries()["mssql_ekm_error_log_lines"]
-    assert await run(servers, log) == [("other", 0, None)]
-    set_fault(servers, "sql_errors_logged")
-    assert [row[:2] for row in await run(servers, log)] == [("3303", 1), ("other", 0)]
-    set_fault(servers, "sql_right_missing", right=ERROR_LOG)
-    assert await run(servers, log) == []
 
 
 async def test_missing_view_is_message_208(servers):

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -12,6 +13,7 @@ from exporter.config.settings import SecretSource, Settings, SqlServer
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment, redirect_config
 from exporter.simulator.faults import Options
+from exporter.sqlservers import attempt
 from tests.support.factories import with_sql_servers
 from tests.support.patience import PATIENCE
 from tests.support.running import a_service
@@ -106,6 +108,22 @@ async def test_servers_of_the_configuration_are_read(fleet):
         assert other.host == "node-a"
         assert [reading.address for reading in service.sql_servers.readings()] == [fleet.address(), fleet.address(DEFAULT)]
         await known(service, fleet.address(), lambda reading: reading.attempted_at > first.attempted_at)
+
+
+async def scraped(service):
+    return b"".join([piece async for piece in service.recorder.scrape(openmetrics=False)]).decode()
+
+
+async def test_series_of_a_server_come_and_go(fleet):
+    series = 'mssql_ekm_read_success{host="n1",sql_instance="SQLPRD01"}'
+    async with fleet.running() as service:
+        await known(service, fleet.address(), fine)
+        assert f"{series} 1" in await scraped(service)
+        fleet.simulator.set_fault("sql_login_refused", sql=FIRST)
+        await known(service, fleet.address(), failed)
+        assert f"{series} 0" in await scraped(service)
+        await service.apply(with_sql_servers(fleet.config()))
+        assert series not in await scraped(service)
 
 
 async def test_login_names_the_exporter(fleet):
@@ -213,6 +231,15 @@ async def test_server_that_hangs_does_not_stop_another(fleet):
     async with fleet.running(fleet.server(), fleet.server(DEFAULT)) as service:
         await known(service, fleet.address(DEFAULT), fine)
         assert service.sql_servers.reading_of(fleet.address()).document is None
+
+
+async def test_stop_does_not_wait_for_a_server_that_hangs(fleet, monkeypatch):
+    monkeypatch.setattr(attempt, "ServerReader", partial(attempt.ServerReader, seconds=PATIENCE))
+    fleet.simulator.set_fault("sql_silent", sql=FIRST)
+    async with fleet.running() as service:
+        is_busy = service.sql_servers._monitor._reader.is_busy
+        await until(lambda: fleet.simulator.sql._sessions)
+    assert is_busy(fleet.address())
 
 
 async def test_each_server_is_read_by_one_shard(fleet):

@@ -1,4 +1,4 @@
-"""Alerts on SQL Server's series: they use the collector's series, and promtool checks silent, firing and resolved."""
+"""Alerts on SQL Server's series: they use series of the exporter, and promtool checks silent, firing and resolved."""
 
 import re
 import subprocess
@@ -10,15 +10,14 @@ import yaml
 from exporter.core.readiness import NOT_TESTED
 from exporter.metrics.definitions import BY_NAME
 from tests.repo.deploy.pretend import SQL
-from tests.repo.deploy.test_collector import METRICS
 from tests.support.patience import PROGRAM_SECONDS
 
 FILE = SQL / "ekm-sql.rules.yml"
 RULES = {rule["alert"]: rule for group in yaml.safe_load(FILE.read_text())["groups"] for rule in group["rules"]}
-# Labels of every scrape; the second pair is from prometheus.example.yml.
-OF_A_SCRAPE = {"job", "instance", "sql_instance", "host"}
-N1 = 'job="ekm_sql",instance="n1:9399",sql_instance="SQLPRD01",host="n1"'
-N2 = 'job="ekm_sql",instance="n2:9399",sql_instance="SQLPRD01",host="n2"'
+OF_A_SCRAPE = {"job", "instance"}
+EXPORTER, OTHER_EXPORTER = 'job="ekm",instance="c:10377"', 'job="ekm",instance="d:10377"'
+N1 = f'{EXPORTER},sql_instance="SQLPRD01",host="n1"'
+N2 = f'{EXPORTER},sql_instance="SQLPRD01",host="n2"'
 CREDENTIAL = 'provider="AzureKV",credential="tde",credential_identity="contoso-prod"'
 
 
@@ -33,8 +32,7 @@ def selectors(node):
 
 
 def labels_of(metric):
-    own = METRICS[metric]["key_labels"] if metric in METRICS else BY_NAME[metric].labels if metric in BY_NAME else ()
-    return OF_A_SCRAPE | set(own)
+    return OF_A_SCRAPE | set(BY_NAME[metric].labels)
 
 
 def texts(rule):
@@ -58,9 +56,8 @@ def test_alert_has_the_common_form(name):
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_alert_uses_series_and_labels_of_the_collector(name):
+def test_alert_uses_series_and_labels_of_the_exporter(name):
     for selector in selectors(promql_parser.parse(RULES[name]["expr"])):
-        assert selector.name in METRICS or selector.name in BY_NAME or selector.name == "up"
         assert {matcher.name for matcher in selector.matchers.matchers} <= labels_of(selector.name)
 
 
@@ -68,7 +65,7 @@ def test_alert_uses_series_and_labels_of_the_collector(name):
 def test_alert_groups_by_labels_of_its_series(name):
     rule = RULES[name]
     series = [selector.name for selector in selectors(promql_parser.parse(rule["expr"]))]
-    grouped = {one.strip() for text in re.findall(r"(?:by|on) \(([^)]+)\)", rule["expr"]) for one in text.split(",")}
+    grouped = {one.strip() for text in re.findall(r"(?:by|on|without) \(([^)]+)\)", rule["expr"]) for one in text.split(",")}
     shown = set(re.findall(r"\$labels\.(\w+)", texts(rule)))
 
     assert grouped <= set.union(*map(labels_of, series))
@@ -97,6 +94,7 @@ def series(name, labels, values):
 HOURS = 60  # one value a minute
 OLD, NEW = "0x" + "01" * 20, "0x" + "02" * 20
 FULL = 'pin="config",mode="full"'
+SECTIONS = "mssql_ekm_section_timestamp_seconds"
 PROVIDER = 'ag="AG7",provider="AzureKV"'
 
 
@@ -197,10 +195,8 @@ STORIES = {
     ),
     "EkmSqlNotCollected": (
         [
-            series("up", N1, "1x10 0x30 1x60"),
-            series(
-                "mssql_ekm_start_timestamp_seconds", f'{N1},server_name="N1",node="N1",product_version="16"', "1x10 _x30 1x60"
-            ),
+            series("mssql_ekm_read_success", N1, "1x10 0x30 1x60"),
+            series(SECTIONS, f'{N1},section="instance"', "0+60x10 600x30 2400+60x60"),
         ],
         (20, 35, 50),
     ),
@@ -244,9 +240,8 @@ def count(at, alert, number):
 
 
 @pytest.mark.real
-def test_promtool_accepts_rules_and_example():
+def test_promtool_accepts_rules():
     assert promtool("check", "rules", str(FILE)).startswith("0 ")
-    assert promtool("check", "config", str(SQL / "prometheus.example.yml")).startswith("0 ")
 
 
 @pytest.mark.real
@@ -357,10 +352,31 @@ def test_healthy_series_fire_no_alert(case, tmp_path):
 
 
 @pytest.mark.real
-def test_missing_series_fire_not_collected(tmp_path):
-    checks = [count(10, "EkmSqlNotCollected", 0), count(20, "EkmSqlNotCollected", 1)]
+def test_old_readings_fire_not_collected(tmp_path):
+    checks = [count(120, "EkmSqlNotCollected", 0), count(150, "EkmSqlNotCollected", 1)]
+    read = [series("mssql_ekm_read_success", N1, "1x200"), series(SECTIONS, f'{N1},section="instance"', "0x200")]
 
-    assert problems(tmp_path, checks, [series("up", N1, "1x30")]) == ""
+    assert problems(tmp_path, checks, read) == ""
+
+
+@pytest.mark.real
+def test_one_of_two_exporters_that_reads_is_enough(tmp_path):
+    given = [
+        series("mssql_ekm_read_success", N1, "0x60"),
+        series("mssql_ekm_read_success", N1.replace(EXPORTER, OTHER_EXPORTER), "1x60"),
+    ]
+    assert problems(tmp_path, [count(50, "EkmSqlNotCollected", 0)], given) == ""
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", RULES)
+def test_two_exporters_that_read_fire_one_alert(name, tmp_path):
+    given, (_, during, _) = STORIES[name]
+    twice = [
+        *given,
+        *({**one, "series": one["series"].replace(EXPORTER, OTHER_EXPORTER)} for one in given if "mssql_" in one["series"]),
+    ]
+    assert problems(tmp_path, [count(during, name, 1)], twice) == ""
 
 
 @pytest.mark.real
@@ -394,10 +410,13 @@ NO_CONTRADICTION = {
     ],
     "verdict unknown": [LINE, *pinned("contoso-key0", OLD, "1x120")],
     "probe of another SQL Server": [LINE, *pinned("contoso-key0", OLD, "1x120", sql="SQLPRD09"), side("1x120")],
-    "number that is no code": [
-        series("mssql_ekm_error_log_last_timestamp_seconds", f'{N1},code="other"', "3600x120"),
-        *PROBED,
-    ],
+    **{
+        f"{code} is no code of the provider": [
+            series("mssql_ekm_error_log_last_timestamp_seconds", f'{N1},code="{code}"', "3600x120"),
+            *PROBED,
+        ]
+        for code in ("other", "18204", "3041")
+    },
 }
 
 
@@ -422,8 +441,8 @@ def test_instances_of_one_name_are_parted_by_their_host(tmp_path):
     assert not_firing(tmp_path, "EkmSqlFailsProbeSucceeds", 70, given) == ""
     anywhere = [{**each, "series": each["series"].replace(',host="n1"', "")} for each in pinned("contoso-key0", "", "1x100")]
     assert not_firing(tmp_path, "EkmSqlKeyNotProbed", 90, [*given[:2], *anywhere]) == ""
-    line = f'{N2.partition(",")[2]},code="3303"'
-    assert not_firing(tmp_path, "EkmSqlFailsProbeSucceeds", 70, [*given[3:], *anywhere], f'job="ekm_sql",{line}') == ""
+    line = f'{N2.removeprefix(EXPORTER + ",")},code="3303"'
+    assert not_firing(tmp_path, "EkmSqlFailsProbeSucceeds", 70, [*given[3:], *anywhere], line) == ""
 
 
 TWO_LINES = STORIES["EkmSqlKeepsFailing"][0][0]

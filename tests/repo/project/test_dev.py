@@ -114,7 +114,7 @@ def test_failed_installation_is_named_and_fails(bare):
 
 def test_present_package_is_not_installed_again(bare):
     checkout, programs = bare
-    needed = "prometheus promtool prometheus-alertmanager amtool dnsmasq tinyproxy nft ip nsenter systemd-analyze prometheus-blackbox-exporter vmalert tsql prometheus-sql-exporter"
+    needed = "prometheus promtool prometheus-alertmanager amtool dnsmasq tinyproxy nft ip nsenter systemd-analyze prometheus-blackbox-exporter vmalert tsql"
     for name in needed.split():
         program(programs / name, "exit 0")
     answer = dev(checkout, "packages", "real", path=str(programs))

@@ -44,6 +44,7 @@ HEALTHY_ENDS = datetime(2026, 11, 24, 8, tzinfo=UTC).timestamp()
 TROUBLED_ENDS = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
 DAY = 86400.0
 JOB = "ekm"
+READER = "central:10377"  # the exporter that reads the SQL Servers
 FOREIGN_PROCESS = {
     "process_cpu_seconds_total": 9e9,
     "process_max_fds": 9,
@@ -298,7 +299,7 @@ def recorded(ends: float, *, healthy: bool) -> Iterator[str]:
     exporters = (
         Exporter("sqlhost1:10377", histories, ends, Vantage.SQL_HOST, healthy=healthy),
         Exporter(
-            "central:10377",
+            READER,
             tuple(history for history in histories if history.name in SEEN_TWICE),
             ends,
             Vantage.CENTRAL,
@@ -330,7 +331,7 @@ def _of_sql_servers(histories: tuple[TargetHistory, ...], at: float, *, healthy:
     ]
     new = [] if healthy else [(("SQLNEW01", "x1", ""), thumbprint("new"))]
     for (sql_instance, host, _), key in [*used, *new]:
-        labels = f'job="ekm_sql",instance="{host}:9399",sql_instance="{sql_instance}",host="{host}"'
+        labels = f'job="{JOB}",instance="{READER}",sql_instance="{sql_instance}",host="{host}"'
         for database in ("sales", "hr"):
             own = f'database="{database}",encryptor_type="ASYMMETRIC KEY",encryptor_thumbprint="{key}"'
             yield f"mssql_ekm_database_encryption_state{{{labels},{own}}} 3 {at:.0f}"

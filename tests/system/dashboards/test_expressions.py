@@ -18,13 +18,6 @@ from tests.system.dashboards.boards import queries, variables
 QUERIES = list(queries())
 VARIABLES = list(variables())
 SCRAPED = {"job", "instance"}
-OF_SCRAPE = {"sql_instance", "host"}
-# Series of deploy/sql, scraped by another job.
-SQL_SERIES = {
-    "mssql_ekm_database_encryption_state": OF_SCRAPE | {"database", "encryptor_type", "encryptor_thumbprint"},
-    "mssql_ekm_error_log_lines": OF_SCRAPE | {"code"},
-    "mssql_ekm_error_log_last_timestamp_seconds": OF_SCRAPE | {"code"},
-}
 OF_ALERTS = {"alertname", "severity", "scope", "target", "vault", "credential", "region", "team", "env"}
 RULES = yaml.safe_load((Path(__file__).parents[3] / "alerts" / "ekm.rules.yml").read_text())
 SHARES = {
@@ -49,7 +42,7 @@ def known_series() -> dict[str, set[str]]:
     found |= {"ALERTS": OF_ALERTS | {"alertstate"}, "ALERTS_FOR_STATE": OF_ALERTS} | {
         name: {"target", "vault"} for name in SHARES
     }
-    return found | SQL_SERIES
+    return found
 
 
 KNOWN = known_series()
@@ -97,7 +90,7 @@ def test_expression_names_only_existing_series(query):
 @pytest.mark.parametrize("query", QUERIES, ids=str)
 def test_expression_filters_by_job_and_instance(query):
     for selector in selectors(promql.parse(query.filled(job="J", instance="I"))):
-        if selector.name in SQL_SERIES or selector.name.startswith("ALERTS"):
+        if selector.name.startswith("ALERTS"):
             continue
         matchers = {matcher.name: (str(matcher.op), matcher.value) for matcher in selector.matchers.matchers}
         assert (matchers["job"][1], matchers["instance"][1]) == ("J", "I")

@@ -1,4 +1,4 @@
-"""Simulated SQL Servers, a real sql_exporter and a real Prometheus: the alerts that join SQL Server with the exporter fire and end."""
+"""Simulated SQL Servers and a real Prometheus: the alerts that join the series of SQL Servers with those of targets fire and end."""
 
 import contextlib
 import json
@@ -12,7 +12,7 @@ import pytest_asyncio
 import yaml
 
 from tests.support.simulated_sql import OLD, SQL
-from tests.system.prometheus import shipped_collector, sql_exporter
+from tests.system.prometheus import sql_series
 from tests.system.prometheus.servers import Prometheus, fetch, free_port, prometheus_of, started
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
@@ -33,18 +33,8 @@ global: {{scrape_interval: 2s, scrape_timeout: 1900ms, evaluation_interval: 1s}}
 rule_files: [rules.yml]
 scrape_configs:
   - job_name: ekm
-    static_configs: [{{targets: ["{exporter}"]}}]
-  - job_name: ekm_sql
-    static_configs:
-      - {{targets: ["{SQLPRD01}"], labels: {{sql_instance: SQLPRD01, host: n1}}}}
-      - {{targets: ["{SQLPRD02}"], labels: {{sql_instance: SQLPRD02, host: n2}}}}
-    metric_relabel_configs:
-{relabelling}
-  - job_name: ekm_sql_as_shipped
-    static_configs:
-      - {{targets: ["{SQLPRD03}"], labels: {{sql_instance: SQLPRD03, host: n3}}}}
+    static_configs: [{{targets: ["{exporter}", "{sql}"]}}]
 """
-OF_LINES = "mssql_ekm_error_log_last_timestamp_seconds"  # exists only after a line
 FIRST, THIRD = "N1\\SQLPRD01", "N3\\SQLPRD03"
 
 
@@ -91,8 +81,7 @@ async def programs(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pr
     place = tmp_path_factory.mktemp("sql")
     (place / "tde.txt").write_text("00000000000000000000000000000001" + "marked-secret")
     (place / "ekm.yml").write_text(CONFIG)
-    management, exporter = (f"127.0.0.1:{free_port()}" for _ in range(2))
-    scrapers = {name: f"127.0.0.1:{free_port()}" for name in THUMBPRINTS}
+    management, exporter, sql = (f"127.0.0.1:{free_port()}" for _ in range(3))
     async with contextlib.AsyncExitStack() as stack:
 
         async def start(name: str, url: str, *command: object) -> None:
@@ -106,23 +95,18 @@ async def programs(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pr
         await start("exporter", f"http://{exporter}/metrics", *program, "run", *flags)
         password = (place / "sim" / "sql-password").read_text()
         state = json.loads(await fetch(f"http://{management}/sim/state"))
+        servers = {}
         for server in state["sql_servers"]:
-            name = server["sql"].partition("\\")[2]
-            if server["sql"] == THIRD:
-                sql_port = int(server["address"].partition(":")[2])
-                await stack.enter_async_context(shipped_collector.serving(scrapers[name], sql_port, password))
-                continue
-            file = place / f"{name}.yml"
-            file.write_text(sql_exporter.configuration(server["address"], password))
-            flags = ("-config.file", file, "-web.listen-address", scrapers[name])
-            await start(name, f"http://{scrapers[name]}/metrics", "prometheus-sql-exporter", *flags)
+            host, _, sql_instance = server["sql"].partition("\\")
+            servers[server["address"].replace(":", ",")] = sql_instance, host.lower()
+        await stack.enter_async_context(sql_series.serving(sql, servers, password, place / "sim" / "ca.pem"))
         (place / "rules.yml").write_text(rules())
-        scrapes = SCRAPES.format(exporter=exporter, **scrapers, relabelling=sql_exporter.RELABELLING)
+        scrapes = SCRAPES.format(exporter=exporter, sql=sql)
         yield Programs(await stack.enter_async_context(prometheus_of(place, scrapes)), f"http://{management}")
 
 
-async def test_series_of_every_usable_query_arrive(programs):
-    for name in sql_exporter.usable().keys() - {OF_LINES}:
+async def test_series_of_every_server_arrive(programs):
+    for name in ("mssql_ekm_start_timestamp_seconds", "mssql_ekm_provider_info", "mssql_ekm_asymmetric_key_info"):
         await programs.prometheus.eventually(
             name, lambda found: {one["metric"]["sql_instance"] for one in found} == set(THUMBPRINTS)
         )
@@ -157,24 +141,13 @@ async def test_unprobed_key_fires_key_not_probed_until_its_database_is_gone(prog
     await programs.firing("EkmSqlKeyNotProbed")
 
 
-@pytest.mark.parametrize("server", [FIRST, THIRD])
-async def test_line_of_the_error_log_fires_if_the_probe_succeeds(programs, server):
-    instance = server.partition("\\")[2]
-    read = f'mssql_ekm_error_log_lines{{code="other", sql_instance="{instance}"}} == 0'
-    await programs.prometheus.eventually(read, bool)
-    await programs.set_fault(sql=server, fault="sql_errors_logged")
-    await programs.prometheus.eventually(
-        f'ALERTS{{alertname="EkmSqlFailsProbeSucceeds", alertstate="firing", code="3303", sql_instance="{instance}"}}',
-        bool,
-    )
+async def test_line_of_the_error_log_fires_if_the_probe_succeeds_until_it_is_old(programs):
+    await programs.prometheus.eventually('mssql_ekm_error_log_lines{code="other", sql_instance="SQLPRD03"} == 0', bool)
+    await programs.set_fault(sql=THIRD, fault="sql_errors_logged")
+    firing = 'ALERTS{alertname="EkmSqlFailsProbeSucceeds", alertstate="firing", code="3303", sql_instance="SQLPRD03"}'
+    await programs.prometheus.eventually(firing, bool)
     await programs.clear()
-
-
-async def test_line_of_the_error_log_fires_until_it_is_old(programs):
-    # Debian's program keeps a series whose rows ended.
-    await programs.prometheus.eventually(
-        'ALERTS{alertname="EkmSqlFailsProbeSucceeds", sql_instance="SQLPRD03"}', lambda found: not found
-    )
+    await programs.firing("EkmSqlFailsProbeSucceeds")
 
 
 async def test_restart_with_a_broken_vault_fires_database_not_opened_until_the_next_one(programs):

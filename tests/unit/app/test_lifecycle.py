@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from exporter.app.lifecycle import serve
-from exporter.app.service import RunOptions
+from exporter.app.options import RunOptions
 from exporter.config.settings import Config, Credential, Settings
 from exporter.core.model import CredentialKind
 from exporter.state.files import StateDirError

@@ -1,17 +1,21 @@
 """The section of SQL Servers without its driver, and an exporter without the section."""
 
+import asyncio
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
+from exporter.app import sql_servers
 from exporter.app.reload import Reloader
 from exporter.app.sharding import Shard, select_shard
 from exporter.cli import run
 from exporter.cli.main import main
 from exporter.config import Loaded
+from exporter.core.model import Facts, TokenResult
 from exporter.runtime.extras import ExtraMissingError
 from exporter.sqlservers import driver
 from tests.support.factories import a_config, a_target, with_sql_servers
@@ -83,6 +87,37 @@ async def test_reload_with_the_section_is_refused_without_its_driver(monkeypatch
         await service.stop()
     assert attempts == [False]
     assert service.config is CONFIG
+
+
+class EndedTokens:
+    """Tokens whose requests end without a token when a reload replaces them."""
+
+    made: ClassVar = []
+
+    def __init__(self, *_, **__):
+        self.ended = asyncio.Event()
+        self.made.append(self)
+
+    async def token_of(self, name):
+        if len(self.made) == 1:
+            await self.ended.wait()
+        token = None if self is self.made[0] else f"token of {name}"
+        return TokenResult(facts=Facts(), token=token, duration=0.0, shared=False)
+
+    async def aclose(self):
+        self.ended.set()
+
+
+async def test_token_request_that_a_reload_ends_is_repeated(monkeypatch):
+    monkeypatch.setattr(sql_servers, "DatabaseTokens", EndedTokens)
+    monkeypatch.setattr(EndedTokens, "made", [])
+    readings = a_service(CONFIG).sql_servers
+    await readings.apply(WITH_SERVERS)
+    task = asyncio.create_task(readings._token_of("sql"))
+    await asyncio.sleep(0)
+    await readings.apply(replace(WITH_SERVERS, credentials={}))
+    assert (await task).token == "token of sql"
+    await readings.aclose()
 
 
 def test_exporter_without_the_section_imports_no_driver():

@@ -69,13 +69,18 @@ def test_the_level_default_has_only_what_rules_or_dashboards_use():
     assert {spec.name for spec in METRICS if spec.scope is SeriesScope.TARGET and Level.DEFAULT.includes(spec.level)} <= used
 
 
+def test_no_metric_of_a_sql_server_needs_the_level_full():
+    assert {spec.level for spec in METRICS if spec.scope is SeriesScope.SQL_SERVER} == {Level.MINIMAL, Level.DEFAULT}
+
+
 def test_the_level_minimal_has_only_what_rules_use():
     used = {spec.name for _, query in RULES for spec, *_ in needed(query)}
     assert {spec.name for spec in METRICS if spec.scope is SeriesScope.TARGET and spec.level is Level.MINIMAL} <= used
 
 
 def test_metrics_that_targets_share_are_in_every_level():
-    assert {spec.level for spec in METRICS if spec.scope is not SeriesScope.TARGET} == {Level.MINIMAL}
+    scopes = set(SeriesScope) - {SeriesScope.TARGET, SeriesScope.SQL_SERVER}
+    assert {spec.level for spec in METRICS if spec.scope in scopes} == {Level.MINIMAL}
 
 
 @pytest.mark.parametrize("spec", [spec for spec in METRICS if spec.kind is MetricType.HISTOGRAM], ids=lambda spec: spec.name)

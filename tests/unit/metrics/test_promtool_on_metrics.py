@@ -25,6 +25,7 @@ from tests.support.metric_factories import (
     scrape,
     throttled,
 )
+from tests.support.sql_readings import a_reading, with_growing_logs
 
 pytestmark = pytest.mark.real
 ODD = 'a "quoted" back\\slash\nand ümlaut'
@@ -47,6 +48,7 @@ def a_used_recorder():
     probed(recorder, a_report("b", steps=[refused()], ready=False), consecutive_failures=1, next_probe_at=START)
     probed(recorder, a_report("c", steps=[throttled(retry_after_seconds=3.0)], tainted=True), last_success_at=START)
     recorder.credential_expiry_found("sql-prod", Source.CERTIFICATE, START, START)
+    recorder.sql_server_read(with_growing_logs(a_reading(ODD)))
     return recorder
 
 

@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from exporter.app.service import RunOptions, Service
+from exporter.app.options import RunOptions
+from exporter.app.service import Service
 from exporter.config.settings import Settings
 from exporter.core.reasons import Reason
 from exporter.probing.prober import Prober, ProberCallbacks

@@ -4,7 +4,8 @@ import logging
 
 import pytest
 
-from exporter.app.service import RunOptions, Service
+from exporter.app.options import RunOptions
+from exporter.app.service import Service
 from exporter.core.faults import Fault
 from exporter.core.model import Facts, Outcome, ProbeReport, Readiness, Step, StepResult
 from exporter.core.reasons import Reason

@@ -28,6 +28,14 @@ def test_sqlcmd_output_has_every_section():
     assert document.sections["credentials"][0]["identity"] == "contoso-prod"
 
 
+def test_proof_section_has_its_own_name():
+    text = sqlcmd(rows_of()) + "\r\n" + "\r\n".join(lines_of("loaded", [{"provider": "AzureKV"}]))
+    document = only(text)
+    assert document.errors == {}
+    assert document.sections["loaded"] == ({"provider": "AzureKV"},)
+    assert document_from(as_json(document)) == document
+
+
 def test_refused_sections_have_the_servers_message():
     document = only(sqlcmd(rows_of(), failing={"modules": "denied a", "encryption": "denied b"}))
     assert document.errors == {"modules": "message 300: denied a", "encryption": "message 300: denied b"}

@@ -67,8 +67,30 @@ def test_impossible_name_of_the_instance_is_a_failure(cells):
 
 def test_name_of_a_database_may_be_blank_but_not_too_long():
     assert section_problem("databases", [{"name": " \n"}]) is None
-    assert section_problem("encryption", [{"database": " "}]) is None
+    for section in ("encryption", "opened", "backups", "logs"):
+        assert section_problem(section, [{"database": " "}]) is None
     assert "has 129 characters" in section_problem("databases", [{"name": "d" * 129}])
+
+
+@pytest.mark.parametrize("value", [-1, 2**63, 10**400, "7", ""])
+def test_number_of_a_proof_is_one_that_sql_server_has(value):
+    assert section_problem("logs", [{"used_kb": 2**63 - 1, "vlf_count": 0}]) is None
+    problem = f"the field used_kb is no number that SQL Server has: {ACTION}"
+    assert section_problem("logs", [{"used_kb": value}]) == problem
+
+
+@pytest.mark.parametrize("value", ["", "yesterday", "2026-13-01T00:00:00", "2026-11-24T12:00:00Z", 20261124])
+def test_time_of_a_proof_is_a_time(value):
+    assert section_problem("backups", [{"finished_utc": "2026-11-24T12:00:00"}]) is None
+    assert section_problem("backups", [{"finished_utc": value}]) == f"the field finished_utc is no time: {ACTION}"
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "longest"), [("errors", "code", 20), ("backups", "type", 1), ("loaded", "friendly_name", 2048)]
+)
+def test_text_that_becomes_a_label_has_a_limit(section, field, longest):
+    assert section_problem(section, [{field: "x" * longest}]) is None
+    assert f"has {longest + 1} characters" in section_problem(section, [{field: "x" * (longest + 1)}])
 
 
 @pytest.mark.parametrize(("thumbprint", "uri"), [("A" * 129, "https://x"), ("AA", "https://" + "x" * 2048)])
@@ -85,7 +107,9 @@ def test_long_message_is_cut():
     assert (len(read.failure), len(read.errors["keys"])) == (2048, 2048)
 
 
-@pytest.mark.parametrize(("section", "most"), [("credentials", 5_000), ("databases", 40_000)])
+@pytest.mark.parametrize(
+    ("section", "most"), [("credentials", 5_000), ("errors", 5_000), ("databases", 40_000), ("backups", 40_000)]
+)
 def test_rows_of_a_section_have_a_limit(section, most):
     rows = [{"name": "x"}] * most
     assert section_problem(section, rows) is None

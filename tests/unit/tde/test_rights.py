@@ -25,5 +25,10 @@ def test_right_leaves_sections_unseen(own, databases, expected):
     assert set(unseen({"instance": [own], "databases": databases})) == expected
 
 
+def test_hidden_databases_leave_the_proofs_unseen_that_were_read():
+    own = {"may_view_databases": 0}
+    assert set(unseen({"instance": [own], "opened": [], "flags": []})) == {"databases", "encryption", "opened"}
+
+
 def test_output_without_an_instance_has_no_rights():
     assert unseen({}) == {}

@@ -1,0 +1,161 @@
+"""Which keys SQL Server itself proved, when and by what.
+
+A backup of an encrypted database and a start need the vault, with the secret that SQL Server stores, its proxy and its DLL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from exporter.core.durations import known_time
+from exporter.tde.error_codes import BACKUP_MESSAGES, OTHER
+from exporter.tde.findings import Kind
+from exporter.tde.model import AsymmetricKey, Instance, SqlCredential, printable
+from exporter.tde.pairing import credentials_of, pair
+from exporter.tde.registry import KeyVersion, key_version, thumbprint_of
+from exporter.tde.sql_reading import SqlServerReading, known_instance, rows
+from exporter.tde.usage import used_keys
+
+# An assumption: the connector may keep a token of the old secret, and Entra ID's tokens live for 60 to 90 minutes.
+TWO_HOURS: Final = 7200.0
+# Local times become UTC by today's offset, which daylight saving may have changed since; `opened_utc` is exact.
+_DAYLIGHT_SAVING: Final = 3600.0
+_NO_CODE: Final = frozenset({OTHER, *BACKUP_MESSAGES})
+
+
+class ProofSource(StrEnum):
+    """What SQL Server did with the key."""
+
+    START = "start"
+    FULL_BACKUP = "full_backup"
+    DIFFERENTIAL_BACKUP = "differential_backup"
+    LOG_BACKUP = "log_backup"
+
+
+_BACKUPS: Final = {"D": ProofSource.FULL_BACKUP, "I": ProofSource.DIFFERENTIAL_BACKUP, "L": ProofSource.LOG_BACKUP}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyProof:
+    """A key in use, and its last proof since its credential was altered. Times are Unix times; None if unknown or not proven.
+
+    `login` and `credential` are empty if unknown; a known login without a credential cannot sign in. `altered_at` is the latest
+    time of several credentials if SQL Server does not show which one belongs to the key.
+    """
+
+    thumbprint: str
+    key_name: str
+    login: str
+    credential: str
+    altered_at: float | None
+    databases: tuple[str, ...]
+    proven_at: float | None
+    source: ProofSource | None
+    database: str
+
+
+class ReportedCode(NamedTuple):
+    """A provider's code in the error log, with its first and last line of the last 24 hours as Unix times."""
+
+    code: str
+    first_at: float
+    last_at: float
+
+
+class _Event(NamedTuple):
+    at: float
+    source: ProofSource
+    database: str
+
+
+def key_proofs(reading: SqlServerReading) -> tuple[KeyProof, ...]:
+    """Return one proof for each key of a provider in use."""
+    instance = known_instance(reading)
+    return () if instance is None else tuple(_key_proof(reading, instance, key) for key in used_keys(instance))
+
+
+def version_of(reading: SqlServerReading, thumbprint: str) -> KeyVersion | None:
+    """Return the key version that the server's own registry has for a thumbprint, None if unknown."""
+    uris = () if reading.document is None else reading.document.key_uris
+    return next((key_version(each.uri) for each in uris if thumbprint_of(each.thumbprint) == thumbprint), None)
+
+
+def reported_codes(reading: SqlServerReading, since: float) -> tuple[ReportedCode, ...]:
+    """Return the provider's codes that the error log shows after a Unix time, the latest first."""
+    found = (
+        ReportedCode(code, first, last)
+        for row in rows(reading, "errors")
+        if (code := str(row.get("code"))) not in _NO_CODE
+        and (first := _time(row.get("first_utc"))) is not None
+        and (last := _time(row.get("last_utc"))) is not None
+        and last > since
+    )
+    return tuple(sorted(found, key=lambda each: -each.last_at))
+
+
+def _key_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey) -> KeyProof:
+    hidden = tuple(one.name for one in instance.databases if one.hidden)
+    databases = tuple(one.name for one in instance.databases if one.thumbprint == key.thumbprint) or hidden
+    login, credential, altered_at = _sign_in(reading, instance, key)
+    names = frozenset(databases)  # a SQL Server may have thousands
+    events = (*_openings(reading, instance, names, altered_at), *_backups(reading, names, altered_at))
+    last = max(events, default=None)
+    return KeyProof(
+        thumbprint=key.thumbprint,
+        key_name=key.name,
+        login=login,
+        credential=credential,
+        altered_at=altered_at,
+        databases=databases,
+        proven_at=None if last is None else last.at,
+        source=None if last is None else last.source,
+        database="" if last is None else last.database,
+    )
+
+
+def _sign_in(reading: SqlServerReading, instance: Instance, key: AsymmetricKey) -> tuple[str, str, float | None]:
+    """Return login, credential and the time at which that was altered."""
+    candidates = credentials_of(instance, key)
+    if not candidates:
+        return key.login, key.credential, None
+    version = version_of(reading, key.thumbprint)
+    pairing = pair(instance, key, None if version is None else version.vault)
+    if pairing.kind is Kind.CREDENTIAL_MISSING:
+        return pairing.login, "", None
+    certain = pairing.kind is not Kind.CREDENTIAL_GUESSED
+    return key.login or pairing.login, pairing.credential.name, _altered([pairing.credential] if certain else candidates)
+
+
+def _altered(credentials: Iterable[SqlCredential]) -> float | None:
+    return max((at for one in credentials if (at := known_time(one.modified_utc)) is not None), default=None)
+
+
+def _openings(
+    reading: SqlServerReading, instance: Instance, databases: frozenset[str], altered_at: float | None
+) -> Iterator[_Event]:
+    """Yield each database that opened since a start with the present secret. Rows from before that start do not count."""
+    started_at = known_time(instance.started_utc)
+    if started_at is None or reading.read_at.get("opened", 0.0) < started_at or (altered_at or 0.0) >= started_at:
+        return
+    for row in rows(reading, "opened"):
+        name, opened_at = printable(str(row.get("database"))), _time(row.get("opened_utc"))
+        if name in databases and opened_at is not None and opened_at >= started_at - _DAYLIGHT_SAVING:
+            yield _Event(opened_at, ProofSource.START, name)
+
+
+def _backups(reading: SqlServerReading, databases: frozenset[str], altered_at: float | None) -> Iterator[_Event]:
+    """Yield each backup that started when no token of an earlier secret was left."""
+    for row in rows(reading, "backups"):
+        name, source = printable(str(row.get("database"))), _BACKUPS.get(str(row.get("type")))
+        started_at, finished_at = _time(row.get("started_utc")), _time(row.get("finished_utc"))
+        if name not in databases or source is None or started_at is None or finished_at is None:
+            continue
+        if altered_at is None or started_at >= altered_at + TWO_HOURS:
+            yield _Event(finished_at, source, name)
+
+
+def _time(cell: str | int | None) -> float | None:
+    return known_time(str(cell))

@@ -1,0 +1,132 @@
+"""How `run` reaches a SQL Server: its certificate, its session, and a refused login."""
+
+import asyncio
+import hashlib
+import ssl
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from exporter.core.sql_addresses import parse_sql_address
+from exporter.simulator.certificates import CertificateAuthority
+from exporter.simulator.sql import servers, session
+from exporter.sqlservers.driver import SqlLogin
+from exporter.sqlservers.encryption import make_context, make_pinned_context
+from exporter.sqlservers.reading import SqlServerAccess, read_server
+from exporter.sqlservers.wording import INVENTORY, RUN
+from tests.support.patience import PATIENCE
+from tests.support.simulated_sql import FIRST, sql_servers
+
+pytestmark = pytest.mark.asyncio
+DAY = timedelta(days=1)
+
+
+class Server:
+    """One simulated server with another certificate; `logins` and `batches` have what it received."""
+
+    def __init__(self, simulated, monkeypatch):
+        self.simulated = simulated
+        self.logins, self.batches = [], []
+        authority = CertificateAuthority("another authority")
+        self.certificate = authority.context(["elsewhere"], starts=-2 * DAY, ends=-DAY)  # foreign, expired, wrong name
+        self.certificate.maximum_version = ssl.TLSVersion.TLSv1_2
+        simulated._context = self.certificate
+        read_login, run = session.read_login, servers._Backend.run
+
+        def received(body):
+            self.logins.append(read_login(body))
+            return self.logins[-1]
+
+        async def record(backend, text):
+            self.batches.append(text)
+            return await run(backend, text)
+
+        monkeypatch.setattr(session, "read_login", received)
+        monkeypatch.setattr(servers._Backend, "run", record)
+
+    async def read(self, context, words=RUN):
+        login = SqlLogin("ekm", self.simulated.password)
+        access = SqlServerAccess(login, context, PATIENCE, words)
+        address = parse_sql_address(f"localhost,{self.simulated.ports[FIRST]}")
+        return await asyncio.to_thread(read_server, address, access)
+
+
+@pytest.fixture
+async def server(tmp_path, monkeypatch):
+    async with sql_servers(tmp_path) as simulated:
+        yield Server(simulated, monkeypatch)
+
+
+def sha256(context):
+    """Return the SHA-256 of a server's certificate, from a handshake in memory."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    there = context.wrap_bio(to_server, to_client, server_side=True)
+    here = make_context(None, verify=False).wrap_bio(to_client, to_server)
+    for side in (here, there, here, there, here):
+        try:
+            side.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+    return hashlib.sha256(here.getpeercert(binary_form=True)).hexdigest()
+
+
+async def test_pinned_certificate_needs_no_authority_name_or_date(server):
+    document = await server.read(make_pinned_context(sha256(server.certificate)))
+    assert (document.failure, document.errors) == (None, {})
+    assert len(server.logins) == 1
+
+
+@pytest.mark.parametrize("pin", ["0" * 64, ""])
+async def test_wrong_pin_sends_no_login(server, pin):
+    document = await server.read(make_pinned_context(pin))
+    found = sha256(server.certificate)
+    assert document.failure.startswith(f"the server's certificate has the SHA-256 {found}, so the login was not sent: ")
+    assert (server.logins, server.batches, document.refused_login) == ([], [], 0)
+
+
+async def test_pin_of_another_certificate_of_the_name_sends_no_login(server):
+    other = CertificateAuthority("another authority").context(["elsewhere"])
+    document = await server.read(make_pinned_context(sha256(other)))
+    assert "so the login was not sent" in document.failure
+    assert server.logins == []
+
+
+async def test_unknown_authority_sends_no_login_and_names_settings(server):
+    document = await server.read(make_context(None, verify=True))
+    assert server.logins == []
+    assert document.failure.endswith("set ca_file to its authority, or certificate_sha256 to its SHA-256")
+
+
+async def test_authority_of_a_file_is_trusted(server, tmp_path):
+    server.simulated._context = None  # its usual certificate
+    (tmp_path / "ca.pem").write_bytes(server.simulated.ca_pem)
+    assert (await server.read(make_context(tmp_path / "ca.pem", verify=True))).failure is None
+
+
+@pytest.mark.parametrize(("words", "name"), [(RUN, "ekm-exporter"), (INVENTORY, "ekm-exporter inventory")])
+async def test_session_has_a_name_and_gives_way(server, words, name):
+    await server.read(make_pinned_context(sha256(server.certificate)), words)
+    assert [login.app for login in server.logins] == [name]
+    assert server.batches[0] == "SET NOCOUNT ON; SET LOCK_TIMEOUT 5000; SET DEADLOCK_PRIORITY LOW;"
+    assert '"section":"instance"' in server.batches[1]
+
+
+async def test_refused_login_is_tried_once_and_has_its_number(server):
+    environment = server.simulated.state.environment
+    refusing = replace(environment.sql_servers[FIRST.lower()], refuses_login=True)
+    changed = {**environment.sql_servers, FIRST.lower(): refusing}
+    server.simulated.state.environment = replace(environment, sql_servers=changed)
+    document = await server.read(make_pinned_context(sha256(server.certificate)))
+    assert (document.refused_login, len(server.logins)) == (18456, 1)
+    assert document.failure.startswith("the login was refused (18456): check user and password of this server in sql_servers")
+
+
+async def test_refused_session_options_are_a_failure(server, monkeypatch):
+    async def refuse(_backend, _text):
+        return servers.SimulatedMessage(229, "denied")
+
+    monkeypatch.setattr(servers._Backend, "run", refuse)
+    document = await server.read(make_pinned_context(sha256(server.certificate)))
+    assert document.failure == "message 229: denied"
+    assert len(server.logins) == 1

@@ -1,0 +1,59 @@
+"""Serves the series of simulated SQL Servers, which it reads at each scrape: `run` reads them once a minute at most."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+from aiohttp import web
+
+from exporter.core.sql_addresses import parse_sql_address
+from exporter.metrics.recorder import Recorder
+from exporter.sqlservers.driver import SqlLogin
+from exporter.sqlservers.encryption import make_context
+from exporter.sqlservers.reading import SqlServerAccess, read_server
+from exporter.sqlservers.script import batches, proof_batches
+from exporter.tde.sql_reading import SqlServerReading
+from tests.support.metric_factories import a_config
+
+
+def _read(address: str, labels: tuple[str, str], access: SqlServerAccess) -> SqlServerReading:
+    document = read_server(parse_sql_address(address), access, batches() + proof_batches())
+    now = time.time()
+    return SqlServerReading(
+        address=address,
+        sql_instance=labels[0],
+        host=labels[1],
+        attempted_at=now,
+        document=document,
+        read_at=dict.fromkeys(document.sections, now),
+        failure=document.failure or "",
+    )
+
+
+@contextlib.asynccontextmanager
+async def serving(own: str, servers: Mapping[str, tuple[str, str]], password: str, ca_file: Path) -> AsyncIterator[None]:
+    """Serve `/metrics` on `own`; `servers` has the instance and host of each address."""
+    context = make_context(str(ca_file), verify=True)
+    access = SqlServerAccess(SqlLogin(user="ekm", password=password), context, seconds=30.0)
+    recorder = Recorder(a_config(), version="1", mode="scheduler")
+
+    async def scrape(_request: web.Request) -> web.Response:
+        for reading in await asyncio.gather(*(asyncio.to_thread(_read, *server, access) for server in servers.items())):
+            recorder.sql_server_read(reading)
+        body = b"".join([piece async for piece in recorder.scrape(openmetrics=False)])
+        return web.Response(body=body, content_type="text/plain")
+
+    app = web.Application()
+    app.router.add_get("/metrics", scrape)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    host, _, port = own.partition(":")
+    try:
+        await web.TCPSite(runner, host, int(port), reuse_address=True).start()
+        yield
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,107 @@
+"""What the log of a database has left, and for how long."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from exporter.tde.log_space import LogSpace, log_spaces
+from exporter.tde.sql_reading import flag_is_on, rows
+from tests.support.sql_readings import a_reading, an_unread_server, proof_rows, with_growing_logs
+
+KIB, MIB = 1024.0, 1048576.0
+RATE = MIB / 300
+
+
+def a_log(*leave_out, **changes):
+    row = proof_rows("sales")["logs"][0] | changes
+    return {name: value for name, value in row.items() if name not in leave_out}
+
+
+def space_of(*leave_out, flags=None, **changes):
+    """Return the log that grew by 1 MiB within 300 seconds."""
+    sections = {"logs": [a_log(*leave_out, **changes)]} | ({} if flags is None else {"flags": flags})
+    (space,) = log_spaces(with_growing_logs(a_reading(sections=sections)))
+    return space
+
+
+def test_growing_log_shows_times_until_it_is_full():
+    free = (2_097_152 - 102_400) * KIB
+    assert space_of() == LogSpace("sales", 102_400 * KIB, free, RATE, free / RATE, 64 * MIB / RATE)
+
+
+@pytest.mark.parametrize(
+    ("leave_out", "changes", "free"),
+    [
+        ((), {}, 1_994_752),
+        ((), {"disk_free_kb": 100}, 946_276),  # and the unused part of the files
+        ((), {"disk_free_kb": 100, "total_kb": 0}, 100),
+        (("limit_kb",), {}, 11_431_936),
+        (("disk_free_kb",), {}, 1_994_752),
+        (("disk_free_kb",), {"limit_kb": 102_399}, 0),
+        (("disk_free_kb", "limit_kb"), {}, None),
+    ],
+)
+def test_free_space_ends_at_limit_or_disk(leave_out, changes, free):
+    assert space_of(*leave_out, **changes).free_bytes == (None if free is None else free * KIB)
+
+
+def test_log_without_any_end_is_never_full():
+    space = space_of("limit_kb", "disk_free_kb")
+    assert (space.rate, space.full_in) == (RATE, None)
+
+
+def test_log_of_one_reading_has_no_rate():
+    (space,) = log_spaces(a_reading())
+    assert (space.rate, space.full_in, space.next_file_in) == (None, None, None)
+
+
+@pytest.mark.parametrize(("earlier_kb", "rate"), [(102_400, 0.0), (102_401, None), (None, None)])
+def test_log_that_did_not_grow_is_never_full(earlier_kb, rate):
+    earlier = a_log("used_kb") if earlier_kb is None else a_log(used_kb=earlier_kb)
+    reading = a_reading()
+    (space,) = log_spaces(replace(reading, earlier_logs=(reading.attempted_at - 300, (earlier,))))
+    assert (space.rate, space.full_in, space.next_file_in) == (rate, None, None)
+
+
+@pytest.mark.parametrize("seconds", [0, -300])
+def test_rate_needs_earlier_reading(seconds):
+    reading = a_reading()
+    assert log_spaces(replace(reading, earlier_logs=(reading.attempted_at - seconds, (a_log(used_kb=1),))))[0].rate is None
+
+
+def test_rate_follows_its_own_database():
+    reading = with_growing_logs(a_reading("hr", "sales"))
+    assert reading.earlier_logs is not None
+    reading = replace(reading, earlier_logs=(reading.earlier_logs[0], reading.earlier_logs[1][1:]))
+    assert [(space.database, space.rate) for space in log_spaces(reading)] == [("hr", None), ("sales", RATE)]
+
+
+@pytest.mark.parametrize(
+    ("flags", "is_on"), [([{"flag": 15025, "is_on": 1}], True), ([{"flag": 15025, "is_on": 0}], False), ([], None)]
+)
+def test_next_file_needs_vault_without_trace_flag(flags, is_on):
+    assert flag_is_on(a_reading(sections={"flags": flags}), 15025) is is_on
+    assert (space_of(flags=flags).next_file_in is not None) == (is_on is False)
+
+
+def test_next_file_of_unknown_size_has_no_time():
+    assert space_of("vlf_mb").next_file_in is None
+
+
+@pytest.mark.parametrize(("reuse_wait", "is_full_in_time"), [("LOG_BACKUP", True), ("NOTHING", False)])
+def test_log_without_log_backups_is_truncated_by_checkpoints(reuse_wait, is_full_in_time):
+    space = space_of("log_backup_utc", reuse_wait=reuse_wait)
+    assert (space.full_in is not None) == is_full_in_time
+    assert space.rate == RATE
+
+
+def test_secondary_replica_shows_no_log():
+    assert log_spaces(a_reading(sections={"logs": [a_log("used_kb", "total_kb")]})) == ()
+
+
+def test_server_that_was_never_read_has_no_log():
+    assert log_spaces(an_unread_server()) == ()
+    assert rows(an_unread_server(), "logs") == ()
+    assert flag_is_on(an_unread_server(), 15025) is None
