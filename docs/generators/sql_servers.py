@@ -5,7 +5,10 @@ from __future__ import annotations
 from docs.generators.pages import GeneratedPart
 from exporter.core.checks.sql import SQL_RIGHTS, SqlRight
 
-_LINKS = {"`login.sql`": "[login.sql](../deploy/sql/login.sql)", "the page `inventory`": "[the inventory](inventory.md#1-prepare)"}
+_LINKS = {
+    "`login.sql`": "[login.sql](../deploy/sql/login.sql)",
+    "the page `inventory`": "[the inventory](inventory.md#1-prepare)",
+}
 
 
 def rights() -> str:
