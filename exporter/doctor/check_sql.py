@@ -10,8 +10,8 @@ from exporter.core.checks.sql import SqlRight, missing_right
 from exporter.core.sql_servers import server_name
 from exporter.doctor.check_network import CheckFunction
 from exporter.doctor.evidence import Evidence
-from exporter.doctor.finding import Finding, blocked, failed, passed, skipped, warned
-from exporter.tde.model import labels_of
+from exporter.doctor.finding import Finding, blocked, failed, passed, skipped, unknown, warned
+from exporter.tde.model import instance_of, labels_of
 from exporter.tde.sql_reading import SqlServerReading
 
 _NONE: Final = "none of the target's instances is under sql_servers"
@@ -68,10 +68,45 @@ def labels(evidence: Evidence) -> Finding:
     return warned(_joined(different, "; ")) if different else passed(_joined(map(_name, readings)))
 
 
+def host_only(_evidence: Evidence) -> Finding:
+    """Return the finding of a check that only the SQL Server's host can make."""
+    return unknown("visible only on the SQL Server host")
+
+
+def ekm_enabled(evidence: Evidence) -> Finding:
+    """Report the SQL Servers whose option or provider is disabled."""
+    states = dict[str, bool]()
+    for reading in _read(evidence):
+        instance = None if reading.document is None else instance_of(reading.document)
+        if instance is not None and instance.ekm is not None:
+            states[_name(reading)] = instance.ekm.in_use and any(provider.enabled for provider in instance.providers)
+    disabled = [name for name, enabled in states.items() if not enabled]
+    if disabled:
+        return failed(f"the option or the provider is disabled: {_joined(disabled)}", codeless=True)
+    return passed(f"enabled: {_joined(states)}") if states else host_only(evidence)
+
+
+def connector_version(evidence: Evidence) -> Finding:
+    """Report the builds of the loaded DLL, which must be equal on all nodes."""
+    builds = {
+        _name(reading): provider.file_version
+        for reading in _read(evidence)
+        if reading.document is not None
+        for provider in instance_of(reading.document).providers
+        if provider.file_version
+    }
+    shown = _joined(f"{build} ({name})" for name, build in builds.items())
+    if len(set(builds.values())) > 1:
+        return warned(f"different builds: {shown}")
+    return passed(shown) if builds else host_only(evidence)
+
+
 _OTHER_FAULT: Final = ("The message names the cause: `ekm-exporter explain NUMBER` has more about it.",)
 SQL_CHECKS: Mapping[str, CheckFunction] = MappingProxyType(
     {"sql_connection": connection, "sql_login": login, "sql_rights": rights, "sql_labels": labels}
 )
+# Checks of the host that a reading answers too.
+HOST_CHECKS: Mapping[str, CheckFunction] = MappingProxyType({"ekm_enabled": ekm_enabled, "connector_version": connector_version})
 
 
 def _differences(reading: SqlServerReading, declared: set[str]) -> Iterator[str]:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Final
 from urllib.parse import urlsplit
 
 from exporter.config.consequences.names import names_of, names_of_auxiliary
@@ -27,14 +26,7 @@ from exporter.doctor import check_key, check_network, check_sign_in, check_sql, 
 from exporter.doctor.check_network import CheckFunction
 from exporter.doctor.collect import EvidenceCollector, Lookup, ReadSqlServer
 from exporter.doctor.evidence import Evidence
-from exporter.doctor.finding import Finding, unknown
-
-_HOST_ONLY: Final = "visible only on the SQL Server host"
-
-
-def _on_host(_evidence: Evidence) -> Finding:
-    return unknown(_HOST_ONLY)
-
+from exporter.doctor.finding import Finding
 
 CHECK_FUNCTIONS: Mapping[str, CheckFunction] = MappingProxyType(
     {
@@ -67,7 +59,8 @@ CHECK_FUNCTIONS: Mapping[str, CheckFunction] = MappingProxyType(
         "key_expiry": check_key.key_expiry,
         "thumbprint": check_thumbprint.thumbprint,
         **check_sql.SQL_CHECKS,
-        **{check.name: _on_host for check in CHECKS if check.on_host},
+        **{check.name: check_sql.host_only for check in CHECKS if check.on_host},
+        **check_sql.HOST_CHECKS,
     }
 )
 

@@ -134,3 +134,46 @@ def test_failure_of_a_reading_affects_no_database():
     text = " ".join(as_text(evidence().target, alone).split())
     assert text.endswith("SQL Server would show no code for this. The exporter reports nothing that this SQL Server alone can show, "
                          "such as its last backup. SQL Server itself is not affected.")  # fmt: skip
+
+
+def disabled(reading, section, **values):
+    rows = [dict(row) | values for row in reading.document.sections[section]]
+    return replace(reading, document=replace(reading.document, sections={**reading.document.sections, section: tuple(rows)}))
+
+
+@pytest.mark.parametrize(
+    ("readings", "outcome", "detail"),
+    [
+        ((a_reading(), a_reading("N2\\SQLPRD01")), PASS, "enabled: SQLPRD01 on n1, SQLPRD01 on n2"),
+        (
+            (a_reading(), disabled(a_reading("N2\\SQLPRD01"), "configurations", value_in_use=0)),
+            FAIL,
+            "the option or the provider is disabled: SQLPRD01 on n2",
+        ),
+        ((disabled(a_reading(), "providers", is_enabled=0),), FAIL, "the option or the provider is disabled: SQLPRD01 on n1"),
+        ((a_failure(),), CheckOutcome.UNKNOWN, "visible only on the SQL Server host"),
+        ((a_reading(errors={"configurations": "message 300: denied"}),), CheckOutcome.UNKNOWN, "visible only on the SQL Server host"),
+    ],
+)  # fmt: skip
+def test_reading_shows_whether_the_provider_is_enabled(readings, outcome, detail):
+    found = results(*readings)["ekm_enabled"]
+    assert (found.outcome, found.code, found.detail) == (outcome, None, detail)
+    assert bool(found.fix) is (outcome is not PASS)
+
+
+@pytest.mark.parametrize(
+    ("readings", "outcome", "detail"),
+    [
+        ((a_reading(),), PASS, "15.0.2000.440 (SQLPRD01 on n1)"),
+        (
+            (a_reading(), disabled(a_reading("N2\\SQLPRD01"), "modules", file_version="15.0.300.96")),
+            WARN,
+            "different builds: 15.0.2000.440 (SQLPRD01 on n1), 15.0.300.96 (SQLPRD01 on n2)",
+        ),
+        ((a_reading(errors={"modules": "message 300: denied"}),), CheckOutcome.UNKNOWN, "visible only on the SQL Server host"),
+        ((), CheckOutcome.UNKNOWN, "visible only on the SQL Server host"),
+    ],
+)
+def test_reading_shows_the_builds_of_the_connector(readings, outcome, detail):
+    found = results(*readings)["connector_version"]
+    assert (found.outcome, found.detail) == (outcome, detail)
