@@ -30,7 +30,7 @@ _TOKEN_SECONDS = 10.0  # for one request
 def database_challenge(credential: Credential, module: Module) -> Challenge | None:
     """Return the parameters of a token request for SQL Servers.
 
-    None if the credential lacks a tenant.
+    The result is None if the credential lacks a tenant.
     """
     if credential.tenant_id is None and credential.kind not in _HOST_IDENTITIES:
         return None
