@@ -18,7 +18,10 @@ from exporter.tokens.database import DatabaseTokens
 
 @contextlib.asynccontextmanager
 async def sql_server_reader(config: Config) -> AsyncIterator[ReadSqlServer]:
-    """Yield a function that reads a SQL Server once, as `run` does. Without the driver, each reading is a failure."""
+    """Yield a function that reads a SQL Server once, as `run` does.
+
+    Without the driver, each reading is a failure.
+    """
     tokens = DatabaseTokens(config, on_request=lambda: None)
     reader = ServerReader(tokens.token_of)
 

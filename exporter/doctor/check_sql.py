@@ -59,7 +59,7 @@ def rights(evidence: Evidence) -> Finding:
 
 
 def labels(evidence: Evidence) -> Finding:
-    """Report labels that differ from the names that SQL Server has, or from the target's instances."""
+    """Report labels that are not the names of SQL Server or of the target's instances."""
     readings = list(_read(evidence))
     if not readings:
         return _without_reading(evidence)

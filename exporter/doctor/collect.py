@@ -214,7 +214,10 @@ class EvidenceCollector:
         return tuple([auxiliary_result(plan, await self._probe(plan.request)) for plan in wanted])
 
     async def _sql_servers(self) -> tuple[SqlServerReading, ...] | None:
-        """Read each SQL Server that may be one of the target's; leave out those that turn out to be others."""
+        """Read each SQL Server that may be one of the target's.
+
+        The result lacks those that turn out to be others.
+        """
         read, slots = self._read_sql_server, asyncio.Semaphore(_MOST_READINGS)
         if read is None or not self._config.sql_servers:
             return None

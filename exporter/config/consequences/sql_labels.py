@@ -14,7 +14,10 @@ def servers_of(target: Target, servers: Iterable[SqlServer]) -> tuple[SqlServer,
 
 
 def unlisted_instances(target: Target, servers: Iterable[SqlServer]) -> Iterator[Mapping[str, str]]:
-    """Yield the instances of a target that none of its SQL Servers may be; none if that holds for all."""
+    """Yield the instances of a target that none of its SQL Servers may be.
+
+    Without any SQL Server, there are none.
+    """
     listed = servers_of(target, servers)
     for declared in target.instances if listed else ():
         if not any(may_be(server, declared) for server in listed):
@@ -22,13 +25,16 @@ def unlisted_instances(target: Target, servers: Iterable[SqlServer]) -> Iterator
 
 
 def may_be(server: SqlServer, declared: Mapping[str, str]) -> bool:
-    """Return whether labels and address show no other SQL Server than the declared one."""
+    """Return whether a SQL Server of the configuration may be the declared one."""
     address = server.parsed
     return may_be_named(server.sql_instance or address.instance, server.host or address.host, declared)
 
 
 def may_be_named(sql_instance: str | None, host: str, declared: Mapping[str, str]) -> bool:
-    """Return whether an instance on a host may be the declared SQL Server. Domains of hosts are not compared."""
+    """Return whether an instance on a host may be the declared SQL Server.
+
+    What one side lacks is not compared. Domains of hosts are not compared either.
+    """
     same_host = _may_equal(_computer(host), _computer(declared.get("host", "")))
     return same_host and _may_equal(sql_instance, declared.get("sql_instance"))
 

@@ -11,9 +11,9 @@ from exporter.config.yaml import Location, Section
 
 @dataclass(frozen=True, slots=True)
 class SectionWithDefaults:
-    """A target or a SQL Server, and the defaults of its file. A key of its own replaces the default.
+    """A target or a SQL Server, and the defaults of its file.
 
-    `replaced_by` has, for a key of the defaults, the other own keys that replace it too.
+    A key of its own replaces the default. `replaced_by` has, for a key of the defaults, the other own keys that replace it too.
     """
 
     own: Section

@@ -1,4 +1,4 @@
-"""Rows of the checks of the SQL Servers that `run` reads for a target, and what each right shows."""
+"""Rows of the checks of a target's SQL Servers, and what each right shows."""
 
 from __future__ import annotations
 
@@ -113,7 +113,10 @@ SQL_RIGHTS: tuple[SqlRight, ...] = (
 
 
 def missing_right(section: str, message: str) -> SqlRight | None:
-    """Return the right that a section lacks, by the message of SQL Server; None if the message is about another fault."""
+    """Return the right that a section lacks, by the message of SQL Server.
+
+    The result is None if the message is about another fault.
+    """
     if _REFUSED.match(message) is None:
         return None
     by_name = (right for right in SQL_RIGHTS if right.name in message)

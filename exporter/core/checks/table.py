@@ -1,4 +1,6 @@
-"""The tables of preflight checks, in the order of the report. Those of `sql` follow if SQL Servers were read.
+"""The table of preflight checks, in the order of the report.
+
+Those of `sql` follow if SQL Servers were read.
 
 Names are public: renaming one breaks users.
 """
