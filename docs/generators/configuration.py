@@ -17,6 +17,7 @@ SECTIONS: tuple[tuple[str, Sequence[Field]], ...] = (
     ("`modules.NAME.tls`", schema.TLS),
     ("`targets[]`", schema.TARGET),
     ("`targets[].retained_versions[]`", schema.RETAINED),
+    ("`sql_servers[]`", schema.SQL_SERVER),
 )
 
 

@@ -6,15 +6,21 @@ from collections.abc import Sequence
 
 from docs.generators.pages import GeneratedPart
 from exporter.core.checks.model import Check
+from exporter.core.checks.sql import SQL
 from exporter.core.checks.table import CHECKS
 from exporter.core.codes import both_numbers
 
 
 def checks() -> str:
-    """Return two tables: checks of this host, and checks that need the SQL Server host."""
+    """Return three tables: checks of this host, checks of SQL Servers, and checks that need the SQL Server host."""
     here = [check for check in CHECKS if not check.on_host]
     there = [check for check in CHECKS if check.on_host]
-    return f"### Checked from this host\n\n{_table(here)}\n\n### Needs a look-up on the SQL Server host\n\n{_table(there)}"
+    tables = {
+        "Checked from this host": here,
+        "Checked in SQL Server, with `sql_servers`": SQL,
+        "Needs a look-up on the SQL Server host": there,
+    }
+    return "\n\n".join(f"### {heading}\n\n{_table(rows)}" for heading, rows in tables.items())
 
 
 def _table(rows: Sequence[Check]) -> str:

@@ -37,7 +37,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "print the configuration with includes and defaults; it contains no secrets",
         action="store_true",
     )
-    add_flag(parser, "--cost", "print requests, billable operations, log rows and sign-ins per month", action="store_true")
+    add_flag(
+        parser,
+        "--cost",
+        "print requests, billable operations, log rows, sign-ins and readings of SQL Servers per month",
+        action="store_true",
+    )
     add_flag(parser, "--verbose", "print each problem and warning, also if many are equal", action="store_true")
     parser.add_argument("--print-schema", action=_PrintSchema, nargs=0, help="print the JSON Schema for editors, and exit")
     parser.set_defaults(handler=run)
@@ -89,7 +94,9 @@ def summary(path: Path, loaded: Loaded) -> str:
     config = loaded.config
     if config is None:
         return f"{path}: {found}"
-    return f"{path}: {_count(len(config.targets), 'target')}, {_count(len(config.credentials), 'credential')}: {found}"
+    parts = [_count(len(config.targets), "target"), _count(len(config.credentials), "credential")]
+    parts += [_count(len(config.sql_servers), "SQL Server")] if config.sql_servers else []
+    return f"{path}: {', '.join(parts)}: {found}"
 
 
 def _findings(loaded: Loaded | webconfig.WebLoaded) -> str:

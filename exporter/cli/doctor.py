@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from exporter.cli.parser import add_flag
 from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, configured, refuse
+from exporter.cli.sql_readings import sql_server_reader
 from exporter.clients import NetworkError, quiet_sdk_loggers
 from exporter.config.settings import Config, SecretSource, SecretUnreadableError, Target, read_secret
 from exporter.core.checks import CheckResult
@@ -26,8 +27,9 @@ from exporter.runtime.thread_pool import PoolExhausted
 
 DESCRIPTION = """\
 Runs the preflight checks of one target: names, ports, certificates, sign-in,
-permissions, key. Prints one line for each check; a failed one with the code that
-SQL Server would show and the fix. Secrets are read from files, never from arguments.
+permissions, key, and its SQL Servers under sql_servers, which it reads once. Prints
+one line for each check; a failed one with the code that SQL Server would show and the
+fix. Secrets are read from files, never from arguments.
 
 exit code: 0 if no check failed, 1 if a check failed, 2 for bad arguments or a bad
 configuration"""
@@ -80,13 +82,20 @@ def doctor(args: argparse.Namespace) -> int:
     logging.configure("error", logging.LogFormat.LOGFMT)
     quiet_sdk_loggers()
     try:
-        results = asyncio.run(run_checks(config, target, again=_repeat_command(args)))
+        results = asyncio.run(_results(config, target, _repeat_command(args)))
     except NetworkError as error:
         return refuse(error)
     except PoolExhausted as error:
         print(f"ekm-exporter: the checks were not made: {error}", file=sys.stderr)
         return INTERNAL
     return _print_results(target, results, as_json=args.json)
+
+
+async def _results(config: Config, target: Target, again: str) -> tuple[CheckResult, ...]:
+    if not config.sql_servers:
+        return await run_checks(config, target, again=again)
+    async with sql_server_reader(config) as read:
+        return await run_checks(config, target, again=again, read_sql_server=read)
 
 
 def _print_results(target: Target, results: Sequence[CheckResult], *, as_json: bool) -> int:

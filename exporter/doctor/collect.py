@@ -17,7 +17,8 @@ from exporter.clients.api_session import ApiSession
 from exporter.clients.endpoint_check import check_endpoint
 from exporter.clients.http.network import split_url
 from exporter.clients.http.resolver import Resolver
-from exporter.config.settings import Config, Target
+from exporter.config.consequences.sql_labels import may_be_named, servers_of
+from exporter.config.settings import Config, SqlServer, Target
 from exporter.core.auxiliary import CREDENTIAL_REFUSED, AuxiliaryKind, AuxiliaryResult
 from exporter.core.connector_secret import CLIENT_ID_DIGITS, connector_secret_findings, split_connector_secret
 from exporter.core.credential_expiry import CredentialExpiry, graph_of
@@ -35,6 +36,7 @@ from exporter.probing.auxiliary_plan import auxiliary_probes, probe_request
 from exporter.probing.round_trip import ProbeRequest
 from exporter.probing.vault_probe import LoopClock, auxiliary_result, probe_vault
 from exporter.runtime.thread_pool import DaemonThreadPool
+from exporter.tde.sql_reading import SqlServerReading
 from exporter.tokens.cache import TokenCache
 from exporter.tokens.reuse import TokenReusePolicy
 from exporter.tokens.secret_cache import SecretCache
@@ -46,7 +48,10 @@ _AUXILIARY: Final = (AuxiliaryKind.RETAINED, AuxiliaryKind.NEWEST)
 # Signs in at the host's identity service, so there is no Entra host to check.
 _HOST_IDENTITIES: Final = frozenset({CredentialKind.MANAGED_IDENTITY})
 
+_MOST_READINGS: Final = 8  # of SQL Servers at the same time
+
 Lookup = Callable[[str, str], Awaitable[tuple[CredentialExpiry, ...]]]
+ReadSqlServer = Callable[[SqlServer], Awaitable[SqlServerReading]]
 
 
 @dataclass(slots=True)
@@ -64,7 +69,7 @@ class EvidenceCollector:
     """Collects the evidence of one target, once. Use it from one event loop.
 
     Raises NetworkError if a module's authorities cannot be loaded. `look_up` returns the expiry of a credential by its name and that
-    of a target; if it is None, the sources are looked up now.
+    of a target; if it is None, the sources are looked up now. `read_sql_server` returns the reading of a SQL Server, failures included.
     """
 
     def __init__(
@@ -74,12 +79,14 @@ class EvidenceCollector:
         *,
         clock: Callable[[], float],
         look_up: Lookup | None,
+        read_sql_server: ReadSqlServer | None = None,
         on_internal_error: Callable[[Exception], None],
     ) -> None:
         self._config, self._target, self._on_internal_error = config, target, on_internal_error
         self._module = config.modules[target.module]
         self._credential = config.credentials[target.credential]
         self._clock, self._look_up = LoopClock(clock), look_up or self._look_up_expiry
+        self._read_sql_server = read_sql_server
         self._pool = DaemonThreadPool(_THREADS, name="ekm-doctor")
         self._networks = Networks(config, pool=self._pool)
         self._network = self._networks.network_of(self._module)
@@ -99,7 +106,8 @@ class EvidenceCollector:
         probe = _start(self._probe(probe_request(self._config, target), trace))
         vault = _start(self._endpoint(target.vault, "/healthstatus"))
         secret = _start(self._secret())
-        await _wait_all(probe, vault, secret)
+        sql_servers = _start(self._sql_servers())
+        await _wait_all(probe, vault, secret, sql_servers)
         entra = _start(self._entra(trace.challenge))
         listing = _start(self._list(trace.token))
         auxiliary = _start(self._auxiliary(probe.result()))
@@ -123,6 +131,7 @@ class EvidenceCollector:
             expiry=expiry.result(),
             revocation=await self._revocation(vault.result(), entra.result()),
             pins=_other_pins(self._config, self._target),
+            sql_servers=sql_servers.result(),
         )
 
     def _deadline(self) -> float:
@@ -203,6 +212,27 @@ class EvidenceCollector:
         plans = auxiliary_probes(self._config, self._target, report.key, today)
         wanted = [plan for plan in plans if plan.kind in kinds and (answered or plan.request.target.vault != self._target.vault)]
         return tuple([auxiliary_result(plan, await self._probe(plan.request)) for plan in wanted])
+
+    async def _sql_servers(self) -> tuple[SqlServerReading, ...] | None:
+        """Read each SQL Server that may be one of the target's.
+
+        The result lacks those that turn out to be others.
+        """
+        read, slots = self._read_sql_server, asyncio.Semaphore(_MOST_READINGS)
+        if read is None or not self._config.sql_servers:
+            return None
+        instances = self._target.instances
+
+        async def bounded(server: SqlServer) -> SqlServerReading:
+            async with slots:
+                return await read(server)
+
+        readings = await asyncio.gather(*map(bounded, servers_of(self._target, self._config.sql_servers.values())))
+        return tuple(
+            reading
+            for reading in readings
+            if not reading.sql_instance or any(may_be_named(reading.sql_instance, reading.host, each) for each in instances)
+        )
 
     async def _look_up_expiry(self, credential: str, target: str) -> tuple[CredentialExpiry, ...]:
         lookup = ExpiryLookup(self._config, requested=lambda _endpoint, _count: None, tenant_of=lambda _target: None)

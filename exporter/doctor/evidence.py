@@ -14,6 +14,7 @@ from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import Challenge, Facts, ProbeReport
 from exporter.core.parsing.token_claims import Claims
 from exporter.core.thumbprint import Pin
+from exporter.tde.sql_reading import SqlServerReading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,3 +92,4 @@ class Evidence:
     expiry: tuple[CredentialExpiry, ...] = ()
     revocation: tuple[Revocation, ...] = ()
     pins: tuple[tuple[str, Pin], ...] = ()  # declared by other targets, with their names
+    sql_servers: tuple[SqlServerReading, ...] | None = None  # None if no SQL Server is to be read

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.checks.check_owner import owner_of
-from exporter.core.checks.model import CheckOutcome, FailureMoment
+from exporter.core.checks.model import Actions, CheckOutcome, FailureMoment
 from exporter.core.codes.cause_text import open_detail
 from exporter.core.model import Outcome, Step, StepResult
 from exporter.core.reasons import Reason
@@ -35,14 +35,15 @@ class Finding:
     step: Step | None = None  # the failed one
     subject: AuxiliaryResult | None = None  # whose names the fix has, instead of the target's
     codeless: bool = False  # SQL Server shows no code for this, also if the table lists one
+    actions: Actions = ()  # instead of those of the reason, the table or the code
 
 
 def passed(detail: str) -> Finding:
     return Finding(outcome=CheckOutcome.PASS, detail=detail)
 
 
-def warned(detail: str, *, code: int | None = None, reason: Reason | None = None) -> Finding:
-    return Finding(outcome=CheckOutcome.WARN, detail=detail, code=code, reason=reason)
+def warned(detail: str, *, code: int | None = None, reason: Reason | None = None, actions: Actions = ()) -> Finding:
+    return Finding(outcome=CheckOutcome.WARN, detail=detail, code=code, reason=reason, actions=actions)
 
 
 def failed(detail: str, *, code: int | None = None, reason: Reason | None = None, codeless: bool = False) -> Finding:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Final
 from urllib.parse import urlsplit
 
 from exporter.config.consequences.names import names_of, names_of_auxiliary
@@ -17,23 +16,17 @@ from exporter.config.settings import Config, Target
 from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.checks.fix import action_lines, check_actions
 from exporter.core.checks.model import Actions, Check, CheckOutcome, CheckResult
+from exporter.core.checks.sql import SQL
 from exporter.core.checks.table import BY_NAME, CHECKS
 from exporter.core.codes import generation_code
 from exporter.core.codes.names import Names
 from exporter.core.known_secrets import hide
 from exporter.core.model import Step
-from exporter.doctor import check_key, check_network, check_sign_in, check_thumbprint
+from exporter.doctor import check_key, check_network, check_sign_in, check_sql, check_thumbprint
 from exporter.doctor.check_network import CheckFunction
-from exporter.doctor.collect import EvidenceCollector, Lookup
+from exporter.doctor.collect import EvidenceCollector, Lookup, ReadSqlServer
 from exporter.doctor.evidence import Evidence
-from exporter.doctor.finding import Finding, unknown
-
-_HOST_ONLY: Final = "visible only on the SQL Server host"
-
-
-def _on_host(_evidence: Evidence) -> Finding:
-    return unknown(_HOST_ONLY)
-
+from exporter.doctor.finding import Finding
 
 CHECK_FUNCTIONS: Mapping[str, CheckFunction] = MappingProxyType(
     {
@@ -65,7 +58,9 @@ CHECK_FUNCTIONS: Mapping[str, CheckFunction] = MappingProxyType(
         "newest_version": check_key.newest_version,
         "key_expiry": check_key.key_expiry,
         "thumbprint": check_thumbprint.thumbprint,
-        **{check.name: _on_host for check in CHECKS if check.on_host},
+        **check_sql.SQL_CHECKS,
+        **{check.name: check_sql.host_only for check in CHECKS if check.on_host},
+        **check_sql.HOST_CHECKS,
     }
 )
 
@@ -81,15 +76,18 @@ async def run_checks(
     again: str | None = None,
     clock: Callable[[], float] = time.time,
     look_up: Lookup | None = None,
+    read_sql_server: ReadSqlServer | None = None,
     on_internal_error: Callable[[Exception], None] = _raise,
 ) -> tuple[CheckResult, ...]:
     """Run every check of one target with new requests and a fresh token.
 
     `target` may be one of the configuration with another credential or key. `again` is the command that repeats the checks, `clock` gives
-    Unix time. `look_up` returns the expiry of a credential; if it is None, the sources are looked up now. Takes about three timeouts of the
-    target. Raises NetworkError if the module's authorities cannot be loaded, and PoolExhausted if this process lacks a resource.
+    Unix time. `look_up` returns the expiry of a credential; if it is None, the sources are looked up now. `read_sql_server` returns the
+    reading of a SQL Server; if it is None, none is read. Takes about three timeouts of the target. Raises NetworkError if the module's authorities cannot be loaded, and PoolExhausted if this process lacks a resource.
     """
-    collector = EvidenceCollector(config, target, clock=clock, look_up=look_up, on_internal_error=on_internal_error)
+    collector = EvidenceCollector(
+        config, target, clock=clock, look_up=look_up, read_sql_server=read_sql_server, on_internal_error=on_internal_error
+    )
     try:
         evidence = await collector.collect()
     finally:
@@ -101,7 +99,7 @@ def assess_all(evidence: Evidence, *, again: str) -> tuple[CheckResult, ...]:
     """Return the results of all checks."""
     roots: dict[str, str] = {}  # the failed check that is the cause, by skipped check
     results = []
-    for check in CHECKS:
+    for check in CHECKS if evidence.sql_servers is None else (*CHECKS, *SQL):
         result, root = _assess(check, evidence, roots, again)
         results.append(result)
         if root is not None:
@@ -135,7 +133,7 @@ def _assess(check: Check, evidence: Evidence, roots: Mapping[str, str], again: s
 def _fix(check: Check, found: Finding, code: int | None, evidence: Evidence, again: str) -> Actions:
     step = Step.TOKEN if check.name.endswith("_entra") else found.step
     names = replace(_names(evidence, found.subject, step), again=again)
-    texts = check_actions(check, found.outcome, names, code=code, reason=found.reason, step=step)
+    texts = found.actions or check_actions(check, found.outcome, names, code=code, reason=found.reason, step=step)
     lines = action_lines(texts, names, ready=found.outcome is CheckOutcome.WARN)
     return (*lines, *_request_ids(evidence)) if any("request id" in line for line in lines) else lines
 

@@ -8,6 +8,7 @@ from exporter.clients import Networks
 from exporter.config.settings import DEFAULT_MODULE, Config, Credential, Module
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, CredentialKind, Facts, TokenResult
+from exporter.core.probe_starts import DATABASE_TOKEN_SECONDS
 from exporter.runtime.clock import loop_time
 from exporter.runtime.thread_pool import DaemonThreadPool
 from exporter.tokens.cache import TokenCache
@@ -23,13 +24,13 @@ _DATABASES = {
 }
 _HOST_IDENTITIES = frozenset({CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT})  # need no tenant
 _THREADS = 4
-_SHARED_SECONDS, _TOKEN_SECONDS = 300.0, 10.0  # for which servers share a token; for one request
+_TOKEN_SECONDS = 10.0  # for one request
 
 
 def database_challenge(credential: Credential, module: Module) -> Challenge | None:
     """Return the parameters of a token request for SQL Servers.
 
-    None if the credential lacks a tenant.
+    The result is None if the credential lacks a tenant.
     """
     if credential.tenant_id is None and credential.kind not in _HOST_IDENTITIES:
         return None
@@ -47,7 +48,7 @@ class DatabaseTokens:
     def __init__(self, config: Config, *, on_request: Callable[[], None]) -> None:
         self._config = config
         self._pool = DaemonThreadPool(_THREADS, name="ekm-sql-token")
-        window = ReuseWindow(_SHARED_SECONDS, _TOKEN_SECONDS)
+        window = ReuseWindow(DATABASE_TOKEN_SECONDS, _TOKEN_SECONDS)
         self._tokens = TokenCache(
             SecretCache(self._pool), reuse_policy=lambda _credential, _module: window, on_request=on_request
         )

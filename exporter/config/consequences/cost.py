@@ -5,14 +5,16 @@ It is computed from the rates of `traffic`, as if nothing failed. Prices are lef
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from exporter.config.consequences.traffic import LookupStream, Stream, expiry_lookups, streams
 from exporter.config.settings import Config
+from exporter.core import durations
 from exporter.core.endpoints import cloud_of
-from exporter.core.probe_starts import JITTER, LOOKUP_SECONDS
+from exporter.core.probe_starts import DATABASE_TOKEN_SECONDS, JITTER, LOOKUP_SECONDS
 from exporter.core.vault_limits import OTHER_OPERATIONS, WINDOW_SECONDS, key_operations_limit
 
 MONTH_SECONDS = 30 * 86400.0
@@ -23,6 +25,11 @@ The numbers cover probes, auxiliary probes and the hourly expiry lookups. Reques
 to a vault, even the first one without a token, adds a row to the vault's audit log. Each sign-in adds a row to Entra's sign-in log.
 A managed HSM is paid by the hour, so its operations are not billable. The host of a managed identity caches tokens, so the real
 number of its sign-ins is lower.
+"""
+STATEMENTS = 18  # of one reading: the options of the session, and a statement for each section
+_READINGS = """\
+{servers}, each read every {every}: {each} readings of each, {readings} in all, with {statements} statements. A reading is one
+connection with one login and {of_one} statements. On Windows, one or two follow for each entry of the connector in the registry.
 """
 
 
@@ -88,7 +95,11 @@ def monthly(config: Config, today: date) -> dict[str, Monthly]:
         found[str(credential)].sign_ins += users.sign_ins() * MONTH_SECONDS
     for lookup in expiry_lookups(config):
         found[lookup.credential].add(_lookup_numbers(lookup))
-    return {name: sums for name, sums in found.items() if sums.requests}
+    every = config.settings.sql_interval
+    for name, servers in Counter(server.entra_credential for server in config.sql_servers.values()).items():
+        if name is not None:
+            found[name].sign_ins += min(servers / every, 1 / DATABASE_TOKEN_SECONDS) * MONTH_SECONDS
+    return {name: sums for name, sums in found.items() if sums.requests or sums.sign_ins}
 
 
 def vault_shares(config: Config, today: date) -> dict[str, Share]:
@@ -115,7 +126,22 @@ def monthly_cost(config: Config, today: date | None = None) -> str:
     lines.append(("total", *_numbers(total)))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     table = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines]
-    return "\n".join(["Per month of 30 days, if nothing fails:", "", *table, "", _EXPLAINED])
+    return "\n".join(["Per month of 30 days, if nothing fails:", "", *table, "", _EXPLAINED, *_readings(config)])
+
+
+def _readings(config: Config) -> Iterator[str]:
+    """Yield what SQL Servers answer per month."""
+    if config.sql_servers:
+        servers, every = len(config.sql_servers), config.settings.sql_interval
+        each = MONTH_SECONDS / every
+        yield _READINGS.format(
+            servers=f"{servers} SQL Server{'s' * (servers > 1)}",
+            every=durations.write(every),
+            each=f"{round(each):,}",
+            readings=f"{round(servers * each):,}",
+            statements=f"{round(servers * each * STATEMENTS):,}",
+            of_one=STATEMENTS,
+        )
 
 
 def _stream_numbers(stream: Stream) -> Monthly:

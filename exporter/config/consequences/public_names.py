@@ -17,7 +17,7 @@ from exporter.core.reasons import Reason
 def public_names(config: Config) -> Iterator[str]:
     """Yield every text of the configuration, the URLs made of them, and the exporter's own words."""
     yield from _OWN_WORDS
-    yield from _texts((config.credentials, config.modules, config.targets))
+    yield from _texts((config.credentials, config.modules, config.targets, config.sql_servers))
     for target in config.targets.values():
         yield from _urls(target)
     for credential in config.credentials.values():

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 
 from exporter.config.loader.build_credentials import build_credential
 from exporter.config.loader.build_modules import build_module
+from exporter.config.loader.build_sql_servers import REPLACED_BY, SqlServerBuilder
 from exporter.config.loader.build_targets import RawTarget, build_globals, build_target
 from exporter.config.loader.contradictions import check_lookup_credentials, check_target
+from exporter.config.loader.defaults import SectionWithDefaults
 from exporter.config.loader.includes import LoadedFiles
-from exporter.config.settings import DEFAULT_MODULE, Config, Module
+from exporter.config.settings import DEFAULT_MODULE, Config, Module, SqlServer
 from exporter.config.settings.schema import REFERENCES
 from exporter.config.yaml import Location, ProblemList, Section
 from exporter.core.probe_starts import slots_for
@@ -25,6 +27,7 @@ class Declarations:
     credentials: dict[str, Section | None] = field(default_factory=dict)
     modules: dict[str, Section | None] = field(default_factory=dict)
     targets: dict[str, RawTarget] = field(default_factory=dict)
+    sql_servers: dict[str, SectionWithDefaults] = field(default_factory=dict)  # by address
     concurrency: bool = False
     complete: bool = True
 
@@ -42,6 +45,7 @@ def build_config(loaded: LoadedFiles, problems: ProblemList) -> tuple[Config | N
     check_lookup_credentials(declared.credentials, declared.targets)
     credentials = [build_credential(name, section) for name, section in declared.credentials.items() if section is not None]
     modules = [build_module(name, section) for name, section in declared.modules.items() if section is not None]
+    sql_servers = _build_sql_servers(parts, declared)
     if problems.errors:
         return None, declared
     config = Config(
@@ -53,6 +57,7 @@ def build_config(loaded: LoadedFiles, problems: ProblemList) -> tuple[Config | N
             for target in targets
             if target is not None
         },
+        sql_servers=sql_servers,
         files=tuple(loaded.files),
     )
     if not declared.concurrency:
@@ -89,6 +94,17 @@ def _declare_targets(parts: list[Section], declared: Declarations) -> Iterator[R
         declared.main.child("targets").error("at least one target is required")
 
 
+def _build_sql_servers(parts: list[Section], declared: Declarations) -> dict[str, SqlServer]:
+    builder, found = SqlServerBuilder(declared.credentials), dict[str, SqlServer]()
+    for part in parts:
+        for section in part.get("sql_servers") or ():
+            raw = SectionWithDefaults(section, part.get("sql_server_defaults"), REPLACED_BY)
+            server = builder.build(raw)
+            if server is not None:
+                declared.sql_servers[server.address], found[server.address] = raw, server
+    return found
+
+
 def _check_references(parts: list[Section], declared: Declarations) -> None:
     unreadable = {kind for kind in ("credentials", "modules") for part in parts if part.is_set(kind) and part.get(kind) is None}
     known = {"credentials": tuple(declared.credentials), "modules": (*declared.modules, DEFAULT_MODULE)}
@@ -112,7 +128,8 @@ def _references(section: Section, name: str) -> Iterator[tuple[str, Location]]:
 def _referring(parts: list[Section]) -> Iterator[Section]:
     for part in parts:
         yield from (section for section in (part.get("credentials") or {}).values() if section is not None)
-        lenders = [part.get("target_defaults")] if part.get("target_defaults") is not None else []
-        for section in (*lenders, *(part.get("targets") or ())):
-            yield section
-            yield from section.get("retained_versions") or ()
+        for defaults, entries in (("target_defaults", "targets"), ("sql_server_defaults", "sql_servers")):
+            lenders = [part.get(defaults)] if part.get(defaults) is not None else []
+            for section in (*lenders, *(part.get(entries) or ())):
+                yield section
+                yield from section.get("retained_versions") or ()

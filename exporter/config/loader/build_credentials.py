@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exporter.config.loader.defaults import SectionWithDefaults
 from exporter.config.settings import Credential, SecretSource, SecretUnreadableError, read_secret
 from exporter.config.settings.credential import NEEDS_CLIENT_ID, SOURCES
 from exporter.config.settings.metadata import plain_values
@@ -28,17 +29,18 @@ def build_credential(name: str, section: Section) -> Credential | None:
     return Credential(name=name, **(plain_values(Credential, section) | {attribute: source}))
 
 
-def secret_source(section: Section, stem: str, *, needed: bool) -> SecretSource | None:
+def secret_source(section: Section | SectionWithDefaults, stem: str, *, needed: bool) -> SecretSource | None:
     """Return the place of a secret from the keys STEM_file and STEM_env.
 
     Only one of the two is allowed.
     """
     in_file, in_environment = f"{stem}_file", f"{stem}_env"
+    own = section.own if isinstance(section, SectionWithDefaults) else section
     if section.is_set(in_file) and section.is_set(in_environment):
         section.location_of(in_environment).error(f"the secret has two sources: keep either this or {in_file}")
         return None
-    if needed and not (section.is_set(in_file) or section.is_set(in_environment) or section.holds_secret):
-        section.location.child(in_file).error(f"is required (or {in_environment})")
+    if needed and not (section.is_set(in_file) or section.is_set(in_environment) or own.holds_secret):
+        own.location.child(in_file).error(f"is required (or {in_environment})")
     if (file := section.get(in_file)) is not None:
         return SecretSource(file=file)
     if (variable := section.get(in_environment)) is not None:

@@ -20,7 +20,7 @@ def build_module(name: str, section: Section) -> Module:
     proxy: Section | None = section.get("proxy")
     ca_file: Path | None = tls.get("ca_file") if tls is not None else None
     if tls is not None and ca_file is not None:
-        _check_ca(ca_file, tls.location_of("ca_file"))
+        check_ca(ca_file, tls.location_of("ca_file"))
     built = {"ca_file": ca_file, "proxy": _proxy(proxy) if proxy is not None else None}
     return Module(name=name, **(plain_values(Module, section) | built))
 
@@ -37,7 +37,8 @@ def _proxy(section: Section) -> Proxy | None:
     return Proxy(**(plain_values(Proxy, section) | built))
 
 
-def _check_ca(file: Path, location: Location) -> None:
+def check_ca(file: Path, location: Location) -> None:
+    """Report a file without a certificate in PEM."""
     try:
         text = read_whole(file, limit=CA_LIMIT).decode("ascii", "replace")
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from exporter.config.loader.defaults import SectionWithDefaults
 from exporter.config.settings import DEFAULT_MODULE, Retained, Settings, Target
 from exporter.config.settings.metadata import plain_values
 from exporter.config.settings.schema import RETAINED, TARGET
@@ -22,29 +23,16 @@ def vault_of(section: Section) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class RawTarget:
+class RawTarget(SectionWithDefaults):
     """A target and the defaults of its file."""
 
-    own: Section
-    defaults: Section | None
-
     def get(self, name: str) -> Any:
-        return self.vault if name == "vault" else self._holder(name).get(name)
-
-    def is_set(self, name: str) -> bool:
-        return self._holder(name).is_set(name)
-
-    def location_of(self, name: str) -> Location:
-        return self._holder(name).location_of(name)
-
-    def _holder(self, name: str) -> Section:
-        inherited = self.defaults is not None and self.defaults.is_set(name) and not self.own.is_set(name)
-        return self.defaults if inherited and self.defaults is not None else self.own
+        return self.vault if name == "vault" else self.holder_of(name).get(name)
 
     @property
     def vault(self) -> str | None:
         """The vault of the KeyUri, if `key` is one; else the value of `vault`."""
-        return vault_of(self._holder("key")) or self._holder("vault").get("vault")
+        return vault_of(self.holder_of("key")) or self.holder_of("vault").get("vault")
 
     @property
     def labels(self) -> dict[str, str]:

@@ -10,6 +10,7 @@ from datetime import date
 
 from exporter.config.consequences.cost import vault_shares
 from exporter.config.consequences.public_names import public_names
+from exporter.config.consequences.sql_labels import unlisted_instances
 from exporter.config.consequences.usage import credentials_in_use
 from exporter.config.loader.build import Declarations
 from exporter.config.loader.verdict_warnings import no_verdict, weak_proof
@@ -31,6 +32,7 @@ from exporter.core.connector_secret import CLIENT_ID_DIGITS
 from exporter.core.known_secrets import SHORTEST, KnownSecrets
 from exporter.core.model import CredentialKind
 from exporter.core.probe_starts import ALERTED_SECONDS
+from exporter.core.sql_servers import server_name
 from exporter.core.thumbprint import Pin, contradiction
 
 BUDGET_SHARE = 0.01  # of a vault's request limit: more could slow down SQL Server
@@ -86,7 +88,7 @@ def _budget(config: Config, declared: Declarations, today: date) -> Advice:
 
 
 def _unused(config: Config, declared: Declarations, _: date) -> Advice:
-    used = credentials_in_use(config)
+    used = credentials_in_use(config) | {server.entra_credential for server in config.sql_servers.values()}
     modules = {name for target in config.targets.values() for name in (target.module, *target.modules)} | {DEFAULT_MODULE}
     for kind, sections, in_use in (("credential", declared.credentials, used), ("module", declared.modules, modules)):
         for name, section in sections.items():
@@ -138,12 +140,19 @@ def _dates(target: Target, _: Config, today: date) -> _Lines:
             )
 
 
+def _unlisted_instances(target: Target, config: Config, _: date) -> _Lines:
+    for instance in unlisted_instances(target, config.sql_servers.values()):
+        name = server_name(instance)
+        yield "instances", f"{name} is not under sql_servers, though others of this target are: add it, or correct its labels"
+
+
 _PER_TARGET: tuple[Callable[[Target, Config, date], _Lines], ...] = (
     no_verdict,
     _proxied_private_path,
     _other_trust,
     _long_interval,
     _dates,
+    _unlisted_instances,
     weak_proof,
 )
 
@@ -217,6 +226,9 @@ def _secrets(config: Config, declared: Declarations) -> Iterator[tuple[Location,
         section = declared.modules.get(name)
         if module.proxy is not None and module.proxy.password is not None and section is not None:
             yield section.location_of("proxy").child(f"password_{module.proxy.password.kind}"), module.proxy.password, 0
+    for address, server in config.sql_servers.items():
+        if server.password is not None:
+            yield declared.sql_servers[address].location_of(f"password_{server.password.kind}"), server.password, 0
 
 
 def _direct(module: Module, vault: str) -> bool:

@@ -29,6 +29,8 @@ def effective_pieces(config: Config) -> Iterator[str]:
     yield from _entries("credentials", ({name: dump(each)} for name, each in config.credentials.items()))
     yield from _entries("modules", ({name: dump(each)} for name, each in config.modules.items()))
     yield from _entries("targets", ([dump(each)] for each in config.targets.values()))
+    if config.sql_servers:
+        yield from _entries("sql_servers", ([dump(each)] for each in config.sql_servers.values()))
 
 
 def effective_module(module: Module) -> str:

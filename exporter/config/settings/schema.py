@@ -1,6 +1,6 @@
 """The keys of each section of a configuration file, derived from the model.
 
-The settings themselves are in `model`, `credential`, `module` and `target`.
+The settings themselves are in `model`, `credential`, `module`, `target` and `sql_server`.
 """
 
 from __future__ import annotations
@@ -11,17 +11,21 @@ from exporter.config.settings.credential import NEEDS_CLIENT_ID, SOURCES, Creden
 from exporter.config.settings.metadata import fields_of
 from exporter.config.settings.model import Settings
 from exporter.config.settings.module import Module, ModuleTls, Proxy
+from exporter.config.settings.sql_server import SqlServer
 from exporter.config.settings.target import Retained, Target
 from exporter.config.yaml import Field, FieldType, Location, Mapping, Node, Scalar, Section, read_section, require, types
 from exporter.config.yaml.types import Json
 from exporter.core.model import CredentialKind
 
-GLOBAL, CREDENTIAL, MODULE, PROXY, TLS, TARGET, RETAINED = (
-    fields_of(model) for model in (Settings, Credential, Module, Proxy, ModuleTls, Target, Retained)
+GLOBAL, CREDENTIAL, MODULE, PROXY, TLS, TARGET, RETAINED, SQL_SERVER = (
+    fields_of(model) for model in (Settings, Credential, Module, Proxy, ModuleTls, Target, Retained, SqlServer)
 )
 TARGET_DEFAULTS = tuple(field for field in TARGET if field.name != "name")
+SQL_SERVER_DEFAULTS = tuple(field for field in SQL_SERVER if field.name != "address")
 # From keys that name another section's entry to that section.
-REFERENCES = {field.name: field.kind.refers_to for field in (*CREDENTIAL, *TARGET, *RETAINED) if field.kind.refers_to}
+REFERENCES = {
+    field.name: field.kind.refers_to for field in (*CREDENTIAL, *TARGET, *RETAINED, *SQL_SERVER) if field.kind.refers_to
+}
 
 
 def _credential(node: Node, location: Location) -> Section | None:
@@ -96,6 +100,17 @@ TOP: tuple[Field, ...] = (
         name="targets",
         kind=types.list_of(types.section(TARGET, required=("name",))),
         doc="The vaults and keys to probe. At least one in all files together.",
+    ),
+    Field(
+        name="sql_server_defaults",
+        kind=types.section(SQL_SERVER_DEFAULTS, required=()),
+        doc="Any key of a SQL Server except its address, as a default for the SQL Servers of the same file.",
+    ),
+    Field(
+        name="sql_servers",
+        kind=types.list_of(types.section(SQL_SERVER)),
+        default="[]",
+        doc="The SQL Servers that `run` reads. Needs the extra `sql`.",
     ),
 )
 

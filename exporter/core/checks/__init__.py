@@ -5,6 +5,7 @@ Not for: running a check (see `exporter.doctor`).
 """
 
 from exporter.core.checks.model import Check, CheckOutcome, CheckResult, FailureMoment
+from exporter.core.checks.sql import SQL
 from exporter.core.checks.table import BY_NAME, CHECKS
 
-__all__ = ["BY_NAME", "CHECKS", "Check", "CheckOutcome", "CheckResult", "FailureMoment"]
+__all__ = ["BY_NAME", "CHECKS", "SQL", "Check", "CheckOutcome", "CheckResult", "FailureMoment"]

@@ -69,6 +69,7 @@ HOST: tuple[Check, ...] = (
         title="EKM provider enabled",
         question="Is the option enabled, and is the provider registered and enabled?",
         moment=FailureMoment.LOAD,
+        effect="SQL Server loads no provider, so it gets no key: backups fail, and after a restart no encrypted database opens.",
         actions=(f"In SQL Server. Expected: 1: `{_SHOW_OPTION}`.", f"To turn it on: `{_TURN_ON}`."),
     ),
     _on_host(

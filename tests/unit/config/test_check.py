@@ -58,6 +58,12 @@ def test_standard_output_has_only_the_effective_configuration(run):
     assert err == "ekm.yml: 1 target, 1 credential: no problem, no warning\n"
 
 
+def test_summary_counts_sql_servers(run, monkeypatch):
+    monkeypatch.setenv("EKM_SQL", "correct-horse")
+    servers = "sql_servers: [{address: n1, user: ekm, password_env: EKM_SQL}]\n"
+    assert run(GOOD + TARGET + servers) == (0, "ekm.yml: 1 target, 1 credential, 1 SQL Server: no problem, no warning\n", "")
+
+
 def test_cost_is_printed(run):
     code, out, _ = run(GOOD + TARGET, "--cost")
     assert code == 0
@@ -72,6 +78,7 @@ def test_example_on_the_page_loads(tmp_path):
     (secrets / "sql-prod").write_text("s\n")
     (secrets / "ekm-credential").write_text("0123456789abcdef0123456789abcdefs\n")
     (secrets / "monitor.pem").write_text("not parsed\n")
+    (secrets / "sql-login").write_text("s\n")
     (tmp_path / "ekm.yml").write_text(example)
     loaded = load_config(tmp_path / "ekm.yml")
     assert loaded.problems == ()

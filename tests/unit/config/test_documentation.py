@@ -10,7 +10,7 @@ import yaml
 
 from exporter.config import load_config
 from exporter.config.consequences.traffic import streams
-from exporter.config.settings import Credential, Module, Settings, Target
+from exporter.config.settings import Credential, Module, Settings, SqlServer, Target
 from exporter.config.settings.schema import CREDENTIAL, TARGET
 from exporter.core.model import Mode, Step
 
@@ -108,6 +108,6 @@ def test_every_setting_is_read():
     """The table of a setting makes its documentation, so a setting without an effect would look complete."""
     code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "exporter").rglob("*.py"))
     read = set(re.findall(r"\.(\w+)", code))
-    declared = {field.name for kind in (Settings, Module, Target, Credential) for field in dataclasses.fields(kind)}
+    declared = {field.name for kind in (Settings, Module, Target, Credential, SqlServer) for field in dataclasses.fields(kind)}
     assert len(declared) > 40
     assert declared - read == set()

@@ -9,12 +9,16 @@ import pytest
 import yaml
 
 from exporter.config import dump_yaml, load_config
+from exporter.config.loader import build_sql_servers
 from exporter.config.settings import ExpectPath, Module, SecretSource, Settings
 from exporter.config.settings.metadata import mask_user
-from exporter.config.settings.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, TARGET
+from exporter.config.settings.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, SQL_SERVER, TARGET
 from exporter.core import durations
 from exporter.core.model import CredentialKind, Generation, Mode
+from tests.unit.web.webconfig.authority import authority
 
+IN_VARIABLE = SecretSource(env="EKM_TEST_PLAIN")
+HASH = "fa" * 31 + "0f"
 GOOD = Path(__file__).parent / "good"
 TODAY = date(2026, 6, 1)
 
@@ -58,10 +62,10 @@ def test_documented_defaults_are_those_that_apply():
 
 def test_an_example_has_every_setting():
     keys = {key for path in GOOD.rglob("*.yml") for key in re.findall(r"(\w+):", path.read_text(encoding="utf-8"))}
-    names = {field.name for section in (GLOBAL, CREDENTIAL, MODULE, PROXY, TARGET, RETAINED) for field in section}
+    names = {field.name for section in (GLOBAL, CREDENTIAL, MODULE, PROXY, TARGET, RETAINED, SQL_SERVER) for field in section}
     # A secret is in a file or in a variable.
     missing = {name for name in names if not {name, re.sub("_file$", "_env", name)} & keys}
-    assert missing == {"tls"}  # needs a certificate
+    assert missing == {"tls", "ca_file"}  # need a certificate
 
 
 def test_every_setting_is_loaded(everything):
@@ -104,6 +108,36 @@ def test_every_setting_is_loaded(everything):
     ]
     assert [instance["sql_instance"] for instance in target.instances] == ["SQLPRD01", "SQLPRD02"]
     assert everything.targets["b.c_d-1"].vault == "contoso.vault.azure.net:8443"
+    assert everything.settings.sql_interval == 600.0
+    first, second, third = everything.sql_servers.values()
+    assert list(everything.sql_servers) == ["n1.contoso.com,1450", "n2\\SQLPRD02", "n3"]
+    assert (first.user, first.password, first.sql_instance, first.host) == ("ekm", IN_VARIABLE, "SQLPRD01", "n1")
+    assert (second.user, second.password, second.certificate_sha256) == ("other", IN_VARIABLE, "abcdef0123456789" * 4)
+    assert (third.user, third.password, third.entra_credential) == (None, None, "sql-prod")
+
+
+def test_own_way_to_sign_in_and_to_trust_replaces_the_default(tmp_path):
+    (tmp_path / "ca.pem").write_bytes(authority().pem)
+    (tmp_path / "password").write_text("correct-horse\n")
+    config = written(
+        tmp_path,
+        "credentials: {c: {type: managed_identity}}\ntargets: [{name: a, vault: contoso, key: k/1, credential: c}]\n"
+        f"sql_server_defaults: {{entra_credential: c, certificate_sha256: {HASH}}}\n"
+        "sql_servers: [{address: n1, user: u, password_file: password}, {address: n2, ca_file: ca.pem}]\n",
+    )
+    first, second = config.sql_servers.values()
+    assert (first.entra_credential, first.user, first.password) == (None, "u", SecretSource(file=tmp_path / "password"))
+    assert (second.entra_credential, second.certificate_sha256, second.ca_file) == ("c", None, tmp_path / "ca.pem")
+
+
+def test_windows_account_signs_in_without_user_and_credential(tmp_path, monkeypatch):
+    monkeypatch.setattr(build_sql_servers, "has_accounts_of_windows", lambda: True)
+    config = written(
+        tmp_path,
+        "credentials: {c: {type: managed_identity}}\ntargets: [{name: a, vault: contoso, key: k/1, credential: c}]\n"
+        "sql_servers: [{address: n1}]\n",
+    )
+    assert (config.sql_servers["n1"].user, config.sql_servers["n1"].entra_credential) == (None, None)
 
 
 def test_labels_are_merged_one_by_one_and_the_target_wins(everything):

@@ -9,14 +9,20 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from exporter.config import dump_yaml, load_config
-from exporter.config.settings.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, TARGET, TLS, TOP
+from exporter.config.settings.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, SQL_SERVER, TARGET, TLS, TOP
 from tests.support.editor import VALIDATOR, read
 
 BOUNDED = settings(deadline=timedelta(seconds=10), max_examples=150)
 
 words = st.sampled_from(
     [
-        *sorted({field.name for table in (TOP, GLOBAL, CREDENTIAL, MODULE, PROXY, TLS, TARGET, RETAINED) for field in table}),
+        *sorted(
+            {
+                field.name
+                for table in (TOP, GLOBAL, CREDENTIAL, MODULE, PROXY, TLS, TARGET, RETAINED, SQL_SERVER)
+                for field in table
+            }
+        ),
         "default",
         "c",
         "client_secret",
@@ -44,6 +50,14 @@ targets = st.fixed_dictionaries(
     },
     optional={field.name: values for field in TARGET if not field.required},
 )
+sql_servers = st.fixed_dictionaries(
+    {"address": st.sampled_from(["n1", "N1", "n1,1433", "n1\\I"]) | values},
+    optional={
+        "user": st.just("u") | values,
+        "entra_credential": st.just("c") | values,
+        **{field.name: values for field in SQL_SERVER if field.name not in ("address", "user", "entra_credential")},
+    },
+)
 configurations = st.fixed_dictionaries(
     {
         "credentials": st.fixed_dictionaries({"c": st.just({"type": "default"}) | st.dictionaries(words, values, max_size=4)})
@@ -54,6 +68,8 @@ configurations = st.fixed_dictionaries(
         "global": st.dictionaries(words, values, max_size=4) | values,
         "modules": st.dictionaries(words, st.dictionaries(words, values, max_size=4), max_size=2) | values,
         "target_defaults": st.dictionaries(words, values, max_size=4) | values,
+        "sql_server_defaults": st.dictionaries(words, values, max_size=4) | values,
+        "sql_servers": st.lists(sql_servers, max_size=3) | values,
         "include": st.lists(st.sampled_from(["ekm.yml", "*.yml", "missing", ".", "a\0b", "//", "[", ""]) | values, max_size=3),
     },
 )

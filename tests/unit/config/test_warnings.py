@@ -337,7 +337,7 @@ SIGNS_IN = "type: client_secret, client_id: 66666666-7777-8888-9999-000000000000
         ("correct-horse-battery", False),
     ],
 )
-@pytest.mark.parametrize("place", ["credential", "connector", "password", "proxy"])
+@pytest.mark.parametrize("place", ["credential", "connector", "password", "proxy", "sql_server"])
 def test_secret_that_is_not_masked_is_a_warning(place, secret, shown, warnings, monkeypatch):
     monkeypatch.setenv("EKM_TEST_SECRET", f"66666666777788889999000000000000{secret}" if place == "connector" else secret)
     monkeypatch.setenv("EKM_TEST_GOOD", "another~Secret_9Z8")
@@ -348,9 +348,48 @@ def test_secret_that_is_not_masked_is_a_warning(place, secret, shown, warnings, 
         "password": f"{SIGNS_IN.replace('secret', 'certificate')}, certificate_file: sp.pem, password_env: EKM_TEST_SECRET",
         "proxy": f"{SIGNS_IN}, client_secret_env: EKM_TEST_GOOD",
     }.get(place, f"{SIGNS_IN}, client_secret_env: EKM_TEST_SECRET")
+    if place == "sql_server":
+        credential = credential.replace("EKM_TEST_SECRET", "EKM_TEST_GOOD")
     proxy = "{url: 'http://proxy:3128', username: u, password_env: EKM_TEST_SECRET}"
     module = f"modules: {{default: {{proxy: {proxy}}}}}\n" if place == "proxy" else ""
     target = "{name: a, vault: contoso-prod, key: k/4f1c8e2a9b7d4036a5e1c7f20b9d8346, credential: sql-prod-of-payroll}"
-    found = warnings(f"{QUIET}credentials: {{sql-prod-of-payroll: {{{credential}}}}}\n{module}targets: [{target}]\n")
+    server = "{address: n1, user: ekm, password_env: EKM_TEST_SECRET}" if place == "sql_server" else ""
+    found = warnings(
+        f"{QUIET}credentials: {{sql-prod-of-payroll: {{{credential}}}}}\n{module}targets: [{target}]\nsql_servers: [{server}]\n"
+    )
     assert ["part of a configured name" in line for line in found] == [True] * shown
     assert secret not in str(found).replace("sql-prod-of-payroll", "")
+
+
+LISTED = (
+    "{address: n1.contoso.com, entra_credential: m, sql_instance: PROD}, {address: 'n2\\PROD', entra_credential: m, host: n2}"
+)
+
+
+@pytest.mark.parametrize(
+    ("instances", "servers", "unlisted"),
+    [
+        ("{sql_instance: PROD, host: n1}, {sql_instance: prod, host: N2}", LISTED, []),
+        ("{sql_instance: PROD, host: n1.contoso.com}, {sql_instance: PROD}", LISTED, []),
+        ("{sql_instance: PROD, host: n1}, {sql_instance: PROD, host: n3}, {sql_instance: Q}", LISTED, ["PROD on n3", "Q"]),
+        ("{sql_instance: PROD, host: n2}, {sql_instance: Q, host: n2.contoso.com}", LISTED, ["Q on n2.contoso.com"]),
+        ("{sql_instance: OTHER, host: n7}", LISTED, []),
+        ("{sql_instance: PROD, host: n1}, {sql_instance: PROD, host: n3}", "{address: '10.1.2.3,1450', entra_credential: m}", []),
+        ("{sql_instance: PROD, host: n1}, {sql_instance: PROD, host: n3}", "{address: localhost, entra_credential: m}", []),
+        ("{sql_instance: PROD, host: n1}, {sql_instance: PROD, host: n3}", "", []),
+    ],
+    ids=["all", "names", "node and instance", "instance", "none", "IP address", "localhost", "no section"],
+)
+def test_instance_that_no_sql_server_is_is_a_warning(instances, servers, unlisted, warnings):
+    target = TARGET.replace("}", f", instances: [{instances}]}}")
+    credentials = "credentials: {c: {type: workload_identity}, m: {type: managed_identity}}\n"
+    found = warnings(f"{QUIET}{credentials}targets: [{target}]\nsql_servers: [{servers}]\n")
+    named = [
+        line.partition(".instances: ")[2].partition(" is not under sql_servers")[0] for line in found if ".instances: " in line
+    ]
+    assert named == unlisted
+
+
+def test_credential_of_a_sql_server_is_used(warnings):
+    credentials = "credentials: {c: {type: workload_identity}, s: {type: managed_identity}}\n"
+    assert warnings(f"{QUIET}{credentials}targets: [{TARGET}]\nsql_servers: [{{address: n1, entra_credential: s}}]\n") == []

@@ -8,6 +8,7 @@ import pytest
 
 from exporter.config import load_config
 from exporter.config import monthly_cost as table
+from exporter.config.consequences.cost import STATEMENTS
 from exporter.config.consequences.cost import monthly as monthly_at
 from exporter.config.consequences.cost import vault_shares as vault_shares_at
 from exporter.config.consequences.traffic import streams
@@ -17,6 +18,7 @@ from exporter.core.probe_starts import LOOKUP_SECONDS
 from exporter.core.vault_limits import operations_of
 from exporter.expiry.sources import INTERVALS
 from exporter.probing.auxiliary_plan import auxiliary_probes
+from exporter.sqlservers.script import batches, proof_batches
 
 GOOD = Path(__file__).parents[1] / "good"
 TODAY = date(2026, 6, 1)
@@ -222,3 +224,36 @@ def test_managed_hsm_has_a_higher_limit(configured):
     [share] = vault_shares(hsm).values()
     assert share.ratio == pytest.approx(2 / 4000 + 2 / 3600)
     assert share.ratio < plain.ratio
+
+
+@pytest.mark.parametrize(
+    ("servers", "interval", "sign_ins"), [(1, "10m", 4_320), (2, "10m", 8_640), (40, "10m", 8_640), (3, "1h", 2_160)]
+)
+def test_readings_of_sql_servers_are_counted(servers, interval, sign_ins, tmp_path, monkeypatch):
+    monkeypatch.setenv("EKM_SQL", "correct-horse")
+    path, entries = (
+        tmp_path / "ekm.yml",
+        "".join(f"  - {{address: n{number}, entra_credential: s}}\n" for number in range(servers)),
+    )
+    path.write_text(
+        f"global: {{sql_interval: {interval}}}\ncredentials: {{c: {{type: default}}, s: {{type: managed_identity}}}}\n"
+        f"targets: [{{name: a, vault: contoso, key: k, credential: c}}]\nsql_servers:\n{entries}"
+        "  - {address: other, user: ekm, password_env: EKM_SQL}\n"
+    )
+    config = load_config(path).config
+    assert numbers(monthly(config)["s"]) == (0, 0, 0, sign_ins)
+    readings = (servers + 1) * MINUTES // {"10m": 10, "1h": 60}[interval]
+    shown = " ".join(table(config, TODAY).split())
+    assert (
+        f"{servers + 1} SQL Servers, each read every {interval}: {readings // (servers + 1):,} readings of each, {readings:,} in all"
+        in shown
+    )
+    assert f"with {readings * 18:,} statements" in shown
+
+
+def test_statements_of_a_reading_are_those_of_the_scripts():
+    assert 1 + len(batches()) + len(proof_batches()) == STATEMENTS
+
+
+def test_cost_without_sql_servers_names_none(configured):
+    assert "SQL Server" not in table(configured(["name: a, credential: c"]), TODAY)

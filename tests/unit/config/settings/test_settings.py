@@ -17,7 +17,7 @@ from exporter.config.yaml import types
 PACKAGE = Path(exporter.__file__).parent
 SETTINGS = PACKAGE / "config" / "settings"
 # Variables carry the word of their class. Another word for a class:
-WORDS = {"Retained": "old", "Invented": "target"}
+WORDS = {"Retained": "old", "Invented": "target", "SqlServer": "server"}
 # The loader moves these values to another attribute.
 MOVED = {"Settings.generation": "Target.generation", "ModuleTls.ca_file": "Module.ca_file"}
 

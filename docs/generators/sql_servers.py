@@ -1,0 +1,29 @@
+"""The table of rights in docs/sql-servers.md, from the table of the core."""
+
+from __future__ import annotations
+
+from docs.generators.pages import GeneratedPart
+from exporter.core.checks.sql import SQL_RIGHTS, SqlRight
+
+_LINKS = {
+    "`login.sql`": "[login.sql](../deploy/sql/login.sql)",
+    "the page `inventory`": "[the inventory](inventory.md#1-prepare)",
+}
+
+
+def rights() -> str:
+    """Return a row for each right: how to grant it, its sections, and the loss without it."""
+    lines = ["| right | granted by | sections | without it |", "| --- | --- | --- | --- |"]
+    return "\n".join([*lines, *map(_row, SQL_RIGHTS)])
+
+
+def _row(right: SqlRight) -> str:
+    granted_by = right.granted_by
+    for text, link in _LINKS.items():
+        granted_by = granted_by.replace(text, link)
+    optional = " (optional)" if right.is_optional else ""
+    sections = ", ".join(f"`{section}`" for section in right.sections)
+    return f"| `{right.name}`{optional} | {granted_by} | {sections} | {right.without} |"
+
+
+PART = GeneratedPart("rights", rights)

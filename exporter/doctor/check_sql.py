@@ -1,0 +1,144 @@
+"""Checks of the SQL Servers of a target, by one reading of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from exporter.core.checks.sql import SqlRight, missing_right
+from exporter.core.sql_servers import server_name
+from exporter.doctor.check_network import CheckFunction
+from exporter.doctor.evidence import Evidence
+from exporter.doctor.finding import Finding, blocked, failed, passed, skipped, unknown, warned
+from exporter.tde.model import instance_of, labels_of
+from exporter.tde.sql_reading import SqlServerReading
+
+_NONE: Final = "none of the target's instances is under sql_servers"
+_MOST_NAMED: Final = 8  # SQL Servers in one line
+
+
+def connection(evidence: Evidence) -> Finding:
+    """Report the SQL Servers that were not reached or not read."""
+    servers = evidence.sql_servers or ()
+    lost = [f"{reading.address}: {reading.failure}" for reading in servers if reading.failure and not reading.refused]
+    if not servers:
+        return skipped(_NONE)
+    if lost:
+        return failed(_joined(lost, "; "), codeless=True)
+    return passed(f"encrypted and verified: {_joined(map(_name, servers))}")
+
+
+def login(evidence: Evidence) -> Finding:
+    """Report the SQL Servers that refused the login."""
+    refused = [f"{reading.address}: {reading.failure}" for reading in evidence.sql_servers or () if reading.refused]
+    if refused:
+        return failed(_joined(refused, "; "), codeless=True)
+    accepted = list(_read(evidence))
+    return passed(f"accepted by {_joined(map(_name, accepted))}") if accepted else _without_reading(evidence)
+
+
+def rights(evidence: Evidence) -> Finding:
+    """Report the sections that were not read, and the rights that they lack."""
+    readings = list(_read(evidence))
+    if not readings:
+        return _without_reading(evidence)
+    found, lacking, optional = list[str](), dict[SqlRight, None](), dict[SqlRight, None]()
+    for reading in readings:
+        errors = {} if reading.document is None else reading.document.errors
+        for section, message in errors.items():
+            right = missing_right(section, message)
+            if right is not None and right.is_optional:
+                optional[right] = None
+            else:
+                found.append(f"{_name(reading)}: {section} {'not readable' if right else f'not read: {message}'}")
+                lacking |= {} if right is None else {right: None}
+    if found:
+        return warned(_joined(found, "; "), actions=tuple(right.action for right in lacking) or _OTHER_FAULT)
+    return passed("; ".join(("all that are needed", *(f"{right.name} is missing, so {right.without}" for right in optional))))
+
+
+def labels(evidence: Evidence) -> Finding:
+    """Report labels that are not the names of SQL Server or of the target's instances."""
+    readings = list(_read(evidence))
+    if not readings:
+        return _without_reading(evidence)
+    declared = set(map(server_name, evidence.target.instances))
+    different = [text for reading in readings for text in _differences(reading, declared)]
+    return warned(_joined(different, "; ")) if different else passed(_joined(map(_name, readings)))
+
+
+def host_only(_evidence: Evidence) -> Finding:
+    """Return the finding of a check that only the SQL Server's host can make."""
+    return unknown("visible only on the SQL Server host")
+
+
+def ekm_enabled(evidence: Evidence) -> Finding:
+    """Report the SQL Servers whose option or provider is disabled."""
+    states = dict[str, bool]()
+    for reading in _read(evidence):
+        instance = None if reading.document is None else instance_of(reading.document)
+        if instance is not None and instance.ekm is not None:
+            states[_name(reading)] = instance.ekm.in_use and any(provider.enabled for provider in instance.providers)
+    disabled = [name for name, enabled in states.items() if not enabled]
+    if disabled:
+        return failed(f"the option or the provider is disabled: {_joined(disabled)}", codeless=True)
+    return passed(f"enabled: {_joined(states)}") if states else host_only(evidence)
+
+
+def connector_version(evidence: Evidence) -> Finding:
+    """Report the builds of the loaded DLL, which must be equal on all nodes."""
+    builds = {
+        _name(reading): provider.file_version
+        for reading in _read(evidence)
+        if reading.document is not None
+        for provider in instance_of(reading.document).providers
+        if provider.file_version
+    }
+    shown = _joined(f"{build} ({name})" for name, build in builds.items())
+    if len(set(builds.values())) > 1:
+        return warned(f"different builds: {shown}")
+    return passed(shown) if builds else host_only(evidence)
+
+
+_OTHER_FAULT: Final = ("The message names the cause: `ekm-exporter explain NUMBER` has more about it.",)
+SQL_CHECKS: Mapping[str, CheckFunction] = MappingProxyType(
+    {"sql_connection": connection, "sql_login": login, "sql_rights": rights, "sql_labels": labels}
+)
+# Checks of the host that a reading answers too.
+HOST_CHECKS: Mapping[str, CheckFunction] = MappingProxyType({"ekm_enabled": ekm_enabled, "connector_version": connector_version})
+
+
+def _differences(reading: SqlServerReading, declared: set[str]) -> Iterator[str]:
+    own = "" if reading.document is None else _name_of(*labels_of(reading.document))
+    if own.casefold() != _name(reading).casefold():
+        yield f"{reading.address} is {own}, but sql_servers names it {_name(reading)}"
+    elif not {_name(reading), reading.sql_instance} & declared:  # joins compare every letter
+        yield f"the target's instances write {_name(reading)} in another way"
+
+
+def _name(reading: SqlServerReading) -> str:
+    return _name_of(reading.sql_instance, reading.host) if reading.sql_instance else reading.address
+
+
+def _name_of(sql_instance: str, host: str) -> str:
+    return server_name({"sql_instance": sql_instance, "host": host})
+
+
+def _read(evidence: Evidence) -> Iterator[SqlServerReading]:
+    """Yield the readings without a failure."""
+    return (reading for reading in evidence.sql_servers or () if not reading.failure)
+
+
+def _without_reading(evidence: Evidence) -> Finding:
+    """Return the finding of a check that needs a reading, and has none."""
+    servers = evidence.sql_servers or ()
+    if not servers:
+        return skipped(_NONE)
+    return blocked("sql_login" if all(reading.refused for reading in servers) else "sql_connection")
+
+
+def _joined(texts: Iterable[str], separator: str = ", ") -> str:
+    listed = list(texts)
+    more = len(listed) - _MOST_NAMED
+    return separator.join(listed[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

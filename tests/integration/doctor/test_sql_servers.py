@@ -1,0 +1,104 @@
+"""doctor reads simulated SQL Servers: each fault is found by the check that is for it."""
+
+import asyncio
+import json
+
+import pytest
+
+from exporter.cli import sql_readings
+from exporter.cli.main import main
+from exporter.config import dump_yaml
+from exporter.config.settings import SecretSource, SqlServer
+from exporter.core.checks import SQL, CheckOutcome
+from exporter.doctor import run_checks
+from exporter.simulator import Simulator
+from exporter.simulator.configuration import build_environment, redirect_config
+from exporter.simulator.faults import Options
+from tests.support.factories import with_sql_servers
+from tests.support.simulated_sql import CONFIG, FIRST, SECOND, configuration
+from tests.support.written import write_private
+
+PASS, WARN, FAIL, SKIPPED = CheckOutcome.PASS, CheckOutcome.WARN, CheckOutcome.FAIL, CheckOutcome.SKIPPED
+
+
+class SqlHarness:
+    """Simulated SQL Servers and the checks of the target `sales`."""
+
+    def __init__(self, folder, simulator):
+        self.simulator, self.sql, self.ca, self.password = simulator, simulator.sql, folder / "ca.pem", folder / "sql-password"
+        self.ca.write_bytes(simulator.ca_pem)
+        write_private(self.password, simulator.sql.password)
+        self.config = redirect_config(simulator, configuration(folder, CONFIG), self.ca)
+
+    def server(self, name=FIRST, **changes):
+        known = {"user": "ekm", "password": SecretSource(file=self.password), "ca_file": self.ca}
+        return SqlServer(address=f"localhost,{self.sql.ports[name]}", **(known | changes))
+
+    async def results(self, *servers):
+        """The results of the four checks by name."""
+        config = with_sql_servers(self.config, *servers)
+        async with sql_readings.sql_server_reader(config) as read:
+            found = await run_checks(config, config.targets["sales"], read_sql_server=read)
+        return {result.check: result for result in found if result.check in {check.name for check in SQL}}
+
+
+@pytest.fixture
+async def sql(tmp_path):
+    async with Simulator(build_environment(configuration(tmp_path, CONFIG)), sql_port=0) as simulator:
+        yield SqlHarness(tmp_path, simulator)
+
+
+def outcomes(results, *names):
+    return [results[name].outcome for name in names]
+
+
+async def test_servers_of_the_target_are_read(sql):
+    results = await sql.results(*(sql.server(name) for name in sql.sql.ports))
+    assert outcomes(results, "sql_connection", "sql_login", "sql_labels") == [PASS, PASS, PASS]
+    # The third server belongs to another target: only its reading shows that.
+    assert results["sql_labels"].detail == "SQLPRD01 on n1, SQLPRD01 on n2"
+
+
+async def test_untrusted_certificate_fails_the_connection(sql):
+    results = await sql.results(sql.server(ca_file=None), sql.server(SECOND))
+    assert outcomes(results, "sql_connection", "sql_login") == [FAIL, PASS]
+    assert "certificate" in results["sql_connection"].detail
+    assert "set ca_file to its authority" in results["sql_connection"].detail
+
+
+async def test_wrong_password_fails_the_login(sql):
+    write_private(sql.password, "wrong-password")
+    results = await sql.results(sql.server())
+    assert outcomes(results, "sql_connection", "sql_login", "sql_rights") == [PASS, FAIL, SKIPPED]
+    assert "18456" in results["sql_login"].detail
+    assert "wrong-password" not in repr(results)
+
+
+async def test_missing_right_is_a_warning(sql):
+    sql.simulator.set_fault("sql_right_missing", Options(right="VIEW ANY DEFINITION"), sql=FIRST)
+    found = (await sql.results(sql.server()))["sql_rights"]
+    assert found.outcome is WARN
+    assert "SQLPRD01 on n1: keys not readable" in found.detail
+    assert any("VIEW ANY DEFINITION" in line for line in found.fix)
+
+
+async def test_other_label_is_a_warning(sql):
+    found = (await sql.results(sql.server(sql_instance="SQLPRD01", host="n2")))["sql_labels"]
+    assert (found.outcome, found.detail) == (
+        WARN,
+        f"{sql.server().address} is SQLPRD01 on n1, but sql_servers names it SQLPRD01 on n2",
+    )
+
+
+async def test_server_without_the_driver_is_a_failure(sql, monkeypatch):
+    monkeypatch.setattr(sql_readings, "is_installed", lambda: False)
+    found = (await sql.results(sql.server()))["sql_connection"]
+    assert found.outcome is FAIL
+    assert "ekm-exporter[sql]" in found.detail
+
+
+async def test_command_reads_the_servers_of_the_configuration(sql, tmp_path, capsys):
+    (tmp_path / "whole.yml").write_text(dump_yaml(with_sql_servers(sql.config, sql.server())))
+    await asyncio.to_thread(main, ["doctor", "sales", "--config.file", str(tmp_path / "whole.yml"), "--json"])
+    checks = {check["check"]: check["outcome"] for check in json.loads(capsys.readouterr().out)["checks"]}
+    assert (checks["sql_connection"], checks["sql_login"], checks["sql_labels"]) == ("pass", "pass", "pass")

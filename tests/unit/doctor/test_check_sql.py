@@ -1,0 +1,179 @@
+"""The checks of SQL Servers, by readings of them."""
+
+from dataclasses import replace
+
+import pytest
+
+from exporter.core.checks import CheckOutcome
+from exporter.doctor.report import as_text
+from exporter.doctor.run import assess_all
+from exporter.tde.document import Document, completed
+from exporter.tde.sql_reading import SqlServerReading
+from tests.support.sql_inventory import rows_of
+from tests.unit.doctor.test_checks import evidence
+
+N1 = {"sql_instance": "SQLPRD01", "host": "n1"}
+DENIED = "message 229: The SELECT permission was denied on the object 'backupset'."
+NO_LOG = "message 229: The EXECUTE permission was denied on the object 'xp_readerrorlog'."
+PASS, WARN, FAIL, SKIPPED = CheckOutcome.PASS, CheckOutcome.WARN, CheckOutcome.FAIL, CheckOutcome.SKIPPED
+
+
+def a_reading(server="N1\\SQLPRD01", *, address="n1.contoso.com", errors=(), **changes):
+    rows = rows_of(server)
+    sections = {name: tuple(found) for name, found in rows.items() if name not in dict(errors)}
+    document = completed(Document(address=address, sections=sections, errors=dict(errors)))
+    known = {"sql_instance": "SQLPRD01", "host": server.partition("\\")[0].lower(), "document": document}
+    return SqlServerReading(address=address, attempted_at=1.8e9, **(known | changes))
+
+
+def a_failure(text="port 1433 is closed: start the instance", *, refused=False, address="n2"):
+    return SqlServerReading(address=address, sql_instance="", host="", attempted_at=1.8e9, failure=text, refused=refused)
+
+
+REFUSED = a_failure("the login was refused (18456): check user and password", refused=True)
+
+
+def results(*readings, instances=(N1,)):
+    target = replace(evidence().target, instances=instances)
+    return {each.check: each for each in assess_all(evidence(target=target, sql_servers=readings), again="again")}
+
+
+def outcomes(*readings, **more):
+    return [result.outcome for name, result in results(*readings, **more).items() if name.startswith("sql_")][-4:]
+
+
+def test_target_without_a_reader_has_no_check_of_sql_servers():
+    names = {each.check for each in assess_all(evidence(sql_servers=None), again="again")}
+    assert names.isdisjoint({"sql_connection", "sql_login", "sql_rights", "sql_labels"})
+
+
+@pytest.mark.parametrize(
+    ("readings", "expected"),
+    [
+        ((), [SKIPPED] * 4),
+        ((a_reading(),), [PASS] * 4),
+        ((a_failure(),), [FAIL, SKIPPED, SKIPPED, SKIPPED]),
+        ((REFUSED,), [PASS, FAIL, SKIPPED, SKIPPED]),
+        ((a_failure(), a_reading()), [FAIL, PASS, PASS, PASS]),
+        ((REFUSED, a_reading()), [PASS, FAIL, PASS, PASS]),
+        ((REFUSED, a_failure()), [FAIL, FAIL, SKIPPED, SKIPPED]),
+        ((a_reading(errors={"backups": DENIED}),), [PASS, PASS, WARN, PASS]),
+        ((a_reading(errors={"errors": NO_LOG}),), [PASS] * 4),
+    ],
+)  # fmt: skip
+def test_each_check_reports_its_own_fault(readings, expected):
+    assert outcomes(*readings) == expected
+
+
+def test_skipped_check_names_the_failed_one():
+    assert results(a_failure())["sql_labels"].detail == "because of: Connection to SQL Server"
+    assert results(REFUSED)["sql_rights"].detail == "because of: Login of SQL Server"
+    assert results()["sql_login"].detail == "none of the target's instances is under sql_servers"
+
+
+def test_failure_names_the_server_and_its_cause():
+    found = results(a_failure(), a_failure("no such name", address="n3"), a_reading())["sql_connection"]
+    assert found.detail == "n2: port 1433 is closed: start the instance; n3: no such name"
+    assert (found.code, bool(found.fix)) == (None, True)
+
+
+def test_missing_right_is_named_with_its_loss():
+    found = results(a_reading(errors={"backups": DENIED, "loaded": "message 33029: Cannot load the library."}))["sql_rights"]
+    assert found.detail == (
+        "SQLPRD01 on n1: backups not readable; SQLPRD01 on n1: loaded not read: message 33029: Cannot load the library."
+    )
+    assert " ".join(found.fix).startswith(
+        "`SELECT on msdb.dbo.backupset` is missing: run part 3 of `login.sql`. Without it, no backup"
+    )
+
+
+def test_fault_that_is_no_missing_right_has_a_fix():
+    found = results(a_reading(errors={"logs": "message 1222: Lock request time out period exceeded."}))["sql_rights"]
+    assert (found.outcome, found.fix) == (
+        WARN,
+        ("The message names the cause: `ekm-exporter explain NUMBER` has more about it.",),
+    )
+
+
+def test_missing_optional_right_is_part_of_a_pass():
+    found = results(a_reading(errors={"errors": NO_LOG}))["sql_rights"]
+    assert found.detail == (
+        "all that are needed; EXECUTE on sys.xp_readerrorlog is missing, so the codes of failed backups are unknown: only their "
+        "absence shows"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "instances", "detail"),
+    [
+        ({}, (N1,), None),
+        ({}, ({"sql_instance": "SQLPRD01"},), None),
+        ({"host": "N1"}, (N1,), "the target's instances write SQLPRD01 on N1 in another way"),
+        ({"sql_instance": "PROD"}, (N1,), "n1.contoso.com is SQLPRD01 on n1, but sql_servers names it PROD on n1"),
+        (
+            {},
+            ({"sql_instance": "SQLPRD01", "host": "n1.contoso.com"},),
+            "the target's instances write SQLPRD01 on n1 in another way",
+        ),
+    ],
+)
+def test_labels_that_differ_are_a_warning(changes, instances, detail):
+    found = results(a_reading(**changes), instances=instances)["sql_labels"]
+    assert (found.outcome, found.detail) == ((PASS, "SQLPRD01 on n1") if detail is None else (WARN, detail))
+    assert bool(found.fix) is (detail is not None)
+
+
+def test_many_servers_make_one_line():
+    found = results(*(a_failure("no such name", address=f"n{number}") for number in range(11)))["sql_connection"]
+    assert found.detail.endswith("n7: no such name and 3 more")
+
+
+def test_failure_of_a_reading_affects_no_database():
+    whole = list(results(a_failure()).values())
+    alone = [each for each in whole if each.check.startswith("sql_")]
+    text = " ".join(as_text(evidence().target, alone).split())
+    assert text.endswith("SQL Server would show no code for this. The exporter reports nothing that this SQL Server alone can show, "
+                         "such as its last backup. SQL Server itself is not affected.")  # fmt: skip
+
+
+def disabled(reading, section, **values):
+    rows = [dict(row) | values for row in reading.document.sections[section]]
+    return replace(reading, document=replace(reading.document, sections={**reading.document.sections, section: tuple(rows)}))
+
+
+@pytest.mark.parametrize(
+    ("readings", "outcome", "detail"),
+    [
+        ((a_reading(), a_reading("N2\\SQLPRD01")), PASS, "enabled: SQLPRD01 on n1, SQLPRD01 on n2"),
+        (
+            (a_reading(), disabled(a_reading("N2\\SQLPRD01"), "configurations", value_in_use=0)),
+            FAIL,
+            "the option or the provider is disabled: SQLPRD01 on n2",
+        ),
+        ((disabled(a_reading(), "providers", is_enabled=0),), FAIL, "the option or the provider is disabled: SQLPRD01 on n1"),
+        ((a_failure(),), CheckOutcome.UNKNOWN, "visible only on the SQL Server host"),
+        ((a_reading(errors={"configurations": "message 300: denied"}),), CheckOutcome.UNKNOWN, "visible only on the SQL Server host"),
+    ],
+)  # fmt: skip
+def test_reading_shows_whether_the_provider_is_enabled(readings, outcome, detail):
+    found = results(*readings)["ekm_enabled"]
+    assert (found.outcome, found.code, found.detail) == (outcome, None, detail)
+    assert bool(found.fix) is (outcome is not PASS)
+
+
+@pytest.mark.parametrize(
+    ("readings", "outcome", "detail"),
+    [
+        ((a_reading(),), PASS, "15.0.2000.440 (SQLPRD01 on n1)"),
+        (
+            (a_reading(), disabled(a_reading("N2\\SQLPRD01"), "modules", file_version="15.0.300.96")),
+            WARN,
+            "different builds: 15.0.2000.440 (SQLPRD01 on n1), 15.0.300.96 (SQLPRD01 on n2)",
+        ),
+        ((a_reading(errors={"modules": "message 300: denied"}),), CheckOutcome.UNKNOWN, "visible only on the SQL Server host"),
+        ((), CheckOutcome.UNKNOWN, "visible only on the SQL Server host"),
+    ],
+)
+def test_reading_shows_the_builds_of_the_connector(readings, outcome, detail):
+    found = results(*readings)["connector_version"]
+    assert (found.outcome, found.detail) == (outcome, detail)
