@@ -6,7 +6,7 @@ from docs.generators.pages import GeneratedPart
 from exporter.core.checks.sql import SQL_RIGHTS, SqlRight
 
 _LINKS = {
-    "`login.sql`": "[login.sql](../deploy/sql/login.sql)",
+    "`login.sql`": "[login.sql](../exporter/sqlservers/scripts/login.sql)",
     "the page `inventory`": "[the inventory](inventory.md#1-prepare)",
 }
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from exporter.simulator.faults import FaultScope, UnknownNameError
 from exporter.simulator.sql import SqlServers
-from exporter.simulator.sql_model import STATES, DaySettings, SqlServer
+from exporter.simulator.sql_model import STATES, DaySettings, SimulatedSqlServer
 
 _SETTINGS = tuple(one.name for one in fields(DaySettings))
 _LEAST: Mapping[str, float] = {"speed": 0.001, "vlf_kb": 64}  # of all others: 0
@@ -77,7 +77,7 @@ def _check_pace(day: DaySettings) -> None:
         raise UnknownNameError(f"more than {_EVENTS:g} backups or VLFs a second")
 
 
-def _day_document(servers: SqlServers, server: SqlServer) -> dict[str, Any]:
+def _day_document(servers: SqlServers, server: SimulatedSqlServer) -> dict[str, Any]:
     day = servers.day(server)
     databases = {
         one.name: {
@@ -110,10 +110,10 @@ def json_object(body: bytes) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def restart_document(server: SqlServer) -> dict[str, Any]:
+def restart_document(server: SimulatedSqlServer) -> dict[str, Any]:
     """Return the response to POST /sim/restart."""
     return {"sql": server.name, "databases": _states(server)}
 
 
-def _states(server: SqlServer) -> dict[str, str]:
+def _states(server: SimulatedSqlServer) -> dict[str, str]:
     return {one.name: STATES[one.state] for one in server.databases}

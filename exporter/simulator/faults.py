@@ -14,7 +14,7 @@ from exporter.core.model import KEY_STEPS, Step
 from exporter.simulator.model import Application, Vault
 from exporter.simulator.request import AUXILIARY_OPERATIONS, step_of
 from exporter.simulator.response import SimulatedResponse
-from exporter.simulator.sql_model import PERFORMANCE, SqlServer
+from exporter.simulator.sql_model import PERFORMANCE, SimulatedSqlServer
 
 VaultOf = Callable[[str], Vault | None]
 
@@ -93,7 +93,7 @@ class SimulatedFault:
     response: Callable[[SimulatedResponse, Options], SimulatedResponse] | None = None
     connection: ConnectionFault | None = None
     route: Route | None = None
-    sql: Callable[[SqlServer, Options, VaultOf], SqlServer] | None = None
+    sql: Callable[[SimulatedSqlServer, Options, VaultOf], SimulatedSqlServer] | None = None
 
     def applies_to(self, operation: str, options: Options) -> bool:
         """Return whether the fault changes the response to that operation.

@@ -11,7 +11,7 @@ from enum import StrEnum
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from exporter.core.endpoints import CLOUDS, MANAGEMENT_HOSTS, cloud_of
-from exporter.simulator.sql_model import SqlServer
+from exporter.simulator.sql_model import SimulatedSqlServer
 
 ENTRA = "login.microsoftonline.com"
 GRAPH_HOSTS = ("graph.microsoft.com", "graph.microsoft.us", "microsoftgraph.chinacloudapi.cn")
@@ -215,7 +215,7 @@ class Environment:
     vaults: Mapping[str, Vault]  # by host
     authorities: frozenset[str] = frozenset({ENTRA})  # Entra hosts served
     host_identity: str | None = None  # client id of the host's own identity
-    sql_servers: Mapping[str, SqlServer] = field(default_factory=dict)  # by name, lower case
+    sql_servers: Mapping[str, SimulatedSqlServer] = field(default_factory=dict)  # by name, lower case
 
     @property
     def served(self) -> tuple[str, ...]:

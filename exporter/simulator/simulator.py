@@ -27,7 +27,7 @@ from exporter.simulator.scenarios import BY_NAME, Outside
 from exporter.simulator.server import RequestCount, Services
 from exporter.simulator.service_accounts import ServiceAccounts
 from exporter.simulator.sql import SqlServers
-from exporter.simulator.sql_model import SqlServer
+from exporter.simulator.sql_model import SimulatedSqlServer
 from exporter.simulator.state import ActiveFault, SimulatorState
 from exporter.simulator.tls_frontend import TlsFrontend
 
@@ -215,7 +215,7 @@ class Simulator:
             self.on_routes_changed()
         return cleared
 
-    def restart_sql_server(self, name: str) -> SqlServer:
+    def restart_sql_server(self, name: str) -> SimulatedSqlServer:
         """Restart a SQL Server: its databases open if their vault side works. Raises UnknownNameError."""
         if self.sql is None:
             raise UnknownNameError("this simulator serves no SQL Servers: start it with --sql")

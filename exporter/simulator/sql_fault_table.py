@@ -7,7 +7,7 @@ from dataclasses import replace
 from exporter.simulator.fault_effects import rotate_key
 from exporter.simulator.faults import FaultScope, Options, SimulatedFault, VaultOf
 from exporter.simulator.model import Key, SimulatedKeyVersion
-from exporter.simulator.sql_model import SqlDatabase, SqlKey, SqlServer, invented_thumbprint
+from exporter.simulator.sql_model import SqlDatabase, SqlKey, SimulatedSqlServer, invented_thumbprint
 
 _SQL = frozenset({FaultScope.SQL})
 _OLD_VERSION = "12.0.6024.0"
@@ -23,7 +23,7 @@ def _other_version(key: SqlKey, vault_of: VaultOf) -> SqlKey:
     return replace(key, key_version=newest.version, thumbprint=thumbprint)
 
 
-def _move_databases(server: SqlServer, options: Options, vault_of: VaultOf) -> SqlServer:
+def _move_databases(server: SimulatedSqlServer, options: Options, vault_of: VaultOf) -> SimulatedSqlServer:
     """Protect the databases with another version of their key; the old key stays on the server."""
     chosen = [one for one in server.databases if options.database in (None, one.name)]
     used = {one.thumbprint for one in chosen}
@@ -32,7 +32,7 @@ def _move_databases(server: SqlServer, options: Options, vault_of: VaultOf) -> S
     return replace(server, keys=(*server.keys, *moved.values()), databases=tuple(databases))
 
 
-def _add_database(server: SqlServer, options: Options, _vault_of: VaultOf) -> SqlServer:
+def _add_database(server: SimulatedSqlServer, options: Options, _vault_of: VaultOf) -> SimulatedSqlServer:
     """Add a database under a key that no target has."""
     first, version = server.keys[0], "e" * 32
     thumbprint = invented_thumbprint("NotInConfiguration", version)

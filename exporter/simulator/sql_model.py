@@ -80,7 +80,7 @@ class DaySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SqlServer:
+class SimulatedSqlServer:
     """One instance. Times are Unix times."""
 
     name: str  # as @@SERVERNAME
@@ -127,7 +127,7 @@ class SqlServer:
             return self.day.backups is not False
         return dict(self.groups)[database.ag][0] == self.name
 
-    def restarted(self, now: float, opened: Collection[str]) -> SqlServer:
+    def restarted(self, now: float, opened: Collection[str]) -> SimulatedSqlServer:
         """Return the server after a restart, at which only the databases of these names opened."""
         databases = [replace(one, state=ONLINE if one.name in opened else RECOVERY_PENDING) for one in self.databases]
         return replace(self, started=now, ekm_in_use=self.ekm_configured, databases=tuple(databases))

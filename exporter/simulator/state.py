@@ -16,7 +16,7 @@ from exporter.simulator.fault_table import FAULTS
 from exporter.simulator.faults import ConnectionFault, FaultScope, Options, Route, SimulatedFault, UnknownNameError
 from exporter.simulator.model import Application, Environment, Tenant, Vault
 from exporter.simulator.response import SimulatedResponse
-from exporter.simulator.sql_model import SqlServer
+from exporter.simulator.sql_model import SimulatedSqlServer
 
 Subject = tuple[str, str | None]
 _NOTHING: Subject = ("", None)
@@ -198,7 +198,7 @@ class SimulatorState:
             self._tenants[tenant_id] = replace(tenant, applications=applications)
         return self._tenants.get(tenant_id)
 
-    def sql_server(self, name: str) -> SqlServer | None:
+    def sql_server(self, name: str) -> SimulatedSqlServer | None:
         """Return a SQL Server with the active faults applied, None if it does not exist."""
         server = self.environment.sql_servers.get(name.lower())
         if server is None:
@@ -207,7 +207,7 @@ class SimulatorState:
             server = active.fault.sql(server, active.options, self.vault) if active.fault.sql is not None else server
         return server
 
-    def change_sql_servers(self, names: Iterable[str], edit: Callable[[SqlServer], SqlServer]) -> None:
+    def change_sql_servers(self, names: Iterable[str], edit: Callable[[SimulatedSqlServer], SimulatedSqlServer]) -> None:
         """Replace SQL Servers by what `edit` returns; their faults stay active.
 
         Raises UnknownNameError.

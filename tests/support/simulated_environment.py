@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from exporter.simulator import Environment
 from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, SimulatedKeyVersion, Tenant, Vault
-from exporter.simulator.sql_model import SqlKey, SqlServer
+from exporter.simulator.sql_model import SqlKey, SimulatedSqlServer
 from tests.support.simulator_client import (
     CLIENT,
     HSM,
@@ -49,7 +49,7 @@ def small_environment(*keys, **changes):
     key = SqlKey(
         vault=VAULT, key_name=KEY, key_version=VERSION, thumbprint="0x" + "A1" * 20, credential="tde", identity="contoso-one"
     )
-    server = SqlServer(name=SQL, sql_instance="SQLPRD01", host="n1", keys=(key,), databases=())
+    server = SimulatedSqlServer(name=SQL, sql_instance="SQLPRD01", host="n1", keys=(key,), databases=())
     return Environment(
         tenants={TENANT: Tenant(tenant_id=TENANT, applications=applications)},
         vaults={vault.host: vault for vault in vaults},

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from exporter.simulator.sql_model import ONLINE, DaySettings, SqlDatabase, SqlServer, VaultSide
+from exporter.simulator.sql_model import ONLINE, DaySettings, SqlDatabase, SimulatedSqlServer, VaultSide
 
 FULL, DIFFERENTIAL, LOG = "D", "I", "L"
 _NEW_FILE = "VLF"
@@ -84,7 +84,7 @@ class SqlDay:
     tokens: dict[str, float] = field(default_factory=dict)  # time of the sign-in by credential
     lines: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=_LINES))
 
-    def advance(self, server: SqlServer, sides: Mapping[str, VaultSide], until: float) -> None:
+    def advance(self, server: SimulatedSqlServer, sides: Mapping[str, VaultSide], until: float) -> None:
         """Play what happens until then, if all stays as it is. `sides` has each key by its thumbprint."""
         found = {one.name: one for one in server.databases if one.state == ONLINE and server.makes_backups(one)}
         for name, database in found.items():
@@ -101,7 +101,7 @@ class SqlDay:
             self.databases[name].write(server.day, until)
         self.at = until
 
-    def restart(self, server: SqlServer, sides: Mapping[str, VaultSide], now: float) -> frozenset[str]:
+    def restart(self, server: SimulatedSqlServer, sides: Mapping[str, VaultSide], now: float) -> frozenset[str]:
         """Begin a new error log without tokens. Return the names of the databases that open."""
         self.tokens.clear()
         self.lines.clear()
@@ -111,12 +111,12 @@ class SqlDay:
             day.retry_at = None
         return frozenset(name for name, refusal in refusals.items() if refusal is None)
 
-    def shown(self, server: SqlServer) -> list[DatabaseDay]:
+    def shown(self, server: SimulatedSqlServer) -> list[DatabaseDay]:
         """Return the days of the databases that are open and that this server backs up, by name."""
         names = sorted(one.name for one in server.databases if one.state == ONLINE and server.makes_backups(one))
         return [self.databases[name] for name in names]
 
-    def log_lines(self, server: SqlServer, since: float) -> list[tuple[float, str]]:
+    def log_lines(self, server: SimulatedSqlServer, since: float) -> list[tuple[float, str]]:
         """Return the lines of the error log from then on, with those that a fault wrote."""
         return sorted(line for line in (*self.lines, *server.logged) if line[0] >= since)
 
@@ -126,7 +126,7 @@ class SqlDay:
             times = {**day.due, _NEW_FILE: _next_file_at(day, settings)}
             yield from ((moment, kind, name) for kind, moment in times.items() if moment <= until)
 
-    def _request(self, server: SqlServer, sides: Mapping[str, VaultSide], thumbprint: str, moment: float) -> str | None:
+    def _request(self, server: SimulatedSqlServer, sides: Mapping[str, VaultSide], thumbprint: str, moment: float) -> str | None:
         """Return the refusal of a request to the vault, which may need a new token."""
         side, credential = sides[thumbprint], next(one.credential for one in server.keys if one.thumbprint == thumbprint)
         signed_in = self.tokens.get(credential, -math.inf)
@@ -158,7 +158,7 @@ class SqlDay:
         self.lines.extend((moment, code) for code in (refusal,) if code)
 
 
-def begin_day(server: SqlServer, now: float) -> SqlDay:
+def begin_day(server: SimulatedSqlServer, now: float) -> SqlDay:
     """Return the day of a healthy server, which has just signed in to its vaults."""
     return SqlDay(now, tokens=dict.fromkeys(server.credentials, now))
 
@@ -179,7 +179,7 @@ def _next_file_at(day: DatabaseDay, settings: DaySettings) -> float:
     return day.at + (day.file_ends - day.written) / rate
 
 
-def _first_day(server: SqlServer, database: SqlDatabase, now: float) -> DatabaseDay:
+def _first_day(server: SimulatedSqlServer, database: SqlDatabase, now: float) -> DatabaseDay:
     """Return a database in the middle of a healthy day; where, follows from its name."""
     share = (zlib.crc32(f"{server.name}/{database.name}".encode()) % 997 + 1) / 997
     intervals = _intervals(server.day)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from exporter.config.settings import Config, Target
 from exporter.core.model import CredentialKind, Generation
-from exporter.simulator.sql_model import MANAGED_IDENTITY, SqlDatabase, SqlKey, SqlServer, invented_thumbprint
+from exporter.simulator.sql_model import MANAGED_IDENTITY, SqlDatabase, SqlKey, SimulatedSqlServer, invented_thumbprint
 
 _DAY = 86400.0
 _DEFAULT_INSTANCE = "MSSQLSERVER"
@@ -19,7 +19,7 @@ _MANAGED = (CredentialKind.MANAGED_IDENTITY, CredentialKind.WORKLOAD_IDENTITY, C
 _Uses = list[tuple[Target, Mapping[str, str]]]  # targets, each with its entry of `instances`
 
 
-def sql_servers(config: Config, newest: str, applications: Mapping[str, str]) -> dict[str, SqlServer]:
+def sql_servers(config: Config, newest: str, applications: Mapping[str, str]) -> dict[str, SimulatedSqlServer]:
     """Return the servers by name in lower case.
 
     `newest` is the version of a key that no target pins. `applications` has the client id of each credential.
@@ -50,7 +50,7 @@ class _Derivation:
             for ag in _groups(uses):
                 self._groups.setdefault(ag, {})[name] = None
 
-    def server(self, name: str, uses: _Uses) -> SqlServer:
+    def server(self, name: str, uses: _Uses) -> SimulatedSqlServer:
         """Return the server of this name."""
         first, now = uses[0][1], time.time()
         keys: dict[str, SqlKey] = {}
@@ -59,7 +59,7 @@ class _Derivation:
             key = self._key(target, {key.credential: key.identity for key in keys.values()})
             keys.setdefault(key.thumbprint, key)
             databases.append(SqlDatabase(name=target.name, thumbprint=key.thumbprint, ag=instance.get("ag")))
-        return SqlServer(
+        return SimulatedSqlServer(
             name=name,
             sql_instance=first["sql_instance"],
             host=first.get("host", ""),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from exporter.simulator.sql.response import ResultSet, SimulatedMessage
-from exporter.simulator.sql_model import SqlServer
+from exporter.simulator.sql_model import SimulatedSqlServer
 
 ROOT = r"SOFTWARE\Microsoft\SQL Server Cryptographic Provider\Azure Key Vault"
 _CALL = re.compile(
@@ -16,7 +16,7 @@ _MISSING = "{}() returned error 2, 'The system cannot find the file specified.'"
 _DENIED = "The EXECUTE permission was denied on the object '{}', database 'mssqlsystemresource', schema 'sys'."
 
 
-def registry_result(plain: str, server: SqlServer) -> tuple[ResultSet, ...] | SimulatedMessage | None:
+def registry_result(plain: str, server: SimulatedSqlServer) -> tuple[ResultSet, ...] | SimulatedMessage | None:
     """Return the result of a registry call, None for any other statement."""
     call = _CALL.fullmatch(plain)
     if call is None:
@@ -36,7 +36,7 @@ def registry_result(plain: str, server: SqlServer) -> tuple[ResultSet, ...] | Si
     return (ResultSet(("Value", "Data"), ((name, uri),)),)
 
 
-def _tree(server: SqlServer) -> dict[str, tuple[list[str], str | None]]:
+def _tree(server: SimulatedSqlServer) -> dict[str, tuple[list[str], str | None]]:
     """Return the subkeys and the URI of each path, in lower case."""
     vaults: dict[str, list[str]] = {}
     tree: dict[str, tuple[list[str], str | None]] = {}

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from exporter.simulator.sql.day import LOG, SqlDay
-from exporter.simulator.sql_model import DEFINITIONS, ONLINE, PROVIDER, STATES, SqlDatabase, SqlKey, SqlServer
+from exporter.simulator.sql_model import DEFINITIONS, ONLINE, PROVIDER, STATES, SqlDatabase, SqlKey, SimulatedSqlServer
 from exporter.tde.model import EKM_OPTION
 
 Rows = list[dict[str, Any]]
@@ -26,7 +26,12 @@ class SqlView:
     """
 
     def __init__(
-        self, server: SqlServer, day: SqlDay, public_keys: Mapping[str, str], primary_backups: Mapping[str, float], now: float
+        self,
+        server: SimulatedSqlServer,
+        day: SqlDay,
+        public_keys: Mapping[str, str],
+        primary_backups: Mapping[str, float],
+        now: float,
     ) -> None:
         self.server, self.day, self.public_keys, self.now = server, day, public_keys, now
         self.primary_backups = primary_backups

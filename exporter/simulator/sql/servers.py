@@ -26,7 +26,7 @@ from exporter.simulator.sql.rows import SqlView
 from exporter.simulator.sql.session import SqlSession
 from exporter.simulator.sql.transport import ProtocolError, Transport
 from exporter.simulator.sql.vault_side import vault_side
-from exporter.simulator.sql_model import ONLINE, SqlKey, SqlServer, VaultSide
+from exporter.simulator.sql_model import ONLINE, SqlKey, SimulatedSqlServer, VaultSide
 from exporter.simulator.state import SimulatorState
 
 _CONNECTIONS = 100  # of one server
@@ -116,13 +116,13 @@ class SqlServers:
             self._context.maximum_version = ssl.TLSVersion.TLSv1_2  # 1.3 sends tickets after the handshake, outside packets
         return self._context
 
-    def server(self, name: str) -> SqlServer:
+    def server(self, name: str) -> SimulatedSqlServer:
         """Return a server with the active faults applied."""
         found = self.state.sql_server(name)
         assert found is not None  # noqa: S101 - servers are never removed
         return found
 
-    def restart(self, name: str) -> SqlServer:
+    def restart(self, name: str) -> SimulatedSqlServer:
         """Restart a server: the databases open whose vault side works now. Raises UnknownNameError."""
         server = self.server(self.state.find(FaultScope.SQL, name))
         now = self._clock()
@@ -131,7 +131,7 @@ class SqlServers:
         self.state.change_sql_servers([name], lambda known: known.restarted(now, opened))
         return self.server(server.name)
 
-    def day(self, server: SqlServer) -> SqlDay:
+    def day(self, server: SimulatedSqlServer) -> SqlDay:
         """Return the day of a server until now."""
         day = self._days[server.name]
         day.advance(server, self._sides(server), max(day.at, self._clock()))
@@ -146,10 +146,10 @@ class SqlServers:
         for name in self._days:
             self.day(self.server(name))
 
-    def _sides(self, server: SqlServer) -> dict[str, VaultSide]:
+    def _sides(self, server: SimulatedSqlServer) -> dict[str, VaultSide]:
         return {key.thumbprint: vault_side(self.state, server, key) for key in server.keys}
 
-    def _primary_backups(self, server: SqlServer) -> dict[str, float]:
+    def _primary_backups(self, server: SimulatedSqlServer) -> dict[str, float]:
         """Return the time of the last log backup of each open database that another server backs up."""
         elsewhere = [one for one in server.databases if one.state == ONLINE and not server.makes_backups(one)]
         found = {}
@@ -159,7 +159,7 @@ class SqlServers:
             found |= {name: primary[name].finished[LOG][1] for name in shared if LOG in primary[name].finished}
         return found
 
-    def refusal(self, server: SqlServer, login: Login) -> SimulatedMessage | None:
+    def refusal(self, server: SimulatedSqlServer, login: Login) -> SimulatedMessage | None:
         """Return why a login is refused, None if it is not."""
         right = login.user.lower() == USER and hmac.compare_digest(login.password.encode(), self.password.encode())
         accepted = right if login.token is None else self._accepts_token(login.token)
@@ -168,7 +168,7 @@ class SqlServers:
         user = login.user or "<token-identified principal>"
         return SimulatedMessage(18456, f"Login failed for user '{user}'.", level=14)
 
-    async def view(self, server: SqlServer) -> SqlView:
+    async def view(self, server: SimulatedSqlServer) -> SqlView:
         """Return the server's rows at this moment."""
         public_keys = {key.thumbprint: await self._public_key(key) for key in server.keys}
         day = self.day(server)

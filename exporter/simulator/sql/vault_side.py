@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from exporter.simulator.faults import FaultScope, Options
 from exporter.simulator.model import Application, NetworkAccess, Vault
 from exporter.simulator.scenarios import SIMULATED, Scenario
-from exporter.simulator.sql_model import MANAGED_IDENTITY, SqlKey, SqlServer, VaultSide
+from exporter.simulator.sql_model import MANAGED_IDENTITY, SqlKey, SimulatedSqlServer, VaultSide
 from exporter.simulator.state import ActiveFault, SimulatorState
 
 _NEEDED = frozenset({"get", "unwrapKey"})
@@ -19,7 +19,7 @@ _REFUSED_SECRET = "3303"  # noqa: S105 - a code
 _UNKNOWN = "3001"
 
 
-def vault_side(state: SimulatorState, server: SqlServer, key: SqlKey) -> VaultSide:
+def vault_side(state: SimulatorState, server: SimulatedSqlServer, key: SqlKey) -> VaultSide:
     """Return what a request with the key meets. The secret is the one that this SQL Server has."""
     if not (server.provider_enabled and server.ekm_in_use and server.login_has_credential):
         return VaultSide(key="")
@@ -33,7 +33,7 @@ def vault_side(state: SimulatorState, server: SqlServer, key: SqlKey) -> VaultSi
 class _Refusals:
     """Finds what refuses the requests of one server with one key."""
 
-    def __init__(self, state: SimulatorState, server: SqlServer, key: SqlKey, vault: Vault) -> None:
+    def __init__(self, state: SimulatorState, server: SimulatedSqlServer, key: SqlKey, vault: Vault) -> None:
         self._state, self._server, self._key, self._vault = state, server, key, vault
         places = {(FaultScope.AUTHORITY, vault.authority), (FaultScope.TENANT, vault.tenant_id)}
         places.add((FaultScope.APPLICATION, key.application or ""))

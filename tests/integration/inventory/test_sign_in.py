@@ -84,14 +84,14 @@ def reply(text):
 
 async def test_named_instance_has_the_port_of_sql_server_browser(browser):
     port, answers, requests = browser
-    answers.append(reply("SqlAddress;N1;InstanceName;SQLPRD01;IsClustered;No;Version;16.0.1000.6;tcp;50123;;"))
+    answers.append(reply("ServerName;N1;InstanceName;SQLPRD01;IsClustered;No;Version;16.0.1000.6;tcp;50123;;"))
     assert await asyncio.to_thread(find_port, "127.0.0.1", "SQLPRD01", GUARD, port) == 50123
     assert requests == [b"\x04SQLPRD01\0"]
 
 
 async def test_unknown_instance_and_missing_browser_have_a_reason(browser):
     port, answers, _ = browser
-    answers.append(reply("SqlAddress;N1;InstanceName;OTHER;tcp;50123;;"))
+    answers.append(reply("ServerName;N1;InstanceName;OTHER;tcp;50123;;"))
     with pytest.raises(SqlConnectionError, match="has no instance SQLPRD01 with TCP/IP: correct the name, or write"):
         await asyncio.to_thread(find_port, "127.0.0.1", "SQLPRD01", GUARD, port)
     with socket.socket(type=socket.SOCK_DGRAM) as closed:

@@ -57,7 +57,7 @@ def answer(text):
     return b"\x05" + len(text).to_bytes(2, "little") + text.encode()
 
 
-ONE = "SqlAddress;N1;InstanceName;SQLPRD01;IsClustered;No;Version;16.0.1000.6;tcp;50123;;"
+ONE = "ServerName;N1;InstanceName;SQLPRD01;IsClustered;No;Version;16.0.1000.6;tcp;50123;;"
 
 
 def test_browser_names_the_port():

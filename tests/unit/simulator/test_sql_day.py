@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.simulator.sql.day import DIFFERENTIAL, FULL, LOG, begin_day
-from exporter.simulator.sql_model import RECOVERY_PENDING, DaySettings, SqlDatabase, SqlKey, SqlServer, VaultSide
+from exporter.simulator.sql_model import RECOVERY_PENDING, DaySettings, SqlDatabase, SqlKey, SimulatedSqlServer, VaultSide
 
 BEGIN = 1_700_000_000.0
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
@@ -18,7 +18,7 @@ REFUSED = {MARK: VaultSide(key="3077")}
 
 def server(*databases, groups=(), name="N1", **day):
     databases = databases or (SqlDatabase(name="pay", thumbprint=MARK),)
-    return SqlServer(
+    return SimulatedSqlServer(
         name=name, sql_instance=name, host=name, keys=(KEY,), databases=databases, groups=groups, day=DaySettings(**day)
     )
 
