@@ -7,7 +7,7 @@ from dataclasses import replace
 from exporter.simulator.fault_effects import rotate_key
 from exporter.simulator.faults import FaultScope, Options, SimulatedFault, VaultOf
 from exporter.simulator.model import Key, SimulatedKeyVersion
-from exporter.simulator.sql_model import SqlDatabase, SqlKey, SimulatedSqlServer, invented_thumbprint
+from exporter.simulator.sql_model import SimulatedSqlServer, SqlDatabase, SqlKey, invented_thumbprint
 
 _SQL = frozenset({FaultScope.SQL})
 _OLD_VERSION = "12.0.6024.0"

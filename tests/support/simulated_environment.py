@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from exporter.simulator import Environment
 from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, SimulatedKeyVersion, Tenant, Vault
-from exporter.simulator.sql_model import SqlKey, SimulatedSqlServer
+from exporter.simulator.sql_model import SimulatedSqlServer, SqlKey
 from tests.support.simulator_client import (
     CLIENT,
     HSM,

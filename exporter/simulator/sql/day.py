@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from exporter.simulator.sql_model import ONLINE, DaySettings, SqlDatabase, SimulatedSqlServer, VaultSide
+from exporter.simulator.sql_model import ONLINE, DaySettings, SimulatedSqlServer, SqlDatabase, VaultSide
 
 FULL, DIFFERENTIAL, LOG = "D", "I", "L"
 _NEW_FILE = "VLF"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from exporter.config.settings import Config, Target
 from exporter.core.model import CredentialKind, Generation
-from exporter.simulator.sql_model import MANAGED_IDENTITY, SqlDatabase, SqlKey, SimulatedSqlServer, invented_thumbprint
+from exporter.simulator.sql_model import MANAGED_IDENTITY, SimulatedSqlServer, SqlDatabase, SqlKey, invented_thumbprint
 
 _DAY = 86400.0
 _DEFAULT_INSTANCE = "MSSQLSERVER"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from exporter.simulator.sql.day import LOG, SqlDay
-from exporter.simulator.sql_model import DEFINITIONS, ONLINE, PROVIDER, STATES, SqlDatabase, SqlKey, SimulatedSqlServer
+from exporter.simulator.sql_model import DEFINITIONS, ONLINE, PROVIDER, STATES, SimulatedSqlServer, SqlDatabase, SqlKey
 from exporter.tde.model import EKM_OPTION
 
 Rows = list[dict[str, Any]]

@@ -26,7 +26,7 @@ from exporter.simulator.sql.rows import SqlView
 from exporter.simulator.sql.session import SqlSession
 from exporter.simulator.sql.transport import ProtocolError, Transport
 from exporter.simulator.sql.vault_side import vault_side
-from exporter.simulator.sql_model import ONLINE, SqlKey, SimulatedSqlServer, VaultSide
+from exporter.simulator.sql_model import ONLINE, SimulatedSqlServer, SqlKey, VaultSide
 from exporter.simulator.state import SimulatorState
 
 _CONNECTIONS = 100  # of one server

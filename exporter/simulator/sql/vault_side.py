@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from exporter.simulator.faults import FaultScope, Options
 from exporter.simulator.model import Application, NetworkAccess, Vault
 from exporter.simulator.scenarios import SIMULATED, Scenario
-from exporter.simulator.sql_model import MANAGED_IDENTITY, SqlKey, SimulatedSqlServer, VaultSide
+from exporter.simulator.sql_model import MANAGED_IDENTITY, SimulatedSqlServer, SqlKey, VaultSide
 from exporter.simulator.state import ActiveFault, SimulatorState
 
 _NEEDED = frozenset({"get", "unwrapKey"})
