@@ -152,7 +152,7 @@ class SqlServers:
     def _primary_backups(self, server: SimulatedSqlServer) -> dict[str, float]:
         """Return the time of the last log backup of each open database that another server backs up."""
         elsewhere = [one for one in server.databases if one.state == ONLINE and not server.makes_backups(one)]
-        found = {}
+        found: dict[str, float] = {}
         for ag, names in server.groups:
             primary = self.day(self.server(names[0])).databases
             shared = [one.name for one in elsewhere if one.ag == ag and one.name in primary]
