@@ -348,6 +348,18 @@ def test_login_without_a_credential_is_a_ticket_until_it_has_one(tmp_path):
     assert f"Login tde_login of key SalesKey (thumbprint {OLD}) on SQLPRD01 (n1) has no credential. First: add one" in text
 
 
+def test_backups_of_a_login_without_a_credential_page(tmp_path):
+    """SQL Server fails before it asks the provider, so its log has no provider's number."""
+    missing = series("mssql_ekm_key_without_credential", f'{N1},{KEY},login="tde_login"', "_x100 1x100 stale _x90")
+    given = [*Server(code="", fails=(120, 195)).series(), missing, *READY]
+    checks = [*quiet("EkmSqlBackupsFail", 125, 134), count(150, "EkmSqlBackupsFail", 1), *quiet(ALL, 215, 290)]
+
+    assert problems(tmp_path, checks, given) == ""
+    assert "(n1) fail: the login of a key has no credential. No backup finished" in text_of(
+        tmp_path, given, 150, "EkmSqlBackupsFail"
+    )
+
+
 def test_server_not_read_for_a_day_is_one_ticket(tmp_path):
     minutes = 40 * HOURS
     given = read(N1, minutes, until=300)
