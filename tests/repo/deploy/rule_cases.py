@@ -1,4 +1,4 @@
-"""The alerts on SQL Server, series of a SQL Server over minutes, and promtool's judgement of both."""
+"""The alerts on SQL Server, series of a SQL Server over minutes, and what promtool finds in both."""
 
 from __future__ import annotations
 

@@ -349,7 +349,7 @@ def test_login_without_a_credential_is_a_ticket_until_it_has_one(tmp_path):
 
 
 def test_backups_of_a_login_without_a_credential_page(tmp_path):
-    """SQL Server fails before it asks the provider, so its log has no provider's number."""
+    """SQL Server fails before it requests the key, so its log has no provider's number."""
     missing = series("mssql_ekm_key_without_credential", f'{N1},{KEY},login="tde_login"', "_x100 1x100 stale _x90")
     given = [*Server(code="", fails=(120, 195)).series(), missing, *READY]
     checks = [*quiet("EkmSqlBackupsFail", 125, 134), count(150, "EkmSqlBackupsFail", 1), *quiet(ALL, 215, 290)]
@@ -371,7 +371,7 @@ def test_server_not_read_for_a_day_is_one_ticket(tmp_path):
 
 
 def test_right_revoked_in_the_middle_is_a_ticket_that_names_the_section(tmp_path):
-    """The error log is no longer readable; what it said stays, and raises no page."""
+    """The error log is no longer readable; its last lines stay, and raises no page."""
     minutes = 40 * HOURS
     stopped = series(
         "mssql_ekm_section_timestamp_seconds", f'{N1},section="errors"', over(minutes, lambda at: 60.0 * min(at, 300))
