@@ -371,7 +371,7 @@ def test_server_not_read_for_a_day_is_one_ticket(tmp_path):
 
 
 def test_right_revoked_in_the_middle_is_a_ticket_that_names_the_section(tmp_path):
-    """The error log is no longer readable; its last lines stay, and raises no page."""
+    """The error log is no longer readable; its last lines stay, and raise no page."""
     minutes = 40 * HOURS
     stopped = series(
         "mssql_ekm_section_timestamp_seconds", f'{N1},section="errors"', over(minutes, lambda at: 60.0 * min(at, 300))
