@@ -194,7 +194,7 @@ SECONDARY = [each for each in Server().series() if "backup" not in each["series"
 
 
 def test_lines_of_a_node_without_backups_page_after_half_an_hour(tmp_path):
-    given = [*SECONDARY, lines("_x120 " + over(180, lambda minute: 60.0 * (121 + min(minute, 60)))), *READY]
+    given = [*SECONDARY, lines("_x120 " + over(180, lambda minute: 60.0 * (121 + min(minute, 45)))), *READY]
     checks = [*quiet("EkmSqlBackupsFail", 125, 150), count(155, "EkmSqlBackupsFail", 1), count(230, "EkmSqlBackupsFail", 1)]
 
     assert problems(tmp_path, [*checks, *quiet("EkmSqlBackupsFail", 299)], given) == ""
