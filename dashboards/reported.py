@@ -44,7 +44,7 @@ def table_of_codes() -> table.Panel:
     panel = sheets.sheet(
         TITLE,
         "The failure of the last probe, and the provider error codes in the error logs of the target's SQL Servers within 24 hours. A code "
-        "that only SQL Server reports: the fault is on its host (EkmSqlFailsProbeSucceeds). A code that only the probe reports: SQL Server "
+        "that only SQL Server reports: the fault is on its host (EkmSqlBackupsFail). A code that only the probe reports: SQL Server "
         "has not needed the vault since. Good until is the last successful probe. No line of a SQL Server: no such line, or its log is not read.",
         panels.rows(promql.with_page(_last()), "A"),
         panels.rows(promql.with_page(f"{_of_probe('ekm_last_success_timestamp_seconds')} * 1000"), "B"),

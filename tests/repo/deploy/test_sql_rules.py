@@ -1,24 +1,36 @@
 """Alerts on SQL Server's series: they use series of the exporter, and promtool checks silent, firing and resolved."""
 
-import os
 import re
-import subprocess
+from pathlib import Path
 
 import promql_parser
 import pytest
-import yaml
 
 from exporter.core.readiness import NOT_TESTED
 from exporter.metrics.definitions import BY_NAME
-from tests.repo.deploy.pretend import SQL
-from tests.support.patience import PROGRAM_SECONDS
+from tests.repo.deploy.rule_cases import (
+    FILE,
+    FULL,
+    HOURS,
+    N1,
+    N2,
+    NEW,
+    OLD,
+    RECORDED,
+    RULES,
+    checked,
+    count,
+    firing,
+    of_other_exporter,
+    pinned,
+    problems,
+    promtool,
+    series,
+    uses,
+)
 
-FILE = SQL / "ekm-sql.rules.yml"
-RULES = {rule["alert"]: rule for group in yaml.safe_load(FILE.read_text())["groups"] for rule in group["rules"]}
 OF_A_SCRAPE = {"job", "instance"}
-EXPORTER, OTHER_EXPORTER = 'job="ekm",instance="c:10377"', 'job="ekm",instance="d:10377"'
-N1 = f'{EXPORTER},sql_instance="SQLPRD01",host="n1"'
-N2 = f'{EXPORTER},sql_instance="SQLPRD01",host="n2"'
+SQL_METRICS = [name for name in BY_NAME if name.startswith("mssql_")]
 CREDENTIAL = 'provider="AzureKV",credential="tde",credential_identity="contoso-prod"'
 
 
@@ -33,6 +45,12 @@ def selectors(node):
 
 
 def labels_of(metric):
+    """Return the labels of a series of the exporter, of a recorded one, or of an alert."""
+    if metric == "ALERTS":
+        return {"alertname", "alertstate"} | set.union(*(set(BY_NAME[name].labels) for name in SQL_METRICS))
+    if metric in RECORDED:
+        own = {each.name for each in selectors(promql_parser.parse(RECORDED[metric]["expr"]))} - {metric}
+        return set.union(*(labels_of(name) for name in own))
     return OF_A_SCRAPE | set(BY_NAME[metric].labels)
 
 
@@ -42,7 +60,7 @@ def texts(rule):
 
 def inner_queries(rule):
     """Return the PromQL in the templates of the annotations."""
-    return [text.replace("%q", '"x"') for text in re.findall(r'printf "([^"]+)"', texts(rule))]
+    return [text.replace("%q", '"x"').replace("%f", "1") for text in re.findall(r'printf "([^"]+)"', texts(rule))]
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -56,9 +74,9 @@ def test_alert_has_the_common_form(name):
     assert "for" in rule
 
 
-@pytest.mark.parametrize("name", RULES)
-def test_alert_uses_series_and_labels_of_the_exporter(name):
-    for selector in selectors(promql_parser.parse(RULES[name]["expr"])):
+@pytest.mark.parametrize("name", [*RULES, *RECORDED])
+def test_rule_uses_series_and_labels_of_the_exporter(name):
+    for selector in selectors(promql_parser.parse((RULES | RECORDED)[name]["expr"])):
         assert {matcher.name for matcher in selector.matchers.matchers} <= labels_of(selector.name)
 
 
@@ -80,45 +98,19 @@ def test_alert_text_queries_use_exporter_labels(name):
             assert {matcher.name for matcher in selector.matchers.matchers} <= labels_of(selector.name)
 
 
-def test_three_alert_texts_contain_a_query():
+def test_six_alert_texts_contain_a_query():
     assert [name for name in RULES if inner_queries(RULES[name])] == [
         "EkmSqlDatabaseNotOpened",
-        "EkmSqlCredentialNotProven",
+        "EkmSqlBackupsFail",
+        "EkmSqlLogFillsUp",
+        "EkmSqlNotProven",
         "EkmSqlOtherKeyVersion",
+        "EkmSqlNotRead",
     ]
 
 
-def series(name, labels, values):
-    return {"series": f"{name}{{{labels}}}", "values": values}
-
-
-HOURS = 60  # one value a minute
-OLD, NEW = "0x" + "01" * 20, "0x" + "02" * 20
-FULL = 'pin="config",mode="full"'
-SECTIONS = "mssql_ekm_section_timestamp_seconds"
 PROVIDER = 'ag="AG7",provider="AzureKV"'
 
-
-def uses(database, thumbprint, values, node=N1, encryptor="ASYMMETRIC KEY"):
-    labels = f'{node},database="{database}",encryptor_type="{encryptor}",encryptor_thumbprint="{thumbprint}"'
-    return series("mssql_ekm_database_encryption_state", labels, values)
-
-
-def pinned(target, thumbprint, values, *, sql="SQLPRD01", exporter="c:10377", more=FULL):
-    """Return the declarations of a target, without a SQL Server if `sql` is empty."""
-    of = f'job="ekm",instance="{exporter}",target="{target}",vault="contoso-prod.vault.azure.net"'
-    labels = f"{of},{more}" + (f',thumbprint="{thumbprint}"' if thumbprint else "")
-    listed = [series("ekm_instance_info", f'{of},sql_instance="{sql}",host="n1"', values)] if sql else []
-    return [series("ekm_target_info", labels, values), *listed]
-
-
-def side(values, target="contoso-key0"):
-    """Return the verdict of a target."""
-    of = f'job="ekm",instance="c:10377",target="{target}",vault="contoso-prod.vault.azure.net"'
-    return series("ekm_vault_side_ready", of, values)
-
-
-PROBED = [*pinned("contoso-key0", OLD, "1x120"), side("1x120")]
 
 # alert: the series, minutes at which it must be silent, firing, resolved
 STORIES = {
@@ -129,14 +121,6 @@ STORIES = {
     "EkmSqlProviderDisabled": (
         [series("mssql_ekm_provider_enabled", f'{N1},provider="AzureKV"', "1x5 0x20 1x20")],
         (9, 15, 30),
-    ),
-    # altered after an hour, restarted after seven
-    "EkmSqlCredentialNotProven": (
-        [
-            series("mssql_ekm_credential_modified_after_start", f"{N1},{CREDENTIAL}", "0x59 1x359 0x60"),
-            series("mssql_ekm_credential_modified_timestamp_seconds", f'{N1},{CREDENTIAL},ag="AG7"', "-31536000x59 3600x500"),
-        ],
-        (4 * HOURS + 55, 5 * HOURS + 15, 7 * HOURS + 5),
     ),
     # both a year old; one node rolled at one o'clock, the other two days later
     "EkmSqlCredentialLeftBehind": (
@@ -178,67 +162,12 @@ STORIES = {
         ],
         (60, 100, 185),
     ),
-    # a line at minute 60, in a log that is read each minute; the probe is ready all the time
-    "EkmSqlFailsProbeSucceeds": (
-        [
-            series("mssql_ekm_error_log_last_timestamp_seconds", f'{N1},code="3303"', "_x60 3600x60"),
-            *PROBED,
-        ],
-        (63, 68, 80),
-    ),
-    # two log backups fail, at minutes 60 and 75
-    "EkmSqlKeepsFailing": (
-        [
-            series("mssql_ekm_error_log_last_timestamp_seconds", f'{N1},code="3303"', "_x60 3600x14 4500x45"),
-            *PROBED,
-        ],
-        (74, 79, 95),
-    ),
-    "EkmSqlNotCollected": (
-        [
-            series("mssql_ekm_read_success", N1, "1x10 0x30 1x60"),
-            series(SECTIONS, f'{N1},section="instance"', "0+60x10 600x30 2400+60x60"),
-        ],
-        (20, 35, 50),
-    ),
 }
 
 
-def promtool(*arguments):
-    """Return exit code and output. A missing promtool is an error. It collects garbage less often, which saves processor time."""
-    own = {"env": os.environ | {"GOGC": "800"}, "timeout": PROGRAM_SECONDS}
-    done = subprocess.run(["promtool", *arguments], capture_output=True, check=False, text=True, **own)  # noqa: S603, S607 - nothing from outside the tests
-    return f"{done.returncode} {done.stdout}{done.stderr}"
-
-
-def checked(tmp_path, *tests, step=1):
-    """Return what promtool prints, which evaluates the rules every `step` minutes."""
-    path = tmp_path / "tests.yml"
-    whole = [{"interval": "1m", **one} for one in tests]
-    path.write_text(yaml.safe_dump({"rule_files": [str(FILE)], "evaluation_interval": f"{step}m", "tests": whole}))
-    return promtool("test", "rules", str(path))
-
-
-def problems(tmp_path, checks, given):
-    """Return what promtool prints if the checks do not hold for these series, or for each of these named stories."""
-    stories = given if isinstance(given, dict) else {"": given}
-    tests = [{"name": name, "input_series": series, "promql_expr_test": checks} for name, series in stories.items()]
-    moments = [int(check["eval_time"].removesuffix("m")) for check in checks]
-    steps = (step for step in (30, 5) if max(moments) >= 36 * step and all(moment % step == 0 for moment in moments))
-    output = checked(tmp_path, *tests, step=next(steps, 1))
-    return "" if output.startswith("0 ") else output
-
-
-def firing(at, alert, *expected):
-    return {"eval_time": f"{at}m", "alertname": alert, "exp_alerts": list(expected)}
-
-
-def count(at, alert, number):
-    return {
-        "expr": f'count(ALERTS{{alertname="{alert}",alertstate="firing"}}) or vector(0)',
-        "eval_time": f"{at}m",
-        "exp_samples": [{"labels": "{}", "value": number}],
-    }
+def test_every_alert_has_a_story():
+    proofs = Path(__file__).with_name("test_sql_proof_rules.py").read_text(encoding="utf-8")
+    assert [name for name in RULES if name not in STORIES and f'"{name}", 1)' not in proofs] == []
 
 
 @pytest.mark.real
@@ -247,7 +176,7 @@ def test_promtool_accepts_rules():
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", STORIES)
 def test_alert_is_silent_then_fires_then_resolves(name, tmp_path):
     given, (before, during, after) = STORIES[name]
     checks = [count(before, name, 0), count(during, name, 1), count(after, name, 0)]
@@ -354,30 +283,10 @@ def test_healthy_series_fire_no_alert(case, tmp_path):
 
 
 @pytest.mark.real
-def test_old_readings_fire_not_collected(tmp_path):
-    checks = [count(120, "EkmSqlNotCollected", 0), count(150, "EkmSqlNotCollected", 1)]
-    read = [series("mssql_ekm_read_success", N1, "1x200"), series(SECTIONS, f'{N1},section="instance"', "0x200")]
-
-    assert problems(tmp_path, checks, read) == ""
-
-
-@pytest.mark.real
-def test_one_of_two_exporters_that_reads_is_enough(tmp_path):
-    given = [
-        series("mssql_ekm_read_success", N1, "0x60"),
-        series("mssql_ekm_read_success", N1.replace(EXPORTER, OTHER_EXPORTER), "1x60"),
-    ]
-    assert problems(tmp_path, [count(50, "EkmSqlNotCollected", 0)], given) == ""
-
-
-@pytest.mark.real
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", STORIES)
 def test_two_exporters_that_read_fire_one_alert(name, tmp_path):
     given, (_, during, _) = STORIES[name]
-    twice = [
-        *given,
-        *({**one, "series": one["series"].replace(EXPORTER, OTHER_EXPORTER)} for one in given if "mssql_" in one["series"]),
-    ]
+    twice = [*given, *of_other_exporter(given)]
     assert problems(tmp_path, [count(during, name, 1)], twice) == ""
 
 
@@ -397,37 +306,6 @@ def test_loaded_dlls_of_a_group_differ_by_build_or_path(version, path, number, t
     assert problems(tmp_path, checks, given) == ""
 
 
-LINE = series(
-    "mssql_ekm_error_log_last_timestamp_seconds", f'{N1},code="3303"', "_x60 3600+60x20 4800x40"
-)  # 20 lines, one a minute
-NO_CONTRADICTION = {
-    "probe fails too": [LINE, *pinned("contoso-key0", OLD, "1x120"), side("1x61 0x59")],
-    "probe fails a few minutes later": [LINE, *pinned("contoso-key0", OLD, "1x120"), side("1x64 0x56")],
-    "fault ended, and its last line is still recent": [LINE, *pinned("contoso-key0", OLD, "1x120"), side("0x79 1x40")],
-    "one of two targets fails": [
-        LINE,
-        *PROBED,
-        *pinned("contoso-key1", NEW, "1x120"),
-        side("0x120", "contoso-key1"),
-    ],
-    "verdict unknown": [LINE, *pinned("contoso-key0", OLD, "1x120")],
-    "probe of another SQL Server": [LINE, *pinned("contoso-key0", OLD, "1x120", sql="SQLPRD09"), side("1x120")],
-    **{
-        f"{code} is no code of the provider": [
-            series("mssql_ekm_error_log_last_timestamp_seconds", f'{N1},code="{code}"', "3600x120"),
-            *PROBED,
-        ]
-        for code in ("other", "18204", "3041")
-    },
-}
-
-
-@pytest.mark.real
-def test_line_of_the_log_fires_only_if_the_probe_succeeds(tmp_path):
-    checks = [count(at, "EkmSqlFailsProbeSucceeds", 0) for at in (66, 70, 75, 81, 86, 90, 95, 115)]
-    assert problems(tmp_path, checks, NO_CONTRADICTION) == ""
-
-
 @pytest.mark.real
 def test_instances_of_one_name_are_parted_by_their_host(tmp_path):
     """A target of PROD on n1 covers no key of PROD on n2."""
@@ -435,42 +313,11 @@ def test_instances_of_one_name_are_parted_by_their_host(tmp_path):
         uses("sales", NEW, "3x100"),
         uses("sales", NEW, "3x100", N2),
         *pinned("contoso-key0", "", "1x100"),
-        series("mssql_ekm_error_log_last_timestamp_seconds", f'{N2},code="3303"', "_x60 3600+60x40"),
-        side("1x100"),
     ]
     expected = f'sql_instance="SQLPRD01",host="n2",thumbprint="{NEW}"'
     assert not_firing(tmp_path, "EkmSqlKeyNotProbed", 90, given, expected) == ""
-    assert not_firing(tmp_path, "EkmSqlFailsProbeSucceeds", 70, given) == ""
     anywhere = [{**each, "series": each["series"].replace(',host="n1"', "")} for each in pinned("contoso-key0", "", "1x100")]
     assert not_firing(tmp_path, "EkmSqlKeyNotProbed", 90, [*given[:2], *anywhere]) == ""
-    line = f'{N2.removeprefix(EXPORTER + ",")},code="3303"'
-    assert not_firing(tmp_path, "EkmSqlFailsProbeSucceeds", 70, [*given[3:], *anywhere], line) == ""
-
-
-TWO_LINES = STORIES["EkmSqlKeepsFailing"][0][0]
-NO_PAGE = {
-    "one line": [*STORIES["EkmSqlFailsProbeSucceeds"][0]],
-    "three wrong secrets within three minutes": [
-        series("mssql_ekm_error_log_last_timestamp_seconds", f'{N1},code="3303"', "_x60 3600 3660 3720x57"),
-        *STORIES["EkmSqlFailsProbeSucceeds"][0][1:],
-    ],
-    "a line of yesterday, and a new one": [
-        series("mssql_ekm_error_log_last_timestamp_seconds", f'{N1},code="3303"', "-7200x60 3600x59"),
-        *STORIES["EkmSqlFailsProbeSucceeds"][0][1:],
-    ],
-    "a database did not open": [
-        TWO_LINES,
-        *STORIES["EkmSqlFailsProbeSucceeds"][0][1:],
-        series("mssql_ekm_database_state", f'{N1},database="sales"', "3x120"),
-    ],
-    "the probe fails too": [TWO_LINES, *pinned("contoso-key0", OLD, "1x120"), side("0x120")],
-}
-
-
-@pytest.mark.real
-def test_failing_sql_server_pages_only_if_it_lasts(tmp_path):
-    checks = [count(at, "EkmSqlKeepsFailing", 0) for at in (62, 66, 70, 75, 77, 79, 85, 90, 100)]
-    assert problems(tmp_path, checks, NO_PAGE) == ""
 
 
 def not_firing(tmp_path, alert, at, given, *expected):

@@ -52,14 +52,14 @@ def test_runbook_about_a_lost_key_has_the_common_wording(runbook: Path) -> None:
 
 def test_page_about_sql_server_itself_names_the_three_clocks() -> None:
     rules = {rule["alert"]: rule for group in yaml.safe_load(SQL_RULES.read_text())["groups"] for rule in group["rules"]}
-    keeps_failing = rules["EkmSqlKeepsFailing"]
-    assert keeps_failing["labels"] == {"severity": "critical"}
-    assert WITHOUT_THE_KEY in keeps_failing["annotations"]["description"]
-    assert WATCH_THE_LOG.rstrip(".") in keeps_failing["annotations"]["runbook"]
+    assert WITHOUT_THE_KEY in rules["EkmSqlBackupsFail"]["annotations"]["description"]
+    for page in ("EkmSqlBackupsFail", "EkmSqlLogFillsUp"):
+        assert rules[page]["labels"] == {"severity": "critical"}
+        assert WATCH_THE_LOG.rstrip(".") in rules[page]["annotations"]["runbook"]
 
 
 def test_altered_credential_has_more_proofs_than_a_restart() -> None:
     text = SQL_RULES.read_text()
-    rule = " ".join(text.partition("alert: EkmSqlCredentialNotProven")[2].partition("- alert:")[0].split())
+    rule = " ".join(text.partition("alert: EkmSqlNotProven")[2].partition("- alert:")[0].split())
     assert "Only a restart" not in rule
-    assert "if the backup starts two hours after the change or later. That assumes" in rule
+    assert "if it starts two hours after the change or later. That assumes" in rule

@@ -48,6 +48,9 @@ class Programs:
     async def set_fault(self, **fault: object) -> None:
         await self._send("POST", "fault", fault)
 
+    async def set_day(self, **settings: object) -> None:
+        await self._send("POST", "day", settings)
+
     async def clear(self) -> None:
         await self._send("DELETE", "fault")
 
@@ -67,12 +70,14 @@ class Programs:
 
 
 def rules() -> str:
-    """Return the shipped rules; each alert fires after one second, and half an hour without a failure is five seconds."""
+    """Return the shipped rules; each alert fires after one second, two failures are two seconds apart, and ten minutes are five seconds."""
     document = yaml.safe_load((SQL / "ekm-sql.rules.yml").read_text(encoding="utf-8"))
     for group in document["groups"]:
+        group.pop("interval", None)
         for rule in group["rules"]:
-            rule["for"] = "1s"
-            rule["expr"] = rule["expr"].replace("[30m]", "[5s]")
+            if "alert" in rule:
+                rule["for"] = "1s"
+            rule["expr"] = rule["expr"].replace(">= 600", ">= 2").replace("[10m]", "[5s]")
     return yaml.safe_dump(document)
 
 
@@ -141,13 +146,22 @@ async def test_unprobed_key_fires_key_not_probed_until_its_database_is_gone(prog
     await programs.firing("EkmSqlKeyNotProbed")
 
 
-async def test_line_of_the_error_log_fires_if_the_probe_succeeds_until_it_is_old(programs):
-    await programs.prometheus.eventually('mssql_ekm_error_log_lines{code="other", sql_instance="SQLPRD03"} == 0', bool)
-    await programs.set_fault(sql=THIRD, fault="sql_errors_logged")
-    firing = 'ALERTS{alertname="EkmSqlFailsProbeSucceeds", alertstate="firing", code="3303", sql_instance="SQLPRD03"}'
-    await programs.prometheus.eventually(firing, bool)
+async def test_wrong_secret_in_sql_server_fires_backups_fail_until_a_good_backup(programs):
+    await programs.set_day(sql=THIRD, every=3, token_seconds=1)
+    await programs.set_fault(sql=THIRD, fault="sql_secret_changed", seconds=60)
+    await programs.firing("EkmSqlBackupsFail", "SQLPRD03")
+    ready = await programs.prometheus.query('sql_server_target:ekm_vault_side_ready:max{sql_instance="SQLPRD03"}')
+    assert [one["value"][1] for one in ready] == ["1"]
+    await programs.set_fault(sql=THIRD, fault="sql_credential_altered", seconds=0)
+    await programs.firing("EkmSqlBackupsFail")
     await programs.clear()
-    await programs.firing("EkmSqlFailsProbeSucceeds")
+
+
+async def test_login_without_a_credential_fires_until_it_has_one(programs):
+    await programs.set_fault(sql=FIRST, fault="sql_login_without_credential")
+    await programs.firing("EkmSqlKeyWithoutCredential", "SQLPRD01")
+    await programs.clear()
+    await programs.firing("EkmSqlKeyWithoutCredential")
 
 
 async def test_restart_with_a_broken_vault_fires_database_not_opened_until_the_next_one(programs):
@@ -166,9 +180,9 @@ async def test_disabled_provider_fires_provider_disabled(programs):
     await programs.firing("EkmSqlProviderDisabled")
 
 
-async def test_altered_credential_fires_credential_not_proven_until_a_restart(programs):
-    await programs.set_fault(sql=FIRST, fault="sql_credential_altered", seconds=5 * 3600)
-    await programs.firing("EkmSqlCredentialNotProven", "SQLPRD01")
+async def test_altered_credential_fires_not_proven_until_a_restart(programs):
+    await programs.set_fault(sql=FIRST, fault="sql_credential_altered", seconds=60)
+    await programs.firing("EkmSqlNotProven", "SQLPRD01")
     await programs.restart(FIRST)
-    await programs.firing("EkmSqlCredentialNotProven")
+    await programs.firing("EkmSqlNotProven")
     await programs.clear()

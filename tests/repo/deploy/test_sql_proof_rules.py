@@ -1,0 +1,410 @@
+"""Alerts on what SQL Server proves itself: each incident as SQL Server and the exporter would show it, minute by minute."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from tests.repo.deploy.rule_cases import (
+    ERRORS,
+    EXPORTER,
+    HOURS,
+    N1,
+    N2,
+    N3,
+    NEW,
+    OLD,
+    OTHER_EXPORTER,
+    checked,
+    count,
+    firing,
+    of_other_exporter,
+    over,
+    pinned,
+    problems,
+    read,
+    series,
+    side,
+    uses,
+)
+
+pytestmark = pytest.mark.real
+
+ALL = ".*"
+PROVEN = "mssql_ekm_proven_timestamp_seconds"
+CREDENTIAL = 'provider="AzureKV",credential="tde",credential_identity="contoso-prod"'
+
+
+@dataclass(frozen=True)
+class Server:
+    """A SQL Server with one database, whose log is backed up every `every` minutes. It fails from one minute to another one."""
+
+    node: str = N1
+    minutes: int = 300
+    every: int = 15
+    fails: tuple[int, int] = (10**6, 10**6)
+    code: str = "3303"
+    database: str = "pay"
+    failure_code: str = "3041"
+    error_log: bool = True
+    flag: float = 0.0
+    full: float = 36000.0
+    key: str = OLD
+
+    def finished(self, minute: int) -> float:
+        """Return the end of the last good backup."""
+        return 60.0 * max(each for each in range(-self.every, minute + 1, self.every) if not self.failed(each))
+
+    def failed(self, minute: int) -> bool:
+        return self.fails[0] <= minute < self.fails[1]
+
+    def line(self, minute: int) -> float | None:
+        """Return the time of the last failed backup."""
+        return max((60.0 * each for each in range(0, minute + 1, self.every) if self.failed(each)), default=None)
+
+    def series(self) -> list[dict[str, str]]:
+        def each(name: str, labels: str, value: object) -> dict[str, str]:
+            return series(name, f"{self.node}{labels}", over(self.minutes, value if callable(value) else lambda _: value))
+
+        of, key = f',database="{self.database}"', f',key_name="SalesKey",thumbprint="{self.key}"'
+        lines = [each(ERRORS, f',code="{code}"', self.line) for code in (self.code, self.failure_code) if code]
+        return [
+            *read(self.node, self.minutes, *("instance", "backups", "logs", *(["errors"] if self.error_log else []))),
+            uses(self.database, self.key, f"3x{self.minutes}", self.node),
+            each("mssql_ekm_backup_finished_timestamp_seconds", f'{of},type="log"', self.finished),
+            each("mssql_ekm_trace_flag_enabled", ',flag="15025"', self.flag),
+            each("mssql_ekm_log_full_seconds", of, self.full),
+            each("mssql_ekm_database_state", of, 0.0),
+            each("mssql_ekm_proof_due", key, 0.0),
+            each(PROVEN, f'{key},source="log_backup"{of}', self.finished),
+            *([each("mssql_ekm_error_log_lines", ',code="other"', 0.0), *lines] if self.error_log else []),
+        ]
+
+
+def ready(values: str, *, team: str = "", minutes: int = 400) -> list[dict[str, str]]:
+    """Return a target of the SQL Server with its verdict."""
+    more = 'pin="config",mode="full",env="test"' + (f',team="{team}"' if team else "")
+    return [*pinned("contoso-key0", OLD, f"1x{minutes}", more=more), side(values)]
+
+
+READY, NOT_READY = ready("1x400"), ready("1x119 0x280")
+FAILING = Server(fails=(120, 180))
+
+
+def quiet(alert: str, *minutes: int) -> list[dict[str, object]]:
+    return [count(at, alert, 0) for at in minutes]
+
+
+def text_of(tmp_path, given: Sequence[object], at: int, alert: str) -> str:
+    """Return the labels and annotations of the alert that fires: promtool prints them because the expectation is wrong."""
+    output = checked(tmp_path, {"input_series": given, "alert_rule_test": [firing(at, alert, {"exp_labels": {"x": "y"}})]})
+    return re.sub(r"\s+", " ", output.partition("got:")[2])
+
+
+EVERY = range(5, 300, 5)
+HEALTHY = {
+    "a healthy day": [*Server().series(), *READY],
+    "no error log": [*Server(error_log=False).series(), *READY],
+    "a server without a target": Server().series(),
+    "one failed backup": [*Server(fails=(120, 121)).series(), *READY],
+    "one failed backup every two hours": [*Server(every=120, fails=(120, 121)).series(), *READY],
+    "failed backups of a full disk": [*Server(code="", fails=(120, 180)).series(), *READY],
+    "a log that is full within the hour before its next backup": [*Server(full=3000.0).series(), *READY],
+    "the vault is not ready, and backups go on with a token": [*Server(full=3000.0).series(), *NOT_READY],
+    "one lost reading": [*Server(fails=(10**6, 0)).series()[1:], series("mssql_ekm_read_success", N1, "1x100 0x5 1x200"), *READY],
+}
+
+
+def test_healthy_servers_fire_no_alert(tmp_path):
+    assert problems(tmp_path, quiet(ALL, *EVERY), HEALTHY) == ""
+
+
+def test_wrong_secret_in_sql_server_pages_though_the_probe_is_green(tmp_path):
+    checks = [*quiet("EkmSqlBackupsFail", 125, 134), *(count(at, "EkmSqlBackupsFail", 1) for at in range(139, 180, 3))]
+    checks += quiet("EkmSqlBackupsFail", 182, 200, 290)
+
+    assert problems(tmp_path, checks, [*FAILING.series(), *READY]) == ""
+
+
+def test_backups_fail_names_code_database_and_verdict(tmp_path):
+    text = text_of(tmp_path, [*FAILING.series(), *ready("1x400", team="payments")], 150, "EkmSqlBackupsFail")
+
+    assert "Since about 1970-01-01 02:00:00 +0000 UTC backups of encrypted databases on SQLPRD01 (n1) fail with" in text
+    assert "provider error code 3303. No backup finished since of: [pay] First: compare the secret" in text
+    assert "Vault side, reported by ekm-exporter: contoso-key0 ready. If it is ready" in text
+    assert 'env="test"' in text
+    assert 'team="payments"' in text
+
+
+def test_secret_changed_in_entra_only_has_one_page_until_the_log_fills(tmp_path):
+    given = [*Server(fails=(180, 300), full=10800.0).series(), *NOT_READY]
+    checks = quiet(ALL, 100, 150, 190, 200)
+    checks += [count(at, "EkmSqlLogFillsUp", 1) for at in range(215, 295, 5)]
+    checks += quiet("EkmSqlBackupsFail", *range(200, 295, 5))
+
+    assert problems(tmp_path, checks, given) == ""
+
+
+def test_backups_that_still_fail_after_the_vault_page(tmp_path):
+    given = [*Server(fails=(120, 280)).series(), *ready("1x119 0x60 1x200")]
+    checks = [*quiet("EkmSqlBackupsFail", 140, 160, 178), count(195, "EkmSqlBackupsFail", 1), count(290, "EkmSqlBackupsFail", 0)]
+
+    assert problems(tmp_path, checks, given) == ""
+
+
+def test_page_goes_on_if_the_vault_fails_later(tmp_path):
+    given = [*Server(fails=(120, 280)).series(), *ready("1x150 0x250")]
+
+    assert problems(tmp_path, [count(at, "EkmSqlBackupsFail", 1) for at in range(139, 280, 4)], given) == ""
+
+
+def test_closed_database_has_its_page_alone(tmp_path):
+    closed = series("mssql_ekm_database_state", f'{N1},database="hr"', "0x119 3x200")
+    checks = [count(150, "EkmSqlDatabaseNotOpened", 1), *quiet("EkmSqlBackupsFail", 139, 150, 170)]
+
+    assert problems(tmp_path, checks, [*FAILING.series(), *READY, closed]) == ""
+
+
+def test_daily_backup_that_failed_once_pages_after_two_hours(tmp_path):
+    given = [*Server(every=240, minutes=520, fails=(240, 241)).series(), *READY]
+    checks = [*quiet(ALL, 250, 350), count(375, "EkmSqlBackupsFail", 1), *quiet("EkmSqlBackupsFail", 485, 515)]
+
+    assert problems(tmp_path, checks, given) == ""
+
+
+def test_database_without_log_backups_pages_among_others_that_succeed(tmp_path):
+    """Another key of the same SQL Server works; no line of a failed backup, as from a tool that makes backups by VDI."""
+    failing = Server(fails=(120, 280), failure_code="", database="hr", key=NEW)
+    checks = [*quiet("EkmSqlBackupsFail", 130, 148), *(count(at, "EkmSqlBackupsFail", 1) for at in (158, 200, 250))]
+    checks += quiet("EkmSqlBackupsFail", 285)
+    mine = [each for each in failing.series() if 'database="hr"' in each["series"] or ERRORS in each["series"]]
+
+    assert problems(tmp_path, checks, [*Server(code="", failure_code="").series(), *mine, *READY]) == ""
+
+
+def lines(values: str) -> dict[str, str]:
+    return series(ERRORS, f'{N1},code="3303"', values)
+
+
+# A secondary replica makes no backups: its lines come from its log files.
+SECONDARY = [each for each in Server().series() if "backup" not in each["series"] and ERRORS not in each["series"]]
+
+
+def test_lines_of_a_node_without_backups_page_after_half_an_hour(tmp_path):
+    given = [*SECONDARY, lines("_x120 " + over(180, lambda minute: 60.0 * (121 + min(minute, 45)))), *READY]
+    checks = [*quiet("EkmSqlBackupsFail", 125, 150), count(155, "EkmSqlBackupsFail", 1), count(230, "EkmSqlBackupsFail", 1)]
+
+    assert problems(tmp_path, [*checks, *quiet("EkmSqlBackupsFail", 299)], given) == ""
+
+
+def test_wrong_secrets_that_an_operator_types_are_no_page(tmp_path):
+    stories = {
+        "within ten minutes": [*SECONDARY, lines("_x120 7260+60x10 7860x168"), *READY],
+        "twice, hours apart": [*SECONDARY, lines("_x20 1260x220 14460x58"), *READY],
+        "between backups": [*Server(code="", failure_code="").series(), lines("_x120 7260+60x40 9660x138"), *READY],
+    }
+    assert problems(tmp_path, quiet("EkmSqlBackupsFail", *range(121, 299, 6)), stories) == ""
+
+
+def test_restart_of_the_exporter_is_no_second_page(tmp_path):
+    """The series are gone for five minutes."""
+    given = [
+        {**each, "values": " ".join("stale" if 150 <= at < 155 else value for at, value in enumerate(each["values"].split()))}
+        if "mssql_" in each["series"] and "x" not in each["values"]
+        else each
+        for each in [*Server(fails=(120, 240), full=10800.0).series(), *READY]
+    ]
+    checks = [count(at, alert, 1) for at in range(165, 235) for alert in ("EkmSqlBackupsFail", "EkmSqlLogFillsUp")]
+    checks += [count(at, "EkmSqlBackupsFail", 1) for at in range(139, 165)]
+
+    assert problems(tmp_path, checks, given) == ""
+
+
+def test_two_exporters_that_read_one_server_fire_one_alert(tmp_path):
+    given = Server(fails=(120, 240), full=10800.0).series()
+    checks = [count(at, alert, 1) for at in (165, 200) for alert in ("EkmSqlBackupsFail", "EkmSqlLogFillsUp")]
+
+    assert problems(tmp_path, [*checks, *quiet(ALL, 100, 245)], [*given, *of_other_exporter(given), *READY]) == ""
+
+
+@pytest.mark.parametrize(("flag", "text"), [(1.0, "on: new log files need no vault."), (0.0, "off: each new log file needs")])
+def test_log_that_fills_names_the_trace_flag(flag, text, tmp_path):
+    given = [*Server(fails=(120, 300), full=10800.0, flag=flag).series(), *NOT_READY]
+    output = text_of(tmp_path, given, 200, "EkmSqlLogFillsUp")
+
+    assert "The log of database pay on SQLPRD01 (n1) is full in about 3h 0m 0s at its present rate" in output
+    assert f"Trace flag 15025 is {text}" in output
+    assert "reported by ekm-exporter: contoso-key0 not ready." in output
+    assert "another cause" not in output
+
+
+def test_log_that_fills_without_the_error_log_pages_after_three_backups(tmp_path):
+    given = [*Server(fails=(120, 260), full=10800.0, error_log=False).series(), *READY]
+    checks = [*quiet(ALL, 140, 155), count(170, "EkmSqlLogFillsUp", 1), count(255, "EkmSqlLogFillsUp", 1), *quiet(ALL, 265, 290)]
+
+    assert problems(tmp_path, checks, given) == ""
+    assert "cannot read the error log, so another cause is possible." in text_of(tmp_path, given, 200, "EkmSqlLogFillsUp")
+
+
+def test_log_with_an_uneven_rate_is_one_page(tmp_path):
+    """The rate falls between two bursts; a slow log never pages."""
+    rates = series(
+        "mssql_ekm_log_full_seconds", f'{N1},database="pay"', over(300, lambda at: 9000.0 if at // 20 % 2 else 30000.0)
+    )
+    given = [each for each in Server(fails=(120, 300)).series() if "log_full" not in each["series"]]
+    checks = [count(at, "EkmSqlLogFillsUp", 1) for at in range(180, 298, 3)]
+
+    assert problems(tmp_path, checks, [*given, rates, *NOT_READY]) == ""
+    assert problems(tmp_path, quiet("EkmSqlLogFillsUp", *EVERY), [*Server(fails=(120, 300)).series(), *NOT_READY]) == ""
+
+
+DAYS = 24 * HOURS
+KEY = f'key_name="SalesKey",thumbprint="{OLD}"'
+
+
+def rolled(node: str, minutes: int, due: str) -> list[dict[str, str]]:
+    """Return a node whose credential was altered."""
+    return [*read(node, minutes), series("mssql_ekm_proof_due", f"{node},{KEY}", due)]
+
+
+def test_altered_credential_without_proof_is_a_ticket_after_four_hours(tmp_path):
+    given = [*rolled(N1, 600, "0x59 1x400 0x140"), *READY]
+    checks = [*quiet("EkmSqlNotProven", 240, 290), count(310, "EkmSqlNotProven", 1), *quiet("EkmSqlNotProven", 470, 590)]
+
+    assert problems(tmp_path, checks, given) == ""
+    assert problems(tmp_path, quiet("EkmSqlNotProven", *range(60, 600, 20)), rolled(N1, 600, "0x59 1x140 0x400")) == ""
+
+
+def test_node_with_the_old_secret_is_the_one_that_is_not_proven(tmp_path):
+    """The other two were rolled and proven; this one was rolled, and SQL Server has not used the new secret."""
+    given = [*rolled(N1, 600, "0x59 1x130 0x410"), *rolled(N2, 600, "0x59 1x540"), *rolled(N3, 600, "0x59 1x135 0x400")]
+    found = {
+        "labels": 'ALERTS{alertname="EkmSqlNotProven",alertstate="firing",severity="warning",sql_instance="SQLPRD01",'
+        f'host="n2",{KEY}}}',
+        "value": 1,
+    }
+    checks = [{"expr": 'ALERTS{alertstate="firing"}', "eval_time": "500m", "exp_samples": [found]}]
+
+    assert problems(tmp_path, checks, given) == ""
+
+
+def test_node_of_three_that_was_not_rolled_is_left_behind(tmp_path):
+    def altered(node: str, values: str) -> list[dict[str, str]]:
+        names = ("mssql_ekm_credential_modified_timestamp_seconds", "mssql_ekm_credential_altered_timestamp_seconds")
+        return [series(name, f'{node},{CREDENTIAL},ag="AG7"', values) for name in names]
+
+    given = [*altered(N1, "3600x1800"), *altered(N2, "-31536000x1800"), *altered(N3, "3600x1800")]
+    found = {
+        "labels": 'ALERTS{alertname="EkmSqlCredentialLeftBehind",alertstate="firing",severity="warning",'
+        f'sql_instance="SQLPRD01",host="n2",{CREDENTIAL},ag="AG7",job="ekm",instance="c:10377"}}',
+        "value": 1,
+    }
+    found["labels"] = found["labels"].replace(',job="ekm",instance="c:10377"', "")
+    checks = [{"expr": 'ALERTS{alertstate="firing"}', "eval_time": "1600m", "exp_samples": [found]}]
+
+    assert problems(tmp_path, checks, given) == ""
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_backups_that_stop_are_a_ticket_after_a_day(readable, tmp_path):
+    """Backups stop after ten hours. Without the right to the error log, nothing else shows that they fail."""
+    minutes = 36 * HOURS
+    given = Server(minutes=minutes, fails=(600, 10**6), code="", failure_code="", error_log=readable).series()
+    checks = [*quiet(ALL, 620, 1900), count(2105, "EkmSqlNotProven", 1)]
+
+    assert problems(tmp_path, checks, given) == ""
+    text = text_of(tmp_path, given, 2105, "EkmSqlNotProven")
+    assert "no backup of a database of the key finished since, much longer than usual. First:" in text
+    assert ("the exporter cannot read the error log" in text) != readable
+
+
+def test_node_that_no_longer_makes_the_backups_is_no_ticket(tmp_path):
+    """After a failover the other node of the group makes them."""
+    minutes = 36 * HOURS
+    before = Server(minutes=minutes, fails=(600, 10**6), code="", failure_code="").series()
+    after = Server(node=N2, minutes=minutes, fails=(0, 600), code="", failure_code="").series()
+
+    assert problems(tmp_path, quiet(ALL, 620, 1900, 2100, 2155), [*before, *after]) == ""
+
+
+def test_key_not_proven_is_no_ticket_while_its_backups_fail(tmp_path):
+    given = [*Server(minutes=600, fails=(120, 10**6)).series()[:-5], series("mssql_ekm_proof_due", f"{N1},{KEY}", "0x100 1x500")]
+    given += [lines(over(600, Server(fails=(120, 10**6)).line)), series(ERRORS, f'{N1},code="3041"', over(600, FAILING.line))]
+    checks = [count(500, "EkmSqlBackupsFail", 1), *quiet("EkmSqlNotProven", 400, 500, 590)]
+
+    assert problems(tmp_path, checks, [*given, *ready("1x600", minutes=600)]) == ""
+
+
+def test_login_without_a_credential_is_a_ticket_until_it_has_one(tmp_path):
+    missing = series("mssql_ekm_key_without_credential", f'{N1},{KEY},login="tde_login"', "_x60 1x60 stale _x100")
+    given = [*read(N1, 240), missing]
+    checks = [*quiet(ALL, 60, 85), count(95, "EkmSqlKeyWithoutCredential", 1), *quiet(ALL, 135, 230)]
+
+    assert problems(tmp_path, checks, given) == ""
+    text = text_of(tmp_path, given, 95, "EkmSqlKeyWithoutCredential")
+    assert f"Login tde_login of key SalesKey (thumbprint {OLD}) on SQLPRD01 (n1) has no credential. First: add one" in text
+
+
+def test_backups_of_a_login_without_a_credential_page(tmp_path):
+    """SQL Server fails before it requests the key, so its log has no provider's number."""
+    missing = series("mssql_ekm_key_without_credential", f'{N1},{KEY},login="tde_login"', "_x100 1x100 stale _x90")
+    given = [*Server(code="", fails=(120, 195)).series(), missing, *READY]
+    checks = [*quiet("EkmSqlBackupsFail", 125, 134), count(150, "EkmSqlBackupsFail", 1), *quiet(ALL, 215, 290)]
+
+    assert problems(tmp_path, checks, given) == ""
+    assert "(n1) fail: the login of a key has no credential. No backup finished" in text_of(
+        tmp_path, given, 150, "EkmSqlBackupsFail"
+    )
+
+
+def test_server_not_read_for_a_day_is_one_ticket(tmp_path):
+    minutes = 40 * HOURS
+    given = read(N1, minutes, until=300)
+    checks = [*quiet(ALL, 290, 600, 1700), count(1810, "EkmSqlNotRead", 1), count(2300, "EkmSqlNotRead", 1)]
+
+    assert problems(tmp_path, checks, given) == ""
+    text = text_of(tmp_path, given, 1810, "EkmSqlNotRead")
+    assert "has not read 4 sections of SQLPRD01 (n1) for a day: backups, errors, instance, logs. First: check" in text
+
+
+def test_right_revoked_in_the_middle_is_a_ticket_that_names_the_section(tmp_path):
+    """The error log is no longer readable; its last lines stay, and raise no page."""
+    minutes = 40 * HOURS
+    stopped = series(
+        "mssql_ekm_section_timestamp_seconds", f'{N1},section="errors"', over(minutes, lambda at: 60.0 * min(at, 300))
+    )
+    rest = [each for each in Server(minutes=minutes, fails=(120, 121)).series() if '"errors"' not in each["series"]]
+    checks = [*quiet(ALL, 290, 600, 1700), count(1810, "EkmSqlNotRead", 1), count(1810, ALL, 1)]
+
+    assert problems(tmp_path, checks, [*rest, stopped]) == ""
+    text = text_of(tmp_path, [*rest, stopped], 1810, "EkmSqlNotRead")
+    assert "has not read 1 sections of SQLPRD01 (n1) for a day: errors." in text
+
+
+def refused(values: str, node: str = N1) -> list[dict[str, str]]:
+    success = values.replace("0x", "2x").replace("1x", "0x").replace("2x", "1x")
+    return [series("mssql_ekm_read_success", node, success), series("mssql_ekm_read_refused", node, values)]
+
+
+def test_refused_login_is_a_ticket_that_names_it(tmp_path):
+    given = [*refused("0x60 1x100 0x100"), *read(N1, 240)[2:]]
+    checks = [*quiet(ALL, 60, 115), count(125, "EkmSqlNotRead", 1), *quiet(ALL, 165, 230)]
+
+    assert problems(tmp_path, checks, given) == ""
+    assert "SQLPRD01 (n1) refuses the login of the exporter. First:" in text_of(tmp_path, given, 125, "EkmSqlNotRead")
+
+
+def test_server_that_was_never_read_is_a_ticket(tmp_path):
+    given = [series("mssql_ekm_read_success", N1, "0x200"), series("mssql_ekm_read_refused", N1, "0x200")]
+
+    assert problems(tmp_path, [count(50, "EkmSqlNotRead", 0), count(65, "EkmSqlNotRead", 1)], given) == ""
+    assert "The exporter has never read SQLPRD01 (n1). First:" in text_of(tmp_path, given, 65, "EkmSqlNotRead")
+
+
+def test_one_of_two_exporters_that_reads_is_enough(tmp_path):
+    given = [*refused("1x200"), *read(N1.replace(EXPORTER, OTHER_EXPORTER), 200)]
+
+    assert problems(tmp_path, quiet(ALL, 100, 190), given) == ""
