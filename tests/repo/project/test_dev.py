@@ -210,9 +210,10 @@ echo "runs $2"
 def test_each_run_of_the_test_sharing_is_run_and_can_fail(tmp_path, run):
     (tmp_path / "python").write_text(PYTHON % run)
     (tmp_path / "python").chmod(0o755)
-    done = in_dev(tmp_path, f"bin={tmp_path}; pure_modules() {{ :; }}; in_runs; verdict")
+    done = in_dev(tmp_path, f"set -e; bin={tmp_path}; pure_modules() {{ :; }}; in_runs; verdict")
     assert sorted(re.findall(r"^runs (\w+)$", done.stdout, re.MULTILINE)) == sorted(RUNS)
     assert (done.returncode, done.stderr.splitlines()[-1]) == (1, f"dev: failed: tests_{run}")
+    assert "No such file" not in done.stderr, "the exit code of a failed run was lost"
 
 
 @pytest.mark.usefixtures("printed")
