@@ -123,7 +123,7 @@ class Service:
 
         Raises ListenError and StateDirError before any probe.
         """
-        await self._store.open(self.config.targets, self.config.credentials, self.config.sql_servers)
+        await self._store.open(self.config.targets, self.config.credentials, self.sql_servers.unread(self.config))
         await self._web.start()
         self._started = loop_time()
         self._lag.start()
@@ -198,7 +198,7 @@ class Service:
         """
         self.sql_servers.require_driver(config)
         config = select_shard(config, self._options.shard)
-        await self._store.preload(config.targets, sql_servers=config.sql_servers.keys() - self.config.sql_servers.keys())
+        await self._store.preload(config.targets, sql_servers=self.sql_servers.unread(config))
         lookup = self._expiry_lookup(config)
         self._prober.reconfigure(config)
         before, self.config = self.config, config

@@ -5,7 +5,9 @@ This module alone knows `sqlservers`. It imports that package if the configurati
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import logging
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ from exporter.config.settings import Config
 from exporter.core.model import TokenResult
 from exporter.metrics.recorder import Recorder
 from exporter.runtime.extras import ExtraMissingError
+from exporter.runtime.logging import fields
 from exporter.state.files import DocumentKind
 from exporter.state.store import StateStore
 from exporter.tde.sql_reading import SqlServerReading
@@ -20,6 +23,9 @@ from exporter.tokens.database import DatabaseTokens
 
 if TYPE_CHECKING:
     from exporter.sqlservers.monitor import SqlServerMonitor
+
+_log = logging.getLogger(__name__)
+_NOT_KEPT = "a refused login is tried again after each restart, so a wrong password can lock it: set --state.dir"
 
 
 class SqlServerReadings:
@@ -33,8 +39,10 @@ class SqlServerReadings:
     ) -> None:
         self._store, self._recorder, self._enabled, self._on_internal_error = store, recorder, enabled, on_internal_error
         self._config: Config | None = None
+        self._applying = asyncio.Lock()
         self._monitor: SqlServerMonitor | None = None
         self._tokens: DatabaseTokens | None = None
+        self._logged = set[frozenset[str]]()  # pairs of addresses with the same labels
 
     def require_driver(self, config: Config) -> None:
         """Raise ExtraMissingError if the driver is needed and not installed."""
@@ -45,8 +53,17 @@ class SqlServerReadings:
         if not is_installed():
             raise ExtraMissingError("sql")
 
+    def unread(self, config: Config) -> Collection[str]:
+        """Return the SQL Servers that `apply` would begin to read."""
+        before = () if self._config is None else self._config.sql_servers
+        return config.sql_servers.keys() - before if self._enabled else ()
+
     async def apply(self, config: Config) -> None:
         """Read the SQL Servers of this configuration from now on."""
+        async with self._applying:
+            await self._apply(config)
+
+    async def _apply(self, config: Config) -> None:
         before, self._config = self._config, config
         if not self._enabled or (self._monitor is None and not config.sql_servers):
             return
@@ -54,11 +71,13 @@ class SqlServerReadings:
         if tokens is None or before is None or (before.credentials, before.modules) != (config.credentials, config.modules):
             self._tokens = DatabaseTokens(config, on_request=lambda: self._recorder.requested("entra"))
         if self._monitor is None:
+            if not self._store.has_folder and any(server.user is not None for server in config.sql_servers.values()):
+                _log.warning("state", extra=fields(problem=_NOT_KEPT))
             self._monitor = self._make_monitor(config)
-            self._monitor.restore()
+            await self._monitor.restore()
             self._monitor.start()
         else:
-            self._monitor.reconfigure(config)
+            await self._monitor.reconfigure(config)
         if tokens is not None and tokens is not self._tokens:
             await tokens.aclose()
 
@@ -69,12 +88,8 @@ class SqlServerReadings:
         if self._tokens is not None:
             await self._tokens.aclose()
 
-    def reading_of(self, address: str) -> SqlServerReading | None:
-        """Return what is known of a SQL Server; None if this exporter does not read it."""
-        return None if self._monitor is None else self._monitor.reading_of(address)
-
     def readings(self) -> tuple[SqlServerReading, ...]:
-        """Return what is known of each SQL Server."""
+        """Return what is known of each SQL Server, in the order of the configuration."""
         return () if self._monitor is None else self._monitor.readings()
 
     def _make_monitor(self, config: Config) -> SqlServerMonitor:
@@ -82,7 +97,7 @@ class SqlServerReadings:
         from exporter.sqlservers.monitor import SqlServerCallbacks, SqlServerMonitor  # noqa: PLC0415
 
         callbacks = SqlServerCallbacks(
-            on_reading=self._recorder.sql_server_read,
+            on_reading=self._show,
             on_forgotten=self._forget,
             on_internal_error=self._on_internal_error,
             load=partial(self._store.recall_document, DocumentKind.SQL_SERVER),
@@ -98,6 +113,19 @@ class SqlServerReadings:
             if result.token is not None or tokens is self._tokens:
                 return result  # else a reload has ended the request
 
+    def _show(self, reading: SqlServerReading) -> None:
+        other = self._recorder.sql_server_read(reading)
+        pair = frozenset((reading.address, other or reading.address))
+        if other is None or pair in self._logged:
+            return
+        self._logged.add(pair)
+        problem = (
+            f"{other} has the same names too: only the first of them in the configuration has series and proofs. Set another host: "
+            "for one of them, or remove one if both are the same server"
+        )
+        _log.warning("SQL Servers have the same names", extra=fields(server=reading.address, problem=problem))
+
     def _forget(self, address: str) -> None:
+        self._logged = {pair for pair in self._logged if address not in pair}
         self._recorder.forget_sql_server(address)
         self._store.forget_document(DocumentKind.SQL_SERVER, address)

@@ -14,7 +14,7 @@ from exporter.cli.parser import add_flag
 from exporter.config.settings import DEFAULT_MODULE, Credential
 from exporter.config.yaml import SIZE_LIMIT
 from exporter.core.endpoints import MANAGEMENT_HOSTS
-from exporter.core.model import CredentialKind
+from exporter.core.model import HOST_IDENTITIES
 from exporter.inventory.azure.covered_keys import read_coverage
 from exporter.inventory.azure.plan import AzurePlan, Coverage, plan_azure
 from exporter.inventory.azure.reader import AzureRequest, read_azure
@@ -30,7 +30,6 @@ from exporter.tde.plan import PlannedTarget
 
 FINE, GAPS = 0, 1
 _TENANT = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}")
-_HOST_IDENTITIES = (CredentialKind.DEFAULT, CredentialKind.MANAGED_IDENTITY)
 
 
 def add_azure_flags(parser: argparse.ArgumentParser) -> None:
@@ -118,9 +117,9 @@ def _credential(args: argparse.Namespace, declared: Declared) -> Credential:
         raise SourceError(f"--azure.credential: --config.file declares no credential {name}")
     if tenant is not None and not _TENANT.fullmatch(tenant):
         raise SourceError("--azure.tenant: expected its GUID or one of its domain names")
-    if tenant is not None and credential.kind in _HOST_IDENTITIES:
+    if tenant is not None and credential.kind in HOST_IDENTITIES:
         raise SourceError("--azure.tenant: this identity has its own tenant: use az login --tenant, or --azure.credential")
-    if tenant is None and credential.tenant_id is None and credential.kind not in _HOST_IDENTITIES:
+    if tenant is None and credential.tenant_id is None and credential.kind not in HOST_IDENTITIES:
         raise SourceError(f"--azure.credential: credential {name} has no tenant_id: add --azure.tenant")
     return credential
 

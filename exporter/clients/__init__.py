@@ -7,7 +7,7 @@ Not for: codes, scheduling, caching.
 
 from exporter.clients.entra import fetch_token, quiet_sdk_loggers
 from exporter.clients.http.exchange import USER_AGENT
-from exporter.clients.http.network import HANDSHAKES, Network, NetworkError, Networks
+from exporter.clients.http.network import HANDSHAKES, Network, NetworkError, Networks, make_network
 from exporter.clients.key_vault import VaultSession
 from exporter.clients.local_encrypt import encrypt_locally
 
@@ -20,5 +20,6 @@ __all__ = [
     "VaultSession",
     "encrypt_locally",
     "fetch_token",
+    "make_network",
     "quiet_sdk_loggers",
 ]

@@ -93,6 +93,9 @@ class CredentialKind(StrEnum):
         return self is CredentialKind.MANAGED_IDENTITY
 
 
+HOST_IDENTITIES = frozenset({CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT})  # need no tenant
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """The facts of one exchange. `classify` derives the code and the reason.

@@ -15,6 +15,7 @@ from exporter.tde.model import instance_of, labels_of
 from exporter.tde.sql_reading import SqlServerReading
 
 _NONE: Final = "none of the target's instances is under sql_servers"
+_AGAIN: Final = "accepted, but refused when the connection was opened again"
 _MOST_NAMED: Final = 8  # SQL Servers in one line
 
 
@@ -31,7 +32,8 @@ def connection(evidence: Evidence) -> Finding:
 
 def login(evidence: Evidence) -> Finding:
     """Report the SQL Servers that refused the login."""
-    refused = [f"{reading.address}: {reading.failure}" for reading in evidence.sql_servers or () if reading.refused]
+    servers = evidence.sql_servers or ()
+    refused = [f"{reading.address}: {reading.failure or _AGAIN}" for reading in servers if reading.refused]
     if refused:
         return failed(_joined(refused, "; "), codeless=True)
     accepted = list(_read(evidence))
@@ -87,16 +89,18 @@ def ekm_enabled(evidence: Evidence) -> Finding:
 
 
 def connector_version(evidence: Evidence) -> Finding:
-    """Report the builds of the loaded DLL, which must be equal on all nodes."""
+    """Report the builds of each provider's DLL, which must be equal on all nodes."""
     builds = {
-        _name(reading): provider.file_version
+        (_name(reading), provider.name): provider.file_version
         for reading in _read(evidence)
         if reading.document is not None
         for provider in instance_of(reading.document).providers
         if provider.file_version
     }
-    shown = _joined(f"{build} ({name})" for name, build in builds.items())
-    if len(set(builds.values())) > 1:
+    providers = {provider for _, provider in builds}
+    owner = "{0}" if len(providers) == 1 else "{1} of {0}"
+    shown = _joined(f"{build} ({owner.format(*names)})" for names, build in builds.items())
+    if len({(provider, build) for (_, provider), build in builds.items()}) > len(providers):
         return warned(f"different builds: {shown}")
     return passed(shown) if builds else host_only(evidence)
 

@@ -100,7 +100,7 @@ class EvidenceCollector:
     async def collect(self) -> Evidence:
         """Return all evidence within about three timeouts of the target.
 
-        Raises PoolExhausted if this process lacks a resource.
+        Eight of its SQL Servers at a time may take four minutes more. Raises PoolExhausted if this process lacks a resource.
         """
         target, trace = self._target, _SignInTrace()
         probe = _start(self._probe(probe_request(self._config, target), trace))

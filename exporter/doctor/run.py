@@ -83,7 +83,9 @@ async def run_checks(
 
     `target` may be one of the configuration with another credential or key. `again` is the command that repeats the checks, `clock` gives
     Unix time. `look_up` returns the expiry of a credential; if it is None, the sources are looked up now. `read_sql_server` returns the
-    reading of a SQL Server; if it is None, none is read. Takes about three timeouts of the target. Raises NetworkError if the module's authorities cannot be loaded, and PoolExhausted if this process lacks a resource.
+    reading of a SQL Server; if it is None, none is read. Takes about three timeouts of the target. Eight of its SQL Servers at a time may
+    take four minutes more. Raises NetworkError if the module's authorities cannot be loaded, and PoolExhausted if this process lacks a
+    resource.
     """
     collector = EvidenceCollector(
         config, target, clock=clock, look_up=look_up, read_sql_server=read_sql_server, on_internal_error=on_internal_error

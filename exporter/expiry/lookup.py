@@ -26,7 +26,7 @@ from exporter.core.credential_expiry import (
     graph_of,
 )
 from exporter.core.faults import Fault
-from exporter.core.model import Challenge, CredentialKind
+from exporter.core.model import HOST_IDENTITIES, Challenge, CredentialKind
 from exporter.expiry.messages import GRAPH_ACTIONS, KEY_VAULT_ACTIONS, failed, failure_of
 from exporter.expiry.sources import (
     CONCURRENT_LOOKUPS,
@@ -47,7 +47,6 @@ from exporter.tokens.secret_cache import CredentialSecret, SecretCache
 _THREADS = 16  # a thread that resolves an unreachable name is busy until the system gives up
 _NOT_FOUND = 404
 _HOST_FAULTS = frozenset({Fault.IDENTITY_UNAVAILABLE, Fault.IDENTITY_KEY_UNREADABLE})
-_HOST_IDENTITIES = frozenset({CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT})  # need no tenant
 
 Choose = Callable[[AppCredentials], LookupResult]
 
@@ -111,7 +110,7 @@ class ExpiryLookup:
         identity, module = monitored.lookup_credentials[Source.GRAPH], monitored.module
         cloud = graph_of(monitored.vault, module.authority_host)
         tenant = identity.tenant_id or monitored.credential.tenant_id or self._tenant_of(monitored.target)
-        if tenant is None and identity.kind not in _HOST_IDENTITIES:
+        if tenant is None and identity.kind not in HOST_IDENTITIES:
             return failed("the tenant is not known: set tenant_id, or wait until a probe has reached the vault")
         deadline = loop_time() + LOOKUP_SECONDS
         challenge = Challenge(authority=cloud.authority, tenant=tenant or "", resource=f"https://{cloud.graph}")

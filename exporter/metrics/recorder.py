@@ -65,7 +65,7 @@ class Recorder(Instruments):
         self._per_target_gauges = per_target_gauges
         self._blocks: dict[str, TargetBlock] = {}
         self._failures = FailureSeries(self._exposition, self._blocks)
-        self._sql_servers = SqlServerSeries(self._exposition)
+        self._sql_servers = SqlServerSeries(self._exposition, lambda: self._config.sql_servers)
         self._owners = SeriesOwners()
         self._budgets = Budgets()
         self._lookups: dict[str, dict[Source, tuple[float | None, float]]] = {}
@@ -170,9 +170,9 @@ class Recorder(Instruments):
         if credential in self._config.credentials:
             self._show_credential(credential)
 
-    def sql_server_read(self, reading: SqlServerReading) -> None:
-        """Replace the series of a SQL Server."""
-        self._sql_servers.show(reading)
+    def sql_server_read(self, reading: SqlServerReading) -> str | None:
+        """Replace the series of a SQL Server; return another address with the same labels."""
+        return self._sql_servers.show(reading)
 
     def forget_sql_server(self, address: str) -> None:
         """Remove the series of a SQL Server."""

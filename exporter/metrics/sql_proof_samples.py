@@ -36,8 +36,7 @@ def _key(proof: KeyProof) -> Labels:
 
 
 def _missing_credential(proof: KeyProof) -> tuple[Labels, float | None]:
-    # Without a login, the credential is unknown: SQL Server may show no SID of a provider's key.
-    return (*_key(proof), ("login", text(proof.login))), 1.0 if proof.login and not proof.credential else None
+    return (*_key(proof), ("login", text(proof.login))), 1.0 if proof.credential_missing else None
 
 
 def _proven(proof: KeyProof) -> tuple[Labels, float | None]:
@@ -45,8 +44,7 @@ def _proven(proof: KeyProof) -> tuple[Labels, float | None]:
 
 
 def _due(proof: KeyProof) -> tuple[Labels, float | None]:
-    unknown = proof.proven_at is None and proof.altered_at is None
-    return _key(proof), None if unknown else float(proof.proven_at is None)
+    return _key(proof), None if proof.is_due is None else float(proof.is_due)
 
 
 _PROOF_FAMILIES: Final[Mapping[str, Callable[[KeyProof], tuple[Labels, float | None]]]] = {

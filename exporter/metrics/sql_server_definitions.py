@@ -99,7 +99,7 @@ SQL_SERVER_METRICS: Final = (
     ),
     _sql_server(
         "mssql_ekm_proof_due",
-        "1 if SQL Server has not proved the key since its credential was altered, else 0. Absent if the credential is unknown.",
+        "1 if SQL Server has not proved the key since its credential was altered, or has no credential for it, else 0. Absent if the credential is unknown.",
         "key_name thumbprint",
     ),
     _sql_server(
@@ -158,7 +158,6 @@ SQL_SERVER_METRICS: Final = (
         "mssql_ekm_error_log_lines",
         "Lines of the error log with the code in the last 24 hours, at most 1000 in all. Without code other, the log was not read.",
         "code",
-        level=Level.DEFAULT,
     ),
     _sql_server(
         "mssql_ekm_error_log_last_timestamp_seconds",

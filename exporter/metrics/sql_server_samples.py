@@ -6,7 +6,6 @@ An unknown value has no series. A server may send the same row twice: the later 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Final
 
 from exporter.core.sql_addresses import parse_sql_address
@@ -18,9 +17,8 @@ from exporter.metrics.text_format import Labels, LabelSet, Sample
 from exporter.tde.fields import Row
 from exporter.tde.log_space import log_spaces
 from exporter.tde.proof import key_proofs
-from exporter.tde.sql_reading import TRACE_FLAG, SqlServerReading
+from exporter.tde.sql_reading import BACKUP_TYPES, TRACE_FLAG, SqlServerReading
 
-BACKUP_TYPES: Final = {"D": "full", "I": "differential", "L": "log"}
 # By `state_desc` of sys.databases.
 STATES: Final = {
     "ONLINE": 0.0,
@@ -52,9 +50,8 @@ def sql_server_samples(reading: SqlServerReading) -> Values:
         return values | {name: [] for name in _FAMILIES} | proof_samples(()) | log_samples(())
     rows = rows_of(reading.document)
     values |= {name: _samples(known(rows)) for name, known in _FAMILIES.items()}
-    # Few of the databases may have series: the others need no log space.
-    listed = replace(reading, document=replace(reading.document, sections=rows.sections))
-    return values | proof_samples(key_proofs(reading)) | log_samples(log_spaces(listed))
+    # Few of the databases may have series, but all logs of a volume share its room.
+    return values | proof_samples(key_proofs(reading)) | log_samples(log_spaces(reading, rows.databases))
 
 
 def _samples(known: Iterable[_Known]) -> list[Sample]:
@@ -82,19 +79,22 @@ def _providers(rows: SqlServerRows) -> Iterator[_Known]:
 
 def _dlls(rows: SqlServerRows) -> Iterator[_Known]:
     paths = {label(row, "name"): label(row, "dll_path") for row in rows.providers}
-    for row in rows.section("modules"):
-        provider = label(row, "provider")
+    for provider, row in _last_rows(rows, "modules").items():
         if provider in paths:
             yield from _group_infos(rows, provider, file_version=label(row, "file_version"), dll_path=paths[provider])
 
 
 def _loaded(rows: SqlServerRows) -> Iterator[_Known]:
     known = {label(row, "name") for row in rows.providers}
-    for row in rows.section("loaded"):
-        provider = label(row, "provider")
+    for provider, row in _last_rows(rows, "loaded").items():
         if provider in known:
             own = {name: label(row, name) for name in ("provider_version", "friendly_name")}
             yield from _group_infos(rows, provider, **own)
+
+
+def _last_rows(rows: SqlServerRows, section: str) -> dict[str, Row]:
+    """Return the last row of each provider: a server may send thousands."""
+    return {label(row, "provider"): row for row in rows.section(section)}
 
 
 def _group_infos(rows: SqlServerRows, provider: str, **own: str) -> Iterator[_Known]:
@@ -140,7 +140,7 @@ def _keys(rows: SqlServerRows) -> Iterator[_Known]:
 
 
 def _encryption(rows: SqlServerRows) -> Iterator[_Known]:
-    for database, row in rows.listed_databases("encryption"):
+    for database, row in dict(rows.listed_databases("encryption")).items():
         encryptor = ("encryptor_type", label(row, "encryptor_type")), ("encryptor_thumbprint", thumbprint(row))
         yield (("database", database), *encryptor), number(row, "encryption_state")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.rendering import OwnerValues, render_gauges
 from exporter.metrics.spec import SeriesScope
@@ -11,23 +13,33 @@ from exporter.tde.sql_reading import SqlServerReading
 
 
 class SqlServerSeries:
-    """Each SQL Server has its series once: of two addresses with the same labels, the first one."""
+    """Each SQL Server has its series once: of two addresses with the same labels, the first one.
 
-    def __init__(self, exposition: Exposition) -> None:
-        self._exposition = exposition
+    `addresses` returns them in the order of the configuration.
+    """
+
+    def __init__(self, exposition: Exposition, addresses: Callable[[], Iterable[str]]) -> None:
+        self._exposition, self._configured = exposition, addresses
         self._addresses: dict[Labels, str] = {}
         self._labels: dict[str, Labels] = {}
 
-    def show(self, reading: SqlServerReading) -> None:
-        """Replace the series of a SQL Server."""
+    def show(self, reading: SqlServerReading) -> str | None:
+        """Replace the series of a SQL Server.
+
+        Return the address that has the same labels, None if there is none. Only the first of the two has series.
+        """
         address, base = reading.address, labels_of(reading)
         if self._labels.get(address, base.labels) != base.labels:
             self.forget(address)
-        if self._addresses.setdefault(base.labels, address) != address:
-            return
-        self._labels[address] = base.labels
+        other = self._addresses.get(base.labels, address)
+        if other != address:
+            if next((each for each in self._configured() if each in (address, other)), other) == other:
+                return other
+            self.forget(other)
+        self._addresses[base.labels], self._labels[address] = address, base.labels
         owner = OwnerValues(address, base, sql_server_samples(reading))
         self._exposition.put(render_gauges([owner], self._exposition.names, encodes=self._exposition.encodes))
+        return None if other == address else other
 
     def forget(self, address: str) -> None:
         """Remove the series of a SQL Server."""

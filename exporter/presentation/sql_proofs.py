@@ -5,6 +5,7 @@ The texts include how long their logs have room. Times are Unix times. Names wer
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -71,30 +72,37 @@ class SqlProofs:
         self._made: dict[str, tuple[SqlServerReading, tuple[KeyProof, ...], tuple[LogSpace, ...]]] = {}
 
     def refresh(self) -> bool:
-        """Take the readings of now; return whether there are any."""
-        found = sorted((each for each in self._readings() if each.document is not None), key=lambda each: each.attempted_at)
-        self._by_server = {_server_key(each): each for each in found}
-        known = {each.address for each in found}
-        self._made = {address: made for address, made in self._made.items() if address in known}
-        return bool(found)
+        """Take the readings of now; return whether there are any.
 
-    def of_target(self, target: Target) -> tuple[ServerProof, ...]:
+        Of two with the same names, the first one counts, as in the metrics.
+        """
+        first = {_server_key(each): each for each in reversed(tuple(self._readings()))}
+        instances = Counter(each.sql_instance.casefold() for each in first.values())
+        read = {key: each for key, each in first.items() if each.document is not None}
+        # A target may declare an instance without its host.
+        alone = {name: each for each in read.values() if instances[name := each.sql_instance.casefold()] == 1}
+        self._by_server = alone | read
+        known = {each.address for each in read.values()}
+        self._made = {address: made for address, made in self._made.items() if address in known}
+        return bool(read)
+
+    def target_proofs(self, target: Target) -> tuple[ServerProof, ...]:
         """Return the proof of each SQL Server of the target, the oldest first.
 
         A SQL Server that was not read, or that lacks the target's key, has none.
         """
-        servers = server_names(target.instances) if self._by_server else {}
+        names = server_names(target.instances) if self._by_server else {}
+        servers = {each.address: (name, each) for key, name in names.items() if (each := self._by_server.get(key)) is not None}
         found = (
             ServerProof(name, reading, proof, _logs_of(proof, logs))
-            for key, name in servers.items()
-            if (reading := self._by_server.get(key)) is not None
-            for _, proofs, logs in [self._of_reading(reading)]
+            for name, reading in servers.values()
+            for _, proofs, logs in [self._reading_proofs(reading)]
             for proof in proofs
             if _is_of_target(reading, proof, target)
         )
         return tuple(sorted(found, key=lambda each: (each.proof.proven_at or 0.0, each.server)))
 
-    def _of_reading(self, reading: SqlServerReading) -> tuple[SqlServerReading, tuple[KeyProof, ...], tuple[LogSpace, ...]]:
+    def _reading_proofs(self, reading: SqlServerReading) -> tuple[SqlServerReading, tuple[KeyProof, ...], tuple[LogSpace, ...]]:
         made = self._made.get(reading.address)
         if made is None or made[0] is not reading:
             made = self._made[reading.address] = reading, key_proofs(reading), log_spaces(reading)
@@ -126,12 +134,12 @@ def proof_text(server: ServerProof, now: float) -> str:
 
 
 def _proof(proof: KeyProof, now: float) -> str:
-    lacks = f"login [{proof.login}] has no credential, so SQL Server cannot sign in to the vault"
-    is_lacking = proof.login and not proof.credential
+    login = f"login [{proof.login}]" if proof.login else "the key's login"
+    lacks = f"{login} has no credential, so SQL Server cannot sign in to the vault"
     if proof.source is not None and proof.proven_at is not None:
         done = f"{_span(now - proof.proven_at)} ago, {_DONE[proof.source].format(f'[{proof.database}]')}"
-        return f"{done}, but {lacks}" if is_lacking else done
-    if is_lacking:
+        return f"{done}, but {lacks}" if proof.credential_missing else done
+    if proof.credential_missing:
         return f"not proven: {lacks}"
     if proof.altered_at is not None:
         return f"not proven since the credential was altered at {_clock(proof.altered_at, now)}"
@@ -192,7 +200,7 @@ async def cause_log_texts(
     for group in groups:
         servers = list[ServerProof]()
         async for name in yield_with_pauses(group.targets if group.at_risk else (), _TARGETS_PER_SLICE):
-            servers += proofs.of_target(targets[name])
+            servers += proofs.target_proofs(targets[name])
         if text := log_text(servers, now, named=True):
             texts[group.cause.id] = text
     return texts
@@ -215,7 +223,7 @@ def _server_payload(server: ServerProof, now: float) -> Payload:
         "login": proof.login or None,
         "credential": proof.credential or None,
         "credential_altered_at": moment_or_none(proof.altered_at),
-        "proof_due": None if server.known_since is None else proof.proven_at is None,
+        "proof_due": proof.is_due,
         "proven_at": moment_or_none(proof.proven_at),
         "proven_by": proof.source,
         "database": proof.database or None,

@@ -10,10 +10,11 @@ import json
 import platform
 import ssl
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from exporter.config import dump_yaml
 from exporter.config.consequences.usage import credentials_in_use
@@ -32,6 +33,7 @@ from exporter.presentation.payloads import (
     verdict_payload,
 )
 from exporter.presentation.probe_text import transcript
+from exporter.presentation.sql_proofs import ServerProof, sql_servers_payload
 from exporter.presentation.wire_log import as_lines, exchanges
 from exporter.state.history import HistoryEntry, ProbeContext
 from exporter.state.records import TargetRecord, readiness_at
@@ -46,13 +48,14 @@ _INSTANCE_LABELS = ("sql_instance", "host", "ag")
 _README = """\
 Support bundle of ekm-exporter for the target {target}, made at {made_at}.
 
-report.json      verdict, last probes and failures with steps, times, codes, HTTP status and request ids; last known facts
+report.json      verdict, last probes and failures with steps, times, codes, HTTP status and request ids; last known facts;
+                 what the SQL Servers that the exporter reads proved themselves
 transcript.txt   the last probe and the last failures as text, each with its masked requests and responses
 environment.txt  versions, and the target's part of the configuration, masked
 
 Not in it: secrets, certificates, tokens, wrapped or unwrapped bytes, other IP addresses, paths, labels of the configuration.
-In it, since support needs them: names of vault, key and SQL Servers, tenant id, client id, request ids; object id and address
-of a caller that the vault refused. Read it before you send it.
+In it, since support needs them: names of vault, key and SQL Servers, of their logins, credentials and databases; tenant id,
+client id, request ids; object id and address of a caller that the vault refused. Read it before you send it.
 Times are UTC. A request id finds the request in the logs of Azure Key Vault (or, at the step token, of Entra ID).
 """
 
@@ -76,7 +79,14 @@ class SupportBundle:
 
 
 def collect_bundle(
-    config: Config, target: Target, record: TargetRecord | None, expiries: Iterable[CredentialExpiry], *, version: str, now: float
+    config: Config,
+    target: Target,
+    record: TargetRecord | None,
+    expiries: Iterable[CredentialExpiry],
+    servers: Sequence[ServerProof] = (),
+    *,
+    version: str,
+    now: float,
 ) -> SupportBundle:
     """Collect the known facts of a target; `now` is a Unix time."""
     shown = _without_labels(target)
@@ -84,6 +94,7 @@ def collect_bundle(
         **target_payload(shown, record, now=now),
         **verdict_payload(readiness_at(target, None if record is None else record.last, now), config.settings.vantage),
         **target_details_payload(target, record, expiries, config.modules[target.module].expect_path, now=now),
+        **_masked_texts(sql_servers_payload(servers, now=now)),
         "earlier_failures": [earlier_payload(each) for each in earlier(record, [] if record is None else list(record.history))],
     }
     entries = () if record is None else tuple(_chosen(record.history))
@@ -171,6 +182,15 @@ def _without_labels(target: Target) -> Target:
     """Return the target without labels and paths, with masked names of SQL Servers."""
     instances = tuple({name: mask(each[name]) for name in _INSTANCE_LABELS if name in each} for each in target.instances)
     return replace(target, labels={}, instances=instances, config_file=None)
+
+
+def _masked_texts(found: Any) -> Any:
+    """Return JSON whose texts are masked."""
+    if isinstance(found, dict):
+        return {name: _masked_texts(each) for name, each in found.items()}
+    if isinstance(found, list):
+        return [_masked_texts(each) for each in found]
+    return mask(found) if isinstance(found, str) else found
 
 
 def _masked(config: Config, target: Target) -> Config:

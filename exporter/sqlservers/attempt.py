@@ -32,6 +32,7 @@ from exporter.tokens.secret_cache import read_material
 STATEMENT_SECONDS = 10.0  # for a connection, and for each statement
 SECRET_SECONDS = 10.0  # for a secret file, which may be on a dead mount
 _THREADS = 8  # and one for each server that a thread works on: abandoned ones take none from the others
+_LATE = "not read to its end"
 
 _T = TypeVar("_T")
 _Args = TypeVarTuple("_Args")
@@ -101,16 +102,14 @@ class ServerReader:
         """
         address, tried = state.server.address, False
         try:
-            secret = await self._run_on_thread(address, SECRET_SECONDS, "the secret was not read", _read_secret, state)
-            if state.lockout is not None and await self._pool.run(state.lockout.holds, state.account, secret.material, at):
+            secret = await self._run_on_thread(address, SECRET_SECONDS, "the secret was not read", _new_secret, state, at)
+            if secret is None:
                 return None
             tried = True
             login = await self._login(state, secret)
             if isinstance(login, Document):
-                return await self._pool.run(_add, state, login, secret, at)
-            return await self._run_on_thread(
-                address, self._whole, "not read to its end", _read, state, login, secret, at, self._seconds
-            )
+                return await self._run_on_thread(address, self._whole, _LATE, _add, state, login, secret, at)
+            return await self._run_on_thread(address, self._whole, _LATE, _read, state, login, secret, at, self._seconds)
         except (_FailedError, SecretUnreadableError, FileUnreadableError, PoolExhausted) as error:
             failed = Document(address=address, failure=str(error))
             refused = state.reading.refused and not tried
@@ -128,7 +127,7 @@ class ServerReader:
         if result.token is not None:
             return SqlLogin(token=result.token)
         text = f"no token from {state.credential.name}: {reason(result.facts)}"
-        if is_refusal(result.facts):
+        if is_refusal(result.facts, state.credential):
             return Document(address=state.server.address, failure=text, refused_login=result.facts.status or 0)
         raise _FailedError(text)
 
@@ -163,11 +162,18 @@ class ServerReader:
                 self._busy.discard(address)
 
 
-def _read_secret(state: ServerState) -> _Secret:
-    """Read the secret of the login. Blocks.
+def _new_secret(state: ServerState, at: float) -> _Secret | None:
+    """Read the secret of the login; None if it was refused, and its lockout holds. Blocks.
 
     Raises SecretUnreadableError and FileUnreadableError.
     """
+    secret = _read_secret(state)
+    if state.lockout is not None and state.lockout.holds(state.account, secret.material, at):
+        return None
+    return secret
+
+
+def _read_secret(state: ServerState) -> _Secret:
     if state.credential is not None:  # the token is requested with the same content, which others read
         text, certificate = read_material(state.credential)
         return _Secret(material=(text or "").encode() + b"\0" + certificate)

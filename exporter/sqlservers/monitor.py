@@ -93,18 +93,19 @@ class SqlServerMonitor:
             name="reading of",
         )
 
-    def restore(self) -> None:
-        """Use what an earlier process knew. Call it before `start`."""
+    async def restore(self) -> None:
+        """Use what an earlier process knew, and yield to other tasks after each server. Call it before `start`."""
         for entry in self._entries.values():
             self._restore_entry(entry)
+            await asyncio.sleep(0)
 
     def start(self) -> None:
         """Start the periodic readings, spread over the interval."""
         for address in self._entries:
             self._start_reading(address)
 
-    def reconfigure(self, config: Config) -> None:
-        """Apply a configuration after `start`.
+    async def reconfigure(self, config: Config) -> None:
+        """Apply a configuration after `start`, and yield to other tasks after each server.
 
         An unchanged server continues. A changed one is read soon, and keeps what is known of it.
         """
@@ -129,20 +130,16 @@ class SqlServerMonitor:
                 if reading.document is not None:
                     self._callbacks.on_reading(reading)
             self._start_reading(address)
+            await asyncio.sleep(0)
 
     async def aclose(self) -> None:
         """End all readings without waiting for their threads."""
         await self._runner.aclose()
         self._reader.close()
 
-    def reading_of(self, address: str) -> SqlServerReading | None:
-        """Return what is known of a server; None if it is not read here."""
-        entry = self._entries.get(address)
-        return None if entry is None else entry.state.reading
-
     def readings(self) -> tuple[SqlServerReading, ...]:
-        """Return what is known of each server."""
-        return tuple(entry.state.reading for entry in self._entries.values())
+        """Return what is known of each server, in the order of the configuration."""
+        return tuple(self._entries[address].state.reading for address in self._config.sql_servers if address in self._entries)
 
     def _start_reading(self, address: str) -> None:
         entry = self._entries[address]

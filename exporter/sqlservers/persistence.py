@@ -1,6 +1,6 @@
 """Convert what is known of a SQL Server to a state document, and back.
 
-A document contains no password. Of the secret of a refused login it has a salted digest.
+A document contains no password. Of the secret of a refused login it has two bytes of a salted digest.
 """
 
 from __future__ import annotations

@@ -6,12 +6,14 @@
 SET NOCOUNT ON;
 GO
 
--- When this node last opened the key of each database: that needs the vault. `opened_date` is UTC already. tempdb is left out: no vault protects it.
+-- When this node last opened the key of each database: that needs the vault. And when the key was set or last modified, as a move to another
+-- protector does: backups from before needed another key, or none. Both are UTC already. tempdb is left out: no vault protects it.
 -- Rights: VIEW SERVER SECURITY STATE (before 2022: VIEW SERVER STATE), VIEW ANY DATABASE. Sources: sys.dm_database_encryption_keys, sys.databases.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"opened","rows":', ISNULL((
     SELECT
         d.name AS [database],
         CONVERT(varchar(19), k.opened_date, 126) AS opened_utc,
+        CONVERT(varchar(19), CASE WHEN k.modify_date > k.set_date THEN k.modify_date ELSE k.set_date END, 126) AS set_utc,
         k.encryption_state AS encryption_state,
         CAST(k.percent_complete AS int) AS percent_complete
     FROM sys.dm_database_encryption_keys AS k
@@ -31,9 +33,9 @@ WHERE @json IS NOT NULL AND 72 * l.n < LEN(@text)
 ORDER BY l.n;
 GO
 
--- The last finished backup of each encrypted database, by type, that this node made in the last 35 days: each needed the vault. The index on
--- backup_finish_date bounds the search. Backups of one type of a database never overlap, so the latest start and the latest end belong to one
--- backup. Snapshots of a storage system copy files, and are left out.
+-- The last finished backup of each encrypted database, by type, that this node made in the last 35 days, of its log in the last two days: each
+-- needed the vault. The index on backup_finish_date bounds both searches: log backups are many. Backups of one type of a database never overlap,
+-- so the latest start and the latest end belong to one backup. Snapshots of a storage system copy files, and are left out.
 -- Rights: SELECT on msdb.dbo.backupset, VIEW ANY DATABASE. Sources: dbo.backupset, sys.databases.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"backups","rows":', ISNULL((
     SELECT
@@ -41,12 +43,27 @@ DECLARE @json nvarchar(max) = CONCAT(N'{"section":"backups","rows":', ISNULL((
         b.type AS type,
         CONVERT(varchar(19), DATEADD(minute, DATEDIFF(minute, GETDATE(), GETUTCDATE()), MAX(b.backup_start_date)), 126) AS started_utc,
         CONVERT(varchar(19), DATEADD(minute, DATEDIFF(minute, GETDATE(), GETUTCDATE()), MAX(b.backup_finish_date)), 126) AS finished_utc
-    FROM msdb.dbo.backupset AS b
+    FROM (
+        SELECT
+            s.database_name AS database_name,
+            s.type AS type,
+            s.backup_start_date AS backup_start_date,
+            s.backup_finish_date AS backup_finish_date,
+            s.server_name AS server_name
+        FROM msdb.dbo.backupset AS s
+        WHERE s.backup_finish_date >= DATEADD(day, -35, GETDATE()) AND s.type IN ('D', 'I') AND s.is_snapshot = 0
+        UNION ALL
+        SELECT
+            s.database_name AS database_name,
+            s.type AS type,
+            s.backup_start_date AS backup_start_date,
+            s.backup_finish_date AS backup_finish_date,
+            s.server_name AS server_name
+        FROM msdb.dbo.backupset AS s
+        WHERE s.backup_finish_date >= DATEADD(day, -2, GETDATE()) AND s.type = 'L' AND s.is_snapshot = 0
+    ) AS b
     INNER JOIN sys.databases AS d ON d.name = b.database_name
-    WHERE b.backup_finish_date >= DATEADD(day, -35, GETDATE())
-        AND b.type IN ('D', 'I', 'L')
-        AND b.is_snapshot = 0
-        AND b.server_name IN (@@SERVERNAME, CAST(SERVERPROPERTY('ServerName') AS nvarchar(128)))
+    WHERE b.server_name IN (@@SERVERNAME, CAST(SERVERPROPERTY('ServerName') AS nvarchar(128)))
         AND d.is_encrypted = 1
     GROUP BY d.name, b.type
     ORDER BY d.name, b.type
@@ -64,8 +81,9 @@ ORDER BY l.n;
 GO
 
 -- The log of each encrypted database that is online: the sequence number of its virtual log file (VLF), which rises with each request to the vault
--- unless trace flag 15025 is on; what is used, and what is left until the limit of its files or the end of their volumes. On a secondary replica
--- SQL Server shows the time of the last log backup alone. A size of -1 is no limit; a file that cannot grow has its size as limit.
+-- unless trace flag 15025 is on; what is used, and what is left until the limit of its files or the end of their volumes. Logs of one volume share
+-- its room; of several volumes the first is named. On a secondary replica SQL Server shows the time of the last log backup alone. A size of -1 is
+-- no limit; a file that cannot grow has its size as limit.
 -- Rights: VIEW SERVER PERFORMANCE STATE (before 2022: VIEW SERVER STATE), VIEW ANY DATABASE; without VIEW ANY DEFINITION, limit and disk are absent.
 -- Sources: sys.dm_db_log_stats (2016 SP2 and later), sys.master_files, sys.dm_os_volume_stats, sys.databases.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"logs","rows":', ISNULL((
@@ -80,6 +98,7 @@ DECLARE @json nvarchar(max) = CONCAT(N'{"section":"logs","rows":', ISNULL((
         CASE WHEN l.log_backup_time > '19010101' THEN
             CONVERT(varchar(19), DATEADD(minute, DATEDIFF(minute, GETDATE(), GETUTCDATE()), l.log_backup_time), 126) END AS log_backup_utc,
         f.limit_kb AS limit_kb,
+        v.volume AS volume,
         v.disk_free_kb AS disk_free_kb,
         d.log_reuse_wait_desc AS reuse_wait
     FROM sys.databases AS d
@@ -94,7 +113,7 @@ DECLARE @json nvarchar(max) = CONCAT(N'{"section":"logs","rows":', ISNULL((
         GROUP BY m.database_id
     ) AS f ON f.database_id = d.database_id
     LEFT JOIN (
-        SELECT o.database_id AS database_id, SUM(o.available_kb) AS disk_free_kb
+        SELECT o.database_id AS database_id, MIN(o.volume_mount_point) AS volume, SUM(o.available_kb) AS disk_free_kb
         FROM (
             SELECT
                 m.database_id AS database_id,

@@ -6,7 +6,7 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from exporter.core.sql_addresses import SqlAddress, browser_port, browser_request
 from exporter.sqlservers.driver import Result, SqlConnection, SqlLogin
@@ -47,16 +47,18 @@ def read_server(server: SqlAddress, access: SqlServerAccess, wanted: Batches | N
 
     A failure is part of the document. A server that is lost after the inventory's sections keeps what was read.
     """
-    reading = _Reading(server, access, wanted or batches())
+    reading, refused_login = _Reading(server, access, wanted or batches()), 0
     try:
         reading.read()
     except SqlConnectionError as error:
+        refused_login = error.number
         if not reading.has_inventory:
-            return Document(address=server.text, failure=str(error), refused_login=error.number)
+            return Document(address=server.text, failure=str(error), refused_login=refused_login)
         reading.give_up(str(error))
     finally:
         reading.session.close()
-    return completed(Document(address=server.text, sections=reading.sections, errors=reading.errors, key_uris=reading.uris))
+    found = Document(address=server.text, sections=reading.sections, errors=reading.errors, key_uris=reading.uris)
+    return completed(replace(found, refused_login=refused_login))
 
 
 class _Reading:

@@ -61,9 +61,9 @@ def refusal(message: SqlMessage, words: Words) -> str:
 def refused_login(message: SqlMessage) -> int:
     """Return the number of a refused login, which another try may lock.
 
-    It is 0 if the server refuses every login for a time.
+    It is 0 for any other error: near a restart, a server refuses every login for a time.
     """
-    return 0 if message.number in _NOT_NOW else message.number
+    return message.number if message.number in _REFUSALS.keys() - _NOT_NOW else 0
 
 
 def error_of(messages: tuple[SqlMessage, ...]) -> str:

@@ -39,6 +39,11 @@ class StateStore:
         self._files = StateFiles(folder, pool=self._pool, on_problem=_report) if folder is not None and self._pool else None
 
     @property
+    def has_folder(self) -> bool:
+        """Whether there is a state directory."""
+        return self._folder is not None
+
+    @property
     def is_writable(self) -> bool:
         """Whether the directory keeps what is written."""
         return self._files is not None and self._files.is_writable

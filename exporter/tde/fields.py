@@ -23,8 +23,8 @@ MESSAGE = 2048  # characters of a message of SQL Server
 _NAMES: Mapping[str, int] = dict.fromkeys(
     ("name", "machine", "instance_name", "node", "provider", "credential", "login", "database", "ag"), 128
 ) | {"server_name": 256}
-# Characters of other texts that become values of labels.
-_LONGEST = {"code": 20, "type": 1, "reuse_wait": 60, "provider_version": 256, "friendly_name": 2048}
+# Characters of other texts: most become values of labels.
+_LONGEST = {"code": 20, "type": 1, "reuse_wait": 60, "provider_version": 256, "friendly_name": 2048, "volume": 512}
 # Fields of proof.sql whose values are numbers and times: rates and ages follow from them.
 _NUMBERS = frozenset(
     {"percent_complete", "vlf_sequence_number", "vlf_count", "vlf_mb", "total_kb", "used_kb", "since_backup_kb"}
@@ -32,7 +32,7 @@ _NUMBERS = frozenset(
 )
 _LARGEST = 2**63 - 1  # bigint
 _TIME = len("2026-11-24T12:00:00")  # UTC
-_TIMES = frozenset({"opened_utc", "started_utc", "finished_utc", "first_utc", "last_utc", "log_backup_utc"})
+_TIMES = frozenset({"opened_utc", "set_utc", "started_utc", "finished_utc", "first_utc", "last_utc", "log_backup_utc"})
 _COMPUTERS = frozenset({"server_name", "machine", "instance_name", "node"})
 # A database may have any name of 128 characters, blanks included: it becomes part of comments only.
 _DATABASES = frozenset(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from exporter.tde.fields import Row
@@ -28,41 +29,62 @@ class LogSpace:
     next_file_in: float | None
 
 
-def log_spaces(reading: SqlServerReading) -> tuple[LogSpace, ...]:
-    """Return the log of each database whose size is known.
+def log_spaces(reading: SqlServerReading, databases: Collection[str] | None = None) -> tuple[LogSpace, ...]:
+    """Return the log of each database whose size is known, or of some databases.
 
     A secondary replica does not show it.
     """
     at, earlier = reading.earlier_logs or (0.0, ())
     seconds = reading.read_at.get("logs", 0.0) - at
     before = {row.get("database"): row for row in earlier} if seconds > 0 else {}
-    files_need_vault = flag_is_on(reading, TRACE_FLAG) is False
+    sized = [row for row in rows(reading, "logs") if _number(row, "used_kb") is not None]
+    logs = [(row, _rate(row, before.get(row.get("database"), {}), seconds)) for row in sized]
+    volumes, files_need_vault = _volume_rates(logs), flag_is_on(reading, TRACE_FLAG) is False
     return tuple(
-        _log_space(row, before.get(row.get("database"), {}), seconds, files_need_vault=files_need_vault)
-        for row in rows(reading, "logs")
-        if _number(row, "used_kb") is not None
+        _log_space(row, rate, volumes.get(row.get("volume")), files_need_vault=files_need_vault)
+        for row, rate in logs
+        if databases is None or row.get("database") in databases
     )
 
 
-def _log_space(row: Row, earlier: Row, seconds: float, *, files_need_vault: bool) -> LogSpace:
-    used, before, file, free = _number(row, "used_kb") or 0.0, _number(earlier, "used_kb"), _number(row, "vlf_mb"), _free(row)
+def _rate(row: Row, earlier: Row, seconds: float) -> float | None:
+    used, before = _number(row, "used_kb") or 0.0, _number(earlier, "used_kb")
     # A log that shrank was truncated in between: how much was written is unknown.
-    rate = None if before is None or used < before else (used - before) * _KIB / seconds
+    return None if before is None or used < before else (used - before) * _KIB / seconds
+
+
+def _volume_rates(logs: Iterable[tuple[Row, float | None]]) -> dict[str | int | None, float]:
+    """Return the rate of all logs of each volume together. Those that checkpoints truncate need no more room."""
+    found: dict[str | int | None, float] = {}
+    for row, rate in logs:
+        volume = row.get("volume")
+        if volume is not None and rate is not None and _waits_for_backup(row):
+            found[volume] = found.get(volume, 0.0) + rate
+    return found
+
+
+def _log_space(row: Row, rate: float | None, volume_rate: float | None, *, files_need_vault: bool) -> LogSpace:
+    file = _number(row, "vlf_mb")
     return LogSpace(
         database=printable(str(row.get("database"))),
-        used_bytes=used * _KIB,
-        free_bytes=free,
+        used_bytes=(_number(row, "used_kb") or 0.0) * _KIB,
+        free_bytes=_first_end(row),
         rate=rate,
-        full_in=free / rate if rate and free is not None and _waits_for_backup(row) else None,
+        full_in=_first_end(row, rate, volume_rate or rate) if rate and _waits_for_backup(row) else None,
         next_file_in=file * _MIB / rate if rate and file is not None and files_need_vault else None,
     )
 
 
-def _free(row: Row) -> float | None:
-    """Return the bytes until the first end. The unused part of the files needs no room on the disk."""
+def _first_end(row: Row, rate: float = 1.0, volume_rate: float = 1.0) -> float | None:
+    """Return the bytes, or the seconds at these rates, until the first end.
+
+    The unused part of the log's files needs no room on the disk. The other logs of the volume may have such room too, so that the time is never
+    too long.
+    """
     used, total, limit, disk = (_number(row, column) or 0.0 for column in ("used_kb", "total_kb", "limit_kb", "disk_free_kb"))
-    ends = {"limit_kb": limit - used, "disk_free_kb": disk + max(0.0, total - used)}
-    left = [kib for column, kib in ends.items() if _number(row, column) is not None]
+    unused = max(0.0, total - used)
+    ends = {"limit_kb": (limit - used) / rate, "disk_free_kb": max(unused / rate, (disk + unused) / volume_rate)}
+    left = [end for column, end in ends.items() if _number(row, column) is not None]
     return max(0.0, min(left)) * _KIB if left else None
 
 

@@ -89,13 +89,23 @@ def pair(instance: Instance, key: AsymmetricKey, vault: str | None) -> Pairing:
     return _from_logins(instance, key, likely)
 
 
+def login_of(instance: Instance, key: AsymmetricKey) -> str:
+    """Return the login of a key by its SID, else by their names; empty if unknown."""
+    return key.login if key.login or key.has_sid else pairs_by_name(*_without_sid(instance, key)).get(key.name, "")
+
+
+def _without_sid(instance: Instance, key: AsymmetricKey) -> tuple[list[str], list[str]]:
+    """Return the keys of its provider without a SID, and the logins that may be theirs."""
+    keys = [one.name for one in instance.keys if one.provider == key.provider and not one.login and not one.has_sid]
+    return keys, list(dict.fromkeys(one.name for one in instance.logins))
+
+
 def _from_logins(instance: Instance, key: AsymmetricKey, likely: Sequence[SqlCredential]) -> Pairing:
     """Return the credential for a key without a SID."""
     held = {one.name: one.credential for one in instance.logins if one.provider == key.provider}
-    logins = list(dict.fromkeys(one.name for one in instance.logins))
+    keys, logins = _without_sid(instance, key)
     if not logins:
         return _missing(likely, "no login was made from an asymmetric key", None, key.name)
-    keys = [one.name for one in instance.keys if one.provider == key.provider and not one.login and not one.has_sid]
     here = [one for one in likely if one.name in held.values()]
     if len(here) == 1 and len(held) == len(logins):
         return Pairing(here[0])

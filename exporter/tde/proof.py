@@ -5,6 +5,7 @@ A backup of an encrypted database and a start need the vault, with the secret th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,9 +15,9 @@ from exporter.core.durations import known_time
 from exporter.tde.error_codes import BACKUP_MESSAGES, OTHER
 from exporter.tde.findings import Kind
 from exporter.tde.model import AsymmetricKey, Instance, SqlCredential, printable
-from exporter.tde.pairing import credentials_of, pair
+from exporter.tde.pairing import credentials_of, login_of, pair
 from exporter.tde.registry import KeyVersion, key_version, thumbprint_of
-from exporter.tde.sql_reading import SqlServerReading, known_instance, rows
+from exporter.tde.sql_reading import BACKUP_TYPES, SqlServerReading, known_instance, rows
 from exporter.tde.usage import used_keys
 
 # An assumption: the connector may keep a token of the old secret, and Entra ID's tokens live for 60 to 90 minutes.
@@ -35,26 +36,35 @@ class ProofSource(StrEnum):
     LOG_BACKUP = "log_backup"
 
 
-_BACKUPS: Final = {"D": ProofSource.FULL_BACKUP, "I": ProofSource.DIFFERENTIAL_BACKUP, "L": ProofSource.LOG_BACKUP}
+_BACKUPS: Final = {letter: ProofSource(f"{name}_backup") for letter, name in BACKUP_TYPES.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class KeyProof:
     """A key in use, and its last proof since its credential was altered.
 
-    Times are Unix times, None if unknown or not proven. `login` and `credential` are empty if unknown; a known login without a credential cannot sign in. `altered_at` is the latest
-    time of several credentials if SQL Server does not show which one belongs to the key.
+    Times are Unix times, None if unknown or not proven. `login` and `credential` are empty if unknown. With `credential_missing`, SQL Server
+    has none with which it can sign in for the key. `altered_at` is the latest time of several credentials if SQL Server does not show which one
+    belongs to the key.
     """
 
     thumbprint: str
     key_name: str
     login: str
     credential: str
+    credential_missing: bool
     altered_at: float | None
     databases: tuple[str, ...]
     proven_at: float | None
     source: ProofSource | None
     database: str
+
+    @property
+    def is_due(self) -> bool | None:
+        """Whether nothing proved the present credential, None if that is unknown. A missing one proves nothing."""
+        if self.credential_missing:
+            return True
+        return None if self.proven_at is None and self.altered_at is None else self.proven_at is None
 
 
 class ReportedCode(NamedTuple):
@@ -66,6 +76,15 @@ class ReportedCode(NamedTuple):
     code: str
     first_at: float
     last_at: float
+
+
+class _SignIn(NamedTuple):
+    """How SQL Server signs in for a key; empty if unknown."""
+
+    login: str
+    credential: str
+    altered_at: float | None = None
+    is_missing: bool = False
 
 
 class _Event(NamedTuple):
@@ -102,16 +121,17 @@ def reported_codes(reading: SqlServerReading, since: float) -> tuple[ReportedCod
 def _key_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey) -> KeyProof:
     hidden = tuple(one.name for one in instance.databases if one.hidden)
     databases = tuple(one.name for one in instance.databases if one.thumbprint == key.thumbprint) or hidden
-    login, credential, altered_at = _sign_in(reading, instance, key)
+    sign_in = _sign_in(reading, instance, key)
     names = frozenset(databases)  # a SQL Server may have thousands
-    events = (*_openings(reading, instance, names, altered_at), *_backups(reading, names, altered_at))
+    events = (*_openings(reading, instance, names, sign_in.altered_at), *_backups(reading, names, sign_in.altered_at))
     last = max(events, default=None)
     return KeyProof(
         thumbprint=key.thumbprint,
         key_name=key.name,
-        login=login,
-        credential=credential,
-        altered_at=altered_at,
+        login=sign_in.login,
+        credential=sign_in.credential,
+        credential_missing=sign_in.is_missing,
+        altered_at=sign_in.altered_at,
         databases=databases,
         proven_at=None if last is None else last.at,
         source=None if last is None else last.source,
@@ -119,17 +139,19 @@ def _key_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey
     )
 
 
-def _sign_in(reading: SqlServerReading, instance: Instance, key: AsymmetricKey) -> tuple[str, str, float | None]:
-    """Return login, credential and the time at which that was altered."""
+def _sign_in(reading: SqlServerReading, instance: Instance, key: AsymmetricKey) -> _SignIn:
     candidates = credentials_of(instance, key)
     if not candidates:
-        return key.login, key.credential, None
+        # The provider has no credential at all, unless they are unknown.
+        is_missing = not key.credential and "credentials" not in instance.errors
+        return _SignIn(login_of(instance, key), key.credential, is_missing=is_missing)
     version = version_of(reading, key.thumbprint)
     pairing = pair(instance, key, None if version is None else version.vault)
     if pairing.kind is Kind.CREDENTIAL_MISSING:
-        return pairing.login, "", None
+        return _SignIn(pairing.login, "", is_missing=True)
     certain = pairing.kind is not Kind.CREDENTIAL_GUESSED
-    return key.login or pairing.login, pairing.credential.name, _altered([pairing.credential] if certain else candidates)
+    altered_at = _altered([pairing.credential] if certain else candidates)
+    return _SignIn(key.login or pairing.login, pairing.credential.name, altered_at)
 
 
 def _altered(credentials: Iterable[SqlCredential]) -> float | None:
@@ -153,13 +175,15 @@ def _openings(
 
 
 def _backups(reading: SqlServerReading, databases: frozenset[str], altered_at: float | None) -> Iterator[_Event]:
-    """Yield each backup that started when no token of an earlier secret was left."""
+    """Yield each backup that started when no token of an earlier secret was left, and the database had this key."""
+    earliest = -math.inf if altered_at is None else altered_at + TWO_HOURS
+    set_at = {printable(str(row.get("database"))): _time(row.get("set_utc")) for row in rows(reading, "opened")}
     for row in rows(reading, "backups"):
         name, source = printable(str(row.get("database"))), _BACKUPS.get(str(row.get("type")))
         started_at, finished_at = _time(row.get("started_utc")), _time(row.get("finished_utc"))
         if name not in databases or source is None or started_at is None or finished_at is None:
             continue
-        if altered_at is None or started_at >= altered_at + TWO_HOURS:
+        if started_at >= max(earliest, set_at.get(name) or -math.inf):
             yield _Event(finished_at, source, name)
 
 

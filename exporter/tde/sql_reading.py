@@ -11,6 +11,7 @@ from exporter.tde.fields import Row
 from exporter.tde.model import Instance, instance_of
 
 TRACE_FLAG: Final = 15025  # with it, a new log file needs no request to the vault
+BACKUP_TYPES: Final = {"D": "full", "I": "differential", "L": "log"}  # by their letter in the section `backups`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

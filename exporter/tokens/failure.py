@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from exporter.config.settings import Credential
 from exporter.core.faults import Fault
 from exporter.core.known_secrets import hide
 from exporter.core.masking import mask
 from exporter.core.model import Facts
 
-_PASSING = frozenset({408, 429})  # a status below 500 that does not depend on the credential
+_REFUSALS = frozenset({400, 401, 403})  # any other status does not depend on the credential
 
 
 def reason(facts: Facts) -> str:
@@ -18,10 +19,9 @@ def reason(facts: Facts) -> str:
     return hide(" ".join(words)) + (f": {mask(facts.detail)}" if facts.detail else "")
 
 
-def is_refusal(facts: Facts) -> bool:
-    """Whether Entra ID refused the credential.
+def is_refusal(facts: Facts, credential: Credential) -> bool:
+    """Whether Entra ID refused the secret or certificate of this credential.
 
-    Another request with the same secret gets the same answer.
+    Another request with the same one gets the same answer.
     """
-    status = facts.status or 0
-    return facts.fault is Fault.HTTP_STATUS and 400 <= status < 500 and status not in _PASSING
+    return credential.has_own_secret and facts.fault is Fault.HTTP_STATUS and facts.status in _REFUSALS

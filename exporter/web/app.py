@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from exporter.presentation.sql_proofs import SqlProofs
 from exporter.web.access import LARGEST_BODY, access_middleware, header_writer
 from exporter.web.handlers.api import ApiHandlers
 from exporter.web.handlers.documents import DocumentHandler
@@ -23,7 +24,8 @@ def create_app(service: ExporterService, options: WebOptions, *, reload: Reload 
 
     `/-/reload` exists only if `reload` is given.
     """
-    pages, api = PageHandlers(service, options), ApiHandlers(service, options, reload)
+    proofs = SqlProofs(service.sql_readings)
+    pages, api = PageHandlers(service, options, proofs), ApiHandlers(service, options, reload, proofs)
     documents = DocumentHandler(pages.urls, options)
     probing = ProbeHandler(service, options)
     app = web.Application(middlewares=[access_middleware(options, service.recorder.internal_error)], client_max_size=LARGEST_BODY)

@@ -49,6 +49,21 @@ def failed(text="does not answer", *, refused=0):
     return Document(address="n1", failure=text, refused_login=refused)
 
 
+def reading_of(readings, address):
+    """What is known of one server, None if it is not read."""
+    return next((reading for reading in readings.readings() if reading.address == address), None)
+
+
+async def restored_at_each_step(work, recorded):
+    """The numbers of readings that another task sees while a monitor restores servers."""
+    seen, task = [], asyncio.ensure_future(work)
+    while not task.done():
+        await asyncio.sleep(0)
+        seen.append(len(recorded.readings))
+    await task
+    return sorted({*seen} - {0})
+
+
 class FakeReader:
     """Answers readings without a thread. `answers` by address are used in turn; the last one repeats.
 

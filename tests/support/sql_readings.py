@@ -48,6 +48,7 @@ def proof_rows(*databases: str) -> dict[str, list[dict[str, Any]]]:
                 "since_backup_kb": 51_200,
                 "log_backup_utc": "2026-11-26T19:05:00",
                 "limit_kb": 2_097_152,
+                "volume": f"L:\\{name}\\",
                 "disk_free_kb": 10_485_760,
                 "reuse_wait": "NOTHING",
             }

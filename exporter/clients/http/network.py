@@ -111,6 +111,14 @@ class Networks:
         return network
 
 
+def make_network(module: Module, *, pool: DaemonThreadPool) -> Network:
+    """Return the network of one module, without a limit of handshakes. Blocks.
+
+    It changes no name that is never masked. Raises NetworkError.
+    """
+    return Network(module, _context(module), pool=pool, limiter=None)
+
+
 def _context(module: Module) -> SSLContext:
     try:
         return make_context(module.ca_file)

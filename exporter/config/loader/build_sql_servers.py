@@ -10,7 +10,7 @@ from exporter.config.loader.defaults import SectionWithDefaults
 from exporter.config.settings import SqlServer
 from exporter.config.settings.metadata import plain_values
 from exporter.config.yaml import Section
-from exporter.core.model import CredentialKind
+from exporter.core.model import HOST_IDENTITIES
 from exporter.core.sql_addresses import parse_sql_address
 from exporter.core.sql_servers import server_name
 from exporter.runtime.process import has_accounts_of_windows
@@ -28,7 +28,6 @@ _NO_LOGIN = "no login: set user with password_file, or entra_credential, because
 _NO_TENANT = (
     "the credential has no tenant_id, and SQL Server names none: write it there (`az account show --query tenantId` shows it)"
 )
-_HOST_IDENTITIES = (CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT)  # need no tenant
 
 
 class SqlServerBuilder:
@@ -85,5 +84,5 @@ class SqlServerBuilder:
         elif not has_user and not has_credential and not has_accounts_of_windows():
             raw.own.location.error(_NO_LOGIN)
         credential = self._credentials.get(raw.get("entra_credential") or "")
-        if credential is not None and credential.get("type") not in _HOST_IDENTITIES and not credential.is_set("tenant_id"):
+        if credential is not None and credential.get("type") not in HOST_IDENTITIES and not credential.is_set("tenant_id"):
             raw.location_of("entra_credential").error(_NO_TENANT)

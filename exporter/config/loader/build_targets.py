@@ -13,8 +13,6 @@ from exporter.config.yaml import Location, Section, require
 from exporter.core import durations
 from exporter.core.key_reference import KeyReference
 
-DEFAULT_TIMEOUT = 10.0
-
 
 def vault_of(section: Section) -> str | None:
     """Return the vault in the section's KeyUri; None if `key` is no KeyUri."""
@@ -68,7 +66,7 @@ def build_globals(section: Section | None, main: Location) -> Globals:
 
 def default_timeout(interval: float) -> float:
     """Return the timeout in seconds of a target that sets none."""
-    return min(DEFAULT_TIMEOUT, interval / 2)
+    return min(Settings().timeout, interval / 2)
 
 
 def _above_half(timeout: float, interval: float) -> str:

@@ -71,7 +71,12 @@ class Credential:
     @property
     def may_expire(self) -> bool:
         """Whether the credential expires, as far as its kind and configuration show."""
-        return self.expires_on is not None or self.kind not in (MANAGED, WORKLOAD, CHAIN)
+        return self.expires_on is not None or self.has_own_secret
+
+    @property
+    def has_own_secret(self) -> bool:
+        """Whether it signs in with a secret or certificate of the configuration."""
+        return self.kind in SOURCES
 
     @property
     def secret_path(self) -> str | None:

@@ -16,6 +16,7 @@ _DLL = r"C:\Program Files\SQL Server Connector for Microsoft Azure Key Vault\Mic
 _FRIENDLY_NAME = "SQL Server Connector for Microsoft Azure Key Vault"
 _ASYMMETRIC = "ASYMMETRIC KEY"
 _TRACE_FLAG = 15025
+_ENCRYPTED_UTC = "2026-01-05T09:00:00"  # each database, long before the first backup that is shown
 _ERRORS_SECONDS, _ERROR_LINES = 86400.0, 1000  # what the query of the error log reads
 
 
@@ -142,7 +143,7 @@ def _configurations(view: SqlView) -> Rows:
 def _opened(view: SqlView) -> Rows:
     opened = view.text(view.server.started)
     return [
-        {"database": one.name, "opened_utc": opened, "encryption_state": 3, "percent_complete": 0}
+        {"database": one.name, "opened_utc": opened, "set_utc": _ENCRYPTED_UTC, "encryption_state": 3, "percent_complete": 0}
         for one in sorted(view.open_databases, key=lambda one: one.name)
     ]
 
@@ -172,6 +173,7 @@ def _logs(view: SqlView) -> Rows:
                 "since_backup_kb": int(day.used_kb),
                 "log_backup_utc": view.text(day.finished[LOG][1]) if LOG in day.finished else None,
                 "limit_kb": settings.limit_kb or None if view.definitions else None,
+                "volume": f"L:\\{day.name}\\" if view.definitions else None,  # each log has its own disk
                 "disk_free_kb": int(day.disk_free_kb(settings)) if view.definitions else None,
                 "reuse_wait": "LOG_BACKUP" if day.log_backup_failed else "NOTHING",
             }

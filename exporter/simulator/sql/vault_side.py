@@ -27,7 +27,7 @@ def vault_side(state: SimulatorState, server: SimulatedSqlServer, key: SqlKey) -
     if vault is None:
         return VaultSide(key=_UNKNOWN)
     refusals = _Refusals(state, server, key, vault)
-    return VaultSide(refusals.of_sign_in(), refusals.of_key())
+    return VaultSide(refusals.sign_in_side(), refusals.key_side())
 
 
 class _Refusals:
@@ -40,7 +40,7 @@ class _Refusals:
         self._at_entra = [one for one in state.active if (one.scope, one.name) in places]
         self._at_vault = [one for one in state.active if (one.scope, one.name) == (FaultScope.VAULT, vault.host)]
 
-    def of_sign_in(self) -> str | None:
+    def sign_in_side(self) -> str | None:
         """Return the code of a refused sign-in, None if there is a token."""
         if not self._server.secret_accepted and self._key.identity != MANAGED_IDENTITY:
             return _REFUSED_SECRET
@@ -49,7 +49,7 @@ class _Refusals:
             return self._code_of_change(self._at_entra, _REFUSED_SECRET)
         return self._broken_response(self._at_vault, "challenge") or self._broken_response(self._at_entra, "token")
 
-    def of_key(self) -> str | None:
+    def key_side(self) -> str | None:
         """Return the code of a request that is refused in spite of a token, None if it works."""
         allowed = self._key.application is None or self._vault.permissions.get(self._key.application, frozenset()) >= _NEEDED
         if not allowed or not self._has_key() or self._cut_off(self._vault.host):

@@ -49,11 +49,11 @@ _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{
 
 
 class ApiHandlers:
-    def __init__(self, service: ExporterService, options: WebOptions, reload: Reload | None) -> None:
+    def __init__(self, service: ExporterService, options: WebOptions, reload: Reload | None, proofs: SqlProofs) -> None:
         self._service = service
         self._options = options
         self._reload = reload
-        self._proofs = SqlProofs(service.sql_readings)
+        self._proofs = proofs
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         accept, recorder = header(request, hdrs.ACCEPT), self._service.recorder
@@ -82,7 +82,7 @@ class ApiHandlers:
         rows = (
             payloads.target_row(target, service.record_of(target.name), now=now)
             | self._credential_of(target)
-            | sql_servers_payload(self._proofs.of_target(target), now=now)
+            | sql_servers_payload(self._proofs.target_proofs(target), now=now)
             for target in service.config.targets.values()
         )
         endings = await all_endings(service.config, service.record_of, service.credential_expiries)
@@ -126,8 +126,15 @@ class ApiHandlers:
         if target is None:
             return web.json_response({"error": "unknown target"}, status=404)
         expiries = [expiry for each in expiries_of(service, target).values() for expiry in each]
+        self._proofs.refresh()
         bundle = collect_bundle(
-            service.config, target, service.record_of(target.name), expiries, version=service.version, now=time.time()
+            service.config,
+            target,
+            service.record_of(target.name),
+            expiries,
+            self._proofs.target_proofs(target),
+            version=service.version,
+            now=time.time(),
         )
         headers = {"Content-Disposition": f'attachment; filename="{bundle.name}.zip"', "Cache-Control": "no-store"}
         return web.Response(body=await asyncio.to_thread(archive, bundle), content_type="application/zip", headers=headers)
@@ -143,7 +150,7 @@ class ApiHandlers:
         return {
             **payloads.target_payload(target, record, now=now),
             **self._credential_of(target),
-            **sql_servers_payload(self._proofs.of_target(target), now=now),
+            **sql_servers_payload(self._proofs.target_proofs(target), now=now),
             **payloads.verdict_payload(readiness, config.settings.vantage),
             **payloads.target_details_payload(target, record, expiries, config.modules[target.module].expect_path, now=now),
             "preflight": payloads.checks_payload(self._service.last_checks(target.name)),

@@ -40,9 +40,9 @@ _MOST_CHANGES = 1000  # in memory while the newest are sought
 
 
 class PageHandlers:
-    def __init__(self, service: ExporterService, options: WebOptions) -> None:
+    def __init__(self, service: ExporterService, options: WebOptions, proofs: SqlProofs) -> None:
         self._service = service
-        self._proofs = SqlProofs(service.sql_readings)
+        self._proofs = proofs
         self.urls = Urls(options.link_prefix, service.version, assets=_TAG)
 
     async def status(self, request: web.Request) -> web.StreamResponse:
@@ -72,7 +72,7 @@ class PageHandlers:
         shown, expiries = view(service.config, target, record, now=now), expiries_of(service, target)
         checks, vantage = service.last_checks(target.name), service.config.settings.vantage
         self._proofs.refresh()
-        servers = self._proofs.of_target(target)
+        servers = self._proofs.target_proofs(target)
         pieces = target_page(self.urls, shown, history, expiries=expiries, checks=checks, vantage=vantage, servers=servers)
         return await stream(request, encoded(pieces), headers=_HTML)
 
@@ -116,26 +116,27 @@ class PageHandlers:
 
     async def _list(self, request: web.Request, title: str, path: str) -> web.StreamResponse:
         service, now = self._service, time.time()
-        query = read(request.query.items(), service.config.targets.values())
+        config = service.config  # a reload may replace it while other tasks run
+        query = read(request.query.items(), config.targets.values())
         expiries = ExpiryCache(service)
         views = (
-            view(service.config, target, service.record_of(target.name), expiries.target_expiries(target), now=now)
-            for target in service.config.targets.values()
+            view(config, target, service.record_of(target.name), expiries.target_expiries(target), now=now)
+            for target in config.targets.values()
         )
         page = ListPage(
             title=title,
             path=path,
             fleet=await fleet(views, matcher(query), key_of(query), cause=query.cause),
             query=query,
-            vantage=service.config.settings.vantage,
+            vantage=config.settings.vantage,
             ready=service.ready,
             keeps_state=service.keeps_state,
             now=now,
-            endings=await all_endings(service.config, service.record_of, expiries.credential_expiries, soon_at=now)
+            endings=await all_endings(config, service.record_of, expiries.credential_expiries, soon_at=now)
             if path == "/"
             else (),
         )
-        texts = await cause_log_texts(page.causes[:CARDS], service.config.targets, self._proofs, now=now)
+        texts = await cause_log_texts(page.causes[:CARDS], config.targets, self._proofs, now=now)
         return await stream(request, encoded(overview(self.urls, replace(page, log_texts=texts))), headers=_HTML)
 
 

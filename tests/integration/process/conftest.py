@@ -155,10 +155,15 @@ def write_configuration(folder: Path) -> Path:
 
 
 @pytest.fixture
-async def simulator(tmp_path):
+def sql_port():
+    """Simulate no SQL Server. A module of tests can replace this with 0, for free ports."""
+
+
+@pytest.fixture
+async def simulator(tmp_path, sql_port):
     """In this process: the start of another one takes a second of a processor."""
     config = load_config(write_configuration(tmp_path)).config
-    async with Simulator(build_environment(config)) as made:
+    async with Simulator(build_environment(config), sql_port=sql_port) as made:
         yield SimulatorClient(write_config(made, config, tmp_path / "sim"), made.management_url)
 
 

@@ -18,6 +18,7 @@ from tests.support.factories import with_sql_servers
 from tests.support.patience import PATIENCE
 from tests.support.running import a_service
 from tests.support.simulated_sql import CONFIG, DEFAULT, FIRST, configuration
+from tests.support.sql_monitors import reading_of
 from tests.support.written import write_private
 
 pytestmark = pytest.mark.asyncio
@@ -86,8 +87,8 @@ async def until(condition):
 
 async def known(service, address, condition=lambda _: True):
     """Wait until the reading of a server fulfils the condition, and return the reading."""
-    found = service.sql_servers.reading_of
-    return await until(lambda: reading if (reading := found(address)).attempted_at and condition(reading) else None)
+    found = partial(reading_of, service.sql_servers, address)
+    return await until(lambda: reading if (reading := found()).attempted_at and condition(reading) else None)
 
 
 def failed(reading):
@@ -152,7 +153,7 @@ async def test_refused_login_is_tried_once_over_reload_and_restart(fleet, caplog
         await service.apply(fleet.config(fleet.server(host="n1")))
         await asyncio.sleep(3 * EVERY)  # nothing happens
     async with fleet.running() as service:
-        assert service.sql_servers.reading_of(fleet.address()).refused
+        assert reading_of(service.sql_servers, fleet.address()).refused
         await asyncio.sleep(3 * EVERY)  # nothing happens
     assert len(logins) == 1
     assert "wrong-password" not in caplog.text
@@ -174,7 +175,7 @@ async def test_last_reading_is_known_after_a_restart(fleet):
         before = await known(service, fleet.address(), fine)
     fleet.simulator.set_fault("sql_silent", sql=FIRST)
     async with fleet.running() as service:
-        after = service.sql_servers.reading_of(fleet.address())
+        after = reading_of(service.sql_servers, fleet.address())
         assert after.document.sections == before.document.sections
         assert after.read_at.keys() == before.read_at.keys()
     assert fleet.simulator.sql.password not in "".join(file.read_text() for file in (fleet.folder / "state").iterdir())
@@ -185,8 +186,8 @@ async def test_reload_forgets_a_removed_server_and_keeps_another(fleet):
         for name in (FIRST, DEFAULT):
             await known(service, fleet.address(name), fine)
         await service.apply(fleet.config(fleet.server(DEFAULT)))
-        assert service.sql_servers.reading_of(fleet.address()) is None
-        assert fine(service.sql_servers.reading_of(fleet.address(DEFAULT)))
+        assert reading_of(service.sql_servers, fleet.address()) is None
+        assert fine(reading_of(service.sql_servers, fleet.address(DEFAULT)))
     names = [json.loads(file.read_text())["name"] for file in (fleet.folder / "state").glob("sql_server-*.json")]
     assert names == [fleet.address(DEFAULT)]
 
@@ -230,7 +231,7 @@ async def test_server_that_hangs_does_not_stop_another(fleet):
     fleet.simulator.set_fault("sql_silent", sql=FIRST)
     async with fleet.running(fleet.server(), fleet.server(DEFAULT)) as service:
         await known(service, fleet.address(DEFAULT), fine)
-        assert service.sql_servers.reading_of(fleet.address()).document is None
+        assert reading_of(service.sql_servers, fleet.address()).document is None
 
 
 async def test_stop_does_not_wait_for_a_server_that_hangs(fleet, monkeypatch):

@@ -3,19 +3,22 @@
 from datetime import timedelta
 
 import pytest
+from sqlglot import exp
 
 from exporter.core.codes import BY_CODE
 from exporter.tde.document import PROOF_SECTIONS, completed, document_from
 from exporter.tde.error_codes import known_codes
 from exporter.tde.fields import section_problem
 from tests.repo.deploy.pretend import OFFSET, PROVIDER, UTC_NOW
-from tests.repo.deploy.section_scripts import PROOF, section_of, section_rows
+from tests.repo.deploy.section_scripts import PROOF, query_of, section_of, section_rows
 
 NOON = UTC_NOW.isoformat()  # two in the afternoon at the server
 TEXT = (
     "Cannot open session for cryptographic provider 'AzureKV'. Provider error code: 3303. (Provider Error - No explanation ...)"
 )
 SALES = {"name": "sales", "database_id": 5, "state": 0, "is_encrypted": 1}
+SET = UTC_NOW - timedelta(days=300)
+DATES = {name: str(SET) for name in ("create_date", "regenerate_date", "modify_date", "set_date")}
 BACKUP = {"database_name": "sales", "server_name": "N1\\SQLPRD01", "type": "L", "is_snapshot": 0}
 
 
@@ -41,14 +44,22 @@ def test_opened_key_has_its_time_without_a_shift():
         databases=[{"name": "tempdb", "database_id": 2}, SALES, SALES | {"name": "new", "database_id": 6}],
         dm_database_encryption_keys=[
             {"database_id": 2, "encryption_state": 3, "percent_complete": 0.0},
-            {"database_id": 5, "encryption_state": 3, "percent_complete": 0.0, "opened_date": str(UTC_NOW)},
+            {"database_id": 5, "encryption_state": 3, "percent_complete": 0.0, "opened_date": str(UTC_NOW)} | DATES,
             {"database_id": 6, "encryption_state": 2, "percent_complete": 41.7},
         ],
     )
     assert found == [
         {"database": "new", "encryption_state": 2, "percent_complete": 41},
-        {"database": "sales", "opened_utc": NOON, "encryption_state": 3, "percent_complete": 0},
+        {"database": "sales", "opened_utc": NOON, "set_utc": SET.isoformat(), "encryption_state": 3, "percent_complete": 0},
     ]
+
+
+@pytest.mark.parametrize("days", [1, -1])
+def test_key_counts_from_its_last_change(days):
+    moved = SET + timedelta(days=days)
+    key = {"database_id": 5} | DATES | {"modify_date": str(moved)}
+    (found,) = rows("opened", databases=[SALES], dm_database_encryption_keys=[key])
+    assert found["set_utc"] == max(SET, moved).isoformat()
 
 
 def backup(minutes, **changed):
@@ -77,12 +88,29 @@ def test_last_backup_of_each_type_is_listed_in_utc():
         {"type": "F"},
         {"database_name": "dropped"},
         {"database_name": "plain"},
-        {"backup_finish_date": local(days=36)},
+        {"backup_finish_date": local(days=2, minutes=1)},
+        {"type": "D", "backup_finish_date": local(days=35, minutes=1)},
+        {"type": "I", "backup_finish_date": local(days=35, minutes=1)},
     ],
 )
 def test_backup_that_proves_nothing_here_is_left_out(changed):
     databases = [SALES, SALES | {"name": "plain", "is_encrypted": 0}]
     assert rows("backups", databases=databases, backupset=[backup(20, **changed)]) == []
+
+
+@pytest.mark.parametrize(("kind", "days"), [("D", 34), ("I", 34), ("L", 1)])
+def test_backup_is_found_as_long_as_its_type_is_rare(kind, days):
+    ended = local(days=days, hours=23)
+    found = rows("backups", databases=[SALES], backupset=[backup(0, type=kind, backup_finish_date=ended)])
+    assert [row["finished_utc"] for row in found] == [utc(days=days, hours=23)]
+
+
+def test_search_of_backups_has_a_range_of_its_index_for_each_type():
+    (batch,) = [one for one in PROOF if section_of(one) == "backups"]
+    searches = [one for one in query_of(batch).find_all(exp.Select) if "backupset" in {t.name for t in one.find_all(exp.Table)}]
+    bounded = {search.args["where"].sql("tsql") for search in searches if search.args["from_"].this.name == "backupset"}
+    since = "WHERE s.backup_finish_date >= DATEADD(DAY, {}, GETDATE()) AND s.type {} AND s.is_snapshot = 0"
+    assert bounded == {since.format("-2", "= 'L'"), since.format("-35", "IN ('D', 'I')")}
 
 
 STATS = {
@@ -120,6 +148,7 @@ def test_log_has_sizes_in_kilobytes_and_the_sequence_number():
         "used_kb": 524_800,
         "since_backup_kb": 522_496,
         "log_backup_utc": utc(minutes=20),
+        "volume": "L:\\",
         "disk_free_kb": 100,
         "reuse_wait": "LOG_BACKUP",
     }
@@ -151,13 +180,15 @@ def test_volume_of_two_log_files_counts_once():
     volumes = [VOLUME, VOLUME | {"file_id": 3, "available_bytes": 99 * 1024}]
     assert log_row(files=[LOG_FILE, second], volumes=volumes)["disk_free_kb"] == 99
     other = VOLUME | {"file_id": 3, "volume_mount_point": "M:\\"}
-    assert log_row(files=[LOG_FILE, second], volumes=[VOLUME, other])["disk_free_kb"] == 200
-    assert "disk_free_kb" not in log_row(files=[LOG_FILE | {"growth": 0}])
+    both = log_row(files=[LOG_FILE, second], volumes=[VOLUME, other])
+    assert (both["disk_free_kb"], both["volume"]) == (200, "L:\\")
+    assert {"disk_free_kb", "volume"}.isdisjoint(log_row(files=[LOG_FILE | {"growth": 0}]))
 
 
 def test_log_of_a_secondary_replica_has_no_sizes():
     found = log_row(stats={"database_id": 5, "log_backup_time": local(minutes=20)})
-    assert found == {"database": "sales", "log_backup_utc": utc(minutes=20), "disk_free_kb": 100, "reuse_wait": "LOG_BACKUP"}
+    disk = {"volume": "L:\\", "disk_free_kb": 100}
+    assert found == {"database": "sales", "log_backup_utc": utc(minutes=20), "reuse_wait": "LOG_BACKUP"} | disk
 
 
 def test_log_that_was_never_backed_up_has_no_time():

@@ -243,7 +243,7 @@ def test_log_that_fills_names_the_trace_flag(flag, text, tmp_path):
 
 def test_log_that_fills_without_the_error_log_pages_after_three_backups(tmp_path):
     given = [*Server(fails=(120, 260), full=10800.0, error_log=False).series(), *READY]
-    checks = [*quiet(ALL, 140, 155), count(170, "EkmSqlLogFillsUp", 1), count(255, "EkmSqlLogFillsUp", 1), *quiet(ALL, 265, 290)]
+    checks = [*quiet(ALL, 140, 155), count(170, "EkmSqlLogFillsUp", 1), count(265, "EkmSqlLogFillsUp", 1), *quiet(ALL, 275, 290)]
 
     assert problems(tmp_path, checks, given) == ""
     assert "cannot read the error log, so another cause is possible." in text_of(tmp_path, given, 200, "EkmSqlLogFillsUp")
@@ -259,6 +259,16 @@ def test_log_with_an_uneven_rate_is_one_page(tmp_path):
 
     assert problems(tmp_path, checks, [*given, rates, *NOT_READY]) == ""
     assert problems(tmp_path, quiet("EkmSqlLogFillsUp", *EVERY), [*Server(fails=(120, 300)).series(), *NOT_READY]) == ""
+
+
+def test_log_that_is_no_longer_read_is_no_page_after_an_hour(tmp_path):
+    """The rate is that of the last reading, and stays as it was."""
+    given = [each for each in Server(fails=(120, 300), full=10800.0).series() if 'section="logs"' not in each["series"]]
+    stopped = over(300, lambda at: 60.0 * min(at, 180))
+    given += [series("mssql_ekm_section_timestamp_seconds", f'{N1},section="logs"', stopped), *NOT_READY]
+    checks = [*(count(at, "EkmSqlLogFillsUp", 1) for at in (165, 200, 238)), *quiet("EkmSqlLogFillsUp", 242, 270, 295)]
+
+    assert problems(tmp_path, checks, given) == ""
 
 
 DAYS = 24 * HOURS
@@ -346,6 +356,18 @@ def test_login_without_a_credential_is_a_ticket_until_it_has_one(tmp_path):
     assert problems(tmp_path, checks, given) == ""
     text = text_of(tmp_path, given, 95, "EkmSqlKeyWithoutCredential")
     assert f"Login tde_login of key SalesKey (thumbprint {OLD}) on SQLPRD01 (n1) has no credential. First: add one" in text
+
+
+def test_provider_without_a_credential_is_one_ticket_for_its_unknown_login(tmp_path):
+    """No credential proves anything, so that the key is due too."""
+    missing = series("mssql_ekm_key_without_credential", f'{N1},{KEY},login=""', "_x60 1x440")
+    given = [*rolled(N1, 500, "0x60 1x440"), missing]
+    checks = [*quiet("EkmSqlNotProven", 100, 310, 490), count(100, ALL, 1), count(490, "EkmSqlKeyWithoutCredential", 1)]
+
+    assert problems(tmp_path, checks, given) == ""
+    text = text_of(tmp_path, given, 95, "EkmSqlKeyWithoutCredential")
+    assert f"The login of key SalesKey (thumbprint {OLD}) on SQLPRD01 (n1) has no credential." in text
+    assert "ALTER LOGIN [LOGIN] ADD CREDENTIAL [NAME];" in text
 
 
 def test_backups_of_a_login_without_a_credential_page(tmp_path):

@@ -44,7 +44,7 @@ def test_flag_15025_changes_only_new_log_files() -> None:
 
 
 def test_two_hours_are_called_an_assumption() -> None:
-    assert "**The assumption:**" in PAGE
+    assert "**The two-hour assumption:**" in PAGE
     assert "**This is an assumption**" in PAGE.partition("## A key that only loses wrap")[2]
 
 

@@ -91,7 +91,7 @@ STATED = {
     "docs/first-vault.md": (
         "Azure's SQL IaaS extension installed 1.0.4.0 until 2022 at least",
         "One for each key version in each vault",
-        "`ALTER CREDENTIAL` on every node. A restart [proves it]",
+        "`ALTER CREDENTIAL` on every node. [A proof on request]",
     ),
     "docs/expiry.md": ("A client secret lives one or two years",),
     "docs/azure-monitor.md": ("az extension add --name amg", "az extension add --name alertsmanagement"),

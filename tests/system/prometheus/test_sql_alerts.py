@@ -11,7 +11,8 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from tests.support.simulated_sql import OLD, SQL
+from tests.repo.deploy.pretend import SQL
+from tests.support.simulated_sql import OLD
 from tests.system.prometheus import sql_series
 from tests.system.prometheus.servers import Prometheus, fetch, free_port, prometheus_of, started
 

@@ -18,10 +18,13 @@ from exporter.config import Loaded
 from exporter.core.model import Facts, TokenResult
 from exporter.runtime.extras import ExtraMissingError
 from exporter.sqlservers import driver
+from exporter.sqlservers.attempt import ServerReader
+from exporter.state.files import DocumentKind, StateFiles
 from tests.support.factories import a_config, a_target, with_sql_servers
 from tests.support.patience import PROGRAM_SECONDS
 from tests.support.running import a_service
 from tests.support.sql_monitors import a_server, servers_of
+from tests.support.sql_readings import a_reading
 
 CONFIG = a_config(a_target())
 WITH_SERVERS = with_sql_servers(CONFIG, a_server())
@@ -48,6 +51,11 @@ def without_driver(monkeypatch):
     monkeypatch.setattr(driver, "is_installed", lambda: False)
 
 
+@pytest.fixture
+def reads_none(monkeypatch):
+    monkeypatch.setattr(ServerReader, "read", lambda *_: asyncio.sleep(0))
+
+
 def loaded(config):
     return Loaded(config=config, problems=(), warnings=(), files=())
 
@@ -72,6 +80,60 @@ async def test_exporter_without_a_scheduler_needs_no_driver():
     await service.start()
     await service.apply(with_sql_servers(CONFIG, *servers_of(2)))
     await service.stop()
+
+
+class ListedFiles:
+    """Records the documents that are loaded from a state directory."""
+
+    def __init__(self, monkeypatch):
+        self.loaded = []
+        monkeypatch.setattr(StateFiles, "load", lambda _, kind, name: self.loaded.append((kind, name)))
+
+    def servers(self):
+        found = [name for kind, name in self.loaded if kind is DocumentKind.SQL_SERVER]
+        self.loaded.clear()
+        return sorted(found)
+
+
+@pytest.mark.parametrize(("scheduler", "first", "added"), [(True, ["n0"], ["n1"]), (False, [], [])])
+@pytest.mark.usefixtures("reads_none")
+async def test_only_a_scheduler_loads_readings(monkeypatch, tmp_path, scheduler, first, added):
+    files = ListedFiles(monkeypatch)
+    service = a_service(with_sql_servers(CONFIG, *servers_of(1)), scheduler=scheduler, state_dir=tmp_path / "state")
+    await service.start()
+    try:
+        assert files.servers() == first
+        await service.apply(with_sql_servers(CONFIG, *servers_of(2)))
+        assert files.servers() == added
+    finally:
+        await service.stop()
+
+
+@pytest.mark.parametrize(
+    ("server", "keeps_state", "warns"),
+    [
+        (a_server(), False, True),
+        (a_server(), True, False),
+        (a_server(user=None, password=None, entra_credential="sql"), False, False),
+    ],
+)
+@pytest.mark.usefixtures("reads_none")
+async def test_login_without_a_state_directory_is_warned_of(caplog, tmp_path, server, keeps_state, warns):
+    config = with_sql_servers(CONFIG, server)
+    service = a_service(config, state_dir=tmp_path / "state" if keeps_state else None)
+    await service.start()
+    await service.apply(config)
+    await service.stop()
+    problems = [record.fields["problem"] for record in caplog.records if record.getMessage() == "state"]
+    assert problems == [sql_servers._NOT_KEPT] * warns
+
+
+@pytest.mark.usefixtures("reads_none")
+async def test_reload_during_the_start_waits_for_it():
+    readings = a_service(CONFIG).sql_servers
+    await asyncio.gather(readings.apply(WITH_SERVERS), readings.apply(with_sql_servers(CONFIG, *servers_of(3))))
+    assert {reading.address for reading in readings.readings()} == {"n0", "n1", "n2"}
+    await readings.aclose()
 
 
 @pytest.mark.usefixtures("without_driver")
@@ -118,6 +180,21 @@ async def test_token_request_that_a_reload_ends_is_repeated(monkeypatch):
     await readings.apply(replace(WITH_SERVERS, credentials={}))
     assert (await task).token == "token of sql"
     await readings.aclose()
+
+
+async def test_addresses_with_the_same_names_are_logged_once(caplog):
+    service = a_service(with_sql_servers(CONFIG, *servers_of(2)))
+    for address in ("n0", "n1", "n0", "n1"):
+        service.sql_servers._show(a_reading(address=address))
+    assert [record.getMessage() for record in caplog.records] == ["SQL Servers have the same names"]
+    logged = caplog.records[0].fields
+    assert logged["server"] == "n1"
+    assert logged["problem"].startswith("n0 has the same names too")
+    assert "another host: for one" in logged["problem"]
+
+    service.sql_servers._forget("n1")
+    service.sql_servers._show(a_reading(address="n1"))
+    assert len(caplog.records) == 2
 
 
 def test_exporter_without_the_section_imports_no_driver():

@@ -35,7 +35,7 @@ def test_scripts_are_listed_with_one_line_each(capsys):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_first_sentence_of_a_script_says_what_it_does(name):
+def test_first_sentence_of_a_script_is_its_line(name):
     assert re.fullmatch(r"(Lists|Makes|Prints|Proves|Shows|Writes) [^\n]{20,125}\.", summary(name))
 
 

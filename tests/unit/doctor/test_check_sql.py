@@ -38,6 +38,12 @@ def results(*readings, instances=(N1,)):
     return {each.check: each for each in assess_all(evidence(target=target, sql_servers=readings), again="again")}
 
 
+def test_login_that_is_refused_later_has_a_reason():
+    found = results(a_reading(refused=True))["sql_login"]
+    assert found.outcome is FAIL
+    assert "n1.contoso.com: accepted, but refused when the connection was opened again" in found.detail
+
+
 def outcomes(*readings, **more):
     return [result.outcome for name, result in results(*readings, **more).items() if name.startswith("sql_")][-4:]
 
@@ -161,6 +167,14 @@ def test_reading_shows_whether_the_provider_is_enabled(readings, outcome, detail
     assert bool(found.fix) is (outcome is not PASS)
 
 
+def with_two_providers(reading, build="2.0"):
+    """Return the reading with another provider than the connector."""
+    sections = dict(reading.document.sections)
+    for name, key, changes in (("providers", "name", {}), ("modules", "provider", {"file_version": build})):
+        sections[name] = (*sections[name], {**sections[name][0], key: "AzureKV2", **changes})
+    return replace(reading, document=replace(reading.document, sections=sections))
+
+
 @pytest.mark.parametrize(
     ("readings", "outcome", "detail"),
     [
@@ -169,6 +183,22 @@ def test_reading_shows_whether_the_provider_is_enabled(readings, outcome, detail
             (a_reading(), disabled(a_reading("N2\\SQLPRD01"), "modules", file_version="15.0.300.96")),
             WARN,
             "different builds: 15.0.2000.440 (SQLPRD01 on n1), 15.0.300.96 (SQLPRD01 on n2)",
+        ),
+        (
+            (with_two_providers(a_reading()), with_two_providers(a_reading("N2\\SQLPRD01"))),
+            PASS,
+            (
+                "15.0.2000.440 (AzureKV of SQLPRD01 on n1), 2.0 (AzureKV2 of SQLPRD01 on n1), "
+                "15.0.2000.440 (AzureKV of SQLPRD01 on n2), 2.0 (AzureKV2 of SQLPRD01 on n2)"
+            ),
+        ),
+        (
+            (with_two_providers(a_reading()), with_two_providers(a_reading("N2\\SQLPRD01"), "2.1")),
+            WARN,
+            (
+                "different builds: 15.0.2000.440 (AzureKV of SQLPRD01 on n1), 2.0 (AzureKV2 of SQLPRD01 on n1), "
+                "15.0.2000.440 (AzureKV of SQLPRD01 on n2), 2.1 (AzureKV2 of SQLPRD01 on n2)"
+            ),
         ),
         ((a_reading(errors={"modules": "message 300: denied"}),), CheckOutcome.UNKNOWN, "visible only on the SQL Server host"),
         ((), CheckOutcome.UNKNOWN, "visible only on the SQL Server host"),

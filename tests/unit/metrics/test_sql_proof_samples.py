@@ -18,6 +18,7 @@ def a_proof(**changes):
         "key_name": "K",
         "login": "tde_login",
         "credential": "tde_cred",
+        "credential_missing": False,
         "altered_at": ALTERED,
         "databases": ("hr", "sales"),
         "proven_at": PROVEN,
@@ -49,6 +50,7 @@ def test_proof_names_key_source_and_database():
         ({"altered_at": None}, {("K", "0x2C56"): 0}),
         (unproven(), {("K", "0x2C56"): 1}),
         (unproven(altered_at=None), {}),
+        ({"altered_at": None, "credential_missing": True}, {("K", "0x2C56"): 1}),
     ],
 )
 def test_proof_is_due_until_sql_server_proves_the_key(changes, expected):
@@ -59,11 +61,12 @@ def test_proof_is_due_until_sql_server_proves_the_key(changes, expected):
     ("changes", "expected"),
     [
         ({}, {}),
-        ({"credential": ""}, {("K", "0x2C56", "tde_login"): 1}),
-        ({"credential": "", "login": ""}, {}),
+        ({"credential": "", "credential_missing": True}, {("K", "0x2C56", "tde_login"): 1}),
+        ({"credential": "", "credential_missing": True, "login": ""}, {("K", "0x2C56", ""): 1}),
+        ({"credential": ""}, {}),
     ],
 )
-def test_key_lacks_a_credential_only_if_its_login_is_known(changes, expected):
+def test_key_lacks_a_credential_also_if_its_login_is_unknown(changes, expected):
     assert of_proof("key_without_credential", **changes) == expected
 
 

@@ -221,6 +221,21 @@ def test_rows_above_those_of_the_limits_make_no_more_series(section):
     assert sum(map(len, values.values())) < 300
 
 
+def test_repeated_provider_or_database_has_its_last_row():
+    count = range(MOST_ROWS)
+    sections = {
+        "replicas": [{"ag": f"AG{number:02}", "server_name": "N1"} for number in range(FEW)],
+        "modules": [{"provider": "AzureKV", "file_version": str(number)} for number in count],
+        "loaded": [{"provider": "AzureKV", "provider_version": str(number)} for number in count],
+        "encryption": [{"database": "sales", "encryption_state": 3, "thumbprint": f"0x{number:04X}"} for number in count],
+    }
+    reading = a_reading(sections=sections)
+    last = str(MOST_ROWS - 1)
+    for name in ("provider_dll_info", "provider_loaded_info"):
+        assert [labels[2] for labels in shown(name, reading)] == [last] * FEW
+    assert shown("database_encryption_state", reading) == {("sales", "", f"0x{MOST_ROWS - 1:04X}"): 3}
+
+
 def test_repeated_row_is_one_series():
     twice = [{"flag": 15025, "is_on": 0}, {"flag": 15025, "is_on": 1}]
     assert sql_server_samples(a_reading(sections={"flags": twice}))["mssql_ekm_trace_flag_enabled"] == [((("flag", "15025"),), 1)]

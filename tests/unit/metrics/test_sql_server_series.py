@@ -6,8 +6,10 @@ import asyncio
 
 import pytest
 
+from exporter.config.settings import SqlServer
 from exporter.metrics.spec import Level
 from tests.support import client_model
+from tests.support.factories import a_config, a_target, with_sql_servers
 from tests.support.metric_factories import a_recorder, names_in, scrape, series
 from tests.support.sql_readings import a_reading, an_unread_server
 
@@ -71,6 +73,19 @@ def test_second_address_of_a_server_shows_no_series_twice():
     recorder.forget_sql_server("n1\\SQLPRD01")
     recorder.sql_server_read(a_reading("sales", "hr", address="listener"))
     assert states(recorder) == {("n1", "sales"): 0, ("n1", "hr"): 0}
+
+
+def test_first_configured_of_two_addresses_has_the_series():
+    config = with_sql_servers(a_config(a_target()), SqlServer(address="n2"), SqlServer(address="n1"))
+    recorder = a_recorder(config=config)
+    assert recorder.sql_server_read(a_reading("sales", address="n1")) is None
+    assert recorder.sql_server_read(a_reading("hr", address="n2")) == "n1"
+    assert recorder.sql_server_read(a_reading("sales", address="n1")) == "n2"
+    assert states(recorder) == {("n1", "hr"): 0}
+
+    recorder.forget_sql_server("n1")
+    assert states(recorder) == {("n1", "hr"): 0}
+    assert recorder.sql_server_read(a_reading("hr", address="n2")) is None
 
 
 def test_address_that_takes_the_name_of_another_loses_its_own():

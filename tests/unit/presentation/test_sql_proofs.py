@@ -30,7 +30,7 @@ def proofs_of(*readings):
 
 def a_server(reading=None, **sections):
     """Return the only SQL Server of a target, as read now."""
-    (server,) = proofs_of(reading or a_reading(sections=sections)).of_target(a_target())
+    (server,) = proofs_of(reading or a_reading(sections=sections)).target_proofs(a_target())
     return server
 
 
@@ -176,11 +176,11 @@ def test_log_of_database_under_other_key_does_not_count():
         {"thumbprint": None, "key_version": None},
         {"instances": ()},
         {"instances": ({"sql_instance": "SQLPRD01", "host": "n2"},)},
-        {"instances": ({"sql_instance": "SQLPRD01"},)},
+        {"instances": ({"sql_instance": "SQLPRD02"},)},
     ],
 )
 def test_target_with_other_key_or_server_has_no_proof(changes):
-    assert proofs_of(a_reading()).of_target(a_target(**changes)) == ()
+    assert proofs_of(a_reading()).target_proofs(a_target(**changes)) == ()
 
 
 def test_target_without_thumbprint_has_proof_by_key_uri():
@@ -188,36 +188,50 @@ def test_target_without_thumbprint_has_proof_by_key_uri():
     assert reading.document is not None
     uri = f"https://contoso-prod.vault.azure.net/keys/contosorsakey0/{VERSION.upper()}"
     known = replace(reading, document=replace(reading.document, key_uris=(RegistryUri("0x2c56", uri),)))
-    (server,) = proofs_of(known).of_target(a_target(thumbprint=None))
+    (server,) = proofs_of(known).target_proofs(a_target(thumbprint=None))
     assert server.proof.key_name == "key_2C56"
 
 
 def test_servers_ignore_case_and_those_due_come_first():
     due = a_reading(address="n2", host="N2", sections={"credentials": credential(DAY + "19:00:00")})
     instances = (ON_N1, {"sql_instance": "sqlprd01", "host": "n2"}, ON_N1)
-    found = proofs_of(a_reading(), due).of_target(a_target(instances=instances))
+    found = proofs_of(a_reading(), due).target_proofs(a_target(instances=instances))
     assert [server.server for server in found] == ["sqlprd01 on n2", "SQLPRD01 on n1"]
 
 
-def test_latest_of_two_addresses_of_a_server_counts():
-    late = a_reading(address="n1.example", attempted_at=READ_AT + 1, sections={"backups": []})
-    (server,) = proofs_of(late, a_reading()).of_target(a_target())
-    assert server.reading is late
+def test_first_of_two_addresses_with_the_same_names_counts():
+    first, late = a_reading(), a_reading(address="n1.example", attempted_at=READ_AT + 1, sections={"backups": []})
+    (server,) = proofs_of(first, late).target_proofs(a_target())
+    assert server.reading is first
+    unread = replace(first, document=None)
+    assert proofs_of(unread, late).target_proofs(a_target()) == ()
+
+
+@pytest.mark.parametrize("instances", [({"sql_instance": "sqlprd01"},), (ON_N1, {"sql_instance": "sqlprd01"})])
+def test_instance_without_host_is_the_only_server_of_its_name(instances):
+    (server,) = proofs_of(a_reading(), a_reading(address="n2", sql_instance="OTHER")).target_proofs(a_target(instances=instances))
+    assert server.reading.address == a_reading().address
+
+
+@pytest.mark.parametrize("changes", [{}, {"document": None}])
+def test_instance_without_host_on_two_servers_has_no_proof(changes):
+    other = a_reading(address="n2", host="n2", **changes)
+    assert proofs_of(a_reading(), other).target_proofs(a_target(instances=({"sql_instance": "SQLPRD01"},))) == ()
 
 
 def test_proofs_follow_each_new_reading():
     readings = [a_reading()]
     proofs = SqlProofs(lambda: readings)
-    assert proofs.of_target(a_target()) == ()
+    assert proofs.target_proofs(a_target()) == ()
     assert proofs.refresh()
-    first = proofs.of_target(a_target())[0]
-    assert proofs.of_target(a_target())[0].proof is first.proof
+    first = proofs.target_proofs(a_target())[0]
+    assert proofs.target_proofs(a_target())[0].proof is first.proof
     readings[0] = a_reading(sections={"backups": []})
     proofs.refresh()
-    assert proofs.of_target(a_target())[0].proof.source == "start"
+    assert proofs.target_proofs(a_target())[0].proof.source == "start"
     readings[0] = an_unread_server()
     assert not proofs.refresh()
-    assert proofs.of_target(a_target()) == ()
+    assert proofs.target_proofs(a_target()) == ()
 
 
 def test_payload_is_absent_without_reading():

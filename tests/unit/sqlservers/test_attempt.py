@@ -8,11 +8,12 @@ import pytest
 
 from exporter.config.settings import SecretSource
 from exporter.core.faults import Fault
-from exporter.core.model import Facts, TokenResult
+from exporter.core.model import CredentialKind, Facts, TokenResult
+from exporter.runtime.files import FileUnreadableError
 from exporter.sqlservers import attempt
 from exporter.sqlservers.attempt import ServerReader, ServerState
 from exporter.sqlservers.last_reading import unread
-from exporter.sqlservers.lockout import SECONDS
+from exporter.sqlservers.lockout import SECONDS, Lockout
 from exporter.sqlservers.persistence import restored
 from tests.support.factories import a_credential
 from tests.support.patience import PATIENCE
@@ -196,6 +197,7 @@ async def test_changed_secret_ends_the_refusal_without_an_answer(harness):
     [
         Facts(fault=Fault.CONNECT_TIMEOUT),
         Facts(fault=Fault.HTTP_STATUS, status=503),
+        Facts(fault=Fault.HTTP_STATUS, status=404),
         Facts(fault=Fault.HTTP_STATUS, status=429),
         Facts(fault=Fault.SECRET_UNREADABLE),
     ],
@@ -205,6 +207,43 @@ async def test_missing_token_without_a_refusal_locks_nothing(harness, facts):
     result = await harness.reader().read(harness.by_entra(), AT)
     assert result.reading.failure.startswith("no token from sql: ")
     assert (result.reading.refused, result.lockout) == (False, None)
+
+
+@pytest.mark.parametrize("kind", [CredentialKind.MANAGED_IDENTITY, CredentialKind.WORKLOAD_IDENTITY, CredentialKind.DEFAULT])
+async def test_identity_without_a_secret_is_tried_again(harness, kind):
+    harness.token = TokenResult(facts=ENTRA_REFUSED, token=None, duration=0.1, shared=False)
+    state = replace(harness.by_entra(), credential=a_credential("sql", kind=kind))
+    result = await harness.reader().read(state, AT)
+    assert (result.reading.refused, result.lockout) == (False, None)
+
+
+async def test_unusable_authorities_of_the_module_are_a_failure(harness):
+    async def fails(_):
+        raise FileUnreadableError("module default: ca.pem holds no usable certificate authority")
+
+    harness._token_of = fails
+    result = await harness.reader().read(harness.by_entra(), AT)
+    assert result.reading.failure == "module default: ca.pem holds no usable certificate authority"
+
+
+async def test_lockout_that_takes_too_long_is_a_failure(harness, monkeypatch):
+    harness.answers = [REFUSED]
+    reader, state = harness.reader(), harness.state()
+    state = after(state, await reader.read(state, AT))
+    monkeypatch.setattr(attempt, "SECRET_SECONDS", 1.0)
+    monkeypatch.setattr(Lockout, "holds", lambda *_: harness.free.wait(PATIENCE))
+    async with asyncio.timeout(PATIENCE / 2):
+        result = await reader.read(state, AT + 60.0)
+    assert result.reading.failure == "the secret was not read within 1 s"
+    assert (result.reading.refused, result.lockout) == (True, state.lockout)
+
+
+async def test_refusal_of_entra_that_takes_too_long_is_a_failure(harness, monkeypatch):
+    harness.token = TokenResult(facts=ENTRA_REFUSED, token=None, duration=0.1, shared=False)
+    monkeypatch.setattr(attempt, "lockout_after", lambda *_: harness.free.wait(PATIENCE))
+    async with asyncio.timeout(PATIENCE / 2):
+        result = await harness.reader(seconds=0.05).read(harness.by_entra(), AT)
+    assert result.reading.failure == "not read to its end within 1.1 s"
 
 
 async def test_server_that_hangs_is_abandoned_and_not_read_twice(harness):

@@ -109,6 +109,22 @@ def test_refused_login_is_a_failure_with_its_number(read):
     assert (document.failure, document.refused_login) == ("the login was refused (18456)", 18456)
 
 
+def test_refused_second_login_keeps_the_inventory_and_the_number(read):
+    server = Server(broken={1: "logs"})
+    connect = server.connect
+
+    def connect_once(*_):
+        if server.opened:
+            raise SqlConnectionError("the login was refused (18456)", 18456)
+        return connect()
+
+    server.connect = connect_once
+    document = read(server, BATCHES)
+    assert (document.failure, document.refused_login) == (None, 18456)
+    assert {*SECTIONS} <= {*document.sections}
+    assert document.errors["errors"] == "the login was refused (18456)"
+
+
 @pytest.mark.parametrize(
     "rows", [{**ROWS, "instance": [{**ROWS["instance"][0], "platform": "linux"}]}, {**ROWS, "providers": [], "keys": []}]
 )

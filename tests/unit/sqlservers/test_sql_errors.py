@@ -57,7 +57,12 @@ def test_server_that_takes_too_long_has_the_words_of_its_reader():
 
 
 @pytest.mark.parametrize(
-    ("number", "refused"), [(18456, 18456), (18488, 18488), (9999, 9999), (17142, 0), (17187, 0), (18461, 0)]
+    ("number", "refused"),
+    [
+        *((number, number) for number in (4060, 18450, 18452, 18456, 18470, 18486, 18487, 18488)),
+        *((number, 0) for number in (17142, 17187, 17809, 18401, 18451, 18461)),
+        *((number, 0) for number in (701, 921, 6005, 9999, 17189, 17197, 40613)),  # no refusal of this login
+    ],
 )
 def test_server_that_refuses_every_login_refuses_none(number, refused):
     assert refused_login(SqlMessage(number, 14, "")) == refused

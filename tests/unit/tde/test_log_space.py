@@ -47,6 +47,56 @@ def test_free_space_ends_at_limit_or_disk(leave_out, changes, free):
     assert space_of(*leave_out, **changes).free_bytes == (None if free is None else free * KIB)
 
 
+def volume_of(count, grown_kb=1024, **changes):
+    """Return the logs that grew by 1 MiB each, without a limit, on one volume; `grown_kb` is that of the first."""
+    changed = {"volume": "L:\\", "total_kb": 0, "disk_free_kb": 1024 * count} | changes
+    known = {column: value for column, value in changed.items() if value is not None}
+    unknown = changed.keys() - known.keys()
+    logs = [a_log("limit_kb", *unknown, database=f"d{number}", **known) for number in range(count)]
+    reading = with_growing_logs(a_reading(sections={"logs": logs}))
+    assert reading.earlier_logs is not None
+    at, earlier = reading.earlier_logs
+    used = logs[0]["used_kb"]
+    return replace(reading, earlier_logs=(at, ({**earlier[0], "used_kb": used - grown_kb}, *earlier[1:])))
+
+
+def seconds_of(reading, databases=None):
+    """Return the whole seconds until each log is full."""
+    return [log.full_in and round(log.full_in) for log in log_spaces(reading, databases)]
+
+
+def test_logs_of_one_volume_share_its_room():
+    assert seconds_of(volume_of(50)) == [300] * 50
+    assert {log.free_bytes for log in log_spaces(volume_of(50))} == {50 * MIB}
+
+
+def test_other_logs_of_the_volume_count_without_a_series_of_their_own():
+    assert seconds_of(volume_of(50), {"d7"}) == [300]
+
+
+def test_log_without_a_rate_takes_no_room_of_its_volume():
+    assert seconds_of(volume_of(3, grown_kb=-1)) == [None, 450, 450]
+
+
+def test_log_that_checkpoints_truncate_takes_no_room_of_its_volume():
+    reading = volume_of(2)
+    assert reading.document is not None
+    first, second = reading.document.sections["logs"]
+    first = {name: value for name, value in first.items() if name != "log_backup_utc"}
+    sections = {**reading.document.sections, "logs": (first, second)}
+    assert seconds_of(replace(reading, document=replace(reading.document, sections=sections))) == [None, 600]
+
+
+def test_log_of_an_unknown_volume_has_its_disk_alone():
+    assert seconds_of(volume_of(4, volume=None)) == [1200] * 4
+
+
+@pytest.mark.parametrize(("disk_kb", "seconds"), [(0, 600), (2048, 600), (4096, 900), (8192, 1500)])
+def test_room_in_the_files_of_a_log_is_its_own(disk_kb, seconds):
+    total_kb = a_log()["used_kb"] + 2048
+    assert seconds_of(volume_of(2, total_kb=total_kb, disk_free_kb=disk_kb)) == [seconds] * 2
+
+
 def test_log_without_any_end_is_never_full():
     space = space_of("limit_kb", "disk_free_kb")
     assert (space.rate, space.full_in) == (RATE, None)

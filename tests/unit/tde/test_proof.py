@@ -67,6 +67,16 @@ def test_backup_proves_secret_two_hours_after_alter(started, is_proven):
     assert (proof.source, proof.database) == ((ProofSource.LOG_BACKUP, "sales") if is_proven else (None, ""))
 
 
+@pytest.mark.parametrize(
+    ("set_utc", "is_proven"),
+    [(None, True), ("1900-01-01T00:00:00", True), (DAY + "19:00:00", True), (DAY + "19:00:01", False)],
+)
+def test_backup_before_the_database_had_the_key_proves_nothing(set_utc, is_proven):
+    rows = [OPENED | {"opened_utc": "never"} | ({} if set_utc is None else {"set_utc": set_utc})]
+    backups = [backup("L", DAY + "19:00:00", DAY + "19:05:00")]
+    assert (proof_of(opened=rows, backups=backups).proven_at is not None) == is_proven
+
+
 def test_backup_of_database_under_other_key_proves_nothing():
     backups = [backup("L", DAY + "19:00:00", DAY + "19:05:00", database="unencrypted")]
     assert proof_of(backups=backups, opened=[]).proven_at is None
@@ -135,22 +145,51 @@ def test_server_that_was_never_read_has_no_proof(reading):
 def test_login_without_credential_is_reported():
     proof = proof_of(keys=[_without(a_key()[0], "credential", has_sid=1)])
     assert (proof.login, proof.credential, proof.altered_at) == ("tde_login", "", None)
+    assert (proof.credential_missing, proof.is_due) == (True, True)
 
 
 def test_provider_without_credential_is_reported():
     proof = proof_of(keys=[_without(a_key()[0], "credential", has_sid=1)], credentials=[])
     assert (proof.login, proof.credential, proof.altered_at) == ("tde_login", "", None)
+    assert (proof.credential_missing, proof.is_due) == (True, True)
+
+
+@pytest.mark.parametrize(("logins", "login"), [(["tde_login"], "tde_login"), (["tde_login", "other_login"], ""), ([], "")])
+def test_provider_without_credential_is_reported_without_sid(logins, login):
+    keys = [_without(a_key()[0], "login", "credential")]
+    proof = proof_of(keys=keys, credentials=[], logins=[{"name": name} for name in logins])
+    assert (proof.login, proof.credential, proof.credential_missing) == (login, "", True)
+    assert (proof.is_due, proof.proven_at) == (True, unix(DAY + "19:05:00"))
+
+
+def test_key_without_its_login_has_no_guessed_one():
+    proof = proof_of(keys=[_without(a_key()[0], "login", "credential", has_sid=1)], credentials=[], logins=[{"name": "a"}])
+    assert (proof.login, proof.credential_missing) == ("", True)
+
+
+@pytest.mark.parametrize(("unknown", "is_missing"), [("credentials", False), ("logins", True)])
+def test_unknown_credentials_are_not_missing(unknown, is_missing):
+    reading = a_reading(sections={"credentials": None, "keys": [_without(a_key()[0], "login", "credential")]})
+    assert reading.document is not None
+    (proof,) = key_proofs(replace(reading, document=replace(reading.document, errors={unknown: "refused"})))
+    assert (proof.credential_missing, proof.is_due) == (is_missing, is_missing)
+
+
+def test_credential_that_is_not_listed_is_not_missing():
+    proof = proof_of(credentials=[], backups=[], opened=[])
+    assert (proof.credential, proof.credential_missing, proof.is_due) == ("tde_cred", False, None)
 
 
 def test_key_without_sid_uses_credential_of_its_login():
     logins = [{"name": "tde_login", "provider": "AzureKV", "credential": "tde_cred"}]
     proof = proof_of(keys=[_without(a_key()[0], "login", "credential")], logins=logins)
     assert (proof.credential, proof.altered_at) == ("tde_cred", unix("2026-01-02T03:04:05"))
+    assert (proof.credential_missing, proof.is_due) == (False, False)
 
 
 def test_key_without_sid_names_its_login_without_credential():
     proof = proof_of(keys=[_without(a_key()[0], "login", "credential")], logins=[{"name": "tde_login"}])
-    assert (proof.login, proof.credential) == ("tde_login", "")
+    assert (proof.login, proof.credential, proof.credential_missing) == ("tde_login", "", True)
 
 
 def test_uncertain_credential_counts_from_its_latest_change():

@@ -1,10 +1,17 @@
 """Which token a SQL Server needs, and when a missing one is a refusal."""
 
+import asyncio
+
 import pytest
 
+from exporter.clients import make_network
 from exporter.config.settings import Module
 from exporter.core.faults import Fault
 from exporter.core.model import CredentialKind, Facts
+from exporter.runtime.files import FileUnreadableError
+from exporter.runtime.thread_pool import DaemonThreadPool
+from exporter.tokens import database
+from exporter.tokens.cache import TokenCache
 from exporter.tokens.database import DatabaseTokens, database_challenge
 from exporter.tokens.failure import is_refusal
 from tests.support.factories import a_config, a_credential, a_target
@@ -42,12 +49,65 @@ async def test_credential_without_a_tenant_sends_no_request():
     await tokens.aclose()
     assert (result.token, result.facts.detail) == (None, "credential sql has no tenant_id: add it")
     assert requests == []
-    assert not is_refusal(result.facts)
+    assert not is_refusal(result.facts, a_credential())
+
+
+@pytest.fixture
+async def tokens(monkeypatch):
+    """Make tokens whose pool runs each call at once, or never if `hangs`."""
+    made = []
+
+    async def run(_, function, *args):
+        await asyncio.sleep(3600.0 * begin.hangs)
+        return function(*args)
+
+    def begin(module):
+        config = a_config(credentials=[a_credential(tenant_id=TENANT)], modules=[module])
+        made.append(DatabaseTokens(config, on_request=lambda: pytest.fail("a request")))
+        return made[-1]
+
+    begin.hangs = False
+    monkeypatch.setattr(DaemonThreadPool, "run", run)
+    yield begin
+    for one in made:
+        await one.aclose()
+
+
+async def test_unusable_authorities_are_an_unreadable_file(tokens, tmp_path):
+    made = tokens(Module(name="default", ca_file=tmp_path / "ca.pem"))
+    for _ in range(2):
+        with pytest.raises(FileUnreadableError, match=r"module default: .*ca\.pem holds no usable certificate authority"):
+            await made.token_of("sql")
+
+
+async def test_authorities_on_a_dead_mount_do_not_stop_the_loop(tokens, monkeypatch):
+    monkeypatch.setattr(tokens, "hangs", True)
+    made, began = tokens(Module(name="default")), asyncio.get_running_loop().time()
+    results = await asyncio.gather(*(made.token_of("sql") for _ in range(8)), return_exceptions=True)
+    assert {(type(error), str(error)) for error in results} == {
+        (FileUnreadableError, "module default: its authorities were not read within 10 s")
+    }
+    assert asyncio.get_running_loop().time() - began == pytest.approx(10.0)
+
+
+async def test_network_for_tokens_spares_no_other_names(tokens, monkeypatch):
+    loaded = []
+    monkeypatch.setattr("exporter.clients.http.network.spare", lambda _: pytest.fail("other names"))
+    monkeypatch.setattr(TokenCache, "token", lambda *_, **__: asyncio.sleep(0, "a token"))
+    monkeypatch.setattr(database, "make_network", lambda *found, **more: loaded.append(found) or make_network(*found, **more))
+    made = tokens(module := Module(name="default"))
+    assert await asyncio.gather(made.token_of("sql"), made.token_of("sql")) == ["a token"] * 2
+    assert loaded == [(module,)]
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
 def test_answer_about_the_credential_is_a_refusal(status):
-    assert is_refusal(Facts(fault=Fault.HTTP_STATUS, status=status))
+    facts = Facts(fault=Fault.HTTP_STATUS, status=status)
+    assert {kind for kind in CredentialKind if is_refusal(facts, a_credential(kind=kind))} == {
+        CredentialKind.CLIENT_SECRET,
+        CredentialKind.CONNECTOR_SECRET,
+        CredentialKind.CLIENT_CERTIFICATE,
+    }
 
 
 @pytest.mark.parametrize(
@@ -56,8 +116,8 @@ def test_answer_about_the_credential_is_a_refusal(status):
         Facts(),
         Facts(fault=Fault.CONNECT_TIMEOUT),
         Facts(fault=Fault.PROXY_STATUS, status=407),
-        *(Facts(fault=Fault.HTTP_STATUS, status=status) for status in (302, 408, 429, 500, 503)),
+        *(Facts(fault=Fault.HTTP_STATUS, status=status) for status in (302, 404, 405, 408, 413, 429, 451, 500, 503)),
     ],
 )
 def test_any_other_failure_is_none(facts):
-    assert not is_refusal(facts)
+    assert not is_refusal(facts, a_credential())

@@ -23,9 +23,9 @@ async def start(reader, recorded):
     """Start monitors and stop them after the test."""
     started = []
 
-    def begin(*servers, interval=300.0, **more):
+    async def begin(*servers, interval=300.0, **more):
         monitor = a_monitor(a_config(*servers, interval=interval), reader, recorded, **more)
-        monitor.restore()
+        await monitor.restore()
         monitor.start()
         started.append(monitor)
         return monitor

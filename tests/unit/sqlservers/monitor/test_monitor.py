@@ -9,7 +9,17 @@ from itertools import pairwise
 from exporter.sqlservers.attempt import STATEMENT_SECONDS
 from exporter.sqlservers.failure import WHOLE
 from exporter.sqlservers.monitor import BUSY_SECONDS, CONCURRENT_READINGS, LOCKED_SECONDS
-from tests.support.sql_monitors import INTERVAL, WALL, a_document, a_server, failed, now, servers_of
+from tests.support.sql_monitors import (
+    INTERVAL,
+    WALL,
+    a_document,
+    a_server,
+    failed,
+    now,
+    reading_of,
+    restored_at_each_step,
+    servers_of,
+)
 
 HOUR = 3600.0
 HANG = (WHOLE + 2) * STATEMENT_SECONDS  # when a thread is abandoned
@@ -20,24 +30,20 @@ def gaps(times):
 
 
 async def test_server_is_read_soon_and_at_every_interval(start, reader, recorded):
-    monitor = start(a_server())
+    monitor = await start(a_server())
     began = now()
     await asyncio.sleep(3 * INTERVAL)
     times = reader.times()
     assert times[0] - began <= 1.0
     assert set(gaps(times)) == {300}
-    assert monitor.reading_of("n1") == recorded.readings[-1] == monitor.readings()[0]
+    assert reading_of(monitor, "n1") == recorded.readings[-1] == monitor.readings()[0]
     assert recorded.readings[-1].attempted_at == WALL + times[-1]
-
-
-async def test_unknown_server_has_no_reading(start):
-    assert start(a_server()).reading_of("n2") is None
 
 
 async def test_first_readings_are_spread_over_the_interval(start, reader):
     rng = random.Random(7)  # noqa: S311 - a spread
     reader.takes = 0.0
-    start(*servers_of(300), draw=rng.random)
+    await start(*servers_of(300), draw=rng.random)
     began = now()
     await asyncio.sleep(INTERVAL)
     by_minute = Counter(int((at - began) // 60) for at, _ in reader.readings[:300])
@@ -48,7 +54,7 @@ async def test_first_readings_are_spread_over_the_interval(start, reader):
 
 async def test_intervals_have_jitter(start, reader):
     rng = random.Random(7)  # noqa: S311 - a spread
-    start(a_server(), draw=rng.random)
+    await start(a_server(), draw=rng.random)
     await asyncio.sleep(50 * INTERVAL)
     found = gaps(reader.times())
     assert min(found) >= 270
@@ -58,7 +64,7 @@ async def test_intervals_have_jitter(start, reader):
 
 async def test_at_most_eight_servers_are_read_at_once(start, reader):
     reader.takes = 20.0
-    start(*servers_of(100), draw=lambda: 0.0)
+    await start(*servers_of(100), draw=lambda: 0.0)
     await asyncio.sleep(HOUR)
     assert reader.most == CONCURRENT_READINGS == 8
 
@@ -67,7 +73,7 @@ async def test_thirty_hanging_of_300_do_not_stop_the_rest(start, reader, recorde
     rng = random.Random(7)  # noqa: S311 - a spread
     hanging = {f"n{number}" for number in range(0, 300, 10)}
     reader.answers = {address: [HANG] for address in hanging}
-    monitor = start(*servers_of(300), draw=rng.random)
+    monitor = await start(*servers_of(300), draw=rng.random)
     await asyncio.sleep(HOUR)
     reader.readings.clear()
     await asyncio.sleep(HOUR)
@@ -80,7 +86,7 @@ async def test_thirty_hanging_of_300_do_not_stop_the_rest(start, reader, recorde
 
 async def test_server_with_an_abandoned_thread_waits_for_it(start, reader):
     reader.busy.add("n1")
-    start(a_server(), a_server("n2"))
+    await start(a_server(), a_server("n2"))
     await asyncio.sleep(INTERVAL)
     assert reader.times() == []
     assert reader.times("n2")
@@ -92,14 +98,14 @@ async def test_server_with_an_abandoned_thread_waits_for_it(start, reader):
 async def test_failure_keeps_the_rows_and_is_logged_once(start, reader, recorded, caplog):
     caplog.set_level(logging.INFO)
     reader.answers["n1"] = [a_document(), failed(), failed(), a_document()]
-    monitor = start(a_server())
+    monitor = await start(a_server())
     await asyncio.sleep(2.5 * INTERVAL)
-    reading = monitor.reading_of("n1")
+    reading = reading_of(monitor, "n1")
     assert reading.failure == "does not answer"
     assert reading.document.sections["keys"]
     assert reading.read_at["keys"] == recorded.readings[0].attempted_at < reading.attempted_at
     await asyncio.sleep(2 * INTERVAL)
-    assert monitor.reading_of("n1").failure == ""
+    assert reading_of(monitor, "n1").failure == ""
     assert [(record.levelname, record.getMessage(), record.fields) for record in caplog.records] == [
         ("WARNING", "SQL Server not read", {"server": "n1", "problem": "does not answer"}),
         ("INFO", "SQL Server read again", {"server": "n1"}),
@@ -108,45 +114,54 @@ async def test_failure_keeps_the_rows_and_is_logged_once(start, reader, recorded
 
 async def test_internal_error_is_reported_and_the_next_reading_follows(start, reader, recorded):
     reader.answers["n1"] = [ZeroDivisionError(), a_document()]
-    monitor = start(a_server())
+    monitor = await start(a_server())
     await asyncio.sleep(1.5 * INTERVAL)
     assert [type(error) for error in recorded.errors] == [ZeroDivisionError]
-    assert monitor.reading_of("n1").document is not None
+    assert reading_of(monitor, "n1").document is not None
 
 
 async def test_secret_of_a_locked_server_is_checked_each_minute(start, reader, recorded):
     reader.answers["n1"] = [failed("the login was refused", refused=18456), None]
-    monitor = start(a_server())
+    monitor = await start(a_server())
     await asyncio.sleep(2 * INTERVAL)
     assert set(gaps(reader.times())[1:]) == {LOCKED_SECONDS}
-    assert monitor.reading_of("n1").refused
+    assert reading_of(monitor, "n1").refused
     assert len(recorded.readings) == 1
     assert reader.states[-1].lockout.account == "ekm"
 
 
 async def test_reading_and_lockout_are_known_after_a_restart(start, reader, recorded):
     reader.answers["n1"] = [a_document(), failed("the login was refused", refused=18456), None]
-    before = start(a_server())
+    before = await start(a_server())
     await asyncio.sleep(1.5 * INTERVAL)
     await before.aclose()
     recorded.readings.clear()
-    after = start(a_server())
-    assert after.reading_of("n1") == before.reading_of("n1") == recorded.readings[0]
+    after = await start(a_server())
+    assert reading_of(after, "n1") == reading_of(before, "n1") == recorded.readings[0]
     await asyncio.sleep(INTERVAL)
     assert reader.states[-1].lockout == reader.states[-2].lockout is not None
 
 
+async def test_restart_yields_to_others_after_each_server(start, recorded):
+    servers = servers_of(5)
+    monitor = await start(*servers)
+    await asyncio.sleep(1.5 * INTERVAL)
+    await monitor.aclose()
+    recorded.readings.clear()
+    assert await restored_at_each_step(start(*servers), recorded) == [1, 2, 3, 4, 5]
+
+
 async def test_damaged_document_is_ignored_and_reported(start, recorded, caplog):
     recorded.documents["n1"] = {"read_at": {}}
-    monitor = start(a_server())
-    assert monitor.reading_of("n1").document is None
+    monitor = await start(a_server())
+    assert reading_of(monitor, "n1").document is None
     (record,) = caplog.records
     assert record.fields == {"problem": "the stored reading of n1 is damaged (KeyError) and is ignored"}
 
 
 async def test_stop_waits_for_no_server(start, reader):
     reader.takes = HOUR
-    monitor = start(a_server())
+    monitor = await start(a_server())
     await asyncio.sleep(2.0)
     began = now()
     await monitor.aclose()

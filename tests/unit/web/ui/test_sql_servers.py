@@ -7,10 +7,11 @@ import pytest
 
 from exporter.core.model import Step
 from exporter.core.reasons import Reason
+from exporter.presentation import sql_proofs
 from exporter.web.handlers import api, pages
 from tests.support.sql_readings import READ_AT, a_reading, proof_rows, sections_of, with_growing_logs
 from tests.support.web_factories import bad, config, good, target
-from tests.support.web_server import Service, answer, words
+from tests.support.web_server import Service, answer, get, serving, unzipped, words
 
 NOW = READ_AT + 60
 DAY = "2026-11-26T"
@@ -145,3 +146,37 @@ async def test_page_follows_each_new_reading():
     assert "56 min ago" in await page_of(service)
     service.readings = [replace(growing(backups=[]), attempted_at=NOW)]
     assert "start that opened [sales]" in await page_of(service)
+
+
+async def test_pages_and_api_make_the_proofs_of_a_reading_once(monkeypatch):
+    made = []
+    monkeypatch.setattr(sql_proofs, "key_proofs", lambda reading: made.append(reading) or ())
+    async with serving(service_of("n1", readings=[growing()])) as session:
+        for path in ("/targets/contoso-key0", "/api/v1/targets/contoso-key0", "/api/v1/targets"):
+            await get(session, path)
+    assert len(made) == 1
+
+
+async def test_reload_while_a_page_is_made_changes_no_target_of_it(monkeypatch):
+    service, fleet = service_of("n1", readings=[growing()], report=bad), pages.fleet
+
+    async def with_reload(*args, **options):
+        found = await fleet(*args, **options)
+        service.config = config(target("other"))
+        return found
+
+    monkeypatch.setattr(pages, "fleet", with_reload)
+    status, _, html = await answer(service, "/")
+    assert status == 200
+    assert LOG_TIMES.replace("[sales]", "[sales] of SQLPRD01 on n1") in words(html)
+
+
+async def test_support_bundle_has_masked_proofs():
+    hidden = growing(databases=("203.0.113.7",))
+    async with serving(service_of("n1", readings=[hidden])) as session:
+        own = json.loads((await get(session, "/api/v1/targets/contoso-key0"))[2])["sql_servers"]
+        async with session.get("/api/v1/targets/contoso-key0/support-bundle") as response:
+            report = json.loads(unzipped(await response.read())["report.json"])
+    assert own[0]["database"] == "203.0.113.7"
+    masked = {"database": "<address>", "log_full_database": "<address>"}
+    assert report["sql_servers"] == [own[0] | masked]
