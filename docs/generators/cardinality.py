@@ -12,8 +12,8 @@ from typing import Final
 from exporter.core.model import Phase, Step
 from exporter.metrics.definitions import BY_NAME, COUNTED, PATH_PARTS, TARGET_METRICS, phases_at
 from exporter.metrics.spec import Level, MetricSpec, MetricType
-from exporter.metrics.sql_server_samples import BACKUP_TYPES
 from exporter.tde.document import PROOF_SECTIONS, SECTIONS
+from exporter.tde.sql_reading import BACKUP_TYPES
 
 _STEPS = len(Step)
 _PER_HISTOGRAM = 3  # the +Inf bucket, _count and _sum; each bound adds one more

@@ -28,10 +28,10 @@ from exporter.metrics.definitions import METRICS, PATH_PARTS, PROBE_METRICS, ROL
 from exporter.metrics.self_metrics import REQUESTED, SKIP_REASONS
 from exporter.metrics.spec import Level, MetricSpec, MetricType, SeriesScope
 from exporter.metrics.sql_server_definitions import FEW, MOST
-from exporter.metrics.sql_server_samples import BACKUP_TYPES
 from exporter.state.cause_groups import MOST_CAUSES
 from exporter.tde.document import PROOF_SECTIONS, SECTIONS
 from exporter.tde.proof import ProofSource
+from exporter.tde.sql_reading import BACKUP_TYPES
 
 # An example query for each metric that has one.
 EXAMPLES: Final[Mapping[str, str]] = {
