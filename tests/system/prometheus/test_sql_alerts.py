@@ -30,7 +30,7 @@ targets:
   - {{name: orders, vault: contoso-orders, key: OrdersKey/{OLD}, thumbprint: "{THUMBPRINTS["SQLPRD03"]}", instances: [{{sql_instance: SQLPRD03, host: n3}}]}}
 """
 SCRAPES = """\
-global: {{scrape_interval: 2s, scrape_timeout: 1900ms, evaluation_interval: 1s}}
+global: {{scrape_interval: 4s, scrape_timeout: 4s, evaluation_interval: 1s}}
 rule_files: [rules.yml]
 scrape_configs:
   - job_name: ekm
@@ -78,7 +78,7 @@ def rules() -> str:
         for rule in group["rules"]:
             if "alert" in rule:
                 rule["for"] = "1s"
-            rule["expr"] = rule["expr"].replace(">= 600", ">= 2").replace("[10m]", "[5s]")
+            rule["expr"] = rule["expr"].replace(">= 600", ">= 2").replace("[10m]", "[20s]")
     return yaml.safe_dump(document)
 
 
