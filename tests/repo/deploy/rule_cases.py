@@ -9,10 +9,9 @@ from pathlib import Path
 
 import yaml
 
-from tests.repo.deploy.pretend import SQL
 from tests.support.patience import PROGRAM_SECONDS
 
-FILE = SQL / "ekm-sql.rules.yml"
+FILE = Path(__file__).parents[3] / "alerts" / "ekm-sql.rules.yml"
 GROUPS = yaml.safe_load(FILE.read_text())["groups"]
 RULES = {rule["alert"]: rule for group in GROUPS for rule in group["rules"] if "alert" in rule}
 RECORDED = {rule["record"]: rule for group in GROUPS for rule in group["rules"] if "record" in rule}

@@ -10,7 +10,7 @@ from exporter.core.codes.shared import FROM_THEN_ON, WATCH_THE_LOG, WITHOUT_THE_
 from tests.system.alerts.test_runbooks import RULES, RUNBOOKS, section
 
 ROOT = Path(__file__).parents[3]
-SQL_RULES = ROOT / "deploy" / "sql" / "ekm-sql.rules.yml"
+SQL_RULES = ROOT / "alerts" / "ekm-sql.rules.yml"
 # These pages are about an exporter that monitors nothing, and SQL Server does not need it.
 MONITORING = {"EkmExporterDown", "EkmEveryProbeStale"}
 BEFORE_THE_DATE = {"EkmCredentialExpiresIn1Day"}

@@ -12,13 +12,13 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from tests.repo.deploy.pretend import SQL
 from tests.support.simulated_sql import OLD
 from tests.system.prometheus import sql_series
 from tests.system.prometheus.servers import Prometheus, fetch, free_port, prometheus_of, started
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 
+ALERTS = Path(__file__).parents[3] / "alerts"
 THUMBPRINTS = {"SQLPRD01": "0x" + "A1" * 20, "SQLPRD02": "0x" + "C3" * 20, "SQLPRD03": "0x" + "E5" * 20}
 CONFIG = f"""
 global: {{interval: 2s, timeout: 1s, connector_generation: current, vantage: sql_host}}
@@ -73,7 +73,7 @@ class Programs:
 
 def rules() -> str:
     """Return the shipped rules; each alert fires after one second, two failures are two seconds apart, and ten minutes are five seconds."""
-    document = yaml.safe_load((SQL / "ekm-sql.rules.yml").read_text(encoding="utf-8"))
+    document = yaml.safe_load((ALERTS / "ekm-sql.rules.yml").read_text(encoding="utf-8"))
     for group in document["groups"]:
         group.pop("interval", None)
         for rule in group["rules"]:

@@ -12,7 +12,7 @@ from tests.system.alerts.alertmanager.labels import ALERTS
 from tests.system.alerts.alertmanager.rendering import EXAMPLE, SECRETS
 
 RULES = EXAMPLE.with_name("ekm.rules.yml")
-SQL_RULES = EXAMPLE.parents[1] / "deploy/sql/ekm-sql.rules.yml"
+SQL_RULES = EXAMPLE.parents[1] / "alerts/ekm-sql.rules.yml"
 
 # Labels and the receiver to which they lead.
 TABLE = [
