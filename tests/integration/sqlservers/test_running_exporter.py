@@ -10,6 +10,7 @@ from functools import partial
 import pytest
 
 from exporter.app.sharding import Shard
+from exporter.clients.exporter_api import SQL_SERVERS, ApiAccess, fetch_list
 from exporter.config.settings import SecretSource, Settings, SqlServer
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment, redirect_config
@@ -129,6 +130,9 @@ async def test_inventory_of_an_exporter_is_that_of_its_servers(fleet, tmp_path, 
                 output = await command.connect(*flags)
                 assert "3 instances read, 0 failures; 2 targets" in output
                 written[way] = {file.name: without_times(file.read_text()) for file in command.out.iterdir()}
+            listed = await fetch_list(ApiAccess(url=f"{server.urls[0]}/", timeout=PATIENCE), SQL_SERVERS)
+    assert b"SalesKey" in listed
+    assert fleet.simulator.sql.password.encode() not in listed
     assert written["url"] == written["servers"]
     assert {*written["url"]} == {"contoso-claims.yml", "contoso-sales.yml", "inventory.json"}
 
