@@ -117,11 +117,11 @@ class ApiHandlers:
         return await stream(request, encoded(calendar(endings, now=now)), headers=_CALENDAR)
 
     async def target(self, request: web.Request) -> web.StreamResponse:
+        self._proofs.refresh()
         target = self._service.config.targets.get(request.match_info["name"])
         if target is None:
             return web.json_response({"error": "unknown target"}, status=404)
         record = self._service.record_of(target.name)
-        self._proofs.refresh()
         # A list, because a probe that ends while this response is sent changes the history.
         entries = [] if record is None else list(record.history)
         history = (payloads.entry_payload(target, entry) for entry in entries)
@@ -132,11 +132,11 @@ class ApiHandlers:
 
     async def support_bundle(self, request: web.Request) -> web.Response:
         service = self._service
+        self._proofs.refresh()
         target = service.config.targets.get(request.match_info["name"])
         if target is None:
             return web.json_response({"error": "unknown target"}, status=404)
         expiries = [expiry for each in expiries_of(service, target).values() for expiry in each]
-        self._proofs.refresh()
         bundle = collect_bundle(
             service.config,
             target,
