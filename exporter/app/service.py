@@ -15,7 +15,7 @@ from exporter.app.options import DEMO, RunOptions
 from exporter.app.reload import Reloader
 from exporter.app.reports import Reports
 from exporter.app.sharding import select_shard
-from exporter.app.sql_servers import SqlServerReadings
+from exporter.app.sql_servers import SqlServerReadings, declared_targets
 from exporter.app.sweeper import Sweeper
 from exporter.config.consequences.diff import changed_targets, changed_verdicts
 from exporter.config.settings import Config, Target
@@ -38,6 +38,7 @@ from exporter.runtime.loop_lag import LoopLag
 from exporter.state.files import DocumentKind
 from exporter.state.records import TargetRecord, TargetRecords
 from exporter.state.store import StateStore
+from exporter.tde.differences import Difference
 from exporter.tde.sql_reading import SqlServerReading
 from exporter.web import WebServer, create_app
 
@@ -57,6 +58,7 @@ class Service:
         """Raises NetworkError if a module's authorities cannot be loaded, and ExtraMissingError."""
         self._options = options
         self.config = select_shard(config, options.shard)
+        self._declared = declared_targets(config)
         self.version = __version__
         self._started = float("inf")  # not yet
         concurrency = self.config.settings.concurrency
@@ -139,7 +141,7 @@ class Service:
         if self._options.scheduler:
             self._scheduler.reconcile(self.config.targets.values())
             self._preflights.reconcile(self.config)
-        await self.sql_servers.apply(self.config)
+        await self.sql_servers.apply(self.config, self._declared)
         self._sweeper.start()
         if self._reloader is not None:
             if self._options.mode != DEMO:
@@ -189,6 +191,9 @@ class Service:
     def sql_readings(self) -> tuple[SqlServerReading, ...]:
         return self.sql_servers.readings()
 
+    def sql_differences(self) -> tuple[Difference, ...]:
+        return self.sql_servers.differences()
+
     async def apply(self, config: Config) -> None:
         """Apply another configuration.
 
@@ -197,7 +202,7 @@ class Service:
         Raises NetworkError, a ValueError, and changes nothing if a module's authorities cannot be loaded. Also ExtraMissingError.
         """
         self.sql_servers.require_driver(config)
-        config = select_shard(config, self._options.shard)
+        declared, config = declared_targets(config), select_shard(config, self._options.shard)
         await self._store.preload(config.targets, sql_servers=self.sql_servers.unread(config))
         lookup = self._expiry_lookup(config)
         self._prober.reconfigure(config)
@@ -215,7 +220,8 @@ class Service:
         self._requests = asyncio.Semaphore(config.settings.concurrency)
         if self._options.scheduler:
             self._scheduler.reconcile(config.targets.values(), concurrency=config.settings.concurrency)
-        await self.sql_servers.apply(config)
+        self._declared = declared
+        await self.sql_servers.apply(config, declared)
         await self._expiry.reconfigure(config, lookup)
         del before  # so that the next line can collect it
         process.collect_rarely()

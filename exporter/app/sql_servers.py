@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING
 
+from exporter.config.consequences.sql_labels import compared_targets, instance_names
 from exporter.config.settings import Config
 from exporter.core.model import TokenResult
 from exporter.metrics.recorder import Recorder
@@ -18,7 +19,9 @@ from exporter.runtime.extras import ExtraMissingError
 from exporter.runtime.logging import fields
 from exporter.state.files import DocumentKind
 from exporter.state.store import StateStore
-from exporter.tde.sql_reading import SqlServerReading
+from exporter.tde.declared_targets import DeclaredTargets
+from exporter.tde.differences import Difference, find_differences
+from exporter.tde.sql_reading import SqlServerReading, server_key
 from exporter.tokens.database import DatabaseTokens
 
 if TYPE_CHECKING:
@@ -26,6 +29,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _NOT_KEPT = "a refused login is tried again after each restart, so a wrong password can lock it: set --state.dir"
+
+
+def declared_targets(config: Config) -> DeclaredTargets:
+    """Return the targets of a whole configuration: another shard may probe the key of a SQL Server that this one reads."""
+    return DeclaredTargets(compared_targets(config), instance_names(config))
 
 
 class SqlServerReadings:
@@ -42,6 +50,8 @@ class SqlServerReadings:
         self._applying = asyncio.Lock()
         self._monitor: SqlServerMonitor | None = None
         self._tokens: DatabaseTokens | None = None
+        self._declared = DeclaredTargets((), ())
+        self._compared: dict[str, tuple[SqlServerReading, tuple[Difference, ...]]] = {}  # by address
         self._logged = set[frozenset[str]]()  # pairs of addresses with the same labels
 
     def require_driver(self, config: Config) -> None:
@@ -58,13 +68,14 @@ class SqlServerReadings:
         before = () if self._config is None else self._config.sql_servers
         return config.sql_servers.keys() - before if self._enabled else ()
 
-    async def apply(self, config: Config) -> None:
-        """Read the SQL Servers of this configuration from now on."""
+    async def apply(self, config: Config, declared: DeclaredTargets) -> None:
+        """Read the SQL Servers of this configuration from now on, and compare them with all declared targets."""
         async with self._applying:
-            await self._apply(config)
+            await self._apply(config, declared)
 
-    async def _apply(self, config: Config) -> None:
+    async def _apply(self, config: Config, declared: DeclaredTargets) -> None:
         before, self._config = self._config, config
+        self._declared = declared
         if not self._enabled or (self._monitor is None and not config.sql_servers):
             return
         tokens = self._tokens
@@ -78,6 +89,7 @@ class SqlServerReadings:
             self._monitor.start()
         else:
             await self._monitor.reconfigure(config)
+            await self._compare_all()
         if tokens is not None and tokens is not self._tokens:
             await tokens.aclose()
 
@@ -91,6 +103,19 @@ class SqlServerReadings:
     def readings(self) -> tuple[SqlServerReading, ...]:
         """Return what is known of each SQL Server, in the order of the configuration."""
         return () if self._monitor is None else self._monitor.readings()
+
+    def differences(self) -> tuple[Difference, ...]:
+        """Return where the configuration differs from the SQL Servers. Of two with the same names, the first one counts."""
+        first = {server_key(each): each.address for each in reversed(self.readings())}
+        known = (self._compared[address] for address in reversed(first.values()) if address in self._compared)
+        return tuple(found for _, differences in known for found in differences)
+
+    async def _compare_all(self) -> None:
+        """Compare again after a reload, and yield to other tasks after each server."""
+        for address in tuple(self._compared):
+            if (known := self._compared.get(address)) is not None:
+                self._show(known[0])
+            await asyncio.sleep(0)
 
     def _make_monitor(self, config: Config) -> SqlServerMonitor:
         from exporter.sqlservers.attempt import ServerReader  # noqa: PLC0415 - see above
@@ -114,7 +139,9 @@ class SqlServerReadings:
                 return result  # else a reload has ended the request
 
     def _show(self, reading: SqlServerReading) -> None:
-        other = self._recorder.sql_server_read(reading)
+        found = find_differences(reading, self._declared)
+        self._compared[reading.address] = reading, found
+        other = self._recorder.sql_server_read(reading, found)
         pair = frozenset((reading.address, other or reading.address))
         if other is None or pair in self._logged:
             return
@@ -127,5 +154,6 @@ class SqlServerReadings:
 
     def _forget(self, address: str) -> None:
         self._logged = {pair for pair in self._logged if address not in pair}
+        self._compared.pop(address, None)
         self._recorder.forget_sql_server(address)
         self._store.forget_document(DocumentKind.SQL_SERVER, address)

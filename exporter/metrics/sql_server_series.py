@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.rendering import OwnerValues, render_gauges
 from exporter.metrics.spec import SeriesScope
+from exporter.metrics.sql_difference_samples import difference_samples
 from exporter.metrics.sql_server_samples import labels_of, sql_server_samples
 from exporter.metrics.text_format import Labels
+from exporter.tde.differences import Difference
 from exporter.tde.sql_reading import SqlServerReading
 
 
@@ -23,8 +25,8 @@ class SqlServerSeries:
         self._addresses: dict[Labels, str] = {}
         self._labels: dict[str, Labels] = {}
 
-    def show(self, reading: SqlServerReading) -> str | None:
-        """Replace the series of a SQL Server.
+    def show(self, reading: SqlServerReading, differences: Iterable[Difference] = ()) -> str | None:
+        """Replace the series of a SQL Server, and of its differences from the configuration.
 
         Return the address that has the same labels, None if there is none. Only the first of the two has series.
         """
@@ -37,7 +39,7 @@ class SqlServerSeries:
                 return other
             self.forget(other)
         self._addresses[base.labels], self._labels[address] = address, base.labels
-        owner = OwnerValues(address, base, sql_server_samples(reading))
+        owner = OwnerValues(address, base, sql_server_samples(reading) | difference_samples(differences))
         self._exposition.put(render_gauges([owner], self._exposition.names, encodes=self._exposition.encodes))
         return None if other == address else other
 

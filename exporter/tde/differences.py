@@ -85,6 +85,11 @@ class Difference:
     pinned: str
 
     @property
+    def about(self) -> str:
+        """The target whose configuration differs; empty for `key_not_probed`."""
+        return self.target or self.other
+
+    @property
     def sentence(self) -> str:
         """What differs, without a full stop."""
         return _TEXTS[self.kind][0].format_map(self._words())

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from exporter.core.sql_servers import server_name
 from exporter.tde.document import Document
 from exporter.tde.fields import Row
 from exporter.tde.model import Instance, instance_of
@@ -32,6 +33,11 @@ class SqlServerReading:
     failure: str = ""  # of the last attempt as a whole; empty if it read the server
     refused: bool = False  # the login was refused: no attempt until its secret changes, or an hour has passed
     earlier_logs: tuple[float, tuple[Mapping[str, str | int], ...]] | None = None  # Unix time, rows
+
+
+def server_key(reading: SqlServerReading) -> str:
+    """Return the name of the SQL Server, which ignores case: two addresses with one name are one SQL Server."""
+    return server_name({"sql_instance": reading.sql_instance, "host": reading.host}).casefold()
 
 
 def rows(reading: SqlServerReading, section: str) -> tuple[Row, ...]:

@@ -263,7 +263,8 @@ def test_default_instance_has_the_name_of_its_service_too():
         an_unread_server(),
         replace(IN_USE, read_at={name: at for name, at in IN_USE.read_at.items() if name != "encryption"}),
         using(
-            {}, encryption=[{"database": "sales", "encryption_state": 3, "encryptor_type": "CERTIFICATE", "thumbprint": NEW_MARK}]
+            {"sales": NEW_MARK},
+            encryption=[{"database": "sales", "encryption_state": 3, "encryptor_type": "CERTIFICATE", "thumbprint": NEW_MARK}],
         ),
         using({"sales": NEW_MARK}, databases=[{"name": "sales", "state": "ONLINE", "is_encrypted": 0}]),
     ],
