@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.rendering import OwnerValues, render_gauges
 from exporter.metrics.spec import SeriesScope
-from exporter.metrics.sql_difference_samples import difference_samples
 from exporter.metrics.sql_server_samples import labels_of, sql_server_samples
 from exporter.metrics.text_format import Labels
 from exporter.tde.differences import Difference
@@ -39,7 +38,7 @@ class SqlServerSeries:
                 return other
             self.forget(other)
         self._addresses[base.labels], self._labels[address] = address, base.labels
-        owner = OwnerValues(address, base, sql_server_samples(reading) | difference_samples(differences))
+        owner = OwnerValues(address, base, sql_server_samples(reading, differences))
         self._exposition.put(render_gauges([owner], self._exposition.names, encodes=self._exposition.encodes))
         return None if other == address else other
 

@@ -17,17 +17,18 @@ from exporter.cli.main import main
 from exporter.config import Loaded
 from exporter.core.model import Facts, TokenResult
 from exporter.runtime.extras import ExtraMissingError
-from exporter.sqlservers import driver
-from exporter.sqlservers.attempt import ServerReader
+from exporter.sqlservers import driver, monitor
+from exporter.sqlservers.attempt import Attempt, ServerReader
 from exporter.state.files import DocumentKind, StateFiles
 from tests.support.factories import a_config, a_target, with_sql_servers
-from tests.support.patience import PROGRAM_SECONDS
+from tests.support.patience import PATIENCE, PROGRAM_SECONDS
 from tests.support.running import a_service
 from tests.support.sql_monitors import a_server, servers_of
 from tests.support.sql_readings import a_reading
 
 CONFIG = a_config(a_target())
 WITH_SERVERS = with_sql_servers(CONFIG, a_server())
+DECLARED = sql_servers.declared_targets(CONFIG)
 NEEDED = str(ExtraMissingError("sql"))
 
 STARTED_AND_STOPPED = """
@@ -131,7 +132,9 @@ async def test_login_without_a_state_directory_is_warned_of(caplog, tmp_path, se
 @pytest.mark.usefixtures("reads_none")
 async def test_reload_during_the_start_waits_for_it():
     readings = a_service(CONFIG).sql_servers
-    await asyncio.gather(readings.apply(WITH_SERVERS), readings.apply(with_sql_servers(CONFIG, *servers_of(3))))
+    await asyncio.gather(
+        readings.apply(WITH_SERVERS, DECLARED), readings.apply(with_sql_servers(CONFIG, *servers_of(3)), DECLARED)
+    )
     assert {reading.address for reading in readings.readings()} == {"n0", "n1", "n2"}
     await readings.aclose()
 
@@ -174,10 +177,10 @@ async def test_token_request_that_a_reload_ends_is_repeated(monkeypatch):
     monkeypatch.setattr(sql_servers, "DatabaseTokens", EndedTokens)
     monkeypatch.setattr(EndedTokens, "made", [])
     readings = a_service(CONFIG).sql_servers
-    await readings.apply(WITH_SERVERS)
+    await readings.apply(WITH_SERVERS, DECLARED)
     task = asyncio.create_task(readings._token_of("sql"))
     await asyncio.sleep(0)
-    await readings.apply(replace(WITH_SERVERS, credentials={}))
+    await readings.apply(replace(WITH_SERVERS, credentials={}), DECLARED)
     assert (await task).token == "token of sql"
     await readings.aclose()
 
@@ -219,3 +222,51 @@ def test_each_server_has_one_shard(count):
 
 def test_exporter_without_shards_reads_every_server():
     assert select_shard(replace(WITH_SERVERS), None) == WITH_SERVERS
+
+
+@pytest.fixture
+def reads_sales(monkeypatch):
+    """Each SQL Server is SQLPRD01 on n1 with the database sales under thumbprint 0x2C56."""
+
+    async def read(_reader, state, _at):
+        return Attempt(a_reading(address=state.server.address), None, None)
+
+    monkeypatch.setattr(ServerReader, "read", read)
+    monkeypatch.setattr(monitor, "_SPACING", 0.0)
+
+
+def a_pin(thumbprint, name="payroll"):
+    return a_target(name, thumbprint=thumbprint, instances=({"sql_instance": "SQLPRD01", "host": "n1"},))
+
+
+@pytest.mark.parametrize(("thumbprint", "expected"), [("0x2C56", []), ("0x2C57", ["other_version"])])
+@pytest.mark.usefixtures("reads_sales")
+async def test_shard_compares_with_the_targets_of_the_others(thumbprint, expected):
+    shard = next(one for one in (Shard(0, 2), Shard(1, 2)) if one.holds("n1"))
+    name = next(name for name in ("t", "tt", "ttt", "tttt", "ttttt") if not shard.holds(name))
+    config = with_sql_servers(a_config(a_pin(thumbprint, name)), a_server())
+    service = a_service(config, shard=shard)
+    await service.start()
+    try:
+        await until_read(service)
+        assert service.config.targets == {}
+        assert [each.kind for each in service.sql_differences()] == expected
+    finally:
+        await service.stop()
+
+
+@pytest.mark.usefixtures("reads_sales")
+async def test_one_server_with_two_addresses_differs_once():
+    service = a_service(with_sql_servers(a_config(a_pin("0x2C57")), *servers_of(2)))
+    await service.start()
+    try:
+        await until_read(service)
+        assert [each.kind for each in service.sql_differences()] == ["other_version"]
+    finally:
+        await service.stop()
+
+
+async def until_read(service):
+    async with asyncio.timeout(PATIENCE):
+        while not all(reading.document for reading in service.sql_readings()):  # noqa: ASYNC110 - a task of the exporter
+            await asyncio.sleep(0.01)
