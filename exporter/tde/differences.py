@@ -21,7 +21,7 @@ from exporter.tde.sql_reading import SqlServerReading, known_instance
 from exporter.tde.usage import used_keys
 
 MOST_DIFFERENCES: Final = 50  # of one SQL Server
-_NEEDED: Final = frozenset({"keys", "encryption", "databases"})  # sections
+_NEEDED: Final = frozenset({"instance", "keys", "encryption", "databases"})  # sections
 
 
 class DifferenceKind(StrEnum):
@@ -136,10 +136,15 @@ class _Keys:
     certain: tuple[_Key, ...]
 
 
+def is_comparable(reading: SqlServerReading) -> bool:
+    """Whether the keys in use are known: each section that shows them was read at some time."""
+    return reading.read_at.keys() >= _NEEDED
+
+
 def find_differences(reading: SqlServerReading, declared: DeclaredTargets) -> tuple[Difference, ...]:
     """Return the differences of a SQL Server, the most urgent first, at most `MOST_DIFFERENCES`."""
-    instance = known_instance(reading)
-    if instance is None or not reading.read_at.keys() >= _NEEDED:
+    instance = known_instance(reading) if is_comparable(reading) else None
+    if instance is None:
         return ()
     comparison = _Comparison(_keys_of(instance), declared, declared.listing(reading.sql_instance, reading.host))
     found = [
