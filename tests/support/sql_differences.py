@@ -6,7 +6,8 @@ from typing import Any
 
 from exporter.tde.differences import Difference, DifferenceKind
 
-URI = "https://contoso-prod.vault.azure.net/keys/TdeKey/" + "a" * 32
+_KEY = "https://contoso-prod.vault.azure.net/keys/TdeKey/"
+URI, PINNED = _KEY + "a" * 32, _KEY + "b" * 32
 
 
 def a_difference(**changes: Any) -> Difference:
@@ -20,6 +21,6 @@ def a_difference(**changes: Any) -> Difference:
         "thumbprint": "0x2C56",
         "key_uri": URI,
         "databases": ("hr", "sales"),
-        "pinned": URI.replace("a" * 32, "b" * 32),
+        "pinned": PINNED,
     }
     return Difference(**(known | changes))
