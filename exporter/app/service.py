@@ -15,7 +15,7 @@ from exporter.app.options import DEMO, RunOptions
 from exporter.app.reload import Reloader
 from exporter.app.reports import Reports
 from exporter.app.sharding import select_shard
-from exporter.app.sql_servers import SqlServerReadings, declared_targets
+from exporter.app.sql_servers import SqlServerReadings
 from exporter.app.sweeper import Sweeper
 from exporter.config.consequences.diff import changed_targets, changed_verdicts
 from exporter.config.settings import Config, Target
@@ -58,7 +58,6 @@ class Service:
         """Raises NetworkError if a module's authorities cannot be loaded, and ExtraMissingError."""
         self._options = options
         self.config = select_shard(config, options.shard)
-        self._declared = declared_targets(config)
         self.version = __version__
         self._started = float("inf")  # not yet
         concurrency = self.config.settings.concurrency
@@ -83,7 +82,7 @@ class Service:
             concurrency=max(_FEWEST_AUXILIARY, concurrency // 4),
         )
         self._expiry = self._expiry_monitor()
-        self.sql_servers = self._sql_server_readings()
+        self.sql_servers = self._sql_server_readings(config)
         self.sql_servers.require_driver(config)
         self._preflights = PreflightMonitor(
             self._run_preflight, on_results=self._record_preflight, on_internal_error=self._on_error
@@ -116,9 +115,9 @@ class Service:
         )
         return ExpiryMonitor(self.config, self._expiry_lookup(self.config), callbacks)
 
-    def _sql_server_readings(self) -> SqlServerReadings:
+    def _sql_server_readings(self, whole: Config) -> SqlServerReadings:
         enabled = self._options.scheduler
-        return SqlServerReadings(self._store, self.recorder, enabled=enabled, on_internal_error=self._on_error)
+        return SqlServerReadings(whole, self._store, self.recorder, enabled=enabled, on_internal_error=self._on_error)
 
     async def start(self) -> None:
         """Listen, then start all parts.
@@ -141,7 +140,7 @@ class Service:
         if self._options.scheduler:
             self._scheduler.reconcile(self.config.targets.values())
             self._preflights.reconcile(self.config)
-        await self.sql_servers.apply(self.config, self._declared)
+        await self.sql_servers.apply(self.config)
         self._sweeper.start()
         if self._reloader is not None:
             if self._options.mode != DEMO:
@@ -202,7 +201,7 @@ class Service:
         Raises NetworkError, a ValueError, and changes nothing if a module's authorities cannot be loaded. Also ExtraMissingError.
         """
         self.sql_servers.require_driver(config)
-        declared, config = declared_targets(config), select_shard(config, self._options.shard)
+        whole, config = config, select_shard(config, self._options.shard)
         await self._store.preload(config.targets, sql_servers=self.sql_servers.unread(config))
         lookup = self._expiry_lookup(config)
         self._prober.reconfigure(config)
@@ -220,8 +219,7 @@ class Service:
         self._requests = asyncio.Semaphore(config.settings.concurrency)
         if self._options.scheduler:
             self._scheduler.reconcile(config.targets.values(), concurrency=config.settings.concurrency)
-        self._declared = declared
-        await self.sql_servers.apply(config, declared)
+        await self.sql_servers.apply(config, whole)
         await self._expiry.reconfigure(config, lookup)
         del before  # so that the next line can collect it
         process.collect_rarely()

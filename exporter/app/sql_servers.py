@@ -31,11 +31,6 @@ _log = logging.getLogger(__name__)
 _NOT_KEPT = "a refused login is tried again after each restart, so a wrong password can lock it: set --state.dir"
 
 
-def declared_targets(config: Config) -> DeclaredTargets:
-    """Return the targets of a whole configuration: another shard may probe the key of a SQL Server that this one reads."""
-    return DeclaredTargets(compared_targets(config), instance_names(config))
-
-
 class SqlServerReadings:
     """What is known of the SQL Servers: nothing unless `enabled`.
 
@@ -43,14 +38,21 @@ class SqlServerReadings:
     """
 
     def __init__(
-        self, store: StateStore, recorder: Recorder, *, enabled: bool, on_internal_error: Callable[[Exception], None]
+        self,
+        whole: Config,
+        store: StateStore,
+        recorder: Recorder,
+        *,
+        enabled: bool,
+        on_internal_error: Callable[[Exception], None],
     ) -> None:
+        """`whole` has the targets of all shards."""
         self._store, self._recorder, self._enabled, self._on_internal_error = store, recorder, enabled, on_internal_error
         self._config: Config | None = None
         self._applying = asyncio.Lock()
         self._monitor: SqlServerMonitor | None = None
         self._tokens: DatabaseTokens | None = None
-        self._declared = DeclaredTargets((), ())
+        self._declared = _declared_targets(whole)
         self._compared: dict[str, tuple[SqlServerReading, tuple[Difference, ...]]] = {}  # by address
         self._logged = set[frozenset[str]]()  # pairs of addresses with the same labels
 
@@ -68,14 +70,18 @@ class SqlServerReadings:
         before = () if self._config is None else self._config.sql_servers
         return config.sql_servers.keys() - before if self._enabled else ()
 
-    async def apply(self, config: Config, declared: DeclaredTargets) -> None:
-        """Read the SQL Servers of this configuration from now on, and compare them with all declared targets."""
-        async with self._applying:
-            await self._apply(config, declared)
+    async def apply(self, config: Config, whole: Config | None = None) -> None:
+        """Read the SQL Servers of this configuration from now on.
 
-    async def _apply(self, config: Config, declared: DeclaredTargets) -> None:
+        Compare them with the targets of all shards, which `whole` has unless they are those of before.
+        """
+        async with self._applying:
+            if whole is not None:
+                self._declared = _declared_targets(whole)
+            await self._apply(config)
+
+    async def _apply(self, config: Config) -> None:
         before, self._config = self._config, config
-        self._declared = declared
         if not self._enabled or (self._monitor is None and not config.sql_servers):
             return
         tokens = self._tokens
@@ -157,3 +163,8 @@ class SqlServerReadings:
         self._compared.pop(address, None)
         self._recorder.forget_sql_server(address)
         self._store.forget_document(DocumentKind.SQL_SERVER, address)
+
+
+def _declared_targets(whole: Config) -> DeclaredTargets:
+    """Return the targets of all shards: another one may probe the key of a SQL Server that this one reads."""
+    return DeclaredTargets(compared_targets(whole), instance_names(whole))

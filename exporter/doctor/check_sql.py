@@ -80,7 +80,7 @@ def keys(evidence: Evidence) -> Finding:
     if not compared:
         return unknown("the login may not read which keys are in use")
     every = [found for reading in compared for found in find_differences(reading, evidence.declared)]
-    found = [each for each in every if each.about in ("", evidence.target.name)]
+    found = [each for each in every if each.subject in ("", evidence.target.name)]
     if found:
         actions = tuple(f"{each.action[0].upper()}{each.action[1:]}." for each in found[:_MOST_NAMED])
         return warned(_joined((each.sentence for each in found), "; "), actions=actions)

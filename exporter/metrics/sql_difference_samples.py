@@ -20,7 +20,7 @@ def difference_samples(differences: Iterable[Difference]) -> Values:
 def _labels(difference: Difference) -> Labels:
     return (
         ("kind", difference.kind),
-        ("target", difference.about),
+        ("target", difference.subject),
         ("thumbprint", text(difference.thumbprint)),
         ("key_uri", text(difference.key_uri)),
     )

@@ -14,7 +14,7 @@ MOST_DIFFERENCES_LISTED = 100  # in one response
 
 def target_differences(target: Target, differences: Iterable[Difference]) -> tuple[Difference, ...]:
     """Return the differences of one target."""
-    return tuple(each for each in differences if each.about == target.name)
+    return tuple(each for each in differences if each.subject == target.name)
 
 
 def difference_text(difference: Difference) -> str:
@@ -33,7 +33,7 @@ def _difference_payload(difference: Difference) -> Payload:
         "kind": difference.kind,
         "sql_instance": difference.sql_instance,
         "host": difference.host,
-        "target": difference.about or None,
+        "target": difference.subject or None,
         "thumbprint": difference.thumbprint,
         "key_uri": difference.key_uri or None,
         "pinned": difference.pinned or None,

@@ -85,7 +85,7 @@ class Difference:
     pinned: str
 
     @property
-    def about(self) -> str:
+    def subject(self) -> str:
         """The target whose configuration differs; empty for `key_not_probed`."""
         return self.target or self.other
 
@@ -183,9 +183,9 @@ class _Comparison:
             if any(pinned is None for _, pinned in pins):
                 continue
             probing = [target for target, pinned in pins if pinned]
-            yield from self._of_probed(key, probing) if probing else self._of_unprobed(key)
+            yield from self._probed_differences(key, probing) if probing else self._unprobed_differences(key)
 
-    def _of_probed(self, key: _Key, probing: Sequence[DeclaredTarget]) -> Iterator[_Found]:
+    def _probed_differences(self, key: _Key, probing: Sequence[DeclaredTarget]) -> Iterator[_Found]:
         for target in probing:
             if target in self._certain and target.thumbprint not in (None, key.thumbprint):
                 yield DifferenceKind.OTHER_THUMBPRINT, key, target, None
@@ -194,7 +194,7 @@ class _Comparison:
             if other is not None and _has_none(target, self._keys.every) and not self._is_retained(version_of(target)):
                 yield DifferenceKind.KEY_NOT_USED, key, target, other
 
-    def _of_unprobed(self, key: _Key) -> Iterator[_Found]:
+    def _unprobed_differences(self, key: _Key) -> Iterator[_Found]:
         if self._is_retained(key.version):
             return
         elsewhere = self._declared.pinning(key.version, key.thumbprint)

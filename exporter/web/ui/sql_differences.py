@@ -28,5 +28,5 @@ def differences_line(urls: Urls, differences: Sequence[Difference]) -> Child:
         return None
     first, number = differences[0], len(differences)
     count = f"The configuration differs from SQL Server in {number:,} place{'' if number == 1 else 's'}. "
-    target = [" ", link(urls.target(first.about), first.about)] if first.about else None
+    target = [" ", link(urls.target(first.subject), first.subject)] if first.subject else None
     return element("p", element("strong", count), prose(difference_text(first)), target, class_="notice")

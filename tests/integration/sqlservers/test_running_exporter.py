@@ -130,7 +130,7 @@ async def test_series_of_a_server_come_and_go(fleet):
 
 def differing(service):
     """Return kind and target of each difference of a running exporter."""
-    return [(each.kind, each.about) for each in service.sql_differences()]
+    return [(each.kind, each.subject) for each in service.sql_differences()]
 
 
 async def test_moved_databases_differ_until_the_pin_is_corrected(fleet):

@@ -28,7 +28,6 @@ from tests.support.sql_readings import a_reading
 
 CONFIG = a_config(a_target())
 WITH_SERVERS = with_sql_servers(CONFIG, a_server())
-DECLARED = sql_servers.declared_targets(CONFIG)
 NEEDED = str(ExtraMissingError("sql"))
 
 STARTED_AND_STOPPED = """
@@ -132,9 +131,7 @@ async def test_login_without_a_state_directory_is_warned_of(caplog, tmp_path, se
 @pytest.mark.usefixtures("reads_none")
 async def test_reload_during_the_start_waits_for_it():
     readings = a_service(CONFIG).sql_servers
-    await asyncio.gather(
-        readings.apply(WITH_SERVERS, DECLARED), readings.apply(with_sql_servers(CONFIG, *servers_of(3)), DECLARED)
-    )
+    await asyncio.gather(readings.apply(WITH_SERVERS), readings.apply(with_sql_servers(CONFIG, *servers_of(3))))
     assert {reading.address for reading in readings.readings()} == {"n0", "n1", "n2"}
     await readings.aclose()
 
@@ -177,10 +174,10 @@ async def test_token_request_that_a_reload_ends_is_repeated(monkeypatch):
     monkeypatch.setattr(sql_servers, "DatabaseTokens", EndedTokens)
     monkeypatch.setattr(EndedTokens, "made", [])
     readings = a_service(CONFIG).sql_servers
-    await readings.apply(WITH_SERVERS, DECLARED)
+    await readings.apply(WITH_SERVERS)
     task = asyncio.create_task(readings._token_of("sql"))
     await asyncio.sleep(0)
-    await readings.apply(replace(WITH_SERVERS, credentials={}), DECLARED)
+    await readings.apply(replace(WITH_SERVERS, credentials={}))
     assert (await task).token == "token of sql"
     await readings.aclose()
 

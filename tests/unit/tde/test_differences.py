@@ -157,7 +157,7 @@ def test_not_probed_key_has_a_whole_target_to_write():
 
 
 @pytest.mark.parametrize("mark", [None, OLD_MARK])
-def test_second_key_beside_a_pinned_one_is_not_probed(mark):
+def test_second_key_next_to_a_pinned_one_is_not_probed(mark):
     reading = using({"sales": OLD_MARK, "hr": NEW_MARK}, {NEW_MARK: a_uri(NEW)})
     found = compared(reading, pinned(version=OLD, thumbprint=mark))
     assert [(each.kind, each.databases) for each in found] == [(NOT_PROBED, ("hr",))]
@@ -207,7 +207,7 @@ def test_dropped_version_that_a_target_still_pins_is_not_used():
         (using({"sales": NEW_MARK}, {NEW_MARK: a_uri(NEW)}, keys=[OLD_MARK]), (CURRENT, pinned(version=OLD))),
         (ROTATED, (CURRENT, pinned(version=OLD, instances=[{"sql_instance": "SQLPRD01"}]))),
     ],
-    ids=["another key", "retained", "key still there", "key that may be it", "server that may be another"],
+    ids=["another key", "retained", "key still there", "key that may be the old version", "server that may be another"],
 )
 def test_unused_pin_is_no_difference_while_the_key_may_be_needed(reading, targets):
     assert kinds(reading, *targets, names=("SQLPRD01", "SQLPRD01")) == []
