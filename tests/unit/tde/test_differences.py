@@ -116,7 +116,7 @@ def test_action_of_an_unknown_key_uri_names_its_place():
 def test_server_whose_key_another_target_probes_moves_there():
     targets = pinned(version=OLD), pinned("claims", instances=[N1 | {"host": "n2"}])
     (found,) = compared(BY_URI, *targets)
-    assert (found.kind, found.target, found.other) == (OTHER_VERSION, "sales", "claims")
+    assert (found.kind, found.target, found.other, found.subject) == (OTHER_VERSION, "sales", "claims", "sales")
     assert found.action == (
         'move `{sql_instance: "SQLPRD01", host: "n1"}` from the `instances` of target sales to those of target claims, which probes the '
         "key in use"
@@ -125,7 +125,7 @@ def test_server_whose_key_another_target_probes_moves_there():
 
 def test_key_that_only_a_target_of_another_server_probes_is_not_listed():
     (found,) = compared(BY_URI, pinned("claims", instances=[N1 | {"host": "n2"}]))
-    assert (found.kind, found.target, found.other) == (NOT_LISTED, "", "claims")
+    assert (found.kind, found.target, found.other, found.subject) == (NOT_LISTED, "", "claims", "claims")
     assert found.action == 'add `- {sql_instance: "SQLPRD01", host: "n1"}` to the `instances` of target claims'
     assert kinds(IN_USE, pinned("claims", thumbprint=NEW_MARK, instances=[{"sql_instance": "WEB"}])) == [
         (NOT_LISTED, "", "claims")
@@ -177,6 +177,8 @@ def test_wrong_thumbprint_of_the_pinned_version_is_a_difference():
     assert (found.kind, found.target) == (OTHER_THUMBPRINT, "sales")
     assert found.sentence == f"target sales declares another thumbprint for {a_uri(NEW)} than SQLPRD01 on n1 has: {NEW_MARK}"
     assert found.action == f'write `thumbprint: "{NEW_MARK}"` to target sales'
+    anywhere = pinned(thumbprint=OLD_MARK, instances=[{"sql_instance": "SQLPRD01"}])
+    assert kinds(BY_URI, anywhere, names=("SQLPRD01", "SQLPRD01")) == []  # it may be about the other one
 
 
 ROTATED = using({"sales": NEW_MARK}, {NEW_MARK: a_uri(NEW)})
