@@ -1,4 +1,4 @@
-"""Simulated SQL Servers and a real Prometheus: the alerts that join the series of SQL Servers with those of targets fire and end."""
+"""Simulated SQL Servers and a real Prometheus: the alerts on what SQL Servers do themselves fire and end."""
 
 import contextlib
 import json
