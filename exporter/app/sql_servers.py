@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from exporter.config.consequences.sql_labels import compared_targets, instance_names
 from exporter.config.settings import Config
-from exporter.core.model import TokenResult
+from exporter.core.model import KeyFacts, TokenResult
 from exporter.metrics.recorder import Recorder
 from exporter.runtime.extras import ExtraMissingError
 from exporter.runtime.logging import fields
@@ -52,7 +52,7 @@ class SqlServerReadings:
         self._applying = asyncio.Lock()
         self._monitor: SqlServerMonitor | None = None
         self._tokens: DatabaseTokens | None = None
-        self._declared = _declared_targets(whole)
+        self._declared = self._declared_targets(whole)
         self._compared: dict[str, tuple[SqlServerReading, tuple[Difference, ...]]] = {}  # by address
         self._logged = set[frozenset[str]]()  # pairs of addresses with the same labels
 
@@ -77,7 +77,7 @@ class SqlServerReadings:
         """
         async with self._applying:
             if whole is not None:
-                self._declared = _declared_targets(whole)
+                self._declared = self._declared_targets(whole)
             await self._apply(config)
 
     async def _apply(self, config: Config) -> None:
@@ -123,6 +123,14 @@ class SqlServerReadings:
                 self._show(known[0])
             await asyncio.sleep(0)
 
+    def _declared_targets(self, whole: Config) -> DeclaredTargets:
+        """Return the targets of all shards: another one may probe the key of a SQL Server that this one reads."""
+        return DeclaredTargets(compared_targets(whole), instance_names(whole), self._key_of)
+
+    def _key_of(self, target: str) -> KeyFacts | None:
+        record = self._store.state.get(target)
+        return None if record is None else record.key
+
     def _make_monitor(self, config: Config) -> SqlServerMonitor:
         from exporter.sqlservers.attempt import ServerReader  # noqa: PLC0415 - see above
         from exporter.sqlservers.monitor import SqlServerCallbacks, SqlServerMonitor  # noqa: PLC0415
@@ -163,8 +171,3 @@ class SqlServerReadings:
         self._compared.pop(address, None)
         self._recorder.forget_sql_server(address)
         self._store.forget_document(DocumentKind.SQL_SERVER, address)
-
-
-def _declared_targets(whole: Config) -> DeclaredTargets:
-    """Return the targets of all shards: another one may probe the key of a SQL Server that this one reads."""
-    return DeclaredTargets(compared_targets(whole), instance_names(whole))

@@ -23,7 +23,7 @@ from exporter.core.auxiliary import CREDENTIAL_REFUSED, AuxiliaryKind, Auxiliary
 from exporter.core.connector_secret import CLIENT_ID_DIGITS, connector_secret_findings, split_connector_secret
 from exporter.core.credential_expiry import CredentialExpiry, graph_of
 from exporter.core.faults import Fault
-from exporter.core.model import Challenge, CredentialKind, Facts, Outcome, ProbeReport, Step, TokenResult
+from exporter.core.model import Challenge, CredentialKind, Facts, KeyFacts, Outcome, ProbeReport, Step, TokenResult
 from exporter.core.parsing.key_vault import read_object
 from exporter.core.parsing.token_claims import read_claims
 from exporter.core.thumbprint import Pin
@@ -133,7 +133,7 @@ class EvidenceCollector:
             revocation=await self._revocation(vault.result(), entra.result()),
             pins=_other_pins(self._config, self._target),
             sql_servers=sql_servers.result(),
-            declared=_declared(self._config, target),
+            declared=_declared(self._config, target, probe.result().key),
         )
 
     def _deadline(self) -> float:
@@ -278,10 +278,12 @@ def _read_listing(body: bytes) -> tuple[Fault, bool | None]:
     return (Fault.ANSWER_NOT_JSON, None) if read_object(body) is None else (Fault.NONE, True)
 
 
-def _declared(config: Config, target: Target) -> DeclaredTargets:
+def _declared(config: Config, target: Target, key: KeyFacts | None) -> DeclaredTargets:
     """Return the targets of the configuration, this one as it is checked."""
     return DeclaredTargets(
-        compared_targets(replace(config, targets={**config.targets, target.name: target})), instance_names(config)
+        compared_targets(replace(config, targets={**config.targets, target.name: target})),
+        instance_names(config),
+        {target.name: key}.get,
     )
 
 

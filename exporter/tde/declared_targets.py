@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from exporter.core.model import KeyFacts
 from exporter.tde.identity import DEFAULT_INSTANCE, is_same_host, is_same_instance
 from exporter.tde.registry import KeyVersion
 
@@ -42,10 +43,17 @@ class DeclaredTarget(DeclaredKey, Protocol):
 class DeclaredTargets:
     """The targets of a whole configuration.
 
-    `instance_names` has the name of the instance of each SQL Server of the configuration, None if it is unknown.
+    `instance_names` has the name of the instance of each SQL Server of the configuration, None if it is unknown. `key_of` returns
+    the last known key of a target by its name, as the vault returned it.
     """
 
-    def __init__(self, targets: Iterable[DeclaredTarget], instance_names: Iterable[str | None]) -> None:
+    def __init__(
+        self,
+        targets: Iterable[DeclaredTarget],
+        instance_names: Iterable[str | None],
+        key_of: Callable[[str], KeyFacts | None] = lambda _target: None,
+    ) -> None:
+        self._key_of = key_of
         self._names = Counter(None if name is None else name.casefold() for name in instance_names)
         self._by_instance: dict[str, list[tuple[DeclaredTarget, str]]] = {}  # with the host, empty if none is declared
         self._by_thumbprint: dict[str, list[DeclaredTarget]] = {}
@@ -74,6 +82,12 @@ class DeclaredTargets:
                     is_certain = bool(declared) or is_alone or found.get(target.name, (target, False))[1]
                     found[target.name] = target, is_certain
         return found
+
+    def modulus(self, target: DeclaredTarget) -> bytes:
+        """Return the modulus of the key that a target pins; empty if unknown."""
+        key = self._key_of(target.name)
+        is_pinned = key is not None and KeyVersion(target.vault, key.name, key.version) == version_of(target)
+        return key.modulus if key is not None and is_pinned else b""
 
     def pinning(self, version: KeyVersion | None, thumbprint: str) -> Sequence[DeclaredTarget]:
         """Return the targets that pin a key, whatever they list; by its thumbprint if the version is unknown."""

@@ -16,11 +16,13 @@ from exporter.tde.declared_targets import DeclaredTarget, DeclaredTargets, is_sa
 from exporter.tde.findings import Findings, counted
 from exporter.tde.key_uris import KeyUris
 from exporter.tde.model import AsymmetricKey, Instance
+from exporter.tde.public_keys import has_modulus
 from exporter.tde.registry import KeyVersion
 from exporter.tde.sql_reading import SqlServerReading, known_instance
 from exporter.tde.usage import used_keys
 
 MOST_DIFFERENCES: Final = 50  # of one SQL Server
+_MOST_COMPARED: Final = 200  # keys of one SQL Server, by their public keys
 _NEEDED: Final = frozenset({"instance", "keys", "encryption", "databases"})  # sections
 
 
@@ -124,6 +126,7 @@ class _Key:
 
     thumbprint: str
     version: KeyVersion | None
+    public_key: str = ""  # empty if unknown
     databases: tuple[str, ...] = ()
 
 
@@ -174,12 +177,14 @@ class _Comparison:
         self._keys, self._declared = keys, declared
         self._listing = [target for target, _ in listing.values()]
         self._certain = [target for target, certain in listing.values() if certain]
+        # The thumbprints of each target: those of its public key, else the declared one.
+        self._thumbprints = {target.name: self._thumbprints_of(target) for target in self._listing}
         # Targets that pin a key under which no database of the SQL Server can be.
-        self._stale = [target for target in self._certain if _has_none(target, keys.possible)]
+        self._stale = [target for target in self._certain if self._has_none(target, keys.possible)]
 
     def found(self) -> Iterator[_Found]:
         for key in self._keys.certain:
-            pins = [(target, _pins(target, key)) for target in self._listing]
+            pins = [(target, self._pins(target, key)) for target in self._listing]
             if any(pinned is None for _, pinned in pins):
                 continue
             probing = [target for target, pinned in pins if pinned]
@@ -191,13 +196,14 @@ class _Comparison:
                 yield DifferenceKind.OTHER_THUMBPRINT, key, target, None
         for target in self._stale:
             other = next((each for each in probing if is_same_key(each, target)), None)
-            if other is not None and _has_none(target, self._keys.every) and not self._is_retained(version_of(target)):
+            if other is not None and self._has_none(target, self._keys.every) and not self._is_retained(version_of(target)):
                 yield DifferenceKind.KEY_NOT_USED, key, target, other
 
     def _unprobed_differences(self, key: _Key) -> Iterator[_Found]:
         if self._is_retained(key.version):
             return
-        elsewhere = self._declared.pinning(key.version, key.thumbprint)
+        pinning = self._declared.pinning(key.version, key.thumbprint)
+        elsewhere = [target for target in pinning if target.name not in self._thumbprints]
         other = next(iter(elsewhere), None)
         older = [target for target in self._stale if names_key(target, key.version)] or self._stale
         for target in older:
@@ -206,6 +212,24 @@ class _Comparison:
             return  # a target without instances may be for any SQL Server
         kind = DifferenceKind.KEY_NOT_PROBED if other is None else DifferenceKind.SERVER_NOT_LISTED
         yield kind, key, None, other
+
+    def _thumbprints_of(self, target: DeclaredTarget) -> frozenset[str]:
+        modulus = self._declared.modulus(target)
+        keys = self._keys.every[:_MOST_COMPARED] if modulus else ()
+        found = frozenset(key.thumbprint for key in keys if has_modulus(key.public_key, modulus))
+        return found or frozenset(filter(None, [target.thumbprint]))
+
+    def _pins(self, target: DeclaredTarget, key: _Key) -> bool | None:
+        """Whether a target pins a key, None if that is unknown. KeyUri counts first: a probe uses it, and never the thumbprint."""
+        if key.version is not None:
+            is_followed = target.key_version is None and names_key(target, key.version)  # the newest version may be this one
+            return None if is_followed else version_of(target) == key.version
+        known = self._thumbprints[target.name]
+        return key.thumbprint in known if known and target.key_version is not None else None
+
+    def _has_none(self, target: DeclaredTarget, keys: Iterable[_Key]) -> bool:
+        """Whether a target with a pin certainly pins none of the keys."""
+        return target.key_version is not None and all(self._pins(target, key) is False for key in keys)
 
     def _is_retained(self, version: KeyVersion | None) -> bool:
         """Whether a target that pins a key in use has the version for old backups."""
@@ -221,23 +245,11 @@ def _keys_of(instance: Instance) -> _Keys:
             databases.setdefault(database.thumbprint, []).append(database.name)
 
     def known(key: AsymmetricKey) -> _Key:
-        return _Key(key.thumbprint, uris.version_of(instance, key), tuple(databases.get(key.thumbprint, ())))
+        names = tuple(databases.get(key.thumbprint, ()))
+        return _Key(key.thumbprint, uris.version_of(instance, key), key.public_key, names)
 
     every = {key.thumbprint: known(key) for key in instance.keys}
     # A database may be under a key that the server does not show.
-    certain = tuple(every.get(each) or _Key(each, None, tuple(names)) for each, names in databases.items())
+    certain = tuple(every.get(each) or _Key(each, None, databases=tuple(names)) for each, names in databases.items())
     used = tuple(every[key.thumbprint] for key in used_keys(instance))
     return _Keys(tuple(every.values()), (*used, *certain), certain)
-
-
-def _pins(target: DeclaredTarget, key: _Key) -> bool | None:
-    """Whether a target pins a key, None if that is unknown. KeyUri counts first: a probe uses it, and never the thumbprint."""
-    if key.version is not None:
-        is_followed = target.key_version is None and names_key(target, key.version)  # the newest version may be this one
-        return None if is_followed else version_of(target) == key.version
-    return None if target.key_version is None or target.thumbprint is None else target.thumbprint == key.thumbprint
-
-
-def _has_none(target: DeclaredTarget, keys: Iterable[_Key]) -> bool:
-    """Whether a target with a pin certainly pins none of the keys."""
-    return target.key_version is not None and all(_pins(target, key) is False for key in keys)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -95,6 +96,17 @@ async def test_moved_databases_are_a_warning(sql):
     found = (await sql.results(sql.server()))["sql_keys"]
     assert found.outcome is WARN
     assert found.detail.startswith("target sales pins https://contoso-sales.vault.azure.net/keys/SalesKey/")
+
+
+async def test_public_key_shows_moved_databases_without_registry_and_thumbprint(sql):
+    sales = replace(sql.config.targets["sales"], thumbprint=None)
+    sql.config = replace(sql.config, targets={"sales": sales})
+    sql.simulator.set_fault("sql_registry_refused", sql=FIRST)
+    assert (await sql.results(sql.server()))["sql_keys"].outcome is PASS
+    sql.simulator.set_fault("sql_databases_moved", sql=FIRST)
+    found = (await sql.results(sql.server()))["sql_keys"]
+    assert found.outcome is WARN
+    assert "uses the key of thumbprint" in found.detail
 
 
 async def test_server_without_the_driver_is_a_failure(sql, monkeypatch):

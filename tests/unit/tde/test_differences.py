@@ -10,7 +10,7 @@ from exporter.config.settings import Retained
 from exporter.tde.declared_targets import DeclaredTargets
 from exporter.tde.differences import MOST_DIFFERENCES, DifferenceKind, find_differences
 from exporter.tde.registry import RegistryUri
-from tests.support.factories import a_target
+from tests.support.factories import a_key, a_target
 from tests.support.sql_readings import a_reading, an_unread_server, sections_of
 
 VAULT = "contoso-prod.vault.azure.net"
@@ -179,6 +179,55 @@ def test_wrong_thumbprint_of_the_pinned_version_is_a_difference():
     assert found.action == f'write `thumbprint: "{NEW_MARK}"` to target sales'
     anywhere = pinned(thumbprint=OLD_MARK, instances=[{"sql_instance": "SQLPRD01"}])
     assert kinds(BY_URI, anywhere, names=("SQLPRD01", "SQLPRD01")) == []  # it may be about the other one
+
+
+OLD_MODULUS, NEW_MODULUS = bytes([1]) * 256, bytes([2]) * 256
+
+
+def with_public_keys(reading, moduli):
+    """Return the reading with the public key of each thumbprint."""
+    keys = tuple(
+        row | {"public_key": "0x0602" + moduli[row["thumbprint"]].hex()} if row["thumbprint"] in moduli else row
+        for row in reading.document.sections["keys"]
+    )
+    return replace(reading, document=replace(reading.document, sections={**reading.document.sections, "keys": keys}))
+
+
+MOVED = with_public_keys(using({"sales": NEW_MARK}, keys=[OLD_MARK]), {NEW_MARK: NEW_MODULUS, OLD_MARK: OLD_MODULUS})
+
+
+@pytest.mark.parametrize(
+    ("version", "modulus", "thumbprint", "expected"),
+    [
+        (NEW, NEW_MODULUS, None, []),
+        (OLD, OLD_MODULUS, None, [(OTHER_VERSION, "sales", "")]),
+        (OLD, OLD_MODULUS, NEW_MARK, [(OTHER_VERSION, "sales", "")]),
+        (NEW, NEW_MODULUS, OLD_MARK, [(OTHER_THUMBPRINT, "sales", "")]),
+        (OLD, bytes([3]) * 256, None, []),
+        (OLD, bytes([3]) * 256, OLD_MARK, [(OTHER_VERSION, "sales", "")]),
+        ("c" * 32, OLD_MODULUS, None, []),
+    ],
+    ids=[
+        "in use",
+        "other key of the server",
+        "wrong thumbprint",
+        "thumbprint of another",
+        "unknown to the server",
+        "thumbprint",
+        "stale",
+    ],
+)
+def test_public_key_shows_which_key_a_target_probes(version, modulus, thumbprint, expected):
+    probed = a_key(name="TdeKey", version=OLD if version == "c" * 32 else version, modulus=modulus)
+    target = pinned(version=version, thumbprint=thumbprint)
+    declared = DeclaredTargets([target], ["SQLPRD01"], {"sales": probed}.get)
+    assert [(each.kind, each.target, each.other) for each in find_differences(MOVED, declared)] == expected
+
+
+def test_key_uri_counts_more_than_a_public_key():
+    moved = replace(MOVED, document=replace(MOVED.document, key_uris=(RegistryUri(NEW_MARK, a_uri(NEW)),)))
+    declared = DeclaredTargets([pinned()], ["SQLPRD01"], {"sales": a_key(name="TdeKey", version=NEW, modulus=OLD_MODULUS)}.get)
+    assert find_differences(moved, declared) == ()
 
 
 ROTATED = using({"sales": NEW_MARK}, {NEW_MARK: a_uri(NEW)})
