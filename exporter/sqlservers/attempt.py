@@ -115,6 +115,14 @@ class ServerReader:
             refused = state.reading.refused and not tried
             return Attempt(updated(state.reading, state.server, failed, at, refused=refused), state.lockout, None)
 
+    async def compute(self, function: Callable[[*_Args], _T], *args: *_Args) -> _T:
+        """Return what a function returns that only computes, on a thread if there is one. Raises what it raises."""
+        self._pool.allow(_THREADS + len(self._busy))
+        try:
+            return await self._pool.run(function, *args)
+        except PoolExhausted:
+            return function(*args)
+
     def close(self) -> None:
         """Start no further thread; those that run end with the process."""
         self._pool.close()

@@ -185,7 +185,7 @@ async def test_token_request_that_a_reload_ends_is_repeated(monkeypatch):
 async def test_addresses_with_the_same_names_are_logged_once(caplog):
     service = a_service(with_sql_servers(CONFIG, *servers_of(2)))
     for address in ("n0", "n1", "n0", "n1"):
-        service.sql_servers._show(a_reading(address=address))
+        service.sql_servers._prepare(a_reading(address=address))()
     assert [record.getMessage() for record in caplog.records] == ["SQL Servers have the same names"]
     logged = caplog.records[0].fields
     assert logged["server"] == "n1"
@@ -193,7 +193,7 @@ async def test_addresses_with_the_same_names_are_logged_once(caplog):
     assert "another host: for one" in logged["problem"]
 
     service.sql_servers._forget("n1")
-    service.sql_servers._show(a_reading(address="n1"))
+    service.sql_servers._prepare(a_reading(address="n1"))()
     assert len(caplog.records) == 2
 
 

@@ -290,6 +290,13 @@ async def test_closed_reader_starts_no_thread(harness):
     assert not reader.is_busy("n1")
 
 
+async def test_computing_needs_no_thread_of_a_closed_reader(harness):
+    reader = harness.reader()
+    assert await reader.compute(threading.get_ident) != threading.get_ident()
+    reader.close()
+    assert await reader.compute(threading.get_ident) == threading.get_ident()
+
+
 async def test_stop_does_not_wait_for_a_server_that_hangs(harness):
     harness.answers = [None]
     reader = harness.reader()
