@@ -15,7 +15,7 @@ from exporter.config.settings import Config
 from exporter.core.model import TokenResult
 from exporter.metrics.recorder import Recorder
 from exporter.metrics.sql_server_series import SqlServerLines
-from exporter.runtime.extras import ExtraMissingError
+from exporter.runtime.extras import ExtraMissingError, is_installed
 from exporter.runtime.logging import fields
 from exporter.state.files import DocumentKind
 from exporter.state.store import StateStore
@@ -47,11 +47,7 @@ class SqlServerReadings:
 
     def require_driver(self, config: Config) -> None:
         """Raise ExtraMissingError if the driver is needed and not installed."""
-        if not config.sql_servers or not self._enabled:
-            return
-        from exporter.sqlservers.driver import is_installed  # noqa: PLC0415 - see above
-
-        if not is_installed():
+        if config.sql_servers and self._enabled and not is_installed("sql"):
             raise ExtraMissingError("sql")
 
     def unread(self, config: Config) -> Collection[str]:
