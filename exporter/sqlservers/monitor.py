@@ -137,8 +137,8 @@ class SqlServerMonitor:
 
     async def aclose(self) -> None:
         """End all readings without waiting for their threads."""
-        await self._runner.aclose()
         self._reader.close()
+        await self._runner.aclose()
 
     def readings(self) -> tuple[SqlServerReading, ...]:
         """Return what is known of each server, in the order of the configuration."""
