@@ -57,6 +57,7 @@ class Harness:
             self.running += 1
             self.most = max(self.most, self.running)
             access.stopped.wait(PATIENCE)
+            self.free.wait(0.1)
             self.running -= 1
             return a_document()
         return answer
