@@ -146,7 +146,7 @@ class SqlServerMonitor:
 
     def _start_reading(self, address: str) -> None:
         entry = self._entries[address]
-        spread = min(self._config.settings.sql_interval, _SPACING * len(self._entries))
+        spread = min(self._config.settings.sql_interval, _SPACING * len(self._config.sql_servers))
         entry.due = loop_time() + self._draw() * spread
         self._runner.start(address, entry)
 
