@@ -50,6 +50,6 @@ QUICK = Sizes(
 TINY = Sizes(
     runs=1, probe_targets=4, probe_interval=1, probe_window=1, fleet=10, small_fleet=2, fleet_interval=1, small_interval=1, warm_up=1,
     slice=2, step_targets=4, step_interval=1, storm=2, storm_fleet=8, storm_interval=1, failing=3, failing_fleets=(10,), day_hours=2,
-    day_probes=3, sql_fleet=5, sql_interval=60, sql_slice=5,
+    day_probes=3, sql_fleet=3, sql_interval=60, sql_slice=2,
 )  # fmt: skip
 SIZES = {"full": FULL, "quick": QUICK, "tiny": TINY}
