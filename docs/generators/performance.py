@@ -49,7 +49,7 @@ QUESTIONS = (
         "memory at its end {} that of its beginning",
     ),
     (
-        "300 SQL Servers read every 5 min, of which 30 hang",
+        "300 SQL Servers read every 5 min, 30 of them hang",
         tuple(
             f"300 SQL Servers read every 300 s: {what}"
             for what in ("processor time", "median error of a step, against without", "start lag, p99, against without")
