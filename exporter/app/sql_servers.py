@@ -9,13 +9,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.config.consequences.sql_labels import compared_targets, instance_names
 from exporter.config.settings import Config
 from exporter.core.model import KeyFacts, TokenResult
 from exporter.metrics.recorder import Recorder
-from exporter.runtime.extras import ExtraMissingError
+from exporter.metrics.sql_server_series import SqlServerLines
+from exporter.runtime.extras import ExtraMissingError, is_installed
 from exporter.runtime.logging import fields
 from exporter.state.files import DocumentKind
 from exporter.state.store import StateStore
@@ -29,6 +30,15 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _NOT_KEPT = "a refused login is tried again after each restart, so a wrong password can lock it: set --state.dir"
+
+
+class _ComparedServer(NamedTuple):
+    """A reading with its differences from the targets, and its rendered series."""
+
+    reading: SqlServerReading
+    declared: DeclaredTargets
+    differences: tuple[Difference, ...]
+    lines: SqlServerLines
 
 
 class SqlServerReadings:
@@ -53,16 +63,12 @@ class SqlServerReadings:
         self._monitor: SqlServerMonitor | None = None
         self._tokens: DatabaseTokens | None = None
         self._declared = self._declared_targets(whole)
-        self._compared: dict[str, tuple[SqlServerReading, tuple[Difference, ...]]] = {}  # by address
+        self._compared: dict[str, _ComparedServer] = {}  # by address
         self._logged = set[frozenset[str]]()  # pairs of addresses with the same labels
 
     def require_driver(self, config: Config) -> None:
         """Raise ExtraMissingError if the driver is needed and not installed."""
-        if not config.sql_servers or not self._enabled:
-            return
-        from exporter.sqlservers.driver import is_installed  # noqa: PLC0415 - see above
-
-        if not is_installed():
+        if config.sql_servers and self._enabled and not is_installed("sql"):
             raise ExtraMissingError("sql")
 
     def unread(self, config: Config) -> Collection[str]:
@@ -114,14 +120,14 @@ class SqlServerReadings:
         """Return where the configuration differs from the SQL Servers. Of two with the same names, the first one counts."""
         first = {server_key(each): each.address for each in reversed(self.readings())}
         known = (self._compared[address] for address in reversed(first.values()) if address in self._compared)
-        return tuple(found for _, differences in known for found in differences)
+        return tuple(found for server in known for found in server.differences)
 
     async def _compare_all(self) -> None:
-        """Compare again after a reload, and yield to other tasks after each server."""
-        for address in tuple(self._compared):
-            if (known := self._compared.get(address)) is not None:
-                self._show(known[0])
-            await asyncio.sleep(0)
+        """Compare again after a reload, on a thread: a large SQL Server takes 100 ms."""
+        for address, before in tuple(self._compared.items()):
+            server = await asyncio.to_thread(self._compare, before.reading)
+            if self._compared.get(address) is before:  # else it was read again, or forgotten
+                self._show(server)
 
     def _declared_targets(self, whole: Config) -> DeclaredTargets:
         """Return the targets of all shards: another one may probe the key of a SQL Server that this one reads."""
@@ -136,7 +142,7 @@ class SqlServerReadings:
         from exporter.sqlservers.monitor import SqlServerCallbacks, SqlServerMonitor  # noqa: PLC0415
 
         callbacks = SqlServerCallbacks(
-            on_reading=self._show,
+            prepare=self._prepare,
             on_forgotten=self._forget,
             on_internal_error=self._on_internal_error,
             load=partial(self._store.recall_document, DocumentKind.SQL_SERVER),
@@ -152,11 +158,22 @@ class SqlServerReadings:
             if result.token is not None or tokens is self._tokens:
                 return result  # else a reload has ended the request
 
-    def _show(self, reading: SqlServerReading) -> None:
-        found = find_differences(reading, self._declared)
-        self._compared[reading.address] = reading, found
-        other = self._recorder.sql_server_read(reading, found)
-        pair = frozenset((reading.address, other or reading.address))
+    def _prepare(self, reading: SqlServerReading) -> Callable[[], None]:
+        """Compare with the targets and render the series, on a thread; return how the event loop shows both."""
+        return partial(self._show, self._compare(reading))
+
+    def _compare(self, reading: SqlServerReading) -> _ComparedServer:
+        declared = self._declared
+        differences = find_differences(reading, declared)
+        return _ComparedServer(reading, declared, differences, self._recorder.sql_servers.render(reading, differences))
+
+    def _show(self, server: _ComparedServer) -> None:
+        if server.declared is not self._declared:  # a reload during the comparison
+            server = self._compare(server.reading)
+        address = server.reading.address
+        self._compared[address] = server
+        other = self._recorder.sql_servers.show(server.lines)
+        pair = frozenset((address, other or address))
         if other is None or pair in self._logged:
             return
         self._logged.add(pair)
@@ -164,10 +181,10 @@ class SqlServerReadings:
             f"{other} has the same names too: only the first of them in the configuration has series and proofs. Set another host: "
             "for one of them, or remove one if both are the same server"
         )
-        _log.warning("SQL Servers have the same names", extra=fields(server=reading.address, problem=problem))
+        _log.warning("SQL Servers have the same names", extra=fields(server=address, problem=problem))
 
     def _forget(self, address: str) -> None:
         self._logged = {pair for pair in self._logged if address not in pair}
         self._compared.pop(address, None)
-        self._recorder.forget_sql_server(address)
+        self._recorder.sql_servers.forget(address)
         self._store.forget_document(DocumentKind.SQL_SERVER, address)

@@ -18,7 +18,7 @@ from exporter.tde.key_uris import KeyUris
 from exporter.tde.model import AsymmetricKey, Instance
 from exporter.tde.public_keys import has_modulus
 from exporter.tde.registry import KeyVersion
-from exporter.tde.sql_reading import SqlServerReading, known_instance
+from exporter.tde.sql_reading import SqlServerReading, known_instance, once
 from exporter.tde.usage import used_keys
 
 MOST_DIFFERENCES: Final = 50  # of one SQL Server
@@ -146,10 +146,10 @@ def is_comparable(reading: SqlServerReading) -> bool:
 
 def find_differences(reading: SqlServerReading, declared: DeclaredTargets) -> tuple[Difference, ...]:
     """Return the differences of a SQL Server, the most urgent first, at most `MOST_DIFFERENCES`."""
-    instance = known_instance(reading) if is_comparable(reading) else None
-    if instance is None:
+    keys = _keys_of(reading)
+    if keys is None:
         return ()
-    comparison = _Comparison(_keys_of(instance), declared, declared.listing(reading.sql_instance, reading.host))
+    comparison = _Comparison(keys, declared, declared.listing(reading.sql_instance, reading.host))
     found = [
         Difference(
             kind=kind,
@@ -237,7 +237,14 @@ class _Comparison:
         return version is not None and any(version_of(each) == version for one in current for each in one.retained_versions)
 
 
-def _keys_of(instance: Instance) -> _Keys:
+@once
+def _keys_of(reading: SqlServerReading) -> _Keys | None:
+    """Return the keys, None if they are unknown."""
+    instance = known_instance(reading) if is_comparable(reading) else None
+    return None if instance is None else _instance_keys(instance)
+
+
+def _instance_keys(instance: Instance) -> _Keys:
     uris = KeyUris([instance], (), Findings())
     databases: dict[str, list[str]] = {}
     for database in instance.databases:

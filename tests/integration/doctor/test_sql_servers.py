@@ -12,6 +12,7 @@ from exporter.config import dump_yaml
 from exporter.config.settings import SecretSource, SqlServer
 from exporter.core.checks import SQL, CheckOutcome
 from exporter.doctor import run_checks
+from exporter.runtime import extras
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment, redirect_config
 from exporter.simulator.faults import Options
@@ -110,7 +111,7 @@ async def test_public_key_shows_moved_databases_without_registry_and_thumbprint(
 
 
 async def test_server_without_the_driver_is_a_failure(sql, monkeypatch):
-    monkeypatch.setattr(sql_readings, "is_installed", lambda: False)
+    monkeypatch.setitem(extras.MODULES, "sql", "no_such_module")
     found = (await sql.results(sql.server()))["sql_connection"]
     assert found.outcome is FAIL
     assert "ekm-exporter[sql]" in found.detail

@@ -6,7 +6,7 @@ import pytest
 
 from exporter.metrics.sql_difference_samples import difference_samples
 from exporter.metrics.sql_server_definitions import FEW
-from tests.support.metric_factories import a_recorder, scrape, series
+from tests.support.metric_factories import a_recorder, scrape, series, show_reading
 from tests.support.sql_differences import URI, a_difference
 from tests.support.sql_readings import a_reading
 
@@ -29,7 +29,7 @@ def test_samples_are_bounded_in_number_and_length():
 
 def test_next_reading_replaces_the_differences_of_its_server():
     recorder = a_recorder()
-    recorder.sql_server_read(a_reading(), [a_difference()])
-    recorder.sql_server_read(a_reading(address="n2", host="n2"), [a_difference(target="other")])
-    recorder.sql_server_read(a_reading())
+    show_reading(recorder, a_reading(), a_difference())
+    show_reading(recorder, a_reading(address="n2", host="n2"), a_difference(target="other"))
+    show_reading(recorder, a_reading())
     assert {dict(labels)["host"] for name, *labels in series(scrape(recorder)) if name == FAMILY} == {"n2"}
