@@ -108,7 +108,7 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
         plain = config.read_text(encoding="utf-8")
         lines = plain.replace("global: {", f"global: {{sql_interval: {durations.write(sizes.sql_interval)}, ", 1)
         time.sleep(sizes.sql_slice)
-        for _ in range(sizes.runs):
+        for _ in range(2 * sizes.runs):
             without.take(bench, running, sizes.sql_slice)
             config.write_text(lines + section(folder), encoding="utf-8")
             received(f"{running.url}/-/reload", method="POST")
