@@ -13,6 +13,7 @@ from aiohttp import web
 from exporter.config import effective_pieces
 from exporter.explain.search import LONGEST, explain
 from exporter.presentation.expiries import all_endings
+from exporter.presentation.sql_differences import target_differences
 from exporter.presentation.sql_proofs import SqlProofs, cause_log_texts
 from exporter.runtime.slices import yield_with_pauses
 from exporter.state.history import ProbeContext
@@ -73,7 +74,10 @@ class PageHandlers:
         checks, vantage = service.last_checks(target.name), service.config.settings.vantage
         self._proofs.refresh()
         servers = self._proofs.target_proofs(target)
-        pieces = target_page(self.urls, shown, history, expiries=expiries, checks=checks, vantage=vantage, servers=servers)
+        differences = target_differences(target, service.sql_differences())
+        pieces = target_page(
+            self.urls, shown, history, expiries=expiries, checks=checks, vantage=vantage, servers=servers, differences=differences
+        )
         return await stream(request, encoded(pieces), headers=_HTML)
 
     async def probe(self, request: web.Request) -> web.Response:
@@ -132,6 +136,7 @@ class PageHandlers:
             ready=service.ready,
             keeps_state=service.keeps_state,
             now=now,
+            differences=service.sql_differences() if path == "/" else (),
             endings=await all_endings(config, service.record_of, expiries.credential_expiries, soon_at=now)
             if path == "/"
             else (),

@@ -12,6 +12,7 @@ from exporter.core.model import Vantage
 from exporter.core.readiness import STATES, vantage_text
 from exporter.presentation.expiries import NOUNS, Ending, EndingKind
 from exporter.state.cause_groups import CauseGroup
+from exporter.tde.differences import Difference
 from exporter.web.ui.causes import SHOWN, causes_section, ids_by_target
 from exporter.web.ui.expiring import expiring_section
 from exporter.web.ui.filters import filters, match_count
@@ -21,6 +22,7 @@ from exporter.web.ui.labels import badge, brief_name, expires_in, not_tested, un
 from exporter.web.ui.layout import Urls, foot, head, link, live, table_foot, table_head
 from exporter.web.ui.query import UNSTEADY, TargetQuery
 from exporter.web.ui.rows import COLUMNS, target_row
+from exporter.web.ui.sql_differences import differences_line
 from exporter.web.ui.view_models import TargetView, Urgency
 
 PER_PAGE = 50
@@ -44,6 +46,7 @@ class ListPage:
     keeps_state: bool = True
     endings: Sequence[Ending] = ()
     log_texts: Mapping[str, str] = field(default_factory=dict)  # by the id of a cause
+    differences: Sequence[Difference] = ()
 
     @property
     def number(self) -> int:
@@ -101,6 +104,7 @@ def _verdict_section(urls: Urls, page: ListPage) -> Iterator[Child]:
     if not page.keeps_state:
         yield element("p", "The state directory cannot be written: a restart loses what is new. See the log.", class_="notice")
     yield from causes_section(urls, page.causes, page.fleet.views, page.now, page.log_texts)
+    yield differences_line(urls, page.differences)
     yield from expiring_section(urls, page.endings, page.now)
 
 

@@ -18,6 +18,7 @@ from exporter.presentation.sql_proofs import ServerProof
 from exporter.presentation.wire_log import as_lines, exchanges
 from exporter.state.history import HistoryEntry, ProbeContext
 from exporter.state.records import TargetRecord
+from exporter.tde.differences import Difference
 from exporter.web.ui.auxiliary import auxiliary_section, expiries_table, failed_checks, marks, vault_sections
 from exporter.web.ui.causes import chain
 from exporter.web.ui.charts import legend, waterfall
@@ -25,6 +26,7 @@ from exporter.web.ui.history import history_section
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import badge, not_tested, outcome, verdict, when
 from exporter.web.ui.layout import Urls, cell, code_link, facts, foot, head, link, live, page, prose, section, table
+from exporter.web.ui.sql_differences import target_differences_list
 from exporter.web.ui.sql_servers import server_proofs
 from exporter.web.ui.view_models import TargetView
 
@@ -40,13 +42,17 @@ def target_page(
     checks: CheckRun | None,
     vantage: Vantage,
     servers: Sequence[ServerProof] = (),
+    differences: Sequence[Difference] = (),
 ) -> Iterator[Html]:
     """Yield the document.
 
-    `history` newest first, `expiries` by credential, `checks` the last preflight run, `servers` the SQL Servers that were read.
+    `history` newest first, `expiries` by credential, `checks` the last preflight run, `servers` the SQL Servers that were read, `differences`
+    those of the target from them.
     """
     yield head(urls, view.target.name, at="/targets", now=view.now)
-    yield live("standing", _verdict_section(urls, view, vantage, servers))
+    yield live(
+        "standing", _verdict_section(urls, view, vantage, [server_proofs(view, servers), target_differences_list(differences)])
+    )
     yield element(
         "p", link(urls.probe_now(view.target.name), "Probe now"), " and show the transcript. ", _bundle(urls, view.target)
     )
@@ -56,9 +62,9 @@ def target_page(
     yield Html("</div>" + foot(urls))
 
 
-def _verdict_section(urls: Urls, view: TargetView, vantage: Vantage, servers: Sequence[ServerProof]) -> Iterator[Child]:
+def _verdict_section(urls: Urls, view: TargetView, vantage: Vantage, sql_servers: Sequence[Child]) -> Iterator[Child]:
     yield element("p", badge(view.urgency), " ", element("strong", verdict(view, vantage)), _since(view), class_="verdict")
-    yield server_proofs(view, servers)
+    yield from sql_servers
     yield chain(view)
     yield marks(view)
     dependents = probe_text.what_depends(view.target)

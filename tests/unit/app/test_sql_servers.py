@@ -12,16 +12,17 @@ import pytest
 from exporter.app import sql_servers
 from exporter.app.reload import Reloader
 from exporter.app.sharding import Shard, select_shard
-from exporter.cli import run
+from exporter.cli import check, run
 from exporter.cli.main import main
 from exporter.config import Loaded
 from exporter.core.model import Facts, TokenResult
+from exporter.runtime import extras
 from exporter.runtime.extras import ExtraMissingError
-from exporter.sqlservers import driver
-from exporter.sqlservers.attempt import ServerReader
+from exporter.sqlservers import monitor
+from exporter.sqlservers.attempt import Attempt, ServerReader
 from exporter.state.files import DocumentKind, StateFiles
 from tests.support.factories import a_config, a_target, with_sql_servers
-from tests.support.patience import PROGRAM_SECONDS
+from tests.support.patience import PATIENCE, PROGRAM_SECONDS
 from tests.support.running import a_service
 from tests.support.sql_monitors import a_server, servers_of
 from tests.support.sql_readings import a_reading
@@ -48,7 +49,7 @@ print([name for name in sys.modules if name.startswith(("exporter.sqlservers", "
 
 @pytest.fixture
 def without_driver(monkeypatch):
-    monkeypatch.setattr(driver, "is_installed", lambda: False)
+    monkeypatch.setitem(extras.MODULES, "sql", "no_such_module")
 
 
 @pytest.fixture
@@ -65,6 +66,16 @@ def test_section_without_its_driver_is_bad_usage(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(run, "load_config", lambda _: loaded(WITH_SERVERS))
     assert main(["run", "--config.file", str(tmp_path / "ekm.yml"), "--web.listen-address", "127.0.0.1:0"]) == 2
     assert capsys.readouterr().err == f"ekm-exporter: {NEEDED}\n"
+
+
+@pytest.mark.usefixtures("without_driver")
+@pytest.mark.parametrize("command", [["check"], ["run", "--config.check"]])
+def test_check_warns_of_the_missing_driver(monkeypatch, capsys, tmp_path, command):
+    path = tmp_path / "ekm.yml"
+    for config, warnings in ((WITH_SERVERS, [f"{path}:1:1: warning: sql_servers: {NEEDED}"]), (CONFIG, [])):
+        monkeypatch.setattr(check, "load_config", lambda _, config=config: loaded(config))
+        assert main([*command, "--config.file", str(path)]) == 0
+        assert capsys.readouterr().err.splitlines() == warnings
 
 
 @pytest.mark.usefixtures("without_driver")
@@ -185,7 +196,7 @@ async def test_token_request_that_a_reload_ends_is_repeated(monkeypatch):
 async def test_addresses_with_the_same_names_are_logged_once(caplog):
     service = a_service(with_sql_servers(CONFIG, *servers_of(2)))
     for address in ("n0", "n1", "n0", "n1"):
-        service.sql_servers._show(a_reading(address=address))
+        service.sql_servers._prepare(a_reading(address=address))()
     assert [record.getMessage() for record in caplog.records] == ["SQL Servers have the same names"]
     logged = caplog.records[0].fields
     assert logged["server"] == "n1"
@@ -193,7 +204,7 @@ async def test_addresses_with_the_same_names_are_logged_once(caplog):
     assert "another host: for one" in logged["problem"]
 
     service.sql_servers._forget("n1")
-    service.sql_servers._show(a_reading(address="n1"))
+    service.sql_servers._prepare(a_reading(address="n1"))()
     assert len(caplog.records) == 2
 
 
@@ -219,3 +230,64 @@ def test_each_server_has_one_shard(count):
 
 def test_exporter_without_shards_reads_every_server():
     assert select_shard(replace(WITH_SERVERS), None) == WITH_SERVERS
+
+
+@pytest.fixture
+def reads_sales(monkeypatch):
+    """Each SQL Server is SQLPRD01 on n1 with the database sales under thumbprint 0x2C56."""
+
+    async def read(_reader, state, _at):
+        return Attempt(a_reading(address=state.server.address), None, None)
+
+    monkeypatch.setattr(ServerReader, "read", read)
+    monkeypatch.setattr(monitor, "_SPACING", 0.0)
+
+
+def a_pin(thumbprint, name="payroll"):
+    return a_target(name, thumbprint=thumbprint, instances=({"sql_instance": "SQLPRD01", "host": "n1"},))
+
+
+@pytest.mark.parametrize(("thumbprint", "expected"), [("0x2C56", []), ("0x2C57", ["other_version"])])
+@pytest.mark.usefixtures("reads_sales")
+async def test_shard_compares_with_the_targets_of_the_others(thumbprint, expected):
+    shard = next(one for one in (Shard(0, 2), Shard(1, 2)) if one.holds("n1"))
+    name = next(name for name in ("t", "tt", "ttt", "tttt", "ttttt") if not shard.holds(name))
+    config = with_sql_servers(a_config(a_pin(thumbprint, name)), a_server())
+    service = a_service(config, shard=shard)
+    await service.start()
+    try:
+        await until_read(service)
+        assert service.config.targets == {}
+        assert [each.kind for each in service.sql_differences()] == expected
+    finally:
+        await service.stop()
+
+
+@pytest.mark.usefixtures("reads_none")
+async def test_reload_during_a_comparison_counts():
+    service = a_service(with_sql_servers(a_config(a_pin("0x2C57")), a_server()))
+    await service.start()
+    try:
+        show = service.sql_servers._prepare(a_reading(address="n1"))
+        await service.apply(with_sql_servers(a_config(a_pin("0x2C56")), a_server()))
+        show()
+        assert [each.kind for each in service.sql_differences()] == []
+    finally:
+        await service.stop()
+
+
+@pytest.mark.usefixtures("reads_sales")
+async def test_one_server_with_two_addresses_differs_once():
+    service = a_service(with_sql_servers(a_config(a_pin("0x2C57")), *servers_of(2)))
+    await service.start()
+    try:
+        await until_read(service)
+        assert [each.kind for each in service.sql_differences()] == ["other_version"]
+    finally:
+        await service.stop()
+
+
+async def until_read(service):
+    async with asyncio.timeout(PATIENCE):
+        while not all(reading.document for reading in service.sql_readings()):  # noqa: ASYNC110 - a task of the exporter
+            await asyncio.sleep(0.01)
