@@ -107,15 +107,23 @@ def version_of(reading: SqlServerReading, thumbprint: str) -> KeyVersion | None:
 
 def reported_codes(reading: SqlServerReading, since: float) -> tuple[ReportedCode, ...]:
     """Return the provider's codes in the error log after a Unix time, newest first."""
+    return tuple(each for each in _reported(reading, since) if each.code not in _NO_CODE)
+
+
+def failed_backups(reading: SqlServerReading, since: float) -> tuple[ReportedCode, ...]:
+    """Return the messages about failed backups in the error log after a Unix time, newest first."""
+    return tuple(each for each in _reported(reading, since) if each.code in BACKUP_MESSAGES)
+
+
+def _reported(reading: SqlServerReading, since: float) -> list[ReportedCode]:
     found = (
-        ReportedCode(code, first, last)
+        ReportedCode(str(row.get("code")), first, last)
         for row in rows(reading, "errors")
-        if (code := str(row.get("code"))) not in _NO_CODE
-        and (first := _time(row.get("first_utc"))) is not None
+        if (first := _time(row.get("first_utc"))) is not None
         and (last := _time(row.get("last_utc"))) is not None
         and last > since
     )
-    return tuple(sorted(found, key=lambda each: -each.last_at))
+    return sorted(found, key=lambda each: -each.last_at)
 
 
 def _key_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey) -> KeyProof:

@@ -19,8 +19,9 @@ from exporter.core.durations import moment
 from exporter.core.readiness import NOT_TESTED
 from exporter.presentation import payloads
 from exporter.presentation.calendar import calendar
-from exporter.presentation.cause_payload import cause_payload
+from exporter.presentation.cause_payload import causes_payload
 from exporter.presentation.expiries import all_endings, credential_ending
+from exporter.presentation.sql_causes import sql_causes
 from exporter.presentation.sql_proofs import SqlProofs, sql_servers_payload
 from exporter.presentation.support_bundle import archive, collect_bundle
 from exporter.runtime.slices import yield_with_pauses
@@ -78,11 +79,11 @@ class ApiHandlers:
 
     async def targets(self, request: web.Request) -> web.StreamResponse:
         service, now = self._service, time.time()
-        self._proofs.refresh()
+        await self._proofs.refresh()
         rows = (
             payloads.target_row(target, service.record_of(target.name), now=now)
             | self._credential_of(target)
-            | sql_servers_payload(self._proofs.target_proofs(target), now=now)
+            | sql_servers_payload(self._proofs.target_proofs(target))
             for target in service.config.targets.values()
         )
         endings = await all_endings(service.config, service.record_of, service.credential_expiries)
@@ -91,11 +92,14 @@ class ApiHandlers:
         ]
         modules, every = service.config.modules, service.config.targets.values()
         causes = await cause_groups(linked(each, modules[each.module], service.record_of(each.name), now) for each in every)
+        records = ((each, service.record_of(each.name)) for each in every)
+        verdicts = ((each, readiness_at(each, None if record is None else record.last, now).ready) for each, record in records)
+        own = await sql_causes(verdicts, self._proofs)
         about = {
             "at": moment(now),
             "vantage": service.config.settings.vantage.value,
             "not_tested": NOT_TESTED,
-            "causes": [cause_payload(group) for group in causes[:MOST_CAUSES]],
+            "causes": causes_payload(causes[:MOST_CAUSES], own),
         }
         opening = f'{json.dumps(about).removesuffix("}")}, "expiring": [{", ".join(expiring)}], "targets": ['
         return await _send(request, _listed(opening, rows, "]}"))
@@ -111,7 +115,7 @@ class ApiHandlers:
         if target is None:
             return web.json_response({"error": "unknown target"}, status=404)
         record = self._service.record_of(target.name)
-        self._proofs.refresh()
+        await self._proofs.refresh()
         # A list, because a probe that ends while this response is sent changes the history.
         entries = [] if record is None else list(record.history)
         history = (payloads.entry_payload(target, entry) for entry in entries)
@@ -126,7 +130,7 @@ class ApiHandlers:
         if target is None:
             return web.json_response({"error": "unknown target"}, status=404)
         expiries = [expiry for each in expiries_of(service, target).values() for expiry in each]
-        self._proofs.refresh()
+        await self._proofs.refresh()
         bundle = collect_bundle(
             service.config,
             target,
@@ -150,8 +154,8 @@ class ApiHandlers:
         return {
             **payloads.target_payload(target, record, now=now),
             **self._credential_of(target),
-            **sql_servers_payload(self._proofs.target_proofs(target), now=now),
-            **payloads.verdict_payload(readiness, config.settings.vantage),
+            **sql_servers_payload(self._proofs.target_proofs(target)),
+            **payloads.verdict_payload(readiness, config.settings.vantage, self._proofs.not_tested(target)),
             **payloads.target_details_payload(target, record, expiries, config.modules[target.module].expect_path, now=now),
             "preflight": payloads.checks_payload(self._service.last_checks(target.name)),
         }

@@ -14,10 +14,10 @@ from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
 from exporter.core.readiness import deciding_failure
 from exporter.explain.render import OWNERS
 from exporter.presentation import probe_text
-from exporter.presentation.sql_proofs import ServerProof
 from exporter.presentation.wire_log import as_lines, exchanges
 from exporter.state.history import HistoryEntry, ProbeContext
 from exporter.state.records import TargetRecord
+from exporter.tde.server_proof import ServerProof
 from exporter.web.ui.auxiliary import auxiliary_section, expiries_table, failed_checks, marks, vault_sections
 from exporter.web.ui.causes import chain
 from exporter.web.ui.charts import legend, waterfall
@@ -39,14 +39,16 @@ def target_page(
     expiries: Mapping[str, Sequence[CredentialExpiry]],
     checks: CheckRun | None,
     vantage: Vantage,
-    servers: Sequence[ServerProof] = (),
+    servers: Sequence[ServerProof],
+    untested: str,
 ) -> Iterator[Html]:
     """Yield the document.
 
-    `history` newest first, `expiries` by credential, `checks` the last preflight run, `servers` the SQL Servers that were read.
+    `history` newest first, `expiries` by credential, `checks` the last preflight run, `servers` the SQL Servers that were read,
+    `untested` what nothing tested.
     """
     yield head(urls, view.target.name, at="/targets", now=view.now)
-    yield live("standing", _verdict_section(urls, view, vantage, servers))
+    yield live("standing", _verdict_section(urls, view, vantage, servers, untested))
     yield element(
         "p", link(urls.probe_now(view.target.name), "Probe now"), " and show the transcript. ", _bundle(urls, view.target)
     )
@@ -56,14 +58,16 @@ def target_page(
     yield Html("</div>" + foot(urls))
 
 
-def _verdict_section(urls: Urls, view: TargetView, vantage: Vantage, servers: Sequence[ServerProof]) -> Iterator[Child]:
+def _verdict_section(
+    urls: Urls, view: TargetView, vantage: Vantage, servers: Sequence[ServerProof], untested: str
+) -> Iterator[Child]:
     yield element("p", badge(view.urgency), " ", element("strong", verdict(view, vantage)), _since(view), class_="verdict")
     yield server_proofs(view, servers)
     yield chain(view)
     yield marks(view)
     dependents = probe_text.what_depends(view.target)
     yield element("p", element("strong", "SQL Servers that depend on it: "), dependents) if dependents else None
-    yield element("p", not_tested(), class_="quiet")
+    yield element("p", not_tested(untested), class_="quiet")
     yield None if view.report is None else _advice(urls, view.target, view.report, view.record)
     yield element("h2", "Last probe")
     yield element("p", "No probe has finished yet.") if view.report is None else _steps(view.report)

@@ -1,0 +1,101 @@
+"""What SQL Server's own proof of a key amounts to: proven, due, stopped, failing, or without a credential."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from exporter.core.sql_servers import server_name
+from exporter.tde.log_space import LogSpace, log_spaces
+from exporter.tde.proof import KeyProof, ReportedCode, failed_backups, key_proofs, reported_codes
+from exporter.tde.sql_reading import SqlServerReading
+
+_DAY: Final = 86400.0
+
+
+class ProofState(StrEnum):
+    """How a SQL Server stands with a key, the most urgent first."""
+
+    NO_CREDENTIAL = "no_credential"
+    FAILING = "failing"
+    STOPPED = "stopped"
+    DUE = "due"
+    PROVEN = "proven"
+    UNKNOWN = "unknown"
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether SQL Server cannot get the key itself, whatever a probe shows."""
+        return self in (ProofState.NO_CREDENTIAL, ProofState.FAILING)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is something to do: a proof is missing."""
+        return self not in (ProofState.PROVEN, ProofState.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProof:
+    """The proof of one key by one SQL Server, as far as its last reading shows.
+
+    `logs` are those of the key's databases. `codes` are the provider's codes in its error log since the proof, the latest first.
+    `since` is the Unix time of the first of these codes or failed backups, else of the last proof, else of the change that made one
+    due. `backups_fail` if the error log has failed backups since the proof.
+    """
+
+    reading: SqlServerReading
+    proof: KeyProof
+    logs: tuple[LogSpace, ...]
+    codes: tuple[ReportedCode, ...]
+    state: ProofState
+    since: float | None
+    backups_fail: bool
+
+    @property
+    def server(self) -> str:
+        """The name of the SQL Server, such as `PROD on n1`."""
+        return server_name({"sql_instance": self.reading.sql_instance, "host": self.reading.host})
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether SQL Server proves the key no more."""
+        return self.state.is_open and self.state is not ProofState.DUE
+
+
+def server_proofs(reading: SqlServerReading) -> tuple[ServerProof, ...]:
+    """Return the proof of each key in use."""
+    logs = log_spaces(reading)
+    return tuple(_server_proof(reading, proof, logs) for proof in key_proofs(reading))
+
+
+def _server_proof(reading: SqlServerReading, proof: KeyProof, logs: Iterable[LogSpace]) -> ServerProof:
+    names = frozenset(proof.databases)  # a SQL Server may have thousands
+    known = proof.altered_at if proof.proven_at is None else proof.proven_at
+    codes = reported_codes(reading, known or 0.0)
+    # Without a credential SQL Server fails before the provider has a code.
+    failed = failed_backups(reading, known or 0.0) if codes or proof.credential_missing else ()
+    began = [code.first_at for code in (*codes, *failed)]
+    return ServerProof(
+        reading=reading,
+        proof=proof,
+        logs=tuple(log for log in logs if log.database in names),
+        codes=codes,
+        state=_state(reading, proof, known, fails=bool(codes)),
+        since=max(min(began), known or 0.0) if began else known,
+        backups_fail=bool(failed),
+    )
+
+
+def _state(reading: SqlServerReading, proof: KeyProof, known: float | None, *, fails: bool) -> ProofState:
+    read_at = reading.read_at.get("backups")
+    if proof.credential_missing:
+        return ProofState.NO_CREDENTIAL
+    if fails:
+        return ProofState.FAILING
+    if known is not None and read_at is not None and read_at - known > _DAY:
+        return ProofState.STOPPED
+    if proof.is_due is None:
+        return ProofState.UNKNOWN
+    return ProofState.DUE if proof.is_due else ProofState.PROVEN
