@@ -82,7 +82,7 @@ class SqlProofs:
         if not names or len(untested) == len(names):
             return NOT_TESTED
         more = f" and {len(untested) - _NAMED:,} more" if len(untested) > _NAMED else ""
-        return f"on {', '.join(untested[:_NAMED])}{more}: {NOT_TESTED}" if untested else ""
+        return f"{NOT_TESTED}, for {', '.join(untested[:_NAMED])}{more}" if untested else ""
 
 
 def _server_key(reading: SqlServerReading) -> str:

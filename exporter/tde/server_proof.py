@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,10 +10,12 @@ from typing import Final
 
 from exporter.core.sql_servers import server_name
 from exporter.tde.log_space import LogSpace, log_spaces
-from exporter.tde.proof import KeyProof, ReportedCode, failed_backups, key_proofs, reported_codes
+from exporter.tde.proof import KeyProof, ProofSource, ReportedCode, failed_backups, key_proofs, reported_codes
 from exporter.tde.sql_reading import SqlServerReading
 
 _DAY: Final = 86400.0
+# From this age on, the last proof is too old. Full backups may be weekly. A node without backups proves its keys at a start alone.
+_OLDEST: Final = {ProofSource.LOG_BACKUP: _DAY, ProofSource.DIFFERENTIAL_BACKUP: 8 * _DAY, ProofSource.FULL_BACKUP: 8 * _DAY}
 
 
 class ProofState(StrEnum):
@@ -60,8 +63,10 @@ class ServerProof:
 
     @property
     def has_stopped(self) -> bool:
-        """Whether SQL Server proves the key no more."""
-        return self.state.is_open and self.state is not ProofState.DUE
+        """Whether SQL Server proves the key no more: since a day, if its credential was altered then."""
+        if self.state is not ProofState.DUE:
+            return self.state.is_open
+        return self.since is not None and self.reading.read_at.get("backups", 0.0) - self.since > _DAY
 
 
 def server_proofs(reading: SqlServerReading) -> tuple[ServerProof, ...]:
@@ -82,20 +87,18 @@ def _server_proof(reading: SqlServerReading, proof: KeyProof, logs: Iterable[Log
         proof=proof,
         logs=tuple(log for log in logs if log.database in names),
         codes=codes,
-        state=_state(reading, proof, known, fails=bool(codes)),
+        state=_state(reading, proof, fails=bool(codes)),
         since=max(min(began), known or 0.0) if began else known,
         backups_fail=bool(failed),
     )
 
 
-def _state(reading: SqlServerReading, proof: KeyProof, known: float | None, *, fails: bool) -> ProofState:
-    read_at = reading.read_at.get("backups")
+def _state(reading: SqlServerReading, proof: KeyProof, *, fails: bool) -> ProofState:
     if proof.credential_missing:
         return ProofState.NO_CREDENTIAL
     if fails:
         return ProofState.FAILING
-    if known is not None and read_at is not None and read_at - known > _DAY:
-        return ProofState.STOPPED
-    if proof.is_due is None:
-        return ProofState.UNKNOWN
-    return ProofState.DUE if proof.is_due else ProofState.PROVEN
+    if proof.source is None or proof.proven_at is None:
+        return ProofState.DUE if proof.is_due else ProofState.UNKNOWN
+    oldest = _OLDEST.get(proof.source, math.inf)
+    return ProofState.STOPPED if reading.read_at.get("backups", 0.0) - proof.proven_at > oldest else ProofState.PROVEN

@@ -73,14 +73,14 @@ class PageHandlers:
         shown, expiries = view(service.config, target, record, now=now), expiries_of(service, target)
         checks, vantage = service.last_checks(target.name), service.config.settings.vantage
         await self._proofs.refresh()
+        servers = self._proofs.target_proofs(target)
         pieces = target_page(
             self.urls,
-            shown,
+            replace(shown, own=servers),
             history,
             expiries=expiries,
             checks=checks,
             vantage=vantage,
-            servers=self._proofs.target_proofs(target),
             untested=self._proofs.not_tested(target),
         )
         return await stream(request, encoded(pieces), headers=_HTML)

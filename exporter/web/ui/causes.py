@@ -108,8 +108,10 @@ def chain(view: TargetView) -> Html:
     ]
     servers = list(view.servers.values())
     last = f"{servers[0]} and {len(servers) - 1} more" if len(servers) > 1 else "".join(servers) or "not named"
-    shown.append((last, "SQL Server", "after" if broken is not None else "before"))
-    words = "no link is known to be broken" if broken is None else f"broken at {title_of(broken)}"
+    own = "broken" if view.fails_itself else "before"
+    shown.append((last, "SQL Server", "after" if broken is not None else own))
+    itself = "broken at SQL Server itself" if view.fails_itself else "no link is known to be broken"
+    words = itself if broken is None else f"broken at {title_of(broken)}"
     width = len(shown) * (_WIDTH + _GAP) - _GAP
     drawing = element(
         "svg", _boxes(shown), viewBox=f"0 0 {width} {_HEIGHT + 2}", width=width, height=_HEIGHT + 2, class_="chain", role="img",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from exporter.core.codes.shared import WITHOUT_THE_KEY
 from exporter.presentation.sql_causes import SqlCause
@@ -15,7 +15,7 @@ from exporter.web.ui.view_models import TargetView
 
 _SHOWN = 20  # SQL Servers of a target that its page lists
 _BADGES: Mapping[ProofState, tuple[str, str]] = {
-    ProofState.NO_CREDENTIAL: ("no login", "bad"),
+    ProofState.NO_CREDENTIAL: ("no credential", "bad"),
     ProofState.FAILING: ("failing", "bad"),
     ProofState.STOPPED: ("no proof", "unsure"),
     ProofState.DUE: ("proof due", "unsure"),
@@ -26,7 +26,7 @@ _BADGES: Mapping[ProofState, tuple[str, str]] = {
 _TITLES: Mapping[ProofState, tuple[str, str]] = {
     ProofState.NO_CREDENTIAL: ("SQL Server itself: the login of its key has no credential", "last proof "),
     ProofState.FAILING: ("SQL Server itself does not get its key", "began "),
-    ProofState.STOPPED: ("SQL Server itself: no backup or start has proved its key for a day", "last proof "),
+    ProofState.STOPPED: ("SQL Server itself: no backup has proved its key for more than a day", "last proof "),
     ProofState.DUE: ("SQL Server itself: nothing has proved its key since the credential was altered", "altered "),
 }
 
@@ -37,17 +37,17 @@ def proof_badge(state: ProofState) -> Html:
     return element("span", words, class_=f"state {colour}")
 
 
-def server_proofs(view: TargetView, servers: Sequence[ServerProof]) -> Child:
+def server_proofs(view: TargetView) -> Child:
     """Return one line for each SQL Server of a target; None without any.
 
     The line has the times of the log if the vault side is not ready, or if the proofs stopped; without times, what fails when.
     """
-    if not servers:
+    if not view.own:
         return None
-    entries = [element("li", _server(view, each)) for each in servers[:_SHOWN]]
-    rest = len(servers) - _SHOWN
-    more = element("p", f"{rest:,} more SQL Servers were proven later. The API lists them.", class_="quiet") if rest > 0 else None
-    return [element("ul", entries, aria_label="Proven by SQL Server itself"), more]
+    entries = [element("li", _server(view, each)) for each in view.own[:_SHOWN]]
+    rest = len(view.own) - _SHOWN
+    more = element("p", f"{rest:,} more SQL Servers are less urgent. The API lists them.", class_="quiet") if rest > 0 else None
+    return [element("ul", entries, class_="proofs", aria_label="Proven by SQL Server itself"), more]
 
 
 def _server(view: TargetView, server: ServerProof) -> Child:
@@ -55,16 +55,15 @@ def _server(view: TargetView, server: ServerProof) -> Child:
     log = log_text([server], view.now) if not_ready or server.has_stopped else ""
     urgent = sentence("; ".join(filter(None, (codes_text(server, view.now), log))))
     effect = f" {WITHOUT_THE_KEY}" if server.state.is_bad and not (not_ready or log) else ""
-    own = server.state.is_bad and (not not_ready or server.state is ProofState.NO_CREDENTIAL)
+    is_own = server.state.is_open and (not not_ready or server.state is ProofState.NO_CREDENTIAL)
     return [
-        element("strong", f"SQL Server itself, {server.server}: "),
+        proof_badge(server.state),
+        element("strong", f" SQL Server itself, {server.server}: "),
         proof_text(server, view.now),
         ". ",
         urgent,
         effect,
-        " ",
-        proof_badge(server.state),
-        copyable(first_action(server)) if own else None,
+        copyable(first_action(server)) if is_own else None,
     ]
 
 

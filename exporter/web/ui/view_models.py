@@ -48,7 +48,7 @@ class TargetView:
     ending: Ending | None = None  # the next expiry of its credential or key
     unsteady: Unsteady | None = None
     wrong: str = ""  # which dates of its credential Entra ID contradicts
-    own: tuple[ServerProof, ...] = ()  # one of each cause in its SQL Servers themselves
+    own: tuple[ServerProof, ...] = ()  # of its SQL Servers: all on its page, one of each cause in a list
 
     @property
     def failure(self) -> StepResult | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
-from exporter.presentation.sql_proofs import SqlProofs, codes_text, log_text, proof_text, sql_servers_payload
+from exporter.core.readiness import NOT_TESTED
+from exporter.presentation.sql_proofs import SqlProofs, sql_servers_payload
+from exporter.presentation.sql_texts import codes_text, first_action, log_text, proof_text, urgency_text
 from exporter.tde.registry import RegistryUri
 from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, proof_rows, sections_of, unix, with_growing_logs
 from tests.support.web_factories import VERSION, target
@@ -24,7 +27,7 @@ def a_target(**changes):
 
 def proofs_of(*readings):
     proofs = SqlProofs(lambda: readings)
-    proofs.refresh()
+    asyncio.run(proofs.refresh())
     return proofs
 
 
@@ -114,18 +117,51 @@ def test_names_of_databases_are_printable():
 def test_codes_since_last_proof_are_named(errors, expected):
     server = a_server(errors=errors)
     assert codes_text(server, NOW) == expected
-    assert server.has_stopped == bool(expected)
 
 
-@pytest.mark.parametrize(("hours", "has_stopped"), [(24, False), (25, True)])
-def test_proofs_have_stopped_after_a_day(hours, has_stopped):
-    reading = a_reading()
-    late = replace(reading, read_at={**reading.read_at, "backups": unix(DAY + "19:05:00") + hours * 3600})
-    assert a_server(late).has_stopped == has_stopped
+@pytest.mark.parametrize(
+    ("errors", "expected"),
+    [
+        ([error("3303", "19:10:00", "19:50:00"), error("3041", "19:12:00", "19:50:00")], "backups fail: its error log shows 3303 since 19:10 UTC"),
+        ([error("18204", "19:12:00", "19:50:00")], "backups fail since 19:12 UTC"),
+    ],
+)  # fmt: skip
+def test_failed_backups_without_credential_are_named(errors, expected):
+    assert codes_text(a_server(errors=errors, keys=WITHOUT_CREDENTIAL), NOW) == expected
 
 
-def test_secret_of_an_hour_ago_has_not_stopped_the_proofs():
-    assert not a_server(credentials=credential(DAY + "19:00:00")).has_stopped
+def test_urgency_of_several_servers_names_the_only_one_or_the_number():
+    failing = {"errors": [error("3303", "19:10:00", "19:50:00"), error("3041", "19:12:00", "19:50:00")]}
+    one, two = a_server(**failing), a_server(a_reading(address="n1-other", sections=failing))
+    assert urgency_text([one, a_server()], NOW) == "backups of SQLPRD01 on n1 fail since 19:10 UTC"
+    assert urgency_text([one, one, two], NOW) == "backups of 2 SQL Servers fail since 19:10 UTC"
+    assert urgency_text([a_server()], NOW) == ""
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("3303", "Write the present secret into the credential on SQLPRD01 on n1:"),
+        ("3008", "Test the way from SQLPRD01 on n1 to the vault"),
+        ("3077", "SQLPRD01 on n1 signs in with another identity than the probe"),
+        ("2058", "Check the registry rights of SQL Server's service account and the DLL on SQLPRD01 on n1"),
+        ("3011", "Read the lines of SQLPRD01 on n1: `EXEC sys.sp_readerrorlog"),
+    ],
+)
+def test_first_action_follows_from_the_code(code, expected):
+    assert first_action(a_server(errors=[error(code, "19:10:00", "19:50:00")])).startswith(expected)
+
+
+@pytest.mark.parametrize(("login", "named"), [("tde_login", "tde_login"), ("x];`DROP", "LOGIN"), ("", "LOGIN")])
+def test_first_action_quotes_only_plain_logins(login, named):
+    server = a_server(keys=WITHOUT_CREDENTIAL)
+    text = first_action(replace(server, proof=replace(server.proof, login=login)))
+    assert text.split("`")[1] == f"ALTER LOGIN [{named}] ADD CREDENTIAL [CREDENTIAL];"
+    assert text.count("`") == 2
+
+
+def test_proven_key_needs_no_action():
+    assert first_action(a_server()) == ""
 
 
 def test_log_text_has_times_at_present_rate():
@@ -196,7 +232,7 @@ def test_servers_ignore_case_and_those_due_come_first():
     due = a_reading(address="n2", host="N2", sections={"credentials": credential(DAY + "19:00:00")})
     instances = (ON_N1, {"sql_instance": "sqlprd01", "host": "n2"}, ON_N1)
     found = proofs_of(a_reading(), due).target_proofs(a_target(instances=instances))
-    assert [server.server for server in found] == ["sqlprd01 on n2", "SQLPRD01 on n1"]
+    assert [server.server for server in found] == ["SQLPRD01 on N2", "SQLPRD01 on n1"]
 
 
 def test_first_of_two_addresses_with_the_same_names_counts():
@@ -219,28 +255,28 @@ def test_instance_without_host_on_two_servers_has_no_proof(changes):
     assert proofs_of(a_reading(), other).target_proofs(a_target(instances=({"sql_instance": "SQLPRD01"},))) == ()
 
 
-def test_proofs_follow_each_new_reading():
+async def test_proofs_follow_each_new_reading():
     readings = [a_reading()]
     proofs = SqlProofs(lambda: readings)
     assert proofs.target_proofs(a_target()) == ()
-    assert proofs.refresh()
+    assert await proofs.refresh()
     first = proofs.target_proofs(a_target())[0]
     assert proofs.target_proofs(a_target())[0].proof is first.proof
     readings[0] = a_reading(sections={"backups": []})
-    proofs.refresh()
+    await proofs.refresh()
     assert proofs.target_proofs(a_target())[0].proof.source == "start"
     readings[0] = an_unread_server()
-    assert not proofs.refresh()
+    assert not await proofs.refresh()
     assert proofs.target_proofs(a_target()) == ()
 
 
 def test_payload_is_absent_without_reading():
-    assert sql_servers_payload((), now=NOW) == {}
+    assert sql_servers_payload(()) == {}
 
 
 def test_payload_has_proof_and_log():
     reading = growing(limit_kb=102_400 + 1024 * 44)
-    (shown,) = sql_servers_payload([a_server(reading)], now=NOW)["sql_servers"]
+    (shown,) = sql_servers_payload([a_server(reading)])["sql_servers"]
     assert shown == {
         "sql_instance": "SQLPRD01",
         "host": "n1",
@@ -250,14 +286,17 @@ def test_payload_has_proof_and_log():
         "login": "tde_login",
         "credential": "tde_cred",
         "credential_altered_at": "2026-01-02T03:04:05.000Z",
+        "state": "proven",
+        "since": "2026-11-26T19:05:00.000Z",
         "proof_due": False,
         "proven_at": "2026-11-26T19:05:00.000Z",
         "proven_by": "log_backup",
         "database": "sales",
         "codes_since": [],
+        "backups_fail": False,
         "trace_flag_15025": False,
         "logs_read_at": "2026-11-26T20:00:00.000Z",
-        "log_full_in_seconds": 44 * 300 - 60,
+        "log_full_in_seconds": 44 * 300,
         "log_full_database": "sales",
         "next_log_file_in_seconds": 64 * 300,
     }
@@ -265,12 +304,32 @@ def test_payload_has_proof_and_log():
 
 def test_payload_without_proof_and_log_has_none():
     sections = {"credentials": credential("never"), "backups": [], "opened": [], "flags": []}
-    (shown,) = sql_servers_payload([a_server(**sections)], now=NOW)["sql_servers"]
+    (shown,) = sql_servers_payload([a_server(**sections)])["sql_servers"]
     names = ("proof_due", "proven_at", "proven_by", "database", "trace_flag_15025", "log_full_in_seconds", "log_full_database")
     assert {shown[name] for name in (*names, "next_log_file_in_seconds", "credential_altered_at")} == {None}
 
 
 def test_payload_shows_that_a_proof_is_due():
     server = a_server(credentials=credential(DAY + "19:00:00"), errors=[error("3303", "19:10:00", "19:50:00")])
-    (shown,) = sql_servers_payload([server], now=NOW)["sql_servers"]
+    (shown,) = sql_servers_payload([server])["sql_servers"]
     assert (shown["proof_due"], shown["codes_since"]) == (True, ["3303"])
+
+
+@pytest.mark.parametrize(
+    ("instances", "readings", "expected"),
+    [
+        ((), [a_reading()], NOT_TESTED),
+        ((ON_N1,), [], NOT_TESTED),
+        ((ON_N1,), [a_reading()], ""),
+        ((ON_N1,), [a_reading(sections={"credentials": credential(DAY + "19:00:00")})], NOT_TESTED),
+        ((ON_N1,), [a_reading(sections={"credentials": credential("never")})], NOT_TESTED),
+        ((ON_N1, {"sql_instance": "OTHER", "host": "n2"}), [a_reading()], f"{NOT_TESTED}, for OTHER on n2"),
+        (
+            (ON_N1, *({"sql_instance": "OTHER", "host": f"n{each}"} for each in range(2, 7))),
+            [a_reading()],
+            f"{NOT_TESTED}, for OTHER on n2, OTHER on n3, OTHER on n4 and 2 more",
+        ),
+    ],
+)
+def test_proof_by_each_server_leaves_nothing_untested(instances, readings, expected):
+    assert proofs_of(*readings).not_tested(a_target(instances=instances)) == expected
