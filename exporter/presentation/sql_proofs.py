@@ -64,7 +64,7 @@ class SqlProofs:
         return tuple(sorted(found, key=lambda each: (states.index(each.state), each.proof.proven_at or 0.0, each.server)))
 
     def not_tested(self, target: Target) -> str:
-        """Return what neither a probe nor a SQL Server of the target tested; empty if they tested everything.
+        """Return what is still untested; empty if the SQL Servers of the target tested what no probe can.
 
         A proof since the credential was altered tests all of it, for its SQL Server alone.
         """
@@ -106,8 +106,6 @@ def sql_servers_payload(servers: Sequence[ServerProof]) -> Payload:
 def _server_payload(server: ServerProof) -> Payload:
     """Return one SQL Server. The times of the logs count from their reading, as in the metrics."""
     proof, reading = server.proof, server.reading
-    full = min(((log.full_in, log.database) for log in server.logs if log.full_in is not None), default=None)
-    next_file = min((log.next_file_in for log in server.logs if log.next_file_in is not None), default=None)
     return {
         "sql_instance": reading.sql_instance,
         "host": reading.host,
@@ -127,7 +125,11 @@ def _server_payload(server: ServerProof) -> Payload:
         "backups_fail": server.backups_fail,
         "trace_flag_15025": flag_is_on(reading, TRACE_FLAG),
         "logs_read_at": moment_or_none(reading.read_at.get("logs")),
-        "log_full_in_seconds": None if full is None else round(full[0]),
-        "log_full_database": None if full is None else full[1],
-        "next_log_file_in_seconds": None if next_file is None else round(next_file),
+        "log_full_in_seconds": _whole(server.full_in),
+        "log_full_database": server.full_database or None,
+        "next_log_file_in_seconds": _whole(server.next_file_in),
     }
+
+
+def _whole(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds)

@@ -6,7 +6,7 @@ Times are Unix times. Names were bounded and made printable when they were read.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from exporter.core.codes import BY_CODE, Category, both_numbers
@@ -88,9 +88,13 @@ def log_text(servers: Iterable[ServerProof], now: float, *, named: bool = False)
 
     Both count from now. The text is empty if both are unknown.
     """
-    recent = [each for each in servers if now - each.reading.read_at.get("logs", 0.0) <= _HOUR]
-    full = min(_full_times(recent, now), default=None)
-    next_file = min((log.next_file_in for each in recent for log in each.logs if log.next_file_in is not None), default=None)
+    recent = [(each, now - each.reading.read_at.get("logs", 0.0)) for each in servers]
+    recent = [(each, age) for each, age in recent if age <= _HOUR]
+    full = min(
+        ((max(0.0, each.full_in - age), each.full_database, each.server) for each, age in recent if each.full_in is not None),
+        default=None,
+    )
+    next_file = min((each.next_file_in for each, _ in recent if each.next_file_in is not None), default=None)
     parts = []
     if full is not None:
         where = f" of {full[2]}" if named else ""
@@ -99,15 +103,6 @@ def log_text(servers: Iterable[ServerProof], now: float, *, named: bool = False)
     if next_file is not None:
         parts.append(f"the next log file is due in about {_span(next_file)} (trace flag {TRACE_FLAG} is off)")
     return f"at the present rate {'; '.join(parts)}" if parts else ""
-
-
-def _full_times(servers: Iterable[ServerProof], now: float) -> Iterator[tuple[float, str, str]]:
-    """Yield the seconds until each log is full, with its database and SQL Server."""
-    for each in servers:
-        age = now - each.reading.read_at["logs"]
-        for log in each.logs:
-            if log.full_in is not None:
-                yield max(0.0, log.full_in - age), log.database, each.server
 
 
 def urgency_text(servers: Sequence[ServerProof], now: float) -> str:

@@ -43,14 +43,17 @@ class ProofState(StrEnum):
 class ServerProof:
     """The proof of one key by one SQL Server, as far as its last reading shows.
 
-    `logs` are those of the key's databases. `codes` are the provider's codes in its error log since the proof, the latest first.
+    `full_in` and `next_file_in` are the shortest times of the logs of the key's databases in seconds after their reading, None if
+    unknown; `full_database` is the database whose log is full first. `codes` are the provider's codes in its error log since the proof, the latest first.
     `since` is the Unix time of the first of these codes or failed backups, else of the last proof, else of the change that made one
     due. `backups_fail` if the error log has failed backups since the proof.
     """
 
     reading: SqlServerReading
     proof: KeyProof
-    logs: tuple[LogSpace, ...]
+    full_in: float | None
+    full_database: str
+    next_file_in: float | None
     codes: tuple[ReportedCode, ...]
     state: ProofState
     since: float | None
@@ -82,10 +85,14 @@ def _server_proof(reading: SqlServerReading, proof: KeyProof, logs: Iterable[Log
     # Without a credential SQL Server fails before the provider has a code.
     failed = failed_backups(reading, known or 0.0) if codes or proof.credential_missing else ()
     began = [code.first_at for code in (*codes, *failed)]
+    own = [log for log in logs if log.database in names]
+    full = min(((log.full_in, log.database) for log in own if log.full_in is not None), default=None)
     return ServerProof(
         reading=reading,
         proof=proof,
-        logs=tuple(log for log in logs if log.database in names),
+        full_in=None if full is None else full[0],
+        full_database="" if full is None else full[1],
+        next_file_in=min((log.next_file_in for log in own if log.next_file_in is not None), default=None),
         codes=codes,
         state=_state(reading, proof, fails=bool(codes)),
         since=max(min(began), known or 0.0) if began else known,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from exporter.tde.server_proof import ProofState, ServerProof, server_proofs
-from tests.support.sql_readings import READ_AT, a_reading, proof_rows, sections_of, unix
+from tests.support.sql_readings import READ_AT, a_reading, proof_rows, sections_of, unix, with_growing_logs
 
 DAY = "2026-11-26T"
 PROVEN_AT = unix(DAY + "19:05:00")
@@ -88,9 +88,21 @@ def test_proof_that_is_due_for_a_day_has_stopped(seconds, expected):
 
 
 def test_logs_are_those_of_databases_under_the_key():
-    (server,) = server_proofs(a_reading("sales", "hr", sections={"logs": proof_rows("hr", "other")["logs"]}))
-    assert [log.database for log in server.logs] == ["hr"]
+    logs = proof_rows("hr", "sales", "other")["logs"]
+    sizes = (
+        {"limit_kb": 102_400 + 2048, "vlf_mb": 2},
+        {"limit_kb": 102_400 + 4096, "vlf_mb": 1},
+        {"limit_kb": 102_400, "vlf_mb": 0},
+    )
+    sections = {"logs": [row | size for row, size in zip(logs, sizes, strict=True)]}
+    (server,) = server_proofs(with_growing_logs(a_reading("sales", "hr", sections=sections)))
+    assert (server.full_in, server.full_database, server.next_file_in) == (600, "hr", 300)
     assert server.server == "SQLPRD01 on n1"
+
+
+def test_log_without_rate_has_no_times():
+    server = the_proof()
+    assert (server.full_in, server.full_database, server.next_file_in) == (None, "", None)
 
 
 def test_due_proof_without_time_has_not_stopped():

@@ -311,6 +311,6 @@ async def test_page_marks_sql_server_as_the_broken_link():
     assert "cannot sign in to the vault. At the present rate" in quiet
 
 
-async def test_page_without_numbers_says_what_fails_when():
+async def test_page_without_numbers_has_what_fails_when():
     reading = replace(failing(), earlier_logs=None)
     assert "3303 since 19:10 UTC. Now: restores and DBCC CHECKDB fail" in await page_of(service_of("n1", readings=[reading]))
