@@ -76,11 +76,11 @@ def codes_text(server: ServerProof, now: float) -> str:
     """Return what the error log shows since the last proof: failed backups, and the codes of the provider."""
     if server.since is None or not (server.codes or server.backups_fail):
         return ""
-    since, fails = _clock(server.since, now), "backups fail" if server.backups_fail else ""
+    since = _clock(server.since, now)
     named = " and ".join(both_numbers(int(code.code)) if _is_known(code.code) else code.code for code in server.codes)
     if not named:
-        return f"{fails} since {since}"
-    return f"{fails}{': ' if fails else ''}its error log shows {named} since {since}"
+        return f"backups fail since {since}"
+    return f"its error log shows {named} since {since}{', and backups fail' if server.backups_fail else ''}"
 
 
 def log_text(servers: Iterable[ServerProof], now: float, *, named: bool = False) -> str:

@@ -83,19 +83,12 @@ async def fleet(
         targets[state] += 1
         servers.update((server, min(servers.get(server, state), state)) for server in each.servers)
     causes = await cause_groups(linked(each.target, each.module, each.record, each.now) for each in every.values())
-    own = await sql_causes(((each.target, each.readiness.ready) for each in every.values()), proofs)
-    async for name, server in yield_with_pauses((each for found in own for each in found.targets.items()), TARGETS_PER_SLICE):
-        every[name] = replace(every[name], own=(*every[name].own, server))
-    behind = {name for group in causes if group.cause.id == cause for name in group.targets}
-    behind.update(name for found in own if found.id == cause for name in found.targets)
-    chosen = [
-        (order(each), each)
-        async for each in yield_with_pauses(every.values(), TARGETS_PER_SLICE)
-        if matches(each) and (not cause or each.target.name in behind)
-    ]
-    chosen.sort(key=itemgetter(0))
+    own = await _add_own_causes(every, proofs)
+    members = {group.cause.id: group.targets for group in causes} | {found.id: [*found.targets] for found in own}
+    behind = (every[name] for name in members.get(cause, ())) if cause else every.values()
+    chosen = [(order(each), each) async for each in yield_with_pauses(behind, TARGETS_PER_SLICE) if matches(each)]
     return Fleet(
-        shown=[each for _, each in chosen],
+        shown=[each for _, each in sorted(chosen, key=itemgetter(0))],
         counts=counts,
         codes=codes,
         labels=sorted(labels)[:MOST_LABELS],
@@ -106,6 +99,14 @@ async def fleet(
         targets=_headline_counts(targets),
         servers=_headline_counts(Counter(servers.values())),
     )
+
+
+async def _add_own_causes(views: dict[str, TargetView], proofs: SqlProofs) -> list[SqlCause]:
+    """Return the causes of SQL Servers themselves, and show each one in the views of its targets."""
+    causes = await sql_causes(((each.target, each.readiness.ready) for each in views.values()), proofs)
+    async for name, server in yield_with_pauses((each for cause in causes for each in cause.targets.items()), TARGETS_PER_SLICE):
+        views[name] = replace(views[name], own=(*views[name].own, server))
+    return causes
 
 
 def _headline_counts(states: Counter[HeadlineState]) -> HeadlineCounts:

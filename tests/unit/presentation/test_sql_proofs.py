@@ -122,7 +122,7 @@ def test_codes_since_last_proof_are_named(errors, expected):
 @pytest.mark.parametrize(
     ("errors", "expected"),
     [
-        ([error("3303", "19:10:00", "19:50:00"), error("3041", "19:12:00", "19:50:00")], "backups fail: its error log shows 3303 since 19:10 UTC"),
+        ([error("3303", "19:10:00", "19:50:00"), error("3041", "19:12:00", "19:50:00")], "its error log shows 3303 since 19:10 UTC, and backups fail"),
         ([error("18204", "19:12:00", "19:50:00")], "backups fail since 19:12 UTC"),
     ],
 )  # fmt: skip

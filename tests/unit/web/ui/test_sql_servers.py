@@ -305,7 +305,7 @@ async def test_many_causes_leave_places_for_sql_servers():
 async def test_page_marks_sql_server_as_the_broken_link():
     shown = (await answer(service_of("n1", readings=[failing()]), "/targets/contoso-key0"))[2]
     assert "From the exporter to SQL Server: broken at SQL Server itself." in shown
-    assert "Backups fail: its error log shows 3303 since 19:10 UTC; at the present rate" in words(shown)
+    assert "Its error log shows 3303 since 19:10 UTC, and backups fail; at the present rate" in words(shown)
     assert "First: Write the present secret" in words(shown)
     quiet = words((await answer(service_of("n1", readings=[without_credential()]), "/targets/contoso-key0"))[2])
     assert "cannot sign in to the vault. At the present rate" in quiet
@@ -313,4 +313,6 @@ async def test_page_marks_sql_server_as_the_broken_link():
 
 async def test_page_without_numbers_has_what_fails_when():
     reading = replace(failing(), earlier_logs=None)
-    assert "3303 since 19:10 UTC. Now: restores and DBCC CHECKDB fail" in await page_of(service_of("n1", readings=[reading]))
+    assert "3303 since 19:10 UTC, and backups fail. Now: restores and DBCC CHECKDB fail" in await page_of(
+        service_of("n1", readings=[reading])
+    )
