@@ -17,7 +17,7 @@ from exporter.tde.findings import Kind
 from exporter.tde.model import AsymmetricKey, Instance, SqlCredential, printable
 from exporter.tde.pairing import credentials_of, login_of, pair
 from exporter.tde.registry import KeyVersion, key_version, thumbprint_of
-from exporter.tde.sql_reading import BACKUP_TYPES, SqlServerReading, known_instance, rows
+from exporter.tde.sql_reading import BACKUP_TYPES, SqlServerReading, known_instance, once, rows
 from exporter.tde.usage import used_keys
 
 # An assumption: the connector may keep a token of the old secret, and Entra ID's tokens live for 60 to 90 minutes.
@@ -93,6 +93,7 @@ class _Event(NamedTuple):
     database: str
 
 
+@once
 def key_proofs(reading: SqlServerReading) -> tuple[KeyProof, ...]:
     """Return one proof for each key of a provider in use."""
     instance = known_instance(reading)
