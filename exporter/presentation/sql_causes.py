@@ -10,7 +10,7 @@ from exporter.presentation.sql_proofs import SqlProofs
 from exporter.presentation.sql_texts import urgency_text
 from exporter.runtime.slices import yield_with_pauses
 from exporter.state.cause_groups import CauseGroup
-from exporter.tde.server_proof import ProofState, ServerProof
+from exporter.tde.server_proof import ProofState, ServerProof, server_proofs
 
 _TARGETS_PER_SLICE = 25
 _PROOFS_PER_SLICE = 100
@@ -55,8 +55,10 @@ async def sql_causes(verdicts: Verdicts, proofs: SqlProofs) -> list[SqlCause]:
 
     A SQL Server whose targets are all not ready fails for their cause, unless a credential is missing.
     """
-    await proofs.refresh()
-    opened = [each async for each in yield_with_pauses(proofs.server_proofs(), _PROOFS_PER_SLICE) if each.state.is_open]
+    proofs.refresh()
+    # One reading a slice: a SQL Server may have thousands of databases.
+    readings = yield_with_pauses(proofs.readings(), 1)
+    opened = [each async for reading in readings for each in server_proofs(reading) if each.state.is_open]
     behind: dict[tuple[str, str], dict[str, bool | None]] = {_key(each): {} for each in opened}
     async for target, ready in yield_with_pauses(verdicts if opened else (), _TARGETS_PER_SLICE):
         for proof in proofs.target_proofs(target):
@@ -88,7 +90,7 @@ async def cause_log_texts(
 
     Only causes that put SQL Servers at risk have one. Other tasks run in between.
     """
-    if not await proofs.refresh():
+    if not proofs.refresh():
         return {}
     texts = dict[str, str]()
     for group in groups:

@@ -2,53 +2,46 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from exporter.config.settings import Target
 from exporter.core.readiness import NOT_TESTED
 from exporter.core.sql_servers import server_name, server_names
 from exporter.presentation.payloads import Payload, moment_or_none
-from exporter.tde.proof import KeyProof, version_of
+from exporter.tde.proof import version_of
 from exporter.tde.registry import KeyVersion
 from exporter.tde.server_proof import ProofState, ServerProof, server_proofs
 from exporter.tde.sql_reading import TRACE_FLAG, SqlServerReading, flag_is_on
 
 _NAMED = 3  # SQL Servers in a sentence
+_ORDER = {state: place for place, state in enumerate(ProofState)}
 
 
 class SqlProofs:
-    """The proofs of the SQL Servers that the exporter reads. Those of one reading are made once."""
+    """The proofs of the SQL Servers that the exporter reads, as of the last `refresh`."""
 
     def __init__(self, readings: Callable[[], Iterable[SqlServerReading]]) -> None:
         self._readings = readings
         self._by_server: dict[str, SqlServerReading] = {}
-        self._made: dict[str, tuple[SqlServerReading, tuple[ServerProof, ...]]] = {}
+        self._read: tuple[SqlServerReading, ...] = ()
 
-    async def refresh(self) -> bool:
+    def refresh(self) -> bool:
         """Take the readings of now; return whether there are any.
 
-        Of two with the same names, the first one counts, as in the metrics. New proofs are made in a thread: a SQL Server may have
-        thousands of databases.
+        Of two with the same names, the first one counts, as in the metrics.
         """
         first = {_server_key(each): each for each in reversed(tuple(self._readings()))}
         instances = Counter(each.sql_instance.casefold() for each in first.values())
         read = {key: each for key, each in first.items() if each.document is not None}
         # A target may declare an instance without its host.
         alone = {name: each for each in read.values() if instances[name := each.sql_instance.casefold()] == 1}
-        kept = {
-            key: self._made[key] for each in read.values() if (key := each.address) in self._made and self._made[key][0] is each
-        }
-        new = [each for each in read.values() if each.address not in kept]
-        proofs = await asyncio.to_thread(lambda: list(map(server_proofs, new))) if new else []
-        made = {each.address: (each, found) for each, found in zip(new, proofs, strict=True)}
-        self._by_server, self._made = alone | read, kept | made
+        self._by_server, self._read = alone | read, tuple(reversed(read.values()))
         return bool(read)
 
-    def server_proofs(self) -> Iterator[ServerProof]:
-        """Yield the proof of each key by each SQL Server, whether a target names it or not."""
-        return (proof for _, proofs in self._made.values() for proof in proofs)
+    def readings(self) -> tuple[SqlServerReading, ...]:
+        """Return what is known of each SQL Server that was read, whether a target names it or not."""
+        return self._read
 
     def target_proofs(self, target: Target) -> tuple[ServerProof, ...]:
         """Return the proof of each SQL Server of the target, the most urgent first, then the oldest.
@@ -56,12 +49,9 @@ class SqlProofs:
         A SQL Server that was not read, or that lacks the target's key, has none.
         """
         names = server_names(target.instances) if self._by_server else ()
-        addresses = dict.fromkeys(each.address for key in names if (each := self._by_server.get(key)) is not None)
-        states = list(ProofState)
-        found = [
-            proof for each in addresses for proof in self._made[each][1] if _is_of_target(proof.reading, proof.proof, target)
-        ]
-        return tuple(sorted(found, key=lambda each: (states.index(each.state), each.proof.proven_at or 0.0, each.server)))
+        readings = {each.address: each for key in names if (each := self._by_server.get(key)) is not None}
+        found = [each for reading in readings.values() for each in server_proofs(reading) if _is_of_target(each, target)]
+        return tuple(sorted(found, key=lambda each: (_ORDER[each.state], each.proof.proven_at or 0.0, each.server)))
 
     def not_tested(self, target: Target) -> str:
         """Return what is still untested; empty if the SQL Servers of the target tested what no probe can.
@@ -89,13 +79,14 @@ def _server_key(reading: SqlServerReading) -> str:
     return server_name({"sql_instance": reading.sql_instance, "host": reading.host}).casefold()
 
 
-def _is_of_target(reading: SqlServerReading, proof: KeyProof, target: Target) -> bool:
+def _is_of_target(server: ServerProof, target: Target) -> bool:
     """Whether it is the target's key, by thumbprint or by the server's own registry."""
+    thumbprint = server.proof.thumbprint
     if target.thumbprint is not None:
-        return proof.thumbprint == target.thumbprint
+        return thumbprint == target.thumbprint
     if target.key_version is None:
         return False
-    return version_of(reading, proof.thumbprint) == KeyVersion(target.vault, target.key_name, target.key_version)
+    return version_of(server.reading, thumbprint) == KeyVersion(target.vault, target.key_name, target.key_version)
 
 
 def sql_servers_payload(servers: Sequence[ServerProof]) -> Payload:
@@ -105,7 +96,7 @@ def sql_servers_payload(servers: Sequence[ServerProof]) -> Payload:
 
 def _server_payload(server: ServerProof) -> Payload:
     """Return one SQL Server. The times of the logs count from their reading, as in the metrics."""
-    proof, reading = server.proof, server.reading
+    proof, reading, log = server.proof, server.reading, server.first_full
     return {
         "sql_instance": reading.sql_instance,
         "host": reading.host,
@@ -122,11 +113,11 @@ def _server_payload(server: ServerProof) -> Payload:
         "proven_by": proof.source,
         "database": proof.database or None,
         "codes_since": [code.code for code in server.codes],
-        "backups_fail": server.backups_fail,
+        "backups_fail": bool(server.failed),
         "trace_flag_15025": flag_is_on(reading, TRACE_FLAG),
         "logs_read_at": moment_or_none(reading.read_at.get("logs")),
-        "log_full_in_seconds": _whole(server.full_in),
-        "log_full_database": server.full_database or None,
+        "log_full_in_seconds": None if log is None else _whole(log.full_in),
+        "log_full_database": None if log is None else log.database,
         "next_log_file_in_seconds": _whole(server.next_file_in),
     }
 

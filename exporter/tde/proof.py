@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from exporter.core.codes import BY_CODE
 from exporter.core.durations import known_time
 from exporter.tde.error_codes import BACKUP_MESSAGES, OTHER
 from exporter.tde.findings import Kind
@@ -76,6 +77,11 @@ class ReportedCode(NamedTuple):
     code: str
     first_at: float
     last_at: float
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is a code that `explain` knows."""
+        return self.code.isdecimal() and int(self.code) in BY_CODE
 
 
 class _SignIn(NamedTuple):

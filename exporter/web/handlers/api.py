@@ -79,7 +79,7 @@ class ApiHandlers:
 
     async def targets(self, request: web.Request) -> web.StreamResponse:
         service, now = self._service, time.time()
-        await self._proofs.refresh()
+        self._proofs.refresh()
         rows = (
             payloads.target_row(target, service.record_of(target.name), now=now)
             | self._credential_of(target)
@@ -115,7 +115,7 @@ class ApiHandlers:
         if target is None:
             return web.json_response({"error": "unknown target"}, status=404)
         record = self._service.record_of(target.name)
-        await self._proofs.refresh()
+        self._proofs.refresh()
         # A list, because a probe that ends while this response is sent changes the history.
         entries = [] if record is None else list(record.history)
         history = (payloads.entry_payload(target, entry) for entry in entries)
@@ -130,7 +130,7 @@ class ApiHandlers:
         if target is None:
             return web.json_response({"error": "unknown target"}, status=404)
         expiries = [expiry for each in expiries_of(service, target).values() for expiry in each]
-        await self._proofs.refresh()
+        self._proofs.refresh()
         bundle = collect_bundle(
             service.config,
             target,

@@ -72,7 +72,7 @@ class PageHandlers:
         history = [] if record is None else list(record.history)
         shown, expiries = view(service.config, target, record, now=now), expiries_of(service, target)
         checks, vantage = service.last_checks(target.name), service.config.settings.vantage
-        await self._proofs.refresh()
+        self._proofs.refresh()
         servers = self._proofs.target_proofs(target)
         pieces = target_page(
             self.urls,

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from exporter.core.codes.shared import WITHOUT_THE_KEY
 from exporter.presentation.sql_causes import SqlCause
-from exporter.presentation.sql_texts import codes_text, first_action, log_text, proof_text, read_text, urgency_text
-from exporter.tde.server_proof import ProofState, ServerProof
+from exporter.presentation.sql_texts import first_action, urgency_text
+from exporter.tde.server_proof import ProofState, ServerProof, codes_text, log_text, proof_text, read_text
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import when
 from exporter.web.ui.layout import Urls, brief_code, copyable, named_servers, target_links
@@ -73,7 +73,7 @@ def sql_cause(urls: Urls, cause: SqlCause, now: float) -> Html:
     text = urgency_text(list(cause.servers.values()), now)
     _, age = _TITLES[cause.state]
     targets = target_links(urls, cause.id, sorted(cause.targets)) if cause.targets else "No target has its key."
-    began = "began " if cause.state is ProofState.NO_CREDENTIAL and first.backups_fail else age
+    began = "began " if cause.state is ProofState.NO_CREDENTIAL and first.failed else age
     return element(
         "li",
         proof_badge(cause.state),

@@ -67,7 +67,7 @@ def test_state_follows_from_proof_and_error_log(sections, state, since):
 )
 def test_backups_fail_with_code_or_without_credential(sections, expected):
     server = the_proof(**sections)
-    assert server.backups_fail is expected
+    assert bool(server.failed) is expected
     assert server.since == (
         PROVEN_AT if server.state is ProofState.PROVEN else unix(DAY + ("19:12:00" if not server.codes else "19:10:00"))
     )
@@ -96,14 +96,10 @@ def test_logs_are_those_of_databases_under_the_key():
     )
     sections = {"logs": [row | size for row, size in zip(logs, sizes, strict=True)]}
     (server,) = server_proofs(with_growing_logs(a_reading("sales", "hr", sections=sections)))
-    assert (server.full_in, server.full_database, server.next_file_in) == (600, "hr", 300)
+    assert (server.first_full.full_in, server.first_full.database, server.next_file_in) == (600, "hr", 300)
     assert server.server == "SQLPRD01 on n1"
 
 
 def test_log_without_rate_has_no_times():
     server = the_proof()
-    assert (server.full_in, server.full_database, server.next_file_in) == (None, "", None)
-
-
-def test_due_proof_without_time_has_not_stopped():
-    assert not replace(the_proof(credentials=altered(DAY + "19:30:00")), since=None).has_stopped
+    assert (server.first_full, server.next_file_in) == (None, None)

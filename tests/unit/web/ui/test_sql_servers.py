@@ -9,7 +9,7 @@ import pytest
 from exporter.core.model import Step
 from exporter.core.readiness import NOT_TESTED
 from exporter.core.reasons import Reason
-from exporter.presentation import sql_proofs
+from exporter.tde import server_proof
 from exporter.web.handlers import api, pages
 from tests.support.sql_readings import READ_AT, a_reading, proof_rows, sections_of, with_growing_logs
 from tests.support.web_factories import bad, config, good, target
@@ -154,7 +154,7 @@ async def test_page_follows_each_new_reading():
 
 async def test_pages_and_api_make_the_proofs_of_a_reading_once(monkeypatch):
     made = []
-    monkeypatch.setattr(sql_proofs, "server_proofs", lambda reading: made.append(reading) or ())
+    monkeypatch.setattr(server_proof, "key_proofs", lambda reading: made.append(reading) or ())
     async with serving(service_of("n1", readings=[growing()])) as session:
         for path in ("/", "/targets/contoso-key0", "/api/v1/targets/contoso-key0", "/api/v1/targets"):
             await get(session, path)
