@@ -33,10 +33,11 @@ from exporter.presentation.payloads import (
     verdict_payload,
 )
 from exporter.presentation.probe_text import transcript
-from exporter.presentation.sql_proofs import ServerProof, sql_servers_payload
+from exporter.presentation.sql_proofs import sql_servers_payload
 from exporter.presentation.wire_log import as_lines, exchanges
 from exporter.state.history import HistoryEntry, ProbeContext
 from exporter.state.records import TargetRecord, readiness_at
+from exporter.tde.server_proof import ServerProof
 
 MOST_PROBES = 100  # probes in report.json, and the same number of older failures
 MOST_TRANSCRIPTS = 20

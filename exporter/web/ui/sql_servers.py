@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from exporter.presentation.sql_proofs import SHOWN, ServerProof, codes_text, log_text, proof_text
+from exporter.presentation.sql_proofs import SHOWN
+from exporter.tde.server_proof import ServerProof, codes_text, log_text, proof_text
 from exporter.web.ui.html import Child, element
 from exporter.web.ui.view_models import TargetView
 

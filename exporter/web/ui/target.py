@@ -14,10 +14,10 @@ from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
 from exporter.core.readiness import deciding_failure
 from exporter.explain.render import OWNERS
 from exporter.presentation import probe_text
-from exporter.presentation.sql_proofs import ServerProof
 from exporter.presentation.wire_log import as_lines, exchanges
 from exporter.state.history import HistoryEntry, ProbeContext
 from exporter.state.records import TargetRecord
+from exporter.tde.server_proof import ServerProof
 from exporter.web.ui.auxiliary import auxiliary_section, expiries_table, failed_checks, marks, vault_sections
 from exporter.web.ui.causes import chain
 from exporter.web.ui.charts import legend, waterfall

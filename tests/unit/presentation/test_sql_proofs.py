@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.presentation.sql_proofs import SqlProofs, codes_text, log_text, proof_text, sql_servers_payload
+from exporter.presentation.sql_proofs import SqlProofs, sql_servers_payload
 from exporter.tde.registry import RegistryUri
+from exporter.tde.server_proof import codes_text, log_text, proof_text
 from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, proof_rows, sections_of, unix, with_growing_logs
 from tests.support.web_factories import VERSION, target
 
