@@ -13,7 +13,7 @@ from exporter.state.cause_groups import CauseGroup
 from exporter.tde.log_space import LogSpace, log_spaces
 from exporter.tde.proof import KeyProof, key_proofs, version_of
 from exporter.tde.registry import KeyVersion
-from exporter.tde.server_proof import ServerProof, full_times, log_text, next_file_in
+from exporter.tde.server_proof import ServerProof, full_times, log_text, logs_of, next_file_in
 from exporter.tde.sql_reading import TRACE_FLAG, SqlServerReading, flag_is_on
 
 SHOWN = 20  # SQL Servers of a target that its page lists
@@ -51,7 +51,7 @@ class SqlProofs:
         names = server_names(target.instances) if self._by_server else {}
         servers = {each.address: (name, each) for key, name in names.items() if (each := self._by_server.get(key)) is not None}
         found = (
-            ServerProof(name, reading, proof, _logs_of(proof, logs))
+            ServerProof(name, reading, proof, logs_of(proof, logs))
             for name, reading in servers.values()
             for _, proofs, logs in [self._reading_proofs(reading)]
             for proof in proofs
@@ -64,11 +64,6 @@ class SqlProofs:
         if made is None or made[0] is not reading:
             made = self._made[reading.address] = reading, key_proofs(reading), log_spaces(reading)
         return made
-
-
-def _logs_of(proof: KeyProof, logs: Iterable[LogSpace]) -> tuple[LogSpace, ...]:
-    names = frozenset(proof.databases)  # a SQL Server may have thousands
-    return tuple(log for log in logs if log.database in names)
 
 
 def _server_key(reading: SqlServerReading) -> str:

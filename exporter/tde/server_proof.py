@@ -55,22 +55,28 @@ class ServerProof:
         return bool(self.codes) or (since is not None and read_at is not None and read_at - since > _DAY)
 
 
+def logs_of(proof: KeyProof, logs: Iterable[LogSpace]) -> tuple[LogSpace, ...]:
+    """Return the logs of the key's databases."""
+    names = frozenset(proof.databases)  # a SQL Server may have thousands
+    return tuple(log for log in logs if log.database in names)
+
+
 def proof_text(server: ServerProof, now: float) -> str:
     """Return when and by what SQL Server proved the key, or that it did not."""
     age = now - server.reading.read_at.get("backups", now)
-    return _proof(server.proof, now) + (f" (read {_span(age)} ago)" if age > _HOUR else "")
+    return _proof(server.proof, now) + (f" (read {span_text(age)} ago)" if age > _HOUR else "")
 
 
 def _proof(proof: KeyProof, now: float) -> str:
     login = f"login [{proof.login}]" if proof.login else "the key's login"
     lacks = f"{login} has no credential, so SQL Server cannot sign in to the vault"
     if proof.source is not None and proof.proven_at is not None:
-        done = f"{_span(now - proof.proven_at)} ago, {_DONE[proof.source].format(f'[{proof.database}]')}"
+        done = f"{span_text(now - proof.proven_at)} ago, {_DONE[proof.source].format(f'[{proof.database}]')}"
         return f"{done}, but {lacks}" if proof.credential_missing else done
     if proof.credential_missing:
         return f"not proven: {lacks}"
     if proof.altered_at is not None:
-        return f"not proven since the credential was altered at {_clock(proof.altered_at, now)}"
+        return f"not proven since the credential was altered at {clock_text(proof.altered_at, now)}"
     return "not proven: no start and no finished backup is known"
 
 
@@ -81,7 +87,7 @@ def codes_text(server: ServerProof, now: float) -> str:
         return ""
     since = max(min(code.first_at for code in codes), server.known_since or 0.0)
     named = " and ".join(both_numbers(int(code.code)) if _is_known(code.code) else code.code for code in codes)
-    return f"its error log shows {named} since {_clock(since, now)}"
+    return f"its error log shows {named} since {clock_text(since, now)}"
 
 
 def log_text(servers: Iterable[ServerProof], now: float, *, named: bool = False) -> str:
@@ -89,17 +95,26 @@ def log_text(servers: Iterable[ServerProof], now: float, *, named: bool = False)
 
     The text is empty if both are unknown.
     """
-    recent = [each for each in servers if now - each.reading.read_at.get("logs", 0.0) <= _HOUR]
-    full = min(full_times(recent, now), default=None)
-    next_file = next_file_in(recent)
+    present = with_present_rates(servers, now)
+    full = min(full_times(present, now), default=None)
+    next_file = next_file_in(present)
     parts = []
     if full is not None:
         where = f" of {full[2]}" if named else ""
-        when = f"full in {_span(full[0])}" if full[0] > 0 else "full already"
-        parts.append(f"the log of [{full[1]}]{where} is {when}")
+        parts.append(f"the log of [{full[1]}]{where} is {full_text(full[0])}")
     if next_file is not None:
-        parts.append(f"the next log file is due in about {_span(next_file)} (trace flag {TRACE_FLAG} is off)")
+        parts.append(f"the next log file is due in about {span_text(next_file)} (trace flag {TRACE_FLAG} is off)")
     return f"at the present rate {'; '.join(parts)}" if parts else ""
+
+
+def with_present_rates(servers: Iterable[ServerProof], now: float) -> list[ServerProof]:
+    """Return those whose logs were read in the last hour."""
+    return [each for each in servers if now - each.reading.read_at.get("logs", 0.0) <= _HOUR]
+
+
+def full_text(seconds: float) -> str:
+    """Return when a log is full."""
+    return f"full in {span_text(seconds)}" if seconds > 0 else "full already"
 
 
 def full_times(servers: Iterable[ServerProof], now: float) -> Iterator[tuple[float, str, str]]:
@@ -119,13 +134,13 @@ def _is_known(code: str) -> bool:
     return code.isdecimal() and int(code) in BY_CODE
 
 
-def _clock(at: float, now: float) -> str:
+def clock_text(at: float, now: float) -> str:
     """Return `14:02 UTC`, with the date unless it is today's."""
     then, today = datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(now, UTC).date()
     return f"{then:%H:%M} UTC" if then.date() == today else f"{then:%Y-%m-%d %H:%M} UTC"
 
 
-def _span(seconds: float) -> str:
+def span_text(seconds: float) -> str:
     """Return `12 min`, `3 h 40 min`, or `2 d 5 h` from two days on."""
     hours, minutes = divmod(max(1, round(seconds) // 60), 60)
     parts = [(hours // 24, "d"), (hours % 24, "h")] if hours >= _TWO_DAYS else [(hours, "h"), (minutes, "min")]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from exporter.core.readiness import NOT_TESTED
-from exporter.tde.document import read_documents
+from exporter.tde.document import Document, read_documents
 from exporter.tde.gate.assess import assess
 from exporter.tde.gate.model import Answer, Inventory, Question
 from exporter.tde.gate.response import read_state
-from exporter.tde.model import Instance, instance_of
 from exporter.tde.registry import RegistryUri
 from tests.support.sql_inventory import rows_of, sqlcmd
 
@@ -26,13 +26,19 @@ URIS = (
 
 
 def instance(
-    server: str = "N1\\SQLPRD01", *, failing: dict[str, str] | None = None, change: Any = None, **options: Any
-) -> Instance:
+    server: str = "N1\\SQLPRD01",
+    *,
+    failing: dict[str, str] | None = None,
+    change: Any = None,
+    address: str | None = None,
+    **options: Any,
+) -> Document:
+    """Return what a SQL Server answered to the inventory."""
     rows = rows_of(server, **options)
     if change is not None:
         change(rows)
     (document,) = read_documents(sqlcmd(rows, failing))
-    return instance_of(document)
+    return replace(document, address=address)
 
 
 def time_of(unix: float | None) -> str | None:
@@ -51,6 +57,7 @@ def row(**changes: Any) -> dict[str, Any]:
         "why": "ready",
         "ready_since": time_of(NOW - 2 * HOUR),
         "last_not_ready": None,
+        "last_success": time_of(NOW - 60),
         "last_unwrap": time_of(NOW - 60),
         "step": None,
         "code": None,
@@ -61,6 +68,7 @@ def row(**changes: Any) -> dict[str, Any]:
         "credential": "tde",
         "credential_type": "client_secret",
         "credential_expires_at": time_of(NOW + 30 * DAY),
+        "next_credential_usable": None,
         "instances": [{"sql_instance": "SQLPRD01", "host": "n1"}],
         **changes,
     }
@@ -69,7 +77,7 @@ def row(**changes: Any) -> dict[str, Any]:
 def body(*rows: Any, **changes: Any) -> bytes:
     """Return the response of an exporter; without rows, of one target."""
     targets = list(rows or [row()])
-    about = {"at": time_of(NOW), "vantage": "sql_host", "not_tested": NOT_TESTED, "expiring": [], "targets": targets}
+    about = {"at": time_of(NOW), "vantage": "sql_host", "host": "n1", "not_tested": NOT_TESTED, "expiring": [], "targets": targets}
     return json.dumps(about | changes).encode()
 
 
@@ -77,7 +85,7 @@ def answer(*rows: Any, inventory: Any = None, now: float = NOW, at: float = NOW,
     """Return the answer for SQLPRD01, or for what `question` chooses."""
     held = Inventory(tuple([instance()] if inventory is None else inventory), URIS)
     chosen = Question(**({} if "group" in question or "every" in question else {"instances": ("SQLPRD01",)}) | question)
-    return assess(chosen, held, read_state(body(*rows, at=time_of(at)), URL), now=now, url=URL)
+    return assess(chosen, held, {URL: read_state(body(*rows, at=time_of(at)), URL)}, now=now)
 
 
 def conditions(found: Answer) -> list[str]:

@@ -3,141 +3,160 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
-from exporter.core.durations import known_time, moment, write
-from exporter.core.readiness import WHY
-from exporter.tde.findings import listed
+from exporter.core.durations import ago, write
+from exporter.tde.findings import Findings, listed
 from exporter.tde.gate.conditions import Condition, GateReason, reason
-from exporter.tde.gate.dependencies import choose, find_dependencies, lists, match
+from exporter.tde.gate.dependencies import choose, find_dependencies, match, needed_sections
+from exporter.tde.gate.exporters import Requested, answering, compared, failures
 from exporter.tde.gate.forecast import forecast_of, throttled
-from exporter.tde.gate.model import Answer, Dependency, ExporterState, InstanceReading, Inventory, Question, TargetState
+from exporter.tde.gate.model import (
+    Answer,
+    Dependency,
+    ExporterAnswer,
+    ExporterState,
+    InstanceReading,
+    Inventory,
+    KnownInstance,
+    Question,
+)
+from exporter.tde.gate.proofs import log_reasons, proof_reasons, server_proofs
+from exporter.tde.gate.replicas import ReplicaKeys, find_replica_keys
+from exporter.tde.gate.sources import known_instances
 from exporter.tde.gate.sql_server import notes_of
-from exporter.tde.model import Instance
+from exporter.tde.gate.targets import history_reasons, is_within, needed_targets, other_target_reasons, verdict_reasons
+from exporter.tde.key_uris import KeyUris
+from exporter.tde.usage import Usage
 
-CLOCK_TOLERANCE = 300.0  # seconds between this host and the exporter
-NEVER_EXPIRE = ("managed_identity", "workload_identity")
+
+@dataclass(slots=True)
+class _Servers:
+    """The chosen instances with the keys that they need, and the replicas that need keys too."""
+
+    chosen: list[KnownInstance] = field(default_factory=list)
+    usages: list[Usage] = field(default_factory=list)
+    replicas: ReplicaKeys = field(default_factory=ReplicaKeys)
+    reasons: list[GateReason] = field(default_factory=list)
 
 
-def assess(
-    question: Question, inventory: Inventory | GateReason, exporter: ExporterState | GateReason, *, now: float, url: str
-) -> Answer:
+def assess(question: Question, inventory: Inventory | GateReason, requested: Requested, *, now: float) -> Answer:
     """Return the answer at `now`, a Unix time.
 
-    Inventory or exporter may be the reason why it is not known.
+    The inventory, or the state of an exporter, may be the reason why it is not known.
     """
-    reasons: list[GateReason] = [one for one in (inventory, exporter) if isinstance(one, GateReason)]
-    state = exporter if isinstance(exporter, ExporterState) else None
-    chosen: list[Instance] = []
-    dependencies: list[Dependency] = []
-    readings: list[InstanceReading] = []
-    if isinstance(inventory, Inventory):
-        chosen, found = choose(question, inventory)
-        readings = [_reading(one, now) for one in chosen]
-        usages, gaps = find_dependencies(question, inventory, chosen)
-        reasons += [*found, *_old(question, readings), *gaps]
-        matches = [match(usage, state.targets, question) for usage in usages] if state is not None else []
-        dependencies = [dependency for dependency, _ in matches]
-        reasons += [each for _, missing in matches for each in missing]
-    at = now if state is None else state.at
-    if abs(at - now) > CLOCK_TOLERANCE:
-        reasons.append(reason(Condition.CLOCKS_DIFFER, url=url, at=moment(at), now=moment(now)))
-    for target, servers in _needed(dependencies):
-        reasons += _target_reasons(target, listed(servers), question, at)
-    reasons += [] if state is None else _other_target_reasons(state, chosen, readings, dependencies, question.folder)
+    states = [one for one in requested.values() if isinstance(one, ExporterState)]
+    several = len(requested) > 1
+    servers = _servers(question, inventory, states, now)
+    readings = [_reading(one, now) for one in servers.chosen]
+    reasons = [*servers.reasons]
+    notes = [note for one in servers.chosen for note in notes_of(one.instance)]
+    answers, silent = _exporters(requested, servers.chosen, now)
+    reasons += [each for each, matters in silent if matters]
+    notes += [each.text for each, matters in silent if not matters]
+    matches = [_match(usage, states, question) for usage in servers.usages] if states else []
+    dependencies = [dependency for dependency, _ in matches]
+    reasons += [each for _, missing in matches for each in missing]
+    proofs = list(server_proofs(servers.chosen, servers.usages))
+    for needed in needed_targets(dependencies, proofs):
+        reasons += verdict_reasons(needed, now=now, several=several)
+        reasons += history_reasons(needed, question, several=several)
+    unmatched = [Dependency(usage, ()) for usage in servers.usages] if not states else []
+    reasons += proof_reasons([*dependencies, *unmatched], proofs, question, now=now)
+    reasons += log_reasons(dependencies, proofs, now=now)
+    reasons += _replica_reasons(servers.replicas.usages, states, question, now=now, several=several)
+    for state in states:
+        own = [
+            (one.instance, each)
+            for one, each in zip(servers.chosen, readings, strict=True)
+            if state in answering(one.instance, states)
+        ]
+        reasons += other_target_reasons(state, own, dependencies, question.folder, several=several)
+    against, despite = compared(dependencies, states, question)
     forecast, unknown = forecast_of(dependencies)
     return Answer(
         question=question,
-        at=at,
-        vantage=None if state is None else state.vantage,
-        instances=tuple(one.server_name for one in chosen),
+        at=min((one.at for one in states), default=now),
+        exporters=tuple(answers),
+        instances=tuple(one.server for one in servers.chosen),
         readings=tuple(readings),
+        proofs=tuple(proofs),
+        now=now,
         dependencies=tuple(dependencies),
         forecast=tuple(forecast),
-        reasons=tuple(dict.fromkeys((*reasons, *unknown, *throttled(forecast)))),
-        notes=tuple(note for one in chosen for note in notes_of(one)),
+        reasons=tuple(dict.fromkeys((*reasons, *against, *unknown, *throttled(forecast)))),
+        notes=(*notes, *despite),
     )
 
 
-def _needed(dependencies: Iterable[Dependency]) -> Iterator[tuple[TargetState, list[str]]]:
-    """Yield each target once, with the servers that need it. Two exporters behind one address may have targets of one name."""
-    found: dict[int, tuple[TargetState, list[str]]] = {}
-    for dependency in dependencies:
-        for target in dependency.targets:
-            _, servers = found.setdefault(id(target), (target, []))
-            servers += [] if dependency.server in servers else [dependency.server]
-    yield from found.values()
+def _servers(question: Question, inventory: Inventory | GateReason, states: Iterable[ExporterState], now: float) -> _Servers:
+    """Return the chosen instances. A missing file matters if a server is in no reading."""
+    held = inventory if isinstance(inventory, Inventory) else Inventory()
+    reasons = [] if isinstance(inventory, Inventory) else [inventory]
+    known = known_instances(held, states, now=now, limit=question.inventory_age)
+    if reasons and not known:
+        return _Servers(reasons=reasons)
+    chosen, missing = choose(question, known)
+    uris = KeyUris((one.instance for one in known), held.loose, Findings(), held.compared, held.established)
+    usages, gaps = find_dependencies(question, [one.instance for one in chosen], [one.instance for one in known], uris)
+    replicas = find_replica_keys(chosen, known, uris, question)
+    unread = [*missing, *(each for each in replicas.reasons if each.condition is Condition.INSTANCE_NOT_READ)]
+    if reasons and reasons[0].condition is Condition.INVENTORY_MISSING and not unread:
+        reasons = []
+    old = _old(question, [*chosen, *replicas.replicas], now)
+    return _Servers(chosen, usages, replicas, [*reasons, *missing, *old, *gaps, *replicas.reasons])
 
 
-def _other_target_reasons(
-    state: ExporterState,
-    chosen: Sequence[Instance],
-    readings: Sequence[InstanceReading],
-    dependencies: Iterable[Dependency],
-    folder: str,
+def _exporters(
+    requested: Requested, chosen: Sequence[KnownInstance], now: float
+) -> tuple[list[ExporterAnswer], list[tuple[GateReason, bool]]]:
+    """Return what each exporter answered, and the reasons why a state is unknown, with whether they matter."""
+    states = [one for one in requested.values() if isinstance(one, ExporterState)]
+    failed = list(failures(requested, [one.instance for one in chosen], now))
+    by_server = {one.server: answering(one.instance, states) for one in chosen}
+    answers = [
+        ExporterAnswer(
+            url,
+            found if isinstance(found, ExporterState) else None,
+            next((each.text for at, each, _ in failed if at == url), ""),
+            tuple(server for server, those in by_server.items() if found in those),
+        )
+        for url, found in requested.items()
+    ]
+    return answers, [(each, matters) for _, each, matters in failed]
+
+
+def _match(usage: Usage, states: Sequence[ExporterState], question: Question) -> tuple[Dependency, list[GateReason]]:
+    targets = [target for state in answering(usage.instance, states) for target in state.targets]
+    return match(usage, targets, question)
+
+
+def _replica_reasons(
+    usages: Iterable[Usage], states: Sequence[ExporterState], question: Question, *, now: float, several: bool
 ) -> Iterator[GateReason]:
-    """Yield a reason for each doubtful target that names an instance without a known need of it: its keys may have moved."""
-    needed = {(id(target), one.server) for one in dependencies for target in one.targets}
-    for target in (one for one in state.targets if one.is_doubtful):
-        named = [
-            (instance, reading)
-            for instance, reading in zip(chosen, readings, strict=True)
-            if lists(target, instance, doubt=True) and (id(target), instance.server_name) not in needed
-        ]
-        if named:
-            yield reason(
-                Condition.OTHER_TARGET_FAILS,
-                target=target.name,
-                servers=listed(instance.server_name for instance, _ in named),
-                failure=WHY.get(target.why, target.why) if target.ready is None else target.failure,
-                age=max((reading for _, reading in named), key=lambda one: one.age or 0.0).ago,
-                folder=folder,
-            )
+    """Yield a reason for each target of a replica that is not ready, since databases may move there."""
+    found = [_match(usage, states, question)[0] for usage in usages]
+    for needed in needed_targets(found, ()):
+        names = tuple(f"{name} (a replica that does not restart)" for name in needed.names)
+        yield from verdict_reasons(replace(needed, names=names), now=now, several=several)
 
 
-def _target_reasons(target: TargetState, servers: str, question: Question, at: float) -> Iterator[GateReason]:
-    about = {"target": target.name, "servers": servers, "ready_for": write(question.ready_for)}
-    if target.ready is None:
-        yield reason(Condition.NO_VERDICT, why=WHY.get(target.why, target.why), **about)
-    elif not target.ready:
-        yield reason(Condition.NOT_READY, failure=target.failure, **about)
-    elif target.last_not_ready is not None and at - target.last_not_ready < question.ready_for:
-        yield reason(Condition.WAS_NOT_READY, at=moment(target.last_not_ready), **about)
-    elif target.ready_since is None or at - target.ready_since < question.ready_for:
-        since = "an unknown time" if target.ready_since is None else moment(target.ready_since)
-        yield reason(Condition.SHORT_HISTORY, since=since, **about)
-    if target.ready and not (target.last_unwrap is not None and _within(at - target.last_unwrap, question.unwrap_age)):
-        since = "at an unknown time" if target.last_unwrap is None else f"at {moment(target.last_unwrap)}"
-        yield reason(Condition.UNWRAP_OLD, since=since, limit=write(question.unwrap_age), **about)
-    yield from _credential_reasons(target, servers, question, at)
+def _reading(one: KnownInstance, now: float) -> InstanceReading:
+    return InstanceReading(one.server, one.at, None if one.at is None else now - one.at, one.url)
 
 
-def _credential_reasons(target: TargetState, servers: str, question: Question, at: float) -> Iterator[GateReason]:
-    about = {"credential": target.credential, "target": target.name, "servers": servers}
-    expiry = target.credential_expires_at
-    if expiry is None:
-        if target.credential_type not in NEVER_EXPIRE:
-            yield reason(Condition.EXPIRY_UNKNOWN, **about)
-    elif expiry - at <= question.window:
-        expires = "expires" if expiry > at else "expired"
-        yield reason(Condition.CREDENTIAL_EXPIRES, expires=expires, at=moment(expiry), window=write(question.window), **about)
-
-
-def _reading(instance: Instance, now: float) -> InstanceReading:
-    at = known_time(instance.read_at)
-    return InstanceReading(instance.server_name, at, None if at is None else now - at)
-
-
-def _old(question: Question, readings: Iterable[InstanceReading]) -> Iterator[GateReason]:
-    """Yield a reason for the instances whose last reading is too old, by its time. A time of the future is not known."""
+def _old(question: Question, known: Iterable[KnownInstance], now: float) -> Iterator[GateReason]:
+    """Yield a reason for the instances whose reading, or a section of it, is too old. A time of the future is not known."""
     old: dict[str, list[str]] = {}
-    for one in readings:
-        if one.age is None or not _within(one.age, question.inventory_age):
-            old.setdefault(one.text, []).append(one.server)
+    for one in known:
+        reading, needed = _reading(one, now), needed_sections(one.instance, question)
+        if reading.age is None or not is_within(reading.age, question.inventory_age):
+            old.setdefault(reading.text, []).append(one.server)
+            continue
+        for section, at in one.old.items():
+            if section in needed:
+                text = "at an unknown time" if at is None else ago(now - at)
+                old.setdefault(text, []).append(f"{one.server} (section {section})")
     for age, servers in old.items():
         limit = write(question.inventory_age)
         yield reason(Condition.INVENTORY_OLD, servers=listed(servers), age=age, limit=limit, folder=question.folder)
-
-
-def _within(age: float, limit: float) -> bool:
-    """Return whether an age is within its limit, and no more negative than clocks differ."""
-    return -CLOCK_TOLERANCE <= age <= limit

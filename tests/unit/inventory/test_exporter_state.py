@@ -48,7 +48,7 @@ async def test_password_that_is_sent_back_is_hidden(tmp_path):
     async with answering(giving(body=body(planted))) as url:
         state = await fetch_state(ApiAccess(url=f"{url}/", timeout=PATIENCE, user="gate", password=password))
     assert isinstance(state, ExporterState)
-    seen = assess(Question(instances=("SQLPRD01",)), Inventory((instance(),), URIS), state, now=NOW, url=url)
+    seen = assess(Question(instances=("SQLPRD01",)), Inventory((instance(),), URIS), {url: state}, now=NOW)
     printed = as_text(seen) + json.dumps(as_json(seen))
     assert "target x <secret> has no verdict: <secret>" in printed
     assert "planted" not in printed

@@ -1,7 +1,5 @@
 """Every condition of the gate, on both sides of its boundary."""
 
-from dataclasses import replace
-
 import pytest
 
 from exporter.tde.gate.assess import assess
@@ -82,7 +80,10 @@ def test_state_of_the_target_decides(changes, expected):
 def test_reason_names_target_servers_and_failure():
     failed = row(vault_side_ready=False, code=3303, symbol="Error", step="token", reason="secret_expired")
     (found,) = answer(failed).reasons
-    assert found.text == "target contoso-key0 is not ready: 3303 Error at token (secret_expired); needed by N1\\SQLPRD01"
+    assert found.text == (
+        "target contoso-key0 is not ready: 3303 Error at token (secret_expired); needed by N1\\SQLPRD01. "
+        "Meanwhile log backups fail too, and each log grows until its limit or the end of its disk"
+    )
     assert found.fix == "ekm-exporter probe contoso-key0 --config.file ekm.yml, then follow its lines under do"
     assert "expired at 2026-11-26T19:59:59.000Z" in answer(row(credential_expires_at=time_of(NOW - 1))).reasons[0].text
 
@@ -182,7 +183,7 @@ def test_target_of_two_servers_is_one_reason():
     servers = [instance(), instance("N2\\SQLPRD01")]
     shared = row(vault_side_ready=False, instances=[{"sql_instance": "SQLPRD01"}])
     (found,) = answer(shared, inventory=servers).reasons
-    assert found.text.endswith("needed by N1\\SQLPRD01, N2\\SQLPRD01")
+    assert "; needed by N1\\SQLPRD01, N2\\SQLPRD01. " in found.text
 
 
 def test_each_key_of_an_instance_needs_a_target():
@@ -249,7 +250,7 @@ def test_instance_has_several_names(name):
 
 def of_domain(domain, **more):
     """A server whose name exists in another domain too."""
-    return replace(instance(**more), server_name=f"N1.{domain}\\SQLPRD01", host=f"n1.{domain}")
+    return instance(address=f"n1.{domain}\\SQLPRD01", **more)
 
 
 def test_servers_of_two_domains_with_one_name_are_two():
@@ -300,8 +301,8 @@ def test_namesake_whose_groups_are_unknown_may_be_the_replica():
 
 
 def test_replica_without_a_reading_of_its_groups_counts():
-    first, second, third = namesakes()
-    unclear = replace(second, replicas=(), databases=())
+    first, _, third = namesakes()
+    unclear = of_domain("a.com", change=replacing(replicas=[], databases=[]))
     assert answer(inventory=[first, unclear, third], group="AG7").instances == (
         "N2\\SQLPRD01",
         "N1.a.com\\SQLPRD01",
@@ -346,8 +347,8 @@ def test_replica_without_a_database_belongs_to_its_group():
 
 def test_unknown_servers_of_a_group_are_a_gap():
     unread = instance(ag="AG7", failing={"replicas": "denied"})
-    assert conditions(answer(inventory=[unread])) == []
-    assert conditions(answer(inventory=[unread], group="AG7")) == ["inventory_gap"]
+    assert conditions(answer(inventory=[unread])) == ["inventory_gap"]
+    assert conditions(answer(inventory=[instance(failing={"replicas": "denied"})])) == []
 
 
 @pytest.mark.parametrize("section", ["providers", "credentials", "keys", "encryption", "databases"])
@@ -369,7 +370,7 @@ def test_key_without_its_uri_is_a_gap():
 
 def test_version_that_was_found_by_its_public_key_counts():
     held = Inventory((instance(),), (), {"0xAA2C56": KeyVersion(VAULT, "K", "1111aaaa2222")})
-    found = assess(Question(every=True), held, read_state(body(), URL), now=NOW, url=URL)
+    found = assess(Question(every=True), held, {URL: read_state(body(), URL)}, now=NOW)
     assert (found.verdict, found.dependencies[0].targets[0].name) == ("ready", "contoso-key0")
 
 
@@ -399,11 +400,11 @@ def test_clock_of_the_exporter_may_differ_by_five_minutes(shift, expected):
 def test_missing_inventory_and_exporter_are_two_reasons():
     missing = reason(Condition.INVENTORY_MISSING, path="targets.d/inventory.json", folder="targets.d")
     silent = reason(Condition.EXPORTER_UNREACHABLE, url=URL, cause="connection refused")
-    found = assess(Question(every=True), missing, silent, now=NOW, url=URL)
+    found = assess(Question(every=True), missing, {URL: silent}, now=NOW)
     assert (found.reasons, found.verdict, found.vantage) == ((missing, silent), "not_known", None)
-    held = assess(Question(every=True), Inventory((instance(),), URIS), silent, now=NOW, url=URL)
+    held = assess(Question(every=True), Inventory((instance(),), URIS), {URL: silent}, now=NOW)
     assert (held.reasons, held.dependencies, held.instances) == ((silent,), (), ("N1\\SQLPRD01",))
-    assert assess(Question(every=True), missing, read_state(body(), URL), now=NOW, url=URL).reasons == (missing,)
+    assert assess(Question(every=True), missing, {URL: read_state(body(), URL)}, now=NOW).reasons == (missing,)
 
 
 def test_known_reason_decides_the_verdict():
