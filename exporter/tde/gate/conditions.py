@@ -127,7 +127,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
     ),
     Condition.KEY_NOT_ON_REPLICA: ConditionText(
         True,
-        "{server} has no asymmetric key with the thumbprint {thumbprint}, which protects {databases} on {holder}: they could not open there",
+        "{server} has no asymmetric key with the thumbprint {thumbprint}, that of {holder}. After a failover, {databases} would not open there",
         "Run on {server}: {statement}; then read the instance again: docs/inventory.md",
     ),
     Condition.IDENTITY_UNSUPPORTED: ConditionText(

@@ -45,7 +45,8 @@ def server_proofs(chosen: Iterable[KnownInstance], usages: Iterable[Usage]) -> I
         if one.reading is not None and any(section in one.reading.read_at for section in _PROVING):
             logs = log_spaces(one.reading)
             for proof in key_proofs(one.reading):
-                if (one.server, proof.thumbprint) in used:
+                # Without a database that it may know of, the reading proves nothing.
+                if (one.server, proof.thumbprint) in used and proof.databases:
                     yield ServerProof(one.server, one.reading, proof, logs_of(proof, logs))
 
 

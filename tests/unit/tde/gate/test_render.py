@@ -64,7 +64,12 @@ def test_oldest_reading_is_named():
         "inventory: N2\\SQLPRD01 was read at an unknown time (at an unknown time), the oldest of 3 readings"
         in as_text(found).splitlines()
     )
-    assert as_json(found)["readings"][1] == {"instance": "N2\\SQLPRD01", "read_at": None, "age_seconds": None, "source": "inventory file"}
+    assert as_json(found)["readings"][1] == {
+        "instance": "N2\\SQLPRD01",
+        "read_at": None,
+        "age_seconds": None,
+        "source": "inventory file",
+    }
 
 
 def test_targets_of_one_name_are_both_in_the_json():
@@ -85,7 +90,14 @@ def test_json_has_the_documented_fields():
         "at": "2026-11-26T20:00:00.000Z",
         "vantage": "sql_host",
         "exporters": [
-            {"url": URL, "vantage": "sql_host", "host": "n1", "at": "2026-11-26T20:00:00.000Z", "failure": None, "instances": ["N1\\SQLPRD01"]}
+            {
+                "url": URL,
+                "vantage": "sql_host",
+                "host": "n1",
+                "at": "2026-11-26T20:00:00.000Z",
+                "failure": None,
+                "instances": ["N1\\SQLPRD01"],
+            }
         ],
         "instances": ["N1\\SQLPRD01"],
         "readings": [
