@@ -14,6 +14,7 @@ from exporter.tde.gate.assess import assess
 from exporter.tde.gate.conditions import GateReason
 from exporter.tde.gate.model import Answer, ExporterState, Inventory, Question
 from exporter.tde.gate.response import read_state
+from exporter.tde.model import Instance, instance_of
 from exporter.tde.registry import RegistryUri
 from exporter.tde.sql_reading import SqlServerReading
 from tests.support.sql_inventory import rows_of, sqlcmd
@@ -28,7 +29,7 @@ URIS = (
 )
 
 
-def instance(
+def document(
     server: str = "N1\\SQLPRD01",
     *,
     failing: dict[str, str] | None = None,
@@ -40,8 +41,13 @@ def instance(
     rows = rows_of(server, **options)
     if change is not None:
         change(rows)
-    (document,) = read_documents(sqlcmd(rows, failing))
-    return replace(document, address=address)
+    (read,) = read_documents(sqlcmd(rows, failing))
+    return replace(read, address=address)
+
+
+def instance(server: str = "N1\\SQLPRD01", **options: Any) -> Instance:
+    """Return the instance of `document`."""
+    return instance_of(document(server, **options))
 
 
 def time_of(unix: float | None) -> str | None:
@@ -104,7 +110,7 @@ def answer_of(
     """Return the answer of several exporters for SQLPRD01, or for what `question` chooses; `urls` are of failed ones."""
     names, more = list(urls), {"instances": ("SQLPRD01",)} if not {"group", "every"} & question.keys() else {}
     requested = {one.url if isinstance(one, ExporterState) else names.pop(0): one for one in states}
-    held = Inventory(tuple([instance()] if inventory is None else inventory), URIS)
+    held = Inventory(tuple([document()] if inventory is None else inventory), URIS)
     return assess(Question(**more | question), held, requested, now=now)
 
 

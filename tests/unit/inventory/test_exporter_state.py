@@ -10,7 +10,7 @@ from exporter.inventory.exporter_state import fetch_state
 from exporter.tde.gate.assess import assess
 from exporter.tde.gate.model import ExporterState, Inventory, Question
 from exporter.tde.gate.render import as_json, as_text
-from tests.support.gate_factories import NOW, URIS, body, instance
+from tests.support.gate_factories import NOW, URIS, body, document
 from tests.support.patience import PATIENCE
 from tests.unit.clients.test_exporter_api import answering, giving, raw
 
@@ -48,7 +48,7 @@ async def test_password_that_is_sent_back_is_hidden(tmp_path):
     async with answering(giving(body=body(planted))) as url:
         state = await fetch_state(ApiAccess(url=f"{url}/", timeout=PATIENCE, user="gate", password=password))
     assert isinstance(state, ExporterState)
-    seen = assess(Question(instances=("SQLPRD01",)), Inventory((instance(),), URIS), {url: state}, now=NOW)
+    seen = assess(Question(instances=("SQLPRD01",)), Inventory((document(),), URIS), {url: state}, now=NOW)
     printed = as_text(seen) + json.dumps(as_json(seen))
     assert "target x <secret> has no verdict: <secret>" in printed
     assert "planted" not in printed

@@ -6,7 +6,7 @@ import pytest
 
 from exporter.tde.gate.conditions import Condition, reason
 from exporter.tde.gate.render import as_json, as_text
-from tests.support.gate_factories import HOUR, NOW, V2, answer_of, conditions, instance, row, state, time_of
+from tests.support.gate_factories import HOUR, NOW, V2, answer_of, conditions, document, row, state, time_of
 
 N1, N2, C1, C2 = (f"http://{name}:10377" for name in ("n1", "n2", "c1", "c2"))
 EVERY = [{"sql_instance": "SQLPRD01"}]
@@ -31,7 +31,7 @@ def answered(found):
 
 
 def both():
-    return [instance(), instance("N2\\SQLPRD01")]
+    return [document(), document("N2\\SQLPRD01")]
 
 
 def test_exporter_on_the_host_answers():
@@ -44,7 +44,7 @@ def test_exporter_on_the_host_answers():
 
 
 def test_host_is_compared_without_case_and_domain():
-    found = answer_of(on("n1"), central(C1), inventory=[instance(address="n1.contoso.com\\SQLPRD01")])
+    found = answer_of(on("n1"), central(C1), inventory=[document(address="n1.contoso.com\\SQLPRD01")])
     assert set(answered(found)) == {N1}
     assert set(answered(answer_of(state(N1, ANYWHERE, host="N1.contoso.com"), central(C1)))) == {N1}
 
@@ -55,7 +55,7 @@ def test_exporter_on_the_host_answers_although_it_has_no_target():
 
 
 def test_namesake_of_another_domain_does_not_answer():
-    servers = [instance(address=f"n1.{domain}\\SQLPRD01") for domain in ("a.com", "b.com")]
+    servers = [document(address=f"n1.{domain}\\SQLPRD01") for domain in ("a.com", "b.com")]
     of_a, of_b = (row(instances=[{"sql_instance": "SQLPRD01", "host": f"n1.{domain}"}]) for domain in ("a.com", "b.com"))
     first, second = state("http://first:1", of_a, host="n1"), state("http://second:1", of_b, host="n1")
     found = answer_of(first, second, inventory=servers)
@@ -64,7 +64,7 @@ def test_namesake_of_another_domain_does_not_answer():
 
 def test_virtual_name_is_answered_by_the_nodes_that_list_it():
     cluster = row(instances=[{"sql_instance": "SQLPRD01", "host": "virtual"}])
-    servers = [instance("VIRTUAL\\SQLPRD01")]
+    servers = [document("VIRTUAL\\SQLPRD01")]
     found = answer_of(on("node1", cluster), on("node2", cluster), on("n9", row()), central(C1), inventory=servers)
     assert answered(found) == {"http://node1:10377": ("VIRTUAL\\SQLPRD01",), "http://node2:10377": ("VIRTUAL\\SQLPRD01",)}
     failing = answer_of(on("node1", cluster), on("node2", cluster | FAILING), inventory=servers)
@@ -103,8 +103,10 @@ def test_failure_on_the_host_counts_although_another_is_ready():
     found = answer_of(on("n1", ANYWHERE | FAILING), central(C1))
     assert (conditions(found), found.verdict) == (["not_ready"], "not_ready")
     assert found.notes == (
-        "exporters disagree on https://contoso-prod.vault.azure.net/keys/K/1111aaaa2222 for N1\\SQLPRD01: contoso-key0 is not ready "
-        f"(3303 at token) at {N1}, seen from the SQL host, which counts; contoso-key0 is ready at {C1}, seen from a central host",
+        (
+            "exporters disagree on https://contoso-prod.vault.azure.net/keys/K/1111aaaa2222 for N1\\SQLPRD01: contoso-key0 is not ready "
+            f"(3303 at token) at {N1}, seen from the SQL host, which counts; contoso-key0 is ready at {C1}, seen from a central host"
+        ),
     )
 
 

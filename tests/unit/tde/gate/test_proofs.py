@@ -6,13 +6,13 @@ import pytest
 
 from exporter.tde.gate.conditions import Condition
 from exporter.tde.gate.render import as_json, as_text
-from tests.support.gate_factories import DAY, HOUR, NOW, answer, conditions, instance, row, time_of
+from tests.support.gate_factories import DAY, HOUR, NOW, answer, conditions, document, row, time_of
 from tests.support.sql_inventory import altering
 from tests.support.sql_readings import a_reading, proof_rows, sections_of, with_growing_logs
 
 TODAY = "2026-11-26T"
 FAILING = row(vault_side_ready=False, code=3303, step="token")
-OLD_FILE = instance(change=altering("instance", read_at_utc="2026-11-20T00:00:00"))
+OLD_FILE = document(change=altering("instance", read_at_utc="2026-11-20T00:00:00"))
 WITHOUT_CREDENTIAL = [{name: value for name, value in sections_of()["keys"][0].items() if name != "credential"}]
 
 
@@ -58,7 +58,7 @@ def test_proof_is_in_the_details():
 def test_changed_credential_is_proven_by_a_later_backup():
     assert conditions(of(credentials=credential(f"{TODAY}12:00:00"))) == []
     # The file knows the start of the service alone.
-    assert conditions(answer(inventory=[instance(change=altering("credentials", modified_utc=f"{TODAY}12:00:00"))])) == [
+    assert conditions(answer(inventory=[document(change=altering("credentials", modified_utc=f"{TODAY}12:00:00"))])) == [
         "credential_not_proven"
     ]
 
@@ -95,10 +95,10 @@ def test_reading_that_cannot_prove_leaves_it_to_the_start(sections):
 
 
 def test_later_change_in_the_file_outdates_the_proof():
-    later = instance(change=altering("credentials", modified_utc=f"{TODAY}19:30:00"))
+    later = document(change=altering("credentials", modified_utc=f"{TODAY}19:30:00"))
     old = replace(a_reading(), read_at=dict.fromkeys(a_reading().read_at, NOW - HOUR))
     assert conditions(of(reading=old, inventory=[later])) == ["credential_not_proven"]
-    assert conditions(of(reading=old, inventory=[instance()])) == []
+    assert conditions(of(reading=old, inventory=[document()])) == []
 
 
 @pytest.mark.parametrize(("age", "expected"), [(DAY, []), (HOUR, []), (HOUR - 301, ["proof_old"])])
@@ -233,7 +233,7 @@ def test_staged_secret_alone_has_its_own_first_action(changed, sections, fix):
 
 @pytest.mark.parametrize(("altered", "fix"), [("2026-11-26T18:00:00", PROMOTE), ("2026-11-20T00:00:00", ALTER)])
 def test_staged_secret_without_readings_is_known_by_its_change(altered, fix):
-    found = answer(STAGED, inventory=[instance(change=altering("credentials", modified_utc=altered))])
+    found = answer(STAGED, inventory=[document(change=altering("credentials", modified_utc=altered))])
     assert next(one for one in found.reasons if one.condition is Condition.STAGED_ONLY).fix.startswith(fix)
 
 

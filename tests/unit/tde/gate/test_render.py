@@ -10,7 +10,7 @@ from exporter.tde.gate.assess import assess
 from exporter.tde.gate.conditions import Condition, reason
 from exporter.tde.gate.model import Question
 from exporter.tde.gate.render import as_json, as_text
-from tests.support.gate_factories import DAY, NOW, URL, VAULT, answer, instance, row, time_of
+from tests.support.gate_factories import DAY, NOW, URL, VAULT, answer, document, row, time_of
 from tests.support.sql_inventory import altering
 
 KEY = f"https://{VAULT}/keys/K/1111aaaa2222"
@@ -27,7 +27,7 @@ def test_ready_text_has_the_answer_first():
 
 
 def test_known_reasons_come_before_unknown_ones():
-    two = instance(databases={"sales": "0x2C56", "hr": "0x2C57"})
+    two = document(databases={"sales": "0x2C56", "hr": "0x2C57"})
     lines = as_text(answer(row(vault_side_ready=False, code=3303, step="token"), inventory=[two])).splitlines()
     assert lines[0] == "not ready: 1 reason, and 1 not known"
     assert lines[1].startswith("  - target contoso-key0 is not ready: 3303 at token; needed by N1\\SQLPRD01. Meanwhile ")
@@ -58,7 +58,7 @@ def test_age_of_the_reading_is_in_every_answer(seconds, age, ready):
 
 def test_oldest_reading_is_named():
     unread = altering("instance", read_at_utc="")
-    servers = [instance(), instance("N2\\SQLPRD01", change=unread), instance("N3\\SQLPRD01", change=unread)]
+    servers = [document(), document("N2\\SQLPRD01", change=unread), document("N3\\SQLPRD01", change=unread)]
     found = answer(inventory=servers)
     assert (
         "inventory: N2\\SQLPRD01 was read at an unknown time (at an unknown time), the oldest of 3 readings"
@@ -78,7 +78,7 @@ def test_targets_of_one_name_are_both_in_the_json():
 
 
 def test_instance_without_keys_is_named_if_ready():
-    plain = instance(databases={}, change=lambda rows: rows["providers"].clear())
+    plain = document(databases={}, change=lambda rows: rows["providers"].clear())
     assert "N1\\SQLPRD01: no database depends on a key of a vault" in as_text(answer(inventory=[plain]))
     assert "no database depends" not in as_text(answer(inventory=[plain], instances=("SQLPRD01", "GONE")))
 

@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.tde.gate.conditions import Condition
-from tests.support.gate_factories import HOUR, NOW, URL, V1, answer, answer_of, conditions, instance, row, state, time_of
+from tests.support.gate_factories import HOUR, NOW, URL, V1, answer, answer_of, conditions, document, row, state, time_of
 from tests.support.sql_inventory import altering, replacing
 
 ANYWHERE = row(instances=[{"sql_instance": "SQLPRD01"}])
@@ -23,7 +23,7 @@ def replica(name, *, group="AG7", change=None, failing=None, **changes):
         if change is not None:
             change(rows)
 
-    return instance(name, ag=group, change=both, failing=failing)
+    return document(name, ag=group, change=both, failing=failing)
 
 
 def reasons(*servers, chosen=N1, rows=(ANYWHERE,), **question):
@@ -55,8 +55,10 @@ def test_replica_without_the_key_is_not_ready(changes, provider, chosen):
     found = [one for one in reasons(*servers, chosen=chosen) if one.condition is Condition.KEY_NOT_ON_REPLICA]
     assert [(one.text, one.known) for one in found] == [
         (
-            f"{N2} has no asymmetric key with the thumbprint 0x2C56, that of {N1}. After a failover, database [sales] of availability "
-            "group AG7 would not open there",
+            (
+                f"{N2} has no asymmetric key with the thumbprint 0x2C56, that of {N1}. After a failover, database [sales] of availability "
+                "group AG7 would not open there"
+            ),
             True,
         )
     ]
@@ -103,8 +105,10 @@ def test_databases_of_one_key_are_one_reason():
         (
             lambda rows: (rows["credentials"].clear(), without_login(rows)),
             "credential_missing",
-            f"{N2}: key [key_2C56] (0x2C56) of database [sales] of availability group AG7: no credential of its provider belongs to its login: "
-            "CREATE CREDENTIAL",
+            (
+                f"{N2}: key [key_2C56] (0x2C56) of database [sales] of availability group AG7: no credential of its provider belongs to its login: "
+                "CREATE CREDENTIAL"
+            ),
         ),
     ],
 )
@@ -190,7 +194,7 @@ def test_exporter_on_the_replica_answers_for_it():
 def test_group_of_another_cluster_has_other_replicas():
     """Two clusters with a group and a database of one name, under two keys."""
     second = [
-        instance(
+        document(
             name, ag="AG7", databases={"sales": "0x2C57"}, change=replacing(replicas=listing("M1\\SQLPRD01", "M2\\SQLPRD01"))
         )
         for name in ("M1\\SQLPRD01", "M2\\SQLPRD01")
@@ -220,5 +224,5 @@ def test_group_of_three_nodes_names_the_one_without_the_key():
 def test_version_of_a_replica_without_uri_is_that_of_the_holder():
     """With the same key elsewhere, the target of the replica is found; without, the chosen server has the gap."""
     unknown = {"sales": "0x9999"}
-    servers = [instance(name, ag="AG7", databases=unknown, change=replacing(replicas=listing())) for name in (N1, N2)]
+    servers = [document(name, ag="AG7", databases=unknown, change=replacing(replicas=listing())) for name in (N1, N2)]
     assert [one.condition.value for one in reasons(*servers)] == ["inventory_gap"]

@@ -9,7 +9,7 @@ from exporter.tde.gate.conditions import Condition, reason
 from exporter.tde.gate.model import Inventory, Question
 from exporter.tde.gate.render import as_json, as_text
 from exporter.tde.registry import RegistryUri
-from tests.support.gate_factories import DAY, NOW, URIS, URL, V2, VAULT, answer, answer_of, conditions, instance, row, state
+from tests.support.gate_factories import DAY, NOW, URIS, URL, V2, VAULT, answer, answer_of, conditions, document, row, state
 from tests.support.sql_inventory import altering, replacing
 from tests.support.sql_readings import a_reading, an_unread_server
 
@@ -27,7 +27,7 @@ def minutes_old(**changes):
 
 
 def yesterday(**changes):
-    return instance(change=altering("instance", read_at_utc="2026-11-25T20:00:00"), **changes)
+    return document(change=altering("instance", read_at_utc="2026-11-25T20:00:00"), **changes)
 
 
 def kept(reading, **sections):
@@ -72,7 +72,7 @@ def test_newer_of_file_and_reading_counts():
     off = [{"name": "EKM provider enabled", "value": 0, "value_in_use": 0}]
     reading = minutes_old(sections={"configurations": off})
     assert conditions(answer(inventory=[yesterday()], readings=[reading])) == ["ekm_disabled"]
-    found = answer(inventory=[instance()], readings=[reading])
+    found = answer(inventory=[document()], readings=[reading])
     assert (conditions(found), found.readings[0].source) == ([], "inventory file")
     # The newest of two exporters in high availability.
     later = minutes_old(read_at=dict.fromkeys(("instance", "backups", "opened"), NOW - 60))
@@ -121,7 +121,7 @@ def test_readings_of_two_domains_are_two_servers():
     readings = [minutes_old(address=f"n1.{domain}\\SQLPRD01") for domain in ("a.com", "b.com")]
     rows = [row(instances=[{"sql_instance": "SQLPRD01", "host": f"n1.{domain}"}]) for domain in ("a.com", "b.com")]
     file = [
-        instance(
+        document(
             address="n1.a.com\\SQLPRD01",
             databases={"old": "0x2C57"},
             change=altering("instance", read_at_utc="2026-11-20T00:00:00"),
@@ -149,5 +149,5 @@ def test_registry_of_the_file_counts_if_the_exporter_may_not_read_it():
 
 
 def test_file_alone_keeps_its_reasons_for_kept_sections():
-    file = replace(instance(change=replacing()), kept={"keys": "2026-11-26T10:00:00"}, errors={"keys": "denied"})
+    file = replace(document(change=replacing()), kept={"keys": "2026-11-26T10:00:00"}, errors={"keys": "denied"})
     assert conditions(answer(inventory=[file])) == ["section_kept"]
