@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from exporter.core.durations import ago, write
@@ -27,6 +27,7 @@ from exporter.tde.gate.sources import known_instances
 from exporter.tde.gate.sql_server import notes_of
 from exporter.tde.gate.targets import history_reasons, is_within, needed_targets, other_target_reasons, verdict_reasons
 from exporter.tde.key_uris import KeyUris
+from exporter.tde.server_proof import ServerProof
 from exporter.tde.usage import Usage
 
 
@@ -40,53 +41,82 @@ class _Servers:
     reasons: list[GateReason] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facts:
+    """What an answer is made of: the states of the exporters, and who needs which target. `now` is a Unix time."""
+
+    question: Question
+    states: Sequence[ExporterState]
+    several: bool
+    now: float
+    servers: _Servers
+    readings: tuple[InstanceReading, ...]
+    by_server: Mapping[str, tuple[ExporterState, ...]]  # the exporters that answer for a chosen server
+    dependencies: tuple[Dependency, ...]
+    proofs: tuple[ServerProof, ...]
+
+
 def assess(question: Question, inventory: Inventory | GateReason, requested: Requested, *, now: float) -> Answer:
     """Return the answer at `now`, a Unix time.
 
     The inventory, or the state of an exporter, may be the reason why it is not known.
     """
     states = [one for one in requested.values() if isinstance(one, ExporterState)]
-    several = len(requested) > 1
     servers = _servers(question, inventory, states, now)
-    readings = [_reading(one, now) for one in servers.chosen]
-    reasons = [*servers.reasons]
-    notes = [note for one in servers.chosen for note in notes_of(one.instance)]
-    answers, silent = _exporters(requested, servers.chosen, now)
-    reasons += [each for each, matters in silent if matters]
-    notes += [each.text for each, matters in silent if not matters]
-    matches = [_match(usage, states, question) for usage in servers.usages] if states else []
-    dependencies = [dependency for dependency, _ in matches]
-    reasons += [each for _, missing in matches for each in missing]
-    proofs = list(server_proofs(servers.chosen, servers.usages))
-    for needed in needed_targets(dependencies, proofs):
-        reasons += verdict_reasons(needed, now=now, several=several)
-        reasons += history_reasons(needed, question, several=several)
-    unmatched = [Dependency(usage, ()) for usage in servers.usages] if not states else []
-    reasons += proof_reasons([*dependencies, *unmatched], proofs, question, now=now)
-    reasons += log_reasons(dependencies, proofs, now=now)
-    reasons += _replica_reasons(servers.replicas.usages, states, question, now=now, several=several)
-    for state in states:
-        own = [
-            (one.instance, each)
-            for one, each in zip(servers.chosen, readings, strict=True)
-            if state in answering(one.instance, states)
-        ]
-        reasons += other_target_reasons(state, own, dependencies, question.folder, several=several)
-    against, despite = compared(dependencies, states, question)
-    forecast, unknown = forecast_of(dependencies)
+    matches = [_match(usage, states, question) for usage in servers.usages]
+    facts = _Facts(
+        question=question,
+        states=states,
+        several=len(requested) > 1,
+        now=now,
+        servers=servers,
+        readings=tuple(_reading(one, now) for one in servers.chosen),
+        by_server={one.server: answering(one.instance, states) for one in servers.chosen},
+        dependencies=tuple(dependency for dependency, _ in matches),
+        proofs=tuple(server_proofs(servers.chosen, servers.usages)),
+    )
+    failed = list(failures(requested, [one.instance for one in servers.chosen], now))
+    missing = [each for _, found in matches for each in found] if states else []
+    against, despite = compared(facts.dependencies, states, question)
+    forecast, unknown = forecast_of(facts.dependencies)
+    first = (*servers.reasons, *(each for _, each, matters in failed if matters), *missing)
+    reasons = (*first, *_reasons(facts), *against, *unknown, *throttled(forecast))
     return Answer(
         question=question,
         at=min((one.at for one in states), default=now),
-        exporters=tuple(answers),
+        exporters=tuple(_exporter_answers(requested, facts.by_server, {url: each.text for url, each, _ in reversed(failed)})),
         instances=tuple(one.server for one in servers.chosen),
-        readings=tuple(readings),
-        proofs=tuple(proofs),
+        readings=facts.readings,
+        proofs=facts.proofs,
         now=now,
-        dependencies=tuple(dependencies),
+        dependencies=facts.dependencies if states else (),
         forecast=tuple(forecast),
-        reasons=tuple(dict.fromkeys((*reasons, *against, *unknown, *throttled(forecast)))),
-        notes=(*notes, *despite),
+        reasons=tuple(dict.fromkeys(reasons)),
+        notes=(
+            *(note for one in servers.chosen for note in notes_of(one.instance)),
+            *(each.text for _, each, matters in failed if not matters),
+            *despite,
+        ),
     )
+
+
+def _reasons(facts: _Facts) -> Iterator[GateReason]:
+    """Yield what targets and SQL Servers themselves say against a restart."""
+    question, now, several = facts.question, facts.now, facts.several
+    for needed in needed_targets(facts.dependencies, facts.proofs):
+        yield from verdict_reasons(needed, now=now, several=several)
+        yield from history_reasons(needed, question, several=several)
+    yield from proof_reasons(facts.dependencies, facts.proofs, question, now=now)
+    yield from log_reasons(facts.dependencies, facts.proofs, now=now)
+    # Databases may move to a replica that does not restart.
+    moved = [_match(usage, facts.states, question)[0] for usage in facts.servers.replicas.usages]
+    for needed in needed_targets(moved, ()):
+        names = tuple(f"{name} (a replica that does not restart)" for name in needed.names)
+        yield from verdict_reasons(replace(needed, names=names), now=now, several=several)
+    chosen = [(one.instance, each) for one, each in zip(facts.servers.chosen, facts.readings, strict=True)]
+    for state in facts.states:
+        own = [pair for pair in chosen if any(state is each for each in facts.by_server[pair[1].server])]
+        yield from other_target_reasons(state, own, facts.dependencies, question.folder, several=several)
 
 
 def _servers(question: Question, inventory: Inventory | GateReason, states: Iterable[ExporterState], now: float) -> _Servers:
@@ -107,38 +137,18 @@ def _servers(question: Question, inventory: Inventory | GateReason, states: Iter
     return _Servers(chosen, usages, replicas, [*reasons, *missing, *old, *gaps, *replicas.reasons])
 
 
-def _exporters(
-    requested: Requested, chosen: Sequence[KnownInstance], now: float
-) -> tuple[list[ExporterAnswer], list[tuple[GateReason, bool]]]:
-    """Return what each exporter answered, and the reasons why a state is unknown, with whether they matter."""
-    states = [one for one in requested.values() if isinstance(one, ExporterState)]
-    failed = list(failures(requested, [one.instance for one in chosen], now))
-    by_server = {one.server: answering(one.instance, states) for one in chosen}
-    answers = [
-        ExporterAnswer(
-            url,
-            found if isinstance(found, ExporterState) else None,
-            next((each.text for at, each, _ in failed if at == url), ""),
-            tuple(server for server, those in by_server.items() if found in those),
-        )
-        for url, found in requested.items()
-    ]
-    return answers, [(each, matters) for _, each, matters in failed]
+def _exporter_answers(
+    requested: Requested, by_server: Mapping[str, tuple[ExporterState, ...]], causes: Mapping[str, str]
+) -> Iterator[ExporterAnswer]:
+    """Yield what each exporter answered; `causes` are the first failures by URL."""
+    for url, found in requested.items():
+        servers = tuple(server for server, those in by_server.items() if any(found is each for each in those))
+        yield ExporterAnswer(url, found if isinstance(found, ExporterState) else None, causes.get(url, ""), servers)
 
 
 def _match(usage: Usage, states: Sequence[ExporterState], question: Question) -> tuple[Dependency, list[GateReason]]:
     targets = [target for state in answering(usage.instance, states) for target in state.targets]
     return match(usage, targets, question)
-
-
-def _replica_reasons(
-    usages: Iterable[Usage], states: Sequence[ExporterState], question: Question, *, now: float, several: bool
-) -> Iterator[GateReason]:
-    """Yield a reason for each target of a replica that is not ready, since databases may move there."""
-    found = [_match(usage, states, question)[0] for usage in usages]
-    for needed in needed_targets(found, ()):
-        names = tuple(f"{name} (a replica that does not restart)" for name in needed.names)
-        yield from verdict_reasons(replace(needed, names=names), now=now, several=several)
 
 
 def _reading(one: KnownInstance, now: float) -> InstanceReading:

@@ -55,16 +55,16 @@ def find_replica_keys(
 ) -> ReplicaKeys:
     """Return what the groups of the chosen instances need on each of their replicas."""
     search, taken = _Search(uris, question), {one.server for one in chosen}
-    groups = keys_of_groups(one.instance for one in known)
+    groups, others = keys_of_groups(one.instance for one in known), dict[str, KnownInstance]()
     for one in chosen:
         for group in sorted({each.ag for each in one.instance.databases if each.ag}):
             members, missing = _members(one.instance, group, known)
             search.found.reasons += [not_read(f"{name}, a replica of {group}", question) for name in missing]
-            others = [each for each in members if each.server not in taken]
-            search.found.replicas += [each for each in others if each not in search.found.replicas]
+            others |= {each.server: each for each in members if each.server not in taken}
             needs = list(_needs(group, [each.instance for each in (one, *members)], groups))
             for each in (one, *members):
-                _check(each.instance, needs, search, is_chosen=each not in others)
+                _check(each.instance, needs, search, is_chosen=each.server in taken)
+    search.found.replicas += others.values()
     return search.found
 
 

@@ -215,7 +215,6 @@ def usage(*arguments):
         ("--all", "--for", "an hour"),
         ("--all", "--window", "24"),
         ("--all", "--url", "localhost:10377"),
-        ("--all", "--url", "http://n1:10377", "--url", "http://n2:10377"),
         ("--all", "--timeout", "0"),
         ("--all", "--timeout", "0ms"),
     ],
