@@ -9,7 +9,7 @@ from exporter.core.durations import ago, write
 from exporter.tde.findings import Findings, listed
 from exporter.tde.gate.conditions import Condition, GateReason, reason
 from exporter.tde.gate.dependencies import choose, find_dependencies, match, needed_sections
-from exporter.tde.gate.exporters import Requested, answering, compared, failures
+from exporter.tde.gate.exporters import Requested, TargetsByKey, answering, compared, failures, targets_by_key
 from exporter.tde.gate.forecast import forecast_of, throttled
 from exporter.tde.gate.model import (
     Answer,
@@ -47,6 +47,7 @@ class _Facts:
 
     question: Question
     states: Sequence[ExporterState]
+    targets: TargetsByKey
     several: bool
     now: float
     servers: _Servers
@@ -63,10 +64,12 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
     """
     states = [one for one in requested.values() if isinstance(one, ExporterState)]
     servers = _servers(question, inventory, states, now)
-    matches = [_match(usage, states, question) for usage in servers.usages]
+    targets = targets_by_key(states)
+    matches = [_match(usage, states, targets, question) for usage in servers.usages]
     facts = _Facts(
         question=question,
         states=states,
+        targets=targets,
         several=len(requested) > 1,
         now=now,
         servers=servers,
@@ -77,7 +80,7 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
     )
     failed = list(failures(requested, [one.instance for one in servers.chosen], now))
     missing = [each for _, found in matches for each in found] if states else []
-    against, despite = compared(facts.dependencies, states, question)
+    against, despite = compared(facts.dependencies, targets)
     forecast, unknown = forecast_of(facts.dependencies)
     first = (*servers.reasons, *(each for _, each, matters in failed if matters), *missing)
     reasons = (*first, *_reasons(facts), *against, *unknown, *throttled(forecast))
@@ -109,7 +112,7 @@ def _reasons(facts: _Facts) -> Iterator[GateReason]:
     yield from proof_reasons(facts.dependencies, facts.proofs, question, now=now)
     yield from log_reasons(facts.dependencies, facts.proofs, now=now)
     # Databases may move to a replica that does not restart.
-    moved = [_match(usage, facts.states, question)[0] for usage in facts.servers.replicas.usages]
+    moved = [_match(usage, facts.states, facts.targets, question)[0] for usage in facts.servers.replicas.usages]
     for needed in needed_targets(moved, ()):
         names = tuple(f"{name} (a replica that does not restart)" for name in needed.names)
         yield from verdict_reasons(replace(needed, names=names), now=now, several=several)
@@ -146,9 +149,11 @@ def _exporter_answers(
         yield ExporterAnswer(url, found if isinstance(found, ExporterState) else None, causes.get(url, ""), servers)
 
 
-def _match(usage: Usage, states: Sequence[ExporterState], question: Question) -> tuple[Dependency, list[GateReason]]:
-    targets = [target for state in answering(usage.instance, states) for target in state.targets]
-    return match(usage, targets, question)
+def _match(
+    usage: Usage, states: Sequence[ExporterState], targets: TargetsByKey, question: Question
+) -> tuple[Dependency, list[GateReason]]:
+    urls = {state.url for state in answering(usage.instance, states)}
+    return match(usage, [target for target in targets.get(usage.version, ()) if target.url in urls], question)
 
 
 def _reading(one: KnownInstance, now: float) -> InstanceReading:

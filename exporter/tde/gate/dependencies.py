@@ -66,10 +66,8 @@ def _without_others(instance: Instance, needed: frozenset[str]) -> Instance:
     return replace(instance, errors=errors, kept={name: one for name, one in instance.kept.items() if name in needed})
 
 
-def match(usage: Usage, targets: Iterable[TargetState], question: Question) -> tuple[Dependency, list[GateReason]]:
-    """Return the targets that probe the key for this instance, or why there is none."""
-    wanted = (usage.version.vault, usage.version.name.lower(), usage.version.version.lower())
-    same_key = [one for one in targets if (one.vault, one.key_name.lower(), (one.key_version or "").lower()) == wanted]
+def match(usage: Usage, same_key: Sequence[TargetState], question: Question) -> tuple[Dependency, list[GateReason]]:
+    """Return the targets that probe the key for this instance, from those of its key version, or why there is none."""
     named = tuple(one for one in same_key if lists(one, usage.instance))
     found = tuple(one for one in named if not one.answers_nothing) or named
     about = {"key": usage.version.uri, "servers": usage.instance.server_name, "folder": question.folder}

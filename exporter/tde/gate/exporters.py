@@ -10,12 +10,14 @@ from exporter.core.model import Vantage
 from exporter.core.readiness import vantage_text
 from exporter.tde.findings import listed
 from exporter.tde.gate.conditions import Condition, GateReason, reason, shown
-from exporter.tde.gate.dependencies import lists, match
-from exporter.tde.gate.model import CLOCK_TOLERANCE, Dependency, ExporterState, Question, TargetState
+from exporter.tde.gate.dependencies import lists
+from exporter.tde.gate.model import CLOCK_TOLERANCE, Dependency, ExporterState, TargetState
 from exporter.tde.identity import is_same_host
 from exporter.tde.model import Instance
+from exporter.tde.registry import KeyVersion
 
 Requested = Mapping[str, ExporterState | GateReason]  # by URL
+TargetsByKey = Mapping[KeyVersion, Sequence[TargetState]]
 
 
 def answering(instance: Instance, states: Sequence[ExporterState]) -> tuple[ExporterState, ...]:
@@ -69,9 +71,16 @@ def failures(requested: Requested, chosen: Sequence[Instance], now: float) -> It
             yield url, reason(Condition.CLOCKS_DIFFER, url=url, at=moment(found.at), now=moment(now)), matters
 
 
-def compared(
-    dependencies: Iterable[Dependency], states: Sequence[ExporterState], question: Question
-) -> tuple[list[GateReason], list[str]]:
+def targets_by_key(states: Iterable[ExporterState]) -> TargetsByKey:
+    """Return the targets of each key version; an empty version is unknown."""
+    found: dict[KeyVersion, list[TargetState]] = {}
+    for state in states:
+        for target in state.targets:
+            found.setdefault(KeyVersion(target.vault, target.key_name, target.key_version or ""), []).append(target)
+    return found
+
+
+def compared(dependencies: Iterable[Dependency], targets: TargetsByKey) -> tuple[list[GateReason], list[str]]:
     """Return a reason for each exporter that reports a key not ready although the answering one reports it ready.
 
     The second list are notes on the reverse.
@@ -80,16 +89,15 @@ def compared(
     despite: dict[tuple[str, str, str], list[str]] = {}
     for one in dependencies:
         own = {target.url for target in one.targets}
-        for state in states if one.targets else ():
-            theirs = () if state.url in own else match(one.usage, state.targets, question)[0].targets
-            failing = [target for target in theirs if target.ready is False]
-            if failing and all(target.ready for target in one.targets):
-                place = one.key, _verdict(one.targets[0]), _verdict(failing[0])
-                against.setdefault(place, []).append(one.server)
-            refused = [target for target in one.targets if target.ready is False]
-            if refused and theirs and all(target.ready for target in theirs):
-                place = one.key, _verdict(refused[0]), _verdict(theirs[0])
-                despite.setdefault(place, []).append(one.server)
+        others = [target for target in targets.get(one.usage.version, ()) if target.url not in own]
+        refused = [target for target in one.targets if target.ready is False]
+        ready = bool(one.targets) and all(target.ready for target in one.targets)
+        failing = [target for target in others if ready and target.ready is False and lists(target, one.usage.instance)]
+        for target in failing:
+            against.setdefault((one.key, _verdict(one.targets[0]), _verdict(target)), []).append(one.server)
+        working = next((target for target in others if refused and target.ready and lists(target, one.usage.instance)), None)
+        if working is not None:
+            despite.setdefault((one.key, _verdict(refused[0]), _verdict(working)), []).append(one.server)
     return [
         reason(Condition.EXPORTERS_DISAGREE, key=key, own=own, other=other, servers=listed(servers))
         for (key, own, other), servers in against.items()
