@@ -215,12 +215,40 @@ def usage(*arguments):
         ("--all", "--for", "an hour"),
         ("--all", "--window", "24"),
         ("--all", "--url", "localhost:10377"),
+        ("--all", "--url", "http://n1:10377", "--url", "n2"),
+        ("--all", "--urls", "a", "--urls", "b"),
         ("--all", "--timeout", "0"),
         ("--all", "--timeout", "0ms"),
     ],
 )
 def test_bad_arguments_are_2(arguments):
     assert usage(*arguments) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "--urls: urls.txt: no such file"),
+        ("# none\n\n", "--urls: urls.txt: no URL: write one on each line, such as http://localhost:10377"),
+        ("http://n1:10377\nn2\n", "--urls: urls.txt, line 2: not an http or https URL"),
+        ("http://n1:10377\xff", "--urls: urls.txt: not in UTF-8"),
+    ],
+)
+def test_unusable_list_of_urls_is_2(content, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        (tmp_path / "urls.txt").write_bytes(content.encode("latin-1"))
+    assert main(["gate", "--all", "--urls", "urls.txt"]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_password_goes_to_no_url_without_tls(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pw").write_text("a-password")
+    (tmp_path / "pw").chmod(0o600)
+    flags = ("--url", "https://n1:10377", "--url", "http://n2:10377", "--web.user", "gate", "--web.password.file", "pw")
+    assert main(["gate", "--all", *flags]) == 2
+    assert "without TLS" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
