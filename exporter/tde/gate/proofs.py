@@ -31,7 +31,7 @@ FULL_SOON = 4 * 3600.0  # as EkmSqlLogFillsUp
 _TRUNCATED = 1800.0  # seconds since a log backup within which the next one is not missing
 _PROVING = ("backups", "opened")  # without these sections a reading proves nothing
 # If the sizes of the logs are not known.
-_IN_WORDS = "Meanwhile log backups fail too, and each log grows until its limit or the end of its disk"
+_IN_WORDS = "While SQL Server cannot use the key, log backups fail, and each log grows until its limit or the end of its disk"
 _SEEN = "The next reading of the exporter shows it"
 _NOT_SEEN = (
     "Without a reading of an exporter (docs/sql-servers.md) this answer stays until the next restart, so decide by that backup"

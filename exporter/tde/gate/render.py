@@ -71,13 +71,14 @@ def _details(answer: Answer) -> Iterator[str]:
         others = f", the oldest of {counted(len(answer.readings), 'reading')}" if len(answer.readings) > 1 else ""
         source = f", {oldest.source}" if oldest.url else ""
         yield f"inventory: {oldest.server} was read {oldest.text} ({oldest.ago}){source}{others}"
+    proofs = {(each.server, each.proof.thumbprint): each for each in answer.proofs}
     for one in answer.dependencies:
         places = (f"{target.name} at {place_of(target)}" if answer.several else target.name for target in one.targets)
         targets = " and ".join(places) if answer.several else ", ".join(places)
         databases = counted(len(one.usage.databases), "database")
         yield f"{one.server}: {databases} under {one.key}, probed by {hide(targets) or 'no target'}"
-    for each in answer.proofs:
-        yield f"{each.server}: key [{each.proof.key_name}], SQL Server itself: {hide(proof_text(each, answer.now))}"
+        if (proof := proofs.get((one.server, one.usage.key.thumbprint))) is not None:
+            yield f"  SQL Server itself: {hide(proof_text(proof, answer.now))}"
     without = [name for name in answer.instances if name not in {one.server for one in answer.dependencies}]
     for name in without if answer.verdict == "ready" else ():
         yield f"{name}: no database depends on a key of a vault"

@@ -30,7 +30,7 @@ def test_known_reasons_come_before_unknown_ones():
     two = document(databases={"sales": "0x2C56", "hr": "0x2C57"})
     lines = as_text(answer(row(vault_side_ready=False, code=3303, step="token"), inventory=[two])).splitlines()
     assert lines[0] == "not ready: 1 reason, and 1 not known"
-    assert lines[1].startswith("  - target contoso-key0 is not ready: 3303 at token; needed by N1\\SQLPRD01. Meanwhile ")
+    assert lines[1].startswith("  - target contoso-key0 is not ready: 3303 at token; needed by N1\\SQLPRD01. While ")
     assert lines[2].startswith("    first: ekm-exporter probe contoso-key0 ")
     assert lines[3].startswith("  - not known: no target probes ")
     assert lines[7].endswith("/3333bbbb4444, probed by no target")
