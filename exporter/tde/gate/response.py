@@ -1,4 +1,4 @@
-"""Read the list of targets that an exporter's API returns.
+"""Read the lists of targets and of SQL Servers that an exporter's API returns.
 
 A response of another program or version is a reason, never a shorter list.
 """
@@ -15,11 +15,15 @@ from exporter.core.readiness import WHY
 from exporter.tde.gate.conditions import Condition, GateReason, reason
 from exporter.tde.gate.model import ExporterState, TargetState
 from exporter.tde.model import printable
+from exporter.tde.reading_document import reading_from
+from exporter.tde.sql_reading import SqlServerReading
 
 # The values of the configuration's `type`.
 CREDENTIAL_TYPES = (
     "client_secret", "connector_secret", "client_certificate", "managed_identity", "workload_identity", "default"
 )  # fmt: skip
+
+MOST_OF_READINGS = 12_000_000  # values of a response; 300 SQL Servers with 100 databases each have about 4,000,000
 
 
 class _FieldError(Exception):
@@ -90,15 +94,9 @@ _ABOUT = ("at", "vantage", "host")
 
 def read_state(data: bytes, url: str) -> ExporterState | GateReason:
     """Return the state in the response of the exporter at `url`, or why it is none."""
-    try:
-        # JSON's own guess of the encoding would take UTF-16, which no exporter sends.
-        content = bounded_json.parse(data.decode("utf-8"), bounded_json.MOST_OF_RESPONSE)
-    except bounded_json.TooManyValuesError as error:
-        return reason(Condition.EXPORTER_FOREIGN, url=url, cause=f"it has {error}")
-    except ValueError:
-        return reason(Condition.EXPORTER_FOREIGN, url=url, cause="it is not JSON in UTF-8")
-    if not isinstance(content, dict) or not isinstance(content.get("targets"), list):
-        return reason(Condition.EXPORTER_FOREIGN, url=url, cause="it has no list of targets")
+    content = _content(data, url, "targets", "targets", bounded_json.MOST_OF_RESPONSE)
+    if isinstance(content, GateReason):
+        return content
     if missing := _missing(content):
         return reason(Condition.EXPORTER_OLD, url=url, field=missing)
     try:
@@ -108,6 +106,34 @@ def read_state(data: bytes, url: str) -> ExporterState | GateReason:
         return ExporterState(at, vantage, targets, url, None if host is None else host.lower())
     except _FieldError as error:
         return reason(Condition.EXPORTER_FOREIGN, url=url, cause=f"its field {error} has a value of another kind")
+
+
+def read_readings(data: bytes, url: str) -> tuple[SqlServerReading, ...] | GateReason:
+    """Return the readings in a response body, or why there are none; `url` is for the text."""
+    content = _content(data, url, "sql_servers", "SQL Servers", MOST_OF_READINGS)
+    if isinstance(content, GateReason):
+        return content
+    readings = []
+    for number, values in enumerate(content["sql_servers"], 1):
+        try:
+            readings.append(reading_from(values))
+        except ValueError as error:
+            return reason(Condition.EXPORTER_FOREIGN, url=url, cause=f"SQL Server {number} of its list {error}")
+    return tuple(readings)
+
+
+def _content(data: bytes, url: str, name: str, words: str, most: int) -> Any | GateReason:
+    """Return a response with a list of this name and at most so many values; `words` are for the text."""
+    try:
+        # JSON's own guess of the encoding would take UTF-16, which no exporter sends.
+        content = bounded_json.parse(data.decode("utf-8"), most)
+    except bounded_json.TooManyValuesError as error:
+        return reason(Condition.EXPORTER_FOREIGN, url=url, cause=f"it has {error}")
+    except ValueError:
+        return reason(Condition.EXPORTER_FOREIGN, url=url, cause="it is not JSON in UTF-8")
+    if not isinstance(content, dict) or not isinstance(content.get(name), list):
+        return reason(Condition.EXPORTER_FOREIGN, url=url, cause=f"it has no list of {words}")
+    return content
 
 
 def _read(name: str, read: Callable[[Any], Any], row: Any) -> Any:

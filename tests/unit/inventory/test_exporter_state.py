@@ -1,4 +1,4 @@
-"""What the gate knows of a running exporter: its targets, or a reason."""
+"""What other commands know of a running exporter: targets and readings, or a reason."""
 
 import json
 
@@ -6,12 +6,14 @@ import pytest
 
 from exporter.clients.exporter_api import ApiAccess
 from exporter.config.settings import SecretSource, read_secret
-from exporter.inventory.exporter_state import fetch_state
+from exporter.inventory.exporter_state import fetch_readings, fetch_state
 from exporter.tde.gate.assess import assess
 from exporter.tde.gate.model import ExporterState, Inventory, Question
 from exporter.tde.gate.render import as_json, as_text
+from exporter.tde.reading_document import reading_values
 from tests.support.gate_factories import NOW, URIS, body, document
 from tests.support.patience import PATIENCE
+from tests.support.sql_readings import an_unread_server
 from tests.unit.clients.test_exporter_api import answering, giving, raw
 
 
@@ -36,6 +38,31 @@ from tests.unit.clients.test_exporter_api import answering, giving, raw
 async def test_failed_request_is_a_reason(server, condition, text):
     async with server as url:
         found = await fetch_state(ApiAccess(url=f"{url}/", timeout=PATIENCE))
+    assert (found.condition.value, found.text) == (condition, text.format(url=url))
+
+
+async def test_readings_of_an_exporter_are_known():
+    reading, server = an_unread_server(), reading_values(an_unread_server())
+    data = json.dumps({"at": "2026-11-26T20:00:00.000Z", "sql_servers": [server]}).encode()
+    async with answering(giving(body=data)) as url:
+        assert await fetch_readings(ApiAccess(url=f"{url}/", timeout=PATIENCE)) == (reading,)
+
+
+@pytest.mark.parametrize(
+    ("status", "condition", "text"),
+    [
+        (403, "exporter_refuses", "the exporter at {url} refuses the request with HTTP status 403"),
+        (
+            404,
+            "exporter_old",
+            "the exporter at {url} does not report /api/v1/sql-servers: it has another version than this program",
+        ),
+        (500, "exporter_foreign", "the response of {url} is not that of an exporter: it has HTTP status 500"),
+    ],
+)
+async def test_readings_that_are_not_given_are_a_reason(status, condition, text):
+    async with answering(giving(status=status)) as url:
+        found = await fetch_readings(ApiAccess(url=f"{url}/", timeout=PATIENCE))
     assert (found.condition.value, found.text) == (condition, text.format(url=url))
 
 
