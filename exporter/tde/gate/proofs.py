@@ -24,7 +24,7 @@ from exporter.tde.server_proof import (
     proof_text,
     with_present_rates,
 )
-from exporter.tde.sql_reading import SqlServerReading, rows
+from exporter.tde.sql_reading import rows
 from exporter.tde.usage import Usage
 
 FULL_SOON = 4 * 3600.0  # as EkmSqlLogFillsUp
@@ -146,18 +146,19 @@ def log_reasons(dependencies: Iterable[Dependency], proofs: Sequence[ServerProof
     }
     for each in proofs:
         if each.codes or (each.server, each.proof.thumbprint) in failing:
-            truncated = _truncated(each.reading)
+            truncated = _truncated(each)
             growing = replace(each, logs=tuple(log for log in each.logs if log.database not in truncated))
             full = min(full_times(with_present_rates([growing], now), now), default=None)
             if full is not None and full[0] <= FULL_SOON:
                 yield reason(Condition.LOG_FILLS, server=each.server, database=full[1], when=full_text(full[0]))
 
 
-def _truncated(reading: SqlServerReading) -> Collection[str]:
-    """Return the databases whose last log backup is so recent that none is missing."""
-    earliest = reading.read_at.get("backups", 0.0) - _TRUNCATED
+def _truncated(server: ServerProof) -> Collection[str]:
+    """Return the databases with a log backup since the provider's last failure, or so recent that none is missing."""
+    recent = server.reading.read_at.get("backups", 0.0) - _TRUNCATED
+    earliest = max((each.last_at for each in server.codes), default=recent)
     return {
         printable(str(row.get("database")))
-        for row in rows(reading, "backups")
+        for row in rows(server.reading, "backups")
         if row.get("type") == "L" and (known_time(str(row.get("finished_utc"))) or 0.0) > earliest
     }

@@ -126,6 +126,19 @@ async def test_exporter_that_is_off_is_1(night):
     await night.start()
 
 
+async def test_each_url_is_requested(night):
+    """The exporter has another host than N1, so a second one may matter."""
+    await night.start()
+    url = night.service._web.urls[0]
+    file = night.path / "exporters.txt"
+    file.write_text(f"# all of them\n{url}\n\nhttp://127.0.0.1:1  # off\n")
+    code, text = await night.gate("--urls", str(file), "--json")
+    found = json.loads(text)
+    assert (code, [one["url"] for one in found["exporters"]]) == (1, [url, "http://127.0.0.1:1"])
+    assert [one["condition"] for one in found["reasons"]] == ["exporter_unreachable"]
+    assert found["exporters"][0]["instances"] == ["N1\\SQLPRD01"]
+
+
 async def test_history_shorter_than_an_hour_is_1(night):
     await night.start()
     assert await night.conditions(ready_for="1h") == (1, ["short_history"])

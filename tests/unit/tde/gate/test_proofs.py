@@ -29,11 +29,11 @@ def of(*rows, reading=None, inventory=(OLD_FILE,), **sections):
     return answer(*rows, inventory=inventory, readings=[reading or a_reading(sections=sections)])
 
 
-def growing(**changes):
+def growing(*, sections=None, **changes):
     """A reading whose log grows by 1 MiB in five minutes, from 100 MiB of 2 GiB; log backups stopped hours ago."""
     logs = [proof_rows("sales")["logs"][0] | changes]
     backups = [{"database": "sales", "type": "L", "started_utc": f"{TODAY}16:00:00", "finished_utc": f"{TODAY}16:05:00"}]
-    return with_growing_logs(a_reading(sections={"logs": logs, "backups": backups, **changes.pop("sections", {})}))
+    return with_growing_logs(a_reading(sections={"logs": logs, "backups": backups, **(sections or {})}))
 
 
 def test_proof_is_in_the_details():
