@@ -64,7 +64,7 @@ class ConditionText:
 
 
 READ_AGAIN = (
-    "Read the SQL Servers again (docs/inventory.md), for example: "
+    "Read the SQL Servers again. An exporter does it every five minutes (docs/sql-servers.md); without one (docs/inventory.md): "
     "ekm-exporter inventory --from inventory --out {folder} --config.file ekm.yml"
 )
 
