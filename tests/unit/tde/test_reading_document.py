@@ -1,9 +1,12 @@
 """A reading of a SQL Server as JSON, read again, and what an inventory has of it."""
 
+import contextlib
 import json
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter.core.durations import moment
 from exporter.tde.document import PROOF_SECTIONS, completed
@@ -88,6 +91,22 @@ def test_reading_without_a_field_is_refused(name):
     del values[name]
     with pytest.raises(ValueError, match="is damaged"):
         reading_from(values)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=9,
+)
+
+
+@given(st.sampled_from([*reading_values(READINGS["unread"]), "sections", "errors", "kept", "key_uris"]), JSON)
+def test_hostile_value_is_refused_or_read(name, value):
+    values = on_the_way(READINGS["earlier_logs"])
+    (values if name in values else values["document"])[name] = value
+    with contextlib.suppress(ValueError):
+        reading = reading_from(values)
+        assert reading_from(on_the_way(reading)) == reading
 
 
 def test_impossible_section_is_an_error_without_a_time():
