@@ -10,6 +10,7 @@ from exporter.tde.document import Document
 from exporter.tde.document_merge import merged, read_at
 from exporter.tde.gate.model import ExporterState, Inventory, KnownInstance
 from exporter.tde.identity import identity_of, instances_of, is_same_server
+from exporter.tde.reading_document import inventory_document
 from exporter.tde.sql_reading import SqlServerReading, known_instance
 
 
@@ -34,9 +35,9 @@ def known_instances(
     found = [_Source(identity_of(each).key, each, known_time(read_at(each))) for each in inventory.documents]
     for state in states:
         for reading in state.readings:
-            if reading.document is not None and known_instance(reading) is not None:
-                at = reading.read_at.get("instance")
-                _add(found, _Source(identity_of(reading.document).key, reading.document, at, state.url, reading))
+            if known_instance(reading) is not None:
+                document, at = inventory_document(reading), reading.read_at.get("instance")
+                _add(found, _Source(identity_of(document).key, document, at, state.url, reading))
     instances = instances_of((each.document for each in found), now)
     return tuple(
         KnownInstance(instance=instance, at=each.at, url=each.url)
