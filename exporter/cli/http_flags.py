@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from exporter.cli.parser import add_flag
+from exporter.cli.parser import FlagOwner, add_flag
 from exporter.clients.exporter_api import AccessError
 from exporter.config.settings import SecretSource, read_secret
 from exporter.core import durations
@@ -15,7 +15,7 @@ def sign_in_flags(prefix: str) -> str:
     return f"--{prefix}.user and --{prefix}.password.file"
 
 
-def add_http_flags(parser: argparse.ArgumentParser, prefix: str, *, user: str, server: str) -> None:
+def add_http_flags(parser: FlagOwner, prefix: str, *, user: str, server: str) -> None:
     """Add the flags; `user` and `server` are for the help."""
     add_flag(parser, f"--{prefix}.user NAME", f"user of {user}", dest="user")
     add_flag(parser, f"--{prefix}.password.file FILE", f"file with the password of --{prefix}.user", dest="password_file")

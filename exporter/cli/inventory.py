@@ -1,6 +1,6 @@
 """The command `ekm-exporter inventory`: what SQL Servers use, as targets.
 
-Reads SQL Servers, or what inventory.sql and inventory.ps1 wrote about them, and writes `targets.d`.
+Reads SQL Servers, what running exporters read of them, or what inventory.sql and inventory.ps1 wrote, and writes `targets.d`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from exporter.cli.inventory_azure import add_azure_flags, run_azure
+from exporter.cli.inventory_exporters import add_exporter_flags, read_exporters
 from exporter.cli.inventory_servers import add_server_flags, read_named_servers
 from exporter.cli.inventory_vaults import add_vault_flags, compare_with_vaults
 from exporter.cli.parser import add_flag
@@ -47,8 +48,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "inventory",
         help="write targets from what SQL Servers use",
         description=(
-            "Reads SQL Servers, or what the scripts inventory.sql or inventory.ps1 printed on them, and writes one file of targets for "
-            "each vault. A later run prints the differences and changes only the files that it wrote itself; an instance that is not read "
+            "Reads SQL Servers, what running exporters read of them, or what the scripts inventory.sql or inventory.ps1 printed, and "
+            "writes one file of targets for each vault. A later run prints the differences and changes only the files that it wrote itself; an instance that is not read "
             "again keeps its targets. With --azure it lists the vaults and keys in Azure that no target covers. Exit code: 0 if everything was "
             "found out, 1 if the report lists a gap, a file, server or vault is unreadable, or Azure shows no vault, "
             "2 for bad arguments."
@@ -68,6 +69,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add_flag(parser, "--prune", "forget the instances that are not read this time", action="store_true")
     add_flag(parser, "--dry-run", "print the differences and the report, and write nothing", action="store_true")
+    add_exporter_flags(parser)
     add_server_flags(parser)
     add_vault_flags(parser)
     add_azure_flags(parser)
@@ -85,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _names_servers(args: argparse.Namespace) -> bool:
-    return bool(args.sources or args.servers or args.server_file)
+    return bool(args.sources or args.urls or args.servers or args.server_file)
 
 
 def _run(args: argparse.Namespace) -> tuple[int, list[PlannedTarget]]:
@@ -131,9 +133,10 @@ def _run(args: argparse.Namespace) -> tuple[int, list[PlannedTarget]]:
 def _read(args: argparse.Namespace) -> Sources:
     """Read every source. Raises SourceError if there is none, or its flags cannot be used."""
     if not _names_servers(args):
-        raise SourceError("nothing to read: give --server, --servers, --from or --azure")
+        raise SourceError("nothing to read: give --url, --server, --servers, --from or --azure")
     sources = Sources()
     sources.read_files(args.sources)
+    read_exporters(args, sources)
     read_named_servers(args, sources)
     return sources
 

@@ -1,4 +1,4 @@
-"""Fetch the list of targets from the API of a running exporter, within limits.
+"""Fetch the lists of targets and of SQL Servers from the API of a running exporter, within limits.
 
 A failure of the exchange is a value. The password is sent only to the exporter of the URL: redirects are not followed.
 """
@@ -19,7 +19,8 @@ import aiohttp
 from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.runtime.os_errors import number_of, text_of
 
-LARGEST_RESPONSE = 64 * 1024 * 1024  # bytes; 5,000 targets have about 5 MB
+TARGETS, SQL_SERVERS = "api/v1/targets", "api/v1/sql-servers"  # paths below the base URL
+LARGEST_RESPONSE = 64 * 1024 * 1024  # bytes; 5,000 targets have about 5 MB, 300 SQL Servers with 100 databases each about 42 MB
 REFUSALS = (401, 403, 421)
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}  # no compressed response can grow beyond the limit
@@ -30,12 +31,13 @@ class FetchProblem(Enum):
 
     UNREACHABLE = auto()  # no whole response
     REFUSED = auto()
+    MISSING = auto()  # no such path
     FOREIGN = auto()  # a response that no exporter gives
 
 
 @dataclass(frozen=True, slots=True)
 class FetchFailure:
-    """Why there is no list of targets."""
+    """Why there is no list."""
 
     problem: FetchProblem
     cause: str
@@ -86,19 +88,20 @@ def parse_url(text: str, port: int = 10377, flags: str = "--web.user and --web.p
     return f"{url.scheme}://{url.netloc}{url.path.rstrip('/')}/"
 
 
-async def fetch_targets(access: ApiAccess) -> bytes | FetchFailure:
-    """Return the body of the response. Raises AccessError."""
+async def fetch_list(access: ApiAccess, path: str) -> bytes | FetchFailure:
+    """Return the body of the response of a path. Raises AccessError."""
     tls = trust(access.ca_file, "--web.ca.file")
     timeout = aiohttp.ClientTimeout(total=access.timeout)
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout, headers=_headers(access), auto_decompress=False) as session,
-            session.get(f"{access.url}api/v1/targets", allow_redirects=False, ssl=tls) as response,
+            session.get(f"{access.url}{path}", allow_redirects=False, ssl=tls) as response,
         ):
             if response.status in REFUSALS:
                 return FetchFailure(FetchProblem.REFUSED, f"HTTP status {response.status}")
             if response.status != 200:
-                return FetchFailure(FetchProblem.FOREIGN, f"it has HTTP status {response.status}")
+                problem = FetchProblem.MISSING if response.status == 404 else FetchProblem.FOREIGN
+                return FetchFailure(problem, f"it has HTTP status {response.status}")
             data = await body_within(response, LARGEST_RESPONSE)
     except TimeoutError:
         return FetchFailure(FetchProblem.UNREACHABLE, f"no whole response within {access.timeout:g} s")

@@ -1,4 +1,4 @@
-"""What SQL Servers answered, from files and from the servers themselves."""
+"""What SQL Servers answered, from files, running exporters and the servers themselves."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Sources:
     loose: dict[RegistryUri, None] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
-    def add(self, document: Document, where: str, *, direct: bool = False) -> None:
-        """Add a document; `where` is the file or the server that it is from, `direct` if the server answered just now."""
+    def add(self, document: Document, where: str, *, direct: bool = False, of_exporter: bool = False) -> None:
+        """Add a document; `where` is the file, server or exporter that it is from. The rest is as in DocumentReading."""
         if document.failure is not None:
             address = f"{printable(document.address)}: " if document.address not in (None, where) else ""
             self.failures.append(f"{where}: {address}not read: {printable(document.failure)}")
         if document.failure is not None or document.sections:
             address = document.address or f"{FILE}{Path(where).name}"
-            self.readings.append(DocumentReading(replace(document, address=address), where, direct))
+            self.readings.append(DocumentReading(replace(document, address=address), where, direct, of_exporter))
         else:
             self.loose |= dict.fromkeys(document.key_uris)
 

@@ -13,10 +13,9 @@ from exporter.core.known_secrets import hide
 from exporter.tde.document import Document
 from exporter.tde.document_merge import is_good, merged, with_known_backups
 from exporter.tde.model import labels_of, names_of
+from exporter.tde.reading_document import LOGS
 from exporter.tde.sql_reading import SqlServerReading
 from exporter.tde.usage import REGISTRY
-
-LOGS = "logs"
 
 
 def unread(server: SqlServer) -> SqlServerReading:

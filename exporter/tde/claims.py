@@ -14,11 +14,16 @@ from exporter.tde.identity import FILE, Identity, has_two_names, host_of, identi
 
 @dataclass(frozen=True, slots=True)
 class DocumentReading:
-    """A document and where it is from. `direct` is one that a server answered just now, so that no other one is newer."""
+    """A document and where it is from.
+
+    `direct` is one that a server answered just now, so that no other one is newer. `of_exporter` is the last reading of a running
+    exporter, which is expected to be one of several.
+    """
 
     document: Document
     where: str
     direct: bool = False
+    of_exporter: bool = False
 
 
 @dataclass(slots=True)
@@ -86,13 +91,13 @@ def _take(reading: DocumentReading, identity: Identity, taken: Taken, *, prune: 
     if problem := _problem(reading, identity, holder, before, ambiguous=not keys and bool(taken.keys_of(identity)), prune=prune):
         taken.failures.append(f"{reading.where}: {problem}")
         return
-    if before is not None:
+    if before is not None and not (before.of_exporter or reading.of_exporter):
         text = (
             f"was read from another source too ({before.where}), and the later reading counts: name it once, or with its domain"
         )
         taken.failures.append(f"{reading.where}: {identity.name} {text}")
     is_other = holder is not None and not (identity.proven or _same_address(reading.document, holder))
-    document = reading.document if holder is None or is_other else _joined(reading, holder, taken, identity)
+    document = reading.document if holder is None or is_other else _joined(reading, holder, before, taken)
     taken.remove(key, identity.name)
     key = identity.key if identity.domain else key
     taken.put(key, document)
@@ -124,12 +129,12 @@ def _problem(
     return f"{text}, or forget the other source with --prune"
 
 
-def _joined(reading: DocumentReading, holder: Document, taken: Taken, identity: Identity) -> Document:
+def _joined(reading: DocumentReading, holder: Document, before: DocumentReading | None, taken: Taken) -> Document:
     if reading.direct or read_at(reading.document) >= read_at(holder):
         return merged(reading.document, holder)
-    taken.late.append(
-        f"{reading.where}: the file is of {utc_text(read_at(reading.document))}, older than the last reading of {identity.name}"
-    )
+    if before is None or not reading.of_exporter:
+        at, name = utc_text(read_at(reading.document)), identity_of(reading.document).name
+        taken.late.append(f"{reading.where}: the reading is of {at}, older than the last one of {name}")
     return merged(holder, reading.document)
 
 

@@ -107,14 +107,14 @@ def read_section(lines: Iterable[str]) -> tuple[Row, ...] | None:
 
 
 def as_json(document: Document) -> dict[str, Any]:
-    """Return the document as JSON values, which `document_from` reads."""
+    """Return the document as JSON values, which `document_from` reads. A tuple has flat rows: there may be thousands."""
     return {
         "inventory": FORMAT,
         "address": document.address,
         "failure": document.failure,
-        "sections": [{"section": name, "rows": [dict(row) for row in rows]} for name, rows in document.sections.items()],
+        "sections": [{"section": name, "rows": rows} for name, rows in document.sections.items()],
         "errors": [{"section": name, "message": message} for name, message in document.errors.items()],
-        "key_uris": [{"thumbprint": uri.thumbprint, "uri": uri.uri} for uri in document.key_uris],
+        "key_uris": tuple({"thumbprint": uri.thumbprint, "uri": uri.uri} for uri in document.key_uris),
         "kept": [{"section": name, "read_at": time} for name, time in document.kept.items()],
     }
 
@@ -154,7 +154,7 @@ def _checked(document: Document) -> Document:
 
 def _rows(value: Any) -> tuple[Row, ...]:
     """The usable rows of a list; a value that is no text and no whole number is left out."""
-    rows = value if isinstance(value, list) else []
+    rows = value if isinstance(value, list | tuple) else ()
     return tuple(
         {str(name): cell for name, cell in row.items() if isinstance(cell, str | int)} for row in rows if isinstance(row, dict)
     )

@@ -66,6 +66,7 @@ def _readable(pages: PageHandlers, api: ApiHandlers, documents: DocumentHandler)
         "/api/v1/targets": api.targets,
         "/api/v1/targets/{name}": api.target,
         "/api/v1/targets/{name}/support-bundle": api.support_bundle,
+        "/api/v1/sql-servers": api.sql_servers,
         "/api/v1/openapi.json": api.openapi,
         "/-/healthy": api.healthy,
         "/-/ready": api.ready,

@@ -6,12 +6,12 @@ to its owner (DNS rebinding).
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping
 
 from aiohttp import hdrs
 
 from exporter.core.cross_site import is_address, is_cross_site, parse_authority
+from exporter.runtime.computer import computer_name
 
 
 def is_own_name(host: str, external_host: str) -> bool:
@@ -27,7 +27,7 @@ def is_own_name(host: str, external_host: str) -> bool:
     name, external = authority.name, parse_authority(external_host)
     if name == "localhost" or name.endswith(".localhost") or is_address(name):
         return True
-    return name == socket.gethostname().lower().rstrip(".") or (external is not None and name == external.name)
+    return name == computer_name() or (external is not None and name == external.name)
 
 
 def is_cross_site_change(headers: Mapping[str, str], external_host: str, *, known_by_name: bool) -> bool:

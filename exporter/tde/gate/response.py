@@ -1,4 +1,4 @@
-"""Read the list of targets that an exporter's API returns.
+"""Read the lists of targets and of SQL Servers that an exporter's API returns.
 
 A response of another program or version is a reason, never a shorter list.
 """
@@ -15,11 +15,15 @@ from exporter.core.readiness import WHY
 from exporter.tde.gate.conditions import Condition, GateReason, reason
 from exporter.tde.gate.model import ExporterState, TargetState
 from exporter.tde.model import printable
+from exporter.tde.reading_document import reading_from
+from exporter.tde.sql_reading import SqlServerReading
 
 # The values of the configuration's `type`.
 CREDENTIAL_TYPES = (
     "client_secret", "connector_secret", "client_certificate", "managed_identity", "workload_identity", "default"
 )  # fmt: skip
+
+MOST_OF_READINGS = 12_000_000  # values of a response; 300 SQL Servers with 100 databases each have about 4,000,000
 
 
 class _FieldError(Exception):
@@ -74,6 +78,7 @@ _FIELDS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
     ("why", "why", _text),
     ("ready_since", "ready_since", _optional(_time)),
     ("last_not_ready", "last_not_ready", _optional(_time)),
+    ("last_success", "last_success", _optional(_time)),
     ("last_unwrap", "last_unwrap", _optional(_time)),
     ("success", "success", _exactly(bool)),
     ("key_type", "key_type", _optional(_text)),
@@ -81,28 +86,54 @@ _FIELDS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
     ("credential", "credential", _text),
     ("credential_type", "credential_type", _credential_type),
     ("credential_expires_at", "credential_expires_at", _optional(_time)),
+    ("next_credential_usable", "next_credential_usable", _exactly(bool)),
     ("instances", "instances", _instances),
 )
+_ABOUT = ("at", "vantage", "host")
 
 
 def read_state(data: bytes, url: str) -> ExporterState | GateReason:
-    """Return the state in a response body, or why it is none; `url` is for the text."""
-    try:
-        # JSON's own guess of the encoding would take UTF-16, which no exporter sends.
-        content = bounded_json.parse(data.decode("utf-8"), bounded_json.MOST_OF_RESPONSE)
-    except bounded_json.TooManyValuesError as error:
-        return reason(Condition.EXPORTER_FOREIGN, url=url, cause=f"it has {error}")
-    except ValueError:
-        return reason(Condition.EXPORTER_FOREIGN, url=url, cause="it is not JSON in UTF-8")
-    if not isinstance(content, dict) or not isinstance(content.get("targets"), list):
-        return reason(Condition.EXPORTER_FOREIGN, url=url, cause="it has no list of targets")
+    """Return the state in the response of the exporter at `url`, or why it is none."""
+    content = _content(data, url, "targets", "targets", bounded_json.MOST_OF_RESPONSE)
+    if isinstance(content, GateReason):
+        return content
     if missing := _missing(content):
         return reason(Condition.EXPORTER_OLD, url=url, field=missing)
     try:
         at, vantage = _read("at", _time, content), _read("vantage", Vantage, content)
-        return ExporterState(at, vantage, tuple(_target(row) for row in content["targets"]))
+        host = _read("host", _optional(_text), content)
+        targets = tuple(_target(row, url=url, vantage=vantage, at=at) for row in content["targets"])
+        return ExporterState(at, vantage, targets, url, None if host is None else host.lower())
     except _FieldError as error:
         return reason(Condition.EXPORTER_FOREIGN, url=url, cause=f"its field {error} has a value of another kind")
+
+
+def read_readings(data: bytes, url: str) -> tuple[SqlServerReading, ...] | GateReason:
+    """Return the readings in a response body, or why there are none; `url` is for the text."""
+    content = _content(data, url, "sql_servers", "SQL Servers", MOST_OF_READINGS)
+    if isinstance(content, GateReason):
+        return content
+    readings = []
+    for number, values in enumerate(content["sql_servers"], 1):
+        try:
+            readings.append(reading_from(values))
+        except ValueError as error:
+            return reason(Condition.EXPORTER_FOREIGN, url=url, cause=f"SQL Server {number} of its list {error}")
+    return tuple(readings)
+
+
+def _content(data: bytes, url: str, name: str, words: str, most: int) -> Any | GateReason:
+    """Return a response with a list of this name and at most so many values; `words` are for the text."""
+    try:
+        # JSON's own guess of the encoding would take UTF-16, which no exporter sends.
+        content = bounded_json.parse(data.decode("utf-8"), most)
+    except bounded_json.TooManyValuesError as error:
+        return reason(Condition.EXPORTER_FOREIGN, url=url, cause=f"it has {error}")
+    except ValueError:
+        return reason(Condition.EXPORTER_FOREIGN, url=url, cause="it is not JSON in UTF-8")
+    if not isinstance(content, dict) or not isinstance(content.get(name), list):
+        return reason(Condition.EXPORTER_FOREIGN, url=url, cause=f"it has no list of {words}")
+    return content
 
 
 def _read(name: str, read: Callable[[Any], Any], row: Any) -> Any:
@@ -115,16 +146,16 @@ def _read(name: str, read: Callable[[Any], Any], row: Any) -> Any:
 
 def _missing(content: Mapping[str, Any]) -> str | None:
     """Return the first field that the response lacks."""
-    of_all = (name for name in ("at", "vantage") if name not in content)
+    of_all = (name for name in _ABOUT if name not in content)
     rows = (row for row in content["targets"] if isinstance(row, dict))
     return next(of_all, None) or next((name for row in rows for name, _, _ in _FIELDS if name not in row), None)
 
 
-def _target(row: Any) -> TargetState:
+def _target(row: Any, **about: Any) -> TargetState:
     values = {attribute: _read(name, read, row) for name, attribute, read in _FIELDS}
     if values["ready"] and values["why"] != "ready":
         raise _FieldError("why")  # the row contradicts itself
-    return TargetState(failure=_failure(row), **values)
+    return TargetState(failure=_failure(row), **about, **values)
 
 
 def _failure(row: Mapping[str, Any]) -> str:

@@ -14,8 +14,9 @@ from importlib.resources import files
 
 from aiohttp import hdrs, web
 
-from exporter.config.settings import Target
+from exporter.config.settings import Config, Target
 from exporter.core.durations import moment
+from exporter.core.model import Vantage
 from exporter.core.readiness import NOT_TESTED
 from exporter.presentation import payloads
 from exporter.presentation.calendar import calendar
@@ -24,10 +25,12 @@ from exporter.presentation.expiries import all_endings, credential_ending
 from exporter.presentation.sql_causes import sql_causes
 from exporter.presentation.sql_proofs import SqlProofs, sql_servers_payload
 from exporter.presentation.support_bundle import archive, collect_bundle
+from exporter.runtime.computer import computer_name
 from exporter.runtime.slices import yield_with_pauses
 from exporter.state.cause_groups import MOST_CAUSES, cause_groups, linked
 from exporter.state.records import TargetRecord, readiness_at
 from exporter.web.handlers.discovery import groups, shard_group
+from exporter.web.handlers.readings import readings_json
 from exporter.web.interfaces import ExporterService, Reload
 from exporter.web.options import WebOptions
 from exporter.web.server.negotiation import (
@@ -78,31 +81,37 @@ class ApiHandlers:
         return await _send(request, _listed("[", [found], "]"))
 
     async def targets(self, request: web.Request) -> web.StreamResponse:
-        service, now = self._service, time.time()
+        # One configuration for the whole response: a reload may replace that of the service between two pieces.
+        service, config, now = self._service, self._service.config, time.time()
         self._proofs.refresh()
         rows = (
             payloads.target_row(target, service.record_of(target.name), now=now)
-            | self._credential_of(target)
+            | self._credential_of(target, config)
             | sql_servers_payload(self._proofs.target_proofs(target))
-            for target in service.config.targets.values()
+            for target in config.targets.values()
         )
-        endings = await all_endings(service.config, service.record_of, service.credential_expiries)
+        endings = await all_endings(config, service.record_of, service.credential_expiries)
         expiring = [
             json.dumps(payloads.ending_payload(each, now=now)) async for each in yield_with_pauses(endings, _TARGETS_PER_SLICE)
         ]
-        modules, every = service.config.modules, service.config.targets.values()
+        modules, every = config.modules, config.targets.values()
         causes = await cause_groups(linked(each, modules[each.module], service.record_of(each.name), now) for each in every)
         records = ((each, service.record_of(each.name)) for each in every)
         verdicts = ((each, readiness_at(each, None if record is None else record.last, now).ready) for each, record in records)
         own = await sql_causes(verdicts, self._proofs)
         about = {
             "at": moment(now),
-            "vantage": service.config.settings.vantage.value,
+            "vantage": config.settings.vantage.value,
+            "host": computer_name() if config.settings.vantage is Vantage.SQL_HOST else None,
             "not_tested": NOT_TESTED,
             "causes": causes_payload(causes[:MOST_CAUSES], own),
         }
         opening = f'{json.dumps(about).removesuffix("}")}, "expiring": [{", ".join(expiring)}], "targets": ['
         return await _send(request, _listed(opening, rows, "]}"))
+
+    async def sql_servers(self, request: web.Request) -> web.StreamResponse:
+        """Serve what this exporter read of each SQL Server."""
+        return await _send(request, readings_json(self._service.sql_readings(), now=time.time()))
 
     async def calendar(self, request: web.Request) -> web.StreamResponse:
         """Serve all known expiry dates as a calendar feed."""
@@ -153,17 +162,16 @@ class ApiHandlers:
         expiries = [expiry for each in expiries_of(self._service, target).values() for expiry in each]
         return {
             **payloads.target_payload(target, record, now=now),
-            **self._credential_of(target),
+            **self._credential_of(target, config),
             **sql_servers_payload(self._proofs.target_proofs(target)),
             **payloads.verdict_payload(readiness, config.settings.vantage, self._proofs.not_tested(target)),
             **payloads.target_details_payload(target, record, expiries, config.modules[target.module].expect_path, now=now),
             "preflight": payloads.checks_payload(self._service.last_checks(target.name)),
         }
 
-    def _credential_of(self, target: Target) -> payloads.Payload:
-        service = self._service
-        ending = credential_ending(service.credential_expiries(target.credential))
-        return payloads.credential_payload(service.config.credentials[target.credential], ending)
+    def _credential_of(self, target: Target, config: Config) -> payloads.Payload:
+        ending = credential_ending(self._service.credential_expiries(target.credential))
+        return payloads.credential_payload(config.credentials[target.credential], ending)
 
     async def healthy(self, _request: web.Request) -> web.Response:
         return web.Response(text="Healthy\n")

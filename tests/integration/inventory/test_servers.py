@@ -192,7 +192,7 @@ async def test_foreign_server_has_a_reason(workspace, reply):
 @pytest.mark.parametrize(
     ("flags", "reason"),
     [
-        ([], "nothing to read: give --server, --servers, --from or --azure"),
+        ([], "nothing to read: give --url, --server, --servers, --from or --azure"),
         (["--server", "a b", "--sql.user", "u"], "--server: a b: expected HOST, HOST\\INSTANCE or HOST,PORT"),
         (["--server", "n1"], "no login: give --sql.user with --sql.password.file, or --sql.entra"),
         (["--server", "n1", "--sql.user", "u"], "--sql.user and --sql.password.file belong together"),

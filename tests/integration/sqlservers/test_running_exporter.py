@@ -3,21 +3,25 @@
 import asyncio
 import contextlib
 import json
+import re
 from dataclasses import replace
 from functools import partial
 
 import pytest
 
 from exporter.app.sharding import Shard
+from exporter.clients.exporter_api import SQL_SERVERS, ApiAccess, fetch_list
 from exporter.config.settings import SecretSource, Settings, SqlServer
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment, redirect_config
 from exporter.simulator.faults import Options
 from exporter.sqlservers import attempt
+from exporter.web import ListenAddress, WebServer, create_app, web_options
 from tests.support.factories import with_sql_servers
+from tests.support.inventory_command import InventoryCommand
 from tests.support.patience import PATIENCE
 from tests.support.running import a_service
-from tests.support.simulated_sql import CONFIG, DEFAULT, FIRST, configuration
+from tests.support.simulated_sql import CONFIG, DEFAULT, FIRST, SECOND, configuration
 from tests.support.sql_monitors import reading_of
 from tests.support.written import write_private
 
@@ -109,6 +113,32 @@ async def test_servers_of_the_configuration_are_read(fleet):
         assert other.host == "node-a"
         assert [reading.address for reading in service.sql_readings()] == [fleet.address(), fleet.address(DEFAULT)]
         await known(service, fleet.address(), lambda reading: reading.attempted_at > first.attempted_at)
+
+
+async def test_inventory_of_an_exporter_is_that_of_its_servers(fleet, tmp_path, capsys):
+    names = FIRST, SECOND, DEFAULT
+    written = {}
+    async with fleet.running(*map(fleet.server, names)) as service:
+        for name in names:
+            await known(service, fleet.address(name), fine)
+        async with WebServer(create_app(service, web_options()), [ListenAddress("127.0.0.1", 0)]) as server:
+            login = "--sql.user", "ekm", "--sql.password.file", fleet.password, "--sql.ca.file", fleet.ca
+            servers = [word for name in names for word in ("--server", fleet.address(name))]
+            for way, flags in {"url": ("--url", server.urls[0]), "servers": (*servers, *login)}.items():
+                (tmp_path / way).mkdir()
+                command = InventoryCommand(tmp_path / way, capsys)
+                output = await command.connect(*flags)
+                assert "3 instances read, 0 failures; 2 targets" in output
+                written[way] = {file.name: without_times(file.read_text()) for file in command.out.iterdir()}
+            listed = await fetch_list(ApiAccess(url=f"{server.urls[0]}/", timeout=PATIENCE), SQL_SERVERS)
+    assert b"SalesKey" in listed
+    assert fleet.simulator.sql.password.encode() not in listed
+    assert written["url"] == written["servers"]
+    assert {*written["url"]} == {"contoso-claims.yml", "contoso-sales.yml", "inventory.json"}
+
+
+def without_times(text):
+    return re.sub(r"20\d\d-\d\d-\d\dT[0-9:.]+", "TIME", text)
 
 
 async def scraped(service):

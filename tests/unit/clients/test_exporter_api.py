@@ -9,12 +9,14 @@ from aiohttp import web
 
 from exporter.clients import exporter_api
 from exporter.clients.exporter_api import (
+    SQL_SERVERS,
+    TARGETS,
     AccessError,
     ApiAccess,
     FetchFailure,
     FetchProblem,
     check_password,
-    fetch_targets,
+    fetch_list,
     parse_url,
 )
 from tests.support.gate_factories import body
@@ -28,9 +30,9 @@ def access(url, **more):
     return ApiAccess(**{"url": parse_url(str(url)), "timeout": PATIENCE} | more)
 
 
-async def found(url, **more):
+async def found(url, path=TARGETS, **more):
     """The problem and its cause, or the body."""
-    outcome = await fetch_targets(access(url, **more))
+    outcome = await fetch_list(access(url, **more), path)
     return (outcome.problem, outcome.cause) if isinstance(outcome, FetchFailure) else outcome
 
 
@@ -118,8 +120,8 @@ async def test_list_below_a_prefix_is_read():
         return web.Response(body=body())
 
     async with answering(respond) as url:
-        assert await found(f"{url}/ekm") == body()
-    assert paths == [("/ekm/api/v1/targets", "identity")]
+        assert await found(f"{url}/ekm") == await found(f"{url}/ekm", SQL_SERVERS) == body()
+    assert paths == [("/ekm/api/v1/targets", "identity"), ("/ekm/api/v1/sql-servers", "identity")]
 
 
 @pytest.mark.parametrize("status", [401, 403, 421])
@@ -130,8 +132,9 @@ async def test_refusal_is_not_known(status):
 
 @pytest.mark.parametrize("status", [204, 404, 500, 503])
 async def test_other_status_is_not_known(status):
+    problem = FetchProblem.MISSING if status == 404 else FetchProblem.FOREIGN
     async with answering(giving(status=status)) as url:
-        assert await found(url) == (FetchProblem.FOREIGN, f"it has HTTP status {status}")
+        assert await found(url) == (problem, f"it has HTTP status {status}")
 
 
 async def test_redirect_is_not_followed():
@@ -218,12 +221,12 @@ async def test_file_without_a_certificate_is_bad_usage(tmp_path, content):
     file = tmp_path / "ca.pem"
     file.write_bytes(content)
     with pytest.raises(AccessError, match="no certificate in PEM"):
-        await fetch_targets(access("https://127.0.0.1:1", ca_file=file))
+        await fetch_list(access("https://127.0.0.1:1", ca_file=file), TARGETS)
 
 
 async def test_missing_ca_file_is_bad_usage():
     with pytest.raises(AccessError, match=r"--web\.ca\.file: gone\.pem: no such file"):
-        await fetch_targets(access("https://127.0.0.1:1", ca_file=Path("gone.pem")))
+        await fetch_list(access("https://127.0.0.1:1", ca_file=Path("gone.pem")), TARGETS)
 
 
 @pytest.mark.parametrize("url", ["http://localhost:1", "http://127.0.0.9:1", "http://[::1]:1", "https://ekm.example"])

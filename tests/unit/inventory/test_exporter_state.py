@@ -1,17 +1,20 @@
-"""What the gate knows of a running exporter: its targets, or a reason."""
+"""What other commands know of a running exporter: targets and readings, or a reason."""
 
 import json
 
 import pytest
+from aiohttp import web
 
 from exporter.clients.exporter_api import ApiAccess
 from exporter.config.settings import SecretSource, read_secret
-from exporter.inventory.exporter_state import fetch_state
+from exporter.inventory.exporter_state import fetch_exporter, fetch_readings, fetch_state
 from exporter.tde.gate.assess import assess
 from exporter.tde.gate.model import ExporterState, Inventory, Question
 from exporter.tde.gate.render import as_json, as_text
-from tests.support.gate_factories import NOW, URIS, body, instance
+from exporter.tde.reading_document import reading_values
+from tests.support.gate_factories import NOW, URIS, body, document
 from tests.support.patience import PATIENCE
+from tests.support.sql_readings import an_unread_server
 from tests.unit.clients.test_exporter_api import answering, giving, raw
 
 
@@ -39,6 +42,52 @@ async def test_failed_request_is_a_reason(server, condition, text):
     assert (found.condition.value, found.text) == (condition, text.format(url=url))
 
 
+async def test_readings_of_an_exporter_are_known():
+    reading, server = an_unread_server(), reading_values(an_unread_server())
+    data = json.dumps({"at": "2026-11-26T20:00:00.000Z", "sql_servers": [server]}).encode()
+    async with answering(giving(body=data)) as url:
+        assert await fetch_readings(ApiAccess(url=f"{url}/", timeout=PATIENCE)) == (reading,)
+
+
+@pytest.mark.parametrize(
+    ("status", "condition", "text"),
+    [
+        (403, "exporter_refuses", "the exporter at {url} refuses the request with HTTP status 403"),
+        (
+            404,
+            "exporter_old",
+            "the exporter at {url} does not report /api/v1/sql-servers: it has another version than this program",
+        ),
+        (500, "exporter_foreign", "the response of {url} is not that of an exporter: it has HTTP status 500"),
+    ],
+)
+async def test_readings_that_are_not_given_are_a_reason(status, condition, text):
+    async with answering(giving(status=status)) as url:
+        found = await fetch_readings(ApiAccess(url=f"{url}/", timeout=PATIENCE))
+    assert (found.condition.value, found.text) == (condition, text.format(url=url))
+
+
+@pytest.mark.parametrize(
+    ("targets", "readings", "condition"),
+    [(200, 200, None), (500, 200, "exporter_foreign"), (500, 500, "exporter_foreign"), (200, 404, "exporter_old")],
+)
+async def test_exporter_has_targets_and_readings(targets, readings, condition):
+    listed = json.dumps({"at": "2026-11-26T20:00:00.000Z", "sql_servers": [reading_values(an_unread_server())]}).encode()
+
+    async def respond(request):
+        is_targets = request.path.endswith("/targets")
+        return web.Response(status=targets if is_targets else readings, body=body() if is_targets else listed)
+
+    async with answering(respond) as url:
+        found = await fetch_exporter(ApiAccess(url=f"{url}/", timeout=PATIENCE))
+    if targets != 200:
+        assert found.condition.value == condition
+        return
+    assert (found.url, len(found.targets)) == (url, 1)
+    assert found.readings == (() if condition else (an_unread_server(),))
+    assert (found.unread and found.unread.condition.value) == condition
+
+
 async def test_password_that_is_sent_back_is_hidden(tmp_path):
     file = tmp_path / "pw"
     file.write_text("a-planted-password")
@@ -48,7 +97,7 @@ async def test_password_that_is_sent_back_is_hidden(tmp_path):
     async with answering(giving(body=body(planted))) as url:
         state = await fetch_state(ApiAccess(url=f"{url}/", timeout=PATIENCE, user="gate", password=password))
     assert isinstance(state, ExporterState)
-    seen = assess(Question(instances=("SQLPRD01",)), Inventory((instance(),), URIS), state, now=NOW, url=url)
+    seen = assess(Question(instances=("SQLPRD01",)), Inventory((document(),), URIS), {url: state}, now=NOW)
     printed = as_text(seen) + json.dumps(as_json(seen))
     assert "target x <secret> has no verdict: <secret>" in printed
     assert "planted" not in printed

@@ -116,8 +116,41 @@ def test_older_file_does_not_replace_a_newer_reading():
     held = taken(document("N1", "n1", FRIDAY)).documents
     found = taken(document("N1", "n1", MONDAY, edition="older"), held=held, direct=False)
     assert found.documents["N1"].sections["instance"] == held["N1"].sections["instance"]
-    assert found.late == [f"n1: the file is of {MONDAY}Z, older than the last reading of N1"]
+    assert found.late == [f"n1: the reading is of {MONDAY}Z, older than the last one of N1"]
     assert taken(document("N1", "n1", MONDAY), held=held).documents["N1"].kept == {}  # a server with a corrected clock
+
+
+def of_exporters(*documents, held=None):
+    readings = [DocumentReading(one, f"http://e{number}", of_exporter=True) for number, one in enumerate(documents)]
+    return take_in(held or {}, readings)
+
+
+@pytest.mark.parametrize("order", [(MONDAY, FRIDAY), (FRIDAY, MONDAY)])
+def test_newer_reading_of_two_exporters_counts(order):
+    found = of_exporters(*(document("N1", "n1", time, edition=time) for time in order))
+    assert found.documents["N1"].sections["instance"][0]["edition"] == FRIDAY
+    assert (found.failures, found.late) == ([], [])
+
+
+def test_reading_of_an_exporter_does_not_replace_a_direct_one():
+    documents = document("N1", "n1", FRIDAY, edition="direct"), document("N1", "n1", MONDAY)
+    readings = [DocumentReading(documents[0], "n1", direct=True), DocumentReading(documents[1], "http://e", of_exporter=True)]
+    for order in (readings, readings[::-1]):
+        found = take_in({}, order)
+        assert found.documents["N1"].sections["instance"][0]["edition"] == "direct"
+        assert (found.failures, found.late) == ([], [])
+
+
+def test_forged_name_of_an_exporter_replaces_no_server():
+    found = of_exporters(document("N1", "evil"), document("N1", "n1"))
+    assert addresses(found) == {"N1": "n1"}
+    assert "N1 was read from another source too (http://e1), and this one was not used" in found.failures[0]
+
+
+def test_exporter_that_has_an_old_reading_is_named():
+    held = taken(document("N1", "n1", FRIDAY)).documents
+    found = of_exporters(document("N1", "n1", MONDAY), held=held)
+    assert found.late == [f"http://e0: the reading is of {MONDAY}Z, older than the last one of N1"]
 
 
 def failed(address):

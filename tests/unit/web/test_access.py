@@ -30,7 +30,17 @@ def test_only_loopback_and_unix_sockets_count_as_this_host(sockname, loopback):
 
 
 OUTSIDE = ("10.0.0.5", 10377)
-PAGES = ("/", "/targets", "/targets/{name}", "/api/v1/targets", "/config", "/explain/{code}", "/-/reload", "")
+PAGES = (
+    "/",
+    "/targets",
+    "/targets/{name}",
+    "/api/v1/targets",
+    "/api/v1/sql-servers",
+    "/config",
+    "/explain/{code}",
+    "/-/reload",
+    "",
+)
 
 
 @pytest.mark.parametrize("path", PAGES)

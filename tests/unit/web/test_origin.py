@@ -42,7 +42,7 @@ def test_other_names_are_foreign(host):
 
 
 EVERY_PATH = [
-    "/", "/targets", "/config", "/api/v1/targets", "/nowhere", "/metrics", "/probe?target=contoso-key0",
+    "/", "/targets", "/config", "/api/v1/targets", "/api/v1/sql-servers", "/nowhere", "/metrics", "/probe?target=contoso-key0",
     "/probe?target=contoso-key0&debug=true", "/sd/targets", "/sd/shards", "/-/healthy", "/-/ready",
     "/docs/", "/docs/install",
 ]  # fmt: skip

@@ -10,8 +10,10 @@ from exporter.core.known_secrets import remember
 from exporter.core.model import CredentialKind, Vantage
 from exporter.tde.gate.conditions import Condition, GateReason
 from exporter.tde.gate.render import as_json, as_text
-from exporter.tde.gate.response import CREDENTIAL_TYPES, read_state
+from exporter.tde.gate.response import CREDENTIAL_TYPES, MOST_OF_READINGS, read_readings, read_state
+from exporter.tde.reading_document import reading_values
 from tests.support.gate_factories import NOW, URL, answer, body, row
+from tests.support.sql_readings import an_unread_server
 
 NEW_FIELDS = (
     "ready_since",
@@ -169,3 +171,29 @@ def test_millions_of_nested_values_are_not_parsed():
 @given(st.binary(max_size=300))
 def test_no_bytes_are_an_exception(data):
     assert isinstance(read_state(data, URL), GateReason)
+
+
+def readings_body(*readings):
+    return json.dumps({"at": "2026-11-26T20:00:00.000Z", "sql_servers": readings}).encode()
+
+
+def test_readings_are_read():
+    reading = an_unread_server()
+    assert read_readings(readings_body(reading_values(reading)), URL) == (reading,)
+    assert read_readings(readings_body(), URL) == ()
+
+
+@pytest.mark.parametrize(
+    ("data", "cause"),
+    [
+        (b"<html>", "it is not JSON in UTF-8"),
+        (body(), "it has no list of SQL Servers"),
+        (readings_body(reading_values(an_unread_server()), {}), "SQL Server 2 of its list is damaged (KeyError)"),
+        (b'{"sql_servers": [' + b"," * MOST_OF_READINGS + b"]}", f"it has more than {MOST_OF_READINGS} values"),
+    ],
+    ids=["html", "targets", "damaged", "large"],
+)
+def test_response_without_readings_is_no_shorter_list(data, cause):
+    found = read_readings(data, URL)
+    assert found.condition is Condition.EXPORTER_FOREIGN
+    assert found.text == f"the response of {URL} is not that of an exporter: {cause}"

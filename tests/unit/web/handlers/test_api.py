@@ -18,7 +18,7 @@ from exporter.web import ListenAddress, WebServer, create_app, web_options
 from exporter.web.access import OPEN_PATHS
 from exporter.web.handlers.api import _listed
 from exporter.web.server.protocol import SECURITY_HEADERS
-from tests.support import client_model
+from tests.support import client_model, factories
 from tests.support.web_factories import STARTED, bad, config, good, target
 from tests.support.web_server import Service, answer, get, serving
 
@@ -266,6 +266,33 @@ async def test_list_and_target_have_the_expiry_of_the_credential():
         (row,) = json.loads((await get(session, "/api/v1/targets"))[2])["targets"]
         detail = json.loads((await get(session, "/api/v1/targets/contoso-key0"))[2])
     assert row["credential_expires_at"] == detail["credential_expires_at"] == "2027-01-15T08:00:00.000Z"
+
+
+async def test_reload_during_the_list_does_not_change_it():
+    before, after = config(*(target(f"target-{number}") for number in range(60))), factories.a_config(factories.a_target())
+
+    class Reloaded(Service):
+        """A service that is reloaded while it is read, at one of the requests for a record."""
+
+        def record_of(self, name):
+            self.left -= 1
+            if not self.left:
+                self.config = after
+            return super().record_of(name)
+
+    for moment in (1, 61, 121, 150):  # expiries, causes, and two in the list of targets
+        service = Reloaded(before)
+        service.left = moment
+        listed = json.loads((await answer(service, "/api/v1/targets"))[2])
+        assert service.config is after
+        assert [row["credential"] for row in listed["targets"]] == ["sql-prod"] * 60
+
+
+@pytest.mark.parametrize(("vantage", "host"), [(Vantage.SQL_HOST, "sql7.contoso.com"), (Vantage.CENTRAL, None)])
+async def test_list_names_the_host_of_a_sql_server(monkeypatch, vantage, host):
+    monkeypatch.setattr("socket.gethostname", lambda: "SQL7.contoso.com.")
+    service = Service(config(settings=Settings(vantage=vantage)))
+    assert json.loads((await answer(service, "/api/v1/targets"))[2])["host"] == host
 
 
 @pytest.mark.parametrize("count", [0, 1, 24, 25, 26, 50])

@@ -139,7 +139,9 @@ async def test_response_is_rendered_only_as_far_as_its_client_reads():
         assert service.sent <= 1024 * 1024
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/", "/targets", "/api/v1/targets", "/sd/targets", "/sd/shards", "/config"])
+@pytest.mark.parametrize(
+    "path", ["/metrics", "/", "/targets", "/api/v1/targets", "/api/v1/sql-servers", "/sd/targets", "/sd/shards", "/config"]
+)
 async def test_response_beyond_the_limit_is_503_with_a_sentence(path):
     service, limiter = Endless(), ConnectionLimiter()
     async with served(service, limiter=limiter, max_requests=1) as server, stalled_clients(server, b"/metrics"):

@@ -1,0 +1,74 @@
+"""The flags of `inventory` that read running exporters."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from exporter.cli.http_flags import add_http_flags, read_password
+from exporter.cli.parser import add_flag
+from exporter.clients.exporter_api import AccessError, ApiAccess, check_password, parse_url
+from exporter.config.settings import SecretUnreadableError
+from exporter.inventory.exporter_state import fetch_readings
+from exporter.inventory.sources import SourceError, Sources
+from exporter.tde.gate.conditions import GateReason
+from exporter.tde.reading_document import inventory_document
+from exporter.tde.sql_reading import SqlServerReading
+
+_SECONDS = 60.0  # for a response; the exporter cuts a client that is slower
+_NO_SERVERS = "the exporter reads no SQL Server: add sql_servers to its configuration (docs/sql-servers.md)"
+
+
+def add_exporter_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of exporters that read SQL Servers."""
+    exporters = parser.add_argument_group("exporters", "running exporters with sql_servers: their last readings")
+    add_flag(
+        exporters,
+        "--url URL",
+        "an exporter, such as http://localhost:10377; repeatable",
+        dest="urls",
+        action="append",
+        type=parse_url,
+        default=[],
+    )
+    add_http_flags(exporters, "web", user="the exporter's --web.config.file", server="the exporter")
+
+
+def read_exporters(args: argparse.Namespace, sources: Sources) -> None:
+    """Add the readings of each exporter. Raises SourceError if the flags cannot be used."""
+    urls = list(dict.fromkeys(args.urls))
+    if not urls:
+        return
+    try:
+        password = read_password(args, "web")
+        accesses = [ApiAccess(url=url, timeout=_SECONDS, user=args.user, password=password, ca_file=args.ca_file) for url in urls]
+        for access in accesses:
+            check_password(access)
+        answers = asyncio.run(_answers(accesses))
+    except (AccessError, SecretUnreadableError) as error:
+        raise SourceError(str(error)) from None
+    _add(dict(zip(urls, answers, strict=True)), sources)
+
+
+async def _answers(accesses: Iterable[ApiAccess]) -> list[tuple[SqlServerReading, ...] | GateReason]:
+    """Request all exporters at the same time. Raises AccessError."""
+    return await asyncio.gather(*(fetch_readings(access) for access in accesses))
+
+
+def _add(answers: dict[str, tuple[SqlServerReading, ...] | GateReason], sources: Sources) -> None:
+    """Add each reading. A server that only one of several exporters has read is no failure."""
+    found: list[tuple[str, Sequence[SqlServerReading]]] = []
+    for url, answer in answers.items():
+        where = url.rstrip("/")
+        if isinstance(answer, GateReason):
+            sources.failures.append(f"{answer.text}. {answer.fix}")
+        elif not answer:
+            sources.failures.append(f"{where}: {_NO_SERVERS}")
+        else:
+            found.append((where, answer))
+    read = {one.address.lower() for _, readings in found for one in readings if one.document is not None}
+    for where, readings in found:
+        for reading in readings:
+            if reading.document is not None or reading.address.lower() not in read:
+                sources.add(inventory_document(reading), where, of_exporter=True)

@@ -1,0 +1,57 @@
+"""The readings of SQL Servers as JSON, in pieces: one of a large server has many thousands of rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any, Final
+
+from exporter.core.durations import moment
+from exporter.tde.reading_document import reading_values
+from exporter.tde.sql_reading import SqlServerReading
+
+_ROWS: Final = 100  # that are encoded at once
+_CHARACTERS: Final = 32 * 1024  # of a piece that is sent
+
+
+async def readings_json(readings: Iterable[SqlServerReading], *, now: float) -> AsyncIterator[bytes]:
+    """Yield the whole response."""
+    pending, size = list[str](), 0
+    for piece in _pieces(readings, now):
+        pending.append(piece)
+        size += len(piece)
+        if size >= _CHARACTERS:
+            yield "".join(pending).encode()
+            pending, size = [], 0
+    yield "".join(pending).encode()
+
+
+def _pieces(readings: Iterable[SqlServerReading], now: float) -> Iterator[str]:
+    yield f'{{"at": "{moment(now)}", "sql_servers": ['
+    for number, reading in enumerate(readings):
+        yield ", " if number else ""
+        yield from _value_pieces(reading_values(reading))
+    yield "]}"
+
+
+def _value_pieces(value: Any) -> Iterator[str]:
+    """Yield the JSON of a value. A tuple has flat rows, which are encoded many at once."""
+    if isinstance(value, dict):
+        yield "{"
+        for number, (name, each) in enumerate(value.items()):
+            yield f"{', ' if number else ''}{json.dumps(name)}: "
+            yield from _value_pieces(each)
+        yield "}"
+    elif isinstance(value, list):
+        yield "["
+        for number, each in enumerate(value):
+            yield ", " if number else ""
+            yield from _value_pieces(each)
+        yield "]"
+    elif isinstance(value, tuple):
+        yield "["
+        for at in range(0, len(value), _ROWS):
+            yield (", " if at else "") + json.dumps(value[at : at + _ROWS])[1:-1]
+        yield "]"
+    else:
+        yield json.dumps(value)
