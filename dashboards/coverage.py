@@ -14,40 +14,34 @@ from grafana_foundation_sdk.builders.common import TableSortByFieldState
 from dashboards import frame, panels, sheets
 from dashboards.promql import label
 from dashboards.sheets import column, mapped
-from dashboards.words import COVERAGE
+from dashboards.words import COVERAGE, COVERAGE_OF_KINDS
 
 TITLE: Final = "Keys that SQL Servers use"
 # All targets, whatever vault and target are chosen: another target may probe the key.
 _EXPORTERS: Final = 'job=~"$job", instance=~"$instance"'
 _PINNED: Final = f'ekm_target_info{{{_EXPORTERS}, thumbprint!="", pin="config", mode!="canary"}}'
-_LISTED: Final = f"ekm_instance_info{{{_EXPORTERS}}}"
 _THUMBPRINTS: Final = (
     f'label_replace(mssql_ekm_database_encryption_state{{{_EXPORTERS}, encryptor_type="ASYMMETRIC KEY", encryptor_thumbprint!=""}} > 1, '
     '"thumbprint", "$1", "encryptor_thumbprint", "(.+)")'
 )
 # The number of databases of each SQL Server and thumbprint.
 _USED: Final = f"count by (sql_instance, host, thumbprint) (group by (sql_instance, host, database, thumbprint) ({_THUMBPRINTS}))"
-_OPEN: Final = f"({_USED} unless on (thumbprint) {_PINNED})"
-# SQL Servers with a target that declares no thumbprint: it may probe the key.
-_UNDECLARED: Final = (
-    f"({_LISTED} unless on (job, instance, target) {_PINNED}"
-    f' unless on (job, instance, target) ekm_target_info{{{_EXPORTERS}, mode="canary"}})'
-)
-# SQL Servers with a target whose pin none of their databases uses.
-_MISSED: Final = (
-    f"(group by (sql_instance, host, thumbprint) ({_LISTED} * on (job, instance, target) group_left (thumbprint) {_PINNED})"
-    f" unless on (sql_instance, host, thumbprint) {_THUMBPRINTS})"
+_DIFFERENCES: Final = "mssql_ekm_difference_databases"
+_BY_KEY: Final = "on (sql_instance, host, thumbprint)"
+# Keys without a difference from the configuration.
+_MATCHED: Final = (
+    f'({_USED} unless {_BY_KEY} {_DIFFERENCES}{{{_EXPORTERS}, kind=~"{"|".join(kind for kind in COVERAGE_OF_KINDS)}"}})'
 )
 _BY_TARGET: Final = f"topk by (thumbprint) (1, group by (target, thumbprint) ({_PINNED}))"
 
 
 def _expression() -> str:
-    known = f"({_OPEN} unless on (sql_instance, host) {_UNDECLARED})"
     rows = {
-        "probed": f"{_USED} * on (thumbprint) group_left (target) {_BY_TARGET}",
-        "not known": f"{_OPEN} and on (sql_instance, host) {_UNDECLARED}",
-        "another version": f"{known} and on (sql_instance, host) {_MISSED}",
-        "no target": f"{known} unless on (sql_instance, host) {_MISSED}",
+        "probed": f"{_MATCHED} * on (thumbprint) group_left (target) {_BY_TARGET}",
+        "not known": f"{_MATCHED} unless on (thumbprint) {_PINNED}",
+    } | {
+        coverage: f'max by (sql_instance, host, thumbprint, target) ({_DIFFERENCES}{{{_EXPORTERS}, kind="{kind}"}})'
+        for kind, coverage in COVERAGE_OF_KINDS.items()
     }
     return " or ".join(label(expression, "coverage", name) for name, expression in rows.items())
 
@@ -56,9 +50,9 @@ def table_of_keys() -> table.Panel:
     """Return the table, the missing coverage first."""
     panel = sheets.sheet(
         TITLE,
-        "Keys that encrypt databases, by SQL Server and thumbprint, and the target that probes each. Another version: the pin of the SQL "
-        "Server's target is not in use (EkmSqlOtherKeyVersion). No target: EkmSqlKeyNotProbed. Not known: a target of this SQL Server "
-        "declares no thumbprint. The choice of vault and target does not apply.",
+        "Keys that encrypt databases, by SQL Server and thumbprint, and the target that probes each. Another version: the pin of that "
+        "target is not in use (EkmSqlOtherKeyVersion). No target, not listed: EkmSqlKeyNotProbed. Not known: no target pins the thumbprint, "
+        "and the exporter reports no difference. The choice of vault and target does not apply.",
         panels.rows(_expression()),
         size=(24, 8),
         empty="The exporter reads no SQL Server (sql_servers), so it is not known which keys they use.",

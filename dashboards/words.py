@@ -11,6 +11,7 @@ from grafana_foundation_sdk.models import dashboard
 from dashboards.promql import NOT_READY, READY, UNKNOWN
 from exporter.core.codes import CODES as ALL_CODES
 from exporter.core.codes import Category, ConnectorError, both_numbers
+from exporter.tde.differences import DifferenceKind
 
 # From Okabe and Ito's palette; every colour has a text.
 BAD: Final = "#D55E00"
@@ -86,10 +87,17 @@ COVERAGE: Final = _map(
     {
         "another version": ("another version", BAD),
         "no target": ("no target", BAD),
+        "not listed": ("not listed", WARNING),
         "not known": ("not known", NEUTRAL),
         "probed": ("probed", GOOD),
     }
 )
+# Of each kind of difference that leaves a key without a target.
+COVERAGE_OF_KINDS: Final = {
+    DifferenceKind.OTHER_VERSION: "another version",
+    DifferenceKind.KEY_NOT_PROBED: "no target",
+    DifferenceKind.SERVER_NOT_LISTED: "not listed",
+}
 OKAY: Final = _map({"0": ("FAILED", BAD), "1": ("ok", GOOD)})
 PROOFS: Final = _map({"0": ("proven", GOOD), "1": ("due", WARNING), "2": ("no credential", BAD)})
 OFF_ON: Final = _map({"0": ("off", None), "1": ("on", None)})

@@ -29,6 +29,7 @@ from exporter.metrics.self_metrics import REQUESTED, SKIP_REASONS
 from exporter.metrics.spec import Level, MetricSpec, MetricType, SeriesScope
 from exporter.metrics.sql_server_definitions import FEW, MOST
 from exporter.state.cause_groups import MOST_CAUSES
+from exporter.tde.differences import DifferenceKind
 from exporter.tde.document import PROOF_SECTIONS, SECTIONS
 from exporter.tde.proof import ProofSource
 from exporter.tde.sql_reading import BACKUP_TYPES
@@ -152,6 +153,7 @@ def _values() -> str:
         "section": (*SECTIONS, *PROOF_SECTIONS),
         "type": BACKUP_TYPES.values(),
         "source` of `mssql_ekm_proven_timestamp_seconds": ProofSource,
+        "kind` of `mssql_ekm_difference_databases": DifferenceKind,
     }
     rows = [f"| `{label}` | {_labels(values)} |" for label, values in lists.items()]
     return "\n".join(["| label | values |", "| --- | --- |", *rows])

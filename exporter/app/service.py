@@ -38,6 +38,7 @@ from exporter.runtime.loop_lag import LoopLag
 from exporter.state.files import DocumentKind
 from exporter.state.records import TargetRecord, TargetRecords
 from exporter.state.store import StateStore
+from exporter.tde.differences import Difference
 from exporter.tde.sql_reading import SqlServerReading
 from exporter.web import WebServer, create_app
 
@@ -81,7 +82,7 @@ class Service:
             concurrency=max(_FEWEST_AUXILIARY, concurrency // 4),
         )
         self._expiry = self._expiry_monitor()
-        self.sql_servers = self._sql_server_readings()
+        self.sql_servers = self._sql_server_readings(config)
         self.sql_servers.require_driver(config)
         self._preflights = PreflightMonitor(
             self._run_preflight, on_results=self._record_preflight, on_internal_error=self._on_error
@@ -114,9 +115,9 @@ class Service:
         )
         return ExpiryMonitor(self.config, self._expiry_lookup(self.config), callbacks)
 
-    def _sql_server_readings(self) -> SqlServerReadings:
+    def _sql_server_readings(self, whole: Config) -> SqlServerReadings:
         enabled = self._options.scheduler
-        return SqlServerReadings(self._store, self.recorder, enabled=enabled, on_internal_error=self._on_error)
+        return SqlServerReadings(whole, self._store, self.recorder, enabled=enabled, on_internal_error=self._on_error)
 
     async def start(self) -> None:
         """Listen, then start all parts.
@@ -189,6 +190,9 @@ class Service:
     def sql_readings(self) -> tuple[SqlServerReading, ...]:
         return self.sql_servers.readings()
 
+    def sql_differences(self) -> tuple[Difference, ...]:
+        return self.sql_servers.differences()
+
     async def apply(self, config: Config) -> None:
         """Apply another configuration.
 
@@ -197,7 +201,7 @@ class Service:
         Raises NetworkError, a ValueError, and changes nothing if a module's authorities cannot be loaded. Also ExtraMissingError.
         """
         self.sql_servers.require_driver(config)
-        config = select_shard(config, self._options.shard)
+        whole, config = config, select_shard(config, self._options.shard)
         await self._store.preload(config.targets, sql_servers=self.sql_servers.unread(config))
         lookup = self._expiry_lookup(config)
         self._prober.reconfigure(config)
@@ -215,7 +219,7 @@ class Service:
         self._requests = asyncio.Semaphore(config.settings.concurrency)
         if self._options.scheduler:
             self._scheduler.reconcile(config.targets.values(), concurrency=config.settings.concurrency)
-        await self.sql_servers.apply(config)
+        await self.sql_servers.apply(config, whole)
         await self._expiry.reconfigure(config, lookup)
         del before  # so that the next line can collect it
         process.collect_rarely()

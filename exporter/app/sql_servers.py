@@ -9,17 +9,20 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from exporter.config.consequences.sql_labels import compared_targets, instance_names
 from exporter.config.settings import Config
-from exporter.core.model import TokenResult
+from exporter.core.model import KeyFacts, TokenResult
 from exporter.metrics.recorder import Recorder
 from exporter.metrics.sql_server_series import SqlServerLines
 from exporter.runtime.extras import ExtraMissingError, is_installed
 from exporter.runtime.logging import fields
 from exporter.state.files import DocumentKind
 from exporter.state.store import StateStore
-from exporter.tde.sql_reading import SqlServerReading
+from exporter.tde.declared_targets import DeclaredTargets
+from exporter.tde.differences import Difference, find_differences
+from exporter.tde.sql_reading import SqlServerReading, server_key
 from exporter.tokens.database import DatabaseTokens
 
 if TYPE_CHECKING:
@@ -29,6 +32,15 @@ _log = logging.getLogger(__name__)
 _NOT_KEPT = "a refused login is tried again after each restart, so a wrong password can lock it: set --state.dir"
 
 
+class _ComparedServer(NamedTuple):
+    """A reading with its differences from the targets, and its rendered series."""
+
+    reading: SqlServerReading
+    declared: DeclaredTargets
+    differences: tuple[Difference, ...]
+    lines: SqlServerLines
+
+
 class SqlServerReadings:
     """What is known of the SQL Servers: nothing unless `enabled`.
 
@@ -36,13 +48,22 @@ class SqlServerReadings:
     """
 
     def __init__(
-        self, store: StateStore, recorder: Recorder, *, enabled: bool, on_internal_error: Callable[[Exception], None]
+        self,
+        whole: Config,
+        store: StateStore,
+        recorder: Recorder,
+        *,
+        enabled: bool,
+        on_internal_error: Callable[[Exception], None],
     ) -> None:
+        """`whole` has the targets of all shards."""
         self._store, self._recorder, self._enabled, self._on_internal_error = store, recorder, enabled, on_internal_error
         self._config: Config | None = None
         self._applying = asyncio.Lock()
         self._monitor: SqlServerMonitor | None = None
         self._tokens: DatabaseTokens | None = None
+        self._declared = self._declared_targets(whole)
+        self._compared: dict[str, _ComparedServer] = {}  # by address
         self._logged = set[frozenset[str]]()  # pairs of addresses with the same labels
 
     def require_driver(self, config: Config) -> None:
@@ -55,9 +76,14 @@ class SqlServerReadings:
         before = () if self._config is None else self._config.sql_servers
         return config.sql_servers.keys() - before if self._enabled else ()
 
-    async def apply(self, config: Config) -> None:
-        """Read the SQL Servers of this configuration from now on."""
+    async def apply(self, config: Config, whole: Config | None = None) -> None:
+        """Read the SQL Servers of this configuration from now on.
+
+        Compare them with the targets of all shards, which `whole` has unless they are those of before.
+        """
         async with self._applying:
+            if whole is not None:
+                self._declared = self._declared_targets(whole)
             await self._apply(config)
 
     async def _apply(self, config: Config) -> None:
@@ -75,6 +101,7 @@ class SqlServerReadings:
             self._monitor.start()
         else:
             await self._monitor.reconfigure(config)
+            await self._compare_all()
         if tokens is not None and tokens is not self._tokens:
             await tokens.aclose()
 
@@ -88,6 +115,27 @@ class SqlServerReadings:
     def readings(self) -> tuple[SqlServerReading, ...]:
         """Return what is known of each SQL Server, in the order of the configuration."""
         return () if self._monitor is None else self._monitor.readings()
+
+    def differences(self) -> tuple[Difference, ...]:
+        """Return where the configuration differs from the SQL Servers. Of two with the same names, the first one counts."""
+        first = {server_key(each): each.address for each in reversed(self.readings())}
+        known = (self._compared[address] for address in reversed(first.values()) if address in self._compared)
+        return tuple(found for server in known for found in server.differences)
+
+    async def _compare_all(self) -> None:
+        """Compare again after a reload, on a thread: a large SQL Server takes 100 ms."""
+        for address, before in tuple(self._compared.items()):
+            server = await asyncio.to_thread(self._compare, before.reading)
+            if self._compared.get(address) is before:  # else it was read again, or forgotten
+                self._show(server)
+
+    def _declared_targets(self, whole: Config) -> DeclaredTargets:
+        """Return the targets of all shards: another one may probe the key of a SQL Server that this one reads."""
+        return DeclaredTargets(compared_targets(whole), instance_names(whole), self._key_of)
+
+    def _key_of(self, target: str) -> KeyFacts | None:
+        record = self._store.state.get(target)
+        return None if record is None else record.key
 
     def _make_monitor(self, config: Config) -> SqlServerMonitor:
         from exporter.sqlservers.attempt import ServerReader  # noqa: PLC0415 - see above
@@ -111,12 +159,21 @@ class SqlServerReadings:
                 return result  # else a reload has ended the request
 
     def _prepare(self, reading: SqlServerReading) -> Callable[[], None]:
-        """Render the series, on a thread; return how the event loop shows them."""
-        return partial(self._show, self._recorder.sql_servers.render(reading))
+        """Compare with the targets and render the series, on a thread; return how the event loop shows both."""
+        return partial(self._show, self._compare(reading))
 
-    def _show(self, server: SqlServerLines) -> None:
-        other = self._recorder.sql_servers.show(server)
-        pair = frozenset((server.address, other or server.address))
+    def _compare(self, reading: SqlServerReading) -> _ComparedServer:
+        declared = self._declared
+        differences = find_differences(reading, declared)
+        return _ComparedServer(reading, declared, differences, self._recorder.sql_servers.render(reading, differences))
+
+    def _show(self, server: _ComparedServer) -> None:
+        if server.declared is not self._declared:  # a reload during the comparison
+            server = self._compare(server.reading)
+        address = server.reading.address
+        self._compared[address] = server
+        other = self._recorder.sql_servers.show(server.lines)
+        pair = frozenset((address, other or address))
         if other is None or pair in self._logged:
             return
         self._logged.add(pair)
@@ -124,9 +181,10 @@ class SqlServerReadings:
             f"{other} has the same names too: only the first of them in the configuration has series and proofs. Set another host: "
             "for one of them, or remove one if both are the same server"
         )
-        _log.warning("SQL Servers have the same names", extra=fields(server=server.address, problem=problem))
+        _log.warning("SQL Servers have the same names", extra=fields(server=address, problem=problem))
 
     def _forget(self, address: str) -> None:
         self._logged = {pair for pair in self._logged if address not in pair}
+        self._compared.pop(address, None)
         self._recorder.sql_servers.forget(address)
         self._store.forget_document(DocumentKind.SQL_SERVER, address)

@@ -11,6 +11,7 @@ from exporter.core.sql_servers import server_name
 from exporter.doctor.check_network import CheckFunction
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.finding import Finding, blocked, failed, passed, skipped, unknown, warned
+from exporter.tde.differences import find_differences, is_comparable
 from exporter.tde.model import instance_of, labels_of
 from exporter.tde.sql_reading import SqlServerReading
 
@@ -70,6 +71,22 @@ def labels(evidence: Evidence) -> Finding:
     return warned(_joined(different, "; ")) if different else passed(_joined(map(_name, readings)))
 
 
+def keys(evidence: Evidence) -> Finding:
+    """Report where the configuration differs from the keys that the SQL Servers use, as far as it concerns the target."""
+    readings = list(_read(evidence))
+    if not readings:
+        return _without_reading(evidence)
+    compared = [reading for reading in readings if is_comparable(reading)]
+    if not compared:
+        return unknown("the login may not read which keys are in use")
+    every = [found for reading in compared for found in find_differences(reading, evidence.declared)]
+    found = [each for each in every if each.subject in ("", evidence.target.name)]
+    if found:
+        actions = tuple(f"{each.action[0].upper()}{each.action[1:]}." for each in found[:_MOST_NAMED])
+        return warned(_joined((each.sentence for each in found), "; "), actions=actions)
+    return passed(f"no difference from {_joined(map(_name, compared))}")
+
+
 def host_only(_evidence: Evidence) -> Finding:
     """Return the finding of a check that only the SQL Server's host can make."""
     return unknown("visible only on the SQL Server host")
@@ -107,7 +124,7 @@ def connector_version(evidence: Evidence) -> Finding:
 
 _OTHER_FAULT: Final = ("The message names the cause: `ekm-exporter explain NUMBER` has more about it.",)
 SQL_CHECKS: Mapping[str, CheckFunction] = MappingProxyType(
-    {"sql_connection": connection, "sql_login": login, "sql_rights": rights, "sql_labels": labels}
+    {"sql_connection": connection, "sql_login": login, "sql_rights": rights, "sql_labels": labels, "sql_keys": keys}
 )
 # Checks of the host that a reading answers too.
 HOST_CHECKS: Mapping[str, CheckFunction] = MappingProxyType({"ekm_enabled": ekm_enabled, "connector_version": connector_version})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -17,13 +17,13 @@ from exporter.clients.api_session import ApiSession
 from exporter.clients.endpoint_check import check_endpoint
 from exporter.clients.http.network import split_url
 from exporter.clients.http.resolver import Resolver
-from exporter.config.consequences.sql_labels import may_be_named, servers_of
+from exporter.config.consequences.sql_labels import compared_targets, instance_names, may_be_named, servers_of
 from exporter.config.settings import Config, SqlServer, Target
 from exporter.core.auxiliary import CREDENTIAL_REFUSED, AuxiliaryKind, AuxiliaryResult
 from exporter.core.connector_secret import CLIENT_ID_DIGITS, connector_secret_findings, split_connector_secret
 from exporter.core.credential_expiry import CredentialExpiry, graph_of
 from exporter.core.faults import Fault
-from exporter.core.model import Challenge, CredentialKind, Facts, Outcome, ProbeReport, Step, TokenResult
+from exporter.core.model import Challenge, CredentialKind, Facts, KeyFacts, Outcome, ProbeReport, Step, TokenResult
 from exporter.core.parsing.key_vault import read_object
 from exporter.core.parsing.token_claims import read_claims
 from exporter.core.thumbprint import Pin
@@ -36,6 +36,7 @@ from exporter.probing.auxiliary_plan import auxiliary_probes, probe_request
 from exporter.probing.round_trip import ProbeRequest
 from exporter.probing.vault_probe import LoopClock, auxiliary_result, probe_vault
 from exporter.runtime.thread_pool import DaemonThreadPool
+from exporter.tde.declared_targets import DeclaredTargets
 from exporter.tde.sql_reading import SqlServerReading
 from exporter.tokens.cache import TokenCache
 from exporter.tokens.reuse import TokenReusePolicy
@@ -132,6 +133,7 @@ class EvidenceCollector:
             revocation=await self._revocation(vault.result(), entra.result()),
             pins=_other_pins(self._config, self._target),
             sql_servers=sql_servers.result(),
+            declared=_declared(self._config, target, probe.result().key),
         )
 
     def _deadline(self) -> float:
@@ -274,6 +276,15 @@ async def _wait_all(*tasks: asyncio.Future[Any]) -> None:
 
 def _read_listing(body: bytes) -> tuple[Fault, bool | None]:
     return (Fault.ANSWER_NOT_JSON, None) if read_object(body) is None else (Fault.NONE, True)
+
+
+def _declared(config: Config, target: Target, key: KeyFacts | None) -> DeclaredTargets:
+    """Return the targets of the configuration, this one as it is checked."""
+    return DeclaredTargets(
+        compared_targets(replace(config, targets={**config.targets, target.name: target})),
+        instance_names(config),
+        {target.name: key}.get,
+    )
 
 
 def _other_pins(config: Config, target: Target) -> tuple[tuple[str, Pin], ...]:

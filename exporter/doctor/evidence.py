@@ -5,7 +5,7 @@ None means that a fact was not collected or could not be found. No token and no 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from exporter.config.settings import Credential, Module, Target
 from exporter.core.auxiliary import AuxiliaryResult
@@ -14,6 +14,7 @@ from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import Challenge, Facts, ProbeReport
 from exporter.core.parsing.token_claims import Claims
 from exporter.core.thumbprint import Pin
+from exporter.tde.declared_targets import DeclaredTargets
 from exporter.tde.sql_reading import SqlServerReading
 
 
@@ -93,3 +94,4 @@ class Evidence:
     revocation: tuple[Revocation, ...] = ()
     pins: tuple[tuple[str, Pin], ...] = ()  # declared by other targets, with their names
     sql_servers: tuple[SqlServerReading, ...] | None = None  # None if no SQL Server is to be read
+    declared: DeclaredTargets = field(default_factory=lambda: DeclaredTargets((), ()))

@@ -103,6 +103,12 @@ SQL_SERVER_METRICS: Final = (
         "key_name thumbprint",
     ),
     _sql_server(
+        "mssql_ekm_difference_databases",
+        f"Databases under a key by which the configuration differs from SQL Server, by kind of difference. At most {FEW} of a SQL Server. "
+        "The label target is empty if no target probes the key, and key_uri if it is unknown.",
+        "kind target thumbprint key_uri",
+    ),
+    _sql_server(
         "mssql_ekm_database_encryption_state",
         "1 unencrypted, 2 encrypting, 3 encrypted, 4 key change, 5 decrypting, 6 change of the protecting key.",
         "database encryptor_type encryptor_thumbprint",

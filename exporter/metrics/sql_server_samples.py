@@ -10,10 +10,12 @@ from typing import Final
 
 from exporter.core.sql_addresses import parse_sql_address
 from exporter.metrics.samples import Values, one
+from exporter.metrics.sql_difference_samples import difference_samples
 from exporter.metrics.sql_proof_samples import log_samples, proof_samples
 from exporter.metrics.sql_server_definitions import MOST
 from exporter.metrics.sql_server_rows import SqlServerRows, label, number, providers_are_on, rows_of, text, thumbprint, time
 from exporter.metrics.text_format import Labels, LabelSet, Sample
+from exporter.tde.differences import Difference
 from exporter.tde.fields import Row
 from exporter.tde.log_space import log_spaces
 from exporter.tde.proof import key_proofs
@@ -39,9 +41,9 @@ def labels_of(reading: SqlServerReading) -> LabelSet:
     return LabelSet.from_labels(("sql_instance", text(sql_instance)), ("host", text(host)))
 
 
-def sql_server_samples(reading: SqlServerReading) -> Values:
+def sql_server_samples(reading: SqlServerReading, differences: Iterable[Difference] = ()) -> Values:
     """Return the samples of every family; a family without a value has none."""
-    values: Values = {
+    values: Values = difference_samples(differences) | {
         "mssql_ekm_read_success": one(not reading.failure),
         "mssql_ekm_read_refused": one(reading.refused),
         "mssql_ekm_section_timestamp_seconds": [((("section", name),), at) for name, at in reading.read_at.items()],

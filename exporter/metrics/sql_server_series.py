@@ -10,6 +10,7 @@ from exporter.metrics.rendering import OwnerValues, Rendered, render_gauges
 from exporter.metrics.spec import SeriesScope
 from exporter.metrics.sql_server_samples import labels_of, sql_server_samples
 from exporter.metrics.text_format import Labels
+from exporter.tde.differences import Difference
 from exporter.tde.sql_reading import SqlServerReading
 
 
@@ -32,10 +33,10 @@ class SqlServerSeries:
         self._addresses: dict[Labels, str] = {}
         self._labels: dict[str, Labels] = {}
 
-    def render(self, reading: SqlServerReading) -> SqlServerLines:
-        """Return the series of a SQL Server. Any thread may call: a large one takes 50 ms."""
+    def render(self, reading: SqlServerReading, differences: Iterable[Difference] = ()) -> SqlServerLines:
+        """Return the series of a SQL Server, and of its differences from the configuration. Any thread may call: a large one takes 50 ms."""
         base = labels_of(reading)
-        owner = OwnerValues(reading.address, base, sql_server_samples(reading))
+        owner = OwnerValues(reading.address, base, sql_server_samples(reading, differences))
         rendered = render_gauges([owner], self._exposition.names, encodes=self._exposition.encodes)
         return SqlServerLines(reading.address, base.labels, rendered)
 

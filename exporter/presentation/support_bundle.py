@@ -33,10 +33,12 @@ from exporter.presentation.payloads import (
     verdict_payload,
 )
 from exporter.presentation.probe_text import transcript
+from exporter.presentation.sql_differences import differences_payload
 from exporter.presentation.sql_proofs import sql_servers_payload
 from exporter.presentation.wire_log import as_lines, exchanges
 from exporter.state.history import HistoryEntry, ProbeContext
 from exporter.state.records import TargetRecord, readiness_at
+from exporter.tde.differences import Difference
 from exporter.tde.server_proof import ServerProof
 
 MOST_PROBES = 100  # probes in report.json, and the same number of older failures
@@ -88,6 +90,7 @@ def collect_bundle(
     *,
     version: str,
     now: float,
+    differences: Sequence[Difference] = (),
 ) -> SupportBundle:
     """Collect the known facts of a target; `now` is a Unix time."""
     shown = _without_labels(target)
@@ -96,6 +99,7 @@ def collect_bundle(
         **verdict_payload(readiness_at(target, None if record is None else record.last, now), config.settings.vantage),
         **target_details_payload(target, record, expiries, config.modules[target.module].expect_path, now=now),
         **_masked_texts(sql_servers_payload(servers)),
+        **differences_payload(differences),
         "earlier_failures": [earlier_payload(each) for each in earlier(record, [] if record is None else list(record.history))],
     }
     entries = () if record is None else tuple(_chosen(record.history))

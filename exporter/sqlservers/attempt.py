@@ -136,9 +136,9 @@ class ServerReader:
         return _FEW_DAYS if is_same and 0 <= at - searched_at < _DAY else SEARCHED_DAYS
 
     def _noted(self, attempt: Attempt, days: int, at: float) -> Attempt:
-        document = attempt.reading.document
-        if days == SEARCHED_DAYS and document is not None:
-            self._searched[attempt.reading.address] = at, names_of(document)[0]
+        reading = attempt.reading
+        if days == SEARCHED_DAYS and reading.document is not None and not reading.failure:
+            self._searched[reading.address] = at, names_of(reading.document)[0]
         return attempt
 
     async def compute(self, function: Callable[[*_Args], _T], *args: *_Args) -> _T:
@@ -152,7 +152,7 @@ class ServerReader:
     def close(self) -> None:
         """Start no further thread, and wait for none. A thread ends soon, unless it waits for a connection or a file."""
         self._pool.close()
-        for ended in self._busy.values():
+        for ended in tuple(self._busy.values()):
             ended.set()
 
     async def _login(self, state: ServerState, secret: _Secret) -> SqlLogin | Document:

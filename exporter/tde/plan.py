@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from exporter.core.endpoints import CLOUDS
 from exporter.core.model import Generation
+from exporter.tde.declared_targets import names_key, version_of
 from exporter.tde.findings import Findings
 from exporter.tde.identity import is_same_instance
 from exporter.tde.key_uris import Established, KeyUris
@@ -141,9 +142,9 @@ def labels_of(usage: Usage) -> list[dict[str, str]]:
 
 def _is_covered(version: KeyVersion, usages: list[Usage], hand_written: HandWritten, plan: Plan) -> bool:
     servers = [usage.instance.server_name for usage in usages]
-    same_key = [one for one in hand_written.targets if (one.vault, one.key_name.lower()) == (version.vault, version.name.lower())]
+    same_key = [one for one in hand_written.targets if names_key(one, version)]
     for target in same_key:
-        if (target.key_version or "").lower() == version.version.lower():
+        if version_of(target) == version:
             plan.covered.setdefault(f"target {target.name} ({target.where})", []).extend(servers)
             _report_unlisted(target, usages, plan.findings)
             return True

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
+from exporter.core.sql_servers import server_name
 from exporter.tde.document import Document
 from exporter.tde.fields import Row
 from exporter.tde.model import Instance, instance_of
@@ -50,6 +51,11 @@ def once(rule: Callable[[SqlServerReading], _T]) -> Callable[[SqlServerReading],
         return reading.derived[rule]  # type: ignore[no-any-return]
 
     return applied
+
+
+def server_key(reading: SqlServerReading) -> str:
+    """Return the name of the SQL Server, which ignores case: two addresses with one name are one SQL Server."""
+    return server_name({"sql_instance": reading.sql_instance, "host": reading.host}).casefold()
 
 
 def rows(reading: SqlServerReading, section: str) -> tuple[Row, ...]:

@@ -11,6 +11,7 @@ from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import ProbeReport
 from exporter.metrics.recorder import Recorder
 from exporter.state.records import TargetRecord
+from exporter.tde.differences import Difference
 from exporter.tde.sql_reading import SqlServerReading
 
 
@@ -52,6 +53,10 @@ class ExporterService(Protocol):
 
     def sql_readings(self) -> tuple[SqlServerReading, ...]:
         """Return what is known of each SQL Server that this exporter reads."""
+        ...
+
+    def sql_differences(self) -> tuple[Difference, ...]:
+        """Return where the configuration differs from these SQL Servers, the most urgent of each first."""
         ...
 
     async def probe(

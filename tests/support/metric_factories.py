@@ -55,9 +55,9 @@ def a_recorder(*targets, config=None, **options):
     return recorder
 
 
-def show_reading(recorder, reading):
+def show_reading(recorder, reading, *differences):
     """Show the series of a SQL Server; return another address with the same labels."""
-    return recorder.sql_servers.show(recorder.sql_servers.render(reading))
+    return recorder.sql_servers.show(recorder.sql_servers.render(reading, differences))
 
 
 def add(recorder, target, module=MODULE, *, now=START, **known):

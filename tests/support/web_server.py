@@ -33,6 +33,7 @@ class Service:
         self.ends = {}
         self.checks = {}
         self.readings = []
+        self.differences = []
         self.answer = good
         self.go = asyncio.Event()
         self.go.set()
@@ -59,6 +60,9 @@ class Service:
 
     def sql_readings(self):
         return tuple(self.readings)
+
+    def sql_differences(self):
+        return tuple(self.differences)
 
     async def probe(self, target, module, *, timeout):  # noqa: ASYNC109 - the signature of the interface
         self.probed.append((target, module, timeout))

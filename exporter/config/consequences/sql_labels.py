@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
 
-from exporter.config.settings import SqlServer, Target
+from exporter.config.settings import Config, SqlServer, Target
+from exporter.core.model import Mode
+
+
+def compared_targets(config: Config) -> Iterator[Target]:
+    """Yield the targets whose key SQL Servers use: a canary has a key of its own."""
+    return (target for target in config.targets.values() if config.modules[target.module].mode is not Mode.CANARY)
+
+
+def instance_names(config: Config) -> Iterator[str | None]:
+    """Yield the name of the instance of each SQL Server, None if only SQL Server knows it."""
+    return (server.sql_instance or server.parsed.instance for server in config.sql_servers.values())
 
 
 def servers_of(target: Target, servers: Iterable[SqlServer]) -> tuple[SqlServer, ...]:

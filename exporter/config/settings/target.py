@@ -68,8 +68,8 @@ class Target:
     # As SQL Server writes it, in upper case after 0x.
     thumbprint: str | None = setting(
         azure_types.THUMBPRINT,
-        "SQL Server's thumbprint of that key version, as in `sys.asymmetric_keys`. With it, Prometheus compares the pin with the keys "
-        "that SQL Server uses.",
+        "SQL Server's thumbprint of that key version, as in `sys.asymmetric_keys`. With it, the exporter compares the pin with the "
+        "keys that SQL Servers use.",
     )
     retained_versions: tuple[Retained, ...] = setting(
         types.list_of(types.section(fields_of(Retained))), "Key versions that old backups need.", ()

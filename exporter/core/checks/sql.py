@@ -42,6 +42,11 @@ SQL: tuple[Check, ...] = (
             "Correct `sql_instance` and `host` of this server in `sql_servers`, or the `instances` of the target: the alerts join them.",
         ),
     ),
+    _check(
+        name="sql_keys",
+        title="Keys of SQL Server",
+        question="Does each SQL Server of the target use the key version that the target pins, and does a target probe its other keys?",
+    ),
 )
 
 # The numbers of messages about a missing right.

@@ -23,6 +23,7 @@ from exporter.presentation.calendar import calendar
 from exporter.presentation.cause_payload import causes_payload
 from exporter.presentation.expiries import all_endings, credential_ending
 from exporter.presentation.sql_causes import sql_causes
+from exporter.presentation.sql_differences import differences_payload, target_differences
 from exporter.presentation.sql_proofs import SqlProofs, sql_servers_payload
 from exporter.presentation.support_bundle import archive, collect_bundle
 from exporter.runtime.computer import computer_name
@@ -105,6 +106,7 @@ class ApiHandlers:
             "host": computer_name() if config.settings.vantage is Vantage.SQL_HOST else None,
             "not_tested": NOT_TESTED,
             "causes": causes_payload(causes[:MOST_CAUSES], own),
+            **differences_payload(service.sql_differences()),
         }
         opening = f'{json.dumps(about).removesuffix("}")}, "expiring": [{", ".join(expiring)}], "targets": ['
         return await _send(request, _listed(opening, rows, "]}"))
@@ -148,6 +150,7 @@ class ApiHandlers:
             self._proofs.target_proofs(target),
             version=service.version,
             now=time.time(),
+            differences=target_differences(target, service.sql_differences()),
         )
         headers = {"Content-Disposition": f'attachment; filename="{bundle.name}.zip"', "Cache-Control": "no-store"}
         return web.Response(body=await asyncio.to_thread(archive, bundle), content_type="application/zip", headers=headers)
@@ -164,6 +167,7 @@ class ApiHandlers:
             **payloads.target_payload(target, record, now=now),
             **self._credential_of(target, config),
             **sql_servers_payload(self._proofs.target_proofs(target)),
+            **differences_payload(target_differences(target, self._service.sql_differences())),
             **payloads.verdict_payload(readiness, config.settings.vantage, self._proofs.not_tested(target)),
             **payloads.target_details_payload(target, record, expiries, config.modules[target.module].expect_path, now=now),
             "preflight": payloads.checks_payload(self._service.last_checks(target.name)),

@@ -14,6 +14,7 @@ from exporter.config import effective_pieces
 from exporter.explain.search import LONGEST, explain
 from exporter.presentation.expiries import all_endings
 from exporter.presentation.sql_causes import cause_log_texts
+from exporter.presentation.sql_differences import target_differences
 from exporter.presentation.sql_proofs import SqlProofs
 from exporter.runtime.slices import yield_with_pauses
 from exporter.state.history import ProbeContext
@@ -82,6 +83,7 @@ class PageHandlers:
             checks=checks,
             vantage=vantage,
             untested=self._proofs.not_tested(target),
+            differences=target_differences(target, service.sql_differences()),
         )
         return await stream(request, encoded(pieces), headers=_HTML)
 
@@ -141,6 +143,7 @@ class PageHandlers:
             ready=service.ready,
             keeps_state=service.keeps_state,
             now=now,
+            differences=service.sql_differences() if path == "/" else (),
             endings=await all_endings(config, service.record_of, expiries.credential_expiries, soon_at=now)
             if path == "/"
             else (),

@@ -14,6 +14,7 @@ from exporter.core.readiness import NOT_TESTED, STATES, vantage_text
 from exporter.presentation.expiries import NOUNS, Ending, EndingKind
 from exporter.presentation.sql_causes import SqlCause, cannot_get_keys
 from exporter.state.cause_groups import CauseGroup
+from exporter.tde.differences import Difference
 from exporter.web.ui.causes import OWN_SHOWN, SHOWN, causes_section
 from exporter.web.ui.expiring import expiring_section
 from exporter.web.ui.filters import filters, match_count
@@ -23,6 +24,7 @@ from exporter.web.ui.labels import badge, brief_name, expires_in, not_tested, un
 from exporter.web.ui.layout import Urls, counted, foot, head, link, live, table_foot, table_head
 from exporter.web.ui.query import UNSTEADY, TargetQuery
 from exporter.web.ui.rows import COLUMNS, target_row
+from exporter.web.ui.sql_differences import differences_line
 from exporter.web.ui.view_models import TargetView, Urgency
 
 PER_PAGE = 50
@@ -46,6 +48,7 @@ class ListPage:
     keeps_state: bool = True
     endings: Sequence[Ending] = ()
     log_texts: Mapping[str, str] = field(default_factory=dict)  # by the id of a cause
+    differences: Sequence[Difference] = ()
 
     @property
     def number(self) -> int:
@@ -114,6 +117,7 @@ def _verdict_section(urls: Urls, page: ListPage) -> Iterator[Child]:
     if is_bad and page.path == "/":
         yield element("p", WITHOUT_THE_KEY, class_="quiet")
     yield from causes_section(urls, page.causes, page.own, views=page.fleet.views, now=page.now, log_texts=page.log_texts)
+    yield differences_line(urls, page.differences)
     yield from expiring_section(urls, page.endings, page.now)
 
 

@@ -17,6 +17,7 @@ from exporter.presentation import probe_text
 from exporter.presentation.wire_log import as_lines, exchanges
 from exporter.state.history import HistoryEntry, ProbeContext
 from exporter.state.records import TargetRecord
+from exporter.tde.differences import Difference
 from exporter.web.ui.auxiliary import auxiliary_section, expiries_table, failed_checks, marks, vault_sections
 from exporter.web.ui.causes import chain
 from exporter.web.ui.charts import legend, waterfall
@@ -24,6 +25,7 @@ from exporter.web.ui.history import history_section
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import badge, not_tested, outcome, verdict, when
 from exporter.web.ui.layout import Urls, cell, code_link, facts, foot, head, link, live, page, prose, section, table
+from exporter.web.ui.sql_differences import target_differences_list
 from exporter.web.ui.sql_servers import server_proofs
 from exporter.web.ui.view_models import TargetView
 
@@ -39,13 +41,16 @@ def target_page(
     checks: CheckRun | None,
     vantage: Vantage,
     untested: str,
+    differences: Sequence[Difference] = (),
 ) -> Iterator[Html]:
     """Yield the document.
 
-    `history` newest first, `expiries` by credential, `checks` the last preflight run, `untested` what nothing tested.
+    `history` newest first, `expiries` by credential, `checks` the last preflight run, `untested` what nothing tested, `differences` those
+    of the target from its SQL Servers.
     """
     yield head(urls, view.target.name, at="/targets", now=view.now)
-    yield live("standing", _verdict_section(urls, view, vantage, untested))
+    sql_servers = [server_proofs(view), target_differences_list(differences)]
+    yield live("standing", _verdict_section(urls, view, vantage, sql_servers, untested))
     yield element(
         "p", link(urls.probe_now(view.target.name), "Probe now"), " and show the transcript. ", _bundle(urls, view.target)
     )
@@ -55,9 +60,11 @@ def target_page(
     yield Html("</div>" + foot(urls))
 
 
-def _verdict_section(urls: Urls, view: TargetView, vantage: Vantage, untested: str) -> Iterator[Child]:
+def _verdict_section(
+    urls: Urls, view: TargetView, vantage: Vantage, sql_servers: Sequence[Child], untested: str
+) -> Iterator[Child]:
     yield element("p", badge(view.urgency), " ", element("strong", verdict(view, vantage)), _since(view), class_="verdict")
-    yield server_proofs(view)
+    yield from sql_servers
     yield chain(view)
     yield marks(view)
     dependents = probe_text.what_depends(view.target)

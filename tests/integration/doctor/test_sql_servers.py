@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -36,7 +37,7 @@ class SqlHarness:
         return SqlServer(address=f"localhost,{self.sql.ports[name]}", **(known | changes))
 
     async def results(self, *servers):
-        """The results of the four checks by name."""
+        """The results of the checks by name."""
         config = with_sql_servers(self.config, *servers)
         async with sql_readings.sql_server_reader(config) as read:
             found = await run_checks(config, config.targets["sales"], read_sql_server=read)
@@ -55,7 +56,7 @@ def outcomes(results, *names):
 
 async def test_servers_of_the_target_are_read(sql):
     results = await sql.results(*(sql.server(name) for name in sql.sql.ports))
-    assert outcomes(results, "sql_connection", "sql_login", "sql_rights", "sql_labels") == [PASS, PASS, PASS, PASS]
+    assert outcomes(results, "sql_connection", "sql_login", "sql_rights", "sql_labels", "sql_keys") == [PASS] * 5
     # The third server belongs to another target: only its reading shows that.
     assert results["sql_labels"].detail == "SQLPRD01 on n1, SQLPRD01 on n2"
 
@@ -89,6 +90,24 @@ async def test_other_label_is_a_warning(sql):
         WARN,
         f"{sql.server().address} is SQLPRD01 on n1, but sql_servers names it SQLPRD01 on n2",
     )
+
+
+async def test_moved_databases_are_a_warning(sql):
+    sql.simulator.set_fault("sql_databases_moved", sql=FIRST)
+    found = (await sql.results(sql.server()))["sql_keys"]
+    assert found.outcome is WARN
+    assert found.detail.startswith("target sales pins https://contoso-sales.vault.azure.net/keys/SalesKey/")
+
+
+async def test_public_key_shows_moved_databases_without_registry_and_thumbprint(sql):
+    sales = replace(sql.config.targets["sales"], thumbprint=None)
+    sql.config = replace(sql.config, targets={"sales": sales})
+    sql.simulator.set_fault("sql_registry_refused", sql=FIRST)
+    assert (await sql.results(sql.server()))["sql_keys"].outcome is PASS
+    sql.simulator.set_fault("sql_databases_moved", sql=FIRST)
+    found = (await sql.results(sql.server()))["sql_keys"]
+    assert found.outcome is WARN
+    assert "uses the key of thumbprint" in found.detail
 
 
 async def test_server_without_the_driver_is_a_failure(sql, monkeypatch):

@@ -16,6 +16,7 @@ from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment, redirect_config
 from exporter.simulator.faults import Options
 from exporter.sqlservers import attempt
+from exporter.tde.registry import key_version
 from exporter.web import ListenAddress, WebServer, create_app, web_options
 from tests.support.factories import with_sql_servers
 from tests.support.inventory_command import InventoryCommand
@@ -155,6 +156,36 @@ async def test_series_of_a_server_come_and_go(fleet):
         assert f"{series} 0" in await scraped(service)
         await service.apply(with_sql_servers(fleet.config()))
         assert series not in await scraped(service)
+
+
+def differing(service):
+    """Return kind and target of each difference of a running exporter."""
+    return [(each.kind, each.subject) for each in service.sql_differences()]
+
+
+async def test_moved_databases_differ_until_the_pin_is_corrected(fleet):
+    async with fleet.running() as service:
+        await known(service, fleet.address(), fine)
+        assert differing(service) == []
+        fleet.simulator.set_fault("sql_databases_moved", sql=FIRST)
+        await until(lambda: differing(service) == [("other_version", "sales")])
+        (found,) = service.sql_differences()
+        labels = f'host="n1",key_uri="{found.key_uri}",kind="other_version",sql_instance="SQLPRD01",target="sales"'
+        assert f"mssql_ekm_difference_databases{{{labels}" in await scraped(service)
+        config = fleet.config()
+        version, sales = key_version(found.key_uri), config.targets["sales"]
+        pinned = replace(sales, key_name=version.name, key_version=version.version, thumbprint=found.thumbprint)
+        await service.apply(replace(config, targets={**config.targets, "sales": pinned}))
+        assert differing(service) == []
+        assert "mssql_ekm_difference_databases{" not in await scraped(service)
+        await service.apply(config)
+        assert differing(service) == [("other_version", "sales")]
+        fleet.simulator.clear()
+        await until(lambda: differing(service) == [])
+        fleet.simulator.set_fault("sql_database_added", sql=FIRST)
+        await until(lambda: differing(service) == [("key_not_probed", "")])
+        await service.apply(with_sql_servers(fleet.config()))
+        assert differing(service) == []
 
 
 async def test_login_names_the_exporter(fleet):

@@ -53,6 +53,18 @@ def pinned(
     return [series("ekm_target_info", labels, values), *listed]
 
 
+def differs(
+    kind: str, values: str, node: str = N1, *, target: str = "contoso-key0", thumbprint: str = NEW, uri: str = ""
+) -> list[dict[str, str]]:
+    """Return a difference of a SQL Server from the configuration of an exporter, and that this exporter read the SQL Server."""
+    more = "" if not uri else f',key_uri="{uri}"'
+    of_target = f',target="{target}"' if target else ""
+    return [
+        series("mssql_ekm_difference_databases", f'{node},kind="{kind}"{of_target},thumbprint="{thumbprint}"{more}', values),
+        series(SECTIONS, f'{node},section="encryption"', "0x600"),
+    ]
+
+
 def side(values: str, target: str = "contoso-key0") -> dict[str, str]:
     """Return the verdict of a target."""
     of = f'job="ekm",instance="c:10377",target="{target}",vault="contoso-prod.vault.azure.net"'

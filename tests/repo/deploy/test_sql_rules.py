@@ -14,19 +14,20 @@ from tests.repo.deploy.rule_cases import (
     HOURS,
     N1,
     N2,
+    N3,
     NEW,
     OLD,
     RECORDED,
     RULES,
     checked,
     count,
+    differs,
     firing,
     of_other_exporter,
     pinned,
     problems,
     promtool,
     series,
-    uses,
 )
 
 OF_A_SCRAPE = {"job", "instance"}
@@ -142,26 +143,9 @@ STORIES = {
         (23 * HOURS, 25 * HOURS, 29 * HOURS),
     ),
     # moved to a new version at five; the target follows at sixty
-    "EkmSqlOtherKeyVersion": (
-        [
-            uses("sales", OLD, "3x4 _x95"),
-            uses("sales", NEW, "_x4 3x95"),
-            *pinned("contoso-key0", OLD, "1x58 stale _x40", sql=""),
-            *pinned("contoso-key0", NEW, "_x59 1x40", sql=""),
-            pinned("contoso-key0", NEW, "1x99")[1],
-        ],
-        (30, 50, 65),
-    ),
+    "EkmSqlOtherKeyVersion": (differs("other_version", "_x4 3x54 stale _x40"), (30, 50, 65)),
     # a second database with a key of its own, and its target after three hours
-    "EkmSqlKeyNotProbed": (
-        [
-            uses("sales", OLD, "3x300"),
-            uses("hr", NEW, "_x10 3x290"),
-            *pinned("contoso-key0", OLD, "1x300"),
-            *pinned("contoso-key1", NEW, "_x180 1x120"),
-        ],
-        (60, 100, 185),
-    ),
+    "EkmSqlKeyNotProbed": (differs("key_not_probed", "_x10 1x170 stale _x40", target=""), (60, 100, 185)),
 }
 
 
@@ -306,20 +290,6 @@ def test_loaded_dlls_of_a_group_differ_by_build_or_path(version, path, number, t
     assert problems(tmp_path, checks, given) == ""
 
 
-@pytest.mark.real
-def test_instances_of_one_name_are_parted_by_their_host(tmp_path):
-    """A target of PROD on n1 covers no key of PROD on n2."""
-    given = [
-        uses("sales", NEW, "3x100"),
-        uses("sales", NEW, "3x100", N2),
-        *pinned("contoso-key0", "", "1x100"),
-    ]
-    expected = f'sql_instance="SQLPRD01",host="n2",thumbprint="{NEW}"'
-    assert not_firing(tmp_path, "EkmSqlKeyNotProbed", 90, given, expected) == ""
-    anywhere = [{**each, "series": each["series"].replace(',host="n1"', "")} for each in pinned("contoso-key0", "", "1x100")]
-    assert not_firing(tmp_path, "EkmSqlKeyNotProbed", 90, [*given[:2], *anywhere]) == ""
-
-
 def not_firing(tmp_path, alert, at, given, *expected):
     """Return what promtool prints unless the alert fires with exactly these labels."""
     found = [
@@ -331,113 +301,111 @@ def not_firing(tmp_path, alert, at, given, *expected):
 
 
 @pytest.mark.real
-def test_other_version_is_one_alert_for_each_sql_server(tmp_path):
-    given = [
-        uses("sales", NEW, "3x100"),
-        uses("sales", NEW, "3x100", N2),
-        *pinned("contoso-key0", OLD, "1x100"),
-        *pinned("contoso-key0", OLD, "1x100", exporter="d:10377"),
-    ]
-    given += [
-        {**each, "series": each["series"].replace('host="n1"', 'host="n2"')} for each in given if "ekm_instance" in each["series"]
-    ]
-    of = 'target="contoso-key0",vault="contoso-prod.vault.azure.net",sql_instance="SQLPRD01"'
-    expected = [f'{of},host="{host}",thumbprint="{OLD}"' for host in ("n1", "n2")]
+def test_difference_is_one_alert_for_each_sql_server_and_kind(tmp_path):
+    given = [*differs("other_version", "3x100"), *differs("key_not_used", "1x100", N2), *differs("other_thumbprint", "1x100", N3)]
+    of = f'sql_instance="SQLPRD01",target="contoso-key0",thumbprint="{NEW}"'
+    kinds = {"n1": "other_version", "n2": "key_not_used", "n3": "other_thumbprint"}
+    expected = [f'{of},host="{host}",kind="{kind}"' for host, kind in kinds.items()]
 
-    assert not_firing(tmp_path, "EkmSqlOtherKeyVersion", 60, given, *expected) == ""
+    assert not_firing(tmp_path, "EkmSqlOtherKeyVersion", 60, [*given, *of_other_exporter(given)], *expected) == ""
     assert not_firing(tmp_path, "EkmSqlKeyNotProbed", 90, given) == ""
 
 
 @pytest.mark.real
-def test_exporters_with_different_pins_break_no_rule(tmp_path):
-    given = [
-        uses("sales", NEW, "3x100"),
-        *pinned("contoso-key0", OLD, "1x100"),
-        *pinned("contoso-key0", NEW, "1x100", exporter="d:10377"),
-    ]
-
-    for alert in ("EkmSqlOtherKeyVersion", "EkmSqlKeyNotProbed"):
-        assert not_firing(tmp_path, alert, 90, given) == ""
-
-
-@pytest.mark.real
-@pytest.mark.parametrize(
-    ("thumbprint", "more"),
-    [("", FULL), (NEW, 'pin="none",mode="full"'), (NEW, 'pin="config",mode="canary"')],
-    ids=["none", "bare name", "canary"],
-)
-def test_target_elsewhere_without_a_pin_of_a_version_covers_nothing(tmp_path, thumbprint, more):
-    given = [uses("sales", NEW, "3x100"), *pinned("elsewhere", thumbprint, "1x100", sql="SQLPRD09", more=more)]
-    expected = f'sql_instance="SQLPRD01",host="n1",thumbprint="{NEW}"'
+def test_server_that_a_target_does_not_list_is_a_key_not_probed(tmp_path):
+    given = [*differs("server_not_listed", "3x100"), *pinned("contoso-key0", NEW, "1x100")]
+    expected = f'kind="server_not_listed",sql_instance="SQLPRD01",host="n1",target="contoso-key0",thumbprint="{NEW}"'
 
     assert not_firing(tmp_path, "EkmSqlKeyNotProbed", 90, given, expected) == ""
 
 
 @pytest.mark.real
-def test_other_version_alert_lists_the_thumbprints_in_use(tmp_path):
-    given = [
-        uses("sales", NEW, "3x100"),
-        uses("hr", NEW, "3x100"),
-        uses("hr", NEW, "3x100", N2),
-        *pinned("contoso-key0", OLD, "1x100"),
-    ]
-    wrong = firing(60, "EkmSqlOtherKeyVersion", {"exp_labels": {"severity": "none"}})
+@pytest.mark.parametrize(
+    ("thumbprint", "more"),
+    [("", FULL), (NEW, 'pin="none",mode="full"'), (NEW, 'pin="config",mode="canary"'), (OLD, FULL)],
+    ids=["none", "bare name", "canary", "other key"],
+)
+def test_target_of_another_exporter_without_that_pin_covers_nothing(tmp_path, thumbprint, more):
+    elsewhere = pinned("elsewhere", thumbprint, "1x200", exporter="d:10377", more=more)
+    given = [*differs("key_not_probed", "3x200", target=""), *elsewhere]
+    expected = f'kind="key_not_probed",sql_instance="SQLPRD01",host="n1",thumbprint="{NEW}"'
+
+    assert not_firing(tmp_path, "EkmSqlKeyNotProbed", 90, given, expected) == ""
+
+
+URI = f"https://contoso-prod.vault.azure.net/keys/TdeKey/{'b' * 32}"
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("alert", "difference", "texts"),
+    [
+        (
+            "EkmSqlOtherKeyVersion",
+            differs("other_version", "3x100", uri=URI),
+            (
+                f"SQLPRD01 (n1) uses {URI} of thumbprint {NEW} for 3 databases. Target contoso-key0 pins TdeKey/1 of thumbprint {OLD}, so its",
+                f'First: write `key: {URI}` and `thumbprint: \\"{NEW}\\"` to contoso-key0, if the databases were moved on purpose.',
+            ),
+        ),
+        (
+            "EkmSqlOtherKeyVersion",
+            differs("other_thumbprint", "1x100"),
+            (
+                f"uses the key of thumbprint {NEW} for 1 database. Target contoso-key0 declares another thumbprint for that key. First: ",
+                f'write `thumbprint: \\"{NEW}\\"` to contoso-key0.',
+            ),
+        ),
+        (
+            "EkmSqlOtherKeyVersion",
+            differs("key_not_used", "1x100"),
+            (
+                "which this SQL Server does not have any more, so",
+                'First: remove `{sql_instance: \\"SQLPRD01\\", host: \\"n1\\"}` from',
+            ),
+        ),
+        (
+            "EkmSqlKeyNotProbed",
+            differs("key_not_probed", "2x100", target="", thumbprint="0xAB"),
+            (
+                "SQLPRD01 (n1) uses the key of thumbprint 0xAB for 2 databases. No target probes that key",
+                '`{name: NAME, key: KEYURI, thumbprint: \\"0xAB\\", credential: CREDENTIAL, instances: [{sql_instance: \\"SQLPRD01\\", host: \\"n1\\"}]}`.',
+            ),
+        ),
+        (
+            "EkmSqlKeyNotProbed",
+            differs("server_not_listed", "2x100"),
+            ('add `- {sql_instance: \\"SQLPRD01\\", host: \\"n1\\"}` to the `instances` of contoso-key0.',),
+        ),
+    ],
+    ids=["other version", "other thumbprint", "not used", "not probed", "not listed"],
+)
+def test_text_of_a_difference_has_the_lines_to_write(tmp_path, alert, difference, texts):
+    given = [*difference, *pinned("contoso-key0", OLD, "1x100", more=f'{FULL},key="TdeKey/1"')]
+    wrong = firing(90, alert, {"exp_labels": {"severity": "none"}})
     output = re.sub(r"\s+", " ", checked(tmp_path, {"input_series": given, "alert_rule_test": [wrong]}))
 
-    assert f"Target contoso-key0 probes the key with thumbprint {OLD}." in output
-    assert f"Thumbprints in use: {NEW} (databases: 2). The verdict" in output
+    assert [text for text in texts if text not in output] == [], output
 
 
-# No alert: every key in use is probed, or it is not known whether it is.
+# No alert: another exporter probes the key, or has the right pin already.
 COVERED = {
-    "pin and key in use are equal": [uses("sales", NEW, "3x200"), *pinned("contoso-key0", NEW, "1x200")],
-    "two keys and two pins": [
-        uses("sales", OLD, "3x200"),
-        uses("hr", NEW, "3x200"),
-        *pinned("contoso-key0", OLD, "1x200"),
-        *pinned("contoso-key1", NEW, "1x200"),
+    "another exporter pins the thumbprint": [
+        *differs("key_not_probed", "3x200", target=""),
+        *pinned("elsewhere", NEW, "1x200", exporter="d:10377"),
     ],
-    "second pinned key, for backups": [
-        uses("sales", NEW, "3x200"),
-        *pinned("contoso-key0", NEW, "1x200"),
-        *pinned("contoso-backup", OLD, "1x200"),
+    "another exporter pins it, and stopped for some hours": [
+        *differs("key_not_probed", "3x200", target=""),
+        *pinned("elsewhere", NEW, "1x100 _x90 1x10", exporter="d:10377"),
     ],
-    "another target has no thumbprint": [
-        uses("sales", NEW, "3x200"),
-        *pinned("contoso-key0", OLD, "1x200"),
-        *pinned("contoso-key1", "", "1x200"),
-    ],
-    "no thumbprint is declared": [uses("sales", NEW, "3x200"), *pinned("contoso-key0", "", "1x200")],
-    "nothing is declared": [uses("sales", NEW, "3x200"), *pinned("contoso-key0", "", "1x200", sql="")],
-    "probed by a target without instances": [
-        uses("sales", NEW, "3x200"),
-        *pinned("contoso-key0", NEW, "1x200", sql=""),
-        *pinned("elsewhere", OLD, "1x200", sql="SQLPRD09"),
-    ],
-    "two exporters, one with the new pin already": [
-        uses("sales", NEW, "3x200"),
-        *pinned("contoso-key0", NEW, "1x200"),
-        *pinned("contoso-key0", NEW, "1x200", exporter="d:10377"),
-    ],
-    "canary with another key": [
-        uses("sales", NEW, "3x200"),
-        *pinned("contoso-key0", NEW, "1x200"),
-        *pinned("probe-key", "", "1x200", more='pin="config",mode="canary"'),
-    ],
-    "exporter stopped for some hours": [
-        uses("sales", NEW, "3x200"),
-        *pinned("contoso-key0", NEW, "1x100 _x90 1x10"),
-        *pinned("elsewhere", OLD, "1x200", sql="SQLPRD09"),
-    ],
-    "certificate and unencrypted databases": [
-        uses("hr", NEW, "3x200", encryptor="CERTIFICATE"),
-        uses("old", OLD, "1x200"),
-        *pinned("contoso-key0", NEW, "1x200"),
+    "two exporters read, one with the new pin already": [
+        *differs("other_version", "3x200"),
+        *of_other_exporter(differs("other_version", "_x200")),
     ],
 }
 
 
 @pytest.mark.real
-def test_covered_or_unknown_keys_fire_no_alert(tmp_path):
+def test_key_that_another_exporter_covers_fires_no_alert(tmp_path):
     checks = [count(at, ".*", 0) | {"expr": 'count(ALERTS{alertstate="firing"}) or vector(0)'} for at in (5, 95, 195)]
     assert problems(tmp_path, checks, COVERED) == ""

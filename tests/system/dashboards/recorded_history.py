@@ -330,11 +330,15 @@ def _of_sql_servers(histories: tuple[TargetHistory, ...], at: float, *, healthy:
         (server, thumbprint(one.name if healthy or one.name != MOVED else "moved")) for one in histories for server in one.servers
     ]
     new = [] if healthy else [(("SQLNEW01", "x1", ""), thumbprint("new"))]
+    kinds = {thumbprint("new"): ("key_not_probed", ""), thumbprint("moved"): ("other_version", MOVED)}
     for (sql_instance, host, _), key in [*used, *new]:
         labels = f'job="{JOB}",instance="{READER}",sql_instance="{sql_instance}",host="{host}"'
         for database in ("sales", "hr"):
             own = f'database="{database}",encryptor_type="ASYMMETRIC KEY",encryptor_thumbprint="{key}"'
             yield f"mssql_ekm_database_encryption_state{{{labels},{own}}} 3 {at:.0f}"
+        if key in kinds:
+            own = 'kind="{}",target="{}"'.format(*kinds[key])
+            yield f'mssql_ekm_difference_databases{{{labels},{own},thumbprint="{key}"}} 2 {at:.0f}'
         yield f'mssql_ekm_error_log_lines{{{labels},code="other"}} 0 {at:.0f}'
         yield from _of_proofs(labels, at, healthy=healthy)
         if not healthy:

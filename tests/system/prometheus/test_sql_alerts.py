@@ -1,4 +1,4 @@
-"""Simulated SQL Servers and a real Prometheus: the alerts that join the series of SQL Servers with those of targets fire and end."""
+"""Simulated SQL Servers and a real Prometheus: the alerts on what SQL Servers do themselves fire and end."""
 
 import contextlib
 import json
@@ -129,32 +129,6 @@ async def test_series_of_every_server_arrive(programs):
     states = await programs.prometheus.query("mssql_ekm_database_encryption_state")
     assert {one["metric"]["sql_instance"]: one["metric"]["encryptor_thumbprint"] for one in states} == THUMBPRINTS
     assert {one["value"][1] for one in states} == {"3"}
-
-
-async def test_no_alert_of_the_join_fires_for_a_right_pin(programs):
-    await programs.prometheus.eventually("ekm_target_info * 1", lambda found: len(found) == 3)
-    evaluated = (
-        "min(count_over_time(ekm_target_info[1m])) >= 5 and min(count_over_time(mssql_ekm_database_encryption_state[1m])) >= 5"
-    )
-    await programs.prometheus.eventually(evaluated, bool)
-    await programs.firing("EkmSqlOtherKeyVersion")
-    await programs.firing("EkmSqlKeyNotProbed")
-
-
-async def test_moved_databases_fire_other_key_version_until_they_are_back(programs):
-    await programs.set_fault(sql=FIRST, fault="sql_databases_moved")
-    await programs.firing("EkmSqlOtherKeyVersion", "SQLPRD01")
-    await programs.firing("EkmSqlKeyNotProbed")
-    await programs.clear()
-    await programs.firing("EkmSqlOtherKeyVersion")
-
-
-async def test_unprobed_key_fires_key_not_probed_until_its_database_is_gone(programs):
-    await programs.set_fault(sql=FIRST, fault="sql_database_added")
-    await programs.firing("EkmSqlKeyNotProbed", "SQLPRD01")
-    await programs.firing("EkmSqlOtherKeyVersion")
-    await programs.clear()
-    await programs.firing("EkmSqlKeyNotProbed")
 
 
 async def test_wrong_secret_in_sql_server_fires_backups_fail_until_a_good_backup(programs):

@@ -18,10 +18,11 @@ from exporter.config import Loaded
 from exporter.core.model import Facts, TokenResult
 from exporter.runtime import extras
 from exporter.runtime.extras import ExtraMissingError
-from exporter.sqlservers.attempt import ServerReader
+from exporter.sqlservers import monitor
+from exporter.sqlservers.attempt import Attempt, ServerReader
 from exporter.state.files import DocumentKind, StateFiles
 from tests.support.factories import a_config, a_target, with_sql_servers
-from tests.support.patience import PROGRAM_SECONDS
+from tests.support.patience import PATIENCE, PROGRAM_SECONDS
 from tests.support.running import a_service
 from tests.support.sql_monitors import a_server, servers_of
 from tests.support.sql_readings import a_reading
@@ -229,3 +230,64 @@ def test_each_server_has_one_shard(count):
 
 def test_exporter_without_shards_reads_every_server():
     assert select_shard(replace(WITH_SERVERS), None) == WITH_SERVERS
+
+
+@pytest.fixture
+def reads_sales(monkeypatch):
+    """Each SQL Server is SQLPRD01 on n1 with the database sales under thumbprint 0x2C56."""
+
+    async def read(_reader, state, _at):
+        return Attempt(a_reading(address=state.server.address), None, None)
+
+    monkeypatch.setattr(ServerReader, "read", read)
+    monkeypatch.setattr(monitor, "_SPACING", 0.0)
+
+
+def a_pin(thumbprint, name="payroll"):
+    return a_target(name, thumbprint=thumbprint, instances=({"sql_instance": "SQLPRD01", "host": "n1"},))
+
+
+@pytest.mark.parametrize(("thumbprint", "expected"), [("0x2C56", []), ("0x2C57", ["other_version"])])
+@pytest.mark.usefixtures("reads_sales")
+async def test_shard_compares_with_the_targets_of_the_others(thumbprint, expected):
+    shard = next(one for one in (Shard(0, 2), Shard(1, 2)) if one.holds("n1"))
+    name = next(name for name in ("t", "tt", "ttt", "tttt", "ttttt") if not shard.holds(name))
+    config = with_sql_servers(a_config(a_pin(thumbprint, name)), a_server())
+    service = a_service(config, shard=shard)
+    await service.start()
+    try:
+        await until_read(service)
+        assert service.config.targets == {}
+        assert [each.kind for each in service.sql_differences()] == expected
+    finally:
+        await service.stop()
+
+
+@pytest.mark.usefixtures("reads_none")
+async def test_reload_during_a_comparison_counts():
+    service = a_service(with_sql_servers(a_config(a_pin("0x2C57")), a_server()))
+    await service.start()
+    try:
+        show = service.sql_servers._prepare(a_reading(address="n1"))
+        await service.apply(with_sql_servers(a_config(a_pin("0x2C56")), a_server()))
+        show()
+        assert [each.kind for each in service.sql_differences()] == []
+    finally:
+        await service.stop()
+
+
+@pytest.mark.usefixtures("reads_sales")
+async def test_one_server_with_two_addresses_differs_once():
+    service = a_service(with_sql_servers(a_config(a_pin("0x2C57")), *servers_of(2)))
+    await service.start()
+    try:
+        await until_read(service)
+        assert [each.kind for each in service.sql_differences()] == ["other_version"]
+    finally:
+        await service.stop()
+
+
+async def until_read(service):
+    async with asyncio.timeout(PATIENCE):
+        while not all(reading.document for reading in service.sql_readings()):  # noqa: ASYNC110 - a task of the exporter
+            await asyncio.sleep(0.01)

@@ -7,6 +7,7 @@ import pytest
 from exporter.core.checks import CheckOutcome
 from exporter.doctor.report import as_text
 from exporter.doctor.run import assess_all
+from exporter.tde.declared_targets import DeclaredTargets
 from exporter.tde.document import Document, completed
 from exporter.tde.sql_reading import SqlServerReading
 from tests.support.sql_inventory import rows_of
@@ -15,6 +16,7 @@ from tests.unit.doctor.test_checks import evidence
 N1 = {"sql_instance": "SQLPRD01", "host": "n1"}
 DENIED = "message 229: The SELECT permission was denied on the object 'backupset'."
 NO_LOG = "message 229: The EXECUTE permission was denied on the object 'xp_readerrorlog'."
+IN_USE, OTHER = "0x2C56", "0x2C57"
 PASS, WARN, FAIL, SKIPPED = CheckOutcome.PASS, CheckOutcome.WARN, CheckOutcome.FAIL, CheckOutcome.SKIPPED
 
 
@@ -23,7 +25,8 @@ def a_reading(server="N1\\SQLPRD01", *, address="n1.contoso.com", errors=(), **c
     sections = {name: tuple(found) for name, found in rows.items() if name not in dict(errors)}
     document = completed(Document(address=address, sections=sections, errors=dict(errors)))
     known = {"sql_instance": "SQLPRD01", "host": server.partition("\\")[0].lower(), "document": document}
-    return SqlServerReading(address=address, attempted_at=1.8e9, **(known | changes))
+    read_at = dict.fromkeys(sections, 1.8e9)
+    return SqlServerReading(address=address, attempted_at=1.8e9, read_at=read_at, **(known | changes))
 
 
 def a_failure(text="port 1433 is closed: start the instance", *, refused=False, address="n2"):
@@ -33,9 +36,12 @@ def a_failure(text="port 1433 is closed: start the instance", *, refused=False, 
 REFUSED = a_failure("the login was refused (18456): check user and password", refused=True)
 
 
-def results(*readings, instances=(N1,)):
-    target = replace(evidence().target, instances=instances)
-    return {each.check: each for each in assess_all(evidence(target=target, sql_servers=readings), again="again")}
+def results(*readings, instances=(N1,), thumbprint=IN_USE):
+    target = replace(evidence().target, instances=instances, thumbprint=thumbprint)
+    declared = DeclaredTargets([target], ["SQLPRD01"])
+    return {
+        each.check: each for each in assess_all(evidence(target=target, sql_servers=readings, declared=declared), again="again")
+    }
 
 
 def test_login_that_is_refused_later_has_a_reason():
@@ -45,26 +51,26 @@ def test_login_that_is_refused_later_has_a_reason():
 
 
 def outcomes(*readings, **more):
-    return [result.outcome for name, result in results(*readings, **more).items() if name.startswith("sql_")][-4:]
+    return [result.outcome for name, result in results(*readings, **more).items() if name.startswith("sql_")][-5:]
 
 
 def test_target_without_a_reader_has_no_check_of_sql_servers():
     names = {each.check for each in assess_all(evidence(sql_servers=None), again="again")}
-    assert names.isdisjoint({"sql_connection", "sql_login", "sql_rights", "sql_labels"})
+    assert names.isdisjoint({"sql_connection", "sql_login", "sql_rights", "sql_labels", "sql_keys"})
 
 
 @pytest.mark.parametrize(
     ("readings", "expected"),
     [
-        ((), [SKIPPED] * 4),
-        ((a_reading(),), [PASS] * 4),
-        ((a_failure(),), [FAIL, SKIPPED, SKIPPED, SKIPPED]),
-        ((REFUSED,), [PASS, FAIL, SKIPPED, SKIPPED]),
-        ((a_failure(), a_reading()), [FAIL, PASS, PASS, PASS]),
-        ((REFUSED, a_reading()), [PASS, FAIL, PASS, PASS]),
-        ((REFUSED, a_failure()), [FAIL, FAIL, SKIPPED, SKIPPED]),
-        ((a_reading(errors={"backups": DENIED}),), [PASS, PASS, WARN, PASS]),
-        ((a_reading(errors={"errors": NO_LOG}),), [PASS] * 4),
+        ((), [SKIPPED] * 5),
+        ((a_reading(),), [PASS] * 5),
+        ((a_failure(),), [FAIL, SKIPPED, SKIPPED, SKIPPED, SKIPPED]),
+        ((REFUSED,), [PASS, FAIL, SKIPPED, SKIPPED, SKIPPED]),
+        ((a_failure(), a_reading()), [FAIL, PASS, PASS, PASS, PASS]),
+        ((REFUSED, a_reading()), [PASS, FAIL, PASS, PASS, PASS]),
+        ((REFUSED, a_failure()), [FAIL, FAIL, SKIPPED, SKIPPED, SKIPPED]),
+        ((a_reading(errors={"backups": DENIED}),), [PASS, PASS, WARN, PASS, PASS]),
+        ((a_reading(errors={"errors": NO_LOG}),), [PASS] * 5),
     ],
 )  # fmt: skip
 def test_each_check_reports_its_own_fault(readings, expected):
@@ -127,6 +133,26 @@ def test_labels_that_differ_are_a_warning(changes, instances, detail):
     found = results(a_reading(**changes), instances=instances)["sql_labels"]
     assert (found.outcome, found.detail) == ((PASS, "SQLPRD01 on n1") if detail is None else (WARN, detail))
     assert bool(found.fix) is (detail is not None)
+
+
+def test_other_key_in_use_is_a_warning_with_the_lines_to_write():
+    found = results(a_reading(), a_reading("N2\\SQLPRD01"), instances=(N1, N1 | {"host": "n2"}), thumbprint=OTHER)["sql_keys"]
+    assert found.outcome is WARN
+    assert "but SQLPRD01 on n1 uses the key of thumbprint 0x2C56 for 1 database, so" in found.detail
+    assert "but SQLPRD01 on n2 uses" in found.detail
+    assert found.fix[0].startswith('If the databases moved on purpose, write `key: KEYURI` and `thumbprint: "0x2C56"` to target ')
+
+
+def test_keys_of_a_server_without_the_right_are_unknown():
+    found = results(a_reading(errors={"keys": DENIED}), thumbprint=OTHER)["sql_keys"]
+    assert (found.outcome, found.detail) == (CheckOutcome.UNKNOWN, "the login may not read which keys are in use")
+
+
+def test_other_target_of_the_server_is_not_this_targets_business():
+    other = replace(evidence().target, name="elsewhere", instances=(N1,), thumbprint=OTHER)
+    declared = DeclaredTargets([other], ["SQLPRD01"])
+    whole = assess_all(evidence(sql_servers=(a_reading(),), declared=declared), again="again")
+    assert next(each for each in whole if each.check == "sql_keys").outcome is PASS
 
 
 def test_many_servers_make_one_line():

@@ -6,10 +6,11 @@ from collections import Counter
 
 import pytest
 
-from docs.generators.cardinality import BACKUP, DATABASE, OF_SQL_SERVERS, of_a_sql_server, of_each_database
+from docs.generators.cardinality import BACKUP, DATABASE, DIFFERENCE, OF_SQL_SERVERS, of_a_sql_server, of_each_database
 from exporter.metrics.definitions import SQL_SERVER_METRICS
 from exporter.metrics.spec import Level
 from tests.support.metric_factories import a_recorder, scrape, series, show_reading
+from tests.support.sql_differences import a_difference
 from tests.support.sql_inventory import altering
 from tests.support.sql_readings import a_reading, sections_of, with_growing_logs
 
@@ -78,6 +79,13 @@ def test_a_database_adds_the_documented_series():
 def test_a_row_adds_the_documented_series(what, change):
     added = of_the_fullest(change=change) - of_the_fullest()
     assert {name: added[name] for name in OF_SQL_SERVERS[what]} == dict.fromkeys(OF_SQL_SERVERS[what], 1)
+
+
+def test_a_difference_adds_the_documented_series():
+    recorder = a_recorder()
+    show_reading(recorder, a_reading(), a_difference(), a_difference(target="claims"))
+    counted = Counter(name for name, *_ in series(scrape(recorder)))
+    assert {name: counted[name] for name in OF_SQL_SERVERS[DIFFERENCE]} == {"mssql_ekm_difference_databases": 2}
 
 
 def test_each_section_has_one_series():
