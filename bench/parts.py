@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import accuracy, day, exposition, failing, probes, rules, starts, steady, storm
+from bench import accuracy, day, exposition, failing, probes, readings, rules, starts, steady, storm
 from bench.figures import Figure
 from bench.programs import Bench, serving
 from bench.rules import RULES
@@ -30,6 +30,7 @@ PARTS: dict[str, Part] = {
     "steps": Part(accuracy.measure, wait=accuracy.WAIT),
     "fleet": Part(steady.measure),
     "scrapes": Part(exposition.measure),
+    "readings": Part(readings.measure, wait=readings.WAIT),
     "pages": Part(exposition.measure_page),
     "failing": Part(failing.measure, quiet=False),
     "rules": Part(rules.measure, quiet=False),

@@ -48,6 +48,14 @@ QUESTIONS = (
         ("24 hours of 60 probes a target: resident memory, the last third of the day against the first",),
         "memory at its end {} that of its beginning",
     ),
+    (
+        "300 SQL Servers read every 5 min, 30 of them hang",
+        tuple(
+            f"300 SQL Servers read every 300 s: {what}"
+            for what in ("processor time", "median error of a step, against without", "start lag, p99, against without")
+        ),
+        "{} more; error of a step {}, p99 of the start lag {} that without them",
+    ),
     ("start of the process to its first probe", ("process start to first probe",), "{}"),
 )
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from exporter.config.settings import Config
 from exporter.core.model import TokenResult
 from exporter.metrics.recorder import Recorder
-from exporter.runtime.extras import ExtraMissingError
+from exporter.metrics.sql_server_series import SqlServerLines
+from exporter.runtime.extras import ExtraMissingError, is_installed
 from exporter.runtime.logging import fields
 from exporter.state.files import DocumentKind
 from exporter.state.store import StateStore
@@ -46,11 +47,7 @@ class SqlServerReadings:
 
     def require_driver(self, config: Config) -> None:
         """Raise ExtraMissingError if the driver is needed and not installed."""
-        if not config.sql_servers or not self._enabled:
-            return
-        from exporter.sqlservers.driver import is_installed  # noqa: PLC0415 - see above
-
-        if not is_installed():
+        if config.sql_servers and self._enabled and not is_installed("sql"):
             raise ExtraMissingError("sql")
 
     def unread(self, config: Config) -> Collection[str]:
@@ -97,7 +94,7 @@ class SqlServerReadings:
         from exporter.sqlservers.monitor import SqlServerCallbacks, SqlServerMonitor  # noqa: PLC0415
 
         callbacks = SqlServerCallbacks(
-            on_reading=self._show,
+            prepare=self._prepare,
             on_forgotten=self._forget,
             on_internal_error=self._on_internal_error,
             load=partial(self._store.recall_document, DocumentKind.SQL_SERVER),
@@ -113,9 +110,13 @@ class SqlServerReadings:
             if result.token is not None or tokens is self._tokens:
                 return result  # else a reload has ended the request
 
-    def _show(self, reading: SqlServerReading) -> None:
-        other = self._recorder.sql_server_read(reading)
-        pair = frozenset((reading.address, other or reading.address))
+    def _prepare(self, reading: SqlServerReading) -> Callable[[], None]:
+        """Render the series, on a thread; return how the event loop shows them."""
+        return partial(self._show, self._recorder.sql_servers.render(reading))
+
+    def _show(self, server: SqlServerLines) -> None:
+        other = self._recorder.sql_servers.show(server)
+        pair = frozenset((server.address, other or server.address))
         if other is None or pair in self._logged:
             return
         self._logged.add(pair)
@@ -123,9 +124,9 @@ class SqlServerReadings:
             f"{other} has the same names too: only the first of them in the configuration has series and proofs. Set another host: "
             "for one of them, or remove one if both are the same server"
         )
-        _log.warning("SQL Servers have the same names", extra=fields(server=reading.address, problem=problem))
+        _log.warning("SQL Servers have the same names", extra=fields(server=server.address, problem=problem))
 
     def _forget(self, address: str) -> None:
         self._logged = {pair for pair in self._logged if address not in pair}
-        self._recorder.forget_sql_server(address)
+        self._recorder.sql_servers.forget(address)
         self._store.forget_document(DocumentKind.SQL_SERVER, address)

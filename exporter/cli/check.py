@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from exporter.cli.parser import add_flag
 from exporter.cli.problem_lines import finding_lines
 from exporter.config import Loaded, dump_yaml, load_config, monthly_cost, schema_text
+from exporter.config.yaml import Problem
+from exporter.runtime.extras import ExtraMissingError, is_installed
 from exporter.web import webconfig
 
 FINE, BAD_CONFIGURATION = 0, 2
@@ -25,6 +28,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description=(
             "Validates a configuration without any request, and prints every problem and warning with its line. "
             "Many equal findings share a line after the first three. "
+            "A library that run needs for SQL Servers, and that is missing here, is a warning: run may have another installation. "
             "Exit code: 0 without a problem, 2 with one; warnings do not change it."
         ),
         epilog="examples: ekm-exporter check --config.file ekm.yml --print-effective; ekm-exporter check --print-schema",
@@ -58,7 +62,7 @@ class _PrintSchema(argparse.Action):
 
 def run(args: argparse.Namespace) -> int:
     """Check the configuration; 0 without a problem, 2 with one."""
-    loaded = load_config(args.config_file)
+    loaded = _with_driver(load_config(args.config_file), args.config_file)
     print_findings(loaded, every=args.verbose)
     web_file: Path | None = getattr(args, "web_config_file", None)
     web = None if web_file is None else web_config(web_file)
@@ -71,6 +75,14 @@ def run(args: argparse.Namespace) -> int:
     print(summary(args.config_file, loaded), file=sys.stderr if texts else sys.stdout)
     print("\n".join(text(config).rstrip("\n") for text in texts), end="\n" if texts else "")
     return FINE
+
+
+def _with_driver(loaded: Loaded, path: Path) -> Loaded:
+    """Add a warning if the configuration needs a library that is not installed."""
+    if loaded.config is None or not loaded.config.sql_servers or is_installed("sql"):
+        return loaded
+    missing = Problem(file=str(path), line=1, column=1, path="sql_servers", message=str(ExtraMissingError("sql")))
+    return replace(loaded, warnings=(*loaded.warnings, missing))
 
 
 def web_config(path: Path) -> webconfig.WebLoaded:

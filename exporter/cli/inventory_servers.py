@@ -14,10 +14,10 @@ from exporter.core.sql_addresses import SqlAddress, parse_address_list, parse_sq
 from exporter.inventory.declarations import read_declared
 from exporter.inventory.sign_in import database_token
 from exporter.inventory.sources import SourceError, Sources, decoded
-from exporter.runtime.extras import install_command
+from exporter.runtime.extras import install_command, is_installed
 from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.runtime.process import has_accounts_of_windows
-from exporter.sqlservers.driver import NEEDED, SqlLogin, is_installed
+from exporter.sqlservers.driver import NEEDED, SqlLogin
 from exporter.sqlservers.encryption import make_context
 from exporter.sqlservers.fleet import read_servers
 from exporter.sqlservers.reading import SqlServerAccess
@@ -72,7 +72,7 @@ def read_named_servers(args: argparse.Namespace, sources: Sources) -> None:
     names = _names(args)
     if not names:
         return
-    if not is_installed():
+    if not is_installed("sql"):
         raise SourceError(NEEDED)
     access = SqlServerAccess(_login(args), _context(args), args.sql_timeout)
     progress = _Progress(len(names))

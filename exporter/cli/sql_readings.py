@@ -9,8 +9,9 @@ from dataclasses import replace
 
 from exporter.config.settings import Config, SqlServer
 from exporter.doctor.collect import ReadSqlServer
+from exporter.runtime.extras import is_installed
 from exporter.sqlservers.attempt import ServerReader, ServerState
-from exporter.sqlservers.driver import NEEDED, is_installed
+from exporter.sqlservers.driver import NEEDED
 from exporter.sqlservers.last_reading import unread
 from exporter.tde.sql_reading import SqlServerReading
 from exporter.tokens.database import DatabaseTokens
@@ -27,7 +28,7 @@ async def sql_server_reader(config: Config) -> AsyncIterator[ReadSqlServer]:
 
     async def read(server: SqlServer) -> SqlServerReading:
         before, credential = unread(server), config.credentials.get(server.entra_credential or "")
-        if not is_installed():
+        if not is_installed("sql"):
             return replace(before, failure=NEEDED)
         attempt = await reader.read(ServerState(server=server, credential=credential, reading=before), time.time())
         return before if attempt is None else attempt.reading

@@ -65,6 +65,8 @@ class Exposition:
             family.blocks[owner] = text
             if encoded:
                 family.encoded[owner] = encoded
+            else:
+                family.encoded.pop(owner, None)  # older than the text
 
     def drop(self, scope: SeriesScope, owner: str) -> None:
         """Remove all series of one owner."""

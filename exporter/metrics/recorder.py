@@ -36,7 +36,6 @@ from exporter.metrics.sql_server_series import SqlServerSeries
 from exporter.metrics.text_format import LabelSet
 from exporter.state.history import History
 from exporter.state.records import TargetRecord, readiness_at
-from exporter.tde.sql_reading import SqlServerReading
 
 _GAUGES = (SeriesScope.TARGET, SeriesScope.SQL_SERVER)  # not exposed if only probes on request return gauges
 _TIED = (SeriesScope.CREDENTIAL, SeriesScope.VAULT, SeriesScope.ENDPOINT)
@@ -65,7 +64,7 @@ class Recorder(Instruments):
         self._per_target_gauges = per_target_gauges
         self._blocks: dict[str, TargetBlock] = {}
         self._failures = FailureSeries(self._exposition, self._blocks)
-        self._sql_servers = SqlServerSeries(self._exposition, lambda: self._config.sql_servers)
+        self.sql_servers = SqlServerSeries(self._exposition, lambda: self._config.sql_servers)
         self._owners = SeriesOwners()
         self._budgets = Budgets()
         self._lookups: dict[str, dict[Source, tuple[float | None, float]]] = {}
@@ -169,14 +168,6 @@ class Recorder(Instruments):
         self._lookups.get(credential, {}).pop(source, None)
         if credential in self._config.credentials:
             self._show_credential(credential)
-
-    def sql_server_read(self, reading: SqlServerReading) -> str | None:
-        """Replace the series of a SQL Server; return another address with the same labels."""
-        return self._sql_servers.show(reading)
-
-    def forget_sql_server(self, address: str) -> None:
-        """Remove the series of a SQL Server."""
-        self._sql_servers.forget(address)
 
     async def scrape(self, *, openmetrics: bool) -> AsyncIterator[bytes]:
         """Yield the response of /metrics in chunks; other tasks run between two chunks."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
 from exporter.metrics.samples import Values
@@ -22,9 +22,9 @@ def proof_samples(proofs: Iterable[KeyProof]) -> Values:
     }
 
 
-def log_samples(spaces: Iterable[LogSpace]) -> Values:
-    """Return the samples of each log."""
-    shown = [((("database", text(space.database)),), space) for space in spaces]
+def log_samples(spaces: Iterable[LogSpace], databases: Collection[str]) -> Values:
+    """Return the samples of the log of each of these databases."""
+    shown = [((("database", name),), space) for space in spaces if (name := text(space.database)) in databases]
     return {
         name: [(labels, value) for labels, space in shown if (value := known(space)) is not None]
         for name, known in _LOG_FAMILIES.items()

@@ -47,11 +47,11 @@ def sql_server_samples(reading: SqlServerReading) -> Values:
         "mssql_ekm_section_timestamp_seconds": [((("section", name),), at) for name, at in reading.read_at.items()],
     }
     if reading.document is None:
-        return values | {name: [] for name in _FAMILIES} | proof_samples(()) | log_samples(())
+        return values | {name: [] for name in _FAMILIES} | proof_samples(()) | log_samples((), ())
     rows = rows_of(reading.document)
     values |= {name: _samples(known(rows)) for name, known in _FAMILIES.items()}
     # Few of the databases may have series, but all logs of a volume share its room.
-    return values | proof_samples(key_proofs(reading)) | log_samples(log_spaces(reading, rows.databases))
+    return values | proof_samples(key_proofs(reading)) | log_samples(log_spaces(reading), frozenset(rows.databases.values()))
 
 
 def _samples(known: Iterable[_Known]) -> list[Sample]:

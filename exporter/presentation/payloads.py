@@ -204,9 +204,9 @@ def _seconds(value: float) -> float:
     return round(value, 6)  # the resolution of the clock
 
 
-def verdict_payload(readiness: Readiness, vantage: Vantage) -> Payload:
-    """Return the verdict in words, and what it does not cover."""
-    return {"vantage": vantage.value, "verdict": readiness_text(readiness, vantage), "not_tested": NOT_TESTED}
+def verdict_payload(readiness: Readiness, vantage: Vantage, not_tested: str = NOT_TESTED) -> Payload:
+    """Return the verdict in words, and what nothing tested."""
+    return {"vantage": vantage.value, "verdict": readiness_text(readiness, vantage), "not_tested": not_tested}
 
 
 def target_details_payload(

@@ -95,7 +95,7 @@ def collect_bundle(
         **target_payload(shown, record, now=now),
         **verdict_payload(readiness_at(target, None if record is None else record.last, now), config.settings.vantage),
         **target_details_payload(target, record, expiries, config.modules[target.module].expect_path, now=now),
-        **_masked_texts(sql_servers_payload(servers, now=now)),
+        **_masked_texts(sql_servers_payload(servers)),
         "earlier_failures": [earlier_payload(each) for each in earlier(record, [] if record is None else list(record.history))],
     }
     entries = () if record is None else tuple(_chosen(record.history))

@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
+
+MODULES = {"sql": "pytds"}  # of the extras that a configuration may need
+
+
+def is_installed(extra: str) -> bool:
+    """Whether the library of an extra is installed. Imports nothing."""
+    return find_spec(MODULES[extra]) is not None
 
 
 def install_command(extra: str) -> str:

@@ -6,8 +6,11 @@ It reads the secret of the login, requests a token if the login needs one, and r
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar, TypeVarTuple
 
 from exporter.config.settings import Credential, SecretUnreadableError, SqlServer, read_secret
@@ -22,9 +25,10 @@ from exporter.sqlservers.last_reading import updated
 from exporter.sqlservers.lockout import Lockout, lockout_after
 from exporter.sqlservers.persistence import document_of
 from exporter.sqlservers.reading import SqlServerAccess, read_server
-from exporter.sqlservers.script import batches, proof_batches
+from exporter.sqlservers.script import SEARCHED_DAYS, batches, proof_batches
 from exporter.sqlservers.wording import RUN
 from exporter.tde.document import Document
+from exporter.tde.model import names_of
 from exporter.tde.sql_reading import SqlServerReading
 from exporter.tokens.failure import is_refusal, reason
 from exporter.tokens.secret_cache import read_material
@@ -33,6 +37,8 @@ STATEMENT_SECONDS = 10.0  # for a connection, and for each statement
 SECRET_SECONDS = 10.0  # for a secret file, which may be on a dead mount
 _THREADS = 8  # and one for each server that a thread works on: abandoned ones take none from the others
 _LATE = "not read to its end"
+_DAY = 86400.0
+_FEW_DAYS = 2  # of backups, which are read at each attempt; all of them once a day
 
 _T = TypeVar("_T")
 _Args = TypeVarTuple("_Args")
@@ -89,7 +95,9 @@ class ServerReader:
         self._token_of, self._seconds = token_of, seconds
         self._whole = (WHOLE + 2) * seconds
         self._pool = DaemonThreadPool(_THREADS, name="ekm-sql")
-        self._busy: set[str] = set()  # the servers that a thread works on
+        self._busy: dict[str, asyncio.Event] = {}  # by address: the end of a thread that works on the server
+        # By address: when all backups were searched, and the name of the server that had them.
+        self._searched: dict[str, tuple[float, str]] = {}
 
     def is_busy(self, address: str) -> bool:
         """Whether a thread still works on this server, for an attempt that was given up."""
@@ -102,22 +110,50 @@ class ServerReader:
         """
         address, tried = state.server.address, False
         try:
-            secret = await self._run_on_thread(address, SECRET_SECONDS, "the secret was not read", _new_secret, state, at)
+            new_secret = partial(_new_secret, state, at)
+            secret = await self._run_on_thread(address, SECRET_SECONDS, "the secret was not read", new_secret, threading.Event())
             if secret is None:
                 return None
             tried = True
             login = await self._login(state, secret)
-            if isinstance(login, Document):
-                return await self._run_on_thread(address, self._whole, _LATE, _add, state, login, secret, at)
-            return await self._run_on_thread(address, self._whole, _LATE, _read, state, login, secret, at, self._seconds)
+            days, stopped = self._days(state, at), threading.Event()
+
+            def attempt() -> Attempt:
+                document = login if isinstance(login, Document) else _read(state.server, login, self._seconds, days, stopped)
+                return _add(state, document, secret, at)
+
+            return self._noted(await self._run_on_thread(address, self._whole, _LATE, attempt, stopped), days, at)
         except (_FailedError, SecretUnreadableError, FileUnreadableError, PoolExhausted) as error:
             failed = Document(address=address, failure=str(error))
             refused = state.reading.refused and not tried
             return Attempt(updated(state.reading, state.server, failed, at, refused=refused), state.lockout, None)
 
+    def _days(self, state: ServerState, at: float) -> int:
+        """Return how many days of backups to read: on a large msdb, many days take long."""
+        searched_at, name = self._searched.get(state.server.address, (0.0, ""))
+        document = state.reading.document
+        is_same = document is not None and names_of(document)[0] == name
+        return _FEW_DAYS if is_same and 0 <= at - searched_at < _DAY else SEARCHED_DAYS
+
+    def _noted(self, attempt: Attempt, days: int, at: float) -> Attempt:
+        document = attempt.reading.document
+        if days == SEARCHED_DAYS and document is not None:
+            self._searched[attempt.reading.address] = at, names_of(document)[0]
+        return attempt
+
+    async def compute(self, function: Callable[[*_Args], _T], *args: *_Args) -> _T:
+        """Return what a function returns that only computes, on a thread if there is one. Raises what it raises."""
+        self._pool.allow(_THREADS + len(self._busy))
+        try:
+            return await self._pool.run(function, *args)
+        except PoolExhausted:
+            return function(*args)
+
     def close(self) -> None:
-        """Start no further thread; those that run end with the process."""
+        """Start no further thread, and wait for none. A thread ends soon, unless it waits for a connection or a file."""
         self._pool.close()
+        for ended in self._busy.values():
+            ended.set()
 
     async def _login(self, state: ServerState, secret: _Secret) -> SqlLogin | Document:
         """Return how to sign in, or the refusal of Entra ID."""
@@ -132,23 +168,26 @@ class ServerReader:
         raise _FailedError(text)
 
     async def _run_on_thread(
-        self, address: str, seconds: float, late: str, function: Callable[[*_Args], _T], *args: *_Args
+        self, address: str, seconds: float, late: str, function: Callable[[], _T], stopped: threading.Event
     ) -> _T:
-        """Run the function on a thread, which is abandoned after its time.
+        """Run the function on a thread, which is abandoned after its time; `stopped` is set then.
 
-        Raises _FailedError then, and what the function raises.
+        Raises _FailedError then, and what the function raises. A cancelled call ends with its thread, or after its time: until then
+        it keeps its slot, so that reloads start no further threads.
         """
-        begun = False
+        ended, loop, begun = asyncio.Event(), asyncio.get_running_loop(), False
 
         def run() -> _T:
             nonlocal begun
             begun = True
             try:
-                return function(*args)
+                return function()
             finally:
-                self._busy.discard(address)
+                self._busy.pop(address, None)
+                with contextlib.suppress(RuntimeError):  # the loop is closed
+                    loop.call_soon_threadsafe(ended.set)
 
-        self._busy.add(address)
+        self._busy[address] = ended
         self._pool.allow(_THREADS + len(self._busy))
         try:
             async with asyncio.timeout(seconds):
@@ -157,9 +196,17 @@ class ServerReader:
             lacking = shortage_of(error)
             cause = f"{late} within {seconds:g} s" if lacking is None else f"no thread was free within {seconds:g} s"
             raise _FailedError(cause) from None
+        except asyncio.CancelledError:
+            stopped.set()
+            if begun:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await ended.wait()
+            raise
         finally:
+            stopped.set()
             if not begun:
-                self._busy.discard(address)
+                self._busy.pop(address, None)
 
 
 def _new_secret(state: ServerState, at: float) -> _Secret | None:
@@ -181,16 +228,13 @@ def _read_secret(state: ServerState) -> _Secret:
     return _Secret(password, password.encode())
 
 
-def _read(state: ServerState, login: SqlLogin, secret: _Secret, at: float, seconds: float) -> Attempt:
+def _read(server: SqlServer, login: SqlLogin, seconds: float, days: int, stopped: threading.Event) -> Document:
     """Read every section. Blocks."""
-    server = state.server
     try:
-        access = SqlServerAccess(login, _context(server), seconds, RUN)
+        access = SqlServerAccess(login, _context(server), seconds, RUN, stopped)
     except FileUnreadableError as error:
-        document = Document(address=server.address, failure=f"ca_file {server.ca_file}: {error}")
-    else:
-        document = read_server(server.parsed, access, batches() + proof_batches())
-    return _add(state, document, secret, at)
+        return Document(address=server.address, failure=f"ca_file {server.ca_file}: {error}")
+    return read_server(server.parsed, access, batches() + proof_batches(days=days))
 
 
 def _context(server: SqlServer) -> Any:

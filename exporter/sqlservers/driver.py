@@ -41,15 +41,6 @@ class Result:
     messages: tuple[SqlMessage, ...]
 
 
-def is_installed() -> bool:
-    """Whether the extra `sql` is installed."""
-    try:
-        import pytds  # type: ignore[import-untyped] # noqa: F401, PLC0415 - an extra
-    except ImportError:
-        return False
-    return True
-
-
 def _silence(logger: logging.Logger) -> None:
     """Keep the warnings of the driver from standard error, also from a handler of this process."""
     if logger.propagate:
@@ -62,7 +53,7 @@ class SqlConnection:
 
     def __init__(self, encrypted_socket: EncryptedSocket, host: str, port: int, login: SqlLogin, words: Words) -> None:
         """Log in over a connected socket, which belongs to the session from now on. Raises SqlConnectionError."""
-        import pytds  # noqa: PLC0415 - an extra
+        import pytds  # type: ignore[import-untyped] # noqa: PLC0415 - an extra
 
         _silence(logging.getLogger("pytds"))
         self._pytds = pytds

@@ -7,9 +7,11 @@ can make the driver read or allocate.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import socket
 import ssl
+import threading
 import time
 from pathlib import Path
 
@@ -31,6 +33,7 @@ _CHUNK = 65536
 _VERSION = ssl.TLSVersion.TLSv1_2  # TDS 7.4 has no newer one
 # Bytes of an answer: without the rows that the driver has delivered, and in all. The driver makes 1 KiB of each message of 17 bytes.
 _MOST_WITHOUT_ROWS, _MOST = 1024 * 1024, 16 * 1024 * 1024
+_GLANCE = 1.0  # seconds between two checks whether the reading was given up
 _FOREIGN = "no SQL Server answers at this port, or it is too old: correct the name or the port"
 
 
@@ -70,9 +73,20 @@ def make_context(ca_file: str | Path | None, *, verify: bool) -> ssl.SSLContext:
 class EncryptedSocket:
     """The methods of a socket that python-tds uses. Each request has `seconds`, from `start` on, and all end at `until`."""
 
-    def __init__(self, host: str, port: int, context: ssl.SSLContext, *, seconds: float, until: float, words: Words) -> None:
-        """Connect. `until` is a time of time.monotonic. Raises SqlConnectionError."""
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        context: ssl.SSLContext,
+        *,
+        seconds: float,
+        until: float,
+        words: Words,
+        stopped: threading.Event,
+    ) -> None:
+        """Connect. `until` is a time of time.monotonic, `stopped` ends every wait. Raises SqlConnectionError."""
         self._host, self._port, self._seconds, self._until, self._words = host, port, seconds, until, words
+        self._stopped = stopped
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._reply = b""  # to the driver's PRELOGIN
         self._encrypted = False
@@ -210,8 +224,7 @@ class EncryptedSocket:
         return data
 
     def _receive(self, size: int) -> bytes:
-        self._socket.settimeout(self._left())
-        data = self._socket.recv(size)
+        data = self._some(size)
         if not data:
             raise ConnectionResetError
         self._left_bytes -= len(data)
@@ -222,6 +235,12 @@ class EncryptedSocket:
             )
         return data
 
+    def _some(self, size: int) -> bytes:
+        while True:
+            self._socket.settimeout(min(self._left(), _GLANCE))
+            with contextlib.suppress(TimeoutError):  # `_left` raises at the end
+                return self._socket.recv(size)
+
     def _flush(self) -> None:
         if data := self._outgoing.read():
             self._socket.settimeout(self._left())
@@ -229,6 +248,8 @@ class EncryptedSocket:
 
     def _left(self) -> float:
         now = time.monotonic()
+        if self._stopped.is_set():
+            raise SqlConnectionError("given up by the exporter")
         if now >= self._until:
             raise timeout_failure(self._seconds, self._words)
         if now >= self._end:

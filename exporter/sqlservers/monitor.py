@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar, TypeVarTuple
 
 from exporter.config.settings import Config
 from exporter.core.probe_starts import JITTER
@@ -33,6 +33,9 @@ LOCKED_SECONDS: Final = 60.0  # between two checks whether the secret of a refus
 BUSY_SECONDS: Final = 10.0  # until the next try if an abandoned thread still works on the server
 _SPACING: Final = 1.0  # seconds between two first readings
 
+_T = TypeVar("_T")
+_Args = TypeVarTuple("_Args")
+
 
 class Reader(Protocol):
     """Raises only CancelledError and internal errors."""
@@ -41,6 +44,8 @@ class Reader(Protocol):
 
     async def read(self, state: ServerState, at: float) -> Attempt | None: ...
 
+    async def compute(self, function: Callable[[*_Args], _T], *args: *_Args) -> _T: ...
+
     def close(self) -> None: ...
 
 
@@ -48,12 +53,12 @@ class Reader(Protocol):
 class SqlServerCallbacks:
     """Callbacks of `SqlServerMonitor`.
 
-    `on_reading` receives what is known after each attempt, and what was known before a restart. `on_forgotten` receives the
-    address of a server that a reload removed. `on_internal_error` receives internal errors. `load` and `store` read and write the
-    document of a server.
+    A thread calls `prepare` with what is known after each attempt, and with what was known before a restart; the event loop then
+    calls what it returned. `on_forgotten` receives the address of a server that a reload removed. `on_internal_error` receives
+    internal errors. `load` and `store` read and write the document of a server.
     """
 
-    on_reading: Callable[[SqlServerReading], None] = lambda _reading: None
+    prepare: Callable[[SqlServerReading], Callable[[], None]]
     on_forgotten: Callable[[str], None] = lambda _address: None
     on_internal_error: Callable[[Exception], None] = lambda _error: None
     load: Callable[[str], Mapping[str, Any] | None] = lambda _address: None
@@ -94,10 +99,9 @@ class SqlServerMonitor:
         )
 
     async def restore(self) -> None:
-        """Use what an earlier process knew, and yield to other tasks after each server. Call it before `start`."""
+        """Use what an earlier process knew. Call it before `start`."""
         for entry in self._entries.values():
-            self._restore_entry(entry)
-            await asyncio.sleep(0)
+            await self._restore_entry(entry)
 
     def start(self) -> None:
         """Start the periodic readings, spread over the interval."""
@@ -105,7 +109,7 @@ class SqlServerMonitor:
             self._start_reading(address)
 
     async def reconfigure(self, config: Config) -> None:
-        """Apply a configuration after `start`, and yield to other tasks after each server.
+        """Apply a configuration after `start`.
 
         An unchanged server continues. A changed one is read soon, and keeps what is known of it.
         """
@@ -119,23 +123,22 @@ class SqlServerMonitor:
             state, entry = _first_state(config, address), self._entries.get(address)
             if entry is None:
                 self._entries[address] = _ServerEntry(state)
-                self._restore_entry(self._entries[address])
+                await self._restore_entry(self._entries[address])
             elif (state.server, state.credential) == (entry.state.server, entry.state.credential):
                 if interval < before.settings.sql_interval:
                     self._runner.advance(address, loop_time() + interval * self._draw())
                 continue
             else:
-                reading = labelled(entry.state.reading, state.server)
-                entry.state = _state_with(state, reading, entry.state.lockout)
-                if reading.document is not None:
-                    self._callbacks.on_reading(reading)
+                self._runner.stop(address)
+                entry.state = _state_with(state, labelled(entry.state.reading, state.server), entry.state.lockout)
+                if entry.state.reading.document is not None:
+                    await self._show(entry)
             self._start_reading(address)
-            await asyncio.sleep(0)
 
     async def aclose(self) -> None:
         """End all readings without waiting for their threads."""
-        await self._runner.aclose()
         self._reader.close()
+        await self._runner.aclose()
 
     def readings(self) -> tuple[SqlServerReading, ...]:
         """Return what is known of each server, in the order of the configuration."""
@@ -143,7 +146,7 @@ class SqlServerMonitor:
 
     def _start_reading(self, address: str) -> None:
         entry = self._entries[address]
-        spread = min(self._config.settings.sql_interval, _SPACING * len(self._entries))
+        spread = min(self._config.settings.sql_interval, _SPACING * len(self._config.sql_servers))
         entry.due = loop_time() + self._draw() * spread
         self._runner.start(address, entry)
 
@@ -153,34 +156,38 @@ class SqlServerMonitor:
             return
         async with self._retries if entry.state.reading.failure else contextlib.nullcontext(), self._slots:
             attempt = await self._reader.read(entry.state, self._clock())
-        if attempt is None:
-            entry.due = loop_time() + LOCKED_SECONDS
-            return
-        entry.due = loop_time() + self._config.settings.sql_interval * (1 - JITTER + 2 * JITTER * self._draw())
-        self._add(entry, attempt)
+            if attempt is None:
+                entry.due = loop_time() + LOCKED_SECONDS
+                return
+            entry.due = loop_time() + self._config.settings.sql_interval * (1 - JITTER + 2 * JITTER * self._draw())
+            entry.state = _state_with(entry.state, attempt.reading, attempt.lockout)
+            await self._add(entry, attempt)
 
-    def _add(self, entry: _ServerEntry, attempt: Attempt) -> None:
+    async def _add(self, entry: _ServerEntry, attempt: Attempt) -> None:
         reading = attempt.reading
-        entry.state = _state_with(entry.state, reading, attempt.lockout)
         if reading.failure != entry.logged:
             entry.logged = reading.failure
             _log_change(reading)
         if attempt.stored is not None:
             self._callbacks.store(reading.address, attempt.stored)
-        self._callbacks.on_reading(reading)
+        await self._show(entry)
 
-    def _restore_entry(self, entry: _ServerEntry) -> None:
+    async def _show(self, entry: _ServerEntry) -> None:
+        show = await self._reader.compute(self._callbacks.prepare, entry.state.reading)
+        show()
+
+    async def _restore_entry(self, entry: _ServerEntry) -> None:
         server = entry.state.server
         document = self._callbacks.load(server.address)
         if document is None:
             return
         try:
-            reading, lockout = restored(document, server)
+            reading, lockout = await self._reader.compute(restored, document, server)
         except ValueError as error:
             _log.warning("state", extra=fields(problem=f"the stored reading of {server.address} {error} and is ignored"))
             return
         entry.state = _state_with(entry.state, reading, lockout)
-        self._callbacks.on_reading(reading)
+        await self._show(entry)
 
 
 def _first_state(config: Config, address: str) -> ServerState:

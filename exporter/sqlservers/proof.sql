@@ -34,7 +34,8 @@ ORDER BY l.n;
 GO
 
 -- The last finished backup of each encrypted database, by type, that this node made in the last 35 days, of its log in the last two days: each
--- needed the vault. The index on backup_finish_date bounds both searches: log backups are many. Backups of one type of a database never overlap,
+-- needed the vault. The index on backup_finish_date bounds both searches: log backups are many. `run` searches 35 days once a day, otherwise two,
+-- and keeps what it found. Backups of one type of a database never overlap,
 -- so the latest start and the latest end belong to one backup. Snapshots of a storage system copy files, and are left out.
 -- Rights: SELECT on msdb.dbo.backupset, VIEW ANY DATABASE. Sources: dbo.backupset, sys.databases.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"backups","rows":', ISNULL((

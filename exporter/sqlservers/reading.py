@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -28,13 +29,14 @@ _MOST_CONNECTIONS = 2  # a section that hangs costs its connection; a second one
 class SqlServerAccess:
     """How to reach and sign in to a server; `seconds` is for the connection and for each batch.
 
-    `words` has the words of failures: `wording.RUN` names settings, `wording.INVENTORY` flags.
+    `words` has the words of failures: `wording.RUN` names settings, `wording.INVENTORY` flags. `stopped` ends the reading.
     """
 
     login: SqlLogin
     context: ssl.SSLContext
     seconds: float
     words: Words = field(default_factory=lambda: INVENTORY)
+    stopped: threading.Event = field(default_factory=threading.Event)
 
     @property
     def whole_seconds(self) -> float:
@@ -144,7 +146,13 @@ class _Session:
         server, access = self._server, self._access
         port = server.port if server.port is not None else find_port(server.host, server.instance or "", access.seconds)
         encrypted_socket = EncryptedSocket(
-            server.host, port, access.context, seconds=access.seconds, until=self._until, words=access.words
+            server.host,
+            port,
+            access.context,
+            seconds=access.seconds,
+            until=self._until,
+            words=access.words,
+            stopped=access.stopped,
         )
         self._connection = SqlConnection(encrypted_socket, server.host, port, access.login, access.words)
         return self._connection

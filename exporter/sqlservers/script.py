@@ -8,6 +8,7 @@ from pathlib import Path
 
 Batches = tuple[tuple[str, str], ...]  # the name of each section and its batch, in order
 
+SEARCHED_DAYS = 35  # for full and differential backups, in proof.sql
 FOLDER = Path(__file__).with_name("scripts")  # what the command `script` prints
 _BATCH = re.compile(r"^GO\s*$", re.IGNORECASE | re.MULTILINE)
 _SECTION = re.compile(r'"section":"(\w+)"')
@@ -38,9 +39,14 @@ def batches() -> Batches:
 
 
 @cache
-def proof_batches() -> Batches:
-    """Return the batches of proof.sql, which `run` sends after those of the inventory."""
-    return _batches(FOLDER.with_name("proof.sql"))
+def proof_batches(*, days: int = SEARCHED_DAYS) -> Batches:
+    """Return the batches of proof.sql, which `run` sends after those of the inventory.
+
+    They search so many days for full and differential backups.
+    """
+    searched = "DATEADD(day, -{}, GETDATE())"
+    found = _batches(FOLDER.with_name("proof.sql"))
+    return tuple((section, batch.replace(searched.format(SEARCHED_DAYS), searched.format(days))) for section, batch in found)
 
 
 def _batches(path: Path) -> Batches:

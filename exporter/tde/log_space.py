@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from exporter.tde.fields import Row
 from exporter.tde.model import printable
-from exporter.tde.sql_reading import TRACE_FLAG, SqlServerReading, flag_is_on, rows
+from exporter.tde.sql_reading import TRACE_FLAG, SqlServerReading, flag_is_on, once, rows
 
 _KIB, _MIB = 1024.0, 1048576.0
 
@@ -29,8 +29,9 @@ class LogSpace:
     next_file_in: float | None
 
 
-def log_spaces(reading: SqlServerReading, databases: Collection[str] | None = None) -> tuple[LogSpace, ...]:
-    """Return the log of each database whose size is known, or of some databases.
+@once
+def log_spaces(reading: SqlServerReading) -> tuple[LogSpace, ...]:
+    """Return the log of each database whose size is known.
 
     A secondary replica does not show it.
     """
@@ -40,11 +41,7 @@ def log_spaces(reading: SqlServerReading, databases: Collection[str] | None = No
     sized = [row for row in rows(reading, "logs") if _number(row, "used_kb") is not None]
     logs = [(row, _rate(row, before.get(row.get("database"), {}), seconds)) for row in sized]
     volumes, files_need_vault = _volume_rates(logs), flag_is_on(reading, TRACE_FLAG) is False
-    return tuple(
-        _log_space(row, rate, volumes.get(row.get("volume")), files_need_vault=files_need_vault)
-        for row, rate in logs
-        if databases is None or row.get("database") in databases
-    )
+    return tuple(_log_space(row, rate, volumes.get(row.get("volume")), files_need_vault=files_need_vault) for row, rate in logs)
 
 
 def _rate(row: Row, earlier: Row, seconds: float) -> float | None:

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from exporter.core.codes import BY_CODE
 from exporter.core.durations import known_time
 from exporter.tde.error_codes import BACKUP_MESSAGES, OTHER
 from exporter.tde.findings import Kind
 from exporter.tde.model import AsymmetricKey, Instance, SqlCredential, printable
 from exporter.tde.pairing import credentials_of, login_of, pair
 from exporter.tde.registry import KeyVersion, key_version, thumbprint_of
-from exporter.tde.sql_reading import BACKUP_TYPES, SqlServerReading, known_instance, rows
+from exporter.tde.sql_reading import BACKUP_TYPES, SqlServerReading, known_instance, once, rows
 from exporter.tde.usage import used_keys
 
 # An assumption: the connector may keep a token of the old secret, and Entra ID's tokens live for 60 to 90 minutes.
@@ -77,6 +78,11 @@ class ReportedCode(NamedTuple):
     first_at: float
     last_at: float
 
+    @property
+    def is_known(self) -> bool:
+        """Whether it is a code that `explain` knows."""
+        return self.code.isdecimal() and int(self.code) in BY_CODE
+
 
 class _SignIn(NamedTuple):
     """How SQL Server signs in for a key; empty if unknown."""
@@ -93,6 +99,7 @@ class _Event(NamedTuple):
     database: str
 
 
+@once
 def key_proofs(reading: SqlServerReading) -> tuple[KeyProof, ...]:
     """Return one proof for each key of a provider in use."""
     instance = known_instance(reading)
@@ -107,15 +114,23 @@ def version_of(reading: SqlServerReading, thumbprint: str) -> KeyVersion | None:
 
 def reported_codes(reading: SqlServerReading, since: float) -> tuple[ReportedCode, ...]:
     """Return the provider's codes in the error log after a Unix time, newest first."""
+    return tuple(each for each in _reported(reading, since) if each.code not in _NO_CODE)
+
+
+def failed_backups(reading: SqlServerReading, since: float) -> tuple[ReportedCode, ...]:
+    """Return the messages about failed backups in the error log after a Unix time, newest first."""
+    return tuple(each for each in _reported(reading, since) if each.code in BACKUP_MESSAGES)
+
+
+def _reported(reading: SqlServerReading, since: float) -> list[ReportedCode]:
     found = (
-        ReportedCode(code, first, last)
+        ReportedCode(str(row.get("code")), first, last)
         for row in rows(reading, "errors")
-        if (code := str(row.get("code"))) not in _NO_CODE
-        and (first := _time(row.get("first_utc"))) is not None
+        if (first := _time(row.get("first_utc"))) is not None
         and (last := _time(row.get("last_utc"))) is not None
         and last > since
     )
-    return tuple(sorted(found, key=lambda each: -each.last_at))
+    return sorted(found, key=lambda each: -each.last_at)
 
 
 def _key_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey) -> KeyProof:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from exporter.tde.document import Document
 from exporter.tde.fields import Row
 from exporter.tde.model import Instance, instance_of
 
 TRACE_FLAG: Final = 15025  # with it, a new log file needs no request to the vault
+_T = TypeVar("_T")
 BACKUP_TYPES: Final = {"D": "full", "I": "differential", "L": "log"}  # by their letter in the section `backups`
 
 
@@ -32,6 +34,22 @@ class SqlServerReading:
     failure: str = ""  # of the last attempt as a whole; empty if it read the server
     refused: bool = False  # the login was refused: no attempt until its secret changes, or an hour has passed
     earlier_logs: tuple[float, tuple[Mapping[str, str | int], ...]] | None = None  # Unix time, rows
+    derived: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)  # by `once`
+
+
+def once(rule: Callable[[SqlServerReading], _T]) -> Callable[[SqlServerReading], _T]:
+    """Apply a rule to each reading once: metrics, pages and gate need the same values.
+
+    Two threads that need them at the same time may both apply it.
+    """
+
+    @functools.wraps(rule)
+    def applied(reading: SqlServerReading) -> _T:
+        if rule not in reading.derived:
+            reading.derived[rule] = rule(reading)
+        return reading.derived[rule]  # type: ignore[no-any-return]
+
+    return applied
 
 
 def rows(reading: SqlServerReading, section: str) -> tuple[Row, ...]:

@@ -44,5 +44,14 @@ def pytest_asyncio_loop_factories(config, item):  # noqa: ARG001 - the hook's si
 
 
 @pytest.fixture
+async def monitors():
+    """Monitors that are stopped after the test."""
+    started = []
+    yield started
+    for monitor in started:
+        await monitor.aclose()
+
+
+@pytest.fixture
 def rng():
     return random.Random(20260801)  # noqa: S311 - the same spread in every run

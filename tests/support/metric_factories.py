@@ -55,6 +55,11 @@ def a_recorder(*targets, config=None, **options):
     return recorder
 
 
+def show_reading(recorder, reading):
+    """Show the series of a SQL Server; return another address with the same labels."""
+    return recorder.sql_servers.show(recorder.sql_servers.render(reading))
+
+
 def add(recorder, target, module=MODULE, *, now=START, **known):
     """Add a target, or change it as a reload does. `known` are the facts of its record before that."""
     record = recorder.records.expect(target)

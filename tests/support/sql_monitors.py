@@ -1,6 +1,7 @@
 """Configurations with SQL Servers, documents of them, and fakes for the tests of their monitor."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 from exporter.config.settings import SecretSource, Settings, SqlServer
@@ -73,7 +74,7 @@ class FakeReader:
     def __init__(self):
         self.answers, self.busy = {}, set()
         self.readings, self.states, self.under_way, self.most, self.takes = [], [], 0, 0, 0.5
-        self.cancelled, self.closed = [], False
+        self.cancelled, self.computed, self.closed = [], [], False
 
     def is_busy(self, address):
         return address in self.busy
@@ -97,6 +98,11 @@ class FakeReader:
             raise answer
         return None if answer is None else self._attempt(state, answer, at)
 
+    async def compute(self, function, *args):
+        self.computed.append(function.__name__)
+        await asyncio.sleep(0)
+        return function(*args)
+
     def _attempt(self, state, answer, at):
         document = failed("not read to its end") if isinstance(answer, float) else answer
         lockout = lockout_after("ekm", b"secret", at) if document.refused_login else None
@@ -119,12 +125,15 @@ class Recorded:
     @property
     def callbacks(self):
         return SqlServerCallbacks(
-            on_reading=self.readings.append,
+            prepare=self._prepare,
             on_forgotten=self.forgotten.append,
             on_internal_error=self.errors.append,
             load=self.documents.get,
             store=self.documents.__setitem__,
         )
+
+    def _prepare(self, reading):
+        return partial(self.readings.append, reading)
 
 
 def a_monitor(config, reader, recorded, **more):

@@ -26,6 +26,7 @@ _RESULTLESS = re.compile(r"(?:SET|USE|BEGIN TRAN|COMMIT|ROLLBACK|IF @@TRANCOUNT)
 _CONSTANT = re.compile(
     r"SELECT (\d{1,9}|@@VERSION|@@SERVERNAME|@@SPID|DB_NAME\(\)|SUSER_S?NAME\(\))(?: AS (\w+))?", re.IGNORECASE
 )
+_DAYS, _DAY = re.compile(r"DATEADD\(day, -(\d+), GETDATE\(\)\)"), 86400.0  # the first search of the backups
 _WIDTH = 72  # characters between the bars of a line
 _STATE_RIGHTS = {
     "dm_os_sys_info": PERFORMANCE,
@@ -100,8 +101,9 @@ def _section(name: str, plain: str, view: SqlView) -> Answer:
     rows = SECTIONS.get(name)
     if rows is None:
         return _unknown(plain)
-    columns = _columns(plain)
-    chosen = [{one: row[one] for one in columns if row.get(one) is not None} for row in rows(view)]
+    columns, since = _columns(plain), view.text(view.now - _DAY * int(days[1])) if (days := _DAYS.search(plain)) else ""
+    shown = (row for row in rows(view) if name != "backups" or str(row["finished_utc"]) >= since)
+    chosen = [{one: row[one] for one in columns if row.get(one) is not None} for row in shown]
     return (ResultSet((name,), tuple((line,) for line in section_lines(name, chosen))),)
 
 

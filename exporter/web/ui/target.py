@@ -17,7 +17,6 @@ from exporter.presentation import probe_text
 from exporter.presentation.wire_log import as_lines, exchanges
 from exporter.state.history import HistoryEntry, ProbeContext
 from exporter.state.records import TargetRecord
-from exporter.tde.server_proof import ServerProof
 from exporter.web.ui.auxiliary import auxiliary_section, expiries_table, failed_checks, marks, vault_sections
 from exporter.web.ui.causes import chain
 from exporter.web.ui.charts import legend, waterfall
@@ -39,14 +38,14 @@ def target_page(
     expiries: Mapping[str, Sequence[CredentialExpiry]],
     checks: CheckRun | None,
     vantage: Vantage,
-    servers: Sequence[ServerProof] = (),
+    untested: str,
 ) -> Iterator[Html]:
     """Yield the document.
 
-    `history` newest first, `expiries` by credential, `checks` the last preflight run, `servers` the SQL Servers that were read.
+    `history` newest first, `expiries` by credential, `checks` the last preflight run, `untested` what nothing tested.
     """
     yield head(urls, view.target.name, at="/targets", now=view.now)
-    yield live("standing", _verdict_section(urls, view, vantage, servers))
+    yield live("standing", _verdict_section(urls, view, vantage, untested))
     yield element(
         "p", link(urls.probe_now(view.target.name), "Probe now"), " and show the transcript. ", _bundle(urls, view.target)
     )
@@ -56,14 +55,14 @@ def target_page(
     yield Html("</div>" + foot(urls))
 
 
-def _verdict_section(urls: Urls, view: TargetView, vantage: Vantage, servers: Sequence[ServerProof]) -> Iterator[Child]:
+def _verdict_section(urls: Urls, view: TargetView, vantage: Vantage, untested: str) -> Iterator[Child]:
     yield element("p", badge(view.urgency), " ", element("strong", verdict(view, vantage)), _since(view), class_="verdict")
-    yield server_proofs(view, servers)
+    yield server_proofs(view)
     yield chain(view)
     yield marks(view)
     dependents = probe_text.what_depends(view.target)
     yield element("p", element("strong", "SQL Servers that depend on it: "), dependents) if dependents else None
-    yield element("p", not_tested(), class_="quiet")
+    yield element("p", not_tested(untested), class_="quiet")
     yield None if view.report is None else _advice(urls, view.target, view.report, view.record)
     yield element("h2", "Last probe")
     yield element("p", "No probe has finished yet.") if view.report is None else _steps(view.report)

@@ -11,6 +11,7 @@ from exporter.config import dump_yaml
 from exporter.config.settings import SecretSource, SqlServer
 from exporter.core.checks import SQL, CheckOutcome
 from exporter.doctor import run_checks
+from exporter.runtime import extras
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment, redirect_config
 from exporter.simulator.faults import Options
@@ -91,7 +92,7 @@ async def test_other_label_is_a_warning(sql):
 
 
 async def test_server_without_the_driver_is_a_failure(sql, monkeypatch):
-    monkeypatch.setattr(sql_readings, "is_installed", lambda: False)
+    monkeypatch.setitem(extras.MODULES, "sql", "no_such_module")
     found = (await sql.results(sql.server()))["sql_connection"]
     assert found.outcome is FAIL
     assert "ekm-exporter[sql]" in found.detail

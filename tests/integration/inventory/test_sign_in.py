@@ -173,7 +173,9 @@ async def test_batch_without_an_answer_is_a_lost_connection(tmp_path, monkeypatc
 
     def work():
         context = make_context(str(tmp_path / "ca.pem"), verify=True)
-        stream = EncryptedSocket("localhost", port, context, seconds=GUARD, until=time.monotonic() + GUARD, words=INVENTORY)
+        stream = EncryptedSocket(
+            "localhost", port, context, seconds=GUARD, until=time.monotonic() + GUARD, words=INVENTORY, stopped=threading.Event()
+        )
         connection = SqlConnection(stream, "localhost", port, SqlLogin("ekm", servers.password), INVENTORY)
         try:
             if end == "silence":

@@ -13,13 +13,13 @@ from exporter.simulator.sql_model import BACKUPS, DEFINITIONS, ERROR_LOG, PERFOR
 from exporter.sqlservers.driver import SqlLogin
 from exporter.sqlservers.encryption import make_context
 from exporter.sqlservers.reading import SqlServerAccess, read_server
-from exporter.sqlservers.script import batches, proof_batches
+from exporter.sqlservers.script import SEARCHED_DAYS, batches, proof_batches
 from exporter.tde.document import PROOF_SECTIONS, SECTIONS
 from tests.support.patience import PATIENCE
 from tests.support.simulated_sql import DEFAULT, FIRST, SECOND, configuration
 
 pytestmark = pytest.mark.asyncio
-MINUTE, HOUR = 60.0, 3600.0
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 BEGIN = 1_790_000_000.0
 CLAIMS = "contoso-claims.vault.azure.net"
 
@@ -34,10 +34,10 @@ class Timed:
     def set(self, fault, scope=FaultScope.SQL, name=DEFAULT, **options):
         self.servers.state.set(fault, scope, name, Options(**options))
 
-    async def read(self, name=DEFAULT):
+    async def read(self, name=DEFAULT, days=SEARCHED_DAYS):
         access = SqlServerAccess(SqlLogin("ekm", self.servers.password), make_context(None, verify=False), PATIENCE)
         address = parse_sql_address(f"localhost,{self.servers.ports[name]}")
-        return await asyncio.to_thread(read_server, address, access, batches() + proof_batches())
+        return await asyncio.to_thread(read_server, address, access, batches() + proof_batches(days=days))
 
     async def section(self, section, name=DEFAULT):
         document = await self.read(name)
@@ -63,6 +63,13 @@ async def test_every_section_of_both_scripts_is_answered(world):
     document = await world.read()
     assert (document.failure, dict(document.errors)) == (None, {})
     assert set(document.sections) == {*SECTIONS, *PROOF_SECTIONS}
+
+
+async def test_search_of_two_days_finds_no_older_full_backup(world):
+    world.servers.change_day([DEFAULT], {"full_every": 30 * DAY})
+    world.now += 3 * DAY
+    types = [{row["type"] for row in (await world.read(days=days)).sections["backups"]} for days in (SEARCHED_DAYS, 2)]
+    assert types == [{"D", "L"}, {"L"}]
 
 
 async def test_healthy_hour_has_its_backups_and_no_failure(world):

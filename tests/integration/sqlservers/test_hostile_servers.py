@@ -1,6 +1,7 @@
 """SQL Servers that send what no SQL Server sends: each reading ends, in little memory, with a reason."""
 
 import asyncio
+import contextlib
 import random
 import struct
 import threading
@@ -17,6 +18,7 @@ from exporter.sqlservers.driver import SqlLogin
 from exporter.sqlservers.encryption import make_context
 from exporter.sqlservers.reading import SqlServerAccess, read_server
 from exporter.tde.document import Document
+from tests.support.patience import PATIENCE
 from tests.support.simulated_sql import FIRST, sql_servers
 
 pytestmark = pytest.mark.asyncio
@@ -156,6 +158,44 @@ async def test_random_answers_are_no_internal_error(hostile, monkeypatch):
         document, peak = await hostile.read(seconds=3.0)
         assert document.failure or document.errors
         assert peak < 50 * MIB
+
+
+async def test_byte_by_byte_answer_ends_with_the_time_of_its_request():
+    async def trickle(_reader, writer):
+        with contextlib.suppress(OSError):
+            for byte in struct.pack(">BBHI", 4, 1, 30_000, 0) + bytes(29_992):
+                writer.write(bytes([byte]))
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        writer.close()
+
+    async with await asyncio.start_server(trickle, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        access = SqlServerAccess(SqlLogin("ekm", PASSWORD), make_context(None, verify=False), 0.5)
+        document = await asyncio.to_thread(read_server, parse_sql_address(f"127.0.0.1,{port}"), access)
+    assert document.failure.startswith(f"no answer from port {port} within 0.5 s")
+
+
+async def test_given_up_reading_waits_for_no_answer():
+    connected, stopped = asyncio.Event(), threading.Event()
+
+    async def hang(reader, writer):
+        await reader.read(1)
+        await asyncio.sleep(0.1)  # nothing happens: the client waits for the answer
+        connected.set()
+        await ended.wait()
+        writer.close()
+
+    ended = asyncio.Event()
+    async with asyncio.timeout(PATIENCE), await asyncio.start_server(hang, "127.0.0.1", 0) as server:
+        address = parse_sql_address(f"127.0.0.1,{server.sockets[0].getsockname()[1]}")
+        access = SqlServerAccess(SqlLogin("ekm", PASSWORD), make_context(None, verify=False), 2 * PATIENCE, stopped=stopped)
+        reading = asyncio.create_task(asyncio.to_thread(read_server, address, access))
+        await connected.wait()
+        stopped.set()
+        document = await reading
+        ended.set()
+    assert document.failure == "given up by the exporter"
 
 
 async def test_registry_without_end_keeps_what_was_read(hostile, monkeypatch):

@@ -11,7 +11,7 @@ from packaging.version import Version
 
 PYTHONS = ("3.11", "3.12", "3.13")
 LISTS = {
-    "requirements.lock": ("project",),
+    "requirements.lock": ("project", "sql"),
     "requirements-build.lock": ("build",),
     "requirements-windows.lock": ("project", "extras"),
     "requirements-dev.lock": ("project", "extras", "build", "dev"),
@@ -23,8 +23,9 @@ def pins(text: str) -> dict[str, Version]:
 
 
 def wanted(pyproject, names: tuple[str, ...]) -> list[str]:
-    extras = [line for lines in pyproject["project"]["optional-dependencies"].values() for line in lines]
-    groups = {"project": pyproject["project"]["dependencies"], "extras": extras, **pyproject["dependency-groups"]}
+    optional = pyproject["project"]["optional-dependencies"]
+    extras = [line for lines in optional.values() for line in lines]
+    groups = {"project": pyproject["project"]["dependencies"], "extras": extras, **optional, **pyproject["dependency-groups"]}
     return [line for name in names for line in groups[name]]
 
 

@@ -48,6 +48,7 @@ credentials:
   c: {type: client_secret, client_id: 66666666-7777-8888-9999-000000000000, client_secret_file: secret}
 targets:
   - {name: t, vault: no-such-vault, key: k/0123456789abcdef0123456789abcdef, credential: c}
+sql_servers: [{address: no-such-server, user: ekm, password_file: secret}]
 """
 
 
@@ -106,6 +107,7 @@ def test_image_runs_the_mounted_configuration_by_default(engine, tmp_path):
     name = engine.start(options=("--volume", f"{tmp_path}:/etc/ekm-exporter:ro"))
     text = engine.eventually(name, "/metrics", lambda text: "ekm_last_error_code{" in text)
     assert 'target="t"' in text
+    assert 'host="no-such-server"' in text  # so the image has the driver
 
 
 def test_new_named_volume_stores_the_state(engine, tmp_path):

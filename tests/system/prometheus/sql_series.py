@@ -17,7 +17,7 @@ from exporter.sqlservers.encryption import make_context
 from exporter.sqlservers.reading import SqlServerAccess, read_server
 from exporter.sqlservers.script import batches, proof_batches
 from exporter.tde.sql_reading import SqlServerReading
-from tests.support.metric_factories import a_config
+from tests.support.metric_factories import a_config, show_reading
 
 
 def _read(address: str, labels: tuple[str, str], access: SqlServerAccess) -> SqlServerReading:
@@ -43,7 +43,7 @@ async def serving(own: str, servers: Mapping[str, tuple[str, str]], password: st
 
     async def scrape(_request: web.Request) -> web.Response:
         for reading in await asyncio.gather(*(asyncio.to_thread(_read, *server, access) for server in servers.items())):
-            recorder.sql_server_read(reading)
+            show_reading(recorder, reading)
         body = b"".join([piece async for piece in recorder.scrape(openmetrics=False)])
         return web.Response(body=body, content_type="text/plain")
 

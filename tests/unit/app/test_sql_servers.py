@@ -12,12 +12,12 @@ import pytest
 from exporter.app import sql_servers
 from exporter.app.reload import Reloader
 from exporter.app.sharding import Shard, select_shard
-from exporter.cli import run
+from exporter.cli import check, run
 from exporter.cli.main import main
 from exporter.config import Loaded
 from exporter.core.model import Facts, TokenResult
+from exporter.runtime import extras
 from exporter.runtime.extras import ExtraMissingError
-from exporter.sqlservers import driver
 from exporter.sqlservers.attempt import ServerReader
 from exporter.state.files import DocumentKind, StateFiles
 from tests.support.factories import a_config, a_target, with_sql_servers
@@ -48,7 +48,7 @@ print([name for name in sys.modules if name.startswith(("exporter.sqlservers", "
 
 @pytest.fixture
 def without_driver(monkeypatch):
-    monkeypatch.setattr(driver, "is_installed", lambda: False)
+    monkeypatch.setitem(extras.MODULES, "sql", "no_such_module")
 
 
 @pytest.fixture
@@ -65,6 +65,16 @@ def test_section_without_its_driver_is_bad_usage(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(run, "load_config", lambda _: loaded(WITH_SERVERS))
     assert main(["run", "--config.file", str(tmp_path / "ekm.yml"), "--web.listen-address", "127.0.0.1:0"]) == 2
     assert capsys.readouterr().err == f"ekm-exporter: {NEEDED}\n"
+
+
+@pytest.mark.usefixtures("without_driver")
+@pytest.mark.parametrize("command", [["check"], ["run", "--config.check"]])
+def test_check_warns_of_the_missing_driver(monkeypatch, capsys, tmp_path, command):
+    path = tmp_path / "ekm.yml"
+    for config, warnings in ((WITH_SERVERS, [f"{path}:1:1: warning: sql_servers: {NEEDED}"]), (CONFIG, [])):
+        monkeypatch.setattr(check, "load_config", lambda _, config=config: loaded(config))
+        assert main([*command, "--config.file", str(path)]) == 0
+        assert capsys.readouterr().err.splitlines() == warnings
 
 
 @pytest.mark.usefixtures("without_driver")
@@ -185,7 +195,7 @@ async def test_token_request_that_a_reload_ends_is_repeated(monkeypatch):
 async def test_addresses_with_the_same_names_are_logged_once(caplog):
     service = a_service(with_sql_servers(CONFIG, *servers_of(2)))
     for address in ("n0", "n1", "n0", "n1"):
-        service.sql_servers._show(a_reading(address=address))
+        service.sql_servers._prepare(a_reading(address=address))()
     assert [record.getMessage() for record in caplog.records] == ["SQL Servers have the same names"]
     logged = caplog.records[0].fields
     assert logged["server"] == "n1"
@@ -193,7 +203,7 @@ async def test_addresses_with_the_same_names_are_logged_once(caplog):
     assert "another host: for one" in logged["problem"]
 
     service.sql_servers._forget("n1")
-    service.sql_servers._show(a_reading(address="n1"))
+    service.sql_servers._prepare(a_reading(address="n1"))()
     assert len(caplog.records) == 2
 
 

@@ -8,7 +8,8 @@ import pytest
 from prometheus_client.openmetrics.parser import text_fd_to_metric_families
 
 from exporter.core.model import Step
-from exporter.metrics.exposition import CHUNK_BYTES
+from exporter.metrics.definitions import SQL_SERVER_METRICS
+from exporter.metrics.exposition import CHUNK_BYTES, Exposition
 from tests.support import client_model
 from tests.support.metric_factories import a_key, a_recorder, a_report, a_target, add, probed, throttled
 
@@ -40,3 +41,13 @@ async def test_changes_between_pieces_leave_the_scrape_well_formed(scrape, read)
 
     assert len(families) == len({family.name for family in families})
     assert len(pieces) > 10
+
+
+async def test_text_without_its_protobuf_removes_the_older_one():
+    (spec,) = (one for one in SQL_SERVER_METRICS if one.name == "mssql_ekm_read_success")
+    exposition = Exposition([spec])
+    exposition.put([(spec.name, "n1", b"mssql_ekm_read_success 1\n", b"older")])
+    exposition.put([(spec.name, "n1", b"mssql_ekm_read_success 0\n", b"")])
+    assert not exposition.is_encoded(spec.name, "n1")
+    await exposition.encode_gauges()
+    assert exposition.is_encoded(spec.name, "n1")

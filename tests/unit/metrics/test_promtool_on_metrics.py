@@ -23,6 +23,7 @@ from tests.support.metric_factories import (
     probed,
     refused,
     scrape,
+    show_reading,
     throttled,
 )
 from tests.support.sql_readings import a_reading, with_growing_logs
@@ -48,7 +49,7 @@ def a_used_recorder():
     probed(recorder, a_report("b", steps=[refused()], ready=False), consecutive_failures=1, next_probe_at=START)
     probed(recorder, a_report("c", steps=[throttled(retry_after_seconds=3.0)], tainted=True), last_success_at=START)
     recorder.credential_expiry_found("sql-prod", Source.CERTIFICATE, START, START)
-    recorder.sql_server_read(with_growing_logs(a_reading(ODD)))
+    show_reading(recorder, with_growing_logs(a_reading(ODD)))
     return recorder
 
 

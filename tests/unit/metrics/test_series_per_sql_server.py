@@ -9,7 +9,7 @@ import pytest
 from docs.generators.cardinality import BACKUP, DATABASE, OF_SQL_SERVERS, of_a_sql_server, of_each_database
 from exporter.metrics.definitions import SQL_SERVER_METRICS
 from exporter.metrics.spec import Level
-from tests.support.metric_factories import a_recorder, scrape, series
+from tests.support.metric_factories import a_recorder, scrape, series, show_reading
 from tests.support.sql_inventory import altering
 from tests.support.sql_readings import a_reading, sections_of, with_growing_logs
 
@@ -24,7 +24,7 @@ def of_the_fullest(*databases, level=Level.FULL, change=None):
     for each in (ALTERED, *([change] if change else ())):
         each(sections)
     recorder = a_recorder(level=level)
-    recorder.sql_server_read(with_growing_logs(a_reading(*databases, sections=sections)))
+    show_reading(recorder, with_growing_logs(a_reading(*databases, sections=sections)))
     return Counter(name for name, *_ in series(scrape(recorder)) if name.startswith("mssql_ekm_"))
 
 

@@ -8,7 +8,7 @@ from exporter.metrics.definitions import SQL_SERVER_METRICS
 from exporter.metrics.sql_server_definitions import FEW, MOST
 from exporter.metrics.sql_server_samples import labels_of, sql_server_samples
 from exporter.tde.fields import MOST_ROWS
-from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, unix
+from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, proof_rows, unix, with_growing_logs
 
 PREFIX = "mssql_ekm_"
 CREDENTIAL = {"name": "tde_cred", "identity": "contoso-prod", "provider": "AzureKV", "created_utc": "2026-01-02T03:04:05"}
@@ -194,6 +194,18 @@ def test_databases_above_the_limit_are_left_out_and_counted():
         found = {labels[0] for labels in shown(name.removeprefix(PREFIX), reading)}
         assert found in (kept, set())
     assert {labels[0] for labels in shown("backup_finished_timestamp_seconds", reading)} == kept
+
+
+def test_logs_without_a_series_take_room_of_their_volume():
+    names = [f"db{number:05}" for number in range(MOST + 7)]
+    (row,) = proof_rows("any")["logs"]
+    logs = [{**row, "database": name, "volume": "L:", "total_kb": row["used_kb"]} for name in names]
+    full, alone = (
+        shown("log_full_seconds", with_growing_logs(a_reading(*names, sections={"logs": some}))) for some in (logs, logs[:1])
+    )
+    assert len(full) == MOST
+    assert full[names[0],] == pytest.approx(10_485_760 / 1024 * 300 / len(names))
+    assert alone[names[0],] > full[names[0],]
 
 
 def test_objects_above_the_limits_are_left_out_and_counted():

@@ -10,7 +10,7 @@ from exporter.config.settings import SqlServer
 from exporter.metrics.spec import Level
 from tests.support import client_model
 from tests.support.factories import a_config, a_target, with_sql_servers
-from tests.support.metric_factories import a_recorder, names_in, scrape, series
+from tests.support.metric_factories import a_recorder, names_in, scrape, series, show_reading
 from tests.support.sql_readings import a_reading, an_unread_server
 
 STATE = "mssql_ekm_database_state"
@@ -32,67 +32,67 @@ def of_sql_servers(recorder):
 
 def test_reading_replaces_all_series_of_its_server():
     recorder = a_recorder()
-    recorder.sql_server_read(a_reading("hr", "sales"))
-    recorder.sql_server_read(a_reading("web", address="n2", host="n2"))
+    show_reading(recorder, a_reading("hr", "sales"))
+    show_reading(recorder, a_reading("web", address="n2", host="n2"))
     assert states(recorder) == {("n1", "hr"): 0, ("n1", "sales"): 0, ("n2", "web"): 0}
 
-    recorder.sql_server_read(a_reading("pay"))
+    show_reading(recorder, a_reading("pay"))
     assert states(recorder) == {("n1", "pay"): 0, ("n2", "web"): 0}
 
 
 def test_forgotten_server_has_no_series():
     recorder = a_recorder()
-    recorder.sql_server_read(a_reading())
-    recorder.sql_server_read(a_reading(address="n2", host="n2"))
-    recorder.forget_sql_server("n1\\SQLPRD01")
-    recorder.forget_sql_server("never read")
+    show_reading(recorder, a_reading())
+    show_reading(recorder, a_reading(address="n2", host="n2"))
+    recorder.sql_servers.forget("n1\\SQLPRD01")
+    recorder.sql_servers.forget("never read")
     assert {dict(labels)["host"] for _, *labels in of_sql_servers(recorder)} == {"n2"}
 
-    recorder.forget_sql_server("n2")
+    recorder.sql_servers.forget("n2")
     assert of_sql_servers(recorder) == set()
 
 
 def test_first_reading_replaces_the_address_by_the_names():
     recorder = a_recorder()
-    recorder.sql_server_read(an_unread_server())
+    show_reading(recorder, an_unread_server())
     assert {dict(labels)["sql_instance"] for _, *labels in of_sql_servers(recorder)} == {"n1\\SQLPRD01"}
 
-    recorder.sql_server_read(a_reading())
+    show_reading(recorder, a_reading())
     assert {dict(labels)["sql_instance"] for _, *labels in of_sql_servers(recorder)} == {"SQLPRD01"}
 
 
 def test_second_address_of_a_server_shows_no_series_twice():
     recorder = a_recorder()
-    recorder.sql_server_read(a_reading("sales"))
-    recorder.sql_server_read(a_reading("sales", "hr", address="listener"))
+    show_reading(recorder, a_reading("sales"))
+    show_reading(recorder, a_reading("sales", "hr", address="listener"))
     assert states(recorder) == {("n1", "sales"): 0}
 
-    recorder.forget_sql_server("listener")
+    recorder.sql_servers.forget("listener")
     assert states(recorder) == {("n1", "sales"): 0}
 
-    recorder.forget_sql_server("n1\\SQLPRD01")
-    recorder.sql_server_read(a_reading("sales", "hr", address="listener"))
+    recorder.sql_servers.forget("n1\\SQLPRD01")
+    show_reading(recorder, a_reading("sales", "hr", address="listener"))
     assert states(recorder) == {("n1", "sales"): 0, ("n1", "hr"): 0}
 
 
 def test_first_configured_of_two_addresses_has_the_series():
     config = with_sql_servers(a_config(a_target()), SqlServer(address="n2"), SqlServer(address="n1"))
     recorder = a_recorder(config=config)
-    assert recorder.sql_server_read(a_reading("sales", address="n1")) is None
-    assert recorder.sql_server_read(a_reading("hr", address="n2")) == "n1"
-    assert recorder.sql_server_read(a_reading("sales", address="n1")) == "n2"
+    assert show_reading(recorder, a_reading("sales", address="n1")) is None
+    assert show_reading(recorder, a_reading("hr", address="n2")) == "n1"
+    assert show_reading(recorder, a_reading("sales", address="n1")) == "n2"
     assert states(recorder) == {("n1", "hr"): 0}
 
-    recorder.forget_sql_server("n1")
+    recorder.sql_servers.forget("n1")
     assert states(recorder) == {("n1", "hr"): 0}
-    assert recorder.sql_server_read(a_reading("hr", address="n2")) is None
+    assert show_reading(recorder, a_reading("hr", address="n2")) is None
 
 
 def test_address_that_takes_the_name_of_another_loses_its_own():
     recorder = a_recorder()
-    recorder.sql_server_read(a_reading())
-    recorder.sql_server_read(a_reading(address="n2", host="n2"))
-    recorder.sql_server_read(a_reading(address="n2"))
+    show_reading(recorder, a_reading())
+    show_reading(recorder, a_reading(address="n2", host="n2"))
+    show_reading(recorder, a_reading(address="n2"))
     assert {dict(labels)["host"] for _, *labels in of_sql_servers(recorder)} == {"n1"}
 
 
@@ -105,7 +105,7 @@ def test_every_format_has_the_same_series(scraped_before):
     recorder = a_recorder()
     if scraped_before:
         asyncio.run(_protobuf(recorder))
-    recorder.sql_server_read(a_reading('a "quoted" \\ name', "ümlaut"))
+    show_reading(recorder, a_reading('a "quoted" \\ name', "ümlaut"))
     body = asyncio.run(_protobuf(recorder))
     encoded = {key: value for key, value in client_model.series(body).items() if key[0].startswith("mssql_ekm_")}
     text = {key: value for key, value in series(scrape(recorder)).items() if key[0].startswith("mssql_ekm_")}
@@ -118,7 +118,7 @@ def test_every_format_has_the_same_series(scraped_before):
 @pytest.mark.parametrize("level", Level)
 def test_levels_leave_out_series_of_sql_servers(level):
     recorder = a_recorder(level=level)
-    recorder.sql_server_read(a_reading())
+    show_reading(recorder, a_reading())
     names = names_in(scrape(recorder))
     assert "mssql_ekm_backup_finished_timestamp_seconds" in names
     assert ("mssql_ekm_backup_started_timestamp_seconds" in names) is (level is not Level.MINIMAL)
@@ -126,5 +126,5 @@ def test_levels_leave_out_series_of_sql_servers(level):
 
 def test_exporter_without_scheduler_shows_no_sql_server():
     recorder = a_recorder(per_target_gauges=False)
-    recorder.sql_server_read(a_reading())
+    show_reading(recorder, a_reading())
     assert of_sql_servers(recorder) == set()

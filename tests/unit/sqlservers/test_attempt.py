@@ -10,20 +10,23 @@ from exporter.config.settings import SecretSource
 from exporter.core.faults import Fault
 from exporter.core.model import CredentialKind, Facts, TokenResult
 from exporter.runtime.files import FileUnreadableError
-from exporter.sqlservers import attempt
+from exporter.sqlservers import attempt, monitor
 from exporter.sqlservers.attempt import ServerReader, ServerState
 from exporter.sqlservers.last_reading import unread
 from exporter.sqlservers.lockout import SECONDS, Lockout
+from exporter.sqlservers.monitor import CONCURRENT_READINGS
 from exporter.sqlservers.persistence import restored
+from exporter.sqlservers.script import SEARCHED_DAYS
 from tests.support.factories import a_credential
 from tests.support.patience import PATIENCE
-from tests.support.sql_monitors import a_document, a_server, failed
+from tests.support.sql_monitors import Recorded, a_config, a_document, a_monitor, a_server, failed
 from tests.support.written import write_private
 
 pytestmark = pytest.mark.asyncio
-AT = 1_800_000_000.0
+AT, DAY = 1_800_000_000.0, 86400.0
 PASSWORD = "hunter22-hunter22"
 REFUSED = failed("the login was refused (18456)", refused=18456)
+STOPPED = object()  # the answer of a server that hangs until its reading is given up
 ENTRA_REFUSED = Facts(fault=Fault.HTTP_STATUS, status=401, aadsts=7000215)
 
 
@@ -34,16 +37,28 @@ class Harness:
         self.file = folder / "sql-password"
         write_private(self.file, PASSWORD)
         self.answers, self.read, self.token, self.requested = [a_document()], [], None, []
+        self.searched = []  # days of full backups
+        self.running = self.most = 0  # servers that answer nothing until their reading is given up
         self.free = threading.Event()  # the end of a server that hangs
         self.seconds = PATIENCE
         monkeypatch.setattr(attempt, "read_server", self._read_server)
         self.readers = []
 
-    def _read_server(self, address, access, _batches):
+    def _read_server(self, address, access, batches):
         self.read.append((address, access))
+        self.searched.append(
+            [days for days in (2, SEARCHED_DAYS) if f"(day, -{days}, GETDATE()) AND s.type IN" in dict(batches)["backups"]]
+        )
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if answer is None:
             self.free.wait(PATIENCE)
+            return a_document()
+        if answer is STOPPED:
+            self.running += 1
+            self.most = max(self.most, self.running)
+            access.stopped.wait(PATIENCE)
+            self.free.wait(0.1)
+            self.running -= 1
             return a_document()
         return answer
 
@@ -290,6 +305,21 @@ async def test_closed_reader_starts_no_thread(harness):
     assert not reader.is_busy("n1")
 
 
+async def test_computing_needs_no_thread_of_a_closed_reader(harness):
+    reader = harness.reader()
+    assert await reader.compute(threading.get_ident) != threading.get_ident()
+    reader.close()
+    assert await reader.compute(threading.get_ident) == threading.get_ident()
+
+
+async def test_all_backups_are_searched_once_a_day(harness):
+    harness.answers = [failed(), *[a_document()] * 4, a_document("N2"), a_document("N2")]
+    reader, state = harness.reader(), harness.state()
+    for at in (AT, AT, AT + 300.0, AT + DAY, AT + DAY - 300.0, AT + DAY, AT + DAY):
+        state = after(state, await reader.read(state, at))
+    assert harness.searched == [[35], [35], [2], [35], [35], [2], [35]]  # the last but one is another server
+
+
 async def test_stop_does_not_wait_for_a_server_that_hangs(harness):
     harness.answers = [None]
     reader = harness.reader()
@@ -298,6 +328,40 @@ async def test_stop_does_not_wait_for_a_server_that_hangs(harness):
         while not harness.read:  # noqa: ASYNC110 - a thread
             await asyncio.sleep(0.01)
     task.cancel()
+    await asyncio.sleep(0)
+    reader.close()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert reader.is_busy("n1")
+
+
+async def test_cancelled_reading_ends_with_its_thread(harness):
+    harness.answers = [STOPPED]
+    reader = harness.reader()
+    task = asyncio.create_task(reader.read(harness.state(), AT))
+    async with asyncio.timeout(PATIENCE):
+        while not harness.running:  # noqa: ASYNC110 - a thread
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert not reader.is_busy("n1")
+
+
+async def test_reloads_while_servers_hang_start_no_more_threads(harness, monkeypatch):
+    harness.answers = [STOPPED]
+    monkeypatch.setattr(monitor, "BUSY_SECONDS", 0.01)
+    servers = [a_server(f"n{number}", password=SecretSource(file=harness.file)) for number in range(30)]
+    found = a_monitor(a_config(*servers), harness.reader(), Recorded(), draw=lambda: 0.0)
+    found.start()
+    for number in range(20):
+        await asyncio.sleep(0.02)
+        await found.reconfigure(a_config(*(replace(server, user=f"ekm{number}") for server in servers)))
+    async with asyncio.timeout(PATIENCE):
+        while harness.running < CONCURRENT_READINGS:  # noqa: ASYNC110 - threads
+            await asyncio.sleep(0.01)
+        assert harness.most == CONCURRENT_READINGS
+        assert len(harness.read) > 2 * CONCURRENT_READINGS
+        await found.aclose()
+        while harness.running or [one for one in threading.enumerate() if one.name.startswith("ekm-sql")]:  # noqa: ASYNC110 - threads
+            await asyncio.sleep(0.01)

@@ -44,6 +44,11 @@ def test_refused_section_keeps_its_rows_and_time():
     assert reading.failure == ""
 
 
+def test_full_backup_of_an_earlier_search_stays():
+    full, log = ({"database": "sales", "type": kind} for kind in ("D", "L"))
+    assert after(a_document(backups=[full, log]), a_document(backups=[log])).document.sections["backups"] == (log, full)
+
+
 def test_section_that_was_never_read_has_no_time():
     reading = after(a_document(errors=["keys"]))
     assert "keys" not in reading.read_at

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from exporter.core.durations import unix_time
 from exporter.tde.document import Document, as_json, completed, document_from
-from exporter.tde.document_merge import merged
+from exporter.tde.document_merge import merged, with_known_backups
 from exporter.tde.findings import Kind
 from exporter.tde.model import instance_of
 from exporter.tde.plan import HandWritten, make_plan
@@ -29,6 +29,32 @@ def with_kept_keys(time=FRIDAY):
 
 def plan_of(document):
     return make_plan([instance_of(document)], [], HandWritten(), {})
+
+
+def a_backup(kind, database="sales", day=23):
+    return {"database": database, "type": kind, "finished_utc": f"2026-11-{day}T20:00:00"}
+
+
+def document_of(*backups, encrypted=("sales",)):
+    databases = tuple({"name": name, "is_encrypted": int(name in encrypted)} for name in ("sales", "hr"))
+    return Document(sections={"databases": databases, "backups": backups})
+
+
+def test_backups_that_were_not_searched_are_kept():
+    earlier = document_of(a_backup("D"), a_backup("I"), a_backup("L"))
+    found = with_known_backups(document_of(a_backup("I", day=27)), earlier)
+    assert found.sections["backups"] == (a_backup("I", day=27), a_backup("D"))
+
+
+def test_backups_of_a_database_without_encryption_are_dropped():
+    earlier = document_of(a_backup("D", "hr"), a_backup("D", "gone"))
+    assert with_known_backups(document_of(), earlier).sections["backups"] == ()
+
+
+def test_backups_that_were_never_read_stay_unknown():
+    later = Document(sections={"databases": ()})
+    assert with_known_backups(later, document_of(a_backup("D"))) is later
+    assert with_known_backups(document_of(a_backup("D")), later).sections["backups"] == (a_backup("D"),)
 
 
 def test_section_that_timed_out_is_kept_with_its_time():

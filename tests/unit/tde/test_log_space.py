@@ -60,18 +60,14 @@ def volume_of(count, grown_kb=1024, **changes):
     return replace(reading, earlier_logs=(at, ({**earlier[0], "used_kb": used - grown_kb}, *earlier[1:])))
 
 
-def seconds_of(reading, databases=None):
+def seconds_of(reading):
     """Return the whole seconds until each log is full."""
-    return [log.full_in and round(log.full_in) for log in log_spaces(reading, databases)]
+    return [log.full_in and round(log.full_in) for log in log_spaces(reading)]
 
 
 def test_logs_of_one_volume_share_its_room():
     assert seconds_of(volume_of(50)) == [300] * 50
     assert {log.free_bytes for log in log_spaces(volume_of(50))} == {50 * MIB}
-
-
-def test_other_logs_of_the_volume_count_without_a_series_of_their_own():
-    assert seconds_of(volume_of(50), {"d7"}) == [300]
 
 
 def test_log_without_a_rate_takes_no_room_of_its_volume():

@@ -36,6 +36,12 @@ def _without(row, *columns, **changes):
     return {name: value for name, value in row.items() if name not in columns} | {"has_sid": 0} | changes
 
 
+def test_proofs_of_a_reading_are_made_once():
+    reading = a_reading()
+    assert key_proofs(reading) is key_proofs(reading)
+    assert key_proofs(replace(reading, document=None)) == ()
+
+
 def test_latest_backup_proves_key_of_its_database():
     proof = proof_of("hr", "sales", backups=[backup("L", DAY + "19:00:00", DAY + "19:05:00")])
     assert (proof.proven_at, proof.source, proof.database) == (unix(DAY + "19:05:00"), ProofSource.LOG_BACKUP, "sales")

@@ -3,9 +3,7 @@
 import pytest
 
 from tests.support.expiry_fakes import Recorded, Sources, a_config, a_monitor
-from tests.support.leaping_loop import pytest_asyncio_loop_factories
-
-__all__ = ["pytest_asyncio_loop_factories"]
+from tests.support.leaping_loop import monitors, pytest_asyncio_loop_factories  # noqa: F401 - a fixture and a hook
 
 
 @pytest.fixture
@@ -19,17 +17,13 @@ def recorded():
 
 
 @pytest.fixture
-async def start(sources, recorded):
-    """Start monitors and stop them after the test."""
-    started = []
+def start(sources, recorded, monitors):  # noqa: F811 - the fixture above
+    """Start monitors."""
 
     def begin(*credentials, **more):
-        monitor = a_monitor(a_config(*credentials), sources, recorded, **more)
-        monitor.restore()
-        monitor.start()
-        started.append(monitor)
-        return monitor
+        monitors.append(a_monitor(a_config(*credentials), sources, recorded, **more))
+        monitors[-1].restore()
+        monitors[-1].start()
+        return monitors[-1]
 
-    yield begin
-    for monitor in started:
-        await monitor.aclose()
+    return begin

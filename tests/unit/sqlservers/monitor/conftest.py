@@ -2,10 +2,8 @@
 
 import pytest
 
-from tests.support.leaping_loop import pytest_asyncio_loop_factories
+from tests.support.leaping_loop import monitors, pytest_asyncio_loop_factories  # noqa: F401 - a fixture and a hook
 from tests.support.sql_monitors import FakeReader, Recorded, a_config, a_monitor
-
-__all__ = ["pytest_asyncio_loop_factories"]
 
 
 @pytest.fixture
@@ -19,17 +17,13 @@ def recorded():
 
 
 @pytest.fixture
-async def start(reader, recorded):
-    """Start monitors and stop them after the test."""
-    started = []
+def start(reader, recorded, monitors):  # noqa: F811 - the fixture above
+    """Start monitors."""
 
     async def begin(*servers, interval=300.0, **more):
-        monitor = a_monitor(a_config(*servers, interval=interval), reader, recorded, **more)
-        await monitor.restore()
-        monitor.start()
-        started.append(monitor)
-        return monitor
+        monitors.append(a_monitor(a_config(*servers, interval=interval), reader, recorded, **more))
+        await monitors[-1].restore()
+        monitors[-1].start()
+        return monitors[-1]
 
-    yield begin
-    for monitor in started:
-        await monitor.aclose()
+    return begin

@@ -12,6 +12,7 @@ from exporter.sqlservers.monitor import BUSY_SECONDS, CONCURRENT_READINGS, LOCKE
 from tests.support.sql_monitors import (
     INTERVAL,
     WALL,
+    a_config,
     a_document,
     a_server,
     failed,
@@ -149,6 +150,15 @@ async def test_restart_yields_to_others_after_each_server(start, recorded):
     await monitor.aclose()
     recorded.readings.clear()
     assert await restored_at_each_step(start(*servers), recorded) == [1, 2, 3, 4, 5]
+
+
+async def test_rows_are_parsed_and_rendered_on_threads(start, reader, recorded):
+    before = await start(a_server())
+    await asyncio.sleep(0.5 * INTERVAL)
+    await before.aclose()
+    await (await start(a_server())).reconfigure(a_config(a_server(host="node-a")))
+    assert reader.computed == ["_prepare", "restored", "_prepare", "_prepare"]
+    assert len(recorded.readings) == 3
 
 
 async def test_damaged_document_is_ignored_and_reported(start, recorded, caplog):

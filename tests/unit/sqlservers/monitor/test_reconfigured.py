@@ -1,6 +1,7 @@
 """A reload keeps what is known of SQL Servers, and forgets the removed ones."""
 
 import asyncio
+import random
 
 import pytest
 
@@ -102,6 +103,14 @@ async def test_added_server_is_known_from_the_state_directory(start):
     second = await start(a_server("n2"))
     await second.reconfigure(a_config(a_server(), a_server("n2")))
     assert reading_of(second, "n1") == known
+
+
+async def test_readings_of_a_reload_are_spread_over_the_interval(start, reader):
+    rng, reader.takes = random.Random(7), 0.0  # noqa: S311 - a spread
+    monitor = await start(draw=rng.random)
+    await monitor.reconfigure(a_config(*servers_of(300)))
+    await asyncio.sleep(INTERVAL / 5)
+    assert 30 < len(reader.readings) < 90
 
 
 async def test_reload_yields_to_others_after_each_added_server(start, recorded):
