@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from exporter.config.settings import Credential, ExpectPath, Target
-from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
+from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.checks import BY_NAME
 from exporter.core.checks.model import CheckRun
 from exporter.core.codes import BY_CODE
@@ -69,17 +69,10 @@ def target_row(target: Target, record: TargetRecord | None, *, now: float) -> Pa
         "last_success": moment_or_none(None if record is None else record.last_success_at),
         "key_type": None if record is None or record.key is None else record.key.kty,
         "key_size_bits": None if record is None or record.key is None else record.key.size_bits,
-        "next_credential_usable": _next_usable(target, record),
+        "next_credential_usable": None if record is None else record.staged_usable,
         "labels": dict(target.labels),
         "instances": [dict(instance) for instance in target.instances],
     }
-
-
-def _next_usable(target: Target, record: TargetRecord | None) -> bool | None:
-    """Return whether the staged credential is usable; None if that is unknown or none is staged."""
-    staged = (AuxiliaryKind.NEXT, target.next_credential or "", target.vault)
-    result = None if record is None else record.auxiliary.get(staged)
-    return None if result is None else result.usable
 
 
 def _unsteady(unsteady: Unsteady | None) -> Payload | None:

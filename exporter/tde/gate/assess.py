@@ -54,6 +54,7 @@ class _Facts:
     readings: tuple[InstanceReading, ...]
     by_server: Mapping[str, tuple[ExporterState, ...]]  # the exporters that answer for a chosen server
     dependencies: tuple[Dependency, ...]
+    unmatched: tuple[GateReason, ...]  # why keys have no target
     proofs: tuple[ServerProof, ...]
 
 
@@ -62,27 +63,12 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
 
     The inventory, or the state of an exporter, may be the reason why it is not known.
     """
-    states = [one for one in requested.values() if isinstance(one, ExporterState)]
-    servers = _servers(question, inventory, states, now)
-    targets = targets_by_key(states)
-    matches = [_match(usage, states, targets, question) for usage in servers.usages]
-    facts = _Facts(
-        question=question,
-        states=states,
-        targets=targets,
-        several=len(requested) > 1,
-        now=now,
-        servers=servers,
-        readings=tuple(_reading(one, now) for one in servers.chosen),
-        by_server={one.server: answering(one.instance, states) for one in servers.chosen},
-        dependencies=tuple(dependency for dependency, _ in matches),
-        proofs=tuple(server_proofs(servers.chosen, servers.usages)),
-    )
+    facts = _facts(question, inventory, requested, now)
+    servers, states = facts.servers, facts.states
     failed = list(failures(requested, [one.instance for one in servers.chosen], now))
-    missing = [each for _, found in matches for each in found] if states else []
-    against, despite = compared(facts.dependencies, targets)
+    against, despite = compared(facts.dependencies, facts.targets)
     forecast, unknown = forecast_of(facts.dependencies)
-    first = (*servers.reasons, *(each for _, each, matters in failed if matters), *missing)
+    first = (*servers.reasons, *(each for _, each, matters in failed if matters), *facts.unmatched)
     reasons = (*first, *_reasons(facts), *against, *unknown, *throttled(forecast))
     return Answer(
         question=question,
@@ -103,8 +89,27 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
     )
 
 
+def _facts(question: Question, inventory: Inventory | GateReason, requested: Requested, now: float) -> _Facts:
+    states = [one for one in requested.values() if isinstance(one, ExporterState)]
+    servers, targets = _servers(question, inventory, states, now), targets_by_key(states)
+    matches = [_match(usage, states, targets, question) for usage in servers.usages]
+    return _Facts(
+        question=question,
+        states=states,
+        targets=targets,
+        several=len(requested) > 1,
+        now=now,
+        servers=servers,
+        readings=tuple(_reading(one, now) for one in servers.chosen),
+        by_server={one.server: answering(one.instance, states) for one in servers.chosen},
+        dependencies=tuple(dependency for dependency, _ in matches),
+        unmatched=tuple(each for _, found in matches for each in found) if states else (),
+        proofs=tuple(server_proofs(servers.chosen, servers.usages)),
+    )
+
+
 def _reasons(facts: _Facts) -> Iterator[GateReason]:
-    """Yield what targets and SQL Servers themselves say against a restart."""
+    """Yield what is against a restart, by the targets and by SQL Servers themselves."""
     question, now, several = facts.question, facts.now, facts.several
     for needed in needed_targets(facts.dependencies, facts.proofs):
         yield from verdict_reasons(needed, now=now, several=several)

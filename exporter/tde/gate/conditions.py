@@ -82,7 +82,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
     ),
     Condition.BACKUPS_FAIL: ConditionText(
         True,
-        "{server}: SQL Server's own backups fail with {codes} since {since}{although}, so its databases would not open after a restart. {logs}",
+        "{server}: SQL Server's own backups fail with {codes} since {since}{although}, so its databases stay closed at a restart. {logs}",
         "Do not restart {server}. Compare its secret with that of the exporter (docs/rollover.md), and run: ekm-exporter explain {code}. "
         "A log backup that finishes ends this",
     ),

@@ -31,7 +31,7 @@ FULL_SOON = 4 * 3600.0  # as EkmSqlLogFillsUp
 _TRUNCATED = 1800.0  # seconds since a log backup within which the next one is not missing
 _PROVING = ("backups", "opened")  # without these sections a reading proves nothing
 # If the sizes of the logs are not known.
-_IN_WORDS = "While SQL Server cannot use the key, log backups fail, and each log grows until its limit or the end of its disk"
+LOGS_GROW = "While SQL Server cannot use the key, log backups fail, and each log grows until its limit or the end of its disk"
 _SEEN = "The next reading of the exporter shows it"
 _NOT_SEEN = (
     "Without a reading of an exporter (docs/sql-servers.md) this answer stays until the next restart, so decide by that backup"
@@ -53,7 +53,7 @@ def server_proofs(chosen: Iterable[KnownInstance], usages: Iterable[Usage]) -> I
 def meanwhile(proofs: Iterable[ServerProof], now: float) -> str:
     """Return how long the logs have room, as a sentence without its end."""
     text = log_text(proofs, now, named=True)
-    return f"{text[0].upper()}{text[1:]}" if text else _IN_WORDS
+    return f"{text[0].upper()}{text[1:]}" if text else LOGS_GROW
 
 
 def proof_reasons(

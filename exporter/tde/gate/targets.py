@@ -1,4 +1,4 @@
-"""What the state of a target says against the restart of the SQL Servers that need it."""
+"""What is against the restart of SQL Servers by the state of a target that they need."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def needed_targets(dependencies: Iterable[Dependency], proofs: Sequence[ServerPr
 
 def verdict_reasons(needed: NeededTarget, *, now: float, several: bool) -> Iterator[GateReason]:
     """Yield a reason if the target is not ready, or has no verdict. With `several` exporters, the text names this one."""
-    target, about = needed.target, _about(needed, several=several)
+    target, about = needed.target, _values(needed, several=several)
     if target.ready is None:
         yield reason(Condition.NO_VERDICT, why=WHY.get(target.why, target.why), **about)
     elif not target.ready and target.next_credential_usable:
@@ -64,7 +64,7 @@ def verdict_reasons(needed: NeededTarget, *, now: float, several: bool) -> Itera
 def history_reasons(needed: NeededTarget, question: Question, *, several: bool) -> Iterator[GateReason]:
     """Yield a reason if the target was not ready for long enough, if its unwrap is old, or if its credential expires."""
     target, at = needed.target, needed.target.at
-    about = _about(needed, several=several) | {"ready_for": write(question.ready_for)}
+    about = _values(needed, several=several) | {"ready_for": write(question.ready_for)}
     if target.ready and target.last_not_ready is not None and at - target.last_not_ready < question.ready_for:
         yield reason(Condition.WAS_NOT_READY, at=moment(target.last_not_ready), **about)
     elif target.ready and (target.ready_since is None or at - target.ready_since < question.ready_for):
@@ -114,7 +114,7 @@ def other_target_reasons(
             )
 
 
-def _about(needed: NeededTarget, *, several: bool) -> dict[str, str]:
+def _values(needed: NeededTarget, *, several: bool) -> dict[str, str]:
     where = _where(needed.target, several=several)
     return {"target": needed.target.name, "where": where, "servers": listed(needed.names)}
 

@@ -142,7 +142,8 @@ def test_row_has_whether_the_staged_credential_is_usable(usable):
     )
     record.auxiliary[result.identity] = result
     assert target_row(target, record, now=AT)["next_credential_usable"] is usable
-    assert target_row(a_target(next_credential="newer"), record, now=AT)["next_credential_usable"] is None
+    record.update_target(a_target(next_credential="newer"))
+    assert target_row(record.target, record, now=AT)["next_credential_usable"] is None
 
 
 def test_credential_of_a_row_has_its_kind_and_expiry():

@@ -116,7 +116,7 @@ def test_failing_backups_are_not_ready_although_the_vault_is():
     assert (conditions(found), found.verdict) == (["backups_fail"], "not_ready")
     assert found.reasons[0].text == (
         "N1\\SQLPRD01: SQL Server's own backups fail with 3303 ErrorGetTokenBadCredentials since 19:10 UTC although the vault side is "
-        "ready, so its databases would not open after a restart. While SQL Server cannot use the key, log backups fail, and each log grows until its limit or "
+        "ready, so its databases stay closed at a restart. While SQL Server cannot use the key, log backups fail, and each log grows until its limit or "
         "the end of its disk"
     )
     assert "and run: ekm-exporter explain 3303." in found.reasons[0].fix
