@@ -14,9 +14,9 @@ from grafana_foundation_sdk.builders.common import TableSortByFieldState
 from dashboards import frame, panels, promql, sheets
 from dashboards.promql import label, series
 from dashboards.sheets import column
+from dashboards.sql_servers import SERVERS
 
 TITLE: Final = "Codes of the probe and of SQL Server"
-_SERVERS: Final = f"group by (sql_instance, host) ({series('ekm_instance_info')})"
 # Without the messages about failed backups, which are no codes of the provider.
 _PROVIDER: Final = '{job=~"$job", instance=~"$instance", code!~"18204|3041"}'
 _FAILED: Final = f"group by (target, code) ({promql.FAILURE})"
@@ -30,7 +30,7 @@ def _of_probe(metric: str) -> str:
 
 def _of_sql_servers(metric: str) -> str:
     """Return a series of the target's SQL Servers by code, under their names."""
-    found = f"max by (sql_instance, host, code) ({metric}) > 0 and on (sql_instance, host) {_SERVERS}"
+    found = f"max by (sql_instance, host, code) ({metric}) > 0 and on (sql_instance, host) {SERVERS}"
     return f'max by (source, code) (label_join({found}, "source", " on ", "sql_instance", "host"))'
 
 

@@ -14,7 +14,7 @@ from grafana_foundation_sdk.builders.common import GraphThresholdsStyleConfig
 from grafana_foundation_sdk.models import common
 from grafana_foundation_sdk.models.common import TableCellHeight
 
-from dashboards import around, firing, frame, panels, promql, reported, sheets
+from dashboards import around, firing, frame, panels, promql, reported, sheets, sql_servers
 from dashboards.panels import Number, over_time, rows
 from dashboards.promql import increase, observations, quantile, series
 from dashboards.sheets import column
@@ -174,9 +174,10 @@ def dashboard() -> building.Dashboard:
         ("", panels.numbers(*NUMBERS)),
         ("", [_cause()]),
         ("", [firing.table_of_alerts(firing.OF_TARGET, rows=6)]),
+        ("SQL Server itself", [sql_servers.table_of_proofs(), reported.table_of_codes()]),
         ("Over time", around.histories()),
         ("The round trip", _round_trip()),
-        ("Errors", [reported.table_of_codes(), *around.errors()]),
+        ("Errors", around.errors()),
         ("Throttling and budget", around.throttling()),
         ("Key, path, dependants", [*around.path(), *around.facts()]),
     ]

@@ -99,6 +99,8 @@ COVERAGE_OF_KINDS: Final = {
     DifferenceKind.SERVER_NOT_LISTED: "not listed",
 }
 OKAY: Final = _map({"0": ("FAILED", BAD), "1": ("ok", GOOD)})
+PROOFS: Final = _map({"0": ("proven", GOOD), "1": ("due", WARNING), "2": ("no credential", BAD)})
+OFF_ON: Final = _map({"0": ("off", None), "1": ("on", None)})
 SEVERITIES: Final = _map({"critical": ("critical", BAD), "warning": ("warning", WARNING)})
 CODES: Final = _map(
     {"0": ("none", GOOD)}

@@ -1,6 +1,6 @@
 """The command `ekm-exporter gate`: may these SQL Servers restart tonight?
 
-Reads the inventory's file and the API of a running exporter; probes nothing.
+Reads the API of running exporters and the inventory's file; probes nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from exporter.cli.http_flags import add_http_flags, read_password, time_limit
@@ -17,15 +18,18 @@ from exporter.cli.parser import add_flag
 from exporter.clients.exporter_api import AccessError, ApiAccess, check_password, parse_url
 from exporter.config.settings import SecretUnreadableError
 from exporter.core import durations
-from exporter.inventory.exporter_state import fetch_state
+from exporter.inventory.exporter_state import fetch_exporter
 from exporter.inventory.folder import FACTS
 from exporter.inventory.known_instances import read_inventory
+from exporter.runtime.files import FileUnreadableError, read_whole
 from exporter.tde.gate.assess import assess
-from exporter.tde.gate.model import Answer, Question
+from exporter.tde.gate.conditions import GateReason
+from exporter.tde.gate.model import Answer, ExporterState, Question
 from exporter.tde.gate.render import as_json, as_text
 
 READY, NOT_READY, BAD_USAGE = 0, 1, 2
 DEFAULT_URL = "http://localhost:10377"
+URLS_LIMIT = 1024 * 1024  # bytes
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -34,11 +38,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "gate",
         help="before a restart of SQL Servers: would they find their keys?",
         description=(
-            "Reads which databases and keys each instance has (targets.d/inventory.json of the command inventory), and their state from a "
-            "running exporter. Exit code: 0 if every key is ready and was for an hour, no credential expires within a day, and the restart "
-            "stays below the vault's request limit; 1 with reasons otherwise, also if something is not known; 2 for bad arguments."
+            "Reads which databases and keys each instance has (readings of the exporters, and targets.d/inventory.json of the command "
+            "inventory), and the state of each key from running exporters. Exit code: 0 if every key is ready and was for an hour, SQL Server "
+            "itself proved it, no credential expires within a day, and the restart stays below the vault's request limit; 1 with reasons "
+            "otherwise, also if something is not known; 2 for bad arguments."
         ),
-        epilog=r"examples: ekm-exporter gate --instance n1\SQLPRD01; ekm-exporter gate --ag AG7 --json",
+        epilog=r"examples: ekm-exporter gate --instance n1\SQLPRD01; ekm-exporter gate --ag AG7 --urls exporters.txt --json",
     )
     which = parser.add_mutually_exclusive_group(required=True)
     add_flag(
@@ -60,10 +65,12 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
     add_flag(
         parser,
         "--url URL",
-        f"the exporter that probes the targets (default {DEFAULT_URL})",
+        f"an exporter that probes the targets (default {DEFAULT_URL}); may be repeated",
+        dest="urls_given",
+        action="append",
         type=parse_url,
-        default=parse_url(DEFAULT_URL),
     )
+    add_flag(parser, "--urls FILE", "file with the URL of an exporter on each line; a line with # is a comment", dest="urls_file")
     add_flag(
         parser,
         "--inventory PATH",
@@ -72,7 +79,7 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         default=Path("targets.d"),
     )
     add_http_flags(parser, "web", user="the exporter's --web.config.file", server="the exporter")
-    add_flag(parser, "--timeout DURATION", "for the response of the exporter (default 30s)", type=time_limit, default=30.0)
+    add_flag(parser, "--timeout DURATION", "for the response of each exporter (default 30s)", type=time_limit, default=30.0)
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
@@ -105,6 +112,13 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         type=durations.parse,
         default=900.0,
     )
+    add_flag(
+        parser,
+        "--proof-age DURATION",
+        "an older last proof by SQL Server itself counts as not known (default 35d)",
+        type=durations.parse,
+        default=35 * 86400.0,
+    )
 
 
 def gate(args: argparse.Namespace) -> int:
@@ -119,9 +133,12 @@ def gate(args: argparse.Namespace) -> int:
 
 
 def _answer(args: argparse.Namespace) -> Answer:
-    url: str = args.url
-    access = ApiAccess(url=url, timeout=args.timeout, user=args.user, password=read_password(args, "web"), ca_file=args.ca_file)
-    check_password(access)
+    password = read_password(args, "web")
+    accesses = [
+        ApiAccess(url=url, timeout=args.timeout, user=args.user, password=password, ca_file=args.ca_file) for url in _urls(args)
+    ]
+    for access in accesses:
+        check_password(access)
     question = Question(
         instances=tuple(args.instances or ()),
         group=args.ag,
@@ -130,8 +147,42 @@ def _answer(args: argparse.Namespace) -> Answer:
         window=args.window,
         inventory_age=args.inventory_age,
         unwrap_age=args.unwrap_age,
+        proof_age=args.proof_age,
         folder=str(args.inventory.parent if args.inventory.name == FACTS else args.inventory),
     )
     inventory = read_inventory(args.inventory)
-    exporter = asyncio.run(fetch_state(access))
-    return assess(question, inventory, exporter, now=time.time(), url=url.rstrip("/"))
+    states = asyncio.run(_states(accesses))
+    requested = {access.url.rstrip("/"): state for access, state in zip(accesses, states, strict=True)}
+    return assess(question, inventory, requested, now=time.time())
+
+
+async def _states(accesses: Sequence[ApiAccess]) -> list[ExporterState | GateReason]:
+    """Request all exporters at the same time. Raises AccessError."""
+    return await asyncio.gather(*(fetch_exporter(access) for access in accesses))
+
+
+def _urls(args: argparse.Namespace) -> list[str]:
+    """Return each URL once. Raises AccessError."""
+    urls: list[str] = args.urls_given or []
+    if args.urls_file is not None:
+        urls += _urls_in(args.urls_file)
+    return list(dict.fromkeys(urls or [parse_url(DEFAULT_URL)]))
+
+
+def _urls_in(path: Path) -> list[str]:
+    try:
+        lines = read_whole(path, limit=URLS_LIMIT).decode("utf-8-sig").splitlines()
+    except FileUnreadableError as error:
+        raise AccessError(f"--urls: {path}: {error}") from None
+    except UnicodeDecodeError:
+        raise AccessError(f"--urls: {path}: not in UTF-8: save it as UTF-8") from None
+    found = []
+    for number, line in enumerate(lines, 1):
+        url = line.partition("#")[0].strip()
+        try:
+            found += [parse_url(url)] if url else []
+        except ValueError as error:
+            raise AccessError(f"--urls: {path}, line {number}: {error}") from None
+    if not found:
+        raise AccessError(f"--urls: {path}: no URL: write one on each line, such as {DEFAULT_URL}")
+    return found

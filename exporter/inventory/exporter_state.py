@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 
 from exporter.clients.exporter_api import SQL_SERVERS, TARGETS, ApiAccess, FetchFailure, FetchProblem, fetch_list
 from exporter.tde.gate.conditions import Condition, GateReason, reason
@@ -16,6 +18,14 @@ _CONDITIONS: Mapping[FetchProblem, Condition] = {
     FetchProblem.MISSING: Condition.EXPORTER_FOREIGN,
     FetchProblem.FOREIGN: Condition.EXPORTER_FOREIGN,
 }
+
+
+async def fetch_exporter(access: ApiAccess) -> ExporterState | GateReason:
+    """Return targets and readings of the exporter, or why its targets are not known. Raises AccessError."""
+    state, readings = await asyncio.gather(fetch_state(access), fetch_readings(access))
+    if isinstance(state, GateReason):
+        return state
+    return replace(state, unread=readings) if isinstance(readings, GateReason) else replace(state, readings=readings)
 
 
 async def fetch_state(access: ApiAccess) -> ExporterState | GateReason:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from exporter.inventory.folder import FACTS, Folder, FolderError, read_facts
 from exporter.runtime.files import plainly
 from exporter.tde.gate.conditions import Condition, GateReason, reason
 from exporter.tde.gate.model import Inventory
-from exporter.tde.identity import instances_of
 
 
 def read_inventory(path: Path) -> Inventory | GateReason:
@@ -20,8 +18,7 @@ def read_inventory(path: Path) -> Inventory | GateReason:
         if not file.exists():
             return reason(Condition.INVENTORY_MISSING, path=str(file), folder=str(folder))
         facts = read_facts(Folder(folder, {}, (), ()))
-        instances = tuple(instances_of(facts.documents.values(), time.time()))
-        return Inventory(instances, tuple(facts.loose), facts.compared, facts.established)
+        return Inventory(tuple(facts.documents.values()), tuple(facts.loose), facts.compared, facts.established)
     except FolderError as error:
         return reason(Condition.INVENTORY_UNUSABLE, cause=str(error), folder=str(folder))
     except OSError as error:

@@ -156,7 +156,7 @@ SQL_SERVER_METRICS: Final = (
     ),
     _sql_server(
         "mssql_ekm_log_full_seconds",
-        "Time until the log of the database is full at its present rate of growth. Absent without a rate.",
+        "Time from the last reading of the section logs until the log of the database is full, at its present rate. Absent without a rate.",
         "database",
     ),
     _sql_server("mssql_ekm_trace_flag_enabled", "1 if the trace flag is on for the whole SQL Server, else 0.", "flag"),

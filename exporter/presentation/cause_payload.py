@@ -1,13 +1,23 @@
-"""The JSON of a cause of failures."""
+"""The JSON of a cause: of failed probes, or of SQL Servers that cannot get their keys although probes succeed."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from exporter.core.durations import moment
-from exporter.presentation.payloads import Payload
+from exporter.presentation.payloads import Payload, moment_or_none
+from exporter.presentation.sql_causes import SqlCause
 from exporter.state.cause_groups import CauseGroup
 
 
-def cause_payload(group: CauseGroup) -> Payload:
+def causes_payload(groups: Iterable[CauseGroup], own: Sequence[SqlCause]) -> list[Payload]:
+    """Return the causes, the most urgent first; those of SQL Servers that only lack a proof are last."""
+    bad = [each for each in own if each.state.is_bad]
+    rest = [each for each in own if not each.state.is_bad]
+    return [*map(_sql_cause_payload, bad), *map(_cause_payload, groups), *map(_sql_cause_payload, rest)]
+
+
+def _cause_payload(group: CauseGroup) -> Payload:
     """Return a cause as the status page shows it; `cause` is the parameter of `/targets` that lists its targets."""
     return {
         "cause": group.cause.id,
@@ -18,4 +28,18 @@ def cause_payload(group: CauseGroup) -> Payload:
         "since": moment(group.since),
         "targets": len(group.targets),
         "sql_servers": len(group.servers),
+    }
+
+
+def _sql_cause_payload(cause: SqlCause) -> Payload:
+    """Return a cause of SQL Server itself in the same form; the reason is the state of its proofs."""
+    return {
+        "cause": cause.id,
+        "link": "sql_server",
+        "name": "",
+        "reason": cause.state.value,
+        "unsteady": False,
+        "since": moment_or_none(cause.since),
+        "targets": len(cause.targets),
+        "sql_servers": len(cause.servers),
     }

@@ -69,6 +69,7 @@ def target_row(target: Target, record: TargetRecord | None, *, now: float) -> Pa
         "last_success": moment_or_none(None if record is None else record.last_success_at),
         "key_type": None if record is None or record.key is None else record.key.kty,
         "key_size_bits": None if record is None or record.key is None else record.key.size_bits,
+        "next_credential_usable": None if record is None else record.staged_usable,
         "labels": dict(target.labels),
         "instances": [dict(instance) for instance in target.instances],
     }
@@ -203,9 +204,9 @@ def _seconds(value: float) -> float:
     return round(value, 6)  # the resolution of the clock
 
 
-def verdict_payload(readiness: Readiness, vantage: Vantage) -> Payload:
-    """Return the verdict in words, and what it does not cover."""
-    return {"vantage": vantage.value, "verdict": readiness_text(readiness, vantage), "not_tested": NOT_TESTED}
+def verdict_payload(readiness: Readiness, vantage: Vantage, not_tested: str = NOT_TESTED) -> Payload:
+    """Return the verdict in words, and what nothing tested."""
+    return {"vantage": vantage.value, "verdict": readiness_text(readiness, vantage), "not_tested": not_tested}
 
 
 def target_details_payload(

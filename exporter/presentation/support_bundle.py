@@ -34,11 +34,12 @@ from exporter.presentation.payloads import (
 )
 from exporter.presentation.probe_text import transcript
 from exporter.presentation.sql_differences import differences_payload
-from exporter.presentation.sql_proofs import ServerProof, sql_servers_payload
+from exporter.presentation.sql_proofs import sql_servers_payload
 from exporter.presentation.wire_log import as_lines, exchanges
 from exporter.state.history import HistoryEntry, ProbeContext
 from exporter.state.records import TargetRecord, readiness_at
 from exporter.tde.differences import Difference
+from exporter.tde.server_proof import ServerProof
 
 MOST_PROBES = 100  # probes in report.json, and the same number of older failures
 MOST_TRANSCRIPTS = 20
@@ -97,7 +98,7 @@ def collect_bundle(
         **target_payload(shown, record, now=now),
         **verdict_payload(readiness_at(target, None if record is None else record.last, now), config.settings.vantage),
         **target_details_payload(target, record, expiries, config.modules[target.module].expect_path, now=now),
-        **_masked_texts(sql_servers_payload(servers, now=now)),
+        **_masked_texts(sql_servers_payload(servers)),
         **differences_payload(differences),
         "earlier_failures": [earlier_payload(each) for each in earlier(record, [] if record is None else list(record.history))],
     }

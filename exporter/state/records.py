@@ -97,6 +97,12 @@ class TargetRecord:
             self.proof_at = result.at
         self.changes.extend(differences(before, self._observed(), result.at))
 
+    @property
+    def staged_usable(self) -> bool | None:
+        """Whether the staged credential works; None if that is unknown, or without one."""
+        result = self.auxiliary.get((AuxiliaryKind.NEXT, self.target.next_credential or "", self.target.vault))
+        return None if result is None else result.usable
+
     def update_target(self, target: Target) -> None:
         """Apply a changed target with the same vault.
 

@@ -19,6 +19,7 @@ class Kind(StrEnum):
     IDENTITY_UNSUPPORTED = "identity_unsupported"
     SECTION_KEPT = "section_kept"
     INSTANCE_KEPT = "instance_kept"
+    KEY_NOT_ON_REPLICA = "key_not_on_replica"
 
 
 @dataclass(slots=True)

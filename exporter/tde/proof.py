@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from exporter.core.codes import BY_CODE
 from exporter.core.durations import known_time
 from exporter.tde.error_codes import BACKUP_MESSAGES, OTHER
 from exporter.tde.findings import Kind
@@ -77,6 +78,11 @@ class ReportedCode(NamedTuple):
     first_at: float
     last_at: float
 
+    @property
+    def is_known(self) -> bool:
+        """Whether it is a code that `explain` knows."""
+        return self.code.isdecimal() and int(self.code) in BY_CODE
+
 
 class _SignIn(NamedTuple):
     """How SQL Server signs in for a key; empty if unknown."""
@@ -108,15 +114,23 @@ def version_of(reading: SqlServerReading, thumbprint: str) -> KeyVersion | None:
 
 def reported_codes(reading: SqlServerReading, since: float) -> tuple[ReportedCode, ...]:
     """Return the provider's codes in the error log after a Unix time, newest first."""
+    return tuple(each for each in _reported(reading, since) if each.code not in _NO_CODE)
+
+
+def failed_backups(reading: SqlServerReading, since: float) -> tuple[ReportedCode, ...]:
+    """Return the messages about failed backups in the error log after a Unix time, newest first."""
+    return tuple(each for each in _reported(reading, since) if each.code in BACKUP_MESSAGES)
+
+
+def _reported(reading: SqlServerReading, since: float) -> list[ReportedCode]:
     found = (
-        ReportedCode(code, first, last)
+        ReportedCode(str(row.get("code")), first, last)
         for row in rows(reading, "errors")
-        if (code := str(row.get("code"))) not in _NO_CODE
-        and (first := _time(row.get("first_utc"))) is not None
+        if (first := _time(row.get("first_utc"))) is not None
         and (last := _time(row.get("last_utc"))) is not None
         and last > since
     )
-    return tuple(sorted(found, key=lambda each: -each.last_at))
+    return sorted(found, key=lambda each: -each.last_at)
 
 
 def _key_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey) -> KeyProof:

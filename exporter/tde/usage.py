@@ -48,7 +48,7 @@ def find_usages(instances: Sequence[Instance], uris: KeyUris, findings: Findings
     groups = keys_of_groups((*known, *instances))
     for instance in instances:
         for text in missing_keys(instance, groups):
-            findings.gap(text, instance.server_name)
+            findings.gap(text, instance.server_name, kind=Kind.KEY_NOT_ON_REPLICA)
     return [usage for instance in instances for usage in _usages(instance, uris, findings)]
 
 

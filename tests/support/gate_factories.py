@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from exporter.core.readiness import NOT_TESTED
-from exporter.tde.document import read_documents
+from exporter.tde.document import Document, read_documents
 from exporter.tde.gate.assess import assess
-from exporter.tde.gate.model import Answer, Inventory, Question
+from exporter.tde.gate.conditions import GateReason
+from exporter.tde.gate.model import Answer, ExporterState, Inventory, Question
 from exporter.tde.gate.response import read_state
 from exporter.tde.model import Instance, instance_of
 from exporter.tde.registry import RegistryUri
+from exporter.tde.sql_reading import SqlServerReading
 from tests.support.sql_inventory import rows_of, sqlcmd
 
 NOW = datetime(2026, 11, 26, 20, 0, 0, tzinfo=UTC).timestamp()
@@ -25,14 +29,25 @@ URIS = (
 )
 
 
-def instance(
-    server: str = "N1\\SQLPRD01", *, failing: dict[str, str] | None = None, change: Any = None, **options: Any
-) -> Instance:
+def document(
+    server: str = "N1\\SQLPRD01",
+    *,
+    failing: dict[str, str] | None = None,
+    change: Any = None,
+    address: str | None = None,
+    **options: Any,
+) -> Document:
+    """Return what a SQL Server answered to the inventory."""
     rows = rows_of(server, **options)
     if change is not None:
         change(rows)
-    (document,) = read_documents(sqlcmd(rows, failing))
-    return instance_of(document)
+    (read,) = read_documents(sqlcmd(rows, failing))
+    return replace(read, address=address)
+
+
+def instance(server: str = "N1\\SQLPRD01", **options: Any) -> Instance:
+    """Return the instance of `document`."""
+    return instance_of(document(server, **options))
 
 
 def time_of(unix: float | None) -> str | None:
@@ -51,6 +66,7 @@ def row(**changes: Any) -> dict[str, Any]:
         "why": "ready",
         "ready_since": time_of(NOW - 2 * HOUR),
         "last_not_ready": None,
+        "last_success": time_of(NOW - 60),
         "last_unwrap": time_of(NOW - 60),
         "step": None,
         "code": None,
@@ -61,6 +77,7 @@ def row(**changes: Any) -> dict[str, Any]:
         "credential": "tde",
         "credential_type": "client_secret",
         "credential_expires_at": time_of(NOW + 30 * DAY),
+        "next_credential_usable": None,
         "instances": [{"sql_instance": "SQLPRD01", "host": "n1"}],
         **changes,
     }
@@ -69,15 +86,46 @@ def row(**changes: Any) -> dict[str, Any]:
 def body(*rows: Any, **changes: Any) -> bytes:
     """Return the response of an exporter; without rows, of one target."""
     targets = list(rows or [row()])
-    about = {"at": time_of(NOW), "vantage": "sql_host", "not_tested": NOT_TESTED, "expiring": [], "targets": targets}
+    about = {
+        "at": time_of(NOW),
+        "vantage": "sql_host",
+        "host": "n1",
+        "not_tested": NOT_TESTED,
+        "expiring": [],
+        "targets": targets,
+    }
     return json.dumps(about | changes).encode()
 
 
-def answer(*rows: Any, inventory: Any = None, now: float = NOW, at: float = NOW, **question: Any) -> Answer:
-    """Return the answer for SQLPRD01, or for what `question` chooses."""
-    held = Inventory(tuple([instance()] if inventory is None else inventory), URIS)
-    chosen = Question(**({} if "group" in question or "every" in question else {"instances": ("SQLPRD01",)}) | question)
-    return assess(chosen, held, read_state(body(*rows, at=time_of(at)), URL), now=now, url=URL)
+def state(url: str, *rows: Any, readings: Iterable[SqlServerReading] = (), **changes: Any) -> ExporterState:
+    """Return the state of an exporter; without rows, of one with a ready target."""
+    found = read_state(body(*rows, **changes), url)
+    assert isinstance(found, ExporterState)
+    return replace(found, readings=tuple(readings))
+
+
+def answer_of(
+    *states: ExporterState | GateReason, inventory: Any = None, now: float = NOW, urls: Iterable[str] = (), **question: Any
+) -> Answer:
+    """Return the answer of several exporters for SQLPRD01, or for what `question` chooses; `urls` are of failed ones."""
+    names, more = list(urls), {"instances": ("SQLPRD01",)} if not {"group", "every"} & question.keys() else {}
+    requested = {one.url if isinstance(one, ExporterState) else names.pop(0): one for one in states}
+    held = Inventory(tuple([document()] if inventory is None else inventory), URIS)
+    return assess(Question(**more | question), held, requested, now=now)
+
+
+def answer(
+    *rows: Any,
+    inventory: Any = None,
+    now: float = NOW,
+    at: float = NOW,
+    readings: Iterable[SqlServerReading] = (),
+    **question: Any,
+) -> Answer:
+    """Return the answer of one exporter, as `answer_of`."""
+    found = read_state(body(*rows, at=time_of(at)), URL)
+    only = replace(found, readings=tuple(readings)) if isinstance(found, ExporterState) else found
+    return answer_of(only, urls=[URL], inventory=inventory, now=now, **question)
 
 
 def conditions(found: Answer) -> list[str]:

@@ -1,6 +1,7 @@
 """A fleet of any size in three causes for pages: an expired secret, a refusing vault, an expired key."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from exporter.config.settings import Config, Credential, SecretSource
 from exporter.core.auxiliary import AuxiliaryKind
@@ -9,6 +10,9 @@ from exporter.core.faults import Fault
 from exporter.core.model import CredentialKind, Step
 from exporter.core.reasons import Reason
 from exporter.state.records import RECENT
+from exporter.tde.registry import RegistryUri
+from exporter.tde.sql_reading import SqlServerReading
+from tests.support.sql_readings import a_reading, with_growing_logs
 from tests.support.web_factories import auxiliary_result, bad, good, key, target
 from tests.support.web_factories import config as config_of
 from tests.support.web_server import Service
@@ -57,6 +61,17 @@ def all_silent(count: int, now: float) -> Service:
     }
     service.add_reports(*(bad(each.name, started_at=now - 2, **silent) for each in targets))
     return service
+
+
+def failing_server(service: Service, name: str, now: float) -> SqlServerReading:
+    """Return the reading of a target's first SQL Server: its backups fail, and its log fills."""
+    own, at = service.config.targets[name], datetime.fromtimestamp(now - 5 * MINUTE, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    errors = [{"code": code, "lines": 3, "first_utc": at, "last_utc": at} for code in ("3303", "18204")]
+    names = {each: own.instances[0][each] for each in ("sql_instance", "host")}
+    reading = with_growing_logs(a_reading(address=name, attempted_at=now, sections={"errors": errors}, **names))
+    uri = f"https://{own.vault}/keys/{own.key_name}/{own.key_version}"
+    uris = (RegistryUri("0x2c56", uri),)
+    return replace(reading, document=replace(reading.document, key_uris=uris), read_at=dict.fromkeys(reading.read_at, now))
 
 
 def cause_of(number: int, count: int) -> str | None:

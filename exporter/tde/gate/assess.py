@@ -2,142 +2,181 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from exporter.core.durations import known_time, moment, write
-from exporter.core.readiness import WHY
-from exporter.tde.findings import listed
+from exporter.core.durations import ago, write
+from exporter.tde.findings import Findings, listed
 from exporter.tde.gate.conditions import Condition, GateReason, reason
-from exporter.tde.gate.dependencies import choose, find_dependencies, lists, match
+from exporter.tde.gate.dependencies import choose, find_dependencies, match, needed_sections
+from exporter.tde.gate.exporters import Requested, TargetsByKey, answering, compared, failures, targets_by_key
 from exporter.tde.gate.forecast import forecast_of, throttled
-from exporter.tde.gate.model import Answer, Dependency, ExporterState, InstanceReading, Inventory, Question, TargetState
+from exporter.tde.gate.model import (
+    Answer,
+    Dependency,
+    ExporterAnswer,
+    ExporterState,
+    InstanceReading,
+    Inventory,
+    KnownInstance,
+    Question,
+)
+from exporter.tde.gate.proofs import log_reasons, proof_reasons, server_proofs
+from exporter.tde.gate.replicas import ReplicaKeys, find_replica_keys
+from exporter.tde.gate.sources import known_instances
 from exporter.tde.gate.sql_server import notes_of
-from exporter.tde.model import Instance
+from exporter.tde.gate.targets import history_reasons, is_within, needed_targets, other_target_reasons, verdict_reasons
+from exporter.tde.key_uris import KeyUris
+from exporter.tde.server_proof import ServerProof
+from exporter.tde.usage import Usage
 
-CLOCK_TOLERANCE = 300.0  # seconds between this host and the exporter
-NEVER_EXPIRE = ("managed_identity", "workload_identity")
+
+@dataclass(slots=True)
+class _Servers:
+    """The chosen instances with the keys that they need, and the replicas that need keys too."""
+
+    chosen: list[KnownInstance] = field(default_factory=list)
+    usages: list[Usage] = field(default_factory=list)
+    replicas: ReplicaKeys = field(default_factory=ReplicaKeys)
+    reasons: list[GateReason] = field(default_factory=list)
 
 
-def assess(
-    question: Question, inventory: Inventory | GateReason, exporter: ExporterState | GateReason, *, now: float, url: str
-) -> Answer:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facts:
+    """What an answer is made of: the states of the exporters, and who needs which target. `now` is a Unix time."""
+
+    question: Question
+    states: Sequence[ExporterState]
+    targets: TargetsByKey
+    several: bool
+    now: float
+    servers: _Servers
+    readings: tuple[InstanceReading, ...]
+    by_server: Mapping[str, tuple[ExporterState, ...]]  # the exporters that answer for a chosen server
+    dependencies: tuple[Dependency, ...]
+    unmatched: tuple[GateReason, ...]  # why keys have no target
+    proofs: tuple[ServerProof, ...]
+
+
+def assess(question: Question, inventory: Inventory | GateReason, requested: Requested, *, now: float) -> Answer:
     """Return the answer at `now`, a Unix time.
 
-    Inventory or exporter may be the reason why it is not known.
+    The inventory, or the state of an exporter, may be the reason why it is not known.
     """
-    reasons: list[GateReason] = [one for one in (inventory, exporter) if isinstance(one, GateReason)]
-    state = exporter if isinstance(exporter, ExporterState) else None
-    chosen: list[Instance] = []
-    dependencies: list[Dependency] = []
-    readings: list[InstanceReading] = []
-    if isinstance(inventory, Inventory):
-        chosen, found = choose(question, inventory)
-        readings = [_reading(one, now) for one in chosen]
-        usages, gaps = find_dependencies(question, inventory, chosen)
-        reasons += [*found, *_old(question, readings), *gaps]
-        matches = [match(usage, state.targets, question) for usage in usages] if state is not None else []
-        dependencies = [dependency for dependency, _ in matches]
-        reasons += [each for _, missing in matches for each in missing]
-    at = now if state is None else state.at
-    if abs(at - now) > CLOCK_TOLERANCE:
-        reasons.append(reason(Condition.CLOCKS_DIFFER, url=url, at=moment(at), now=moment(now)))
-    for target, servers in _needed(dependencies):
-        reasons += _target_reasons(target, listed(servers), question, at)
-    reasons += [] if state is None else _other_target_reasons(state, chosen, readings, dependencies, question.folder)
-    forecast, unknown = forecast_of(dependencies)
+    facts = _facts(question, inventory, requested, now)
+    servers, states = facts.servers, facts.states
+    failed = list(failures(requested, [one.instance for one in servers.chosen], now))
+    against, despite = compared(facts.dependencies, facts.targets)
+    forecast, unknown = forecast_of(facts.dependencies)
+    first = (*servers.reasons, *(each for _, each, matters in failed if matters), *facts.unmatched)
+    reasons = (*first, *_reasons(facts), *against, *unknown, *throttled(forecast))
     return Answer(
         question=question,
-        at=at,
-        vantage=None if state is None else state.vantage,
-        instances=tuple(one.server_name for one in chosen),
-        readings=tuple(readings),
-        dependencies=tuple(dependencies),
+        at=min((one.at for one in states), default=now),
+        exporters=tuple(_exporter_answers(requested, facts.by_server, {url: each.text for url, each, _ in reversed(failed)})),
+        instances=tuple(one.server for one in servers.chosen),
+        readings=facts.readings,
+        proofs=facts.proofs,
+        now=now,
+        dependencies=facts.dependencies if states else (),
         forecast=tuple(forecast),
-        reasons=tuple(dict.fromkeys((*reasons, *unknown, *throttled(forecast)))),
-        notes=tuple(note for one in chosen for note in notes_of(one)),
+        reasons=tuple(dict.fromkeys(reasons)),
+        notes=(
+            *(note for one in servers.chosen for note in notes_of(one.instance)),
+            *(each.text for _, each, matters in failed if not matters),
+            *despite,
+        ),
     )
 
 
-def _needed(dependencies: Iterable[Dependency]) -> Iterator[tuple[TargetState, list[str]]]:
-    """Yield each target once, with the servers that need it. Two exporters behind one address may have targets of one name."""
-    found: dict[int, tuple[TargetState, list[str]]] = {}
-    for dependency in dependencies:
-        for target in dependency.targets:
-            _, servers = found.setdefault(id(target), (target, []))
-            servers += [] if dependency.server in servers else [dependency.server]
-    yield from found.values()
+def _facts(question: Question, inventory: Inventory | GateReason, requested: Requested, now: float) -> _Facts:
+    states = [one for one in requested.values() if isinstance(one, ExporterState)]
+    servers, targets = _servers(question, inventory, states, now), targets_by_key(states)
+    matches = [_match(usage, states, targets, question) for usage in servers.usages]
+    return _Facts(
+        question=question,
+        states=states,
+        targets=targets,
+        several=len(requested) > 1,
+        now=now,
+        servers=servers,
+        readings=tuple(_reading(one, now) for one in servers.chosen),
+        by_server={one.server: answering(one.instance, states) for one in servers.chosen},
+        dependencies=tuple(dependency for dependency, _ in matches),
+        unmatched=tuple(each for _, found in matches for each in found) if states else (),
+        proofs=tuple(server_proofs(servers.chosen, servers.usages)),
+    )
 
 
-def _other_target_reasons(
-    state: ExporterState,
-    chosen: Sequence[Instance],
-    readings: Sequence[InstanceReading],
-    dependencies: Iterable[Dependency],
-    folder: str,
-) -> Iterator[GateReason]:
-    """Yield a reason for each doubtful target that names an instance without a known need of it: its keys may have moved."""
-    needed = {(id(target), one.server) for one in dependencies for target in one.targets}
-    for target in (one for one in state.targets if one.is_doubtful):
-        named = [
-            (instance, reading)
-            for instance, reading in zip(chosen, readings, strict=True)
-            if lists(target, instance, doubt=True) and (id(target), instance.server_name) not in needed
-        ]
-        if named:
-            yield reason(
-                Condition.OTHER_TARGET_FAILS,
-                target=target.name,
-                servers=listed(instance.server_name for instance, _ in named),
-                failure=WHY.get(target.why, target.why) if target.ready is None else target.failure,
-                age=max((reading for _, reading in named), key=lambda one: one.age or 0.0).ago,
-                folder=folder,
-            )
+def _reasons(facts: _Facts) -> Iterator[GateReason]:
+    """Yield what is against a restart, by the targets and by SQL Servers themselves."""
+    question, now, several = facts.question, facts.now, facts.several
+    for needed in needed_targets(facts.dependencies, facts.proofs):
+        yield from verdict_reasons(needed, now=now, several=several)
+        yield from history_reasons(needed, question, several=several)
+    yield from proof_reasons(facts.dependencies, facts.proofs, question, now=now)
+    yield from log_reasons(facts.dependencies, facts.proofs, now=now)
+    # Databases may move to a replica that does not restart.
+    moved = [_match(usage, facts.states, facts.targets, question)[0] for usage in facts.servers.replicas.usages]
+    for needed in needed_targets(moved, ()):
+        names = tuple(f"{name} (a replica that does not restart)" for name in needed.names)
+        yield from verdict_reasons(replace(needed, names=names), now=now, several=several)
+    chosen = [(one.instance, each) for one, each in zip(facts.servers.chosen, facts.readings, strict=True)]
+    for state in facts.states:
+        own = [pair for pair in chosen if any(state is each for each in facts.by_server[pair[1].server])]
+        yield from other_target_reasons(state, own, facts.dependencies, question.folder, several=several)
 
 
-def _target_reasons(target: TargetState, servers: str, question: Question, at: float) -> Iterator[GateReason]:
-    about = {"target": target.name, "servers": servers, "ready_for": write(question.ready_for)}
-    if target.ready is None:
-        yield reason(Condition.NO_VERDICT, why=WHY.get(target.why, target.why), **about)
-    elif not target.ready:
-        yield reason(Condition.NOT_READY, failure=target.failure, **about)
-    elif target.last_not_ready is not None and at - target.last_not_ready < question.ready_for:
-        yield reason(Condition.WAS_NOT_READY, at=moment(target.last_not_ready), **about)
-    elif target.ready_since is None or at - target.ready_since < question.ready_for:
-        since = "an unknown time" if target.ready_since is None else moment(target.ready_since)
-        yield reason(Condition.SHORT_HISTORY, since=since, **about)
-    if target.ready and not (target.last_unwrap is not None and _within(at - target.last_unwrap, question.unwrap_age)):
-        since = "at an unknown time" if target.last_unwrap is None else f"at {moment(target.last_unwrap)}"
-        yield reason(Condition.UNWRAP_OLD, since=since, limit=write(question.unwrap_age), **about)
-    yield from _credential_reasons(target, servers, question, at)
+def _servers(question: Question, inventory: Inventory | GateReason, states: Iterable[ExporterState], now: float) -> _Servers:
+    """Return the chosen instances. A missing file matters if a server is in no reading."""
+    held = inventory if isinstance(inventory, Inventory) else Inventory()
+    reasons = [] if isinstance(inventory, Inventory) else [inventory]
+    known = known_instances(held, states, now=now, limit=question.inventory_age)
+    if reasons and not known:
+        return _Servers(reasons=reasons)
+    chosen, missing = choose(question, known)
+    uris = KeyUris((one.instance for one in known), held.loose, Findings(), held.compared, held.established)
+    usages, gaps = find_dependencies(question, [one.instance for one in chosen], [one.instance for one in known], uris)
+    replicas = find_replica_keys(chosen, known, uris, question)
+    unread = [*missing, *(each for each in replicas.reasons if each.condition is Condition.INSTANCE_NOT_READ)]
+    if reasons and reasons[0].condition is Condition.INVENTORY_MISSING and not unread:
+        reasons = []
+    old = _old(question, [*chosen, *replicas.replicas], now)
+    return _Servers(chosen, usages, replicas, [*reasons, *missing, *old, *gaps, *replicas.reasons])
 
 
-def _credential_reasons(target: TargetState, servers: str, question: Question, at: float) -> Iterator[GateReason]:
-    about = {"credential": target.credential, "target": target.name, "servers": servers}
-    expiry = target.credential_expires_at
-    if expiry is None:
-        if target.credential_type not in NEVER_EXPIRE:
-            yield reason(Condition.EXPIRY_UNKNOWN, **about)
-    elif expiry - at <= question.window:
-        expires = "expires" if expiry > at else "expired"
-        yield reason(Condition.CREDENTIAL_EXPIRES, expires=expires, at=moment(expiry), window=write(question.window), **about)
+def _exporter_answers(
+    requested: Requested, by_server: Mapping[str, tuple[ExporterState, ...]], causes: Mapping[str, str]
+) -> Iterator[ExporterAnswer]:
+    """Yield what each exporter answered; `causes` are the first failures by URL."""
+    for url, found in requested.items():
+        servers = tuple(server for server, those in by_server.items() if any(found is each for each in those))
+        yield ExporterAnswer(url, found if isinstance(found, ExporterState) else None, causes.get(url, ""), servers)
 
 
-def _reading(instance: Instance, now: float) -> InstanceReading:
-    at = known_time(instance.read_at)
-    return InstanceReading(instance.server_name, at, None if at is None else now - at)
+def _match(
+    usage: Usage, states: Sequence[ExporterState], targets: TargetsByKey, question: Question
+) -> tuple[Dependency, list[GateReason]]:
+    urls = {state.url for state in answering(usage.instance, states)}
+    return match(usage, [target for target in targets.get(usage.version, ()) if target.url in urls], question)
 
 
-def _old(question: Question, readings: Iterable[InstanceReading]) -> Iterator[GateReason]:
-    """Yield a reason for the instances whose last reading is too old, by its time. A time of the future is not known."""
+def _reading(one: KnownInstance, now: float) -> InstanceReading:
+    return InstanceReading(one.server, one.at, None if one.at is None else now - one.at, one.url)
+
+
+def _old(question: Question, known: Iterable[KnownInstance], now: float) -> Iterator[GateReason]:
+    """Yield a reason for the instances whose reading, or a section of it, is too old. A time of the future is not known."""
     old: dict[str, list[str]] = {}
-    for one in readings:
-        if one.age is None or not _within(one.age, question.inventory_age):
-            old.setdefault(one.text, []).append(one.server)
+    for one in known:
+        reading, needed = _reading(one, now), needed_sections(one.instance, question)
+        if reading.age is None or not is_within(reading.age, question.inventory_age):
+            old.setdefault(reading.text, []).append(one.server)
+            continue
+        for section, at in one.old.items():
+            if section in needed:
+                text = "at an unknown time" if at is None else ago(now - at)
+                old.setdefault(text, []).append(f"{one.server} (section {section})")
     for age, servers in old.items():
         limit = write(question.inventory_age)
         yield reason(Condition.INVENTORY_OLD, servers=listed(servers), age=age, limit=limit, folder=question.folder)
-
-
-def _within(age: float, limit: float) -> bool:
-    """Return whether an age is within its limit, and no more negative than clocks differ."""
-    return -CLOCK_TOLERANCE <= age <= limit

@@ -16,6 +16,9 @@ class Condition(StrEnum):
     """The value of `condition` in the JSON of a reason."""
 
     NOT_READY = "not_ready"
+    STAGED_ONLY = "staged_only"
+    BACKUPS_FAIL = "backups_fail"
+    LOG_FILLS = "log_fills"
     WAS_NOT_READY = "was_not_ready"
     CREDENTIAL_EXPIRES = "credential_expires"
     RESTART_THROTTLES = "restart_throttles"
@@ -23,6 +26,7 @@ class Condition(StrEnum):
     PROVIDER_DISABLED = "provider_disabled"
     EKM_DISABLED = "ekm_disabled"
     CREDENTIAL_MISSING = "credential_missing"
+    KEY_NOT_ON_REPLICA = "key_not_on_replica"
     IDENTITY_UNSUPPORTED = "identity_unsupported"
     NO_VERDICT = "no_verdict"
     SHORT_HISTORY = "short_history"
@@ -30,6 +34,8 @@ class Condition(StrEnum):
     KEY_SIZE_UNKNOWN = "key_size_unknown"
     UNWRAP_OLD = "unwrap_old"
     CREDENTIAL_NOT_PROVEN = "credential_not_proven"
+    PROOF_OLD = "proof_old"
+    EXPORTERS_DISAGREE = "exporters_disagree"
     KEY_WITHOUT_TARGET = "key_without_target"
     OTHER_TARGET_FAILS = "other_target_fails"
     SERVER_NOT_LISTED = "server_not_listed"
@@ -58,24 +64,41 @@ class ConditionText:
 
 
 READ_AGAIN = (
-    "Read the SQL Servers again (docs/inventory.md), for example: "
+    "Read the SQL Servers again. An exporter does it every five minutes (docs/sql-servers.md); without one (docs/inventory.md): "
     "ekm-exporter inventory --from inventory --out {folder} --config.file ekm.yml"
 )
 
 CONDITIONS: Mapping[Condition, ConditionText] = {
     Condition.NOT_READY: ConditionText(
         True,
-        "target {target} is not ready: {failure}; needed by {servers}",
+        "target {target}{where} is not ready: {failure}; needed by {servers}. {logs}",
         "ekm-exporter probe {target} --config.file ekm.yml, then follow its lines under do",
+    ),
+    Condition.STAGED_ONLY: ConditionText(
+        True,
+        "target {target}{where} is ready only with its staged credential. The current one, {credential}, is not: {failure}; "
+        "needed by {servers}. {logs}",
+        "{action} the staged credential in the configuration (docs/rollover.md, step 4), and reload the exporter",
+    ),
+    Condition.BACKUPS_FAIL: ConditionText(
+        True,
+        "{server}: SQL Server's own backups fail with {codes} since {since}{although}, so its databases stay closed at a restart. {logs}",
+        "Do not restart {server}. Compare its secret with that of the exporter (docs/rollover.md), and run: ekm-exporter explain {code}. "
+        "A log backup that finishes ends this",
+    ),
+    Condition.LOG_FILLS: ConditionText(
+        True,
+        "{server}: the log of [{database}] is {when} at the present rate, and no log backup truncates it",
+        "Free disk for the log, or raise its limit, then remove the cause. A restart truncates no log (docs/what-needs-the-vault.md)",
     ),
     Condition.WAS_NOT_READY: ConditionText(
         True,
-        "target {target} is ready, but was not at {at}, less than {ready_for} ago; needed by {servers}",
+        "target {target}{where} is ready, but was not at {at}, less than {ready_for} ago; needed by {servers}",
         "Find the cause in the target's history (page /targets/{target}), and wait until the target was ready for {ready_for}",
     ),
     Condition.CREDENTIAL_EXPIRES: ConditionText(
         True,
-        "credential {credential} of target {target} {expires} at {at}, the limit is {window} from now; needed by {servers}",
+        "credential {credential} of target {target}{where} {expires} at {at}, the limit is {window} from now; needed by {servers}",
         "Roll the secret over before the restart: docs/rollover.md",
     ),
     Condition.RESTART_THROTTLES: ConditionText(
@@ -102,22 +125,27 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
     Condition.CREDENTIAL_MISSING: ConditionText(
         True, "{servers}: {gap}", "Run the statement on {servers}. " + READ_AGAIN
     ),
+    Condition.KEY_NOT_ON_REPLICA: ConditionText(
+        True,
+        "{server} has no asymmetric key with the thumbprint {thumbprint}, that of {holder}. After a failover, {databases} would not open there",
+        "Run on {server}: {statement}; then read the instance again: docs/inventory.md",
+    ),
     Condition.IDENTITY_UNSUPPORTED: ConditionText(
         True, "{servers}: {gap}", "Do not restart {servers} before: docs/rollover.md, A managed identity. " + READ_AGAIN
     ),
     Condition.NO_VERDICT: ConditionText(
         False,
-        "target {target} has no verdict: {why}; needed by {servers}",
+        "target {target}{where} has no verdict: {why}; needed by {servers}",
         "ekm-exporter probe {target} --config.file ekm.yml shows the state now; the cause of a missing verdict is on the target's page",
     ),
     Condition.SHORT_HISTORY: ConditionText(
         False,
-        "target {target} is ready since {since}, and its state before is not known; {ready_for} are needed; needed by {servers}",
+        "target {target}{where} is ready since {since}, and its state before is not known; {ready_for} are needed; needed by {servers}",
         "Wait until the target was ready for {ready_for}. A restart of the exporter, or a change of the target, starts the count again",
     ),
     Condition.EXPIRY_UNKNOWN: ConditionText(
         False,
-        "the expiry of credential {credential} of target {target} is not known; needed by {servers}",
+        "the expiry of credential {credential} of target {target}{where} is not known; needed by {servers}",
         "Declare expires_on or graph_credential for it: docs/expiry.md",
     ),
     Condition.KEY_SIZE_UNKNOWN: ConditionText(
@@ -127,17 +155,26 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
     ),
     Condition.UNWRAP_OLD: ConditionText(
         False,
-        "target {target} last unwrapped {since}, longer ago than {limit}: a lost permission unwrapKey may not show yet; needed by {servers}",
+        "target {target}{where} last unwrapped {since}, longer ago than {limit}: a lost permission unwrapKey may not show yet; needed by {servers}",
         "Set round_trip_interval of its module to less than {limit}, reload the exporter, and wait for the next probe. "
         "A test now: ekm-exporter probe {target} --config.file ekm.yml",
     ),
     Condition.CREDENTIAL_NOT_PROVEN: ConditionText(
         False,
-        "{server}: credential [{credential}] was altered {altered}, not before the start of the service {started}. "
-        "SQL Server may not have signed in with it yet",
-        "Start a backup two hours after the change, because it needs the vault: BACKUP DATABASE {database} TO DISK = 'NUL' WITH COPY_ONLY. "
-        "If it succeeds, the credential works. That no older token lives for two hours is an assumption. "
-        "The gate cannot read backups: it answers this until the next restart, so decide by the backup",
+        "{server}: {cause}. SQL Server may not have signed in with it yet",
+        "Two hours after the change, run on {server}, with @run set to 1: ekm-exporter script prove.sql (docs/what-needs-the-vault.md). "
+        "It backs up {database} to NUL, which needs the vault. If that succeeds, the credential works. "
+        "That no older token lives for two hours is an assumption. {after}",
+    ),
+    Condition.PROOF_OLD: ConditionText(
+        False,
+        "{server}: SQL Server itself proved key [{key}] last {proof}, longer ago than {limit}",
+        "Back up a database under the key, or run on {server}, with @run set to 1: ekm-exporter script prove.sql",
+    ),
+    Condition.EXPORTERS_DISAGREE: ConditionText(
+        False,
+        "exporters disagree on {key} for {servers}: {own}, which counts; {other}",
+        "Find out what differs between the two hosts: secret, configuration, firewall, proxy. On each: ekm-exporter probe TARGET --config.file ekm.yml",
     ),
     Condition.KEY_WITHOUT_TARGET: ConditionText(
         False,
@@ -146,7 +183,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
     ),
     Condition.OTHER_TARGET_FAILS: ConditionText(
         False,
-        "target {target} names {servers}, and its verdict is not ready or missing: {failure}. "
+        "target {target}{where} names {servers}, and its verdict is not ready or missing: {failure}. "
         "The inventory, read {age}, shows no database under its key, "
         "but one may have moved since",
         READ_AGAIN + ". If no database uses the key, remove the server from instances of the target",

@@ -5,43 +5,40 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from exporter.tde.findings import Findings, counted, listed, quoted
+from exporter.tde.findings import Findings, Kind, counted, listed, quoted
 from exporter.tde.gate.conditions import Condition, GateReason, reason
-from exporter.tde.gate.model import Dependency, Inventory, Question, TargetState
-from exporter.tde.gate.sql_server import credential_reasons, option_reasons
+from exporter.tde.gate.model import Dependency, KnownInstance, Question, TargetState
+from exporter.tde.gate.sql_server import option_reasons
 from exporter.tde.identity import DEFAULT_INSTANCE, is_same_host, is_same_instance, is_same_server
 from exporter.tde.key_uris import KeyUris
 from exporter.tde.model import Instance
 from exporter.tde.usage import Usage, find_usages
 
 # Without these sections, keys or databases may be missing. Versions of DLLs do not matter here.
-_NEEDED = frozenset({"providers", "credentials", "keys", "logins", "encryption", "databases", "configurations", "start"})
+NEEDED = frozenset({"providers", "credentials", "keys", "logins", "encryption", "databases", "configurations", "start"})
 
 
-def choose(question: Question, inventory: Inventory) -> tuple[list[Instance], list[GateReason]]:
-    """Return the instances that restart, and a reason for each name that the inventory lacks."""
+def choose(question: Question, known: Sequence[KnownInstance]) -> tuple[list[KnownInstance], list[GateReason]]:
+    """Return the instances that restart, and a reason for each name that is not known."""
     if question.every:
-        chosen = list(inventory.instances)
-        return chosen, [] if chosen else [_not_read("any instance", question)]
+        return list(known), [] if known else [not_read("any instance", question)]
     if question.group is not None:
-        return _choose_group(question.group, question, inventory)
+        return _choose_group(question.group, question, known)
     chosen, reasons = [], []
     for name in question.instances:
-        found = [one for one in inventory.instances if any(is_same_server(name, own) for own in _names(one))]
-        reasons += [] if found else [_not_read(f"instance {name}", question)]
+        found = [one for one in known if any(is_same_server(name, own) for own in _names(one.instance))]
+        reasons += [] if found else [not_read(f"instance {name}", question)]
         chosen += [one for one in found if one not in chosen]
     return chosen, reasons
 
 
 def find_dependencies(
-    question: Question, inventory: Inventory, chosen: Sequence[Instance]
+    question: Question, chosen: Iterable[Instance], known: Sequence[Instance], uris: KeyUris
 ) -> tuple[list[Usage], list[GateReason]]:
     """Return every key that the instances use, and what stands in the way inside SQL Server or is not known of it."""
-    needed = _NEEDED if question.group is None else _NEEDED | {"replicas"}
     findings = Findings()
-    instances = [_without_others(one, needed | {"instance"}) for one in chosen]
-    uris = KeyUris(inventory.instances, inventory.loose, Findings(), inventory.compared, inventory.established)
-    usages = find_usages(instances, uris, findings, inventory.instances)
+    instances = [_without_others(one, needed_sections(one, question) | {"instance"}) for one in chosen]
+    usages = find_usages(instances, uris, findings, known)
     reasons = [
         reason(
             Condition(findings.kinds.get(text, Condition.INVENTORY_GAP)),
@@ -50,11 +47,17 @@ def find_dependencies(
             folder=question.folder,
         )
         for text, servers in findings.gaps.items()
+        if findings.kinds.get(text) is not Kind.KEY_NOT_ON_REPLICA  # which replicas.py finds on every replica
     ]
     for instance in instances:
-        own = [one for one in usages if one.instance is instance]
-        reasons += [*option_reasons(instance, own, question.folder), *credential_reasons(instance, own, question.folder)]
-    return usages, reasons + list(_disabled(usages))
+        reasons += option_reasons(instance, [one for one in usages if one.instance is instance], question.folder)
+    return usages, reasons + list(disabled(usages))
+
+
+def needed_sections(instance: Instance, question: Question) -> frozenset[str]:
+    """Return the sections that the answer needs."""
+    in_group = question.group is not None or any(each.ag for each in instance.databases)
+    return NEEDED | {"replicas"} if in_group else NEEDED
 
 
 def _without_others(instance: Instance, needed: frozenset[str]) -> Instance:
@@ -63,10 +66,8 @@ def _without_others(instance: Instance, needed: frozenset[str]) -> Instance:
     return replace(instance, errors=errors, kept={name: one for name, one in instance.kept.items() if name in needed})
 
 
-def match(usage: Usage, targets: Iterable[TargetState], question: Question) -> tuple[Dependency, list[GateReason]]:
-    """Return the targets that probe the key for this instance, or why there is none."""
-    wanted = (usage.version.vault, usage.version.name.lower(), usage.version.version.lower())
-    same_key = [one for one in targets if (one.vault, one.key_name.lower(), (one.key_version or "").lower()) == wanted]
+def match(usage: Usage, same_key: Sequence[TargetState], question: Question) -> tuple[Dependency, list[GateReason]]:
+    """Return the targets that probe the key for this instance, from those of its key version, or why there is none."""
     named = tuple(one for one in same_key if lists(one, usage.instance))
     found = tuple(one for one in named if not one.answers_nothing) or named
     about = {"key": usage.version.uri, "servers": usage.instance.server_name, "folder": question.folder}
@@ -80,7 +81,7 @@ def match(usage: Usage, targets: Iterable[TargetState], question: Question) -> t
     ]
 
 
-def _not_read(name: str, question: Question) -> GateReason:
+def not_read(name: str, question: Question) -> GateReason:
     return reason(Condition.INSTANCE_NOT_READ, name=name, folder=question.folder)
 
 
@@ -91,18 +92,17 @@ def _names(instance: Instance) -> set[str]:
     return {instance.server_name, *names, *(f"{instance.host}\\{name}" for name in names)}
 
 
-def _choose_group(group: str, question: Question, inventory: Inventory) -> tuple[list[Instance], list[GateReason]]:
-    servers = sorted({server for one in inventory.instances for name, server in one.replicas if name.lower() == group.lower()})
-    members = [_members(server, group, inventory.instances) for server in servers]
-    with_database = [one for one in inventory.instances if any(each.ag.lower() == group.lower() for each in one.databases)]
+def _choose_group(group: str, question: Question, known: Sequence[KnownInstance]) -> tuple[list[KnownInstance], list[GateReason]]:
+    instances = [one.instance for one in known]
+    servers = sorted({server for one in instances for name, server in one.replicas if name.lower() == group.lower()})
+    members = [_members(server, group, instances) for server in servers]
+    with_database = [one for one in instances if any(each.ag.lower() == group.lower() for each in one.databases)]
     wanted = {one.server_name for found in (*members, with_database) for one in found}
-    chosen = [one for one in inventory.instances if one.server_name in wanted]
+    chosen = [one for one in known if one.server in wanted]
     missing = [
-        _not_read(f"{server}, a replica of {group}", question)
-        for server, found in zip(servers, members, strict=True)
-        if not found
+        not_read(f"{server}, a replica of {group}", question) for server, found in zip(servers, members, strict=True) if not found
     ]
-    return chosen, missing if chosen or missing else [_not_read(f"availability group {group}", question)]
+    return chosen, missing if chosen or missing else [not_read(f"availability group {group}", question)]
 
 
 def _members(server: str, group: str, instances: Iterable[Instance]) -> list[Instance]:
@@ -115,7 +115,7 @@ def _groups(instance: Instance) -> set[str]:
     return {name.lower() for name, _ in instance.replicas} | {one.ag.lower() for one in instance.databases if one.ag}
 
 
-def _disabled(usages: Iterable[Usage]) -> Iterable[GateReason]:
+def disabled(usages: Iterable[Usage]) -> Iterable[GateReason]:
     for usage in usages:
         disabled = [one.name for one in usage.instance.providers if one.name == usage.key.provider and not one.enabled]
         if disabled:

@@ -1,4 +1,4 @@
-"""The values of the gate: question, inventory, state of the exporter, and answer."""
+"""The values of the gate: question, inventory, states of the exporters, and answer."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from dataclasses import dataclass, field
 
 from exporter.core.durations import ago, moment
 from exporter.core.model import Vantage
+from exporter.tde.document import Document
 from exporter.tde.gate.conditions import GateReason
 from exporter.tde.key_uris import Established
 from exporter.tde.model import Instance
 from exporter.tde.registry import KeyVersion, RegistryUri
+from exporter.tde.server_proof import ServerProof
+from exporter.tde.sql_reading import SqlServerReading
 from exporter.tde.usage import Usage
 
 DAY = 86400.0
+CLOCK_TOLERANCE = 300.0  # seconds between this host and the exporter
 _MODES = ("canary", "read_only")  # never ready; another target may test the key
 _UNTESTED_CAUSES = (*_MODES, "version_not_pinned", "identity_of_another_host")  # by configuration
 
@@ -32,23 +36,48 @@ class Question:
     window: float = DAY
     inventory_age: float = 35 * DAY
     unwrap_age: float = 900.0
+    proof_age: float = 35 * DAY
     folder: str = "targets.d"
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What each instance answered last, key URIs that belong to no instance, and versions: by public key, and of the last run."""
+    """The inventory's file: what each instance answered last, key URIs that belong to no instance, and versions.
 
-    instances: tuple[Instance, ...]
+    `compared` are the versions by public key, `established` those of the last run.
+    """
+
+    documents: tuple[Document, ...] = ()
     loose: tuple[RegistryUri, ...] = ()
     compared: Mapping[str, KeyVersion] = field(default_factory=dict)
     established: Established = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TargetState:
-    """One target as the exporter reports it; times are Unix times, unknown is None."""
+class KnownInstance:
+    """An instance by its newest reading, with the last one that an exporter made.
 
+    `url` is of the exporter that made the newest one, empty for the inventory's file. `old` are sections of an older reading than allowed.
+    """
+
+    instance: Instance
+    at: float | None  # Unix time of the newest reading
+    url: str = ""
+    reading: SqlServerReading | None = None
+    old: Mapping[str, float | None] = field(default_factory=dict)  # Unix times
+
+    @property
+    def server(self) -> str:
+        return self.instance.server_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetState:
+    """One target as the exporter at `url` reports it at `at`; times are Unix times, unknown is None."""
+
+    url: str
+    vantage: Vantage
+    at: float
     name: str
     vault: str
     key_name: str
@@ -59,12 +88,14 @@ class TargetState:
     failure: str  # in words, empty without a failure
     ready_since: float | None
     last_not_ready: float | None
+    last_success: float | None
     last_unwrap: float | None
     key_type: str | None
     key_size_bits: int | None
     credential: str
     credential_type: str
     credential_expires_at: float | None
+    next_credential_usable: bool | None  # None without a staged one
     instances: tuple[Mapping[str, str], ...]
 
     @property
@@ -80,11 +111,28 @@ class TargetState:
 
 @dataclass(frozen=True, slots=True)
 class ExporterState:
-    """All targets of an exporter, as reported at `at`, a Unix time."""
+    """All targets of an exporter as reported at `at`, a Unix time, and the SQL Servers that it reads.
+
+    `host` is the name of its computer in lower case, if that is a SQL Server's. `unread` is why the readings are not known.
+    """
 
     at: float
     vantage: Vantage
     targets: tuple[TargetState, ...]
+    url: str
+    host: str | None = None
+    readings: tuple[SqlServerReading, ...] = ()
+    unread: GateReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterAnswer:
+    """What the exporter at `url` answered: its state or why it is unknown, and the chosen servers that it answers for."""
+
+    url: str
+    state: ExporterState | None
+    failure: str
+    servers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +153,16 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True)
 class InstanceReading:
-    """When the inventory read an instance: a Unix time, and the seconds since then; None if unknown."""
+    """When an instance was read: a Unix time, and the seconds since then; None if unknown. `url` is as in KnownInstance."""
 
     server: str
     at: float | None
     age: float | None
+    url: str = ""
+
+    @property
+    def source(self) -> str:
+        return f"read by the exporter at {self.url}" if self.url else "inventory file"
 
     @property
     def text(self) -> str:
@@ -143,13 +196,25 @@ class Answer:
 
     question: Question
     at: float
-    vantage: Vantage | None
+    exporters: tuple[ExporterAnswer, ...]
     instances: tuple[str, ...]
     readings: tuple[InstanceReading, ...]
+    proofs: tuple[ServerProof, ...]
+    now: float
     dependencies: tuple[Dependency, ...]
     forecast: tuple[VaultForecast, ...]
     reasons: tuple[GateReason, ...]
     notes: tuple[str, ...]  # what the answer does not cover
+
+    @property
+    def vantage(self) -> Vantage | None:
+        """The vantage of all exporters that answer, None if there is none or if they differ."""
+        vantages = {one.state.vantage for one in self.exporters if one.state is not None and (one.servers or not self.several)}
+        return vantages.pop() if len(vantages) == 1 else None
+
+    @property
+    def several(self) -> bool:
+        return len(self.exporters) > 1
 
     @property
     def verdict(self) -> str:

@@ -9,8 +9,11 @@ from exporter.core.durations import moment
 from exporter.core.known_secrets import hide
 from exporter.core.readiness import NOT_TESTED, vantage_text
 from exporter.tde.findings import counted
+from exporter.tde.gate.exporters import place_of
 from exporter.tde.gate.forecast import percent
-from exporter.tde.gate.model import Answer, Dependency, InstanceReading, TargetState
+from exporter.tde.gate.model import Answer, Dependency, ExporterAnswer, InstanceReading, TargetState
+from exporter.tde.log_space import LogSpace
+from exporter.tde.server_proof import ServerProof, proof_text
 
 
 def as_text(answer: Answer) -> str:
@@ -25,8 +28,11 @@ def as_json(answer: Answer) -> dict[str, Any]:
         "answer": answer.verdict,
         "at": moment(answer.at),
         "vantage": None if answer.vantage is None else answer.vantage.value,
+        "exporters": [_exporter(one) for one in answer.exporters],
         "instances": list(answer.instances),
         "readings": [_reading(one) for one in answer.readings],
+        "proofs": [_proof(one) for one in answer.proofs],
+        "logs": [_log(one, log) for one in answer.proofs for log in one.logs],
         "keys": [_key(one) for one in answer.dependencies],
         "targets": [_target(one) for one in sorted(targets.values(), key=lambda one: one.name)],
         "forecast": [
@@ -63,10 +69,16 @@ def _details(answer: Answer) -> Iterator[str]:
     if answer.readings:
         oldest = max(answer.readings, key=lambda one: (one.age is None, one.age or 0.0))
         others = f", the oldest of {counted(len(answer.readings), 'reading')}" if len(answer.readings) > 1 else ""
-        yield f"inventory: {oldest.server} was read {oldest.text} ({oldest.ago}){others}"
+        source = f", {oldest.source}" if oldest.url else ""
+        yield f"inventory: {oldest.server} was read {oldest.text} ({oldest.ago}){source}{others}"
+    proofs = {(each.server, each.proof.thumbprint): each for each in answer.proofs}
     for one in answer.dependencies:
-        targets = ", ".join(hide(target.name) for target in one.targets) or "no target"
-        yield f"{one.server}: {counted(len(one.usage.databases), 'database')} under {one.key}, probed by {targets}"
+        places = (f"{target.name} at {place_of(target)}" if answer.several else target.name for target in one.targets)
+        targets = " and ".join(places) if answer.several else ", ".join(places)
+        databases = counted(len(one.usage.databases), "database")
+        yield f"{one.server}: {databases} under {one.key}, probed by {hide(targets) or 'no target'}"
+        if (proof := proofs.get((one.server, one.usage.key.thumbprint))) is not None:
+            yield f"  SQL Server itself: {hide(proof_text(proof, answer.now))}"
     without = [name for name in answer.instances if name not in {one.server for one in answer.dependencies}]
     for name in without if answer.verdict == "ready" else ():
         yield f"{name}: no database depends on a key of a vault"
@@ -75,14 +87,58 @@ def _details(answer: Answer) -> Iterator[str]:
     yield from (f"note: {one}" for one in answer.notes)
     if answer.vantage is not None:
         yield f"Reported as {vantage_text(answer.vantage)}. Not tested: {NOT_TESTED}."
+    elif answer.several:
+        yield f"Not tested: {NOT_TESTED}."
+
+
+def _exporter(one: ExporterAnswer) -> dict[str, Any]:
+    state = one.state
+    return {
+        "url": one.url,
+        "vantage": None if state is None else state.vantage.value,
+        "host": None if state is None else state.host,
+        "at": None if state is None else moment(state.at),
+        "failure": one.failure or None,
+        "instances": list(one.servers),
+    }
 
 
 def _reading(one: InstanceReading) -> dict[str, Any]:
     return {
         "instance": one.server,
-        "read_at": None if one.at is None else moment(one.at),
+        "read_at": _moment(one.at),
         "age_seconds": None if one.age is None else round(one.age),
+        "source": one.source,
     }
+
+
+def _proof(one: ServerProof) -> dict[str, Any]:
+    proof = one.proof
+    return {
+        "instance": one.server,
+        "key_name": proof.key_name,
+        "thumbprint": proof.thumbprint,
+        "credential_altered_at": _moment(proof.altered_at),
+        "proof_due": proof.is_due,
+        "proven_at": _moment(proof.proven_at),
+        "proven_by": None if proof.source is None else proof.source.value,
+        "database": proof.database or None,
+        "codes_since": [each.code for each in one.codes],
+    }
+
+
+def _log(one: ServerProof, log: LogSpace) -> dict[str, Any]:
+    return {
+        "instance": one.server,
+        "database": log.database,
+        "read_at": _moment(one.reading.read_at.get("logs")),
+        "full_in_seconds": None if log.full_in is None else round(log.full_in),
+        "next_file_in_seconds": None if log.next_file_in is None else round(log.next_file_in),
+    }
+
+
+def _moment(at: float | None) -> str | None:
+    return None if at is None else moment(at)
 
 
 def _key(one: Dependency) -> dict[str, Any]:
@@ -98,8 +154,8 @@ def _target(one: TargetState) -> dict[str, Any]:
     return {
         "target": hide(one.name),
         "vault_side_ready": one.ready,
-        "last_unwrap": None if one.last_unwrap is None else moment(one.last_unwrap),
-        "ready_since": None if one.ready_since is None else moment(one.ready_since),
+        "last_unwrap": _moment(one.last_unwrap),
+        "ready_since": _moment(one.ready_since),
         "credential": hide(one.credential),
-        "credential_expires_at": None if one.credential_expires_at is None else moment(one.credential_expires_at),
+        "credential_expires_at": _moment(one.credential_expires_at),
     }

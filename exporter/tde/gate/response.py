@@ -78,6 +78,7 @@ _FIELDS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
     ("why", "why", _text),
     ("ready_since", "ready_since", _optional(_time)),
     ("last_not_ready", "last_not_ready", _optional(_time)),
+    ("last_success", "last_success", _optional(_time)),
     ("last_unwrap", "last_unwrap", _optional(_time)),
     ("success", "success", _exactly(bool)),
     ("key_type", "key_type", _optional(_text)),
@@ -85,12 +86,14 @@ _FIELDS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
     ("credential", "credential", _text),
     ("credential_type", "credential_type", _credential_type),
     ("credential_expires_at", "credential_expires_at", _optional(_time)),
+    ("next_credential_usable", "next_credential_usable", _exactly(bool)),
     ("instances", "instances", _instances),
 )
+_HEAD = ("at", "vantage", "host")
 
 
 def read_state(data: bytes, url: str) -> ExporterState | GateReason:
-    """Return the state in a response body, or why it is none; `url` is for the text."""
+    """Return the state in the response of the exporter at `url`, or why it is none."""
     content = _content(data, url, "targets", "targets", bounded_json.MOST_OF_RESPONSE)
     if isinstance(content, GateReason):
         return content
@@ -98,7 +101,9 @@ def read_state(data: bytes, url: str) -> ExporterState | GateReason:
         return reason(Condition.EXPORTER_OLD, url=url, field=missing)
     try:
         at, vantage = _read("at", _time, content), _read("vantage", Vantage, content)
-        return ExporterState(at, vantage, tuple(_target(row) for row in content["targets"]))
+        host = _read("host", _optional(_text), content)
+        targets = tuple(_target(row, url=url, vantage=vantage, at=at) for row in content["targets"])
+        return ExporterState(at, vantage, targets, url, None if host is None else host.lower())
     except _FieldError as error:
         return reason(Condition.EXPORTER_FOREIGN, url=url, cause=f"its field {error} has a value of another kind")
 
@@ -141,16 +146,16 @@ def _read(name: str, read: Callable[[Any], Any], row: Any) -> Any:
 
 def _missing(content: Mapping[str, Any]) -> str | None:
     """Return the first field that the response lacks."""
-    of_all = (name for name in ("at", "vantage") if name not in content)
+    of_all = (name for name in _HEAD if name not in content)
     rows = (row for row in content["targets"] if isinstance(row, dict))
     return next(of_all, None) or next((name for row in rows for name, _, _ in _FIELDS if name not in row), None)
 
 
-def _target(row: Any) -> TargetState:
+def _target(row: Any, **about: Any) -> TargetState:
     values = {attribute: _read(name, read, row) for name, attribute, read in _FIELDS}
     if values["ready"] and values["why"] != "ready":
         raise _FieldError("why")  # the row contradicts itself
-    return TargetState(failure=_failure(row), **values)
+    return TargetState(failure=_failure(row), **about, **values)
 
 
 def _failure(row: Mapping[str, Any]) -> str:

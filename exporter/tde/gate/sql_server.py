@@ -1,11 +1,10 @@
-"""What the inventory knows of a SQL Server itself: its EKM option, its credentials, and what the answer does not cover."""
+"""What is known of a SQL Server itself: its EKM option, and what the answer does not cover."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from exporter.core.durations import known_time, moment
-from exporter.tde.findings import counted, listed, quoted
+from exporter.tde.findings import counted, listed
 from exporter.tde.gate.conditions import Condition, GateReason, reason, shown
 from exporter.tde.model import CLOSED, EKM_OPTION, EkmOption, Instance
 from exporter.tde.usage import Usage
@@ -23,30 +22,10 @@ def option_reasons(instance: Instance, usages: Iterable[Usage], folder: str) -> 
     if not (instance.uses_provider or instance.foreign):
         return
     if instance.ekm is None:
-        yield from _unknown("configurations", f"whether the option '{EKM_OPTION}' is set is unknown", instance, folder)
+        yield from unknown("configurations", f"whether the option '{EKM_OPTION}' is set is unknown", instance, folder)
     elif instance.ekm in _OPTION_STATES:
         databases = counted(sum(len(one.databases) for one in usages), "database")
         yield reason(Condition.EKM_DISABLED, server=instance.server_name, state=_OPTION_STATES[instance.ekm], databases=databases)
-
-
-def credential_reasons(instance: Instance, usages: Iterable[Usage], folder: str) -> Iterator[GateReason]:
-    """Yield a reason for each credential that SQL Server may not have used yet."""
-    started = known_time(instance.started_utc)
-    used = {one.credential.name: one for one in usages}
-    if started is None:
-        yield from _unknown("start", "the start of the service is unknown", instance, folder) if used else ()
-        return
-    for name, usage in sorted(used.items()):
-        altered = known_time(usage.credential.modified_utc)
-        if altered is None or altered >= started:
-            yield reason(
-                Condition.CREDENTIAL_NOT_PROVEN,
-                server=instance.server_name,
-                credential=name,
-                altered="at an unknown time" if altered is None else f"at {moment(altered)}",
-                started=f"at {moment(started)}",
-                database=quoted(next((one.name for one in usage.databases if not one.hidden), "DATABASE")),
-            )
 
 
 def notes_of(instance: Instance) -> Iterator[str]:
@@ -60,7 +39,7 @@ def notes_of(instance: Instance) -> Iterator[str]:
         yield shown(f"{instance.server_name}: SQL Server does not show the keys of databases that are not open: {listed(hidden)}")
 
 
-def _unknown(section: str, gap: str, instance: Instance, folder: str) -> Iterator[GateReason]:
+def unknown(section: str, gap: str, instance: Instance, folder: str) -> Iterator[GateReason]:
     """Yield a gap, unless the section's own error is one already."""
     if section not in instance.errors:
         yield reason(Condition.INVENTORY_GAP, servers=instance.server_name, gap=gap, folder=folder)

@@ -20,8 +20,9 @@ from exporter.core.model import Vantage
 from exporter.core.readiness import NOT_TESTED
 from exporter.presentation import payloads
 from exporter.presentation.calendar import calendar
-from exporter.presentation.cause_payload import cause_payload
+from exporter.presentation.cause_payload import causes_payload
 from exporter.presentation.expiries import all_endings, credential_ending
+from exporter.presentation.sql_causes import sql_causes
 from exporter.presentation.sql_differences import differences_payload, target_differences
 from exporter.presentation.sql_proofs import SqlProofs, sql_servers_payload
 from exporter.presentation.support_bundle import archive, collect_bundle
@@ -87,22 +88,24 @@ class ApiHandlers:
         rows = (
             payloads.target_row(target, service.record_of(target.name), now=now)
             | self._credential_of(target, config)
-            | sql_servers_payload(self._proofs.target_proofs(target), now=now)
+            | sql_servers_payload(self._proofs.target_proofs(target))
             for target in config.targets.values()
         )
         endings = await all_endings(config, service.record_of, service.credential_expiries)
         expiring = [
             json.dumps(payloads.ending_payload(each, now=now)) async for each in yield_with_pauses(endings, _TARGETS_PER_SLICE)
         ]
-        causes = await cause_groups(
-            linked(each, config.modules[each.module], service.record_of(each.name), now) for each in config.targets.values()
-        )
+        modules, every = config.modules, config.targets.values()
+        causes = await cause_groups(linked(each, modules[each.module], service.record_of(each.name), now) for each in every)
+        records = ((each, service.record_of(each.name)) for each in every)
+        verdicts = ((each, readiness_at(each, None if record is None else record.last, now).ready) for each, record in records)
+        own = await sql_causes(verdicts, self._proofs)
         about = {
             "at": moment(now),
             "vantage": config.settings.vantage.value,
             "host": computer_name() if config.settings.vantage is Vantage.SQL_HOST else None,
             "not_tested": NOT_TESTED,
-            "causes": [cause_payload(group) for group in causes[:MOST_CAUSES]],
+            "causes": causes_payload(causes[:MOST_CAUSES], own),
             **differences_payload(service.sql_differences()),
         }
         opening = f'{json.dumps(about).removesuffix("}")}, "expiring": [{", ".join(expiring)}], "targets": ['
@@ -163,9 +166,9 @@ class ApiHandlers:
         return {
             **payloads.target_payload(target, record, now=now),
             **self._credential_of(target, config),
-            **sql_servers_payload(self._proofs.target_proofs(target), now=now),
+            **sql_servers_payload(self._proofs.target_proofs(target)),
             **differences_payload(target_differences(target, self._service.sql_differences())),
-            **payloads.verdict_payload(readiness, config.settings.vantage),
+            **payloads.verdict_payload(readiness, config.settings.vantage, self._proofs.not_tested(target)),
             **payloads.target_details_payload(target, record, expiries, config.modules[target.module].expect_path, now=now),
             "preflight": payloads.checks_payload(self._service.last_checks(target.name)),
         }

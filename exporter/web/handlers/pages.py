@@ -13,8 +13,9 @@ from aiohttp import web
 from exporter.config import effective_pieces
 from exporter.explain.search import LONGEST, explain
 from exporter.presentation.expiries import all_endings
+from exporter.presentation.sql_causes import cause_log_texts
 from exporter.presentation.sql_differences import target_differences
-from exporter.presentation.sql_proofs import SqlProofs, cause_log_texts
+from exporter.presentation.sql_proofs import SqlProofs
 from exporter.runtime.slices import yield_with_pauses
 from exporter.state.history import ProbeContext
 from exporter.web.interfaces import ExporterService
@@ -74,9 +75,15 @@ class PageHandlers:
         checks, vantage = service.last_checks(target.name), service.config.settings.vantage
         self._proofs.refresh()
         servers = self._proofs.target_proofs(target)
-        differences = target_differences(target, service.sql_differences())
         pieces = target_page(
-            self.urls, shown, history, expiries=expiries, checks=checks, vantage=vantage, servers=servers, differences=differences
+            self.urls,
+            replace(shown, own=servers),
+            history,
+            expiries=expiries,
+            checks=checks,
+            vantage=vantage,
+            untested=self._proofs.not_tested(target),
+            differences=target_differences(target, service.sql_differences()),
         )
         return await stream(request, encoded(pieces), headers=_HTML)
 
@@ -130,7 +137,7 @@ class PageHandlers:
         page = ListPage(
             title=title,
             path=path,
-            fleet=await fleet(views, matcher(query), key_of(query), cause=query.cause),
+            fleet=await fleet(views, matcher(query), key_of(query), self._proofs, cause=query.cause),
             query=query,
             vantage=config.settings.vantage,
             ready=service.ready,

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from heapq import nsmallest
 from itertools import islice
+from operator import itemgetter
 
 from exporter.core.causes import TITLES, Cause, Link, cause_of
 from exporter.core.codes.cause_text import cause as reason_text
 from exporter.core.model import Step
 from exporter.presentation.probe_text import VAULTS, vault_actions
+from exporter.presentation.sql_causes import SqlCause
 from exporter.state.cause_groups import CauseGroup, linked
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import badge, brief_name, unsteady_badge, when
-from exporter.web.ui.layout import Urls, brief_code, link
-from exporter.web.ui.rows import copyable
-from exporter.web.ui.sql_servers import sentence
+from exporter.web.ui.layout import NAMED, Urls, brief_code, copyable, counted, named_servers, target_links
+from exporter.web.ui.sql_servers import sentence, sql_cause
 from exporter.web.ui.view_models import TargetView, Urgency
 
-_NAMED = 3  # SQL Servers and targets of a cause that are named
 SHOWN = 8  # causes on a page
+OWN_SHOWN = 3  # of them, causes of SQL Servers themselves
 _HOST = "this host"
 _WIDTH, _HEIGHT, _GAP, _LETTERS = 168, 56, 26, 20
 
@@ -28,18 +28,20 @@ Views = Mapping[str, TargetView]  # by the name of the target
 
 
 def causes_section(
-    urls: Urls, groups: Sequence[CauseGroup], views: Views, now: float, log_texts: Mapping[str, str]
+    urls: Urls, groups: Sequence[CauseGroup], own: Sequence[SqlCause], *, views: Views, now: float, log_texts: Mapping[str, str]
 ) -> Iterator[Child]:
-    """Yield the causes with their size, age and first action; `log_texts` by the id of a cause."""
-    if not groups:
-        return
-    cards = [_cause(urls, group, views, now, log_texts.get(group.cause.id, "")) for group in groups[:SHOWN]]
-    yield element("ol", cards, class_="causes", aria_label="Causes")
-    if len(groups) > SHOWN:
-        more = (
-            f"{len(groups) - SHOWN} more causes put no more SQL Servers at risk than the last one. The table lists their targets."
-        )
-        yield element("p", more)
+    """Yield the causes with their size, age and first action; `log_texts` by the id of a cause.
+
+    Those of SQL Servers themselves have a few places of their own: no probe shows them.
+    """
+    shown, own_shown = groups[: SHOWN - len(own[:OWN_SHOWN])], own[:OWN_SHOWN]
+    cards = [(-len(group.at_risk), _cause(urls, group, views, now, log_texts.get(group.cause.id, ""))) for group in shown]
+    cards += [(-len(cause.servers) if cause.state.is_bad else 1, sql_cause(urls, cause, now)) for cause in own_shown]
+    if cards:
+        ordered = [card for _, card in sorted(cards, key=itemgetter(0))]
+        yield element("ol", ordered, class_="causes", aria_label="Causes")
+    if more := len(groups) + len(own) - len(cards):
+        yield element("p", f"{counted(more, 'more cause')} put no more SQL Servers at risk. The table lists their targets.")
 
 
 def _cause(urls: Urls, group: CauseGroup, views: Views, now: float, log_text: str) -> Html:
@@ -83,26 +85,14 @@ def size_of(group: CauseGroup) -> Child:
     """Return how many SQL Servers depend on it and the first names, else how many targets."""
     servers, groups = group.servers, group.availability_groups
     if not servers:
-        return element("strong", _count(len(group.targets), "target"))
-    within = f" in {_count(len(groups), 'availability group')}" if groups else ""
-    more = f" and {len(servers) - _NAMED:,} more" if len(servers) > _NAMED else ""
-    named = ", ".join(nsmallest(_NAMED, servers.values()))
-    return [element("strong", _count(len(servers), "SQL Server")), f"{within}: {named}{more}"]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+        return element("strong", counted(len(group.targets), "target"))
+    return named_servers(servers.values(), f" in {counted(len(groups), 'availability group')}" if groups else "")
 
 
 def _affected(urls: Urls, group: CauseGroup, views: Views) -> Child:
-    """Return links to the few targets of a cause, or to the list of many."""
-    if len(group.targets) > _NAMED:
-        return link(urls.targets([("cause", group.cause.id)]), f"Show {_count(len(group.targets), 'target')}")
-    links = [
-        link(urls.target(view.target.name), view.target.name)
-        for view in sorted(map(views.__getitem__, group.targets), key=_order)
-    ]
-    return ["Target" if len(links) == 1 else "Targets", " ", links[0], [(", ", each) for each in links[1:]]]
+    """Return links to the few targets of a cause, the most urgent first, or to the list of many."""
+    few = group.targets if len(group.targets) > NAMED else sorted(group.targets, key=lambda name: (views[name].urgency, name))
+    return target_links(urls, group.cause.id, few)
 
 
 def chain(view: TargetView) -> Html:
@@ -118,18 +108,16 @@ def chain(view: TargetView) -> Html:
     ]
     servers = list(view.servers.values())
     last = f"{servers[0]} and {len(servers) - 1} more" if len(servers) > 1 else "".join(servers) or "not named"
-    shown.append((last, "SQL Server", "after" if broken is not None else "before"))
-    words = "no link is known to be broken" if broken is None else f"broken at {title_of(broken)}"
+    own = "broken" if view.fails_itself else "before"
+    shown.append((last, "SQL Server", "after" if broken is not None else own))
+    itself = "broken at SQL Server itself" if view.fails_itself else "no link is known to be broken"
+    words = itself if broken is None else f"broken at {title_of(broken)}"
     width = len(shown) * (_WIDTH + _GAP) - _GAP
     drawing = element(
         "svg", _boxes(shown), viewBox=f"0 0 {width} {_HEIGHT + 2}", width=width, height=_HEIGHT + 2, class_="chain", role="img",
         aria_label=f"From the exporter to SQL Server: {words}.",
     )  # fmt: skip
     return element("div", drawing, class_="scroll", tabindex=0, role="region", aria_label="Chain to SQL Server")
-
-
-def _order(view: TargetView) -> tuple[Urgency, str]:
-    return view.urgency, view.target.name
 
 
 def _state(each: Link, broken: Cause | None) -> str:
@@ -157,8 +145,3 @@ def _boxes(shown: Iterable[tuple[str, str, str]]) -> Iterator[Html]:
 
 def _short(name: str) -> str:
     return name if len(name) <= _LETTERS else name[: _LETTERS - 1] + "…"
-
-
-def ids_by_target(groups: Iterable[CauseGroup]) -> Mapping[str, str]:
-    """Return the id of each failed target's cause."""
-    return {target: group.cause.id for group in groups for target in group.targets}

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from operator import itemgetter
 from typing import Any
 
+from exporter.presentation.sql_causes import SqlCause, sql_causes
+from exporter.presentation.sql_proofs import SqlProofs
 from exporter.runtime.slices import yield_with_pauses
 from exporter.state.cause_groups import TARGETS_PER_SLICE, CauseGroup, cause_groups, linked
-from exporter.web.ui.causes import ids_by_target
 from exporter.web.ui.view_models import TargetView, Urgency
 
 MOST_LABELS = 200
@@ -49,6 +50,7 @@ class Fleet:
     labels: list[str]  # NAME=VALUE, the first `MOST_LABELS` in order
     label_names: list[str]  # of targets and their SQL Servers, at most `MOST_LABELS`
     causes: list[CauseGroup]
+    own: list[SqlCause]  # of SQL Servers themselves
     views: Mapping[str, TargetView]  # of all targets, by name
     targets: HeadlineCounts
     servers: HeadlineCounts  # that the configuration names, each with the most urgent state of its targets
@@ -62,6 +64,7 @@ async def fleet(
     views: Iterable[TargetView],
     matches: Callable[[TargetView], bool],
     order: Callable[[TargetView], tuple[Any, ...]],
+    proofs: SqlProofs,
     *,
     cause: str = "",
 ) -> Fleet:
@@ -80,24 +83,30 @@ async def fleet(
         targets[state] += 1
         servers.update((server, min(servers.get(server, state), state)) for server in each.servers)
     causes = await cause_groups(linked(each.target, each.module, each.record, each.now) for each in every.values())
-    behind = ids_by_target(causes) if cause else {}
-    chosen = [
-        (order(each), each)
-        async for each in yield_with_pauses(every.values(), TARGETS_PER_SLICE)
-        if matches(each) and (not cause or behind.get(each.target.name) == cause)
-    ]
-    chosen.sort(key=itemgetter(0))
+    own = await _add_own_causes(every, proofs)
+    members = {group.cause.id: group.targets for group in causes} | {found.id: [*found.targets] for found in own}
+    behind = (every[name] for name in members.get(cause, ())) if cause else every.values()
+    chosen = [(order(each), each) async for each in yield_with_pauses(behind, TARGETS_PER_SLICE) if matches(each)]
     return Fleet(
-        shown=[each for _, each in chosen],
+        shown=[each for _, each in sorted(chosen, key=itemgetter(0))],
         counts=counts,
         codes=codes,
         labels=sorted(labels)[:MOST_LABELS],
         label_names=sorted(names)[:MOST_LABELS],
         causes=causes,
+        own=own,
         views=every,
         targets=_headline_counts(targets),
         servers=_headline_counts(Counter(servers.values())),
     )
+
+
+async def _add_own_causes(views: dict[str, TargetView], proofs: SqlProofs) -> list[SqlCause]:
+    """Return the causes of SQL Servers themselves, and show each one in the views of its targets."""
+    causes = await sql_causes(((each.target, each.readiness.ready) for each in views.values()), proofs)
+    async for name, server in yield_with_pauses((each for cause in causes for each in cause.targets.items()), TARGETS_PER_SLICE):
+        views[name] = replace(views[name], own=(*views[name].own, server))
+    return causes
 
 
 def _headline_counts(states: Counter[HeadlineState]) -> HeadlineCounts:

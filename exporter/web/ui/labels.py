@@ -45,8 +45,9 @@ def verdict(view: TargetView, vantage: Vantage) -> str:
     return text if failure is None else f"{text}, {'although' if view.readiness.ready else 'because'} {_failed(failure)}"
 
 
-def not_tested() -> str:
-    return f"Not tested from here: {NOT_TESTED}."
+def not_tested(what: str) -> str:
+    """Return what nothing tested, as a sentence; if nothing is left, that SQL Server itself tested it."""
+    return f"Not tested from here: {what}." if what else f"SQL Server itself tested what no probe can: {NOT_TESTED}."
 
 
 def _failed(failure: StepResult) -> str:

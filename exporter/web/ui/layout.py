@@ -6,8 +6,9 @@ The live script replaces each part marked `data-live` by the same part of a fres
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 from urllib.parse import quote, urlencode
 
 from exporter.core.codes import BY_CODE, both_numbers
@@ -16,6 +17,7 @@ from exporter.web.ui.html import Child, Html, element, text
 
 _TICKED = re.compile(r"`([^`]+)`")
 REFRESH_SECONDS = 10
+NAMED = 3  # SQL Servers and targets of a cause that are named
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,3 +187,29 @@ def code_link(urls: Urls, code: int) -> Html:
     """Return both numbers and the symbol, linked to the page of the code."""
     entry = BY_CODE.get(code)
     return Html(link(urls.code(code), both_numbers(code)) + (text([" ", element("code", entry.symbol)]) if entry else ""))
+
+
+def copyable(words: str, commands: Sequence[str] = ()) -> Html:
+    """Return an action, with further commands in lines; with the script, a button copies them, or the command in it."""
+    button = element("button", "Copy", type="button", class_="copy")
+    lines = element("pre", element("code", "\n".join(commands)), tabindex=0, role="region", aria_label="Commands")
+    action = element("p", element("strong", "First: "), element("span", prose(words)))
+    return element("div", action, button, lines if commands else None, data_copy=True)
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def named_servers(names: Collection[str], within: str = "") -> Child:
+    """Return how many SQL Servers there are and the first names, after what they are in."""
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return [element("strong", counted(len(names), "SQL Server")), f"{within}: {', '.join(nsmallest(NAMED, names))}{more}"]
+
+
+def target_links(urls: Urls, cause: str, names: Collection[str]) -> Child:
+    """Return links to the few targets of a cause, or to the list of many; `cause` is its id."""
+    if len(names) > NAMED:
+        return link(urls.targets([("cause", cause)]), f"Show {counted(len(names), 'target')}")
+    links = [link(urls.target(name), name) for name in names]
+    return ["Target" if len(links) == 1 else "Targets", " ", links[0], [(", ", each) for each in links[1:]]]

@@ -8,18 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from exporter.core.codes.shared import WITHOUT_THE_KEY
 from exporter.core.model import Vantage
-from exporter.core.readiness import STATES, vantage_text
+from exporter.core.readiness import NOT_TESTED, STATES, vantage_text
 from exporter.presentation.expiries import NOUNS, Ending, EndingKind
+from exporter.presentation.sql_causes import SqlCause, cannot_get_keys
 from exporter.state.cause_groups import CauseGroup
 from exporter.tde.differences import Difference
-from exporter.web.ui.causes import SHOWN, causes_section, ids_by_target
+from exporter.web.ui.causes import OWN_SHOWN, SHOWN, causes_section
 from exporter.web.ui.expiring import expiring_section
 from exporter.web.ui.filters import filters, match_count
 from exporter.web.ui.fleet import Fleet
 from exporter.web.ui.html import Child, Html, element, text
 from exporter.web.ui.labels import badge, brief_name, expires_in, not_tested, unsteady_badge
-from exporter.web.ui.layout import Urls, foot, head, link, live, table_foot, table_head
+from exporter.web.ui.layout import Urls, counted, foot, head, link, live, table_foot, table_head
 from exporter.web.ui.query import UNSTEADY, TargetQuery
 from exporter.web.ui.rows import COLUMNS, target_row
 from exporter.web.ui.sql_differences import differences_line
@@ -67,6 +69,13 @@ class ListPage:
             return ()
         return [group for group in self.fleet.causes if self.query.cause in ("", group.cause.id)]
 
+    @property
+    def own(self) -> Sequence[SqlCause]:
+        """The causes of SQL Servers themselves: all on the status page, or the chosen one."""
+        if self.path != "/" and not self.query.cause:
+            return ()
+        return [cause for cause in self.fleet.own if self.query.cause in ("", cause.id)]
+
 
 def overview(urls: Urls, page: ListPage) -> Iterator[Html]:
     """Yield the document in pieces of a few rows."""
@@ -75,9 +84,10 @@ def overview(urls: Urls, page: ListPage) -> Iterator[Html]:
     yield live("standing", _verdict_section(urls, page))
     yield filters(urls, page.query, page.fleet)
     yield Html('<div id="list" data-live>' + text(match_count(urls, page.query, page.fleet)))
-    caption = f"State of the vault side, {vantage_text(page.vantage)}. {not_tested()}"
+    caption = f"State of the vault side, {vantage_text(page.vantage)}. {not_tested(NOT_TESTED)}"
     yield table_head(COLUMNS, caption=caption, name="targets")
-    advised = ids_by_target(page.causes[:SHOWN])
+    advised = {name for group in page.causes[:SHOWN] for name in group.targets}
+    advised.update(name for cause in page.own[:OWN_SHOWN] for name in cause.targets)
     for start in range(0, len(page.shown), _ROWS_AT_ONCE):
         rows = page.shown[start : start + _ROWS_AT_ONCE]
         yield text(target_row(urls, view, page.query, action=view.target.name not in advised) for view in rows)
@@ -85,9 +95,10 @@ def overview(urls: Urls, page: ListPage) -> Iterator[Html]:
 
 
 def _verdict_section(urls: Urls, page: ListPage) -> Iterator[Child]:
+    counts, themselves = page.fleet.counts, cannot_get_keys(page.fleet.own)
+    is_bad = bool(counts.get(Urgency.NOT_READY) or themselves)
     if page.path == "/":
-        yield element("h1", _headline(page.fleet), class_="bad-ink" if page.fleet.counts.get(Urgency.NOT_READY) else None)
-    counts = page.fleet.counts
+        yield element("h1", _headline(page.fleet, themselves), class_="bad-ink" if is_bad else None)
     badges = [(urgency.name.lower(), badge(urgency, count=counts.get(urgency, 0))) for urgency in Urgency]
     if page.fleet.targets.unsteady:
         badges.append((UNSTEADY, unsteady_badge(page.fleet.targets.unsteady)))
@@ -103,24 +114,31 @@ def _verdict_section(urls: Urls, page: ListPage) -> Iterator[Child]:
         yield element("p", "The first round of probes has not finished yet.", class_="notice")
     if not page.keeps_state:
         yield element("p", "The state directory cannot be written: a restart loses what is new. See the log.", class_="notice")
-    yield from causes_section(urls, page.causes, page.fleet.views, page.now, page.log_texts)
+    if is_bad and page.path == "/":
+        yield element("p", WITHOUT_THE_KEY, class_="quiet")
+    yield from causes_section(urls, page.causes, page.own, views=page.fleet.views, now=page.now, log_texts=page.log_texts)
     yield differences_line(urls, page.differences)
     yield from expiring_section(urls, page.endings, page.now)
 
 
-def _headline(fleet: Fleet) -> str:
-    """Return the state of the fleet in one line."""
+def _headline(fleet: Fleet, themselves: int) -> str:
+    """Return the state of the fleet in one line; `themselves` SQL Servers cannot get a key, whatever the vault side is."""
     ready = fleet.counts.get(Urgency.READY, 0) == fleet.total
-    state, counted = "ready" if ready else "not ready", fleet.servers if fleet.servers.total else fleet.targets
+    state, counts = "ready" if ready else "not ready", fleet.servers if fleet.servers.total else fleet.targets
     noun = "SQL Servers: vault side" if fleet.servers.total else "targets"
-    others = {"unknown": counted.unknown, "unsteady": counted.unsteady}
+    others = {"unknown": counts.unknown, "unsteady": counts.unsteady}
     more = "".join(f", {number:,} {name}" for name, number in others.items() if number)
-    return f"{counted.total if ready else counted.not_ready:,} of {counted.total:,} {noun} {state}{more}"
+    itself = (
+        f". {counted(themselves, 'SQL Server')} cannot get {'its key itself' if themselves == 1 else 'their keys themselves'}"
+    )
+    return (
+        f"{counts.total if ready else counts.not_ready:,} of {counts.total:,} {noun} {state}{more}{itself if themselves else ''}"
+    )
 
 
 def _causes_count(page: ListPage) -> Child:
-    number = len(page.causes)
-    return element("p", element("strong", f"{number:,} cause{'' if number == 1 else 's'}")) if number else None
+    number = len(page.causes) + len(page.own)
+    return element("p", element("strong", counted(number, "cause"))) if number else None
 
 
 def _next_expiry(page: ListPage) -> Child:

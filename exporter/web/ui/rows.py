@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from exporter.core.codes.cause_text import cause, open_detail
 from exporter.core.credential_expiry import Source
@@ -12,8 +12,9 @@ from exporter.web.ui.auxiliary import marks
 from exporter.web.ui.charts import state_bar
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import badge, brief_name, expires_in, when
-from exporter.web.ui.layout import Urls, brief_code, cell, link, prose
+from exporter.web.ui.layout import Urls, brief_code, cell, copyable, link
 from exporter.web.ui.query import TargetQuery
+from exporter.web.ui.sql_servers import own_causes, proof_badge
 from exporter.web.ui.view_models import TargetView
 
 COLUMNS = ("SQL Server", "State", "Since", "Cause", "Last 40 probes", "Next expiry", "Target")
@@ -26,7 +27,7 @@ def target_row(urls: Urls, view: TargetView, query: TargetQuery, *, action: bool
     return element(
         "tr",
         element("th", _servers(urls, view), scope="row"),
-        cell("State", badge(view.urgency), marks(view)),
+        cell("State", badge(view.urgency), [element("div", proof_badge(each.state)) for each in view.own], marks(view)),
         cell("Since", when(view.since, view.now, absent="unknown"), class_="number"),
         cell("Cause", _cause(urls, view, action=action)),
         cell("Last 40 probes", _last_probes(view), class_="number"),
@@ -40,14 +41,6 @@ def target_row(urls: Urls, view: TargetView, query: TargetQuery, *, action: bool
         ),
         data_key=target.name,
     )
-
-
-def copyable(words: str, commands: Sequence[str] = ()) -> Html:
-    """Return an action, with further commands in lines; with the script, a button copies them, or the command in it."""
-    button = element("button", "Copy", type="button", class_="copy")
-    lines = element("pre", element("code", "\n".join(commands)), tabindex=0, role="region", aria_label="Commands")
-    action = element("p", element("strong", "First: "), element("span", prose(words)))
-    return element("div", action, button, lines if commands else None, data_copy=True)
 
 
 def _servers(urls: Urls, view: TargetView) -> Iterator[Child]:
@@ -74,8 +67,9 @@ def _cause(urls: Urls, view: TargetView, *, action: bool) -> Iterator[Child]:
     failure = None if view.report is None else deciding_failure(view.report)
     if view.readiness.ready is None:
         yield element("div", WHY[view.readiness.why])
-    elif failure is None and view.unsteady is None:
+    elif failure is None and view.unsteady is None and not view.own:
         yield element("span", "nothing failed", class_="quiet")
+    yield own_causes(urls, view, action=action)
     step, code, reason = view.failed
     if step is None or code is None:
         return

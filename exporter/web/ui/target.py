@@ -14,7 +14,6 @@ from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
 from exporter.core.readiness import deciding_failure
 from exporter.explain.render import OWNERS
 from exporter.presentation import probe_text
-from exporter.presentation.sql_proofs import ServerProof
 from exporter.presentation.wire_log import as_lines, exchanges
 from exporter.state.history import HistoryEntry, ProbeContext
 from exporter.state.records import TargetRecord
@@ -41,18 +40,17 @@ def target_page(
     expiries: Mapping[str, Sequence[CredentialExpiry]],
     checks: CheckRun | None,
     vantage: Vantage,
-    servers: Sequence[ServerProof] = (),
+    untested: str,
     differences: Sequence[Difference] = (),
 ) -> Iterator[Html]:
     """Yield the document.
 
-    `history` newest first, `expiries` by credential, `checks` the last preflight run, `servers` the SQL Servers that were read, `differences`
-    those of the target from them.
+    `history` newest first, `expiries` by credential, `checks` the last preflight run, `untested` what nothing tested, `differences` those
+    of the target from its SQL Servers.
     """
     yield head(urls, view.target.name, at="/targets", now=view.now)
-    yield live(
-        "standing", _verdict_section(urls, view, vantage, [server_proofs(view, servers), target_differences_list(differences)])
-    )
+    sql_servers = [server_proofs(view), target_differences_list(differences)]
+    yield live("standing", _verdict_section(urls, view, vantage, sql_servers, untested))
     yield element(
         "p", link(urls.probe_now(view.target.name), "Probe now"), " and show the transcript. ", _bundle(urls, view.target)
     )
@@ -62,14 +60,16 @@ def target_page(
     yield Html("</div>" + foot(urls))
 
 
-def _verdict_section(urls: Urls, view: TargetView, vantage: Vantage, sql_servers: Sequence[Child]) -> Iterator[Child]:
+def _verdict_section(
+    urls: Urls, view: TargetView, vantage: Vantage, sql_servers: Sequence[Child], untested: str
+) -> Iterator[Child]:
     yield element("p", badge(view.urgency), " ", element("strong", verdict(view, vantage)), _since(view), class_="verdict")
     yield from sql_servers
     yield chain(view)
     yield marks(view)
     dependents = probe_text.what_depends(view.target)
     yield element("p", element("strong", "SQL Servers that depend on it: "), dependents) if dependents else None
-    yield element("p", not_tested(), class_="quiet")
+    yield element("p", not_tested(untested), class_="quiet")
     yield None if view.report is None else _advice(urls, view.target, view.report, view.record)
     yield element("h2", "Last probe")
     yield element("p", "No probe has finished yet.") if view.report is None else _steps(view.report)

@@ -17,6 +17,7 @@ from exporter.core.steadiness import NO_FAILURE, FailedProbe, Unsteady
 from exporter.presentation.expiries import Ending, next_ending
 from exporter.presentation.probe_text import recommended_actions, unsteady_actions
 from exporter.state.records import STALE_INTERVALS, TargetRecord, readiness_at, unsteady_at
+from exporter.tde.server_proof import ServerProof
 from exporter.web.interfaces import ExporterService
 
 
@@ -47,6 +48,7 @@ class TargetView:
     ending: Ending | None = None  # the next expiry of its credential or key
     unsteady: Unsteady | None = None
     wrong: str = ""  # which dates of its credential Entra ID contradicts
+    own: tuple[ServerProof, ...] = ()  # of its SQL Servers: all on its page, one of each cause in a list
 
     @property
     def failure(self) -> StepResult | None:
@@ -59,6 +61,11 @@ class TargetView:
             return self.unsteady.most
         failure = self.failure
         return NO_FAILURE if failure is None else FailedProbe(failure.step, failure.code, failure.reason)
+
+    @property
+    def fails_itself(self) -> bool:
+        """Whether a SQL Server of the target cannot get the key itself."""
+        return any(server.state.is_bad for server in self.own)
 
     @property
     def blocking(self) -> StepResult | None:

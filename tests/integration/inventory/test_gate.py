@@ -126,6 +126,19 @@ async def test_exporter_that_is_off_is_1(night):
     await night.start()
 
 
+async def test_each_url_is_requested(night):
+    """The exporter has another host than N1, so a second one may matter."""
+    await night.start()
+    url = night.service._web.urls[0]
+    file = night.path / "exporters.txt"
+    file.write_text(f"# all of them\n{url}\n\nhttp://127.0.0.1:1  # off\n")
+    code, text = await night.gate("--urls", str(file), "--json")
+    found = json.loads(text)
+    assert (code, [one["url"] for one in found["exporters"]]) == (1, [url, "http://127.0.0.1:1"])
+    assert [one["condition"] for one in found["reasons"]] == ["exporter_unreachable"]
+    assert found["exporters"][0]["instances"] == ["N1\\SQLPRD01"]
+
+
 async def test_history_shorter_than_an_hour_is_1(night):
     await night.start()
     assert await night.conditions(ready_for="1h") == (1, ["short_history"])
@@ -215,13 +228,40 @@ def usage(*arguments):
         ("--all", "--for", "an hour"),
         ("--all", "--window", "24"),
         ("--all", "--url", "localhost:10377"),
-        ("--all", "--url", "http://n1:10377", "--url", "http://n2:10377"),
+        ("--all", "--url", "http://n1:10377", "--url", "n2"),
+        ("--all", "--urls", "a", "--urls", "b"),
         ("--all", "--timeout", "0"),
         ("--all", "--timeout", "0ms"),
     ],
 )
 def test_bad_arguments_are_2(arguments):
     assert usage(*arguments) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "--urls: urls.txt: no such file"),
+        ("# none\n\n", "--urls: urls.txt: no URL: write one on each line, such as http://localhost:10377"),
+        ("http://n1:10377\nn2\n", "--urls: urls.txt, line 2: not an http or https URL"),
+        ("http://n1:10377\xff", "--urls: urls.txt: not in UTF-8"),
+    ],
+)
+def test_unusable_list_of_urls_is_2(content, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        (tmp_path / "urls.txt").write_bytes(content.encode("latin-1"))
+    assert main(["gate", "--all", "--urls", "urls.txt"]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_password_goes_to_no_url_without_tls(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pw").write_text("a-password")
+    (tmp_path / "pw").chmod(0o600)
+    flags = ("--url", "https://n1:10377", "--url", "http://n2:10377", "--web.user", "gate", "--web.password.file", "pw")
+    assert main(["gate", "--all", *flags]) == 2
+    assert "without TLS" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def test_section_that_failed_removes_no_target(tmp_path, capsys, section):
         rows = rows_of()
         rows["instance"][0]["read_at_utc"] = time
         output = command.run("--from", command.write("n1.txt", sqlcmd(rows, failing)), registry, code=code)
-        return output, conditions(answer(inventory=read_inventory(command.out).instances))
+        return output, conditions(answer(inventory=read_inventory(command.out).documents))
 
     assert read("2026-11-26T20:00:00")[1] == []
     output, found = read("2026-11-26T20:03:00", {section: "no answer"}, code=1)

@@ -10,6 +10,7 @@ from exporter.tde.gate.conditions import Condition
 from exporter.tde.gate.render import as_json
 from tests.repo.deploy.test_guides import text
 from tests.support.gate_factories import answer, row
+from tests.support.sql_readings import a_reading
 
 PAGE = text("docs/patch-night.md")
 COMMANDS = re.findall(r"ekm-exporter (gate --[^\n|>`]+)", PAGE)
@@ -32,6 +33,8 @@ def test_page_names_every_condition():
 
 def test_page_names_every_json_field():
     named = set(re.findall(r"`(\w+)`", PAGE.split("## The JSON")[1]))
-    found = as_json(answer(row(credential_expires_at=None)))
-    parts = [found, *(each for name in ("keys", "targets", "forecast", "reasons") for each in found[name])]
+    found = as_json(answer(row(credential_expires_at=None), readings=[a_reading()]))
+    parts = [found, *(each for rows in found.values() if isinstance(rows, list) for each in rows if isinstance(each, dict))]
+    assert found["proofs"]
+    assert found["logs"]
     assert {name for part in parts for name in part} <= named

@@ -20,6 +20,7 @@ from tests.support.sql_inventory import reg_query, rows_of, sqlcmd
 ROOT = Path(__file__).parents[3]
 SECTION = text("docs/patch-night.md").split("## In a maintenance script")[1].split("## ")[0]
 PATIENCE = 60
+NO_READINGS = b'{"at": "2026-11-26T20:00:00.000Z", "sql_servers": []}'
 
 
 def block(language):
@@ -107,7 +108,7 @@ def test_shell_recipe_restarts_nothing_if_the_answer_cannot_be_kept(host):
 
 @contextmanager
 def exporter(answer):
-    """A server whose every path has this body; None never answers. Yields its URL."""
+    """An exporter without SQL Servers, whose targets have this body; None never answers. Yields its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -116,7 +117,7 @@ def exporter(answer):
                 return
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(answer)
+            self.wfile.write(NO_READINGS if self.path.endswith("/sql-servers") else answer)
 
         def log_message(self, *_):
             pass

@@ -340,9 +340,24 @@ def _of_sql_servers(histories: tuple[TargetHistory, ...], at: float, *, healthy:
             own = 'kind="{}",target="{}"'.format(*kinds[key])
             yield f'mssql_ekm_difference_databases{{{labels},{own},thumbprint="{key}"}} 2 {at:.0f}'
         yield f'mssql_ekm_error_log_lines{{{labels},code="other"}} 0 {at:.0f}'
+        yield from _of_proofs(labels, at, healthy=healthy)
         if not healthy:
             yield f'mssql_ekm_error_log_lines{{{labels},code="3303"}} 4 {at:.0f}'
             yield f'mssql_ekm_error_log_last_timestamp_seconds{{{labels},code="3303"}} {at - 60:.0f} {at:.0f}'
+
+
+def _of_proofs(labels: str, at: float, *, healthy: bool) -> Iterator[str]:
+    """Yield what a SQL Server proved itself, with the room in its logs; SQLPAY01 has no credential on a bad day."""
+    key = f'{labels},key_name="key_2C56",thumbprint="0x2C56"'
+    yield f"mssql_ekm_read_success{{{labels}}} 1 {at:.0f}"
+    for section in ("backups", "logs"):
+        yield f'mssql_ekm_section_timestamp_seconds{{{labels},section="{section}"}} {at - 60:.0f} {at:.0f}'
+    yield f"mssql_ekm_proof_due{{{key}}} 0 {at:.0f}"
+    if not healthy and "SQLPAY01" in labels:
+        yield f'mssql_ekm_key_without_credential{{{key},login="tde_login"}} 1 {at:.0f}'
+    yield f'mssql_ekm_proven_timestamp_seconds{{{key},source="log_backup",database="sales"}} {at - 720:.0f} {at:.0f}'
+    yield f'mssql_ekm_log_full_seconds{{{labels},database="sales"}} 13200 {at:.0f}'
+    yield f'mssql_ekm_trace_flag_enabled{{{labels},flag="15025"}} 0 {at:.0f}'
 
 
 LOST_AFTER = 3  # minutes

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from dashboards import coverage, frame, promql
+from dashboards import coverage, frame, promql, sql_servers
 from tests.system.dashboards.boards import by_name, queries, variables
 from tests.system.dashboards.recorded_history import FLEET, HEALTHY_ENDS, TROUBLED_ENDS
 
@@ -284,3 +284,34 @@ def test_keys_in_use_have_their_coverage(history, target):
     apart = {("SQLCRM01", "crm-contacts"): "another version", ("SQLHR01", "hr-people"): "not known"}
     expected = {(name, apart.get((name, of), "probed"), None if name == "SQLHR01" else of): 2 for name, of in servers}
     assert covered(history, TROUBLED_ENDS, target=target) == expected | {("SQLNEW01", "no target", None): 2}
+
+
+PROOFS = f"ekm-vault: {sql_servers.TITLE}"
+
+
+def of_servers(history, ref, at):
+    found = history.now(by_name(f"{PROOFS}: {ref}").filled(target="payroll-runs"), at)
+    return {(labels["name"], labels["key_name"], labels.get("source", "")): value for labels, value in found}
+
+
+@pytest.mark.parametrize(("at", "proof"), [(HEALTHY_ENDS, 0), (TROUBLED_ENDS, 2)])
+def test_sql_servers_of_a_target_have_proof_log_and_age(history, at, proof):
+    servers = {("SQLPAY01 on n1", "key_2C56"), ("SQLPAY01 on n2", "key_2C56")}
+    expected = {"A": proof, "C": 13200 - 60, "D": 0, "E": 60}
+    found = {ref: of_servers(history, ref, at) for ref in expected}
+    assert found == {ref: {(*server, ""): value for server in servers} for ref, value in expected.items()}
+    assert of_servers(history, "B", at) == {(*server, "log_backup"): 720 for server in servers}
+
+
+def test_server_without_a_key_in_use_has_a_line(history):
+    expression = by_name(f"{PROOFS}: E").filled(target="payroll-runs").replace("mssql_ekm_proof_due", "ekm_does_not_exist")
+    assert {labels["name"] for labels, _ in history.now(expression)} == {"SQLPAY01 on n1", "SQLPAY01 on n2"}
+
+
+def test_instance_without_host_has_each_server_of_its_name(history):
+    expression = by_name(f"{PROOFS}: A").filled(target="payroll-runs")
+    nameless = re.sub(r"(ekm_instance_info\{[^}]*), host=\"\"", r"\1", expression).replace(
+        "(sql_instance, host) (ekm_instance", "(x) (ekm_instance"
+    )
+    assert nameless != expression
+    assert {labels["name"] for labels, _ in history.now(nameless)} == {"SQLPAY01 on n1", "SQLPAY01 on n2"}

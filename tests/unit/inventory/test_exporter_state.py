@@ -3,15 +3,16 @@
 import json
 
 import pytest
+from aiohttp import web
 
 from exporter.clients.exporter_api import ApiAccess
 from exporter.config.settings import SecretSource, read_secret
-from exporter.inventory.exporter_state import fetch_readings, fetch_state
+from exporter.inventory.exporter_state import fetch_exporter, fetch_readings, fetch_state
 from exporter.tde.gate.assess import assess
 from exporter.tde.gate.model import ExporterState, Inventory, Question
 from exporter.tde.gate.render import as_json, as_text
 from exporter.tde.reading_document import reading_values
-from tests.support.gate_factories import NOW, URIS, body, instance
+from tests.support.gate_factories import NOW, URIS, body, document
 from tests.support.patience import PATIENCE
 from tests.support.sql_readings import an_unread_server
 from tests.unit.clients.test_exporter_api import answering, giving, raw
@@ -66,6 +67,27 @@ async def test_readings_that_are_not_given_are_a_reason(status, condition, text)
     assert (found.condition.value, found.text) == (condition, text.format(url=url))
 
 
+@pytest.mark.parametrize(
+    ("targets", "readings", "condition"),
+    [(200, 200, None), (500, 200, "exporter_foreign"), (500, 500, "exporter_foreign"), (200, 404, "exporter_old")],
+)
+async def test_exporter_has_targets_and_readings(targets, readings, condition):
+    listed = json.dumps({"at": "2026-11-26T20:00:00.000Z", "sql_servers": [reading_values(an_unread_server())]}).encode()
+
+    async def respond(request):
+        is_targets = request.path.endswith("/targets")
+        return web.Response(status=targets if is_targets else readings, body=body() if is_targets else listed)
+
+    async with answering(respond) as url:
+        found = await fetch_exporter(ApiAccess(url=f"{url}/", timeout=PATIENCE))
+    if targets != 200:
+        assert found.condition.value == condition
+        return
+    assert (found.url, len(found.targets)) == (url, 1)
+    assert found.readings == (() if condition else (an_unread_server(),))
+    assert (found.unread and found.unread.condition.value) == condition
+
+
 async def test_password_that_is_sent_back_is_hidden(tmp_path):
     file = tmp_path / "pw"
     file.write_text("a-planted-password")
@@ -75,7 +97,7 @@ async def test_password_that_is_sent_back_is_hidden(tmp_path):
     async with answering(giving(body=body(planted))) as url:
         state = await fetch_state(ApiAccess(url=f"{url}/", timeout=PATIENCE, user="gate", password=password))
     assert isinstance(state, ExporterState)
-    seen = assess(Question(instances=("SQLPRD01",)), Inventory((instance(),), URIS), state, now=NOW, url=url)
+    seen = assess(Question(instances=("SQLPRD01",)), Inventory((document(),), URIS), {url: state}, now=NOW)
     printed = as_text(seen) + json.dumps(as_json(seen))
     assert "target x <secret> has no verdict: <secret>" in printed
     assert "planted" not in printed

@@ -83,13 +83,13 @@ def a_log(**changes):
 
 def of_log(**changes):
     """Return the samples of a log: {family: value}."""
-    values = log_samples([a_log(**changes)])
+    values = log_samples([a_log(**changes)], {"sales"})
     return {name.removeprefix("mssql_ekm_log_"): value for name, samples in values.items() for _, value in samples}
 
 
 def test_log_shows_used_and_free_space_and_time():
     assert of_log() == {"used_bytes": 1e6, "free_bytes": 2e6, "full_seconds": 2e5}
-    assert log_samples([a_log(database="a\nb")])["mssql_ekm_log_used_bytes"] == [((("database", "a?b"),), 1e6)]
+    assert log_samples([a_log(database="a\nb")], {"a?b"})["mssql_ekm_log_used_bytes"] == [((("database", "a?b"),), 1e6)]
 
 
 def test_unknown_space_and_time_have_no_series():

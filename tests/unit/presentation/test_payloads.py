@@ -2,7 +2,10 @@
 
 import json
 
+import pytest
+
 from exporter.config.settings import Credential
+from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.faults import Fault
 from exporter.core.model import CredentialKind, Facts, KeyFacts, Outcome, Phase, Step, StepResult
 from exporter.core.reasons import Reason
@@ -126,6 +129,21 @@ def test_row_has_kind_and_size_of_the_key():
     key = KeyFacts(name="TdeKey", version="0" * 32, kid="", kty="RSA-HSM", size_bits=3072, modulus=b"", exponent=b"")
     record = state.record(target, a_report("payroll", key=key, at=AT))
     assert of(target_row(target, record, now=AT), "key_type", "key_size_bits") == ("RSA-HSM", 3072)
+
+
+@pytest.mark.parametrize("usable", [True, False, None])
+def test_row_has_whether_the_staged_credential_is_usable(usable):
+    target, state = a_target(next_credential="staged"), TargetRecords(history_limit=3)
+    assert target_row(target, None, now=AT)["next_credential_usable"] is None
+    record = state.record(target, a_report(at=AT))
+    assert target_row(target, record, now=AT)["next_credential_usable"] is None
+    result = AuxiliaryResult(
+        kind=AuxiliaryKind.NEXT, name="staged", vault=target.vault, credential="staged", at=AT, usable=usable, steps=()
+    )
+    record.auxiliary[result.identity] = result
+    assert target_row(target, record, now=AT)["next_credential_usable"] is usable
+    record.update_target(a_target(next_credential="newer"))
+    assert target_row(record.target, record, now=AT)["next_credential_usable"] is None
 
 
 def test_credential_of_a_row_has_its_kind_and_expiry():

@@ -1,7 +1,5 @@
 """Every condition of the gate, on both sides of its boundary."""
 
-from dataclasses import replace
-
 import pytest
 
 from exporter.tde.gate.assess import assess
@@ -9,7 +7,7 @@ from exporter.tde.gate.conditions import CONDITIONS, LONGEST_VALUE, Condition, r
 from exporter.tde.gate.model import Inventory, Question
 from exporter.tde.gate.response import read_state
 from exporter.tde.registry import KeyVersion
-from tests.support.gate_factories import DAY, HOUR, NOW, URIS, URL, V2, VAULT, answer, body, conditions, instance, row, time_of
+from tests.support.gate_factories import DAY, HOUR, NOW, URIS, URL, V2, VAULT, answer, body, conditions, document, row, time_of
 from tests.support.sql_inventory import altering, replacing
 
 MANY = {f"db{number:03}": "0x2C56" for number in range(2000)}  # unwraps of a 4096-bit HSM key: 250 in a window
@@ -82,7 +80,10 @@ def test_state_of_the_target_decides(changes, expected):
 def test_reason_names_target_servers_and_failure():
     failed = row(vault_side_ready=False, code=3303, symbol="Error", step="token", reason="secret_expired")
     (found,) = answer(failed).reasons
-    assert found.text == "target contoso-key0 is not ready: 3303 Error at token (secret_expired); needed by N1\\SQLPRD01"
+    assert found.text == (
+        "target contoso-key0 is not ready: 3303 Error at token (secret_expired); needed by N1\\SQLPRD01. "
+        "While SQL Server cannot use the key, log backups fail, and each log grows until its limit or the end of its disk"
+    )
     assert found.fix == "ekm-exporter probe contoso-key0 --config.file ekm.yml, then follow its lines under do"
     assert "expired at 2026-11-26T19:59:59.000Z" in answer(row(credential_expires_at=time_of(NOW - 1))).reasons[0].text
 
@@ -118,7 +119,7 @@ def test_mode_without_a_verdict_next_to_a_tested_key(why):
 @pytest.mark.parametrize("name", ["MSSQLSERVER", "n1\\mssqlserver", "N1", "n1.contoso.com"])
 def test_default_instance_has_the_name_of_its_service(name):
     target = row(instances=[{"sql_instance": "MSSQLSERVER", "host": "n1"}])
-    held = [instance("N1"), instance("N2\\SQLPRD01")]
+    held = [document("N1"), document("N2\\SQLPRD01")]
     found = answer(target, inventory=held, instances=(name,))
     assert (found.instances, conditions(found)) == (("N1",), [])
 
@@ -154,13 +155,13 @@ MOVED = {"target": "new-version", "key_version": V2}
     ],
 )
 def test_other_target_of_the_server_is_considered(changes, expected):
-    found = answer(row(), row(**MOVED | changes), inventory=[instance(ag="AG7")])
+    found = answer(row(), row(**MOVED | changes), inventory=[document(ag="AG7")])
     assert conditions(found) == expected
     assert found.verdict == ("not_known" if expected else "ready")
 
 
 def test_other_target_counts_for_a_server_without_keys():
-    plain = instance(databases={}, change=replacing(providers=[]))
+    plain = document(databases={}, change=replacing(providers=[]))
     (found,) = answer(row(vault_side_ready=False, code=3303), inventory=[plain], now=NOW + 20 * DAY, at=NOW + 20 * DAY).reasons
     assert found.text == (
         "target contoso-key0 names N1\\SQLPRD01, and its verdict is not ready or missing: 3303. The inventory, read 20d ago, "
@@ -170,7 +171,7 @@ def test_other_target_counts_for_a_server_without_keys():
 
 
 def test_target_that_one_server_needs_is_doubtful_for_another():
-    servers = [instance(), instance("N2\\SQLPRD01", databases={"hr": "0x2C57"})]
+    servers = [document(), document("N2\\SQLPRD01", databases={"hr": "0x2C57"})]
     shared = row(vault_side_ready=False, instances=[{"sql_instance": "SQLPRD01"}])
     second = row(target="second", key_version=V2, instances=[{"sql_instance": "SQLPRD01"}])
     found = answer(shared, second, inventory=servers)
@@ -179,27 +180,27 @@ def test_target_that_one_server_needs_is_doubtful_for_another():
 
 
 def test_target_of_two_servers_is_one_reason():
-    servers = [instance(), instance("N2\\SQLPRD01")]
+    servers = [document(), document("N2\\SQLPRD01")]
     shared = row(vault_side_ready=False, instances=[{"sql_instance": "SQLPRD01"}])
     (found,) = answer(shared, inventory=servers).reasons
-    assert found.text.endswith("needed by N1\\SQLPRD01, N2\\SQLPRD01")
+    assert "; needed by N1\\SQLPRD01, N2\\SQLPRD01. " in found.text
 
 
 def test_each_key_of_an_instance_needs_a_target():
-    two = instance(databases={"sales": "0x2C56", "hr": "0x2C57"})
+    two = document(databases={"sales": "0x2C56", "hr": "0x2C57"})
     (found,) = answer(row(), inventory=[two]).reasons
     assert found.text == f"no target probes https://{VAULT}/keys/K/{V2}, which protects 1 database of N1\\SQLPRD01"
     assert conditions(answer(row(), row(target="second", key_version=V2), inventory=[two])) == []
 
 
 def test_instance_without_a_provider_needs_no_key():
-    plain = instance(databases={}, change=replacing(providers=[]))
+    plain = document(databases={}, change=replacing(providers=[]))
     found = answer(inventory=[plain])
     assert (found.verdict, found.dependencies) == ("ready", ())
 
 
 def test_disabled_provider_is_a_reason():
-    (found,) = answer(inventory=[instance(change=altering("providers", is_enabled=0))]).reasons
+    (found,) = answer(inventory=[document(change=altering("providers", is_enabled=0))]).reasons
     assert found.condition is Condition.PROVIDER_DISABLED
     assert found.text == "provider [AzureKV] of N1\\SQLPRD01 is disabled, so 1 database would not open"
 
@@ -215,12 +216,12 @@ def test_disabled_provider_is_a_reason():
     ],
 )
 def test_databases_of_one_instance_are_compared_with_the_limit(databases, key, expected):
-    one = instance(databases=dict(list(MANY.items())[:databases]))
+    one = document(databases=dict(list(MANY.items())[:databases]))
     assert conditions(answer(row(**key), inventory=[one])) == expected
 
 
 def test_instances_that_restart_together_share_the_limit():
-    servers = [instance(f"N{number}\\SQLPRD01", databases=dict(list(MANY.items())[:126])) for number in (1, 2)]
+    servers = [document(f"N{number}\\SQLPRD01", databases=dict(list(MANY.items())[:126])) for number in (1, 2)]
     shared = row(key_type="RSA-HSM", key_size_bits=4096, instances=[{"sql_instance": "SQLPRD01"}])
     (found,) = answer(shared, inventory=servers, every=True).reasons
     assert found.condition is Condition.RESTART_THROTTLES
@@ -236,20 +237,20 @@ def test_limits_of_two_keys_in_a_vault_add_up():
         row(key_type="RSA-HSM", key_size_bits=4096),
         row(target="second", key_version=V2, key_type="RSA-HSM", key_size_bits=3072),
     )
-    found = answer(*rows, inventory=[instance(databases=used)])
+    found = answer(*rows, inventory=[document(databases=used)])
     assert conditions(found) == ["instance_throttles"]
     assert [(one.total, round(one.share, 3)) for one in found.forecast] == [(301, 1.002)]
 
 
 @pytest.mark.parametrize("name", ["SQLPRD01", "n1\\sqlprd01", "N1\\SQLPRD01", "n1.contoso.com\\SQLPRD01"])
 def test_instance_has_several_names(name):
-    found = answer(inventory=[instance(), instance("N9\\OTHER")], instances=(name,))
+    found = answer(inventory=[document(), document("N9\\OTHER")], instances=(name,))
     assert (found.instances, found.verdict) == (("N1\\SQLPRD01",), "ready")
 
 
 def of_domain(domain, **more):
     """A server whose name exists in another domain too."""
-    return replace(instance(**more), server_name=f"N1.{domain}\\SQLPRD01", host=f"n1.{domain}")
+    return document(address=f"n1.{domain}\\SQLPRD01", **more)
 
 
 def test_servers_of_two_domains_with_one_name_are_two():
@@ -286,7 +287,7 @@ def test_replica_of_a_group_may_have_a_domain():
 def namesakes(**of_b):
     """Two servers of one name in two domains; the other replica of a.com lists the name without a domain."""
     listed = replacing(replicas=REPLICAS)
-    other = instance("N2\\SQLPRD01", ag="AG7", change=listed)
+    other = document("N2\\SQLPRD01", ag="AG7", change=listed)
     return [other, of_domain("a.com", ag="AG7", change=listed), of_domain("b.com", **of_b)]
 
 
@@ -300,8 +301,8 @@ def test_namesake_whose_groups_are_unknown_may_be_the_replica():
 
 
 def test_replica_without_a_reading_of_its_groups_counts():
-    first, second, third = namesakes()
-    unclear = replace(second, replicas=(), databases=())
+    first, _, third = namesakes()
+    unclear = of_domain("a.com", change=replacing(replicas=[], databases=[]))
     assert answer(inventory=[first, unclear, third], group="AG7").instances == (
         "N2\\SQLPRD01",
         "N1.a.com\\SQLPRD01",
@@ -311,7 +312,7 @@ def test_replica_without_a_reading_of_its_groups_counts():
 
 def test_default_instance_has_the_name_of_its_host():
     found = answer(
-        row(instances=[{"sql_instance": "SQLHOST1"}]), inventory=[instance("SQLHOST1")], instances=("sqlhost1.contoso.com",)
+        row(instances=[{"sql_instance": "SQLHOST1"}]), inventory=[document("SQLHOST1")], instances=("sqlhost1.contoso.com",)
     )
     assert (found.instances, found.verdict) == (("SQLHOST1",), "ready")
 
@@ -331,62 +332,62 @@ def test_all_of_an_empty_inventory_is_not_known():
 
 
 def test_group_has_every_server_of_its_databases():
-    servers = [instance("N1\\SQLPRD01", ag="AG7"), instance("N2\\SQLPRD01", ag="AG7"), instance("N3\\SQLPRD01")]
+    servers = [document("N1\\SQLPRD01", ag="AG7"), document("N2\\SQLPRD01", ag="AG7"), document("N3\\SQLPRD01")]
     shared = row(instances=[{"sql_instance": "SQLPRD01"}])
     found = answer(shared, inventory=servers, group="ag7")
     assert (found.instances, found.verdict) == (("N1\\SQLPRD01", "N2\\SQLPRD01"), "ready")
 
 
 def test_replica_without_a_database_belongs_to_its_group():
-    servers = [instance("N1\\SQLPRD01", ag="AG7", change=replacing(replicas=REPLICAS)), instance("N2\\SQLPRD01")]
+    servers = [document("N1\\SQLPRD01", ag="AG7", change=replacing(replicas=REPLICAS)), document("N2\\SQLPRD01")]
     assert answer(row(), inventory=servers, group="AG7").instances == ("N1\\SQLPRD01", "N2\\SQLPRD01")
     found = answer(row(), inventory=servers[:1], group="AG7")
     assert found.reasons[0].text == "the inventory does not have N2\\SQLPRD01, a replica of AG7"
 
 
 def test_unknown_servers_of_a_group_are_a_gap():
-    unread = instance(ag="AG7", failing={"replicas": "denied"})
-    assert conditions(answer(inventory=[unread])) == []
-    assert conditions(answer(inventory=[unread], group="AG7")) == ["inventory_gap"]
+    unread = document(ag="AG7", failing={"replicas": "denied"})
+    assert conditions(answer(inventory=[unread])) == ["inventory_gap"]
+    assert conditions(answer(inventory=[document(failing={"replicas": "denied"})])) == []
 
 
 @pytest.mark.parametrize("section", ["providers", "credentials", "keys", "encryption", "databases"])
 def test_section_that_was_not_read_is_a_gap(section):
-    found = answer(inventory=[instance(failing={section: "permission was denied"})])
+    found = answer(inventory=[document(failing={section: "permission was denied"})])
     assert found.verdict == "not_known"
     assert any("permission was denied" in one.text for one in found.reasons)
 
 
 def test_version_of_the_connector_does_not_matter():
-    assert conditions(answer(inventory=[instance(failing={"modules": "denied"})])) == []
+    assert conditions(answer(inventory=[document(failing={"modules": "denied"})])) == []
 
 
 def test_key_without_its_uri_is_a_gap():
-    (found,) = answer(inventory=[instance(databases={"sales": "0x9999"})]).reasons
+    (found,) = answer(inventory=[document(databases={"sales": "0x9999"})]).reasons
     assert found.condition is Condition.INVENTORY_GAP
     assert "no KeyUri, so name and version in vault contoso-prod.vault.azure.net are unknown" in found.text
 
 
 def test_version_that_was_found_by_its_public_key_counts():
-    held = Inventory((instance(),), (), {"0xAA2C56": KeyVersion(VAULT, "K", "1111aaaa2222")})
-    found = assess(Question(every=True), held, read_state(body(), URL), now=NOW, url=URL)
+    held = Inventory((document(),), (), {"0xAA2C56": KeyVersion(VAULT, "K", "1111aaaa2222")})
+    found = assess(Question(every=True), held, {URL: read_state(body(), URL)}, now=NOW)
     assert (found.verdict, found.dependencies[0].targets[0].name) == ("ready", "contoso-key0")
 
 
 @pytest.mark.parametrize(("age", "expected"), [(35 * DAY, []), (35 * DAY + 1, ["inventory_old"])])
 def test_old_inventory_is_not_known(age, expected):
-    found = answer(now=NOW + age, at=NOW + age, inventory=[instance()])
+    found = answer(now=NOW + age, at=NOW + age, inventory=[document()])
     assert [one for one in conditions(found) if one == "inventory_old"] == expected
 
 
 @pytest.mark.parametrize("read_at", [None, "yesterday"])
 def test_inventory_without_a_time_is_old(read_at):
-    (found,) = answer(inventory=[instance(change=altering("instance", read_at_utc=read_at or ""))]).reasons
+    (found,) = answer(inventory=[document(change=altering("instance", read_at_utc=read_at or ""))]).reasons
     assert found.text.startswith("the inventory of N1\\SQLPRD01 was read at an unknown time, longer ago than 5w")
 
 
 def test_reading_of_the_future_is_old():
-    future = instance(change=altering("instance", read_at_utc="2126-11-26T20:00:00"))
+    future = document(change=altering("instance", read_at_utc="2126-11-26T20:00:00"))
     assert conditions(answer(inventory=[future])) == ["inventory_old"]
 
 
@@ -399,11 +400,11 @@ def test_clock_of_the_exporter_may_differ_by_five_minutes(shift, expected):
 def test_missing_inventory_and_exporter_are_two_reasons():
     missing = reason(Condition.INVENTORY_MISSING, path="targets.d/inventory.json", folder="targets.d")
     silent = reason(Condition.EXPORTER_UNREACHABLE, url=URL, cause="connection refused")
-    found = assess(Question(every=True), missing, silent, now=NOW, url=URL)
+    found = assess(Question(every=True), missing, {URL: silent}, now=NOW)
     assert (found.reasons, found.verdict, found.vantage) == ((missing, silent), "not_known", None)
-    held = assess(Question(every=True), Inventory((instance(),), URIS), silent, now=NOW, url=URL)
+    held = assess(Question(every=True), Inventory((document(),), URIS), {URL: silent}, now=NOW)
     assert (held.reasons, held.dependencies, held.instances) == ((silent,), (), ("N1\\SQLPRD01",))
-    assert assess(Question(every=True), missing, read_state(body(), URL), now=NOW, url=URL).reasons == (missing,)
+    assert assess(Question(every=True), missing, {URL: read_state(body(), URL)}, now=NOW).reasons == (missing,)
 
 
 def test_known_reason_decides_the_verdict():

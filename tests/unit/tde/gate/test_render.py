@@ -10,7 +10,7 @@ from exporter.tde.gate.assess import assess
 from exporter.tde.gate.conditions import Condition, reason
 from exporter.tde.gate.model import Question
 from exporter.tde.gate.render import as_json, as_text
-from tests.support.gate_factories import DAY, NOW, URL, VAULT, answer, instance, row, time_of
+from tests.support.gate_factories import DAY, NOW, URL, VAULT, answer, document, row, time_of
 from tests.support.sql_inventory import altering
 
 KEY = f"https://{VAULT}/keys/K/1111aaaa2222"
@@ -27,10 +27,10 @@ def test_ready_text_has_the_answer_first():
 
 
 def test_known_reasons_come_before_unknown_ones():
-    two = instance(databases={"sales": "0x2C56", "hr": "0x2C57"})
+    two = document(databases={"sales": "0x2C56", "hr": "0x2C57"})
     lines = as_text(answer(row(vault_side_ready=False, code=3303, step="token"), inventory=[two])).splitlines()
     assert lines[0] == "not ready: 1 reason, and 1 not known"
-    assert lines[1] == "  - target contoso-key0 is not ready: 3303 at token; needed by N1\\SQLPRD01"
+    assert lines[1].startswith("  - target contoso-key0 is not ready: 3303 at token; needed by N1\\SQLPRD01. While ")
     assert lines[2].startswith("    first: ekm-exporter probe contoso-key0 ")
     assert lines[3].startswith("  - not known: no target probes ")
     assert lines[7].endswith("/3333bbbb4444, probed by no target")
@@ -39,7 +39,7 @@ def test_known_reasons_come_before_unknown_ones():
 def test_text_of_unknown_state_begins_with_not_known():
     silent = reason(Condition.EXPORTER_UNREACHABLE, url=URL, cause="connection refused")
     missing = reason(Condition.INVENTORY_MISSING, path="targets.d/inventory.json", folder="targets.d")
-    text = as_text(assess(Question(every=True), missing, silent, now=NOW, url=URL))
+    text = as_text(assess(Question(every=True), missing, {URL: silent}, now=NOW))
     assert text.splitlines()[0] == "not known: 2 reasons"
     assert len(text.splitlines()) == 5
     assert "ekm-exporter inventory --from inventory --out targets.d --config.file ekm.yml" in text
@@ -58,13 +58,18 @@ def test_age_of_the_reading_is_in_every_answer(seconds, age, ready):
 
 def test_oldest_reading_is_named():
     unread = altering("instance", read_at_utc="")
-    servers = [instance(), instance("N2\\SQLPRD01", change=unread), instance("N3\\SQLPRD01", change=unread)]
+    servers = [document(), document("N2\\SQLPRD01", change=unread), document("N3\\SQLPRD01", change=unread)]
     found = answer(inventory=servers)
     assert (
         "inventory: N2\\SQLPRD01 was read at an unknown time (at an unknown time), the oldest of 3 readings"
         in as_text(found).splitlines()
     )
-    assert as_json(found)["readings"][1] == {"instance": "N2\\SQLPRD01", "read_at": None, "age_seconds": None}
+    assert as_json(found)["readings"][1] == {
+        "instance": "N2\\SQLPRD01",
+        "read_at": None,
+        "age_seconds": None,
+        "source": "inventory file",
+    }
 
 
 def test_targets_of_one_name_are_both_in_the_json():
@@ -73,7 +78,7 @@ def test_targets_of_one_name_are_both_in_the_json():
 
 
 def test_instance_without_keys_is_named_if_ready():
-    plain = instance(databases={}, change=lambda rows: rows["providers"].clear())
+    plain = document(databases={}, change=lambda rows: rows["providers"].clear())
     assert "N1\\SQLPRD01: no database depends on a key of a vault" in as_text(answer(inventory=[plain]))
     assert "no database depends" not in as_text(answer(inventory=[plain], instances=("SQLPRD01", "GONE")))
 
@@ -84,8 +89,22 @@ def test_json_has_the_documented_fields():
         "answer": "not_known",
         "at": "2026-11-26T20:00:00.000Z",
         "vantage": "sql_host",
+        "exporters": [
+            {
+                "url": URL,
+                "vantage": "sql_host",
+                "host": "n1",
+                "at": "2026-11-26T20:00:00.000Z",
+                "failure": None,
+                "instances": ["N1\\SQLPRD01"],
+            }
+        ],
         "instances": ["N1\\SQLPRD01"],
-        "readings": [{"instance": "N1\\SQLPRD01", "read_at": "2026-11-26T20:00:00.000Z", "age_seconds": 0}],
+        "readings": [
+            {"instance": "N1\\SQLPRD01", "read_at": "2026-11-26T20:00:00.000Z", "age_seconds": 0, "source": "inventory file"}
+        ],
+        "proofs": [],
+        "logs": [],
         "keys": [{"instance": "N1\\SQLPRD01", "key": KEY, "databases": ["sales"], "targets": ["contoso-key0"]}],
         "targets": [
             {
@@ -113,7 +132,7 @@ def test_json_has_the_documented_fields():
 
 def test_json_without_an_exporter_has_nulls():
     silent = reason(Condition.EXPORTER_UNREACHABLE, url=URL, cause="connection refused")
-    found = as_json(assess(Question(every=True), silent, silent, now=NOW, url=URL))
+    found = as_json(assess(Question(every=True), silent, {URL: silent}, now=NOW))
     assert (found["vantage"], found["keys"], found["targets"], found["forecast"]) == (None, [], [], [])
 
 

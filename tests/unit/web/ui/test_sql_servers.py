@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import replace
+from html import escape
 
 import pytest
 
 from exporter.core.model import Step
+from exporter.core.readiness import NOT_TESTED
 from exporter.core.reasons import Reason
-from exporter.presentation import sql_proofs
+from exporter.tde import server_proof
 from exporter.web.handlers import api, pages
 from tests.support.sql_readings import READ_AT, a_reading, proof_rows, sections_of, with_growing_logs
 from tests.support.web_factories import bad, config, good, target
@@ -56,7 +58,8 @@ async def test_page_shows_proof_of_each_sql_server():
     due = "SQL Server itself, SQLPRD01 on n2: not proven since the credential was altered at 18:02 UTC."
     assert shown.index("vault side ready") < shown.index(due) < shown.index("SQL Server itself, SQLPRD01 on n1:")
     assert "SQL Server itself, SQLPRD01 on n1: 56 min ago, log backup of [sales]." in shown
-    assert "SQLPRD01 on n3:" not in shown
+    assert "SQL Server itself, SQLPRD01 on n3:" not in shown
+    assert f"Not tested from here: {escape(NOT_TESTED)}, for SQLPRD01 on n2, SQLPRD01 on n3." in shown
     assert "present rate" not in shown
 
 
@@ -81,8 +84,9 @@ async def test_page_without_numbers_has_the_words_of_the_code():
 async def test_page_lists_the_first_twenty_sql_servers():
     hosts = [f"n{number}" for number in range(23)]
     shown = await page_of(service_of(*hosts, readings=[growing(host) for host in hosts]))
-    assert shown.count("SQL Server itself") == 20
-    assert "3 more SQL Servers were proven later. The API lists them." in shown
+    assert shown.count("SQL Server itself, ") == 20
+    assert "3 more SQL Servers are less urgent. The API lists them." in shown
+    assert f"SQL Server itself tested what no probe can: {escape(NOT_TESTED)}." in shown
 
 
 @pytest.mark.parametrize("path", ["/", "/targets/contoso-key0"])
@@ -126,7 +130,7 @@ async def test_json_has_sql_servers_of_each_target():
     assert listed["sql_servers"] == own["sql_servers"]
     (server,) = own["sql_servers"]
     assert (server["host"], server["proven_by"], server["database"]) == ("n1", "log_backup", "sales")
-    assert (server["log_full_in_seconds"], server["next_log_file_in_seconds"]) == (13140, 300)
+    assert (server["log_full_in_seconds"], server["next_log_file_in_seconds"]) == (13200, 300)
     described = api._OPENAPI["components"]["schemas"]["SqlServer"]
     assert list(server) == list(described["properties"]) == described["required"]
 
@@ -150,9 +154,9 @@ async def test_page_follows_each_new_reading():
 
 async def test_pages_and_api_make_the_proofs_of_a_reading_once(monkeypatch):
     made = []
-    monkeypatch.setattr(sql_proofs, "key_proofs", lambda reading: made.append(reading) or ())
+    monkeypatch.setattr(server_proof, "key_proofs", lambda reading: made.append(reading) or ())
     async with serving(service_of("n1", readings=[growing()])) as session:
-        for path in ("/targets/contoso-key0", "/api/v1/targets/contoso-key0", "/api/v1/targets"):
+        for path in ("/", "/targets/contoso-key0", "/api/v1/targets/contoso-key0", "/api/v1/targets"):
             await get(session, path)
     assert len(made) == 1
 
@@ -180,3 +184,135 @@ async def test_support_bundle_has_masked_proofs():
     assert own[0]["database"] == "203.0.113.7"
     masked = {"database": "<address>", "log_full_database": "<address>"}
     assert report["sql_servers"] == [own[0] | masked]
+
+
+def failing(host="n1", **sections):
+    """Return a SQL Server whose backups fail with 3303 since the proof."""
+    errors = [
+        {"code": code, "lines": 2, "first_utc": DAY + "19:10:00", "last_utc": DAY + "19:50:00"} for code in ("3303", "3041")
+    ]
+    return growing(host, errors=errors, **sections)
+
+
+def without_credential(host="n1"):
+    keys = [{name: value for name, value in sections_of()["keys"][0].items() if name != "credential"}]
+    return growing(host, keys=keys)
+
+
+async def status_of(service, path="/"):
+    return words((await answer(service, path))[2])
+
+
+async def test_failing_sql_server_is_a_cause_although_probes_succeed():
+    service = service_of("n1", "n2", readings=[failing(), growing("n2")])
+    _, _, html = await answer(service, "/")
+    shown = words(html)
+    named = LOG_TIMES.replace("[sales]", "[sales] of SQLPRD01 on n1")
+    for expected in (
+        "2 of 2 SQL Servers: vault side ready. 1 SQL Server cannot get its key itself",
+        "1 cause",
+        "SQL Server itself does not get its key, although the vault side is ready began",
+        "1 SQL Server : SQLPRD01 on n1. Target contoso-key0",
+        f"Backups of SQLPRD01 on n1 fail since 19:10 UTC; at the present rate {named}.",
+        "First: Write the present secret into the credential on SQLPRD01 on n1",
+        "SQLPRD01 on n1 with 3303",
+        "Now: restores and DBCC CHECKDB fail",
+    ):
+        assert expected in shown
+    assert '<h1 class="bad-ink">' in html
+    assert html.count("bad-edge") == 1
+
+
+async def test_cause_of_sql_servers_filters_targets_and_stands_in_json():
+    targets = [target(name, instances=(on(host),), thumbprint="0x2C56") for name, host in (("alpha", "n1"), ("beta", "n2"))]
+    service = Service(config(*targets))
+    service.add_reports(*(good(each.name, started_at=NOW - 4) for each in targets))
+    service.readings = [growing(), failing("n2")]
+    (cause,) = json.loads((await answer(service, "/api/v1/targets"))[2])["causes"]
+    assert cause == {
+        "cause": "sql_server:failing:3303",
+        "link": "sql_server",
+        "name": "",
+        "reason": "failing",
+        "unsteady": False,
+        "since": "2026-11-26T19:10:00.000Z",
+        "targets": 1,
+        "sql_servers": 1,
+    }
+    shown = await status_of(service, "/targets?cause=sql_server%3Afailing%3A3303")
+    assert "1 of 2 targets match." in shown
+    assert "beta" in shown
+    assert "alpha" not in shown
+    every = await status_of(service, "/targets")
+    assert every.index("beta") < every.index("alpha")  # the most urgent first
+    assert "First: Write the present secret" in every
+
+
+async def test_cause_of_a_target_that_is_not_ready_is_no_second_cause():
+    service = service_of("n1", readings=[failing()], report=bad)
+    shown = await status_of(service)
+    assert "1 cause" in shown
+    assert "SQL Server itself" not in shown
+    assert "Backups of SQLPRD01 on n1 fail since 19:10 UTC; at the present rate the log" in shown
+    service.readings = [without_credential()]
+    assert "2 causes" in await status_of(service)
+
+
+@pytest.mark.parametrize(
+    ("reading", "title", "age"),
+    [
+        (without_credential, "the login of its key has no credential last proof 56 min ago", "1 SQL Server cannot get its key itself"),
+        (lambda host: growing(host, credentials=altered("19:30:00")), "nothing has proved its key since the credential was altered altered 31 min ago", "ready 0 not"),
+    ],
+)  # fmt: skip
+async def test_other_states_have_title_and_age(reading, title, age):
+    shown = await status_of(service_of("n1", readings=[reading("n1")]))
+    assert f"SQL Server itself: {title}" in shown
+    assert age in shown
+
+
+async def test_stopped_proofs_are_a_mild_cause():
+    late = growing()
+    late = replace(late, read_at={**late.read_at, "backups": NOW + 2 * 86400})
+    service = service_of("n1", readings=[late])
+    _, _, html = await answer(service, "/")
+    assert "no backup has proved its key for more than a day" in words(html)
+    assert "bad-edge" not in html
+    assert "cannot get" not in html
+
+
+async def test_sql_server_without_target_is_a_cause_too():
+    service = service_of("n1", readings=[growing(), failing("n9"), failing("n8")])
+    shown = await status_of(service)
+    assert "2 SQL Servers cannot get their keys themselves" in shown
+    assert "SQL Server itself does not get its key began" in shown
+    assert "2 SQL Servers : SQLPRD01 on n8, SQLPRD01 on n9. No target has its key." in shown
+    assert "Repeat it on each of them." in shown
+
+
+async def test_many_causes_leave_places_for_sql_servers():
+    names = [f"v{number}" for number in range(12)]
+    targets = [target(name, vault=f"{name}.vault.azure.net", instances=(on(name),), thumbprint="0x1") for name in names]
+    service = Service(config(*targets))
+    for at, name in enumerate(names):  # an hour apart, so that each is a cause of its own
+        service.add_reports(*(bad(name, step=Step.UNWRAP_KEY, code=3077, started_at=NOW - ago) for ago in (4000 * (at + 1), 4)))
+    service.readings = [failing("other")]
+    shown = await status_of(service)
+    assert "SQL Server itself does not get its key began" in shown
+    assert "5 more causes put no more SQL Servers at risk." in shown
+
+
+async def test_page_marks_sql_server_as_the_broken_link():
+    shown = (await answer(service_of("n1", readings=[failing()]), "/targets/contoso-key0"))[2]
+    assert "From the exporter to SQL Server: broken at SQL Server itself." in shown
+    assert "Its error log shows 3303 since 19:10 UTC, and backups fail; at the present rate" in words(shown)
+    assert "First: Write the present secret" in words(shown)
+    quiet = words((await answer(service_of("n1", readings=[without_credential()]), "/targets/contoso-key0"))[2])
+    assert "cannot sign in to the vault. At the present rate" in quiet
+
+
+async def test_page_without_numbers_has_what_fails_when():
+    reading = replace(failing(), earlier_logs=None)
+    assert "3303 since 19:10 UTC, and backups fail. Now: restores and DBCC CHECKDB fail" in await page_of(
+        service_of("n1", readings=[reading])
+    )

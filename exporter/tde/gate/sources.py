@@ -1,0 +1,76 @@
+"""The instances of the inventory's file and of the exporters' readings: each section from the newer one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from exporter.core.durations import known_time
+from exporter.tde.document import Document
+from exporter.tde.document_merge import merged, read_at
+from exporter.tde.gate.model import ExporterState, Inventory, KnownInstance
+from exporter.tde.identity import identity_of, instances_of, is_same_server
+from exporter.tde.reading_document import inventory_document
+from exporter.tde.sql_reading import SqlServerReading, known_instance
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A document of one server; `url` is of the exporter that made its newest reading, empty for the file."""
+
+    key: str
+    document: Document
+    at: float | None
+    url: str = ""
+    reading: SqlServerReading | None = None
+
+
+def known_instances(
+    inventory: Inventory, states: Iterable[ExporterState], *, now: float, limit: float
+) -> tuple[KnownInstance, ...]:
+    """Return what is known of each instance at `now`, a Unix time.
+
+    A section that an exporter could not read again counts as long as it is not older than `limit` seconds.
+    """
+    found = [_Source(identity_of(each).key, each, known_time(read_at(each))) for each in inventory.documents]
+    for state in states:
+        for reading in state.readings:
+            if known_instance(reading) is not None:
+                document, at = inventory_document(reading), reading.read_at.get("instance")
+                _add(found, _Source(identity_of(document).key, document, at, state.url, reading))
+    instances = instances_of((each.document for each in found), now)
+    return tuple(
+        KnownInstance(instance=instance, at=each.at, url=each.url)
+        if each.reading is None
+        # Its sections count by their own times.
+        else KnownInstance(
+            instance=replace(instance, kept={}),
+            at=each.at,
+            url=each.url,
+            reading=each.reading,
+            old=_old(each.document.kept, now - limit),
+        )
+        for each, instance in zip(found, instances, strict=True)
+    )
+
+
+def _old(kept: Mapping[str, str], earliest: float) -> dict[str, float | None]:
+    """Return the sections that were read before a Unix time, or at an unknown one."""
+    times = {name: known_time(time) for name, time in kept.items()}
+    return {name: at for name, at in times.items() if at is None or at < earliest}
+
+
+def _add(found: list[_Source], new: _Source) -> None:
+    """Add a source, or join it with the only one that may be of the same server."""
+    places = [place for place, each in enumerate(found) if is_same_server(each.key, new.key)]
+    if len(places) == 1:
+        found[places[0]] = _joined([found[places[0]], new])
+    else:
+        found.append(new)
+
+
+def _joined(sources: Sequence[_Source]) -> _Source:
+    """Return two sources of one server as one: each section from the newer one that has it."""
+    earlier, later = sorted(sources, key=lambda each: each.at or 0.0)
+    key = max((earlier.key, later.key), key=len)  # with its domain, if one of them has it
+    return replace(later, key=key, document=merged(later.document, earlier.document), reading=later.reading or earlier.reading)

@@ -1,0 +1,105 @@
+"""What SQL Server's own proof of a key amounts to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from exporter.tde.server_proof import ProofState, ServerProof, server_proofs
+from tests.support.sql_readings import READ_AT, a_reading, proof_rows, sections_of, unix, with_growing_logs
+
+DAY = "2026-11-26T"
+PROVEN_AT = unix(DAY + "19:05:00")
+WITHOUT_CREDENTIAL = [{name: value for name, value in sections_of()["keys"][0].items() if name != "credential"}]
+
+
+def the_proof(*, backups_read_at: float = READ_AT, **sections: Any) -> ServerProof:
+    reading = a_reading(sections=sections)
+    (server,) = server_proofs(replace(reading, read_at={**reading.read_at, "backups": backups_read_at}))
+    return server
+
+
+def altered(modified: str) -> list[dict[str, Any]]:
+    return [sections_of()["credentials"][0] | {"modified_utc": modified}]
+
+
+def error(code: str, first: str, last: str) -> dict[str, Any]:
+    return {"code": code, "lines": 2, "first_utc": DAY + first, "last_utc": DAY + last}
+
+
+def backup(kind: str) -> list[dict[str, Any]]:
+    return [row for row in proof_rows("sales")["backups"] if row["type"] == kind]
+
+
+@pytest.mark.parametrize(
+    ("sections", "state", "since"),
+    [
+        ({}, ProofState.PROVEN, PROVEN_AT),
+        ({"backups": []}, ProofState.PROVEN, unix("2026-11-01T00:00:10")),  # a node without backups
+        ({"credentials": altered(DAY + "19:30:00")}, ProofState.DUE, unix(DAY + "19:30:00")),
+        ({"credentials": altered("never"), "backups": [], "opened": []}, ProofState.UNKNOWN, None),
+        ({"keys": WITHOUT_CREDENTIAL}, ProofState.NO_CREDENTIAL, PROVEN_AT),
+        ({"errors": [error("3303", "19:10:00", "19:50:00")]}, ProofState.FAILING, unix(DAY + "19:10:00")),
+        ({"errors": [error("3303", "02:10:00", "19:50:00")]}, ProofState.FAILING, PROVEN_AT),
+        ({"errors": [error("3303", "02:10:00", "19:00:00")]}, ProofState.PROVEN, PROVEN_AT),
+        ({"errors": [error("18204", "19:10:00", "19:50:00")]}, ProofState.PROVEN, PROVEN_AT),
+        ({"keys": WITHOUT_CREDENTIAL, "errors": [error("3303", "19:10:00", "19:50:00")]}, ProofState.NO_CREDENTIAL, PROVEN_AT + 300),
+    ],
+)  # fmt: skip
+def test_state_follows_from_proof_and_error_log(sections, state, since):
+    server = the_proof(**sections)
+    assert (server.state, server.since) == (state, since)
+    assert server.state.is_bad == (state in {ProofState.NO_CREDENTIAL, ProofState.FAILING})
+    assert server.state.is_open == (state not in {ProofState.PROVEN, ProofState.UNKNOWN})
+    assert server.has_stopped == server.state.is_bad
+
+
+@pytest.mark.parametrize(
+    ("sections", "expected"),
+    [
+        ({"errors": [error("3303", "19:10:00", "19:50:00"), error("3041", "19:12:00", "19:50:00")]}, True),
+        ({"errors": [error("3303", "19:10:00", "19:50:00"), error("3041", "18:12:00", "19:00:00")]}, False),
+        ({"errors": [error("3041", "19:12:00", "19:50:00")]}, False),  # of another cause
+        ({"errors": [error("3041", "19:12:00", "19:50:00")], "keys": WITHOUT_CREDENTIAL}, True),
+    ],
+)
+def test_backups_fail_with_code_or_without_credential(sections, expected):
+    server = the_proof(**sections)
+    assert bool(server.failed) is expected
+    assert server.since == (
+        PROVEN_AT if server.state is ProofState.PROVEN else unix(DAY + ("19:12:00" if not server.codes else "19:10:00"))
+    )
+
+
+@pytest.mark.parametrize(("kind", "finished", "days"), [("L", "19:05:00", 1), ("I", "13:05:00", 8), ("D", "01:05:00", 8)])
+def test_proofs_stop_with_the_rhythm_of_their_backups(kind, finished, days):
+    last = unix(DAY + finished) + days * 86400
+    assert the_proof(backups=backup(kind), backups_read_at=last).state is ProofState.PROVEN
+    stopped = the_proof(backups=backup(kind), backups_read_at=last + 1)
+    assert (stopped.state, stopped.has_stopped) == (ProofState.STOPPED, True)
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(86400, False), (86401, True)])
+def test_proof_that_is_due_for_a_day_has_stopped(seconds, expected):
+    late = the_proof(credentials=altered(DAY + "19:30:00"), backups_read_at=unix(DAY + "19:30:00") + seconds)
+    assert (late.state, late.has_stopped) == (ProofState.DUE, expected)
+
+
+def test_logs_are_those_of_databases_under_the_key():
+    logs = proof_rows("hr", "sales", "other")["logs"]
+    sizes = (
+        {"limit_kb": 102_400 + 2048, "vlf_mb": 2},
+        {"limit_kb": 102_400 + 4096, "vlf_mb": 1},
+        {"limit_kb": 102_400, "vlf_mb": 0},
+    )
+    sections = {"logs": [row | size for row, size in zip(logs, sizes, strict=True)]}
+    (server,) = server_proofs(with_growing_logs(a_reading("sales", "hr", sections=sections)))
+    assert (server.first_full.full_in, server.first_full.database, server.next_file_in) == (600, "hr", 300)
+    assert server.server == "SQLPRD01 on n1"
+
+
+def test_log_without_rate_has_no_times():
+    server = the_proof()
+    assert (server.first_full, server.next_file_in) == (None, None)
