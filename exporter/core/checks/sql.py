@@ -86,8 +86,8 @@ SQL_RIGHTS: tuple[SqlRight, ...] = (
     SqlRight(
         name="VIEW SERVER PERFORMANCE STATE",
         granted_by="part 2 of `login.sql`",
-        sections=("modules", "logs"),
-        without="the version of the loaded DLL and the room in the logs are unknown",
+        sections=("modules", "logs", "nodes"),
+        without="the version of the loaded DLL, the room in the logs and the nodes of a failover cluster instance are unknown",
     ),
     SqlRight(
         name="SELECT on msdb.dbo.backupset",
