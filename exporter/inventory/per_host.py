@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from exporter.inventory.folder import FileChange, FolderError, changes, read_fol
 from exporter.inventory.hand_written import includes_folder, read_hand_written
 from exporter.inventory.render import credentials_to_supply, files_of, is_own, signed
 from exporter.runtime.files import FileMissingError, FileUnreadableError, read_whole
-from exporter.tde.findings import counted, listed
+from exporter.tde.findings import Findings, counted, listed
 from exporter.tde.host_plan import instances_by_host, targets_of_host
 from exporter.tde.key_uris import KeyUris
 from exporter.tde.model import Instance
@@ -36,6 +36,7 @@ global:
   vantage: sql_host
 include: [targets.d/*.yml]
 """
+_EDITED = "was edited, so it counts as written by hand and was not changed"
 _SECRET = re.compile(r"secrets[/\\]+([\w.-]+)")
 
 
@@ -62,13 +63,14 @@ def plan_host_files(folder: Path, plan: Plan, instances: Iterable[Instance], uri
     for host, own in sorted(hosts.items()):
         writer.add(host, own)
     for host in sorted(there.values()):
-        if host not in hosts and (gone := list(_changes_of(folder / host, None, {}))):
+        gone = [*_own_change(folder / host / CONFIG, None), *changes(read_folder(folder / host / TARGETS), {})]
+        if host not in hosts and gone:
             found.changes += gone
             plan.findings.note(
                 f"host {host} has no SQL Server with a key any more: run uninstall.ps1 there, and remove {folder / host}"
             )
     rows = "".join(f"{host},{' '.join(names)}\n" for host, names in sorted(found.secrets.items()))
-    found.changes += _own_change(folder / LIST, signed(f"host,secrets\n{rows}"))
+    found.changes += _own_change(folder / LIST, signed(f"host,secrets\n{rows}"), plan.findings)
     return found
 
 
@@ -110,10 +112,10 @@ class _HostWriter:
             others = self._credentials - {one.name for one in credentials_to_supply(plan, ())}
             config = signed(_without_credentials(self._common, others, self._folder / CONFIG))
         wanted = files_of(plan, hand_written.credentials, f"../{SECRETS}")
-        self._found.changes += _own_change(place / CONFIG, config)
+        self._found.changes += _own_change(place / CONFIG, config, findings)
         self._found.changes += accepted(changes(parts, wanted), hand_written.credentials, findings)
-        for edited in (*([place / CONFIG] if is_edited else []), *(parts.path / name for name in parts.edited)):
-            findings.note(f"{edited} was edited, so it counts as written by hand and was not changed")
+        for name in parts.edited:
+            findings.note(f"{parts.path / name} {_EDITED}")
         self._found.secrets[host] = tuple(sorted({name for text in (config, *wanted.values()) for name in _SECRET.findall(text)}))
 
     def _plan_of(self, instances: Sequence[Instance], hand_written: HandWritten) -> Plan:
@@ -123,17 +125,13 @@ class _HostWriter:
         return Plan(targets=with_retained(targets, instances, self._uris, hand_written, self._plan.findings))
 
 
-def _changes_of(place: Path, config: str | None, wanted: Mapping[str, str]) -> Iterator[FileChange]:
-    """Yield the changes of one host's folder; None leaves an edited file, and removes one that the inventory wrote."""
-    yield from _own_change(place / CONFIG, config)
-    yield from changes(read_folder(place / TARGETS), wanted)
-
-
-def _own_change(path: Path, text: str | None) -> Iterator[FileChange]:
-    """Yield the change of a file, unless it is the same or was edited."""
+def _own_change(path: Path, text: str | None, findings: Findings | None = None) -> Iterator[FileChange]:
+    """Yield the change of a file, unless it is the same or was edited; None removes it."""
     before = _text(path)
-    same = text if before is None else before.replace("\r\n", "\n")
-    if (before is None or is_own(before)) and (same != text or (before is None and text is not None)):
+    if before is not None and not is_own(before):
+        if findings is not None:
+            findings.note(f"{path} {_EDITED}")
+    elif before != text and (before is None or text is None or before.replace("\r\n", "\n") != text):
         yield FileChange(path, before, text)
 
 
