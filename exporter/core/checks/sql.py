@@ -104,7 +104,7 @@ SQL_RIGHTS: tuple[SqlRight, ...] = (
     ),
     SqlRight(
         name="EXECUTE on xp_regenumkeys and xp_regread",
-        granted_by="the statements of the page `inventory`",
+        granted_by="part 5 of `login.sql`",
         sections=("registry",),
         without="the KeyUri is unknown: public keys show the version instead",
         is_optional=True,
