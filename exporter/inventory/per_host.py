@@ -28,6 +28,7 @@ from exporter.tde.registry import KeyVersion
 from exporter.tde.retained import with_retained
 
 CONFIG, TARGETS, SECRETS, LIST = "ekm.yml", "targets.d", "secrets", "hosts.csv"
+HEADER = "host,secrets"  # of the list; a host's secrets have blanks between them
 _COMMON = """\
 # Each host gets a copy of this file. It is yours: edit it, and the next run copies it again. Paths are relative to the folder of a host.
 # A credential that you declare here, for example with expires_on, is left out of the generated files.
@@ -70,7 +71,7 @@ def plan_host_files(folder: Path, plan: Plan, instances: Iterable[Instance], uri
                 f"host {host} has no SQL Server with a key any more: run uninstall.ps1 there, and remove {folder / host}"
             )
     rows = "".join(f"{host},{' '.join(names)}\n" for host, names in sorted(found.secrets.items()))
-    found.changes += _own_change(folder / LIST, signed(f"host,secrets\n{rows}"), plan.findings)
+    found.changes += _own_change(folder / LIST, signed(f"{HEADER}\n{rows}"), plan.findings)
     return found
 
 
