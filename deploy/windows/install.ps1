@@ -11,7 +11,8 @@ The name of the service, for several exporters on one host.
 .PARAMETER Base
 The folder of the installation.
 .PARAMETER Configuration
-The file that becomes ekm.yml of the installation. Without it the installed one stays.
+The file that becomes ekm.yml of the installation. A folder targets.d next to it becomes that of the installation. Without it the installed
+ones stay.
 .PARAMETER Secrets
 A folder whose files are copied into the folder secrets of the installation.
 .PARAMETER AskSecret
@@ -45,6 +46,7 @@ $account = "NT SERVICE\$Name" # an account of this service alone, without a pass
 $package = Join-Path $PSScriptRoot 'app'
 $app = Join-Path $Base 'app'
 $installed = Join-Path $Base 'ekm.yml'
+$installedParts = Join-Path $Base 'targets.d'
 $settingsFile = Join-Path $Base 'service.json'
 
 function Invoke-Program([string]$Program, [string[]]$Words) {
@@ -116,12 +118,36 @@ function Get-Settings([hashtable]$Earlier) {
     $found
 }
 
+# The folder targets.d next to the configuration, if there is one.
+function Find-Part {
+    if (-not $Configuration) { return }
+    $next = Join-Path (Get-Item -LiteralPath $Configuration).DirectoryName 'targets.d'
+    if (Test-Path -LiteralPath $next) { $next }
+}
+
+function Get-Part([string]$Folder) {
+    if (Test-Path -LiteralPath $Folder) { Get-ChildItem -LiteralPath $Folder -File | Where-Object { $_.Extension -eq '.yml' } }
+}
+
+function Test-SamePart([string]$One, [string]$Other) {
+    $changed = @(Get-Part $One | Where-Object { -not (Test-Same $_.FullName (Join-Path $Other $_.Name)) })
+    -not $changed.Count -and @(Get-Part $One).Count -eq @(Get-Part $Other).Count
+}
+
+# File by file: a running exporter never finds the folder without files.
+function Copy-Part([string]$From, [string]$To) {
+    New-Item -ItemType Directory -Force -Path $To | Out-Null
+    Get-Part $From | ForEach-Object { Copy-Item -LiteralPath $_.FullName -Destination $To -Force }
+    Get-Part $To | Where-Object { -not (Test-Path -LiteralPath (Join-Path $From $_.Name)) } | ForEach-Object { Remove-Item -LiteralPath $_.FullName }
+}
+
 function Get-SecretFile { if ($Secrets) { Get-ChildItem -LiteralPath $Secrets -File } }
 
 function Get-Change {
     if (-not (Test-Same (Join-Path $package 'files.sha256') (Join-Path $app 'files.sha256'))) { 'program' }
     if ($settings.Port -ne $earlier.Port -or $settings.Arguments -ne $earlier.Arguments) { 'settings' }
-    if ($Configuration -and -not (Test-Same $Configuration $installed)) { 'configuration' }
+    $isNew = $Configuration -and -not (Test-Same $Configuration $installed)
+    if ($isNew -or ($parts -and -not (Test-SamePart $parts $installedParts))) { 'configuration' }
     $other = @(Get-SecretFile | Where-Object { -not (Test-Same $_.FullName (Join-Path $Base "secrets\$($_.Name)")) })
     if ($other.Count -or $AskSecret.Count) { 'secrets' }
     $found = Get-Service -Name $service -ErrorAction SilentlyContinue
@@ -159,10 +185,15 @@ function Copy-Configuration {
     $next = "$installed.new"
     $source = if ($Configuration) { $Configuration } else { $installed }
     Copy-Item -LiteralPath $source -Destination $next -Force
+    if ($parts) {
+        Copy-Part $installedParts "$installedParts.old"
+        Copy-Part $parts $installedParts
+    }
     try {
         Invoke-Program (Join-Path $package 'python\python.exe') @('-B', '-X', 'utf8', '-m', 'exporter', 'check', '--config.file', $next)
     } catch {
         Remove-Item -LiteralPath $next
+        if ($parts) { Copy-Part "$installedParts.old" $installedParts }
         throw
     }
     if (Test-Path -LiteralPath $installed) { Copy-Item -LiteralPath $installed -Destination "$installed.old" -Force }
@@ -232,6 +263,7 @@ function Restore-Previous {
     Remove-Folder "$Base\app.new"
     Rename-Folder $app 'app.new'
     Rename-Folder "$Base\app.old" 'app'
+    if ($parts) { Copy-Part "$installedParts.old" $installedParts }
     if (Test-Path -LiteralPath "$installed.old") { Copy-Item -LiteralPath "$installed.old" -Destination $installed -Force }
     try { Start-Service -Name $service } catch { Write-Warning "the previous program does not start either: $_" }
 }
@@ -267,6 +299,7 @@ function Install-Exporter([string[]]$Changes) {
 
 Assert-Package
 Assert-Place
+$parts = Find-Part
 $earlier = Read-Settings
 $settings = Get-Settings $earlier
 $changes = @(Get-Change)

@@ -5,10 +5,7 @@ from __future__ import annotations
 from docs.generators.pages import GeneratedPart
 from exporter.core.checks.sql import SQL_RIGHTS, SqlRight
 
-_LINKS = {
-    "`login.sql`": "[login.sql](../exporter/sqlservers/scripts/login.sql)",
-    "the page `inventory`": "[the inventory](inventory.md#1-prepare)",
-}
+_SCRIPT, _LINK = "`login.sql`", "[login.sql](../exporter/sqlservers/scripts/login.sql)"
 
 
 def rights() -> str:
@@ -18,9 +15,7 @@ def rights() -> str:
 
 
 def _row(right: SqlRight) -> str:
-    granted_by = right.granted_by
-    for text, link in _LINKS.items():
-        granted_by = granted_by.replace(text, link)
+    granted_by = right.granted_by.replace(_SCRIPT, _LINK)
     optional = " (optional)" if right.is_optional else ""
     sections = ", ".join(f"`{section}`" for section in right.sections)
     return f"| `{right.name}`{optional} | {granted_by} | {sections} | {right.without} |"

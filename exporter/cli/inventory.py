@@ -9,7 +9,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from exporter.cli.inventory_azure import add_azure_flags, run_azure
@@ -31,13 +31,17 @@ from exporter.inventory.folder import (
     write,
 )
 from exporter.inventory.hand_written import includes_folder, read_hand_written
+from exporter.inventory.per_host import HostFiles, host_report, plan_host_files
 from exporter.inventory.render import credentials_to_supply, files_of, report
 from exporter.inventory.sources import SourceError, Sources
 from exporter.tde.claims import Taken, take_in
-from exporter.tde.findings import counted, listed, utc_text
+from exporter.tde.findings import Findings, counted, listed, utc_text
 from exporter.tde.identity import instances_of
-from exporter.tde.plan import Plan, PlannedTarget, make_plan
+from exporter.tde.key_uris import KeyUris
+from exporter.tde.model import Instance
+from exporter.tde.plan import HandWritten, Plan, PlannedTarget, make_plan
 from exporter.tde.public_keys import report_search
+from exporter.tde.retained import with_retained
 
 FINE, GAPS, BAD_USAGE = 0, 1, 2
 
@@ -67,6 +71,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=str,
         default="../secrets",
     )
+    add_flag(
+        parser, "--per-host FOLDER", "write a folder for each SQL Server's host there, for install-hosts.ps1 of the Windows zip"
+    )
     add_flag(parser, "--prune", "forget the instances that are not read this time", action="store_true")
     add_flag(parser, "--dry-run", "print the differences and the report, and write nothing", action="store_true")
     add_exporter_flags(parser)
@@ -91,11 +98,12 @@ def _names_servers(args: argparse.Namespace) -> bool:
 
 
 def _run(args: argparse.Namespace) -> tuple[int, list[PlannedTarget]]:
-    if args.out is None:
-        raise SourceError("--out is missing: name the folder of the generated files")
+    place = args.out or args.per_host  # of the file of facts
+    if place is None:
+        raise SourceError("--out is missing: name the folder of the generated files, or give --per-host")
     if args.config_file is not None and not args.config_file.is_file():
         raise FolderError(f"--config.file: {args.config_file}: no such file: create it with the include of {args.out}/*.yml")
-    folder = read_folder(args.out)
+    folder = read_folder(place)
     facts = read_facts(folder)
     sources = _read(args)
     taken = take_in(facts.documents, sources.readings, prune=args.prune)
@@ -104,30 +112,49 @@ def _run(args: argparse.Namespace) -> tuple[int, list[PlannedTarget]]:
         print(failure, file=sys.stderr)
     facts.documents = taken.documents
     facts.loose |= sources.loose
-    hand_written = read_hand_written(_other_files(args, folder), [args.out / name for name in folder.own])
+    hand_written = read_hand_written(_other_files(args, folder), [place / name for name in folder.own])
     instances = instances_of(facts.documents.values(), time.time())
     searched = compare_with_vaults(args, instances, facts, hand_written)
     plan = make_plan(instances, facts.loose, hand_written, facts.names, facts.compared, established=facts.established)
+    uris = KeyUris(instances, facts.loose, Findings(), facts.compared, facts.established)
+    plan.targets = with_retained(plan.targets, instances, uris, hand_written, plan.findings)
     for vault, (search, result) in searched.items():
         report_search(vault, search, result, plan.findings, facts.compared)
-    for late in taken.late:
-        plan.findings.note(late)
-    if args.config_file is not None and not includes_folder(args.config_file, args.out):
-        plan.findings.gap(f"{args.config_file} does not include {args.out}/*.yml: add it to include")
-    for name in folder.edited:
-        plan.findings.gap(f"{args.out / name} was edited, so it counts as written by hand and was not changed")
-    facts.names = plan.names
+    _add_findings(args, folder, taken, plan.findings)
+    hosts = _plan_hosts(args, plan, instances, facts, uris)
     known = (one.server_name for one in instances)
     facts.established = {name: {**facts.established.get(name, {}), **plan.versions.get(name, {})} for name in known}
-    todo = accepted(
-        changes(folder, files_of(plan, hand_written.credentials, args.secrets)), hand_written.credentials, plan.findings
-    )
+    wanted = files_of(plan, hand_written.credentials, args.secrets) if args.out is not None else {}
+    todo = accepted(changes(folder, wanted), hand_written.credentials, plan.findings) + hosts.changes
     _show(todo)
     if not args.dry_run:
-        _apply(todo, args.out / FACTS, facts)
+        _apply(todo, place / FACTS, facts)
     print(_summary(plan, taken, len(sources.failures), todo, dry_run=args.dry_run))
     print(report(plan, hand_written.credentials | _supplied(args, plan), args.secrets), end="")
+    if args.per_host is not None:
+        print(host_report(args.per_host, hosts, plan), end="")
     return GAPS if sources.failures or plan.findings.gaps else FINE, plan.targets
+
+
+def _add_findings(args: argparse.Namespace, folder: Folder, taken: Taken, findings: Findings) -> None:
+    for late in taken.late:
+        findings.note(late)
+    if None not in (args.config_file, args.out) and not includes_folder(args.config_file, args.out):
+        findings.gap(f"{args.config_file} does not include {args.out}/*.yml: add it to include")
+    for name in folder.edited:
+        findings.gap(f"{folder.path / name} was edited, so it counts as written by hand and was not changed")
+
+
+def _plan_hosts(
+    args: argparse.Namespace, plan: Plan, instances: Sequence[Instance], facts: FolderFacts, uris: KeyUris
+) -> HostFiles:
+    """Return the files of the hosts, and keep the names. A target that --config.file declares is one of the hosts all the same."""
+    earlier, facts.names = facts.names | plan.names, plan.names
+    if args.per_host is None:
+        return HostFiles()
+    every = make_plan(instances, facts.loose, HandWritten(), earlier, facts.compared, established=facts.established)
+    every.findings, facts.names = plan.findings, every.names | plan.names
+    return plan_host_files(args.per_host, every, instances, uris)
 
 
 def _read(args: argparse.Namespace) -> Sources:
@@ -143,12 +170,14 @@ def _read(args: argparse.Namespace) -> Sources:
 
 def _other_files(args: argparse.Namespace, folder: Folder) -> list[Path]:
     """The files with hand-written declarations: the configuration, and the folder's others."""
-    there = [args.out / name for name in (*folder.edited, *folder.others)]
+    there = [folder.path / name for name in (*folder.edited, *folder.others)]
     return there if args.config_file is None else [args.config_file, *there]
 
 
 def _supplied(args: argparse.Namespace, plan: Plan) -> set[str]:
-    """The credentials whose files exist; `check` reports an unusable one."""
+    """The credentials whose files exist; `check` reports an unusable one. Without --out, no written file names one."""
+    if args.out is None:
+        return {one.name for one in credentials_to_supply(plan, ())}
     return {one.name for one in credentials_to_supply(plan, ()) if os.access(args.out / args.secrets / one.name, os.F_OK)}
 
 

@@ -6,10 +6,11 @@ import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from exporter.config.loader import RawTarget, read_with_includes
+from exporter.config.loader import RawTarget, read_with_includes, retained_vault
 from exporter.config.yaml import ProblemList, Section
 from exporter.core.key_reference import KeyReference
 from exporter.tde.plan import HandWritten, HandWrittenTarget
+from exporter.tde.registry import KeyVersion
 
 
 def read_hand_written(files: Iterable[Path], own: Collection[Path]) -> HandWritten:
@@ -48,4 +49,13 @@ def _targets(part: Section) -> Iterator[HandWrittenTarget]:
                 thumbprint=raw.get("thumbprint"),
                 instances=tuple(raw.get("instances") or ()),
                 where=section.location.where,
+                retained=tuple(_retained(raw)),
             )
+
+
+def _retained(raw: RawTarget) -> Iterator[KeyVersion]:
+    for section in raw.get("retained_versions") or ():
+        key: KeyReference | None = section.get("key")
+        vault = retained_vault(section, raw)
+        if key is not None and vault is not None and key.version is not None:
+            yield KeyVersion(vault, key.name, key.version)

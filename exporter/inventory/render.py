@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from exporter.core.thumbprint import PATTERN
 from exporter.tde.findings import listed
-from exporter.tde.plan import Labels, Plan, PlannedCredential, PlannedTarget, short_vault
+from exporter.tde.plan import Labels, Plan, PlannedCredential, PlannedTarget, RetainedKey, short_vault
 
 MARK = "# Written by ekm-exporter inventory, which replaces this file unless it was edited: sha256 "
 _NOTICE = "# Do not edit it. Declare a target of the same key, or a credential of the same name, in another file: the next run leaves it out here.\n"
@@ -24,10 +24,17 @@ def files_of(plan: Plan, hand_written: Collection[str], secrets: str) -> dict[st
 
     `hand_written` are credentials that other files declare; `secrets` is the folder of the secrets, relative to the files.
     """
-    by_vault: dict[str, list[PlannedTarget]] = {}
+    targets: dict[str, list[PlannedTarget]] = {}
+    credentials: dict[str, list[PlannedCredential]] = {}
     for target in plan.targets:
-        by_vault.setdefault(short_vault(target.version.vault), []).append(target)
-    return {stem: signed(_content(targets, hand_written, secrets)) for stem, targets in sorted(by_vault.items())}
+        targets.setdefault(short_vault(target.version.vault), []).append(target)
+        for vault, credential in _credentials_of(target):
+            credentials.setdefault(short_vault(vault), []).append(credential)
+    return {
+        stem: signed(_content(targets.get(stem, ()), _joined(credentials[stem], hand_written), secrets))
+        for stem in sorted(credentials)
+        if targets.get(stem) or _joined(credentials[stem], hand_written)
+    }
 
 
 def signed(content: str, mark: str = MARK) -> str:
@@ -43,25 +50,36 @@ def is_own(text: str, mark: str = MARK) -> bool:
 
 def credentials_to_supply(plan: Plan, hand_written: Collection[str]) -> list[PlannedCredential]:
     """Return the credentials that the files declare, each with all its servers."""
+    return _joined((one for target in plan.targets for _, one in _credentials_of(target)), hand_written)
+
+
+def _credentials_of(target: PlannedTarget) -> Iterator[tuple[str, PlannedCredential]]:
+    """Yield the vault and the credential of the target, and of each old version that has its own."""
+    yield target.version.vault, target.credential
+    for retained in target.retained:
+        if retained.credential is not None:
+            yield retained.version.vault, retained.credential
+
+
+def _joined(credentials: Iterable[PlannedCredential], hand_written: Collection[str]) -> list[PlannedCredential]:
     found: dict[str, PlannedCredential] = {}
-    for target in plan.targets:
-        credential = target.credential
+    for credential in credentials:
         known = found.get(credential.name)
         servers = sorted({*credential.servers, *(known.servers if known is not None else ())})
         found[credential.name] = replace(credential, servers=tuple(servers))
     return [found[name] for name in sorted(found) if name not in hand_written]
 
 
-def _content(targets: Sequence[PlannedTarget], hand_written: Collection[str], secrets: str) -> str:
+def _content(targets: Sequence[PlannedTarget], credentials: Sequence[PlannedCredential], secrets: str) -> str:
     lines = [_NOTICE.rstrip("\n")]
-    credentials = credentials_to_supply(Plan(targets=list(targets)), hand_written)
     if credentials:
         lines.append("credentials:")
         for credential in credentials:
             lines += _credential(credential, secrets)
-    lines.append("targets:")
-    for target in targets:
-        lines += _target(target)
+    if targets:
+        lines.append("targets:")
+        for target in targets:
+            lines += _target(target)
     return "\n".join(lines) + "\n"
 
 
@@ -90,9 +108,21 @@ def _target(target: PlannedTarget) -> list[str]:
         *thumbprint,
         f"    credential: {scalar(target.credential.name)}",
         f"    connector_generation: {target.generation}",
+        *_retained(target.retained),
         "    instances:",
         *(f"      - {_flow(entry)}" for entry in target.instances),
     ]
+
+
+def _retained(versions: Sequence[RetainedKey]) -> list[str]:
+    lines = ["    retained_versions:"] if versions else []
+    for one in versions:
+        for server, names in one.keys.items():
+            lines.append(f"      # {server}: {listed(names)} protects no database now, but old backups may need it")
+        lines.append(f"      - key: {one.version.uri}")
+        if one.credential is not None:
+            lines.append(f"        credential: {scalar(one.credential.name)}")
+    return lines
 
 
 def _flow(entry: Labels) -> str:

@@ -30,6 +30,7 @@ SECTIONS = (
     "replicas",
     "configurations",
     "start",
+    "nodes",
 )
 # What `run` reads too, by proof.sql. An inventory lacks them.
 PROOF_SECTIONS = ("opened", "backups", "logs", "flags", "errors", "loaded")

@@ -88,4 +88,9 @@ def instances_of(documents: Iterable[Document], now: float | None = None) -> lis
 def _with_domain(instance: Instance, identity: Identity) -> Instance:
     domain = identity.domain.lower()
     host, separator, name = instance.server_name.partition("\\")
-    return replace(instance, server_name=f"{host}.{domain}{separator}{name}", host=f"{instance.host}.{domain}")
+    return replace(
+        instance,
+        server_name=f"{host}.{domain}{separator}{name}",
+        host=f"{instance.host}.{domain}",
+        nodes=tuple(f"{node}.{domain}" for node in instance.nodes),
+    )

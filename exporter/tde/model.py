@@ -134,6 +134,7 @@ class Instance:
     started_utc: str  # empty if unknown
     ekm: EkmOption | None  # None if unknown
     foreign: Mapping[str, int]
+    nodes: tuple[str, ...]  # the computers that it can run on, in lower case; none if they are unknown
 
     @property
     def uses_provider(self) -> bool:
@@ -202,8 +203,15 @@ def instance_of(document: Document, now: float | None = None) -> Instance:
         key_uris=document.key_uris,
         started_utc=next((_cell(row, "started_utc") for row in rows.get("start", ())), ""),
         ekm=next((_option(row) for row in rows.get("configurations", ()) if row.get("name") == EKM_OPTION), None),
+        nodes=_nodes(rows.get("nodes", ()), own, host),
         foreign={name: sum(_cell(row, "provider") == name for row in rows.get("keys", ())) for name in sorted(foreign)},
     )
+
+
+def _nodes(rows: tuple[Row, ...], own: Row, host: str) -> tuple[str, ...]:
+    """Return the nodes of a failover cluster instance, whose name is not that of its computer; else the host."""
+    alone = (host,) if _cell(own, "node").lower() in ("", host) else ()
+    return tuple(_cell(row, "name").lower() for row in rows) or alone
 
 
 def _foreign_providers(document: Document) -> set[str]:

@@ -34,6 +34,7 @@ class HandWrittenTarget:
     instances: tuple[Labels, ...]
     where: str
     thumbprint: str | None = None
+    retained: tuple[KeyVersion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,15 @@ class PlannedCredential:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetainedKey:
+    """A key version that protects no database now, and that old backups may need. `credential` is None if the target's serves."""
+
+    version: KeyVersion
+    credential: PlannedCredential | None
+    keys: Mapping[str, tuple[str, ...]]  # names in SQL Server by server
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTarget:
     """One key version and credential, with the instances that depend on it."""
 
@@ -65,6 +75,7 @@ class PlannedTarget:
     generation: Generation
     instances: tuple[Labels, ...]
     databases: Mapping[str, tuple[str, ...]]  # by server
+    retained: tuple[RetainedKey, ...] = ()
 
 
 @dataclass(slots=True)
@@ -102,7 +113,7 @@ def make_plan(
     left = {group: those for group, those in groups.items() if not _is_covered(group[0], those, hand_written, plan)}
     plan.names = _named(sorted(left), names, {target.name for target in hand_written.targets})
     for group in sorted(left):
-        plan.targets.append(_target(plan.names[identity(*group)], *group, left[group], plan.findings))
+        plan.targets.append(_target(plan.names[identity(*group)], group[0], left[group], plan.findings))
     _report_replicas(instances, plan.findings)
     return plan
 
@@ -192,19 +203,24 @@ def _named(groups: Sequence[tuple[KeyVersion, str]], names: Mapping[str, str], r
     return found
 
 
-def _target(name: str, version: KeyVersion, credential: str, usages: list[Usage], findings: Findings) -> PlannedTarget:
+def planned_credential(usage: Usage, servers: tuple[str, ...]) -> PlannedCredential:
+    """Return the credential of a usage, as the files declare it."""
+    one = usage.credential
+    return PlannedCredential(name=credential_name(usage), sql_name=one.name, managed=is_managed(one), servers=servers)
+
+
+def _target(name: str, version: KeyVersion, usages: list[Usage], findings: Findings) -> PlannedTarget:
     servers = tuple(sorted({usage.instance.server_name for usage in usages}))
     entries = {tuple(entry.items()): entry for usage in usages for entry in labels_of(usage)}
     thumbprints = sorted({usage.key.thumbprint for usage in usages})
     if len(thumbprints) > 1:
         text = f"target {name}: SQL Servers have the key under several thumbprints ({', '.join(thumbprints)})"
         findings.gap(f"{text}: those of one availability group must be equal", *servers)
-    first = usages[0].credential
     return PlannedTarget(
         name=name,
         version=version,
         thumbprint=thumbprints[0],
-        credential=PlannedCredential(name=credential, sql_name=first.name, managed=is_managed(first), servers=servers),
+        credential=planned_credential(usages[0], servers),
         generation=_generation(name, usages, findings),
         instances=tuple(entries[key] for key in sorted(entries)),
         databases={

@@ -15,7 +15,9 @@ from exporter.tde.model import EKM_OPTION, OPEN, AsymmetricKey, Database, Instan
 from exporter.tde.pairing import credentials_of, is_managed, new_credential, pair, vault_of
 from exporter.tde.registry import KeyVersion, key_version, thumbprint_of
 
-REGISTRY = "registry"  # the section of the documents
+REGISTRY, NODES = "registry", "nodes"  # sections of the documents
+# Of use for keys without a SID, and for the hosts of a failover cluster instance.
+_REPORTED_ELSEWHERE = frozenset({"logins", NODES})
 # What is unknown without a section, and the right that its view needs.
 _MISSING_SECTIONS: Mapping[str, str] = {
     "providers": "the provider and its version are unknown",
@@ -93,7 +95,7 @@ def _report_limits(instance: Instance, uris: KeyUris, findings: Findings) -> Non
     for section, message in instance.errors.items():
         if section == REGISTRY and all(uris.version_of(instance, key) for key in used_keys(instance)):
             findings.note(f"the registry was not read, and its keys are known from elsewhere: {message}", server)
-        elif section != "logins":  # of use for keys without a SID only, which report it
+        elif section not in _REPORTED_ELSEWHERE:
             findings.gap(f"{_MISSING_SECTIONS.get(section, section)}: {message}", server)
     _report_kept(instance, findings)
     _report_other_keys(instance, findings)
@@ -112,7 +114,7 @@ def _report_kept(instance: Instance, findings: Findings) -> None:
         return
     for section, kept in instance.kept.items():
         text = f"the section {section} is of {kept.when}, because it was not read again: {kept.message}"
-        if section == REGISTRY:
+        if section in (REGISTRY, NODES):
             findings.note(text, server)
         else:
             findings.gap(text, server, kind=Kind.SECTION_KEPT)

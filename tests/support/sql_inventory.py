@@ -109,4 +109,5 @@ def rows_of(
         "replicas": [{"ag": ag, "server_name": server}] if ag else [],
         "configurations": [{"name": "EKM provider enabled", "value": 1, "value_in_use": 1}],
         "start": [{"started_utc": "2026-11-01T00:00:00"}],
+        "nodes": [],
     }

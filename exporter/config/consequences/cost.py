@@ -26,7 +26,7 @@ to a vault, even the first one without a token, adds a row to the vault's audit 
 A managed HSM is paid by the hour, so its operations are not billable. The host of a managed identity caches tokens, so the real
 number of its sign-ins is lower.
 """
-STATEMENTS = 18  # of one reading: the options of the session, and a statement for each section
+STATEMENTS = 19  # of one reading: the options of the session, and a statement for each section
 _READINGS = """\
 {servers}, each read every {every}: {each} readings of each, {readings} in all, with {statements} statements. A reading is one
 connection with one login and {of_one} statements. On Windows, one or two follow for each entry of the connector in the registry.

@@ -91,8 +91,8 @@ SQL_RIGHTS: tuple[SqlRight, ...] = (
     SqlRight(
         name="VIEW SERVER PERFORMANCE STATE",
         granted_by="part 2 of `login.sql`",
-        sections=("modules", "logs"),
-        without="the version of the loaded DLL and the room in the logs are unknown",
+        sections=("modules", "logs", "nodes"),
+        without="the version of the loaded DLL, the room in the logs and the nodes of a failover cluster instance are unknown",
     ),
     SqlRight(
         name="SELECT on msdb.dbo.backupset",
@@ -109,7 +109,7 @@ SQL_RIGHTS: tuple[SqlRight, ...] = (
     ),
     SqlRight(
         name="EXECUTE on xp_regenumkeys and xp_regread",
-        granted_by="the statements of the page `inventory`",
+        granted_by="part 5 of `login.sql`",
         sections=("registry",),
         without="the KeyUri is unknown: public keys show the version instead",
         is_optional=True,

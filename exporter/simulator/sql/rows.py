@@ -204,6 +204,7 @@ SECTIONS: Mapping[str, Callable[[SqlView], Rows]] = {
     "replicas": _replicas,
     "configurations": _configurations,
     "start": lambda view: [{"started_utc": view.text(view.server.started)}],
+    "nodes": lambda _: [],  # of a failover cluster instance
     "opened": _opened,
     "backups": _backups,
     "logs": _logs,

@@ -276,3 +276,21 @@ FROM (
 WHERE @json IS NOT NULL AND 72 * l.n < LEN(@text)
 ORDER BY l.n;
 GO
+
+-- The computers on which a failover cluster instance can run; empty for any other instance.
+DECLARE @json nvarchar(max) = CONCAT(N'{"section":"nodes","rows":', ISNULL((
+    SELECT n.NodeName AS name
+    FROM sys.dm_os_cluster_nodes AS n
+    ORDER BY n.NodeName
+    FOR JSON PATH
+), N'[]'), N'}');
+DECLARE @text nvarchar(max) = CONCAT(@json, SPACE(72 - LEN(@json) % 72), N'sha256:', CONVERT(varchar(64), HASHBYTES('SHA2_256', @json), 2));
+WITH digit AS (SELECT v.n FROM (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)) AS v(n))
+SELECT CONCAT(N'|', CONVERT(nvarchar(72), SUBSTRING(@text, 72 * l.n + 1, 72)), N'|') AS nodes
+FROM (
+    SELECT a.n + 10 * b.n + 100 * c.n + 1000 * d.n + 10000 * e.n AS n
+    FROM digit AS a CROSS JOIN digit AS b CROSS JOIN digit AS c CROSS JOIN digit AS d CROSS JOIN digit AS e
+) AS l
+WHERE @json IS NOT NULL AND 72 * l.n < LEN(@text)
+ORDER BY l.n;
+GO

@@ -1,55 +1,59 @@
--- Makes the login of `ekm-exporter run` and of the inventory, with the least rights. It reads metadata, and no data of any database. Run as a
--- member of sysadmin on every node: logins do not move with an availability group. Replace the name; a SQL login works the same way. It may run again.
--- The inventory needs parts 1 and 2; `run` needs part 3 too, and part 4 shows it the error log.
-USE master;
-GO
+-- Makes the login of `ekm-exporter run` and of the inventory, with the least rights. It reads metadata, and no data of any database. Write your name
+-- into the first line below, and run it as a member of sysadmin on every node: logins do not move with an availability group. It may run again.
+--   sqlcmd -S n1 -E -b -W -i login.sql
+-- grant-login.ps1 runs it on many servers. The inventory needs parts 1 and 2; `run` needs part 3 too. Parts 4 and 5 are optional.
+DECLARE @login sysname = N'CONTOSO\ekmexporter$';
+DECLARE @from nvarchar(600) = N'FROM WINDOWS'; -- for a SQL login: N'WITH PASSWORD = N''...'''
+DECLARE @error_log bit = 0; -- 1: part 4
+DECLARE @registry bit = 0; -- 1: part 5
+
+DECLARE @name nvarchar(258) = QUOTENAME(@login);
+DECLARE @version int = CAST(SERVERPROPERTY('ProductMajorVersion') AS int);
+DECLARE @statement nvarchar(max);
 
 -- 1. The login, and what exists: credentials, availability groups, asymmetric keys and files. They show names and dates; SQL Server never shows a
 -- credential's secret. For the inventory of a SQL Server 2022 or later without availability groups, VIEW ANY SECURITY DEFINITION is enough instead.
-IF SUSER_ID(N'CONTOSO\ekmexporter$') IS NULL
-    CREATE LOGIN [CONTOSO\ekmexporter$] FROM WINDOWS;
-GO
+-- VIEW ANY DATABASE shows the states of all databases. Every login has this right, unless it was revoked from public.
+SET @statement = CASE WHEN SUSER_ID(@login) IS NULL THEN REPLACE(N'CREATE LOGIN {login} ', N'{login}', @name) + @from ELSE N'' END;
+EXEC master.sys.sp_executesql @statement;
+SET @statement = REPLACE(N'GRANT VIEW ANY DEFINITION TO {login}; GRANT VIEW ANY DATABASE TO {login};', N'{login}', @name);
+EXEC master.sys.sp_executesql @statement;
 
-GRANT VIEW ANY DEFINITION TO [CONTOSO\ekmexporter$];
--- States of all databases. Every login has this right, unless it was revoked from public.
-GRANT VIEW ANY DATABASE TO [CONTOSO\ekmexporter$];
-GO
-
--- 2. What runs: loaded DLL, encryption keys, logs and volumes, and for verify.sql sys.dm_os_sys_info. SQL Server 2022 (16) split the old right in two.
-DECLARE @grants nvarchar(400) = CASE
-    WHEN CAST(SERVERPROPERTY('ProductMajorVersion') AS int) >= 16
-    THEN N'GRANT VIEW SERVER PERFORMANCE STATE TO [CONTOSO\ekmexporter$]; GRANT VIEW SERVER SECURITY STATE TO [CONTOSO\ekmexporter$];'
-    ELSE N'GRANT VIEW SERVER STATE TO [CONTOSO\ekmexporter$];'
-END;
-EXEC sys.sp_executesql @grants;
-GO
+-- 2. What runs: loaded DLL, encryption keys, logs, volumes and nodes of a cluster, and for verify.sql sys.dm_os_sys_info. SQL Server 2022 (16) split
+-- the old right in two.
+SET @statement = REPLACE(CASE
+    WHEN @version >= 16 THEN N'GRANT VIEW SERVER PERFORMANCE STATE TO {login}; GRANT VIEW SERVER SECURITY STATE TO {login};'
+    ELSE N'GRANT VIEW SERVER STATE TO {login};'
+END, N'{login}', @name);
+EXEC master.sys.sp_executesql @statement;
 
 -- 3. Which backups finished, for `run`. The login becomes a user of msdb, with the right to read this one table: names, times and sizes of backups.
-USE msdb;
-GO
-
-IF USER_ID(N'CONTOSO\ekmexporter$') IS NULL
-    CREATE USER [CONTOSO\ekmexporter$] FOR LOGIN [CONTOSO\ekmexporter$];
-GRANT SELECT ON dbo.backupset TO [CONTOSO\ekmexporter$];
-GO
-
-USE master;
-GO
+SET @statement = REPLACE(
+    N'IF USER_ID(@login) IS NULL CREATE USER {login} FOR LOGIN {login}; GRANT SELECT ON dbo.backupset TO {login};', N'{login}', @name
+);
+EXEC msdb.sys.sp_executesql @statement, N'@login sysname', @login;
 
 -- 4. OPTIONAL, for the codes in the error log (mssql_ekm_error_log_lines) only: the inventory never reads the error log. The login may then read the
--- whole log. To grant it, remove the two comment marks. Before 2022, sp_readerrorlog would need the role securityadmin, whose members can give
--- themselves any right: do not use it for this. The procedure needs a grant to a user of master.
-/*
-IF USER_ID(N'CONTOSO\ekmexporter$') IS NULL
-    CREATE USER [CONTOSO\ekmexporter$] FOR LOGIN [CONTOSO\ekmexporter$];
-GRANT EXECUTE ON sys.xp_readerrorlog TO [CONTOSO\ekmexporter$];
-IF CAST(SERVERPROPERTY('ProductMajorVersion') AS int) >= 16
-    EXEC sys.sp_executesql N'GRANT VIEW ANY ERROR LOG TO [CONTOSO\ekmexporter$];';
-*/
+-- whole log. Before 2022, sp_readerrorlog would need the role securityadmin, whose members can give themselves any right: do not use it for this.
+SET @statement = REPLACE(CASE
+    WHEN @error_log = 0 THEN N''
+    ELSE N'IF USER_ID(@login) IS NULL CREATE USER {login} FOR LOGIN {login}; GRANT EXECUTE ON sys.xp_readerrorlog TO {login};'
+END, N'{login}', @name);
+EXEC master.sys.sp_executesql @statement, N'@login sysname', @login;
+SET @statement = REPLACE(CASE WHEN @error_log = 1 AND @version >= 16 THEN N'GRANT VIEW ANY ERROR LOG TO {login};' ELSE N'' END, N'{login}', @name);
+EXEC master.sys.sp_executesql @statement;
 
--- The rights that the login has now.
+-- 5. OPTIONAL, for KeyUri in the registry of the host, on one server of each key. Microsoft ships these two procedures and documents neither; both
+-- only read. SQL Server may still refuse the path to a login that is not a sysadmin: then compare public keys, or run reg query on the host.
+SET @statement = REPLACE(CASE
+    WHEN @registry = 0 THEN N''
+    ELSE N'IF USER_ID(@login) IS NULL CREATE USER {login} FOR LOGIN {login}; GRANT EXECUTE ON sys.xp_regenumkeys TO {login}; GRANT EXECUTE ON sys.xp_regread TO {login};'
+END, N'{login}', @name);
+EXEC master.sys.sp_executesql @statement, N'@login sysname', @login;
+
+-- The rights that the login has now on this server.
 SELECT p.permission_name, p.state_desc
 FROM sys.server_permissions AS p
-WHERE p.grantee_principal_id = SUSER_ID(N'CONTOSO\ekmexporter$')
+WHERE p.grantee_principal_id = SUSER_ID(@login)
 ORDER BY p.permission_name;
 GO

@@ -35,6 +35,8 @@ VIEWS: dict[str, tuple[str, str, str]] = {
         "",
     ),
     "dm_os_sys_info": (PERFORMANCE, "cpu_count sqlserver_start_time_ms_ticks sqlserver_start_time", ""),
+    # Page sys-dm-os-cluster-nodes-transact-sql; the right since SQL Server 2022 as that of the other views of the cluster.
+    "dm_os_cluster_nodes": (PERFORMANCE, "NodeName status status_description is_current_owner", "is_current_owner"),
     "dm_os_loaded_modules": (
         PERFORMANCE,
         "base_address file_version product_version debug patched prerelease private_build special_build language company description name",

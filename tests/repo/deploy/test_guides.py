@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 PAGES = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 # Statements that sqlglot passes through; sqlglot checks their end only.
 AS_IT_IS = re.compile(
-    r"(?:ALTER CREDENTIAL|CREATE CREDENTIAL|CREATE LOGIN|ALTER LOGIN|CREATE USER|(?:CREATE|DROP) ASYMMETRIC KEY|ALTER AVAILABILITY GROUP"
+    r"(?:ALTER CREDENTIAL|CREATE CREDENTIAL|(?:CREATE|ALTER|DROP) LOGIN|CREATE USER|(?:CREATE|DROP) ASYMMETRIC KEY|ALTER AVAILABILITY GROUP"
     r"|(?:CREATE|ALTER) DATABASE ENCRYPTION KEY|ALTER CRYPTOGRAPHIC PROVIDER|ALTER DATABASE \[\w+\] SET)\b"
 )
 # sqlglot cannot parse these statements.

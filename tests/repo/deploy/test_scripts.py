@@ -27,9 +27,7 @@ from tests.support.patience import PROGRAM_SECONDS
 TOOLS = SQL.parents[1] / ".cache" / "tools"
 NAMES = sorted(path.name for path in SCRIPTS.glob("*.sql"))
 # T-SQL statements that sqlglot does not parse and passes through.
-AS_IT_IS = re.compile(
-    r"GRANT VIEW ANY (DEFINITION|DATABASE) TO \[[^\]]+\]|CREATE LOGIN \[[^\]]+\] FROM WINDOWS|PRINT @statement$"
-)
+AS_IT_IS = re.compile(r"PRINT @statement$")
 
 
 def statements(name: str) -> list[exp.Expression]:
@@ -59,16 +57,63 @@ def test_script_uses_columns_of_sql_server(name):
         qualify(without_apply(without_database(one)), schema=schema(), dialect="tsql", validate_qualify_columns=True)
 
 
-def test_dynamic_grants_are_t_sql():
-    texts = [text.name for one in statements("login.sql") for text in one.find_all(exp.National) if text.name.startswith("GRANT")]
+DYNAMIC = re.compile(
+    r"GRANT VIEW (?:SERVER|ANY) [A-Z ]+ TO \[x\]|GRANT (?:SELECT|EXECUTE) ON (?:sys|dbo)\.\w+ TO \[x\]|CREATE LOGIN \[x\] FROM WINDOWS"
+    r"|IF USER_ID\(@login\) IS NULL CREATE USER \[x\] FOR LOGIN \[x\]"
+)
 
-    assert len(texts) == 2
+
+def test_dynamic_statements_are_t_sql():
+    literals = [text.name for one in statements("login.sql") for text in one.find_all(exp.National)]
+    texts = [text for text in literals if " {login}" in text]
+
+    assert len(texts) == 8
     for text in texts:
-        assert all(
-            re.fullmatch(r"GRANT VIEW (?:SERVER|ANY) [A-Z ]+ TO \[[^\]]+\]", one.strip())
-            for one in text.split(";")
-            if one.strip()
-        )
+        whole = text.replace("{login}", "[x]") + ("FROM WINDOWS" if text.startswith("CREATE LOGIN") else "")
+        assert all(DYNAMIC.fullmatch(one.strip()) for one in whole.split(";") if one.strip()), whole
+        assert sqlglot.parse(whole, dialect="tsql")
+
+
+GRANT_LOGIN = (SCRIPTS / "grant-login.ps1").read_text(encoding="ascii")
+
+
+def test_grant_login_sets_lines_that_login_has():
+    (pattern,) = re.findall(r'\[regex\] "(.+?)"', GRANT_LOGIN)
+    login = (SCRIPTS / "login.sql").read_text(encoding="ascii")
+    names = re.findall(r"Set-ScriptValue \$script '(\w+)'", GRANT_LOGIN)
+    assert names == ["login", "from", "error_log", "registry"]
+    for name in names:
+        assert len(re.findall(pattern.replace("$Variable", name), login)) == 1
+    assert re.findall(r"^DECLARE @(\w+)", login, re.MULTILINE)[: len(names)] == names
+
+
+def test_grant_login_connects_after_its_question_only():
+    body = GRANT_LOGIN.partition("$script = Read-Script")[2]
+    assert "SupportsShouldProcess" in GRANT_LOGIN
+    assert body.index("$PSCmdlet.ShouldProcess(") < body.index("Grant-Login $server") < body.index("} catch {")
+    assert GRANT_LOGIN.count("Open-Instance $Server") == 1
+    assert body.rstrip().endswith("if ($failed) { exit 1 }")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "  - {address: n1.contoso.com, user: x}",
+        "  - address: n1.contoso.com # mine",
+        "    address: 'n1.contoso.com'",
+        '  - {address: "n1.contoso.com"}',
+    ],
+)
+def test_grant_login_finds_the_addresses_of_a_configuration(line):
+    (pattern,) = re.findall(r"\$address = '(.+)'", GRANT_LOGIN)
+    assert ["".join(found) for found in re.findall(pattern.replace("''", "'"), line)] == ["n1.contoso.com"]
+
+
+def test_grant_login_finds_ports_and_instances():
+    (pattern,) = re.findall(r"\$address = '(.+)'", GRANT_LOGIN)
+    for text, name in (("n3,1450", "n3,1450"), (r"'n2\PROD'", r"n2\PROD"), ('"n2\\\\PROD"', r"n2\\PROD"), ("n4\\X}", r"n4\X")):
+        assert ["".join(found) for found in re.findall(pattern.replace("''", "'"), f"- address: {text}")] == [name]
+    assert re.findall(pattern.replace("''", "'"), "listen_address: x") == []
 
 
 def test_scripts_change_nothing_but_rights():

@@ -8,7 +8,7 @@ from sqlglot import exp
 from sqlglot.optimizer.qualify import qualify
 
 from exporter.sqlservers import script
-from tests.repo.deploy.pretend import SQL, batches, schema
+from tests.repo.deploy.pretend import batches, schema
 from tests.repo.deploy.section_scripts import INVENTORY, NAMES, PROOF, filled, parsed, query_of, section_of
 from tests.repo.deploy.system_views import ANYBODY, BACKUPS, ERROR_LOG, MSDB, VIEWS
 from tests.support.sql_inventory import WIDTH
@@ -92,24 +92,21 @@ def test_batch_names_its_right_and_source(batch):
 
 
 def test_login_gets_the_rights_of_both_scripts_only():
-    text, optional, _ = re.split(r"/\*|\*/", LOGIN)
-    newer, older, backups = re.split("ELSE N'|USE msdb", text)
+    parts = dict(re.findall(r"^-- (\d)\. (.*?)(?=^-- \d\. |^-- The rights)", LOGIN, re.MULTILINE | re.DOTALL))
+    granted = {number: re.findall(r"GRANT (.+?) TO \{login\}", text) for number, text in parts.items()}
     needed = rights(INVENTORY + PROOF)
 
-    assert set(re.findall(r"GRANT (VIEW [A-Z ]+?) TO", newer)) == needed - {ERROR_LOG, BACKUPS}
-    assert re.findall(r"GRANT (.+?) TO", older) == ["VIEW SERVER STATE"]
-    assert re.findall(r"GRANT (.+?) TO", backups) == [BACKUPS]
-    assert re.findall(r"GRANT (.+?) TO", optional) == ["EXECUTE ON sys.xp_readerrorlog", ERROR_LOG]
-    assert rights(INVENTORY) <= set(re.findall(r"GRANT (VIEW [A-Z ]+?) TO", newer))
+    assert {*granted["1"], *granted["2"]} - {"VIEW SERVER STATE"} == needed - {ERROR_LOG, BACKUPS}
+    assert granted["3"] == [BACKUPS]
+    assert granted["4"] == ["EXECUTE ON sys.xp_readerrorlog", ERROR_LOG]
+    assert granted["5"] == ["EXECUTE ON sys.xp_regenumkeys", "EXECUTE ON sys.xp_regread"]
+    assert rights(INVENTORY) <= {*granted["1"], *granted["2"]}
+    for number, switch in (("4", "error_log"), ("5", "registry")):
+        assert f"DECLARE @{switch} bit = 0;" in LOGIN
+        assert len(re.findall(rf"WHEN @{switch} = [01]", parts[number])) == parts[number].count("CASE")
 
 
 def test_login_script_may_run_again():
-    for statement, exists, count in (("CREATE LOGIN", "SUSER_ID", 1), ("CREATE USER", "USER_ID", 2)):
-        assert re.findall(rf"(IF )?\b{exists}\(N'[^']+'\) IS NULL\s+{statement} ", LOGIN) == ["IF "] * count
-        assert LOGIN.count(statement) == count
-
-
-def test_page_of_the_inventory_creates_no_user_twice():
-    page = (SQL.parents[1] / "docs" / "inventory.md").read_text(encoding="utf-8")
-    assert re.findall(r"IF USER_ID\(N'inventory'\) IS NULL\s+CREATE USER \[inventory\]", page)
-    assert page.count("CREATE USER") == 1  # a second one is error 15023
+    assert "CASE WHEN SUSER_ID(@login) IS NULL THEN REPLACE(N'CREATE LOGIN {login} '" in LOGIN
+    assert LOGIN.count("CREATE LOGIN") == 1
+    assert LOGIN.count("IF USER_ID(@login) IS NULL CREATE USER {login} FOR LOGIN {login};") == LOGIN.count("CREATE USER") == 3

@@ -18,7 +18,7 @@ COMMANDS = set(
     re.findall(
         r"\S+",
         """
-    Add-Type Compare-Object ConvertFrom-Json ConvertTo-Json Copy-Item Enable-PSRemoting Expand-Archive Export-Csv ForEach-Object Format-Table
+    Add-Type Compare-Object ConvertFrom-Csv ConvertFrom-Json ConvertTo-Json Copy-Item Enable-PSRemoting Expand-Archive Export-Csv ForEach-Object Format-Table
     Get-ChildItem Get-CimInstance Get-Command Get-Content Get-Credential Get-FileHash Get-Item Get-ItemProperty Get-NetFirewallRule
     Get-NetTCPConnection Get-Process Get-Service Import-Module Invoke-Command Invoke-RestMethod Invoke-WebRequest Join-Path Measure-Object
     Move-Item New-Item New-NetFirewallRule New-Object New-PSSession New-PSSessionOption Out-Null Out-String Read-Host Remove-Item

@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 
 from exporter.cli.main import build_parser
 from exporter.config import load_config
+from exporter.inventory.per_host import HEADER, LIST, TARGETS
 from exporter.runtime import process, signals
 
 ROOT = Path(__file__).parents[3]
@@ -171,3 +172,10 @@ def test_elsewhere_permission_bits_count():
     assert process.every_user_may_read(0o604)
     assert not process.every_user_may_read(0o640)
     assert not process.has_accounts_of_windows()
+
+
+def test_install_hosts_reads_the_list_of_the_inventory():
+    text = (PLACE / "install-hosts.ps1").read_text()
+    assert f"Join-Path $Hosts '{LIST}'" in text
+    assert set(re.findall(r"\$(?:_|Row|row|found)\.(host|secrets)\b", text)) == set(HEADER.split(","))
+    assert f"'{TARGETS}'" in (PLACE / "install.ps1").read_text()

@@ -108,6 +108,15 @@ try {
     Assert ($rows[0].Result -eq 'changed: settings') 'the host that answers is installed'
     Assert ($rows[1].Result -eq 'failed') 'the host that does not answer stops no other'
     Wait-For 'the exporter listens on its port again' { (Get-Page '/-/healthy') -ne $null }
+
+    # As `inventory --per-host` writes them: a list of hosts, secrets that they share, and files that ekm.yml may include.
+    Move-Item "$work\hosts\localhost\secrets" "$work\hosts\secrets"
+    New-Item -ItemType Directory -Path "$work\hosts\localhost\targets.d" | Out-Null
+    Set-Content -Encoding ASCII "$work\hosts\localhost\targets.d\part.yml" 'targets: []'
+    Set-Content -Encoding ASCII "$work\hosts\hosts.csv" "# mark`nhost,secrets`nlocalhost,ekm-credential"
+    $listed = @(& "$package\install-hosts.ps1" -Hosts "$work\hosts" -Zip $Zip)
+    Assert ($listed.Count -eq 1 -and $listed[0].Result -eq 'changed: configuration') 'the hosts are those of the list'
+    Assert (Test-Path "$base\targets.d\part.yml") 'the files of targets.d are installed'
 } finally {
     Stop-Process -Id $simulator.Id -Force
 }

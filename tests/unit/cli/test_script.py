@@ -23,6 +23,7 @@ def test_scripts_are_listed_with_one_line_each(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == [
         "alter-credential.sql",
+        "grant-login.ps1",
         "inventory.ps1",
         "inventory.sql",
         "login.sql",

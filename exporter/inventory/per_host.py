@@ -1,0 +1,163 @@
+"""A folder for each SQL Server's host, as install-hosts.ps1 takes it: `ekm.yml`, `targets.d`, and the list of hosts.
+
+`ekm.yml` of the folder is the DBA's: each host gets a copy, without credentials of other hosts.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from exporter.config.yaml import SIZE_LIMIT
+from exporter.inventory.acceptance import accepted
+from exporter.inventory.folder import FileChange, FolderError, changes, read_folder
+from exporter.inventory.hand_written import includes_folder, read_hand_written
+from exporter.inventory.render import credentials_to_supply, files_of, is_own, signed
+from exporter.runtime.files import FileMissingError, FileUnreadableError, read_whole
+from exporter.tde.findings import Findings, counted, listed
+from exporter.tde.host_plan import instances_by_host, targets_of_host
+from exporter.tde.key_uris import KeyUris
+from exporter.tde.model import Instance
+from exporter.tde.plan import HandWritten, Plan
+from exporter.tde.registry import KeyVersion
+from exporter.tde.retained import with_retained
+
+CONFIG, TARGETS, SECRETS, LIST = "ekm.yml", "targets.d", "secrets", "hosts.csv"
+HEADER = "host,secrets"  # of the list; a host's secrets have blanks between them
+_COMMON = """\
+# Each host gets a copy of this file. It is yours: edit it, and the next run copies it again. Paths are relative to the folder of a host.
+# A credential that you declare here, for example with expires_on, is left out of the generated files.
+global:
+  interval: 60s
+  vantage: sql_host
+include: [targets.d/*.yml]
+"""
+_EDITED = "was edited, so it counts as written by hand and was not changed"
+_SECRET = re.compile(r"secrets[/\\]+([\w.-]+)")
+
+
+@dataclass(slots=True)
+class HostFiles:
+    """What changes in the folder, and the names of the secret files that each host needs."""
+
+    changes: list[FileChange] = field(default_factory=list)
+    secrets: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def plan_host_files(folder: Path, plan: Plan, instances: Iterable[Instance], uris: KeyUris) -> HostFiles:
+    """Return the changes that lead to a folder for each host; what is unknown goes to the findings of the plan. Raises FolderError."""
+    found = HostFiles()
+    common = _text(folder / CONFIG)
+    if common is None:
+        common = _COMMON
+        found.changes.append(FileChange(folder / CONFIG, None, common))
+    elif not includes_folder(folder / CONFIG, folder / TARGETS):
+        plan.findings.gap(f"{folder / CONFIG} does not include {TARGETS}/*.yml: add it to include")
+    writer = _HostWriter(folder, common, plan, uris, found)
+    there = {place.name.lower(): place.name for place in folder.iterdir() if place.is_dir()} if folder.is_dir() else {}
+    hosts = {there.get(host, host): own for host, own in instances_by_host(instances, plan.findings).items()}
+    for host, own in sorted(hosts.items()):
+        writer.add(host, own)
+    for host in sorted(there.values()):
+        gone = [*_own_change(folder / host / CONFIG, None), *changes(read_folder(folder / host / TARGETS), {})]
+        if host not in hosts and gone:
+            found.changes += gone
+            plan.findings.note(
+                f"host {host} has no SQL Server with a key any more: run uninstall.ps1 there, and remove {folder / host}"
+            )
+    rows = "".join(f"{host},{' '.join(names)}\n" for host, names in sorted(found.secrets.items()))
+    found.changes += _own_change(folder / LIST, signed(f"{HEADER}\n{rows}"), plan.findings)
+    return found
+
+
+def host_report(folder: Path, files: HostFiles, plan: Plan) -> str:
+    """Return the number of hosts, and each secret file that is in no folder, with the hosts that need it."""
+    names = {one.name: f"the SECRET of CREDENTIAL [{one.sql_name}], " for one in credentials_to_supply(plan, ())}
+    wanted: dict[str, list[str]] = {}
+    for host, secrets in sorted(files.secrets.items()):
+        for name in secrets:
+            if not any(os.access(place / SECRETS / name, os.F_OK) for place in (folder, folder / host)):
+                wanted.setdefault(name, []).append(host)
+    lines = [
+        f"  - {folder / SECRETS / name}: {names.get(name, '')}for {counted(len(hosts), 'host')}: {listed(hosts)}\n"
+        for name, hosts in sorted(wanted.items())
+    ]
+    title = "Secrets for the hosts that do not have them yet (or into the folder secrets of one host):\n" if lines else ""
+    return f"{folder / LIST}: {counted(len(files.secrets), 'host')}\n{title}{''.join(lines)}"
+
+
+class _HostWriter:
+    """Adds the changes of one host after the other."""
+
+    def __init__(self, folder: Path, common: str, plan: Plan, uris: KeyUris, found: HostFiles) -> None:
+        self._folder, self._common, self._plan, self._uris, self._found = folder, common, plan, uris, found
+        self._credentials = {one.name for one in credentials_to_supply(plan, ())}
+
+    def add(self, host: str, instances: Sequence[Instance]) -> None:
+        """Add the changes of a host, and the secrets that it needs."""
+        place, findings = self._folder / host, self._plan.findings
+        config, parts = _text(place / CONFIG), read_folder(place / TARGETS)
+        is_edited = config is not None and not is_own(config)
+        files = [
+            place / CONFIG if is_edited else self._folder / CONFIG,
+            *(parts.path / one for one in (*parts.edited, *parts.others)),
+        ]
+        hand_written = read_hand_written([one for one in files if one.exists()], [parts.path / name for name in parts.own])
+        plan = self._plan_of(instances, hand_written)
+        if config is None or not is_edited:
+            others = self._credentials - {one.name for one in credentials_to_supply(plan, ())}
+            config = signed(_without_credentials(self._common, others, self._folder / CONFIG))
+        wanted = files_of(plan, hand_written.credentials, f"../{SECRETS}")
+        self._found.changes += _own_change(place / CONFIG, config, findings)
+        self._found.changes += accepted(changes(parts, wanted), hand_written.credentials, findings)
+        for name in parts.edited:
+            findings.note(f"{parts.path / name} {_EDITED}")
+        self._found.secrets[host] = tuple(sorted({name for text in (config, *wanted.values()) for name in _SECRET.findall(text)}))
+
+    def _plan_of(self, instances: Sequence[Instance], hand_written: HandWritten) -> Plan:
+        """Return the targets of a host without those that its own files declare, with the old versions of its own servers."""
+        declared = {KeyVersion(one.vault, one.key_name, one.key_version or "") for one in hand_written.targets}
+        targets = [one for one in targets_of_host(self._plan.targets, instances) if one.version not in declared]
+        return Plan(targets=with_retained(targets, instances, self._uris, hand_written, self._plan.findings))
+
+
+def _own_change(path: Path, text: str | None, findings: Findings | None = None) -> Iterator[FileChange]:
+    """Yield the change of a file, unless it is the same or was edited; None removes it."""
+    before = _text(path)
+    if before is not None and not is_own(before):
+        if findings is not None:
+            findings.note(f"{path} {_EDITED}")
+    elif before != text and (before is None or text is None or before.replace("\r\n", "\n") != text):
+        yield FileChange(path, before, text)
+
+
+def _without_credentials(text: str, names: Collection[str], path: Path) -> str:
+    """Return the YAML without these credentials, whose secrets another host has."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError:
+        raise FolderError(f"{path}: not YAML: check it with ekm-exporter check --config.file {path}") from None
+    removed = False
+    for key, section in root.value if isinstance(root, yaml.MappingNode) else ():
+        if key.value == "credentials" and isinstance(section, yaml.MappingNode):
+            kept = [pair for pair in section.value if pair[0].value not in names]
+            removed = removed or len(kept) != len(section.value)
+            section.value = kept
+    if not removed:
+        return text  # with its comments
+    return str(yaml.serialize(root, Dumper=yaml.SafeDumper, allow_unicode=True, width=120))
+
+
+def _text(path: Path) -> str | None:
+    """Return the text of a file, None without one. Raises FolderError."""
+    try:
+        return read_whole(path, limit=SIZE_LIMIT).decode("utf-8", "replace")
+    except FileMissingError:
+        return None
+    except FileUnreadableError as error:
+        raise FolderError(f"{path}: {error}") from None
