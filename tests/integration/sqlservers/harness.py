@@ -1,0 +1,285 @@
+"""Plays stories of SQL Servers: T-SQL over TDS, the monitor of `run`, its series, and the pages.
+
+The clock is the test's own, so a day takes seconds. The SQL Servers of all stories stand in one simulator.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Self
+
+import pytest
+import yaml
+
+from exporter.config.settings import Settings
+from exporter.core.model import ProbeReport, TokenResult
+from exporter.simulator import Simulator
+from exporter.simulator.configuration import build_environment, redirect_config, simulated_sql_servers
+from exporter.simulator.model import Environment
+from exporter.simulator.sql_model import DaySettings
+from exporter.sqlservers import monitor
+from exporter.sqlservers.attempt import Attempt, ServerReader, ServerState
+from exporter.sqlservers.monitor import Reader, SqlServerCallbacks, SqlServerMonitor
+from exporter.tde.sql_reading import SqlServerReading
+from tests.support import web_server
+from tests.support.factories import with_sql_servers
+from tests.support.patience import PATIENCE
+from tests.support.running import a_prober
+from tests.support.simulated_sql import OLD, configuration
+from tests.support.web_server import get, serving, words
+from tests.support.written import write_private
+
+BEGIN = 1_772_431_200.0  # Monday, 2026-03-02 06:00 UTC
+MINUTE, DAY = 60.0, 86400.0
+EXPORTER = 'job="ekm",instance="c:10377"'
+CREDENTIALS = {"tde": "1", "tde-own": "2"}
+_HEALTHY = DaySettings()
+_SERIES = re.compile(r"(mssql_ekm_\w+|ekm_target_info|ekm_instance_info|ekm_vault_side_ready)\{(.*)\} (\S+)")
+
+
+@dataclass(frozen=True)
+class Story:
+    """One target with its SQL Servers, and what happens to them.
+
+    `nodes` are hosts. `events` has what happens by minute. `read` are the minutes of the readings. `asked` are those at which the page, the JSON
+    and the texts of the alerts are taken.
+    """
+
+    name: str
+    read: tuple[int, ...]
+    asked: tuple[int, ...]
+    nodes: tuple[str, ...] = ("n1",)
+    events: Mapping[int, Callable[[Simulator], object]] = field(default_factory=dict)
+    day: DaySettings = _HEALTHY
+    credential: str = "tde"
+
+    @property
+    def target(self) -> dict[str, Any]:
+        group = {"ag": f"AG-{self.name}"} if len(self.nodes) > 1 else {}
+        return {
+            "name": self.name,
+            "vault": f"contoso-{self.name}",
+            "key": f"TdeKey/{OLD}",
+            "thumbprint": f"0x{self.name.encode().hex().upper():A<40}",
+            "credential": self.credential,
+            "connector_generation": "current",
+            "instances": [{"sql_instance": self.name.upper(), "host": node, **group} for node in self.nodes],
+        }
+
+    def server(self, node: str) -> str:
+        """Return @@SERVERNAME."""
+        return f"{node}\\{self.name}".upper()
+
+
+@dataclass
+class Observed:
+    """What operators see of a story, by minute: pages, JSON, series, and alerts with their labels and texts."""
+
+    pages: dict[int, str] = field(default_factory=dict)
+    overviews: dict[int, str] = field(default_factory=dict)
+    documents: dict[int, dict[str, Any]] = field(default_factory=dict)
+    samples: dict[int, dict[str, float]] = field(default_factory=dict)
+    firing: dict[int, list[tuple[str, str]]] = field(default_factory=dict)
+    texts: dict[tuple[int, str], str] = field(default_factory=dict)
+
+    def fires(self, alert: str) -> tuple[int, int] | None:
+        """Return the first and the last minute at which an alert fires, if it fires at each reading between them."""
+        found = [minute for minute, alerts in self.firing.items() if alert in dict(alerts)]
+        whole = [minute for minute in self.firing if found and found[0] <= minute <= found[-1]]
+        return (found[0], found[-1]) if found and found == whole else None
+
+    def alerts(self, *minutes: int) -> set[str]:
+        """Return the names of the alerts that fire at one of these minutes, or at any."""
+        return {name for minute in minutes or self.firing for name, _ in self.firing[minute]}
+
+    def hosts(self, alert: str) -> set[str]:
+        """Return the hosts for which an alert fires at any time."""
+        return {
+            re.findall(r'\bhost="(\w+)"', labels)[0] for found in self.firing.values() for name, labels in found if name == alert
+        }
+
+    def text(self, minute: int, alert: str) -> str:
+        """Return labels and annotations of the alerts of this name that fire at a minute; empty if none does."""
+        return self.texts.get((minute, alert), "")
+
+    def value(self, minute: int, series: str, *labels: str) -> float:
+        """Return the only value of a series with these labels at a minute."""
+        names = [each for each in self.samples[minute] if each.startswith(f"{series}{{") and all(one in each for one in labels)]
+        return self.samples[minute][names[0]] if len(names) == 1 else pytest.fail(f"{series} is there {len(names)} times")
+
+
+@dataclass
+class Clock:
+    """Unix time, which the runner moves."""
+
+    minute: int = 0
+
+    def __call__(self) -> float:
+        return BEGIN + self.minute * MINUTE
+
+
+class SteppedReader:
+    """The reader of `run`, for which a server is busy until the runner wants it to be read, once in each step."""
+
+    def __init__(self) -> None:
+        self._reader = ServerReader(no_token)
+        self.wanted: set[str] = set()
+
+    def is_busy(self, address: str) -> bool:
+        return address not in self.wanted or self._reader.is_busy(address)
+
+    async def read(self, state: ServerState, at: float) -> Attempt | None:
+        self.wanted.discard(state.server.address)
+        return await self._reader.read(state, at)
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+async def no_token(credential: str) -> TokenResult:
+    raise AssertionError(credential)
+
+
+class StoryRunner:
+    """Plays stories, and collects what operators see. Use it as a context manager."""
+
+    def __init__(self, folder: Path, stories: Iterable[Story]) -> None:
+        self._folder, self._stack, self.clock = folder, contextlib.AsyncExitStack(), Clock()
+        self.stories = {story.name: story for story in stories}
+        self.observed = {name: Observed() for name in self.stories}
+        self._reports: dict[str, ProbeReport] = {}
+        self.verdicts: set[bool | None] = set()
+        self._unread: set[str] = set()
+        self._all_read = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        config = configuration(self._folder, self._configuration())
+        simulator = Simulator(_long_healthy(build_environment(config), self.stories.values()), sql_port=0, clock=self.clock)
+        self.simulator = await self._stack.enter_async_context(simulator)
+        assert self.simulator.sql is not None
+        ca = self._folder / "ca.pem"
+        ca.write_bytes(self.simulator.ca_pem)
+        write_private(self._folder / "sql-password", self.simulator.sql.password)
+        servers = simulated_sql_servers(self.simulator, self._folder)
+        self.addresses = dict(zip(self.simulator.sql.ports, servers, strict=True))
+        self.config = with_sql_servers(redirect_config(self.simulator, config, ca), *servers.values())
+        self.service = web_server.Service(self.config)
+        patch = self._stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr(monitor, "BUSY_SECONDS", 0.02)
+        for module in ("pages", "api"):
+            patch.setattr(f"exporter.web.handlers.{module}.time", SimpleNamespace(time=self.clock))
+        self._session = await self._stack.enter_async_context(serving(self.service))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    def _configuration(self) -> str:
+        for name, number in CREDENTIALS.items():
+            (self._folder / f"{name}.txt").write_text(f"{number:0>32}marked-secret")
+        credentials = {
+            name: {"type": "connector_secret", "secret_file": f"{name}.txt", "expires_on": "2099-01-01"} for name in CREDENTIALS
+        }
+        return yaml.safe_dump({"credentials": credentials, "targets": [story.target for story in self.stories.values()]})
+
+    @contextlib.asynccontextmanager
+    async def reading(self, reader: Reader, interval: float) -> AsyncIterator[None]:
+        """Run the monitor of `run`."""
+        config = replace(self.config, settings=Settings(sql_interval=interval))
+        callbacks = SqlServerCallbacks(on_reading=self._add, on_internal_error=_fail)
+        readings = SqlServerMonitor(config, reader, callbacks, clock=self.clock, draw=lambda: 0.0)
+        readings.start()
+        try:
+            yield
+        finally:
+            await readings.aclose()
+
+    async def run(self) -> None:
+        """StoryRunner every story to its end."""
+        reader = SteppedReader()
+        async with self.reading(reader, interval=0.01):
+            for minute in sorted({minute for story in self.stories.values() for minute in (*story.read, *story.events)}):
+                self.clock.minute = minute
+                await self._step(minute, reader)
+
+    async def _step(self, minute: int, reader: SteppedReader) -> None:
+        happened = [story for story in self.stories.values() if minute in story.events]
+        for story in happened:
+            story.events[minute](self.simulator)
+        read = [story for story in self.stories.values() if minute in story.read]
+        for story in {story.name: story for story in (*happened, *read)}.values():
+            await self.probe(story, fresh=story in happened)
+        self._unread = {self.addresses[story.server(node)] for story in read for node in story.nodes}
+        reader.wanted |= self._unread
+        if self._unread:
+            self._all_read.clear()
+            async with asyncio.timeout(PATIENCE):
+                await self._all_read.wait()
+        exposed = await self.scraped()
+        for story in read:
+            self.observed[story.name].samples[minute] = samples_of(story, exposed)
+            if minute in story.asked:
+                await self.take_pages(story)
+
+    async def scraped(self) -> str:
+        return b"".join([piece async for piece in self.service.recorder.scrape(openmetrics=False)]).decode()
+
+    async def take_pages(self, story: Story) -> None:
+        """Take the pages and the JSON of a target."""
+        observed, minute = self.observed[story.name], self.clock.minute
+        observed.pages[minute] = words((await get(self._session, f"/targets/{story.name}"))[2])
+        observed.overviews[minute] = words((await get(self._session, "/"))[2])
+        async with self._session.get(f"/api/v1/targets/{story.name}") as response:
+            observed.documents[minute] = await response.json()
+
+    async def probe(self, story: Story, *, fresh: bool) -> ProbeReport:
+        """Probe the target if something happened; otherwise its last report holds."""
+        target = self.config.targets[story.name]
+        if fresh or story.name not in self._reports:
+            async with a_prober(self.config) as prober, asyncio.timeout(PATIENCE):
+                while (report := await prober.probe_on_demand(target)) is None or report.inconclusive:
+                    pass
+            self._reports[story.name] = report
+        report = replace(self._reports[story.name], started_at=self.clock())
+        self.service.recorder.record(report, self.service.state.record(target, report))
+        return report
+
+    def _add(self, reading: SqlServerReading) -> None:
+        known = {each.address: each for each in self.service.readings}
+        self.service.readings = [*{**known, reading.address: reading}.values()]
+        self.service.recorder.sql_server_read(reading)
+        self._unread.discard(reading.address)
+        if not self._unread:
+            self._all_read.set()
+
+
+def _long_healthy(environment: Environment, stories: Iterable[Story]) -> Environment:
+    """Return the servers of the stories, started and altered long before the clock begins."""
+    days = {story.server(node).lower(): story.day for story in stories for node in story.nodes}
+    servers = {
+        name: replace(server, started=BEGIN - 10 * DAY, altered=BEGIN - 40 * DAY, day=days[name])
+        for name, server in environment.sql_servers.items()
+    }
+    return replace(environment, sql_servers=servers)
+
+
+def _fail(error: Exception) -> None:
+    raise error
+
+
+def samples_of(story: Story, exposed: str) -> dict[str, float]:
+    """Return the series of a story with the labels of a scrape. Times are seconds since the clock began."""
+    return dict(_samples(story, exposed))
+
+
+def _samples(story: Story, exposed: str) -> Iterator[tuple[str, float]]:
+    for name, labels, value in _SERIES.findall(exposed):
+        if f'target="{story.name}"' in labels or f'sql_instance="{story.name.upper()}"' in labels:
+            begin = BEGIN if name.endswith("_timestamp_seconds") else 0.0
+            yield f"{name}{{{EXPORTER},{labels}}}", float(value) - begin
