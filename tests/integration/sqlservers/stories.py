@@ -82,7 +82,7 @@ STORIES = (
     Story(
         "group",  # a roll-over leaves out one node of three; a day later that node makes the backups
         nodes=("n1", "n2", "n3"),
-        read=(*every(10, 0, 130), *every(60, 180, 1500), *every(10, 1560, 1680)),
+        read=(*every(10, 0, 130), *every(60, 180, 360), *every(120, 420, 1500), *every(10, 1560, 1680)),
         asked=(120, 300, 360, 1500, 1620, 1680),
         events={
             60: both(fault("sql_secret_old", "N2\\GROUP"), fault("sql_credential_altered", "N1\\GROUP", "N3\\GROUP", seconds=0)),
@@ -93,7 +93,7 @@ STORIES = (
     ),
     Story(
         "revoked",  # REVOKE SELECT ON msdb.dbo.backupset
-        read=(*every(10, 0, 120), *every(60, 180, 1740)),
+        read=(*every(10, 0, 120), *every(120, 180, 1740)),
         asked=(60, 120, 1620, 1740),
         events={
             65: fault("sql_right_missing", "N1\\REVOKED", right="SELECT ON msdb.dbo.backupset"),
