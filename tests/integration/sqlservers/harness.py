@@ -10,6 +10,7 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
@@ -17,15 +18,17 @@ from typing import Any, Self
 import pytest
 import yaml
 
+from exporter.app.sql_servers import SqlServerReadings
 from exporter.config.settings import Settings
 from exporter.core.model import ProbeReport, TokenResult
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment, redirect_config, simulated_sql_servers
 from exporter.simulator.model import Environment
 from exporter.simulator.sql_model import DaySettings
-from exporter.sqlservers import monitor
+from exporter.sqlservers import attempt, monitor
 from exporter.sqlservers.attempt import Attempt, ServerReader, ServerState
-from exporter.sqlservers.monitor import Reader, SqlServerCallbacks, SqlServerMonitor
+from exporter.sqlservers.monitor import Reader, SqlServerMonitor
+from exporter.state.store import StateStore
 from exporter.tde.sql_reading import SqlServerReading
 from tests.support import web_server
 from tests.support.factories import with_sql_servers
@@ -154,9 +157,8 @@ class StoryRunner:
         self.stories = {story.name: story for story in stories}
         self.observed = {name: Observed() for name in self.stories}
         self._reports: dict[str, ProbeReport] = {}
+        self._readings: Callable[[], tuple[SqlServerReading, ...]] = tuple
         self.verdicts: set[bool | None] = set()
-        self._unread: set[str] = set()
-        self._all_read = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         config = configuration(self._folder, self._configuration())
@@ -170,6 +172,7 @@ class StoryRunner:
         self.addresses = dict(zip(self.simulator.sql.ports, servers, strict=True))
         self.config = with_sql_servers(redirect_config(self.simulator, config, ca), *servers.values())
         self.service = web_server.Service(self.config)
+        self.service.sql_readings = self.readings
         patch = self._stack.enter_context(pytest.MonkeyPatch.context())
         patch.setattr(monitor, "BUSY_SECONDS", 0.02)
         for module in ("pages", "api"):
@@ -190,15 +193,19 @@ class StoryRunner:
 
     @contextlib.asynccontextmanager
     async def reading(self, reader: Reader, interval: float) -> AsyncIterator[None]:
-        """Run the monitor of `run`."""
+        """Read the SQL Servers as `run` does, with this reader and clock."""
         config = replace(self.config, settings=Settings(sql_interval=interval))
-        callbacks = SqlServerCallbacks(on_reading=self._add, on_internal_error=_fail)
-        readings = SqlServerMonitor(config, reader, callbacks, clock=self.clock, draw=lambda: 0.0)
-        readings.start()
-        try:
-            yield
-        finally:
-            await readings.aclose()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(attempt, "ServerReader", lambda _token_of: reader)
+            patch.setattr(monitor, "SqlServerMonitor", partial(SqlServerMonitor, clock=self.clock, draw=lambda: 0.0))
+            store = StateStore(self.service.state, None)
+            readings = SqlServerReadings(store, self.service.recorder, enabled=True, on_internal_error=_fail)
+            self._readings = readings.readings
+            try:
+                await readings.apply(config)
+                yield
+            finally:
+                await readings.aclose()
 
     async def run(self) -> None:
         """StoryRunner every story to its end."""
@@ -215,12 +222,11 @@ class StoryRunner:
         read = [story for story in self.stories.values() if minute in story.read]
         for story in {story.name: story for story in (*happened, *read)}.values():
             await self.probe(story, fresh=story in happened)
-        self._unread = {self.addresses[story.server(node)] for story in read for node in story.nodes}
-        reader.wanted |= self._unread
-        if self._unread:
-            self._all_read.clear()
-            async with asyncio.timeout(PATIENCE):
-                await self._all_read.wait()
+        wanted = {self.addresses[story.server(node)] for story in read for node in story.nodes}
+        reader.wanted |= wanted
+        async with asyncio.timeout(PATIENCE):
+            while not wanted <= self._read_now():  # noqa: ASYNC110 - threads
+                await asyncio.sleep(0.01)
         exposed = await self.scraped()
         for story in read:
             self.observed[story.name].samples[minute] = samples_of(story, exposed)
@@ -250,13 +256,11 @@ class StoryRunner:
         self.service.recorder.record(report, self.service.state.record(target, report))
         return report
 
-    def _add(self, reading: SqlServerReading) -> None:
-        known = {each.address: each for each in self.service.readings}
-        self.service.readings = [*{**known, reading.address: reading}.values()]
-        self.service.recorder.sql_server_read(reading)
-        self._unread.discard(reading.address)
-        if not self._unread:
-            self._all_read.set()
+    def readings(self) -> tuple[SqlServerReading, ...]:
+        return self._readings()
+
+    def _read_now(self) -> set[str]:
+        return {each.address for each in self.readings() if each.attempted_at == self.clock()}
 
 
 def _long_healthy(environment: Environment, stories: Iterable[Story]) -> Environment:

@@ -93,7 +93,7 @@ STORIES = (
     ),
     Story(
         "revoked",  # REVOKE SELECT ON msdb.dbo.backupset
-        read=(*every(10, 0, 120), *every(120, 180, 1740)),
+        read=(*every(10, 0, 120), *every(120, 180, 1500), 1510, 1620, 1740),
         asked=(60, 120, 1620, 1740),
         events={
             65: fault("sql_right_missing", "N1\\REVOKED", right="SELECT ON msdb.dbo.backupset"),

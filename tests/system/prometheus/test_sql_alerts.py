@@ -1,4 +1,4 @@
-"""Simulated SQL Servers and a real Prometheus: an alert that joins scrapes, and one that joins groups of rules, fire and end.
+"""Simulated SQL Servers and a real Prometheus: an alert that joins two scrapes, and groups of rules, fires and ends.
 
 tests/integration/sqlservers/test_stories.py has all others.
 """
@@ -39,7 +39,7 @@ scrape_configs:
   - job_name: ekm
     static_configs: [{{targets: ["{exporter}", "{sql}"]}}]
 """
-FIRST, SECOND = "N1\\SQLPRD01", "N2\\SQLPRD02"
+SECOND = "N2\\SQLPRD02"
 
 
 @dataclass
@@ -139,15 +139,3 @@ async def test_wrong_secret_in_sql_server_fires_backups_fail_until_a_good_backup
     await programs.set_fault(sql=SECOND, fault="sql_credential_altered", seconds=0)
     await programs.firing("EkmSqlBackupsFail")
     await programs.clear()
-
-
-async def test_moved_databases_fire_other_key_version_until_they_are_back(programs):
-    evaluated = (
-        "min(count_over_time(ekm_target_info[1m])) >= 5 and min(count_over_time(mssql_ekm_database_encryption_state[1m])) >= 5"
-    )
-    await programs.prometheus.eventually(evaluated, bool)
-    await programs.firing("EkmSqlOtherKeyVersion")
-    await programs.set_fault(sql=FIRST, fault="sql_databases_moved")
-    await programs.firing("EkmSqlOtherKeyVersion", "SQLPRD01")
-    await programs.clear()
-    await programs.firing("EkmSqlOtherKeyVersion")
