@@ -50,13 +50,13 @@ _SERIES = re.compile(r"(mssql_ekm_\w+|ekm_target_info|ekm_instance_info|ekm_vaul
 class Story:
     """One target with its SQL Servers, and what happens to them.
 
-    `nodes` are hosts. `events` has what happens by minute. `read` are the minutes of the readings. `asked` are those at which the page, the JSON
+    `nodes` are hosts. `events` has what happens by minute. `read` are the minutes of the readings. `shown` are those at which the page, the JSON
     and the texts of the alerts are taken.
     """
 
     name: str
     read: tuple[int, ...]
-    asked: tuple[int, ...]
+    shown: tuple[int, ...]
     nodes: tuple[str, ...] = ("n1",)
     events: Mapping[int, Callable[[Simulator], object]] = field(default_factory=dict)
     day: DaySettings = _HEALTHY
@@ -230,7 +230,7 @@ class StoryRunner:
         exposed = await self.scraped()
         for story in read:
             self.observed[story.name].samples[minute] = samples_of(story, exposed)
-            if minute in story.asked:
+            if minute in story.shown:
                 await self.take_pages(story)
 
     async def scraped(self) -> str:

@@ -1,4 +1,4 @@
-"""What the shipped alerts tell of stories: one promtool judges the series of all of them."""
+"""The shipped alerts that fire in stories: one promtool evaluates the series of all of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:0s)?")
 
 
 def add_alerts(folder: Path, stories: Mapping[str, Story], observed: Mapping[str, Observed]) -> None:
-    """Add which alerts fire at each reading, and their texts at the minutes that are asked for.
+    """Add which alerts fire at each reading, and their texts at the minutes that the story shows.
 
     No alert is expected, so promtool prints each one that fires.
     """
@@ -45,7 +45,7 @@ def _test(story: Story, samples: Mapping[int, Mapping[str, float]]) -> dict[str,
             {"expr": 'ALERTS{alertstate="firing"}', "eval_time": f"{minute}m", "exp_samples": []} for minute in _moments(story)
         ],
         "alert_rule_test": [
-            {"alertname": alert, "eval_time": f"{minute}m", "exp_alerts": []} for minute in story.asked for alert in RULES
+            {"alertname": alert, "eval_time": f"{minute}m", "exp_alerts": []} for minute in story.shown for alert in RULES
         ],
     }
 

@@ -22,7 +22,7 @@ READ = "mssql_ekm_section_timestamp_seconds"
 
 
 async def run_fleet(runner):
-    """Read three hundred servers, some of which hang; meanwhile probe the target and show its page."""
+    """Read three hundred servers, and probe the target and take its page meanwhile. Some servers hang."""
     for node in HANGING:
         runner.simulator.set_fault("sql_silent", sql=FLEET.server(node))
     async with runner.reading(ServerReader(no_token, seconds=1.0), interval=60.0), asyncio.timeout(PATIENCE):
@@ -77,7 +77,7 @@ async def test_secret_changed_in_entra_pages_when_the_log_fills(observed):
     assert story.alerts() == {FULL}
     begin, end = story.fires(FULL)
     assert 250 <= begin <= 280  # it is full in four hours at 246
-    assert end == 330  # mended then
+    assert end == 330  # the fault ends then
     assert "vault side ready" in story.pages[50]
     assert "vault side not ready, seen from a central host, because step token failed with 3303" in story.pages[70]
     assert re.search(r"ENTRA on n1: \d+ min ago, log backup of \[entra\]\. ", story.pages[70])
@@ -95,7 +95,7 @@ async def test_secret_changed_in_entra_pages_when_the_log_fills(observed):
 async def test_secret_changed_in_sql_server_pages_though_the_probe_is_green(observed):
     story = observed["changed"]
     assert story.alerts() == {BACKUPS}
-    assert story.fires(BACKUPS) == (100, 180)  # mended at 180
+    assert story.fires(BACKUPS) == (100, 180)  # fixed at 180
     text = story.text(150, BACKUPS)
     assert "backups of encrypted databases on CHANGED (n1) fail with provider error code 3303." in text
     assert "No backup finished since of: [changed]" in text
@@ -122,7 +122,7 @@ async def test_login_without_a_credential_is_a_ticket_then_a_page(observed):
     assert "has no credential" not in story.pages[50] + story.pages[200]
 
 
-async def test_next_log_file_is_said_while_the_trace_flag_is_off(observed):
+async def test_next_log_file_is_shown_while_the_trace_flag_is_off(observed):
     story = observed["flag"]
     for minute, is_on in ((150, False), (190, True), (230, False)):
         due = re.search(r"; the next log file is due in about \d+ h \d+ min \(trace flag 15025 is off\)\.", story.pages[minute])
@@ -131,6 +131,7 @@ async def test_next_log_file_is_said_while_the_trace_flag_is_off(observed):
         assert proof(story, minute)["trace_flag_15025"] == is_on
         assert ("Trace flag 15025 is on: new log files need no vault." in story.text(minute, FULL)) == is_on
         assert ("Trace flag 15025 is off: each new log file needs the vault" in story.text(minute, FULL)) != is_on
+    assert "another cause" not in story.text(150, FULL)
     assert "log file" not in story.pages[310].partition("Exporter host")[0]
     assert story.alerts(*(minute for minute in story.firing if minute > 260)) == set()
 
@@ -188,7 +189,7 @@ async def test_log_that_fills_pages_from_four_hours_on(observed):
     assert story.alerts() == {BACKUPS, FULL}
     begin, end = story.fires(FULL)
     assert 200 <= begin <= 230  # it is full in four hours at 193
-    assert end == 480  # mended then
+    assert end == 480  # the fault ends then
     for minute, left in ((180, "in 4 h 13 min; the next"), (300, "in 2 h 13 min; the next"), (460, "already.")):
         assert f"at the present rate the log of [full] is full {left}" in story.pages[minute]
     assert "The log of database full on FULL (n1) is full in about 2h 13m 3s at its present rate" in story.text(300, FULL)
@@ -206,7 +207,7 @@ async def test_log_that_fills_pages_from_four_hours_on(observed):
         ("disabled", "EkmSqlProviderDisabled", (20, 40), "Provider AzureKeyVault_EKM_Prov on DISABLED (n1) is disabled"),
     ],
 )
-async def test_other_findings_fire_until_they_are_mended(observed, name, alert, minutes, text):
+async def test_other_findings_fire_until_they_are_fixed(observed, name, alert, minutes, text):
     assert observed[name].fires(alert) == minutes
     assert observed[name].alerts() - {BACKUPS} == {alert}
     assert text in "".join(observed[name].texts.values())
