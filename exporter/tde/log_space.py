@@ -10,6 +10,7 @@ from exporter.tde.model import printable
 from exporter.tde.sql_reading import TRACE_FLAG, SqlServerReading, flag_is_on, once, rows
 
 _KIB, _MIB = 1024.0, 1048576.0
+_FULL = 0.001  # of the used part: a log that has less room is full
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +62,16 @@ def _volume_rates(logs: Iterable[tuple[Row, float | None]]) -> dict[str | int | 
 
 
 def _log_space(row: Row, rate: float | None, volume_rate: float | None, *, files_need_vault: bool) -> LogSpace:
-    file = _number(row, "vlf_mb")
+    file, free = _number(row, "vlf_mb"), _first_end(row)
+    full_in = _first_end(row, rate, volume_rate or rate) if rate else None
+    if free is not None and free <= _FULL * (_number(row, "used_kb") or 0.0) * _KIB:
+        full_in = 0.0  # the database no longer writes, so its log has no rate
     return LogSpace(
         database=printable(str(row.get("database"))),
         used_bytes=(_number(row, "used_kb") or 0.0) * _KIB,
-        free_bytes=_first_end(row),
+        free_bytes=free,
         rate=rate,
-        full_in=_first_end(row, rate, volume_rate or rate) if rate and _waits_for_backup(row) else None,
+        full_in=full_in if _waits_for_backup(row) else None,
         next_file_in=file * _MIB / rate if rate and file is not None and files_need_vault else None,
     )
 

@@ -80,6 +80,7 @@ class SqlDay:
     """The day of one server so far. `lines` are those of the error log: time and code, the oldest first."""
 
     at: float
+    begins: bool = True  # nothing was played yet
     databases: dict[str, DatabaseDay] = field(default_factory=dict)
     tokens: dict[str, float] = field(default_factory=dict)  # time of the sign-in by credential
     lines: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=_LINES))
@@ -89,7 +90,7 @@ class SqlDay:
         found = {one.name: one for one in server.databases if one.state == ONLINE and server.makes_backups(one)}
         for name, database in found.items():
             if name not in self.databases:
-                self.databases[name] = _first_day(server, database, self.at)
+                self.databases[name] = _first_day(server, database, self.at, made_before=self.begins)
             _adopt(self.databases[name], server.day, self.at)
         while (event := min(self._events(found, server.day, until), default=None)) is not None:
             moment, kind, name = event
@@ -99,7 +100,7 @@ class SqlDay:
             self._happen(server.day, self.databases[name], kind, refusal, moment)
         for name in found:
             self.databases[name].write(server.day, until)
-        self.at = until
+        self.at, self.begins = until, False
 
     def restart(self, server: SimulatedSqlServer, sides: Mapping[str, VaultSide], now: float) -> frozenset[str]:
         """Begin a new error log without tokens. Return the names of the databases that open."""
@@ -179,13 +180,16 @@ def _next_file_at(day: DatabaseDay, settings: DaySettings) -> float:
     return day.at + (day.file_ends - day.written) / rate
 
 
-def _first_day(server: SimulatedSqlServer, database: SqlDatabase, now: float) -> DatabaseDay:
-    """Return a database in the middle of a healthy day; where, follows from its name."""
+def _first_day(server: SimulatedSqlServer, database: SqlDatabase, now: float, *, made_before: bool) -> DatabaseDay:
+    """Return a database in the middle of a healthy day; where, follows from its name.
+
+    A server that begins to back it up later, as after a failover, has made no backup of it before.
+    """
     share = (zlib.crc32(f"{server.name}/{database.name}".encode()) % 997 + 1) / 997
     intervals = _intervals(server.day)
     due = {kind: now + share * interval for kind, interval in intervals.items()}
     finished = {kind: (due[kind] - interval - min(_SECONDS[kind], interval / 2), due[kind] - interval)
-                for kind, interval in intervals.items()}  # fmt: skip
+                for kind, interval in intervals.items() if made_before}  # fmt: skip
     written = (1 - share) * intervals.get(LOG, 0.0) * server.day.kb_per_second * server.day.speed
     written = min(written, capacity_kb(server.day))
     return DatabaseDay(

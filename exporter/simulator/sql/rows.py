@@ -149,10 +149,12 @@ def _opened(view: SqlView) -> Rows:
 
 
 def _backups(view: SqlView) -> Rows:
+    """The backups that this server made, also of databases that another one backs up since."""
+    known = view.day.databases
     return [
-        {"database": day.name, "type": kind, "started_utc": view.text(started), "finished_utc": view.text(finished)}
-        for day in view.day.shown(view.server)
-        for kind, (started, finished) in sorted(day.finished.items())
+        {"database": name, "type": kind, "started_utc": view.text(started), "finished_utc": view.text(finished)}
+        for name in sorted(one.name for one in view.open_databases if one.name in known)
+        for kind, (started, finished) in sorted(known[name].finished.items())
     ]
 
 

@@ -236,9 +236,12 @@ async def test_node_with_an_old_secret_fails_when_it_makes_the_backups(world):
     assert not await world.codes(SECOND)
     for name, backups in ((FIRST, False), (SECOND, True)):
         world.servers.change_day([name], {"backups": backups})
+    kept = await world.section("backups", FIRST)
     world.now += 15 * MINUTE
     assert await world.codes(SECOND) == {"3303", "18204", "3041"}
     assert not await world.codes(FIRST)
+    assert (await world.section("backups", FIRST), await world.section("backups", SECOND)) == (kept, ())
+    assert {row["type"] for row in kept} == {"D", "L"}
 
 
 async def test_full_log_is_at_its_limit(world):

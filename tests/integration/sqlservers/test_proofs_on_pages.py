@@ -1,4 +1,4 @@
-"""From a simulated SQL Server's answers to T-SQL to the page of its target: proofs, failing backups, and the room in its log."""
+"""A whole running exporter shows on the page of a target what a simulated SQL Server proved; test_stories.py has what goes wrong."""
 
 import asyncio
 import contextlib
@@ -67,15 +67,3 @@ async def test_page_shows_last_log_backup_of_a_healthy_day(tmp_path, simulator):
         )
     assert "SQLPRD01 on n2:" not in text
     assert "present rate" not in text
-
-
-async def test_page_shows_secret_that_is_wrong_in_sql_server_only(tmp_path, simulator):
-    simulator.sql.change_day([FIRST], {"every": 1.0, "token_seconds": 0.0})
-    simulator.set_fault("sql_secret_old", sql=FIRST)
-    async with pages_of(tmp_path, simulator) as session:
-        await shown(
-            session,
-            r"vault side ready",
-            r"SQL Server itself, SQLPRD01 on n1: .+ Its error log shows 3303 since ",
-            r"at the present rate the log of \[\w+\] is full in .+; the next log file is due in about .+ \(trace flag 15025 is off\)\.",
-        )

@@ -1,4 +1,7 @@
-"""Alerts on what SQL Server proves itself: each incident as SQL Server and the exporter would show it, minute by minute."""
+"""Alerts on what SQL Server proves itself: incidents as SQL Server and the exporter would show them, minute by minute.
+
+tests/integration/sqlservers/stories.py has those that a simulated SQL Server plays.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,6 @@ from tests.repo.deploy.rule_cases import (
     HOURS,
     N1,
     N2,
-    N3,
     NEW,
     OLD,
     OTHER_EXPORTER,
@@ -35,7 +37,6 @@ pytestmark = pytest.mark.real
 
 ALL = ".*"
 PROVEN = "mssql_ekm_proven_timestamp_seconds"
-CREDENTIAL = 'provider="AzureKV",credential="tde",credential_identity="contoso-prod"'
 
 
 @dataclass(frozen=True)
@@ -122,13 +123,6 @@ def test_healthy_servers_fire_no_alert(tmp_path):
     assert problems(tmp_path, quiet(ALL, *EVERY), HEALTHY) == ""
 
 
-def test_wrong_secret_in_sql_server_pages_though_the_probe_is_green(tmp_path):
-    checks = [*quiet("EkmSqlBackupsFail", 125, 134), *(count(at, "EkmSqlBackupsFail", 1) for at in range(139, 180, 3))]
-    checks += quiet("EkmSqlBackupsFail", 182, 200, 290)
-
-    assert problems(tmp_path, checks, [*FAILING.series(), *READY]) == ""
-
-
 def test_backups_fail_names_code_database_and_verdict(tmp_path):
     text = text_of(tmp_path, [*FAILING.series(), *ready("1x400", team="payments")], 150, "EkmSqlBackupsFail")
 
@@ -137,15 +131,6 @@ def test_backups_fail_names_code_database_and_verdict(tmp_path):
     assert "Vault side, reported by ekm-exporter: contoso-key0 ready. If it is ready" in text
     assert 'env="test"' in text
     assert 'team="payments"' in text
-
-
-def test_secret_changed_in_entra_only_has_one_page_until_the_log_fills(tmp_path):
-    given = [*Server(fails=(180, 300), full=10800.0).series(), *NOT_READY]
-    checks = quiet(ALL, 100, 150, 190, 200)
-    checks += [count(at, "EkmSqlLogFillsUp", 1) for at in range(215, 295, 5)]
-    checks += quiet("EkmSqlBackupsFail", *range(200, 295, 5))
-
-    assert problems(tmp_path, checks, given) == ""
 
 
 def test_backups_that_still_fail_after_the_vault_page(tmp_path):
@@ -230,17 +215,6 @@ def test_two_exporters_that_read_one_server_fire_one_alert(tmp_path):
     assert problems(tmp_path, [*checks, *quiet(ALL, 100, 245)], [*given, *of_other_exporter(given), *READY]) == ""
 
 
-@pytest.mark.parametrize(("flag", "text"), [(1.0, "on: new log files need no vault."), (0.0, "off: each new log file needs")])
-def test_log_that_fills_names_the_trace_flag(flag, text, tmp_path):
-    given = [*Server(fails=(120, 300), full=10800.0, flag=flag).series(), *NOT_READY]
-    output = text_of(tmp_path, given, 200, "EkmSqlLogFillsUp")
-
-    assert "The log of database pay on SQLPRD01 (n1) is full in about 3h 0m 0s at its present rate" in output
-    assert f"Trace flag 15025 is {text}" in output
-    assert "reported by ekm-exporter: contoso-key0 not ready." in output
-    assert "another cause" not in output
-
-
 def test_log_that_fills_without_the_error_log_pages_after_three_backups(tmp_path):
     given = [*Server(fails=(120, 260), full=10800.0, error_log=False).series(), *READY]
     checks = [*quiet(ALL, 140, 155), count(170, "EkmSqlLogFillsUp", 1), count(265, "EkmSqlLogFillsUp", 1), *quiet(ALL, 275, 290)]
@@ -288,36 +262,6 @@ def test_altered_credential_without_proof_is_a_ticket_after_four_hours(tmp_path)
     assert problems(tmp_path, quiet("EkmSqlNotProven", *range(60, 600, 20)), rolled(N1, 600, "0x59 1x140 0x400")) == ""
 
 
-def test_node_with_the_old_secret_is_the_one_that_is_not_proven(tmp_path):
-    """The other two were rolled and proven; this one was rolled, and SQL Server has not used the new secret."""
-    given = [*rolled(N1, 600, "0x59 1x130 0x410"), *rolled(N2, 600, "0x59 1x540"), *rolled(N3, 600, "0x59 1x135 0x400")]
-    found = {
-        "labels": 'ALERTS{alertname="EkmSqlNotProven",alertstate="firing",severity="warning",sql_instance="SQLPRD01",'
-        f'host="n2",{KEY}}}',
-        "value": 1,
-    }
-    checks = [{"expr": 'ALERTS{alertstate="firing"}', "eval_time": "500m", "exp_samples": [found]}]
-
-    assert problems(tmp_path, checks, given) == ""
-
-
-def test_node_of_three_that_was_not_rolled_is_left_behind(tmp_path):
-    def altered(node: str, values: str) -> list[dict[str, str]]:
-        names = ("mssql_ekm_credential_modified_timestamp_seconds", "mssql_ekm_credential_altered_timestamp_seconds")
-        return [series(name, f'{node},{CREDENTIAL},ag="AG7"', values) for name in names]
-
-    given = [*altered(N1, "3600x1800"), *altered(N2, "-31536000x1800"), *altered(N3, "3600x1800")]
-    found = {
-        "labels": 'ALERTS{alertname="EkmSqlCredentialLeftBehind",alertstate="firing",severity="warning",'
-        f'sql_instance="SQLPRD01",host="n2",{CREDENTIAL},ag="AG7",job="ekm",instance="c:10377"}}',
-        "value": 1,
-    }
-    found["labels"] = found["labels"].replace(',job="ekm",instance="c:10377"', "")
-    checks = [{"expr": 'ALERTS{alertstate="firing"}', "eval_time": "1600m", "exp_samples": [found]}]
-
-    assert problems(tmp_path, checks, given) == ""
-
-
 @pytest.mark.parametrize("readable", [True, False])
 def test_backups_that_stop_are_a_ticket_after_a_day(readable, tmp_path):
     """Backups stop after ten hours. Without the right to the error log, nothing else shows that they fail."""
@@ -348,16 +292,6 @@ def test_key_not_proven_is_no_ticket_while_its_backups_fail(tmp_path):
     assert problems(tmp_path, checks, [*given, *ready("1x600", minutes=600)]) == ""
 
 
-def test_login_without_a_credential_is_a_ticket_until_it_has_one(tmp_path):
-    missing = series("mssql_ekm_key_without_credential", f'{N1},{KEY},login="tde_login"', "_x60 1x60 stale _x100")
-    given = [*read(N1, 240), missing]
-    checks = [*quiet(ALL, 60, 85), count(95, "EkmSqlKeyWithoutCredential", 1), *quiet(ALL, 135, 230)]
-
-    assert problems(tmp_path, checks, given) == ""
-    text = text_of(tmp_path, given, 95, "EkmSqlKeyWithoutCredential")
-    assert f"Login tde_login of key SalesKey (thumbprint {OLD}) on SQLPRD01 (n1) has no credential. First: add one" in text
-
-
 def test_provider_without_a_credential_is_one_ticket_for_its_unknown_login(tmp_path):
     """No credential proves anything, so that the key is due too."""
     missing = series("mssql_ekm_key_without_credential", f'{N1},{KEY},login=""', "_x60 1x440")
@@ -370,18 +304,6 @@ def test_provider_without_a_credential_is_one_ticket_for_its_unknown_login(tmp_p
     assert "ALTER LOGIN [LOGIN] ADD CREDENTIAL [NAME];" in text
 
 
-def test_backups_of_a_login_without_a_credential_page(tmp_path):
-    """SQL Server fails before it requests the key, so its log has no provider's number."""
-    missing = series("mssql_ekm_key_without_credential", f'{N1},{KEY},login="tde_login"', "_x100 1x100 stale _x90")
-    given = [*Server(code="", fails=(120, 195)).series(), missing, *READY]
-    checks = [*quiet("EkmSqlBackupsFail", 125, 134), count(150, "EkmSqlBackupsFail", 1), *quiet(ALL, 215, 290)]
-
-    assert problems(tmp_path, checks, given) == ""
-    assert "(n1) fail: the login of a key has no credential. No backup finished" in text_of(
-        tmp_path, given, 150, "EkmSqlBackupsFail"
-    )
-
-
 def test_server_not_read_for_a_day_is_one_ticket(tmp_path):
     minutes = 40 * HOURS
     given = read(N1, minutes, until=300)
@@ -390,20 +312,6 @@ def test_server_not_read_for_a_day_is_one_ticket(tmp_path):
     assert problems(tmp_path, checks, given) == ""
     text = text_of(tmp_path, given, 1810, "EkmSqlNotRead")
     assert "has not read 4 sections of SQLPRD01 (n1) for a day: backups, errors, instance, logs. First: check" in text
-
-
-def test_right_revoked_in_the_middle_is_a_ticket_that_names_the_section(tmp_path):
-    """The error log is no longer readable; its last lines stay, and raise no page."""
-    minutes = 40 * HOURS
-    stopped = series(
-        "mssql_ekm_section_timestamp_seconds", f'{N1},section="errors"', over(minutes, lambda at: 60.0 * min(at, 300))
-    )
-    rest = [each for each in Server(minutes=minutes, fails=(120, 121)).series() if '"errors"' not in each["series"]]
-    checks = [*quiet(ALL, 290, 600, 1700), count(1810, "EkmSqlNotRead", 1), count(1810, ALL, 1)]
-
-    assert problems(tmp_path, checks, [*rest, stopped]) == ""
-    text = text_of(tmp_path, [*rest, stopped], 1810, "EkmSqlNotRead")
-    assert "has not read 1 sections of SQLPRD01 (n1) for a day: errors." in text
 
 
 def refused(values: str, node: str = N1) -> list[dict[str, str]]:
@@ -417,13 +325,6 @@ def test_refused_login_is_a_ticket_that_names_it(tmp_path):
 
     assert problems(tmp_path, checks, given) == ""
     assert "SQLPRD01 (n1) refuses the login of the exporter. First:" in text_of(tmp_path, given, 125, "EkmSqlNotRead")
-
-
-def test_server_that_was_never_read_is_a_ticket(tmp_path):
-    given = [series("mssql_ekm_read_success", N1, "0x200"), series("mssql_ekm_read_refused", N1, "0x200")]
-
-    assert problems(tmp_path, [count(50, "EkmSqlNotRead", 0), count(65, "EkmSqlNotRead", 1)], given) == ""
-    assert "The exporter has never read SQLPRD01 (n1). First:" in text_of(tmp_path, given, 65, "EkmSqlNotRead")
 
 
 def test_one_of_two_exporters_that_reads_is_enough(tmp_path):

@@ -1,4 +1,7 @@
-"""Simulated SQL Servers and a real Prometheus: the alerts on what SQL Servers do themselves fire and end."""
+"""Simulated SQL Servers and a real Prometheus: an alert that joins two scrapes, and groups of rules, fires and ends.
+
+tests/integration/sqlservers/test_stories.py has all others.
+"""
 
 import contextlib
 import json
@@ -19,7 +22,7 @@ from tests.system.prometheus.servers import Prometheus, fetch, free_port, promet
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 
 ALERTS = Path(__file__).parents[3] / "alerts"
-THUMBPRINTS = {"SQLPRD01": "0x" + "A1" * 20, "SQLPRD02": "0x" + "C3" * 20, "SQLPRD03": "0x" + "E5" * 20}
+THUMBPRINTS = {"SQLPRD01": "0x" + "A1" * 20, "SQLPRD02": "0x" + "C3" * 20}
 CONFIG = f"""
 global: {{interval: 2s, timeout: 1s, connector_generation: current, vantage: sql_host}}
 credentials:
@@ -28,16 +31,15 @@ target_defaults: {{credential: tde}}
 targets:
   - {{name: sales, vault: contoso-sales, key: SalesKey/{OLD}, thumbprint: "{THUMBPRINTS["SQLPRD01"]}", instances: [{{sql_instance: SQLPRD01, host: n1}}]}}
   - {{name: claims, vault: contoso-claims, key: ClaimsKey/{OLD}, thumbprint: "{THUMBPRINTS["SQLPRD02"]}", instances: [{{sql_instance: SQLPRD02, host: n2}}]}}
-  - {{name: orders, vault: contoso-orders, key: OrdersKey/{OLD}, thumbprint: "{THUMBPRINTS["SQLPRD03"]}", instances: [{{sql_instance: SQLPRD03, host: n3}}]}}
 """
 SCRAPES = """\
-global: {{scrape_interval: 4s, scrape_timeout: 4s, evaluation_interval: 1s}}
+global: {{scrape_interval: 3s, scrape_timeout: 3s, evaluation_interval: 1s}}
 rule_files: [rules.yml]
 scrape_configs:
   - job_name: ekm
     static_configs: [{{targets: ["{exporter}", "{sql}"]}}]
 """
-FIRST, SECOND, THIRD = "N1\\SQLPRD01", "N2\\SQLPRD02", "N3\\SQLPRD03"
+SECOND = "N2\\SQLPRD02"
 
 
 @dataclass
@@ -55,9 +57,6 @@ class Programs:
 
     async def clear(self) -> None:
         await self._send("DELETE", "fault")
-
-    async def restart(self, server: str) -> None:
-        await self._send("POST", "restart", {"sql": server})
 
     async def _send(self, method: str, path: str, document: object = None) -> None:
         async with aiohttp.ClientSession(raise_for_status=True) as session:
@@ -132,43 +131,11 @@ async def test_series_of_every_server_arrive(programs):
 
 
 async def test_wrong_secret_in_sql_server_fires_backups_fail_until_a_good_backup(programs):
-    await programs.set_day(sql=THIRD, every=3, token_seconds=1)
-    await programs.set_fault(sql=THIRD, fault="sql_secret_changed", seconds=60)
-    await programs.firing("EkmSqlBackupsFail", "SQLPRD03")
-    ready = await programs.prometheus.query('sql_server_target:ekm_vault_side_ready:max{sql_instance="SQLPRD03"}')
+    await programs.set_day(sql=SECOND, every=3, token_seconds=1)
+    await programs.set_fault(sql=SECOND, fault="sql_secret_changed", seconds=60)
+    await programs.firing("EkmSqlBackupsFail", "SQLPRD02")
+    ready = await programs.prometheus.query('sql_server_target:ekm_vault_side_ready:max{sql_instance="SQLPRD02"}')
     assert [one["value"][1] for one in ready] == ["1"]
-    await programs.set_fault(sql=THIRD, fault="sql_credential_altered", seconds=0)
+    await programs.set_fault(sql=SECOND, fault="sql_credential_altered", seconds=0)
     await programs.firing("EkmSqlBackupsFail")
-    await programs.clear()
-
-
-async def test_login_without_a_credential_fires_until_it_has_one(programs):
-    await programs.set_fault(sql=FIRST, fault="sql_login_without_credential")
-    await programs.firing("EkmSqlKeyWithoutCredential", "SQLPRD01")
-    await programs.clear()
-    await programs.firing("EkmSqlKeyWithoutCredential")
-
-
-async def test_restart_with_a_broken_vault_fires_database_not_opened_until_the_next_one(programs):
-    await programs.set_fault(vault="contoso-orders", scenario="unwrap_forbidden")
-    await programs.restart(THIRD)
-    await programs.firing("EkmSqlDatabaseNotOpened", "SQLPRD03")
-    await programs.clear()
-    await programs.restart(THIRD)
-    await programs.firing("EkmSqlDatabaseNotOpened")
-
-
-async def test_disabled_provider_fires_provider_disabled(programs):
-    await programs.set_fault(sql=THIRD, fault="sql_provider_disabled")
-    await programs.firing("EkmSqlProviderDisabled", "SQLPRD03")
-    await programs.clear()
-    await programs.firing("EkmSqlProviderDisabled")
-
-
-async def test_altered_credential_fires_not_proven_until_a_restart(programs):
-    """Of a server whose login never lacked its credential: that silences the alert for an hour."""
-    await programs.set_fault(sql=SECOND, fault="sql_credential_altered", seconds=60)
-    await programs.firing("EkmSqlNotProven", "SQLPRD02")
-    await programs.restart(SECOND)
-    await programs.firing("EkmSqlNotProven")
     await programs.clear()

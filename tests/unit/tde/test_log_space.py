@@ -111,6 +111,19 @@ def test_log_that_did_not_grow_is_never_full(earlier_kb, rate):
     assert (space.rate, space.full_in, space.next_file_in) == (rate, None, None)
 
 
+@pytest.mark.parametrize(("used_kb", "full_in"), [(2_097_152, 0.0), (2_096_000, 0.0), (2_090_000, None)])
+def test_full_log_without_a_rate_is_full_now(used_kb, full_in):
+    """A full log stops to grow, because its database no longer writes."""
+    reading = a_reading(sections={"logs": [a_log("disk_free_kb", used_kb=used_kb)]})
+    earlier = (reading.attempted_at - 300.0, (a_log(used_kb=used_kb),))
+    (space,) = log_spaces(replace(reading, earlier_logs=earlier))
+    assert (space.rate, space.full_in) == (0.0, full_in)
+
+
+def test_full_log_that_checkpoints_truncate_is_not_full():
+    assert space_of("log_backup_utc", "disk_free_kb", used_kb=2_097_152).full_in is None
+
+
 @pytest.mark.parametrize("seconds", [0, -300])
 def test_rate_needs_earlier_reading(seconds):
     reading = a_reading()

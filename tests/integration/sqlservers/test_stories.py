@@ -1,0 +1,213 @@
+"""Stories of SQL Servers, each from T-SQL over the monitor and its series to the shipped alerts, the page and the JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import pytest
+import pytest_asyncio
+
+from exporter.sqlservers.attempt import ServerReader
+from tests.integration.sqlservers.harness import StoryRunner, no_token, samples_of
+from tests.integration.sqlservers.shipped_alerts import add_alerts
+from tests.integration.sqlservers.stories import FLEET, HANGING, STORIES
+from tests.support.patience import PATIENCE
+
+pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
+
+BACKUPS, FULL, PROVEN = "EkmSqlBackupsFail", "EkmSqlLogFillsUp", "EkmSqlNotProven"
+FINISHED = "mssql_ekm_backup_finished_timestamp_seconds"
+READ = "mssql_ekm_section_timestamp_seconds"
+
+
+async def run_fleet(runner):
+    """Read three hundred servers, and probe the target and take its page meanwhile. Some servers hang."""
+    for node in HANGING:
+        runner.simulator.set_fault("sql_silent", sql=FLEET.server(node))
+    async with runner.reading(ServerReader(no_token, seconds=1.0), interval=60.0), asyncio.timeout(PATIENCE):
+        while hosts_of(runner, good=False) != set(HANGING) or len(hosts_of(runner, good=True)) < 300 - len(HANGING):
+            report = await runner.probe(FLEET, fresh=True)
+            runner.verdicts.add(report.readiness.ready)
+            await runner.take_pages(FLEET)
+            await asyncio.sleep(0.5)  # a pace, so that the readings go on
+    await runner.take_pages(FLEET)
+    known = samples_of(FLEET, await runner.scraped())
+    # promtool loads ten thousand samples at once, so one section stands for all.
+    chosen = {name: value for name, value in known.items() if "mssql_ekm_read" in name or 'section="backups"' in name}
+    runner.observed["fleet"].samples = dict.fromkeys(FLEET.read, chosen)
+
+
+def hosts_of(runner, *, good):
+    return {each.host for each in runner.readings() if (each.failure == "") == good}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def observed(tmp_path_factory):
+    """What operators see of every story."""
+    folder = tmp_path_factory.mktemp("stories")
+    stories, found = {}, {}
+    for name, chosen, run in (("stories", STORIES, StoryRunner.run), ("fleet", [FLEET], run_fleet)):
+        (folder / name).mkdir()
+        async with StoryRunner(folder / name, chosen) as runner:
+            await run(runner)
+        stories, found = stories | runner.stories, found | runner.observed
+        found["verdicts"] = runner.verdicts
+    await asyncio.to_thread(add_alerts, folder, stories, found)
+    return found
+
+
+def proof(observed, minute, node="n1"):
+    """Return what the JSON of a target has about one SQL Server."""
+    return next(each for each in observed.documents[minute]["sql_servers"] if each["host"] == node)
+
+
+async def test_healthy_day_is_proven_by_minutes_and_fires_nothing(observed):
+    story = observed["healthy"]
+    assert story.alerts() == set()
+    for minute in (60, 1440):
+        assert re.search(r"SQL Server itself, HEALTHY on n1: \d+ min ago, log backup of \[healthy\]\. ", story.pages[minute])
+        assert "vault side ready" in story.pages[minute]
+        assert (proof(story, minute)["proof_due"], proof(story, minute)["codes_since"]) == (False, [])
+
+
+async def test_secret_changed_in_entra_pages_when_the_log_fills(observed):
+    """The probe fails at once. SQL Server's token lives on, then backups fail; the vault side has its own page."""
+    story = observed["entra"]
+    assert story.alerts() == {FULL}
+    begin, end = story.fires(FULL)
+    assert 250 <= begin <= 280  # it is full in four hours at 246
+    assert end == 330  # the fault ends then
+    assert "vault side ready" in story.pages[50]
+    assert "vault side not ready, seen from a central host, because step token failed with 3303" in story.pages[70]
+    assert re.search(r"ENTRA on n1: \d+ min ago, log backup of \[entra\]\. ", story.pages[70])
+    for minute, age, left in ((110, r"\d+ min", "6 h 16 min"), (300, r"3 h \d+ min", "3 h 6 min")):
+        assert re.search(rf"ENTRA on n1: {age} ago, log backup of \[entra\]\. ", story.pages[minute])
+        assert re.search(r"error log shows 3303 since 07:2\d UTC", story.pages[minute])
+        assert f"at the present rate the log of [entra] is full in {left}." in story.pages[minute]
+    assert "the log of [entra] of ENTRA on n1 is full in 3 h 6 min." in story.overviews[300]
+    assert "The log of database entra on ENTRA (n1) is full in about 3h 6m 17s at its present rate" in story.text(300, FULL)
+    assert "reported by ekm-exporter: entra not ready." in story.text(300, FULL)
+    assert "vault side ready" in story.pages[400]
+    assert proof(story, 400)["codes_since"] == []
+
+
+async def test_secret_changed_in_sql_server_pages_though_the_probe_is_green(observed):
+    story = observed["changed"]
+    assert story.alerts() == {BACKUPS}
+    assert story.fires(BACKUPS) == (100, 180)  # fixed at 180
+    text = story.text(150, BACKUPS)
+    assert "backups of encrypted databases on CHANGED (n1) fail with provider error code 3303." in text
+    assert "No backup finished since of: [changed]" in text
+    assert "First: compare the secret in SQL Server with the exporter's." in text
+    assert "Vault side, reported by ekm-exporter: changed ready." in text
+    assert all("vault side ready" in page for page in story.pages.values())
+    altered = "CHANGED on n1: not proven since the credential was altered at"
+    assert f"{altered} 07:00 UTC. " in story.pages[150]
+    assert "error log shows 3303 since 07:19 UTC" in story.pages[150]
+    assert f"{altered} 09:00 UTC. " in story.pages[200]  # a token of another secret may have served
+    assert "error log shows" not in story.pages[50] + story.pages[200] + story.pages[330]
+    assert (proof(story, 150)["proof_due"], proof(story, 200)["proof_due"]) == (True, True)
+    assert re.search(r"CHANGED on n1: \d+ min ago, log backup of \[changed\]\. ", story.pages[330])
+
+
+async def test_login_without_a_credential_is_a_ticket_then_a_page(observed):
+    story = observed["keyless"]
+    assert story.alerts() == {"EkmSqlKeyWithoutCredential", BACKUPS}
+    assert (story.fires("EkmSqlKeyWithoutCredential"), story.fires(BACKUPS)) == ((90, 150), (100, 150))
+    assert "on KEYLESS (n1) has no credential. First: add one" in story.text(130, "EkmSqlKeyWithoutCredential")
+    assert "on KEYLESS (n1) fail: the login of a key has no credential." in story.text(130, BACKUPS)
+    assert "but login [tde-login] has no credential, so SQL Server cannot sign in to the vault." in story.pages[130]
+    assert (proof(story, 130)["proof_due"], proof(story, 130)["credential"]) == (True, None)
+    assert "has no credential" not in story.pages[50] + story.pages[200]
+
+
+async def test_next_log_file_is_shown_while_the_trace_flag_is_off(observed):
+    story = observed["flag"]
+    for minute, is_on in ((150, False), (190, True), (230, False)):
+        due = re.search(r"; the next log file is due in about \d+ h \d+ min \(trace flag 15025 is off\)\.", story.pages[minute])
+        assert (due is None) == is_on
+        assert (proof(story, minute)["next_log_file_in_seconds"] is None) == is_on
+        assert proof(story, minute)["trace_flag_15025"] == is_on
+        assert ("Trace flag 15025 is on: new log files need no vault." in story.text(minute, FULL)) == is_on
+        assert ("Trace flag 15025 is off: each new log file needs the vault" in story.text(minute, FULL)) != is_on
+    assert "another cause" not in story.text(150, FULL)
+    assert "log file" not in story.pages[310].partition("Exporter host")[0]
+    assert story.alerts(*(minute for minute in story.firing if minute > 260)) == set()
+
+
+async def test_node_with_the_old_secret_is_the_one_that_is_named(observed):
+    """n1 and n3 have the new secret: n1 proves it by a backup, n3 by a start. n2 was left out, and fails once it makes the backups."""
+    story = observed["group"]
+    assert {alert: story.hosts(alert) for alert in story.alerts()} == {
+        PROVEN: {"n3"},
+        "EkmSqlCredentialLeftBehind": {"n2"},
+        BACKUPS: {"n2"},
+    }
+    assert story.fires(PROVEN) == (300, 300)  # n3 starts at 330
+    assert "GROUP (n3) has not proved key" in story.text(300, PROVEN)
+    assert story.fires("EkmSqlCredentialLeftBehind") == (1560, 1640)
+    assert "Credential tde (contoso-group) on GROUP (n2) is 40d 1h 0m 0s older than the newest one in AG-group" in story.text(
+        1620, "EkmSqlCredentialLeftBehind"
+    )
+    assert story.fires(BACKUPS) == (1600, 1660)  # n2 is altered at 1650, and makes a backup
+    assert "on GROUP (n2) fail with provider error code 3303." in story.text(1620, BACKUPS)
+    due = [[proof(story, minute, node)["proof_due"] for node in ("n1", "n2", "n3")] for minute in (120, 300, 360, 1620, 1680)]
+    assert due == [[True, False, True], [False, False, True], [False] * 3, [False] * 3, [False, True, False]]
+    assert re.search(r"GROUP on n1: \d+ min ago, log backup of \[group\]\.", story.pages[1500])
+    assert "GROUP on n3: 19 h 30 min ago, start that opened [group]." in story.pages[1500]
+    assert "GROUP on n2: 11 d 3 h ago, start that opened [group]" in story.pages[1620]
+    assert [proof(story, 1620, node)["codes_since"] for node in ("n1", "n2", "n3")] == [[], ["3303"], []]
+
+
+async def test_revoked_right_keeps_the_rows_and_is_named(observed):
+    story = observed["revoked"]
+    assert story.alerts() == {"EkmSqlNotRead"}
+    assert story.fires("EkmSqlNotRead") == (1620, 1620)  # granted at 1670
+    assert "The exporter has not read 1 sections of REVOKED (n1) for a day: backups." in story.text(1620, "EkmSqlNotRead")
+    last = story.value(60, FINISHED, 'type="log"')
+    assert story.value(1620, FINISHED, 'type="log"') == last
+    assert (story.value(1620, READ, 'section="backups"'), story.value(1620, READ, 'section="keys"')) == (3600, 1620 * 60)
+    rate = "mssql_ekm_log_full_seconds"  # unknown if a log was truncated between two readings
+    assert [name for name in story.samples[60] if name not in story.samples[1620] and not name.startswith(rate)] == []
+    assert "REVOKED on n1: 26 h 10 min ago, log backup of [revoked] (read 26 h ago). " in story.pages[1620]
+    assert re.search(r"REVOKED on n1: \d+ min ago, log backup of \[revoked\]\. ", story.pages[1740])
+
+
+async def test_servers_that_hang_are_named_and_the_others_are_read(observed):
+    story = observed["fleet"]
+    assert story.fires("EkmSqlNotRead") == (60, 80)
+    assert story.hosts("EkmSqlNotRead") == set(HANGING)
+    assert sorted(re.findall(r"has never read FLEET \((\w+)\)", story.text(80, "EkmSqlNotRead"))) == sorted(HANGING)
+    assert {each["host"] for each in story.documents[0]["sql_servers"]} == {*FLEET.nodes} - {*HANGING}
+    assert "vault side ready" in story.pages[0]
+    assert observed["verdicts"] == {True}
+
+
+async def test_log_that_fills_pages_from_four_hours_on(observed):
+    story = observed["full"]
+    assert story.alerts() == {BACKUPS, FULL}
+    begin, end = story.fires(FULL)
+    assert 200 <= begin <= 230  # it is full in four hours at 193
+    assert end == 480  # the fault ends then
+    for minute, left in ((180, "in 4 h 13 min; the next"), (300, "in 2 h 13 min; the next"), (460, "already.")):
+        assert f"at the present rate the log of [full] is full {left}" in story.pages[minute]
+    assert "The log of database full on FULL (n1) is full in about 2h 13m 3s at its present rate" in story.text(300, FULL)
+    assert "is full in about 0s" in story.text(460, FULL)
+    assert proof(story, 460)["log_full_in_seconds"] == 0
+    assert "at the present rate" not in story.pages[540]
+
+
+@pytest.mark.parametrize(
+    ("name", "alert", "minutes", "text"),
+    [
+        ("moved", "EkmSqlOtherKeyVersion", (40, 50), "MOVED (n1)"),
+        ("added", "EkmSqlKeyNotProbed", (70, 80), "ADDED (n1)"),
+        ("closed", "EkmSqlDatabaseNotOpened", (20, 40), "Database closed on CLOSED (n1) is RECOVERY PENDING."),
+        ("disabled", "EkmSqlProviderDisabled", (20, 40), "Provider AzureKeyVault_EKM_Prov on DISABLED (n1) is disabled"),
+    ],
+)
+async def test_other_findings_fire_until_they_are_fixed(observed, name, alert, minutes, text):
+    assert observed[name].fires(alert) == minutes
+    assert observed[name].alerts() - {BACKUPS} == {alert}
+    assert text in "".join(observed[name].texts.values())
