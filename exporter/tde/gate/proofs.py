@@ -13,7 +13,7 @@ from exporter.tde.gate.model import Dependency, KnownInstance, Question
 from exporter.tde.gate.sql_server import unknown
 from exporter.tde.log_space import log_spaces
 from exporter.tde.model import printable
-from exporter.tde.proof import key_proofs
+from exporter.tde.proof import ReportedCode, key_proofs
 from exporter.tde.server_proof import (
     ServerProof,
     clock_text,
@@ -83,9 +83,9 @@ def _proof_reasons(one: Dependency, server: ServerProof, question: Question, now
         yield reason(
             Condition.BACKUPS_FAIL,
             server=one.server,
-            codes=" and ".join(_code_text(each.code) for each in server.codes),
+            codes=" and ".join(_code_text(each) for each in server.codes),
             code=code,
-            since=clock_text(max(min(each.first_at for each in server.codes), server.known_since or 0.0), now),
+            since=clock_text(server.since or now, now),
             although=" although the vault side is ready" if ready else "",
             logs=meanwhile([server], now),
         )
@@ -103,9 +103,8 @@ def _proof_reasons(one: Dependency, server: ServerProof, question: Question, now
         )
 
 
-def _code_text(code: str) -> str:
-    entry = BY_CODE.get(int(code)) if code.isdecimal() else None
-    return code if entry is None else f"{code} {entry.symbol}"
+def _code_text(code: ReportedCode) -> str:
+    return f"{code.code} {BY_CODE[int(code.code)].symbol}" if code.is_known else code.code
 
 
 def _start_reasons(usage: Usage, folder: str) -> Iterator[GateReason]:

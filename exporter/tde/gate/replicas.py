@@ -70,21 +70,22 @@ def find_replica_keys(
 
 def _members(instance: Instance, group: str, known: Iterable[KnownInstance]) -> tuple[list[KnownInstance], list[str]]:
     """Return the other replicas that were read, and the names of those that were not. Another cluster may have a group of this name."""
-    names = [server for name, server in instance.replicas if name.lower() == group.lower()]
     found, missing = [], []
-    for name in names:
+    for name in (server for each, server in instance.replicas if each.lower() == group.lower()):
         if is_same_server(name, instance.server_name):
             continue
-        same = [one for one in known if is_same_server(name, one.server) and _may_be_in(one.instance, instance, group)]
-        found += same
-        missing += [] if same else [name]
+        same = [(one, _lists(one.instance, instance, group)) for one in known if is_same_server(name, one.server)]
+        # Of two domains with the name, the one that lists this server is the replica.
+        members = [one for one, is_listed in same if is_listed] or [one for one, is_listed in same if is_listed is None]
+        found += members
+        missing += [] if members else [name]
     return found, missing
 
 
-def _may_be_in(other: Instance, instance: Instance, group: str) -> bool:
-    """Whether a server of the replica's name lists this server too, as far as its list is known."""
-    listed_there = [server for name, server in other.replicas if name.lower() == group.lower()]
-    return not listed_there or any(is_same_server(server, instance.server_name) for server in listed_there)
+def _lists(other: Instance, instance: Instance, group: str) -> bool | None:
+    """Whether a server lists this one as a replica of the group, None if it shows no such group."""
+    servers = [server for name, server in other.replicas if name.lower() == group.lower()]
+    return any(is_same_server(server, instance.server_name) for server in servers) if servers else None
 
 
 def _needs(group: str, members: Sequence[Instance], groups: GroupKeys) -> Iterator[_Need]:

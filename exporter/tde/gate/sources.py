@@ -72,5 +72,6 @@ def _add(found: list[_Source], new: _Source) -> None:
 def _joined(sources: Sequence[_Source]) -> _Source:
     """Return two sources of one server as one: each section from the newer one that has it."""
     earlier, later = sorted(sources, key=lambda each: each.at or 0.0)
-    key = max((earlier.key, later.key), key=len)  # with its domain, if one of them has it
-    return replace(later, key=key, document=merged(later.document, earlier.document), reading=later.reading or earlier.reading)
+    named = max(later, earlier, key=lambda each: len(each.key))  # with its domain, if one of them has it
+    document = replace(merged(later.document, earlier.document), address=named.document.address)
+    return replace(later, key=named.key, document=document, reading=later.reading or earlier.reading)

@@ -10,6 +10,7 @@ from functools import partial
 import pytest
 
 from exporter.app.sharding import Shard
+from exporter.cli.main import main
 from exporter.clients.exporter_api import SQL_SERVERS, ApiAccess, fetch_list
 from exporter.config.settings import SecretSource, Settings, SqlServer
 from exporter.simulator import Simulator
@@ -116,7 +117,7 @@ async def test_servers_of_the_configuration_are_read(fleet):
         await known(service, fleet.address(), lambda reading: reading.attempted_at > first.attempted_at)
 
 
-async def test_inventory_of_an_exporter_is_that_of_its_servers(fleet, tmp_path, capsys):
+async def test_inventory_and_gate_of_an_exporter_have_its_servers(fleet, tmp_path, capsys):
     names = FIRST, SECOND, DEFAULT
     written = {}
     async with fleet.running(*map(fleet.server, names)) as service:
@@ -131,11 +132,19 @@ async def test_inventory_of_an_exporter_is_that_of_its_servers(fleet, tmp_path, 
                 output = await command.connect(*flags)
                 assert "3 instances read, 0 failures; 2 targets" in output
                 written[way] = {file.name: without_times(file.read_text()) for file in command.out.iterdir()}
+            await asyncio.to_thread(
+                main, ["gate", "--all", "--json", "--url", server.urls[0], "--inventory", str(tmp_path / "none")]
+            )
+            gate = json.loads(capsys.readouterr().out)
             listed = await fetch_list(ApiAccess(url=f"{server.urls[0]}/", timeout=PATIENCE), SQL_SERVERS)
     assert b"SalesKey" in listed
     assert fleet.simulator.sql.password.encode() not in listed
     assert written["url"] == written["servers"]
     assert {*written["url"]} == {"contoso-claims.yml", "contoso-sales.yml", "inventory.json"}
+    assert {one["source"] for one in gate["readings"]} == {f"read by the exporter at {gate['exporters'][0]['url']}"}
+    assert {one["instance"] for one in gate["proofs"] if one["proven_by"]} == {*gate["instances"]}
+    assert len(gate["instances"]) == len(names)
+    assert "inventory_missing" not in {one["condition"] for one in gate["reasons"]}
 
 
 def without_times(text):

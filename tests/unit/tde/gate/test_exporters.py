@@ -128,6 +128,11 @@ def test_two_failing_exporters_agree():
     assert (conditions(found), found.notes) == (["not_ready"], ())
 
 
+def test_two_targets_of_one_exporter_are_no_disagreement():
+    found = answer_of(on("n1", ANYWHERE, ANYWHERE | FAILING), central(C1, row(key_version=V2)))
+    assert (conditions(found), found.notes) == (["not_ready"], ())
+
+
 def test_silent_exporter_is_a_note_if_every_host_has_another():
     found = answer_of(on("n1"), silent(C1), urls=[C1])
     assert (found.verdict, found.notes) == ("ready", (f"the exporter at {C1} does not respond: the connection was refused",))

@@ -1,5 +1,7 @@
 """The keys of availability groups, which every replica needs before databases move there."""
 
+from dataclasses import replace
+
 import pytest
 
 from exporter.tde.gate.conditions import Condition
@@ -206,6 +208,24 @@ def test_namesake_in_another_cluster_is_not_the_replica():
     namesake = replica(N2, replicas=listing(N2, "M1\\SQLPRD01"), keys=[], encryption=[])
     found = answer(ANYWHERE, inventory=[replica(N1), namesake], instances=(N1,))
     assert [one.text for one in found.reasons] == [f"the inventory does not have {N2}, a replica of AG7"]
+
+
+@pytest.mark.parametrize("chosen", [N2, "n1.a.com\\SQLPRD01"])
+def test_namesake_in_another_domain_is_not_the_replica(chosen):
+    first = replica(N1, **SEEDED)
+    servers = replace(first, address="n1.a.com\\SQLPRD01"), replica(N2), document(N1, address="n1.b.com\\SQLPRD01", databases={})
+    target = row(instances=[{"sql_instance": "SQLPRD01", "host": host} for host in ("n1.a.com", "n2")])
+    assert reasons(*servers, chosen=chosen, rows=(target,)) == ()
+
+
+def test_chosen_replica_is_checked_once():
+    """Its credential is a reason of its own, and its target is not that of a replica that stays up."""
+    (found,) = reasons(replica(N1, change=without_login), replica(N2, **SEEDED))
+    assert found.condition is Condition.CREDENTIAL_MISSING
+    failing = row(target="of-n2", vault_side_ready=False, instances=[{"sql_instance": "SQLPRD01", "host": "n2"}])
+    joining = replica(N2, databases=[], encryption=[])
+    found = answer(row(), failing, inventory=[replica(N1), joining], group="AG7")
+    assert conditions(found) == ["other_target_fails"]
 
 
 def test_replica_that_shows_no_group_now_counts():

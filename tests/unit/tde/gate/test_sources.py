@@ -137,6 +137,9 @@ def test_readings_of_two_domains_are_two_servers():
 def test_reading_by_an_address_is_of_the_only_server_of_its_name():
     found = answer(inventory=[yesterday(address="n1.a.com\\SQLPRD01")], readings=[minutes_old(address="10.0.0.1,1433")])
     assert (found.instances, found.readings[0].url) == (("N1\\SQLPRD01",), URL)
+    readings = [minutes_old(address="10.0.0.1,1433"), minutes_old(address="n1.b.com\\SQLPRD01")]
+    two = answer(inventory=[yesterday(address="n1.a.com\\SQLPRD01")], readings=readings)
+    assert two.instances == ("N1.a.com\\SQLPRD01", "N1.b.com\\SQLPRD01")
 
 
 def test_registry_of_the_file_counts_if_the_exporter_may_not_read_it():
