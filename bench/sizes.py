@@ -40,7 +40,7 @@ class Sizes:
 FULL = Sizes(
     runs=5, probe_targets=80, probe_interval=2, probe_window=2, fleet=5000, small_fleet=500, fleet_interval=60, small_interval=6, warm_up=66,
     slice=6, step_targets=100, step_interval=2, storm=1.1, storm_fleet=1250, storm_interval=15, failing=300, failing_fleets=(1000, 2500),
-    day_hours=24, day_probes=60, sql_fleet=300, sql_interval=300, sql_slice=22,
+    day_hours=24, day_probes=60, sql_fleet=300, sql_interval=300, sql_slice=18,
 )  # fmt: skip
 QUICK = Sizes(
     runs=2, probe_targets=40, probe_interval=2, probe_window=2, fleet=500, small_fleet=100, fleet_interval=6, small_interval=2, warm_up=8,

@@ -44,7 +44,7 @@ def test_one_command_measures_everything_and_writes_one_file(tmp_path):
         "protobuf",
         "in one Prometheus",
         "hours of",
-        "SQL Servers read every 60 s: median error of a step",
+        "SQL Servers read every 60 s: median error of a step, against without",
         "a reading: statements",
         "ekm.rules.yml: processor time of its texts",
     ):
