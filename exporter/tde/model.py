@@ -175,7 +175,6 @@ def instance_of(document: Document, now: float | None = None) -> Instance:
     files = {_cell(row, "provider"): _cell(row, "file_version") for row in rows.get("modules", ())}
     foreign = _foreign_providers(document)
     strange = {thumbprint_of(_cell(row, "thumbprint")) for row in rows.get("keys", ()) if _cell(row, "provider") in foreign}
-    keys = _without(rows.get("keys", ()), "provider", foreign)
     return Instance(
         server_name=server,
         sql_instance=sql_instance,
@@ -188,7 +187,7 @@ def instance_of(document: Document, now: float | None = None) -> Instance:
             SqlCredential(**_cells(row, "name", "identity", "provider", "modified_utc"))
             for row in _without(rows.get("credentials", ()), "provider", foreign)
         ),
-        keys=_keys(keys),
+        keys=_keys(_without(rows.get("keys", ()), "provider", foreign)),
         logins=tuple(
             KeyLogin(**_cells(row, "name", "provider", "credential"))
             for row in _without(rows.get("logins", ()), "provider", foreign)

@@ -248,7 +248,7 @@ def test_readings_of_sql_servers_are_counted(servers, interval, sign_ins, tmp_pa
         f"{servers + 1} SQL Servers, each read every {interval}: {readings // (servers + 1):,} readings of each, {readings:,} in all"
         in shown
     )
-    assert f"with {readings * 18:,} statements" in shown
+    assert f"with {readings * STATEMENTS:,} statements" in shown
 
 
 def test_statements_of_a_reading_are_those_of_the_scripts():
