@@ -149,7 +149,7 @@ def _states(rows: SqlServerRows) -> Iterator[_Known]:
     replicas = _replicas(rows)
     for database, row in rows.listed_databases("databases"):
         ag = label(row, "ag")
-        yield (("ag", ag), ("replicas", replicas.get(ag, "")), ("database", database)), STATES.get(str(row.get("state", "")))
+        yield (("database", database), ("ag", ag), ("replicas", replicas.get(ag, ""))), STATES.get(str(row.get("state", "")))
 
 
 def _replicas(rows: SqlServerRows) -> dict[str, str]:

@@ -39,7 +39,7 @@ def shown(name, reading=None, **sections):
         ("database_encryption_state", {("sales", "ASYMMETRIC KEY", "0x2C56"): 3}),
         ("database_encryption_percent_complete", {("sales",): 0}),
         ("database_key_opened_timestamp_seconds", {("sales",): unix("2026-11-01T00:00:10")}),
-        ("database_state", {("sales",): 0}),
+        ("database_state", {("sales", "", ""): 0}),
         (
             "backup_started_timestamp_seconds",
             {
@@ -132,6 +132,13 @@ def test_providers_and_credentials_are_listed_under_each_group():
         credentials=[CREDENTIAL | {"modified_utc": "2026-03-01T00:00:00"}],
     )
     assert altered == {(group, "AzureKV", "tde_cred", "contoso-prod"): unix("2026-03-01T00:00:00") for group in ("AG7", "AG8")}
+
+
+def test_state_of_a_database_names_its_group_and_its_replicas():
+    """Groups of one name may be of two clusters."""
+    replicas = [{"ag": "AG7", "server_name": name} for name in ("N2", "n1", "N2")] + [{"ag": "AG8", "server_name": "N3"}]
+    databases = [{"name": "pay", "state": "ONLINE", "is_encrypted": 1, "in_group": 1, "ag": "AG7"}]
+    assert shown("database_state", replicas=replicas, databases=databases)["pay", "AG7", "n1 n2"] == 0
 
 
 @pytest.mark.parametrize(
