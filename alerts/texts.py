@@ -158,8 +158,12 @@ TEXTS: Final[Mapping[str, str]] = {
         + "{{ else }}: the login of a key has no credential{{ end }}"
     ),
     "SQL_WITHOUT_BACKUP": (
-        "{{ with query (printf `database:mssql_ekm_good_backup:timestamp_seconds{sql_instance=%q,host=%q} <= %f` $labels.sql_instance $labels.host"
-        " $value) }}No backup finished since of: "
+        "{{ with "
+        + _query(
+            f"database:mssql_ekm_good_backup:timestamp_seconds{{{_SQL}}} <= on (sql_instance, host) group_left ()"
+            " sql_server:mssql_ekm_backups_fail:timestamp_seconds"
+        )
+        + " }}No backup finished since of: "
         + _listed(".", "database", "[{{ $one.Labels.database }}]", most=5)
         + ". {{ end }}"
     ),

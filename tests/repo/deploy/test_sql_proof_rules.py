@@ -110,7 +110,9 @@ def read_every(interval: int, given: Sequence[Series]) -> list[dict[str, str]]:
     for each in given:
         values = each["values"].split()
         is_read = "mssql_" in each["series"] and len(values) > interval
-        held.append({**each, "values": " ".join(values[at - at % interval] for at in range(len(values))) if is_read else each["values"]})
+        held.append(
+            {**each, "values": " ".join(values[at - at % interval] for at in range(len(values))) if is_read else each["values"]}
+        )
     return held
 
 
@@ -140,7 +142,11 @@ FAILING = Server(fails=(120, 180))
 
 def closed_with_its_key(state: int, at: int) -> list[dict[str, str]]:
     """Return a SQL Server that started without its key: its database is closed, and the lines of the start and of failed backups are its own."""
-    given = [each for each in Server(fails=(at, 10**6)).series() if "database_state" not in each["series"] and '"3303"' not in each["series"]]
+    given = [
+        each
+        for each in Server(fails=(at, 10**6)).series()
+        if "database_state" not in each["series"] and '"3303"' not in each["series"]
+    ]
     closed = series("mssql_ekm_database_state", f'{N1},database="pay"', f"0x{at - 1} {state}x{300 - at}")
     return [*given, closed, series(ERRORS, f'{N1},code="3303"', f"_x{at - 1} {60 * at}x{300 - at}")]
 
@@ -248,7 +254,10 @@ def test_closed_database_whose_key_works_is_not_the_vault(tmp_path):
     closed = series("mssql_ekm_database_state", f'{N1},database="hr"', "0x119 4x180")
     given = [*Server().series(), uses("hr", OLD, f"3x119 stale"), closed, *READY]
     text = text_of(tmp_path, given, 150, "EkmSqlDatabaseNotOpened")
-    assert "Database hr on SQLPRD01 (n1) is SUSPECT. First: look for missing files and damage, because the vault is not the cause:" in text
+    assert (
+        "Database hr on SQLPRD01 (n1) is SUSPECT. First: look for missing files and damage, because the vault is not the cause:"
+        in text
+    )
     assert "SQL Server proved its key SalesKey at 02:30 UTC, by [pay]." in text
     text = text_of(tmp_path, [*closed_with_its_key(3, 125), *READY], 130, "EkmSqlDatabaseNotOpened")
     assert "is RECOVERY PENDING. First: read messages 33027" in text
@@ -444,7 +453,9 @@ def test_backups_that_fail_after_a_failover_are_one_page_of_the_new_node(tmp_pat
 
 def test_full_backup_of_the_primary_pages_though_the_secondary_backs_up_the_log(tmp_path):
     primary = [each for each in Server(ag="AG7").series() if "backup" not in each["series"] and ERRORS not in each["series"]]
-    secondary = [each for each in Server(ag="AG7", node=N2, code="", failure_code="").series() if "log_full" not in each["series"]]
+    secondary = [
+        each for each in Server(ag="AG7", node=N2, code="", failure_code="").series() if "log_full" not in each["series"]
+    ]
     nightly = [series(ERRORS, f'{N1},code="{code}"', "_x119 7200x180") for code in ("3303", "3041")]
     sections = read(N1, 300, "backups")[2:]
     given = [*primary, *secondary, *nightly, *sections, *READY]

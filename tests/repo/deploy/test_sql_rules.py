@@ -70,7 +70,9 @@ def test_alert_has_the_common_form(name):
 
     assert re.fullmatch(r"EkmSql([A-Z][a-z]+)+", name)
     assert rule["labels"]["severity"] in ("critical", "warning")
-    assert set(rule["annotations"]) == {"summary", "description", "runbook_url", "dashboard_url"} | ({"impact"} if rule["labels"]["severity"] == "critical" else set())
+    assert set(rule["annotations"]) == {"summary", "description", "runbook_url", "dashboard_url"} | (
+        {"impact"} if rule["labels"]["severity"] == "critical" else set()
+    )
     assert re.fullmatch(r"[^{}]+\.", rule["annotations"]["summary"])
     assert "for" in rule
 

@@ -90,7 +90,7 @@ def test_unread_server_shows_only_that_it_was_not_read():
 def test_failed_attempt_keeps_the_last_good_series():
     reading = a_reading(failure="does not answer")
     assert shown("read_success", reading) == {(): 0}
-    assert shown("database_state", reading) == {("sales",): 0}
+    assert shown("database_state", reading) == {("sales", "", ""): 0}
 
 
 def test_labels_are_those_of_the_reading():
@@ -174,9 +174,9 @@ def test_databases_are_the_encrypted_ones_and_those_not_online():
     ]
     encryption = [{"database": "was encrypted", "encryption_state": 1}]
     assert shown("database_state", databases=databases, encryption=encryption) == {
-        ("closed",): 3,
-        ("sales",): 0,
-        ("was encrypted",): 0,
+        ("closed", "", ""): 3,
+        ("sales", "", ""): 0,
+        ("was encrypted", "", ""): 0,
     }
     assert shown("database_encryption_state", databases=databases, encryption=encryption) == {("was encrypted", "", ""): 1}
 
@@ -186,7 +186,7 @@ def test_databases_are_the_encrypted_ones_and_those_not_online():
     [("RESTORING", 1), ("RECOVERING", 2), ("RECOVERY_PENDING", 3), ("SUSPECT", 4), ("EMERGENCY", 5), ("OFFLINE", 6)],
 )
 def test_database_state_has_the_number_of_sql_server(state, value):
-    assert shown("database_state", databases=[{"name": "sales", "state": state}]) == {("sales",): value}
+    assert shown("database_state", databases=[{"name": "sales", "state": state}]) == {("sales", "", ""): value}
 
 
 def test_databases_above_the_limit_are_left_out_and_counted():
