@@ -128,8 +128,8 @@ def local_time(hours: int, at: int, given: Sequence[Series]) -> list[dict[str, s
             moved = [value if value == "_" or float(value) >= 60 * at else f"{float(value) + 3600 * hours:g}" for value in values]
             last = next((value for value in reversed(moved[: at + 1]) if value != "_"), "0")
             kept = [value if value == "_" else f"{max(float(value), float(last)):g}" for value in moved]
-            each = {**each, "values": " ".join([*values[:at], *kept[at:]])}
-        changed.append(each)
+            values = [*values[:at], *kept[at:]]
+        changed.append({**each, "values": " ".join(values)})
     return changed
 
 
@@ -252,7 +252,7 @@ def test_closed_database_stops_the_page_of_its_own_backups_alone(tmp_path):
 def test_closed_database_whose_key_works_is_not_the_vault(tmp_path):
     """Another database of the key makes backups; a proof from before the start does not count."""
     closed = series("mssql_ekm_database_state", f'{N1},database="hr"', "0x119 4x180")
-    given = [*Server().series(), uses("hr", OLD, f"3x119 stale"), closed, *READY]
+    given = [*Server().series(), uses("hr", OLD, "3x119 stale"), closed, *READY]
     text = text_of(tmp_path, given, 150, "EkmSqlDatabaseNotOpened")
     assert (
         "Database hr on SQLPRD01 (n1) is SUSPECT. First: look for missing files and damage, because the vault is not the cause:"
