@@ -69,7 +69,7 @@ def _alert(rule: Mapping[str, Any], described: document.Alert) -> dict[str, Any]
     return {
         "alert": rule["alert"],
         "expression": rule["expr"],
-        **({"for": _minutes(rule["for"])} if "for" in rule else {}),
+        **({"for": f"PT{seconds_of(rule['for']) / 60:.0f}M"} if "for" in rule else {}),
         "severity": SEVERITIES[rule["labels"]["severity"]],
         "labels": rule["labels"],
         "annotations": {

@@ -19,6 +19,7 @@ SEVERITIES = {"critical": "Pages", "warning": "Tickets", "info": "Not routed"}
 _ALERT = re.compile(
     r"((?: +# .*\n)+) +- alert: (\w+)\n((?:.*\n)*?)        labels: \{severity: (\w+)(?:, scope: (\w+))?\}",
 )
+_CREDENTIAL = "credential:ekm_credential_left_seconds"  # its series have the team and the environment
 _COMMENT = re.compile(r"When: (.+) After: (.+) Why: (.+) First: (.+)")
 
 
@@ -49,7 +50,7 @@ def _alert(comment: str, name: str, body: str, severity: str, scope: str) -> Ale
         name,
         severity,
         *parts.groups(),
-        _recipient(severity, scope, owned="team" in body or "credential:ekm_credential_left_seconds" in body),
+        _recipient(severity, "sql" if name.startswith("EkmSql") else scope, owned="team" in body or _CREDENTIAL in body),
     )
 
 
@@ -57,7 +58,10 @@ def _recipient(severity: str, scope: str, *, owned: bool) -> str:
     """Return the recipient with the shipped alertmanager.yml."""
     if severity == "info":
         return "not routed"
-    who = "the team of the target" if owned and scope not in ("exporter", "region") else "the exporter's operators"
+    if scope == "sql":
+        who = "the team of the targets, else the DBAs" if owned else "the DBAs"
+    else:
+        who = "the team of the target" if owned and scope not in ("exporter", "region") else "the exporter's operators"
     return f"on call: {who}" if severity == "critical" else f"ticket: {who}"
 
 

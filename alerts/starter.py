@@ -52,7 +52,7 @@ _SCRAPES: Final = MappingProxyType(
             "# Prometheus on one host: scrapes the exporters and evaluates the alert rules. docs/no-prometheus.md has the steps.\n"
         ),
         "scrape_interval: 15s      #": "scrape_interval: 30s      #",
-        "rules/*.yml": "ekm.rules.yml",
+        "rules/*.yml": "ekm.rules.yml, ekm-sql.rules.yml",
         "alertmanager:9093": "127.0.0.1:9093",
         '["exporter:10377"]}]': '["sqlhost1:10377"]}]   # yours; several are separated by commas',
     }

@@ -9,13 +9,16 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from exporter.core.codes.shared import DO_NOT_RESTART, FROM_THEN_ON, WITHOUT_THE_KEY
+from exporter.core.codes.shared import DO_NOT_RESTART, FROM_THEN_ON, WATCH_THE_LOG, WITHOUT_THE_KEY
 from exporter.core.readiness import NOT_TESTED
 
 _TARGET: Final = "{job=%q,instance=%q,target=%q}"
 _CREDENTIAL: Final = "{job=%q,instance=%q,credential=%q}"
 _REGION: Final = "{job=%q,instance=%q,region=%q}"
-_FILLED: Final = re.compile(r"(\w+)=%q")
+_SQL: Final = "sql_instance=%q,host=%q"
+_VERDICT: Final = "{{ if eq .Value 1.0 }}ready{{ else }}not ready{{ end }}"
+_UNKNOWN: Final = "{{ else }}not known for this instance.{{ end }}"
+_FILLED: Final = re.compile(r"(\w+)=(?:%q|~'\(%s\)\?')")
 _JOIN: Final = "on (job, instance, target)"
 _SQL_SERVER: Final = (
     "{{ $one.Labels.sql_instance }}{{ with $one.Labels.host }} on {{ . }}{{ end }}{{ with $one.Labels.ag }} ({{ . }}){{ end }}"
@@ -69,6 +72,37 @@ def _action_or(otherwise: str) -> str:
     return f'{{{{ with {found} }}}}{{{{ . | first | label "action" }}}}{{{{ else }}}}{otherwise}{{{{ end }}}}'
 
 
+def _targets_of_sql_server() -> str:
+    """Return each target that lists the SQL Server, with its verdict and from where it is seen."""
+    found = _query(
+        f"min by (target, vantage) (ekm_vault_side_ready * {_JOIN} group_left (vantage) ekm_target_info) * on (target) group_left ()"
+        " max by (target) (ekm_instance_info{sql_instance=%q,host=~'(%s)?'})"
+    )
+    seen = 'seen {{ if eq .Labels.vantage "sql_host" }}on the SQL host{{ else }}from a central host{{ end }}. '
+    probe = "`ekm-exporter probe {} --config.file FILE`"
+    first = probe.format('{{ . | sortByLabel "target" | first | label "target" }}')
+    return (
+        f"{{{{ with {found} }}}}{{{{ range . }}}}{{{{ .Labels.target }}}} {_VERDICT}, {seen}{{{{ end }}}}Not tested: {NOT_TESTED}. Run {first} on"
+        f" this host.{{{{ else }}}}not known for this instance. Run {probe.format('TARGET')} on this host.{{{{ end }}}}"
+    )
+
+
+def _cause_of_closed_database() -> str:
+    """Return the cause of a closed database as far as its key's last proof by another database shows it."""
+    key = _query(
+        f"max by (key_name, database, thumbprint) (mssql_ekm_proven_timestamp_seconds{{{_SQL}}}) > on () group_left ()"
+        f" max(database:mssql_ekm_closed:timestamp_seconds{{{_SQL},database=%q}}) and on (thumbprint) label_replace("
+        f"last_over_time(mssql_ekm_database_encryption_state{{{_SQL},database=%q}}[7d]),'thumbprint','$1','encryptor_thumbprint','(.+)')"
+    )
+    proven = 'SQL Server proved its key {{ .Labels.key_name }} at {{ (.Value | toTime).Format "15:04" }} UTC, by [{{ .Labels.database }}]'
+    return (
+        f"{{{{ with {key} }}}}look for missing files and damage, because the vault is not the cause: {{{{ with . | first }}}}{proven}"
+        "{{ end }}.{{ else }}read messages 33027, 33028, 33049 and 33111 in the error log of SQL Server. If a key in"
+        " Azure Key Vault protects it, the vault, the credential or the provider is the cause. Other causes: missing files, damage."
+        "{{ end }}"
+    )
+
+
 TEXTS: Final[Mapping[str, str]] = {
     "TARGET": "{{ $labels.target }} ({{ $labels.vault }}), seen from {{ $labels.instance }}",
     "CREDENTIAL": "{{ $labels.credential }}, as configured on {{ $labels.instance }}",
@@ -104,6 +138,43 @@ TEXTS: Final[Mapping[str, str]] = {
     "CREDENTIAL_SERVERS": _servers(_CREDENTIAL),
     "EXPORTER_SERVERS": _servers("{job=%q,instance=%q}"),
     "REGION_SERVERS": _servers(_REGION),
+    # Of the alerts on SQL Server.
+    "SQL_SERVER": "{{ $labels.sql_instance }} ({{ $labels.host }})",
+    "SQL_CAREFUL": f"{WITHOUT_THE_KEY} Do not restart or fail over this SQL Server. {WATCH_THE_LOG}",
+    "WATCH_THE_LOG": WATCH_THE_LOG,
+    "NOT_TESTED": NOT_TESTED,
+    "SQL_VERDICT": (
+        "Vault side, reported by ekm-exporter: {{ range "
+        + _query(f"max by (target) (sql_server_target:ekm_vault_side_ready:max{{{_SQL}}})")
+        + f' | sortByLabel "target" }}}}{{{{ or .Labels.target "all targets" }}}} {_VERDICT}. {_UNKNOWN}'
+    ),
+    "SQL_VERDICT_SEEN": _targets_of_sql_server(),
+    "SQL_CLOSED_CAUSE": _cause_of_closed_database(),
+    "SQL_CODES": (
+        "{{ with "
+        + _query(f"group by (code) (mssql_ekm_error_log_last_timestamp_seconds{{{_SQL},code!~'other|18204|3041'}})")
+        + " }} with provider error code "
+        + _listed(".", "code", "{{ $one.Labels.code }}")
+        + "{{ else }}: the login of a key has no credential{{ end }}"
+    ),
+    "SQL_WITHOUT_BACKUP": (
+        "{{ with "
+        + _query(
+            f"database:mssql_ekm_good_backup:timestamp_seconds{{{_SQL}}} <= on (sql_instance, host) group_left ()"
+            " sql_server:mssql_ekm_backups_fail:timestamp_seconds"
+        )
+        + " }}No backup finished since of: "
+        + _listed(".", "database", "[{{ $one.Labels.database }}]", most=5)
+        + ". {{ end }}"
+    ),
+    "SQL_TRACE_FLAG": (
+        "{{ with "
+        + _query(f"max by (flag) (mssql_ekm_trace_flag_enabled{{{_SQL},flag='15025'}})")
+        + " }}Trace flag 15025 is {{ if eq (. | first | value) 1.0 }}on: new log files need no vault.{{ else }}off: each new log file needs the"
+        " vault, so the database may lose access before that.{{ end }}{{ else }}Whether trace flag 15025 is on is not known.{{ end }}"
+    ),
+    # A log that was read has the code `other`, even without such a line.
+    "SQL_ERROR_LOG": "{{ with " + _query(f"mssql_ekm_error_log_lines{{{_SQL},code='other'}}") + " }}",
     # Of tickets.
     "TICKET_ACTION": _action_or("ekm-exporter probe {{ $labels.target }} --config.file FILE, on that host."),
     "KEY_ACTION": _action_or("move its date, or enable it, in the vault, as the runbook shows."),

@@ -48,6 +48,11 @@ DURATIONS: Final[Mapping[str, int]] = {
     "PREFLIGHT": 6 * HOUR + 30 * MINUTE,  # the next preflight run comes within this time
     "KEPT": DAY,  # how long the result of an auxiliary probe stays valid after a restart, internal errors count, and a target is missed
     "GONE": HOUR,  # how long an exporter that left the scrape targets counts as missing
+    # Of the alerts on SQL Server.
+    "UNREAD": 10 * MINUTE,  # how long a reading counts while the exporter restarts
+    "REPLACED": 30 * MINUTE,  # a credential or a key may be replaced within this time
+    "PROOF_DUE": 4 * HOUR,
+    "TWO_WEEKS": 14 * DAY,  # the window that measures how often a key is proven
 }
 # Seconds. The template gets them as numbers, for comparisons.
 THRESHOLDS: Final[Mapping[str, int]] = {
@@ -60,6 +65,17 @@ THRESHOLDS: Final[Mapping[str, int]] = {
     "BACKUP_OLD": 180 * DAY,  # since the declared backup of a key
     "RECOLLECTED": 90 * MINUTE,  # all auxiliary probes have run within this time after a start
     "SLOWLY": 5 * MINUTE,  # at this interval or above, RUN_SLOW failures in a row are enough
+    # Of the alerts on SQL Server.
+    "NINETY_DAYS": 90 * DAY,
+    "READ_OLD": 3 * DAY,  # without any reading, even if the last attempt succeeded
+    "PROOF_OLD": 20 * HOUR,  # with PROOF_DUE it is a day
+    "LOG_FULL": 4 * HOUR,
+    "AN_HOUR": HOUR,
+    "TWO_HOURS": 2 * HOUR,  # one failed backup pages after this time; lines without one are forgotten
+    "HALF_AN_HOUR": 30 * MINUTE,
+    "DUE": 15 * MINUTE,  # a log backup may be late by this, and a fifth of its rhythm
+    "CLOSED_BEFORE": 15 * MINUTE,  # a database that closed this long before a line is not its cause
+    "LINES_APART": 10 * MINUTE,  # between two failed backups that page
     "RARELY": 2 * MINUTE,  # targets with a longer interval count as probed rarely
 }
 # Numbers that no scale changes.

@@ -22,6 +22,7 @@ FILES = (
     "deploy/systemd/ekm-exporter@.service",
     "deploy/systemd/ekm-exporter.target",
     "alerts/ekm.rules.yml",
+    "alerts/ekm-sql.rules.yml",
     "alerts/ekm-native.rules.yml",
     "docs/ekm.schema.json",
 )

@@ -15,6 +15,7 @@ FILES = {
     "prometheus.yml": "deploy/starter/prometheus.yml",
     "alertmanager.yml": "deploy/starter/alertmanager.yml",
     "ekm.rules.yml": "alerts/ekm.rules.yml",
+    "ekm-sql.rules.yml": "alerts/ekm-sql.rules.yml",
     "templates/ekm.tmpl": "alerts/templates/ekm.tmpl",
     "templates/starter.tmpl": "deploy/starter/starter.tmpl",
     "ekm-prometheus.service": "deploy/starter/ekm-prometheus.service",

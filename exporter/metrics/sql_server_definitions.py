@@ -127,8 +127,8 @@ SQL_SERVER_METRICS: Final = (
     ),
     _sql_server(
         "mssql_ekm_database_state",
-        "0 online, 1 restoring, 2 recovering, 3 recovery pending, 4 suspect, 5 emergency, 6 offline.",
-        "database",
+        "0 online, 1 restoring, 2 recovering, 3 recovery pending, 4 suspect, 5 emergency, 6 offline. The label replicas lists the servers of its group.",
+        "database ag replicas",
     ),
     _sql_server(
         "mssql_ekm_backup_finished_timestamp_seconds",

@@ -148,8 +148,18 @@ def _encryption(rows: SqlServerRows) -> Iterator[_Known]:
 
 
 def _states(rows: SqlServerRows) -> Iterator[_Known]:
+    replicas = _replicas(rows)
     for database, row in rows.listed_databases("databases"):
-        yield (("database", database),), STATES.get(str(row.get("state", "")))
+        ag = label(row, "ag")
+        yield (("database", database), ("ag", ag), ("replicas", replicas.get(ag, ""))), STATES.get(str(row.get("state", "")))
+
+
+def _replicas(rows: SqlServerRows) -> dict[str, str]:
+    """Return the servers of each availability group as one label: groups of one name may be of two clusters."""
+    servers: dict[str, set[str]] = {}
+    for row in rows.section("replicas"):
+        servers.setdefault(label(row, "ag"), set()).add(label(row, "server_name").lower())
+    return {ag: text(" ".join(sorted(names))) for ag, names in servers.items()}
 
 
 def _openings(column: str, value: Callable[[Row, str], float | None]) -> Callable[[SqlServerRows], Iterator[_Known]]:

@@ -20,6 +20,7 @@ from tests.repo.deploy.rule_cases import (
     NEW,
     OLD,
     OTHER_EXPORTER,
+    Series,
     checked,
     count,
     firing,
@@ -30,6 +31,7 @@ from tests.repo.deploy.rule_cases import (
     read,
     series,
     side,
+    step_of,
     uses,
 )
 
@@ -54,17 +56,29 @@ class Server:
     flag: float = 0.0
     full: float = 36000.0
     key: str = OLD
+    ag: str = ""
+    replicas: str = "n1 n2"
+    serves: tuple[int, int] = (-(10**6), 10**6)  # from one minute to another one it is the primary replica, and makes backups
 
-    def finished(self, minute: int) -> float:
+    def finished(self, minute: int) -> float | None:
         """Return the end of the last good backup."""
-        return 60.0 * max(each for each in range(-self.every, minute + 1, self.every) if not self.failed(each))
+        good = [each for each in range(-self.every, minute + 1, self.every) if self.is_primary(each) and not self.failed(each)]
+        return 60.0 * max(good) if good else None
+
+    def is_primary(self, minute: int) -> bool:
+        return self.serves[0] <= minute < self.serves[1]
 
     def failed(self, minute: int) -> bool:
         return self.fails[0] <= minute < self.fails[1]
 
     def line(self, minute: int) -> float | None:
         """Return the time of the last failed backup."""
-        return max((60.0 * each for each in range(0, minute + 1, self.every) if self.failed(each)), default=None)
+        tried = range(0, minute + 1, self.every)
+        return max((60.0 * each for each in tried if self.failed(each) and self.is_primary(each)), default=None)
+
+    def left(self, minute: int) -> float | None:
+        """Return the time until the log is full. A secondary replica does not show it."""
+        return self.full if self.is_primary(minute) else None
 
     def series(self) -> list[dict[str, str]]:
         def each(name: str, labels: str, value: object) -> dict[str, str]:
@@ -77,8 +91,8 @@ class Server:
             uses(self.database, self.key, f"3x{self.minutes}", self.node),
             each("mssql_ekm_backup_finished_timestamp_seconds", f'{of},type="log"', self.finished),
             each("mssql_ekm_trace_flag_enabled", ',flag="15025"', self.flag),
-            each("mssql_ekm_log_full_seconds", of, self.full),
-            each("mssql_ekm_database_state", of, 0.0),
+            each("mssql_ekm_log_full_seconds", of, self.left),
+            each("mssql_ekm_database_state", f',ag="{self.ag}",replicas="{self.replicas}"{of}' if self.ag else of, 0.0),
             each("mssql_ekm_proof_due", key, 0.0),
             each(PROVEN, f'{key},source="log_backup"{of}', self.finished),
             *([each("mssql_ekm_error_log_lines", ',code="other"', 0.0), *lines] if self.error_log else []),
@@ -91,8 +105,51 @@ def ready(values: str, *, team: str = "", minutes: int = 400) -> list[dict[str, 
     return [*pinned("contoso-key0", OLD, f"1x{minutes}", more=more), side(values)]
 
 
+def read_every(interval: int, given: Sequence[Series]) -> list[dict[str, str]]:
+    """Return the series of a SQL Server that is read at a longer interval: they keep the values of the last reading."""
+    held = []
+    for each in given:
+        values = each["values"].split()
+        is_read = "mssql_" in each["series"] and len(values) > interval
+        held.append(
+            {**each, "values": " ".join(values[at - at % interval] for at in range(len(values))) if is_read else each["values"]}
+        )
+    return held
+
+
+def local_time(hours: int, at: int, given: Sequence[Series]) -> list[dict[str, str]]:
+    """Return the series of a SQL Server whose clock changed at this minute: earlier times of backups and lines are that many hours off.
+
+    The latest time counts.
+    """
+    changed = []
+    for each in given:
+        values = each["values"].split()
+        if any(name in each["series"] for name in ("backup_finished", ERRORS, PROVEN)):
+            moved = [value if value == "_" or float(value) >= 60 * at else f"{float(value) + 3600 * hours:g}" for value in values]
+            last = next((value for value in reversed(moved[: at + 1]) if value != "_"), "0")
+            kept = [value if value == "_" else f"{max(float(value), float(last)):g}" for value in moved]
+            values = [*values[:at], *kept[at:]]
+        changed.append({**each, "values": " ".join(values)})
+    return changed
+
+
 READY, NOT_READY = ready("1x400"), ready("1x119 0x280")
+LISTED_ON_N2 = [
+    {**each, "series": each["series"].replace('host="n1"', 'host="n2"')} for each in NOT_READY if "ekm_instance" in each["series"]
+]
 FAILING = Server(fails=(120, 180))
+
+
+def closed_with_its_key(state: int, at: int) -> list[dict[str, str]]:
+    """Return a SQL Server that started without its key: its database is closed, and the lines of the start and of failed backups are its own."""
+    given = [
+        each
+        for each in Server(fails=(at, 10**6)).series()
+        if "database_state" not in each["series"] and '"3303"' not in each["series"]
+    ]
+    closed = series("mssql_ekm_database_state", f'{N1},database="pay"', f"0x{at - 1} {state}x{300 - at}")
+    return [*given, closed, series(ERRORS, f'{N1},code="3303"', f"_x{at - 1} {60 * at}x{300 - at}")]
 
 
 def quiet(alert: str, *minutes: int) -> list[dict[str, object]]:
@@ -101,7 +158,8 @@ def quiet(alert: str, *minutes: int) -> list[dict[str, object]]:
 
 def text_of(tmp_path, given: Sequence[object], at: int, alert: str) -> str:
     """Return the labels and annotations of the alert that fires: promtool prints them because the expectation is wrong."""
-    output = checked(tmp_path, {"input_series": given, "alert_rule_test": [firing(at, alert, {"exp_labels": {"x": "y"}})]})
+    case = {"input_series": given, "alert_rule_test": [firing(at, alert, {"exp_labels": {"x": "y"}})]}
+    output = checked(tmp_path, case, step=step_of([at]))
     return re.sub(r"\s+", " ", output.partition("got:")[2])
 
 
@@ -115,6 +173,23 @@ HEALTHY = {
     "failed backups of a full disk": [*Server(code="", fails=(120, 180)).series(), *READY],
     "a log that is full within the hour before its next backup": [*Server(full=3000.0).series(), *READY],
     "the vault is not ready, and backups go on with a token": [*Server(full=3000.0).series(), *NOT_READY],
+    "log backups every minute": [*Server(every=1, full=3000.0).series(), *NOT_READY],
+    "log backups every two hours": [*Server(every=120, full=3000.0).series(), *NOT_READY],
+    "read every quarter of an hour": [*read_every(15, Server(full=3000.0).series()), *NOT_READY],
+    "read every hour": [*read_every(60, Server(full=3000.0).series()), *NOT_READY],
+    "clocks go forward": [*local_time(-1, 130, Server(full=3000.0).series()), *NOT_READY],
+    "clocks go back": [*local_time(1, 130, Server(full=3000.0).series()), *NOT_READY],
+    "a failover, and one failed backup before it": [
+        *Server(ag="AG7", fails=(120, 121), serves=(-15, 135), full=3000.0).series(),
+        *Server(ag="AG7", node=N2, serves=(135, 300), full=3000.0, code="").series(),
+        *NOT_READY,
+        *LISTED_ON_N2,
+    ],
+    "log backups on the secondary": [
+        *(each for each in Server(ag="AG7", full=3000.0).series() if "backup_finished" not in each["series"]),
+        *(each for each in Server(ag="AG7", node=N2).series() if "log_full" not in each["series"]),
+        *NOT_READY,
+    ],
     "one lost reading": [*Server(fails=(10**6, 0)).series()[1:], series("mssql_ekm_read_success", N1, "1x100 0x5 1x200"), *READY],
 }
 
@@ -127,7 +202,7 @@ def test_backups_fail_names_code_database_and_verdict(tmp_path):
     text = text_of(tmp_path, [*FAILING.series(), *ready("1x400", team="payments")], 150, "EkmSqlBackupsFail")
 
     assert "Since about 1970-01-01 02:00:00 +0000 UTC backups of encrypted databases on SQLPRD01 (n1) fail with" in text
-    assert "provider error code 3303. No backup finished since of: [pay] First: compare the secret" in text
+    assert "provider error code 3303. No backup finished since of: [pay]. First: compare the secret" in text
     assert "Vault side, reported by ekm-exporter: contoso-key0 ready. If it is ready" in text
     assert 'env="test"' in text
     assert 'team="payments"' in text
@@ -146,11 +221,31 @@ def test_page_goes_on_if_the_vault_fails_later(tmp_path):
     assert problems(tmp_path, [count(at, "EkmSqlBackupsFail", 1) for at in range(139, 280, 4)], given) == ""
 
 
-def test_closed_database_has_its_page_alone(tmp_path):
-    closed = series("mssql_ekm_database_state", f'{N1},database="hr"', "0x119 3x200")
-    checks = [count(150, "EkmSqlDatabaseNotOpened", 1), *quiet("EkmSqlBackupsFail", 139, 150, 170)]
+def test_closed_database_stops_the_page_of_its_own_backups_alone(tmp_path):
+    """An unrelated one was closed before, or closes in the same minute: then missing log backups of the open one decide."""
+    before = series("mssql_ekm_database_state", f'{N1},database="hr"', "0x60 4x260")
+    together = series("mssql_ekm_database_state", f'{N1},database="hr"', "0x119 3x200")
+    checks = [count(at, "EkmSqlBackupsFail", 1) for at in range(139, 180, 3)]
+    failing = Server(fails=(120, 240)).series()
 
-    assert problems(tmp_path, checks, [*FAILING.series(), *READY, closed]) == ""
+    assert problems(tmp_path, [*checks, *quiet("EkmSqlBackupsFail", 134, 182)], [*FAILING.series(), *READY, before]) == ""
+    checks = [count(150, "EkmSqlDatabaseNotOpened", 1), *quiet("EkmSqlBackupsFail", 139, 150)]
+    checks += [count(at, "EkmSqlBackupsFail", 1) for at in range(158, 240, 4)]
+    assert problems(tmp_path, [*checks, *quiet("EkmSqlBackupsFail", 245)], [*failing, *READY, together]) == ""
+
+
+def test_closed_database_whose_key_works_is_not_the_vault(tmp_path):
+    """Another database of the key makes backups; a proof from before the start does not count."""
+    closed = series("mssql_ekm_database_state", f'{N1},database="hr"', "0x119 4x180")
+    given = [*Server().series(), uses("hr", OLD, "3x119 stale"), closed, *READY]
+    text = text_of(tmp_path, given, 150, "EkmSqlDatabaseNotOpened")
+    assert (
+        "Database hr on SQLPRD01 (n1) is SUSPECT. First: look for missing files and damage, because the vault is not the cause:"
+        in text
+    )
+    assert "SQL Server proved its key SalesKey at 02:30 UTC, by [pay]." in text
+    text = text_of(tmp_path, [*closed_with_its_key(3, 125), *READY], 130, "EkmSqlDatabaseNotOpened")
+    assert "is RECOVERY PENDING. First: read messages 33027" in text
 
 
 def test_daily_backup_that_failed_once_pages_after_two_hours(tmp_path):
@@ -273,6 +368,72 @@ def test_backups_that_stop_are_a_ticket_after_a_day(readable, tmp_path):
     text = text_of(tmp_path, given, 2105, "EkmSqlNotProven")
     assert "no backup of a database of the key finished since, much longer than usual. First:" in text
     assert ("the exporter cannot read the error log" in text) != readable
+
+
+def test_failover_ends_the_page_of_the_old_node(tmp_path):
+    """Backups failed on it, and go on elsewhere. A group of the same name in another cluster ends nothing."""
+    old = Server(ag="AG7", fails=(120, 160), serves=(-15, 160)).series()
+    new = Server(ag="AG7", node=N2, serves=(165, 300), code="").series()
+    other = Server(ag="AG7", node=N2, replicas="n2 n3").series()
+    checks = [*(count(at, "EkmSqlBackupsFail", 1) for at in (139, 150, 163)), *quiet(ALL, 125, 169, 200, 298)]
+
+    assert problems(tmp_path, checks, [*old, *new, *READY]) == ""
+    assert problems(tmp_path, [count(at, "EkmSqlBackupsFail", 1) for at in (139, 180, 298)], [*old, *other, *READY]) == ""
+
+
+def test_backups_that_fail_after_a_failover_are_one_page_of_the_new_node(tmp_path):
+    old = Server(ag="AG7", serves=(-15, 135)).series()
+    new = Server(ag="AG7", node=N2, serves=(135, 300), fails=(135, 280), full=10800.0).series()
+    page = {
+        "labels": 'ALERTS{alertname="EkmSqlBackupsFail",alertstate="firing",severity="critical",sql_instance="SQLPRD01",host="n2",env="test"}',
+        "value": 1,
+    }
+    fired = {"expr": 'ALERTS{alertname="EkmSqlBackupsFail",alertstate="firing"}', "exp_samples": [page]}
+    checks = [{**fired, "eval_time": f"{at}m"} for at in (155, 200, 279)]
+    checks += [count(200, "EkmSqlLogFillsUp", 1), *quiet(ALL, 120, 140, 149, 288)]
+
+    assert problems(tmp_path, checks, [*old, *new, *READY, *LISTED_ON_N2]) == ""
+
+
+def test_full_backup_of_the_primary_pages_though_the_secondary_backs_up_the_log(tmp_path):
+    primary = [each for each in Server(ag="AG7").series() if "backup" not in each["series"] and ERRORS not in each["series"]]
+    secondary = [
+        each for each in Server(ag="AG7", node=N2, code="", failure_code="").series() if "log_full" not in each["series"]
+    ]
+    nightly = [series(ERRORS, f'{N1},code="{code}"', "_x119 7200x180") for code in ("3303", "3041")]
+    sections = read(N1, 300, "backups")[2:]
+    given = [*primary, *secondary, *nightly, *sections, *READY]
+
+    assert problems(tmp_path, [*quiet(ALL, 130, 239), count(250, "EkmSqlBackupsFail", 1), count(299, ALL, 1)], given) == ""
+
+
+@pytest.mark.parametrize(("interval", "first"), [(15, 150), (60, 245)])
+def test_long_interval_is_one_page_until_the_reading_after_the_mend(interval, first, tmp_path):
+    given = read_every(interval, Server(minutes=600, fails=(120, 420), full=10800.0).series())
+    checks = [count(at, "EkmSqlBackupsFail", 1) for at in range(first, 420, 5)]
+    checks += [count(at, "EkmSqlLogFillsUp", 1) for at in range(310, 420, 5)]
+    checks += quiet(ALL, 100, 130, 435 + interval, 595)
+
+    assert problems(tmp_path, checks, [*given, *ready("1x600", minutes=600)]) == ""
+
+
+def test_server_that_is_first_read_in_an_incident_is_one_page(tmp_path):
+    given = [
+        {**each, "values": " ".join(["_"] * 150 + each["values"].split()[150:])} if "mssql_" in each["series"] else each
+        for each in Server(fails=(120, 240)).series()
+        if "x" not in each["values"]
+    ]
+    checks = [count(at, "EkmSqlBackupsFail", 1) for at in range(170, 240, 4)]
+
+    assert problems(tmp_path, [*checks, *quiet("EkmSqlBackupsFail", 149, 160, 244)], [*given, *READY]) == ""
+
+
+def test_page_comes_at_most_an_hour_later_when_clocks_go_back(tmp_path):
+    """The last backup seems to be in the future."""
+    given = local_time(1, 130, Server(fails=(131, 280)).series())
+    checks = [count(at, "EkmSqlBackupsFail", 1) for at in range(215, 280, 5)]
+
+    assert problems(tmp_path, [*checks, *quiet("EkmSqlBackupsFail", 290)], [*given, *READY]) == ""
 
 
 def test_node_that_no_longer_makes_the_backups_is_no_ticket(tmp_path):

@@ -61,7 +61,8 @@ def texts(rule):
 
 def inner_queries(rule):
     """Return the PromQL in the templates of the annotations."""
-    return [text.replace("%q", '"x"').replace("%f", "1") for text in re.findall(r'printf "([^"]+)"', texts(rule))]
+    found = re.findall(r'printf (?:"([^"]+)"|`([^`]+)`)', texts(rule))
+    return [text.replace("%q", '"x"').replace("%f", "1") for either in found for text in either if text]
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -70,7 +71,9 @@ def test_alert_has_the_common_form(name):
 
     assert re.fullmatch(r"EkmSql([A-Z][a-z]+)+", name)
     assert rule["labels"]["severity"] in ("critical", "warning")
-    assert set(rule["annotations"]) == {"summary", "description", "runbook"}
+    assert set(rule["annotations"]) == {"summary", "description", "runbook_url", "dashboard_url"} | (
+        {"impact"} if rule["labels"]["severity"] == "critical" else set()
+    )
     assert re.fullmatch(r"[^{}]+\.", rule["annotations"]["summary"])
     assert "for" in rule
 

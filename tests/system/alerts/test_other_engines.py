@@ -14,8 +14,9 @@ from tests.system.alerts.notation import series
 from tests.system.alerts.test_cases import CASES
 
 TEXT = build.RULES.read_text()
+SQL_TEXT = build.SQL.read_text()
 GROUPS = json.loads(build.AZURE.read_text())["resources"]
-RULES = [rule for group in yaml.safe_load(TEXT)["groups"] for rule in group["rules"]]
+RULES = [rule for text in (TEXT, SQL_TEXT) for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
 GROUP_OF = {
     rule.get("alert") or rule["record"]: group["name"] for group in yaml.safe_load(TEXT)["groups"] for rule in group["rules"]
 }
@@ -33,8 +34,9 @@ def dry_run(path):
 
 @pytest.mark.real
 def test_vmalert_accepts_the_rules(tmp_path):
-    done = dry_run(build.RULES)
-    assert done.returncode == 0, done.stderr
+    for path in (build.RULES, build.SQL):
+        done = dry_run(path)
+        assert done.returncode == 0, done.stderr
 
     (tmp_path / "bad.yml").write_text(TEXT.replace("humanizeDuration", "noSuchFunction"))
     assert dry_run(tmp_path / "bad.yml").returncode != 0
@@ -78,7 +80,8 @@ def labels(alert, fired):
 
 
 def test_azure_template_equals_the_generated_one():
-    assert azure.template(build.commented()) == build.AZURE.read_text(), "run ./dev docs"
+    full = build.joined(build.commented(), build.commented(template=build.SQL_TEMPLATE))
+    assert azure.template(full) == build.AZURE.read_text(), "run ./dev docs"
 
 
 def test_azure_groups_hold_every_rule_in_order():
@@ -101,6 +104,7 @@ def test_azure_groups_have_published_properties_within_limits():
             assert set(rule) <= OF_RULE
             assert ("alert" in rule) != ("record" in rule)
             if "alert" in rule:
+                assert re.fullmatch(r"PT[1-9]\d*M", rule.get("for", "PT1M"))
                 assert 0 <= rule["severity"] <= 4
                 assert 1 <= minutes(rule["resolveConfiguration"]["timeToResolve"]) <= 15
                 assert "query" not in rule["annotations"]["summary"]

@@ -23,6 +23,9 @@ from tests.system.alerts.queries import grouped, matchers, referred, rule_querie
 TEXT = build.RULES.read_text()
 RULES = [rule for group in yaml.safe_load(TEXT)["groups"] for rule in group["rules"]]
 ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
+SQL_TEXT = build.SQL.read_text()
+SQL_ALERTS = {rule["alert"]: rule for group in yaml.safe_load(SQL_TEXT)["groups"] for rule in group["rules"] if "alert" in rule}
+COMMENTED = build.joined(build.commented(), build.commented(template=build.SQL_TEMPLATE))
 RECORDED = {rule["record"] for rule in RULES if "record" in rule}
 QUERIES = [(rule.get("alert") or rule["record"], query) for rule in RULES for query in rule_queries(rule)]
 
@@ -149,7 +152,17 @@ def test_page_forbids_a_restart_unless_it_is_part_of_the_rollover(rule):
         assert ("Do not restart" in rule["annotations"]["impact"]) != (rule["alert"] == "EkmCredentialExpiresIn1Day")
 
 
-@every_alert
+@pytest.mark.parametrize("rule", SQL_ALERTS.values(), ids=SQL_ALERTS)
+def test_alert_on_sql_server_has_the_required_texts(rule):
+    """It has no exporter, so that its runbook is on a site."""
+    notes = rule["annotations"]
+    assert "instance" not in referred(rule)
+    assert len(notes["summary"]) <= 100
+    assert notes["runbook_url"] == f"{values.SITE}/runbooks/{rule['alert']}.md"
+    assert notes["dashboard_url"].startswith(f"{values.DASHBOARDS}/ekm-")
+
+
+@pytest.mark.parametrize("rule", (ALERTS | SQL_ALERTS).values(), ids=ALERTS | SQL_ALERTS)
 def test_first_action_is_near_the_begin_of_a_text(rule):
     """After one sentence. A command and the exporter's own words follow."""
     shown = re.sub(r"\{\{.*?\}\}", "", rule["annotations"]["description"])
@@ -159,13 +172,14 @@ def test_first_action_is_near_the_begin_of_a_text(rule):
 
 def test_rule_file_can_be_read():
     assert len(TEXT.encode()) <= 90 * 1024
+    assert len(SQL_TEXT.encode()) <= 45 * 1024
     assert len(RECORDED) <= 45
     queries = Counter({name: str(rule["annotations"]).count("query (") for name, rule in ALERTS.items()})
     assert queries.total() <= 35
     assert sum(queries[name] for name, rule in ALERTS.items() if rule["labels"]["severity"] == "warning") <= 8
-    assert max(len(rule["annotations"]["description"]) for rule in ALERTS.values()) <= 1200
-    assert "reReplaceAll" not in TEXT
-    assert "ALERTS" not in TEXT
+    assert max(len(rule["annotations"]["description"]) for rule in (ALERTS | SQL_ALERTS).values()) <= 1200
+    assert "reReplaceAll" not in TEXT + SQL_TEXT
+    assert "ALERTS" not in TEXT + SQL_TEXT
 
 
 @every_alert
@@ -176,25 +190,27 @@ def test_alert_survives_a_restart_of_the_exporter(rule):
 
 
 def test_runbooks_and_alerts_match():
-    assert {path.stem for path in (build.HERE / "runbooks").glob("*.md")} == set(ALERTS)
+    assert {path.stem for path in (build.HERE / "runbooks").glob("*.md")} == set(ALERTS) | set(SQL_ALERTS)
 
 
 def test_committed_files_equal_the_generated_ones():
     again = "run ./dev docs"
     assert build.rules() == TEXT, again
-    assert build.prometheus_rule(TEXT) == build.KUBERNETES.read_text(), again
-    assert document.refreshed(build.PAGE.read_text(), build.commented()) == build.PAGE.read_text(), again
+    assert build.rules(template=build.SQL_TEMPLATE) == SQL_TEXT, again
+    assert build.prometheus_rule(build.joined(TEXT, SQL_TEXT)) == build.KUBERNETES.read_text(), again
+    assert document.refreshed(build.PAGE.read_text(), COMMENTED) == build.PAGE.read_text(), again
 
 
 def test_kubernetes_gets_the_same_groups():
     manifest = yaml.safe_load(build.KUBERNETES.read_text())
     assert (manifest["apiVersion"], manifest["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
-    assert manifest["spec"] == yaml.safe_load(TEXT)
+    groups = [group for text in (TEXT, SQL_TEXT) for group in yaml.safe_load(text)["groups"]]
+    assert manifest["spec"] == {"groups": groups}
 
 
 def test_page_lists_every_alert_with_its_severity():
-    listed = {alert.name: alert.severity for alert in document.alerts(build.commented())}
-    assert listed == {name: rule["labels"]["severity"] for name, rule in ALERTS.items()}
+    listed = {alert.name: alert.severity for alert in document.alerts(COMMENTED)}
+    assert listed == {name: rule["labels"]["severity"] for name, rule in (ALERTS | SQL_ALERTS).items()}
 
 
 def test_alert_without_one_of_its_comments_is_refused():

@@ -57,14 +57,16 @@ def test_page_about_sql_server_itself_names_the_three_clocks() -> None:
         for rule in group["rules"]
         if "alert" in rule
     }
-    assert WITHOUT_THE_KEY in rules["EkmSqlBackupsFail"]["annotations"]["description"]
+    for page in ("EkmSqlBackupsFail", "EkmSqlProviderDisabled"):
+        assert WITHOUT_THE_KEY in rules[page]["annotations"]["impact"]
+        assert WITHOUT_THE_KEY in flat(section((RUNBOOKS[0].parent / f"{page}.md").read_text(), "What is at risk"))
     for page in ("EkmSqlBackupsFail", "EkmSqlLogFillsUp"):
         assert rules[page]["labels"] == {"severity": "critical"}
-        assert WATCH_THE_LOG.rstrip(".") in rules[page]["annotations"]["runbook"]
+        assert WATCH_THE_LOG.rstrip(".") in rules[page]["annotations"]["impact"]
+        assert WATCH_THE_LOG.rstrip(".") in flat((RUNBOOKS[0].parent / f"{page}.md").read_text())
 
 
 def test_altered_credential_has_more_proofs_than_a_restart() -> None:
-    text = SQL_RULES.read_text()
-    rule = " ".join(text.partition("alert: EkmSqlNotProven")[2].partition("- alert:")[0].split())
-    assert "Only a restart" not in rule
-    assert "if it starts two hours after the change or later. That assumes" in rule
+    text = " ".join((RUNBOOKS[0].parent / "EkmSqlNotProven.md").read_text().split())
+    assert "Only a restart" not in text
+    assert "if it starts two hours after the change or later. That assumes" in text

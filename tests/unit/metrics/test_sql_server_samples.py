@@ -39,7 +39,7 @@ def shown(name, reading=None, **sections):
         ("database_encryption_state", {("sales", "ASYMMETRIC KEY", "0x2C56"): 3}),
         ("database_encryption_percent_complete", {("sales",): 0}),
         ("database_key_opened_timestamp_seconds", {("sales",): unix("2026-11-01T00:00:10")}),
-        ("database_state", {("sales",): 0}),
+        ("database_state", {("sales", "", ""): 0}),
         (
             "backup_started_timestamp_seconds",
             {
@@ -90,7 +90,7 @@ def test_unread_server_shows_only_that_it_was_not_read():
 def test_failed_attempt_keeps_the_last_good_series():
     reading = a_reading(failure="does not answer")
     assert shown("read_success", reading) == {(): 0}
-    assert shown("database_state", reading) == {("sales",): 0}
+    assert shown("database_state", reading) == {("sales", "", ""): 0}
 
 
 def test_labels_are_those_of_the_reading():
@@ -134,6 +134,13 @@ def test_providers_and_credentials_are_listed_under_each_group():
     assert altered == {(group, "AzureKV", "tde_cred", "contoso-prod"): unix("2026-03-01T00:00:00") for group in ("AG7", "AG8")}
 
 
+def test_state_of_a_database_names_its_group_and_its_replicas():
+    """Groups of one name may be of two clusters."""
+    replicas = [{"ag": "AG7", "server_name": name} for name in ("N2", "n1", "N2")] + [{"ag": "AG8", "server_name": "N3"}]
+    databases = [{"name": "pay", "state": "ONLINE", "is_encrypted": 1, "in_group": 1, "ag": "AG7"}]
+    assert shown("database_state", replicas=replicas, databases=databases)["pay", "AG7", "n1 n2"] == 0
+
+
 @pytest.mark.parametrize(
     ("modified", "after", "altered"),
     [
@@ -167,9 +174,9 @@ def test_databases_are_the_encrypted_ones_and_those_not_online():
     ]
     encryption = [{"database": "was encrypted", "encryption_state": 1}]
     assert shown("database_state", databases=databases, encryption=encryption) == {
-        ("closed",): 3,
-        ("sales",): 0,
-        ("was encrypted",): 0,
+        ("closed", "", ""): 3,
+        ("sales", "", ""): 0,
+        ("was encrypted", "", ""): 0,
     }
     assert shown("database_encryption_state", databases=databases, encryption=encryption) == {("was encrypted", "", ""): 1}
 
@@ -179,7 +186,7 @@ def test_databases_are_the_encrypted_ones_and_those_not_online():
     [("RESTORING", 1), ("RECOVERING", 2), ("RECOVERY_PENDING", 3), ("SUSPECT", 4), ("EMERGENCY", 5), ("OFFLINE", 6)],
 )
 def test_database_state_has_the_number_of_sql_server(state, value):
-    assert shown("database_state", databases=[{"name": "sales", "state": state}]) == {("sales",): value}
+    assert shown("database_state", databases=[{"name": "sales", "state": state}]) == {("sales", "", ""): value}
 
 
 def test_databases_above_the_limit_are_left_out_and_counted():

@@ -116,9 +116,9 @@ async def test_alert_that_continues_is_not_sent_again_at_once(alertmanager):
     assert more.body["payload"]["summary"].startswith("2 x ")
 
 
-async def test_page_about_sql_server_has_its_instructions(alertmanager):
+async def test_page_about_sql_server_names_the_database(alertmanager):
     labels = {"alertname": "EkmSqlDatabaseNotOpened", "severity": "critical", "sql_instance": r"SQLPRD01\A", "database": "sales"}
-    await alertmanager.post(labels, annotations={"runbook": "1. Find messages 33027."})
+    await alertmanager.post(labels, description="It did not open. First: find messages 33027.")
     page = await alertmanager.received.first(lambda each: each.to == DBA)
     assert page.body["payload"]["summary"].startswith(r"EkmSqlDatabaseNotOpened: Something is wrong. sales on SQLPRD01\A")
-    assert "is in trouble. What to do: 1. Find messages 33027." in page.body["payload"]["custom_details"]["firing"]
+    assert "It did not open. First: find messages 33027." in page.body["payload"]["custom_details"]["firing"]

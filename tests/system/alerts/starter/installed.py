@@ -97,7 +97,8 @@ async def started(place: Path, exporter: str, recipients: Recipients) -> AsyncIt
     (folder / "secrets").mkdir(mode=0o700)
     for name, value in secrets(recipients).items():
         (folder / "secrets" / name).write_text(value)
-    (folder / "ekm.rules.yml").write_text("groups: []\n")
+    for name in ("ekm.rules.yml", "ekm-sql.rules.yml"):
+        (folder / name).write_text("groups: []\n")
     async with contextlib.AsyncExitStack() as stack:
         urls, processes = {}, {}
         for name, more in UNITS.items():
