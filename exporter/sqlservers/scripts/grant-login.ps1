@@ -96,7 +96,7 @@ function Open-Instance([string] $Server) {
 }
 
 # Runs the script; returns the rights of the login, which the script lists last.
-function Grant-Login([string] $Server) {
+function Add-Login([string] $Server) {
     $connection = Open-Instance $Server
     try {
         $command = $connection.CreateCommand()
@@ -121,7 +121,7 @@ foreach ($server in $servers) {
     $row = [pscustomobject] @{ Server = $server; Result = 'would run'; Detail = '' }
     if ($PSCmdlet.ShouldProcess($server, "run login.sql for $Name")) {
         try {
-            $row.Detail = @(Grant-Login $server) -join ', '
+            $row.Detail = @(Add-Login $server) -join ', '
             $row.Result = 'done'
         } catch {
             # The innermost message: the outer ones only name the method that failed.

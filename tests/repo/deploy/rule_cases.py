@@ -19,6 +19,7 @@ RECORDED = {rule["record"]: rule for group in GROUPS for rule in group["rules"] 
 EXPORTER, OTHER_EXPORTER = 'job="ekm",instance="c:10377"', 'job="ekm",instance="d:10377"'
 N1 = f'{EXPORTER},sql_instance="SQLPRD01",host="n1"'
 N2 = f'{EXPORTER},sql_instance="SQLPRD01",host="n2"'
+N3 = f'{EXPORTER},sql_instance="SQLPRD01",host="n3"'
 HOURS = 60  # one value a minute
 OLD, NEW = "0x" + "01" * 20, "0x" + "02" * 20
 FULL = 'pin="config",mode="full"'

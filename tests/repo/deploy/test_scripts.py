@@ -90,7 +90,7 @@ def test_grant_login_sets_lines_that_login_has():
 def test_grant_login_connects_after_its_question_only():
     body = GRANT_LOGIN.partition("$script = Read-Script")[2]
     assert "SupportsShouldProcess" in GRANT_LOGIN
-    assert body.index("$PSCmdlet.ShouldProcess(") < body.index("Grant-Login $server") < body.index("} catch {")
+    assert body.index("$PSCmdlet.ShouldProcess(") < body.index("Add-Login $server") < body.index("} catch {")
     assert GRANT_LOGIN.count("Open-Instance $Server") == 1
     assert body.rstrip().endswith("if ($failed) { exit 1 }")
 

@@ -408,7 +408,7 @@ def test_full_backup_of_the_primary_pages_though_the_secondary_backs_up_the_log(
 
 
 @pytest.mark.parametrize(("interval", "first"), [(15, 150), (60, 245)])
-def test_long_interval_is_one_page_until_the_reading_after_the_mend(interval, first, tmp_path):
+def test_long_interval_is_one_page_until_the_reading_after_the_fix(interval, first, tmp_path):
     given = read_every(interval, Server(minutes=600, fails=(120, 420), full=10800.0).series())
     checks = [count(at, "EkmSqlBackupsFail", 1) for at in range(first, 420, 5)]
     checks += [count(at, "EkmSqlLogFillsUp", 1) for at in range(310, 420, 5)]

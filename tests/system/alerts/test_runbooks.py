@@ -21,6 +21,7 @@ from exporter.core.reasons import Reason
 from exporter.core.reasons.markers import VAULT_REASONS
 from exporter.metrics.definitions import BY_NAME, PATH_PARTS
 from exporter.metrics.self_metrics import SKIP_REASONS
+from exporter.tde.differences import DifferenceKind
 
 ROOT = Path(__file__).parents[3]
 ALERTS = ROOT / "alerts"
@@ -38,6 +39,7 @@ FOREIGN = {"process_cpu_seconds_total", "process_start_time_seconds", "alertmana
 OWN_LABELS = {"problem", "unknown", "within", "date_passed", "sources_disagree", "lookup_fails", "state"}
 WORDS = (
     {*OWN_LABELS, *Reason, *Step, *Phase, *Mode, *Outcome, *SKIP_REASONS, *PATH_PARTS, *LABELS, *SETTINGS, *FOREIGN, *BY_NAME}
+    | {*DifferenceKind}
     | {check.name for check in CHECKS}
     | {"declared", "graph", "key_vault", "certificate"}
 )  # fmt: skip
