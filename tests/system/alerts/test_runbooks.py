@@ -14,7 +14,7 @@ import yaml
 
 from exporter.cli.main import build_parser
 from exporter.core.auxiliary import CREDENTIAL_REFUSED
-from exporter.core.checks import CHECKS
+from exporter.core.checks import CHECKS, SQL
 from exporter.core.codes import BY_CODE, both_numbers
 from exporter.core.model import Mode, Outcome, Phase, Step
 from exporter.core.reasons import Reason
@@ -40,7 +40,7 @@ OWN_LABELS = {"problem", "unknown", "within", "date_passed", "sources_disagree",
 WORDS = (
     {*OWN_LABELS, *Reason, *Step, *Phase, *Mode, *Outcome, *SKIP_REASONS, *PATH_PARTS, *LABELS, *SETTINGS, *FOREIGN, *BY_NAME}
     | {*DifferenceKind}
-    | {check.name for check in CHECKS}
+    | {check.name for check in (*CHECKS, *SQL)}
     | {"declared", "graph", "key_vault", "certificate"}
 )  # fmt: skip
 
