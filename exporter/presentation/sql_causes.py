@@ -53,7 +53,7 @@ class SqlCause:
 async def sql_causes(verdicts: Verdicts, proofs: SqlProofs) -> list[SqlCause]:
     """Return the causes in the order of their urgency, and let other tasks run in between.
 
-    A SQL Server whose targets are all not ready fails for their cause, unless a credential is missing.
+    A SQL Server whose targets are all not ready fails for their cause, unless SQL Server itself shows another one.
     """
     proofs.refresh()
     # One reading a slice: a SQL Server may have thousands of databases.
@@ -67,7 +67,7 @@ async def sql_causes(verdicts: Verdicts, proofs: SqlProofs) -> list[SqlCause]:
     causes = dict[tuple[ProofState, str], SqlCause]()
     async for proof in yield_with_pauses(opened, _PROOFS_PER_SLICE):
         targets = behind[_key(proof)]
-        if targets and all(ready is False for ready in targets.values()) and proof.state is not ProofState.NO_CREDENTIAL:
+        if targets and all(ready is False for ready in targets.values()) and not proof.state.is_seen_inside:
             continue
         code = proof.codes[0].code if proof.codes and proof.state is ProofState.FAILING else ""
         causes.setdefault((proof.state, code), SqlCause(proof.state, code)).add(proof, targets)

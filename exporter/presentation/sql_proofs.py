@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 from exporter.config.settings import Target
 from exporter.core.readiness import NOT_TESTED
-from exporter.core.sql_servers import server_name, server_names
+from exporter.core.sql_servers import server_names
 from exporter.presentation.payloads import Payload, moment_or_none
 from exporter.tde.proof import version_of
 from exporter.tde.registry import KeyVersion
 from exporter.tde.server_proof import ProofState, ServerProof, server_proofs
-from exporter.tde.sql_reading import TRACE_FLAG, SqlServerReading, flag_is_on
+from exporter.tde.sql_reading import TRACE_FLAG, SqlServerReading, flag_is_on, server_key
 
 _NAMED = 3  # SQL Servers in a sentence
 _ORDER = {state: place for place, state in enumerate(ProofState)}
@@ -31,7 +31,7 @@ class SqlProofs:
 
         Of two with the same names, the first one counts, as in the metrics.
         """
-        first = {_server_key(each): each for each in reversed(tuple(self._readings()))}
+        first = {server_key(each): each for each in reversed(tuple(self._readings()))}
         instances = Counter(each.sql_instance.casefold() for each in first.values())
         read = {key: each for key, each in first.items() if each.document is not None}
         # A target may declare an instance without its host.
@@ -73,10 +73,6 @@ class SqlProofs:
             return NOT_TESTED
         more = f" and {len(untested) - _NAMED:,} more" if len(untested) > _NAMED else ""
         return f"{NOT_TESTED}, for {', '.join(untested[:_NAMED])}{more}" if untested else ""
-
-
-def _server_key(reading: SqlServerReading) -> str:
-    return server_name({"sql_instance": reading.sql_instance, "host": reading.host}).casefold()
 
 
 def _is_of_target(server: ServerProof, target: Target) -> bool:

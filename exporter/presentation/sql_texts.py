@@ -28,6 +28,7 @@ _ACTIONS_BY_CATEGORY: Mapping[Category, str] = {
 }
 _PROVE = "`ekm-exporter script prove.sql` prints a backup that breaks no chain."
 _ACTIONS: Mapping[ProofState, str] = {
+    ProofState.PROVIDER_DISABLED: "Enable the provider on {server}: `ekm-exporter script verify.sql`, part 3, shows what is off.",
     ProofState.NO_CREDENTIAL: "Add a credential to {login} on {server}: `ALTER LOGIN [{name}] ADD CREDENTIAL [CREDENTIAL];`",
     ProofState.STOPPED: f"Check that the backups of {{server}} run, unless another node of its group makes them. {_PROVE}",
     ProofState.DUE: f"Nothing, if a backup of {{server}} starts two hours after the change. {_PROVE}",

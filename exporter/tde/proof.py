@@ -45,7 +45,7 @@ class KeyProof:
     """A key in use, and its last proof since its credential was altered.
 
     Times are Unix times, None if unknown or not proven. `login` and `credential` are empty if unknown. With `credential_missing`, SQL Server
-    has none with which it can sign in for the key. `altered_at` is the latest time of several credentials if SQL Server does not show which one
+    has none with which it can sign in for the key; with `provider_disabled`, SQL Server uses no provider for it. `altered_at` is the latest time of several credentials if SQL Server does not show which one
     belongs to the key.
     """
 
@@ -54,6 +54,7 @@ class KeyProof:
     login: str
     credential: str
     credential_missing: bool
+    provider_disabled: bool
     altered_at: float | None
     databases: tuple[str, ...]
     proven_at: float | None
@@ -146,12 +147,20 @@ def _key_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey
         login=sign_in.login,
         credential=sign_in.credential,
         credential_missing=sign_in.is_missing,
+        provider_disabled=_is_disabled(instance, key),
         altered_at=sign_in.altered_at,
         databases=databases,
         proven_at=None if last is None else last.at,
         source=None if last is None else last.source,
         database="" if last is None else last.database,
     )
+
+
+def _is_disabled(instance: Instance, key: AsymmetricKey) -> bool:
+    """Whether the key's provider is disabled, or the option for all providers is off now."""
+    if instance.ekm is not None and not instance.ekm.in_use:
+        return True
+    return any(one.name == key.provider and not one.enabled for one in instance.providers)
 
 
 def _sign_in(reading: SqlServerReading, instance: Instance, key: AsymmetricKey) -> _SignIn:

@@ -35,6 +35,7 @@ _DONE: Final[Mapping[ProofSource, str]] = {
 class ProofState(StrEnum):
     """How a SQL Server stands with a key, the most urgent first."""
 
+    PROVIDER_DISABLED = "provider_disabled"
     NO_CREDENTIAL = "no_credential"
     FAILING = "failing"
     STOPPED = "stopped"
@@ -45,7 +46,12 @@ class ProofState(StrEnum):
     @property
     def is_bad(self) -> bool:
         """Whether SQL Server cannot get the key itself, whatever a probe shows."""
-        return self in (ProofState.NO_CREDENTIAL, ProofState.FAILING)
+        return self.is_seen_inside or self is ProofState.FAILING
+
+    @property
+    def is_seen_inside(self) -> bool:
+        """Whether only SQL Server itself shows the cause, so that it is one of its own even while no target is ready."""
+        return self in (ProofState.PROVIDER_DISABLED, ProofState.NO_CREDENTIAL)
 
     @property
     def is_open(self) -> bool:
@@ -75,8 +81,8 @@ class ServerProof:
     @cached_property
     def failed(self) -> tuple[ReportedCode, ...]:
         """The messages about failed backups since then, if the provider is their cause."""
-        # Without a credential SQL Server fails before the provider has a code.
-        is_its_fault = self.codes or self.proof.credential_missing
+        # Without a provider or a credential SQL Server fails before the provider has a code.
+        is_its_fault = self.codes or self.proof.credential_missing or self.proof.provider_disabled
         return failed_backups(self.reading, self.known_since or 0.0) if is_its_fault else ()
 
     @property
@@ -89,6 +95,8 @@ class ServerProof:
     def state(self) -> ProofState:
         """What its last reading shows."""
         proof = self.proof
+        if proof.provider_disabled:
+            return ProofState.PROVIDER_DISABLED
         if proof.credential_missing:
             return ProofState.NO_CREDENTIAL
         if self.codes:
@@ -143,15 +151,22 @@ def read_text(server: ServerProof, now: float) -> str:
 
 
 def _proof(proof: KeyProof, now: float) -> str:
-    lacks = f"{login_text(proof)} has no credential, so SQL Server cannot sign in to the vault"
+    lacks = _lacks(proof)
     if proof.source is not None and proof.proven_at is not None:
         done = f"{span_text(now - proof.proven_at)} ago, {_DONE[proof.source].format(f'[{proof.database}]')}"
-        return f"{done}, but {lacks}" if proof.credential_missing else done
-    if proof.credential_missing:
+        return f"{done}, but {lacks}" if lacks else done
+    if lacks:
         return f"not proven: {lacks}"
     if proof.altered_at is not None:
         return f"not proven since the credential was altered at {clock_text(proof.altered_at, now)}"
     return "not proven: no start and no finished backup is known"
+
+
+def _lacks(proof: KeyProof) -> str:
+    """Return what SQL Server lacks to use the key; empty if nothing is known to be missing."""
+    if proof.provider_disabled:
+        return "its EKM provider is disabled, so SQL Server cannot use the key"
+    return f"{login_text(proof)} has no credential, so SQL Server cannot sign in to the vault" if proof.credential_missing else ""
 
 
 def login_text(proof: KeyProof) -> str:

@@ -89,7 +89,7 @@ def _proof_reasons(one: Dependency, server: ServerProof, question: Question, now
             although=" although the vault side is ready" if ready else "",
             logs=meanwhile([server], now),
         )
-    elif proof.credential_missing:
+    elif server.state.is_seen_inside:
         pass  # a reason of its own
     elif proof.proven_at is None:
         yield _not_proven(one.usage, f"key [{proof.key_name}] is {proof_text(server, now)}", _SEEN)

@@ -15,6 +15,7 @@ from exporter.web.ui.view_models import TargetView
 
 _SHOWN = 20  # SQL Servers of a target that its page lists
 _BADGES: Mapping[ProofState, tuple[str, str]] = {
+    ProofState.PROVIDER_DISABLED: ("provider disabled", "bad"),
     ProofState.NO_CREDENTIAL: ("no credential", "bad"),
     ProofState.FAILING: ("failing", "bad"),
     ProofState.STOPPED: ("no proof", "unsure"),
@@ -24,6 +25,7 @@ _BADGES: Mapping[ProofState, tuple[str, str]] = {
 }
 # The title of a cause, and what its age counts from.
 _TITLES: Mapping[ProofState, tuple[str, str]] = {
+    ProofState.PROVIDER_DISABLED: ("SQL Server itself: its EKM provider is disabled", "last proof "),
     ProofState.NO_CREDENTIAL: ("SQL Server itself: the login of its key has no credential", "last proof "),
     ProofState.FAILING: ("SQL Server itself does not get its key", "began "),
     ProofState.STOPPED: ("SQL Server itself: no backup has proved its key for more than a day", "last proof "),
@@ -55,7 +57,7 @@ def _server(view: TargetView, server: ServerProof) -> Child:
     log = log_text([server], view.now) if not_ready or server.has_stopped else ""
     urgent = sentence("; ".join(filter(None, (codes_text(server, view.now), log))))
     effect = f" {WITHOUT_THE_KEY}" if server.state.is_bad and not (not_ready or log) else ""
-    is_own = server.state.is_open and (not not_ready or server.state is ProofState.NO_CREDENTIAL)
+    is_own = server.state.is_open and (not not_ready or server.state.is_seen_inside)
     return [
         proof_badge(server.state),
         element("strong", f" SQL Server itself, {server.server}: "),
@@ -73,7 +75,7 @@ def sql_cause(urls: Urls, cause: SqlCause, now: float) -> Html:
     text = urgency_text(list(cause.servers.values()), now)
     _, age = _TITLES[cause.state]
     targets = target_links(urls, cause.id, sorted(cause.targets)) if cause.targets else "No target has its key."
-    began = "began " if cause.state is ProofState.NO_CREDENTIAL and first.failed else age
+    began = "began " if cause.state.is_seen_inside and first.failed else age
     return element(
         "li",
         proof_badge(cause.state),

@@ -211,3 +211,9 @@ async def test_other_findings_fire_until_they_are_fixed(observed, name, alert, m
     assert observed[name].fires(alert) == minutes
     assert observed[name].alerts() - {BACKUPS} == {alert}
     assert text in "".join(observed[name].texts.values())
+
+
+async def test_disabled_provider_stands_on_the_page(observed):
+    assert "its EKM provider is disabled, so SQL Server cannot use the key" in observed["disabled"].pages[30]
+    assert "its EKM provider is disabled" in observed["disabled"].overviews[30]
+    assert "its EKM provider is disabled" not in observed["disabled"].pages[60]

@@ -472,7 +472,7 @@ def test_server_not_read_for_a_day_is_one_ticket(tmp_path):
 
     assert problems(tmp_path, checks, given) == ""
     text = text_of(tmp_path, given, 1810, "EkmSqlNotRead")
-    assert "has not read 4 sections of SQLPRD01 (n1) for a day: backups, errors, instance, logs. First: check" in text
+    assert "has not read these sections of SQLPRD01 (n1) for a day: backups, errors, instance, logs. First: check" in text
 
 
 def refused(values: str, node: str = N1) -> list[dict[str, str]]:

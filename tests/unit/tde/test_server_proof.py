@@ -13,6 +13,8 @@ from tests.support.sql_readings import READ_AT, a_reading, proof_rows, sections_
 DAY = "2026-11-26T"
 PROVEN_AT = unix(DAY + "19:05:00")
 WITHOUT_CREDENTIAL = [{name: value for name, value in sections_of()["keys"][0].items() if name != "credential"}]
+DISABLED = [sections_of()["providers"][0] | {"is_enabled": 0}]
+SWITCHED_OFF = [sections_of()["configurations"][0] | {"value_in_use": 0}]
 
 
 def the_proof(*, backups_read_at: float = READ_AT, **sections: Any) -> ServerProof:
@@ -40,6 +42,9 @@ def backup(kind: str) -> list[dict[str, Any]]:
         ({"backups": []}, ProofState.PROVEN, unix("2026-11-01T00:00:10")),  # a node without backups
         ({"credentials": altered(DAY + "19:30:00")}, ProofState.DUE, unix(DAY + "19:30:00")),
         ({"credentials": altered("never"), "backups": [], "opened": []}, ProofState.UNKNOWN, None),
+        ({"providers": DISABLED, "keys": WITHOUT_CREDENTIAL}, ProofState.PROVIDER_DISABLED, PROVEN_AT),
+        ({"configurations": SWITCHED_OFF}, ProofState.PROVIDER_DISABLED, PROVEN_AT),
+        ({"configurations": []}, ProofState.PROVEN, PROVEN_AT),
         ({"keys": WITHOUT_CREDENTIAL}, ProofState.NO_CREDENTIAL, PROVEN_AT),
         ({"errors": [error("3303", "19:10:00", "19:50:00")]}, ProofState.FAILING, unix(DAY + "19:10:00")),
         ({"errors": [error("3303", "02:10:00", "19:50:00")]}, ProofState.FAILING, PROVEN_AT),
@@ -51,7 +56,7 @@ def backup(kind: str) -> list[dict[str, Any]]:
 def test_state_follows_from_proof_and_error_log(sections, state, since):
     server = the_proof(**sections)
     assert (server.state, server.since) == (state, since)
-    assert server.state.is_bad == (state in {ProofState.NO_CREDENTIAL, ProofState.FAILING})
+    assert server.state.is_bad == (state in {ProofState.PROVIDER_DISABLED, ProofState.NO_CREDENTIAL, ProofState.FAILING})
     assert server.state.is_open == (state not in {ProofState.PROVEN, ProofState.UNKNOWN})
     assert server.has_stopped == server.state.is_bad
 

@@ -61,6 +61,10 @@ def test_start_is_a_proof_with_a_database():
         ({"credentials": credential(DAY + "18:02:00")}, "not proven since the credential was altered at 18:02 UTC"),
         ({"credentials": credential("2026-11-25T23:59:00")}, "54 min ago, log backup of [sales]"),
         (
+            {"providers": [sections_of()["providers"][0] | {"is_enabled": 0}]},
+            "54 min ago, log backup of [sales], but its EKM provider is disabled, so SQL Server cannot use the key",
+        ),
+        (
             {"credentials": credential("2026-11-25T23:59:00"), "backups": []},
             "not proven since the credential was altered at 2026-11-25 23:59 UTC",
         ),
