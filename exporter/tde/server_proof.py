@@ -73,23 +73,29 @@ class ServerProof:
         """The time of the last proof, else of the change that made one due."""
         return self.proof.altered_at if self.proof.proven_at is None else self.proof.proven_at
 
+    @property
+    def _free_of_codes_at(self) -> float:
+        """The last time at which SQL Server had the key: a long backup hides no code that follows its start."""
+        proof = self.proof
+        return (proof.altered_at if proof.proven_from is None else proof.proven_from) or 0.0
+
     @cached_property
     def codes(self) -> tuple[ReportedCode, ...]:
-        """The provider's codes in its error log since then, the latest first."""
-        return reported_codes(self.reading, self.known_since or 0.0)
+        """The provider's codes in its error log since the last proof began, the latest first."""
+        return reported_codes(self.reading, self._free_of_codes_at)
 
     @cached_property
     def failed(self) -> tuple[ReportedCode, ...]:
         """The messages about failed backups since then, if the provider is their cause."""
         # Without a provider or a credential SQL Server fails before the provider has a code.
         is_its_fault = self.codes or self.proof.credential_missing or self.proof.provider_disabled
-        return failed_backups(self.reading, self.known_since or 0.0) if is_its_fault else ()
+        return failed_backups(self.reading, self._free_of_codes_at) if is_its_fault else ()
 
     @property
     def since(self) -> float | None:
-        """The time of the first code or failed backup since the last proof, else `known_since`."""
+        """The time of the first code or failed backup since the last proof began, else `known_since`."""
         began = [code.first_at for code in (*self.codes, *self.failed)]
-        return max(min(began), self.known_since or 0.0) if began else self.known_since
+        return max(min(began), self._free_of_codes_at) if began else self.known_since
 
     @cached_property
     def state(self) -> ProofState:
