@@ -112,6 +112,10 @@ class ServerProof:
         is_old = self.reading.read_at.get("backups", 0.0) - proof.proven_at > _OLDEST.get(proof.source, math.inf)
         return ProofState.STOPPED if is_old else ProofState.PROVEN
 
+    def is_read(self, now: float) -> bool:
+        """Whether its backups were read within a day: an older reading shows nothing of the present."""
+        return now - self.reading.read_at.get("backups", 0.0) <= _DAY
+
     @property
     def has_stopped(self) -> bool:
         """Whether SQL Server proves the key no more: since a day, if its credential was altered then."""

@@ -209,4 +209,4 @@ def test_payload_shows_that_a_proof_is_due():
     ],
 )
 def test_proof_by_each_server_leaves_nothing_untested(instances, readings, expected):
-    assert proofs_of(*readings).not_tested(a_target(instances=instances)) == expected
+    assert proofs_of(*readings).not_tested(a_target(instances=instances), NOW) == expected
