@@ -101,6 +101,11 @@ def test_proof_that_is_due_for_a_day_has_stopped(seconds, expected):
     assert (late.state, late.has_stopped) == (ProofState.DUE, expected)
 
 
+@pytest.mark.parametrize(("seconds", "expected"), [(86400, True), (86401, False)])
+def test_server_is_read_while_its_backups_are_of_a_day(seconds, expected):
+    assert the_proof().is_read(READ_AT + seconds) is expected
+
+
 def test_logs_are_those_of_databases_under_the_key():
     logs = proof_rows("hr", "sales", "other")["logs"]
     sizes = (
