@@ -86,7 +86,10 @@ class SqlProofs:
         return tuple({each.address: each for each in listed}.values())
 
     def _listed(self, entry: Mapping[str, str]) -> list[SqlServerReading]:
-        """Return the SQL Servers that an entry of `instances` names; without a host, the only one of that instance."""
+        """Return the SQL Servers that an entry of `instances` names.
+
+        Without a host, it is the only one of that instance.
+        """
         host = entry.get("host", "").casefold()
         found = self._by_entry.get((entry["sql_instance"].casefold(), _short(host)), [])
         if not host:
@@ -109,7 +112,10 @@ def _short(host: str) -> str:
 
 
 def _not_read(reading: SqlServerReading) -> str:
-    """Return the kind of the reason, without a text of the server; empty if the last attempt read it."""
+    """Return the kind of the reason, without a text of the server.
+
+    Empty if the last attempt read it.
+    """
     if reading.refused:
         return "login refused"
     if reading.document is None:
@@ -137,7 +143,10 @@ def sql_servers_payload(servers: Sequence[ServerProof]) -> Payload:
 
 
 def _server_payload(server: ServerProof) -> Payload:
-    """Return one SQL Server. The times of the logs count from their reading, as in the metrics."""
+    """Return one SQL Server.
+
+    The times of the logs count from their reading, as in the metrics.
+    """
     proof, reading, log = server.proof, server.reading, server.first_full
     return {
         "sql_instance": reading.sql_instance,

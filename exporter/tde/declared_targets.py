@@ -94,7 +94,7 @@ class DeclaredTargets:
 
 
 def instance_labels(sql_instance: str, host: str) -> frozenset[str]:
-    """Return the values of `sql_instance`, in lower case, by which a target may list a SQL Server."""
+    """Return what a target may have as `sql_instance` of a SQL Server, in lower case."""
     own = sql_instance.casefold()
     return frozenset({own, DEFAULT_INSTANCE} if is_same_instance(DEFAULT_INSTANCE, own, host.casefold()) else {own})
 

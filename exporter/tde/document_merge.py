@@ -1,6 +1,6 @@
-"""Two readings of one SQL Server as one: each section from its last good reading, with the time of that reading.
+"""Two readings of one SQL Server as one.
 
-What was not read never removes what an earlier reading found.
+Each section is from its last good reading, with the time of that reading. What was not read never removes what an earlier reading found.
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ def with_known_backups(later: Document, earlier: Document) -> Document:
 
 
 def is_good(document: Document, section: str) -> bool:
-    """Whether some reading got the section as a whole. An empty registry proves nothing: a login may not see it."""
+    """Whether some reading got the section as a whole.
+
+    An empty registry proves nothing: a login may not see it.
+    """
     found = bool(document.key_uris) if section == REGISTRY else section in document.sections
     return found and (section not in document.errors or section in document.kept)
 

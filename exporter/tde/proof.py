@@ -65,7 +65,10 @@ class KeyProof:
 
     @property
     def is_due(self) -> bool | None:
-        """Whether nothing proved the present credential, None if that is unknown. A missing one proves nothing."""
+        """Whether nothing proved the present credential, None if that is unknown.
+
+        A missing one proves nothing.
+        """
         if self.credential_missing:
             return True
         return None if self.proven_at is None and self.altered_at is None else self.proven_at is None
@@ -203,7 +206,10 @@ def _openings(
 
 
 def _backups(reading: SqlServerReading, databases: frozenset[str], altered_at: float | None) -> Iterator[_Event]:
-    """Yield each backup that started when no token of an earlier secret was left, and the database had this key."""
+    """Yield each backup that needed this key and the present secret.
+
+    No token of an earlier secret was left when it started.
+    """
     earliest = -math.inf if altered_at is None else altered_at + TWO_HOURS
     set_at = {printable(str(row.get("database"))): _time(row.get("set_utc")) for row in rows(reading, "opened")}
     for row in rows(reading, "backups"):

@@ -50,7 +50,10 @@ class ProofState(StrEnum):
 
     @property
     def is_seen_inside(self) -> bool:
-        """Whether only SQL Server itself shows the cause, so that it is one of its own even while no target is ready."""
+        """Whether only SQL Server itself shows the cause.
+
+        It is a cause of its own even while no target is ready.
+        """
         return self in (ProofState.PROVIDER_DISABLED, ProofState.NO_CREDENTIAL)
 
     @property
@@ -61,7 +64,10 @@ class ProofState(StrEnum):
 
 @dataclass(frozen=True)  # without slots: what follows from the reading is found once
 class ServerProof:
-    """The proof of a target's key by one SQL Server. `logs` are those of the key's databases."""
+    """The proof of a target's key by one SQL Server.
+
+    `logs` are those of the key's databases.
+    """
 
     server: str
     reading: SqlServerReading
@@ -75,13 +81,13 @@ class ServerProof:
 
     @property
     def _free_of_codes_at(self) -> float:
-        """The last time at which SQL Server had the key: a long backup hides no code that follows its start."""
+        """The start of the last proof: a long backup hides no code that follows it."""
         proof = self.proof
         return (proof.altered_at if proof.proven_from is None else proof.proven_from) or 0.0
 
     @cached_property
     def codes(self) -> tuple[ReportedCode, ...]:
-        """The provider's codes in its error log since the last proof began, the latest first."""
+        """The provider's codes since the last proof began, the latest first."""
         return reported_codes(self.reading, self._free_of_codes_at)
 
     @cached_property
@@ -93,7 +99,10 @@ class ServerProof:
 
     @property
     def since(self) -> float | None:
-        """The time of the first code or failed backup since the last proof began, else `known_since`."""
+        """The first code or failed backup since the last proof began.
+
+        Without one, it is `known_since`.
+        """
         began = [code.first_at for code in (*self.codes, *self.failed)]
         return max(min(began), self._free_of_codes_at) if began else self.known_since
 
@@ -113,7 +122,7 @@ class ServerProof:
         return ProofState.STOPPED if is_old else ProofState.PROVEN
 
     def is_read(self, now: float) -> bool:
-        """Whether its backups were read within a day: an older reading shows nothing of the present."""
+        """Whether its backups were read within a day."""
         return now - self.reading.read_at.get("backups", 0.0) <= _DAY
 
     @property
@@ -184,7 +193,10 @@ def login_text(proof: KeyProof) -> str:
 
 
 def codes_text(server: ServerProof, now: float) -> str:
-    """Return what the error log shows since the last proof: the codes of the provider, and failed backups."""
+    """Return what the error log shows since the last proof.
+
+    That is codes of the provider, and failed backups.
+    """
     if server.since is None or not (server.codes or server.failed):
         return ""
     since = clock_text(server.since, now)

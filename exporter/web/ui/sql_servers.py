@@ -28,7 +28,7 @@ _TITLES: Mapping[ProofState, tuple[str, str]] = {
     ProofState.PROVIDER_DISABLED: ("SQL Server itself: its EKM provider is disabled", "last proof "),
     ProofState.NO_CREDENTIAL: ("SQL Server itself: the login of its key has no credential", "last proof "),
     ProofState.FAILING: ("SQL Server itself does not get its key", "began "),
-    ProofState.STOPPED: ("SQL Server itself: no backup has proved its key for more than a day", "last proof "),
+    ProofState.STOPPED: ("SQL Server itself: its backups prove the key no more", "last proof "),
     ProofState.DUE: ("SQL Server itself: nothing has proved its key since the credential was altered", "altered "),
 }
 

@@ -288,7 +288,7 @@ async def test_stopped_proofs_are_a_mild_cause():
     late = replace(late, read_at={**late.read_at, "backups": NOW + 2 * 86400})
     service = service_of("n1", readings=[late])
     _, _, html = await answer(service, "/")
-    assert "no backup has proved its key for more than a day" in words(html)
+    assert "its backups prove the key no more" in words(html)
     assert "bad-edge" not in html
     assert "cannot get" not in html
 
