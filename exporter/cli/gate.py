@@ -54,7 +54,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action="append",
     )
     add_flag(which, "--ag NAME", "every server of this availability group")
-    add_flag(which, "--all", "every instance of the inventory", dest="every", action="store_true")
+    add_flag(which, "--all", "every instance that is known, by a reading or the inventory", dest="every", action="store_true")
     add_flag(parser, "--json", "print JSON, for pipelines", action="store_true")
     _add_sources(parser)
     _add_limits(parser)
@@ -114,6 +114,13 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     )
     add_flag(
         parser,
+        "--reading-age DURATION",
+        "an older reading of backups and error log counts as not known (default 1h)",
+        type=durations.parse,
+        default=3600.0,
+    )
+    add_flag(
+        parser,
         "--proof-age DURATION",
         "an older last proof by SQL Server itself counts as not known (default 35d)",
         type=durations.parse,
@@ -147,6 +154,7 @@ def _answer(args: argparse.Namespace) -> Answer:
         window=args.window,
         inventory_age=args.inventory_age,
         unwrap_age=args.unwrap_age,
+        reading_age=args.reading_age,
         proof_age=args.proof_age,
         folder=str(args.inventory.parent if args.inventory.name == FACTS else args.inventory),
     )
