@@ -78,14 +78,17 @@ def _is_altered_since(usage: Usage, proof: ServerProof) -> bool:
 
 
 def old_sections(server: ServerProof, question: Question, now: float) -> list[str]:
-    """Return the sections of a proof that were read too long ago. The error log counts if it was ever read."""
+    """Return the sections of a proof that were read too long ago.
+
+    The error log counts if it was ever read.
+    """
     read_at = server.reading.read_at
     needed = ("backups" if "backups" in read_at else "opened", "errors")
     return [name for name in needed if now - read_at.get(name, now) > question.reading_age]
 
 
 def _age_reasons(server: ServerProof, question: Question, now: float) -> Iterator[GateReason]:
-    """Yield a reason if backups, or an error log that was ever read, were read too long ago: no code then proves nothing."""
+    """Yield a reason if backups or errors were read long ago: no code means nothing then."""
     if old := old_sections(server, question, now):
         failure = server.reading.failure
         yield reason(
@@ -151,9 +154,9 @@ def _not_proven(usage: Usage, cause: str, after: str) -> GateReason:
 
 
 def has_staged_secret(one: Dependency, proofs: Iterable[ServerProof], working_until: float | None) -> bool:
-    """Whether SQL Server seems to have the staged secret: altered or proven after the current one stopped to work.
+    """Whether SQL Server seems to have the staged secret.
 
-    Without a proof since, the change may be of the day before. A backup within two hours may still use a token of the current one.
+    That is: altered or proven after the current one stopped to work. Without a proof since, the change may be of the day before. A backup within two hours may still use a token of the current one.
     """
     found = next(
         (each.proof for each in proofs if (each.server, each.proof.thumbprint) == (one.server, one.usage.key.thumbprint)), None

@@ -78,7 +78,10 @@ def _joined(sources: Sequence[_Source]) -> _Source:
 
 
 def _joined_readings(later: SqlServerReading | None, earlier: SqlServerReading | None) -> SqlServerReading | None:
-    """Return the readings of two exporters as one. One of them may lack a right that the other has."""
+    """Return the readings of two exporters as one.
+
+    One of them may lack a right that the other has.
+    """
     if later is None or earlier is None or later.document is None or earlier.document is None:
         return later or earlier
     older = {name: at for name, at in earlier.read_at.items() if at > later.read_at.get(name, 0.0)}
