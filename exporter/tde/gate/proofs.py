@@ -156,7 +156,8 @@ def _not_proven(usage: Usage, cause: str, after: str) -> GateReason:
 def has_staged_secret(one: Dependency, proofs: Iterable[ServerProof], working_until: float | None) -> bool:
     """Whether SQL Server seems to have the staged secret.
 
-    That is: altered or proven after the current one stopped to work. Without a proof since, the change may be of the day before. A backup within two hours may still use a token of the current one.
+    It was altered or proven after the current one stopped to work. Without a proof since, the change may be of the day before. A backup within
+    two hours may still use a token of the current one.
     """
     found = next(
         (each.proof for each in proofs if (each.server, each.proof.thumbprint) == (one.server, one.usage.key.thumbprint)), None
