@@ -30,6 +30,15 @@ from exporter.tde.gate.render import as_json, as_text
 READY, NOT_READY, BAD_USAGE = 0, 1, 2
 DEFAULT_URL = "http://localhost:10377"
 URLS_LIMIT = 1024 * 1024  # bytes
+# Flag, field of the question, default, help.
+_LIMITS = (
+    ("--for", "ready_for", "1h", "how long each target must have been ready"),
+    ("--window", "window", "24h", "no credential may expire within this time"),
+    ("--inventory-age", "inventory_age", "35d", "an older reading of an instance counts as not known"),
+    ("--unwrap-age", "unwrap_age", "15m", "an older last unwrap of a target counts as not known"),
+    ("--reading-age", "reading_age", "1h", "an older reading of backups and error log counts as not known"),
+    ("--proof-age", "proof_age", "35d", "an older last proof by SQL Server itself counts as not known"),
+)
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -54,7 +63,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action="append",
     )
     add_flag(which, "--ag NAME", "every server of this availability group")
-    add_flag(which, "--all", "every instance of the inventory", dest="every", action="store_true")
+    add_flag(which, "--all", "every instance that is known, by a reading or the inventory", dest="every", action="store_true")
     add_flag(parser, "--json", "print JSON, for pipelines", action="store_true")
     _add_sources(parser)
     _add_limits(parser)
@@ -83,42 +92,15 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
-    add_flag(
-        parser,
-        "--for DURATION",
-        "how long each target must have been ready (default 1h)",
-        dest="ready_for",
-        type=durations.parse,
-        default=3600.0,
-    )
-    add_flag(
-        parser,
-        "--window DURATION",
-        "no credential may expire within this time (default 24h)",
-        type=durations.parse,
-        default=86400.0,
-    )
-    add_flag(
-        parser,
-        "--inventory-age DURATION",
-        "an older reading of an instance counts as not known (default 35d)",
-        type=durations.parse,
-        default=35 * 86400.0,
-    )
-    add_flag(
-        parser,
-        "--unwrap-age DURATION",
-        "an older last unwrap of a target counts as not known (default 15m)",
-        type=durations.parse,
-        default=900.0,
-    )
-    add_flag(
-        parser,
-        "--proof-age DURATION",
-        "an older last proof by SQL Server itself counts as not known (default 35d)",
-        type=durations.parse,
-        default=35 * 86400.0,
-    )
+    for flag, destination, default, words in _LIMITS:
+        add_flag(
+            parser,
+            f"{flag} DURATION",
+            f"{words} (default {default})",
+            dest=destination,
+            type=durations.parse,
+            default=durations.parse(default),
+        )
 
 
 def gate(args: argparse.Namespace) -> int:
@@ -143,11 +125,7 @@ def _answer(args: argparse.Namespace) -> Answer:
         instances=tuple(args.instances or ()),
         group=args.ag,
         every=args.every,
-        ready_for=args.ready_for,
-        window=args.window,
-        inventory_age=args.inventory_age,
-        unwrap_age=args.unwrap_age,
-        proof_age=args.proof_age,
+        **{name: getattr(args, name) for _, name, _, _ in _LIMITS},
         folder=str(args.inventory.parent if args.inventory.name == FACTS else args.inventory),
     )
     inventory = read_inventory(args.inventory)

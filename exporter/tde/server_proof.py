@@ -118,12 +118,17 @@ class ServerProof:
             return ProofState.FAILING
         if proof.source is None or proof.proven_at is None:
             return ProofState.DUE if proof.is_due else ProofState.UNKNOWN
-        is_old = self.reading.read_at.get("backups", 0.0) - proof.proven_at > _OLDEST.get(proof.source, math.inf)
+        is_old = self.reading.read_at.get("backups", 0.0) - proof.proven_at > self.oldest
         return ProofState.STOPPED if is_old else ProofState.PROVEN
 
     def is_read(self, now: float) -> bool:
         """Whether its backups were read within a day."""
         return now - self.reading.read_at.get("backups", 0.0) <= _DAY
+
+    @property
+    def oldest(self) -> float:
+        """The age from which its last proof is too old, in seconds."""
+        return math.inf if self.proof.source is None else _OLDEST.get(self.proof.source, math.inf)
 
     @property
     def has_stopped(self) -> bool:
