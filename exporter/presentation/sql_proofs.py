@@ -114,7 +114,7 @@ def _short(host: str) -> str:
 def _not_read(reading: SqlServerReading) -> str:
     """Return the kind of the reason, without a text of the server.
 
-    Empty if the last attempt read it.
+    The text is empty if the last attempt read it.
     """
     if reading.refused:
         return "login refused"

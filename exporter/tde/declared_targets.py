@@ -89,7 +89,10 @@ class DeclaredTargets:
         return key.modulus if key is not None and is_pinned else b""
 
     def pinning(self, version: KeyVersion | None, thumbprint: str) -> Sequence[DeclaredTarget]:
-        """Return the targets that pin a key, whatever they list; by its thumbprint if the version is unknown."""
+        """Return the targets that pin a key, whatever they list.
+
+        Its thumbprint counts if the version is unknown.
+        """
         return self._by_thumbprint.get(thumbprint, ()) if version is None else self._by_version.get(version, ())
 
 

@@ -176,7 +176,7 @@ def test_lines_without_a_known_number_are_shown_or_ignored(code):
 
 
 def test_codes_before_the_last_proof_do_not_matter():
-    assert conditions(of(errors=[error("3303", "18:10:00", "19:04:00")])) == []
+    assert conditions(of(errors=[error("3303", "18:10:00", "18:59:00")])) == []
 
 
 def test_missing_credential_is_one_reason():

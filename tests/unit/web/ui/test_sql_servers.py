@@ -63,7 +63,7 @@ async def test_page_shows_proof_of_each_sql_server():
     assert "present rate" not in shown
 
 
-async def test_page_says_which_servers_are_not_read():
+async def test_page_names_servers_that_are_not_read():
     stopped = growing("n2")
     stopped = replace(stopped, failure="no answer", read_at=dict.fromkeys(stopped.read_at, NOW - 7 * 86400))
     service = service_of("n1", "n2", readings=[growing(), stopped])
