@@ -13,23 +13,21 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from exporter.cli.http_flags import add_http_flags, read_password, time_limit
+from exporter.cli.exporter_flags import DEFAULT_URL, add_exporter_flags, exporters_of
+from exporter.cli.http_flags import time_limit
 from exporter.cli.parser import add_flag
-from exporter.clients.exporter_api import AccessError, ApiAccess, check_password, parse_url
+from exporter.clients.exporter_api import AccessError, ApiAccess
 from exporter.config.settings import SecretUnreadableError
 from exporter.core import durations
 from exporter.inventory.exporter_state import fetch_exporter
 from exporter.inventory.folder import FACTS
 from exporter.inventory.known_instances import read_inventory
-from exporter.runtime.files import FileUnreadableError, read_whole
 from exporter.tde.gate.assess import assess
 from exporter.tde.gate.conditions import GateReason
 from exporter.tde.gate.model import Answer, ExporterState, Question
 from exporter.tde.gate.render import as_json, as_text
 
 READY, NOT_READY, BAD_USAGE = 0, 1, 2
-DEFAULT_URL = "http://localhost:10377"
-URLS_LIMIT = 1024 * 1024  # bytes
 # Flag, field of the question, default, help.
 _LIMITS = (
     ("--for", "ready_for", "1h", "how long each target must have been ready"),
@@ -71,15 +69,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
-    add_flag(
-        parser,
-        "--url URL",
-        f"an exporter that probes the targets (default {DEFAULT_URL}); may be repeated",
-        dest="urls_given",
-        action="append",
-        type=parse_url,
-    )
-    add_flag(parser, "--urls FILE", "file with the URL of an exporter on each line; a line with # is a comment", dest="urls_file")
+    add_exporter_flags(parser, text=f"an exporter that probes the targets (default {DEFAULT_URL}); may be repeated")
     add_flag(
         parser,
         "--inventory PATH",
@@ -87,7 +77,6 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("targets.d"),
     )
-    add_http_flags(parser, "web", user="the exporter's --web.config.file", server="the exporter")
     add_flag(parser, "--timeout DURATION", "for the response of each exporter (default 30s)", type=time_limit, default=30.0)
 
 
@@ -115,12 +104,7 @@ def gate(args: argparse.Namespace) -> int:
 
 
 def _answer(args: argparse.Namespace) -> Answer:
-    password = read_password(args, "web")
-    accesses = [
-        ApiAccess(url=url, timeout=args.timeout, user=args.user, password=password, ca_file=args.ca_file) for url in _urls(args)
-    ]
-    for access in accesses:
-        check_password(access)
+    accesses = exporters_of(args, timeout=args.timeout, default=DEFAULT_URL)
     question = Question(
         instances=tuple(args.instances or ()),
         group=args.ag,
@@ -137,30 +121,3 @@ def _answer(args: argparse.Namespace) -> Answer:
 async def _states(accesses: Sequence[ApiAccess]) -> list[ExporterState | GateReason]:
     """Request all exporters at the same time. Raises AccessError."""
     return await asyncio.gather(*(fetch_exporter(access) for access in accesses))
-
-
-def _urls(args: argparse.Namespace) -> list[str]:
-    """Return each URL once. Raises AccessError."""
-    urls: list[str] = args.urls_given or []
-    if args.urls_file is not None:
-        urls += _urls_in(args.urls_file)
-    return list(dict.fromkeys(urls or [parse_url(DEFAULT_URL)]))
-
-
-def _urls_in(path: Path) -> list[str]:
-    try:
-        lines = read_whole(path, limit=URLS_LIMIT).decode("utf-8-sig").splitlines()
-    except FileUnreadableError as error:
-        raise AccessError(f"--urls: {path}: {error}") from None
-    except UnicodeDecodeError:
-        raise AccessError(f"--urls: {path}: not in UTF-8: save it as UTF-8") from None
-    found = []
-    for number, line in enumerate(lines, 1):
-        url = line.partition("#")[0].strip()
-        try:
-            found += [parse_url(url)] if url else []
-        except ValueError as error:
-            raise AccessError(f"--urls: {path}, line {number}: {error}") from None
-    if not found:
-        raise AccessError(f"--urls: {path}: no URL: write one on each line, such as {DEFAULT_URL}")
-    return found
