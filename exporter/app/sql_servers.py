@@ -158,7 +158,7 @@ class SqlServerReadings:
             if result.token is not None or tokens is self._tokens:
                 return result  # else a reload has ended the request
 
-    def _prepare(self, reading: SqlServerReading) -> Callable[[], None]:
+    def _prepare(self, reading: SqlServerReading) -> Callable[[], bool]:
         """Compare with the targets and render the series, on a thread; return how the event loop shows both."""
         return partial(self._show, self._compare(reading))
 
@@ -167,21 +167,23 @@ class SqlServerReadings:
         differences = find_differences(reading, declared)
         return _ComparedServer(reading, declared, differences, self._recorder.sql_servers.render(reading, differences))
 
-    def _show(self, server: _ComparedServer) -> None:
-        if server.declared is not self._declared:  # a reload during the comparison
-            server = self._compare(server.reading)
+    def _show(self, server: _ComparedServer) -> bool:
+        """Show a SQL Server; True, and nothing is shown, if a reload has changed the targets since."""
+        if server.declared is not self._declared:
+            return True
         address = server.reading.address
         self._compared[address] = server
         other = self._recorder.sql_servers.show(server.lines)
         pair = frozenset((address, other or address))
         if other is None or pair in self._logged:
-            return
+            return False
         self._logged.add(pair)
         problem = (
             f"{other} has the same names too: only the first of them in the configuration has series and proofs. Set another host: "
             "for one of them, or remove one if both are the same server"
         )
         _log.warning("SQL Servers have the same names", extra=fields(server=address, problem=problem))
+        return False
 
     def _forget(self, address: str) -> None:
         self._logged = {pair for pair in self._logged if address not in pair}
