@@ -36,7 +36,10 @@ def add_exporter_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def read_exporters(args: argparse.Namespace, sources: Sources) -> None:
-    """Add the readings of each exporter. Raises SourceError if the flags cannot be used."""
+    """Add the readings of each exporter.
+
+    Raises SourceError if the flags cannot be used.
+    """
     urls = list(dict.fromkeys(args.urls))
     if not urls:
         return
@@ -57,7 +60,10 @@ async def _answers(accesses: Iterable[ApiAccess]) -> list[tuple[SqlServerReading
 
 
 def _add(answers: dict[str, tuple[SqlServerReading, ...] | GateReason], sources: Sources) -> None:
-    """Add each reading. A server that only one of several exporters has read is no failure."""
+    """Add each reading.
+
+    A server that only one of several exporters has read is no failure.
+    """
     found: list[tuple[str, Sequence[SqlServerReading]]] = []
     for url, answer in answers.items():
         where = url.rstrip("/")
