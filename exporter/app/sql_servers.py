@@ -117,7 +117,10 @@ class SqlServerReadings:
         return () if self._monitor is None else self._monitor.readings()
 
     def differences(self) -> tuple[Difference, ...]:
-        """Return where the configuration differs from the SQL Servers. Of two with the same names, the first one counts."""
+        """Return where the configuration differs from the SQL Servers.
+
+        Of two with the same names, the first one counts.
+        """
         first = {server_key(each): each.address for each in reversed(self.readings())}
         known = (self._compared[address] for address in reversed(first.values()) if address in self._compared)
         return tuple(found for server in known for found in server.differences)
@@ -130,7 +133,10 @@ class SqlServerReadings:
                 self._show(server)
 
     def _declared_targets(self, whole: Config) -> DeclaredTargets:
-        """Return the targets of all shards: another one may probe the key of a SQL Server that this one reads."""
+        """Return the targets of all shards.
+
+        Another shard may probe the key of a SQL Server that this one reads.
+        """
         return DeclaredTargets(compared_targets(whole), instance_names(whole), self._key_of)
 
     def _key_of(self, target: str) -> KeyFacts | None:
@@ -158,8 +164,11 @@ class SqlServerReadings:
             if result.token is not None or tokens is self._tokens:
                 return result  # else a reload has ended the request
 
-    def _prepare(self, reading: SqlServerReading) -> Callable[[], None]:
-        """Compare with the targets and render the series, on a thread; return how the event loop shows both."""
+    def _prepare(self, reading: SqlServerReading) -> Callable[[], bool]:
+        """Compare with the targets and render the series, on a thread.
+
+        Return how the event loop shows both.
+        """
         return partial(self._show, self._compare(reading))
 
     def _compare(self, reading: SqlServerReading) -> _ComparedServer:
@@ -167,21 +176,26 @@ class SqlServerReadings:
         differences = find_differences(reading, declared)
         return _ComparedServer(reading, declared, differences, self._recorder.sql_servers.render(reading, differences))
 
-    def _show(self, server: _ComparedServer) -> None:
-        if server.declared is not self._declared:  # a reload during the comparison
-            server = self._compare(server.reading)
+    def _show(self, server: _ComparedServer) -> bool:
+        """Show a SQL Server and return False.
+
+        If a reload has changed the targets since, return True and show nothing.
+        """
+        if server.declared is not self._declared:
+            return True
         address = server.reading.address
         self._compared[address] = server
         other = self._recorder.sql_servers.show(server.lines)
         pair = frozenset((address, other or address))
         if other is None or pair in self._logged:
-            return
+            return False
         self._logged.add(pair)
         problem = (
             f"{other} has the same names too: only the first of them in the configuration has series and proofs. Set another host: "
             "for one of them, or remove one if both are the same server"
         )
         _log.warning("SQL Servers have the same names", extra=fields(server=address, problem=problem))
+        return False
 
     def _forget(self, address: str) -> None:
         self._logged = {pair for pair in self._logged if address not in pair}

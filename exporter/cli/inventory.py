@@ -148,7 +148,10 @@ def _add_findings(args: argparse.Namespace, folder: Folder, taken: Taken, findin
 def _plan_hosts(
     args: argparse.Namespace, plan: Plan, instances: Sequence[Instance], facts: FolderFacts, uris: KeyUris
 ) -> HostFiles:
-    """Return the files of the hosts, and keep the names. A target that --config.file declares is one of the hosts all the same."""
+    """Return the files of the hosts, and keep the names.
+
+    A target that --config.file declares is one of the hosts all the same.
+    """
     earlier, facts.names = facts.names | plan.names, plan.names
     if args.per_host is None:
         return HostFiles()
@@ -175,7 +178,10 @@ def _other_files(args: argparse.Namespace, folder: Folder) -> list[Path]:
 
 
 def _supplied(args: argparse.Namespace, plan: Plan) -> set[str]:
-    """The credentials whose files exist; `check` reports an unusable one. Without --out, no written file names one."""
+    """The credentials whose files exist; `check` reports an unusable one.
+
+    Without --out, no written file names one.
+    """
     if args.out is None:
         return {one.name for one in credentials_to_supply(plan, ())}
     return {one.name for one in credentials_to_supply(plan, ()) if os.access(args.out / args.secrets / one.name, os.F_OK)}

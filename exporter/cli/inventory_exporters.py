@@ -26,7 +26,10 @@ def add_reading_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def read_exporters(args: argparse.Namespace, sources: Sources) -> None:
-    """Add the readings of each exporter. Raises SourceError if the flags cannot be used."""
+    """Add the readings of each exporter.
+
+    Raises SourceError if the flags cannot be used.
+    """
     try:
         accesses = exporters_of(args, timeout=_SECONDS)
         answers = asyncio.run(_answers(accesses)) if accesses else []
@@ -41,7 +44,10 @@ async def _answers(accesses: Iterable[ApiAccess]) -> list[tuple[SqlServerReading
 
 
 def _add(answers: dict[str, tuple[SqlServerReading, ...] | GateReason], sources: Sources) -> None:
-    """Add each reading. A server that only one of several exporters has read is no failure."""
+    """Add each reading.
+
+    A server that only one of several exporters has read is no failure.
+    """
     found: list[tuple[str, Sequence[SqlServerReading]]] = []
     for url, answer in answers.items():
         where = url.rstrip("/")

@@ -1,4 +1,6 @@
-"""Fetch the lists of targets and of SQL Servers from the API of a running exporter, within limits.
+"""Fetch lists from the API of a running exporter, within limits.
+
+They are those of its targets and of its SQL Servers.
 
 A failure of the exchange is a value. The password is sent only to the exporter of the URL: redirects are not followed.
 """
@@ -20,7 +22,7 @@ from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_
 from exporter.runtime.os_errors import number_of, text_of
 
 TARGETS, SQL_SERVERS = "api/v1/targets", "api/v1/sql-servers"  # paths below the base URL
-LARGEST_RESPONSE = 64 * 1024 * 1024  # bytes; 5,000 targets have about 5 MB, 300 SQL Servers with 100 databases each about 42 MB
+LARGEST_RESPONSE = 64 * 1024 * 1024  # bytes; docs/sql-servers.md has the number of SQL Servers
 REFUSALS = (401, 403, 421)
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}  # no compressed response can grow beyond the limit

@@ -75,7 +75,10 @@ def labels(evidence: Evidence) -> Finding:
 
 
 def keys(evidence: Evidence) -> Finding:
-    """Report where the configuration differs from the keys that the SQL Servers use, as far as it concerns the target."""
+    """Report differences from the keys that the SQL Servers use.
+
+    They are those of the configuration that concern the target.
+    """
     readings = list(_read(evidence))
     if not readings:
         return _without_reading(evidence)

@@ -1,4 +1,7 @@
-"""The targets of a running exporter, and what it read of SQL Servers, for `gate` and `inventory`."""
+"""The targets of a running exporter, and what it read of SQL Servers.
+
+`gate` and `inventory` use both.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,10 @@ _CONDITIONS: Mapping[FetchProblem, Condition] = {
 
 
 async def fetch_exporter(access: ApiAccess) -> ExporterState | GateReason:
-    """Return targets and readings of the exporter, or why its targets are not known. Raises AccessError."""
+    """Return targets and readings of the exporter, or why targets are not known.
+
+    Raises AccessError.
+    """
     state, readings = await asyncio.gather(fetch_state(access), fetch_readings(access))
     if isinstance(state, GateReason):
         return state
@@ -35,7 +41,10 @@ async def fetch_state(access: ApiAccess) -> ExporterState | GateReason:
 
 
 async def fetch_readings(access: ApiAccess) -> tuple[SqlServerReading, ...] | GateReason:
-    """Return what the exporter read of each of its SQL Servers, or why that is not known. Raises AccessError."""
+    """Return what the exporter read of its SQL Servers, or why that is not known.
+
+    Raises AccessError.
+    """
     fetched, url = await fetch_list(access, SQL_SERVERS), access.url.rstrip("/")
     if isinstance(fetched, FetchFailure):
         if fetched.problem is FetchProblem.MISSING:

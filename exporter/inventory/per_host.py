@@ -1,4 +1,6 @@
-"""A folder for each SQL Server's host, as install-hosts.ps1 takes it: `ekm.yml`, `targets.d`, and the list of hosts.
+"""A folder for each SQL Server's host, as install-hosts.ps1 takes it.
+
+It has `ekm.yml`, `targets.d`, and the list of hosts.
 
 `ekm.yml` of the folder is the DBA's: each host gets a copy, without credentials of other hosts.
 """
@@ -43,14 +45,20 @@ _SECRET = re.compile(r"secrets[/\\]+([\w.-]+)")
 
 @dataclass(slots=True)
 class HostFiles:
-    """What changes in the folder, and the names of the secret files that each host needs."""
+    """What changes in the folder, and the secret files that each host needs.
+
+    The files are given by name.
+    """
 
     changes: list[FileChange] = field(default_factory=list)
     secrets: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def plan_host_files(folder: Path, plan: Plan, instances: Iterable[Instance], uris: KeyUris) -> HostFiles:
-    """Return the changes that lead to a folder for each host; what is unknown goes to the findings of the plan. Raises FolderError."""
+    """Return the changes that lead to a folder for each host.
+
+    What is unknown goes to the findings of the plan. Raises FolderError.
+    """
     found = HostFiles()
     common = _text(folder / CONFIG)
     if common is None:
@@ -76,7 +84,10 @@ def plan_host_files(folder: Path, plan: Plan, instances: Iterable[Instance], uri
 
 
 def host_report(folder: Path, files: HostFiles, plan: Plan) -> str:
-    """Return the number of hosts, and each secret file that is in no folder, with the hosts that need it."""
+    """Return the number of hosts, and each secret file that is in no folder.
+
+    Each file has the hosts that need it.
+    """
     names = {one.name: f"the SECRET of CREDENTIAL [{one.sql_name}], " for one in credentials_to_supply(plan, ())}
     wanted: dict[str, list[str]] = {}
     for host, secrets in sorted(files.secrets.items()):
@@ -120,14 +131,20 @@ class _HostWriter:
         self._found.secrets[host] = tuple(sorted({name for text in (config, *wanted.values()) for name in _SECRET.findall(text)}))
 
     def _plan_of(self, instances: Sequence[Instance], hand_written: HandWritten) -> Plan:
-        """Return the targets of a host without those that its own files declare, with the old versions of its own servers."""
+        """Return the targets of a host without those that its own files declare.
+
+        They have the old versions of its own servers.
+        """
         declared = {KeyVersion(one.vault, one.key_name, one.key_version or "") for one in hand_written.targets}
         targets = [one for one in targets_of_host(self._plan.targets, instances) if one.version not in declared]
         return Plan(targets=with_retained(targets, instances, self._uris, hand_written, self._plan.findings))
 
 
 def _own_change(path: Path, text: str | None, findings: Findings | None = None) -> Iterator[FileChange]:
-    """Yield the change of a file, unless it is the same or was edited; None removes it."""
+    """Yield the change of a file, unless it is the same or was edited.
+
+    None removes it.
+    """
     before = _text(path)
     if before is not None and not is_own(before):
         if findings is not None:

@@ -54,7 +54,10 @@ def credentials_to_supply(plan: Plan, hand_written: Collection[str]) -> list[Pla
 
 
 def _credentials_of(target: PlannedTarget) -> Iterator[tuple[str, PlannedCredential]]:
-    """Yield the vault and the credential of the target, and of each old version that has its own."""
+    """Yield the vault and the credential of the target.
+
+    Those of each old version that has its own follow.
+    """
     yield target.version.vault, target.credential
     for retained in target.retained:
         if retained.credential is not None:

@@ -1,4 +1,7 @@
-"""What SQL Servers answered, from files, running exporters and the servers themselves."""
+"""What SQL Servers answered.
+
+It is from files, running exporters and the servers themselves.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,10 @@ class Sources:
     failures: list[str] = field(default_factory=list)
 
     def add(self, document: Document, where: str, *, direct: bool = False, of_exporter: bool = False) -> None:
-        """Add a document; `where` is the file, server or exporter that it is from. The rest is as in DocumentReading."""
+        """Add a document; `where` is the file, server or exporter that it is from.
+
+        The rest is as in DocumentReading.
+        """
         if document.failure is not None:
             address = f"{printable(document.address)}: " if document.address not in (None, where) else ""
             self.failures.append(f"{where}: {address}not read: {printable(document.failure)}")

@@ -155,7 +155,10 @@ def _states(rows: SqlServerRows) -> Iterator[_Known]:
 
 
 def _replicas(rows: SqlServerRows) -> dict[str, str]:
-    """Return the servers of each availability group as one label: groups of one name may be of two clusters."""
+    """Return the servers of each availability group as one label.
+
+    Groups of one name may be of two clusters.
+    """
     servers: dict[str, set[str]] = {}
     for row in rows.section("replicas"):
         servers.setdefault(label(row, "ag"), set()).add(label(row, "server_name").lower())

@@ -34,7 +34,10 @@ class SqlServerSeries:
         self._labels: dict[str, Labels] = {}
 
     def render(self, reading: SqlServerReading, differences: Iterable[Difference] = ()) -> SqlServerLines:
-        """Return the series of a SQL Server, and of its differences from the configuration. Any thread may call: a large one takes 50 ms."""
+        """Return the series of a SQL Server.
+
+        They include those of its differences from the configuration. Any thread may call: a large one takes 50 ms.
+        """
         base = labels_of(reading)
         owner = OwnerValues(reading.address, base, sql_server_samples(reading, differences))
         rendered = render_gauges([owner], self._exposition.names, encodes=self._exposition.encodes)

@@ -1,4 +1,7 @@
-"""The JSON of a cause: of failed probes, or of SQL Servers that cannot get their keys although probes succeed."""
+"""The JSON of a cause of failed probes or of SQL Servers.
+
+Such SQL Servers cannot get their keys although probes succeed.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ from exporter.state.cause_groups import CauseGroup
 
 
 def causes_payload(groups: Iterable[CauseGroup], own: Sequence[SqlCause]) -> list[Payload]:
-    """Return the causes, the most urgent first; those of SQL Servers that only lack a proof are last."""
+    """Return the causes, the most urgent first.
+
+    Those of SQL Servers that only lack a proof are last.
+    """
     bad = [each for each in own if each.state.is_bad]
     rest = [each for each in own if not each.state.is_bad]
     return [*map(_sql_cause_payload, bad), *map(_cause_payload, groups), *map(_sql_cause_payload, rest)]
@@ -32,7 +38,10 @@ def _cause_payload(group: CauseGroup) -> Payload:
 
 
 def _sql_cause_payload(cause: SqlCause) -> Payload:
-    """Return a cause of SQL Server itself in the same form; the reason is the state of its proofs."""
+    """Return a cause of SQL Server itself in the same form.
+
+    The reason is the state of its proofs.
+    """
     return {
         "cause": cause.id,
         "link": "sql_server",

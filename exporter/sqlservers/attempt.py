@@ -142,7 +142,10 @@ class ServerReader:
         return attempt
 
     async def compute(self, function: Callable[[*_Args], _T], *args: *_Args) -> _T:
-        """Return what a function returns that only computes, on a thread if there is one. Raises what it raises."""
+        """Return what a function returns that only computes, on a thread if there is one.
+
+        Raises what it raises.
+        """
         self._pool.allow(_THREADS + len(self._busy))
         try:
             return await self._pool.run(function, *args)
@@ -150,7 +153,10 @@ class ServerReader:
             return function(*args)
 
     def close(self) -> None:
-        """Start no further thread, and wait for none. A thread ends soon, unless it waits for a connection or a file."""
+        """Start no further thread, and wait for none.
+
+        A thread ends soon, unless it waits for a connection or a file.
+        """
         self._pool.close()
         for ended in tuple(self._busy.values()):
             ended.set()
@@ -170,10 +176,10 @@ class ServerReader:
     async def _run_on_thread(
         self, address: str, seconds: float, late: str, function: Callable[[], _T], stopped: threading.Event
     ) -> _T:
-        """Run the function on a thread, which is abandoned after its time; `stopped` is set then.
+        """Run the function on a thread, which is abandoned after its time.
 
-        Raises _FailedError then, and what the function raises. A cancelled call ends with its thread, or after its time: until then
-        it keeps its slot, so that reloads start no further threads.
+        `stopped` is set then. Raises _FailedError then, and what the function raises. A cancelled call ends with its thread, or
+        after its time: until then it keeps its slot, so that reloads start no further threads.
         """
         ended, loop, begun = asyncio.Event(), asyncio.get_running_loop(), False
 

@@ -84,7 +84,10 @@ class EncryptedSocket:
         words: Words,
         stopped: threading.Event,
     ) -> None:
-        """Connect. `until` is a time of time.monotonic, `stopped` ends every wait. Raises SqlConnectionError."""
+        """Connect.
+
+        `until` is a time of time.monotonic, `stopped` ends every wait. Raises SqlConnectionError.
+        """
         self._host, self._port, self._seconds, self._until, self._words = host, port, seconds, until, words
         self._stopped = stopped
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()

@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol, TypeVar, TypeVarTuple
 from exporter.config.settings import Config
 from exporter.core.probe_starts import JITTER
 from exporter.runtime.clock import loop_time
+from exporter.runtime.internal_errors import reported
 from exporter.runtime.logging import fields
 from exporter.runtime.periodic import PeriodicRunner
 from exporter.sqlservers.attempt import Attempt, ServerState
@@ -53,12 +54,12 @@ class Reader(Protocol):
 class SqlServerCallbacks:
     """Callbacks of `SqlServerMonitor`.
 
-    A thread calls `prepare` with what is known after each attempt, and with what was known before a restart; the event loop then
-    calls what it returned. `on_forgotten` receives the address of a server that a reload removed. `on_internal_error` receives
+    A thread calls `prepare` with what is known after each attempt, and with what was known before a restart. The event loop then
+    calls what it returned; True prepares again. `on_forgotten` receives the address of a server that a reload removed. `on_internal_error` receives
     internal errors. `load` and `store` read and write the document of a server.
     """
 
-    prepare: Callable[[SqlServerReading], Callable[[], None]]
+    prepare: Callable[[SqlServerReading], Callable[[], bool]]
     on_forgotten: Callable[[str], None] = lambda _address: None
     on_internal_error: Callable[[Exception], None] = lambda _error: None
     load: Callable[[str], Mapping[str, Any] | None] = lambda _address: None
@@ -173,21 +174,23 @@ class SqlServerMonitor:
         await self._show(entry)
 
     async def _show(self, entry: _ServerEntry) -> None:
-        show = await self._reader.compute(self._callbacks.prepare, entry.state.reading)
-        show()
+        with reported(self._callbacks.on_internal_error):
+            while (await self._reader.compute(self._callbacks.prepare, entry.state.reading))():
+                pass
 
     async def _restore_entry(self, entry: _ServerEntry) -> None:
         server = entry.state.server
-        document = self._callbacks.load(server.address)
-        if document is None:
-            return
-        try:
-            reading, lockout = await self._reader.compute(restored, document, server)
-        except ValueError as error:
-            _log.warning("state", extra=fields(problem=f"the stored reading of {server.address} {error} and is ignored"))
-            return
-        entry.state = _state_with(entry.state, reading, lockout)
-        await self._show(entry)
+        with reported(self._callbacks.on_internal_error):
+            document = self._callbacks.load(server.address)
+            if document is None:
+                return
+            try:
+                reading, lockout = await self._reader.compute(restored, document, server)
+            except ValueError as error:
+                _log.warning("state", extra=fields(problem=f"the stored reading of {server.address} {error} and is ignored"))
+                return
+            entry.state = _state_with(entry.state, reading, lockout)
+            await self._show(entry)
 
 
 def _first_state(config: Config, address: str) -> ServerState:

@@ -72,7 +72,10 @@ class CauseGroup:
 
 
 async def cause_groups(targets: Iterable[Linked]) -> list[CauseGroup]:
-    """Return the causes in the order of their urgency, and let other tasks run in between."""
+    """Return the causes in the order of their urgency.
+
+    Other tasks run in between.
+    """
     every, failing = CommonCauses(), list[tuple[Target, Failed]]()
     async for target, names, failed in yield_with_pauses(targets, TARGETS_PER_SLICE):
         every.add(target.name, names, failed)

@@ -1,4 +1,4 @@
-"""Where the targets of a configuration differ from the keys that a SQL Server uses.
+"""Where targets of a configuration differ from the keys that a SQL Server uses.
 
 What is not known is no difference: a section that was never read, a key without KeyUri under a target without a thumbprint.
 """
@@ -122,7 +122,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """An asymmetric key of a SQL Server; `version` is None if unknown. `databases` are those that are certainly under it."""
+    """An asymmetric key of a SQL Server; `version` is None if unknown.
+
+    `databases` are those that are certainly under it.
+    """
 
     thumbprint: str
     version: KeyVersion | None
@@ -132,7 +135,10 @@ class _Key:
 
 @dataclass(frozen=True, slots=True)
 class _Keys:
-    """The keys of a SQL Server: those that it has, those that may protect a database, and those that do."""
+    """The keys of a SQL Server.
+
+    They are those that it has, those that may protect a database, and those that do.
+    """
 
     every: tuple[_Key, ...]
     possible: tuple[_Key, ...]
@@ -140,12 +146,18 @@ class _Keys:
 
 
 def is_comparable(reading: SqlServerReading) -> bool:
-    """Whether the keys in use are known: each section that shows them was read at some time."""
+    """Whether the keys in use are known.
+
+    They are if each section that shows them was read at some time.
+    """
     return reading.read_at.keys() >= _NEEDED
 
 
 def find_differences(reading: SqlServerReading, declared: DeclaredTargets) -> tuple[Difference, ...]:
-    """Return the differences of a SQL Server, the most urgent first, at most `MOST_DIFFERENCES`."""
+    """Return the differences of a SQL Server, the most urgent first.
+
+    There are at most `MOST_DIFFERENCES`.
+    """
     keys = _keys_of(reading)
     if keys is None:
         return ()
@@ -220,7 +232,10 @@ class _Comparison:
         return found or frozenset(filter(None, [target.thumbprint]))
 
     def _pins(self, target: DeclaredTarget, key: _Key) -> bool | None:
-        """Whether a target pins a key, None if that is unknown. KeyUri counts first: a probe uses it, and never the thumbprint."""
+        """Whether a target pins a key, None if that is unknown.
+
+        KeyUri counts first: a probe uses it, and never the thumbprint.
+        """
         if key.version is not None:
             is_followed = target.key_version is None and names_key(target, key.version)  # the newest version may be this one
             return None if is_followed else pinned_version(target) == key.version

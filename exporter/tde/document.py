@@ -108,7 +108,10 @@ def read_section(lines: Iterable[str]) -> tuple[Row, ...] | None:
 
 
 def as_json(document: Document) -> dict[str, Any]:
-    """Return the document as JSON values, which `document_from` reads. A tuple has flat rows: there may be thousands."""
+    """Return the document as JSON values, which `document_from` reads.
+
+    A tuple has flat rows: there may be thousands.
+    """
     return {
         "inventory": FORMAT,
         "address": document.address,

@@ -53,9 +53,12 @@ def with_known_backups(later: Document, earlier: Document) -> Document:
 def is_good(document: Document, section: str) -> bool:
     """Whether some reading got the section as a whole.
 
-    An empty registry proves nothing: a login may not see it.
+    An empty registry proves nothing while there is a provider or a key: a login may not see it.
     """
-    found = bool(document.key_uris) if section == REGISTRY else section in document.sections
+    found = section in document.sections
+    if section == REGISTRY:
+        has_no_ekm = all(is_good(document, each) and not document.sections[each] for each in ("providers", "keys"))
+        found = bool(document.key_uris) or has_no_ekm
     return found and (section not in document.errors or section in document.kept)
 
 

@@ -1,4 +1,7 @@
-"""Which targets the exporter on each SQL Server's host has: those of its own instances alone."""
+"""Which targets the exporter on each SQL Server's host has.
+
+They are those of its own instances alone.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?")
 
 
 def instances_by_host(instances: Iterable[Instance], findings: Findings) -> dict[str, list[Instance]]:
-    """Return the instances that run on each host, or can. Those whose hosts are unknown are in the findings."""
+    """Return the instances that run on each host, or can.
+
+    Those whose hosts are unknown are in the findings.
+    """
     found: dict[str, list[Instance]] = {}
     for instance in instances:
         server = instance.server_name

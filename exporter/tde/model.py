@@ -208,7 +208,10 @@ def instance_of(document: Document, now: float | None = None) -> Instance:
 
 
 def _nodes(rows: tuple[Row, ...], own: Row, host: str) -> tuple[str, ...]:
-    """Return the nodes of a failover cluster instance, whose name is not that of its computer; else the host."""
+    """Return the nodes of a failover cluster instance, else the host.
+
+    The name of such an instance is not that of its computer.
+    """
     alone = (host,) if _cell(own, "node").lower() in ("", host) else ()
     return tuple(_cell(row, "name").lower() for row in rows) or alone
 

@@ -57,7 +57,10 @@ class PlannedCredential:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetainedKey:
-    """A key version that protects no database now, and that old backups may need. `credential` is None if the target's serves."""
+    """A key version that protects no database now, and that old backups may need.
+
+    `credential` is None if the target's serves.
+    """
 
     version: KeyVersion
     credential: PlannedCredential | None

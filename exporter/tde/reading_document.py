@@ -1,4 +1,7 @@
-"""A reading of a SQL Server as JSON values, and back: for the API, its clients and the state directory."""
+"""A reading of a SQL Server as JSON values, and back.
+
+The API, its clients and the state directory use them.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,9 @@ _NEVER_READ = "the exporter has not read it yet"
 
 
 def reading_values(reading: SqlServerReading) -> dict[str, Any]:
-    """Return JSON values. Times are RFC 3339, to the millisecond; `attempted_at` is null before the first attempt.
+    """Return JSON values.
+
+    Times are RFC 3339, to the millisecond; `attempted_at` is null before the first attempt.
 
     Rows are tuples, as in `as_json`.
     """
@@ -64,7 +69,10 @@ def reading_from(values: Any) -> SqlServerReading:
 
 
 def inventory_document(reading: SqlServerReading) -> Document:
-    """Return what an inventory has of a reading: no section of proof.sql. A server that was never read is a failure."""
+    """Return what an inventory has of a reading: no section of proof.sql.
+
+    A server that was never read is a failure.
+    """
     document = reading.document
     if document is None:
         return Document(address=reading.address, failure=reading.failure or _NEVER_READ)

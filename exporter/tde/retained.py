@@ -1,4 +1,6 @@
-"""Key versions that SQL Servers still have, although they protect no database: old backups may need them.
+"""Key versions that SQL Servers still have, although they protect no database.
+
+Old backups may need them.
 
 No view shows which backups do: `msdb` has no thumbprint of a database under TDE.
 """
@@ -52,7 +54,10 @@ def with_retained(
 
 
 def _unused(instance: Instance, uris: KeyUris) -> Iterator[_Unused]:
-    """Yield the keys that protect no database, with the version of each and the credential of its login in that vault."""
+    """Yield the keys that protect no database.
+
+    Each has its version and the credential of its login in that vault.
+    """
     used = {key.thumbprint for key in used_keys(instance)}
     for key in instance.keys:
         version = uris.version_of(instance, key) if key.thumbprint not in used else None
@@ -77,7 +82,10 @@ def _nearest(version: KeyVersion, targets: Sequence[PlannedTarget]) -> PlannedTa
 
 
 def _add(found: dict[tuple[KeyVersion, str], RetainedKey], group: tuple[KeyVersion, str], one: RetainedKey) -> None:
-    """Add a key to those of the same version: replicas have the same one, and one server may have two."""
+    """Add a key to those of the same version.
+
+    Replicas have the same one, and one server may have two.
+    """
     known = found.get(group)
     if known is None:
         found[group] = one

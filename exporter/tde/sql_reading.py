@@ -54,7 +54,10 @@ def once(rule: Callable[[SqlServerReading], _T]) -> Callable[[SqlServerReading],
 
 
 def server_key(reading: SqlServerReading) -> str:
-    """Return the name of the SQL Server, which ignores case: two addresses with one name are one SQL Server."""
+    """Return the name of the SQL Server, which ignores case.
+
+    Two addresses with one name are one SQL Server.
+    """
     return server_name({"sql_instance": reading.sql_instance, "host": reading.host}).casefold()
 
 

@@ -56,7 +56,10 @@ class ExporterService(Protocol):
         ...
 
     def sql_differences(self) -> tuple[Difference, ...]:
-        """Return where the configuration differs from these SQL Servers, the most urgent of each first."""
+        """Return where the configuration differs from these SQL Servers.
+
+        The most urgent difference of each is first.
+        """
         ...
 
     async def probe(

@@ -121,6 +121,7 @@ class Recorded:
 
     def __init__(self):
         self.readings, self.forgotten, self.errors, self.documents = [], [], [], {}
+        self.preparations = []  # exceptions to raise first, and functions to return
 
     @property
     def callbacks(self):
@@ -133,7 +134,10 @@ class Recorded:
         )
 
     def _prepare(self, reading):
-        return partial(self.readings.append, reading)
+        first = self.preparations.pop(0) if self.preparations else None
+        if isinstance(first, Exception):
+            raise first
+        return first or partial(self.readings.append, reading)
 
 
 def a_monitor(config, reader, recorded, **more):

@@ -15,7 +15,10 @@ def compared_targets(config: Config) -> Iterator[Target]:
 
 
 def instance_names(config: Config) -> Iterator[str | None]:
-    """Yield the name of the instance of each SQL Server, None if only SQL Server knows it."""
+    """Yield the name of the instance of each SQL Server.
+
+    It is None if only SQL Server knows it.
+    """
     return (server.sql_instance or server.parsed.instance for server in config.sql_servers.values())
 
 

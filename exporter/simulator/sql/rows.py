@@ -149,7 +149,10 @@ def _opened(view: SqlView) -> Rows:
 
 
 def _backups(view: SqlView) -> Rows:
-    """The backups that this server made, also of databases that another one backs up since."""
+    """The backups that this server made.
+
+    Some are of databases that another one backs up since.
+    """
     known = view.day.databases
     return [
         {"database": name, "type": kind, "started_utc": view.text(started), "finished_utc": view.text(finished)}

@@ -23,7 +23,7 @@ CREDENTIAL_TYPES = (
     "client_secret", "connector_secret", "client_certificate", "managed_identity", "workload_identity", "default"
 )  # fmt: skip
 
-MOST_OF_READINGS = 12_000_000  # values of a response; 300 SQL Servers with 100 databases each have about 4,000,000
+MOST_OF_READINGS = 12_000_000  # values of a response; the client's limit of bytes allows a fleet half of them
 
 
 class _FieldError(Exception):

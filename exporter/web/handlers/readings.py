@@ -1,4 +1,7 @@
-"""The readings of SQL Servers as JSON, in pieces: one of a large server has many thousands of rows."""
+"""The readings of SQL Servers as JSON, in pieces.
+
+One of a large server has many thousands of rows.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,10 @@ def _pieces(readings: Iterable[SqlServerReading], now: float) -> Iterator[str]:
 
 
 def _value_pieces(value: Any) -> Iterator[str]:
-    """Yield the JSON of a value. A tuple has flat rows, which are encoded many at once."""
+    """Yield the JSON of a value.
+
+    A tuple has flat rows, which are encoded many at once.
+    """
     if isinstance(value, dict):
         yield "{"
         for number, (name, each) in enumerate(value.items()):

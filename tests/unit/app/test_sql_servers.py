@@ -264,14 +264,17 @@ async def test_shard_compares_with_the_targets_of_the_others(thumbprint, expecte
 
 
 @pytest.mark.usefixtures("reads_none")
-async def test_reload_during_a_comparison_counts():
+async def test_comparison_before_a_reload_is_not_shown():
     service = a_service(with_sql_servers(a_config(a_pin("0x2C57")), a_server()))
     await service.start()
     try:
         show = service.sql_servers._prepare(a_reading(address="n1"))
         await service.apply(with_sql_servers(a_config(a_pin("0x2C56")), a_server()))
-        show()
-        assert [each.kind for each in service.sql_differences()] == []
+        assert show()
+        assert service.sql_differences() == ()
+        assert not service.sql_servers._compared
+        assert not service.sql_servers._prepare(a_reading(address="n1"))()
+        assert list(service.sql_servers._compared) == ["n1"]
     finally:
         await service.stop()
 

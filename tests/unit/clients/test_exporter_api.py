@@ -158,6 +158,11 @@ async def test_large_response_is_not_read_to_its_end(monkeypatch):
     assert "is larger than" in cause
 
 
+def test_documented_limit_is_that_of_the_client():
+    page = (Path(__file__).parents[3] / "docs" / "sql-servers.md").read_text(encoding="utf-8")
+    assert f"A response may have {exporter_api.LARGEST_RESPONSE // 1024**2} MiB" in page
+
+
 @pytest.mark.parametrize(
     ("data", "cause"),
     [

@@ -114,6 +114,16 @@ def test_registry_has_a_time_once_it_has_entries():
     assert after(with_uris, a_document()).read_at[REGISTRY] == FIRST
 
 
+def test_registry_is_read_once_provider_and_keys_are_gone():
+    with_uris = replace(a_document(), key_uris=(RegistryUri("2C56", "https://v.vault.azure.net/keys/k/1"),))
+    without_keys = after(with_uris, a_document(keys=[]))
+    assert (without_keys.read_at[REGISTRY], without_keys.document.key_uris) == (FIRST, with_uris.key_uris)
+    refused = after(with_uris, a_document(providers=[], errors=["keys"]))
+    assert refused.read_at[REGISTRY] == FIRST
+    removed = after(with_uris, a_document(providers=[], keys=[]))
+    assert (removed.read_at[REGISTRY], removed.document.key_uris) == (SECOND, ())
+
+
 def test_labels_of_the_configuration_win():
     reading = labelled(after(a_document()), a_server(sql_instance="PAY", host="node-a"))
     assert (reading.sql_instance, reading.host) == ("PAY", "node-a")

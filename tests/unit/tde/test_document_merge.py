@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from exporter.core.durations import unix_time
 from exporter.tde.document import Document, as_json, completed, document_from
-from exporter.tde.document_merge import merged, with_known_backups
+from exporter.tde.document_merge import is_good, merged, with_known_backups
 from exporter.tde.findings import Kind
 from exporter.tde.model import instance_of
 from exporter.tde.plan import HandWritten, make_plan
@@ -55,6 +55,14 @@ def test_backups_that_were_never_read_stay_unknown():
     later = Document(sections={"databases": ()})
     assert with_known_backups(later, document_of(a_backup("D"))) is later
     assert with_known_backups(document_of(a_backup("D")), later).sections["backups"] == (a_backup("D"),)
+
+
+def test_empty_registry_is_good_without_provider_and_keys():
+    expected = {(): True, ("providers",): False, ("keys",): False, ("providers", "keys"): False}
+    for used, good in expected.items():
+        rows = {name: ({"name": "EKM"},) * (name in used) for name in ("providers", "keys")}
+        assert is_good(Document(sections=rows), "registry") is good
+    assert not is_good(Document(sections={"providers": ()}), "registry")
 
 
 def test_section_that_timed_out_is_kept_with_its_time():

@@ -169,6 +169,25 @@ async def test_damaged_document_is_ignored_and_reported(start, recorded, caplog)
     assert record.fields == {"problem": "the stored reading of n1 is damaged (KeyError) and is ignored"}
 
 
+async def test_reading_that_a_reload_outdates_is_prepared_again(start, reader, recorded):
+    recorded.preparations = [lambda: True, lambda: True]
+    await start(a_server())
+    await asyncio.sleep(0.5 * INTERVAL)
+    assert reader.computed == ["_prepare"] * 3
+    assert len(recorded.readings) == 1
+
+
+async def test_error_with_a_stored_reading_stops_no_readings(start, reader, recorded):
+    before = await start(a_server())
+    await asyncio.sleep(0.5 * INTERVAL)
+    await before.aclose()
+    recorded.preparations = [ZeroDivisionError()]
+    await start(a_server(), a_server("n2"))
+    await asyncio.sleep(0.5 * INTERVAL)
+    assert [type(error) for error in recorded.errors] == [ZeroDivisionError]
+    assert (len(reader.times("n1")), len(reader.times("n2"))) == (2, 1)
+
+
 async def test_stop_waits_for_no_server(start, reader):
     reader.takes = HOUR
     monitor = await start(a_server())

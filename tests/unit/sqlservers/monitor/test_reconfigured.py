@@ -62,6 +62,16 @@ async def test_changed_label_is_reported_at_once(start, recorded):
     assert (recorded.readings[-1].sql_instance, recorded.readings[-1].host) == ("SQLPRD01", "node-a")
 
 
+async def test_error_during_a_reload_stops_no_readings(start, reader, recorded):
+    monitor = await start(a_server())
+    await asyncio.sleep(0.5 * INTERVAL)
+    recorded.preparations = [ZeroDivisionError()]
+    await monitor.reconfigure(a_config(a_server(host="node-a"), a_server("n2")))
+    await asyncio.sleep(0.5 * INTERVAL)
+    assert [type(error) for error in recorded.errors] == [ZeroDivisionError]
+    assert (len(reader.times("n1")), len(reader.times("n2"))) == (2, 1)
+
+
 async def test_running_reading_of_a_changed_server_is_dropped(start, reader, recorded):
     reader.takes = 100.0
     monitor = await start(a_server())
