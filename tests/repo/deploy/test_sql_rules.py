@@ -145,10 +145,10 @@ STORIES = {
         ],
         (23 * HOURS, 25 * HOURS, 29 * HOURS),
     ),
-    # moved to a new version at five; the target follows at sixty
-    "EkmSqlOtherKeyVersion": (differs("other_version", "_x4 3x54 stale _x40"), (30, 50, 65)),
-    # a second database with a key of its own, and its target after three hours
-    "EkmSqlKeyNotProbed": (differs("key_not_probed", "_x10 1x170 stale _x40", target=""), (60, 100, 185)),
+    # moved to a new version at five; the exporter restarts at 25; the target follows at sixty
+    "EkmSqlOtherKeyVersion": (differs("other_version", "_x5 3x19 stale _x3 3x30 stale _x40"), (30, 40, 75)),
+    # a second database with a key of its own, a restart after an hour, and its target after three hours
+    "EkmSqlKeyNotProbed": (differs("key_not_probed", "_x10 1x60 stale _x3 1x104 stale _x40", target=""), (60, 75, 195)),
 }
 
 
