@@ -51,8 +51,8 @@ def write(seconds: float) -> str:
 
 
 def ago(seconds: float) -> str:
-    """Return an age in whole minutes, in whole hours from two days on."""
-    unit = 60.0 if seconds < 2 * 86400 else 3600.0
+    """Return an age in whole seconds, in whole minutes from a minute on, in whole hours from two days on."""
+    unit = 1.0 if seconds < 60 else 60.0 if seconds < 2 * 86400 else 3600.0
     return f"{write(max(seconds, 0.0) // unit * unit)} ago"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 DEFAULT_PORT = 1433
 _NAME = re.compile(r"(?:tcp:)?([^\s\\,]+)(?:\\([^\s\\,;]{1,16}))?(?:\s*,\s*([0-9]{1,5}))?", re.IGNORECASE)
+_OTHER_FORM = re.compile(r"[;=/]|^[^:\[\]]+:[0-9]*$")  # a connection string, or HOST:PORT; an IPv6 address has more colons
 _HERE = frozenset({".", "(local)"})
 _EXPECTED = "expected HOST, HOST\\INSTANCE or HOST,PORT"
 # MC-SQLR: the request for one instance, and the first byte of the answer, before a length of two bytes.
@@ -30,6 +31,8 @@ def parse_sql_address(text: str) -> SqlAddress:
     if matched is None or not matched[1].isascii():
         raise ValueError(_EXPECTED)
     host, instance, digits = matched[1].strip("[]"), matched[2], matched[3]
+    if _OTHER_FORM.search(matched[1]):
+        raise ValueError(f"{_EXPECTED}; the port follows a comma")
     port = int(digits) if digits is not None else None
     if port is not None and not 0 < port < 65536:
         raise ValueError(f"port {port}: expected 1 to 65535")

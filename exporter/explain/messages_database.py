@@ -121,6 +121,28 @@ DATABASE_MESSAGES: tuple[KnownText, ...] = (
         actions=_BACKUP_ACTIONS,
     ),
     KnownText(
+        number=18204,
+        title="A backup device failed",
+        pattern=r"backup device '[^'\n]{0,300}' failed to",
+        summary="SQL Server could not open or write the file of a backup. Lines with a provider's code at the same time name the vault as the cause.",
+        causes=_BACKUP_CAUSES,
+        actions=_BACKUP_ACTIONS,
+    ),
+    KnownText(
+        number=18456,
+        title="SQL Server refused a login",
+        pattern="login failed for user",
+        summary="SQL Server refused the sign-in of a client. It is no code of the connector. If it is the login of the exporter, the exporter tries again after an hour.",
+        causes=(
+            "The password in the file of the configuration is not that of the login.",
+            "The login is missing on this node, disabled or locked, or the server accepts Windows accounts alone.",
+        ),
+        actions=(
+            "Read the reason in SQL Server's error log, which is after `Reason:` in the same message.",
+            "Correct the secret's file, and run `ekm-exporter doctor TARGET --config.file ekm.yml`. The exporter tries again when the file changes.",
+        ),
+    ),
+    KnownText(
         number=3013,
         title="The backup or restore ended abnormally",
         pattern=r"(?:backup|restore) \w+ is terminating abnormally",

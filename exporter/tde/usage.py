@@ -135,7 +135,8 @@ def _report_databases(instance: Instance, findings: Findings) -> None:
     for database in instance.databases:
         if database.needs_unknown_key:
             text = f"database [{database.name}] is in {database.state}, so its key is unknown"
-            findings.gap(f"{text}: the error log shows the cause. Set the database online, or drop it", instance.server_name)
+            fix = f"the error log shows the cause. Repair that first, then ALTER DATABASE [{database.name}] SET ONLINE"
+            findings.gap(f"{text}: {fix}", instance.server_name)
         elif database.hidden and known:
             state = "encrypted but not open, as with AUTO_CLOSE" if database.state in OPEN else f"in {database.state}"
             text = f"database [{database.name}] is {state}, so its key is unknown"
