@@ -19,6 +19,7 @@ from exporter.core.codes import both_numbers
 from exporter.core.common_causes import MANY, MANY_RATIO, NEARLY_ALL_RATIO
 from exporter.core.reasons import Reason, refusing, spreading_to
 from exporter.core.reasons.row import Refused
+from exporter.tde.gate.proofs import FULL_SOON
 
 # The scrape job of the exporters, as the README names it.
 JOB: Final = "ekm"
@@ -69,7 +70,7 @@ THRESHOLDS: Final[Mapping[str, int]] = {
     "NINETY_DAYS": 90 * DAY,
     "READ_OLD": 3 * DAY,  # without any reading, even if the last attempt succeeded
     "PROOF_OLD": 20 * HOUR,  # with PROOF_DUE it is a day
-    "LOG_FULL": 4 * HOUR,
+    "LOG_FULL": int(FULL_SOON),
     "AN_HOUR": HOUR,
     "TWO_HOURS": 2 * HOUR,  # one failed backup pages after this time; lines without one are forgotten
     "HALF_AN_HOUR": 30 * MINUTE,

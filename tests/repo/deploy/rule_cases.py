@@ -111,13 +111,18 @@ def problems(tmp_path: Path, checks: Sequence[Mapping[str, object]], given: obje
     """Return what promtool prints if the checks do not hold for these series, or for each of these named stories."""
     stories = given if isinstance(given, dict) else {"": given}
     tests = [{"name": name, "input_series": found, "promql_expr_test": checks} for name, found in stories.items()]
-    output = checked(tmp_path, *tests, step=step_of([int(str(check["eval_time"]).removesuffix("m")) for check in checks]))
+    output = checked(tmp_path, *tests, step=step_of(moments(checks)))
     return "" if output.startswith("0 ") else output
 
 
-def step_of(moments: Sequence[int]) -> int:
+def moments(checks: Sequence[Mapping[str, object]]) -> list[int]:
+    """Return the minutes of the checks."""
+    return [int(str(check["eval_time"]).removesuffix("m")) for check in checks]
+
+
+def step_of(checked_at: Sequence[int]) -> int:
     """Return the minutes between two evaluations of the rules that the moments of a story permit."""
-    steps = (step for step in (30, 5) if max(moments) >= 36 * step and all(moment % step == 0 for moment in moments))
+    steps = (step for step in (30, 5) if max(checked_at) >= 20 * step and all(at % step == 0 for at in checked_at))
     return next(steps, 1)
 
 
