@@ -13,23 +13,30 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from exporter.cli.http_flags import add_http_flags, read_password, time_limit
+from exporter.cli.exporter_flags import DEFAULT_URL, add_exporter_flags, exporters_of
+from exporter.cli.http_flags import time_limit
 from exporter.cli.parser import add_flag
-from exporter.clients.exporter_api import AccessError, ApiAccess, check_password, parse_url
+from exporter.clients.exporter_api import AccessError, ApiAccess
 from exporter.config.settings import SecretUnreadableError
 from exporter.core import durations
 from exporter.inventory.exporter_state import fetch_exporter
 from exporter.inventory.folder import FACTS
 from exporter.inventory.known_instances import read_inventory
-from exporter.runtime.files import FileUnreadableError, read_whole
 from exporter.tde.gate.assess import assess
 from exporter.tde.gate.conditions import GateReason
 from exporter.tde.gate.model import Answer, ExporterState, Question
 from exporter.tde.gate.render import as_json, as_text
 
 READY, NOT_READY, BAD_USAGE = 0, 1, 2
-DEFAULT_URL = "http://localhost:10377"
-URLS_LIMIT = 1024 * 1024  # bytes
+# Flag, field of the question, default, help.
+_LIMITS = (
+    ("--for", "ready_for", "1h", "how long each target must have been ready"),
+    ("--window", "window", "24h", "no credential may expire within this time"),
+    ("--inventory-age", "inventory_age", "35d", "an older reading of an instance counts as not known"),
+    ("--unwrap-age", "unwrap_age", "15m", "an older last unwrap of a target counts as not known"),
+    ("--reading-age", "reading_age", "1h", "an older reading of backups and error log counts as not known"),
+    ("--proof-age", "proof_age", "35d", "an older last proof by SQL Server itself counts as not known"),
+)
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -54,7 +61,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action="append",
     )
     add_flag(which, "--ag NAME", "every server of this availability group")
-    add_flag(which, "--all", "every instance of the inventory", dest="every", action="store_true")
+    add_flag(which, "--all", "every instance that is known, by a reading or the inventory", dest="every", action="store_true")
     add_flag(parser, "--json", "print JSON, for pipelines", action="store_true")
     _add_sources(parser)
     _add_limits(parser)
@@ -62,15 +69,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
-    add_flag(
-        parser,
-        "--url URL",
-        f"an exporter that probes the targets (default {DEFAULT_URL}); may be repeated",
-        dest="urls_given",
-        action="append",
-        type=parse_url,
-    )
-    add_flag(parser, "--urls FILE", "file with the URL of an exporter on each line; a line with # is a comment", dest="urls_file")
+    add_exporter_flags(parser, text=f"an exporter that probes the targets (default {DEFAULT_URL}); may be repeated")
     add_flag(
         parser,
         "--inventory PATH",
@@ -78,47 +77,19 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("targets.d"),
     )
-    add_http_flags(parser, "web", user="the exporter's --web.config.file", server="the exporter")
     add_flag(parser, "--timeout DURATION", "for the response of each exporter (default 30s)", type=time_limit, default=30.0)
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
-    add_flag(
-        parser,
-        "--for DURATION",
-        "how long each target must have been ready (default 1h)",
-        dest="ready_for",
-        type=durations.parse,
-        default=3600.0,
-    )
-    add_flag(
-        parser,
-        "--window DURATION",
-        "no credential may expire within this time (default 24h)",
-        type=durations.parse,
-        default=86400.0,
-    )
-    add_flag(
-        parser,
-        "--inventory-age DURATION",
-        "an older reading of an instance counts as not known (default 35d)",
-        type=durations.parse,
-        default=35 * 86400.0,
-    )
-    add_flag(
-        parser,
-        "--unwrap-age DURATION",
-        "an older last unwrap of a target counts as not known (default 15m)",
-        type=durations.parse,
-        default=900.0,
-    )
-    add_flag(
-        parser,
-        "--proof-age DURATION",
-        "an older last proof by SQL Server itself counts as not known (default 35d)",
-        type=durations.parse,
-        default=35 * 86400.0,
-    )
+    for flag, destination, default, words in _LIMITS:
+        add_flag(
+            parser,
+            f"{flag} DURATION",
+            f"{words} (default {default})",
+            dest=destination,
+            type=durations.parse,
+            default=durations.parse(default),
+        )
 
 
 def gate(args: argparse.Namespace) -> int:
@@ -133,21 +104,12 @@ def gate(args: argparse.Namespace) -> int:
 
 
 def _answer(args: argparse.Namespace) -> Answer:
-    password = read_password(args, "web")
-    accesses = [
-        ApiAccess(url=url, timeout=args.timeout, user=args.user, password=password, ca_file=args.ca_file) for url in _urls(args)
-    ]
-    for access in accesses:
-        check_password(access)
+    accesses = exporters_of(args, timeout=args.timeout, default=DEFAULT_URL)
     question = Question(
         instances=tuple(args.instances or ()),
         group=args.ag,
         every=args.every,
-        ready_for=args.ready_for,
-        window=args.window,
-        inventory_age=args.inventory_age,
-        unwrap_age=args.unwrap_age,
-        proof_age=args.proof_age,
+        **{name: getattr(args, name) for _, name, _, _ in _LIMITS},
         folder=str(args.inventory.parent if args.inventory.name == FACTS else args.inventory),
     )
     inventory = read_inventory(args.inventory)
@@ -159,30 +121,3 @@ def _answer(args: argparse.Namespace) -> Answer:
 async def _states(accesses: Sequence[ApiAccess]) -> list[ExporterState | GateReason]:
     """Request all exporters at the same time. Raises AccessError."""
     return await asyncio.gather(*(fetch_exporter(access) for access in accesses))
-
-
-def _urls(args: argparse.Namespace) -> list[str]:
-    """Return each URL once. Raises AccessError."""
-    urls: list[str] = args.urls_given or []
-    if args.urls_file is not None:
-        urls += _urls_in(args.urls_file)
-    return list(dict.fromkeys(urls or [parse_url(DEFAULT_URL)]))
-
-
-def _urls_in(path: Path) -> list[str]:
-    try:
-        lines = read_whole(path, limit=URLS_LIMIT).decode("utf-8-sig").splitlines()
-    except FileUnreadableError as error:
-        raise AccessError(f"--urls: {path}: {error}") from None
-    except UnicodeDecodeError:
-        raise AccessError(f"--urls: {path}: not in UTF-8: save it as UTF-8") from None
-    found = []
-    for number, line in enumerate(lines, 1):
-        url = line.partition("#")[0].strip()
-        try:
-            found += [parse_url(url)] if url else []
-        except ValueError as error:
-            raise AccessError(f"--urls: {path}, line {number}: {error}") from None
-    if not found:
-        raise AccessError(f"--urls: {path}: no URL: write one on each line, such as {DEFAULT_URL}")
-    return found

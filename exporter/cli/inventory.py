@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from exporter.cli.inventory_azure import add_azure_flags, run_azure
-from exporter.cli.inventory_exporters import add_exporter_flags, read_exporters
+from exporter.cli.inventory_exporters import add_reading_flags, read_exporters
 from exporter.cli.inventory_servers import add_server_flags, read_named_servers
 from exporter.cli.inventory_vaults import add_vault_flags, compare_with_vaults
 from exporter.cli.parser import add_flag
@@ -76,7 +76,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add_flag(parser, "--prune", "forget the instances that are not read this time", action="store_true")
     add_flag(parser, "--dry-run", "print the differences and the report, and write nothing", action="store_true")
-    add_exporter_flags(parser)
+    add_reading_flags(parser)
     add_server_flags(parser)
     add_vault_flags(parser)
     add_azure_flags(parser)
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _names_servers(args: argparse.Namespace) -> bool:
-    return bool(args.sources or args.urls or args.servers or args.server_file)
+    return bool(args.sources or args.urls_given or args.urls_file or args.servers or args.server_file)
 
 
 def _run(args: argparse.Namespace) -> tuple[int, list[PlannedTarget]]:

@@ -6,9 +6,8 @@ import argparse
 import asyncio
 from collections.abc import Iterable, Sequence
 
-from exporter.cli.http_flags import add_http_flags, read_password
-from exporter.cli.parser import add_flag
-from exporter.clients.exporter_api import AccessError, ApiAccess, check_password, parse_url
+from exporter.cli.exporter_flags import add_exporter_flags, exporters_of
+from exporter.clients.exporter_api import AccessError, ApiAccess
 from exporter.config.settings import SecretUnreadableError
 from exporter.inventory.exporter_state import fetch_readings
 from exporter.inventory.sources import SourceError, Sources
@@ -20,19 +19,10 @@ _SECONDS = 60.0  # for a response; the exporter cuts a client that is slower
 _NO_SERVERS = "the exporter reads no SQL Server: add sql_servers to its configuration (docs/sql-servers.md)"
 
 
-def add_exporter_flags(parser: argparse.ArgumentParser) -> None:
+def add_reading_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of exporters that read SQL Servers."""
     exporters = parser.add_argument_group("exporters", "running exporters with sql_servers: their last readings")
-    add_flag(
-        exporters,
-        "--url URL",
-        "an exporter, such as http://localhost:10377; repeatable",
-        dest="urls",
-        action="append",
-        type=parse_url,
-        default=[],
-    )
-    add_http_flags(exporters, "web", user="the exporter's --web.config.file", server="the exporter")
+    add_exporter_flags(exporters, text="an exporter, such as http://localhost:10377; repeatable")
 
 
 def read_exporters(args: argparse.Namespace, sources: Sources) -> None:
@@ -40,18 +30,12 @@ def read_exporters(args: argparse.Namespace, sources: Sources) -> None:
 
     Raises SourceError if the flags cannot be used.
     """
-    urls = list(dict.fromkeys(args.urls))
-    if not urls:
-        return
     try:
-        password = read_password(args, "web")
-        accesses = [ApiAccess(url=url, timeout=_SECONDS, user=args.user, password=password, ca_file=args.ca_file) for url in urls]
-        for access in accesses:
-            check_password(access)
-        answers = asyncio.run(_answers(accesses))
+        accesses = exporters_of(args, timeout=_SECONDS)
+        answers = asyncio.run(_answers(accesses)) if accesses else []
     except (AccessError, SecretUnreadableError) as error:
         raise SourceError(str(error)) from None
-    _add(dict(zip(urls, answers, strict=True)), sources)
+    _add({access.url: answer for access, answer in zip(accesses, answers, strict=True)}, sources)
 
 
 async def _answers(accesses: Iterable[ApiAccess]) -> list[tuple[SqlServerReading, ...] | GateReason]:

@@ -13,6 +13,7 @@ from exporter.doctor.evidence import Evidence
 from exporter.doctor.finding import Finding, blocked, failed, passed, skipped, unknown, warned
 from exporter.tde.differences import find_differences, is_comparable
 from exporter.tde.model import instance_of, labels_of
+from exporter.tde.server_proof import ServerProof, clock_text, codes_text, proof_text, server_proofs
 from exporter.tde.sql_reading import SqlServerReading
 
 _NONE: Final = "none of the target's instances is under sql_servers"
@@ -56,9 +57,11 @@ def rights(evidence: Evidence) -> Finding:
             else:
                 found.append(f"{_name(reading)}: {section} {'not readable' if right else f'not read: {message}'}")
                 lacking |= {} if right is None else {right: None}
+    without = (f"{right.name} (optional) is missing, so {right.without}" for right in optional)
     if found:
-        return warned(_joined(found, "; "), actions=tuple(right.action for right in lacking) or _OTHER_FAULT)
-    return passed("; ".join(("all that are needed", *(f"{right.name} is missing, so {right.without}" for right in optional))))
+        actions = tuple(right.action for right in lacking) or _OTHER_FAULT
+        return warned("; ".join((_joined(found, "; "), *without)), actions=actions)
+    return passed("; ".join(("all that are needed", *without)))
 
 
 def labels(evidence: Evidence) -> Finding:
@@ -88,6 +91,37 @@ def keys(evidence: Evidence) -> Finding:
         actions = tuple(f"{each.action[0].upper()}{each.action[1:]}." for each in found[:_MOST_NAMED])
         return warned(_joined((each.sentence for each in found), "; "), actions=actions)
     return passed(f"no difference from {_joined(map(_name, compared))}")
+
+
+def proof(evidence: Evidence) -> Finding:
+    """Report which SQL Servers cannot get a key themselves, and which keys nothing has proved."""
+    proofs = [each for reading in _read(evidence) for each in server_proofs(reading)]
+    if not any(_read(evidence)):
+        return _without_reading(evidence)
+    bad = [each for each in proofs if each.state.is_bad]
+    if bad:
+        return failed(_joined(map(_proof_sentence, bad), "; "), codeless=True)
+    due = [each for each in proofs if each.state.is_open]
+    if due:
+        return warned(_joined(map(_proof_sentence, due), "; "))
+    return passed(_joined(map(_proof_sentence, proofs), "; ")) if proofs else skipped("no key in use")
+
+
+def _proof_sentence(server: ServerProof) -> str:
+    now = server.reading.attempted_at
+    return f"{server.server}: {'; '.join(filter(None, (proof_text(server, now), codes_text(server, now))))}"
+
+
+def credential(evidence: Evidence) -> Finding:
+    """Report identity and last change of the credential of each key."""
+    shown = [
+        f"{each.server}: [{each.proof.credential}]"
+        + ("" if each.proof.altered_at is None else f", altered {clock_text(each.proof.altered_at, each.reading.attempted_at)}")
+        for reading in _read(evidence)
+        for each in server_proofs(reading)
+        if each.proof.credential
+    ]
+    return passed(_joined(shown, "; ")) if shown else host_only(evidence)
 
 
 def host_only(_evidence: Evidence) -> Finding:
@@ -128,9 +162,12 @@ def connector_version(evidence: Evidence) -> Finding:
 _OTHER_FAULT: Final = ("The message names the cause: `ekm-exporter explain NUMBER` has more about it.",)
 SQL_CHECKS: Mapping[str, CheckFunction] = MappingProxyType(
     {"sql_connection": connection, "sql_login": login, "sql_rights": rights, "sql_labels": labels, "sql_keys": keys}
+    | {"sql_proof": proof}
 )
 # Checks of the host that a reading answers too.
-HOST_CHECKS: Mapping[str, CheckFunction] = MappingProxyType({"ekm_enabled": ekm_enabled, "connector_version": connector_version})
+HOST_CHECKS: Mapping[str, CheckFunction] = MappingProxyType(
+    {"ekm_enabled": ekm_enabled, "connector_version": connector_version, "sql_credential": credential}
+)
 
 
 def _differences(reading: SqlServerReading, declared: set[str]) -> Iterator[str]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product
 
 from exporter.config.settings import Target
 from exporter.core.readiness import NOT_TESTED
-from exporter.core.sql_servers import server_names
+from exporter.core.sql_servers import server_name
 from exporter.presentation.payloads import Payload, moment_or_none
+from exporter.tde.declared_targets import instance_labels, pinned_version
+from exporter.tde.identity import is_same_host
 from exporter.tde.proof import version_of
-from exporter.tde.registry import KeyVersion
 from exporter.tde.server_proof import ProofState, ServerProof, server_proofs
 from exporter.tde.sql_reading import TRACE_FLAG, SqlServerReading, flag_is_on, server_key
 
@@ -23,7 +24,7 @@ class SqlProofs:
 
     def __init__(self, readings: Callable[[], Iterable[SqlServerReading]]) -> None:
         self._readings = readings
-        self._by_server: dict[str, SqlServerReading] = {}
+        self._by_entry: dict[tuple[str, str], list[SqlServerReading]] = {}  # by label and short name of the host, or none
         self._read: tuple[SqlServerReading, ...] = ()
 
     def refresh(self) -> bool:
@@ -32,12 +33,12 @@ class SqlProofs:
         Of two with the same names, the first one counts, as in the metrics.
         """
         first = {server_key(each): each for each in reversed(tuple(self._readings()))}
-        instances = Counter(each.sql_instance.casefold() for each in first.values())
-        read = {key: each for key, each in first.items() if each.document is not None}
-        # A target may declare an instance without its host.
-        alone = {name: each for each in read.values() if instances[name := each.sql_instance.casefold()] == 1}
-        self._by_server, self._read = alone | read, tuple(reversed(read.values()))
-        return bool(read)
+        self._by_entry = {}
+        for each in reversed(first.values()):
+            for label, host in product(instance_labels(each.sql_instance, each.host), {"", _short(each.host)}):
+                self._by_entry.setdefault((label, host), []).append(each)
+        self._read = tuple(each for each in reversed(first.values()) if each.document is not None)
+        return bool(self._read)
 
     def readings(self) -> tuple[SqlServerReading, ...]:
         """Return what is known of each SQL Server that was read, whether a target names it or not."""
@@ -48,41 +49,92 @@ class SqlProofs:
 
         A SQL Server that was not read, or that lacks the target's key, has none.
         """
-        names = server_names(target.instances) if self._by_server else ()
-        readings = {each.address: each for key in names if (each := self._by_server.get(key)) is not None}
-        found = [each for reading in readings.values() for each in server_proofs(reading) if _is_of_target(each, target)]
+        servers = self._servers_of(target) if self._read else ()
+        found = [each for reading in servers for each in server_proofs(reading) if _is_of_target(each, target)]
         return tuple(sorted(found, key=lambda each: (_ORDER[each.state], each.proof.proven_at or 0.0, each.server)))
 
-    def not_tested(self, target: Target) -> str:
+    def not_read(self, target: Target) -> str:
+        """Return which SQL Servers of the target are not read, and why; empty if none."""
+        found = [(server_name(_labels(each)), _not_read(each)) for each in self._servers_of(target) if _not_read(each)]
+        if not found:
+            return ""
+        number = f"{len(found):,} SQL Servers of this target are" if len(found) > 1 else "One SQL Server of this target is"
+        return f"{number} not read: {_named([f'{name} ({reason})' for name, reason in found])}."
+
+    def not_tested(self, target: Target, now: float) -> str:
         """Return what is still untested; empty if the SQL Servers of the target tested what no probe can.
 
-        A proof since the credential was altered tests all of it, for its SQL Server alone.
+        A proof since the credential was altered tests all of it, for its SQL Server alone, while its backups are read.
         """
         proven = {
             each.reading.address
             for each in self.target_proofs(target)
-            if each.state is ProofState.PROVEN and each.proof.altered_at is not None
+            if each.state is ProofState.PROVEN and each.proof.altered_at is not None and each.is_read(now)
         }
-        names = server_names(target.instances)
+        entries = _entries(target)
         untested = [
-            name
-            for key, name in names.items()
-            if (each := self._by_server.get(key)) is None or each.address not in proven
+            server_name(entry)
+            for entry in entries
+            if not (servers := self._listed(entry)) or any(each.address not in proven for each in servers)
         ]  # fmt: skip
-        if not names or len(untested) == len(names):
+        if not entries or len(untested) == len(entries):
             return NOT_TESTED
-        more = f" and {len(untested) - _NAMED:,} more" if len(untested) > _NAMED else ""
-        return f"{NOT_TESTED}, for {', '.join(untested[:_NAMED])}{more}" if untested else ""
+        return f"{NOT_TESTED}, for {_named(untested)}" if untested else ""
+
+    def _servers_of(self, target: Target) -> tuple[SqlServerReading, ...]:
+        listed = (each for entry in _entries(target) for each in self._listed(entry))
+        return tuple({each.address: each for each in listed}.values())
+
+    def _listed(self, entry: Mapping[str, str]) -> list[SqlServerReading]:
+        """Return the SQL Servers that an entry of `instances` names.
+
+        Without a host, it is the only one of that instance.
+        """
+        host = entry.get("host", "").casefold()
+        found = self._by_entry.get((entry["sql_instance"].casefold(), _short(host)), [])
+        if not host:
+            return found if len(found) == 1 else []
+        return [each for each in found if is_same_host(host, each.host.casefold())]
+
+
+def _entries(target: Target) -> tuple[Mapping[str, str], ...]:
+    """Return each declared SQL Server once."""
+    found = {server_name(each).casefold(): each for each in reversed(target.instances) if each.get("sql_instance")}
+    return tuple(reversed(found.values()))
+
+
+def _labels(reading: SqlServerReading) -> Mapping[str, str]:
+    return {"sql_instance": reading.sql_instance, "host": reading.host}
+
+
+def _short(host: str) -> str:
+    return host.casefold().partition(".")[0]
+
+
+def _not_read(reading: SqlServerReading) -> str:
+    """Return the kind of the reason, without a text of the server.
+
+    The text is empty if the last attempt read it.
+    """
+    if reading.refused:
+        return "login refused"
+    if reading.document is None:
+        return "never read"
+    return "last attempt failed" if reading.failure else ""
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
 
 
 def _is_of_target(server: ServerProof, target: Target) -> bool:
-    """Whether it is the target's key, by thumbprint or by the server's own registry."""
-    thumbprint = server.proof.thumbprint
-    if target.thumbprint is not None:
-        return thumbprint == target.thumbprint
-    if target.key_version is None:
-        return False
-    return version_of(server.reading, thumbprint) == KeyVersion(target.vault, target.key_name, target.key_version)
+    """Whether it is the target's key: by the server's own registry, else by thumbprint.
+
+    A classic connector has one thumbprint for all versions of a key.
+    """
+    known, pinned = version_of(server.reading, server.proof.thumbprint), pinned_version(target)
+    return server.proof.thumbprint == target.thumbprint if known is None or pinned is None else known == pinned
 
 
 def sql_servers_payload(servers: Sequence[ServerProof]) -> Payload:
@@ -91,7 +143,10 @@ def sql_servers_payload(servers: Sequence[ServerProof]) -> Payload:
 
 
 def _server_payload(server: ServerProof) -> Payload:
-    """Return one SQL Server. The times of the logs count from their reading, as in the metrics."""
+    """Return one SQL Server.
+
+    The times of the logs count from their reading, as in the metrics.
+    """
     proof, reading, log = server.proof, server.reading, server.first_full
     return {
         "sql_instance": reading.sql_instance,

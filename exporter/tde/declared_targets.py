@@ -1,4 +1,4 @@
-"""What a configuration declares of the keys of SQL Servers: the pin of each target, and the SQL Servers that it lists."""
+"""What a configuration declares: the pin of each target, and its SQL Servers."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class DeclaredTargets:
             for entry in target.instances:
                 name, host = entry.get("sql_instance", "").casefold(), entry.get("host", "").casefold()
                 self._by_instance.setdefault(name, []).append((target, host))
-            if (version := version_of(target)) is not None:
+            if (version := pinned_version(target)) is not None:
                 self._by_version.setdefault(version, []).append(target)
                 if target.thumbprint is not None:
                     self._by_thumbprint.setdefault(target.thumbprint, []).append(target)
@@ -75,8 +75,7 @@ class DeclaredTargets:
         own, computer = sql_instance.casefold(), host.casefold()
         is_alone = self._names[own] + self._names[None] <= 1
         found: dict[str, tuple[DeclaredTarget, bool]] = {}
-        names = (own, DEFAULT_INSTANCE) if is_same_instance(DEFAULT_INSTANCE, own, computer) else (own,)
-        for name in dict.fromkeys(names):
+        for name in instance_labels(own, computer):
             for target, declared in self._by_instance.get(name, ()):
                 if not declared or is_same_host(declared, computer):
                     is_certain = bool(declared) or is_alone or found.get(target.name, (target, False))[1]
@@ -86,15 +85,24 @@ class DeclaredTargets:
     def modulus(self, target: DeclaredTarget) -> bytes:
         """Return the modulus of the key that a target pins; empty if unknown."""
         key = self._key_of(target.name)
-        is_pinned = key is not None and KeyVersion(target.vault, key.name, key.version) == version_of(target)
+        is_pinned = key is not None and KeyVersion(target.vault, key.name, key.version) == pinned_version(target)
         return key.modulus if key is not None and is_pinned else b""
 
     def pinning(self, version: KeyVersion | None, thumbprint: str) -> Sequence[DeclaredTarget]:
-        """Return the targets that pin a key, whatever they list; by its thumbprint if the version is unknown."""
+        """Return the targets that pin a key, whatever they list.
+
+        Its thumbprint counts if the version is unknown.
+        """
         return self._by_thumbprint.get(thumbprint, ()) if version is None else self._by_version.get(version, ())
 
 
-def version_of(key: DeclaredKey) -> KeyVersion | None:
+def instance_labels(sql_instance: str, host: str) -> frozenset[str]:
+    """Return what a target may have as `sql_instance` of a SQL Server, in lower case."""
+    own = sql_instance.casefold()
+    return frozenset({own, DEFAULT_INSTANCE} if is_same_instance(DEFAULT_INSTANCE, own, host.casefold()) else {own})
+
+
+def pinned_version(key: DeclaredKey) -> KeyVersion | None:
     """Return the pinned version, None without a pin."""
     return None if key.key_version is None else KeyVersion(key.vault, key.key_name, key.key_version)
 
@@ -106,4 +114,4 @@ def names_key(target: DeclaredKey, version: KeyVersion | None) -> bool:
 
 def is_same_key(target: DeclaredKey, other: DeclaredKey) -> bool:
     """Whether both have one key, in whatever versions; the other one has a pin."""
-    return names_key(target, version_of(other))
+    return names_key(target, pinned_version(other))

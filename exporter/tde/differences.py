@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from exporter.core.sql_servers import server_name
-from exporter.tde.declared_targets import DeclaredTarget, DeclaredTargets, is_same_key, names_key, version_of
+from exporter.tde.declared_targets import DeclaredTarget, DeclaredTargets, is_same_key, names_key, pinned_version
 from exporter.tde.findings import Findings, counted
 from exporter.tde.key_uris import KeyUris
 from exporter.tde.model import AsymmetricKey, Instance
@@ -172,7 +172,7 @@ def find_differences(reading: SqlServerReading, declared: DeclaredTargets) -> tu
             thumbprint=key.thumbprint,
             key_uri="" if key.version is None else key.version.uri,
             databases=key.databases,
-            pinned="" if target is None or (pinned := version_of(target)) is None else pinned.uri,
+            pinned="" if target is None or (pinned := pinned_version(target)) is None else pinned.uri,
         )
         for kind, key, target, other in comparison.found()
     ]
@@ -208,7 +208,7 @@ class _Comparison:
                 yield DifferenceKind.OTHER_THUMBPRINT, key, target, None
         for target in self._stale:
             other = next((each for each in probing if is_same_key(each, target)), None)
-            if other is not None and self._has_none(target, self._keys.every) and not self._is_retained(version_of(target)):
+            if other is not None and self._has_none(target, self._keys.every) and not self._is_retained(pinned_version(target)):
                 yield DifferenceKind.KEY_NOT_USED, key, target, other
 
     def _unprobed_differences(self, key: _Key) -> Iterator[_Found]:
@@ -238,7 +238,7 @@ class _Comparison:
         """
         if key.version is not None:
             is_followed = target.key_version is None and names_key(target, key.version)  # the newest version may be this one
-            return None if is_followed else version_of(target) == key.version
+            return None if is_followed else pinned_version(target) == key.version
         known = self._thumbprints[target.name]
         return key.thumbprint in known if known and target.key_version is not None else None
 
@@ -249,7 +249,7 @@ class _Comparison:
     def _is_retained(self, version: KeyVersion | None) -> bool:
         """Whether a target that pins a key in use has the version for old backups."""
         current = (target for target in self._listing if target not in self._stale)
-        return version is not None and any(version_of(each) == version for one in current for each in one.retained_versions)
+        return version is not None and any(pinned_version(each) == version for one in current for each in one.retained_versions)
 
 
 @once

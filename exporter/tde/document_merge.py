@@ -1,6 +1,6 @@
-"""Two readings of one SQL Server as one: each section from its last good reading, with the time of that reading.
+"""Two readings of one SQL Server as one.
 
-What was not read never removes what an earlier reading found.
+Each section is from its last good reading, with the time of that reading. What was not read never removes what an earlier reading found.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from exporter.tde.usage import REGISTRY
 
 _NOT_READ = "not read"
 _BACKUPS = "backups"
-_KEPT = frozenset({"D", "I"})  # log backups prove something for two days alone: they are many
 
 
 def merged(later: Document, earlier: Document) -> Document:
@@ -38,20 +37,16 @@ def merged(later: Document, earlier: Document) -> Document:
 
 
 def with_known_backups(later: Document, earlier: Document) -> Document:
-    """Add the full and differential backups of a database that the later reading did not search for.
+    """Add the last backup of each type that the later reading did not find.
 
-    A database that is no longer encrypted has none.
+    It may not have searched so far back. A database that is no longer encrypted has none.
     """
     known, found = earlier.sections.get(_BACKUPS, ()), later.sections.get(_BACKUPS)
     if found is None:
         return later
     encrypted = {row.get("name") for row in later.sections.get("databases", ()) if row.get("is_encrypted") == 1}
     listed = {(row.get("database"), row.get("type")) for row in found}
-    kept = (
-        row
-        for row in known
-        if row.get("type") in _KEPT and row.get("database") in encrypted and (row.get("database"), row.get("type")) not in listed
-    )
+    kept = (row for row in known if row.get("database") in encrypted and (row.get("database"), row.get("type")) not in listed)
     return replace(later, sections={**later.sections, _BACKUPS: (*found, *kept)})
 
 

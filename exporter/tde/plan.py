@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from exporter.core.endpoints import CLOUDS
 from exporter.core.model import Generation
-from exporter.tde.declared_targets import names_key, version_of
+from exporter.tde.declared_targets import names_key, pinned_version
 from exporter.tde.findings import Findings
 from exporter.tde.identity import is_same_instance
 from exporter.tde.key_uris import Established, KeyUris
@@ -158,7 +158,7 @@ def _is_covered(version: KeyVersion, usages: list[Usage], hand_written: HandWrit
     servers = [usage.instance.server_name for usage in usages]
     same_key = [one for one in hand_written.targets if names_key(one, version)]
     for target in same_key:
-        if version_of(target) == version:
+        if pinned_version(target) == version:
             plan.covered.setdefault(f"target {target.name} ({target.where})", []).extend(servers)
             _report_unlisted(target, usages, plan.findings)
             return True

@@ -45,8 +45,9 @@ class KeyProof:
     """A key in use, and its last proof since its credential was altered.
 
     Times are Unix times, None if unknown or not proven. `login` and `credential` are empty if unknown. With `credential_missing`, SQL Server
-    has none with which it can sign in for the key; with `provider_disabled`, SQL Server uses no provider for it. `altered_at` is the latest time of several credentials if SQL Server does not show which one
-    belongs to the key.
+    has none with which it can sign in for the key; with `provider_disabled`, SQL Server uses no provider for it. `altered_at` is the latest
+    time of several credentials if SQL Server does not show which one belongs to the key. `proven_from` is the latest time at which what
+    proves the key began: it needs the vault then, and may end hours later.
     """
 
     thumbprint: str
@@ -57,13 +58,17 @@ class KeyProof:
     provider_disabled: bool
     altered_at: float | None
     databases: tuple[str, ...]
+    proven_from: float | None
     proven_at: float | None
     source: ProofSource | None
     database: str
 
     @property
     def is_due(self) -> bool | None:
-        """Whether nothing proved the present credential, None if that is unknown. A missing one proves nothing."""
+        """Whether nothing proved the present credential, None if that is unknown.
+
+        A missing one proves nothing.
+        """
         if self.credential_missing:
             return True
         return None if self.proven_at is None and self.altered_at is None else self.proven_at is None
@@ -96,6 +101,7 @@ class _SignIn(NamedTuple):
 
 class _Event(NamedTuple):
     at: float
+    began_at: float
     source: ProofSource
     database: str
 
@@ -150,6 +156,7 @@ def _key_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey
         provider_disabled=_is_disabled(instance, key),
         altered_at=sign_in.altered_at,
         databases=databases,
+        proven_from=max((each.began_at for each in events), default=None),
         proven_at=None if last is None else last.at,
         source=None if last is None else last.source,
         database="" if last is None else last.database,
@@ -195,11 +202,14 @@ def _openings(
     for row in rows(reading, "opened"):
         name, opened_at = printable(str(row.get("database"))), _time(row.get("opened_utc"))
         if name in databases and opened_at is not None and opened_at >= started_at - _DAYLIGHT_SAVING:
-            yield _Event(opened_at, ProofSource.START, name)
+            yield _Event(opened_at, opened_at, ProofSource.START, name)
 
 
 def _backups(reading: SqlServerReading, databases: frozenset[str], altered_at: float | None) -> Iterator[_Event]:
-    """Yield each backup that started when no token of an earlier secret was left, and the database had this key."""
+    """Yield each backup that needed this key and the present secret.
+
+    No token of an earlier secret was left when it started.
+    """
     earliest = -math.inf if altered_at is None else altered_at + TWO_HOURS
     set_at = {printable(str(row.get("database"))): _time(row.get("set_utc")) for row in rows(reading, "opened")}
     for row in rows(reading, "backups"):
@@ -208,7 +218,7 @@ def _backups(reading: SqlServerReading, databases: frozenset[str], altered_at: f
         if name not in databases or source is None or started_at is None or finished_at is None:
             continue
         if started_at >= max(earliest, set_at.get(name) or -math.inf):
-            yield _Event(finished_at, source, name)
+            yield _Event(finished_at, started_at, source, name)
 
 
 def _time(cell: str | int | None) -> float | None:

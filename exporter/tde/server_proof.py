@@ -50,7 +50,10 @@ class ProofState(StrEnum):
 
     @property
     def is_seen_inside(self) -> bool:
-        """Whether only SQL Server itself shows the cause, so that it is one of its own even while no target is ready."""
+        """Whether only SQL Server itself shows the cause.
+
+        It is a cause of its own even while no target is ready.
+        """
         return self in (ProofState.PROVIDER_DISABLED, ProofState.NO_CREDENTIAL)
 
     @property
@@ -61,7 +64,10 @@ class ProofState(StrEnum):
 
 @dataclass(frozen=True)  # without slots: what follows from the reading is found once
 class ServerProof:
-    """The proof of a target's key by one SQL Server. `logs` are those of the key's databases."""
+    """The proof of a target's key by one SQL Server.
+
+    `logs` are those of the key's databases.
+    """
 
     server: str
     reading: SqlServerReading
@@ -73,23 +79,32 @@ class ServerProof:
         """The time of the last proof, else of the change that made one due."""
         return self.proof.altered_at if self.proof.proven_at is None else self.proof.proven_at
 
+    @property
+    def _free_of_codes_at(self) -> float:
+        """The start of the last proof: a long backup hides no code that follows it."""
+        proof = self.proof
+        return (proof.altered_at if proof.proven_from is None else proof.proven_from) or 0.0
+
     @cached_property
     def codes(self) -> tuple[ReportedCode, ...]:
-        """The provider's codes in its error log since then, the latest first."""
-        return reported_codes(self.reading, self.known_since or 0.0)
+        """The provider's codes since the last proof began, the latest first."""
+        return reported_codes(self.reading, self._free_of_codes_at)
 
     @cached_property
     def failed(self) -> tuple[ReportedCode, ...]:
         """The messages about failed backups since then, if the provider is their cause."""
         # Without a provider or a credential SQL Server fails before the provider has a code.
         is_its_fault = self.codes or self.proof.credential_missing or self.proof.provider_disabled
-        return failed_backups(self.reading, self.known_since or 0.0) if is_its_fault else ()
+        return failed_backups(self.reading, self._free_of_codes_at) if is_its_fault else ()
 
     @property
     def since(self) -> float | None:
-        """The time of the first code or failed backup since the last proof, else `known_since`."""
+        """The first code or failed backup since the last proof began.
+
+        Without one, it is `known_since`.
+        """
         began = [code.first_at for code in (*self.codes, *self.failed)]
-        return max(min(began), self.known_since or 0.0) if began else self.known_since
+        return max(min(began), self._free_of_codes_at) if began else self.known_since
 
     @cached_property
     def state(self) -> ProofState:
@@ -103,8 +118,17 @@ class ServerProof:
             return ProofState.FAILING
         if proof.source is None or proof.proven_at is None:
             return ProofState.DUE if proof.is_due else ProofState.UNKNOWN
-        is_old = self.reading.read_at.get("backups", 0.0) - proof.proven_at > _OLDEST.get(proof.source, math.inf)
+        is_old = self.reading.read_at.get("backups", 0.0) - proof.proven_at > self.oldest
         return ProofState.STOPPED if is_old else ProofState.PROVEN
+
+    def is_read(self, now: float) -> bool:
+        """Whether its backups were read within a day."""
+        return now - self.reading.read_at.get("backups", 0.0) <= _DAY
+
+    @property
+    def oldest(self) -> float:
+        """The age from which its last proof is too old, in seconds."""
+        return math.inf if self.proof.source is None else _OLDEST.get(self.proof.source, math.inf)
 
     @property
     def has_stopped(self) -> bool:
@@ -174,7 +198,10 @@ def login_text(proof: KeyProof) -> str:
 
 
 def codes_text(server: ServerProof, now: float) -> str:
-    """Return what the error log shows since the last proof: the codes of the provider, and failed backups."""
+    """Return what the error log shows since the last proof.
+
+    That is codes of the provider, and failed backups.
+    """
     if server.since is None or not (server.codes or server.failed):
         return ""
     since = clock_text(server.since, now)

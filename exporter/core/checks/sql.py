@@ -47,6 +47,16 @@ SQL: tuple[Check, ...] = (
         title="Keys of SQL Server",
         question="Does each SQL Server of the target use the key version that the target pins, and does a target probe its other keys?",
     ),
+    Check(
+        name="sql_proof",
+        title="SQL Server itself",
+        question="Which start or backup last proved each key, and does the error log show failures since?",
+        effect="Whatever a probe shows, backups fail, and databases stay closed at the next restart.",
+        actions=(
+            "The line above names the SQL Server, and what it lacks. For a code: `ekm-exporter explain CODE`.",
+            "A new secret: `ekm-exporter script alter-credential.sql`. A proof without a restart: `ekm-exporter script prove.sql`.",
+        ),
+    ),
 )
 
 # The numbers of messages about a missing right.

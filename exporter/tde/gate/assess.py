@@ -21,7 +21,7 @@ from exporter.tde.gate.model import (
     KnownInstance,
     Question,
 )
-from exporter.tde.gate.proofs import log_reasons, proof_reasons, server_proofs
+from exporter.tde.gate.proofs import chosen_proofs, log_reasons, proof_reasons
 from exporter.tde.gate.replicas import ReplicaKeys, find_replica_keys
 from exporter.tde.gate.sources import known_instances
 from exporter.tde.gate.sql_server import notes_of
@@ -104,7 +104,7 @@ def _facts(question: Question, inventory: Inventory | GateReason, requested: Req
         by_server={one.server: answering(one.instance, states) for one in servers.chosen},
         dependencies=tuple(dependency for dependency, _ in matches),
         unmatched=tuple(each for _, found in matches for each in found) if states else (),
-        proofs=tuple(server_proofs(servers.chosen, servers.usages)),
+        proofs=tuple(chosen_proofs(servers.chosen, servers.usages)),
     )
 
 

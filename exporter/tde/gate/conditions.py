@@ -35,6 +35,7 @@ class Condition(StrEnum):
     UNWRAP_OLD = "unwrap_old"
     CREDENTIAL_NOT_PROVEN = "credential_not_proven"
     PROOF_OLD = "proof_old"
+    READING_OLD = "reading_old"
     EXPORTERS_DISAGREE = "exporters_disagree"
     KEY_WITHOUT_TARGET = "key_without_target"
     OTHER_TARGET_FAILS = "other_target_fails"
@@ -82,13 +83,13 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
     ),
     Condition.BACKUPS_FAIL: ConditionText(
         True,
-        "{server}: SQL Server's own backups fail with {codes} since {since}{although}, so its databases stay closed at a restart. {logs}",
+        "{server}: SQL Server's error log shows {codes} since {since}{failed}{although}, so its databases stay closed at a restart. {logs}",
         "Do not restart {server}. Compare its secret with that of the exporter (docs/rollover.md), and run: ekm-exporter explain {code}. "
-        "A log backup that finishes ends this",
+        "A backup of its databases that proves the key ends this",
     ),
     Condition.LOG_FILLS: ConditionText(
         True,
-        "{server}: the log of [{database}] is {when} at the present rate, and no log backup truncates it",
+        "{server}: the log of [{database}] is {when} at the present rate, and {since}",
         "Free disk for the log, or raise its limit, then remove the cause. A restart truncates no log (docs/what-needs-the-vault.md)",
     ),
     Condition.WAS_NOT_READY: ConditionText(
@@ -170,6 +171,11 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         False,
         "{server}: SQL Server itself proved key [{key}] last {proof}, longer ago than {limit}",
         "Back up a database under the key, or run on {server}, with @run set to 1: ekm-exporter script prove.sql",
+    ),
+    Condition.READING_OLD: ConditionText(
+        False,
+        "{server}: {sections} were read {age}, longer ago than {limit}, so whether backups fail now is not known{cause}",
+        "Remove the cause, and wait for the exporter's next reading (docs/sql-servers.md). With a longer sql_interval: --reading-age",
     ),
     Condition.EXPORTERS_DISAGREE: ConditionText(
         False,

@@ -36,6 +36,7 @@ class Question:
     window: float = DAY
     inventory_age: float = 35 * DAY
     unwrap_age: float = 900.0
+    reading_age: float = 3600.0
     proof_age: float = 35 * DAY
     folder: str = "targets.d"
 

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from exporter.core.codes import BY_CODE
-from exporter.core.durations import known_time, moment, write
-from exporter.tde.findings import quoted
+from exporter.core.durations import ago, known_time, moment, write
+from exporter.tde.findings import listed, quoted
 from exporter.tde.gate.conditions import Condition, GateReason, reason
-from exporter.tde.gate.model import Dependency, KnownInstance, Question
+from exporter.tde.gate.model import DAY, Dependency, KnownInstance, Question
 from exporter.tde.gate.sql_server import unknown
-from exporter.tde.log_space import log_spaces
 from exporter.tde.model import printable
-from exporter.tde.proof import ReportedCode, key_proofs
+from exporter.tde.proof import TWO_HOURS, ProofSource, ReportedCode
 from exporter.tde.server_proof import (
+    ProofState,
     ServerProof,
     clock_text,
     full_text,
     full_times,
     log_text,
-    logs_of,
     proof_text,
+    server_proofs,
+    span_text,
     with_present_rates,
 )
 from exporter.tde.sql_reading import rows
 from exporter.tde.usage import Usage
 
 FULL_SOON = 4 * 3600.0  # as EkmSqlLogFillsUp
-_TRUNCATED = 1800.0  # seconds since a log backup within which the next one is not missing
+# Seconds since a log backup within which the next one is not missing. One reading does not show its rhythm.
+_TRUNCATED = 1800.0
 _PROVING = ("backups", "opened")  # without these sections a reading proves nothing
 # If the sizes of the logs are not known.
 LOGS_GROW = "While SQL Server cannot use the key, log backups fail, and each log grows until its limit or the end of its disk"
@@ -38,16 +40,15 @@ _NOT_SEEN = (
 )
 
 
-def server_proofs(chosen: Iterable[KnownInstance], usages: Iterable[Usage]) -> Iterator[ServerProof]:
+def chosen_proofs(chosen: Iterable[KnownInstance], usages: Iterable[Usage]) -> Iterator[ServerProof]:
     """Yield what each SQL Server that an exporter reads proved of the keys in use."""
     used = {(one.instance.server_name, one.key.thumbprint) for one in usages}
     for one in chosen:
         if one.reading is not None and any(section in one.reading.read_at for section in _PROVING):
-            logs = log_spaces(one.reading)
-            for proof in key_proofs(one.reading):
+            for each in server_proofs(one.reading):
                 # Without a database that it may know of, the reading proves nothing.
-                if (one.server, proof.thumbprint) in used and proof.databases:
-                    yield ServerProof(one.server, one.reading, proof, logs_of(proof, logs))
+                if (one.server, each.proof.thumbprint) in used and each.proof.databases:
+                    yield replace(each, server=one.server)
 
 
 def meanwhile(proofs: Iterable[ServerProof], now: float) -> str:
@@ -66,6 +67,7 @@ def proof_reasons(
         if proof is None or _is_altered_since(one.usage, proof):
             yield from _start_reasons(one.usage, question.folder)
         else:
+            yield from _age_reasons(proof, question, now)
             yield from _proof_reasons(one, proof, question, now)
 
 
@@ -73,6 +75,30 @@ def _is_altered_since(usage: Usage, proof: ServerProof) -> bool:
     """Whether the inventory read a later change of the credential."""
     altered = known_time(usage.credential.modified_utc)
     return proof.proof.credential == usage.credential.name and (altered or 0.0) > (proof.proof.altered_at or 0.0)
+
+
+def old_sections(server: ServerProof, question: Question, now: float) -> list[str]:
+    """Return the sections of a proof that were read too long ago.
+
+    The error log counts if it was ever read.
+    """
+    read_at = server.reading.read_at
+    needed = ("backups" if "backups" in read_at else "opened", "errors")
+    return [name for name in needed if now - read_at.get(name, now) > question.reading_age]
+
+
+def _age_reasons(server: ServerProof, question: Question, now: float) -> Iterator[GateReason]:
+    """Yield a reason if backups or errors were read long ago: no code means nothing then."""
+    if old := old_sections(server, question, now):
+        failure = server.reading.failure
+        yield reason(
+            Condition.READING_OLD,
+            server=server.server,
+            sections=listed(old),
+            age=ago(now - min(server.reading.read_at[name] for name in old)),
+            limit=write(question.reading_age),
+            cause=f". The last attempt failed: {failure}" if failure else "",
+        )
 
 
 def _proof_reasons(one: Dependency, server: ServerProof, question: Question, now: float) -> Iterator[GateReason]:
@@ -84,22 +110,23 @@ def _proof_reasons(one: Dependency, server: ServerProof, question: Question, now
             Condition.BACKUPS_FAIL,
             server=one.server,
             codes=" and ".join(_code_text(each) for each in server.codes),
-            code=code,
             since=clock_text(server.since or now, now),
-            although=" although the vault side is ready" if ready else "",
+            failed=", and backups fail" if server.failed else "",
+            code=code,
+            although=", although the vault side is ready" if ready else "",
             logs=meanwhile([server], now),
         )
     elif server.state.is_seen_inside:
         pass  # a reason of its own
     elif proof.proven_at is None:
         yield _not_proven(one.usage, f"key [{proof.key_name}] is {proof_text(server, now)}", _SEEN)
-    elif now - proof.proven_at > question.proof_age:
+    elif server.state is ProofState.STOPPED or now - proof.proven_at > question.proof_age:
         yield reason(
             Condition.PROOF_OLD,
             server=one.server,
             key=proof.key_name,
             proof=proof_text(server, now),
-            limit=write(question.proof_age),
+            limit=write(min(server.oldest, question.proof_age)),
         )
 
 
@@ -127,15 +154,22 @@ def _not_proven(usage: Usage, cause: str, after: str) -> GateReason:
 
 
 def has_staged_secret(one: Dependency, proofs: Iterable[ServerProof], working_until: float | None) -> bool:
-    """Whether SQL Server seems to have the staged secret: altered or proven after the current one stopped to work."""
+    """Whether SQL Server seems to have the staged secret.
+
+    It was altered or proven after the current one stopped to work. Without a proof since, the change may be of the day before. A backup within
+    two hours may still use a token of the current one.
+    """
     found = next(
         (each.proof for each in proofs if (each.server, each.proof.thumbprint) == (one.server, one.usage.key.thumbprint)), None
     )
-    altered = known_time(one.usage.credential.modified_utc)
+    if working_until is None:
+        return False
     if found is not None and found.is_due:
-        return found.altered_at is not None
-    times = (altered, None if found is None else found.proven_at)
-    return working_until is not None and any(at is not None and at > working_until for at in times)
+        return (found.altered_at or 0.0) > working_until - DAY
+    is_altered = (known_time(one.usage.credential.modified_utc) or 0.0) > working_until
+    if found is None or found.proven_at is None:
+        return is_altered
+    return is_altered or found.proven_at > working_until + (0.0 if found.source is ProofSource.START else TWO_HOURS)
 
 
 def log_reasons(dependencies: Iterable[Dependency], proofs: Sequence[ServerProof], *, now: float) -> Iterator[GateReason]:
@@ -145,19 +179,24 @@ def log_reasons(dependencies: Iterable[Dependency], proofs: Sequence[ServerProof
     }
     for each in proofs:
         if each.codes or (each.server, each.proof.thumbprint) in failing:
-            truncated = _truncated(each)
+            backups = _log_backups(each)
+            # A log backup since the provider's last failure truncates the log, or one so recent that none is missing.
+            recent = each.reading.read_at.get("backups", 0.0) - _TRUNCATED
+            earliest = max((code.last_at for code in each.codes), default=recent)
+            truncated = {database for database, at in backups.items() if at > earliest}
             growing = replace(each, logs=tuple(log for log in each.logs if log.database not in truncated))
             full = min(full_times(with_present_rates([growing], now), now), default=None)
             if full is not None and full[0] <= FULL_SOON:
-                yield reason(Condition.LOG_FILLS, server=each.server, database=full[1], when=full_text(full[0]))
+                at = backups.get(full[1])
+                since = "no log backup is known" if at is None else f"its last log backup was {span_text(now - at)} ago"
+                yield reason(Condition.LOG_FILLS, server=each.server, database=full[1], when=full_text(full[0]), since=since)
 
 
-def _truncated(server: ServerProof) -> Collection[str]:
-    """Return the databases with a log backup since the provider's last failure, or so recent that none is missing."""
-    recent = server.reading.read_at.get("backups", 0.0) - _TRUNCATED
-    earliest = max((each.last_at for each in server.codes), default=recent)
-    return {
-        printable(str(row.get("database")))
+def _log_backups(server: ServerProof) -> dict[str, float]:
+    """Return when the last log backup of each database finished."""
+    finished = (
+        (printable(str(row.get("database"))), known_time(str(row.get("finished_utc"))) or 0.0)
         for row in rows(server.reading, "backups")
-        if row.get("type") == "L" and (known_time(str(row.get("finished_utc"))) or 0.0) > earliest
-    }
+        if row.get("type") == "L"
+    )
+    return dict(sorted(finished))

@@ -8,12 +8,13 @@ from typing import Any
 from exporter.core.durations import moment
 from exporter.core.known_secrets import hide
 from exporter.core.readiness import NOT_TESTED, vantage_text
-from exporter.tde.findings import counted
+from exporter.tde.findings import counted, listed
 from exporter.tde.gate.exporters import place_of
 from exporter.tde.gate.forecast import percent
 from exporter.tde.gate.model import Answer, Dependency, ExporterAnswer, InstanceReading, TargetState
+from exporter.tde.gate.proofs import old_sections
 from exporter.tde.log_space import LogSpace
-from exporter.tde.server_proof import ServerProof, proof_text
+from exporter.tde.server_proof import ProofState, ServerProof, proof_text
 
 
 def as_text(answer: Answer) -> str:
@@ -42,7 +43,7 @@ def as_json(answer: Answer) -> dict[str, Any]:
             {"condition": one.condition.value, "known": one.known, "text": one.text, "fix": one.fix} for one in answer.reasons
         ],
         "notes": list(answer.notes),
-        "not_tested": NOT_TESTED,
+        "not_tested": _not_tested(answer),
     }
 
 
@@ -85,10 +86,29 @@ def _details(answer: Answer) -> Iterator[str]:
     for vault in answer.forecast:
         yield f"restart: {counted(vault.total, 'unwrap')} in {vault.vault}, {percent(vault.share)} of its request limit in 10 seconds"
     yield from (f"note: {one}" for one in answer.notes)
-    if answer.vantage is not None:
-        yield f"Reported as {vantage_text(answer.vantage)}. Not tested: {NOT_TESTED}."
-    elif answer.several:
-        yield f"Not tested: {NOT_TESTED}."
+    last = [] if answer.vantage is None else [f"Reported as {vantage_text(answer.vantage)}."]
+    if (untested := _not_tested(answer)) and (last or answer.several):
+        last.append(f"Not tested: {untested}.")
+    yield from [" ".join(last)] if last else ()
+
+
+def _not_tested(answer: Answer) -> str:
+    """Return what is still untested; empty if each of the servers tested what no probe can.
+
+    A fresh proof since the credential was altered tests all of it, for its key on its server alone.
+    """
+    tested = {
+        (each.server, each.proof.thumbprint)
+        for each in answer.proofs
+        if each.state is ProofState.PROVEN
+        and each.proof.altered_at is not None
+        and not old_sections(each, answer.question, answer.now)
+    }
+    servers = dict.fromkeys(one.server for one in answer.dependencies)
+    untested = dict.fromkeys(one.server for one in answer.dependencies if (one.server, one.usage.key.thumbprint) not in tested)
+    if len(untested) == len(servers):
+        return NOT_TESTED
+    return f"{NOT_TESTED}, for {listed(untested)}" if untested else ""
 
 
 def _exporter(one: ExporterAnswer) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from exporter.tde.document import Document
 from exporter.tde.document_merge import merged, read_at
 from exporter.tde.gate.model import ExporterState, Inventory, KnownInstance
 from exporter.tde.identity import identity_of, instances_of, is_same_server
-from exporter.tde.reading_document import inventory_document
+from exporter.tde.reading_document import LOGS, inventory_document
 from exporter.tde.sql_reading import SqlServerReading, known_instance
 
 
@@ -74,4 +74,20 @@ def _joined(sources: Sequence[_Source]) -> _Source:
     earlier, later = sorted(sources, key=lambda each: each.at or 0.0)
     named = max(later, earlier, key=lambda each: len(each.key))  # with its domain, if one of them has it
     document = replace(merged(later.document, earlier.document), address=named.document.address)
-    return replace(later, key=named.key, document=document, reading=later.reading or earlier.reading)
+    return replace(later, key=named.key, document=document, reading=_joined_readings(later.reading, earlier.reading))
+
+
+def _joined_readings(later: SqlServerReading | None, earlier: SqlServerReading | None) -> SqlServerReading | None:
+    """Return the readings of two exporters as one.
+
+    One of them may lack a right that the other has.
+    """
+    if later is None or earlier is None or later.document is None or earlier.document is None:
+        return later or earlier
+    older = {name: at for name, at in earlier.read_at.items() if at > later.read_at.get(name, 0.0)}
+    return replace(
+        later,
+        document=merged(later.document, earlier.document),
+        read_at={**later.read_at, **older},
+        earlier_logs=(earlier if LOGS in older else later).earlier_logs,
+    )

@@ -168,7 +168,7 @@ class ApiHandlers:
             **self._credential_of(target, config),
             **sql_servers_payload(self._proofs.target_proofs(target)),
             **differences_payload(target_differences(target, self._service.sql_differences())),
-            **payloads.verdict_payload(readiness, config.settings.vantage, self._proofs.not_tested(target)),
+            **payloads.verdict_payload(readiness, config.settings.vantage, self._proofs.not_tested(target, now)),
             **payloads.target_details_payload(target, record, expiries, config.modules[target.module].expect_path, now=now),
             "preflight": payloads.checks_payload(self._service.last_checks(target.name)),
         }

@@ -82,7 +82,8 @@ class PageHandlers:
             expiries=expiries,
             checks=checks,
             vantage=vantage,
-            untested=self._proofs.not_tested(target),
+            untested=self._proofs.not_tested(target, now),
+            unread=self._proofs.not_read(target),
             differences=target_differences(target, service.sql_differences()),
         )
         return await stream(request, encoded(pieces), headers=_HTML)

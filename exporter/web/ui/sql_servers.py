@@ -28,7 +28,7 @@ _TITLES: Mapping[ProofState, tuple[str, str]] = {
     ProofState.PROVIDER_DISABLED: ("SQL Server itself: its EKM provider is disabled", "last proof "),
     ProofState.NO_CREDENTIAL: ("SQL Server itself: the login of its key has no credential", "last proof "),
     ProofState.FAILING: ("SQL Server itself does not get its key", "began "),
-    ProofState.STOPPED: ("SQL Server itself: no backup has proved its key for more than a day", "last proof "),
+    ProofState.STOPPED: ("SQL Server itself: its backups prove the key no more", "last proof "),
     ProofState.DUE: ("SQL Server itself: nothing has proved its key since the credential was altered", "altered "),
 }
 
@@ -39,7 +39,7 @@ def proof_badge(state: ProofState) -> Html:
     return element("span", words, class_=f"state {colour}")
 
 
-def server_proofs(view: TargetView) -> Child:
+def proof_lines(view: TargetView) -> Child:
     """Return one line for each SQL Server of a target; None without any.
 
     The line has the times of the log if the vault side is not ready, or if the proofs stopped; without times, what fails when.
@@ -59,7 +59,7 @@ def _server(view: TargetView, server: ServerProof) -> Child:
     effect = f" {WITHOUT_THE_KEY}" if server.state.is_bad and not (not_ready or log) else ""
     is_own = server.state.is_open and (not not_ready or server.state.is_seen_inside)
     return [
-        proof_badge(server.state),
+        proof_badge(server.state if server.state is not ProofState.PROVEN or server.is_read(view.now) else ProofState.UNKNOWN),
         element("strong", f" SQL Server itself, {server.server}: "),
         proof_text(server, view.now),
         ". ",

@@ -26,7 +26,7 @@ from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import badge, not_tested, outcome, verdict, when
 from exporter.web.ui.layout import Urls, cell, code_link, facts, foot, head, link, live, page, prose, section, table
 from exporter.web.ui.sql_differences import target_differences_list
-from exporter.web.ui.sql_servers import server_proofs
+from exporter.web.ui.sql_servers import proof_lines
 from exporter.web.ui.view_models import TargetView
 
 _STEP_COLUMNS = ("Step", "Outcome", "Took", "Timeline and phases", "What it showed")
@@ -41,15 +41,17 @@ def target_page(
     checks: CheckRun | None,
     vantage: Vantage,
     untested: str,
+    unread: str = "",
     differences: Sequence[Difference] = (),
 ) -> Iterator[Html]:
     """Yield the document.
 
-    `history` newest first, `expiries` by credential, `checks` the last preflight run, `untested` what nothing tested, `differences` those
-    of the target from its SQL Servers.
+    `history` newest first, `expiries` by credential, `checks` the last preflight run, `untested` what nothing tested, `unread` which
+    of its SQL Servers are not read, `differences` those of the target from them.
     """
     yield head(urls, view.target.name, at="/targets", now=view.now)
-    sql_servers = [server_proofs(view), target_differences_list(differences)]
+    not_read = element("p", unread, class_="quiet") if unread else None
+    sql_servers = [proof_lines(view), not_read, target_differences_list(differences)]
     yield live("standing", _verdict_section(urls, view, vantage, sql_servers, untested))
     yield element(
         "p", link(urls.probe_now(view.target.name), "Probe now"), " and show the transcript. ", _bundle(urls, view.target)

@@ -56,7 +56,7 @@ def outcomes(results, *names):
 
 async def test_servers_of_the_target_are_read(sql):
     results = await sql.results(*(sql.server(name) for name in sql.sql.ports))
-    assert outcomes(results, "sql_connection", "sql_login", "sql_rights", "sql_labels", "sql_keys") == [PASS] * 5
+    assert outcomes(results, "sql_connection", "sql_login", "sql_rights", "sql_labels", "sql_keys", "sql_proof") == [PASS] * 6
     # The third server belongs to another target: only its reading shows that.
     assert results["sql_labels"].detail == "SQLPRD01 on n1, SQLPRD01 on n2"
 

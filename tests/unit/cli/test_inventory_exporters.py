@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.cli.inventory_exporters import add_exporter_flags, read_exporters
+from exporter.cli.inventory_exporters import add_reading_flags, read_exporters
 from exporter.inventory.sources import SourceError, Sources
 from exporter.tde.document import completed
 from exporter.tde.reading_document import reading_values
@@ -18,7 +18,7 @@ from tests.unit.clients.test_exporter_api import answering, giving
 
 def read(*flags):
     parser, sources = argparse.ArgumentParser(), Sources()
-    add_exporter_flags(parser)
+    add_reading_flags(parser)
     read_exporters(parser.parse_args([str(flag) for flag in flags]), sources)
     return sources
 
@@ -97,3 +97,11 @@ def test_flags_that_cannot_be_used_are_refused(tmp_path):
     password.chmod(0o600)
     with refused("use an https URL"):
         read("--url", "http://ekm.example", "--web.user", "u", "--web.password.file", password)
+
+
+async def test_file_of_urls_names_exporters(tmp_path):
+    async with AsyncExitStack() as stack:
+        urls = [await stack.enter_async_context(answering(response([whole(name)]))) for name in ("n1", "n2")]
+        (tmp_path / "exporters.txt").write_text(f"# all\n{urls[0]}\n{urls[1]}  # second\n{urls[0]}\n")
+        sources = await asyncio.to_thread(read, "--urls", tmp_path / "exporters.txt")
+    assert [one.document.address for one in sources.readings] == ["n1", "n2"]

@@ -30,7 +30,9 @@ def test_names_of_sqlcmd_are_parsed(text, host, instance, port):
     assert parse_sql_address(text) == SqlAddress(text.strip(), host, instance, port)
 
 
-@pytest.mark.parametrize("text", ["", "n1 n2", "n1\\", "n1\\a\\b", "n1,", "n1,x", "n1:x y", "schlüssel", "n1:1433", "n1;Database=x", "n1/SQLPRD01"])
+@pytest.mark.parametrize(
+    "text", ["", "n1 n2", "n1\\", "n1\\a\\b", "n1,", "n1,x", "n1:x y", "schlüssel", "n1:1433", "n1;Database=x", "n1/SQLPRD01"]
+)
 def test_other_text_is_refused(text):
     with pytest.raises(ValueError, match=r"expected HOST, HOST\\INSTANCE or HOST,PORT"):
         parse_sql_address(text)

@@ -10,6 +10,7 @@ from exporter.doctor.run import assess_all
 from exporter.tde.declared_targets import DeclaredTargets
 from exporter.tde.document import Document, completed
 from exporter.tde.sql_reading import SqlServerReading
+from tests.support import sql_readings
 from tests.support.sql_inventory import rows_of
 from tests.unit.doctor.test_checks import evidence
 
@@ -17,6 +18,7 @@ N1 = {"sql_instance": "SQLPRD01", "host": "n1"}
 DENIED = "message 229: The SELECT permission was denied on the object 'backupset'."
 NO_LOG = "message 229: The EXECUTE permission was denied on the object 'xp_readerrorlog'."
 IN_USE, OTHER = "0x2C56", "0x2C57"
+CODE = {"code": "3303", "lines": 2, "first_utc": "2026-11-26T19:10:00", "last_utc": "2026-11-26T19:50:00"}
 PASS, WARN, FAIL, SKIPPED = CheckOutcome.PASS, CheckOutcome.WARN, CheckOutcome.FAIL, CheckOutcome.SKIPPED
 
 
@@ -33,6 +35,7 @@ def a_failure(text="port 1433 is closed: start the instance", *, refused=False, 
     return SqlServerReading(address=address, sql_instance="", host="", attempted_at=1.8e9, failure=text, refused=refused)
 
 
+CHECKED = ("sql_connection", "sql_login", "sql_rights", "sql_labels", "sql_keys")
 REFUSED = a_failure("the login was refused (18456): check user and password", refused=True)
 
 
@@ -51,12 +54,12 @@ def test_login_that_is_refused_later_has_a_reason():
 
 
 def outcomes(*readings, **more):
-    return [result.outcome for name, result in results(*readings, **more).items() if name.startswith("sql_")][-5:]
+    return [result.outcome for name, result in results(*readings, **more).items() if name in CHECKED]
 
 
 def test_target_without_a_reader_has_no_check_of_sql_servers():
     names = {each.check for each in assess_all(evidence(sql_servers=None), again="again")}
-    assert names.isdisjoint({"sql_connection", "sql_login", "sql_rights", "sql_labels", "sql_keys"})
+    assert names.isdisjoint({"sql_connection", "sql_login", "sql_rights", "sql_labels", "sql_keys", "sql_proof"})
 
 
 @pytest.mark.parametrize(
@@ -107,11 +110,39 @@ def test_fault_that_is_no_missing_right_has_a_fix():
     )
 
 
+def with_proofs(**sections):
+    return sql_readings.a_reading(sections=sections)
+
+
+@pytest.mark.parametrize(
+    ("readings", "outcome", "detail"),
+    [
+        ((with_proofs(),), PASS, "SQLPRD01 on n1: 55 min ago, log backup of [sales]"),
+        (
+            (with_proofs(errors=[CODE]),),
+            FAIL,
+            "SQLPRD01 on n1: 55 min ago, log backup of [sales]; its error log shows 3303 since 19:10 UTC",
+        ),
+        ((a_reading(),), WARN, "SQLPRD01 on n1: not proven since the credential was altered at 2026-01-02 03:04 UTC"),
+        ((with_proofs(keys=[], encryption=[]),), SKIPPED, "no key in use"),
+        ((a_failure(),), SKIPPED, "because of: Connection to SQL Server"),
+    ],
+)
+def test_check_shows_what_sql_server_itself_proved(readings, outcome, detail):
+    found = results(*readings)["sql_proof"]
+    assert (found.outcome, found.detail) == (outcome, detail)
+
+
+def test_credential_is_shown_from_the_reading():
+    assert results(with_proofs())["sql_credential"].detail.startswith("SQLPRD01 on n1: [")
+    assert results(a_failure())["sql_credential"].outcome is CheckOutcome.UNKNOWN
+
+
 def test_missing_optional_right_is_part_of_a_pass():
     found = results(a_reading(errors={"errors": NO_LOG}))["sql_rights"]
     assert found.detail == (
-        "all that are needed; EXECUTE on sys.xp_readerrorlog is missing, so the codes of failed backups are unknown: only their "
-        "absence shows"
+        "all that are needed; EXECUTE on sys.xp_readerrorlog (optional) is missing, so the codes of failed backups are unknown: only "
+        "their absence shows"
     )
 
 

@@ -105,6 +105,15 @@ def test_target_without_thumbprint_has_proof_by_key_uri():
     assert server.proof.key_name == "key_2C56"
 
 
+def test_key_uri_counts_before_a_thumbprint_of_several_versions():
+    reading = a_reading()
+    assert reading.document is not None
+    uri = f"https://contoso-prod.vault.azure.net/keys/contosorsakey0/{'0' * 32}"
+    known = replace(reading, document=replace(reading.document, key_uris=(RegistryUri("0x2c56", uri),)))
+    assert proofs_of(known).target_proofs(a_target()) == ()
+    assert len(proofs_of(known).target_proofs(a_target(key_version=None))) == 1  # without a pin, the thumbprint alone is known
+
+
 def test_servers_ignore_case_and_those_due_come_first():
     due = a_reading(address="n2", host="N2", sections={"credentials": credential(DAY + "19:00:00")})
     instances = (ON_N1, {"sql_instance": "sqlprd01", "host": "n2"}, ON_N1)
@@ -124,6 +133,21 @@ def test_first_of_two_addresses_with_the_same_names_counts():
 def test_instance_without_host_is_the_only_server_of_its_name(instances):
     (server,) = proofs_of(a_reading(), a_reading(address="n2", sql_instance="OTHER")).target_proofs(a_target(instances=instances))
     assert server.reading.address == a_reading().address
+
+
+@pytest.mark.parametrize(
+    ("entry", "is_found"),
+    [
+        ({"sql_instance": "MSSQLSERVER", "host": "n1"}, True),
+        ({"sql_instance": "MSSQLSERVER"}, True),
+        ({"sql_instance": "N1", "host": "n1.contoso.example"}, True),
+        ({"sql_instance": "MSSQLSERVER", "host": "n2"}, False),
+        ({"host": "n1"}, False),
+    ],
+)
+def test_entry_names_a_default_instance_or_a_whole_host(entry, is_found):
+    found = proofs_of(a_reading(sql_instance="N1")).target_proofs(a_target(instances=(entry,)))
+    assert bool(found) is is_found
 
 
 @pytest.mark.parametrize("changes", [{}, {"document": None}])
@@ -209,4 +233,28 @@ def test_payload_shows_that_a_proof_is_due():
     ],
 )
 def test_proof_by_each_server_leaves_nothing_untested(instances, readings, expected):
-    assert proofs_of(*readings).not_tested(a_target(instances=instances)) == expected
+    assert proofs_of(*readings).not_tested(a_target(instances=instances), NOW) == expected
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(86400, ""), (86401, NOT_TESTED)])
+def test_proof_that_is_not_read_for_a_day_tests_nothing(seconds, expected):
+    assert proofs_of(a_reading()).not_tested(a_target(), READ_AT + seconds) == expected
+
+
+def test_servers_that_are_not_read_have_a_kind_and_no_error_text():
+    readings = [
+        a_reading(),
+        a_reading(address="n2", host="n2", failure="secret text", refused=True),
+        a_reading(address="n3", host="n3", failure="secret text"),
+        an_unread_server("n4", sql_instance="SQLPRD01", host="n4"),
+        an_unread_server("n5", sql_instance="SQLPRD01", host="n5"),
+        an_unread_server("n6", sql_instance="OTHER", host="n6"),
+    ]
+    proofs = proofs_of(*readings)
+    assert proofs.not_read(a_target()) == ""
+    one = a_target(instances=(ON_N1, {"sql_instance": "SQLPRD01", "host": "n4"}))
+    assert proofs.not_read(one) == "One SQL Server of this target is not read: SQLPRD01 on n4 (never read)."
+    assert proofs.not_read(a_target(instances=[ON_N1 | {"host": f"n{each}"} for each in range(1, 7)])) == (
+        "4 SQL Servers of this target are not read: SQLPRD01 on n2 (login refused), SQLPRD01 on n3 (last attempt failed), "
+        "SQLPRD01 on n4 (never read) and 1 more."
+    )

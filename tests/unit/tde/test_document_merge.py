@@ -43,7 +43,7 @@ def document_of(*backups, encrypted=("sales",)):
 def test_backups_that_were_not_searched_are_kept():
     earlier = document_of(a_backup("D"), a_backup("I"), a_backup("L"))
     found = with_known_backups(document_of(a_backup("I", day=27)), earlier)
-    assert found.sections["backups"] == (a_backup("I", day=27), a_backup("D"))
+    assert found.sections["backups"] == (a_backup("I", day=27), a_backup("D"), a_backup("L"))
 
 
 def test_backups_of_a_database_without_encryption_are_dropped():

@@ -83,6 +83,12 @@ def test_backup_before_the_database_had_the_key_proves_nothing(set_utc, is_prove
     assert (proof_of(opened=rows, backups=backups).proven_at is not None) == is_proven
 
 
+def test_proof_counts_from_the_latest_start_of_a_backup():
+    full, log = backup("D", DAY + "17:00:00", DAY + "19:58:00"), backup("L", DAY + "18:00:00", DAY + "18:01:00")
+    proof = proof_of(backups=[full, log])
+    assert (proof.proven_at, proof.proven_from) == (unix(DAY + "19:58:00"), unix(DAY + "18:00:00"))
+
+
 def test_backup_of_database_under_other_key_proves_nothing():
     backups = [backup("L", DAY + "19:00:00", DAY + "19:05:00", database="unencrypted")]
     assert proof_of(backups=backups, opened=[]).proven_at is None

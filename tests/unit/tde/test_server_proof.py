@@ -47,7 +47,7 @@ def backup(kind: str) -> list[dict[str, Any]]:
         ({"configurations": []}, ProofState.PROVEN, PROVEN_AT),
         ({"keys": WITHOUT_CREDENTIAL}, ProofState.NO_CREDENTIAL, PROVEN_AT),
         ({"errors": [error("3303", "19:10:00", "19:50:00")]}, ProofState.FAILING, unix(DAY + "19:10:00")),
-        ({"errors": [error("3303", "02:10:00", "19:50:00")]}, ProofState.FAILING, PROVEN_AT),
+        ({"errors": [error("3303", "02:10:00", "19:50:00")]}, ProofState.FAILING, unix(DAY + "19:00:00")),
         ({"errors": [error("3303", "02:10:00", "19:00:00")]}, ProofState.PROVEN, PROVEN_AT),
         ({"errors": [error("18204", "19:10:00", "19:50:00")]}, ProofState.PROVEN, PROVEN_AT),
         ({"keys": WITHOUT_CREDENTIAL, "errors": [error("3303", "19:10:00", "19:50:00")]}, ProofState.NO_CREDENTIAL, PROVEN_AT + 300),
@@ -59,6 +59,15 @@ def test_state_follows_from_proof_and_error_log(sections, state, since):
     assert server.state.is_bad == (state in {ProofState.PROVIDER_DISABLED, ProofState.NO_CREDENTIAL, ProofState.FAILING})
     assert server.state.is_open == (state not in {ProofState.PROVEN, ProofState.UNKNOWN})
     assert server.has_stopped == server.state.is_bad
+
+
+def test_long_backup_hides_no_code_that_follows_its_start():
+    full = backup("D")[0] | {"started_utc": DAY + "17:00:00", "finished_utc": DAY + "19:58:00"}
+    errors = [error("3303", "19:00:00", "19:45:00"), error("3041", "19:00:30", "19:45:00")]
+    server = the_proof(backups=[full], errors=errors)
+    assert (server.state, bool(server.failed), server.since) == (ProofState.FAILING, True, unix(DAY + "19:00:00"))
+    over = backup("L")[0] | {"started_utc": DAY + "19:50:00", "finished_utc": DAY + "19:51:00"}
+    assert the_proof(backups=[full, over], errors=errors).state is ProofState.PROVEN
 
 
 @pytest.mark.parametrize(
@@ -90,6 +99,11 @@ def test_proofs_stop_with_the_rhythm_of_their_backups(kind, finished, days):
 def test_proof_that_is_due_for_a_day_has_stopped(seconds, expected):
     late = the_proof(credentials=altered(DAY + "19:30:00"), backups_read_at=unix(DAY + "19:30:00") + seconds)
     assert (late.state, late.has_stopped) == (ProofState.DUE, expected)
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(86400, True), (86401, False)])
+def test_server_is_read_while_its_backups_are_of_a_day(seconds, expected):
+    assert the_proof().is_read(READ_AT + seconds) is expected
 
 
 def test_logs_are_those_of_databases_under_the_key():

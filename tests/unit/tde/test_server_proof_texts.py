@@ -95,7 +95,7 @@ def test_names_of_databases_are_printable():
         ([], ""),
         ([error("3303", "02:10:00", "19:00:00")], ""),  # a backup has succeeded since
         ([error("3303", "19:10:00", "19:50:00")], "its error log shows 3303 since 19:10 UTC"),
-        ([error("3303", "02:10:00", "19:50:00")], "its error log shows 3303 since 19:05 UTC"),
+        ([error("3303", "02:10:00", "19:50:00")], "its error log shows 3303 since 19:00 UTC"),
         (
             [error("3077", "19:20:00", "19:50:00"), error("9999", "19:10:00", "19:55:00")],
             "its error log shows 9999 and 3077 (3113 on connector 1.0.5.0) since 19:10 UTC",

@@ -6,7 +6,7 @@ import pytest
 
 from exporter.tde.gate.conditions import Condition
 from exporter.tde.gate.render import as_json, as_text
-from tests.support.gate_factories import DAY, HOUR, NOW, answer, conditions, document, row, time_of
+from tests.support.gate_factories import DAY, HOUR, NOW, URIS, answer, conditions, document, row, time_of
 from tests.support.sql_inventory import altering
 from tests.support.sql_readings import a_reading, proof_rows, sections_of, with_growing_logs
 
@@ -111,21 +111,62 @@ def test_old_proof_is_not_known(age, expected):
     )
 
 
+def aged(*sections, by, **changes):
+    """A reading with sections that were read so many seconds before the others."""
+    found = a_reading(**changes)
+    return replace(found, read_at={**found.read_at, **dict.fromkeys(sections, NOW - by)})
+
+
+@pytest.mark.parametrize(
+    ("sections", "without", "named"),
+    [
+        (["backups"], None, "backups were"),
+        (["errors"], None, "errors were"),
+        (["backups", "errors", "opened"], None, "backups, errors were"),
+        (["opened"], "backups", "opened were"),
+        (["opened", "flags"], None, ""),
+    ],
+)
+def test_old_reading_of_proofs_is_not_known(sections, without, named):
+    reading = aged(*sections, by=HOUR + 60, sections={"errors": []} | ({without: None} if without else {}))
+    found = of(reading=reading)
+    assert (conditions(found), found.verdict) == ((["reading_old"], "not_known") if named else ([], "ready"))
+    assert conditions(answer(inventory=[OLD_FILE], readings=[reading], reading_age=2 * HOUR)) == []
+    assert all(f"N1\\SQLPRD01: {named} read 1h1m ago, longer ago than 1h, so whether" in one.text for one in found.reasons)
+
+
+def test_refused_login_is_named_with_the_old_reading():
+    old = aged(*a_reading().read_at, by=30 * DAY, failure="login was refused", refused=True)
+    found = answer(inventory=[], readings=[replace(old, document=replace(old.document, key_uris=URIS))])
+    assert conditions(found) == ["reading_old"]
+    assert found.reasons[0].text.endswith(
+        "backups, errors were read 30d ago, longer ago than 1h, so whether backups fail now is "
+        "not known. The last attempt failed: login was refused"
+    )
+
+
+def test_log_backups_that_stopped_are_not_known_without_codes():
+    last = [{"database": "sales", "type": "L", "started_utc": "2026-11-06T20:00:00", "finished_utc": "2026-11-06T20:05:00"}]
+    found = of(backups=last, errors=None)
+    assert (conditions(found), found.verdict) == (["proof_old"], "not_known")
+    assert "last 19 d 23 h ago, log backup of [sales], longer ago than 1d" in found.reasons[0].text
+
+
 def test_failing_backups_are_not_ready_although_the_vault_is():
     found = of(errors=[error("3303", "19:10:00", "19:50:00"), error("18204", "19:10:00", "19:50:00")])
     assert (conditions(found), found.verdict) == (["backups_fail"], "not_ready")
     assert found.reasons[0].text == (
-        "N1\\SQLPRD01: SQL Server's own backups fail with 3303 ErrorGetTokenBadCredentials since 19:10 UTC although the vault side is "
-        "ready, so its databases stay closed at a restart. While SQL Server cannot use the key, log backups fail, and each log grows until its limit or "
+        "N1\\SQLPRD01: SQL Server's error log shows 3303 ErrorGetTokenBadCredentials since 19:10 UTC, and backups fail, although the "
+        "vault side is ready, so its databases stay closed at a restart. While SQL Server cannot use the key, log backups fail, and each log grows until its limit or "
         "the end of its disk"
     )
-    assert "and run: ekm-exporter explain 3303." in found.reasons[0].fix
+    assert "explain 3303. A backup of its databases that proves the key ends this" in found.reasons[0].fix
 
 
 def test_failing_backups_of_a_vault_that_is_not_ready_name_both():
     found = of(FAILING, errors=[error("3303", "19:10:00", "19:50:00"), error("9999", "19:10:00", "19:40:00")])
     assert conditions(found) == ["not_ready", "backups_fail"]
-    assert "fail with 3303 ErrorGetTokenBadCredentials and 9999 since 19:10 UTC, so its databases" in found.reasons[1].text
+    assert "error log shows 3303 ErrorGetTokenBadCredentials and 9999 since 19:10 UTC, so its databases" in found.reasons[1].text
 
 
 @pytest.mark.parametrize("code", ["x", "18204", "other"])
@@ -135,7 +176,7 @@ def test_lines_without_a_known_number_are_shown_or_ignored(code):
 
 
 def test_codes_before_the_last_proof_do_not_matter():
-    assert conditions(of(errors=[error("3303", "18:10:00", "19:04:00")])) == []
+    assert conditions(of(errors=[error("3303", "18:10:00", "18:59:00")])) == []
 
 
 def test_missing_credential_is_one_reason():
@@ -150,7 +191,7 @@ def test_time_until_the_log_is_full_is_in_the_reason():
         "the next log file is due in about 5 h 20 min (trace flag 15025 is off)"
     )
     assert found.reasons[1].text == (
-        "N1\\SQLPRD01: the log of [sales] is full in 3 h 40 min at the present rate, and no log backup truncates it"
+        "N1\\SQLPRD01: the log of [sales] is full in 3 h 40 min at the present rate, and its last log backup was 3 h 55 min ago"
     )
     assert as_json(found)["logs"] == [
         {
@@ -187,6 +228,8 @@ def test_log_that_backups_truncate_is_no_reason():
     assert conditions(of(reading=growing(limit_kb=near))) == []
     recent = [{"database": "sales", "type": "L", "started_utc": f"{TODAY}19:35:00", "finished_utc": f"{TODAY}19:35:00"}]
     assert conditions(of(FAILING, reading=growing(limit_kb=near, sections={"backups": recent}))) == ["not_ready"]
+    unknown = of(FAILING, reading=growing(limit_kb=near, sections={"backups": []}))
+    assert "at the present rate, and no log backup is known" in unknown.reasons[1].text
 
 
 def test_rate_of_hours_ago_is_none():
@@ -200,6 +243,8 @@ def test_rate_of_hours_ago_is_none():
 
 
 STAGED = row(vault_side_ready=False, code=3303, step="token", next_credential_usable=True, last_success=time_of(NOW - 3 * HOUR))
+START = [{"started_utc": f"{TODAY}18:00:00"}]
+OPENED = [{"database": "sales", "opened_utc": f"{TODAY}18:00:10"}]
 PROMOTE = (
     "SQL Server has the staged secret already. Promote the staged credential in the configuration (docs/rollover.md, step 4)"
 )
@@ -209,8 +254,10 @@ ALTER = "ALTER CREDENTIAL with the staged secret on N1\\SQLPRD01 (docs/rollover.
 @pytest.mark.parametrize(
     ("changed", "sections", "fix"),
     [
-        ({}, {}, PROMOTE),  # its last proof is younger than the failure
-        ({"last_success": time_of(NOW - HOUR / 2)}, {}, ALTER),
+        ({}, {}, PROMOTE),  # a backup two hours after the failure
+        ({"last_success": time_of(NOW - 2.5 * HOUR)}, {}, ALTER),  # it may have used a token of the current secret
+        ({"last_success": time_of(NOW - 2.5 * HOUR)}, {"start": START, "opened": OPENED, "backups": []}, PROMOTE),
+        ({}, {"credentials": credential("2026-06-01T00:00:00"), "opened": [], "backups": []}, ALTER),  # due for months
         ({"last_success": None}, {}, ALTER),
         ({}, {"backups": []}, ALTER),
         ({"last_success": time_of(NOW - HOUR / 2)}, {"credentials": credential(f"{TODAY}19:45:00"), "backups": []}, PROMOTE),

@@ -1,6 +1,7 @@
 """The answer of the gate as text and as JSON."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -10,8 +11,9 @@ from exporter.tde.gate.assess import assess
 from exporter.tde.gate.conditions import Condition, reason
 from exporter.tde.gate.model import Question
 from exporter.tde.gate.render import as_json, as_text
-from tests.support.gate_factories import DAY, NOW, URL, VAULT, answer, document, row, time_of
+from tests.support.gate_factories import DAY, HOUR, NOW, URL, VAULT, answer, answer_of, document, row, state, time_of
 from tests.support.sql_inventory import altering
+from tests.support.sql_readings import a_reading
 
 KEY = f"https://{VAULT}/keys/K/1111aaaa2222"
 
@@ -24,6 +26,28 @@ def test_ready_text_has_the_answer_first():
         f"restart: 1 unwrap in {VAULT}, 0.03% of its request limit in 10 seconds",
         f"Reported as seen from the SQL host. Not tested: {NOT_TESTED}.",
     ]
+
+
+def test_proof_tests_what_no_probe_can_on_its_server():
+    two = [document(), document("N2\\SQLPRD01")]
+    rows = row(instances=[{"sql_instance": "SQLPRD01", "host": host} for host in ("n1", "n2")])
+    reading = a_reading()
+    for inventory, readings, untested in (
+        ([document()], [reading], ""),
+        (two, [reading], f"{NOT_TESTED}, for N2\\SQLPRD01"),
+        ([document()], [a_reading(sections={"backups": [], "opened": []})], NOT_TESTED),
+        ([document()], [replace(reading, read_at=dict.fromkeys(reading.read_at, NOW - 2 * HOUR))], NOT_TESTED),
+    ):
+        found = answer(rows, inventory=inventory, readings=readings)
+        last = f" Not tested: {untested}." if untested else ""
+        assert as_text(found).splitlines()[-1] == f"Reported as seen from the SQL host.{last}"
+        assert as_json(found)["not_tested"] == untested
+
+
+def test_tested_servers_of_differing_exporters_need_no_last_line():
+    states = [state("http://a:1", vantage="central", host=None), state("http://b:1", readings=[a_reading()])]
+    assert "Not tested" not in as_text(answer_of(*states))
+    assert "Not tested" in as_text(answer_of(states[0], state("http://b:1", vantage="sql_host", host="n9")))
 
 
 def test_known_reasons_come_before_unknown_ones():

@@ -11,10 +11,11 @@ from exporter.tde.gate.render import as_json, as_text
 from exporter.tde.registry import RegistryUri
 from tests.support.gate_factories import DAY, NOW, URIS, URL, V2, VAULT, answer, answer_of, conditions, document, row, state
 from tests.support.sql_inventory import altering, replacing
-from tests.support.sql_readings import a_reading, an_unread_server
+from tests.support.sql_readings import a_reading, an_unread_server, with_growing_logs
 
 MISSING = reason(Condition.INVENTORY_MISSING, path="targets.d/inventory.json", folder="targets.d")
 OTHER = "http://n2:10377"
+TIMES = dict.fromkeys(("instance", "backups", "opened", "logs"), NOW - 300)
 
 
 def with_uri(reading, uri=URIS[0]):
@@ -23,7 +24,7 @@ def with_uri(reading, uri=URIS[0]):
 
 def minutes_old(**changes):
     """A reading of five minutes ago, which is newer than a file of a day ago."""
-    return with_uri(a_reading(**{"read_at": dict.fromkeys(("instance", "backups", "opened", "logs"), NOW - 300)} | changes))
+    return with_uri(a_reading(**{"read_at": TIMES} | changes))
 
 
 def yesterday(**changes):
@@ -78,6 +79,23 @@ def test_newer_of_file_and_reading_counts():
     later = minutes_old(read_at=dict.fromkeys(("instance", "backups", "opened"), NOW - 60))
     both = answer_of(state(URL, readings=[later]), state(OTHER, readings=[reading]), inventory=[])
     assert (conditions(both), both.readings[0].url) == ([], URL)
+
+
+def test_readings_of_two_exporters_are_one():
+    # The later one may not read the error log. The logs of the earlier one are newer than those of an hour ago.
+    codes = [{"code": "3303", "lines": 1, "first_utc": "2026-11-26T19:10:00", "last_utc": "2026-11-26T19:50:00"}]
+    earlier = with_growing_logs(with_uri(a_reading(sections={"errors": codes}, read_at=TIMES | {"errors": NOW - 300})))
+    later = minutes_old(sections={"errors": None}, read_at=TIMES | {"instance": NOW - 60, "logs": NOW - 3600})
+    for states in ([later, earlier], [earlier, later]):
+        found = answer_of(*(state(f"http://n{at}:1", readings=[each]) for at, each in enumerate(states)), inventory=[])
+        assert conditions(found) == ["backups_fail"]
+        (proof,) = found.proofs
+        assert (proof.reading.read_at["instance"], proof.reading.read_at["logs"]) == (NOW - 60, NOW - 300)
+        assert proof.reading.earlier_logs == earlier.earlier_logs
+    # A backup that only the later one knows ends it.
+    backups = [{"database": "sales", "type": "L", "started_utc": "2026-11-26T19:55:00", "finished_utc": "2026-11-26T19:56:00"}]
+    proven = minutes_old(sections={"errors": None, "backups": backups}, read_at=TIMES | {"instance": NOW - 60})
+    assert conditions(answer_of(state(URL, readings=[proven]), state(OTHER, readings=[earlier]), inventory=[])) == []
 
 
 def test_section_that_the_exporter_may_not_read_is_of_the_file():

@@ -63,6 +63,18 @@ async def test_page_shows_proof_of_each_sql_server():
     assert "present rate" not in shown
 
 
+async def test_page_names_servers_that_are_not_read():
+    stopped = growing("n2")
+    stopped = replace(stopped, failure="no answer", read_at=dict.fromkeys(stopped.read_at, NOW - 7 * 86400))
+    service = service_of("n1", "n2", readings=[growing(), stopped])
+    shown = await page_of(service)
+    assert "One SQL Server of this target is not read: SQLPRD01 on n2 (last attempt failed)." in shown
+    assert "unknown SQL Server itself, SQLPRD01 on n2:" in shown
+    assert f"{escape(NOT_TESTED)}, for SQLPRD01 on n2." in shown
+    service.readings = [growing()]
+    assert "not read:" not in await page_of(service)
+
+
 async def test_page_shows_log_times_while_vault_side_is_not_ready():
     shown = await page_of(service_of("n1", readings=[growing()], report=bad))
     assert f"56 min ago, log backup of [sales]. At the present rate {LOG_TIMES}." in shown
@@ -276,7 +288,7 @@ async def test_stopped_proofs_are_a_mild_cause():
     late = replace(late, read_at={**late.read_at, "backups": NOW + 2 * 86400})
     service = service_of("n1", readings=[late])
     _, _, html = await answer(service, "/")
-    assert "no backup has proved its key for more than a day" in words(html)
+    assert "its backups prove the key no more" in words(html)
     assert "bad-edge" not in html
     assert "cannot get" not in html
 
