@@ -139,6 +139,7 @@ SQL_SERVER_METRICS: Final = (
         "mssql_ekm_backup_started_timestamp_seconds",
         "Start of the last finished backup of the database on this node, by type: full, differential or log.",
         "database type",
+        level=Level.DEFAULT,
     ),
     _sql_server(
         "mssql_ekm_log_vlf_sequence_number",

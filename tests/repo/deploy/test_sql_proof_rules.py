@@ -417,20 +417,6 @@ def test_full_backup_of_the_primary_pages_though_the_secondary_backs_up_the_log(
     assert problems(tmp_path, [*quiet(ALL, 130, 240), count(250, "EkmSqlBackupsFail", 1), count(295, ALL, 1)], given) == ""
 
 
-def test_long_backup_that_began_before_the_fault_does_not_end_its_page(tmp_path):
-    """A full backup needs the key at its start; log backups fail before it finishes."""
-    of = f'{N1},database="pay",type="full"'
-    full = [
-        series(f"mssql_ekm_backup_{name}_timestamp_seconds", of, f"_x160 {at}x140")
-        for name, at in (("started", 3600), ("finished", 9600))
-    ]
-    checks = [count(at, "EkmSqlBackupsFail", 1) for at in (150, 165, 200, 235)]
-
-    assert (
-        problems(tmp_path, [*checks, *quiet("EkmSqlBackupsFail", 250)], [*Server(fails=(120, 240)).series(), *full, *READY]) == ""
-    )
-
-
 @pytest.mark.parametrize(("interval", "first"), [(15, 150), (60, 245)])
 def test_long_interval_is_one_page_until_the_reading_after_the_fix(interval, first, tmp_path):
     given = read_every(interval, Server(minutes=600, fails=(120, 420), full=10800.0).series())

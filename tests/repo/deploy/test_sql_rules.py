@@ -148,7 +148,7 @@ STORIES = {
     # moved to a new version at five; the exporter restarts at 25; the target follows at sixty
     "EkmSqlOtherKeyVersion": (differs("other_version", "_x5 3x19 stale _x3 3x30 stale _x40"), (30, 40, 75)),
     # a second database with a key of its own, a restart after an hour, and its target after three hours
-    "EkmSqlKeyNotProbed": (differs("key_not_probed", "_x10 1x60 stale _x3 1x104 stale _x40", target=""), (60, 75, 195)),
+    "EkmSqlKeyNotProbed": (differs("key_not_probed", "_x10 1x60 stale _x5 1x102 stale _x40", target=""), (60, 75, 195)),
 }
 
 

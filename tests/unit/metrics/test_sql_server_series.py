@@ -121,7 +121,7 @@ def test_levels_leave_out_series_of_sql_servers(level):
     show_reading(recorder, a_reading())
     names = names_in(scrape(recorder))
     assert "mssql_ekm_backup_finished_timestamp_seconds" in names
-    assert ("mssql_ekm_log_used_bytes" in names) is (level is not Level.MINIMAL)
+    assert ("mssql_ekm_backup_started_timestamp_seconds" in names) is (level is not Level.MINIMAL)
 
 
 def test_exporter_without_scheduler_shows_no_sql_server():
