@@ -31,8 +31,11 @@ async def run_fleet(runner):
             runner.verdicts.add(report.readiness.ready)
             await runner.take_pages(FLEET)
             await asyncio.sleep(0.5)  # a pace, so that the readings go on
+        known = dict[str, float]()
+        while sum("mssql_ekm_read_success" in name for name in known) < 300:  # threads make the series after the readings
+            known = samples_of(FLEET, await runner.scraped())
+            await asyncio.sleep(0.1)
     await runner.take_pages(FLEET)
-    known = samples_of(FLEET, await runner.scraped())
     # promtool loads ten thousand samples at once, so one section stands for all.
     chosen = {name: value for name, value in known.items() if "mssql_ekm_read" in name or 'section="backups"' in name}
     runner.observed["fleet"].samples = dict.fromkeys(FLEET.read, chosen)
@@ -201,8 +204,8 @@ async def test_log_that_fills_pages_from_four_hours_on(observed):
 @pytest.mark.parametrize(
     ("name", "alert", "minutes", "text"),
     [
-        ("moved", "EkmSqlOtherKeyVersion", (40, 50), "MOVED (n1)"),
-        ("added", "EkmSqlKeyNotProbed", (70, 80), "ADDED (n1)"),
+        ("moved", "EkmSqlOtherKeyVersion", (40, 60), "MOVED (n1)"),
+        ("added", "EkmSqlKeyNotProbed", (70, 90), "ADDED (n1)"),
         ("closed", "EkmSqlDatabaseNotOpened", (20, 40), "Database closed on CLOSED (n1) is RECOVERY PENDING."),
         ("disabled", "EkmSqlProviderDisabled", (20, 40), "Provider AzureKeyVault_EKM_Prov on DISABLED (n1) is disabled"),
     ],
