@@ -184,6 +184,7 @@ class SqlServerReadings:
         if server.declared is not self._declared:
             return True
         address = server.reading.address
+        _log_sections(self._compared.get(address), server.reading)
         self._compared[address] = server
         other = self._recorder.sql_servers.show(server.lines)
         pair = frozenset((address, other or address))
@@ -202,3 +203,17 @@ class SqlServerReadings:
         self._compared.pop(address, None)
         self._recorder.sql_servers.forget(address)
         self._store.forget_document(DocumentKind.SQL_SERVER, address)
+
+
+def _log_sections(before: _ComparedServer | None, reading: SqlServerReading) -> None:
+    """Log once which sections can no longer be read, and which can again."""
+    lost = set() if before is None or before.reading.document is None else set(before.reading.document.errors)
+    losing = set() if reading.document is None else set(reading.document.errors)
+    if losing - lost:
+        _log.warning(
+            "SQL Server sections not read", extra=fields(server=reading.address, sections=",".join(sorted(losing - lost)))
+        )
+    if lost - losing:
+        _log.info(
+            "SQL Server sections read again", extra=fields(server=reading.address, sections=",".join(sorted(lost - losing)))
+        )

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from exporter.core.codes import BY_CODE, Category
-from exporter.tde.server_proof import ProofState, ServerProof, clock_text, log_text, login_text
+from exporter.tde.server_proof import ProofState, ServerProof, clock_text, closed_text, log_text, login_text
 
 _PLAIN = re.compile(r"[\w.\\$ @-]{1,128}")  # a name that a command may contain
 _READ_THE_LOG = "Read the lines of {}: `EXEC sys.sp_readerrorlog 0, 1, N'Provider error code';`"
@@ -29,19 +29,20 @@ _ACTIONS_BY_CATEGORY: Mapping[Category, str] = {
 _PROVE = "`ekm-exporter script prove.sql` prints a backup that breaks no chain."
 _ACTIONS: Mapping[ProofState, str] = {
     ProofState.PROVIDER_DISABLED: "Enable the provider on {server}: `ekm-exporter script verify.sql`, part 3, shows what is off.",
-    ProofState.NO_CREDENTIAL: "Add a credential to {login} on {server}: `ALTER LOGIN [{name}] ADD CREDENTIAL [CREDENTIAL];`",
+    ProofState.NO_CREDENTIAL: "Add a credential to {login} on {server}: {statement}",
     ProofState.STOPPED: f"Check that the backups of {{server}} run, unless another node of its group makes them. {_PROVE}",
     ProofState.DUE: f"Nothing, if a backup of {{server}} starts two hours after the change. {_PROVE}",
 }
 
 
 def urgency_text(servers: Sequence[ServerProof], now: float) -> str:
-    """Return since when backups fail, and how long the logs have room, for several SQL Servers together."""
+    """Return what is closed, since when backups fail, and how long the logs have room, for several SQL Servers together."""
+    closed = next(filter(None, map(closed_text, servers)), "")
     failing = {each.reading.address: each for each in servers if each.failed and each.since is not None}
     since = min((each.since for each in failing.values() if each.since is not None), default=None)
     of = next(iter(failing.values())).server if len(failing) == 1 else f"{len(failing):,} SQL Servers"
     fail = "" if since is None else f"backups of {of} fail since {clock_text(since, now)}"
-    return "; ".join(filter(None, (fail, log_text(servers, now, named=True))))
+    return "; ".join(filter(None, (closed, fail, log_text(servers, now, named=True))))
 
 
 def first_action(server: ServerProof) -> str:
@@ -55,6 +56,13 @@ def first_action(server: ServerProof) -> str:
     names = {
         "server": where,
         "login": login_text(server.proof).replace("`", "'"),
-        "name": login if _PLAIN.fullmatch(login) else "LOGIN",
+        "statement": _add_credential(login, server.proof.candidate),
     }
     return _ACTIONS[server.state].format(**names) if server.state in _ACTIONS else ""
+
+
+def _add_credential(login: str, candidate: str) -> str:
+    """Return the statement, which can be copied if both names are known."""
+    known = [name if _PLAIN.fullmatch(name) else "" for name in (login, candidate)]
+    statement = f"ALTER LOGIN [{known[0] or 'LOGIN'}] ADD CREDENTIAL [{known[1] or 'CREDENTIAL'}];"
+    return f"`{statement}`" if all(known) else f"{statement} `ekm-exporter script verify.sql`, part 2, has the names."

@@ -45,7 +45,8 @@ class KeyProof:
     """A key in use, and its last proof since its credential was altered.
 
     Times are Unix times, None if unknown or not proven. `login` and `credential` are empty if unknown. With `credential_missing`, SQL Server
-    has none with which it can sign in for the key; with `provider_disabled`, SQL Server uses no provider for it. `altered_at` is the latest
+    has none with which it can sign in for the key; `candidate` is then the only one
+    of its provider. With `provider_disabled`, SQL Server uses no provider for it. `altered_at` is the latest
     time of several credentials if SQL Server does not show which one belongs to the key. `proven_from` is the latest time at which what
     proves the key began: it needs the vault then, and may end hours later.
     """
@@ -55,6 +56,7 @@ class KeyProof:
     login: str
     credential: str
     credential_missing: bool
+    candidate: str
     provider_disabled: bool
     altered_at: float | None
     databases: tuple[str, ...]
@@ -97,6 +99,7 @@ class _SignIn(NamedTuple):
     credential: str
     altered_at: float | None = None
     is_missing: bool = False
+    candidate: str = ""
 
 
 class _Event(NamedTuple):
@@ -153,6 +156,7 @@ def _key_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey
         login=sign_in.login,
         credential=sign_in.credential,
         credential_missing=sign_in.is_missing,
+        candidate=sign_in.candidate,
         provider_disabled=_is_disabled(instance, key),
         altered_at=sign_in.altered_at,
         databases=databases,
@@ -179,7 +183,7 @@ def _sign_in(reading: SqlServerReading, instance: Instance, key: AsymmetricKey) 
     version = version_of(reading, key.thumbprint)
     pairing = pair(instance, key, None if version is None else version.vault)
     if pairing.kind is Kind.CREDENTIAL_MISSING:
-        return _SignIn(pairing.login, "", is_missing=True)
+        return _SignIn(pairing.login, "", is_missing=True, candidate=candidates[0].name if len(candidates) == 1 else "")
     certain = pairing.kind is not Kind.CREDENTIAL_GUESSED
     altered_at = _altered([pairing.credential] if certain else candidates)
     return _SignIn(key.login or pairing.login, pairing.credential.name, altered_at)

@@ -6,7 +6,7 @@ The texts include how long its logs have room. Times are Unix times. Names were 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -17,13 +17,14 @@ from exporter.core.codes import both_numbers
 from exporter.core.sql_servers import server_name
 from exporter.tde.log_space import LogSpace, log_spaces
 from exporter.tde.proof import KeyProof, ProofSource, ReportedCode, failed_backups, key_proofs, reported_codes
-from exporter.tde.sql_reading import TRACE_FLAG, SqlServerReading, once
+from exporter.tde.sql_reading import TRACE_FLAG, SqlServerReading, known_instance, once
 
 _DAY: Final = 86400.0
 # From this age on, the last proof is too old. Full backups may be weekly. A node without backups proves its keys at a start alone.
 _OLDEST: Final = {ProofSource.LOG_BACKUP: _DAY, ProofSource.DIFFERENTIAL_BACKUP: 8 * _DAY, ProofSource.FULL_BACKUP: 8 * _DAY}
 _HOUR: Final = 3600.0  # the age from which a rate is not the present one, and from which a text has the time of its reading
 _TWO_DAYS: Final = 48  # hours
+_NAMED: Final = 3  # closed databases in a text
 _DONE: Final[Mapping[ProofSource, str]] = {
     ProofSource.START: "start that opened {}",
     ProofSource.FULL_BACKUP: "full backup of {}",
@@ -244,6 +245,22 @@ def full_times(servers: Iterable[ServerProof], now: float) -> Iterator[tuple[flo
         if each.first_full is not None and each.first_full.full_in is not None:
             left = each.first_full.full_in - (now - each.reading.read_at["logs"])
             yield max(0.0, left), each.first_full.database, each.server
+
+
+def closed_text(server: ServerProof) -> str:
+    """Return which databases of the SQL Server did not open, perhaps for want of the key; empty if none."""
+    instance = known_instance(server.reading)
+    names = [one.name for one in instance.databases if one.needs_unknown_key] if instance is not None else []
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    listed = ", ".join(f"[{name}]" for name in names[:_NAMED])
+    return f"{listed}{more} of {server.server} {'is' if len(names) == 1 else 'are'} closed" if names else ""
+
+
+def most_urgent(servers: Sequence[ServerProof], now: float) -> ServerProof:
+    """Return the SQL Server whose log is full first, else the first one."""
+    present = with_present_rates(servers, now)
+    times = {left: each for each in reversed(present) for left, _, _ in full_times([each], now)}
+    return times[min(times)] if times else servers[0]
 
 
 def clock_text(at: float, now: float) -> str:

@@ -7,7 +7,16 @@ from collections.abc import Iterator, Mapping
 from exporter.core.codes.shared import WITHOUT_THE_KEY
 from exporter.presentation.sql_causes import SqlCause
 from exporter.presentation.sql_texts import first_action, urgency_text
-from exporter.tde.server_proof import ProofState, ServerProof, codes_text, log_text, proof_text, read_text
+from exporter.tde.server_proof import (
+    ProofState,
+    ServerProof,
+    closed_text,
+    codes_text,
+    log_text,
+    most_urgent,
+    proof_text,
+    read_text,
+)
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import when
 from exporter.web.ui.layout import Urls, brief_code, copyable, named_servers, target_links
@@ -55,7 +64,7 @@ def proof_lines(view: TargetView) -> Child:
 def _server(view: TargetView, server: ServerProof) -> Child:
     not_ready = view.readiness.ready is False
     log = log_text([server], view.now) if not_ready or server.has_stopped else ""
-    urgent = sentence("; ".join(filter(None, (codes_text(server, view.now), log))))
+    urgent = sentence("; ".join(filter(None, (closed_text(server), codes_text(server, view.now), log))))
     effect = f" {WITHOUT_THE_KEY}" if server.state.is_bad and not (not_ready or log) else ""
     is_own = server.state.is_open and (not not_ready or server.state.is_seen_inside)
     return [
@@ -71,8 +80,8 @@ def _server(view: TargetView, server: ServerProof) -> Child:
 
 def sql_cause(urls: Urls, cause: SqlCause, now: float) -> Html:
     """Return the card of a cause of SQL Server itself: who, since when, how long the logs have room, and what to do first."""
-    first = next(iter(cause.servers.values()))
-    text = urgency_text(list(cause.servers.values()), now)
+    servers = list(cause.servers.values())
+    first, text = most_urgent(servers, now), urgency_text(servers, now)
     _, age = _TITLES[cause.state]
     targets = target_links(urls, cause.id, sorted(cause.targets)) if cause.targets else "No target has its key."
     began = "began " if cause.state.is_seen_inside and first.failed else age
@@ -82,9 +91,9 @@ def sql_cause(urls: Urls, cause: SqlCause, now: float) -> Html:
         element("h2", _title(cause.state, is_ready=cause.is_ready)),
         element("span", began, when(cause.since, now), class_="age"),
         element("span", brief_code(urls, int(cause.code)), class_="code") if cause.code else None,
-        element("p", named_servers([each.server for each in cause.servers.values()]), read_text(first, now), ". ", targets),
+        element("p", named_servers([each.server for each in servers]), read_text(first, now), ". ", targets),
         element("p", sentence(text)) if text and cause.state is not ProofState.DUE else None,
-        copyable(first_action(first) + (" Repeat it on each of them." if len(cause.servers) > 1 else "")),
+        copyable(first_action(first) + (" Then repeat it on the others." if len(servers) > 1 else "")),
         class_="bad-edge" if cause.state.is_bad else None,
         data_key=cause.id,
     )

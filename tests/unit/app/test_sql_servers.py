@@ -208,6 +208,17 @@ async def test_addresses_with_the_same_names_are_logged_once(caplog):
     assert len(caplog.records) == 2
 
 
+async def test_section_that_is_lost_is_logged_until_it_is_read_again(caplog):
+    service = a_service(WITH_SERVERS)
+    lost = a_reading()
+    lost = replace(lost, document=replace(lost.document, errors={"backups": "message 229: denied"}))
+    with caplog.at_level("INFO"):
+        for reading in (a_reading(), lost, lost, a_reading()):
+            service.sql_servers._prepare(reading)()
+    logged = [(record.getMessage(), record.fields["sections"]) for record in caplog.records if "sections" in record.getMessage()]
+    assert logged == [("SQL Server sections not read", "backups"), ("SQL Server sections read again", "backups")]
+
+
 def test_exporter_without_the_section_imports_no_driver():
     result = subprocess.run(  # noqa: S603 - this very Python
         [sys.executable, "-c", STARTED_AND_STOPPED],

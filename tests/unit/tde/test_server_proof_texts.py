@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from exporter.tde.server_proof import codes_text, log_text, proof_text, server_proofs
+from exporter.tde.server_proof import closed_text, codes_text, log_text, most_urgent, proof_text, server_proofs
 from tests.support.sql_readings import READ_AT, a_reading, proof_rows, sections_of, unix, with_growing_logs
 
 NOW = READ_AT + 60
@@ -156,3 +157,28 @@ def test_log_text_needs_a_rate_of_the_last_hour():
 def test_log_of_database_under_other_key_does_not_count():
     reading = with_growing_logs(a_reading(sections={"logs": [proof_rows("other")["logs"][0]]}))
     assert a_server(reading).logs == ()
+
+
+CLOSED = {"state": "RECOVERY_PENDING", "state_desc": "RECOVERY_PENDING"}
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ((), ""),
+        (("pay",), "[pay] of SQLPRD01 on n1 is closed"),
+        (("a", "b", "c", "d"), "[a], [b], [c] and 1 more of SQLPRD01 on n1 are closed"),
+    ],
+)
+def test_closed_databases_are_named(names, expected):
+    reading = a_reading()
+    sections = {**reading.document.sections}
+    sections["databases"] = (*sections["databases"], *(sections["databases"][0] | CLOSED | {"name": name} for name in names))
+    reading = replace(reading, document=replace(reading.document, sections=sections))
+    assert closed_text(a_server(reading)) == expected
+
+
+def test_server_whose_log_is_full_first_is_the_most_urgent():
+    late, soon = a_server(growing()), a_server(growing(limit_kb=0))
+    assert most_urgent([late, soon], NOW) is soon
+    assert most_urgent([late, soon], READ_AT + 2 * 86400) is late  # no rate is of the present
