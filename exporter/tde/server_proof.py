@@ -226,7 +226,9 @@ def log_text(servers: Iterable[ServerProof], now: float, *, named: bool = False)
         parts.append(f"the log of [{full[1]}]{where} is {full_text(full[0])}")
     if next_file is not None:
         parts.append(f"the next log file is due in about {span_text(next_file)} (trace flag {TRACE_FLAG} is off)")
-    return f"at the present rate {'; '.join(parts)}" if parts else ""
+    # A token of the old secret may still serve.
+    still = "once log backups fail, " if all(each.state is ProofState.PROVEN for each in present) else ""
+    return f"{still}at the present rate {'; '.join(parts)}" if parts else ""
 
 
 def with_present_rates(servers: Iterable[ServerProof], now: float) -> list[ServerProof]:

@@ -122,9 +122,9 @@ def test_failed_backups_without_credential_are_named(errors, expected):
 def test_log_text_has_times_at_present_rate():
     small = {"limit_kb": 102_400 + 1024 * 44, "vlf_mb": 1}
     expected = "the log of [sales] is full in 3 h 39 min; the next log file is due in about 5 min (trace flag 15025 is off)"
-    assert log_text([a_server(growing(**small))], NOW) == f"at the present rate {expected}"
+    assert log_text([a_server(growing(**small))], NOW) == f"once log backups fail, at the present rate {expected}"
     named = log_text([a_server(growing(**small))], NOW, named=True)
-    assert named == f"at the present rate {expected.replace('[sales]', '[sales] of SQLPRD01 on n1')}"
+    assert named == f"once log backups fail, at the present rate {expected.replace('[sales]', '[sales] of SQLPRD01 on n1')}"
 
 
 def test_log_text_has_the_shortest_times_of_all_databases():
@@ -132,19 +132,22 @@ def test_log_text_has_the_shortest_times_of_all_databases():
     sections = {"logs": [logs[0] | {"limit_kb": 102_400 + 1024}, logs[1] | {"vlf_mb": 12}]}
     server = a_server(with_growing_logs(a_reading("hr", "sales", sections=sections)))
     expected = "the log of [hr] is full in 4 min; the next log file is due in about 1 h (trace flag 15025 is off)"
-    assert log_text([server], NOW) == f"at the present rate {expected}"
+    assert log_text([server], NOW) == f"once log backups fail, at the present rate {expected}"
 
 
 def test_log_without_room_is_full_already():
     assert log_text([a_server(growing(limit_kb=1, vlf_mb=1))], NOW).startswith(
-        "at the present rate the log of [sales] is full already;"
+        "once log backups fail, at the present rate the log of [sales] is full already;"
     )
 
 
 def test_log_text_without_end_has_the_next_file_only():
     row = {name: value for name, value in proof_rows("sales")["logs"][0].items() if name not in ("limit_kb", "disk_free_kb")}
     server = a_server(with_growing_logs(a_reading(sections={"logs": [row | {"vlf_mb": 1}]})))
-    assert log_text([server], NOW) == "at the present rate the next log file is due in about 5 min (trace flag 15025 is off)"
+    assert (
+        log_text([server], NOW)
+        == "once log backups fail, at the present rate the next log file is due in about 5 min (trace flag 15025 is off)"
+    )
 
 
 def test_log_text_needs_a_rate_of_the_last_hour():

@@ -187,7 +187,7 @@ def test_time_until_the_log_is_full_is_in_the_reason():
     found = of(FAILING, reading=growing(limit_kb=102_400 + 1024 * 44))
     assert conditions(found) == ["not_ready", "log_fills"]
     assert found.reasons[0].text.endswith(
-        "needed by N1\\SQLPRD01. At the present rate the log of [sales] of N1\\SQLPRD01 is full in 3 h 40 min; "
+        "needed by N1\\SQLPRD01. Once log backups fail, at the present rate the log of [sales] of N1\\SQLPRD01 is full in 3 h 40 min; "
         "the next log file is due in about 5 h 20 min (trace flag 15025 is off)"
     )
     assert found.reasons[1].text == (

@@ -77,7 +77,7 @@ async def test_page_names_servers_that_are_not_read():
 
 async def test_page_shows_log_times_while_vault_side_is_not_ready():
     shown = await page_of(service_of("n1", readings=[growing()], report=bad))
-    assert f"56 min ago, log backup of [sales]. At the present rate {LOG_TIMES}." in shown
+    assert f"56 min ago, log backup of [sales]. Once log backups fail, at the present rate {LOG_TIMES}." in shown
 
 
 async def test_page_shows_failing_backups_although_probe_succeeds():
@@ -118,7 +118,7 @@ async def test_cause_has_shortest_time_among_its_sql_servers():
     slow = with_growing_logs(a_reading(address="n1"))
     service.readings = [slow, growing("n2")]
     named = LOG_TIMES.replace("[sales]", "[sales] of SQLPRD01 on n2")
-    assert f"At the present rate {named}. First:" in words((await answer(service, "/"))[2])
+    assert f"Once log backups fail, at the present rate {named}. First:" in words((await answer(service, "/"))[2])
 
 
 @pytest.mark.parametrize(
