@@ -155,7 +155,7 @@ TEXTS: Final[Mapping[str, str]] = {
         + _query(f"group by (code) (mssql_ekm_error_log_last_timestamp_seconds{{{_SQL},code!~'other|18204|3041'}})")
         + " }} with provider error code "
         + _listed(".", "code", "{{ $one.Labels.code }}")
-        + "{{ else }}: the login of a key has no credential{{ end }}"
+        + "{{ else }}: the login of a key has no credential, so add it{{ end }}"
     ),
     "SQL_WITHOUT_BACKUP": (
         "{{ with "

@@ -119,7 +119,7 @@ async def test_login_without_a_credential_is_a_ticket_then_a_page(observed):
     assert story.alerts() == {"EkmSqlKeyWithoutCredential", BACKUPS}
     assert (story.fires("EkmSqlKeyWithoutCredential"), story.fires(BACKUPS)) == ((90, 150), (100, 150))
     assert "on KEYLESS (n1) has no credential. First: add one" in story.text(130, "EkmSqlKeyWithoutCredential")
-    assert "on KEYLESS (n1) fail: the login of a key has no credential." in story.text(130, BACKUPS)
+    assert "on KEYLESS (n1) fail: the login of a key has no credential, so add it." in story.text(130, BACKUPS)
     assert "but login [tde-login] has no credential, so SQL Server cannot sign in to the vault." in story.pages[130]
     assert (proof(story, 130)["proof_due"], proof(story, 130)["credential"]) == (True, None)
     assert "has no credential" not in story.pages[50] + story.pages[200]

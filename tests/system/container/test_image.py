@@ -105,7 +105,7 @@ def test_image_runs_the_mounted_configuration_by_default(engine, tmp_path):
     (tmp_path / "ekm.yml").write_text(CONFIGURATION)
     tmp_path.chmod(0o755)
     name = engine.start(options=("--volume", f"{tmp_path}:/etc/ekm-exporter:ro"))
-    text = engine.eventually(name, "/metrics", lambda text: "ekm_last_error_code{" in text)
+    text = engine.eventually(name, "/metrics", lambda text: "ekm_last_error_code{" in text and "mssql_ekm_read_success{" in text)
     assert 'target="t"' in text
     assert 'host="no-such-server"' in text  # so the image has the driver
 
