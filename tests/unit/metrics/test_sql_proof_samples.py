@@ -20,6 +20,7 @@ def a_proof(**changes):
         "credential": "tde_cred",
         "credential_missing": False,
         "provider_disabled": False,
+        "candidate": "",
         "altered_at": ALTERED,
         "databases": ("hr", "sales"),
         "proven_from": PROVEN,
