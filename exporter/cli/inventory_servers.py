@@ -16,7 +16,7 @@ from exporter.inventory.sign_in import database_token
 from exporter.inventory.sources import SourceError, Sources, decoded
 from exporter.runtime.extras import install_command, is_installed
 from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
-from exporter.runtime.process import has_accounts_of_windows
+from exporter.runtime.process import is_windows
 from exporter.sqlservers.driver import NEEDED, SqlLogin
 from exporter.sqlservers.encryption import make_context
 from exporter.sqlservers.fleet import read_servers
@@ -113,7 +113,7 @@ def _login(args: argparse.Namespace) -> SqlLogin:
     if args.sql_entra is not None:
         return SqlLogin(token=_token(args))
     if args.sql_user is None:
-        if not has_accounts_of_windows():
+        if not is_windows():
             raise SourceError(_NO_LOGIN)
         return SqlLogin()
     try:

@@ -64,8 +64,8 @@ OPEN_FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getatt
 NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 
 
-def has_accounts_of_windows() -> bool:
-    """Whether this process has an account with which it can sign in at other hosts."""
+def is_windows() -> bool:
+    """Whether this is Windows: its processes have an account to sign in at other hosts."""
     return sys.platform == "win32"
 
 

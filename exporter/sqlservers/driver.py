@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from exporter.runtime.extras import ExtraMissingError
-from exporter.runtime.process import has_accounts_of_windows
+from exporter.runtime.process import is_windows
 from exporter.sqlservers.encryption import EncryptedSocket
 from exporter.sqlservers.failure import SqlConnectionError, SqlStatementError
 from exporter.sqlservers.sql_errors import SqlMessage, refusal, refused_login
@@ -127,7 +127,7 @@ class SqlConnection:
 
 def _windows_account(host: str, port: int, words: Words) -> Any:
     """Return Windows' own sign-in. Raises SqlConnectionError elsewhere."""
-    if not has_accounts_of_windows():
+    if not is_windows():
         raise SqlConnectionError(f"Windows sign-in exists on Windows only: {words['sign_in']}")
     from pytds.login import SspiAuth  # type: ignore[import-untyped] # noqa: PLC0415 - an extra
 

@@ -13,7 +13,7 @@ from exporter.config.yaml import Section
 from exporter.core.model import HOST_IDENTITIES
 from exporter.core.sql_addresses import parse_sql_address
 from exporter.core.sql_servers import server_name
-from exporter.runtime.process import has_accounts_of_windows
+from exporter.runtime.process import is_windows
 
 # A way to sign in, or to trust a certificate, replaces another way of the defaults.
 REPLACED_BY: Mapping[str, tuple[str, ...]] = {
@@ -81,7 +81,7 @@ class SqlServerBuilder:
             raw.own.location.child("user").error("is required with a password")
         elif has_user and has_credential:
             raw.location_of("entra_credential").error("user and entra_credential exclude each other: keep one")
-        elif not has_user and not has_credential and not has_accounts_of_windows():
+        elif not has_user and not has_credential and not is_windows():
             raw.own.location.error(_NO_LOGIN)
         credential = self._credentials.get(raw.get("entra_credential") or "")
         if credential is not None and credential.get("type") not in HOST_IDENTITIES and not credential.is_set("tenant_id"):

@@ -131,7 +131,7 @@ def test_own_way_to_sign_in_and_to_trust_replaces_the_default(tmp_path):
 
 
 def test_windows_account_signs_in_without_user_and_credential(tmp_path, monkeypatch):
-    monkeypatch.setattr(build_sql_servers, "has_accounts_of_windows", lambda: True)
+    monkeypatch.setattr(build_sql_servers, "is_windows", lambda: True)
     config = written(
         tmp_path,
         "credentials: {c: {type: managed_identity}}\ntargets: [{name: a, vault: contoso, key: k/1, credential: c}]\n"
