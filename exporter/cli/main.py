@@ -30,6 +30,7 @@ examples:
   ekm-exporter probe contoso-key0 --config.file ekm.yml
   ekm-exporter doctor contoso-key0 --config.file ekm.yml
   ekm-exporter bundle contoso-key0 --config.file ekm.yml --out case.zip
+  ekm-exporter docs doctor
   ekm-exporter explain 3303        (a number from SQL Server's error log)
   ekm-exporter codes
   ekm-exporter events Application.evtx
@@ -37,7 +38,6 @@ examples:
   ekm-exporter gate --instance SQLPRD01
   ekm-exporter report --month 2026-11 --prometheus http://localhost:9090
   ekm-exporter script prove.sql
-  ekm-exporter docs doctor
   ekm-exporter simulate --config.file ekm.yml --out sim
 
 "ekm-exporter COMMAND --help" describes the options of a command.
@@ -45,9 +45,9 @@ examples:
 
 
 # Each command and the module in this package that adds it, in the order of the help.
-_MODULES = {name: name for name in ("run", "check", "probe", "doctor", "bundle")}
+_MODULES = {name: name for name in ("run", "check", "probe", "doctor", "bundle", "docs")}
 _MODULES |= {"explain": "explain", "codes": "explain"}
-_MODULES |= {name: name for name in ("events", "inventory", "gate", "report", "script", "docs", "simulate", "demo")}
+_MODULES |= {name: name for name in ("events", "inventory", "gate", "report", "script", "simulate", "demo")}
 
 
 def load(arguments: Sequence[str]) -> list[ModuleType]:
