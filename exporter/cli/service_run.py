@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -54,6 +55,7 @@ def _run_logged(args: argparse.Namespace, control: ServiceControl, events: Event
     path = args.base / "logs" / "ekm-exporter.log"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        os.chdir(args.base)  # for relative paths of the flags
         stream = LogStream(path)
     except OSError as error:
         events.write(Event.START_FAILED, f"ekm-exporter {__version__} cannot write its log {path}: {error.strerror}")
@@ -66,7 +68,7 @@ def _run_logged(args: argparse.Namespace, control: ServiceControl, events: Event
         events.write(Event.STARTED, f"ekm-exporter {__version__} started: {' '.join(urls)}")
         logging.getLogger("exporter").addHandler(EventLogHandler(events))
 
-    with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+    with stream, contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
         code = _run_exporter(args, report)
     if started and code == FINE:
         events.write(Event.STOPPED, f"ekm-exporter {__version__} stopped")

@@ -50,7 +50,7 @@ def keep_previous(base: Path, previous: Mapping[str, bytes | None]) -> None:
         previous = {**previous, **unchanged}
     for name, content in previous.items():
         first, _, rest = name.partition("/")
-        if content is not None and first != SECRETS:
+        if content is not None and first in (CONFIGURATION, PARTS):
             path = base / (first + OLD) / rest
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)

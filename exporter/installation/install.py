@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from exporter.config import Loaded, load_config
 from exporter.installation import files, service_states
 from exporter.installation.plan import Action, Plan
 from exporter.installation.services import Services, Surroundings
-from exporter.installation.settings import Settings, dump_settings, parse_settings
+from exporter.installation.settings import Settings, dump_settings, is_command_of, parse_settings
 from exporter.runtime.windows.service_definition import ServiceDefinition
 from exporter.runtime.windows.service_manager import RELOAD
+from exporter.web import ListenAddress
 
 FOLDERS = ("", files.SECRETS, "state", "logs")
 LOG = Path("logs", "ekm-exporter.log")
 
 
-class BadPlaceError(Exception):
-    """The folder cannot be that of this installation; the text says why."""
+class RefusedError(Exception):
+    """Something given or found prevents the installation; the text says what. Nothing is changed."""
 
 
 class BadConfigurationError(Exception):
@@ -27,7 +28,7 @@ class BadConfigurationError(Exception):
 
     def __init__(self, loaded: Loaded) -> None:
         self.loaded = loaded
-        super().__init__("the configuration has problems")
+        super().__init__("the configuration has problems; nothing is changed")
 
 
 class NotRunningError(Exception):
@@ -41,29 +42,31 @@ class Installation:
     base: Path
     settings: Settings
     service: ServiceDefinition
-    port: int
+    address: ListenAddress
     changes: Mapping[str, bytes | None]  # of files, from `files.changed_files`
     plan: Plan
 
 
 def read_settings(base: Path) -> Settings | None:
-    """Return the settings of an earlier installation. Raises BadPlaceError and OSError."""
+    """Return the settings of an earlier installation. Raises RefusedError and OSError."""
     path = base / files.SETTINGS
     if not path.exists():
         return None
     try:
         return parse_settings(path.read_text(encoding="utf-8"))
     except (ValueError, TypeError):
-        raise BadPlaceError(f"{path} is damaged: delete it, and give all settings again") from None
+        raise RefusedError(f"{path} is damaged: delete it, and give all settings again") from None
 
 
-def check_place(base: Path, name: str, earlier: Settings | None) -> None:
-    """Raises BadPlaceError if the folder belongs to something else: its rights change, and its data may be deleted later."""
+def check_place(base: Path, name: str, earlier: Settings | None, registered: ServiceDefinition | None) -> None:
+    """Raises RefusedError if the folder belongs to something else: its rights change, and its data may be deleted later."""
+    if registered is not None and not is_command_of(registered.command, PureWindowsPath(base)):
+        raise RefusedError(f"the service {name} belongs to another folder: {registered.command}. Remove it first")
     if earlier is not None and earlier.name != name:
-        raise BadPlaceError(f"{base} is the folder of the service {earlier.name}: give another one with --base")
+        raise RefusedError(f"{base} is the folder of the service {earlier.name}: give another one with --base")
     present = {path.name for path in base.iterdir()} if base.is_dir() else set()
     if earlier is None and present and not present & {"app", files.CONFIGURATION, files.SECRETS}:
-        raise BadPlaceError(f"{base} has files of other programs: give a folder of its own with --base")
+        raise RefusedError(f"{base} has files of other programs: give a folder of its own with --base")
 
 
 def install(this: Installation, services: Services, host: Surroundings) -> tuple[str, ...]:
@@ -78,14 +81,14 @@ def install(this: Installation, services: Services, host: Surroundings) -> tuple
     before = services.find(this.settings.name)
     warnings = services.save(this.service)
     host.add_source(this.settings.name)
-    host.admit(this.settings.name, this.port, this.settings.prometheus)
+    host.admit(this.settings.name, this.address.port, this.settings.prometheus)
+    previous |= files.write_files(this.base, {files.SETTINGS: dump_settings(this.settings).encode()})
     try:
         _finish(this, services)
     except NotRunningError:
         _restore(this, services, before, previous)
         raise
     files.keep_previous(this.base, previous)
-    files.replace_file(this.base / files.SETTINGS, dump_settings(this.settings).encode())
     return warnings
 
 

@@ -113,6 +113,11 @@ def service_command(python: str, settings: Settings, base: PureWindowsPath) -> s
     return " ".join([_quoted(python, always=True), *map(_quoted, [*words[1:], *(["--"] if flags else []), *flags])])
 
 
+def is_command_of(command: str, base: PureWindowsPath) -> bool:
+    """Whether the command line of a service is that of an installation in this folder."""
+    return f" --base {_quoted(str(base))} ".casefold() in f"{command} ".casefold()
+
+
 def _quoted(word: str, *, always: bool = False) -> str:
     return f'"{word}"' if always or not word or re.search(r"\s", word) else word
 

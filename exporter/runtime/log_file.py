@@ -35,6 +35,10 @@ class LogStream(io.TextIOBase):
     def writable(self) -> bool:
         return True
 
+    def close(self) -> None:
+        self._handler.close()
+        super().close()
+
     def last_lines(self) -> tuple[str, ...]:
         return tuple(self._last)
 
