@@ -74,7 +74,7 @@ def fragment(files: dict[str, bytes]) -> bytes:
 
 
 def stage(files: dict[str, bytes], place: Path) -> None:
-    """Write the files where wixl looks for them, with one time, which the cabinet keeps."""
+    """Write the files where wixl finds them, with one time, which the cabinet keeps."""
     for name, content in files.items():
         path = place / name
         path.parent.mkdir(parents=True, exist_ok=True)

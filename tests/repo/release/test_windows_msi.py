@@ -127,6 +127,7 @@ def test_actions_that_change_something_run_as_the_system_in_the_transaction(acti
     assert [name for name, kind in kinds.items() if not kind & IN_SCRIPT or not kind & NO_IMPERSONATE] == []
     assert {name for name, kind in kinds.items() if kind & ROLLBACK} == {
         "ServiceStart",
+        "ServiceStop",
         "ServiceInstallRollback",
         "BytecodeRollback",
     }
@@ -147,6 +148,7 @@ def test_service_is_stopped_before_files_change_and_installed_after(steps):
         "BytecodeRollback",
         "BytecodeCompile",
         "ServiceInstallRollback",
+        "ServiceStop",
         "ServiceInstall",
         "InstallFinalize",
     ]
@@ -159,6 +161,13 @@ def test_service_stays_registered_while_a_version_replaces_another(steps, msi):
     stop_at_install, stop_and_delete_at_removal = 0x2, 0x20 | 0x80
     (row,) = table(msi, "ServiceControl")
     assert (row[1], int(row[2])) == ("ekm-exporter", stop_at_install | stop_and_delete_at_removal)
+
+
+def test_failed_installation_removes_a_new_service_and_stops_an_earlier_one_before_its_files_come_back(steps):
+    earlier = "Installed OR WIX_UPGRADE_DETECTED OR WIX_SAME_VERSION_UPGRADE_DETECTED"
+    assert steps["ServiceStop"][0] == f'NOT REMOVE = "ALL" AND ({earlier})'
+    assert steps["ServiceInstallRollback"][0] == " AND ".join(f"NOT {one}" for one in earlier.split(" OR "))
+    assert steps["ServiceStart"][0] == "Installed"
 
 
 def test_command_finds_the_program_in_a_new_console(msi, steps):
