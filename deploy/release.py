@@ -1,4 +1,4 @@
-"""Build every file of a release into a new folder; the Windows zip is built by `windows/make_zip.py`.
+"""Build every file of a release into a new folder; those for Windows: `windows/make_zip.py`, `make_msi.py`.
 
 `python deploy/release.py FOLDER TOOLS` makes the wheel, the source distribution, the bills of materials, an OpenVEX document, the texts of
 the licences, the chart, copies of files, and their checksums. It needs the locked packages, and in TOOLS those of `./dev tools`. The same
@@ -60,7 +60,7 @@ def bill(name: str, lock: str, tools: Path) -> dict[str, Any]:
 
 
 def programs() -> list[dict[str, Any]]:
-    """Return the programs of the Windows zip as components of its bill."""
+    """Return the programs of the Windows zip, and so of the MSI, for their bill."""
     pins = json.loads((ROOT / "deploy" / "windows" / "pins.json").read_text(encoding="utf-8"))
     found = []
     for name, pin in pins.items():
