@@ -18,7 +18,7 @@ _REFUSALS = {
     errno.ENXIO: "not a regular file",  # a socket
 }
 _SHARING = frozenset({32, 33})  # ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION
-_IN_USE = "another program has it open"
+_OPEN_ELSEWHERE = "another program has it open"
 _LONGEST_PATH = 247  # characters of a folder; of a file 259
 
 
@@ -78,16 +78,15 @@ def world_readable(path: Path) -> bool:
 def plainly(error: OSError) -> str:
     """Return the cause in lower case, without number and name.
 
-    Only some functions of Windows tell a file that another program holds from a missing right.
+    To open a file on Windows is refused with the same number for a missing right and for a file that another program holds.
     """
     if isinstance(error, IsADirectoryError):
         return "a directory, not a file"
     if getattr(error, "winerror", None) in _SHARING:
-        return _IN_USE
+        return _OPEN_ELSEWHERE
     if isinstance(error, PermissionError):
-        return (
-            f"permission denied, or {_IN_USE}" if is_windows() and not getattr(error, "winerror", None) else "permission denied"
-        )
+        either = is_windows() and not getattr(error, "winerror", None)
+        return f"permission denied, or {_OPEN_ELSEWHERE}" if either else "permission denied"
     number = number_of(error)
     if number is None:
         return (error.strerror or type(error).__name__).lower()

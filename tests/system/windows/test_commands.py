@@ -1,4 +1,4 @@
-"""The commands beside `run` on Windows: they print and write what they do on Linux."""
+"""The commands next to `run` on Windows: they print and write what they do on Linux."""
 
 import asyncio
 import json

@@ -5,7 +5,9 @@ import pytest
 from exporter.core.windows_names import is_device
 
 
-@pytest.mark.parametrize("name", ["con", "NUL", "aux.yml", "prn.tar.gz", "COM1", "lpt9.txt", "com¹", "nul ", "con .yml", "CONIN$"])
+@pytest.mark.parametrize(
+    "name", ["con", "NUL", "aux.yml", "prn.tar.gz", "COM1", "lpt9.txt", "com¹", "nul ", "con .yml", "CONIN$"]
+)
 def test_device_is_found(name):
     assert is_device(name)
 

@@ -56,20 +56,22 @@ def test_folder_that_windows_refuses_to_open_is_one(monkeypatch, tmp_path):
         raise PermissionError(errno.EACCES, "x")
 
     monkeypatch.setattr(os, "open", refuse)
-    with pytest.raises(FileUnreadableError, match="^a directory, not a file$"):
+    with pytest.raises(FileUnreadableError, match=r"^a directory, not a file$"):
         read_whole(tmp_path, limit=1)
 
 
 @pytest.mark.usefixtures("windows")
 def test_long_path_that_is_not_found_has_an_action(tmp_path):
     path = tmp_path / ("a" * 250)
-    with pytest.raises(FileUnreadableError, match="^no such file, or Windows refuses its path, which is long: shorten it, or set "):
+    with pytest.raises(
+        FileUnreadableError, match=r"^no such file, or Windows refuses its path, which is long: shorten it, or set "
+    ):
         read_whole(path, limit=1)
     assert "LongPathsEnabled" in plainly(FileNotFoundError(errno.ENOENT, "x", str(path)))
 
 
 def test_short_path_that_is_not_found_has_one_cause(tmp_path):
-    with pytest.raises(FileUnreadableError, match="^no such file$"):
+    with pytest.raises(FileUnreadableError, match=r"^no such file$"):
         read_whole(tmp_path / "a", limit=1)
 
 
