@@ -17,9 +17,11 @@ from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, NO_PROBE, conf
 from exporter.cli.probe_once import ProbeOnceResult, probe_once
 from exporter.clients import NetworkError
 from exporter.config.settings import Config
+from exporter.core.windows_names import is_device
 from exporter.presentation.support_bundle import archive, collect_bundle
 from exporter.runtime import logging
 from exporter.runtime.files import plainly
+from exporter.runtime.process import is_windows
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -49,6 +51,8 @@ def bundle(args: argparse.Namespace) -> int:
     config, target = found
     logging.configure("error", logging.LogFormat.LOGFMT)
     out: Path = args.out
+    if is_windows() and is_device(out.name):
+        return refuse(f"--out: {out}: Windows takes this name for a device: choose another name")
     try:
         out.touch(mode=0o600, exist_ok=False)  # before the probe: an unusable name costs no request
     except FileExistsError:

@@ -12,8 +12,10 @@ from exporter.explain.render import as_data, as_markdown, as_table, explanation_
 from exporter.explain.search import LONGEST
 from exporter.explain.search import explain as explanation_of
 from exporter.explain.unknown_text import unknown
+from exporter.runtime.encodings import decoded
 
 _OK, _BAD_USAGE = 0, 2
+_MOST_READ = 4 * LONGEST  # bytes of standard input
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -48,7 +50,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def explain(args: argparse.Namespace) -> int:
     """Print an explanation; return 0, or 2 for an unknown text."""
-    text = sys.stdin.read(LONGEST) if args.code == ["-"] else " ".join(args.code)
+    text = decoded(sys.stdin.buffer.read(_MOST_READ))[:LONGEST] if args.code == ["-"] else " ".join(args.code)
     found = explanation_of(text)
     if found is None:
         print(f"ekm-exporter explain: {unknown(text)}\n\n{otherwise_text()}", file=sys.stderr)

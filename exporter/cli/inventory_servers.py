@@ -13,7 +13,8 @@ from exporter.config.settings import SecretSource, SecretUnreadableError, read_s
 from exporter.core.sql_addresses import SqlAddress, parse_address_list, parse_sql_address
 from exporter.inventory.declarations import read_declared
 from exporter.inventory.sign_in import database_token
-from exporter.inventory.sources import SourceError, Sources, decoded
+from exporter.inventory.sources import SourceError, Sources
+from exporter.runtime.encodings import decoded
 from exporter.runtime.extras import install_command, is_installed
 from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.runtime.process import is_windows

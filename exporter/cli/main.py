@@ -18,6 +18,8 @@ from types import ModuleType
 from exporter import __version__
 from exporter.cli.parser import CommandParser
 from exporter.core.known_secrets import hide
+from exporter.runtime.encodings import adapt_output
+from exporter.runtime.os_errors import is_closed_pipe
 
 DESCRIPTION = """\
 Makes SQL Server's Azure Key Vault round trip before SQL Server has to, and
@@ -80,15 +82,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     An internal error is one line on stderr, not a traceback. Raises KeyboardInterrupt.
     """
     given = sys.argv[1:] if arguments is None else arguments
+    adapt_output()
     args = build_parser(given).parse_args(given)
     try:
         code: int = args.handler(args)
         print(end="", flush=True)  # the reader may have closed standard output
-    except BrokenPipeError:  # `ekm-exporter codes | head`
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:  # noqa: BLE001 - the last line of defence
+        if is_closed_pipe(error):  # `ekm-exporter codes | head`
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
         if os.environ.get("EKM_DEBUG"):  # exception texts may quote a server
             lines = "".join(traceback.format_exception(error)).splitlines()
             print("\n".join(hide(line) for line in lines), file=sys.stderr)
