@@ -50,7 +50,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command and its flags."""
     parser = subparsers.add_parser(
         "inventory",
-        help="write targets from what SQL Servers use",
         description=(
             "Reads SQL Servers, what running exporters read of them, or what the scripts inventory.sql or inventory.ps1 printed, and "
             "writes one file of targets for each vault. A later run prints the differences and changes only the files that it wrote itself; an instance that is not read "

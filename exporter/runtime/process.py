@@ -10,8 +10,11 @@ import gc
 import os
 import stat
 import sys
-from pathlib import Path
-from typing import NoReturn
+
+TYPE_CHECKING = False  # every command starts with this module, and some need neither a path nor types
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import NoReturn
 
 if sys.platform == "win32":
     import msvcrt

@@ -8,8 +8,10 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 
 from docs.generators import site
-from exporter.web import ListenAddress, WebServer, create_app, web_options
+from exporter.web.app import create_app
 from exporter.web.documentation import Documentation
+from exporter.web.options import web_options
+from exporter.web.server.listener import ListenAddress, WebServer
 from tests.support.web_server import Service, answer, get, serving
 
 OPENED: list[str] | None = None  # files that the process opens while a test records them
