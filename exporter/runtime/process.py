@@ -10,11 +10,8 @@ import gc
 import os
 import stat
 import sys
-
-TYPE_CHECKING = False  # every command starts with this module, and some need neither a path nor types
-if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import NoReturn
+from pathlib import Path
+from typing import NoReturn
 
 if sys.platform == "win32":
     import msvcrt
@@ -26,7 +23,7 @@ else:
 def leave(code: int) -> NoReturn:
     """End the process with that exit code, without freeing its objects one by one.
 
-    Python would take seconds for that after a long run with thousands of targets.
+    Python would take seconds for that after a long run with thousands of targets, and a tenth of the time of a short command.
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
