@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_azure(args: argparse.Namespace, planned: list[PlannedTarget]) -> int:
-    from exporter.cli.inventory_azure import run_azure  # noqa: PLC0415 - the Azure SDK takes longer than the rest of the command
+    from exporter.cli.inventory_azure import run_azure  # noqa: PLC0415 - the Azure SDK takes nearly as long as the rest of the command
 
     return run_azure(args, planned)
 
