@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from exporter.config import Loaded, load_config
+from exporter.config.loader import Loaded, load_config
 from exporter.config.settings import Config
 from exporter.runtime.extras import ExtraMissingError
 from exporter.runtime.files import FileUnreadableError, read_whole

@@ -40,7 +40,8 @@ from exporter.state.records import TargetRecord, TargetRecords
 from exporter.state.store import StateStore
 from exporter.tde.differences import Difference
 from exporter.tde.sql_reading import SqlServerReading
-from exporter.web import WebServer, create_app
+from exporter.web.app import create_app
+from exporter.web.server.listener import WebServer
 
 _log = logging.getLogger(__name__)
 

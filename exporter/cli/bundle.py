@@ -15,7 +15,7 @@ from exporter import __version__
 from exporter.cli.parser import add_flag
 from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, NO_PROBE, configured, refuse
 from exporter.cli.probe_once import ProbeOnceResult, probe_once
-from exporter.clients import NetworkError
+from exporter.clients.http.network import NetworkError
 from exporter.config.settings import Config
 from exporter.core.windows_names import is_device
 from exporter.presentation.support_bundle import archive, collect_bundle
@@ -28,7 +28,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command and its flags."""
     parser = subparsers.add_parser(
         "bundle",
-        help="probe one target now and write a zip file for a support case",
         description=(
             "Probes one target of the configuration, runs its auxiliary probes, and writes the result to a zip file without "
             "secrets: report, transcript with masked requests and responses, versions, masked configuration. "

@@ -29,7 +29,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command and its flags."""
     parser = subparsers.add_parser(
         "demo",
-        help="run the exporter against simulated vaults that fail; no Azure needed",
         description=(
             "Starts simulated vaults that fail from time to time, and the exporter with a configuration for them. "
             "Needs no Azure and no configuration; everything is on loopback."

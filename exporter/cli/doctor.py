@@ -16,7 +16,8 @@ from dataclasses import replace
 from exporter.cli.parser import add_flag
 from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, configured, refuse
 from exporter.cli.sql_readings import sql_server_reader
-from exporter.clients import NetworkError, quiet_sdk_loggers
+from exporter.clients.entra import quiet_sdk_loggers
+from exporter.clients.http.network import NetworkError
 from exporter.config.settings import Config, SecretSource, SecretUnreadableError, Target, read_secret
 from exporter.core.checks import CheckResult
 from exporter.doctor import run_checks
@@ -49,7 +50,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command and its flags."""
     parser = subparsers.add_parser(
         "doctor",
-        help="run the preflight checks of one target and print the fixes",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -37,7 +37,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command and its flags."""
     parser = subparsers.add_parser(
         "report",
-        help="evidence per vault: minutes answered, throttled, refused and unreachable, and whose fault",
         description=(
             "Reads a month of the history in Prometheus and counts, for each vault and target, the minutes by what the probes got. "
             "Exit code: 0 if the data are complete; 1 if they have gaps, which the report names, or if an answer of "

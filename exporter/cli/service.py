@@ -21,7 +21,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command, its own commands and their flags."""
     parser = subparsers.add_parser(
         "service",
-        help="install, remove and run the exporter as a service of Windows",
         description=(
             "Installs, changes and removes the exporter as a service of Windows, and writes its secret files. Run it as an "
             "administrator. Exit code: 0 if the service is as wanted, 1 if Windows refused something or the service does not "

@@ -34,7 +34,7 @@ from exporter.runtime.windows.firewall import FirewallError
 from exporter.runtime.windows.service_control import STOPPED
 from exporter.runtime.windows.service_definition import ServiceDefinition
 from exporter.runtime.windows.service_manager import ACCESS_DENIED, ServiceManager
-from exporter.web import ListenAddress
+from exporter.web.server.listener import ListenAddress
 
 FINE, FAILED, BAD_USAGE = 0, 1, 2
 

@@ -20,7 +20,7 @@ from exporter.cli.check import print_findings
 from exporter.cli.parser import PORT, add_flag, number
 from exporter.cli.shell_commands import quoted, request, with_variables
 from exporter.cli.simulate_sql import NoSqlServersError, add_sql_flags, sql_banner, sql_password, sql_port
-from exporter.config import load_config
+from exporter.config.loader import load_config
 from exporter.config.settings import Config, SecretUnreadableError
 from exporter.runtime import signals
 from exporter.runtime.files import plainly
@@ -37,7 +37,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command and its flags."""
     alone = subparsers.add_parser(
         "simulate",
-        help="run the simulator alone, for game days",
         description=(
             "Serves the vaults, tenants and credentials of a configuration on loopback, and writes the configuration with which "
             "an exporter probes them. Faults are set on the management port."

@@ -12,10 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
-from exporter.clients import Networks
 from exporter.clients.api_session import ApiSession
 from exporter.clients.endpoint_check import check_endpoint
-from exporter.clients.http.network import split_url
+from exporter.clients.http.network import Networks, split_url
 from exporter.clients.http.resolver import Resolver
 from exporter.config.consequences.sql_labels import compared_targets, instance_names, may_be_named, servers_of
 from exporter.config.settings import Config, SqlServer, Target

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
-from exporter.config import Loaded, load_config
+from exporter.config.loader import Loaded, load_config
 from exporter.installation import files, service_states
 from exporter.installation.plan import Action, Plan
 from exporter.installation.services import Services, Surroundings
 from exporter.installation.settings import Settings, dump_settings, is_command_of, parse_settings
 from exporter.runtime.windows.service_definition import ServiceDefinition
 from exporter.runtime.windows.service_manager import RELOAD
-from exporter.web import ListenAddress
+from exporter.web.server.listener import ListenAddress
 
 FOLDERS = ("", files.SECRETS, "state", "logs")
 LOG = Path("logs", "ekm-exporter.log")

@@ -14,7 +14,7 @@ from exporter.app.reload import Reloader
 from exporter.app.sharding import Shard, select_shard
 from exporter.cli import check, run
 from exporter.cli.main import main
-from exporter.config import Loaded
+from exporter.config.loader import Loaded
 from exporter.core.model import Facts, TokenResult
 from exporter.runtime import extras
 from exporter.runtime.extras import ExtraMissingError

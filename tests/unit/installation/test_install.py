@@ -13,7 +13,7 @@ from exporter.installation.settings import Settings, service_command
 from exporter.runtime.windows.service_control import RUNNING, START_PENDING, STOP_PENDING, STOPPED
 from exporter.runtime.windows.service_definition import ServiceDefinition, ServiceState
 from exporter.runtime.windows.service_manager import RELOAD, STOP
-from exporter.web import ListenAddress
+from exporter.web.server.listener import ListenAddress
 
 SETTINGS = Settings(name="ekm", version="1", prometheus=("10.1.2.3",))
 SERVICE = ServiceDefinition(name="ekm", command="p --base x", account="a")
