@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from exporter.config.consequences.names import names_of, names_of_auxiliary
 from exporter.config.settings import Config, Target
 from exporter.core.auxiliary import AuxiliaryResult
+from exporter.core.checks.finding import Finding
 from exporter.core.checks.fix import action_lines, check_actions
 from exporter.core.checks.model import Actions, Check, CheckOutcome, CheckResult
 from exporter.core.checks.sql import SQL
@@ -26,7 +27,6 @@ from exporter.doctor import check_key, check_network, check_sign_in, check_sql, 
 from exporter.doctor.check_network import CheckFunction
 from exporter.doctor.collect import EvidenceCollector, Lookup, ReadSqlServer
 from exporter.doctor.evidence import Evidence
-from exporter.doctor.finding import Finding
 
 CHECK_FUNCTIONS: Mapping[str, CheckFunction] = MappingProxyType(
     {
