@@ -21,8 +21,10 @@ from exporter.config.settings import Config, SecretSource, SecretUnreadableError
 from exporter.core.checks import CheckResult
 from exporter.doctor import run_checks
 from exporter.doctor.adhoc import bare_config, key_in
+from exporter.doctor.host_lookup import look_up_host
 from exporter.doctor.report import as_data, as_text, is_ok
 from exporter.runtime import logging
+from exporter.runtime.process import is_windows
 from exporter.runtime.thread_pool import PoolExhausted
 
 DESCRIPTION = """\
@@ -92,10 +94,11 @@ def doctor(args: argparse.Namespace) -> int:
 
 
 async def _results(config: Config, target: Target, again: str) -> tuple[CheckResult, ...]:
+    look_up = look_up_host if is_windows() else None
     if not config.sql_servers:
-        return await run_checks(config, target, again=again)
+        return await run_checks(config, target, again=again, look_up_host=look_up)
     async with sql_server_reader(config) as read:
-        return await run_checks(config, target, again=again, read_sql_server=read)
+        return await run_checks(config, target, again=again, read_sql_server=read, look_up_host=look_up)
 
 
 def _print_results(target: Target, results: Sequence[CheckResult], *, as_json: bool) -> int:

@@ -164,10 +164,6 @@ SQL_CHECKS: Mapping[str, CheckFunction] = MappingProxyType(
     {"sql_connection": connection, "sql_login": login, "sql_rights": rights, "sql_labels": labels, "sql_keys": keys}
     | {"sql_proof": proof}
 )
-# Checks of the host that a reading answers too.
-HOST_CHECKS: Mapping[str, CheckFunction] = MappingProxyType(
-    {"ekm_enabled": ekm_enabled, "connector_version": connector_version, "sql_credential": credential}
-)
 
 
 def _differences(reading: SqlServerReading, declared: set[str]) -> Iterator[str]:

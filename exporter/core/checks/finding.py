@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.checks.model import Actions, CheckOutcome, FailureMoment
@@ -52,3 +52,12 @@ def unknown(detail: str) -> Finding:
 def blocked(check: str) -> Finding:
     """Return the finding of a check whose cause another check reports."""
     return Finding(outcome=CheckOutcome.SKIPPED, detail="", blocked_by=check)
+
+
+_WORST_FIRST = (CheckOutcome.FAIL, CheckOutcome.WARN, CheckOutcome.UNKNOWN, CheckOutcome.PASS, CheckOutcome.SKIPPED)
+
+
+def combined(*findings: Finding) -> Finding:
+    """Return the worst of several findings with the details of all, the worst first."""
+    ordered = sorted(findings, key=lambda finding: _WORST_FIRST.index(finding.outcome))
+    return replace(ordered[0], detail="; ".join(finding.detail for finding in ordered))

@@ -1,0 +1,79 @@
+"""Accounts of Windows: their security identifiers, their names and the local groups that they are in."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from ctypes import wintypes
+
+from exporter.core.windows_host.access_list import read_sid
+from exporter.runtime.windows.api import function, last_error
+
+_LONGEST = 256  # characters of a name
+_LONGEST_SID = 68  # bytes
+_TEXT, _DWORD, _POINTER = wintypes.LPCWSTR, wintypes.LPDWORD, ctypes.c_void_p
+
+
+def sid_of(account: str) -> str:
+    """Return the SID of an account. Raises OSError if Windows does not know it, or no domain controller answers."""
+    look_up = function("advapi32", "LookupAccountNameW", wintypes.BOOL, _TEXT, _TEXT, _POINTER, _DWORD, _TEXT, _DWORD, _DWORD)
+    sid, size = ctypes.create_string_buffer(_LONGEST_SID), wintypes.DWORD(_LONGEST_SID)
+    domain, length, kind = ctypes.create_unicode_buffer(_LONGEST), wintypes.DWORD(_LONGEST), wintypes.DWORD()
+    found = look_up(None, account, sid, ctypes.byref(size), domain, ctypes.byref(length), ctypes.byref(kind))
+    if not found:
+        raise OSError(0, "an unknown account", None, last_error())
+    return read_sid(sid.raw)
+
+
+def name_of(sid: str) -> str:
+    r"""Return the name of a SID as DOMAIN\NAME; the SID itself if Windows does not know it."""
+    look_up = function("advapi32", "LookupAccountSidW", wintypes.BOOL, _TEXT, _POINTER, _TEXT, _DWORD, _TEXT, _DWORD, _DWORD)
+    name, domain = ctypes.create_unicode_buffer(_LONGEST), ctypes.create_unicode_buffer(_LONGEST)
+    sizes, kind = (wintypes.DWORD(_LONGEST), wintypes.DWORD(_LONGEST)), wintypes.DWORD()
+    data = _sid_bytes(sid)
+    found = look_up(None, data, name, ctypes.byref(sizes[0]), domain, ctypes.byref(sizes[1]), ctypes.byref(kind))
+    if not found:
+        return sid
+    return f"{domain.value}\\{name.value}" if domain.value else name.value
+
+
+def members(group: str) -> tuple[str, ...]:
+    """Return the SIDs of the direct members of a local group, by its name; none if there is no such group."""
+    read = function(
+        "netapi32",
+        "NetLocalGroupGetMembers",
+        wintypes.DWORD,
+        *(_TEXT, _TEXT, wintypes.DWORD, _POINTER, wintypes.DWORD, _DWORD, _DWORD, _POINTER),
+    )
+    release = function("netapi32", "NetApiBufferFree", wintypes.DWORD, _POINTER)
+    found, count, total = _POINTER(), wintypes.DWORD(), wintypes.DWORD()
+    failure = read(
+        None, group.rpartition("\\")[2], 0, ctypes.byref(found), 0xFFFFFFFF, ctypes.byref(count), ctypes.byref(total), None
+    )
+    if failure or not found.value:
+        return ()
+    try:
+        return tuple(_sids(found.value, count.value))
+    finally:
+        release(found)
+
+
+def own_account() -> str:
+    r"""Return the account of this process, as DOMAIN\NAME; empty if Windows does not say."""
+    read = function("secur32", "GetUserNameExW", wintypes.BOOLEAN, ctypes.c_int, _TEXT, _DWORD)
+    name, size = ctypes.create_unicode_buffer(_LONGEST), wintypes.DWORD(_LONGEST)
+    return name.value if read(2, name, ctypes.byref(size)) else ""
+
+
+def _sids(start: int, count: int) -> Iterator[str]:
+    """Read an array of pointers to SIDs."""
+    for address in (ctypes.c_void_p * count).from_address(start):
+        if address:
+            size = 8 + 4 * ctypes.string_at(address, 2)[1]
+            yield read_sid(ctypes.string_at(address, size))
+
+
+def _sid_bytes(sid: str) -> bytes:
+    _, revision, authority, *parts = sid.split("-")
+    numbers = b"".join(int(part).to_bytes(4, "little") for part in parts)
+    return bytes([int(revision), len(parts)]) + int(authority).to_bytes(6, "big") + numbers
