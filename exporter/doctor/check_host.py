@@ -123,7 +123,7 @@ def _event_log(evidence: Evidence, host: HostFacts, _instances: _Instances) -> F
     events = [event for event in map(read_event_xml, host.events) if event is not None]
     explained = [(event, explanation) for event in events if (explanation := explain_event(event)) is not None]
     if not explained:
-        return passed(f"no error among the connector's last {len(events)} events" if events else "no event of the connector")
+        return passed(f"no error among the connector's last events: {len(events)}" if events else "no event of the connector")
     text = "; ".join(_event_texts(explained))
     since = datetime.fromtimestamp(evidence.now, UTC) - _RECENT
     if not any(event.at is not None and event.at >= since for event, _ in explained):
@@ -139,7 +139,8 @@ def _event_texts(explained: list[tuple[LoggedEvent, Explanation]]) -> Iterator[s
     newest = {_label(explanation): event for event, explanation in reversed(explained)}
     for label in list(counts)[:_MOST_KINDS]:
         at = newest[label].at
-        yield f"{label}: {counts[label]} times, last {'at an unknown time' if at is None else f'{at:%Y-%m-%d %H:%M} UTC'}"
+        times = "once" if counts[label] == 1 else f"{counts[label]} times"
+        yield f"{label}: {times}, last {'at an unknown time' if at is None else f'{at:%Y-%m-%d %H:%M} UTC'}"
 
 
 def _label(explanation: Explanation) -> str:

@@ -79,7 +79,7 @@ async def look_up_host(request: HostRequest, *, windows: Windows | None = None) 
         except PermissionError:
             return Unreadable(denied=True)
         except OSError as error:
-            return Unreadable(f"Windows error {getattr(error, 'winerror', None) or error.errno}")
+            return Unreadable(f"Windows error {getattr(error, 'winerror', error.errno)}")
         except ValueError as error:
             return Unreadable(str(error))
         except Exception as error:  # noqa: BLE001 - one failing look-up never stops the others
