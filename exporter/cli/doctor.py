@@ -31,7 +31,9 @@ DESCRIPTION = """\
 Runs the preflight checks of one target: names, ports, certificates, sign-in,
 permissions, key, and its SQL Servers under sql_servers, which it reads once. Prints
 one line for each check; a failed one with the code that SQL Server would show and the
-fix. Secrets are read from files, never from arguments.
+fix. On a Windows host with SQL Server, it also looks up the connector's DLL, the
+registry, the proxy of the service account, TLS of Windows and the event log. Secrets
+are read from files, never from arguments.
 
 exit code: 0 if no check failed, 1 if a check failed, 2 for bad arguments or a bad
 configuration"""

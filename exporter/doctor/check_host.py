@@ -35,7 +35,7 @@ _RECENT: Final = timedelta(days=7)
 _MOST_KINDS: Final = 3  # of events in one line
 
 
-def _on_host(rule: _Rule, otherwise: CheckFunction = check_sql.host_only) -> CheckFunction:
+def _host_check(rule: _Rule, otherwise: CheckFunction = check_sql.host_only) -> CheckFunction:
     """Return the check by this rule, if the host was looked up and has a SQL Server; `otherwise` is the check elsewhere."""
 
     def check(evidence: Evidence) -> Finding:
@@ -52,14 +52,14 @@ def _on_host(rule: _Rule, otherwise: CheckFunction = check_sql.host_only) -> Che
     return check
 
 
-def _in_sql_server(otherwise: CheckFunction) -> CheckFunction:
+def _sql_server_check(otherwise: CheckFunction) -> CheckFunction:
     """Return the check of what only SQL Server shows: a reading, or its command."""
 
     def rule(evidence: Evidence, _host: HostFacts, _instances: _Instances) -> Finding:
         found = otherwise(evidence)
         return unknown("visible only in SQL Server") if found.outcome is CheckOutcome.UNKNOWN else found
 
-    return _on_host(rule, otherwise)
+    return _host_check(rule, otherwise)
 
 
 def _connector_version(evidence: Evidence, host: HostFacts, _instances: _Instances) -> Finding:
@@ -82,7 +82,7 @@ def _registry_rights(evidence: Evidence, host: HostFacts, instances: _Instances)
 
 
 def _cluster_checkpoint(_evidence: Evidence, host: HostFacts, instances: _Instances) -> Finding:
-    return connector.cluster_checkpoint(host.in_cluster, instances)
+    return connector.cluster_checkpoint(host.cluster_node, instances)
 
 
 def _windows_tls(_evidence: Evidence, host: HostFacts, _instances: _Instances) -> Finding:
@@ -108,7 +108,7 @@ def _windows_error(number: int, account: str) -> Finding:
     text = f"Windows error {number} as {account}: {error.meaning}"
     if number in network.ERRORS_OF_TLS:
         return replace(failed(text, code=error.code, reason=error.reason), actions=error.actions)
-    return warned(text, reason=error.reason, actions=error.actions)
+    return warned(text, code=error.code, reason=error.reason, actions=error.actions)
 
 
 def _service_proxy(evidence: Evidence, host: HostFacts, _instances: _Instances) -> Finding:
@@ -157,14 +157,14 @@ def clock(evidence: Evidence) -> Finding:
 
 HOST_CHECKS: Mapping[str, CheckFunction] = MappingProxyType(
     {
-        "connector_version": _on_host(_connector_version, check_sql.connector_version),
-        "vc_runtime": _on_host(_vc_runtime),
-        "ekm_enabled": _in_sql_server(check_sql.ekm_enabled),
-        "registry_rights": _on_host(_registry_rights),
-        "cluster_checkpoint": _on_host(_cluster_checkpoint),
-        "windows_tls": _on_host(_windows_tls),
-        "service_proxy": _on_host(_service_proxy),
-        "sql_credential": _in_sql_server(check_sql.credential),
-        "event_log": _on_host(_event_log),
+        "connector_version": _host_check(_connector_version, check_sql.connector_version),
+        "vc_runtime": _host_check(_vc_runtime),
+        "ekm_enabled": _sql_server_check(check_sql.ekm_enabled),
+        "registry_rights": _host_check(_registry_rights),
+        "cluster_checkpoint": _host_check(_cluster_checkpoint),
+        "windows_tls": _host_check(_windows_tls),
+        "service_proxy": _host_check(_service_proxy),
+        "sql_credential": _sql_server_check(check_sql.credential),
+        "event_log": _host_check(_event_log),
     }
 )

@@ -205,7 +205,7 @@ def _connection(values: Mapping[str, object], name: str) -> ProxySettings:
 
 
 def tls_settings(windows: Windows, found: Iterable[HostInstance]) -> TlsSettings:
-    """Return what the registry says about TLS 1.2, cipher suites and FIPS; SecureProtocols of each account."""
+    """Return the settings of TLS 1.2, cipher suites and FIPS, and SecureProtocols of each account."""
     client, suites = windows.values(_TLS_CLIENT), windows.values(_SUITES).get("Functions")
     protocols = {
         each.account: windows.values(rf"{each.sid}\{_INTERNET}", USERS).get("SecureProtocols") for each in found if each.sid
@@ -223,7 +223,7 @@ def _number(value: object) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def in_cluster(windows: Windows) -> bool:
+def is_cluster_node(windows: Windows) -> bool:
     """Return whether this host is a node of a failover cluster."""
     return windows.registry.exists("Cluster")
 

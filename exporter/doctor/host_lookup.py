@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar, TypeVarTuple
+from typing import Final, TypeVar, TypeVarTuple
 
 from exporter.clients.http.network import split_url
 from exporter.core.windows_host.facts import HostFacts, Unreadable, Version, WindowsResponse
@@ -61,19 +61,21 @@ LookUpHost = Callable[[HostRequest], Awaitable[HostFacts]]
 async def facts_of_host(
     look_up: LookUpHost | None, vault: Endpoint, readings: Iterable[SqlServerReading] | None
 ) -> HostFacts | None:
-    """Return the facts of this host for a vault; None without a function that looks them up."""
+    """Return the facts of this host for a vault; None without such a function."""
     return None if look_up is None else await look_up(_host_request(vault, readings or ()))
 
 
-async def look_up_host(request: HostRequest, *, windows: Windows | None = None) -> HostFacts:
-    """Make all look-ups within twice ten seconds."""
-    pool = DaemonThreadPool(_THREADS, name="ekm-host")
-    calls = windows or Windows()
+class _Reader:
+    """Makes look-ups, each in a thread until its deadline."""
 
-    async def read(function: Callable[[Windows, *_Args], _T], *arguments: *_Args) -> _T | Unreadable:
+    def __init__(self, pool: DaemonThreadPool, windows: Windows) -> None:
+        self._pool, self._windows = pool, windows
+
+    async def read(self, function: Callable[[Windows, *_Args], _T], *arguments: *_Args) -> _T | Unreadable:
+        """Return the result, or why there is none."""
         try:
             async with asyncio.timeout(_SECONDS):
-                return await pool.run(function, calls, *arguments)
+                return await self._pool.run(function, self._windows, *arguments)
         except TimeoutError:
             return Unreadable(f"no result within {_SECONDS:.0f} s")
         except PermissionError:
@@ -86,40 +88,48 @@ async def look_up_host(request: HostRequest, *, windows: Windows | None = None) 
             _log.exception("look-up failed")
             return Unreadable(f"internal error {type(error).__name__}")
 
+    def start(self, function: Callable[[Windows, *_Args], _T], *arguments: *_Args) -> asyncio.Task[_T | Unreadable]:
+        return asyncio.ensure_future(self.read(function, *arguments))
+
+
+async def look_up_host(request: HostRequest, *, windows: Windows | None = None) -> HostFacts:
+    """Make all look-ups within twice ten seconds."""
+    pool = DaemonThreadPool(_THREADS, name="ekm-host")
     try:
-        instances = await read(host_facts.instances)
-        found = () if isinstance(instances, Unreadable) else instances
-        account = _start(read(lambda windows: windows.own_account()))
-        files = _start(read(host_facts.connector_files, request.loaded))
-        runtimes = _start(read(host_facts.runtime_libraries))
-        key = _start(read(host_facts.connector_key))
-        in_cluster = _start(read(host_facts.in_cluster))
-        tls = _start(read(host_facts.tls_settings, found))
-        response = _start(read(_response, request.vault))
-        proxies = _start(read(host_facts.account_proxies, found))
-        winhttp = _start(read(host_facts.winhttp_proxy))
-        time_service = _start(read(host_facts.time_service))
-        events = _start(read(host_facts.connector_events))
-        return HostFacts(
-            account=await account,
-            instances=instances,
-            files=await files,
-            runtimes=await runtimes,
-            key=await key,
-            in_cluster=await in_cluster,
-            tls=await tls,
-            response=await response,
-            proxies=await proxies,
-            winhttp=await winhttp,
-            time_service=await time_service,
-            events=await events,
-        )
+        return await _facts(_Reader(pool, windows or Windows()), request)
     finally:
         pool.close()
 
 
-def _start(work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
-    return asyncio.ensure_future(work)
+async def _facts(reader: _Reader, request: HostRequest) -> HostFacts:
+    """Read the instances, then everything else at the same time."""
+    instances = await reader.read(host_facts.instances)
+    found = () if isinstance(instances, Unreadable) else instances
+    account = reader.start(lambda windows: windows.own_account())
+    files = reader.start(host_facts.connector_files, request.loaded)
+    runtimes = reader.start(host_facts.runtime_libraries)
+    key = reader.start(host_facts.connector_key)
+    cluster_node = reader.start(host_facts.is_cluster_node)
+    tls = reader.start(host_facts.tls_settings, found)
+    response = reader.start(_response, request.vault)
+    proxies = reader.start(host_facts.account_proxies, found)
+    winhttp = reader.start(host_facts.winhttp_proxy)
+    time_service = reader.start(host_facts.time_service)
+    events = reader.start(host_facts.connector_events)
+    return HostFacts(
+        account=await account,
+        instances=instances,
+        files=await files,
+        runtimes=await runtimes,
+        key=await key,
+        cluster_node=await cluster_node,
+        tls=await tls,
+        response=await response,
+        proxies=await proxies,
+        winhttp=await winhttp,
+        time_service=await time_service,
+        events=await events,
+    )
 
 
 def _response(windows: Windows, vault: str) -> WindowsResponse | None:

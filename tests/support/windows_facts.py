@@ -46,7 +46,7 @@ def host_facts(**changes):
         "files": (ConnectorFile(path=DLL, version=(15, 0, 2000, 440)),),
         "runtimes": (RuntimeLibrary("Microsoft Visual C++ 2015-2022 Redistributable (x64)", (14, 38, 33130)),),
         "key": a_key(),
-        "in_cluster": False,
+        "cluster_node": False,
         "tls": TlsSettings(),
         "response": WindowsResponse(200),
         "proxies": (AccountProxy(ACCOUNT, ProxySettings()),),

@@ -19,7 +19,7 @@ SYSTEM, LOCAL_SERVICE, NETWORK_SERVICE = "S-1-5-18", "S-1-5-19", "S-1-5-20"
 ADMINISTRATORS: Final = "S-1-5-32-544"
 _ALL_SERVICES: Final = "S-1-5-80-0"
 # Everyone, LOCAL, Authenticated Users, This Organization, SERVICE: in the token of each service.
-_OF_EVERY_SERVICE: Final = ("S-1-1-0", "S-1-2-0", "S-1-5-11", "S-1-5-15", "S-1-5-6")
+_SERVICE_GROUPS: Final = ("S-1-1-0", "S-1-2-0", "S-1-5-11", "S-1-5-15", "S-1-5-6")
 # The names under which the service manager lists them.
 BUILT_IN: Final = {
     "localsystem": SYSTEM,
@@ -61,7 +61,7 @@ def token_sids(sid: str, service: str, *, with_service_sid: bool) -> frozenset[s
     """Return what the token of a service surely has: its account, its own SID, and groups of every service."""
     own = {service_sid(service), _ALL_SERVICES} if with_service_sid else set()
     of_system = {ADMINISTRATORS} if sid == SYSTEM else set()
-    return frozenset({sid, *_OF_EVERY_SERVICE} | own | of_system)
+    return frozenset({sid, *_SERVICE_GROUPS} | own | of_system)
 
 
 def read_sid(data: bytes) -> str:

@@ -143,11 +143,11 @@ def _names(uri: str, wanted: KeyReference) -> bool:
     return same and (wanted.version is None or (version or "").casefold() == wanted.version.casefold())
 
 
-def cluster_checkpoint(in_cluster: bool | Unreadable, instances: Collection[HostInstance]) -> Finding:
+def cluster_checkpoint(cluster_node: bool | Unreadable, instances: Collection[HostInstance]) -> Finding:
     """Assess whether a checkpoint is needed; whether one exists, only a command of the cluster shows."""
-    if isinstance(in_cluster, Unreadable):
-        return unknown(str(in_cluster))
+    if isinstance(cluster_node, Unreadable):
+        return unknown(str(cluster_node))
     clustered = [instance.name for instance in instances if instance.clustered]
-    if in_cluster and clustered:
+    if cluster_node and clustered:
         return unknown(f"needed for {', '.join(clustered)}, which the cluster fails over")
     return passed("not needed: no SQL Server of this host fails over by a cluster")

@@ -125,7 +125,7 @@ class HostFacts:
     files: tuple[ConnectorFile, ...] | Unreadable
     runtimes: tuple[RuntimeLibrary, ...] | Unreadable
     key: ConnectorKey | Unreadable
-    in_cluster: bool | Unreadable
+    cluster_node: bool | Unreadable
     tls: TlsSettings | Unreadable
     response: WindowsResponse | Unreadable | None  # None: no request was made
     proxies: tuple[AccountProxy, ...] | Unreadable

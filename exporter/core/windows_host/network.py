@@ -28,7 +28,7 @@ def service_proxy(
 ) -> Finding:
     """Compare the route of each account to the vault with that of the exporter: host and port, empty if direct.
 
-    `expected` None: the exporter's route says nothing. WinHTTP loads lists of revoked certificates; the connector uses WinINet.
+    `expected` None: the exporter's route cannot be compared. WinHTTP loads lists of revoked certificates; the connector uses WinINet.
     """
     if isinstance(proxies, Unreadable):
         return unknown(str(proxies))

@@ -1,4 +1,4 @@
-"""Proxy settings of WinINet and WinHTTP, from the registry: what they say about one host."""
+"""Proxy settings of WinINet and WinHTTP, from the registry, and the route to one host."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ProxySettings:
     proxy: str = ""
     bypass: str = ""
     script: str = ""
-    detects: bool = False  # looks for a script in the network (WPAD)
+    detects: bool = False  # searches for a script in the network (WPAD)
 
     def __str__(self) -> str:
         parts = (
@@ -69,7 +69,7 @@ def _texts(data: bytes) -> Iterator[str]:
 
 
 def read_values(values: Mapping[str, object]) -> ProxySettings | None:
-    """Read the values of the key `Internet Settings`; None if they say nothing."""
+    """Read the values of the key `Internet Settings`; None if they have no setting."""
     if not any(name in values for name in ("ProxyEnable", "AutoConfigURL")):
         return None
     on = values.get("ProxyEnable") == 1

@@ -59,7 +59,7 @@ def members(group: str) -> tuple[str, ...]:
 
 
 def own_account() -> str:
-    r"""Return the account of this process, as DOMAIN\NAME; empty if Windows does not say."""
+    r"""Return the account of this process, as DOMAIN\NAME; empty if Windows does not know it."""
     read = function("secur32", "GetUserNameExW", wintypes.BOOLEAN, ctypes.c_int, _TEXT, _DWORD)
     name, size = ctypes.create_unicode_buffer(_LONGEST), wintypes.DWORD(_LONGEST)
     return name.value if read(2, name, ctypes.byref(size)) else ""

@@ -1,4 +1,4 @@
-"""Look-ups of a Windows host, with a registry and functions that the test gives."""
+"""What is looked up on a Windows host, with a registry and functions that the test gives."""
 
 import asyncio
 import struct
@@ -225,7 +225,7 @@ def test_cluster_time_and_events_are_read():
         {"Cluster": {}, r"SYSTEM\CurrentControlSet\Services\W32Time\Parameters": {"Type": "NTP", "NtpServer": "a.example,0x8"}},
         newest_events=lambda *query: queries.append(query) or ("<Event/>",),
     )
-    assert host_facts.in_cluster(calls)
+    assert host_facts.is_cluster_node(calls)
     assert host_facts.time_service(calls) == TimeService("running", "NTP", "a.example,0x8")
     assert host_facts.connector_events(calls) == ("<Event/>",)
     assert queries == [("Application", "*[System[Provider[@Name='SQL Server Connector for Microsoft Azure Key Vault']]]", 20)]

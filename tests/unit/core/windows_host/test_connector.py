@@ -154,14 +154,14 @@ def test_missing_key_fails_for_connector_1_0_5_0(current, outcome):
         ("", WANTED, True, WARN, "0 entries"),
     ],
 )
-def test_entry_of_the_key_version_is_looked_for(uri, wanted, current, outcome, text):
+def test_entry_of_the_key_version_is_counted(uri, wanted, current, outcome, text):
     found = rights(a_key(uri=uri), wanted=wanted, current=current)
     assert found.outcome is outcome
     assert text in found.detail
 
 
 @pytest.mark.parametrize(
-    ("in_cluster", "clustered", "outcome", "text"),
+    ("cluster_node", "clustered", "outcome", "text"),
     [
         (False, False, PASS, "not needed"),
         (True, False, PASS, "not needed"),
@@ -169,7 +169,7 @@ def test_entry_of_the_key_version_is_looked_for(uri, wanted, current, outcome, t
         (DENIED, True, UNKNOWN, "run elevated"),
     ],
 )
-def test_checkpoint_is_needed_only_for_a_clustered_instance(in_cluster, clustered, outcome, text):
-    found = connector.cluster_checkpoint(in_cluster, (an_instance(clustered=clustered),))
+def test_checkpoint_is_needed_only_for_a_clustered_instance(cluster_node, clustered, outcome, text):
+    found = connector.cluster_checkpoint(cluster_node, (an_instance(clustered=clustered),))
     assert found.outcome is outcome
     assert text in found.detail
