@@ -28,7 +28,8 @@ from exporter.core.windows_host.facts import (
     WindowsResponse,
 )
 from exporter.core.windows_host.proxy_settings import ProxySettings, read_connection, read_values
-from exporter.runtime.windows.accounts import members, name_of, own_account, sid_of
+from exporter.runtime.windows.access import account_sid
+from exporter.runtime.windows.accounts import members, name_of, own_account
 from exporter.runtime.windows.event_query import newest_events
 from exporter.runtime.windows.file_version import file_version
 from exporter.runtime.windows.registry import USERS, RegistryReader
@@ -55,7 +56,7 @@ class Windows:
     """The functions of Windows that the look-ups call."""
 
     registry: RegistryReader = field(default_factory=RegistryReader)
-    sid_of: Callable[[str], str] = sid_of
+    sid_of: Callable[[str], str] = account_sid
     name_of: Callable[[str], str] = name_of
     members: Callable[[str], tuple[str, ...]] = members
     own_account: Callable[[], str] = own_account

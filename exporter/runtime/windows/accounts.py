@@ -1,4 +1,4 @@
-"""Accounts of Windows: their security identifiers, their names and the local groups that they are in."""
+"""Names of accounts of Windows, and members of local groups."""
 
 from __future__ import annotations
 
@@ -7,22 +7,10 @@ from collections.abc import Iterator
 from ctypes import wintypes
 
 from exporter.core.windows_host.access_list import read_sid
-from exporter.runtime.windows.api import function, last_error
+from exporter.runtime.windows.api import function
 
 _LONGEST = 256  # characters of a name
-_LONGEST_SID = 68  # bytes
 _TEXT, _DWORD, _POINTER = wintypes.LPCWSTR, wintypes.LPDWORD, ctypes.c_void_p
-
-
-def sid_of(account: str) -> str:
-    """Return the SID of an account. Raises OSError if Windows does not know it, or no domain controller answers."""
-    look_up = function("advapi32", "LookupAccountNameW", wintypes.BOOL, _TEXT, _TEXT, _POINTER, _DWORD, _TEXT, _DWORD, _DWORD)
-    sid, size = ctypes.create_string_buffer(_LONGEST_SID), wintypes.DWORD(_LONGEST_SID)
-    domain, length, kind = ctypes.create_unicode_buffer(_LONGEST), wintypes.DWORD(_LONGEST), wintypes.DWORD()
-    found = look_up(None, account, sid, ctypes.byref(size), domain, ctypes.byref(length), ctypes.byref(kind))
-    if not found:
-        raise OSError(0, "an unknown account", None, last_error())
-    return read_sid(sid.raw)
 
 
 def name_of(sid: str) -> str:
