@@ -57,7 +57,7 @@ class Windows:
 
     registry: RegistryReader = field(default_factory=RegistryReader)
     sid_of: Callable[[str], str] = account_sid
-    name_of: Callable[[str], str] = name_of
+    name_of: Callable[[str], tuple[str, bool]] = name_of
     members: Callable[[str], tuple[str, ...]] = members
     own_account: Callable[[], str] = own_account
     service_state: Callable[[str], str] = service_state
@@ -107,7 +107,7 @@ def _state(windows: Windows, service: str) -> str:
     try:
         return windows.service_state(service)
     except OSError:
-        return "state unknown"
+        return "in an unknown state"
 
 
 def connector_files(windows: Windows, loaded: Mapping[str, Version]) -> tuple[ConnectorFile, ...]:
@@ -161,8 +161,8 @@ def connector_key(windows: Windows) -> ConnectorKey:
         return ConnectorKey(entries=())
     entries = tuple(_entry(windows, path) for path in windows.registry.tree(REGISTRY_KEY, _MOST_ENTRIES))
     sids = {sid for entry in entries for sid in holders(entry.rights or ())} | {ADMINISTRATORS}
-    names = {sid: windows.name_of(sid) for sid in sids}
-    return ConnectorKey(entries=entries, names=names, members={sid: windows.members(name) for sid, name in names.items()})
+    groups = {sid: name for sid in sids for name, may_be_group in [windows.name_of(sid)] if may_be_group}
+    return ConnectorKey(entries=entries, groups=groups, members={sid: windows.members(name) for sid, name in groups.items()})
 
 
 def _entry(windows: Windows, path: str) -> RegistryEntry:

@@ -115,12 +115,12 @@ def _rights(instance: HostInstance, key: ConnectorKey) -> Finding:
 
 
 def _lacking(instance: HostInstance, entry: RegistryEntry, key: ConnectorKey) -> Finding:
-    """Return a failure; a warning if an identity that may be a group of the account has the right."""
-    others = [sid for sid in holders(entry.rights or ()) if sid not in _NO_GROUPS and not sid.startswith("S-1-5-80-")]
+    """Return a failure; a warning if a group has the right that the account may be in."""
+    others = [key.groups[sid] for sid in holders(entry.rights or ()) if sid in key.groups and sid not in _NO_GROUPS]
     where = f" of {entry.path}" if entry.path else ""
     text = f"{instance} lacks Full Control{where}"
     if others:
-        return warned(f"{text}, unless it is a member of {', '.join(key.names.get(sid, sid) for sid in others)}")
+        return warned(f"{text}, unless it is a member of {', '.join(others)}")
     return replace(failed(text), moment=FailureMoment.KEY if any(each.key_uri for each in key.entries) else None)
 
 

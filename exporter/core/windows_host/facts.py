@@ -72,11 +72,11 @@ class RegistryEntry:
 class ConnectorKey:
     """The connector's registry key and those below, itself first; without entries it does not exist.
 
-    `names` and `members` are of the identities in the access lists, by SID; `members` has the SIDs in local groups.
+    `groups` are the names of those in the access lists that may be groups, by SID; `members` are the SIDs in local groups.
     """
 
     entries: tuple[RegistryEntry, ...]
-    names: Mapping[str, str] = field(default_factory=dict)
+    groups: Mapping[str, str] = field(default_factory=dict)
     members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 

@@ -10,19 +10,24 @@ from exporter.core.windows_host.access_list import read_sid
 from exporter.runtime.windows.api import function
 
 _LONGEST = 256  # characters of a name
+_GROUPS = (2, 4, 5)  # of a domain, local, known to every Windows
 _TEXT, _DWORD, _POINTER = wintypes.LPCWSTR, wintypes.LPDWORD, ctypes.c_void_p
 
 
-def name_of(sid: str) -> str:
-    r"""Return the name of a SID as DOMAIN\NAME; the SID itself if Windows does not know it."""
+def name_of(sid: str) -> tuple[str, bool]:
+    r"""Return the name of a SID as DOMAIN\NAME, and whether it may be a group.
+
+    The name is the SID itself if Windows does not know it.
+    """
     look_up = function("advapi32", "LookupAccountSidW", wintypes.BOOL, _TEXT, _POINTER, _TEXT, _DWORD, _TEXT, _DWORD, _DWORD)
     name, domain = ctypes.create_unicode_buffer(_LONGEST), ctypes.create_unicode_buffer(_LONGEST)
     sizes, kind = (wintypes.DWORD(_LONGEST), wintypes.DWORD(_LONGEST)), wintypes.DWORD()
     data = _sid_bytes(sid)
     found = look_up(None, data, name, ctypes.byref(sizes[0]), domain, ctypes.byref(sizes[1]), ctypes.byref(kind))
     if not found:
-        return sid
-    return f"{domain.value}\\{name.value}" if domain.value else name.value
+        return sid, True
+    full = f"{domain.value}\\{name.value}" if domain.value else name.value
+    return full, kind.value in _GROUPS
 
 
 def members(group: str) -> tuple[str, ...]:

@@ -75,6 +75,7 @@ def sql_host(host, tmp_path_factory):
     (folder / "credential").write_text("0" * 32 + "not-a-secret-but-long-enough-000000")
     change(ENTRIES)
     yield host, folder / "credential"
+    set_rights(host, (0, 2, FULL_CONTROL, ADMINISTRATORS))
     change({f"-{key}": {} for key in ROOTS})
     dll.unlink()
 

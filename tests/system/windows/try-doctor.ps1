@@ -41,7 +41,7 @@ function Assert-Check($Checks, [string]$Name, [string]$Outcome, [string]$Pattern
 # Does as the account what the connector does: writes below the key. Returns the proxy of the account for a vault.
 function Invoke-AsService {
     Remove-Item -Force -ErrorAction SilentlyContinue -Path "$work\proxy.txt", "$work\done.txt"
-    & schtasks.exe /create /f /tn $task /sc once /st 00:00 /ru $account /tr "$work\as-service.cmd" | Out-Null
+    & schtasks.exe /create /f /tn $task /sc once /st 00:00 /ru 'NT AUTHORITY\NETWORKSERVICE' /tr "$work\as-service.cmd" | Out-Null
     & schtasks.exe /run /tn $task | Out-Null
     foreach ($second in 1..120) {
         if (Test-Path -LiteralPath "$work\done.txt") { break }

@@ -92,8 +92,8 @@ def unknown_account(account):
 def windows(machine=None, users=None, denied=(), **functions):
     given = {
         "sid_of": {"sql": DOMAIN, r"CONTOSO\sql": DOMAIN}.__getitem__,
-        "name_of": {SID: ACCOUNT, SYSTEM: "SYSTEM", ADMINISTRATORS: "Administrators"}.__getitem__,
-        "members": {"Administrators": (DOMAIN,)}.get,
+        "name_of": {SID: (ACCOUNT, True), SYSTEM: ("SYSTEM", False), ADMINISTRATORS: ("Administrators", True)}.__getitem__,
+        "members": {"Administrators": (DOMAIN,), ACCOUNT: ()}.__getitem__,
         "own_account": lambda: r"CONTOSO\dba",
         "service_state": {"MSSQLSERVER": "running", "MSSQL$PROD": "stopped", "W32Time": "running"}.__getitem__,
         "file_version": lambda _path: None,
@@ -128,7 +128,7 @@ def test_account_and_state_may_be_unknown():
 
     machine = {INSTANCES: {"PROD": "odd"}, r"SYSTEM\CurrentControlSet\Services\MSSQL$PROD": {"ObjectName": r"GONE\sql"}}
     (found,) = host_facts.instances(windows(machine, sid_of=unknown_account, service_state=state))
-    assert (str(found), found.sid, found.major) == (r"GONE\sql (PROD, state unknown)", "", None)
+    assert (str(found), found.sid, found.major) == (r"GONE\sql (PROD, in an unknown state)", "", None)
 
 
 def test_files_are_those_of_the_folder_and_of_sql_server(monkeypatch):
@@ -169,7 +169,7 @@ def test_key_has_its_rights_entries_and_names():
     found = host_facts.connector_key(windows({ENTRY: {"KeyUri": URI}}))
     assert [(entry.path, entry.key_uri) for entry in found.entries] == [("", ""), (r"Azure Key Vault\vault\0A", URI)]
     assert found.entries[0].rights == (full(), full(SYSTEM))
-    assert found.names[SID] == ACCOUNT
+    assert found.groups == {SID: ACCOUNT, ADMINISTRATORS: "Administrators"}
     assert found.members[ADMINISTRATORS] == (DOMAIN,)
     assert host_facts.connector_key(windows()) == ConnectorKey(entries=())
 

@@ -64,7 +64,7 @@ def test_settings_of_tls_allow_a_connection_to_azure(settings, outcome, text):
         (TimeService("running", "NTP", "a.example,0x9 b.example"), "Windows Time is running: its source is a.example, b.example"),
         (TimeService("stopped", "AllSync", ""), "Windows Time is stopped: its source is the domain or no server"),
         (TimeService("running", "NoSync", ""), "Windows Time is running: it has no source"),
-        (TimeService("state unknown", "", ""), "Windows Time is state unknown: its source is unknown"),
+        (TimeService("in an unknown state", "", ""), "Windows Time is in an unknown state: its source is unknown"),
         (Unreadable(denied=True), "Windows Time cannot be read: run elevated"),
     ],
 )
