@@ -28,6 +28,7 @@ NEWEST: Final = (15, 0, 2000, 440)
 _LAST_UNSUPPORTED: Final = (1, 0, 0, 440)
 _CURRENT: Final = (15,)  # the first version of connector 1.0.5.0
 _VISUAL_STUDIO: Final = {14: "2015", 12: "2013"}  # by the version of the runtime
+_SERVICES: Final = "S-1-5-80-"  # the beginning of the identities of services
 _CREATOR_OWNER: Final = "S-1-3-0"
 _NO_GROUPS: Final = (SYSTEM, ADMINISTRATORS, _CREATOR_OWNER)  # their members are known
 
@@ -116,7 +117,8 @@ def _rights(instance: HostInstance, key: ConnectorKey) -> Finding:
 
 def _lacking(instance: HostInstance, entry: RegistryEntry, key: ConnectorKey) -> Finding:
     """Return a failure; a warning if a group has the right that the account may be in."""
-    others = [key.groups[sid] for sid in holders(entry.rights or ()) if sid in key.groups and sid not in _NO_GROUPS]
+    holding = (sid for sid in holders(entry.rights or ()) if sid not in _NO_GROUPS and not sid.startswith(_SERVICES))
+    others = [key.groups[sid] for sid in holding if sid in key.groups]
     where = f" of {entry.path}" if entry.path else ""
     text = f"{instance} lacks Full Control{where}"
     if others:

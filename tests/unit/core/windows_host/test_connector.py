@@ -19,6 +19,7 @@ VC_2015, VC_2013 = (
     RuntimeLibrary("Visual C++ 2015 (x64)", (14, 0, 24215)),
     RuntimeLibrary("Visual C++ 2013 (x64)", (12, 0, 40664)),
 )
+OTHER_SERVICE = "S-1-5-80-1-2-3-4-5"
 GROUP = "S-1-5-21-1-2-3-1001"
 
 
@@ -96,6 +97,7 @@ def test_account_with_full_control_passes_with_its_name_and_state():
     [
         (a_key(full(SYSTEM), full(ADMINISTRATORS)), FAIL, r"NT Service\MSSQLSERVER (MSSQLSERVER, running) lacks Full Control;"),
         (a_key(full(ADMINISTRATORS), groups={ADMINISTRATORS: "Administrators"}), FAIL, "lacks Full Control"),
+        (a_key(full(OTHER_SERVICE), groups={OTHER_SERVICE: OTHER_SERVICE}), FAIL, "lacks Full Control"),
         (a_key(full(GROUP), groups={GROUP: r"CONTOSO\sql"}), WARN, r"lacks Full Control, unless it is a member of CONTOSO\sql"),
         (a_key(full(GROUP)), FAIL, "lacks Full Control"),
         (a_key(full(GROUP), members={GROUP: (SID,)}), PASS, "has Full Control"),
