@@ -75,7 +75,7 @@ def _child_simulator(folder: Path) -> Iterator[str | None]:
 
 
 def _management_url(child: subprocess.Popen[str]) -> str | None:
-    """Return the URL that the child prints when it is ready; None, and say why, if it ends or is too slow."""
+    """Return the URL that the child prints when it is ready; None, and print why, if it ends or is too slow."""
     assert child.stdout is not None  # noqa: S101 - it was started with a pipe
     timer = threading.Timer(_START_SECONDS, child.kill)
     timer.start()

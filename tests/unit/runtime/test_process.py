@@ -1,11 +1,14 @@
 """The end of the process, and the settings of Python's garbage collector."""
 
+import errno
 import gc
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from exporter.runtime import process
 from exporter.runtime.process import YOUNGER_COLLECTIONS, collect_rarely
 
 
@@ -55,3 +58,17 @@ def test_serving_command_ends_without_freeing_its_objects():
 
 def test_other_command_frees_its_objects():
     assert ended("check").stdout == "ended\nfreed\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "raised"), [(errno.EACCES, BlockingIOError), (0, BlockingIOError), (errno.EBADF, OSError), (errno.EINVAL, OSError)]
+)
+def test_file_that_windows_has_locked_differs_from_other_errors(monkeypatch, number, raised):
+    def locking(_descriptor, _mode, _bytes):
+        raise OSError(number, "a text of the C library")
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(process, "msvcrt", SimpleNamespace(locking=locking, LK_NBLCK=2), raising=False)
+    with pytest.raises(raised) as caught:
+        process.lock(1)
+    assert isinstance(caught.value, BlockingIOError) == (raised is BlockingIOError)
