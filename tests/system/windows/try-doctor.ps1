@@ -2,7 +2,7 @@
 #Requires -RunAsAdministrator
 <#
 .SYNOPSIS
-Compares what `doctor` says about another account of this Windows host with what that account may do. Ends with an error if they differ.
+Compares what `doctor` reports about another account of this Windows host with what that account may do. Ends with an error if they differ.
 .PARAMETER Zip
 The zip of the release.
 #>
@@ -80,8 +80,8 @@ try {
     Assert-Check $checks 'clock' $checks['clock'].outcome 'Windows Time is '
     Assert-Check $checks 'service_proxy' 'pass' 'NetworkService: direct; WinHTTP of this host: direct'
     $proxy = Invoke-AsService
-    Assert (-not (Test-Path -Path "$key\as-service")) 'the account cannot write below the key, as doctor says'
-    Assert ($proxy -eq 'contoso-prod.vault.azure.net') "the account uses no proxy, as doctor says: $proxy"
+    Assert (-not (Test-Path -Path "$key\as-service")) 'the account cannot write below the key, as doctor reports'
+    Assert ($proxy -eq 'contoso-prod.vault.azure.net') "the account uses no proxy, as doctor reports: $proxy"
 
     # The commands that doctor prints grant the right and set the proxy.
     $lines = $checks['registry_rights'].fix -split "`n" | Where-Object { $_ -like '  *' -and $_ -notlike '*Format-List*' }
@@ -95,8 +95,8 @@ try {
     Assert-Check $checks 'service_proxy' 'warn' 'NetworkService: through proxy.example.com:3128, but the exporter reaches the vault directly'
     Assert-Check $checks 'service_proxy' 'warn' 'WinHTTP of this host: through other.example.com:8080'
     $proxy = Invoke-AsService
-    Assert (Test-Path -Path "$key\as-service") 'the account can write below the key, as doctor says'
-    Assert ($proxy -eq 'proxy.example.com:3128') "the account uses the proxy, as doctor says: $proxy"
+    Assert (Test-Path -Path "$key\as-service") 'the account can write below the key, as doctor reports'
+    Assert ($proxy -eq 'proxy.example.com:3128') "the account uses the proxy, as doctor reports: $proxy"
 } finally {
     $ErrorActionPreference = 'Continue'
     & netsh.exe winhttp reset proxy | Out-Null
