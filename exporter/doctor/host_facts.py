@@ -76,7 +76,7 @@ class Windows:
 def instances(windows: Windows) -> tuple[HostInstance, ...]:
     """Return the instances of SQL Server, with the accounts of their services."""
     found = windows.values(rf"{_SQL_SERVER}\Instance Names\SQL")
-    return tuple(_instance(windows, name, str(identifier)) for name, identifier in found.items())
+    return tuple(_instance(windows, name, str(identifier)) for name, identifier in sorted(found.items()))
 
 
 def _instance(windows: Windows, name: str, identifier: str) -> HostInstance:

@@ -1,9 +1,10 @@
-"""`doctor` on a host of Wine that has the files and registry entries of two SQL Servers.
+"""`doctor` on a host of Wine that has the files and registry entries of three SQL Servers.
 
 Wine has no event log to read. What another account's proxy or rights really are, only Windows shows: `try-doctor.ps1`.
 """
 
 import contextlib
+import getpass
 import http.server
 import json
 import re
@@ -24,14 +25,15 @@ KEY = "ContosoRSAKey0/" + "a" * 32
 MACHINE, SERVICES = r"HKEY_LOCAL_MACHINE\SOFTWARE", r"HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services"
 RUNTIMES = rf"{MACHINE}\Microsoft\VisualStudio\14.0\VC\Runtimes"
 ENTRIES: dict[str, dict[str, str | int]] = {
-    rf"{MACHINE}\Microsoft\Microsoft SQL Server\Instance Names\SQL": {"MSSQLSERVER": "MSSQL16.MSSQLSERVER", "PROD": "MSSQL16.PROD"},
+    rf"{MACHINE}\Microsoft\Microsoft SQL Server\Instance Names\SQL": {"MSSQLSERVER": "MSSQL16.MSSQLSERVER", "PROD": "MSSQL16.PROD", "LAB": "MSSQL16.LAB"},
     rf"{SERVICES}\MSSQLSERVER": {"ObjectName": r"NT Service\MSSQLSERVER", "ServiceSidType": 1},
     rf"{SERVICES}\MSSQL$PROD": {"ObjectName": r"NT AUTHORITY\NETWORK SERVICE", "ServiceSidType": 1},
+    rf"{SERVICES}\MSSQL$LAB": {"ObjectName": f".\\{getpass.getuser()}"},
     rf"{RUNTIMES}\x64": {"Installed": 1, "Version": "v14.38.33130.00"},
     rf"HKEY_LOCAL_MACHINE\{REGISTRY_KEY}\Azure Key Vault\vault\0A": {"KeyUri": f"https://127.0.0.1:9/keys/{KEY}"},
     rf"HKEY_USERS\{SID}\Software\Microsoft\Windows\CurrentVersion\Internet Settings": {"ProxyEnable": 1, "ProxyServer": "proxy.example:3128"},
 }  # fmt: skip
-ROOTS = (rf"{MACHINE}\Microsoft\Microsoft SQL Server", rf"{SERVICES}\MSSQLSERVER", rf"{SERVICES}\MSSQL$PROD", RUNTIMES, rf"HKEY_LOCAL_MACHINE\{REGISTRY_KEY}", rf"HKEY_USERS\{SID}")  # fmt: skip
+ROOTS = (rf"{MACHINE}\Microsoft\Microsoft SQL Server", rf"{SERVICES}\MSSQLSERVER", rf"{SERVICES}\MSSQL$PROD", rf"{SERVICES}\MSSQL$LAB", RUNTIMES, rf"HKEY_LOCAL_MACHINE\{REGISTRY_KEY}", rf"HKEY_USERS\{SID}")  # fmt: skip
 SET_RIGHTS = """
 import ctypes, sys, winreg
 for path in sys.argv[2:]:
@@ -62,7 +64,7 @@ def library(template):
 
 @pytest.fixture(scope="module")
 def sql_host(host, tmp_path_factory):
-    """The host with what two SQL Servers and the connector leave on it, until the end of this module."""
+    """The host with what three SQL Servers and the connector leave on it, until the end of this module."""
     folder = tmp_path_factory.mktemp("registry")
 
     def change(keys):
@@ -131,6 +133,7 @@ def test_host_is_looked_up_in_one_run(sql_host):
     assert outcome == "warn"
     assert r"NT Service\MSSQLSERVER: through proxy.example:3128, but the exporter reaches the vault directly" in detail
     assert r"NT AUTHORITY\NETWORK SERVICE: its registry is not loaded" in detail
+    assert rf".\{getpass.getuser()}: direct" in detail
     assert "WinHTTP of this host: direct" in detail
     outcome, code, detail = shown(found["windows_tls"])
     assert (outcome, code) == ("warn", 3008)
@@ -151,8 +154,9 @@ def set_rights(host, *entries):
 def test_granted_right_passes_and_unknown_name_has_its_number(sql_host):
     set_rights(sql_host[0], (0, 2, FULL_CONTROL, SID), (0, 2, FULL_CONTROL, ADMINISTRATORS))
     found = doctor(sql_host, "nosuch.vault.invalid")
-    lacking, _other_key, granted = found["registry_rights"]["detail"].split("; ")
+    user, lacking, _other_key, granted = found["registry_rights"]["detail"].split("; ")
     assert re.fullmatch(r"NT AUTHORITY\\NETWORK SERVICE \(PROD, .*\) lacks Full Control", lacking)
+    assert re.fullmatch(r"\.\\.* \(LAB, .*\) lacks Full Control", user)
     assert re.fullmatch(r"NT Service\\MSSQLSERVER \(MSSQLSERVER, .*\) has Full Control", granted)
     assert "Windows error 12007 as " in found["windows_tls"]["detail"]
 
