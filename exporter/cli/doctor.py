@@ -22,15 +22,19 @@ from exporter.config.settings import Config, SecretSource, SecretUnreadableError
 from exporter.core.checks import CheckResult
 from exporter.doctor import run_checks
 from exporter.doctor.adhoc import bare_config, key_in
+from exporter.doctor.host_lookup import look_up_host
 from exporter.doctor.report import as_data, as_text, is_ok
 from exporter.runtime import logging
+from exporter.runtime.process import is_windows
 from exporter.runtime.thread_pool import PoolExhausted
 
 DESCRIPTION = """\
 Runs the preflight checks of one target: names, ports, certificates, sign-in,
 permissions, key, and its SQL Servers under sql_servers, which it reads once. Prints
 one line for each check; a failed one with the code that SQL Server would show and the
-fix. Secrets are read from files, never from arguments.
+fix. On a Windows host with SQL Server, it also looks up the connector's DLL, the
+registry, the proxy of the service account, TLS of Windows and the event log. Secrets
+are read from files, never from arguments.
 
 exit code: 0 if no check failed, 1 if a check failed, 2 for bad arguments or a bad
 configuration"""
@@ -92,10 +96,11 @@ def doctor(args: argparse.Namespace) -> int:
 
 
 async def _results(config: Config, target: Target, again: str) -> tuple[CheckResult, ...]:
+    look_up = look_up_host if is_windows() else None
     if not config.sql_servers:
-        return await run_checks(config, target, again=again)
+        return await run_checks(config, target, again=again, look_up_host=look_up)
     async with sql_server_reader(config) as read:
-        return await run_checks(config, target, again=again, read_sql_server=read)
+        return await run_checks(config, target, again=again, read_sql_server=read, look_up_host=look_up)
 
 
 def _print_results(target: Target, results: Sequence[CheckResult], *, as_json: bool) -> int:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from exporter.cli.parser import add_flag
 from exporter.events.event_log import FileReport, read_event_file
-from exporter.events.record import moment_of
 from exporter.events.render import as_data, as_text
 from exporter.events.summary import EventSummary
+from exporter.explain.logged_event import moment_of
 from exporter.inventory.sources import expand
 from exporter.runtime.extras import ExtraMissingError, install_command
 from exporter.tde.model import printable
