@@ -136,7 +136,7 @@ def _install(args: argparse.Namespace) -> int:
 def _remove(args: argparse.Namespace) -> int:
     if not is_windows():
         return _refuse()
-    from exporter.cli.service_install import remove  # noqa: PLC0415 - see above
+    from exporter.cli.service_data import remove  # noqa: PLC0415 - see above
 
     return remove(args)
 
@@ -144,7 +144,7 @@ def _remove(args: argparse.Namespace) -> int:
 def _secret(args: argparse.Namespace) -> int:
     if not is_windows():
         return _refuse()
-    from exporter.cli.service_install import secret  # noqa: PLC0415 - see above
+    from exporter.cli.service_data import secret  # noqa: PLC0415 - see above
 
     return secret(args)
 

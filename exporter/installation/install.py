@@ -8,19 +8,15 @@ from pathlib import Path, PureWindowsPath
 
 from exporter.config.loader import Loaded, load_config
 from exporter.installation import files, service_states
+from exporter.installation.data import RefusedError
 from exporter.installation.plan import Action, Plan
 from exporter.installation.services import Services, Surroundings
-from exporter.installation.settings import Settings, dump_settings, is_command_of, parse_settings
+from exporter.installation.settings import Settings, dump_settings, is_command_of, port_of
 from exporter.runtime.windows.service_definition import ServiceDefinition
 from exporter.runtime.windows.service_manager import RELOAD
-from exporter.web.server.listener import ListenAddress
 
 FOLDERS = ("", files.SECRETS, "state", "logs")
 LOG = Path("logs", "ekm-exporter.log")
-
-
-class RefusedError(Exception):
-    """Something given or found prevents the installation; the text says what. Nothing is changed."""
 
 
 class BadConfigurationError(Exception):
@@ -42,20 +38,8 @@ class Installation:
     base: Path
     settings: Settings
     service: ServiceDefinition
-    address: ListenAddress
     changes: Mapping[str, bytes | None]  # of files, from `files.changed_files`
     plan: Plan
-
-
-def read_settings(base: Path) -> Settings | None:
-    """Return the settings of an earlier installation. Raises RefusedError and OSError."""
-    path = base / files.SETTINGS
-    if not path.exists():
-        return None
-    try:
-        return parse_settings(path.read_text(encoding="utf-8"))
-    except (ValueError, TypeError):
-        raise RefusedError(f"{path} is damaged: delete it, and give all settings again") from None
 
 
 def check_place(base: Path, name: str, earlier: Settings | None, registered: ServiceDefinition | None) -> None:
@@ -81,7 +65,7 @@ def install(this: Installation, services: Services, host: Surroundings) -> tuple
     before = services.find(this.settings.name)
     warnings = services.save(this.service)
     host.add_source(this.settings.name)
-    host.admit(this.settings.name, this.address.port, this.settings.prometheus)
+    host.admit(this.settings.name, port_of(this.settings), this.settings.prometheus)
     previous |= files.write_files(this.base, {files.SETTINGS: dump_settings(this.settings).encode()})
     try:
         _finish(this, services)
@@ -145,24 +129,3 @@ def _log_since(path: Path, begun: int) -> str:
         log.seek(begun if _size(path) >= begun else 0)
         lines = log.read().decode(errors="replace").splitlines()
     return "\n".join((f"The end of {path}:", *lines[-10:]))
-
-
-def remove(base: Path, name: str, services: Services, host: Surroundings, *, data: bool) -> None:
-    """Remove service, firewall rule and event source; with `data` also all but the program. Raises OSError and FirewallError."""
-    service_states.stop(services, name)
-    services.delete(name)
-    service_states.wait_until_gone(services, name)
-    host.admit(name, 0, ())
-    host.remove_source(name)
-    if data:
-        files.remove_data(base)
-
-
-def write_secret(base: Path, name: str, secret: str, host: Surroundings) -> Path:
-    """Write a secret file in UTF-8 without a byte order mark; return its path. Raises OSError."""
-    folder = base / files.SECRETS
-    if not folder.is_dir():
-        folder.mkdir(parents=True)
-        host.protect_secrets(folder)
-    files.replace_file(folder / name, secret.encode())
-    return folder / name

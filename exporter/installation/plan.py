@@ -84,7 +84,7 @@ def _action(found: Found, wanted: Wanted, *, restart: bool, reload: bool) -> Act
 
 def _firewall(settings: Settings | None) -> tuple[str, ...]:
     """Return what the rule depends on; nothing without addresses, since there is no rule then."""
-    return (settings.listen, settings.arguments, *settings.prometheus) if settings and settings.prometheus else ()
+    return (settings.address, *settings.prometheus) if settings and settings.prometheus else ()
 
 
 def _is_secret(name: str) -> bool:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from exporter.installation.services import Services
-from exporter.runtime.windows.service_control import RUNNING, STOPPED
+from exporter.runtime.windows.service_control import RUNNING, STOP_PENDING, STOPPED
 from exporter.runtime.windows.service_manager import STOP
 
 START_SECONDS, STOP_SECONDS, DELETE_SECONDS = 60.0, 60.0, 60.0
@@ -36,11 +36,16 @@ def wait_until_running(services: Services, name: str) -> int | None:
 
 def stop(services: Services, name: str) -> None:
     """Stop a service and wait; nothing if it does not run. Raises StillThereError and OSError."""
-    found = services.state(name)
-    if found is None or found.state == STOPPED:
-        return
-    services.control(name, STOP)
-    if not _wait(lambda: (state := services.state(name)) is None or state.state == STOPPED, STOP_SECONDS):
+
+    def is_stopped() -> bool:
+        found = services.state(name)
+        if found is None or found.state == STOPPED:
+            return True
+        if found.state != STOP_PENDING:  # again, since a service that is starting refuses it
+            services.control(name, STOP)
+        return False
+
+    if not _wait(is_stopped, STOP_SECONDS):
         raise StillThereError(f"the service {name} does not stop: end its process in the task manager, then run this again")
 
 

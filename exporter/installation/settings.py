@@ -24,6 +24,7 @@ class Settings:
     name: str
     version: str = ""  # of the program that is installed
     listen: str = ""  # empty: the default of the command run
+    address: str = ""  # that it listens on, which follows from the flags
     arguments: str = ""  # further flags of the command run
     prometheus: tuple[str, ...] = ()  # addresses that the firewall admits
     account: str = ""  # empty: the service's own
@@ -99,6 +100,15 @@ def check_secret_name(name: str) -> str:
 def split_words(text: str) -> list[str]:
     """Split flags at blanks, as Windows does; double quotes keep a blank."""
     return [word.replace('"', "") for word in _WORD.findall(text)]
+
+
+def has_same_flags(one: Settings, other: Settings | None) -> bool:
+    """Whether both give the command `run` the same flags."""
+    return other is not None and run_flags(one) == run_flags(other)
+
+
+def port_of(settings: Settings) -> int:
+    return int(settings.address.rpartition(":")[2])
 
 
 def run_flags(settings: Settings) -> list[str]:

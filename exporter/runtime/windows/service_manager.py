@@ -15,7 +15,7 @@ RESTART_SECONDS = (10, 10, 60)  # after the first, second and each further failu
 RESET_SECONDS = 3600  # without a failure, after which the count begins again
 ACCESS_DENIED = 5
 STOP, RELOAD = 1, 6  # controls
-_SPECIFIC, _MISSING, _ALREADY_RUNNING, _NOT_ACTIVE, _MARKED_FOR_DELETE = 1066, 1060, 1056, 1062, 1072
+_SPECIFIC, _MISSING, _ALREADY_RUNNING, _CANNOT_NOW, _NOT_ACTIVE, _MARKED_FOR_DELETE = 1066, 1060, 1056, 1061, 1062, 1072
 _MANAGER_ACCESS, _ALL_ACCESS = 0x3, 0xF01FF  # connect and create
 _OWN_PROCESS, _AUTOMATIC, _NORMAL_ERRORS = 0x10, 2, 1
 _RESTART, _UNRESTRICTED = 1, 1
@@ -122,11 +122,11 @@ class ServiceManager:
             self._call("start the service", "StartServiceW", service.handle, 0, None, harmless=(_ALREADY_RUNNING,))
 
     def control(self, name: str, control: int) -> None:
-        """Request a stop or a reload of a service, if it runs. Raises WindowsError."""
+        """Request a stop or a reload of a service, if it runs and can do so now. Raises WindowsError."""
         with self._opened(name) as service:
             if service.handle is not None:
                 arguments = (service.handle, control, ctypes.byref(ServiceStatus()))
-                self._call("control the service", "ControlService", *arguments, harmless=(_NOT_ACTIVE,))
+                self._call("control the service", "ControlService", *arguments, harmless=(_NOT_ACTIVE, _CANNOT_NOW))
 
     def delete(self, name: str) -> None:
         """Delete a service; Windows does so when all programs have closed it. Raises WindowsError."""

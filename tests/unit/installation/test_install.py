@@ -5,17 +5,17 @@ from pathlib import Path, PureWindowsPath
 
 import pytest
 
-from exporter.installation import files, install, service_states
-from exporter.installation.install import BadConfigurationError, Installation, NotRunningError, RefusedError
+from exporter.installation import data, files, install, service_states
+from exporter.installation.data import RefusedError
+from exporter.installation.install import BadConfigurationError, Installation, NotRunningError
 from exporter.installation.plan import Action, Plan
 from exporter.installation.service_states import StillThereError
 from exporter.installation.settings import Settings, service_command
 from exporter.runtime.windows.service_control import RUNNING, START_PENDING, STOP_PENDING, STOPPED
 from exporter.runtime.windows.service_definition import ServiceDefinition, ServiceState
 from exporter.runtime.windows.service_manager import RELOAD, STOP
-from exporter.web.server.listener import ListenAddress
 
-SETTINGS = Settings(name="ekm", version="1", prometheus=("10.1.2.3",))
+SETTINGS = Settings(name="ekm", version="1", address=":10377", prometheus=("10.1.2.3",))
 SERVICE = ServiceDefinition(name="ekm", command="p --base x", account="a")
 GOOD = """credentials:
   c: {type: client_secret, client_id: 66666666-7777-8888-9999-000000000000, client_secret_file: secrets/s}
@@ -94,7 +94,6 @@ def this(tmp_path):
         base=tmp_path / "base",
         settings=SETTINGS,
         service=SERVICE,
-        address=ListenAddress("", 10377),
         changes=changes,
         plan=Plan((), Action.START),
     )
@@ -105,7 +104,7 @@ def test_installation_protects_before_it_writes_and_registers_before_it_starts(t
     assert windows.done == ["protect", ("save", SERVICE.command), "source ekm", "admit ekm 10377 10.1.2.3", "start"]
     assert windows.files_at_protection == []
     assert (this.base / "secrets" / "s").read_bytes() == SECRET
-    assert install.read_settings(this.base) == SETTINGS
+    assert data.read_settings(this.base) == SETTINGS
 
 
 def test_configuration_with_problems_changes_nothing(this, windows):
@@ -153,7 +152,7 @@ def test_failed_start_names_exit_code_and_what_was_logged(this, windows):
     windows.start = logging_start
     with pytest.raises(NotRunningError, match=r"ended with exit code 2\. The end of [^\n]+:\nport in use$"):
         install.install(this, windows, windows)
-    assert install.read_settings(this.base) == SETTINGS
+    assert data.read_settings(this.base) == SETTINGS
 
 
 def test_failed_start_without_a_log_says_so(this, windows):
@@ -184,7 +183,7 @@ def test_failed_change_brings_the_previous_service_and_configuration_back(this, 
         install.install(changed, windows, windows)
     assert windows.done[-2:] == [("save", SERVICE.command), "start"]
     assert (this.base / "ekm.yml").read_text() == GOOD
-    assert install.read_settings(this.base) == SETTINGS
+    assert data.read_settings(this.base) == SETTINGS
     assert not (this.base / "ekm.yml.old").exists()
 
 
@@ -217,14 +216,14 @@ def test_own_or_empty_folder_is_accepted(tmp_path, present):
 def test_damaged_settings_are_refused_with_what_to_do(tmp_path):
     (tmp_path / files.SETTINGS).write_text("{")
     with pytest.raises(RefusedError, match="delete it"):
-        install.read_settings(tmp_path)
-    assert install.read_settings(tmp_path / "new") is None
+        data.read_settings(tmp_path)
+    assert data.read_settings(tmp_path / "new") is None
 
 
 def test_removal_stops_and_deletes_and_keeps_the_data(this, windows):
     install.install(this, windows, windows)
     windows.done.clear()
-    install.remove(this.base, "ekm", windows, windows, data=False)
+    data.remove(this.base, "ekm", windows, windows, data=False)
     assert windows.done == ["stop", "delete", "admit ekm 0 ", "no source ekm"]
     assert (this.base / "ekm.yml").exists()
 
@@ -232,7 +231,7 @@ def test_removal_stops_and_deletes_and_keeps_the_data(this, windows):
 def test_removal_can_run_twice_and_delete_the_data(this, windows):
     this.base.mkdir()
     (this.base / "ekm.yml").touch()
-    install.remove(this.base, "ekm", windows, windows, data=True)
+    data.remove(this.base, "ekm", windows, windows, data=True)
     assert "stop" not in windows.done
     assert not this.base.exists()
 
@@ -241,7 +240,7 @@ def test_service_that_does_not_stop_is_not_deleted(this, windows, monkeypatch):
     monkeypatch.setattr(service_states, "STOP_SECONDS", 0.0)
     windows.service, windows.current, windows.stops = SERVICE, ServiceState(RUNNING), False
     with pytest.raises(StillThereError, match="task manager"):
-        install.remove(this.base, "ekm", windows, windows, data=True)
+        data.remove(this.base, "ekm", windows, windows, data=True)
     assert "delete" not in windows.done
 
 
@@ -250,12 +249,12 @@ def test_service_that_a_program_shows_is_named(this, windows, monkeypatch):
     windows.service = SERVICE
     monkeypatch.setattr(windows, "delete", lambda _name: None)
     with pytest.raises(StillThereError, match=r"services\.msc"):
-        install.remove(this.base, "ekm", windows, windows, data=False)
+        data.remove(this.base, "ekm", windows, windows, data=False)
 
 
 def test_secret_is_written_into_a_protected_folder(tmp_path, windows):
-    path = install.write_secret(tmp_path, "s", "gehëim", windows)
+    path = data.write_secret(tmp_path, "s", "gehëim", windows)
     assert path.read_bytes() == "gehëim".encode()
-    install.write_secret(tmp_path, "s", "other", windows)
+    data.write_secret(tmp_path, "s", "other", windows)
     assert windows.done == ["protect secrets"]
     assert [one.name for one in path.parent.iterdir()] == ["s"]

@@ -42,7 +42,7 @@ def test_second_installation_changes_nothing():
         ({"service": replace(SERVICE, account=r"nt service\EKM")}, (), Action.NOTHING),
         ({"settings": replace(SETTINGS, version="2")}, (Change.PROGRAM,), Action.RESTART),
         ({"settings": replace(SETTINGS, prometheus=())}, (Change.FIREWALL,), Action.NOTHING),
-        ({"settings": replace(SETTINGS, listen=":1"), "service": ELSEWHERE}, (Change.SERVICE, Change.FIREWALL), Action.RESTART),
+        ({"settings": replace(SETTINGS, address=":1"), "service": ELSEWHERE}, (Change.SERVICE, Change.FIREWALL), Action.RESTART),
         ({"changed_files": ("targets.d/a.yml",)}, (Change.CONFIGURATION,), Action.RELOAD),
         ({"changed_files": ("secrets/a",)}, (Change.SECRETS,), Action.NOTHING),
         ({"changed_files": ("ekm.yml",), "start": False}, (Change.CONFIGURATION,), Action.NOTHING),

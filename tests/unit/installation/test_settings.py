@@ -1,5 +1,6 @@
 """Settings of an installation: kept, given, checked, and the command line that follows."""
 
+from dataclasses import replace
 from pathlib import PureWindowsPath
 
 import pytest
@@ -97,6 +98,19 @@ def test_command_has_the_flags_of_run():
     command = settings.service_command(PYTHON, given, BASE)
     assert command.endswith(r' -- --web.listen-address :1 --web.enable-pages --web.config.file "C:\a b\w.yml"')
     assert settings.run_flags(given)[-1] == r"C:\a b\w.yml"
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_same"), [({"prometheus": ()}, True), ({"listen": ":2"}, False), ({"arguments": ""}, False)]
+)
+def test_flags_are_those_of_listen_address_and_arguments(changed, is_same):
+    assert settings.has_same_flags(replace(KEPT, **changed), KEPT) is is_same
+    assert not settings.has_same_flags(KEPT, None)
+
+
+@pytest.mark.parametrize(("address", "port"), [(":10377", 10377), ("127.0.0.1:1", 1), ("[::1]:2", 2)])
+def test_port_is_the_end_of_the_address(address, port):
+    assert settings.port_of(Settings(name="ekm", address=address)) == port
 
 
 def test_empty_word_stays_a_word():
