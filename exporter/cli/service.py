@@ -50,7 +50,7 @@ def _add_install(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_flag(
         parser,
         "--config.file FILE",
-        "copy this configuration into the installation, with the folders targets.d and secrets beside it",
+        "copy this configuration into the installation, with the folders targets.d and secrets next to it",
         type=str,
     )
     add_flag(parser, "--web.listen-address ADDRESS", "HOST:PORT or :PORT to listen on (default :10377)", dest="listen")
@@ -92,7 +92,7 @@ def _add_secret(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "secret",
         help="type a secret, and write it to a file of the installation",
         description=(
-            "Asks for a secret without showing it, and writes it to the folder secrets of the installation. "
+            "Reads a secret without showing it, and writes it to the folder secrets of the installation. "
             "A running exporter reads a changed secret by itself. If standard input is no terminal, its first line is the secret."
         ),
         epilog="example: ekm-exporter service secret ekm-credential",

@@ -12,7 +12,7 @@ from exporter.installation.data import RefusedError
 from exporter.installation.service_states import StillThereError
 from exporter.installation.services import WindowsHost
 from exporter.installation.settings import check_secret_name, folder_of_program
-from exporter.runtime.windows.api import WindowsError
+from exporter.runtime.windows.api import WindowsCallError
 from exporter.runtime.windows.firewall import FirewallError
 from exporter.runtime.windows.service_manager import ACCESS_DENIED, ServiceManager
 
@@ -43,11 +43,11 @@ def remove(args: argparse.Namespace) -> int:
 
 
 def secret(args: argparse.Namespace) -> int:
-    """Ask for a secret and write its file; return the exit code."""
+    """Read a secret and write its file; return the exit code."""
     if problem := check_secret_name(args.secret_name):
         return refuse(problem)
     try:
-        typed = ask(args.secret_name)
+        typed = read_secret(args.secret_name)
         if not typed:
             return refuse("no secret was typed; nothing is changed")
         path = data.write_secret(base_folder(args.base, sys.executable), args.secret_name, typed, WindowsHost())
@@ -59,7 +59,7 @@ def secret(args: argparse.Namespace) -> int:
     return FINE
 
 
-def ask(name: str) -> str:
+def read_secret(name: str) -> str:
     """Return what the user types, without showing it; from a pipe its first line."""
     if sys.stdin.isatty():
         return getpass.getpass(f"Secret for the file {name}: ")
@@ -82,7 +82,7 @@ def refuse(problem: object) -> int:
 
 def fail(error: Exception) -> int:
     """Print what Windows refused or what did not start, and return the exit code."""
-    denied = isinstance(error, PermissionError) or (isinstance(error, WindowsError) and error.number == ACCESS_DENIED)
+    denied = isinstance(error, PermissionError) or (isinstance(error, WindowsCallError) and error.number == ACCESS_DENIED)
     hint = ": run this as an administrator" if denied else ""
     print(f"ekm-exporter service: {error}{hint}", file=sys.stderr)
     return FAILED

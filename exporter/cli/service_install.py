@@ -17,11 +17,11 @@ from exporter.installation import data, files
 from exporter.installation import install as installer
 from exporter.installation.data import RefusedError
 from exporter.installation.install import BadConfigurationError, Installation, NotRunningError
-from exporter.installation.plan import Found, Wanted, make_plan
+from exporter.installation.plan import Existing, Wanted, make_plan
 from exporter.installation.service_states import StillThereError
-from exporter.installation.services import Services, WindowsHost
+from exporter.installation.services import HostServices, WindowsHost
 from exporter.installation.settings import (
-    Settings,
+    ServiceSettings,
     account,
     check_settings,
     has_same_flags,
@@ -52,7 +52,7 @@ def install(args: argparse.Namespace) -> int:
         return fail(error)
 
 
-def _install(args: argparse.Namespace, base: Path, services: Services) -> int:
+def _install(args: argparse.Namespace, base: Path, services: HostServices) -> int:
     this = _prepare(args, base, services)
     head, changes = f"service {args.name}:", ", ".join(this.plan.changes)
     if args.dry_run:
@@ -65,7 +65,7 @@ def _install(args: argparse.Namespace, base: Path, services: Services) -> int:
     return FINE
 
 
-def _prepare(args: argparse.Namespace, base: Path, services: Services) -> Installation:
+def _prepare(args: argparse.Namespace, base: Path, services: HostServices) -> Installation:
     """Check what is given and found, and plan. Raises RefusedError and OSError."""
     earlier = data.read_settings(base)
     settings = _settings(args, earlier)
@@ -81,20 +81,20 @@ def _prepare(args: argparse.Namespace, base: Path, services: Services) -> Instal
     command = service_command(sys.executable, settings, PureWindowsPath(base))
     service = ServiceDefinition(name=args.name, command=command, account=account(settings))
     changes = files.changed_files(base, source)
-    found = Found(service=registered, settings=earlier, is_running=state is not None and state.state != STOPPED)
+    found = Existing(service=registered, settings=earlier, is_running=state is not None and state.state != STOPPED)
     configured = files.CONFIGURATION in changes or (base / files.CONFIGURATION).exists()
     wanted = Wanted(service=service, settings=settings, changed_files=changes, has_configuration=configured, start=args.start)
     plan = make_plan(found, wanted)
     return Installation(base=base, settings=settings, service=service, changes=changes, plan=plan)
 
 
-def _settings(args: argparse.Namespace, earlier: Settings | None) -> Settings:
+def _settings(args: argparse.Namespace, earlier: ServiceSettings | None) -> ServiceSettings:
     given = {"listen": args.listen, "arguments": args.arguments, "account": args.account, "version": __version__}
     addresses = [one for text in args.prometheus or () for one in text.replace(",", " ").split()]
-    return merge(earlier or Settings(name=args.name), {**given, "prometheus": addresses})
+    return merge(earlier or ServiceSettings(name=args.name), {**given, "prometheus": addresses})
 
 
-def _check_flags(base: Path, settings: Settings) -> str:
+def _check_flags(base: Path, settings: ServiceSettings) -> str:
     """Return the first address to listen on; the parser refuses bad flags. Raises RefusedError."""
     from exporter.cli import check  # noqa: PLC0415 - these import the whole exporter, and most calls give no flags
     from exporter.cli.run import listen_addresses  # noqa: PLC0415
@@ -107,7 +107,7 @@ def _check_flags(base: Path, settings: Settings) -> str:
     return str(listen_addresses(flags)[0])
 
 
-def _state(this: Installation, services: Services) -> str:
+def _state(this: Installation, services: HostServices) -> str:
     configuration = this.base / files.CONFIGURATION
     if not configuration.exists():
         return (

@@ -1,19 +1,19 @@
-"""Settings and secrets of an installation, and its removal."""
+"""ServiceSettings and secrets of an installation, and its removal."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from exporter.installation import files, service_states
-from exporter.installation.services import Services, Surroundings
-from exporter.installation.settings import Settings, parse_settings
+from exporter.installation.services import HostServices, Surroundings
+from exporter.installation.settings import ServiceSettings, parse_settings
 
 
 class RefusedError(Exception):
-    """Something given or found prevents the installation; the text says what. Nothing is changed."""
+    """Something given or found prevents the installation; the text states what. Nothing is changed."""
 
 
-def read_settings(base: Path) -> Settings | None:
+def read_settings(base: Path) -> ServiceSettings | None:
     """Return the settings of an earlier installation. Raises RefusedError and OSError."""
     path = base / files.SETTINGS
     if not path.exists():
@@ -24,7 +24,7 @@ def read_settings(base: Path) -> Settings | None:
         raise RefusedError(f"{path} is damaged: delete it, and give all settings again") from None
 
 
-def remove(base: Path, name: str, services: Services, host: Surroundings, *, data: bool) -> None:
+def remove(base: Path, name: str, services: HostServices, host: Surroundings, *, data: bool) -> None:
     """Remove service, firewall rule and event source; with `data` also all but the program. Raises OSError and FirewallError."""
     service_states.stop(services, name)
     services.delete(name)

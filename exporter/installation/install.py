@@ -9,9 +9,9 @@ from pathlib import Path, PureWindowsPath
 from exporter.config.loader import Loaded, load_config
 from exporter.installation import files, service_states
 from exporter.installation.data import RefusedError
-from exporter.installation.plan import Action, Plan
-from exporter.installation.services import Services, Surroundings
-from exporter.installation.settings import Settings, dump_settings, is_command_of, port_of
+from exporter.installation.plan import Action, InstallationPlan
+from exporter.installation.services import HostServices, Surroundings
+from exporter.installation.settings import ServiceSettings, dump_settings, is_command_of, port_of
 from exporter.runtime.windows.service_definition import ServiceDefinition
 from exporter.runtime.windows.service_manager import RELOAD
 
@@ -28,7 +28,7 @@ class BadConfigurationError(Exception):
 
 
 class NotRunningError(Exception):
-    """The service was started and does not run; the text says why."""
+    """The service was started and does not run; the text states why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +36,13 @@ class Installation:
     """What is to be installed, and where."""
 
     base: Path
-    settings: Settings
+    settings: ServiceSettings
     service: ServiceDefinition
     changes: Mapping[str, bytes | None]  # of files, from `files.changed_files`
-    plan: Plan
+    plan: InstallationPlan
 
 
-def check_place(base: Path, name: str, earlier: Settings | None, registered: ServiceDefinition | None) -> None:
+def check_place(base: Path, name: str, earlier: ServiceSettings | None, registered: ServiceDefinition | None) -> None:
     """Raises RefusedError if the folder belongs to something else: its rights change, and its data may be deleted later."""
     if registered is not None and not is_command_of(registered.command, PureWindowsPath(base)):
         raise RefusedError(f"the service {name} belongs to another folder: {registered.command}. Remove it first")
@@ -53,10 +53,10 @@ def check_place(base: Path, name: str, earlier: Settings | None, registered: Ser
         raise RefusedError(f"{base} has files of other programs: give a folder of its own with --base")
 
 
-def install(this: Installation, services: Services, host: Surroundings) -> tuple[str, ...]:
+def install(this: Installation, services: HostServices, host: Surroundings) -> tuple[str, ...]:
     """Install and start as planned; return warnings.
 
-    Raises BadConfigurationError, NotRunningError, OSError (WindowsError too) and FirewallError.
+    Raises BadConfigurationError, NotRunningError, OSError (WindowsCallError too) and FirewallError.
     """
     for folder in FOLDERS:
         (this.base / folder).mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ def _put_files(base: Path, changes: Mapping[str, bytes | None]) -> dict[str, byt
     return previous
 
 
-def _finish(this: Installation, services: Services) -> None:
+def _finish(this: Installation, services: HostServices) -> None:
     name, action = this.settings.name, this.plan.action
     if action is Action.RELOAD:
         services.control(name, RELOAD)
@@ -102,7 +102,7 @@ def _finish(this: Installation, services: Services) -> None:
 
 
 def _restore(
-    this: Installation, services: Services, before: ServiceDefinition | None, previous: Mapping[str, bytes | None]
+    this: Installation, services: HostServices, before: ServiceDefinition | None, previous: Mapping[str, bytes | None]
 ) -> None:
     """Bring the previous configuration and service back, if there was one. It starts without a wait."""
     if before is None:

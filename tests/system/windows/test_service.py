@@ -100,7 +100,7 @@ def installed(host, tmp_path_factory):
 
 
 def test_service_runs_only_once_it_listens(installed):
-    """The installation waits for the state RUNNING, and asks no port."""
+    """The installation waits for the state RUNNING alone."""
     assert installed.targets() == {"first"}
     assert (installed.base / "state").is_dir()
 
@@ -178,7 +178,7 @@ def test_secret_of_a_pipe_is_written(installed):
     assert (installed.base / "secrets" / "other").read_text(encoding="utf-8") == "gehëim"
 
 
-def test_removal_keeps_the_data_unless_it_is_told(installed):
+def test_removal_keeps_the_data_without_the_flag(installed):
     base = installed.host.windows_path(installed.base)
     done = installed.run("remove")
     assert done.text.endswith(f"event source\nkept: {base}\n"), done.text

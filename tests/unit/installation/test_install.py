@@ -8,14 +8,14 @@ import pytest
 from exporter.installation import data, files, install, service_states
 from exporter.installation.data import RefusedError
 from exporter.installation.install import BadConfigurationError, Installation, NotRunningError
-from exporter.installation.plan import Action, Plan
+from exporter.installation.plan import Action, InstallationPlan
 from exporter.installation.service_states import StillThereError
-from exporter.installation.settings import Settings, service_command
+from exporter.installation.settings import ServiceSettings, service_command
 from exporter.runtime.windows.service_control import RUNNING, START_PENDING, STOP_PENDING, STOPPED
 from exporter.runtime.windows.service_definition import ServiceDefinition, ServiceState
 from exporter.runtime.windows.service_manager import RELOAD, STOP
 
-SETTINGS = Settings(name="ekm", version="1", address=":10377", prometheus=("10.1.2.3",))
+SETTINGS = ServiceSettings(name="ekm", version="1", address=":10377", prometheus=("10.1.2.3",))
 SERVICE = ServiceDefinition(name="ekm", command="p --base x", account="a")
 GOOD = """credentials:
   c: {type: client_secret, client_id: 66666666-7777-8888-9999-000000000000, client_secret_file: secrets/s}
@@ -95,7 +95,7 @@ def this(tmp_path):
         settings=SETTINGS,
         service=SERVICE,
         changes=changes,
-        plan=Plan((), Action.START),
+        plan=InstallationPlan((), Action.START),
     )
 
 
@@ -119,21 +119,21 @@ def test_configuration_with_problems_changes_nothing(this, windows):
 
 
 def test_installation_without_a_configuration_starts_nothing(this, windows):
-    install.install(replace(this, changes={}, plan=Plan((), Action.NOTHING)), windows, windows)
+    install.install(replace(this, changes={}, plan=InstallationPlan((), Action.NOTHING)), windows, windows)
     assert "start" not in windows.done
     assert windows.service == SERVICE
 
 
 def test_restart_waits_for_the_end_of_the_process(this, windows):
     windows.service, windows.current = SERVICE, ServiceState(RUNNING)
-    install.install(replace(this, plan=Plan((), Action.RESTART)), windows, windows)
+    install.install(replace(this, plan=InstallationPlan((), Action.RESTART)), windows, windows)
     assert windows.done[-2:] == ["stop", "start"]
     assert windows.current.state == RUNNING
 
 
 def test_changed_configuration_of_a_running_service_is_reloaded(this, windows):
     windows.service, windows.current = SERVICE, ServiceState(RUNNING)
-    install.install(replace(this, plan=Plan((), Action.RELOAD)), windows, windows)
+    install.install(replace(this, plan=InstallationPlan((), Action.RELOAD)), windows, windows)
     assert windows.done[-1] == "reload"
     assert "start" not in windows.done
 
@@ -155,7 +155,7 @@ def test_failed_start_names_exit_code_and_what_was_logged(this, windows):
     assert data.read_settings(this.base) == SETTINGS
 
 
-def test_failed_start_without_a_log_says_so(this, windows):
+def test_failed_start_without_a_log_names_its_place(this, windows):
     windows.coming = [ServiceState(STOPPED, 1)]
     with pytest.raises(NotRunningError, match="has written no log"):
         install.install(this, windows, windows)
@@ -177,7 +177,7 @@ def test_failed_change_brings_the_previous_service_and_configuration_back(this, 
         settings=replace(SETTINGS, listen=":1"),
         service=replace(SERVICE, command="other"),
         changes={"ekm.yml": GOOD.replace("name: t", "name: u").encode()},
-        plan=Plan((), Action.RESTART),
+        plan=InstallationPlan((), Action.RESTART),
     )
     with pytest.raises(NotRunningError):
         install.install(changed, windows, windows)
@@ -189,7 +189,7 @@ def test_failed_change_brings_the_previous_service_and_configuration_back(this, 
 
 def test_settings_of_another_service_refuse_the_folder(tmp_path):
     with pytest.raises(RefusedError, match="folder of the service other"):
-        install.check_place(tmp_path, "ekm", Settings(name="other"), None)
+        install.check_place(tmp_path, "ekm", ServiceSettings(name="other"), None)
 
 
 def test_service_of_another_folder_is_refused(tmp_path):

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.installation.plan import Action, Change, Found, Wanted, make_plan
-from exporter.installation.settings import Settings
+from exporter.installation.plan import Action, Change, Existing, Wanted, make_plan
+from exporter.installation.settings import ServiceSettings
 from exporter.runtime.windows.service_definition import ServiceDefinition
 
 SERVICE = ServiceDefinition(name="ekm", command='"p" run', account=r"NT SERVICE\ekm")
-SETTINGS = Settings(name="ekm", version="1", prometheus=("10.1.2.3",))
-NOTHING = Found(service=None, settings=None, is_running=False)
-RUNNING = Found(service=SERVICE, settings=SETTINGS, is_running=True)
+SETTINGS = ServiceSettings(name="ekm", version="1", prometheus=("10.1.2.3",))
+NOTHING = Existing(service=None, settings=None, is_running=False)
+RUNNING = Existing(service=SERVICE, settings=SETTINGS, is_running=True)
 WANTED = Wanted(service=SERVICE, settings=SETTINGS, changed_files=(), has_configuration=True, start=True)
 ELSEWHERE = replace(SERVICE, command='"p" run --web.listen-address :1')
 
