@@ -305,5 +305,7 @@ async def test_one_server_with_two_addresses_differs_once():
 
 async def until_read(service):
     async with asyncio.timeout(PATIENCE):
-        while not all(reading.document for reading in service.sql_readings()):  # noqa: ASYNC110 - a task of the exporter
+        while not service.sql_readings() or set(service.sql_servers._compared) != {
+            reading.address for reading in service.sql_readings()
+        }:  # noqa: ASYNC110 - a task of the exporter
             await asyncio.sleep(0.01)
