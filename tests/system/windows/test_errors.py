@@ -96,7 +96,7 @@ def folder(tmp_path_factory, places):
     modules = "".join(
         f'  {name}: {{connect_to: {{"{name}-vault.vault.azure.net:443": "{to}"}}}}\n' for name, to in places.items()
     )
-    targets = "".join(f"  - {TARGET.format(name, '3s' if name == WAITS else '30s')}\n" for name in places)
+    targets = "".join(f"  - {TARGET.format(name, '2s' if name == WAITS else '30s')}\n" for name in places)
     (folder / "ekm.yml").write_text(f"credentials:\n  c: {CREDENTIAL}\nmodules:\n{modules}targets:\n{targets}")
     return folder
 
@@ -116,9 +116,8 @@ def test_failure_has_the_code_and_reason_of_linux(on_windows, folder, name, caps
     assert on_windows[name] == FAILURES[name]
 
 
-def test_commands_report_an_unreachable_server_as_on_linux(both):
+def test_inventory_reports_an_unreachable_server_as_on_linux(both):
     closed = f"http://127.0.0.1:{closed_port()}"
-    assert "the connection was refused" in both.same("report", "--month", "2026-10", "--prometheus", closed).err
     write_private(both.folder / "p", "password")
     servers = ("--server", f"127.0.0.1,{closed_port()}", "--server", "255.255.255.255,1433", "--server", "no-such-host.invalid")
     read = both.same("inventory", *servers, "--sql.user", "u", "--sql.password.file", "p", "--out", "t", "--url", closed)
