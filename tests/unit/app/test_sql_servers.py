@@ -304,8 +304,10 @@ async def test_one_server_with_two_addresses_differs_once():
 
 
 async def until_read(service):
+    def shown():
+        addresses = {reading.address for reading in service.sql_readings()}
+        return addresses and addresses == set(service.sql_servers._compared)
+
     async with asyncio.timeout(PATIENCE):
-        while not service.sql_readings() or set(service.sql_servers._compared) != {
-            reading.address for reading in service.sql_readings()
-        }:  # noqa: ASYNC110 - a task of the exporter
+        while not shown():  # noqa: ASYNC110 - a task of the exporter
             await asyncio.sleep(0.01)

@@ -58,7 +58,14 @@ PACKAGES = {
     "--version": {"cli", "runtime"},
     "--help": {"cli", "runtime"},
     "explain 3303": {"cli", "core", "explain", "runtime"},
-    "script": {"cli", "core", "presentation", "runtime", "sqlservers", "web"},  # web has the archive of the documents, and no code here
+    "script": {
+        "cli",
+        "core",
+        "presentation",
+        "runtime",
+        "sqlservers",
+        "web",
+    },  # web has the archive of the documents, and no code here
     "docs": {"cli", "core", "presentation", "runtime", "web"},
     "check --config.file ekm.yml": {"cli", "config", "core", "runtime"},
 }
