@@ -58,7 +58,7 @@ def _add_install(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_flag(
         parser,
         "--prometheus ADDRESS",
-        "addresses that the firewall admits to the port (default: the firewall is unchanged)",
+        "addresses that the firewall admits to the port (default: those of the last installation)",
         nargs="+",
     )
     add_flag(

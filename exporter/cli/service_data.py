@@ -12,11 +12,14 @@ from exporter.installation.data import RefusedError
 from exporter.installation.service_states import StillThereError
 from exporter.installation.services import WindowsHost
 from exporter.installation.settings import check_secret_name, folder_of_program
-from exporter.runtime.windows.api import WindowsCallError
 from exporter.runtime.windows.firewall import FirewallError
-from exporter.runtime.windows.service_manager import ACCESS_DENIED, ServiceManager
+from exporter.runtime.windows.service_manager import ACCESS_DENIED, LOGON_FAILED, ServiceManager
 
 FINE, FAILED, BAD_USAGE = 0, 1, 2
+HINTS = {  # by the error number of Windows
+    ACCESS_DENIED: "run this as an administrator",
+    LOGON_FAILED: 'give the account the right "Log on as a service" in secpol.msc, Local Policies, User Rights Assignment',
+}
 
 
 def remove(args: argparse.Namespace) -> int:
@@ -82,7 +85,7 @@ def refuse(problem: object) -> int:
 
 def fail(error: Exception) -> int:
     """Print what Windows refused or what did not start, and return the exit code."""
-    denied = isinstance(error, PermissionError) or (isinstance(error, WindowsCallError) and error.number == ACCESS_DENIED)
-    hint = ": run this as an administrator" if denied else ""
+    number = ACCESS_DENIED if isinstance(error, PermissionError) else getattr(error, "number", 0)
+    hint = f": {HINTS[number]}" if number in HINTS else ""
     print(f"ekm-exporter service: {error}{hint}", file=sys.stderr)
     return FAILED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
@@ -10,6 +11,7 @@ from exporter.config.loader import Loaded, load_config
 from exporter.installation import files, service_states
 from exporter.installation.data import RefusedError
 from exporter.installation.plan import Action, InstallationPlan
+from exporter.installation.service_states import StillThereError
 from exporter.installation.services import HostServices, Surroundings
 from exporter.installation.settings import ServiceSettings, dump_settings, is_command_of, port_of
 from exporter.runtime.windows.service_definition import ServiceDefinition
@@ -56,7 +58,7 @@ def check_place(base: Path, name: str, earlier: ServiceSettings | None, register
 def install(this: Installation, services: HostServices, host: Surroundings) -> tuple[str, ...]:
     """Install and start as planned; return warnings.
 
-    Raises BadConfigurationError, NotRunningError, OSError (WindowsCallError too) and FirewallError.
+    Raises BadConfigurationError, NotRunningError, StillThereError, OSError (WindowsCallError too) and FirewallError.
     """
     for folder in FOLDERS:
         (this.base / folder).mkdir(parents=True, exist_ok=True)
@@ -69,8 +71,9 @@ def install(this: Installation, services: HostServices, host: Surroundings) -> t
     previous |= files.write_files(this.base, {files.SETTINGS: dump_settings(this.settings).encode()})
     try:
         _finish(this, services)
-    except NotRunningError:
-        _restore(this, services, before, previous)
+    except (NotRunningError, StillThereError, OSError):
+        with contextlib.suppress(StillThereError, OSError):  # the first failure is the one to show
+            _restore(this, services, before, previous)
         raise
     files.keep_previous(this.base, previous)
     return warnings

@@ -13,7 +13,7 @@ from exporter.runtime.windows.service_definition import ServiceDefinition, Servi
 DESCRIPTION = "Prometheus exporter for SQL Server's Azure Key Vault round trip"
 RESTART_SECONDS = (10, 10, 60)  # after the first, second and each further failure
 RESET_SECONDS = 3600  # without a failure, after which the count begins again
-ACCESS_DENIED = 5
+ACCESS_DENIED, LOGON_FAILED = 5, 1069
 STOP, RELOAD = 1, 6  # controls
 _SPECIFIC, _MISSING, _ALREADY_RUNNING, _CANNOT_NOW, _NOT_ACTIVE, _MARKED_FOR_DELETE = 1066, 1060, 1056, 1061, 1062, 1072
 _MANAGER_ACCESS, _ALL_ACCESS = 0x3, 0xF01FF  # connect and create

@@ -80,6 +80,11 @@ def test_missing_rights_name_what_to_do(capsys):
     assert capsys.readouterr().err.endswith("(Windows error 5): run this as an administrator\n")
 
 
+def test_account_without_the_right_to_log_on_names_what_to_do(capsys):
+    assert service_data.fail(WindowsCallError("start the service", 1069)) == 1
+    assert "Log on as a service" in capsys.readouterr().err
+
+
 class Written(list):
     def write(self, kind, text):
         self.append((kind, text))

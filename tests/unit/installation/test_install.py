@@ -187,6 +187,21 @@ def test_failed_change_brings_the_previous_service_and_configuration_back(this, 
     assert not (this.base / "ekm.yml.old").exists()
 
 
+def test_start_that_windows_refuses_brings_the_previous_service_back(this, windows, monkeypatch):
+    install.install(this, windows, windows)
+    windows.done.clear()
+
+    def refuse(_name):
+        raise OSError("logon failure")
+
+    monkeypatch.setattr(windows, "start", refuse)
+    with pytest.raises(OSError, match="logon failure"):
+        install.install(
+            replace(this, service=replace(SERVICE, command="other"), plan=InstallationPlan((), Action.RESTART)), windows, windows
+        )
+    assert windows.service == SERVICE
+
+
 def test_settings_of_another_service_refuse_the_folder(tmp_path):
     with pytest.raises(RefusedError, match="folder of the service other"):
         install.check_place(tmp_path, "ekm", ServiceSettings(name="other"), None)
