@@ -18,7 +18,7 @@ from exporter.runtime.throttle import Throttle
 from exporter.runtime.windows.api import function
 from exporter.runtime.windows.registry_key import delete_key, write_key
 
-_SOURCES = r"SYSTEM\CurrentControlSet\HostServices\EventLog\Application"
+_SOURCES = r"SYSTEM\CurrentControlSet\Services\EventLog\Application"
 _MESSAGE_FILE = r"%SystemRoot%\System32\EventCreate.exe"
 _ERROR, _WARNING, _INFORMATION = 1, 2, 4  # types of entries
 _LONGEST = 30_000  # characters; Windows takes 31,839

@@ -79,6 +79,7 @@ class Installed:
     def registry(self, key):
         """Return the values of a key below `HKLM\\System\\CurrentControlSet\\Services`, or None if there is no such key."""
         done = self.host.call(self.host.python, "-X", "utf8", "-c", READ_KEY, rf"System\CurrentControlSet\Services\{key}")
+        assert done.code == 0 or "FileNotFoundError" in done.err, done
         return json.loads(done.out) if done.code == 0 else None
 
     @property
