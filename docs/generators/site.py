@@ -25,7 +25,7 @@ ARCHIVE = Path("exporter") / "web" / "static" / "docs.zip"
 # The files that have pages.
 SOURCES = (
     *("README.md", "SECURITY.md", "CHANGELOG.md", "docs/*.md", "docs/*.json", "docs/examples/*", "alerts/runbooks/*.md"),
-    *("deploy/windows/README.md", "exporter/sqlservers/scripts/*"),
+    "exporter/sqlservers/scripts/*",
 )
 # The address of the other files. OWNER publishes the repository, as in docs/install.md.
 REPOSITORY = "https://github.com/OWNER/ekm-exporter/blob/v{version}/"
