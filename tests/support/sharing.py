@@ -42,6 +42,7 @@ ROWS = (
     Row("tests/system/alerts/alertmanager/", PACED),
     Row("tests/system/alerts/starter/", PACED),
     Row("tests/system/network/", PACED, whole=True),
+    Row("tests/system/windows/", PACED, whole=True),
     Row("tests/system/third_party/", PACED),
     Row("tests/system/abuse/test_abuse.py", ALONE),
     Row("tests/system/abuse/test_password_storm.py", ALONE),

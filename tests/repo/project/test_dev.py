@@ -236,4 +236,4 @@ def test_contributing_names_the_debian_packages_of_each_part(root):
     wanted = {part: {pair.partition(":")[2] for pair in pairs.replace("\\\n", " ").split()} for part, pairs in cases}
     reported = dict(re.findall(r"^\| `(\w+)` \| ([a-z0-9, -]+) \|$", (root / "CONTRIBUTING.md").read_text(), re.MULTILINE))
     assert {part: set(names.split(", ")) for part, names in reported.items()} == wanted
-    assert set(wanted) == {"real", "container", "browser", "tools"}
+    assert set(wanted) == {"real", "container", "browser", "windows", "tools"}

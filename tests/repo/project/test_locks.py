@@ -75,6 +75,7 @@ def test_lists_have_the_same_versions(root):
     [
         *LISTS,
         "tests/recorded/source.lock",
+        "tests/system/windows/python.lock",
         "tests/repo/release/tools.lock",
         "tests/repo/release/audit.lock",
         "tests/repo/release/oldest.lock",

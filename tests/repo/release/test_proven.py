@@ -14,16 +14,15 @@ from tests.support.patience import PROGRAM_SECONDS
 
 PROGRAMS = (*RUN, *VALIDATED)
 PAGE = ROOT / "docs" / "proven.md"
+PARTS = {"buildah": "container", "wine": "windows"}
 # Debian's programs, each with the part of the tests that installs it.
 DEBIAN = [
-    pytest.param(one, marks=pytest.mark.container if one.package == "buildah" else pytest.mark.real, id=one.title)
-    for one in PROGRAMS
-    if one.debian
+    pytest.param(one, marks=getattr(pytest.mark, PARTS.get(one.package, "real")), id=one.title) for one in PROGRAMS if one.debian
 ]
 # Packages of the parts that bring another row's program, or start it.
 PARTS_OF_OTHERS = {
     "@azure/identity", "dnsmasq-base", "tinyproxy-bin", "nftables", "iproute2", "util-linux", "npm", "nodejs", "podman", "runc", "mmdebstrap", "uidmap",
-    "debian-archive-keyring", "fonts-dejavu-core", "fonts-inter", "pngquant",
+    "debian-archive-keyring", "fonts-dejavu-core", "fonts-inter", "pngquant", "wixl", "msitools", "osslsigncode",
 }  # fmt: skip
 
 
