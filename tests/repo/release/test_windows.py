@@ -20,7 +20,7 @@ from exporter.runtime import process, signals
 ROOT = Path(__file__).parents[3]
 PLACE = ROOT / "deploy" / "windows"
 WRAPPER = PLACE / "ekm-exporter-service.xml"
-STEPS = PLACE / "README.md"
+STEPS = ROOT / "docs" / "windows.md"
 # https://github.com/winsw/winsw/blob/v2.12.0/docs/xml-config-file.md
 WINSW = {
     "id", "name", "description", "executable", "arguments", "workingdirectory", "startmode", "delayedAutoStart", "onfailure", "resetfailure",
