@@ -16,6 +16,7 @@ COPY pyproject.toml *.md LICENSE ./
 COPY deploy deploy
 COPY docs docs
 COPY alerts alerts
+COPY dashboards dashboards
 COPY exporter exporter
 RUN /build/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheels . \
  && /build/bin/pip --python /opt/ekm-exporter/bin/python install --no-deps --no-index /wheels/*.whl \

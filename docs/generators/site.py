@@ -1,11 +1,13 @@
-"""The documentation that the exporter serves at `/docs/`, made from the Markdown files when the package is built or installed.
+"""The archive of the documentation, for `/docs/` and the command `docs`, made from the Markdown files when the package is built or installed.
 
-`python -m docs.generators.site` makes it again. Each member of the archive is a page: its title, a line feed, and the HTML of its content.
+`python -m docs.generators.site` makes it again. `exporter/presentation/documentation.py` reads it. Its members: `pages.json` with name, source and
+title of each page; `html/NAME`, the content of a Markdown page; `text/NAME`, the file as it is.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import os
 import posixpath
 import re
@@ -22,13 +24,27 @@ from markdown_it.token import Token
 
 ROOT = Path(__file__).parents[2]
 ARCHIVE = Path("exporter") / "web" / "static" / "docs.zip"
-# The files that have pages.
+# The files that have pages: those that a person on the exporter's host reads or copies.
 SOURCES = (
-    *("README.md", "SECURITY.md", "CHANGELOG.md", "docs/*.md", "docs/*.json", "docs/examples/*", "alerts/runbooks/*.md"),
+    *("README.md", "SECURITY.md", "CHANGELOG.md", "LICENSE", "docs/*.md", "docs/*.json", "docs/*.csv", "docs/examples/*"),
+    *(
+        "alerts/runbooks/*.md",
+        "alerts/alertmanager.yml",
+        "alerts/*.rules.yml",
+        "alerts/*.yaml",
+        "alerts/*.json",
+        "dashboards/*.json",
+    ),
+    *("deploy/azure/*.yml", "deploy/grafana/**/*.yml", "deploy/helm/ekm-exporter/values.yaml", "deploy/prometheus/*.yml"),
+    *("deploy/starter/*.yml", "deploy/starter/*.service", "deploy/starter/*.xml", "deploy/starter/*.tmpl"),
+    *(
+        "deploy/systemd/ekm-exporter*",
+        "deploy/windows/install-hosts.ps1",
+        "deploy/windows/*.yml",
+        "deploy/windows/*.json",
+    ),
     "exporter/sqlservers/scripts/*",
 )
-# The address of the other files. OWNER publishes the repository, as in docs/install.md.
-REPOSITORY = "https://github.com/OWNER/ekm-exporter/blob/v{version}/"
 INDEX, RUNBOOKS = "index", "runbooks"
 _BORN = (2020, 2, 2, 0, 0, 0)  # the time that hatchling gives the files of the wheel
 _KEPT_MARKUP = re.compile(r'<a id="[\w-]+">|</a>|<br>')
@@ -67,31 +83,40 @@ class MarkdownPages:
 
     def __init__(self, root: Path = ROOT) -> None:
         self._root = root
-        (version,) = re.findall(r'^__version__ = "(.+)"$', self._text("exporter/__init__.py"), re.MULTILINE)
-        self._repository = REPOSITORY.format(version=version)
-        self._sources = {path.relative_to(root).as_posix() for pattern in SOURCES for path in root.glob(pattern)}
-        self._names = {source: name_of(source) for source in self._sources} | {"alerts/runbooks": RUNBOOKS}
+        found = {path.relative_to(root).as_posix() for pattern in SOURCES for path in root.glob(pattern)}
+        self._sources = sorted(source for source in found if ".template." not in source)
+        self.names = {source: name_of(source) for source in self._sources} | {"alerts/runbooks": RUNBOOKS}
         self._markdown = MarkdownIt("commonmark").enable("table")
         for token, rule in _RULES.items():
             self._markdown.add_render_rule(token, rule)
 
-    def pages(self) -> dict[str, str]:
-        """Return each page by its name: title, line feed, HTML."""
-        pages = {self._names[source]: self._page(source, self._as_markdown(source)) for source in sorted(self._sources)}
+    def members(self) -> dict[str, str]:
+        """Return the members of the archive by their names."""
+        members, rows = {}, []
+        for source in self._sources:
+            name, text, title = self.names[source], self._text(source), source
+            members[f"text/{name}"] = text
+            if source.endswith(".md"):
+                title, members[f"html/{name}"] = self._page(source, text)
+            rows.append((name, source, title))
+        for name, text in ((INDEX, self._index()), (RUNBOOKS, self._runbooks())):
+            title, members[f"html/{name}"] = self._page("README.md", text)
+            rows.append((name, "", title))
+        return members | {"pages.json": json.dumps(rows)}
+
+    def _index(self) -> str:
         readme = self._text("README.md").partition("\n## Documentation\n")[2].partition("\n## ")[0]
-        runbooks = "".join(f"- [{Path(source).stem}]({source})\n" for source in sorted(self._sources) if "/runbooks/" in source)
-        pages[RUNBOOKS] = self._page("README.md", f"# Runbooks\n\n{runbooks}")
-        pages[INDEX] = self._page("README.md", f"# Documentation\n\n[Runbooks](alerts/runbooks) of the alerts\n{readme}")
-        return pages
+        return f"# Documentation\n\n[Runbooks](alerts/runbooks) of the alerts\n{readme}"
+
+    def _runbooks(self) -> str:
+        runbooks = "".join(f"- [{Path(source).stem}]({source})\n" for source in self._sources if "/runbooks/" in source)
+        return f"# Runbooks\n\n{runbooks}"
 
     def _text(self, source: str) -> str:
         return (self._root / source).read_text(encoding="utf-8")
 
-    def _as_markdown(self, source: str) -> str:
-        text = self._text(source)
-        return text if source.endswith(".md") else f"# {source}\n\n````````\n{text}\n````````\n"
-
-    def _page(self, source: str, text: str) -> str:
+    def _page(self, source: str, text: str) -> tuple[str, str]:
+        """Return title and content of a page."""
         tokens = self._markdown.parse(text)
         title = next(_plain(tokens[at + 1]) for at, token in enumerate(tokens) if token.type == "heading_open")
         seen: dict[str, int] = {}
@@ -102,21 +127,20 @@ class MarkdownPages:
                 token.attrSet("id", f"{name}-{seen[name]}" if seen[name] else name)
             for child in token.children or ():
                 if child.type == "link_open":
-                    child.attrSet("href", self._address(str(child.attrGet("href")), source))
+                    self._set_address(child, source)
         body = self._markdown.renderer.render(tokens, self._markdown.options, {})
-        scrolled = body.replace("<pre>", '<pre tabindex="0">')
-        return f"{title}\n{scrolled}"
+        return title, body.replace("<pre>", '<pre tabindex="0">')
 
-    def _address(self, link: str, source: str) -> str:
-        """Return the address of a link of a file: relative between pages, that of the repository for other files."""
-        if _SCHEME.match(link):
-            return link
-        path, mark, fragment = link.partition("#")
+    def _set_address(self, link: Token, source: str) -> None:
+        """Make the link of a file one between pages. A file without a page has no link: a closed network cannot open it."""
+        target = str(link.attrs.pop("href"))
+        path, mark, fragment = target.partition("#")
         there = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
-        name = self._names.get(there)
-        if name is None:
-            return self._repository + there + mark + fragment
-        return posixpath.relpath(name, posixpath.dirname(self._names[source]) or ".") + mark + fragment
+        if _SCHEME.match(target):
+            link.attrs["href"] = target
+        elif there in self.names:
+            here = posixpath.dirname(self.names[source]) or "."
+            link.attrs["href"] = posixpath.relpath(self.names[there], here) + mark + fragment
 
 
 def _plain(inline: Token) -> str:
@@ -127,10 +151,10 @@ def archive(root: Path = ROOT) -> bytes:
     """Return the archive of a checkout; the same files give the same bytes."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as pages:
-        for name, page in sorted(MarkdownPages(root).pages().items()):
+        for name, text in sorted(MarkdownPages(root).members().items()):
             entry = zipfile.ZipInfo(name, _BORN)
             entry.create_system, entry.external_attr = 3, 0o644 << 16
-            pages.writestr(entry, page, zipfile.ZIP_DEFLATED, compresslevel=9)
+            pages.writestr(entry, text, zipfile.ZIP_DEFLATED, compresslevel=9)
     return packed.getvalue()
 
 

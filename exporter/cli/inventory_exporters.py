@@ -16,7 +16,7 @@ from exporter.tde.reading_document import inventory_document
 from exporter.tde.sql_reading import SqlServerReading
 
 _SECONDS = 60.0  # for a response; the exporter cuts a client that is slower
-_NO_SERVERS = "the exporter reads no SQL Server: add sql_servers to its configuration (docs/sql-servers.md)"
+_NO_SERVERS = "the exporter reads no SQL Server: add sql_servers to its configuration (ekm-exporter docs sql-servers)"
 
 
 def add_reading_flags(parser: argparse.ArgumentParser) -> None:

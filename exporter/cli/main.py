@@ -37,6 +37,7 @@ examples:
   ekm-exporter gate --instance SQLPRD01
   ekm-exporter report --month 2026-11 --prometheus http://localhost:9090
   ekm-exporter script prove.sql
+  ekm-exporter docs doctor
   ekm-exporter simulate --config.file ekm.yml --out sim
 
 "ekm-exporter COMMAND --help" describes the options of a command.
@@ -46,7 +47,7 @@ examples:
 # Each command and the module in this package that adds it, in the order of the help.
 _MODULES = {name: name for name in ("run", "check", "probe", "doctor", "bundle")}
 _MODULES |= {"explain": "explain", "codes": "explain"}
-_MODULES |= {name: name for name in ("events", "inventory", "gate", "report", "script", "simulate", "demo")}
+_MODULES |= {name: name for name in ("events", "inventory", "gate", "report", "script", "docs", "simulate", "demo")}
 
 
 def load(arguments: Sequence[str]) -> list[ModuleType]:

@@ -1,6 +1,6 @@
 """The command `ekm-exporter script`: T-SQL, PowerShell and KQL for a DBA.
 
-The command prints a script and never runs one.
+The command prints a script and never runs one. install-hosts.ps1 is in the archive of the documentation.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import argparse
 import sys
 
 from exporter.core.suggestions import nearest
+from exporter.presentation.documentation import Documentation
 from exporter.sqlservers.script import script_bytes, script_names, summary
 
 _OK, _BAD_USAGE = 0, 2
@@ -31,18 +32,26 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Print a script or the list; return 0, or 2 for an unknown name."""
-    names = script_names()
+    scripts = _scripts()
     if args.name is None:
-        print(_list(names))
+        print(_list(scripts))
         return _OK
-    if args.name not in names:
-        print(f"ekm-exporter script: no script {args.name!r}{nearest(args.name, names)}\n\n{_list(names)}", file=sys.stderr)
+    if args.name not in scripts:
+        print(f"ekm-exporter script: no script {args.name!r}{nearest(args.name, scripts)}\n\n{_list(scripts)}", file=sys.stderr)
         return _BAD_USAGE
     sys.stdout.flush()
-    sys.stdout.buffer.write(script_bytes(args.name))  # its bytes: a text stream of Windows would change the line ends
+    sys.stdout.buffer.write(scripts[args.name])  # its bytes: a text stream of Windows would change the line ends
     return _OK
 
 
-def _list(names: tuple[str, ...]) -> str:
-    width = max(map(len, names))
-    return "\n".join(f"{name:{width}}  {summary(name)}" for name in names)
+def _scripts() -> dict[str, bytes]:
+    scripts = {name: script_bytes(name) for name in script_names()}
+    if (documentation := Documentation.load()) is not None:
+        others = (page for page in documentation.pages() if page.name.endswith("/install-hosts.ps1"))
+        scripts |= {page.name.rpartition("/")[2]: documentation.text(page).encode() for page in others}
+    return scripts
+
+
+def _list(scripts: dict[str, bytes]) -> str:
+    width = max(map(len, scripts))
+    return "\n".join(f"{name:{width}}  {summary(content)}" for name, content in sorted(scripts.items()))

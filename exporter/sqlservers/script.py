@@ -13,7 +13,7 @@ FOLDER = Path(__file__).with_name("scripts")  # what the command `script` prints
 _BATCH = re.compile(r"^GO\s*$", re.IGNORECASE | re.MULTILINE)
 _SECTION = re.compile(r'"section":"(\w+)"')
 # The first sentence of a script: a dot within a file's name does not end it.
-_SUMMARY = re.compile(r"(?:--|//|<#\s+\.SYNOPSIS)\s+(.+?[.?])\s", re.DOTALL)
+_SUMMARY = re.compile(r"(?:#Requires[^\n]+\n)?(?:--|//|<#\s+\.SYNOPSIS)\s+(.+?[.?])\s", re.DOTALL)
 
 
 def script_names() -> tuple[str, ...]:
@@ -26,9 +26,9 @@ def script_bytes(name: str) -> bytes:
     return (FOLDER / name).read_bytes()
 
 
-def summary(name: str) -> str:
+def summary(script: bytes) -> str:
     """Return the first sentence of a script for a DBA."""
-    found = _SUMMARY.match(script_bytes(name).decode("ascii"))
+    found = _SUMMARY.match(script.decode("ascii"))
     return "" if found is None else " ".join(found[1].split())
 
 

@@ -65,7 +65,7 @@ class ConditionText:
 
 
 READ_AGAIN = (
-    "Read the SQL Servers again. An exporter does it every five minutes (docs/sql-servers.md); without one (docs/inventory.md): "
+    "Read the SQL Servers again. An exporter does it every five minutes (ekm-exporter docs sql-servers); without one (ekm-exporter docs inventory): "
     "ekm-exporter inventory --from inventory --out {folder} --config.file ekm.yml"
 )
 
@@ -79,18 +79,18 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         True,
         "target {target}{where} is ready only with its staged credential. The current one, {credential}, is not: {failure}; "
         "needed by {servers}. {logs}",
-        "{action} the staged credential in the configuration (docs/rollover.md, step 4), and reload the exporter",
+        "{action} the staged credential in the configuration (ekm-exporter docs rollover#4-promote-it-in-the-exporter), and reload the exporter",
     ),
     Condition.BACKUPS_FAIL: ConditionText(
         True,
         "{server}: SQL Server's error log shows {codes} since {since}{failed}{although}, so its databases stay closed at a restart. {logs}",
-        "Do not restart {server}. Compare its secret with that of the exporter (docs/rollover.md), and run: ekm-exporter explain {code}. "
+        "Do not restart {server}. Compare its secret with that of the exporter (ekm-exporter docs rollover), and run: ekm-exporter explain {code}. "
         "A backup of its databases that proves the key ends this",
     ),
     Condition.LOG_FILLS: ConditionText(
         True,
         "{server}: the log of [{database}] is {when} at the present rate, and {since}",
-        "Free disk for the log, or raise its limit, then remove the cause. A restart truncates no log (docs/what-needs-the-vault.md)",
+        "Free disk for the log, or raise its limit, then remove the cause. A restart truncates no log (ekm-exporter docs what-needs-the-vault)",
     ),
     Condition.WAS_NOT_READY: ConditionText(
         True,
@@ -100,7 +100,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
     Condition.CREDENTIAL_EXPIRES: ConditionText(
         True,
         "credential {credential} of target {target}{where} {expires} at {at}, the limit is {window} from now; needed by {servers}",
-        "Roll the secret over before the restart: docs/rollover.md",
+        "Roll the secret over before the restart: ekm-exporter docs rollover",
     ),
     Condition.RESTART_THROTTLES: ConditionText(
         True,
@@ -110,18 +110,18 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
     Condition.INSTANCE_THROTTLES: ConditionText(
         True,
         "vault {vault}: the restart of {server} alone unwraps {unwraps} keys of databases, {share} of the request limit in 10 seconds",
-        "Move databases to a key in another vault, or to a key of 2048 bits (docs/key-rotation.md), before this instance restarts",
+        "Move databases to a key in another vault, or to a key of 2048 bits (ekm-exporter docs key-rotation), before this instance restarts",
     ),
     Condition.PROVIDER_DISABLED: ConditionText(
         True,
         "provider {provider} of {server} is disabled, so {databases} would not open",
-        "Run on {server}: ALTER CRYPTOGRAPHIC PROVIDER {provider} ENABLE; then read the instance again: docs/inventory.md",
+        "Run on {server}: ALTER CRYPTOGRAPHIC PROVIDER {provider} ENABLE; then read the instance again: ekm-exporter docs inventory",
     ),
     Condition.EKM_DISABLED: ConditionText(
         True,
         "{server}: the option '" + EKM_OPTION + "' is {state}. Without it, SQL Server uses no EKM provider, and {databases} would not open",
         "Run on {server}: EXEC sp_configure 'show advanced options', 1; RECONFIGURE; EXEC sp_configure '" + EKM_OPTION + "', 1; RECONFIGURE; "
-        "then read the instance again: docs/inventory.md",
+        "then read the instance again: ekm-exporter docs inventory",
     ),
     Condition.CREDENTIAL_MISSING: ConditionText(
         True, "{servers}: {gap}", "Run the statement on {servers}. " + READ_AGAIN
@@ -129,10 +129,10 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
     Condition.KEY_NOT_ON_REPLICA: ConditionText(
         True,
         "{server} has no asymmetric key with the thumbprint {thumbprint}, that of {holder}. After a failover, {databases} would not open there",
-        "Run on {server}: {statement}; then read the instance again: docs/inventory.md",
+        "Run on {server}: {statement}; then read the instance again: ekm-exporter docs inventory",
     ),
     Condition.IDENTITY_UNSUPPORTED: ConditionText(
-        True, "{servers}: {gap}", "Do not restart {servers} before: docs/rollover.md, A managed identity. " + READ_AGAIN
+        True, "{servers}: {gap}", "Do not restart {servers} before: ekm-exporter docs rollover#moving-to-a-managed-identity. " + READ_AGAIN
     ),
     Condition.NO_VERDICT: ConditionText(
         False,
@@ -147,7 +147,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
     Condition.EXPIRY_UNKNOWN: ConditionText(
         False,
         "the expiry of credential {credential} of target {target}{where} is not known; needed by {servers}",
-        "Declare expires_on or graph_credential for it: docs/expiry.md",
+        "Declare expires_on or graph_credential for it: ekm-exporter docs expiry",
     ),
     Condition.KEY_SIZE_UNKNOWN: ConditionText(
         False,
@@ -163,7 +163,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
     Condition.CREDENTIAL_NOT_PROVEN: ConditionText(
         False,
         "{server}: {cause}. SQL Server may not have signed in with it yet",
-        "Two hours after the change, run on {server}, with @run set to 1: ekm-exporter script prove.sql (docs/what-needs-the-vault.md). "
+        "Two hours after the change, run on {server}, with @run set to 1: ekm-exporter script prove.sql (ekm-exporter docs what-needs-the-vault). "
         "It backs up {database} to NUL, which needs the vault. If that succeeds, the credential works. "
         "That no older token lives for two hours is an assumption. {after}",
     ),
@@ -175,7 +175,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
     Condition.READING_OLD: ConditionText(
         False,
         "{server}: {sections} were read {age}, longer ago than {limit}, so whether backups fail now is not known{cause}",
-        "Remove the cause, and wait for the exporter's next reading (docs/sql-servers.md). With a longer sql_interval: --reading-age",
+        "Remove the cause, and wait for the exporter's next reading (ekm-exporter docs sql-servers). With a longer sql_interval: --reading-age",
     ),
     Condition.EXPORTERS_DISAGREE: ConditionText(
         False,

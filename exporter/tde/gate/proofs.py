@@ -35,9 +35,7 @@ _PROVING = ("backups", "opened")  # without these sections a reading proves noth
 # If the sizes of the logs are not known.
 LOGS_GROW = "While SQL Server cannot use the key, log backups fail, and each log grows until its limit or the end of its disk"
 _SEEN = "The next reading of the exporter shows it"
-_NOT_SEEN = (
-    "Without a reading of an exporter (docs/sql-servers.md) this answer stays until the next restart, so decide by that backup"
-)
+_NOT_SEEN = "Without a reading of an exporter (ekm-exporter docs sql-servers) this answer stays until the next restart, so decide by that backup"
 
 
 def chosen_proofs(chosen: Iterable[KnownInstance], usages: Iterable[Usage]) -> Iterator[ServerProof]:

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from aiohttp import hdrs, web
 
+from exporter.presentation.documentation import NOT_BUILT, Documentation
 from exporter.web.access import OPEN_PATHS, serves_pages
-from exporter.web.documentation import Documentation
 from exporter.web.options import WebOptions
 from exporter.web.server.negotiation import accepts_gzip, header
 from exporter.web.server.streaming import encoded, stream
@@ -16,7 +16,6 @@ from exporter.web.ui.layout import Urls, foot, head
 
 _HEADERS = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
 _UNKNOWN = "No page of the documentation has this name. /docs/ lists all pages.\n"
-_NOT_BUILT = "This checkout has no built documentation. `./dev docs` builds it.\n"
 
 
 class DocumentHandler:
@@ -28,17 +27,17 @@ class DocumentHandler:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Return a page. Its tag is that of its content, so that an update shows at once."""
         if self._documentation is None:
-            return web.Response(status=404, text=_NOT_BUILT)
-        document = self._documentation.find(request.match_info["name"])
-        if document is None:
+            return web.Response(status=404, text=NOT_BUILT)
+        page = self._documentation.find(request.match_info["name"])
+        if page is None:
             return web.Response(status=404, text=_UNKNOWN)
         served = None if serves_pages(request, self._options) else OPEN_PATHS | {"/docs/"}
         urls = replace(self._urls, served=served)
-        start = head(urls, document.title, at="/docs/", heading=False, script=False)
-        page = f'{start}<article class="document">{document.body}</article>{foot(urls)}'
-        tag = hashlib.sha256(page.encode()).hexdigest()[:32]
+        start = head(urls, page.title, at="/docs/", heading=False, script=False)
+        document = f'{start}<article class="document">{self._documentation.html(page)}</article>{foot(urls)}'
+        tag = hashlib.sha256(document.encode()).hexdigest()[:32]
         headers = {**_HEADERS, hdrs.ETAG: f'W/"{tag}"'}  # weak: the same for plain and gzip
         if any(each.value in (tag, "*") for each in request.if_none_match or ()):
             return web.Response(status=304, headers=headers)
         gzip = accepts_gzip(header(request, hdrs.ACCEPT_ENCODING))
-        return await stream(request, encoded([page]), headers=headers, gzip=gzip)
+        return await stream(request, encoded([document]), headers=headers, gzip=gzip)

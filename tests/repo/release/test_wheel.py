@@ -100,6 +100,20 @@ def test_wheel_command_prints_the_one_version(installed, tmp_path):
     assert Path(file).is_relative_to(installed.parent)
 
 
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [
+        (("docs", "docs/runbooks/EkmEgressDown.md"), "alerts/runbooks/EkmEgressDown.md"),
+        (("docs", "alerts/ekm.rules.yml"), "alerts/ekm.rules.yml"),
+        (("script", "prove.sql"), "exporter/sqlservers/scripts/prove.sql"),
+        (("script", "install-hosts.ps1"), "deploy/windows/install-hosts.ps1"),
+    ],
+)
+def test_installed_command_prints_documents_and_scripts(installed, tmp_path, command, file):
+    done = subprocess.run([installed / "ekm-exporter", *command], capture_output=True, check=True, cwd=tmp_path)  # noqa: S603 - no outside input commands
+    assert done.stdout == (ROOT / file).read_bytes()
+
+
 def answer(url: str) -> str:
     with urllib.request.urlopen(url, timeout=60) as response:  # noqa: S310 - loopback
         text: str = response.read().decode()

@@ -69,7 +69,7 @@ async def test_exporter_without_readings_is_a_failure():
     other = "it has another version than this program. Install one version of both"
     assert sources.failures == [
         f"the exporter at {urls[0]} does not report /api/v1/sql-servers: {other}",
-        f"{urls[1]}: the exporter reads no SQL Server: add sql_servers to its configuration (docs/sql-servers.md)",
+        f"{urls[1]}: the exporter reads no SQL Server: add sql_servers to its configuration (ekm-exporter docs sql-servers)",
     ]
     assert len(sources.readings) == 1
 

@@ -4,17 +4,30 @@ import re
 
 import pytest
 
+from docs.generators import site
 from exporter.cli.main import main
+from exporter.presentation.documentation import Documentation
 from exporter.sqlservers.script import FOLDER, script_names, summary
 
-NAMES = script_names()
+PATHS = {path.name: path for path in (*FOLDER.iterdir(), site.ROOT / "deploy" / "windows" / "install-hosts.ps1")}
+NAMES = sorted(PATHS)
+
+
+@pytest.fixture(scope="module")
+def archive():
+    return site.archive()
+
+
+@pytest.fixture(autouse=True)
+def built(archive, monkeypatch):
+    monkeypatch.setattr(Documentation, "load", lambda: Documentation(archive))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_script_has_the_bytes_of_its_file(name, capfdbinary):
     assert main(["script", name]) == 0
     printed = capfdbinary.readouterr()
-    assert printed.out == (FOLDER / name).read_bytes()
+    assert printed.out == PATHS[name].read_bytes()
     assert printed.err == b""
 
 
@@ -24,6 +37,7 @@ def test_scripts_are_listed_with_one_line_each(capsys):
     assert [line.split()[0] for line in lines] == [
         "alter-credential.sql",
         "grant-login.ps1",
+        "install-hosts.ps1",
         "inventory.ps1",
         "inventory.sql",
         "login.sql",
@@ -37,7 +51,13 @@ def test_scripts_are_listed_with_one_line_each(capsys):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_first_sentence_of_a_script_is_its_line(name):
-    assert re.fullmatch(r"(Lists|Makes|Prints|Proves|Shows|Writes) [^\n]{20,125}\.", summary(name))
+    assert re.fullmatch(r"(Installs|Lists|Makes|Prints|Proves|Shows|Writes) [^\n]{20,125}\.", summary(PATHS[name].read_bytes()))
+
+
+def test_checkout_without_built_documents_has_the_scripts_of_the_package(monkeypatch, capsys):
+    monkeypatch.setattr(Documentation, "load", lambda: None)
+    assert main(["script"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(script_names())
 
 
 @pytest.mark.parametrize(("name", "suggested"), [("prove", " (did you mean 'prove.sql'?)"), ("../script.py", ""), ("", "")])
@@ -46,12 +66,12 @@ def test_unknown_script_is_bad_usage_with_the_list(name, suggested, capsys):
     printed = capsys.readouterr()
     first, _, rest = printed.err.partition("\n\n")
     assert (printed.out, first) == ("", f"ekm-exporter script: no script {name!r}{suggested}")
-    assert [line.split()[0] for line in rest.splitlines()] == list(NAMES)
+    assert [line.split()[0] for line in rest.splitlines()] == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_script_is_ascii_with_line_feeds(name):
-    text = (FOLDER / name).read_bytes()
+    text = PATHS[name].read_bytes()
     assert text.isascii()
     assert b"\r" not in text
     assert text.endswith(b"\n")

@@ -3,13 +3,15 @@
 import asyncio
 import re
 import sys
+from html import unescape
 from urllib.parse import urljoin, urlsplit
 
 import pytest
 
 from docs.generators import site
+from exporter.presentation.documentation import Documentation
 from exporter.web import ListenAddress, WebServer, create_app, web_options
-from exporter.web.documentation import Documentation
+from tests.support.web_factories import bad, good
 from tests.support.web_server import Service, answer, get, serving
 
 OPENED: list[str] | None = None  # files that the process opens while a test records them
@@ -54,7 +56,7 @@ async def raw(port, target):
 
 async def test_every_link_inside_the_pages_leads_to_a_page_and_its_anchor():
     todo, pages = {"/docs/"}, {}
-    links = []
+    links, elsewhere = [], set()
     async with serving(Service()) as session:
         while todo:
             path = todo.pop()
@@ -63,10 +65,34 @@ async def test_every_link_inside_the_pages_leads_to_a_page_and_its_anchor():
             body = pages[path].split("<article")[1].split("</article>")[0]
             found = [urlsplit(urljoin(path, link)) for link in re.findall(r'href="([^"]+)"', body)]
             links += [(path, each.path, each.fragment) for each in found if not each.netloc]
+            elsewhere |= {each.geturl() for each in found if each.netloc}
             todo |= {each.path for each in found if not each.netloc} - set(pages)
-    assert {name for name in site.MarkdownPages().pages() if f"/docs/{name}" not in pages} == {"index"}
+    unread = {
+        page.name for page in Documentation.load().pages() if page.source.endswith(".md") and f"/docs/{page.name}" not in pages
+    }
+    assert unread == set()
+    # A closed network opens none of them: they are pages of other projects.
+    assert [link for link in elsewhere if "ekm-exporter" in link or "OWNER" in link] == []
+    assert any("learn.microsoft.com" in link for link in elsewhere)
     missing = [link for link in links if link[2] and f'id="{link[2]}"' not in pages[link[1]]]
     assert (missing, len(links) > 300) == ([], True)
+
+
+async def test_no_page_of_the_exporter_needs_another_host():
+    service, todo, seen, elsewhere = Service(), {"/"}, set(), set()
+    service.add_reports(bad(), good())
+    async with serving(service) as session:
+        while todo:
+            path = todo.pop()
+            seen.add(path)
+            status, _, page = await get(session, path)
+            assert status == 200, path
+            found = [urlsplit(urljoin(path, unescape(link))) for link in re.findall(r'\s(?:href|src)="([^"]+)"', page)]
+            elsewhere |= {each.geturl() for each in found if each.netloc}
+            inside = {each.path for each in found if not each.netloc and not each.path.startswith(("/docs/", "/static/"))}
+            todo |= inside - seen - {"/calendar.ics", "/probe"}
+    assert elsewhere == set()
+    assert {"/targets/contoso-key0", "/explain/3303", "/changes", "/config"} <= seen
 
 
 async def test_runbook_of_every_alert_has_its_page():
@@ -83,7 +109,7 @@ async def test_runbook_of_every_alert_has_its_page():
 async def test_pages_run_no_script_and_load_no_picture(archive):
     documentation = Documentation(archive)
     _, headers, html = await answer(Service(), "/docs/README")
-    bodies = "".join(documentation.find(name).body for name in site.MarkdownPages().pages())
+    bodies = "".join(documentation.html(page) for page in documentation.pages())
     assert "<script" not in html
     assert set(re.findall(r"<(\w+)", bodies)) <= {
         *("h1", "h2", "h3", "p", "a", "code", "pre", "em", "strong", "ul", "ol", "li", "br"),

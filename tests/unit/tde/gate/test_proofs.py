@@ -245,10 +245,8 @@ def test_rate_of_hours_ago_is_none():
 STAGED = row(vault_side_ready=False, code=3303, step="token", next_credential_usable=True, last_success=time_of(NOW - 3 * HOUR))
 START = [{"started_utc": f"{TODAY}18:00:00"}]
 OPENED = [{"database": "sales", "opened_utc": f"{TODAY}18:00:10"}]
-PROMOTE = (
-    "SQL Server has the staged secret already. Promote the staged credential in the configuration (docs/rollover.md, step 4)"
-)
-ALTER = "ALTER CREDENTIAL with the staged secret on N1\\SQLPRD01 (docs/rollover.md, step 3). Then promote the staged credential"
+PROMOTE = "SQL Server has the staged secret already. Promote the staged credential in the configuration (ekm-exporter docs rollover#4-promote-it-in-the-exporter)"
+ALTER = "ALTER CREDENTIAL with the staged secret on N1\\SQLPRD01 (ekm-exporter docs rollover#3-node-by-node). Then promote the staged credential"
 
 
 @pytest.mark.parametrize(

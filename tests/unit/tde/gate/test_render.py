@@ -146,7 +146,7 @@ def test_json_has_the_documented_fields():
                 "condition": "expiry_unknown",
                 "known": False,
                 "text": "the expiry of credential tde of target contoso-key0 is not known; needed by N1\\SQLPRD01",
-                "fix": "Declare expires_on or graph_credential for it: docs/expiry.md",
+                "fix": "Declare expires_on or graph_credential for it: ekm-exporter docs expiry",
             }
         ],
         "notes": [],

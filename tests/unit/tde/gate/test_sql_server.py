@@ -85,7 +85,7 @@ def test_credential_that_is_not_proven_has_a_way_to_prove_it():
     )
     assert "ekm-exporter script prove.sql" in found.fix
     assert "It backs up [a]]b] to NUL" in found.fix
-    assert "is an assumption. Without a reading of an exporter (docs/sql-servers.md) this answer stays" in found.fix
+    assert "is an assumption. Without a reading of an exporter (ekm-exporter docs sql-servers) this answer stays" in found.fix
 
 
 def test_credential_without_a_key_in_use_does_not_matter():

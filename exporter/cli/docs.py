@@ -1,0 +1,97 @@
+"""The command `ekm-exporter docs`: the documentation of this version, for a host without internet access."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from collections.abc import Iterable
+
+from exporter.core.suggestions import nearest
+from exporter.presentation.documentation import NOT_BUILT, Documentation, DocumentPage
+
+_OK, _BAD_USAGE = 0, 2
+_PAGES, _RUNBOOKS, _SCRIPTS, _FILES = (
+    "Pages",
+    "Runbooks of the alerts",
+    "Scripts (`ekm-exporter script` shows what each of them does)",
+    "Other files",
+)
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command and its argument."""
+    parser = subparsers.add_parser(
+        "docs",
+        help="print a page of the documentation, or list the pages",
+        description=(
+            "Prints a page of the documentation of this version as Markdown, or another shipped file as it is. It accepts each name that an "
+            "output, a page or an alert shows. Without a name, it lists the pages. Exit code: 2 for an unknown name."
+        ),
+        epilog="examples: ekm-exporter docs doctor; ekm-exporter docs codes#3303; ekm-exporter docs docs/runbooks/EkmEgressDown.md",
+    )
+    parser.add_argument(
+        "page", metavar="PAGE", nargs="?", help="name, path or address of a page, also with #HEADING (default: list all)"
+    )
+    parser.set_defaults(handler=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print a page or the list; return 0, or 2 for an unknown name."""
+    documentation = Documentation.load()
+    if documentation is None:
+        print(NOT_BUILT, end="", file=sys.stderr)
+        return _BAD_USAGE
+    if args.page is None:
+        _print(_list(documentation.pages()))
+        return _OK
+    reference, _, anchor = args.page.partition("#")
+    found = documentation.look_up(reference)
+    if len(found) != 1:
+        return _refuse(_ambiguous(reference, found) if found else _unknown(reference, documentation.pages()))
+    text = documentation.text(found[0]) if not anchor else documentation.parts(found[0]).get(anchor)
+    if text is None:
+        return _refuse(f"page {found[0].name} has no part {anchor!r}{nearest(anchor, documentation.parts(found[0]))}")
+    _print(text)
+    return _OK
+
+
+def _print(text: str) -> None:
+    """Print a text; a console's code page may lack a character of it."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    print(text, end="")
+
+
+def _refuse(problem: str) -> int:
+    print(f"ekm-exporter docs: {problem}\n`ekm-exporter docs` lists all pages.", file=sys.stderr)
+    return _BAD_USAGE
+
+
+def _ambiguous(reference: str, pages: Iterable[DocumentPage]) -> str:
+    return f"{reference!r} can be one of these: {', '.join(page.name for page in pages)}"
+
+
+def _unknown(reference: str, pages: Iterable[DocumentPage]) -> str:
+    names = {name: None for page in pages for name in (page.name, page.name.rpartition("/")[2])}
+    return f"no page {reference!r}{nearest(reference, names)}"
+
+
+def _list(pages: Iterable[DocumentPage]) -> str:
+    groups: dict[str, list[DocumentPage]] = {title: [] for title in (_PAGES, _RUNBOOKS, _SCRIPTS, _FILES)}
+    for page in pages:
+        groups[_group(page)].append(page)
+    return "\n".join(f"{title}\n{''.join(map(_line, group))}" for title, group in groups.items())
+
+
+def _group(page: DocumentPage) -> str:
+    if page.name.endswith((".sql", ".ps1", ".kql")):
+        return _SCRIPTS
+    if page.name.startswith("runbooks/"):
+        return _RUNBOOKS
+    return _PAGES if page.source.endswith(".md") else _FILES
+
+
+def _line(page: DocumentPage) -> str:
+    titled = page.title not in (page.source, page.name.rpartition("/")[2])
+    return f"  {page.name:24}  {page.title}\n" if titled else f"  {page.name}\n"

@@ -1,0 +1,106 @@
+"""The documentation of this version: pages as HTML for the web, files as they are for the command line.
+
+`docs/generators/site.py` makes the archive when the package is built.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+
+NOT_BUILT = "This checkout has no built documentation. `./dev docs` builds it.\n"
+_INDEX = "index"
+_SCHEME = re.compile(r"[a-z]+://[^/]*")
+_ID = re.compile(r'<(?:h\d|a) id="([^"]+)"')
+_MARK = re.compile(r"(#{1,6}) |<a id=")
+_FENCE = "```"
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPage:
+    """A page; `source` is its file in the repository, empty for a list of pages."""
+
+    name: str
+    source: str
+    title: str
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths by which outputs and documents name the page, without .md."""
+        return tuple(path.casefold().removesuffix(".md") for path in (self.name, self.source, f"docs/{self.name}"))
+
+
+class Documentation:
+    """The pages by name. The archive is in memory: a request opens no file."""
+
+    def __init__(self, archive: bytes) -> None:
+        self._archive = zipfile.ZipFile(io.BytesIO(archive))
+        self._pages = {row[0]: DocumentPage(*row) for row in json.loads(self._read("pages.json"))}
+        self._rendered = frozenset(self._archive.namelist())
+
+    @classmethod
+    def load(cls) -> Documentation | None:
+        """Return the documentation of this installation; None in a checkout that was never installed."""
+        place = files("exporter.web").joinpath("static", "docs.zip")
+        return cls(place.read_bytes()) if place.is_file() else None
+
+    def pages(self) -> tuple[DocumentPage, ...]:
+        """Return the pages of files, by name."""
+        return tuple(page for page in self._pages.values() if page.source)
+
+    def find(self, name: str) -> DocumentPage | None:
+        """Return a page; its name can end with .md, and "" is the index."""
+        return self._pages.get(name.removesuffix(".md") or _INDEX)
+
+    def look_up(self, reference: str) -> tuple[DocumentPage, ...]:
+        """Return the pages that a path, a link, an address or the end of a path can mean; one if it is exact."""
+        path = reference.replace("\\", "/").casefold().removesuffix(".md")
+        parts = _SCHEME.sub("", path).lstrip("./").split("/")
+        ends = ["/".join(parts[at:]) for at in range(len(parts) if _SCHEME.match(path) else 1)]
+        exact = (page for end in ends for page in self.pages() if end in page.paths)
+        if (page := next(exact, None)) is not None:
+            return (page,)
+        return tuple(page for page in self.pages() if any(one.endswith(f"/{ends[0]}") for one in page.paths))
+
+    def html(self, page: DocumentPage) -> str:
+        """Return the content of a page as HTML; of a file other than Markdown: its text."""
+        rendered = f"html/{page.name}"
+        if rendered in self._rendered:
+            return self._read(rendered)
+        return f'<h1>{escape(page.source)}</h1>\n<pre tabindex="0"><code>{escape(self.text(page))}</code></pre>\n'
+
+    def text(self, page: DocumentPage) -> str:
+        """Return the file of a page as it is in the repository."""
+        return self._read(f"text/{page.name}")
+
+    def parts(self, page: DocumentPage) -> dict[str, str]:
+        """Return the part of the file below each anchor: up to the next heading of its level."""
+        if not page.source.endswith(".md"):
+            return {}
+        lines = self.text(page).splitlines(keepends=True)
+        marks, anchors = list(_marks(lines)), _ID.findall(self.html(page))
+        levels = [level or marks[at + 1][1] for at, (_, level) in enumerate(marks)]  # an anchor is part of the heading below it
+        found = {}
+        for at, anchor in enumerate(anchors):
+            below = range(at + 1 + (not marks[at][1]), len(marks))
+            end = next((marks[one][0] for one in below if levels[one] <= levels[at]), len(lines))
+            found[anchor] = "".join(lines[marks[at][0] : end])
+        return found
+
+    def _read(self, member: str) -> str:
+        return self._archive.read(member).decode()
+
+
+def _marks(lines: list[str]) -> Iterator[tuple[int, int]]:
+    """Yield number and level of each heading, and 0 as the level of an anchor."""
+    inside = False
+    for number, line in enumerate(lines):
+        inside ^= line.lstrip().startswith(_FENCE)
+        if not inside and (mark := _MARK.match(line)):
+            yield number, len(mark[1] or "")

@@ -1,0 +1,81 @@
+"""The command `docs` lists the pages, prints them, and accepts a console of any code page."""
+
+import io
+import sys
+from itertools import chain
+
+import pytest
+
+from docs.generators import site
+from exporter.cli.main import main
+from exporter.presentation.documentation import Documentation
+
+
+@pytest.fixture(scope="module")
+def archive():
+    return site.archive()
+
+
+@pytest.fixture(autouse=True)
+def built(archive, monkeypatch):
+    monkeypatch.setattr(Documentation, "load", lambda: Documentation(archive))
+
+
+def test_list_names_every_page_once_with_runbooks_and_scripts_apart(archive, capsys):
+    assert main(["docs"]) == 0
+    groups = [group.splitlines() for group in capsys.readouterr().out.split("\n\n")]
+    titles = {first.split(" (")[0]: [line.split()[0] for line in lines] for first, *lines in groups}
+    assert list(titles) == ["Pages", "Runbooks of the alerts", "Scripts", "Other files"]
+    assert sorted(chain.from_iterable(titles.values())) == sorted(page.name for page in Documentation(archive).pages())
+    assert "  doctor                    doctor: from an error number to the fix" in groups[0]
+    assert all(name.startswith("runbooks/Ekm") for name in titles["Runbooks of the alerts"])
+    assert {"scripts/prove.sql", "deploy/windows/install-hosts.ps1"} <= set(titles["Scripts"])
+
+
+@pytest.mark.parametrize("name", ["doctor", "docs/doctor.md", "docs\\doctor.md"])
+def test_page_is_printed_as_markdown(name, capsys):
+    assert main(["docs", name]) == 0
+    assert capsys.readouterr().out == (site.ROOT / "docs" / "doctor.md").read_text(encoding="utf-8")
+
+
+def test_anchor_selects_the_part_below_it(capsys):
+    assert main(["docs", "docs/codes.md#3303"]) == 0
+    assert capsys.readouterr().out.splitlines()[2] == "### 3303 ErrorGetTokenBadCredentials"
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("docter", "no page 'docter' (did you mean 'doctor'?)"),
+        ("EkmEgresDown", "no page 'EkmEgresDown' (did you mean 'EkmEgressDown'?)"),
+        ("doctor#what-it-print", "page doctor has no part 'what-it-print' (did you mean 'what-it-prints'?)"),
+        ("doctor#zzz", "page doctor has no part 'zzz'"),
+        ("prove.sql#zzz", "page scripts/prove.sql has no part 'zzz'"),
+    ],
+)
+def test_unknown_page_or_part_is_bad_usage_with_the_nearest_name(name, problem, capsys):
+    assert main(["docs", name]) == 2
+    printed = capsys.readouterr()
+    assert printed.err == f"ekm-exporter docs: {problem}\n`ekm-exporter docs` lists all pages.\n"
+    assert printed.out == ""
+
+
+def test_ambiguous_name_is_bad_usage_with_the_pages(capsys):
+    assert main(["docs", "ekm.yml"]) == 2
+    assert "'ekm.yml' can be one of these: deploy/grafana/" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["cp850", "cp1252", "ascii"])
+def test_character_that_the_console_lacks_is_replaced(encoding, monkeypatch):
+    console = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="")
+    monkeypatch.setattr(sys, "stdout", console)
+    names = [page.name for page in Documentation.load().pages()]
+    assert {name: code for name in names if (code := main(["docs", name])) != 0} == {}
+    console.flush()
+    assert "·".encode(encoding, "replace") in console.buffer.getvalue()
+
+
+def test_checkout_without_built_documents_names_the_command(monkeypatch, capsys):
+    monkeypatch.setattr(Documentation, "load", lambda: None)
+    assert main(["docs"]) == 2
+    assert capsys.readouterr().err == "This checkout has no built documentation. `./dev docs` builds it.\n"
