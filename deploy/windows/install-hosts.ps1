@@ -5,44 +5,49 @@ Installs or upgrades ekm-exporter on many Windows hosts over PowerShell remoting
 .DESCRIPTION
 The folder -Hosts has one folder for each host, with the host's name: in it ekm.yml and, if there are any, the folders targets.d and secrets.
 `ekm-exporter inventory --per-host` writes such folders, and hosts.csv: then the hosts are those of this list, and each also gets the secret
-files that its row names from the folder secrets of -Hosts. Each host gets the zip and its own folder, and runs install.ps1. A second run
-changes nothing where nothing is new. With -WhatIf each host reports what would change. Ends with a table, and with exit code 1 if a host failed.
+files that its row names from the folder secrets of -Hosts. A host without this version gets the MSI, and runs msiexec. A host that has it runs
+`ekm-exporter service install`: a second run changes nothing where nothing is new. With -WhatIf each host reports what would change. Ends with
+a table, and with exit code 1 if a host failed.
 .PARAMETER Hosts
 The folder of the hosts.
-.PARAMETER Zip
-The zip of the release.
+.PARAMETER Msi
+The MSI of the release.
 .PARAMETER Only
 Names of hosts. Without it: every host that has a folder.
 .PARAMETER Credential
 An administrator of the hosts. Without it: your own account.
 .PARAMETER Prometheus
 Addresses that each host's firewall admits to the port.
-.PARAMETER Port
-The port of the exporter.
+.PARAMETER Listen
+The address on which the exporter listens, for example :10377.
 .PARAMETER Arguments
-Further arguments of the command run.
+Further flags of the command run, in one text without double quotes.
 .EXAMPLE
-.\install-hosts.ps1 -Hosts .\hosts -Zip .\ekm-exporter-0.1.0-windows-amd64.zip -Prometheus 10.1.2.3 -WhatIf
+.\install-hosts.ps1 -Hosts .\hosts -Msi .\ekm-exporter-0.1.0-windows-amd64.msi -Prometheus 10.1.2.3 -WhatIf
 #>
 [CmdletBinding(SupportsShouldProcess)]
 param(
     [Parameter(Mandatory)][string]$Hosts,
-    [Parameter(Mandatory)][string]$Zip,
+    [Parameter(Mandatory)][string]$Msi,
     [string[]]$Only = @(),
     [pscredential]$Credential,
     [string[]]$Prometheus,
-    [int]$Port,
+    [string]$Listen,
     [string]$Arguments
 )
 Set-StrictMode -Version 3.0
 $ErrorActionPreference = 'Stop'
 $dry = [bool]$WhatIfPreference
 $WhatIfPreference = $false # the copies into a temporary folder are made in any case
-$hash = (Get-FileHash -LiteralPath $Zip).Hash
-$options = @{ WhatIf = $dry }
-foreach ($name in 'Prometheus', 'Port', 'Arguments') {
-    if ($PSBoundParameters.ContainsKey($name)) { $options[$name] = $PSBoundParameters[$name] }
-}
+$hash = (Get-FileHash -LiteralPath $Msi).Hash
+if ((Split-Path -Leaf $Msi) -notmatch '^ekm-exporter-(.+)-windows-amd64\.msi$') { throw "$Msi does not have the name of a release's MSI" }
+$version = $matches[1]
+# The same settings as words of the command, and as properties of the MSI.
+$words = @()
+$properties = @()
+if ($Listen) { $words += "--web.listen-address=$Listen"; $properties += "LISTEN=$Listen" }
+if ($Arguments) { $words += "--arguments=$Arguments"; $properties += "ARGUMENTS=`"$Arguments`"" }
+if ($Prometheus) { $words += @('--prometheus') + $Prometheus; $properties += "PROMETHEUS=`"$($Prometheus -join ' ')`"" }
 
 # The rows of hosts.csv: each host and the names of its secret files. Without that file: every folder.
 function Get-Row {
@@ -78,21 +83,50 @@ function New-Connection([string]$Name) {
     New-PSSession -ComputerName $Name -SessionOption $limits @who
 }
 
-# Runs on the host.
-$remote = {
-    param($Place, $Hash, $Options)
+# The next three run on the host. This one puts the shared secrets next to those of the host, and returns the version that is installed.
+$prepare = {
+    param($Place)
     $ErrorActionPreference = 'Stop'
-    $ProgressPreference = 'SilentlyContinue'
-    try { Set-ExecutionPolicy -Scope Process -ExecutionPolicy Bypass -Force } catch { Write-Verbose "$_" } # a policy of the domain decides
-    if ((Get-FileHash -LiteralPath "$Place\package.zip").Hash -ne $Hash) { throw 'the zip arrived damaged' }
-    Expand-Archive -LiteralPath "$Place\package.zip" -DestinationPath "$Place\p"
-    $script = (Get-ChildItem -Path "$Place\p\*\install.ps1").FullName
     $own = (Get-ChildItem -Path "$Place\host" -Recurse -Filter ekm.yml | Select-Object -First 1).DirectoryName
-    $parameters = @{ Configuration = "$own\ekm.yml" }
-    if (Test-Path -LiteralPath "$own\secrets") { Copy-Item -Path "$own\secrets\*" -Destination "$Place\secrets" -Force }
-    if (Get-ChildItem -LiteralPath "$Place\secrets") { $parameters.Secrets = "$Place\secrets" }
-    foreach ($name in $Options.Keys) { $parameters[$name] = $Options[$name] }
-    & $script @parameters
+    New-Item -ItemType Directory -Force -Path "$own\secrets" | Out-Null
+    Copy-Item -Path "$Place\secrets\*" -Destination "$own\secrets" -Force
+    $there = "$env:ProgramFiles\ekm-exporter\app\VERSION"
+    @{ Own = $own; Version = $(if (Test-Path -LiteralPath $there) { Get-Content -LiteralPath $there }) }
+}
+
+# The installed program changes what is new, or with --dry-run says what is.
+$change = {
+    param($Own, $Words)
+    $ErrorActionPreference = 'Continue' # Windows PowerShell makes an error of each line on stderr
+    $python = "$env:ProgramFiles\ekm-exporter\app\python\python.exe"
+    $all = @('-X', 'utf8', '-m', 'exporter', 'service', 'install', '--config.file', "$Own\ekm.yml") + $Words
+    $lines = & $python @all 2>&1 | ForEach-Object { "$_" }
+    if ($LASTEXITCODE -ne 0) { throw ($lines -join "`n") }
+    $lines
+}
+
+$install = {
+    param($Place, $Own, $Hash, $Properties)
+    $ErrorActionPreference = 'Stop'
+    if ((Get-FileHash -LiteralPath "$Place\package.msi").Hash -ne $Hash) { throw 'the MSI arrived damaged' }
+    $words = @("/i `"$Place\package.msi`"", '/qn', "CONFIG=`"$Own\ekm.yml`"") + $Properties
+    $code = (Start-Process -FilePath msiexec.exe -ArgumentList ($words -join ' ') -Wait -PassThru).ExitCode
+    $log = "$env:ProgramFiles\ekm-exporter\install.log"
+    $lines = if (Test-Path -LiteralPath $log) { Get-Content -LiteralPath $log -Encoding UTF8 }
+    if ($code -notin 0, 3010) { throw "msiexec exited with $code`n$($lines -join "`n")" } # 3010: after a restart
+    $lines
+}
+
+# Lines of the command `service install`, as it prints them.
+function Set-Exporter($Session, [string]$Place) {
+    $found = Invoke-Command -Session $Session -ScriptBlock $prepare -ArgumentList $Place
+    if ($found.Version -ne $version) {
+        if ($dry) { return "would change: program ($version)" }
+        Copy-Item -LiteralPath $Msi -Destination "$Place\package.msi" -ToSession $Session
+        return Invoke-Command -Session $Session -ScriptBlock $install -ArgumentList $Place, $found.Own, $hash, $properties
+    }
+    $all = if ($dry) { $words + '--dry-run' } else { $words }
+    Invoke-Command -Session $Session -ScriptBlock $change -ArgumentList $found.Own, $all
 }
 
 function Install-Host($Row) {
@@ -106,10 +140,9 @@ function Install-Host($Row) {
             $made
         }
         try {
-            Copy-Item -LiteralPath $Zip -Destination "$place\package.zip" -ToSession $session
             Copy-Item -LiteralPath $folder -Destination "$place\host" -ToSession $session -Recurse
             Get-SharedSecret $Row | ForEach-Object { Copy-Item -LiteralPath $_ -Destination "$place\secrets" -ToSession $session }
-            Invoke-Command -Session $session -ScriptBlock $remote -ArgumentList $place, $hash, $options
+            Set-Exporter $session $place
         } finally {
             # It holds secrets.
             Invoke-Command -Session $session -ScriptBlock { param($Made) Remove-Item -LiteralPath $Made -Recurse -Force } -ArgumentList $place
@@ -122,8 +155,10 @@ function Install-Host($Row) {
 $rows = foreach ($row in Get-Target) {
     Write-Verbose "installing on $($row.host)"
     try {
-        $answer = Install-Host $row | Select-Object -Last 1
-        [pscustomobject]@{ Host = $row.host; Result = $answer.Result; Version = $answer.Version; Detail = $answer.Url }
+        $lines = @(Install-Host $row)
+        $result = $lines -match 'change' | Select-Object -First 1
+        $detail = $lines -match '^(not )?running' | Select-Object -First 1
+        [pscustomobject]@{ Host = $row.host; Result = "$result" -replace '^service \S+: '; Version = $version; Detail = $detail }
     } catch {
         [pscustomobject]@{ Host = $row.host; Result = 'failed'; Version = ''; Detail = "$_".Trim() }
     }

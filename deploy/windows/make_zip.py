@@ -1,7 +1,7 @@
-"""Build the Windows zip: exporter, locked packages, Python and a service wrapper, for hosts without Python and internet.
+"""Build the Windows zip: exporter, locked packages and Python, for hosts without Python and internet.
 
 `python deploy/windows/make_zip.py DIST DOWNLOADS` takes the wheel from DIST, adds the zip, and renews the checksums. Missing parts are
-downloaded into DOWNLOADS: Python and WinSW by `pins.json`, wheels by `requirements-windows.lock`, which has the extras too: the zip has no
+downloaded into DOWNLOADS: Python by `pins.json`, wheels by `requirements-windows.lock`, which has the extras too: the zip has no
 pip. Each part must have the pinned hash. The same parts give the same bytes on every system.
 """
 
@@ -22,9 +22,9 @@ sys.path.insert(0, str(HERE.parent))
 import licences  # noqa: E402 - the scripts of deploy/ are in no package
 import release  # noqa: E402
 
-SCRIPTS = ("install.ps1", "install-hosts.ps1", "ekm.example.yml")  # next to the folder app, which has everything else
-PROGRAM = ("ekm-exporter.cmd", "ekm-exporter-service.xml", "uninstall.ps1")
-WINDOWS_LINES = {".cmd", ".ps1", ".yml", ".xml", ".txt"}  # Notepad of older systems and cmd.exe need CR LF
+SCRIPTS = ("install-hosts.ps1", "ekm.example.yml")  # next to the folder app, which has everything else
+PROGRAM = ("ekm-exporter.cmd",)
+WINDOWS_LINES = {".cmd", ".ps1", ".yml", ".txt"}  # Notepad of older systems and cmd.exe need CR LF
 # Python reads no environment variable and no registry, and imports from these places alone.
 PATHS = "python{short}.zip\r\n.\r\n..\\lib\r\n"
 TARGET = ["--platform", "win_amd64", "--python-version", "3.13", "--implementation", "cp", "--only-binary", ":all:"]
@@ -142,11 +142,9 @@ def contents(wheel: Path, downloads: Path, pins: dict[str, Pin], lock: Path) -> 
         legal = {
             "LICENSE.txt": own_file(ROOT / "LICENSE"),
             "Python-LICENSE.txt": python["LICENSE.txt"],
-            "WinSW-LICENSE.txt": own_file(HERE / "WinSW-LICENSE.txt"),
             "THIRD-PARTY-LICENCES.txt": texts(packages, lock.read_text(encoding="utf-8"), Path(place)),
         }
     program = {name: own_file(HERE / name) for name in PROGRAM}
-    program["ekm-exporter-service.exe"] = fetch(pins["winsw"], downloads)
     program["VERSION"] = wheel.name.split("-")[1].encode()
     program |= {f"python/{name}": content for name, content in python.items()}
     program |= {f"lib/{name}": content for name, content in packages.items()}

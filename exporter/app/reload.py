@@ -47,10 +47,11 @@ class OnReload(Protocol):
 
 
 class Reloader:
-    """Reloads a configuration file. Use it from one event loop."""
+    """Reloads a configuration file, of which `running` was read. Use it from one event loop."""
 
-    def __init__(self, path: Path, apply: Apply, *, on_reload: OnReload) -> None:
+    def __init__(self, path: Path, apply: Apply, *, running: Config | None, on_reload: OnReload) -> None:
         self._path, self._apply, self._on_reload = path, apply, on_reload
+        self._running = running  # until the first reload
         self._pool = DaemonThreadPool(1, name="ekm-reload")
         self._files: tuple[Path, ...] = (path,)
         self._patterns: tuple[str, ...] = ()
@@ -86,6 +87,7 @@ class Reloader:
 
     async def _read_and_apply(self) -> list[str]:
         loaded, self._last_content = await self._pool.run(self._load)
+        self._running = None
         problems = self._last_problems = _texts(loaded)
         if loaded.config is not None:
             problems = await self._try_apply(loaded.config)
@@ -94,7 +96,7 @@ class Reloader:
         return problems
 
     def watch(self) -> None:
-        """Reload after each later change of the files."""
+        """Reload after each change of the files, also after one since the running configuration was read."""
         self._tasks.start("watch", self._watch(), name="reload")
 
     async def aclose(self) -> None:
@@ -105,7 +107,9 @@ class Reloader:
         while True:
             try:
                 if self._last_content is None:
-                    _, self._last_content = await self._pool.run(self._load)
+                    loaded, self._last_content = await self._pool.run(self._load)
+                    if loaded.config != self._running:
+                        await self.reload()
                 elif await self._is_due():
                     await self.reload()
             except Exception as error:  # noqa: BLE001 - the configuration stays, and the watch continues

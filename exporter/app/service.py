@@ -89,7 +89,9 @@ class Service:
         )
         self._requests = asyncio.Semaphore(concurrency)
         self._reloader = (
-            None if options.config_file is None else Reloader(options.config_file, self.apply, on_reload=self.recorder.reloaded)
+            None
+            if options.config_file is None
+            else Reloader(options.config_file, self.apply, running=config, on_reload=self.recorder.reloaded)
         )
         reload = None if self._reloader is None else self._reloader.reload
         self._web = WebServer(create_app(self, options.web, reload=reload), list(options.listen))

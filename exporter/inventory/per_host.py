@@ -76,7 +76,7 @@ def plan_host_files(folder: Path, plan: Plan, instances: Iterable[Instance], uri
         if host not in hosts and gone:
             found.changes += gone
             plan.findings.note(
-                f"host {host} has no SQL Server with a key any more: uninstall ekm-exporter there, and remove {folder / host}"
+                f"host {host} has no SQL Server with a key any more: run `ekm-exporter service remove` there, and remove {folder / host}"
             )
     rows = "".join(f"{host},{' '.join(names)}\n" for host, names in sorted(found.secrets.items()))
     found.changes += _own_change(folder / LIST, signed(f"{HEADER}\n{rows}"), plan.findings)

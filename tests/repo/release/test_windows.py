@@ -1,11 +1,10 @@
-"""Parts of the Windows service, tested on Linux: wrapper, process functions, locked list."""
+"""Parts that only Windows has, tested on Linux: process functions, locked list, scripts."""
 
 import asyncio
 import re
 import shlex
 import signal
 import sys
-import xml.etree.ElementTree as ET
 from importlib.metadata import requires
 from pathlib import Path
 
@@ -14,18 +13,12 @@ from packaging.requirements import Requirement
 
 from exporter.cli.main import build_parser
 from exporter.config import load_config
-from exporter.inventory.per_host import HEADER, LIST, TARGETS
+from exporter.inventory.per_host import HEADER, LIST
 from exporter.runtime import process, signals
 
 ROOT = Path(__file__).parents[3]
 PLACE = ROOT / "deploy" / "windows"
-WRAPPER = PLACE / "ekm-exporter-service.xml"
 STEPS = ROOT / "docs" / "windows.md"
-# https://github.com/winsw/winsw/blob/v2.12.0/docs/xml-config-file.md
-WINSW = {
-    "id", "name", "description", "executable", "arguments", "workingdirectory", "startmode", "delayedAutoStart", "onfailure", "resetfailure",
-    "stoptimeout", "logpath", "log", "env", "depend", "priority", "serviceaccount", "stopexecutable", "stoparguments",
-}  # fmt: skip
 WINDOWS = {"sys_platform": "win32", "platform_system": "Windows", "os_name": "nt", "extra": ""}
 
 
@@ -67,30 +60,6 @@ def test_windows_has_no_file_limit():
     assert process.file_limit() is None
 
 
-def test_windows_wrapper_starts_run_with_auto_reload():
-    service = ET.parse(WRAPPER).getroot()  # noqa: S314 - a file of the project
-    words = shlex.split((service.findtext("arguments") or "").replace("\\", "/"))
-    # With its ._pth file Python ignores the variables PYTHONUTF8 and PYTHONUNBUFFERED.
-    assert words[:5] == ["-X", "utf8", "-u", "-m", "exporter"]
-    parsed = build_parser().parse_args([*words[5:], "--web.listen-address=:10377", "--web.enable-pages"])
-    assert parsed.handler
-    assert parsed.auto_reload
-    assert "--web.listen-address=:$($settings.Port)" in (PLACE / "install.ps1").read_text()
-
-
-def test_windows_wrapper_has_the_elements_that_winsw_reads():
-    service = ET.parse(WRAPPER).getroot()  # noqa: S314 - a file of the project
-    elements = {one.tag for one in service}
-    assert service.tag == "service"
-    assert (
-        {"id", "name", "description", "executable", "arguments", "logpath", "log", "onfailure", "stoptimeout"}
-        <= elements
-        <= WINSW
-    )
-    assert {service.findtext("id")} == set(re.findall(r"\$Name = '(.*)'", scripts_text()))
-    assert service.findtext("startmode") == "Automatic"
-
-
 def scripts_text() -> str:
     return "\n".join(path.read_text() for path in PLACE.glob("*.ps1"))
 
@@ -102,7 +71,7 @@ def test_windows_step_flags_exist():
         assert build_parser().parse_args(shlex.split(command.replace("\\", "/"))).handler
 
 
-@pytest.mark.parametrize("script", ["install.ps1", "install-hosts.ps1", "uninstall.ps1"])
+@pytest.mark.parametrize("script", ["install-hosts.ps1"])
 def test_windows_steps_give_parameters_that_the_script_has(script):
     text = (PLACE / script).read_text()
     parameters = set(re.findall(r"^    (?:\[[^\n]*\])\$(\w+)", text.split("\nSet-StrictMode")[0], re.MULTILINE)) | {
@@ -125,9 +94,8 @@ def test_windows_example_configuration_loads(tmp_path):
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "ekm-credential").write_text("0" * 32 + "planted")
     (tmp_path / "secrets" / "ekm-credential").chmod(0o600)
-    (tmp_path / "ekm.yml.new").write_text(shown.replace("secrets\\", "secrets/"))  # the name that install.ps1 checks
-    assert load_config(tmp_path / "ekm.yml.new").problems == ()
-    assert "-AskSecret ekm-credential" in STEPS.read_text(encoding="utf-8")
+    (tmp_path / "ekm.yml").write_text(shown.replace("secrets\\", "secrets/"))
+    assert load_config(tmp_path / "ekm.yml").problems == ()
 
 
 def test_offline_download_names_the_platform():
@@ -179,4 +147,3 @@ def test_install_hosts_reads_the_list_of_the_inventory():
     text = (PLACE / "install-hosts.ps1").read_text()
     assert f"Join-Path $Hosts '{LIST}'" in text
     assert set(re.findall(r"\$(?:_|Row|row|found)\.(host|secrets)\b", text)) == set(HEADER.split(","))
-    assert f"'{TARGETS}'" in (PLACE / "install.ps1").read_text()

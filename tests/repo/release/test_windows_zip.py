@@ -1,4 +1,4 @@
-"""`deploy/windows/make_zip.py` with stand-ins for Python, WinSW and the wheels: complete, pinned, and the same bytes each time."""
+"""`deploy/windows/make_zip.py` with stand-ins for Python and the wheels: complete, pinned, and the same bytes each time."""
 
 import csv
 import hashlib
@@ -6,7 +6,6 @@ import io
 import os
 import subprocess
 import sys
-import xml.etree.ElementTree as ET
 import zipfile
 from dataclasses import replace
 from pathlib import Path, PureWindowsPath
@@ -69,9 +68,9 @@ def parts(tmp_path):
         lines.append(f"{package.replace('_', '-')}=={version} \\\n    --hash=sha256:{hashlib.sha256(content).hexdigest()}\n")
     (tmp_path / "requirements.lock").write_text("".join(lines))
     pins = make_zip.read_pins()
-    for part, content in (("python", zipped(EMBEDDED)), ("winsw", b"wrapper")):
-        (downloads / pins[part].file).write_bytes(content)
-        pins[part] = replace(pins[part], sha256=hashlib.sha256(content).hexdigest())
+    python = zipped(EMBEDDED)
+    (downloads / pins["python"].file).write_bytes(python)
+    pins["python"] = replace(pins["python"], sha256=hashlib.sha256(python).hexdigest())
     return dist, downloads, pins, tmp_path / "requirements.lock"
 
 
@@ -86,21 +85,11 @@ def files(parts):
     return read(make_zip.build(*parts))
 
 
-def test_zip_has_program_interpreter_packages_wrapper_and_licences(files):
-    outside = {"install.ps1", "install-hosts.ps1", "ekm.example.yml"}
-    program = {
-        "VERSION",
-        "files.sha256",
-        "ekm-exporter.cmd",
-        "ekm-exporter-service.exe",
-        "ekm-exporter-service.xml",
-        "uninstall.ps1",
-    }
+def test_zip_has_program_interpreter_packages_and_licences(files):
+    outside = {"install-hosts.ps1", "ekm.example.yml"}
+    program = {"VERSION", "files.sha256", "ekm-exporter.cmd"}
     python = {f"python/{name}" for name in EMBEDDED}
-    legal = {f"licences/{name}-LICENSE.txt" for name in ("Python", "WinSW")} | {
-        "licences/LICENSE.txt",
-        "licences/THIRD-PARTY-LICENCES.txt",
-    }
+    legal = {f"licences/{name}.txt" for name in ("Python-LICENSE", "LICENSE", "THIRD-PARTY-LICENCES")}
     packages = {
         "lib/exporter/__init__.py",
         "lib/exporter/web/static/style.css",
@@ -119,18 +108,15 @@ def test_licence_texts_are_those_of_the_shipped_files(files):
     assert "first-package 1.0: MIT" in text
     assert "Terms of second" in text
     assert files["app/licences/Python-LICENSE.txt"] == b"PSF"
-    assert b"Kohsuke Kawaguchi" in files["app/licences/WinSW-LICENSE.txt"]
 
 
 def test_interpreter_imports_from_its_own_folders_alone(files):
     assert files["app/python/python313._pth"].decode().split("\r\n") == ["python313.zip", ".", "..\\lib", ""]
 
 
-def test_service_and_command_start_files_of_the_zip(files):
-    service = ET.fromstring(files["app/ekm-exporter-service.xml"])  # noqa: S314 - a file of the project
-    named = [service.findtext("executable", "").replace("%BASE%", "app")]
-    named.append(files["app/ekm-exporter.cmd"].decode().split('"')[1].replace("%~dp0", "app\\"))
-    assert {PureWindowsPath(name).as_posix() for name in named} == {"app/python/python.exe"}
+def test_command_starts_the_interpreter_of_the_zip(files):
+    named = files["app/ekm-exporter.cmd"].decode().split('"')[1].replace("%~dp0", "app\\")
+    assert PureWindowsPath(named).as_posix() in files
 
 
 def test_list_of_hashes_covers_the_program(files):
@@ -141,7 +127,7 @@ def test_list_of_hashes_covers_the_program(files):
 
 
 def test_text_files_of_the_project_have_lines_of_windows(files):
-    own = ["install.ps1", "ekm.example.yml", "app/ekm-exporter.cmd", "app/uninstall.ps1"]
+    own = ["install-hosts.ps1", "ekm.example.yml", "app/ekm-exporter.cmd"]
     assert [name for name in own if files[name].count(b"\n") != files[name].count(b"\r\n") or not files[name]] == []
     # Windows PowerShell reads a script without a byte order mark in the code page of the system.
     assert [name for name in files if name.endswith(".ps1") and not files[name].isascii()] == []
@@ -162,9 +148,8 @@ def test_checksums_of_the_release_cover_the_zip(parts):
     assert len(sums.splitlines()) == 2
 
 
-@pytest.mark.parametrize("part", ["python", "winsw"])
-def test_download_that_is_not_the_pinned_file_is_refused(parts, part):
-    (parts[1] / parts[2][part].file).write_bytes(b"another")
+def test_download_that_is_not_the_pinned_file_is_refused(parts):
+    (parts[1] / parts[2]["python"].file).write_bytes(b"another")
     with pytest.raises(make_zip.BuildError, match="not the pinned file"):
         make_zip.build(*parts)
     assert list(parts[0].glob("*.zip")) == []

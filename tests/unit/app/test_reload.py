@@ -8,6 +8,7 @@ import yaml
 
 from exporter.app import reload
 from exporter.app.reload import Reloader
+from exporter.config import load_config
 from tests.support.web_server import until
 
 PATIENCE = 30.0
@@ -21,9 +22,11 @@ class Applied(list):
 class Scene:
     def __init__(self, folder):
         self.secret, self.file = folder / "secret", folder / "ekm.yml"
+        self.put(self.secret)
         self.write("first")
         self.applied, self.attempts = Applied(), []
-        self.reloader = Reloader(self.file, self.applied, on_reload=self.on_reload)
+        running = load_config(self.file).config
+        self.reloader = Reloader(self.file, self.applied, running=running, on_reload=self.on_reload)
 
     def on_reload(self, *, successful, at):
         assert at > 0
@@ -47,7 +50,6 @@ async def scene(tmp_path, monkeypatch):
     monkeypatch.setattr(reload, "CHECK_SECONDS", 0.02)
     monkeypatch.setattr(reload, "TRY_AGAIN_SECONDS", 0.05)
     made = Scene(tmp_path)
-    made.put(made.secret)
     yield made
     await made.reloader.aclose()
 
@@ -99,10 +101,18 @@ async def test_included_files_at_the_start_cause_no_reload(scene):
     written = yaml.safe_load(scene.file.read_text())
     (scene.file.parent / "more" / "a.yml").write_text(yaml.safe_dump({"targets": written.pop("targets")}))
     scene.file.write_text(yaml.safe_dump({**written, "include": ["more/*.yml"]}))
+    scene.reloader._running = load_config(scene.file).config
     scene.reloader.watch()
     await until(lambda: scene.reloader._last_content is not None)
     await asyncio.sleep(0.2)  # ten checks
     assert scene.attempts == []
+
+
+async def test_change_before_the_watch_is_applied(scene):
+    scene.write("second")
+    scene.reloader.watch()
+    await scene.until([True])
+    assert list(scene.applied[-1].targets) == ["second"]
 
 
 async def test_missing_secret_is_retried_until_it_exists(scene, caplog):

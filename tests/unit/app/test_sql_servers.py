@@ -152,7 +152,9 @@ async def test_reload_with_the_section_is_refused_without_its_driver(monkeypatch
     service, attempts = a_service(CONFIG), []
     await service.start()
     monkeypatch.setattr("exporter.app.reload.load_config", lambda _: loaded(WITH_SERVERS))
-    reloader = Reloader(tmp_path / "ekm.yml", service.apply, on_reload=lambda **attempt: attempts.append(attempt["successful"]))
+    reloader = Reloader(
+        tmp_path / "ekm.yml", service.apply, running=None, on_reload=lambda **attempt: attempts.append(attempt["successful"])
+    )
     try:
         assert await reloader.reload() == [f"{tmp_path / 'ekm.yml'}: {NEEDED}"]
     finally:

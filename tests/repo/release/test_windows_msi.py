@@ -1,0 +1,192 @@
+"""`deploy/windows/make_msi.py`: the tables that tell Windows Installer what to do, read back by msitools, and the same bytes each time."""
+
+import re
+import subprocess
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from deploy.windows import make_msi
+from exporter import __version__
+
+pytestmark = pytest.mark.windows  # they need wixl and msitools
+
+FILES = {
+    "ekm.example.yml": b"targets: []\r\n",
+    "app/VERSION": b"0.1.0",
+    "app/ekm-exporter.cmd": b"@rem\r\n",
+    "app/python/python.exe": b"MZ",
+    "app/python/LICENSE.txt": b"PSF",
+    "app/lib/exporter/__init__.py": b"",
+    "app/lib/exporter/web/static/style.css": b"a {}",
+    "app/lib/native.pyd": b"MZ",
+    "app/lib/zlast.py": b"",
+}
+IN_SCRIPT, ROLLBACK, NO_IMPERSONATE, CONTINUE = 0x400, 0x100, 0x800, 0x40
+SET_PROPERTY = 51
+
+
+def table(msi: Path, name: str) -> list[list[str]]:
+    """The rows of a table, or of the summary."""
+    done = subprocess.run(["msiinfo", "export", msi, name], capture_output=True, text=True, check=True)  # noqa: S603, S607
+    return [line.split("\t") for line in done.stdout.splitlines()[3:]]
+
+
+def keyed(msi: Path, name: str) -> dict[str, list[str]]:
+    return {row[0]: row[1:] for row in table(msi, name)}
+
+
+@pytest.fixture(scope="module")
+def msi(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("msi") / "made.msi"
+    make_msi.make(FILES, __version__, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def steps(msi) -> dict[str, tuple[str, int]]:
+    """Condition and number of each action of an installation."""
+    return {name: (row[0], int(row[1])) for name, row in keyed(msi, "InstallExecuteSequence").items()}
+
+
+@pytest.fixture(scope="module")
+def actions(msi) -> dict[str, list[str]]:
+    return keyed(msi, "CustomAction")
+
+
+def test_msi_places_every_file_of_the_zip_below_program_files(msi):
+    folders = keyed(msi, "Directory")
+    components = {name: row[1] for name, row in keyed(msi, "Component").items()}
+
+    def path(folder: str) -> str:
+        parent, name = folders[folder]
+        return f"{path(parent)}/{name}" if folder != "BASE" else ""
+
+    placed = {f"{path(components[row[1]])}/{row[2]}".removeprefix("/") for row in table(msi, "File")}
+    assert placed == set(FILES)
+    assert folders["BASE"] == ["ProgramFiles64Folder", "ekm-exporter"]
+    assert folders["APP"] == ["BASE", "app"]
+
+
+def test_components_belong_to_64_bit_windows_and_keep_their_identifiers(msi, tmp_path):
+    make_msi.make({**FILES, "app/VERSION": b"9.9.9", "app/lib/other.py": b""}, "9.9.9", tmp_path / "next.msi")
+    first, second = ({row[1]: row[2:4] for row in table(one, "Component")} for one in (msi, tmp_path / "next.msi"))
+    assert first == second
+    assert {attributes for _, attributes in first.values()} == {"256"}
+    assert len(first) == 7
+
+
+def test_key_file_of_a_component_has_no_version_where_another_file_can_be_it(msi):
+    names = {row[0]: row[2] for row in table(msi, "File")}
+    keys = {names[row[-1]] for row in table(msi, "Component") if row[-1]}
+    assert keys == {"ekm.example.yml", "VERSION", "LICENSE.txt", "__init__.py", "style.css", "zlast.py"}
+
+
+def test_upgrade_code_is_that_of_every_version(msi):
+    assert keyed(msi, "Property")["UpgradeCode"] == ["{9D96311D-FCE1-4D64-86CA-8DF4A814A488}"]
+    rows = {row[-1]: row[:-1] for row in table(msi, "Upgrade")}
+    assert {row[0] for row in rows.values()} == {"{9D96311D-FCE1-4D64-86CA-8DF4A814A488}"}
+    both_ends, detect = 0x300, 0x2
+    assert int(rows["WIX_SAME_VERSION_UPGRADE_DETECTED"][4]) & both_ends == both_ends
+    assert int(rows["WIX_DOWNGRADE_DETECTED"][4]) & detect
+    assert "NOT WIX_DOWNGRADE_DETECTED" in keyed(msi, "LaunchCondition")
+
+
+def test_properties_are_secure_public_and_no_secrets(msi):
+    properties = keyed(msi, "Property")
+    secure = set(properties["SecureCustomProperties"][0].split(";"))
+    assert set(make_msi.PROPERTIES) <= secure
+    assert {one for one in make_msi.PROPERTIES if one != one.upper()} == set()
+    assert re.findall("SECRET|PASSWORD|CREDENTIAL|TOKEN", " ".join(secure)) == []
+    assert properties["ALLUSERS"] == ["1"]
+    assert properties["REINSTALLMODE"] == ["amus"]
+
+
+def test_every_property_is_read(steps, actions):
+    conditions = " ".join(condition for condition, _ in steps.values())
+    targets = " ".join(row[2] for row in actions.values())
+    assert {name for name in make_msi.PROPERTIES if name not in conditions} == set()
+    assert {name for name in make_msi.PROPERTIES if f"[{name}]" not in targets} == {"REMOVEDATA"}
+
+
+def test_actions_that_change_something_run_as_the_system_in_the_transaction(actions):
+    kinds = {name: int(row[0]) for name, row in actions.items() if int(row[0]) != SET_PROPERTY}
+    assert [name for name, kind in kinds.items() if not kind & IN_SCRIPT or not kind & NO_IMPERSONATE] == []
+    assert {name for name, kind in kinds.items() if kind & ROLLBACK} == {
+        "ServiceStart",
+        "ServiceInstallRollback",
+        "BytecodeRollback",
+    }
+    assert [name for name, kind in kinds.items() if not kind & CONTINUE] == ["ServiceInstall"]
+
+
+def test_service_is_stopped_before_files_change_and_installed_after(steps):
+    order = [
+        "InstallInitialize",
+        "RemoveExistingProducts",
+        "ServiceStart",
+        "StopServices",
+        "DeleteServices",
+        "ServiceRemove",
+        "BytecodeRemove",
+        "RemoveFiles",
+        "InstallFiles",
+        "BytecodeRollback",
+        "BytecodeCompile",
+        "ServiceInstallRollback",
+        "ServiceInstall",
+        "InstallFinalize",
+    ]
+    assert sorted(order, key=lambda name: steps[name][1]) == order
+
+
+def test_service_stays_registered_while_a_version_replaces_another(steps, msi):
+    assert steps["DeleteServices"][0] == "NOT UPGRADINGPRODUCTCODE"
+    assert "NOT UPGRADINGPRODUCTCODE" in steps["ServiceRemove"][0]
+    stop_at_install, stop_and_delete_at_removal = 0x2, 0x20 | 0x80
+    (row,) = table(msi, "ServiceControl")
+    assert (row[1], int(row[2])) == ("ekm-exporter", stop_at_install | stop_and_delete_at_removal)
+
+
+def test_command_finds_the_program_in_a_new_console(msi, steps):
+    assert keyed(msi, "Environment")["Path"][:2] == ["=-*PATH", "[~];[APP]"]
+    assert {"WriteEnvironmentStrings", "RemoveEnvironmentStrings"} <= set(steps)
+
+
+def test_same_files_give_the_same_bytes(msi, tmp_path):
+    second = int(time.time())
+    while int(time.time()) == second:  # wixl writes the second of the clock
+        time.sleep(0.02)
+    make_msi.make(FILES, __version__, tmp_path / "again.msi")
+    assert (tmp_path / "again.msi").read_bytes() == msi.read_bytes()
+
+
+def test_other_files_are_another_product_of_the_same_version(msi, tmp_path):
+    make_msi.make({**FILES, "app/lib/zlast.py": b"other"}, __version__, tmp_path / "other.msi")
+    first, other = (keyed(one, "Property") for one in (msi, tmp_path / "other.msi"))
+    assert first["ProductCode"] != other["ProductCode"]
+    assert first["ProductVersion"] == other["ProductVersion"] == [__version__]
+
+
+def test_summary_has_the_fixed_time_and_the_platform(msi):
+    done = subprocess.run(["msiinfo", "suminfo", msi], capture_output=True, text=True, check=True, env={"TZ": "UTC"})  # noqa: S603, S607
+    assert "Template: x64;1033" in done.stdout
+    assert len(re.findall(r"^(?:Created|Last saved): Sun Feb  2 00:00:00 2020$", done.stdout, re.MULTILINE)) == 2
+
+
+def test_build_takes_the_files_of_the_zip_and_renews_the_checksums(tmp_path):
+    top = f"ekm-exporter-{__version__}-windows-amd64"
+    with zipfile.ZipFile(tmp_path / f"{top}.zip", "w") as archive:
+        for name, content in FILES.items():
+            archive.writestr(f"{top}/{name}", content)
+    out = make_msi.build(tmp_path)
+    assert out.name == f"{top}.msi"
+    assert {row[2] for row in table(out, "File")} == {Path(name).name for name in FILES}
+    assert [line.split("  ")[1] for line in (tmp_path / "SHA256SUMS").read_text().splitlines()] == [out.name, f"{top}.zip"]
+
+
+def test_unknown_form_of_the_summary_is_refused():
+    with pytest.raises(ValueError, match="0 summaries"):
+        make_msi.settled(b"nothing", make_msi.PATHS)

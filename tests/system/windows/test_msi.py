@@ -1,0 +1,177 @@
+"""The MSI by Wine's Windows Installer: a small one for what it passes on and keeps, and the real one once, with its service."""
+
+import contextlib
+import io
+import json
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from deploy.windows import make_msi
+from tests.system.windows import parts
+from tests.system.windows.host import Host
+
+NEEDED = {"python.exe", "python313.dll", "python313.zip", "vcruntime140.dll"}
+# Stands for the command `service`: keeps the options, and fails where a file asks for it.
+SERVICE = b"""
+import json, pathlib, sys
+base = pathlib.Path(sys.executable).parents[2]
+with (base / "calls").open("a") as file:
+    print(json.dumps([(base / "app/VERSION").read_text(), *sys.argv[1:]]), file=file)
+if sys.argv[2] == "install" and (base / "refuse").exists():
+    sys.exit("ekm.yml: a problem")
+"""
+ROLLED_BACK = 1627  # Windows: 1603
+REFUSED = 1603
+
+
+@dataclass
+class Installer:
+    """Windows Installer of a host. `base` is where the MSI installs."""
+
+    host: Host
+    work: Path
+
+    @property
+    def base(self) -> Path:
+        return self.host.prefix / "drive_c" / "Program Files" / "ekm-exporter"
+
+    def run(self, words: str) -> int:
+        """Run msiexec with these words, quoted as in a batch file, and return its exit code: that of a process has one byte here."""
+        script = self.work / "run.cmd"
+        script.write_text(f"@msiexec /qn {words}\r\n@echo %ERRORLEVEL%\r\n", newline="")
+        return int(self.host.call("cmd", "/c", self.host.windows_path(script)).out)
+
+    def calls(self) -> list[list[str]]:
+        """The calls of the command `service` since the last look: the version of the program, and the words."""
+        path = self.base / "calls"
+        found = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        path.unlink(missing_ok=True)
+        return found
+
+    def programs(self) -> set[str]:
+        """The modules and bytecode below `lib`."""
+        return {path.name for path in (self.base / "app" / "lib").rglob("*.py*")}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> Callable[[str], Path]:
+    """Return a function that makes the MSI of a version with few files."""
+    place = tmp_path_factory.mktemp("small")
+    with zipfile.ZipFile(io.BytesIO(parts.embeddable_python())) as archive:
+        python = {f"app/python/{name}": archive.read(name) for name in NEEDED}
+    python["app/python/python313._pth"] = b"python313.zip\r\n.\r\n..\\lib\r\n"
+    own = {"ekm.example.yml": b"targets: []\r\n", "app/lib/exporter/__init__.py": b"", "app/lib/exporter/__main__.py": SERVICE}
+
+    def make(version: str) -> Path:
+        out = place / f"{version}.msi"
+        if not out.exists():
+            only = {f"app/lib/only{version.replace('.', '')}.py": b""}
+            make_msi.make({**python, **own, **only, "app/VERSION": version.encode()}, version, out)
+        return out
+
+    return make
+
+
+@pytest.fixture
+def installer(wine, tmp_path) -> Iterator[Installer]:
+    """Windows Installer, with nothing installed before and after the test."""
+    work = wine / "drive_c" / "msi files"
+    work.mkdir()
+    found = Installer(Host(wine, work), work)
+    yield found
+    for product in sorted(work.glob("*.msi")):
+        found.run(f'/x "{found.host.windows_path(product)}"')
+    shutil.rmtree(found.base, ignore_errors=True)
+    shutil.rmtree(work)
+
+
+@pytest.fixture
+def install(installer, small) -> Callable[..., int]:
+    """Return a function that installs a version with properties."""
+
+    def run(version: str, properties: str = "") -> int:
+        place = installer.work / f"{version}.msi"
+        if not place.exists():
+            shutil.copy(small(version), place)
+        return installer.run(f'/i "{installer.host.windows_path(place)}" {properties}')
+
+    return run
+
+
+def test_properties_become_options_of_the_service(installer, install):
+    given = r'CONFIG="C:\msi files\ekm.yml" LISTEN=:10399 ARGUMENTS="--web.enable-pages --log.level=debug"'
+    assert install("0.1.0", rf'{given} SERVICEACCOUNT="CONTOSO\ekm$" PROMETHEUS="10.1.2.3 10.1.2.4"') == 0
+    options = [
+        "--config.file",
+        r"C:\msi files\ekm.yml",
+        "--web.listen-address=:10399",
+        "--arguments=--web.enable-pages --log.level=debug",
+    ]
+    options += ["--account", r"CONTOSO\ekm$", "--prometheus", "10.1.2.3", "10.1.2.4"]
+    assert installer.calls() == [["0.1.0", "service", "install", *options]]
+
+
+def test_installation_without_properties_gives_the_service_no_options(installer, install):
+    assert install("0.1.0") == 0
+    assert installer.calls() == [["0.1.0", "service", "install"]]
+    assert {"__init__.cpython-313.pyc", "only010.cpython-313.pyc"} <= installer.programs()
+
+
+def test_upgrade_replaces_the_program_and_keeps_the_rest(installer, install):
+    install("0.1.0")
+    (installer.base / "ekm.yml").write_text("mine")
+    assert install("0.2.0") == 0
+    assert (installer.base / "app" / "VERSION").read_text() == "0.2.0"
+    assert {"only020.py", "only020.cpython-313.pyc"} <= installer.programs()
+    assert {"only010.py", "only010.cpython-313.pyc"} & installer.programs() == set()
+    assert (installer.base / "ekm.yml").read_text() == "mine"
+    assert installer.calls()[-1] == ["0.2.0", "service", "install"]
+
+
+def test_older_version_is_refused_and_nothing_changes(installer, install):
+    install("0.2.0")
+    installer.calls()
+    assert install("0.1.0") == REFUSED
+    assert (installer.base / "app" / "VERSION").read_text() == "0.2.0"
+    assert installer.calls() == []
+
+
+def test_installation_again_repairs(installer, install):
+    install("0.1.0")
+    damaged, missing = installer.base / "app" / "lib" / "exporter" / "__init__.py", installer.base / "ekm.example.yml"
+    damaged.write_text("1 / 0")
+    missing.unlink()
+    assert install("0.1.0") == 0
+    assert (damaged.read_bytes(), missing.exists()) == (b"", True)
+    assert installer.calls()[-1] == ["0.1.0", "service", "install"]
+
+
+def test_service_that_cannot_be_installed_fails_the_installation_with_the_reason(installer, install):
+    installer.base.mkdir()
+    (installer.base / "refuse").touch()
+    assert install("0.1.0") == ROLLED_BACK
+    assert "ekm.yml: a problem" in (installer.base / "install.log").read_text()
+    assert not (installer.base / "app" / "VERSION").exists()
+
+
+def test_uninstallation_keeps_what_it_did_not_install(installer, install):
+    install("0.1.0")
+    (installer.base / "ekm.yml").write_text("mine")
+    installer.calls()
+    assert installer.run(r'/x "C:\msi files\0.1.0.msi"') == 0
+    assert installer.calls() == [["0.1.0", "service", "remove"]]
+    assert {path.name for path in installer.base.iterdir()} == {"ekm.yml"}
+
+
+def test_uninstallation_with_data_asks_the_service_to_remove_them(installer, install):
+    install("0.1.0")
+    installer.calls()
+    assert installer.run(r'/x "C:\msi files\0.1.0.msi" REMOVEDATA=1') == 0
+    assert installer.calls() == [["0.1.0", "service", "remove", "--remove-data"]]
+    with contextlib.suppress(FileNotFoundError):
+        assert list(installer.base.iterdir()) == []
