@@ -97,7 +97,7 @@ async def test_page_leads_from_the_msi_to_the_alert(windows_msi, wine, tmp_path)
         await see_on_page(reader, block("4 ", "text").strip())
         probe_faster(reader)
         async with prometheus_of(tmp_path, SCRAPES.format(address=address)) as prometheus:
-            await prometheus.eventually("ekm_target_interval_seconds == 1", bool)
+            await prometheus.eventually("ekm_probe_interval_seconds == 1", bool)
             await follow(reader, 5)
             await see_alert(prometheus, address)
             await see_on_page(reader, "the client secret is wrong")
