@@ -9,12 +9,12 @@ import sys
 from exporter.runtime import signals
 
 INTERRUPTED = 130
-_SERVING = ("run", "demo", "simulate")  # commands that run until a signal ends them
+_SERVING = (["run"], ["demo"], ["simulate"], ["service", "run"])  # commands that run until a signal ends them
 
 
 def main() -> int:
     """Run the command and return its exit code; a serving command ends the process itself."""
-    serving, reloads = sys.argv[1:2] and sys.argv[1] in _SERVING, sys.argv[1:2] == ["run"]
+    serving, reloads = any(sys.argv[1 : 1 + len(words)] == words for words in _SERVING), sys.argv[1:2] == ["run"]
     if serving:
         signals.hold_signals(os._exit, reloads=reloads)  # nothing is open yet, and imports swallow exceptions
     try:

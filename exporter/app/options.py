@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,3 +26,4 @@ class RunOptions:
     config_file: Path | None = None  # to reload from; None: no reload
     auto_reload: bool = False
     mode: str = "run"
+    on_listening: Callable[[Sequence[str]], None] | None = None  # receives the URLs, once the exporter runs

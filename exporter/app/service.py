@@ -152,6 +152,8 @@ class Service:
         process.collect_rarely()
         for url in self._web.urls:
             _log.info("listening", extra=fields(url=url, targets=len(self.config.targets), version=__version__))
+        if self._options.on_listening is not None:
+            self._options.on_listening(self._web.urls)
 
     async def stop(self) -> None:
         """Stop all parts; takes at most two seconds."""

@@ -38,6 +38,7 @@ examples:
   ekm-exporter report --month 2026-11 --prometheus http://localhost:9090
   ekm-exporter script prove.sql
   ekm-exporter docs doctor
+  ekm-exporter service install --config.file ekm.yml        (Windows)
   ekm-exporter simulate --config.file ekm.yml --out sim
 
 "ekm-exporter COMMAND --help" describes the options of a command.
@@ -47,7 +48,8 @@ examples:
 # Each command and the module in this package that adds it, in the order of the help.
 _MODULES = {name: name for name in ("run", "check", "probe", "doctor", "bundle")}
 _MODULES |= {"explain": "explain", "codes": "explain"}
-_MODULES |= {name: name for name in ("events", "inventory", "gate", "report", "script", "docs", "simulate", "demo")}
+_NEXT = ("events", "inventory", "gate", "report", "script", "docs", "service", "simulate", "demo")
+_MODULES |= {name: name for name in _NEXT}
 
 
 def load(arguments: Sequence[str]) -> list[ModuleType]:

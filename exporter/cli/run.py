@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from exporter.web import MAX_UNFINISHED, ListenAddress, ListenError, WebOptions,
 from exporter.web.webconfig import AccessControl
 
 DEFAULT_ADDRESS = ":10377"
+OnListening = Callable[[Sequence[str]], None]  # receives the URLs
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -142,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
     return run_exporter(args, default_address=DEFAULT_ADDRESS, mode="run")
 
 
-def run_exporter(args: argparse.Namespace, *, default_address: str, mode: str) -> int:
+def run_exporter(args: argparse.Namespace, *, default_address: str, mode: str, on_listening: OnListening | None = None) -> int:
     """Run the exporter until a signal stops it; return the exit code."""
     web_file: Path | None = args.web_config_file
     access = None if web_file is None else check.web_config(web_file)
@@ -166,7 +167,7 @@ def run_exporter(args: argparse.Namespace, *, default_address: str, mode: str) -
         print(check.summary(args.config_file, loaded), file=sys.stderr)
         return BAD_USAGE
     logging.configure(args.log_level, logging.LogFormat(args.log_format), probes=args.log_prober)
-    options = _options(args, web, default_address=default_address, mode=mode)
+    options = replace(_options(args, web, default_address=default_address, mode=mode), on_listening=on_listening)
     try:
         asyncio.run(serve(loaded.config, options))
     except (ExtraMissingError, ListenError, NetworkError, StateDirError) as error:
@@ -176,9 +177,8 @@ def run_exporter(args: argparse.Namespace, *, default_address: str, mode: str) -
 
 def _options(args: argparse.Namespace, web: WebOptions, *, default_address: str, mode: str) -> RunOptions:
     shard: Shard | None = args.shard
-    listen: list[ListenAddress] = args.listen or [_default_listen(default_address, shard)]
     return RunOptions(
-        listen=tuple(listen),
+        listen=listen_addresses(args, default_address=default_address),
         web=web,
         history_limit=args.history_limit,
         metrics_level=Level(args.metrics_level),
@@ -189,6 +189,11 @@ def _options(args: argparse.Namespace, web: WebOptions, *, default_address: str,
         auto_reload=getattr(args, "auto_reload", False),
         mode=mode,
     )
+
+
+def listen_addresses(args: argparse.Namespace, *, default_address: str = DEFAULT_ADDRESS) -> tuple[ListenAddress, ...]:
+    """Return the addresses to listen on."""
+    return tuple(args.listen or [_default_listen(default_address, args.shard)])
 
 
 def _default_listen(address: str, shard: Shard | None) -> ListenAddress:

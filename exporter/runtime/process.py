@@ -26,7 +26,7 @@ def leave(code: int) -> NoReturn:
     Python would take seconds for that after a long run with thousands of targets.
     """
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # a service of Windows has None in place of streams
             stream.flush()
     os._exit(code)
 

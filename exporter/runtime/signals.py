@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
+import threading
 
 TYPE_CHECKING = False  # the module `typing` takes two milliseconds
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _early: set[int] = set()  # signals that arrived before a loop could handle them
+STOP, RELOAD = "stop", "reload"  # requests of a service manager that sends no signals: that of Windows
+_requests: dict[str, Callable[[], None] | None] = {}  # what each request calls; None: it came before there was a callback
+_requests_lock = threading.Lock()
 
 
 def hold_signals(end: Callable[[int], object], *, reloads: bool) -> None:
@@ -34,8 +38,16 @@ def hold_signals(end: Callable[[int], object], *, reloads: bool) -> None:
         signal.signal(signal.SIGTERM, leave)
 
 
+def request(what: str) -> None:
+    """Do what the signal for it would do, from any thread."""
+    with _requests_lock:
+        found = _requests.setdefault(what, None)
+    if found is not None:
+        found()
+
+
 def on_stop(callback: Callable[[], None], *, hangup: bool = False) -> None:
-    """Call `callback` on the running loop at SIGTERM, Ctrl-C and Ctrl-Break.
+    """Call `callback` on the running loop at SIGTERM, Ctrl-C, Ctrl-Break and a requested stop.
 
     With `hangup`, SIGHUP calls it too, unless the process was started to ignore that signal, as `nohup` does.
     """
@@ -45,12 +57,14 @@ def on_stop(callback: Callable[[], None], *, hangup: bool = False) -> None:
         _handle(signal.SIGBREAK, callback)
     elif hangup and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         _handle(signal.SIGHUP, callback)
+    _on_request(STOP, callback)
 
 
 def on_reload(callback: Callable[[], None]) -> None:
-    """Call `callback` on the running loop at SIGHUP, also for a held one. Windows has no SIGHUP."""
+    """Call `callback` on the running loop at SIGHUP and a requested reload, also for a held one. Windows has no SIGHUP."""
     if sys.platform != "win32":
         _handle(signal.SIGHUP, callback)
+    _on_request(RELOAD, callback)
 
 
 def ignore_signals() -> None:
@@ -64,16 +78,30 @@ def _handle(number: int, callback: Callable[[], None]) -> None:
 
     A late signal must not kill the process.
     """
+    call = _on_loop(callback)
+    signal.signal(number, lambda _number, _frame: call())
+    if number in _early:
+        _early.discard(number)
+        call()
+
+
+def _on_request(what: str, callback: Callable[[], None]) -> None:
+    call = _on_loop(callback)
+    with _requests_lock:
+        is_early, _requests[what] = _requests.get(what, call) is None, call
+    if is_early:
+        call()
+
+
+def _on_loop(callback: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that any thread may call: it calls `callback` on the running loop."""
     loop = _loop()
 
-    def handle(_number: int, _frame: FrameType | None) -> None:
+    def call() -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(callback)
 
-    signal.signal(number, handle)
-    if number in _early:
-        _early.discard(number)
-        loop.call_soon(callback)
+    return call
 
 
 def _loop() -> asyncio.AbstractEventLoop:

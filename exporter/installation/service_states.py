@@ -1,0 +1,61 @@
+"""Waiting for a service to run, to stop and to be gone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from exporter.installation.services import Services
+from exporter.runtime.windows.service_control import RUNNING, STOPPED
+from exporter.runtime.windows.service_manager import STOP
+
+START_SECONDS, STOP_SECONDS, DELETE_SECONDS = 60.0, 60.0, 60.0
+PAUSE_SECONDS = 0.2
+TIMED_OUT = -1
+
+
+class StillThereError(Exception):
+    """A service has not stopped or is not deleted; the text says what to do."""
+
+
+def wait_until_running(services: Services, name: str) -> int | None:
+    """Return None once the service runs, the exit code if it has stopped, or TIMED_OUT. Raises OSError."""
+    result: int | None = TIMED_OUT
+
+    def is_decided() -> bool:
+        nonlocal result
+        found = services.state(name)
+        if found is not None and found.state in (RUNNING, STOPPED):
+            result = None if found.state == RUNNING else found.exit_code
+            return True
+        return False
+
+    _wait(is_decided, START_SECONDS)
+    return result
+
+
+def stop(services: Services, name: str) -> None:
+    """Stop a service and wait; nothing if it does not run. Raises StillThereError and OSError."""
+    found = services.state(name)
+    if found is None or found.state == STOPPED:
+        return
+    services.control(name, STOP)
+    if not _wait(lambda: (state := services.state(name)) is None or state.state == STOPPED, STOP_SECONDS):
+        raise StillThereError(f"the service {name} does not stop: end its process in the task manager, then run this again")
+
+
+def wait_until_gone(services: Services, name: str) -> None:
+    """Wait until Windows has deleted a service. Raises StillThereError and OSError."""
+    if not _wait(lambda: services.state(name) is None, DELETE_SECONDS):
+        raise StillThereError(
+            f"Windows keeps the service {name} while a program shows it: close services.msc, then run this again"
+        )
+
+
+def _wait(is_done: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not is_done():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(PAUSE_SECONDS)
+    return True

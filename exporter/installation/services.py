@@ -1,0 +1,64 @@
+"""What an installation needs of the host; on Windows the real one, in tests a stand-in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from exporter.installation.access import BEFORE_SERVICE, folder_rights, virtual_account_sid
+from exporter.installation.settings import Settings, account, own_account
+from exporter.runtime.windows import access, event_log, firewall
+from exporter.runtime.windows.service_definition import ServiceDefinition, ServiceState
+
+
+class Services(Protocol):
+    """The service manager: see `ServiceManager`, which raises WindowsError."""
+
+    def find(self, name: str) -> ServiceDefinition | None: ...
+    def save(self, wanted: ServiceDefinition) -> tuple[str, ...]: ...
+    def state(self, name: str) -> ServiceState | None: ...
+    def start(self, name: str) -> None: ...
+    def control(self, name: str, control: int) -> None: ...
+    def delete(self, name: str) -> None: ...
+
+
+class Surroundings(Protocol):
+    """Rights, the event log's source and the firewall. Raises OSError and FirewallError."""
+
+    def protect(self, base: Path, settings: Settings) -> None:
+        """Give each folder its rights; only the service and administrators may use them."""
+        ...
+
+    def protect_secrets(self, folder: Path) -> None:
+        """Give a new folder its rights, before there is a service."""
+        ...
+
+    def add_source(self, name: str) -> None: ...
+    def remove_source(self, name: str) -> None: ...
+    def admit(self, name: str, port: int, addresses: Sequence[str]) -> None: ...
+
+
+class WindowsHost:
+    """The surroundings on Windows."""
+
+    def protect(self, base: Path, settings: Settings) -> None:
+        who = account(settings)
+        own = who.casefold() == own_account(settings.name).casefold()
+        rights = folder_rights(virtual_account_sid(settings.name) if own else access.account_sid(who))
+        keep = tuple(base / name for name in rights if name)
+        for name, descriptor in rights.items():
+            if (base / name).is_dir():
+                access.set_folder_access(base / name, descriptor, keep=keep)
+
+    def protect_secrets(self, folder: Path) -> None:
+        access.set_folder_access(folder, BEFORE_SERVICE)
+
+    def add_source(self, name: str) -> None:
+        event_log.register_source(name)
+
+    def remove_source(self, name: str) -> None:
+        event_log.remove_source(name)
+
+    def admit(self, name: str, port: int, addresses: Sequence[str]) -> None:
+        firewall.set_rule(name, port, addresses)

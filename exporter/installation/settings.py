@@ -1,0 +1,127 @@
+"""What an installation was given, kept for the next one in `service.json`; and the command line that follows."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import PureWindowsPath
+from typing import Any
+
+NONE = "none"  # the word that removes a kept value
+DEFAULT_NAME = "ekm-exporter"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,79}")
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}(?<!\.)")
+_DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
+_MANAGED_ACCOUNT = re.compile(r"[^\\/@\s]+\\[^\\/@]+\$")
+_WORD = re.compile(r'(?:[^\s"]|"[^"]*")+')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    name: str
+    version: str = ""  # of the program that is installed
+    listen: str = ""  # empty: the default of the command run
+    arguments: str = ""  # further flags of the command run
+    prometheus: tuple[str, ...] = ()  # addresses that the firewall admits
+    account: str = ""  # empty: the service's own
+
+
+def parse_settings(text: str) -> Settings:
+    """Parse `service.json`. Raises ValueError."""
+    read = json.loads(text)
+    if not isinstance(read, dict) or not isinstance(read.get("name"), str):
+        raise ValueError("not the settings of a service")  # noqa: TRY004 - the type of a JSON value is part of its content
+    known = {field.name for field in fields(Settings)}
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in read.items() if name in known
+    }
+    return Settings(**values)
+
+
+def dump_settings(settings: Settings) -> str:
+    return json.dumps(asdict(settings), indent=2) + "\n"
+
+
+def merge(earlier: Settings, given: Mapping[str, str | Sequence[str] | None]) -> Settings:
+    """Return the earlier settings with the given ones. An empty value keeps the earlier one, `none` removes it."""
+    changed: dict[str, Any] = {}
+    for name, value in given.items():
+        if value:
+            emptied = "" if isinstance(value, str) else ()
+            changed[name] = emptied if value in (NONE, [NONE]) else value if isinstance(value, str) else tuple(value)
+    return replace(earlier, **changed)
+
+
+def check_settings(settings: Settings) -> str:
+    """Return what is wrong with the settings, or an empty text."""
+    if not _NAME.fullmatch(settings.name):
+        return f"{settings.name!r} is not a name for a service: write letters, digits and hyphens"
+    for address in settings.prometheus:
+        try:
+            ipaddress.ip_network(address, strict=False)
+        except ValueError:
+            return f"{address!r} is not an address: write one such as 10.1.2.3 or 10.1.2.0/24"
+    if settings.account and settings.account.casefold() != own_account(settings.name).casefold():
+        return check_account(settings)
+    return ""
+
+
+def check_account(settings: Settings) -> str:
+    """Return why another account than the service's own is refused, or an empty text."""
+    if _MANAGED_ACCOUNT.fullmatch(settings.account):
+        return ""
+    return (
+        f"the service does not run as {settings.account!r}: use {own_account(settings.name)}, which is the default, or a group "
+        r"managed service account such as CONTOSO\ekm$. A shared account such as LocalSystem could read more than it needs, and a "
+        "password would have to be kept"
+    )
+
+
+def own_account(name: str) -> str:
+    """Return the virtual account that Windows makes for a service: it has no password."""
+    return rf"NT SERVICE\{name}"
+
+
+def account(settings: Settings) -> str:
+    return settings.account or own_account(settings.name)
+
+
+def check_secret_name(name: str) -> str:
+    """Return why a text cannot be the name of a secret file, or an empty text."""
+    if _FILE_NAME.fullmatch(name) and not _DEVICES.fullmatch(name):
+        return ""
+    return f"{name!r} is not a name for a secret file: write letters, digits, dots, hyphens and underscores"
+
+
+def split_words(text: str) -> list[str]:
+    """Split flags at blanks, as Windows does; double quotes keep a blank."""
+    return [word.replace('"', "") for word in _WORD.findall(text)]
+
+
+def run_flags(settings: Settings) -> list[str]:
+    """Return the flags of the command `run` that the settings add."""
+    return [*(["--web.listen-address", settings.listen] if settings.listen else []), *split_words(settings.arguments)]
+
+
+def service_command(python: str, settings: Settings, base: PureWindowsPath) -> str:
+    """Return the command line of the service; each word with a blank is in quotes."""
+    words = [python, "-X", "utf8", "-m", "exporter", "service", "run", "--name", settings.name, "--base", str(base)]
+    flags = run_flags(settings)
+    return " ".join([_quoted(python, always=True), *map(_quoted, [*words[1:], *(["--"] if flags else []), *flags])])
+
+
+def is_command_of(command: str, base: PureWindowsPath) -> bool:
+    """Whether the command line of a service is that of an installation in this folder."""
+    return f" --base {_quoted(str(base))} ".casefold() in f"{command} ".casefold()
+
+
+def _quoted(word: str, *, always: bool = False) -> str:
+    return f'"{word}"' if always or not word or re.search(r"\s", word) else word
+
+
+def folder_of_program(python: PureWindowsPath) -> PureWindowsPath | None:
+    r"""Return the folder above `app` for `…\app\python\python.exe`; None for another installation of Python."""
+    return python.parents[2] if [part.casefold() for part in python.parts[-3:-1]] == ["app", "python"] else None

@@ -1,0 +1,93 @@
+"""Entries in the event log of Windows, in the log Application.
+
+An entry needs a file with its text. `EventCreate.exe`, which every Windows has, shows one string for each number from 1 to 1000.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import time
+from ctypes import wintypes
+from enum import Enum
+from typing import Any
+
+from exporter.runtime.logging import LogfmtFormatter, is_allowed
+from exporter.runtime.throttle import Throttle
+from exporter.runtime.windows.api import function
+from exporter.runtime.windows.registry_key import delete_key, write_key
+
+_SOURCES = r"SYSTEM\CurrentControlSet\Services\EventLog\Application"
+_MESSAGE_FILE = r"%SystemRoot%\System32\EventCreate.exe"
+_ERROR, _WARNING, _INFORMATION = 1, 2, 4  # types of entries
+_LONGEST = 30_000  # characters; Windows takes 31,839
+_MOST, _PERIOD = 20, 600.0  # entries of log lines, in so many seconds
+
+
+class Event(Enum):
+    """Number and type of each kind of entry; docs/windows.md lists them."""
+
+    STARTED = (1, _INFORMATION)
+    STOPPED = (2, _INFORMATION)
+    START_FAILED = (3, _ERROR)
+    LOG_ERROR = (10, _ERROR)
+    LOG_WARNING = (11, _WARNING)
+
+
+class EventLog:
+    """Writes entries of one source. Without the right to write, it does nothing."""
+
+    def __init__(self, source: str) -> None:
+        self._report = function("advapi32", "ReportEventW", wintypes.BOOL, *_REPORT_TYPES)
+        register = function("advapi32", "RegisterEventSourceW", ctypes.c_void_p, wintypes.LPCWSTR, wintypes.LPCWSTR)
+        self._handle: Any = register(None, source)
+
+    def write(self, event: Event, text: str) -> None:
+        """Write an entry. Any thread may do so."""
+        number, kind = event.value
+        strings = (wintypes.LPCWSTR * 1)(text[:_LONGEST])
+        if self._handle:
+            self._report(self._handle, kind, 0, number, None, 1, 0, strings, None)
+
+
+_REPORT_TYPES = (
+    ctypes.c_void_p,
+    wintypes.WORD,
+    wintypes.WORD,
+    wintypes.DWORD,
+    ctypes.c_void_p,
+    wintypes.WORD,
+    wintypes.DWORD,
+    ctypes.c_void_p,
+    ctypes.c_void_p,
+)
+
+
+class EventLogHandler(logging.Handler):
+    """Copies warnings and errors of the log into the event log, throttled."""
+
+    def __init__(self, events: EventLog) -> None:
+        super().__init__(logging.WARNING)
+        self._events, self._throttle = events, Throttle(_MOST, _PERIOD)
+        self.setFormatter(LogfmtFormatter())
+        self.addFilter(is_allowed)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        omitted = self._throttle.admit(time.monotonic())
+        if omitted is not None:
+            event = Event.LOG_ERROR if record.levelno >= logging.ERROR else Event.LOG_WARNING
+            note = f"\n{omitted} earlier lines are only in the log file." if omitted else ""
+            self._events.write(event, self.format(record) + note)
+
+
+def register_source(source: str) -> None:
+    """Register a source of entries. Raises OSError."""
+    values: dict[str, str | int] = {"EventMessageFile": _MESSAGE_FILE, "TypesSupported": _ERROR | _WARNING | _INFORMATION}
+    write_key(f"{_SOURCES}\\{source}", {**values, "CustomSource": 1})
+
+
+def remove_source(source: str) -> None:
+    """Remove a source; entries stay. Raises OSError."""
+    with contextlib.suppress(FileNotFoundError):
+        delete_key(f"{_SOURCES}\\{source}")

@@ -1,0 +1,159 @@
+"""The service manager of Windows: create, change, start, stop and delete a service."""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import wintypes
+from typing import Any, Self
+
+from exporter.runtime.windows.api import WindowsError, checked, function, last_error
+from exporter.runtime.windows.service_control import ServiceStatus
+from exporter.runtime.windows.service_definition import ServiceDefinition, ServiceState
+
+DESCRIPTION = "Prometheus exporter for SQL Server's Azure Key Vault round trip"
+RESTART_SECONDS = (10, 10, 60)  # after the first, second and each further failure
+RESET_SECONDS = 3600  # without a failure, after which the count begins again
+ACCESS_DENIED = 5
+STOP, RELOAD = 1, 6  # controls
+_SPECIFIC, _MISSING, _ALREADY_RUNNING, _NOT_ACTIVE, _MARKED_FOR_DELETE = 1066, 1060, 1056, 1062, 1072
+_MANAGER_ACCESS, _ALL_ACCESS = 0x3, 0xF01FF  # connect and create
+_OWN_PROCESS, _AUTOMATIC, _NORMAL_ERRORS = 0x10, 2, 1
+_RESTART, _UNRESTRICTED = 1, 1
+
+_HANDLE, _TEXT, _NUMBER, _TRUTH = ctypes.c_void_p, wintypes.LPCWSTR, wintypes.DWORD, wintypes.BOOL
+_CONFIGURATION = (_NUMBER, _NUMBER, _NUMBER, _TEXT, _TEXT, ctypes.c_void_p, _TEXT, _TEXT, _TEXT)
+_FUNCTIONS: dict[str, tuple[Any, ...]] = {  # the result, then the arguments
+    "OpenSCManagerW": (_HANDLE, _TEXT, _TEXT, _NUMBER),
+    "OpenServiceW": (_HANDLE, _HANDLE, _TEXT, _NUMBER),
+    "CreateServiceW": (_HANDLE, _HANDLE, _TEXT, _TEXT, _NUMBER, *_CONFIGURATION),
+    "ChangeServiceConfigW": (_TRUTH, _HANDLE, *_CONFIGURATION, _TEXT),
+    "ChangeServiceConfig2W": (_TRUTH, _HANDLE, _NUMBER, ctypes.c_void_p),
+    "QueryServiceConfigW": (_TRUTH, _HANDLE, ctypes.c_void_p, _NUMBER, ctypes.c_void_p),
+    "QueryServiceStatus": (_TRUTH, _HANDLE, ctypes.c_void_p),
+    "StartServiceW": (_TRUTH, _HANDLE, _NUMBER, ctypes.c_void_p),
+    "ControlService": (_TRUTH, _HANDLE, _NUMBER, ctypes.c_void_p),
+    "DeleteService": (_TRUTH, _HANDLE),
+    "CloseServiceHandle": (_TRUTH, _HANDLE),
+}
+
+
+def _structure(*fields: tuple[str, Any]) -> Any:
+    return type("Structure", (ctypes.Structure,), {"_fields_": fields})
+
+
+_Query = _structure(
+    *((name, _NUMBER) for name in ("type", "start", "errors")),
+    *((name, _TEXT) for name in ("command", "group")),
+    ("tag", _NUMBER),
+    *((name, _TEXT) for name in ("needs", "account", "title")),
+)
+_Text = _structure(("text", _TEXT))
+_Number = _structure(("number", _NUMBER))
+_Action = _structure(("type", _NUMBER), ("milliseconds", _NUMBER))
+_Failure = _structure(("reset", _NUMBER), ("reboot", _TEXT), ("command", _TEXT), ("count", _NUMBER), ("actions", ctypes.c_void_p))
+
+
+def _recovery() -> tuple[Any, Any]:
+    """Return the structure of the actions after a failure, and the array that it points to."""
+    actions = (_Action * len(RESTART_SECONDS))(*((_RESTART, seconds * 1000) for seconds in RESTART_SECONDS))
+    return _Failure(RESET_SECONDS, None, None, len(actions), ctypes.addressof(actions)), actions
+
+
+class ServiceManager:
+    """A connection, as a context manager. Use it from one thread."""
+
+    def __init__(self) -> None:
+        """Raises WindowsError, and OSError elsewhere than on Windows."""
+        self._manager = self._call("open the service manager", "OpenSCManagerW", None, None, _MANAGER_ACCESS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close(self._manager)
+
+    def find(self, name: str) -> ServiceDefinition | None:
+        """Return a registered service. Raises WindowsError."""
+        with self._opened(name) as service:
+            if service.handle is None:
+                return None
+            size, buffer = _NUMBER(), ctypes.create_string_buffer(8192)  # the largest that Windows has
+            self._call("read the service", "QueryServiceConfigW", service.handle, buffer, len(buffer), ctypes.byref(size))
+            found = _Query.from_buffer(buffer)
+            return ServiceDefinition(name=name, command=found.command, account=found.account or "")
+
+    def save(self, wanted: ServiceDefinition) -> tuple[str, ...]:
+        """Create or change a service; return what this Windows does not support. Raises WindowsError."""
+        values = (_OWN_PROCESS, _AUTOMATIC, _NORMAL_ERRORS, wanted.command, None, None, None, wanted.account, None)
+        with self._opened(wanted.name) as service:
+            if service.handle is None:
+                head = (self._manager, wanted.name, wanted.name, _ALL_ACCESS)
+                service.handle = self._call("create the service", "CreateServiceW", *head, *values)
+            else:
+                self._call("change the service", "ChangeServiceConfigW", service.handle, *values, wanted.name)
+            return tuple(self._save_details(service.handle))
+
+    def _save_details(self, handle: Any) -> list[str]:
+        recovery, _actions = _recovery()
+        details = (
+            ("the description", 1, _Text(DESCRIPTION)),
+            ("the restart after a failure", 2, recovery),
+            ("the delayed start", 3, _Number(1)),
+            ("the restart after an error", 4, _Number(1)),
+            ("the identity of the service", 5, _Number(_UNRESTRICTED)),
+        )
+        call = function("advapi32", "ChangeServiceConfig2W", *_FUNCTIONS["ChangeServiceConfig2W"])
+        failed = [(what, last_error()) for what, level, value in details if not call(handle, level, ctypes.byref(value))]
+        return [str(WindowsError(f"set {what}", number)) for what, number in failed]
+
+    def state(self, name: str) -> ServiceState | None:
+        """Return the state of a service; None if there is no such service. Raises WindowsError."""
+        with self._opened(name) as service:
+            if service.handle is None:
+                return None
+            status = ServiceStatus()
+            self._call("read the state", "QueryServiceStatus", service.handle, ctypes.byref(status))
+            code = status.specific_exit_code if status.exit_code == _SPECIFIC else status.exit_code
+            return ServiceState(status.state, code)
+
+    def start(self, name: str) -> None:
+        """Request a start. Raises WindowsError."""
+        with self._opened(name) as service:
+            self._call("start the service", "StartServiceW", service.handle, 0, None, harmless=(_ALREADY_RUNNING,))
+
+    def control(self, name: str, control: int) -> None:
+        """Request a stop or a reload of a service, if it runs. Raises WindowsError."""
+        with self._opened(name) as service:
+            if service.handle is not None:
+                arguments = (service.handle, control, ctypes.byref(ServiceStatus()))
+                self._call("control the service", "ControlService", *arguments, harmless=(_NOT_ACTIVE,))
+
+    def delete(self, name: str) -> None:
+        """Delete a service; Windows does so when all programs have closed it. Raises WindowsError."""
+        with self._opened(name) as service:
+            if service.handle is not None:
+                self._call("delete the service", "DeleteService", service.handle, harmless=(_MARKED_FOR_DELETE,))
+
+    def _opened(self, name: str) -> _Opened:
+        arguments = (self._manager, name, _ALL_ACCESS)
+        return _Opened(self._call("open the service", "OpenServiceW", *arguments, harmless=(_MISSING,)), self._close)
+
+    def _call(self, action: str, name: str, *arguments: Any, harmless: tuple[int, ...] = ()) -> Any:
+        return checked(action, function("advapi32", name, *_FUNCTIONS[name])(*arguments), harmless=harmless)
+
+    def _close(self, handle: Any) -> None:
+        function("advapi32", "CloseServiceHandle", *_FUNCTIONS["CloseServiceHandle"])(handle)
+
+
+class _Opened:
+    """A handle of a service, closed at the end; None without such a service."""
+
+    def __init__(self, handle: Any, close: Any) -> None:
+        self.handle, self._close = handle, close
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.handle is not None:
+            self._close(self.handle)

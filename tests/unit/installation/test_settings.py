@@ -1,0 +1,130 @@
+"""Settings of an installation: kept, given, checked, and the command line that follows."""
+
+from pathlib import PureWindowsPath
+
+import pytest
+
+from exporter.installation import settings
+from exporter.installation.settings import Settings, merge
+
+BASE = PureWindowsPath(r"C:\Program Files\ekm-exporter")
+PYTHON = rf"{BASE}\app\python\python.exe"
+KEPT = Settings(name="ekm", version="1", listen=":1", arguments="--web.enable-pages", prometheus=("10.1.2.3",), account=r"D\m$")
+
+
+def test_settings_are_read_as_they_were_written():
+    assert settings.parse_settings(settings.dump_settings(KEPT)) == KEPT
+
+
+def test_settings_of_another_version_are_read():
+    assert settings.parse_settings('{"name": "ekm", "later": 1}') == Settings(name="ekm")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": 1}', "x"])
+def test_other_files_are_not_settings(text):
+    with pytest.raises(ValueError, match=r".*"):
+        settings.parse_settings(text)
+
+
+@pytest.mark.parametrize("nothing", [None, "", []])
+def test_settings_that_are_not_given_stay(nothing):
+    assert merge(KEPT, dict.fromkeys(("listen", "arguments", "prometheus", "account"), nothing)) == KEPT
+
+
+def test_word_none_removes_a_setting():
+    given = {"listen": "none", "arguments": "none", "prometheus": ["none"], "account": "none"}
+    assert merge(KEPT, given) == Settings(name="ekm", version="1")
+
+
+def test_given_settings_replace_the_kept_ones():
+    merged = merge(KEPT, {"listen": ":2", "prometheus": ["10.1.2.4", "10.1.2.5"]})
+    assert (merged.listen, merged.prometheus, merged.arguments) == (":2", ("10.1.2.4", "10.1.2.5"), KEPT.arguments)
+
+
+@pytest.mark.parametrize("account", ["", r"NT SERVICE\ekm", r"nt service\EKM", r"CONTOSO\ekm$"])
+def test_account_without_a_password_is_accepted(account):
+    assert settings.check_settings(Settings(name="ekm", account=account)) == ""
+
+
+@pytest.mark.parametrize(
+    "account",
+    [
+        "LocalSystem",
+        r"NT AUTHORITY\NetworkService",
+        r"NT SERVICE\other",
+        r"CONTOSO\person",
+        r".\person",
+        "ekm$",
+        "ekm@contoso.com",
+    ],
+)
+def test_shared_accounts_and_those_with_a_password_are_refused(account):
+    problem = settings.check_settings(Settings(name="ekm", account=account))
+    assert repr(account) in problem
+    assert r"NT SERVICE\ekm" in problem
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [({"name": "a b"}, "'a b'"), ({"name": "a\\b"}, "hyphens"), ({"prometheus": ("10.1.2.3", "prom")}, "'prom'")],
+)
+def test_settings_that_cannot_be_are_refused(changed, named):
+    assert named in settings.check_settings(Settings(**{"name": "ekm", **changed}))
+
+
+def test_addresses_and_networks_are_accepted():
+    assert settings.check_settings(Settings(name="ekm", prometheus=("10.1.2.3", "10.1.2.0/24", "10.1.2.9/24", "fd00::1"))) == ""
+
+
+def test_default_account_is_that_of_the_service_alone():
+    assert settings.account(Settings(name="ekm")) == r"NT SERVICE\ekm"
+    assert settings.account(KEPT) == r"D\m$"
+
+
+def test_command_quotes_each_word_with_a_blank():
+    command = settings.service_command(PYTHON, Settings(name="ekm"), BASE)
+    assert command == f'"{PYTHON}" -X utf8 -m exporter service run --name ekm --base "{BASE}"'
+
+
+def test_command_quotes_the_program_always():
+    command = settings.service_command(r"C:\ekm\app\python\python.exe", Settings(name="ekm"), PureWindowsPath(r"C:\ekm"))
+    assert command.startswith(r'"C:\ekm\app\python\python.exe" ')
+    assert command.endswith(r" --base C:\ekm")
+
+
+def test_command_has_the_flags_of_run():
+    given = Settings(name="ekm", listen=":1", arguments=r'--web.enable-pages --web.config.file "C:\a b\w.yml"')
+    command = settings.service_command(PYTHON, given, BASE)
+    assert command.endswith(r' -- --web.listen-address :1 --web.enable-pages --web.config.file "C:\a b\w.yml"')
+    assert settings.run_flags(given)[-1] == r"C:\a b\w.yml"
+
+
+def test_empty_word_stays_a_word():
+    assert settings.split_words('--web.external-url "" x') == ["--web.external-url", "", "x"]
+    assert settings.service_command("p", Settings(name="e", arguments='--a ""'), BASE).endswith(' -- --a ""')
+
+
+@pytest.mark.parametrize(
+    ("base", "is_same"), [(BASE, True), (str(BASE).upper(), True), (rf"{BASE}-1", False), (r"C:\Program Files", False)]
+)
+def test_command_shows_the_folder_of_its_installation(base, is_same):
+    command = settings.service_command(PYTHON, Settings(name="ekm"), BASE)
+    assert settings.is_command_of(command, PureWindowsPath(base)) is is_same
+
+
+def test_folder_of_the_program_is_above_app():
+    assert settings.folder_of_program(PureWindowsPath(PYTHON)) == BASE
+    assert settings.folder_of_program(PureWindowsPath(r"C:\ekm\App\Python\python.exe")) == PureWindowsPath(r"C:\ekm")
+    assert settings.folder_of_program(PureWindowsPath(r"C:\venv\Scripts\python.exe")) is None
+
+
+@pytest.mark.parametrize("name", ["ekm-credential", "sql_prod.txt", "_a", "console", "com10", "nullable"])
+def test_plain_name_of_a_secret_is_accepted(name):
+    assert settings.check_secret_name(name) == ""
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a/b", r"a\b", "..", ".a", "a.", "a b", "C:a", "a:b", "con", "NUL", "nul.txt", "com1", "a" * 101]
+)
+def test_other_names_of_a_secret_are_refused(name):
+    assert repr(name) in settings.check_secret_name(name)
