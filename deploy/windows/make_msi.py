@@ -82,13 +82,19 @@ def stage(files: dict[str, bytes], place: Path) -> None:
         os.utime(path, (TIME, TIME))
 
 
-def queries() -> list[str]:
-    """Return what wixl cannot write."""
+def changes(place: Path) -> list[str | Path]:
+    """Return what msibuild adds, since older versions of wixl have no words for it: public properties, and the path of commands."""
+    table = place / "Environment.idt"
+    rows = (
+        "Environment\tName\tValue\tComponent_",
+        "s72\tl255\tL255\ts72",
+        "Environment\tEnvironment",
+        "Path\t=-*PATH\t[~];[APP]\tService",
+    )
+    table.write_text("".join(f"{row}\r\n" for row in rows), encoding="ascii", newline="")
     secure = ";".join([*PROPERTIES, "WIX_DOWNGRADE_DETECTED", "WIX_SAME_VERSION_UPGRADE_DETECTED", "WIX_UPGRADE_DETECTED"])
-    return [
-        f"UPDATE `Property` SET `Value` = '{secure}' WHERE `Property` = 'SecureCustomProperties'",  # noqa: S608 - no outside input
-        "INSERT INTO `Environment` (`Environment`, `Name`, `Value`, `Component_`) VALUES ('Path', '=-*PATH', '[~];[APP]', 'Service')",
-    ]
+    query = f"UPDATE `Property` SET `Value` = '{secure}' WHERE `Property` = 'SecureCustomProperties'"  # noqa: S608 - no outside input
+    return ["-i", table, "-q", query]
 
 
 def settled(content: bytes, package: uuid.UUID) -> bytes:
@@ -129,7 +135,7 @@ def make(files: dict[str, bytes], version: str, out: Path) -> None:
             "files.wxs",
             place=place,
         )
-        run("msibuild", made, "-q", *queries(), place=place)
+        run("msibuild", made, *changes(place), place=place)
         out.write_bytes(settled(made.read_bytes(), package))
 
 

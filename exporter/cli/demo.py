@@ -21,7 +21,7 @@ from exporter.simulator import demo_story
 
 _INTERNAL = 3
 _ADDRESS = "127.0.0.1:10377"
-_START_SECONDS = 20.0
+_START_SECONDS = 300.0  # a cold and busy computer reads thousands of files first
 _STOP_SECONDS = 3.0
 
 
@@ -47,7 +47,6 @@ def demo(args: argparse.Namespace) -> int:
         _child_simulator(Path(folder)) as management_url,
     ):
         if management_url is None:
-            print("ekm-exporter demo: the simulator did not start; its message is above", file=sys.stderr)
             return _INTERNAL
         address = str(args.listen[0]) if args.listen else _ADDRESS
         print(_banner(f"127.0.0.1{address}" if address.startswith(":") else address, management_url), flush=True)
@@ -76,15 +75,20 @@ def _child_simulator(folder: Path) -> Iterator[str | None]:
 
 
 def _management_url(child: subprocess.Popen[str]) -> str | None:
-    """Return the URL that the child prints when it is ready, None without one."""
+    """Return the URL that the child prints when it is ready; None, and say why, if it ends or is too slow."""
     assert child.stdout is not None  # noqa: S101 - it was started with a pipe
     timer = threading.Timer(_START_SECONDS, child.kill)
     timer.start()
     try:
-        line = child.stdout.readline()
+        line, is_late = child.stdout.readline(), not timer.is_alive()
     finally:
         timer.cancel()
-    return line.removeprefix(READY).strip() if line.startswith(READY) else None
+    if line.startswith(READY):
+        return line.removeprefix(READY).strip()
+    code = child.wait()
+    why = f"was not ready after {_START_SECONDS:g} seconds" if is_late else f"ended with exit code {code} before it was ready"
+    print(f"ekm-exporter demo: the simulator {why}", file=sys.stderr)
+    return None
 
 
 def _banner(address: str, management_url: str) -> str:

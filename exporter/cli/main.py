@@ -53,7 +53,9 @@ _MODULES |= {name: name for name in _NEXT}
 
 
 def load(arguments: Sequence[str]) -> list[ModuleType]:
-    """Import and return the module of the command; without a known command those of all."""
+    """Import and return the module of the command; without a known command those of all, except for the version."""
+    if list(arguments) == ["--version"]:
+        return []
     names = [_MODULES[name] for name in arguments[:1] if name in _MODULES] or dict.fromkeys(_MODULES.values())
     return [import_module(f"exporter.cli.{name}") for name in names]
 

@@ -23,7 +23,9 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from exporter.core.model import Step
 from exporter.metrics.definitions import BY_NAME
 from exporter.metrics.native_histogram import NativeHistogram
+from exporter.metrics.process_metrics import WindowsProcessCollector
 from exporter.metrics.registry_protobuf import messages
+from exporter.runtime.process import is_windows
 from exporter.runtime.shortage import Shortage
 
 SKIP_REASONS: Final = ("overlap", "stall", "backoff", *Shortage)
@@ -57,7 +59,10 @@ class Instruments:
         self._resent = self._counter("ekm_exporter_resent_requests_total", *Step)
         self._internal_errors = self._counter("ekm_exporter_internal_errors_total")
         self._loop_lag = self._gauge("ekm_exporter_event_loop_lag_seconds")
-        ProcessCollector(registry=self._registry)
+        if is_windows():
+            self._registry.register(WindowsProcessCollector())
+        else:
+            ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
 

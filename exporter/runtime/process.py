@@ -6,6 +6,7 @@ Only this module, `signals` and `os_errors` depend on the operating system: othe
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import os
 import stat
@@ -105,13 +106,15 @@ def lock(descriptor: int) -> None:
 
     Raises BlockingIOError if it is locked.
     """
-    try:
-        if sys.platform == "win32":
+    if sys.platform == "win32":
+        try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except PermissionError:  # on Windows
-        raise BlockingIOError from None
+        except OSError as error:
+            if error.errno in (errno.EACCES, 0):  # Wine gives no number
+                raise BlockingIOError from None
+            raise
+    else:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 # With 5,000 targets, a full collection blocks the process for a quarter of a second and frees less than a megabyte. By default

@@ -1,12 +1,22 @@
-"""`deploy/windows/make_msi.py`: the tables that tell Windows Installer what to do, read back by msitools, and the same bytes each time."""
+"""`deploy/windows/make_msi.py`: the tables of Windows Installer as msitools reads them, the same bytes each time, and the signature."""
 
+import base64
+import datetime as dt
+import os
 import re
+import shutil
 import subprocess
 import time
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from deploy.windows import make_msi
 from exporter import __version__
@@ -24,13 +34,14 @@ FILES = {
     "app/lib/native.pyd": b"MZ",
     "app/lib/zlast.py": b"",
 }
+RELEASE = Path(__file__).parents[3] / ".github" / "workflows" / "release.yml"
 IN_SCRIPT, ROLLBACK, NO_IMPERSONATE, CONTINUE = 0x400, 0x100, 0x800, 0x40
 SET_PROPERTY = 51
 
 
 def table(msi: Path, name: str) -> list[list[str]]:
     """The rows of a table, or of the summary."""
-    done = subprocess.run(["msiinfo", "export", msi, name], capture_output=True, text=True, check=True)  # noqa: S603, S607
+    done = subprocess.run(["msiinfo", "export", msi, name], capture_output=True, text=True, check=True)  # noqa: S603, S607 - a Debian package, no outside input
     return [line.split("\t") for line in done.stdout.splitlines()[3:]]
 
 
@@ -107,8 +118,8 @@ def test_properties_are_secure_public_and_no_secrets(msi):
 def test_every_property_is_read(steps, actions):
     conditions = " ".join(condition for condition, _ in steps.values())
     targets = " ".join(row[2] for row in actions.values())
-    assert {name for name in make_msi.PROPERTIES if name not in conditions} == set()
     assert {name for name in make_msi.PROPERTIES if f"[{name}]" not in targets} == {"REMOVEDATA"}
+    assert "REMOVEDATA = 1" in conditions
 
 
 def test_actions_that_change_something_run_as_the_system_in_the_transaction(actions):
@@ -171,7 +182,7 @@ def test_other_files_are_another_product_of_the_same_version(msi, tmp_path):
 
 
 def test_summary_has_the_fixed_time_and_the_platform(msi):
-    done = subprocess.run(["msiinfo", "suminfo", msi], capture_output=True, text=True, check=True, env={"TZ": "UTC"})  # noqa: S603, S607
+    done = subprocess.run(["msiinfo", "suminfo", msi], capture_output=True, text=True, check=True, env={"TZ": "UTC"})  # noqa: S603, S607 - see above
     assert "Template: x64;1033" in done.stdout
     assert len(re.findall(r"^(?:Created|Last saved): Sun Feb  2 00:00:00 2020$", done.stdout, re.MULTILINE)) == 2
 
@@ -185,6 +196,61 @@ def test_build_takes_the_files_of_the_zip_and_renews_the_checksums(tmp_path):
     assert out.name == f"{top}.msi"
     assert {row[2] for row in table(out, "File")} == {Path(name).name for name in FILES}
     assert [line.split("  ")[1] for line in (tmp_path / "SHA256SUMS").read_text().splitlines()] == [out.name, f"{top}.zip"]
+
+
+def certificate() -> bytes:
+    """A certificate for programs, with its key, in PKCS 12."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ekm-exporter test")])
+    today = dt.datetime.now(dt.UTC)
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+    made = made.not_valid_before(today - dt.timedelta(days=1)).not_valid_after(today + dt.timedelta(days=1))
+    made = made.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
+    chosen = serialization.BestAvailableEncryption(b"not a secret")
+    return pkcs12.serialize_key_and_certificates(b"test", key, made.sign(key, hashes.SHA256()), None, chosen)
+
+
+def sign(dist: Path, temporary: Path, secrets: dict[str, str]) -> str:
+    """Run the step of the workflow, without the installation of its program and without the time from the internet; return its note."""
+    temporary.mkdir()
+    (step,) = [one for one in yaml.safe_load(RELEASE.read_text())["jobs"]["sign"]["steps"] if "run" in one]
+    script = "sudo() { :; }\n" + re.sub(r" -ts \S+", "", step["run"])
+    environment = {
+        "PATH": os.environ["PATH"],
+        "RUNNER_TEMP": str(temporary),
+        "GITHUB_OUTPUT": str(temporary / "output"),
+        **secrets,
+    }
+    subprocess.run(["bash", "-e", "-c", script], cwd=dist.parent, env=environment, check=True)  # noqa: S603, S607 - see above
+    return (temporary / "output").read_text()
+
+
+def test_workflow_signs_the_msi_and_renews_the_checksums(msi, tmp_path):
+    dist = tmp_path / "dist"
+    dist.mkdir()
+    signed = Path(shutil.copy(msi, dist))
+    (dist / "SHA256SUMS").write_text("old")
+    secrets = {"CERTIFICATE": base64.b64encode(certificate()).decode(), "PASSWORD": "not a secret"}
+    assert sign(dist, tmp_path / "runner", secrets) == "note=The MSI is signed for Windows.\n"
+    assert table(signed, "Property") == table(msi, "Property")
+    sums = (dist / "SHA256SUMS").read_text()
+    make_msi.release.write_sums(dist)
+    assert sums == (dist / "SHA256SUMS").read_text()
+    told = subprocess.run(["osslsigncode", "verify", signed], capture_output=True, text=True, check=False).stdout  # noqa: S603, S607 - see above
+    assert "CN=ekm-exporter test" in told
+    calculated = re.findall(r"(?:Current|Calculated) DigitalSignature\s*: (\w+)", told)
+    assert len(calculated) == 2, told
+    assert len(set(calculated)) == 1
+    assert {path.name for path in (tmp_path / "runner").iterdir()} == {"output"}
+
+
+def test_workflow_leaves_the_msi_unsigned_without_a_certificate(msi, tmp_path):
+    dist = tmp_path / "dist"
+    dist.mkdir()
+    unsigned = Path(shutil.copy(msi, dist))
+    note = sign(dist, tmp_path / "runner", {"CERTIFICATE": "", "PASSWORD": ""})
+    assert note == "note=The MSI has no signature for Windows.\n"
+    assert unsigned.read_bytes() == msi.read_bytes()
 
 
 def test_unknown_form_of_the_summary_is_refused():

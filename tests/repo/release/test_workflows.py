@@ -95,24 +95,29 @@ def test_oldest_list_holds_exactly_the_lower_bounds():
         assert re.fullmatch(rf"{re.escape(bound)}(\.0)*", pins[name]), name
 
 
-def test_publishing_needs_approval_and_no_stored_secret():
-    text = (GITHUB / "workflows" / "release.yml").read_text()
-    assert "secrets." not in text
+def test_publishing_needs_approval_and_no_stored_secret_but_the_certificate_for_windows():
     jobs = workflow("release.yml")["jobs"]
+    used = {name: set(re.findall(r"secrets\.(\w+)", str(job))) for name, job in jobs.items()}
+    assert {name: found for name, found in used.items() if found} == {
+        "sign": {"WINDOWS_CERTIFICATE", "WINDOWS_CERTIFICATE_PASSWORD"}
+    }
     assert [name for name, job in jobs.items() if job.get("environment") != "release"] == ["test", "build", "attest"]
 
 
-def test_signing_job_runs_no_program_of_the_repository():
+def test_signing_jobs_run_no_program_of_the_repository():
     jobs = workflow("release.yml")["jobs"]
     assert [jobs[name]["permissions"] for name in ("test", "build")] == [{"contents": "read"}] * 2
     assert [step for step in jobs["attest"]["steps"] if "run" in step] == []
+    assert jobs["sign"]["permissions"] == {}
+    assert [step["uses"] for step in jobs["sign"]["steps"] if "checkout" in step.get("uses", "")] == []
     assert {name: job.get("needs") for name, job in jobs.items()} == {
         "test": None,
         "build": "test",
-        "attest": "build",
+        "sign": "build",
+        "attest": ["build", "sign"],
         "packages": "attest",
         "image": "attest",
-        "release": ["packages", "image"],
+        "release": ["sign", "packages", "image"],
     }
 
 
@@ -134,12 +139,36 @@ def test_release_publishes_what_was_built_and_tried_on_windows():
     assert {name: job.get("needs") for name, job in jobs.items()} == {
         "files": None,
         "zip": "files",
-        "windows": "zip",
+        "msi": "zip",
+        "windows": "msi",
         "same": "zip",
     }
-    assert jobs["zip"]["steps"][-1]["with"]["name"] == "dist"
-    assert any("try-zip.ps1" in step.get("run", "") for step in jobs["windows"]["steps"])
+    assert jobs["msi"]["steps"][-1]["with"]["name"] == "dist"
+    tried = " ".join(step.get("run", "") for step in jobs["windows"]["steps"])
+    assert {"try-recipe.ps1", "try-zip.ps1", "try-msi.ps1"} <= set(re.findall(r"try-\w+\.ps1", tried))
     assert workflow("release.yml")["jobs"]["build"]["uses"] == "./.github/workflows/build.yml"
+
+
+def test_msi_is_made_by_the_programs_that_the_tests_use():
+    (made,) = [step["run"] for step in workflow("build.yml")["jobs"]["msi"]["steps"] if "run" in step]
+    assert "debian:13-slim" in made
+    assert "cmp dist/*.msi again/*.msi" in made
+
+
+def test_unsigned_msi_is_released_with_a_note():
+    jobs = workflow("release.yml")["jobs"]
+    (sign,) = [step for step in jobs["sign"]["steps"] if "run" in step]
+    assert set(sign["env"]) == {"CERTIFICATE", "PASSWORD"}
+    assert '[ -z "$CERTIFICATE" ]' in sign["run"]
+    publish = jobs["release"]["steps"][-1]
+    assert "$NOTE" in publish["run"]
+    assert publish["env"]["NOTE"] == "${{ needs.sign.outputs.note }}"
+    assert {
+        step["with"]["name"]
+        for job in ("attest", "packages", "release")
+        for step in jobs[job]["steps"]
+        if "download" in str(step)
+    } == {"signed"}
 
 
 def test_dependency_updates_wait_seven_days():

@@ -14,6 +14,7 @@ from exporter import __version__
 from tests.support.patience import PROGRAM_SECONDS
 from tests.system.windows import parts
 from tests.system.windows.host import Host
+from tests.system.windows.simulated import Simulated, simulating
 
 ROOT = Path(__file__).parents[3]
 
@@ -76,3 +77,16 @@ def host(windows_zip, wine) -> Host:
     with zipfile.ZipFile(windows_zip) as archive:
         archive.extractall(place)
     return Host(wine, place / windows_zip.stem)
+
+
+@pytest.fixture(scope="session")
+def simulator(tmp_path_factory) -> Iterator[Simulated]:
+    """A simulator for all tests: whoever breaks a vault repairs it."""
+    with simulating(tmp_path_factory.mktemp("simulator")) as simulated:
+        yield simulated
+
+
+@pytest.fixture
+def config(host, simulator, request) -> Path:
+    """Return a configuration for the simulator, in a folder of its own on the host."""
+    return simulator.configure(host, host.prefix / "drive_c" / "Prüfung" / request.node.name)

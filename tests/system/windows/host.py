@@ -15,6 +15,7 @@ from typing import Any
 from tests.support.patience import PATIENCE, PROGRAM_SECONDS
 
 _KEPT = ("PATH", "HOME", "TMPDIR")
+_LEFT_OUT = "mscoree=;mshtml=;winex11.drv=;winewayland.drv="  # .NET, a browser and a screen, which nothing here uses
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Host:
 
     def __post_init__(self) -> None:
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        wine = {"WINEPREFIX": str(self.prefix), "WINEDEBUG": "-all", "WINEDLLOVERRIDES": "mscoree=;mshtml="}
+        wine = {"WINEPREFIX": str(self.prefix), "WINEDEBUG": "-all", "WINEDLLOVERRIDES": _LEFT_OUT}
         self.environment = {**kept, **wine, "LC_ALL": "C.UTF-8"}  # the umlaut of a path
 
     @property

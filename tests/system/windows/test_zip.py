@@ -1,4 +1,8 @@
-"""The unpacked zip on a host without Python, as a user calls it."""
+"""The unpacked zip on a host without Python: what a user calls first."""
+
+import re
+
+import pytest
 
 from deploy.windows import make_zip
 from exporter import __version__
@@ -9,19 +13,58 @@ def test_python_is_an_older_patch_of_the_pinned_one():
     """python.org's newest patch is not in the package index. The release workflow tries that one on Windows."""
     pinned = make_zip.read_pins()["python"].version
     assert pinned != parts.VERSION
-    assert parts.VERSION.rpartition(".")[0] == pinned.rpartition(".")[0]
+    assert pinned.rpartition(".")[0] == parts.VERSION.rpartition(".")[0]
 
 
 def test_command_file_starts_the_exporter(host):
     done = host.call("cmd", "/c", "app\\ekm-exporter.cmd", "--version")
-    assert (done.code, done.out) == (0, f"ekm-exporter {__version__}\n")
-
-
-def test_version_is_that_of_the_wheel(host):
-    done = host.run("--version")
     assert (done.code, done.out, done.err) == (0, f"ekm-exporter {__version__}\n", "")
 
 
 def test_python_of_the_zip_is_the_one_that_runs(host):
-    done = host.call(host.python, "-X", "utf8", "-c", "import sys; print(sys.version.split()[0], sys.prefix)")
+    program = "import sys; print(sys.version.split()[0], sys.prefix)"
+    done = host.call(host.python, "-X", "utf8", "-c", program)
     assert done.out == f"{parts.VERSION} {host.windows_path(host.python.parent)}\n"
+
+
+def test_code_is_explained(host):
+    done = host.run("explain", "3303")
+    assert (done.code, done.out.splitlines()[:2], done.err) == (0, ["3303", "ErrorGetTokenBadCredentials"], "")
+
+
+def test_example_names_the_file_that_the_user_must_add(host):
+    done = host.run("check", "--config.file", "ekm.example.yml")
+    assert done.code == 2
+    assert re.search(r"^ekm\.example\.yml:\d+:\d+: credentials\.\S+: no such file$", done.err, re.MULTILINE)
+
+
+def test_configuration_is_checked(host, config):
+    done = host.run("check", "--config.file", host.windows_path(config))
+    assert done.code == 0
+    assert done.out == f"{host.windows_path(config)}: 3 targets, 2 credentials: no problem, 3 warnings\n"
+
+
+def test_probe_runs_every_step(host, config):
+    done = host.run("probe", "fine", "--config.file", config.name, cwd=config.parent)
+    assert (done.code, done.err) == (0, "")
+    steps = re.findall(r"^(\w+) +ok +[\d.]+ ms$", done.out, re.MULTILINE)
+    assert steps == ["challenge", "token", "get_key", "wrap_key", "unwrap_key"]
+
+
+@pytest.mark.parametrize(("scenario", "code"), [("unwrap_forbidden", "3077")])
+def test_probe_of_a_failing_vault_ends_with_its_code(host, config, simulator, scenario, code):
+    simulator.break_(vault="vault-broken", scenario=scenario)
+    try:
+        done = host.run("probe", "broken", "--config.file", config.name, cwd=config.parent)
+    finally:
+        simulator.repair()
+    assert (done.code, code in done.out, done.err) == (1, True, "")
+
+
+def test_doctor_checks_a_target(host, config):
+    done = host.run("doctor", "fine", "--config.file", config.name, cwd=config.parent)
+    assert (done.code, done.err) == (0, "")
+    found = dict(re.findall(r"^(?:pass|warn|unknown|skipped) +(.+?)  +(.+)$", done.out, re.MULTILINE))
+    assert found["Round trip"] == "the bytes came back equal"
+    assert found["Secret, as read here"] == "can be read"
+    assert not re.search(r"^(?:fail|error)", done.out, re.MULTILINE)

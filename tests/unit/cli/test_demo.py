@@ -1,0 +1,42 @@
+"""`demo` says why its simulator did not start."""
+
+import subprocess
+import sys
+
+import pytest
+
+from exporter.cli import demo
+
+READY = "management port: http://127.0.0.1:1"
+SLOW = "import time; time.sleep(600)"
+
+
+def url_of(program: str) -> str | None:
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as child:  # noqa: S603 - a test's program
+        try:
+            return demo._management_url(child)
+        finally:
+            child.kill()
+
+
+def test_simulator_that_is_ready_has_a_url():
+    assert url_of(f"print({READY!r})") == "http://127.0.0.1:1"
+
+
+@pytest.mark.parametrize(
+    ("program", "patience", "why"),
+    [
+        ("raise SystemExit(7)", 60.0, "ended with exit code 7 before it was ready"),
+        ("print('something else')", 60.0, "ended with exit code 0 before it was ready"),
+        (SLOW, 0.2, "was not ready after 0.2 seconds"),
+    ],
+)
+def test_simulator_that_does_not_start_is_reported_with_the_cause(monkeypatch, capsys, program, patience, why):
+    monkeypatch.setattr(demo, "_START_SECONDS", patience)
+    assert url_of(program) is None
+    assert capsys.readouterr().err == f"ekm-exporter demo: the simulator {why}\n"
+
+
+def test_slow_computer_has_minutes_to_start_the_simulator():
+    """Twenty seconds were too few under Wine, and for a first start on Windows."""
+    assert demo._START_SECONDS >= 120
