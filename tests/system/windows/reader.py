@@ -1,8 +1,11 @@
 """A DBA who follows docs/windows.md on a computer of Wine: types each command of the page, and replaces what a reader must replace."""
 
+import contextlib
 import hashlib
 import re
+import socket
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 
@@ -30,7 +33,10 @@ def block(beginning: str, language: str) -> str:
 
 @dataclass
 class Reader:
-    """`downloads` has the MSI. `port` replaces 10377. `answers` are typed one after another where a command asks for a secret."""
+    """`downloads` has the MSI. `port` replaces 10377. `answers` are typed where a command asks for a secret, one after another.
+
+    `documents` has the text of each file that is edited.
+    """
 
     host: Host
     downloads: Path
@@ -42,21 +48,28 @@ class Reader:
     def __post_init__(self) -> None:
         self.place = self.downloads
 
-    def types(self, command: str) -> str:
-        """Return what the command prints. A command that fails fails the test."""
+    @contextlib.contextmanager
+    def console(self) -> Iterator[None]:
+        """Leave a console open: the services of Wine end with the last program of a user."""
+        python = self.host.prefix / "drive_c" / "Program Files" / "ekm-exporter" / "app" / "python" / "python.exe"
+        with self.host.start(python, "-c", "import time; time.sleep(3600)"):
+            yield
+
+    def types(self, command: str, code: int = 0) -> str:
+        """Return what the command prints. Another exit code fails the test."""
         command = command.replace("10377", str(self.port))
         name, _, rest = command.partition(" ")
         by_hand = {"cd": self._cd, "certutil": self._certutil, "notepad": self._notepad, "start": self._start}
-        output = by_hand.get(name, self._run)(rest if name in by_hand else command)
+        output = by_hand[name](rest) if name in by_hand else self._run(command, code)
         self.outputs.append(output)
-        return output
+        return output.replace(f"http://{socket.gethostname()}:{self.port}/", "http://sqlhost1:10377/")
 
-    def _run(self, command: str) -> str:
+    def _run(self, command: str, code: int) -> str:
         if command.startswith("msiexec /i "):
             command += f" LISTEN=:{self.port}"  # another process of the tests may have 10377
         typed = self.answers.pop(0) if " service secret " in command else ""
         done = self.host.call("cmd", "/c", command, input=f"{typed}\n", cwd=self.place)
-        assert done.code == 0, f"{command}: {done.code}\n{done.text}"
+        assert done.code == code, f"{command}: {done.code}\n{done.text}"
         return done.text
 
     def _cd(self, folder: str) -> str:
@@ -72,7 +85,7 @@ class Reader:
 
     def _notepad(self, name: str) -> str:
         (self.place / name).write_text(self.documents[name], encoding="utf-8")
-        return ""
+        return self.documents[name]
 
     def _start(self, url: str) -> str:
         """Return the text of a page, as a browser shows it."""

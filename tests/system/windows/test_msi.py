@@ -25,7 +25,15 @@ with (base / "calls").open("a") as file:
 if sys.argv[2] == "install" and (base / "refuse").exists():
     sys.exit("ekm.yml: a problem")
 """
-EMPTY = ["service", "install", "--config.file=", "--web.listen-address=", "--arguments=", "--account=", "--prometheus="]  # as kept
+EMPTY = [
+    "service",
+    "install",
+    "--config.file=",
+    "--web.listen-address=",
+    "--arguments=",
+    "--account=",
+    "--prometheus=",
+]  # as kept
 ROLLED_BACK = 1627  # Windows: 1603
 REFUSED = 1603
 

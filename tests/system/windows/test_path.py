@@ -18,9 +18,9 @@ from tests.system.windows.reader import Reader, block, step
 pytestmark = [pytest.mark.real, pytest.mark.asyncio]
 
 SECRET = "66666666777788889999000000000000MARKED~typed.secret_9Z"
-SCALE = 60  # a probe each second instead of each minute; every duration of the rules divided by this
+SCALE = 30  # a probe every two seconds instead of each minute; every duration of the rules divided by this
 SCRAPES = """\
-global: {{scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 250ms}}
+global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 500ms}}
 rule_files: [ekm.rules.yml]
 scrape_configs: [{{job_name: ekm, honor_labels: true, static_configs: [{{targets: ["{address}"]}}]}}]
 """
@@ -49,7 +49,8 @@ def with_simulator(reader: Reader, place: Path) -> str:
 async def follow(reader: Reader, number: int, *, first: int = 0, last: int | None = None) -> None:
     """Type the commands of a step, and compare what they print with the page."""
     for command, lines in step(number)[first:last]:
-        output = await asyncio.to_thread(reader.types, command)
+        code = 1 if any(" failed" in line for line in lines) else 0
+        output = await asyncio.to_thread(reader.types, command, code)
         assert missing(lines, output) == [], f"{command}\n{output}"
 
 
@@ -65,8 +66,8 @@ def alert_of_the_page() -> tuple[str, list[str]]:
     return name, [piece.strip() for piece in text.split("...")]
 
 
-async def see_alert(prometheus: Prometheus, address: str) -> None:
-    """Wait for the alert, and compare its text with the page."""
+async def see_alert(prometheus: Prometheus, reader: Reader, address: str) -> None:
+    """Wait for the alert, and compare its text with the page. It names this host."""
     name, pieces = alert_of_the_page()
     await prometheus.eventually(f'ALERTS{{alertname="{name}", alertstate="firing"}}', bool)
     alerts = json.loads(await fetch(f"{prometheus.url}/api/v1/alerts"))["data"]["alerts"]
@@ -76,38 +77,48 @@ async def see_alert(prometheus: Prometheus, address: str) -> None:
     for piece in pieces:
         assert piece.replace("sqlhost1:10377", address) in text
     assert alert["labels"]["instance"] == address
+    reader.outputs.append(written["runbook_url"])
 
 
 def probe_faster(reader: Reader) -> None:
     """Edit the configuration: the service applies it by itself."""
-    hasty = reader.documents["ekm.yml"].replace("interval: 60s", "interval: 1s\n  timeout: 1s")
+    hasty = reader.documents["ekm.yml"].replace("interval: 60s", "interval: 2s\n  timeout: 1s")
     reader.documents["ekm.yml"] = hasty
     reader.types("notepad ekm.yml")
-
-
-async def test_page_leads_from_the_msi_to_the_alert(windows_msi, wine, tmp_path):
-    management, port = f"127.0.0.1:{free_port()}", free_port()
-    address = f"127.0.0.1:{port}"
-    reader = Reader(Host(wine, wine), windows_msi.parent, port, answers=[SECRET, SECRET[:-1]])
-    (tmp_path / "ekm.rules.yml").write_text(build.rules(SCALE))
-    async with started(tmp_path / "simulator.log", f"http://{management}/sim/state", *simulate(tmp_path, management)):
-        reader.documents["ekm.yml"] = with_simulator(reader, tmp_path)
-        for number in (1, 2, 3, 4):
-            await follow(reader, number)
-        await see_on_page(reader, block("4 ", "text").strip())
-        probe_faster(reader)
-        async with prometheus_of(tmp_path, SCRAPES.format(address=address)) as prometheus:
-            await prometheus.eventually("ekm_probe_interval_seconds == 1", bool)
-            await follow(reader, 5)
-            await see_alert(prometheus, address)
-            await see_on_page(reader, "the client secret is wrong")
-    assert SECRET[:-1] not in "".join(reader.outputs)
-    await names_open(reader)
 
 
 async def names_open(reader: Reader) -> None:
     """Open each page that an output of the path names, on the host."""
     names = sorted({name for output in reader.outputs for name in NAMED.findall(output)})
-    assert names
+    assert names == ["docs/first-vault.md", "docs/runbooks/EkmCredentialRefused.md"]
     for name in names:
         assert (await asyncio.to_thread(reader.types, f"ekm-exporter docs {name}")).startswith("#"), name
+
+
+@pytest.fixture
+def reader(wine, windows_msi):
+    """A reader with the downloaded MSI. What the path has installed is removed at the end."""
+    reader = Reader(Host(wine, wine), windows_msi.parent, free_port(), answers=[SECRET, SECRET[:-1]])
+    yield reader
+    reader.place = reader.downloads
+    reader.types(f"msiexec /x {windows_msi.name} /qn REMOVEDATA=1")
+
+
+async def test_page_leads_from_the_msi_to_the_alert(reader, tmp_path):
+    management, address = f"127.0.0.1:{free_port()}", f"127.0.0.1:{reader.port}"
+    (tmp_path / "ekm.rules.yml").write_text(build.rules(SCALE))
+    async with started(tmp_path / "simulator.log", f"http://{management}/sim/state", *simulate(tmp_path, management)):
+        reader.documents["ekm.yml"] = with_simulator(reader, tmp_path)
+        await follow(reader, 1)
+        with reader.console():
+            for number in (2, 3, 4):
+                await follow(reader, number)
+            await see_on_page(reader, block("4 ", "text").strip())
+            probe_faster(reader)
+            async with prometheus_of(tmp_path, SCRAPES.format(address=address)) as prometheus:
+                await prometheus.eventually("ekm_probe_interval_seconds == 2", bool)
+                await follow(reader, 5)
+                await see_alert(prometheus, reader, address)
+                await see_on_page(reader, "the client secret is wrong")
+            await names_open(reader)
+    assert SECRET[:-1] not in "".join(reader.outputs)
