@@ -39,7 +39,6 @@ SOURCES = (
     *("deploy/starter/*.yml", "deploy/starter/*.service", "deploy/starter/*.xml", "deploy/starter/*.tmpl"),
     *(
         "deploy/systemd/ekm-exporter*",
-        "deploy/windows/README.md",
         "deploy/windows/install-hosts.ps1",
         "deploy/windows/*.yml",
         "deploy/windows/*.json",

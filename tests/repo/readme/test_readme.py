@@ -14,26 +14,20 @@ import pytest
 from exporter.config.loader import load_config
 from exporter.metrics.definitions import METRICS
 from tests.support.patience import PATIENCE
+from tests.support.transcripts import Transcript, missing, transcript
 
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
-Shown = list[tuple[str, list[str]]]  # commands, each with the lines shown below it
-
-
 ANOTHER = "In another terminal"  # no variable is exported yet
 
 
-def shown(text: str) -> Shown:
-    found: Shown = []
+def shown(text: str) -> Transcript:
+    found: Transcript = []
     for part in re.split(f"(?={ANOTHER})", text):
         if part.startswith(ANOTHER):
             found.append((ANOTHER, []))
-        for line in "".join(re.findall(r"```console\n(.*?)```", part, re.DOTALL)).splitlines():
-            if line.startswith("$ "):
-                found.append((line[2:], []))
-            else:
-                found[-1][1].append(line)
+        found += transcript(part)
     return found
 
 
@@ -46,18 +40,6 @@ LEFT_TO_CI = "./dev test"  # runs this test
 
 def lasting(command: str) -> str | None:
     return next((words for start, words in LASTING.items() if start in command), None)
-
-
-def matches(lines: list[str], output: str) -> list[str]:
-    """Return the shown lines that the output lacks; times, ids and addresses may differ, `...` is any text."""
-    missing = []
-    for line in lines:
-        pattern = re.escape(line)
-        pattern = re.sub(r"\d\d\d\d\\-\d\d\\-\d\dT[\d:.\\]+Z", r"[-0-9T:.]+Z", pattern)
-        pattern = re.sub(r"\d+\\\.\d\\ ms", r"[0-9.]+ m?s", pattern)
-        if line != "..." and line.strip() != "..." and not re.search(f"^{pattern}$", output, re.MULTILINE):
-            missing.append(line)
-    return missing
 
 
 class Terminal:
@@ -144,10 +126,9 @@ async def test_readme_demo_prints_what_is_shown(terminal):
     """Run `./dev demo` on its usual port, then the next command until all lines are printed."""
     terminal.folder = ROOT
     (command, first), _, (scrape, lines) = COMMANDS[:3]
-    missing = matches(first, await terminal.run(command))
-    assert missing == []
+    assert missing(first, await terminal.run(command)) == []
     async with asyncio.timeout(PATIENCE):
-        while still := matches(lines, seen := await terminal.run(scrape)):
+        while still := missing(lines, seen := await terminal.run(scrape)):
             lines = still  # a line counts if it was printed once: the faults of the vaults come and go
             await asyncio.sleep(0.5)
     assert "ekm_last_failure_info" in seen
@@ -162,7 +143,7 @@ async def test_readme_command_prints_what_is_shown(terminal):
     for command, lines in COMMANDS[3:]:
         if command != LEFT_TO_CI:
             output = await terminal.run(command)
-            assert matches(lines, output) == [], f"{command}\n{output}"
+            assert missing(lines, output) == [], f"{command}\n{output}"
 
 
 def test_readme_configuration_loads(tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ DOTTED_FLAG = re.compile(r"(?<=\s)--[\w-]+(?:\.[\w-]+)+")
 PORTABLE = re.compile(r"(?:#.*|(?:ekm-exporter|az|pip|helm|kubectl) (?:[^'\\$&;]|\$\w)*)")
 # Pages for Unix, containers and Kubernetes, and why a DBA on Windows does not need their commands.
 UNIX = {
-    "docs/install.md": "Windows has deploy/windows/README.md",
+    "docs/install.md": "Windows has docs/windows.md",
     "docs/securing.md": "Secrets of Kubernetes",
 }
 

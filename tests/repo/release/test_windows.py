@@ -18,7 +18,7 @@ from exporter.runtime import process, signals
 
 ROOT = Path(__file__).parents[3]
 PLACE = ROOT / "deploy" / "windows"
-STEPS = PLACE / "README.md"
+STEPS = ROOT / "docs" / "windows.md"
 WINDOWS = {"sys_platform": "win32", "platform_system": "Windows", "os_name": "nt", "extra": ""}
 
 
@@ -65,10 +65,11 @@ def scripts_text() -> str:
 
 
 def test_windows_step_flags_exist():
-    commands = re.findall(r'ekm-exporter\.cmd"? ((?:check|probe|doctor) [^\n]+)', STEPS.read_text())
+    commands = re.findall(r"^> ekm-exporter (.+)$", STEPS.read_text(), re.MULTILINE)
     assert commands
     for command in commands:
-        assert build_parser().parse_args(shlex.split(command.replace("\\", "/"))).handler
+        if command != "--version":
+            assert build_parser().parse_args(shlex.split(command.replace("\\", "/"))).handler
 
 
 @pytest.mark.parametrize("script", ["install-hosts.ps1"])
@@ -91,6 +92,7 @@ def blocks(language: str) -> list[str]:
 
 def test_windows_example_configuration_loads(tmp_path):
     shown = (PLACE / "ekm.example.yml").read_text(encoding="utf-8")
+    assert [shown] == blocks("yaml")
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "ekm-credential").write_text("0" * 32 + "planted")
     (tmp_path / "secrets" / "ekm-credential").chmod(0o600)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.windows import make_zip
+from deploy.windows import make_msi, make_zip
 from exporter import __version__
 from tests.support.patience import PROGRAM_SECONDS
 from tests.system.windows import parts
@@ -46,6 +46,13 @@ def windows_files(windows_wheel, tmp_path_factory) -> dict[str, bytes]:
 def windows_zip(windows_files, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("zip") / f"ekm-exporter-{__version__}-windows-amd64.zip"
     make_zip.pack(windows_files, out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def windows_msi(windows_zip) -> Path:
+    out = windows_zip.with_suffix(".msi")
+    make_msi.make(make_msi.read(windows_zip), __version__, out)
     return out
 
 

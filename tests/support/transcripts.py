@@ -1,0 +1,28 @@
+"""The commands of a document, each with the lines that the document shows below it."""
+
+import re
+
+Transcript = list[tuple[str, list[str]]]
+
+
+def transcript(text: str, prompt: str = "$ ") -> Transcript:
+    """Return the commands in the `console` blocks of a Markdown text."""
+    found: Transcript = []
+    for line in "".join(re.findall(r"```console\n(.*?)```", text, re.DOTALL)).splitlines():
+        if line.startswith(prompt):
+            found.append((line.removeprefix(prompt), []))
+        else:
+            found[-1][1].append(line)
+    return found
+
+
+def missing(lines: list[str], output: str) -> list[str]:
+    """Return the shown lines that the output lacks; times, ids and addresses may differ, `...` is any text."""
+    lacking = []
+    for line in lines:
+        pattern = re.escape(line)
+        pattern = re.sub(r"\d\d\d\d\\-\d\d\\-\d\dT[\d:.\\]+Z", r"[-0-9T:.]+Z", pattern)
+        pattern = re.sub(r"\d+\\\.\d\\ ms", r"[0-9.]+ m?s", pattern)
+        if line != "..." and line.strip() != "..." and not re.search(f"^{pattern}$", output, re.MULTILINE):
+            lacking.append(line)
+    return lacking
