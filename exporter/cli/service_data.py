@@ -12,10 +12,12 @@ from exporter.installation.data import RefusedError
 from exporter.installation.service_states import StillThereError
 from exporter.installation.services import WindowsHost
 from exporter.installation.settings import check_secret_name, folder_of_program
+from exporter.runtime.encodings import decoded
 from exporter.runtime.windows.firewall import FirewallError
 from exporter.runtime.windows.service_manager import ACCESS_DENIED, LOGON_FAILED, ServiceManager
 
 FINE, FAILED, BAD_USAGE = 0, 1, 2
+_LARGEST = 64 * 1024  # bytes that are read of a pipe
 HINTS = {  # by the error number of Windows
     ACCESS_DENIED: "run this as an administrator",
     LOGON_FAILED: 'give the account the right "Log on as a service" in secpol.msc, Local Policies, User Rights Assignment',
@@ -66,7 +68,8 @@ def read_secret(name: str) -> str:
     """Return what the user types, without showing it; from a pipe its first line."""
     if sys.stdin.isatty():
         return getpass.getpass(f"Secret for the file {name}: ")
-    return sys.stdin.readline().rstrip("\r\n").removeprefix("\ufeff")
+    first, *_ = decoded(sys.stdin.buffer.read(_LARGEST)).splitlines() or [""]
+    return first
 
 
 def base_folder(given: Path | None, python: str) -> Path:

@@ -57,14 +57,20 @@ def test_web_configuration_with_problems_is_refused(tmp_path):
         service_install._check_flags(tmp_path, service_install._settings(args, None))
 
 
-def test_secret_of_a_pipe_is_its_first_line(monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.StringIO("\ufeffabc \r\nx"))
-    assert service_data.read_secret("s") == "abc "
+def piped(data):
+    """Return a standard input that is no terminal, in the code page of a Windows of the West."""
+    return io.TextIOWrapper(io.BytesIO(data), encoding="cp1252")
 
 
-@pytest.mark.parametrize(("name", "typed"), [("../s", "x"), ("s", "")])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_secret_of_a_pipe_is_its_first_line(monkeypatch, encoding):
+    monkeypatch.setattr(sys, "stdin", piped("gehëim \r\nx".encode(encoding)))
+    assert service_data.read_secret("s") == "gehëim "
+
+
+@pytest.mark.parametrize(("name", "typed"), [("../s", b"x"), ("s", b"")])
 def test_secret_without_a_plain_name_or_text_is_refused(tmp_path, monkeypatch, name, typed):
-    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+    monkeypatch.setattr(sys, "stdin", piped(typed))
     assert service_data.secret(parsed("secret", name, "--base", str(tmp_path))) == 2
     assert list(tmp_path.iterdir()) == []
 
