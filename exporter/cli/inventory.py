@@ -71,9 +71,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=str,
         default="../secrets",
     )
-    add_flag(
-        parser, "--per-host FOLDER", "write a folder for each SQL Server's host there, for install-hosts.ps1"
-    )
+    add_flag(parser, "--per-host FOLDER", "write a folder for each SQL Server's host there, for install-hosts.ps1")
     add_flag(parser, "--prune", "forget the instances that are not read this time", action="store_true")
     add_flag(parser, "--dry-run", "print the differences and the report, and write nothing", action="store_true")
     add_reading_flags(parser)

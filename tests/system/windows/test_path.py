@@ -46,9 +46,9 @@ def with_simulator(reader: Reader, place: Path) -> str:
     return CONFIGURATION + yaml.safe_dump({"modules": modules})
 
 
-async def follow(reader: Reader, number: int, *, first: int = 0, last: int | None = None) -> None:
+async def follow(reader: Reader, number: int) -> None:
     """Type the commands of a step, and compare what they print with the page."""
-    for command, lines in step(number)[first:last]:
+    for command, lines in step(number):
         code = 1 if any(" failed" in line for line in lines) else 0
         output = await asyncio.to_thread(reader.types, command, code)
         assert missing(lines, output) == [], f"{command}\n{output}"
