@@ -1,10 +1,14 @@
-"""The time from the start of the process to the end of its first probe, the first unwrap at the server, for one target."""
+"""The time from the start of the process to the end of its first probe, the first unwrap at the server, for one target.
+
+The start of commands that end at once is measured by `commands`.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 
+from bench import commands
 from bench.figures import Figure
 from bench.processes import PATIENCE, resident
 from bench.programs import Bench, Fleet, exporter
@@ -30,3 +34,4 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
     seconds = [once(bench)[0] for _ in range(sizes.runs)]
     how = "one target; from starting the interpreter to the last answer of the first probe"
     yield Figure(what="process start to first probe", runs=seconds, unit="s", commit=1.5, aim=0.7, how=how)
+    yield from commands.measure(bench, sizes)

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import artifacthub
 import helm_python
 import starter_archive
 
@@ -36,6 +37,10 @@ def gather(out: Path, root: Path = ROOT) -> None:
     starter_archive.pack(out, root, _version(root), BORN)
     with tempfile.TemporaryDirectory() as place:
         copied = Path(shutil.copytree(root / CHART.relative_to(ROOT), Path(place) / CHART.name))  # targets of links, not links
+        about = copied / "Chart.yaml"
+        changelog = (root / "CHANGELOG.md").read_text(encoding="utf-8")
+        chart = artifacthub.annotated(about.read_text(encoding="utf-8"), changelog, _version(root))
+        about.write_text(chart, encoding="utf-8", newline="\n")
         for path in copied.rglob("*"):
             os.utime(path, (BORN, BORN))
         helm_python.package(str(copied), destination=str(out))

@@ -1,8 +1,8 @@
-"""Build every file of a release into a new folder; the Windows zip is built by `windows/make_zip.py`.
+"""Build every file of a release into a new folder; those for Windows: `windows/make_zip.py`, `make_msi.py`.
 
-`python deploy/release.py FOLDER TOOLS` makes the wheel, the source distribution, the bills of materials, the texts of the licences, the
-chart, copies of files, and their checksums. It needs the locked packages, and in TOOLS those of `./dev tools`. The same source gives
-the same bytes: place, file times, umask, time zone, language and clock have no effect.
+`python deploy/release.py FOLDER TOOLS` makes the wheel, the source distribution, the bills of materials, an OpenVEX document, the texts of
+the licences, the chart, copies of files, and their checksums. It needs the locked packages, and in TOOLS those of `./dev tools`. The same
+source gives the same bytes: place, file times, umask, time zone, language and clock have no effect.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import licences
+import vex
 
 ROOT = Path(__file__).parents[1]
 SUMS = "SHA256SUMS"
@@ -59,7 +60,7 @@ def bill(name: str, lock: str, tools: Path) -> dict[str, Any]:
 
 
 def programs() -> list[dict[str, Any]]:
-    """Return the programs of the Windows zip as components of its bill."""
+    """Return the programs of the Windows zip, and so of the MSI, for their bill."""
     pins = json.loads((ROOT / "deploy" / "windows" / "pins.json").read_text(encoding="utf-8"))
     found = []
     for name, pin in pins.items():
@@ -92,6 +93,8 @@ def build(out: Path, tools: Path) -> None:
     # --no-isolation: the builder is the locked one.
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", out, ROOT)
     write_bills(out, tools)
+    answers = vex.document(version(), (ROOT / "requirements.lock").read_text(encoding="utf-8"))
+    (out / f"ekm-exporter-{version()}.openvex.json").write_text(answers, encoding="utf-8", newline="\n")
     (out / "THIRD-PARTY-LICENCES.txt").write_text(licences.joined(found), encoding="utf-8", newline="\n")
     run(tools / "bin" / "python", ROOT / "deploy" / "assets.py", out)
     write_sums(out)

@@ -13,7 +13,10 @@ _SERVING = (["run"], ["demo"], ["simulate"], ["service", "run"])  # commands tha
 
 
 def main() -> int:
-    """Run the command and return its exit code; a serving command ends the process itself."""
+    """Run the command and end the process with its exit code.
+
+    Returns only after an interrupt. Raises SystemExit for help and for a usage error.
+    """
     serving, reloads = any(sys.argv[1 : 1 + len(words)] == words for words in _SERVING), sys.argv[1:2] == ["run"]
     if serving:
         signals.hold_signals(os._exit, reloads=reloads)  # nothing is open yet, and imports swallow exceptions
@@ -27,13 +30,9 @@ def main() -> int:
         load(sys.argv[1:])
         if serving:
             signals.hold_signals(sys.exit, reloads=reloads)
-        code = command()
+        process.leave(command())
     except KeyboardInterrupt:
         return INTERRUPTED
-    else:
-        if serving:
-            process.leave(code)
-        return code
     finally:
         if serving:
             signals.ignore_signals()

@@ -24,6 +24,7 @@ SOURCE = HERE / "ekm-exporter.wxs"
 PATHS = uuid.UUID("6c1f62f1-8d3b-5c6e-9a59-7f2e3f9a5c10")  # the name space of all other identifiers: never change it
 PROPERTIES = ("CONFIG", "LISTEN", "ARGUMENTS", "SERVICEACCOUNT", "PROMETHEUS", "REMOVEDATA")  # what an installation may set
 VERSIONED = {".exe", ".dll", ".pyd"}  # Windows Installer refuses a component whose key file is there with a newer version
+SHORT = re.compile(r"[\w-]{1,8}(\.[\w-]{1,3})?", re.ASCII)
 TIME = 1580601600  # 2020-02-02, as in release.py
 FOLDERS = {".": "BASE", "app": "APP"}  # what the wxs names: these
 FILES = {"app/python/python.exe": "Python"}  # and these
@@ -39,6 +40,11 @@ def read(archive: Path) -> dict[str, bytes]:
 
 def identifier(kind: str, name: str) -> str:
     return f"{kind}_{uuid.uuid5(PATHS, name).hex}"
+
+
+def listed(name: str, kind: str, number: int) -> str:
+    """Return the name as the tables list it: after one of 8 and 3 characters, unless it is that short."""
+    return name if SHORT.fullmatch(name) else f"{kind}{number:07}|{name}"
 
 
 def folders(files: dict[str, bytes]) -> dict[str, list[str]]:
@@ -58,23 +64,26 @@ def fragment(files: dict[str, bytes]) -> bytes:
     top = ET.SubElement(root, "Fragment")
     group = ET.SubElement(ET.SubElement(root, "Fragment"), "ComponentGroup", Id="Files")
     nodes: dict[str, ET.Element] = {}
-    for folder, names in folders(files).items():
+    for number, (folder, names) in enumerate(folders(files).items()):
         path = PurePosixPath(folder)
         if folder in FOLDERS:
             nodes[folder] = ET.SubElement(top, "DirectoryRef", Id=FOLDERS[folder])
         else:
-            nodes[folder] = ET.SubElement(nodes[str(path.parent)], "Directory", Id=identifier("d", folder), Name=path.name)
+            nodes[folder] = ET.SubElement(
+                nodes[str(path.parent)], "Directory", Id=identifier("d", folder), Name=listed(path.name, "D", number)
+            )
         if names:
             made = ET.SubElement(nodes[folder], "Component", Id=identifier("c", folder), Guid=str(uuid.uuid5(PATHS, folder)))
-            for name in sorted(names, key=lambda one: (PurePosixPath(one).suffix in VERSIONED, one)):
-                ET.SubElement(made, "File", Id=FILES.get(name, identifier("f", name)), Name=PurePosixPath(name).name, Source=name)
+            for index, name in enumerate(sorted(names, key=lambda one: (PurePosixPath(one).suffix in VERSIONED, one))):
+                known = listed(PurePosixPath(name).name, "F", index)
+                ET.SubElement(made, "File", Id=FILES.get(name, identifier("f", name)), Name=known, Source=name)
             made[0].set("KeyPath", "yes")
             ET.SubElement(group, "ComponentRef", Id=made.attrib["Id"])
     return ET.tostring(root)
 
 
 def stage(files: dict[str, bytes], place: Path) -> None:
-    """Write the files where wixl looks for them, with one time, which the cabinet keeps."""
+    """Write the files where wixl finds them, with one time, which the cabinet keeps."""
     for name, content in files.items():
         path = place / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from docs.generators.pages import GeneratedPart
@@ -9,6 +10,8 @@ from exporter.core.checks.model import Check
 from exporter.core.checks.sql import SQL
 from exporter.core.checks.table import CHECKS
 from exporter.core.codes import both_numbers
+
+_SOURCES = re.compile(r"\bsys\.\w+|\bGet-\w+")
 
 
 def checks() -> str:
@@ -24,9 +27,17 @@ def checks() -> str:
 
 
 def _table(rows: Sequence[Check]) -> str:
-    lines = ["| `check` | title | question | SQL Server would show |", "| --- | --- | --- | --- |"]
-    lines += [f"| `{check.name}` | {check.title} | {check.question} | {_shown(check)} |" for check in rows]
-    return "\n".join(lines)
+    columns = ["`check`", "title", "question", "SQL Server would show"]
+    cells = [[f"`{check.name}`", check.title, check.question, _shown(check)] for check in rows]
+    if any(check.on_host for check in rows):
+        columns += ["on Windows, looked up by", "by hand"]
+        cells = [[*row, check.looked_up, _by_hand(check)] for row, check in zip(cells, rows, strict=True)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (columns, ["---"] * len(columns), *cells))
+
+
+def _by_hand(check: Check) -> str:
+    """Return the views and the cmdlets of the check's commands, which `doctor` prints."""
+    return ", ".join(f"`{name}`" for name in dict.fromkeys(_SOURCES.findall(" ".join(check.actions))))
 
 
 def _shown(check: Check) -> str:

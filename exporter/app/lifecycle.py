@@ -7,7 +7,7 @@ import logging
 
 from exporter.app.options import DEMO, RunOptions
 from exporter.app.service import Service
-from exporter.clients import quiet_sdk_loggers
+from exporter.clients.entra import quiet_sdk_loggers
 from exporter.config.settings import Config
 from exporter.runtime import buffers, process, signals
 

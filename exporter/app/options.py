@@ -8,7 +8,8 @@ from pathlib import Path
 
 from exporter.app.sharding import Shard
 from exporter.metrics.spec import Level
-from exporter.web import ListenAddress, WebOptions
+from exporter.web.options import WebOptions
+from exporter.web.server.listener import ListenAddress
 
 DEMO = "demo"  # the mode of a command that ends with its terminal
 DEFAULT_HISTORY = 100

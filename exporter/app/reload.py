@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from exporter.config import Loaded, load_config
+from exporter.config.loader import Loaded, load_config
 from exporter.config.settings import Config
 from exporter.runtime.extras import ExtraMissingError
 from exporter.runtime.files import FileUnreadableError, read_whole
@@ -47,7 +47,7 @@ class OnReload(Protocol):
 
 
 class Reloader:
-    """Reloads a configuration file, of which `running` was read. Use it from one event loop."""
+    """Reloads a configuration file; `running` was read from it. Use it from one event loop."""
 
     def __init__(self, path: Path, apply: Apply, *, running: Config | None, on_reload: OnReload) -> None:
         self._path, self._apply, self._on_reload = path, apply, on_reload

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from functools import partial
+from pathlib import Path
 
 from exporter import __version__
 from exporter.app.options import DEMO, RunOptions
@@ -40,7 +41,8 @@ from exporter.state.records import TargetRecord, TargetRecords
 from exporter.state.store import StateStore
 from exporter.tde.differences import Difference
 from exporter.tde.sql_reading import SqlServerReading
-from exporter.web import WebServer, create_app
+from exporter.web.app import create_app
+from exporter.web.server.listener import WebServer
 
 _log = logging.getLogger(__name__)
 
@@ -88,14 +90,13 @@ class Service:
             self._run_preflight, on_results=self._record_preflight, on_internal_error=self._on_error
         )
         self._requests = asyncio.Semaphore(concurrency)
-        self._reloader = (
-            None
-            if options.config_file is None
-            else Reloader(options.config_file, self.apply, running=config, on_reload=self.recorder.reloaded)
-        )
+        self._reloader = self._reloader_for(config, options.config_file)
         reload = None if self._reloader is None else self._reloader.reload
         self._web = WebServer(create_app(self, options.web, reload=reload), list(options.listen))
         self._sweeper = Sweeper(self.recorder, self._store.state, ready=lambda: self.ready, on_internal_error=self._on_error)
+
+    def _reloader_for(self, running: Config, path: Path | None) -> Reloader | None:
+        return None if path is None else Reloader(path, self.apply, running=running, on_reload=self.recorder.reloaded)
 
     def _prober_callbacks(self) -> ProberCallbacks:
         return ProberCallbacks(

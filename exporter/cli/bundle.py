@@ -15,18 +15,19 @@ from exporter import __version__
 from exporter.cli.parser import add_flag
 from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, NO_PROBE, configured, refuse
 from exporter.cli.probe_once import ProbeOnceResult, probe_once
-from exporter.clients import NetworkError
+from exporter.clients.http.network import NetworkError
 from exporter.config.settings import Config
+from exporter.core.windows_names import is_device
 from exporter.presentation.support_bundle import archive, collect_bundle
 from exporter.runtime import logging
 from exporter.runtime.files import plainly
+from exporter.runtime.process import is_windows
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command and its flags."""
     parser = subparsers.add_parser(
         "bundle",
-        help="probe one target now and write a zip file for a support case",
         description=(
             "Probes one target of the configuration, runs its auxiliary probes, and writes the result to a zip file without "
             "secrets: report, transcript with masked requests and responses, versions, masked configuration. "
@@ -49,6 +50,8 @@ def bundle(args: argparse.Namespace) -> int:
     config, target = found
     logging.configure("error", logging.LogFormat.LOGFMT)
     out: Path = args.out
+    if is_windows() and is_device(out.name):
+        return refuse(f"--out: {out}: Windows takes this name for a device: choose another name")
     try:
         out.touch(mode=0o600, exist_ok=False)  # before the probe: an unusable name costs no request
     except FileExistsError:

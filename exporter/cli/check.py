@@ -9,13 +9,18 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exporter.cli.parser import add_flag
 from exporter.cli.problem_lines import finding_lines
-from exporter.config import Loaded, dump_yaml, load_config, monthly_cost, schema_text
+from exporter.config.consequences.cost import monthly_cost
+from exporter.config.loader import Loaded, load_config
+from exporter.config.settings import dump_yaml, schema_text
 from exporter.config.yaml import Problem
 from exporter.runtime.extras import ExtraMissingError, is_installed
-from exporter.web import webconfig
+
+if TYPE_CHECKING:
+    from exporter.web.webconfig.load import WebLoaded
 
 FINE, BAD_CONFIGURATION = 0, 2
 
@@ -24,7 +29,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command and its flags."""
     parser = subparsers.add_parser(
         "check",
-        help="validate a configuration",
         description=(
             "Validates a configuration without any request, and prints every problem and warning with its line. "
             "Many equal findings share a line after the first three. "
@@ -85,16 +89,18 @@ def _with_driver(loaded: Loaded, path: Path) -> Loaded:
     return replace(loaded, warnings=(*loaded.warnings, missing))
 
 
-def web_config(path: Path) -> webconfig.WebLoaded:
+def web_config(path: Path) -> WebLoaded:
     """Read a web configuration, and print its findings and their number."""
-    loaded = webconfig.load(path)
+    from exporter.web.webconfig.load import load  # noqa: PLC0415 - its library for certificates takes a third of the time
+
+    loaded = load(path)
     print_findings(loaded)
     if loaded.problems or loaded.warnings:
         print(f"{path}: {_findings(loaded)}", file=sys.stderr)
     return loaded
 
 
-def print_findings(loaded: Loaded | webconfig.WebLoaded, *, every: bool = False) -> None:
+def print_findings(loaded: Loaded | WebLoaded, *, every: bool = False) -> None:
     """Print problems and warnings to standard error. Many equal findings share a line, unless `every`."""
     for line in (*finding_lines(loaded.problems, every=every), *finding_lines(loaded.warnings, "warning: ", every=every)):
         print(line, file=sys.stderr)
@@ -111,7 +117,7 @@ def summary(path: Path, loaded: Loaded) -> str:
     return f"{path}: {', '.join(parts)}: {found}"
 
 
-def _findings(loaded: Loaded | webconfig.WebLoaded) -> str:
+def _findings(loaded: Loaded | WebLoaded) -> str:
     return f"{_count(len(loaded.problems), 'problem')}, {_count(len(loaded.warnings), 'warning')}"
 
 

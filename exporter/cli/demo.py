@@ -29,7 +29,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command and its flags."""
     parser = subparsers.add_parser(
         "demo",
-        help="run the exporter against simulated vaults that fail; no Azure needed",
         description=(
             "Starts simulated vaults that fail from time to time, and the exporter with a configuration for them. "
             "Needs no Azure and no configuration; everything is on loopback."
@@ -75,7 +74,7 @@ def _child_simulator(folder: Path) -> Iterator[str | None]:
 
 
 def _management_url(child: subprocess.Popen[str]) -> str | None:
-    """Return the URL that the child prints when it is ready; None, and say why, if it ends or is too slow."""
+    """Return the URL that the child prints when it is ready; None, and print why, if it ends or is too slow."""
     assert child.stdout is not None  # noqa: S101 - it was started with a pipe
     timer = threading.Timer(_START_SECONDS, child.kill)
     timer.start()

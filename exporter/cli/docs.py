@@ -23,7 +23,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command and its argument."""
     parser = subparsers.add_parser(
         "docs",
-        help="print a page of the documentation, or list the pages",
         description=(
             "Prints a page of the documentation of this version as Markdown, or another shipped file as it is. It accepts each name that an "
             "output, a page or an alert shows. Without a name, it lists the pages. Exit code: 2 for an unknown name."

@@ -16,20 +16,25 @@ from dataclasses import replace
 from exporter.cli.parser import add_flag
 from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, configured, refuse
 from exporter.cli.sql_readings import sql_server_reader
-from exporter.clients import NetworkError, quiet_sdk_loggers
+from exporter.clients.entra import quiet_sdk_loggers
+from exporter.clients.http.network import NetworkError
 from exporter.config.settings import Config, SecretSource, SecretUnreadableError, Target, read_secret
 from exporter.core.checks import CheckResult
 from exporter.doctor import run_checks
 from exporter.doctor.adhoc import bare_config, key_in
+from exporter.doctor.host_lookup import look_up_host
 from exporter.doctor.report import as_data, as_text, is_ok
 from exporter.runtime import logging
+from exporter.runtime.process import is_windows
 from exporter.runtime.thread_pool import PoolExhausted
 
 DESCRIPTION = """\
 Runs the preflight checks of one target: names, ports, certificates, sign-in,
 permissions, key, and its SQL Servers under sql_servers, which it reads once. Prints
 one line for each check; a failed one with the code that SQL Server would show and the
-fix. Secrets are read from files, never from arguments.
+fix. On a Windows host with SQL Server, it also looks up the connector's DLL, the
+registry, the proxy of the service account, TLS of Windows and the event log. Secrets
+are read from files, never from arguments.
 
 exit code: 0 if no check failed, 1 if a check failed, 2 for bad arguments or a bad
 configuration"""
@@ -49,7 +54,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command and its flags."""
     parser = subparsers.add_parser(
         "doctor",
-        help="run the preflight checks of one target and print the fixes",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -92,10 +96,11 @@ def doctor(args: argparse.Namespace) -> int:
 
 
 async def _results(config: Config, target: Target, again: str) -> tuple[CheckResult, ...]:
+    look_up = look_up_host if is_windows() else None
     if not config.sql_servers:
-        return await run_checks(config, target, again=again)
+        return await run_checks(config, target, again=again, look_up_host=look_up)
     async with sql_server_reader(config) as read:
-        return await run_checks(config, target, again=again, read_sql_server=read)
+        return await run_checks(config, target, again=again, read_sql_server=read, look_up_host=look_up)
 
 
 def _print_results(target: Target, results: Sequence[CheckResult], *, as_json: bool) -> int:

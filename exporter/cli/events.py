@@ -10,9 +10,9 @@ from pathlib import Path
 
 from exporter.cli.parser import add_flag
 from exporter.events.event_log import FileReport, read_event_file
-from exporter.events.record import moment_of
 from exporter.events.render import as_data, as_text
 from exporter.events.summary import EventSummary
+from exporter.explain.logged_event import moment_of
 from exporter.inventory.sources import expand
 from exporter.runtime.extras import ExtraMissingError, install_command
 from exporter.tde.model import printable
@@ -40,7 +40,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command and its flags."""
     parser = subparsers.add_parser(
         "events",
-        help="list the connector's events of a saved Windows event log by code",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

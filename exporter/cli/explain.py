@@ -8,19 +8,18 @@ import sys
 
 from exporter.cli.parser import add_flag
 from exporter.core.codes import CODES
+from exporter.explain.explanation import LONGEST, explain_exactly
 from exporter.explain.render import as_data, as_markdown, as_table, explanation_data, explanation_text, otherwise_text
-from exporter.explain.search import LONGEST
-from exporter.explain.search import explain as explanation_of
-from exporter.explain.unknown_text import unknown
+from exporter.runtime.encodings import decoded
 
 _OK, _BAD_USAGE = 0, 2
+_MOST_READ = 4 * LONGEST  # bytes of standard input
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the two commands and their flags."""
     one = subparsers.add_parser(
         "explain",
-        help="explain a code, message or log line, with the first action",
         description=(
             "Explains a code of the SQL Server Connector, a message of SQL Server, a database state, an AADSTS number, an error of "
             "Windows, PowerShell or curl, a reason or a log line: what it means for SQL Server, and what to do. "
@@ -38,7 +37,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     one.set_defaults(handler=explain)
     every = subparsers.add_parser(
         "codes",
-        help="list all codes",
         description="Lists all codes of the SQL Server Connector.",
         epilog="example: ekm-exporter codes --format json",
     )
@@ -48,11 +46,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def explain(args: argparse.Namespace) -> int:
     """Print an explanation; return 0, or 2 for an unknown text."""
-    text = sys.stdin.read(LONGEST) if args.code == ["-"] else " ".join(args.code)
-    found = explanation_of(text)
+    text = decoded(sys.stdin.buffer.read(_MOST_READ))[:LONGEST] if args.code == ["-"] else " ".join(args.code)
+    found = explain_exactly(text)
     if found is None:
-        print(f"ekm-exporter explain: {unknown(text)}\n\n{otherwise_text()}", file=sys.stderr)
-        return _BAD_USAGE
+        from exporter.explain import search, unknown_text  # noqa: PLC0415 - a code alone needs none of their tables
+
+        found = search.explain(text)
+        if found is None:
+            print(f"ekm-exporter explain: {unknown_text.unknown(text)}\n\n{otherwise_text()}", file=sys.stderr)
+            return _BAD_USAGE
     print(json.dumps(explanation_data(found), indent=2) if args.json else explanation_text(found))
     return _OK
 

@@ -43,7 +43,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command and its flags."""
     parser = subparsers.add_parser(
         "gate",
-        help="before a restart of SQL Servers: would they find their keys?",
         description=(
             "Reads which databases and keys each instance has (readings of the exporters, and targets.d/inventory.json of the command "
             "inventory), and the state of each key from running exporters. Exit code: 0 if every key is ready and was for an hour, SQL Server "

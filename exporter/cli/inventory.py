@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from exporter.cli.inventory_azure import add_azure_flags, run_azure
+from exporter.cli.inventory_azure_flags import add_azure_flags
 from exporter.cli.inventory_exporters import add_reading_flags, read_exporters
 from exporter.cli.inventory_servers import add_server_flags, read_named_servers
 from exporter.cli.inventory_vaults import add_vault_flags, compare_with_vaults
@@ -50,7 +50,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command and its flags."""
     parser = subparsers.add_parser(
         "inventory",
-        help="write targets from what SQL Servers use",
         description=(
             "Reads SQL Servers, what running exporters read of them, or what the scripts inventory.sql or inventory.ps1 printed, and "
             "writes one file of targets for each vault. A later run prints the differences and changes only the files that it wrote itself; an instance that is not read "
@@ -85,10 +84,16 @@ def run(args: argparse.Namespace) -> int:
     """Read, plan, print the differences and write them; the exit code shows whether there is a gap."""
     try:
         code, planned = (FINE, []) if args.azure and not _names_servers(args) else _run(args)
-        return max(code, run_azure(args, planned)) if args.azure else code
+        return max(code, _run_azure(args, planned)) if args.azure else code
     except (FolderError, SourceError, OSError) as error:
         print(f"ekm-exporter inventory: {error}", file=sys.stderr)
         return BAD_USAGE
+
+
+def _run_azure(args: argparse.Namespace, planned: list[PlannedTarget]) -> int:
+    from exporter.cli.inventory_azure import run_azure  # noqa: PLC0415 - the Azure SDK takes nearly as long as the rest of the command
+
+    return run_azure(args, planned)
 
 
 def _names_servers(args: argparse.Namespace) -> bool:

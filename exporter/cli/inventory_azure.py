@@ -1,4 +1,4 @@
-"""The flags of `inventory` that read Azure: which vaults and keys no target covers."""
+"""The part of `inventory` that reads Azure: which vaults and keys no target covers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
-from exporter.cli.parser import add_flag
 from exporter.config.settings import DEFAULT_MODULE, Credential
 from exporter.config.yaml import SIZE_LIMIT
-from exporter.core.endpoints import MANAGEMENT_HOSTS
 from exporter.core.model import HOST_IDENTITIES
 from exporter.inventory.azure.covered_keys import read_coverage
 from exporter.inventory.azure.plan import AzurePlan, Coverage, plan_azure
@@ -24,38 +22,12 @@ from exporter.inventory.declarations import Declared, read_declared
 from exporter.inventory.folder import FileChange, write
 from exporter.inventory.sign_in import AMBIENT
 from exporter.inventory.sources import SourceError
-from exporter.runtime.extras import ExtraMissingError, install_command
+from exporter.runtime.extras import ExtraMissingError
 from exporter.runtime.files import FileMissingError, FileUnreadableError, read_whole
 from exporter.tde.plan import PlannedTarget
 
 FINE, GAPS = 0, 1
 _TENANT = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}")
-
-
-def add_azure_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that read Azure."""
-    azure = parser.add_argument_group(
-        "Azure", f"reports the vaults and keys that no target covers; needs {install_command('azure')}"
-    )
-    add_flag(azure, "--azure", "list vaults and Managed HSMs with Azure Resource Graph, and their keys", action="store_true")
-    add_flag(
-        azure,
-        "--azure.subscription ID",
-        "only these subscriptions (default: all that the identity may read)",
-        dest="azure_subscriptions",
-        nargs="+",
-        default=[],
-    )
-    add_flag(azure, "--azure.tenant TENANT", "the tenant of a credential without tenant_id")
-    add_flag(
-        azure,
-        "--azure.credential NAME",
-        "a credential of --config.file (default: azure-identity's default chain, such as az login)",
-    )
-    add_flag(
-        azure, "--azure.cloud", "default: the cloud of the configuration's vaults, else public", choices=tuple(MANAGEMENT_HOSTS)
-    )
-    add_flag(azure, "--azure.out FILE", "write the proposed targets there instead of printing them")
 
 
 def run_azure(args: argparse.Namespace, planned: Collection[PlannedTarget]) -> int:

@@ -12,8 +12,8 @@ from exporter.cli.parser import add_flag, number
 from exporter.config.settings import SecretSource, SecretUnreadableError, read_secret
 from exporter.core.sql_addresses import SqlAddress, parse_address_list, parse_sql_address
 from exporter.inventory.declarations import read_declared
-from exporter.inventory.sign_in import database_token
-from exporter.inventory.sources import SourceError, Sources, decoded
+from exporter.inventory.sources import SourceError, Sources
+from exporter.runtime.encodings import decoded
 from exporter.runtime.extras import install_command, is_installed
 from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.runtime.process import is_windows
@@ -127,6 +127,8 @@ def _token(args: argparse.Namespace) -> str:
         raise SourceError("--sql.entra and --sql.user exclude each other: keep one")
     if args.sql_encrypt == _TRUST:
         raise SourceError("--sql.entra sends a token, so the certificates must be verified: remove --sql.encrypt trust")
+    from exporter.inventory.sign_in import database_token  # noqa: PLC0415 - it imports the Azure SDK
+
     return database_token(read_declared(args.config_file), args.sql_entra, args.sql_timeout)
 
 

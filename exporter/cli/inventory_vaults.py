@@ -9,7 +9,6 @@ from exporter.cli.parser import add_flag
 from exporter.inventory.declarations import read_declared
 from exporter.inventory.folder import FolderFacts
 from exporter.inventory.sources import SourceError
-from exporter.inventory.vault_search import search_vaults
 from exporter.tde.findings import Findings
 from exporter.tde.key_uris import KeyUris
 from exporter.tde.model import Instance
@@ -39,6 +38,8 @@ def compare_with_vaults(
         return {}
     if args.config_file is None:
         raise SourceError("--vault.credential needs --config.file, which declares the credential")
+    from exporter.inventory.vault_search import search_vaults  # noqa: PLC0415 - it imports the Azure SDK
+
     uris = KeyUris(instances, facts.loose, Findings(), facts.compared, facts.established)
     searches = plan_searches(instances, uris, hand_written.targets)
     results = search_vaults(searches, read_declared(args.config_file), args.vault_credential, _SECONDS)

@@ -13,8 +13,8 @@ from typing import TypeVar
 from exporter.cli import check
 from exporter.cli.parser import add_flag
 from exporter.cli.probe_once import ProbeOnceResult, probe_once
-from exporter.clients import NetworkError
-from exporter.config import load_config
+from exporter.clients.http.network import NetworkError
+from exporter.config.loader import load_config
 from exporter.config.settings import Config, Target
 from exporter.core.suggestions import nearest
 from exporter.presentation.payloads import Payload, probe_payload, target_details_payload, verdict_payload
@@ -33,7 +33,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command and its flags."""
     parser = subparsers.add_parser(
         "probe",
-        help="probe one target now and print each step",
         description=(
             "Probes one target of the configuration with a fresh token, and prints each step with the code that SQL Server would "
             "show. Then runs the auxiliary probes (staged credential, retained key versions, newest version, recovery vault) and "

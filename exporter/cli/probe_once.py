@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from exporter.clients import quiet_sdk_loggers
+from exporter.clients.entra import quiet_sdk_loggers
 from exporter.config.consequences.usage import credentials_in_use
 from exporter.config.settings import Config, Target
 from exporter.core.auxiliary import AuxiliaryResult

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, tzinfo
 from typing import Any
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from exporter.cli.http_flags import add_http_flags, read_password, sign_in_flags, time_limit
 from exporter.cli.parser import add_flag
@@ -24,8 +24,12 @@ from exporter.report.document import as_csv, as_json, document
 from exporter.report.history import read_minutes
 from exporter.report.html import as_html
 from exporter.report.period import Period, parse_month, parse_period
+from exporter.runtime.files import plainly
 
 COMPLETE, FINDING, BAD_USAGE = 0, 1, 2
+_A_NAME = "write a name as in Europe/Zurich"
+# Windows has its own names, and the zip has no pip.
+_NO_NAMES = "this Python knows UTC alone: write --from and --to as in 2026-11-01T00:00:00+01:00, or add the package tzdata"
 FORMATS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {"csv": as_csv, "json": as_json, "html": as_html}
 
 
@@ -33,7 +37,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command and its flags."""
     parser = subparsers.add_parser(
         "report",
-        help="evidence per vault: minutes answered, throttled, refused and unreachable, and whose fault",
         description=(
             "Reads a month of the history in Prometheus and counts, for each vault and target, the minutes by what the probes got. "
             "Exit code: 0 if the data are complete; 1 if they have gaps, which the report names, or if an answer of "
@@ -93,9 +96,7 @@ def _zone(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (OSError, ValueError, KeyError):
-        raise ValueError(
-            f"--timezone {name!r} is not known: write a name as in Europe/Zurich; on Windows, first pip install tzdata"
-        ) from None
+        raise ValueError(f"--timezone {name!r} is not known: {_A_NAME if available_timezones() else _NO_NAMES}") from None
 
 
 def _access(args: argparse.Namespace) -> PrometheusAccess:
@@ -125,7 +126,7 @@ def _write(args: argparse.Namespace, period: Period, data: Mapping[str, Any]) ->
             path.write_bytes(render(data).encode())
             print(path)
     except OSError as error:
-        raise ValueError(f"--out: cannot write {args.out}: {error.strerror}: name a folder that you may write to") from None
+        raise ValueError(f"--out: cannot write {args.out}: {plainly(error)}: name a folder that you may write to") from None
 
 
 def _url(text: str) -> str:

@@ -18,14 +18,16 @@ from exporter.app.sharding import Shard, parse_shard
 from exporter.cli import check
 from exporter.cli.parser import add_flag, number
 from exporter.cli.probe import BAD_USAGE, FINE, refuse
-from exporter.clients import NetworkError
-from exporter.config import load_config
+from exporter.clients.http.network import NetworkError
+from exporter.config.loader import load_config
 from exporter.metrics.spec import Level
 from exporter.runtime import logging
 from exporter.runtime.extras import ExtraMissingError
 from exporter.state.files import StateDirError
-from exporter.web import MAX_UNFINISHED, ListenAddress, ListenError, WebOptions, parse_address, web_options
-from exporter.web.webconfig import AccessControl
+from exporter.web.options import WebOptions, web_options
+from exporter.web.server.connection_limits import MAX_UNFINISHED
+from exporter.web.server.listener import ListenAddress, ListenError, parse_address
+from exporter.web.webconfig.access_control import AccessControl
 
 DEFAULT_ADDRESS = ":10377"
 OnListening = Callable[[Sequence[str]], None]  # receives the URLs
@@ -35,7 +37,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command and its flags."""
     parser = subparsers.add_parser(
         "run",
-        help="run the exporter",
         description="Probes every target at its interval and serves the results as metrics, pages and JSON.",
         epilog="example: ekm-exporter run --config.file ekm.yml --web.listen-address 127.0.0.1:10377",
     )

@@ -19,10 +19,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command and its argument."""
     parser = subparsers.add_parser(
         "script",
-        help="print a T-SQL, PowerShell or KQL script, such as prove.sql",
         description=(
-            "Prints a script for SQL Server or for Entra ID's sign-in log. Without a name, it lists them. It runs none: read a script before you "
-            "run it. Exit code: 2 for an unknown name."
+            "Prints a script for SQL Server, for Entra ID's sign-in log or for an installation on many hosts. Without a name, it lists them. It "
+            "runs none: read a script before you run it. Exit code: 2 for an unknown name."
         ),
         epilog="example: ekm-exporter script prove.sql > prove.sql",
     )

@@ -21,7 +21,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command, its own commands and their flags."""
     parser = subparsers.add_parser(
         "service",
-        help="install, remove and run the exporter as a service of Windows",
         description=(
             "Installs, changes and removes the exporter as a service of Windows, and writes its secret files. Run it as an "
             "administrator. Exit code: 0 if the service is as wanted, 1 if Windows refused something or the service does not "
@@ -51,7 +50,7 @@ def _add_install(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_flag(
         parser,
         "--config.file FILE",
-        "copy this configuration into the installation, with the folders targets.d and secrets beside it",
+        "copy this configuration into the installation, with the folders targets.d and secrets next to it",
         type=str,
     )
     add_flag(parser, "--web.listen-address ADDRESS", "HOST:PORT or :PORT to listen on (default :10377)", dest="listen")
@@ -59,7 +58,7 @@ def _add_install(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_flag(
         parser,
         "--prometheus ADDRESS",
-        "addresses that the firewall admits to the port (default: the firewall is unchanged)",
+        "addresses that the firewall admits to the port (default: those of the last installation)",
         nargs="+",
     )
     add_flag(
@@ -93,7 +92,7 @@ def _add_secret(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "secret",
         help="type a secret, and write it to a file of the installation",
         description=(
-            "Asks for a secret without showing it, and writes it to the folder secrets of the installation. "
+            "Reads a secret without showing it, and writes it to the folder secrets of the installation. "
             "A running exporter reads a changed secret by itself. If standard input is no terminal, its first line is the secret."
         ),
         epilog="example: ekm-exporter service secret ekm-credential",
@@ -137,7 +136,7 @@ def _install(args: argparse.Namespace) -> int:
 def _remove(args: argparse.Namespace) -> int:
     if not is_windows():
         return _refuse()
-    from exporter.cli.service_install import remove  # noqa: PLC0415 - see above
+    from exporter.cli.service_data import remove  # noqa: PLC0415 - see above
 
     return remove(args)
 
@@ -145,7 +144,7 @@ def _remove(args: argparse.Namespace) -> int:
 def _secret(args: argparse.Namespace) -> int:
     if not is_windows():
         return _refuse()
-    from exporter.cli.service_install import secret  # noqa: PLC0415 - see above
+    from exporter.cli.service_data import secret  # noqa: PLC0415 - see above
 
     return secret(args)
 

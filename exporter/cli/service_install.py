@@ -1,42 +1,40 @@
-"""The commands `ekm-exporter service install`, `remove` and `secret`."""
+"""The command `ekm-exporter service install`."""
 
 from __future__ import annotations
 
 import argparse
-import getpass
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
 from exporter import __version__
-from exporter.cli import check
 from exporter.cli.main import build_parser
-from exporter.cli.run import listen_addresses
+from exporter.cli.problem_lines import finding_lines
+from exporter.cli.service_data import base_folder, fail, refuse
 from exporter.cli.service_run import run_words
-from exporter.installation import files
+from exporter.installation import data, files
 from exporter.installation import install as installer
-from exporter.installation.install import BadConfigurationError, Installation, NotRunningError, RefusedError
-from exporter.installation.plan import Found, Wanted, make_plan
+from exporter.installation.data import RefusedError
+from exporter.installation.install import BadConfigurationError, Installation, NotRunningError
+from exporter.installation.plan import Existing, Wanted, make_plan
 from exporter.installation.service_states import StillThereError
-from exporter.installation.services import Services, WindowsHost
+from exporter.installation.services import HostServices, WindowsHost
 from exporter.installation.settings import (
-    Settings,
+    ServiceSettings,
     account,
-    check_secret_name,
     check_settings,
-    folder_of_program,
+    has_same_flags,
     merge,
     run_flags,
     service_command,
 )
-from exporter.runtime.windows.api import WindowsError
 from exporter.runtime.windows.firewall import FirewallError
 from exporter.runtime.windows.service_control import STOPPED
 from exporter.runtime.windows.service_definition import ServiceDefinition
-from exporter.runtime.windows.service_manager import ACCESS_DENIED, ServiceManager
-from exporter.web import ListenAddress
+from exporter.runtime.windows.service_manager import ServiceManager
 
-FINE, FAILED, BAD_USAGE = 0, 1, 2
+FINE = 0
 
 
 def install(args: argparse.Namespace) -> int:
@@ -46,15 +44,15 @@ def install(args: argparse.Namespace) -> int:
         with ServiceManager() as services:
             return _install(args, base, services)
     except BadConfigurationError as error:
-        check.print_findings(error.loaded)
-        return _refuse(error)
+        print("\n".join(finding_lines(error.loaded.problems)), file=sys.stderr)
+        return refuse(error)
     except RefusedError as error:
-        return _refuse(error)
+        return refuse(error)
     except (OSError, FirewallError, NotRunningError, StillThereError) as error:
-        return _fail(error)
+        return fail(error)
 
 
-def _install(args: argparse.Namespace, base: Path, services: Services) -> int:
+def _install(args: argparse.Namespace, base: Path, services: HostServices) -> int:
     this = _prepare(args, base, services)
     head, changes = f"service {args.name}:", ", ".join(this.plan.changes)
     if args.dry_run:
@@ -67,9 +65,9 @@ def _install(args: argparse.Namespace, base: Path, services: Services) -> int:
     return FINE
 
 
-def _prepare(args: argparse.Namespace, base: Path, services: Services) -> Installation:
+def _prepare(args: argparse.Namespace, base: Path, services: HostServices) -> Installation:
     """Check what is given and found, and plan. Raises RefusedError and OSError."""
-    earlier = installer.read_settings(base)
+    earlier = data.read_settings(base)
     settings = _settings(args, earlier)
     if problem := check_settings(settings):
         raise RefusedError(problem)
@@ -78,34 +76,38 @@ def _prepare(args: argparse.Namespace, base: Path, services: Services) -> Instal
         raise RefusedError(f"{source}: no such file")
     registered, state = services.find(args.name), services.state(args.name)
     installer.check_place(base, args.name, earlier, registered)
-    address = _check_flags(base, settings)
+    if not (settings.address and has_same_flags(settings, earlier)):
+        settings = replace(settings, address=_check_flags(base, settings))
     command = service_command(sys.executable, settings, PureWindowsPath(base))
     service = ServiceDefinition(name=args.name, command=command, account=account(settings))
     changes = files.changed_files(base, source)
-    found = Found(service=registered, settings=earlier, is_running=state is not None and state.state != STOPPED)
+    found = Existing(service=registered, settings=earlier, is_running=state is not None and state.state != STOPPED)
     configured = files.CONFIGURATION in changes or (base / files.CONFIGURATION).exists()
     wanted = Wanted(service=service, settings=settings, changed_files=changes, has_configuration=configured, start=args.start)
     plan = make_plan(found, wanted)
-    return Installation(base=base, settings=settings, service=service, address=address, changes=changes, plan=plan)
+    return Installation(base=base, settings=settings, service=service, changes=changes, plan=plan)
 
 
-def _settings(args: argparse.Namespace, earlier: Settings | None) -> Settings:
+def _settings(args: argparse.Namespace, earlier: ServiceSettings | None) -> ServiceSettings:
     given = {"listen": args.listen, "arguments": args.arguments, "account": args.account, "version": __version__}
     addresses = [one for text in args.prometheus or () for one in text.replace(",", " ").split()]
-    return merge(earlier or Settings(name=args.name), {**given, "prometheus": addresses})
+    return merge(earlier or ServiceSettings(name=args.name), {**given, "prometheus": addresses})
 
 
-def _check_flags(base: Path, settings: Settings) -> ListenAddress:
+def _check_flags(base: Path, settings: ServiceSettings) -> str:
     """Return the first address to listen on; the parser refuses bad flags. Raises RefusedError."""
+    from exporter.cli import check  # noqa: PLC0415 - these import the whole exporter, and most calls give no flags
+    from exporter.cli.run import listen_addresses  # noqa: PLC0415
+
     words = run_words(base, run_flags(settings))
     flags = build_parser(words).parse_args(words)
     web_file: Path | None = flags.web_config_file
     if web_file is not None and check.web_config(base / web_file).config is None:
         raise RefusedError("the web configuration has problems; nothing is changed")
-    return listen_addresses(flags)[0]
+    return str(listen_addresses(flags)[0])
 
 
-def _state(this: Installation, services: Services) -> str:
+def _state(this: Installation, services: HostServices) -> str:
     configuration = this.base / files.CONFIGURATION
     if not configuration.exists():
         return (
@@ -115,72 +117,5 @@ def _state(this: Installation, services: Services) -> str:
     state = services.state(this.settings.name)
     if state is None or state.state == STOPPED:
         return f"not running: net start {this.settings.name}"
-    host = this.address.host or socket.gethostname()
-    return f"running: http://{ListenAddress(host, this.address.port)}/metrics"
-
-
-def remove(args: argparse.Namespace) -> int:
-    """Remove the service; return the exit code."""
-    try:
-        base = base_folder(args.base, sys.executable)
-        earlier = installer.read_settings(base)
-        if args.remove_data and (earlier is None or earlier.name != args.name):
-            return _refuse(f"{base} has no data of the service {args.name}: it lacks {files.SETTINGS} of that service")
-        what = "service, firewall rule and event source" + (
-            ", configuration, secrets, state and logs" if args.remove_data else ""
-        )
-        if not args.dry_run:
-            with ServiceManager() as services:
-                installer.remove(base, args.name, services, WindowsHost(), data=args.remove_data)
-    except RefusedError as error:
-        return _refuse(error)
-    except (OSError, FirewallError, StillThereError) as error:
-        return _fail(error)
-    print(f"service {args.name}: {'would be removed' if args.dry_run else 'removed'}: {what}")
-    if not args.remove_data:
-        print(f"kept: {base}")
-    return FINE
-
-
-def secret(args: argparse.Namespace) -> int:
-    """Ask for a secret and write its file; return the exit code."""
-    if problem := check_secret_name(args.secret_name):
-        return _refuse(problem)
-    try:
-        typed = ask(args.secret_name)
-        if not typed:
-            return _refuse("no secret was typed; nothing is changed")
-        path = installer.write_secret(base_folder(args.base, sys.executable), args.secret_name, typed, WindowsHost())
-    except RefusedError as error:
-        return _refuse(error)
-    except OSError as error:
-        return _fail(error)
-    print(f"written: {path}")
-    return FINE
-
-
-def ask(name: str) -> str:
-    """Return what the user types, without showing it; from a pipe its first line."""
-    if sys.stdin.isatty():
-        return getpass.getpass(f"Secret for the file {name}: ")
-    return sys.stdin.readline().rstrip("\r\n").removeprefix("\ufeff")
-
-
-def base_folder(given: Path | None, python: str) -> Path:
-    """Return the folder of the installation. Raises RefusedError if it has to be given."""
-    found = folder_of_program(PureWindowsPath(python)) if given is None else given
-    if found is None:
-        raise RefusedError("this Python is not that of the zip or of the MSI: give the folder of the installation with --base")
-    return Path(found).absolute()
-
-
-def _refuse(problem: object) -> int:
-    print(f"ekm-exporter service: {problem}", file=sys.stderr)
-    return BAD_USAGE
-
-
-def _fail(error: Exception) -> int:
-    denied = isinstance(error, PermissionError) or (isinstance(error, WindowsError) and error.number == ACCESS_DENIED)
-    hint = ": run this as an administrator" if denied else ""
-    print(f"ekm-exporter service: {error}{hint}", file=sys.stderr)
-    return FAILED
+    host, _, port = this.settings.address.rpartition(":")
+    return f"running: http://{host or socket.gethostname()}:{port}/metrics"

@@ -17,8 +17,8 @@ from exporter import __version__
 from exporter.runtime import signals
 from exporter.runtime.log_file import LogStream
 from exporter.runtime.logging import fields, place_of
-from exporter.runtime.windows.api import WindowsError
-from exporter.runtime.windows.event_log import Event, EventLog, EventLogHandler
+from exporter.runtime.windows.api import WindowsCallError
+from exporter.runtime.windows.event_log import EventKind, EventLog, EventLogHandler
 from exporter.runtime.windows.service_control import NOT_STARTED_BY_MANAGER, ServiceControl
 
 OnListening = Callable[[Sequence[str]], None]
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 def _not_connected(name: str, error: int) -> str:
     if error == NOT_STARTED_BY_MANAGER:
         return f"only the service manager starts this: net start {name}"
-    return str(WindowsError("connect to the service manager", error))
+    return str(WindowsCallError("connect to the service manager", error))
 
 
 def _run_logged(args: argparse.Namespace, control: ServiceControl, events: EventLog) -> int:
@@ -58,24 +58,24 @@ def _run_logged(args: argparse.Namespace, control: ServiceControl, events: Event
         os.chdir(args.base)  # for relative paths of the flags
         stream = LogStream(path)
     except OSError as error:
-        events.write(Event.START_FAILED, f"ekm-exporter {__version__} cannot write its log {path}: {error.strerror}")
+        events.write(EventKind.START_FAILED, f"ekm-exporter {__version__} cannot write its log {path}: {error.strerror}")
         return BAD_USAGE
     started: list[str] = []
 
     def report(urls: Sequence[str]) -> None:
         control.report_running()
         started.extend(urls)
-        events.write(Event.STARTED, f"ekm-exporter {__version__} started: {' '.join(urls)}")
+        events.write(EventKind.STARTED, f"ekm-exporter {__version__} started: {' '.join(urls)}")
         logging.getLogger("exporter").addHandler(EventLogHandler(events))
 
     with stream, contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
         code = _run_exporter(args, report)
     if started and code == FINE:
-        events.write(Event.STOPPED, f"ekm-exporter {__version__} stopped")
+        events.write(EventKind.STOPPED, f"ekm-exporter {__version__} stopped")
     else:
         reason = "\n".join(stream.last_lines())
         what = "ended" if started else "did not start"
-        events.write(Event.START_FAILED, f"ekm-exporter {__version__} {what}, exit code {code}. The end of {path}:\n{reason}")
+        events.write(EventKind.START_FAILED, f"ekm-exporter {__version__} {what}, exit code {code}. The end of {path}:\n{reason}")
     return code
 
 

@@ -6,9 +6,9 @@ import argparse
 import asyncio
 import contextlib
 import errno
+import json
 import os
 import secrets
-import shlex
 import shutil
 import sys
 import threading
@@ -18,8 +18,9 @@ from pathlib import Path
 
 from exporter.cli.check import print_findings
 from exporter.cli.parser import PORT, add_flag, number
+from exporter.cli.shell_commands import quoted, request, with_variables
 from exporter.cli.simulate_sql import NoSqlServersError, add_sql_flags, sql_banner, sql_password, sql_port
-from exporter.config import load_config
+from exporter.config.loader import load_config
 from exporter.config.settings import Config, SecretUnreadableError
 from exporter.runtime import signals
 from exporter.runtime.files import plainly
@@ -36,7 +37,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command and its flags."""
     alone = subparsers.add_parser(
         "simulate",
-        help="run the simulator alone, for game days",
         description=(
             "Serves the vaults, tenants and credentials of a configuration on loopback, and writes the configuration with which "
             "an exporter probes them. Faults are set on the management port."
@@ -192,18 +192,21 @@ def _call_at_end_of_input(callback: Callable[[], None]) -> None:
 
 def _banner(simulator: Simulator, config: Config, out: Path) -> str:
     vault = next(iter(config.targets.values())).vault
-    variables = "".join(f"{name}={shlex.quote(value)} " for name, value in exporter_variables(simulator, config, out).items())
-    written = shlex.quote(str(out / "ekm.yml"))
+    start = with_variables(
+        exporter_variables(simulator, config, out), f"ekm-exporter run --config.file {quoted(out / 'ekm.yml')}"
+    )
+    url = f"{simulator.management_url}/sim"
+    fault = request(f"{url}/fault", "POST", json.dumps({"vault": vault, "scenario": "unwrap_forbidden"}))
     return f"""\
 =====================================================================================
   THIS IS A SIMULATOR: no Azure, no real vault, no real key. It stores nothing.
 =====================================================================================
 vaults and Entra ID on {simulator.address}, {READY}{simulator.management_url}
 
-start the exporter:  {variables}ekm-exporter run --config.file {written}
-break a vault:       curl -d '{{"vault": "{vault}", "scenario": "unwrap_forbidden"}}' {simulator.management_url}/sim/fault
-end every fault:     curl -X DELETE {simulator.management_url}/sim/fault
-list the scenarios:  curl {simulator.management_url}/sim/scenarios
-list the requests:   curl {simulator.management_url}/sim/requests
-after a new secret:  curl -X POST {simulator.management_url}/sim/reload
+start the exporter:  {start}
+break a vault:       {fault}
+end every fault:     {request(f"{url}/fault", "DELETE")}
+list the scenarios:  {request(f"{url}/scenarios")}
+list the requests:   {request(f"{url}/requests")}
+after a new secret:  {request(f"{url}/reload", "POST")}
 {sql_banner(simulator, out)}stop:                Ctrl-C"""

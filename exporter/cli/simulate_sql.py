@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 from pathlib import Path
 
 from exporter.cli.parser import PORT, add_flag
+from exporter.cli.shell_commands import quoted, request
 from exporter.config.settings import SecretSource, read_secret
 from exporter.simulator import Environment, Simulator
 from exporter.simulator.configuration import SQL_PASSWORD, SQL_SERVERS
@@ -61,13 +61,13 @@ def sql_banner(simulator: Simulator, out: Path) -> str:
     shown = [f"{_INDENT}{name}: {address}" for name, address in list(addresses.items())[:_SHOWN]]
     more = [f"{_INDENT}and {len(addresses) - _SHOWN} more, in {out / SQL_SERVERS}"] if len(addresses) > _SHOWN else []
     files = {"--servers": SQL_SERVERS, "--sql.password.file": SQL_PASSWORD, "--sql.ca.file": "ca.pem"}
-    flags = " ".join(f"{flag} {shlex.quote(str(out / file))}" for flag, file in files.items())
-    body = shlex.quote(json.dumps({"sql": next(iter(addresses))}))
+    flags = " ".join(f"{flag} {quoted(out / file)}" for flag, file in files.items())
+    restart = request(f"{simulator.management_url}/sim/restart", "POST", json.dumps({"sql": next(iter(addresses))}))
     lines = [
         f"SQL Servers:         {len(addresses)}, login {USER}, password in {out / SQL_PASSWORD}",
         *shown,
         *more,
         f"read them:           ekm-exporter inventory {flags} --sql.user {USER} --out targets.d --config.file FILE",
-        f"restart one:         curl -d {body} {simulator.management_url}/sim/restart",
+        f"restart one:         {restart}",
     ]
     return "".join(f"{line}\n" for line in lines)

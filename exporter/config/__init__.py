@@ -7,18 +7,3 @@ from it. `consequences/` has what follows from a `Config`. A folder imports thos
 For: reading and checking the configuration, and what follows from it: cost, differences, names.
 Not for: network requests.
 """
-
-from exporter.config.consequences.cost import monthly_cost
-from exporter.config.loader import Loaded, load_config
-from exporter.config.settings.dump import dump_yaml, effective_module, effective_pieces
-from exporter.config.settings.schema import schema_text
-
-__all__ = [
-    "Loaded",
-    "dump_yaml",
-    "effective_module",
-    "effective_pieces",
-    "load_config",
-    "monthly_cost",
-    "schema_text",
-]

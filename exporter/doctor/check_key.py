@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.checks.check_owner import owner_of
+from exporter.core.checks.finding import Finding, blocked, failed, passed, skipped, unknown, warned
 from exporter.core.checks.model import CheckOutcome, FailureMoment
 from exporter.core.connector_secret import KEY_NAME_UNUSABLE, key_name_findings
 from exporter.core.faults import Fault
@@ -17,19 +18,7 @@ from exporter.core.model import Outcome, Step
 from exporter.core.reasons import Reason
 from exporter.doctor.check_sign_in import EXPIRY_WARN
 from exporter.doctor.evidence import Evidence
-from exporter.doctor.finding import (
-    Finding,
-    blocked,
-    day,
-    failed,
-    failed_at,
-    owned,
-    passed,
-    skipped,
-    step_finding,
-    unknown,
-    warned,
-)
+from exporter.doctor.finding import day, failed_at, owned, step_finding
 
 _FORBIDDEN = 403
 _NO_KEY = "the key was not read"

@@ -13,12 +13,13 @@ from typing import Final
 
 from exporter.config.settings import ExpectPath
 from exporter.core.checks.check_owner import owner_of
+from exporter.core.checks.finding import Finding, failed, passed, skipped, unknown, warned
 from exporter.core.classify import classify
 from exporter.core.faults import Fault
 from exporter.core.model import CredentialKind, Outcome, Step, StepResult
 from exporter.core.reasons import Reason
 from exporter.doctor.evidence import Endpoint, Evidence, HostCertificate
-from exporter.doctor.finding import Finding, day, failed, failed_at, owned, passed, skipped, unknown, warned
+from exporter.doctor.finding import day, failed_at, owned
 
 SKEW_WARN, SKEW_FAIL = 120.0, 300.0  # seconds
 CERTIFICATE_WARN: Final = 2 * 86400.0  # seconds before its expiry

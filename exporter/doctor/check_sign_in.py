@@ -9,12 +9,13 @@ import re
 from dataclasses import replace
 from typing import Final
 
+from exporter.core.checks.finding import Finding, failed, passed, skipped, unknown, warned
 from exporter.core.credential_expiry import Source
 from exporter.core.entra_answer import entra_answer, mark_wrong_dates, wrong_dates
 from exporter.core.model import CredentialKind, Outcome, Step
 from exporter.core.reasons import Reason
 from exporter.doctor.evidence import Evidence
-from exporter.doctor.finding import Finding, day, failed, owned, passed, skipped, step_finding, unknown, warned
+from exporter.doctor.finding import day, owned, step_finding
 
 EXPIRY_WARN: Final = 30 * 86400.0  # seconds before an expiry
 _GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")

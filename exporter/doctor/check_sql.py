@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from exporter.core.checks.finding import Finding, blocked, failed, passed, skipped, unknown, warned
 from exporter.core.checks.sql import SqlRight, missing_right
 from exporter.core.sql_servers import server_name
 from exporter.doctor.check_network import CheckFunction
 from exporter.doctor.evidence import Evidence
-from exporter.doctor.finding import Finding, blocked, failed, passed, skipped, unknown, warned
 from exporter.tde.differences import find_differences, is_comparable
 from exporter.tde.model import instance_of, labels_of
 from exporter.tde.server_proof import ServerProof, clock_text, codes_text, proof_text, server_proofs
@@ -163,10 +163,6 @@ _OTHER_FAULT: Final = ("The message names the cause: `ekm-exporter explain NUMBE
 SQL_CHECKS: Mapping[str, CheckFunction] = MappingProxyType(
     {"sql_connection": connection, "sql_login": login, "sql_rights": rights, "sql_labels": labels, "sql_keys": keys}
     | {"sql_proof": proof}
-)
-# Checks of the host that a reading answers too.
-HOST_CHECKS: Mapping[str, CheckFunction] = MappingProxyType(
-    {"ekm_enabled": ekm_enabled, "connector_version": connector_version, "sql_credential": credential}
 )
 
 

@@ -5,11 +5,11 @@ Only SQL Server stores the thumbprint together with the public key. This host ca
 
 from __future__ import annotations
 
+from exporter.core.checks.finding import Finding, skipped, unknown, warned
 from exporter.core.connector_secret import KEY_NAME_LIMIT
 from exporter.core.model import Generation
 from exporter.core.thumbprint import contradiction, is_hash, length_of
 from exporter.doctor.evidence import Evidence
-from exporter.doctor.finding import Finding, skipped, unknown, warned
 
 
 def thumbprint(evidence: Evidence) -> Finding:

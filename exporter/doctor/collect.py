@@ -12,10 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
-from exporter.clients import Networks
 from exporter.clients.api_session import ApiSession
 from exporter.clients.endpoint_check import check_endpoint
-from exporter.clients.http.network import split_url
+from exporter.clients.http.network import Networks, split_url
 from exporter.clients.http.resolver import Resolver
 from exporter.config.consequences.sql_labels import compared_targets, instance_names, may_be_named, servers_of
 from exporter.config.settings import Config, SqlServer, Target
@@ -30,6 +29,7 @@ from exporter.core.thumbprint import Pin
 from exporter.doctor.absolute_name import absolute_addresses, addresses_of
 from exporter.doctor.evidence import Endpoint, Evidence, Revocation, SecretEvidence
 from exporter.doctor.host_certificate import read_certificate
+from exporter.doctor.host_lookup import LookUpHost, facts_of_host
 from exporter.doctor.revocation import host_of, problem_with
 from exporter.expiry import ExpiryCallbacks, ExpiryLookup, ExpiryMonitor
 from exporter.probing.auxiliary_plan import auxiliary_probes, probe_request
@@ -70,7 +70,8 @@ class EvidenceCollector:
     """Collects the evidence of one target, once. Use it from one event loop.
 
     Raises NetworkError if a module's authorities cannot be loaded. `look_up` returns the expiry of a credential by its name and that
-    of a target; if it is None, the sources are looked up now. `read_sql_server` returns the reading of a SQL Server, failures included.
+    of a target; if it is None, the sources are looked up now. `read_sql_server` returns the reading of a SQL Server, failures included. `look_up_host`
+    returns the facts of this host.
     """
 
     def __init__(
@@ -81,13 +82,14 @@ class EvidenceCollector:
         clock: Callable[[], float],
         look_up: Lookup | None,
         read_sql_server: ReadSqlServer | None = None,
+        look_up_host: LookUpHost | None = None,
         on_internal_error: Callable[[Exception], None],
     ) -> None:
         self._config, self._target, self._on_internal_error = config, target, on_internal_error
         self._module = config.modules[target.module]
         self._credential = config.credentials[target.credential]
         self._clock, self._look_up = LoopClock(clock), look_up or self._look_up_expiry
-        self._read_sql_server = read_sql_server
+        self._read_sql_server, self._look_up_host = read_sql_server, look_up_host
         self._pool = DaemonThreadPool(_THREADS, name="ekm-doctor")
         self._networks = Networks(config, pool=self._pool)
         self._network = self._networks.network_of(self._module)
@@ -113,7 +115,8 @@ class EvidenceCollector:
         listing = _start(self._list(trace.token))
         auxiliary = _start(self._auxiliary(probe.result()))
         expiry = _start(self._look_up(self._credential.name, target.name))
-        await _wait_all(entra, listing, auxiliary, expiry)
+        host = _start(facts_of_host(self._look_up_host, vault.result(), sql_servers.result()))
+        await _wait_all(entra, listing, auxiliary, expiry, host)
         claims = read_claims(trace.token) if trace.token is not None else None
         return Evidence(
             target=target,
@@ -133,6 +136,7 @@ class EvidenceCollector:
             revocation=await self._revocation(vault.result(), entra.result()),
             pins=_other_pins(self._config, self._target),
             sql_servers=sql_servers.result(),
+            host=host.result(),
             declared=_declared(self._config, target, probe.result().key),
         )
 

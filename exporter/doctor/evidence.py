@@ -14,6 +14,7 @@ from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import Challenge, Facts, ProbeReport
 from exporter.core.parsing.token_claims import Claims
 from exporter.core.thumbprint import Pin
+from exporter.core.windows_host.facts import HostFacts
 from exporter.tde.declared_targets import DeclaredTargets
 from exporter.tde.sql_reading import SqlServerReading
 
@@ -94,4 +95,5 @@ class Evidence:
     revocation: tuple[Revocation, ...] = ()
     pins: tuple[tuple[str, Pin], ...] = ()  # declared by other targets, with their names
     sql_servers: tuple[SqlServerReading, ...] | None = None  # None if no SQL Server is to be read
+    host: HostFacts | None = None  # None if this host was not looked up
     declared: DeclaredTargets = field(default_factory=lambda: DeclaredTargets((), ()))

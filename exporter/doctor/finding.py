@@ -1,16 +1,13 @@
-"""The finding of a check: an outcome with a text, or the failed check that blocks it.
-
-Checks share the constructors here, and the rule that turns a step of the probe into a finding.
-"""
+"""The rule that turns a step of the probe into the finding of a check, and its texts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.checks.check_owner import owner_of
-from exporter.core.checks.model import Actions, CheckOutcome, FailureMoment
+from exporter.core.checks.finding import Finding, blocked, skipped
+from exporter.core.checks.model import CheckOutcome, FailureMoment
 from exporter.core.codes.cause_text import open_detail
 from exporter.core.model import Outcome, Step, StepResult
 from exporter.core.reasons import Reason
@@ -19,55 +16,11 @@ from exporter.doctor.evidence import Evidence
 _NOT_IN_MODE = "the module's mode leaves it out"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """An outcome with its text. `code` may be of any generation; without one, a failure has the code of the table.
-
-    `blocked_by` is the failed check.
-    """
-
-    outcome: CheckOutcome
-    detail: str
-    code: int | None = None
-    reason: Reason | None = None
-    blocked_by: str | None = None
-    moment: FailureMoment | None = None  # None: that of the table
-    step: Step | None = None  # the failed one
-    subject: AuxiliaryResult | None = None  # whose names the fix has, instead of the target's
-    codeless: bool = False  # SQL Server shows no code for this, also if the table lists one
-    actions: Actions = ()  # instead of those of the reason, the table or the code
-
-
-def passed(detail: str) -> Finding:
-    return Finding(outcome=CheckOutcome.PASS, detail=detail)
-
-
-def warned(detail: str, *, code: int | None = None, reason: Reason | None = None, actions: Actions = ()) -> Finding:
-    return Finding(outcome=CheckOutcome.WARN, detail=detail, code=code, reason=reason, actions=actions)
-
-
-def failed(detail: str, *, code: int | None = None, reason: Reason | None = None, codeless: bool = False) -> Finding:
-    return Finding(outcome=CheckOutcome.FAIL, detail=detail, code=code, reason=reason, codeless=codeless)
-
-
 def failed_at(result: StepResult) -> Finding:
     """Return the finding of a failed step."""
     return Finding(
         outcome=CheckOutcome.FAIL, detail=failure_text(result), code=result.code, reason=result.reason, step=result.step
     )
-
-
-def skipped(detail: str) -> Finding:
-    return Finding(outcome=CheckOutcome.SKIPPED, detail=detail)
-
-
-def unknown(detail: str) -> Finding:
-    return Finding(outcome=CheckOutcome.UNKNOWN, detail=detail)
-
-
-def blocked(check: str) -> Finding:
-    """Return the finding of a check whose cause another check reports."""
-    return Finding(outcome=CheckOutcome.SKIPPED, detail="", blocked_by=check)
 
 
 def step_finding(evidence: Evidence, step: Step, check: str) -> Finding | None:

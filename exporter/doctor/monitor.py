@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from exporter.clients import NetworkError
+from exporter.clients.http.network import NetworkError
 from exporter.config.settings import Config, Target
 from exporter.core.checks import CheckResult
 from exporter.core.checks.model import CheckRun

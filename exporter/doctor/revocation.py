@@ -11,7 +11,7 @@ import socket
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from exporter.clients import Network
+from exporter.clients.http.network import Network
 from exporter.clients.http.resolver import Resolver
 from exporter.clients.http.timed_sockets import make_context
 from exporter.config.settings import Proxy, SecretUnreadableError

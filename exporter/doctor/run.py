@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from exporter.config.consequences.names import names_of, names_of_auxiliary
 from exporter.config.settings import Config, Target
 from exporter.core.auxiliary import AuxiliaryResult
+from exporter.core.checks.finding import Finding
 from exporter.core.checks.fix import action_lines, check_actions
 from exporter.core.checks.model import Actions, Check, CheckOutcome, CheckResult
 from exporter.core.checks.sql import SQL
@@ -22,18 +23,18 @@ from exporter.core.codes import generation_code
 from exporter.core.codes.names import Names
 from exporter.core.known_secrets import hide
 from exporter.core.model import Step
-from exporter.doctor import check_key, check_network, check_sign_in, check_sql, check_thumbprint
+from exporter.doctor import check_host, check_key, check_network, check_sign_in, check_sql, check_thumbprint
 from exporter.doctor.check_network import CheckFunction
 from exporter.doctor.collect import EvidenceCollector, Lookup, ReadSqlServer
 from exporter.doctor.evidence import Evidence
-from exporter.doctor.finding import Finding
+from exporter.doctor.host_lookup import LookUpHost
 
 CHECK_FUNCTIONS: Mapping[str, CheckFunction] = MappingProxyType(
     {
         **check_network.ENDPOINT_CHECKS,
         "revocation": check_network.revocation,
         "path": check_network.path,
-        "clock": check_network.clock,
+        "clock": check_host.clock,
         "challenge": check_sign_in.challenge,
         "tenant": check_sign_in.tenant,
         "secret": check_sign_in.secret,
@@ -59,8 +60,7 @@ CHECK_FUNCTIONS: Mapping[str, CheckFunction] = MappingProxyType(
         "key_expiry": check_key.key_expiry,
         "thumbprint": check_thumbprint.thumbprint,
         **check_sql.SQL_CHECKS,
-        **{check.name: check_sql.host_only for check in CHECKS if check.on_host},
-        **check_sql.HOST_CHECKS,
+        **check_host.HOST_CHECKS,
     }
 )
 
@@ -77,18 +77,26 @@ async def run_checks(
     clock: Callable[[], float] = time.time,
     look_up: Lookup | None = None,
     read_sql_server: ReadSqlServer | None = None,
+    look_up_host: LookUpHost | None = None,
     on_internal_error: Callable[[Exception], None] = _raise,
 ) -> tuple[CheckResult, ...]:
     """Run every check of one target with new requests and a fresh token.
 
     `target` may be one of the configuration with another credential or key. `again` is the command that repeats the checks, `clock` gives
     Unix time. `look_up` returns the expiry of a credential; if it is None, the sources are looked up now. `read_sql_server` returns the
-    reading of a SQL Server; if it is None, none is read. Takes about three timeouts of the target. Eight of its SQL Servers at a time may
+    reading of a SQL Server; if it is None, none is read. `look_up_host` returns the facts of this host; if it is None, the checks of the
+    SQL Server host are unknown. Takes about three timeouts of the target. Eight of its SQL Servers at a time may
     take four minutes more. Raises NetworkError if the module's authorities cannot be loaded, and PoolExhausted if this process lacks a
     resource.
     """
     collector = EvidenceCollector(
-        config, target, clock=clock, look_up=look_up, read_sql_server=read_sql_server, on_internal_error=on_internal_error
+        config,
+        target,
+        clock=clock,
+        look_up=look_up,
+        read_sql_server=read_sql_server,
+        look_up_host=look_up_host,
+        on_internal_error=on_internal_error,
     )
     try:
         evidence = await collector.collect()

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.events.record import LoggedEvent, read_event
+from exporter.events.record import read_event
+from exporter.explain.logged_event import LoggedEvent
 from exporter.runtime.extras import ExtraMissingError
 from exporter.runtime.files import plainly
 

@@ -10,9 +10,9 @@ from datetime import datetime
 
 from exporter.core.codes import both_numbers
 from exporter.core.masking import mask
-from exporter.events.find import explain_event
-from exporter.events.record import LONGEST, LoggedEvent, Origin
+from exporter.explain.event_search import explain_event
 from exporter.explain.explanation import Explanation
+from exporter.explain.logged_event import LONGEST, LoggedEvent, Origin
 
 MOST_DETAILS = 10_000
 NO_CODE = "no code"

@@ -10,9 +10,10 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from exporter.clients import Network, Networks, VaultSession
 from exporter.clients.certificate_file import PublicPart, read_public_part
 from exporter.clients.graph import GraphSession, Holder
+from exporter.clients.http.network import Network, Networks
+from exporter.clients.key_vault import VaultSession
 from exporter.clients.key_vault_secrets import SecretVersionsSession, split_secret_url
 from exporter.config.settings import Config, Credential, Module
 from exporter.core.connector_secret import split_connector_secret

@@ -1,8 +1,9 @@
-"""Fixed text of docs/codes.md: its introduction and the titles of the layers."""
+"""Fixed text of docs/codes.md: its introduction, the titles of the layers, and what to check for any other number."""
 
 from __future__ import annotations
 
 from exporter.core.codes.model import Layer
+from exporter.core.codes.shared import EVENT_LOG
 
 INTRODUCTION = """\
 # Codes of the SQL Server Connector
@@ -65,3 +66,12 @@ LAYER_TITLES = {
     Layer.NAME: "Host names (3900)",
     Layer.RETRY: "Retry logic (4000)",
 }
+
+# What Microsoft's page names for a number that its table does not have.
+OTHERWISE: tuple[str, ...] = (
+    "No route to the internet or the vault: `ekm-exporter doctor TARGET` tests names, ports, proxy and certificates.",
+    "Key Vault or Entra ID is down: read https://azure.status.microsoft, and try again later.",
+    "The asymmetric key was deleted in the vault or dropped in SQL Server: `az keyvault key list-deleted --vault-name VAULT`.",
+    "With `Cannot load library`, the Visual C++ runtime is missing or wrong: `ekm-exporter explain 33027`.",
+    EVENT_LOG,
+)

@@ -13,8 +13,7 @@ from exporter.core.codes import both_numbers
 from exporter.core.codes.model import ConnectorError, Family, Layer, Owner
 from exporter.core.codes.words import words_in
 from exporter.explain.explanation import Explanation
-from exporter.explain.introduction import INTRODUCTION, LAYER_TITLES
-from exporter.explain.unknown_text import OTHERWISE
+from exporter.explain.introduction import INTRODUCTION, LAYER_TITLES, OTHERWISE
 
 WIDTH = 80
 

@@ -15,14 +15,7 @@ from exporter.core.model import Facts, Step
 from exporter.core.reasons import Reason
 from exporter.core.reasons.markers import VAULT_REASONS
 from exporter.explain.connector_texts import CONNECTOR_TEXTS
-from exporter.explain.explanation import (
-    Explanation,
-    explain_codes,
-    explain_known_text,
-    explain_reason,
-    explain_small_number,
-    explain_windows_error,
-)
+from exporter.explain.explanation import Explanation, explain_codes, explain_exactly, join_lines, trim
 from exporter.explain.known_text import KnownText
 from exporter.explain.messages import MESSAGES, TEXTS
 from exporter.explain.messages_database import STATES
@@ -38,13 +31,12 @@ from exporter.explain.pasted_numbers import (
     wrapped_code,
 )
 from exporter.explain.phrases import curl_number, reason_of_curl, reason_of_phrase
+from exporter.explain.row_explanations import explain_known_text, explain_reason, explain_small_number, explain_windows_error
 from exporter.explain.service_texts import entra_reason, vault_reason
 from exporter.explain.windows_errors import WINDOWS_ERRORS, WINDOWS_PHRASES, is_known
 
 Lookup = Callable[[str], Explanation | None]
 
-_AROUND = " \t\r\n.,;:()[]'\""  # around a code in a sentence
-LONGEST = 16_000  # characters of a pasted text that are read
 _FLAGS = re.IGNORECASE
 
 _EVENT_STATUS = re.compile(r"\binfo:?\s*(\d{3})\b", _FLAGS)
@@ -78,24 +70,19 @@ _OPERATIONS = {
 
 def explain(text: str) -> Explanation | None:
     """Explain `text`; None if it is of no known kind."""
-    text = _one_line(text).strip(_AROUND)
+    text = trim(text)
     return next((found for look_up in _LOOKUPS if (found := look_up(text)) is not None), None)
 
 
 def explain_log_text(text: str) -> Explanation | None:
     """Explain the text of an event, which may have numbers of any meaning."""
-    text = _one_line(text)
+    text = join_lines(text)
     return next((found for look_up in _LOG_TEXT_KINDS if (found := look_up(text)) is not None), None)
 
 
 def explain_message(number: int, text: str = "") -> Explanation | None:
     """Explain a message of SQL Server by its number; `text` has the names in it."""
     return None if number not in MESSAGES else explain_known_text(MESSAGES[number], text)
-
-
-def _one_line(text: str) -> str:
-    """Return the text in one line: a console breaks sentences anywhere."""
-    return " ".join(text[:LONGEST].split())
 
 
 def _code(read: Callable[[str], ConnectorError | None]) -> Lookup:
@@ -111,10 +98,6 @@ def _reason_by(read: Callable[[str], Reason | None]) -> Lookup:
 def _known(texts: Iterable[KnownText]) -> Lookup:
     """Return the lookup of known texts by their patterns."""
     return lambda text: explain_known_text(next((each for each in texts if re.search(each.pattern, text.casefold())), None))
-
-
-def _exact(text: str) -> Explanation | None:
-    return explain_codes(*find(text))
 
 
 def _entra(text: str) -> Explanation | None:
@@ -222,7 +205,7 @@ def _reason(text: str) -> Explanation | None:
 
 # The first kind that fits. What names a cause comes before what follows from it, and a number with a meaning before one without.
 _LOOKUPS: tuple[Lookup, ...] = (
-    _exact,
+    explain_exactly,
     _entra,
     _akv,
     _reason_by(vault_reason),

@@ -1,4 +1,4 @@
-"""The answer to a text without an explanation: the nearest known texts, and the general way."""
+"""The answer to a text without an explanation: the nearest known texts, and what is accepted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import difflib
 import re
 
 from exporter.core.codes import BY_CODE, CODES
-from exporter.core.codes.shared import EVENT_LOG
 from exporter.core.masking import mask
 from exporter.explain.known_text import KnownText
 from exporter.explain.messages import KNOWN_TEXTS
@@ -15,14 +14,6 @@ from exporter.explain.pasted_numbers import message_numbers, named_provider_code
 KINDS = (
     "a connector code or symbol, a message of SQL Server, a database state, a log line, an AADSTS or AKV number, "
     "a Windows error or HRESULT, an error of PowerShell or curl, a reason, an inner code, or an HTTP status (403 unwrapKey)"
-)
-# What Microsoft's page names for a number that its table does not have.
-OTHERWISE: tuple[str, ...] = (
-    "No route to the internet or the vault: `ekm-exporter doctor TARGET` tests names, ports, proxy and certificates.",
-    "Key Vault or Entra ID is down: read https://azure.status.microsoft, and try again later.",
-    "The asymmetric key was deleted in the vault or dropped in SQL Server: `az keyvault key list-deleted --vault-name VAULT`.",
-    "With `Cannot load library`, the Visual C++ runtime is missing or wrong: `ekm-exporter explain 33027`.",
-    EVENT_LOG,
 )
 _SHOWN = 60
 _SUGGESTIONS = 3

@@ -10,7 +10,7 @@ _USERS = "BU"
 # Folders of the installation and the right of the service; "" is the installation itself. Administrators and the system have every right.
 SERVICE_RIGHTS = {"": _READ_RUN, "secrets": _READ, "state": _MODIFY, "logs": _MODIFY}
 PROGRAM = "app"  # every user may run the program: it has no secrets, and each service of the host runs it
-BEFORE_SERVICE = "O:BAD:P(A;OICI;FA;;;BA)(A;OICI;FA;;;SY)"  # administrators own it; only they and the system have rights
+ADMINISTRATORS_ONLY = "O:BAD:P(A;OICI;FA;;;BA)(A;OICI;FA;;;SY)"  # administrators own it; only they and the system have rights
 
 
 def folder_rights(service_sid: str) -> dict[str, str]:
@@ -26,4 +26,4 @@ def virtual_account_sid(name: str) -> str:
 
 
 def _with(right: str, who: str) -> str:
-    return f"{BEFORE_SERVICE}(A;OICI;{right};;;{who})"
+    return f"{ADMINISTRATORS_ONLY}(A;OICI;{right};;;{who})"

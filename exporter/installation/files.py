@@ -17,7 +17,7 @@ _TRIES, _PAUSE = 20, 0.1  # seconds; a running exporter may be reading the file
 def changed_files(base: Path, source: Path | None) -> dict[str, bytes | None]:
     """Return the files that differ from those of the installation; None is one to delete.
 
-    `source` is a configuration; the folders `targets.d` and `secrets` beside it belong to it. Raises OSError.
+    `source` is a configuration; the folders `targets.d` and `secrets` next to it belong to it. Raises OSError.
     """
     if source is None or _is_same(source.parent, base):
         return {}

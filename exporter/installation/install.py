@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
-from exporter.config import Loaded, load_config
+from exporter.config.loader import Loaded, load_config
 from exporter.installation import files, service_states
-from exporter.installation.plan import Action, Plan
-from exporter.installation.services import Services, Surroundings
-from exporter.installation.settings import Settings, dump_settings, is_command_of, parse_settings
+from exporter.installation.data import RefusedError
+from exporter.installation.plan import Action, InstallationPlan
+from exporter.installation.service_states import StillThereError
+from exporter.installation.services import HostServices, Surroundings
+from exporter.installation.settings import ServiceSettings, dump_settings, is_command_of, port_of
 from exporter.runtime.windows.service_definition import ServiceDefinition
 from exporter.runtime.windows.service_manager import RELOAD
-from exporter.web import ListenAddress
 
 FOLDERS = ("", files.SECRETS, "state", "logs")
 LOG = Path("logs", "ekm-exporter.log")
-
-
-class RefusedError(Exception):
-    """Something given or found prevents the installation; the text says what. Nothing is changed."""
 
 
 class BadConfigurationError(Exception):
@@ -32,7 +30,7 @@ class BadConfigurationError(Exception):
 
 
 class NotRunningError(Exception):
-    """The service was started and does not run; the text says why."""
+    """The service was started and does not run; the text states why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,25 +38,13 @@ class Installation:
     """What is to be installed, and where."""
 
     base: Path
-    settings: Settings
+    settings: ServiceSettings
     service: ServiceDefinition
-    address: ListenAddress
     changes: Mapping[str, bytes | None]  # of files, from `files.changed_files`
-    plan: Plan
+    plan: InstallationPlan
 
 
-def read_settings(base: Path) -> Settings | None:
-    """Return the settings of an earlier installation. Raises RefusedError and OSError."""
-    path = base / files.SETTINGS
-    if not path.exists():
-        return None
-    try:
-        return parse_settings(path.read_text(encoding="utf-8"))
-    except (ValueError, TypeError):
-        raise RefusedError(f"{path} is damaged: delete it, and give all settings again") from None
-
-
-def check_place(base: Path, name: str, earlier: Settings | None, registered: ServiceDefinition | None) -> None:
+def check_place(base: Path, name: str, earlier: ServiceSettings | None, registered: ServiceDefinition | None) -> None:
     """Raises RefusedError if the folder belongs to something else: its rights change, and its data may be deleted later."""
     if registered is not None and not is_command_of(registered.command, PureWindowsPath(base)):
         raise RefusedError(f"the service {name} belongs to another folder: {registered.command}. Remove it first")
@@ -69,10 +55,10 @@ def check_place(base: Path, name: str, earlier: Settings | None, registered: Ser
         raise RefusedError(f"{base} has files of other programs: give a folder of its own with --base")
 
 
-def install(this: Installation, services: Services, host: Surroundings) -> tuple[str, ...]:
+def install(this: Installation, services: HostServices, host: Surroundings) -> tuple[str, ...]:
     """Install and start as planned; return warnings.
 
-    Raises BadConfigurationError, NotRunningError, OSError (WindowsError too) and FirewallError.
+    Raises BadConfigurationError, NotRunningError, StillThereError, OSError (WindowsCallError too) and FirewallError.
     """
     for folder in FOLDERS:
         (this.base / folder).mkdir(parents=True, exist_ok=True)
@@ -81,12 +67,13 @@ def install(this: Installation, services: Services, host: Surroundings) -> tuple
     before = services.find(this.settings.name)
     warnings = services.save(this.service)
     host.add_source(this.settings.name)
-    host.admit(this.settings.name, this.address.port, this.settings.prometheus)
+    host.admit(this.settings.name, port_of(this.settings), this.settings.prometheus)
     previous |= files.write_files(this.base, {files.SETTINGS: dump_settings(this.settings).encode()})
     try:
         _finish(this, services)
-    except NotRunningError:
-        _restore(this, services, before, previous)
+    except (NotRunningError, StillThereError, OSError):
+        with contextlib.suppress(StillThereError, OSError):  # the first failure is the one to show
+            _restore(this, services, before, previous)
         raise
     files.keep_previous(this.base, previous)
     return warnings
@@ -103,7 +90,7 @@ def _put_files(base: Path, changes: Mapping[str, bytes | None]) -> dict[str, byt
     return previous
 
 
-def _finish(this: Installation, services: Services) -> None:
+def _finish(this: Installation, services: HostServices) -> None:
     name, action = this.settings.name, this.plan.action
     if action is Action.RELOAD:
         services.control(name, RELOAD)
@@ -118,7 +105,7 @@ def _finish(this: Installation, services: Services) -> None:
 
 
 def _restore(
-    this: Installation, services: Services, before: ServiceDefinition | None, previous: Mapping[str, bytes | None]
+    this: Installation, services: HostServices, before: ServiceDefinition | None, previous: Mapping[str, bytes | None]
 ) -> None:
     """Bring the previous configuration and service back, if there was one. It starts without a wait."""
     if before is None:
@@ -145,24 +132,3 @@ def _log_since(path: Path, begun: int) -> str:
         log.seek(begun if _size(path) >= begun else 0)
         lines = log.read().decode(errors="replace").splitlines()
     return "\n".join((f"The end of {path}:", *lines[-10:]))
-
-
-def remove(base: Path, name: str, services: Services, host: Surroundings, *, data: bool) -> None:
-    """Remove service, firewall rule and event source; with `data` also all but the program. Raises OSError and FirewallError."""
-    service_states.stop(services, name)
-    services.delete(name)
-    service_states.wait_until_gone(services, name)
-    host.admit(name, 0, ())
-    host.remove_source(name)
-    if data:
-        files.remove_data(base)
-
-
-def write_secret(base: Path, name: str, secret: str, host: Surroundings) -> Path:
-    """Write a secret file in UTF-8 without a byte order mark; return its path. Raises OSError."""
-    folder = base / files.SECRETS
-    if not folder.is_dir():
-        folder.mkdir(parents=True)
-        host.protect_secrets(folder)
-    files.replace_file(folder / name, secret.encode())
-    return folder / name

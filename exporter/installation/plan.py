@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
-from exporter.installation.settings import Settings
+from exporter.installation.settings import ServiceSettings
 from exporter.runtime.windows.service_definition import ServiceDefinition
 
 
@@ -29,30 +29,30 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Existing:
     """What an installation finds on the host."""
 
     service: ServiceDefinition | None
-    settings: Settings | None  # of an earlier installation
+    settings: ServiceSettings | None  # of an earlier installation
     is_running: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     service: ServiceDefinition
-    settings: Settings
+    settings: ServiceSettings
     changed_files: Collection[str]  # relative to the folder of the installation
     has_configuration: bool  # afterwards
     start: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class InstallationPlan:
     changes: tuple[Change, ...]
     action: Action
 
 
-def make_plan(found: Found, wanted: Wanted) -> Plan:
+def make_plan(found: Existing, wanted: Wanted) -> InstallationPlan:
     """Return what changes, in the order in which it is reported."""
     before = found.settings
     program = before is None or before.version != wanted.settings.version
@@ -69,10 +69,10 @@ def make_plan(found: Found, wanted: Wanted) -> Plan:
         Change.FIREWALL: firewall,
         Change.START: action is Action.START,
     }
-    return Plan(tuple(change for change, is_due in changes.items() if is_due), action)
+    return InstallationPlan(tuple(change for change, is_due in changes.items() if is_due), action)
 
 
-def _action(found: Found, wanted: Wanted, *, restart: bool, reload: bool) -> Action:
+def _action(found: Existing, wanted: Wanted, *, restart: bool, reload: bool) -> Action:
     if not wanted.start or not wanted.has_configuration:
         return Action.NOTHING
     if not found.is_running:
@@ -82,9 +82,9 @@ def _action(found: Found, wanted: Wanted, *, restart: bool, reload: bool) -> Act
     return Action.RELOAD if reload else Action.NOTHING
 
 
-def _firewall(settings: Settings | None) -> tuple[str, ...]:
+def _firewall(settings: ServiceSettings | None) -> tuple[str, ...]:
     """Return what the rule depends on; nothing without addresses, since there is no rule then."""
-    return (settings.listen, settings.arguments, *settings.prometheus) if settings and settings.prometheus else ()
+    return (settings.address, *settings.prometheus) if settings and settings.prometheus else ()
 
 
 def _is_secret(name: str) -> bool:

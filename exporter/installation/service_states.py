@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from exporter.installation.services import Services
-from exporter.runtime.windows.service_control import RUNNING, STOPPED
+from exporter.installation.services import HostServices
+from exporter.runtime.windows.service_control import RUNNING, STOP_PENDING, STOPPED
 from exporter.runtime.windows.service_manager import STOP
 
 START_SECONDS, STOP_SECONDS, DELETE_SECONDS = 60.0, 60.0, 60.0
@@ -15,10 +15,10 @@ TIMED_OUT = -1
 
 
 class StillThereError(Exception):
-    """A service has not stopped or is not deleted; the text says what to do."""
+    """A service has not stopped or is not deleted; the text states what to do."""
 
 
-def wait_until_running(services: Services, name: str) -> int | None:
+def wait_until_running(services: HostServices, name: str) -> int | None:
     """Return None once the service runs, the exit code if it has stopped, or TIMED_OUT. Raises OSError."""
     result: int | None = TIMED_OUT
 
@@ -34,17 +34,22 @@ def wait_until_running(services: Services, name: str) -> int | None:
     return result
 
 
-def stop(services: Services, name: str) -> None:
+def stop(services: HostServices, name: str) -> None:
     """Stop a service and wait; nothing if it does not run. Raises StillThereError and OSError."""
-    found = services.state(name)
-    if found is None or found.state == STOPPED:
-        return
-    services.control(name, STOP)
-    if not _wait(lambda: (state := services.state(name)) is None or state.state == STOPPED, STOP_SECONDS):
+
+    def is_stopped() -> bool:
+        found = services.state(name)
+        if found is None or found.state == STOPPED:
+            return True
+        if found.state != STOP_PENDING:  # again, since a service that is starting refuses it
+            services.control(name, STOP)
+        return False
+
+    if not _wait(is_stopped, STOP_SECONDS):
         raise StillThereError(f"the service {name} does not stop: end its process in the task manager, then run this again")
 
 
-def wait_until_gone(services: Services, name: str) -> None:
+def wait_until_gone(services: HostServices, name: str) -> None:
     """Wait until Windows has deleted a service. Raises StillThereError and OSError."""
     if not _wait(lambda: services.state(name) is None, DELETE_SECONDS):
         raise StillThereError(

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from exporter.installation.access import BEFORE_SERVICE, folder_rights, virtual_account_sid
-from exporter.installation.settings import Settings, account, own_account
+from exporter.installation.access import ADMINISTRATORS_ONLY, folder_rights, virtual_account_sid
+from exporter.installation.settings import ServiceSettings, account, own_account
 from exporter.runtime.windows import access, event_log, firewall
 from exporter.runtime.windows.service_definition import ServiceDefinition, ServiceState
 
 
-class Services(Protocol):
-    """The service manager: see `ServiceManager`, which raises WindowsError."""
+class HostServices(Protocol):
+    """The service manager: see `ServiceManager`, which raises WindowsCallError."""
 
     def find(self, name: str) -> ServiceDefinition | None: ...
     def save(self, wanted: ServiceDefinition) -> tuple[str, ...]: ...
@@ -26,7 +26,7 @@ class Services(Protocol):
 class Surroundings(Protocol):
     """Rights, the event log's source and the firewall. Raises OSError and FirewallError."""
 
-    def protect(self, base: Path, settings: Settings) -> None:
+    def protect(self, base: Path, settings: ServiceSettings) -> None:
         """Give each folder its rights; only the service and administrators may use them."""
         ...
 
@@ -42,7 +42,7 @@ class Surroundings(Protocol):
 class WindowsHost:
     """The surroundings on Windows."""
 
-    def protect(self, base: Path, settings: Settings) -> None:
+    def protect(self, base: Path, settings: ServiceSettings) -> None:
         who = account(settings)
         own = who.casefold() == own_account(settings.name).casefold()
         rights = folder_rights(virtual_account_sid(settings.name) if own else access.account_sid(who))
@@ -52,7 +52,7 @@ class WindowsHost:
                 access.set_folder_access(base / name, descriptor, keep=keep)
 
     def protect_secrets(self, folder: Path) -> None:
-        access.set_folder_access(folder, BEFORE_SERVICE)
+        access.set_folder_access(folder, ADMINISTRATORS_ONLY)
 
     def add_source(self, name: str) -> None:
         event_log.register_source(name)

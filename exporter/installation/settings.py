@@ -20,32 +20,33 @@ _WORD = re.compile(r'(?:[^\s"]|"[^"]*")+')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class ServiceSettings:
     name: str
     version: str = ""  # of the program that is installed
     listen: str = ""  # empty: the default of the command run
+    address: str = ""  # that it listens on, which follows from the flags
     arguments: str = ""  # further flags of the command run
     prometheus: tuple[str, ...] = ()  # addresses that the firewall admits
     account: str = ""  # empty: the service's own
 
 
-def parse_settings(text: str) -> Settings:
+def parse_settings(text: str) -> ServiceSettings:
     """Parse `service.json`. Raises ValueError."""
     read = json.loads(text)
     if not isinstance(read, dict) or not isinstance(read.get("name"), str):
         raise ValueError("not the settings of a service")  # noqa: TRY004 - the type of a JSON value is part of its content
-    known = {field.name for field in fields(Settings)}
+    known = {field.name for field in fields(ServiceSettings)}
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in read.items() if name in known
     }
-    return Settings(**values)
+    return ServiceSettings(**values)
 
 
-def dump_settings(settings: Settings) -> str:
+def dump_settings(settings: ServiceSettings) -> str:
     return json.dumps(asdict(settings), indent=2) + "\n"
 
 
-def merge(earlier: Settings, given: Mapping[str, str | Sequence[str] | None]) -> Settings:
+def merge(earlier: ServiceSettings, given: Mapping[str, str | Sequence[str] | None]) -> ServiceSettings:
     """Return the earlier settings with the given ones. An empty value keeps the earlier one, `none` removes it."""
     changed: dict[str, Any] = {}
     for name, value in given.items():
@@ -55,7 +56,7 @@ def merge(earlier: Settings, given: Mapping[str, str | Sequence[str] | None]) ->
     return replace(earlier, **changed)
 
 
-def check_settings(settings: Settings) -> str:
+def check_settings(settings: ServiceSettings) -> str:
     """Return what is wrong with the settings, or an empty text."""
     if not _NAME.fullmatch(settings.name):
         return f"{settings.name!r} is not a name for a service: write letters, digits and hyphens"
@@ -69,7 +70,7 @@ def check_settings(settings: Settings) -> str:
     return ""
 
 
-def check_account(settings: Settings) -> str:
+def check_account(settings: ServiceSettings) -> str:
     """Return why another account than the service's own is refused, or an empty text."""
     if _MANAGED_ACCOUNT.fullmatch(settings.account):
         return ""
@@ -85,7 +86,7 @@ def own_account(name: str) -> str:
     return rf"NT SERVICE\{name}"
 
 
-def account(settings: Settings) -> str:
+def account(settings: ServiceSettings) -> str:
     return settings.account or own_account(settings.name)
 
 
@@ -101,12 +102,21 @@ def split_words(text: str) -> list[str]:
     return [word.replace('"', "") for word in _WORD.findall(text)]
 
 
-def run_flags(settings: Settings) -> list[str]:
+def has_same_flags(one: ServiceSettings, other: ServiceSettings | None) -> bool:
+    """Whether both give the command `run` the same flags."""
+    return other is not None and run_flags(one) == run_flags(other)
+
+
+def port_of(settings: ServiceSettings) -> int:
+    return int(settings.address.rpartition(":")[2])
+
+
+def run_flags(settings: ServiceSettings) -> list[str]:
     """Return the flags of the command `run` that the settings add."""
     return [*(["--web.listen-address", settings.listen] if settings.listen else []), *split_words(settings.arguments)]
 
 
-def service_command(python: str, settings: Settings, base: PureWindowsPath) -> str:
+def service_command(python: str, settings: ServiceSettings, base: PureWindowsPath) -> str:
     """Return the command line of the service; each word with a blank is in quotes."""
     words = [python, "-X", "utf8", "-m", "exporter", "service", "run", "--name", settings.name, "--base", str(base)]
     flags = run_flags(settings)

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from exporter.config import load_config
+from exporter.config.loader import load_config
 from exporter.inventory.folder import FileChange
 from exporter.tde.findings import Findings
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter.config.yaml import SIZE_LIMIT
+from exporter.core.windows_names import is_device
 from exporter.inventory.render import MARK, is_own
 from exporter.runtime.files import FileMissingError, FileUnreadableError, plainly, read_whole
 from exporter.tde.document import Document, as_json, document_from
@@ -155,11 +156,12 @@ def save_facts(path: Path, facts: FolderFacts) -> None:
 def changes(folder: Folder, files: Mapping[str, str]) -> Iterator[FileChange]:
     """Yield the changes that lead to `files`, by stem; only own files change.
 
-    A name that another file has gets `.inventory` before its suffix.
+    A name that another file has gets `.inventory` before its suffix. A device of Windows, such as the vault `con`, gets `_` before it.
     """
     foreign = {*folder.edited, *folder.others}
     wanted: dict[str, str] = {}
-    for stem, text in files.items():
+    for given, text in files.items():
+        stem = f"_{given}" if is_device(given) else given
         name = f"{stem}.yml"
         wanted[f"{stem}.inventory.yml" if name in foreign else name] = text
     if clash := foreign & wanted.keys():

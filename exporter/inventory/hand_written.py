@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from exporter.config.loader import RawTarget, read_with_includes, retained_vault
 from exporter.config.yaml import ProblemList, Section
 from exporter.core.key_reference import KeyReference
+from exporter.runtime.files import real_path
 from exporter.tde.plan import HandWritten, HandWrittenTarget
 from exporter.tde.registry import KeyVersion
 
@@ -18,12 +18,12 @@ def read_hand_written(files: Iterable[Path], own: Collection[Path]) -> HandWritt
 
     What is unusable in them is left out: `check` reports it.
     """
-    mine = {os.path.realpath(path) for path in own}
+    mine = {real_path(path) for path in own}
     targets: dict[str, HandWrittenTarget] = {}
     credentials: set[str] = set()
     for path in files:
         for part in read_with_includes(path, ProblemList()).parts:
-            if os.path.realpath(part.location.file) not in mine:
+            if real_path(part.location.file) not in mine:
                 credentials |= set(part.get("credentials") or {})
                 targets |= {target.where: target for target in _targets(part)}
     return HandWritten(tuple(targets.values()), frozenset(credentials))
@@ -31,8 +31,8 @@ def read_hand_written(files: Iterable[Path], own: Collection[Path]) -> HandWritt
 
 def includes_folder(config: Path, folder: Path) -> bool:
     """Whether the configuration includes `*.yml` of the folder."""
-    pattern = os.path.realpath(folder / "x.yml")
-    return any(Path(pattern).match(os.path.realpath(one)) for one in read_with_includes(config, ProblemList()).patterns)
+    pattern = real_path(folder / "x.yml")
+    return any(Path(pattern).match(real_path(one)) for one in read_with_includes(config, ProblemList()).patterns)
 
 
 def _targets(part: Section) -> Iterator[HandWrittenTarget]:

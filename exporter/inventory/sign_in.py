@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from exporter.clients import NetworkError, Networks, fetch_token, quiet_sdk_loggers
+from exporter.clients.entra import fetch_token, quiet_sdk_loggers
+from exporter.clients.http.network import NetworkError, Networks
 from exporter.config.settings import Credential, Module, SecretUnreadableError, read_secret
 from exporter.core.model import Challenge, CredentialKind
 from exporter.inventory.declarations import Declared

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from exporter.runtime.encodings import decoded
 from exporter.runtime.files import FileUnreadableError, read_whole
 from exporter.tde.claims import DocumentReading
 from exporter.tde.document import Document, read_documents
@@ -76,13 +77,3 @@ def expand(pattern: str) -> list[Path]:
 def _files(pattern: str) -> Iterator[Path]:
     for path in expand(pattern):
         yield from sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
-
-
-def decoded(data: bytes) -> str:
-    """Decode what sqlcmd, PowerShell, reg and editors write. A wrong guess breaks a checksum."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", "replace")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", "replace")

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from exporter.clients import Network, Networks, VaultSession
+from exporter.clients.http.network import Network, Networks
+from exporter.clients.key_vault import VaultSession
 from exporter.clients.key_vault_keys import KeyListSession
 from exporter.config.settings import Credential, Module
 from exporter.core.model import KeyFacts

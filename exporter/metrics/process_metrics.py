@@ -14,7 +14,7 @@ _MOST_HANDLES: Final = 16 * 1024 * 1024  # of a process, by Windows
 
 
 class WindowsProcessCollector(Collector):
-    """Collects nothing if Windows does not tell."""
+    """Collects nothing if Windows refuses."""
 
     def collect(self) -> Iterable[Metric]:
         try:

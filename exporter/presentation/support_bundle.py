@@ -16,9 +16,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from exporter.config import dump_yaml
 from exporter.config.consequences.usage import credentials_in_use
-from exporter.config.settings import Config, Credential, Module, SecretSource, Target
+from exporter.config.settings import Config, Credential, Module, SecretSource, Target, dump_yaml
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.durations import moment
 from exporter.core.masking import mask

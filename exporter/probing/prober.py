@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 
-from exporter.clients import HANDSHAKES, Networks
+from exporter.clients.http.network import HANDSHAKES, Networks
 from exporter.config.settings import Config, Credential, Module, Target
 from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.broken_report import broken_report

@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from exporter.clients import Network, VaultSession, encrypt_locally
+from exporter.clients.http.network import Network
+from exporter.clients.key_vault import VaultSession
+from exporter.clients.local_encrypt import encrypt_locally
 from exporter.core.auxiliary import AuxiliaryResult, assess
 from exporter.core.model import ProbeReport
 from exporter.core.redaction import redacted

@@ -7,10 +7,19 @@ import os
 import stat
 from pathlib import Path
 
-from exporter.runtime.process import NO_LINKS, OPEN_FLAGS, every_user_may_read
+from exporter.runtime.os_errors import number_of, text_of
+from exporter.runtime.process import NO_LINKS, OPEN_FLAGS, every_user_may_read, is_windows
 
 CERTIFICATE_LIMIT = 1024 * 1024  # bytes
-_REFUSALS = {errno.ELOOP: "a symbolic link that is not followed", errno.ENXIO: "not a regular file"}  # a socket is the second
+_REFUSALS = {
+    errno.EBADF: "a device, not a file",  # of Windows, such as CON
+    errno.EINVAL: "not a valid path",
+    errno.ELOOP: "a symbolic link that is not followed",
+    errno.ENXIO: "not a regular file",  # a socket
+}
+_SHARING = frozenset({32, 33})  # ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION
+_OPEN_ELSEWHERE = "another program has it open"
+_LONGEST_PATH = 247  # characters of a folder; of a file 259
 
 
 class FileUnreadableError(Exception):
@@ -36,7 +45,10 @@ def read_whole(path: Path, *, limit: int, follow: bool = True, folder: int | Non
     except ValueError:
         raise FileUnreadableError("not a valid path") from None
     except FileNotFoundError:
-        raise FileMissingError("no such file") from None
+        raise FileMissingError(f"no such file{_if_long(path)}") from None
+    except PermissionError as error:
+        is_folder = is_windows() and path.is_dir()  # which Windows refuses to open
+        raise FileUnreadableError(plainly(IsADirectoryError() if is_folder else error)) from None
     except OSError as error:
         raise FileUnreadableError(plainly(error)) from None
     if len(data) > limit:
@@ -64,11 +76,32 @@ def world_readable(path: Path) -> bool:
 
 
 def plainly(error: OSError) -> str:
-    """Return the cause in lower case, without number and name."""
+    """Return the cause in lower case, without number and name.
+
+    To open a file on Windows is refused with the same number for a missing right and for a file that another program holds.
+    """
     if isinstance(error, IsADirectoryError):
         return "a directory, not a file"
+    if getattr(error, "winerror", None) in _SHARING:
+        return _OPEN_ELSEWHERE
     if isinstance(error, PermissionError):
-        return "permission denied"
-    if error.errno in _REFUSALS:
-        return _REFUSALS[error.errno]
-    return (error.strerror or type(error).__name__).lower()
+        either = is_windows() and not getattr(error, "winerror", None)
+        return f"permission denied, or {_OPEN_ELSEWHERE}" if either else "permission denied"
+    number = number_of(error)
+    if number is None:
+        return (error.strerror or type(error).__name__).lower()
+    return (_REFUSALS.get(number) or text_of(number)) + (_if_long(error.filename) if number == errno.ENOENT else "")
+
+
+def _if_long(path: Path | str | None) -> str:
+    """Return why Windows may not find a file that is there."""
+    is_long = path is not None and is_windows() and len(os.path.abspath(path)) > _LONGEST_PATH  # noqa: PTH100 - as Windows computes it
+    return ", or Windows refuses its path, which is long: shorten it, or set LongPathsEnabled" if is_long else ""
+
+
+def real_path(path: Path | str) -> str:
+    """Return the absolute path without links; with them if the system cannot follow it, as a device of Windows."""
+    try:
+        return os.path.realpath(path)
+    except OSError:
+        return os.path.abspath(path)  # noqa: PTH100 - Path.absolute keeps `..`

@@ -10,6 +10,8 @@ import errno
 import os
 import re
 
+from exporter.runtime.process import is_windows
+
 # https://learn.microsoft.com/windows/win32/debug/system-error-codes
 _WINDOWS: dict[int, int] = {
     64: errno.ECONNRESET,  # ERROR_NETNAME_DELETED
@@ -52,6 +54,13 @@ def numbers_of(error: OSError) -> set[int]:
         return {number}
     found = _NUMBER_TEXT.findall(str(error))
     return {_WINDOWS.get(int(digits), int(digits)) if kind == "WinError" else int(digits) for kind, digits in found}
+
+
+def is_closed_pipe(error: Exception) -> bool:
+    """Whether the reader of standard output has ended. The C library of Windows calls that an invalid argument."""
+    if isinstance(error, OSError) and is_windows() and error.filename is None:
+        return error.errno in (errno.EINVAL, errno.EPIPE)
+    return isinstance(error, BrokenPipeError)
 
 
 def text_of(number: int) -> str:

@@ -24,7 +24,7 @@ else:
 def leave(code: int) -> NoReturn:
     """End the process with that exit code, without freeing its objects one by one.
 
-    Python would take seconds for that after a long run with thousands of targets.
+    Python would take seconds for that after a long run with thousands of targets, and a sixth of the time of a short command.
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, OSError, ValueError):  # a service of Windows has None in place of streams

@@ -55,6 +55,7 @@ def on_stop(callback: Callable[[], None], *, hangup: bool = False) -> None:
     _handle(signal.SIGTERM, callback)
     if sys.platform == "win32":
         _handle(signal.SIGBREAK, callback)
+        _wake(_loop())
     elif hangup and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         _handle(signal.SIGHUP, callback)
     _on_request(STOP, callback)
@@ -71,6 +72,11 @@ def ignore_signals() -> None:
     """Ignore signals after the end of the loop: they must not change the exit code."""
     for number in (signal.SIGINT, signal.SIGTERM, *(() if sys.platform == "win32" else (signal.SIGHUP,))):
         signal.signal(number, signal.SIG_IGN)
+
+
+def _wake(loop: asyncio.AbstractEventLoop) -> None:
+    """Wake the loop twice a second: Python handles Ctrl-C after a wait, and the `select` of Windows waits on."""
+    loop.call_later(0.5, _wake, loop)
 
 
 def _handle(number: int, callback: Callable[[], None]) -> None:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from exporter.config import dump_yaml
-from exporter.config.settings import Config, SecretSource, SqlServer
+from exporter.config.settings import Config, SecretSource, SqlServer, dump_yaml
 from exporter.core.model import CredentialKind
 from exporter.simulator.builder import SERVICE_ACCOUNT, build_environment, find_credential
 from exporter.simulator.simulator import Simulator

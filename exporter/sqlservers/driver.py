@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from exporter.sqlservers.sql_errors import SqlMessage, refusal, refused_login
 from exporter.sqlservers.wording import Words
 
 NEEDED = str(ExtraMissingError("sql"))
+_SSPI_ERROR = re.compile(r"SSPI Error (\w+)")  # of python-tds, such as SEC_E_NO_CREDENTIALS
 _UNREADABLE = "the answer is not that of a SQL Server that this driver knows"
 # A reading never waits long for another session, and loses a deadlock with one.
 _OPTIONS = "SET NOCOUNT ON; SET LOCK_TIMEOUT 5000; SET DEADLOCK_PRIORITY LOW;"
@@ -143,6 +145,8 @@ def _login_error(error: Exception, words: Words) -> SqlConnectionError:
     if getattr(cause, "number", 0):
         message = _message(cause)
         return SqlConnectionError(refusal(message, words), refused_login(message))
+    if windows := _SSPI_ERROR.match(str(cause)):
+        return SqlConnectionError(f"Windows does not sign this account in ({windows[1]}): {words['sign_in']}")
     return SqlConnectionError(f"{_UNREADABLE} ({type(cause).__name__})")
 
 

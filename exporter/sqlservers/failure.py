@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 import ssl
 
 from exporter.core.masking import mask
+from exporter.runtime.os_errors import number_of, text_of
 from exporter.sqlservers.sql_errors import SqlMessage, error_of
 from exporter.sqlservers.wording import Words
 
@@ -59,7 +59,8 @@ def _text(error: OSError, host: str, port: int, seconds: float, words: Words) ->
         return f"port {port} is closed: start the instance, enable TCP/IP, or correct the port"
     if isinstance(error, ConnectionError):
         return "the server closed the connection: its error log may have the reason"
-    return f"not reached: {mask(errno.errorcode.get(error.errno or 0, type(error).__name__))}"
+    number = number_of(error)
+    return f"not reached: {text_of(number) if number else mask(type(error).__name__)}"
 
 
 def _certificate(error: ssl.SSLCertVerificationError, host: str, trust: str) -> str:

@@ -186,7 +186,7 @@ def _write_all(directory: PrivateDirectory, batch: Mapping[str, bytes | None]) -
             else:
                 directory.write(file, text)
         except OSError as error:
-            failures[file] = error.strerror or str(error)
+            failures[file] = plainly(error)
         except UnsafeError as error:  # of a directory that someone created after the start
             failures[file] = str(error)
     return failures

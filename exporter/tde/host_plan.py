@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from exporter.core.windows_names import is_device
 from exporter.tde.findings import Findings
 from exporter.tde.model import Instance
 from exporter.tde.plan import PlannedTarget
@@ -35,7 +36,7 @@ def instances_by_host(instances: Iterable[Instance], findings: Findings) -> dict
             text = "runs in a failover cluster whose nodes are unknown, so it is on no host of --per-host"
             findings.gap(f"{text} (needs VIEW SERVER PERFORMANCE STATE, before 2022 VIEW SERVER STATE): {cause}", server)
         for host in instance.nodes if instance.platform != "linux" else ():
-            if _HOST.fullmatch(host):
+            if _HOST.fullmatch(host) and not is_device(host):
                 found.setdefault(host, []).append(instance)
             else:
                 findings.gap("the name of its computer is not fit for a folder, so it is on no host of --per-host", server)

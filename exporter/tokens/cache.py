@@ -11,8 +11,8 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Protocol
 
-from exporter.clients import Network, fetch_token
-from exporter.clients.entra import pending_facts
+from exporter.clients.entra import fetch_token, pending_facts
+from exporter.clients.http.network import Network
 from exporter.config.settings import Credential, Module
 from exporter.core.faults import Fault
 from exporter.core.masking import mask

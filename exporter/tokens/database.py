@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from exporter.clients import Network, NetworkError, make_network
+from exporter.clients.http.network import Network, NetworkError, make_network
 from exporter.config.settings import DEFAULT_MODULE, Config, Credential, Module
 from exporter.core.faults import Fault
 from exporter.core.model import HOST_IDENTITIES, Challenge, Facts, TokenResult

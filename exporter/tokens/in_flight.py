@@ -8,7 +8,7 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from exporter.clients import Network
+from exporter.clients.http.network import Network
 from exporter.config.settings import Credential, Module
 from exporter.core.model import Challenge, TokenResponse
 from exporter.runtime.thread_pool import PoolExhausted

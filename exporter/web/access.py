@@ -20,7 +20,7 @@ from exporter.web.origin import is_cross_site_change, is_own_name
 from exporter.web.server.connection_limits import UnfinishedResponses
 from exporter.web.server.connections import connection_of
 from exporter.web.server.protocol import SECURITY_HEADERS
-from exporter.web.webconfig import AccessControl, Refusal
+from exporter.web.webconfig.access_control import AccessControl, Refusal
 
 _log = logging.getLogger(__name__)
 

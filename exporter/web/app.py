@@ -16,7 +16,7 @@ from exporter.web.handlers.probe import ProbeHandler
 from exporter.web.interfaces import ExporterService, Reload
 from exporter.web.options import WebOptions
 from exporter.web.server.listener import LISTENER_TLS
-from exporter.web.webconfig import AccessControl
+from exporter.web.webconfig.access_control import AccessControl
 
 
 def create_app(service: ExporterService, options: WebOptions, *, reload: Reload | None = None) -> web.Application:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from exporter.web.server.connection_limits import MAX_UNFINISHED
-from exporter.web.webconfig import AccessControl
+from exporter.web.webconfig.access_control import AccessControl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import Any, Self
 import aiohttp
 from multidict import CIMultiDict
 
-from exporter.clients import fetch_token, quiet_sdk_loggers
+from exporter.clients.entra import fetch_token, quiet_sdk_loggers
 from exporter.clients.http.exchange import HttpExchange
 from exporter.clients.http.exchange_timer import ExchangeTimer
 from exporter.clients.http.response import RecordedResponse, SdkResponse

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.config import dump_yaml, load_config
+from exporter.config.loader import load_config
+from exporter.config.settings import dump_yaml
 from exporter.config.settings.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, TARGET, TLS, TOP
 from exporter.core.model import Step
 from tests.fuzz import encodings, seeds

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from exporter.config import load_config
+from exporter.config.loader import load_config
 from exporter.expiry import ExpiryLookup, ExpiryMonitor
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment, redirect_config

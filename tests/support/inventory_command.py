@@ -5,7 +5,7 @@ import asyncio
 import yaml
 
 from exporter.cli.main import main
-from exporter.config import dump_yaml
+from exporter.config.settings import dump_yaml
 from exporter.simulator.configuration import redirect_config
 from tests.support.command_lines import with_defaults
 from tests.support.simulated_sql import CONFIG, configuration

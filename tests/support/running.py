@@ -8,7 +8,8 @@ from exporter.app.options import RunOptions
 from exporter.app.service import Service
 from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.runtime.loop_lag import LoopLag
-from exporter.web import parse_address, web_options
+from exporter.web.options import web_options
+from exporter.web.server.listener import parse_address
 
 
 def _raise(error):

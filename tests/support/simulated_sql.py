@@ -9,7 +9,7 @@ from typing import Any
 
 import pytds
 
-from exporter.config import load_config
+from exporter.config.loader import load_config
 from exporter.config.settings import Config
 from exporter.simulator.configuration import build_environment
 from exporter.simulator.sql import SqlServers

@@ -12,7 +12,9 @@ from exporter.core.entra_answer import mark_wrong_dates
 from exporter.metrics.recorder import Recorder
 from exporter.state.history import History
 from exporter.state.records import TargetRecord, TargetRecords
-from exporter.web import ListenAddress, WebServer, create_app, web_options
+from exporter.web.app import create_app
+from exporter.web.options import web_options
+from exporter.web.server.listener import ListenAddress, WebServer
 from tests.support.web_factories import config, good
 
 

@@ -76,7 +76,7 @@ _EAI: dict[int | None, Fault] = {
         ("EAI_FAIL", Fault.DNS_TEMPORARY),
         ("EAI_SYSTEM", Fault.DNS_TEMPORARY),
     )
-}
+} | {11004: Fault.DNS_NOT_FOUND}  # WSANO_DATA: on Windows, EAI_NODATA is another number
 
 # X509_V_ERR_*; any other number means that no trusted authority signed the certificate.
 _VERIFY_CODES: dict[int, Fault] = {

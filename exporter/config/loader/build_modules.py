@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from pathlib import Path
 
 from exporter.config.loader.build_credentials import check_secret, secret_source
@@ -39,6 +38,8 @@ def _proxy(section: Section) -> Proxy | None:
 
 def check_ca(file: Path, location: Location) -> None:
     """Report a file without a certificate in PEM."""
+    import ssl  # noqa: PLC0415 - it takes a twentieth of a check, and few configurations have such a file
+
     try:
         text = read_whole(file, limit=CA_LIMIT).decode("ascii", "replace")
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)

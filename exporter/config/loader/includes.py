@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import glob
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from exporter.config.settings.schema import TOP
 from exporter.config.yaml import SIZE_LIMIT, DocumentError, Location, Node, ProblemList, Section, read_document, read_section
-from exporter.runtime.files import FileUnreadableError, read_whole
+from exporter.runtime.files import FileUnreadableError, read_whole, real_path
 
 FILE_LIMIT = 10_000
 NESTING_LIMIT = 16
@@ -44,7 +43,7 @@ class _IncludeReader:
 
     def _file(self, path: Path, named: Location, location: Location, *, above: tuple[str, ...]) -> None:
         """Read one file, which the files `above` include."""
-        identity = os.path.realpath(path)
+        identity = real_path(path)
         if identity in above:
             named.error(f"{location.file} includes itself: remove one of the includes")
             return

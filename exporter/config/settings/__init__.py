@@ -6,9 +6,11 @@ Not for: rules about two settings.
 """
 
 from exporter.config.settings.credential import Credential
+from exporter.config.settings.dump import dump_yaml, effective_module, effective_pieces
 from exporter.config.settings.maintenance import MaintenanceWindow
 from exporter.config.settings.model import Config, Settings
 from exporter.config.settings.module import DEFAULT_MODULE, ExpectPath, Module, Proxy
+from exporter.config.settings.schema import schema_text
 from exporter.config.settings.secret_source import SecretSource, SecretUnreadableError, read_secret
 from exporter.config.settings.sql_server import SqlServer
 from exporter.config.settings.target import Retained, Target
@@ -27,5 +29,9 @@ __all__ = [
     "Settings",
     "SqlServer",
     "Target",
+    "dump_yaml",
+    "effective_module",
+    "effective_pieces",
     "read_secret",
+    "schema_text",
 ]

@@ -1,8 +1,6 @@
-"""Rows of the checks that only the SQL Server host can make, each with its commands and the expected output."""
+"""Rows of the checks that only the SQL Server host shows, each with its commands and the expected output."""
 
 from __future__ import annotations
-
-from functools import partial
 
 from exporter.core.checks.model import Check, FailureMoment
 from exporter.core.connector_registry import ADD_CHECKPOINT, GRANT_RIGHT, REGISTRY_KEY, SHOW_RIGHTS
@@ -36,15 +34,17 @@ _SHOW_EVENTS = (
     "Get-WinEvent -MaxEvents 20 -FilterHashtable @{LogName='Application';"
     " ProviderName='SQL Server Connector for Microsoft Azure Key Vault'}"
 )
-
-_on_host = partial(Check, on_host=True)
+_NO_PROVIDER_NEXT = "At its next start, SQL Server loads no provider, so it gets no key, and no encrypted database opens."
+_NO_PROVIDER = "SQL Server loads no provider, so it gets no key: backups fail, and after a restart no encrypted database opens."
 
 HOST: tuple[Check, ...] = (
-    _on_host(
+    Check(
         name="connector_version",
         title="Version of the connector",
         question="Which build of the connector's DLL does SQL Server load?",
+        looked_up="the version of the DLL in its folder, or at the path in a reading",
         moment=FailureMoment.LOAD,
+        effect=_NO_PROVIDER_NEXT,
         actions=(
             f"In SQL Server. `is_enabled` must be 1, and `file_version` is the DLL that runs: `{_SHOW_DLL}`.",
             f"On the host, in PowerShell, with that path: `{_SHOW_FILE}`.",
@@ -52,11 +52,13 @@ HOST: tuple[Check, ...] = (
             "Build and path must be equal on all nodes. `version` in the catalog may be that from before an upgrade.",
         ),
     ),
-    _on_host(
+    Check(
         name="vc_runtime",
         title="Visual C++ runtime",
         question="Is the Visual C++ runtime installed that the connector needs (message 33027)?",
+        looked_up="the list of installed programs",
         moment=FailureMoment.LOAD,
+        effect=_NO_PROVIDER_NEXT,
         actions=(
             (
                 "In PowerShell. Expected for connector 1.0.5.0: 2015 (or 2015-2022) for SQL Server 2016 to 2025, 2013 for older ones: "
@@ -64,18 +66,20 @@ HOST: tuple[Check, ...] = (
             ),
         ),
     ),
-    _on_host(
+    Check(
         name="ekm_enabled",
         title="EKM provider enabled",
         question="Is the option enabled, and is the provider registered and enabled?",
+        looked_up="a reading, with `sql_servers`",
         moment=FailureMoment.LOAD,
-        effect="SQL Server loads no provider, so it gets no key: backups fail, and after a restart no encrypted database opens.",
+        effect=_NO_PROVIDER,
         actions=(f"In SQL Server. Expected: 1: `{_SHOW_OPTION}`.", f"To turn it on: `{_TURN_ON}`."),
     ),
-    _on_host(
+    Check(
         name="registry_rights",
         title="Registry rights",
         question="Does the service account have Full Control of the connector's registry key?",
+        looked_up="the access list of the key and its subkeys, for each service account; the entries",
         code=2058,
         moment=FailureMoment.SETUP,
         actions=(
@@ -86,10 +90,11 @@ HOST: tuple[Check, ...] = (
             ),
         ),
     ),
-    _on_host(
+    Check(
         name="cluster_checkpoint",
         title="Cluster checkpoint",
         question="In a failover cluster: is there a registry checkpoint for that key?",
+        looked_up="whether a cluster fails over a SQL Server of this host; not the checkpoint",
         code=2058,
         moment=FailureMoment.KEY,
         actions=(
@@ -97,17 +102,19 @@ HOST: tuple[Check, ...] = (
             f"To add it, with your resource's name: `{_ADD_CHECKPOINT}`.",
         ),
     ),
-    _on_host(
+    Check(
         name="windows_tls",
         title="TLS of Windows",
         question="Does Windows enable TLS 1.2 for programs, and trust the authorities?",
+        looked_up="a request of Windows to the vault; SCHANNEL, cipher suites, FIPS",
         code=3008,
         actions=(f"In PowerShell. TLS 1.2 is enabled if the key is missing or Enabled is not 0: `{_SHOW_TLS}`.",),
     ),
-    _on_host(
+    Check(
         name="service_proxy",
         title="Proxy of the service",
         question="Which proxy does the service account of SQL Server use?",
+        looked_up="the settings of each service account for WinINet, and those of WinHTTP",
         code=3008,
         actions=(
             rf"In PowerShell. Expected: the `proxy` of the module. SQL_SERVICE is for example NT SERVICE\MSSQLSERVER: `{_SHOW_PROXY}`.",
@@ -117,20 +124,22 @@ HOST: tuple[Check, ...] = (
             ),
         ),
     ),
-    _on_host(
+    Check(
         name="sql_credential",
         title="Credential in SQL Server",
         question="Which vault does the credential name, and when was its secret changed?",
+        looked_up="a reading, with `sql_servers`",
         code=3303,
         actions=(
             f"In SQL Server. `credential_identity` must be `'VAULT'`: `{_SHOW_CREDENTIALS}`.",
             "A restart proves a new secret, and so does a backup that starts two hours after `modify_date`.",
         ),
     ),
-    _on_host(
+    Check(
         name="event_log",
         title="Event log of the connector",
         question="Which events did the connector write?",
+        looked_up="the last 20 events",
         actions=(f"In PowerShell: `{_SHOW_EVENTS}`.",),
     ),
 )

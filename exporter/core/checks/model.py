@@ -37,7 +37,7 @@ class FailureMoment(StrEnum):
 class Check:
     """One check; `code` is the classic code that SQL Server usually shows.
 
-    `needs` are earlier checks: if one of them fails, this check is skipped. `on_host`: only visible on the SQL Server host.
+    `needs` are earlier checks: if one of them fails, this check is skipped. `looked_up` is what shows it on a SQL Server host with Windows.
     `actions` are for an outcome that has no reason, since the reason of a failed step has its own.
     """
 
@@ -47,12 +47,17 @@ class Check:
     code: int | None = None
     moment: FailureMoment = FailureMoment.SESSION
     needs: tuple[str, ...] = ()
-    on_host: bool = False
+    looked_up: str = ""  # empty for a check that every host can make
     actions: Actions = ()
     of_certificate: Actions = ()  # instead, if the credential is a certificate
     on_hsm: Actions = ()  # instead, for a Managed HSM
     if_unknown: bool = False  # the actions also show what is unknown here
     effect: str = ""  # of a failure for which SQL Server shows no code
+
+    @property
+    def on_host(self) -> bool:
+        """Whether only the SQL Server host shows it."""
+        return bool(self.looked_up)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

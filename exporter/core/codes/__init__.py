@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from exporter.core.codes.backup import BACKUP
 from exporter.core.codes.challenge import CHALLENGE
@@ -21,7 +22,9 @@ from exporter.core.codes.http_status import HTTP_STATUS
 from exporter.core.codes.model import Category, ConnectorError, Family, Layer, Owner
 from exporter.core.codes.token_step import TOKEN_STEP
 from exporter.core.codes.wrap_unwrap import WRAP_UNWRAP
-from exporter.core.model import Generation
+
+if TYPE_CHECKING:
+    from exporter.core.model import Generation
 
 __all__ = [
     "BY_CODE",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from exporter.config.yaml import ProblemList
 from exporter.core.key_reference import KeyReference
 from exporter.inventory.azure.plan import Coverage
 from exporter.inventory.sources import SourceError
+from exporter.runtime.files import real_path
 
 
 def read_coverage(files: Iterable[Path], own: Collection[Path]) -> Coverage:
@@ -18,7 +18,7 @@ def read_coverage(files: Iterable[Path], own: Collection[Path]) -> Coverage:
 
     Raises SourceError if a file cannot be read: its targets would seem to be missing.
     """
-    mine = {os.path.realpath(path) for path in own}
+    mine = {real_path(path) for path in own}
     keys: set[tuple[str, str]] = set()
     names: set[str] = set()
     credentials: dict[str, str] = {}
@@ -29,7 +29,7 @@ def read_coverage(files: Iterable[Path], own: Collection[Path]) -> Coverage:
         if not loaded.complete:
             raise SourceError(f"{problems.errors[0]}: correct it, because its targets are unknown")
         for part in loaded.parts:
-            if os.path.realpath(part.location.file) in mine:
+            if real_path(part.location.file) in mine:
                 continue
             declared |= set(part.get("credentials") or {})
             for section in part.get("targets") or ():

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from exporter.clients import Network
 from exporter.clients.http.facts import facts_from
+from exporter.clients.http.network import Network
 from exporter.clients.key_vault import NO_CREDENTIAL, BearerPolicy
 from exporter.core.faults import Fault
 from exporter.core.model import Facts

@@ -8,7 +8,7 @@ from ctypes import wintypes
 from pathlib import Path
 from typing import Any
 
-from exporter.runtime.windows.api import WindowsError, checked, function
+from exporter.runtime.windows.api import WindowsCallError, checked, function
 
 _FILE, _OWNER, _RIGHTS, _PROTECTED, _INHERITING = 1, 0x1, 0x4, 0x80000000, 0x20000000
 _REVISION = 1
@@ -16,7 +16,7 @@ _INHERITED = "O:BAD:"  # administrators own it, and it has the rights of its fol
 
 
 def set_folder_access(folder: Path, descriptor: str, *, keep: tuple[Path, ...] = ()) -> None:
-    """Give a folder exactly these rights, and all in it the same, except in the folders `keep`. Raises WindowsError.
+    """Give a folder exactly these rights, and all in it the same, except in the folders `keep`. Raises WindowsCallError.
 
     `descriptor` is in the security descriptor definition language (SDDL).
     """
@@ -28,7 +28,7 @@ def set_folder_access(folder: Path, descriptor: str, *, keep: tuple[Path, ...] =
 
 
 def account_sid(account: str) -> str:
-    """Return the SID of an account as text. Raises WindowsError."""
+    """Return the SID of an account as text. Raises WindowsCallError."""
     size, domain_size, kind = wintypes.DWORD(128), wintypes.DWORD(512), wintypes.DWORD()
     sid, domain = ctypes.create_string_buffer(size.value), ctypes.create_unicode_buffer(domain_size.value)
     pointer = ctypes.c_void_p
@@ -67,7 +67,7 @@ def _apply(path: Path, text: str, inheritance: int) -> None:
         change = function("advapi32", "SetNamedSecurityInfoW", number, wintypes.LPCWSTR, number, number, *[pointer] * 4)
         failed = change(str(path), _FILE, _OWNER | _RIGHTS | inheritance, owner, None, rights, None)
         if failed:
-            raise WindowsError(f"set the rights of {path}", failed)
+            raise WindowsCallError(f"set the rights of {path}", failed)
     finally:
         _free(descriptor)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 
-class WindowsError(OSError):
+class WindowsCallError(OSError):
     """A function of Windows failed; `number` is its error, and the text names the action and the cause."""
 
     def __init__(self, action: str, number: int) -> None:
@@ -38,11 +38,11 @@ def last_error() -> int:
 
 
 def checked(action: str, result: Any, *, harmless: Sequence[int] = ()) -> Any:
-    """Return the result of a call. Raises WindowsError if it is zero, unless the error is harmless."""
+    """Return the result of a call. Raises WindowsCallError if it is zero, unless the error is harmless."""
     number = 0 if result else last_error()
     if result or number in harmless:
         return result
-    raise WindowsError(action, number)
+    raise WindowsCallError(action, number)
 
 
 def _text(number: int) -> str:

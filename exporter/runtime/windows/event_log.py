@@ -25,7 +25,7 @@ _LONGEST = 30_000  # characters; Windows takes 31,839
 _MOST, _PERIOD = 20, 600.0  # entries of log lines, in so many seconds
 
 
-class Event(Enum):
+class EventKind(Enum):
     """Number and type of each kind of entry; docs/windows.md lists them."""
 
     STARTED = (1, _INFORMATION)
@@ -43,8 +43,8 @@ class EventLog:
         register = function("advapi32", "RegisterEventSourceW", ctypes.c_void_p, wintypes.LPCWSTR, wintypes.LPCWSTR)
         self._handle: Any = register(None, source)
 
-    def write(self, event: Event, text: str) -> None:
-        """Write an entry. Any thread may do so."""
+    def write(self, event: EventKind, text: str) -> None:
+        """Write an entry. Any thread may call it."""
         number, kind = event.value
         strings = (wintypes.LPCWSTR * 1)(text[:_LONGEST])
         if self._handle:
@@ -76,7 +76,7 @@ class EventLogHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         omitted = self._throttle.admit(time.monotonic())
         if omitted is not None:
-            event = Event.LOG_ERROR if record.levelno >= logging.ERROR else Event.LOG_WARNING
+            event = EventKind.LOG_ERROR if record.levelno >= logging.ERROR else EventKind.LOG_WARNING
             note = f"\n{omitted} earlier lines are only in the log file." if omitted else ""
             self._events.write(event, self.format(record) + note)
 

@@ -6,16 +6,16 @@ import ctypes
 from ctypes import wintypes
 from typing import Any, Self
 
-from exporter.runtime.windows.api import WindowsError, checked, function, last_error
+from exporter.runtime.windows.api import WindowsCallError, checked, function, last_error
 from exporter.runtime.windows.service_control import ServiceStatus
 from exporter.runtime.windows.service_definition import ServiceDefinition, ServiceState
 
 DESCRIPTION = "Prometheus exporter for SQL Server's Azure Key Vault round trip"
 RESTART_SECONDS = (10, 10, 60)  # after the first, second and each further failure
 RESET_SECONDS = 3600  # without a failure, after which the count begins again
-ACCESS_DENIED = 5
+ACCESS_DENIED, LOGON_FAILED = 5, 1069
 STOP, RELOAD = 1, 6  # controls
-_SPECIFIC, _MISSING, _ALREADY_RUNNING, _NOT_ACTIVE, _MARKED_FOR_DELETE = 1066, 1060, 1056, 1062, 1072
+_SPECIFIC, _MISSING, _ALREADY_RUNNING, _CANNOT_NOW, _NOT_ACTIVE, _MARKED_FOR_DELETE = 1066, 1060, 1056, 1061, 1062, 1072
 _MANAGER_ACCESS, _ALL_ACCESS = 0x3, 0xF01FF  # connect and create
 _OWN_PROCESS, _AUTOMATIC, _NORMAL_ERRORS = 0x10, 2, 1
 _RESTART, _UNRESTRICTED = 1, 1
@@ -63,7 +63,7 @@ class ServiceManager:
     """A connection, as a context manager. Use it from one thread."""
 
     def __init__(self) -> None:
-        """Raises WindowsError, and OSError elsewhere than on Windows."""
+        """Raises WindowsCallError, and OSError elsewhere than on Windows."""
         self._manager = self._call("open the service manager", "OpenSCManagerW", None, None, _MANAGER_ACCESS)
 
     def __enter__(self) -> Self:
@@ -73,7 +73,7 @@ class ServiceManager:
         self._close(self._manager)
 
     def find(self, name: str) -> ServiceDefinition | None:
-        """Return a registered service. Raises WindowsError."""
+        """Return a registered service. Raises WindowsCallError."""
         with self._opened(name) as service:
             if service.handle is None:
                 return None
@@ -83,7 +83,7 @@ class ServiceManager:
             return ServiceDefinition(name=name, command=found.command, account=found.account or "")
 
     def save(self, wanted: ServiceDefinition) -> tuple[str, ...]:
-        """Create or change a service; return what this Windows does not support. Raises WindowsError."""
+        """Create or change a service; return what this Windows does not support. Raises WindowsCallError."""
         values = (_OWN_PROCESS, _AUTOMATIC, _NORMAL_ERRORS, wanted.command, None, None, None, wanted.account, None)
         with self._opened(wanted.name) as service:
             if service.handle is None:
@@ -104,10 +104,10 @@ class ServiceManager:
         )
         call = function("advapi32", "ChangeServiceConfig2W", *_FUNCTIONS["ChangeServiceConfig2W"])
         failed = [(what, last_error()) for what, level, value in details if not call(handle, level, ctypes.byref(value))]
-        return [str(WindowsError(f"set {what}", number)) for what, number in failed]
+        return [str(WindowsCallError(f"set {what}", number)) for what, number in failed]
 
     def state(self, name: str) -> ServiceState | None:
-        """Return the state of a service; None if there is no such service. Raises WindowsError."""
+        """Return the state of a service; None if there is no such service. Raises WindowsCallError."""
         with self._opened(name) as service:
             if service.handle is None:
                 return None
@@ -117,19 +117,19 @@ class ServiceManager:
             return ServiceState(status.state, code)
 
     def start(self, name: str) -> None:
-        """Request a start. Raises WindowsError."""
+        """Request a start. Raises WindowsCallError."""
         with self._opened(name) as service:
             self._call("start the service", "StartServiceW", service.handle, 0, None, harmless=(_ALREADY_RUNNING,))
 
     def control(self, name: str, control: int) -> None:
-        """Request a stop or a reload of a service, if it runs. Raises WindowsError."""
+        """Request a stop or a reload of a service, if it runs and can do so now. Raises WindowsCallError."""
         with self._opened(name) as service:
             if service.handle is not None:
                 arguments = (service.handle, control, ctypes.byref(ServiceStatus()))
-                self._call("control the service", "ControlService", *arguments, harmless=(_NOT_ACTIVE,))
+                self._call("control the service", "ControlService", *arguments, harmless=(_NOT_ACTIVE, _CANNOT_NOW))
 
     def delete(self, name: str) -> None:
-        """Delete a service; Windows does so when all programs have closed it. Raises WindowsError."""
+        """Delete a service; Windows deletes it when all programs have closed it. Raises WindowsCallError."""
         with self._opened(name) as service:
             if service.handle is not None:
                 self._call("delete the service", "DeleteService", service.handle, harmless=(_MARKED_FOR_DELETE,))

@@ -10,8 +10,9 @@ from importlib.resources import files
 
 from aiohttp import web
 
-from exporter.config import effective_pieces
-from exporter.explain.search import LONGEST, explain
+from exporter.config.settings import effective_pieces
+from exporter.explain.explanation import LONGEST
+from exporter.explain.search import explain
 from exporter.presentation.expiries import all_endings
 from exporter.presentation.sql_causes import cause_log_texts
 from exporter.presentation.sql_differences import target_differences

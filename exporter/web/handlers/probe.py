@@ -11,8 +11,7 @@ from collections.abc import Mapping
 
 from aiohttp import hdrs, web
 
-from exporter.config import effective_module
-from exporter.config.settings import Config, Module, Target
+from exporter.config.settings import Config, Module, Target, effective_module
 from exporter.core.model import ProbeReport
 from exporter.core.suggestions import nearest
 from exporter.presentation.probe_text import seconds, transcript

@@ -7,8 +7,9 @@ from functools import cache
 
 from exporter.core.codes import CODES, ConnectorError, both_numbers
 from exporter.explain.explanation import Explanation
+from exporter.explain.introduction import OTHERWISE
 from exporter.explain.render import OWNERS, effect, elsewhere, visibility
-from exporter.explain.unknown_text import KINDS, OTHERWISE
+from exporter.explain.unknown_text import KINDS
 from exporter.explain.unknown_text import unknown as why_unknown
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.layout import Urls, cell, facts, link, page, prose, table

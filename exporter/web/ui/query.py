@@ -14,7 +14,8 @@ from typing import Any
 from exporter.config.settings import Target
 from exporter.core.model import StepResult
 from exporter.core.reasons import Reason
-from exporter.explain.search import LONGEST, explain
+from exporter.explain.explanation import LONGEST
+from exporter.explain.search import explain
 from exporter.web.ui.view_models import TargetView, Urgency
 
 _LONGEST = 200  # characters of a word or label that count

@@ -6,8 +6,3 @@ next connection (`tls`), passwords (`passwords`), the limit on requests (`rate_l
 For: reading, checking and applying the file.
 Not for: the paths that are served, the time limits of a connection.
 """
-
-from exporter.web.webconfig.access_control import AccessControl, Refusal
-from exporter.web.webconfig.load import WebLoaded, load
-
-__all__ = ["AccessControl", "Refusal", "WebLoaded", "load"]

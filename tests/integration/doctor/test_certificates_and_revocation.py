@@ -8,7 +8,7 @@ import ssl
 import pytest
 
 from exporter.cli.main import main
-from exporter.clients import Networks
+from exporter.clients.http.network import Networks
 from exporter.config.settings import Config, Module, Proxy, SecretSource, Settings
 from exporter.core.checks import CheckOutcome
 from exporter.doctor import collect

@@ -9,12 +9,13 @@ import pytest
 
 from exporter.app.options import RunOptions
 from exporter.app.service import Service
-from exporter.clients import NetworkError
+from exporter.clients.http.network import NetworkError
 from exporter.config.settings import Config, Credential, Module, Settings
 from exporter.core.checks import CheckOutcome, CheckResult
 from exporter.core.model import CredentialKind
 from exporter.doctor.monitor import CONCURRENT_RUNS, PreflightMonitor
-from exporter.web import parse_address, web_options
+from exporter.web.options import web_options
+from exporter.web.server.listener import parse_address
 from tests.support.doctor_simulated import TARGET
 from tests.support.patience import PATIENCE
 

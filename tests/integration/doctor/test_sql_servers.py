@@ -8,8 +8,7 @@ import pytest
 
 from exporter.cli import sql_readings
 from exporter.cli.main import main
-from exporter.config import dump_yaml
-from exporter.config.settings import SecretSource, SqlServer
+from exporter.config.settings import SecretSource, SqlServer, dump_yaml
 from exporter.core.checks import SQL, CheckOutcome
 from exporter.doctor import run_checks
 from exporter.runtime import extras

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from exporter.config import load_config
+from exporter.config.loader import load_config
 from exporter.core.faults import Fault
 from exporter.core.model import Facts
 from exporter.inventory.azure import reader as azure

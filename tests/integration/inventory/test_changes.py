@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from exporter.config import load_config
+from exporter.config.loader import load_config
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment, write_config
 from exporter.simulator.faults import FaultScope, Options

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from exporter.config import load_config
+from exporter.config.loader import load_config
 from tests.support.inventory_command import MARKED, SECRET, InventoryCommand
 from tests.support.sql_inventory import altering, reg_query, rows_of, sqlcmd
 from tests.support.written import write_private

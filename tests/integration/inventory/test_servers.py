@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.cli.main import main
-from exporter.config import load_config
+from exporter.config.loader import load_config
 from tests.support.inventory_command import InventoryCommand
 from tests.support.simulated_sql import DEFAULT, FIRST, OLD, SECOND, sql_servers
 from tests.support.sql_inventory import rows_of, sqlcmd

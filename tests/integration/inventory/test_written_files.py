@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.config import load_config
+from exporter.config.loader import load_config
 from tests.support.inventory_command import InventoryCommand
 from tests.support.sql_inventory import rows_of
 

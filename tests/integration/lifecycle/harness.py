@@ -8,8 +8,7 @@ from datetime import date
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.config import dump_yaml
-from exporter.config.settings import Module, Settings
+from exporter.config.settings import Module, Settings, dump_yaml
 from exporter.core.model import Vantage
 from exporter.metrics.definitions import METRICS
 from exporter.metrics.spec import Retention

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.config import load_config
+from exporter.config.loader import load_config
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment, write_config
 from tests.support.patience import PATIENCE

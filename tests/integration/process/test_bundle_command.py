@@ -82,3 +82,11 @@ async def test_running_exporter_serves_a_bundle_with_its_history(exporter, tmp_p
         report = json.loads(next(archive.read(name) for name in archive.namelist() if name.endswith("report.json")))
     assert any(probe["success"] for probe in report["history"])
     assert await running.stop() == 0
+
+
+async def test_bundle_has_no_name_of_a_windows_device(simulator, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("exporter.cli.bundle.is_windows", lambda: True)
+    out = tmp_path / "con.zip"
+    assert await asyncio.to_thread(main, ["bundle", "fine", "--config.file", str(simulator.config), "--out", str(out)]) == 2
+    assert capsys.readouterr().err == f"ekm-exporter: --out: {out}: Windows takes this name for a device: choose another name\n"
+    assert not out.exists()

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from exporter.cli.main import main
-from exporter.config import load_config
+from exporter.config.loader import load_config
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment, write_config
 from tests.support.patience import PATIENCE

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from docs.generators.simulator import caused
-from exporter.config import load_config
+from exporter.config.loader import load_config
 from exporter.core.classify import FAULT_RULES, STATUS_RULES, Classification, classify
 from exporter.core.codes import BY_CODE, CODES, Family, generation_code
 from exporter.core.faults import Fault

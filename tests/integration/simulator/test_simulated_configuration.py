@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exporter.config import load_config
+from exporter.config.loader import load_config
 from exporter.simulator import Simulator, demo_story
 from exporter.simulator.configuration import build_environment, write_config
 from exporter.simulator.scenarios import BY_NAME

@@ -6,7 +6,9 @@ import json
 import pytest
 import pytest_asyncio
 
-from exporter.clients import Networks, VaultSession, fetch_token
+from exporter.clients.entra import fetch_token
+from exporter.clients.http.network import Networks
+from exporter.clients.key_vault import VaultSession
 from exporter.core.classify import classify
 from exporter.core.codes import generation_code
 from exporter.core.faults import Fault

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
-from exporter.config import load_config
+from exporter.config.loader import load_config
 from exporter.config.settings import Credential
 from exporter.core.model import CredentialKind
 from exporter.simulator import Simulator

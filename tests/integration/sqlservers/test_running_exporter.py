@@ -18,7 +18,9 @@ from exporter.simulator.configuration import build_environment, redirect_config
 from exporter.simulator.faults import Options
 from exporter.sqlservers import attempt
 from exporter.tde.registry import key_version
-from exporter.web import ListenAddress, WebServer, create_app, web_options
+from exporter.web.app import create_app
+from exporter.web.options import web_options
+from exporter.web.server.listener import ListenAddress, WebServer
 from tests.support.factories import with_sql_servers
 from tests.support.inventory_command import InventoryCommand
 from tests.support.patience import PATIENCE

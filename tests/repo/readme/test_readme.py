@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from exporter.config import load_config
+from exporter.config.loader import load_config
 from exporter.metrics.definitions import METRICS
 from tests.support.patience import PATIENCE
 from tests.support.transcripts import Transcript, missing, transcript

@@ -12,6 +12,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from exporter import __version__
 
@@ -19,9 +20,10 @@ ROOT = Path(__file__).parents[3]
 TOOLS = ROOT / ".cache" / "tools"
 BILL = f"ekm-exporter-{__version__}.cdx.json"
 WINDOWS_BILL = f"ekm-exporter-{__version__}-windows-amd64.cdx.json"
+VEX = f"ekm-exporter-{__version__}.openvex.json"
 CHART = f"ekm-exporter-{__version__}.tgz"
 FILES = {
-    f"ekm_exporter-{__version__}-py3-none-any.whl", f"ekm_exporter-{__version__}.tar.gz", CHART, BILL, WINDOWS_BILL, "SHA256SUMS",
+    f"ekm_exporter-{__version__}-py3-none-any.whl", f"ekm_exporter-{__version__}.tar.gz", CHART, BILL, WINDOWS_BILL, VEX, "SHA256SUMS",
     "THIRD-PARTY-LICENCES.txt", "requirements.lock", "ekm-exporter.service", "ekm-exporter@.service", "ekm-exporter.target",
     "ekm.rules.yml", "ekm-sql.rules.yml", "ekm-native.rules.yml", "ekm.schema.json", f"ekm-starter-{__version__}.tar.gz",
 }  # fmt: skip
@@ -90,6 +92,14 @@ def test_checksum_command_of_the_install_page_accepts_the_build(builds, tmp_path
     done = subprocess.run(command.split(), cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603 - no outside input commands
     assert done.returncode == 1
     assert f"{CHART}: FAILED" in done.stdout
+
+
+def test_packed_chart_has_the_annotations_of_the_changelog(builds):
+    with tarfile.open(fileobj=io.BytesIO(builds[0][CHART])) as archive:
+        chart = yaml.safe_load(archive.extractfile("ekm-exporter/Chart.yaml").read())
+    changes = yaml.safe_load(chart["annotations"]["artifacthub.io/changes"])
+    lines = re.findall(r"^- \[", (ROOT / "CHANGELOG.md").read_text().split("\n## ")[1], re.MULTILINE)
+    assert (chart["version"], len(changes)) == (__version__, len(lines))
 
 
 def test_build_refuses_a_folder_that_exists(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from exporter.cli.main import build_parser
-from exporter.config import load_config
+from exporter.config.loader import load_config
 from exporter.core.reasons import Reason
 from exporter.metrics.definitions import BY_NAME
 

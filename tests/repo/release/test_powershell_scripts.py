@@ -24,7 +24,7 @@ COMMANDS = set(
     Move-Item New-Item New-NetFirewallRule New-Object New-PSSession New-PSSessionOption Out-Null Out-String Read-Host Remove-Item
     Remove-NetFirewallRule Remove-PSSession Rename-Item Select-Object Set-Content Set-ExecutionPolicy Set-StrictMode Sort-Object Split-Path
     Start-Process Start-Service Start-Sleep Stop-Process Stop-Service Test-Path Unblock-File Where-Object Write-Host Write-Output Write-Verbose
-    Write-Warning icacls.exe
+    Write-Warning icacls.exe sc.exe New-EventLog Write-EventLog Remove-EventLog New-ItemProperty Remove-ItemProperty schtasks.exe netsh.exe
     """,
     )
 )

@@ -12,7 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from exporter.cli.main import build_parser
-from exporter.config import load_config
+from exporter.config.loader import load_config
 from exporter.inventory.per_host import HEADER, LIST
 from exporter.runtime import process, signals
 

@@ -49,6 +49,10 @@ def keyed(msi: Path, name: str) -> dict[str, list[str]]:
     return {row[0]: row[1:] for row in table(msi, name)}
 
 
+def long(name: str) -> str:
+    return name.rpartition("|")[2]
+
+
 @pytest.fixture(scope="module")
 def msi(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("msi") / "made.msi"
@@ -73,12 +77,27 @@ def test_msi_places_every_file_of_the_zip_below_program_files(msi):
 
     def path(folder: str) -> str:
         parent, name = folders[folder]
-        return f"{path(parent)}/{name}" if folder != "BASE" else ""
+        return f"{path(parent)}/{long(name)}" if folder != "BASE" else ""
 
-    placed = {f"{path(components[row[1]])}/{row[2]}".removeprefix("/") for row in table(msi, "File")}
+    placed = {f"{path(components[row[1]])}/{long(row[2])}".removeprefix("/") for row in table(msi, "File")}
     assert placed == set(FILES)
-    assert folders["BASE"] == ["ProgramFiles64Folder", "ekm-exporter"]
+    assert (folders["BASE"][0], long(folders["BASE"][1])) == ("ProgramFiles64Folder", "ekm-exporter")
     assert folders["APP"] == ["BASE", "app"]
+
+
+def test_each_name_has_a_short_one_that_is_its_own(msi):
+    """Windows Installer wants one of 8 and 3 characters where the file system has such names."""
+    files = [(row[1], row[2].split("|")[0]) for row in table(msi, "File")]
+    below = [(row[1], row[2].split("|")[0]) for row in table(msi, "Directory") if row[1]]
+    assert [name for _, name in files + below if not re.fullmatch(r"\.|[\w-]{1,8}(\.[\w-]{1,3})?|SourceDir", name)] == []
+    assert len(set(files)) == len(files)
+    assert len(set(below)) == len(below)
+
+
+def test_cabinet_has_the_files(msi, tmp_path):
+    subprocess.run(["msiextract", "--directory", tmp_path, msi], capture_output=True, check=True)  # noqa: S603, S607 - see above
+    (base,) = tmp_path.rglob("ekm-exporter")
+    assert {str(path.relative_to(base)): path.read_bytes() for path in base.rglob("*") if path.is_file()} == FILES
 
 
 def test_components_belong_to_64_bit_windows_and_keep_their_identifiers(msi, tmp_path):
@@ -90,7 +109,7 @@ def test_components_belong_to_64_bit_windows_and_keep_their_identifiers(msi, tmp
 
 
 def test_key_file_of_a_component_has_no_version_where_another_file_can_be_it(msi):
-    names = {row[0]: row[2] for row in table(msi, "File")}
+    names = {row[0]: long(row[2]) for row in table(msi, "File")}
     keys = {names[row[-1]] for row in table(msi, "Component") if row[-1]}
     assert keys == {"ekm.example.yml", "VERSION", "LICENSE.txt", "__init__.py", "style.css", "zlast.py"}
 
@@ -127,6 +146,7 @@ def test_actions_that_change_something_run_as_the_system_in_the_transaction(acti
     assert [name for name, kind in kinds.items() if not kind & IN_SCRIPT or not kind & NO_IMPERSONATE] == []
     assert {name for name, kind in kinds.items() if kind & ROLLBACK} == {
         "ServiceStart",
+        "ServiceStop",
         "ServiceInstallRollback",
         "BytecodeRollback",
     }
@@ -147,6 +167,7 @@ def test_service_is_stopped_before_files_change_and_installed_after(steps):
         "BytecodeRollback",
         "BytecodeCompile",
         "ServiceInstallRollback",
+        "ServiceStop",
         "ServiceInstall",
         "InstallFinalize",
     ]
@@ -159,6 +180,13 @@ def test_service_stays_registered_while_a_version_replaces_another(steps, msi):
     stop_at_install, stop_and_delete_at_removal = 0x2, 0x20 | 0x80
     (row,) = table(msi, "ServiceControl")
     assert (row[1], int(row[2])) == ("ekm-exporter", stop_at_install | stop_and_delete_at_removal)
+
+
+def test_failed_installation_removes_a_new_service_and_stops_an_earlier_one_before_its_files_come_back(steps):
+    earlier = "Installed OR WIX_UPGRADE_DETECTED OR WIX_SAME_VERSION_UPGRADE_DETECTED"
+    assert steps["ServiceStop"][0] == f'NOT REMOVE = "ALL" AND ({earlier})'
+    assert steps["ServiceInstallRollback"][0] == " AND ".join(f"NOT {one}" for one in earlier.split(" OR "))
+    assert steps["ServiceStart"][0] == "Installed"
 
 
 def test_command_finds_the_program_in_a_new_console(msi, steps):
@@ -194,7 +222,7 @@ def test_build_takes_the_files_of_the_zip_and_renews_the_checksums(tmp_path):
             archive.writestr(f"{top}/{name}", content)
     out = make_msi.build(tmp_path)
     assert out.name == f"{top}.msi"
-    assert {row[2] for row in table(out, "File")} == {Path(name).name for name in FILES}
+    assert {long(row[2]) for row in table(out, "File")} == {Path(name).name for name in FILES}
     assert [line.split("  ")[1] for line in (tmp_path / "SHA256SUMS").read_text().splitlines()] == [out.name, f"{top}.zip"]
 
 

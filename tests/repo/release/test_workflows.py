@@ -117,7 +117,8 @@ def test_signing_jobs_run_no_program_of_the_repository():
         "attest": ["build", "sign"],
         "packages": "attest",
         "image": "attest",
-        "release": ["sign", "packages", "image"],
+        "chart": "attest",
+        "release": ["sign", "packages", "image", "chart"],
     }
 
 
@@ -132,6 +133,19 @@ def test_release_signs_origin_and_bill_of_materials_of_files_and_image():
     assert [one["sbom-path"] for one in signed["attest"][1:]] == [f"{name}.cdx.json", f"{name}-windows-amd64.cdx.json"]
     assert [one.get("sbom-path") for one in signed["image"]] == [None, "image.cdx.json"]
     assert len({one["subject-digest"] for one in signed["image"]}) == 1
+
+
+def test_published_chart_is_the_one_of_the_release_and_signed():
+    publish, sign, hub = workflow("release.yml")["jobs"]["chart"]["steps"][-3:]
+    assert 'tar -xzf "dist/ekm-exporter-${GITHUB_REF_NAME#v}.tgz"' in publish["run"]
+    assert "helm push" in publish["run"]
+    assert sign["with"] == {
+        "subject-name": "${{ steps.chart.outputs.name }}",
+        "subject-digest": "${{ steps.chart.outputs.digest }}",
+    }
+    # The tag and the two types by which Artifact Hub finds its metadata.
+    assert 'oras push "$CHART:artifacthub.io" --config /dev/null:application/vnd.cncf.artifacthub.config.v1+yaml' in hub["run"]
+    assert "artifacthub-repo.yml:application/vnd.cncf.artifacthub.repository-metadata.layer.v1.yaml\n" in hub["run"]
 
 
 def test_release_publishes_what_was_built_and_tried_on_windows():

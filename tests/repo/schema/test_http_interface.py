@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from exporter.web import create_app, web_options
+from exporter.web.app import create_app
+from exporter.web.options import web_options
 from tests.support.patience import PATIENCE
 from tests.support.web_server import Service, get, serving
 from tests.system.prometheus.servers import demo, fetch

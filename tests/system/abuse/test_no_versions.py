@@ -9,7 +9,9 @@ import aiohttp
 import bcrypt
 
 from exporter.simulator import Simulator
-from exporter.web import ListenAddress, WebServer, create_app, web_options
+from exporter.web.app import create_app
+from exporter.web.options import web_options
+from exporter.web.server.listener import ListenAddress, WebServer
 from tests.support.simulated_environment import small_environment
 from tests.support.web_server import Service
 from tests.system.abuse.harness import tls

@@ -12,7 +12,9 @@ from yarl import URL
 
 from exporter.config.settings import Credential, Module, Proxy, Retained, SecretSource
 from exporter.core.model import CredentialKind
-from exporter.web import ListenAddress, WebServer, create_app, web_options
+from exporter.web.app import create_app
+from exporter.web.options import web_options
+from exporter.web.server.listener import ListenAddress, WebServer
 from tests.support.web_factories import bad, config, good, key, target
 from tests.support.web_server import Service, get, serving
 

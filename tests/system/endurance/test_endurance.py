@@ -15,7 +15,7 @@ from collections import Counter
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.config import load_config
+from exporter.config.loader import load_config
 from exporter.runtime import thread_pool
 from exporter.simulator.scenarios import SIMULATED
 from tests.support.patience import PATIENCE

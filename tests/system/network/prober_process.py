@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 from exporter.cli.main import main as command
-from exporter.clients import quiet_sdk_loggers
-from exporter.config import load_config
+from exporter.clients.entra import quiet_sdk_loggers
+from exporter.config.loader import load_config
 from exporter.presentation.payloads import probe_payload
 from tests.support.running import a_prober
 

@@ -81,7 +81,7 @@ def host(windows_zip, wine) -> Host:
 
 @pytest.fixture(scope="session")
 def simulator(tmp_path_factory) -> Iterator[Simulated]:
-    """A simulator for all tests: whoever breaks a vault repairs it."""
+    """A simulator for all tests: a test that breaks a vault repairs it."""
     with simulating(tmp_path_factory.mktemp("simulator")) as simulated:
         yield simulated
 

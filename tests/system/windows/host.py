@@ -96,11 +96,11 @@ class Host:
         return subprocess.run(command, **nowhere, env=self.environment, check=False, timeout=PROGRAM_SECONDS).returncode  # noqa: S603 - no outside input commands
 
     @contextlib.contextmanager
-    def start(self, *command: str | Path, input: str = "", cwd: Path | None = None) -> Iterator[Running]:  # noqa: A002 - as in `subprocess`
+    def start(self, *command: str | Path, input: str | bytes = b"", cwd: Path | None = None) -> Iterator[Running]:  # noqa: A002 - as in `subprocess`
         """Run any program of Windows. It is killed at the end, if it still runs."""
         with tempfile.TemporaryDirectory() as place:
             out, err = Path(place, "out"), Path(place, "err")
-            Path(place, "in").write_text(input, encoding="utf-8")
+            Path(place, "in").write_bytes(input if isinstance(input, bytes) else input.encode())
             with Path(place, "in").open("rb") as read, out.open("wb") as written, err.open("wb") as errors:
                 process = subprocess.Popen(  # noqa: S603 - no outside input commands
                     ["/usr/bin/wine", *command],
@@ -132,7 +132,7 @@ class Host:
         return self.call(self.python, *_EXPORTER, *map(str, arguments), **options)
 
 
-_EXPORTER = ("-X", "utf8", "-m", "exporter")
+_EXPORTER = ("-m", "exporter")
 
 
 def _text(path: Path) -> str:

@@ -3,7 +3,9 @@
 import contextlib
 import io
 import json
+import re
 import shutil
+import socket
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from deploy.windows import make_msi
+from exporter import __version__
 from tests.system.windows import parts
 from tests.system.windows.host import Host
+from tests.system.windows.simulated import answered, fetch
 
 NEEDED = {"python.exe", "python313.dll", "python313.zip", "vcruntime140.dll"}
 # Stands for the command `service`: keeps the options, and fails where a file asks for it.
@@ -55,6 +59,12 @@ class Installer:
         script.write_text(f"@msiexec /qn {words}\r\n@echo %ERRORLEVEL%\r\n", newline="")
         return int(self.host.call("cmd", "/c", self.host.windows_path(script)).out)
 
+    @property
+    def log(self) -> str:
+        """What `service install` has printed."""
+        path = self.base / "install.log"
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
     def calls(self) -> list[list[str]]:
         """The calls of the command `service` since the last look: the version of the program, and the words."""
         path = self.base / "calls"
@@ -87,7 +97,7 @@ def small(tmp_path_factory) -> Callable[[str], Path]:
 
 
 @pytest.fixture
-def installer(wine, tmp_path) -> Iterator[Installer]:
+def installer(wine) -> Iterator[Installer]:
     """Windows Installer, with nothing installed before and after the test."""
     work = wine / "drive_c" / "msi files"
     work.mkdir()
@@ -115,13 +125,8 @@ def install(installer, small) -> Callable[..., int]:
 def test_properties_become_options_of_the_service(installer, install):
     given = r'CONFIG="C:\msi files\ekm.yml" LISTEN=:10399 ARGUMENTS="--web.enable-pages --log.level=debug"'
     assert install("0.1.0", rf'{given} SERVICEACCOUNT="CONTOSO\ekm$" PROMETHEUS="10.1.2.3 10.1.2.4"') == 0
-    options = [
-        "--config.file",
-        r"C:\msi files\ekm.yml",
-        "--web.listen-address=:10399",
-        "--arguments=--web.enable-pages --log.level=debug",
-    ]
-    options += ["--account", r"CONTOSO\ekm$", "--prometheus", "10.1.2.3", "10.1.2.4"]
+    settings = ["--web.listen-address=:10399", "--arguments=--web.enable-pages --log.level=debug", r"--account=CONTOSO\ekm$"]
+    options = [r"--config.file=C:\msi files\ekm.yml", *settings, "--prometheus=10.1.2.3 10.1.2.4"]
     assert installer.calls() == [["0.1.0", "service", "install", *options]]
 
 
@@ -164,7 +169,7 @@ def test_service_that_cannot_be_installed_fails_the_installation_with_the_reason
     installer.base.mkdir()
     (installer.base / "refuse").touch()
     assert install("0.1.0") == ROLLED_BACK
-    assert "ekm.yml: a problem" in (installer.base / "install.log").read_text()
+    assert "ekm.yml: a problem" in installer.log
     assert not (installer.base / "app" / "VERSION").exists()
 
 
@@ -184,3 +189,32 @@ def test_uninstallation_with_data_asks_the_service_to_remove_them(installer, ins
     assert installer.calls() == [["0.1.0", "service", "remove", "--remove-data"]]
     with contextlib.suppress(FileNotFoundError):
         assert list(installer.base.iterdir()) == []
+
+
+def test_msi_of_the_release_runs_the_service_and_a_later_one_replaces_it(installer, install, windows_files, simulator):
+    """The later one is small: it has to stop the service, and to remove every file and the bytecode."""
+    config = simulator.configure(installer.host, installer.work / "own")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    make_msi.make(windows_files, __version__, installer.work / "real.msi")
+
+    assert installer.run(rf'/i "C:\msi files\real.msi" CONFIG="C:\msi files\own\{config.name}" LISTEN={address}') == 0, (
+        installer.log
+    )
+    assert "running: http://" in installer.log
+    answered(
+        f"http://{address}/metrics",
+        lambda text: bool(re.search(r'^ekm_probe_success\{target="fine".* 1\.0$', text, re.MULTILINE)),
+    )
+    key = r"HKLM\System\CurrentControlSet\Services\ekm-exporter"
+    shown = installer.host.call("reg", "query", key, "/v", "ImagePath").out
+    assert r' "C:\Program Files\ekm-exporter\app\python\python.exe" ' in shown
+    assert (installer.base / "ekm.yml").read_text() == config.read_text()
+
+    assert install("99.0.0") == 0
+    assert installer.calls() == [["99.0.0", *EMPTY]]
+    assert len(installer.programs()) == 6
+    assert address in json.loads((installer.base / "service.json").read_text())["listen"]
+    assert (installer.base / "ekm.yml").read_text() == config.read_text()
+    with pytest.raises(OSError, match="refused"):
+        fetch(f"http://{address}/-/healthy")

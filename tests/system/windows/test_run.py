@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import __version__
-from tests.support.patience import PROGRAM_SECONDS
+from tests.support.patience import PATIENCE, PROGRAM_SECONDS
 from tests.system.windows.host import Host, Running
 from tests.system.windows.simulated import answered, fetch
 
@@ -124,16 +124,29 @@ def test_changed_file_is_applied(exporter, module_config):
     answered(f"{exporter.url}/metrics", lambda text: "ekm_exporter_config_last_reload_successful 1" in text)
 
 
-def test_killed_exporter_keeps_its_state_and_ctrl_c_ends_the_next_one(host, config):
+def kept(config: Path) -> str:
+    """Wait until the state of the target is in a file, and return all files."""
+    end, text = time.monotonic() + PATIENCE, ""
+    while '"name": "typed"' not in text:
+        assert time.monotonic() < end, text
+        time.sleep(0.05)
+        text = "".join(path.read_text() for path in config.parent.glob("state/*.json"))
+    return text
+
+
+def test_killed_exporter_keeps_its_state_and_ctrl_c_ends_the_next_one(host, config, simulator):
     with exporting(host, config) as first:
-        while '"name": "typed"' not in "".join(path.read_text() for path in config.parent.glob("state/*.json")):
-            first.program.output("msg=listening")  # fails if it has ended
-            time.sleep(0.05)
         success = first.samples("ekm_last_success_timestamp_seconds", target="typed")
+        assert kept(config)
         first.program.kill()
-    with exporting(host, config, "--no-scheduler") as second:
-        assert success == second.samples("ekm_last_success_timestamp_seconds", target="typed") > [0.0]
-        ended = second.program.interrupt()
+    simulator.break_(vault="vault-typed", scenario="unwrap_forbidden")
+    try:
+        with exporting(host, config) as second:
+            assert second.samples("ekm_probe_success", target="typed") == [0.0]
+            assert success == second.samples("ekm_last_success_timestamp_seconds", target="typed") > [0.0]
+            ended = second.program.interrupt()
+    finally:
+        simulator.repair()
     assert ended.code == 0
     assert "msg=stopping" in ended.text
     assert "Traceback" not in ended.text

@@ -41,7 +41,7 @@ def test_example_names_the_file_that_the_user_must_add(host):
 def test_configuration_is_checked(host, config):
     done = host.run("check", "--config.file", host.windows_path(config))
     assert done.code == 0
-    assert done.out == f"{host.windows_path(config)}: 3 targets, 2 credentials: no problem, 3 warnings\n"
+    assert done.out == f"{host.windows_path(config)}: 3 targets, 2 credentials: no problem, 1 warning\n"
 
 
 def test_probe_runs_every_step(host, config):

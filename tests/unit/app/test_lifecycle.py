@@ -11,7 +11,8 @@ from exporter.app.options import RunOptions
 from exporter.config.settings import Config, Credential, Settings
 from exporter.core.model import CredentialKind
 from exporter.state.files import StateDirError
-from exporter.web import parse_address, web_options
+from exporter.web.options import web_options
+from exporter.web.server.listener import parse_address
 
 WITHIN = 4.0  # seconds; a start alone may wait 15 for a mount
 CREDENTIALS = {"a": Credential(name="a", kind=CredentialKind.CLIENT_SECRET)}

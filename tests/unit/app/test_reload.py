@@ -8,7 +8,7 @@ import yaml
 
 from exporter.app import reload
 from exporter.app.reload import Reloader
-from exporter.config import load_config
+from exporter.config.loader import load_config
 from tests.support.web_server import until
 
 PATIENCE = 30.0

@@ -14,7 +14,7 @@ from exporter.app.reload import Reloader
 from exporter.app.sharding import Shard, select_shard
 from exporter.cli import check, run
 from exporter.cli.main import main
-from exporter.config import Loaded
+from exporter.config.loader import Loaded
 from exporter.core.model import Facts, TokenResult
 from exporter.runtime import extras
 from exporter.runtime.extras import ExtraMissingError
@@ -304,6 +304,10 @@ async def test_one_server_with_two_addresses_differs_once():
 
 
 async def until_read(service):
+    def shown():
+        addresses = {reading.address for reading in service.sql_readings()}
+        return addresses and addresses == set(service.sql_servers._compared)
+
     async with asyncio.timeout(PATIENCE):
-        while not all(reading.document for reading in service.sql_readings()):  # noqa: ASYNC110 - a task of the exporter
+        while not shown():  # noqa: ASYNC110 - a task of the exporter
             await asyncio.sleep(0.01)

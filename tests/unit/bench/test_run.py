@@ -35,6 +35,7 @@ def test_one_command_measures_everything_and_writes_one_file(tmp_path):
         "growth",
         "error of a step",
         "first probe",
+        "explain 3303, against",
         "longest pause",
         "targets in three causes: size",
         "by time-out",

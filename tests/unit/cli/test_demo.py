@@ -1,4 +1,4 @@
-"""`demo` says why its simulator did not start."""
+"""`demo` reports why its simulator did not start."""
 
 import subprocess
 import sys

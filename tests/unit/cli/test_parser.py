@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.cli.main import build_parser
+from exporter.cli.main import build_parser, main
 from exporter.cli.parser import PORT, CommandParser, add_flag
 
 PARSER = build_parser()
@@ -59,6 +59,24 @@ def test_repeatable_flag_may_be_repeated(arguments):
 def test_parser_of_one_command_is_that_of_all(name):
     (alone,) = (one.choices for one in build_parser([name])._actions if isinstance(one, argparse._SubParsersAction))
     assert alone[name].format_help() == COMMANDS[name].format_help()
+
+
+def test_help_has_a_line_for_each_command():
+    text = " ".join(build_parser([]).format_help().split())
+    assert [name for name in COMMANDS if f" {name} " not in text.partition("commands:")[2]] == []
+
+
+def test_command_after_two_dashes_has_its_flags(capsys):
+    assert main(["--", "codes", "--format", "json"]) == 0
+    assert capsys.readouterr().out.startswith("[")
+
+
+def test_unknown_command_gets_the_names_of_all(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["prove", "explain"])
+    message = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert [name for name in COMMANDS if name not in message] == []
 
 
 def test_flag_of_another_spelling_is_the_same_flag(capsys):

@@ -1,5 +1,7 @@
 """The flags of `ekm-exporter report`: every error is one line with the action."""
 
+import zoneinfo
+
 import pytest
 
 from exporter.cli.main import main
@@ -19,11 +21,11 @@ MONTH = (*BASE, "--month", "2026-10")
         ((*BASE, "--month", "9000-01"), "the period is not over yet: report an earlier month, or write --from and --to"),
         (
             (*MONTH, "--timezone", "Nowhere/City"),
-            "--timezone 'Nowhere/City' is not known: write a name as in Europe/Zurich; on Windows, first pip install tzdata",
+            "--timezone 'Nowhere/City' is not known: write a name as in Europe/Zurich",
         ),
         (
             (*MONTH, "--timezone", "../etc"),
-            "--timezone '../etc' is not known: write a name as in Europe/Zurich; on Windows, first pip install tzdata",
+            "--timezone '../etc' is not known: write a name as in Europe/Zurich",
         ),
         ((*MONTH, "--out", "x", "--format", "csv"), "--out writes every format: leave out --format"),
         (
@@ -71,3 +73,13 @@ def test_missing_ca_file_is_one_line(tmp_path, capsys):
     error = capsys.readouterr().err
     assert error.startswith("ekm-exporter report: --prometheus.ca.file: ")
     assert error.count("\n") == 1
+
+
+def test_time_zone_on_a_host_without_names_has_an_action(tmp_path, capsys):
+    zoneinfo.reset_tzpath(to=[str(tmp_path)])
+    try:
+        assert main((*MONTH, "--timezone", "Pacific/Nauru")) == 2
+    finally:
+        zoneinfo.reset_tzpath()
+    action = "this Python knows UTC alone: write --from and --to as in 2026-11-01T00:00:00+01:00, or add the package tzdata\n"
+    assert capsys.readouterr().err == f"ekm-exporter report: --timezone 'Pacific/Nauru' is not known: {action}"

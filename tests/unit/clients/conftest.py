@@ -2,7 +2,8 @@
 
 import pytest
 
-from exporter.clients import Networks, VaultSession
+from exporter.clients.http.network import Networks
+from exporter.clients.key_vault import VaultSession
 from exporter.config.settings import Config, Module, Settings
 from exporter.runtime.thread_pool import DaemonThreadPool
 from tests.support.tls_server import ENTRA, VAULT, Authority, Wire, get_key, until

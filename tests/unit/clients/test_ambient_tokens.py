@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from exporter.clients import fetch_token
+from exporter.clients.entra import fetch_token
 from exporter.config.settings import Credential
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, CredentialKind

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from exporter import __version__
-from exporter.clients import USER_AGENT, fetch_token, quiet_sdk_loggers
+from exporter.clients.entra import fetch_token, quiet_sdk_loggers
+from exporter.clients.http.exchange import USER_AGENT
 from exporter.config.settings import Credential
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, CredentialKind, Phase

@@ -6,8 +6,7 @@ from contextvars import copy_context
 
 import pytest
 
-from exporter.clients import fetch_token
-from exporter.clients.entra import pending_facts
+from exporter.clients.entra import fetch_token, pending_facts
 from exporter.config.settings import Credential
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, CredentialKind, Phase

@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from exporter.clients import encrypt_locally
+from exporter.clients.local_encrypt import encrypt_locally
 from exporter.core.model import KeyFacts
 
 

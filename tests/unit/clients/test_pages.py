@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.clients import fetch_token
+from exporter.clients.entra import fetch_token
 from exporter.config.settings import Credential
 from exporter.core.classify import classify
 from exporter.core.faults import Fault

@@ -28,7 +28,9 @@ from exporter.tokens.secret_cache import SecretCache
 from exporter.config.settings import Config, Credential, Module, SecretSource, Settings
 from exporter.core.model import CredentialKind
 from exporter.core.model import Challenge
-from exporter.clients import Networks, VaultSession, fetch_token
+from exporter.clients.entra import fetch_token
+from exporter.clients.http.network import Networks
+from exporter.clients.key_vault import VaultSession
 from exporter.clients.endpoint_check import check_endpoint
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter.config import load_config
 from exporter.config.consequences.traffic import streams
+from exporter.config.loader import load_config
 from exporter.config.settings import Credential, Module, Settings, SqlServer, Target
 from exporter.config.settings.schema import CREDENTIAL, TARGET
 from exporter.core.model import Mode, Step

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter.config import dump_yaml, load_config
-from exporter.config.loader import build_sql_servers
-from exporter.config.settings import ExpectPath, Module, SecretSource, Settings
+from exporter.config.loader import build_sql_servers, load_config
+from exporter.config.settings import ExpectPath, Module, SecretSource, Settings, dump_yaml
 from exporter.config.settings.metadata import mask_user
 from exporter.config.settings.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, SQL_SERVER, TARGET
 from exporter.core import durations

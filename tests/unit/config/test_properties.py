@@ -8,7 +8,8 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from exporter.config import dump_yaml, load_config
+from exporter.config.loader import load_config
+from exporter.config.settings import dump_yaml
 from exporter.config.settings.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, SQL_SERVER, TARGET, TLS, TOP
 from tests.support.editor import VALIDATOR, read
 

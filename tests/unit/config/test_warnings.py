@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import load_config
+from exporter.config.loader import load_config
 from exporter.config.loader.verdict_warnings import NO_VERDICT
 from exporter.core.model import Mode, Outcome, Step, StepResult, Vantage
 from exporter.core.readiness import WHY, assess

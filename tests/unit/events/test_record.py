@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.events.record import Origin, moment_of, read_event
+from exporter.events.record import read_event
+from exporter.explain.logged_event import Origin, moment_of
 from tests.support.event_records import CONNECTOR, record
 
 

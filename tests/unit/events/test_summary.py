@@ -5,9 +5,9 @@ import json
 import pytest
 
 from exporter.events import summary as module
-from exporter.events.record import moment_of
 from exporter.events.render import as_data, as_text
 from exporter.events.summary import EventSummary
+from exporter.explain.logged_event import moment_of
 from tests.support.event_records import CONNECTOR, logged
 
 

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from exporter.core.codes.words import WORDS
 from exporter.core.reasons import Reason
+from exporter.explain.explanation import LONGEST
+from exporter.explain.introduction import OTHERWISE
 from exporter.explain.messages import KNOWN_TEXTS, MESSAGES
 from exporter.explain.render import explanation_data, explanation_text
-from exporter.explain.search import LONGEST, explain
-from exporter.explain.unknown_text import OTHERWISE, unknown
+from exporter.explain.search import explain
+from exporter.explain.unknown_text import unknown
 from exporter.explain.windows_errors import WINDOWS_ERRORS
 
 THUMBPRINT = "0x2C5677D76F76D77F802C5677D76F76D77F802C56"

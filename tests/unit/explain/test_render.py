@@ -168,7 +168,9 @@ def test_words_of_an_unquoted_line_are_one_text(run):
 
 
 def test_dash_reads_pasted_lines_from_standard_input(run, monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO("Msg 3013, Level 16, State 1, Line 1\nBACKUP LOG is terminating abnormally.\n"))
+    monkeypatch.setattr(
+        "sys.stdin", io.TextIOWrapper(io.BytesIO("Msg 3013, Level 16\r\nBACKUP LOG für März terminates.".encode("utf-16")))
+    )
     assert run("explain", "-")[1].startswith("Message 3013 of SQL Server: ")
 
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from exporter.installation.access import BEFORE_SERVICE, folder_rights, virtual_account_sid
+from exporter.installation.access import ADMINISTRATORS_ONLY, folder_rights, virtual_account_sid
 
 SID = "S-1-5-80-1-2-3-4-5"
 WRITES = {"state", "logs"}
@@ -31,7 +31,7 @@ def entries(descriptor: str) -> list[tuple[str, ...]]:
 
 
 def test_rights_of_folders_are_inherited_by_all_in_them():
-    for descriptor in (BEFORE_SERVICE, *folder_rights(SID).values()):
+    for descriptor in (ADMINISTRATORS_ONLY, *folder_rights(SID).values()):
         assert {flags for flags, _, _ in entries(descriptor)} == {"OICI"}
 
 

@@ -41,18 +41,18 @@ def test_equal_files_are_no_change(base, source):
     assert files.changed_files(base, source) == {}
 
 
-def test_targets_beside_the_configuration_replace_those_of_the_installation(base, source):
+def test_targets_next_to_the_configuration_replace_those_of_the_installation(base, source):
     put(source.parent / "targets.d" / "b.yml", "b")
     put(source.parent / "targets.d" / "c.yml", "c")
     put(source.parent / "targets.d" / "note.txt", "x")
     assert files.changed_files(base, source) == {"ekm.yml": b"new", "targets.d/a.yml": None, "targets.d/c.yml": b"c"}
 
 
-def test_targets_of_the_installation_stay_without_a_folder_beside_the_configuration(base, source):
+def test_targets_of_the_installation_stay_without_a_folder_next_to_the_configuration(base, source):
     assert files.changed_files(base, source) == {"ekm.yml": b"new"}
 
 
-def test_secrets_beside_the_configuration_are_added(base, source):
+def test_secrets_next_to_the_configuration_are_added(base, source):
     put(source.parent / "secrets" / "t", "t")
     assert files.changed_files(base, source) == {"ekm.yml": b"new", "secrets/t": b"t"}
 

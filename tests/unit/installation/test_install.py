@@ -5,17 +5,17 @@ from pathlib import Path, PureWindowsPath
 
 import pytest
 
-from exporter.installation import files, install, service_states
-from exporter.installation.install import BadConfigurationError, Installation, NotRunningError, RefusedError
-from exporter.installation.plan import Action, Plan
+from exporter.installation import data, files, install, service_states
+from exporter.installation.data import RefusedError
+from exporter.installation.install import BadConfigurationError, Installation, NotRunningError
+from exporter.installation.plan import Action, InstallationPlan
 from exporter.installation.service_states import StillThereError
-from exporter.installation.settings import Settings, service_command
+from exporter.installation.settings import ServiceSettings, service_command
 from exporter.runtime.windows.service_control import RUNNING, START_PENDING, STOP_PENDING, STOPPED
 from exporter.runtime.windows.service_definition import ServiceDefinition, ServiceState
 from exporter.runtime.windows.service_manager import RELOAD, STOP
-from exporter.web import ListenAddress
 
-SETTINGS = Settings(name="ekm", version="1", prometheus=("10.1.2.3",))
+SETTINGS = ServiceSettings(name="ekm", version="1", address=":10377", prometheus=("10.1.2.3",))
 SERVICE = ServiceDefinition(name="ekm", command="p --base x", account="a")
 GOOD = """credentials:
   c: {type: client_secret, client_id: 66666666-7777-8888-9999-000000000000, client_secret_file: secrets/s}
@@ -94,9 +94,8 @@ def this(tmp_path):
         base=tmp_path / "base",
         settings=SETTINGS,
         service=SERVICE,
-        address=ListenAddress("", 10377),
         changes=changes,
-        plan=Plan((), Action.START),
+        plan=InstallationPlan((), Action.START),
     )
 
 
@@ -105,7 +104,7 @@ def test_installation_protects_before_it_writes_and_registers_before_it_starts(t
     assert windows.done == ["protect", ("save", SERVICE.command), "source ekm", "admit ekm 10377 10.1.2.3", "start"]
     assert windows.files_at_protection == []
     assert (this.base / "secrets" / "s").read_bytes() == SECRET
-    assert install.read_settings(this.base) == SETTINGS
+    assert data.read_settings(this.base) == SETTINGS
 
 
 def test_configuration_with_problems_changes_nothing(this, windows):
@@ -120,21 +119,21 @@ def test_configuration_with_problems_changes_nothing(this, windows):
 
 
 def test_installation_without_a_configuration_starts_nothing(this, windows):
-    install.install(replace(this, changes={}, plan=Plan((), Action.NOTHING)), windows, windows)
+    install.install(replace(this, changes={}, plan=InstallationPlan((), Action.NOTHING)), windows, windows)
     assert "start" not in windows.done
     assert windows.service == SERVICE
 
 
 def test_restart_waits_for_the_end_of_the_process(this, windows):
     windows.service, windows.current = SERVICE, ServiceState(RUNNING)
-    install.install(replace(this, plan=Plan((), Action.RESTART)), windows, windows)
+    install.install(replace(this, plan=InstallationPlan((), Action.RESTART)), windows, windows)
     assert windows.done[-2:] == ["stop", "start"]
     assert windows.current.state == RUNNING
 
 
 def test_changed_configuration_of_a_running_service_is_reloaded(this, windows):
     windows.service, windows.current = SERVICE, ServiceState(RUNNING)
-    install.install(replace(this, plan=Plan((), Action.RELOAD)), windows, windows)
+    install.install(replace(this, plan=InstallationPlan((), Action.RELOAD)), windows, windows)
     assert windows.done[-1] == "reload"
     assert "start" not in windows.done
 
@@ -153,10 +152,10 @@ def test_failed_start_names_exit_code_and_what_was_logged(this, windows):
     windows.start = logging_start
     with pytest.raises(NotRunningError, match=r"ended with exit code 2\. The end of [^\n]+:\nport in use$"):
         install.install(this, windows, windows)
-    assert install.read_settings(this.base) == SETTINGS
+    assert data.read_settings(this.base) == SETTINGS
 
 
-def test_failed_start_without_a_log_says_so(this, windows):
+def test_failed_start_without_a_log_names_its_place(this, windows):
     windows.coming = [ServiceState(STOPPED, 1)]
     with pytest.raises(NotRunningError, match="has written no log"):
         install.install(this, windows, windows)
@@ -178,19 +177,34 @@ def test_failed_change_brings_the_previous_service_and_configuration_back(this, 
         settings=replace(SETTINGS, listen=":1"),
         service=replace(SERVICE, command="other"),
         changes={"ekm.yml": GOOD.replace("name: t", "name: u").encode()},
-        plan=Plan((), Action.RESTART),
+        plan=InstallationPlan((), Action.RESTART),
     )
     with pytest.raises(NotRunningError):
         install.install(changed, windows, windows)
     assert windows.done[-2:] == [("save", SERVICE.command), "start"]
     assert (this.base / "ekm.yml").read_text() == GOOD
-    assert install.read_settings(this.base) == SETTINGS
+    assert data.read_settings(this.base) == SETTINGS
     assert not (this.base / "ekm.yml.old").exists()
+
+
+def test_start_that_windows_refuses_brings_the_previous_service_back(this, windows, monkeypatch):
+    install.install(this, windows, windows)
+    windows.done.clear()
+
+    def refuse(_name):
+        raise OSError("logon failure")
+
+    monkeypatch.setattr(windows, "start", refuse)
+    with pytest.raises(OSError, match="logon failure"):
+        install.install(
+            replace(this, service=replace(SERVICE, command="other"), plan=InstallationPlan((), Action.RESTART)), windows, windows
+        )
+    assert windows.service == SERVICE
 
 
 def test_settings_of_another_service_refuse_the_folder(tmp_path):
     with pytest.raises(RefusedError, match="folder of the service other"):
-        install.check_place(tmp_path, "ekm", Settings(name="other"), None)
+        install.check_place(tmp_path, "ekm", ServiceSettings(name="other"), None)
 
 
 def test_service_of_another_folder_is_refused(tmp_path):
@@ -217,14 +231,14 @@ def test_own_or_empty_folder_is_accepted(tmp_path, present):
 def test_damaged_settings_are_refused_with_what_to_do(tmp_path):
     (tmp_path / files.SETTINGS).write_text("{")
     with pytest.raises(RefusedError, match="delete it"):
-        install.read_settings(tmp_path)
-    assert install.read_settings(tmp_path / "new") is None
+        data.read_settings(tmp_path)
+    assert data.read_settings(tmp_path / "new") is None
 
 
 def test_removal_stops_and_deletes_and_keeps_the_data(this, windows):
     install.install(this, windows, windows)
     windows.done.clear()
-    install.remove(this.base, "ekm", windows, windows, data=False)
+    data.remove(this.base, "ekm", windows, windows, data=False)
     assert windows.done == ["stop", "delete", "admit ekm 0 ", "no source ekm"]
     assert (this.base / "ekm.yml").exists()
 
@@ -232,7 +246,7 @@ def test_removal_stops_and_deletes_and_keeps_the_data(this, windows):
 def test_removal_can_run_twice_and_delete_the_data(this, windows):
     this.base.mkdir()
     (this.base / "ekm.yml").touch()
-    install.remove(this.base, "ekm", windows, windows, data=True)
+    data.remove(this.base, "ekm", windows, windows, data=True)
     assert "stop" not in windows.done
     assert not this.base.exists()
 
@@ -241,7 +255,7 @@ def test_service_that_does_not_stop_is_not_deleted(this, windows, monkeypatch):
     monkeypatch.setattr(service_states, "STOP_SECONDS", 0.0)
     windows.service, windows.current, windows.stops = SERVICE, ServiceState(RUNNING), False
     with pytest.raises(StillThereError, match="task manager"):
-        install.remove(this.base, "ekm", windows, windows, data=True)
+        data.remove(this.base, "ekm", windows, windows, data=True)
     assert "delete" not in windows.done
 
 
@@ -250,12 +264,12 @@ def test_service_that_a_program_shows_is_named(this, windows, monkeypatch):
     windows.service = SERVICE
     monkeypatch.setattr(windows, "delete", lambda _name: None)
     with pytest.raises(StillThereError, match=r"services\.msc"):
-        install.remove(this.base, "ekm", windows, windows, data=False)
+        data.remove(this.base, "ekm", windows, windows, data=False)
 
 
 def test_secret_is_written_into_a_protected_folder(tmp_path, windows):
-    path = install.write_secret(tmp_path, "s", "gehëim", windows)
+    path = data.write_secret(tmp_path, "s", "gehëim", windows)
     assert path.read_bytes() == "gehëim".encode()
-    install.write_secret(tmp_path, "s", "other", windows)
+    data.write_secret(tmp_path, "s", "other", windows)
     assert windows.done == ["protect secrets"]
     assert [one.name for one in path.parent.iterdir()] == ["s"]

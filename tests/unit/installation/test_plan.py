@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.installation.plan import Action, Change, Found, Wanted, make_plan
-from exporter.installation.settings import Settings
+from exporter.installation.plan import Action, Change, Existing, Wanted, make_plan
+from exporter.installation.settings import ServiceSettings
 from exporter.runtime.windows.service_definition import ServiceDefinition
 
 SERVICE = ServiceDefinition(name="ekm", command='"p" run', account=r"NT SERVICE\ekm")
-SETTINGS = Settings(name="ekm", version="1", prometheus=("10.1.2.3",))
-NOTHING = Found(service=None, settings=None, is_running=False)
-RUNNING = Found(service=SERVICE, settings=SETTINGS, is_running=True)
+SETTINGS = ServiceSettings(name="ekm", version="1", prometheus=("10.1.2.3",))
+NOTHING = Existing(service=None, settings=None, is_running=False)
+RUNNING = Existing(service=SERVICE, settings=SETTINGS, is_running=True)
 WANTED = Wanted(service=SERVICE, settings=SETTINGS, changed_files=(), has_configuration=True, start=True)
 ELSEWHERE = replace(SERVICE, command='"p" run --web.listen-address :1')
 
@@ -42,7 +42,7 @@ def test_second_installation_changes_nothing():
         ({"service": replace(SERVICE, account=r"nt service\EKM")}, (), Action.NOTHING),
         ({"settings": replace(SETTINGS, version="2")}, (Change.PROGRAM,), Action.RESTART),
         ({"settings": replace(SETTINGS, prometheus=())}, (Change.FIREWALL,), Action.NOTHING),
-        ({"settings": replace(SETTINGS, listen=":1"), "service": ELSEWHERE}, (Change.SERVICE, Change.FIREWALL), Action.RESTART),
+        ({"settings": replace(SETTINGS, address=":1"), "service": ELSEWHERE}, (Change.SERVICE, Change.FIREWALL), Action.RESTART),
         ({"changed_files": ("targets.d/a.yml",)}, (Change.CONFIGURATION,), Action.RELOAD),
         ({"changed_files": ("secrets/a",)}, (Change.SECRETS,), Action.NOTHING),
         ({"changed_files": ("ekm.yml",), "start": False}, (Change.CONFIGURATION,), Action.NOTHING),

@@ -1,15 +1,18 @@
-"""Settings of an installation: kept, given, checked, and the command line that follows."""
+"""ServiceSettings of an installation: kept, given, checked, and the command line that follows."""
 
+from dataclasses import replace
 from pathlib import PureWindowsPath
 
 import pytest
 
 from exporter.installation import settings
-from exporter.installation.settings import Settings, merge
+from exporter.installation.settings import ServiceSettings, merge
 
 BASE = PureWindowsPath(r"C:\Program Files\ekm-exporter")
 PYTHON = rf"{BASE}\app\python\python.exe"
-KEPT = Settings(name="ekm", version="1", listen=":1", arguments="--web.enable-pages", prometheus=("10.1.2.3",), account=r"D\m$")
+KEPT = ServiceSettings(
+    name="ekm", version="1", listen=":1", arguments="--web.enable-pages", prometheus=("10.1.2.3",), account=r"D\m$"
+)
 
 
 def test_settings_are_read_as_they_were_written():
@@ -17,7 +20,7 @@ def test_settings_are_read_as_they_were_written():
 
 
 def test_settings_of_another_version_are_read():
-    assert settings.parse_settings('{"name": "ekm", "later": 1}') == Settings(name="ekm")
+    assert settings.parse_settings('{"name": "ekm", "later": 1}') == ServiceSettings(name="ekm")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": 1}', "x"])
@@ -33,7 +36,7 @@ def test_settings_that_are_not_given_stay(nothing):
 
 def test_word_none_removes_a_setting():
     given = {"listen": "none", "arguments": "none", "prometheus": ["none"], "account": "none"}
-    assert merge(KEPT, given) == Settings(name="ekm", version="1")
+    assert merge(KEPT, given) == ServiceSettings(name="ekm", version="1")
 
 
 def test_given_settings_replace_the_kept_ones():
@@ -43,7 +46,7 @@ def test_given_settings_replace_the_kept_ones():
 
 @pytest.mark.parametrize("account", ["", r"NT SERVICE\ekm", r"nt service\EKM", r"CONTOSO\ekm$"])
 def test_account_without_a_password_is_accepted(account):
-    assert settings.check_settings(Settings(name="ekm", account=account)) == ""
+    assert settings.check_settings(ServiceSettings(name="ekm", account=account)) == ""
 
 
 @pytest.mark.parametrize(
@@ -59,7 +62,7 @@ def test_account_without_a_password_is_accepted(account):
     ],
 )
 def test_shared_accounts_and_those_with_a_password_are_refused(account):
-    problem = settings.check_settings(Settings(name="ekm", account=account))
+    problem = settings.check_settings(ServiceSettings(name="ekm", account=account))
     assert repr(account) in problem
     assert r"NT SERVICE\ekm" in problem
 
@@ -69,46 +72,62 @@ def test_shared_accounts_and_those_with_a_password_are_refused(account):
     [({"name": "a b"}, "'a b'"), ({"name": "a\\b"}, "hyphens"), ({"prometheus": ("10.1.2.3", "prom")}, "'prom'")],
 )
 def test_settings_that_cannot_be_are_refused(changed, named):
-    assert named in settings.check_settings(Settings(**{"name": "ekm", **changed}))
+    assert named in settings.check_settings(ServiceSettings(**{"name": "ekm", **changed}))
 
 
 def test_addresses_and_networks_are_accepted():
-    assert settings.check_settings(Settings(name="ekm", prometheus=("10.1.2.3", "10.1.2.0/24", "10.1.2.9/24", "fd00::1"))) == ""
+    assert (
+        settings.check_settings(ServiceSettings(name="ekm", prometheus=("10.1.2.3", "10.1.2.0/24", "10.1.2.9/24", "fd00::1")))
+        == ""
+    )
 
 
 def test_default_account_is_that_of_the_service_alone():
-    assert settings.account(Settings(name="ekm")) == r"NT SERVICE\ekm"
+    assert settings.account(ServiceSettings(name="ekm")) == r"NT SERVICE\ekm"
     assert settings.account(KEPT) == r"D\m$"
 
 
 def test_command_quotes_each_word_with_a_blank():
-    command = settings.service_command(PYTHON, Settings(name="ekm"), BASE)
+    command = settings.service_command(PYTHON, ServiceSettings(name="ekm"), BASE)
     assert command == f'"{PYTHON}" -X utf8 -m exporter service run --name ekm --base "{BASE}"'
 
 
 def test_command_quotes_the_program_always():
-    command = settings.service_command(r"C:\ekm\app\python\python.exe", Settings(name="ekm"), PureWindowsPath(r"C:\ekm"))
+    command = settings.service_command(r"C:\ekm\app\python\python.exe", ServiceSettings(name="ekm"), PureWindowsPath(r"C:\ekm"))
     assert command.startswith(r'"C:\ekm\app\python\python.exe" ')
     assert command.endswith(r" --base C:\ekm")
 
 
 def test_command_has_the_flags_of_run():
-    given = Settings(name="ekm", listen=":1", arguments=r'--web.enable-pages --web.config.file "C:\a b\w.yml"')
+    given = ServiceSettings(name="ekm", listen=":1", arguments=r'--web.enable-pages --web.config.file "C:\a b\w.yml"')
     command = settings.service_command(PYTHON, given, BASE)
     assert command.endswith(r' -- --web.listen-address :1 --web.enable-pages --web.config.file "C:\a b\w.yml"')
     assert settings.run_flags(given)[-1] == r"C:\a b\w.yml"
 
 
+@pytest.mark.parametrize(
+    ("changed", "is_same"), [({"prometheus": ()}, True), ({"listen": ":2"}, False), ({"arguments": ""}, False)]
+)
+def test_flags_are_those_of_listen_address_and_arguments(changed, is_same):
+    assert settings.has_same_flags(replace(KEPT, **changed), KEPT) is is_same
+    assert not settings.has_same_flags(KEPT, None)
+
+
+@pytest.mark.parametrize(("address", "port"), [(":10377", 10377), ("127.0.0.1:1", 1), ("[::1]:2", 2)])
+def test_port_is_the_end_of_the_address(address, port):
+    assert settings.port_of(ServiceSettings(name="ekm", address=address)) == port
+
+
 def test_empty_word_stays_a_word():
     assert settings.split_words('--web.external-url "" x') == ["--web.external-url", "", "x"]
-    assert settings.service_command("p", Settings(name="e", arguments='--a ""'), BASE).endswith(' -- --a ""')
+    assert settings.service_command("p", ServiceSettings(name="e", arguments='--a ""'), BASE).endswith(' -- --a ""')
 
 
 @pytest.mark.parametrize(
     ("base", "is_same"), [(BASE, True), (str(BASE).upper(), True), (rf"{BASE}-1", False), (r"C:\Program Files", False)]
 )
 def test_command_shows_the_folder_of_its_installation(base, is_same):
-    command = settings.service_command(PYTHON, Settings(name="ekm"), BASE)
+    command = settings.service_command(PYTHON, ServiceSettings(name="ekm"), BASE)
     assert settings.is_command_of(command, PureWindowsPath(base)) is is_same
 
 

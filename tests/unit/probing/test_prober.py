@@ -12,7 +12,7 @@ from exporter.config.settings import Settings
 from exporter.core.reasons import Reason
 from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.runtime.loop_lag import LoopLag
-from exporter.web import web_options
+from exporter.web.options import web_options
 from tests.support.factories import a_config, a_target
 
 TARGET = a_target("a", timeout=0.3)

@@ -11,7 +11,7 @@ from exporter.core.model import Facts, Outcome, ProbeReport, Readiness, Step, St
 from exporter.core.reasons import Reason
 from exporter.state.history import History
 from exporter.state.records import TargetRecord
-from exporter.web import web_options
+from exporter.web.options import web_options
 from tests.unit.probing.test_prober import CONFIG, TARGET
 
 STEP = StepResult(

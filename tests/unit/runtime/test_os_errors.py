@@ -60,6 +60,19 @@ def test_shortage_on_windows_is_found(winerror, lacking):
     assert shortage_of(WindowsError(winerror)) is lacking
 
 
+def test_reader_that_ended_is_an_invalid_argument_on_windows(monkeypatch):
+    closed, path = OSError(errno.EINVAL, "x"), OSError(errno.EINVAL, "x", "a?b")
+    assert not os_errors.is_closed_pipe(closed)
+    monkeypatch.setattr(os_errors, "is_windows", lambda: True)
+    assert os_errors.is_closed_pipe(closed)
+    assert not os_errors.is_closed_pipe(path)
+    assert not os_errors.is_closed_pipe(ValueError())
+
+
+def test_reader_that_ended_breaks_the_pipe_elsewhere():
+    assert os_errors.is_closed_pipe(BrokenPipeError(errno.EPIPE, "x"))
+
+
 @pytest.mark.parametrize("number", sorted(os_errors._TEXTS))
 def test_text_is_that_of_linux(number):
     assert os_errors.text_of(number) == os.strerror(number).lower()

@@ -1,11 +1,14 @@
 """The end of the process, and the settings of Python's garbage collector."""
 
+import errno
 import gc
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from exporter.runtime import process
 from exporter.runtime.process import YOUNGER_COLLECTIONS, collect_rarely
 
 
@@ -48,10 +51,21 @@ def ended(command):
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)  # noqa: S603 - a fixed script
 
 
-def test_serving_command_ends_without_freeing_its_objects():
-    done = ended("run")
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_command_ends_without_freeing_its_objects(command):
+    done = ended(command)
     assert (done.returncode, done.stdout, done.stderr) == (5, "ended\n", "")
 
 
-def test_other_command_frees_its_objects():
-    assert ended("check").stdout == "ended\nfreed\n"
+@pytest.mark.parametrize(
+    ("number", "raised"), [(errno.EACCES, BlockingIOError), (0, BlockingIOError), (errno.EBADF, OSError), (errno.EINVAL, OSError)]
+)
+def test_file_that_windows_has_locked_differs_from_other_errors(monkeypatch, number, raised):
+    def locking(_descriptor, _mode, _bytes):
+        raise OSError(number, "a text of the C library")
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(process, "msvcrt", SimpleNamespace(locking=locking, LK_NBLCK=2), raising=False)
+    with pytest.raises(raised) as caught:
+        process.lock(1)
+    assert isinstance(caught.value, BlockingIOError) == (raised is BlockingIOError)

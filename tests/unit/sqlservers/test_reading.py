@@ -202,6 +202,11 @@ def test_windows_account_signs_in_with_the_name_of_the_service(monkeypatch):
     assert made == [{"spn": "MSSQLSvc/n1.contoso.com:1433"}]
 
 
+def test_sign_in_that_windows_refuses_is_not_the_servers_answer():
+    error = driver._login_error(Exception("SSPI Error SEC_E_NO_CREDENTIALS"), INVENTORY)
+    assert str(error) == "Windows does not sign this account in (SEC_E_NO_CREDENTIALS): give --sql.user, or --sql.entra"
+
+
 @pytest.mark.parametrize(
     ("words", "action"), [(INVENTORY, "give --sql.user, or --sql.entra"), (RUN, "set user, or entra_credential")]
 )

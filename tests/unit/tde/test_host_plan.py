@@ -38,7 +38,7 @@ def test_cluster_with_unknown_nodes_is_a_gap():
     ]
 
 
-@pytest.mark.parametrize("name", ["../N1", "a/b", ".", "n1.", "N1 x", "ü"])
+@pytest.mark.parametrize("name", ["../N1", "a/b", ".", "n1.", "N1 x", "ü", "CON", "nul.contoso.com"])
 def test_name_that_leads_out_of_the_folder_is_a_gap(name):
     found, findings = hosts_of(instance("N1", change=replacing(nodes=[{"name": name}])))
     assert found == {}

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from exporter.clients import make_network
+from exporter.clients.http.network import make_network
 from exporter.config.settings import Module
 from exporter.core.faults import Fault
 from exporter.core.model import CredentialKind, Facts

@@ -13,7 +13,7 @@ import aiohttp
 import yaml
 
 from alerts import build
-from exporter.config import load_config
+from exporter.config.loader import load_config
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment, write_config
 from tests.integration.process.conftest import Running

@@ -6,7 +6,7 @@ import contextlib
 
 import pytest
 
-from exporter.clients import USER_AGENT
+from exporter.clients.http.exchange import USER_AGENT
 from exporter.clients.http.network import split_url
 from exporter.config.settings import Proxy, SecretSource
 from exporter.core.classify import Classification, classify

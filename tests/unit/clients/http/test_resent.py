@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.clients import encrypt_locally
+from exporter.clients.local_encrypt import encrypt_locally
 from exporter.core.faults import Fault
 from exporter.core.model import Facts, Outcome, Step, StepResult, TokenResult
 from exporter.metrics.recorder import Recorder

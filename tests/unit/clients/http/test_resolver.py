@@ -43,6 +43,7 @@ def stuck(replace_resolver):
     [
         (socket.EAI_NONAME, Fault.DNS_NOT_FOUND),
         (socket.EAI_NODATA, Fault.DNS_NOT_FOUND),
+        (11004, Fault.DNS_NOT_FOUND),  # of Windows
         (socket.EAI_ADDRFAMILY, Fault.DNS_NOT_FOUND),
         (socket.EAI_AGAIN, Fault.DNS_TEMPORARY),
         (socket.EAI_FAIL, Fault.DNS_TEMPORARY),

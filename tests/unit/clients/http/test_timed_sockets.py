@@ -10,8 +10,9 @@ from azure.core.pipeline.transport import AsyncHttpTransport
 from azure.core.rest import HttpRequest
 from azure.keyvault.keys.aio import KeyClient
 
-from exporter.clients import NetworkError, Networks, VaultSession
+from exporter.clients.http.network import NetworkError, Networks
 from exporter.clients.http.timed_sockets import TimedSSLObject, make_context
+from exporter.clients.key_vault import VaultSession
 from exporter.config.settings import Config, Module, Settings
 from exporter.core.faults import Fault
 from tests.support.tls_server import TOKEN, VAULT, is_silent, until

@@ -5,8 +5,9 @@ Audits can therefore separate the exporter's requests from those of SQL Server.
 
 import pytest
 
-from exporter.clients import USER_AGENT, fetch_token
+from exporter.clients.entra import fetch_token
 from exporter.clients.graph import GraphSession, Holder
+from exporter.clients.http.exchange import USER_AGENT
 from exporter.clients.key_vault_secrets import SecretVersionsSession
 from exporter.config.settings import Credential
 from exporter.core.model import Challenge, CredentialKind

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import load_config
-from exporter.config import monthly_cost as table
 from exporter.config.consequences.cost import STATEMENTS
 from exporter.config.consequences.cost import monthly as monthly_at
+from exporter.config.consequences.cost import monthly_cost as table
 from exporter.config.consequences.cost import vault_shares as vault_shares_at
 from exporter.config.consequences.traffic import streams
+from exporter.config.loader import load_config
 from exporter.core.credential_expiry import Source
 from exporter.core.model import KeyFacts, Mode, Step
 from exporter.core.probe_starts import LOOKUP_SECONDS

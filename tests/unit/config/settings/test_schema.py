@@ -8,7 +8,8 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from exporter.config import load_config, schema_text
+from exporter.config.loader import load_config
+from exporter.config.settings import schema_text
 from exporter.simulator import demo_story
 from tests.support.editor import VALIDATOR, read
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from exporter.cli import check
-from exporter.config import load_config
+from exporter.config.loader import load_config
 from exporter.config.settings import Credential, SecretSource, SecretUnreadableError, read_secret
 from exporter.core.connector_secret import ConnectorSecret
 from exporter.core.model import CredentialKind

@@ -10,7 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.config.settings import Module, Proxy, SecretSource, Settings
 from exporter.core.model import Step
 from exporter.core.reasons import Reason
-from exporter.web import ListenAddress, WebServer, create_app, web_options
+from exporter.web.app import create_app
+from exporter.web.options import web_options
+from exporter.web.server.listener import ListenAddress, WebServer
 from tests.support.web_factories import bad, config, good, target
 from tests.support.web_server import Service, answer, get, serving, until
 

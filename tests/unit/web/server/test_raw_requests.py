@@ -7,11 +7,10 @@ from contextlib import asynccontextmanager
 import bcrypt
 import pytest
 
-from exporter.web import ListenAddress
 from exporter.web.app import create_app
 from exporter.web.options import web_options
-from exporter.web.server.listener import WebServer
-from exporter.web.webconfig import AccessControl
+from exporter.web.server.listener import ListenAddress, WebServer
+from exporter.web.webconfig.access_control import AccessControl
 from exporter.web.webconfig.load import load
 from tests.support.web_server import Service
 

@@ -6,7 +6,7 @@ import pytest
 from exporter.web.access import is_refused
 from exporter.web.options import web_options
 from exporter.web.server.connection_limits import ConnectionLimiter
-from exporter.web.webconfig import AccessControl
+from exporter.web.webconfig.access_control import AccessControl
 from exporter.web.webconfig.model import RateLimit
 from exporter.web.webconfig.rate_limit import LogThrottle, TokenBucket
 from tests.support.web_server import until

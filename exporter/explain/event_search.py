@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 
 from exporter.core.codes import BY_CODE, ConnectorError
-from exporter.events.record import LoggedEvent, Origin
 from exporter.explain.explanation import Explanation
+from exporter.explain.logged_event import LoggedEvent, Origin
 from exporter.explain.messages import MESSAGES
 from exporter.explain.pasted_numbers import NUMBER, SMALLEST, provider_code, row_of, translated_code, without_names
 from exporter.explain.search import explain_log_text, explain_message

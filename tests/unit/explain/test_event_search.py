@@ -2,8 +2,8 @@
 
 import pytest
 
-from exporter.events.find import explain_event
 from exporter.events.record import read_event
+from exporter.explain.event_search import explain_event
 from tests.support.event_records import CONNECTOR, logged, record
 
 

@@ -1,0 +1,94 @@
+"""The commands `ekm-exporter service remove` and `secret`, and what they share with `install`."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import sys
+from pathlib import Path, PureWindowsPath
+
+from exporter.installation import data, files
+from exporter.installation.data import RefusedError
+from exporter.installation.service_states import StillThereError
+from exporter.installation.services import WindowsHost
+from exporter.installation.settings import check_secret_name, folder_of_program
+from exporter.runtime.encodings import decoded
+from exporter.runtime.windows.firewall import FirewallError
+from exporter.runtime.windows.service_manager import ACCESS_DENIED, LOGON_FAILED, ServiceManager
+
+FINE, FAILED, BAD_USAGE = 0, 1, 2
+_LARGEST = 64 * 1024  # bytes that are read of a pipe
+HINTS = {  # by the error number of Windows
+    ACCESS_DENIED: "run this as an administrator",
+    LOGON_FAILED: 'give the account the right "Log on as a service" in secpol.msc, Local Policies, User Rights Assignment',
+}
+
+
+def remove(args: argparse.Namespace) -> int:
+    """Remove the service; return the exit code."""
+    try:
+        base = base_folder(args.base, sys.executable)
+        earlier = data.read_settings(base)
+        if args.remove_data and (earlier is None or earlier.name != args.name):
+            return refuse(f"{base} has no data of the service {args.name}: it lacks {files.SETTINGS} of that service")
+        what = "service, firewall rule and event source" + (
+            ", configuration, secrets, state and logs" if args.remove_data else ""
+        )
+        if not args.dry_run:
+            with ServiceManager() as services:
+                data.remove(base, args.name, services, WindowsHost(), data=args.remove_data)
+    except RefusedError as error:
+        return refuse(error)
+    except (OSError, FirewallError, StillThereError) as error:
+        return fail(error)
+    print(f"service {args.name}: {'would be removed' if args.dry_run else 'removed'}: {what}")
+    if not args.remove_data:
+        print(f"kept: {base}")
+    return FINE
+
+
+def secret(args: argparse.Namespace) -> int:
+    """Read a secret and write its file; return the exit code."""
+    if problem := check_secret_name(args.secret_name):
+        return refuse(problem)
+    try:
+        typed = read_secret(args.secret_name)
+        if not typed:
+            return refuse("no secret was typed; nothing is changed")
+        path = data.write_secret(base_folder(args.base, sys.executable), args.secret_name, typed, WindowsHost())
+    except RefusedError as error:
+        return refuse(error)
+    except OSError as error:
+        return fail(error)
+    print(f"written: {path}")
+    return FINE
+
+
+def read_secret(name: str) -> str:
+    """Return what the user types, without showing it; from a pipe its first line."""
+    if sys.stdin.isatty():
+        return getpass.getpass(f"Secret for the file {name}: ")
+    first, *_ = decoded(sys.stdin.buffer.read(_LARGEST)).splitlines() or [""]
+    return first
+
+
+def base_folder(given: Path | None, python: str) -> Path:
+    """Return the folder of the installation. Raises RefusedError if it has to be given."""
+    found = folder_of_program(PureWindowsPath(python)) if given is None else given
+    if found is None:
+        raise RefusedError("this Python is not that of the zip or of the MSI: give the folder of the installation with --base")
+    return Path(found).absolute()
+
+
+def refuse(problem: object) -> int:
+    """Print why nothing was done, and return the exit code."""
+    print(f"ekm-exporter service: {problem}", file=sys.stderr)
+    return BAD_USAGE
+
+
+def fail(error: Exception) -> int:
+    """Print what Windows refused or what did not start, and return the exit code."""
+    number = ACCESS_DENIED if isinstance(error, PermissionError) else getattr(error, "number", 0)
+    hint = f": {HINTS[number]}" if number in HINTS else ""
+    print(f"ekm-exporter service: {error}{hint}", file=sys.stderr)
+    return FAILED

@@ -1,0 +1,240 @@
+"""Reads the facts of a SQL Server host on Windows: each function makes one look-up and blocks.
+
+They raise OSError and ValueError; a missing key or value is no error where Windows then has a default.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from exporter.core.connector_registry import REGISTRY_KEY
+from exporter.core.windows_host.access_list import ADMINISTRATORS, holders, known_sid, read_access_list, token_sids
+from exporter.core.windows_host.connector import DLL, FOLDER
+from exporter.core.windows_host.facts import (
+    AccountProxy,
+    ConnectorFile,
+    ConnectorKey,
+    HostInstance,
+    RegistryEntry,
+    RuntimeLibrary,
+    TimeService,
+    TlsSettings,
+    Version,
+    WindowsResponse,
+)
+from exporter.core.windows_host.proxy_settings import ProxySettings, read_connection, read_values
+from exporter.runtime.windows.access import account_sid
+from exporter.runtime.windows.accounts import members, name_of, own_account
+from exporter.runtime.windows.event_query import newest_events
+from exporter.runtime.windows.file_version import file_version
+from exporter.runtime.windows.registry import USERS, RegistryReader
+from exporter.runtime.windows.service_state import service_state
+from exporter.runtime.windows.wininet import request_by_windows
+
+_SQL_SERVER: Final = r"SOFTWARE\Microsoft\Microsoft SQL Server"
+_SERVICES: Final = r"SYSTEM\CurrentControlSet\Services"
+_DEFAULT: Final = "MSSQLSERVER"  # the instance without a name, and its service
+_INTERNET: Final = r"SOFTWARE\Microsoft\Windows\CurrentVersion\Internet Settings"
+_POLICY: Final = r"SOFTWARE\Policies\Microsoft\Windows\CurrentVersion\Internet Settings"
+_TLS_CLIENT: Final = r"SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Client"
+_SUITES: Final = r"SOFTWARE\Policies\Microsoft\Cryptography\Configuration\SSL\00010002"
+_FIPS: Final = r"SYSTEM\CurrentControlSet\Control\Lsa\FipsAlgorithmPolicy"
+_VIEWS: Final = (r"SOFTWARE", r"SOFTWARE\WOW6432Node")  # programs with 64 and with 32 bits
+_RUNTIME_FILES: Final = {"vcruntime140.dll": 14, "msvcr120.dll": 12}
+_RUNTIME_NAME: Final = re.compile(r"Visual C\+\+.*x64", re.IGNORECASE)
+_MOST_ENTRIES, _MOST_EVENTS = 500, 20
+_EVENTS: Final = "*[System[Provider[@Name='SQL Server Connector for Microsoft Azure Key Vault']]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """The functions of Windows that the look-ups call."""
+
+    registry: RegistryReader = field(default_factory=RegistryReader)
+    sid_of: Callable[[str], str] = account_sid
+    name_of: Callable[[str], tuple[str, bool]] = name_of
+    members: Callable[[str], tuple[str, ...]] = members
+    own_account: Callable[[], str] = own_account
+    service_state: Callable[[str], str] = service_state
+    file_version: Callable[[Path], Version | None] = file_version
+    newest_events: Callable[[str, str, int], tuple[str, ...]] = newest_events
+    request: Callable[..., WindowsResponse] = request_by_windows
+
+    def values(self, path: str, root: str | None = None) -> Mapping[str, object]:
+        """Return the values of a key; none if it is missing. Raises OSError."""
+        try:
+            return self.registry.values(path) if root is None else self.registry.values(path, root)
+        except FileNotFoundError:
+            return {}
+
+
+def instances(windows: Windows) -> tuple[HostInstance, ...]:
+    """Return the instances of SQL Server, with the accounts of their services."""
+    found = windows.values(rf"{_SQL_SERVER}\Instance Names\SQL")
+    return tuple(_instance(windows, name, str(identifier)) for name, identifier in sorted(found.items()))
+
+
+def _instance(windows: Windows, name: str, identifier: str) -> HostInstance:
+    service = _DEFAULT if name.upper() == _DEFAULT else f"MSSQL${name}"
+    about = windows.values(rf"{_SERVICES}\{service}")
+    account = str(about.get("ObjectName", ""))
+    sid = known_sid(account) or _sid(windows, account)
+    major = re.match(r"MSSQL(\d+)", identifier)
+    return HostInstance(
+        name=name,
+        account=account,
+        state=_state(windows, service),
+        major=int(major[1]) if major else None,
+        clustered=windows.registry.exists(rf"{_SQL_SERVER}\{identifier}\Cluster"),
+        sid=sid,
+        sids=token_sids(sid, service, with_service_sid=about.get("ServiceSidType") in (1, 3)),
+    )
+
+
+def _sid(windows: Windows, account: str) -> str:
+    try:
+        return windows.sid_of(account.removeprefix(".\\"))
+    except OSError:
+        return ""
+
+
+def _state(windows: Windows, service: str) -> str:
+    try:
+        return windows.service_state(service)
+    except OSError:
+        return "in an unknown state"
+
+
+def connector_files(windows: Windows, loaded: Mapping[str, Version]) -> tuple[ConnectorFile, ...]:
+    """Return the DLL in the connector's folder, and those at the paths that SQL Server names, by what it has loaded."""
+    folders = {os.environ.get(name, "") for name in ("ProgramFiles", "ProgramW6432")} - {""}
+    paths = {path.casefold(): path for folder in sorted(folders) for path in [str(Path(folder, FOLDER, DLL))]}
+    named = {path.casefold(): path for path in loaded}
+    return tuple(
+        ConnectorFile(
+            path=path, version=windows.file_version(Path(path)), of_sql_server=key in named, loaded=loaded.get(path, ())
+        )
+        for key, path in (paths | named).items()
+    )
+
+
+def runtime_libraries(windows: Windows) -> tuple[RuntimeLibrary, ...]:
+    """Return the Visual C++ runtimes for x64: those registered in one of two ways, and the DLLs of Windows' folder."""
+    found = [each for view in _VIEWS for each in (*_runtimes(windows, view), *_programs(windows, view))]
+    system = Path(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32")
+    files = [
+        RuntimeLibrary(name, (major,), registered=False)
+        for name, major in _RUNTIME_FILES.items()
+        if windows.file_version(system / name) is not None
+    ]
+    return (*found, *files)
+
+
+def _runtimes(windows: Windows, view: str) -> Iterator[RuntimeLibrary]:
+    for number in ("14.0", "12.0"):
+        values = windows.values(rf"{view}\Microsoft\VisualStudio\{number}\VC\Runtimes\x64")
+        if values.get("Installed") == 1:
+            yield RuntimeLibrary("Visual C++ runtime for x64", _version(str(values.get("Version") or number)))
+
+
+def _programs(windows: Windows, view: str) -> Iterator[RuntimeLibrary]:
+    path = rf"{view}\Microsoft\Windows\CurrentVersion\Uninstall"
+    for name in windows.registry.keys(path) if windows.registry.exists(path) else ():
+        values = windows.values(rf"{path}\{name}")
+        title = str(values.get("DisplayName", ""))
+        if _RUNTIME_NAME.search(title):
+            yield RuntimeLibrary(title, _version(str(values.get("DisplayVersion", ""))))
+
+
+def _version(text: str) -> Version:
+    return tuple(int(part) for part in re.findall(r"\d+", text))
+
+
+def connector_key(windows: Windows) -> ConnectorKey:
+    """Return the connector's registry key with those below, and who is named in their access lists."""
+    if not windows.registry.exists(REGISTRY_KEY):
+        return ConnectorKey(entries=())
+    entries = tuple(_entry(windows, path) for path in windows.registry.tree(REGISTRY_KEY, _MOST_ENTRIES))
+    sids = {sid for entry in entries for sid in holders(entry.rights or ())} | {ADMINISTRATORS}
+    groups = {sid: name for sid in sids for name, may_be_group in [windows.name_of(sid)] if may_be_group}
+    return ConnectorKey(entries=entries, groups=groups, members={sid: windows.members(name) for sid, name in groups.items()})
+
+
+def _entry(windows: Windows, path: str) -> RegistryEntry:
+    return RegistryEntry(
+        path=path.removeprefix(REGISTRY_KEY).removeprefix("\\"),
+        rights=read_access_list(windows.registry.descriptor(path)),
+        key_uri=str(windows.registry.values(path).get("KeyUri", "")),
+    )
+
+
+def account_proxies(windows: Windows, found: Iterable[HostInstance]) -> tuple[AccountProxy, ...]:
+    """Return WinINet's proxy of each service account. A policy can give all accounts that of the machine."""
+    shared = windows.values(_POLICY).get("ProxySettingsPerUser") == 0
+    accounts = {instance.account: instance.sid for instance in found}
+    return tuple(AccountProxy(account, _proxy_of(windows, sid, shared=shared)) for account, sid in accounts.items())
+
+
+def _proxy_of(windows: Windows, sid: str, *, shared: bool) -> ProxySettings | None:
+    if shared:
+        return _wininet(windows, "", None)
+    return _wininet(windows, f"{sid}\\", USERS) if sid and windows.registry.exists(sid, USERS) else None
+
+
+def _wininet(windows: Windows, above: str, root: str | None) -> ProxySettings:
+    """Return the settings of a policy, else the account's own ones, else those of its connection, else direct."""
+    for path in (_POLICY, _INTERNET):
+        values = read_values(windows.values(above + path, root))
+        if values is not None:
+            return values
+    return _connection(windows.values(rf"{above}{_INTERNET}\Connections", root), "DefaultConnectionSettings")
+
+
+def winhttp_proxy(windows: Windows) -> ProxySettings:
+    """Return WinHTTP's proxy, which all accounts share."""
+    return _connection(windows.values(rf"{_INTERNET}\Connections"), "WinHttpSettings")
+
+
+def _connection(values: Mapping[str, object], name: str) -> ProxySettings:
+    data = values.get(name)
+    return read_connection(data) if isinstance(data, bytes) else ProxySettings()
+
+
+def tls_settings(windows: Windows, found: Iterable[HostInstance]) -> TlsSettings:
+    """Return the settings of TLS 1.2, cipher suites and FIPS, and SecureProtocols of each account."""
+    client, suites = windows.values(_TLS_CLIENT), windows.values(_SUITES).get("Functions")
+    protocols = {
+        each.account: windows.values(rf"{each.sid}\{_INTERNET}", USERS).get("SecureProtocols") for each in found if each.sid
+    }
+    return TlsSettings(
+        enabled=_number(client.get("Enabled")),
+        disabled_by_default=_number(client.get("DisabledByDefault")),
+        suites=None if suites is None else ",".join(suites) if isinstance(suites, list) else str(suites),
+        fips=windows.values(_FIPS).get("Enabled") == 1,
+        protocols={account: _number(value) for account, value in protocols.items()},
+    )
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def is_cluster_node(windows: Windows) -> bool:
+    """Return whether this host is a node of a failover cluster."""
+    return windows.registry.exists("Cluster")
+
+
+def time_service(windows: Windows) -> TimeService:
+    """Return the state of Windows Time and its settings."""
+    values = windows.values(rf"{_SERVICES}\W32Time\Parameters")
+    return TimeService(_state(windows, "W32Time"), str(values.get("Type", "")), str(values.get("NtpServer", "")))
+
+
+def connector_events(windows: Windows) -> tuple[str, ...]:
+    """Return the connector's last events as XML, the newest first."""
+    return windows.newest_events("Application", _EVENTS, _MOST_EVENTS)

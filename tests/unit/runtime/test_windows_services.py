@@ -1,0 +1,102 @@
+"""What the exporter gives to the service manager and the event log of Windows, as structures and calls."""
+
+import ctypes
+import logging
+
+import pytest
+
+from exporter.runtime.windows import api, event_log, service_manager
+from exporter.runtime.windows.event_log import EventKind, EventLogHandler
+from exporter.runtime.windows.service_manager import DESCRIPTION, RESTART_SECONDS
+
+
+class Written(list):
+    def write(self, kind, text):
+        self.append((kind, text))
+
+
+def record(level, message, **fields):
+    found = logging.LogRecord("exporter.x", level, "x.py", 1, message, (), None)
+    found.fields = fields
+    return found
+
+
+def test_service_restarts_after_each_failure():
+    """Windows repeats the last action, and Wine keeps none of them."""
+    structure, actions = service_manager._recovery()
+    assert (structure.reset, structure.count) == (3600, len(RESTART_SECONDS))
+    assert structure.actions == ctypes.addressof(actions)
+    assert [(action.type, action.milliseconds) for action in actions] == [(1, 10_000), (1, 10_000), (1, 60_000)]
+
+
+def test_each_detail_is_set_and_refused_ones_are_reported(monkeypatch):
+    calls = []
+
+    def change(_handle, level, pointer):
+        calls.append((level, pointer))
+        return level < 4
+
+    monkeypatch.setattr(service_manager, "function", lambda *_: change)
+    monkeypatch.setattr(service_manager, "last_error", lambda: 124)
+    manager = object.__new__(service_manager.ServiceManager)
+    assert [text.partition(":")[0] for text in manager._save_details(1)] == [
+        "set the restart after an error",
+        "set the identity of the service",
+    ]
+    values = {level: pointer._obj for level, pointer in calls}
+    assert values[1].text == DESCRIPTION
+    assert (values[3].number, values[4].number, values[5].number) == (1, 1, 1)
+
+
+def test_warnings_and_errors_of_the_log_become_entries():
+    written = Written()
+    logger = logging.getLogger("exporter.of_this_test")
+    logger.setLevel(logging.INFO)
+    handler = EventLogHandler(written)
+    logger.addHandler(handler)
+    logger.info("listening")
+    logger.warning("probe failed", extra={"fields": {"target": "a"}})
+    logger.error("configuration not reloaded")
+    logger.removeHandler(handler)
+    assert [kind for kind, _ in written] == [EventKind.LOG_WARNING, EventKind.LOG_ERROR]
+    assert 'msg="probe failed" target=a' in written[0][1]
+
+
+def test_entries_of_the_log_are_throttled_and_the_others_counted(monkeypatch):
+    now, written = [0.0], Written()
+    monkeypatch.setattr(event_log.time, "monotonic", lambda: now[0])
+    handler = EventLogHandler(written)
+    for _ in range(50):
+        handler.handle(record(logging.WARNING, "probe failed"))
+    assert len(written) == 20
+    now[0] = 600.0
+    handler.handle(record(logging.WARNING, "probe failed"))
+    assert written[-1][1].endswith("\n30 earlier lines are only in the log file.")
+
+
+def test_entries_of_libraries_are_left_out():
+    written = Written()
+    found = record(logging.ERROR, "x")
+    found.name = "azure.identity"
+    EventLogHandler(written).handle(found)
+    assert written == []
+
+
+def test_every_number_of_an_entry_has_a_text_in_windows():
+    """EventCreate.exe has texts for 1 to 1000."""
+    numbers = [kind.value[0] for kind in EventKind]
+    assert len(set(numbers)) == len(numbers)
+    assert all(1 <= number <= 1000 for number in numbers)
+
+
+def test_functions_of_windows_are_refused_elsewhere():
+    with pytest.raises(OSError, match="only Windows"):
+        api.function("advapi32", "OpenSCManagerW", None)
+
+
+def test_error_of_a_call_names_action_and_number(monkeypatch):
+    monkeypatch.setattr(api, "last_error", lambda: 5)
+    assert api.checked("x", 7) == 7
+    assert api.checked("x", 0, harmless=(5,)) == 0
+    with pytest.raises(api.WindowsCallError, match=r"open the service: .*\(Windows error 5\)"):
+        api.checked("open the service", 0)
