@@ -70,6 +70,7 @@ def _add_install(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add_flag(parser, "--no-start", "do not start or restart the service", dest="start", action="store_false")
     add_flag(parser, "--dry-run", "only print what would change", action="store_true")
+    add_flag(parser, "--log.file FILE", "write the output of this command to FILE, in UTF-8", type=str)
     parser.set_defaults(handler=_install)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import socket
 import sys
 from dataclasses import replace
@@ -38,7 +39,22 @@ FINE = 0
 
 
 def install(args: argparse.Namespace) -> int:
-    """Create or change the service, and print what has changed; return the exit code."""
+    """Create or change the service; print what has changed, or write it to a file; return the exit code."""
+    if not args.log_file:
+        return _install_or_report(args)
+    try:
+        log = Path(args.log_file).open("w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115 - closed below
+    except OSError as error:
+        return refuse(f"cannot write {args.log_file}: {error.strerror}")
+    with log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+        try:
+            return _install_or_report(args)
+        except Exception as error:
+            print(f"ekm-exporter: internal error: {type(error).__name__}")  # no terminal shows what follows
+            raise
+
+
+def _install_or_report(args: argparse.Namespace) -> int:
     try:
         base = base_folder(args.base, sys.executable)
         with ServiceManager() as services:

@@ -38,6 +38,31 @@ def test_settings_of_the_installation_are_kept_and_given_ones_replace_them():
     assert service_install._settings(parsed("install", "--arguments", "", "--config.file", ""), settings) == settings
 
 
+def test_output_of_an_installation_goes_to_its_log_file(tmp_path, monkeypatch, capsys):
+    def install(_args):
+        sys.stdout.write("changed: Übung\n")
+        return service_install.refuse("a problem")
+
+    monkeypatch.setattr(service_install, "_install_or_report", install)
+    log = tmp_path / "install.log"
+    assert service_install.install(parsed("install", "--log.file", str(log))) == 2
+    assert log.read_text(encoding="utf-8") == "changed: Übung\nekm-exporter service: a problem\n"
+    assert capsys.readouterr() == ("", "")
+
+
+def test_log_file_names_an_internal_error(tmp_path, monkeypatch):
+    log = tmp_path / "install.log"
+    monkeypatch.setattr(service_install, "ServiceManager", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        service_install.install(parsed("install", "--base", str(tmp_path), "--log.file", str(log)))
+    assert "internal error: ZeroDivisionError" in log.read_text()
+
+
+def test_log_file_that_cannot_be_written_is_refused(tmp_path, capsys):
+    assert service_install.install(parsed("install", "--log.file", str(tmp_path))) == 2
+    assert f"cannot write {tmp_path}" in capsys.readouterr().err
+
+
 def test_address_follows_from_the_flags(tmp_path):
     args = parsed("install", "--arguments", "--shard 1/2")
     assert service_install._check_flags(tmp_path, service_install._settings(args, None)) == ":10378"
