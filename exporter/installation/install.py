@@ -92,7 +92,7 @@ def _protect(this: Installation, host: Surroundings, way_back: _WayBack, folders
 def _folders_to_protect(this: Installation) -> tuple[str, ...]:
     """Return the other folders; those where the service writes only while it does not run: it could put a link there meanwhile."""
     runs = this.found.is_running and this.plan.action is not Action.RESTART
-    program = not runs or Change.PROGRAM in this.plan.changes  # thousands of files
+    program = not this.found.is_running or Change.PROGRAM in this.plan.changes  # thousands of files, in use while it runs
     return (*(() if runs else WRITTEN_BY_SERVICE), *((PROGRAM,) if program else ()))
 
 

@@ -23,7 +23,7 @@ def set_folder_access(folder: Path, descriptor: str, *, keep: tuple[Path, ...] =
     `descriptor` is in the security descriptor definition language (SDDL). A link is refused before anything is changed:
     it would give the rights to something else.
     """
-    _refuse_link(folder)
+    _mode_of_no_link(folder)
     inside = tuple(_inside(folder, keep))
     _apply(folder, descriptor, _PROTECTED)
     for path in inside:
@@ -33,17 +33,18 @@ def set_folder_access(folder: Path, descriptor: str, *, keep: tuple[Path, ...] =
 def _inside(folder: Path, keep: tuple[Path, ...]) -> Iterator[Path]:
     for path in folder.iterdir():
         if path not in keep:
-            _refuse_link(path)
+            mode = _mode_of_no_link(path)
             yield path
-            if path.is_dir():
+            if stat.S_ISDIR(mode):
                 yield from _inside(path, keep)
 
 
-def _refuse_link(path: Path) -> None:
+def _mode_of_no_link(path: Path) -> int:
     found = path.lstat()
     points_elsewhere = stat.S_ISLNK(found.st_mode) or getattr(found, "st_reparse_tag", 0) & _NAME_SURROGATE
     if points_elsewhere or (stat.S_ISREG(found.st_mode) and found.st_nlink > 1):
         raise OSError(f"{path} is a link, whose rights are those of another file or folder: delete it, then run this again")
+    return found.st_mode
 
 
 def account_sid(account: str) -> str:

@@ -7,10 +7,12 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import time
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,10 +43,12 @@ def until(condition):
 
 
 class Installed:
-    """A service on the host of the tests, in a folder of its own."""
+    """A service on the host of the tests, in a folder of its own with the program."""
 
     def __init__(self, host, place):
-        self.host, self.base, self.given = host, host.prefix / "drive_c" / "Dienst Übung", place / "mine.yml"
+        self.base, self.given = host.prefix / "drive_c" / "Dienst Übung", place / "mine.yml"
+        shutil.copytree(host.folder / "app", self.base / "app")
+        self.host = replace(host, folder=self.base)
         (place / "secrets").mkdir()
         (place / "secrets" / "ekm-credential").write_text("x" * 30)
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -55,7 +59,7 @@ class Installed:
         (place or self.given).write_text(CONFIGURATION + "".join(TARGET.format(name) for name in targets))
 
     def run(self, command, *flags):
-        return self.host.run("service", command, "--name", NAME, "--base", self.host.windows_path(self.base), *flags)
+        return self.host.run("service", command, "--name", NAME, *flags)
 
     def install(self, *flags):
         given = ("--config.file", self.host.windows_path(self.given), "--web.listen-address", f"127.0.0.1:{self.port}")
@@ -98,6 +102,7 @@ def installed(host, tmp_path_factory):
     ]
     yield service
     service.run("remove", "--remove-data")
+    shutil.rmtree(service.base)
 
 
 def test_service_runs_only_once_it_listens(installed):
@@ -150,6 +155,36 @@ def test_configuration_with_a_problem_changes_nothing(installed):
     assert (installed.base / "ekm.yml").read_text() == good
 
 
+def test_another_service_runs_the_program_of_a_registered_one_alone(installed, host):
+    """As with shards: the folder of a registered service is protected, and that of an unpacked zip is not."""
+    flags = ("--name", "ekm-other", "--base", "C:\\ekm-other", "--dry-run")
+    done = installed.host.run("service", "install", *flags)
+    assert (done.code, done.out) == (0, "service ekm-other: would change: program, service\n")
+    done = host.run("service", "install", *flags)
+    assert done.code == 2
+    assert "other users may be able to change: install the MSI" in done.err
+
+
+def test_service_of_another_program_is_not_removed(installed):
+    assert installed.host.call("sc", "create", "Foreign", "binPath=", r"C:\SQL\Binn\sqlservr.exe -sMSSQLSERVER").code == 0
+    done = installed.host.run("service", "remove", "--name", "Foreign")
+    assert done.code == 2
+    assert "is not that of" in done.err
+    assert installed.registry("Foreign")["ImagePath"].endswith("-sMSSQLSERVER")
+    installed.host.call("sc", "delete", "Foreign")
+
+
+def test_failed_first_installation_leaves_no_service(installed):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        given = ("--config.file", installed.host.windows_path(installed.given), "--web.listen-address", address)
+        done = installed.host.run("service", "install", "--name", "ekm-other", "--base", "C:\\ekm-other", *given)
+    assert (done.code, "cannot listen on" in done.err) == (1, True), done.text
+    assert installed.registry("ekm-other") is None
+    files = [path.name for path in (installed.host.prefix / "drive_c" / "ekm-other").rglob("*") if path.is_file()]
+    assert set(files) <= {"ekm-exporter.log", "lock"}, files
+
+
 def test_start_that_fails_names_the_reason_and_the_previous_service_returns(installed):
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = f"127.0.0.1:{other.getsockname()[1]}"
@@ -174,7 +209,7 @@ def test_killed_service_starts_again_and_stops_cleanly(installed):
 
 def test_secret_of_a_pipe_is_written(installed):
     base = installed.host.windows_path(installed.base)
-    done = installed.host.run("service", "secret", "other", "--base", base, input="gehëim\n")
+    done = installed.host.run("service", "secret", "other", input="gehëim\n")
     assert (done.code, done.out) == (0, f"written: {base}\\secrets\\other\n")
     assert (installed.base / "secrets" / "other").read_text(encoding="utf-8") == "gehëim"
 
@@ -188,4 +223,4 @@ def test_removal_keeps_the_data_without_the_flag(installed):
     assert installed.registry(rf"EventLog\Application\{NAME}") is None
     assert (installed.base / "secrets" / "ekm-credential").exists()
     assert installed.run("remove", "--remove-data").code == 0
-    assert not installed.base.exists()
+    assert [path.name for path in installed.base.iterdir()] == ["app"]

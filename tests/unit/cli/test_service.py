@@ -1,5 +1,6 @@
 """The command `ekm-exporter service`, on a system without services of Windows and on a stand-in for it."""
 
+import contextlib
 import io
 import logging
 import sys
@@ -11,8 +12,11 @@ from exporter import __version__
 from exporter.cli import service_data, service_install, service_run
 from exporter.cli.main import build_parser, main
 from exporter.installation.data import RefusedError
+from exporter.installation.settings import ServiceSettings, dump_settings
 from exporter.runtime.windows.api import WindowsCallError
 from exporter.runtime.windows.event_log import EventKind
+from exporter.runtime.windows.service_control import RUNNING
+from exporter.runtime.windows.service_definition import ServiceDefinition, ServiceState
 
 
 @pytest.mark.parametrize("words", [["install"], ["remove"], ["secret", "s"], ["run"]])
@@ -104,6 +108,65 @@ def test_data_of_something_else_is_not_removed(tmp_path):
     (tmp_path / "state").mkdir()
     assert service_data.remove(parsed("remove", "--remove-data", "--base", str(tmp_path))) == 2
     assert (tmp_path / "state").exists()
+
+
+class Services(contextlib.AbstractContextManager):
+    """A service manager with at most one service; `removed` has what is deleted."""
+
+    def __init__(self, monkeypatch, command=None):
+        self.command, self.removed = command, []
+        monkeypatch.setattr(service_data, "ServiceManager", lambda: self)
+        monkeypatch.setattr(service_data.data, "remove", lambda _base, name, *_, **__: self.removed.append(name))
+
+    def __exit__(self, *_):
+        pass
+
+    def find(self, name):
+        return self.command and ServiceDefinition(name=name, command=self.command, account="a")
+
+
+def test_service_of_something_else_is_not_removed(tmp_path, monkeypatch, capsys):
+    services = Services(monkeypatch, r'"C:\SQL\Binn\sqlservr.exe" -sMSSQLSERVER')
+    for flags in ((), ("--dry-run",)):
+        assert service_data.remove(parsed("remove", "--name", "MSSQLSERVER", "--base", str(tmp_path), *flags)) == 2
+        assert "is not that of" in capsys.readouterr().err
+    assert services.removed == []
+
+
+@pytest.mark.parametrize("name", ["all", "ALL", "a b"])
+def test_name_that_is_no_service_is_not_removed(monkeypatch, name):
+    services = Services(monkeypatch)
+    assert service_data.remove(parsed("remove", "--name", name)) == 2
+    assert services.removed == []
+
+
+def test_name_that_was_never_installed_loses_neither_rule_nor_event_source(tmp_path, monkeypatch, capsys):
+    services = Services(monkeypatch)
+    assert service_data.remove(parsed("remove", "--name", "OpenSSH-Server-In-TCP", "--base", str(tmp_path))) == 0
+    assert "nothing is removed" in capsys.readouterr().out
+    assert services.removed == []
+
+
+def test_service_that_is_deleted_already_still_loses_its_rule_and_event_source(tmp_path, monkeypatch):
+    """Windows Installer deletes the service itself."""
+    services = Services(monkeypatch)
+    (tmp_path / "service.json").write_text(dump_settings(ServiceSettings(name="ekm")))
+    assert service_data.remove(parsed("remove", "--name", "ekm", "--base", str(tmp_path))) == 0
+    assert services.removed == ["ekm"]
+
+
+@pytest.mark.parametrize(
+    ("listen", "arguments", "lines"),
+    [
+        *((":1", "--web.enable-pages", ["page on this host: http://localhost:1/"]), ("10.1.2.3:1", "", [])),
+        *((":1", "--web.config.file web.yml", []), (":1", "--web.route-prefix=/x", [])),
+    ],
+)
+def test_running_service_names_its_page_on_this_host(tmp_path, listen, arguments, lines):
+    (tmp_path / "ekm.yml").touch()
+    settings = ServiceSettings(name="ekm", address=listen, arguments=arguments)
+    services = SimpleNamespace(state=lambda _name: ServiceState(RUNNING))
+    assert service_install._state(SimpleNamespace(base=tmp_path, settings=settings), services).splitlines()[1:] == lines
 
 
 def test_missing_rights_name_what_to_do(capsys):

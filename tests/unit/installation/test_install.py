@@ -108,7 +108,7 @@ def this(tmp_path):
     )
 
 
-READ, WRITTEN = ("protect", "", "", "secrets"), ("protect", "", "state", "logs", "app")
+READ, WRITTEN = ("protect", "", "", "secrets"), ("protect", "", "state", "logs")
 ADMIT = ("admit", "ekm", 10377, "10.1.2.3")
 
 
@@ -118,7 +118,7 @@ def tree(folder):
 
 def test_installation_protects_before_it_writes_and_registers_before_it_starts(this, windows):
     assert install.install(this, windows, windows) == ("a warning",)
-    assert windows.done == [READ, WRITTEN, ("save", SERVICE.command), "source", ADMIT, "start"]
+    assert windows.done == [READ, (*WRITTEN, "app"), ("save", SERVICE.command), "source", ADMIT, "start"]
     assert windows.files_at_protection == []
     assert (this.base / "secrets" / "s").read_bytes() == SECRET
     assert data.read_settings(this.base) == SETTINGS

@@ -82,3 +82,14 @@ def test_exit_code_is_that_of_the_service(control, reported):
 def test_end_without_an_error_has_no_exit_code(control, reported):
     control.report_stopped(0)
     assert reported == [(STOPPED, 0, 0, 0, 0)]
+
+
+def test_handler_that_windows_refuses_ends_the_connection_with_its_error(monkeypatch):
+    made = ServiceControl("ekm", on_stop=list, on_reload=list)
+    calls = {
+        "StartServiceCtrlDispatcherW": lambda _table: made._serve(0, None) or 1,
+        "RegisterServiceCtrlHandlerExW": lambda *_: None,
+    }
+    monkeypatch.setattr(service_control, "function", lambda _library, name, *_: calls[name])
+    monkeypatch.setattr(service_control, "last_error", lambda: 87)
+    assert made.connect() == 87

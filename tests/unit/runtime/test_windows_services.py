@@ -89,6 +89,17 @@ def test_every_number_of_an_entry_has_a_text_in_windows():
     assert all(1 <= number <= 1000 for number in numbers)
 
 
+def test_source_of_entries_is_registered_where_windows_looks_for_it(monkeypatch):
+    written, removed = {}, []
+    monkeypatch.setattr(event_log, "write_key", written.__setitem__)
+    monkeypatch.setattr(event_log, "delete_key", removed.append)
+    event_log.register_source("ekm")
+    event_log.remove_source("ekm")
+    key = r"SYSTEM\CurrentControlSet\Services\EventLog\Application\ekm"
+    values = {"EventMessageFile": r"%SystemRoot%\System32\EventCreate.exe", "TypesSupported": 7, "CustomSource": 1}
+    assert (written, removed) == ({key: values}, [key])
+
+
 def test_functions_of_windows_are_refused_elsewhere():
     with pytest.raises(OSError, match="only Windows"):
         api.function("advapi32", "OpenSCManagerW", None)
