@@ -121,7 +121,7 @@ def _register(this: Installation, services: HostServices, host: Surroundings, wa
         way_back.add(services.save, found.service)
     warnings = services.save(this.service)
     host.add_source(name)
-    if Change.FIREWALL in this.plan.changes or this.settings.prometheus:  # also if somebody has changed the rule
+    if Change.FIREWALL in this.plan.changes or this.settings.prometheus:  # also if the rule was changed by hand
         if found.settings is not None:
             way_back.add(host.admit, name, port_of(found.settings), found.settings.prometheus)
         host.admit(name, port_of(this.settings), this.settings.prometheus)

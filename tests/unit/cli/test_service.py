@@ -140,7 +140,7 @@ def test_name_that_is_no_service_is_not_removed(monkeypatch, name):
     assert services.removed == []
 
 
-def test_name_that_was_never_installed_loses_neither_rule_nor_event_source(tmp_path, monkeypatch, capsys):
+def test_name_that_was_never_installed_keeps_its_rule_and_event_source(tmp_path, monkeypatch, capsys):
     services = Services(monkeypatch)
     assert service_data.remove(parsed("remove", "--name", "OpenSSH-Server-In-TCP", "--base", str(tmp_path))) == 0
     assert "nothing is removed" in capsys.readouterr().out

@@ -174,7 +174,7 @@ def test_folders_of_a_service_that_stays_running_are_left_alone(this, windows, c
 
 
 @pytest.mark.parametrize(("changes", "addresses", "calls"), [((), (), 0), ((), ("10.1.2.3",), 1), ((Change.FIREWALL,), (), 1)])
-def test_firewall_is_asked_only_about_a_rule_that_is_wanted_or_changed(this, windows, changes, addresses, calls):
+def test_firewall_is_called_only_for_a_rule_that_is_wanted_or_changed(this, windows, changes, addresses, calls):
     settings = replace(SETTINGS, prometheus=addresses)
     install.install(replace(this, settings=settings, plan=InstallationPlan(changes, Action.NOTHING)), windows, windows)
     assert [step[0] for step in windows.done].count("admit") == calls
