@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import os
 import sys
 from pathlib import Path, PureWindowsPath
 
@@ -38,7 +39,12 @@ def remove(args: argparse.Namespace) -> int:
 
 
 def _remove(args: argparse.Namespace, base: Path) -> int:
-    earlier = data.read_settings(base)
+    try:
+        earlier = data.read_settings(base)
+    except RefusedError:
+        if args.remove_data:
+            raise
+        earlier = None  # the service itself shows whether it is of this folder
     has_settings = earlier is not None and earlier.name == args.name
     if args.remove_data and not has_settings:
         return refuse(f"{base} has no data of the service {args.name}: it lacks {files.SETTINGS} of that service")
@@ -65,8 +71,10 @@ def secret(args: argparse.Namespace) -> int:
         return refuse(problem)
     try:
         typed = read_secret(args.secret_name)
-        if not typed:
+        if not typed.strip():
             return refuse("no secret was typed; nothing is changed")
+        if typed != typed.strip():
+            print("warning: the secret begins or ends with a blank, which is written too", file=sys.stderr)
         path = data.write_secret(base_folder(args.base, sys.executable), args.secret_name, typed, WindowsHost())
     except RefusedError as error:
         return refuse(error)
@@ -89,7 +97,7 @@ def base_folder(given: Path | None, python: str) -> Path:
     found = folder_of_program(PureWindowsPath(python)) if given is None else given
     if found is None:
         raise RefusedError("this Python is not that of the zip or of the MSI: give the folder of the installation with --base")
-    return Path(found).absolute()
+    return Path(os.path.abspath(found))  # noqa: PTH100 - also without `..`, unlike `absolute`
 
 
 def refuse(problem: object) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import socket
 import sys
 from dataclasses import replace
@@ -12,6 +13,7 @@ from pathlib import Path, PureWindowsPath
 from exporter import __version__
 from exporter.cli.main import build_parser
 from exporter.cli.problem_lines import finding_lines
+from exporter.cli.service import DEFAULT_NAME
 from exporter.cli.service_data import base_folder, fail, refuse
 from exporter.cli.service_run import run_words
 from exporter.installation import data, files, place
@@ -113,12 +115,18 @@ def _settings(args: argparse.Namespace, earlier: ServiceSettings | None) -> Serv
 
 
 def _check_flags(base: Path, settings: ServiceSettings) -> str:
-    """Return the first address to listen on; the parser refuses bad flags. Raises RefusedError."""
+    """Return the first address to listen on. Raises RefusedError with what the parser of `run` finds wrong."""
     from exporter.cli import check  # noqa: PLC0415 - these import the whole exporter, and most calls give no flags
     from exporter.cli.run import listen_addresses  # noqa: PLC0415
 
     words = run_words(base, run_flags(settings))
-    flags = build_parser(words).parse_args(words)
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(printed):
+            flags = build_parser(words).parse_args(words)
+    except SystemExit:
+        *_, problem = printed.getvalue().strip().splitlines() or ["with these flags the command run prints something and ends"]
+        raise RefusedError(f"{problem}; nothing is changed") from None
     web_file: Path | None = flags.web_config_file
     if web_file is not None and check.web_config(base / web_file).config is None:
         raise RefusedError("the web configuration has problems; nothing is changed")
@@ -128,8 +136,10 @@ def _check_flags(base: Path, settings: ServiceSettings) -> str:
 def _state(this: Installation, services: HostServices) -> str:
     configuration = this.base / files.CONFIGURATION
     if not configuration.exists():
+        name = this.settings.name
+        place = "" if name == DEFAULT_NAME else f' --name {name} --base "{this.base}"'
         return (
-            f"not started: write {configuration}, then run: ekm-exporter service install\n"
+            f"not started: write {configuration}, then run: ekm-exporter service install{place}\n"
             "or write it elsewhere and add to that command: --config.file FILE"
         )
     state = services.state(this.settings.name)

@@ -7,6 +7,9 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from exporter.installation.settings import check_secret_name
+from exporter.runtime.windows.access import is_link
+
 CONFIGURATION, PARTS, SECRETS = "ekm.yml", "targets.d", "secrets"
 SETTINGS = "service.json"
 DATA = (CONFIGURATION, PARTS, SECRETS, "state", "logs", SETTINGS)  # with the previous ones, all but the program
@@ -25,7 +28,8 @@ def changed_files(base: Path, source: Path | None) -> dict[str, bytes | None]:
     if (source.parent / PARTS).is_dir():
         wanted |= dict.fromkeys(_files(base, PARTS, "*.yml"))
         wanted |= _files(source.parent, PARTS, "*.yml")
-    wanted |= _files(source.parent, SECRETS, "*")
+    secrets = _files(source.parent, SECRETS, "*")
+    wanted |= {name: content for name, content in secrets.items() if not check_secret_name(name.partition("/")[2])}
     return {name: content for name, content in wanted.items() if content != _content(base / name)}
 
 
@@ -60,10 +64,13 @@ def keep_previous(base: Path, previous: Mapping[str, bytes | None]) -> None:
 
 
 def remove_data(base: Path) -> None:
-    """Delete configuration, secrets, state and logs, and the folder itself if nothing else is in it. Raises OSError."""
+    """Delete configuration, secrets, state and logs, and the folder itself if nothing else is in it. Raises OSError.
+
+    What a link points to stays.
+    """
     for name in DATA:
         for path in (base / name, base / (name + OLD)):
-            if path.is_dir():
+            if path.is_dir() and not is_link(path.lstat()):
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)

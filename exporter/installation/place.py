@@ -10,15 +10,24 @@ from exporter.installation.services import HostServices
 from exporter.installation.settings import ServiceSettings, folder_of_program, is_command_of, is_program_of
 from exporter.runtime.windows.service_definition import ServiceDefinition
 
+_PREPARED = {files.CONFIGURATION, files.SECRETS}
+_OWN = {*files.DATA, *(name + files.OLD for name in files.DATA), "install.log"}
+
 
 def check_place(base: Path, name: str, earlier: ServiceSettings | None, registered: ServiceDefinition | None) -> None:
     """Raises RefusedError if the folder belongs to something else: its rights change, and its data may be deleted later."""
     check_service(base, name, registered)
     if earlier is not None and earlier.name != name:
         raise RefusedError(f"{base} is the folder of the service {earlier.name}: give another one with --base")
-    present = {path.name for path in base.iterdir()} if base.is_dir() else set()
-    if earlier is None and present and not present & {"app", files.CONFIGURATION, files.SECRETS}:
+    if base.parent == base or (earlier is None and _has_others(base)):
         raise RefusedError(f"{base} has files of other programs: give a folder of its own with --base")
+
+
+def _has_others(base: Path) -> bool:
+    """Whether a folder has neither this program nor only what an installation or its preparation puts there."""
+    present = {path.name for path in base.iterdir()} if base.is_dir() else set()
+    is_own = present <= _OWN and not present.isdisjoint(_PREPARED)
+    return bool(present) and not is_own and not (base / "app" / "lib" / "exporter").is_dir()
 
 
 def check_service(base: Path, name: str, registered: ServiceDefinition | None) -> None:

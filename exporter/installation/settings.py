@@ -66,6 +66,8 @@ def check_settings(settings: ServiceSettings) -> str:
     """Return what is wrong with the settings, or an empty text."""
     if problem := check_name(settings.name):
         return problem
+    if settings.arguments.count('"') % 2:
+        return f"a quote has no end: {settings.arguments}"
     for address in settings.prometheus:
         try:
             ipaddress.ip_network(address, strict=False)

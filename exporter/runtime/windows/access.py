@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import stat
 from collections.abc import Iterator
 from ctypes import wintypes
@@ -39,10 +40,14 @@ def _inside(folder: Path, keep: tuple[Path, ...]) -> Iterator[Path]:
                 yield from _inside(path, keep)
 
 
+def is_link(found: os.stat_result) -> bool:
+    """Whether this is a symbolic link or a junction; `found` is from `lstat`."""
+    return stat.S_ISLNK(found.st_mode) or bool(getattr(found, "st_reparse_tag", 0) & _NAME_SURROGATE)
+
+
 def _mode_of_no_link(path: Path) -> int:
     found = path.lstat()
-    points_elsewhere = stat.S_ISLNK(found.st_mode) or getattr(found, "st_reparse_tag", 0) & _NAME_SURROGATE
-    if points_elsewhere or (stat.S_ISREG(found.st_mode) and found.st_nlink > 1):
+    if is_link(found) or (stat.S_ISREG(found.st_mode) and found.st_nlink > 1):
         raise OSError(f"{path} is a link, whose rights are those of another file or folder: delete it, then run this again")
     return found.st_mode
 

@@ -1,4 +1,4 @@
-"""The firewall of Windows: one rule with the name of a service."""
+"""The firewall of Windows: one rule for a service."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _SECONDS = 60.0
+_PREFIX = "ekm-exporter: "  # no other rule has it, and netsh takes the name `all` for every rule
 
 
 class FirewallError(Exception):
@@ -16,10 +17,11 @@ class FirewallError(Exception):
 
 def set_rule(name: str, port: int, addresses: Sequence[str]) -> None:
     """Admit these addresses to the port, and no others of an earlier rule; without addresses, remove the rule. Raises FirewallError."""
-    _netsh("delete", "rule", f"name={name}", required=False)
+    rule = f"name={_PREFIX}{name}"
+    _netsh("delete", "rule", rule, required=False)
     if addresses:
         where = (f"localport={port}", f"remoteip={','.join(addresses)}")
-        _netsh("add", "rule", f"name={name}", "dir=in", "action=allow", "protocol=TCP", *where, required=True)
+        _netsh("add", "rule", rule, "dir=in", "action=allow", "protocol=TCP", *where, required=True)
 
 
 def _netsh(*words: str, required: bool) -> None:

@@ -56,7 +56,7 @@ function Get-Installed {
 function Get-Trace {
     if (Get-Service -Name ekm-exporter -ErrorAction SilentlyContinue) { 'the service' }
     if (Test-Path -LiteralPath $base) { "the folder $base" }
-    if (Get-NetFirewallRule -DisplayName ekm-exporter -ErrorAction SilentlyContinue) { 'the firewall rule' }
+    if (Get-NetFirewallRule -DisplayName 'ekm-exporter: ekm-exporter' -ErrorAction SilentlyContinue) { 'the firewall rule' }
     if (Get-Process | Where-Object { $_.Path -like "$base\*" }) { 'a process' }
     if ([Environment]::GetEnvironmentVariable('PATH', 'Machine') -like '*ekm-exporter*') { 'the path' }
     if (Get-Installed) { 'the product' }
@@ -89,7 +89,7 @@ try {
         Assert ("$(& icacls.exe "$base\$folder")" -notmatch 'Users|Everyone|S-1-5-11|S-1-5-32-545') "other users have no right to $folder"
     }
     Assert ("$(& icacls.exe "$base\app")" -notmatch '(Users|Everyone|ekm-exporter):[^ ]*\((F|M|W)\)') 'no user may write the program, and the service may not'
-    Assert ((Get-NetFirewallRule -DisplayName ekm-exporter).Enabled -eq 'True') 'the firewall admits Prometheus'
+    Assert ((Get-NetFirewallRule -DisplayName 'ekm-exporter: ekm-exporter').Enabled -eq 'True') 'the firewall admits Prometheus'
     Assert ([Environment]::GetEnvironmentVariable('PATH', 'Machine') -like "*$base\app*") 'a new console finds the command'
 
     Wait-For 'a probe succeeds' { (Get-Page '/metrics') -match '(?m)^ekm_probe_success\{[^}]*\} 1' }

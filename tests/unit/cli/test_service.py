@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 import sys
+from pathlib import PureWindowsPath
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +13,7 @@ from exporter import __version__
 from exporter.cli import service_data, service_install, service_run
 from exporter.cli.main import build_parser, main
 from exporter.installation.data import RefusedError
-from exporter.installation.settings import ServiceSettings, dump_settings
+from exporter.installation.settings import ServiceSettings, dump_settings, service_command
 from exporter.runtime.windows.api import WindowsCallError
 from exporter.runtime.windows.event_log import EventKind
 from exporter.runtime.windows.service_control import RUNNING
@@ -72,11 +73,22 @@ def test_address_follows_from_the_flags(tmp_path):
     assert service_install._check_flags(tmp_path, service_install._settings(args, None)) == ":10378"
 
 
-def test_bad_flags_of_run_are_refused(tmp_path, capsys):
-    args = parsed("install", "--arguments", "--state.dir elsewhere")
-    with pytest.raises(SystemExit):
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [("--state.dir elsewhere", "--state.dir"), ("--help", "prints something"), ("--web.listen-address x", "'x'")],
+)
+def test_bad_flags_of_run_are_refused_in_one_line(tmp_path, capsys, arguments, problem):
+    args = parsed("install", f"--arguments={arguments}")
+    with pytest.raises(RefusedError, match=problem):
         service_install._check_flags(tmp_path, service_install._settings(args, None))
-    assert "--state.dir" in capsys.readouterr().err
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("name", "place"), [("ekm-exporter", ""), ("ekm-1", ' --name ekm-1 --base "')])
+def test_next_step_without_a_configuration_is_of_this_service(tmp_path, name, place):
+    this = SimpleNamespace(base=tmp_path, settings=ServiceSettings(name=name))
+    step = service_install._state(this, SimpleNamespace()).splitlines()[0]
+    assert step.endswith(f'service install{place}{tmp_path}"' if place else "service install")
 
 
 def test_web_configuration_with_problems_is_refused(tmp_path):
@@ -97,11 +109,28 @@ def test_secret_of_a_pipe_is_its_first_line(monkeypatch, encoding):
     assert service_data.read_secret("s") == "gehëim "
 
 
-@pytest.mark.parametrize(("name", "typed"), [("../s", b"x"), ("s", b"")])
+@pytest.mark.parametrize(("name", "typed"), [("../s", b"x"), ("s", b""), ("s", b"  \n")])
 def test_secret_without_a_plain_name_or_text_is_refused(tmp_path, monkeypatch, name, typed):
     monkeypatch.setattr(sys, "stdin", piped(typed))
     assert service_data.secret(parsed("secret", name, "--base", str(tmp_path))) == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_blank_at_an_end_of_a_secret_is_written_with_a_warning(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(service_data.WindowsHost, "protect_secrets", lambda *_: None)
+    monkeypatch.setattr(sys, "stdin", piped(b"x \n"))
+    assert service_data.secret(parsed("secret", "s", "--base", str(tmp_path / "a" / ".."))) == 0
+    assert (tmp_path / "secrets" / "s").read_bytes() == b"x "
+    assert "ends with a blank" in capsys.readouterr().err
+
+
+def test_damaged_settings_prevent_only_the_removal_of_data(tmp_path, monkeypatch):
+    services = Services(monkeypatch, service_command("p", ServiceSettings(name="ekm"), PureWindowsPath(tmp_path)))
+    (tmp_path / "service.json").write_text('{"name": "ekm", "prometheus": "10.1.2.3"}')
+    assert service_data.remove(parsed("remove", "--name", "ekm", "--base", str(tmp_path), "--remove-data")) == 2
+    assert services.removed == []
+    assert service_data.remove(parsed("remove", "--name", "ekm", "--base", str(tmp_path))) == 0
+    assert services.removed == ["ekm"]
 
 
 def test_data_of_something_else_is_not_removed(tmp_path):

@@ -121,3 +121,17 @@ def test_file_that_stays_in_use_is_an_error_and_leaves_no_other(base, monkeypatc
     with pytest.raises(PermissionError):
         files.replace_file(base / "ekm.yml", b"new")
     assert tree(base) == before
+
+
+def test_folder_behind_a_link_is_not_removed_with_the_data(base, tmp_path):
+    put(tmp_path / "elsewhere" / "file", "x")
+    (base / "state").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    files.remove_data(base)
+    assert not base.exists()
+    assert tree(tmp_path / "elsewhere") == {"file": "x"}
+
+
+def test_files_that_are_no_secrets_are_not_copied(base, source):
+    for name in (".git", "a b", "t"):
+        put(source.parent / "secrets" / name, "t")
+    assert files.changed_files(base, source) == {"ekm.yml": b"new", "secrets/t": b"t"}

@@ -1,7 +1,7 @@
 """Whether folder, program and service belong together."""
 
 from dataclasses import replace
-from pathlib import PureWindowsPath
+from pathlib import Path, PureWindowsPath
 
 import pytest
 
@@ -31,16 +31,25 @@ def test_service_that_runs_something_else_is_refused(tmp_path, foreign):
         place.check_place(tmp_path, "ekm", None, replace(SERVICE, command=foreign))
 
 
-def test_folder_with_files_of_other_programs_is_refused(tmp_path):
-    (tmp_path / "other.exe").touch()
+@pytest.mark.parametrize("present", [["other.exe"], ["logs"], ["app"], ["ekm.yml", "other.txt"], ["secrets", "other"]])
+def test_folder_with_files_of_other_programs_is_refused(tmp_path, present):
+    for name in present:
+        (tmp_path / name).mkdir()
     with pytest.raises(RefusedError, match="other programs"):
         place.check_place(tmp_path, "ekm", None, None)
 
 
-@pytest.mark.parametrize("present", ["app", "ekm.yml", "secrets", None])
+def test_root_of_a_drive_is_refused():
+    with pytest.raises(RefusedError, match="other programs"):
+        place.check_place(Path("/"), "ekm", SETTINGS, None)
+
+
+@pytest.mark.parametrize(
+    "present", [["app/lib/exporter", "readme.txt"], ["ekm.yml", "targets.d"], ["secrets", "state", "logs"], []]
+)
 def test_own_or_empty_folder_is_accepted(tmp_path, present):
-    if present:
-        (tmp_path / present).mkdir()
+    for name in present:
+        (tmp_path / name).mkdir(parents=True)
     place.check_place(tmp_path, "ekm", None, replace(SERVICE, command=command(tmp_path)))
     place.check_place(tmp_path / "new", "ekm", None, None)
 

@@ -92,6 +92,7 @@ def test_shared_accounts_and_those_with_a_password_are_refused(account):
     ("changed", "named"),
     [
         *(({"name": "a b"}, "'a b'"), ({"name": "a\\b"}, "hyphens"), ({"name": "all"}, "'all'"), ({"name": "ALL"}, "'ALL'")),
+        ({"arguments": '--a "b'}, "quote has no end"),
         ({"prometheus": ("10.1.2.3", "prom")}, "'prom'"),
     ],
 )
