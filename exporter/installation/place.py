@@ -24,7 +24,7 @@ def check_place(base: Path, name: str, earlier: ServiceSettings | None, register
 
 
 def _has_others(base: Path) -> bool:
-    """Whether a folder has neither this program nor only what an installation or its preparation puts there."""
+    """Whether a folder without this program has more than what an installation or its preparation puts there."""
     present = {path.name for path in base.iterdir()} if base.is_dir() else set()
     is_own = present <= _OWN and not present.isdisjoint(_PREPARED)
     return bool(present) and not is_own and not (base / "app" / "lib" / "exporter").is_dir()

@@ -1,20 +1,16 @@
 """The steps of an installation, on a stand-in for Windows."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from exporter.installation import data, files, install, service_states
-from exporter.installation.data import RefusedError
+from exporter.installation import data, install, service_states
 from exporter.installation.install import BadConfigurationError, Installation, NotRunningError
 from exporter.installation.plan import Action, Change, Existing, InstallationPlan
-from exporter.installation.service_states import StillThereError
 from exporter.installation.settings import ServiceSettings
 from exporter.runtime.windows.firewall import FirewallError
-from exporter.runtime.windows.service_control import RUNNING, START_PENDING, STOP_PENDING, STOPPED
+from exporter.runtime.windows.service_control import RUNNING, START_PENDING, STOPPED
 from exporter.runtime.windows.service_definition import ServiceDefinition, ServiceState
-from exporter.runtime.windows.service_manager import RELOAD, STOP
 
 SETTINGS = ServiceSettings(name="ekm", version="1", address=":10377", prometheus=("10.1.2.3",))
 SERVICE = ServiceDefinition(name="ekm", command="p --base x", account="a")
@@ -23,76 +19,6 @@ GOOD = """credentials:
 targets: [{name: t, vault: contoso, key: K/00000000000000000000000000000000, credential: c}]
 """
 SECRET = b"x" * 30
-
-
-class Windows:
-    """Service manager and surroundings; `done` has what was requested of them, in order."""
-
-    def __init__(self):
-        self.done, self.service, self.current = [], None, ServiceState(STOPPED)
-        self.coming = [ServiceState(START_PENDING), ServiceState(RUNNING)]  # after a start
-        self.stops, self.failing, self.failure = True, None, None
-
-    def do(self, step, *arguments):
-        self.done.append((step, *arguments) if arguments else step)
-        if step == self.failing:
-            self.failing = None  # the way back goes the same step
-            raise self.failure
-
-    def find(self, _name):
-        return self.service
-
-    def save(self, wanted):
-        self.do("save", wanted.command)
-        self.service = wanted
-        return ("a warning",)
-
-    def state(self, _name):
-        if self.service is None:
-            return None
-        if self.coming and self.current.state in (START_PENDING, STOP_PENDING):
-            self.current = self.coming.pop(0)
-        return self.current
-
-    def start(self, _name):
-        self.do("start")
-        self.current = self.coming.pop(0)
-
-    def control(self, _name, control):
-        self.done.append({STOP: "stop", RELOAD: "reload"}[control])
-        if control == STOP and self.stops:
-            self.current, self.coming = ServiceState(STOP_PENDING), [ServiceState(STOPPED), *self.coming]
-
-    def delete(self, _name):
-        self.done.append("delete")
-        self.service = None
-
-    def protect(self, base, settings, folders):
-        self.do("protect", settings.account, *folders)
-        if "secrets" in folders:
-            self.files_at_protection = [path.name for path in Path(base).rglob("*") if path.is_file()]
-
-    def protect_secrets(self, folder):
-        self.done.append(f"protect {folder.name}")
-
-    def add_source(self, _name):
-        self.do("source")
-
-    def remove_source(self, name):
-        self.done.append(f"no source {name}")
-
-    def admit(self, name, port, addresses):
-        self.do("admit", name, port, *addresses)
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(service_states, "PAUSE_SECONDS", 0.0)
-
-
-@pytest.fixture
-def windows():
-    return Windows()
 
 
 @pytest.fixture
@@ -269,53 +195,3 @@ def test_bad_configuration_does_not_stop_a_running_service(changed, windows):
         install.install(replace(changed, changes={"ekm.yml": b"targets: 1"}), windows, windows)
     assert "stop" not in windows.done
     assert (changed.base / "ekm.yml").read_text() == GOOD
-
-
-def test_damaged_settings_are_refused_with_what_to_do(tmp_path):
-    (tmp_path / files.SETTINGS).write_text("{")
-    with pytest.raises(RefusedError, match="delete it"):
-        data.read_settings(tmp_path)
-    assert data.read_settings(tmp_path / "new") is None
-
-
-def test_removal_stops_and_deletes_and_keeps_the_data(this, windows):
-    install.install(this, windows, windows)
-    windows.done.clear()
-    data.remove(this.base, "ekm", windows, windows, data=False)
-    assert windows.done == ["stop", "delete", ("admit", "ekm", 0), "no source ekm"]
-    assert (this.base / "ekm.yml").exists()
-
-
-def test_removal_can_run_twice_and_delete_the_data(this, windows):
-    this.base.mkdir()
-    (this.base / "ekm.yml").touch()
-    data.remove(this.base, "ekm", windows, windows, data=True)
-    assert "stop" not in windows.done
-    assert not this.base.exists()
-
-
-def test_service_that_does_not_stop_is_not_deleted(this, windows, monkeypatch):
-    monkeypatch.setattr(service_states, "STOP_SECONDS", 0.0)
-    windows.service, windows.current, windows.stops = SERVICE, ServiceState(RUNNING), False
-    with pytest.raises(StillThereError, match="task manager"):
-        data.remove(this.base, "ekm", windows, windows, data=True)
-    assert "delete" not in windows.done
-
-
-def test_service_that_a_program_shows_is_named(this, windows, monkeypatch):
-    monkeypatch.setattr(service_states, "DELETE_SECONDS", 0.0)
-    windows.service = SERVICE
-    monkeypatch.setattr(windows, "delete", lambda _name: None)
-    with pytest.raises(StillThereError, match=r"services\.msc"):
-        data.remove(this.base, "ekm", windows, windows, data=False)
-
-
-def test_secret_is_written_into_a_protected_folder(tmp_path, windows):
-    (tmp_path / "secrets").mkdir()  # by a user, before the first installation
-    path = data.write_secret(tmp_path, "s", "gehëim", windows)
-    assert path.read_bytes() == "gehëim".encode()
-    assert windows.done == ["protect secrets"]
-    (tmp_path / files.SETTINGS).touch()
-    data.write_secret(tmp_path, "s", "other", windows)
-    assert windows.done == ["protect secrets"]
-    assert [one.name for one in path.parent.iterdir()] == ["s"]
