@@ -15,6 +15,7 @@ from exporter.installation.service_states import StillThereError
 from exporter.installation.services import WindowsHost
 from exporter.installation.settings import check_name, check_secret_name, folder_of_program
 from exporter.runtime.encodings import decoded
+from exporter.runtime.files import plainly
 from exporter.runtime.windows.firewall import FirewallError
 from exporter.runtime.windows.service_manager import ACCESS_DENIED, LOGON_FAILED, ServiceManager
 
@@ -110,5 +111,6 @@ def fail(error: Exception) -> int:
     """Print what Windows refused or what did not start, and return the exit code."""
     number = ACCESS_DENIED if isinstance(error, PermissionError) else getattr(error, "number", 0)
     hint = f": {HINTS[number]}" if number in HINTS else ""
-    print(f"ekm-exporter service: {error}{hint}", file=sys.stderr)
+    cause = f"{error.filename}: {plainly(error)}" if isinstance(error, OSError) and error.filename else error
+    print(f"ekm-exporter service: {cause}{hint}", file=sys.stderr)
     return FAILED

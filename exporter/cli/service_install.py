@@ -92,7 +92,7 @@ def _prepare(args: argparse.Namespace, base: Path, services: HostServices) -> In
         raise RefusedError(problem)
     source = Path(args.config_file) if args.config_file else None
     if source is not None and not source.is_file():
-        raise RefusedError(f"{source}: no such file")
+        raise RefusedError(f"{source}: {'a directory, not a file' if source.is_dir() else 'no such file'}")
     registered, state = services.find(args.name), services.state(args.name)
     place.check_place(base, args.name, earlier, registered)
     place.check_program(sys.executable, base, services)

@@ -203,6 +203,20 @@ def test_missing_rights_name_what_to_do(capsys):
     assert capsys.readouterr().err.endswith("(Windows error 5): run this as an administrator\n")
 
 
+def test_file_in_the_place_of_a_folder_is_named_plainly(tmp_path, capsys):
+    (tmp_path / "secrets").touch()
+    with pytest.raises(FileExistsError) as caught:
+        (tmp_path / "secrets").mkdir()
+    assert service_data.fail(caught.value) == 1
+    assert capsys.readouterr().err == f"ekm-exporter service: {tmp_path / 'secrets'}: file exists\n"
+
+
+def test_folder_is_no_configuration(tmp_path):
+    args = parsed("install", "--config.file", str(tmp_path))
+    with pytest.raises(RefusedError, match="a directory, not a file"):
+        service_install._prepare(args, tmp_path / "base", SimpleNamespace())
+
+
 def test_account_without_the_right_to_log_on_names_what_to_do(capsys):
     assert service_data.fail(WindowsCallError("start the service", 1069)) == 1
     assert "Log on as a service" in capsys.readouterr().err
