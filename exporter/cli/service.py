@@ -14,7 +14,9 @@ from exporter.runtime.process import is_windows
 
 BAD_USAGE = 2
 DEFAULT_NAME = "ekm-exporter"
-ONLY_WINDOWS = "ekm-exporter service: services exist only on Windows; on Linux use the systemd units of docs/install.md"
+ONLY_WINDOWS = (
+    "ekm-exporter service: services exist only on Windows; on Linux use the systemd units of `ekm-exporter docs install`"
+)
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
