@@ -94,7 +94,7 @@ $prepare = {
     @{ Own = $own; Version = $(if (Test-Path -LiteralPath $there) { Get-Content -LiteralPath $there }) }
 }
 
-# The installed program changes what is new, or with --dry-run says what is.
+# The installed program changes what is new, or with --dry-run reports it.
 $change = {
     param($Own, $Words)
     $ErrorActionPreference = 'Continue' # Windows PowerShell makes an error of each line on stderr

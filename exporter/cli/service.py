@@ -15,7 +15,7 @@ from exporter.runtime.process import is_windows
 BAD_USAGE = 2
 DEFAULT_NAME = "ekm-exporter"
 ONLY_WINDOWS = (
-    "ekm-exporter service: services exist only on Windows; on Linux use the systemd units of `ekm-exporter docs install`"
+    "ekm-exporter service: services exist only on Windows; on Linux use the systemd units: ekm-exporter docs install#systemd"
 )
 
 

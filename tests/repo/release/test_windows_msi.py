@@ -108,7 +108,7 @@ def test_components_belong_to_64_bit_windows_and_keep_their_identifiers(msi, tmp
     assert len(first) == 7
 
 
-def test_key_file_of_a_component_has_no_version_where_another_file_can_be_it(msi):
+def test_key_file_of_a_component_has_no_version_where_another_file_can_be_key(msi):
     names = {row[0]: long(row[2]) for row in table(msi, "File")}
     keys = {names[row[-1]] for row in table(msi, "Component") if row[-1]}
     assert keys == {"ekm.example.yml", "VERSION", "LICENSE.txt", "__init__.py", "style.css", "zlast.py"}
@@ -264,10 +264,10 @@ def test_workflow_signs_the_msi_and_renews_the_checksums(msi, tmp_path):
     sums = (dist / "SHA256SUMS").read_text()
     make_msi.release.write_sums(dist)
     assert sums == (dist / "SHA256SUMS").read_text()
-    told = subprocess.run(["osslsigncode", "verify", signed], capture_output=True, text=True, check=False).stdout  # noqa: S603, S607 - see above
-    assert "CN=ekm-exporter test" in told
-    calculated = re.findall(r"(?:Current|Calculated) DigitalSignature\s*: (\w+)", told)
-    assert len(calculated) == 2, told
+    output = subprocess.run(["osslsigncode", "verify", signed], capture_output=True, text=True, check=False).stdout  # noqa: S603, S607 - see above
+    assert "CN=ekm-exporter test" in output
+    calculated = re.findall(r"(?:Current|Calculated) DigitalSignature\s*: (\w+)", output)
+    assert len(calculated) == 2, output
     assert len(set(calculated)) == 1
     assert {path.name for path in (tmp_path / "runner").iterdir()} == {"output"}
 

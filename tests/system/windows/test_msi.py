@@ -20,7 +20,7 @@ from tests.system.windows.host import Host
 from tests.system.windows.simulated import answered, fetch
 
 NEEDED = {"python.exe", "python313.dll", "python313.zip", "vcruntime140.dll"}
-# Stands for the command `service`: keeps the options, and fails where a file asks for it.
+# Stands for the command `service`: keeps the options, and fails if a file demands it.
 SERVICE = b"""
 import json, pathlib, sys
 base = pathlib.Path(sys.executable).parents[2]
@@ -182,7 +182,7 @@ def test_uninstallation_keeps_what_it_did_not_install(installer, install):
     assert {path.name for path in installer.base.iterdir()} == {"ekm.yml"}
 
 
-def test_uninstallation_with_data_asks_the_service_to_remove_them(installer, install):
+def test_uninstallation_with_data_lets_the_service_remove_them(installer, install):
     install("0.1.0")
     installer.calls()
     assert installer.run(r'/x "C:\msi files\0.1.0.msi" REMOVEDATA=1') == 0

@@ -76,7 +76,7 @@ try {
 
     Set-Content -Encoding ASCII -LiteralPath "$work\bad.yml" -Value 'targets: [{name: broken}]'
     Assert-Installer 1603 "/i `"$Msi`" CONFIG=`"$work\bad.yml`""
-    Assert ((Get-Content -Raw "$base\install.log") -match 'broken|vault') 'install.log says what is wrong with the configuration'
+    Assert ((Get-Content -Raw "$base\install.log") -match 'broken|vault') 'install.log has the problem of the configuration'
     Assert (-not (Get-Installed) -and -not (Test-Path "$base\app\VERSION")) 'nothing is installed'
     Assert (-not (Get-Service -Name ekm-exporter -ErrorAction SilentlyContinue)) 'no service is registered'
 
@@ -88,7 +88,7 @@ try {
     foreach ($folder in 'secrets', 'state') {
         Assert ("$(& icacls.exe "$base\$folder")" -notmatch 'Users|Everyone|S-1-5-11|S-1-5-32-545') "other users have no right to $folder"
     }
-    Assert ("$(& icacls.exe "$base\app")" -notmatch '(Users|Everyone|ekm-exporter):[^ ]*\((F|M|W)\)') 'neither users nor the service may write the program'
+    Assert ("$(& icacls.exe "$base\app")" -notmatch '(Users|Everyone|ekm-exporter):[^ ]*\((F|M|W)\)') 'no user may write the program, and the service may not'
     Assert ((Get-NetFirewallRule -DisplayName ekm-exporter).Enabled -eq 'True') 'the firewall admits Prometheus'
     Assert ([Environment]::GetEnvironmentVariable('PATH', 'Machine') -like "*$base\app*") 'a new console finds the command'
 
@@ -100,7 +100,7 @@ try {
     Wait-For 'the fault ends' { (Get-Page '/metrics') -match '(?m)^ekm_probe_success\{[^}]*\} 1' }
 
     Assert-Installer 1603 "/i `"$Next`" ARGUMENTS=--no-such-flag"
-    Assert ((Get-Content -Raw "$base\install.log") -match 'no-such-flag') 'install.log says why the upgrade failed'
+    Assert ((Get-Content -Raw "$base\install.log") -match 'no-such-flag') 'install.log states why the upgrade failed'
     Assert ((Get-Installed) -eq $version) "the previous version is back: $(Get-Installed)"
     Wait-For 'the previous version runs again' { (Get-Page '/-/healthy') -ne $null }
 
@@ -133,7 +133,7 @@ try {
     Copy-Item -Recurse "$work\sim\secrets" "$work\hosts\secrets"
     Set-Content -Encoding ASCII "$work\hosts\hosts.csv" "# mark`nhost,secrets`nlocalhost,ekm-credential`nno-such-host.invalid,"
     $would = & $many -Hosts "$work\hosts" -Msi $Msi -Only localhost -WhatIf
-    Assert ($would.Result -like 'would change: program*' -and -not (Get-Installed)) '-WhatIf says what would change, and changes nothing'
+    Assert ($would.Result -like 'would change: program*' -and -not (Get-Installed)) '-WhatIf reports what would change, and changes nothing'
     $rows = @(& $many -Hosts "$work\hosts" -Msi $Msi)
     $rows | Format-Table | Out-String | Write-Host
     Assert ($rows.Count -eq 2 -and $LASTEXITCODE -eq 1) 'each host has a row, and the exit code is 1 because one failed'
