@@ -1,4 +1,4 @@
-"""Installing: prepare the folders, put the files, register, start; and the way back if it does not start."""
+"""Installing: prepare the folders, put the files, register, start; restore what was there if it does not start."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from exporter.runtime.windows.service_manager import RELOAD
 
 FOLDERS = ("", files.SECRETS, "state", "logs")
 LOG = Path("logs", "ekm-exporter.log")
+_AGAIN = "Correct the cause, then run the same command again."
 
 
 class BadConfigurationError(Exception):
@@ -47,7 +48,10 @@ class Installation:
 def check_place(base: Path, name: str, earlier: ServiceSettings | None, registered: ServiceDefinition | None) -> None:
     """Raises RefusedError if the folder belongs to something else: its rights change, and its data may be deleted later."""
     if registered is not None and not is_command_of(registered.command, PureWindowsPath(base)):
-        raise RefusedError(f"the service {name} belongs to another folder: {registered.command}. Remove it first")
+        raise RefusedError(
+            f"the service {name} belongs to another folder: {registered.command}. "
+            f"Remove it first, with that folder: ekm-exporter service remove --name {name} --base FOLDER"
+        )
     if earlier is not None and earlier.name != name:
         raise RefusedError(f"{base} is the folder of the service {earlier.name}: give another one with --base")
     present = {path.name for path in base.iterdir()} if base.is_dir() else set()
@@ -101,13 +105,13 @@ def _finish(this: Installation, services: HostServices) -> None:
         services.start(name)
         code = service_states.wait_until_running(services, name)
         if code is not None:
-            raise NotRunningError(f"the service {name} {_ended(code)}. {_log_since(this.base / LOG, begun)}")
+            raise NotRunningError(f"the service {name} {_ended(code)}. {_log_since(this.base / LOG, begun)}\n{_AGAIN}")
 
 
 def _restore(
     this: Installation, services: HostServices, before: ServiceDefinition | None, previous: Mapping[str, bytes | None]
 ) -> None:
-    """Bring the previous configuration and service back, if there was one. It starts without a wait."""
+    """Restore the previous configuration and service, if there was one. It starts without a wait."""
     if before is None:
         return
     service_states.stop(services, this.settings.name)
@@ -117,7 +121,7 @@ def _restore(
 
 
 def _ended(code: int) -> str:
-    return "does not run after a minute" if code < 0 else f"ended with exit code {code}"
+    return "has not started within a minute" if code < 0 else f"ended with exit code {code}"
 
 
 def _size(path: Path) -> int:

@@ -150,7 +150,7 @@ def test_failed_start_names_exit_code_and_what_was_logged(this, windows):
         start(name)
 
     windows.start = logging_start
-    with pytest.raises(NotRunningError, match=r"ended with exit code 2\. The end of [^\n]+:\nport in use$"):
+    with pytest.raises(NotRunningError, match=r"ended with exit code 2\. The end of [^\n]+:\nport in use\nCorrect the cause, then run the same command again\.$"):
         install.install(this, windows, windows)
     assert data.read_settings(this.base) == SETTINGS
 
@@ -164,7 +164,7 @@ def test_failed_start_without_a_log_names_its_place(this, windows):
 def test_start_that_takes_too_long_is_an_error(this, windows, monkeypatch):
     monkeypatch.setattr(service_states, "START_SECONDS", 0.0)
     windows.coming = [ServiceState(START_PENDING)]
-    with pytest.raises(NotRunningError, match="does not run after a minute"):
+    with pytest.raises(NotRunningError, match=r"has not started within a minute(.|\n)*run the same command again"):
         install.install(this, windows, windows)
 
 
@@ -209,7 +209,7 @@ def test_settings_of_another_service_refuse_the_folder(tmp_path):
 
 def test_service_of_another_folder_is_refused(tmp_path):
     command = service_command("p", SETTINGS, PureWindowsPath("C:/elsewhere"))
-    with pytest.raises(RefusedError, match="belongs to another folder"):
+    with pytest.raises(RefusedError, match="service remove --name ekm --base FOLDER"):
         install.check_place(tmp_path, "ekm", None, replace(SERVICE, command=command))
 
 
@@ -230,7 +230,7 @@ def test_own_or_empty_folder_is_accepted(tmp_path, present):
 
 def test_damaged_settings_are_refused_with_what_to_do(tmp_path):
     (tmp_path / files.SETTINGS).write_text("{")
-    with pytest.raises(RefusedError, match="delete it"):
+    with pytest.raises(RefusedError, match="delete this file, and run service install"):
         data.read_settings(tmp_path)
     assert data.read_settings(tmp_path / "new") is None
 
