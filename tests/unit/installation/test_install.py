@@ -150,7 +150,10 @@ def test_failed_start_names_exit_code_and_what_was_logged(this, windows):
         start(name)
 
     windows.start = logging_start
-    with pytest.raises(NotRunningError, match=r"ended with exit code 2\. The end of [^\n]+:\nport in use\nCorrect the cause, then run the same command again\.$"):
+    with pytest.raises(
+        NotRunningError,
+        match=r"ended with exit code 2\. The end of [^\n]+:\nport in use\nCorrect the cause, then run the same command again\.$",
+    ):
         install.install(this, windows, windows)
     assert data.read_settings(this.base) == SETTINGS
 
@@ -168,7 +171,7 @@ def test_start_that_takes_too_long_is_an_error(this, windows, monkeypatch):
         install.install(this, windows, windows)
 
 
-def test_failed_change_brings_the_previous_service_and_configuration_back(this, windows):
+def test_failed_change_restores_the_previous_service_and_configuration(this, windows):
     install.install(this, windows, windows)
     windows.done.clear()
     windows.coming = [ServiceState(START_PENDING), ServiceState(STOPPED, 2), ServiceState(RUNNING)]
@@ -187,7 +190,7 @@ def test_failed_change_brings_the_previous_service_and_configuration_back(this, 
     assert not (this.base / "ekm.yml.old").exists()
 
 
-def test_start_that_windows_refuses_brings_the_previous_service_back(this, windows, monkeypatch):
+def test_start_that_windows_refuses_restores_the_previous_service(this, windows, monkeypatch):
     install.install(this, windows, windows)
     windows.done.clear()
 
