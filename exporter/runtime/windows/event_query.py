@@ -6,7 +6,7 @@ import ctypes
 from collections.abc import Iterator
 from ctypes import wintypes
 
-from exporter.runtime.windows.api import function, last_error
+from exporter.runtime.windows.api import checked, function
 
 _TEXT, _POINTER, _DWORD = wintypes.LPCWSTR, ctypes.c_void_p, wintypes.DWORD
 _NEWEST_FIRST = 0x1 | 0x200  # of a channel
@@ -16,11 +16,9 @@ _LARGEST = 1024 * 1024  # bytes of one event
 
 
 def newest_events(channel: str, query: str, most: int) -> tuple[str, ...]:
-    """Return at most so many events that an XPath selects. Raises OSError if the log cannot be read."""
+    """Return at most so many events that an XPath selects. Raises WindowsCallError if the log cannot be read."""
     start = function("wevtapi", "EvtQuery", _POINTER, _POINTER, _TEXT, _TEXT, _DWORD)
-    result = start(None, channel, query, _NEWEST_FIRST)
-    if not result:
-        raise OSError(0, "the event log", None, last_error())
+    result = checked("read the event log", start(None, channel, query, _NEWEST_FIRST))
     try:
         return tuple(_events(result, most))
     finally:
