@@ -13,6 +13,7 @@ from exporter.cli.main import build_parser, main
 from exporter.installation.data import RefusedError
 from exporter.runtime.windows.api import WindowsCallError
 from exporter.runtime.windows.event_log import EventKind
+from exporter.runtime.windows.service_manager import CHANGE, READ
 
 
 @pytest.mark.parametrize("words", [["install"], ["remove"], ["secret", "s"], ["run"]])
@@ -79,6 +80,19 @@ def test_data_of_something_else_is_not_removed(tmp_path):
     (tmp_path / "state").mkdir()
     assert service_data.remove(parsed("remove", "--remove-data", "--base", str(tmp_path))) == 2
     assert (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize(("flags", "access"), [(["--dry-run"], READ), ([], CHANGE)])
+def test_dry_run_needs_no_right_to_change(tmp_path, monkeypatch, flags, access):
+    requested = []
+
+    def refuse(access):
+        requested.append(access)
+        raise WindowsCallError("open the service manager", 5)
+
+    monkeypatch.setattr(service_install, "ServiceManager", refuse)
+    assert service_install.install(parsed("install", "--base", str(tmp_path), *flags)) == 1
+    assert requested == [access]
 
 
 def test_missing_rights_name_what_to_do(capsys):
