@@ -11,6 +11,7 @@ from exporter.runtime.windows.api import checked, function
 _TEXT, _POINTER, _DWORD = wintypes.LPCWSTR, ctypes.c_void_p, wintypes.DWORD
 _NEWEST_FIRST = 0x1 | 0x200  # of a channel
 _AS_XML = 1
+_NO_MORE = 259
 _PAUSE = 5000  # milliseconds to wait for the next event
 _LARGEST = 1024 * 1024  # bytes of one event
 
@@ -29,7 +30,8 @@ def _events(result: int, most: int) -> Iterator[str]:
     following = function("wevtapi", "EvtNext", wintypes.BOOL, _POINTER, _DWORD, _POINTER, _DWORD, _DWORD, wintypes.LPDWORD)
     event, count = _POINTER(), _DWORD()
     for _ in range(most):
-        if not following(result, 1, ctypes.byref(event), _PAUSE, 0, ctypes.byref(count)) or not event.value:
+        found = following(result, 1, ctypes.byref(event), _PAUSE, 0, ctypes.byref(count))
+        if not checked("read an event", found, harmless=(_NO_MORE,)) or not event.value:
             return
         try:
             yield _xml(event.value)

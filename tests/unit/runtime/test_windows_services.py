@@ -1,4 +1,4 @@
-"""What the exporter gives to the service manager and the event log of Windows, as structures and calls."""
+"""Calls of the exporter to the service manager, the event log and WinINet of Windows, by stand-ins."""
 
 import ctypes
 import logging
@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from exporter.core.windows_host.facts import WindowsResponse
-from exporter.runtime.windows import api, event_log, service_manager, wininet
+from exporter.runtime.windows import api, event_log, event_query, service_manager, wininet
 from exporter.runtime.windows.event_log import EventKind, EventLogHandler
 from exporter.runtime.windows.service_definition import ServiceDefinition
 from exporter.runtime.windows.service_manager import DESCRIPTION, RESTART_SECONDS, ServiceManager
@@ -58,7 +58,7 @@ def calls(monkeypatch):
     def function(_library, name, *_types):
         return lambda *arguments: made.append((name, arguments)) or 7
 
-    for module in (service_manager, wininet):
+    for module in (event_query, service_manager, wininet):
         monkeypatch.setattr(module, "function", function)
     return made
 
@@ -94,6 +94,22 @@ def test_response_without_a_status_is_an_error(calls, monkeypatch):
     monkeypatch.setattr(api, "last_error", lambda: 12150)
     assert wininet.request_by_windows("127.0.0.1", 9, "/", 1.0) == WindowsResponse(None, 12150)
     assert [name for name, _ in calls].count("InternetCloseHandle") == 3
+
+
+@pytest.mark.parametrize(("number", "expected"), [(259, ()), (5, None)])
+def test_only_the_end_of_the_events_is_no_error(calls, monkeypatch, number, expected):
+    plain = event_query.function
+
+    def function(library, name, *types):
+        return (lambda *_: 0) if name == "EvtNext" else plain(library, name, *types)
+
+    monkeypatch.setattr(event_query, "function", function)
+    monkeypatch.setattr(api, "last_error", lambda: number)
+    try:
+        assert event_query.newest_events("Application", "*", 20) == expected
+    except api.WindowsCallError as error:
+        assert (error.winerror, expected) == (number, None)
+    assert calls[-1] == ("EvtClose", (7,))
 
 
 def test_warnings_and_errors_of_the_log_become_entries():
