@@ -15,7 +15,7 @@ from exporter.installation.settings import check_secret_name, folder_of_program
 from exporter.runtime.encodings import decoded
 from exporter.runtime.windows.api import ACCESS_DENIED
 from exporter.runtime.windows.firewall import FirewallError
-from exporter.runtime.windows.service_manager import CHANGE, LOGON_FAILED, ServiceManager
+from exporter.runtime.windows.service_manager import LOGON_FAILED, ServiceManager
 
 FINE, FAILED, BAD_USAGE = 0, 1, 2
 _LARGEST = 64 * 1024  # bytes that are read of a pipe
@@ -36,7 +36,7 @@ def remove(args: argparse.Namespace) -> int:
             ", configuration, secrets, state and logs" if args.remove_data else ""
         )
         if not args.dry_run:
-            with ServiceManager(CHANGE) as services:
+            with ServiceManager() as services:
                 data.remove(base, args.name, services, WindowsHost(), data=args.remove_data)
     except RefusedError as error:
         return refuse(error)

@@ -65,7 +65,7 @@ def _recovery() -> tuple[Any, Any]:
 class ServiceManager:
     """A connection, as a context manager. Use it from one thread."""
 
-    def __init__(self, access: int) -> None:
+    def __init__(self, access: int = CHANGE) -> None:
         """Connect with the right to READ or to CHANGE. Raises WindowsCallError, and OSError elsewhere than on Windows."""
         self._manager = self._call("open the service manager", "OpenSCManagerW", None, None, access)
 
