@@ -82,6 +82,16 @@ def test_data_of_something_else_is_not_removed(tmp_path):
     assert (tmp_path / "state").exists()
 
 
+def test_missing_rights_name_what_to_do(capsys):
+    assert service_data.fail(WindowsCallError("open the service manager", 5)) == 1
+    assert capsys.readouterr().err.endswith("(Windows error 5): run this as an administrator\n")
+
+
+def test_account_without_the_right_to_log_on_names_what_to_do(capsys):
+    assert service_data.fail(WindowsCallError("start the service", 1069)) == 1
+    assert "Log on as a service" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("flags", "access"), [(["--dry-run"], READ), ([], CHANGE)])
 def test_dry_run_needs_no_right_to_change(tmp_path, monkeypatch, flags, access):
     requested = []
@@ -93,16 +103,6 @@ def test_dry_run_needs_no_right_to_change(tmp_path, monkeypatch, flags, access):
     monkeypatch.setattr(service_install, "ServiceManager", refuse)
     assert service_install.install(parsed("install", "--base", str(tmp_path), *flags)) == 1
     assert requested == [access]
-
-
-def test_missing_rights_name_what_to_do(capsys):
-    assert service_data.fail(WindowsCallError("open the service manager", 5)) == 1
-    assert capsys.readouterr().err.endswith("(Windows error 5): run this as an administrator\n")
-
-
-def test_account_without_the_right_to_log_on_names_what_to_do(capsys):
-    assert service_data.fail(WindowsCallError("start the service", 1069)) == 1
-    assert "Log on as a service" in capsys.readouterr().err
 
 
 class Written(list):
