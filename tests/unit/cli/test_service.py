@@ -13,7 +13,6 @@ from exporter.cli.main import build_parser, main
 from exporter.installation.data import RefusedError
 from exporter.runtime.windows.api import WindowsCallError
 from exporter.runtime.windows.event_log import EventKind
-from exporter.runtime.windows.service_manager import CHANGE, READ
 
 
 @pytest.mark.parametrize("words", [["install"], ["remove"], ["secret", "s"], ["run"]])
@@ -92,7 +91,7 @@ def test_account_without_the_right_to_log_on_names_what_to_do(capsys):
     assert "Log on as a service" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("flags", "access"), [(["--dry-run"], READ), ([], CHANGE)])
+@pytest.mark.parametrize(("flags", "access"), [(["--dry-run"], 0x1), ([], 0x3)])
 def test_dry_run_needs_no_right_to_change(tmp_path, monkeypatch, flags, access):
     requested = []
 
