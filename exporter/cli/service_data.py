@@ -13,8 +13,9 @@ from exporter.installation.service_states import StillThereError
 from exporter.installation.services import WindowsHost
 from exporter.installation.settings import check_secret_name, folder_of_program
 from exporter.runtime.encodings import decoded
+from exporter.runtime.windows.api import ACCESS_DENIED
 from exporter.runtime.windows.firewall import FirewallError
-from exporter.runtime.windows.service_manager import ACCESS_DENIED, LOGON_FAILED, ServiceManager
+from exporter.runtime.windows.service_manager import LOGON_FAILED, ServiceManager
 
 FINE, FAILED, BAD_USAGE = 0, 1, 2
 _LARGEST = 64 * 1024  # bytes that are read of a pipe
@@ -88,7 +89,7 @@ def refuse(problem: object) -> int:
 
 def fail(error: Exception) -> int:
     """Print what Windows refused or what did not start, and return the exit code."""
-    number = ACCESS_DENIED if isinstance(error, PermissionError) else getattr(error, "number", 0)
+    number = ACCESS_DENIED if isinstance(error, PermissionError) else getattr(error, "winerror", 0)
     hint = f": {HINTS[number]}" if number in HINTS else ""
     print(f"ekm-exporter service: {error}{hint}", file=sys.stderr)
     return FAILED

@@ -91,6 +91,19 @@ def test_account_without_the_right_to_log_on_names_what_to_do(capsys):
     assert "Log on as a service" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("flags", "access"), [(["--dry-run"], 0x1), ([], 0x3)])
+def test_dry_run_needs_no_right_to_change(tmp_path, monkeypatch, flags, access):
+    requested = []
+
+    def refuse(access):
+        requested.append(access)
+        raise WindowsCallError("open the service manager", 5)
+
+    monkeypatch.setattr(service_install, "ServiceManager", refuse)
+    assert service_install.install(parsed("install", "--base", str(tmp_path), *flags)) == 1
+    assert requested == [access]
+
+
 class Written(list):
     def write(self, kind, text):
         self.append((kind, text))
