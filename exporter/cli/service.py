@@ -44,9 +44,9 @@ def _add_install(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "install",
         help="create or change the service, and start it",
         description=(
-            "Creates the service, or changes it, and waits until it listens. A second run changes nothing. Before, it checks the "
-            "configuration. If the changed service does not start, the previous configuration and service come back. "
-            "An installation keeps each setting that a later one does not give; the word none removes it."
+            "Checks the configuration, creates or changes the service, and waits until the service listens. A second run with the "
+            "same flags changes nothing. If the changed service does not start, the command restores the previous configuration "
+            "and service. A flag that you leave out keeps its setting; the value none removes the setting."
         ),
         epilog="example: ekm-exporter service install --config.file ekm.yml --prometheus 10.1.2.3",
     )
@@ -58,7 +58,9 @@ def _add_install(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=str,
     )
     add_flag(parser, "--web.listen-address ADDRESS", "HOST:PORT or :PORT to listen on (default :10377)", dest="listen")
-    add_flag(parser, "--arguments FLAGS", 'further flags of the command run in one text, such as "--web.enable-pages"')
+    add_flag(
+        parser, "--arguments FLAGS", 'further flags of the command run in one text, such as --arguments="--web.enable-pages"'
+    )
     add_flag(
         parser,
         "--prometheus ADDRESS",

@@ -16,8 +16,9 @@ from exporter.installation.services import WindowsHost
 from exporter.installation.settings import check_name, check_secret_name, folder_of_program
 from exporter.runtime.encodings import decoded
 from exporter.runtime.files import plainly
+from exporter.runtime.windows.api import ACCESS_DENIED
 from exporter.runtime.windows.firewall import FirewallError
-from exporter.runtime.windows.service_manager import ACCESS_DENIED, LOGON_FAILED, ServiceManager
+from exporter.runtime.windows.service_manager import CHANGE, LOGON_FAILED, READ, ServiceManager
 
 FINE, FAILED, BAD_USAGE = 0, 1, 2
 _LARGEST = 64 * 1024  # bytes that are read of a pipe
@@ -49,7 +50,7 @@ def _remove(args: argparse.Namespace, base: Path) -> int:
     has_settings = earlier is not None and earlier.name == args.name
     if args.remove_data and not has_settings:
         return refuse(f"{base} has no data of the service {args.name}: it lacks {files.SETTINGS} of that service")
-    with ServiceManager() as services:
+    with ServiceManager(READ if args.dry_run else CHANGE) as services:
         registered = services.find(args.name)
         check_service(base, args.name, registered)
         if registered is None and not has_settings:
@@ -109,7 +110,7 @@ def refuse(problem: object) -> int:
 
 def fail(error: Exception) -> int:
     """Print what Windows refused or what did not start, and return the exit code."""
-    number = ACCESS_DENIED if isinstance(error, PermissionError) else getattr(error, "number", 0)
+    number = ACCESS_DENIED if isinstance(error, PermissionError) else getattr(error, "winerror", 0)
     hint = f": {HINTS[number]}" if number in HINTS else ""
     cause = f"{error.filename}: {plainly(error)}" if isinstance(error, OSError) and error.filename else error
     print(f"ekm-exporter service: {cause}{hint}", file=sys.stderr)

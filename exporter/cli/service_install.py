@@ -35,7 +35,7 @@ from exporter.installation.settings import (
 from exporter.runtime.windows.firewall import FirewallError
 from exporter.runtime.windows.service_control import STOPPED
 from exporter.runtime.windows.service_definition import ServiceDefinition
-from exporter.runtime.windows.service_manager import ServiceManager
+from exporter.runtime.windows.service_manager import CHANGE, READ, ServiceManager
 
 FINE = 0
 _FLAGS_OF_PAGES = ("--web.config.file", "--web.external-url", "--web.route-prefix")
@@ -60,7 +60,7 @@ def install(args: argparse.Namespace) -> int:
 def _install_or_report(args: argparse.Namespace) -> int:
     try:
         base = base_folder(args.base, sys.executable)
-        with ServiceManager() as services:
+        with ServiceManager(READ if args.dry_run else CHANGE) as services:
             return _install(args, base, services)
     except BadConfigurationError as error:
         print("\n".join(finding_lines(error.loaded.problems)), file=sys.stderr)

@@ -97,7 +97,7 @@ def _response(response: WindowsResponse | Unreadable | None, account: str) -> Fi
         return unknown(f"Windows' request to the vault {response}")
     if response.status == _PROXY_REFUSES:
         return warned(f"the proxy of {account} requires a sign-in (HTTP {_PROXY_REFUSES})", code=_REJECTED)
-    if response.error:
+    if response.status is None:
         return _windows_error(response.error, account)
     return passed(f"Windows trusts the vault's certificate: HTTP {response.status} as {account}")
 

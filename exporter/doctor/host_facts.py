@@ -27,13 +27,14 @@ from exporter.core.windows_host.facts import (
     Version,
     WindowsResponse,
 )
-from exporter.core.windows_host.proxy_settings import ProxySettings, read_connection, read_values
+from exporter.core.windows_host.proxy_settings import ProxySettings, read_connection, read_values, with_values
 from exporter.runtime.windows.access import account_sid
 from exporter.runtime.windows.accounts import members, name_of, own_account
 from exporter.runtime.windows.event_query import newest_events
 from exporter.runtime.windows.file_version import file_version
 from exporter.runtime.windows.registry import USERS, RegistryReader
-from exporter.runtime.windows.service_state import service_state
+from exporter.runtime.windows.service_definition import ServiceState
+from exporter.runtime.windows.service_manager import READ, ServiceManager
 from exporter.runtime.windows.wininet import request_by_windows
 
 _SQL_SERVER: Final = r"SOFTWARE\Microsoft\Microsoft SQL Server"
@@ -47,8 +48,15 @@ _FIPS: Final = r"SYSTEM\CurrentControlSet\Control\Lsa\FipsAlgorithmPolicy"
 _VIEWS: Final = (r"SOFTWARE", r"SOFTWARE\WOW6432Node")  # programs with 64 and with 32 bits
 _RUNTIME_FILES: Final = {"vcruntime140.dll": 14, "msvcr120.dll": 12}
 _RUNTIME_NAME: Final = re.compile(r"Visual C\+\+.*x64", re.IGNORECASE)
+_STATES: Final = {1: "stopped", 2: "starting", 3: "stopping", 4: "running", 5: "continuing", 6: "pausing", 7: "paused"}
+_UNKNOWN_STATE: Final = "in an unknown state"
 _MOST_ENTRIES, _MOST_EVENTS = 500, 20
 _EVENTS: Final = "*[System[Provider[@Name='SQL Server Connector for Microsoft Azure Key Vault']]]"
+
+
+def _service_state(name: str) -> ServiceState | None:
+    with ServiceManager(READ) as services:
+        return services.state(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +68,7 @@ class Windows:
     name_of: Callable[[str], tuple[str, bool]] = name_of
     members: Callable[[str], tuple[str, ...]] = members
     own_account: Callable[[], str] = own_account
-    service_state: Callable[[str], str] = service_state
+    service_state: Callable[[str], ServiceState | None] = _service_state
     file_version: Callable[[Path], Version | None] = file_version
     newest_events: Callable[[str, str, int], tuple[str, ...]] = newest_events
     request: Callable[..., WindowsResponse] = request_by_windows
@@ -105,9 +113,10 @@ def _sid(windows: Windows, account: str) -> str:
 
 def _state(windows: Windows, service: str) -> str:
     try:
-        return windows.service_state(service)
+        found = windows.service_state(service)
     except OSError:
-        return "in an unknown state"
+        found = None
+    return _STATES.get(found.state, _UNKNOWN_STATE) if found else _UNKNOWN_STATE
 
 
 def connector_files(windows: Windows, loaded: Mapping[str, Version]) -> tuple[ConnectorFile, ...]:
@@ -187,12 +196,12 @@ def _proxy_of(windows: Windows, sid: str, *, shared: bool) -> ProxySettings | No
 
 
 def _wininet(windows: Windows, above: str, root: str | None) -> ProxySettings:
-    """Return the settings of a policy, else the account's own ones, else those of its connection, else direct."""
-    for path in (_POLICY, _INTERNET):
-        values = read_values(windows.values(above + path, root))
-        if values is not None:
-            return values
-    return _connection(windows.values(rf"{above}{_INTERNET}\Connections", root), "DefaultConnectionSettings")
+    """Return the settings of a policy, else the account's own ones."""
+    policy = read_values(windows.values(above + _POLICY, root))
+    if policy is not None:
+        return policy
+    connection = _connection(windows.values(rf"{above}{_INTERNET}\Connections", root), "DefaultConnectionSettings")
+    return with_values(connection, windows.values(above + _INTERNET, root))
 
 
 def winhttp_proxy(windows: Windows) -> ProxySettings:

@@ -18,6 +18,7 @@ from exporter.doctor.evidence import Endpoint
 from exporter.doctor.host_facts import Windows
 from exporter.runtime.computer import computer_name
 from exporter.runtime.thread_pool import DaemonThreadPool
+from exporter.runtime.windows.api import ACCESS_DENIED
 from exporter.tde.model import version_number
 from exporter.tde.sql_reading import SqlServerReading, known_instance, rows
 
@@ -78,10 +79,8 @@ class _Reader:
                 return await self._pool.run(function, self._windows, *arguments)
         except TimeoutError:
             return Unreadable(f"no result within {_SECONDS:.0f} s")
-        except PermissionError:
-            return Unreadable(denied=True)
         except OSError as error:
-            return Unreadable(f"Windows error {getattr(error, 'winerror', error.errno)}")
+            return _unreadable(error)
         except ValueError as error:
             return Unreadable(str(error))
         except Exception as error:  # noqa: BLE001 - one failing look-up never stops the others
@@ -90,6 +89,13 @@ class _Reader:
 
     def start(self, function: Callable[[Windows, *_Args], _T], *arguments: *_Args) -> asyncio.Task[_T | Unreadable]:
         return asyncio.ensure_future(self.read(function, *arguments))
+
+
+def _unreadable(error: OSError) -> Unreadable:
+    number = getattr(error, "winerror", None)
+    if isinstance(error, PermissionError) or number == ACCESS_DENIED:
+        return Unreadable(denied=True)
+    return Unreadable(f"Windows error {error.errno if number is None else number}")
 
 
 async def look_up_host(request: HostRequest, *, windows: Windows | None = None) -> HostFacts:

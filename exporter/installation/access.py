@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import struct
-
 _READ, _READ_RUN, _MODIFY = "FR", "0x1200a9", "0x1301bf"
 _USERS = "BU"
 # Folders of the installation and the right of the service; "" is the installation itself. Administrators and the system have every right.
@@ -17,12 +14,6 @@ def folder_rights(service_sid: str) -> dict[str, str]:
     """Return the security descriptor of each folder; the outer folder comes first."""
     rights = {folder: _with(right, service_sid) for folder, right in SERVICE_RIGHTS.items()}
     return {**rights, PROGRAM: _with(_READ_RUN, _USERS)}
-
-
-def virtual_account_sid(name: str) -> str:
-    """Return the security identifier that Windows computes from the name of a service."""
-    digest = hashlib.sha1(name.upper().encode("utf-16-le"), usedforsecurity=False).digest()
-    return "S-1-5-80-" + "-".join(str(part) for part in struct.unpack("<5I", digest))
 
 
 def _with(right: str, who: str) -> str:

@@ -21,7 +21,7 @@ def read_settings(base: Path) -> ServiceSettings | None:
     try:
         return parse_settings(path.read_text(encoding="utf-8"))
     except (ValueError, TypeError):
-        raise RefusedError(f"{path} is damaged: delete it, and give all settings again") from None
+        raise RefusedError(f"{path} is damaged: delete this file, and run service install with all flags") from None
 
 
 def remove(base: Path, name: str, services: HostServices, host: Surroundings, *, data: bool) -> None:

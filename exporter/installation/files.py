@@ -1,4 +1,4 @@
-"""The files of an installation: what a given configuration changes, the changes, and their way back."""
+"""The files of an installation: what a given configuration changes, the changes, and what undoes them."""
 
 from __future__ import annotations
 

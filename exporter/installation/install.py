@@ -1,4 +1,4 @@
-"""Installing: prepare the folders, put the files, register, start; and the way back if it does not start."""
+"""Installing: prepare the folders, put the files, register, start; restore what was there if it does not start."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from exporter.runtime.windows.service_manager import RELOAD
 
 READ_BY_SERVICE, WRITTEN_BY_SERVICE = ("", files.SECRETS), ("state", "logs")  # folders of the installation
 LOG = Path("logs", "ekm-exporter.log")
+_AGAIN = "Correct the cause, then run the same command again."
 
 
 class BadConfigurationError(Exception):
@@ -139,11 +140,11 @@ def _start(this: Installation, services: HostServices, way_back: _WayBack) -> No
         services.start(name)
         code = service_states.wait_until_running(services, name)
         if code is not None:
-            raise NotRunningError(f"the service {name} {_ended(code)}. {_log_since(this.base / LOG, begun)}")
+            raise NotRunningError(f"the service {name} {_ended(code)}. {_log_since(this.base / LOG, begun)}\n{_AGAIN}")
 
 
 def _ended(code: int) -> str:
-    return "does not run after a minute" if code < 0 else f"ended with exit code {code}"
+    return "has not started within a minute" if code < 0 else f"ended with exit code {code}"
 
 
 def _size(path: Path) -> int:

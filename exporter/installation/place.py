@@ -33,7 +33,10 @@ def _has_others(base: Path) -> bool:
 def check_service(base: Path, name: str, registered: ServiceDefinition | None) -> None:
     """Raises RefusedError if a service of this name runs something else than the installation in this folder."""
     if registered is not None and not is_command_of(registered.command, name, PureWindowsPath(base)):
-        raise RefusedError(f"the service {name} is not that of {base}; it runs {registered.command}. Give its folder with --base")
+        raise RefusedError(
+            f"the service {name} is not that of {base}; it runs {registered.command}. If it is an ekm-exporter, remove it with its "
+            f"own folder: ekm-exporter service remove --name {name} --base FOLDER"
+        )
 
 
 def check_program(python: str, base: Path, services: HostServices) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from exporter.installation.access import ADMINISTRATORS_ONLY, folder_rights, virtual_account_sid
+from exporter.core.windows_host.access_list import service_sid
+from exporter.installation.access import ADMINISTRATORS_ONLY, folder_rights
 from exporter.installation.settings import ServiceSettings, account, own_account
 from exporter.runtime.windows import access, event_log, firewall
 from exporter.runtime.windows.service_definition import ServiceDefinition, ServiceState
@@ -45,7 +46,7 @@ class WindowsHost:
     def protect(self, base: Path, settings: ServiceSettings, folders: Collection[str]) -> None:
         who = account(settings)
         own = who.casefold() == own_account(settings.name).casefold()
-        rights = folder_rights(virtual_account_sid(settings.name) if own else access.account_sid(who))
+        rights = folder_rights(service_sid(settings.name) if own else access.account_sid(who))
         keep = tuple(base / name for name in rights if name)
         for name, descriptor in rights.items():
             if name in folders and (base / name).is_dir():

@@ -129,13 +129,17 @@ INPUTS: tuple[ConnectorError, ...] = (
             "After a failover the other node has no copy, because the cluster lacks a registry checkpoint.",
         ),
         actions=(
-            "Find the service account: `SELECT servicename, service_account FROM sys.dm_server_services;`.",
+            (
+                "On the SQL Server host, run `ekm-exporter doctor TARGET`: the line `Registry rights` names the account that lacks the "
+                "right."
+            ),
+            "Without the exporter on that host, find the service account: `SELECT servicename, service_account FROM sys.dm_server_services;`.",
             "On every node, create the key and give that account Full Control of it: the first commands below, as an administrator.",
             "On a failover cluster, add a registry checkpoint for the key: the last command below, with your resource's name.",
             "Repeat the statement.",
             RESTART_LATER,
         ),
         commands=(*GRANT_RIGHT, *ADD_CHECKPOINT),
-        unobservable_because=_LOCAL,
+        unobservable_because="The registry is on the SQL Server host, where `ekm-exporter doctor` reads it.",
     ),
 )

@@ -23,7 +23,7 @@ WATCH_THE_LOG = "Watch the log space, do not shrink, and start no new backup cha
 DO_NOT_RESTART = f"Do not restart or fail over SQL Server until a probe succeeds. {WATCH_THE_LOG}"
 # Microsoft's setup page restarts the service after the right on the registry key, when no database is encrypted yet.
 RESTART_LATER = (
-    "The setup page then restarts the SQL Server service. Do it in a planned window, a secondary first, if "
+    "Microsoft's setup page then restarts the SQL Server service. Do it in a planned window, a secondary first, if "
     "`ekm-exporter probe TARGET` succeeds."
 )
 SET_ONLINE = (

@@ -47,7 +47,7 @@ def connector_version(files: tuple[ConnectorFile, ...] | Unreadable) -> Finding:
 
 def _file(file: ConnectorFile) -> Finding:
     if file.version is None:
-        return failed(f"SQL Server names {file.path}, where no file is", codeless=True)
+        return failed(f"SQL Server lists {file.path}, but the file does not exist", codeless=True)
     shown = f"{version_text(file.version)} at {file.path}"
     if file.loaded and file.loaded != file.version:
         return warned(f"{version_text(file.loaded)} is loaded, and the next start loads {shown}")
@@ -105,7 +105,7 @@ def registry_rights(
 
 def _rights(instance: HostInstance, key: ConnectorKey) -> Finding:
     if not instance.sid:
-        return unknown(f"{instance}: this host does not know the account")
+        return unknown(f"{instance}: this host cannot resolve the account")
     sids = instance.sids | {group for group, members in key.members.items() if instance.sids.intersection(members)}
     lacking = [entry for entry in key.entries if not has_full_control(entry.rights, sids)]
     if lacking:

@@ -33,7 +33,7 @@ class HostInstance:
     state: str  # of the service
     major: int | None = None  # version of SQL Server
     clustered: bool = False
-    sid: str = ""  # of the account; empty if this host does not know it
+    sid: str = ""  # of the account; empty if this host cannot resolve it
     sids: frozenset[str] = frozenset()
 
     def __str__(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 _BY_PROXY, _BY_SCRIPT, _DETECTED = 2, 4, 8  # flags of a connection
@@ -31,7 +31,7 @@ class ProxySettings:
 
     def route(self, host: str) -> str | None:
         """Return host and port of the proxy for https, empty if the host is reached directly; None if a script decides."""
-        if self.script:
+        if self.script or self.detects:
             return None
         proxy = _https_proxy(self.proxy)
         return "" if not proxy or _is_bypassed(host, self.bypass) else proxy
@@ -78,6 +78,15 @@ def read_values(values: Mapping[str, object]) -> ProxySettings | None:
         bypass=str(values.get("ProxyOverride", "")) if on else "",
         script=str(values.get("AutoConfigURL", "")),
     )
+
+
+def with_values(connection: ProxySettings, values: Mapping[str, object]) -> ProxySettings:
+    """Return the settings of an account: a proxy or script in its values, which scripts write alone, else its connection.
+
+    Only the connection shows whether WinINet searches for a script.
+    """
+    found = read_values(values)
+    return replace(found, detects=connection.detects) if found and (found.proxy or found.script) else connection
 
 
 def _https_proxy(servers: str) -> str:

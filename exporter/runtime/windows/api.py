@@ -5,15 +5,17 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
+
+ACCESS_DENIED: Final = 5
 
 
 class WindowsCallError(OSError):
-    """A function of Windows failed; `number` is its error, and the text names the action and the cause."""
+    """A function of Windows failed; `winerror` is its error, and the text names the action and the cause."""
 
     def __init__(self, action: str, number: int) -> None:
-        self.number = number
         super().__init__(f"{action}: {_text(number)} (Windows error {number})")
+        self.winerror = number
 
 
 def function(library: str, name: str, result: Any, *arguments: Any) -> Any:

@@ -6,21 +6,20 @@ import ctypes
 from collections.abc import Iterator
 from ctypes import wintypes
 
-from exporter.runtime.windows.api import function, last_error
+from exporter.runtime.windows.api import checked, function
 
 _TEXT, _POINTER, _DWORD = wintypes.LPCWSTR, ctypes.c_void_p, wintypes.DWORD
 _NEWEST_FIRST = 0x1 | 0x200  # of a channel
 _AS_XML = 1
+_NO_MORE = 259
 _PAUSE = 5000  # milliseconds to wait for the next event
 _LARGEST = 1024 * 1024  # bytes of one event
 
 
 def newest_events(channel: str, query: str, most: int) -> tuple[str, ...]:
-    """Return at most so many events that an XPath selects. Raises OSError if the log cannot be read."""
+    """Return at most so many events that an XPath selects. Raises WindowsCallError if the log cannot be read."""
     start = function("wevtapi", "EvtQuery", _POINTER, _POINTER, _TEXT, _TEXT, _DWORD)
-    result = start(None, channel, query, _NEWEST_FIRST)
-    if not result:
-        raise OSError(0, "the event log", None, last_error())
+    result = checked("read the event log", start(None, channel, query, _NEWEST_FIRST))
     try:
         return tuple(_events(result, most))
     finally:
@@ -31,7 +30,8 @@ def _events(result: int, most: int) -> Iterator[str]:
     following = function("wevtapi", "EvtNext", wintypes.BOOL, _POINTER, _DWORD, _POINTER, _DWORD, _DWORD, wintypes.LPDWORD)
     event, count = _POINTER(), _DWORD()
     for _ in range(most):
-        if not following(result, 1, ctypes.byref(event), _PAUSE, 0, ctypes.byref(count)) or not event.value:
+        found = following(result, 1, ctypes.byref(event), _PAUSE, 0, ctypes.byref(count))
+        if not checked("read an event", found, harmless=(_NO_MORE,)) or not event.value:
             return
         try:
             yield _xml(event.value)

@@ -7,7 +7,7 @@ import struct
 from ctypes import wintypes
 from pathlib import Path
 
-from exporter.runtime.windows.api import function, last_error
+from exporter.runtime.windows.api import checked, function
 
 _NO_RESOURCE = (1812, 1813, 1814)  # no resources; none of this type or name
 _TEXT, _POINTER = wintypes.LPCWSTR, ctypes.c_void_p
@@ -16,17 +16,12 @@ _LENGTH = 8
 
 
 def file_version(path: Path) -> tuple[int, ...] | None:
-    """Return the four numbers; empty if the file has no version, None if there is no file. Raises OSError."""
+    """Return the four numbers; empty if the file has no version, None if there is no file. Raises WindowsCallError."""
     if not path.is_file():
         return None
     measure = function("version", "GetFileVersionInfoSizeW", wintypes.DWORD, _TEXT, _POINTER)
-    size = measure(str(path), None)
-    if not size:
-        number = last_error()
-        if number in _NO_RESOURCE:
-            return ()
-        raise OSError(0, "a file's version", None, number)
-    return _fixed_version(str(path), size)
+    size = checked("read the version of a file", measure(str(path), None), harmless=_NO_RESOURCE)
+    return _fixed_version(str(path), size) if size else ()
 
 
 def _fixed_version(path: str, size: int) -> tuple[int, ...]:

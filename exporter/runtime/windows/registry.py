@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ctypes import wintypes
 from typing import Any
 
-from exporter.runtime.windows.api import function
+from exporter.runtime.windows.api import WindowsCallError, function
 
 MACHINE, USERS = "HKEY_LOCAL_MACHINE", "HKEY_USERS"
 _ACCESS_LIST = 4  # DACL_SECURITY_INFORMATION
@@ -55,7 +55,7 @@ class RegistryReader:
             if failure in (0, _BUFFER_TOO_SMALL):
                 failure = read(int(key), _ACCESS_LIST, buffer, ctypes.byref(size))
         if failure:
-            raise OSError(0, "the rights of a key", None, failure)
+            raise WindowsCallError("read the rights of a key", failure)
         return buffer.raw[: size.value]
 
     def tree(self, path: str, most: int) -> Iterator[str]:

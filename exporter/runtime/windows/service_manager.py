@@ -13,10 +13,13 @@ from exporter.runtime.windows.service_definition import ServiceDefinition, Servi
 DESCRIPTION = "Prometheus exporter for SQL Server's Azure Key Vault round trip"
 RESTART_SECONDS = (10, 10, 60)  # after the first, second and each further failure
 RESET_SECONDS = 3600  # without a failure, after which the count begins again
-ACCESS_DENIED, LOGON_FAILED = 5, 1069
+LOGON_FAILED = 1069
 STOP, RELOAD = 1, 6  # controls
+READ, CHANGE = 0x1, 0x3  # rights to the service manager: to connect, and to create services too
 _SPECIFIC, _MISSING, _ALREADY_RUNNING, _CANNOT_NOW, _NOT_ACTIVE, _MARKED_FOR_DELETE = 1066, 1060, 1056, 1061, 1062, 1072
-_MANAGER_ACCESS, _ALL_ACCESS = 0x3, 0xF01FF  # connect and create
+# Rights to a service.
+_FIND, _STATE, _START, _SAVE, _DELETE = 0x1, 0x4, 0x10, 0x2 | 0x10, 0x10000  # Windows needs that to start to set a restart
+_CONTROL = {STOP: 0x20, RELOAD: 0x40}
 _OWN_PROCESS, _AUTOMATIC, _NORMAL_ERRORS = 0x10, 2, 1
 _RESTART, _UNRESTRICTED = 1, 1
 
@@ -62,9 +65,9 @@ def _recovery() -> tuple[Any, Any]:
 class ServiceManager:
     """A connection, as a context manager. Use it from one thread."""
 
-    def __init__(self) -> None:
-        """Raises WindowsCallError, and OSError elsewhere than on Windows."""
-        self._manager = self._call("open the service manager", "OpenSCManagerW", None, None, _MANAGER_ACCESS)
+    def __init__(self, access: int = CHANGE) -> None:
+        """Connect with the right to READ or to CHANGE. Raises WindowsCallError, and OSError elsewhere than on Windows."""
+        self._manager = self._call("open the service manager", "OpenSCManagerW", None, None, access)
 
     def __enter__(self) -> Self:
         return self
@@ -74,7 +77,7 @@ class ServiceManager:
 
     def find(self, name: str) -> ServiceDefinition | None:
         """Return a registered service. Raises WindowsCallError."""
-        with self._opened(name) as service:
+        with self._opened(name, _FIND) as service:
             if service.handle is None:
                 return None
             size, buffer = _NUMBER(), ctypes.create_string_buffer(8192)  # the largest that Windows has
@@ -85,9 +88,9 @@ class ServiceManager:
     def save(self, wanted: ServiceDefinition) -> tuple[str, ...]:
         """Create or change a service; return what this Windows does not support. Raises WindowsCallError."""
         values = (_OWN_PROCESS, _AUTOMATIC, _NORMAL_ERRORS, wanted.command, None, None, None, wanted.account, None)
-        with self._opened(wanted.name) as service:
+        with self._opened(wanted.name, _SAVE) as service:
             if service.handle is None:
-                head = (self._manager, wanted.name, wanted.name, _ALL_ACCESS)
+                head = (self._manager, wanted.name, wanted.name, _SAVE)
                 service.handle = self._call("create the service", "CreateServiceW", *head, *values)
             else:
                 self._call("change the service", "ChangeServiceConfigW", service.handle, *values, wanted.name)
@@ -108,7 +111,7 @@ class ServiceManager:
 
     def state(self, name: str) -> ServiceState | None:
         """Return the state of a service; None if there is no such service. Raises WindowsCallError."""
-        with self._opened(name) as service:
+        with self._opened(name, _STATE) as service:
             if service.handle is None:
                 return None
             status = ServiceStatus()
@@ -118,24 +121,24 @@ class ServiceManager:
 
     def start(self, name: str) -> None:
         """Request a start. Raises WindowsCallError."""
-        with self._opened(name) as service:
+        with self._opened(name, _START) as service:
             self._call("start the service", "StartServiceW", service.handle, 0, None, harmless=(_ALREADY_RUNNING,))
 
     def control(self, name: str, control: int) -> None:
         """Request a stop or a reload of a service, if it runs and can do so now. Raises WindowsCallError."""
-        with self._opened(name) as service:
+        with self._opened(name, _CONTROL[control]) as service:
             if service.handle is not None:
                 arguments = (service.handle, control, ctypes.byref(ServiceStatus()))
                 self._call("control the service", "ControlService", *arguments, harmless=(_NOT_ACTIVE, _CANNOT_NOW))
 
     def delete(self, name: str) -> None:
         """Delete a service; Windows deletes it when all programs have closed it. Raises WindowsCallError."""
-        with self._opened(name) as service:
+        with self._opened(name, _DELETE) as service:
             if service.handle is not None:
                 self._call("delete the service", "DeleteService", service.handle, harmless=(_MARKED_FOR_DELETE,))
 
-    def _opened(self, name: str) -> _Opened:
-        arguments = (self._manager, name, _ALL_ACCESS)
+    def _opened(self, name: str, access: int) -> _Opened:
+        arguments = (self._manager, name, access)
         return _Opened(self._call("open the service", "OpenServiceW", *arguments, harmless=(_MISSING,)), self._close)
 
     def _call(self, action: str, name: str, *arguments: Any, harmless: tuple[int, ...] = ()) -> Any:

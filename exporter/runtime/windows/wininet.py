@@ -9,7 +9,7 @@ from ctypes import wintypes
 from typing import Any
 
 from exporter.core.windows_host.facts import WindowsResponse
-from exporter.runtime.windows.api import function, last_error
+from exporter.runtime.windows.api import WindowsCallError, checked, function
 
 _TEXT, _POINTER, _DWORD = wintypes.LPCWSTR, ctypes.c_void_p, wintypes.DWORD
 _HTTP = 3  # a service of InternetConnect
@@ -20,21 +20,17 @@ _SECURE = 0x00800000
 _STATUS = 19 | 0x20000000  # HTTP_QUERY_STATUS_CODE as a number
 
 
-class _NotSentError(Exception):
-    """A call that failed; its only argument is the error of Windows."""
-
-
 def request_by_windows(host: str, port: int, path: str, seconds: float) -> WindowsResponse:
     """Send GET without a credential, by the proxy of this account, and return the status or the error."""
     try:
         with _handle("InternetOpenW", ("ekm-exporter", 0, None, None, 0), _TEXT, _DWORD, _TEXT, _TEXT, _DWORD) as session:
             _limit(session, int(seconds * 1000))
             return WindowsResponse(_status(session, host, port, path))
-    except _NotSentError as error:
-        return WindowsResponse(None, error.args[0])
+    except WindowsCallError as error:
+        return WindowsResponse(None, error.winerror)
 
 
-def _status(session: int, host: str, port: int, path: str) -> int | None:
+def _status(session: int, host: str, port: int, path: str) -> int:
     to_host = (session, host, port, None, None, _HTTP, 0, None)
     of_host = (_POINTER, _TEXT, wintypes.WORD, _TEXT, _TEXT, _DWORD, _DWORD, _POINTER)
     with _handle("InternetConnectW", to_host, *of_host) as connection:
@@ -42,23 +38,21 @@ def _status(session: int, host: str, port: int, path: str) -> int | None:
         of_get = (_POINTER, _TEXT, _TEXT, _TEXT, _TEXT, _POINTER, _DWORD, _POINTER)
         with _handle("HttpOpenRequestW", get, *of_get) as request:
             send = function("wininet", "HttpSendRequestW", wintypes.BOOL, _POINTER, _TEXT, _DWORD, _POINTER, _DWORD)
-            if not send(request, None, 0, None, 0):
-                raise _NotSentError(last_error())
+            checked("send the request", send(request, None, 0, None, 0))
             return _number(request)
 
 
-def _number(request: int) -> int | None:
+def _number(request: int) -> int:
     query = function("wininet", "HttpQueryInfoW", wintypes.BOOL, _POINTER, _DWORD, _POINTER, wintypes.LPDWORD, wintypes.LPDWORD)
     status, size = _DWORD(), _DWORD(4)
-    return status.value if query(request, _STATUS, ctypes.byref(status), ctypes.byref(size), None) else None
+    checked("read the status", query(request, _STATUS, ctypes.byref(status), ctypes.byref(size), None))
+    return status.value
 
 
 @contextlib.contextmanager
 def _handle(name: str, values: tuple[Any, ...], *types: Any) -> Iterator[int]:
-    """Open a handle, and close it afterwards. Raises _NotSentError."""
-    handle = function("wininet", name, _POINTER, *types)(*values)
-    if not handle:
-        raise _NotSentError(last_error())
+    """Open a handle, and close it afterwards. Raises WindowsCallError."""
+    handle = checked("prepare the request", function("wininet", name, _POINTER, *types)(*values))
     try:
         yield handle
     finally:

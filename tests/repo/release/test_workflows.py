@@ -159,7 +159,7 @@ def test_release_publishes_what_was_built_and_tried_on_windows():
     }
     assert jobs["msi"]["steps"][-1]["with"]["name"] == "dist"
     tried = " ".join(step.get("run", "") for step in jobs["windows"]["steps"])
-    assert {"try-recipe.ps1", "try-zip.ps1", "try-msi.ps1"} <= set(re.findall(r"try-\w+\.ps1", tried))
+    assert {"try-recipe.ps1", "try-zip.ps1", "try-doctor.ps1", "try-msi.ps1"} == set(re.findall(r"try-\w+\.ps1", tried))
     assert workflow("release.yml")["jobs"]["build"]["uses"] == "./.github/workflows/build.yml"
 
 

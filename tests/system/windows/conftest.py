@@ -16,6 +16,7 @@ from tests.system.windows import parts
 from tests.system.windows.host import Host
 from tests.system.windows.simulated import Simulated, simulating
 
+pytest.register_assert_rewrite("tests.system.windows.both")
 ROOT = Path(__file__).parents[3]
 
 

@@ -41,7 +41,7 @@ async def test_inventory_over_tds_writes_the_same_bytes(both):
         (both.folder / "ekm.yml").write_text("include: [targets.d/*.yml]\n")
         (both.folder / "Größen.txt").write_text(sqlcmd(rows_of("N9", databases={"Löhne für März": "0x2C56"})), "utf-16")
         (both.folder / "servers.txt").write_text("\n".join(f"localhost,{servers.ports[one]}" for one in (FIRST, SECOND, DEFAULT)))
-        read = ["inventory", "--servers", "servers.txt", "--sql.ca.file", "ca.pem", "--from", "Größen.txt"]
+        read = ["inventory", "--servers", "servers.txt", "--sql.ca.file", "ca.pem", "--from", "Größen.txt", "--sql.timeout", 120]
         signed_in = [*read, "--sql.user", "ekm", "--sql.password.file", "Kennwort"]
         hosts = ("--out", "targets.d", "--per-host", "Hosts für alle", "--config.file", "ekm.yml")
         first = await both.same_soon(*signed_in, *hosts, writes=("targets.d", "Hosts für alle"))

@@ -155,6 +155,22 @@ def test_older_version_is_refused_and_nothing_changes(installer, install):
     assert installer.calls() == []
 
 
+@pytest.fixture
+def server_2012_r2(installer) -> Iterator[None]:
+    """The computer has the build number of Windows Server 2012 R2."""
+    value = (r"HKLM\Software\Microsoft\Windows NT\CurrentVersion", "/v", "CurrentBuildNumber")
+    own = installer.host.call("reg", "query", *value).out.split()[-1]
+    assert installer.host.call("reg", "add", *value, "/d", "9600", "/f").code == 0
+    yield
+    assert installer.host.call("reg", "add", *value, "/d", own, "/f").code == 0
+
+
+@pytest.mark.usefixtures("server_2012_r2")
+def test_windows_older_than_server_2016_is_refused(installer, install):
+    assert install("0.1.0") == REFUSED
+    assert not (installer.base / "app").exists()
+
+
 def test_installation_again_repairs(installer, install):
     install("0.1.0")
     damaged, missing = installer.base / "app" / "lib" / "exporter" / "__init__.py", installer.base / "ekm.example.yml"

@@ -67,4 +67,6 @@ def test_doctor_checks_a_target(host, config):
     found = dict(re.findall(r"^(?:pass|warn|unknown|skipped) +(.+?)  +(.+)$", done.out, re.MULTILINE))
     assert found["Round trip"] == "the bytes came back equal"
     assert found["Secret, as read here"] == "can be read"
+    assert found["Registry rights"] == "no SQL Server on this host"
+    assert "Get-Acl" in done.out
     assert not re.search(r"^(?:fail|error)", done.out, re.MULTILINE)

@@ -53,6 +53,13 @@ function Get-Installed {
     Get-ItemProperty -Path $keys | Where-Object { $_.PSObject.Properties['DisplayName'] -and $_.DisplayName -eq 'ekm-exporter' } | ForEach-Object { $_.DisplayVersion }
 }
 
+# The texts of the event log of one kind, as docs/windows.md numbers them.
+function Get-Entry([int]$Number) {
+    (Get-WinEvent -LogName Application -FilterXPath "*[System[Provider[@Name='ekm-exporter'] and (EventID=$Number)]]").Message
+}
+
+function Get-ServiceProcess { (Get-CimInstance -ClassName Win32_Service -Filter "Name='ekm-exporter'").ProcessId }
+
 function Get-Trace {
     if (Get-Service -Name ekm-exporter -ErrorAction SilentlyContinue) { 'the service' }
     if (Test-Path -LiteralPath $base) { "the folder $base" }
@@ -93,15 +100,30 @@ try {
     Assert ([Environment]::GetEnvironmentVariable('PATH', 'Machine') -like "*$base\app*") 'a new console finds the command'
 
     Wait-For 'a probe succeeds' { (Get-Page '/metrics') -match '(?m)^ekm_probe_success\{[^}]*\} 1' }
+    Wait-For 'the event log has the start' { (Get-Entry 1) -match "ekm-exporter $version started: http" }
+
+    $configuration = [IO.File]::ReadAllText("$base\ekm.yml")
+    [IO.File]::WriteAllText("$base\ekm.yml", 'targets: [{name: broken}]')
+    Wait-For 'the event log has the refused configuration' { (Get-Entry 10) -match 'level=error' }
+    Assert ((Get-Page '/metrics') -match 'contoso-key0') 'a configuration with a problem changes nothing'
+    [IO.File]::WriteAllText("$base\ekm.yml", $configuration.Replace('contoso-key0', 'contoso-key1'))
+    Wait-For 'a changed configuration is applied' { (Get-Page '/metrics') -match 'target="contoso-key1"' }
+    [IO.File]::WriteAllText("$base\ekm.yml", $configuration)
+    $killed = Get-ServiceProcess
+    Stop-Process -Id $killed -Force
+    Wait-For 'Windows starts the service again after a crash' { (Get-ServiceProcess) -notin 0, $killed -and (Get-Page '/-/healthy') }
+    Wait-For 'a probe succeeds again' { (Get-Page '/metrics') -match '(?m)^ekm_probe_success\{[^}]*target="contoso-key0"[^}]*\} 1' }
+
     Invoke-RestMethod -Method Post -Uri "$management/sim/fault" -Body (@{ vault = $vault; scenario = 'unwrap_forbidden' } | ConvertTo-Json) | Out-Null
     Wait-For 'the metric shows the fault' { (Get-Page '/metrics') -match '(?m)^ekm_last_failure_info\{[^}]*code="3113"[^}]*\} 1' }
     Wait-For 'the page shows the fault' { (Get-Page '/') -match '3113' }
+    Wait-For 'the event log has the failed probe' { (Get-Entry 11) -match '3113' }
     Invoke-RestMethod -Method Delete -Uri "$management/sim/fault" | Out-Null
     Wait-For 'the fault ends' { (Get-Page '/metrics') -match '(?m)^ekm_probe_success\{[^}]*\} 1' }
 
     Assert-Installer 1603 "/i `"$Next`" ARGUMENTS=--no-such-flag"
     Assert ((Get-Content -Raw "$base\install.log") -match 'no-such-flag') 'install.log states why the upgrade failed'
-    Assert ((Get-Installed) -eq $version) "the previous version is back: $(Get-Installed)"
+    Assert ((Get-Installed) -eq $version) "the previous version is restored: $(Get-Installed)"
     Wait-For 'the previous version runs again' { (Get-Page '/-/healthy') -ne $null }
 
     Assert-Installer 0 "/i `"$Next`""
@@ -115,9 +137,10 @@ try {
     Assert ((Get-Installed) -eq '99.0.0') 'an older version is refused'
 
     Stop-Service -Name ekm-exporter
+    Wait-For 'the event log has the stop' { (Get-Entry 2) -match 'stopped' }
     Remove-Item -LiteralPath "$base\app\lib\exporter\__init__.py", "$base\app\python\python313.dll"
     Assert-Installer 0 "/fa `"$Next`""
-    Assert ((Test-Path "$base\app\lib\exporter\__init__.py") -and (Get-Page '/-/healthy')) 'a repair brings missing files back, and the service runs'
+    Assert ((Test-Path "$base\app\lib\exporter\__init__.py") -and (Get-Page '/-/healthy')) 'a repair restores missing files, and the service runs'
 
     Assert-Installer 0 "/x `"$Next`""
     Assert (@(Get-ChildItem -LiteralPath $base -Name | Where-Object { $_ -in 'ekm.yml', 'secrets', 'state', 'logs' }).Count -eq 4) 'an uninstallation keeps the data'

@@ -57,7 +57,7 @@ def test_output_of_an_installation_goes_to_its_log_file(tmp_path, monkeypatch, c
 
 def test_log_file_names_an_internal_error(tmp_path, monkeypatch):
     log = tmp_path / "install.log"
-    monkeypatch.setattr(service_install, "ServiceManager", lambda: 1 / 0)
+    monkeypatch.setattr(service_install, "ServiceManager", lambda _access: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         service_install.install(parsed("install", "--base", str(tmp_path), "--log.file", str(log)))
     assert "internal error: ZeroDivisionError" in log.read_text()
@@ -144,7 +144,7 @@ class Services(contextlib.AbstractContextManager):
 
     def __init__(self, monkeypatch, command=None):
         self.command, self.removed = command, []
-        monkeypatch.setattr(service_data, "ServiceManager", lambda: self)
+        monkeypatch.setattr(service_data, "ServiceManager", lambda _access: self)
         monkeypatch.setattr(service_data.data, "remove", lambda _base, name, *_, **__: self.removed.append(name))
 
     def __exit__(self, *_):
@@ -220,6 +220,19 @@ def test_folder_is_no_configuration(tmp_path):
 def test_account_without_the_right_to_log_on_names_what_to_do(capsys):
     assert service_data.fail(WindowsCallError("start the service", 1069)) == 1
     assert "Log on as a service" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("flags", "access"), [(["--dry-run"], 0x1), ([], 0x3)])
+def test_dry_run_needs_no_right_to_change(tmp_path, monkeypatch, flags, access):
+    requested = []
+
+    def refuse(access):
+        requested.append(access)
+        raise WindowsCallError("open the service manager", 5)
+
+    monkeypatch.setattr(service_install, "ServiceManager", refuse)
+    assert service_install.install(parsed("install", "--base", str(tmp_path), *flags)) == 1
+    assert requested == [access]
 
 
 class Written(list):

@@ -110,6 +110,7 @@ def test_lost_right_warns_of_a_restart():
         (WindowsResponse(None, 12057), WARN, 3008, "could not check whether the certificate of the server is revoked"),
         (WindowsResponse(None, 12007), WARN, 3900, "the host name did not resolve"),
         (WindowsResponse(None, 12999), WARN, None, "its text is not in this table"),
+        (WindowsResponse(None), WARN, None, "Windows error 0 as"),
         (None, PASS, None, "connect_to of the module redirects the vault"),
     ],
 )

@@ -25,7 +25,9 @@ from exporter.doctor import host_facts, host_lookup
 from exporter.doctor.evidence import Endpoint
 from exporter.doctor.host_facts import Windows
 from exporter.doctor.host_lookup import HostRequest, facts_of_host, look_up_host
+from exporter.runtime.windows.api import WindowsCallError
 from exporter.runtime.windows.registry import MACHINE, USERS
+from exporter.runtime.windows.service_definition import ServiceState
 from tests.support.patience import PATIENCE
 from tests.support.windows_facts import ACCOUNT, SID, URI, an_instance, descriptor, full
 from tests.support.windows_facts import host_facts as facts
@@ -95,7 +97,7 @@ def windows(machine=None, users=None, denied=(), **functions):
         "name_of": {SID: (ACCOUNT, True), SYSTEM: ("SYSTEM", False), ADMINISTRATORS: ("Administrators", True)}.__getitem__,
         "members": {"Administrators": (DOMAIN,), ACCOUNT: ()}.__getitem__,
         "own_account": lambda: r"CONTOSO\dba",
-        "service_state": {"MSSQLSERVER": "running", "MSSQL$PROD": "stopped", "W32Time": "running"}.__getitem__,
+        "service_state": {"MSSQLSERVER": ServiceState(4), "MSSQL$PROD": ServiceState(1), "W32Time": ServiceState(4)}.get,
         "file_version": lambda _path: None,
         "newest_events": lambda _channel, _query, _most: (),
         "request": lambda *_request: WindowsResponse(200),
@@ -122,10 +124,12 @@ def test_host_without_sql_server_has_no_instance():
     assert host_facts.instances(windows()) == ()
 
 
-def test_account_and_state_may_be_unknown():
-    def state(name):
-        raise OSError(name)
+def unknown_state(name):
+    raise OSError(name)
 
+
+@pytest.mark.parametrize("state", [unknown_state, lambda _name: None, lambda _name: ServiceState(0)])
+def test_account_and_state_may_be_unknown(state):
     machine = {INSTANCES: {"PROD": "odd"}, r"SYSTEM\CurrentControlSet\Services\MSSQL$PROD": {"ObjectName": r"GONE\sql"}}
     (found,) = host_facts.instances(windows(machine, sid_of=unknown_account, service_state=state))
     assert (str(found), found.sid, found.major) == (r"GONE\sql (PROD, in an unknown state)", "", None)
@@ -175,6 +179,7 @@ def test_key_has_its_rights_entries_and_names():
 
 
 BLOB = struct.pack("<IIII", 0x46, 1, 3, 3) + b"p:1" + struct.pack("<II", 0, 0)
+DETECTING = struct.pack("<IIIIII", 0x46, 1, 9, 0, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +189,7 @@ BLOB = struct.pack("<IIII", 0x46, 1, 3, 3) + b"p:1" + struct.pack("<II", 0, 0)
         ({}, {SID: {}}, ProxySettings()),
         ({}, {rf"{SID}\{INTERNET}": {"ProxyEnable": 1, "ProxyServer": "p:2"}}, ProxySettings(proxy="p:2")),
         ({}, {rf"{SID}\{INTERNET}\Connections": {"DefaultConnectionSettings": BLOB}}, ProxySettings(proxy="p:1")),
+        ({}, {rf"{SID}\{INTERNET}": {"ProxyEnable": 0}, rf"{SID}\{INTERNET}\Connections": {"DefaultConnectionSettings": DETECTING}}, ProxySettings(detects=True)),
         ({}, {rf"{SID}\{POLICY}": {"ProxyEnable": 0}, rf"{SID}\{INTERNET}": {"ProxyEnable": 1, "ProxyServer": "p:2"}}, ProxySettings()),
         ({POLICY: {"ProxySettingsPerUser": 0}, INTERNET: {"ProxyEnable": 1, "ProxyServer": "p:3"}}, {}, ProxySettings(proxy="p:3")),
         ({POLICY: {"ProxySettingsPerUser": 1}, INTERNET: {"ProxyEnable": 1, "ProxyServer": "p:3"}}, {}, None),
@@ -247,6 +253,8 @@ async def test_redirected_vault_gets_no_request():
     ("error", "expected"),
     [
         (PermissionError(13, "denied"), Unreadable(denied=True)),
+        (WindowsCallError("read the event log", 5), Unreadable(denied=True)),
+        (WindowsCallError("read the event log", 15007), Unreadable("Windows error 15007")),
         (OSError(1722, "no server"), Unreadable("Windows error 1722")),
         (ValueError("no settings of a connection"), Unreadable("no settings of a connection")),
         (KeyError("x"), Unreadable("internal error KeyError")),

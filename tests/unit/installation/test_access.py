@@ -2,24 +2,10 @@
 
 import re
 
-import pytest
-
-from exporter.installation.access import ADMINISTRATORS_ONLY, folder_rights, virtual_account_sid
+from exporter.installation.access import ADMINISTRATORS_ONLY, folder_rights
 
 SID = "S-1-5-80-1-2-3-4-5"
 WRITES = {"state", "logs"}
-
-
-@pytest.mark.parametrize(
-    ("service", "sid"),
-    [  # as `sc.exe showsid` prints them
-        ("TrustedInstaller", "S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464"),
-        ("MSSQLSERVER", "S-1-5-80-3880718306-3832830129-1677859214-2598158968-1052248003"),
-        ("mssqlserver", "S-1-5-80-3880718306-3832830129-1677859214-2598158968-1052248003"),
-    ],
-)
-def test_virtual_account_has_the_identifier_that_windows_computes(service, sid):
-    assert virtual_account_sid(service) == sid
 
 
 def entries(descriptor: str) -> list[tuple[str, ...]]:

@@ -13,7 +13,7 @@ SERVICE = ServiceDefinition(name="ekm", command="p", account="a")
 
 def test_damaged_settings_are_refused_with_what_to_do(tmp_path):
     (tmp_path / files.SETTINGS).write_text("{")
-    with pytest.raises(RefusedError, match="delete it"):
+    with pytest.raises(RefusedError, match="delete this file"):
         data.read_settings(tmp_path)
     assert data.read_settings(tmp_path / "new") is None
 

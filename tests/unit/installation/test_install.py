@@ -125,7 +125,10 @@ def test_failed_start_names_exit_code_and_what_was_logged(this, windows):
         start(name)
 
     windows.start = logging_start
-    with pytest.raises(NotRunningError, match=r"ended with exit code 2\. The end of [^\n]+:\nport in use$"):
+    with pytest.raises(
+        NotRunningError,
+        match=r"ended with exit code 2\. The end of [^\n]+:\nport in use\nCorrect the cause, then run the same command again\.$",
+    ):
         install.install(this, windows, windows)
 
 
@@ -138,7 +141,7 @@ def test_failed_start_without_a_log_names_its_place(this, windows):
 def test_start_that_takes_too_long_is_an_error(this, windows, monkeypatch):
     monkeypatch.setattr(service_states, "START_SECONDS", 0.0)
     windows.coming = [ServiceState(START_PENDING)]
-    with pytest.raises(NotRunningError, match="does not run after a minute"):
+    with pytest.raises(NotRunningError, match=r"has not started within a minute(.|\n)*run the same command again"):
         install.install(this, windows, windows)
 
 
@@ -159,7 +162,7 @@ def test_each_failure_of_a_first_installation_removes_what_it_has_created(this, 
 
 
 @pytest.mark.parametrize(("step", "failure"), FAILURES)
-def test_each_failure_of_a_change_brings_the_previous_service_and_configuration_back(changed, windows, step, failure):
+def test_each_failure_of_a_change_restores_the_previous_service_and_configuration(changed, windows, step, failure):
     before = tree(changed.base)
     windows.failing, windows.failure = step, failure
     with pytest.raises(type(failure)):

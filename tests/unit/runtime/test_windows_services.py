@@ -1,13 +1,16 @@
-"""What the exporter gives to the service manager and the event log of Windows, as structures and calls."""
+"""Calls of the exporter to the service manager, the event log and WinINet of Windows, by stand-ins."""
 
+import contextlib
 import ctypes
 import logging
 
 import pytest
 
-from exporter.runtime.windows import api, event_log, service_manager
+from exporter.core.windows_host.facts import WindowsResponse
+from exporter.runtime.windows import api, event_log, event_query, service_manager, wininet
 from exporter.runtime.windows.event_log import EventKind, EventLogHandler
-from exporter.runtime.windows.service_manager import DESCRIPTION, RESTART_SECONDS
+from exporter.runtime.windows.service_definition import ServiceDefinition
+from exporter.runtime.windows.service_manager import DESCRIPTION, RESTART_SECONDS, ServiceManager
 
 
 class Written(list):
@@ -46,6 +49,66 @@ def test_each_detail_is_set_and_refused_ones_are_reported(monkeypatch):
     values = {level: pointer._obj for level, pointer in calls}
     assert values[1].text == DESCRIPTION
     assert (values[3].number, values[4].number, values[5].number) == (1, 1, 1)
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Every call to Windows by name with its arguments; each one succeeds."""
+    made = []
+
+    def function(_library, name, *_types):
+        return lambda *arguments: made.append((name, arguments)) or 7
+
+    for module in (event_query, service_manager, wininet):
+        monkeypatch.setattr(module, "function", function)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("request_", "access"),
+    [
+        (lambda services: services.state("x"), 0x4),
+        (lambda services: services.start("x"), 0x10),
+        (lambda services: services.control("x", service_manager.STOP), 0x20),
+        (lambda services: services.control("x", service_manager.RELOAD), 0x40),
+        (lambda services: services.delete("x"), 0x10000),
+        (lambda services: services.find("x"), 0x1),
+        (lambda services: services.save(ServiceDefinition(name="x", command="y", account="z")), 0x12),
+    ],
+)
+def test_each_request_has_only_the_rights_that_it_needs(calls, request_, access):
+    with ServiceManager(service_manager.READ) as services:
+        request_(services)
+    opened = {name: arguments for name, arguments in calls if name.startswith("Open")}
+    assert opened == {"OpenSCManagerW": (None, None, 0x1), "OpenServiceW": (7, "x", access)}
+    assert [name for name, _ in calls].count("CloseServiceHandle") == 2
+
+
+def test_response_without_a_status_is_an_error(calls, monkeypatch):
+    """A proxy or a filter can end the response before its status."""
+    plain = wininet.function
+
+    def function(library, name, *types):
+        return (lambda *_: 0) if name == "HttpQueryInfoW" else plain(library, name, *types)
+
+    monkeypatch.setattr(wininet, "function", function)
+    monkeypatch.setattr(api, "last_error", lambda: 12150)
+    assert wininet.request_by_windows("127.0.0.1", 9, "/", 1.0) == WindowsResponse(None, 12150)
+    assert [name for name, _ in calls].count("InternetCloseHandle") == 3
+
+
+@pytest.mark.parametrize(("number", "expected"), [(259, contextlib.nullcontext()), (5, pytest.raises(api.WindowsCallError))])
+def test_only_the_end_of_the_events_is_no_error(calls, monkeypatch, number, expected):
+    plain = event_query.function
+
+    def function(library, name, *types):
+        return (lambda *_: 0) if name == "EvtNext" else plain(library, name, *types)
+
+    monkeypatch.setattr(event_query, "function", function)
+    monkeypatch.setattr(api, "last_error", lambda: number)
+    with expected:
+        assert event_query.newest_events("Application", "*", 20) == ()
+    assert calls[-1] == ("EvtClose", (7,))
 
 
 def test_warnings_and_errors_of_the_log_become_entries():
@@ -109,5 +172,6 @@ def test_error_of_a_call_names_action_and_number(monkeypatch):
     monkeypatch.setattr(api, "last_error", lambda: 5)
     assert api.checked("x", 7) == 7
     assert api.checked("x", 0, harmless=(5,)) == 0
-    with pytest.raises(api.WindowsCallError, match=r"open the service: .*\(Windows error 5\)"):
+    with pytest.raises(api.WindowsCallError, match=r"open the service: .*\(Windows error 5\)") as failure:
         api.checked("open the service", 0)
+    assert failure.value.winerror == 5

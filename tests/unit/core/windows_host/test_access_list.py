@@ -26,7 +26,7 @@ READ = 0x20019
 def test_service_sid_is_that_of_windows():
     """Both are published: TrustedInstaller's, and that of the default instance."""
     assert service_sid("TrustedInstaller") == "S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464"
-    assert SID == "S-1-5-80-3880718306-3832830129-1677859214-2598158968-1052248003"
+    assert SID == service_sid("mssqlserver") == "S-1-5-80-3880718306-3832830129-1677859214-2598158968-1052248003"
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def a_file(version=NEW, **more):
         ((a_file((1, 0, 0, 440)),), WARN, "no longer supported"),
         ((a_file(()),), WARN, "without a version"),
         ((a_file(None),), WARN, "no Microsoft.AzureKeyVaultService.EKM.dll in the folder"),
-        ((a_file(None, of_sql_server=True),), FAIL, rf"SQL Server names {DLL}, where no file is"),
+        ((a_file(None, of_sql_server=True),), FAIL, rf"SQL Server lists {DLL}, but the file does not exist"),
         ((a_file(of_sql_server=True, loaded=OLD),), WARN, "13.0.811.168 is loaded, and the next start loads 15.0.2000.440"),
         ((a_file(OLD), a_file(of_sql_server=True, loaded=NEW)), PASS, "15.0.2000.440"),  # the other one is not in use
         (DENIED, UNKNOWN, "cannot be read: run elevated"),
@@ -128,7 +128,7 @@ def test_right_to_a_key_below_is_assessed_too():
 def test_unknown_account_has_no_verdict():
     found = rights(a_key(), an_instance(account=r"GONE\sql", sid="", sids=frozenset()))
     assert found.outcome is UNKNOWN
-    assert r"GONE\sql (MSSQLSERVER, running): this host does not know the account" in found.detail
+    assert r"GONE\sql (MSSQLSERVER, running): this host cannot resolve the account" in found.detail
     assert "unknown account (" in rights(a_key(), an_instance(account="", sid="")).detail
 
 

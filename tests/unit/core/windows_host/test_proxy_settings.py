@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.windows_host.proxy_settings import ProxySettings, read_connection, read_values
+from exporter.core.windows_host.proxy_settings import ProxySettings, read_connection, read_values, with_values
 
 VAULT = "contoso-prod.vault.azure.net"
 
@@ -28,7 +28,8 @@ def blob(flags, *texts, size=0x46):
         (ProxySettings(proxy="p:8080", bypass="https://CONTOSO-prod.vault.azure.net"), "through p:8080 except https://CONTOSO-prod.vault.azure.net", ""),
         (ProxySettings(proxy="p:8080", bypass="*.contoso.example"), "through p:8080 except *.contoso.example", "p:8080"),
         (ProxySettings(script="http://wpad/x.pac", detects=True), "by the script http://wpad/x.pac, automatic detection", None),
-        (ProxySettings(detects=True), "automatic detection", ""),
+        (ProxySettings(detects=True), "automatic detection", None),
+        (ProxySettings(proxy="p:8080", detects=True), "through p:8080, automatic detection", None),
     ],
 )  # fmt: skip
 def test_settings_have_a_text_and_a_route(settings, text, route):
@@ -84,3 +85,16 @@ def test_any_bytes_are_read_or_refused(data):
 )
 def test_values_of_internet_settings_are_read(values, expected):
     assert read_values(values) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, ProxySettings(proxy="p:1", detects=True)),
+        ({"ProxyEnable": 0}, ProxySettings(proxy="p:1", detects=True)),
+        ({"ProxyEnable": 1, "ProxyServer": "p:2"}, ProxySettings(proxy="p:2", detects=True)),
+        ({"ProxyEnable": 0, "AutoConfigURL": "http://x/"}, ProxySettings(script="http://x/", detects=True)),
+    ],
+)
+def test_values_name_a_proxy_and_only_the_connection_a_detection(values, expected):
+    assert with_values(ProxySettings(proxy="p:1", detects=True), values) == expected
