@@ -66,13 +66,13 @@ def test_ambiguous_name_is_bad_usage_with_the_pages(capsys):
 
 
 @pytest.mark.parametrize("encoding", ["cp850", "cp1252", "ascii"])
-def test_character_that_the_console_lacks_is_replaced(encoding, monkeypatch):
+def test_character_that_the_console_lacks_is_its_number(encoding, monkeypatch):
     console = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="")
     monkeypatch.setattr(sys, "stdout", console)
     names = [page.name for page in Documentation.load().pages()]
     assert {name: code for name in names if (code := main(["docs", name])) != 0} == {}
     console.flush()
-    assert "·".encode(encoding, "replace") in console.buffer.getvalue()
+    assert "·".encode(encoding, "backslashreplace") in console.buffer.getvalue()
 
 
 def test_checkout_without_built_documents_names_the_command(monkeypatch, capsys):
