@@ -12,20 +12,13 @@ The zip of the release. Its simulator stays while the installed program goes.
 #>
 [CmdletBinding()]
 param([Parameter(Mandatory)][string]$Msi, [Parameter(Mandatory)][string]$Next, [Parameter(Mandatory)][string]$Zip)
-Set-StrictMode -Version 3.0
-$ErrorActionPreference = 'Stop'
-$ProgressPreference = 'SilentlyContinue'
+. "$PSScriptRoot\trying.ps1"
 $work = 'C:\ekm msi' # readable for the account of the service
 $base = "$env:ProgramFiles\ekm-exporter"
 $url = 'http://127.0.0.1:10377'
 $management = 'http://127.0.0.1:10378'
 $vault = 'contoso-prod.vault.azure.net'
 $many = "$PSScriptRoot\..\..\..\deploy\windows\install-hosts.ps1"
-
-function Assert([bool]$Good, [string]$What) {
-    if (-not $Good) { throw "FAILED: $What" }
-    Write-Host "ok: $What"
-}
 
 function Wait-For([string]$What, [scriptblock]$Test) {
     foreach ($second in 1..120) {

@@ -10,15 +10,7 @@ from docs.generators import site
 from exporter.cli.main import main
 from exporter.presentation.documentation import Documentation
 
-
-@pytest.fixture(scope="module")
-def archive():
-    return site.archive()
-
-
-@pytest.fixture(autouse=True)
-def built(archive, monkeypatch):
-    monkeypatch.setattr(Documentation, "load", lambda: Documentation(archive))
+pytestmark = pytest.mark.usefixtures("built")
 
 
 def test_list_names_every_page_once_with_runbooks_and_scripts_apart(archive, capsys):
