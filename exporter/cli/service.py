@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from exporter.cli.parser import add_flag
@@ -71,7 +73,7 @@ def _add_install(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_flag(parser, "--no-start", "do not start or restart the service", dest="start", action="store_false")
     add_flag(parser, "--dry-run", "only print what would change", action="store_true")
     add_flag(parser, "--log.file FILE", "write the output of this command to FILE, in UTF-8", type=str)
-    parser.set_defaults(handler=_install)
+    parser.set_defaults(handler=_handler("service_install", "install"))
 
 
 def _add_remove(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -87,7 +89,7 @@ def _add_remove(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     _add_place(parser)
     add_flag(parser, "--remove-data", "also delete configuration, secrets, state and logs", action="store_true")
     add_flag(parser, "--dry-run", "only print what would be deleted", action="store_true")
-    parser.set_defaults(handler=_remove)
+    parser.set_defaults(handler=_handler("service_data", "remove"))
 
 
 def _add_secret(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -102,7 +104,7 @@ def _add_secret(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     parser.add_argument("secret_name", metavar="NAME", help="name of the file, such as ekm-credential")
     _add_base(parser)
-    parser.set_defaults(handler=_secret)
+    parser.set_defaults(handler=_handler("service_data", "secret"))
 
 
 def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -114,7 +116,7 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     _add_place(parser)
     parser.add_argument("run_flags", metavar="FLAG", nargs="*", help="after --: further flags of the command run")
-    parser.set_defaults(handler=_run)
+    parser.set_defaults(handler=_handler("service_run", "run"))
 
 
 def _add_place(parser: argparse.ArgumentParser) -> None:
@@ -128,38 +130,14 @@ def _add_base(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _install(args: argparse.Namespace) -> int:
-    if not is_windows():
-        return _refuse()
-    from exporter.cli.service_install import install  # noqa: PLC0415 - see above
+def _handler(module: str, name: str) -> Callable[[argparse.Namespace], int]:
+    """Return a handler that imports its module when Windows calls it."""
 
-    return install(args)
+    def handle(args: argparse.Namespace) -> int:
+        if not is_windows():
+            print(ONLY_WINDOWS, file=sys.stderr)
+            return BAD_USAGE
+        code: int = getattr(import_module(f"exporter.cli.{module}"), name)(args)
+        return code
 
-
-def _remove(args: argparse.Namespace) -> int:
-    if not is_windows():
-        return _refuse()
-    from exporter.cli.service_data import remove  # noqa: PLC0415 - see above
-
-    return remove(args)
-
-
-def _secret(args: argparse.Namespace) -> int:
-    if not is_windows():
-        return _refuse()
-    from exporter.cli.service_data import secret  # noqa: PLC0415 - see above
-
-    return secret(args)
-
-
-def _run(args: argparse.Namespace) -> int:
-    if not is_windows():
-        return _refuse()
-    from exporter.cli.service_run import run  # noqa: PLC0415 - see above
-
-    return run(args)
-
-
-def _refuse() -> int:
-    print(ONLY_WINDOWS, file=sys.stderr)
-    return BAD_USAGE
+    return handle

@@ -9,9 +9,10 @@ from pathlib import Path, PureWindowsPath
 
 from exporter.installation import data, files
 from exporter.installation.data import RefusedError
+from exporter.installation.place import check_service
 from exporter.installation.service_states import StillThereError
 from exporter.installation.services import WindowsHost
-from exporter.installation.settings import check_secret_name, folder_of_program
+from exporter.installation.settings import check_name, check_secret_name, folder_of_program
 from exporter.runtime.encodings import decoded
 from exporter.runtime.windows.firewall import FirewallError
 from exporter.runtime.windows.service_manager import ACCESS_DENIED, LOGON_FAILED, ServiceManager
@@ -26,22 +27,33 @@ HINTS = {  # by the error number of Windows
 
 def remove(args: argparse.Namespace) -> int:
     """Remove the service; return the exit code."""
+    if problem := check_name(args.name):
+        return refuse(problem)
     try:
-        base = base_folder(args.base, sys.executable)
-        earlier = data.read_settings(base)
-        if args.remove_data and (earlier is None or earlier.name != args.name):
-            return refuse(f"{base} has no data of the service {args.name}: it lacks {files.SETTINGS} of that service")
-        what = "service, firewall rule and event source" + (
-            ", configuration, secrets, state and logs" if args.remove_data else ""
-        )
-        if not args.dry_run:
-            with ServiceManager() as services:
-                data.remove(base, args.name, services, WindowsHost(), data=args.remove_data)
+        return _remove(args, base_folder(args.base, sys.executable))
     except RefusedError as error:
         return refuse(error)
     except (OSError, FirewallError, StillThereError) as error:
         return fail(error)
-    print(f"service {args.name}: {'would be removed' if args.dry_run else 'removed'}: {what}")
+
+
+def _remove(args: argparse.Namespace, base: Path) -> int:
+    earlier = data.read_settings(base)
+    has_settings = earlier is not None and earlier.name == args.name
+    if args.remove_data and not has_settings:
+        return refuse(f"{base} has no data of the service {args.name}: it lacks {files.SETTINGS} of that service")
+    with ServiceManager() as services:
+        registered = services.find(args.name)
+        check_service(base, args.name, registered)
+        if registered is None and not has_settings:
+            print(f"service {args.name}: not installed in {base}: nothing is removed")
+            return FINE
+        if not args.dry_run:
+            data.remove(base, args.name, services, WindowsHost(), data=args.remove_data)
+    more = ", configuration, secrets, state and logs" if args.remove_data else ""
+    print(
+        f"service {args.name}: {'would be removed' if args.dry_run else 'removed'}: service, firewall rule and event source{more}"
+    )
     if not args.remove_data:
         print(f"kept: {base}")
     return FINE

@@ -14,7 +14,7 @@ from exporter.cli.main import build_parser
 from exporter.cli.problem_lines import finding_lines
 from exporter.cli.service_data import base_folder, fail, refuse
 from exporter.cli.service_run import run_words
-from exporter.installation import data, files
+from exporter.installation import data, files, place
 from exporter.installation import install as installer
 from exporter.installation.data import RefusedError
 from exporter.installation.install import BadConfigurationError, Installation, NotRunningError
@@ -36,6 +36,7 @@ from exporter.runtime.windows.service_definition import ServiceDefinition
 from exporter.runtime.windows.service_manager import ServiceManager
 
 FINE = 0
+_FLAGS_OF_PAGES = ("--web.config.file", "--web.external-url", "--web.route-prefix")
 
 
 def install(args: argparse.Namespace) -> int:
@@ -91,7 +92,8 @@ def _prepare(args: argparse.Namespace, base: Path, services: HostServices) -> In
     if source is not None and not source.is_file():
         raise RefusedError(f"{source}: no such file")
     registered, state = services.find(args.name), services.state(args.name)
-    installer.check_place(base, args.name, earlier, registered)
+    place.check_place(base, args.name, earlier, registered)
+    place.check_program(sys.executable, base, services)
     if not (settings.address and has_same_flags(settings, earlier)):
         settings = replace(settings, address=_check_flags(base, settings))
     command = service_command(sys.executable, settings, PureWindowsPath(base))
@@ -101,7 +103,7 @@ def _prepare(args: argparse.Namespace, base: Path, services: HostServices) -> In
     configured = files.CONFIGURATION in changes or (base / files.CONFIGURATION).exists()
     wanted = Wanted(service=service, settings=settings, changed_files=changes, has_configuration=configured, start=args.start)
     plan = make_plan(found, wanted)
-    return Installation(base=base, settings=settings, service=service, changes=changes, plan=plan)
+    return Installation(base=base, settings=settings, service=service, found=found, changes=changes, plan=plan)
 
 
 def _settings(args: argparse.Namespace, earlier: ServiceSettings | None) -> ServiceSettings:
@@ -134,4 +136,10 @@ def _state(this: Installation, services: HostServices) -> str:
     if state is None or state.state == STOPPED:
         return f"not running: net start {this.settings.name}"
     host, _, port = this.settings.address.rpartition(":")
-    return f"running: http://{host or socket.gethostname()}:{port}/metrics"
+    running = f"running: http://{host or socket.gethostname()}:{port}/metrics"
+    return running if host or _moves_pages(this.settings) else f"{running}\npage on this host: http://localhost:{port}/"
+
+
+def _moves_pages(settings: ServiceSettings) -> bool:
+    """Whether flags may give the pages another path, TLS or users."""
+    return any(flag.startswith(_FLAGS_OF_PAGES) for flag in run_flags(settings))

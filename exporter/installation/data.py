@@ -1,4 +1,4 @@
-"""ServiceSettings and secrets of an installation, and its removal."""
+"""Settings and secrets of an installation, and its removal."""
 
 from __future__ import annotations
 
@@ -36,10 +36,13 @@ def remove(base: Path, name: str, services: HostServices, host: Surroundings, *,
 
 
 def write_secret(base: Path, name: str, secret: str, host: Surroundings) -> Path:
-    """Write a secret file in UTF-8 without a byte order mark; return its path. Raises OSError."""
+    """Write a secret file in UTF-8 without a byte order mark; return its path. Raises OSError.
+
+    An installation has protected its folder; before the first one, everybody may be able to read it.
+    """
     folder = base / files.SECRETS
-    if not folder.is_dir():
-        folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (base / files.SETTINGS).exists():
         host.protect_secrets(folder)
     files.replace_file(folder / name, secret.encode())
     return folder / name

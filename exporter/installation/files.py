@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 CONFIGURATION, PARTS, SECRETS = "ekm.yml", "targets.d", "secrets"
@@ -29,9 +29,13 @@ def changed_files(base: Path, source: Path | None) -> dict[str, bytes | None]:
     return {name: content for name, content in wanted.items() if content != _content(base / name)}
 
 
-def write_files(base: Path, changes: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
-    """Make the changes and return the previous contents, with which this function undoes them. Raises OSError."""
-    previous = {name: _content(base / name) for name in changes}
+def contents(base: Path, names: Iterable[str]) -> dict[str, bytes | None]:
+    """Return what files have now; with it, `write_files` undoes a change. Raises OSError."""
+    return {name: _content(base / name) for name in names}
+
+
+def write_files(base: Path, changes: Mapping[str, bytes | None]) -> None:
+    """Make the changes. Raises OSError."""
     for name, content in changes.items():
         path = base / name
         if content is None:
@@ -39,7 +43,6 @@ def write_files(base: Path, changes: Mapping[str, bytes | None]) -> dict[str, by
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             replace_file(path, content)
-    return previous
 
 
 def keep_previous(base: Path, previous: Mapping[str, bytes | None]) -> None:

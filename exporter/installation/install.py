@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PureWindowsPath
+from functools import partial
+from pathlib import Path
 
 from exporter.config.loader import Loaded, load_config
-from exporter.installation import files, service_states
-from exporter.installation.data import RefusedError
-from exporter.installation.plan import Action, InstallationPlan
+from exporter.installation import data, files, service_states
+from exporter.installation.access import PROGRAM
+from exporter.installation.plan import Action, Change, Existing, InstallationPlan
 from exporter.installation.service_states import StillThereError
 from exporter.installation.services import HostServices, Surroundings
-from exporter.installation.settings import ServiceSettings, dump_settings, is_command_of, port_of
+from exporter.installation.settings import ServiceSettings, account, dump_settings, port_of
+from exporter.runtime.windows.firewall import FirewallError
 from exporter.runtime.windows.service_definition import ServiceDefinition
 from exporter.runtime.windows.service_manager import RELOAD
 
-FOLDERS = ("", files.SECRETS, "state", "logs")
+READ_BY_SERVICE, WRITTEN_BY_SERVICE = ("", files.SECRETS), ("state", "logs")  # folders of the installation
 LOG = Path("logs", "ekm-exporter.log")
 
 
@@ -40,80 +42,104 @@ class Installation:
     base: Path
     settings: ServiceSettings
     service: ServiceDefinition
+    found: Existing
     changes: Mapping[str, bytes | None]  # of files, from `files.changed_files`
     plan: InstallationPlan
 
 
-def check_place(base: Path, name: str, earlier: ServiceSettings | None, registered: ServiceDefinition | None) -> None:
-    """Raises RefusedError if the folder belongs to something else: its rights change, and its data may be deleted later."""
-    if registered is not None and not is_command_of(registered.command, PureWindowsPath(base)):
-        raise RefusedError(f"the service {name} belongs to another folder: {registered.command}. Remove it first")
-    if earlier is not None and earlier.name != name:
-        raise RefusedError(f"{base} is the folder of the service {earlier.name}: give another one with --base")
-    present = {path.name for path in base.iterdir()} if base.is_dir() else set()
-    if earlier is None and present and not present & {"app", files.CONFIGURATION, files.SECRETS}:
-        raise RefusedError(f"{base} has files of other programs: give a folder of its own with --base")
+class _WayBack(contextlib.ExitStack):
+    """What undoes the steps, from the last to the first. A failure of one is not shown: that of the installation is."""
+
+    def add(self, step: Callable[..., object], *arguments: object) -> None:
+        """Add the undoing of a step before the step, which may fail when half of it is done."""
+
+        def undo() -> None:
+            with contextlib.suppress(StillThereError, OSError, FirewallError):
+                step(*arguments)
+
+        self.callback(undo)
 
 
 def install(this: Installation, services: HostServices, host: Surroundings) -> tuple[str, ...]:
-    """Install and start as planned; return warnings.
+    """Install and start as planned; return warnings. A failure leaves things as they were: a new service is removed.
 
     Raises BadConfigurationError, NotRunningError, StillThereError, OSError (WindowsCallError too) and FirewallError.
     """
-    for folder in FOLDERS:
+    for folder in (*READ_BY_SERVICE, *WRITTEN_BY_SERVICE):
         (this.base / folder).mkdir(parents=True, exist_ok=True)
-    host.protect(this.base, this.settings)
-    previous = _put_files(this.base, this.changes)
-    before = services.find(this.settings.name)
-    warnings = services.save(this.service)
-    host.add_source(this.settings.name)
-    host.admit(this.settings.name, port_of(this.settings), this.settings.prometheus)
-    previous |= files.write_files(this.base, {files.SETTINGS: dump_settings(this.settings).encode()})
-    try:
-        _finish(this, services)
-    except (NotRunningError, StillThereError, OSError):
-        with contextlib.suppress(StillThereError, OSError):  # the first failure is the one to show
-            _restore(this, services, before, previous)
-        raise
+    with _WayBack() as way_back:
+        if this.found.is_running:
+            way_back.add(services.start, this.settings.name)  # without a wait; nothing if it still runs
+        _protect(this, host, way_back, READ_BY_SERVICE)
+        previous = _put_files(this, way_back)
+        if this.plan.action is Action.RESTART:
+            service_states.stop(services, this.settings.name)
+        _protect(this, host, way_back, _folders_to_protect(this))
+        warnings = _register(this, services, host, way_back)
+        _start(this, services, way_back)
+        way_back.pop_all()
     files.keep_previous(this.base, previous)
     return warnings
 
 
-def _put_files(base: Path, changes: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
-    """Write the files and check them in their place, since paths in them are relative; undo a configuration with problems."""
-    previous = files.write_files(base, changes)
-    if (base / files.CONFIGURATION).exists():
-        loaded = load_config(base / files.CONFIGURATION)
+def _protect(this: Installation, host: Surroundings, way_back: _WayBack, folders: tuple[str, ...]) -> None:
+    before = this.found.settings
+    if before is not None and account(before) != account(this.settings):
+        way_back.add(host.protect, this.base, before, folders)
+    host.protect(this.base, this.settings, folders)
+
+
+def _folders_to_protect(this: Installation) -> tuple[str, ...]:
+    """Return the other folders; those where the service writes only while it does not run: it could put a link there meanwhile."""
+    runs = this.found.is_running and this.plan.action is not Action.RESTART
+    program = not runs or Change.PROGRAM in this.plan.changes  # thousands of files
+    return (*(() if runs else WRITTEN_BY_SERVICE), *((PROGRAM,) if program else ()))
+
+
+def _put_files(this: Installation, way_back: _WayBack) -> dict[str, bytes | None]:
+    """Write the files and check them in their place, since paths in them are relative; return what was there."""
+    previous = _write(this, way_back, this.changes)
+    if (this.base / files.CONFIGURATION).exists():
+        loaded = load_config(this.base / files.CONFIGURATION)
         if loaded.config is None:
-            files.write_files(base, previous)
             raise BadConfigurationError(loaded)
     return previous
 
 
-def _finish(this: Installation, services: HostServices) -> None:
+def _write(this: Installation, way_back: _WayBack, changes: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
+    previous = files.contents(this.base, changes)
+    way_back.add(files.write_files, this.base, previous)
+    files.write_files(this.base, changes)
+    return previous
+
+
+def _register(this: Installation, services: HostServices, host: Surroundings, way_back: _WayBack) -> tuple[str, ...]:
+    name, found = this.settings.name, this.found
+    if found.service is None:
+        way_back.add(partial(data.remove, this.base, name, services, host, data=False))
+    else:
+        way_back.add(services.save, found.service)
+    warnings = services.save(this.service)
+    host.add_source(name)
+    if Change.FIREWALL in this.plan.changes or this.settings.prometheus:  # also if somebody has changed the rule
+        if found.settings is not None:
+            way_back.add(host.admit, name, port_of(found.settings), found.settings.prometheus)
+        host.admit(name, port_of(this.settings), this.settings.prometheus)
+    _write(this, way_back, {files.SETTINGS: dump_settings(this.settings).encode()})
+    return warnings
+
+
+def _start(this: Installation, services: HostServices, way_back: _WayBack) -> None:
     name, action = this.settings.name, this.plan.action
     if action is Action.RELOAD:
         services.control(name, RELOAD)
-    if action is Action.RESTART:
-        service_states.stop(services, name)
     if action in (Action.START, Action.RESTART):
         begun = _size(this.base / LOG)
+        way_back.add(service_states.stop, services, name)
         services.start(name)
         code = service_states.wait_until_running(services, name)
         if code is not None:
             raise NotRunningError(f"the service {name} {_ended(code)}. {_log_since(this.base / LOG, begun)}")
-
-
-def _restore(
-    this: Installation, services: HostServices, before: ServiceDefinition | None, previous: Mapping[str, bytes | None]
-) -> None:
-    """Bring the previous configuration and service back, if there was one. It starts without a wait."""
-    if before is None:
-        return
-    service_states.stop(services, this.settings.name)
-    files.write_files(this.base, previous)
-    services.save(before)
-    services.start(before.name)
 
 
 def _ended(code: int) -> str:

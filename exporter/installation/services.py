@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -26,12 +26,12 @@ class HostServices(Protocol):
 class Surroundings(Protocol):
     """Rights, the event log's source and the firewall. Raises OSError and FirewallError."""
 
-    def protect(self, base: Path, settings: ServiceSettings) -> None:
-        """Give each folder its rights; only the service and administrators may use them."""
+    def protect(self, base: Path, settings: ServiceSettings, folders: Collection[str]) -> None:
+        """Give each of these folders its rights, if it exists; `""` is the installation itself."""
         ...
 
     def protect_secrets(self, folder: Path) -> None:
-        """Give a new folder its rights, before there is a service."""
+        """Give the folder its rights, before there is a service."""
         ...
 
     def add_source(self, name: str) -> None: ...
@@ -42,13 +42,13 @@ class Surroundings(Protocol):
 class WindowsHost:
     """The surroundings on Windows."""
 
-    def protect(self, base: Path, settings: ServiceSettings) -> None:
+    def protect(self, base: Path, settings: ServiceSettings, folders: Collection[str]) -> None:
         who = account(settings)
         own = who.casefold() == own_account(settings.name).casefold()
         rights = folder_rights(virtual_account_sid(settings.name) if own else access.account_sid(who))
         keep = tuple(base / name for name in rights if name)
         for name, descriptor in rights.items():
-            if (base / name).is_dir():
+            if name in folders and (base / name).is_dir():
                 access.set_folder_access(base / name, descriptor, keep=keep)
 
     def protect_secrets(self, folder: Path) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import PureWindowsPath
 from typing import Any
 
 NONE = "none"  # the word that removes a kept value
-DEFAULT_NAME = "ekm-exporter"
+EVERY_RULE = "all"  # the firewall takes this name for all of its rules
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,79}")
+_ADDRESS = re.compile(r"\S*:\d{1,5}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}(?<!\.)")
 _DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
 _MANAGED_ACCOUNT = re.compile(r"[^\\/@\s]+\\[^\\/@]+\$")
@@ -33,13 +35,17 @@ class ServiceSettings:
 def parse_settings(text: str) -> ServiceSettings:
     """Parse `service.json`. Raises ValueError."""
     read = json.loads(text)
-    if not isinstance(read, dict) or not isinstance(read.get("name"), str):
-        raise ValueError("not the settings of a service")  # noqa: TRY004 - the type of a JSON value is part of its content
     known = {field.name for field in fields(ServiceSettings)}
-    values: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in read.items() if name in known
-    }
-    return ServiceSettings(**values)
+    values: dict[str, Any] = {name: value for name, value in read.items() if name in known} if isinstance(read, dict) else {}
+    addresses = values.pop("prometheus", [])
+    if not (
+        isinstance(addresses, list) and "name" in values and all(isinstance(one, str) for one in (*addresses, *values.values()))
+    ):
+        raise ValueError("not the settings of a service")
+    found = ServiceSettings(**values, prometheus=tuple(addresses))
+    if check_settings(found) or (found.address and not _ADDRESS.fullmatch(found.address)):
+        raise ValueError("not possible as settings of a service")
+    return found
 
 
 def dump_settings(settings: ServiceSettings) -> str:
@@ -58,8 +64,8 @@ def merge(earlier: ServiceSettings, given: Mapping[str, str | Sequence[str] | No
 
 def check_settings(settings: ServiceSettings) -> str:
     """Return what is wrong with the settings, or an empty text."""
-    if not _NAME.fullmatch(settings.name):
-        return f"{settings.name!r} is not a name for a service: write letters, digits and hyphens"
+    if problem := check_name(settings.name):
+        return problem
     for address in settings.prometheus:
         try:
             ipaddress.ip_network(address, strict=False)
@@ -68,6 +74,13 @@ def check_settings(settings: ServiceSettings) -> str:
     if settings.account and settings.account.casefold() != own_account(settings.name).casefold():
         return check_account(settings)
     return ""
+
+
+def check_name(name: str) -> str:
+    """Return why a text cannot be the name of a service, its firewall rule and event source, or an empty text."""
+    if _NAME.fullmatch(name) and name.casefold() != EVERY_RULE:
+        return ""
+    return f"{name!r} is not a name for a service: write letters, digits and hyphens, and not the word {EVERY_RULE}"
 
 
 def check_account(settings: ServiceSettings) -> str:
@@ -108,7 +121,8 @@ def has_same_flags(one: ServiceSettings, other: ServiceSettings | None) -> bool:
 
 
 def port_of(settings: ServiceSettings) -> int:
-    return int(settings.address.rpartition(":")[2])
+    """Return the port of the address, or 0 if the address is not known."""
+    return int(settings.address.rpartition(":")[2] or 0)
 
 
 def run_flags(settings: ServiceSettings) -> list[str]:
@@ -117,21 +131,26 @@ def run_flags(settings: ServiceSettings) -> list[str]:
 
 
 def service_command(python: str, settings: ServiceSettings, base: PureWindowsPath) -> str:
-    """Return the command line of the service; each word with a blank is in quotes."""
-    words = [python, "-X", "utf8", "-m", "exporter", "service", "run", "--name", settings.name, "--base", str(base)]
+    """Return the command line of the service: the program in quotes, and each word so that Windows reads it back."""
     flags = run_flags(settings)
-    return " ".join([_quoted(python, always=True), *map(_quoted, [*words[1:], *(["--"] if flags else []), *flags])])
+    words = ["-X", "utf8", *_place_words(settings.name, base), *(["--"] if flags else []), *flags]
+    return f'"{python}" {subprocess.list2cmdline(words)}'
 
 
-def is_command_of(command: str, base: PureWindowsPath) -> bool:
+def is_command_of(command: str, name: str, base: PureWindowsPath) -> bool:
     """Whether the command line of a service is that of an installation in this folder."""
-    return f" --base {_quoted(str(base))} ".casefold() in f"{command} ".casefold()
+    return f" {subprocess.list2cmdline(_place_words(name, base))} ".casefold() in f"{command} ".casefold()
 
 
-def _quoted(word: str, *, always: bool = False) -> str:
-    return f'"{word}"' if always or not word or re.search(r"\s", word) else word
+def _place_words(name: str, base: PureWindowsPath) -> list[str]:
+    return ["-m", "exporter", "service", "run", "--name", name, "--base", str(base)]
 
 
 def folder_of_program(python: PureWindowsPath) -> PureWindowsPath | None:
     r"""Return the folder above `app` for `…\app\python\python.exe`; None for another installation of Python."""
     return python.parents[2] if [part.casefold() for part in python.parts[-3:-1]] == ["app", "python"] else None
+
+
+def is_program_of(python: PureWindowsPath, base: PureWindowsPath) -> bool:
+    r"""Whether this is `app\python\python.exe` of an installation in this folder; Windows ignores the case."""
+    return python == base / "app" / "python" / "python.exe"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-import os
+import stat
+from collections.abc import Iterator
 from ctypes import wintypes
 from pathlib import Path
 from typing import Any
@@ -12,19 +13,37 @@ from exporter.runtime.windows.api import WindowsCallError, checked, function
 
 _FILE, _OWNER, _RIGHTS, _PROTECTED, _INHERITING = 1, 0x1, 0x4, 0x80000000, 0x20000000
 _REVISION = 1
+_NAME_SURROGATE = 0x20000000  # of the tags of junctions, symbolic links and others that point elsewhere; compressed files lack it
 _INHERITED = "O:BAD:"  # administrators own it, and it has the rights of its folder alone
 
 
 def set_folder_access(folder: Path, descriptor: str, *, keep: tuple[Path, ...] = ()) -> None:
-    """Give a folder exactly these rights, and all in it the same, except in the folders `keep`. Raises WindowsCallError.
+    """Give a folder exactly these rights, and all in it the same, except in the folders `keep`. Raises OSError.
 
-    `descriptor` is in the security descriptor definition language (SDDL).
+    `descriptor` is in the security descriptor definition language (SDDL). A link is refused before anything is changed:
+    it would give the rights to something else.
     """
+    _refuse_link(folder)
+    inside = tuple(_inside(folder, keep))
     _apply(folder, descriptor, _PROTECTED)
-    for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if Path(place, name) not in keep]
-        for name in (*folders, *files):
-            _apply(Path(place, name), _INHERITED, _INHERITING)
+    for path in inside:
+        _apply(path, _INHERITED, _INHERITING)
+
+
+def _inside(folder: Path, keep: tuple[Path, ...]) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if path not in keep:
+            _refuse_link(path)
+            yield path
+            if path.is_dir():
+                yield from _inside(path, keep)
+
+
+def _refuse_link(path: Path) -> None:
+    found = path.lstat()
+    points_elsewhere = stat.S_ISLNK(found.st_mode) or getattr(found, "st_reparse_tag", 0) & _NAME_SURROGATE
+    if points_elsewhere or (stat.S_ISREG(found.st_mode) and found.st_nlink > 1):
+        raise OSError(f"{path} is a link, whose rights are those of another file or folder: delete it, then run this again")
 
 
 def account_sid(account: str) -> str:

@@ -76,6 +76,10 @@ class ServiceControl:
         types = (wintypes.LPCWSTR, _HANDLER, ctypes.c_void_p)
         register = function("advapi32", "RegisterServiceCtrlHandlerExW", ctypes.c_void_p, *types)
         self._status_handle = register(self._name, self._handler, None)
+        if not self._status_handle:
+            self._error = last_error()
+            self._connected.set()
+            return
         self._report(START_PENDING)
         self._connected.set()
         while not self._ended.wait(_CHECKPOINT_SECONDS):

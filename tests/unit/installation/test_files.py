@@ -60,7 +60,8 @@ def test_secrets_next_to_the_configuration_are_added(base, source):
 def test_written_files_can_be_undone(base):
     before = tree(base)
     changes = {"ekm.yml": b"new", "targets.d/a.yml": None, "targets.d/c.yml": b"c"}
-    previous = files.write_files(base, changes)
+    previous = files.contents(base, changes)
+    files.write_files(base, changes)
     assert tree(base) == {"ekm.yml": "new", "secrets/s": "s", "targets.d/b.yml": "b", "targets.d/c.yml": "c"}
     files.write_files(base, previous)
     assert tree(base) == before
@@ -68,7 +69,9 @@ def test_written_files_can_be_undone(base):
 
 def test_previous_configuration_is_kept_whole_and_secrets_are_not(base):
     put(base / "targets.d.old" / "z.yml", "z")
-    previous = files.write_files(base, {"ekm.yml": b"new", "targets.d/a.yml": b"A", "targets.d/c.yml": b"c", "secrets/s": b"S"})
+    changes = {"ekm.yml": b"new", "targets.d/a.yml": b"A", "targets.d/c.yml": b"c", "secrets/s": b"S"}
+    previous = files.contents(base, changes)
+    files.write_files(base, changes)
     files.keep_previous(base, {**previous, "service.json": b"{}"})
     old = {name: text for name, text in tree(base).items() if ".old" in name}
     assert old == {"ekm.yml.old": "old", "targets.d.old/a.yml": "a", "targets.d.old/b.yml": "b"}

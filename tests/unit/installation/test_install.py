@@ -1,16 +1,17 @@
 """The steps of an installation, on a stand-in for Windows."""
 
 from dataclasses import replace
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 
 import pytest
 
 from exporter.installation import data, files, install, service_states
 from exporter.installation.data import RefusedError
 from exporter.installation.install import BadConfigurationError, Installation, NotRunningError
-from exporter.installation.plan import Action, InstallationPlan
+from exporter.installation.plan import Action, Change, Existing, InstallationPlan
 from exporter.installation.service_states import StillThereError
-from exporter.installation.settings import ServiceSettings, service_command
+from exporter.installation.settings import ServiceSettings
+from exporter.runtime.windows.firewall import FirewallError
 from exporter.runtime.windows.service_control import RUNNING, START_PENDING, STOP_PENDING, STOPPED
 from exporter.runtime.windows.service_definition import ServiceDefinition, ServiceState
 from exporter.runtime.windows.service_manager import RELOAD, STOP
@@ -30,13 +31,19 @@ class Windows:
     def __init__(self):
         self.done, self.service, self.current = [], None, ServiceState(STOPPED)
         self.coming = [ServiceState(START_PENDING), ServiceState(RUNNING)]  # after a start
-        self.stops = True
+        self.stops, self.failing, self.failure = True, None, None
+
+    def do(self, step, *arguments):
+        self.done.append((step, *arguments) if arguments else step)
+        if step == self.failing:
+            self.failing = None  # the way back goes the same step
+            raise self.failure
 
     def find(self, _name):
         return self.service
 
     def save(self, wanted):
-        self.done.append(("save", wanted.command))
+        self.do("save", wanted.command)
         self.service = wanted
         return ("a warning",)
 
@@ -48,7 +55,7 @@ class Windows:
         return self.current
 
     def start(self, _name):
-        self.done.append("start")
+        self.do("start")
         self.current = self.coming.pop(0)
 
     def control(self, _name, control):
@@ -60,21 +67,22 @@ class Windows:
         self.done.append("delete")
         self.service = None
 
-    def protect(self, base, _settings):
-        self.done.append("protect")
-        self.files_at_protection = [path.name for path in Path(base).rglob("*") if path.is_file()]
+    def protect(self, base, settings, folders):
+        self.do("protect", settings.account, *folders)
+        if "secrets" in folders:
+            self.files_at_protection = [path.name for path in Path(base).rglob("*") if path.is_file()]
 
     def protect_secrets(self, folder):
         self.done.append(f"protect {folder.name}")
 
-    def add_source(self, name):
-        self.done.append(f"source {name}")
+    def add_source(self, _name):
+        self.do("source")
 
     def remove_source(self, name):
         self.done.append(f"no source {name}")
 
     def admit(self, name, port, addresses):
-        self.done.append(f"admit {name} {port} {' '.join(addresses)}")
+        self.do("admit", name, port, *addresses)
 
 
 @pytest.fixture(autouse=True)
@@ -94,14 +102,23 @@ def this(tmp_path):
         base=tmp_path / "base",
         settings=SETTINGS,
         service=SERVICE,
+        found=Existing(service=None, settings=None, is_running=False),
         changes=changes,
         plan=InstallationPlan((), Action.START),
     )
 
 
+READ, WRITTEN = ("protect", "", "", "secrets"), ("protect", "", "state", "logs", "app")
+ADMIT = ("admit", "ekm", 10377, "10.1.2.3")
+
+
+def tree(folder):
+    return {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
 def test_installation_protects_before_it_writes_and_registers_before_it_starts(this, windows):
     assert install.install(this, windows, windows) == ("a warning",)
-    assert windows.done == ["protect", ("save", SERVICE.command), "source ekm", "admit ekm 10377 10.1.2.3", "start"]
+    assert windows.done == [READ, WRITTEN, ("save", SERVICE.command), "source", ADMIT, "start"]
     assert windows.files_at_protection == []
     assert (this.base / "secrets" / "s").read_bytes() == SECRET
     assert data.read_settings(this.base) == SETTINGS
@@ -113,7 +130,7 @@ def test_configuration_with_problems_changes_nothing(this, windows):
     with pytest.raises(BadConfigurationError) as caught:
         install.install(replace(this, changes={"ekm.yml": b"targets: 1", "secrets/s": SECRET}), windows, windows)
     assert caught.value.loaded.problems
-    assert windows.done == ["protect"]
+    assert windows.done == [READ]
     assert [path.name for path in this.base.rglob("*") if path.is_file()] == ["ekm.yml"]
     assert (this.base / "ekm.yml").read_text() == "old"
 
@@ -124,11 +141,43 @@ def test_installation_without_a_configuration_starts_nothing(this, windows):
     assert windows.service == SERVICE
 
 
-def test_restart_waits_for_the_end_of_the_process(this, windows):
-    windows.service, windows.current = SERVICE, ServiceState(RUNNING)
-    install.install(replace(this, plan=InstallationPlan((), Action.RESTART)), windows, windows)
-    assert windows.done[-2:] == ["stop", "start"]
+@pytest.fixture
+def changed(this, windows):
+    """Return a change of an installation that runs, with nothing done yet."""
+    install.install(this, windows, windows)
+    windows.done.clear()
+    windows.coming = [ServiceState(START_PENDING), ServiceState(RUNNING)]
+    return replace(
+        this,
+        settings=replace(SETTINGS, listen=":1", address=":1", account="D\\m$"),
+        service=replace(SERVICE, command="other"),
+        found=Existing(service=SERVICE, settings=SETTINGS, is_running=True),
+        changes={"ekm.yml": GOOD.replace("name: t", "name: u").encode()},
+        plan=InstallationPlan((), Action.RESTART),
+    )
+
+
+def test_restart_waits_for_the_end_of_the_process_before_it_protects_what_the_service_writes(changed, windows):
+    install.install(changed, windows, windows)
+    assert [step if isinstance(step, str) else step[0] for step in windows.done] == [
+        *("protect", "stop", "protect", "save", "source", "admit", "start")
+    ]
     assert windows.current.state == RUNNING
+    assert (changed.base / "ekm.yml.old").read_text() == GOOD
+
+
+@pytest.mark.parametrize(("changes", "folders"), [((), ()), ((Change.PROGRAM,), ("app",))])
+def test_folders_of_a_service_that_stays_running_are_left_alone(this, windows, changes, folders):
+    found = Existing(service=SERVICE, settings=SETTINGS, is_running=True)
+    install.install(replace(this, found=found, plan=InstallationPlan(changes, Action.NOTHING)), windows, windows)
+    assert windows.done[:2] == [READ, ("protect", "", *folders)]
+
+
+@pytest.mark.parametrize(("changes", "addresses", "calls"), [((), (), 0), ((), ("10.1.2.3",), 1), ((Change.FIREWALL,), (), 1)])
+def test_firewall_is_asked_only_about_a_rule_that_is_wanted_or_changed(this, windows, changes, addresses, calls):
+    settings = replace(SETTINGS, prometheus=addresses)
+    install.install(replace(this, settings=settings, plan=InstallationPlan(changes, Action.NOTHING)), windows, windows)
+    assert [step[0] for step in windows.done].count("admit") == calls
 
 
 def test_changed_configuration_of_a_running_service_is_reloaded(this, windows):
@@ -152,7 +201,6 @@ def test_failed_start_names_exit_code_and_what_was_logged(this, windows):
     windows.start = logging_start
     with pytest.raises(NotRunningError, match=r"ended with exit code 2\. The end of [^\n]+:\nport in use$"):
         install.install(this, windows, windows)
-    assert data.read_settings(this.base) == SETTINGS
 
 
 def test_failed_start_without_a_log_names_its_place(this, windows):
@@ -168,64 +216,59 @@ def test_start_that_takes_too_long_is_an_error(this, windows, monkeypatch):
         install.install(this, windows, windows)
 
 
-def test_failed_change_brings_the_previous_service_and_configuration_back(this, windows):
-    install.install(this, windows, windows)
-    windows.done.clear()
-    windows.coming = [ServiceState(START_PENDING), ServiceState(STOPPED, 2), ServiceState(RUNNING)]
-    changed = replace(
-        this,
-        settings=replace(SETTINGS, listen=":1"),
-        service=replace(SERVICE, command="other"),
-        changes={"ekm.yml": GOOD.replace("name: t", "name: u").encode()},
-        plan=InstallationPlan((), Action.RESTART),
-    )
+FAILURES = [
+    *(("save", OSError("refused")), ("source", PermissionError("refused")), ("admit", FirewallError("refused"))),
+    *(("start", OSError("logon failure")), ("start", NotRunningError("no"))),
+]
+
+
+@pytest.mark.parametrize(("step", "failure"), FAILURES)
+def test_each_failure_of_a_first_installation_removes_what_it_has_created(this, windows, step, failure):
+    windows.failing, windows.failure = step, failure
+    with pytest.raises(type(failure)):
+        install.install(this, windows, windows)
+    assert windows.service is None
+    assert windows.done[-2:] == [("admit", "ekm", 0), "no source ekm"]
+    assert tree(this.base) == {}
+
+
+@pytest.mark.parametrize(("step", "failure"), FAILURES)
+def test_each_failure_of_a_change_brings_the_previous_service_and_configuration_back(changed, windows, step, failure):
+    before = tree(changed.base)
+    windows.failing, windows.failure = step, failure
+    with pytest.raises(type(failure)):
+        install.install(changed, windows, windows)
+    assert windows.service == SERVICE
+    assert tree(changed.base) == before
+    assert [one for one in windows.done if one[0] == "admit"][-1:] in ([], [ADMIT])
+    assert windows.done[-3:] == [WRITTEN, READ, "start"]
+    windows.state("ekm")
+    assert windows.current.state == RUNNING
+
+
+def test_change_that_ends_at_once_is_undone(changed, windows):
+    windows.coming = [ServiceState(STOPPED, 2), ServiceState(START_PENDING), ServiceState(RUNNING)]
+    before = tree(changed.base)
     with pytest.raises(NotRunningError):
         install.install(changed, windows, windows)
-    assert windows.done[-2:] == [("save", SERVICE.command), "start"]
-    assert (this.base / "ekm.yml").read_text() == GOOD
-    assert data.read_settings(this.base) == SETTINGS
-    assert not (this.base / "ekm.yml.old").exists()
+    assert tree(changed.base) == before
+    assert windows.done[-5:] == [ADMIT, ("save", SERVICE.command), WRITTEN, READ, "start"]
 
 
-def test_start_that_windows_refuses_brings_the_previous_service_back(this, windows, monkeypatch):
-    install.install(this, windows, windows)
-    windows.done.clear()
-
-    def refuse(_name):
-        raise OSError("logon failure")
-
-    monkeypatch.setattr(windows, "start", refuse)
-    with pytest.raises(OSError, match="logon failure"):
-        install.install(
-            replace(this, service=replace(SERVICE, command="other"), plan=InstallationPlan((), Action.RESTART)), windows, windows
-        )
+def test_failed_change_leaves_a_stopped_service_stopped(changed, windows):
+    windows.current, windows.coming = ServiceState(STOPPED), [ServiceState(STOPPED, 2)]
+    found = replace(changed.found, is_running=False)
+    with pytest.raises(NotRunningError):
+        install.install(replace(changed, found=found, plan=InstallationPlan((), Action.START)), windows, windows)
     assert windows.service == SERVICE
+    assert windows.done.count("start") == 1
 
 
-def test_settings_of_another_service_refuse_the_folder(tmp_path):
-    with pytest.raises(RefusedError, match="folder of the service other"):
-        install.check_place(tmp_path, "ekm", ServiceSettings(name="other"), None)
-
-
-def test_service_of_another_folder_is_refused(tmp_path):
-    command = service_command("p", SETTINGS, PureWindowsPath("C:/elsewhere"))
-    with pytest.raises(RefusedError, match="belongs to another folder"):
-        install.check_place(tmp_path, "ekm", None, replace(SERVICE, command=command))
-
-
-def test_folder_with_files_of_other_programs_is_refused(tmp_path):
-    (tmp_path / "other.exe").touch()
-    with pytest.raises(RefusedError, match="other programs"):
-        install.check_place(tmp_path, "ekm", None, None)
-
-
-@pytest.mark.parametrize("present", ["app", "ekm.yml", "secrets", None])
-def test_own_or_empty_folder_is_accepted(tmp_path, present):
-    if present:
-        (tmp_path / present).mkdir()
-    command = service_command("p", SETTINGS, PureWindowsPath(tmp_path))
-    install.check_place(tmp_path, "ekm", None, replace(SERVICE, command=command))
-    install.check_place(tmp_path / "new", "ekm", None, None)
+def test_bad_configuration_does_not_stop_a_running_service(changed, windows):
+    with pytest.raises(BadConfigurationError):
+        install.install(replace(changed, changes={"ekm.yml": b"targets: 1"}), windows, windows)
+    assert "stop" not in windows.done
+    assert (changed.base / "ekm.yml").read_text() == GOOD
 
 
 def test_damaged_settings_are_refused_with_what_to_do(tmp_path):
@@ -239,7 +282,7 @@ def test_removal_stops_and_deletes_and_keeps_the_data(this, windows):
     install.install(this, windows, windows)
     windows.done.clear()
     data.remove(this.base, "ekm", windows, windows, data=False)
-    assert windows.done == ["stop", "delete", "admit ekm 0 ", "no source ekm"]
+    assert windows.done == ["stop", "delete", ("admit", "ekm", 0), "no source ekm"]
     assert (this.base / "ekm.yml").exists()
 
 
@@ -268,8 +311,11 @@ def test_service_that_a_program_shows_is_named(this, windows, monkeypatch):
 
 
 def test_secret_is_written_into_a_protected_folder(tmp_path, windows):
+    (tmp_path / "secrets").mkdir()  # by a user, before the first installation
     path = data.write_secret(tmp_path, "s", "gehëim", windows)
     assert path.read_bytes() == "gehëim".encode()
+    assert windows.done == ["protect secrets"]
+    (tmp_path / files.SETTINGS).touch()
     data.write_secret(tmp_path, "s", "other", windows)
     assert windows.done == ["protect secrets"]
     assert [one.name for one in path.parent.iterdir()] == ["s"]

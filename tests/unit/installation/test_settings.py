@@ -1,5 +1,6 @@
-"""ServiceSettings of an installation: kept, given, checked, and the command line that follows."""
+"""Settings of an installation: kept, given, checked, and the command line that follows."""
 
+import re
 from dataclasses import replace
 from pathlib import PureWindowsPath
 
@@ -23,7 +24,27 @@ def test_settings_of_another_version_are_read():
     assert settings.parse_settings('{"name": "ekm", "later": 1}') == ServiceSettings(name="ekm")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": 1}', "x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "",
+            "[]",
+            "{}",
+            '{"name": 1}',
+            "x",
+            '{"name": "all"}',
+            '{"name": "ekm", "listen": 1}',
+            '{"name": "ekm", "account": null}',
+        ),
+        *(
+            '{"name": "ekm", "prometheus": "10.1.2.3"}',
+            '{"name": "ekm", "prometheus": [1]}',
+            '{"name": "ekm", "prometheus": ["x"]}',
+        ),
+        *('{"name": "ekm", "address": "zz"}', '{"name": "ekm", "address": ":x"}', '{"name": "ekm", "account": "LocalSystem"}'),
+    ],
+)
 def test_other_files_are_not_settings(text):
     with pytest.raises(ValueError, match=r".*"):
         settings.parse_settings(text)
@@ -69,7 +90,10 @@ def test_shared_accounts_and_those_with_a_password_are_refused(account):
 
 @pytest.mark.parametrize(
     ("changed", "named"),
-    [({"name": "a b"}, "'a b'"), ({"name": "a\\b"}, "hyphens"), ({"prometheus": ("10.1.2.3", "prom")}, "'prom'")],
+    [
+        *(({"name": "a b"}, "'a b'"), ({"name": "a\\b"}, "hyphens"), ({"name": "all"}, "'all'"), ({"name": "ALL"}, "'ALL'")),
+        ({"prometheus": ("10.1.2.3", "prom")}, "'prom'"),
+    ],
 )
 def test_settings_that_cannot_be_are_refused(changed, named):
     assert named in settings.check_settings(ServiceSettings(**{"name": "ekm", **changed}))
@@ -113,7 +137,7 @@ def test_flags_are_those_of_listen_address_and_arguments(changed, is_same):
     assert not settings.has_same_flags(KEPT, None)
 
 
-@pytest.mark.parametrize(("address", "port"), [(":10377", 10377), ("127.0.0.1:1", 1), ("[::1]:2", 2)])
+@pytest.mark.parametrize(("address", "port"), [("", 0), (":10377", 10377), ("127.0.0.1:1", 1), ("[::1]:2", 2)])
 def test_port_is_the_end_of_the_address(address, port):
     assert settings.port_of(ServiceSettings(name="ekm", address=address)) == port
 
@@ -128,13 +152,39 @@ def test_empty_word_stays_a_word():
 )
 def test_command_shows_the_folder_of_its_installation(base, is_same):
     command = settings.service_command(PYTHON, ServiceSettings(name="ekm"), BASE)
-    assert settings.is_command_of(command, PureWindowsPath(base)) is is_same
+    assert settings.is_command_of(command, "EKM", PureWindowsPath(base)) is is_same
+    assert not settings.is_command_of(command, "other", PureWindowsPath(base))
+
+
+def words_of_windows(line):
+    """Split a command line as Windows does: before a quote, two backslashes are one, and an odd one makes the quote a character."""
+    found, word, is_quoted, mark = [], "", False, "\0"
+    for backslashes, character in re.findall(r"(\\*)([^\\])", line + " "):
+        word += backslashes[: len(backslashes) // 2] if character == '"' else backslashes
+        if character == '"' and len(backslashes) % 2 == 0:
+            word, is_quoted = word + mark, not is_quoted  # the mark keeps an empty word
+        elif character == " " and not is_quoted:
+            found, word = [*found, word] if word else found, ""
+        else:
+            word += character
+    return [one.replace(mark, "") for one in found]
+
+
+@pytest.mark.parametrize("arguments", ['--web.config.file "C:\\my conf\\" --log.level debug', r"--a C:\x\ --b", '--a "" --b', ""])
+def test_command_is_read_back_by_windows_word_for_word(arguments):
+    given = ServiceSettings(name="ekm", listen=":1", arguments=arguments)
+    words = words_of_windows(settings.service_command(PYTHON, given, BASE))
+    flags = [word.strip('"') for word in re.findall(r'"[^"]*"|\S+', arguments)]
+    assert words[0] == PYTHON
+    assert words[words.index("--base") + 1 :] == [str(BASE), "--", "--web.listen-address", ":1", *flags]
 
 
 def test_folder_of_the_program_is_above_app():
     assert settings.folder_of_program(PureWindowsPath(PYTHON)) == BASE
     assert settings.folder_of_program(PureWindowsPath(r"C:\ekm\App\Python\python.exe")) == PureWindowsPath(r"C:\ekm")
     assert settings.folder_of_program(PureWindowsPath(r"C:\venv\Scripts\python.exe")) is None
+    assert settings.is_program_of(PureWindowsPath(PYTHON.upper()), BASE)
+    assert not settings.is_program_of(PureWindowsPath(PYTHON), BASE / "other")
 
 
 @pytest.mark.parametrize("name", ["ekm-credential", "sql_prod.txt", "_a", "console", "com10", "nullable"])

@@ -1,0 +1,81 @@
+"""Whether folder, program and service belong together."""
+
+from dataclasses import replace
+from pathlib import PureWindowsPath
+
+import pytest
+
+from exporter.installation import files, place
+from exporter.installation.data import RefusedError
+from exporter.installation.settings import ServiceSettings, dump_settings, service_command
+from exporter.runtime.windows.service_definition import ServiceDefinition
+
+SETTINGS = ServiceSettings(name="ekm")
+SERVICE = ServiceDefinition(name="ekm", command="p", account="a")
+
+
+def command(base, name="ekm"):
+    return service_command("p", replace(SETTINGS, name=name), PureWindowsPath(base))
+
+
+def test_settings_of_another_service_refuse_the_folder(tmp_path):
+    with pytest.raises(RefusedError, match="folder of the service other"):
+        place.check_place(tmp_path, "ekm", ServiceSettings(name="other"), None)
+
+
+@pytest.mark.parametrize(
+    "foreign", [command("C:/elsewhere"), r"C:\SQL\Binn\sqlservr.exe -sMSSQLSERVER", "", command("x", "other")]
+)
+def test_service_that_runs_something_else_is_refused(tmp_path, foreign):
+    with pytest.raises(RefusedError, match="is not that of"):
+        place.check_place(tmp_path, "ekm", None, replace(SERVICE, command=foreign))
+
+
+def test_folder_with_files_of_other_programs_is_refused(tmp_path):
+    (tmp_path / "other.exe").touch()
+    with pytest.raises(RefusedError, match="other programs"):
+        place.check_place(tmp_path, "ekm", None, None)
+
+
+@pytest.mark.parametrize("present", ["app", "ekm.yml", "secrets", None])
+def test_own_or_empty_folder_is_accepted(tmp_path, present):
+    if present:
+        (tmp_path / present).mkdir()
+    place.check_place(tmp_path, "ekm", None, replace(SERVICE, command=command(tmp_path)))
+    place.check_place(tmp_path / "new", "ekm", None, None)
+
+
+class Services:
+    """A service manager with one service, or none."""
+
+    def __init__(self, service=None):
+        self.service = service
+
+    def find(self, name):
+        return self.service if self.service is not None and self.service.name == name else None
+
+
+def test_program_of_the_installation_is_accepted(tmp_path):
+    place.check_program(str(PureWindowsPath(tmp_path) / "App" / "python" / "python.exe"), tmp_path, Services())
+
+
+def test_program_of_another_installation_is_accepted_once_that_is_registered(tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    python, registered = str(other / "app" / "python" / "python.exe"), replace(SERVICE, command=command(other))
+    for services in (Services(), Services(registered)):  # the folder has no settings yet
+        with pytest.raises(RefusedError, match="other users"):
+            place.check_program(python, tmp_path / "shard", services)
+    (other / files.SETTINGS).write_text(dump_settings(SETTINGS))
+    place.check_program(python, tmp_path / "shard", Services(registered))
+    for services in (Services(), Services(replace(registered, command="sqlservr.exe"))):
+        with pytest.raises(RefusedError, match="other users"):
+            place.check_program(python, tmp_path / "shard", services)
+
+
+@pytest.mark.parametrize(
+    "python", [r"D:\venv\Scripts\python.exe", r"D:\ekm\app\python\python.exe", r"D:\ekm\app\python\other.exe"]
+)
+def test_any_other_program_is_refused(tmp_path, python):
+    with pytest.raises(RefusedError, match="unpack the zip"):
+        place.check_program(python, tmp_path, Services())
