@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from deploy.windows import make_msi
-from exporter import __version__
 from tests.system.windows import parts
 from tests.system.windows.host import Host
 from tests.system.windows.simulated import answered, fetch
@@ -201,12 +200,12 @@ def test_uninstallation_with_data_lets_the_service_remove_them(installer, instal
         assert list(installer.base.iterdir()) == []
 
 
-def test_msi_of_the_release_runs_the_service_and_a_later_one_replaces_it(installer, install, windows_files, simulator):
+def test_msi_of_the_release_runs_the_service_and_a_later_one_replaces_it(installer, install, windows_msi, simulator):
     """The later one is small: it has to stop the service, and to remove every file and the bytecode."""
     config = simulator.configure(installer.host, installer.work / "own")
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    make_msi.make(windows_files, __version__, installer.work / "real.msi")
+    shutil.copy(windows_msi, installer.work / "real.msi")
 
     assert installer.run(rf'/i "C:\msi files\real.msi" CONFIG="C:\msi files\own\{config.name}" LISTEN={address}') == 0, (
         installer.log
