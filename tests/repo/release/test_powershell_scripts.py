@@ -20,7 +20,7 @@ COMMANDS = set(
         """
     Add-Type Compare-Object ConvertFrom-Csv ConvertFrom-Json ConvertTo-Json Copy-Item Enable-PSRemoting Expand-Archive Export-Csv ForEach-Object Format-Table
     Get-ChildItem Get-CimInstance Get-Command Get-Content Get-Credential Get-FileHash Get-Item Get-ItemProperty Get-NetFirewallRule
-    Get-NetTCPConnection Get-Process Get-Service Import-Module Invoke-Command Invoke-RestMethod Invoke-WebRequest Join-Path Measure-Object
+    Get-NetTCPConnection Get-Process Get-Service Get-WinEvent Import-Module Invoke-Command Invoke-RestMethod Invoke-WebRequest Join-Path Measure-Object
     Move-Item New-Item New-NetFirewallRule New-Object New-PSSession New-PSSessionOption Out-Null Out-String Read-Host Remove-Item
     Remove-NetFirewallRule Remove-PSSession Rename-Item Select-Object Set-Content Set-ExecutionPolicy Set-StrictMode Sort-Object Split-Path
     Start-Process Start-Service Start-Sleep Stop-Process Stop-Service Test-Path Unblock-File Where-Object Write-Host Write-Output Write-Verbose
