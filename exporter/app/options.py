@@ -13,6 +13,7 @@ from exporter.web.server.listener import ListenAddress
 
 DEMO = "demo"  # the mode of a command that ends with its terminal
 DEFAULT_HISTORY = 100
+OnListening = Callable[[Sequence[str]], None]  # receives the URLs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,4 +28,4 @@ class RunOptions:
     config_file: Path | None = None  # to reload from; None: no reload
     auto_reload: bool = False
     mode: str = "run"
-    on_listening: Callable[[Sequence[str]], None] | None = None  # receives the URLs, once the exporter runs
+    on_listening: OnListening | None = None  # once the exporter runs

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import sys
 from collections.abc import Iterable
 
@@ -42,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         print(NOT_BUILT, end="", file=sys.stderr)
         return _BAD_USAGE
     if args.page is None:
-        _print(_list(documentation.pages()))
+        print(_list(documentation.pages()), end="")
         return _OK
     reference, _, anchor = args.page.partition("#")
     found = documentation.look_up(reference)
@@ -51,15 +50,8 @@ def run(args: argparse.Namespace) -> int:
     text = documentation.text(found[0]) if not anchor else documentation.parts(found[0]).get(anchor)
     if text is None:
         return _refuse(f"page {found[0].name} has no part {anchor!r}{nearest(anchor, documentation.parts(found[0]))}")
-    _print(text)
-    return _OK
-
-
-def _print(text: str) -> None:
-    """Print a text; a console's code page may lack a character of it."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
     print(text, end="")
+    return _OK
 
 
 def _refuse(problem: str) -> int:

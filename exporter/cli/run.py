@@ -8,12 +8,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from exporter.app.lifecycle import serve
-from exporter.app.options import DEFAULT_HISTORY, RunOptions
+from exporter.app.options import DEFAULT_HISTORY, OnListening, RunOptions
 from exporter.app.sharding import Shard, parse_shard
 from exporter.cli import check
 from exporter.cli.parser import add_flag, number
@@ -30,7 +30,6 @@ from exporter.web.server.listener import ListenAddress, ListenError, parse_addre
 from exporter.web.webconfig.access_control import AccessControl
 
 DEFAULT_ADDRESS = ":10377"
-OnListening = Callable[[Sequence[str]], None]  # receives the URLs
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -10,8 +10,9 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exporter import __version__
 from exporter.runtime import signals
@@ -21,7 +22,8 @@ from exporter.runtime.windows.api import WindowsCallError
 from exporter.runtime.windows.event_log import EventKind, EventLog, EventLogHandler
 from exporter.runtime.windows.service_control import NOT_STARTED_BY_MANAGER, ServiceControl
 
-OnListening = Callable[[Sequence[str]], None]
+if TYPE_CHECKING:
+    from exporter.app.options import OnListening
 
 FINE, BAD_USAGE, INTERNAL = 0, 2, 3
 _log = logging.getLogger(__name__)

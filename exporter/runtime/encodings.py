@@ -25,21 +25,20 @@ def decoded(data: bytes) -> str:
 
 
 def adapt_output() -> None:
-    """Write into pipes and files of Windows what PowerShell and cmd read there: the code page of the console.
+    """Write a character that the encoding of the output lacks as its number.
 
-    Python would take that of the system. A character that the code page lacks is written as its number.
+    Pipes and files of Windows get what PowerShell and cmd read there, the code page of the console: Python would take that of the system.
     """
-    if not is_windows() or sys.flags.utf8_mode:
-        return
-    encoding = f"cp{output_code_page()}"
+    read = _code_page() if is_windows() and not sys.flags.utf8_mode else None
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
-            stream.reconfigure(encoding=encoding if _is_known(encoding) else "utf-8", errors="backslashreplace")
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding=None if stream.isatty() else read, errors="backslashreplace")
 
 
-def _is_known(encoding: str) -> bool:
+def _code_page() -> str:
+    encoding = f"cp{output_code_page()}"
     try:
         codecs.lookup(encoding)
     except LookupError:
-        return False
-    return True
+        return "utf-8"
+    return encoding

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import logging
 import threading
+import time
 from collections import deque
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 LARGEST, KEPT = 10 * 1024 * 1024, 8  # bytes of a file; older files
 _REMEMBERED = 20  # lines
+_PAUSE = 60.0  # seconds before a rotation that failed is tried again
 
 
 class LogStream(io.TextIOBase):
@@ -44,13 +45,32 @@ class LogStream(io.TextIOBase):
 
 
 class _RotatingFile(RotatingFileHandler):
-    """A failure to rotate or to write never ends the exporter: another program may hold the file."""
+    """A failure to rotate or to write never ends the exporter, and loses no file: another program may hold one."""
+
+    _next_try = float("-inf")  # monotonic
 
     def doRollover(self) -> None:  # noqa: N802 - the name of the library
-        with contextlib.suppress(OSError):
-            super().doRollover()
-        if self.stream is None:
-            self.stream = self._open()
+        now = time.monotonic()
+        if now < self._next_try:
+            return
+        if self.stream is not None:
+            self.stream.close()
+            self.stream = None
+        try:
+            self._move()
+        except OSError:
+            self._next_try = now + _PAUSE
+        self.stream = self._open()
+
+    def _move(self) -> None:
+        """Move the current file aside before any other, and no file onto another one but the oldest. Raises OSError."""
+        current = Path(self.baseFilename)
+        aside, *older = (Path(f"{current}.{end}") for end in ("new", *range(1, self.backupCount + 1)))
+        if not aside.exists():  # it does if this could not end the last time
+            current.rename(aside)
+        free = next((place for place, file in enumerate(older) if not file.exists()), len(older) - 1)
+        for place in range(free, -1, -1):
+            (older[place - 1] if place else aside).replace(older[place])
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name of the library
         """Lose the line: standard error is this very file."""

@@ -2,6 +2,7 @@
 
 import pytest
 
+from exporter.presentation.documentation import Documentation
 from tests.support.tls_server import Authority, FakeVault, Principal
 
 
@@ -18,3 +19,17 @@ def principal(authority):
 @pytest.fixture(scope="session")
 def fake_vault():
     return FakeVault()
+
+
+@pytest.fixture(scope="session")
+def archive():
+    """Return the documents of the checkout as they are now."""
+    from docs.generators import site  # noqa: PLC0415 - most unit tests need no Markdown
+
+    return site.archive()
+
+
+@pytest.fixture
+def built(archive, monkeypatch):
+    """Read these documents, whatever the last build has left."""
+    monkeypatch.setattr(Documentation, "load", lambda: Documentation(archive))

@@ -9,20 +9,23 @@ import asyncio
 import contextlib
 import logging
 import ssl
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from exporter.runtime.logging import fields, place_of
+from exporter.runtime.throttle import Throttle
 from exporter.web.webconfig.load import WebLoaded, file_signature, load
 from exporter.web.webconfig.model import WebConfig
 from exporter.web.webconfig.passwords import PasswordResult, Passwords, credentials_of
-from exporter.web.webconfig.rate_limit import LogThrottle, TokenBucket
+from exporter.web.webconfig.rate_limit import TokenBucket
 from exporter.web.webconfig.tls import has_allowed_name
 
 _log = logging.getLogger(__name__)
 
 READ_AGAIN_SECONDS = 2.0
+LOGGED_AGAIN_SECONDS = 60.0
 # A refusal is delayed, so that a client that retries at once cannot keep the event loop busy.
 REFUSED_AFTER_SECONDS = 0.05
 _TLS_IS_FIXED = "TLS cannot be switched on or off while the exporter runs: restart the exporter"
@@ -54,7 +57,7 @@ class AccessControl:
         self._path = path
         self._seen = loaded.seen
         self._passwords: Passwords | None = None
-        self._wrong, self._nameless = LogThrottle(), LogThrottle()
+        self._wrong, self._nameless = Throttle(1, LOGGED_AGAIN_SECONDS), Throttle(1, LOGGED_AGAIN_SECONDS)
         self.config: WebConfig = loaded.config
         self.context: ssl.SSLContext | None = loaded.context
         self._bucket = _bucket(self.config)
@@ -73,8 +76,8 @@ class AccessControl:
         allowed = None if self.config.tls is None else self.config.tls.allowed_names
         if has_allowed_name(certificate, allowed):
             return True
-        if (held_back := self._nameless.due()) is not None:
-            _log.warning("client certificate without an allowed name", extra=fields(client=address, more=held_back or None))
+        if (omitted := self._nameless.admit(time.monotonic())) is not None:
+            _log.warning("client certificate without an allowed name", extra=fields(client=address, more=omitted or None))
         return False
 
     async def refusal(self, authorization: str, address: str) -> Refusal | None:
@@ -100,9 +103,9 @@ class AccessControl:
         result = await self._passwords.check(self.config.users, *shown, address=address)
         if result is PasswordResult.RIGHT:
             return None
-        if result is PasswordResult.WRONG and (held_back := self._wrong.due()) is not None:
+        if result is PasswordResult.WRONG and (omitted := self._wrong.admit(time.monotonic())) is not None:
             # Never the user name: it could be a password in the wrong field.
-            _log.warning("wrong user or password", extra=fields(client=address, more=held_back or None))
+            _log.warning("wrong user or password", extra=fields(client=address, more=omitted or None))
         return UNAUTHORIZED if result is PasswordResult.WRONG else TOO_MANY_ATTEMPTS
 
     @contextlib.asynccontextmanager

@@ -1,4 +1,4 @@
-"""Rate limits: the token bucket of `rate_limit`, and a throttle for the log."""
+"""The token bucket of `rate_limit`."""
 
 from __future__ import annotations
 
@@ -25,26 +25,3 @@ class TokenBucket:
             return False
         self._tokens -= 1
         return True
-
-
-class LogThrottle:
-    """Pass the first of many lines, then one per `seconds`."""
-
-    def __init__(self, seconds: float = 60.0, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._seconds = seconds
-        self._clock = clock
-        self._next = float("-inf")
-        self._held_back = 0
-
-    def due(self) -> int | None:
-        """Return the number of suppressed lines before this one.
-
-        The result is None if this line is suppressed too.
-        """
-        now = self._clock()
-        if now < self._next:
-            self._held_back += 1
-            return None
-        self._next = now + self._seconds
-        held_back, self._held_back = self._held_back, 0
-        return held_back

@@ -18,11 +18,8 @@ CATEGORIES = {
 
 
 @pytest.fixture
-def artifacthub(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "deploy"))
-    import artifacthub  # noqa: PLC0415 - a module of the folder `deploy`, which is no package
-
-    return artifacthub
+def artifacthub(deploy_module):
+    return deploy_module("artifacthub")
 
 
 @pytest.fixture

@@ -22,11 +22,8 @@ STATUSES = {"not_affected", "affected", "fixed", "under_investigation"}
 
 
 @pytest.fixture
-def vex(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "deploy"))
-    import vex  # noqa: PLC0415 - a module of the folder `deploy`, which is no package
-
-    return vex
+def vex(deploy_module):
+    return deploy_module("vex")
 
 
 @pytest.fixture

@@ -141,16 +141,30 @@ def test_every_property_is_read(steps, actions):
     assert "REMOVEDATA = 1" in conditions
 
 
+def test_settings_are_read_by_an_installation_and_by_no_repair(steps, actions):
+    readers = {name for name, row in actions.items() if any(f"[{one}]" in row[2] for one in make_msi.PROPERTIES)}
+    assert {name: steps[name][0] for name in readers} == {"SetSettings": "NOT Installed"}
+
+
+def test_value_that_would_end_its_quotes_is_refused(msi, actions):
+    conditions, properties = keyed(msi, "LaunchCondition"), keyed(msi, "Property")
+    assert (properties["Quote"], properties["Backslash"]) == (['"'], ["\\"])
+    quoted = re.findall(r'="\[([A-Z]+)\]"', actions["SetSettings"][2])
+    assert len(quoted) == actions["SetSettings"][2].count('="') == 5
+    for test in (">< Quote", ">> Backslash"):
+        assert f"Installed OR NOT ({' OR '.join(f'{name} {test}' for name in quoted)})" in conditions
+
+
 def test_actions_that_change_something_run_as_the_system_in_the_transaction(actions):
     kinds = {name: int(row[0]) for name, row in actions.items() if int(row[0]) != SET_PROPERTY}
     assert [name for name, kind in kinds.items() if not kind & IN_SCRIPT or not kind & NO_IMPERSONATE] == []
-    assert {name for name, kind in kinds.items() if kind & ROLLBACK} == {
-        "ServiceStart",
-        "ServiceStop",
-        "ServiceInstallRollback",
-        "BytecodeRollback",
-    }
+    assert {name for name, kind in kinds.items() if kind & ROLLBACK} == {"ServiceStart", "ServiceStop", "BytecodeRollback"}
     assert [name for name, kind in kinds.items() if not kind & CONTINUE] == ["ServiceInstall"]
+
+
+def test_programs_are_python_of_the_msi_and_one_with_its_path_and_no_shell_runs(actions):
+    assert {row[1] for row in actions.values() if int(row[0]) != SET_PROPERTY} == {"Python", "Net"}
+    assert actions["SetNet"][2] == r"[System64Folder]net.exe"
 
 
 def test_service_is_stopped_before_files_change_and_installed_after(steps):
@@ -161,12 +175,13 @@ def test_service_is_stopped_before_files_change_and_installed_after(steps):
         "StopServices",
         "DeleteServices",
         "ServiceRemove",
+        "LogRemove",
         "BytecodeRemove",
         "RemoveFiles",
         "InstallFiles",
         "BytecodeRollback",
         "BytecodeCompile",
-        "ServiceInstallRollback",
+        "PublishProduct",
         "ServiceStop",
         "ServiceInstall",
         "InstallFinalize",
@@ -174,19 +189,18 @@ def test_service_is_stopped_before_files_change_and_installed_after(steps):
     assert sorted(order, key=lambda name: steps[name][1]) == order
 
 
-def test_service_stays_registered_while_a_version_replaces_another(steps, msi):
+def test_service_and_log_stay_while_a_version_replaces_another(steps, msi):
     assert steps["DeleteServices"][0] == "NOT UPGRADINGPRODUCTCODE"
-    assert "NOT UPGRADINGPRODUCTCODE" in steps["ServiceRemove"][0]
+    assert steps["ServiceRemove"][0] == steps["LogRemove"][0] == 'REMOVE = "ALL" AND NOT UPGRADINGPRODUCTCODE'
     stop_at_install, stop_and_delete_at_removal = 0x2, 0x20 | 0x80
     (row,) = table(msi, "ServiceControl")
     assert (row[1], int(row[2])) == ("ekm-exporter", stop_at_install | stop_and_delete_at_removal)
 
 
-def test_failed_installation_removes_a_new_service_and_stops_an_earlier_one_before_its_files_come_back(steps):
-    earlier = "Installed OR WIX_UPGRADE_DETECTED OR WIX_SAME_VERSION_UPGRADE_DETECTED"
-    assert steps["ServiceStop"][0] == f'NOT REMOVE = "ALL" AND ({earlier})'
-    assert steps["ServiceInstallRollback"][0] == " AND ".join(f"NOT {one}" for one in earlier.split(" OR "))
-    assert steps["ServiceStart"][0] == "Installed"
+def test_failed_installation_stops_the_service_and_starts_an_earlier_one_after_its_files_came_back(steps, actions):
+    assert steps["ServiceStop"][0] == 'NOT REMOVE = "ALL"'
+    assert steps["ServiceStart"][0] == "NOT (WIX_UPGRADE_DETECTED OR WIX_SAME_VERSION_UPGRADE_DETECTED)"
+    assert [name for name, row in actions.items() if int(row[0]) & ROLLBACK and " remove" in row[2]] == []
 
 
 def test_command_finds_the_program_in_a_new_console(msi, steps):

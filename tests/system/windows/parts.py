@@ -60,16 +60,10 @@ def embeddable_python() -> bytes:
 def pins(downloads: Path) -> dict[str, make_zip.Pin]:
     """The pins of a release with this Python instead of theirs, and the downloads that they name."""
     (downloads / "wheels").symlink_to(WHEELS)
-    found = make_zip.read_pins()
-    python = found["python"]
-    contents = {"python": embeddable_python(), "winsw": b"not in use"}
-    for name, pin in found.items():
-        pin = replace(pin, sha256=hashlib.sha256(contents[name]).hexdigest())  # noqa: PLW2901
-        if pin.url == python.url:
-            pin = replace(pin, version=VERSION, url=pin.url.replace(pin.version, VERSION))  # noqa: PLW2901
-        (downloads / pin.file).write_bytes(contents[name])
-        found[name] = pin
-    return found
+    pin, content = make_zip.read_pins()["python"], embeddable_python()
+    pin = replace(pin, version=VERSION, url=pin.url.replace(pin.version, VERSION), sha256=hashlib.sha256(content).hexdigest())
+    (downloads / pin.file).write_bytes(content)
+    return {"python": pin}
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from deploy.windows import make_msi
-from exporter import __version__
 from tests.system.windows import parts
 from tests.system.windows.host import Host
 from tests.system.windows.simulated import answered, fetch
@@ -26,18 +25,13 @@ import json, pathlib, sys
 base = pathlib.Path(sys.executable).parents[2]
 with (base / "calls").open("a") as file:
     print(json.dumps([(base / "app/VERSION").read_text(), *sys.argv[1:]]), file=file)
-if sys.argv[2] == "install" and (base / "refuse").exists():
-    sys.exit("ekm.yml: a problem")
+if sys.argv[2] == "install":
+    fails = (base / "refuse").exists()
+    pathlib.Path(sys.argv[3].partition("=")[2]).write_text("ekm.yml: a problem" if fails else "")
+    sys.exit(fails)
 """
-EMPTY = [
-    "service",
-    "install",
-    "--config.file=",
-    "--web.listen-address=",
-    "--arguments=",
-    "--account=",
-    "--prometheus=",
-]  # as kept
+KEPT = ["service", "install", r"--log.file=C:\Program Files\ekm-exporter\install.log"]  # changes no setting
+EMPTY = [*KEPT, "--config.file=", "--web.listen-address=", "--arguments=", "--account=", "--prometheus="]
 ROLLED_BACK = 1627  # Windows: 1603
 REFUSED = 1603
 
@@ -127,7 +121,7 @@ def test_properties_become_options_of_the_service(installer, install):
     assert install("0.1.0", rf'{given} SERVICEACCOUNT="CONTOSO\ekm$" PROMETHEUS="10.1.2.3 10.1.2.4"') == 0
     settings = ["--web.listen-address=:10399", "--arguments=--web.enable-pages --log.level=debug", r"--account=CONTOSO\ekm$"]
     options = [r"--config.file=C:\msi files\ekm.yml", *settings, "--prometheus=10.1.2.3 10.1.2.4"]
-    assert installer.calls() == [["0.1.0", "service", "install", *options]]
+    assert installer.calls() == [["0.1.0", *KEPT, *options]]
 
 
 def test_installation_without_properties_gives_the_service_empty_options(installer, install):
@@ -171,6 +165,21 @@ def test_windows_older_than_server_2016_is_refused(installer, install):
     assert not (installer.base / "app").exists()
 
 
+@pytest.mark.parametrize("given", [r'ARGUMENTS="\" --base=C: "', r'LISTEN="C:\" ARGUMENTS=" --base=C:"'])
+def test_value_that_ends_its_quotes_is_refused_and_nothing_changes(given, installer, install):
+    assert install("0.1.0", given) == REFUSED
+    assert not installer.base.exists()
+
+
+def test_repair_reads_no_property(installer, install):
+    """Any user may start one, and it runs as the system."""
+    install("0.1.0")
+    installer.calls()
+    assert install("0.1.0", r'CONFIG=C:\other.yml ARGUMENTS="\" ^& echo^> C:\injected ^& rem "') == 0
+    assert not (installer.host.prefix / "drive_c" / "injected").exists()
+    assert installer.calls() == [["0.1.0", *KEPT]]
+
+
 def test_installation_again_repairs(installer, install):
     install("0.1.0")
     damaged, missing = installer.base / "app" / "lib" / "exporter" / "__init__.py", installer.base / "ekm.example.yml"
@@ -178,7 +187,7 @@ def test_installation_again_repairs(installer, install):
     missing.unlink()
     assert install("0.1.0") == 0
     assert (damaged.read_bytes(), missing.exists()) == (b"", True)
-    assert installer.calls()[-1] == ["0.1.0", *EMPTY]
+    assert installer.calls()[-1] == ["0.1.0", *KEPT]
 
 
 def test_service_that_cannot_be_installed_fails_the_installation_with_the_reason(installer, install):
@@ -207,12 +216,12 @@ def test_uninstallation_with_data_lets_the_service_remove_them(installer, instal
         assert list(installer.base.iterdir()) == []
 
 
-def test_msi_of_the_release_runs_the_service_and_a_later_one_replaces_it(installer, install, windows_files, simulator):
+def test_msi_of_the_release_runs_the_service_and_a_later_one_replaces_it(installer, install, windows_msi, simulator):
     """The later one is small: it has to stop the service, and to remove every file and the bytecode."""
     config = simulator.configure(installer.host, installer.work / "own")
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    make_msi.make(windows_files, __version__, installer.work / "real.msi")
+    shutil.copy(windows_msi, installer.work / "real.msi")
 
     assert installer.run(rf'/i "C:\msi files\real.msi" CONFIG="C:\msi files\own\{config.name}" LISTEN={address}') == 0, (
         installer.log

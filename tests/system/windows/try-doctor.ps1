@@ -8,9 +8,7 @@ The zip of the release.
 #>
 [CmdletBinding()]
 param([Parameter(Mandatory)][string]$Zip)
-Set-StrictMode -Version 3.0
-$ErrorActionPreference = 'Stop'
-$ProgressPreference = 'SilentlyContinue'
+. "$PSScriptRoot\trying.ps1"
 $work = 'C:\ekm-try-doctor'
 $account = 'NT AUTHORITY\NETWORK SERVICE'
 $service = 'MSSQL$TRY' # a service that never runs
@@ -19,11 +17,6 @@ $key = 'HKLM:\SOFTWARE\Microsoft\SQL Server Cryptographic Provider'
 $internet = 'Registry::HKEY_USERS\S-1-5-20\Software\Microsoft\Windows\CurrentVersion\Internet Settings'
 $source = 'SQL Server Connector for Microsoft Azure Key Vault'
 $task = 'ekm-try-doctor'
-
-function Assert([bool]$Good, [string]$What) {
-    if (-not $Good) { throw "FAILED: $What" }
-    Write-Host "ok: $What"
-}
 
 # The checks by name. The vault is a host that Windows can reach, so the checks of the vault itself fail.
 function Get-Check {

@@ -12,20 +12,13 @@ The zip of the release. Its simulator stays while the installed program goes.
 #>
 [CmdletBinding()]
 param([Parameter(Mandatory)][string]$Msi, [Parameter(Mandatory)][string]$Next, [Parameter(Mandatory)][string]$Zip)
-Set-StrictMode -Version 3.0
-$ErrorActionPreference = 'Stop'
-$ProgressPreference = 'SilentlyContinue'
+. "$PSScriptRoot\trying.ps1"
 $work = 'C:\ekm msi' # readable for the account of the service
 $base = "$env:ProgramFiles\ekm-exporter"
 $url = 'http://127.0.0.1:10377'
 $management = 'http://127.0.0.1:10378'
 $vault = 'contoso-prod.vault.azure.net'
 $many = "$PSScriptRoot\..\..\..\deploy\windows\install-hosts.ps1"
-
-function Assert([bool]$Good, [string]$What) {
-    if (-not $Good) { throw "FAILED: $What" }
-    Write-Host "ok: $What"
-}
 
 function Wait-For([string]$What, [scriptblock]$Test) {
     foreach ($second in 1..120) {
@@ -121,6 +114,15 @@ try {
     Invoke-RestMethod -Method Delete -Uri "$management/sim/fault" | Out-Null
     Wait-For 'the fault ends' { (Get-Page '/metrics') -match '(?m)^ekm_probe_success\{[^}]*\} 1' }
 
+    Assert ((Get-WinEvent -FilterHashtable @{ LogName = 'Application'; ProviderName = 'ekm-exporter'; Id = 1 } -MaxEvents 1).Message -match 'started') 'the event log has the start'
+    $killed = (Get-CimInstance -ClassName Win32_Service -Filter "Name='ekm-exporter'").ProcessId
+    Stop-Process -Id $killed -Force
+    Wait-For 'Windows starts the service again after a crash' {
+        (Get-CimInstance -ClassName Win32_Service -Filter "Name='ekm-exporter'").ProcessId -notin 0, $killed -and (Get-Page '/-/healthy')
+    }
+
+    Assert-Installer 0 "/fa `"$Msi`" ARGUMENTS=--no-such-flag"
+    Assert (Get-Page '/-/healthy') 'a repair reads no property'
     Assert-Installer 1603 "/i `"$Next`" ARGUMENTS=--no-such-flag"
     Assert ((Get-Content -Raw "$base\install.log") -match 'no-such-flag') 'install.log states why the upgrade failed'
     Assert ((Get-Installed) -eq $version) "the previous version is restored: $(Get-Installed)"

@@ -8,16 +8,9 @@ The zip of the release.
 #>
 [CmdletBinding()]
 param([Parameter(Mandatory)][string]$Zip)
-Set-StrictMode -Version 3.0
-$ErrorActionPreference = 'Stop'
-$ProgressPreference = 'SilentlyContinue'
+. "$PSScriptRoot\trying.ps1"
 $work = 'C:\ekm zip' # readable for the account of the service
 $service = 'ekm-exporter-zip'
-
-function Assert([bool]$Good, [string]$What) {
-    if (-not $Good) { throw "FAILED: $What" }
-    Write-Host "ok: $What"
-}
 
 # What the program prints, and its exit code in $LASTEXITCODE.
 function Get-Output([string[]]$Words) {

@@ -10,15 +10,7 @@ from docs.generators import site
 from exporter.cli.main import main
 from exporter.presentation.documentation import Documentation
 
-
-@pytest.fixture(scope="module")
-def archive():
-    return site.archive()
-
-
-@pytest.fixture(autouse=True)
-def built(archive, monkeypatch):
-    monkeypatch.setattr(Documentation, "load", lambda: Documentation(archive))
+pytestmark = pytest.mark.usefixtures("built")
 
 
 def test_list_names_every_page_once_with_runbooks_and_scripts_apart(archive, capsys):
@@ -66,13 +58,13 @@ def test_ambiguous_name_is_bad_usage_with_the_pages(capsys):
 
 
 @pytest.mark.parametrize("encoding", ["cp850", "cp1252", "ascii"])
-def test_character_that_the_console_lacks_is_replaced(encoding, monkeypatch):
+def test_character_that_the_console_lacks_is_its_number(encoding, monkeypatch):
     console = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="")
     monkeypatch.setattr(sys, "stdout", console)
     names = [page.name for page in Documentation.load().pages()]
     assert {name: code for name in names if (code := main(["docs", name])) != 0} == {}
     console.flush()
-    assert "·".encode(encoding, "replace") in console.buffer.getvalue()
+    assert "·".encode(encoding, "backslashreplace") in console.buffer.getvalue()
 
 
 def test_checkout_without_built_documents_names_the_command(monkeypatch, capsys):

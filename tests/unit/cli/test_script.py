@@ -12,15 +12,7 @@ from exporter.sqlservers.script import FOLDER, script_names, summary
 PATHS = {path.name: path for path in (*FOLDER.iterdir(), site.ROOT / "deploy" / "windows" / "install-hosts.ps1")}
 NAMES = sorted(PATHS)
 
-
-@pytest.fixture(scope="module")
-def archive():
-    return site.archive()
-
-
-@pytest.fixture(autouse=True)
-def built(archive, monkeypatch):
-    monkeypatch.setattr(Documentation, "load", lambda: Documentation(archive))
+pytestmark = pytest.mark.usefixtures("built")
 
 
 @pytest.mark.parametrize("name", NAMES)

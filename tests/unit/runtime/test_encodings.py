@@ -63,8 +63,10 @@ def test_console_keeps_its_own_encoding(monkeypatch):
     assert stream.encoding == "cp1252"
 
 
-def test_other_systems_keep_their_encoding(monkeypatch):
+def test_other_systems_keep_their_encoding_and_get_a_character_that_it_lacks_as_its_number(monkeypatch):
     stream = console(monkeypatch, 850)
     monkeypatch.setattr(encodings, "is_windows", lambda: False)
     encodings.adapt_output()
-    assert stream.encoding == "cp1252"
+    stream.write("für Ж")
+    stream.flush()
+    assert (stream.encoding, stream.buffer.getvalue()) == ("cp1252", b"f\xfcr \\u0416")

@@ -1,8 +1,10 @@
 """The log file that rotates."""
 
 import logging
+import os
 import threading
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -67,6 +69,37 @@ def test_no_line_is_lost_if_the_old_file_is_in_use(path, opened, monkeypatch):
     for number in range(10):
         print(f"line {number}", file=stream)
     assert path.read_text().splitlines() == [f"line {number}" for number in range(10)]
+
+
+@pytest.mark.parametrize("held", ["logs.log", "logs.log.1", "logs.log.2"])
+def test_rotation_that_another_program_stops_loses_no_file_and_ends_a_minute_later(held, path, opened, monkeypatch):
+    now, tries = [0.0], []
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    for number in (1, 2):
+        path.with_name(f"logs.log.{number}").write_text(f"older {number}\n")
+
+    def only_if_free(real, source, target):
+        if held in (Path(source).name, Path(target).name):
+            tries.append(source)
+            raise PermissionError
+        real(source, target)
+
+    with monkeypatch.context() as patch:
+        for name in ("rename", "replace"):
+            patch.setattr(os, name, partial(only_if_free, getattr(os, name)))
+        stream = opened(largest=20, kept=3)
+        for number in range(20):
+            print(f"line {number}", file=stream)
+            now[0] += 5.0
+    assert len(tries) == 2
+    kept = "".join(one.read_text() for one in path.parent.iterdir())
+    lines = [*(f"older {number}" for number in (1, 2)), *(f"line {number}" for number in range(20))]
+    assert sorted(kept.splitlines()) == sorted(lines)
+    now[0] += 60.0
+    for number in range(20, 30):
+        print(f"line {number}", file=stream)
+    assert sorted(one.name for one in path.parent.iterdir()) == ["logs.log", "logs.log.1", "logs.log.2", "logs.log.3"]
+    assert path.read_text().endswith("line 29\n")
 
 
 def test_full_disk_ends_nothing(opened, monkeypatch):

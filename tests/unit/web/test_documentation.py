@@ -25,17 +25,7 @@ def record(event: str, arguments: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(record)
-
-
-@pytest.fixture(scope="module")
-def archive():
-    return site.archive()
-
-
-@pytest.fixture(autouse=True)
-def built(archive, monkeypatch):
-    """Serve the documents of the checkout as they are now."""
-    monkeypatch.setattr(Documentation, "load", lambda: Documentation(archive))
+pytestmark = pytest.mark.usefixtures("built")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from exporter.web.options import web_options
 from exporter.web.server.connection_limits import ConnectionLimiter
 from exporter.web.webconfig.access_control import AccessControl
 from exporter.web.webconfig.model import RateLimit
-from exporter.web.webconfig.rate_limit import LogThrottle, TokenBucket
+from exporter.web.webconfig.rate_limit import TokenBucket
 from tests.support.web_server import until
 from tests.unit.web.webconfig.serving import protected, request
 
@@ -90,14 +90,6 @@ def test_token_bucket_refills_up_to_its_capacity():
     assert [bucket.allow() for _ in range(2)] == [True, False]
     now[0] = 1000.0
     assert [bucket.allow() for _ in range(3)] == [True, True, False]
-
-
-def test_log_throttle_counts_suppressed_lines():
-    now = [0.0]
-    throttle = LogThrottle(60.0, clock=lambda: now[0])
-    assert [throttle.due() for _ in range(3)] == [0, None, None]
-    now[0] = 60.0
-    assert throttle.due() == 2
 
 
 async def test_changed_file_is_reloaded(folder, monkeypatch):
