@@ -62,7 +62,8 @@ class Reader:
         by_hand = {"cd": self._cd, "certutil": self._certutil, "notepad": self._notepad, "start": self._start}
         output = by_hand[name](rest) if name in by_hand else self._run(command, code)
         self.outputs.append(output)
-        return output.replace(f"http://{socket.gethostname()}:{self.port}/", "http://sqlhost1:10377/")
+        output = output.replace(f"http://{socket.gethostname()}:{self.port}/", "http://sqlhost1:10377/")
+        return output.replace(f"http://localhost:{self.port}/", "http://localhost:10377/")
 
     def _run(self, command: str, code: int) -> str:
         if command.startswith("msiexec /i "):
