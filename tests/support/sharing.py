@@ -57,8 +57,10 @@ ROWS = (
     Row("tests/unit/core/", PURE),
     Row("tests/unit/events/", PURE),
     Row("tests/unit/explain/", PURE),
+    Row("tests/unit/installation/", PURE),
     Row("tests/unit/inventory/", PURE),
     Row("tests/unit/report/", PURE),
+    Row("tests/unit/runtime/test_throttle.py", PURE),
     Row("tests/unit/sqlservers/", PURE),
     Row("tests/unit/tde/", PURE),
 )
