@@ -54,7 +54,8 @@ def _add_install(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_flag(
         parser,
         "--config.file FILE",
-        "copy this configuration into the installation, with the folders targets.d and secrets next to it",
+        "copy this configuration into the installation, with the files of the folder secrets next to it; a folder targets.d next to it "
+        "replaces that of the installation",
         type=str,
     )
     add_flag(parser, "--web.listen-address ADDRESS", "HOST:PORT or :PORT to listen on (default :10377)", dest="listen")

@@ -114,13 +114,6 @@ try {
     Invoke-RestMethod -Method Delete -Uri "$management/sim/fault" | Out-Null
     Wait-For 'the fault ends' { (Get-Page '/metrics') -match '(?m)^ekm_probe_success\{[^}]*\} 1' }
 
-    Assert ((Get-WinEvent -FilterHashtable @{ LogName = 'Application'; ProviderName = 'ekm-exporter'; Id = 1 } -MaxEvents 1).Message -match 'started') 'the event log has the start'
-    $killed = (Get-CimInstance -ClassName Win32_Service -Filter "Name='ekm-exporter'").ProcessId
-    Stop-Process -Id $killed -Force
-    Wait-For 'Windows starts the service again after a crash' {
-        (Get-CimInstance -ClassName Win32_Service -Filter "Name='ekm-exporter'").ProcessId -notin 0, $killed -and (Get-Page '/-/healthy')
-    }
-
     Assert-Installer 0 "/fa `"$Msi`" ARGUMENTS=--no-such-flag"
     Assert (Get-Page '/-/healthy') 'a repair reads no property'
     Assert-Installer 1603 "/i `"$Next`" ARGUMENTS=--no-such-flag"
