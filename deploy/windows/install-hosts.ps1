@@ -110,8 +110,9 @@ $install = {
     $ErrorActionPreference = 'Stop'
     if ((Get-FileHash -LiteralPath "$Place\package.msi").Hash -ne $Hash) { throw 'the MSI arrived damaged' }
     $words = @("/i `"$Place\package.msi`"", '/qn', "CONFIG=`"$Own\ekm.yml`"") + $Properties
-    $code = (Start-Process -FilePath msiexec.exe -ArgumentList ($words -join ' ') -Wait -PassThru).ExitCode
     $log = "$env:ProgramFiles\ekm-exporter\install.log"
+    if (Test-Path -LiteralPath $log) { Remove-Item -LiteralPath $log } # of an earlier installation
+    $code = (Start-Process -FilePath msiexec.exe -ArgumentList ($words -join ' ') -Wait -PassThru).ExitCode
     $lines = if (Test-Path -LiteralPath $log) { Get-Content -LiteralPath $log -Encoding UTF8 }
     if ($code -notin 0, 3010) { throw "msiexec exited with $code`n$($lines -join "`n")" } # 3010: after a restart
     $lines
