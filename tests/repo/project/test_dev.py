@@ -5,11 +5,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from tests.support.sharing import ROWS, RUNS
+from tests.support.sharing import PURE, ROWS, RUNS, row_of
 
 NO_TEST = "ci: no closing line of the tests: no test has run"
 TOOLS = ("cat", "cksum", "dirname", "env", "id", "rm", "sed", "sort", "tr", "uname")
@@ -229,6 +230,18 @@ def test_every_row_of_the_test_sharing_is_of_a_known_run():
 
 def test_every_row_of_the_test_sharing_names_an_existing_path(root):
     assert [row.path for row in ROWS if not (root / row.path).exists()] == []
+
+
+def test_a_test_of_the_pure_run_imports_each_pure_module(root):
+    """A module that this run never imports would count as covered."""
+    contracts = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    modules = next(each["source_modules"] for each in contracts if each["name"] == "Rules are pure")
+    tests = {path: path.relative_to(root).as_posix() for path in (root / "tests" / "unit").rglob("test_*.py")}
+    texts = "\n".join(path.read_text() for path, name in tests.items() if row_of(name).run == PURE)
+    imports = {
+        module: (rf"from {module}\b", r"from {}\.?\S* import .*\b{}\b".format(*module.rsplit(".", 1))) for module in modules
+    }
+    assert [module for module, forms in imports.items() if not any(re.search(form, texts) for form in forms)] == []
 
 
 def test_contributing_names_the_debian_packages_of_each_part(root):
