@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import os
 import sys
 from pathlib import Path, PureWindowsPath
 
@@ -33,7 +32,7 @@ def remove(args: argparse.Namespace) -> int:
     if problem := check_name(args.name):
         return refuse(problem)
     try:
-        return _remove(args, base_folder(args.base, sys.executable))
+        return _remove(args, base_folder(args.base, this_program()))
     except RefusedError as error:
         return refuse(error)
     except (OSError, FirewallError, StillThereError) as error:
@@ -47,7 +46,8 @@ def _remove(args: argparse.Namespace, base: Path) -> int:
         if args.remove_data:
             raise
         earlier = None  # the service itself shows whether it is of this folder
-    has_settings = earlier is not None and earlier.name == args.name
+    has_settings = earlier is not None and earlier.name.casefold() == args.name.casefold()
+    name = earlier.name if earlier is not None and has_settings else args.name  # the firewall's rule has its case
     if args.remove_data and not has_settings:
         return refuse(f"{base} has no data of the service {args.name}: it lacks {files.SETTINGS} of that service")
     with ServiceManager(READ if args.dry_run else CHANGE) as services:
@@ -57,7 +57,7 @@ def _remove(args: argparse.Namespace, base: Path) -> int:
             print(f"service {args.name}: not installed in {base}: nothing is removed")
             return FINE
         if not args.dry_run:
-            data.remove(base, args.name, services, WindowsHost(), data=args.remove_data)
+            data.remove(base, name, services, WindowsHost(), data=args.remove_data)
     more = ", configuration, secrets, state and logs" if args.remove_data else ""
     print(
         f"service {args.name}: {'would be removed' if args.dry_run else 'removed'}: service, firewall rule and event source{more}"
@@ -77,7 +77,7 @@ def secret(args: argparse.Namespace) -> int:
             return refuse("no secret was typed; nothing is changed")
         if typed != typed.strip():
             print("warning: the secret begins or ends with a blank, which is written too", file=sys.stderr)
-        path = data.write_secret(base_folder(args.base, sys.executable), args.secret_name, typed, WindowsHost())
+        path = data.write_secret(base_folder(args.base, this_program()), args.secret_name, typed, WindowsHost())
     except RefusedError as error:
         return refuse(error)
     except OSError as error:
@@ -94,12 +94,17 @@ def read_secret(name: str) -> str:
     return first
 
 
+def this_program() -> str:
+    """Return the Python that runs, by its full name: not by a short name, a link or a drive of `subst`."""
+    return str(Path(sys.executable).resolve())
+
+
 def base_folder(given: Path | None, python: str) -> Path:
-    """Return the folder of the installation. Raises RefusedError if it has to be given."""
+    """Return the folder of the installation, by its full name. Raises RefusedError if it has to be given."""
     found = folder_of_program(PureWindowsPath(python)) if given is None else given
     if found is None:
         raise RefusedError("this Python is not that of the zip or of the MSI: give the folder of the installation with --base")
-    return Path(os.path.abspath(found))  # noqa: PTH100 - also without `..`, unlike `absolute`
+    return Path(found).resolve()
 
 
 def refuse(problem: object) -> int:

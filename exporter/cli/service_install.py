@@ -14,7 +14,7 @@ from exporter import __version__
 from exporter.cli.main import build_parser
 from exporter.cli.problem_lines import finding_lines
 from exporter.cli.service import DEFAULT_NAME
-from exporter.cli.service_data import base_folder, fail, refuse
+from exporter.cli.service_data import base_folder, fail, refuse, this_program
 from exporter.cli.service_run import run_words
 from exporter.installation import data, files, place
 from exporter.installation import install as installer
@@ -59,7 +59,7 @@ def install(args: argparse.Namespace) -> int:
 
 def _install_or_report(args: argparse.Namespace) -> int:
     try:
-        base = base_folder(args.base, sys.executable)
+        base = base_folder(args.base, this_program())
         with ServiceManager(READ if args.dry_run else CHANGE) as services:
             return _install(args, base, services)
     except BadConfigurationError as error:
@@ -95,11 +95,11 @@ def _prepare(args: argparse.Namespace, base: Path, services: HostServices) -> In
         raise RefusedError(f"{source}: {'a directory, not a file' if source.is_dir() else 'no such file'}")
     registered, state = services.find(args.name), services.state(args.name)
     place.check_place(base, args.name, earlier, registered)
-    place.check_program(sys.executable, base, services)
+    place.check_program(this_program(), base, services)
     if not (settings.address and has_same_flags(settings, earlier)):
         settings = replace(settings, address=_check_flags(base, settings))
-    command = service_command(sys.executable, settings, PureWindowsPath(base))
-    service = ServiceDefinition(name=args.name, command=command, account=account(settings))
+    command = service_command(this_program(), settings, PureWindowsPath(base))
+    service = ServiceDefinition(name=settings.name, command=command, account=account(settings))
     changes = files.changed_files(base, source)
     found = Existing(service=registered, settings=earlier, is_running=state is not None and state.state != STOPPED)
     configured = files.CONFIGURATION in changes or (base / files.CONFIGURATION).exists()

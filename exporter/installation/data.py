@@ -28,11 +28,11 @@ def remove(base: Path, name: str, services: HostServices, host: Surroundings, *,
     """Remove service, firewall rule and event source; with `data` also all but the program. Raises OSError and FirewallError."""
     service_states.stop(services, name)
     services.delete(name)
-    service_states.wait_until_gone(services, name)
     host.admit(name, 0, ())
     host.remove_source(name)
     if data:
         files.remove_data(base)
+    service_states.wait_until_gone(services, name)
 
 
 def write_secret(base: Path, name: str, secret: str, host: Surroundings) -> Path:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from exporter.config.loader import Loaded, load_config
-from exporter.installation import data, files, service_states
+from exporter.installation import files, service_states
 from exporter.installation.access import PROGRAM
 from exporter.installation.plan import Action, Change, Existing, InstallationPlan
 from exporter.installation.service_states import StillThereError
 from exporter.installation.services import HostServices, Surroundings
 from exporter.installation.settings import ServiceSettings, account, dump_settings, port_of
+from exporter.runtime.files import plainly
 from exporter.runtime.windows.firewall import FirewallError
 from exporter.runtime.windows.service_definition import ServiceDefinition
-from exporter.runtime.windows.service_manager import RELOAD
+from exporter.runtime.windows.service_manager import RELOAD, RESTART_SECONDS
 
 READ_BY_SERVICE, WRITTEN_BY_SERVICE = ("", files.SECRETS), ("state", "logs")  # folders of the installation
 LOG = Path("logs", "ekm-exporter.log")
@@ -70,7 +70,7 @@ def install(this: Installation, services: HostServices, host: Surroundings) -> t
         (this.base / folder).mkdir(parents=True, exist_ok=True)
     with _WayBack() as way_back:
         if this.found.is_running:
-            way_back.add(services.start, this.settings.name)  # without a wait; nothing if it still runs
+            way_back.add(service_states.start_again, services, this.settings.name)
         _protect(this, host, way_back, READ_BY_SERVICE)
         previous = _put_files(this, way_back)
         if this.plan.action is Action.RESTART:
@@ -78,9 +78,18 @@ def install(this: Installation, services: HostServices, host: Surroundings) -> t
         _protect(this, host, way_back, _folders_to_protect(this))
         warnings = _register(this, services, host, way_back)
         _start(this, services, way_back)
+        warnings += services.set_restarts(this.settings.name, RESTART_SECONDS)
         way_back.pop_all()
-    files.keep_previous(this.base, previous)
-    return warnings
+    return (*warnings, *_keep_previous(this, previous))
+
+
+def _keep_previous(this: Installation, previous: Mapping[str, bytes | None]) -> tuple[str, ...]:
+    """Keep the previous configuration; return a warning if that fails, since the new one is in use already."""
+    try:
+        files.keep_previous(this.base, previous)
+    except OSError as error:
+        return (f"the previous configuration is not kept: {error.filename}: {plainly(error)}",)
+    return ()
 
 
 def _protect(this: Installation, host: Surroundings, way_back: _WayBack, folders: tuple[str, ...]) -> None:
@@ -117,7 +126,9 @@ def _write(this: Installation, way_back: _WayBack, changes: Mapping[str, bytes |
 def _register(this: Installation, services: HostServices, host: Surroundings, way_back: _WayBack) -> tuple[str, ...]:
     name, found = this.settings.name, this.found
     if found.service is None:
-        way_back.add(partial(data.remove, this.base, name, services, host, data=False))
+        way_back.add(host.remove_source, name)
+        way_back.add(host.admit, name, 0, ())
+        way_back.add(services.delete, name)  # Windows deletes one that does not stop once its process has ended
     else:
         way_back.add(services.save, found.service)
     warnings = services.save(this.service)
@@ -136,6 +147,9 @@ def _start(this: Installation, services: HostServices, way_back: _WayBack) -> No
         services.control(name, RELOAD)
     if action in (Action.START, Action.RESTART):
         begun = _size(this.base / LOG)
+        if this.found.service is not None:
+            way_back.add(services.set_restarts, name, RESTART_SECONDS)
+        services.set_restarts(name, ())  # else Windows starts it again while the way back is gone
         way_back.add(service_states.stop, services, name)
         services.start(name)
         code = service_states.wait_until_running(services, name)

@@ -11,23 +11,36 @@ from exporter.installation.settings import ServiceSettings, folder_of_program, i
 from exporter.runtime.windows.service_definition import ServiceDefinition
 
 _PREPARED = {files.CONFIGURATION, files.SECRETS}
-_OWN = {*files.DATA, *(name + files.OLD for name in files.DATA), "install.log"}
+_OWN = {*files.DATA, *(name + files.OLD for name in files.DATA), "install.log"}  # Windows ignores the case
+_NAMED = 5  # files that a message names
 
 
 def check_place(base: Path, name: str, earlier: ServiceSettings | None, registered: ServiceDefinition | None) -> None:
     """Raises RefusedError if the folder belongs to something else: its rights change, and its data may be deleted later."""
     check_service(base, name, registered)
-    if earlier is not None and earlier.name != name:
+    if earlier is not None and earlier.name.casefold() != name.casefold():
         raise RefusedError(f"{base} is the folder of the service {earlier.name}: give another one with --base")
-    if base.parent == base or (earlier is None and _has_others(base)):
+    if base.parent == base:
         raise RefusedError(f"{base} has files of other programs: give a folder of its own with --base")
+    if earlier is None and not (base / "app" / "lib" / "exporter").is_dir():
+        _check_files(base)
 
 
-def _has_others(base: Path) -> bool:
-    """Whether a folder without this program has more than what an installation or its preparation puts there."""
-    present = {path.name for path in base.iterdir()} if base.is_dir() else set()
-    is_own = present <= _OWN and not present.isdisjoint(_PREPARED)
-    return bool(present) and not is_own and not (base / "app" / "lib" / "exporter").is_dir()
+def _check_files(base: Path) -> None:
+    """Raises RefusedError if a folder without this program has more than what an installation or its preparation puts there."""
+    present = sorted(path.name for path in base.iterdir()) if base.is_dir() else []
+    others = [name for name in present if name.casefold() not in _OWN]
+    if present and not any(name.casefold() in _PREPARED for name in present):
+        raise RefusedError(
+            f"{base} has files of other programs, such as {(others or present)[0]}: give a folder of its own with --base"
+        )
+    if others:
+        more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+        which, what = ("which is", "it") if len(others) == 1 else ("which are", "them")
+        raise RefusedError(
+            f"{base} has {', '.join(others[:_NAMED])}{more}, {which} not of an installation: move {what} away, install, then put "
+            f"{what} back"
+        )
 
 
 def check_service(base: Path, name: str, registered: ServiceDefinition | None) -> None:

@@ -49,11 +49,22 @@ def stop(services: HostServices, name: str) -> None:
         raise StillThereError(f"the service {name} does not stop: end its process in the task manager, then run this again")
 
 
+def start_again(services: HostServices, name: str) -> None:
+    """Start a service that may still be stopping, without a wait for its start; nothing if it runs. Raises OSError."""
+
+    def is_settled() -> bool:
+        found = services.state(name)
+        return found is None or found.state in (RUNNING, STOPPED)
+
+    _wait(is_settled, STOP_SECONDS)
+    services.start(name)
+
+
 def wait_until_gone(services: HostServices, name: str) -> None:
     """Wait until Windows has deleted a service. Raises StillThereError and OSError."""
     if not _wait(lambda: services.state(name) is None, DELETE_SECONDS):
         raise StillThereError(
-            f"Windows keeps the service {name} while a program shows it: close services.msc, then run this again"
+            f"Windows keeps the service {name} while a program shows it: close services.msc, and Windows deletes it"
         )
 
 

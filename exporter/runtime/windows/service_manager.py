@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterable, Sequence
 from ctypes import wintypes
 from typing import Any, Self
 
@@ -56,10 +57,10 @@ _Action = _structure(("type", _NUMBER), ("milliseconds", _NUMBER))
 _Failure = _structure(("reset", _NUMBER), ("reboot", _TEXT), ("command", _TEXT), ("count", _NUMBER), ("actions", ctypes.c_void_p))
 
 
-def _recovery() -> tuple[Any, Any]:
-    """Return the structure of the actions after a failure, and the array that it points to."""
-    actions = (_Action * len(RESTART_SECONDS))(*((_RESTART, seconds * 1000) for seconds in RESTART_SECONDS))
-    return _Failure(RESET_SECONDS, None, None, len(actions), ctypes.addressof(actions)), actions
+def _recovery(seconds: Sequence[int]) -> tuple[Any, Any]:
+    """Return the structure of the actions after a failure, and the array that it points to. Without a pointer, Windows keeps its own."""
+    actions = (_Action * (len(seconds) + 1))(*((_RESTART, one * 1000) for one in seconds))
+    return _Failure(RESET_SECONDS, None, None, len(seconds), ctypes.addressof(actions)), actions
 
 
 class ServiceManager:
@@ -94,20 +95,27 @@ class ServiceManager:
                 service.handle = self._call("create the service", "CreateServiceW", *head, *values)
             else:
                 self._call("change the service", "ChangeServiceConfigW", service.handle, *values, wanted.name)
-            return tuple(self._save_details(service.handle))
+            details = (
+                ("the description", 1, _Text(DESCRIPTION)),
+                ("the delayed start", 3, _Number(1)),
+                ("the identity of the service", 5, _Number(_UNRESTRICTED)),
+            )
+            return self._set(service.handle, details)
 
-    def _save_details(self, handle: Any) -> list[str]:
-        recovery, _actions = _recovery()
-        details = (
-            ("the description", 1, _Text(DESCRIPTION)),
-            ("the restart after a failure", 2, recovery),
-            ("the delayed start", 3, _Number(1)),
-            ("the restart after an error", 4, _Number(1)),
-            ("the identity of the service", 5, _Number(_UNRESTRICTED)),
-        )
+    def set_restarts(self, name: str, seconds: Sequence[int]) -> tuple[str, ...]:
+        """Set after how long each failure is followed by a start, or no start; return as `save`. Raises WindowsCallError."""
+        recovery, _actions = _recovery(seconds)
+        with self._opened(name, _SAVE) as service:
+            details = (
+                ("the restart after a failure", 2, recovery),
+                ("the restart after an error", 4, _Number(bool(seconds))),
+            )
+            return self._set(service.handle, details)
+
+    def _set(self, handle: Any, details: Iterable[tuple[str, int, Any]]) -> tuple[str, ...]:
         call = function("advapi32", "ChangeServiceConfig2W", *_FUNCTIONS["ChangeServiceConfig2W"])
         failed = [(what, last_error()) for what, level, value in details if not call(handle, level, ctypes.byref(value))]
-        return [str(WindowsCallError(f"set {what}", number)) for what, number in failed]
+        return tuple(str(WindowsCallError(f"set {what}", number)) for what, number in failed)
 
     def state(self, name: str) -> ServiceState | None:
         """Return the state of a service; None if there is no such service. Raises WindowsCallError."""

@@ -30,6 +30,12 @@ import json, sys, winreg
 key = winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, sys.argv[1])
 print(json.dumps({name: value for name, value, _ in (winreg.EnumValue(key, i) for i in range(winreg.QueryInfoKey(key)[1]))}))
 """
+SHORTEN = """
+import ctypes, sys
+short = ctypes.create_unicode_buffer(300)
+ctypes.windll.kernel32.GetShortPathNameW(sys.argv[1], short, 300)
+print(short.value)
+"""
 TARGET = "  - {{name: {}, vault: contoso, key: K/00000000000000000000000000000000, credential: sql-prod}}\n"
 
 
@@ -132,6 +138,14 @@ def test_second_installation_changes_nothing(installed):
     assert (done.code, done.out) == (0, f"service {NAME}: would change: firewall\n")
     assert installed.install().out.splitlines()[0] == f"service {NAME}: unchanged"
     assert installed.processes() == before
+
+
+def test_short_name_of_the_folder_is_the_same_installation(installed):
+    base = installed.host.windows_path(installed.base)
+    short = installed.host.call(installed.host.python, "-X", "utf8", "-c", SHORTEN, base).out.strip()
+    assert short != base
+    done = installed.run("install", "--base", short, "--dry-run")
+    assert (done.code, done.text) == (0, f"service {NAME}: unchanged\n")
 
 
 def test_changed_file_is_applied_without_a_restart(installed):

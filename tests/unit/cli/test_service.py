@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import logging
 import sys
 from pathlib import PureWindowsPath
 from types import SimpleNamespace
@@ -10,12 +9,11 @@ from types import SimpleNamespace
 import pytest
 
 from exporter import __version__
-from exporter.cli import service_data, service_install, service_run
+from exporter.cli import service_data, service_install
 from exporter.cli.main import build_parser, main
 from exporter.installation.data import RefusedError
 from exporter.installation.settings import ServiceSettings, dump_settings, service_command
 from exporter.runtime.windows.api import WindowsCallError
-from exporter.runtime.windows.event_log import EventKind
 from exporter.runtime.windows.service_control import RUNNING
 from exporter.runtime.windows.service_definition import ServiceDefinition, ServiceState
 
@@ -34,6 +32,22 @@ def test_folder_has_to_be_given_to_another_python(tmp_path):
     with pytest.raises(RefusedError, match="--base"):
         service_data.base_folder(None, sys.executable)
     assert service_data.base_folder(tmp_path, sys.executable) == tmp_path
+
+
+def test_folder_and_program_have_their_full_names(tmp_path, monkeypatch):
+    """Windows has several names for a folder: short ones, links, and drives of `subst`."""
+    program = tmp_path / "real" / "app" / "python" / "python.exe"
+    program.parent.mkdir(parents=True)
+    program.touch()
+    (tmp_path / "link").symlink_to(tmp_path / "real", target_is_directory=True)
+    linked = tmp_path / "link" / "app" / "python" / "python.exe"
+    monkeypatch.setattr(sys, "executable", str(linked))
+    base = service_data.base_folder(tmp_path / "link", service_data.this_program())
+    assert base == tmp_path / "real"
+    (base / "app" / "lib" / "exporter").mkdir(parents=True)
+    services = SimpleNamespace(find=lambda _name: None, state=lambda _name: None)
+    this = service_install._prepare(parsed("install"), base, services)
+    assert this.service.command.startswith(f'"{program}" ')
 
 
 def test_settings_of_the_installation_are_kept_and_given_ones_replace_them():
@@ -180,8 +194,9 @@ def test_service_that_is_deleted_already_still_loses_its_rule_and_event_source(t
     """Windows Installer deletes the service itself."""
     services = Services(monkeypatch)
     (tmp_path / "service.json").write_text(dump_settings(ServiceSettings(name="ekm")))
-    assert service_data.remove(parsed("remove", "--name", "ekm", "--base", str(tmp_path))) == 0
-    assert services.removed == ["ekm"]
+    for name in ("ekm", "EKM"):  # Windows ignores the case
+        assert service_data.remove(parsed("remove", "--name", name, "--base", str(tmp_path))) == 0
+    assert services.removed == ["ekm", "ekm"]
 
 
 @pytest.mark.parametrize(
@@ -233,67 +248,3 @@ def test_dry_run_needs_no_right_to_change(tmp_path, monkeypatch, flags, access):
     monkeypatch.setattr(service_install, "ServiceManager", refuse)
     assert service_install.install(parsed("install", "--base", str(tmp_path), *flags)) == 1
     assert requested == [access]
-
-
-class Written(list):
-    def write(self, kind, text):
-        self.append((kind, text))
-
-
-@pytest.fixture
-def logger():
-    """Other tests must not inherit handlers."""
-    loggers = [logging.getLogger(), logging.getLogger("exporter")]
-    before = [(one, one.handlers[:], one.level) for one in loggers]
-    yield
-    for one, handlers, level in before:
-        one.handlers[:] = handlers
-        one.setLevel(level)
-
-
-@pytest.mark.usefixtures("logger")
-@pytest.mark.parametrize("flags", [[], ["--web.listen-address", "nonsense"]])
-def test_service_that_cannot_start_writes_the_reason_to_log_and_event_log(tmp_path, monkeypatch, flags):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "ekm.yml").write_text("targets: 1\n")
-    events = Written()
-    args = SimpleNamespace(base=tmp_path, name="ekm", run_flags=flags)
-    assert service_run._run_logged(args, SimpleNamespace(), events) == 2
-    log = (tmp_path / "logs" / "ekm-exporter.log").read_text()
-    assert ("nonsense" if flags else "ekm.yml:1:") in log
-    ((kind, text),) = events
-    assert kind is EventKind.START_FAILED
-    assert log.strip() in text
-    assert "did not start, exit code 2" in text
-
-
-def test_service_without_a_log_reports_that(tmp_path):
-    (tmp_path / "logs").touch()
-    events = Written()
-    args = SimpleNamespace(base=tmp_path, name="ekm", run_flags=[])
-    assert service_run._run_logged(args, SimpleNamespace(), events) == 2
-    assert "cannot write its log" in events[0][1]
-
-
-def test_process_that_a_user_starts_is_refused(monkeypatch, capsys):
-    control = SimpleNamespace(connect=lambda: 1063)
-    monkeypatch.setattr(service_run, "ServiceControl", lambda *_, **__: control)
-    assert service_run.run(parsed("run", "--base", "x")) == 2
-    assert capsys.readouterr().err == "ekm-exporter: only the service manager starts this: net start ekm-exporter\n"
-
-
-def test_service_manager_gets_the_exit_code_also_of_an_internal_error(monkeypatch, tmp_path):
-    codes = []
-    control = SimpleNamespace(connect=lambda: 0, report_stopped=codes.append)
-    monkeypatch.setattr(service_run, "ServiceControl", lambda *_, **__: control)
-    monkeypatch.setattr(service_run, "EventLog", lambda _name: Written())
-
-    def fail(*_):
-        raise RuntimeError
-
-    monkeypatch.setattr(service_run, "_run_logged", fail)
-    with pytest.raises(RuntimeError):
-        service_run.run(parsed("run", "--base", str(tmp_path)))
-    monkeypatch.setattr(service_run, "_run_logged", lambda *_: 2)
-    assert service_run.run(parsed("run", "--base", str(tmp_path))) == 2
-    assert codes == [3, 2]

@@ -32,6 +32,10 @@ class Windows:
         self.service = wanted
         return ("a warning",)
 
+    def set_restarts(self, _name, seconds):
+        self.do("restarts", *seconds)
+        return ("no restarts",) if seconds else ()
+
     def state(self, _name):
         if self.service is None:
             return None

@@ -44,12 +44,15 @@ def test_service_that_does_not_stop_is_not_deleted(tmp_path, windows, monkeypatc
     assert "delete" not in windows.done
 
 
-def test_service_that_a_program_shows_is_named(tmp_path, windows, monkeypatch):
+def test_service_that_a_program_shows_is_named_after_the_firewall_is_closed(tmp_path, windows, monkeypatch):
     monkeypatch.setattr(service_states, "DELETE_SECONDS", 0.0)
     windows.service = SERVICE
     monkeypatch.setattr(windows, "delete", lambda _name: None)
+    (tmp_path / "ekm.yml").touch()
     with pytest.raises(StillThereError, match=r"services\.msc"):
-        data.remove(tmp_path, "ekm", windows, windows, data=False)
+        data.remove(tmp_path, "ekm", windows, windows, data=True)
+    assert windows.done == [("admit", "ekm", 0), "no source ekm"]
+    assert not tmp_path.exists()
 
 
 def test_secret_is_written_into_a_protected_folder(tmp_path, windows):

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.installation import data, install, service_states
+from exporter.installation import data, files, install, service_states
 from exporter.installation.install import BadConfigurationError, Installation, NotRunningError
 from exporter.installation.plan import Action, Change, Existing, InstallationPlan
+from exporter.installation.service_states import StillThereError
 from exporter.installation.settings import ServiceSettings
 from exporter.runtime.windows.firewall import FirewallError
-from exporter.runtime.windows.service_control import RUNNING, START_PENDING, STOPPED
+from exporter.runtime.windows.service_control import RUNNING, START_PENDING, STOP_PENDING, STOPPED
 from exporter.runtime.windows.service_definition import ServiceDefinition, ServiceState
 
 SETTINGS = ServiceSettings(name="ekm", version="1", address=":10377", prometheus=("10.1.2.3",))
@@ -36,6 +37,7 @@ def this(tmp_path):
 
 READ, WRITTEN = ("protect", "", "", "secrets"), ("protect", "", "state", "logs")
 ADMIT = ("admit", "ekm", 10377, "10.1.2.3")
+RESTARTS = ("restarts", 10, 10, 60)
 
 
 def tree(folder):
@@ -43,8 +45,8 @@ def tree(folder):
 
 
 def test_installation_protects_before_it_writes_and_registers_before_it_starts(this, windows):
-    assert install.install(this, windows, windows) == ("a warning",)
-    assert windows.done == [READ, (*WRITTEN, "app"), ("save", SERVICE.command), "source", ADMIT, "start"]
+    assert install.install(this, windows, windows) == ("a warning", "no restarts")
+    assert windows.done == [READ, (*WRITTEN, "app"), ("save", SERVICE.command), "source", ADMIT, "restarts", "start", RESTARTS]
     assert windows.files_at_protection == []
     assert (this.base / "secrets" / "s").read_bytes() == SECRET
     assert data.read_settings(this.base) == SETTINGS
@@ -64,6 +66,7 @@ def test_configuration_with_problems_changes_nothing(this, windows):
 def test_installation_without_a_configuration_starts_nothing(this, windows):
     install.install(replace(this, changes={}, plan=InstallationPlan((), Action.NOTHING)), windows, windows)
     assert "start" not in windows.done
+    assert windows.done[-1] == RESTARTS
     assert windows.service == SERVICE
 
 
@@ -86,7 +89,7 @@ def changed(this, windows):
 def test_restart_waits_for_the_end_of_the_process_before_it_protects_what_the_service_writes(changed, windows):
     install.install(changed, windows, windows)
     assert [step if isinstance(step, str) else step[0] for step in windows.done] == [
-        *("protect", "stop", "protect", "save", "source", "admit", "start")
+        *("protect", "stop", "protect", "save", "source", "admit", "restarts", "start", "restarts")
     ]
     assert windows.current.state == RUNNING
     assert (changed.base / "ekm.yml.old").read_text() == GOOD
@@ -109,7 +112,7 @@ def test_firewall_is_called_only_for_a_rule_that_is_wanted_or_changed(this, wind
 def test_changed_configuration_of_a_running_service_is_reloaded(this, windows):
     windows.service, windows.current = SERVICE, ServiceState(RUNNING)
     install.install(replace(this, plan=InstallationPlan((), Action.RELOAD)), windows, windows)
-    assert windows.done[-1] == "reload"
+    assert windows.done[-2:] == ["reload", RESTARTS]
     assert "start" not in windows.done
 
 
@@ -147,7 +150,7 @@ def test_start_that_takes_too_long_is_an_error(this, windows, monkeypatch):
 
 FAILURES = [
     *(("save", OSError("refused")), ("source", PermissionError("refused")), ("admit", FirewallError("refused"))),
-    *(("start", OSError("logon failure")), ("start", NotRunningError("no"))),
+    *(("restarts", OSError("refused")), ("start", OSError("logon failure")), ("start", NotRunningError("no"))),
 ]
 
 
@@ -198,3 +201,53 @@ def test_bad_configuration_does_not_stop_a_running_service(changed, windows):
         install.install(replace(changed, changes={"ekm.yml": b"targets: 1"}), windows, windows)
     assert "stop" not in windows.done
     assert (changed.base / "ekm.yml").read_text() == GOOD
+
+
+def test_first_installation_whose_start_hangs_leaves_nothing_behind(this, windows, monkeypatch):
+    monkeypatch.setattr(service_states, "START_SECONDS", 0.0)
+    monkeypatch.setattr(service_states, "STOP_SECONDS", 0.0)
+    windows.coming, windows.stops = [ServiceState(START_PENDING)], False
+    with pytest.raises(NotRunningError):
+        install.install(this, windows, windows)
+    assert windows.service is None
+    assert windows.done[-3:] == ["delete", ("admit", "ekm", 0), "no source ekm"]
+    assert tree(this.base) == {}
+
+
+def test_failed_start_is_not_followed_by_one_of_windows(this, windows):
+    windows.coming = [ServiceState(STOPPED, 2)]
+    with pytest.raises(NotRunningError):
+        install.install(this, windows, windows)
+    assert [step for step in windows.done if step == RESTARTS] == []
+
+
+def test_failed_change_gives_the_previous_service_its_restarts_back(changed, windows):
+    windows.coming = [ServiceState(STOPPED, 2), ServiceState(START_PENDING), ServiceState(RUNNING)]
+    with pytest.raises(NotRunningError):
+        install.install(changed, windows, windows)
+    assert [step for step in windows.done if "restarts" in step] == ["restarts", RESTARTS]
+
+
+def test_service_that_stops_late_is_started_again(changed, windows, monkeypatch):
+    """Windows does not start a service that is stopping."""
+    start = windows.start
+
+    def stop_late(*_):
+        windows.current, windows.coming = ServiceState(STOP_PENDING), [ServiceState(STOP_PENDING)] * 3
+        windows.coming += [ServiceState(STOPPED), ServiceState(RUNNING)]
+        raise StillThereError("ekm")
+
+    monkeypatch.setattr(service_states, "stop", stop_late)
+    monkeypatch.setattr(windows, "start", lambda name: start(name) if windows.current.state == STOPPED else None)
+    with pytest.raises(StillThereError):
+        install.install(changed, windows, windows)
+    assert windows.done[-1] == "start"
+    assert windows.current.state == RUNNING
+
+
+def test_previous_configuration_that_cannot_be_kept_is_a_warning(changed, windows):
+    (changed.base / "ekm.yml.old").mkdir()
+    *_, warning = install.install(changed, windows, windows)
+    assert warning == f"the previous configuration is not kept: {changed.base / 'ekm.yml.old'}: a directory, not a file"
+    assert (changed.base / files.CONFIGURATION).read_bytes() == changed.changes["ekm.yml"]
+    assert windows.current.state == RUNNING

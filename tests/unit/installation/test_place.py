@@ -21,6 +21,7 @@ def command(base, name="ekm"):
 def test_settings_of_another_service_refuse_the_folder(tmp_path):
     with pytest.raises(RefusedError, match="folder of the service other"):
         place.check_place(tmp_path, "ekm", ServiceSettings(name="other"), None)
+    place.check_place(tmp_path, "EKM", SETTINGS, None)
 
 
 @pytest.mark.parametrize(
@@ -31,11 +32,27 @@ def test_service_that_runs_something_else_is_refused(tmp_path, foreign):
         place.check_place(tmp_path, "ekm", None, replace(SERVICE, command=foreign))
 
 
-@pytest.mark.parametrize("present", [["other.exe"], ["logs"], ["app"], ["ekm.yml", "other.txt"], ["secrets", "other"]])
+@pytest.mark.parametrize("present", [["other.exe"], ["logs"], ["app"], ["web.yml"]])
 def test_folder_with_files_of_other_programs_is_refused(tmp_path, present):
     for name in present:
         (tmp_path / name).mkdir()
     with pytest.raises(RefusedError, match="other programs"):
+        place.check_place(tmp_path, "ekm", None, None)
+
+
+@pytest.mark.parametrize(
+    ("others", "text"),
+    [
+        (["web.yml"], "web.yml, which is not of an installation: move it away, install, then put it back"),
+        (["ca.pem", "web.yml"], "ca.pem, web.yml, which are not of an installation: move them away, install, then put them back"),
+        ([*"abcdefg"], "a, b, c, d, e and 2 more, which are not"),
+    ],
+)
+@pytest.mark.parametrize("prepared", ["ekm.yml", "Secrets"])
+def test_other_files_of_a_prepared_folder_are_named_with_what_to_do(tmp_path, prepared, others, text):
+    for name in (prepared, *others):
+        (tmp_path / name).touch()
+    with pytest.raises(RefusedError, match=f"{tmp_path} has {text}"):
         place.check_place(tmp_path, "ekm", None, None)
 
 
@@ -45,7 +62,8 @@ def test_root_of_a_drive_is_refused():
 
 
 @pytest.mark.parametrize(
-    "present", [["app/lib/exporter", "readme.txt"], ["ekm.yml", "targets.d"], ["secrets", "state", "logs"], []]
+    "present",
+    [["app/lib/exporter", "readme.txt"], ["ekm.yml", "targets.d"], ["secrets", "state", "logs"], ["EKM.YML", "Targets.d"], []],
 )
 def test_own_or_empty_folder_is_accepted(tmp_path, present):
     for name in present:

@@ -26,29 +26,45 @@ def record(level, message, **fields):
 
 def test_service_restarts_after_each_failure():
     """Windows repeats the last action, and Wine keeps none of them."""
-    structure, actions = service_manager._recovery()
+    structure, actions = service_manager._recovery(RESTART_SECONDS)
     assert (structure.reset, structure.count) == (3600, len(RESTART_SECONDS))
     assert structure.actions == ctypes.addressof(actions)
-    assert [(action.type, action.milliseconds) for action in actions] == [(1, 10_000), (1, 10_000), (1, 60_000)]
+    assert [(action.type, action.milliseconds) for action in actions][: structure.count] == [
+        (1, 10_000),
+        (1, 10_000),
+        (1, 60_000),
+    ]
+
+
+def test_restarts_are_deleted_by_a_pointer_without_actions():
+    """Without the pointer, Windows keeps what it has."""
+    structure, _actions = service_manager._recovery(())
+    assert structure.count == 0
+    assert structure.actions
 
 
 def test_each_detail_is_set_and_refused_ones_are_reported(monkeypatch):
-    calls = []
+    values = {}
 
     def change(_handle, level, pointer):
-        calls.append((level, pointer))
+        values[level] = pointer._obj
         return level < 4
 
-    monkeypatch.setattr(service_manager, "function", lambda *_: change)
+    monkeypatch.setattr(
+        service_manager, "function", lambda _, name, *__: change if name == "ChangeServiceConfig2W" else lambda *___: 7
+    )
     monkeypatch.setattr(service_manager, "last_error", lambda: 124)
-    manager = object.__new__(service_manager.ServiceManager)
-    assert [text.partition(":")[0] for text in manager._save_details(1)] == [
-        "set the restart after an error",
-        "set the identity of the service",
-    ]
-    values = {level: pointer._obj for level, pointer in calls}
+    with ServiceManager(service_manager.READ) as services:
+        warnings = services.save(ServiceDefinition(name="x", command="y", account="z"))
+        assert set(values) == {1, 3, 5}  # a failed first start is not followed by another one
+        assert [text.partition(":")[0] for text in warnings] == ["set the identity of the service"]
+        (warning,) = services.set_restarts("x", RESTART_SECONDS)
+        assert (values[2].count, values[4].number) == (3, 1)
+        services.set_restarts("x", ())
+    assert warning.startswith("set the restart after an error:")
     assert values[1].text == DESCRIPTION
-    assert (values[3].number, values[4].number, values[5].number) == (1, 1, 1)
+    assert (values[3].number, values[4].number, values[5].number) == (1, 0, 1)
+    assert values[2].count == 0
 
 
 @pytest.fixture
@@ -74,6 +90,7 @@ def calls(monkeypatch):
         (lambda services: services.delete("x"), 0x10000),
         (lambda services: services.find("x"), 0x1),
         (lambda services: services.save(ServiceDefinition(name="x", command="y", account="z")), 0x12),
+        (lambda services: services.set_restarts("x", ()), 0x12),
     ],
 )
 def test_each_request_has_only_the_rights_that_it_needs(calls, request_, access):
