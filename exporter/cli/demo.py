@@ -16,6 +16,7 @@ from pathlib import Path
 
 from exporter.app.options import DEMO
 from exporter.cli import run
+from exporter.cli.shell_commands import quoted, request
 from exporter.cli.simulate import READY
 from exporter.simulator import demo_story
 
@@ -91,14 +92,15 @@ def _management_url(child: subprocess.Popen[str]) -> str | None:
 
 
 def _banner(address: str, management_url: str) -> str:
+    fault, breaking = f"{management_url}/sim/fault", '{"vault": "contoso-sales", "scenario": "unwrap_forbidden"}'
     return f"""\
 THIS IS A DEMO: eleven simulated vaults on loopback. Seven of them fail from time to time. No Azure.
 
   pages:       http://{address}/
-  metrics:     curl http://{address}/metrics
-  one probe:   curl 'http://{address}/probe?target=billing-invoices&debug=true'
-  break more:  curl -d '{{"vault": "contoso-sales", "scenario": "unwrap_forbidden"}}' {management_url}/sim/fault
-  repair:      curl -X DELETE {management_url}/sim/fault
+  metrics:     {request(f"http://{address}/metrics")}
+  one probe:   {request(quoted(f"http://{address}/probe?target=billing-invoices&debug=true"))}
+  break more:  {request(fault, "POST", breaking)}
+  repair:      {request(fault, "DELETE")}
   stop:        Ctrl-C
 
 Within a minute: 3011 throttled in waves, 3077 no longer allowed to unwrap, 3303 secret expired, 3900 vault gone."""

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from exporter.cli import demo
+from exporter.cli import demo, shell_commands
 
 READY = "management port: http://127.0.0.1:1"
 SLOW = "import time; time.sleep(600)"
@@ -40,3 +40,10 @@ def test_simulator_that_does_not_start_is_reported_with_the_cause(monkeypatch, c
 def test_slow_computer_has_minutes_to_start_the_simulator():
     """Twenty seconds were too few under Wine, and for a first start on Windows."""
     assert demo._START_SECONDS >= 120
+
+
+def test_banner_on_windows_has_commands_of_powershell(monkeypatch):
+    monkeypatch.setattr(shell_commands, "is_windows", lambda: True)
+    banner = demo._banner("127.0.0.1:1", "http://127.0.0.1:2")
+    assert "curl" not in banner
+    assert "  repair:      irm -Method DELETE http://127.0.0.1:2/sim/fault\n" in banner
