@@ -1,0 +1,21 @@
+"""Pages that moved: the old name, and the page or part that has its facts now.
+
+`/docs/OLD`, the command `docs OLD` and the site lead to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+MOVED: Final[Mapping[str, str]] = {
+    "azure-inventory": "inventory",
+    "first-vault": "production",
+    "high-availability": "placement",
+    "licences": "maintainers/licences",
+    "modes": "placement",
+    "paging": "alert-timing",
+    "performance": "maintainers/performance",
+    "proven": "maintainers/proven",
+    "retiring-a-version": "key-rotation",
+}
