@@ -27,7 +27,9 @@ def test_number_of_the_page_is_explained(number):
 
 
 def test_page_has_the_numbers_of_the_field():
-    assert {"3303", "3077", "3113", "3900", "2058", "Msg 33111", "Msg 15581", "Msg 33095", "Msg 9002", "Msg 33027"} <= set(NUMBERS)
+    assert {"3303", "3077", "3113", "3900", "2058", "Msg 33111", "Msg 15581", "Msg 33095", "Msg 9002", "Msg 33027"} <= set(
+        NUMBERS
+    )
 
 
 @pytest.mark.parametrize("state", SHOWN_STATES)

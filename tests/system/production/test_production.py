@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from dataclasses import dataclass
 
 import aiohttp
 import pytest
@@ -13,7 +14,7 @@ from tests.support.written import write_private
 from tests.system.alerts.alertmanager.server import words
 from tests.system.alerts.starter.installed import started
 from tests.system.alerts.starter.recipients import ACCOUNT, PASSWORD, listening
-from tests.system.production.reader import BY_HAND, STEPS, Reader, block, step
+from tests.system.production.reader import STEPS, Reader, block, step
 from tests.system.prometheus.servers import answered, free_port
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio]
@@ -34,41 +35,46 @@ targets:
 DBA, DAILY = "dba@example.com", "ekm-exporter: alerting works"
 
 
+@dataclass(frozen=True)
+class Azure:
+    """The simulated vault and SQL Server. `modules` is the part of a configuration that leads to the vault."""
+
+    server: str
+    password: str
+    ca_pem: bytes
+    modules: str
+
+
 @contextlib.asynccontextmanager
 async def simulated(place):
-    """Serve the page's vault and SQL Server. Yield the simulator, and the part of a configuration that leads to it."""
+    """Serve the page's vault and SQL Server."""
     place.mkdir()
     write_private(place / "secret", SECRET)
     (place / "ekm.yml").write_text(SIMULATED)
     config = load_config(place / "ekm.yml").config
     async with Simulator(build_environment(config), sql_port=0) as simulator:
         written = write_config(simulator, config, place / "sim").read_text()
-        yield simulator, re.search(r"^modules:\n(?:  .*\n)+", written, re.MULTILINE)[0]
+        (server,) = simulator.sql.ports.values()
+        modules = re.search(r"^modules:\n(?:  .*\n)+", written, re.MULTILINE)[0]
+        yield Azure(f"127.0.0.1,{server}", simulator.sql.password, simulator.ca_pem, modules)
 
 
 @contextlib.asynccontextmanager
 async def host(place):
-    """Start simulator, recipients and starter. Yield the reader, the exporter's address and the last two."""
+    """Start what the page needs. Yield the reader, the simulator, the exporter's address, the recipients and the starter."""
     address = f"127.0.0.1:{free_port()}"
     async with (
-        simulated(place / "azure") as (simulator, modules),
+        simulated(place / "azure") as azure,
         listening(place) as recipients,
         started(place, address, recipients) as starter,
     ):
-        (server,) = simulator.sql.ports.values()
         (place / "host").mkdir()
         replaced = {
-            "n1.contoso.com": f"127.0.0.1,{server}",
+            "n1.contoso.com": azure.server,
             "ekmexporter": "ekm",
             "gate --all": f"gate --all --url http://{address} --for 1s",  # an hour of the page is a second
         }
-        reader = Reader(place / "host", replaced, [simulator.sql.password, SECRET])
-        yield reader, Azure(simulator, modules), address, recipients, starter
-
-
-class Azure:
-    def __init__(self, simulator, modules):
-        self.ca_pem, self.modules = simulator.ca_pem, modules
+        yield Reader(place / "host", replaced, [azure.password, SECRET]), azure, address, recipients, starter
 
 
 async def follow_to_the_verdict(reader, azure):
@@ -129,11 +135,6 @@ async def test_page_leads_to_the_mail_and_the_gate(tmp_path):
     assert sent(recipients, DBA) == [title, f"Resolved: {title}"]
     emitted = logs + "".join(reader.outputs)
     assert [secret for secret in (SECRET, PASSWORD, recipients.teams) if secret in emitted] == []
-
-
-async def test_each_command_by_hand_is_on_the_page():
-    typed = [command for number in STEPS for command, _ in step(number)]
-    assert [beginning for beginning in BY_HAND if not any(one.startswith(beginning) for one in typed)] == []
 
 
 def sample():
