@@ -36,9 +36,7 @@ def blocks(page: str, language: str) -> list[str]:
 def commands(page: str) -> list[str]:
     shell = "\n".join(blocks(page, "sh")).replace("\\\n", " ")
     spans = re.findall(r"`ekm-exporter ([a-z]+ [^`\n]*--config\.file [^`\n]+)`", text(page))
-    typed = [
-        command.removeprefix("ekm-exporter ") for command, _ in transcript(text(page)) if re.match("ekm-exporter [a-z]", command)
-    ]
+    typed = re.findall(r"^ekm-exporter ([a-z][^\n>]*)", "\n".join(command for command, _ in transcript(text(page))), re.MULTILINE)
     return spans + typed + re.findall(r"(?:^|/)ekm-exporter ((?!\.)[a-z]+ -?[^\n|&;]*)$", shell, re.MULTILINE)
 
 
