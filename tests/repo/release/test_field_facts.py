@@ -90,7 +90,7 @@ STATED = {
     "docs/modes.md": ("| SaturationShoebox | used share of the vault's capacity, in percent, averaged over one minute |",),
     "docs/production.md": (
         "Azure's SQL IaaS extension installed 1.0.4.0 until 2022 at least",
-        "One for each key version in each vault",
+        "for each key version in each vault",
         "`ALTER CREDENTIAL` on every node. [A proof on request]",
     ),
     "docs/expiry.md": ("A client secret lives one or two years",),
