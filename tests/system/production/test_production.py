@@ -3,6 +3,7 @@
 import contextlib
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import pytest
@@ -22,7 +23,7 @@ pytestmark = [pytest.mark.real, pytest.mark.asyncio]
 SECRET = "66666666777788889999000000000000MARKED~typed.secret_9Z"
 # What the SQL Server of the page uses. The page's commands find it out.
 SIMULATED = """\
-credentials: {tde_cred: {type: connector_secret, secret_file: secret, expires_on: 2027-03-01}}
+credentials: {tde_cred: {type: connector_secret, secret_file: secret, expires_on: 2099-01-01}}
 targets:
   - name: sales
     vault: contoso-prod
@@ -72,6 +73,7 @@ async def host(place):
         replaced = {
             "n1.contoso.com": azure.server,
             "ekmexporter": "ekm",
+            "2027-03-01": str(datetime.now(UTC).date() + timedelta(days=300)),  # the page's date will pass
             "gate --all": f"gate --all --url http://{address} --for 1s",  # an hour of the page is a second
         }
         yield Reader(place / "host", replaced, [azure.password, SECRET]), azure, address, recipients, starter
