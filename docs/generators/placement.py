@@ -40,7 +40,9 @@ class RequestRow:
             loaded = load_config(path, today=_TODAY)
         if loaded.config is None:
             raise ValueError(loaded.problems)
-        [stream] = (one for one in streams(loaded.config, _TODAY) if (one.auxiliary, one.credential) == (auxiliary, self.credential))
+        [stream] = (
+            one for one in streams(loaded.config, _TODAY) if (one.auxiliary, one.credential) == (auxiliary, self.credential)
+        )
         made = {operation.step: "1" for operation in stream.operations if not (self.reads_only and operation.with_key)}
         cells = ({Step.TOKEN: self.sign_ins} | made).get
         how_often = "`auxiliary_interval`" if auxiliary else "`interval`"
