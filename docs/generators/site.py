@@ -174,12 +174,17 @@ def moved(root: Path = ROOT) -> Mapping[str, str]:
 
 def archive(root: Path = ROOT) -> bytes:
     """Return the archive of a checkout; the same files give the same bytes."""
+    return zipped({name: text.encode() for name, text in MarkdownPages(root).members().items()})
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    """Return a zip with these files; the same files give the same bytes."""
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as pages:
-        for name, text in sorted(MarkdownPages(root).members().items()):
+    with zipfile.ZipFile(packed, "w") as archived:
+        for name, content in sorted(files.items()):
             entry = zipfile.ZipInfo(name, _BORN)
             entry.create_system, entry.external_attr = 3, 0o644 << 16
-            pages.writestr(entry, text, zipfile.ZIP_DEFLATED, compresslevel=9)
+            archived.writestr(entry, content, zipfile.ZIP_DEFLATED, compresslevel=9)
     return packed.getvalue()
 
 
