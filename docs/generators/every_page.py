@@ -18,7 +18,8 @@ PAGES: Final[Mapping[str, tuple[GeneratedPart, ...]]] = {
     "performance": performance.PARTS,
     "proven": proven.PARTS,
     "securing": (securing.PART,),
-    "simulator": (simulator.PART,),
+    "simulator": simulator.PARTS,
+    "simulator-scenarios": (simulator.SCENARIOS_PART,),
     "sizing": sizing.PARTS,
     "sql-servers": (sql_servers.PART,),
 }

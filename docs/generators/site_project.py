@@ -24,7 +24,7 @@ from markdown_it.renderer import RendererHTML
 from docs.generators.site import ROOT, RUNBOOKS, MarkdownPages, moved, zipped
 
 HERE: Final = Path(__file__).parent
-WORKER: Final = "iframe-worker.js"  # lets the search work in a page that is opened as a file
+WORKER: Final = ("iframe-worker.js", "iframe-worker-LICENSE.txt")  # lets the search work in a page that is opened as a file
 PICTURES: Final = "docs/images/*.png"
 SECONDS: Final = 300
 # Long pages of generated entries, and those for maintainers: a search shows the pages that lead a reader first.
@@ -58,7 +58,7 @@ _SETTINGS: Mapping[str, Any] = {
         "palette": _PALETTE,
         "features": _FEATURES,
     },  # font: of the system, of no other host
-    "extra": {"generator": False, "polyfills": [WORKER]},
+    "extra": {"generator": False, "polyfills": [WORKER[0]]},
     "hooks": [str(HERE / "mkdocs_hook.py")],
     "plugins": [{"search": {"separator": _SEPARATOR, "pipeline": ["stopWordFilter"]}}, "offline"],
 }
@@ -141,7 +141,8 @@ def write_project(place: Path, root: Path = ROOT) -> None:
         if not name.endswith(".html"):
             (texts / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(root / source, texts / name)
-    shutil.copyfile(HERE / WORKER, texts / WORKER)
+    for name in WORKER:
+        shutil.copyfile(HERE / name, texts / name)
     (place / "mkdocs.yml").write_text(json.dumps({**_SETTINGS, "nav": pages.navigation()}), encoding="utf-8")  # JSON is YAML
 
 
@@ -170,7 +171,7 @@ def build(tools: Path, out: Path, root: Path = ROOT) -> None:
         subprocess.run(command, check=True, env=environment, timeout=SECONDS)  # noqa: S603 - no outside input commands
         for unused in ("sitemap.xml", "sitemap.xml.gz", "404.html"):  # for a server with a known address
             (site / unused).unlink(missing_ok=True)
-        (site / "LICENCE-mkdocs-material.txt").write_bytes(_licence(tools).read_bytes())
+        (site / "mkdocs-material-LICENSE.txt").write_bytes(_licence(tools).read_bytes())
         if out.suffix == ".zip":
             out.write_bytes(_packed(site, out.stem))
         else:

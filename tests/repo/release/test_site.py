@@ -95,7 +95,7 @@ def test_site_has_every_page_file_and_picture(site):
     assert set(SitePages().names.values()) - set(site) == set()
     assert {f"{old}.html" for old in MOVED} - set(site) == set()
     assert site["alertmanager.yml"] == (ROOT / "alerts" / "alertmanager.yml").read_bytes()
-    assert b"Copyright (c)" in site["LICENCE-mkdocs-material.txt"]
+    assert all(b"Copyright (c)" in site[f"{name}-LICENSE.txt"] for name in ("mkdocs-material", "iframe-worker"))
 
 
 @pytest.mark.tools
