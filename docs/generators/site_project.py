@@ -47,7 +47,7 @@ _PALETTE = [
     },
 ]
 _FEATURES = ["content.code.copy", "navigation.footer", "navigation.prune", "navigation.top", "search.highlight", "search.suggest"]
-_SEPARATOR = r"[\s\u200b\-_,:!=\[\]()\"`/]+|\.(?!\d)|&[lg]t;|(?!\b)(?=[A-Z][a-z])"  # also between the words of EkmEgressDown
+_SEPARATOR = r"[\s\u200b\-,:!=\[\]()\"`/]+|\.(?!\d)|&[lg]t;|(?!\b)(?=[A-Z][a-z])"  # also between the words of EkmEgressDown
 _SETTINGS: Mapping[str, Any] = {
     "site_name": "ekm-exporter",
     "site_description": "Documentation of ekm-exporter, for a SQL Server whose keys are in Azure Key Vault",
