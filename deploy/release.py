@@ -1,8 +1,8 @@
 """Build every file of a release into a new folder; those for Windows: `windows/make_zip.py`, `make_msi.py`.
 
-`python deploy/release.py FOLDER TOOLS` makes the wheel, the source distribution, the bills of materials, an OpenVEX document, the texts of
-the licences, the chart, copies of files, and their checksums. It needs the locked packages, and in TOOLS those of `./dev tools`. The same
-source gives the same bytes: place, file times, umask, time zone, language and clock have no effect.
+`python deploy/release.py FOLDER TOOLS MKDOCS` makes the wheel, the source distribution, the bills of materials, an OpenVEX document, the
+texts of the licences, the chart, the searchable documentation, copies of files, and their checksums. It needs the locked packages, and in
+TOOLS and MKDOCS those of `./dev tools`. The same source gives the same bytes: place, file times, umask, time zone, language and clock have no effect.
 """
 
 import hashlib
@@ -86,7 +86,7 @@ def write_sums(out: Path) -> None:
     (out / SUMS).write_text("".join(lines), encoding="utf-8", newline="\n")
 
 
-def build(out: Path, tools: Path) -> None:
+def build(out: Path, tools: Path, mkdocs: Path) -> None:
     """Write the files into the folder `out`, which must be new: files of an earlier build would be signed along."""
     out.mkdir(parents=True)
     found = licences.collect((ROOT / "requirements.lock").read_text(encoding="utf-8"))
@@ -97,9 +97,10 @@ def build(out: Path, tools: Path) -> None:
     (out / f"ekm-exporter-{version()}.openvex.json").write_text(answers, encoding="utf-8", newline="\n")
     (out / "THIRD-PARTY-LICENCES.txt").write_text(licences.joined(found), encoding="utf-8", newline="\n")
     run(tools / "bin" / "python", ROOT / "deploy" / "assets.py", out)
+    run(sys.executable, "-m", "docs.generators.site_project", mkdocs, out / f"ekm-exporter-{version()}-docs.zip")
     write_sums(out)
 
 
 if __name__ == "__main__":
     os.umask(0o022)
-    build(Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve())
+    build(*(Path(argument).resolve() for argument in sys.argv[1:4]))

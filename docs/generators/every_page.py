@@ -33,7 +33,8 @@ PAGES: Final[Mapping[str, tuple[GeneratedPart, ...]]] = {
     "metrics": metrics.PARTS,
     "placement": (placement.PART,),
     "securing": (securing.PART,),
-    "simulator": (simulator.PART,),
+    "simulator": simulator.PARTS,
+    "simulator-scenarios": (simulator.SCENARIOS_PART,),
     "sizing": sizing.PARTS,
     "sql-servers": (sql_servers.PART,),
 }

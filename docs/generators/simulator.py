@@ -1,14 +1,20 @@
-"""The scenario table as the documentation shows it, and which code each row is for."""
+"""The scenario table as the documentation shows it, and which code each row is for; flags and settings of the simulator."""
 
 from __future__ import annotations
 
+import argparse
+import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
 from itertools import groupby
 
 from docs.generators.pages import GeneratedPart
+from exporter.cli.simulate import add_parser
 from exporter.core.codes import CODES, ConnectorError, Family
 from exporter.simulator.scenarios import SCENARIOS, Scenario
+from exporter.simulator.scenarios.assumptions import ASSUMPTIONS
 from exporter.simulator.sql_fault_table import SQL_FAULTS
+from exporter.simulator.sql_model import DaySettings
 
 _SCENARIOS = """\
 | scenario | what is broken | where | step | classic | current | reason | story |
@@ -36,15 +42,22 @@ Set them on a SQL Server: `{"sql": "N1\\\\SQLPRD01", "fault": "sql_silent"}`.
 | fault | what is broken |
 | --- | --- |"""
 
+_ASSUMED = """\
+## Assumptions
+
+Some behaviour of Azure, the connector and SQL Server is not documented. The simulator assumes:
+"""
+
 
 def written() -> str:
-    """Markdown: the scenarios, the codes with their scenarios, the codes that have none, the faults of SQL Servers."""
+    """Markdown: scenarios, codes with their scenarios, codes that have none, faults of SQL Servers, assumptions."""
     unseen = (row for row in CODES if not row.observable)
     parts = (
         (_SCENARIOS, map(_scenario, SCENARIOS)),
         (_CODES, _codes()),
         (_UNSEEN, _reasons(unseen)),
         (_SQL, (f"| `{fault.name}` | {fault.broken} |" for fault in SQL_FAULTS)),
+        (_ASSUMED, (f"- {one}" for one in ASSUMPTIONS)),
     )
     return "\n\n".join("\n".join([head, *lines]) for head, lines in parts)
 
@@ -83,4 +96,24 @@ def _ranges(codes: Sequence[int]) -> str:
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
-PART = GeneratedPart("scenarios", written)
+def flags() -> str:
+    """Return the flags of `simulate` as a table, with their help."""
+    parsers = argparse.ArgumentParser().add_subparsers()
+    add_parser(parsers)
+    shown = [one for one in parsers.choices["simulate"]._actions if one.help != argparse.SUPPRESS and one.dest != "help"]  # noqa: SLF001 - argparse has no other list
+    rows = (f"| `{' '.join(filter(None, (one.option_strings[0], str(one.metavar or ''))))}` | {one.help} |" for one in shown)
+    return "\n".join(("| flag | meaning |", "| --- | --- |", *rows))
+
+
+def day() -> str:
+    """Return the settings of a day as a table."""
+    rows = (f"| `{one.name}` | {_plain(one.default)} | {one.metadata['meaning']} |" for one in fields(DaySettings))
+    return "\n".join(("| setting | default | meaning |", "| --- | --- | --- |", *rows))
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else json.dumps(value)
+
+
+SCENARIOS_PART = GeneratedPart("scenarios", written)
+PARTS = (GeneratedPart("flags", flags), GeneratedPart("settings", day))

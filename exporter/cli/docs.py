@@ -24,7 +24,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "docs",
         description=(
             "Prints a page of the documentation of this version as Markdown, or another shipped file as it is. It accepts each name that an "
-            "output, a page or an alert shows. Without a name, it lists the pages. Exit code: 2 for an unknown name."
+            "output, a page or an alert shows, and the names of pages that moved. Without a name, it lists the pages. Exit code: 2 for an unknown name."
         ),
         epilog="examples: ekm-exporter docs doctor; ekm-exporter docs codes#3303; ekm-exporter docs docs/runbooks/EkmEgressDown.md",
     )
@@ -45,6 +45,10 @@ def run(args: argparse.Namespace) -> int:
         return _OK
     reference, _, anchor = args.page.partition("#")
     found = documentation.look_up(reference)
+    if not found and (moved_to := documentation.moved_to(reference)) is not None:
+        print(f"ekm-exporter docs: {reference} is now {moved_to}", file=sys.stderr)
+        name, _, anchor = moved_to.partition("#")
+        found = documentation.look_up(name)
     if len(found) != 1:
         return _refuse(_ambiguous(reference, found) if found else _unknown(reference, documentation.pages()))
     text = documentation.text(found[0]) if not anchor else documentation.parts(found[0]).get(anchor)

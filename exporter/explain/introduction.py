@@ -12,15 +12,19 @@ INTRODUCTION = """\
 
 When SQL Server cannot use a key in Azure Key Vault, it prints "Provider error code: N". This page lists every N with its
 meaning, causes and actions. The exporter makes the same requests and reports the same numbers.
-`ekm-exporter explain N` prints one code. `ekm-exporter codes` lists all 146.
-
-`ekm-exporter explain` also takes what surrounds a code: a message of SQL Server in any language, a database state (RECOVERY_PENDING), a text
-of the connector, an AADSTS number or a JSON answer, an error of Windows (0x80072EE7), PowerShell or curl, or whole log lines. With
-`-`, it reads lines from standard input. A text of the connector or a message of SQL Server is never taken for the code of the same number.
+The 25 codes that a DBA meets come first; the other 121 follow, by step. `ekm-exporter explain N` prints one code.
+`ekm-exporter codes` lists all 146.
 
 **Owner** is the team that can fix the failure: DBA, identity (Entra ID), network, vault, or the operator of this exporter.
 Capital words in commands (`VAULT`, `KEY`, `TARGET`) stand for your own names; `probe` also needs `--config.file`. Status pages
-and the output of `probe` contain the target's own names and only the actions that match the reason.
+and the output of `probe` contain the target's own names and only the actions that match the reason."""
+
+BACKGROUND = """\
+## What `explain` takes
+
+`ekm-exporter explain` takes a code and what surrounds it: a message of SQL Server in any language, a database state (RECOVERY_PENDING), a text
+of the connector, an AADSTS number or a JSON answer, an error of Windows (0x80072EE7), PowerShell or curl, or whole log lines. With
+`-`, it reads lines from standard input. A text of the connector or a message of SQL Server is never taken for the code of the same number.
 
 ## Two generations of numbers
 

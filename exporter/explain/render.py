@@ -10,10 +10,11 @@ import textwrap
 from collections.abc import Iterable
 
 from exporter.core.codes import both_numbers
+from exporter.core.codes.frequent import FREQUENT
 from exporter.core.codes.model import ConnectorError, Family, Layer, Owner
 from exporter.core.codes.words import words_in
 from exporter.explain.explanation import Explanation
-from exporter.explain.introduction import INTRODUCTION, LAYER_TITLES, OTHERWISE
+from exporter.explain.introduction import BACKGROUND, INTRODUCTION, LAYER_TITLES, OTHERWISE
 
 WIDTH = 80
 
@@ -143,19 +144,33 @@ def as_table(rows: Iterable[ConnectorError]) -> str:
 
 
 def as_markdown(rows: Iterable[ConnectorError]) -> str:
-    """Return the documentation page.
+    """Return the documentation page, in which each row has an anchor.
 
-    An introduction comes first, then the rows by layer, each with an anchor.
+    The codes that a DBA meets come after the introduction, then all others by layer.
     """
     rows = tuple(rows)
+    frequent = [row for code in FREQUENT for row in rows if code in (row.code, row.counterpart)]
     parts = [INTRODUCTION]
+    if frequent:
+        parts += ["## Codes that a DBA meets", _frequent_table(frequent), *map(as_markdown_section, frequent)]
+    parts.append(BACKGROUND)
     for layer in Layer:
-        of_layer = [row for row in rows if row.layer is layer]
+        of_layer = [row for row in rows if row.layer is layer and row not in frequent]
         if of_layer:
             parts.append(f"## {LAYER_TITLES[layer]}")
             parts += [as_markdown_section(row) for row in of_layer]
     parts += ["## A failure that no table lists", _markdown_list("Check in this order", OTHERWISE)]
     return "\n\n".join(parts) + "\n"
+
+
+def _frequent_table(rows: Iterable[ConnectorError]) -> str:
+    """Return a line per failure; a pair of numbers is one failure."""
+    lines = ["| code | a DBA meets it if | owner |", "| --- | --- | --- |"]
+    for row in rows:
+        if row.code in FREQUENT:
+            numbers = " or ".join(f"[{code}](#{code})" for code in (row.code, row.counterpart) if code is not None)
+            lines.append(f"| {numbers} | {FREQUENT[row.code]} | {row.owner.value} |")
+    return "\n".join(lines)
 
 
 def as_markdown_section(row: ConnectorError) -> str:

@@ -42,6 +42,7 @@ class Documentation:
     def __init__(self, archive: bytes) -> None:
         self._archive = zipfile.ZipFile(io.BytesIO(archive))
         self._pages = {row[0]: DocumentPage(*row) for row in json.loads(self._read("pages.json"))}
+        self._moved: dict[str, str] = json.loads(self._read("moved.json"))
         self._rendered = frozenset(self._archive.namelist())
 
     @classmethod
@@ -58,11 +59,13 @@ class Documentation:
         """Return a page; its name can end with .md, and "" is the index."""
         return self._pages.get(name.removesuffix(".md") or _INDEX)
 
+    def moved_to(self, reference: str) -> str | None:
+        """Return the page that has the facts of a page of an older version, with #PART if it is a part; None for any other name."""
+        return next((self._moved[name] for end in _ends(reference) if (name := end.removeprefix("docs/")) in self._moved), None)
+
     def look_up(self, reference: str) -> tuple[DocumentPage, ...]:
         """Return the pages that a path, a link, an address or the end of a path can mean; one if it is exact."""
-        path = reference.replace("\\", "/").casefold().removesuffix(".md")
-        parts = _SCHEME.sub("", path).lstrip("./").split("/")
-        ends = ["/".join(parts[at:]) for at in range(len(parts) if _SCHEME.match(path) else 1)]
+        ends = _ends(reference)
         exact = (page for end in ends for page in self.pages() if end in page.paths)
         if (page := next(exact, None)) is not None:
             return (page,)
@@ -95,6 +98,13 @@ class Documentation:
 
     def _read(self, member: str) -> str:
         return self._archive.read(member).decode()
+
+
+def _ends(reference: str) -> list[str]:
+    """Return the path of a reference without .md; of an address, also each end of it."""
+    path = reference.replace("\\", "/").casefold().removesuffix(".md")
+    parts = _SCHEME.sub("", path).lstrip("./").split("/")
+    return ["/".join(parts[at:]) for at in range(len(parts) if _SCHEME.match(path) else 1)]
 
 
 def _marks(lines: list[str]) -> Iterator[tuple[int, int]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 DEFINITIONS = "VIEW ANY DEFINITION"
 PERFORMANCE = "VIEW SERVER PERFORMANCE STATE"
@@ -59,24 +60,28 @@ class VaultSide:
     key: str | None = None
 
 
+def _setting(default: Any, meaning: str) -> Any:
+    """Return a field with a default, and with its line in the documentation."""
+    return field(default=default, metadata={"meaning": meaning})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaySettings:
-    """How a day of a SQL Server goes. Intervals are in seconds, of a day that passes at `speed`; 0 is never.
+    """How a day of a SQL Server goes. Intervals are in seconds, of a day that passes at `speed`; 0 is never."""
 
-    The log of each database has sixteen VLFs at first, and grows within `limit_kb` (0: no limit) and `disk_kb`, the free space beyond them.
-    """
-
-    every: float = 900.0  # log backups
-    differential_every: float = 0.0
-    full_every: float = 86400.0
-    token_seconds: float = 4500.0  # how long a sign-in to the vault serves further requests
-    speed: float = 1.0
-    kb_per_second: float = 64.0  # of log, in each database
-    vlf_kb: int = 65_536
-    limit_kb: int = 0
-    disk_kb: int = 40 * 1024 * 1024
-    trace_flag: bool = False  # 15025: a new VLF needs no request to the vault
-    backups: bool | None = None  # whether this server makes the backups; None: the first server of each group does
+    every: float = _setting(900.0, "seconds from one log backup to the next; 0: never")
+    differential_every: float = _setting(0.0, "seconds from one differential backup to the next; 0: never")
+    full_every: float = _setting(86400.0, "seconds from one full backup to the next; 0: never")
+    token_seconds: float = _setting(4500.0, "how long a sign-in to the vault serves further requests")
+    speed: float = _setting(
+        1.0, "all intervals are shorter, and the log grows faster, by this factor; times stay those of the clock"
+    )
+    kb_per_second: float = _setting(64.0, "log that each database writes")
+    vlf_kb: int = _setting(65_536, "size of a VLF; a log has sixteen at first")
+    limit_kb: int = _setting(0, "limit of each log; 0: none")
+    disk_kb: int = _setting(40 * 1024 * 1024, "free disk beyond the first sixteen VLFs")
+    trace_flag: bool = _setting(False, "trace flag 15025: a new VLF needs no request to the vault")
+    backups: bool | None = _setting(None, "whether this server makes the backups; null: the first of a group does")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ ROOT: Final = Path(__file__).parents[2]
 # Foreign and generated files, and the two files that contain the old words.
 SKIPPED: Final = (
     "LICENSE",
-    "deploy/windows/*-LICENSE.txt",
+    "*-LICENSE.txt",
     "*.lock",
     "*.svg",
     "*.png",

@@ -25,12 +25,13 @@ class DocumentHandler:
         self._documentation = Documentation.load()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Return a page. Its tag is that of its content, so that an update shows at once."""
+        """Return a page, or a redirect. The tag of a page is that of its content, so that an update shows at once."""
         if self._documentation is None:
             return web.Response(status=404, text=NOT_BUILT)
-        page = self._documentation.find(request.match_info["name"])
+        name = request.match_info["name"]
+        page = self._documentation.find(name)
         if page is None:
-            return web.Response(status=404, text=_UNKNOWN)
+            return self._elsewhere(self._documentation.moved_to(name))
         served = None if serves_pages(request, self._options) else OPEN_PATHS | {"/docs/"}
         urls = replace(self._urls, served=served)
         start = head(urls, page.title, at="/docs/", heading=False, script=False)
@@ -41,3 +42,10 @@ class DocumentHandler:
             return web.Response(status=304, headers=headers)
         gzip = accepts_gzip(header(request, hdrs.ACCEPT_ENCODING))
         return await stream(request, encoded([document]), headers=headers, gzip=gzip)
+
+    def _elsewhere(self, moved_to: str | None) -> web.Response:
+        """Return a redirect to the new page of an old name. 301, since Windows PowerShell 5.1 does not follow 308."""
+        if moved_to is None:
+            return web.Response(status=404, text=_UNKNOWN)
+        headers = {hdrs.LOCATION: self._urls.to(f"/docs/{moved_to}"), hdrs.CACHE_CONTROL: _HEADERS["Cache-Control"]}
+        return web.Response(status=301, headers=headers, text=f"The page is now /docs/{moved_to}.\n")

@@ -77,6 +77,7 @@ def test_lists_have_the_same_versions(root):
         "tests/recorded/source.lock",
         "tests/system/windows/python.lock",
         "tests/repo/release/tools.lock",
+        "tests/repo/release/site.lock",
         "tests/repo/release/audit.lock",
         "tests/repo/release/oldest.lock",
     ],

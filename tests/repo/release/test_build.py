@@ -17,15 +17,16 @@ import yaml
 from exporter import __version__
 
 ROOT = Path(__file__).parents[3]
-TOOLS = ROOT / ".cache" / "tools"
+TOOLS, MKDOCS = ROOT / ".cache" / "tools", ROOT / ".cache" / "site"
 BILL = f"ekm-exporter-{__version__}.cdx.json"
 WINDOWS_BILL = f"ekm-exporter-{__version__}-windows-amd64.cdx.json"
 VEX = f"ekm-exporter-{__version__}.openvex.json"
+DOCS = f"ekm-exporter-{__version__}-docs.zip"
 CHART = f"ekm-exporter-{__version__}.tgz"
 FILES = {
     f"ekm_exporter-{__version__}-py3-none-any.whl", f"ekm_exporter-{__version__}.tar.gz", CHART, BILL, WINDOWS_BILL, VEX, "SHA256SUMS",
     "THIRD-PARTY-LICENCES.txt", "requirements.lock", "ekm-exporter.service", "ekm-exporter@.service", "ekm-exporter.target",
-    "ekm.rules.yml", "ekm-sql.rules.yml", "ekm-native.rules.yml", "ekm.schema.json", f"ekm-starter-{__version__}.tar.gz",
+    "ekm.rules.yml", "ekm-sql.rules.yml", "ekm-native.rules.yml", "ekm.schema.json", f"ekm-starter-{__version__}.tar.gz", DOCS,
 }  # fmt: skip
 VALIDATE = """
 import sys
@@ -52,7 +53,7 @@ def checkout(place: Path, born: int, mask: int) -> Path:
 
 
 def build(tree: Path, mask: int, **environment: str) -> dict[str, bytes]:
-    command = [sys.executable, tree / "deploy" / "release.py", tree / "dist", TOOLS]
+    command = [sys.executable, tree / "deploy" / "release.py", tree / "dist", TOOLS, MKDOCS]
     around = {**os.environ, **environment}
     subprocess.run(command, check=True, capture_output=True, umask=mask, env=around, cwd=tree.parent)  # noqa: S603 - no outside input commands
     return {path.name: path.read_bytes() for path in (tree / "dist").iterdir()}
@@ -103,7 +104,7 @@ def test_packed_chart_has_the_annotations_of_the_changelog(builds):
 
 
 def test_build_refuses_a_folder_that_exists(tmp_path):
-    command = [sys.executable, ROOT / "deploy" / "release.py", tmp_path, TOOLS]
+    command = [sys.executable, ROOT / "deploy" / "release.py", tmp_path, TOOLS, MKDOCS]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no outside input commands
     assert done.returncode == 1
     assert "FileExistsError" in done.stderr

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from docs.generators import site
+from docs.generators.moved import MOVED
 from exporter.explain.introduction import INTRODUCTION
 from exporter.presentation.documentation import Documentation
 
@@ -75,6 +76,17 @@ def test_every_file_that_an_output_names_is_a_page(documentation):
     missing = {one for one in named if not NOT_FOR_USERS.fullmatch(one) and not is_found(documentation, one)}
     assert missing == set()
     assert {"prove.sql", "rollover#4-promote-it-in-the-exporter", "install-hosts.ps1", "docs/runbooks/EkmLatencyHigh.md"} <= named
+
+
+def test_each_old_name_leads_to_a_page_and_its_part(documentation):
+    assert {old: new for old, new in MOVED.items() if documentation.find(new.partition("#")[0]) is None} == {}
+    assert {old: new for old, new in MOVED.items() if not is_found(documentation, new)} == {}
+    assert {old: documentation.moved_to(old) for old in MOVED} == dict(MOVED)
+
+
+def test_no_old_name_is_a_page(documentation):
+    assert [old for old in MOVED if documentation.find(old) is not None] == []
+    assert len(MOVED) > 5
 
 
 def test_runbook_address_of_each_alert_is_a_page(documentation):

@@ -35,6 +35,18 @@ def test_anchor_selects_the_part_below_it(capsys):
     assert capsys.readouterr().out.splitlines()[2] == "### 3303 ErrorGetTokenBadCredentials"
 
 
+@pytest.mark.parametrize("name", ["old-page", "docs/Old-page.md", "http://sqlhost1:10377/docs/old-page#gone"])
+@pytest.mark.parametrize("new", ["doctor", "doctor#what-it-prints"])
+def test_old_name_prints_the_new_page_or_its_part(name, new, archive, monkeypatch, capsys):
+    documentation = Documentation(archive)
+    documentation._moved = {"old-page": new}
+    monkeypatch.setattr(Documentation, "load", lambda: documentation)
+    assert main(["docs", name]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == f"ekm-exporter docs: {name.partition('#')[0]} is now {new}\n"
+    assert printed.out.startswith("## What it prints\n" if "#" in new else "# doctor: ")
+
+
 @pytest.mark.parametrize(
     ("name", "problem"),
     [

@@ -10,6 +10,7 @@ import pytest
 
 from exporter.cli import explain
 from exporter.core.codes import BY_CODE, CODES
+from exporter.core.codes.frequent import FREQUENT
 from exporter.explain.render import as_markdown, as_text, otherwise_text
 
 PAGE = Path(__file__).parents[3] / "docs" / "codes.md"
@@ -159,8 +160,22 @@ def test_page_has_the_texts_of_a_pair_once():
 
 
 def test_a_page_of_some_rows_has_only_their_layers():
+    page = as_markdown([BY_CODE[3301]])
+    assert re.findall(r"^## (.+)$", page, re.MULTILINE)[3:] == ["Sign-in (3300 to 3308)", "A failure that no table lists"]
     page = as_markdown([BY_CODE[3303]])
-    assert re.findall(r"^## (.+)$", page, re.MULTILINE)[2:] == ["Sign-in (3300 to 3308)", "A failure that no table lists"]
+    assert re.findall(r"^## (.+)$", page, re.MULTILINE)[0::4] == ["Codes that a DBA meets", "A failure that no table lists"]
+
+
+def test_page_starts_with_the_codes_that_a_dba_meets():
+    page = as_markdown(CODES)
+    anchors = [int(code) for code in re.findall(r'<a id="(\d+)"></a>', page)]
+    first = {code for pair in FREQUENT for code in (pair, BY_CODE[pair].counterpart) if code is not None}
+    assert (len(first), len(anchors)) == (25, 146)
+    assert set(anchors[:25]) == first
+    assert anchors[:3] == [3303, 3077, 3113]
+    assert anchors[25:] == sorted(set(BY_CODE) - first)
+    assert "| [3077](#3077) or [3113](#3113) | a role " in page
+    assert "The 25 codes that a DBA meets come first; the other 121 follow" in page
 
 
 def test_words_of_an_unquoted_line_are_one_text(run):

@@ -132,6 +132,29 @@ async def test_page_behind_a_prefix_links_below_the_prefix():
     assert '<a href="/ekm/targets">' in html
 
 
+@pytest.fixture
+def moved(built, archive, monkeypatch):  # noqa: ARG001 - `built` replaces the same function, first
+    documentation = Documentation(archive)
+    documentation._moved = {"old-page": "doctor", "old/part": "doctor#what-it-prints"}
+    monkeypatch.setattr(Documentation, "load", lambda: documentation)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("old-page", "doctor"), ("old-page.md", "doctor"), ("old/part", "doctor#what-it-prints")]
+)
+@pytest.mark.usefixtures("moved")
+async def test_old_name_leads_below_the_prefix_to_the_new_page(old, new):
+    async with serving(Service(), external_url="https://prom.example/ekm/") as session:
+        status, headers, text = await get(session, f"/ekm/docs/{old}")
+        async with session.head(f"/ekm/docs/{old}", allow_redirects=False) as head:
+            assert (head.status, head.headers["Location"], await head.read()) == (301, f"/ekm/docs/{new}", b"")
+        async with session.get(f"/ekm/docs/{old}") as followed:
+            assert (followed.status, "<article" in await followed.text()) == (200, True)
+        assert (await get(session, "/ekm/docs/old"))[0] == 404
+    assert (status, headers["Location"], headers["Cache-Control"]) == (301, f"/ekm/docs/{new}", "no-cache")
+    assert text == f"The page is now /docs/{new}.\n"
+
+
 async def test_unchanged_page_is_not_sent_again():
     async with serving(Service()) as session:
         _, first, html = await get(session, "/docs/install")
