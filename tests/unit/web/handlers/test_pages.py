@@ -144,10 +144,10 @@ async def test_age_of_a_backup_is_no_expiry():
     [
         (True, (good,), "2 of 2 SQL Servers: vault side ready"),
         (True, (bad,), "2 of 2 SQL Servers: vault side not ready"),
-        (True, (), "0 of 2 SQL Servers: vault side not ready, 2 unknown"),
+        (True, (), "Nothing known yet of 2 SQL Servers"),
         (True, (bad, bad, bad, good), "2 of 2 SQL Servers: vault side ready, 2 unsteady"),
         (False, (bad, bad, bad, good), "1 of 1 targets ready, 1 unsteady"),
-        (False, (), "0 of 1 targets not ready, 1 unknown"),
+        (False, (), "Nothing known yet of 1 target"),
         (False, (good,), "1 of 1 targets ready"),
         (False, (bad,), "1 of 1 targets not ready"),
     ],
@@ -486,13 +486,13 @@ async def test_five_thousand_targets_in_three_causes_are_a_small_page():
     assert "Next expiry: in 8 d , credential sql-archive" in shown
     assert (
         "not ready Credential sql-prod: the client secret has expired began 37 min ago 3303 2,500 SQL Servers in 157 availability "
-        "groups: SQL0006 on n0006, SQL0007 on n0007, SQL0008 on n0008 and 2,497 more. Show 1,250 targets First: The staged "
-        "credential sql-prod-2027 is usable." in shown
+        "groups: SQL0006 on n0006, SQL0007 on n0007, SQL0008 on n0008 and 2,497 more. Show 1,250 targets . Who acts: "
+        "the administrator of the application in Entra ID. First: The staged credential sql-prod-2027 is usable." in shown
     )
     assert "Vault contoso-v0001: the vault&#x27;s access policies do not allow the operation began 2 h ago 3077 (3113)" in shown
     assert (
         "6 SQL Servers in 1 availability group: SQL0002-0 on n0002-0, SQL0002-1 on n0002-1, SQL0002-2 on n0002-2 and 3 more. "
-        "Target billing-0001 First:" in shown
+        "Target billing-0001 . Who acts: the administrator of the key vault. First:" in shown
     )
     assert "failing Key contoso-v0002/ContosoRSAKey0: the key version has expired began 11 min ago" in shown
     assert html.count("First:") == 3  # the rows do not repeat the action of their cause
