@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -130,13 +131,18 @@ async def incident_groups(groups: Sequence[CauseGroup]) -> list[CauseGroup]:
 
     Other tasks run in between.
     """
-    of_cause = {group.cause: group for group in groups}
-    began = [Began(group.cause, group.since, group.last, group.interval) for group in groups]
-    found = list[CauseGroup]()
-    alike = incidents(began) if len(began) < CAUSES_PER_SLICE else await asyncio.to_thread(incidents, began)
+    alike = _alike(groups) if len(groups) < CAUSES_PER_SLICE else await asyncio.to_thread(_alike, groups)
+    found = list[tuple[tuple[object, ...], CauseGroup]]()
     async for several in yield_with_pauses(alike, CAUSES_PER_SLICE):
-        found.append(await _incident([of_cause[each.cause] for each in several]))
-    return sorted(found, key=lambda group: group.order)
+        incident = await _incident(several)
+        found.append((incident.order, incident))
+    return [incident for _, incident in sorted(found, key=itemgetter(0))]
+
+
+def _alike(groups: Sequence[CauseGroup]) -> list[list[CauseGroup]]:
+    of_cause = {group.cause: group for group in groups}
+    began = (Began(group.cause, group.since, group.last, group.interval) for group in groups)
+    return [[of_cause[each.cause] for each in several] for several in incidents(began)]
 
 
 async def _incident(groups: Sequence[CauseGroup]) -> CauseGroup:

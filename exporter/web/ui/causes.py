@@ -8,11 +8,15 @@ from functools import partial
 from itertools import islice
 from operator import itemgetter
 
+from exporter.core import durations
+from exporter.core.auxiliary import CREDENTIAL_REFUSED
 from exporter.core.causes import TITLES, Cause, Link, cause_of
 from exporter.core.codes import BY_CODE
 from exporter.core.codes.cause_text import cause as reason_text
 from exporter.core.codes.cause_text import owner_of_failure
+from exporter.core.codes.model import Owner
 from exporter.core.model import Step
+from exporter.core.steadiness import FAILURES_OF_UNSTEADY
 from exporter.explain.render import OWNERS
 from exporter.presentation.probe_text import VAULTS, vault_actions
 from exporter.presentation.sql_causes import SqlCause
@@ -28,6 +32,8 @@ MOST_SHOWN = 100  # on the page of all causes
 OWN_SHOWN = 3  # of the first ones, causes of SQL Servers themselves
 _HOST = "this host"
 _WIDTH, _HEIGHT, _GAP, _LETTERS = 168, 56, 26, 20
+_FAILED = "nf"  # letters of failed probes
+_OTHER_ACTIONS = "Some targets need another action: their pages show it."
 _AT_ONCE = 60.0  # seconds between the first and the last beginning: a cause without a range
 
 Views = Mapping[str, TargetView]  # by the name of the target
@@ -81,7 +87,9 @@ def _cause(urls: Urls, group: CauseGroup, cards: Cards) -> Html:
         element("h2", group_title(group), title=group.cause.name or None),
         element("span", _age(group, first, cards.now), class_="age"),
         None if code is None else element("span", brief_code(urls, code), class_="code"),
-        element("p", size_of(group), ". ", _some_unsteady(group), _affected(urls, group, cards.views), _owner(first)),
+        element(
+            "p", size_of(group), ". ", _links(group), _some_unsteady(group), _affected(urls, group, cards.views), _owner(first)
+        ),
         element("p", sentence(log_text)) if log_text else None,
         _action(group, cards.views),
         class_="bad-edge" if first.urgency is Urgency.NOT_READY else None,
@@ -90,11 +98,25 @@ def _cause(urls: Urls, group: CauseGroup, cards: Cards) -> Html:
 
 
 def _age(group: CauseGroup, first: TargetView, now: float) -> Child:
-    """Return when its failures began, the first and the last; of an unsteady cause, how often the first target fails."""
+    """Return when its failures began, the first and the last; of one that comes and goes, how often the first target failed."""
     if first.unsteady is not None:
-        return [str(first.unsteady), f" of {first.target.name}" if len(group.targets) > 1 else None]
+        within = durations.write(first.unsteady.probes * first.target.interval)
+        return f"{first.unsteady}, within {within}" + (f", of {first.target.name}" if len(group.targets) > 1 else "")
     last = [", last ", when(group.last, now)] if group.last - group.since >= _AT_ONCE else None
-    return ["began ", when(group.since, now, absent="an unknown time ago"), last]
+    recent = "" if first.record is None else first.record.recent
+    failed = sum(map(recent.count, _FAILED))
+    before = failed - len(recent) + len(recent.rstrip(_FAILED))
+    waves = f", in waves: {failed} of the last {len(recent)} probes failed" if before >= FAILURES_OF_UNSTEADY else None
+    return ["began ", when(group.since, now, absent="an unknown time ago"), last, waves]
+
+
+def _links(group: CauseGroup) -> str | None:
+    """Return the first names of several vaults, keys or credentials."""
+    names = sorted(map(brief_name, group.links))
+    if not group.cause.is_several or len(names) == 1:
+        return None
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return f"{TITLES[group.cause.link]}s: {', '.join(names[:NAMED])}{more}. "
 
 
 def _some_unsteady(group: CauseGroup) -> str | None:
@@ -106,10 +128,14 @@ def _some_unsteady(group: CauseGroup) -> str | None:
 
 def _owner(view: TargetView) -> str | None:
     """Return who repairs the failure; None without a code."""
-    if view.failed.code is None:
+    failure, code = view.failure, view.failed.code
+    if code is None:
         return None
-    owner = BY_CODE[view.failed.code].owner
-    return f". Who acts: {OWNERS[owner if view.failure is None else owner_of_failure(view.failure, owner)]}."
+    owner = BY_CODE[code].owner if failure is None else owner_of_failure(failure, BY_CODE[code].owner)
+    is_staged = (
+        failure is not None and failure.reason in CREDENTIAL_REFUSED and view.record is not None and view.record.staged_usable
+    )
+    return f". Who acts: {OWNERS[Owner.DBA if is_staged else owner]}."
 
 
 def _action(group: CauseGroup, views: Views) -> Child:
@@ -121,7 +147,11 @@ def _action(group: CauseGroup, views: Views) -> Child:
         replace(view, target=replace(view.target, name=group.first)) for view in map(views.__getitem__, islice(parts, VAULTS))
     )
     actions = list(dict.fromkeys(view.actions[0] for view in named if view.actions))
-    return copyable(*vault_actions(actions, vaults=len(parts))) if actions else None
+    if not actions:
+        return None
+    alike = [each for each in actions if each.startswith(actions[0].partition("`")[0])]
+    words, commands = vault_actions(alike, vaults=len(parts))
+    return copyable(words if len(alike) == len(actions) else f"{words} {_OTHER_ACTIONS}", commands)
 
 
 def group_title(group: CauseGroup) -> str:

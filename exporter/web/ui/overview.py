@@ -5,11 +5,13 @@ It shows SQL Servers with a vault side that is not ready, causes and first actio
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from exporter.core.codes.shared import WITHOUT_THE_KEY
 from exporter.core.model import Vantage
+from exporter.core.probe_starts import SPACING
 from exporter.core.readiness import NOT_TESTED, STATES, vantage_text
 from exporter.presentation.expiries import NOUNS, Ending, EndingKind
 from exporter.presentation.sql_causes import SqlCause, cannot_get_keys
@@ -29,10 +31,6 @@ from exporter.web.ui.view_models import TargetView, Urgency
 
 PER_PAGE = 50
 _ROWS_AT_ONCE = 8
-_NOTHING_KNOWN = (
-    "No probe has finished since the exporter started or read a new configuration. Nobody has to act: wait for the first results, "
-    "which begin to arrive within seconds. For one target at once, open its page and choose Probe now."
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,10 +108,8 @@ def _verdict_section(urls: Urls, page: ListPage) -> Iterator[Child]:
         yield element("h1", _headline(page.fleet, themselves), class_="bad-ink" if is_bad else None)
         yield scope_line(urls, page.query, page.fleet)
     yield element("div", _badges(urls, page), _causes_count(page), _next_expiry(page), class_="overall")
-    if page.fleet.waiting == page.fleet.targets.total > 0:
-        yield element("p", _NOTHING_KNOWN, class_="notice")
-    elif not page.ready:
-        yield element("p", "The first round of probes has not finished yet.", class_="notice")
+    if not page.ready or page.fleet.waiting == page.fleet.targets.total > 0:
+        yield element("p", _first_round(page.fleet), class_="notice")
     if not page.keeps_state:
         yield element("p", "The state directory cannot be written: a restart loses what is new. See the log.", class_="notice")
     if is_bad and is_status:
@@ -147,6 +143,17 @@ def _headline(fleet: Fleet, themselves: int) -> str:
         f". {counted(themselves, 'SQL Server')} cannot get {'its key itself' if themselves == 1 else 'their keys themselves'}"
     )
     return f"{_vault_side(fleet, counts)}{itself if themselves else ''}"
+
+
+def _first_round(fleet: Fleet) -> str:
+    """Return why little is known yet, and whether somebody has to act."""
+    if fleet.waiting < fleet.targets.total or not fleet.waiting:
+        return "The first round of probes has not finished yet."
+    minutes = math.ceil(fleet.total * SPACING / 60)
+    return (
+        "No probe has finished since the exporter started or read a new configuration. Nobody has to act: wait for the first round, "
+        f"about {minutes} min on an idle host. For one target at once, open its page and choose Probe now."
+    )
 
 
 def _vault_side(fleet: Fleet, counts: HeadlineCounts) -> str:

@@ -487,7 +487,7 @@ async def test_five_thousand_targets_in_three_causes_are_a_small_page():
     assert (
         "not ready Credential sql-prod: the client secret has expired began 37 min ago 3303 2,500 SQL Servers in 157 availability "
         "groups: SQL0006 on n0006, SQL0007 on n0007, SQL0008 on n0008 and 2,497 more. Show 1,250 targets . Who acts: "
-        "the administrator of the application in Entra ID. First: The staged credential sql-prod-2027 is usable." in shown
+        "the DBA of the SQL Server. First: The staged credential sql-prod-2027 is usable." in shown
     )
     assert "Vault contoso-v0001: the vault&#x27;s access policies do not allow the operation began 2 h ago 3077 (3113)" in shown
     assert (
