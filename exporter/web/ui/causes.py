@@ -101,7 +101,11 @@ def _age(group: CauseGroup, first: TargetView, now: float) -> Child:
     """Return when its failures began, the first and the last; of one that comes and goes, how often the first target failed."""
     if first.unsteady is not None:
         within = durations.write(first.unsteady.probes * first.target.interval)
-        return f"{first.unsteady}, within {within}" + (f", of {first.target.name}" if len(group.targets) > 1 else "")
+        return (
+            f"{first.unsteady}".removeprefix("unsteady: ")
+            + f", within {within}"
+            + (f", of {first.target.name}" if len(group.targets) > 1 else "")
+        )
     last = [", last ", when(group.last, now)] if group.last - group.since >= _AT_ONCE else None
     recent = "" if first.record is None else first.record.recent
     failed = sum(map(recent.count, _FAILED))
@@ -123,7 +127,7 @@ def _some_unsteady(group: CauseGroup) -> str | None:
     """Return how many targets fail only at times, if others fail now."""
     if not 0 < group.unsteady < len(group.targets):
         return None
-    return f"{group.unsteady:,} of {counted(len(group.targets), 'target')} only at times: unsteady. "
+    return f"{group.unsteady:,} of {counted(len(group.targets), 'target')} {'is' if group.unsteady == 1 else 'are'} unsteady. "
 
 
 def _owner(view: TargetView) -> str | None:

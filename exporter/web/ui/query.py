@@ -163,7 +163,7 @@ def _urgency(view: TargetView) -> tuple[Any, ...]:
     """Sort failures by their beginning, which later probes do not change: no row moves while a page refreshes."""
     urgency = min(view.urgency, Urgency.FAILING) if view.fails_itself else view.urgency
     since = view.since if view.urgency in (Urgency.NOT_READY, Urgency.FAILING) else None
-    return urgency, *_known_first(since, view)
+    return urgency, view.unsteady is None, *_known_first(since, view)
 
 
 def _known_first(value: float | None, view: TargetView) -> tuple[Any, ...]:
