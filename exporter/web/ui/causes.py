@@ -34,7 +34,7 @@ _HOST = "this host"
 _WIDTH, _HEIGHT, _GAP, _LETTERS = 168, 56, 26, 20
 _FAILED = "nf"  # letters of failed probes
 _OTHER_ACTIONS = "Some targets need another action: their pages show it."
-_AT_ONCE = 60.0  # seconds between the first and the last beginning: a cause without a range
+_SHORTEST_RANGE = 60.0  # seconds between the first and the last beginning: a cause without a range
 
 Views = Mapping[str, TargetView]  # by the name of the target
 
@@ -106,7 +106,7 @@ def _age(group: CauseGroup, first: TargetView, now: float) -> Child:
             + f", within {within}"
             + (f", of {first.target.name}" if len(group.targets) > 1 else "")
         )
-    last = [", last ", when(group.last, now)] if group.last - group.since >= _AT_ONCE else None
+    last = [", last ", when(group.last, now)] if group.last - group.since >= _SHORTEST_RANGE else None
     recent = "" if first.record is None else first.record.recent
     failed = sum(map(recent.count, _FAILED))
     before = failed - len(recent) + len(recent.rstrip(_FAILED))
@@ -159,7 +159,7 @@ def _action(group: CauseGroup, views: Views) -> Child:
 
 
 def group_title(group: CauseGroup) -> str:
-    """Return the cause as text; of several links of which one is shown, with its name."""
+    """Return the cause as text, with the name of the link if only one is shown."""
     links = group.links
     cause = replace(group.cause, name=links[0]) if group.cause.is_several and len(links) == 1 else group.cause
     return title_of(cause, len(links))

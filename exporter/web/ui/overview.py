@@ -146,12 +146,12 @@ def _headline(fleet: Fleet, themselves: int) -> str:
 
 
 def _first_round(fleet: Fleet) -> str:
-    """Return why little is known yet, and whether somebody has to act."""
+    """Return why little is known yet, and that no action is needed."""
     if fleet.waiting < fleet.targets.total or not fleet.waiting:
         return "The first round of probes has not finished yet."
     minutes = math.ceil(fleet.total * SPACING / 60)
     return (
-        "No probe has finished since the exporter started or read a new configuration. Nobody has to act: wait for the first round, "
+        "No probe has finished since the exporter started or read a new configuration. No action is needed: wait for the first round, "
         f"about {minutes} min on an idle host. For one target at once, open its page and choose Probe now."
     )
 

@@ -39,7 +39,7 @@ THROTTLED = {
 START = {
     "what is broken": "Nothing known yet of {servers} SQL Servers",
     "why": "No probe has finished since the exporter started or read a new configuration.",
-    "who acts": "Nobody has to act: wait for the first round, about 1 min on an idle host.",
+    "who acts": "No action is needed: wait for the first round, about 1 min on an idle host.",
     "what first": "For one target at once, open its page and choose Probe now.",
 }
 SITUATIONS = {firewall_change: (FIREWALL, 1), throttled_vault: (THROTTLED, 1), nothing_known: (START, 0)}
@@ -47,7 +47,7 @@ SITUATIONS = {firewall_change: (FIREWALL, 1), throttled_vault: (THROTTLED, 1), n
 
 @pytest.mark.parametrize("make", SITUATIONS, ids=lambda make: make.__name__)
 @pytest.mark.parametrize("targets", SERVERS)
-async def test_first_screen_answers_what_an_operator_asks(browser, make, targets):
+async def test_first_screen_answers_the_questions_of_an_operator(browser, make, targets):
     answers, cards = SITUATIONS[make]
     numbers = {"servers": SERVERS[targets], "vaults": 40, "more": 37, "at_risk": 100, "last": 5}
     if targets == 11:

@@ -127,7 +127,7 @@ async def test_changes_days_apart_are_two_cards():
     assert "Vaults: v-t00, v-t01." in shown
 
 
-async def test_a_vault_in_waves_tells_how_often_its_keys_fail():
+async def test_a_vault_in_waves_shows_how_often_its_keys_fail():
     service = throttled_vault(11, STARTED + MINUTE)
     shown = await cards(service)
     assert "3011 in 14 of the last 40 probes, within 40m, of billing-0001 3011 (3109) 10 SQL Servers" in shown
@@ -204,8 +204,8 @@ async def test_a_card_of_one_label_keeps_what_all_vaults_show():
 
 
 @pytest.mark.parametrize(("count", "minutes"), [(11, 1), (5100, 2)])
-async def test_a_start_tells_that_nothing_is_known_and_why(count, minutes):
+async def test_a_start_shows_that_nothing_is_known_and_why(count, minutes):
     shown = await cards(nothing_known(count, STARTED))
     assert shown.startswith(" Nothing known yet of ")
-    assert f"Nobody has to act: wait for the first round, about {minutes} min on an idle host." in shown
+    assert f"No action is needed: wait for the first round, about {minutes} min on an idle host." in shown
     assert "cause" not in shown.split("Search")[0]
