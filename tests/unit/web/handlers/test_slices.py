@@ -16,7 +16,9 @@ def service(request):
     return request.param(TARGETS, NOW)
 
 
-@pytest.mark.parametrize("path", ["/", "/?causes=all&label=env", "/targets", "/changes", "/explain", "/api/v1/targets", "/calendar.ics"])
+@pytest.mark.parametrize(
+    "path", ["/", "/?causes=all&label=env", "/targets", "/changes", "/explain", "/api/v1/targets", "/calendar.ics"]
+)
 async def test_no_part_of_a_page_holds_the_event_loop(monkeypatch, service, path):
     monkeypatch.setattr(pages.time, "time", lambda: NOW)
     async with serving(service) as session:
