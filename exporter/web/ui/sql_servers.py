@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 
 from exporter.core.codes.model import Owner
 from exporter.core.codes.shared import WITHOUT_THE_KEY
-from exporter.explain.render import OWNERS
 from exporter.presentation.sql_causes import SqlCause
 from exporter.presentation.sql_texts import first_action, urgency_text
 from exporter.tde.server_proof import (
@@ -42,6 +41,18 @@ _TITLES: Mapping[ProofState, tuple[str, str]] = {
     ProofState.STOPPED: ("SQL Server itself: its backups prove the key no more", "last proof "),
     ProofState.DUE: ("SQL Server itself: nothing has proved its key since the credential was altered", "altered "),
 }
+_TEAMS: Mapping[Owner, str] = {
+    Owner.DBA: "the DBA",
+    Owner.IDENTITY: "the identity team",
+    Owner.NETWORK: "the network team",
+    Owner.VAULT: "the vault team",
+    Owner.EXPORTER: "the exporter's operator",
+}
+
+
+def who_acts(owner: Owner) -> Html:
+    """Return who repairs a cause, for its card."""
+    return element("p", f"Who acts: {_TEAMS[owner]}", class_="who quiet")
 
 
 def proof_badge(state: ProofState) -> Html:
@@ -85,7 +96,7 @@ def sql_cause(urls: Urls, cause: SqlCause, now: float) -> Html:
     servers = list(cause.servers.values())
     first, text = most_urgent(servers, now), urgency_text(servers, now)
     _, age = _TITLES[cause.state]
-    targets = target_links(urls, cause.id, sorted(cause.targets)) if cause.targets else "No target has its key"
+    targets = target_links(urls, cause.id, sorted(cause.targets)) if cause.targets else "No target has its key."
     began = "began " if cause.state.is_seen_inside and first.failed else age
     return element(
         "li",
@@ -93,14 +104,8 @@ def sql_cause(urls: Urls, cause: SqlCause, now: float) -> Html:
         element("h2", _title(cause.state, is_ready=cause.is_ready)),
         element("span", began, when(cause.since, now), class_="age"),
         element("span", brief_code(urls, int(cause.code)), class_="code") if cause.code else None,
-        element(
-            "p",
-            named_servers([each.server for each in servers]),
-            read_text(first, now),
-            ". ",
-            targets,
-            f". Who acts: {OWNERS[Owner.DBA]}.",
-        ),
+        who_acts(Owner.DBA),
+        element("p", named_servers([each.server for each in servers]), read_text(first, now), ". ", targets),
         element("p", sentence(text)) if text and cause.state is not ProofState.DUE else None,
         copyable(first_action(first) + (" Then repeat it on the others." if len(servers) > 1 else "")),
         class_="bad-edge" if cause.state.is_bad else None,

@@ -24,7 +24,7 @@ FIREWALL = {
     "how many SQL Servers": "{at_risk} of {servers} SQL Servers: vault side not ready, 4 unsteady",
     "since when": "began 31 min ago, last {last} min ago",
     "one cause or several": "1 cause\n",
-    "who acts": "Who acts: the administrator of the key vault.",
+    "who acts": "Who acts: the vault team",
     "what first": "First: Run ekm-exporter probe ",
     "which code": "3077 (3113)",
 }
@@ -33,7 +33,7 @@ THROTTLED = {
     "how many SQL Servers": "{servers} of {servers} SQL Servers: vault side ready, 10 unsteady",
     "since when": "3011 in 14 of the last 40 probes, within 40m, of billing-0001",
     "one cause or several": "1 cause\n",
-    "who acts": "Who acts: the administrator of the key vault.",
+    "who acts": "Who acts: the vault team",
     "what first": "First: Find the caller: read the vault's metric ServiceApiHit",
 }
 START = {

@@ -299,7 +299,7 @@ async def test_sql_server_without_target_is_a_cause_too():
     assert "2 SQL Servers cannot get their keys themselves" in shown
     assert "SQL Server itself does not get its key began" in shown
     assert "2 SQL Servers : SQLPRD01 on n8, SQLPRD01 on n9. No target has its key." in shown
-    assert "Who acts: the DBA of the SQL Server." in shown
+    assert "Who acts: the DBA" in shown
     assert "Then repeat it on the others." in shown
     of_a_label = await status_of(service, "/?label=team")
     assert "cannot get" not in of_a_label
