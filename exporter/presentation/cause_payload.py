@@ -24,7 +24,7 @@ def causes_payload(groups: Iterable[CauseGroup], own: Sequence[SqlCause]) -> lis
 
 
 def _cause_payload(group: CauseGroup) -> Payload:
-    """Return a cause as the status page shows it; `cause` is the parameter of `/targets` that lists its targets."""
+    """Return a cause, which the status page may show with others as one; `cause` is the parameter of `/targets` that lists its targets."""
     return {
         "cause": group.cause.id,
         "link": group.cause.link.value,

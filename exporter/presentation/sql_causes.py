@@ -50,10 +50,10 @@ class SqlCause:
         return not self.state.is_bad, -len(self.servers), self.since or 0.0
 
 
-async def sql_causes(verdicts: Verdicts, proofs: SqlProofs) -> list[SqlCause]:
+async def sql_causes(verdicts: Verdicts, proofs: SqlProofs, *, all_servers: bool = True) -> list[SqlCause]:
     """Return the causes in the order of their urgency, and let other tasks run in between.
 
-    A SQL Server whose targets are all not ready fails for their cause, unless SQL Server itself shows another one.
+    `all_servers` includes those without one of the targets. A SQL Server whose targets are all not ready fails for their cause, unless SQL Server itself shows another one.
     """
     proofs.refresh()
     # One reading a slice: a SQL Server may have thousands of databases.
@@ -68,6 +68,8 @@ async def sql_causes(verdicts: Verdicts, proofs: SqlProofs) -> list[SqlCause]:
     async for proof in yield_with_pauses(opened, _PROOFS_PER_SLICE):
         targets = behind[_key(proof)]
         if targets and all(ready is False for ready in targets.values()) and not proof.state.is_seen_inside:
+            continue
+        if not (targets or all_servers):
             continue
         code = proof.codes[0].code if proof.codes and proof.state is ProofState.FAILING else ""
         causes.setdefault((proof.state, code), SqlCause(proof.state, code)).add(proof, targets)
@@ -98,5 +100,5 @@ async def cause_log_texts(
         async for name in yield_with_pauses(group.targets if group.at_risk else (), _TARGETS_PER_SLICE):
             servers += proofs.target_proofs(targets[name])
         if text := urgency_text(servers, now):
-            texts[group.cause.id] = text
+            texts[group.id] = text
     return texts

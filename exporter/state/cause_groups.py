@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from exporter.config.settings import Module, Target
-from exporter.core.causes import Cause, Failed, Link, cause_of
+from exporter.core.causes import Cause, Failed, Link
 from exporter.core.common_causes import CommonCauses
+from exporter.core.incidents import Began, incident_id, incidents, nearest_incident
 from exporter.core.model import ProbeReport, Step
 from exporter.core.readiness import deciding_failure
 from exporter.core.sql_servers import server_names
@@ -19,6 +21,7 @@ from exporter.state.records import TargetRecord, readiness_at, unsteady_at
 
 MOST_CAUSES = 100  # that metrics and JSON have
 TARGETS_PER_SLICE = 100  # targets between two turns of other tasks: about a millisecond
+CAUSES_PER_SLICE = 50
 
 
 class Linked(NamedTuple):
@@ -33,7 +36,8 @@ class Linked(NamedTuple):
 class CauseGroup:
     """A cause, its targets, and the SQL Servers and availability groups that depend on them.
 
-    `parts` holds the first target of each vault behind each merged cause. `since` is a Unix time.
+    `parts` holds the first target of each vault behind each broken link. `since` and `last` are Unix times: when the first of its
+    failures began, and the last. `of_incident` is the id of an incident of several causes.
     """
 
     cause: Cause
@@ -43,23 +47,52 @@ class CauseGroup:
     servers: dict[str, str] = field(default_factory=dict)
     at_risk: set[str] = field(default_factory=set)  # SQL Servers of targets that are not ready; a target that names none is one
     availability_groups: set[str] = field(default_factory=set)
-    urgent: tuple[bool, str] | tuple[()] = ()
+    urgent: tuple[bool, bool, str] | tuple[()] = ()
+    last: float = 0.0
+    interval: float = 0.0  # the longest one of its targets, in seconds
+    unsteady: int = 0  # targets
+    of_incident: str = ""
 
     def add(self, target: Target, failed: Failed) -> None:
         """Add one target: a fleet adds thousands, in slices."""
-        servers, order = server_names(target.instances), (not failed.not_ready, target.name)
+        servers, order = server_names(target.instances), (not failed.not_ready, failed.unsteady, target.name)
         self.targets.append(target.name)
-        self.parts.setdefault((cause_of(failed).name, target.vault), target.name)
+        self.parts.setdefault((failed.names.get(self.cause.link, ""), target.vault), target.name)
         self.servers.update(servers)
         self.at_risk.update((servers or (f"target {target.name}",)) if failed.not_ready else ())
         self.availability_groups.update(each["ag"] for each in target.instances if "ag" in each)
-        self.since = min(self.since, failed.since)
+        self.since, self.last = min(self.since, failed.since), max(self.last, failed.since)
+        self.interval = max(self.interval, target.interval)
+        self.unsteady += failed.unsteady
         self.urgent = min(self.urgent or order, order)
+
+    def absorb(self, other: CauseGroup) -> None:
+        """Add another cause of the same incident; an unsteady one does not change when it began."""
+        self.targets += other.targets
+        for part, target in other.parts.items():
+            self.parts.setdefault(part, target)
+        self.servers.update(other.servers)
+        self.at_risk |= other.at_risk
+        self.availability_groups |= other.availability_groups
+        if not other.cause.unsteady or self.cause.unsteady:
+            self.since, self.last = min(self.since, other.since), max(self.last, other.last)
+        self.unsteady += other.unsteady
+        self.urgent = min(self.urgent, other.urgent)
+
+    @property
+    def id(self) -> str:
+        """Text of the query parameter `cause`."""
+        return self.of_incident or self.cause.id
+
+    @property
+    def links(self) -> list[str]:
+        """The names of the broken links, such as the vaults of a cause of several."""
+        return list(dict.fromkeys(name for name, _ in self.parts))
 
     @property
     def first(self) -> str:
         """The most urgent target."""
-        return self.urgent[1] if self.urgent else ""
+        return self.urgent[-1] if self.urgent else ""
 
     @property
     def order(self) -> tuple[object, ...]:
@@ -71,15 +104,19 @@ class CauseGroup:
         return -len(self.at_risk), self.cause.unsteady, not is_irreversible, self.since
 
 
-async def cause_groups(targets: Iterable[Linked]) -> list[CauseGroup]:
-    """Return the causes in the order of their urgency.
+def _accept(_: str) -> bool:
+    return True
 
-    Other tasks run in between.
+
+async def cause_groups(targets: Iterable[Linked], within: Callable[[str], bool] = _accept) -> list[CauseGroup]:
+    """Return the causes in the order of their urgency, with the targets that are `within` a filter by their name.
+
+    All targets show what a cause is, also those outside the filter. Other tasks run in between.
     """
     every, failing = CommonCauses(), list[tuple[Target, Failed]]()
     async for target, names, failed in yield_with_pauses(targets, TARGETS_PER_SLICE):
         every.add(target.name, names, failed)
-        if failed is not None:
+        if failed is not None and within(target.name):
             failing.append((target, failed))
     causes = await asyncio.to_thread(every.find) if failing else {}  # tens of milliseconds for thousands of failures
     groups = dict[Cause, CauseGroup]()
@@ -87,6 +124,47 @@ async def cause_groups(targets: Iterable[Linked]) -> list[CauseGroup]:
         cause = causes[target.name]
         groups.setdefault(cause, CauseGroup(cause, failed.since)).add(target, failed)
     return sorted(groups.values(), key=lambda group: group.order)
+
+
+async def incident_groups(groups: Sequence[CauseGroup]) -> list[CauseGroup]:
+    """Return the incidents of the causes in the order of their urgency: of several causes, a group of all their targets.
+
+    Other tasks run in between.
+    """
+    alike = _alike(groups) if len(groups) < CAUSES_PER_SLICE else await asyncio.to_thread(_alike, groups)
+    found = list[tuple[tuple[object, ...], CauseGroup]]()
+    async for several in yield_with_pauses(alike, CAUSES_PER_SLICE):
+        incident = await _incident(several)
+        found.append((incident.order, incident))
+    return [incident for _, incident in sorted(found, key=itemgetter(0))]
+
+
+def _alike(groups: Sequence[CauseGroup]) -> list[list[CauseGroup]]:
+    of_cause = {group.cause: group for group in groups}
+    began = (Began(group.cause, group.since, group.last, group.interval) for group in groups)
+    return [[of_cause[each.cause] for each in several] for several in incidents(began)]
+
+
+async def _incident(groups: Sequence[CauseGroup]) -> CauseGroup:
+    if len(groups) == 1:
+        return groups[0]
+    cause = groups[0].cause
+    names = {group.cause.name for group in groups}
+    whole = CauseGroup(replace(cause, name=cause.name if len(names) == 1 else ""), groups[0].since, last=groups[0].last)
+    whole.urgent = groups[0].urgent
+    async for group in yield_with_pauses(groups, CAUSES_PER_SLICE):
+        whole.absorb(group)
+    whole.of_incident = incident_id(whole.cause, whole.since)
+    return whole
+
+
+def chosen_groups(groups: Sequence[CauseGroup], incidents: Sequence[CauseGroup], cause: str) -> list[CauseGroup]:
+    """Return the incident or the cause with this id; for the id of an incident that changed, the nearest one."""
+    exact = [group for group in (*incidents, *groups) if group.id == cause][:1]
+    if exact:
+        return exact
+    nearest = nearest_incident(cause, ((group.cause, group.since) for group in incidents))
+    return [group for group in incidents if incident_id(group.cause, group.since) == nearest]
 
 
 def linked(target: Target, module: Module, record: TargetRecord | None, now: float) -> Linked:

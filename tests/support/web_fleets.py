@@ -1,7 +1,8 @@
-"""A fleet of any size in three causes for pages: an expired secret, a refusing vault, an expired key."""
+"""Fleets of any size for pages: three causes, one change of a firewall, one vault that throttles, and a start."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from exporter.config.settings import Config, Credential, SecretSource
 from exporter.core.auxiliary import AuxiliaryKind
@@ -22,6 +23,8 @@ SECRET = "sql-prod"  # the broken credential
 _APPS = ("sales", "billing", "payroll", "stock", "crm", "archive", "web", "reports")
 _CREDENTIALS = (SECRET, "sql-finance", "sql-archive", "sql-web")
 _OUTAGE, _REFUSED, _WRAPLESS = 37 * MINUTE, 125 * MINUTE, 11 * MINUTE  # ages
+_CHANGE, _CHANGED = 31 * MINUTE, 27 * MINUTE  # the age of a change, and how long it took to reach every vault
+_STEPS = (Step.CHALLENGE, Step.GET_KEY, Step.UNWRAP_KEY)
 _SINCE = {"secret": _OUTAGE, "policy": _REFUSED, "key": _WRAPLESS}
 
 
@@ -63,6 +66,55 @@ def all_silent(count: int, now: float) -> Service:
     return service
 
 
+def changed_vaults(count: int) -> int:
+    """Return how many vaults of a fleet a change of the firewall reaches."""
+    return 6 if count < 40 else 40
+
+
+def firewall_change(count: int, now: float) -> Service:
+    """Return the service of `count` targets after one change that closed the firewall of several vaults.
+
+    The change took half an hour. Every fourth of these vaults has two keys. They refuse at different steps and have several
+    credentials. Two of the targets come and go: another address of the exporter is still allowed.
+    """
+    vaults = changed_vaults(count)
+    hit = [number for number in range(vaults) for _ in range(2 if number % 4 == 0 else 1)]
+    targets = [_target(number, 0) for number in range(count)]
+    targets[: len(hit)] = [replace(each, vault=_vault(number)) for each, number in zip(targets, hit, strict=False)]
+    service = Service(_config(targets))
+    for number, each in enumerate(targets):
+        last, began = now - 2 - number % 50, now - _CHANGE + _CHANGED * hit[number] / (vaults - 1) if number < len(hit) else 0
+        refused = partial(_refused, each.name, _STEPS[number % 3])
+        if number < len(hit) - 2:
+            _steady(service, each, began, refused(began), refused(last))
+        elif number < len(hit):
+            _waves(service, each, last, refused)
+        else:
+            service.add_reports(good(each.name, started_at=last))
+    return service
+
+
+def throttled_vault(count: int, now: float) -> Service:
+    """Return the service of `count` targets, three of them keys of one vault that throttles in waves."""
+    targets = [_target(number, 0) for number in range(count)]
+    targets[:3] = [replace(each, vault=_vault(0)) for each in targets[:3]]
+    service = Service(_config(targets))
+    for number, each in enumerate(targets):
+        last = now - 2 - number % 50
+        if number < 3:
+            _waves(service, each, last, partial(_throttled, each.name))
+        else:
+            service.add_reports(good(each.name, started_at=last))
+    return service
+
+
+def nothing_known(count: int, _now: float) -> Service:
+    """Return the service of `count` targets that has just started."""
+    service = Service(_config([_target(number, 0) for number in range(count)]))
+    service.ready = False
+    return service
+
+
 def failing_server(service: Service, name: str, now: float) -> SqlServerReading:
     """Return the reading of a target's first SQL Server: its backups fail, and its log fills."""
     own, at = service.config.targets[name], datetime.fromtimestamp(now - 5 * MINUTE, UTC).strftime("%Y-%m-%dT%H:%M:%S")
@@ -81,12 +133,16 @@ def cause_of(number: int, count: int) -> str | None:
     return "secret" if number < 3 + count // 4 and number else None
 
 
+def _vault(number: int) -> str:
+    return f"contoso-v{number:04}.vault.azure.net"
+
+
 def _target(number: int, count: int):
     app = _APPS[number % len(_APPS)]
     credential = SECRET if cause_of(number, count) == "secret" else _CREDENTIALS[1 + number % 3]
     servers = [f"SQL{number * 2:04}-{n}" for n in range(6)] if number == 1 else [f"SQL{number * 2 + n:04}" for n in range(2)]
     return target(
-        f"{app}-{number:04}", vault=f"contoso-v{number:04}.vault.azure.net", credential=credential,
+        f"{app}-{number:04}", vault=_vault(number), credential=credential,
         next_credential="sql-prod-2027" if credential == SECRET else None, labels={"env": "prod", "team": "dba"},
         instances=tuple({"sql_instance": name, "host": name.replace("SQL", "n"), "ag": f"AG{number // 8}"} for name in servers),
     )  # fmt: skip
@@ -118,6 +174,32 @@ def _probed(service: Service, each, last: float, now: float) -> None:
     record.recent = ("r" * (RECENT - failed) + ("f" if cause == "key" else "n") * failed)[-RECENT:]
     if cause == "secret":
         service.add_auxiliary(auxiliary_result(AuxiliaryKind.NEXT, at=last, vault=each.vault), name=each.name)
+
+
+def _steady(service: Service, each, began: float, *failures) -> None:
+    """Record a ready target and then its failures, the first at `began`, as if they were many."""
+    service.add_reports(good(each.name, started_at=began - 9 * DAY))
+    service.record_of(each.name).recent = "r" * RECENT
+    service.add_reports(*failures)
+    failed = int(min((failures[-1].started_at - began) / each.interval, RECENT))
+    service.record_of(each.name).recent = "r" * (RECENT - failed) + "n" * failed
+
+
+def _waves(service: Service, each, last: float, failure) -> None:
+    """Record forty probes, the last at `last`: three waves of failures, and a ready one now."""
+    letters = "rrrrrnnnnrrrrrrrrnnnnnrrrrrrrrrrnnnnnrrr"
+    times = (last - each.interval * ago for ago in range(len(letters) - 1, -1, -1))
+    reports = zip(letters, times, strict=True)
+    service.add_reports(*(failure(at=at) if letter == "n" else good(each.name, started_at=at) for letter, at in reports))
+
+
+def _refused(name: str, step: Step, at: float):
+    shown = {"service_code": "Forbidden", "status": 403, "aadsts": None, "client_address": "20.9.8.7"}
+    return bad(name, step=step, code=3077, reason=Reason.FORBIDDEN_FIREWALL, started_at=at, **shown)
+
+
+def _throttled(name: str, at: float):
+    return bad(name, step=Step.GET_KEY, code=3011, reason=Reason.THROTTLED, started_at=at, status=429, aadsts=None)
 
 
 def _failed(name: str, cause: str, at: float):

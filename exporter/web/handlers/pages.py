@@ -10,7 +10,7 @@ from importlib.resources import files
 
 from aiohttp import web
 
-from exporter.config.settings import effective_pieces
+from exporter.config.settings import Config, effective_pieces
 from exporter.explain.explanation import LONGEST
 from exporter.explain.search import explain
 from exporter.presentation.expiries import all_endings
@@ -22,14 +22,13 @@ from exporter.state.history import ProbeContext
 from exporter.web.interfaces import ExporterService
 from exporter.web.options import WebOptions
 from exporter.web.server.streaming import encoded, stream
-from exporter.web.ui.causes import SHOWN as CARDS
 from exporter.web.ui.changes import SHOWN, TargetChange, changes_page
 from exporter.web.ui.codes import codes_page, explain_page, explanation_page
-from exporter.web.ui.fleet import fleet
+from exporter.web.ui.fleet import Fleet, fleet
 from exporter.web.ui.html import Html
 from exporter.web.ui.layout import Urls
 from exporter.web.ui.overview import ListPage, overview
-from exporter.web.ui.query import key_of, matcher, read
+from exporter.web.ui.query import read
 from exporter.web.ui.target import probe_page, target_page
 from exporter.web.ui.view_models import ExpiryCache, expiries_of, view
 
@@ -136,22 +135,32 @@ class PageHandlers:
             view(config, target, service.record_of(target.name), expiries.target_expiries(target), now=now)
             for target in config.targets.values()
         )
+        whole = await fleet(views, query, self._proofs)
         page = ListPage(
             title=title,
             path=path,
-            fleet=await fleet(views, matcher(query), key_of(query), self._proofs, cause=query.cause),
+            fleet=whole,
             query=query,
             vantage=config.settings.vantage,
             ready=service.ready,
             keeps_state=service.keeps_state,
             now=now,
-            differences=service.sql_differences() if path == "/" else (),
-            endings=await all_endings(config, service.record_of, expiries.credential_expiries, soon_at=now)
-            if path == "/"
-            else (),
         )
-        texts = await cause_log_texts(page.causes[:CARDS], config.targets, self._proofs, now=now)
+        if path == "/":
+            endings = await all_endings(_within(config, whole), service.record_of, expiries.credential_expiries, soon_at=now)
+            differences = service.sql_differences()
+            if query.scope:
+                differences = tuple(each for each in differences if each.subject in whole.scope)
+            page = replace(page, differences=differences, endings=endings)
+        texts = await cause_log_texts(page.cards, config.targets, self._proofs, now=now)
         return await stream(request, encoded(overview(self.urls, replace(page, log_texts=texts))), headers=_HTML)
+
+
+def _within(config: Config, whole: Fleet) -> Config:
+    """Return the configuration with the targets within the scope of a query."""
+    if len(whole.scope) == len(config.targets):
+        return config
+    return replace(config, targets={name: config.targets[name] for name in whole.scope})
 
 
 def _page(markup: Html) -> web.Response:

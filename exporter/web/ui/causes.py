@@ -3,62 +3,138 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from operator import itemgetter
 
+from exporter.core import durations
+from exporter.core.auxiliary import CREDENTIAL_REFUSED
 from exporter.core.causes import TITLES, Cause, Link, cause_of
+from exporter.core.codes import BY_CODE
 from exporter.core.codes.cause_text import cause as reason_text
+from exporter.core.codes.cause_text import owner_of_failure
+from exporter.core.codes.model import Owner
 from exporter.core.model import Step
+from exporter.core.steadiness import FAILURES_OF_UNSTEADY
 from exporter.presentation.probe_text import VAULTS, vault_actions
 from exporter.presentation.sql_causes import SqlCause
 from exporter.state.cause_groups import CauseGroup, linked
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import badge, brief_name, unsteady_badge, when
-from exporter.web.ui.layout import NAMED, Urls, brief_code, copyable, counted, named_servers, target_links
-from exporter.web.ui.sql_servers import sentence, sql_cause
+from exporter.web.ui.layout import NAMED, Urls, brief_code, copyable, counted, link, named_servers, target_links
+from exporter.web.ui.sql_servers import sentence, sql_cause, who_acts
 from exporter.web.ui.view_models import TargetView, Urgency
 
 SHOWN = 8  # causes on a page
-OWN_SHOWN = 3  # of them, causes of SQL Servers themselves
+MOST_SHOWN = 100  # on the page of all causes
+OWN_SHOWN = 3  # of the first ones, causes of SQL Servers themselves
 _HOST = "this host"
 _WIDTH, _HEIGHT, _GAP, _LETTERS = 168, 56, 26, 20
+_FAILED = "nf"  # letters of failed probes
+_OTHER_ACTIONS = "Some targets need another action: their pages show it."
+_SHORTEST_RANGE = 60.0  # seconds between the first and the last beginning: a cause without a range
 
 Views = Mapping[str, TargetView]  # by the name of the target
 
 
-def causes_section(
-    urls: Urls, groups: Sequence[CauseGroup], own: Sequence[SqlCause], *, views: Views, now: float, log_texts: Mapping[str, str]
-) -> Iterator[Child]:
-    """Yield the causes with their size, age and first action; `log_texts` by the id of a cause.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cards:
+    """The causes of a page. `log_texts` are by the id of a cause, `now` is a Unix time, `more` is the address of all causes."""
 
-    Those of SQL Servers themselves have a few places of their own: no probe shows them.
-    """
-    shown, own_shown = groups[: SHOWN - len(own[:OWN_SHOWN])], own[:OWN_SHOWN]
-    cards = [(-len(group.at_risk), _cause(urls, group, views, now, log_texts.get(group.cause.id, ""))) for group in shown]
-    cards += [(-len(cause.servers) if cause.state.is_bad else 1, sql_cause(urls, cause, now)) for cause in own_shown]
-    if cards:
-        ordered = [card for _, card in sorted(cards, key=itemgetter(0))]
-        yield element("ol", ordered, class_="causes", aria_label="Causes")
-    if more := len(groups) + len(own) - len(cards):
-        yield element("p", f"{counted(more, 'more cause')} put no more SQL Servers at risk. The table lists their targets.")
+    groups: Sequence[CauseGroup]
+    own: Sequence[SqlCause]
+    views: Views
+    now: float
+    log_texts: Mapping[str, str]
+    all_causes: bool
+    more: str
 
 
-def _cause(urls: Urls, group: CauseGroup, views: Views, now: float, log_text: str) -> Html:
-    first = views[group.first]
-    code, began = first.failed.code, ["began ", when(group.since, now, absent="an unknown time ago")]
+def shown_groups(groups: Sequence[CauseGroup], own: Sequence[SqlCause], *, all_causes: bool) -> Sequence[CauseGroup]:
+    """Return the groups that have a card. Causes of SQL Servers themselves have a few places of their own: no probe shows them."""
+    return groups[: MOST_SHOWN if all_causes else SHOWN - len(own[:OWN_SHOWN])]
+
+
+def shown_own(own: Sequence[SqlCause], *, all_causes: bool) -> Sequence[SqlCause]:
+    """Return the causes of SQL Servers themselves that have a card."""
+    return own[: MOST_SHOWN if all_causes else OWN_SHOWN]
+
+
+def causes_section(urls: Urls, cards: Cards) -> Iterator[Child]:
+    """Yield the causes with their size, age and first action, each card alone: all of them are many."""
+    groups = shown_groups(cards.groups, cards.own, all_causes=cards.all_causes)
+    own = shown_own(cards.own, all_causes=cards.all_causes)
+    made = [(-len(each.at_risk), partial(_cause, urls, each, cards)) for each in groups]
+    made += [(-len(each.servers) if each.state.is_bad else 1, partial(sql_cause, urls, each, cards.now)) for each in own]
+    if made:
+        yield Html('<ol class="causes" aria-label="Causes">')
+        yield from (card() for _, card in sorted(made, key=itemgetter(0)))
+        yield Html("</ol>")
+    if more := len(cards.groups) + len(cards.own) - len(made):
+        words = counted(more, "more cause")
+        shown = f"{words}: their targets are in the list." if cards.all_causes else link(cards.more, words)
+        yield element("p", shown)
+
+
+def _cause(urls: Urls, group: CauseGroup, cards: Cards) -> Html:
+    first, log_text = cards.views[group.first], cards.log_texts.get(group.id, "")
+    code = first.failed.code
     return element(
         "li",
         badge(first.urgency) if first.unsteady is None else unsteady_badge(),
-        element("h2", title_of(group.cause, len({name for name, _ in group.parts})), title=group.cause.name or None),
-        element("span", began if first.unsteady is None else str(first.unsteady), class_="age"),
+        element("h2", group_title(group), title=group.cause.name or None),
+        element("span", _age(group, first, cards.now), class_="age"),
         None if code is None else element("span", brief_code(urls, code), class_="code"),
-        element("p", size_of(group), ". ", _affected(urls, group, views)),
+        None if code is None else who_acts(_owner(first, code)),
+        element("p", size_of(group), ". ", _links(group), _some_unsteady(group), _affected(urls, group, cards.views)),
         element("p", sentence(log_text)) if log_text else None,
-        _action(group, views),
+        _action(group, cards.views),
         class_="bad-edge" if first.urgency is Urgency.NOT_READY else None,
-        data_key=group.cause.id,
+        data_key=group.id,
     )
+
+
+def _age(group: CauseGroup, first: TargetView, now: float) -> Child:
+    """Return when its failures began, the first and the last; of one that comes and goes, how often the first target failed."""
+    if first.unsteady is not None:
+        within = durations.write(first.unsteady.probes * first.target.interval)
+        return (
+            f"{first.unsteady}".removeprefix("unsteady: ")
+            + f", within {within}"
+            + (f", of {first.target.name}" if len(group.targets) > 1 else "")
+        )
+    last = [", last ", when(group.last, now)] if group.last - group.since >= _SHORTEST_RANGE else None
+    recent = "" if first.record is None else first.record.recent
+    failed = sum(map(recent.count, _FAILED))
+    before = failed - len(recent) + len(recent.rstrip(_FAILED))
+    waves = f", in waves: {failed} of the last {len(recent)} probes failed" if before >= FAILURES_OF_UNSTEADY else None
+    return ["began ", when(group.since, now, absent="an unknown time ago"), last, waves]
+
+
+def _links(group: CauseGroup) -> str | None:
+    """Return the first names of several vaults, keys or credentials."""
+    names = sorted(map(brief_name, group.links))
+    if not group.cause.is_several or len(names) == 1:
+        return None
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return f"{TITLES[group.cause.link]}s: {', '.join(names[:NAMED])}{more}. "
+
+
+def _some_unsteady(group: CauseGroup) -> str | None:
+    """Return how many targets fail only at times, if others fail now."""
+    if not 0 < group.unsteady < len(group.targets):
+        return None
+    return f"{group.unsteady:,} of {counted(len(group.targets), 'target')} {'is' if group.unsteady == 1 else 'are'} unsteady. "
+
+
+def _owner(view: TargetView, code: int) -> Owner:
+    """Return the team that repairs the failure; of a refused credential with a usable successor, the DBA."""
+    failure = view.failure
+    if failure is None:
+        return BY_CODE[code].owner
+    is_staged = failure.reason in CREDENTIAL_REFUSED and view.record is not None and view.record.staged_usable
+    return Owner.DBA if is_staged else owner_of_failure(failure, BY_CODE[code].owner)
 
 
 def _action(group: CauseGroup, views: Views) -> Child:
@@ -70,7 +146,18 @@ def _action(group: CauseGroup, views: Views) -> Child:
         replace(view, target=replace(view.target, name=group.first)) for view in map(views.__getitem__, islice(parts, VAULTS))
     )
     actions = list(dict.fromkeys(view.actions[0] for view in named if view.actions))
-    return copyable(*vault_actions(actions, vaults=len(parts))) if actions else None
+    if not actions:
+        return None
+    alike = [each for each in actions if each.startswith(actions[0].partition("`")[0])]
+    words, commands = vault_actions(alike, vaults=len(parts))
+    return copyable(words if len(alike) == len(actions) else f"{words} {_OTHER_ACTIONS}", commands)
+
+
+def group_title(group: CauseGroup) -> str:
+    """Return the cause as text, with the name of the link if only one is shown."""
+    links = group.links
+    cause = replace(group.cause, name=links[0]) if group.cause.is_several and len(links) == 1 else group.cause
+    return title_of(cause, len(links))
 
 
 def title_of(cause: Cause, several: int = 1) -> str:
@@ -92,7 +179,7 @@ def size_of(group: CauseGroup) -> Child:
 def _affected(urls: Urls, group: CauseGroup, views: Views) -> Child:
     """Return links to the few targets of a cause, the most urgent first, or to the list of many."""
     few = group.targets if len(group.targets) > NAMED else sorted(group.targets, key=lambda name: (views[name].urgency, name))
-    return target_links(urls, group.cause.id, few)
+    return target_links(urls, group.id, few)
 
 
 def chain(view: TargetView) -> Html:

@@ -21,6 +21,8 @@ _ORDERS = {
     SortOrder.EXPIRY: "earliest expiry first",
 }
 
+_SCOPES = {"q": "the words", "code": "the code", "label": "the label"}
+
 
 def filters(urls: Urls, query: TargetQuery, fleet: Fleet) -> Html:
     """Render the form, filled with the current query."""
@@ -49,6 +51,15 @@ def match_count(urls: Urls, query: TargetQuery, fleet: Fleet) -> Child:
     if query.everything:
         return None
     return element("p", f"{len(fleet.shown)} of {fleet.total} targets match.", _meaning(urls, query.code or query.words))
+
+
+def scope_line(urls: Urls, query: TargetQuery, fleet: Fleet) -> Child:
+    """Return which targets the status page is about, with a link to all; None if it is about all."""
+    if not query.scope:
+        return None
+    named = ", ".join(f"{_SCOPES[name]} {value}" for name, value in query.scope)
+    share = f"{len(fleet.scope):,} of {fleet.total:,} targets"
+    return element("p", f"Only what has {named}: {share}. ", link(urls.status(()), "Show the whole fleet"), class_="notice")
 
 
 def _meaning(urls: Urls, searched: str) -> Child:

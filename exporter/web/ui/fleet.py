@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from operator import itemgetter
-from typing import Any
 
 from exporter.presentation.sql_causes import SqlCause, sql_causes
 from exporter.presentation.sql_proofs import SqlProofs
 from exporter.runtime.slices import yield_with_pauses
-from exporter.state.cause_groups import TARGETS_PER_SLICE, CauseGroup, cause_groups, linked
+from exporter.state.cause_groups import (
+    TARGETS_PER_SLICE,
+    CauseGroup,
+    cause_groups,
+    chosen_groups,
+    incident_groups,
+    linked,
+)
+from exporter.web.ui.query import TargetQuery, key_of, matcher, verdict_matcher
 from exporter.web.ui.view_models import TargetView, Urgency
 
 MOST_LABELS = 200
@@ -42,68 +49,95 @@ class HeadlineCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """The matching views in order, and counts over all targets."""
+    """The listed views in order, and counts and causes of all views within the scope of the query."""
 
     shown: list[TargetView]
     counts: Mapping[Urgency, int]
     codes: Mapping[int, int]  # targets by the code of their first failure
     labels: list[str]  # NAME=VALUE, the first `MOST_LABELS` in order
     label_names: list[str]  # of targets and their SQL Servers, at most `MOST_LABELS`
-    causes: list[CauseGroup]
+    causes: list[CauseGroup]  # incidents, or the chosen one
     own: list[SqlCause]  # of SQL Servers themselves
     views: Mapping[str, TargetView]  # of all targets, by name
+    scope: Collection[str]  # names of targets
+    waiting: int  # targets without a finished probe
     targets: HeadlineCounts
     servers: HeadlineCounts  # that the configuration names, each with the most urgent state of its targets
 
     @property
     def total(self) -> int:
-        return self.targets.total
+        return len(self.views)
 
 
-async def fleet(
-    views: Iterable[TargetView],
-    matches: Callable[[TargetView], bool],
-    order: Callable[[TargetView], tuple[Any, ...]],
-    proofs: SqlProofs,
-    *,
-    cause: str = "",
-) -> Fleet:
-    """Filter and sort the views, and let other tasks run in between; `cause` is an id or empty."""
-    counts, codes = Counter[Urgency](), Counter[int]()
-    labels, names = set[str](), set[str]()
-    targets, servers = Counter[HeadlineState](), dict[str, HeadlineState]()
-    every = dict[str, TargetView]()
+@dataclass(slots=True)
+class _Counts:
+    """What is counted of each view: suggestions for the filter of all, states of those within the scope."""
+
+    codes: Counter[int] = field(default_factory=Counter)
+    labels: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
+    urgencies: Counter[Urgency] = field(default_factory=Counter)
+    targets: Counter[HeadlineState] = field(default_factory=Counter)
+    servers: dict[str, HeadlineState] = field(default_factory=dict)
+    waiting: int = 0
+
+    def suggest(self, view: TargetView) -> None:
+        self.codes.update([view.failure.code] if view.failure is not None and view.failure.code is not None else ())
+        self.labels.update(f"{name}={value}" for name, value in view.target.labels.items())
+        self.names.update(view.target.labels, *view.target.instances)
+
+    def add(self, view: TargetView) -> None:
+        self.urgencies[view.urgency] += 1
+        self.waiting += view.report is None
+        state = HeadlineState.UNSTEADY if view.unsteady is not None else _STATES.get(view.urgency, HeadlineState.OTHER)
+        self.targets[state] += 1
+        self.servers.update((server, min(self.servers.get(server, state), state)) for server in view.servers)
+
+
+async def fleet(views: Iterable[TargetView], query: TargetQuery, proofs: SqlProofs) -> Fleet:
+    """Filter and sort the views, and let other tasks run in between."""
+    counts, matches = _Counts(), matcher(query)
+    every, within = dict[str, TargetView](), dict[str, TargetView]()
     async for each in yield_with_pauses(views, TARGETS_PER_SLICE):
         every[each.target.name] = each
-        counts[each.urgency] += 1
-        codes.update([each.failure.code] if each.failure is not None and each.failure.code is not None else ())
-        labels.update(f"{name}={value}" for name, value in each.target.labels.items())
-        names.update(each.target.labels, *each.target.instances)
-        state = HeadlineState.UNSTEADY if each.unsteady is not None else _STATES.get(each.urgency, HeadlineState.OTHER)
-        targets[state] += 1
-        servers.update((server, min(servers.get(server, state), state)) for server in each.servers)
-    causes = await cause_groups(linked(each.target, each.module, each.record, each.now) for each in every.values())
-    own = await _add_own_causes(every, proofs)
-    members = {group.cause.id: group.targets for group in causes} | {found.id: [*found.targets] for found in own}
-    behind = (every[name] for name in members.get(cause, ())) if cause else every.values()
-    chosen = [(order(each), each) async for each in yield_with_pauses(behind, TARGETS_PER_SLICE) if matches(each)]
+        counts.suggest(each)
+        if matches(each):
+            within[each.target.name] = each
+            counts.add(each)
+    groups = await cause_groups(
+        (linked(each.target, each.module, each.record, each.now) for each in every.values()), within.__contains__
+    )
+    causes = await incident_groups(groups)
+    own = await _add_own_causes(within, proofs, all_servers=not query.scope)
+    every.update(within)
+    behind: Iterable[str] = within
+    if query.cause:
+        causes = chosen_groups(groups, causes, query.cause)
+        chosen = [*(each.targets for each in causes), *(each.targets for each in own if each.id == query.cause)]
+        behind = [name for names in chosen for name in names]
+    is_listed, order = verdict_matcher(query), key_of(query)
+    found = (within[name] for name in behind)
+    listed = [(order(each), each) async for each in yield_with_pauses(found, TARGETS_PER_SLICE) if is_listed(each)]
     return Fleet(
-        shown=[each for _, each in sorted(chosen, key=itemgetter(0))],
-        counts=counts,
-        codes=codes,
-        labels=sorted(labels)[:MOST_LABELS],
-        label_names=sorted(names)[:MOST_LABELS],
+        shown=[each for _, each in sorted(listed, key=itemgetter(0))],
+        counts=counts.urgencies,
+        codes=counts.codes,
+        labels=sorted(counts.labels)[:MOST_LABELS],
+        label_names=sorted(counts.names)[:MOST_LABELS],
         causes=causes,
         own=own,
         views=every,
-        targets=_headline_counts(targets),
-        servers=_headline_counts(Counter(servers.values())),
+        scope=within.keys(),
+        waiting=counts.waiting,
+        targets=_headline_counts(counts.targets),
+        servers=_headline_counts(Counter(counts.servers.values())),
     )
 
 
-async def _add_own_causes(views: dict[str, TargetView], proofs: SqlProofs) -> list[SqlCause]:
+async def _add_own_causes(views: dict[str, TargetView], proofs: SqlProofs, *, all_servers: bool) -> list[SqlCause]:
     """Return the causes of SQL Servers themselves, and show each one in the views of its targets."""
-    causes = await sql_causes(((each.target, each.readiness.ready) for each in views.values()), proofs)
+    verdicts = ((each.target, each.readiness.ready) for each in views.values())
+    causes = await sql_causes(verdicts, proofs, all_servers=all_servers)
     async for name, server in yield_with_pauses((each for cause in causes for each in cause.targets.items()), TARGETS_PER_SLICE):
         views[name] = replace(views[name], own=(*views[name].own, server))
     return causes

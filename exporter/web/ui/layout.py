@@ -33,6 +33,9 @@ class Urls:
         """Return the URL of `path`, a literal that starts with a slash."""
         return self.prefix + path + (f"?{urlencode(query)}" if query else "")
 
+    def status(self, query: Sequence[tuple[str, str]]) -> str:
+        return self.to("/") + (f"?{urlencode(query)}" if query else "")
+
     def targets(self, query: Sequence[tuple[str, str | int]] = ()) -> str:
         return self.to("/targets") + (f"?{urlencode(query)}" if query else "")
 

@@ -5,23 +5,25 @@ It shows SQL Servers with a vault side that is not ready, causes and first actio
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from exporter.core.codes.shared import WITHOUT_THE_KEY
 from exporter.core.model import Vantage
+from exporter.core.probe_starts import SPACING
 from exporter.core.readiness import NOT_TESTED, STATES, vantage_text
 from exporter.presentation.expiries import NOUNS, Ending, EndingKind
 from exporter.presentation.sql_causes import SqlCause, cannot_get_keys
 from exporter.state.cause_groups import CauseGroup
 from exporter.tde.differences import Difference
-from exporter.web.ui.causes import OWN_SHOWN, SHOWN, causes_section
+from exporter.web.ui.causes import Cards, causes_section, shown_groups, shown_own
 from exporter.web.ui.expiring import expiring_section
-from exporter.web.ui.filters import filters, match_count
-from exporter.web.ui.fleet import Fleet
+from exporter.web.ui.filters import filters, match_count, scope_line
+from exporter.web.ui.fleet import Fleet, HeadlineCounts
 from exporter.web.ui.html import Child, Html, element, text
 from exporter.web.ui.labels import badge, brief_name, expires_in, not_tested, unsteady_badge
-from exporter.web.ui.layout import Urls, counted, foot, head, link, live, table_foot, table_head
+from exporter.web.ui.layout import Urls, counted, foot, head, link, table_foot, table_head
 from exporter.web.ui.query import UNSTEADY, TargetQuery
 from exporter.web.ui.rows import COLUMNS, target_row
 from exporter.web.ui.sql_differences import differences_line
@@ -65,9 +67,7 @@ class ListPage:
     @property
     def causes(self) -> Sequence[CauseGroup]:
         """All causes on the status page, or the chosen one."""
-        if self.path != "/" and not self.query.cause:
-            return ()
-        return [group for group in self.fleet.causes if self.query.cause in ("", group.cause.id)]
+        return self.fleet.causes if self.path == "/" or self.query.cause else ()
 
     @property
     def own(self) -> Sequence[SqlCause]:
@@ -76,18 +76,25 @@ class ListPage:
             return ()
         return [cause for cause in self.fleet.own if self.query.cause in ("", cause.id)]
 
+    @property
+    def cards(self) -> Sequence[CauseGroup]:
+        """The causes with a card."""
+        return shown_groups(self.causes, self.own, all_causes=self.query.all_causes)
+
 
 def overview(urls: Urls, page: ListPage) -> Iterator[Html]:
     """Yield the document in pieces of a few rows."""
     heading = page.path != "/"
     yield head(urls, page.title, at=page.path, now=page.now, heading=heading)
-    yield live("standing", _verdict_section(urls, page))
+    yield Html('<div id="standing" data-live>')
+    yield from map(text, _verdict_section(urls, page))
+    yield Html("</div>")
     yield filters(urls, page.query, page.fleet)
     yield Html('<div id="list" data-live>' + text(match_count(urls, page.query, page.fleet)))
     caption = f"State of the vault side, {vantage_text(page.vantage)}. {not_tested(NOT_TESTED)}"
     yield table_head(COLUMNS, caption=caption, name="targets")
-    advised = {name for group in page.causes[:SHOWN] for name in group.targets}
-    advised.update(name for cause in page.own[:OWN_SHOWN] for name in cause.targets)
+    advised = {name for group in page.cards for name in group.targets}
+    advised.update(name for cause in shown_own(page.own, all_causes=page.query.all_causes) for name in cause.targets)
     for start in range(0, len(page.shown), _ROWS_AT_ONCE):
         rows = page.shown[start : start + _ROWS_AT_ONCE]
         yield text(target_row(urls, view, page.query, action=view.target.name not in advised) for view in rows)
@@ -95,45 +102,72 @@ def overview(urls: Urls, page: ListPage) -> Iterator[Html]:
 
 
 def _verdict_section(urls: Urls, page: ListPage) -> Iterator[Child]:
-    counts, themselves = page.fleet.counts, cannot_get_keys(page.fleet.own)
-    is_bad = bool(counts.get(Urgency.NOT_READY) or themselves)
-    if page.path == "/":
+    themselves, is_status = cannot_get_keys(page.fleet.own), page.path == "/"
+    is_bad = bool(page.fleet.counts.get(Urgency.NOT_READY) or themselves)
+    if is_status:
         yield element("h1", _headline(page.fleet, themselves), class_="bad-ink" if is_bad else None)
-    badges = [(urgency.name.lower(), badge(urgency, count=counts.get(urgency, 0))) for urgency in Urgency]
-    if page.fleet.targets.unsteady:
-        badges.append((UNSTEADY, unsteady_badge(page.fleet.targets.unsteady)))
-    entries = [element("li", link(urls.targets([("verdict", name)]), shown)) for name, shown in badges]
-    yield element(
-        "div",
-        element("ul", entries, class_="summary", aria_label="Targets by state"),
-        _causes_count(page),
-        _next_expiry(page),
-        class_="overall",
-    )
-    if not page.ready:
-        yield element("p", "The first round of probes has not finished yet.", class_="notice")
+        yield scope_line(urls, page.query, page.fleet)
+    yield element("div", _badges(urls, page), _causes_count(page), _next_expiry(page), class_="overall")
+    if not page.ready or page.fleet.waiting == page.fleet.targets.total > 0:
+        yield element("p", _first_round(page.fleet), class_="notice")
     if not page.keeps_state:
         yield element("p", "The state directory cannot be written: a restart loses what is new. See the log.", class_="notice")
-    if is_bad and page.path == "/":
+    if is_bad and is_status:
         yield element("p", WITHOUT_THE_KEY, class_="quiet")
-    yield from causes_section(urls, page.causes, page.own, views=page.fleet.views, now=page.now, log_texts=page.log_texts)
+    more = urls.status([*page.query.scope, ("causes", "all")])
+    cards = Cards(
+        groups=page.causes, own=page.own, views=page.fleet.views, now=page.now, log_texts=page.log_texts,
+        all_causes=page.query.all_causes, more=more,
+    )  # fmt: skip
+    yield from causes_section(urls, cards)
+    if page.query.all_causes and is_status:
+        yield element("p", link(urls.status(page.query.scope), "Show the first causes only"))
     yield differences_line(urls, page.differences)
     yield from expiring_section(urls, page.endings, page.now)
 
 
+def _badges(urls: Urls, page: ListPage) -> Html:
+    """Return the number of targets in each state, each with a link to their list."""
+    counts, scope = page.fleet.counts, page.query.scope
+    badges = [(urgency.name.lower(), badge(urgency, count=counts.get(urgency, 0))) for urgency in Urgency]
+    if page.fleet.targets.unsteady:
+        badges.append((UNSTEADY, unsteady_badge(page.fleet.targets.unsteady)))
+    entries = [element("li", link(urls.targets([*scope, ("verdict", name)]), shown)) for name, shown in badges]
+    return element("ul", entries, class_="summary", aria_label="Targets by state")
+
+
 def _headline(fleet: Fleet, themselves: int) -> str:
     """Return the state of the fleet in one line; `themselves` SQL Servers cannot get a key, whatever the vault side is."""
-    ready = fleet.counts.get(Urgency.READY, 0) == fleet.total
-    state, counts = "ready" if ready else "not ready", fleet.servers if fleet.servers.total else fleet.targets
-    noun = "SQL Servers: vault side" if fleet.servers.total else "targets"
-    others = {"unknown": counts.unknown, "unsteady": counts.unsteady}
-    more = "".join(f", {number:,} {name}" for name, number in others.items() if number)
+    counts = fleet.servers if fleet.servers.total else fleet.targets
     itself = (
         f". {counted(themselves, 'SQL Server')} cannot get {'its key itself' if themselves == 1 else 'their keys themselves'}"
     )
+    return f"{_vault_side(fleet, counts)}{itself if themselves else ''}"
+
+
+def _first_round(fleet: Fleet) -> str:
+    """Return why little is known yet, and that no action is needed."""
+    if fleet.waiting < fleet.targets.total or not fleet.waiting:
+        return "The first round of probes has not finished yet."
+    minutes = math.ceil(fleet.total * SPACING / 60)
     return (
-        f"{counts.total if ready else counts.not_ready:,} of {counts.total:,} {noun} {state}{more}{itself if themselves else ''}"
+        "No probe has finished since the exporter started or read a new configuration. No action is needed: wait for the first round, "
+        f"about {minutes} min on an idle host. For one target at once, open its page and choose Probe now."
     )
+
+
+def _vault_side(fleet: Fleet, counts: HeadlineCounts) -> str:
+    """Return how many SQL Servers or targets are not ready, or that all are ready, or that nothing is known."""
+    is_server = counts is fleet.servers
+    if not counts.total:
+        return "No target matches the filter" if fleet.total else "0 of 0 targets ready"
+    if fleet.waiting == fleet.targets.total:
+        return f"Nothing known yet of {counted(counts.total, 'SQL Server' if is_server else 'target')}"
+    ready = fleet.counts.get(Urgency.READY, 0) == fleet.targets.total
+    noun, state = "SQL Servers: vault side" if is_server else "targets", "ready" if ready else "not ready"
+    others = {"unknown": counts.unknown, "unsteady": counts.unsteady}
+    more = "".join(f", {number:,} {name}" for name, number in others.items() if number)
+    return f"{counts.total if ready else counts.not_ready:,} of {counts.total:,} {noun} {state}{more}"
 
 
 def _causes_count(page: ListPage) -> Child:

@@ -1,6 +1,7 @@
-"""The query of `/targets`: which targets to show, and in which order.
+"""The query of `/targets` and of the status page: which targets to show, and in which order.
 
-Parameters are `q`, `verdict`, `code`, `cause`, `label`, `sort` and `page`. An invalid value is ignored or matches nothing.
+Parameters are `q`, `verdict`, `code`, `cause`, `label`, `sort` and `page`, and `causes=all` of the status page. An invalid value is
+ignored or matches nothing.
 """
 
 from __future__ import annotations
@@ -61,10 +62,17 @@ class TargetQuery:
     order: SortOrder = SortOrder.URGENCY
     by_label: str = ""
     page: int = 1
+    all_causes: bool = False  # instead of the first few
 
     @property
     def everything(self) -> bool:
         return not (self.words or self.code or self.cause or self.labels or self.verdict)
+
+    @property
+    def scope(self) -> list[tuple[str, str]]:
+        """The parameters that restrict all of a page: headline, counts, causes and expiry dates as well as the list."""
+        named = (("q", self.words), ("code", self.code), *(("label", each) for each in self.labels))
+        return [pair for pair in named if pair[1]]
 
     @property
     def sort(self) -> str:
@@ -103,17 +111,16 @@ def read(query: Iterable[tuple[str, str]], targets: Iterable[Target]) -> TargetQ
         order=orders.get(values.get("sort", ""), SortOrder.URGENCY),
         by_label=_label_to_sort_by(values.get("sort", ""), targets),
         page=_number(values.get("page", "1")),
+        all_causes=values.get("causes") == "all",
     )
 
 
 def matcher(query: TargetQuery) -> Callable[[TargetView], bool]:
-    """Return the filter as a function, prepared once."""
+    """Return the filter of the scope as a function, prepared once."""
     words, labels = query.words.casefold().split(), [_pair(each) for each in query.labels]
     by_code, by_words = _failures(query.code), _failures(query.words)
 
     def matches(view: TargetView) -> bool:
-        if query.verdict and not VERDICTS[query.verdict](view):
-            return False
         if query.code and not by_code(view.failure):
             return False
         if not all(_has(view.target, *label) for label in labels):
@@ -121,6 +128,11 @@ def matcher(query: TargetQuery) -> Callable[[TargetView], bool]:
         return not words or _contains(view.target, words) or by_words(view.failure)
 
     return matches
+
+
+def verdict_matcher(query: TargetQuery) -> Callable[[TargetView], bool]:
+    """Return the filter of the list alone."""
+    return VERDICTS.get(query.verdict, lambda _: True)
 
 
 def key_of(query: TargetQuery) -> Callable[[TargetView], tuple[Any, ...]]:
@@ -151,7 +163,7 @@ def _urgency(view: TargetView) -> tuple[Any, ...]:
     """Sort failures by their beginning, which later probes do not change: no row moves while a page refreshes."""
     urgency = min(view.urgency, Urgency.FAILING) if view.fails_itself else view.urgency
     since = view.since if view.urgency in (Urgency.NOT_READY, Urgency.FAILING) else None
-    return urgency, *_known_first(since, view)
+    return urgency, view.unsteady is None, *_known_first(since, view)
 
 
 def _known_first(value: float | None, view: TargetView) -> tuple[Any, ...]:

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from tests.system.browser.pictures import DEMO, FLEETS, IMAGES, WALLS
+from tests.system.browser.pictures import CAUSES, DEMO, IMAGES, SITUATIONS
 
 ROOT = Path(__file__).parents[3]
 LARGEST = 130_000  # bytes
-NAMES = {f"{name}.png" for pictures in (DEMO, *FLEETS.values(), *WALLS.values()) for name, *_ in pictures}
+DRAWN = [name for pictures in (DEMO, *CAUSES.values()) for name, *_ in pictures]
+NAMES = {f"{name}.png" for name in (*DRAWN, *(f"pages-{name}-{targets}" for name in SITUATIONS for targets in CAUSES))}
 
 
 def test_every_picture_is_drawn_small_and_shown():

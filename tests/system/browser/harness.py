@@ -8,6 +8,11 @@ LAPTOP, PHONE, WALL = 1366, 390, 1920
 PATIENCE_MS = 180_000
 REFRESH_NOW = "document.dispatchEvent(new Event('visibilitychange'))"
 
+# The text of the elements that are whole on the first screen, one for each selector.
+FIRST_SCREEN = """(selectors) => selectors.flatMap((selector) => [...document.querySelectorAll(selector)])
+  .filter((each) => each.checkVisibility() && each.getBoundingClientRect().bottom <= innerHeight)
+  .map((each) => each.innerText)"""
+
 # Elements that overflow to the right and have no scrolling ancestor.
 OVERFLOWING = """() => {
   const scrolls = (each) => { for (let e = each; e; e = e.parentElement) if (getComputedStyle(e).overflowX === 'auto') return true; return false; };

@@ -1,6 +1,6 @@
 """Screenshots of the pages for docs/images: `python -m tests.system.browser.pictures`.
 
-`status-*.png` show the demo, `pages-*.png` fleets with three causes.
+`status-*.png` show the demo, `pages-*.png` fleets: with three causes, after a change of a firewall, with a throttled vault, and after a start.
 """
 
 import asyncio
@@ -11,31 +11,26 @@ from pathlib import Path
 
 from playwright.async_api import Browser, async_playwright
 
-from tests.support.web_fleets import three_causes
-from tests.support.web_server import serving
+from tests.support.web_fleets import firewall_change, nothing_known, three_causes, throttled_vault
+from tests.support.web_server import Service, serving
 from tests.system.browser.conftest import FLAGS
 from tests.system.browser.harness import LAPTOP, PHONE, WALL, Tab
 from tests.system.prometheus.servers import demo
 
 IMAGES = Path(__file__).parents[3] / "docs" / "images"
 COLORS = "64"
-# Name, path, width, height, dark.
+Pictures = tuple[tuple[str, str, int, int, bool], ...]  # name, path, width, height, dark
 DEMO = (
     ("status-list", "/", LAPTOP, 860, False),
     ("status-target", "/targets/billing-invoices", LAPTOP, 900, True),
     ("status-phone", "/targets?verdict=not_ready", PHONE, 844, False),
 )
-SCREENS = {"laptop": (LAPTOP, 768), "phone": (PHONE, 844)}
-SCHEMES = {"light": False, "dark": True}
-FLEETS = {
-    targets: tuple(
-        (f"pages-{targets}-{screen}-{scheme}", "/", *size, dark)
-        for screen, size in SCREENS.items()
-        for scheme, dark in SCHEMES.items()
-    )
-    for targets in (11, 300, 5000)
+CAUSES = {
+    11: (("pages-11-laptop-light", "/", LAPTOP, 768, False), ("pages-11-phone-light", "/", PHONE, 844, False)),
+    300: (("pages-300-laptop-dark", "/", LAPTOP, 768, True), ("pages-300-phone-dark", "/", PHONE, 844, True)),
+    5000: (("pages-5000-laptop-light", "/", LAPTOP, 768, False), ("pages-5000-wall", "/", WALL, 1080, True)),
 }
-WALLS = {5000: (("pages-5000-wall", "/", WALL, 1080, True),)}
+SITUATIONS = {"firewall": (firewall_change, 350), "throttled": (throttled_vault, 300), "start": (nothing_known, 260)}
 
 
 async def main() -> None:
@@ -43,9 +38,11 @@ async def main() -> None:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         await draw_demo(browser)
-        for targets, pictures in FLEETS.items():
-            async with serving(three_causes(targets, time.time())) as session:
-                await take(browser, str(session._base_url).rstrip("/"), (*pictures, *WALLS.get(targets, ())))
+        for targets, pictures in CAUSES.items():
+            await draw_fleet(browser, three_causes(targets, time.time()), pictures)
+            for name, (make, height) in SITUATIONS.items():
+                shown = (f"pages-{name}-{targets}", "/", LAPTOP, height, False)
+                await draw_fleet(browser, make(targets, time.time()), (shown,))
         await browser.close()
 
 
@@ -56,7 +53,12 @@ async def draw_demo(browser: Browser) -> None:
             await take(browser, f"http://{address}", DEMO)
 
 
-async def take(browser: Browser, address: str, pictures: tuple[tuple[str, str, int, int, bool], ...]) -> None:
+async def draw_fleet(browser: Browser, service: Service, pictures: Pictures) -> None:
+    async with serving(service) as session:
+        await take(browser, str(session._base_url).rstrip("/"), pictures)
+
+
+async def take(browser: Browser, address: str, pictures: Pictures) -> None:
     for name, path, width, height, dark in pictures:
         tab = await Tab.open(browser, address, path, width=width, height=height, dark=dark)
         picture = IMAGES / f"{name}.png"

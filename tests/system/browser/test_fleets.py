@@ -10,7 +10,7 @@ from axe_playwright_python.async_playwright import Axe
 from exporter.web.handlers import pages
 from tests.support.web_fleets import MINUTE, failing_server, probe_again, three_causes
 from tests.support.web_server import serving
-from tests.system.browser.harness import LAPTOP, PHONE, REFRESH_NOW, WALL, Tab
+from tests.system.browser.harness import FIRST_SCREEN, LAPTOP, PHONE, REFRESH_NOW, WALL, Tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -33,10 +33,6 @@ WATCH = """() => {
     .observe({ type: 'layout-shift', buffered: true });
 }"""
 DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"
-# The text of the elements that are whole on the first screen, one for each selector.
-FIRST_SCREEN = """(selectors) => selectors.flatMap((selector) => [...document.querySelectorAll(selector)])
-  .filter((each) => each.checkVisibility() && each.getBoundingClientRect().bottom <= innerHeight)
-  .map((each) => each.innerText)"""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=FLEETS)

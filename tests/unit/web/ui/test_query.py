@@ -126,14 +126,15 @@ async def test_openapi_document_has_every_order():
         assert re.fullmatch(by_label["pattern"], f"{BY_LABEL}team")
 
 
-async def test_form_keeps_the_filter_and_counts_include_all():
+async def test_form_keeps_the_filter_and_counts_its_scope():
     _, _, html = await answer(fleet(), "/targets?verdict=not_ready&code=3303&label=team%3Ddba&sort=vault&q=alp")
     assert '<option value="not_ready" selected>' in html
     assert '<option value="vault" selected>' in html
     assert re.search(r'<input id="code" name="code" value="3303"', html)
     assert re.search(r'<input id="label0" name="label" value="team=dba"', html)
     assert "1 of 4 targets match." in words(html)
-    assert "2 not ready 0 failing 1 unknown 1 ready" in words(html)
+    assert "1 not ready 0 failing 0 unknown 0 ready" in words(html)
+    assert 'href="/targets?q=alp&amp;code=3303&amp;label=team%3Ddba&amp;verdict=ready"' in html
     assert '<option value="team=web">' in html
 
 
