@@ -1,0 +1,136 @@
+"""The actions of a failure as steps for another team: its part alone, with each command in three forms."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from exporter.core.tickets.az_command import AzCommand, Twin, completed, parse, portal_path, powershell
+from exporter.core.tickets.twins import twin_of
+
+MOST_STEPS: Final = 5
+MOST_IN_LOOP: Final = 40  # vaults
+MOST_LISTED: Final = 4  # commands that differ in more than the vault
+AZ, POWERSHELL, PORTAL, RUN = "az", "PowerShell", "portal", "run"
+_SPAN = re.compile(r"`([^`]+)`")
+_COMMAND_AT_END = re.compile(r": `([^`]+)`(?=\.(?: [A-Z]|$))")
+_FIRST_WORDS = ("az ", "curl ", "Resolve-DnsName ", "Test-NetConnection ", "openssl ", "nslookup ")
+_VAULT_ID_IS = re.compile(r"^VAULT_ID is the output of `[^`]+`\. ")
+# Parts of the actions of DBAs and of the exporter's operators.
+_NOT_THEIRS: Final = (
+    "ekm-exporter ",
+    "Do not restart",
+    "ALTER ",
+    "CREATE ASYMMETRIC",
+    "`sys.",
+    "sys.dm_",
+    "the exporter",
+    "in the module",
+    "the configuration",
+    "configure it here",
+    "of the credential",
+    "certificate file",
+    "Postpone rotation",
+    "Check the clock of this host",
+    "Compare with the proxy of SQL Server",
+    "move SQL Server",
+    "delayed start",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TeamStep:
+    """One step: a sentence, and lines of a label and a command or path."""
+
+    text: str
+    lines: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a failure was observed: the host's name, and whether SQL Server runs there."""
+
+    host: str
+    is_sql_host: bool
+
+    def named_in(self, text: str) -> str:
+        """Return an action in which this place has its name, for readers elsewhere."""
+        there = "" if self.is_sql_host else f"on {self.host} and "
+        for words, shown in (
+            ("here and on the SQL Server host", f"{there}on the SQL Server host"),
+            ("here and ", f"on {self.host} and "),
+            ("this host", self.host),
+            ("this network", f"the network of {self.host}"),
+            ("only this exporter's network", f"only the network of {self.host}"),
+            ("this exporter", self.host),
+            ("the detail of the probe", "the evidence above"),
+            ("the detail of the step", "the evidence above"),
+        ):
+            text = text.replace(words, shown)
+        return text
+
+
+def team_steps(actions: Sequence[str], place: Place, vault: str, others: Iterable[tuple[str, Sequence[str]]] = ()) -> list[TeamStep]:
+    """Return the steps of another team.
+
+    `actions` have the names of `vault` filled in. `others` are further vaults with the same failure, each with its own actions.
+    """
+    theirs = {number: text for number, text in enumerate(actions) if not any(part in text for part in _NOT_THEIRS)}
+    rest = [(name, each) for name, each in others if len(each) == len(actions)]
+    chosen = islice(theirs.items(), MOST_STEPS)
+    return [_step(text, place, vault, [(name, each[number]) for name, each in rest]) for number, text in chosen]
+
+
+def _step(text: str, place: Place, vault: str, others: Sequence[tuple[str, str]]) -> TeamStep:
+    text = place.named_in(_VAULT_ID_IS.sub("", text))
+    commands = [each for each in _SPAN.findall(text) if each.startswith(_FIRST_WORDS)]
+    sentence = _COMMAND_AT_END.sub(lambda found: "" if found[1] in commands else found[0], text)
+    same = [(name, next(iter(_SPAN.findall(each)), "")) for name, each in others]
+    lines = (line for command in commands for line in command_lines(command, vault, same))
+    return TeamStep(sentence.replace("`", ""), tuple(lines))
+
+
+def command_lines(command: str, vault: str, others: Sequence[tuple[str, str]] = ()) -> Iterator[tuple[str, str]]:
+    """Yield a command in its forms; `others` are further vaults, each with its command."""
+    if not command.startswith("az "):
+        yield RUN, command.replace("curl ", "curl.exe ")
+        return
+    parsed = parse(command)
+    twin = twin_of(parsed)
+    if twin is None:
+        yield AZ, command
+        return
+    every = [(vault, parsed), *((name, parse(each)) for name, each in others if each.startswith("az "))]
+    loop = parsed.with_values({vault: "$vault"})
+    if len({str(each) for _, each in every}) == 1:
+        yield AZ, str(_with_id(parsed, vault, shell=True))
+        yield POWERSHELL, powershell(twin, _with_id(parsed, vault, shell=False))
+    elif all(each.with_values({name: "$vault"}) == loop for name, each in every):
+        yield from _loops(twin, loop, [name for name, _ in every])
+    else:
+        yield from ((AZ, str(each)) for _, each in every[:MOST_LISTED])
+        yield from ((POWERSHELL, powershell(twin, each)) for _, each in every[:MOST_LISTED])
+    yield PORTAL, portal_path(twin, parsed, vault) + (", and so for each vault" if len(every) > 1 else "")
+
+
+def _loops(twin: Twin, command: AzCommand, vaults: Sequence[str]) -> Iterator[tuple[str, str]]:
+    names = list(dict.fromkeys(vaults))[:MOST_IN_LOOP]
+    yield AZ, f"for vault in {' '.join(names)}; do {_with_id(command, '$vault', shell=True)}; done"
+    quoted = ", ".join(f"'{name}'" for name in names)
+    yield POWERSHELL, f"foreach ($vault in {quoted}) {{ {powershell(twin, _with_id(command, '$vault', shell=False))} }}"
+
+
+def _with_id(command: AzCommand, vault: str, *, shell: bool) -> AzCommand:
+    """Return the command with the resource id of the vault looked up instead of the word VAULT_ID."""
+    in_shell = f'"$(az keyvault show --name {vault} --query id --output tsv)"'
+    return command.with_values({"VAULT_ID": in_shell if shell else f"(Get-AzKeyVault -VaultName {vault}).ResourceId"})
+
+
+def check_command(actions: Iterable[str], vault: str) -> str:
+    """Return the `az` command that shows the effect of the first change among the actions; empty if there is none."""
+    commands = (parse(each) for text in actions for each in _SPAN.findall(text) if each.startswith("az "))
+    found = ((twin_of(command), command) for command in commands)
+    return next((completed(twin.check, command, vault) for twin, command in found if twin is not None and twin.check), "")
