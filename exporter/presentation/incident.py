@@ -12,6 +12,7 @@ from exporter.core.auxiliary import CREDENTIAL_REFUSED
 from exporter.core.codes import BY_CODE
 from exporter.core.codes.actions import actions
 from exporter.core.codes.cause_text import owner_of_failure
+from exporter.core.codes.model import Owner
 from exporter.core.codes.names import Names
 from exporter.core.model import ProbeReport, StepResult
 from exporter.core.readiness import deciding_failure
@@ -23,12 +24,16 @@ from exporter.state.records import TargetRecord
 
 @dataclass(frozen=True, kw_only=True)
 class Incident:
-    """A failed target. `other` is a failure of an earlier probe, without facts, instead of the deciding one."""
+    """A failed target. `other` is a failure of an earlier probe, without facts, instead of the deciding one.
+
+    `addresses` are those of the failed host, if they were looked up.
+    """
 
     target: Target
     report: ProbeReport
     record: TargetRecord | None = None
     other: StepResult | None = None
+    addresses: Sequence[str] = ()
 
     @cached_property
     def failure(self) -> StepResult | None:
@@ -64,7 +69,7 @@ class Incident:
         if failure is None or failure.code is None:
             return "No step failed."
         if self._has_successor:
-            return f"The staged credential {self.target.next_credential} is usable: {OWNERS['dba']} can use it."
+            return f"The staged credential {self.target.next_credential} is usable: {OWNERS[Owner.DBA]} can use it."
         return f"No other team repairs this, but {OWNERS[owner_of_failure(failure, BY_CODE[failure.code].owner)]}."
 
     @property

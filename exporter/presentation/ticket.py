@@ -5,9 +5,11 @@ DBAs own neither network nor Entra ID nor vaults. The text has masked facts of t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
+from exporter.config.settings import Target
 from exporter.core import durations
 from exporter.core.codes import both_numbers
 from exporter.core.codes.cause_text import cause
@@ -20,8 +22,9 @@ from exporter.core.tickets.checks import SUPPORT_REQUEST, team_checks
 from exporter.core.tickets.steps import Place, TeamStep, check_command, team_steps
 from exporter.core.tickets.team import TITLES, Team
 from exporter.explain.render import wrap
-from exporter.presentation.incident import Extent, Incident
+from exporter.presentation.incident import Extent, Incident, extent_of
 from exporter.presentation.probe_text import Line, effect, facts_of
+from exporter.state.records import TargetRecord
 
 MOST_VAULTS: Final = 40
 MOST_SERVERS: Final = 12
@@ -63,6 +66,20 @@ def ticket_text(incident: Incident, extent: Extent, host: str) -> str:
         if shown := list(body):
             lines += ["", title, *(f"{_INDENT}{line}" for line in shown)]
     return "".join(f"{hide(line)}\n" for line in lines)
+
+
+def last_ticket(target: Target, record: TargetRecord | None, host: str, *, mask_proxy: Callable[[str], str] = str) -> str:
+    """Return the ticket about the last probe of a target; empty without a failure that another team repairs."""
+    if record is None or record.last is None:
+        return ""
+    steps = tuple(
+        each
+        if each.facts is None or each.facts.proxy is None
+        else replace(each, facts=replace(each.facts, proxy=mask_proxy(each.facts.proxy)))
+        for each in record.last.steps
+    )
+    incident = Incident(target=target, report=replace(record.last, steps=steps), record=record)
+    return ticket_text(incident, extent_of(incident), host)
 
 
 def _wrapped(text: str, first: str = "", rest: str = "") -> Iterator[str]:
@@ -117,6 +134,7 @@ def _evidence(incident: Incident, failure: StepResult, place: Place) -> Iterator
     issuer = facts.certificate.issuer if facts is not None and facts.certificate is not None else None
     region = None if incident.record is None else incident.record.region
     named = (
+        ("resolves to", ", ".join(incident.addresses)),
         ("certificate of", issuer),
         ("proxy", names.proxy or "none"),
         ("client id", names.client_id),
@@ -142,7 +160,9 @@ def _words(steps: Sequence[TeamStep]) -> Iterator[str]:
 def _how_we_see(incident: Incident, failure: StepResult, changed: str) -> Iterator[str]:
     target, reason = incident.target, failure.reason
     if changed.startswith("az ad app credential"):
-        yield from _wrapped("Send a new secret or certificate to the DBA in a safe way, never in a ticket: SQL Server needs it too.")
+        yield from _wrapped(
+            "Send a new secret or certificate to the DBA in a safe way, never in a ticket: SQL Server needs it too."
+        )
     yield from _wrapped(
         f"The probe of {target.name} runs every {durations.write(target.interval)}. Its first success shows the repair, "
         "and the alert ends. Please answer this ticket then."

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 _BARE = re.compile(r"\$?[\w./:@-]+|\(.*\)\.\w+")  # needs no quotes in PowerShell
+_PART = re.compile(r'"[^"]*"|\S+')
 _LISTS = ("--key-permissions", "--ops")  # options with several values
 _VAULT_OPTIONS = ("--hsm-name", "--vault-name")
 ON_HSM = "a Managed HSM: use a command"  # the pages of keys are those of a vault
@@ -52,12 +52,12 @@ class Twin:
 def parse(text: str) -> AzCommand:
     """Return the command of a line that starts with `az`."""
     words, options, option = list[str](), dict[str, str](), ""
-    for part in shlex.split(text)[1:]:
+    for part in _PART.findall(text)[1:]:
         if part.startswith("--"):
             option = part
             options[option] = ""
         elif option:
-            options[option] = f"{options[option]} {part}".strip()
+            options[option] = f"{options[option]} {part}".strip(' "')
         else:
             words.append(part)
     return AzCommand(" ".join(words), options)
@@ -89,7 +89,7 @@ def portal_path(twin: Twin, command: AzCommand, vault: str) -> str:
 def _in_shell(option: str, value: str) -> str:
     if not value or option in _LISTS or value.startswith(("$", '"$')):
         return value
-    return shlex.quote(value) if " " not in value else f'"{value}"'
+    return f'"{value}"' if " " in value else value
 
 
 def _in_powershell(option: str, value: str) -> str:

@@ -26,7 +26,8 @@ _NAME = "Resolve-DnsName HOST"
 _STATUS = 'curl.exe -sS -o NUL -w "%{{http_code}}"{} https://HOST{}'
 _BY_CHECK = (("dns_", _NAME, "It shows an address."), ("tcp_", _PORT, "It shows TcpTestSucceeded: True."))
 SUPPORT_REQUEST = TeamStep(
-    "Open a support request with the request ids and times of the evidence.", (("portal", "Help + support > Create a support request"),)
+    "Open a support request with the request ids and times of the evidence.",
+    (("portal", "Help + support > Create a support request"),),
 )
 
 
@@ -55,7 +56,9 @@ def _network(failure: StepResult, names: Names) -> Iterator[TeamStep]:
     path = "/common/v2.0/.well-known/openid-configuration" if at_entra else "/keys?api-version=7.4"
     command = _STATUS.format(f" -x http://{names.proxy}" if names.proxy else "", path)
     status = "200" if at_entra else "401, or 403 if only the vault's firewall refuses"
-    yield TeamStep(f"On each SQL Server host. It prints {status}, and no error of the connection.", ((RUN, _filled(command, names)),))
+    yield TeamStep(
+        f"On each SQL Server host. It prints {status}, and no error of the connection.", ((RUN, _filled(command, names)),)
+    )
 
 
 def _filled(command: str, names: Names) -> str:
@@ -83,5 +86,3 @@ def _requests(vault: str, names: Names) -> Iterator[TeamStep]:
         "The requests of the last hour, if the vault has a diagnostic setting. 200 is a success; 401 is the usual first request.",
         (("KQL", REQUESTS.format(vault=vault, caller=caller)), ("or", OLD_REQUESTS.format(vault=vault))),
     )
-
-

@@ -73,7 +73,9 @@ class Place:
         return text
 
 
-def team_steps(actions: Sequence[str], place: Place, vault: str, others: Iterable[tuple[str, Sequence[str]]] = ()) -> list[TeamStep]:
+def team_steps(
+    actions: Sequence[str], place: Place, vault: str, others: Iterable[tuple[str, Sequence[str]]] = ()
+) -> list[TeamStep]:
     """Return the steps of another team.
 
     `actions` have the names of `vault` filled in. `others` are further vaults with the same failure, each with its own actions.
@@ -106,8 +108,8 @@ def command_lines(command: str, vault: str, others: Sequence[tuple[str, str]] = 
     every = [(vault, parsed), *((name, parse(each)) for name, each in others if each.startswith("az "))]
     loop = parsed.with_values({vault: "$vault"})
     if len({str(each) for _, each in every}) == 1:
-        yield AZ, str(_with_id(parsed, vault, shell=True))
-        yield POWERSHELL, powershell(twin, _with_id(parsed, vault, shell=False))
+        yield AZ, str(_with_id(parsed, vault, in_shell=True))
+        yield POWERSHELL, powershell(twin, _with_id(parsed, vault, in_shell=False))
     elif all(each.with_values({name: "$vault"}) == loop for name, each in every):
         yield from _loops(twin, loop, [name for name, _ in every])
     else:
@@ -118,15 +120,15 @@ def command_lines(command: str, vault: str, others: Sequence[tuple[str, str]] = 
 
 def _loops(twin: Twin, command: AzCommand, vaults: Sequence[str]) -> Iterator[tuple[str, str]]:
     names = list(dict.fromkeys(vaults))[:MOST_IN_LOOP]
-    yield AZ, f"for vault in {' '.join(names)}; do {_with_id(command, '$vault', shell=True)}; done"
+    yield AZ, f"for vault in {' '.join(names)}; do {_with_id(command, '$vault', in_shell=True)}; done"
     quoted = ", ".join(f"'{name}'" for name in names)
-    yield POWERSHELL, f"foreach ($vault in {quoted}) {{ {powershell(twin, _with_id(command, '$vault', shell=False))} }}"
+    yield POWERSHELL, f"foreach ($vault in {quoted}) {{ {powershell(twin, _with_id(command, '$vault', in_shell=False))} }}"
 
 
-def _with_id(command: AzCommand, vault: str, *, shell: bool) -> AzCommand:
+def _with_id(command: AzCommand, vault: str, *, in_shell: bool) -> AzCommand:
     """Return the command with the resource id of the vault looked up instead of the word VAULT_ID."""
-    in_shell = f'"$(az keyvault show --name {vault} --query id --output tsv)"'
-    return command.with_values({"VAULT_ID": in_shell if shell else f"(Get-AzKeyVault -VaultName {vault}).ResourceId"})
+    with_az = f'"$(az keyvault show --name {vault} --query id --output tsv)"'
+    return command.with_values({"VAULT_ID": with_az if in_shell else f"(Get-AzKeyVault -VaultName {vault}).ResourceId"})
 
 
 def check_command(actions: Iterable[str], vault: str) -> str:

@@ -29,13 +29,14 @@ TITLES: Mapping[Team, str] = MappingProxyType(
         Team.MICROSOFT: "Microsoft's support",
     }
 )
+_TEAMS: Mapping[Owner, Team] = MappingProxyType(
+    {Owner.NETWORK: Team.NETWORK, Owner.IDENTITY: Team.IDENTITY, Owner.VAULT: Team.VAULT}
+)
 # Azure itself fails.
 _OF_AZURE = (Reason.SERVER_ERROR, Reason.ENTRA_UNAVAILABLE, Reason.TOKEN_UNVERIFIABLE, Reason.BYTES_DIFFER)
 
 
 def team_of(failure: StepResult, owner: Owner) -> Team | None:
     """Return the team for a failure, with the owner of its code; None if the DBA or the exporter's operator repairs it."""
-    found = owner_of_failure(failure, owner)
-    if found not in (Owner.DBA, Owner.EXPORTER) and failure.reason in _OF_AZURE:
-        return Team.MICROSOFT
-    return Team(found.value) if found.value in Team else None
+    team = _TEAMS.get(owner_of_failure(failure, owner))
+    return Team.MICROSOFT if team is not None and failure.reason in _OF_AZURE else team

@@ -17,6 +17,7 @@ from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import badge, brief_name, unsteady_badge, when
 from exporter.web.ui.layout import NAMED, Urls, brief_code, copyable, counted, named_servers, target_links
 from exporter.web.ui.sql_servers import sentence, sql_cause
+from exporter.web.ui.ticket import group_ticket
 from exporter.web.ui.view_models import TargetView, Urgency
 
 SHOWN = 8  # causes on a page
@@ -56,6 +57,7 @@ def _cause(urls: Urls, group: CauseGroup, views: Views, now: float, log_text: st
         element("p", size_of(group), ". ", _affected(urls, group, views)),
         element("p", sentence(log_text)) if log_text else None,
         _action(group, views),
+        group_ticket(group, views),
         class_="bad-edge" if first.urgency is Urgency.NOT_READY else None,
         data_key=group.cause.id,
     )
