@@ -94,5 +94,5 @@ def _in_shell(option: str, value: str) -> str:
 
 def _in_powershell(option: str, value: str) -> str:
     if option in _LISTS:
-        return value.replace(" ", ",")
+        return "'" + value.replace(" ", "', '") + "'"
     return value if _BARE.fullmatch(value) else "'" + value.replace("'", "''") + "'"

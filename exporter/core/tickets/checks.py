@@ -17,6 +17,9 @@ REQUESTS = (
     'AZKVAuditLogs | where TimeGenerated > ago(1h) and _ResourceId endswith "/{vault}" and {caller}'
     " | project TimeGenerated, OperationName, HttpStatusCode, ResultDescription, CallerIpAddress, CorrelationId"
 )
+EXPORTER_REQUESTS = 'ClientInfo startswith "ekm-exporter/"'
+BY_ADDRESS = 'CallerIpAddress == "{}"'
+BY_REQUEST = '({} or CorrelationId == "{}")'
 OLD_REQUESTS = (
     'AzureDiagnostics | where ResourceProvider == "MICROSOFT.KEYVAULT" and TimeGenerated > ago(1h) and Resource =~ "{vault}"'
     " | project TimeGenerated, OperationName, httpStatusCode_d, ResultDescription, CallerIPAddress, clientInfo_s"
@@ -42,7 +45,7 @@ def team_checks(team: Team, failure: StepResult, names: Names, check: str) -> It
     if team is Team.IDENTITY and names.client_id:
         yield from _sign_ins(names, facts)
     if team is Team.VAULT:
-        yield from _requests(vault, names)
+        yield from _requests(vault, names, facts)
     if team is Team.MICROSOFT:
         yield TeamStep("The portal lists events and resolutions: Service Health > Service issues.")
 
@@ -66,7 +69,7 @@ def _filled(command: str, names: Names) -> str:
 
 
 def _sign_ins(names: Names, facts: Facts) -> Iterator[TeamStep]:
-    managed = names.kind is not None and names.kind is CredentialKind.MANAGED_IDENTITY
+    managed = names.kind is CredentialKind.MANAGED_IDENTITY
     table = "AADManagedIdentitySignInLogs" if managed else "AADServicePrincipalSignInLogs"
     page = "Managed identity sign-ins" if managed else "Service principal sign-ins"
     by_id = f", filter Request ID {facts.request_id}" if facts.request_id else ""
@@ -79,9 +82,10 @@ def _sign_ins(names: Names, facts: Facts) -> Iterator[TeamStep]:
     )
 
 
-def _requests(vault: str, names: Names) -> Iterator[TeamStep]:
-    address = names.client_address
-    caller = f'CallerIpAddress == "{address}"' if address else 'ClientInfo startswith "ekm-exporter/"'
+def _requests(vault: str, names: Names, facts: Facts) -> Iterator[TeamStep]:
+    caller = BY_ADDRESS.format(names.client_address) if names.client_address else EXPORTER_REQUESTS
+    if facts.request_id:  # Key Vault logs it as the correlation id, unless the client sent another one
+        caller = BY_REQUEST.format(caller, facts.request_id)
     yield TeamStep(
         "The requests of the last hour, if the vault has a diagnostic setting. 200 is a success; 401 is the usual first request.",
         (("KQL", REQUESTS.format(vault=vault, caller=caller)), ("or", OLD_REQUESTS.format(vault=vault))),

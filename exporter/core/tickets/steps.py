@@ -18,6 +18,7 @@ AZ, POWERSHELL, PORTAL, RUN = "az", "PowerShell", "portal", "run"
 _SPAN = re.compile(r"`([^`]+)`")
 _COMMAND_AT_END = re.compile(r": `([^`]+)`(?=\.(?: [A-Z]|$))")
 _FIRST_WORDS = ("az ", "curl ", "Resolve-DnsName ", "Test-NetConnection ", "openssl ", "nslookup ")
+_VAULT_ID = "VAULT_ID"
 _VAULT_ID_IS = re.compile(r"^VAULT_ID is the output of `[^`]+`\. ")
 # Parts of the actions of DBAs and of the exporter's operators.
 _NOT_THEIRS: Final = (
@@ -64,7 +65,6 @@ class Place:
             ("here and ", f"on {self.host} and "),
             ("this host", self.host),
             ("this network", f"the network of {self.host}"),
-            ("only this exporter's network", f"only the network of {self.host}"),
             ("this exporter", self.host),
             ("the detail of the probe", "the evidence above"),
             ("the detail of the step", "the evidence above"),
@@ -106,16 +106,19 @@ def command_lines(command: str, vault: str, others: Sequence[tuple[str, str]] = 
         yield AZ, command
         return
     every = [(vault, parsed), *((name, parse(each)) for name, each in others if each.startswith("az "))]
+    path = portal_path(twin, parsed, vault)
     loop = parsed.with_values({vault: "$vault"})
-    if len({str(each) for _, each in every}) == 1:
+    if len({str(each) for _, each in every}) == 1 and (len(every) == 1 or _VAULT_ID not in parsed.options.values()):
         yield AZ, str(_with_id(parsed, vault, in_shell=True))
         yield POWERSHELL, powershell(twin, _with_id(parsed, vault, in_shell=False))
-    elif all(each.with_values({name: "$vault"}) == loop for name, each in every):
+        yield PORTAL, path
+        return
+    if all(each.with_values({name: "$vault"}) == loop for name, each in every):
         yield from _loops(twin, loop, [name for name, _ in every])
     else:
         yield from ((AZ, str(each)) for _, each in every[:MOST_LISTED])
         yield from ((POWERSHELL, powershell(twin, each)) for _, each in every[:MOST_LISTED])
-    yield PORTAL, portal_path(twin, parsed, vault) + (", and so for each vault" if len(every) > 1 else "")
+    yield PORTAL, f"{path}, and so for each vault"
 
 
 def _loops(twin: Twin, command: AzCommand, vaults: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -128,7 +131,7 @@ def _loops(twin: Twin, command: AzCommand, vaults: Sequence[str]) -> Iterator[tu
 def _with_id(command: AzCommand, vault: str, *, in_shell: bool) -> AzCommand:
     """Return the command with the resource id of the vault looked up instead of the word VAULT_ID."""
     with_az = f'"$(az keyvault show --name {vault} --query id --output tsv)"'
-    return command.with_values({"VAULT_ID": with_az if in_shell else f"(Get-AzKeyVault -VaultName {vault}).ResourceId"})
+    return command.with_values({_VAULT_ID: with_az if in_shell else f"(Get-AzKeyVault -VaultName {vault}).ResourceId"})
 
 
 def check_command(actions: Iterable[str], vault: str) -> str:
