@@ -1,6 +1,6 @@
 """A ticket for the team that repairs a failure, as plain text for a mail or a ticket system.
 
-DBAs own neither network nor Entra ID nor vaults. The text has masked facts of the probe, and no secret.
+Other teams than the DBAs own network, Entra ID and vaults. The text has masked facts of the probe, and no secret.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from exporter.state.records import TargetRecord
 
 MOST_VAULTS: Final = 40
 MOST_SERVERS: Final = 12
-_OURS: Final = ("code", "reason", "shared", "resent", "phases")  # facts that only a DBA reads
+_DBA_FACTS: Final = ("code", "reason", "shared", "resent", "phases")  # facts that only a DBA reads
 _REQUESTS: Final = {
     Step.CHALLENGE: "The first HTTPS request to {vault}, without a token,",
     Step.TOKEN: "The sign-in of application {client} at {host}",
@@ -59,7 +59,7 @@ def ticket_text(incident: Incident, extent: Extent, host: str) -> str:
         ("What to do", _step_lines(steps, numbered=True)),
         ("Words in capitals", _words((*steps, *checks))),
         ("How you see that it works", _step_lines(checks)),
-        ("How we see it", _how_we_see(incident, failure, changed)),
+        ("How the DBA sees it", _how_we_see(incident, failure, changed)),
     )
     lines = [f"To: {TITLES[team]}", f"Subject: {_subject(incident, failure, team, extent)}"]
     for title, body in sections:
@@ -127,10 +127,10 @@ def _since(incident: Incident, extent: Extent) -> str:
 
 def _evidence(incident: Incident, failure: StepResult, place: Place) -> Iterator[Line]:
     facts, names = failure.facts, incident.names
-    yield "seen from", f"{place.host}, {'a SQL Server host' if place.is_sql_host else 'the monitoring host'}"
+    yield "seen from", f"{place.host}, {'a SQL Server host' if place.is_sql_host else 'the host of the monitor'}"
     yield "time", moment(incident.report.started_at)
     yield "step", failure.step.value
-    yield from ((label, value) for label, value in facts_of(failure) if label not in _OURS)
+    yield from ((label, value) for label, value in facts_of(failure) if label not in _DBA_FACTS)
     issuer = facts.certificate.issuer if facts is not None and facts.certificate is not None else None
     region = None if incident.record is None else incident.record.region
     named = (
@@ -168,4 +168,4 @@ def _how_we_see(incident: Incident, failure: StepResult, changed: str) -> Iterat
         "and the alert ends. Please answer this ticket then."
     )
     code = "" if failure.code is None else f", code {both_numbers(failure.code)}"
-    yield from _wrapped(f"For our own records: target {target.name}{code}{f', reason {reason.value}' if reason else ''}.")
+    yield from _wrapped(f"For the DBA's records: target {target.name}{code}{f', reason {reason.value}' if reason else ''}.")

@@ -11,8 +11,12 @@ from exporter.core.model import Step, StepResult
 from exporter.core.reasons import Reason
 from exporter.core.reasons.row import Reply
 
-_OF_HOST: Final = (Reason.CLOCK_SKEW, Reason.TOKEN_EXPIRED, Reason.IDENTITY_KEY_UNREADABLE)  # only its own operators repair it
-_OF_ROUTE: Final = (Reason.CLIENT_ERROR, Reason.OUTDATED_TLS)  # another device responds or connects
+_HOST_REASONS: Final = (
+    Reason.CLOCK_SKEW,
+    Reason.TOKEN_EXPIRED,
+    Reason.IDENTITY_KEY_UNREADABLE,
+)  # only its own operators repair it
+_ROUTE_REASONS: Final = (Reason.CLIENT_ERROR, Reason.OUTDATED_TLS)  # another device responds or connects
 
 
 def observed_cause(result: StepResult) -> str:
@@ -39,9 +43,9 @@ def owner_of_failure(result: StepResult, owner: Owner) -> Owner:
     if reason is None or page:
         return Owner.NETWORK if page else owner
     reply, link = reason.row.reply_at(result.step), reason.row.link_at(result.step)
-    if reason in _OF_HOST or reply is Reply.NOT_TESTED:
+    if reason in _HOST_REASONS or reply is Reply.NOT_TESTED:
         return Owner.EXPORTER
-    if reply is Reply.NONE or link is Link.PROXY or reason in _OF_ROUTE:
+    if reply is Reply.NONE or link is Link.PROXY or reason in _ROUTE_REASONS:
         return Owner.NETWORK
     if facts is None or facts.status is None or facts.status < HTTPStatus.BAD_REQUEST:
         return owner

@@ -1,4 +1,4 @@
-"""An `az` command as words and options, and its twins: Az PowerShell and the portal."""
+"""An `az` command as words and options, and its equivalents: Az PowerShell and the portal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _BARE = re.compile(r"\$?[\w./:@-]+|\(.*\)\.\w+")  # needs no quotes in PowerShel
 _PART = re.compile(r'"[^"]*"|\S+')
 _LISTS = ("--key-permissions", "--ops")  # options with several values
 _VAULT_OPTIONS = ("--hsm-name", "--vault-name")
-ON_HSM = "a Managed HSM: use a command"  # the pages of keys are those of a vault
+NO_PAGE = "a Managed HSM: use a command"  # the pages of keys are those of a vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class AzCommand:
     options: Mapping[str, str]
 
     def __str__(self) -> str:
-        pairs = (f"{option} {_in_shell(option, value)}".rstrip() for option, value in self.options.items())
+        pairs = (f"{option} {_quoted(option, value)}".rstrip() for option, value in self.options.items())
         return " ".join(("az", self.words, *pairs))
 
     def with_values(self, values: Mapping[str, str]) -> AzCommand:
@@ -30,7 +30,7 @@ class AzCommand:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Twin:
+class Equivalent:
     """One `az` command for those who use Az PowerShell or the portal.
 
     `parameters` have `{}` for the value; an option without one is left out. `properties` are those of a `--query`. `portal`, and
@@ -63,16 +63,16 @@ def parse(text: str) -> AzCommand:
     return AzCommand(" ".join(words), options)
 
 
-def powershell(twin: Twin, command: AzCommand) -> str:
+def powershell(equivalent: Equivalent, command: AzCommand) -> str:
     """Return the command in Az PowerShell."""
-    parameters = ((twin.parameters.get(option, ""), option, value) for option, value in command.options.items())
-    words = [template.format(_in_powershell(option, value)) for template, option, value in parameters if template]
-    line, shown = " ".join((twin.cmdlet, *words)), twin.properties.get(command.options.get("--query", ""), "")
+    parameters = ((equivalent.parameters.get(option, ""), option, value) for option, value in command.options.items())
+    words = [template.format(_quoted_in_powershell(option, value)) for template, option, value in parameters if template]
+    line, shown = " ".join((equivalent.cmdlet, *words)), equivalent.properties.get(command.options.get("--query", ""), "")
     return f"({line}).{shown}" if shown else line
 
 
 def completed(template: str, command: AzCommand, vault: str) -> str:
-    """Return a template of a twin with the values of the command; `vault` is the name if the command has none."""
+    """Return a template of an equivalent with the values of the command; `vault` is the name if the command has none."""
     options = command.options
     option = next((each for each in _VAULT_OPTIONS if each in options), "--vault-name")
     values = {each.removeprefix("--").replace("-", "_"): value for each, value in options.items()}
@@ -80,19 +80,19 @@ def completed(template: str, command: AzCommand, vault: str) -> str:
     return template.format_map({**values, "vault": name, "in_vault": f"{option} {name}"})
 
 
-def portal_path(twin: Twin, command: AzCommand, vault: str) -> str:
+def portal_path(equivalent: Equivalent, command: AzCommand, vault: str) -> str:
     """Return the path in the portal. Managed HSM has few pages."""
-    is_page_of_vault = twin.portal.startswith("Key vaults > {vault} > Objects")
-    return ON_HSM if is_page_of_vault and "--hsm-name" in command.options else completed(twin.portal, command, vault)
+    is_page_of_vault = equivalent.portal.startswith("Key vaults > {vault} > Objects")
+    return NO_PAGE if is_page_of_vault and "--hsm-name" in command.options else completed(equivalent.portal, command, vault)
 
 
-def _in_shell(option: str, value: str) -> str:
+def _quoted(option: str, value: str) -> str:
     if not value or option in _LISTS or value.startswith(("$", '"$')):
         return value
     return f'"{value}"' if " " in value else value
 
 
-def _in_powershell(option: str, value: str) -> str:
+def _quoted_in_powershell(option: str, value: str) -> str:
     if option in _LISTS:
         return "'" + value.replace(" ", "', '") + "'"
     return value if _BARE.fullmatch(value) else "'" + value.replace("'", "''") + "'"

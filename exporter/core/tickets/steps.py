@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from exporter.core.tickets.az_command import AzCommand, Twin, completed, parse, portal_path, powershell
-from exporter.core.tickets.twins import twin_of
+from exporter.core.tickets.az_command import AzCommand, Equivalent, completed, parse, portal_path, powershell
+from exporter.core.tickets.equivalents import find_equivalent
 
 MOST_STEPS: Final = 5
 MOST_IN_LOOP: Final = 40  # vaults
@@ -101,31 +101,31 @@ def command_lines(command: str, vault: str, others: Sequence[tuple[str, str]] = 
         yield RUN, command.replace("curl ", "curl.exe ")
         return
     parsed = parse(command)
-    twin = twin_of(parsed)
-    if twin is None:
+    equivalent = find_equivalent(parsed)
+    if equivalent is None:
         yield AZ, command
         return
     every = [(vault, parsed), *((name, parse(each)) for name, each in others if each.startswith("az "))]
-    path = portal_path(twin, parsed, vault)
+    path = portal_path(equivalent, parsed, vault)
     loop = parsed.with_values({vault: "$vault"})
     if len({str(each) for _, each in every}) == 1 and (len(every) == 1 or _VAULT_ID not in parsed.options.values()):
         yield AZ, str(_with_id(parsed, vault, in_shell=True))
-        yield POWERSHELL, powershell(twin, _with_id(parsed, vault, in_shell=False))
+        yield POWERSHELL, powershell(equivalent, _with_id(parsed, vault, in_shell=False))
         yield PORTAL, path
         return
     if all(each.with_values({name: "$vault"}) == loop for name, each in every):
-        yield from _loops(twin, loop, [name for name, _ in every])
+        yield from _loops(equivalent, loop, [name for name, _ in every])
     else:
         yield from ((AZ, str(each)) for _, each in every[:MOST_LISTED])
-        yield from ((POWERSHELL, powershell(twin, each)) for _, each in every[:MOST_LISTED])
+        yield from ((POWERSHELL, powershell(equivalent, each)) for _, each in every[:MOST_LISTED])
     yield PORTAL, f"{path}, and so for each vault"
 
 
-def _loops(twin: Twin, command: AzCommand, vaults: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _loops(equivalent: Equivalent, command: AzCommand, vaults: Sequence[str]) -> Iterator[tuple[str, str]]:
     names = list(dict.fromkeys(vaults))[:MOST_IN_LOOP]
     yield AZ, f"for vault in {' '.join(names)}; do {_with_id(command, '$vault', in_shell=True)}; done"
     quoted = ", ".join(f"'{name}'" for name in names)
-    yield POWERSHELL, f"foreach ($vault in {quoted}) {{ {powershell(twin, _with_id(command, '$vault', in_shell=False))} }}"
+    yield POWERSHELL, f"foreach ($vault in {quoted}) {{ {powershell(equivalent, _with_id(command, '$vault', in_shell=False))} }}"
 
 
 def _with_id(command: AzCommand, vault: str, *, in_shell: bool) -> AzCommand:
@@ -137,5 +137,12 @@ def _with_id(command: AzCommand, vault: str, *, in_shell: bool) -> AzCommand:
 def check_command(actions: Iterable[str], vault: str) -> str:
     """Return the `az` command that shows the effect of the first change among the actions; empty if there is none."""
     commands = (parse(each) for text in actions for each in _SPAN.findall(text) if each.startswith("az "))
-    found = ((twin_of(command), command) for command in commands)
-    return next((completed(twin.check, command, vault) for twin, command in found if twin is not None and twin.check), "")
+    found = ((find_equivalent(command), command) for command in commands)
+    return next(
+        (
+            completed(equivalent.check, command, vault)
+            for equivalent, command in found
+            if equivalent is not None and equivalent.check
+        ),
+        "",
+    )

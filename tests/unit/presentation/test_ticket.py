@@ -57,7 +57,15 @@ def test_every_reason_has_a_whole_ticket_or_none(reason, step, code, facts):
         assert given.why_no_team.startswith("No other team repairs this, but the ")
         return
     assert text.startswith(f"To: {TITLES[given.team]}\nSubject: ")
-    titles = ("What fails", "What depends on it", "Since", "Evidence", "What to do", "How you see that it works", "How we see it")
+    titles = (
+        "What fails",
+        "What depends on it",
+        "Since",
+        "Evidence",
+        "What to do",
+        "How you see that it works",
+        "How the DBA sees it",
+    )
     assert all(section(text, title) for title in titles)
     assert text.count("\n") <= MOST_LINES
     assert "`" not in text
@@ -73,8 +81,8 @@ def test_identity_ticket_names_application_and_evidence():
     for line in ("HTTP status     401", "Entra error     AADSTS7000222", "request id      r-1", f"client id       {CLIENT}"):
         assert line in evidence
     assert f"az ad app credential reset --id {CLIENT} --append" in section(text, "What to do")
-    assert "never in a ticket" in section(text, "How we see it")
-    assert "runs every 1m" in section(text, "How we see it")
+    assert "never in a ticket" in section(text, "How the DBA sees it")
+    assert "runs every 1m" in section(text, "How the DBA sees it")
 
 
 def test_vault_ticket_names_the_refused_caller():
@@ -85,7 +93,7 @@ def test_vault_ticket_names_the_refused_caller():
     assert "object id       0b1ec7" in text
     assert "seen from       mon1, a SQL Server host" in text
     assert "az keyvault network-rule add --name contoso-prod --ip-address 203.0.113.7" in text
-    assert "For our own records: target contoso-key0, code 3077" in text
+    assert "For the DBA's records: target contoso-key0, code 3077" in text
 
 
 def test_words_that_only_the_team_knows_are_explained():

@@ -1,10 +1,10 @@
-"""An `az` command as words and options, and its twins."""
+"""An `az` command as words and options, and its equivalents."""
 
 import pytest
 
-from exporter.core.tickets.az_command import ON_HSM, Twin, completed, parse, portal_path, powershell
+from exporter.core.tickets.az_command import NO_PAGE, Equivalent, completed, parse, portal_path, powershell
 
-TWIN = Twin(
+EQUIVALENT = Equivalent(
     az="keyvault key show",
     given="--name",
     cmdlet="Get-AzKeyVaultKey",
@@ -36,10 +36,10 @@ def test_expression_of_a_shell_gets_no_second_quotes():
     assert str(changed) == 'az role assignment list --scope "$(az keyvault show --name v)"'
 
 
-def test_twin_fits_only_a_command_with_its_option():
-    assert TWIN.fits(parse("az keyvault key show --name K"))
-    assert not TWIN.fits(parse("az keyvault key show"))
-    assert not TWIN.fits(parse("az keyvault key list --name K"))
+def test_equivalent_fits_only_a_command_with_its_option():
+    assert EQUIVALENT.fits(parse("az keyvault key show --name K"))
+    assert not EQUIVALENT.fits(parse("az keyvault key show"))
+    assert not EQUIVALENT.fits(parse("az keyvault key list --name K"))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_twin_fits_only_a_command_with_its_option():
     ],
 )
 def test_powershell_has_the_parameters_of_the_options(options, shown):
-    assert powershell(TWIN, parse(f"az keyvault key show {options}")) == shown
+    assert powershell(EQUIVALENT, parse(f"az keyvault key show {options}")) == shown
 
 
 def test_template_has_the_values_of_the_command():
@@ -64,5 +64,5 @@ def test_template_has_the_values_of_the_command():
 
 
 def test_key_of_a_managed_hsm_has_no_page_of_a_vault():
-    assert portal_path(TWIN, parse("az x --vault-name v --name K"), "") == "Key vaults > v > Objects > Keys > K"
-    assert portal_path(TWIN, parse("az x --hsm-name h --name K"), "") == ON_HSM
+    assert portal_path(EQUIVALENT, parse("az x --vault-name v --name K"), "") == "Key vaults > v > Objects > Keys > K"
+    assert portal_path(EQUIVALENT, parse("az x --hsm-name h --name K"), "") == NO_PAGE

@@ -49,7 +49,7 @@ def test_command_of_no_azure_module_is_to_run():
     assert step.lines == ((RUN, "curl.exe -v https://contoso"),)
 
 
-def test_command_without_a_twin_stays_alone():
+def test_command_without_an_equivalent_stays_alone():
     assert list(command_lines("az keyvault purge --name contoso", "contoso")) == [(AZ, "az keyvault purge --name contoso")]
 
 

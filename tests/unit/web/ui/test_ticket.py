@@ -34,7 +34,7 @@ async def test_card_and_target_page_have_the_ticket():
     for path in ("/", "/targets/sales"):
         (text,) = await tickets_at(service, path)
         assert text.startswith("To: the identity team (Entra ID)\nSubject: application 6666: the client secret has expired\n")
-        assert "seen from       mon1.contoso.example, the monitoring host" in text
+        assert "seen from       mon1.contoso.example, the host of the monitor" in text
         assert "Since\n  2026-01-02T03:04:05.678Z" in text
 
 

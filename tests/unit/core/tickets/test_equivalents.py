@@ -1,4 +1,4 @@
-"""Each `az` command that a page can show has a twin in Az PowerShell and a path in the portal."""
+"""Each `az` command that a page can show has an equivalent in Az PowerShell and a path in the portal."""
 
 import re
 
@@ -8,7 +8,7 @@ from exporter.core.checks.table import BY_NAME
 from exporter.core.codes import CODES
 from exporter.core.reasons import Reason
 from exporter.core.tickets.az_command import completed, parse, portal_path, powershell
-from exporter.core.tickets.twins import TWINS, twin_of
+from exporter.core.tickets.equivalents import EQUIVALENTS, find_equivalent
 from tests.repo.powershell import errors, parsed, walked
 from tests.repo.release.az_cmdlets import CMDLETS
 from tests.repo.release.az_commands import AZ
@@ -32,28 +32,28 @@ def commands():
 
 def checks():
     """Return the commands that show the effect of those of the actions."""
-    found = ((twin_of(parse(each)), parse(each)) for each in commands())
-    return sorted({completed(twin.check, command, "VAULT") for twin, command in found if twin.check})
+    found = ((find_equivalent(parse(each)), parse(each)) for each in commands())
+    return sorted({completed(equivalent.check, command, "VAULT") for equivalent, command in found if equivalent.check})
 
 
 EVERY = [*commands(), *checks()]
 
 
 @pytest.mark.parametrize("line", EVERY)
-def test_az_command_has_a_twin_and_a_portal_path(line):
+def test_az_command_has_an_equivalent_and_a_portal_path(line):
     command = parse(line)
-    twin = twin_of(command)
-    assert twin is not None
-    assert portal_path(twin, command, "VAULT")
-    unused = set(command.options) - set(twin.parameters) - {"--query", "--output", "--append", "--assignee-principal-type"}
-    assert unused <= {"--cert", "--include-inherited", "--include-groups"}, "its twin drops an option"
+    equivalent = find_equivalent(command)
+    assert equivalent is not None
+    assert portal_path(equivalent, command, "VAULT")
+    unused = set(command.options) - set(equivalent.parameters) - {"--query", "--output", "--append", "--assignee-principal-type"}
+    assert unused <= {"--cert", "--include-inherited", "--include-groups"}, "its equivalent drops an option"
 
 
 @pytest.mark.parametrize("line", EVERY)
-def test_twin_shows_what_a_query_shows(line):
+def test_equivalent_shows_what_a_query_shows(line):
     command = parse(line)
     query = command.options.get("--query")
-    assert query is None or query in twin_of(command).properties
+    assert query is None or query in find_equivalent(command).properties
 
 
 def used(shown):
@@ -66,9 +66,9 @@ def used(shown):
 
 
 @pytest.mark.parametrize("line", EVERY)
-def test_cmdlets_of_a_twin_have_its_parameters(line):
+def test_cmdlets_of_an_equivalent_have_its_parameters(line):
     command = parse(line)
-    shown = powershell(twin_of(command), command)
+    shown = powershell(find_equivalent(command), command)
     assert errors(parsed(shown)) == [], shown
     found = list(used(shown))
     assert found
@@ -83,8 +83,8 @@ def test_command_that_shows_the_effect_exists(line):
 
 
 def test_every_row_of_the_table_is_used():
-    assert {id(twin_of(parse(line))) for line in EVERY} == set(map(id, TWINS))
+    assert {id(find_equivalent(parse(line))) for line in EVERY} == set(map(id, EQUIVALENTS))
 
 
-def test_unknown_command_has_no_twin():
-    assert twin_of(parse("az keyvault purge --name v")) is None
+def test_unknown_command_has_no_equivalent():
+    assert find_equivalent(parse("az keyvault purge --name v")) is None

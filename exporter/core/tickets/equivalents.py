@@ -1,4 +1,4 @@
-"""The table of twins: each `az` command of the actions in Az PowerShell, in the portal, and what shows that it worked.
+"""The table of equivalents: each `az` command of the actions in Az PowerShell, in the portal, and what shows that it worked.
 
 Names of pages and buttons are those of the portals of 2026.
 """
@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from functools import partial
 
-from exporter.core.tickets.az_command import AzCommand, Twin
+from exporter.core.tickets.az_command import AzCommand, Equivalent
 
 _APPLICATION = {"--id": "-ApplicationId {}"}
-_IN_VAULT = {"--vault-name": "-VaultName {}", "--hsm-name": "-HsmName {}"}
-_KEY = {**_IN_VAULT, "--name": "-Name {}", "--version": "-Version {}"}
+_PLACE = {"--vault-name": "-VaultName {}", "--hsm-name": "-HsmName {}"}
+_KEY = {**_PLACE, "--name": "-Name {}", "--version": "-Version {}"}
 _VAULT = {"--name": "-VaultName {}"}
 
 _REGISTRATION = "Entra admin center > App registrations > All applications > {id}"
 _PRINCIPAL = "Entra admin center > Enterprise apps > All applications > {id}"
 _SECRETS = f"{_REGISTRATION} > Certificates & secrets"
-_OF_VAULT = "Key vaults > {vault}"
-_OF_HSM = "Azure Key Vault Managed HSMs > {vault}"
-_KEYS = f"{_OF_VAULT} > Objects > Keys"
+_VAULT_PAGE = "Key vaults > {vault}"
+_HSM_PAGE = "Azure Key Vault Managed HSMs > {vault}"
+_KEYS = f"{_VAULT_PAGE} > Objects > Keys"
 _VERSION = f"{_KEYS} > {{name}} > {{version}}"
 
 _SHOW_CREDENTIALS = "az ad app credential list --id {id}"
@@ -30,7 +30,7 @@ _SHOW_VERSION = "az keyvault key show {in_vault} --name {name} --version {versio
 _SHOW_ROLES = "az role assignment list --assignee {assignee_object_id} --scope {scope} --include-inherited --include-groups"
 
 _attributes = partial(
-    Twin,
+    Equivalent,
     az="keyvault key set-attributes",
     cmdlet="Update-AzKeyVaultKey",
     parameters={
@@ -43,15 +43,15 @@ _attributes = partial(
     check=_SHOW_VERSION,
 )
 
-ENTRA: tuple[Twin, ...] = (
-    Twin(
+ENTRA: tuple[Equivalent, ...] = (
+    Equivalent(
         az="ad app credential list",
         cmdlet="Get-AzADAppCredential",
         parameters=_APPLICATION,
         properties={"[].endDateTime": "EndDateTime"},
         portal=_SECRETS,
     ),
-    Twin(
+    Equivalent(
         az="ad app credential reset",
         given="--cert",
         cmdlet="New-AzADAppCredential",
@@ -62,41 +62,41 @@ ENTRA: tuple[Twin, ...] = (
         portal=f"{_SECRETS} > Certificates > Upload certificate",
         check=f"{_SHOW_CREDENTIALS} --cert",
     ),
-    Twin(
+    Equivalent(
         az="ad app credential reset",
         cmdlet="New-AzADAppCredential",
         parameters=_APPLICATION,
         portal=f"{_SECRETS} > Client secrets > New client secret",
         check=_SHOW_CREDENTIALS,
     ),
-    Twin(
+    Equivalent(
         az="ad app federated-credential list",
         cmdlet="Get-AzADAppFederatedCredential",
         parameters={"--id": "-ApplicationObjectId (Get-AzADApplication -ApplicationId {}).Id"},
         portal=f"{_SECRETS} > Federated credentials",
     ),
-    Twin(
+    Equivalent(
         az="ad app show",
         cmdlet="Get-AzADApplication",
         parameters=_APPLICATION,
         properties={"appId": "AppId"},
         portal=_REGISTRATION,
     ),
-    Twin(
+    Equivalent(
         az="ad sp create",
         cmdlet="New-AzADServicePrincipal",
         parameters=_APPLICATION,
         portal="no page creates it",
         check=_SHOW_PRINCIPAL,
     ),
-    Twin(
+    Equivalent(
         az="ad sp show",
         cmdlet="Get-AzADServicePrincipal",
         parameters={**_APPLICATION, "--query": "-Select {}"},  # it returns only the usual properties and those selected
         properties={"id": "Id", "appId": "AppId", "displayName": "DisplayName", "accountEnabled": "AccountEnabled"},
         portal=f"{_PRINCIPAL} > Properties",
     ),
-    Twin(
+    Equivalent(
         az="ad sp update",
         given="--set",
         cmdlet="Update-AzADServicePrincipal",
@@ -104,19 +104,19 @@ ENTRA: tuple[Twin, ...] = (
         portal=f"{_PRINCIPAL} > Properties > Enabled for users to sign-in: Yes",
         check=_SHOW_PRINCIPAL,
     ),
-    Twin(
+    Equivalent(
         az="cloud show",
         cmdlet="Get-AzContext",
         properties={"name": "Environment.Name"},
         portal="the address of the portal: portal.azure.com is the public cloud",
     ),
-    Twin(
+    Equivalent(
         az="rest",
         cmdlet="Invoke-AzRestMethod",
         parameters={"--url": "-Uri {}", "--method": "-Method {}"},
         portal="Entra admin center > App registrations > Deleted applications",
     ),
-    Twin(
+    Equivalent(
         az="vm identity show",
         cmdlet="Get-AzVM",
         parameters={"--resource-group": "-ResourceGroupName {}", "--name": "-Name {}"},
@@ -124,44 +124,44 @@ ENTRA: tuple[Twin, ...] = (
         portal="Virtual machines > {name} > Security > Identity",
     ),
 )
-KEYS: tuple[Twin, ...] = (
-    Twin(
+KEYS: tuple[Equivalent, ...] = (
+    Equivalent(
         az="keyvault key backup",
         cmdlet="Backup-AzKeyVaultKey",
         parameters={**_KEY, "--file": "-OutputFile {}"},
         portal=f"{_KEYS} > {{name}} > Download Backup",
     ),
-    Twin(
+    Equivalent(
         az="keyvault key create",
         cmdlet="Add-AzKeyVaultKey",
         parameters={**_KEY, "--kty": "-Destination Software -KeyType {}", "--size": "-Size {}"},
         portal=f"{_KEYS} > Generate/Import",
         check=_SHOW_KEY,
     ),
-    Twin(az="keyvault key list", cmdlet="Get-AzKeyVaultKey", parameters=_KEY, portal=_KEYS),
-    Twin(
+    Equivalent(az="keyvault key list", cmdlet="Get-AzKeyVaultKey", parameters=_KEY, portal=_KEYS),
+    Equivalent(
         az="keyvault key list-deleted",
         cmdlet="Get-AzKeyVaultKey -InRemovedState",
         parameters=_KEY,
         portal=f"{_KEYS} > Manage deleted keys",
     ),
-    Twin(
+    Equivalent(
         az="keyvault key list-versions",
         cmdlet="Get-AzKeyVaultKey -IncludeVersions",
         parameters=_KEY,
         portal=f"{_KEYS} > {{name}}",
     ),
-    Twin(
+    Equivalent(
         az="keyvault key recover",
         cmdlet="Undo-AzKeyVaultKeyRemoval",
         parameters=_KEY,
         portal=f"{_KEYS} > Manage deleted keys > {{name}} > Recover",
         check=_SHOW_KEY,
     ),
-    Twin(
+    Equivalent(
         az="keyvault key restore",
         cmdlet="Restore-AzKeyVaultKey",
-        parameters={**_IN_VAULT, "--file": "-InputFile {}"},
+        parameters={**_PLACE, "--file": "-InputFile {}"},
         portal=f"{_KEYS} > Restore Backup",
         check="az keyvault key list {in_vault}",
     ),
@@ -173,7 +173,7 @@ KEYS: tuple[Twin, ...] = (
         portal=f"{_VERSION} > Permitted operations > Apply",
         check="az keyvault key show {in_vault} --name {name} --version {version} --query key.keyOps",
     ),
-    Twin(
+    Equivalent(
         az="keyvault key show",
         cmdlet="Get-AzKeyVaultKey",
         parameters=_KEY,
@@ -181,21 +181,21 @@ KEYS: tuple[Twin, ...] = (
         portal=f"{_KEYS} > {{name}}",
     ),
 )
-VAULTS: tuple[Twin, ...] = (
-    Twin(
+VAULTS: tuple[Equivalent, ...] = (
+    Equivalent(
         az="keyvault list-deleted",
         cmdlet="Get-AzKeyVault -InRemovedState",
         portal="Key vaults > Manage deleted vaults",
     ),
-    Twin(
+    Equivalent(
         az="keyvault network-rule add",
         given="--hsm-name",
         cmdlet="Add-AzKeyVaultManagedHsmNetworkRule",
         parameters={"--hsm-name": "-Name {}", "--ip-address": "-IpAddressRange {}"},
-        portal=f"{_OF_HSM} > Networking > IP address {{ip_address}} > Apply",
+        portal=f"{_HSM_PAGE} > Networking > IP address {{ip_address}} > Apply",
         check="az keyvault network-rule list --hsm-name {vault}",
     ),
-    Twin(
+    Equivalent(
         az="keyvault network-rule add",
         given="--subnet",
         cmdlet="Add-AzKeyVaultNetworkRule",
@@ -203,35 +203,35 @@ VAULTS: tuple[Twin, ...] = (
         portal="Key vaults > {name} > Settings > Networking > Virtual networks > Add existing virtual networks > Apply",
         check="az keyvault network-rule list --name {name}",
     ),
-    Twin(
+    Equivalent(
         az="keyvault network-rule add",
         cmdlet="Add-AzKeyVaultNetworkRule",
         parameters={**_VAULT, "--ip-address": "-IpAddressRange {}"},
         portal="Key vaults > {name} > Settings > Networking > IP address {ip_address} > Apply",
         check="az keyvault network-rule list --name {name}",
     ),
-    Twin(
+    Equivalent(
         az="keyvault network-rule list",
         given="--hsm-name",
         cmdlet="Get-AzKeyVaultManagedHsm",
         parameters={"--hsm-name": "-Name {}"},
-        portal=f"{_OF_HSM} > Networking",
+        portal=f"{_HSM_PAGE} > Networking",
     ),
-    Twin(
+    Equivalent(
         az="keyvault network-rule list",
         cmdlet="Get-AzKeyVault",
         parameters=_VAULT,
         properties={"": "NetworkAcls"},
         portal="Key vaults > {name} > Settings > Networking",
     ),
-    Twin(
+    Equivalent(
         az="keyvault recover",
         cmdlet="Undo-AzKeyVaultRemoval",
         parameters={"--name": "-InputObject (Get-AzKeyVault -InRemovedState | Where-Object VaultName -eq {})"},
         portal="Key vaults > Manage deleted vaults > {name} > Recover",
         check="az keyvault show --name {name} --query id",
     ),
-    Twin(
+    Equivalent(
         az="keyvault role assignment create",
         cmdlet="New-AzKeyVaultRoleAssignment",
         parameters={
@@ -240,30 +240,30 @@ VAULTS: tuple[Twin, ...] = (
             "--assignee-object-id": "-ObjectId {}",
             "--scope": "-Scope {}",
         },
-        portal=f"{_OF_HSM} > Settings > Local RBAC > Add > {{role}}",
+        portal=f"{_HSM_PAGE} > Settings > Local RBAC > Add > {{role}}",
         check="az keyvault role assignment list --hsm-name {vault} --assignee-object-id {assignee_object_id}",
     ),
-    Twin(
+    Equivalent(
         az="keyvault role assignment list",
         cmdlet="Get-AzKeyVaultRoleAssignment",
         parameters={"--hsm-name": "-HsmName {}", "--assignee-object-id": "-ObjectId {}"},
-        portal=f"{_OF_HSM} > Settings > Local RBAC",
+        portal=f"{_HSM_PAGE} > Settings > Local RBAC",
     ),
-    Twin(
+    Equivalent(
         az="keyvault set-policy",
         cmdlet="Set-AzKeyVaultAccessPolicy",
         parameters={**_VAULT, "--object-id": "-ObjectId {}", "--key-permissions": "-PermissionsToKeys {}"},
         portal="Key vaults > {name} > Access policies > Create > Key permissions {key_permissions} > principal {object_id}",
         check="az keyvault show --name {name} --query properties.accessPolicies",
     ),
-    Twin(
+    Equivalent(
         az="keyvault show",
         cmdlet="Get-AzKeyVault",
         parameters=_VAULT,
         properties={"id": "ResourceId", "properties.tenantId": "TenantId", "properties.accessPolicies": "AccessPolicies"},
         portal="Key vaults > {name} > Settings > Properties",
     ),
-    Twin(
+    Equivalent(
         az="role assignment create",
         cmdlet="New-AzRoleAssignment",
         parameters={
@@ -272,19 +272,19 @@ VAULTS: tuple[Twin, ...] = (
             "--assignee-principal-type": "-ObjectType {}",
             "--scope": "-Scope {}",
         },
-        portal=f"{_OF_VAULT} > Access control (IAM) > Add > Add role assignment > {{role}}",
+        portal=f"{_VAULT_PAGE} > Access control (IAM) > Add > Add role assignment > {{role}}",
         check=_SHOW_ROLES,
     ),
-    Twin(
+    Equivalent(
         az="role assignment list",
         cmdlet="Get-AzRoleAssignment",
         parameters={"--assignee": "-ObjectId {}", "--scope": "-Scope {}"},
-        portal=f"{_OF_VAULT} > Access control (IAM) > Role assignments",
+        portal=f"{_VAULT_PAGE} > Access control (IAM) > Role assignments",
     ),
 )
-TWINS: tuple[Twin, ...] = (*ENTRA, *KEYS, *VAULTS)
+EQUIVALENTS: tuple[Equivalent, ...] = (*ENTRA, *KEYS, *VAULTS)
 
 
-def twin_of(command: AzCommand) -> Twin | None:
+def find_equivalent(command: AzCommand) -> Equivalent | None:
     """Return the row of a command; None if the table has none."""
-    return next((twin for twin in TWINS if twin.fits(command)), None)
+    return next((equivalent for equivalent in EQUIVALENTS if equivalent.fits(command)), None)
