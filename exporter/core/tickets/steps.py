@@ -88,10 +88,15 @@ def team_steps(
 
 def _step(text: str, place: Place, vault: str, others: Sequence[tuple[str, str]]) -> TeamStep:
     text = place.named_in(_VAULT_ID_IS.sub("", text))
-    commands = [each for each in _SPAN.findall(text) if each.startswith(_FIRST_WORDS)]
-    sentence = _COMMAND_AT_END.sub(lambda found: "" if found[1] in commands else found[0], text)
-    same = [(name, next(iter(_SPAN.findall(each)), "")) for name, each in others]
-    lines = (line for command in commands for line in command_lines(command, vault, same))
+    spans = _SPAN.findall(text)
+    commands = {number: each for number, each in enumerate(spans) if each.startswith(_FIRST_WORDS)}
+    sentence = _COMMAND_AT_END.sub(lambda found: "" if found[1] in commands.values() else found[0], text)
+    rest = [(name, _SPAN.findall(each)) for name, each in others]
+    lines = (
+        line
+        for number, command in commands.items()
+        for line in command_lines(command, vault, [(name, each[number]) for name, each in rest if len(each) == len(spans)])
+    )
     return TeamStep(sentence.replace("`", ""), tuple(lines))
 
 
@@ -118,6 +123,8 @@ def command_lines(command: str, vault: str, others: Sequence[tuple[str, str]] = 
     else:
         yield from ((AZ, str(each)) for _, each in every[:MOST_LISTED])
         yield from ((POWERSHELL, powershell(equivalent, each)) for _, each in every[:MOST_LISTED])
+        if len(every) > MOST_LISTED:
+            yield "more", f"the same for {', '.join(name for name, _ in every[MOST_LISTED:])}"
     yield PORTAL, f"{path}, and so for each vault"
 
 

@@ -120,7 +120,17 @@ def test_commands_that_differ_in_more_are_listed():
     command = "Enable it: `az keyvault key set-attributes --vault-name {0} --name K{0} --version 1 --enabled true`."
     others = [(f"v{number}", (command.format(f"v{number}"),)) for number in range(9)]
     (step,) = steps(command.format("contoso"), others=others)
-    assert [label for label, _ in step.lines] == [AZ] * MOST_LISTED + [POWERSHELL] * MOST_LISTED + [PORTAL]
+    assert [label for label, _ in step.lines] == [AZ] * MOST_LISTED + [POWERSHELL] * MOST_LISTED + ["more", PORTAL]
+    assert step.lines[-2][1] == "the same for v3, v4, v5, v6, v7, v8"
+    (few,) = steps(command.format("contoso"), others=others[:1])
+    assert [label for label, _ in few.lines] == [AZ, AZ, POWERSHELL, POWERSHELL, PORTAL]
+
+
+def test_second_command_of_a_step_is_compared_with_the_second():
+    two = "List: `az keyvault list-deleted`. Recover it: `az keyvault recover --name {}`."
+    (step,) = steps(two.format("contoso"), others=[("fabrikam", (two.format("fabrikam"),))])
+    assert step.lines[0][1] == "az keyvault list-deleted"
+    assert step.lines[3][1] == "for vault in contoso fabrikam; do az keyvault recover --name $vault; done"
 
 
 def test_vault_with_other_actions_is_not_compared():
