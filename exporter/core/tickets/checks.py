@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from exporter.core.codes.names import Names, filled
 from exporter.core.model import CredentialKind, Facts, Step, StepResult
+from exporter.core.reasons import Reason
 from exporter.core.tickets.steps import POWERSHELL, RUN, TeamStep, command_lines
 from exporter.core.tickets.team import Team
 
@@ -16,6 +17,11 @@ SIGN_INS = (
 REQUESTS = (
     'AZKVAuditLogs | where TimeGenerated > ago(1h) and _ResourceId endswith "/{vault}" and {caller}'
     " | project TimeGenerated, OperationName, HttpStatusCode, ResultDescription, CallerIpAddress, CorrelationId"
+)
+CALLERS = (
+    'AZKVAuditLogs | where TimeGenerated > ago(1h) and _ResourceId endswith "/{vault}"'
+    " | summarize Requests = count(), Throttled = countif(HttpStatusCode == 429) by CallerIpAddress, ClientInfo, OperationName"
+    " | order by Requests desc"
 )
 EXPORTER_REQUESTS = 'ClientInfo startswith "ekm-exporter/"'
 BY_ADDRESS = 'CallerIpAddress == "{}"'
@@ -44,7 +50,9 @@ def team_checks(team: Team, failure: StepResult, names: Names, check: str) -> It
         yield TeamStep("The setting:", tuple(line for line in command_lines(check, vault) if line[0] != "portal"))
     if team is Team.IDENTITY and names.client_id:
         yield from _sign_ins(names, facts)
-    if team is Team.VAULT:
+    if team is Team.VAULT and failure.reason is Reason.THROTTLED:
+        yield TeamStep("The callers of the last hour: the vault throttles none of them.", (("KQL", CALLERS.format(vault=vault)),))
+    elif team is Team.VAULT:
         yield from _requests(vault, names, facts)
     if team is Team.MICROSOFT:
         yield TeamStep("The portal lists events and resolutions: Service Health > Service issues.")

@@ -20,6 +20,8 @@ _COMMAND_AT_END = re.compile(r": `([^`]+)`(?=\.(?: [A-Z]|$))")
 _FIRST_WORDS = ("az ", "curl ", "Resolve-DnsName ", "Test-NetConnection ", "openssl ", "nslookup ")
 _VAULT_ID = "VAULT_ID"
 _VAULT_ID_IS = re.compile(r"^VAULT_ID is the output of `[^`]+`\. ")
+_ALLOW_EACH = "Allow the public address of each SQL Server host"
+_FRAGMENT = re.compile(r"^((?:If|For) [^,:.]*)(?=\.|$)")
 # Parts of the actions of DBAs and of the exporter's operators.
 _NOT_THEIRS: Final = (
     "ekm-exporter ",
@@ -66,6 +68,7 @@ class Place:
             ("this host", self.host),
             ("this network", f"the network of {self.host}"),
             ("this exporter", self.host),
+            ("If the vault refuses there too, allow the address that the probe shows there", _ALLOW_EACH),
             ("the detail of the probe", "the evidence above"),
             ("the detail of the step", "the evidence above"),
         ):
@@ -97,7 +100,7 @@ def _step(text: str, place: Place, vault: str, others: Sequence[tuple[str, str]]
         for number, command in commands.items()
         for line in command_lines(command, vault, [(name, each[number]) for name, each in rest if len(each) == len(spans)])
     )
-    return TeamStep(sentence.replace("`", ""), tuple(lines))
+    return TeamStep(_FRAGMENT.sub(r"\1, see below", sentence).replace("`", ""), tuple(lines))
 
 
 def command_lines(command: str, vault: str, others: Sequence[tuple[str, str]] = ()) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.optimizer.qualify import qualify
 
-from exporter.core.tickets.checks import BY_ADDRESS, BY_REQUEST, EXPORTER_REQUESTS, OLD_REQUESTS, REQUESTS, SIGN_INS
+from exporter.core.tickets.checks import BY_ADDRESS, BY_REQUEST, CALLERS, EXPORTER_REQUESTS, OLD_REQUESTS, REQUESTS, SIGN_INS
 from tests.repo.deploy.pretend import (
     OLD_THUMBPRINT,
     PROVIDER_CREDENTIAL,
@@ -322,7 +322,7 @@ def test_the_parser_accepts_the_queries_of_tickets():
     queries = [
         *(SIGN_INS.format(table=f"AAD{each}SignInLogs", client_id="0") for each in ("ServicePrincipal", "ManagedIdentity")),
         *(REQUESTS.format(vault="contoso", caller=each) for each in (address, EXPORTER_REQUESTS)),
-        OLD_REQUESTS.format(vault="contoso"),
+        *(each.format(vault="contoso") for each in (OLD_REQUESTS, CALLERS)),
     ]
     assert diagnoses(*queries) == [[]] * len(queries)
 

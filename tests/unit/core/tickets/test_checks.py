@@ -70,5 +70,11 @@ def test_vault_team_reads_requests_by_address_or_client():
     assert 'Resource =~ "contoso"' in found
 
 
+def test_vault_team_reads_the_callers_of_a_throttled_vault():
+    found = shown(Team.VAULT, reason=Reason.THROTTLED)
+    assert "Throttled = countif(HttpStatusCode == 429) by CallerIpAddress" in found
+    assert "AzureDiagnostics" not in found
+
+
 def test_support_lists_its_events():
     assert "Service Health" in shown(Team.MICROSOFT)

@@ -44,6 +44,11 @@ def test_step_keeps_a_command_within_its_sentence():
     assert [label for label, _ in step.lines] == [AZ, POWERSHELL, PORTAL]
 
 
+def test_condition_refers_to_its_command():
+    (step,) = steps("If it was purged: `az keyvault key restore --vault-name contoso --file BACKUP`. The key keeps its name.")
+    assert step.text == "If it was purged, see below. The key keeps its name."
+
+
 def test_command_of_no_azure_module_is_to_run():
     (step,) = steps("Show it: `curl -v https://contoso`.")
     assert step.lines == ((RUN, "curl.exe -v https://contoso"),)
@@ -72,6 +77,11 @@ def test_most_steps_are_bounded():
         (CENTRAL, "Show it, here and from another network.", "Show it, on mon1 and from another network."),
         (CENTRAL, "Only this exporter's network.", "Only mon1's network."),
         (CENTRAL, "Read the detail of the probe.", "Read the evidence above."),
+        (
+            CENTRAL,
+            "If the vault refuses there too, allow the address that the probe shows there.",
+            "Allow the public address of each SQL Server host.",
+        ),
     ],
 )
 def test_place_has_its_name(place, text, shown):
