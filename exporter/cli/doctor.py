@@ -10,20 +10,24 @@ import asyncio
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from exporter.cli.parser import add_flag
-from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, configured, refuse
+from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, TICKET_HELP, configured, print_ticket, refuse, ticket_hint
 from exporter.cli.sql_readings import sql_server_reader
 from exporter.clients.entra import quiet_sdk_loggers
 from exporter.clients.http.network import NetworkError
 from exporter.config.settings import Config, SecretSource, SecretUnreadableError, Target, read_secret
 from exporter.core.checks import CheckResult
+from exporter.core.model import Step
 from exporter.doctor import run_checks
 from exporter.doctor.adhoc import bare_config, key_in
+from exporter.doctor.evidence import Evidence
 from exporter.doctor.host_lookup import look_up_host
 from exporter.doctor.report import as_data, as_text, is_ok
+from exporter.presentation.incident import Incident
 from exporter.runtime import logging
 from exporter.runtime.process import is_windows
 from exporter.runtime.thread_pool import PoolExhausted
@@ -70,6 +74,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_flag(parser, "--connector-secret-file FILE", "without a configuration: file with the SECRET of the SQL credential")
     add_flag(parser, "--tenant TENANT", "without a configuration: the tenant (default: the tenant that the vault names)")
     add_flag(parser, "--json", "print JSON, for scripts", action="store_true")
+    add_flag(parser, "--ticket", TICKET_HELP, action="store_true")
     parser.set_defaults(handler=doctor)
 
 
@@ -85,30 +90,43 @@ def doctor(args: argparse.Namespace) -> int:
     config, target = request
     logging.configure("error", logging.LogFormat.LOGFMT)
     quiet_sdk_loggers()
+    collected = list[Evidence]()
     try:
-        results = asyncio.run(_results(config, target, _repeat_command(args)))
+        results = asyncio.run(_results(config, target, _repeat_command(args), collected.append))
     except NetworkError as error:
         return refuse(error)
     except PoolExhausted as error:
         print(f"ekm-exporter: the checks were not made: {error}", file=sys.stderr)
         return INTERNAL
-    return _print_results(target, results, as_json=args.json)
+    _print_results(args, target, results, _incident(target, collected[0]))
+    return FINE if is_ok(results) else FAILED
 
 
-async def _results(config: Config, target: Target, again: str) -> tuple[CheckResult, ...]:
+async def _results(
+    config: Config, target: Target, again: str, on_evidence: Callable[[Evidence], None]
+) -> tuple[CheckResult, ...]:
+    run = partial(run_checks, config, target, again=again, on_evidence=on_evidence)
     look_up = look_up_host if is_windows() else None
     if not config.sql_servers:
-        return await run_checks(config, target, again=again, look_up_host=look_up)
+        return await run(look_up_host=look_up)
     async with sql_server_reader(config) as read:
-        return await run_checks(config, target, again=again, read_sql_server=read, look_up_host=look_up)
+        return await run(read_sql_server=read, look_up_host=look_up)
 
 
-def _print_results(target: Target, results: Sequence[CheckResult], *, as_json: bool) -> int:
-    if as_json:
+def _incident(target: Target, evidence: Evidence) -> Incident:
+    incident = Incident(target=target, report=evidence.report)
+    at_entra = incident.failure is not None and incident.failure.step is Step.TOKEN
+    endpoint = evidence.entra if at_entra else evidence.vault
+    return replace(incident, addresses=() if endpoint is None else endpoint.addresses)
+
+
+def _print_results(args: argparse.Namespace, target: Target, results: Sequence[CheckResult], incident: Incident) -> None:
+    if args.ticket:
+        print_ticket(incident)
+    elif args.json:
         print(json.dumps(as_data(target, results), indent=2))
     else:
-        print(as_text(target, results), end="")
-    return FINE if is_ok(results) else FAILED
+        print(as_text(target, results) + ticket_hint(incident), end="")
 
 
 def _configured_target(args: argparse.Namespace) -> tuple[Config, Target] | None:

@@ -8,6 +8,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from exporter.cli import check
@@ -17,15 +18,20 @@ from exporter.clients.http.network import NetworkError
 from exporter.config.loader import load_config
 from exporter.config.settings import Config, Target
 from exporter.core.suggestions import nearest
+from exporter.core.tickets.team import TITLES
+from exporter.presentation.incident import Incident, extent_of
 from exporter.presentation.payloads import Payload, probe_payload, target_details_payload, verdict_payload
-from exporter.presentation.probe_text import transcript
+from exporter.presentation.probe_text import line, transcript
 from exporter.presentation.target_text import target_text
+from exporter.presentation.ticket import ticket_text
 from exporter.runtime import logging
+from exporter.runtime.computer import computer_name
 
 T = TypeVar("T")
 
 _SHOWN_NAMES = 10  # if none is similar to the requested name
 FINE, FAILED, BAD_USAGE, INTERNAL = 0, 1, 2, 3
+TICKET_HELP = "print the text of a ticket for the team that repairs the failure, and nothing else"
 NO_PROBE = "ekm-exporter: no probe was made, because no thread was free to resolve a host name: try again"
 
 
@@ -50,6 +56,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "use another credential of the configuration, such as the staged one, and run no auxiliary probes",
     )
     add_flag(parser, "--json", "print JSON, for scripts", action="store_true")
+    add_flag(parser, "--ticket", TICKET_HELP, action="store_true")
     parser.set_defaults(handler=probe)
 
 
@@ -67,7 +74,9 @@ def probe(args: argparse.Namespace) -> int:
     if result is None:
         print(NO_PROBE, file=sys.stderr)
         return INTERNAL
-    if args.json:
+    if args.ticket:
+        print_ticket(Incident(target=result.record.target, report=result.report, record=result.record))
+    elif args.json:
         print(json.dumps(as_json(config, result, now=time.time()), indent=2))
     else:
         print(as_text(config, result, now=time.time()), end="")
@@ -79,8 +88,22 @@ def as_text(config: Config, result: ProbeOnceResult, *, now: float) -> str:
     target, chosen = result.record.target, result.chosen
     first = "" if chosen is None else f"probed with credential {chosen}, without auxiliary probes\n\n"
     steps = transcript(target, result.report, vantage=config.settings.vantage, record=result.record)
+    steps += ticket_hint(Incident(target=target, report=result.report, record=result.record))
     expected = config.modules[target.module].expect_path
     return first + steps + target_text(target, result.record, result.expiries, expected, now=now, auxiliary=chosen is None)
+
+
+def ticket_hint(incident: Incident) -> str:
+    """Return the line that names the flag `--ticket`; empty if no other team repairs the failure."""
+    return "" if incident.team is None else line("ticket", f"--ticket prints the text for {TITLES[incident.team]}") + "\n"
+
+
+def print_ticket(incident: Incident) -> None:
+    """Print the ticket alone, or why there is none on stderr."""
+    text = ticket_text(incident, replace(extent_of(incident), since=None), computer_name())
+    print(text, end="")
+    if not text:
+        print(f"ekm-exporter: no ticket: {incident.why_no_team}", file=sys.stderr)
 
 
 def as_json(config: Config, result: ProbeOnceResult, *, now: float) -> Payload:

@@ -69,6 +69,10 @@ def _raise(error: Exception) -> None:
     raise error
 
 
+def _ignore(_evidence: Evidence) -> None:
+    """Do nothing with the evidence: its assessment suffices."""
+
+
 async def run_checks(
     config: Config,
     target: Target,
@@ -79,6 +83,7 @@ async def run_checks(
     read_sql_server: ReadSqlServer | None = None,
     look_up_host: LookUpHost | None = None,
     on_internal_error: Callable[[Exception], None] = _raise,
+    on_evidence: Callable[[Evidence], None] = _ignore,
 ) -> tuple[CheckResult, ...]:
     """Run every check of one target with new requests and a fresh token.
 
@@ -102,6 +107,7 @@ async def run_checks(
         evidence = await collector.collect()
     finally:
         await collector.aclose()
+    on_evidence(evidence)
     return assess_all(evidence, again=again or f"ekm-exporter doctor {target.name} --config.file {target.config_file or 'FILE'}")
 
 

@@ -14,6 +14,7 @@ from exporter.core.codes import BY_CODE, both_numbers
 from exporter.core.codes.action_texts import ALTER, EACH_IDENTITY
 from exporter.core.codes.actions import actions
 from exporter.core.codes.cause_text import observed_cause, owner_of_failure
+from exporter.core.codes.model import Owner
 from exporter.core.codes.shared import LESS_WITHOUT_WRAP, REWRITTEN
 from exporter.core.durations import moment
 from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
@@ -157,7 +158,8 @@ def advice_lines(target: Target, report: ProbeReport, record: TargetRecord | Non
     if observed:
         yield "cause", observed
     yield from (("do", action) for action in recommended_actions(target, report, record))
-    likely = () if observed else entry.causes if owner is entry.owner else (REWRITTEN,)
+    is_rewritten = owner is Owner.NETWORK and entry.owner is not owner
+    likely = () if observed else (REWRITTEN,) if is_rewritten else entry.causes
     yield from (("likely cause", each) for each in likely)
     yield "owner", f"{owner}: {OWNERS[owner]}"
 

@@ -34,7 +34,9 @@ from exporter.presentation.payloads import (
 from exporter.presentation.probe_text import transcript
 from exporter.presentation.sql_differences import differences_payload
 from exporter.presentation.sql_proofs import sql_servers_payload
+from exporter.presentation.ticket import last_ticket
 from exporter.presentation.wire_log import as_lines, exchanges
+from exporter.runtime.computer import computer_name
 from exporter.state.history import HistoryEntry, ProbeContext
 from exporter.state.records import TargetRecord, readiness_at
 from exporter.tde.differences import Difference
@@ -53,6 +55,7 @@ Support bundle of ekm-exporter for the target {target}, made at {made_at}.
 report.json      verdict, last probes and failures with steps, times, codes, HTTP status and request ids; last known facts;
                  what the SQL Servers that the exporter reads proved themselves
 transcript.txt   the last probe and the last failures as text, each with its masked requests and responses
+ticket.txt       if another team repairs the failure: the text of a ticket for it
 environment.txt  versions, and the target's part of the configuration, masked
 
 Not in it: secrets, certificates, tokens, wrapped or unwrapped bytes, other IP addresses, paths, labels of the configuration.
@@ -72,6 +75,7 @@ class SupportBundle:
     made_at: float
     entries: tuple[HistoryEntry, ...]  # newest first
     details: Payload
+    ticket: str = ""
 
     @property
     def name(self) -> str:
@@ -102,7 +106,15 @@ def collect_bundle(
         "earlier_failures": [earlier_payload(each) for each in earlier(record, [] if record is None else list(record.history))],
     }
     entries = () if record is None else tuple(_chosen(record.history))
-    return SupportBundle(config=config, target=shown, version=version, made_at=now, entries=entries, details=details)
+    return SupportBundle(
+        config=config,
+        target=shown,
+        version=version,
+        made_at=now,
+        entries=entries,
+        details=details,
+        ticket=last_ticket(shown, record, mask(computer_name()), mask_proxy=mask),
+    )
 
 
 def archive(bundle: SupportBundle) -> bytes:
@@ -119,6 +131,8 @@ def documents(bundle: SupportBundle) -> Iterator[tuple[str, str]]:
     yield "README.txt", _README.format(target=bundle.target.name, made_at=moment(bundle.made_at))
     yield "report.json", json.dumps(_report(bundle), indent=2) + "\n"
     yield "transcript.txt", _transcripts(bundle)
+    if bundle.ticket:
+        yield "ticket.txt", bundle.ticket
     yield "environment.txt", environment(bundle)
 
 

@@ -5,6 +5,7 @@ import io
 import re
 import zipfile
 from contextlib import asynccontextmanager
+from html import unescape
 
 from aiohttp import ClientSession
 
@@ -101,9 +102,15 @@ def unzipped(data):
 
 
 def words(html):
-    """The visible text of a page."""
+    """The visible text of a page: tickets are folded."""
     main = html.split("<main ")[1].split("</main>")[0].partition(">")[2]
+    main = re.sub(r'<details class="ticket">.*?</details>', "", main, flags=re.DOTALL)
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", main))
+
+
+def tickets(html):
+    """The texts of the tickets of a page."""
+    return [unescape(each) for each in re.findall(r'<details class="ticket">.*?<code>(.*?)</code>', html, re.DOTALL)]
 
 
 async def until(condition):

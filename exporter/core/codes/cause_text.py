@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+from typing import Final
+
+from exporter.core.causes import Link
 from exporter.core.codes.model import Owner
 from exporter.core.model import Step, StepResult
 from exporter.core.reasons import Reason
+from exporter.core.reasons.row import Reply
+
+_HOST_REASONS: Final = (
+    Reason.CLOCK_SKEW,
+    Reason.TOKEN_EXPIRED,
+    Reason.IDENTITY_KEY_UNREADABLE,
+)  # only its own operators repair it
+_ROUTE_REASONS: Final = (Reason.CLIENT_ERROR, Reason.OUTDATED_TLS)  # another device responds or connects
 
 
 def observed_cause(result: StepResult) -> str:
@@ -22,9 +34,22 @@ def open_detail(result: StepResult) -> str:
 
 
 def owner_of_failure(result: StepResult, owner: Owner) -> Owner:
-    """Return the team for a failure, `owner` of its code unless a proxy sent its page."""
-    page = result.facts is not None and result.facts.has_page and result.reason is Reason.ANSWER_NOT_JSON
-    return Owner.NETWORK if page else owner
+    """Return the team for a failure: `owner` of its code, unless its reason shows another one.
+
+    A code stands for a status, which a proxy or Entra ID sends as well as the vault.
+    """
+    facts, reason = result.facts, result.reason
+    page = facts is not None and facts.has_page and reason is Reason.ANSWER_NOT_JSON
+    if reason is None or page:
+        return Owner.NETWORK if page else owner
+    reply, link = reason.row.reply_at(result.step), reason.row.link_at(result.step)
+    if reason in _HOST_REASONS or reply is Reply.NOT_TESTED:
+        return Owner.EXPORTER
+    if reply is Reply.NONE or link is Link.PROXY or reason in _ROUTE_REASONS:
+        return Owner.NETWORK
+    if facts is None or facts.status is None or facts.status < HTTPStatus.BAD_REQUEST:
+        return owner
+    return Owner.IDENTITY if result.step is Step.TOKEN else Owner.VAULT if owner is Owner.DBA else owner
 
 
 def cause(reason: Reason | None, step: Step) -> str:

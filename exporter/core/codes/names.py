@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from exporter.core.codes.words import END_OF_WORD, START_OF_WORD
 from exporter.core.endpoints import cloud_of
@@ -65,8 +66,12 @@ def identity_of(vault: str) -> str:
 
 def _command(span: str, names: Names) -> str:
     words = _words(names)
-    pattern = START_OF_WORD + "(?:" + "|".join(map(re.escape, words)) + ")" + END_OF_WORD
-    return re.sub(pattern, lambda found: words[found[0]] or found[0], span)
+    return _pattern(tuple(words)).sub(lambda found: words[found[0]] or found[0], span)
+
+
+@lru_cache(maxsize=2)  # the words of a vault, and those of a Managed HSM
+def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(START_OF_WORD + "(?:" + "|".join(map(re.escape, words)) + ")" + END_OF_WORD)
 
 
 def _words(names: Names) -> dict[str, str | None]:

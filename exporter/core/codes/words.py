@@ -34,9 +34,11 @@ WORDS: Mapping[str, str] = MappingProxyType(
 _SPAN = re.compile(r"`([^`]*)`")
 # A word in capitals right after another one is of SQL: ASYMMETRIC KEY, BY PASSWORD.
 START_OF_WORD, END_OF_WORD = r"(?<![\w-])(?<![A-Z] )", r"(?![\w-])"
+_ANY_WORD = re.compile(START_OF_WORD + "(?:" + "|".join(WORDS) + ")" + END_OF_WORD)
 
 
 def words_in(texts: Iterable[str], commands: Iterable[str] = ()) -> tuple[tuple[str, str], ...]:
     """Return the words of the commands in `texts` and of whole `commands`, each with its meaning."""
     spans = " ".join((*(span for text in texts for span in _SPAN.findall(text)), *commands))
-    return tuple((word, meaning) for word, meaning in WORDS.items() if re.search(START_OF_WORD + word + END_OF_WORD, spans))
+    found = set(_ANY_WORD.findall(spans))
+    return tuple((word, meaning) for word, meaning in WORDS.items() if word in found)

@@ -26,6 +26,7 @@ from exporter.presentation.sql_causes import sql_causes
 from exporter.presentation.sql_differences import differences_payload, target_differences
 from exporter.presentation.sql_proofs import SqlProofs, sql_servers_payload
 from exporter.presentation.support_bundle import archive, collect_bundle
+from exporter.presentation.ticket import last_ticket
 from exporter.runtime.computer import computer_name
 from exporter.runtime.slices import yield_with_pauses
 from exporter.state.cause_groups import MOST_CAUSES, cause_groups, linked
@@ -171,6 +172,7 @@ class ApiHandlers:
             **payloads.verdict_payload(readiness, config.settings.vantage, self._proofs.not_tested(target, now)),
             **payloads.target_details_payload(target, record, expiries, config.modules[target.module].expect_path, now=now),
             "preflight": payloads.checks_payload(self._service.last_checks(target.name)),
+            "ticket": last_ticket(target, record, computer_name()) or None,
         }
 
     def _credential_of(self, target: Target, config: Config) -> payloads.Payload:

@@ -24,6 +24,7 @@ from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import badge, brief_name, unsteady_badge, when
 from exporter.web.ui.layout import NAMED, Urls, brief_code, copyable, counted, link, named_servers, target_links
 from exporter.web.ui.sql_servers import sentence, sql_cause, who_acts
+from exporter.web.ui.ticket import group_ticket
 from exporter.web.ui.view_models import TargetView, Urgency
 
 SHOWN = 8  # causes on a page
@@ -90,6 +91,7 @@ def _cause(urls: Urls, group: CauseGroup, cards: Cards) -> Html:
         element("p", size_of(group), ". ", _links(group), _some_unsteady(group), _affected(urls, group, cards.views)),
         element("p", sentence(log_text)) if log_text else None,
         _action(group, cards.views),
+        group_ticket(group, cards.views),
         class_="bad-edge" if first.urgency is Urgency.NOT_READY else None,
         data_key=group.id,
     )

@@ -27,6 +27,7 @@ from exporter.web.ui.labels import badge, not_tested, outcome, verdict, when
 from exporter.web.ui.layout import Urls, cell, code_link, facts, foot, head, link, live, page, prose, section, table
 from exporter.web.ui.sql_differences import target_differences_list
 from exporter.web.ui.sql_servers import proof_lines
+from exporter.web.ui.ticket import target_ticket
 from exporter.web.ui.view_models import TargetView
 
 _STEP_COLUMNS = ("Step", "Outcome", "Took", "Timeline and phases", "What it showed")
@@ -73,6 +74,7 @@ def _verdict_section(
     yield element("p", element("strong", "SQL Servers that depend on it: "), dependents) if dependents else None
     yield element("p", not_tested(untested), class_="quiet")
     yield None if view.report is None else _advice(urls, view.target, view.report, view.record)
+    yield target_ticket(view)
     yield element("h2", "Last probe")
     yield element("p", "No probe has finished yet.") if view.report is None else _steps(view.report)
 

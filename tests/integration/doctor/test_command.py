@@ -88,6 +88,21 @@ async def test_other_credential_and_key_are_checked_on_request(config, as_json):
     assert (code, outcomes["key_version"], outcomes["newest_version"]) == (0, "pass", "warn")
 
 
+async def test_ticket_is_printed_alone(config, capsys):
+    arguments = ["doctor", "contoso-key0", "--config.file", str(config), "--credential", "sql-next"]
+    assert await asyncio.to_thread(main, [*arguments, "--ticket"]) == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("To: the identity team (Entra ID)\nSubject: application ")
+    assert "  resolves to     " in out
+    assert f"az ad app credential reset --id {CLIENT} --append" in out
+    assert err == ""
+    assert "MARKED" not in out
+    assert await asyncio.to_thread(main, arguments) == 1
+    assert "ticket          --ticket prints the text for the identity team (Entra ID)\n" in capsys.readouterr().out
+    assert await asyncio.to_thread(main, [*arguments[:-2], "--ticket"]) == 0
+    assert tuple(capsys.readouterr()) == ("", "ekm-exporter: no ticket: No step failed.\n")
+
+
 @pytest.mark.parametrize(("version", "outcome"), [(PINNED, "warn"), (OLD, "unknown")])
 async def test_thumbprint_is_that_of_the_declared_version_only(config, as_json, version, outcome):
     declared = json.loads(config.read_text())

@@ -129,7 +129,7 @@ async def test_no_output_has_a_secret_or_token(exporter, simulator, get, capsys)
         pages += [f"/probe?target={name}&debug=true" for name in ("fine", "typed", "broken")]
         pages += [f"/targets/broken/probes/{newest[0]}"] if newest else []
         emitted += [(await get(url + page))[1] for page in pages] + [listed]
-        for flags in ([], ["--json"]):
+        for flags in ([], ["--json"], ["--ticket"]):
             await asyncio.to_thread(cli.main, ["probe", "broken", "--config.file", str(simulator.config), *flags])
         await simulator.repair()
     cli.main(["check", "--config.file", str(simulator.config), "--print-effective", "--cost"])
@@ -159,6 +159,20 @@ async def test_probe_prints_a_report_and_has_an_exit_code(command, simulator, ca
         False,
     )
     assert [step["outcome"] for step in report["steps"]] == ["ok", "failed", "skipped", "skipped", "skipped"]
+
+
+async def test_probe_prints_the_ticket_alone(simulator, capsys):
+    arguments = ["probe", "fine", "--config.file", str(simulator.config)]
+    assert await asyncio.to_thread(cli.main, [*arguments, "--ticket"]) == 0
+    assert tuple(capsys.readouterr()) == ("", "ekm-exporter: no ticket: No step failed.\n")
+    await simulator.break_(application="sql-prod", fault="secret_expired")
+    assert await asyncio.to_thread(cli.main, [*arguments, "--ticket"]) == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("To: the identity team (Entra ID)\nSubject: application ")
+    assert "observed at " in out
+    assert err == ""
+    assert await asyncio.to_thread(cli.main, arguments) == 1
+    assert "ticket          --ticket prints the text for the identity team (Entra ID)\n" in capsys.readouterr().out
 
 
 async def test_probe_names_an_unknown_target_or_credential(simulator, capsys):

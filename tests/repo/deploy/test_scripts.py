@@ -10,6 +10,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.optimizer.qualify import qualify
 
+from exporter.core.tickets.checks import BY_ADDRESS, BY_REQUEST, CALLERS, EXPORTER_REQUESTS, OLD_REQUESTS, REQUESTS, SIGN_INS
 from tests.repo.deploy.pretend import (
     OLD_THUMBPRINT,
     PROVIDER_CREDENTIAL,
@@ -276,15 +277,22 @@ def test_sign_in_query_uses_known_columns():
     assert {"ServicePrincipalCredentialKeyId", "IPAddress", "AppId"} <= words
 
 
-AUDIT_COLUMNS = "(ClientInfo:string, OperationName:string, ResultType:string, TimeGenerated:datetime)"
-DIAGNOSTIC_COLUMNS = "(ResourceProvider:string, clientInfo_s:string)"
+AUDIT_COLUMNS = (
+    "(_ResourceId:string, CallerIpAddress:string, ClientInfo:string, CorrelationId:string, HttpStatusCode:int, OperationName:string, "
+    "ResultDescription:string, ResultType:string, TimeGenerated:datetime)"
+)
+DIAGNOSTIC_COLUMNS = (
+    "(CallerIPAddress:string, OperationName:string, Resource:string, ResourceProvider:string, ResultDescription:string, "
+    "TimeGenerated:datetime, clientInfo_s:string, httpStatusCode_d:real)"
+)
 
 
 def diagnoses(*queries: str) -> list[list[str]]:
-    """What Microsoft's parser finds in each KQL query, with the columns of the three tables that the documents use."""
+    """What Microsoft's parser finds in each KQL query, with the columns of the tables that documents and tickets use."""
     of_sign_ins = ", ".join(f"{name}:{'datetime' if name == 'TimeGenerated' else 'string'}" for name in SIGN_IN_COLUMNS.split())
     tables = (
         f"AADServicePrincipalSignInLogs=({of_sign_ins})",
+        f"AADManagedIdentitySignInLogs=({of_sign_ins})",
         f"AZKVAuditLogs={AUDIT_COLUMNS}",
         f"AzureDiagnostics={DIAGNOSTIC_COLUMNS}",
     )
@@ -306,6 +314,17 @@ def test_the_parser_finds_only_the_broken_queries():
     found = diagnoses((SCRIPTS / "signins.kql").read_text(), *queries, *broken)
     assert found[:3] == [[], [], []]
     assert [len(one) > 0 for one in found[3:]] == [True, True]
+
+
+@pytest.mark.tools
+def test_the_parser_accepts_the_queries_of_tickets():
+    address = BY_REQUEST.format(BY_ADDRESS.format("203.0.113.7"), "0a1b")
+    queries = [
+        *(SIGN_INS.format(table=f"AAD{each}SignInLogs", client_id="0") for each in ("ServicePrincipal", "ManagedIdentity")),
+        *(REQUESTS.format(vault="contoso", caller=each) for each in (address, EXPORTER_REQUESTS)),
+        *(each.format(vault="contoso") for each in (OLD_REQUESTS, CALLERS)),
+    ]
+    assert diagnoses(*queries) == [[]] * len(queries)
 
 
 def test_permissions_page_lists_the_rights_of_the_login():

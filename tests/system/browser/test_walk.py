@@ -82,6 +82,29 @@ async def test_button_copies_the_command_of_the_first_action(open_tab):
     assert copied == await action.locator("code").first.inner_text() != ""
 
 
+@pytest.mark.parametrize("width", [PHONE, LAPTOP])
+async def test_ticket_unfolds_fits_and_is_copied(open_tab, width):
+    tab = await open_tab("/", width=width)
+    await tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    cause = tab.page.get_by_role("listitem").filter(has_text="the client secret has expired")
+    await cause.get_by_text("For the identity team (Entra ID): ready text").click()
+    folded = cause.locator("details.ticket")
+    text = await folded.get_by_role("region").inner_text()
+    assert text.startswith("To: the identity team (Entra ID)\nSubject: application ")
+    assert await tab.overflowing() == []
+    found = await Axe().run(tab.page)
+    assert [each["id"] for each in found.response["violations"]] == []
+    await folded.get_by_role("button", name="Copy").click()
+    await folded.get_by_text("Copied").wait_for()
+    assert (await tab.page.evaluate("navigator.clipboard.readText()")).strip() == text.strip()
+
+
+async def test_ticket_is_readable_without_a_script(open_tab):
+    tab = await open_tab("/targets/payroll-runs", script=False)
+    await tab.page.get_by_text("For the identity team (Entra ID): ready text").click()
+    assert "Subject: application " in await tab.page.locator("details.ticket").get_by_role("region").inner_text()
+
+
 @pytest.mark.parametrize("script", [True, False])
 async def test_target_filter_works_with_and_without_a_script(open_tab, script):
     tab = await open_tab("/targets", script=script)

@@ -53,7 +53,8 @@ def everything_marked():
 
 async def test_bundle_has_report_transcript_versions_and_readme():
     headers, files = await bundle(good(started_at=STARTED - 60), bad())
-    assert set(files) == {"README.txt", "report.json", "transcript.txt", "environment.txt"}
+    assert set(files) == {"README.txt", "report.json", "transcript.txt", "ticket.txt", "environment.txt"}
+    assert files["ticket.txt"].startswith("To: the identity team (Entra ID)\n")
     assert headers["Content-Disposition"].startswith('attachment; filename="ekm-support-contoso-key0-')
     report = json.loads(files["report.json"])
     assert report["format"] == 1

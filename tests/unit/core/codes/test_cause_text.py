@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from exporter.core.codes.cause_text import cause, observed_cause, open_detail, owner_of_failure
 from exporter.core.codes.model import Owner
 from exporter.core.model import Facts, Outcome, Step, StepResult
@@ -40,4 +42,25 @@ def test_page_of_a_proxy_is_repaired_by_the_network_team():
     assert owner_of_failure(failed, Owner.IDENTITY) is Owner.NETWORK
     assert owner_of_failure(replace(failed, facts=Facts()), Owner.IDENTITY) is Owner.IDENTITY
     assert owner_of_failure(replace(failed, facts=None), Owner.IDENTITY) is Owner.IDENTITY
-    assert owner_of_failure(replace(failed, reason=Reason.FORBIDDEN), Owner.VAULT) is Owner.VAULT
+    assert owner_of_failure(replace(failed, reason=Reason.FORBIDDEN, step=Step.GET_KEY), Owner.VAULT) is Owner.VAULT
+
+
+@pytest.mark.parametrize(
+    ("reason", "step", "status", "of_code", "owner"),
+    [
+        (None, Step.GET_KEY, 403, Owner.VAULT, Owner.VAULT),
+        (Reason.SCRAPE_TIMEOUT, Step.GET_KEY, None, Owner.NETWORK, Owner.EXPORTER),
+        (Reason.CLOCK_SKEW, Step.TOKEN, 401, Owner.IDENTITY, Owner.EXPORTER),
+        (Reason.PROXY_AUTH, Step.TOKEN, 407, Owner.IDENTITY, Owner.NETWORK),
+        (Reason.OUTDATED_TLS, Step.TOKEN, 400, Owner.IDENTITY, Owner.NETWORK),
+        (Reason.FORBIDDEN, Step.TOKEN, 403, Owner.VAULT, Owner.NETWORK),  # Entra ID does not send a 403
+        (Reason.SECRET_EXPIRED, Step.TOKEN, 403, Owner.VAULT, Owner.IDENTITY),
+        (Reason.BAD_REQUEST, Step.WRAP_KEY, 400, Owner.DBA, Owner.VAULT),
+        (Reason.FORBIDDEN_RBAC, Step.GET_KEY, 403, Owner.VAULT, Owner.VAULT),
+        (Reason.KEY_UNSUPPORTED, Step.GET_KEY, 200, Owner.DBA, Owner.DBA),
+        (Reason.SECRET_TOO_SHORT, Step.TOKEN, None, Owner.DBA, Owner.DBA),
+    ],
+)
+def test_reason_decides_which_team_repairs_a_failure(reason, step, status, of_code, owner):
+    failed = StepResult(step=step, outcome=Outcome.FAILED, reason=reason, facts=Facts(status=status))
+    assert owner_of_failure(failed, of_code) is owner

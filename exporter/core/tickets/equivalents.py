@@ -1,0 +1,290 @@
+"""The table of equivalents: each `az` command of the actions in Az PowerShell, in the portal, and what shows that it worked.
+
+Names of pages and buttons are those of the portals of 2026.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from exporter.core.tickets.az_command import AzCommand, Equivalent
+
+_APPLICATION = {"--id": "-ApplicationId {}"}
+_PLACE = {"--vault-name": "-VaultName {}", "--hsm-name": "-HsmName {}"}
+_KEY = {**_PLACE, "--name": "-Name {}", "--version": "-Version {}"}
+_VAULT = {"--name": "-VaultName {}"}
+
+_REGISTRATION = "Entra admin center > App registrations > All applications > {id}"
+_PRINCIPAL = "Entra admin center > Enterprise apps > All applications > {id}"
+_SECRETS = f"{_REGISTRATION} > Certificates & secrets"
+_VAULT_PAGE = "Key vaults > {vault}"
+_HSM_PAGE = "Azure Key Vault Managed HSMs > {vault}"
+_KEYS = f"{_VAULT_PAGE} > Objects > Keys"
+_VERSION = f"{_KEYS} > {{name}} > {{version}}"
+
+_SHOW_CREDENTIALS = "az ad app credential list --id {id}"
+_SHOW_PRINCIPAL = "az ad sp show --id {id} --query accountEnabled"
+_SHOW_KEY = "az keyvault key show {in_vault} --name {name} --query attributes"
+_SHOW_VERSION = "az keyvault key show {in_vault} --name {name} --version {version} --query attributes"
+# The role may come from a group or from a scope above the vault.
+_SHOW_ROLES = "az role assignment list --assignee {assignee_object_id} --scope {scope} --include-inherited --include-groups"
+
+_attributes = partial(
+    Equivalent,
+    az="keyvault key set-attributes",
+    cmdlet="Update-AzKeyVaultKey",
+    parameters={
+        **_KEY,
+        "--enabled": "-Enable ${}",
+        "--expires": "-Expires {}",
+        "--not-before": "-NotBefore {}",
+        "--ops": "-KeyOps {}",
+    },
+    check=_SHOW_VERSION,
+)
+
+ENTRA: tuple[Equivalent, ...] = (
+    Equivalent(
+        az="ad app credential list",
+        cmdlet="Get-AzADAppCredential",
+        parameters=_APPLICATION,
+        properties={"[].endDateTime": "EndDateTime"},
+        portal=_SECRETS,
+    ),
+    Equivalent(
+        az="ad app credential reset",
+        given="--cert",
+        cmdlet="New-AzADAppCredential",
+        parameters={
+            **_APPLICATION,
+            "--cert": "-CertValue ((Get-Content CERTIFICATE.pem | Where-Object {{ $_ -notmatch '-----' }}) -join '')",
+        },
+        portal=f"{_SECRETS} > Certificates > Upload certificate",
+        check=f"{_SHOW_CREDENTIALS} --cert",
+    ),
+    Equivalent(
+        az="ad app credential reset",
+        cmdlet="New-AzADAppCredential",
+        parameters=_APPLICATION,
+        portal=f"{_SECRETS} > Client secrets > New client secret",
+        check=_SHOW_CREDENTIALS,
+    ),
+    Equivalent(
+        az="ad app federated-credential list",
+        cmdlet="Get-AzADAppFederatedCredential",
+        parameters={"--id": "-ApplicationObjectId (Get-AzADApplication -ApplicationId {}).Id"},
+        portal=f"{_SECRETS} > Federated credentials",
+    ),
+    Equivalent(
+        az="ad app show",
+        cmdlet="Get-AzADApplication",
+        parameters=_APPLICATION,
+        properties={"appId": "AppId"},
+        portal=_REGISTRATION,
+    ),
+    Equivalent(
+        az="ad sp create",
+        cmdlet="New-AzADServicePrincipal",
+        parameters=_APPLICATION,
+        portal="no page creates it",
+        check=_SHOW_PRINCIPAL,
+    ),
+    Equivalent(
+        az="ad sp show",
+        cmdlet="Get-AzADServicePrincipal",
+        parameters={**_APPLICATION, "--query": "-Select {}"},  # it returns only the usual properties and those selected
+        properties={"id": "Id", "appId": "AppId", "displayName": "DisplayName", "accountEnabled": "AccountEnabled"},
+        portal=f"{_PRINCIPAL} > Properties",
+    ),
+    Equivalent(
+        az="ad sp update",
+        given="--set",
+        cmdlet="Update-AzADServicePrincipal",
+        parameters={**_APPLICATION, "--set": "-AccountEnabled"},
+        portal=f"{_PRINCIPAL} > Properties > Enabled for users to sign-in: Yes",
+        check=_SHOW_PRINCIPAL,
+    ),
+    Equivalent(
+        az="cloud show",
+        cmdlet="Get-AzContext",
+        properties={"name": "Environment.Name"},
+        portal="the address of the portal: portal.azure.com is the public cloud",
+    ),
+    Equivalent(
+        az="rest",
+        cmdlet="Invoke-AzRestMethod",
+        parameters={"--url": "-Uri {}", "--method": "-Method {}"},
+        portal="Entra admin center > App registrations > Deleted applications",
+    ),
+    Equivalent(
+        az="vm identity show",
+        cmdlet="Get-AzVM",
+        parameters={"--resource-group": "-ResourceGroupName {}", "--name": "-Name {}"},
+        properties={"": "Identity"},
+        portal="Virtual machines > {name} > Security > Identity",
+    ),
+)
+KEYS: tuple[Equivalent, ...] = (
+    Equivalent(
+        az="keyvault key backup",
+        cmdlet="Backup-AzKeyVaultKey",
+        parameters={**_KEY, "--file": "-OutputFile {}"},
+        portal=f"{_KEYS} > {{name}} > Download Backup",
+    ),
+    Equivalent(
+        az="keyvault key create",
+        cmdlet="Add-AzKeyVaultKey",
+        parameters={**_KEY, "--kty": "-Destination Software -KeyType {}", "--size": "-Size {}"},
+        portal=f"{_KEYS} > Generate/Import",
+        check=_SHOW_KEY,
+    ),
+    Equivalent(az="keyvault key list", cmdlet="Get-AzKeyVaultKey", parameters=_KEY, portal=_KEYS),
+    Equivalent(
+        az="keyvault key list-deleted",
+        cmdlet="Get-AzKeyVaultKey -InRemovedState",
+        parameters=_KEY,
+        portal=f"{_KEYS} > Manage deleted keys",
+    ),
+    Equivalent(
+        az="keyvault key list-versions",
+        cmdlet="Get-AzKeyVaultKey -IncludeVersions",
+        parameters=_KEY,
+        portal=f"{_KEYS} > {{name}}",
+    ),
+    Equivalent(
+        az="keyvault key recover",
+        cmdlet="Undo-AzKeyVaultKeyRemoval",
+        parameters=_KEY,
+        portal=f"{_KEYS} > Manage deleted keys > {{name}} > Recover",
+        check=_SHOW_KEY,
+    ),
+    Equivalent(
+        az="keyvault key restore",
+        cmdlet="Restore-AzKeyVaultKey",
+        parameters={**_PLACE, "--file": "-InputFile {}"},
+        portal=f"{_KEYS} > Restore Backup",
+        check="az keyvault key list {in_vault}",
+    ),
+    _attributes(given="--enabled", portal=f"{_VERSION} > Enabled: Yes > Apply"),
+    _attributes(given="--expires", portal=f"{_VERSION} > Set expiration date > Apply"),
+    _attributes(given="--not-before", portal=f"{_VERSION} > Set activation date > Apply"),
+    _attributes(
+        given="--ops",
+        portal=f"{_VERSION} > Permitted operations > Apply",
+        check="az keyvault key show {in_vault} --name {name} --version {version} --query key.keyOps",
+    ),
+    Equivalent(
+        az="keyvault key show",
+        cmdlet="Get-AzKeyVaultKey",
+        parameters=_KEY,
+        properties={"key": "Key", "key.keyOps": "Key.KeyOps", "attributes": "Attributes"},
+        portal=f"{_KEYS} > {{name}}",
+    ),
+)
+VAULTS: tuple[Equivalent, ...] = (
+    Equivalent(
+        az="keyvault list-deleted",
+        cmdlet="Get-AzKeyVault -InRemovedState",
+        portal="Key vaults > Manage deleted vaults",
+    ),
+    Equivalent(
+        az="keyvault network-rule add",
+        given="--hsm-name",
+        cmdlet="Add-AzKeyVaultManagedHsmNetworkRule",
+        parameters={"--hsm-name": "-Name {}", "--ip-address": "-IpAddressRange {}"},
+        portal=f"{_HSM_PAGE} > Networking > IP address {{ip_address}} > Apply",
+        check="az keyvault network-rule list --hsm-name {vault}",
+    ),
+    Equivalent(
+        az="keyvault network-rule add",
+        given="--subnet",
+        cmdlet="Add-AzKeyVaultNetworkRule",
+        parameters={**_VAULT, "--subnet": "-VirtualNetworkResourceId {}"},
+        portal="Key vaults > {name} > Settings > Networking > Virtual networks > Add existing virtual networks > Apply",
+        check="az keyvault network-rule list --name {name}",
+    ),
+    Equivalent(
+        az="keyvault network-rule add",
+        cmdlet="Add-AzKeyVaultNetworkRule",
+        parameters={**_VAULT, "--ip-address": "-IpAddressRange {}"},
+        portal="Key vaults > {name} > Settings > Networking > IP address {ip_address} > Apply",
+        check="az keyvault network-rule list --name {name}",
+    ),
+    Equivalent(
+        az="keyvault network-rule list",
+        given="--hsm-name",
+        cmdlet="Get-AzKeyVaultManagedHsm",
+        parameters={"--hsm-name": "-Name {}"},
+        portal=f"{_HSM_PAGE} > Networking",
+    ),
+    Equivalent(
+        az="keyvault network-rule list",
+        cmdlet="Get-AzKeyVault",
+        parameters=_VAULT,
+        properties={"": "NetworkAcls"},
+        portal="Key vaults > {name} > Settings > Networking",
+    ),
+    Equivalent(
+        az="keyvault recover",
+        cmdlet="Undo-AzKeyVaultRemoval",
+        parameters={"--name": "-InputObject (Get-AzKeyVault -InRemovedState | Where-Object VaultName -eq {})"},
+        portal="Key vaults > Manage deleted vaults > {name} > Recover",
+        check="az keyvault show --name {name} --query id",
+    ),
+    Equivalent(
+        az="keyvault role assignment create",
+        cmdlet="New-AzKeyVaultRoleAssignment",
+        parameters={
+            "--hsm-name": "-HsmName {}",
+            "--role": "-RoleDefinitionName {}",
+            "--assignee-object-id": "-ObjectId {}",
+            "--scope": "-Scope {}",
+        },
+        portal=f"{_HSM_PAGE} > Settings > Local RBAC > Add > {{role}}",
+        check="az keyvault role assignment list --hsm-name {vault} --assignee-object-id {assignee_object_id}",
+    ),
+    Equivalent(
+        az="keyvault role assignment list",
+        cmdlet="Get-AzKeyVaultRoleAssignment",
+        parameters={"--hsm-name": "-HsmName {}", "--assignee-object-id": "-ObjectId {}"},
+        portal=f"{_HSM_PAGE} > Settings > Local RBAC",
+    ),
+    Equivalent(
+        az="keyvault set-policy",
+        cmdlet="Set-AzKeyVaultAccessPolicy",
+        parameters={**_VAULT, "--object-id": "-ObjectId {}", "--key-permissions": "-PermissionsToKeys {}"},
+        portal="Key vaults > {name} > Access policies > Create > Key permissions {key_permissions} > principal {object_id}",
+        check="az keyvault show --name {name} --query properties.accessPolicies",
+    ),
+    Equivalent(
+        az="keyvault show",
+        cmdlet="Get-AzKeyVault",
+        parameters=_VAULT,
+        properties={"id": "ResourceId", "properties.tenantId": "TenantId", "properties.accessPolicies": "AccessPolicies"},
+        portal="Key vaults > {name} > Settings > Properties",
+    ),
+    Equivalent(
+        az="role assignment create",
+        cmdlet="New-AzRoleAssignment",
+        parameters={
+            "--role": "-RoleDefinitionName {}",
+            "--assignee-object-id": "-ObjectId {}",
+            "--assignee-principal-type": "-ObjectType {}",
+            "--scope": "-Scope {}",
+        },
+        portal=f"{_VAULT_PAGE} > Access control (IAM) > Add > Add role assignment > {{role}}",
+        check=_SHOW_ROLES,
+    ),
+    Equivalent(
+        az="role assignment list",
+        cmdlet="Get-AzRoleAssignment",
+        parameters={"--assignee": "-ObjectId {}", "--scope": "-Scope {}"},
+        portal=f"{_VAULT_PAGE} > Access control (IAM) > Role assignments",
+    ),
+)
+EQUIVALENTS: tuple[Equivalent, ...] = (*ENTRA, *KEYS, *VAULTS)
+
+
+def find_equivalent(command: AzCommand) -> Equivalent | None:
+    """Return the row of a command; None if the table has none."""
+    return next((equivalent for equivalent in EQUIVALENTS if equivalent.fits(command)), None)

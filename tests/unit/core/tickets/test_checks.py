@@ -1,0 +1,80 @@
+"""How another team sees that its steps worked."""
+
+from dataclasses import replace
+
+import pytest
+
+from exporter.core.codes.names import Names
+from exporter.core.model import CredentialKind, Facts, Outcome, Step, StepResult
+from exporter.core.reasons import Reason
+from exporter.core.tickets.checks import team_checks
+from exporter.core.tickets.team import Team
+
+NAMES = Names(target="t", vault="contoso.vault.azure.net", key="K", version="1", client_id="6666")
+
+
+def shown(team, names=NAMES, *, reason=None, step=Step.GET_KEY, facts=None, check=""):
+    failed = StepResult(step=step, outcome=Outcome.FAILED, reason=reason, facts=facts)
+    found = list(team_checks(team, failed, names, check))
+    return "\n".join(f"{each.text}\n" + "\n".join(line for _, line in each.lines) for each in found)
+
+
+@pytest.mark.parametrize(
+    ("reason", "command"),
+    [
+        (Reason.DNS_NOT_FOUND, "Resolve-DnsName contoso.vault.azure.net"),
+        (Reason.CONNECT_TIMEOUT, "Test-NetConnection contoso.vault.azure.net -Port 443"),
+    ],
+)
+def test_network_team_tests_what_failed(reason, command):
+    assert command in shown(Team.NETWORK, reason=reason)
+    assert command not in shown(Team.NETWORK, reason=Reason.TLS_RESET)
+    assert command not in shown(Team.NETWORK, replace(NAMES, proxy="proxy:3128"), reason=reason)
+
+
+def test_network_team_tests_through_the_proxy():
+    assert "curl.exe -sS" in shown(Team.NETWORK)
+    assert " -x http://proxy:3128 https://contoso.vault.azure.net/keys" in shown(Team.NETWORK, replace(NAMES, proxy="proxy:3128"))
+    assert "It prints 401" in shown(Team.NETWORK)
+
+
+def test_network_team_tests_the_sign_in_host():
+    at_entra = shown(Team.NETWORK, replace(NAMES, host="login.microsoftonline.com:443"), step=Step.TOKEN)
+    assert "https://login.microsoftonline.com/common/v2.0/.well-known/openid-configuration" in at_entra
+    assert "It prints 200" in at_entra
+
+
+def test_identity_team_reads_credentials_and_sign_ins():
+    found = shown(Team.IDENTITY, facts=Facts(request_id="r-1"), check="az ad app credential list --id 6666")
+    assert "Get-AzADAppCredential -ApplicationId 6666" in found
+    assert 'AADServicePrincipalSignInLogs | where TimeGenerated > ago(1h) and AppId == "6666"' in found
+    assert "filter Request ID r-1" in found
+    assert "Certificates & secrets" not in found
+
+
+def test_sign_ins_of_a_managed_identity_have_a_log_of_their_own():
+    found = shown(Team.IDENTITY, replace(NAMES, kind=CredentialKind.MANAGED_IDENTITY))
+    assert "AADManagedIdentitySignInLogs" in found
+    assert "Managed identity sign-ins" in found
+    assert "filter" not in found
+
+
+def test_unknown_application_has_no_sign_ins():
+    assert shown(Team.IDENTITY, replace(NAMES, client_id=None)) == ""
+
+
+def test_vault_team_reads_requests_by_address_or_client():
+    assert 'ClientInfo startswith "ekm-exporter/"' in shown(Team.VAULT)
+    found = shown(Team.VAULT, replace(NAMES, client_address="203.0.113.7"), facts=Facts(request_id="r-1"))
+    assert '(CallerIpAddress == "203.0.113.7" or CorrelationId == "r-1")' in found
+    assert 'Resource =~ "contoso"' in found
+
+
+def test_vault_team_reads_the_callers_of_a_throttled_vault():
+    found = shown(Team.VAULT, reason=Reason.THROTTLED)
+    assert "Throttled = countif(HttpStatusCode == 429) by CallerIpAddress" in found
+    assert "AzureDiagnostics" not in found
+
+
+def test_support_lists_its_events():
+    assert "Service Health" in shown(Team.MICROSOFT)

@@ -1,0 +1,30 @@
+"""Which team gets the ticket of a failure."""
+
+import pytest
+
+from exporter.core.codes.model import Owner
+from exporter.core.model import Facts, Outcome, Step, StepResult
+from exporter.core.reasons import Reason
+from exporter.core.tickets.team import TITLES, Team, team_of
+
+
+@pytest.mark.parametrize(
+    ("reason", "step", "status", "owner", "team"),
+    [
+        (Reason.CONNECT_TIMEOUT, Step.CHALLENGE, None, Owner.NETWORK, Team.NETWORK),
+        (Reason.SECRET_EXPIRED, Step.TOKEN, 401, Owner.IDENTITY, Team.IDENTITY),
+        (Reason.FORBIDDEN_FIREWALL, Step.GET_KEY, 403, Owner.VAULT, Team.VAULT),
+        (Reason.SERVER_ERROR, Step.GET_KEY, 500, Owner.VAULT, Team.MICROSOFT),
+        (Reason.ENTRA_UNAVAILABLE, Step.TOKEN, 503, Owner.VAULT, Team.MICROSOFT),
+        (Reason.KEY_UNSUPPORTED, Step.GET_KEY, 200, Owner.DBA, None),
+        (Reason.CLOCK_SKEW, Step.TOKEN, 401, Owner.IDENTITY, None),
+        (Reason.INTERNAL, Step.GET_KEY, None, Owner.NETWORK, None),
+    ],
+)
+def test_team_follows_from_reason_and_owner(reason, step, status, owner, team):
+    failed = StepResult(step=step, outcome=Outcome.FAILED, reason=reason, facts=Facts(status=status))
+    assert team_of(failed, owner) is team
+
+
+def test_every_team_has_a_title():
+    assert set(TITLES) == set(Team)

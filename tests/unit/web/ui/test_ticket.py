@@ -1,0 +1,93 @@
+"""The ticket on the status page, on the page of a target and in the API."""
+
+import json
+
+import pytest
+
+from exporter.core.model import Step
+from exporter.core.reasons import Reason
+from exporter.web.handlers import pages
+from exporter.web.ui import ticket
+from tests.support.web_factories import STARTED, bad, config, good, target
+from tests.support.web_server import Service, answer, tickets
+
+FIREWALL = {"step": Step.GET_KEY, "code": 3077, "reason": Reason.FORBIDDEN_FIREWALL, "status": 403}
+
+
+@pytest.fixture(autouse=True)
+def named(monkeypatch):
+    monkeypatch.setattr(ticket, "computer_name", lambda: "mon1.contoso.example")
+    monkeypatch.setattr(pages.time, "time", lambda: STARTED + 60)
+
+
+def a_service(*names, **changes):
+    return Service(config(*(target(name, vault=f"v-{name}.vault.azure.net", **changes) for name in names)))
+
+
+async def tickets_at(service, path):
+    return tickets((await answer(service, path))[2])
+
+
+async def test_card_and_target_page_have_the_ticket():
+    service = a_service("sales")
+    service.add_reports(bad("sales", client_id="6666"))
+    for path in ("/", "/targets/sales"):
+        (text,) = await tickets_at(service, path)
+        assert text.startswith("To: the identity team (Entra ID)\nSubject: application 6666: the client secret has expired\n")
+        assert "seen from       mon1.contoso.example, the host of the monitor" in text
+        assert "Since\n  2026-01-02T03:04:05.678Z" in text
+
+
+async def test_ticket_is_folded_with_a_button_and_a_name():
+    service = a_service("sales")
+    service.add_reports(bad("sales"))
+    html = (await answer(service, "/targets/sales"))[2]
+    folded = html.split('<details class="ticket">')[1].split("</details>")[0]
+    assert folded.startswith("<summary>For the identity team (Entra ID): ready text</summary>")
+    assert '<button type="button" class="copy">Copy</button>' in folded
+    assert 'tabindex="0" role="region" aria-label="For the identity team (Entra ID): ready text"' in folded
+
+
+async def test_vaults_of_one_cause_share_a_ticket():
+    names = [f"t{number:02}" for number in range(45)]
+    service = a_service(*names)
+    service.add_reports(*(bad(name, client_address="203.0.113.7", **FIREWALL) for name in names))
+    (text,) = await tickets_at(service, "/")
+    assert "Subject: 45 key vaults: the vault's firewall blocks this address" in text
+    assert "v-t00, v-t01, " in text.replace("\n  ", " ")
+    assert "and 5 more." in text
+
+
+async def test_unsteady_target_has_a_ticket_of_its_failures():
+    service = a_service("sales")
+    for number in range(8):
+        made = bad if number % 2 == 0 else good
+        service.add_reports(made("sales", started_at=STARTED + number))
+    (text,) = await tickets_at(service, "/targets/sales")
+    assert "the client secret has expired" in text
+    (card,) = await tickets_at(service, "/")
+    assert "Unsteady: 3303 in 4 of the last 8 probes." in card
+
+
+async def test_failure_of_no_other_team_has_no_ticket():
+    service = a_service("sales", "unprobed")
+    service.add_reports(bad("sales", reason=Reason.CLOCK_SKEW))
+    assert await tickets_at(service, "/") == []
+    assert await tickets_at(service, "/targets/sales") == []
+    assert await tickets_at(service, "/targets/unprobed") == []
+
+
+async def test_names_in_a_ticket_are_escaped():
+    service = a_service("sales", instances=({"sql_instance": "<b>PROD</b>"},))
+    service.add_reports(bad("sales"))
+    html = (await answer(service, "/targets/sales"))[2]
+    assert "<b>" not in html
+    assert "SQL Servers (1): <b>PROD</b>" in tickets(html)[0]
+
+
+async def test_json_of_a_target_has_the_ticket():
+    service = a_service("sales")
+    service.add_reports(good("sales"))
+    assert json.loads((await answer(service, "/api/v1/targets/sales"))[2])["ticket"] is None
+    service.add_reports(bad("sales", started_at=STARTED + 60))
+    assert json.loads((await answer(service, "/api/v1/targets/sales"))[2])["ticket"].startswith("To: the identity team")
