@@ -143,6 +143,7 @@ class PageHandlers:
             query=query,
             vantage=config.settings.vantage,
             ready=service.ready,
+            delayed=service.first_probes().text(),
             keeps_state=service.keeps_state,
             now=now,
             differences=service.sql_differences() if path == "/" else (),

@@ -45,6 +45,7 @@ class ListPage:
     vantage: Vantage
     ready: bool
     now: float
+    delayed: str = ""  # a notice about first probes
     keeps_state: bool = True
     endings: Sequence[Ending] = ()
     log_texts: Mapping[str, str] = field(default_factory=dict)  # by the id of a cause
@@ -110,7 +111,9 @@ def _verdict_section(urls: Urls, page: ListPage) -> Iterator[Child]:
         _next_expiry(page),
         class_="overall",
     )
-    if not page.ready:
+    if page.delayed:
+        yield element("p", page.delayed, class_="notice")
+    elif not page.ready:
         yield element("p", "The first round of probes has not finished yet.", class_="notice")
     if not page.keeps_state:
         yield element("p", "The state directory cannot be written: a restart loses what is new. See the log.", class_="notice")
