@@ -178,12 +178,13 @@ class Scheduler:
     async def _probe_in_slot(self, job: _TargetJob) -> ProbeReport | None:
         """Return None if this host could not make the probe, or after an internal error."""
         taken_at = await self._slots.take()
-        report, made = None, True
+        report: ProbeReport | None = None
+        made: bool | None = True
         try:
             self._on_lag(max(0.0, taken_at - job.due))
             report = await self._probe(job.target)
-            made = report is not None
-            job.failed = job.failed + 1 if report is None or report.inconclusive else 0
+            made = None if report is not None and report.inconclusive else report is not None
+            job.failed = 0 if made else job.failed + 1
         except Exception as error:  # noqa: BLE001 - an internal error of one target must not stop the others
             job.failed = 0
             self._on_crash(job.target, error)

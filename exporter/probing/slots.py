@@ -46,14 +46,14 @@ class ProbeSlots:
             raise
         return loop_time()
 
-    def release(self, taken_at: float, *, made: bool) -> None:
-        """Free a slot. `made` is False if this host could not make the probe.
+    def release(self, taken_at: float, *, made: bool | None) -> None:
+        """Free a slot. `made` is False if this host could not make the probe, and None if that is uncertain.
 
         Probes that took their slot before the last reduction reduce nothing.
         """
         if made:
             self._limit = more_at_once(self._limit, self._most)
-        elif taken_at > self._fewer_since:
+        elif made is False and taken_at > self._fewer_since:
             self._limit, self._fewer_since = fewer_at_once(self._limit, self._running), loop_time()
         self._free()
 

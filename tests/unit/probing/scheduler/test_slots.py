@@ -62,6 +62,14 @@ async def test_probes_that_were_made_restore_all_slots(slots):
     assert slots.limit == 100
 
 
+async def test_uncertain_probe_changes_nothing(slots):
+    at, *others = await taken(slots, 80)
+    slots.release(at, made=False)
+    for at in others:
+        slots.release(at, made=None)
+    assert slots.limit == 40
+
+
 async def test_cancelled_wait_takes_no_slot(slots):
     at, *_ = await taken(slots, 100)
     gone, next_one = await waiting(slots), await waiting(slots)
