@@ -554,7 +554,40 @@ async def test_changes_page_lists_the_newest_first_with_links():
     assert status == 200
     assert (
         "30 s ago healthy SQLPRD01, SQLPRD02 code 3303 ErrorGetTokenBadCredentials 3077 (3113 on connector 1.0.5.0) "
-        "ErrorHttpOperationForbidden 1 min ago healthy SQLPRD01, SQLPRD02 state ready not ready" in shown
+        "ErrorHttpOperationForbidden 3077 (3113 on connector 1.0.5.0) ErrorHttpOperationForbidden the client secret has expired "
+        "1 min ago healthy SQLPRD01, SQLPRD02 state ready not ready 3303 ErrorGetTokenBadCredentials the client secret has expired"
+    ) in shown
+
+
+async def test_one_firewall_change_on_forty_vaults_is_one_row():
+    names = [f"app-{number:02}" for number in range(60)]
+    servers = [({"sql_instance": f"SQL{name}"},) for name in names]
+    targets = [target(name, vault=f"{name}.vault.azure.net", instances=each) for name, each in zip(names, servers, strict=True)]
+    service = Service(config(*targets))
+    refused = {"step": Step.GET_KEY, "code": 3077, "reason": Reason.FORBIDDEN_FIREWALL, "status": 403}
+    for number, name in enumerate(names[:55]):
+        service.add_reports(good(name, started_at=NOW - 900), bad(name, started_at=NOW - 120 - number, **refused))
+    service.add_reports(good(names[0], started_at=NOW - 20))
+    _, _, html = await answer(service, "/changes")
+    shown = words(html)
+    assert "20 s ago app-00 SQLapp-00 state not ready ready ended: 3077" in shown
+    assert "2 min ago within 54 s 55 targets, 55 vaults, 55 SQL Servers app-00 SQLapp-00 app-01 SQLapp-01" in shown
+    assert (
+        "app-49 SQLapp-49 and 5 more state ready not ready 3077 (3113 on connector 1.0.5.0) ErrorHttpOperationForbidden" in shown
+    )
+    assert html.count("<tr ") == 2
+
+
+async def test_new_versions_of_several_keys_are_one_row():
+    service = Service(config(target("a"), target("b")))
+    for name, version in (("a", "1" * 32), ("b", "2" * 32)):
+        changed = ObservedChange(NOW - 5, ChangeKind.NEWEST_VERSION, "0" * 32, version)
+        service.add_reports(good(name))
+        service.record_of(name).changes.append(changed)
+    shown = words((await answer(service, "/changes"))[2])
+    assert (
+        f"2 targets, 1 vault, 2 SQL Servers a SQLPRD01, SQLPRD02 b SQLPRD01, SQLPRD02 newest key version {'0' * 32} one for each"
+        in shown
     )
 
 
@@ -563,5 +596,5 @@ async def test_script_in_a_certificate_issuer_stays_text():
     service.add_reports(good())
     service.record_of("contoso-key0").changes.append(ObservedChange(NOW, ChangeKind.ISSUER, HOSTILE, HOSTILE, HOSTILE))
     _, _, html = await answer(service, "/changes")
-    assert html.count("&lt;script&gt;") == 4
+    assert html.count("&lt;script&gt;") == 5
     assert "<script>" not in html
