@@ -14,7 +14,7 @@ from exporter.core.sql_servers import server_names
 from exporter.state.changes import MAX_CHANGES, ChangeKind, ObservedChange
 from exporter.state.recent_changes import RecentChange
 from exporter.web.ui.html import Child, Html, element
-from exporter.web.ui.labels import badge, span, when
+from exporter.web.ui.labels import badge, exact_time, span, when
 from exporter.web.ui.layout import Urls, cell, code_link, counted, foot, head, link, table_foot, table_head
 from exporter.web.ui.view_models import Urgency
 
@@ -58,6 +58,7 @@ def _row(urls: Urls, each: RecentChange, targets: Mapping[str, Target], now: flo
         element(
             "th",
             when(change.at, now),
+            element("div", exact_time(change.at), class_="quiet"),
             element("div", f"within {span(lasted)}", class_="quiet") if lasted >= 1 else None,
             scope="row",
             class_="number",

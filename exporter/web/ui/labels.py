@@ -81,6 +81,12 @@ def expires_in(ending: Ending, now: float) -> Html:
     return _time(ending.at, f"in {shown}" if left else f"expired {shown} ago")
 
 
+def exact_time(at: float) -> Html:
+    """Return a Unix time in UTC. The live script adds the reader's local time beside it."""
+    exact = moment(at)
+    return element("time", f"{exact[:10]} {exact[11:19]} UTC", datetime=exact, title=exact, class_="exact")
+
+
 def _time(at: float, words: str) -> Html:
     exact = moment(at)
     return element("time", words, datetime=exact, title=exact)
