@@ -165,9 +165,10 @@ class Scheduler:
         self._runner.start(target.name, _TargetJob(target, due, backoff))
 
     async def _run(self, job: _TargetJob) -> None:
-        if loop_time() - job.due >= job.target.interval:
-            # All targets wake at once: each waits for its next start, so that they stay spread.
-            self._skip_missed(job, Skip.STALL)
+        if missed := missed_starts(job.due, loop_time() - job.target.interval, job.target.interval):
+            # All targets wake at once after a stall: spread them as at the start.
+            self._on_skip(job.target, Skip.STALL, missed)
+            job.due = loop_time() + first_delay(job.target.interval, len(self._runner.jobs), self._rng.random())
             return
         report = await self._probe_in_slot(job)
         if self._runner.jobs.get(job.target.name) is not job:
@@ -200,12 +201,8 @@ class Scheduler:
         if report is not None:
             backoff = job.backoff = backoff.advance(report, target.interval)
         job.due += gap(target.interval, self._rng.random())
-        self._skip_missed(job, Skip.OVERLAP)
+        self._skip(job, Skip.OVERLAP, missed_starts(job.due, loop_time(), target.interval))
         self._skip(job, Skip.BACKOFF, backoff.skips)
-
-    def _skip_missed(self, job: _TargetJob, reason: Skip) -> None:
-        """Skip the starts that lie in the past."""
-        self._skip(job, reason, missed_starts(job.due, loop_time(), job.target.interval))
 
     def _skip(self, job: _TargetJob, reason: Skip, starts: int) -> None:
         if starts:

@@ -14,17 +14,17 @@
     const day = days ? `${days > 0 ? '+' : '-'}1d ` : '';
     return `${day}${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())} here`;
   };
-  // Each tooltip has the local time; an exact time has it beside the text. An age stays as it is.
+  // Each tooltip has the local time; an exact time has it after the text. An age stays as it is.
   const addLocalTimes = (within) => {
     for (const each of within.querySelectorAll('time[datetime]')) {
       const local = localTime(each.dateTime);
       if (!local) continue;
       if (each.title) each.title += `, ${local}`;
       if (!each.classList.contains('exact')) continue;
-      const beside = document.createElement('span');
-      beside.className = 'local';
-      beside.textContent = local;
-      each.append(beside);
+      const added = document.createElement('span');
+      added.className = 'local';
+      added.textContent = local;
+      each.append(added);
     }
   };
   addLocalTimes(document);

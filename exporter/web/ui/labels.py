@@ -82,7 +82,7 @@ def expires_in(ending: Ending, now: float) -> Html:
 
 
 def exact_time(at: float) -> Html:
-    """Return a Unix time in UTC. The live script adds the reader's local time beside it."""
+    """Return a Unix time in UTC. The live script adds the reader's local time after it."""
     exact = moment(at)
     return element("time", f"{exact[:10]} {exact[11:19]} UTC", datetime=exact, title=exact, class_="exact")
 

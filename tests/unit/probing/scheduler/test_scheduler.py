@@ -435,6 +435,15 @@ async def test_stall_of_an_hour_causes_no_burst(scheduler, prober):
     assert sum(count for (_, reason), count in prober.skips.items() if reason is Skip.STALL) == pytest.approx(60 * 5000, rel=0.02)
 
 
+async def test_stall_delays_a_long_interval_by_a_minute(scheduler, prober):
+    scheduler.reconcile(a_fleet(5000, interval=900.0))
+    await asyncio.sleep(120.0)
+    asyncio.get_running_loop().stall(HOUR)
+    woken = now()
+    await asyncio.sleep(62.0)
+    assert sum(any(start >= woken for start in starts) for starts in prober.starts.values()) == 5000
+
+
 async def test_five_thousand_targets_are_probed_for_an_hour(scheduler, prober):
     scheduler.reconcile(a_fleet(5000, interval=600.0), concurrency=1000)
     await asyncio.sleep(HOUR)
