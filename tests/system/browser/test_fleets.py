@@ -124,7 +124,7 @@ async def test_causes_and_expiry_dates_break_no_rule_of_axe(fleet, screen, width
 @pytest.mark.parametrize("width", [PHONE, LAPTOP, WALL])
 @pytest.mark.parametrize("path", ["/", "/targets", "/targets/stock-0003", "/changes"])
 async def test_nothing_moves_when_a_page_refreshes(fleet, screen, width, path):
-    tab = await screen(path, width, timezone="Asia/Kolkata")  # with local times beside those in UTC
+    tab = await screen(path, width, timezone="Asia/Kolkata")  # with local times next to those in UTC
     page = tab.page
     await page.evaluate(WATCH)
     before = await page.locator("#as-of").inner_text()

@@ -53,7 +53,7 @@ async def opened(browser, exporter):
         ("Europe/London", ""),
     ],
 )
-async def test_change_has_utc_and_the_local_time_beside_it(opened, timezone, here):
+async def test_change_has_utc_and_then_the_local_time(opened, timezone, here):
     page = await opened("/changes", timezone)
     assert (await page.locator("tbody time.exact").inner_text()).split("\n") == ["2026-01-02 21:55:42 UTC", *filter(None, [here])]
 
