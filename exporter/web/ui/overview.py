@@ -28,7 +28,7 @@ from exporter.web.ui.sql_differences import differences_line
 from exporter.web.ui.view_models import TargetView, Urgency
 
 PER_PAGE = 50
-_ROWS_AT_ONCE = 8
+_ROWS_AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
