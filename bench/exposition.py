@@ -1,4 +1,4 @@
-"""Scrapes and the status page of a large fleet: duration, size, and the longest pause for a probe in flight.
+"""Scrapes, pages and JSON of a large fleet: duration, size, and the longest pause for a probe in flight.
 
 The longest pause is the slowest response of `/-/healthy` on another connection: a probe waits at most this long for a piece of a scrape or
 page. `scrapes` compares with prometheus_client; `steady` scrapes during probes.
@@ -27,7 +27,12 @@ KINDS = {
     "plain, protobuf": {"Accept": PROTOBUF},
     "gzip, protobuf": {"Accept": PROTOBUF, "Accept-Encoding": "gzip"},
 }
-_LARGEST_KB, _LONGEST_SECONDS, _LONGEST_PAUSE_MS = 150, 0.5, 20
+_LARGEST_KB, _LONGEST_SECONDS, _LONGEST_PAUSE_MS = 150, 0.5, 10
+# What a reader or a program requests of a whole fleet, apart from the status page and scrapes.
+PATHS = (
+    "/targets", "/targets?q=t1", "/targets?verdict=ready&page=20", "/targets/t1", "/changes", "/config", "/explain", "/docs/", "/calendar.ics",
+    "/api/v1/targets", "/api/v1/targets/t1", "/api/v1/targets/t1/support-bundle", "/sd/targets", "/metrics",
+)  # fmt: skip
 _PAGE_INTERVAL = 300.0  # seconds between two probes of a target: a probe that was lost at the start is made again
 
 
@@ -120,7 +125,7 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
 
 
 def measure_page(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
-    """Read the status page while the targets fail in three causes."""
+    """Read the status page and then every other path while the targets fail in three causes."""
     fail(bench, "causes", first=sizes.fleet)
     fleet = Fleet(targets=sizes.fleet, credentials=2, interval=_PAGE_INTERVAL, servers=True)
     with exporter(bench, fleet) as running:
@@ -130,6 +135,10 @@ def measure_page(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
         with Pinging(running.url) as ping:
             floor = observe(bench, running, ping, sizes.runs, _wait)
             found = observe(bench, running, ping, sizes.runs, lambda: drained(running.url, path="/"))
+            others = {
+                path: observe(bench, running, ping, sizes.runs, lambda path=path: drained(running.url, path=path))  # type: ignore[misc]
+                for path in PATHS
+            }
     what = f"status page of {sizes.fleet:,} targets in three causes"
     how = f"over loopback to the last byte, while it probes each target every {_PAGE_INTERVAL:g} s"
     seconds = [took / 1000 for took in found.took]
@@ -139,3 +148,7 @@ def measure_page(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
     yield Figure(what=f"{what}: size", runs=[size], unit="KB", commit=_LARGEST_KB, how=how)
     yield Figure(what=f"{what}: longest pause", runs=found.pauses, unit="ms", aim=_LONGEST_PAUSE_MS, how="slowest `/-/healthy`")
     yield Figure(what=f"{what}, not requested: longest pause", runs=floor.pauses, unit="ms", how="the floor")
+    for path, costs in others.items():
+        what = f"`{path}` of {sizes.fleet:,} targets: longest pause"
+        how = f"slowest `/-/healthy` in {max(costs.took):,.0f} ms, {costs.size / 1000:,.0f} KB"
+        yield Figure(what=what, runs=costs.pauses, unit="ms", aim=_LONGEST_PAUSE_MS, how=how)

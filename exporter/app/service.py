@@ -93,7 +93,9 @@ class Service:
         self._reloader = self._reloader_for(config, options.config_file)
         reload = None if self._reloader is None else self._reloader.reload
         self._web = WebServer(create_app(self, options.web, reload=reload), list(options.listen))
+        self.first_probes, log = self._scheduler.first_probes, self._log
         self._sweeper = Sweeper(self.recorder, self._store.state, ready=lambda: self.ready, on_internal_error=self._on_error)
+        self._sweeper.on_sweep = lambda now: log.first_probes(self.first_probes(), now)
 
     def _reloader_for(self, running: Config, path: Path | None) -> Reloader | None:
         return None if path is None else Reloader(path, self.apply, running=running, on_reload=self.recorder.reloaded)

@@ -1,4 +1,4 @@
-"""Updates what changes with time alone: stale verdicts, budgets, readiness.
+"""Updates what changes with time alone: stale verdicts, budgets, readiness. Logs delayed first probes.
 
 An error is counted; it ends no sweep and delays no other target.
 """
@@ -17,7 +17,7 @@ SWEEP_SECONDS = 2.0  # how long a stale verdict may stay
 
 
 class Sweeper:
-    """Sweeps periodically. Use it from one event loop.
+    """Sweeps periodically, and calls `on_sweep` with the Unix time. Use it from one event loop.
 
     `on_internal_error` receives internal errors.
     """
@@ -31,6 +31,7 @@ class Sweeper:
         on_internal_error: Callable[[Exception], None],
     ) -> None:
         self._recorder, self._records, self._ready, self._on_internal_error = recorder, records, ready, on_internal_error
+        self.on_sweep: Callable[[float], None] = lambda _now: None
         self._dropped: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -49,8 +50,9 @@ class Sweeper:
     def _sweep(self, now: float) -> None:
         with reported(self._on_internal_error):
             self._recorder.ready(ready=self._ready())
-        with reported(self._on_internal_error):
-            self._recorder.sweep(now)
+        for update in (self._recorder.sweep, self.on_sweep):
+            with reported(self._on_internal_error):
+                update(now)
         with reported(self._on_internal_error):
             stale = self._records.stale(now)
             self._dropped &= stale

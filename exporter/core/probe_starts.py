@@ -1,9 +1,10 @@
-"""The spacing and jitter of probe starts, and the probes in flight."""
+"""The spacing and jitter of probe starts, the probes in flight, and the first probes of a start."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from dataclasses import dataclass
 
 SPACING = 0.012  # seconds between two first probes: about the cost of a few TLS handshakes on one core
 JITTER = 0.1  # the largest deviation of a gap from the interval
@@ -12,6 +13,10 @@ DATABASE_TOKEN_SECONDS = 300.0  # for which SQL Servers with one credential shar
 ALERTED_SECONDS = 300.0  # the longest interval that the shipped alerts support (see docs/alert-timing.md)
 FEWEST_SLOTS = 64
 MARGIN = 1.25  # starts are random, so the number in flight exceeds the mean at times
+FEWEST_AT_ONCE = 8  # probes in flight on a host that is too busy for more
+MORE_AT_ONCE = 0.05  # slots that each probe adds which this host could make
+RETRY_SECONDS = 5.0  # until a probe that this host could not make is tried again; doubles each time
+LONGEST_RETRY_SECONDS = 60.0
 
 
 def slots_for(paces: Collection[tuple[float, float]]) -> int:
@@ -25,3 +30,53 @@ def slots_for(paces: Collection[tuple[float, float]]) -> int:
     longest = max((timeout for _, timeout in paces), default=0.0)
     starting = min(float(len(paces)), longest / SPACING)
     return max(FEWEST_SLOTS, math.ceil(steady), math.ceil(starting))
+
+
+def fewer_at_once(limit: float, running: int) -> float:
+    """Return how many probes may run at once after this host could not make one: half as many as did."""
+    return max(min(limit, running) / 2, min(limit, FEWEST_AT_ONCE))
+
+
+def more_at_once(limit: float, most: int) -> float:
+    """Return how many probes may run at once after one that this host could make."""
+    return min(float(most), limit + MORE_AT_ONCE)
+
+
+def retry_after(interval: float, failed: int, draw: float) -> float:
+    """Return the seconds until a probe is tried again that this host could not make `failed` times in a row.
+
+    `draw` is uniform in [0, 1]. The result is at most `interval`.
+    """
+    seconds = min(LONGEST_RETRY_SECONDS, RETRY_SECONDS * 2.0 ** min(failed - 1, 8))
+    return min(interval, seconds * (0.5 + draw))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstProbes:
+    """Targets without a result since the start or since they were added.
+
+    `delayed` of them could not be probed yet because this host was too busy. `pace` is in results per second, 0 if there is none.
+    """
+
+    targets: int
+    missing: int
+    delayed: int
+    pace: float
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until all targets have a result at this pace; None if that is unknown."""
+        return self.missing / self.pace if self.pace > 0 else None
+
+    def text(self) -> str:
+        """Return a notice, or an empty text if no first probe is delayed."""
+        if not self.delayed:
+            return ""
+        left = self.seconds_left
+        pace = (
+            "So far no target has one." if left is None else f"At this pace all have one in {max(1, math.ceil(left / 60))} min."
+        )
+        return (
+            f"{self.missing:,} of {self.targets:,} targets have no result yet: this host is too busy to probe them in time. "
+            f"{pace} The exporter tries them again until each has a result."
+        )

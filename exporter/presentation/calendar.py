@@ -60,7 +60,7 @@ def _description(ending: Ending) -> str:
 
 def _escaped(text: str) -> str:
     """Escape a text value; control characters other than line breaks are removed."""
-    shown = "".join(letter for letter in text if letter == "\n" or letter.isprintable())
+    shown = text if text.isprintable() else "".join(letter for letter in text if letter == "\n" or letter.isprintable())
     return shown.replace("\\", "\\\\").replace(";", "\\;").replace(",", "\\,").replace("\n", "\\n")
 
 
@@ -70,6 +70,8 @@ def _lines(*lines: str) -> str:
 
 def _folded(line: str) -> str:
     """Fold a line after at most 75 octets, never inside a character."""
+    if len(line) <= _OCTETS and line.isascii():
+        return line
     pieces, piece, size = list[str](), "", 0
     for letter in line:
         width = len(letter.encode())

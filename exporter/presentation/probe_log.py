@@ -13,6 +13,7 @@ from exporter.config.settings import Target
 from exporter.core.auxiliary import AuxiliaryResult, Identity
 from exporter.core.codes import BY_CODE
 from exporter.core.model import ProbeReport, StepResult
+from exporter.core.probe_starts import FirstProbes
 from exporter.core.readiness import deciding_failure
 from exporter.core.reasons import Reason
 from exporter.core.sql_servers import server_names
@@ -20,6 +21,7 @@ from exporter.runtime.logging import PROBES, Value, fields
 
 _log = logging.getLogger(PROBES)
 SUMMARY_SECONDS = 600.0
+DELAYED_SECONDS = 60.0  # between two lines about delayed first probes
 _NAMED = 10  # SQL Servers named on one line
 
 
@@ -45,10 +47,22 @@ class ProbeLog:
         self._summary_every = summary_every
         self._failing: dict[str, _Failing] = {}
         self._unusable: dict[str, set[Identity]] = {}
+        self._delayed_at: float | None = None
 
     def forget(self, target_name: str) -> None:
         self._failing.pop(target_name, None)
         self._unusable.pop(target_name, None)
+
+    def first_probes(self, found: FirstProbes, now: float) -> None:
+        """Log once a minute that this host is too busy for the first probes, and once that all targets have a result."""
+        if found.delayed and (self._delayed_at is None or now - self._delayed_at >= DELAYED_SECONDS):
+            self._delayed_at, left = now, found.seconds_left
+            known = {"without_result": found.missing, "targets": found.targets, "delayed": found.delayed}
+            pace = {} if left is None else {"results_per_minute": round(60 * found.pace), "all_in_seconds": round(left)}
+            self._logger.warning("first probes are delayed: this host is too busy", extra=fields(**known, **pace))
+        elif self._delayed_at is not None and not found.missing:
+            self._delayed_at = None
+            self._logger.info("all targets have a result", extra=fields(targets=found.targets))
 
     def auxiliary_recorded(self, target: Target, result: AuxiliaryResult) -> None:
         """Log a failed or recovered auxiliary probe; an unknown result changes nothing."""

@@ -1,6 +1,7 @@
 """Probes every target at its interval.
 
-Starts are spread evenly, and a target never has two scheduled probes at once. Callbacks report lag, skipped starts and crashes.
+Starts are spread evenly, and a target never has two scheduled probes at once. A probe that this host could not make is tried again
+soon, and fewer probes then run at once. Callbacks report lag, skipped starts and crashes.
 """
 
 from __future__ import annotations
@@ -8,15 +9,21 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from exporter.config.settings import Target
 from exporter.core.model import ProbeReport
+from exporter.core.probe_starts import FirstProbes, retry_after
 from exporter.probing.backoff import Backoff, first_delay, gap, missed_starts
+from exporter.probing.slots import ProbeSlots
 from exporter.runtime.clock import loop_time
 from exporter.runtime.periodic import PeriodicRunner
+
+_PACE_OF = 100  # the last first results, from which the pace is known
+_LATE_SECONDS = 10.0  # a first probe that ends later than its timeout and this waits for a slot
 
 
 class Skip(StrEnum):
@@ -38,17 +45,21 @@ class Changes:
 
 @dataclass(slots=True, eq=False)
 class _TargetJob:
-    """The probes of one target. `due` is the loop time of its next or current start."""
+    """The probes of one target.
+
+    `due` is the loop time of its next or current start, `failed` how often in a row this host could not make the probe.
+    """
 
     target: Target
     due: float
     backoff: Backoff = field(default_factory=Backoff)
+    failed: int = 0
 
 
 class Scheduler:
-    """Runs `probe(target)` for every target, at most `concurrency` at once.
+    """Runs `probe(target)` for every target, at most `concurrency` at once, and fewer on a host that is too busy.
 
-    `probe` may return None for a probe that could not be made. `on_report(target, report)` is called once per finished probe, unless
+    `probe` may return None for a probe that this host could not make. `on_report(target, report)` is called once per finished probe, unless
     the target was removed. `on_skip(target, reason, count)` counts skipped starts. `on_lag(seconds)` is how late a probe got its slot.
     `on_crash(target, error)` is called for an exception in a probe or callback; the schedule then continues.
     All callbacks are plain functions called on the event loop. `clock` gives Unix time.
@@ -71,7 +82,7 @@ class Scheduler:
         self._on_skip = on_skip
         self._on_lag = on_lag
         self._on_crash = on_crash
-        self._slots = asyncio.Semaphore(concurrency)
+        self._slots = ProbeSlots(concurrency)
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
         self._clock = clock
         self._runner = PeriodicRunner(
@@ -80,10 +91,11 @@ class Scheduler:
             on_error=lambda job, error: on_crash(job.target, error),
             name="target",
         )
-        self._not_yet_probed: set[str] = set()
+        self._without_result: set[str] = set()
+        self._first_results: deque[float] = deque(maxlen=_PACE_OF)  # loop times
         self._closed = False
         self.first_round_done = asyncio.Event()
-        """Set once every target has been probed; a later reconciliation does not clear it."""
+        """Set once every target has a result; a later reconciliation does not clear it."""
 
     def reconcile(self, targets: Iterable[Target], *, concurrency: int | None = None) -> Changes:
         """Make the schedule match `targets`, without waiting.
@@ -91,12 +103,12 @@ class Scheduler:
         Call it from the event loop.
 
         An equal target is not touched. A changed one keeps its next start, or gets a new first delay if its probe is running.
-        A new `concurrency` applies to probes that have no slot yet.
+        A new `concurrency` applies at once, but ends no probe.
         """
         if self._closed:
             raise RuntimeError("the scheduler has been closed")
         if concurrency is not None:
-            self._slots = asyncio.Semaphore(concurrency)
+            self._slots.resize(concurrency)
         wanted = {target.name: target for target in targets}
         jobs = self._runner.jobs
         removed = tuple(name for name in jobs if name not in wanted)
@@ -104,7 +116,7 @@ class Scheduler:
         changed = tuple(name for name, job in jobs.items() if name in wanted and wanted[name] != job.target)
         for name in removed:
             self._runner.stop(name)
-            self._not_yet_probed.discard(name)
+            self._without_result.discard(name)
         for name in changed:
             self._replace(wanted[name], restarting=len(started) + len(changed))
         for name in started:
@@ -120,6 +132,15 @@ class Scheduler:
         job = self._runner.jobs.get(name)
         return None if job is None else self._clock() + job.due - loop_time()
 
+    def first_probes(self) -> FirstProbes:
+        """Return how many targets have no result yet, and how fast results arrive."""
+        jobs, times, now = self._runner.jobs, self._first_results, loop_time()
+        missing = [jobs[name] for name in self._without_result if name in jobs]
+        delayed = sum(job.failed > 0 or now - job.due > job.target.timeout + _LATE_SECONDS for job in missing)
+        span = now - times[0] if times else 0.0
+        pace = len(times) / span if span > 0 else 0.0
+        return FirstProbes(targets=len(jobs), missing=len(missing), delayed=delayed, pace=pace)
+
     async def aclose(self) -> None:
         """Cancel all probes and wait until they have ended.
 
@@ -129,8 +150,7 @@ class Scheduler:
         await self._runner.aclose()
 
     def _begin(self, target: Target, *, starting: int) -> None:
-        if not self.first_round_done.is_set():
-            self._not_yet_probed.add(target.name)
+        self._without_result.add(target.name)
         due = loop_time() + first_delay(target.interval, starting, self._rng.random())
         self._runner.start(target.name, _TargetJob(target, due))
 
@@ -145,33 +165,44 @@ class Scheduler:
         self._runner.start(target.name, _TargetJob(target, due, backoff))
 
     async def _run(self, job: _TargetJob) -> None:
-        if loop_time() - job.due >= job.target.interval:
-            # All targets wake at once: each waits for its next start, so that they stay spread.
-            self._skip_missed(job, Skip.STALL)
+        if missed := missed_starts(job.due, loop_time() - job.target.interval, job.target.interval):
+            # All targets wake at once after a stall: spread them as at the start.
+            self._on_skip(job.target, Skip.STALL, missed)
+            job.due = loop_time() + first_delay(job.target.interval, len(self._runner.jobs), self._rng.random())
             return
-        report = None
-        try:
-            async with self._slots:
-                self._on_lag(max(0.0, loop_time() - job.due))
-                report = await self._probe(job.target)
-        except Exception as error:  # noqa: BLE001 - an internal error of one target must not stop the others
-            self._on_crash(job.target, error)
+        report = await self._probe_in_slot(job)
         if self._runner.jobs.get(job.target.name) is not job:
             return
         self._plan_next(job, report)
         self._report(job, report)
 
+    async def _probe_in_slot(self, job: _TargetJob) -> ProbeReport | None:
+        """Return None if this host could not make the probe, or after an internal error."""
+        taken_at = await self._slots.take()
+        report: ProbeReport | None = None
+        made: bool | None = True
+        try:
+            self._on_lag(max(0.0, taken_at - job.due))
+            report = await self._probe(job.target)
+            made = None if report is not None and report.inconclusive else report is not None
+            job.failed = 0 if made else job.failed + 1
+        except Exception as error:  # noqa: BLE001 - an internal error of one target must not stop the others
+            job.failed = 0
+            self._on_crash(job.target, error)
+        finally:
+            self._slots.release(taken_at, made=made)
+        return report
+
     def _plan_next(self, job: _TargetJob, report: ProbeReport | None) -> None:
         target, backoff = job.target, job.backoff
+        if job.failed:
+            job.due = loop_time() + retry_after(target.interval, job.failed, self._rng.random())
+            return
         if report is not None:
             backoff = job.backoff = backoff.advance(report, target.interval)
         job.due += gap(target.interval, self._rng.random())
-        self._skip_missed(job, Skip.OVERLAP)
+        self._skip(job, Skip.OVERLAP, missed_starts(job.due, loop_time(), target.interval))
         self._skip(job, Skip.BACKOFF, backoff.skips)
-
-    def _skip_missed(self, job: _TargetJob, reason: Skip) -> None:
-        """Skip the starts that lie in the past."""
-        self._skip(job, reason, missed_starts(job.due, loop_time(), job.target.interval))
 
     def _skip(self, job: _TargetJob, reason: Skip, starts: int) -> None:
         if starts:
@@ -184,9 +215,16 @@ class Scheduler:
                 self._on_report(job.target, report)
         except Exception as error:  # noqa: BLE001 - see above
             self._on_crash(job.target, error)
-        self._not_yet_probed.discard(job.target.name)
-        self._note_first_round()
+        if not job.failed:
+            self._add_result(job.target.name)
+
+    def _add_result(self, name: str) -> None:
+        if name in self._without_result:
+            self._without_result.remove(name)
+            self._first_results.append(loop_time())
+            self._note_first_round()
 
     def _note_first_round(self) -> None:
-        if not self._not_yet_probed:
+        if not self._without_result:
+            self._first_results.clear()
             self.first_round_done.set()

@@ -122,6 +122,14 @@ def lock(descriptor: int) -> None:
 YOUNGER_COLLECTIONS = 200
 
 
+def switch_threads_often() -> None:
+    """Let the event loop continue soon while another thread computes.
+
+    A probe has many turns, and each would wait for the 5 ms of Python's default.
+    """
+    sys.setswitchinterval(0.001)
+
+
 def collect_rarely() -> None:
     """Collect garbage now, freeze the rest, and make full collections rare.
 

@@ -11,7 +11,7 @@ from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.entra_answer import EntraAnswer, entra_answer
 from exporter.core.model import KeyFacts, Outcome, PeerCertificate, ProbeReport, Readiness, Step, StepResult, VaultHeaders
 from exporter.core.readiness import State, deciding_failure, state_of
-from exporter.core.steadiness import FailedProbe, Unsteady, assess_steadiness
+from exporter.core.steadiness import NO_FAILURE, FailedProbe, Unsteady, assess_steadiness
 from exporter.state.changes import MAX_CHANGES, ObservedChange, ObservedState, differences
 from exporter.state.failures import LETTERS, FailureSummary, failed_among, failure_summary, failures_after
 from exporter.state.history import History, ProbeContext
@@ -136,7 +136,7 @@ class TargetRecord:
         failure = None if self.last is None else deciding_failure(self.last)
         return ObservedState(
             state="" if self.state is None else self.state.value,
-            code="" if failure is None or failure.code is None else str(failure.code),
+            failure=NO_FAILURE if failure is None else FailedProbe(failure.step, failure.code, failure.reason),
             region=self.vault.region or "",
             key_version="" if self.key is None else self.key.version,
             newest_version=self.newest_version or "",

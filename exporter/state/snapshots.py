@@ -85,7 +85,7 @@ def restore(record: TargetRecord, document: Mapping[str, Any]) -> None:
 _YEAR_10000 = 253402300800
 _HEADERS = ("region", "service_version", "connection")
 _KEY_FACTS = ("newest_version", "proof_at", "purge_at")
-_CHANGE = ("at", "what", "before", "after", "subject")
+_CHANGE = ("at", "what", "before", "after", "subject", "failure")
 _SUMMARY = ("at", "step", "code", "reason", "http_status", "request_id")
 
 
@@ -177,6 +177,7 @@ def _change(document: Mapping[str, Any]) -> ObservedChange:
         before=_text(document["before"]),
         after=_text(document["after"]),
         subject=_text(document["subject"]),
+        failure=_failed_probe(*document["failure"]),
     )
 
 

@@ -9,6 +9,7 @@ from exporter.config.settings import Config
 from exporter.core.checks.model import CheckRun
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import ProbeReport
+from exporter.core.probe_starts import FirstProbes
 from exporter.metrics.recorder import Recorder
 from exporter.state.records import TargetRecord
 from exporter.tde.differences import Difference
@@ -42,6 +43,10 @@ class ExporterService(Protocol):
 
     def credential_expiries(self, name: str) -> tuple[CredentialExpiry, ...]:
         """Return the expiry of a configured credential, one item per source."""
+        ...
+
+    def first_probes(self) -> FirstProbes:
+        """Return how many targets have no result yet."""
         ...
 
     def last_checks(self, target: str) -> CheckRun | None:

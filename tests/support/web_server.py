@@ -10,6 +10,7 @@ from html import unescape
 from aiohttp import ClientSession
 
 from exporter.core.entra_answer import mark_wrong_dates
+from exporter.core.probe_starts import FirstProbes
 from exporter.metrics.recorder import Recorder
 from exporter.state.history import History
 from exporter.state.records import TargetRecord, TargetRecords
@@ -30,6 +31,7 @@ class Service:
             record = TargetRecord(target, History(0))
             self.recorder.add_target(target, self.config.modules[target.module], record, now=0.0)
         self.ready = True
+        self.first = FirstProbes(targets=len(self.config.targets), missing=0, delayed=0, pace=0.0)
         self.keeps_state = True
         self.version = "1.2.3"
         self.probed = []
@@ -57,6 +59,9 @@ class Service:
 
     def credential_expiries(self, name):
         return mark_wrong_dates(name, self.ends.get(name, ()), self.state.entra_answer(name))
+
+    def first_probes(self):
+        return self.first
 
     def last_checks(self, target):
         return self.checks.get(target)

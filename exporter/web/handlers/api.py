@@ -28,7 +28,6 @@ from exporter.presentation.sql_proofs import SqlProofs, sql_servers_payload
 from exporter.presentation.support_bundle import archive, collect_bundle
 from exporter.presentation.ticket import last_ticket
 from exporter.runtime.computer import computer_name
-from exporter.runtime.slices import yield_with_pauses
 from exporter.state.cause_groups import MOST_CAUSES, cause_groups, linked
 from exporter.state.records import TargetRecord, readiness_at
 from exporter.web.handlers.discovery import groups, shard_group
@@ -93,9 +92,6 @@ class ApiHandlers:
             for target in config.targets.values()
         )
         endings = await all_endings(config, service.record_of, service.credential_expiries)
-        expiring = [
-            json.dumps(payloads.ending_payload(each, now=now)) async for each in yield_with_pauses(endings, _TARGETS_PER_SLICE)
-        ]
         modules, every = config.modules, config.targets.values()
         causes = await cause_groups(linked(each, modules[each.module], service.record_of(each.name), now) for each in every)
         records = ((each, service.record_of(each.name)) for each in every)
@@ -109,12 +105,13 @@ class ApiHandlers:
             "causes": causes_payload(causes[:MOST_CAUSES], own),
             **differences_payload(service.sql_differences()),
         }
-        opening = f'{json.dumps(about).removesuffix("}")}, "expiring": [{", ".join(expiring)}], "targets": ['
-        return await _send(request, _listed(opening, rows, "]}"))
+        expiring = (payloads.ending_payload(each, now=now) for each in endings)
+        lists = {"expiring": expiring, "targets": rows}
+        return await _send(request, _with_lists(about, lists))
 
     async def sql_servers(self, request: web.Request) -> web.StreamResponse:
         """Serve what this exporter read of each SQL Server."""
-        return await _send(request, readings_json(self._service.sql_readings(), now=time.time()))
+        return await _send(request, encoded(readings_json(self._service.sql_readings(), now=time.time())))
 
     async def calendar(self, request: web.Request) -> web.StreamResponse:
         """Serve all known expiry dates as a calendar feed."""
@@ -206,6 +203,16 @@ async def _listed(opening: str, items: Iterable[Mapping[str, object]], closing: 
     if pending:
         yield (separator + ", ".join(pending)).encode()
     yield closing.encode()
+
+
+async def _with_lists(about: Mapping[str, object], lists: Mapping[str, Iterable[Mapping[str, object]]]) -> AsyncIterator[bytes]:
+    """Yield a JSON object that ends with long lists."""
+    opening = json.dumps(about).removesuffix("}")
+    for name, items in lists.items():
+        async for piece in _listed(f'{opening}, "{name}": [', items, "]"):
+            yield piece
+        opening = ""
+    yield b"}"
 
 
 async def _send(request: web.Request, pieces: AsyncIterator[bytes]) -> web.StreamResponse:

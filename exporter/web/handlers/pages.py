@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import heapq
 import time
 from dataclasses import replace
 from importlib.resources import files
@@ -17,12 +16,12 @@ from exporter.presentation.expiries import all_endings
 from exporter.presentation.sql_causes import cause_log_texts
 from exporter.presentation.sql_differences import target_differences
 from exporter.presentation.sql_proofs import SqlProofs
-from exporter.runtime.slices import yield_with_pauses
 from exporter.state.history import ProbeContext
+from exporter.state.recent_changes import recent_changes
 from exporter.web.interfaces import ExporterService
 from exporter.web.options import WebOptions
 from exporter.web.server.streaming import encoded, stream
-from exporter.web.ui.changes import SHOWN, TargetChange, changes_page
+from exporter.web.ui.changes import SHOWN, changes_page
 from exporter.web.ui.codes import codes_page, explain_page, explanation_page
 from exporter.web.ui.fleet import Fleet, fleet
 from exporter.web.ui.html import Html
@@ -37,8 +36,6 @@ _TYPES = {"style.css": "text/css", "live.js": "text/javascript", "icon.svg": "im
 _ASSETS = {name: files("exporter.web").joinpath("static", name).read_text("utf-8") for name in _TYPES}
 _TAG = hashlib.sha256("".join(_ASSETS.values()).encode()).hexdigest()[:16]
 _DAY_SECONDS = 86400
-_TARGETS_PER_SLICE = 100  # targets between two turns of other tasks
-_MOST_CHANGES = 1000  # in memory while the newest are sought
 
 
 class PageHandlers:
@@ -54,15 +51,9 @@ class PageHandlers:
         return await self._list(request, "Targets", "/targets")
 
     async def changes(self, request: web.Request) -> web.StreamResponse:
-        service = self._service
-        found: list[TargetChange] = []
-        async for target in yield_with_pauses(service.config.targets.values(), _TARGETS_PER_SLICE):
-            record = service.record_of(target.name)
-            found += [] if record is None else [TargetChange(each, target) for each in record.changes]
-            if len(found) > _MOST_CHANGES:
-                found = heapq.nlargest(SHOWN, found, key=lambda each: each.order)
-        newest = heapq.nlargest(SHOWN, found, key=lambda each: each.order)
-        return await stream(request, encoded(changes_page(self.urls, newest, time.time())), headers=_HTML)
+        service, targets = self._service, self._service.config.targets  # a reload may replace them meanwhile
+        found = await recent_changes((service.record_of(name) for name in targets), most=SHOWN)
+        return await stream(request, encoded(changes_page(self.urls, found, targets, time.time())), headers=_HTML)
 
     async def target(self, request: web.Request) -> web.StreamResponse:
         service, now = self._service, time.time()
@@ -143,6 +134,7 @@ class PageHandlers:
             query=query,
             vantage=config.settings.vantage,
             ready=service.ready,
+            delayed=service.first_probes().text(),
             keeps_state=service.keeps_state,
             now=now,
         )

@@ -6,7 +6,7 @@ One of a large server has many thousands of rows.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from exporter.core.durations import moment
@@ -14,22 +14,10 @@ from exporter.tde.reading_document import reading_values
 from exporter.tde.sql_reading import SqlServerReading
 
 _ROWS: Final = 100  # that are encoded at once
-_CHARACTERS: Final = 32 * 1024  # of a piece that is sent
 
 
-async def readings_json(readings: Iterable[SqlServerReading], *, now: float) -> AsyncIterator[bytes]:
-    """Yield the whole response."""
-    pending, size = list[str](), 0
-    for piece in _pieces(readings, now):
-        pending.append(piece)
-        size += len(piece)
-        if size >= _CHARACTERS:
-            yield "".join(pending).encode()
-            pending, size = [], 0
-    yield "".join(pending).encode()
-
-
-def _pieces(readings: Iterable[SqlServerReading], now: float) -> Iterator[str]:
+def readings_json(readings: Iterable[SqlServerReading], *, now: float) -> Iterator[str]:
+    """Yield the whole response in short pieces."""
     yield f'{{"at": "{moment(now)}", "sql_servers": ['
     for number, reading in enumerate(readings):
         yield ", " if number else ""

@@ -1,9 +1,33 @@
+// Adds the reader's local time to each time in UTC, because SQL Server's error log is local.
 // Refreshes an open page: fetches it again and updates the parts marked `data-live`.
 // Every page works without this script; the reader then reloads it.
 (() => {
   'use strict';
   const LONGEST_MS = 8000;
   document.documentElement.classList.add('scripted');
+
+  const two = (number) => String(number).padStart(2, '0');
+  const localTime = (exact) => {
+    const at = new Date(exact);
+    if (Number.isNaN(at.getTime()) || !at.getTimezoneOffset()) return '';
+    const days = Math.round((Date.UTC(at.getFullYear(), at.getMonth(), at.getDate()) - Date.parse(exact.slice(0, 10))) / 86400000);
+    const day = days ? `${days > 0 ? '+' : '-'}1d ` : '';
+    return `${day}${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())} here`;
+  };
+  // Each tooltip has the local time; an exact time has it after the text. An age stays as it is.
+  const addLocalTimes = (within) => {
+    for (const each of within.querySelectorAll('time[datetime]')) {
+      const local = localTime(each.dateTime);
+      if (!local) continue;
+      if (each.title) each.title += `, ${local}`;
+      if (!each.classList.contains('exact')) continue;
+      const added = document.createElement('span');
+      added.className = 'local';
+      added.textContent = local;
+      each.append(added);
+    }
+  };
+  addLocalTimes(document);
 
   // The button of an action copies its longest command, or the whole action.
   const copyText = async (text) => {
@@ -98,7 +122,10 @@
       const focused = document.activeElement;
       for (const part of parts()) {
         const counterpart = fresh.getElementById(part.id);
-        if (counterpart) update(part, document.importNode(counterpart, true));
+        if (!counterpart) continue;
+        const copy = document.importNode(counterpart, true);
+        addLocalTimes(copy); // before the comparison, so that what did not change stays untouched
+        update(part, copy);
       }
       if (focused && focused.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
       showState();

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from exporter.config.settings import Target
-from exporter.core import durations
 from exporter.core.codes.cause_text import cause
 from exporter.core.readiness import deciding_failure
 from exporter.presentation import probe_text as transcript
@@ -17,6 +16,7 @@ from exporter.state.failures import FailureSummary
 from exporter.state.history import HistoryEntry
 from exporter.web.ui.charts import Point, sparkline
 from exporter.web.ui.html import Child, Html, element, text
+from exporter.web.ui.labels import exact_time
 from exporter.web.ui.layout import Urls, cell, code_link, link, table, table_foot, table_head
 from exporter.web.ui.view_models import TargetView
 
@@ -41,7 +41,7 @@ def _remembered(urls: Urls, target: Target, entry: HistoryEntry) -> Html:
     result = element("span", "success" if report.success else "failed", class_="good-ink" if report.success else "bad-ink")
     return element(
         "tr",
-        element("th", link(urls.probe(target.name, entry.id), durations.moment(report.started_at)), scope="row", class_="number"),
+        element("th", link(urls.probe(target.name, entry.id), exact_time(report.started_at)), scope="row", class_="number"),
         cell("Result", result),
         cell("Took", transcript.seconds(report.duration), class_="number"),
         cell("Code", code_link(urls, failure.code) if failure is not None and failure.code is not None else "none"),
@@ -55,7 +55,7 @@ def _earlier(urls: Urls, failures: Sequence[FailureSummary]) -> Child:
     rows = [
         element(
             "tr",
-            element("th", durations.moment(each.at), scope="row", class_="number"),
+            element("th", exact_time(each.at), scope="row", class_="number"),
             cell("Code", "none" if each.code is None else code_link(urls, each.code)),
             cell("Step and reason", ", ".join(filter(None, (each.step, each.reason)))),
             cell("HTTP status", "" if each.http_status is None else each.http_status),

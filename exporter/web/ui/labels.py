@@ -76,9 +76,15 @@ def expires_in(ending: Ending, now: float) -> Html:
     """Return when something expires as a span, with the exact time in the tooltip; for a backup its age."""
     if ending.kind is EndingKind.BACKUP:
         made = ending.at - BACKUP_AGE
-        return _time(made, f"{_span(max(0.0, now - made))} old")
-    left, span = ending.at > now, _span(abs(ending.at - now))
-    return _time(ending.at, f"in {span}" if left else f"expired {span} ago")
+        return _time(made, f"{span(max(0.0, now - made))} old")
+    left, shown = ending.at > now, span(abs(ending.at - now))
+    return _time(ending.at, f"in {shown}" if left else f"expired {shown} ago")
+
+
+def exact_time(at: float) -> Html:
+    """Return a Unix time in UTC. The live script adds the reader's local time after it."""
+    exact = moment(at)
+    return element("time", f"{exact[:10]} {exact[11:19]} UTC", datetime=exact, title=exact, class_="exact")
 
 
 def _time(at: float, words: str) -> Html:
@@ -90,11 +96,12 @@ def ago(seconds: float | None) -> str:
     """Return an age such as `12 s ago`, or `never` for None."""
     if seconds is None:
         return "never"
-    return f"{_span(seconds)} ago"
+    return f"{span(seconds)} ago"
 
 
-def _span(seconds: float) -> str:
-    for span, unit in _SPANS:
-        if seconds >= span:
-            return f"{int(seconds // span)} {unit}"
+def span(seconds: float) -> str:
+    """Return a duration such as `12 min`."""
+    for least, unit in _SPANS:
+        if seconds >= least:
+            return f"{int(seconds // least)} {unit}"
     return f"{int(seconds)} s"

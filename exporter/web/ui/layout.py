@@ -133,7 +133,7 @@ def live(identity: str, *content: Child) -> Html:
 def _clock(now: float) -> Html:
     """Return the time of the page, and how to refresh it without the script."""
     exact = moment(now)
-    shown = element("time", f"{exact[11:19]} UTC", datetime=exact, title=exact)
+    shown = element("time", f"{exact[11:19]} UTC", datetime=exact, title=exact, class_="exact")
     again = element("noscript", " Reload this page to refresh it.")
     as_of = element("span", "As of ", shown, id="as-of", data_live=True)
     return element("div", as_of, again, element("span", id="live", role="status"), class_="clock quiet")

@@ -30,7 +30,7 @@ from exporter.web.ui.sql_differences import differences_line
 from exporter.web.ui.view_models import TargetView, Urgency
 
 PER_PAGE = 50
-_ROWS_AT_ONCE = 8
+_ROWS_AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,7 @@ class ListPage:
     vantage: Vantage
     ready: bool
     now: float
+    delayed: str = ""  # a notice about first probes
     keeps_state: bool = True
     endings: Sequence[Ending] = ()
     log_texts: Mapping[str, str] = field(default_factory=dict)  # by the id of a cause
@@ -108,7 +109,9 @@ def _verdict_section(urls: Urls, page: ListPage) -> Iterator[Child]:
         yield element("h1", _headline(page.fleet, themselves), class_="bad-ink" if is_bad else None)
         yield scope_line(urls, page.query, page.fleet)
     yield element("div", _badges(urls, page), _causes_count(page), _next_expiry(page), class_="overall")
-    if not page.ready or page.fleet.waiting == page.fleet.targets.total > 0:
+    if page.delayed:
+        yield element("p", page.delayed, class_="notice")
+    elif not page.ready or page.fleet.waiting == page.fleet.targets.total > 0:
         yield element("p", _first_round(page.fleet), class_="notice")
     if not page.keeps_state:
         yield element("p", "The state directory cannot be written: a restart loses what is new. See the log.", class_="notice")

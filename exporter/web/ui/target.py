@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from exporter.config.settings import Target
 from exporter.core import durations
@@ -23,7 +23,7 @@ from exporter.web.ui.causes import chain
 from exporter.web.ui.charts import legend, waterfall
 from exporter.web.ui.history import history_section
 from exporter.web.ui.html import Child, Html, element
-from exporter.web.ui.labels import badge, not_tested, outcome, verdict, when
+from exporter.web.ui.labels import badge, exact_time, not_tested, outcome, verdict, when
 from exporter.web.ui.layout import Urls, cell, code_link, facts, foot, head, link, live, page, prose, section, table
 from exporter.web.ui.sql_differences import target_differences_list
 from exporter.web.ui.sql_servers import proof_lines
@@ -103,7 +103,7 @@ def probe_page(urls: Urls, context: ProbeContext, report: ProbeReport, *, vantag
         urls,
         f"Probe of {target.name}",
         element("p", link(urls.target(target.name), "Back to the target"), " · ", _bundle(urls, target)),
-        facts((name, value) for name, value in probe_text.probe_lines(target, report, vantage=vantage) if name != "target"),
+        facts(_shown(report, probe_text.probe_lines(target, report, vantage=vantage))),
         _advice(urls, target, report),
         element("h2", "Steps"),
         _steps(report),
@@ -111,6 +111,13 @@ def probe_page(urls: Urls, context: ProbeContext, report: ProbeReport, *, vantag
         _preformatted("As text", probe_text.transcript(target, report, vantage=vantage)),
         at="/targets",
     )
+
+
+def _shown(report: ProbeReport, lines: Iterable[probe_text.Line]) -> Iterator[tuple[str, Child]]:
+    """Yield what the heading does not show, with the reader's local time of the start."""
+    for name, value in lines:
+        if name != "target":
+            yield name, exact_time(report.started_at) if name == "started" else value
 
 
 def _preformatted(heading: str, words: str) -> Child:

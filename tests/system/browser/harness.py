@@ -51,12 +51,14 @@ class Tab:
         height: int = 844,
         dark: bool = False,
         script: bool = True,
+        timezone: str = "UTC",
     ) -> "Tab":
         context = await browser.new_context(
             viewport={"width": width, "height": height},
             color_scheme="dark" if dark else "light",
             java_script_enabled=script,
             has_touch=width == PHONE,
+            timezone_id=timezone,
         )
         context.set_default_timeout(PATIENCE_MS)
         tab = cls(context, await context.new_page(), home)

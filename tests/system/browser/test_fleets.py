@@ -88,7 +88,7 @@ async def test_first_screen_of_a_phone_has_the_first_cause_whole(screen):
 
 @pytest.mark.parametrize("width", [PHONE, LAPTOP, WALL])
 async def test_no_page_of_a_fleet_overflows(fleet, screen, width):
-    tab = await screen("/", width)
+    tab = await screen("/", width, timezone="Pacific/Auckland")
     for path in PATHS if fleet.targets == 300 else PATHS[:1]:
         await tab.goto(path)
         assert await tab.overflowing() == [], path
@@ -120,7 +120,7 @@ async def test_causes_and_expiry_dates_break_no_rule_of_axe(fleet, screen, width
 @pytest.mark.parametrize("width", [PHONE, LAPTOP, WALL])
 @pytest.mark.parametrize("path", ["/", "/targets", "/targets/stock-0003", "/changes"])
 async def test_nothing_moves_when_a_page_refreshes(fleet, screen, width, path):
-    tab = await screen(path, width)
+    tab = await screen(path, width, timezone="Asia/Kolkata")  # with local times next to those in UTC
     page = tab.page
     await page.evaluate(WATCH)
     before = await page.locator("#as-of").inner_text()

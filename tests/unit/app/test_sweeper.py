@@ -47,3 +47,11 @@ async def test_error_does_not_end_the_sweep_or_delay_other_targets(run):
     await until(lambda: recorder.sweeps >= 3)
     assert sorted(recorder.dropped) == ["a", "z"]
     assert {type(bug) for bug in bugs} == {MemoryError, KeyError}
+
+
+async def test_error_of_the_callback_ends_no_sweep(run):
+    made, recorder, bugs = run
+    made.on_sweep = lambda now: 1 / (now * 0)
+    made.start()
+    await until(lambda: recorder.sweeps >= 3)
+    assert ZeroDivisionError in {type(bug) for bug in bugs}

@@ -1,8 +1,16 @@
-"""The limit of concurrent probes."""
+"""The limits of concurrent probes, retries and the first probes."""
 
 import pytest
 
-from exporter.core.probe_starts import slots_for
+from exporter.core.probe_starts import (
+    FEWEST_AT_ONCE,
+    MORE_AT_ONCE,
+    FirstProbes,
+    fewer_at_once,
+    more_at_once,
+    retry_after,
+    slots_for,
+)
 
 
 @pytest.mark.parametrize(
@@ -17,3 +25,45 @@ from exporter.core.probe_starts import slots_for
 )
 def test_every_target_can_time_out_without_waiting_for_a_slot(paces, slots):
     assert slots_for(paces) == slots
+
+
+def test_probes_at_once_are_halved_but_not_below_the_fewest():
+    assert fewer_at_once(800.0, 100) == 50.0
+    assert fewer_at_once(100.0, 800) == 50.0
+    assert fewer_at_once(12.0, 12) == FEWEST_AT_ONCE
+    assert fewer_at_once(4.0, 4) == 4.0
+
+
+def test_probes_at_once_grow_to_the_configured_number():
+    assert more_at_once(20.0, 64) == pytest.approx(20.0 + MORE_AT_ONCE)
+    assert more_at_once(63.95, 64) == 64.0
+
+
+@pytest.mark.parametrize(("failed", "seconds"), [(1, 5.0), (2, 10.0), (3, 20.0), (4, 40.0), (5, 60.0), (5000, 60.0)])
+def test_retry_doubles_up_to_a_minute(failed, seconds):
+    assert retry_after(900.0, failed, 0.5) == seconds
+    assert (retry_after(900.0, failed, 0.0), retry_after(900.0, failed, 1.0)) == (seconds / 2, 1.5 * seconds)
+
+
+def test_retry_is_never_later_than_the_interval():
+    assert retry_after(10.0, 5, 0.5) == 10.0
+
+
+def first_probes(**changed):
+    return FirstProbes(**{"targets": 5000, "missing": 3631, "delayed": 3000, "pace": 10.0} | changed)
+
+
+def test_notice_of_delayed_probes_has_numbers_and_remaining_time():
+    assert first_probes().text() == (
+        "3,631 of 5,000 targets have no result yet: this host is too busy to probe them in time. "
+        "At this pace all have one in 7 min. The exporter tries them again until each has a result."
+    )
+
+
+def test_notice_without_any_result_has_no_remaining_time():
+    assert first_probes(pace=0.0).seconds_left is None
+    assert "So far no target has one." in first_probes(pace=0.0).text()
+
+
+def test_missing_results_without_delay_have_no_notice():
+    assert first_probes(delayed=0).text() == ""

@@ -8,6 +8,7 @@ import pytest
 
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.model import Step
+from exporter.core.probe_starts import FirstProbes
 from exporter.core.reasons import Reason
 from exporter.metrics.samples import report_samples
 from exporter.presentation.payloads import probe_payload
@@ -47,6 +48,31 @@ class Written(ProbeLog):
 @pytest.fixture
 def log():
     return Written()
+
+
+def first_probes(**changed):
+    return FirstProbes(**{"targets": 5000, "missing": 3631, "delayed": 3000, "pace": 10.0} | changed)
+
+
+def test_delayed_first_probes_are_one_line_a_minute_with_numbers(log):
+    for at in (0.0, 2.0, 59.0, 60.0):
+        log.first_probes(first_probes(), STARTED + at)
+    numbers = "without_result=3631 targets=5000 delayed=3000 results_per_minute=600 all_in_seconds=363"
+    assert log.lines() == 2 * [f'level=warn msg="first probes are delayed: this host is too busy" {numbers}']
+
+
+def test_end_of_delayed_first_probes_is_one_line(log):
+    log.first_probes(first_probes(pace=0.0), STARTED)
+    for delayed in (first_probes(delayed=0), first_probes(delayed=0, missing=0), first_probes(delayed=0, missing=0)):
+        log.first_probes(delayed, STARTED + 100)
+    assert log.lines()[0].endswith("delayed=3000")
+    assert log.messages() == ["first probes are delayed: this host is too busy", "all targets have a result"]
+
+
+def test_first_probes_in_time_are_not_logged(log):
+    log.first_probes(first_probes(delayed=0), STARTED)
+    log.first_probes(first_probes(delayed=0, missing=0), STARTED + 60)
+    assert log.lines() == []
 
 
 def test_a_failed_probe_is_one_line_with_its_facts(log):

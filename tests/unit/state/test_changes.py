@@ -6,6 +6,7 @@ import pytest
 
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.model import Facts, Outcome, PeerCertificate, Step, StepResult, VaultHeaders
+from exporter.core.reasons import Reason
 from exporter.state.changes import MAX_CHANGES
 from exporter.state.records import TargetRecords
 from tests.support.factories import a_failure, a_report, a_target
@@ -41,6 +42,7 @@ def test_every_kind_of_change_is_recorded(state):
         a_good_report(1.0, region="northeurope", issuer="CN=Proxy", version="2" * 32),
         a_failure(at=2.0),
         a_failure(at=3.0, code=3303, step=Step.TOKEN),
+        a_failure(at=3.5, code=3303, step=Step.TOKEN, reason=Reason.SECRET_EXPIRED),
         a_good_report(4.0, region="northeurope", issuer="CN=Proxy", version="2" * 32),
     )
     assert found == [
@@ -49,8 +51,15 @@ def test_every_kind_of_change_is_recorded(state):
         (1.0, "certificate_issuer", "CN=Microsoft", "CN=Proxy", "contoso:443"),
         (2.0, "state", "ready", "not_ready", ""),
         (3.0, "code", "3077", "3303", ""),
+        (3.5, "reason", "forbidden", "secret_expired", ""),
         (4.0, "state", "not_ready", "ready", ""),
     ]
+
+
+def test_change_of_state_has_the_failure_that_began_or_ended(state):
+    recorded(state, a_good_report(), a_failure(at=1.0), a_good_report(2.0))
+    began, ended = state.get("payroll").changes
+    assert began.failure == ended.failure == (Step.GET_KEY, 3077, Reason.FORBIDDEN)
 
 
 def test_a_newer_key_version_is_a_change(state):

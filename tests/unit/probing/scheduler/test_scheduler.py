@@ -2,16 +2,19 @@
 
 import asyncio
 from collections import Counter, defaultdict
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
+from exporter.core.faults import Fault
 from exporter.core.probe_starts import slots_for
 from exporter.probing.scheduler import Scheduler, Skip
 from tests.support.factories import a_failure, a_fleet, a_report, a_target, a_throttled_report
 
 HOUR = 3600.0
 GOOD = a_report()
+UNSURE = replace(a_failure(fault=Fault.CONNECT_TIMEOUT, status=None), tainted=True)
 BUG = RuntimeError("a bug")
 
 
@@ -311,10 +314,76 @@ async def test_report_callback_can_read_the_next_start(scheduler):
 
 
 async def test_first_round_ends_when_each_target_was_probed(scheduler, prober):
-    prober.answers |= {"refused": a_failure("refused"), "broken": BUG, "discarded": lambda: None}
-    scheduler.reconcile([a_target("good"), a_target("refused"), a_target("broken"), a_target("discarded")])
+    prober.answers |= {"refused": a_failure("refused"), "broken": BUG}
+    scheduler.reconcile([a_target("good"), a_target("refused"), a_target("broken")])
     assert not scheduler.first_round_done.is_set()
     await asyncio.wait_for(scheduler.first_round_done.wait(), 1.0)
+
+
+async def test_first_round_waits_for_a_probe_that_was_not_made(scheduler, prober):
+    answers = iter([None, None, *[GOOD] * 100])
+    prober.answers["payroll"] = lambda: next(answers)
+    scheduler.reconcile([a_target(interval=900.0)])
+    await asyncio.sleep(3.0)
+    assert not scheduler.first_round_done.is_set()
+    await asyncio.wait_for(scheduler.first_round_done.wait(), 60.0)
+
+
+@pytest.mark.parametrize("answer", [None, UNSURE], ids=["not made", "inconclusive"])
+async def test_probe_without_a_result_is_retried_before_the_interval(scheduler, prober, answer):
+    answers = iter([GOOD, answer, answer, *[GOOD] * 100])
+    prober.answers["payroll"] = lambda: next(answers)
+    scheduler.reconcile([a_target(interval=900.0)])
+    await asyncio.sleep(2 * HOUR)
+    regular, first, second, after = prober.gaps("payroll")[:4]
+    assert 2.5 <= first <= 7.7
+    assert 5.0 <= second <= 15.2
+    assert min(regular, after) >= 810.0
+
+
+async def test_probe_that_is_never_made_is_retried_each_minute(scheduler, prober):
+    prober.answers["payroll"] = lambda: None
+    scheduler.reconcile([a_target(interval=900.0)])
+    await asyncio.sleep(HOUR)
+    assert 55 <= len(prober.starts["payroll"]) <= 75
+    assert max(prober.gaps("payroll")) < 91.0
+
+
+async def test_busy_host_gets_all_first_results_with_fewer_at_once(scheduler, prober):
+    """This host makes 20 probes at once. If more run, most of them wait too long and cannot be made."""
+
+    async def probe(target):
+        prober.starts[target.name].append(now())
+        prober.running.add(target.name)
+        busy = len(prober.running) > 20
+        await asyncio.sleep(10.0 if busy else 1.0)
+        prober.running.discard(target.name)
+        return None if busy else GOOD
+
+    scheduler._probe = probe
+    scheduler.reconcile(a_fleet(5000, interval=900.0), concurrency=833)
+    await asyncio.sleep(60.0)
+    assert scheduler.first_probes().text().endswith("The exporter tries them again until each has a result.")
+    await asyncio.wait_for(scheduler.first_round_done.wait(), 840.0)
+    found = scheduler.first_probes()
+    assert (found.targets, found.missing, found.delayed, found.pace) == (5000, 0, 0, 0.0)
+
+
+async def test_first_probes_that_wait_for_a_slot_are_delayed(scheduler, prober):
+    prober.takes = 30.0
+    scheduler.reconcile(a_fleet(50, interval=60.0, timeout=10.0), concurrency=20)
+    await asyncio.sleep(25.0)
+    assert (scheduler.first_probes().missing, scheduler.first_probes().delayed) == (50, 50)
+    await asyncio.sleep(10.0)
+    found = scheduler.first_probes()
+    assert (found.missing, found.delayed) == (30, 30)
+    assert found.seconds_left > 0
+
+
+async def test_closed_scheduler_has_no_first_probes(scheduler):
+    scheduler.reconcile([a_target()])
+    await scheduler.aclose()
+    assert scheduler.first_probes().missing == 0
 
 
 async def test_first_round_waits_for_slow_but_not_removed_targets(scheduler, prober):
@@ -364,6 +433,15 @@ async def test_stall_of_an_hour_causes_no_burst(scheduler, prober):
     assert later.total() == pytest.approx(5000, rel=0.05)
     assert max(later.values()) < 250
     assert sum(count for (_, reason), count in prober.skips.items() if reason is Skip.STALL) == pytest.approx(60 * 5000, rel=0.02)
+
+
+async def test_stall_delays_a_long_interval_by_a_minute(scheduler, prober):
+    scheduler.reconcile(a_fleet(5000, interval=900.0))
+    await asyncio.sleep(120.0)
+    asyncio.get_running_loop().stall(HOUR)
+    woken = now()
+    await asyncio.sleep(62.0)
+    assert sum(any(start >= woken for start in starts) for starts in prober.starts.values()) == 5000
 
 
 async def test_five_thousand_targets_are_probed_for_an_hour(scheduler, prober):

@@ -13,6 +13,7 @@ from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.durations import moment
 from exporter.core.model import Outcome, Readiness, Step
+from exporter.core.probe_starts import FirstProbes
 from exporter.core.reasons import Reason
 from exporter.state.changes import ChangeKind, ObservedChange
 from exporter.state.failures import FailureSummary
@@ -28,6 +29,9 @@ HOSTILE = '"><script>alert(1)</script>'
 @pytest.fixture(autouse=True)
 def stopped_clock(monkeypatch):
     monkeypatch.setattr(pages.time, "time", lambda: NOW)
+
+
+DELAYED = FirstProbes(targets=5, missing=4, delayed=1, pace=0.5)
 
 
 def fleet():
@@ -308,6 +312,7 @@ async def test_every_link_on_every_page_exists():
     ("state", "path", "text"),
     [
         ({"ready": False}, "/", "The first round of probes has not finished yet."),
+        ({"first": DELAYED}, "/", "4 of 5 targets have no result yet: this host is too busy to probe them in time."),
         ({"keeps_state": False}, "/", "The state directory cannot be written: a restart loses what is new."),
         ({}, "/targets/silent", "No probe has finished yet."),
         ({}, "/changes", "Nothing has changed since the first probes."),
@@ -341,7 +346,7 @@ async def test_a_target_shows_steps_key_labels_and_history():
         "SQL Servers that depend on it: SQLPRD01 (ag AG7), SQLPRD02",
         "RSA, 2048 bits",
         "expires 2027-01-15T08:00:00.000Z",
-        "2026-01-02T03:04:05.678Z failed",
+        "2026-01-02 03:04:05 UTC failed",
     ):
         assert expected in shown
     assert html.index(f"/probes/{last}") < html.index(f"/probes/{first}")
@@ -357,7 +362,7 @@ async def test_stored_failures_before_a_restart_are_shown():
     async with serving(service) as session:
         _, _, html = await get(session, "/targets/contoso-key0")
         payload = json.loads((await get(session, "/api/v1/targets/contoso-key0"))[2])["earlier_failures"]
-    assert "2026-01-01T03:04:10.000Z 3077 (3113 on connector 1.0.5.0)" in words(html).split("Failures before the last restart")[1]
+    assert "2026-01-01 03:04:10 UTC 3077 (3113 on connector 1.0.5.0)" in words(html).split("Failures before the last restart")[1]
     assert [(each["started_at"], each["code"], each["request_id"]) for each in payload] == [
         ("2026-01-01T03:04:10.000Z", 3077, "r-0")
     ]
@@ -553,8 +558,44 @@ async def test_changes_page_lists_the_newest_first_with_links():
     shown = words(html)
     assert status == 200
     assert (
-        "30 s ago healthy SQLPRD01, SQLPRD02 code 3303 ErrorGetTokenBadCredentials 3077 (3113 on connector 1.0.5.0) "
-        "ErrorHttpOperationForbidden 1 min ago healthy SQLPRD01, SQLPRD02 state ready not ready" in shown
+        "30 s ago 2026-01-02 03:03:40 UTC healthy SQLPRD01, SQLPRD02 code 3303 ErrorGetTokenBadCredentials 3077 (3113 on connector 1.0.5.0) "
+        "ErrorHttpOperationForbidden 3077 (3113 on connector 1.0.5.0) ErrorHttpOperationForbidden the client secret has expired "
+        "1 min ago 2026-01-02 03:03:10 UTC healthy SQLPRD01, SQLPRD02 state ready not ready 3303 ErrorGetTokenBadCredentials the client secret has expired"
+    ) in shown
+
+
+async def test_one_firewall_change_on_forty_vaults_is_one_row():
+    names = [f"app-{number:02}" for number in range(60)]
+    servers = [({"sql_instance": f"SQL{name}"},) for name in names]
+    targets = [target(name, vault=f"{name}.vault.azure.net", instances=each) for name, each in zip(names, servers, strict=True)]
+    service = Service(config(*targets))
+    refused = {"step": Step.GET_KEY, "code": 3077, "reason": Reason.FORBIDDEN_FIREWALL, "status": 403}
+    for number, name in enumerate(names[:55]):
+        service.add_reports(good(name, started_at=NOW - 900), bad(name, started_at=NOW - 120 - number, **refused))
+    service.add_reports(good(names[0], started_at=NOW - 20))
+    _, _, html = await answer(service, "/changes")
+    shown = words(html)
+    assert "20 s ago 2026-01-02 03:03:50 UTC app-00 SQLapp-00 state not ready ready ended: 3077" in shown
+    assert (
+        "2 min ago 2026-01-02 03:02:10 UTC within 54 s 55 targets, 55 vaults, 55 SQL Servers app-00 SQLapp-00 app-01 SQLapp-01"
+        in shown
+    )
+    assert (
+        "app-49 SQLapp-49 and 5 more state ready not ready 3077 (3113 on connector 1.0.5.0) ErrorHttpOperationForbidden" in shown
+    )
+    assert html.count("<tr ") == 2
+
+
+async def test_new_versions_of_several_keys_are_one_row():
+    service = Service(config(target("a"), target("b")))
+    for name, version in (("a", "1" * 32), ("b", "2" * 32)):
+        changed = ObservedChange(NOW - 5, ChangeKind.NEWEST_VERSION, "0" * 32, version)
+        service.add_reports(good(name))
+        service.record_of(name).changes.append(changed)
+    shown = words((await answer(service, "/changes"))[2])
+    assert (
+        f"2 targets, 1 vault, 2 SQL Servers a SQLPRD01, SQLPRD02 b SQLPRD01, SQLPRD02 newest key version {'0' * 32} one for each"
+        in shown
     )
 
 
@@ -563,5 +604,5 @@ async def test_script_in_a_certificate_issuer_stays_text():
     service.add_reports(good())
     service.record_of("contoso-key0").changes.append(ObservedChange(NOW, ChangeKind.ISSUER, HOSTILE, HOSTILE, HOSTILE))
     _, _, html = await answer(service, "/changes")
-    assert html.count("&lt;script&gt;") == 4
+    assert html.count("&lt;script&gt;") == 5
     assert "<script>" not in html
