@@ -276,8 +276,12 @@ def test_sign_in_query_uses_known_columns():
     assert {"ServicePrincipalCredentialKeyId", "IPAddress", "AppId"} <= words
 
 
-AUDIT_COLUMNS = "(ClientInfo:string, OperationName:string, ResultType:string, TimeGenerated:datetime)"
-DIAGNOSTIC_COLUMNS = "(ResourceProvider:string, clientInfo_s:string)"
+# Those of Microsoft's reference that the queries use. AzureDiagnostics has its other columns only if a resource wrote them.
+AUDIT_COLUMNS = (
+    "(CallerIpAddress:string, ClientInfo:string, HttpStatusCode:int, Identity:dynamic, OperationName:string, RequestUri:string, "
+    "ResultType:string, TimeGenerated:datetime)"
+)
+DIAGNOSTIC_COLUMNS = "(CallerIPAddress:string, Category:string, OperationName:string, ResourceProvider:string, TimeGenerated:datetime, clientInfo_s:string)"
 
 
 def diagnoses(*queries: str) -> list[list[str]]:
@@ -303,9 +307,11 @@ def test_the_parser_finds_only_the_broken_queries():
     queries = [*re.findall(r"```kusto\n(.*?)```", page, re.DOTALL), *re.findall(r"`(AzureDiagnostics [^`]*)`", page)]
     assert len(queries) == 2
     broken = ["AZKVAuditLogs | where A >>> 1", "AZKVAuditLogs | where Nothing == 1"]
-    found = diagnoses((SCRIPTS / "signins.kql").read_text(), *queries, *broken)
-    assert found[:3] == [[], [], []]
-    assert [len(one) > 0 for one in found[3:]] == [True, True]
+    scripts = [path.read_text() for path in sorted(SCRIPTS.glob("*.kql"))]
+    found = diagnoses(*scripts, *queries, *broken)
+    assert len(scripts) == 3
+    assert found[:5] == [[], [], [], [], []]
+    assert [len(one) > 0 for one in found[5:]] == [True, True]
 
 
 def test_permissions_page_lists_the_rights_of_the_login():
