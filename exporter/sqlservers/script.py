@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -25,14 +24,6 @@ def script_names() -> tuple[str, ...]:
 def script_bytes(name: str) -> bytes:
     """Return the content of a script for a DBA."""
     return (FOLDER / name).read_bytes()
-
-
-def filled(script: str, values: Mapping[str, str | int]) -> str:
-    """Return a query of Kusto with these values of its first `let` statements. Texts are names without quotation marks."""
-    for name, value in values.items():
-        written = f'"{value}"' if isinstance(value, str) else str(value)
-        script = re.sub(rf"^let {name} = [^;]+;", f"let {name} = {written};", script, count=1, flags=re.MULTILINE)
-    return script
 
 
 def summary(script: bytes) -> str:

@@ -36,7 +36,6 @@ from exporter.core.sql_servers import server_name
 from exporter.core.thumbprint import Pin, contradiction
 from exporter.core.vault_limits import OWN_SHARE
 
-
 Advice = Iterator[tuple[Location, str]]
 _SECRET_KINDS = (CredentialKind.CLIENT_SECRET, CredentialKind.CONNECTOR_SECRET)  # a certificate has its own expiry date
 _NEEDS_A_TENANT = (*_SECRET_KINDS, CredentialKind.CLIENT_CERTIFICATE)  # the environment of the others sets it

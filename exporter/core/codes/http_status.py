@@ -105,8 +105,7 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
                 "At the token step: the tenant is throttled because of too many sign-ins.",
             ),
             actions=(
-                "Who calls? `ekm-exporter script callers.kql --vault VAULT.vault.azure.net` is a query for the vault's Logs. Its first row "
-                "is the caller.",
+                "Who calls? Query the vault's Logs: `ekm-exporter script callers.kql --vault VAULT.vault.azure.net`. Row one is the caller.",
                 "Stop or slow that caller. If it is SQL Server (Microsoft.SQL.EKM), make planned restarts and restores one by one.",
                 DO_NOT_RESTART,
                 f"The exporters' own share is `ekm_request_budget_ratio`. Above {OWN_SHARE}, increase `interval`.",
