@@ -24,7 +24,7 @@ from exporter.core.common_causes import MANY, MANY_RATIO, NEARLY_ALL_RATIO, TOGE
 from exporter.core.credential_expiry import Source
 from exporter.core.model import Phase, Step
 from exporter.core.reasons import Reason
-from exporter.core.vault_limits import OWN_SHARE
+from exporter.core.request_limits import OWN_SHARE
 from exporter.metrics.definitions import METRICS, PATH_PARTS, PROBE_METRICS, ROLES
 from exporter.metrics.self_metrics import REQUESTED, SKIP_REASONS
 from exporter.metrics.spec import Level, MetricSpec, MetricType, SeriesScope

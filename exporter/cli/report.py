@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from exporter.cli.exporter_flags import DEFAULT_URL, add_exporter_flags
 from exporter.cli.http_flags import add_http_flags, read_password, sign_in_flags, time_limit
 from exporter.cli.parser import add_flag
-from exporter.cli.report_audit import OF_WEB, report_audit
+from exporter.cli.report_audit import WEB_PREFIX, report_audit
 from exporter.clients.exporter_api import AccessError, on_loopback, parse_url
 from exporter.clients.prometheus_api import HistoryError, PrometheusAccess, UnreadableHistoryError
 from exporter.config.settings import SecretSource, SecretUnreadableError, read_secret
@@ -63,7 +63,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         parser, "--format", "without --out: the format to print (default csv; text with --audit)", choices=[*FORMATS, "text"]
     )
     _add_prometheus(parser)
-    add_exporter_flags(parser, text=f"with --audit: an exporter that probes the key (default {DEFAULT_URL})", dest=OF_WEB)
+    add_exporter_flags(parser, text=f"with --audit: an exporter that probes the key (default {DEFAULT_URL})", dest=WEB_PREFIX)
     parser.set_defaults(handler=report)
 
 

@@ -28,8 +28,8 @@ from exporter.tde.gate.model import TargetState
 from exporter.web.ui.audit import audit_document
 
 DONE, DAMAGED, BAD_USAGE = 0, 1, 2
-OF_WEB: Final = "web_"  # begins the attributes of --web.user and its kind, since --prometheus.user is of the same command
-_OF_MONTHS: Final = {
+WEB_PREFIX: Final = "web_"  # begins the attributes of --web.user and its kind, since --prometheus.user is of the same command
+_MONTH_FLAGS: Final = {
     "month": "--month",
     "start": "--from",
     "end": "--to",
@@ -57,7 +57,7 @@ def report_audit(args: argparse.Namespace) -> int:
     """Write or print the sheet and return the exit code."""
     try:
         _check(args)
-        own = {name: getattr(args, f"{OF_WEB}{name}") for name in ("user", "password_file", "ca_file")}
+        own = {name: getattr(args, f"{WEB_PREFIX}{name}") for name in ("user", "password_file", "ca_file")}
         accesses = exporters_of(argparse.Namespace(**{**vars(args), **own}), timeout=args.timeout, default=DEFAULT_URL)
         facts = asyncio.run(_facts(accesses, args.audit))
         _write(args, facts)
@@ -69,7 +69,7 @@ def report_audit(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     """Refuse flags of the other report. Raises ValueError with a text for the user."""
-    given = next((flag for name, flag in _OF_MONTHS.items() if getattr(args, name) is not None), None)
+    given = next((flag for name, flag in _MONTH_FLAGS.items() if getattr(args, name) is not None), None)
     if given is not None:
         raise ValueError(f"--audit reads a running exporter: leave out {given}")
     if args.format == "csv":

@@ -11,10 +11,10 @@ import sys
 
 from exporter.cli.parser import add_flag
 from exporter.core.endpoints import vault_host
+from exporter.core.log_queries import filled
 from exporter.core.suggestions import nearest
 from exporter.presentation.documentation import Documentation
 from exporter.sqlservers.script import script_bytes, script_names, summary
-from exporter.tde.audit.log_queries import filled
 
 _OK, _BAD_USAGE = 0, 2
 

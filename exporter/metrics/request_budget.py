@@ -1,6 +1,6 @@
 """Share of each vault's published request limit that this exporter uses.
 
-The requests of other clients are unknown. The limits are in `core.vault_limits`.
+The requests of other clients are unknown. The limits are in `core.request_limits`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from exporter.core.model import KeyFacts, StepResult
-from exporter.core.vault_limits import OPERATIONS, WINDOW_SECONDS, Operation, has_limits, operation_limit
+from exporter.core.request_limits import WINDOW_SECONDS
+from exporter.core.vault_limits import OPERATIONS, Operation, has_limits, operation_limit
 from exporter.metrics.counters import is_throttled
 
 SLOTS = 6

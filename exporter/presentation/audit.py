@@ -1,4 +1,4 @@
-"""The audit sheet of one key as JSON: the facts that the running exporter has, and the queries for those that it may not ask."""
+"""The audit sheet of one key as JSON: the facts that the running exporter has, and the queries for those that it may not read."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from exporter.config.settings import Config, Target
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.durations import moment
+from exporter.core.log_queries import filled
 from exporter.core.model import Vantage
 from exporter.core.sql_servers import server_name
 from exporter.core.vault_limits import has_limits, key_operations_limit
@@ -21,7 +22,6 @@ from exporter.presentation.payloads import Payload, failure_payload, moment_or_n
 from exporter.presentation.sql_proofs import SqlProofs
 from exporter.state.records import TargetRecord, readiness_at
 from exporter.tde.audit.access import LOGS, AuditQuery, access_queries, key_roles
-from exporter.tde.audit.log_queries import filled
 from exporter.tde.audit.own_requests import own_requests
 from exporter.tde.server_proof import ServerProof
 

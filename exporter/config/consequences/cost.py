@@ -15,7 +15,8 @@ from exporter.config.settings import Config
 from exporter.core import durations
 from exporter.core.endpoints import cloud_of
 from exporter.core.probe_starts import DATABASE_TOKEN_SECONDS, JITTER, LOOKUP_SECONDS
-from exporter.core.vault_limits import KEY_LIMITS, WINDOW_SECONDS, has_limits, operation_limit
+from exporter.core.request_limits import KEY_LIMITS, WINDOW_SECONDS
+from exporter.core.vault_limits import has_limits, operation_limit
 
 MONTH_SECONDS = 30 * 86400.0
 

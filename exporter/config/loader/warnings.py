@@ -32,9 +32,9 @@ from exporter.core.connector_secret import CLIENT_ID_DIGITS
 from exporter.core.known_secrets import SHORTEST, KnownSecrets
 from exporter.core.model import CredentialKind
 from exporter.core.probe_starts import ALERTED_SECONDS
+from exporter.core.request_limits import OWN_SHARE
 from exporter.core.sql_servers import server_name
 from exporter.core.thumbprint import Pin, contradiction
-from exporter.core.vault_limits import OWN_SHARE
 
 Advice = Iterator[tuple[Location, str]]
 _SECRET_KINDS = (CredentialKind.CLIENT_SECRET, CredentialKind.CONNECTOR_SECRET)  # a certificate has its own expiry date

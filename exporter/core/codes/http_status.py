@@ -18,7 +18,7 @@ from exporter.core.codes.shared import (
     WITHOUT_THE_KEY,
     both_generations,
 )
-from exporter.core.vault_limits import KEY_LIMITS, OWN_SHARE
+from exporter.core.request_limits import KEY_LIMITS, OWN_SHARE
 
 HTTP_STATUS: tuple[ConnectorError, ...] = (
     ConnectorError(

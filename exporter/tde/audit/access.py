@@ -5,7 +5,7 @@ The exporter has no right to run these queries, and needs none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,18 +48,24 @@ HSM_ROLES: Final[tuple[tuple[str, str], ...]] = (
     ("Managed HSM Policy Administrator", _ASSIGNS),
     ("a custom role", f"{_UNWRAPS} if its dataActions have keys/unwrap/action or keys/decrypt/action"),
 )
-_RESOURCE_GRAPH = """\
+_ROLES: Final = "Roles on the key, with those inherited from vault, resource group, subscription and management groups"
+_ACTIVATED: Final = "Roles that someone may activate (PIM)"
+_POLICIES: Final = "Whether roles or access policies count (rbac), and the access policies"
+_LOCAL_ROLES: Final = "Local roles of the Managed HSM; a role at / counts for every key"
+_FIRST: Final = "The first administrators, who assign the local roles"
+_MEMBERS: Final = "The members of a group that has a role; GROUP is its object id in the lists above"
+_RESOURCE_GRAPH: Final = """\
 authorizationresources
 | where type =~ "microsoft.authorization/roleassignments"
 | extend scope = tolower(tostring(properties.scope)), role = tolower(tostring(split(tostring(properties.roleDefinitionId), "/")[-1])),
     principal = tostring(properties.principalId), kind = tostring(properties.principalType), joined = 1
 | join kind=inner (
     resources
-    | where type =~ "microsoft.keyvault/vaults" and name =~ "{vault}"
+    | where type =~ "microsoft.keyvault/vaults" and name =~ "VAULT"
     | project vault = tolower(id), joined = 1)
     on joined
 | where scope == "/" or scope startswith "/providers/microsoft.management/" or strcat(vault, "/") startswith strcat(scope, "/")
-    or scope == strcat(vault, "/keys/", tolower("{key}"))
+    or scope == strcat(vault, "/keys/", tolower("KEY"))
 | join kind=leftouter (
     authorizationresources
     | where type =~ "microsoft.authorization/roledefinitions"
@@ -68,6 +74,77 @@ authorizationresources
     on role
 | project roleName, kind, principal, scope, dataActions
 | order by roleName asc"""
+_VAULT_ID: Final = "$(az keyvault show --name VAULT --query id -o tsv)"
+_RESOURCE_ID: Final = "(Get-AzKeyVault -VaultName VAULT).ResourceId"
+_ELIGIBLE: Final = "providers/Microsoft.Authorization/roleEligibilityScheduleInstances?api-version=2020-10-01"
+# What a query lists, where to run it, and the query with the words VAULT and KEY.
+_GROUP_QUERIES: Final[tuple[tuple[str, str, str], ...]] = (
+    (_MEMBERS, BASH, "az ad group member list --group GROUP -o table"),
+    (_MEMBERS, POWERSHELL, "Get-AzADGroupMember -GroupObjectId GROUP"),
+)
+_VAULT_QUERIES: Final = (
+    (
+        _ROLES,
+        BASH,
+        (
+            f'az role assignment list --include-inherited --scope "{_VAULT_ID}/keys/KEY" -o table '
+            '--query "[].{who:principalName, id:principalId, type:principalType, role:roleDefinitionName, scope:scope}"'
+        ),
+    ),
+    (
+        _ROLES,
+        POWERSHELL,
+        (
+            f'Get-AzRoleAssignment -Scope "$({_RESOURCE_ID})/keys/KEY" | '
+            "Format-Table DisplayName, ObjectId, ObjectType, RoleDefinitionName, Scope"
+        ),
+    ),
+    (
+        "The same with the data actions of each role, custom ones too. A management group counts only if it is above the vault's subscription",
+        GRAPH,
+        _RESOURCE_GRAPH,
+    ),
+    (
+        _ACTIVATED,
+        BASH,
+        (
+            f'az rest --method get --url "{_VAULT_ID}/{_ELIGIBLE}" -o table '
+            '--query "value[].properties.expandedProperties.{who:principal.displayName, role:roleDefinition.displayName, scope:scope.id}"'
+        ),
+    ),
+    (
+        _ACTIVATED,
+        POWERSHELL,
+        (
+            f"Get-AzRoleEligibilityScheduleInstance -Scope {_RESOURCE_ID} | "
+            "Format-Table PrincipalDisplayName, RoleDefinitionDisplayName, ScopeId"
+        ),
+    ),
+    (
+        _POLICIES,
+        BASH,
+        (
+            "az keyvault show --name VAULT -o json "
+            '--query "properties.{rbac:enableRbacAuthorization, policies:accessPolicies[].{objectId:objectId, keys:permissions.keys}}"'
+        ),
+    ),
+    (
+        _POLICIES,
+        POWERSHELL,
+        (
+            "Get-AzKeyVault -VaultName VAULT | ForEach-Object { $_.EnableRbacAuthorization; $_.AccessPolicies | "
+            "Format-Table DisplayName, ObjectId, PermissionsToKeysStr }"
+        ),
+    ),
+    *_GROUP_QUERIES,
+)
+_HSM_QUERIES: Final = (
+    (_LOCAL_ROLES, BASH, "az keyvault role assignment list --hsm-name VAULT -o table"),
+    (_LOCAL_ROLES, POWERSHELL, "Get-AzKeyVaultRoleAssignment -HsmName VAULT"),
+    (_FIRST, BASH, "az keyvault show --hsm-name VAULT --query properties.initialAdminObjectIds"),
+    (_FIRST, POWERSHELL, "(Get-AzKeyVaultManagedHsm -Name VAULT).InitialAdminObjectIds"),
+    *_GROUP_QUERIES,
+)
 
 
 def is_hsm(vault: str) -> bool:
@@ -84,66 +161,11 @@ def key_roles(vault: str) -> tuple[tuple[str, str], ...]:
 def access_queries(vault: str, key: str) -> tuple[AuditQuery, ...]:
     """Return the queries that list who may unwrap with a key. `vault` is a host name."""
     name = _host(vault).partition(".")[0]
-    return tuple(_hsm_queries(name) if is_hsm(vault) else _vault_queries(name, key))
-
-
-def _vault_queries(name: str, key: str) -> Iterator[AuditQuery]:
-    vault_id, resource_id = (
-        f"$(az keyvault show --name {name} --query id -o tsv)",
-        f"(Get-AzKeyVault -VaultName {name}).ResourceId",
+    rows = _HSM_QUERIES if is_hsm(vault) else _VAULT_QUERIES
+    return tuple(
+        AuditQuery(about, language, re.sub(r"\b(VAULT|KEY)\b", lambda found: name if found[0] == "VAULT" else key, text))
+        for about, language, text in rows
     )
-    about = "Roles on the key, with those inherited from vault, resource group, subscription and management groups"
-    columns = "[].{who:principalName, id:principalId, type:principalType, role:roleDefinitionName, scope:scope}"
-    yield AuditQuery(
-        about, BASH, f'az role assignment list --include-inherited --scope "{vault_id}/keys/{key}" --query "{columns}" -o table'
-    )
-    yield AuditQuery(
-        about,
-        POWERSHELL,
-        f'Get-AzRoleAssignment -Scope "$({resource_id})/keys/{key}" | Format-Table DisplayName, ObjectId, ObjectType, RoleDefinitionName, Scope',
-    )
-    yield AuditQuery(
-        "The same with the data actions of each role, custom ones too. A management group counts only if it is above the vault's subscription",
-        GRAPH,
-        _RESOURCE_GRAPH.format(vault=name, key=key),
-    )
-    about = "Roles that someone may activate (Privileged Identity Management)"
-    eligible = (
-        "value[].properties.expandedProperties.{who:principal.displayName, role:roleDefinition.displayName, scope:scope.id}"
-    )
-    schedule = "providers/Microsoft.Authorization/roleEligibilityScheduleInstances?api-version=2020-10-01"
-    yield AuditQuery(about, BASH, f'az rest --method get --url "{vault_id}/{schedule}" --query "{eligible}" -o table')
-    yield AuditQuery(
-        about,
-        POWERSHELL,
-        f"Get-AzRoleEligibilityScheduleInstance -Scope {resource_id} | Format-Table PrincipalDisplayName, RoleDefinitionDisplayName, ScopeId",
-    )
-    about = "Whether roles or access policies count (rbac), and the access policies"
-    policies = "properties.{rbac:enableRbacAuthorization, policies:accessPolicies[].{objectId:objectId, keys:permissions.keys}}"
-    yield AuditQuery(about, BASH, f'az keyvault show --name {name} --query "{policies}" -o json')
-    yield AuditQuery(
-        about,
-        POWERSHELL,
-        f"Get-AzKeyVault -VaultName {name} | ForEach-Object {{ $_.EnableRbacAuthorization; $_.AccessPolicies | "
-        "Format-Table DisplayName, ObjectId, PermissionsToKeysStr }",
-    )
-    yield from _group_queries()
-
-
-def _hsm_queries(name: str) -> Iterator[AuditQuery]:
-    about = "Local roles of the Managed HSM; a role at / counts for every key"
-    yield AuditQuery(about, BASH, f"az keyvault role assignment list --hsm-name {name} -o table")
-    yield AuditQuery(about, POWERSHELL, f"Get-AzKeyVaultRoleAssignment -HsmName {name}")
-    about = "The first administrators, who assign the local roles"
-    yield AuditQuery(about, BASH, f"az keyvault show --hsm-name {name} --query properties.initialAdminObjectIds")
-    yield AuditQuery(about, POWERSHELL, f"(Get-AzKeyVaultManagedHsm -Name {name}).InitialAdminObjectIds")
-    yield from _group_queries()
-
-
-def _group_queries() -> Iterator[AuditQuery]:
-    about = "The members of a group that has a role; GROUP is its object id in the lists above"
-    yield AuditQuery(about, BASH, "az ad group member list --group GROUP -o table")
-    yield AuditQuery(about, POWERSHELL, "Get-AzADGroupMember -GroupObjectId GROUP")
 
 
 def _host(vault: str) -> str:

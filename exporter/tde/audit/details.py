@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from exporter.tde.audit.words import NO_TEST, NOT_ASKED, Facts, Line, clock, counted, known, when, when_known, word
+from exporter.tde.audit.words import NO_RIGHT, NO_TEST, Facts, Line, clock, counted, known, when, when_known, word
 
 _SOURCES: Final[Mapping[str, str]] = {
     "declared": "declared in the configuration",
@@ -21,7 +21,7 @@ _SOURCES: Final[Mapping[str, str]] = {
 
 def who_may(facts: Facts) -> Iterator[Line]:
     """Yield the identities of the exporter, and the roles that matter."""
-    yield "list of callers", NOT_ASKED
+    yield "list of callers", NO_RIGHT
     for each in facts["credentials"]:
         yield f"credential {word(each['credential'])}", _identity(each)
     yield from ((word(each["role"]), word(each["effect"])) for each in facts["roles"])

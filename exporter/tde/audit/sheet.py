@@ -10,7 +10,7 @@ from typing import Final
 from exporter.core.durations import unix_time
 from exporter.tde.audit import details
 from exporter.tde.audit.access import AuditQuery
-from exporter.tde.audit.words import NO_TEST, NOT_ASKED, Facts, Line, clock, counted, when, word
+from exporter.tde.audit.words import NO_RIGHT, NO_TEST, Facts, Line, clock, counted, when, word
 from exporter.tde.model import printable
 
 _WIDTH: Final = 110
@@ -64,7 +64,7 @@ def _summary(facts: Facts) -> Iterator[Line]:
         (found if servers else "no SQL Server is declared or read")
         + (f"; {unread} of these SQL Servers {'is' if unread == 1 else 'are'} not read" if unread else ""),
     )
-    yield "who may unwrap", NOT_ASKED
+    yield "who may unwrap", NO_RIGHT
     yield "who did", "not known: the vault's log has it. The query below lists it"
     yield "last proven by probe", _latest(facts["probes"], "last_unwrap", facts, "no unwrap is known")
     yield "last proven by SQL Server", _latest(read, "proven_at", facts, _unproven(read))

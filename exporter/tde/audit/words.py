@@ -10,7 +10,7 @@ from exporter.tde.model import printable
 
 Facts = Mapping[str, Any]
 Line = tuple[str, str]
-NOT_ASKED: Final = "not known: the exporter may not ask Azure. The queries below list it"
+NO_RIGHT: Final = "not known: the exporter has no right to read it in Azure. The queries below list it"
 NO_TEST: Final = "not known: the exporter sees no restore. Record its date where you keep this sheet"
 
 

@@ -1,4 +1,4 @@
-"""One limit of requests everywhere: documents, runbook, dashboards, queries and advice have that of `core.vault_limits`."""
+"""One limit of requests everywhere: documents, runbook, dashboards, queries and advice have that of `core.request_limits`."""
 
 import json
 import re
@@ -7,17 +7,15 @@ from pathlib import Path
 import pytest
 
 from exporter.core.codes import BY_CODE
-from exporter.core.vault_limits import (
+from exporter.core.request_limits import (
     KEY_LIMITS,
     KEY_OPERATIONS,
-    OPERATIONS,
     OTHER_OPERATIONS,
     OWN_SHARE,
     SUBSCRIPTION_VAULTS,
     WINDOW_SECONDS,
-    key_operations_limit,
-    operation_limit,
 )
+from exporter.core.vault_limits import OPERATIONS, key_operations_limit, operation_limit
 from exporter.sqlservers.script import script_bytes
 
 ROOT = Path(__file__).parents[3]

@@ -17,7 +17,7 @@ def test_summary_has_every_answer_on_one_screen():
         ("key", "ContosoRSAKey0 in contoso-prod.vault.azure.net"),
         ("as of", "2026-11-28 12:00 UTC, by ekm-exporter 1.2.3 on mon1"),
         ("depends on it", "2 SQL Servers, 2 databases; 1 of these SQL Servers is not read"),
-        ("who may unwrap", "not known: the exporter may not ask Azure. The queries below list it"),
+        ("who may unwrap", "not known: the exporter has no right to read it in Azure. The queries below list it"),
         ("who did", "not known: the vault's log has it. The query below lists it"),
         ("last proven by probe", "2026-11-28 11:59 UTC (1m ago)"),
         ("last proven by SQL Server", "2026-11-28 11:00 UTC (1h ago)"),
