@@ -60,6 +60,7 @@ def audit_payload(sources: AuditSources, target: Target) -> Payload:
         "credentials": list(_credentials(targets, records, sources)),
         "probes": [_probe(each, records.get(each.name), sources) for each in targets],
         "recovery": list(_recovery(targets, records)),
+        "retained_versions": list(_retained(targets, records)),
         "tls_certificates": list(_certificates(records.values())),
         "requests_in_10_seconds": limit,
         "roles": [{"role": role, "effect": effect} for role, effect in key_roles(target.vault)],
@@ -204,6 +205,21 @@ def _recovery(targets: Sequence[Target], records: dict[str, TargetRecord]) -> It
             "last_unwrap": moment_or_none(None if record is None else record.proof_at),
             "backup_on": None if target.backup_on is None else target.backup_on.isoformat(),
         }
+
+
+def _retained(targets: Sequence[Target], records: dict[str, TargetRecord]) -> Iterator[Payload]:
+    """Yield each key version that old backups need."""
+    for target in targets:
+        record = records.get(target.name)
+        for each in target.retained_versions:
+            result = None if record is None else record.auxiliary.get((AuxiliaryKind.RETAINED, each.key, each.vault))
+            yield {
+                "key": each.key,
+                "vault": each.vault,
+                "until": None if each.until is None else each.until.isoformat(),
+                "usable": None if result is None else result.usable,
+                "last_probe": moment_or_none(None if result is None else result.at),
+            }
 
 
 def _certificates(records: Iterable[TargetRecord]) -> Iterator[Payload]:

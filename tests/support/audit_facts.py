@@ -75,6 +75,13 @@ RECOVERY: dict[str, Any] = {
     "last_unwrap": "2026-11-28T11:57:00.000Z",
     "backup_on": "2026-11-24",
 }
+RETAINED: dict[str, Any] = {
+    "key": "ContosoRSAKey0/0123",
+    "vault": "contoso-prod.vault.azure.net",
+    "until": "2033-01-01",
+    "usable": True,
+    "last_probe": "2026-11-28T11:56:00.000Z",
+}
 
 
 def facts(**changes: Any) -> dict[str, Any]:
@@ -92,6 +99,7 @@ def facts(**changes: Any) -> dict[str, Any]:
         "credentials": [CREDENTIAL],
         "probes": [PROBE],
         "recovery": [RECOVERY],
+        "retained_versions": [RETAINED],
         "tls_certificates": [{"endpoint": "contoso-prod:443", "issuer": "CN=R1", "expires_at": "2027-01-01T00:00:00.000Z"}],
         "requests_in_10_seconds": 500,
         "roles": [{"role": "Owner", "effect": "may assign a role"}],

@@ -58,7 +58,7 @@ _RESOURCE_GRAPH: Final = """\
 authorizationresources
 | where type =~ "microsoft.authorization/roleassignments"
 | extend scope = tolower(tostring(properties.scope)), role = tolower(tostring(split(tostring(properties.roleDefinitionId), "/")[-1])),
-    principal = tostring(properties.principalId), kind = tostring(properties.principalType), joined = 1
+    principal = tostring(properties.principalId), principalType = tostring(properties.principalType), joined = 1
 | join kind=inner (
     resources
     | where type =~ "microsoft.keyvault/vaults" and name =~ "VAULT"
@@ -72,7 +72,7 @@ authorizationresources
     | project role = tolower(name), roleName = tostring(properties.roleName),
         dataActions = tostring(properties.permissions[0].dataActions))
     on role
-| project roleName, kind, principal, scope, dataActions
+| project roleName, principalType, principal, scope, dataActions
 | order by roleName asc"""
 _VAULT_ID: Final = "$(az keyvault show --name VAULT --query id -o tsv)"
 _RESOURCE_ID: Final = "(Get-AzKeyVault -VaultName VAULT).ResourceId"

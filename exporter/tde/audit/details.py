@@ -10,6 +10,7 @@ from typing import Final
 
 from exporter.tde.audit.words import NO_RIGHT, NO_TEST, Facts, Line, clock, counted, known, when, when_known, word
 
+_USABLE: Final[Mapping[bool | None, str]] = {True: "usable", False: "not usable", None: "not known"}
 _SOURCES: Final[Mapping[str, str]] = {
     "declared": "declared in the configuration",
     "certificate": "certificate file",
@@ -131,13 +132,23 @@ def recovery(facts: Facts) -> Iterator[Line]:
         if each["recovery_vault"] is None:
             yield f"recovery vault of {name}", "none is configured"
         else:
-            usable = {True: "usable", False: "not usable", None: "not known"}[each["usable"]]
             unwrapped = when_known(each["last_unwrap"], facts)
-            yield f"recovery vault of {name}", f"{word(each['recovery_vault'])}: {usable}; last unwrap there {unwrapped}"
+            yield (
+                f"recovery vault of {name}",
+                f"{word(each['recovery_vault'])}: {_USABLE[each['usable']]}; last unwrap there {unwrapped}",
+            )
         backup = each["backup_on"]
         yield (
             f"backup of the key, {name}",
             "not known: backup_on is not declared" if backup is None else f"declared: {word(backup)}",
+        )
+    for each in facts["retained_versions"]:
+        until = "without an end" if each["until"] is None else f"until {word(each['until'])}"
+        yield (
+            f"old version {word(each['key'])}",
+            (
+                f"needed by backups {until}, in {word(each['vault'])}: {_USABLE[each['usable']]}; last probe {when_known(each['last_probe'], facts)}"
+            ),
         )
     yield "test restore", NO_TEST
 

@@ -11,7 +11,7 @@ from exporter.web.ui.html import Html, element
 from exporter.web.ui.layout import Urls, facts, link, page
 
 _STYLE = (
-    "body{font:10pt/1.4 sans-serif;margin:2em;color:#111}dl{display:grid;grid-template-columns:16em 1fr;gap:.15em 1em}dt{font-weight:bold}"
+    "body{font:10pt/1.4 sans-serif;margin:2em;color:#111}dl{display:grid;grid-template-columns:16em 1fr;gap:.15em 1em}dt{font-weight:bold;overflow-wrap:anywhere}"
     "dd{margin:0;overflow-wrap:anywhere}pre{white-space:pre-wrap;border:1px solid #999;padding:.4em;font-size:8pt}"
     "section{break-inside:avoid-page}@media print{body{margin:0}@page{size:A4;margin:14mm}}"
 )

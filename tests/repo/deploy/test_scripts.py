@@ -10,6 +10,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.optimizer.qualify import qualify
 
+from exporter.tde.audit.access import GRAPH, access_queries
 from tests.repo.deploy.pretend import (
     OLD_THUMBPRINT,
     PROVIDER_CREDENTIAL,
@@ -282,15 +283,18 @@ AUDIT_COLUMNS = (
     "ResultType:string, TimeGenerated:datetime)"
 )
 DIAGNOSTIC_COLUMNS = "(CallerIPAddress:string, Category:string, OperationName:string, ResourceProvider:string, TimeGenerated:datetime, clientInfo_s:string)"
+RESOURCE_COLUMNS = "(id:string, name:string, type:string, properties:dynamic)"  # of Azure Resource Graph
 
 
 def diagnoses(*queries: str) -> list[list[str]]:
-    """What Microsoft's parser finds in each KQL query, with the columns of the three tables that the documents use."""
+    """What Microsoft's parser finds in each KQL query, with the columns of the tables that scripts and documents use."""
     of_sign_ins = ", ".join(f"{name}:{'datetime' if name == 'TimeGenerated' else 'string'}" for name in SIGN_IN_COLUMNS.split())
     tables = (
         f"AADServicePrincipalSignInLogs=({of_sign_ins})",
         f"AZKVAuditLogs={AUDIT_COLUMNS}",
         f"AzureDiagnostics={DIAGNOSTIC_COLUMNS}",
+        f"authorizationresources={RESOURCE_COLUMNS}",
+        f"resources={RESOURCE_COLUMNS}",
     )
     command = ["node", str(Path(__file__).with_name("diagnose_kql.cjs")), str(TOOLS / "node_modules"), *tables]
     done = subprocess.run(  # noqa: S603 - fixed commands
@@ -308,10 +312,11 @@ def test_the_parser_finds_only_the_broken_queries():
     assert len(queries) == 2
     broken = ["AZKVAuditLogs | where A >>> 1", "AZKVAuditLogs | where Nothing == 1"]
     scripts = [path.read_text() for path in sorted(SCRIPTS.glob("*.kql"))]
+    scripts += [each.text for each in access_queries("contoso.vault.azure.net", "Key-0") if each.language == GRAPH]
     found = diagnoses(*scripts, *queries, *broken)
-    assert len(scripts) == 3
-    assert found[:5] == [[], [], [], [], []]
-    assert [len(one) > 0 for one in found[5:]] == [True, True]
+    assert len(scripts) == 4
+    assert found[:6] == [[]] * 6
+    assert [len(one) > 0 for one in found[6:]] == [True, True]
 
 
 def test_permissions_page_lists_the_rights_of_the_login():

@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.core.model import Mode, Step
-from exporter.core.vault_limits import OPERATIONS, key_operations_limit, operation_limit, operations_of
+from exporter.core.vault_limits import OPERATIONS, has_limits, key_operations_limit, operation_limit, operations_of
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,11 @@ def test_mode_read_only_uses_no_key():
 )
 def test_requests_about_a_key_have_the_limit_of_the_key(vault, key, limits):
     assert [operation_limit(operation, vault, **key) for operation in OPERATIONS] == limits
+
+
+@pytest.mark.parametrize(
+    ("vault", "published"),
+    [("contoso.vault.azure.net", True), ("contoso.managedhsm.azure.net", False), ("vault.corp.example", False)],
+)
+def test_limits_are_published_for_vaults_of_a_known_cloud(vault, published):
+    assert has_limits(vault) is published

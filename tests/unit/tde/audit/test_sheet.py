@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.tde.audit.sheet import as_text, sheet
-from tests.support.audit_facts import CREDENTIAL, DECLARED, EXPIRY, KEY_VERSION, PROBE, READ, RECOVERY, facts
+from tests.support.audit_facts import CREDENTIAL, DECLARED, EXPIRY, KEY_VERSION, PROBE, READ, RECOVERY, RETAINED, facts
 
 
 def lines(title, **changes):
@@ -126,6 +126,23 @@ def test_recovery_vault_has_its_last_unwrap(usable, word):
         f"contoso-dr.vault.azure.net: {word}; last unwrap there 2026-11-28 11:57 UTC (3m ago)"
     )
     assert known["backup of the key, contoso-key0"] == "declared: 2026-11-24"
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (
+            {},
+            "needed by backups until 2033-01-01, in contoso-prod.vault.azure.net: usable; last probe 2026-11-28 11:56 UTC (4m ago)",
+        ),
+        (
+            {"until": None, "usable": None, "last_probe": None},
+            "needed by backups without an end, in contoso-prod.vault.azure.net: not known; last probe not known",
+        ),
+    ],
+)
+def test_version_of_old_backups_has_its_last_probe(change, text):
+    assert lines("Recovery", retained_versions=[RETAINED | change])["old version ContosoRSAKey0/0123"] == text
 
 
 def test_recovery_vault_that_never_unwrapped_is_named():

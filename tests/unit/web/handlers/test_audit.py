@@ -6,6 +6,7 @@ from datetime import date
 
 import pytest
 
+from exporter.config.settings import Retained
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.durations import moment
@@ -14,7 +15,7 @@ from exporter.tde.audit.sheet import sheet
 from exporter.web.handlers import audit
 from tests.support import factories
 from tests.support.sql_readings import READ_AT, a_reading
-from tests.support.web_factories import VERSION, auxiliary_result, bad, config, good, target
+from tests.support.web_factories import OLD, VERSION, auxiliary_result, bad, config, good, target
 from tests.support.web_server import Service, answer, words
 
 PATH = "/targets/contoso-key0/audit"
@@ -68,6 +69,27 @@ async def test_sheet_has_dependents_proofs_and_queries_with_real_names():
     assert 'let key = "ContosoRSAKey0";' in used
     assert "let key_limit = 4000;" in callers  # the key of the factories is RSA 2048 in software
     assert facts["requests_in_10_seconds"] == 4000
+
+
+async def test_versions_of_old_backups_have_their_probe():
+    old = Retained(
+        key_name="ContosoRSAKey0",
+        key_version=OLD,
+        vault="contoso-prod.vault.azure.net",
+        credential="sql-prod",
+        until=date(2033, 1, 1),
+    )
+    made = service(retained_versions=(old,))
+    made.add_auxiliary(auxiliary_result(AuxiliaryKind.RETAINED, at=NOW - 30))
+    assert (await facts_of(made))["retained_versions"] == [
+        {
+            "key": f"ContosoRSAKey0/{OLD}",
+            "vault": old.vault,
+            "until": "2033-01-01",
+            "usable": True,
+            "last_probe": moment(NOW - 30),
+        }
+    ]
 
 
 async def test_targets_of_one_key_share_a_sheet():
