@@ -85,4 +85,4 @@ async def test_throttled_probe_leads_to_the_query_of_the_callers(plain_command, 
     assert second[1]
     printed = "".join(query.out)
     assert 'let vault = "vault-broken.vault.azure.net";' in printed
-    assert "OfAll = all_requests" in printed
+    assert "| project Client, Address, Application, CallerRequests, OfAll," in printed
