@@ -25,6 +25,7 @@ from exporter.tde.audit.access import LOGS, AuditQuery, access_queries, key_role
 from exporter.tde.audit.own_requests import own_requests
 from exporter.tde.server_proof import ServerProof
 
+MOST_TARGETS = 100  # of a key on its sheet: more would delay other tasks
 _SCRIPTS = Path(__file__).parents[1] / "sqlservers" / "scripts"  # files alone: pages import no part that reads SQL Servers
 
 
@@ -44,7 +45,8 @@ class AuditSources:
 def audit_payload(sources: AuditSources, target: Target) -> Payload:
     """Return the facts about the key of a target, with those of every target that probes the same key."""
     config = sources.config
-    targets = [each for each in config.targets.values() if (each.vault, each.key_name) == (target.vault, target.key_name)]
+    same = [each for each in config.targets.values() if (each.vault, each.key_name) == (target.vault, target.key_name)]
+    targets = [target, *(each for each in same if each.name != target.name)][:MOST_TARGETS]
     records = {each.name: record for each in targets if (record := sources.record_of(each.name)) is not None}
     limit = _key_limit(target, records.get(target.name))
     return {
@@ -52,6 +54,7 @@ def audit_payload(sources: AuditSources, target: Target) -> Payload:
         "exporter": {"version": sources.version, "host": sources.host, "vantage": config.settings.vantage.value},
         "vault": target.vault,
         "key": target.key_name,
+        "targets": len(same),
         "region": _first(record.region for record in records.values()),
         "scheduled_purge": moment_or_none(_first(record.purge_at for record in records.values())),
         "newest_version": _first(record.newest_version for record in records.values()),

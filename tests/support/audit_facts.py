@@ -91,6 +91,7 @@ def facts(**changes: Any) -> dict[str, Any]:
         "exporter": {"version": "1.2.3", "host": "mon1", "vantage": "central"},
         "vault": "contoso-prod.vault.azure.net",
         "key": "ContosoRSAKey0",
+        "targets": 1,
         "region": "westeurope",
         "scheduled_purge": None,
         "newest_version": VERSION,

@@ -64,6 +64,11 @@ def _summary(facts: Facts) -> Iterator[Line]:
         (found if servers else "no SQL Server is declared or read")
         + (f"; {unread} of these SQL Servers {'is' if unread == 1 else 'are'} not read" if unread else ""),
     )
+    if facts["targets"] > len(facts["probes"]):
+        yield (
+            "targets",
+            f"{len(facts['probes'])} of {counted(facts['targets'], 'target')} of this key are on this sheet: audit another one by its name",
+        )
     yield "who may unwrap", NO_RIGHT
     yield "who did", "not known: the vault's log has it. The query below lists it"
     yield "last proven by probe", _latest(facts["probes"], "last_unwrap", facts, "no unwrap is known")

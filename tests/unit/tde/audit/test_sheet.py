@@ -27,6 +27,12 @@ def test_summary_has_every_answer_on_one_screen():
     ]
 
 
+def test_targets_that_the_sheet_leaves_out_are_counted():
+    assert lines("In short", targets=5000)["targets"] == (
+        "1 of 5,000 targets of this key are on this sheet: audit another one by its name"
+    )
+
+
 UNKNOWN = {
     "region": None,
     "newest_version": None,

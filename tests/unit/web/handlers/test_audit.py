@@ -11,6 +11,7 @@ from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.durations import moment
 from exporter.core.model import CredentialKind, PeerCertificate
+from exporter.presentation.audit import MOST_TARGETS
 from exporter.tde.audit.sheet import sheet
 from exporter.web.handlers import audit
 from tests.support import factories
@@ -98,6 +99,14 @@ async def test_targets_of_one_key_share_a_sheet():
     facts = await facts_of(made)
     assert [each["target"] for each in facts["probes"]] == ["contoso-key0", "second"]
     assert [(each["version"], each["read"]) for each in facts["versions"]] == [(VERSION, True), ("0123", False)]
+
+
+async def test_sheet_of_a_key_of_many_targets_has_the_first_ones():
+    made = Service(config(*(target(f"t{number}") for number in range(MOST_TARGETS + 1))))
+    _, _, body = await answer(made, f"/api/v1/targets/t{MOST_TARGETS}/audit")
+    facts = json.loads(body)
+    assert (facts["targets"], len(facts["probes"])) == (MOST_TARGETS + 1, MOST_TARGETS)
+    assert facts["probes"][0]["target"] == f"t{MOST_TARGETS}"
 
 
 async def test_target_without_a_probe_has_only_unknown_facts():
