@@ -76,7 +76,8 @@ def throttling() -> list[panels.Panel]:
         ).no_value("No Retry-After received."),
         panels.lines(
             "Request budget",
-            "The exporter's own requests over the published limit of the vault, busiest ten seconds of each minute.",
+            "The exporter's own requests over the published limit of the vault, busiest ten seconds of each minute. The query of "
+            "`ekm-exporter script callers.kql` shows the other clients.",
             over_time(BUDGET, "{{vault}}"),
             unit="percentunit",
             size=(8, 7),

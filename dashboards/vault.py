@@ -19,6 +19,7 @@ from dashboards.panels import Number, over_time, rows
 from dashboards.promql import increase, observations, quantile, series
 from dashboards.sheets import column
 from dashboards.words import BAD, EXPIRED_SECONDS, GOOD, NEUTRAL, STATES, WARNING
+from exporter.core.request_limits import OWN_SHARE
 
 TITLE: Final = "EKM / Vault"
 DESCRIPTION: Final = (
@@ -75,10 +76,11 @@ NUMBERS: Final = (
     ),
     Number(
         "Request budget",
-        "The exporter's own requests in the busiest ten seconds of the last minute, as a share of the vault's published limit.",
+        "The exporter's own requests in the busiest ten seconds of the last minute, as a share of the vault's published limit. Above "
+        f"{OWN_SHARE:.0%}, probe less often.",
         around.BUDGET,
         unit="percentunit",
-        levels=((0.01, WARNING), (0.1, BAD)),
+        levels=((OWN_SHARE, WARNING), (10 * OWN_SHARE, BAD)),
         start=GOOD,
         missing="no limit known",
         decimals=2,

@@ -24,6 +24,7 @@ from exporter.core.common_causes import MANY, MANY_RATIO, NEARLY_ALL_RATIO, TOGE
 from exporter.core.credential_expiry import Source
 from exporter.core.model import Phase, Step
 from exporter.core.reasons import Reason
+from exporter.core.request_limits import OWN_SHARE
 from exporter.metrics.definitions import METRICS, PATH_PARTS, PROBE_METRICS, ROLES
 from exporter.metrics.self_metrics import REQUESTED, SKIP_REASONS
 from exporter.metrics.spec import Level, MetricSpec, MetricType, SeriesScope
@@ -77,7 +78,7 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "ekm_credential_expiry_lookup_last_success_timestamp_seconds": (
         "time() - ekm_credential_expiry_lookup_last_success_timestamp_seconds > 2 * 86400"
     ),
-    "ekm_request_budget_ratio": "sum by (vault) (ekm_request_budget_ratio) > 0.01",
+    "ekm_request_budget_ratio": f"sum by (vault) (ekm_request_budget_ratio) > {OWN_SHARE}",
     "ekm_tls_certificate_expiry_timestamp_seconds": "(ekm_tls_certificate_expiry_timestamp_seconds - time()) / 86400 < 14",
     "ekm_clock_skew_seconds": "abs(ekm_clock_skew_seconds) > 120",
     "ekm_path_changes_total": 'increase(ekm_path_changes_total{what="region"}[15m]) > 0',

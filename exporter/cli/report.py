@@ -1,6 +1,6 @@
 """The command `ekm-exporter report`: the minutes of a month, per vault.
 
-Reads the history in Prometheus; probes nothing.
+Reads the history in Prometheus; probes nothing. `report_audit` has the sheet of one key.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
+from exporter.cli.exporter_flags import DEFAULT_URL, add_exporter_flags
 from exporter.cli.http_flags import add_http_flags, read_password, sign_in_flags, time_limit
 from exporter.cli.parser import add_flag
+from exporter.cli.report_audit import WEB_PREFIX, report_audit
 from exporter.clients.exporter_api import AccessError, on_loopback, parse_url
 from exporter.clients.prometheus_api import HistoryError, PrometheusAccess, UnreadableHistoryError
 from exporter.config.settings import SecretSource, SecretUnreadableError, read_secret
@@ -40,29 +42,42 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description=(
             "Reads a month of the history in Prometheus and counts, for each vault and target, the minutes by what the probes got. "
             "Exit code: 0 if the data are complete; 1 if they have gaps, which the report names, or if an answer of "
-            "Prometheus is malformed or too large; 2 for bad arguments, or if Prometheus does not have the history."
+            "Prometheus is malformed or too large; 2 for bad arguments, or if Prometheus does not have the history. With --audit, prints "
+            "the sheet of one key for a security officer instead, from a running exporter: who may use it, who did, when it was last "
+            "proven, and what expires."
         ),
-        epilog="example: ekm-exporter report --month 2026-11 --prometheus http://localhost:9090 --out reports",
+        epilog=(
+            "examples: ekm-exporter report --month 2026-11 --prometheus http://localhost:9090 --out reports; "
+            "ekm-exporter report --audit contoso-key0 --format html > audit.html"
+        ),
     )
     add_flag(parser, "--month YYYY-MM", "the month to report")
     add_flag(parser, "--from TIME", "instead of a month: 2026-11-01T00:00:00Z (RFC 3339)", dest="start")
     add_flag(parser, "--to TIME", "end of the period, which is not part of it", dest="end")
     add_flag(parser, "--timezone NAME", "of months and times, as in Europe/Zurich (default UTC)", default="UTC")
-    add_flag(parser, "--out FOLDER", "write all formats as ekm-report-YYYY-MM.* into this folder")
-    add_flag(parser, "--format", "without --out: the format to print (default csv)", choices=list(FORMATS))
+    add_flag(
+        parser, "--audit KEY", "instead of a period: the sheet of this key, by a target's name, KEY/VERSION or the key's URI"
+    )
+    add_flag(parser, "--out FOLDER", "write all formats as ekm-report-YYYY-MM.* or ekm-audit-VAULT-KEY.* into this folder")
+    add_flag(
+        parser, "--format", "without --out: the format to print (default csv; text with --audit)", choices=[*FORMATS, "text"]
+    )
     _add_prometheus(parser)
+    add_exporter_flags(parser, text=f"with --audit: an exporter that probes the key (default {DEFAULT_URL})", dest=WEB_PREFIX)
     parser.set_defaults(handler=report)
 
 
 def _add_prometheus(parser: argparse.ArgumentParser) -> None:
-    add_flag(parser, "--prometheus URL", "the Prometheus that scrapes the exporters", type=_url, required=True)
+    add_flag(parser, "--prometheus URL", "the Prometheus that scrapes the exporters", type=_url)
     add_http_flags(parser, "prometheus", user="basic authentication", server="Prometheus")
     add_flag(parser, "--prometheus.token.file FILE", "file with a bearer token, instead of a user", dest="token_file")
-    add_flag(parser, "--timeout DURATION", "for each response of Prometheus (default 2m)", type=time_limit, default=120.0)
+    add_flag(parser, "--timeout DURATION", "for each response (default 2m)", type=time_limit, default=120.0)
 
 
 def report(args: argparse.Namespace) -> int:
     """Write or print the report and return the exit code."""
+    if args.audit is not None:
+        return report_audit(args)
     try:
         period = _period(args)
         minutes = asyncio.run(read_minutes(_access(args), period))
@@ -76,6 +91,12 @@ def report(args: argparse.Namespace) -> int:
 
 def _period(args: argparse.Namespace) -> Period:
     """Return the period of the flags. Raises ValueError with a text for the user."""
+    if args.prometheus is None:
+        raise ValueError("name the Prometheus: --prometheus URL, or report one key with --audit KEY")
+    if args.urls_given is not None or args.urls_file is not None or args.web_user is not None:
+        raise ValueError("--url, --urls and --web.user are of --audit KEY: leave them out")
+    if args.format == "text":
+        raise ValueError("--format text is of --audit: write csv, json or html")
     zone = _zone(args.timezone)
     if args.month is not None and args.start is None and args.end is None:
         period = parse_month(args.month, zone, args.timezone)

@@ -6,8 +6,12 @@ The command prints a script and never runs one. install-hosts.ps1 is in the arch
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 
+from exporter.cli.parser import add_flag
+from exporter.core.endpoints import vault_host
+from exporter.core.log_queries import filled
 from exporter.core.suggestions import nearest
 from exporter.presentation.documentation import Documentation
 from exporter.sqlservers.script import script_bytes, script_names, summary
@@ -20,13 +24,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "script",
         description=(
-            "Prints a script for SQL Server, for Entra ID's sign-in log or for an installation on many hosts. Without a name, it lists them. It "
+            "Prints a script for SQL Server, for the logs of vaults and Entra ID, or for an installation on many hosts. Without a name, it lists them. It "
             "runs none: read a script before you run it. Exit code: 2 for an unknown name."
         ),
         epilog="example: ekm-exporter script prove.sql > prove.sql",
     )
     parser.add_argument("name", metavar="NAME", nargs="?", help="the file's name (default: list all)")
+    add_flag(parser, "--vault VAULT", "name, host name or URL of the vault that a .kql query is about", type=vault_host)
+    add_flag(parser, "--key KEY", "name of the key that a .kql query is about", type=_key_name)
     parser.set_defaults(handler=run)
+
+
+def _key_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,127}", text):
+        raise ValueError("not the name of a key: write its letters, digits and hyphens, without a version")
+    return text
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,8 +50,14 @@ def run(args: argparse.Namespace) -> int:
     if args.name not in scripts:
         print(f"ekm-exporter script: no script {args.name!r}{nearest(args.name, scripts)}\n\n{_list(scripts)}", file=sys.stderr)
         return _BAD_USAGE
+    values = {name: value for name in ("vault", "key") if (value := getattr(args, name)) is not None}
+    if values and not args.name.endswith(".kql"):
+        print(f"ekm-exporter script: {args.name} has no vault and no key to fill in: leave out the flags", file=sys.stderr)
+        return _BAD_USAGE
     sys.stdout.flush()
-    sys.stdout.buffer.write(scripts[args.name])  # its bytes: a text stream of Windows would change the line ends
+    sys.stdout.buffer.write(
+        filled(scripts[args.name].decode("ascii"), values).encode()
+    )  # its bytes: a text stream of Windows would change the line ends
     return _OK
 
 

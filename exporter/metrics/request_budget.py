@@ -1,39 +1,38 @@
 """Share of each vault's published request limit that this exporter uses.
 
-The requests of other clients are unknown. The limits are in `core.vault_limits`.
+The requests of other clients are unknown. The limits are in `core.request_limits`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from exporter.core.endpoints import cloud_of
-from exporter.core.model import KeyFacts, Step, StepResult
-from exporter.core.vault_limits import KEY_OPERATIONS, OPERATIONS, OTHER_OPERATIONS, WINDOW_SECONDS
+from exporter.core.model import KeyFacts, StepResult
+from exporter.core.request_limits import WINDOW_SECONDS
+from exporter.core.vault_limits import OPERATIONS, Operation, has_limits, operation_limit
 from exporter.metrics.counters import is_throttled
 
 SLOTS = 6
 
-_VAULT_STEPS = frozenset(operation.step for operation in OPERATIONS)
-_KEY_LIMITED_STEPS = frozenset(operation.step for operation in OPERATIONS if operation.with_key)
+_OPERATIONS = {operation.step: operation for operation in OPERATIONS}
 
 
-def share_of(steps: Iterable[StepResult], key: KeyFacts | None) -> float:
+def share_of(vault: str, steps: Iterable[StepResult], key: KeyFacts | None) -> float:
     """Return the share of a vault's ten-second limit that these steps used.
 
-    Responses with 429 do not count against the limit.
+    Responses with 429 do not count against the limit. A key that was never read has the lowest limit, as in `check`.
     """
     return sum(
-        (2 if result.facts is not None and result.facts.resent else 1) / _limit(result.step, key)
+        (2 if result.facts is not None and result.facts.resent else 1) / _limit(vault, _OPERATIONS[result.step], key)
         for result in steps
-        if result.step in _VAULT_STEPS and result.sent and not is_throttled(result)
+        if result.step in _OPERATIONS and result.sent and not is_throttled(result)
     )
 
 
-def _limit(step: Step, key: KeyFacts | None) -> float:
-    if step not in _KEY_LIMITED_STEPS or key is None:
-        return OTHER_OPERATIONS
-    return KEY_OPERATIONS.get((key.kty.endswith("-HSM"), key.size_bits), OTHER_OPERATIONS)
+def _limit(vault: str, operation: Operation, key: KeyFacts | None) -> float:
+    if key is None:
+        return operation_limit(operation, vault)
+    return operation_limit(operation, vault, hardware=key.kty.endswith("-HSM"), size_bits=key.size_bits)
 
 
 class Budget:
@@ -42,13 +41,14 @@ class Budget:
     All times are Unix times.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, vault: str) -> None:
+        self._vault = vault
         self._slots: dict[int, float] = {}
 
     def add_steps(self, at: float, steps: Iterable[StepResult], key: KeyFacts | None) -> None:
         """Count requests in the slot of `at`, the time of the first request."""
         slot = _slot(at)
-        self._slots[slot] = self._slots.get(slot, 0.0) + share_of(steps, key)
+        self._slots[slot] = self._slots.get(slot, 0.0) + share_of(self._vault, steps, key)
 
     def ratio(self, now: float) -> float:
         """Return the largest share of a slot in the minute before `now`.
@@ -76,7 +76,7 @@ class Budgets:
         """Count requests between `at` and `now` (Unix times)."""
         if not has_limits(vault):
             return {}
-        budget = self._budgets.setdefault(vault, Budget())
+        budget = self._budgets.setdefault(vault, Budget(vault))
         budget.add_steps(at, steps, key)
         return self._changed([vault], now)
 
@@ -99,12 +99,6 @@ class Budgets:
         changed = {vault: ratio for vault, ratio in ratios.items() if self._shown.get(vault) != ratio}
         self._shown.update(changed)
         return changed
-
-
-def has_limits(vault: str) -> bool:
-    """Return whether limits are published: not for a managed HSM or an unknown cloud."""
-    cloud = cloud_of(vault)
-    return cloud is not None and not cloud.managed_hsm
 
 
 def _slot(at: float) -> int:

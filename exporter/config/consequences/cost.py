@@ -6,7 +6,7 @@ It is computed from the rates of `traffic`, as if nothing failed. Prices are lef
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
@@ -15,7 +15,8 @@ from exporter.config.settings import Config
 from exporter.core import durations
 from exporter.core.endpoints import cloud_of
 from exporter.core.probe_starts import DATABASE_TOKEN_SECONDS, JITTER, LOOKUP_SECONDS
-from exporter.core.vault_limits import OTHER_OPERATIONS, WINDOW_SECONDS, key_operations_limit
+from exporter.core.request_limits import KEY_LIMITS, WINDOW_SECONDS
+from exporter.core.vault_limits import has_limits, operation_limit
 
 MONTH_SECONDS = 30 * 86400.0
 
@@ -26,6 +27,11 @@ to a vault, even the first one without a token, adds a row to the vault's audit 
 A managed HSM is paid by the hour, so its operations are not billable. The host of a managed identity caches tokens, so the real
 number of its sign-ins is lower.
 """
+_LIMITS = f"""\
+Share of a vault's limit that the exporter uses. A vault allows in {WINDOW_SECONDS:g} seconds, for requests about a key:
+{KEY_LIMITS}. The lowest is assumed here.
+"""
+_MOST_VAULTS = 5
 STATEMENTS = 19  # of one reading: the options of the session, and a statement for each section
 _READINGS = """\
 {servers}, each read every {every}: {each} readings of each, {readings} in all, with {statements} statements. A reading is one
@@ -110,14 +116,14 @@ def vault_shares(config: Config, today: date) -> dict[str, Share]:
         if stream.target.name not in share.targets[-1:]:
             share.targets.append(stream.target.name)
         for operation, rate in stream.rates():
-            limit = key_operations_limit(stream.vault) if operation.with_key else OTHER_OPERATIONS
-            share.ratio += WINDOW_SECONDS * rate / limit
+            share.ratio += WINDOW_SECONDS * rate / operation_limit(operation, stream.vault)
     return dict(shares)
 
 
 def monthly_cost(config: Config, today: date | None = None) -> str:
     """Return the numbers of all credentials as a text table with an explanation."""
-    rows = monthly(config, today or datetime.now(UTC).date())
+    today = today or datetime.now(UTC).date()
+    rows = monthly(config, today)
     total = Monthly()
     for sums in rows.values():
         total.add(sums)
@@ -126,7 +132,19 @@ def monthly_cost(config: Config, today: date | None = None) -> str:
     lines.append(("total", *_numbers(total)))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     table = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines]
-    return "\n".join(["Per month of 30 days, if nothing fails:", "", *table, "", _EXPLAINED, *_readings(config)])
+    shares = _most_used(vault_shares(config, today))
+    return "\n".join(["Per month of 30 days, if nothing fails:", "", *table, "", _EXPLAINED, *shares, *_readings(config)])
+
+
+def _most_used(shares: Mapping[str, Share]) -> Iterator[str]:
+    """Yield the vaults with a published limit that the exporter uses most."""
+    limited = {vault: share for vault, share in shares.items() if has_limits(vault)}
+    if limited:
+        yield _LIMITS
+    for vault in sorted(limited, key=lambda each: (-limited[each].ratio, each))[:_MOST_VAULTS]:
+        yield f"{limited[vault].ratio:8.2%}  {vault}"
+    if limited:
+        yield ""
 
 
 def _readings(config: Config) -> Iterator[str]:

@@ -32,10 +32,9 @@ from exporter.core.connector_secret import CLIENT_ID_DIGITS
 from exporter.core.known_secrets import SHORTEST, KnownSecrets
 from exporter.core.model import CredentialKind
 from exporter.core.probe_starts import ALERTED_SECONDS
+from exporter.core.request_limits import OWN_SHARE
 from exporter.core.sql_servers import server_name
 from exporter.core.thumbprint import Pin, contradiction
-
-BUDGET_SHARE = 0.01  # of a vault's request limit: more could slow down SQL Server
 
 Advice = Iterator[tuple[Location, str]]
 _SECRET_KINDS = (CredentialKind.CLIENT_SECRET, CredentialKind.CONNECTOR_SECRET)  # a certificate has its own expiry date
@@ -81,7 +80,7 @@ def _generation(config: Config, declared: Declarations, _: date) -> Advice:
 
 def _budget(config: Config, declared: Declarations, today: date) -> Advice:
     for vault, share in vault_shares(config, today).items():
-        if share.ratio > BUDGET_SHARE:
+        if share.ratio > OWN_SHARE:
             location = declared.targets[share.targets[0]].location_of("interval")
             who = _count(len(share.targets), "target")
             yield location, f"{who} would use up to {share.ratio:.1%} of the request limit of {vault}: probe less often"

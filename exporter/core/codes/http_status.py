@@ -18,6 +18,7 @@ from exporter.core.codes.shared import (
     WITHOUT_THE_KEY,
     both_generations,
 )
+from exporter.core.request_limits import KEY_LIMITS, OWN_SHARE
 
 HTTP_STATUS: tuple[ConnectorError, ...] = (
     ConnectorError(
@@ -100,14 +101,14 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
                 "Another application uses the same vault heavily, usually by reading secrets in a loop.",
                 "Many SQL Servers open databases at once: patch night, failover or mass restore.",
                 "Other vaults exhaust the limit of the subscription, which is five times that of one vault.",
-                "The key type has a low limit: 500 operations in 10 s for a 3072-bit HSM key, 2,000 for 2048 bits.",
+                f"The limit in 10 seconds depends on the key: {KEY_LIMITS}.",
                 "At the token step: the tenant is throttled because of too many sign-ins.",
             ),
             actions=(
-                "Find the caller: read the vault's metric `ServiceApiHit`, and its audit log by caller address.",
-                "Stop or slow that caller. Spread planned restarts and restores of SQL Server over time.",
+                "Who calls? Query the vault's Logs: `ekm-exporter script callers.kql --vault VAULT.vault.azure.net`. Row one is the caller.",
+                "Stop or slow that caller. If it is SQL Server (Microsoft.SQL.EKM), make planned restarts and restores one by one.",
                 DO_NOT_RESTART,
-                "Check the exporter's own share in `ekm_request_budget_ratio`. Above 0.1, increase `interval`.",
+                f"The exporters' own share is `ekm_request_budget_ratio`. Above {OWN_SHARE}, increase `interval`.",
                 "As a permanent fix, move SQL Server's keys to a separate vault.",
             ),
         ),

@@ -54,6 +54,12 @@ class Urls:
     def support_bundle(self, name: str) -> str:
         return self.to(f"/api/v1/targets/{quote(name, safe='')}/support-bundle")
 
+    def audit(self, name: str) -> str:
+        return f"{self.target(name)}/audit"
+
+    def audit_json(self, name: str) -> str:
+        return self.to(f"/api/v1/targets/{quote(name, safe='')}/audit")
+
     def asset(self, name: str) -> str:
         return self.to(f"/static/{name}", v=self.assets)
 

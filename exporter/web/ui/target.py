@@ -92,7 +92,12 @@ def _known_facts(
 
 
 def _bundle(urls: Urls, target: Target) -> Child:
-    return [link(urls.support_bundle(target.name), "Support bundle"), ": the data of this target as a zip file, without secrets."]
+    return [
+        link(urls.support_bundle(target.name), "Support bundle"),
+        ": the data of this target as a zip file, without secrets. ",
+        link(urls.audit(target.name), "Audit sheet"),
+        " of its key, for a security officer.",
+    ]
 
 
 def probe_page(urls: Urls, context: ProbeContext, report: ProbeReport, *, vantage: Vantage) -> Html:

@@ -11,6 +11,7 @@ from sqlglot import exp
 from sqlglot.optimizer.qualify import qualify
 
 from exporter.core.tickets.checks import BY_ADDRESS, BY_REQUEST, CALLERS, EXPORTER_REQUESTS, OLD_REQUESTS, REQUESTS, SIGN_INS
+from exporter.tde.audit.access import GRAPH, access_queries
 from tests.repo.deploy.pretend import (
     OLD_THUMBPRINT,
     PROVIDER_CREDENTIAL,
@@ -277,24 +278,28 @@ def test_sign_in_query_uses_known_columns():
     assert {"ServicePrincipalCredentialKeyId", "IPAddress", "AppId"} <= words
 
 
+# Those of Microsoft's reference that the queries use. AzureDiagnostics has its other columns only if a resource wrote them.
 AUDIT_COLUMNS = (
-    "(_ResourceId:string, CallerIpAddress:string, ClientInfo:string, CorrelationId:string, HttpStatusCode:int, OperationName:string, "
-    "ResultDescription:string, ResultType:string, TimeGenerated:datetime)"
+    "(_ResourceId:string, CallerIpAddress:string, ClientInfo:string, CorrelationId:string, HttpStatusCode:int, Identity:dynamic, "
+    "OperationName:string, RequestUri:string, ResultDescription:string, ResultType:string, TimeGenerated:datetime)"
 )
 DIAGNOSTIC_COLUMNS = (
-    "(CallerIPAddress:string, OperationName:string, Resource:string, ResourceProvider:string, ResultDescription:string, "
-    "TimeGenerated:datetime, clientInfo_s:string, httpStatusCode_d:real)"
+    "(CallerIPAddress:string, Category:string, OperationName:string, Resource:string, ResourceProvider:string, "
+    "ResultDescription:string, TimeGenerated:datetime, clientInfo_s:string, httpStatusCode_d:real)"
 )
+RESOURCE_COLUMNS = "(id:string, name:string, type:string, properties:dynamic)"  # of Azure Resource Graph
 
 
 def diagnoses(*queries: str) -> list[list[str]]:
-    """What Microsoft's parser finds in each KQL query, with the columns of the tables that documents and tickets use."""
+    """What Microsoft's parser finds in each KQL query, with the columns of the tables that scripts, documents and tickets use."""
     of_sign_ins = ", ".join(f"{name}:{'datetime' if name == 'TimeGenerated' else 'string'}" for name in SIGN_IN_COLUMNS.split())
     tables = (
         f"AADServicePrincipalSignInLogs=({of_sign_ins})",
         f"AADManagedIdentitySignInLogs=({of_sign_ins})",
         f"AZKVAuditLogs={AUDIT_COLUMNS}",
         f"AzureDiagnostics={DIAGNOSTIC_COLUMNS}",
+        f"authorizationresources={RESOURCE_COLUMNS}",
+        f"resources={RESOURCE_COLUMNS}",
     )
     command = ["node", str(Path(__file__).with_name("diagnose_kql.cjs")), str(TOOLS / "node_modules"), *tables]
     done = subprocess.run(  # noqa: S603 - fixed commands
@@ -311,9 +316,12 @@ def test_the_parser_finds_only_the_broken_queries():
     queries = [*re.findall(r"```kusto\n(.*?)```", page, re.DOTALL), *re.findall(r"`(AzureDiagnostics [^`]*)`", page)]
     assert len(queries) == 2
     broken = ["AZKVAuditLogs | where A >>> 1", "AZKVAuditLogs | where Nothing == 1"]
-    found = diagnoses((SCRIPTS / "signins.kql").read_text(), *queries, *broken)
-    assert found[:3] == [[], [], []]
-    assert [len(one) > 0 for one in found[3:]] == [True, True]
+    scripts = [path.read_text() for path in sorted(SCRIPTS.glob("*.kql"))]
+    scripts += [each.text for each in access_queries("contoso.vault.azure.net", "Key-0") if each.language == GRAPH]
+    found = diagnoses(*scripts, *queries, *broken)
+    assert len(scripts) == 4
+    assert found[:6] == [[]] * 6
+    assert [len(one) > 0 for one in found[6:]] == [True, True]
 
 
 @pytest.mark.tools

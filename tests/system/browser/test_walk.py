@@ -16,6 +16,7 @@ PAGES = (
     "/",
     "/targets?verdict=not_ready&label=env%3Dprod",
     "/targets/payroll-runs",
+    "/targets/payroll-runs/audit",
     "/changes",
     "/explain/3303",
     "/explain",

@@ -14,6 +14,10 @@ MONTH = (*BASE, "--month", "2026-10")
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
+        (("report", "--month", "2026-10"), "name the Prometheus: --prometheus URL, or report one key with --audit KEY"),
+        ((*MONTH, "--url", URL), "--url, --urls and --web.user are of --audit KEY: leave them out"),
+        ((*MONTH, "--format", "text"), "--format text is of --audit: write csv, json or html"),
+        (("report", "--audit", "k", "--prometheus", URL), "--audit reads a running exporter: leave out --prometheus"),
         (BASE, "name the period: --month YYYY-MM, or --from and --to"),
         ((*BASE, "--month", "2026-10", "--to", "2026-10-02T00:00:00Z"), "name the period: --month YYYY-MM, or --from and --to"),
         ((*BASE, "--from", "2026-10-02T00:00:00Z"), "name the period: --month YYYY-MM, or --from and --to"),

@@ -28,10 +28,12 @@ def test_scripts_are_listed_with_one_line_each(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == [
         "alter-credential.sql",
+        "callers.kql",
         "grant-login.ps1",
         "install-hosts.ps1",
         "inventory.ps1",
         "inventory.sql",
+        "key-users.kql",
         "login.sql",
         "prove.sql",
         "retire-version.sql",
@@ -59,6 +61,28 @@ def test_unknown_script_is_bad_usage_with_the_list(name, suggested, capsys):
     first, _, rest = printed.err.partition("\n\n")
     assert (printed.out, first) == ("", f"ekm-exporter script: no script {name!r}{suggested}")
     assert [line.split()[0] for line in rest.splitlines()] == NAMES
+
+
+def test_query_is_filled_with_vault_and_key(capsys):
+    assert main(["script", "key-users.kql", "--vault", "contoso-x", "--key", "Key-1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(";")[0] for line in lines if line.startswith("let ")] == [
+        'let vault = "contoso-x.vault.azure.net"',
+        'let key = "Key-1"',
+        "let since = ago(90d)",
+    ]
+
+
+@pytest.mark.parametrize("key", ["k/1", 'k"', "", "k" * 128])
+def test_name_that_no_key_has_is_refused(key, capsys):
+    with pytest.raises(SystemExit):
+        main(["script", "key-users.kql", "--key", key])
+    assert "not the name of a key" in capsys.readouterr().err
+
+
+def test_flags_of_a_query_are_refused_for_another_script(capsys):
+    assert main(["script", "prove.sql", "--vault", "contoso"]) == 2
+    assert capsys.readouterr() == ("", "ekm-exporter script: prove.sql has no vault and no key to fill in: leave out the flags\n")
 
 
 @pytest.mark.parametrize("name", NAMES)

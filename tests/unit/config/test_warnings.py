@@ -229,13 +229,13 @@ def test_private_path_through_a_proxy_is_a_warning(no_proxy, count, warnings):
 
 
 def test_more_than_a_hundredth_of_a_vault_is_a_warning(warnings):
-    targets = "".join(f"  - {{name: t{n}, vault: contoso, key: k/{n}, credential: c}}\n" for n in range(14))
+    targets = "".join(f"  - {{name: t{n}, vault: contoso, key: k/{n}, credential: c}}\n" for n in range(9))
     text = f"{QUIET}{MANAGED}targets:\n{targets}"
-    # a probe is two reads of 4000 and two key operations of 500 in ten seconds: 0.45 % at one probe in 10 s; every five minutes
-    # two reads for the newest version come on top
+    # a probe is one request of 4000 and three about a key of 500 in ten seconds: 0.625 % at one probe in 10 s; every five minutes
+    # two requests for the newest version come on top
     assert warnings(text.replace("classic}", "classic, interval: 60s}")) == [
         (
-            "ekm.yml:4:5: targets[0].interval: 14 targets would use up to 1.1% of the request limit of contoso.vault.azure.net: "
+            "ekm.yml:4:5: targets[0].interval: 9 targets would use up to 1.0% of the request limit of contoso.vault.azure.net: "
             "probe less often"
         )
     ]

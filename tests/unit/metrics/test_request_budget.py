@@ -24,7 +24,7 @@ from tests.support.metric_factories import (
 )
 
 VAULT = "contoso.vault.azure.net"
-READ = 1 / 4000
+READ, KEY = 1 / 4000, 1 / 500  # a request about no key; one about a key of 3072 bits in hardware, or an unknown one
 SENT = [ok(Step.CHALLENGE), ok(Step.TOKEN), ok(Step.GET_KEY)]
 
 
@@ -36,14 +36,14 @@ def ratio_of(recorder, vault=VAULT):
     ("result", "share"),
     [
         (ok(Step.CHALLENGE), READ),
-        (ok(Step.GET_KEY), READ),
+        (ok(Step.GET_KEY), KEY),
         (ok(Step.TOKEN), 0),
-        (ok(Step.WRAP_KEY), 1 / 500),
-        (ok(Step.UNWRAP_KEY), 1 / 500),
+        (ok(Step.WRAP_KEY), KEY),
+        (ok(Step.UNWRAP_KEY), KEY),
         (throttled(Step.UNWRAP_KEY), 0),
         (StepResult(step=Step.GET_KEY, outcome=Outcome.SKIPPED), 0),
-        (failed(Step.GET_KEY, 3077, Reason.FORBIDDEN_RBAC, status=403), READ),
-        (failed(Step.GET_KEY, 3008, Reason.READ_TIMEOUT, fault=Fault.READ_TIMEOUT), READ),
+        (failed(Step.GET_KEY, 3077, Reason.FORBIDDEN_RBAC, status=403), KEY),
+        (failed(Step.GET_KEY, 3008, Reason.READ_TIMEOUT, fault=Fault.READ_TIMEOUT), KEY),
         *(
             (failed(Step.CHALLENGE, 3008, Reason.CONNECT_TIMEOUT, fault=Fault.CONNECT_TIMEOUT, phase_reached=phase), 0)
             for phase in (None, Phase.DNS, Phase.CONNECT, Phase.TLS)
@@ -51,37 +51,37 @@ def ratio_of(recorder, vault=VAULT):
     ],
 )
 def test_sent_and_unthrottled_requests_count(result, share):
-    assert share_of([result], a_key(kty="RSA-HSM", size_bits=3072)) == pytest.approx(share)
+    assert share_of(VAULT, [result], a_key(kty="RSA-HSM", size_bits=3072)) == pytest.approx(share)
 
 
 @pytest.mark.parametrize(("after", "kept"), [(0, True), (9, True), (49, True), (60, False), (3600, False), (-60, False)])
 def test_after_an_idle_minute_the_ratio_is_zero(after, kept):
-    budget = Budget()
+    budget = Budget(VAULT)
     budget.add_steps(START, SENT, None)
 
-    assert budget.ratio(START + after) == pytest.approx(2 * READ if kept else 0)
+    assert budget.ratio(START + after) == pytest.approx(READ + KEY if kept else 0)
 
 
 def test_the_busiest_ten_seconds_count():
-    budget = Budget()
+    budget = Budget(VAULT)
     for at in (0, 3, 9, 10, 40):
         budget.add_steps(START + at, SENT, None)
 
-    assert budget.ratio(START + 41) == pytest.approx(6 * READ)
-    assert budget.ratio(START + 65) == pytest.approx(2 * READ)
+    assert budget.ratio(START + 41) == pytest.approx(3 * (READ + KEY))
+    assert budget.ratio(START + 65) == pytest.approx(READ + KEY)
 
 
 def test_a_late_long_probe_keeps_newer_requests():
-    budget = Budget()
+    budget = Budget(VAULT)
     budget.add_steps(START + 100, SENT, None)
     budget.add_steps(START, a_report().steps, None)
 
-    assert budget.ratio(START + 101) == pytest.approx(2 * READ)
+    assert budget.ratio(START + 101) == pytest.approx(READ + KEY)
 
 
 def test_a_sweep_returns_each_change_once():
     budgets = Budgets()
-    assert budgets.add(VAULT, START, SENT, None, now=START + 1) == {VAULT: pytest.approx(2 * READ)}
+    assert budgets.add(VAULT, START, SENT, None, now=START + 1) == {VAULT: pytest.approx(READ + KEY)}
     assert budgets.sweep(START + 2) == budgets.sweep(START + 30) == {}
     assert budgets.sweep(START + 60) == {VAULT: 0}
     assert budgets.sweep(START + 62) == budgets.sweep(START + 80) == {}
@@ -123,8 +123,8 @@ def recorder():
 def test_auxiliary_requests_count_for_their_vault(recorder):
     recorder.spend("t", an_auxiliary_result(AuxiliaryKind.NEWEST, "ContosoRSAKey0", steps=tuple(SENT)))
 
-    assert ratio_of(recorder) == pytest.approx(6 * READ)
-    assert ratio_of(recorder, DR) == pytest.approx(2 * READ)
+    assert ratio_of(recorder) == pytest.approx(5 * READ + KEY)
+    assert ratio_of(recorder, DR) == pytest.approx(READ + KEY)
 
 
 def test_a_recovery_vault_is_dropped_with_its_last_target(recorder):

@@ -201,13 +201,13 @@ def test_share_of_a_vault_sums_targets_and_weighs_operations(configured):
     config = configured(["name: a, credential: c, interval: 10s", "name: b, credential: d, interval: 20s"])
     [share] = vault_shares(config).values()
     assert share.targets == ["a", "b"]
-    assert share.ratio == pytest.approx(1.5 * (2 / 4000 + 2 / 500))
+    assert share.ratio == pytest.approx(1.5 * (1 / 4000 + 3 / 500))
 
 
 def test_auxiliary_probes_count_for_their_own_vault(configured):
     recovery = "recovery_vault: contoso-dr, retained_versions: [{key: k/2, vault: contoso-old}, {key: k/3}]"
     shares = vault_shares(configured([f"name: a, credential: c, {recovery}"], key="k/1"))
-    reads, unwrap = 2 / 4000, 1 / 500
+    reads, unwrap = 1 / 4000 + 1 / 500, 1 / 500
     assert shares["contoso-dr.vault.azure.net"].ratio == pytest.approx((reads + unwrap) / 30)
     assert shares["contoso-old.vault.azure.net"].ratio == pytest.approx((reads + unwrap) / 30)
     main = shares["contoso.vault.azure.net"]

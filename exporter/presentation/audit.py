@@ -1,0 +1,248 @@
+"""The audit sheet of one key as JSON: the facts that the running exporter has, and the queries for those that it may not read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from exporter.config.consequences.names import names_of
+from exporter.config.consequences.usage import probing_credentials
+from exporter.config.settings import Config, Target
+from exporter.core.auxiliary import AuxiliaryKind
+from exporter.core.credential_expiry import CredentialExpiry
+from exporter.core.durations import moment
+from exporter.core.log_queries import filled
+from exporter.core.model import Vantage
+from exporter.core.sql_servers import server_name
+from exporter.core.vault_limits import has_limits, key_operations_limit
+from exporter.presentation.payloads import Payload, failure_payload, moment_or_none
+from exporter.presentation.sql_proofs import SqlProofs
+from exporter.state.records import TargetRecord, readiness_at
+from exporter.tde.audit.access import LOGS, AuditQuery, access_queries, key_roles
+from exporter.tde.audit.own_requests import own_requests
+from exporter.tde.server_proof import ServerProof
+
+MOST_TARGETS = 100  # of a key on its sheet: more would delay other tasks
+_SCRIPTS = Path(__file__).parents[1] / "sqlservers" / "scripts"  # files alone: pages import no part that reads SQL Servers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditSources:
+    """What the exporter knows at `now`, a Unix time. `host` is the name of its computer."""
+
+    config: Config
+    record_of: Callable[[str], TargetRecord | None]
+    expiries_of: Callable[[str], Iterable[CredentialExpiry]]
+    proofs: SqlProofs
+    version: str
+    host: str
+    now: float
+
+
+def audit_payload(sources: AuditSources, target: Target) -> Payload:
+    """Return the facts about the key of a target, with those of every target that probes the same key."""
+    config = sources.config
+    same = [each for each in config.targets.values() if (each.vault, each.key_name) == (target.vault, target.key_name)]
+    targets = [target, *(each for each in same if each.name != target.name)][:MOST_TARGETS]
+    records = {each.name: record for each in targets if (record := sources.record_of(each.name)) is not None}
+    limit = _key_limit(target, records.get(target.name))
+    return {
+        "at": moment(sources.now),
+        "exporter": {"version": sources.version, "host": sources.host, "vantage": config.settings.vantage.value},
+        "vault": target.vault,
+        "key": target.key_name,
+        "targets": len(same),
+        "region": _first(record.region for record in records.values()),
+        "scheduled_purge": moment_or_none(_first(record.purge_at for record in records.values())),
+        "newest_version": _first(record.newest_version for record in records.values()),
+        "versions": list(_versions(targets, records)),
+        "sql_servers": list(_sql_servers(targets, sources.proofs)),
+        "credentials": list(_credentials(targets, records, sources)),
+        "probes": [_probe(each, records.get(each.name), sources) for each in targets],
+        "recovery": list(_recovery(targets, records)),
+        "retained_versions": list(_retained(targets, records)),
+        "tls_certificates": list(_certificates(records.values())),
+        "requests_in_10_seconds": limit,
+        "roles": [{"role": role, "effect": effect} for role, effect in key_roles(target.vault)],
+        "who_may": [asdict(each) for each in access_queries(target.vault, target.key_name)],
+        "who_did": [asdict(each) for each in _log_queries(target, limit)],
+    }
+
+
+def _first(values: Iterable[Any]) -> Any:
+    return next((value for value in values if value is not None), None)
+
+
+def _key_limit(target: Target, record: TargetRecord | None) -> int | None:
+    """Return how many requests about the key its vault allows in 10 seconds; None if that is not published."""
+    if not has_limits(target.vault):
+        return None
+    key = None if record is None else record.key
+    if key is None or not key.supported:
+        return round(key_operations_limit(target.vault))
+    return round(key_operations_limit(target.vault, hardware=key.kty.endswith("-HSM"), size_bits=key.size_bits))
+
+
+def _versions(targets: Sequence[Target], records: dict[str, TargetRecord]) -> Iterator[Payload]:
+    """Yield each version that a target probes, then those that old backups need."""
+    probed: dict[str | None, list[Target]] = {}
+    for each in targets:
+        probed.setdefault(each.key_version, []).append(each)
+    for version, several in probed.items():
+        key = _first(records[each.name].key for each in several if each.name in records)
+        shown = version or (None if key is None else key.version)
+        yield {
+            "version": shown,
+            "pinned": version is not None,
+            "uri": f"https://{several[0].vault}/keys/{several[0].key}",
+            "targets": [each.name for each in several],
+            "thumbprint": _first(each.thumbprint for each in several),
+            "type": None if key is None else key.kty,
+            "size_bits": None if key is None else key.size_bits,
+            "enabled": None if key is None else key.enabled,
+            "not_before": moment_or_none(None if key is None else key.not_before),
+            "expires": moment_or_none(None if key is None else key.expires),
+            "read": key is not None,
+        }
+
+
+def _sql_servers(targets: Sequence[Target], proofs: SqlProofs) -> Iterator[Payload]:
+    """Yield each SQL Server that depends on the key: those that were read, then those that are only declared."""
+    read: dict[str, ServerProof] = {}
+    for target in targets:
+        for server in proofs.target_proofs(target):
+            read.setdefault(server.server.casefold(), server)
+    for server in read.values():
+        yield _read_server(server)
+    declared = {
+        server_name(entry).casefold(): entry for target in targets for entry in target.instances if "sql_instance" in entry
+    }
+    for name, entry in declared.items():
+        if name not in read:
+            yield {"server": server_name(entry), "ag": entry.get("ag"), "read_at": None}
+
+
+def _read_server(server: ServerProof) -> Payload:
+    proof, own = server.proof, own_requests(server)
+    return {
+        "server": server.server,
+        "read_at": moment_or_none(max(server.reading.read_at.values(), default=None)),
+        "databases": list(proof.databases),
+        "login": proof.login or None,
+        "credential": proof.credential or None,
+        "credential_altered_at": moment_or_none(proof.altered_at),
+        "state": server.state.value,
+        "proven_at": moment_or_none(proof.proven_at),
+        "proven_by": proof.source,
+        "database": proof.database or None,
+        "restart_unwraps": own.restart_unwraps,
+        "log_files_a_day": None if own.log_files_a_day is None else round(own.log_files_a_day, 1),
+        "trace_flag_15025": own.trace_flag,
+    }
+
+
+def _credentials(targets: Sequence[Target], records: dict[str, TargetRecord], sources: AuditSources) -> Iterator[Payload]:
+    """Yield each credential with which the exporter uses the key, and the expiry from each source."""
+    uses: dict[str, list[str]] = {}
+    for target in targets:
+        current = {target.credential: "current", target.next_credential: "next", target.recovery_credential: "recovery vault"}
+        for name in dict.fromkeys(probing_credentials(target)):
+            uses.setdefault(name, []).append(current.get(name, "retained version"))
+    for name, found in uses.items():
+        credential = sources.config.credentials[name]
+        users = [each for each in targets if each.credential == name and each.name in records]
+        seen = [names_of(each, () if (last := records[each.name].last) is None else last.steps) for each in users]
+        yield {
+            "credential": name,
+            "uses": list(dict.fromkeys(found)),
+            "type": credential.kind.value,
+            "tenant_id": credential.tenant_id or _first(records[each.name].tenant for each in users),
+            "client_id": credential.client_id or _first(each.client_id for each in seen),
+            "object_id": _first(each.object_id for each in seen),
+            "may_expire": credential.may_expire,
+            "expiries": [_expiry(each) for each in sources.expiries_of(name)] if credential.may_expire else [],
+        }
+
+
+def _expiry(expiry: CredentialExpiry) -> Payload:
+    return {
+        "source": expiry.source.value,
+        "expires_at": moment_or_none(expiry.expires_at),
+        "looked_up_at": moment_or_none(expiry.looked_up_at),
+        "failure": expiry.failure or None,
+        "wrong": expiry.wrong or None,
+    }
+
+
+def _probe(target: Target, record: TargetRecord | None, sources: AuditSources) -> Payload:
+    last = None if record is None else record.last
+    on_sql_host = sources.config.settings.vantage is Vantage.SQL_HOST
+    return {
+        "target": target.name,
+        "version": target.key_version,
+        "credential": target.credential,
+        "mode": sources.config.modules[target.module].mode.value,
+        "from": sources.host if on_sql_host else f"{sources.host}, a central host",
+        "ready": readiness_at(target, last, sources.now).ready,
+        "last_probe": moment_or_none(None if record is None else record.last_probe_at),
+        "last_round_trip": moment_or_none(None if record is None else record.last_success_at),
+        "last_unwrap": moment_or_none(None if record is None else record.unwrapped_at),
+        **failure_payload(None if last is None else last.first_failure),
+    }
+
+
+def _recovery(targets: Sequence[Target], records: dict[str, TargetRecord]) -> Iterator[Payload]:
+    """Yield the recovery vault of each target, and the declared day of the key's last backup."""
+    for target in targets:
+        record = records.get(target.name)
+        identity = (AuxiliaryKind.RECOVERY, target.recovery_vault or "", target.recovery_vault or "")
+        result = None if record is None else record.auxiliary.get(identity)
+        yield {
+            "target": target.name,
+            "recovery_vault": target.recovery_vault,
+            "usable": None if result is None else result.usable,
+            "last_probe": moment_or_none(None if result is None else result.at),
+            "last_unwrap": moment_or_none(None if record is None else record.proof_at),
+            "backup_on": None if target.backup_on is None else target.backup_on.isoformat(),
+        }
+
+
+def _retained(targets: Sequence[Target], records: dict[str, TargetRecord]) -> Iterator[Payload]:
+    """Yield each key version that old backups need."""
+    for target in targets:
+        record = records.get(target.name)
+        for each in target.retained_versions:
+            result = None if record is None else record.auxiliary.get((AuxiliaryKind.RETAINED, each.key, each.vault))
+            yield {
+                "key": each.key,
+                "vault": each.vault,
+                "until": None if each.until is None else each.until.isoformat(),
+                "usable": None if result is None else result.usable,
+                "last_probe": moment_or_none(None if result is None else result.at),
+            }
+
+
+def _certificates(records: Iterable[TargetRecord]) -> Iterator[Payload]:
+    ends = {endpoint: shown for record in records for endpoint, shown in record.certificates.items()}
+    for endpoint, shown in sorted(ends.items()):
+        yield {"endpoint": endpoint, "issuer": shown.issuer, "expires_at": moment(shown.not_after)}
+
+
+def _log_queries(target: Target, limit: int | None) -> Iterator[AuditQuery]:
+    vault = target.vault.partition(":")[0]
+    about = "Who used the key: each caller's operations with address, application, first and last time"
+    yield AuditQuery(about, LOGS, _query("key-users.kql", vault=vault, key=target.key_name))
+    about = "Who calls the vault now: each caller's part of all requests and of the limit"
+    yield AuditQuery(about, LOGS, _query("callers.kql", vault=vault, **({} if limit is None else {"key_limit": limit})))
+
+
+def _query(name: str, **values: str | int) -> str:
+    return filled(_script(name), values).rstrip("\n")
+
+
+@cache
+def _script(name: str) -> str:
+    return (_SCRIPTS / name).read_text(encoding="ascii")

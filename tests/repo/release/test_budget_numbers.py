@@ -1,0 +1,64 @@
+"""One limit of requests everywhere: documents, runbook, dashboards, queries and advice have that of `core.request_limits`."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from exporter.core.codes import BY_CODE
+from exporter.core.request_limits import (
+    KEY_LIMITS,
+    KEY_OPERATIONS,
+    OTHER_OPERATIONS,
+    OWN_SHARE,
+    SUBSCRIPTION_VAULTS,
+    WINDOW_SECONDS,
+)
+from exporter.core.vault_limits import OPERATIONS, key_operations_limit, operation_limit
+from exporter.sqlservers.script import script_bytes
+
+ROOT = Path(__file__).parents[3]
+RUNBOOK = "alerts/runbooks/EkmThrottledSpike.md"
+
+
+def words(path):
+    return " ".join((ROOT / path).read_text(encoding="utf-8").split())
+
+
+@pytest.mark.parametrize("text", [words(RUNBOOK), " ".join(BY_CODE[3011].causes)], ids=["runbook", "3011"])
+def test_text_has_the_limits_of_the_table(text):
+    assert KEY_LIMITS in text
+    assert (
+        not {f"{limit:,.0f}" for limit in KEY_OPERATIONS.values()} - set(re.findall(r"[0-9],?[0-9]{3}|500|250", text)) - {"250"}
+    )
+
+
+@pytest.mark.parametrize("path", [RUNBOOK, "docs/metrics.md", "docs/codes.md"])
+def test_text_has_the_share_of_the_exporters(path):
+    assert re.findall(r"(?:Above|ekm_request_budget_ratio\) >) ([0-9.]+[0-9])", words(path)) == [str(OWN_SHARE)]
+
+
+def test_dashboard_warns_from_the_share_of_the_exporters_on():
+    panels = json.loads((ROOT / "dashboards" / "ekm-vault.json").read_text())["panels"]
+    (panel,) = [each for each in panels if each["title"] == "Request budget" and each["type"] == "stat"]
+    steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    assert [step["value"] for step in steps] == [None, OWN_SHARE, 10 * OWN_SHARE]
+
+
+def test_query_of_the_callers_has_the_lowest_limits():
+    lets = dict(re.findall(r"^let (\w+) = ([0-9]+);", script_bytes("callers.kql").decode(), re.MULTILINE))
+    assert lets == {
+        "key_limit": f"{key_operations_limit('contoso.vault.azure.net'):.0f}",
+        "other_limit": f"{OTHER_OPERATIONS:.0f}",
+    }
+
+
+def test_sizing_has_the_share_of_a_subscription():
+    one = sum(
+        WINDOW_SECONDS / 60 / operation_limit(each, "contoso.vault.azure.net", hardware=True, size_bits=2048)
+        for each in OPERATIONS
+    )
+    share = one / SUBSCRIPTION_VAULTS
+    row = f"| {share:.3%} with RSA 2048 in hardware | 2,000 vaults in one subscription use {2000 * share:.0%} of it, {round(1 / share, -3):,.0f} all of it |"
+    assert row.replace("%", " %") in words("docs/sizing.md")
