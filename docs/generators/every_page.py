@@ -7,20 +7,34 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from docs.generators import configuration, doctor, metrics, performance, proven, securing, simulator, sizing, sql_servers
+from docs.generators import (
+    configuration,
+    doctor,
+    flags,
+    gate,
+    metrics,
+    performance,
+    proven,
+    securing,
+    simulator,
+    sizing,
+    sql_servers,
+)
 from docs.generators.pages import GeneratedPart
 
 DOCS: Final = Path(__file__).parents[1]
 PAGES: Final[Mapping[str, tuple[GeneratedPart, ...]]] = {
     "configuration": (configuration.PART,),
     "doctor": (doctor.PART,),
+    "inventory": (flags.INVENTORY,),
     "metrics": metrics.PARTS,
+    "patch-night": (flags.GATE, gate.PART),
     "performance": performance.PARTS,
     "proven": proven.PARTS,
     "securing": (securing.PART,),
     "simulator": (simulator.PART,),
     "sizing": sizing.PARTS,
-    "sql-servers": (sql_servers.PART,),
+    "sql-servers": sql_servers.PARTS,
 }
 
 
