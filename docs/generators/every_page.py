@@ -10,8 +10,8 @@ from typing import Final
 from docs.generators import (
     configuration,
     doctor,
-    flags,
     gate,
+    inventory,
     metrics,
     performance,
     proven,
@@ -26,9 +26,9 @@ DOCS: Final = Path(__file__).parents[1]
 PAGES: Final[Mapping[str, tuple[GeneratedPart, ...]]] = {
     "configuration": (configuration.PART,),
     "doctor": (doctor.PART,),
-    "inventory": (flags.INVENTORY,),
+    "inventory": inventory.PARTS,
     "metrics": metrics.PARTS,
-    "patch-night": (flags.GATE, gate.PART),
+    "patch-night": gate.PARTS,
     "performance": performance.PARTS,
     "proven": proven.PARTS,
     "securing": (securing.PART,),

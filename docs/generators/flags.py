@@ -1,11 +1,10 @@
-"""The tables of flags in docs/inventory.md and docs/patch-night.md, from the parser of each command."""
+"""A table of the flags of a command, from its parser."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
 
-from docs.generators.pages import GeneratedPart
 from exporter.cli.main import build_parser
 
 
@@ -29,7 +28,3 @@ def _row(action: argparse.Action) -> str:
 def _value(action: argparse.Action) -> str:
     name = str(action.metavar) if action.choices is None else r"\|".join(map(str, action.choices))
     return {"+": f"{name} …", "?": f"[{name}]"}.get(str(action.nargs), name)
-
-
-GATE = GeneratedPart("flags", lambda: flags("gate"))
-INVENTORY = GeneratedPart("flags", lambda: flags("inventory"))
