@@ -1,4 +1,4 @@
-"""The tables of rights, scripts and differences in docs/sql-servers.md, from the tables and files of the package."""
+"""The tables of docs/sql-servers.md, from the tables and scripts of the package."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from docs.generators.pages import GeneratedPart
 from exporter.core.checks.sql import SQL_RIGHTS, SqlRight
-from exporter.sqlservers.script import script_bytes, script_names, summary
+from exporter.sqlservers.script import batches, proof_batches, script_bytes, script_names, summary
 from exporter.tde.differences import TEXTS
 
 _NAMES = ("server", "databases", "target", "other", "uri", "thumbprint", "entry")
@@ -23,6 +23,17 @@ def _right(right: SqlRight) -> tuple[str, ...]:
     optional = " (optional)" if right.is_optional else ""
     sections = ", ".join(f"`{section}`" for section in right.sections)
     return f"`{right.name}`{optional}", right.granted_by.replace(_SCRIPT, _LINK), sections, right.without
+
+
+def sections() -> str:
+    """Return a row for each section with the first sentence of the comment before its batch."""
+    rows = [(f"`{name}`", _first_sentence(batch)) for name, batch in (*batches(), *proof_batches())]
+    return _table(("section", "what"), [*rows, ("`registry`", "The `KeyUri` of each key, from the registry; not on Linux.")])
+
+
+def _first_sentence(batch: str) -> str:
+    comment = " ".join(line.removeprefix("-- ") for line in batch.splitlines() if line.startswith("-- "))
+    return comment.removeprefix("OPTIONAL. ").partition(". ")[0].rstrip(".") + "."
 
 
 def scripts() -> str:
@@ -43,4 +54,9 @@ def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (columns, ("---",) * len(columns), *rows))
 
 
-PARTS = (GeneratedPart("rights", rights), GeneratedPart("scripts", scripts), GeneratedPart("differences", differences))
+PARTS = (
+    GeneratedPart("sections", sections),
+    GeneratedPart("rights", rights),
+    GeneratedPart("scripts", scripts),
+    GeneratedPart("differences", differences),
+)
