@@ -85,6 +85,12 @@ STATED = {
     "docs/key-rotation.md": (
         "Microsoft recommends `CREATE ASYMMETRIC KEY` with the bare name",
         "If a thumbprint differs, drop that replica's key",
+        "RESTORE FILELISTONLY",
+        "TDEThumbprint",
+        "SET OFFLINE",
+        "OPEN_EXISTING",
+        "does not prove",
+        "Never add `REMOVE PROVIDER KEY`",
     ),
     "docs/doctor.md": ("SQL Server 2022 CU12 and later on Linux has EKM with Key Vault built in",),
     "docs/modes.md": ("| SaturationShoebox | used share of the vault's capacity, in percent, averaged over one minute |",),
@@ -95,7 +101,6 @@ STATED = {
     ),
     "docs/expiry.md": ("A client secret lives one or two years",),
     "docs/azure-monitor.md": ("az extension add --name amg", "az extension add --name alertsmanagement"),
-    "docs/retiring-a-version.md": ("RESTORE FILELISTONLY", "TDEThumbprint", "SET OFFLINE", "OPEN_EXISTING", "does not prove"),
 }
 # Statements that were disproved.
 WRONG = (
