@@ -1,9 +1,10 @@
-"""The written file and the flags of docs/inventory.md, from the command itself."""
+"""The written file, the flags and the parameters of docs/inventory.md, from the command and its script."""
 
 from __future__ import annotations
 
 from docs.generators.flags import flags
 from docs.generators.pages import GeneratedPart
+from docs.generators.powershell import parameters
 from exporter.inventory.render import files_of
 from exporter.tde.plan import HandWritten, make_plan
 from tests.support.gate_factories import URIS, instance
@@ -16,4 +17,8 @@ def result() -> str:
     return f"```yaml\n{written.partition(chr(10))[2]}```"
 
 
-PARTS = (GeneratedPart("flags", lambda: flags("inventory")), GeneratedPart("result", result))
+PARTS = (
+    GeneratedPart("flags", lambda: flags("inventory")),
+    GeneratedPart("parameters", lambda: parameters("inventory.ps1")),
+    GeneratedPart("result", result),
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from docs.generators.pages import GeneratedPart
+from docs.generators.powershell import parameters
 from exporter.core.checks.sql import SQL_RIGHTS, SqlRight
 from exporter.sqlservers.script import batches, proof_batches, script_bytes, script_names, summary
 from exporter.tde.differences import TEXTS
@@ -55,6 +56,7 @@ def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 PARTS = (
+    GeneratedPart("parameters", lambda: parameters("grant-login.ps1")),
     GeneratedPart("sections", sections),
     GeneratedPart("rights", rights),
     GeneratedPart("scripts", scripts),
