@@ -7,7 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from docs.generators import configuration, doctor, metrics, performance, proven, securing, simulator, sizing, sql_servers
+from docs.generators import (
+    configuration,
+    doctor,
+    metrics,
+    performance,
+    proven,
+    securing,
+    simulator,
+    sizing,
+    sql_host,
+    sql_servers,
+)
 from docs.generators.pages import GeneratedPart
 
 DOCS: Final = Path(__file__).parents[1]
@@ -20,6 +31,7 @@ PAGES: Final[Mapping[str, tuple[GeneratedPart, ...]]] = {
     "securing": (securing.PART,),
     "simulator": (simulator.PART,),
     "sizing": sizing.PARTS,
+    "sql-host": sql_host.PARTS,
     "sql-servers": (sql_servers.PART,),
 }
 
