@@ -18,6 +18,7 @@ from docs.generators import (
     sizing,
     sql_host,
     sql_servers,
+    windows,
 )
 from docs.generators.pages import GeneratedPart
 
@@ -33,6 +34,7 @@ PAGES: Final[Mapping[str, tuple[GeneratedPart, ...]]] = {
     "sizing": sizing.PARTS,
     "sql-host": sql_host.PARTS,
     "sql-servers": (sql_servers.PART,),
+    "windows": (windows.PART,),
 }
 
 

@@ -17,7 +17,7 @@ _COMMAND: Final = re.compile(r"(?P<text>.*): `(?P<command>[^`]+)`\.", re.DOTALL)
 _SQL: Final = ("SELECT", "EXEC")
 
 
-def look_ups() -> str:
+def lookups() -> str:
     """Return a row for each check, with a link to its part of the page."""
     rows = (f"| `{one.name}` | [{one.title}](#{anchor(one.title)}) | {one.looked_up} | {shown(one)} |" for one in HOST)
     return "\n".join(["| `check` | title | `doctor` looks up on Windows | SQL Server would show |", "| --- | --- | --- | --- |", *rows])
@@ -39,6 +39,6 @@ def _paragraphs(action: str) -> Iterator[str]:
 
 
 PARTS: Final = (
-    GeneratedPart("look-ups", look_ups),
-    *(GeneratedPart(check.name, partial(commands, check)) for check in HOST),
+    GeneratedPart("lookups", lookups),
+    *(GeneratedPart(check.name.replace("_", "-"), partial(commands, check)) for check in HOST),
 )
