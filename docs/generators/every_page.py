@@ -19,7 +19,9 @@ from docs.generators import (
     securing,
     simulator,
     sizing,
+    sql_host,
     sql_servers,
+    windows,
 )
 from docs.generators.pages import GeneratedPart
 
@@ -36,7 +38,9 @@ PAGES: Final[Mapping[str, tuple[GeneratedPart, ...]]] = {
     "securing": (securing.PART,),
     "simulator": (simulator.PART,),
     "sizing": sizing.PARTS,
+    "sql-host": sql_host.PARTS,
     "sql-servers": sql_servers.PARTS,
+    "windows": (windows.PART,),
 }
 
 

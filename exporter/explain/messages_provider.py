@@ -212,6 +212,25 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
         ),
     ),
     KnownText(
+        number=33095,
+        title="Service Master Key could not be decrypted using one of its encryptions",
+        pattern="service master key could not be decrypted",
+        summary=(
+            "SQL Server stores its service master key twice: for the service account and for the computer. One of the two could not be "
+            "decrypted at the start. The other one usually serves. If both fail, SQL Server cannot read the secret of any credential."
+        ),
+        causes=(
+            "The service account was changed without SQL Server Configuration Manager.",
+            "The instance runs on another node or computer, or master was restored from another one.",
+            "On Linux, the account `mssql` cannot read `/var/opt/mssql/secrets`.",
+        ),
+        actions=(
+            "Search for message 33047: `EXEC sys.sp_readerrorlog 0, 1, N'decrypt secret';`. Without it, no secret is lost.",
+            "With it, restore the backup of the service master key: `RESTORE SERVICE MASTER KEY`.",
+            f"Without a backup: {_REWRITE[0].lower()}{_REWRITE[1:]}",
+        ),
+    ),
+    KnownText(
         number=33067,
         title="Secret must not contain more than 120 characters",
         pattern="can not contain more than 120 characters",

@@ -41,7 +41,7 @@ ROWS = (
     Row("tests/system/abuse/test_unread_responses.py", PACED, each=True),
     Row("tests/integration/doctor/test_command.py", PACED, each=True),
     Row("tests/system/alerts/alertmanager/", PACED),
-    Row("tests/system/alerts/starter/", PACED),
+    Row("tests/system/production/", PACED),
     Row("tests/system/network/", PACED, whole=True),
     Row("tests/system/third_party/", PACED),
     Row("tests/system/abuse/test_abuse.py", ALONE),

@@ -16,6 +16,17 @@ def transcript(text: str, prompt: str = "$ ") -> Transcript:
     return found
 
 
+def section(text: str, beginning: str) -> str:
+    """Return the text below the heading that begins so."""
+    (found,) = re.findall(rf"^## {re.escape(beginning)}.*\n((?:(?!## ).*\n)*)", text, re.MULTILINE)
+    return str(found)
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """Return the blocks of a language."""
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
 def missing(lines: list[str], output: str) -> list[str]:
     """Return the shown lines that the output lacks; times, ids and addresses may differ, `...` is any text."""
     lacking = []
@@ -23,6 +34,7 @@ def missing(lines: list[str], output: str) -> list[str]:
         pattern = re.escape(line)
         pattern = re.sub(r"\d\d\d\d\\-\d\d\\-\d\dT[\d:.\\]+Z", r"[-0-9T:.]+Z", pattern)
         pattern = re.sub(r"\d+\\\.\d\\ ms", r"[0-9.]+ m?s", pattern)
+        pattern = re.sub(r"\d+\\ min\\ ago", r"[0-9]+ ?(s|min|h) ago", pattern)
         if line != "..." and line.strip() != "..." and not re.search(f"^{pattern}$", output, re.MULTILINE):
             lacking.append(line)
     return lacking

@@ -25,7 +25,7 @@ DECLARE @run bit = 0;
 
 WITH names AS (
     -- For way 1, NAME/VERSION of each key in its vault, which no view of SQL Server shows: the end of KeyUri in the registry, under the thumbprint
-    -- (ekm-exporter docs first-vault). A bare name opens the newest version, which need not be the one in use. Builds before 1.0.5.0 accept no version.
+    -- (ekm-exporter docs production). A bare name opens the newest version, which need not be the one in use. Builds before 1.0.5.0 accept no version.
     SELECT 0x0123456789ABCDEF0123456789ABCDEF01234567 AS thumbprint, N'ContosoRSAKey0/0123456789abcdef0123456789abcdef' AS provider_key_name
     -- UNION ALL SELECT 0x..., N'NAME/VERSION'
 ),

@@ -139,7 +139,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "Run on {server}: {statement}; then read the instance again: ekm-exporter docs inventory",
     ),
     Condition.IDENTITY_UNSUPPORTED: ConditionText(
-        True, "{servers}: {gap}", "Do not restart {servers} before: ekm-exporter docs rollover#moving-to-a-managed-identity. " + READ_AGAIN,
+        True, "{servers}: {gap}", "Do not restart {servers} before: ekm-exporter docs managed-identity. " + READ_AGAIN,
         "a managed identity on a SQL Server or a connector that does not support it",
     ),
     Condition.NO_VERDICT: ConditionText(

@@ -1,7 +1,6 @@
 """The pages for operators can be followed: commands parse, configurations load, queries are PromQL."""
 
 import re
-import shlex
 import shutil
 from pathlib import Path
 
@@ -14,11 +13,12 @@ from exporter.cli.main import build_parser
 from exporter.config.loader import load_config
 from exporter.core.reasons import Reason
 from exporter.metrics.definitions import BY_NAME
+from tests.support.transcripts import transcript
 
 ROOT = Path(__file__).parents[3]
 PAGES = [
-    "install", "first-vault", "placement", "private-endpoints", "clouds", "high-availability", "sizing", "connector-upgrade", "troubleshooting",
-    "upgrading", "rollover", "key-rotation", "recovery",
+    "install", "production", "recovery-pending", "placement", "private-endpoints", "clouds", "high-availability", "sizing", "connector-upgrade", "troubleshooting",
+    "upgrading", "rollover", "key-rotation", "recovery", "sql-host", "managed-identity",
 ]  # fmt: skip
 RECORDED = re.compile(r"(?:target|credential):ekm_\w+(?::\w+)?")
 
@@ -36,25 +36,14 @@ def blocks(page: str, language: str) -> list[str]:
 def commands(page: str) -> list[str]:
     shell = "\n".join(blocks(page, "sh")).replace("\\\n", " ")
     spans = re.findall(r"`ekm-exporter ([a-z]+ [^`\n]*--config\.file [^`\n]+)`", text(page))
-    return spans + re.findall(r"(?:^|/)ekm-exporter ((?!\.)[a-z]+ -?[^\n|&;]*)$", shell, re.MULTILINE)
+    typed = re.findall(r"^ekm-exporter ([a-z][^\n>]*)", "\n".join(command for command, _ in transcript(text(page))), re.MULTILINE)
+    return spans + typed + re.findall(r"(?:^|/)ekm-exporter ((?!\.)[a-z]+ -?[^\n|&;]*)$", shell, re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_page_commands_parse(page):
     for command in commands(page):
         assert build_parser().parse_args(command.split()).handler
-
-
-def test_first_vault_windows_commands_exist():
-    windows = re.findall(r"^ekm-exporter (.+)$", "\n".join(blocks("first-vault", "powershell")), re.MULTILINE)
-    assert {command.split()[0] for command in windows} == {"service", "doctor"}
-    for command in windows:
-        assert build_parser().parse_args(shlex.split(command.replace("\\", "/"))).handler
-
-
-def test_first_vault_secret_file_is_the_same_everywhere():
-    files = {name.replace("\\", "/") for name in re.findall(r"[\w./\\]*ekm-credential\b", text("first-vault"))}
-    assert {name.removeprefix("secrets/") for name in files} == {"ekm-credential"}
 
 
 def test_each_page_has_commands():
@@ -85,7 +74,7 @@ def test_page_promql_parses(page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_page_metrics_exist(page):
-    prose = re.sub(r"ekm_exporter-|ekm_\.\+|\w+_ekm_cred|EKM_Prov", "", RECORDED.sub("", text(page)))
+    prose = re.sub(r"`ekm_enabled`|ekm_exporter-|ekm_\.\+|\w+_ekm_cred|EKM_Prov", "", RECORDED.sub("", text(page)))
     named = set(re.findall(r"\b(?:mssql_)?ekm_[a-z_]+", prose))
     assert {re.sub(r"_bucket$", "", name) for name in named} <= set(BY_NAME)
 
@@ -109,7 +98,7 @@ def test_page_shows_both_numbers_of_a_pair():
                 assert not re.search(rf"\b{number}\b", line) or counterpart in line, line
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/paging.md", "docs/no-prometheus.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/paging.md"])
 def test_sample_page_has_the_action_of_the_rules(page):
     sample = " ".join((ROOT / page).read_text(encoding="utf-8").replace('\\"', '"').split())
     assert f"First: {Reason.FORBIDDEN_RBAC.row.actions[0]}".replace("`", "") in sample.replace("`", "")

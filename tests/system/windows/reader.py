@@ -9,26 +9,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 
-from tests.support.transcripts import Transcript, transcript
+from tests.support.transcripts import Transcript, blocks, section, transcript
 from tests.system.windows.host import Host
 
 PAGE = (Path(__file__).parents[3] / "docs" / "windows.md").read_text(encoding="utf-8")
 
 
-def section(beginning: str) -> str:
-    """Return the text below the heading that begins so."""
-    (found,) = re.findall(rf"^## {re.escape(beginning)}.*\n((?:(?!## ).*\n)*)", PAGE, re.MULTILINE)
-    return str(found)
-
-
 def step(number: int) -> Transcript:
-    return transcript(section(f"{number} "), "> ")
+    return transcript(section(PAGE, f"{number} "), "> ")
 
 
 def block(beginning: str, language: str) -> str:
     """Return the one block of a language below a heading."""
-    (found,) = re.findall(rf"```{language}\n(.*?)```", section(beginning), re.DOTALL)
-    return str(found)
+    (found,) = blocks(section(PAGE, beginning), language)
+    return found
 
 
 @dataclass

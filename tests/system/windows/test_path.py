@@ -90,7 +90,7 @@ def probe_faster(reader: Reader) -> None:
 async def names_open(reader: Reader) -> None:
     """Open each page that an output of the path names, on the host."""
     names = sorted({name for output in reader.outputs for name in NAMED.findall(output)})
-    assert names == ["docs/runbooks/EkmCredentialRefused.md", "first-vault"]
+    assert names == ["docs/runbooks/EkmCredentialRefused.md", "production"]
     for name in names:
         assert (await asyncio.to_thread(reader.types, f"ekm-exporter docs {name}")).startswith("#"), name
 

@@ -46,7 +46,7 @@ def squeezed(text):
     return re.sub(r"[\s`]", "", html.unescape(text))
 
 
-@pytest.mark.parametrize("number", [33027, 33028, 33032, 33049, 33067, 33085, 33111, 37563, 37576])
+@pytest.mark.parametrize("number", [33027, 33028, 33032, 33049, 33067, 33085, 33095, 33111, 37563, 37576])
 @pytest.mark.parametrize("form", ["{}", "Msg {}", "Error: {}, Severity: 16, State: 2."])
 def test_server_message_has_causes_and_actions(number, form):
     found = explain(form.format(number))
