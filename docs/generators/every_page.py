@@ -11,6 +11,9 @@ from docs.generators import (
     alerts,
     configuration,
     doctor,
+    gate,
+    inventory,
+    key_states,
     metrics,
     performance,
     placement,
@@ -18,7 +21,9 @@ from docs.generators import (
     securing,
     simulator,
     sizing,
+    sql_host,
     sql_servers,
+    windows,
 )
 from docs.generators.pages import GeneratedPart
 
@@ -28,15 +33,20 @@ PAGES: Final[Mapping[str, tuple[GeneratedPart, ...]]] = {
     "alerts": (alerts.LIST,),
     "configuration": (configuration.PART,),
     "doctor": (doctor.PART,),
+    "inventory": inventory.PARTS,
+    "key-rotation": (key_states.PART,),
     "maintainers/performance": performance.PARTS,
     "maintainers/proven": proven.PARTS,
     "metrics": metrics.PARTS,
+    "patch-night": gate.PARTS,
     "placement": (placement.PART,),
     "securing": (securing.PART,),
     "simulator": simulator.PARTS,
     "simulator-scenarios": (simulator.SCENARIOS_PART,),
     "sizing": sizing.PARTS,
-    "sql-servers": (sql_servers.PART,),
+    "sql-host": sql_host.PARTS,
+    "sql-servers": sql_servers.PARTS,
+    "windows": (windows.PART,),
 }
 
 

@@ -8,10 +8,10 @@ from exporter.core.connector_registry import ADD_CHECKPOINT, GRANT_RIGHT, REGIST
 _SHOW_DLL = """\
 SELECT p.name, p.version, p.dll_path, p.is_enabled, m.file_version FROM sys.cryptographic_providers AS p
   LEFT JOIN sys.dm_os_loaded_modules AS m ON m.name = p.dll_path;"""
-_SHOW_FILE = 'Get-Item "PATH" | Select-Object LastWriteTime, @{n="FileVersion";e={$_.VersionInfo.FileVersion}}'
+_SHOW_FILE = "Get-Item 'PATH' | Format-List 'LastWriteTime', 'VersionInfo'"
 _SHOW_RUNTIME = (
     r"Get-ItemProperty HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall\* |"
-    " Where-Object DisplayName -like '*Visual C++*' | Select-Object DisplayName, DisplayVersion"
+    " Where-Object DisplayName -like '*Visual C++*' | Select-Object 'DisplayName', 'DisplayVersion'"
 )
 _SHOW_OPTION = "SELECT name, value_in_use FROM sys.configurations WHERE name = 'EKM provider enabled';"
 _TURN_ON = """\
@@ -21,7 +21,7 @@ _SHOW_TLS = r"Get-ItemProperty 'HKLM:\SYSTEM\CurrentControlSet\Control\SecurityP
 _INTERNET_SETTINGS = r"Registry::HKEY_USERS\$sid\Software\Microsoft\Windows\CurrentVersion\Internet Settings"
 _SHOW_PROXY = f"""\
 $sid = ([Security.Principal.NTAccount]'SQL_SERVICE').Translate([Security.Principal.SecurityIdentifier]).Value
-Get-ItemProperty "{_INTERNET_SETTINGS}" | Select-Object ProxyEnable, ProxyServer, ProxyOverride, AutoConfigURL"""
+Get-ItemProperty "{_INTERNET_SETTINGS}" | Select-Object 'ProxyEnable', 'ProxyServer', 'ProxyOverride', 'AutoConfigURL'"""
 _SET_PROXY = f"""\
 $key = "{_INTERNET_SETTINGS}"
 Set-ItemProperty -Path $key -Name 'ProxyServer' -Value 'proxy.example.com:3128'

@@ -131,6 +131,10 @@ AZ: Final = {
         ),
         "role definition create": "--role-definition",
         "role definition list": "--custom-role-only --name --resource-group --scope -g -n",
+        "sql vm enable-azure-ad-auth": "--ids --msi-client-id --name --resource-group --skip-client-validation -g -n",
+        "sql vm validate-azure-ad-auth": "--ids --msi-client-id --name --resource-group -g -n",
+        "vm identity assign": "--identities --ids --name --resource-group --role --scope -g -n",
         "vm identity show": "--ids --name --resource-group --subscription -g -n",
+        "vm show": "--ids --include-user-data --name --resource-group --show-details -d -g -n -u",
     }.items()
 }

@@ -18,7 +18,7 @@ from tests.support.transcripts import transcript
 ROOT = Path(__file__).parents[3]
 PAGES = [
     "install", "production", "recovery-pending", "placement", "private-endpoints", "clouds", "sizing", "connector-upgrade", "troubleshooting",
-    "upgrading", "rollover", "key-rotation", "recovery",
+    "upgrading", "rollover", "key-rotation", "recovery", "sql-host", "managed-identity",
 ]  # fmt: skip
 RECORDED = re.compile(r"(?:target|credential):ekm_\w+(?::\w+)?")
 
@@ -74,7 +74,7 @@ def test_page_promql_parses(page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_page_metrics_exist(page):
-    prose = re.sub(r"ekm_exporter-|ekm_\.\+|\w+_ekm_cred|EKM_Prov", "", RECORDED.sub("", text(page)))
+    prose = re.sub(r"`ekm_enabled`|ekm_exporter-|ekm_\.\+|\w+_ekm_cred|EKM_Prov", "", RECORDED.sub("", text(page)))
     named = set(re.findall(r"\b(?:mssql_)?ekm_[a-z_]+", prose))
     assert {re.sub(r"_bucket$", "", name) for name in named} <= set(BY_NAME)
 
