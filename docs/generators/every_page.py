@@ -7,16 +7,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from docs.generators import configuration, doctor, metrics, performance, proven, securing, simulator, sizing, sql_servers
+from docs.generators import (
+    alerts,
+    configuration,
+    doctor,
+    metrics,
+    performance,
+    placement,
+    proven,
+    securing,
+    simulator,
+    sizing,
+    sql_servers,
+)
 from docs.generators.pages import GeneratedPart
 
 DOCS: Final = Path(__file__).parents[1]
 PAGES: Final[Mapping[str, tuple[GeneratedPart, ...]]] = {
+    "alert-timing": (alerts.LEAST,),
+    "alerts": (alerts.LIST,),
     "configuration": (configuration.PART,),
     "doctor": (doctor.PART,),
+    "maintainers/performance": performance.PARTS,
+    "maintainers/proven": proven.PARTS,
     "metrics": metrics.PARTS,
-    "performance": performance.PARTS,
-    "proven": proven.PARTS,
+    "placement": (placement.PART,),
     "securing": (securing.PART,),
     "simulator": (simulator.PART,),
     "sizing": sizing.PARTS,

@@ -87,7 +87,7 @@ STATED = {
         "If a thumbprint differs, drop that replica's key",
     ),
     "docs/doctor.md": ("SQL Server 2022 CU12 and later on Linux has EKM with Key Vault built in",),
-    "docs/modes.md": ("| SaturationShoebox | used share of the vault's capacity, in percent, averaged over one minute |",),
+    "docs/placement.md": ("| SaturationShoebox | used share of the vault's capacity, in percent, averaged over one minute |",),
     "docs/production.md": (
         "Azure's SQL IaaS extension installed 1.0.4.0 until 2022 at least",
         "for each key version in each vault",
