@@ -98,7 +98,7 @@ def test_page_shows_both_numbers_of_a_pair():
                 assert not re.search(rf"\b{number}\b", line) or counterpart in line, line
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/alert-timing.md", "docs/no-prometheus.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/alert-timing.md"])
 def test_sample_page_has_the_action_of_the_rules(page):
     sample = " ".join((ROOT / page).read_text(encoding="utf-8").replace('\\"', '"').split())
     assert f"First: {Reason.FORBIDDEN_RBAC.row.actions[0]}".replace("`", "") in sample.replace("`", "")
