@@ -133,10 +133,13 @@ class Scheduler:
         return None if job is None else self._clock() + job.due - loop_time()
 
     def first_probes(self) -> FirstProbes:
-        """Return how many targets have no result yet, and how fast results arrive."""
+        """Return how many targets have no result yet, and how fast results arrive.
+
+        A target whose first retry has not failed is not delayed: one lost probe is no busy host.
+        """
         jobs, times, now = self._runner.jobs, self._first_results, loop_time()
         missing = [jobs[name] for name in self._without_result if name in jobs]
-        delayed = sum(job.failed > 0 or now - job.due > job.target.timeout + _LATE_SECONDS for job in missing)
+        delayed = sum(job.failed > 1 or now - job.due > job.target.timeout + _LATE_SECONDS for job in missing)
         span = now - times[0] if times else 0.0
         pace = len(times) / span if span > 0 else 0.0
         return FirstProbes(targets=len(jobs), missing=len(missing), delayed=delayed, pace=pace)

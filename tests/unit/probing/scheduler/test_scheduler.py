@@ -380,6 +380,15 @@ async def test_first_probes_that_wait_for_a_slot_are_delayed(scheduler, prober):
     assert found.seconds_left > 0
 
 
+async def test_one_lost_first_probe_is_no_delay_but_two_are(scheduler, prober):
+    prober.answers["payroll"] = lambda: None
+    scheduler.reconcile([a_target(interval=900.0)])
+    await asyncio.sleep(1.0)
+    assert (scheduler.first_probes().missing, scheduler.first_probes().text()) == (1, "")
+    await asyncio.sleep(8.0)
+    assert scheduler.first_probes().text().startswith("1 of 1 targets have no result yet")
+
+
 async def test_closed_scheduler_has_no_first_probes(scheduler):
     scheduler.reconcile([a_target()])
     await scheduler.aclose()

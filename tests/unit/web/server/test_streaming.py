@@ -96,3 +96,10 @@ async def test_client_that_stops_reading_is_disconnected(monkeypatch):
             stalled.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             async with asyncio.timeout(30):
                 await ended.wait()
+
+
+async def test_short_pieces_are_sent_together_and_long_ones_alone():
+    short, long = "é" * 500, "x" * 5000
+    found = [piece async for piece in streaming.encoded([long, *[short] * 5, long])]
+    assert [len(piece.decode()) for piece in found] == [5000, 2500, 5000, 0]
+    assert b"".join(found).decode() == long + 5 * short + long
