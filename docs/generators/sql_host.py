@@ -20,7 +20,9 @@ _SQL: Final = ("SELECT", "EXEC")
 def lookups() -> str:
     """Return a row for each check, with a link to its part of the page."""
     rows = (f"| `{one.name}` | [{one.title}](#{anchor(one.title)}) | {one.looked_up} | {shown(one)} |" for one in HOST)
-    return "\n".join(["| `check` | title | `doctor` looks up on Windows | SQL Server would show |", "| --- | --- | --- | --- |", *rows])
+    return "\n".join(
+        ["| `check` | title | `doctor` looks up on Windows | SQL Server would show |", "| --- | --- | --- | --- |", *rows]
+    )
 
 
 def commands(check: Check) -> str:
