@@ -10,6 +10,9 @@ from typing import Final
 from docs.generators import (
     configuration,
     doctor,
+    gate,
+    inventory,
+    key_states,
     metrics,
     network,
     performance,
@@ -27,7 +30,10 @@ DOCS: Final = Path(__file__).parents[1]
 PAGES: Final[Mapping[str, tuple[GeneratedPart, ...]]] = {
     "configuration": (configuration.PART,),
     "doctor": (doctor.PART,),
+    "inventory": inventory.PARTS,
+    "key-rotation": (key_states.PART,),
     "metrics": metrics.PARTS,
+    "patch-night": gate.PARTS,
     "performance": performance.PARTS,
     "private-endpoints": (network.PART,),
     "proven": proven.PARTS,
@@ -35,7 +41,7 @@ PAGES: Final[Mapping[str, tuple[GeneratedPart, ...]]] = {
     "simulator": (simulator.PART,),
     "sizing": sizing.PARTS,
     "sql-host": sql_host.PARTS,
-    "sql-servers": (sql_servers.PART,),
+    "sql-servers": sql_servers.PARTS,
     "windows": (windows.PART,),
 }
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 MOVED: Final[Mapping[str, str]] = {
-    "azure-inventory": "inventory",
+    "azure-inventory": "inventory#vaults-and-keys-in-azure-without-a-target",
     "first-vault": "production",
     "high-availability": "placement",
     "licences": "maintainers/licences",
@@ -17,5 +17,5 @@ MOVED: Final[Mapping[str, str]] = {
     "paging": "alert-timing",
     "performance": "maintainers/performance",
     "proven": "maintainers/proven",
-    "retiring-a-version": "key-rotation",
+    "retiring-a-version": "key-rotation#may-this-old-version-go",
 }

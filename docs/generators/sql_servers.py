@@ -1,24 +1,64 @@
-"""The table of rights in docs/sql-servers.md, from the table of the core."""
+"""The tables of docs/sql-servers.md, from the tables and scripts of the package."""
 
 from __future__ import annotations
 
-from docs.generators.pages import GeneratedPart
-from exporter.core.checks.sql import SQL_RIGHTS, SqlRight
+from collections.abc import Iterable
 
-_SCRIPT, _LINK = "`login.sql`", "[login.sql](../exporter/sqlservers/scripts/login.sql)"
+from docs.generators.pages import GeneratedPart
+from docs.generators.powershell import parameters
+from exporter.core.checks.sql import SQL_RIGHTS, SqlRight
+from exporter.sqlservers.script import batches, proof_batches, script_bytes, script_names, summary
+from exporter.tde.differences import TEXTS
+
+_NAMES = ("server", "databases", "target", "other", "uri", "thumbprint", "entry")
+_FOLDER = "../exporter/sqlservers/scripts"
+_SCRIPT, _LINK = "`login.sql`", f"[login.sql]({_FOLDER}/login.sql)"
 
 
 def rights() -> str:
     """Return a row for each right: how to grant it, its sections, and the loss without it."""
-    lines = ["| right | granted by | sections | without it |", "| --- | --- | --- | --- |"]
-    return "\n".join([*lines, *map(_row, SQL_RIGHTS)])
+    return _table(("right", "granted by", "sections", "without it"), map(_right, SQL_RIGHTS))
 
 
-def _row(right: SqlRight) -> str:
-    granted_by = right.granted_by.replace(_SCRIPT, _LINK)
+def _right(right: SqlRight) -> tuple[str, ...]:
     optional = " (optional)" if right.is_optional else ""
     sections = ", ".join(f"`{section}`" for section in right.sections)
-    return f"| `{right.name}`{optional} | {granted_by} | {sections} | {right.without} |"
+    return f"`{right.name}`{optional}", right.granted_by.replace(_SCRIPT, _LINK), sections, right.without
 
 
-PART = GeneratedPart("rights", rights)
+def sections() -> str:
+    """Return a row for each section with the first sentence of the comment before its batch."""
+    rows = [(f"`{name}`", _first_sentence(batch)) for name, batch in (*batches(), *proof_batches())]
+    return _table(("section", "what"), [*rows, ("`registry`", "The `KeyUri` of each key, from the registry; not on Linux.")])
+
+
+def _first_sentence(batch: str) -> str:
+    comment = " ".join(line.removeprefix("-- ") for line in batch.splitlines() if line.startswith("-- "))
+    return comment.removeprefix("OPTIONAL. ").partition(". ")[0].rstrip(".") + "."
+
+
+def scripts() -> str:
+    """Return a row for each script with its first sentence."""
+    return _table(
+        ("script", "what it does"), ((f"[{name}]({_FOLDER}/{name})", summary(script_bytes(name))) for name in script_names())
+    )
+
+
+def differences() -> str:
+    """Return a row for each kind of difference; words in capitals stand for names."""
+    names = {name: name.upper() for name in _NAMES} | {"used": "KEY", "pinned": "VERSION"}
+    rows = ((f"`{kind}`", *(text.format_map(names) for text in texts)) for kind, texts in TEXTS.items())
+    return _table(("kind", "what differs", "first action"), rows)
+
+
+def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in (columns, ("---",) * len(columns), *rows))
+
+
+PARTS = (
+    GeneratedPart("parameters", lambda: parameters("grant-login.ps1")),
+    GeneratedPart("sections", sections),
+    GeneratedPart("rights", rights),
+    GeneratedPart("scripts", scripts),
+    GeneratedPart("differences", differences),
+)

@@ -41,7 +41,7 @@ _THE_KEY: Final = "{used} for {databases}"
 _PIN: Final = '`key: {uri}` and `thumbprint: "{thumbprint}"`'
 _RETAIN: Final = "while backups need the old version, list `{{key: {pinned}}}` under `retained_versions`"
 # Of each kind: what differs, and the first action.
-_TEXTS: Final[Mapping[DifferenceKind, tuple[str, str]]] = {
+TEXTS: Final[Mapping[DifferenceKind, tuple[str, str]]] = {
     DifferenceKind.KEY_NOT_PROBED: (
         f"{{server}} uses {_THE_KEY}, and no target probes that key",
         'add a target: `{{name: NAME, key: {uri}, thumbprint: "{thumbprint}", credential: CREDENTIAL, instances: [{entry}]}}`',
@@ -94,13 +94,13 @@ class Difference:
     @property
     def sentence(self) -> str:
         """What differs, without a full stop."""
-        return _TEXTS[self.kind][0].format_map(self._words())
+        return TEXTS[self.kind][0].format_map(self._words())
 
     @property
     def action(self) -> str:
         """What to write into the configuration, without a full stop."""
         moves = self.kind is DifferenceKind.OTHER_VERSION and self.other
-        action = (_MOVE if moves else _TEXTS[self.kind][1]).format_map(self._words())
+        action = (_MOVE if moves else TEXTS[self.kind][1]).format_map(self._words())
         where = f". KEYURI is in the registry of the SQL Server's host, under {self.thumbprint}"
         return action + (where if _NO_URI in action else "")
 

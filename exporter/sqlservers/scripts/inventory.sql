@@ -10,8 +10,8 @@
 SET NOCOUNT ON;
 GO
 
--- The instance. `machine` is the virtual name of a failover cluster instance. Without the rights named here, lists are silently empty: the reader
--- then counts them as unread. SQL Server before 2022 does not know the second right, which is then missing in the output.
+-- The instance: its names and version. `machine` is the virtual name of a failover cluster instance. Without the rights named here, lists are
+-- silently empty: the reader then counts them as unread. SQL Server before 2022 does not know the second right, which is then missing in the output.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"instance","rows":', ISNULL((
     SELECT
         CAST(SERVERPROPERTY('ServerName') AS nvarchar(256)) AS server_name,
@@ -236,7 +236,7 @@ WHERE @json IS NOT NULL AND 72 * l.n < LEN(@text)
 ORDER BY l.n;
 GO
 
--- The switch of all providers. `value` takes effect at RECONFIGURE or at a start, `value_in_use` is in effect now.
+-- The option `EKM provider enabled`, the switch of all providers. `value` takes effect at RECONFIGURE or at a start, `value_in_use` is in effect now.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"configurations","rows":', ISNULL((
     SELECT
         o.name AS name,

@@ -62,6 +62,7 @@ class ConditionText:
     known: bool
     text: str
     fix: str
+    meaning: str = ""  # of the condition, for the documentation, if the text is not clear without its values
 
 
 READ_AGAIN = (
@@ -86,11 +87,15 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "{server}: SQL Server's error log shows {codes} since {since}{failed}{although}, so its databases stay closed at a restart. {logs}",
         "Do not restart {server}. Compare its secret with that of the exporter (ekm-exporter docs rollover), and run: ekm-exporter explain {code}. "
         "A backup of its databases that proves the key ends this",
+        "SQL Server's error log shows a provider's code since the key's last proof. It does not name the key. **With a ready target, only "
+        "SQL Server has the fault: this is the restart that must not happen**",
     ),
     Condition.LOG_FILLS: ConditionText(
         True,
         "{server}: the log of [{database}] is {when} at the present rate, and {since}",
         "Free disk for the log, or raise its limit, then remove the cause. A restart truncates no log (ekm-exporter docs what-needs-the-vault)",
+        "backups fail or a target is not ready, and a log is full within four hours. Its last log backup is from before the last code; "
+        "without a code, half an hour old",
     ),
     Condition.WAS_NOT_READY: ConditionText(
         True,
@@ -101,6 +106,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         True,
         "credential {credential} of target {target}{where} {expires} at {at}, the limit is {window} from now; needed by {servers}",
         "Roll the secret over before the restart: ekm-exporter docs rollover",
+        "the credential of a target expires within `--window`",
     ),
     Condition.RESTART_THROTTLES: ConditionText(
         True,
@@ -124,7 +130,8 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "then read the instance again: ekm-exporter docs inventory",
     ),
     Condition.CREDENTIAL_MISSING: ConditionText(
-        True, "{servers}: {gap}", "Run the statement on {servers}. " + READ_AGAIN
+        True, "{servers}: {gap}", "Run the statement on {servers}. " + READ_AGAIN,
+        "the login of a key has no credential, so SQL Server cannot sign in to the vault",
     ),
     Condition.KEY_NOT_ON_REPLICA: ConditionText(
         True,
@@ -132,12 +139,14 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "Run on {server}: {statement}; then read the instance again: ekm-exporter docs inventory",
     ),
     Condition.IDENTITY_UNSUPPORTED: ConditionText(
-        True, "{servers}: {gap}", "Do not restart {servers} before: ekm-exporter docs managed-identity. " + READ_AGAIN
+        True, "{servers}: {gap}", "Do not restart {servers} before: ekm-exporter docs managed-identity. " + READ_AGAIN,
+        "a managed identity on a SQL Server or a connector that does not support it",
     ),
     Condition.NO_VERDICT: ConditionText(
         False,
         "target {target}{where} has no verdict: {why}; needed by {servers}",
         "ekm-exporter probe {target} --config.file ekm.yml shows the state now; the cause of a missing verdict is on the target's page",
+        "a target has no verdict: stale, not probed yet, no pinned version",
     ),
     Condition.SHORT_HISTORY: ConditionText(
         False,
@@ -166,21 +175,25 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "Two hours after the change, run on {server}, with @run set to 1: ekm-exporter script prove.sql (ekm-exporter docs what-needs-the-vault). "
         "It backs up {database} to NUL, which needs the vault. If that succeeds, the credential works. "
         "That no older token lives for two hours is an assumption. {after}",
+        "SQL Server itself has not used the key since its credential was altered",
     ),
     Condition.PROOF_OLD: ConditionText(
         False,
         "{server}: SQL Server itself proved key [{key}] last {proof}, longer ago than {limit}",
         "Back up a database under the key, or run on {server}, with @run set to 1: ekm-exporter script prove.sql",
+        "the last proof is older than `--proof-age`, or proofs stopped: a log backup is over a day old, another backup over eight days",
     ),
     Condition.READING_OLD: ConditionText(
         False,
         "{server}: {sections} were read {age}, longer ago than {limit}, so whether backups fail now is not known{cause}",
         "Remove the cause, and wait for the exporter's next reading (ekm-exporter docs sql-servers). With a longer sql_interval: --reading-age",
+        "backups or the error log were read before `--reading-age`, so whether backups fail now is not known",
     ),
     Condition.EXPORTERS_DISAGREE: ConditionText(
         False,
         "exporters disagree on {key} for {servers}: {own}, which counts; {other}",
         "Find out what differs between the two hosts: secret, configuration, firewall, proxy. On each: ekm-exporter probe TARGET --config.file ekm.yml",
+        "an exporter elsewhere reports the key not ready, although the answering one reports it ready",
     ),
     Condition.KEY_WITHOUT_TARGET: ConditionText(
         False,
@@ -200,26 +213,30 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "Add the server to instances of the target whose credential it uses, then reload the exporter",
     ),
     Condition.INVENTORY_MISSING: ConditionText(
-        False, "{path} is missing, so the databases and keys of each instance are not known", READ_AGAIN
+        False, "{path} is missing, so the databases and keys of each instance are not known", READ_AGAIN,
+        "the file is missing, which matters only if a server is in no reading",
     ),
     Condition.INVENTORY_UNUSABLE: ConditionText(
         False, "the inventory cannot be used: {cause}", "Restore the file from a backup, or remove it. " + READ_AGAIN
     ),
     Condition.INSTANCE_NOT_READ: ConditionText(False, "the inventory does not have {name}", READ_AGAIN),
     Condition.INVENTORY_OLD: ConditionText(
-        False, "the inventory of {servers} was read {age}, longer ago than {limit}, so databases may have moved", READ_AGAIN
+        False, "the inventory of {servers} was read {age}, longer ago than {limit}, so databases may have moved", READ_AGAIN,
+        "a reading is older than `--inventory-age`, or a section that the exporter could not read again",
     ),
     Condition.INVENTORY_GAP: ConditionText(
-        False, "{servers}: {gap}", "Close the gap. " + READ_AGAIN
+        False, "{servers}: {gap}", "Close the gap. " + READ_AGAIN, "an instance or a replica is not known well enough"
     ),
     Condition.CREDENTIAL_GUESSED: ConditionText(
-        False, "{servers}: {gap}", "Map each key's login to its credential, or drop the logins that no key needs. " + READ_AGAIN
+        False, "{servers}: {gap}", "Map each key's login to its credential, or drop the logins that no key needs. " + READ_AGAIN,
+        "it is not known which credential the login of a key has",
     ),
     Condition.SECTION_KEPT: ConditionText(
-        False, "{servers}: {gap}", "Remove the cause: a missing right (`ekm-exporter script login.sql`) or a time-out. " + READ_AGAIN
+        False, "{servers}: {gap}", "Remove the cause: a missing right (`ekm-exporter script login.sql`) or a time-out. " + READ_AGAIN,
+        "in the inventory's file, a section is of an earlier run",
     ),
     Condition.INSTANCE_KEPT: ConditionText(
-        False, "{servers}: {gap}", "Remove the cause that the message names. " + READ_AGAIN
+        False, "{servers}: {gap}", "Remove the cause that the message names. " + READ_AGAIN, "in the inventory's file, the instance is of an earlier run"
     ),
     Condition.EXPORTER_UNREACHABLE: ConditionText(
         False, "the exporter at {url} does not respond: {cause}", "Start it, or correct --url: curl {url}/-/ready"

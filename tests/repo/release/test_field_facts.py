@@ -88,6 +88,12 @@ STATED = {
     "docs/key-rotation.md": (
         "Microsoft recommends `CREATE ASYMMETRIC KEY` with the bare name",
         "If a thumbprint differs, drop that replica's key",
+        "RESTORE FILELISTONLY",
+        "TDEThumbprint",
+        "SET OFFLINE",
+        "OPEN_EXISTING",
+        "does not prove",
+        "Never add `REMOVE PROVIDER KEY`",
     ),
     "docs/modes.md": ("| SaturationShoebox | used share of the vault's capacity, in percent, averaged over one minute |",),
     "docs/production.md": (
@@ -97,7 +103,6 @@ STATED = {
     ),
     "docs/expiry.md": ("A client secret lives one or two years",),
     "docs/azure-monitor.md": ("az extension add --name amg", "az extension add --name alertsmanagement"),
-    "docs/retiring-a-version.md": ("RESTORE FILELISTONLY", "TDEThumbprint", "SET OFFLINE", "OPEN_EXISTING", "does not prove"),
 }
 # Statements that were disproved.
 WRONG = (

@@ -1,0 +1,68 @@
+"""The answer, the flags, the conditions and the JSON of docs/patch-night.md, from the gate itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from typing import Final
+
+from docs.generators.flags import flags
+from docs.generators.pages import GeneratedPart
+from exporter.tde.gate.conditions import CONDITIONS, Condition, ConditionText
+from exporter.tde.gate.model import Answer
+from exporter.tde.gate.render import as_json, as_text
+from tests.support.gate_factories import answer
+from tests.support.sql_readings import a_reading, proof_rows, with_growing_logs
+
+_DAY: Final = "2026-11-26T"
+_FIELDS: Final = re.compile(r"(?:\{\w+\}\s?)+")
+
+
+@cache
+def _failing() -> Answer:
+    """Return the answer about a SQL Server whose backups fail, although the vault side is ready."""
+    errors = [{"code": "3303", "lines": 2, "first_utc": f"{_DAY}19:10:00", "last_utc": f"{_DAY}19:50:00"}]
+    logs = [proof_rows("sales")["logs"][0] | {"limit_kb": 1_048_576, "used_kb": 1_040_384}]
+    return answer(inventory=[], readings=[with_growing_logs(a_reading(sections={"errors": errors, "logs": logs}))])
+
+
+def sample() -> str:
+    """Return what the gate prints."""
+    return f"```text\n{as_text(_failing())}```"
+
+
+def conditions() -> str:
+    """Return a row for each condition: what the answer is if nothing worse is found, and the reason."""
+    lines = ["| `condition` in the JSON | answer | reason |", "| --- | --- | --- |"]
+    return "\n".join([*lines, *map(_row, Condition)])
+
+
+def _row(condition: Condition) -> str:
+    row = CONDITIONS[condition]
+    return f"| `{condition}` | {'not ready' if row.known else 'not known'} | {_reason(row)} |"
+
+
+def _reason(row: ConditionText) -> str:
+    """Return the text with a mark for each name and number that it gets."""
+    return row.meaning or _FIELDS.sub(lambda found: "… " if found[0].endswith(" ") else "…", row.text).removesuffix(". …")
+
+
+def fields() -> str:
+    """Return a row for each list of the JSON with the fields of its entries."""
+    lines = ["| list | fields of each entry |", "| --- | --- |"]
+    found = {name: _entry(value) for name, value in as_json(_failing()).items()}
+    return "\n".join([*lines, *(f"| `{name}` | {entry} |" for name, entry in found.items() if entry)])
+
+
+def _entry(value: object) -> str:
+    first = next(iter(value), None) if isinstance(value, Iterable) and not isinstance(value, str) else None
+    return ", ".join(f"`{name}`" for name in first) if isinstance(first, dict) else ""
+
+
+PARTS = (
+    GeneratedPart("answer", sample),
+    GeneratedPart("flags", lambda: flags("gate")),
+    GeneratedPart("conditions", conditions),
+    GeneratedPart("fields", fields),
+)
