@@ -156,6 +156,8 @@ def test_no_text_has_a_disproved_statement(statement):
 
 def test_registry_key_is_the_same_everywhere():
     """The right belongs to the key of Microsoft's setup page; the connector's entries are below it."""
+    page = (ROOT / "docs/sql-host.md").read_text(encoding="utf-8")
+    assert [lines for lines in ((SHOW_RIGHTS,), GRANT_RIGHT, ADD_CHECKPOINT) if f"\n{chr(10).join(lines)}\n" not in page] == []
     doctor = "".join(text for name in ("registry_rights", "cluster_checkpoint") for text in BY_NAME[name].actions)
     assert [lines for lines in ((SHOW_RIGHTS,), GRANT_RIGHT, ADD_CHECKPOINT) if f"`{chr(10).join(lines)}`" not in doctor] == []
     assert "Set-ItemProperty -Path $key -Name 'ProxyEnable' -Value 1 -Type DWord" in "\n".join(BY_NAME["service_proxy"].actions)
