@@ -1,9 +1,9 @@
-"""The table and the commands in docs/sql-host.md, from the checks of SQL Server's host."""
+"""The tables and the commands in docs/sql-host.md, from the errors and the checks of SQL Server's host."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Final
 
@@ -12,14 +12,60 @@ from docs.generators.pages import GeneratedPart
 from docs.generators.site import anchor
 from exporter.core.checks.host import HOST
 from exporter.core.checks.model import Check
+from exporter.core.checks.table import BY_NAME
+from exporter.core.codes import BY_CODE, ConnectorError
+from exporter.explain.known_text import KnownText
+from exporter.explain.messages import MESSAGES
 
 _COMMAND: Final = re.compile(r"(?P<text>.*): `(?P<command>[^`]+)`\.", re.DOTALL)
+_THUMBPRINTS: Final = "[33111: compare thumbprints](#33111-compare-thumbprints)"
+# The part of the page for each error: the check, or a link.
+_ERRORS: Final[Mapping[int, str]] = {
+    2058: "registry_rights",
+    2057: "registry_rights",
+    2053: "cluster_checkpoint",
+    2052: "event_log",
+    33027: "vc_runtime",
+    33031: "ekm_enabled",
+    33032: "connector_version",
+    33053: "ekm_enabled",
+    33085: "connector_version",
+    33047: "sql_credential",
+    33111: _THUMBPRINTS,
+    37563: "[a managed identity](managed-identity.md)",
+    37576: "connector_version",
+}
 _SQL: Final = ("SELECT", "EXEC")
+
+
+def errors() -> str:
+    """Return a row for each error: what it means, the most likely cause, and the part of the page."""
+    rows = (
+        f"| {_number(error)} | {_known(error).summary} | {_known(error).causes[0]} | {_part(part)} |"
+        for error, part in _ERRORS.items()
+    )
+    return "\n".join(["| error | meaning | most likely cause | here |", "| --- | --- | --- | --- |", *rows])
+
+
+def _known(error: int) -> ConnectorError | KnownText:
+    return BY_CODE[error] if error in BY_CODE else MESSAGES[error]
+
+
+def _number(error: int) -> str:
+    return f"[{error}](codes.md#{error})" if error in BY_CODE else f"Msg {error}, *{MESSAGES[error].title}*"
+
+
+def _part(part: str) -> str:
+    return part if part.startswith("[") else _link(BY_NAME[part])
+
+
+def _link(check: Check) -> str:
+    return f"[{check.title}](#{anchor(check.title)})"
 
 
 def lookups() -> str:
     """Return a row for each check, with a link to its part of the page."""
-    rows = (f"| `{one.name}` | [{one.title}](#{anchor(one.title)}) | {one.looked_up} | {shown(one)} |" for one in HOST)
+    rows = (f"| `{one.name}` | {_link(one)} | {one.looked_up} | {shown(one)} |" for one in HOST)
     return "\n".join(
         ["| `check` | title | `doctor` looks up on Windows | SQL Server would show |", "| --- | --- | --- | --- |", *rows]
     )
@@ -41,6 +87,7 @@ def _paragraphs(action: str) -> Iterator[str]:
 
 
 PARTS: Final = (
+    GeneratedPart("errors", errors),
     GeneratedPart("lookups", lookups),
     *(GeneratedPart(check.name.replace("_", "-"), partial(commands, check)) for check in HOST),
 )
