@@ -1,19 +1,16 @@
-"""The generated part of docs/alerts.md: every alert, and the arithmetic of the least number of failures.
+"""The tables of every alert, and the arithmetic of the least number of failures, for docs/alerts.md and docs/alert-timing.md.
 
-The tables come from the comments of the rule file (`# When:`, `# After:`, `# Why:`, `# First:`). The prose above the marker is not
-generated.
+The alerts come from the comments of the rule file (`# When:`, `# After:`, `# Why:`, `# First:`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from alerts import slo
 from exporter.core import durations
 
-MARKER = "<!-- below: written by python -m alerts.build -->"
 SEVERITIES = {"critical": "Pages", "warning": "Tickets", "info": "Not routed"}
 
 _ALERT = re.compile(
@@ -66,13 +63,12 @@ def _recipient(severity: str, scope: str, *, owned: bool) -> str:
 
 
 def tables(text: str) -> str:
-    """Return Markdown: a table for each severity, then the arithmetic."""
+    """Return Markdown: a table for each severity."""
     found = alerts(text)
-    parts = [
+    return "\n\n".join(
         "\n".join([f"## {title}: `{severity}`", "", _HEAD, *(_row(alert) for alert in found if alert.severity == severity)])
         for severity, title in SEVERITIES.items()
-    ]
-    return "\n\n".join([*parts, *_arithmetic()])
+    )
 
 
 _HEAD = (
@@ -85,35 +81,24 @@ def _row(alert: Alert) -> str:
     return f"| {name} | {alert.when} | {alert.after} | {alert.why} | {alert.recipient} | {alert.first} |"
 
 
-def _arithmetic() -> Iterator[str]:
-    yield "## The least number of failures"
-    yield "\n".join(
-        [
-            "| burn rate | windows | interval | least failures | needed | false alarms a year | after, if every probe fails |",
-            "| --- | --- | --- | --- | --- | --- | --- |",
-            *(
-                f"| {burn.rate:g} | {durations.write(burn.long)}, {durations.write(burn.short)} | {interval} s | {least} | {needed} | "
-                f"{_rate(false)} | {durations.write(seconds)} |"
-                for burn, interval, least, needed, false, seconds in slo.rows()
-            ),
-        ]
-    )
-    yield "\n".join(
-        [
-            "| probes that fail in a row | interval | false alarms a year |",
-            "| --- | --- | --- |",
-            *(f"| {run} | {interval} s | {slo.in_a_row(interval, run):.2f} |" for run, interval in ((4, 15), (4, 60), (3, 300))),
-        ]
-    )
+def arithmetic() -> str:
+    """Return Markdown: the least failures of each burn rate, and the false alarms of failures in a row."""
+    burns = [
+        "| burn rate | windows | interval | least failures | needed | false alarms a year | after, if every probe fails |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        *(
+            f"| {burn.rate:g} | {durations.write(burn.long)}, {durations.write(burn.short)} | {interval} s | {least} | {needed} | "
+            f"{_rate(false)} | {durations.write(seconds)} |"
+            for burn, interval, least, needed, false, seconds in slo.rows()
+        ),
+    ]
+    runs = [
+        "| probes that fail in a row | interval | false alarms a year |",
+        "| --- | --- | --- |",
+        *(f"| {run} | {interval} s | {slo.in_a_row(interval, run):.2f} |" for run, interval in ((4, 15), (4, 60), (3, 300))),
+    ]
+    return "\n".join([*burns, "", *runs])
 
 
 def _rate(value: float) -> str:
     return f"{value:.2g}" if value >= 1e-4 else "under 0.0001"
-
-
-def refreshed(page: str, text: str) -> str:
-    """Return the page with everything below its marker replaced. Raises ValueError if the marker is missing."""
-    before, marker, _ = page.partition(MARKER)
-    if not marker:
-        raise ValueError(f"the page needs a line {MARKER}")
-    return f"{before}{MARKER}\n\n{tables(text)}\n"

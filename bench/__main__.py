@@ -1,6 +1,6 @@
 """The benchmark: `./dev bench` for all parts, `./dev bench --quick` for a short run, `./dev bench storm` for one part.
 
-A full run of all parts writes docs/performance.csv and the tables that are made from it. `--compare REV` also measures the exporter
+A full run of all parts writes docs/maintainers/performance.csv and the tables that are made from it. `--compare REV` also measures the exporter
 of another commit and prints ratios. The exit code is 1 if a part failed. `parts` lists the parts.
 """
 
@@ -43,7 +43,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--rules", metavar="FILE", type=Path, nargs="+", default=[RULES], help="rule files that part `rules` measures in turn"
     )
-    parser.add_argument("--out", type=Path, help="output file (default: docs/performance.csv for all parts in full)")
+    parser.add_argument("--out", type=Path, help="output file (default: docs/maintainers/performance.csv for all parts in full)")
     parser.set_defaults(size="full")
     args = parser.parse_args(arguments)
     if unknown := [name for name in args.parts if name not in PARTS]:
@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
         rows = [row for name, outcome in outcomes.items() for row in (figure.row(name) for figure in outcome.figures)]
         write(args.out, [*machine(args.size, time.monotonic() - begun), *rows])
     if args.out == performance.FIGURES:
-        every_page.write("performance", "sizing")
+        every_page.write("maintainers/performance", "sizing")
     return verdict(outcomes)
 
 

@@ -1,6 +1,6 @@
 """Accuracy of the time of a step, compared with the wait that the server measured.
 
-Measures the error of the `wait` phase of the exporter and of `processing` of blackbox_exporter.
+Measures the error of the `wait` phase of the exporter and of `processing` of blackbox_exporter, against the server's own median wait.
 """
 
 from __future__ import annotations

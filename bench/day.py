@@ -1,4 +1,4 @@
-"""A day of one process, shortened: a probe of each target and a reload for each minute of a day.
+"""A day of one process, shortened: a probe of each target and a reload for each minute of a day, every fifth of a second.
 
 Compares memory, threads and descriptors of the hours. Each reload removes one target and adds one, and half of the vaults fail
 repeatedly in each way. Effects of elapsed time, such as the life of a token, are not covered.

@@ -1,6 +1,7 @@
-"""Every probe of a fleet fails for a long time, within the memory limit of the container.
+"""Every probe of a fleet fails for five minutes, within the memory limit of the chart, 512 MB.
 
-Covers three ways to fail and two fleet sizes, and ends with SIGTERM during the failures. A process above the limit is killed.
+Covers three ways to fail and two fleet sizes, and ends with SIGTERM during the failures. A process above the limit is killed. Silent name
+servers are a resolver call that waits ten seconds without a packet, as the C library does.
 """
 
 from __future__ import annotations

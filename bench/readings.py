@@ -1,6 +1,7 @@
-"""SQL Servers that the exporter reads between its probes; one in ten never answers a login.
+"""300 SQL Servers that the exporter reads between its probes, ten databases each; one in ten never answers a login.
 
-Slices with and without the section `sql_servers` alternate in one process, by reloads.
+The rate is that of a reading every five minutes. Slices with and without the section `sql_servers` alternate in one process, by reloads;
+ratios compare the least disturbed ones. A relay counts the bytes. The processor time of a real SQL Server is not measured.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """A large fleet at a steady rate: processor time, memory, start lag, the effect of scrapes, and growth.
 
-Slices without scrapes alternate with slices with a scrape every 1.5 s, in the same process.
+Slices without scrapes alternate with slices with a scrape every 1.5 s, in the same process. A slice shows the rate, not the growth over a
+day. Its p99 covers the last probe of each target, tainted ones included. One target in five has an auxiliary probe with every probe: as many
+as every five minutes.
 """
 
 from __future__ import annotations

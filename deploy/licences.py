@@ -1,6 +1,7 @@
 """List the locked packages with their licences, or join the texts of these licences.
 
-`python deploy/licences.py table` prints docs/licences.md, `python deploy/licences.py texts` a file that is shipped with the packages.
+`python deploy/licences.py table` prints docs/maintainers/licences.md.
+`python deploy/licences.py texts` prints a file that is shipped with the packages.
 Both read the metadata of installed packages and stop at a package whose licence is not in `ACCEPTED`.
 """
 
@@ -32,7 +33,7 @@ ADDED = {"evtx": ROOT / "deploy" / "windows" / "evtx-LICENSE.txt"}
 TEXT = re.compile(r"\.dist-info/(?:.*/)?(?:licen[cs]e|copying|notice)[^/]*$", re.IGNORECASE)
 PAGE = """# Licences of the dependencies
 
-The exporter has the licence [Apache-2.0](../LICENSE). These are its packages, with the licences that they declare. Packages of an [extra](install.md#extras)
+The exporter has the licence [Apache-2.0](../../LICENSE). These are its packages, with the licences that they declare. Packages of an [extra](../install.md#extras)
 are in zip and MSI for Windows, and elsewhere if you install the extra. `THIRD-PARTY-LICENCES.txt` has the complete texts: it is a file of each release, of
 zip and MSI (`app\\licences`) and of the image (`/opt/ekm-exporter/licences`). Zip and MSI also have Python (PSF-2.0) with its text.
 

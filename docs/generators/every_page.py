@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from docs.generators import (
+    alerts,
     configuration,
     doctor,
     gate,
@@ -16,6 +17,7 @@ from docs.generators import (
     metrics,
     network,
     performance,
+    placement,
     proven,
     securing,
     simulator,
@@ -28,15 +30,18 @@ from docs.generators.pages import GeneratedPart
 
 DOCS: Final = Path(__file__).parents[1]
 PAGES: Final[Mapping[str, tuple[GeneratedPart, ...]]] = {
+    "alert-timing": (alerts.LEAST,),
+    "alerts": (alerts.LIST,),
     "configuration": (configuration.PART,),
     "doctor": (doctor.PART,),
     "inventory": inventory.PARTS,
     "key-rotation": (key_states.PART,),
+    "maintainers/performance": performance.PARTS,
+    "maintainers/proven": proven.PARTS,
     "metrics": metrics.PARTS,
     "patch-night": gate.PARTS,
-    "performance": performance.PARTS,
+    "placement": (placement.PART,),
     "private-endpoints": (network.PART,),
-    "proven": proven.PARTS,
     "securing": (securing.PART,),
     "simulator": (simulator.PART,),
     "sizing": sizing.PARTS,

@@ -11,10 +11,10 @@ from typing import Final
 MOVED: Final[Mapping[str, str]] = {
     "azure-inventory": "inventory#vaults-and-keys-in-azure-without-a-target",
     "first-vault": "production",
-    "high-availability": "placement",
+    "high-availability": "placement#high-availability",
     "licences": "maintainers/licences",
-    "modes": "placement",
-    "paging": "alert-timing",
+    "modes": "placement#modes",
+    "paging": "alert-timing#the-drill",
     "performance": "maintainers/performance",
     "proven": "maintainers/proven",
     "retiring-a-version": "key-rotation#may-this-old-version-go",

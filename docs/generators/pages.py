@@ -11,14 +11,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class GeneratedPart:
-    """Part `name` of a page; `write` makes its text."""
+    """Part `name` of a page; `write` makes its text, and `command` writes it into the page."""
 
     name: str
     write: Callable[[], str]
+    command: str = "./dev docs"
 
     @property
     def begin(self) -> str:
-        return f"<!-- {self.name}: written by ./dev docs -->"
+        return f"<!-- {self.name}: written by {self.command} -->"
 
     @property
     def end(self) -> str:

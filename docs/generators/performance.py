@@ -1,14 +1,16 @@
-"""The tables of docs/performance.md, from the figures in docs/performance.csv, which `./dev bench` writes."""
+"""The tables of docs/maintainers/performance.md, from the figures in performance.csv there, which `./dev bench` writes."""
 
 from __future__ import annotations
 
 import csv
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 
+from bench.parts import PARTS as BENCH_PARTS
 from docs.generators.pages import GeneratedPart
 
-FIGURES = Path(__file__).parent.parent / "performance.csv"
+FIGURES = Path(__file__).parents[1] / "maintainers" / "performance.csv"
 # A question, the names of its figures, and a text with a place for each.
 QUESTIONS = (
     (
@@ -94,4 +96,20 @@ def machine() -> str:
     return "\n".join(f"- {row['what']}" for row in figures().values() if row["part"] == "machine")
 
 
-PARTS = (GeneratedPart("answers", answers), GeneratedPart("machine", machine), GeneratedPart("bounds", bounds))
+def parts() -> str:
+    """Return the table of the parts: the docstrings of their modules, once each."""
+    names: dict[str, list[str]] = {}
+    for name, part in BENCH_PARTS.items():
+        words = inspect.getdoc(inspect.getmodule(part.measure)) or ""
+        names.setdefault(" ".join(words.split()), []).append(f"`{name}`")
+    return "\n".join(
+        ["| part | measures |", "| --- | --- |", *(f"| {', '.join(found)} | {words} |" for words, found in names.items())]
+    )
+
+
+PARTS = (
+    GeneratedPart("answers", answers),
+    GeneratedPart("machine", machine),
+    GeneratedPart("bounds", bounds),
+    GeneratedPart("parts of the benchmark", parts),
+)

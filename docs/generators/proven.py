@@ -1,4 +1,4 @@
-"""The tables of docs/proven.md: which program of another project checks what.
+"""The tables of docs/maintainers/proven.md: which program of another project checks what.
 
 A row names the package, so that the page shows the locked version. Debian's programs have the version of Debian 13.
 """
@@ -125,7 +125,7 @@ VALIDATED: Final = (
 def table(programs: tuple[Program, ...]) -> str:
     rows = ["| program | version | what it checks | tests |", "| --- | --- | --- | --- |"]
     for one in programs:
-        tests = ", ".join(f"[{Path(path).name}](../{path})" for path in one.tests)
+        tests = ", ".join(f"[{Path(path).name}](../../{path})" for path in one.tests)
         rows.append(f"| {one.title} | {one.version} | {one.checks} | {tests} |")
     return "\n".join(rows)
 

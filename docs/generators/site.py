@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 ARCHIVE = Path("exporter") / "web" / "static" / "docs.zip"
 # The files that have pages: those that a person on the exporter's host reads or copies.
 SOURCES = (
-    *("README.md", "SECURITY.md", "CHANGELOG.md", "LICENSE", "docs/*.md", "docs/*.json", "docs/*.csv", "docs/examples/*"),
+    *("README.md", "SECURITY.md", "CHANGELOG.md", "LICENSE", "docs/*.md", "docs/*.json", "docs/maintainers/*", "docs/examples/*"),
     *(
         "alerts/runbooks/*.md",
         "alerts/alertmanager.yml",

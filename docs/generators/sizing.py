@@ -1,4 +1,4 @@
-"""The tables of docs/sizing.md, from the figures in docs/performance.csv."""
+"""The tables of docs/sizing.md, from the figures in docs/maintainers/performance.csv."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from docs.generators.cardinality import most_series, of_a_sql_server, of_each_database
 from docs.generators.pages import GeneratedPart
-from docs.generators.performance import figures
+from docs.generators.performance import FIGURES, figures
 from exporter.metrics.spec import Level
 
 FLEET, EVERY = 5000, 60.0  # targets of the measured fleet, seconds between two probes
@@ -34,7 +34,7 @@ def _number(what: str) -> float:
     try:
         return float(figures()[what]["median"].replace(",", ""))
     except KeyError:
-        raise LookupError(f"docs/performance.csv has no figure {what}") from None
+        raise LookupError(f"{FIGURES.name} has no figure {what}") from None
 
 
 def _two_digits(what: str) -> float:

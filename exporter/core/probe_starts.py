@@ -9,7 +9,7 @@ SPACING = 0.012  # seconds between two first probes: about the cost of a few TLS
 JITTER = 0.1  # the largest deviation of a gap from the interval
 LOOKUP_SECONDS = 3600.0  # between two expiry lookups at Microsoft Graph or in a Key Vault
 DATABASE_TOKEN_SECONDS = 300.0  # for which SQL Servers with one credential share a token
-ALERTED_SECONDS = 300.0  # the longest interval that the shipped alerts support (see docs/alerts.md)
+ALERTED_SECONDS = 300.0  # the longest interval that the shipped alerts support (see docs/alert-timing.md)
 FEWEST_SLOTS = 64
 MARGIN = 1.25  # starts are random, so the number in flight exceeds the mean at times
 

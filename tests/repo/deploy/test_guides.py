@@ -12,7 +12,7 @@ import sqlglot
 from sqlglot import exp
 
 ROOT = Path(__file__).parents[3]
-PAGES = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PAGES = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 # Statements that sqlglot passes through; sqlglot checks their end only.
 AS_IT_IS = re.compile(
     r"(?:ALTER CREDENTIAL|CREATE CREDENTIAL|(?:CREATE|ALTER|DROP) LOGIN|CREATE USER|(?:CREATE|DROP) ASYMMETRIC KEY|ALTER AVAILABILITY GROUP"

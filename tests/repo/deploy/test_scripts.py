@@ -299,7 +299,7 @@ def diagnoses(*queries: str) -> list[list[str]]:
 
 @pytest.mark.tools
 def test_the_parser_finds_only_the_broken_queries():
-    page = (SQL.parents[1] / "docs" / "modes.md").read_text(encoding="utf-8")
+    page = (SQL.parents[1] / "docs" / "placement.md").read_text(encoding="utf-8")
     queries = [*re.findall(r"```kusto\n(.*?)```", page, re.DOTALL), *re.findall(r"`(AzureDiagnostics [^`]*)`", page)]
     assert len(queries) == 2
     broken = ["AZKVAuditLogs | where A >>> 1", "AZKVAuditLogs | where Nothing == 1"]

@@ -94,7 +94,7 @@ STATED = {
         "does not prove",
         "Never add `REMOVE PROVIDER KEY`",
     ),
-    "docs/modes.md": ("| SaturationShoebox | used share of the vault's capacity, in percent, averaged over one minute |",),
+    "docs/placement.md": ("| SaturationShoebox | used share of the vault's capacity, in percent, averaged over one minute |",),
     "docs/production.md": (
         "Azure's SQL IaaS extension installed 1.0.4.0 until 2022 at least",
         "for each key version in each vault",

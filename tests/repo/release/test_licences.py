@@ -38,7 +38,7 @@ def test_locked_package_has_an_accepted_licence_and_its_text(name):
 
 
 def test_page_lists_each_locked_package():
-    assert (ROOT / "docs" / "licences.md").read_text(encoding="utf-8") == licences.table(
+    assert (ROOT / "docs" / "maintainers" / "licences.md").read_text(encoding="utf-8") == licences.table(
         licences.collect(LOCK), licences.locked(ALWAYS)
     ), "run ./dev docs"
 

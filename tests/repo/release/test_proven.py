@@ -1,4 +1,4 @@
-"""docs/proven.md lists the programs of other projects with their versions, and tests that use them."""
+"""docs/maintainers/proven.md lists the programs of other projects with their versions, and tests that use them."""
 
 import json
 import platform
@@ -13,7 +13,7 @@ from docs.generators.proven import ROOT, RUN, VALIDATED, Origin, locked
 from tests.support.patience import PROGRAM_SECONDS
 
 PROGRAMS = (*RUN, *VALIDATED)
-PAGE = ROOT / "docs" / "proven.md"
+PAGE = ROOT / "docs" / "maintainers" / "proven.md"
 PARTS = {"buildah": "container", "wine": "windows"}
 # Debian's programs, each with the part of the tests that installs it.
 DEBIAN = [
@@ -69,6 +69,6 @@ def test_every_tool_has_its_row():
 
 
 def test_workflow_jobs_exist():
-    for path, job in re.findall(r"\[\w+\]\(\.\./(\.github/workflows/[\w.]+)\)(?:, `(\w+)`)?", PAGE.read_text()):
+    for path, job in re.findall(r"\[\w+\]\(\.\./\.\./(\.github/workflows/[\w.]+)\)(?:, `(\w+)`)?", PAGE.read_text()):
         text = (ROOT / path).read_text()
         assert not job or f"\n  {job}:\n" in text

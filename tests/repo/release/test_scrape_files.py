@@ -11,7 +11,7 @@ from tests.repo.deploy.test_starter import accepted
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "deploy" / "prometheus"
-PAGE = (ROOT / "docs" / "high-availability.md").read_text()
+PAGE = (ROOT / "docs" / "placement.md").read_text()
 SHOWN = re.findall(r"```yaml\n(scrape_configs:.*?)```.*?\(\.\./deploy/prometheus/([\w.-]+)\)", PAGE, re.DOTALL)
 FILES = ["ekm-metrics.yml", "ekm-probe.yml", "ekm-shards.yml"]
 OPERATOR = [name.replace(".yml", ".scrapeconfig.yml") for name in FILES]
@@ -22,16 +22,16 @@ SAME = {
 }  # fmt: skip
 
 
-def test_scrape_files_match_the_page():
-    assert [name for _, name in SHOWN] == FILES
-    for code, name in SHOWN:
-        assert yaml.safe_load(code) == yaml.safe_load((FOLDER / name).read_text())
+def test_page_names_every_file_and_shows_the_first():
+    assert [name for name in (*FILES, *OPERATOR) if f"(../deploy/prometheus/{name})" not in PAGE] == []
+    [(code, name)] = SHOWN
+    assert (name, yaml.safe_load(code)) == (FILES[0], yaml.safe_load((FOLDER / name).read_text()))
 
 
 SHIPPED = [
     *FOLDER.glob("*.yml"), *(ROOT / "deploy" / "azure").glob("prometheus*.yml"), ROOT / "deploy" / "starter" / "prometheus.yml",
     *(ROOT / "tests" / "system" / "helm" / "golden").glob("*.yaml"),
-    ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("high-availability", "from-blackbox", "install")),
+    ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("placement", "from-blackbox", "install")),
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from tests.repo.powershell import errors, parsed
 from tests.repo.release.az_commands import AZ, EVERYWHERE
 
 ROOT = Path(__file__).parents[3]
-FILES = (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("deploy/**/*.md"), *ROOT.glob("alerts/runbooks/*.md"))
+FILES = (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md"), *ROOT.glob("alerts/runbooks/*.md"))
 PAGES = sorted(str(path.relative_to(ROOT)) for path in FILES)
 # PowerShell takes such a flag as one argument; the grammar does not.
 DOTTED_FLAG = re.compile(r"(?<=\s)--[\w-]+(?:\.[\w-]+)+")

@@ -12,8 +12,7 @@ from tests.system.prometheus.servers import Prometheus, demo, fetch, prometheus_
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 
-PAGE = (Path(__file__).parents[3] / "docs" / "high-availability.md").read_text()
-HASHED = next(code for code in re.findall(r"```yaml\n(scrape_configs:.*?)```", PAGE, re.DOTALL) if "hashmod" in code)
+HASHED = (Path(__file__).parents[3] / "deploy" / "prometheus" / "ekm-probe.yml").read_text()
 ALL = 11
 
 

@@ -198,7 +198,6 @@ def test_committed_files_equal_the_generated_ones():
     assert build.rules() == TEXT, again
     assert build.rules(template=build.SQL_TEMPLATE) == SQL_TEXT, again
     assert build.prometheus_rule(build.joined(TEXT, SQL_TEXT)) == build.KUBERNETES.read_text(), again
-    assert document.refreshed(build.PAGE.read_text(), COMMENTED) == build.PAGE.read_text(), again
 
 
 def test_kubernetes_gets_the_same_groups():

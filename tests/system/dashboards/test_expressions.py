@@ -128,7 +128,7 @@ def sent_on(name: str, relabelling: list[dict]) -> bool:
 
 
 def test_remote_write_of_the_page_keeps_all_drawn_series():
-    page = (Path(__file__).parents[3] / "docs" / "high-availability.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "placement.md").read_text()
     shown = re.search(r"```yaml\n(remote_write:.*?)```", page, re.DOTALL)
     assert shown is not None
     rules = yaml.safe_load(shown[1])["remote_write"][0]["write_relabel_configs"]

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 
 PAGE = (Path(__file__).parents[3] / "docs" / "from-blackbox.md").read_text()
 README = (Path(__file__).parents[3] / "README.md").read_text()
-CONFIGURATIONS = re.findall(r"```yaml\n(scrape_configs:.*?)```", PAGE, re.DOTALL)
+[CONFIGURATION] = re.findall(r"```yaml\n(scrape_configs:.*?)```", PAGE, re.DOTALL)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -31,8 +31,8 @@ async def exporter(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[st
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def prometheus(exporter: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Prometheus]:
-    """A Prometheus with the last configuration of the page, which has both jobs, and the alert rules."""
-    config = "global: {scrape_interval: 1s}\n" + CONFIGURATIONS[-1].replace("exporter:10377", exporter)
+    """A Prometheus with the configuration of the page, which has both jobs, and the alert rules."""
+    config = "global: {scrape_interval: 1s}\n" + CONFIGURATION.replace("exporter:10377", exporter)
     async with prometheus_of(tmp_path_factory.mktemp("prometheus"), f"{config}\nrule_files: [{build.RULES}]\n") as started:
         yield started
 
@@ -104,6 +104,18 @@ async def test_every_metric_of_the_page_has_series(prometheus):
     assert named - known == set()
 
 
-async def test_readme_has_the_configuration_of_the_page():
-    shown = re.findall(r"```yaml\n(scrape_configs:.*?)```", README, re.DOTALL)
-    assert [each.replace("sqlhost1:", "exporter:") for each in shown] == CONFIGURATIONS[:2]
+def jobs(text: str) -> dict[str, Any]:
+    return {job["job_name"]: job for job in yaml.safe_load(text.replace("sqlhost1:", "exporter:"))["scrape_configs"]}
+
+
+async def test_readme_has_the_jobs_of_the_page():
+    """The page adds only what joins the two jobs."""
+    shown = {
+        name: job
+        for text in re.findall(r"```yaml\n(scrape_configs:.*?)```", README, re.DOTALL)
+        for name, job in jobs(text).items()
+    }
+    complete = jobs(CONFIGURATION)
+    joined = complete["ekm-probe"]
+    del joined["metric_relabel_configs"], joined["relabel_configs"][1:]
+    assert shown == complete

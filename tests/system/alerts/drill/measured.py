@@ -1,4 +1,4 @@
-"""The times of the drill, for docs/paging.md: `python -m tests.system.alerts.drill.measured` writes the page from the last run.
+"""The times of the drill: `python -m tests.system.alerts.drill.measured` writes those of the last run into docs/alert-timing.md.
 
 No test depends on a time.
 """
@@ -7,39 +7,29 @@ import ast
 import json
 from pathlib import Path
 
+from docs.generators.alerts import TIMING
+from docs.generators.pages import GeneratedPart
 from tests.system.alerts.drill.harness import INTERVAL, SCALE, SCRAPE_MILLISECONDS
 
 ROOT = Path(__file__).parents[4]
 RECORDED = ROOT / ".cache" / "drill.jsonl"  # one line for each incident
-PAGE = ROOT / "docs" / "paging.md"
 
-HEAD = """\
-# Who is paged, and after how long
-
-These times are measured, not computed. The drill runs simulators, exporters, a real Prometheus with the shipped rules, and a
-real Alertmanager with the shipped example. Stand-ins for PagerDuty, tickets and mail record their messages. All durations of rules
-and of Alertmanager were divided by {scale}: a probe ran every {probe:g} seconds instead of every 60, and a scrape every {scrape:g}
-seconds instead of every 30. The times below are multiplied by {scale}, so they apply to an installation with one probe a minute. The duration of each probe,
-scrape and evaluation is multiplied too, so the times are rather too long than too short. `./dev drill` measures again.
-
-Each row is the whole time line of one incident. All times count from the start of the fault. After the end of each fault the drill waits
-for an hour, and fails if anything new is sent.
+PART = """\
+All durations of rules and of Alertmanager were divided by {scale}: a probe ran every {probe:g} seconds instead of every 60, and a scrape
+every {scrape:g} seconds instead of every 30. The times below are multiplied by {scale}.
 
 | condition | page | to | paged at | fault ends at | page ends at | other messages | silent until |
 | --- | --- | --- | --- | --- | --- | --- | --- |
 {rows}
 
-- A page ends no sooner than 15 minutes after the fault. It keeps firing through a restart of the exporter and through one good probe.
-- All incidents ran at once. The region, the host without name resolution and Entra ID each had an exporter with four targets, and the
-  killed exporter had one. The other incidents shared one exporter.
-- Eight targets with one randomly failing probe in a hundred caused no page during that time.
+All incidents ran at once. The region, the host without name resolution and Entra ID each had an exporter with four targets, and the
+killed exporter had one. The other incidents shared one exporter. Eight targets with one randomly failing probe in a hundred caused no page.
 
 The page about a removed permission, as PagerDuty receives it:
 
 ```json
 {page}
-```
-"""
+```"""
 
 
 def add(incident, played):
@@ -64,8 +54,12 @@ def add(incident, played):
         file.write(json.dumps(fact) + "\n")
 
 
-def page(facts):
-    """The page from the facts of a run; the newest of each condition counts."""
+def part(facts):
+    """The part of the page from the facts of a run; the newest of each condition counts."""
+    return GeneratedPart("drill", lambda: _text(facts), "./dev drill")
+
+
+def _text(facts):
     newest = {fact["broken"]: fact for fact in facts}
     rows = "\n".join(
         f"| {broken} | {one['alert']} | {one['to']} | {_minutes(one['paged'])} | {_minutes(one['healed'])} "
@@ -74,7 +68,7 @@ def page(facts):
     )
     [example] = [one["page"] for one in newest.values() if "page" in one]
     shown = {key: value for key, value in example.items() if key not in ("routing_key", "dedup_key")}
-    return HEAD.format(
+    return PART.format(
         scale=SCALE, probe=INTERVAL, scrape=SCRAPE_MILLISECONDS / 1000, rows=rows, page=json.dumps(shown, indent=2)
     )
 
@@ -85,4 +79,5 @@ def _minutes(seconds):
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page([json.loads(line) for line in RECORDED.read_text().splitlines()]))
+    recorded = [json.loads(line) for line in RECORDED.read_text().splitlines()]
+    TIMING.write_text(part(recorded).refreshed(TIMING.read_text()))

@@ -1,4 +1,4 @@
-"""The matrix as a table of docs/alerts.md: `python -m tests.system.alerts.matrix.summary` writes it from a run.
+"""The matrix as a table of docs/alert-timing.md: `python -m tests.system.alerts.matrix.summary` writes it from a run.
 
 For each fault, pattern and interval it shows the page, the minutes until it comes, and the minutes from recovery until it ends.
 """
@@ -8,12 +8,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from alerts.build import PAGE
+from docs.generators.alerts import TIMING
+from docs.generators.pages import GeneratedPart
 from tests.system.alerts.firing import Spans, fleet, spans
 from tests.system.alerts.matrix.notified import sent
 from tests.system.alerts.matrix.table import AFTER, KINDS, LASTS, LEAD, MINUTE, PATTERNS, SCRAPE, Scenario, scenarios
 
-BEGIN, END = "<!-- matrix: begin, written by python -m tests.system.alerts.matrix.summary -->", "<!-- matrix: end -->"
 PAGERS = {"page-dba", "page-platform"}
 
 
@@ -69,15 +69,10 @@ def _range(minutes: Sequence[int]) -> str:
     return f"{low}" if low == high else f"{low} to {high}"
 
 
-def refreshed(page: str, text: str) -> str:
-    """The page with the table between its markers. Raises ValueError without them."""
-    before, _, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not end:
-        raise ValueError(f"the page needs the lines {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+def part(by_instance: Mapping[str, Spans]) -> GeneratedPart:
+    return GeneratedPart("matrix", lambda: table(by_instance), "python -m tests.system.alerts.matrix.summary")
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        PAGE.write_text(refreshed(PAGE.read_text(), table(evaluated(Path(folder)))))
+        TIMING.write_text(part(evaluated(Path(folder))).refreshed(TIMING.read_text()))

@@ -2,9 +2,9 @@
 
 import pytest
 
-from alerts.build import PAGE
+from docs.generators.alerts import TIMING
 from tests.system.alerts.matrix.notified import sent
-from tests.system.alerts.matrix.summary import PAGERS, evaluated, of, refreshed, table
+from tests.system.alerts.matrix.summary import PAGERS, evaluated, of, part
 from tests.system.alerts.matrix.table import MINUTE, SCRAPE, Scenario, scenarios
 
 pytestmark = pytest.mark.real
@@ -38,4 +38,5 @@ def test_sustained_fault_pages_within_four_intervals(scenario, by_instance):
 
 
 def test_matrix_of_the_page_is_up_to_date(by_instance):
-    assert refreshed(PAGE.read_text(), table(by_instance)) == PAGE.read_text(), "run python -m tests.system.alerts.matrix.summary"
+    matrix, page = part(by_instance), TIMING.read_text()
+    assert matrix.refreshed(page) == page, f"run {matrix.command}"
