@@ -1,4 +1,4 @@
-"""The tables of checks in docs/doctor.md, from the tables of the core."""
+"""The flags and the tables of checks in docs/doctor.md, from the command and the tables of the core."""
 
 from __future__ import annotations
 
