@@ -32,8 +32,8 @@ DOCS: Final = Path(__file__).parents[1]
 PAGES: Final[Mapping[str, tuple[GeneratedPart, ...]]] = {
     "alert-timing": (alerts.LEAST,),
     "alerts": (alerts.LIST,),
-    "configuration": (configuration.PART,),
-    "doctor": (doctor.PART,),
+    "configuration": configuration.PARTS,
+    "doctor": doctor.PARTS,
     "inventory": inventory.PARTS,
     "key-rotation": (key_states.PART,),
     "maintainers/performance": performance.PARTS,
