@@ -24,6 +24,7 @@ from docs.generators import (
     sizing,
     sql_host,
     sql_servers,
+    web_paths,
     windows,
 )
 from docs.generators.pages import GeneratedPart
@@ -39,6 +40,7 @@ PAGES: Final[Mapping[str, tuple[GeneratedPart, ...]]] = {
     "maintainers/performance": performance.PARTS,
     "maintainers/proven": proven.PARTS,
     "metrics": metrics.PARTS,
+    "pages": (web_paths.PART,),
     "patch-night": gate.PARTS,
     "placement": (placement.PART,),
     "private-endpoints": (network.PART,),
