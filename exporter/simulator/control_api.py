@@ -171,7 +171,7 @@ class ControlApi:
         Route("GET", "/sim/scenarios", _scenarios, "lists the scenarios"),
         Route("GET", "/sim/faults", _faults, "lists the faults, their subjects and options"),
         Route("POST", "/sim/fault", _set, f"sets a `fault`, or causes a `scenario`, on one of {', '.join(f'`{one}`' for one in FaultScope)}"),
-        Route("DELETE", "/sim/fault", _clear, "clears everything, or what matches `?number=`, `?fault=` or a subject: `?vault=`"),
+        Route("DELETE", "/sim/fault", _clear, "clears everything, or what matches `?number=`, `?fault=` or a subject: `?vault=`; restores the state before"),
         Route("GET", "/sim/day", _day, "shows the days of all SQL Servers, or of `?sql=`"),
         Route("POST", "/sim/day", _change_day, "changes the day of the SQL Server `sql`, or of all, from now on"),
         Route("POST", "/sim/restart", _restart, "restarts the SQL Server `sql`; the response has the states of its databases"),
