@@ -27,6 +27,7 @@ from docs.generators import (
     sql_servers,
     windows,
 )
+from docs.generators.flags import flags
 from docs.generators.pages import GeneratedPart
 
 DOCS: Final = Path(__file__).parents[1]
@@ -35,6 +36,7 @@ PAGES: Final[Mapping[str, tuple[GeneratedPart, ...]]] = {
     "alerts": (alerts.LIST,),
     "configuration": (configuration.PART,),
     "doctor": (doctor.PART,),
+    "events": (GeneratedPart("flags", lambda: flags("events")),),
     "inventory": inventory.PARTS,
     "key-rotation": (key_states.PART,),
     "maintainers/performance": performance.PARTS,
