@@ -43,7 +43,7 @@ PAGES: Final[Mapping[str, tuple[GeneratedPart, ...]]] = {
     "maintainers/proven": proven.PARTS,
     "metrics": metrics.PARTS,
     "patch-night": gate.PARTS,
-    "placement": (placement.PART,),
+    "placement": placement.PARTS,
     "private-endpoints": (network.PART,),
     "securing": (securing.PART,),
     "service-report": service_report.PARTS,

@@ -53,7 +53,7 @@ _RANGES: Mapping[str, tuple[int, int]] = {
 _NAMES = ("fault", "scenario", *FaultScope)
 
 
-class Route(NamedTuple):
+class ControlRoute(NamedTuple):
     """A request of the management port, and what it does, as docs/simulator.md shows it."""
 
     method: str
@@ -167,16 +167,16 @@ class ControlApi:
         return _json({"cleared": self._simulator.clear(**wanted, name=places[0] if places else None)})
 
     ROUTES: ClassVar = (
-        Route("GET", "/sim/state", _state, "shows the served objects and the active faults; no secrets"),
-        Route("GET", "/sim/scenarios", _scenarios, "lists the scenarios"),
-        Route("GET", "/sim/faults", _faults, "lists the faults, their subjects and options"),
-        Route("POST", "/sim/fault", _set, f"sets a `fault`, or causes a `scenario`, on one of {', '.join(f'`{one}`' for one in FaultScope)}"),
-        Route("DELETE", "/sim/fault", _clear, "clears everything, or what matches `?number=`, `?fault=` or a subject: `?vault=`; restores the state before"),
-        Route("GET", "/sim/day", _day, "shows the days of all SQL Servers, or of `?sql=`"),
-        Route("POST", "/sim/day", _change_day, "changes the day of the SQL Server `sql`, or of all, from now on"),
-        Route("POST", "/sim/restart", _restart, "restarts the SQL Server `sql`; the response has the states of its databases"),
-        Route("POST", "/sim/reload", _reload, "reads the secret and certificate files again; accepted credentials stay accepted"),
-        Route("GET", "/sim/requests", _requests, "counts requests by host, kind and status; status 0: no response was sent"),
+        ControlRoute("GET", "/sim/state", _state, "shows the served objects and the active faults; no secrets"),
+        ControlRoute("GET", "/sim/scenarios", _scenarios, "lists the scenarios"),
+        ControlRoute("GET", "/sim/faults", _faults, "lists the faults, their subjects and options"),
+        ControlRoute("POST", "/sim/fault", _set, f"sets a `fault`, or causes a `scenario`, on one of {', '.join(f'`{one}`' for one in FaultScope)}"),
+        ControlRoute("DELETE", "/sim/fault", _clear, "clears everything, or what matches `?number=`, `?fault=` or a subject: `?vault=`; restores the state before"),
+        ControlRoute("GET", "/sim/day", _day, "shows the days of all SQL Servers, or of `?sql=`"),
+        ControlRoute("POST", "/sim/day", _change_day, "changes the day of the SQL Server `sql`, or of all, from now on"),
+        ControlRoute("POST", "/sim/restart", _restart, "restarts the SQL Server `sql`; the response has the states of its databases"),
+        ControlRoute("POST", "/sim/reload", _reload, "reads the secret and certificate files again; accepted credentials stay accepted"),
+        ControlRoute("GET", "/sim/requests", _requests, "counts requests by host, kind and status; status 0: no response was sent"),
     )  # fmt: skip
 
 
