@@ -33,7 +33,7 @@ def test_canary_on_the_page_loads(tmp_path):
     loaded = load_config(tmp_path / "ekm.yml")
     assert loaded.problems == ()
     assert loaded.config is not None
-    assert [target.module.mode for target in loaded.config.targets.values()] == [Mode.CANARY]
+    assert [loaded.config.modules[one.module].mode for one in loaded.config.targets.values()] == [Mode.CANARY]
 
 
 def test_page_of_permissions_covers_every_identity_and_vault():
