@@ -1,16 +1,17 @@
-"""The scenario table as the documentation shows it, and which code each row is for; flags and settings of the simulator."""
+"""The scenario table as the documentation shows it, and which code each row is for; flags, settings and requests of the simulator."""
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from itertools import groupby
 
+from docs.generators.flags import flags
 from docs.generators.pages import GeneratedPart
-from exporter.cli.simulate import add_parser
 from exporter.core.codes import CODES, ConnectorError, Family
+from exporter.simulator.control_api import ControlApi
+from exporter.simulator.demo_story import STORY
 from exporter.simulator.scenarios import SCENARIOS, Scenario
 from exporter.simulator.scenarios.assumptions import ASSUMPTIONS
 from exporter.simulator.sql_fault_table import SQL_FAULTS
@@ -96,13 +97,16 @@ def _ranges(codes: Sequence[int]) -> str:
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
-def flags() -> str:
-    """Return the flags of `simulate` as a table, with their help."""
-    parsers = argparse.ArgumentParser().add_subparsers()
-    add_parser(parsers)
-    shown = [one for one in parsers.choices["simulate"]._actions if one.help != argparse.SUPPRESS and one.dest != "help"]  # noqa: SLF001 - argparse has no other list
-    rows = (f"| `{' '.join(filter(None, (one.option_strings[0], str(one.metavar or ''))))}` | {one.help} |" for one in shown)
-    return "\n".join(("| flag | meaning |", "| --- | --- |", *rows))
+def demo() -> str:
+    """Return the state of each vault of the demo that has one."""
+    rows = (f"| {one.vault} | {one.state} |" for one in STORY if one.state)
+    return "\n".join(("| vault | state |", "| --- | --- |", *rows))
+
+
+def requests() -> str:
+    """Return a row for each request that the management port serves."""
+    rows = (f"| `{one.method} {one.path}` | {one.effect} |" for one in ControlApi.ROUTES)
+    return "\n".join(("| request | effect |", "| --- | --- |", *rows))
 
 
 def day() -> str:
@@ -116,4 +120,9 @@ def _plain(value: object) -> str:
 
 
 SCENARIOS_PART = GeneratedPart("scenarios", written)
-PARTS = (GeneratedPart("flags", flags), GeneratedPart("settings", day))
+PARTS = (
+    GeneratedPart("vaults of the demo", demo),
+    GeneratedPart("flags", lambda: flags("simulate")),
+    GeneratedPart("settings", day),
+    GeneratedPart("requests", requests),
+)
