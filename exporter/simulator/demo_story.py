@@ -17,7 +17,7 @@ from exporter.simulator.simulator import Simulator
 from exporter.simulator.state import ActiveFault
 
 CONFIG = """\
-global: {interval: 5s, vantage: central, connector_generation: classic}
+global: {interval: 7s, vantage: central, connector_generation: classic}
 
 credentials:
   sql-prod: {type: client_secret, tenant_id: 5f2a9c1e-0b7d-4c36-9e58-3a1d7c2b8f40, client_id: 2b8e4d70-6c1f-4a95-8d23-9f0e5b7a1c64, client_secret_file: secrets/sql-prod, expires_on: IN_200_DAYS}
