@@ -167,7 +167,7 @@ def test_demo_configuration_warns_of_the_expired_secret_only(tmp_path):
     loaded = load_config(demo_story.write_demo(tmp_path), today=datetime.now(UTC).date())
     assert loaded.problems == ()
     assert ["sql-payroll" in str(warning) for warning in loaded.warnings] == [True]
-    assert loaded.config.settings.interval == 5
+    assert loaded.config.settings.interval == 7
     assert len(loaded.config.targets) >= 8
     assert all(target.instances and target.labels for target in loaded.config.targets.values())
 
