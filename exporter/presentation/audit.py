@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter.config.consequences.names import names_of
-from exporter.config.consequences.usage import probing_credentials
+from exporter.config.consequences.usage import credential_uses
 from exporter.config.settings import Config, Target
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.credential_expiry import CredentialExpiry
@@ -148,9 +148,8 @@ def _credentials(targets: Sequence[Target], records: dict[str, TargetRecord], so
     """Yield each credential with which the exporter uses the key, and the expiry from each source."""
     uses: dict[str, list[str]] = {}
     for target in targets:
-        current = {target.credential: "current", target.next_credential: "next", target.recovery_credential: "recovery vault"}
-        for name in dict.fromkeys(probing_credentials(target)):
-            uses.setdefault(name, []).append(current.get(name, "retained version"))
+        for name, use in credential_uses(target):
+            uses.setdefault(name, []).append(use)
     for name, found in uses.items():
         credential = sources.config.credentials[name]
         users = [each for each in targets if each.credential == name and each.name in records]

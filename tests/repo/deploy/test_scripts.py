@@ -317,11 +317,12 @@ def test_the_parser_finds_only_the_broken_queries():
     assert len(queries) == 2
     broken = ["AZKVAuditLogs | where A >>> 1", "AZKVAuditLogs | where Nothing == 1"]
     scripts = [path.read_text() for path in sorted(SCRIPTS.glob("*.kql"))]
-    scripts += [each.text for each in access_queries("contoso.vault.azure.net", "Key-0") if each.language == GRAPH]
+    for vault in ("contoso.vault.azure.net", "contoso.managedhsm.azure.net"):
+        scripts += [each.text for each in access_queries(vault, "Key-0") if each.language == GRAPH]
     found = diagnoses(*scripts, *queries, *broken)
-    assert len(scripts) == 4
-    assert found[:6] == [[]] * 6
-    assert [len(one) > 0 for one in found[6:]] == [True, True]
+    assert len(scripts) == 5
+    assert found[:7] == [[]] * 7
+    assert [len(one) > 0 for one in found[7:]] == [True, True]
 
 
 @pytest.mark.tools

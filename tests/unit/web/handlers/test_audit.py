@@ -93,6 +93,12 @@ async def test_versions_of_old_backups_have_their_probe():
     ]
 
 
+async def test_credential_has_every_one_of_its_uses():
+    old = Retained(key_name="K", key_version=OLD, vault="contoso-prod.vault.azure.net", credential="sql-prod")
+    facts = await facts_of(service(recovery_credential="sql-prod", retained_versions=(old,)))
+    assert facts["credentials"][0]["uses"] == ["current", "recovery vault", "retained version"]
+
+
 async def test_targets_of_one_key_share_a_sheet():
     other = target("second", key_version="0123", credential="sql-prod", next_credential="staged")
     made = service(other, target("third", key_name="Other"))
