@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.core.endpoints import cloud_of
+from exporter.core.endpoints import cloud_of, host_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ _HSM_QUERIES: Final = (
 
 def is_hsm(vault: str) -> bool:
     """Return whether the vault is a Managed HSM, with roles of its own."""
-    cloud = cloud_of(_host(vault))
+    cloud = cloud_of(vault)
     return cloud is not None and cloud.managed_hsm
 
 
@@ -162,13 +162,9 @@ def key_roles(vault: str) -> tuple[tuple[str, str], ...]:
 
 def access_queries(vault: str, key: str) -> tuple[AuditQuery, ...]:
     """Return the queries that list who may unwrap with a key. `vault` is a host name."""
-    name = _host(vault).partition(".")[0]
+    name = host_name(vault).partition(".")[0]
     rows = _HSM_QUERIES if is_hsm(vault) else _VAULT_QUERIES
     return tuple(
         AuditQuery(about, language, re.sub(r"\b(VAULT|KEY)\b", lambda found: name if found[0] == "VAULT" else key, text))
         for about, language, text in rows
     )
-
-
-def _host(vault: str) -> str:
-    return vault.partition(":")[0]

@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
 from exporter.core.suggestions import nearest
-from exporter.tde.gate.model import TargetState
+
+Named = TypeVar("Named", bound="NamedKey")
+
+
+class NamedKey(Protocol):
+    """What identifies a target and its key."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def vault(self) -> str: ...
+    @property
+    def key_name(self) -> str: ...
+    @property
+    def key_version(self) -> str | None: ...
 
 
 class ChoiceError(Exception):
     """Why no target is chosen, and what to do."""
 
 
-def choose_target(text: str, targets: Sequence[TargetState]) -> TargetState:
+class UnknownKeyError(ChoiceError):
+    """No target has this name or this key."""
+
+
+def choose_target(text: str, targets: Sequence[Named]) -> Named:
     """Return the target of this name, else the first one of this key. Raises ChoiceError."""
     wanted = text.removesuffix("/").casefold()
     found = [one for one in targets if one.name == text] or [one for one in targets if wanted in _names(one)]
@@ -21,13 +40,13 @@ def choose_target(text: str, targets: Sequence[TargetState]) -> TargetState:
         raise ChoiceError(f"{text!r} is a key in {len(vaults)} vaults: write its URI, such as {_uri(found[0])}")
     if not found:
         names = [name for one in targets for name in (one.name, one.key_name)]
-        raise ChoiceError(
+        raise UnknownKeyError(
             f"no target and no key {text!r}{nearest(text, names)}: write a target's name, KEY/VERSION or the key's URI"
         )
     return found[0]
 
 
-def _names(target: TargetState) -> tuple[str, ...]:
+def _names(target: NamedKey) -> tuple[str, ...]:
     """Return the names of a key, with and without its version, in lower case."""
     key = target.key_name if target.key_version is None else f"{target.key_name}/{target.key_version}"
     return tuple(
@@ -35,6 +54,6 @@ def _names(target: TargetState) -> tuple[str, ...]:
     )
 
 
-def _uri(target: TargetState) -> str:
+def _uri(target: NamedKey) -> str:
     version = "" if target.key_version is None else f"/{target.key_version}"
     return f"https://{target.vault}/keys/{target.key_name}{version}"

@@ -80,9 +80,18 @@ def test_name_that_no_key_has_is_refused(key, capsys):
     assert "not the name of a key" in capsys.readouterr().err
 
 
-def test_flags_of_a_query_are_refused_for_another_script(capsys):
-    assert main(["script", "prove.sql", "--vault", "contoso"]) == 2
-    assert capsys.readouterr() == ("", "ekm-exporter script: prove.sql has no vault and no key to fill in: leave out the flags\n")
+@pytest.mark.parametrize(
+    ("name", "flag", "value"),
+    [("prove.sql", "vault", "contoso"), ("signins.kql", "vault", "contoso"), ("callers.kql", "key", "K")],
+)
+def test_flag_that_a_script_cannot_use_is_refused(name, flag, value, capsys):
+    assert main(["script", name, f"--{flag}", value]) == 2
+    assert capsys.readouterr() == ("", f"ekm-exporter script: {name} has no {flag} to fill in: leave out --{flag}\n")
+
+
+def test_port_of_a_vault_is_not_part_of_the_query(capsys):
+    assert main(["script", "callers.kql", "--vault", "https://vault.corp.example:8443"]) == 0
+    assert 'let vault = "vault.corp.example";' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", NAMES)
