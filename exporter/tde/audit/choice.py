@@ -6,21 +6,16 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from exporter.core.suggestions import nearest
+from exporter.tde.declared_targets import DeclaredKey
 
 Named = TypeVar("Named", bound="NamedKey")
 
 
-class NamedKey(Protocol):
-    """What identifies a target and its key."""
+class NamedKey(DeclaredKey, Protocol):
+    """The key of a target, with the target's name."""
 
     @property
     def name(self) -> str: ...
-    @property
-    def vault(self) -> str: ...
-    @property
-    def key_name(self) -> str: ...
-    @property
-    def key_version(self) -> str | None: ...
 
 
 class ChoiceError(Exception):
