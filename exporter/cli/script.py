@@ -11,7 +11,7 @@ import sys
 
 from exporter.cli.parser import add_flag
 from exporter.core.endpoints import host_name, vault_host
-from exporter.core.log_queries import filled
+from exporter.core.log_queries import fill_query
 from exporter.core.suggestions import nearest
 from exporter.presentation.documentation import Documentation
 from exporter.sqlservers.script import script_bytes, script_names, summary
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"ekm-exporter script: {args.name} has no {unused} to fill in: leave out --{unused}", file=sys.stderr)
         return _BAD_USAGE
     sys.stdout.flush()
-    sys.stdout.buffer.write(filled(text, values).encode())  # its bytes: a text stream of Windows would change the line ends
+    sys.stdout.buffer.write(fill_query(text, values).encode())  # its bytes: a text stream of Windows would change the line ends
     return _OK
 
 
