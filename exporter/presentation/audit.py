@@ -13,10 +13,10 @@ from exporter.config.settings import Config, Target
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.durations import moment
+from exporter.core.log_queries import log_query
 from exporter.core.model import Vantage
 from exporter.core.sql_servers import server_name
 from exporter.core.vault_limits import has_limits, key_operations_limit
-from exporter.presentation.log_scripts import log_query
 from exporter.presentation.payloads import Payload, failure_payload, moment_or_none
 from exporter.presentation.sql_proofs import SqlProofs, urgency
 from exporter.runtime.slices import yield_with_pauses

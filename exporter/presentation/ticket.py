@@ -18,14 +18,13 @@ from exporter.core.codes.shared import WITHOUT_WRAP
 from exporter.core.codes.words import words_in
 from exporter.core.durations import moment
 from exporter.core.known_secrets import hide
-from exporter.core.log_queries import one_line
+from exporter.core.log_queries import log_query, one_line
 from exporter.core.model import Step, StepResult, Vantage
 from exporter.core.tickets.checks import SUPPORT_REQUEST, confirmation, is_unconfirmed, team_checks
 from exporter.core.tickets.steps import AZ, Place, TeamStep, check_command, scope_lines, team_steps
 from exporter.core.tickets.team import TITLES, Team
 from exporter.explain.render import wrap
 from exporter.presentation.incident import Extent, Incident, extent_of
-from exporter.presentation.log_scripts import log_query
 from exporter.presentation.probe_text import Line, effect, facts_of
 from exporter.state.records import TargetRecord
 

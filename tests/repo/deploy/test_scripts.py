@@ -10,6 +10,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.optimizer.qualify import qualify
 
+from exporter.core.log_queries import LOG_SCRIPTS
 from exporter.core.tickets.checks import BY_ADDRESS, BY_REQUEST, CALLERS, EXPORTER_REQUESTS, OLD_REQUESTS, REQUESTS, SIGN_INS
 from exporter.tde.audit.access import GRAPH, access_queries
 from tests.repo.deploy.pretend import (
@@ -267,7 +268,7 @@ DATABASES = [("opened", 5, 0), ("opened before", 6, 0), ("pending", 7, 3)]
 
 
 def test_sign_in_query_uses_known_columns():
-    text = re.sub(r"//.*", "", (SCRIPTS / "signins.kql").read_text())
+    text = re.sub(r"//.*", "", LOG_SCRIPTS["signins.kql"])
     (table,) = re.findall(r"^\w+$", text, re.MULTILINE)
     own = set(re.findall(r"(?:let|extend)\s+(\w+) =|^\s+(\w+) = ", text, re.MULTILINE))
     own = {name for pair in own for name in pair if name}
@@ -316,7 +317,7 @@ def test_the_parser_finds_only_the_broken_queries():
     queries = [*re.findall(r"```kusto\n(.*?)```", page, re.DOTALL), *re.findall(r"`(AzureDiagnostics [^`]*)`", page)]
     assert len(queries) == 2
     broken = ["AZKVAuditLogs | where A >>> 1", "AZKVAuditLogs | where Nothing == 1"]
-    scripts = [path.read_text() for path in sorted(SCRIPTS.glob("*.kql"))]
+    scripts = [text for _, text in sorted(LOG_SCRIPTS.items())]
     for vault in ("contoso.vault.azure.net", "contoso.managedhsm.azure.net"):
         scripts += [each.text for each in access_queries(vault, "Key-0") if each.language == GRAPH]
     found = diagnoses(*scripts, *queries, *broken)

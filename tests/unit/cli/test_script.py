@@ -9,7 +9,14 @@ from exporter.cli.main import main
 from exporter.presentation.documentation import Documentation
 from exporter.sqlservers.script import FOLDER, script_names, summary
 
-PATHS = {path.name: path for path in (*FOLDER.iterdir(), site.ROOT / "deploy" / "windows" / "install-hosts.ps1")}
+FOLDERS = (FOLDER, site.ROOT / "exporter" / "core" / "scripts")
+PATHS = {
+    path.name: path
+    for path in (
+        *(each for folder in FOLDERS for each in folder.iterdir()),
+        site.ROOT / "deploy" / "windows" / "install-hosts.ps1",
+    )
+}
 NAMES = sorted(PATHS)
 
 pytestmark = pytest.mark.usefixtures("built")
