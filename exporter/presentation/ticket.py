@@ -57,13 +57,14 @@ def ticket_text(incident: Incident, extent: Extent, host: str) -> str:
         steps.append(SUPPORT_REQUEST)
     changed = check_command(incident.actions, incident.vault_name)
     checks = list(team_checks(team, failure, incident.names, changed))
+    scope = list(_scope(team, incident, (*steps, *checks)))
     sections = (
         ("What fails", _what_fails(incident, failure, extent)),
         ("What depends on it", _dependents(incident, failure, extent)),
         ("Since", (_since(incident, extent),)),
         ("Evidence", (f"{label:<{_LABEL}} {value}" for label, value in _evidence(incident, failure, place))),
-        ("What to do", (*_scope(team, incident, (*steps, *checks)), *_step_lines(steps, numbered=True))),
-        ("Words in capitals", _words((*steps, *checks))),
+        ("What to do", (*scope, *_step_lines(steps, numbered=True))),
+        ("Words in capitals", _words((*steps, *checks), scope)),
         ("How you see that it works", _step_lines(checks)),
         ("How the DBA sees it", _how_we_see(incident, failure, changed)),
     )
@@ -173,8 +174,8 @@ def _scope(team: Team, incident: Incident, steps: Iterable[TeamStep]) -> Iterato
         yield from (f"{label:<14} {command}" for label, command in scope_lines(team, incident.target.vault))
 
 
-def _words(steps: Sequence[TeamStep]) -> Iterator[str]:
-    commands = [command for step in steps for _, command in step.lines]
+def _words(steps: Sequence[TeamStep], scope: Iterable[str]) -> Iterator[str]:
+    commands = [*scope, *(command for step in steps for _, command in step.lines)]
     yield from (f"{word:<{_LABEL}} {meaning}" for word, meaning in words_in((), commands))
 
 

@@ -1,6 +1,6 @@
 """The queries of a vault's log with the names of a vault and a key."""
 
-from exporter.core.log_queries import LOG_SCRIPTS, fill_query, log_query
+from exporter.core.log_queries import LOG_SCRIPTS, fill_query, log_query, one_line
 
 QUERY = 'let vault = "contoso";   // host\nlet key_limit = 500;\nT\n| where vault == "x"; let vault = 1;\n'
 
@@ -19,3 +19,8 @@ def test_script_is_a_query_with_the_values():
     ]
     assert query != LOG_SCRIPTS["key-users.kql"].rstrip()
     assert not query.endswith("\n")
+
+
+def test_one_line_has_no_comments_and_keeps_addresses():
+    script = '// What it shows.\nlet vault = "a.b";   // host name\nT\n    // of the vault\n    | where Uri startswith strcat("https://", vault)\n'
+    assert one_line(script) == 'let vault = "a.b"; T | where Uri startswith strcat("https://", vault)'
