@@ -23,8 +23,7 @@ from exporter.inventory.exporter_state import fetch_state
 from exporter.runtime.files import plainly
 from exporter.tde.audit.choice import ChoiceError, UnknownKeyError, choose_target
 from exporter.tde.audit.sheet import as_text, sheet
-from exporter.tde.gate.conditions import GateReason
-from exporter.tde.gate.model import TargetState
+from exporter.tde.exporter_state import GateReason, TargetState
 from exporter.web.ui.audit import audit_document
 
 DONE, DAMAGED, BAD_USAGE, UNANSWERED = 0, 1, 2, 3

@@ -13,6 +13,7 @@ from exporter.config.settings import Config, Target
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.durations import moment
+from exporter.core.endpoints import host_name
 from exporter.core.log_queries import log_query
 from exporter.core.model import Vantage
 from exporter.core.sql_servers import server_name
@@ -249,7 +250,7 @@ def _certificates(records: Iterable[TargetRecord]) -> Iterator[Payload]:
 
 
 def _log_queries(target: Target, limit: int | None) -> Iterator[AuditQuery]:
-    vault = target.vault.partition(":")[0]
+    vault = host_name(target.vault)
     about = "Who used the key: each caller's operations with address, application, first and last time"
     yield AuditQuery(about, LOGS, log_query("key-users.kql", vault=vault, key=target.key_name))
     about = "Who calls the vault now: each caller's part of all requests and of the limit"
