@@ -108,7 +108,7 @@ def _what_fails(incident: Incident, failure: StepResult, extent: Extent) -> Iter
     )
     yield from _wrapped(f"{request} fails: {cause(failure.reason, failure.step)}.")
     if is_unconfirmed(failure, names):
-        yield from _wrapped("Seen by the host of the monitor alone: it is not confirmed from a SQL Server host.")
+        yield from _wrapped("This is not confirmed from a SQL Server host: the vault refused the host of the monitor.")
     if extent.vaults > 1:
         named = list(dict.fromkeys((incident.vault_name, *(each.vault_name for each in extent.others))))[:MOST_VAULTS]
         more = f" and {extent.vaults - len(named):,} more" if extent.vaults > len(named) else ""
