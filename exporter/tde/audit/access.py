@@ -29,7 +29,7 @@ _ASSIGNS = "may assign a role that unwraps, to itself too"
 _WRITES = "may write an access policy, if the vault uses them"
 _RELEASES = "may release the key to a trusted environment that its release policy names"
 _CHANGES = "no right to the key; may delete the HSM and open its firewall"
-# The built-in roles that are not here neither use a key nor grant that: a test compares Microsoft's lists.
+# A built-in role that is not here cannot use a key or grant that: a test compares Microsoft's lists.
 VAULT_ROLES: Final[tuple[tuple[str, str], ...]] = (
     ("Key Vault Crypto Service Encryption User", f"{_UNWRAPS}: the role of SQL Server and of the exporter"),
     ("Key Vault Crypto User", f"{_UNWRAPS}, decrypt and back the key up"),

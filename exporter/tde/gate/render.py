@@ -40,9 +40,7 @@ def as_json(answer: Answer) -> dict[str, Any]:
         "forecast": [
             {"vault": one.vault, "unwraps": one.total, "share_of_limit": round(one.share, 4)} for one in answer.forecast
         ],
-        "reasons": [
-            {"condition": one.condition, "known": one.known, "text": one.text, "fix": one.fix} for one in answer.reasons
-        ],
+        "reasons": [{"condition": one.condition, "known": one.known, "text": one.text, "fix": one.fix} for one in answer.reasons],
         "notes": list(answer.notes),
         "not_tested": _not_tested(answer),
     }
