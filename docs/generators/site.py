@@ -44,7 +44,7 @@ SOURCES = (
         "deploy/windows/*.yml",
         "deploy/windows/*.json",
     ),
-    "exporter/sqlservers/scripts/*",
+    *("exporter/core/scripts/*", "exporter/sqlservers/scripts/*"),
 )
 INDEX, RUNBOOKS = "index", "runbooks"
 _BORN = (2020, 2, 2, 0, 0, 0)  # the time that hatchling gives the files of the wheel
@@ -55,7 +55,13 @@ _SCHEME = re.compile(r"[a-z]+:|#")
 
 def name_of(source: str) -> str:
     """Return the name of the page of a file, which is its path below `/docs/`."""
-    return source.removeprefix("docs/").removeprefix("alerts/").removeprefix("exporter/sqlservers/").removesuffix(".md")
+    return (
+        source.removeprefix("docs/")
+        .removeprefix("alerts/")
+        .removeprefix("exporter/sqlservers/")
+        .removeprefix("exporter/core/")
+        .removesuffix(".md")
+    )
 
 
 def anchor(heading: str) -> str:

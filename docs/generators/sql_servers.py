@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from docs.generators.pages import GeneratedPart
 from docs.generators.powershell import parameters
 from exporter.core.checks.sql import SQL_RIGHTS, SqlRight
+from exporter.core.log_queries import LOG_SCRIPTS
 from exporter.sqlservers.script import batches, proof_batches, script_bytes, script_names, summary
 from exporter.tde.differences import TEXTS
 
 _NAMES = ("server", "databases", "target", "other", "uri", "thumbprint", "entry")
-_FOLDER = "../exporter/sqlservers/scripts"
+_FOLDER, _LOG_FOLDER = "../exporter/sqlservers/scripts", "../exporter/core/scripts"
 _SCRIPT, _LINK = "`login.sql`", f"[login.sql]({_FOLDER}/login.sql)"
 
 
@@ -39,9 +40,9 @@ def _first_sentence(batch: str) -> str:
 
 def scripts() -> str:
     """Return a row for each script with its first sentence."""
-    return _table(
-        ("script", "what it does"), ((f"[{name}]({_FOLDER}/{name})", summary(script_bytes(name))) for name in script_names())
-    )
+    folders = dict.fromkeys(LOG_SCRIPTS, _LOG_FOLDER)
+    rows = ((f"[{name}]({folders.get(name, _FOLDER)}/{name})", summary(script_bytes(name))) for name in script_names())
+    return _table(("script", "what it does"), rows)
 
 
 def differences() -> str:

@@ -14,11 +14,11 @@ URLS_LIMIT = 1024 * 1024  # bytes
 DEFAULT_URL = "http://localhost:10377"
 
 
-def add_exporter_flags(owner: FlagOwner, *, text: str, dest: str = "") -> None:
-    """Add the flags; `text` is the help of `--url`, `dest` as in `add_http_flags`."""
+def add_exporter_flags(owner: FlagOwner, *, text: str) -> None:
+    """Add the flags; `text` is the help of `--url`."""
     add_flag(owner, "--url URL", text, dest="urls_given", action="append", type=parse_url)
     add_flag(owner, "--urls FILE", "file with the URL of an exporter on each line; a line with # is a comment", dest="urls_file")
-    add_http_flags(owner, "web", user="the exporter's --web.config.file", server="the exporter", dest=dest)
+    add_http_flags(owner, "web", user="the exporter's --web.config.file", server="the exporter")
 
 
 def exporters_of(args: argparse.Namespace, *, timeout: float, default: str | None = None) -> list[ApiAccess]:

@@ -22,9 +22,9 @@ from exporter.core import durations
 from exporter.inventory.exporter_state import fetch_exporter
 from exporter.inventory.folder import FACTS
 from exporter.inventory.known_instances import read_inventory
+from exporter.tde.exporter_state import ExporterState, GateReason
 from exporter.tde.gate.assess import assess
-from exporter.tde.gate.conditions import GateReason
-from exporter.tde.gate.model import Answer, ExporterState, Question
+from exporter.tde.gate.model import Answer, Question
 from exporter.tde.gate.render import as_json, as_text
 
 READY, NOT_READY, BAD_USAGE = 0, 1, 2

@@ -23,13 +23,14 @@ def add_http_flags(parser: FlagOwner, prefix: str, *, user: str, server: str, de
     add_flag(parser, f"--{prefix}.ca.file FILE", ca, dest=f"{dest}ca_file")
 
 
-def read_password(args: argparse.Namespace, prefix: str) -> str | None:
+def read_password(args: argparse.Namespace, prefix: str, *, dest: str = "") -> str | None:
     """Return the password of the file, None without one. Raises AccessError and SecretUnreadableError."""
-    if (args.user is None) != (args.password_file is None):
+    user, path = getattr(args, f"{dest}user"), getattr(args, f"{dest}password_file")
+    if (user is None) != (path is None):
         raise AccessError(f"{sign_in_flags(prefix)} belong together: give both or none")
-    if ":" in (args.user or ""):
+    if ":" in (user or ""):
         raise AccessError(f"--{prefix}.user: a user of basic authentication has no colon")
-    return None if args.password_file is None else read_secret(SecretSource(file=args.password_file))
+    return None if path is None else read_secret(SecretSource(file=path))
 
 
 def time_limit(text: str) -> float:

@@ -11,7 +11,7 @@ from exporter.clients.exporter_api import AccessError, ApiAccess
 from exporter.config.settings import SecretUnreadableError
 from exporter.inventory.exporter_state import fetch_readings
 from exporter.inventory.sources import SourceError, Sources
-from exporter.tde.gate.conditions import GateReason
+from exporter.tde.exporter_state import GateReason
 from exporter.tde.reading_document import inventory_document
 from exporter.tde.sql_reading import SqlServerReading
 

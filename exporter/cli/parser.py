@@ -21,6 +21,24 @@ class FlagOwner(Protocol):
     def add_argument(self, *names: str, **options: Any) -> argparse.Action: ...
 
 
+class FlagGroup:
+    """Flags of one purpose, below a heading of the help. A flag that is not given has no value."""
+
+    def __init__(self, parser: argparse.ArgumentParser, title: str, description: str) -> None:
+        self._group = parser.add_argument_group(title, description)
+        self._actions: list[argparse.Action] = []
+
+    def add_argument(self, *names: str, **options: Any) -> argparse.Action:
+        """Add a flag, as a parser does."""
+        action = self._group.add_argument(*names, **options)
+        self._actions.append(action)
+        return action
+
+    def first_given(self, args: argparse.Namespace) -> str | None:
+        """Return the first of these flags that a command line has."""
+        return next((action.option_strings[0] for action in self._actions if getattr(args, action.dest) is not None), None)
+
+
 def add_flag(owner: FlagOwner, usage: str, text: str, **options: Any) -> None:
     """Add a flag such as `--config.file FILE`, with its help and the options of argparse.
 

@@ -17,8 +17,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from exporter.cli.exporter_flags import DEFAULT_URL, add_exporter_flags
 from exporter.cli.http_flags import add_http_flags, read_password, sign_in_flags, time_limit
-from exporter.cli.parser import add_flag
-from exporter.cli.report_audit import WEB_PREFIX, report_audit
+from exporter.cli.parser import FlagGroup, FlagOwner, add_flag
+from exporter.cli.report_audit import report_audit
 from exporter.clients.exporter_api import AccessError, on_loopback, parse_url
 from exporter.clients.prometheus_api import HistoryError, PrometheusAccess, UnreadableHistoryError
 from exporter.config.settings import SecretSource, SecretUnreadableError, read_secret
@@ -29,6 +29,7 @@ from exporter.report.period import Period, parse_month, parse_period
 from exporter.runtime.files import plainly
 
 COMPLETE, FINDING, BAD_USAGE = 0, 1, 2
+_PREFIX = "prometheus_"  # begins the attributes of --prometheus.user and its kind: --web.user is of the same command
 _A_NAME = "write a name as in Europe/Zurich"
 # Windows has its own names, and the zip has no pip.
 _NO_NAMES = "this Python knows UTC alone: write --from and --to as in 2026-11-01T00:00:00+01:00, or add the package tzdata"
@@ -44,34 +45,26 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
             "Exit code: 0 if the data are complete; 1 if they have gaps, which the report names, or if an answer of "
             "Prometheus is malformed or too large; 2 for bad arguments, or if Prometheus does not have the history. With --audit, prints "
             "the sheet of one key for a security officer instead, from a running exporter: who may use it, who did, when it was last "
-            "proven, and what expires."
+            "proven, and what expires; exit code 3 if no exporter that answers has the key, and one does not answer."
         ),
         epilog=(
             "examples: ekm-exporter report --month 2026-11 --prometheus http://localhost:9090 --out reports; "
             "ekm-exporter report --audit contoso-key0 --format html > audit.html"
         ),
     )
-    add_flag(parser, "--month YYYY-MM", "the month to report; it must be over")
-    add_flag(parser, "--from TIME", "instead of a month: 2026-11-01T00:00:00Z (RFC 3339)", dest="start")
-    add_flag(parser, "--to TIME", "end of the period, which is not part of it", dest="end")
-    add_flag(parser, "--timezone NAME", "of months and times, as in Europe/Zurich (default UTC)", default="UTC")
-    add_flag(
-        parser, "--audit KEY", "instead of a period: the sheet of this key, by a target's name, KEY/VERSION or the key's URI"
-    )
+    period = FlagGroup(parser, "a month", "the minutes of a period, from Prometheus")
+    add_flag(period, "--month YYYY-MM", "the month to report; it must be over")
+    add_flag(period, "--from TIME", "instead of a month: 2026-11-01T00:00:00Z (RFC 3339)", dest="start")
+    add_flag(period, "--to TIME", "end of the period, which is not part of it", dest="end")
+    add_flag(period, "--timezone NAME", "of months and times, as in Europe/Zurich (default UTC)")
+    _add_prometheus(period)
+    sheet = FlagGroup(parser, "a key", "instead of a period: the audit sheet of a key, from a running exporter")
+    add_flag(sheet, "--audit KEY", "the key, by a target's name, KEY/VERSION or the key's URI")
+    add_exporter_flags(sheet, text=f"an exporter that probes the key; repeatable (default {DEFAULT_URL})")
     add_flag(parser, "--out FOLDER", "write all formats as ekm-report-YYYY-MM.* or ekm-audit-VAULT-KEY.* into this folder")
     add_flag(
         parser, "--format", "without --out: the format to print (default csv; text with --audit)", choices=[*FORMATS, "text"]
     )
-    _add_prometheus(parser)
-    add_exporter_flags(parser, text=f"with --audit: an exporter that probes the key (default {DEFAULT_URL})", dest=WEB_PREFIX)
-    parser.set_defaults(handler=report)
-
-
-def _add_prometheus(parser: argparse.ArgumentParser) -> None:
-    scraper = "the Prometheus that scrapes the exporters, with the prefix of its --web.external-url"
-    add_flag(parser, "--prometheus URL", scraper, type=_url)
-    add_http_flags(parser, "prometheus", user="basic authentication", server="Prometheus")
-    add_flag(parser, "--prometheus.token.file FILE", "file with a bearer token, instead of a user", dest="token_file")
     add_flag(
         parser,
         "--timeout DURATION",
@@ -79,13 +72,28 @@ def _add_prometheus(parser: argparse.ArgumentParser) -> None:
         type=time_limit,
         default=120.0,
     )
+    parser.set_defaults(handler=_report, period_flags=period, sheet_flags=sheet)
 
 
-def report(args: argparse.Namespace) -> int:
-    """Write or print the report and return the exit code."""
-    if args.audit is not None:
-        return report_audit(args)
+def _add_prometheus(owner: FlagOwner) -> None:
+    add_flag(
+        owner,
+        "--prometheus URL",
+        "the Prometheus that scrapes the exporters, with the prefix of its --web.external-url",
+        type=_url,
+    )
+    add_http_flags(owner, "prometheus", user="basic authentication", server="Prometheus", dest=_PREFIX)
+    add_flag(owner, "--prometheus.token.file FILE", "file with a bearer token, instead of a user")
+
+
+def _report(args: argparse.Namespace) -> int:
+    return report_period(args) if args.audit is None else report_audit(args)
+
+
+def report_period(args: argparse.Namespace) -> int:
+    """Write or print the report of a period and return the exit code."""
     try:
+        _check(args)
         period = _period(args)
         minutes = asyncio.run(read_minutes(_access(args), period))
         data = document(period, minutes)
@@ -96,25 +104,30 @@ def report(args: argparse.Namespace) -> int:
     return COMPLETE if data["complete"] else FINDING
 
 
-def _period(args: argparse.Namespace) -> Period:
-    """Return the period of the flags. Raises ValueError with a text for the user."""
+def _check(args: argparse.Namespace) -> None:
+    """Refuse flags of the sheet. Raises ValueError with a text for the user."""
+    if (flag := args.sheet_flags.first_given(args)) is not None:
+        raise ValueError(f"{flag} is of --audit KEY: leave it out")
     if args.prometheus is None:
         raise ValueError("name the Prometheus: --prometheus URL, or report one key with --audit KEY")
-    if args.urls_given is not None or args.urls_file is not None or args.web_user is not None:
-        raise ValueError("--url, --urls and --web.user are of --audit KEY: leave them out")
     if args.format == "text":
         raise ValueError("--format text is of --audit: write csv, json or html")
-    zone = _zone(args.timezone)
+    if args.out is not None and args.format is not None:
+        raise ValueError("--out writes every format: leave out --format")
+
+
+def _period(args: argparse.Namespace) -> Period:
+    """Return the period of the flags. Raises ValueError with a text for the user."""
+    name = args.timezone or "UTC"
+    zone = _zone(name)
     if args.month is not None and args.start is None and args.end is None:
-        period = parse_month(args.month, zone, args.timezone)
+        period = parse_month(args.month, zone, name)
     elif args.month is None and args.start is not None and args.end is not None:
-        period = parse_period(args.start, args.end, zone, args.timezone)
+        period = parse_period(args.start, args.end, zone, name)
     else:
         raise ValueError("name the period: --month YYYY-MM, or --from and --to")
     if period.end > time.time():
         raise ValueError("the period is not over yet: report an earlier month, or write --from and --to")
-    if args.out is not None and args.format is not None:
-        raise ValueError("--out writes every format: leave out --format")
     return period
 
 
@@ -129,17 +142,17 @@ def _zone(name: str) -> tzinfo:
 
 def _access(args: argparse.Namespace) -> PrometheusAccess:
     """Return how to reach Prometheus. Raises AccessError and SecretUnreadableError."""
-    if args.user is not None and args.token_file is not None:
+    user, token_file = args.prometheus_user, args.prometheus_token_file
+    if user is not None and token_file is not None:
         raise AccessError("--prometheus.user and --prometheus.token.file exclude each other: give one")
     url = urlsplit(args.prometheus)
-    signs_in = args.user is not None or args.token_file is not None
+    signs_in = user is not None or token_file is not None
     if signs_in and url.scheme == "http" and not on_loopback(url.hostname or ""):
         raise AccessError("--prometheus: the password or token would be sent without TLS: use an https URL")
-    password = read_password(args, "prometheus")
-    token = None if args.token_file is None else read_secret(SecretSource(file=args.token_file))
-    return PrometheusAccess(
-        url=args.prometheus, timeout=args.timeout, user=args.user, password=password, token=token, ca_file=args.ca_file
-    )
+    password = read_password(args, "prometheus", dest=_PREFIX)
+    token = None if token_file is None else read_secret(SecretSource(file=token_file))
+    ca_file = args.prometheus_ca_file
+    return PrometheusAccess(url=args.prometheus, timeout=args.timeout, user=user, password=password, token=token, ca_file=ca_file)
 
 
 def _write(args: argparse.Namespace, period: Period, data: Mapping[str, Any]) -> None:

@@ -16,30 +16,25 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from exporter.cli.exporter_flags import DEFAULT_URL, exporters_of
-from exporter.clients.exporter_api import AccessError, ApiAccess, FetchFailure, fetch_list
+from exporter.clients.exporter_api import AccessError, ApiAccess, FetchFailure, FetchProblem, fetch_list
 from exporter.config.settings import SecretUnreadableError
 from exporter.core import bounded_json
 from exporter.inventory.exporter_state import fetch_state
 from exporter.runtime.files import plainly
-from exporter.tde.audit.choice import ChoiceError, choose_target
+from exporter.tde.audit.choice import ChoiceError, UnknownKeyError, choose_target
 from exporter.tde.audit.sheet import as_text, sheet
-from exporter.tde.gate.conditions import GateReason
-from exporter.tde.gate.model import TargetState
+from exporter.tde.exporter_state import GateReason, TargetState
 from exporter.web.ui.audit import audit_document
 
-DONE, DAMAGED, BAD_USAGE = 0, 1, 2
-WEB_PREFIX: Final = "web_"  # begins the attributes of --web.user and its kind, since --prometheus.user is of the same command
-_MONTH_FLAGS: Final = {
-    "month": "--month",
-    "start": "--from",
-    "end": "--to",
-    "prometheus": "--prometheus",
-    "token_file": "--prometheus.token.file",
-}
+DONE, DAMAGED, BAD_USAGE, UNANSWERED = 0, 1, 2, 3
 
 
 class DamagedSheetError(Exception):
     """The exporter's response is not an audit sheet."""
+
+
+class UnansweredError(Exception):
+    """No exporter that answers has the key, and one does not answer."""
 
 
 def _as_json(facts: Mapping[str, Any]) -> str:
@@ -53,41 +48,45 @@ FORMATS: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]]] = {
 }
 
 
+_EXIT_CODES: Final[Mapping[type[Exception], int]] = {
+    DamagedSheetError: DAMAGED,
+    UnansweredError: UNANSWERED,
+    AccessError: BAD_USAGE,
+    ChoiceError: BAD_USAGE,
+    SecretUnreadableError: BAD_USAGE,
+    ValueError: BAD_USAGE,
+}
+
+
 def report_audit(args: argparse.Namespace) -> int:
     """Write or print the sheet and return the exit code."""
     try:
         _check(args)
-        own = {name: getattr(args, f"{WEB_PREFIX}{name}") for name in ("user", "password_file", "ca_file")}
-        accesses = exporters_of(argparse.Namespace(**{**vars(args), **own}), timeout=args.timeout, default=DEFAULT_URL)
-        facts = asyncio.run(_facts(accesses, args.audit))
-        _write(args, facts)
-    except (AccessError, ChoiceError, SecretUnreadableError, ValueError, DamagedSheetError) as error:
+        accesses = exporters_of(args, timeout=args.timeout, default=DEFAULT_URL)
+        _write(args, asyncio.run(_facts(accesses, args.audit)))
+    except tuple(_EXIT_CODES) as error:
         print(f"ekm-exporter report: {error}", file=sys.stderr)
-        return DAMAGED if isinstance(error, DamagedSheetError) else BAD_USAGE
+        return next(code for kind, code in _EXIT_CODES.items() if isinstance(error, kind))
     return DONE
 
 
 def _check(args: argparse.Namespace) -> None:
     """Refuse flags of the other report. Raises ValueError with a text for the user."""
-    given = next((flag for name, flag in _MONTH_FLAGS.items() if getattr(args, name) is not None), None)
-    if given is not None:
-        raise ValueError(f"--audit reads a running exporter: leave out {given}")
+    if (flag := args.period_flags.first_given(args)) is not None:
+        raise ValueError(f"--audit reads a running exporter: leave out {flag}")
     if args.format == "csv":
         raise ValueError("--audit has no csv: write --format text, json or html")
+    if args.out is not None and args.format is not None:
+        raise ValueError("--out writes every format: leave out --format")
 
 
 async def _facts(accesses: list[ApiAccess], key: str) -> Mapping[str, Any]:
-    """Return the facts of the first exporter that has the key. Raises AccessError, ChoiceError and DamagedSheetError."""
-    states = await asyncio.gather(*(fetch_state(access) for access in accesses))
-    known: list[tuple[ApiAccess, TargetState]] = []
-    for access, state in zip(accesses, states, strict=True):
-        if isinstance(state, GateReason):
-            raise ChoiceError(f"{state.text}: {state.fix}")
-        known += [(access, target) for target in state.targets]
-    chosen = choose_target(key, [target for _, target in known])
-    access = next(access for access, target in known if target is chosen)
+    """Return the facts of the first exporter that has the key. Raises each error of this command but ValueError."""
+    access, chosen = await _chosen(accesses, key)
     fetched = await fetch_list(access, f"api/v1/targets/{quote(chosen.name, safe='')}/audit")
     if isinstance(fetched, FetchFailure):
+        if fetched.problem is FetchProblem.UNREACHABLE:
+            raise UnansweredError(f"{access.url} does not answer any more, {fetched.cause}: try again")
         raise DamagedSheetError(f"{access.url} has no audit sheet, {fetched.cause}: is it of this version?")
     try:
         facts = bounded_json.parse(fetched.decode("utf-8"), bounded_json.MOST_OF_RESPONSE)
@@ -95,6 +94,25 @@ async def _facts(accesses: list[ApiAccess], key: str) -> Mapping[str, Any]:
     except ValueError as error:
         raise DamagedSheetError(f"{access.url} returned no audit sheet: {error}") from None
     return dict(facts)
+
+
+async def _chosen(accesses: list[ApiAccess], key: str) -> tuple[ApiAccess, TargetState]:
+    """Return the first exporter that has the key, with its target. Raises AccessError, ChoiceError and UnansweredError."""
+    states = await asyncio.gather(*(fetch_state(access) for access in accesses))
+    known: list[tuple[ApiAccess, TargetState]] = []
+    failures: list[str] = []
+    for access, state in zip(accesses, states, strict=True):
+        if isinstance(state, GateReason):
+            failures.append(f"{state.text}: {state.fix}")
+        else:
+            known += [(access, target) for target in state.targets]
+    try:
+        chosen = choose_target(key, [target for _, target in known])
+    except UnknownKeyError as error:
+        if failures:
+            raise UnansweredError("; ".join([*([str(error)] if known else []), *failures])) from None
+        raise
+    return next((access, target) for access, target in known if target is chosen)
 
 
 def _write(args: argparse.Namespace, facts: Mapping[str, Any]) -> None:

@@ -10,8 +10,8 @@ import re
 import sys
 
 from exporter.cli.parser import add_flag
-from exporter.core.endpoints import vault_host
-from exporter.core.log_queries import filled
+from exporter.core.endpoints import host_name, vault_host
+from exporter.core.log_queries import fill_query
 from exporter.core.suggestions import nearest
 from exporter.presentation.documentation import Documentation
 from exporter.sqlservers.script import script_bytes, script_names, summary
@@ -30,7 +30,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog="example: ekm-exporter script prove.sql > prove.sql",
     )
     parser.add_argument("name", metavar="NAME", nargs="?", help="the file's name (default: list all)")
-    add_flag(parser, "--vault VAULT", "name, host name or URL of the vault that a .kql query is about", type=vault_host)
+    add_flag(
+        parser,
+        "--vault VAULT",
+        "name, host name or URL of the vault that a .kql query is about",
+        type=lambda text: host_name(vault_host(text)),
+    )
     add_flag(parser, "--key KEY", "name of the key that a .kql query is about", type=_key_name)
     parser.set_defaults(handler=run)
 
@@ -51,13 +56,13 @@ def run(args: argparse.Namespace) -> int:
         print(f"ekm-exporter script: no script {args.name!r}{nearest(args.name, scripts)}\n\n{_list(scripts)}", file=sys.stderr)
         return _BAD_USAGE
     values = {name: value for name in ("vault", "key") if (value := getattr(args, name)) is not None}
-    if values and not args.name.endswith(".kql"):
-        print(f"ekm-exporter script: {args.name} has no vault and no key to fill in: leave out the flags", file=sys.stderr)
+    text = scripts[args.name].decode("ascii")
+    unused = next((name for name in values if not re.search(rf"^let {name} = ", text, re.MULTILINE)), None)
+    if unused is not None:
+        print(f"ekm-exporter script: {args.name} has no {unused} to fill in: leave out --{unused}", file=sys.stderr)
         return _BAD_USAGE
     sys.stdout.flush()
-    sys.stdout.buffer.write(
-        filled(scripts[args.name].decode("ascii"), values).encode()
-    )  # its bytes: a text stream of Windows would change the line ends
+    sys.stdout.buffer.write(fill_query(text, values).encode())  # its bytes: a text stream of Windows would change the line ends
     return _OK
 
 

@@ -80,9 +80,14 @@ def vault_host(identity: str) -> str:
     return host if port in ("", "443") else f"{host}:{port}"
 
 
+def host_name(vault: str) -> str:
+    """Return the host name of a vault, without a port."""
+    return vault.partition(":")[0]
+
+
 def cloud_of(vault: str) -> Cloud | None:
     """Return the cloud of the vault's host name, None if unknown."""
-    host = vault.partition(":")[0]
+    host = host_name(vault)
     return next((cloud for cloud in CLOUDS if host.endswith("." + cloud.domain)), None)
 
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from exporter.clients.exporter_api import SQL_SERVERS, TARGETS, ApiAccess, FetchFailure, FetchProblem, fetch_list
-from exporter.tde.gate.conditions import Condition, GateReason, reason
-from exporter.tde.gate.model import ExporterState
+from exporter.tde.exporter_state import ExporterState, GateReason
+from exporter.tde.gate.conditions import Condition, reason
 from exporter.tde.gate.response import read_readings, read_state
 from exporter.tde.sql_reading import SqlServerReading
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from exporter.inventory.folder import FACTS, Folder, FolderError, read_facts
 from exporter.runtime.files import plainly
-from exporter.tde.gate.conditions import Condition, GateReason, reason
+from exporter.tde.exporter_state import GateReason
+from exporter.tde.gate.conditions import Condition, reason
 from exporter.tde.gate.model import Inventory
 
 

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
-from pathlib import Path
+from itertools import chain, islice
 from typing import Any
 
 from exporter.config.consequences.names import names_of
-from exporter.config.consequences.usage import probing_credentials
+from exporter.config.consequences.usage import credential_uses
 from exporter.config.settings import Config, Target
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.durations import moment
-from exporter.core.log_queries import filled
+from exporter.core.endpoints import host_name
+from exporter.core.log_queries import log_query
 from exporter.core.model import Vantage
 from exporter.core.sql_servers import server_name
 from exporter.core.vault_limits import has_limits, key_operations_limit
 from exporter.presentation.payloads import Payload, failure_payload, moment_or_none
-from exporter.presentation.sql_proofs import SqlProofs
+from exporter.presentation.sql_proofs import SqlProofs, urgency
+from exporter.runtime.slices import yield_with_pauses
 from exporter.state.records import TargetRecord, readiness_at
 from exporter.tde.audit.access import LOGS, AuditQuery, access_queries, key_roles
 from exporter.tde.audit.own_requests import own_requests
 from exporter.tde.server_proof import ServerProof
 
-MOST_TARGETS = 100  # of a key on its sheet: more would delay other tasks
-_SCRIPTS = Path(__file__).parents[1] / "sqlservers" / "scripts"  # files alone: pages import no part that reads SQL Servers
+MOST_TARGETS = MOST_SERVERS = 100  # of a key on its sheet: a person reads no more
+_ROWS_PER_SLICE = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +43,24 @@ class AuditSources:
     now: float
 
 
-def audit_payload(sources: AuditSources, target: Target) -> Payload:
-    """Return the facts about the key of a target, with those of every target that probes the same key."""
+async def audit_payload(sources: AuditSources, target: Target) -> Payload:
+    """Return the facts about the key of a target, with those of every target that probes the same key.
+
+    Other tasks run in between.
+    """
     config = sources.config
     same = [each for each in config.targets.values() if (each.vault, each.key_name) == (target.vault, target.key_name)]
     targets = [target, *(each for each in same if each.name != target.name)][:MOST_TARGETS]
     records = {each.name: record for each in targets if (record := sources.record_of(each.name)) is not None}
     limit = _key_limit(target, records.get(target.name))
+    lists: dict[str, Iterable[Payload]] = {
+        "versions": _versions(targets, records),
+        "credentials": _credentials(targets, records, sources),
+        "probes": (_probe(each, records.get(each.name), sources) for each in targets),
+        "recovery": _recovery(targets, records),
+        "retained_versions": _retained(targets, records),
+        "tls_certificates": _certificates(records.values()),
+    }
     return {
         "at": moment(sources.now),
         "exporter": {"version": sources.version, "host": sources.host, "vantage": config.settings.vantage.value},
@@ -58,13 +70,8 @@ def audit_payload(sources: AuditSources, target: Target) -> Payload:
         "region": _first(record.region for record in records.values()),
         "scheduled_purge": moment_or_none(_first(record.purge_at for record in records.values())),
         "newest_version": _first(record.newest_version for record in records.values()),
-        "versions": list(_versions(targets, records)),
-        "sql_servers": list(_sql_servers(targets, sources.proofs)),
-        "credentials": list(_credentials(targets, records, sources)),
-        "probes": [_probe(each, records.get(each.name), sources) for each in targets],
-        "recovery": list(_recovery(targets, records)),
-        "retained_versions": list(_retained(targets, records)),
-        "tls_certificates": list(_certificates(records.values())),
+        **await _sql_servers(targets, sources.proofs),
+        **{name: [row async for row in yield_with_pauses(rows, _ROWS_PER_SLICE)] for name, rows in lists.items()},
         "requests_in_10_seconds": limit,
         "roles": [{"role": role, "effect": effect} for role, effect in key_roles(target.vault)],
         "who_may": [asdict(each) for each in access_queries(target.vault, target.key_name)],
@@ -109,20 +116,30 @@ def _versions(targets: Sequence[Target], records: dict[str, TargetRecord]) -> It
         }
 
 
-def _sql_servers(targets: Sequence[Target], proofs: SqlProofs) -> Iterator[Payload]:
-    """Yield each SQL Server that depends on the key: those that were read, then those that are only declared."""
+async def _sql_servers(targets: Sequence[Target], proofs: SqlProofs) -> Payload:
+    """Return how much depends on the key, and the SQL Servers: those that were read, the most urgent first, then the others."""
     read: dict[str, ServerProof] = {}
-    for target in targets:
-        for server in proofs.target_proofs(target):
-            read.setdefault(server.server.casefold(), server)
-    for server in read.values():
-        yield _read_server(server)
-    declared = {
-        server_name(entry).casefold(): entry for target in targets for entry in target.instances if "sql_instance" in entry
+    declared: dict[str, Mapping[str, str]] = {}
+    async for target in yield_with_pauses(targets, 1):
+        async for found in yield_with_pauses(proofs.proofs_by_server(target), _ROWS_PER_SLICE):
+            for server in found:
+                read.setdefault(server.server.casefold(), server)
+        declared.update({server_name(entry).casefold(): entry for entry in target.instances if "sql_instance" in entry})
+    unread = [entry for name, entry in declared.items() if name not in read]
+    rows = chain(
+        (_read_server(server) for server in sorted(read.values(), key=urgency)),
+        ({"server": server_name(entry), "ag": entry.get("ag"), "read_at": None} for entry in unread),
+    )
+    proven = [each.proof for each in read.values()]
+    return {
+        "dependents": {
+            "sql_servers": len(read) + len(unread),
+            "read": len(read),
+            "databases": sum(len(each.databases) for each in proven),
+            "proven_at": moment_or_none(max((each.proven_at for each in proven if each.proven_at is not None), default=None)),
+        },
+        "sql_servers": [row async for row in yield_with_pauses(islice(rows, MOST_SERVERS), _ROWS_PER_SLICE)],
     }
-    for name, entry in declared.items():
-        if name not in read:
-            yield {"server": server_name(entry), "ag": entry.get("ag"), "read_at": None}
 
 
 def _read_server(server: ServerProof) -> Payload:
@@ -148,9 +165,8 @@ def _credentials(targets: Sequence[Target], records: dict[str, TargetRecord], so
     """Yield each credential with which the exporter uses the key, and the expiry from each source."""
     uses: dict[str, list[str]] = {}
     for target in targets:
-        current = {target.credential: "current", target.next_credential: "next", target.recovery_credential: "recovery vault"}
-        for name in dict.fromkeys(probing_credentials(target)):
-            uses.setdefault(name, []).append(current.get(name, "retained version"))
+        for name, use in credential_uses(target):
+            uses.setdefault(name, []).append(use)
     for name, found in uses.items():
         credential = sources.config.credentials[name]
         users = [each for each in targets if each.credential == name and each.name in records]
@@ -179,6 +195,7 @@ def _expiry(expiry: CredentialExpiry) -> Payload:
 
 def _probe(target: Target, record: TargetRecord | None, sources: AuditSources) -> Payload:
     last = None if record is None else record.last
+    ready = readiness_at(target, last, sources.now).ready
     on_sql_host = sources.config.settings.vantage is Vantage.SQL_HOST
     return {
         "target": target.name,
@@ -186,7 +203,8 @@ def _probe(target: Target, record: TargetRecord | None, sources: AuditSources) -
         "credential": target.credential,
         "mode": sources.config.modules[target.module].mode.value,
         "from": sources.host if on_sql_host else f"{sources.host}, a central host",
-        "ready": readiness_at(target, last, sources.now).ready,
+        "ready": ready,
+        "not_ready_since": moment_or_none(None if record is None or ready is not False else record.state_since),
         "last_probe": moment_or_none(None if record is None else record.last_probe_at),
         "last_round_trip": moment_or_none(None if record is None else record.last_success_at),
         "last_unwrap": moment_or_none(None if record is None else record.unwrapped_at),
@@ -232,17 +250,8 @@ def _certificates(records: Iterable[TargetRecord]) -> Iterator[Payload]:
 
 
 def _log_queries(target: Target, limit: int | None) -> Iterator[AuditQuery]:
-    vault = target.vault.partition(":")[0]
+    vault = host_name(target.vault)
     about = "Who used the key: each caller's operations with address, application, first and last time"
-    yield AuditQuery(about, LOGS, _query("key-users.kql", vault=vault, key=target.key_name))
+    yield AuditQuery(about, LOGS, log_query("key-users.kql", vault=vault, key=target.key_name))
     about = "Who calls the vault now: each caller's part of all requests and of the limit"
-    yield AuditQuery(about, LOGS, _query("callers.kql", vault=vault, **({} if limit is None else {"key_limit": limit})))
-
-
-def _query(name: str, **values: str | int) -> str:
-    return filled(_script(name), values).rstrip("\n")
-
-
-@cache
-def _script(name: str) -> str:
-    return (_SCRIPTS / name).read_text(encoding="ascii")
+    yield AuditQuery(about, LOGS, log_query("callers.kql", vault=vault, **({} if limit is None else {"key_limit": limit})))

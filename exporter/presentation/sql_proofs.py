@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import product
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, product
 
 from exporter.config.settings import Target
 from exporter.core.readiness import NOT_TESTED
@@ -49,9 +49,12 @@ class SqlProofs:
 
         A SQL Server that was not read, or that lacks the target's key, has none.
         """
-        servers = self._servers_of(target) if self._read else ()
-        found = [each for reading in servers for each in server_proofs(reading) if _is_of_target(each, target)]
-        return tuple(sorted(found, key=lambda each: (_ORDER[each.state], each.proof.proven_at or 0.0, each.server)))
+        return tuple(sorted(chain.from_iterable(self.proofs_by_server(target)), key=urgency))
+
+    def proofs_by_server(self, target: Target) -> Iterator[tuple[ServerProof, ...]]:
+        """Yield the proofs of the target's key, for each of its SQL Servers that is read."""
+        for reading in self._servers_of(target) if self._read else ():
+            yield tuple(each for each in server_proofs(reading) if _is_of_target(each, target))
 
     def not_read(self, target: Target) -> str:
         """Return which SQL Servers of the target are not read, and why; empty if none."""
@@ -95,6 +98,11 @@ class SqlProofs:
         if not host:
             return found if len(found) == 1 else []
         return [each for each in found if is_same_host(host, each.host.casefold())]
+
+
+def urgency(server: ServerProof) -> tuple[int, float, str]:
+    """Return a proof's place in an order: the most urgent first, then the oldest."""
+    return _ORDER[server.state], server.proof.proven_at or 0.0, server.server
 
 
 def _entries(target: Target) -> tuple[Mapping[str, str], ...]:

@@ -1,4 +1,4 @@
-"""The scripts that stand here as files of the package: those for a DBA, and the batches of inventory.sql and proof.sql."""
+"""The scripts for a DBA, which are files of the package, and the batches of inventory.sql and proof.sql."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import re
 from functools import cache
 from pathlib import Path
 
+from exporter.core.log_queries import LOG_SCRIPTS
+
 Batches = tuple[tuple[str, str], ...]  # the name of each section and its batch, in order
 
 SEARCHED_DAYS = 35  # for full and differential backups, in proof.sql
-FOLDER = Path(__file__).with_name("scripts")  # what the command `script` prints
+FOLDER = Path(__file__).with_name("scripts")
 _BATCH = re.compile(r"^GO\s*$", re.IGNORECASE | re.MULTILINE)
 _SECTION = re.compile(r'"section":"(\w+)"')
 # The first sentence of a script: a dot within a file's name does not end it.
@@ -18,12 +20,12 @@ _SUMMARY = re.compile(r"(?:#Requires[^\n]+\n)?(?:--|//|<#\s+\.SYNOPSIS)\s+(.+?[.
 
 def script_names() -> tuple[str, ...]:
     """Return the name of each script for a DBA."""
-    return tuple(sorted(path.name for path in FOLDER.iterdir()))
+    return tuple(sorted({*LOG_SCRIPTS, *(path.name for path in FOLDER.iterdir())}))
 
 
 def script_bytes(name: str) -> bytes:
     """Return the content of a script for a DBA."""
-    return (FOLDER / name).read_bytes()
+    return LOG_SCRIPTS[name].encode("ascii") if name in LOG_SCRIPTS else (FOLDER / name).read_bytes()
 
 
 def summary(script: bytes) -> str:

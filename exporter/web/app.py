@@ -10,7 +10,6 @@ from aiohttp.typedefs import Handler
 from exporter.presentation.sql_proofs import SqlProofs
 from exporter.web.access import LARGEST_BODY, access_middleware, header_writer
 from exporter.web.handlers.api import ApiHandlers
-from exporter.web.handlers.audit import AuditHandlers
 from exporter.web.handlers.documents import DocumentHandler
 from exporter.web.handlers.pages import PageHandlers
 from exporter.web.handlers.probe import ProbeHandler
@@ -27,10 +26,9 @@ def create_app(service: ExporterService, options: WebOptions, *, reload: Reload 
     """
     proofs = SqlProofs(service.sql_readings)
     pages, api = PageHandlers(service, options, proofs), ApiHandlers(service, options, reload, proofs)
-    documents, audit = DocumentHandler(pages.urls, options), AuditHandlers(service, proofs, pages.urls)
-    probing = ProbeHandler(service, options)
+    documents, probing = DocumentHandler(pages.urls, options), ProbeHandler(service, options)
     app = web.Application(middlewares=[access_middleware(options, service.recorder.internal_error)], client_max_size=LARGEST_BODY)
-    for path, handler in _readable(pages, api, documents, audit).items():
+    for path, handler in _readable(pages, api, documents).items():
         app.router.add_get(options.route_prefix + path, handler)
     # No HEAD: it would run a whole probe for a response without a body.
     app.router.add_get(f"{options.route_prefix}/probe", probing.handle, allow_head=False)
@@ -48,14 +46,14 @@ def create_app(service: ExporterService, options: WebOptions, *, reload: Reload 
     return app
 
 
-def _readable(pages: PageHandlers, api: ApiHandlers, documents: DocumentHandler, audit: AuditHandlers) -> dict[str, Handler]:
+def _readable(pages: PageHandlers, api: ApiHandlers, documents: DocumentHandler) -> dict[str, Handler]:
     return {
         "/": pages.status,
         "/targets": pages.targets,
         "/changes": pages.changes,
         "/targets/{name}": pages.target,
         "/targets/{name}/probes/{id}": pages.probe,
-        "/targets/{name}/audit": audit.page,
+        "/targets/{name}/audit": pages.audit,
         "/explain": pages.codes,
         "/explain/{code}": pages.explain,
         "/config": pages.config,
@@ -68,7 +66,7 @@ def _readable(pages: PageHandlers, api: ApiHandlers, documents: DocumentHandler,
         "/api/v1/targets": api.targets,
         "/api/v1/targets/{name}": api.target,
         "/api/v1/targets/{name}/support-bundle": api.support_bundle,
-        "/api/v1/targets/{name}/audit": audit.json,
+        "/api/v1/targets/{name}/audit": api.audit,
         "/api/v1/sql-servers": api.sql_servers,
         "/api/v1/openapi.json": api.openapi,
         "/-/healthy": api.healthy,

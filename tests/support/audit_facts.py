@@ -22,6 +22,7 @@ READ: dict[str, Any] = {
     "trace_flag_15025": False,
 }
 DECLARED: dict[str, Any] = {"server": "SQLPRD02", "ag": "AG7", "read_at": None}
+DEPENDENTS: dict[str, Any] = {"sql_servers": 2, "read": 1, "databases": 2, "proven_at": "2026-11-28T11:00:00.000Z"}
 EXPIRY: dict[str, Any] = {
     "source": "graph",
     "expires_at": "2026-12-08T12:00:00.000Z",
@@ -59,6 +60,7 @@ PROBE: dict[str, Any] = {
     "mode": "full",
     "from": "n1",
     "ready": True,
+    "not_ready_since": None,
     "last_probe": AT,
     "last_round_trip": "2026-11-28T11:58:00.000Z",
     "last_unwrap": "2026-11-28T11:59:00.000Z",
@@ -96,6 +98,7 @@ def facts(**changes: Any) -> dict[str, Any]:
         "scheduled_purge": None,
         "newest_version": VERSION,
         "versions": [KEY_VERSION],
+        "dependents": DEPENDENTS,
         "sql_servers": [READ, DECLARED],
         "credentials": [CREDENTIAL],
         "probes": [PROBE],

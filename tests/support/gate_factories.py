@@ -10,9 +10,9 @@ from typing import Any
 
 from exporter.core.readiness import NOT_TESTED
 from exporter.tde.document import Document, read_documents
+from exporter.tde.exporter_state import ExporterState, GateReason
 from exporter.tde.gate.assess import assess
-from exporter.tde.gate.conditions import GateReason
-from exporter.tde.gate.model import Answer, ExporterState, Inventory, Question
+from exporter.tde.gate.model import Answer, Inventory, Question
 from exporter.tde.gate.response import read_state
 from exporter.tde.model import Instance, instance_of
 from exporter.tde.registry import RegistryUri

@@ -22,8 +22,14 @@ def credentials_in_use(config: Config) -> set[str]:
 
 def probing_credentials(target: Target) -> tuple[str, ...]:
     """Names of the credentials that a target's probe and auxiliary probes use."""
-    single = (target.credential, target.next_credential, target.recovery_credential)
-    return *(name for name in single if name is not None), *(retained.credential for retained in target.retained_versions)
+    return tuple(name for name, _ in credential_uses(target))
+
+
+def credential_uses(target: Target) -> Iterator[tuple[str, str]]:
+    """Yield the names of these credentials, each with its use: one credential may have several uses."""
+    uses = ((target.credential, "current"), (target.next_credential, "next"), (target.recovery_credential, "recovery vault"))
+    yield from ((name, use) for name, use in uses if name is not None)
+    yield from ((retained.credential, "retained version") for retained in target.retained_versions)
 
 
 def probed_vaults(target: Target) -> set[str]:

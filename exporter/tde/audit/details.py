@@ -86,6 +86,8 @@ def dependents(facts: Facts) -> Iterator[Line]:
         yield word(each["server"]), _dependent(each)
     if not facts["sql_servers"]:
         yield "SQL Servers", "not known: no target of this key has instances"
+    if more := facts["dependents"]["sql_servers"] - len(facts["sql_servers"]):
+        yield "more SQL Servers", f"and {more:,} more: /api/v1/sql-servers of the exporter lists each that it reads"
 
 
 def _dependent(row: Facts) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from exporter.core.durations import unix_time
 from exporter.tde.audit import details
 from exporter.tde.audit.access import AuditQuery
-from exporter.tde.audit.words import NO_RIGHT, NO_TEST, Facts, Line, clock, counted, when, word
+from exporter.tde.audit.words import NO_RIGHT, NO_TEST, Facts, Line, clock, counted, when, when_known, word
 from exporter.tde.model import printable
 
 _WIDTH: Final = 110
@@ -29,7 +29,7 @@ class SheetPart:
 def sheet(facts: Facts) -> tuple[SheetPart, ...]:
     """Return the parts of the sheet. Raises ValueError if the facts are not those of an exporter."""
     try:
-        return tuple(_parts(facts))
+        return tuple(parts(facts))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"the facts are damaged ({type(error).__name__})") from None
 
@@ -39,7 +39,8 @@ def title_of(facts: Facts) -> str:
     return f"Audit of key {word(facts['key'])}"
 
 
-def _parts(facts: Facts) -> Iterator[SheetPart]:
+def parts(facts: Facts) -> Iterator[SheetPart]:
+    """Yield the parts of the sheet, from facts of this exporter."""
     yield SheetPart("In short", tuple(_summary(facts)))
     yield SheetPart("What depends on it", tuple(details.dependents(facts)))
     yield SheetPart("Last proven", (*details.probes(facts), *details.proofs(facts)))
@@ -54,16 +55,7 @@ def _summary(facts: Facts) -> Iterator[Line]:
     exporter = facts["exporter"]
     yield "key", f"{word(facts['key'])} in {word(facts['vault'])}"
     yield "as of", f"{clock(facts['at'])}, by ekm-exporter {word(exporter['version'])} on {word(exporter['host'])}"
-    servers = facts["sql_servers"]
-    read = [each for each in servers if each["read_at"] is not None]
-    databases = sum(len(each["databases"]) for each in read)
-    unread = len(servers) - len(read)
-    found = f"{counted(len(servers), 'SQL Server')}, {counted(databases, 'database')}"
-    yield (
-        "depends on it",
-        (found if servers else "no SQL Server is declared or read")
-        + (f"; {unread} of these SQL Servers {'is' if unread == 1 else 'are'} not read" if unread else ""),
-    )
+    yield "depends on it", _dependents(facts["dependents"])
     if facts["targets"] > len(facts["probes"]):
         yield (
             "targets",
@@ -71,8 +63,8 @@ def _summary(facts: Facts) -> Iterator[Line]:
         )
     yield "who may unwrap", NO_RIGHT
     yield "who did", "not known: the vault's log has it. The query below lists it"
-    yield "last proven by probe", _latest(facts["probes"], "last_unwrap", facts, "no unwrap is known")
-    yield "last proven by SQL Server", _latest(read, "proven_at", facts, _unproven(read))
+    yield "last proven by probe", _latest(facts["probes"], "last_unwrap", facts, "no unwrap is known") + _failing(facts)
+    yield "last proven by SQL Server", _latest([facts["dependents"]], "proven_at", facts, _unproven(facts["dependents"]))
     yield "recovery vault proven", _latest(facts["recovery"], "last_unwrap", facts, _no_recovery(facts["recovery"]))
     yield "test restore", NO_TEST
     yield "next expiry", _next_expiry(facts)
@@ -84,8 +76,33 @@ def _latest(rows: Iterable[Facts], field: str, facts: Facts, absent: str) -> str
     return when(max(times, key=unix_time), facts) if times else absent
 
 
-def _unproven(read: Sequence[Facts]) -> str:
-    return "no start and no backup proves it" if read else "not known: the exporter reads none of these SQL Servers"
+def _dependents(totals: Facts) -> str:
+    """Return how many SQL Servers and databases depend on the key, as far as they are read."""
+    servers, read = totals["sql_servers"], totals["read"]
+    if not servers:
+        return "no SQL Server is declared or read"
+    if not read:
+        return f"{counted(servers, 'SQL Server')}; databases not known: the exporter reads none of them"
+    databases, unread = counted(totals["databases"], "database"), servers - read
+    if not unread:
+        return f"{counted(servers, 'SQL Server')}, {databases}"
+    are = "is" if unread == 1 else "are"
+    return f"{counted(servers, 'SQL Server')}, at least {databases}; {unread} of these SQL Servers {are} not read"
+
+
+def _failing(facts: Facts) -> str:
+    """Return since when the key is not ready, with the failure of the target that began; empty if no target fails."""
+    rows = [each for each in facts["probes"] if each["ready"] is False]
+    if not rows:
+        return ""
+    first = min(rows, key=lambda each: unix_time(each["not_ready_since"] or facts["at"]))
+    several = f" ({len(rows)} of {len(facts['probes'])} targets)" if len(facts["probes"]) > 1 else ""
+    failure = f"{first['code']} {word(first['reason'] or '')}".rstrip() if first["code"] is not None else "no code"
+    return f"; not ready since {when_known(first['not_ready_since'], facts)}: {failure}{several}"
+
+
+def _unproven(totals: Facts) -> str:
+    return "no start and no backup proves it" if totals["read"] else "not known: the exporter reads none of these SQL Servers"
 
 
 def _no_recovery(rows: Iterable[Facts]) -> str:

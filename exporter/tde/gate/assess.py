@@ -6,21 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from exporter.core.durations import ago, write
+from exporter.tde.exporter_state import ExporterState, GateReason
 from exporter.tde.findings import Findings, listed
-from exporter.tde.gate.conditions import Condition, GateReason, reason
+from exporter.tde.gate.conditions import Condition, reason
 from exporter.tde.gate.dependencies import choose, find_dependencies, match, needed_sections
 from exporter.tde.gate.exporters import Requested, TargetsByKey, answering, compared, failures, targets_by_key
 from exporter.tde.gate.forecast import forecast_of, throttled
-from exporter.tde.gate.model import (
-    Answer,
-    Dependency,
-    ExporterAnswer,
-    ExporterState,
-    InstanceReading,
-    Inventory,
-    KnownInstance,
-    Question,
-)
+from exporter.tde.gate.model import Answer, Dependency, ExporterAnswer, InstanceReading, Inventory, KnownInstance, Question
 from exporter.tde.gate.proofs import chosen_proofs, log_reasons, proof_reasons
 from exporter.tde.gate.replicas import ReplicaKeys, find_replica_keys
 from exporter.tde.gate.sources import known_instances

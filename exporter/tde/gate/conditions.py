@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from exporter.core.known_secrets import hide
+from exporter.tde.exporter_state import GateReason
 from exporter.tde.model import EKM_OPTION, printable
 
 LONGEST_VALUE = 1000  # characters of a name or a finding in a text: a statement with three names fits
@@ -260,24 +261,11 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class GateReason:
-    """One reason against `ready`, with its first action."""
-
-    condition: Condition
-    text: str
-    fix: str
-
-    @property
-    def known(self) -> bool:
-        return CONDITIONS[self.condition].known
-
-
 def reason(condition: Condition, **values: str) -> GateReason:
     """Return the reason with these values, which others may have written."""
     visible = {name: shown(value) for name, value in values.items()}
     row = CONDITIONS[condition]
-    return GateReason(condition, row.text.format(**visible), row.fix.format(**visible))
+    return GateReason(condition, row.text.format(**visible), row.fix.format(**visible), known=row.known)
 
 
 def shown(value: str) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from exporter.tde.exporter_state import GateReason, TargetState
 from exporter.tde.findings import Findings, Kind, counted, listed, quoted
-from exporter.tde.gate.conditions import Condition, GateReason, reason
-from exporter.tde.gate.model import Dependency, KnownInstance, Question, TargetState
+from exporter.tde.gate.conditions import Condition, reason
+from exporter.tde.gate.model import Dependency, KnownInstance, Question
 from exporter.tde.gate.sql_server import option_reasons
 from exporter.tde.identity import DEFAULT_INSTANCE, is_same_host, is_same_instance, is_same_server
 from exporter.tde.key_uris import KeyUris

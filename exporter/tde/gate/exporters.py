@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 from exporter.core.durations import moment
 from exporter.core.model import Vantage
 from exporter.core.readiness import vantage_text
+from exporter.tde.exporter_state import ExporterState, GateReason, TargetState
 from exporter.tde.findings import listed
-from exporter.tde.gate.conditions import Condition, GateReason, reason, shown
+from exporter.tde.gate.conditions import Condition, reason, shown
 from exporter.tde.gate.dependencies import lists
-from exporter.tde.gate.model import CLOCK_TOLERANCE, Dependency, ExporterState, TargetState
+from exporter.tde.gate.model import CLOCK_TOLERANCE, Dependency
 from exporter.tde.identity import is_same_host
 from exporter.tde.model import Instance
 from exporter.tde.registry import KeyVersion

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from exporter.core.vault_limits import key_operations_limit
-from exporter.tde.gate.conditions import Condition, GateReason, reason
-from exporter.tde.gate.model import Dependency, TargetState, VaultForecast
+from exporter.tde.exporter_state import GateReason, TargetState
+from exporter.tde.gate.conditions import Condition, reason
+from exporter.tde.gate.model import Dependency, VaultForecast
 
 UNWRAPS_PER_DATABASE = 1
 _HARDWARE = {"RSA": False, "RSA-HSM": True}  # by kty: SQL Server takes no other kind

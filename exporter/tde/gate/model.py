@@ -1,4 +1,4 @@
-"""The values of the gate: question, inventory, states of the exporters, and answer."""
+"""The values of the gate: question, inventory and answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from exporter.core.durations import ago, moment
 from exporter.core.model import Vantage
 from exporter.tde.document import Document
-from exporter.tde.gate.conditions import GateReason
+from exporter.tde.exporter_state import ExporterState, GateReason, TargetState
 from exporter.tde.key_uris import Established
 from exporter.tde.model import Instance
 from exporter.tde.registry import KeyVersion, RegistryUri
@@ -18,8 +18,6 @@ from exporter.tde.usage import Usage
 
 DAY = 86400.0
 CLOCK_TOLERANCE = 300.0  # seconds between this host and the exporter
-_MODES = ("canary", "read_only")  # never ready; another target may test the key
-_UNTESTED_CAUSES = (*_MODES, "version_not_pinned", "identity_of_another_host")  # by configuration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,60 +68,6 @@ class KnownInstance:
     @property
     def server(self) -> str:
         return self.instance.server_name
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetState:
-    """One target as the exporter at `url` reports it at `at`; times are Unix times, unknown is None."""
-
-    url: str
-    vantage: Vantage
-    at: float
-    name: str
-    vault: str
-    key_name: str
-    key_version: str | None
-    ready: bool | None
-    success: bool | None
-    why: str
-    failure: str  # in words, empty without a failure
-    ready_since: float | None
-    last_not_ready: float | None
-    last_success: float | None
-    last_unwrap: float | None
-    key_type: str | None
-    key_size_bits: int | None
-    credential: str
-    credential_type: str
-    credential_expires_at: float | None
-    next_credential_usable: bool | None  # None without a staged one
-    instances: tuple[Mapping[str, str], ...]
-
-    @property
-    def is_doubtful(self) -> bool:
-        """Whether it fails, or has no verdict for another reason than its configuration."""
-        return not self.ready and (self.ready is False or not self.success or self.why not in _UNTESTED_CAUSES)
-
-    @property
-    def answers_nothing(self) -> bool:
-        """Whether its mode gives no verdict, and it does not fail."""
-        return self.why in _MODES and not self.is_doubtful
-
-
-@dataclass(frozen=True, slots=True)
-class ExporterState:
-    """All targets of an exporter as reported at `at`, a Unix time, and the SQL Servers that it reads.
-
-    `host` is the name of its computer in lower case, if that is a SQL Server's. `unread` is why the readings are not known.
-    """
-
-    at: float
-    vantage: Vantage
-    targets: tuple[TargetState, ...]
-    url: str
-    host: str | None = None
-    readings: tuple[SqlServerReading, ...] = ()
-    unread: GateReason | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from exporter.core.codes import BY_CODE
 from exporter.core.durations import ago, known_time, moment, write
+from exporter.tde.exporter_state import GateReason
 from exporter.tde.findings import listed, quoted
-from exporter.tde.gate.conditions import Condition, GateReason, reason
+from exporter.tde.gate.conditions import Condition, reason
 from exporter.tde.gate.model import DAY, Dependency, KnownInstance, Question
 from exporter.tde.gate.sql_server import unknown
 from exporter.tde.model import printable

@@ -8,10 +8,11 @@ from typing import Any
 from exporter.core.durations import moment
 from exporter.core.known_secrets import hide
 from exporter.core.readiness import NOT_TESTED, vantage_text
+from exporter.tde.exporter_state import TargetState
 from exporter.tde.findings import counted, listed
 from exporter.tde.gate.exporters import place_of
 from exporter.tde.gate.forecast import percent
-from exporter.tde.gate.model import Answer, Dependency, ExporterAnswer, InstanceReading, TargetState
+from exporter.tde.gate.model import Answer, Dependency, ExporterAnswer, InstanceReading
 from exporter.tde.gate.proofs import old_sections
 from exporter.tde.log_space import LogSpace
 from exporter.tde.server_proof import ProofState, ServerProof, proof_text
@@ -39,9 +40,7 @@ def as_json(answer: Answer) -> dict[str, Any]:
         "forecast": [
             {"vault": one.vault, "unwraps": one.total, "share_of_limit": round(one.share, 4)} for one in answer.forecast
         ],
-        "reasons": [
-            {"condition": one.condition.value, "known": one.known, "text": one.text, "fix": one.fix} for one in answer.reasons
-        ],
+        "reasons": [{"condition": one.condition, "known": one.known, "text": one.text, "fix": one.fix} for one in answer.reasons],
         "notes": list(answer.notes),
         "not_tested": _not_tested(answer),
     }

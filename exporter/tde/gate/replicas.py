@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from exporter.tde.exporter_state import GateReason
 from exporter.tde.findings import listed, quoted
-from exporter.tde.gate.conditions import Condition, GateReason, reason
+from exporter.tde.gate.conditions import Condition, reason
 from exporter.tde.gate.dependencies import disabled, not_read
 from exporter.tde.gate.model import KnownInstance, Question
 from exporter.tde.gate.sql_server import option_reasons

@@ -12,8 +12,8 @@ from exporter.core import bounded_json
 from exporter.core.durations import unix_time
 from exporter.core.model import Vantage
 from exporter.core.readiness import WHY
-from exporter.tde.gate.conditions import Condition, GateReason, reason
-from exporter.tde.gate.model import ExporterState, TargetState
+from exporter.tde.exporter_state import ExporterState, GateReason, TargetState
+from exporter.tde.gate.conditions import Condition, reason
 from exporter.tde.model import printable
 from exporter.tde.reading_document import reading_from
 from exporter.tde.sql_reading import SqlServerReading

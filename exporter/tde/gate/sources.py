@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from exporter.core.durations import known_time
 from exporter.tde.document import Document
 from exporter.tde.document_merge import merged, read_at
-from exporter.tde.gate.model import ExporterState, Inventory, KnownInstance
+from exporter.tde.exporter_state import ExporterState
+from exporter.tde.gate.model import Inventory, KnownInstance
 from exporter.tde.identity import identity_of, instances_of, is_same_server
 from exporter.tde.reading_document import LOGS, inventory_document
 from exporter.tde.sql_reading import SqlServerReading, known_instance

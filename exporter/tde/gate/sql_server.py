@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from exporter.tde.exporter_state import GateReason
 from exporter.tde.findings import counted, listed
-from exporter.tde.gate.conditions import Condition, GateReason, reason, shown
+from exporter.tde.gate.conditions import Condition, reason, shown
 from exporter.tde.model import CLOSED, EKM_OPTION, EkmOption, Instance
 from exporter.tde.usage import Usage
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from exporter.core.durations import moment, write
 from exporter.core.readiness import WHY
+from exporter.tde.exporter_state import ExporterState, GateReason, TargetState
 from exporter.tde.findings import listed
-from exporter.tde.gate.conditions import Condition, GateReason, reason
+from exporter.tde.gate.conditions import Condition, reason
 from exporter.tde.gate.dependencies import lists
 from exporter.tde.gate.exporters import place_of
-from exporter.tde.gate.model import CLOCK_TOLERANCE, Dependency, ExporterState, InstanceReading, Question, TargetState
+from exporter.tde.gate.model import CLOCK_TOLERANCE, Dependency, InstanceReading, Question
 from exporter.tde.gate.proofs import has_staged_secret, meanwhile
 from exporter.tde.model import Instance
 from exporter.tde.server_proof import ServerProof

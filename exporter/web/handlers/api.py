@@ -30,6 +30,7 @@ from exporter.presentation.ticket import last_ticket
 from exporter.runtime.computer import computer_name
 from exporter.state.cause_groups import MOST_CAUSES, cause_groups, linked
 from exporter.state.records import TargetRecord, readiness_at
+from exporter.web.handlers.audit import audit_facts
 from exporter.web.handlers.discovery import groups, shard_group
 from exporter.web.handlers.readings import readings_json
 from exporter.web.interfaces import ExporterService, Reload
@@ -132,6 +133,15 @@ class ApiHandlers:
         shown = {**self._known_of(target, record), "earlier_failures": before, "history": []}
         opening = json.dumps(shown).removesuffix("]}")
         return await _send(request, _listed(opening, history, "]}"))
+
+    async def audit(self, request: web.Request) -> web.StreamResponse:
+        target = self._service.config.targets.get(request.match_info["name"])
+        if target is None:
+            return web.json_response({"error": "unknown target"}, status=404)
+        found = await audit_facts(self._service, self._proofs, target)
+        lists = {name: value for name, value in found.items() if isinstance(value, list)}
+        about = {name: value for name, value in found.items() if name not in lists}
+        return await _send(request, _with_lists(about, lists))
 
     async def support_bundle(self, request: web.Request) -> web.Response:
         service = self._service

@@ -18,9 +18,11 @@ from exporter.presentation.sql_differences import target_differences
 from exporter.presentation.sql_proofs import SqlProofs
 from exporter.state.history import ProbeContext
 from exporter.state.recent_changes import recent_changes
+from exporter.web.handlers.audit import audit_facts
 from exporter.web.interfaces import ExporterService
 from exporter.web.options import WebOptions
 from exporter.web.server.streaming import encoded, stream
+from exporter.web.ui.audit import audit_page
 from exporter.web.ui.changes import SHOWN, changes_page
 from exporter.web.ui.codes import codes_page, explain_page, explanation_page
 from exporter.web.ui.fleet import Fleet, fleet
@@ -78,6 +80,13 @@ class PageHandlers:
             differences=target_differences(target, service.sql_differences()),
         )
         return await stream(request, encoded(pieces), headers=_HTML)
+
+    async def audit(self, request: web.Request) -> web.StreamResponse:
+        target = self._service.config.targets.get(request.match_info["name"])
+        if target is None:
+            return _not_found("No target has this name. /targets lists all targets.")
+        found = await audit_facts(self._service, self._proofs, target)
+        return await stream(request, encoded(audit_page(self.urls, target.name, found)), headers=_HTML)
 
     async def probe(self, request: web.Request) -> web.Response:
         service = self._service

@@ -10,6 +10,8 @@ import pytest
 from exporter.tde.audit.sheet import sheet
 from tests.support.patience import PATIENCE
 
+SILENT = "http://127.0.0.1:1"
+UNKNOWN = "no target and no key 'find' (did you mean 'fine'?): write a target's name, KEY/VERSION or the key's URI"
 KEY_A = "KeyA/4f1c8e2a9b7d4036a5e1c7f20b9d8346"
 
 
@@ -51,10 +53,7 @@ async def test_every_format_is_written(plain_command, audited, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (
-            ["--audit", "find"],
-            "no target and no key 'find' (did you mean 'fine'?): write a target's name, KEY/VERSION or the key's URI",
-        ),
+        (["--audit", "find"], UNKNOWN),
         (["--audit", "fine", "--month", "2026-10"], "--audit reads a running exporter: leave out --month"),
         (["--audit", "fine", "--format", "csv"], "--audit has no csv: write --format text, json or html"),
     ],
@@ -65,9 +64,25 @@ async def test_unusable_request_is_one_line(plain_command, audited, arguments, p
     assert running.text == f"ekm-exporter report: {problem}\n"
 
 
+async def test_exporter_that_does_not_answer_is_skipped(plain_command, audited):
+    running = await plain_command("report", "--audit", "fine", "--url", SILENT, "--url", audited)
+    assert await running.end() == 0, running.text
+    assert "".join(running.out).startswith("Audit of key KeyA\n")
+    assert SILENT not in running.text
+
+
+async def test_key_that_no_answering_exporter_has_names_the_silent_one(plain_command, audited):
+    running = await plain_command("report", "--audit", "find", "--url", audited, "--url", SILENT)
+    assert await running.end() == 3
+    problem, _, silent = running.text.partition("; ")
+    assert problem == f"ekm-exporter report: {UNKNOWN}"
+    assert SILENT in silent
+    assert running.text.count("\n") == 1
+
+
 async def test_exporter_that_does_not_answer_is_named(plain_command):
-    running = await plain_command("report", "--audit", "fine", "--url", "http://127.0.0.1:1")
-    assert await running.end() == 2
+    running = await plain_command("report", "--audit", "fine", "--url", SILENT)
+    assert await running.end() == 3
     assert running.text.startswith("ekm-exporter report: ")
     assert running.text.count("\n") == 1
     assert "127.0.0.1:1" in running.text

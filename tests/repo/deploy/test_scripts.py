@@ -10,7 +10,8 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.optimizer.qualify import qualify
 
-from exporter.core.tickets.checks import BY_ADDRESS, BY_REQUEST, CALLERS, EXPORTER_REQUESTS, OLD_REQUESTS, REQUESTS, SIGN_INS
+from exporter.core.log_queries import LOG_SCRIPTS, log_query, one_line
+from exporter.core.tickets.checks import BY_ADDRESS, BY_REQUEST, BY_SQL_SERVER, EXPORTER_REQUESTS, SIGN_INS, request_queries
 from exporter.tde.audit.access import GRAPH, access_queries
 from tests.repo.deploy.pretend import (
     OLD_THUMBPRINT,
@@ -267,7 +268,7 @@ DATABASES = [("opened", 5, 0), ("opened before", 6, 0), ("pending", 7, 3)]
 
 
 def test_sign_in_query_uses_known_columns():
-    text = re.sub(r"//.*", "", (SCRIPTS / "signins.kql").read_text())
+    text = re.sub(r"//.*", "", LOG_SCRIPTS["signins.kql"])
     (table,) = re.findall(r"^\w+$", text, re.MULTILINE)
     own = set(re.findall(r"(?:let|extend)\s+(\w+) =|^\s+(\w+) = ", text, re.MULTILINE))
     own = {name for pair in own for name in pair if name}
@@ -316,21 +317,22 @@ def test_the_parser_finds_only_the_broken_queries():
     queries = [*re.findall(r"```kusto\n(.*?)```", page, re.DOTALL), *re.findall(r"`(AzureDiagnostics [^`]*)`", page)]
     assert len(queries) == 2
     broken = ["AZKVAuditLogs | where A >>> 1", "AZKVAuditLogs | where Nothing == 1"]
-    scripts = [path.read_text() for path in sorted(SCRIPTS.glob("*.kql"))]
-    scripts += [each.text for each in access_queries("contoso.vault.azure.net", "Key-0") if each.language == GRAPH]
+    scripts = [text for _, text in sorted(LOG_SCRIPTS.items())]
+    for vault in ("contoso.vault.azure.net", "contoso.managedhsm.azure.net"):
+        scripts += [each.text for each in access_queries(vault, "Key-0") if each.language == GRAPH]
     found = diagnoses(*scripts, *queries, *broken)
-    assert len(scripts) == 4
-    assert found[:6] == [[]] * 6
-    assert [len(one) > 0 for one in found[6:]] == [True, True]
+    assert len(scripts) == 5
+    assert found[:7] == [[]] * 7
+    assert [len(one) > 0 for one in found[7:]] == [True, True]
 
 
 @pytest.mark.tools
 def test_the_parser_accepts_the_queries_of_tickets():
-    address = BY_REQUEST.format(BY_ADDRESS.format("203.0.113.7"), "0a1b")
+    callers = (BY_ADDRESS.format("203.0.113.7") + BY_REQUEST.format("0a1b"), EXPORTER_REQUESTS, BY_SQL_SERVER)
     queries = [
         *(SIGN_INS.format(table=f"AAD{each}SignInLogs", client_id="0") for each in ("ServicePrincipal", "ManagedIdentity")),
-        *(REQUESTS.format(vault="contoso", caller=each) for each in (address, EXPORTER_REQUESTS)),
-        *(each.format(vault="contoso") for each in (OLD_REQUESTS, CALLERS)),
+        *(query for caller in callers for _, query in request_queries("contoso", caller)),
+        one_line(log_query("callers.kql", vault="contoso.vault.azure.net")),
     ]
     assert diagnoses(*queries) == [[]] * len(queries)
 

@@ -51,6 +51,7 @@ def shipped_texts() -> Iterator[str]:
     places = (
         "exporter/sqlservers/**/*.sql",
         "exporter/sqlservers/scripts/*",
+        "exporter/core/scripts/*",
         "exporter/web/static/*.js*",
         "deploy/windows/*.cmd",
     )

@@ -9,7 +9,14 @@ from exporter.cli.main import main
 from exporter.presentation.documentation import Documentation
 from exporter.sqlservers.script import FOLDER, script_names, summary
 
-PATHS = {path.name: path for path in (*FOLDER.iterdir(), site.ROOT / "deploy" / "windows" / "install-hosts.ps1")}
+FOLDERS = (FOLDER, site.ROOT / "exporter" / "core" / "scripts")
+PATHS = {
+    path.name: path
+    for path in (
+        *(each for folder in FOLDERS for each in folder.iterdir()),
+        site.ROOT / "deploy" / "windows" / "install-hosts.ps1",
+    )
+}
 NAMES = sorted(PATHS)
 
 pytestmark = pytest.mark.usefixtures("built")
@@ -80,9 +87,18 @@ def test_name_that_no_key_has_is_refused(key, capsys):
     assert "not the name of a key" in capsys.readouterr().err
 
 
-def test_flags_of_a_query_are_refused_for_another_script(capsys):
-    assert main(["script", "prove.sql", "--vault", "contoso"]) == 2
-    assert capsys.readouterr() == ("", "ekm-exporter script: prove.sql has no vault and no key to fill in: leave out the flags\n")
+@pytest.mark.parametrize(
+    ("name", "flag", "value"),
+    [("prove.sql", "vault", "contoso"), ("signins.kql", "vault", "contoso"), ("callers.kql", "key", "K")],
+)
+def test_flag_that_a_script_cannot_use_is_refused(name, flag, value, capsys):
+    assert main(["script", name, f"--{flag}", value]) == 2
+    assert capsys.readouterr() == ("", f"ekm-exporter script: {name} has no {flag} to fill in: leave out --{flag}\n")
+
+
+def test_port_of_a_vault_is_not_part_of_the_query(capsys):
+    assert main(["script", "callers.kql", "--vault", "https://vault.corp.example:8443"]) == 0
+    assert 'let vault = "vault.corp.example";' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", NAMES)

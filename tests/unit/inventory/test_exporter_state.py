@@ -8,8 +8,9 @@ from aiohttp import web
 from exporter.clients.exporter_api import ApiAccess
 from exporter.config.settings import SecretSource, read_secret
 from exporter.inventory.exporter_state import fetch_exporter, fetch_readings, fetch_state
+from exporter.tde.exporter_state import ExporterState
 from exporter.tde.gate.assess import assess
-from exporter.tde.gate.model import ExporterState, Inventory, Question
+from exporter.tde.gate.model import Inventory, Question
 from exporter.tde.gate.render import as_json, as_text
 from exporter.tde.reading_document import reading_values
 from tests.support.gate_factories import NOW, URIS, body, document

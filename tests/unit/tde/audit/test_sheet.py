@@ -3,7 +3,18 @@
 import pytest
 
 from exporter.tde.audit.sheet import as_text, sheet
-from tests.support.audit_facts import CREDENTIAL, DECLARED, EXPIRY, KEY_VERSION, PROBE, READ, RECOVERY, RETAINED, facts
+from tests.support.audit_facts import (
+    CREDENTIAL,
+    DECLARED,
+    DEPENDENTS,
+    EXPIRY,
+    KEY_VERSION,
+    PROBE,
+    READ,
+    RECOVERY,
+    RETAINED,
+    facts,
+)
 
 
 def lines(title, **changes):
@@ -16,7 +27,7 @@ def test_summary_has_every_answer_on_one_screen():
     assert list(lines("In short").items()) == [
         ("key", "ContosoRSAKey0 in contoso-prod.vault.azure.net"),
         ("as of", "2026-11-28 12:00 UTC, by ekm-exporter 1.2.3 on mon1"),
-        ("depends on it", "2 SQL Servers, 2 databases; 1 of these SQL Servers is not read"),
+        ("depends on it", "2 SQL Servers, at least 2 databases; 1 of these SQL Servers is not read"),
         ("who may unwrap", "not known: the exporter has no right to read it in Azure. The queries below list it"),
         ("who did", "not known: the vault's log has it. The query below lists it"),
         ("last proven by probe", "2026-11-28 11:59 UTC (1m ago)"),
@@ -41,6 +52,7 @@ UNKNOWN = {
         | dict.fromkeys(("version", "thumbprint", "type", "size_bits", "enabled", "expires"))
         | {"pinned": False, "read": False}
     ],
+    "dependents": {"sql_servers": 0, "read": 0, "databases": 0, "proven_at": None},
     "sql_servers": [],
     "credentials": [CREDENTIAL | {"client_id": None, "expiries": []}],
     "probes": [PROBE | {"last_unwrap": None, "last_round_trip": None}],
@@ -70,9 +82,53 @@ def test_unknown_facts_are_sentences():
     assert known["backup of the key, contoso-key0"] == "not known: backup_on is not declared"
 
 
-def test_two_unread_servers_are_counted():
+@pytest.mark.parametrize(
+    ("servers", "read", "databases", "text"),
+    [
+        (1, 1, 1, "1 SQL Server, 1 database"),
+        (3, 1, 1, "3 SQL Servers, at least 1 database; 2 of these SQL Servers are not read"),
+        (3, 2, 9, "3 SQL Servers, at least 9 databases; 1 of these SQL Servers is not read"),
+        (2, 0, 0, "2 SQL Servers; databases not known: the exporter reads none of them"),
+    ],
+)
+def test_databases_are_counted_as_far_as_they_are_known(servers, read, databases, text):
+    totals = {"sql_servers": servers, "read": read, "databases": databases, "proven_at": None}
+    assert lines("In short", dependents=totals)["depends on it"] == text
+
+
+FAILS = PROBE | {
+    "ready": False,
+    "not_ready_since": "2026-11-28T11:30:00.000Z",
+    "code": 3077,
+    "reason": "forbidden_policy",
+    "step": "x",
+}
+
+
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [
+        ([FAILS], "; not ready since 2026-11-28 11:30 UTC (30m ago): 3077 forbidden_policy"),
+        ([FAILS | {"reason": None}], "; not ready since 2026-11-28 11:30 UTC (30m ago): 3077"),
+        ([FAILS | {"code": None, "not_ready_since": None}], "; not ready since not known: no code"),
+        (
+            [PROBE, FAILS | {"not_ready_since": "2026-11-28T11:45:00.000Z", "code": 3303}, FAILS],
+            "; not ready since 2026-11-28 11:30 UTC (30m ago): 3077 forbidden_policy (2 of 3 targets)",
+        ),
+    ],
+)
+def test_key_that_fails_now_is_in_short_not_ready(rows, text):
+    short = lines("In short", probes=rows)["last proven by probe"]
+    assert short == f"2026-11-28 11:59 UTC (1m ago){text}"
+
+
+def test_servers_that_the_sheet_leaves_out_are_counted():
+    shown = lines("What depends on it", dependents=DEPENDENTS | {"sql_servers": 1_402})
+    assert shown["more SQL Servers"] == "and 1,400 more: /api/v1/sql-servers of the exporter lists each that it reads"
+
+
+def test_unread_servers_are_declared():
     several = [DECLARED, DECLARED | {"server": "SQLPRD03", "ag": None}]
-    assert lines("In short", sql_servers=several)["depends on it"].endswith("; 2 of these SQL Servers are not read")
     assert lines("What depends on it", sql_servers=several) == {
         "SQLPRD02": "declared (availability group AG7); its databases are not known: the exporter does not read it",
         "SQLPRD03": "declared; its databases are not known: the exporter does not read it",
@@ -87,7 +143,7 @@ def test_two_unread_servers_are_counted():
     ],
 )
 def test_read_server_has_databases_and_sign_in(change, text):
-    assert lines("What depends on it", sql_servers=[READ | change]) == {"SQLPRD01 on n1": text}
+    assert lines("What depends on it", sql_servers=[READ | change, DECLARED])["SQLPRD01 on n1"] == text
 
 
 @pytest.mark.parametrize(
@@ -104,7 +160,7 @@ def test_server_has_its_last_proof(change, text):
 
 def test_server_without_a_proof_is_not_proven():
     assert (
-        lines("In short", sql_servers=[READ | {"proven_at": None}])["last proven by SQL Server"]
+        lines("In short", dependents=DEPENDENTS | {"proven_at": None})["last proven by SQL Server"]
         == "no start and no backup proves it"
     )
 

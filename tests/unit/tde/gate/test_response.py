@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from exporter.core.known_secrets import remember
 from exporter.core.model import CredentialKind, Vantage
-from exporter.tde.gate.conditions import Condition, GateReason
+from exporter.tde.exporter_state import GateReason
+from exporter.tde.gate.conditions import Condition
 from exporter.tde.gate.render import as_json, as_text
 from exporter.tde.gate.response import CREDENTIAL_TYPES, MOST_OF_READINGS, read_readings, read_state
 from exporter.tde.reading_document import reading_values

@@ -11,7 +11,7 @@ from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.durations import moment
 from exporter.core.model import CredentialKind, PeerCertificate
-from exporter.presentation.audit import MOST_TARGETS
+from exporter.presentation.audit import MOST_SERVERS, MOST_TARGETS
 from exporter.tde.audit.sheet import sheet
 from exporter.web.handlers import audit
 from tests.support import factories
@@ -57,6 +57,12 @@ async def test_sheet_has_dependents_proofs_and_queries_with_real_names():
         ("SQLPRD01 on n1", False),
         ("SQLPRD02", True),
     ]
+    assert facts["dependents"] == {
+        "sql_servers": 2,
+        "read": 1,
+        "databases": 1,
+        "proven_at": facts["sql_servers"][0]["proven_at"],
+    }
     assert facts["sql_servers"][0]["databases"] == ["sales"]
     assert facts["sql_servers"][0]["proven_by"] == "log_backup"
     assert [(each["version"], each["targets"]) for each in facts["versions"]] == [(VERSION, ["contoso-key0"])]
@@ -93,6 +99,12 @@ async def test_versions_of_old_backups_have_their_probe():
     ]
 
 
+async def test_credential_has_every_one_of_its_uses():
+    old = Retained(key_name="K", key_version=OLD, vault="contoso-prod.vault.azure.net", credential="sql-prod")
+    facts = await facts_of(service(recovery_credential="sql-prod", retained_versions=(old,)))
+    assert facts["credentials"][0]["uses"] == ["current", "recovery vault", "retained version"]
+
+
 async def test_targets_of_one_key_share_a_sheet():
     other = target("second", key_version="0123", credential="sql-prod", next_credential="staged")
     made = service(other, target("third", key_name="Other"))
@@ -107,6 +119,14 @@ async def test_sheet_of_a_key_of_many_targets_has_the_first_ones():
     facts = json.loads(body)
     assert (facts["targets"], len(facts["probes"])) == (MOST_TARGETS + 1, MOST_TARGETS)
     assert facts["probes"][0]["target"] == f"t{MOST_TARGETS}"
+
+
+async def test_sheet_of_a_key_of_many_servers_has_the_first_ones():
+    instances = tuple({"sql_instance": "SQLPRD01", "host": f"n{number}"} for number in range(MOST_SERVERS + 5))
+    facts = await facts_of(service(instances=instances))
+    assert facts["dependents"]["sql_servers"] == MOST_SERVERS + 5
+    assert len(facts["sql_servers"]) == MOST_SERVERS
+    assert facts["sql_servers"][0]["read_at"] is not None
 
 
 async def test_target_without_a_probe_has_only_unknown_facts():
@@ -139,6 +159,7 @@ async def test_refused_caller_and_identity_without_a_secret_are_named():
     assert facts["credentials"][0]["object_id"] == "0b1ec7"
     assert (facts["credentials"][0]["may_expire"], facts["credentials"][0]["expiries"]) == (False, [])
     assert facts["probes"][0]["code"] == 3303
+    assert (facts["probes"][0]["ready"], facts["probes"][0]["not_ready_since"]) == (False, moment(NOW - 5))
 
 
 async def test_page_has_the_sheet_and_is_linked_from_the_target():

@@ -2,10 +2,12 @@
 
 import pytest
 
-from exporter.web.handlers import pages
+from exporter.web.handlers import audit, pages
+from tests.support.sql_readings import a_reading
 from tests.support.turns import MOST_CALLS, counted_calls
+from tests.support.web_factories import config, good, target
 from tests.support.web_fleets import all_silent, firewall_change, three_causes
-from tests.support.web_server import get, serving
+from tests.support.web_server import Service, get, serving
 
 NOW = 1767323050.0
 TARGETS = 2000
@@ -14,6 +16,31 @@ TARGETS = 2000
 @pytest.fixture(scope="module", params=[three_causes, all_silent, firewall_change])
 def service(request):
     return request.param(TARGETS, NOW)
+
+
+@pytest.fixture(scope="module")
+def large_key():
+    """A key of a hundred targets, each with a hundred SQL Servers; those of the first three are read."""
+    hosts = {f"t{number}": [f"h{number}-{each}" for each in range(100)] for number in range(100)}
+    targets = [
+        target(name, thumbprint="0x2C56", instances=tuple({"sql_instance": "SQLPRD01", "host": host} for host in named))
+        for name, named in hosts.items()
+    ]
+    service = Service(config(*targets))
+    service.readings = [a_reading(address=host, host=host) for name in ("t0", "t1", "t2") for host in hosts[name]]
+    service.add_reports(*(good(each.name, started_at=NOW - 60) for each in targets))
+    return service
+
+
+@pytest.mark.parametrize("path", ["/targets/t0/audit", "/api/v1/targets/t0/audit"])
+async def test_no_part_of_an_audit_holds_the_event_loop(monkeypatch, large_key, path):
+    monkeypatch.setattr(audit.time, "time", lambda: NOW)
+    async with serving(large_key) as session, counted_calls() as found:
+        status, _, text = await get(session, path)
+    assert status == 200
+    assert "10,000 SQL Servers" in text or '"sql_servers": 10000' in text
+    assert len(text) < 200_000
+    assert max(found) < MOST_CALLS
 
 
 @pytest.mark.parametrize(
