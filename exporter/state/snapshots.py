@@ -14,7 +14,7 @@ from exporter.core.codes import BY_CODE
 from exporter.core.model import KeyFacts, PeerCertificate, Readiness, Step, VaultHeaders
 from exporter.core.readiness import WHY, State
 from exporter.core.reasons import Reason
-from exporter.core.steadiness import FailedProbe
+from exporter.core.steadiness import NO_FAILURE, FailedProbe
 from exporter.state.changes import ChangeKind, ObservedChange
 from exporter.state.failures import LETTERS, FailureSummary, failed_among
 from exporter.state.records import RECENT, TargetRecord
@@ -177,7 +177,7 @@ def _change(document: Mapping[str, Any]) -> ObservedChange:
         before=_text(document["before"]),
         after=_text(document["after"]),
         subject=_text(document["subject"]),
-        failure=_failed_probe(*document["failure"]),
+        failure=_failed_probe(*document.get("failure", NO_FAILURE)),  # a version before this field has kept none
     )
 
 
