@@ -42,7 +42,7 @@ async def test_vaults_that_block_one_address_are_one_card():
     service = a_service(40)
     service.add_reports(*(bad(name, started_at=STARTED - n, **FIREWALL) for n, name in enumerate(service.config.targets)))
     shown = await cards(service)
-    assert "40 vaults: the vault&#x27;s firewall blocks this address began 1 min ago 3077 (3113)" in shown
+    assert "40 vaults: the vault&#x27;s firewall blocks this address first seen 1 min ago 3077 (3113)" in shown
     assert "40 targets . Vaults: v-t00, v-t01, v-t02 and 37 more. Show 40 targets" in shown
     assert "1 cause " in shown
     chosen = await cards(service, "/targets?cause=vault%3A%3Aforbidden_firewall")
@@ -61,7 +61,7 @@ async def test_keys_disabled_together_have_one_card_with_a_command_for_each():
     service = a_service(3, healthy=3)
     service.add_reports(*(bad(name, **DISABLED) for name in list(service.config.targets)[:3]))
     shown = await cards(service)
-    assert "not ready 3 keys: the key version is disabled began 1 min ago" in shown
+    assert "not ready 3 keys: the key version is disabled first seen 1 min ago" in shown
     assert all(f"--vault-name v-t{n:02} " in shown for n in range(3))
     assert "One line for each vault." in shown
 
