@@ -65,10 +65,7 @@ class TargetRecord:
     changes: deque[ObservedChange] = field(default_factory=lambda: deque(maxlen=MAX_CHANGES))  # the newest last
 
     def add_report(self, report: ProbeReport) -> None:
-        """Add a report. An inconclusive report changes nothing here.
-
-        Only the history has it.
-        """
+        """Add a report. An inconclusive report changes nothing here: only the history has it."""
         if report.inconclusive:
             return
         before = self._observed()
@@ -273,28 +270,19 @@ def is_stale_at(target: Target, at: float, now: float) -> bool:
 
 
 def readiness_at(target: Target, report: ProbeReport | None, now: float) -> Readiness:
-    """Return the verdict at `now` (a Unix time).
-
-    It is unknown without a probe, or if the last probe is too old.
-    """
+    """Return the verdict at `now`, a Unix time: unknown without a probe, or if the last probe is too old."""
     if report is None:
         return Readiness(ready=None, why="no_probe_yet")
     return Readiness(ready=None, why="stale") if is_stale(target, report, now) else report.readiness
 
 
 def _blocks(report: ProbeReport) -> bool:
-    """Return whether a step other than wrap_key failed.
-
-    Databases open without wrap_key.
-    """
+    """Return whether a step other than wrap_key failed: databases open without it."""
     return any(result.outcome is Outcome.FAILED and result.step is not Step.WRAP_KEY for result in report.steps)
 
 
 def headers_after(known: VaultHeaders, report: ProbeReport) -> VaultHeaders:
-    """Return the last known vault headers after a report.
-
-    A missing header keeps its last value.
-    """
+    """Return the last known vault headers after a report: a missing one keeps its last value."""
     for result in report.steps:
         headers = None if result.facts is None or result.step is Step.TOKEN else result.facts.vault
         if headers is not None and headers != known:

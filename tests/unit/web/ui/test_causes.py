@@ -3,6 +3,7 @@
 import json
 import re
 from html import unescape
+from urllib.parse import quote
 
 import pytest
 
@@ -114,7 +115,23 @@ async def test_a_link_to_a_card_lives_longer_than_its_first_failure():
         gone = words((await get(session, link.replace("firewall", "nsp")))[2])
     assert "6 of 11 targets match." in after
     assert "5 vaults: the vault&#x27;s firewall blocks" in after
-    assert "0 of 11 targets match." in gone
+    assert "The cause of this link has ended. This page shows what is there now." in gone
+    assert "The cause of this link has ended" not in after
+    assert "web-0006" in gone  # a target without a failure
+
+
+@pytest.mark.parametrize("cause", ["vault:*:throttled:9000", "credential:x:secret_expired", "sql:failing:ready", "no cause"])
+async def test_the_page_of_an_ended_cause_shows_the_present_ones(cause):
+    shown = await cards(firewall_change(11, STARTED + MINUTE), f"/?cause={quote(cause)}")
+    assert "The cause of this link has ended. This page shows what is there now." in shown
+    assert "1 cause " in shown
+    assert "6 vaults: the vault&#x27;s firewall blocks" in shown
+    assert "targets match" not in shown
+
+
+async def test_a_filter_may_hide_a_cause_that_has_not_ended():
+    shown = await cards(firewall_change(11, STARTED + MINUTE), "/?cause=vault%3A%3Athrottled&q=web-0006")
+    assert "The cause of this link has ended, or is outside the filter." in shown
 
 
 async def test_changes_days_apart_are_two_cards():
