@@ -253,15 +253,37 @@ VAULTS: tuple[Equivalent, ...] = (
         az="keyvault set-policy",
         cmdlet="Set-AzKeyVaultAccessPolicy",
         parameters={**_VAULT, "--object-id": "-ObjectId {}", "--key-permissions": "-PermissionsToKeys {}"},
-        portal="Key vaults > {name} > Access policies > Create > Key permissions {key_permissions} > principal {object_id}",
+        portal="Key vaults > {name} > Access policies > select the principal {object_id} > Edit > Key permissions {key_permissions}",
         check="az keyvault show --name {name} --query properties.accessPolicies",
     ),
     Equivalent(
         az="keyvault show",
         cmdlet="Get-AzKeyVault",
         parameters=_VAULT,
-        properties={"id": "ResourceId", "properties.tenantId": "TenantId", "properties.accessPolicies": "AccessPolicies"},
+        properties={
+            "id": "ResourceId",
+            "properties.tenantId": "TenantId",
+            "properties.accessPolicies": "AccessPolicies",
+            "properties.enableRbacAuthorization": "EnableRbacAuthorization",
+        },
         portal="Key vaults > {name} > Settings > Properties",
+    ),
+    Equivalent(
+        az="monitor metrics list",
+        cmdlet="Get-AzMetric",
+        parameters={
+            "--resource": "-ResourceId {}",
+            "--metrics": "-MetricName {}",
+            "--filter": "-MetricFilter {}",
+            "--aggregation": "-AggregationType {}",
+        },
+        portal=f"{_VAULT_PAGE} > Monitoring > Metrics > Total Service Api Results, filter StatusCode 429",
+    ),
+    Equivalent(
+        az="network private-dns link vnet list",
+        cmdlet="Get-AzPrivateDnsVirtualNetworkLink",
+        parameters={"--resource-group": "-ResourceGroupName {}", "--zone-name": "-ZoneName {}"},
+        portal="Private DNS zones > {zone_name} > DNS Management > Virtual Network Links",
     ),
     Equivalent(
         az="role assignment create",
@@ -272,14 +294,14 @@ VAULTS: tuple[Equivalent, ...] = (
             "--assignee-principal-type": "-ObjectType {}",
             "--scope": "-Scope {}",
         },
-        portal=f"{_VAULT_PAGE} > Access control (IAM) > Add > Add role assignment > {{role}}",
+        portal=f"{_VAULT_PAGE}{{in_scope}} > Access control (IAM) > Add > Add role assignment > {{role}}",
         check=_SHOW_ROLES,
     ),
     Equivalent(
         az="role assignment list",
         cmdlet="Get-AzRoleAssignment",
         parameters={"--assignee": "-ObjectId {}", "--scope": "-Scope {}"},
-        portal=f"{_VAULT_PAGE} > Access control (IAM) > Role assignments",
+        portal=f"{_VAULT_PAGE}{{in_scope}} > Access control (IAM) > Role assignments",
     ),
 )
 EQUIVALENTS: tuple[Equivalent, ...] = (*ENTRA, *KEYS, *VAULTS)

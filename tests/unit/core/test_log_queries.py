@@ -1,11 +1,11 @@
 """The queries of a vault's log with the names of a vault and a key."""
 
-from exporter.core.log_queries import filled
+from exporter.core.log_queries import fill_query
 
 QUERY = 'let vault = "contoso";   // host\nlet key_limit = 500;\nT\n| where vault == "x"; let vault = 1;\n'
 
 
 def test_only_the_first_statement_of_a_name_is_filled():
-    assert filled(QUERY, {"vault": "a.b", "key_limit": 2000, "absent": "x"}) == QUERY.replace('"contoso"', '"a.b"').replace(
+    assert fill_query(QUERY, {"vault": "a.b", "key_limit": 2000, "absent": "x"}) == QUERY.replace('"contoso"', '"a.b"').replace(
         "500", "2000"
     )

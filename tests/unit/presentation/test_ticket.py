@@ -9,7 +9,8 @@ from exporter.core.known_secrets import KNOWN_SECRETS
 from exporter.core.model import CredentialKind, Outcome, PeerCertificate, Step, StepResult, Vantage
 from exporter.core.reasons import Reason
 from exporter.core.tickets.team import TITLES
-from exporter.presentation.ticket import MOST_NAMED, MOST_SERVERS, last_ticket, ticket_text
+from exporter.presentation.ticket import MOST_SERVERS, last_ticket, ticket_text
+from exporter.presentation.ticket_evidence import MOST_NAMED
 from exporter.presentation.ticket_subject import Extent, TicketSubject, extent_of, subject_of
 from exporter.state.history import History
 from exporter.state.records import TargetRecord, TargetRecords
@@ -18,7 +19,7 @@ from tests.support.web_factories import STAGED, STARTED, auxiliary_result, bad, 
 from tests.unit.core import promised
 
 CLIENT = "66666666-7777-8888-9999-000000000000"
-MOST_LINES = 62
+MOST_LINES = 72
 
 
 def a_subject(report=None, **changes):

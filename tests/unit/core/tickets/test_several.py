@@ -4,6 +4,7 @@ import pytest
 
 from exporter.core.tickets.several import MOST_LISTED, Part, merged_steps, noun, titles
 from exporter.core.tickets.steps import AZ, KQL, OLD_KQL, PORTAL, POWERSHELL, RUN, Place, TeamStep, team_steps
+from exporter.core.tickets.team import Team
 from tests.repo.powershell import errors, parsed
 
 RULE = "Allow it: `az keyvault network-rule add --name {} --ip-address 203.0.113.7`."
@@ -12,7 +13,7 @@ ENABLE = "Enable it: `az keyvault key set-attributes --vault-name {} --name {} -
 
 
 def part(vault="contoso", *actions, key="K", application="6666"):
-    steps = team_steps(actions, Place("mon1", is_sql_host=False), vault)
+    steps = team_steps(Team.VAULT, actions, Place("mon1", is_sql_host=False), vault)
     return Part(vault=vault, key=key, application=application, steps=steps)
 
 

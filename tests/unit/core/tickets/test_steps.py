@@ -15,12 +15,13 @@ from exporter.core.tickets.steps import (
     command_lines,
     team_steps,
 )
+from exporter.core.tickets.team import Team
 
 CENTRAL, AT_SQL = Place("mon1", is_sql_host=False), Place("sql1", is_sql_host=True)
 
 
-def steps(*actions, place=CENTRAL):
-    return team_steps(actions, place, "contoso")
+def steps(*actions, team=Team.VAULT, place=CENTRAL):
+    return team_steps(team, actions, place, "contoso")
 
 
 def test_step_has_its_command_in_three_forms():
