@@ -57,16 +57,14 @@ def ticket_text(subject: TicketSubject, extent: Extent, host: str) -> str:
     if team is Team.MICROSOFT:
         steps.append(SUPPORT_REQUEST)
     checks = _checks_of(several, parts, team)
+    scope = list(_scope(team, subject, (*steps, *checks)))
     sections = (
         ("What fails", _what_fails(several, parts, failure, extent, place)),
         ("What depends on it", _dependents(subject, failure, extent)),
         ("Since", (_since(subject, extent),)),
         ("Evidence", (f"{label:<{_LABEL}} {value}" for label, value in evidence(several, parts, failure, place))),
-        (
-            "What to do",
-            (*_coverage(parts, extent), *_scope(team, subject, (*steps, *checks)), *_step_lines(steps, numbered=True)),
-        ),
-        ("Words in capitals", _words((*steps, *checks))),
+        ("What to do", (*_coverage(parts, extent), *scope, *_step_lines(steps, numbered=True))),
+        ("Words in capitals", _words((*steps, *checks), scope)),
         ("How you see that it works", _step_lines(checks)),
         ("How the DBA sees it", _how_we_see(subject, failure, extent)),
     )
@@ -233,8 +231,8 @@ def _scope(team: Team, subject: TicketSubject, steps: Iterable[TeamStep]) -> Ite
         yield from (f"{label:<14} {command}" for label, command in scope_lines(team, subject.target.vault))
 
 
-def _words(steps: Sequence[TeamStep]) -> Iterator[str]:
-    commands = [command for step in steps for _, command in step.lines]
+def _words(steps: Sequence[TeamStep], scope: Iterable[str]) -> Iterator[str]:
+    commands = [*scope, *(command for step in steps for _, command in step.lines)]
     yield from (f"{word:<{_LABEL}} {meaning}" for word, meaning in words_in((), commands))
 
 

@@ -13,15 +13,17 @@ SYNCHRONISE = for_dba("Synchronise the clock of this host: `w32tm /resync` on Wi
 SIGN_IN_LOG = "Entra admin center > Monitoring & health > Sign-in logs > Service principal sign-ins"
 STATUS_PAGE = "Check Azure's status page: https://azure.status.microsoft."
 SHOW_TENANT = "Show the vault's tenant: `az keyvault show --name VAULT --query properties.tenantId`."
-MOVED_TENANT = for_vault(
-    "After a subscription move, change the vault's tenant: https://learn.microsoft.com/azure/key-vault/general/move-subscription. "
-    "This invalidates every access policy of the vault, for all users."
+MOVED_TENANT = (
+    for_vault(
+        "After a subscription move, change the vault's tenant: https://learn.microsoft.com/azure/key-vault/general/move-subscription."
+    ),
+    for_vault("That change invalidates every access policy of the vault, for all users."),
 )
 USE_ITS_TENANT = (
     SHOW_TENANT,
     for_dba("Compare it with `tenant_id` of the credential, and correct that one if it differs."),
     "Use an application in the vault's tenant. Show whether this one is there: `az ad sp show --id CLIENT_ID --query appId`.",
-    MOVED_TENANT,
+    *MOVED_TENANT,
     DO_NOT_RESTART,
 )
 SHOW_CONNECTION = "Show the connection and its response, here and from another network: `curl -v https://HOST`."

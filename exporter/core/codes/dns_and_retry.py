@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from exporter.core.codes.action_texts import SHOW_ZONE_LINKS
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
 from exporter.core.codes.readers import for_vault
 from exporter.core.codes.shared import DO_NOT_RESTART, WITHOUT_THE_KEY, out_of_memory_row
@@ -28,7 +27,7 @@ NAME_AND_RETRY: tuple[ConnectorError, ...] = (
         ),
         actions=(
             "On the SQL Server host, run `Resolve-DnsName HOST`. Then resolve another name to test DNS itself.",
-            f"With a private endpoint, the zone DNS_ZONE needs the vault's record and a link to this network: {SHOW_ZONE_LINKS}.",
+            "With a private endpoint, the zone `DNS_ZONE` needs the vault's record and a link to this network.",
             "If the name resolves on no network, was the vault deleted? Forward this to the vault team, which has the next two actions.",
             for_vault(
                 "List the deleted vaults: `az keyvault list-deleted`. If it is there, recover it: `az keyvault recover --name VAULT`."

@@ -7,7 +7,7 @@ unreadable ones.
 
 from __future__ import annotations
 
-from exporter.core.codes.action_texts import ALTER, CRED_AND_STRING, SHOW_POLICIES, SHOW_ROLES, SHOW_TENANT
+from exporter.core.codes.action_texts import ALTER, CRED_AND_STRING, SHOW_TENANT
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
 from exporter.core.codes.readers import for_dba, for_exporter
 from exporter.core.codes.shared import (
@@ -219,11 +219,10 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             ),
             actions=(
                 "Show the refused step and `reason`: `ekm-exporter probe TARGET`.",
-                "Do roles decide? `true` means yes: `az keyvault show --name VAULT --query properties.enableRbacAuthorization`.",
-                f"If roles decide and none allows the key, assign `Key Vault Crypto Service Encryption User`. Show them: {SHOW_ROLES}.",
-                f"If policies decide and none allows `get`, `wrapKey` and `unwrapKey`, add them. Show them: {SHOW_POLICIES}.",
-                "If the firewall's rules lack the caller's public address, add it. Show them: `az keyvault network-rule list --name VAULT`.",
-                for_dba("Then the commands of the change: run `ekm-exporter explain` with the reason, such as `forbidden_rbac`."),
+                "RBAC: assign the role `Key Vault Crypto Service Encryption User`, as `ekm-exporter explain forbidden_rbac` shows.",
+                "Policy: allow the application `get`, `wrapKey` and `unwrapKey`, as `ekm-exporter explain forbidden_policy` shows.",
+                "Firewall: permit the public address of the SQL Server host, as `ekm-exporter explain forbidden_firewall` shows.",
+                "Disabled, expired, perimeter or private endpoint: run `ekm-exporter explain` with the reason, such as `key_disabled`.",
                 DO_NOT_RESTART,
             ),
         ),

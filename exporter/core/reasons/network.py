@@ -6,7 +6,7 @@ from functools import partial
 
 from exporter.core.causes import Link
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.action_texts import AGAIN, SHOW_CONNECTION, SHOW_HANDSHAKE
+from exporter.core.codes.action_texts import AGAIN, SHOW_CONNECTION, SHOW_HANDSHAKE, SHOW_ZONE_LINKS
 from exporter.core.codes.readers import for_dba
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.reasons.row import AtSignIn, ReasonRow, Reply, ShownBy
@@ -72,7 +72,7 @@ NETWORK: tuple[ReasonRow, ...] = (
                 DO_NOT_RESTART,
             ),
         ),
-    ).advising(*BY_CODE[3900].actions),
+    ).advising(*BY_CODE[3900].actions[:2], f"Show the links: {SHOW_ZONE_LINKS}.", *BY_CODE[3900].actions[2:]),
     _dns("dns_temporary", "DNS failed temporarily", is_of_host=True),
     _dns("dns_timeout", "DNS did not respond in time", is_of_host=True),
     _connect("network_down", "this host has no route to the network", link=Link.HOST, spreads_to=(), is_of_host=True).advising(),

@@ -88,7 +88,7 @@ TENANT: tuple[ReasonRow, ...] = (
         for_dba(
             "Compare it with `tenant_id` of the credential, and correct that one if it differs. `common` and `organizations` name no tenant."
         ),
-        MOVED_TENANT,
+        *MOVED_TENANT,
         *AGAIN,
     ),
     _refused(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 from exporter.core.causes import Link
-from exporter.core.codes import BY_CODE
 from exporter.core.codes.action_texts import (
     AGAIN,
     ASSIGNEE,
     FIND_OBJECT_ID,
     PROBE,
     SHOW_POLICIES,
+    SHOW_ROLES,
     SHOW_ZONE_LINKS,
     STATUS_PAGE,
     SYNCHRONISE,
@@ -40,6 +40,14 @@ _COMPARE_HOSTS = for_dba(f"Run {PROBE} on the SQL Server host: the firewall may 
 _FIREWALL = (
     _COMPARE_HOSTS,
     f"If the vault refuses there too, allow the address that the probe shows there: {_NETWORK_RULE.format('name')}.",
+)
+_ONLY_PRIVATE = "The vault only accepts private endpoints, and the request came from outside. Approve a pending endpoint: "
+_RESOLVES_PRIVATELY = (
+    for_network(
+        "On the SQL Server host, the vault's name must resolve to the address of its endpoint: `Resolve-DnsName VAULT.vault.azure.net`."
+    ),
+    for_network(f"If it is public, link the zone `DNS_ZONE` to this network. Show its links: {SHOW_ZONE_LINKS}."),
+    DO_NOT_RESTART,
 )
 # A Managed HSM has roles of its own and no access policies.
 _HSM_ROLE = (
@@ -112,17 +120,14 @@ VAULT: tuple[ReasonRow, ...] = (
     _address(
         "forbidden_connection",
         "the vault only accepts private endpoints",
+        on_hsm=(
+            f"{_ONLY_PRIVATE}`Azure Key Vault Managed HSMs > VAULT > Networking > Private endpoint connections`.",
+            *_RESOLVES_PRIVATELY,
+        ),
         markers=(inner_code("ForbiddenByConnection", "public network access is disabled|not an approved private link"),),
     ).advising(
-        (
-            "The vault only accepts private endpoints, and the request came from outside. Approve a pending endpoint: "
-            "`Key vaults > VAULT > Settings > Networking > Private endpoint connections`."
-        ),
-        for_network(
-            "On the SQL Server host, the vault's name must resolve to the address of its endpoint: `Resolve-DnsName VAULT.vault.azure.net`."
-        ),
-        for_network(f"If it is public, link the zone DNS_ZONE to this network. Show its links: {SHOW_ZONE_LINKS}."),
-        DO_NOT_RESTART,
+        f"{_ONLY_PRIVATE}`Key vaults > VAULT > Settings > Networking > Private endpoint connections`.",
+        *_RESOLVES_PRIVATELY,
     ),
     _address(
         "forbidden_firewall",
@@ -191,13 +196,19 @@ VAULT: tuple[ReasonRow, ...] = (
                 "`az keyvault role assignment list --hsm-name VAULT --assignee-object-id OBJECT_ID`."
             ),
             FIND_OBJECT_ID,
-            "If the firewall's rules lack the caller's public address, add it. Show them: `az keyvault network-rule list --hsm-name VAULT`.",
+            "If the firewall's rules lack the address of the SQL Server host, add it. Show them: `az keyvault network-rule list --hsm-name VAULT`.",
             "If the key version is disabled, enable it. Show it: `az keyvault key show --hsm-name VAULT --name KEY --query attributes`.",
             *AGAIN,
         ),
     ).advising(
         READ_SENTENCE,
         "Without a sentence, another device may have responded. Compare with another network.",
-        *BY_CODE[3077].actions[1:],
+        "Do roles decide? `true` means yes: `az keyvault show --name VAULT --query properties.enableRbacAuthorization`.",
+        f"If roles decide and none allows the key, assign `Key Vault Crypto Service Encryption User`. Show them: {SHOW_ROLES}.",
+        f"If policies decide and none allows `get`, `wrapKey` and `unwrapKey`, add them. Show them: {SHOW_POLICIES}.",
+        "If the firewall's rules lack the address of the SQL Server host, add it. Show them: `az keyvault network-rule list --name VAULT`.",
+        FIND_OBJECT_ID,
+        for_dba("The commands of a change: run `ekm-exporter explain` with its reason, such as `forbidden_rbac`."),
+        DO_NOT_RESTART,
     ),
 )

@@ -39,7 +39,7 @@ class Equivalent:
     """
 
     az: str
-    given: str = ""  # an option that the command must have
+    given: str = ""  # an option that the command must have, with a part of its value
     cmdlet: str
     parameters: Mapping[str, str] = field(default_factory=dict)
     properties: Mapping[str, str] = field(default_factory=dict)
@@ -47,7 +47,8 @@ class Equivalent:
     check: str = ""
 
     def fits(self, command: AzCommand) -> bool:
-        return self.az == command.words and (not self.given or self.given in command.options)
+        option, _, value = self.given.partition(" ")
+        return self.az == command.words and (not option or (option in command.options and value in command.options[option]))
 
 
 def parse(text: str) -> AzCommand:

@@ -44,7 +44,7 @@ CMDLETS: Final = {
         "AggregationType DetailedOutput Dimension EndTime MetricFilter MetricName MetricNamespace OrderBy ResourceId ResultType StartTime "
         "TimeGrain Top"
     ),
-    "Get-AzPrivateDnsVirtualNetworkLink": "Name ResourceGroupName ResourceId Zone ZoneName",
+    "Get-AzPrivateDnsVirtualNetworkLink": "Name ResourceGroupName ZoneName",
     "Get-AzVM": "DisplayHint Location Name NextLink ResourceGroupName ResourceId Status UserData",
     "Get-Content": "Path",
     "Invoke-AzRestMethod": (
@@ -68,6 +68,7 @@ CMDLETS: Final = {
         "PermissionsToStorage ResourceGroupName ResourceId ServicePrincipalName SubscriptionId UserPrincipalName VaultName"
     ),
     "Undo-AzKeyVaultKeyRemoval": "HsmName InputObject Name VaultName",
+    "Undo-AzKeyVaultManagedHsmRemoval": "InputObject Location Name PassThru ResourceGroupName SubscriptionId",
     "Undo-AzKeyVaultRemoval": "InputObject Location ResourceGroupName SubscriptionId Tag VaultName",
     "Update-AzADServicePrincipal": "AccountEnabled ApplicationId DisplayName Note ObjectId PassThru ServicePrincipalName",
     "Update-AzKeyVaultKey": (

@@ -116,7 +116,7 @@ def test_deleted_application_is_found_among_the_deleted_objects():
         (Reason.RESOURCE_PRINCIPAL_DISABLED, "az ad sp update"),
         (Reason.RESOURCE_PRINCIPAL_MISSING, "az ad sp create"),
         (Reason.APPLICATION_DISABLED, "accountEnabled=true"),
-        (Reason.CONDITIONAL_ACCESS, "sign-in log of service principals"),
+        (Reason.CONDITIONAL_ACCESS, "Sign-in logs > Service principal sign-ins"),
         (Reason.TENANT_UNKNOWN, "properties.tenantId"),
         (Reason.WRONG_CLOUD, "az cloud show"),
         (Reason.THROTTLED, "the one that loops"),
@@ -198,16 +198,13 @@ def test_action_line_leaves_out_what_a_server_reported():
     for reason in Reason:
         line = action_line(3077, reason, reported)
         assert not re.search("0a1b|203.0.113|700030", line)
-    assert "--object-id OBJECT_ID " in action_line(3077, Reason.FORBIDDEN_POLICY, reported)
+    assert "--assignee-object-id OBJECT_ID " in action_line(3077, Reason.FORBIDDEN_RBAC, reported)
     assert "--ip-address ADDRESS" in action_line(3077, Reason.FORBIDDEN_FIREWALL, reported)
 
 
 def test_action_line_never_ends_inside_a_command():
-    line = action_line(3077, Reason.FORBIDDEN_POLICY, replace(VAULT, vault=f"{'v' * 200}.vault.azure.net"))
-    assert line == (
-        "Set the key permissions of the principal, and include its other ones, because this replaces them all"
-        "... All of it: ekm-exporter explain forbidden_policy"
-    )
+    line = action_line(3077, Reason.FORBIDDEN_POLICY, replace(VAULT, vault=f"{'v' * 250}.vault.azure.net"))
+    assert line == "Show the present permissions... All of it: ekm-exporter explain forbidden_policy"
     line = action_line(3077, Reason.FORBIDDEN_FIREWALL, replace(VAULT, target="t" * 180))
     assert line == (
         f"Run ekm-exporter probe {'t' * 180} --config.file FILE on the SQL Server"

@@ -56,6 +56,11 @@ def test_role_of_several_vaults_looks_up_each_id():
     assert '--scope "$(az keyvault show --name $vault --query id --output tsv)"; done' in step.lines[0][1]
     assert "-Scope (Get-AzKeyVault -VaultName $vault).ResourceId }" in step.lines[1][1]
     assert errors(parsed(step.lines[1][1])) == []
+    (step,) = merged_steps(of_each(ROLE.replace("VAULT_ID", "VAULT_ID/keys/K"), "contoso", "fabrikam"))
+    assert step.lines[0][1].startswith("for vault in contoso fabrikam; do ")
+    assert '--scope "$(az keyvault show --name $vault --query id --output tsv)/keys/K"; done' in step.lines[0][1]
+    assert '-Scope "$((Get-AzKeyVault -VaultName ${vault}).ResourceId)/keys/K" }' in step.lines[1][1]
+    assert errors(parsed(step.lines[1][1])) == []
 
 
 def test_command_for_one_credential_of_several_vaults_is_one():
