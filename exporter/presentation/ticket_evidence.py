@@ -50,12 +50,17 @@ def evidence(several: Sequence[TicketSubject], parts: Sequence[Part], failure: S
 
 def _connection(subject: TicketSubject, facts: Facts, place: Place) -> str:
     """Return source and destination, as a rule of a firewall has them."""
+    local = f" ({facts.local_address})" if facts.local_address else ""
+    return f"from {place.host}{local} to {_destination(subject, facts)}"
+
+
+def _destination(subject: TicketSubject, facts: Facts) -> str:
+    """Return the addresses and the name of the host or of its proxy; the name alone if the addresses are unknown."""
     end = facts.proxy or facts.endpoint or f"{subject.target.vault}:443"
-    port = end.rpartition(":")[2]
+    name, _, port = end.rpartition(":")
     addresses = dict.fromkeys(facts.addresses or (() if facts.proxy else subject.addresses))
-    source = f"{place.host} ({facts.local_address})" if facts.local_address else place.host
     shown = ", ".join(f"[{each}]:{port}" if ":" in each else f"{each}:{port}" for each in addresses)
-    return f"from {source} to {shown} ({end.rpartition(':')[0]})" if shown else f"from {source} to {end}"
+    return f"{shown} ({name})" if shown else end
 
 
 def _detail(text: str, facts: Facts) -> str:
@@ -72,8 +77,9 @@ def _evidence_of_others(several: Sequence[TicketSubject], parts: Sequence[Part])
     for each, part in list(zip(several, parts, strict=True))[1:MOST_NAMED]:
         failure = each.failure
         shown = () if failure is None else facts_of(failure)
-        values = ", ".join(f"{label} {value}" for label, value in shown if label in _OF_PART)
-        name = titles([part], parts)[0]
-        yield "also", f"{name}: {second(each.report.started_at)}{', ' if values else ''}{values}"
+        values = [f"{label} {value}" for label, value in shown if label in _OF_PART]
+        if each.team is Team.NETWORK and failure is not None and failure.facts is not None and failure.facts.addresses:
+            values.append(f"to {_destination(each, failure.facts)}")
+        yield "also", ", ".join((f"{titles([part], parts)[0]}: {second(each.report.started_at)}", *values))
     if len(parts) > MOST_NAMED:
         yield "also", f"{len(parts) - MOST_NAMED:,} more, not listed"

@@ -256,6 +256,8 @@ def test_network_ticket_names_source_and_destination():
     evidence = section(text_of(a_subject(refused)), "Evidence")
     assert "connection      from mon1 (10.9.9.9) to 10.1.2.3:443, [fd00::7]:443 (contoso)\n" in evidence
     assert "failed ('10.1.2.3', 443), [Errno 101] Connect call failed ('fd00::7', 443)" in evidence
+    text = of_several(a_subject(refused), a_subject(refused, vault="v2.vault.azure.net"))
+    assert "also            v2: 2026-01-02T03:04:05Z, request id r-1, to 10.1.2.3:443, [fd00::7]:443 (contoso)\n" in text
     unknown = bad(step=Step.CHALLENGE, code=3900, reason=Reason.DNS_NOT_FOUND, status=None, endpoint="contoso:443")
     assert "connection      from mon1 to contoso:443\n" in section(text_of(a_subject(unknown)), "Evidence")
 
