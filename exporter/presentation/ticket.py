@@ -63,7 +63,7 @@ def ticket_text(subject: TicketSubject, extent: Extent, host: str) -> str:
         ("What depends on it", _dependents(subject, failure, extent)),
         ("Since", (_since(subject, extent),)),
         ("Evidence", (f"{label:<{_LABEL}} {value}" for label, value in evidence(several, parts, failure, place))),
-        ("What to do", (*_coverage(parts, extent), *scope, *_step_lines(steps, numbered=True))),
+        ("What to do", (*_coverage(parts, team, extent), *scope, *_step_lines(steps, numbered=True))),
         ("Words in capitals", _words((*steps, *checks), scope)),
         ("How you see that it works", _step_lines(checks)),
         ("How the DBA sees it", _how_we_see(subject, failure, extent)),
@@ -166,7 +166,7 @@ def _what_fails(
     )
     yield from _wrapped(f"{request} fails: {_cause(several, failure, place)}.")
     if is_unconfirmed(failure, names):
-        yield from _wrapped("The host of the monitor alone reports it: it is not confirmed from a SQL Server host.")
+        yield from _wrapped("This is not confirmed from a SQL Server host: the vault refused the host of the monitor.")
     applications = list(dict.fromkeys(part.application for part in parts))
     if failure.step is Step.TOKEN and len(applications) > 1:
         yield from _same_holds("applications", applications, len(applications))
@@ -185,8 +185,8 @@ def _same_holds(what: str, names: Sequence[str], total: int) -> Iterator[str]:
     yield from _wrapped(f"The same holds for {total:,} {what}: {', '.join(named)}{more}.")
 
 
-def _coverage(parts: Sequence[TicketPart], extent: Extent) -> Iterator[str]:
-    if extent.total > len(parts):
+def _coverage(parts: Sequence[TicketPart], team: Team, extent: Extent) -> Iterator[str]:
+    if extent.total > len(parts) and _several(parts, team, extent):
         yield from _wrapped(f"The commands cover {len(parts):,} of {extent.total:,}. Repeat them for the others of this kind.")
 
 
