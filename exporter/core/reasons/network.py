@@ -49,13 +49,11 @@ _dns = partial(
     actions=_DNS_DOWN,
     one_change="a DNS zone, its link to a network or a DNS server serves many names",
 )
-_ON_THE_ROUTE = "a route, a firewall or a proxy leads to many vaults"
-_connect = partial(
-    _no_answer, shown_by=ShownBy("tcp_{host}"), spreads_to=_HOST_OR_REGION, actions=_CONNECT, one_change=_ON_THE_ROUTE
-)
+_ROUTE = "a route, a firewall or a proxy leads to many vaults"
+_connect = partial(_no_answer, shown_by=ShownBy("tcp_{host}"), spreads_to=_HOST_OR_REGION, actions=_CONNECT, one_change=_ROUTE)
 # A certificate is no region's fault.
-_tls = partial(_no_answer, shown_by=ShownBy("tls_{host}"), actions=_HANDSHAKE, one_change=_ON_THE_ROUTE)
-_cut_off = partial(_no_answer, spreads_to=_HOST_OR_REGION, actions=_CUT_OFF, one_change=_ON_THE_ROUTE)
+_tls = partial(_no_answer, shown_by=ShownBy("tls_{host}"), actions=_HANDSHAKE, one_change=_ROUTE)
+_cut_off = partial(_no_answer, spreads_to=_HOST_OR_REGION, actions=_CUT_OFF, one_change=_ROUTE)
 _incomplete = partial(_cut_off, reply=Reply.FAILED, spreads_to=(Link.REGION,))
 
 NETWORK: tuple[ReasonRow, ...] = (
