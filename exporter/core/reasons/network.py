@@ -72,7 +72,9 @@ NETWORK: tuple[ReasonRow, ...] = (
     ).advising(*BY_CODE[3900].actions),
     _dns("dns_temporary", "DNS failed temporarily", is_of_host=True),
     _dns("dns_timeout", "DNS did not respond in time", is_of_host=True),
-    _connect("network_down", "this host has no route to the network", link=Link.HOST, spreads_to=(), is_of_host=True).advising(),
+    _connect(
+        "network_down", "this host has no route to the network", link=Link.HOST, spreads_to=(), is_of_host=True, one_change=""
+    ).advising(),
     _connect("connect_refused", "the connection was refused"),
     _connect("connect_reset", "the connection was reset while connecting"),
     _connect("connect_timeout", "the connection attempt timed out"),

@@ -116,7 +116,7 @@ async def fleet(views: Iterable[TargetView], query: TargetQuery, proofs: SqlProo
     itself = [each for each in own if each.id == query.cause]
     is_chosen = bool(chosen or itself)
     is_listed, order = verdict_matcher(query), key_of(query)
-    found = (within[name] for name in (_behind(chosen, itself) if is_chosen else within))
+    found = (within[name] for name in (_targets_of(chosen, itself) if is_chosen else within))
     listed = [(order(each), each) async for each in yield_with_pauses(found, TARGETS_PER_SLICE) if is_listed(each)]
     return Fleet(
         shown=[each for _, each in sorted(listed, key=itemgetter(0))],
@@ -144,7 +144,7 @@ async def _add_own_causes(views: dict[str, TargetView], proofs: SqlProofs, *, al
     return causes
 
 
-def _behind(causes: Iterable[CauseGroup], own: Iterable[SqlCause]) -> Iterable[str]:
+def _targets_of(causes: Iterable[CauseGroup], own: Iterable[SqlCause]) -> Iterable[str]:
     """Return the names of the targets behind the causes."""
     return chain(*(each.targets for each in causes), *(each.targets for each in own))
 
