@@ -5,6 +5,7 @@ Other teams than the DBAs own network, Entra ID and vaults. The text has masked 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
@@ -13,16 +14,18 @@ from exporter.config.settings import Target
 from exporter.core import durations
 from exporter.core.codes import both_numbers
 from exporter.core.codes.cause_text import cause
-from exporter.core.codes.shared import REWRITTEN, WITHOUT_WRAP
+from exporter.core.codes.shared import WITHOUT_WRAP
 from exporter.core.codes.words import words_in
 from exporter.core.durations import moment
 from exporter.core.known_secrets import hide
+from exporter.core.log_queries import one_line
 from exporter.core.model import Step, StepResult, Vantage
-from exporter.core.tickets.checks import SUPPORT_REQUEST, team_checks
-from exporter.core.tickets.steps import Place, TeamStep, check_command, team_steps
+from exporter.core.tickets.checks import SUPPORT_REQUEST, confirmation, is_unconfirmed, team_checks
+from exporter.core.tickets.steps import AZ, Place, TeamStep, check_command, scope_lines, team_steps
 from exporter.core.tickets.team import TITLES, Team
 from exporter.explain.render import wrap
 from exporter.presentation.incident import Extent, Incident, extent_of
+from exporter.presentation.log_scripts import log_query
 from exporter.presentation.probe_text import Line, effect, facts_of
 from exporter.state.records import TargetRecord
 
@@ -36,6 +39,7 @@ _REQUESTS: Final = {
     Step.WRAP_KEY: "Encryption (wrapKey) with key {key} in {vault}",
     Step.UNWRAP_KEY: "Decryption (unwrapKey) with key {key} in {vault}",
 }
+_SCRIPT: Final = re.compile(r"ekm-exporter script (\S+\.kql) --vault (\S+)")
 _INDENT, _LABEL = "  ", 15
 
 
@@ -46,18 +50,22 @@ def ticket_text(incident: Incident, extent: Extent, host: str) -> str:
         return ""
     place = Place(host, incident.target.vantage is Vantage.SQL_HOST)
     others = [(each.vault_name, each.actions) for each in extent.others]
-    steps = team_steps(incident.actions, place, incident.vault_name, others) or [TeamStep(f"{REWRITTEN} Find it on the route.")]
+    steps = [
+        *confirmation(team, failure, incident.names),
+        *team_steps(team, incident.actions, place, incident.vault_name, others),
+    ]
     if team is Team.MICROSOFT:
         steps.append(SUPPORT_REQUEST)
     changed = check_command(incident.actions, incident.vault_name)
     checks = list(team_checks(team, failure, incident.names, changed))
+    scope = list(_scope(team, incident, (*steps, *checks)))
     sections = (
         ("What fails", _what_fails(incident, failure, extent)),
         ("What depends on it", _dependents(incident, failure, extent)),
         ("Since", (_since(incident, extent),)),
         ("Evidence", (f"{label:<{_LABEL}} {value}" for label, value in _evidence(incident, failure, place))),
-        ("What to do", _step_lines(steps, numbered=True)),
-        ("Words in capitals", _words((*steps, *checks))),
+        ("What to do", (*scope, *_step_lines(steps, numbered=True))),
+        ("Words in capitals", _words((*steps, *checks), scope)),
         ("How you see that it works", _step_lines(checks)),
         ("How the DBA sees it", _how_we_see(incident, failure, changed)),
     )
@@ -100,6 +108,8 @@ def _what_fails(incident: Incident, failure: StepResult, extent: Extent) -> Iter
         vault=target.vault, key=target.key, client=names.client_id or target.credential, host=names.host or "Entra ID"
     )
     yield from _wrapped(f"{request} fails: {cause(failure.reason, failure.step)}.")
+    if is_unconfirmed(failure, names):
+        yield from _wrapped("This is not confirmed from a SQL Server host: the vault refused the host of the monitor.")
     if extent.vaults > 1:
         named = list(dict.fromkeys((incident.vault_name, *(each.vault_name for each in extent.others))))[:MOST_VAULTS]
         more = f" and {extent.vaults - len(named):,} more" if extent.vaults > len(named) else ""
@@ -116,6 +126,8 @@ def _dependents(incident: Incident, failure: StepResult, extent: Extent) -> Iter
     else:
         yield f"SQL Servers that use the credential {incident.target.credential}"
     only_wrap = WITHOUT_WRAP if failure.step is Step.WRAP_KEY else ""
+    if is_unconfirmed(failure, incident.names):
+        yield "If the vault refuses SQL Server too:"
     yield from _wrapped(effect(incident.report) or only_wrap or "The vault is usable now, and fails again and again.")
 
 
@@ -149,11 +161,22 @@ def _step_lines(steps: Iterable[TeamStep], *, numbered: bool = False) -> Iterato
     for number, step in enumerate(steps, start=1):
         first = f"{number}. " if numbered else "- "
         yield from _wrapped(step.text, first, " " * len(first))
-        yield from (f"{' ' * len(first)}{label:<11} {command}" for label, command in step.lines)
+        yield from (f"{' ' * len(first)}{_form(label, command)}" for label, command in step.lines)
 
 
-def _words(steps: Sequence[TeamStep]) -> Iterator[str]:
-    commands = [command for step in steps for _, command in step.lines]
+def _form(label: str, command: str) -> str:
+    """Return a label and its command; a script of the exporter is the query that it prints, which another team can run."""
+    script = _SCRIPT.fullmatch(command)
+    return f"{label:<11} {one_line(log_query(script[1], vault=script[2])) if script else command}"
+
+
+def _scope(team: Team, incident: Incident, steps: Iterable[TeamStep]) -> Iterator[str]:
+    if any(label == AZ for step in steps for label, _ in step.lines):
+        yield from (f"{label:<14} {command}" for label, command in scope_lines(team, incident.target.vault))
+
+
+def _words(steps: Sequence[TeamStep], scope: Iterable[str]) -> Iterator[str]:
+    commands = [*scope, *(command for step in steps for _, command in step.lines)]
     yield from (f"{word:<{_LABEL}} {meaning}" for word, meaning in words_in((), commands))
 
 
