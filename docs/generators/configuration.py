@@ -1,9 +1,10 @@
-"""The reference part of docs/configuration.md, generated from the tables of `schema`."""
+"""The flags of `check` and the reference in docs/configuration.md, generated from its parser and the tables of `schema`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from docs.generators.flags import flags
 from docs.generators.pages import GeneratedPart
 from exporter.config.settings import schema
 from exporter.config.yaml import Field
@@ -39,4 +40,4 @@ def _default(field: Field) -> str:
     return f"`{field.default}`" if field.has_literal_default else field.default
 
 
-PART = GeneratedPart("reference", reference)
+PARTS = (GeneratedPart("flags", lambda: flags("check")), GeneratedPart("reference", reference))

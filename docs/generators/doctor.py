@@ -1,9 +1,10 @@
-"""The tables of checks in docs/doctor.md, from the tables of the core."""
+"""The flags and the tables of checks in docs/doctor.md, from the command and the tables of the core."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from docs.generators.flags import flags
 from docs.generators.pages import GeneratedPart
 from exporter.core.checks.model import Check
 from exporter.core.checks.sql import SQL
@@ -31,4 +32,4 @@ def shown(check: Check) -> str:
     return f"[{both_numbers(check.code)}](codes.md#{check.code}), {check.moment}"
 
 
-PART = GeneratedPart("checks", checks)
+PARTS = (GeneratedPart("flags", lambda: flags("doctor")), GeneratedPart("checks", checks))

@@ -42,13 +42,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_flag(
         parser,
         "--print-effective",
-        "print the configuration with includes and defaults; it contains no secrets",
+        "print the whole valid configuration: includes merged, defaults filled in, paths absolute, no secrets",
         action="store_true",
     )
     add_flag(
         parser,
         "--cost",
-        "print requests, billable operations, log rows, sign-ins and readings of SQL Servers per month",
+        "print requests, billable operations, rows of audit logs, sign-ins and readings of SQL Servers per month, for each credential",
         action="store_true",
     )
     add_flag(parser, "--verbose", "print each problem and warning, also if many are equal", action="store_true")

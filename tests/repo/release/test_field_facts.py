@@ -49,7 +49,7 @@ STATED = {
         "delete the folder of the other connector, if you renamed it",
     ),
     "docs/sql-host.md": (
-        "| 2016, 2017, 2019, 2022, 2025 | Visual C++ for Visual Studio 2015 |",
+        "2015 (or 2015-2022) for SQL Server 2016 to 2025, 2013 for older ones",
         "SQL Server 2022 CU12 and later on Linux has EKM with Key Vault built in",
         "restarts the SQL Server service after that",
         "No old server is needed: Microsoft's KB4470999",

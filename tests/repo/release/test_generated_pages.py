@@ -21,13 +21,13 @@ def test_generated_parts_of_a_page_are_current(page):
 
 def test_parts_are_rewritten_between_their_marks(tmp_path, monkeypatch):
     monkeypatch.setattr(every_page, "DOCS", tmp_path)
-    page, (part,) = tmp_path / "doctor.md", PAGES["doctor"]
+    page, (part,) = tmp_path / "windows.md", PAGES["windows"]
     page.write_text(f"before\n{part.begin}\nobsolete\n{part.end}\nafter\n")
-    write("doctor")
+    write("windows")
     assert page.read_text() == f"before\n{part.begin}\n\n{part.write()}\n\n{part.end}\nafter\n"
     page.write_text("no marks")
     with pytest.raises(ValueError, match="needs a line"):
-        write("doctor")
+        write("windows")
 
 
 @pytest.mark.parametrize("script", ["grant-login.ps1", "inventory.ps1"])
@@ -36,11 +36,11 @@ def test_each_parameter_of_a_script_is_in_its_table(script):
     assert re.findall(r"^\| `-(\w+)", parameters(script), re.MULTILINE) == re.findall(r"\] \$(\w+)", declared)
 
 
-@pytest.mark.parametrize("command", ["gate", "inventory"])
-def test_each_flag_of_a_command_has_a_meaning(command):
+@pytest.mark.parametrize(("command", "least"), [("gate", 16), ("inventory", 16), ("check", 6), ("doctor", 8), ("report", 16)])
+def test_each_flag_of_a_command_has_a_meaning(command, least):
     _, _, *rows = flags(command).splitlines()
     assert [row for row in rows if not re.fullmatch(r"\| `--[^`]+` \| (?!None)\w.+ \|", row)] == []
-    assert len(rows) > 15
+    assert len(rows) >= least
 
 
 def test_each_section_of_a_reading_has_one_sentence():
