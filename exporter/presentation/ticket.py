@@ -16,21 +16,23 @@ from exporter.core.codes import both_numbers
 from exporter.core.codes.cause_text import cause
 from exporter.core.codes.shared import WITHOUT_WRAP
 from exporter.core.codes.words import words_in
-from exporter.core.durations import moment
+from exporter.core.durations import second
 from exporter.core.known_secrets import hide
 from exporter.core.log_queries import log_query, one_line
-from exporter.core.model import Step, StepResult, Vantage
+from exporter.core.model import Facts, Step, StepResult, Vantage
 from exporter.core.tickets.checks import SUPPORT_REQUEST, confirmation, is_unconfirmed, team_checks
+from exporter.core.tickets.several import TicketPart, merged_steps, noun
 from exporter.core.tickets.steps import AZ, Place, TeamStep, check_command, scope_lines, team_steps
 from exporter.core.tickets.team import TITLES, Team
 from exporter.explain.render import wrap
-from exporter.presentation.incident import Extent, Incident, extent_of
-from exporter.presentation.probe_text import Line, effect, facts_of
-from exporter.state.records import TargetRecord
+from exporter.presentation.probe_text import effect
+from exporter.presentation.ticket_evidence import MOST_NAMED, evidence
+from exporter.presentation.ticket_subject import Extent, TicketSubject, extent_of, subject_of
+from exporter.state.records import RECENT, TargetRecord
 
-MOST_VAULTS: Final = 40
 MOST_SERVERS: Final = 12
-_DBA_FACTS: Final = ("code", "reason", "shared", "resent", "phases")  # facts that only a DBA reads
+_ADDRESSES: Final = 3
+_SHORTEST_RANGE: Final = 60.0  # seconds between the first and the last beginning: one beginning
 _REQUESTS: Final = {
     Step.CHALLENGE: "The first HTTPS request to {vault}, without a token,",
     Step.TOKEN: "The sign-in of application {client} at {host}",
@@ -42,117 +44,171 @@ _SCRIPT: Final = re.compile(r"ekm-exporter script (\S+\.kql) --vault (\S+)")
 _INDENT, _LABEL = "  ", 15
 
 
-def ticket_text(incident: Incident, extent: Extent, host: str) -> str:
+def ticket_text(subject: TicketSubject, extent: Extent, host: str) -> str:
     """Return the ticket, with a final line break; empty if no other team repairs it. `host` is the name of this computer."""
-    failure, team = incident.failure, incident.team
+    failure, team = subject.failure, subject.team
     if failure is None or team is None:
         return ""
-    place = Place(host, incident.target.vantage is Vantage.SQL_HOST)
-    others = [(each.vault_name, each.actions) for each in extent.others]
-    steps = [
-        *confirmation(team, failure, incident.names),
-        *team_steps(team, incident.actions, place, incident.vault_name, others),
-    ]
+    place = Place(host, subject.target.vantage is Vantage.SQL_HOST)
+    several = [subject, *(each for each in extent.others if each.team is team)]
+    parts = list(map(_part, several))
+    steps = _steps_of(several, parts, team, place)
     if team is Team.MICROSOFT:
         steps.append(SUPPORT_REQUEST)
-    changed = check_command(incident.actions, incident.vault_name)
-    checks = list(team_checks(team, failure, incident.names, changed))
-    scope = list(_scope(team, incident, (*steps, *checks)))
+    checks = _checks_of(several, parts, team)
+    scope = list(_scope(team, subject, (*steps, *checks)))
     sections = (
-        ("What fails", _what_fails(incident, failure, extent)),
-        ("What depends on it", _dependents(incident, failure, extent)),
-        ("Since", (_since(incident, extent),)),
-        ("Evidence", (f"{label:<{_LABEL}} {value}" for label, value in _evidence(incident, failure, place))),
-        ("What to do", (*scope, *_step_lines(steps, numbered=True))),
+        ("What fails", _what_fails(several, parts, failure, extent, place)),
+        ("What depends on it", _dependents(subject, failure, extent)),
+        ("Since", (_since(subject, extent),)),
+        ("Evidence", (f"{label:<{_LABEL}} {value}" for label, value in evidence(several, parts, failure, place))),
+        ("What to do", (*_coverage(parts, team, extent), *scope, *_step_lines(steps, numbered=True))),
         ("Words in capitals", _words((*steps, *checks), scope)),
         ("How you see that it works", _step_lines(checks)),
-        ("How the DBA sees it", _how_we_see(incident, failure, changed)),
+        ("How the DBA sees it", _how_we_see(subject, failure, extent)),
     )
-    lines = [f"To: {TITLES[team]}", f"Subject: {_subject(incident, failure, team, extent)}"]
+    lines = [f"To: {TITLES[team]}", f"Subject: {_what(several, parts, team, extent)}: {_cause(several, failure, place)}"]
     for title, body in sections:
         if shown := list(body):
             lines += ["", title, *(f"{_INDENT}{line}" for line in shown)]
     return "".join(f"{hide(line)}\n" for line in lines)
 
 
-def last_ticket(target: Target, record: TargetRecord | None, host: str, *, mask_proxy: Callable[[str], str] = str) -> str:
-    """Return the ticket about the last probe of a target; empty without a failure that another team repairs."""
-    if record is None or record.last is None:
+def last_ticket(
+    target: Target, record: TargetRecord | None, host: str, *, now: float, mask_address: Callable[[str], str] = str
+) -> str:
+    """Return the ticket about the last probe of a target; empty without a failure that another team repairs.
+
+    `mask_address` masks the proxy and the addresses of connections; `now` is a Unix time.
+    """
+    subject = subject_of(target, record, now)
+    if subject is None:
         return ""
     steps = tuple(
-        each
-        if each.facts is None or each.facts.proxy is None
-        else replace(each, facts=replace(each.facts, proxy=mask_proxy(each.facts.proxy)))
-        for each in record.last.steps
+        each if each.facts is None else replace(each, facts=_with_masked_addresses(each.facts, mask_address))
+        for each in subject.report.steps
     )
-    incident = Incident(target=target, report=replace(record.last, steps=steps), record=record)
-    return ticket_text(incident, extent_of(incident), host)
+    subject = replace(subject, report=replace(subject.report, steps=steps))
+    return ticket_text(subject, extent_of(subject), host)
+
+
+def _with_masked_addresses(facts: Facts, mask_address: Callable[[str], str]) -> Facts:
+    proxy, local = facts.proxy and mask_address(facts.proxy), facts.local_address and mask_address(facts.local_address)
+    return replace(facts, proxy=proxy, local_address=local, addresses=tuple(map(mask_address, facts.addresses)))
+
+
+def _part(subject: TicketSubject) -> TicketPart:
+    return TicketPart(
+        vault=subject.vault_name,
+        key=subject.target.key_name,
+        application=subject.names.client_id or subject.target.credential,
+    )
+
+
+def _steps_of(several: Sequence[TicketSubject], parts: Sequence[TicketPart], team: Team, place: Place) -> list[TeamStep]:
+    return merged_steps(
+        [
+            replace(part, steps=[*confirmation(team, failure, each.names), *team_steps(team, each.actions, place, part.vault)])
+            for each, part in zip(several, parts, strict=True)
+            if (failure := each.failure) is not None
+        ]
+    )
+
+
+def _checks_of(several: Sequence[TicketSubject], parts: Sequence[TicketPart], team: Team) -> list[TeamStep]:
+    return merged_steps(
+        [
+            replace(part, steps=list(team_checks(team, failure, each.names, check_command(each.actions, part.vault))))
+            for each, part in zip(several, parts, strict=True)
+            if (failure := each.failure) is not None
+        ]
+    )
 
 
 def _wrapped(text: str, first: str = "", rest: str = "") -> Iterator[str]:
     yield from wrap(text, first=first, rest=rest).split("\n")
 
 
-def _subject(incident: Incident, failure: StepResult, team: Team, extent: Extent) -> str:
-    several = f"{extent.vaults:,} key vaults"
-    of_identity = f"application {incident.names.client_id or incident.target.credential}"
-    host = incident.names.host or incident.target.vault
-    what = of_identity if team is Team.IDENTITY else several if extent.vaults > 1 else host.removesuffix(":443")
-    return f"{what}: {cause(failure.reason, failure.step)}"
+def _several(parts: Sequence[TicketPart], team: Team, extent: Extent) -> str:
+    """Return how many vaults, keys or applications fail; empty for one."""
+    if team is Team.IDENTITY:
+        applications = len({part.application for part in parts})
+        return f"{applications:,} applications" if applications > 1 else ""
+    if extent.vaults > 1:
+        return f"{extent.vaults:,} key vaults"
+    return f"{extent.total:,} {noun(parts)}s of {parts[0].vault}" if extent.total > 1 and len(parts) > 1 else ""
 
 
-def _what_fails(incident: Incident, failure: StepResult, extent: Extent) -> Iterator[str]:
-    names, target = incident.names, incident.target
-    request = _REQUESTS[failure.step].format(
-        vault=target.vault, key=target.key, client=names.client_id or target.credential, host=names.host or "Entra ID"
+def _what(several: Sequence[TicketSubject], parts: Sequence[TicketPart], team: Team, extent: Extent) -> str:
+    names = several[0].names
+    one = f"application {parts[0].application}" if team is Team.IDENTITY else names.host or several[0].target.vault
+    return _several(parts, team, extent) or one.removesuffix(":443")
+
+
+def _cause(several: Sequence[TicketSubject], failure: StepResult, place: Place) -> str:
+    """Return the cause for readers elsewhere: this address and this host have their names."""
+    found = list(dict.fromkeys(each.names.client_address for each in several if each.names.client_address))
+    more = f" and {len(found) - _ADDRESSES:,} more" if len(found) > _ADDRESSES else ""
+    address = f"{', '.join(found[:_ADDRESSES])}{more} ({place.host})" if found else f"the address of {place.host}"
+    text = (
+        cause(failure.reason, failure.step).replace("this address", address).replace("trusted here", f"trusted on {place.host}")
     )
-    yield from _wrapped(f"{request} fails: {cause(failure.reason, failure.step)}.")
+    return place.named_in(text)
+
+
+def _what_fails(
+    several: Sequence[TicketSubject], parts: Sequence[TicketPart], failure: StepResult, extent: Extent, place: Place
+) -> Iterator[str]:
+    subject, names, target = several[0], several[0].names, several[0].target
+    request = _REQUESTS[failure.step].format(
+        vault=target.vault, key=target.key, client=parts[0].application, host=names.host or "Entra ID"
+    )
+    yield from _wrapped(f"{request} fails: {_cause(several, failure, place)}.")
     if is_unconfirmed(failure, names):
         yield from _wrapped("This is not confirmed from a SQL Server host: the vault refused the host of the monitor.")
+    applications = list(dict.fromkeys(part.application for part in parts))
+    if failure.step is Step.TOKEN and len(applications) > 1:
+        yield from _same_holds("applications", applications, len(applications))
     if extent.vaults > 1:
-        named = list(dict.fromkeys((incident.vault_name, *(each.vault_name for each in extent.others))))[:MOST_VAULTS]
-        more = f" and {extent.vaults - len(named):,} more" if extent.vaults > len(named) else ""
-        yield from _wrapped(f"The same holds for {extent.vaults:,} key vaults: {', '.join(named)}{more}.")
-    if extent.note:
-        yield from _wrapped(f"{extent.note[0].upper()}{extent.note[1:]}.")
+        yield from _same_holds("key vaults", list(dict.fromkeys(part.vault for part in parts)), extent.vaults)
+    elif extent.total > 1 and noun(parts) == "key":
+        yield from _same_holds("keys", list(dict.fromkeys(part.key for part in parts)), extent.total)
+    if subject.unsteady is not None:
+        text = str(subject.unsteady)
+        yield from _wrapped(f"{text[0].upper()}{text[1:]}.")
 
 
-def _dependents(incident: Incident, failure: StepResult, extent: Extent) -> Iterator[str]:
+def _same_holds(what: str, names: Sequence[str], total: int) -> Iterator[str]:
+    named = names[:MOST_NAMED]
+    more = f" and {total - len(named):,} more" if total > len(named) else ""
+    yield from _wrapped(f"The same holds for {total:,} {what}: {', '.join(named)}{more}.")
+
+
+def _coverage(parts: Sequence[TicketPart], team: Team, extent: Extent) -> Iterator[str]:
+    if extent.total > len(parts) and _several(parts, team, extent):
+        yield from _wrapped(f"The commands cover {len(parts):,} of {extent.total:,}. Repeat them for the others of this kind.")
+
+
+def _dependents(subject: TicketSubject, failure: StepResult, extent: Extent) -> Iterator[str]:
     servers = extent.servers
     more = f" and {len(servers) - MOST_SERVERS:,} more" if len(servers) > MOST_SERVERS else ""
     if servers:
         yield from _wrapped(f"SQL Servers ({len(servers):,}): {', '.join(sorted(servers)[:MOST_SERVERS])}{more}")
     else:
-        yield f"SQL Servers that use the credential {incident.target.credential}"
+        yield f"SQL Servers that use the credential {subject.target.credential}"
     only_wrap = WITHOUT_WRAP if failure.step is Step.WRAP_KEY else ""
-    if is_unconfirmed(failure, incident.names):
+    if is_unconfirmed(failure, subject.names) and subject.unsteady is None:
         yield "If the vault refuses SQL Server too:"
-    yield from _wrapped(effect(incident.report) or only_wrap or "The vault is usable now, and fails again and again.")
+    stopped = "" if subject.unsteady is not None else effect(subject.report) or only_wrap
+    yield from _wrapped(stopped or "The vault is usable now, and fails again and again.")
 
 
-def _since(incident: Incident, extent: Extent) -> str:
-    if extent.since is not None:
-        return moment(extent.since)
-    return f"observed at {moment(incident.report.started_at)}; when it began is not known"
-
-
-def _evidence(incident: Incident, failure: StepResult, place: Place) -> Iterator[Line]:
-    facts, names = failure.facts, incident.names
-    yield "seen from", f"{place.host}, {'a SQL Server host' if place.is_sql_host else 'the host of the monitor'}"
-    yield "time", moment(incident.report.started_at)
-    yield "step", failure.step.value
-    yield from ((label, value) for label, value in facts_of(failure) if label not in _DBA_FACTS)
-    issuer = facts.certificate.issuer if facts is not None and facts.certificate is not None else None
-    region = None if incident.record is None else incident.record.region
-    named = (
-        ("resolves to", ", ".join(incident.addresses)),
-        ("certificate of", issuer),
-        ("proxy", names.proxy or "none"),
-        ("client id", names.client_id),
-        ("tenant id", incident.report.tenant),
-        ("region", region),
-    )
-    yield from ((label, value) for label, value in named if value)
+def _since(subject: TicketSubject, extent: Extent) -> str:
+    began = subject.report.started_at if extent.began is None else extent.began
+    if extent.last is not None and extent.last - began >= _SHORTEST_RANGE:
+        first = f"{second(began)} (first observed then)" if extent.is_first_seen else second(began)
+        return f"{first} to {second(extent.last)}, one after another"
+    return f"before {second(began)}, first observed then" if extent.is_first_seen else second(began)
 
 
 def _step_lines(steps: Iterable[TeamStep], *, numbered: bool = False) -> Iterator[str]:
@@ -169,9 +225,9 @@ def _form(label: str, command: str) -> str:
     return f"{label:<11} {one_line(log_query(script[1], vault=script[2])) if script else command}"
 
 
-def _scope(team: Team, incident: Incident, steps: Iterable[TeamStep]) -> Iterator[str]:
+def _scope(team: Team, subject: TicketSubject, steps: Iterable[TeamStep]) -> Iterator[str]:
     if any(label == AZ for step in steps for label, _ in step.lines):
-        yield from (f"{label:<14} {command}" for label, command in scope_lines(team, incident.target.vault))
+        yield from (f"{label:<14} {command}" for label, command in scope_lines(team, subject.target.vault))
 
 
 def _words(steps: Sequence[TeamStep], scope: Iterable[str]) -> Iterator[str]:
@@ -179,15 +235,17 @@ def _words(steps: Sequence[TeamStep], scope: Iterable[str]) -> Iterator[str]:
     yield from (f"{word:<{_LABEL}} {meaning}" for word, meaning in words_in((), commands))
 
 
-def _how_we_see(incident: Incident, failure: StepResult, changed: str) -> Iterator[str]:
-    target, reason = incident.target, failure.reason
-    if changed.startswith("az ad app credential"):
+def _how_we_see(subject: TicketSubject, failure: StepResult, extent: Extent) -> Iterator[str]:
+    target, reason, every = subject.target, failure.reason, durations.write(subject.target.interval)
+    if check_command(subject.actions, subject.vault_name).startswith("az ad app credential"):
         yield from _wrapped(
             "Send a new secret or certificate to the DBA in a safe way, never in a ticket: SQL Server needs it too."
         )
-    yield from _wrapped(
-        f"The probe of {target.name} runs every {durations.write(target.interval)}. Its first success shows the repair, "
-        "and the alert ends. Please answer this ticket then."
-    )
+    shown = f"The probe of {target.name} runs every {every}. Its first success shows the repair, and the alert ends."
+    if subject.unsteady is not None:
+        within = durations.write(RECENT * target.interval)
+        shown = f"The probe of {target.name} runs every {every}. The repair shows after {within}: no failure among the next {RECENT} probes."
+    also = f" So does each other one of the {extent.total:,}." if extent.total > 1 else ""
+    yield from _wrapped(f"{shown}{also} Please answer this ticket then.")
     code = "" if failure.code is None else f", code {both_numbers(failure.code)}"
     yield from _wrapped(f"For the DBA's records: target {target.name}{code}{f', reason {reason.value}' if reason else ''}.")

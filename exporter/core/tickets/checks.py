@@ -8,7 +8,7 @@ from exporter.core.codes.names import Names, fill_command
 from exporter.core.model import CredentialKind, Facts, Step, StepResult, Vantage
 from exporter.core.reasons import Reason
 from exporter.core.reasons.row import Refused
-from exporter.core.tickets.steps import KQL, POWERSHELL, RUN, TeamStep, command_lines
+from exporter.core.tickets.steps import KQL, OLD_KQL, POWERSHELL, RUN, TeamStep, command_lines
 from exporter.core.tickets.team import Team
 
 SIGN_INS = (
@@ -102,7 +102,7 @@ def _requests(vault: str, failure: StepResult, names: Names, facts: Facts) -> It
 
 def request_queries(vault: str, caller: str) -> tuple[tuple[str, str], ...]:
     """Return the queries of a vault's requests, by the table of its diagnostic setting."""
-    return ((KQL, REQUESTS.format(vault=vault, caller=caller)), ("or", OLD_REQUESTS.format(vault=vault, caller=caller)))
+    return ((KQL, REQUESTS.format(vault=vault, caller=caller)), (OLD_KQL, OLD_REQUESTS.format(vault=vault, caller=caller)))
 
 
 def _caller(failure: StepResult, names: Names, facts: Facts) -> str:

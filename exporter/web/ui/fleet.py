@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from itertools import chain
 from operator import itemgetter
 
 from exporter.presentation.sql_causes import SqlCause, sql_causes
@@ -57,6 +58,7 @@ class Fleet:
     labels: list[str]  # NAME=VALUE, the first `MOST_LABELS` in order
     label_names: list[str]  # of targets and their SQL Servers, at most `MOST_LABELS`
     causes: list[CauseGroup]  # incidents, or the chosen one
+    has_ended: bool  # the chosen cause: everything is as without the choice
     own: list[SqlCause]  # of SQL Servers themselves
     views: Mapping[str, TargetView]  # of all targets, by name
     scope: Collection[str]  # names of targets
@@ -110,13 +112,11 @@ async def fleet(views: Iterable[TargetView], query: TargetQuery, proofs: SqlProo
     causes = await incident_groups(groups)
     own = await _add_own_causes(within, proofs, all_servers=not query.scope)
     every.update(within)
-    behind: Iterable[str] = within
-    if query.cause:
-        causes = chosen_groups(groups, causes, query.cause)
-        chosen = [*(each.targets for each in causes), *(each.targets for each in own if each.id == query.cause)]
-        behind = [name for names in chosen for name in names]
+    chosen = chosen_groups(groups, causes, query.cause)
+    itself = [each for each in own if each.id == query.cause]
+    is_chosen = bool(chosen or itself)
     is_listed, order = verdict_matcher(query), key_of(query)
-    found = (within[name] for name in behind)
+    found = (within[name] for name in (_targets_of(chosen, itself) if is_chosen else within))
     listed = [(order(each), each) async for each in yield_with_pauses(found, TARGETS_PER_SLICE) if is_listed(each)]
     return Fleet(
         shown=[each for _, each in sorted(listed, key=itemgetter(0))],
@@ -124,7 +124,8 @@ async def fleet(views: Iterable[TargetView], query: TargetQuery, proofs: SqlProo
         codes=counts.codes,
         labels=sorted(counts.labels)[:MOST_LABELS],
         label_names=sorted(counts.names)[:MOST_LABELS],
-        causes=causes,
+        causes=chosen if is_chosen else causes,
+        has_ended=bool(query.cause) and not is_chosen,
         own=own,
         views=every,
         scope=within.keys(),
@@ -141,6 +142,11 @@ async def _add_own_causes(views: dict[str, TargetView], proofs: SqlProofs, *, al
     async for name, server in yield_with_pauses((each for cause in causes for each in cause.targets.items()), TARGETS_PER_SLICE):
         views[name] = replace(views[name], own=(*views[name].own, server))
     return causes
+
+
+def _targets_of(causes: Iterable[CauseGroup], own: Iterable[SqlCause]) -> Iterable[str]:
+    """Return the names of the targets behind the causes."""
+    return chain(*(each.targets for each in causes), *(each.targets for each in own))
 
 
 def _headline_counts(states: Counter[HeadlineState]) -> HeadlineCounts:

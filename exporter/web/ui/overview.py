@@ -51,6 +51,7 @@ class ListPage:
     keeps_state: bool = True
     endings: Sequence[Ending] = ()
     log_texts: Mapping[str, str] = field(default_factory=dict)  # by the id of a cause
+    tickets: Mapping[str, Child] = field(default_factory=dict)  # by the id of a cause
     differences: Sequence[Difference] = ()
 
     @property
@@ -108,6 +109,9 @@ def _verdict_section(urls: Urls, page: ListPage) -> Iterator[Child]:
     if is_status:
         yield element("h1", _headline(page.fleet, themselves), class_="bad-ink" if is_bad else None)
         yield scope_line(urls, page.query, page.fleet)
+    if page.fleet.has_ended:
+        ended = "has ended, or is outside the filter" if page.query.scope else "has ended"
+        yield element("p", f"The cause of this link {ended}. This page shows what is there now.", class_="notice")
     yield element("div", _badges(urls, page), _causes_count(page), _next_expiry(page), class_="overall")
     if page.delayed:
         yield element("p", page.delayed, class_="notice")
@@ -120,7 +124,7 @@ def _verdict_section(urls: Urls, page: ListPage) -> Iterator[Child]:
     more = urls.status([*page.query.scope, ("causes", "all")])
     cards = Cards(
         groups=page.causes, own=page.own, views=page.fleet.views, now=page.now, log_texts=page.log_texts,
-        all_causes=page.query.all_causes, more=more,
+        tickets=page.tickets, all_causes=page.query.all_causes, more=more,
     )  # fmt: skip
     yield from causes_section(urls, cards)
     if page.query.all_causes and is_status:
