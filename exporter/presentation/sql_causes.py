@@ -80,7 +80,7 @@ async def sql_causes(verdicts: Verdicts, proofs: SqlProofs, *, all_servers: bool
         for proof in proofs.target_proofs(target):
             if _key(proof) in behind:
                 behind[_key(proof)][target.name] = ready
-                if ready and (at := ended_at(record, proof)) is not None:
+                if ready is not False and (at := ended_at(record, proof)) is not None:
                     ended[_key(proof)] = at
     causes = dict[tuple[ProofState, str, float | None], SqlCause]()
     async for proof in yield_with_pauses(opened, _PROOFS_PER_SLICE):

@@ -69,13 +69,13 @@ def _stalled_text(servers: Iterable[ServerProof], now: float, *, named: bool) ->
 
 
 def _stalled(servers: Iterable[ServerProof]) -> dict[tuple[str, str], tuple[float, bool]]:
-    """Return the logs that no longer grow, by database and SQL Server: since when, and whether a log file needs the vault."""
+    """Return the logs that no longer grow although they are not full, by database and SQL Server: since when, and whether a log file needs the vault."""
     return {
         (log.database, each.server): (log.stalled_at, flag_is_on(each.reading, TRACE_FLAG) is False)
         for each in servers
         if each.state not in (ProofState.DUE, ProofState.STOPPED)
         for log in each.logs
-        if log.stalled_at is not None
+        if log.stalled_at is not None and log.full_in
     }
 
 

@@ -73,7 +73,7 @@ def proof_lines(urls: Urls, view: TargetView) -> Child:
 def _server(urls: Urls, view: TargetView, server: ServerProof) -> Child:
     not_ready = view.readiness.ready is False
     log = log_text([server], view.now) if not_ready or server.has_stopped else ""
-    over = ended_at(view.record, server) if view.readiness.ready else None
+    over = ended_at(view.record, server) if view.readiness.ready is not False else None
     urgent = sentence("; ".join(filter(None, (closed_text([server]), codes_text(server, view.now), log))))
     effect = f" {WITHOUT_THE_KEY}" if server.state.is_bad and not (not_ready or log or over or server.proof.closed) else ""
     is_own = server.state.is_open and (not not_ready or server.cause.is_seen_inside)
@@ -124,7 +124,7 @@ def sql_cause(urls: Urls, cause: SqlCause, now: float) -> Html:
 def own_causes(urls: Urls, view: TargetView, *, action: bool) -> Iterator[Child]:
     """Yield what fails in the SQL Servers of a target themselves, with the first action if `action`."""
     for server in view.own:
-        over = ended_at(view.record, server) if view.readiness.ready else None
+        over = ended_at(view.record, server) if view.readiness.ready is not False else None
         yield element("div", _title(server.state, over, is_ready=view.readiness.ready is True))
         named = [" with ", brief_code(urls, int(server.codes[0].code))] if server.cause is ProofState.FAILING else None
         yield element("div", server.server, named, class_="quiet")
@@ -133,7 +133,9 @@ def own_causes(urls: Urls, view: TargetView, *, action: bool) -> Iterator[Child]
 
 def own_badges(view: TargetView) -> list[Html]:
     """Return the state of each of the SQL Servers of a target that fails itself."""
-    return [proof_badge(each.state, ended_at(view.record, each) if view.readiness.ready else None) for each in view.own]
+    return [
+        proof_badge(each.state, ended_at(view.record, each) if view.readiness.ready is not False else None) for each in view.own
+    ]
 
 
 def start_here(urls: Urls) -> Html:

@@ -156,9 +156,9 @@ STORIES = (
     Story(
         "stalled",  # the log no longer grows when its next log file needs the key
         read=every(10, 0, 240),
-        shown=(120, 230),
+        shown=(150, 230),
         events={30: fault("sql_secret_old", "N1\\STALLED"), 200: recovered("N1\\STALLED")},
-        day=DaySettings(vlf_kb=400_000, limit_kb=900_000),
+        day=DaySettings(vlf_kb=200_000, limit_kb=700_000),
     ),
     Story(
         "disabled",  # the EKM provider is disabled
