@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from exporter.core.codes import BY_CODE, Category
 from exporter.tde.server_proof import ProofState, ServerProof, clock_text, login_text
-from exporter.tde.urgency import closed_text, log_text
+from exporter.tde.urgency import closed_text, log_text, room_text
 
 _PLAIN = re.compile(r"[\w.\\$ @-]{1,128}")  # a name that a command may contain
 _READ_THE_LOG = "Read the lines of {}: `EXEC sys.sp_readerrorlog 0, 1, N'Provider error code';`"
@@ -25,7 +25,7 @@ _ACTIONS_BY_CATEGORY: Mapping[Category, str] = {
     Category.NETWORK: "Test the way from {} to the vault, with the proxy of SQL Server's service account. The exporter's way works.",
     Category.PERMISSION: _OTHER_IDENTITY,
     Category.MISSING: _OTHER_IDENTITY,
-    Category.HOST: "Check the registry rights of SQL Server's service account and the DLL on {}: `ekm-exporter script verify.sql`, part 3.",
+    Category.HOST: "On the host of {}, run `ekm-exporter doctor TARGET`: it tests the registry rights of SQL Server's service account and the DLL.",
 }
 _OPEN = (
     "Open it on {server}: `ALTER DATABASE [{database}] SET ONLINE;`{others} In an availability group, restart that node's service instead. "
@@ -50,6 +50,13 @@ def urgency_text(servers: Sequence[ServerProof], now: float) -> str:
     of = next(iter(failing.values())).server if len(failing) == 1 else f"{len(failing):,} SQL Servers"
     fail = "" if since is None else f"backups of {of} fail since {clock_text(since, now)}"
     return "; ".join(filter(None, (closed_text(servers), fail, log_text(servers, now, named=True))))
+
+
+def first_actions(servers: Sequence[ServerProof], first: ServerProof, ended_at: float | None, now: float) -> str:
+    """Return what to do first for SQL Servers with one cause, with room for the most urgent log if it is soon needed."""
+    others = " Then repeat it on the others." if len(servers) > 1 else ""
+    room = "" if first.proof.closed or ended_at is not None or not first.state.is_bad else room_text(servers, now)
+    return room + first_action(first, ended_at) + others
 
 
 def first_action(server: ServerProof, ended_at: float | None = None) -> str:

@@ -59,12 +59,12 @@ def reading_from(values: Any) -> SqlServerReading:
             failure=_text(values, "failure", MESSAGE),
             refused=refused,
         )
-        times, logs = values["read_at"].items(), values["earlier_logs"]
+        times, logs, stops = values["read_at"].items(), values["earlier_logs"], values["stalled"].items()
         if values["document"] is None:
             return reading
         document = _document(values["document"])
         read_at = {section: unix_time(at) for section, at in times if is_good(document, section)}
-        stalled = {str(name): (unix_time(at), float(rate)) for name, (at, rate) in values["stalled"].items()}
+        stalled = {str(name): (unix_time(at), float(rate)) for name, (at, rate) in stops}
         earlier_logs = None if logs is None else _earlier_logs(logs)
         return replace(reading, document=document, read_at=read_at, earlier_logs=earlier_logs, stalled=stalled)
     except (KeyError, TypeError, AttributeError, ValueError) as error:

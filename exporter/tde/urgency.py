@@ -13,6 +13,8 @@ from exporter.tde.server_proof import ProofState, ServerProof, clock_text, span_
 from exporter.tde.sql_reading import TRACE_FLAG, flag_is_on
 
 _HOUR: Final = 3600.0  # the age from which a rate is not the present one
+_SOON: Final = 4 * _HOUR  # as the alert EkmSqlLogFillsUp
+_FILE_SOON: Final = _HOUR / 2
 _NAMED: Final = 3  # closed databases, and SQL Servers, in a text
 
 
@@ -77,6 +79,18 @@ def _stalled(servers: Iterable[ServerProof]) -> dict[tuple[str, str], tuple[floa
         for log in each.logs
         if log.stalled_at is not None and log.full_in
     }
+
+
+def room_text(servers: Iterable[ServerProof], now: float) -> str:
+    """Return the beginning of a first action, for the most urgent log; empty if there is time."""
+    present = with_present_rates(servers, now)
+    if full := min((each for each in full_times(present, now) if each[0] < _SOON), default=None):
+        return f"Free disk for the log of [{full[1]}] of {full[2]}, or raise its limit. Then: ".replace("`", "'")
+    if stalled := min(_stalled(present), default=None):
+        return f"For the log of [{stalled[0]}] of {stalled[1]}: ".replace("`", "'")
+    if file := min((each for each in next_files(present) if each[0] < _FILE_SOON), default=None):
+        return f"Before the next log file of [{file[1]}] of {file[2]}: ".replace("`", "'")
+    return ""
 
 
 def with_present_rates(servers: Iterable[ServerProof], now: float) -> list[ServerProof]:

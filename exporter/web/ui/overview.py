@@ -27,6 +27,7 @@ from exporter.web.ui.layout import Urls, counted, foot, head, link, table_foot, 
 from exporter.web.ui.query import UNSTEADY, TargetQuery
 from exporter.web.ui.rows import COLUMNS, target_row
 from exporter.web.ui.sql_differences import differences_line
+from exporter.web.ui.sql_servers import sql_legend
 from exporter.web.ui.view_models import TargetView, Urgency
 
 PER_PAGE = 50
@@ -190,7 +191,7 @@ def _next_expiry(page: ListPage) -> Child:
 
 def _legend() -> Html:
     meanings = [(element("dt", badge(Urgency[state.name])), element("dd", meaning)) for state, meaning in STATES.items()]
-    return element("details", element("summary", "What the states mean"), element("dl", meanings), id="states")
+    return element("details", element("summary", "What the states mean"), element("dl", [*meanings, *sql_legend()]), id="states")
 
 
 def _pages(urls: Urls, page: ListPage) -> Html:

@@ -8,7 +8,7 @@ from exporter.core.codes.model import Owner
 from exporter.core.codes.shared import WITHOUT_THE_KEY
 from exporter.presentation.ended_faults import ended_at
 from exporter.presentation.sql_causes import SqlCause
-from exporter.presentation.sql_texts import first_action, urgency_text
+from exporter.presentation.sql_texts import first_action, first_actions, urgency_text
 from exporter.tde.server_proof import ProofState, ServerProof, clock_text, codes_text, proof_text, read_text
 from exporter.tde.urgency import closed_names, closed_states, closed_text, log_text, most_urgent
 from exporter.web.ui.html import Child, Html, element
@@ -28,6 +28,10 @@ _BADGES: Mapping[ProofState, tuple[str, str]] = {
     ProofState.UNKNOWN: ("unknown", "unsure"),
 }
 _ENDED = "backup due", "unsure"  # the vault works again, and no backup has finished since
+_MEANINGS: Mapping[ProofState, str] = {
+    ProofState.CLOSED: "databases of a SQL Server did not open, so applications cannot use them",
+    ProofState.FAILING: "SQL Server itself does not get its key, also while a probe succeeds",
+}
 # The title of a cause, and what its age counts from.
 _TITLES: Mapping[ProofState, tuple[str, str]] = {
     ProofState.CLOSED: ("SQL Server itself: databases did not open", "began "),
@@ -88,7 +92,7 @@ def _server(urls: Urls, view: TargetView, server: ServerProof) -> Child:
         effect,
         _left_over(over, view.now),
         start_here(urls) if server.proof.closed else None,
-        copyable(first_action(server, over)) if is_own else None,
+        copyable(first_actions([server], server, over, view.now)) if is_own else None,
     ]
 
 
@@ -98,6 +102,8 @@ def sql_cause(urls: Urls, cause: SqlCause, now: float) -> Html:
     first, text = most_urgent(servers, now), urgency_text(servers, now)
     _, age = _TITLES[cause.state]
     targets = target_links(urls, cause.id, sorted(cause.targets)) if cause.targets else "No target has its key."
+    if cause.state is ProofState.CLOSED and not (first.codes or first.messages):
+        age = "last proof "
     began = "began " if first.cause.is_seen_inside and first.failed else age
     return element(
         "li",
@@ -115,7 +121,7 @@ def sql_cause(urls: Urls, cause: SqlCause, now: float) -> Html:
         element("p", sentence(text)) if text and cause.state is not ProofState.DUE else None,
         _left_over(cause.ended_at, now),
         start_here(urls) if cause.state is ProofState.CLOSED else None,
-        copyable(first_action(first, cause.ended_at) + (" Then repeat it on the others." if len(servers) > 1 else "")),
+        copyable(first_actions(servers, first, cause.ended_at, now)),
         class_="bad-edge" if cause.is_bad else None,
         data_key=cause.id,
     )
@@ -129,6 +135,13 @@ def own_causes(urls: Urls, view: TargetView, *, action: bool) -> Iterator[Child]
         named = [" with ", brief_code(urls, int(server.codes[0].code))] if server.cause is ProofState.FAILING else None
         yield element("div", server.server, named, class_="quiet")
         yield copyable(first_action(server, over)) if action else None
+
+
+def sql_legend() -> list[tuple[Html, Html]]:
+    """Return the states of SQL Servers themselves with their meaning."""
+    entries = [(proof_badge(state), meaning) for state, meaning in _MEANINGS.items()]
+    entries.append((proof_badge(ProofState.FAILING, 0.0), "the vault works again, and no backup has finished since"))
+    return [(element("dt", shown), element("dd", meaning)) for shown, meaning in entries]
 
 
 def own_badges(view: TargetView) -> list[Html]:
