@@ -152,7 +152,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "SQL_CLOSED_CAUSE": _cause_of_closed_database(),
     "SQL_CODES": (
         "{{ with "
-        + _query(f"group by (code) (mssql_ekm_error_log_last_timestamp_seconds{{{_SQL},code!~'other|18204|3041'}})")
+        + _query(f"group by (code) (mssql_ekm_error_log_last_timestamp_seconds{{{_SQL},code!~'other|18204|3041|33027|33111'}})")
         + " }} with provider error code "
         + _listed(".", "code", "{{ $one.Labels.code }}")
         + "{{ else }}: the login of a key has no credential, so add it{{ end }}"

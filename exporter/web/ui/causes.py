@@ -67,8 +67,8 @@ def causes_section(urls: Urls, cards: Cards) -> Iterator[Child]:
     """Yield the causes with their size, age and first action, each card alone: all of them are many."""
     groups = shown_groups(cards.groups, cards.own, all_causes=cards.all_causes)
     own = shown_own(cards.own, all_causes=cards.all_causes)
-    made = [(-len(each.at_risk), partial(_cause, urls, each, cards)) for each in groups]
-    made += [(-len(each.servers) if each.state.is_bad else 1, partial(sql_cause, urls, each, cards.now)) for each in own]
+    made: list[tuple[float, partial[Html]]] = [(-len(each.at_risk), partial(_cause, urls, each, cards)) for each in groups]
+    made += [(each.weight, partial(sql_cause, urls, each, cards.now)) for each in own]
     if made:
         yield Html('<ol class="causes" aria-label="Causes">')
         yield from (card() for _, card in sorted(made, key=itemgetter(0)))

@@ -115,10 +115,31 @@ def test_logs_are_those_of_databases_under_the_key():
     )
     sections = {"logs": [row | size for row, size in zip(logs, sizes, strict=True)]}
     (server,) = server_proofs(with_growing_logs(a_reading("sales", "hr", sections=sections)))
-    assert (server.first_full.full_in, server.first_full.database, server.next_file_in) == (600, "hr", 300)
+    assert (server.first_full.full_in, server.first_full.database, server.next_file.next_file_in) == (600, "hr", 300)
     assert server.server == "SQLPRD01 on n1"
 
 
 def test_log_without_rate_has_no_times():
     server = the_proof()
-    assert (server.first_full, server.next_file_in) == (None, None)
+    assert (server.first_full, server.next_file) == (None, None)
+
+
+CLOSED = [*sections_of()["databases"], sections_of()["databases"][0] | {"name": "claims", "state": "RECOVERY_PENDING"}]
+
+
+@pytest.mark.parametrize(
+    ("sections", "cause", "since"),
+    [
+        ({}, ProofState.CLOSED, PROVEN_AT),
+        ({"errors": [error("33111", "18:10:00", "18:10:00")]}, ProofState.CLOSED, unix(DAY + "18:10:00")),
+        ({"errors": [error("3077", "18:10:00", "18:10:00")]}, ProofState.FAILING, unix(DAY + "18:10:00")),
+        ({"keys": WITHOUT_CREDENTIAL}, ProofState.NO_CREDENTIAL, PROVEN_AT),
+        ({"providers": DISABLED}, ProofState.PROVIDER_DISABLED, PROVEN_AT),
+    ],
+)
+def test_closed_database_is_the_most_urgent_state(sections, cause, since):
+    server = the_proof(databases=CLOSED, **sections)
+    assert (server.state, server.cause, server.since) == (ProofState.CLOSED, cause, since)
+    assert server.proof.closed == (("claims", "RECOVERY_PENDING"),)
+    assert server.state.is_bad
+    assert the_proof(errors=[error("33111", "19:50:00", "19:50:00")]).state is ProofState.PROVEN  # as a restore elsewhere
