@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 
 from exporter.cli.parser import add_flag
-from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, TICKET_HELP, configured, print_ticket, refuse, ticket_hint
+from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, add_output_flags, configured, print_ticket, refuse, ticket_hint
 from exporter.cli.sql_readings import sql_server_reader
 from exporter.clients.entra import quiet_sdk_loggers
 from exporter.clients.http.network import NetworkError
@@ -27,7 +27,7 @@ from exporter.doctor.adhoc import bare_config, key_in
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.host_lookup import look_up_host
 from exporter.doctor.report import as_data, as_text, is_ok
-from exporter.presentation.incident import Incident
+from exporter.presentation.ticket_subject import TicketSubject
 from exporter.runtime import logging
 from exporter.runtime.process import is_windows
 from exporter.runtime.thread_pool import PoolExhausted
@@ -73,8 +73,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add_flag(parser, "--connector-secret-file FILE", "without a configuration: file with the SECRET of the SQL credential")
     add_flag(parser, "--tenant TENANT", "without a configuration: the tenant (default: the tenant that the vault names)")
-    add_flag(parser, "--json", "print JSON, for scripts", action="store_true")
-    add_flag(parser, "--ticket", TICKET_HELP, action="store_true")
+    add_output_flags(parser)
     parser.set_defaults(handler=doctor)
 
 
@@ -98,7 +97,7 @@ def doctor(args: argparse.Namespace) -> int:
     except PoolExhausted as error:
         print(f"ekm-exporter: the checks were not made: {error}", file=sys.stderr)
         return INTERNAL
-    _print_results(args, target, results, _incident(target, collected[0]))
+    _print_results(args, target, results, _subject(target, collected[0]))
     return FINE if is_ok(results) else FAILED
 
 
@@ -113,20 +112,20 @@ async def _results(
         return await run(read_sql_server=read, look_up_host=look_up)
 
 
-def _incident(target: Target, evidence: Evidence) -> Incident:
-    incident = Incident(target=target, report=evidence.report)
-    at_entra = incident.failure is not None and incident.failure.step is Step.TOKEN
+def _subject(target: Target, evidence: Evidence) -> TicketSubject:
+    subject = TicketSubject(target=target, report=evidence.report)
+    at_entra = subject.failure is not None and subject.failure.step is Step.TOKEN
     endpoint = evidence.entra if at_entra else evidence.vault
-    return replace(incident, addresses=() if endpoint is None else endpoint.addresses)
+    return replace(subject, addresses=() if endpoint is None else endpoint.addresses)
 
 
-def _print_results(args: argparse.Namespace, target: Target, results: Sequence[CheckResult], incident: Incident) -> None:
+def _print_results(args: argparse.Namespace, target: Target, results: Sequence[CheckResult], subject: TicketSubject) -> None:
     if args.ticket:
-        print_ticket(incident)
+        print_ticket(subject)
     elif args.json:
         print(json.dumps(as_data(target, results), indent=2))
     else:
-        print(as_text(target, results) + ticket_hint(incident), end="")
+        print(as_text(target, results) + ticket_hint(subject), end="")
 
 
 def _configured_target(args: argparse.Namespace) -> tuple[Config, Target] | None:

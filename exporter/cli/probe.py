@@ -8,7 +8,6 @@ import json
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TypeVar
 
 from exporter.cli import check
@@ -19,11 +18,11 @@ from exporter.config.loader import load_config
 from exporter.config.settings import Config, Target
 from exporter.core.suggestions import nearest
 from exporter.core.tickets.team import TITLES
-from exporter.presentation.incident import Incident, extent_of
 from exporter.presentation.payloads import Payload, probe_payload, target_details_payload, verdict_payload
 from exporter.presentation.probe_text import line, transcript
 from exporter.presentation.target_text import target_text
 from exporter.presentation.ticket import ticket_text
+from exporter.presentation.ticket_subject import TicketSubject, extent_of
 from exporter.runtime import logging
 from exporter.runtime.computer import computer_name
 
@@ -55,9 +54,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--credential NAME",
         "use another credential of the configuration, such as the staged one, and run no auxiliary probes",
     )
-    add_flag(parser, "--json", "print JSON, for scripts", action="store_true")
-    add_flag(parser, "--ticket", TICKET_HELP, action="store_true")
+    add_output_flags(parser)
     parser.set_defaults(handler=probe)
+
+
+def add_output_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags `--json` and `--ticket`, of which a command takes one."""
+    either = parser.add_mutually_exclusive_group()
+    add_flag(either, "--json", "print JSON, for scripts", action="store_true")
+    add_flag(either, "--ticket", TICKET_HELP, action="store_true")
 
 
 def probe(args: argparse.Namespace) -> int:
@@ -75,7 +80,7 @@ def probe(args: argparse.Namespace) -> int:
         print(NO_PROBE, file=sys.stderr)
         return INTERNAL
     if args.ticket:
-        print_ticket(Incident(target=result.record.target, report=result.report, record=result.record))
+        print_ticket(TicketSubject(target=result.record.target, report=result.report, record=result.record))
     elif args.json:
         print(json.dumps(as_json(config, result, now=time.time()), indent=2))
     else:
@@ -88,22 +93,22 @@ def as_text(config: Config, result: ProbeOnceResult, *, now: float) -> str:
     target, chosen = result.record.target, result.chosen
     first = "" if chosen is None else f"probed with credential {chosen}, without auxiliary probes\n\n"
     steps = transcript(target, result.report, vantage=config.settings.vantage, record=result.record)
-    steps += ticket_hint(Incident(target=target, report=result.report, record=result.record))
+    steps += ticket_hint(TicketSubject(target=target, report=result.report, record=result.record))
     expected = config.modules[target.module].expect_path
     return first + steps + target_text(target, result.record, result.expiries, expected, now=now, auxiliary=chosen is None)
 
 
-def ticket_hint(incident: Incident) -> str:
+def ticket_hint(subject: TicketSubject) -> str:
     """Return the line that names the flag `--ticket`; empty if no other team repairs the failure."""
-    return "" if incident.team is None else line("ticket", f"--ticket prints the text for {TITLES[incident.team]}") + "\n"
+    return "" if subject.team is None else line("ticket", f"--ticket prints the text for {TITLES[subject.team]}") + "\n"
 
 
-def print_ticket(incident: Incident) -> None:
+def print_ticket(subject: TicketSubject) -> None:
     """Print the ticket alone, or why there is none on stderr."""
-    text = ticket_text(incident, replace(extent_of(incident), since=None), computer_name())
+    text = ticket_text(subject, extent_of(subject), computer_name())
     print(text, end="")
     if not text:
-        print(f"ekm-exporter: no ticket: {incident.why_no_team}", file=sys.stderr)
+        print(f"ekm-exporter: no ticket: {subject.why_no_team}", file=sys.stderr)
 
 
 def as_json(config: Config, result: ProbeOnceResult, *, now: float) -> Payload:

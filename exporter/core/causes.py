@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from exporter.core.model import Step
 
@@ -36,17 +36,21 @@ TITLES: Mapping[Link, str] = {
 }
 
 
+SEVERAL: Final = (Link.CREDENTIAL, Link.VAULT, Link.KEY)  # one cause can break several of these
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
     """The deciding failed step of a target, and the names of its links.
 
-    `since` is the Unix time at which its state began. With `unsteady`, the target is ready now, and this is its most frequent failure.
+    `since` is the Unix time of the first failed probe. With `unsteady`, the target is ready now, and this is its most frequent failure.
     """
 
     step: Step
     reason: Reason | None
     names: Mapping[Link, str]
     since: float = 0.0
+    is_first_seen: bool = False  # it may have begun before `since`
     not_ready: bool = False  # SQL Server could not open its databases
     unsteady: bool = False
 
@@ -66,7 +70,7 @@ class Cause:
     @property
     def is_several(self) -> bool:
         """Whether it is one cause of several vaults, keys or credentials."""
-        return not self.name and self.link in (Link.CREDENTIAL, Link.VAULT, Link.KEY)
+        return not self.name and self.link in SEVERAL
 
     @property
     def id(self) -> str:

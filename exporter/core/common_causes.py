@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from exporter.core.causes import Cause, Failed, Link, cause_of
+from exporter.core.causes import SEVERAL, Cause, Failed, Link, cause_of
 from exporter.core.model import Step
 from exporter.core.reasons import Reason, refusing, spreading_to
 from exporter.core.reasons.row import Refused
@@ -57,7 +57,6 @@ SPREADS: Final = (
     Spread(spreading_to(Link.CREDENTIAL), Link.CREDENTIAL, MANY_RATIO, Link.CREDENTIAL),
 )
 _MOVABLE: Final = (Link.VAULT, Link.HOST)  # the host's own failures count among those of vaults
-_MERGED: Final = (Link.CREDENTIAL, Link.VAULT, Link.KEY)  # one cause of several, if they began together
 _SPREADS_OF: Final = {
     reason: [(place, spread) for place, spread in enumerate(SPREADS) if reason in spread.reasons] for reason in (None, *Reason)
 }
@@ -102,7 +101,7 @@ class CommonCauses:
         """Return the causes, with one in place of those with one link, reason and step that began together in `MANY` vaults."""
         alike = defaultdict[tuple[Link, Reason | None, Step], list[_Failure]](list)
         for target, cause in causes.items():
-            if cause.link in _MERGED and not cause.unsteady:
+            if cause.link in SEVERAL and not cause.unsteady:
                 failed = self._failures[target][1]
                 alike[cause.link, cause.reason, failed.step].append(
                     _Failure(failed.since, target, failed.names[Link.VAULT], cause.reason)

@@ -64,6 +64,11 @@ def moment(unix: float) -> str:
     return datetime.fromtimestamp(unix, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def second(unix: float) -> str:
+    """Return a Unix time as RFC 3339 in UTC, to the second."""
+    return datetime.fromtimestamp(unix // 1, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
 def unix_time(text: str) -> float:
     """Return the Unix time of an RFC 3339 text; without a zone it is UTC.
 

@@ -6,41 +6,36 @@ Metrics and JSON have the causes themselves: see `core.common_causes`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.core.causes import Cause, Link
+from exporter.core.causes import SEVERAL, Cause
 
 # Between the beginnings of two causes of one incident, at most: a change reaches vaults one after another.
 WITHIN_SECONDS: Final = 3600.0
 _DIGITS: Final = 12  # of a Unix time, at most
-_SHARED: Final = (Link.CREDENTIAL, Link.VAULT, Link.KEY)  # one change breaks several of these; another link breaks alone
 
 
 @dataclass(frozen=True, slots=True)
 class Began:
-    """When the failures of a cause began, the first and the last of them, as Unix times.
-
-    `interval` is the longest one of its targets in seconds.
-    """
+    """When the failures of a cause began, in any order, as Unix times. `interval` is the longest one of its targets in seconds."""
 
     cause: Cause
-    first: float
-    last: float
+    beginnings: Collection[float]
     interval: float
 
 
 def incidents(causes: Iterable[Began]) -> list[list[Began]]:
     """Return the causes of each incident: one kind of link, one reason, and beginnings that follow each other.
 
-    A probe observes a failure up to an interval after it began. A steady cause comes before unsteady ones, whose beginning is
-    unknown: each belongs to the incident of its own link, else to the latest one.
+    A probe observes a failure up to an interval after it began. Steady causes come first.
     """
     alike = defaultdict[Hashable, list[Began]](list)
     for each in causes:
         alike[_kind(each.cause)].append(each)
-    return [incident for kind in alike.values() for incident in _split(kind)]
+    found = (run for kind in alike.values() for run in _split(kind))
+    return [sorted(run, key=lambda each: each.cause.unsteady) for run in found]
 
 
 def incident_id(cause: Cause, first: float) -> str:
@@ -65,24 +60,26 @@ def _family(cause: Cause) -> str:
 
 
 def _kind(cause: Cause) -> Hashable:
-    """Return what the causes of one incident have in common. Without a reason, nothing shows that two vaults have one."""
-    return cause.link, cause.reason, "" if cause.link in _SHARED and cause.reason is not None else cause.name
+    """Return what the causes of one incident have in common: the name too, unless one change breaks several of these links."""
+    spreads = cause.link in SEVERAL and cause.reason is not None and cause.reason.row.one_change
+    return cause.link, cause.reason, "" if spreads else cause.name
 
 
 def _split(alike: list[Began]) -> list[list[Began]]:
-    """Divide causes of one kind where nothing began for long."""
-    runs = list[list[Began]]()
+    """Divide causes of one kind where nothing began for long.
+
+    The first beginning at a link decides, so that a later one at the same link cannot connect two incidents.
+    """
+    runs, run_of = list[dict[int, Began]](), dict[str, int]()
     last, interval = float("-inf"), 0.0
-    for each in sorted((each for each in alike if not each.cause.unsteady), key=lambda each: each.first):
-        if each.first - last > WITHIN_SECONDS + max(interval, each.interval):
-            runs.append([])
-            interval = 0.0
-        runs[-1].append(each)
-        last, interval = max(last, each.last), max(interval, each.interval)
-    unsteady = [each for each in alike if each.cause.unsteady]
-    if not runs:
-        return [unsteady]
-    of_link = {each.cause.name: run for run in runs for each in run}
-    for each in unsteady:
-        of_link.get(each.cause.name, runs[-1]).append(each)
-    return runs
+    for at, number in sorted((at, number) for number, each in enumerate(alike) for at in each.beginnings):
+        each = alike[number]
+        is_near = at - last <= WITHIN_SECONDS + max(interval, each.interval)
+        if not is_near and each.cause.name not in run_of:
+            runs.append({})
+            is_near, interval = True, 0.0
+        run = run_of.setdefault(each.cause.name, len(runs) - 1)
+        runs[run][number] = each
+        if is_near and run == len(runs) - 1:
+            last, interval = at, max(interval, each.interval)
+    return [list(run.values()) for run in runs]

@@ -111,6 +111,7 @@ class Facts:
     akv: int | None = None  # the number of an AKVnnnnn message
     retry_after_seconds: float | None = None
     request_id: str | None = None
+    correlation_id: str | None = None  # of Entra ID, whose logs have it
     exception: str | None = None  # class name of the innermost exception that explains the fault
     detail: str = ""
     raised_at: str | None = None  # `file:line < file:line` of an exception that no rule explains
@@ -124,6 +125,8 @@ class Facts:
     client_address: str | None = None  # that the vault saw and refused; shown, never a label value
     secret_file: str | None = None  # that cannot be read; shown in advice only
     proxy: str | None = None  # host:port, if the request went through one; shown in advice only
+    addresses: tuple[str, ...] = ()  # to which a request without a response connected; shown in tickets only
+    local_address: str | None = None  # of this host on the route there; shown in tickets only
     resent: bool = False  # the far side had closed the connection, so the request was sent again on a new one
     # `disabled`, `expired` or `not_yet_valid`, from get_key; `soft_deleted`, from the deleted keys
     key_state: str | None = None

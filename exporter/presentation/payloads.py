@@ -158,6 +158,7 @@ def step_payload(result: StepResult) -> Payload:
         "inner_code": facts.inner_code,
         "aadsts": facts.aadsts,
         "request_id": facts.request_id,
+        "correlation_id": facts.correlation_id,
         "client_address": facts.client_address,
         "object_id": facts.object_id,
         "retry_after_seconds": facts.retry_after_seconds,

@@ -78,6 +78,7 @@ def facts_of(result: StepResult) -> Iterator[Line]:
         ("vault message", None if facts.akv is None else f"AKV{facts.akv}"),
         ("retry after", None if facts.retry_after_seconds is None else seconds(facts.retry_after_seconds)),
         ("request id", facts.request_id),
+        ("correlation id", facts.correlation_id),
         ("client address", facts.client_address),
         ("object id", facts.object_id),
         ("endpoint", facts.endpoint),

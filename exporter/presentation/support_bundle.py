@@ -113,7 +113,7 @@ def collect_bundle(
         made_at=now,
         entries=entries,
         details=details,
-        ticket=last_ticket(shown, record, mask(computer_name()), mask_proxy=mask),
+        ticket=last_ticket(shown, record, mask(computer_name()), now=now, mask_address=mask),
     )
 
 

@@ -17,6 +17,7 @@ from exporter.core.model import ProbeReport, Step
 from exporter.core.readiness import deciding_failure
 from exporter.core.sql_servers import server_names
 from exporter.runtime.slices import yield_with_pauses
+from exporter.state.beginnings import beginning_of
 from exporter.state.records import TargetRecord, readiness_at, unsteady_at
 
 MOST_CAUSES = 100  # that metrics and JSON have
@@ -36,18 +37,19 @@ class Linked(NamedTuple):
 class CauseGroup:
     """A cause, its targets, and the SQL Servers and availability groups that depend on them.
 
-    `parts` holds the first target of each vault behind each broken link. `since` and `last` are Unix times: when the first of its
-    failures began, and the last. `of_incident` is the id of an incident of several causes.
+    `parts` holds the first target of each vault behind each broken link. `beginnings` are Unix times, those of its failures. `began` is
+    the first of them, and whether it was only seen then. `of_incident` is the id of an incident of several causes.
     """
 
     cause: Cause
-    since: float
+    began: tuple[float, bool]
     targets: list[str] = field(default_factory=list)
     parts: dict[tuple[str, str], str] = field(default_factory=dict)
     servers: dict[str, str] = field(default_factory=dict)
     at_risk: set[str] = field(default_factory=set)  # SQL Servers of targets that are not ready; a target that names none is one
     availability_groups: set[str] = field(default_factory=set)
     urgent: tuple[bool, bool, str] | tuple[()] = ()
+    beginnings: list[float] = field(default_factory=list)
     last: float = 0.0
     interval: float = 0.0  # the longest one of its targets, in seconds
     unsteady: int = 0  # targets
@@ -61,7 +63,8 @@ class CauseGroup:
         self.servers.update(servers)
         self.at_risk.update((servers or (f"target {target.name}",)) if failed.not_ready else ())
         self.availability_groups.update(each["ag"] for each in target.instances if "ag" in each)
-        self.since, self.last = min(self.since, failed.since), max(self.last, failed.since)
+        self.began, self.last = min(self.began, (failed.since, failed.is_first_seen)), max(self.last, failed.since)
+        self.beginnings.append(failed.since)
         self.interval = max(self.interval, target.interval)
         self.unsteady += failed.unsteady
         self.urgent = min(self.urgent or order, order)
@@ -75,9 +78,19 @@ class CauseGroup:
         self.at_risk |= other.at_risk
         self.availability_groups |= other.availability_groups
         if not other.cause.unsteady or self.cause.unsteady:
-            self.since, self.last = min(self.since, other.since), max(self.last, other.last)
+            self.began, self.last = min(self.began, other.began), max(self.last, other.last)
         self.unsteady += other.unsteady
         self.urgent = min(self.urgent, other.urgent)
+
+    @property
+    def since(self) -> float:
+        """Unix time at which the first of its failures began."""
+        return self.began[0]
+
+    @property
+    def is_first_seen(self) -> bool:
+        """Whether the first of its failures may be older than `since`."""
+        return self.began[1]
 
     @property
     def id(self) -> str:
@@ -122,7 +135,7 @@ async def cause_groups(targets: Iterable[Linked], within: Callable[[str], bool] 
     groups = dict[Cause, CauseGroup]()
     async for target, failed in yield_with_pauses(failing, TARGETS_PER_SLICE):
         cause = causes[target.name]
-        groups.setdefault(cause, CauseGroup(cause, failed.since)).add(target, failed)
+        groups.setdefault(cause, CauseGroup(cause, (failed.since, failed.is_first_seen))).add(target, failed)
     return sorted(groups.values(), key=lambda group: group.order)
 
 
@@ -131,7 +144,7 @@ async def incident_groups(groups: Sequence[CauseGroup]) -> list[CauseGroup]:
 
     Other tasks run in between.
     """
-    alike = _alike(groups) if len(groups) < CAUSES_PER_SLICE else await asyncio.to_thread(_alike, groups)
+    alike = await asyncio.to_thread(_alike, groups) if groups else []
     found = list[tuple[tuple[object, ...], CauseGroup]]()
     async for several in yield_with_pauses(alike, CAUSES_PER_SLICE):
         incident = await _incident(several)
@@ -141,7 +154,7 @@ async def incident_groups(groups: Sequence[CauseGroup]) -> list[CauseGroup]:
 
 def _alike(groups: Sequence[CauseGroup]) -> list[list[CauseGroup]]:
     of_cause = {group.cause: group for group in groups}
-    began = (Began(group.cause, group.since, group.last, group.interval) for group in groups)
+    began = (Began(group.cause, group.beginnings, group.interval) for group in groups)
     return [[of_cause[each.cause] for each in several] for several in incidents(began)]
 
 
@@ -150,7 +163,7 @@ async def _incident(groups: Sequence[CauseGroup]) -> CauseGroup:
         return groups[0]
     cause = groups[0].cause
     names = {group.cause.name for group in groups}
-    whole = CauseGroup(replace(cause, name=cause.name if len(names) == 1 else ""), groups[0].since, last=groups[0].last)
+    whole = CauseGroup(replace(cause, name=cause.name if len(names) == 1 else ""), groups[0].began, last=groups[0].last)
     whole.urgent = groups[0].urgent
     async for group in yield_with_pauses(groups, CAUSES_PER_SLICE):
         whole.absorb(group)
@@ -173,16 +186,20 @@ def linked(target: Target, module: Module, record: TargetRecord | None, now: flo
     names = links_of(target, module, record, report)
     if record is None or report is None:
         return Linked(target, names, None)
-    since = report.started_at if record.state_since is None else record.state_since
-    if (unsteady := unsteady_at(record, now)) is not None:
-        step, _, reason = unsteady.most
-        failed = None if step is None else Failed(step=step, reason=reason, names=names, since=since, unsteady=True)
-        return Linked(target, names, failed)
-    not_ready = readiness_at(target, report, now).ready is False
+    unsteady = unsteady_at(record, now)
     failure = deciding_failure(report)
-    if failure is None:
+    if unsteady is not None:
+        step, _, reason = unsteady.most
+    else:
+        step, reason = (None, None) if failure is None else (failure.step, failure.reason)
+    if step is None:
         return Linked(target, names, None)
-    return Linked(target, names, Failed(step=failure.step, reason=failure.reason, names=names, since=since, not_ready=not_ready))
+    is_unsteady, not_ready = unsteady is not None, readiness_at(target, report, now).ready is False
+    since, is_first_seen = beginning_of(record, report.started_at, unsteady=is_unsteady)
+    failed = Failed(
+        step=step, reason=reason, names=names, since=since, is_first_seen=is_first_seen, not_ready=not_ready, unsteady=is_unsteady
+    )
+    return Linked(target, names, failed)
 
 
 def links_of(target: Target, module: Module, record: TargetRecord | None, report: ProbeReport | None) -> dict[Link, str]:

@@ -45,6 +45,11 @@ def failed_among(recent: str) -> int:
     return sum(map(recent.count, _FAILED))
 
 
+def first_failed(recent: str) -> int:
+    """Return the place of the first failed probe among those whose states are `recent`; 0 without one."""
+    return next((place for place, letter in enumerate(recent) if letter in _FAILED), 0)
+
+
 def failures_after(failures: tuple[FailedProbe, ...], state: State, report: ProbeReport) -> tuple[FailedProbe, ...]:
     """Return the failures after another probe; equal failures in a row are one object, since a fleet keeps thousands."""
     if LETTERS[state] not in _FAILED:

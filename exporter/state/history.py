@@ -106,6 +106,10 @@ class History:
         shown = {entry.id for entry in self._recent.entries}
         yield from (entry for entry in reversed(self._failures.entries) if entry.id not in shown)
 
+    def failures(self) -> Iterator[HistoryEntry]:
+        """Yield the stored failed probes, newest first."""
+        return reversed(self._failures.entries)
+
     def __len__(self) -> int:
         return sum(1 for _ in self)
 

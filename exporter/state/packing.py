@@ -41,7 +41,9 @@ def _all_but(kind: type[Any], *names: str) -> attrgetter[tuple[object, ...]]:
 
 _of_report = _all_but(ProbeReport, "started_at", "duration", "steps", "key")
 _of_step = _all_but(StepResult, "duration", "facts")
-_of_facts = _all_but(Facts, "request_id", "server_time", "phases")
+_MEASURED: Final = ("request_id", "correlation_id", "addresses", "local_address", "server_time")  # of facts, with the phases
+_measured_of = attrgetter(*_MEASURED)
+_of_facts = _all_but(Facts, *_MEASURED, "phases")
 
 
 def pack(report: ProbeReport) -> bytes:
@@ -68,17 +70,17 @@ def differ_as_measured(one: ProbeReport, other: ProbeReport) -> bool:
 
 
 def pack_measured(report: ProbeReport) -> bytes:
-    """Return the times and request ids of a report."""
+    """Return the times, ids and addresses of a report."""
     values: list[object] = [report.started_at, report.duration]
     for result in report.steps:
         values.append(result.duration)
         if result.facts is not None:
-            values += (result.facts.request_id, result.facts.server_time, *result.facts.phases.values())
+            values += (*_measured_of(result.facts), *result.facts.phases.values())
     return pickle.dumps(values, pickle.HIGHEST_PROTOCOL)
 
 
 def unpack_measured(packed: bytes, similar: ProbeReport) -> ProbeReport:
-    """Return the report with these times and request ids, and with the other facts of `similar`."""
+    """Return the report with these times, ids and addresses, and with the other facts of `similar`."""
     values = iter(pickle.loads(packed))  # noqa: S301 - packed by this very process
     started_at, duration = next(values), next(values)
     return replace(similar, started_at=started_at, duration=duration, steps=tuple(_step(each, values) for each in similar.steps))
@@ -94,12 +96,12 @@ def _step(similar: StepResult, values: Iterator[Any]) -> StepResult:
     duration = next(values)
     if similar.facts is None:
         return replace(similar, duration=duration)
-    request_id, server_time = next(values), next(values)
+    measured = dict(zip(_MEASURED, values, strict=False))
     phases = dict(zip(similar.facts.phases, values, strict=False))  # the values of later steps follow
     return replace(
         similar,
         duration=duration,
-        facts=replace(similar.facts, request_id=request_id, server_time=server_time, phases=phases),
+        facts=replace(similar.facts, **measured, phases=phases),
     )
 
 

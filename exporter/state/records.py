@@ -45,6 +45,7 @@ class TargetRecord:
     verdict_at: float | None = None
     state: State | None = None  # of the last probe
     state_since: float | None = None  # when the first probe with this state began
+    is_first_seen: bool = False  # the state may be older: no result came shortly before `state_since`
     ready_since: float | None = None  # when the first of the ready probes began, without a gap, a restart or another verdict
     not_ready_at: float | None = None  # when the last probe that was not ready began, since the start of the exporter
     unwrapped_at: float | None = None  # when the last probe began whose unwrap succeeded, not with another configuration
@@ -64,17 +65,14 @@ class TargetRecord:
     changes: deque[ObservedChange] = field(default_factory=lambda: deque(maxlen=MAX_CHANGES))  # the newest last
 
     def add_report(self, report: ProbeReport) -> None:
-        """Add a report. An inconclusive report changes nothing here.
-
-        Only the history has it.
-        """
+        """Add a report. An inconclusive report changes nothing here: only the history has it."""
         if report.inconclusive:
             return
         before = self._observed()
         self._add_verdict(report)
+        self._add_state(state_of(report.readiness, success=report.success), report, self.last_probe_at or self.verdict_at)
         self.last, self.last_probe_at, self.credential = report, report.started_at, self.target.credential
         self.verdict, self.verdict_at = report.readiness, report.started_at
-        self._add_state(state_of(report.readiness, success=report.success), report)
         self.probes += 1
         if report.success:
             self.consecutive_failures, self.last_success_at = 0, report.started_at
@@ -111,6 +109,7 @@ class TargetRecord:
         if self.target.key != target.key:
             self.key = self.newest_version = self.purge_at = None
             self.state, self.state_since, self.recent, self.recent_failures = None, None, "", ()
+            self.is_first_seen = False
             self.ready_since = self.not_ready_at = self.unwrapped_at = None
         if (self.target.key, self.target.recovery_vault) != (target.key, target.recovery_vault):
             self.proof_at = None
@@ -143,8 +142,10 @@ class TargetRecord:
             issuers={endpoint: shown.issuer for endpoint, shown in self.certificates.items()},
         )
 
-    def _add_state(self, state: State, report: ProbeReport) -> None:
+    def _add_state(self, state: State, report: ProbeReport, before: float | None) -> None:
+        """Add the state of a probe; `before` is when the probe before it began."""
         if state is not self.state:
+            self.is_first_seen = self.state is None or before is None or is_stale_at(self.target, before, report.started_at)
             self.state, self.state_since = state, report.started_at
         self.recent = (self.recent + LETTERS[state])[-RECENT:]
         failures = failures_after(self.recent_failures, state, report)
@@ -260,32 +261,28 @@ def unsteady_at(record: TargetRecord | None, now: float) -> Unsteady | None:
 
 
 def is_stale(target: Target, report: ProbeReport, now: float) -> bool:
-    return now - report.started_at > STALE_INTERVALS * target.interval
+    return is_stale_at(target, report.started_at, now)
+
+
+def is_stale_at(target: Target, at: float, now: float) -> bool:
+    """Whether a probe that began at `at` is too old at `now`, both Unix times."""
+    return now - at > STALE_INTERVALS * target.interval
 
 
 def readiness_at(target: Target, report: ProbeReport | None, now: float) -> Readiness:
-    """Return the verdict at `now` (a Unix time).
-
-    It is unknown without a probe, or if the last probe is too old.
-    """
+    """Return the verdict at `now`, a Unix time: unknown without a probe, or if the last probe is too old."""
     if report is None:
         return Readiness(ready=None, why="no_probe_yet")
     return Readiness(ready=None, why="stale") if is_stale(target, report, now) else report.readiness
 
 
 def _blocks(report: ProbeReport) -> bool:
-    """Return whether a step other than wrap_key failed.
-
-    Databases open without wrap_key.
-    """
+    """Return whether a step other than wrap_key failed: databases open without it."""
     return any(result.outcome is Outcome.FAILED and result.step is not Step.WRAP_KEY for result in report.steps)
 
 
 def headers_after(known: VaultHeaders, report: ProbeReport) -> VaultHeaders:
-    """Return the last known vault headers after a report.
-
-    A missing header keeps its last value.
-    """
+    """Return the last known vault headers after a report: a missing one keeps its last value."""
     for result in report.steps:
         headers = None if result.facts is None or result.step is Step.TOKEN else result.facts.vault
         if headers is not None and headers != known:

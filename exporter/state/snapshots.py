@@ -14,7 +14,7 @@ from exporter.core.codes import BY_CODE
 from exporter.core.model import KeyFacts, PeerCertificate, Readiness, Step, VaultHeaders
 from exporter.core.readiness import WHY, State
 from exporter.core.reasons import Reason
-from exporter.core.steadiness import FailedProbe
+from exporter.core.steadiness import NO_FAILURE, FailedProbe
 from exporter.state.changes import ChangeKind, ObservedChange
 from exporter.state.failures import LETTERS, FailureSummary, failed_among
 from exporter.state.records import RECENT, TargetRecord
@@ -54,6 +54,7 @@ def restore(record: TargetRecord, document: Mapping[str, Any]) -> None:
     try:
         verdict = _verdict(document["verdict"])
         state = _state(document["state"])
+        is_first_seen = _truth((document["state"] or {}).get("first_seen", False))
         key = None if document["key_facts"] is None else _key(document["key_facts"])
         headers = VaultHeaders(**{name: _text_or_none(document["headers"][name]) for name in _HEADERS})
         failures = [_failure(each) for each in document["failures"]]
@@ -78,6 +79,7 @@ def restore(record: TargetRecord, document: Mapping[str, Any]) -> None:
         record.newest_version, record.purge_at = newest_version, purge_at
         record.verdict, record.verdict_at = verdict
         record.state, record.state_since, record.recent, record.recent_failures = state
+        record.is_first_seen = is_first_seen
     if same_recovery:
         record.proof_at = proof_at
 
@@ -136,7 +138,8 @@ def _verdict(document: Mapping[str, Any] | None) -> tuple[Readiness | None, floa
 
 def _state_document(record: TargetRecord, state: State) -> dict[str, Any]:
     failures = [list(each) for each in record.recent_failures]
-    return {"name": state, "since": record.state_since, "recent": record.recent, "failures": failures}
+    since = {"since": record.state_since, "first_seen": record.is_first_seen}
+    return {"name": state, **since, "recent": record.recent, "failures": failures}
 
 
 def _state(document: Mapping[str, Any] | None) -> tuple[State | None, float | None, str, tuple[FailedProbe, ...]]:
@@ -177,7 +180,7 @@ def _change(document: Mapping[str, Any]) -> ObservedChange:
         before=_text(document["before"]),
         after=_text(document["after"]),
         subject=_text(document["subject"]),
-        failure=_failed_probe(*document["failure"]),
+        failure=_failed_probe(*document.get("failure", NO_FAILURE)),  # a version before this field has kept none
     )
 
 
@@ -219,7 +222,11 @@ def _time_or_none(value: object) -> float | None:
     return None if value is None else _time(value)
 
 
-def _truth_or_none(value: object) -> bool | None:
-    if value is not None and not isinstance(value, bool):
+def _truth(value: object) -> bool:
+    if not isinstance(value, bool):
         raise TypeError("not a truth value")
     return value
+
+
+def _truth_or_none(value: object) -> bool | None:
+    return None if value is None else _truth(value)

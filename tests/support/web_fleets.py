@@ -170,6 +170,7 @@ def _probed(service: Service, each, last: float, now: float) -> None:
         return
     failed = int(min(age / each.interval, RECENT))
     record.recent = "r" * (RECENT - failed)
+    service.add_reports(replace(good(each.name, started_at=now - age - each.interval), key=shown))
     service.add_reports(*(_failed(each.name, cause, at) for at in (now - age, last)))
     record.recent = ("r" * (RECENT - failed) + ("f" if cause == "key" else "n") * failed)[-RECENT:]
     if cause == "secret":
@@ -178,7 +179,7 @@ def _probed(service: Service, each, last: float, now: float) -> None:
 
 def _steady(service: Service, each, began: float, *failures) -> None:
     """Record a ready target and then its failures, the first at `began`, as if they were many."""
-    service.add_reports(good(each.name, started_at=began - 9 * DAY))
+    service.add_reports(*(good(each.name, started_at=began - before) for before in (9 * DAY, each.interval)))
     service.record_of(each.name).recent = "r" * RECENT
     service.add_reports(*failures)
     failed = int(min((failures[-1].started_at - began) / each.interval, RECENT))

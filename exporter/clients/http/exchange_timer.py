@@ -99,6 +99,7 @@ class ExchangeTimer:
         "_loop",
         "_queued",
         "_timer",
+        "addresses",
         "certificate",
         "connect_start",
         "connected",
@@ -121,6 +122,7 @@ class ExchangeTimer:
         self.connection = connection
         self._timer: asyncio.TimerHandle | None = None  # set while this exchange holds a handshake slot
         self.endpoint: str | None = None  # host:port of the last request
+        self.addresses: tuple[str, ...] = ()  # of the host or the proxy, if a connection was begun
         self.hop_is_address = False  # aiohttp does not call the resolver for an address
         self._queued = False  # waits for a handshake slot
         self.certificate: PeerCertificate | None = None

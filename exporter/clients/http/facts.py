@@ -12,6 +12,7 @@ import aiohttp
 from exporter.clients.http import headers
 from exporter.clients.http.exchange import HttpExchange
 from exporter.clients.http.faults import STAGES, FailureContext, Stage, fault_of
+from exporter.clients.http.local_address import local_address
 from exporter.clients.http.response import RecordedResponse
 from exporter.core.deadline import TIMEOUT_IN
 from exporter.core.faults import Fault
@@ -61,6 +62,8 @@ def _facts_of_failure(exchange: HttpExchange) -> Facts:
         phase_reached=reached,
         endpoint=exchange.endpoint,
         proxy=exchange.proxy,
+        addresses=exchange.timer.addresses,
+        local_address=next(map(local_address, exchange.timer.addresses), None),
         resent=exchange.resent,
         certificate=_certificate_shown(exchange),
     )
@@ -77,6 +80,7 @@ def _facts_of_status(exchange: HttpExchange, response: RecordedResponse, fault: 
         client_address=body.client_address,
         retry_after_seconds=headers.retry_after(response.headers),
         request_id=headers.request_id(response.headers, body.trace_id),
+        correlation_id=body.correlation_id,
         detail="" if fault is Fault.NONE else _detail_of(exchange, response, body),
         raised_at=exchange.raised_at if fault is Fault.INTERNAL else None,
         phases=exchange.timer.phases(),

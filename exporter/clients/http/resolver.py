@@ -54,6 +54,7 @@ class Resolver(AbstractResolver):
             found = [(int(socket.AF_INET6 if ":" in name else socket.AF_INET), name)]
         else:
             found = await self._look_up(name, port, family, timer)
+        timer.addresses = tuple(dict.fromkeys(address for _, address in found))
         await timer.connect_begins()
         return [
             ResolveResult(hostname=host, host=address, port=port, family=kind, proto=socket.IPPROTO_TCP, flags=0)

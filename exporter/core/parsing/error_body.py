@@ -12,6 +12,7 @@ from typing import Any
 
 from exporter.core.faults import Fault
 from exporter.core.parsing.key_vault import read_object, text_of, word_of
+from exporter.core.parsing.principal import guid_of
 from exporter.core.reasons.markers import IMPLIED_BY_ENTRA, IMPLIED_BY_VAULT, Implied, rank
 
 _AKV = re.compile(r"\bAKV([0-9]{5})\b")
@@ -38,6 +39,7 @@ class ErrorBody:
     aadsts: int | None = None
     akv: int | None = None
     trace_id: str | None = None
+    correlation_id: str | None = None  # a GUID
     client_address: str | None = None
     message: str = ""
 
@@ -65,6 +67,7 @@ def read_error(body: bytes) -> ErrorBody:
         inner_code=_first(IMPLIED_BY_ENTRA, message),
         aadsts=_aadsts(answer, message),
         trace_id=word_of(answer.get("trace_id")),
+        correlation_id=guid_of(answer.get("correlation_id")),
         message=message,
     )
 

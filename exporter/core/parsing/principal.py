@@ -28,7 +28,11 @@ def object_id_in(sentence: str) -> str | None:
 def object_id_of_token(token: str) -> str | None:
     """Return the object id in the claims of a token; None without one."""
     claims = payload_of(token)
-    value = None if claims is None else claims.get("oid")
+    return None if claims is None else guid_of(claims.get("oid"))
+
+
+def guid_of(value: object) -> str | None:
+    """Return a GUID in lower case; None for anything else."""
     return value.lower() if isinstance(value, str) and _WHOLE.fullmatch(value) else None
 
 

@@ -43,11 +43,19 @@ _CUT_OFF = (
 )
 
 _no_answer = partial(ReasonRow, reply=Reply.NONE, spreads_to=(Link.HOST,), at_sign_in=_ENTRA_LINK)
-_dns = partial(_no_answer, shown_by=ShownBy("dns_{host}"), actions=_DNS_DOWN)
-_connect = partial(_no_answer, shown_by=ShownBy("tcp_{host}"), spreads_to=_HOST_OR_REGION, actions=_CONNECT)
+_dns = partial(
+    _no_answer,
+    shown_by=ShownBy("dns_{host}"),
+    actions=_DNS_DOWN,
+    one_change="a DNS zone, its link to a network or a DNS server serves many names",
+)
+_ON_THE_ROUTE = "a route, a firewall or a proxy leads to many vaults"
+_connect = partial(
+    _no_answer, shown_by=ShownBy("tcp_{host}"), spreads_to=_HOST_OR_REGION, actions=_CONNECT, one_change=_ON_THE_ROUTE
+)
 # A certificate is no region's fault.
-_tls = partial(_no_answer, shown_by=ShownBy("tls_{host}"), actions=_HANDSHAKE)
-_cut_off = partial(_no_answer, spreads_to=_HOST_OR_REGION, actions=_CUT_OFF)
+_tls = partial(_no_answer, shown_by=ShownBy("tls_{host}"), actions=_HANDSHAKE, one_change=_ON_THE_ROUTE)
+_cut_off = partial(_no_answer, spreads_to=_HOST_OR_REGION, actions=_CUT_OFF, one_change=_ON_THE_ROUTE)
 _incomplete = partial(_cut_off, reply=Reply.FAILED, spreads_to=(Link.REGION,))
 
 NETWORK: tuple[ReasonRow, ...] = (
@@ -97,7 +105,9 @@ NETWORK: tuple[ReasonRow, ...] = (
     _incomplete("body_truncated", "the response was truncated"),
     _incomplete("body_timeout", "the response was not complete in time"),
     _incomplete("body_too_large", "the response is far larger than a valid one"),
-    _no_answer("redirect", "the response is a redirect, which the connector does not follow", is_open=True).advising(
+    _cut_off(
+        "redirect", "the response is a redirect, which the connector does not follow", spreads_to=(Link.HOST,), is_open=True
+    ).advising(
         f"{SHOW_CONNECTION} Key Vault and Entra ID do not redirect.",
         "Allow both hosts on the proxy without a login page, and on every portal of the network.",
         *AGAIN,

@@ -25,8 +25,9 @@ _SLOW_DOWN = "If the exporter is the cause, increase `interval`, or reuse tokens
 # Key Vault and Entra ID send no page and no text with these statuses: another device sent it.
 _PAGE = ("body:page",)
 _UNAVAILABLE = ("temporarily_unavailable",)
-_challenge = partial(ReasonRow, reply=Reply.FAILED, actions=_OTHER_SERVER)
-_answer = partial(ReasonRow, reply=Reply.FAILED, at_sign_in=_ENTRA_LINK)
+_DEVICE = "a device on the route answers in place of many vaults"
+_challenge = partial(ReasonRow, reply=Reply.FAILED, actions=_OTHER_SERVER, one_change=_DEVICE)
+_answer = partial(ReasonRow, reply=Reply.FAILED, at_sign_in=_ENTRA_LINK, one_change=_DEVICE)
 _status = partial(ReasonRow, is_open=True)
 
 CHALLENGE: tuple[ReasonRow, ...] = (
@@ -145,12 +146,21 @@ STATUS: tuple[ReasonRow, ...] = (
         *AGAIN,
         SUPPORT,
     ),
-    _status("client_error", "the request was rejected", at_sign_in=OTHER_DEVICE).advising(*_OTHER_STATUS),
-    _status("server_error", "the service failed", reply=Reply.FAILED, spreads_to=(Link.REGION,), at_sign_in=_ENTRA_LINK).advising(
+    _status("client_error", "the request was rejected", at_sign_in=OTHER_DEVICE, one_change=_DEVICE).advising(*_OTHER_STATUS),
+    _status(
+        "server_error",
+        "the service failed",
+        reply=Reply.FAILED,
+        spreads_to=(Link.REGION,),
+        at_sign_in=_ENTRA_LINK,
+        one_change="an outage of Azure has many vaults",
+    ).advising(
         STATUS_PAGE,
         "If the detail of the probe is a page or a text, a proxy or gateway on the route may have failed: compare with another network.",
         DO_NOT_RESTART,
         SUPPORT,
     ),
-    _status("unexpected_status", "the response has a status that is not valid here", reply=Reply.FAILED).advising(*_OTHER_STATUS),
+    _status(
+        "unexpected_status", "the response has a status that is not valid here", reply=Reply.FAILED, one_change=_DEVICE
+    ).advising(*_OTHER_STATUS),
 )

@@ -108,6 +108,7 @@ class ReasonRow:
     reply: Reply = Reply.REFUSED
     link: Link = Link.VAULT  # that it breaks, except at the sign-in
     spreads_to: tuple[Link, ...] = ()  # many of them break this earlier link
+    one_change: str = ""  # that breaks it in several vaults or credentials, one after another; empty if none does
     is_of_host: bool = False  # no vault can cause it
     is_irreversible: bool = False  # keys are lost, or are lost for good after some time
     refuses: Refused | None = None

@@ -110,6 +110,7 @@ SIGN_IN: tuple[ReasonRow, ...] = (
     _federation(
         "federation_unreachable",
         "Entra ID cannot read the keys of this workload's token issuer",
+        one_change="an issuer signs the tokens of many workloads",
         markers=(numbers(90061, 501661, 50166, 900612),),
     ).advising(
         "Check from the internet that the issuer answers, as Entra ID must read its keys: `curl ISSUER/.well-known/openid-configuration`.",

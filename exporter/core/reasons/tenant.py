@@ -24,6 +24,7 @@ _FIND_APPLICATION = (
     SHOW_TENANT,
 )
 _SECRETLESS_KINDS = (CredentialKind.CLIENT_CERTIFICATE, CredentialKind.MANAGED_IDENTITY, CredentialKind.WORKLOAD_IDENTITY)
+_TENANT = "a tenant has many applications"
 _refused = partial(ReasonRow, refuses=Refused.CREDENTIAL)
 
 TENANT: tuple[ReasonRow, ...] = (
@@ -82,6 +83,7 @@ TENANT: tuple[ReasonRow, ...] = (
     _refused(
         "tenant_blocked",
         "the tenant is blocked, deactivated or deleted",
+        one_change=_TENANT,
         # 5000224: deleted or deactivated; 5000225: blocked for inactivity; 5000229: expired
         markers=(numbers(5000224, 5000225, 5000229),),
     ).advising(
@@ -118,12 +120,14 @@ TENANT: tuple[ReasonRow, ...] = (
     ReasonRow(
         "resource_principal_disabled",
         "the service principal of Key Vault is disabled in the tenant",
+        one_change=_TENANT,
         markers=(numbers(500014),),
         on_hsm=_HSM_PRINCIPAL,
     ).advising(f"Enable the Key Vault service principal: {_ENABLE_PRINCIPAL}.", CAUSE_IS_ELSEWHERE, *AGAIN),
     ReasonRow(
         "resource_principal_missing",
         "the tenant has no enabled service principal for Key Vault",
+        one_change=_TENANT,
         markers=(numbers(500011, 50001, 650052, 650054),),
         on_hsm=_HSM_PRINCIPAL,
     ).advising(
@@ -136,6 +140,7 @@ TENANT: tuple[ReasonRow, ...] = (
     _refused(
         "conditional_access",
         "a Conditional Access policy blocks the sign-in",
+        one_change="a policy covers many applications",
         # 53000 to 53999 and 530000 to 530999 are decisions of policies
         markers=(
             Markers(EntraOrder.NUMBER, ("aadsts:53", "aadsts:530")),

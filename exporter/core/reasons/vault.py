@@ -43,6 +43,8 @@ _HSM_ROLE = (
     "Assign the role to the principal: `az keyvault role assignment create --hsm-name VAULT "
     f'--role "Managed HSM Crypto Service Encryption User" {ASSIGNEE} --scope /keys`.'
 )
+_MOVED = "a subscription that moves to another tenant takes its vaults with it"
+_POLICY = "an Azure Policy, a template or a network perimeter closes many vaults"
 _token = partial(ReasonRow, link=Link.CREDENTIAL, refuses=Refused.TOKEN, shown_by=ShownBy("audience", KEY_STEPS))
 _permission = partial(
     ReasonRow,
@@ -50,8 +52,9 @@ _permission = partial(
     spreads_to=(Link.CREDENTIAL,),
     shown_by=ShownBy("permission_{operation}", KEY_STEPS),
     on_hsm=(_HSM_ROLE, FIND_OBJECT_ID, *AGAIN),
+    one_change="a role at a resource group or subscription covers many vaults, and a template sets the access policies of many",
 )
-_address = partial(_permission, refuses=Refused.ADDRESS, shown_by=ShownBy("firewall", KEY_STEPS), on_hsm=())
+_address = partial(_permission, refuses=Refused.ADDRESS, shown_by=ShownBy("firewall", KEY_STEPS), on_hsm=(), one_change=_POLICY)
 
 inner_code = partial(implied, VaultOrder.INNER_CODE, statuses=(403,))
 _permission_code = partial(implied, VaultOrder.PERMISSION, statuses=(403,))
@@ -65,16 +68,20 @@ VAULT: tuple[ReasonRow, ...] = (
         SHOW_THE_SERVER,
         *AGAIN,
     ),
-    _token("token_wrong_issuer", "the token was issued by another tenant than the vault's").advising(*USE_ITS_TENANT),
+    _token("token_wrong_issuer", "the token was issued by another tenant than the vault's", one_change=_MOVED).advising(
+        *USE_ITS_TENANT
+    ),
     _token(
         "token_expired",
         "the token had expired when the vault received it",
+        one_change="the clock of this host is that of all its sign-ins",
         refuses=None,
         markers=(implied(VaultOrder.TOKEN, "TokenExpired", r"\[TokenExpired\]", statuses=(401,)),),
     ).advising(SYNCHRONISE, *AGAIN),
     _token(
         "token_revoked",
         "continuous access evaluation revoked the token",
+        one_change="a Conditional Access policy covers many applications",
         markers=(Markers(VaultOrder.TOKEN, ("insufficient_claims", "akv10094"), (401,)),),
     ).advising(
         "Check whether the application was disabled: `az ad sp show --id CLIENT_ID --query accountEnabled`.",
@@ -86,6 +93,7 @@ VAULT: tuple[ReasonRow, ...] = (
         "the vault could not verify the token's signature at the moment",
         reply=Reply.FAILED,
         refuses=None,
+        one_change="an outage of Azure has many vaults",
         markers=(Markers(VaultOrder.TOKEN, ("akv10046",), (401,)),),
     ).advising("Wait some minutes: the vault could not fetch the keys that verify tokens.", STATUS_PAGE, *AGAIN),
     _address(

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from exporter.core.tickets.az_command import AzCommand, Equivalent, completed, parse, portal_path, powershell
+from exporter.core.tickets.az_command import AzCommand, completed, parse, portal_path, powershell
 from exporter.core.tickets.equivalents import find_equivalent
 
 MOST_STEPS: Final = 5
-MOST_IN_LOOP: Final = 40  # vaults
-MOST_LISTED: Final = 4  # commands that differ in more than the vault
-AZ, POWERSHELL, PORTAL, RUN = "az", "PowerShell", "portal", "run"
+AZ, POWERSHELL, PORTAL, RUN, KQL, OLD_KQL = "az", "PowerShell", "portal", "run", "KQL", "or"
 _SPAN = re.compile(r"`([^`]+)`")
 _COMMAND_AT_END = re.compile(r": `([^`]+)`(?=\.(?: [A-Z]|$))")
 _FIRST_WORDS = ("az ", "curl ", "Resolve-DnsName ", "Test-NetConnection ", "openssl ", "nslookup ")
@@ -76,35 +74,22 @@ class Place:
         return text
 
 
-def team_steps(
-    actions: Sequence[str], place: Place, vault: str, others: Iterable[tuple[str, Sequence[str]]] = ()
-) -> list[TeamStep]:
-    """Return the steps of another team.
-
-    `actions` have the names of `vault` filled in. `others` are further vaults with the same failure, each with its own actions.
-    """
-    theirs = {number: text for number, text in enumerate(actions) if not any(part in text for part in _NOT_THEIRS)}
-    rest = [(name, each) for name, each in others if len(each) == len(actions)]
-    chosen = islice(theirs.items(), MOST_STEPS)
-    return [_step(text, place, vault, [(name, each[number]) for name, each in rest]) for number, text in chosen]
+def team_steps(actions: Sequence[str], place: Place, vault: str) -> list[TeamStep]:
+    """Return the steps of another team. `actions` have the names of `vault` filled in."""
+    theirs = (text for text in actions if not any(part in text for part in _NOT_THEIRS))
+    return [_step(text, place, vault) for text in islice(theirs, MOST_STEPS)]
 
 
-def _step(text: str, place: Place, vault: str, others: Sequence[tuple[str, str]]) -> TeamStep:
+def _step(text: str, place: Place, vault: str) -> TeamStep:
     text = place.named_in(_VAULT_ID_IS.sub("", text))
-    spans = _SPAN.findall(text)
-    commands = {number: each for number, each in enumerate(spans) if each.startswith(_FIRST_WORDS)}
-    sentence = _COMMAND_AT_END.sub(lambda found: "" if found[1] in commands.values() else found[0], text)
-    rest = [(name, _SPAN.findall(each)) for name, each in others]
-    lines = (
-        line
-        for number, command in commands.items()
-        for line in command_lines(command, vault, [(name, each[number]) for name, each in rest if len(each) == len(spans)])
-    )
+    commands = [each for each in _SPAN.findall(text) if each.startswith(_FIRST_WORDS)]
+    sentence = _COMMAND_AT_END.sub(lambda found: "" if found[1] in commands else found[0], text)
+    lines = (line for command in commands for line in command_lines(command, vault))
     return TeamStep(_FRAGMENT.sub(r"\1, see below", sentence).replace("`", ""), tuple(lines))
 
 
-def command_lines(command: str, vault: str, others: Sequence[tuple[str, str]] = ()) -> Iterator[tuple[str, str]]:
-    """Yield a command in its forms; `others` are further vaults, each with its command."""
+def command_lines(command: str, vault: str) -> Iterator[tuple[str, str]]:
+    """Yield a command in its forms."""
     if not command.startswith("az "):
         yield RUN, command.replace("curl ", "curl.exe ")
         return
@@ -113,29 +98,9 @@ def command_lines(command: str, vault: str, others: Sequence[tuple[str, str]] = 
     if equivalent is None:
         yield AZ, command
         return
-    every = [(vault, parsed), *((name, parse(each)) for name, each in others if each.startswith("az "))]
-    path = portal_path(equivalent, parsed, vault)
-    loop = parsed.with_values({vault: "$vault"})
-    if len({str(each) for _, each in every}) == 1 and (len(every) == 1 or _VAULT_ID not in parsed.options.values()):
-        yield AZ, str(_with_id(parsed, vault, in_shell=True))
-        yield POWERSHELL, powershell(equivalent, _with_id(parsed, vault, in_shell=False))
-        yield PORTAL, path
-        return
-    if all(each.with_values({name: "$vault"}) == loop for name, each in every):
-        yield from _loops(equivalent, loop, [name for name, _ in every])
-    else:
-        yield from ((AZ, str(each)) for _, each in every[:MOST_LISTED])
-        yield from ((POWERSHELL, powershell(equivalent, each)) for _, each in every[:MOST_LISTED])
-        if len(every) > MOST_LISTED:
-            yield "more", f"the same for {', '.join(name for name, _ in every[MOST_LISTED:])}"
-    yield PORTAL, f"{path}, and so for each vault"
-
-
-def _loops(equivalent: Equivalent, command: AzCommand, vaults: Sequence[str]) -> Iterator[tuple[str, str]]:
-    names = list(dict.fromkeys(vaults))[:MOST_IN_LOOP]
-    yield AZ, f"for vault in {' '.join(names)}; do {_with_id(command, '$vault', in_shell=True)}; done"
-    quoted = ", ".join(f"'{name}'" for name in names)
-    yield POWERSHELL, f"foreach ($vault in {quoted}) {{ {powershell(equivalent, _with_id(command, '$vault', in_shell=False))} }}"
+    yield AZ, str(_with_id(parsed, vault, in_shell=True))
+    yield POWERSHELL, powershell(equivalent, _with_id(parsed, vault, in_shell=False))
+    yield PORTAL, portal_path(equivalent, parsed, vault)
 
 
 def _with_id(command: AzCommand, vault: str, *, in_shell: bool) -> AzCommand:

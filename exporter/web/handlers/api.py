@@ -169,7 +169,7 @@ class ApiHandlers:
             **payloads.verdict_payload(readiness, config.settings.vantage, self._proofs.not_tested(target, now)),
             **payloads.target_details_payload(target, record, expiries, config.modules[target.module].expect_path, now=now),
             "preflight": payloads.checks_payload(self._service.last_checks(target.name)),
-            "ticket": last_ticket(target, record, computer_name()) or None,
+            "ticket": last_ticket(target, record, computer_name(), now=now) or None,
         }
 
     def _credential_of(self, target: Target, config: Config) -> payloads.Payload:

@@ -131,7 +131,7 @@ class PageHandlers:
             title=title,
             path=path,
             fleet=whole,
-            query=query,
+            query=replace(query, cause="") if whole.has_ended else query,
             vantage=config.settings.vantage,
             ready=service.ready,
             delayed=service.first_probes().text(),

@@ -111,7 +111,7 @@ def _age(group: CauseGroup, first: TargetView, now: float) -> Child:
     failed = sum(map(recent.count, _FAILED))
     before = failed - len(recent) + len(recent.rstrip(_FAILED))
     waves = f", in waves: {failed} of the last {len(recent)} probes failed" if before >= FAILURES_OF_UNSTEADY else None
-    return ["began ", when(group.since, now, absent="an unknown time ago"), last, waves]
+    return ["first seen " if group.is_first_seen else "began ", when(group.since, now, absent="an unknown time ago"), last, waves]
 
 
 def _links(group: CauseGroup) -> str | None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from itertools import chain
 from operator import itemgetter
 
 from exporter.presentation.sql_causes import SqlCause, sql_causes
@@ -57,6 +58,7 @@ class Fleet:
     labels: list[str]  # NAME=VALUE, the first `MOST_LABELS` in order
     label_names: list[str]  # of targets and their SQL Servers, at most `MOST_LABELS`
     causes: list[CauseGroup]  # incidents, or the chosen one
+    has_ended: bool  # the chosen cause: everything is as without the choice
     own: list[SqlCause]  # of SQL Servers themselves
     views: Mapping[str, TargetView]  # of all targets, by name
     scope: Collection[str]  # names of targets
@@ -110,11 +112,13 @@ async def fleet(views: Iterable[TargetView], query: TargetQuery, proofs: SqlProo
     causes = await incident_groups(groups)
     own = await _add_own_causes(within, proofs, all_servers=not query.scope)
     every.update(within)
+    chosen = [each for each in own if each.id == query.cause]
+    chosen_causes = chosen_groups(groups, causes, query.cause)
+    is_chosen = bool(chosen or chosen_causes)
     behind: Iterable[str] = within
-    if query.cause:
-        causes = chosen_groups(groups, causes, query.cause)
-        chosen = [*(each.targets for each in causes), *(each.targets for each in own if each.id == query.cause)]
-        behind = [name for names in chosen for name in names]
+    if is_chosen:
+        causes = chosen_causes
+        behind = [*chain.from_iterable(each.targets for each in causes), *chain.from_iterable(each.targets for each in chosen)]
     is_listed, order = verdict_matcher(query), key_of(query)
     found = (within[name] for name in behind)
     listed = [(order(each), each) async for each in yield_with_pauses(found, TARGETS_PER_SLICE) if is_listed(each)]
@@ -125,6 +129,7 @@ async def fleet(views: Iterable[TargetView], query: TargetQuery, proofs: SqlProo
         labels=sorted(counts.labels)[:MOST_LABELS],
         label_names=sorted(counts.names)[:MOST_LABELS],
         causes=causes,
+        has_ended=bool(query.cause) and not is_chosen,
         own=own,
         views=every,
         scope=within.keys(),

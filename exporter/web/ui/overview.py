@@ -108,6 +108,9 @@ def _verdict_section(urls: Urls, page: ListPage) -> Iterator[Child]:
     if is_status:
         yield element("h1", _headline(page.fleet, themselves), class_="bad-ink" if is_bad else None)
         yield scope_line(urls, page.query, page.fleet)
+    if page.fleet.has_ended:
+        ended = "has ended, or is outside the filter" if page.query.scope else "has ended"
+        yield element("p", f"The cause of this link {ended}. This page shows what is there now.", class_="notice")
     yield element("div", _badges(urls, page), _causes_count(page), _next_expiry(page), class_="overall")
     if page.delayed:
         yield element("p", page.delayed, class_="notice")

@@ -80,7 +80,10 @@ def _verdict_section(
 
 
 def _since(view: TargetView) -> Child:
-    return None if view.since is None else [" Began ", when(view.since, view.now), "."]
+    if view.since is None:
+        return None
+    is_first_seen = view.record is not None and view.record.is_first_seen and view.readiness.why != "stale"
+    return [" First seen " if is_first_seen else " Began ", when(view.since, view.now), "."]
 
 
 def _known_facts(

@@ -5,53 +5,50 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import islice
 
-from exporter.core.model import Outcome, StepResult
 from exporter.core.tickets.team import TITLES
-from exporter.presentation.incident import Extent, Incident, extent_of
-from exporter.presentation.ticket import MOST_VAULTS, ticket_text
+from exporter.presentation.ticket import ticket_text
+from exporter.presentation.ticket_subject import Extent, TicketSubject, extent_of, subject_of
 from exporter.runtime.computer import computer_name
-from exporter.state.cause_groups import CauseGroup
+from exporter.state.cause_groups import CauseGroup, links_of
 from exporter.web.ui.html import Child, element
 from exporter.web.ui.view_models import TargetView
 
+MOST_PARTS = 300  # vaults, keys and credentials of one ticket
+
 
 def group_ticket(group: CauseGroup, views: Mapping[str, TargetView]) -> Child:
-    """Return the ticket of a cause, with one target of each vault; None if no other team repairs it."""
+    """Return the ticket of a cause, with one target of each vault, key or credential; None if no other team repairs it."""
     first = views[group.first]
-    vaults = {vault: name for (_, vault), name in group.parts.items() if vault != first.target.vault}
-    others = (_incident(views[name]) for name in islice(vaults.values(), MOST_VAULTS - 1))
+    links = links_of(first.target, first.module, first.record, first.report)
+    own = links.get(group.cause.link, ""), first.target.vault
+    others = (_subject(views[name]) for part, name in islice(group.parts.items(), MOST_PARTS) if part != own)
     extent = Extent(
-        since=group.since,
+        began=group.since,
+        last=group.last,
+        is_first_seen=group.is_first_seen,
         servers=list(group.servers.values()),
         others=[each for each in others if each is not None],
-        vaults=len(vaults) + 1,
-        note="" if first.unsteady is None else str(first.unsteady),
+        vaults=len({vault for _, vault in group.parts}),
+        total=len(group.parts),
     )
-    return ticket_details(_incident(first), extent)
+    return ticket_details(_subject(first), extent)
 
 
 def target_ticket(view: TargetView) -> Child:
     """Return the ticket of one target; None if no other team repairs it."""
-    incident = _incident(view)
-    return None if incident is None else ticket_details(incident, extent_of(incident))
+    subject = _subject(view)
+    return None if subject is None else ticket_details(subject, extent_of(subject))
 
 
-def ticket_details(incident: Incident | None, extent: Extent) -> Child:
-    if incident is None or incident.team is None:
+def ticket_details(subject: TicketSubject | None, extent: Extent) -> Child:
+    if subject is None or subject.team is None:
         return None
-    words, title = ticket_text(incident, extent, computer_name()), f"For {TITLES[incident.team]}: ready text"
+    words, title = ticket_text(subject, extent, computer_name()), f"For {TITLES[subject.team]}: ready text"
     button = element("button", "Copy", type="button", class_="copy")
     text = element("pre", element("code", words), tabindex=0, role="region", aria_label=title)
     note = element("p", "Read it before you send it: it names hosts, vaults and SQL Servers, and no secret.", class_="quiet")
     return element("details", element("summary", title), element("div", note, button, text, data_copy=True), class_="ticket")
 
 
-def _incident(view: TargetView) -> Incident | None:
-    """Return the incident of a target: its failure now, or the one that makes it unsteady."""
-    if view.report is None:
-        return None
-    step, code, reason = view.failed
-    other = None
-    if view.unsteady is not None and step is not None:
-        other = StepResult(step=step, outcome=Outcome.FAILED, code=code, reason=reason)
-    return Incident(target=view.target, report=view.report, record=view.record, other=other)
+def _subject(view: TargetView) -> TicketSubject | None:
+    return subject_of(view.target, view.record, view.now)

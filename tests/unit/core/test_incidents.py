@@ -14,8 +14,8 @@ def vault(name, reason=FIREWALL, *, unsteady=False):
     return Cause(Link.VAULT, name, reason, unsteady)
 
 
-def began(cause, first=0.0, last=None, interval=60.0):
-    return Began(cause, first, first if last is None else last, interval)
+def began(cause, *beginnings, interval=60.0):
+    return Began(cause, beginnings or (0.0,), interval)
 
 
 def found(*causes):
@@ -32,8 +32,11 @@ def both(first, second):
     [
         (vault("v1"), vault("v2"), True),
         (vault(""), vault("v2"), True),  # many that began together, and one that followed
-        (Cause(Link.KEY, "v1/k", Reason.KEY_EXPIRED), Cause(Link.KEY, "v2/k", Reason.KEY_EXPIRED), True),
-        (Cause(Link.CREDENTIAL, "a", EXPIRED), Cause(Link.CREDENTIAL, "b", EXPIRED), True),
+        (Cause(Link.CREDENTIAL, "a", Reason.CONDITIONAL_ACCESS), Cause(Link.CREDENTIAL, "b", Reason.CONDITIONAL_ACCESS), True),
+        (Cause(Link.CREDENTIAL, "a", EXPIRED), Cause(Link.CREDENTIAL, "b", EXPIRED), False),  # each has a date of its own
+        (Cause(Link.KEY, "v1/k", Reason.KEY_SOFT_DELETED), Cause(Link.KEY, "v2/k", Reason.KEY_SOFT_DELETED), False),
+        (vault("v1", Reason.THROTTLED), vault("v2", Reason.THROTTLED), False),  # each has callers of its own
+        (vault("v1", Reason.THROTTLED), vault("v1", Reason.THROTTLED, unsteady=True), True),
         (vault("v1"), vault("v2", Reason.FORBIDDEN_RBAC), False),  # another repair
         (vault("v1"), Cause(Link.CREDENTIAL, "a", FIREWALL), False),  # another link
         (vault("v1", None), vault("v2", None), False),  # nothing shows that they have one reason
@@ -59,10 +62,17 @@ def test_a_change_that_reaches_vaults_one_by_one_is_one_incident():
     assert found(*(began(vault(f"v{n}"), n * HOUR) for n in range(5))) == [[f"v{n}" for n in range(5)]]
 
 
-def test_the_last_failure_of_a_cause_counts_for_what_follows():
-    several = began(vault(""), 0, 10 * HOUR)
+def test_each_failure_of_a_cause_counts_for_what_follows():
+    several = began(vault(""), *(n * HOUR for n in range(11)))
     assert found(several, began(vault("v1"), 2 * HOUR), began(vault("v2"), 11 * HOUR)) == [["", "v1", "v2"]]
     assert found(several, began(vault("v2"), 11.1 * HOUR)) == [[""], ["v2"]]
+
+
+def test_a_vault_that_failed_before_and_after_connects_nothing():
+    twice = began(vault("a"), 0.0, 216 * HOUR)
+    assert found(twice, began(vault("b"), 96 * HOUR)) == [["a"], ["b"]]
+    assert found(twice, began(vault("b"), 216.5 * HOUR)) == [["a"], ["b"]]
+    assert found(twice, began(vault("b"), 0.5 * HOUR), began(vault("c"), 216.5 * HOUR)) == [["a", "b"], ["c"]]
 
 
 def test_a_long_interval_counts_for_its_own_incident_alone():
@@ -72,14 +82,17 @@ def test_a_long_interval_counts_for_its_own_incident_alone():
     ]  # fmt: skip
 
 
-def test_an_unsteady_cause_joins_its_own_link_else_the_latest():
+def test_an_unsteady_cause_joins_its_link_or_what_began_with_it():
     old, new = began(vault("v1")), began(vault("v2"), 9 * HOUR)
-    unsteady = [began(vault(name, unsteady=True), 99 * HOUR) for name in ("v1", "v2", "v3")]
-    assert found(*unsteady, old, new) == [["v1", "v1"], ["v2", "v2", "v3"]]
+    unsteady = [began(vault(name, unsteady=True), at * HOUR) for name, at in (("v1", 99), ("v2", 99), ("v3", 8.5), ("v4", 11))]
+    incident = incidents([*unsteady, old, new])
+    assert [[each.cause.name for each in one] for one in incident] == [["v1", "v1"], ["v2", "v3", "v2"], ["v4"]]
+    assert [one[0].cause.unsteady for one in incident] == [False, False, True]
 
 
-def test_unsteady_causes_alone_are_one_incident():
-    assert found(*(began(vault(f"v{n}", unsteady=True), n * 9 * HOUR) for n in range(3))) == [["v0", "v1", "v2"]]
+def test_unsteady_causes_alone_are_one_incident_if_they_began_together():
+    assert found(*(began(vault(f"v{n}", unsteady=True), n * HOUR) for n in range(3))) == [["v0", "v1", "v2"]]
+    assert found(*(began(vault(f"v{n}", unsteady=True), n * 9 * HOUR) for n in range(2))) == [["v0"], ["v1"]]
     assert found(*(began(Cause(Link.HOST, "", Reason.DNS_TIMEOUT, unsteady), 0) for unsteady in (True, False))) == [["", ""]]
 
 

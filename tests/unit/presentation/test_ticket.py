@@ -9,10 +9,10 @@ from exporter.core.known_secrets import KNOWN_SECRETS
 from exporter.core.model import CredentialKind, Outcome, PeerCertificate, Step, StepResult, Vantage
 from exporter.core.reasons import Reason
 from exporter.core.tickets.team import TITLES
-from exporter.presentation.incident import Extent, Incident, extent_of
-from exporter.presentation.ticket import MOST_SERVERS, MOST_VAULTS, last_ticket, ticket_text
+from exporter.presentation.ticket import MOST_NAMED, MOST_SERVERS, last_ticket, ticket_text
+from exporter.presentation.ticket_subject import Extent, TicketSubject, extent_of, subject_of
 from exporter.state.history import History
-from exporter.state.records import TargetRecord
+from exporter.state.records import TargetRecord, TargetRecords
 from tests.support import factories
 from tests.support.web_factories import STAGED, STARTED, auxiliary_result, bad, good, target
 from tests.unit.core import promised
@@ -21,12 +21,12 @@ CLIENT = "66666666-7777-8888-9999-000000000000"
 MOST_LINES = 62
 
 
-def incident(report=None, **changes):
-    return Incident(target=target(**changes), report=report or bad(client_id=CLIENT))
+def a_subject(report=None, **changes):
+    return TicketSubject(target=target(**changes), report=report or bad(client_id=CLIENT))
 
 
 def text_of(given=None, extent=None):
-    given = given or incident()
+    given = given or a_subject()
     return ticket_text(given, extent or extent_of(given), "mon1")
 
 
@@ -50,7 +50,7 @@ def test_every_reason_has_a_whole_ticket_or_none(reason, step, code, facts):
         facts, request_id="r-1", endpoint="contoso:443", client_id=CLIENT, credential_kind=CredentialKind.CLIENT_SECRET
     )
     failed = StepResult(step=step, outcome=Outcome.FAILED, code=code, reason=reason, facts=seen)
-    given = incident(factories.a_report("contoso-key0", failed, ready=False))
+    given = a_subject(factories.a_report("contoso-key0", failed, ready=False))
     text = text_of(given)
     if given.team is None:
         assert text == ""
@@ -88,7 +88,7 @@ def test_identity_ticket_names_application_and_evidence():
 def test_vault_ticket_names_the_refused_caller():
     facts = {"client_address": "203.0.113.7", "object_id": "0b1ec7", "inner_code": "ForbiddenByFirewall"}
     blocked = bad(step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_FIREWALL, status=403, **facts)
-    text = text_of(incident(blocked, vantage=Vantage.SQL_HOST))
+    text = text_of(a_subject(blocked, vantage=Vantage.SQL_HOST))
     assert "client address  203.0.113.7" in text
     assert "object id       0b1ec7" in text
     assert "seen from       mon1, a SQL Server host" in text
@@ -97,7 +97,7 @@ def test_vault_ticket_names_the_refused_caller():
 
 
 def test_words_that_only_the_team_knows_are_explained():
-    text = text_of(incident(bad(step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_RBAC, status=403)))
+    text = text_of(a_subject(bad(step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_RBAC, status=403)))
     assert "OBJECT_ID       object id of the principal" in section(text, "Words in capitals")
     assert "Words in capitals" not in text_of()
 
@@ -105,72 +105,199 @@ def test_words_that_only_the_team_knows_are_explained():
 def test_network_ticket_names_host_certificate_and_addresses():
     issuer = PeerCertificate(not_after=0.0, issuer="Contoso TLS inspection")
     cut = bad(step=Step.CHALLENGE, code=3008, reason=Reason.TLS_UNTRUSTED, status=None, certificate=issuer, proxy="proxy:3128")
-    text = text_of(replace(incident(cut), addresses=("10.1.2.3", "10.1.2.4")))
+    text = text_of(replace(a_subject(cut), addresses=("10.1.2.3", "10.1.2.4")))
     assert "certificate of  Contoso TLS inspection" in text
     assert "resolves to     10.1.2.3, 10.1.2.4" in text
     assert "proxy           proxy:3128" in text
+    assert "connection      from mon1 to proxy:3128\n" in text
+    direct = bad(step=Step.CHALLENGE, code=3008, reason=Reason.CONNECT_TIMEOUT, status=None)
+    assert "to 10.1.2.3:443 (contoso)" in text_of(replace(a_subject(direct), addresses=("10.1.2.3",)))
 
 
 def test_ticket_of_microsoft_requests_support():
-    text = text_of(incident(bad(step=Step.GET_KEY, code=3013, reason=Reason.SERVER_ERROR, status=500)))
+    text = text_of(a_subject(bad(step=Step.GET_KEY, code=3013, reason=Reason.SERVER_ERROR, status=500)))
     assert text.startswith("To: Microsoft's support\n")
     assert "Open a support request with the request ids and times" in section(text, "What to do")
 
 
-def test_beginning_is_named_if_known():
-    assert "observed at 2026-01-02T03:04:05.678Z; when it began is not known" in section(text_of(), "Since")
-    assert section(text_of(extent=Extent(since=STARTED)), "Since") == "  2026-01-02T03:04:05.678Z"
+def test_first_observation_is_no_beginning():
+    assert section(text_of(), "Since") == "  before 2026-01-02T03:04:05Z, first observed then"
+    state = TargetRecords(history_limit=5)
+    record = state.record(target(), bad())
+    assert section(last_ticket(target(), record, "mon1", now=STARTED), "Since").startswith("  before 2026-01-02T03:04:05Z")
+
+
+def test_failure_after_a_success_has_a_beginning():
+    state = TargetRecords(history_limit=5)
+    for made in (good(started_at=STARTED - 60), bad(), bad(started_at=STARTED + 60)):
+        record = state.record(target(), made)
+    assert section(last_ticket(target(), record, "mon1", now=STARTED + 60), "Since") == "  2026-01-02T03:04:05Z"
+
+
+def test_beginnings_of_several_are_a_range():
+    many = Extent(began=STARTED, last=STARTED + 90)
+    assert section(text_of(extent=many), "Since") == "  2026-01-02T03:04:05Z to 2026-01-02T03:05:35Z, one after another"
+    seen = replace(many, is_first_seen=True)
+    assert "05Z (first observed then) to 2026" in section(text_of(extent=seen), "Since")
+    assert section(text_of(extent=Extent(began=STARTED, last=STARTED + 9)), "Since") == "  2026-01-02T03:04:05Z"
 
 
 def test_target_without_sql_servers_names_its_credential():
-    assert "SQL Servers that use the credential sql-prod" in text_of(incident(instances=()))
+    assert "SQL Servers that use the credential sql-prod" in text_of(a_subject(instances=()))
 
 
 def test_refused_wrap_names_what_it_stops():
     failed = bad(step=Step.WRAP_KEY, code=3077, reason=Reason.FORBIDDEN_RBAC, status=403, ready=True)
-    assert "No key can be created or rotated." in section(text_of(incident(failed)), "What depends on it")
+    assert "No key can be created or rotated." in section(text_of(a_subject(failed)), "What depends on it")
 
 
-def test_unsteady_target_names_its_course():
-    failed = StepResult(step=Step.CHALLENGE, outcome=Outcome.FAILED, code=3008, reason=Reason.CONNECT_TIMEOUT)
-    given = Incident(target=target(), report=good(), other=failed)
-    text = text_of(given, Extent(note="unsteady: 3008 in 4 of the last 20 probes"))
-    assert "Unsteady: 3008 in 4 of the last 20 probes." in section(text, "What fails")
+def unsteady_record(*, client="203.0.113.7", history=True):
+    """A record of eight probes, of which every second one failed. The last one succeeded."""
+    state = TargetRecords(history_limit=20)
+    facts = {"status": 403, "aadsts": None, "client_address": client}
+    for number in range(8):
+        failed = bad(
+            step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_FIREWALL, request_id=f"r-{number}", started_at=STARTED + number * 60, **facts
+        )  # fmt: skip
+        record = state.record(target(), good(started_at=failed.started_at) if number % 2 else failed)
+    if not history:
+        record.history = History(1)
+    return record
+
+
+def test_unsteady_target_has_the_evidence_of_its_last_failure():
+    text = last_ticket(target(), unsteady_record(), "mon1", now=STARTED + 420)
+    assert "Unsteady: 3077 in 4 of the last 8 probes." in section(text, "What fails")
     assert "fails again and again" in section(text, "What depends on it")
+    evidence = section(text, "Evidence")
+    for line in (
+        "time            2026-01-02T03:10:05.678Z",
+        "HTTP status     403",
+        "request id      r-6",
+        "client address  203.0.113.7",
+    ):
+        assert line in evidence
+    assert section(text, "Since") == "  before 2026-01-02T03:04:05Z, first observed then"
+    assert "shows after 40m: no failure among the next 40 probes." in section(text, "How the DBA sees it").replace("\n  ", " ")
+
+
+def test_unsteady_target_after_a_restart_has_what_is_left():
+    text = last_ticket(target(), unsteady_record(history=False), "mon1", now=STARTED + 420)
+    evidence = section(text, "Evidence")
+    assert "request id      r-6" in evidence
+    assert "HTTP status     403" in evidence
+    assert "time            2026-01-02T03:10:05.678Z" in evidence
+
+
+def test_unsteady_target_without_any_evidence_has_a_ticket():
+    record = unsteady_record(history=False)
+    record.last_failures.clear()
+    subject = subject_of(record.target, record, STARTED + 420)
+    assert "the vault's firewall blocks the address of mon1" in text_of(subject, Extent(began=STARTED))
+
+
+def test_subject_names_the_address_and_the_host():
+    blocked = bad(step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_FIREWALL, status=403, client_address="203.0.113.7")
+    text = text_of(a_subject(blocked))
+    assert "the vault's firewall blocks 203.0.113.7 (mon1)\n" in text
+    untrusted = bad(step=Step.CHALLENGE, code=3008, reason=Reason.TLS_UNTRUSTED, status=None)
+    assert "an authority that is not trusted on mon1\n" in text_of(a_subject(untrusted))
+
+
+def test_network_ticket_names_source_and_destination():
+    facts = {"status": None, "endpoint": "contoso:443", "addresses": ("10.1.2.3", "fd00::7"), "local_address": "10.9.9.9"}
+    detail = "Multiple exceptions: [Errno 111] Connect call failed ('<address>', 443), [Errno 101] Connect call failed ('<address>', 443)"
+    refused = bad(step=Step.CHALLENGE, code=3008, reason=Reason.CONNECT_REFUSED, detail=detail, **facts)
+    evidence = section(text_of(a_subject(refused)), "Evidence")
+    assert "connection      from mon1 (10.9.9.9) to 10.1.2.3:443, [fd00::7]:443 (contoso)\n" in evidence
+    assert "failed ('10.1.2.3', 443), [Errno 101] Connect call failed ('fd00::7', 443)" in evidence
+    unknown = bad(step=Step.CHALLENGE, code=3900, reason=Reason.DNS_NOT_FOUND, status=None, endpoint="contoso:443")
+    assert "connection      from mon1 to contoso:443\n" in section(text_of(a_subject(unknown)), "Evidence")
+
+
+@pytest.mark.parametrize(
+    ("detail", "shown"),
+    [
+        (
+            "Not allowed. Caller: appid=<id>;oid=<id>;iss=https://sts.windows.net/<id>/ Vault: contoso",
+            "Not allowed. Vault: contoso",
+        ),
+        (
+            "The application 'appid=<id>;oid=<id>;numgroups=0;iss=https://x/' has no permission",
+            "The application has no permission",
+        ),
+        (
+            "AADSTS7000222: expired. Trace ID: <id> Correlation ID: <id> Timestamp: 2026",
+            "AADSTS7000222: expired. Timestamp: 2026",
+        ),
+    ],
+)
+def test_masked_ids_are_left_out(detail, shown):
+    assert f"detail          {shown}\n" in text_of(a_subject(bad(detail=detail)))
+
+
+def of_several(*subjects, **extent):
+    first, *others = subjects
+    values = {"others": others, "total": len(subjects), "vaults": len({each.target.vault for each in subjects})}
+    return text_of(first, Extent(**(values | extent)))
 
 
 def test_many_vaults_and_servers_are_bounded():
     facts = {"client_address": "203.0.113.7", "status": 403}
     blocked = bad(step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_FIREWALL, **facts)
-    first, *others = (
-        incident(blocked, vault=f"v{number}.vault.azure.net", vantage=Vantage.SQL_HOST) for number in range(MOST_VAULTS)
-    )
+    all_of_them = [a_subject(blocked, vault=f"v{number}.vault.azure.net", vantage=Vantage.SQL_HOST) for number in range(60)]
     servers = [f"PROD on n{number}" for number in range(100)]
-    text = text_of(first, Extent(servers=servers, others=others, vaults=60))
-    assert "Subject: 60 key vaults: the vault's firewall blocks this address" in text
+    text = of_several(*all_of_them, servers=servers)
+    assert "Subject: 60 key vaults: the vault's firewall blocks 203.0.113.7 (mon1)\n" in text
     assert "and 20 more." in section(text, "What fails")
     assert f"and {100 - MOST_SERVERS} more" in section(text, "What depends on it")
-    assert "for vault in v0 v1 " in text
-    assert text.count("\n") <= MOST_LINES
-    assert len(text) < 10_000
+    (loop,) = [line for line in section(text, "What to do").split("\n") if "for vault in v0 v1 " in line]
+    assert all(f" v{number}" in loop for number in range(60))
+    assert '"v58", "v59")' in section(text, "How you see that it works")
+    assert section(text, "Evidence").count("\n  also ") == MOST_NAMED
+    assert "The commands cover" not in text
+
+
+def test_vaults_that_no_command_has_are_counted():
+    blocked = bad(step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_FIREWALL, status=403)
+    text = of_several(a_subject(blocked), a_subject(blocked, vault="v2.vault.azure.net"), total=60, vaults=60)
+    assert "The commands cover 2 of 60." in section(text, "What to do")
+
+
+def test_two_applications_are_named_with_commands_for_each():
+    text = of_several(a_subject(bad(client_id="6666")), a_subject(bad(client_id="7777", request_id="r-2")))
+    assert "Subject: 2 applications: the client secret has expired\n" in text
+    assert "The same holds for 2 applications: 6666, 7777." in section(text, "What fails")
+    assert "for application in 6666 7777; do az ad app credential reset --id $application" in section(text, "What to do")
+    assert "also            7777: 2026-01-02T03:04:05Z, request id r-2" in section(text, "Evidence")
+    assert 'AppId in ("6666", "7777")' in section(text, "How you see that it works")
+
+
+def test_two_keys_of_a_vault_are_named():
+    deleted = bad(step=Step.GET_KEY, code=3076, reason=Reason.KEY_SOFT_DELETED, status=404)
+    text = of_several(*(a_subject(deleted, key_name=key) for key in ("K1", "K2")))
+    assert "Subject: 2 keys of contoso-prod: the key" in text
+    assert "The same holds for 2 keys: K1, K2." in section(text, "What fails")
+    assert "for key in K1 K2; do az keyvault key recover --vault-name contoso-prod --name $key; done" in text
+    assert "So does each other one of the 2." in section(text, "How the DBA sees it").replace("\n  ", " ")
 
 
 def test_known_secret_is_hidden():
     KNOWN_SECRETS.remember("Tr0ub4dor-and-3-horses")
-    text = text_of(incident(bad(detail="sent Tr0ub4dor-and-3-horses here", reason=Reason.CREDENTIALS_REFUSED)))
+    text = text_of(a_subject(bad(detail="sent Tr0ub4dor-and-3-horses here", reason=Reason.CREDENTIALS_REFUSED)))
     assert "detail          sent <secret> here" in text
 
 
 def test_usable_staged_credential_needs_no_team():
     record = TargetRecord(target(next_credential=STAGED), History(1))
     record.add_auxiliary(auxiliary_result(AuxiliaryKind.NEXT))
-    given = Incident(target=record.target, report=bad(), record=record)
+    given = TicketSubject(target=record.target, report=bad(), record=record)
     assert given.team is None
     assert given.why_no_team == f"The staged credential {STAGED} is usable: the DBA of the SQL Server can use it."
 
 
 def test_success_has_no_ticket():
-    given = incident(good())
+    given = a_subject(good())
     assert text_of(given) == ""
     assert given.actions == ()
     assert given.why_no_team == "No step failed."
@@ -178,8 +305,16 @@ def test_success_has_no_ticket():
 
 def test_last_ticket_is_that_of_the_last_probe():
     record = TargetRecord(target(), History(1))
-    assert last_ticket(target(), None, "mon1") == ""
-    assert last_ticket(target(), record, "mon1") == ""
+    assert last_ticket(target(), None, "mon1", now=STARTED) == ""
+    assert last_ticket(target(), record, "mon1", now=STARTED) == ""
     record.add_report(bad(proxy="10.0.0.1:3128"))
-    assert "proxy           10.0.0.1:3128" in last_ticket(target(), record, "mon1")
-    assert "proxy           hidden" in last_ticket(target(), record, "mon1", mask_proxy=lambda _proxy: "hidden")
+    assert "proxy           10.0.0.1:3128" in last_ticket(target(), record, "mon1", now=STARTED)
+
+
+def test_ticket_of_a_bundle_has_no_addresses():
+    record = TargetRecord(target(), History(1))
+    facts = {"addresses": ("10.1.2.3",), "local_address": "10.9.9.9", "proxy": "10.0.0.1:3128"}
+    record.add_report(bad(step=Step.CHALLENGE, code=3008, reason=Reason.CONNECT_TIMEOUT, status=None, **facts))
+    text = last_ticket(target(), record, "mon1", now=STARTED, mask_address=lambda _address: "hidden")
+    assert "10." not in section(text, "Evidence")
+    assert "connection      from mon1 (hidden) to " in text

@@ -11,6 +11,7 @@ from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.model import Facts, Outcome, PeerCertificate, Readiness, Step, StepResult, VaultHeaders
 from exporter.core.readiness import State
 from exporter.core.reasons import Reason
+from exporter.core.steadiness import NO_FAILURE
 from exporter.state.history import History
 from exporter.state.records import TargetRecord, TargetRecords
 from exporter.state.snapshots import DamagedError, restore, snapshot
@@ -75,6 +76,14 @@ def test_facts_of_another_vault_are_not_restored():
 def test_the_success_of_another_recovery_vault_is_not_restored():
     after = restored(snapshot(a_used_record()), a_target(recovery_vault="dr.vault.azure.net"))
     assert (after.key, after.proof_at) == (KEY, None)
+
+
+def test_a_change_kept_without_its_failure_is_restored():
+    document = snapshot(a_used_record())
+    changes = [{name: value for name, value in each.items() if name != "failure"} for each in document["changes"]]
+    after = restored(document | {"changes": changes})
+    assert [(each.what, each.failure) for each in after.changes] == [("state", NO_FAILURE)]
+    assert after.verdict == restored(document).verdict
 
 
 def test_a_restore_limits_the_number_of_failures():

@@ -5,7 +5,6 @@ import pytest
 from exporter.core.reasons import Reason
 from exporter.core.tickets.steps import (
     AZ,
-    MOST_LISTED,
     MOST_STEPS,
     PORTAL,
     POWERSHELL,
@@ -16,14 +15,12 @@ from exporter.core.tickets.steps import (
     command_lines,
     team_steps,
 )
-from tests.repo.powershell import errors, parsed
 
 CENTRAL, AT_SQL = Place("mon1", is_sql_host=False), Place("sql1", is_sql_host=True)
-RULE = "`az keyvault network-rule add --name {} --ip-address 203.0.113.7`"
 
 
-def steps(*actions, others=(), place=CENTRAL):
-    return team_steps(actions, place, "contoso", others)
+def steps(*actions, place=CENTRAL):
+    return team_steps(actions, place, "contoso")
 
 
 def test_step_has_its_command_in_three_forms():
@@ -94,58 +91,6 @@ def test_resource_id_of_the_vault_is_looked_up():
     assert known.lines[0][1].endswith('--scope "$(az keyvault show --name contoso --query id --output tsv)"')
     assert known.lines[1][1].endswith("-Scope (Get-AzKeyVault -VaultName contoso).ResourceId")
     assert steps(role, "VAULT_ID is the output of `az keyvault show --name c`. Wait.")[1] == TeamStep("Wait.")
-
-
-def test_command_of_several_vaults_is_a_loop():
-    others = [(name, (f"Allow it: {RULE.format(name)}.",)) for name in ("fabrikam", "tailspin")]
-    (step,) = steps(f"Allow it: {RULE.format('contoso')}.", others=others)
-    shell, shown, portal = (line for _, line in step.lines)
-    assert shell == (
-        "for vault in contoso fabrikam tailspin; do az keyvault network-rule add --name $vault --ip-address 203.0.113.7; done"
-    )
-    assert shown == (
-        "foreach ($vault in 'contoso', 'fabrikam', 'tailspin') "
-        "{ Add-AzKeyVaultNetworkRule -VaultName $vault -IpAddressRange 203.0.113.7 }"
-    )
-    assert errors(parsed(shown)) == []
-    assert portal.endswith(", and so for each vault")
-
-
-def test_role_of_several_vaults_looks_up_each_id():
-    role = "Assign: `az role assignment create --role Reader --assignee-object-id O --scope VAULT_ID`."
-    (step,) = steps(role, others=[("fabrikam", (role,))])
-    assert "for vault in contoso fabrikam; do az role assignment create" in step.lines[0][1]
-    assert '--scope "$(az keyvault show --name $vault --query id --output tsv)"; done' in step.lines[0][1]
-    assert errors(parsed(step.lines[1][1])) == []
-
-
-def test_command_for_one_credential_of_several_vaults_is_one():
-    reset = "Create one: `az ad app credential reset --id 6666 --append`."
-    (step,) = steps(reset, others=[("fabrikam", (reset,))])
-    assert step.lines[0][1] == "az ad app credential reset --id 6666 --append"
-    assert step.lines[-1][1].endswith("New client secret")
-
-
-def test_commands_that_differ_in_more_are_listed():
-    command = "Enable it: `az keyvault key set-attributes --vault-name {0} --name K{0} --version 1 --enabled true`."
-    others = [(f"v{number}", (command.format(f"v{number}"),)) for number in range(9)]
-    (step,) = steps(command.format("contoso"), others=others)
-    assert [label for label, _ in step.lines] == [AZ] * MOST_LISTED + [POWERSHELL] * MOST_LISTED + ["more", PORTAL]
-    assert step.lines[-2][1] == "the same for v3, v4, v5, v6, v7, v8"
-    (few,) = steps(command.format("contoso"), others=others[:1])
-    assert [label for label, _ in few.lines] == [AZ, AZ, POWERSHELL, POWERSHELL, PORTAL]
-
-
-def test_second_command_of_a_step_is_compared_with_the_second():
-    two = "List: `az keyvault list-deleted`. Recover it: `az keyvault recover --name {}`."
-    (step,) = steps(two.format("contoso"), others=[("fabrikam", (two.format("fabrikam"),))])
-    assert step.lines[0][1] == "az keyvault list-deleted"
-    assert step.lines[3][1] == "for vault in contoso fabrikam; do az keyvault recover --name $vault; done"
-
-
-def test_vault_with_other_actions_is_not_compared():
-    (step,) = steps(f"Allow it: {RULE.format('contoso')}.", others=[("fabrikam", ()), ("tailspin", ("Wait.",))])
-    assert step.lines[0][1] == RULE.format("contoso").strip("`")
 
 
 def test_check_shows_the_effect_of_the_first_change():

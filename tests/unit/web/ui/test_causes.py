@@ -3,6 +3,7 @@
 import json
 import re
 from html import unescape
+from urllib.parse import quote
 
 import pytest
 
@@ -42,7 +43,7 @@ async def test_vaults_that_block_one_address_are_one_card():
     service = a_service(40)
     service.add_reports(*(bad(name, started_at=STARTED - n, **FIREWALL) for n, name in enumerate(service.config.targets)))
     shown = await cards(service)
-    assert "40 vaults: the vault&#x27;s firewall blocks this address began 1 min ago 3077 (3113)" in shown
+    assert "40 vaults: the vault&#x27;s firewall blocks this address first seen 1 min ago 3077 (3113)" in shown
     assert "40 targets . Vaults: v-t00, v-t01, v-t02 and 37 more. Show 40 targets" in shown
     assert "1 cause " in shown
     chosen = await cards(service, "/targets?cause=vault%3A%3Aforbidden_firewall")
@@ -61,7 +62,7 @@ async def test_keys_disabled_together_have_one_card_with_a_command_for_each():
     service = a_service(3, healthy=3)
     service.add_reports(*(bad(name, **DISABLED) for name in list(service.config.targets)[:3]))
     shown = await cards(service)
-    assert "not ready 3 keys: the key version is disabled began 1 min ago" in shown
+    assert "not ready 3 keys: the key version is disabled first seen 1 min ago" in shown
     assert all(f"--vault-name v-t{n:02} " in shown for n in range(3))
     assert "One line for each vault." in shown
 
@@ -114,7 +115,23 @@ async def test_a_link_to_a_card_lives_longer_than_its_first_failure():
         gone = words((await get(session, link.replace("firewall", "nsp")))[2])
     assert "6 of 11 targets match." in after
     assert "5 vaults: the vault&#x27;s firewall blocks" in after
-    assert "0 of 11 targets match." in gone
+    assert "The cause of this link has ended. This page shows what is there now." in gone
+    assert "The cause of this link has ended" not in after
+    assert "web-0006" in gone  # a target without a failure
+
+
+@pytest.mark.parametrize("cause", ["vault:*:throttled:9000", "credential:x:secret_expired", "sql:failing:ready", "no cause"])
+async def test_the_page_of_an_ended_cause_shows_the_present_ones(cause):
+    shown = await cards(firewall_change(11, STARTED + MINUTE), f"/?cause={quote(cause)}")
+    assert "The cause of this link has ended. This page shows what is there now." in shown
+    assert "1 cause " in shown
+    assert "6 vaults: the vault&#x27;s firewall blocks" in shown
+    assert "targets match" not in shown
+
+
+async def test_a_filter_may_hide_a_cause_that_has_not_ended():
+    shown = await cards(firewall_change(11, STARTED + MINUTE), "/?cause=vault%3A%3Athrottled&q=web-0006")
+    assert "The cause of this link has ended, or is outside the filter." in shown
 
 
 async def test_changes_days_apart_are_two_cards():

@@ -1,0 +1,139 @@
+"""The subject of a ticket: a failed target with the team that repairs it, and how far the failure goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
+
+from exporter.config.consequences.names import names_of
+from exporter.config.settings import Target
+from exporter.core.auxiliary import CREDENTIAL_REFUSED
+from exporter.core.codes import BY_CODE
+from exporter.core.codes.actions import actions
+from exporter.core.codes.cause_text import owner_of_failure
+from exporter.core.codes.model import Owner
+from exporter.core.codes.names import Names
+from exporter.core.model import Facts, Outcome, ProbeReport, StepResult
+from exporter.core.readiness import deciding_failure
+from exporter.core.sql_servers import server_names
+from exporter.core.steadiness import FailedProbe, Unsteady
+from exporter.core.tickets.team import Team, team_of
+from exporter.explain.render import OWNERS
+from exporter.state.beginnings import beginning_of
+from exporter.state.records import RECENT, TargetRecord, unsteady_at
+
+
+@dataclass(frozen=True, kw_only=True)
+class TicketSubject:
+    """A failed target with the failed probe. `addresses` are those of the failed host, if they were looked up.
+
+    `unsteady` if the target is ready now. `other` is then its failure if the probe itself is no longer stored.
+    """
+
+    target: Target
+    report: ProbeReport
+    record: TargetRecord | None = None
+    unsteady: Unsteady | None = None
+    other: StepResult | None = None
+    addresses: Sequence[str] = ()
+
+    @cached_property
+    def failure(self) -> StepResult | None:
+        """The failure with a code; None if there is none."""
+        failure = self.other or deciding_failure(self.report)
+        return None if failure is None or failure.code is None else failure
+
+    @cached_property
+    def names(self) -> Names:
+        auxiliary = () if self.record is None else self.record.auxiliary.values()
+        return names_of(self.target, self.report.steps, self.failure, auxiliary=auxiliary)
+
+    @cached_property
+    def actions(self) -> tuple[str, ...]:
+        """The actions of the failure, without those about closed databases."""
+        failure = self.failure
+        if failure is None or failure.code is None:
+            return ()
+        return actions(failure.code, failure.reason, ready=True, names=self.names, step=failure.step)
+
+    @property
+    def team(self) -> Team | None:
+        """The team that repairs it; None if no other team does, or if a DBA can use the staged credential."""
+        failure = self.failure
+        if failure is None or failure.code is None or self._has_successor:
+            return None
+        return team_of(failure, BY_CODE[failure.code].owner)
+
+    @property
+    def why_no_team(self) -> str:
+        """Why no other team repairs it, as a sentence."""
+        failure = self.failure
+        if failure is None or failure.code is None:
+            return "No step failed."
+        if self._has_successor:
+            return f"The staged credential {self.target.next_credential} is usable: {OWNERS[Owner.DBA]} can use it."
+        return f"No other team repairs this, but {OWNERS[owner_of_failure(failure, BY_CODE[failure.code].owner)]}."
+
+    @property
+    def _has_successor(self) -> bool:
+        return self.failure is not None and self.failure.reason in CREDENTIAL_REFUSED and self.names.staged_usable
+
+    @property
+    def vault_name(self) -> str:
+        return self.target.vault.partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """How far a failure goes: the other vaults, keys or applications, and since when.
+
+    `others` has a subject of each, or the first of them; `total` is the number of all with the first. `began` and `last` are Unix
+    times of the first and of the last beginning, None if unknown. With `is_first_seen`, the first may be older.
+    """
+
+    began: float | None = None
+    last: float | None = None
+    is_first_seen: bool = False
+    servers: Sequence[str] = ()
+    others: Sequence[TicketSubject] = ()
+    vaults: int = 1
+    total: int = 1
+
+
+def subject_of(target: Target, record: TargetRecord | None, now: float) -> TicketSubject | None:
+    """Return the subject of the last probe; of a target that is unsteady at `now`, its last failed probe. None without a probe."""
+    if record is None or record.last is None:
+        return None
+    unsteady = unsteady_at(record, now)
+    if unsteady is None:
+        return TicketSubject(target=target, report=record.last, record=record)
+    return _unsteady_subject(target, record, record.last, unsteady)
+
+
+def _unsteady_subject(target: Target, record: TargetRecord, last: ProbeReport, unsteady: Unsteady) -> TicketSubject:
+    """Return the last probe with the most frequent failure, or what is left of it after a restart."""
+    subject = TicketSubject(target=target, report=last, record=record, unsteady=unsteady)
+    for entry in islice(record.history.failures(), RECENT):
+        report = entry.report
+        failure = deciding_failure(report)
+        if failure is not None and FailedProbe(failure.step, failure.code, failure.reason) == unsteady.most:
+            return replace(subject, report=report)
+    step, code, reason = unsteady.most
+    if step is None:
+        return subject
+    wanted = (step.value, code, None if reason is None else reason.value)
+    summary = next((each for each in reversed(record.last_failures) if (each.step, each.code, each.reason) == wanted), None)
+    facts = None if summary is None else Facts(status=summary.http_status, request_id=summary.request_id)
+    failed = StepResult(step=step, outcome=Outcome.FAILED, code=code, reason=reason, facts=facts)
+    return replace(subject, report=last if summary is None else replace(last, started_at=summary.at), other=failed)
+
+
+def extent_of(subject: TicketSubject) -> Extent:
+    """Return the extent of one target's failure."""
+    servers = list(server_names(subject.target.instances).values())
+    if subject.record is None or subject.record.last is None:
+        return Extent(began=subject.report.started_at, is_first_seen=True, servers=servers)
+    began, is_first_seen = beginning_of(subject.record, subject.record.last.started_at, unsteady=subject.unsteady is not None)
+    return Extent(began=began, is_first_seen=is_first_seen, servers=servers)

@@ -1,0 +1,63 @@
+"""When a failure began: a time that a probe observed, or only the first one that saw it."""
+
+import pytest
+
+from exporter.core.model import Step
+from exporter.core.reasons import Reason
+from exporter.state.beginnings import beginning_of
+from exporter.state.history import History
+from exporter.state.records import TargetRecord
+from exporter.state.snapshots import restore, snapshot
+from tests.support.metric_factories import START, a_report, a_target, failed
+
+MINUTE = 60.0
+
+
+def probed(letters, *, record=None, start=START):
+    """The record of a target after probes a minute apart: `n` is not ready, `r` is ready."""
+    record = record or TargetRecord(a_target(), History(0))
+    refused = failed(Step.GET_KEY, 3077, Reason.FORBIDDEN_RBAC)
+    for number, letter in enumerate(letters):
+        steps = [refused] if letter == "n" else []
+        record.add_report(a_report(ready=letter == "r", steps=steps, started_at=start + number * MINUTE))
+    return record
+
+
+def beginning(record, *, unsteady=False):
+    at, is_first_seen = beginning_of(record, record.last.started_at, unsteady=unsteady)
+    return (at - START) / MINUTE, is_first_seen
+
+
+@pytest.mark.parametrize(
+    ("letters", "began"), [("rrnn", (2.0, False)), ("nn", (0.0, True)), ("nrn", (2.0, False)), ("n", (0.0, True))]
+)
+def test_a_failure_began_if_a_ready_probe_came_before(letters, began):
+    assert beginning(probed(letters)) == began
+
+
+def test_a_failure_after_a_pause_is_only_first_seen():
+    assert beginning(probed("nn", record=probed("rr"), start=START + 60 * MINUTE)) == (60.0, True)
+    assert beginning(probed("nn", record=probed("rr"), start=START + 4 * MINUTE)) == (4.0, False)
+
+
+@pytest.mark.parametrize(("before", "began"), [("rn", (1.0, False)), ("nn", (0.0, True)), ("rr", (3.0, False))])
+def test_a_restart_with_state_keeps_when_a_failure_began(before, began):
+    restored = TargetRecord(a_target(), History(0))
+    restore(restored, snapshot(probed(before)))
+    assert beginning(probed("n", record=restored, start=START + 3 * MINUTE)) == began
+
+
+def test_another_key_version_is_first_seen():
+    record = probed("rn")
+    record.update_target(a_target(key_version="9" * 32))
+    assert beginning(record) == (1.0, True)
+    assert beginning(probed("n", record=record, start=START + 3 * MINUTE)) == (3.0, True)
+
+
+@pytest.mark.parametrize(
+    ("letters", "began"),
+    [("rrnrnnr", (2.0, False)), ("nrnrnr", (0.0, True)), ("rr" + "n" * 12 + "r", (2.0, False))],
+    ids=["known failures", "from the first probe", "more failures than are kept"],
+)
+def test_an_unsteady_failure_began_with_the_first_recent_one(letters, began):
+    assert beginning(probed(letters), unsteady=True) == began
