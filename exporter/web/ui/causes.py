@@ -88,7 +88,7 @@ def _cause(urls: Urls, group: CauseGroup, cards: Cards) -> Html:
         element("span", _age(group, first, cards.now), class_="age"),
         None if code is None else element("span", brief_code(urls, code), class_="code"),
         None if code is None else who_acts(_owner(first, code)),
-        element("p", size_of(group), ". ", _links(group), _some_unsteady(group), _affected(urls, group, cards.views)),
+        element("p", size_of(group), ". ", _links(group), _affected(urls, group, cards.views), _some_unsteady(group)),
         element("p", sentence(log_text)) if log_text else None,
         _action(group, cards.views),
         group_ticket(group, cards.views),
@@ -124,10 +124,10 @@ def _links(group: CauseGroup) -> str | None:
 
 
 def _some_unsteady(group: CauseGroup) -> str | None:
-    """Return how many targets fail only at times, if others fail now."""
-    if not 0 < group.unsteady < len(group.targets):
+    """Return how many further targets failed in the same way several times, and are ready now."""
+    if not group.unsteady:
         return None
-    return f"{group.unsteady:,} of {counted(len(group.targets), 'target')} {'is' if group.unsteady == 1 else 'are'} unsteady. "
+    return f" {counted(len(group.unsteady), 'further target')} {'is' if len(group.unsteady) == 1 else 'are'} unsteady, and ready now."
 
 
 def _owner(view: TargetView, code: int) -> Owner:
