@@ -1,4 +1,7 @@
-"""The answer, the flags, the conditions and the JSON of docs/patch-night.md, from the gate itself."""
+"""The answer, the flags, the conditions and the JSON of docs/patch-night.md, from the gate itself.
+
+The sample is made as the tests make theirs: a factory of its own would be a copy that no test holds against the scripts.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The written file, the flags and the parameters of docs/inventory.md, from the command and its script."""
+"""The written file, the flags and the parameters of docs/inventory.md, from the command and its script.
+
+The sample is made as the tests make theirs, see `gate`.
+"""
 
 from __future__ import annotations
 

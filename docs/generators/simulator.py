@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from itertools import groupby
 
+from docs.generators.flags import flags
 from docs.generators.pages import GeneratedPart
-from exporter.cli.simulate import add_parser
 from exporter.core.codes import CODES, ConnectorError, Family
 from exporter.simulator.scenarios import SCENARIOS, Scenario
 from exporter.simulator.scenarios.assumptions import ASSUMPTIONS
@@ -96,15 +95,6 @@ def _ranges(codes: Sequence[int]) -> str:
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
-def flags() -> str:
-    """Return the flags of `simulate` as a table, with their help."""
-    parsers = argparse.ArgumentParser().add_subparsers()
-    add_parser(parsers)
-    shown = [one for one in parsers.choices["simulate"]._actions if one.help != argparse.SUPPRESS and one.dest != "help"]  # noqa: SLF001 - argparse has no other list
-    rows = (f"| `{' '.join(filter(None, (one.option_strings[0], str(one.metavar or ''))))}` | {one.help} |" for one in shown)
-    return "\n".join(("| flag | meaning |", "| --- | --- |", *rows))
-
-
 def day() -> str:
     """Return the settings of a day as a table."""
     rows = (f"| `{one.name}` | {_plain(one.default)} | {one.metadata['meaning']} |" for one in fields(DaySettings))
@@ -116,4 +106,4 @@ def _plain(value: object) -> str:
 
 
 SCENARIOS_PART = GeneratedPart("scenarios", written)
-PARTS = (GeneratedPart("flags", flags), GeneratedPart("settings", day))
+PARTS = (GeneratedPart("flags", lambda: flags("simulate")), GeneratedPart("settings", day))

@@ -1,7 +1,4 @@
-"""The running exporter.
-
-Starts, connects, reloads and stops schedule, state, metrics and web server.
-"""
+"""The running exporter: starts, connects, reloads and stops its parts."""
 
 from __future__ import annotations
 
@@ -25,6 +22,7 @@ from exporter.core.checks.model import CheckRun
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.entra_answer import mark_wrong_dates
 from exporter.core.model import Facts, ProbeReport
+from exporter.core.probe_starts import FirstProbes
 from exporter.doctor.monitor import PreflightMonitor, run_preflight
 from exporter.expiry import ExpiryCallbacks, ExpiryLookup, ExpiryMonitor
 from exporter.metrics.recorder import Recorder
@@ -51,10 +49,7 @@ _FEWEST_AUXILIARY = 8  # the least number of concurrent auxiliary probes
 
 
 class Service:
-    """All parts of a running exporter. Use it from one event loop.
-
-    The web server uses it through `web.interfaces.ExporterService`.
-    """
+    """All parts of a running exporter, on one event loop. The web server uses `web.interfaces.ExporterService` of it."""
 
     def __init__(self, config: Config, options: RunOptions) -> None:
         """Raises NetworkError if a module's authorities cannot be loaded, and ExtraMissingError."""
@@ -93,9 +88,13 @@ class Service:
         self._reloader = self._reloader_for(config, options.config_file)
         reload = None if self._reloader is None else self._reloader.reload
         self._web = WebServer(create_app(self, options.web, reload=reload), list(options.listen))
-        self.first_probes, log = self._scheduler.first_probes, self._log
-        self._sweeper = Sweeper(self.recorder, self._store.state, ready=lambda: self.ready, on_internal_error=self._on_error)
-        self._sweeper.on_sweep = lambda now: log.first_probes(self.first_probes(), now)
+        self._sweeper = Sweeper(
+            self.recorder,
+            self._store.state,
+            ready=lambda: self.ready,
+            on_sweep=lambda now: self._log.first_probes(self.first_probes(), now),
+            on_internal_error=self._on_error,
+        )
 
     def _reloader_for(self, running: Config, path: Path | None) -> Reloader | None:
         return None if path is None else Reloader(path, self.apply, running=running, on_reload=self.recorder.reloaded)
@@ -125,10 +124,7 @@ class Service:
         return SqlServerReadings(whole, self._store, self.recorder, enabled=enabled, on_internal_error=self._on_error)
 
     async def start(self) -> None:
-        """Listen, then start all parts.
-
-        Raises ListenError and StateDirError before any probe.
-        """
+        """Listen, then start all parts. Raises ListenError and StateDirError before any probe."""
         await self._store.open(self.config.targets, self.config.credentials, self.sql_servers.unread(self.config))
         await self._web.start()
         self._started = loop_time()
@@ -183,6 +179,9 @@ class Service:
         """Whether the first probes have finished, or two minutes have passed."""
         waited = loop_time() - self._started
         return not self._options.scheduler or self._scheduler.first_round_done.is_set() or waited > READY_AFTER_SECONDS
+
+    def first_probes(self) -> FirstProbes:
+        return self._scheduler.first_probes()
 
     def record_of(self, target: str) -> TargetRecord | None:
         return self._store.state.get(target)

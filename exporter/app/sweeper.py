@@ -28,10 +28,11 @@ class Sweeper:
         records: TargetRecords,
         *,
         ready: Callable[[], bool],
+        on_sweep: Callable[[float], None],
         on_internal_error: Callable[[Exception], None],
     ) -> None:
         self._recorder, self._records, self._ready, self._on_internal_error = recorder, records, ready, on_internal_error
-        self.on_sweep: Callable[[float], None] = lambda _now: None
+        self._on_sweep = on_sweep
         self._dropped: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -50,7 +51,7 @@ class Sweeper:
     def _sweep(self, now: float) -> None:
         with reported(self._on_internal_error):
             self._recorder.ready(ready=self._ready())
-        for update in (self._recorder.sweep, self.on_sweep):
+        for update in (self._recorder.sweep, self._on_sweep):
             with reported(self._on_internal_error):
                 update(now)
         with reported(self._on_internal_error):

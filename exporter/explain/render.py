@@ -11,20 +11,14 @@ from collections.abc import Iterable
 
 from exporter.core.codes import both_numbers
 from exporter.core.codes.frequent import FREQUENT
-from exporter.core.codes.model import ConnectorError, Family, Layer, Owner
+from exporter.core.codes.model import ConnectorError, Family, Layer
+from exporter.core.codes.owners import OWNERS
 from exporter.core.codes.words import words_in
 from exporter.explain.explanation import Explanation
 from exporter.explain.introduction import BACKGROUND, INTRODUCTION, LAYER_TITLES, OTHERWISE
 
 WIDTH = 80
 
-OWNERS = {
-    Owner.DBA: "the DBA of the SQL Server",
-    Owner.IDENTITY: "the administrator of the application in Entra ID",
-    Owner.NETWORK: "the team for network, firewall, proxy and DNS",
-    Owner.VAULT: "the administrator of the key vault",
-    Owner.EXPORTER: "the operator of this exporter",
-}
 _SPAN = re.compile(r"`[^`]*`")
 
 

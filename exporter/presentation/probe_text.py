@@ -20,7 +20,8 @@ from exporter.core.durations import moment
 from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
 from exporter.core.readiness import NOT_TESTED, deciding_failure, readiness_text
 from exporter.core.steadiness import Unsteady
-from exporter.explain.render import OWNERS, wrap
+from exporter.core.tickets.team import who_repairs
+from exporter.explain.render import wrap
 from exporter.state.records import TargetRecord
 
 Line = tuple[str, str]
@@ -162,7 +163,7 @@ def advice_lines(target: Target, report: ProbeReport, record: TargetRecord | Non
     is_rewritten = owner is Owner.NETWORK and entry.owner is not owner
     likely = () if observed else (REWRITTEN,) if is_rewritten else entry.causes
     yield from (("likely cause", each) for each in likely)
-    yield "owner", f"{owner}: {OWNERS[owner]}"
+    yield "owner", f"{owner}: {who_repairs(failure, entry.owner)}"
 
 
 def seconds(duration: float) -> str:

@@ -15,12 +15,12 @@ from exporter.core.codes.actions import actions
 from exporter.core.codes.cause_text import owner_of_failure
 from exporter.core.codes.model import Owner
 from exporter.core.codes.names import Names
+from exporter.core.codes.owners import OWNERS
 from exporter.core.model import Facts, Outcome, ProbeReport, StepResult
 from exporter.core.readiness import deciding_failure
 from exporter.core.sql_servers import server_names
 from exporter.core.steadiness import FailedProbe, Unsteady
 from exporter.core.tickets.team import Team, team_of
-from exporter.explain.render import OWNERS
 from exporter.state.beginnings import beginning_of
 from exporter.state.records import RECENT, TargetRecord, unsteady_at
 

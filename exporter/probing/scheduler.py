@@ -16,7 +16,7 @@ from enum import StrEnum
 
 from exporter.config.settings import Target
 from exporter.core.model import ProbeReport
-from exporter.core.probe_starts import FirstProbes, retry_after
+from exporter.core.probe_starts import FirstProbes, is_retried, retry_after
 from exporter.probing.backoff import Backoff, first_delay, gap, missed_starts
 from exporter.probing.slots import ProbeSlots
 from exporter.runtime.clock import loop_time
@@ -187,7 +187,7 @@ class Scheduler:
         try:
             self._on_lag(max(0.0, taken_at - job.due))
             report = await self._probe(job.target)
-            made = None if report is not None and report.inconclusive else report is not None
+            made = self._is_made(job, report)
             job.failed = 0 if made else job.failed + 1
         except Exception as error:  # noqa: BLE001 - an internal error of one target must not stop the others
             job.failed = 0
@@ -196,10 +196,17 @@ class Scheduler:
             self._slots.release(taken_at, made=made)
         return report
 
+    def _is_made(self, job: _TargetJob, report: ProbeReport | None) -> bool | None:
+        """Return whether this host could make the probe, None if that is uncertain: not at the start, twice in a row."""
+        if report is None or not report.inconclusive:
+            return report is not None
+        return False if job.failed and job.target.name in self._without_result else None
+
     def _plan_next(self, job: _TargetJob, report: ProbeReport | None) -> None:
         target, backoff = job.target, job.backoff
-        if job.failed:
-            job.due = loop_time() + retry_after(target.interval, job.failed, self._rng.random())
+        uncertain, has_result = report is not None, target.name not in self._without_result
+        if is_retried(job.failed, uncertain=uncertain, has_result=has_result):
+            job.due = loop_time() + retry_after(target.interval, job.failed, self._rng.random(), uncertain=uncertain)
             return
         if report is not None:
             backoff = job.backoff = backoff.advance(report, target.interval)

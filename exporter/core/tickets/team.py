@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from exporter.core.codes.cause_text import owner_of_failure
 from exporter.core.codes.model import Owner
+from exporter.core.codes.owners import OWNERS
 from exporter.core.model import StepResult
 from exporter.core.reasons import Reason
 
@@ -21,16 +22,11 @@ class Team(StrEnum):
     MICROSOFT = "microsoft"
 
 
-TITLES: Mapping[Team, str] = MappingProxyType(
-    {
-        Team.NETWORK: "the network team",
-        Team.IDENTITY: "the identity team (Entra ID)",
-        Team.VAULT: "the vault team (Azure Key Vault)",
-        Team.MICROSOFT: "Microsoft's support",
-    }
-)
 _TEAMS: Mapping[Owner, Team] = MappingProxyType(
     {Owner.NETWORK: Team.NETWORK, Owner.IDENTITY: Team.IDENTITY, Owner.VAULT: Team.VAULT}
+)
+TITLES: Mapping[Team, str] = MappingProxyType(
+    {team: OWNERS[owner] for owner, team in _TEAMS.items()} | {Team.MICROSOFT: "Microsoft's support"}
 )
 # Azure itself fails.
 _AZURE_REASONS = (Reason.SERVER_ERROR, Reason.ENTRA_UNAVAILABLE, Reason.TOKEN_UNVERIFIABLE, Reason.BYTES_DIFFER)
@@ -40,3 +36,9 @@ def team_of(failure: StepResult, owner: Owner) -> Team | None:
     """Return the team for a failure, with the owner of its code; None if the DBA or the exporter's operator repairs it."""
     team = _TEAMS.get(owner_of_failure(failure, owner))
     return Team.MICROSOFT if team is not None and failure.reason in _AZURE_REASONS else team
+
+
+def who_repairs(failure: StepResult, owner: Owner) -> str:
+    """Return who repairs a failure, with the owner of its code: the team that gets its ticket, else the DBA or the operator."""
+    team = team_of(failure, owner)
+    return OWNERS[owner_of_failure(failure, owner)] if team is None else TITLES[team]

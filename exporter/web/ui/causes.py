@@ -13,17 +13,18 @@ from exporter.core.auxiliary import CREDENTIAL_REFUSED
 from exporter.core.causes import TITLES, Cause, Link, cause_of
 from exporter.core.codes import BY_CODE
 from exporter.core.codes.cause_text import cause as reason_text
-from exporter.core.codes.cause_text import owner_of_failure
 from exporter.core.codes.model import Owner
-from exporter.core.model import Step
+from exporter.core.codes.owners import OWNERS
+from exporter.core.model import Outcome, Step, StepResult
 from exporter.core.steadiness import FAILURES_OF_UNSTEADY
+from exporter.core.tickets.team import who_repairs
 from exporter.presentation.probe_text import VAULTS, vault_actions
 from exporter.presentation.sql_causes import SqlCause
 from exporter.state.cause_groups import CauseGroup, linked
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import badge, brief_name, unsteady_badge, when
-from exporter.web.ui.layout import NAMED, Urls, brief_code, copyable, counted, link, named_servers, target_links
-from exporter.web.ui.sql_servers import sentence, sql_cause, who_acts
+from exporter.web.ui.layout import NAMED, Urls, brief_code, copyable, counted, link, named_servers, target_links, who_acts
+from exporter.web.ui.sql_servers import sentence, sql_cause
 from exporter.web.ui.ticket import group_ticket
 from exporter.web.ui.view_models import TargetView, Urgency
 
@@ -87,7 +88,7 @@ def _cause(urls: Urls, group: CauseGroup, cards: Cards) -> Html:
         element("h2", group_title(group), title=group.cause.name or None),
         element("span", _age(group, first, cards.now), class_="age"),
         None if code is None else element("span", brief_code(urls, code), class_="code"),
-        None if code is None else who_acts(_owner(first, code)),
+        None if code is None else who_acts(_who(first, code)),
         element("p", size_of(group), ". ", _links(group), _affected(urls, group, cards.views), _some_unsteady(group)),
         element("p", sentence(log_text)) if log_text else None,
         _action(group, cards.views),
@@ -130,13 +131,14 @@ def _some_unsteady(group: CauseGroup) -> str | None:
     return f" {counted(len(group.unsteady), 'further target')} {'is' if len(group.unsteady) == 1 else 'are'} unsteady, and ready now."
 
 
-def _owner(view: TargetView, code: int) -> Owner:
-    """Return the team that repairs the failure; of a refused credential with a usable successor, the DBA."""
-    failure = view.failure
-    if failure is None:
-        return BY_CODE[code].owner
-    is_staged = failure.reason in CREDENTIAL_REFUSED and view.record is not None and view.record.staged_usable
-    return Owner.DBA if is_staged else owner_of_failure(failure, BY_CODE[code].owner)
+def _who(view: TargetView, code: int) -> str:
+    """Return who repairs the failure; of a refused credential with a usable successor, the DBA."""
+    step, _, reason = view.failed
+    failure, owner = view.failure, BY_CODE[code].owner
+    if failure is None and step is not None:
+        failure = StepResult(step=step, outcome=Outcome.FAILED, code=code, reason=reason)
+    is_staged = reason in CREDENTIAL_REFUSED and view.record is not None and view.record.staged_usable
+    return OWNERS[Owner.DBA if is_staged else owner] if failure is None or is_staged else who_repairs(failure, owner)
 
 
 def _action(group: CauseGroup, views: Views) -> Child:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from functools import cache
 
 from exporter.core.codes import CODES, ConnectorError, both_numbers
+from exporter.core.codes.owners import OWNERS
 from exporter.explain.explanation import Explanation
 from exporter.explain.introduction import OTHERWISE
-from exporter.explain.render import OWNERS, effect, elsewhere, visibility
+from exporter.explain.render import effect, elsewhere, visibility
 from exporter.explain.unknown_text import KINDS
 from exporter.explain.unknown_text import unknown as why_unknown
 from exporter.web.ui.html import Child, Html, element

@@ -206,6 +206,11 @@ def copyable(words: str, commands: Sequence[str] = ()) -> Html:
     return element("div", action, button, lines if commands else None, data_copy=True)
 
 
+def who_acts(who: str) -> Html:
+    """Return who repairs a cause, for its card."""
+    return element("p", f"Who acts: {who}", class_="who quiet")
+
+
 def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from exporter.core.codes.model import Owner
+from exporter.core.codes.owners import OWNERS
 from exporter.core.codes.shared import WITHOUT_THE_KEY
 from exporter.presentation.sql_causes import SqlCause
 from exporter.presentation.sql_texts import first_action, urgency_text
@@ -20,7 +21,7 @@ from exporter.tde.server_proof import (
 )
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import when
-from exporter.web.ui.layout import Urls, brief_code, copyable, named_servers, target_links
+from exporter.web.ui.layout import Urls, brief_code, copyable, named_servers, target_links, who_acts
 from exporter.web.ui.view_models import TargetView
 
 _SHOWN = 20  # SQL Servers of a target that its page lists
@@ -41,18 +42,6 @@ _TITLES: Mapping[ProofState, tuple[str, str]] = {
     ProofState.STOPPED: ("SQL Server itself: its backups prove the key no more", "last proof "),
     ProofState.DUE: ("SQL Server itself: nothing has proved its key since the credential was altered", "altered "),
 }
-_TEAMS: Mapping[Owner, str] = {
-    Owner.DBA: "the DBA",
-    Owner.IDENTITY: "the identity team",
-    Owner.NETWORK: "the network team",
-    Owner.VAULT: "the vault team",
-    Owner.EXPORTER: "the exporter's operator",
-}
-
-
-def who_acts(owner: Owner) -> Html:
-    """Return who repairs a cause, for its card."""
-    return element("p", f"Who acts: {_TEAMS[owner]}", class_="who quiet")
 
 
 def proof_badge(state: ProofState) -> Html:
@@ -104,7 +93,7 @@ def sql_cause(urls: Urls, cause: SqlCause, now: float) -> Html:
         element("h2", _title(cause.state, is_ready=cause.is_ready)),
         element("span", began, when(cause.since, now), class_="age"),
         element("span", brief_code(urls, int(cause.code)), class_="code") if cause.code else None,
-        who_acts(Owner.DBA),
+        who_acts(OWNERS[Owner.DBA]),
         element("p", named_servers([each.server for each in servers]), read_text(first, now), ". ", targets),
         element("p", sentence(text)) if text and cause.state is not ProofState.DUE else None,
         copyable(first_action(first) + (" Then repeat it on the others." if len(servers) > 1 else "")),

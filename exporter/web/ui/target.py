@@ -8,11 +8,11 @@ from exporter.config.settings import Target
 from exporter.core import durations
 from exporter.core.checks.model import CheckRun
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.cause_text import cause, open_detail, owner_of_failure
+from exporter.core.codes.cause_text import cause, open_detail
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
 from exporter.core.readiness import deciding_failure
-from exporter.explain.render import OWNERS
+from exporter.core.tickets.team import who_repairs
 from exporter.presentation import probe_text
 from exporter.presentation.wire_log import as_lines, exchanges
 from exporter.state.history import HistoryEntry, ProbeContext
@@ -147,7 +147,7 @@ def _advice(urls: Urls, target: Target, report: ProbeReport, record: TargetRecor
         element("p", element("strong", "Detail: "), detail) if detail else None,
         element("p", prose(entry.summary)),
         element("p", prose(probe_text.effect(report))) if probe_text.effect(report) else None,
-        element("p", "Who can repair it: ", OWNERS[owner_of_failure(failure, entry.owner)], "."),
+        element("p", "Who can repair it: ", who_repairs(failure, entry.owner), "."),
         element("p", "What to do, in this order:") if actions else None,
         element("ol", [element("li", prose(action)) for action in actions]) if actions else None,
         class_="notice bad-edge" if report.readiness.ready is False else "notice",

@@ -35,23 +35,27 @@ class Records:
 @pytest.fixture
 def run(monkeypatch):
     monkeypatch.setattr(sweeper, "SWEEP_SECONDS", 0.0)
-    recorder, bugs = Recorder(), []
-    made = Sweeper(recorder, Records(), ready=lambda: True, on_internal_error=bugs.append)
-    yield made, recorder, bugs
-    made.stop()
+    recorder, bugs, started = Recorder(), [], []
+
+    def start(on_sweep=lambda _now: None):
+        made = Sweeper(recorder, Records(), ready=lambda: True, on_sweep=on_sweep, on_internal_error=bugs.append)
+        made.start()
+        started.append(made)
+
+    yield start, recorder, bugs
+    started[0].stop()
 
 
 async def test_error_does_not_end_the_sweep_or_delay_other_targets(run):
-    made, recorder, bugs = run
-    made.start()
+    start, recorder, bugs = run
+    start()
     await until(lambda: recorder.sweeps >= 3)
     assert sorted(recorder.dropped) == ["a", "z"]
     assert {type(bug) for bug in bugs} == {MemoryError, KeyError}
 
 
 async def test_error_of_the_callback_ends_no_sweep(run):
-    made, recorder, bugs = run
-    made.on_sweep = lambda now: 1 / (now * 0)
-    made.start()
+    start, recorder, bugs = run
+    start(on_sweep=lambda now: 1 / (now * 0))
     await until(lambda: recorder.sweeps >= 3)
     assert ZeroDivisionError in {type(bug) for bug in bugs}

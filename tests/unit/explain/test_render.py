@@ -54,7 +54,7 @@ def test_explain_prints_all_texts_of_a_code(run):
     for items in (row.causes, row.actions):
         places = [flat.index(f"{number}. {item}") for number, item in enumerate(items, 1)]
         assert places == sorted(places)
-    assert "identity: the administrator of the application in Entra ID" in flat
+    assert "identity: the identity team (Entra ID)" in flat
     assert "A probe can see it." in flat
     assert "3010 (3108 on connector 1.0.5.0)" in flat
     assert "docs/" not in out

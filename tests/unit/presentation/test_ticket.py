@@ -293,7 +293,7 @@ def test_usable_staged_credential_needs_no_team():
     record.add_auxiliary(auxiliary_result(AuxiliaryKind.NEXT))
     given = TicketSubject(target=record.target, report=bad(), record=record)
     assert given.team is None
-    assert given.why_no_team == f"The staged credential {STAGED} is usable: the DBA of the SQL Server can use it."
+    assert given.why_no_team == f"The staged credential {STAGED} is usable: the DBA can use it."
 
 
 def test_success_has_no_ticket():

@@ -3,9 +3,10 @@
 import pytest
 
 from exporter.core.codes.model import Owner
+from exporter.core.codes.owners import OWNERS
 from exporter.core.model import Facts, Outcome, Step, StepResult
 from exporter.core.reasons import Reason
-from exporter.core.tickets.team import TITLES, Team, team_of
+from exporter.core.tickets.team import TITLES, Team, team_of, who_repairs
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,23 @@ from exporter.core.tickets.team import TITLES, Team, team_of
 def test_team_follows_from_reason_and_owner(reason, step, status, owner, team):
     failed = StepResult(step=step, outcome=Outcome.FAILED, reason=reason, facts=Facts(status=status))
     assert team_of(failed, owner) is team
+
+
+@pytest.mark.parametrize(
+    ("reason", "owner", "who"),
+    [
+        (Reason.SERVER_ERROR, Owner.VAULT, "Microsoft's support"),
+        (Reason.FORBIDDEN_FIREWALL, Owner.VAULT, TITLES[Team.VAULT]),
+        (Reason.KEY_UNSUPPORTED, Owner.DBA, OWNERS[Owner.DBA]),
+        (Reason.INTERNAL, Owner.NETWORK, OWNERS[Owner.EXPORTER]),
+    ],
+)
+def test_card_and_ticket_name_the_same_team(reason, owner, who):
+    assert who_repairs(StepResult(step=Step.GET_KEY, outcome=Outcome.FAILED, reason=reason), owner) == who
+
+
+def test_every_owner_has_words():
+    assert set(OWNERS) == set(Owner)
 
 
 def test_every_team_has_a_title():

@@ -329,9 +329,8 @@ async def test_first_round_waits_for_a_probe_that_was_not_made(scheduler, prober
     await asyncio.wait_for(scheduler.first_round_done.wait(), 60.0)
 
 
-@pytest.mark.parametrize("answer", [None, UNSURE], ids=["not made", "inconclusive"])
-async def test_probe_without_a_result_is_retried_before_the_interval(scheduler, prober, answer):
-    answers = iter([GOOD, answer, answer, *[GOOD] * 100])
+async def test_probe_without_a_result_is_retried_before_the_interval(scheduler, prober):
+    answers = iter([GOOD, None, None, *[GOOD] * 100])
     prober.answers["payroll"] = lambda: next(answers)
     scheduler.reconcile([a_target(interval=900.0)])
     await asyncio.sleep(2 * HOUR)
@@ -341,12 +340,49 @@ async def test_probe_without_a_result_is_retried_before_the_interval(scheduler, 
     assert min(regular, after) >= 810.0
 
 
+async def test_an_outage_on_a_slow_host_adds_one_probe_for_each_target(scheduler, prober):
+    answers = iter([GOOD, *[UNSURE] * 100])
+    prober.answers["payroll"] = lambda: next(answers)
+    scheduler.reconcile([a_target(interval=900.0)])
+    await asyncio.sleep(4 * HOUR)
+    regular, retry, *after = prober.gaps("payroll")
+    assert 2.5 <= retry <= 7.7
+    assert min(regular, *after) >= 800.0
+    assert len(after) >= 12
+
+
+async def test_uncertain_first_probes_have_longer_and_longer_pauses(scheduler, prober):
+    prober.answers["payroll"] = UNSURE
+    scheduler.reconcile([a_target(interval=900.0)])
+    await asyncio.sleep(4 * HOUR)
+    gaps = prober.gaps("payroll")
+    assert gaps[0] <= 7.7
+    assert min(gaps[10:]) >= 899.0
+    assert not scheduler.first_round_done.is_set()
+
+
+async def test_uncertain_first_probes_twice_in_a_row_let_fewer_run(scheduler, prober):
+    prober.answers = {f"t{n}": UNSURE for n in range(100)}
+    scheduler.reconcile([a_target(name, interval=900.0) for name in prober.answers], concurrency=100)
+    await asyncio.sleep(60.0)
+    assert scheduler._slots.limit < 100
+
+
+async def test_uncertain_later_probes_let_as_many_run(scheduler, prober):
+    fleet = [a_target(f"t{n}", interval=60.0) for n in range(100)]
+    scheduler.reconcile(fleet, concurrency=100)
+    await asyncio.wait_for(scheduler.first_round_done.wait(), 100.0)
+    prober.answers = {each.name: UNSURE for each in fleet}
+    await asyncio.sleep(600.0)
+    assert scheduler._slots.limit == 100
+
+
 async def test_probe_that_is_never_made_is_retried_each_minute(scheduler, prober):
     prober.answers["payroll"] = lambda: None
     scheduler.reconcile([a_target(interval=900.0)])
     await asyncio.sleep(HOUR)
-    assert 55 <= len(prober.starts["payroll"]) <= 75
-    assert max(prober.gaps("payroll")) < 91.0
+    assert 55 <= len(prober.starts["payroll"]) <= 85
+    assert max(prober.gaps("payroll")) < 61.0
 
 
 async def test_busy_host_gets_all_first_results_with_fewer_at_once(scheduler, prober):

@@ -189,7 +189,7 @@ async def test_an_unsteady_target_is_named_everywhere():
         rows = [json.loads((await get(session, f"/api/v1/targets{path}"))[2]) for path in ("", "/contoso-key0")]
     assert (
         "unsteady Vault contoso-prod: the service receives more requests than it allows 3011 in 14 of the last 40 probes, within 40m "
-        "3011 (3109) Who acts: the vault team 2 SQL Servers" in shown["/"]
+        "3011 (3109) Who acts: the vault team (Azure Key Vault) 2 SQL Servers" in shown["/"]
     )
     assert "0 unknown 1 ready 1 unsteady 1 cause" in shown["/"]
     assert (

@@ -102,7 +102,7 @@ async def test_one_change_of_a_firewall_is_one_card_with_all_its_targets():
         "Vaults: contoso-v0000, contoso-v0001, contoso-v0002 and 35 more. Show 48 targets 2 further targets are unsteady, and"
         in shown
     )
-    assert "3077 (3113) Who acts: the vault team 100 SQL Servers" in shown
+    assert "3077 (3113) Who acts: the vault team (Azure Key Vault) 100 SQL Servers" in shown
     assert "48 of 300 targets match." in listed
     assert "not ready 38 vaults: the vault&#x27;s firewall blocks" in listed
     assert html.count("First:") == 1
@@ -151,7 +151,7 @@ async def test_a_vault_in_waves_shows_how_often_its_keys_fail():
     service = throttled_vault(11, STARTED + MINUTE)
     shown = await cards(service)
     assert (
-        "3011 in 14 of the last 40 probes, within 40m, of billing-0001 3011 (3109) Who acts: the vault team 10 SQL Servers"
+        "3011 in 14 of the last 40 probes, within 40m, of billing-0001 3011 (3109) Who acts: the vault team (Azure Key Vault) 10 SQL Servers"
         in shown
     )
     service.add_reports(bad("sales-0000", step=Step.GET_KEY, code=3011, reason=Reason.THROTTLED, started_at=STARTED + 50))
@@ -159,7 +159,8 @@ async def test_a_vault_in_waves_shows_how_often_its_keys_fail():
     assert " 1 cause " in shown
     assert "not ready Vault contoso-v0000: " in shown
     assert (
-        "began 10 s ago , in waves: 15 of the last 40 probes failed 3011 (3109) Who acts: the vault team 2 SQL Servers" in shown
+        "began 10 s ago , in waves: 15 of the last 40 probes failed 3011 (3109) Who acts: the vault team (Azure Key Vault) 2 SQL Servers"
+        in shown
     )
     assert "2 further targets are unsteady, and ready now." in shown
 

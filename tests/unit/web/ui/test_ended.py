@@ -50,8 +50,7 @@ async def test_repaired_vaults_are_no_part_of_a_present_card():
     assert "not ready Vault v-h: the vault&#x27;s firewall blocks this address" in card
     assert "v-a" not in card
     assert (
-        "7 vaults: the vault&#x27;s firewall blocks this address: ended 2026-01-02 03:08:05 UTC , lasted 3 min. 7 targets"
-        in text
+        "7 vaults: the vault&#x27;s firewall blocks this address: ended 2026-01-02 03:08:05 UTC , lasted 3 min. 7 targets" in text
     )
     assert "1 cause " in text
 
